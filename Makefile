@@ -1,0 +1,59 @@
+# Targets of this repository; `make` alone lists them.
+GO ?= go
+
+.DEFAULT_GOAL := help
+.PHONY: help build install lint fmt test race short cover fuzz test-web3 bench ci clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build ./coco
+	$(GO) build -trimpath -o coco ./cmd/coco
+
+install: ## install coco into GOBIN
+	$(GO) install -trimpath ./cmd/coco
+
+lint: ## vet, staticcheck, gofumpt, and the Windows and no-cgo builds
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	@files="$$($(GO) tool gofumpt -l .)"; if [ -n "$$files" ]; then echo "not formatted; run make fmt:"; echo "$$files"; exit 1; fi
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/coco
+	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/coco
+
+fmt: ## format every Go file
+	$(GO) tool gofumpt -w .
+
+test: ## run every Go test
+	$(GO) test ./...
+
+short: ## run the tests that start no network of processes
+	$(GO) test -short ./...
+
+race: ## run the short tests under the race detector
+	$(GO) test -short -race ./...
+
+cover: ## write coverage.html
+	$(GO) test -coverpkg=./... -coverprofile=coverage.out ./...
+	$(GO) tool cover -html=coverage.out -o coverage.html
+
+FUZZTIME ?= 10s
+fuzz: ## run every fuzz test for FUZZTIME (10s)
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for name in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$name"; $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+test-web3: build ## run unmodified ethers and viem against `coco up` (needs Node.js and npm)
+	cd test/web3 && npm ci --no-audit --no-fund && COCO="$(CURDIR)/coco" npm test
+
+bench: build ## measure ERC-20 transfers, plain transfers and kv writes on three nodes
+	./coco bench erc20 --nodes 3
+	./coco bench transfer --nodes 3
+	./coco bench kv --nodes 3
+
+ci: ## what the build server runs
+	.ci/run
+
+clean: ## remove what builds leave behind
+	rm -f coco coco.exe coverage.out coverage.html

@@ -1,0 +1,147 @@
+// Package adapter is the contract between the core and a ledger protocol.
+//
+// An adapter is a name and a constructor without side effects. Opened, it is a Ledger: the core
+// hands it calls to execute on the leader, tells it on every node what was committed, and serves
+// its endpoints. All durable state of a ledger lives in the store's tables, so replication,
+// encryption, snapshots and recovery belong to the core.
+//
+// Trust: enclave
+package adapter
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/store"
+)
+
+// Adapter is a ledger protocol that a binary contains.
+type Adapter interface {
+	Manifest() Manifest
+	// Open returns the ledger of one network. It MUST NOT have side effects before.
+	Open(Env) (Ledger, error)
+}
+
+// Manifest describes an adapter.
+type Manifest struct {
+	// Name is the adapter's key in the constitution and the first part of its tables' names.
+	Name string
+	// Tables are created before Open. Every name MUST begin with Name and a dot.
+	Tables []store.Table
+}
+
+// Env is what the core gives to a ledger.
+type Env struct {
+	// Settings is the adapter's section of the constitution, as JSON. Unknown fields MUST be
+	// refused with coco.ErrInvalid.
+	Settings []byte
+	// Submit sends calls through consensus, from whichever node this is, and returns once each is
+	// refused, or committed and applied on this node. They are executed in the order given. A
+	// result's Err is of one of coco's kinds, or the Outcome's own.
+	Submit func(ctx context.Context, calls ...*Call) []Result
+	// State is the committed state of this node.
+	State *store.Store
+	// Status tells what this node is doing, for protocols that report it.
+	Status func() Status
+	Clock  host.Clock
+	Log    *slog.Logger
+}
+
+// Status is a node's view of the network.
+type Status struct {
+	Role      string // "leader", "follower", "joining"
+	View      uint64
+	Committed uint64 // seqno of the last transaction that is committed and applied here
+	Known     uint64 // highest seqno that this node knows to be committed anywhere
+}
+
+// Call is one request for a transaction. It is checked on the node that the client reached and
+// executed on the leader.
+type Call struct {
+	Caller coco.Caller
+	// Payload is what travels to the leader. The adapter chooses the format; it carries the
+	// results of checks that need not be repeated, because nodes trust each other.
+	Payload []byte
+	// Decoded is Payload in the adapter's own form. The core fills it by Ledger.Decode for calls
+	// that came from another node; the adapter fills it itself for its own.
+	Decoded any
+	// Repeatable says that executing the call a second time is recognised and harmless, so that
+	// the core may send it again when it cannot know what became of it.
+	Repeatable bool
+	// Done is closed when nobody waits for this call any more. Nil means somebody always does.
+	Done <-chan struct{}
+}
+
+// Result is what became of a call.
+type Result struct {
+	TxID  coco.TxID // if Err is nil
+	Reply []byte
+	Err   error
+}
+
+// Outcome is what executing a call gave. Exactly one of Tx and Err is set, except that a call
+// which turns out to be executed before has neither: then TxID names that transaction.
+type Outcome struct {
+	Call  *Call
+	Tx    *store.Tx // the transaction, committed into the set
+	TxID  coco.TxID
+	Reply []byte // handed to the waiting client once the transaction is committed
+	Err   error  // the call is refused; nothing of it is in the ledger
+}
+
+// Commit says that a batch is committed and applied on this node.
+type Commit struct {
+	View        uint64
+	First, Last uint64 // seqnos; equal for a batch of one transaction
+	Time        uint64 // of the batch, in milliseconds since 1970
+}
+
+// Ledger is an open adapter. The core calls Genesis, Execute, Committed and Rollback from one
+// goroutine; Decode and handlers run concurrently with them.
+type Ledger interface {
+	// Genesis writes the initial state, as a part of the network's first transaction.
+	Genesis(tx *store.Tx) error
+	// Decode parses and checks the payload of a call from another node.
+	Decode(payload []byte) (any, error)
+	// Execute runs calls in order on top of the set. Each accepted call MUST be one transaction
+	// of the set. The adapter may keep a call back and return its outcome from a later Execute;
+	// it MUST bound how many it keeps, and drop those whose Done is closed. The core runs Execute with no
+	// calls when kept calls may have timed out.
+	Execute(set *store.Set, calls []*Call) []Outcome
+	// Committed is called for every batch, in order, on every node. Readers of the store see the
+	// batch already.
+	Committed(Commit)
+	// Rollback says that batches above seqno will never be committed: drop what was cached of
+	// them. The kept calls are returned with an outcome of coco.ErrNotCommitted.
+	Rollback(to uint64) []Outcome
+	// Endpoints are served by the core, which owns TLS, authentication and limits.
+	Endpoints() []Endpoint
+	// Close ends the ledger's goroutines and waits for them.
+	Close() error
+}
+
+// Keeper is implemented by ledgers that keep calls back for a later Execute.
+type Keeper interface {
+	// Ready reports whether a kept call can be executed now. The core asks after every Execute,
+	// on the same goroutine.
+	Ready() bool
+}
+
+// Noticer is implemented by ledgers that may run in a mode which every user must be told of.
+type Noticer interface {
+	// Notices returns sentences for banners and status pages; none as a rule.
+	Notices() []string
+}
+
+// Endpoint is something that clients reach.
+type Endpoint struct {
+	// Pattern is a pattern of http.ServeMux, such as "POST /rpc" or "/app/kv/".
+	Pattern string
+	Handler Handler
+}
+
+// Handler answers a request of an authenticated caller. The request's body is bounded already.
+type Handler func(caller coco.Caller, w http.ResponseWriter, r *http.Request)

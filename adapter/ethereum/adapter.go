@@ -1,0 +1,156 @@
+// Package ethereum is the Ethereum ledger: go-ethereum's EVM, transaction types and rules as a
+// library, over the store's tables.
+//
+// A batch of Coco is a block. State is kept flat (account.go, state.go): no trie is in the way of a
+// transaction. Headers are real Ethereum headers, so that unmodified go-ethereum can execute any
+// block again. Gas is metered and free. Blocks appear when there are transactions, and are final
+// at once.
+//
+// The way of a transaction: DecodeAndCheck on the node that the client reached (payload.go),
+// Execute on the leader (execute.go, block.go; pool.go keeps what must wait), Committed on every
+// node (feed.go). Reads go through a View (view.go, logs.go, call.go). The files rpc*.go are the
+// JSON-RPC on top.
+//
+// Trust: enclave
+package ethereum
+
+import (
+	"fmt"
+	"math/big"
+	"sync/atomic"
+
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/params"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/store"
+)
+
+// New returns the adapter.
+func New() adapter.Adapter { return ethereum{} }
+
+type ethereum struct{}
+
+// Manifest implements adapter.Adapter.
+func (ethereum) Manifest() adapter.Manifest {
+	return adapter.Manifest{Name: "ethereum", Tables: []store.Table{
+		{Name: tableAccounts, Private: true},
+		{Name: tableStorage, Private: true},
+		{Name: tableCode, Private: true},
+		{Name: tableBlocks, Private: true, Ordered: true},
+		{Name: tableBlockHashes, Private: true},
+		{Name: tableTxs, Private: true},
+		{Name: tableMeta, Private: true},
+	}}
+}
+
+// Open implements adapter.Adapter.
+func (ethereum) Open(env adapter.Env) (adapter.Ledger, error) {
+	l, err := Open(env)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Ledger is an open Ethereum chain.
+type Ledger struct {
+	env     adapter.Env
+	chain   *chain
+	checker checker
+	exec    *executor // the core's goroutine only
+	head    atomic.Pointer[Block]
+	feed    feed
+	sending sending
+	rpc     *rpcServer
+}
+
+var _ adapter.Ledger = (*Ledger)(nil)
+
+// Open returns the ledger that the settings describe, on the node's state.
+func Open(env adapter.Env) (*Ledger, error) {
+	settings, err := ParseSettings(env.Settings)
+	if err != nil {
+		return nil, err
+	}
+	c := newChain(settings, env.Log)
+	signer := signerOf(c)
+	l := &Ledger{
+		env:     env,
+		chain:   c,
+		checker: checker{settings: settings, rules: c.rules, signer: signer, baseFee: c.baseFee},
+		exec:    newExecutor(c),
+	}
+	l.feed.init()
+	l.sending.init()
+	v := env.State.Snapshot()
+	defer v.Release()
+	if at, ok, err := readHead(v); err != nil {
+		return nil, err
+	} else if ok {
+		if err := l.advance(v, at, v.Version()); err != nil {
+			return nil, err
+		}
+	}
+	l.rpc = newRPC(l)
+	return l, nil
+}
+
+func signerOf(c *chain) types.Signer {
+	if p := c.settings.Pin; p != nil {
+		return types.MakeSigner(c.config, new(big.Int).SetUint64(p.Number), p.Timestamp)
+	}
+	return types.MakeSigner(c.config, new(big.Int), 0)
+}
+
+// Decode implements adapter.Ledger.
+func (l *Ledger) Decode(payload []byte) (any, error) { return l.checker.decodePayload(payload) }
+
+// Rollback implements adapter.Ledger. The executor's cache names the block that it belongs to, so
+// only the kept calls are to be dropped.
+func (l *Ledger) Rollback(uint64) []adapter.Outcome {
+	return l.exec.pool.drain(fmt.Errorf("%w: the node that was to execute the transaction does not lead any more", coco.ErrNotCommitted))
+}
+
+// Endpoints implements adapter.Ledger.
+func (l *Ledger) Endpoints() []adapter.Endpoint { return l.rpc.endpoints() }
+
+// Close implements adapter.Ledger.
+func (l *Ledger) Close() error {
+	err := l.rpc.close()
+	l.feed.close()
+	return err
+}
+
+// Settings returns the network's settings, which MUST NOT be modified.
+func (l *Ledger) Settings() *Settings { return l.chain.settings }
+
+// ChainConfig returns go-ethereum's form of the rules, which MUST NOT be modified.
+func (l *Ledger) ChainConfig() *params.ChainConfig { return l.chain.config }
+
+// ChainID returns a fresh copy of the chain's id.
+func (l *Ledger) ChainID() *big.Int { return new(big.Int).Set(l.chain.config.ChainID) }
+
+// Signer returns what transactions of this network are signed by.
+func (l *Ledger) Signer() types.Signer { return l.checker.signer }
+
+// BaseFee is the same for every block: 0, or the pinned one; nil before London.
+func (l *Ledger) BaseFee() *big.Int {
+	if l.chain.baseFee == nil {
+		return nil
+	}
+	return new(big.Int).Set(l.chain.baseFee)
+}
+
+// Notices returns what every user of this network must be told.
+func (l *Ledger) Notices() []string {
+	p := l.chain.settings.Pin
+	if p == nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("PINNED: every transaction is evaluated as if it were in Ethereum mainnet's block %d of %d (a test network, not for use)", p.Number, p.Timestamp)}
+}
+
+// Head is the newest committed block, or nil before genesis is committed.
+func (l *Ledger) Head() *Block { return l.head.Load() }

@@ -1,0 +1,197 @@
+package ethereum
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/cocoframework/coco"
+)
+
+// web3Methods is the namespace web3.
+type web3Methods struct{ s *rpcServer }
+
+// ClientVersion names the program, and says what every user must know.
+func (m *web3Methods) ClientVersion() string {
+	version := "dev"
+	if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") {
+		version = info.Main.Version
+	}
+	name := "Coco/" + version
+	for _, notice := range m.s.ledger.Notices() {
+		name += "/" + notice
+	}
+	return name + "/" + runtime.GOOS + "-" + runtime.GOARCH + "/" + runtime.Version()
+}
+
+// Sha3 is the Keccak-256 of the input.
+func (m *web3Methods) Sha3(input hexutil.Bytes) hexutil.Bytes { return crypto.Keccak256(input) }
+
+// netMethods is the namespace net.
+type netMethods struct{ s *rpcServer }
+
+// Version is the chain id in decimal.
+func (m *netMethods) Version() string { return m.s.ledger.ChainID().String() }
+
+// Listening says that the node accepts connections, which a reply proves.
+func (m *netMethods) Listening() bool { return true }
+
+// ethMethods is the namespace eth. Methods that return json.RawMessage share their encoding with
+// the direct way.
+type ethMethods struct{ s *rpcServer }
+
+// ChainId is what transactions must be signed for.
+func (m *ethMethods) ChainId() json.RawMessage { return m.s.chain } //nolint:revive // the name is the method's
+
+// BlockNumber is the number of the newest block.
+func (m *ethMethods) BlockNumber() hexutil.Uint64 {
+	return hexutil.Uint64(m.s.ledger.Head().Header.Number.Uint64())
+}
+
+// syncingLag is how many committed transactions a node may lack before it says so.
+const syncingLag = 1000
+
+// Syncing is false, or how far a node that catches up has come.
+func (m *ethMethods) Syncing() any {
+	st := m.s.ledger.env.Status()
+	if st.Known <= st.Committed || (st.Role != "joining" && st.Known-st.Committed <= syncingLag) {
+		return false
+	}
+	head := m.s.ledger.Head().Header.Number.Uint64()
+	return map[string]hexutil.Uint64{
+		"startingBlock": hexutil.Uint64(head),
+		"currentBlock":  hexutil.Uint64(head),
+		// Every block holds at least one transaction, so there cannot be more blocks than this.
+		"highestBlock": hexutil.Uint64(head + st.Known - st.Committed),
+	}
+}
+
+// Accounts is empty: a node keeps no users' keys.
+func (m *ethMethods) Accounts() []common.Address { return []common.Address{} }
+
+// GetBalance is what an account holds, in wei.
+func (m *ethMethods) GetBalance(addr common.Address, at *rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	v, err := m.s.viewAt(at)
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	defer v.Release()
+	return appendBig(nil, v.Balance(addr).ToBig()), nil
+}
+
+// GetCode is a contract's code.
+func (m *ethMethods) GetCode(addr common.Address, at *rpc.BlockNumberOrHash) (hexutil.Bytes, error) {
+	v, err := m.s.viewAt(at)
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	defer v.Release()
+	return append(hexutil.Bytes{}, v.Code(addr)...), nil
+}
+
+// GetStorageAt is a slot of a contract's storage.
+func (m *ethMethods) GetStorageAt(addr common.Address, slot string, at *rpc.BlockNumberOrHash) (hexutil.Bytes, error) {
+	v, err := m.s.viewAt(at)
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	defer v.Release()
+	key, err := storageKey(slot)
+	if err != nil {
+		return nil, rpcErrorf(codeInvalidParams, "%v: %q", err, slot)
+	}
+	value := v.Storage(addr, key)
+	return value[:], nil
+}
+
+// storageKey reads a slot leniently: the prefix and leading zeros may be missing.
+func storageKey(s string) (common.Hash, error) {
+	if strings.HasPrefix(s, "0x") || strings.HasPrefix(s, "0X") {
+		s = s[2:]
+	}
+	if len(s)&1 > 0 {
+		s = "0" + s
+	}
+	if len(s) > 64 {
+		return common.Hash{}, errors.New("storage key too long (want at most 32 bytes)")
+	}
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		return common.Hash{}, errors.New("invalid hex in storage key")
+	}
+	return common.BytesToHash(b), nil
+}
+
+// GetTransactionCount is an account's nonce. Pending counts what this node is about to commit.
+func (m *ethMethods) GetTransactionCount(addr common.Address, at *rpc.BlockNumberOrHash) (hexutil.Uint64, error) {
+	if at != nil {
+		if n, ok := at.Number(); ok && n == rpc.PendingBlockNumber {
+			return hexutil.Uint64(m.s.pendingNonce(addr)), nil
+		}
+	}
+	v, err := m.s.viewAt(at)
+	if err != nil {
+		return 0, rpcErrorOf(err)
+	}
+	defer v.Release()
+	return hexutil.Uint64(v.Nonce(addr)), nil
+}
+
+// Call executes a message without keeping its effects.
+func (m *ethMethods) Call(ctx context.Context, args callArgs, at *rpc.BlockNumberOrHash, state *stateOverride, block *blockOverride) (hexutil.Bytes, error) {
+	o, err := callOptions(state, block)
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	out, err := m.s.callMessage(ctx, at, &args, o)
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	return append(hexutil.Bytes{}, out...), nil
+}
+
+// EstimateGas is the smallest gas limit with which a message succeeds.
+func (m *ethMethods) EstimateGas(ctx context.Context, args callArgs, at *rpc.BlockNumberOrHash, state *stateOverride, block *blockOverride) (hexutil.Uint64, error) {
+	o, err := callOptions(state, block)
+	if err != nil {
+		return 0, rpcErrorOf(err)
+	}
+	gas, err := m.s.estimate(ctx, at, &args, o)
+	return rpcResult(hexutil.Uint64(gas), err)
+}
+
+// SendRawTransaction returns once the transaction is committed.
+func (m *ethMethods) SendRawTransaction(ctx context.Context, raw hexutil.Bytes) (json.RawMessage, error) {
+	x := exchangeOf(ctx)
+	res := m.s.send(ctx, x, raw)[0]
+	if res.Err != nil {
+		return nil, x.failed(res.Err)
+	}
+	return appendData(nil, res.Hash[:]), nil
+}
+
+// send submits transactions and notes in x what became of them.
+func (s *rpcServer) send(ctx context.Context, x *exchange, raw ...[]byte) []SendResult {
+	results := s.ledger.Send(ctx, x.caller, raw...)
+	for i := range results {
+		if r := &results[i]; r.Err == nil && r.TxID.Seqno > x.committed.Seqno {
+			x.committed = r.TxID
+		}
+	}
+	return results
+}
+
+// failed notes a refusal in x and returns it as a JSON-RPC error.
+func (x *exchange) failed(err error) *rpcError {
+	x.busy = x.busy || errors.Is(err, coco.ErrBusy)
+	return rpcErrorOf(err)
+}

@@ -1,0 +1,167 @@
+package ethereum
+
+import (
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/common/math"
+	"github.com/ethereum/go-ethereum/rpc"
+)
+
+// Limits of eth_feeHistory, go-ethereum's but for rewards, which need whole blocks.
+const (
+	maxFeeBlocks      = 1024
+	maxRewardBlocks   = 128
+	maxFeePercentiles = 100
+)
+
+// GasPrice is what a transaction must offer to be accepted: nothing, unless the network says
+// otherwise.
+func (m *ethMethods) GasPrice() *hexutil.Big {
+	price := new(big.Int).Set(m.s.tip())
+	if fee := m.s.ledger.BaseFee(); fee != nil {
+		price.Add(price, fee)
+	}
+	return (*hexutil.Big)(price)
+}
+
+// MaxPriorityFeePerGas is the least tip that is accepted.
+func (m *ethMethods) MaxPriorityFeePerGas() *hexutil.Big { return (*hexutil.Big)(m.s.tip()) }
+
+// tip is the least price above the base fee.
+func (s *rpcServer) tip() *big.Int {
+	least := s.ledger.Settings().MinGasPrice
+	if least == nil {
+		return new(big.Int)
+	}
+	tip := new(big.Int).Set(least)
+	if fee := s.ledger.BaseFee(); fee != nil {
+		tip.Sub(tip, fee)
+	}
+	if tip.Sign() < 0 {
+		tip.SetUint64(0)
+	}
+	return tip
+}
+
+// feeHistory is the reply to eth_feeHistory.
+type feeHistory struct {
+	OldestBlock      *hexutil.Big     `json:"oldestBlock"`
+	Reward           [][]*hexutil.Big `json:"reward,omitempty"`
+	BaseFee          []*hexutil.Big   `json:"baseFeePerGas,omitempty"`
+	GasUsedRatio     []float64        `json:"gasUsedRatio"`
+	BlobBaseFee      []*hexutil.Big   `json:"baseFeePerBlobGas,omitempty"`
+	BlobGasUsedRatio []float64        `json:"blobGasUsedRatio,omitempty"`
+}
+
+// FeeHistory tells how full the last blocks were and what tips were paid.
+func (m *ethMethods) FeeHistory(count math.HexOrDecimal64, last rpc.BlockNumber, percentiles []float64) (*feeHistory, error) {
+	if err := checkPercentiles(percentiles); err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	v := m.s.ledger.Latest()
+	defer v.Release()
+	head := v.Number()
+	end := resolveNumber(last, head)
+	if end > head {
+		return nil, rpcErrorf(codeServer, "request beyond head block: requested %d, head %d", end, head)
+	}
+	blocks := min(uint64(count), maxFeeBlocks, end+1)
+	if len(percentiles) > 0 {
+		blocks = min(blocks, maxRewardBlocks)
+	}
+	h := &feeHistory{OldestBlock: new(hexutil.Big)}
+	if blocks == 0 {
+		return h, nil
+	}
+	first := end + 1 - blocks
+	h.OldestBlock = (*hexutil.Big)(new(big.Int).SetUint64(first))
+	var fee *big.Int
+	for n := first; n <= end; n++ {
+		b, err := v.Block(n)
+		if err != nil {
+			return nil, rpcErrorOf(err)
+		}
+		if fee = b.Header.BaseFee; fee == nil {
+			fee = new(big.Int)
+		}
+		h.BaseFee = append(h.BaseFee, (*hexutil.Big)(fee))
+		h.GasUsedRatio = append(h.GasUsedRatio, ratio(b.Header.GasUsed, b.Header.GasLimit))
+		h.BlobBaseFee = append(h.BlobBaseFee, new(hexutil.Big))
+		h.BlobGasUsedRatio = append(h.BlobGasUsedRatio, 0)
+		if len(percentiles) > 0 {
+			rewards, err := rewardsOf(v, b, percentiles)
+			if err != nil {
+				return nil, rpcErrorOf(err)
+			}
+			h.Reward = append(h.Reward, rewards)
+		}
+	}
+	// The base fee never moves, so the next block's is known. Blobs are not carried.
+	h.BaseFee = append(h.BaseFee, (*hexutil.Big)(fee))
+	h.BlobBaseFee = append(h.BlobBaseFee, new(hexutil.Big))
+	return h, nil
+}
+
+func checkPercentiles(percentiles []float64) error {
+	errPercentile := errors.New("invalid reward percentile")
+	if len(percentiles) > maxFeePercentiles {
+		return fmt.Errorf("%w: over the query limit %d", errPercentile, maxFeePercentiles)
+	}
+	for i, p := range percentiles {
+		if p < 0 || p > 100 {
+			return fmt.Errorf("%w: %f", errPercentile, p)
+		}
+		if i > 0 && p <= percentiles[i-1] {
+			return fmt.Errorf("%w: #%d:%f >= #%d:%f", errPercentile, i-1, percentiles[i-1], i, p)
+		}
+	}
+	return nil
+}
+
+func ratio(used, limit uint64) float64 {
+	if limit == 0 {
+		return 0
+	}
+	return float64(used) / float64(limit)
+}
+
+// rewardsOf finds the tips at the percentiles of a block's gas, cheapest first.
+func rewardsOf(v *View, b *Block, percentiles []float64) ([]*hexutil.Big, error) {
+	rewards := make([]*hexutil.Big, len(percentiles))
+	txs, err := v.Transactions(b)
+	if err != nil {
+		return nil, err
+	}
+	if len(txs) == 0 {
+		for i := range rewards {
+			rewards[i] = new(hexutil.Big)
+		}
+		return rewards, nil
+	}
+	type paid struct {
+		gas uint64
+		tip *big.Int
+	}
+	all := make([]paid, len(txs))
+	for i, t := range txs {
+		tip := effectiveGasPrice(t.Tx, b.Header.BaseFee)
+		if b.Header.BaseFee != nil {
+			tip = new(big.Int).Sub(tip, b.Header.BaseFee)
+		}
+		all[i] = paid{t.Receipt.GasUsed, tip}
+	}
+	slices.SortStableFunc(all, func(x, y paid) int { return x.tip.Cmp(y.tip) })
+	at, sum := 0, all[0].gas
+	for i, p := range percentiles {
+		for threshold := uint64(float64(b.Header.GasUsed) * p / 100); sum < threshold && at < len(all)-1; {
+			at++
+			sum += all[at].gas
+		}
+		rewards[i] = (*hexutil.Big)(all[at].tip)
+	}
+	return rewards, nil
+}

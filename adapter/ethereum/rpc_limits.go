@@ -1,0 +1,90 @@
+package ethereum
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/cocoframework/coco"
+)
+
+// RPCSettings bound what one caller can ask of a node's JSON-RPC. Zero means the default.
+type RPCSettings struct {
+	// BodyBytes is the size of a request, over HTTP or as a message of a WebSocket.
+	BodyBytes int `json:"body_bytes,omitempty"`
+	// BatchItems is the number of calls in a JSON-RPC batch.
+	BatchItems int `json:"batch_items,omitempty"`
+	// ReplyBytes is the size of the replies to one batch, and of one reply with logs.
+	ReplyBytes int `json:"reply_bytes,omitempty"`
+	// CallTimeoutMS ends eth_call, eth_estimateGas and eth_getLogs, in milliseconds.
+	CallTimeoutMS int `json:"call_timeout_ms,omitempty"`
+	// LogBlocks is the number of blocks that eth_getLogs looks through.
+	LogBlocks int `json:"log_blocks,omitempty"`
+	// LogResults is the number of logs that eth_getLogs returns.
+	LogResults int `json:"log_results,omitempty"`
+	// MaxFilters is the number of polled filters that a node keeps for one caller.
+	MaxFilters int `json:"max_filters,omitempty"`
+	// MaxSubscriptions is the number of subscriptions of one WebSocket connection.
+	MaxSubscriptions int `json:"max_subscriptions,omitempty"`
+	// ConnectionCalls is the number of calls that one WebSocket connection has under way; more
+	// wait on the connection.
+	ConnectionCalls int `json:"connection_calls,omitempty"`
+}
+
+// rpcDefaults follow go-ethereum's where it has a limit. Its own default for the length of a batch
+// is 1,000; a batch of transactions is the cheapest way in, so the bound is wider here.
+var rpcDefaults = RPCSettings{
+	BodyBytes:        5 << 20,
+	BatchItems:       5000,
+	ReplyBytes:       25 << 20,
+	CallTimeoutMS:    5000,
+	LogBlocks:        100_000,
+	LogResults:       10_000,
+	MaxFilters:       256,
+	MaxSubscriptions: 256,
+	ConnectionCalls:  512,
+}
+
+// fields pairs each setting with its default and its name.
+func (r *RPCSettings) fields() []rpcField {
+	return []rpcField{
+		{&r.BodyBytes, rpcDefaults.BodyBytes, "body_bytes"},
+		{&r.BatchItems, rpcDefaults.BatchItems, "batch_items"},
+		{&r.ReplyBytes, rpcDefaults.ReplyBytes, "reply_bytes"},
+		{&r.CallTimeoutMS, rpcDefaults.CallTimeoutMS, "call_timeout_ms"},
+		{&r.LogBlocks, rpcDefaults.LogBlocks, "log_blocks"},
+		{&r.LogResults, rpcDefaults.LogResults, "log_results"},
+		{&r.MaxFilters, rpcDefaults.MaxFilters, "max_filters"},
+		{&r.MaxSubscriptions, rpcDefaults.MaxSubscriptions, "max_subscriptions"},
+		{&r.ConnectionCalls, rpcDefaults.ConnectionCalls, "connection_calls"},
+	}
+}
+
+type rpcField struct {
+	value    *int
+	standard int
+	name     string
+}
+
+// withDefaults fills what is not set.
+func (r RPCSettings) withDefaults() RPCSettings {
+	for _, f := range r.fields() {
+		if *f.value == 0 {
+			*f.value = f.standard
+		}
+	}
+	return r
+}
+
+// validate refuses settings that cannot be meant.
+func (r RPCSettings) validate() error {
+	for _, f := range r.fields() {
+		if *f.value < 0 || *f.value > 1<<30 {
+			return fmt.Errorf("%w: adapters.ethereum.rpc.%s is %d: expected 0 (the default, %d) to %d", coco.ErrInvalid, f.name, *f.value, f.standard, 1<<30)
+		}
+	}
+	return nil
+}
+
+func (r RPCSettings) callTimeout() time.Duration {
+	return time.Duration(r.CallTimeoutMS) * time.Millisecond
+}

@@ -1,0 +1,216 @@
+package ethereum
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/cocoframework/coco"
+)
+
+// Limits of a connection.
+const (
+	wsQueue      = 1024     // messages that wait to be written
+	wsQueueBytes = 64 << 20 // and their size: a client that reads less is dropped
+	wsTick       = 5 * time.Second
+	wsWriteTicks = 2 // a message that takes longer to write ends the connection
+	wsPingTicks  = 6 // a ping goes out this often, and must be answered before the next
+)
+
+var errSlowReader = errors.New("connection dropped: the client reads too slowly")
+
+// wsConn is a WebSocket connection. The handler's goroutine reads messages and gives each to a
+// goroutine of its own, so that a transaction waiting for its commit holds nothing up; replies go
+// out in the order in which they are ready. One goroutine writes, one watches. All of them end
+// before the handler returns.
+type wsConn struct {
+	server *rpcServer
+	ws     *websocket.Conn
+	caller coco.Caller
+	remote string
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	calls   chan struct{} // one token for each call under way
+	out     chan outgoing
+	waiting atomic.Int64 // bytes in out
+	writing atomic.Int32 // 0, or 1 + ticks since the current write began
+	wg      sync.WaitGroup
+	drops   sync.Once
+
+	mu   sync.Mutex
+	subs map[string]*wsSubscription
+}
+
+// outgoing is a message to write. Its buffers, if any, return to the pool then.
+type outgoing struct {
+	data []byte
+	from *buffers
+}
+
+// serveWebSocket upgrades a request and serves the connection until it ends.
+func (s *rpcServer) serveWebSocket(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
+	if !s.admit() {
+		http.Error(w, "the node stops", http.StatusServiceUnavailable)
+		return
+	}
+	defer s.conns.Done()
+	ws, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return // Accept has answered
+	}
+	ws.SetReadLimit(int64(s.limits.BodyBytes))
+	c := &wsConn{
+		server: s, ws: ws, caller: caller, remote: r.RemoteAddr,
+		calls: make(chan struct{}, s.limits.ConnectionCalls),
+		out:   make(chan outgoing, wsQueue),
+		subs:  map[string]*wsSubscription{},
+	}
+	c.ctx, c.cancel = context.WithCancel(r.Context())
+	stopped := context.AfterFunc(s.stop, func() { c.drop(websocket.StatusGoingAway, "the node stops") })
+	c.wg.Add(2)
+	go c.write()
+	go c.watch()
+	c.read()
+	c.cancel()
+	_ = ws.CloseNow() // the peer may be gone already
+	if !stopped() {
+		c.drops.Do(func() {}) // waits for the farewell
+	}
+	c.wg.Wait()
+	c.closeSubscriptions()
+}
+
+// admit counts a connection, unless the server is closed.
+func (s *rpcServer) admit() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.conns.Add(1)
+	}
+	return !s.closed
+}
+
+// read hands out messages until the connection ends.
+func (c *wsConn) read() {
+	for {
+		_, r, err := c.ws.Reader(c.ctx)
+		if err != nil {
+			return
+		}
+		b := bodies.Get().(*buffers)
+		if b.in, err = readBody(b.in[:0], r, c.server.limits.BodyBytes); err != nil && err != io.EOF {
+			return
+		}
+		select {
+		case c.calls <- struct{}{}:
+		case <-c.ctx.Done():
+			return
+		}
+		c.wg.Add(1)
+		go c.answer(b)
+	}
+}
+
+// answer replies to one message.
+func (c *wsConn) answer(b *buffers) {
+	defer c.wg.Done()
+	defer func() { <-c.calls }()
+	x := &exchange{ctx: c.ctx, caller: c.caller, remote: c.remote, conn: c}
+	c.server.reply(x, b)
+	if len(b.out) == 0 {
+		b.release()
+	} else if !c.send(outgoing{b.out, b}) {
+		return
+	}
+	for _, start := range x.started {
+		start()
+	}
+}
+
+// send queues a message. It reports false once the connection is ending.
+func (c *wsConn) send(m outgoing) bool {
+	if c.waiting.Add(int64(len(m.data))) > wsQueueBytes {
+		c.drop(websocket.StatusPolicyViolation, errSlowReader.Error())
+		return false
+	}
+	select {
+	case c.out <- m:
+		return true
+	case <-c.ctx.Done():
+		return false
+	}
+}
+
+// write writes what is queued.
+func (c *wsConn) write() {
+	defer c.wg.Done()
+	defer c.cancel()
+	for {
+		select {
+		case m := <-c.out:
+			c.writing.Store(1)
+			err := c.ws.Write(c.ctx, websocket.MessageText, m.data)
+			c.writing.Store(0)
+			c.waiting.Add(-int64(len(m.data)))
+			if m.from != nil {
+				m.from.release()
+			}
+			if err != nil {
+				return
+			}
+		case <-c.ctx.Done():
+			return
+		}
+	}
+}
+
+// watch drops the connection when a write takes too long or a ping is not answered.
+func (c *wsConn) watch() {
+	defer c.wg.Done()
+	ticker := c.server.ledger.env.Clock.NewTicker(wsTick)
+	defer ticker.Stop()
+	answered := make(chan error, 1)
+	answered <- nil
+	for ticks := 1; ; ticks++ {
+		select {
+		case <-ticker.C():
+		case <-c.ctx.Done():
+			return
+		}
+		if n := c.writing.Load(); n > 0 && !c.writing.CompareAndSwap(n, n+1) {
+			continue // that write has ended
+		} else if n > wsWriteTicks {
+			c.drop(websocket.StatusPolicyViolation, errSlowReader.Error())
+			return
+		}
+		if ticks%wsPingTicks != 0 {
+			continue
+		}
+		select {
+		case <-answered:
+			c.wg.Add(1)
+			go func() {
+				defer c.wg.Done()
+				answered <- c.ws.Ping(c.ctx)
+			}()
+		default:
+			c.drop(websocket.StatusPolicyViolation, "connection dropped: a ping was not answered")
+			return
+		}
+	}
+}
+
+// drop ends the connection and tells the client why, if it still listens.
+func (c *wsConn) drop(code websocket.StatusCode, reason string) {
+	c.drops.Do(func() {
+		_ = c.ws.Close(code, reason)
+		c.cancel()
+	})
+}

@@ -1,0 +1,306 @@
+package kv
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cocoframework/coco"
+)
+
+// The payload of a call, all integers big-endian:
+//
+//	payload   = 0x01 ‖ count u32 ‖ operation × count
+//	operation = kind u8 ‖ condition u8 ‖ [version u64] ‖ key length u32 ‖ key ‖ [value length u32 ‖ value]
+//
+// A version follows the conditions equals and differs, a value the kind put. Every write has one
+// encoding, and nothing may follow it.
+const payloadFormat = 1
+
+// Kinds of operations.
+const (
+	opPut    = 1
+	opDelete = 2
+)
+
+// Conditions on a key's version, which is 0 while the key is absent.
+const (
+	always  = 0
+	absent  = 1 // If-None-Match: *
+	present = 2 // If-Match: *
+	equals  = 3 // If-Match: "version"
+	differs = 4 // If-None-Match: "version"
+)
+
+// condition is what must hold before an operation.
+type condition struct {
+	kind    byte
+	version uint64 // of equals and differs; not 0
+}
+
+func (c condition) holds(version uint64) bool {
+	switch c.kind {
+	case absent:
+		return version == 0
+	case present:
+		return version != 0
+	case equals:
+		return version == c.version
+	case differs:
+		return version != c.version
+	}
+	return true
+}
+
+func (c condition) versioned() bool { return c.kind == equals || c.kind == differs }
+
+func (c condition) String() string {
+	switch c.kind {
+	case absent:
+		return "no such key"
+	case present:
+		return "any version"
+	case equals:
+		return fmt.Sprintf("version %d", c.version)
+	case differs:
+		return fmt.Sprintf("another version than %d", c.version)
+	}
+	return "anything"
+}
+
+type operation struct {
+	kind      byte
+	condition condition
+	key       []byte
+	value     []byte      // of a put
+	digest    coco.Digest // of value, for the claims: made where it costs the leader's executor nothing
+}
+
+// write is a call: operations that become one transaction, or none at all.
+type write struct {
+	ops []operation
+	one [1]operation // room for ops of the commonest write
+}
+
+// newWrite makes a write of one operation.
+func newWrite() *write {
+	w := new(write)
+	w.ops = w.one[:]
+	return w
+}
+
+const (
+	payloadHeader  = 1 + 4
+	leastOperation = 1 + 1 + 4 + 1
+)
+
+func (op *operation) size() int {
+	n := leastOperation - 1 + len(op.key)
+	if op.condition.versioned() {
+		n += 8
+	}
+	if op.kind == opPut {
+		n += 4 + len(op.value)
+	}
+	return n
+}
+
+// append encodes an operation. With room it appends the length of a value of that many bytes
+// instead of op.value, and leaves the bytes to the caller.
+func (op *operation) append(b []byte, room int) []byte {
+	b = append(b, op.kind, op.condition.kind)
+	if op.condition.versioned() {
+		b = binary.BigEndian.AppendUint64(b, op.condition.version)
+	}
+	b = binary.BigEndian.AppendUint32(b, uint32(len(op.key)))
+	b = append(b, op.key...)
+	if op.kind == opPut {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(op.value)+room))
+		b = append(b, op.value...)
+	}
+	return b
+}
+
+func appendPayloadHeader(b []byte, count int) []byte {
+	return binary.BigEndian.AppendUint32(append(b, payloadFormat), uint32(count))
+}
+
+func encodeWrite(ops []operation) []byte {
+	n := payloadHeader
+	for i := range ops {
+		n += ops[i].size()
+	}
+	b := appendPayloadHeader(make([]byte, 0, n), len(ops))
+	for i := range ops {
+		b = ops[i].append(b, 0)
+	}
+	return b
+}
+
+// decodeWrite reads a payload. The write refers to its bytes.
+func decodeWrite(payload []byte, s Settings) (*write, error) {
+	d := decoder{rest: payload}
+	if format := d.u8(); format != payloadFormat && !d.failed {
+		return nil, fmt.Errorf("%w: kv write: expected format %d, found %d", coco.ErrCorrupt, payloadFormat, format)
+	}
+	count := d.u32()
+	if d.failed || count < 1 || uint64(count) > uint64(s.MaxBatchOps) || uint64(count)*leastOperation > uint64(len(d.rest)) {
+		return nil, fmt.Errorf("%w: kv write of %d bytes: expected 1 to %d operations, found %d", coco.ErrCorrupt, len(payload), s.MaxBatchOps, count)
+	}
+	w := newWrite()
+	if count > 1 {
+		w.ops = make([]operation, count)
+	}
+	for i := range w.ops {
+		op := &w.ops[i]
+		op.kind, op.condition.kind = d.u8(), d.u8()
+		if op.condition.versioned() {
+			op.condition.version = d.u64()
+		}
+		op.key = d.bytes()
+		if op.kind == opPut {
+			op.value = d.bytes()
+		}
+		if d.failed {
+			return nil, fmt.Errorf("%w: kv write: operation %d ends early", coco.ErrCorrupt, i)
+		}
+		if op.kind != opPut && op.kind != opDelete || op.condition.kind > differs || op.condition.versioned() && op.condition.version == 0 {
+			return nil, fmt.Errorf("%w: kv write: operation %d: kind %d, condition %d of version %d do not exist",
+				coco.ErrCorrupt, i, op.kind, op.condition.kind, op.condition.version)
+		}
+		if err := s.check(op); err != nil {
+			return nil, fmt.Errorf("operation %d: %w", i, err)
+		}
+		op.digest = sha256.Sum256(op.value)
+	}
+	if len(d.rest) > 0 {
+		return nil, fmt.Errorf("%w: kv write: %d bytes follow the last operation", coco.ErrCorrupt, len(d.rest))
+	}
+	return w, nil
+}
+
+// check holds the limits of the constitution.
+func (s Settings) check(op *operation) error {
+	if len(op.key) < 1 || len(op.key) > s.MaxKeyBytes {
+		return fmt.Errorf("%w: key of %d bytes: expected 1 to %d", coco.ErrInvalid, len(op.key), s.MaxKeyBytes)
+	}
+	if len(op.value) > s.MaxValueBytes {
+		return s.valueTooLarge()
+	}
+	return nil
+}
+
+// decoder reads from the front of a slice and remembers that it was too short.
+type decoder struct {
+	rest   []byte
+	failed bool
+}
+
+func (d *decoder) take(n uint64) []byte {
+	if n > uint64(len(d.rest)) {
+		d.failed, d.rest = true, nil
+		return nil
+	}
+	b := d.rest[:n:n]
+	d.rest = d.rest[n:]
+	return b
+}
+
+func (d *decoder) u8() byte {
+	if b := d.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (d *decoder) u32() uint32 {
+	if b := d.take(4); b != nil {
+		return binary.BigEndian.Uint32(b)
+	}
+	return 0
+}
+
+func (d *decoder) u64() uint64 {
+	if b := d.take(8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (d *decoder) bytes() []byte { return d.take(uint64(d.u32())) }
+
+// The reply to a call:
+//
+//	done    = 0x00 ‖ previous version u64 × count
+//	refused = 0x01 ‖ operation u32 ‖ its key's version u64
+//
+// A refusal is a reply and no error, because it must stay what it is on its way from the leader to
+// another node, and because it depends on the transactions before it: it is given once they are
+// committed.
+const (
+	replyDone    = 0
+	replyRefused = 1
+)
+
+// newReply makes a reply to which count previous versions must be appended.
+func newReply(count int) []byte {
+	return append(make([]byte, 0, 1+8*count), replyDone)
+}
+
+func refusal(op int, version uint64) []byte {
+	b := binary.BigEndian.AppendUint32([]byte{replyRefused}, uint32(op))
+	return binary.BigEndian.AppendUint64(b, version)
+}
+
+// reply is what a call gave.
+type reply struct {
+	refused  bool
+	op       int    // the refused operation
+	version  uint64 // what it found
+	previous []byte // of operations that were done: a version u64 each
+}
+
+func (r reply) previousOf(op int) uint64 { return binary.BigEndian.Uint64(r.previous[8*op:]) }
+
+func decodeReply(b []byte, count int) (reply, error) {
+	d := decoder{rest: b}
+	switch status := d.u8(); {
+	case d.failed:
+	case status == replyDone && len(d.rest) == 8*count:
+		return reply{previous: d.rest}, nil
+	case status == replyRefused:
+		r := reply{refused: true, op: int(d.u32()), version: d.u64()}
+		if !d.failed && len(d.rest) == 0 && r.op < count {
+			return r, nil
+		}
+	}
+	return reply{}, fmt.Errorf("%w: reply of %d bytes to a kv write of %d operations", coco.ErrCorrupt, len(b), count)
+}
+
+// The claims of a write, which its receipt proves. They say what was asked and what it met; the
+// receipt's transaction id has the seqno, which is the new version of what was put.
+//
+//	claims    = "coco kv write" ‖ 0x00 ‖ 0x01 ‖ caller's actor id (32 bytes) ‖ count u32 ‖ operation × count
+//	operation = kind u8 ‖ key length u32 ‖ key ‖ previous version u64 ‖ [SHA-256 of the value]
+const claimsContext = "coco kv write\x00\x01"
+
+func newClaims(actor coco.ActorID, ops []operation) []byte {
+	n := len(claimsContext) + len(actor) + 4
+	for i := range ops {
+		n += 1 + 4 + len(ops[i].key) + 8 + len(coco.Digest{})
+	}
+	b := append(make([]byte, 0, n), claimsContext...)
+	b = append(b, actor[:]...)
+	return binary.BigEndian.AppendUint32(b, uint32(len(ops)))
+}
+
+func (op *operation) appendClaim(b []byte, previous uint64) []byte {
+	b = append(b, op.kind)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(op.key)))
+	b = append(b, op.key...)
+	b = binary.BigEndian.AppendUint64(b, previous)
+	if op.kind == opPut {
+		b = append(b, op.digest[:]...)
+	}
+	return b
+}

@@ -1,0 +1,285 @@
+package kv
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+)
+
+const root = "/app/kv"
+
+// Endpoints implements adapter.Ledger.
+func (l *ledger) Endpoints() []adapter.Endpoint {
+	return []adapter.Endpoint{
+		{Pattern: "GET " + root, Handler: l.list},
+		{Pattern: "POST " + root, Handler: l.batch},
+		{Pattern: "GET " + root + "/{key...}", Handler: l.get},
+		{Pattern: "PUT " + root + "/{key...}", Handler: l.put},
+		{Pattern: "DELETE " + root + "/{key...}", Handler: l.delete},
+	}
+}
+
+// key is the rest of the path after root, unescaped.
+func (l *ledger) key(r *http.Request) ([]byte, error) {
+	key := strings.TrimPrefix(r.URL.Path, root+"/")
+	op := operation{key: []byte(key)}
+	return op.key, l.settings.check(&op)
+}
+
+// conditionOf reads If-Match and If-None-Match (RFC 9110, section 13.1). Only one of them, with
+// only one entity tag, is understood; anything else is refused rather than half obeyed.
+func conditionOf(h http.Header) (condition, error) {
+	match, none := h["If-Match"], h["If-None-Match"]
+	switch {
+	case len(match)+len(none) == 0:
+		return condition{}, nil
+	case len(match)+len(none) > 1:
+		return condition{}, fmt.Errorf("%w: expected one of If-Match and If-None-Match, once", coco.ErrInvalid)
+	case len(match) == 1:
+		return parseCondition("If-Match", present, equals, match[0], unquote)
+	}
+	// Weak comparison is the same as strong here (section 8.8.3.2): a value has one representation.
+	return parseCondition("If-None-Match", absent, differs, strings.TrimPrefix(none[0], "W/"), unquote)
+}
+
+// parseCondition reads "*" or the version in an entity tag.
+func parseCondition(name string, star, one byte, text string, unquote func(string) string) (condition, error) {
+	if text == "*" {
+		return condition{kind: star}, nil
+	}
+	tag := unquote(text)
+	version, err := strconv.ParseUint(tag, 10, 64)
+	if err != nil || version == 0 || strconv.FormatUint(version, 10) != tag {
+		return condition{}, fmt.Errorf("%w: %s: expected * or one entity tag that was given for this key, found %q", coco.ErrInvalid, name, text)
+	}
+	return condition{kind: one, version: version}, nil
+}
+
+func unquote(s string) string {
+	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
+		return ""
+	}
+	return s[1 : len(s)-1]
+}
+
+func plain(s string) string { return s }
+
+func (l *ledger) put(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
+	wr := newWrite()
+	op := &wr.ops[0]
+	var err error
+	if op.key, err = l.key(r); err == nil {
+		op.condition, err = conditionOf(r.Header)
+	}
+	if err == nil && (len(r.Header["Content-Range"]) > 0 || len(r.Header["Content-Encoding"]) > 0) {
+		err = fmt.Errorf("%w: a value is put as a whole and as it is: without Content-Range and Content-Encoding", coco.ErrInvalid)
+	}
+	if err != nil {
+		l.fail(w, err)
+		return
+	}
+	op.kind = opPut
+	payload, err := l.readValue(r, op)
+	if err != nil {
+		l.fail(w, err)
+		return
+	}
+	op.digest = sha256.Sum256(op.value)
+	l.submitOne(caller, wr, payload, w, r)
+}
+
+// readValue reads the body into the payload that it will travel in, and makes op refer to it.
+func (l *ledger) readValue(r *http.Request, op *operation) ([]byte, error) {
+	if r.ContentLength < 0 {
+		value, err := io.ReadAll(io.LimitReader(r.Body, int64(l.settings.MaxValueBytes)+1))
+		if err != nil {
+			return nil, bodyError(err)
+		}
+		op.value = value
+		if err := l.settings.check(op); err != nil {
+			return nil, err
+		}
+		return encodeWrite([]operation{*op}), nil
+	}
+	if r.ContentLength > int64(l.settings.MaxValueBytes) {
+		return nil, l.settings.valueTooLarge()
+	}
+	n := int(r.ContentLength)
+	payload := make([]byte, 0, payloadHeader+op.size()+n)
+	payload = op.append(appendPayloadHeader(payload, 1), n)
+	op.value = payload[len(payload) : len(payload)+n]
+	if _, err := io.ReadFull(r.Body, op.value); err != nil {
+		return nil, bodyError(err)
+	}
+	return payload[:len(payload)+n], nil
+}
+
+func (l *ledger) delete(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
+	wr := newWrite()
+	op := &wr.ops[0]
+	var err error
+	if op.key, err = l.key(r); err == nil {
+		op.condition, err = conditionOf(r.Header)
+	}
+	if err != nil {
+		l.fail(w, err)
+		return
+	}
+	op.kind = opDelete
+	op.digest = sha256.Sum256(nil)
+	l.submitOne(caller, wr, encodeWrite(wr.ops), w, r)
+}
+
+// submit sends a write through consensus. A write that was refused is a preconditionError.
+func (l *ledger) submit(caller coco.Caller, wr *write, payload []byte, r *http.Request) (coco.TxID, reply, error) {
+	ctx := r.Context()
+	result := l.env.Submit(ctx, &adapter.Call{Caller: caller, Payload: payload, Decoded: wr, Done: ctx.Done()})[0]
+	if result.Err != nil {
+		return coco.TxID{}, reply{}, result.Err
+	}
+	rep, err := decodeReply(result.Reply, len(wr.ops))
+	if err == nil && rep.refused {
+		err = &preconditionError{op: rep.op, of: len(wr.ops), condition: wr.ops[rep.op].condition, found: rep.version}
+	}
+	return result.TxID, rep, err
+}
+
+func (l *ledger) submitOne(caller coco.Caller, wr *write, payload []byte, w http.ResponseWriter, r *http.Request) {
+	id, rep, err := l.submit(caller, wr, payload, r)
+	if refused := (*preconditionError)(nil); errors.As(err, &refused) && refused.found != 0 {
+		setTag(w, refused.found)
+	}
+	if err != nil {
+		l.fail(w, err)
+		return
+	}
+	setID(w, id)
+	status := http.StatusNoContent
+	if wr.ops[0].kind == opPut {
+		setTag(w, id.Seqno)
+		if rep.previousOf(0) == 0 {
+			status = http.StatusCreated
+		}
+	}
+	w.WriteHeader(status)
+}
+
+// batchOperation is one of the list that a POST brings.
+type batchOperation struct {
+	Op          string  `json:"op"` // "put" or "delete"
+	Key         []byte  `json:"key"`
+	Value       *[]byte `json:"value"`         // of a put
+	IfMatch     *string `json:"if_match"`      // "*" or an entity tag without quotes
+	IfNoneMatch *string `json:"if_none_match"` // the same
+}
+
+func (b *batchOperation) operation() (op operation, err error) {
+	op.key = b.Key
+	switch {
+	case b.Op == "put" && b.Value != nil:
+		op.kind, op.value = opPut, *b.Value
+	case b.Op == "delete" && b.Value == nil:
+		op.kind = opDelete
+	default:
+		return op, fmt.Errorf("%w: expected \"op\":\"put\" with a value or \"op\":\"delete\" without one, found %q", coco.ErrInvalid, b.Op)
+	}
+	switch {
+	case b.IfMatch != nil && b.IfNoneMatch != nil:
+		err = fmt.Errorf("%w: expected one of if_match and if_none_match", coco.ErrInvalid)
+	case b.IfMatch != nil:
+		op.condition, err = parseCondition("if_match", present, equals, *b.IfMatch, plain)
+	case b.IfNoneMatch != nil:
+		op.condition, err = parseCondition("if_none_match", absent, differs, *b.IfNoneMatch, plain)
+	}
+	return op, err
+}
+
+// batchAnswer is the answer to a batch that was committed.
+type batchAnswer struct {
+	ID      coco.TxID     `json:"transaction_id"`
+	Version uint64        `json:"etag,string"` // of everything that was put
+	Results []batchResult `json:"results"`     // one for each operation
+}
+
+type batchResult struct {
+	Previous uint64 `json:"previous,string,omitempty"` // the entity tag that the operation met; absent if there was no such key
+}
+
+func (l *ledger) batch(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
+	wr, err := l.readBatch(r.Body)
+	if err != nil {
+		l.fail(w, err)
+		return
+	}
+	id, rep, err := l.submit(caller, wr, encodeWrite(wr.ops), r)
+	if err != nil {
+		l.fail(w, err)
+		return
+	}
+	answer := batchAnswer{ID: id, Version: id.Seqno, Results: make([]batchResult, len(wr.ops))}
+	for i := range answer.Results {
+		answer.Results[i].Previous = rep.previousOf(i)
+	}
+	setID(w, id)
+	l.answer(w, answer)
+}
+
+// readBatch reads a JSON list of operations, one at a time, so that what it takes in memory is
+// bounded by the number of operations allowed.
+func (l *ledger) readBatch(body io.Reader) (*write, error) {
+	dec := json.NewDecoder(body)
+	dec.DisallowUnknownFields()
+	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
+		return nil, jsonError("expected a list of operations", err)
+	}
+	wr := new(write)
+	for dec.More() {
+		i := len(wr.ops)
+		if i == l.settings.MaxBatchOps {
+			return nil, fmt.Errorf("%w: batch: more than %d operations", coco.ErrInvalid, i)
+		}
+		var b batchOperation
+		if err := dec.Decode(&b); err != nil {
+			return nil, jsonError(fmt.Sprintf("operation %d", i), err)
+		}
+		op, err := b.operation()
+		if err == nil {
+			err = l.settings.check(&op)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("operation %d: %w", i, err)
+		}
+		op.digest = sha256.Sum256(op.value)
+		wr.ops = append(wr.ops, op)
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, jsonError("expected the end of the list", err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, jsonError("expected nothing after the list", err)
+	}
+	if len(wr.ops) == 0 {
+		return nil, fmt.Errorf("%w: batch: expected at least one operation", coco.ErrInvalid)
+	}
+	return wr, nil
+}
+
+// jsonError tells a malformed batch from a body that could not be read.
+func jsonError(what string, err error) error {
+	if big := (*http.MaxBytesError)(nil); errors.As(err, &big) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return bodyError(err)
+	}
+	if err == nil {
+		return fmt.Errorf("%w: batch: %s", coco.ErrInvalid, what)
+	}
+	return fmt.Errorf("%w: batch: %s: %v", coco.ErrInvalid, what, err)
+}

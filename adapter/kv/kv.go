@@ -1,0 +1,194 @@
+// Package kv is a ledger of keys and values: the smallest adapter, and the model for authors.
+//
+// An adapter has three parts, and so has this package:
+//
+//   - What a call is: codec.go gives the bytes that travel to the leader, the bytes that come back
+//     and the claims that a receipt proves. A decoder checks every length before it allocates.
+//   - What a call does: Execute runs on the leader only, one transaction of the set for each call.
+//     It reads and writes the set and nothing else, so a batch that is never committed leaves
+//     nothing behind. Followers do not execute; they get the writes.
+//   - What clients see: endpoints answer reads from a snapshot of this node's last commit and
+//     send writes through Env.Submit, whose return means committed.
+//
+// Everything durable is in the table kv.data. Its values are private, and start with the seqno of
+// the transaction that wrote them: the value's version, shown as its entity tag.
+//
+// Trust: enclave
+package kv
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/store"
+)
+
+const table = "kv.data"
+
+// Adapter is the adapter kv.
+type Adapter struct{}
+
+// Manifest implements adapter.Adapter.
+func (Adapter) Manifest() adapter.Manifest {
+	return adapter.Manifest{
+		Name:   "kv",
+		Tables: []store.Table{{Name: table, Private: true, Ordered: true}},
+	}
+}
+
+// Settings are the adapter's section of the constitution.
+type Settings struct {
+	MaxKeyBytes   int `json:"max_key_bytes"`
+	MaxValueBytes int `json:"max_value_bytes"`
+	MaxBatchOps   int `json:"max_batch_ops"` // operations of one POST, and of one transaction
+}
+
+// DefaultSettings holds for what the constitution does not say.
+var DefaultSettings = Settings{MaxKeyBytes: 1024, MaxValueBytes: 1 << 20, MaxBatchOps: 1000}
+
+// ParseSettings reads settings from JSON; empty JSON gives the defaults.
+func ParseSettings(text []byte) (Settings, error) {
+	s := DefaultSettings
+	if len(bytes.TrimSpace(text)) > 0 {
+		dec := json.NewDecoder(bytes.NewReader(text))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&s); err != nil {
+			return s, fmt.Errorf("%w: settings of kv: %v", coco.ErrInvalid, err)
+		}
+		if _, err := dec.Token(); err != io.EOF {
+			return s, fmt.Errorf("%w: settings of kv: expected one JSON object, found something after it", coco.ErrInvalid)
+		}
+	}
+	for _, f := range []struct {
+		name       string
+		value, max int
+	}{
+		{"max_key_bytes", s.MaxKeyBytes, 4096}, // a key travels in a URL, where it may need three times its length
+		{"max_value_bytes", s.MaxValueBytes, 64 << 20},
+		{"max_batch_ops", s.MaxBatchOps, 10_000},
+	} {
+		if f.value < 1 || f.value > f.max {
+			return s, fmt.Errorf("%w: settings of kv: %s: expected 1 to %d, found %d", coco.ErrInvalid, f.name, f.max, f.value)
+		}
+	}
+	return s, nil
+}
+
+// Open implements adapter.Adapter.
+func (Adapter) Open(env adapter.Env) (adapter.Ledger, error) {
+	settings, err := ParseSettings(env.Settings)
+	if err != nil {
+		return nil, err
+	}
+	return &ledger{env: env, settings: settings}, nil
+}
+
+type ledger struct {
+	env      adapter.Env
+	settings Settings
+
+	mu      sync.Mutex
+	commit  adapter.Commit // the last one; under mu
+	changed chan struct{}  // closed at the next commit; nil while nobody waits; under mu
+}
+
+// Genesis implements adapter.Ledger: a new network has no keys.
+func (l *ledger) Genesis(*store.Tx) error { return nil }
+
+// Decode implements adapter.Ledger.
+func (l *ledger) Decode(payload []byte) (any, error) {
+	w, err := decodeWrite(payload, l.settings)
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// Execute implements adapter.Ledger.
+func (l *ledger) Execute(set *store.Set, calls []*adapter.Call) []adapter.Outcome {
+	outcomes := make([]adapter.Outcome, len(calls))
+	for i, call := range calls {
+		outcomes[i] = l.execute(set, call)
+	}
+	return outcomes
+}
+
+func (l *ledger) execute(set *store.Set, call *adapter.Call) adapter.Outcome {
+	w, ok := call.Decoded.(*write)
+	if !ok {
+		return adapter.Outcome{Call: call, Err: fmt.Errorf("kv: a call was not decoded: found a %T", call.Decoded)}
+	}
+	tx := set.Begin()
+	seqno := tx.Seqno()
+	reply := newReply(len(w.ops))
+	claims := newClaims(call.Caller.Actor, w.ops)
+	for i := range w.ops {
+		op := &w.ops[i]
+		old, exists := tx.Get(table, op.key)
+		var version uint64
+		if exists {
+			version = versionOf(old)
+		}
+		if !op.condition.holds(version) {
+			tx.Abort()
+			// The refusal is true once what it was judged by is committed, and this transaction
+			// is the last of that.
+			return adapter.Outcome{Call: call, TxID: l.before(set), Reply: refusal(i, version)}
+		}
+		switch op.kind {
+		case opPut:
+			value := make([]byte, 0, versionSize+len(op.value))
+			value = binary.BigEndian.AppendUint64(value, seqno)
+			tx.Put(table, op.key, append(value, op.value...))
+		case opDelete:
+			if exists {
+				tx.Delete(table, op.key)
+			}
+		}
+		reply = binary.BigEndian.AppendUint64(reply, version)
+		claims = op.appendClaim(claims, version)
+	}
+	tx.Claim(claims)
+	tx.Commit()
+	return adapter.Outcome{Call: call, Tx: tx, Reply: reply}
+}
+
+// versionSize is the length of the version before every stored value.
+const versionSize = 8
+
+func versionOf(stored []byte) uint64 { return binary.BigEndian.Uint64(stored) }
+
+// before names the last transaction that a set's next one sees.
+func (l *ledger) before(set *store.Set) coco.TxID {
+	id := coco.TxID{View: set.View(), Seqno: set.Next() - 1}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.commit.Last == id.Seqno {
+		id.View = l.commit.View
+	}
+	return id
+}
+
+// Committed implements adapter.Ledger.
+func (l *ledger) Committed(c adapter.Commit) {
+	l.mu.Lock()
+	changed := l.changed
+	l.commit, l.changed = c, nil
+	l.mu.Unlock()
+	if changed != nil {
+		close(changed)
+	}
+}
+
+// Rollback implements adapter.Ledger: nothing is cached of batches that are not committed, and no
+// call is kept.
+func (l *ledger) Rollback(uint64) []adapter.Outcome { return nil }
+
+// Close implements adapter.Ledger: there is no goroutine to end.
+func (l *ledger) Close() error { return nil }

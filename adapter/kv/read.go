@@ -1,0 +1,190 @@
+package kv
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/store"
+)
+
+const (
+	// maxWait bounds how long a read waits for this node to catch up with its session.
+	maxWait = 5 * time.Second
+
+	defaultItems = 100
+	maxItems     = 1000
+	// pageBytes is the size of keys and values after which a page ends before its limit of items.
+	pageBytes = 1 << 20
+)
+
+// snapshot returns this node's last committed state, and its transaction id. It waits until the
+// state holds what the client has seen elsewhere.
+func (l *ledger) snapshot(r *http.Request) (*store.Snapshot, coco.TxID, error) {
+	if h := r.Header["X-Coco-At-Least"]; len(h) > 0 {
+		least, err := coco.ParseTxID(h[0])
+		if err != nil {
+			return nil, coco.TxID{}, fmt.Errorf("X-Coco-At-Least: %w", err)
+		}
+		if err := l.wait(r.Context(), least.Seqno); err != nil {
+			return nil, coco.TxID{}, err
+		}
+	}
+	snap := l.env.State.Snapshot()
+	id := coco.TxID{Seqno: snap.Version()}
+	l.mu.Lock()
+	commit := l.commit
+	l.mu.Unlock()
+	if commit.Last == id.Seqno {
+		id.View = commit.View
+	} else {
+		// The batch became readable a moment ago, or before this ledger was opened.
+		id.View = l.env.Status().View
+	}
+	return snap, id, nil
+}
+
+// wait returns once this node has committed and applied seqno.
+func (l *ledger) wait(ctx context.Context, seqno uint64) error {
+	if l.env.State.Committed() >= seqno {
+		return nil
+	}
+	timeout := l.env.Clock.After(maxWait)
+	for {
+		l.mu.Lock()
+		if l.changed == nil {
+			l.changed = make(chan struct{})
+		}
+		changed := l.changed
+		l.mu.Unlock()
+		// Looked at after taking the channel: Committed closes it after the state has changed.
+		committed := l.env.State.Committed()
+		if committed >= seqno {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: the request ended before this node committed seqno %d", coco.ErrBusy, seqno)
+		case <-timeout:
+			return fmt.Errorf("%w: X-Coco-At-Least: this node has committed up to seqno %d, not %d yet; ask again or ask another node",
+				coco.ErrBusy, committed, seqno)
+		}
+	}
+}
+
+func (l *ledger) get(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
+	key, err := l.key(r)
+	if err != nil {
+		l.fail(w, err)
+		return
+	}
+	condition, err := conditionOf(r.Header)
+	if err != nil {
+		l.fail(w, err)
+		return
+	}
+	snap, id, err := l.snapshot(r)
+	if err != nil {
+		l.fail(w, err)
+		return
+	}
+	stored, exists := snap.Get(table, key)
+	snap.Release() // the value itself is never changed
+	setID(w, id)
+	if !exists {
+		l.fail(w, fmt.Errorf("%w: no such key", coco.ErrNotFound))
+		return
+	}
+	version := versionOf(stored)
+	setTag(w, version)
+	switch {
+	case condition.holds(version):
+		writeContent(w, "application/octet-stream", stored[versionSize:])
+	case condition.kind == present || condition.kind == equals:
+		l.fail(w, &preconditionError{condition: condition, found: version})
+	default:
+		w.WriteHeader(http.StatusNotModified)
+	}
+}
+
+// page is the answer to a range.
+type page struct {
+	ID    coco.TxID `json:"transaction_id"` // of the state read
+	Items []item    `json:"items"`
+	Next  string    `json:"next,omitempty"` // path and query of the next page, if there is more
+}
+
+type item struct {
+	Key     []byte `json:"key"`
+	Value   []byte `json:"value"`
+	Version uint64 `json:"etag,string"`
+}
+
+func (l *ledger) list(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
+	from, to, limit, err := l.bounds(r.URL.RawQuery)
+	if err != nil {
+		l.fail(w, err)
+		return
+	}
+	snap, id, err := l.snapshot(r)
+	if err != nil {
+		l.fail(w, err)
+		return
+	}
+	p, size := page{ID: id, Items: []item{}}, 0
+	snap.Range(table, from, to, func(key, stored []byte) bool {
+		if len(p.Items) == limit || size >= pageBytes {
+			query := url.Values{"from": {string(key)}, "limit": {strconv.Itoa(limit)}}
+			if to != nil {
+				query.Set("to", string(to))
+			}
+			p.Next = root + "?" + query.Encode()
+			return false
+		}
+		p.Items = append(p.Items, item{key, stored[versionSize:], versionOf(stored)})
+		size += len(key) + len(stored)
+		return true
+	})
+	snap.Release()
+	setID(w, id)
+	l.answer(w, p)
+}
+
+// bounds reads the query of a range.
+func (l *ledger) bounds(query string) (from, to []byte, limit int, err error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, nil, 0, fmt.Errorf("%w: query: %v", coco.ErrInvalid, err)
+	}
+	limit = defaultItems
+	for name, v := range values {
+		if len(v) != 1 {
+			return nil, nil, 0, fmt.Errorf("%w: query: %q is given %d times", coco.ErrInvalid, name, len(v))
+		}
+		switch name {
+		case "from":
+			from = []byte(v[0])
+		case "to":
+			to = []byte(v[0])
+		case "limit":
+			limit, err = strconv.Atoi(v[0])
+			if err != nil || limit < 1 || limit > maxItems {
+				return nil, nil, 0, fmt.Errorf("%w: query: limit: expected 1 to %d, found %q", coco.ErrInvalid, maxItems, v[0])
+			}
+		default:
+			return nil, nil, 0, fmt.Errorf("%w: query: expected from, to and limit, found %q", coco.ErrInvalid, name)
+		}
+	}
+	if most := max(len(from), len(to)); most > l.settings.MaxKeyBytes {
+		return nil, nil, 0, fmt.Errorf("%w: query: a bound of %d bytes: keys have at most %d", coco.ErrInvalid, most, l.settings.MaxKeyBytes)
+	}
+	if len(to) == 0 {
+		to = nil // no end
+	}
+	return from, to, limit, nil
+}

@@ -1,0 +1,96 @@
+package attest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/host"
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Bounds of evidence. The largest known quotes, with their certificates and collateral, take
+// about 20 KiB.
+const (
+	MaxPlatform = 32
+	MaxQuote    = 128 << 10
+)
+
+// Evidence is a quote and the platform that it comes from. As CBOR it is a map with the keys 1
+// and 2, as JSON an object whose quote is in base64.
+type Evidence struct {
+	Platform string `cbor:"1,keyasint" json:"platform"`
+	Quote    []byte `cbor:"2,keyasint" json:"quote"`
+}
+
+// Quote asks the device for evidence that binds a key (PKIX DER) and a nonce for a purpose; see
+// ReportData.
+func Quote(ctx context.Context, q host.Quoter, purpose string, key, nonce []byte) (Evidence, error) {
+	quote, err := q.Quote(ctx, ReportData(purpose, key, nonce))
+	if err != nil {
+		return Evidence{}, fmt.Errorf("evidence from the %s device: %w", q.Platform(), err)
+	}
+	ev := Evidence{Platform: q.Platform(), Quote: quote}
+	return ev, ev.validate()
+}
+
+// Encode returns the evidence in deterministic CBOR.
+func (ev Evidence) Encode() ([]byte, error) {
+	if err := ev.validate(); err != nil {
+		return nil, err
+	}
+	return encMode.Marshal(ev)
+}
+
+// DecodeEvidence reads what Encode wrote, and nothing else: what it accepts encodes to the same
+// bytes again.
+func DecodeEvidence(b []byte) (Evidence, error) {
+	if len(b) > MaxPlatform+MaxQuote+16 {
+		return Evidence{}, fmt.Errorf("%w: evidence of %d bytes: expected at most %d", coco.ErrCorrupt, len(b), MaxPlatform+MaxQuote+16)
+	}
+	var ev Evidence
+	if err := decMode.Unmarshal(b, &ev); err != nil {
+		return Evidence{}, fmt.Errorf("%w: evidence: %w", coco.ErrCorrupt, err)
+	}
+	again, err := ev.Encode()
+	if err != nil {
+		return Evidence{}, err
+	}
+	if !bytes.Equal(b, again) {
+		return Evidence{}, fmt.Errorf("%w: evidence: expected deterministic CBOR, found another encoding", coco.ErrCorrupt)
+	}
+	return ev, nil
+}
+
+func (ev Evidence) validate() error {
+	if n := len(ev.Platform); n == 0 || n > MaxPlatform {
+		return fmt.Errorf("%w: evidence: platform name of %d bytes: expected 1 to %d", coco.ErrInvalid, n, MaxPlatform)
+	}
+	if n := len(ev.Quote); n == 0 || n > MaxQuote {
+		return fmt.Errorf("%w: evidence: quote of %d bytes: expected 1 to %d", coco.ErrInvalid, n, MaxQuote)
+	}
+	return nil
+}
+
+var encMode, decMode = modes()
+
+func modes() (cbor.EncMode, cbor.DecMode) {
+	enc, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	dec, err := cbor.DecOptions{
+		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
+		IndefLength:       cbor.IndefLengthForbidden,
+		TagsMd:            cbor.TagsForbidden,
+		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		MaxNestedLevels:   4,
+		MaxMapPairs:       16,
+		MaxArrayElements:  16,
+	}.DecMode()
+	if err != nil {
+		panic(err)
+	}
+	return enc, dec
+}

@@ -1,0 +1,162 @@
+// Package virtual is the INSECURE software TEE for development and tests. It goes through the
+// same evidence, report data and manifest checks as real TEEs, and it protects nothing: its
+// quotes are signed by a key that is printed below, so that anyone can claim to run any code.
+// Networks accept it only if their constitution says that they are insecure.
+//
+// A virtual quote is deterministic CBOR, a map of
+//
+//	1  text         Notice
+//	2  bytes (32)   measurement: SHA-256 of the program file
+//	3  bytes (64)   report data
+//	4  bool         debug
+//	5  bytes (64)   Ed25519 signature over Notice ‖ 0 ‖ measurement ‖ report data ‖ debug (0 or 1)
+//
+// Trust: either
+package virtual
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/host"
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Platform is the name of this platform in evidence and measurements.
+const Platform = "virtual"
+
+// Notice opens every quote and is part of what is signed.
+const Notice = "INSECURE virtual TEE"
+
+// DevelopmentSeed is the seed of the Ed25519 key that signs every virtual quote. It is public on
+// purpose: nobody shall take a virtual quote for a proof.
+const DevelopmentSeed = "INSECURE Coco development seed!!"
+
+func developmentKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed([]byte(DevelopmentSeed)) }
+
+// Measure returns the measurement of a program file with these contents.
+func Measure(program []byte) coco.Measurement { return measurement(sha256.Sum256(program)) }
+
+func measurement(digest [sha256.Size]byte) coco.Measurement {
+	return coco.Measurement(Platform + ":" + hex.EncodeToString(digest[:]))
+}
+
+// Quoter is the software evidence device.
+type Quoter struct {
+	digest [sha256.Size]byte
+	debug  bool
+}
+
+var _ host.Quoter = Quoter{}
+
+// NewQuoter returns a device for code of the given measurement: Self's for the running program.
+func NewQuoter(code coco.Measurement) (Quoter, error) {
+	digest, err := hex.DecodeString(strings.TrimPrefix(string(code), Platform+":"))
+	if err != nil || len(digest) != sha256.Size || measurement([sha256.Size]byte(digest)) != code {
+		return Quoter{}, fmt.Errorf("%w: measurement %q: expected %s: and %d lower-case hexadecimal digits",
+			coco.ErrInvalid, code, Platform, 2*sha256.Size)
+	}
+	return Quoter{digest: [sha256.Size]byte(digest)}, nil
+}
+
+// Debug returns the same device with its debug flag set, as a real TEE's owner may set it.
+func (q Quoter) Debug() Quoter {
+	q.debug = true
+	return q
+}
+
+// Measurement returns the measurement that the device quotes.
+func (q Quoter) Measurement() coco.Measurement { return measurement(q.digest) }
+
+// Platform implements host.Quoter.
+func (Quoter) Platform() string { return Platform }
+
+// Quote implements host.Quoter. It is deterministic.
+func (q Quoter) Quote(_ context.Context, reportData [host.ReportDataSize]byte) ([]byte, error) {
+	e := quote{Notice: Notice, Measurement: q.digest[:], ReportData: reportData[:], Debug: q.debug}
+	e.Signature = ed25519.Sign(developmentKey(), e.signed())
+	return encMode.Marshal(e)
+}
+
+// Verifier reads virtual quotes.
+type Verifier struct{}
+
+var _ attest.Verifier = Verifier{}
+
+// Platform implements attest.Verifier.
+func (Verifier) Platform() string { return Platform }
+
+// Verify implements attest.Verifier. Virtual quotes do not age: freshness comes from the nonce.
+func (Verifier) Verify(b []byte, _ time.Time) (attest.Claims, error) {
+	var q quote
+	if len(b) > maxQuote {
+		return attest.Claims{}, fmt.Errorf("%w: %s: quote of %d bytes: expected at most %d", attest.ErrQuote, Notice, len(b), maxQuote)
+	}
+	if err := decMode.Unmarshal(b, &q); err != nil {
+		return attest.Claims{}, fmt.Errorf("%w: %s: %w", attest.ErrQuote, Notice, err)
+	}
+	claims := attest.Claims{Debug: q.Debug, Insecure: true}
+	if q.Notice != Notice || len(q.Measurement) != sha256.Size || len(q.ReportData) != len(claims.ReportData) {
+		return attest.Claims{}, fmt.Errorf("%w: %s: notice or a length is wrong", attest.ErrQuote, Notice)
+	}
+	if again, err := encMode.Marshal(q); err != nil || !bytes.Equal(again, b) {
+		return attest.Claims{}, fmt.Errorf("%w: %s: expected deterministic CBOR, found another encoding", attest.ErrQuote, Notice)
+	}
+	if !ed25519.Verify(developmentKey().Public().(ed25519.PublicKey), q.signed(), q.Signature) {
+		return attest.Claims{}, fmt.Errorf("%w: %s: signature is not the development key's", attest.ErrQuote, Notice)
+	}
+	claims.Measurement = measurement([sha256.Size]byte(q.Measurement))
+	copy(claims.ReportData[:], q.ReportData)
+	return claims, nil
+}
+
+// maxQuote is generous: all fields have fixed lengths.
+const maxQuote = 512
+
+type quote struct {
+	Notice      string `cbor:"1,keyasint"`
+	Measurement []byte `cbor:"2,keyasint"`
+	ReportData  []byte `cbor:"3,keyasint"`
+	Debug       bool   `cbor:"4,keyasint"`
+	Signature   []byte `cbor:"5,keyasint"`
+}
+
+func (q quote) signed() []byte {
+	b := append([]byte(Notice), 0)
+	b = append(b, q.Measurement...)
+	b = append(b, q.ReportData...)
+	if q.Debug {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+var encMode, decMode = modes()
+
+func modes() (cbor.EncMode, cbor.DecMode) {
+	enc, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	dec, err := cbor.DecOptions{
+		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
+		IndefLength:       cbor.IndefLengthForbidden,
+		TagsMd:            cbor.TagsForbidden,
+		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		MaxNestedLevels:   4,
+		MaxMapPairs:       16,
+		MaxArrayElements:  16,
+	}.DecMode()
+	if err != nil {
+		panic(err)
+	}
+	return enc, dec
+}

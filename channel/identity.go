@@ -1,0 +1,109 @@
+package channel
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/cocoframework/coco"
+)
+
+// Identity is a node's key and the certificate that it shows. The key is made in the enclave's
+// memory and never leaves it, so an identity ends with its process. It never prints.
+type Identity struct {
+	key    *ecdsa.PrivateKey
+	public []byte // PKIX DER
+	id     coco.NodeID
+	cert   atomic.Pointer[tls.Certificate]
+}
+
+// NewIdentity makes a key, and a certificate that the key itself signs, without an end of
+// validity. Insecure says that the TEE is virtual, and so does the certificate then.
+func NewIdentity(insecure bool) (*Identity, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make node key: %w", err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		return nil, fmt.Errorf("make node key: %w", err)
+	}
+	i := &Identity{key: key, public: public, id: KeyID(public)}
+	template := nodeTemplate(i.id, "", insecure)
+	template.NotBefore = time.Unix(0, 0)
+	template.NotAfter = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) // RFC 5280, 4.1.2.5: no end
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, fmt.Errorf("make node certificate: %w", err)
+	}
+	return i, i.SetCertificate(der)
+}
+
+// ID returns the node's id.
+func (i *Identity) ID() coco.NodeID { return i.id }
+
+// PublicKey returns the public key in PKIX DER form. The caller MUST NOT modify it.
+func (i *Identity) PublicKey() []byte { return i.public }
+
+// Signer returns the private key for signing.
+func (i *Identity) Signer() crypto.Signer { return i.key }
+
+// Certificate returns the certificate shown, ready for crypto/tls.
+func (i *Identity) Certificate() tls.Certificate { return *i.cert.Load() }
+
+// SetCertificate replaces the certificate shown, by the one that the service endorsed. It MUST be
+// of this identity's key. Connections that exist keep theirs.
+func (i *Identity) SetCertificate(der []byte) error {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return fmt.Errorf("%w: node certificate: %w", coco.ErrInvalid, err)
+	}
+	if !bytes.Equal(cert.RawSubjectPublicKeyInfo, i.public) {
+		return fmt.Errorf("%w: node certificate: expected the key of node %s, found that of %s",
+			coco.ErrInvalid, i.id.Short(), KeyID(cert.RawSubjectPublicKeyInfo).Short())
+	}
+	i.cert.Store(&tls.Certificate{Certificate: [][]byte{der}, PrivateKey: i.key, Leaf: cert})
+	return nil
+}
+
+// Format, LogValue and MarshalJSON keep the key out of every text.
+func (i *Identity) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "node %s (key withheld)", i.id) }
+
+// LogValue implements slog.LogValuer.
+func (i *Identity) LogValue() slog.Value { return slog.StringValue("node " + i.id.String()) }
+
+// MarshalJSON implements json.Marshaler.
+func (i *Identity) MarshalJSON() ([]byte, error) { return []byte(`"` + i.id.String() + `"`), nil }
+
+// nodeTemplate is what the self-signed and the endorsed certificate of a node have in common.
+func nodeTemplate(id coco.NodeID, network string, insecure bool) *x509.Certificate {
+	subject := pkix.Name{CommonName: "Coco node " + id.Short()}
+	if network != "" {
+		subject.Organization = []string{network}
+	}
+	return &x509.Certificate{
+		Subject:               marked(subject, insecure),
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		BasicConstraintsValid: true,
+	}
+}
+
+// marked adds the notice where people look first (the common name) and where a program finds it
+// by itself (the organisational unit).
+func marked(subject pkix.Name, insecure bool) pkix.Name {
+	if insecure {
+		subject.CommonName += ", " + InsecureNotice
+		subject.OrganizationalUnit = []string{InsecureNotice}
+	}
+	return subject
+}

@@ -1,0 +1,290 @@
+// Package client talks to validating nodes and believes only what it has verified.
+//
+// A [Policy] says which code and which service a node must prove. Each connection is mutual TLS
+// that ends inside the node's enclave; before the first request goes out under a node key that
+// was not seen before, the client asks for evidence over a fresh nonce on that same connection,
+// verifies it, and checks that it binds the key of the TLS certificate and code that the policy
+// lists. A node that restarts has a new key, and is verified anew.
+//
+// [Transport] is the verified connection as an http.RoundTripper, which the loopback proxy uses
+// too; [Client] adds the calls that every network answers.
+//
+// Trust: host
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/cocoframework/coco"
+)
+
+// maxAnswer bounds what a call reads of an answer into memory.
+const maxAnswer = 64 << 20
+
+// TxIDHeader names the response header with the transaction id of a committed write.
+const TxIDHeader = "X-Coco-Transaction-Id"
+
+// Client calls one node.
+type Client struct {
+	t  *Transport
+	hc *http.Client
+}
+
+// New returns a client of the node at cfg.Addr. It does not connect yet.
+func New(cfg Config) (*Client, error) {
+	t, err := NewTransport(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{t: t, hc: &http.Client{Transport: t, CheckRedirect: noRedirect}}, nil
+}
+
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// Close drops the idle connections.
+func (c *Client) Close() { c.t.CloseIdleConnections() }
+
+// Transport returns the client's verified connections, for libraries that want an http.Client.
+func (c *Client) Transport() *Transport { return c.t }
+
+// HTTPClient returns an http.Client over the verified connections. URLs name the host at will:
+// all of them go to the one node.
+func (c *Client) HTTPClient() *http.Client { return c.hc }
+
+// Verify connects, verifies the node and returns what it has proven.
+func (c *Client) Verify(ctx context.Context) (Attested, error) { return c.t.Verify(ctx) }
+
+// Constitution returns the constitution's readable page and its digest as the node states it. The
+// caller compares the digest with what it pinned, or recomputes it from the page.
+func (c *Client) Constitution(ctx context.Context) (page []byte, digest coco.Digest, err error) {
+	resp, err := c.do(ctx, http.MethodGet, "/node/constitution", nil)
+	if err != nil {
+		return nil, coco.Digest{}, err
+	}
+	page, err = readAll(resp)
+	if err != nil {
+		return nil, coco.Digest{}, err
+	}
+	if err := digest.UnmarshalText([]byte(resp.Header.Get("X-Coco-Digest"))); err != nil {
+		return nil, coco.Digest{}, fmt.Errorf("the node's constitution: header X-Coco-Digest: %w", err)
+	}
+	return page, digest, nil
+}
+
+// Service returns the network's service certificate as the node states it.
+func (c *Client) Service(ctx context.Context) (*x509.Certificate, error) {
+	body, err := c.get(ctx, "/node/service")
+	if err != nil {
+		return nil, err
+	}
+	return ParseCertificate(body)
+}
+
+// Receipt returns the receipt of a committed transaction, as JSON.
+func (c *Client) Receipt(ctx context.Context, tx coco.TxID) ([]byte, error) {
+	return c.get(ctx, "/node/receipt/"+tx.String())
+}
+
+// TxState is what became of a transaction, as far as the node knows.
+type TxState string
+
+// The states of a transaction. Committed and invalid are final; an unknown transaction may become
+// known to the node later.
+const (
+	TxCommitted TxState = "committed"
+	TxPending   TxState = "pending"
+	TxInvalid   TxState = "invalid"
+	TxUnknown   TxState = "unknown"
+)
+
+// Tx asks what became of a transaction.
+func (c *Client) Tx(ctx context.Context, tx coco.TxID) (TxState, error) {
+	var answer struct {
+		Status TxState `json:"status"`
+	}
+	if err := c.getJSON(ctx, "/node/tx/"+tx.String(), &answer); err != nil {
+		return "", err
+	}
+	switch answer.Status {
+	case TxCommitted, TxPending, TxInvalid, TxUnknown:
+		return answer.Status, nil
+	}
+	return "", fmt.Errorf("%w: transaction %s has the unheard-of status %q", coco.ErrCorrupt, tx, answer.Status)
+}
+
+// RPCError is the error object of a JSON-RPC answer.
+type RPCError struct {
+	Code    int             `json:"code"`
+	Message string          `json:"message"`
+	Data    json.RawMessage `json:"data,omitempty"`
+}
+
+func (e *RPCError) Error() string { return fmt.Sprintf("%s (JSON-RPC error %d)", e.Message, e.Code) }
+
+// RPC makes a JSON-RPC call at /rpc and stores its result, unless result is nil. It returns the id
+// of the transaction that the call committed, which is zero for a read. An error object of the
+// answer is returned as an *RPCError.
+func (c *Client) RPC(ctx context.Context, result any, method string, params ...any) (coco.TxID, error) {
+	if params == nil {
+		params = []any{}
+	}
+	call, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+	if err != nil {
+		return coco.TxID{}, fmt.Errorf("%w: %s: %w", coco.ErrInvalid, method, err)
+	}
+	resp, err := c.do(ctx, http.MethodPost, "/rpc", call)
+	if err != nil {
+		return coco.TxID{}, fmt.Errorf("%s: %w", method, err)
+	}
+	body, err := readAll(resp)
+	if err != nil {
+		return coco.TxID{}, fmt.Errorf("%s: %w", method, err)
+	}
+	var answer struct {
+		Result json.RawMessage `json:"result"`
+		Error  *RPCError       `json:"error"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return coco.TxID{}, fmt.Errorf("%w: %s: the answer is no JSON-RPC: %w", coco.ErrCorrupt, method, err)
+	}
+	if answer.Error != nil {
+		return coco.TxID{}, fmt.Errorf("%s: %w", method, answer.Error)
+	}
+	if result != nil {
+		if err := json.Unmarshal(answer.Result, result); err != nil {
+			return coco.TxID{}, fmt.Errorf("%w: %s: result %.100q: %w", coco.ErrCorrupt, method, answer.Result, err)
+		}
+	}
+	var tx coco.TxID
+	if h := resp.Header.Get(TxIDHeader); h != "" {
+		if tx, err = coco.ParseTxID(h); err != nil {
+			return coco.TxID{}, fmt.Errorf("%s: header %s: %w", method, TxIDHeader, err)
+		}
+	}
+	return tx, nil
+}
+
+func (c *Client) get(ctx context.Context, path string) ([]byte, error) {
+	resp, err := c.do(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return readAll(resp)
+}
+
+func (c *Client) getJSON(ctx context.Context, path string, v any) error {
+	body, err := c.get(ctx, path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return fmt.Errorf("%w: %s: %w", coco.ErrCorrupt, path, err)
+	}
+	return nil
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	var r io.Reader // an untyped nil for none
+	if body != nil {
+		r = bytes.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "https://node"+path, r)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", coco.ErrInvalid, err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.hc.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode/100 != 2 {
+		return nil, readError(resp)
+	}
+	return resp, nil
+}
+
+func readAll(resp *http.Response) ([]byte, error) {
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: reading the node's answer: %w", coco.ErrUnreachable, err)
+	}
+	if len(body) > maxAnswer {
+		return nil, fmt.Errorf("%w: the node's answer exceeds %d bytes", coco.ErrInvalid, maxAnswer)
+	}
+	return body, nil
+}
+
+// Error is a node's refusal. It unwraps to the kind of error that its status stands for.
+type Error struct {
+	Status  int    // of HTTP
+	Code    string // the node's word for the kind of error
+	Message string
+}
+
+func (e *Error) Error() string {
+	if e.Message == "" {
+		return fmt.Sprintf("the node answers %d %s", e.Status, http.StatusText(e.Status))
+	}
+	return e.Message
+}
+
+// Unwrap returns the kind of error.
+func (e *Error) Unwrap() error {
+	switch e.Status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusMethodNotAllowed, http.StatusUnsupportedMediaType:
+		return coco.ErrInvalid
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return coco.ErrDenied
+	case http.StatusNotFound:
+		return coco.ErrNotFound
+	case http.StatusServiceUnavailable:
+		if strings.Contains(e.Code, "commit") {
+			return coco.ErrNotCommitted
+		}
+		return coco.ErrBusy
+	case http.StatusGatewayTimeout:
+		return coco.ErrUnknown
+	}
+	return nil
+}
+
+func readError(resp *http.Response) error {
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	var page struct {
+		Error struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	e := &Error{Status: resp.StatusCode}
+	if json.Unmarshal(body, &page) == nil {
+		e.Code, e.Message = page.Error.Code, page.Error.Message
+	}
+	return e
+}
+
+// ParseCertificate reads one certificate in PEM form.
+func ParseCertificate(data []byte) (*x509.Certificate, error) {
+	block, rest := pem.Decode(data)
+	if block == nil || block.Type != "CERTIFICATE" || len(bytes.TrimSpace(rest)) != 0 {
+		return nil, fmt.Errorf("%w: expected one certificate in PEM form", coco.ErrInvalid)
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, errors.Join(coco.ErrInvalid, err)
+	}
+	return cert, nil
+}

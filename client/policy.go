@@ -1,0 +1,175 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
+)
+
+// evidencePurpose is the context of the report data that a node's evidence for clients binds.
+const evidencePurpose = "coco client"
+
+// maxAsked bounds what is read of a node before it is verified: the largest evidence, in base64,
+// with a key and a nonce.
+const maxAsked = 2*attest.MaxQuote + 4096
+
+// Policy says what a node must prove before it is sent anything.
+type Policy struct {
+	// Code is the code manifest: the node's measurement must be in it.
+	Code []coco.Measurement
+	// Verifiers are the TEE platforms whose evidence is accepted.
+	Verifiers attest.Verifiers
+	// Service is the network's service certificate, which must have endorsed the node's. Nil
+	// means that the caller does not know it yet and learns it from the first node.
+	Service *x509.Certificate
+	// Constitution is the digest of the constitution that the node must say is in force. Its
+	// attested code does not lie about it. The zero digest means not to ask.
+	Constitution coco.Digest
+}
+
+func (p *Policy) validate() error {
+	if len(p.Code) == 0 || len(p.Verifiers) == 0 {
+		return fmt.Errorf("%w: a policy needs at least one measurement and one TEE platform: without them any node would do", coco.ErrInvalid)
+	}
+	return nil
+}
+
+// Attested is what a node has proven.
+type Attested struct {
+	Node     coco.NodeID
+	Claims   attest.Claims
+	Platform string
+}
+
+// verified are the node keys that have been verified. A node has one key at a time, so an old one
+// is of no more use once a new one appears.
+type verified map[coco.NodeID]Attested
+
+const maxVerified = 8
+
+// Verify makes sure that the node is verified, over a new connection, and returns what it proved.
+func (t *Transport) Verify(ctx context.Context) (Attested, error) {
+	c, err := t.dial(ctx)
+	if err != nil {
+		return Attested{}, err
+	}
+	defer t.put(c)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.known[c.peer], nil
+}
+
+// verifyCertificate checks the node's certificate during the handshake.
+func (t *Transport) verifyCertificate(cs tls.ConnectionState) error {
+	leaf, err := leafOf(cs)
+	if err != nil {
+		return err
+	}
+	now := t.cfg.Now()
+	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
+		return fmt.Errorf("%w: the node's certificate is valid from %s to %s, and it is %s", coco.ErrVerify,
+			leaf.NotBefore.Format("2006-01-02"), leaf.NotAfter.Format("2006-01-02"), now.Format("2006-01-02"))
+	}
+	if s := t.cfg.Policy.Service; s != nil {
+		if err := leaf.CheckSignatureFrom(s); err != nil {
+			return fmt.Errorf("%w: the node's certificate %q is not endorsed by service %q: %w", coco.ErrVerify, leaf.Subject, s.Subject, err)
+		}
+	}
+	return nil
+}
+
+func nodeID(leaf *x509.Certificate) coco.NodeID { return sha256.Sum256(leaf.RawSubjectPublicKeyInfo) }
+
+// ensureVerified verifies the node on this very connection, unless its key is known.
+func (t *Transport) ensureVerified(ctx context.Context, c *conn) error {
+	t.mu.Lock()
+	_, ok := t.known[c.peer]
+	t.mu.Unlock()
+	if ok {
+		return nil
+	}
+	a, err := t.verify(ctx, c)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.known) >= maxVerified {
+		clear(t.known)
+	}
+	t.known[c.peer] = a
+	return nil
+}
+
+func (t *Transport) verify(ctx context.Context, c *conn) (Attested, error) {
+	leaf, err := leafOf(c.ConnectionState())
+	if err != nil {
+		return Attested{}, err
+	}
+	nonce := make([]byte, 32)
+	_, _ = rand.Read(nonce) // it never fails
+	var answer struct {
+		attest.Evidence
+		Key   []byte `json:"key"`
+		Nonce string `json:"nonce"`
+	}
+	if err := t.ask(ctx, c, "/node/evidence?nonce="+hex.EncodeToString(nonce), &answer); err != nil {
+		return Attested{}, err
+	}
+	now := t.cfg.Now()
+	claims, err := t.cfg.Policy.Verifiers.Verify(answer.Evidence, now)
+	if err != nil {
+		return Attested{}, err
+	}
+	if err := attest.Check(claims, evidencePurpose, leaf.RawSubjectPublicKeyInfo, nonce, t.cfg.Policy.Code); err != nil {
+		return Attested{}, err
+	}
+	if want := t.cfg.Policy.Constitution; want != (coco.Digest{}) {
+		var s Status
+		if err := t.ask(ctx, c, "/node/status", &s); err != nil {
+			return Attested{}, err
+		}
+		if s.Constitution != want {
+			return Attested{}, fmt.Errorf("%w: the node runs under constitution %s, expected %s: it belongs to another network, or a vote has changed the constitution",
+				coco.ErrVerify, s.Constitution.Short(), want.Short())
+		}
+	}
+	return Attested{Node: c.peer, Claims: claims, Platform: answer.Platform}, nil
+}
+
+// ask makes a request on a connection that is not verified yet and leaves the connection open. The
+// deadline is the caller's.
+func (t *Transport) ask(ctx context.Context, c *conn, path string, v any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://node"+path, nil)
+	if err != nil {
+		return fmt.Errorf("%w: %w", coco.ErrInvalid, err)
+	}
+	resp, _, err := c.roundTrip(req)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", coco.ErrUnreachable, path, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %w", path, readError(resp))
+	}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAsked+1))
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %s: %w", coco.ErrUnreachable, path, err)
+	case len(data) > maxAsked || resp.Close:
+		return fmt.Errorf("%w: %s: expected an answer of at most %d bytes on a connection that stays open", coco.ErrVerify, path, maxAsked)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("%w: %s: %w", coco.ErrVerify, path, err)
+	}
+	return nil
+}

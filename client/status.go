@@ -1,0 +1,55 @@
+package client
+
+import (
+	"context"
+
+	"github.com/cocoframework/coco"
+)
+
+// Status is a node's answer at /node/status.
+type Status struct {
+	Network      string           `json:"network"`
+	Insecure     bool             `json:"insecure"` // the TEE is simulated: nothing here is confidential
+	Node         coco.NodeID      `json:"node"`
+	Owner        string           `json:"owner"`
+	Role         string           `json:"role"` // "leader", "follower" or "joining"
+	View         uint64           `json:"view"`
+	Leader       coco.NodeID      `json:"leader,omitzero"`         // absent while there is none
+	Committed    coco.TxID        `json:"transaction_id,omitzero"` // the last one committed and applied there
+	Known        uint64           `json:"known_seqno"`             // the highest seqno known to be committed anywhere
+	Constitution coco.Digest      `json:"constitution,omitzero"`
+	Measurement  coco.Measurement `json:"measurement"`
+	Version      string           `json:"version"`
+	Problem      string           `json:"problem,omitempty"` // why the node cannot serve as it should
+	Notice       string           `json:"notice,omitempty"`  // what every user of the network must know
+}
+
+// NodeInfo is one node in the answer of /node/nodes.
+type NodeInfo struct {
+	Node          coco.NodeID      `json:"node"`
+	Owner         coco.ActorID     `json:"owner"`
+	OwnerName     string           `json:"owner_name"`
+	Address       string           `json:"address"`
+	ClientAddress string           `json:"client_address"`
+	Measurement   coco.Measurement `json:"measurement"`
+	State         string           `json:"state"` // "trusted" or "retired"
+	Since         uint64           `json:"since"` // the seqno that gave it this state
+}
+
+// Status asks the node what it does and what it sees of the network.
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	var s Status
+	if err := c.getJSON(ctx, "/node/status", &s); err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// Nodes lists the nodes of the network, retired ones too.
+func (c *Client) Nodes(ctx context.Context) ([]NodeInfo, error) {
+	var nodes []NodeInfo
+	if err := c.getJSON(ctx, "/node/nodes", &nodes); err != nil {
+		return nil, err
+	}
+	return nodes, nil
+}

@@ -1,0 +1,61 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/cocoframework/coco"
+)
+
+// errNoCertificate is a request that needs a caller and has none. It is answered by 401.
+var errNoCertificate = fmt.Errorf("%w: this request needs a client certificate of an organisation in the constitution", coco.ErrDenied)
+
+// connectionKey finds a request's connection in its context.
+type connectionKey struct{}
+
+// connection is what the gateway remembers about a client's connection. HTTP/2 sends several
+// requests through one at a time.
+type connection struct {
+	known atomic.Pointer[identity]
+}
+
+// identity is what Node.Identify answered.
+type identity struct {
+	caller     coco.Caller
+	err        error
+	generation uint64
+	until      time.Time // the certificate's end; zero for an error
+}
+
+// identify finds who sent a request and notes it in w.
+func (g *Gateway) identify(w *response, r *http.Request) (coco.Caller, error) {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return coco.Caller{}, errNoCertificate
+	}
+	now := g.cfg.Clock.Now()
+	// The generation is read before asking: an answer that Reidentify makes out of date while it
+	// is given is asked for again by the next request.
+	generation := g.generation.Load()
+	w.chain, w.generation = r.TLS.PeerCertificates, generation
+	conn, _ := r.Context().Value(connectionKey{}).(*connection)
+	if conn != nil {
+		id := conn.known.Load()
+		if id != nil && id.generation == generation && (id.err != nil || now.Before(id.until)) {
+			w.caller = id.caller
+			return id.caller, id.err
+		}
+	}
+	caller, err := g.cfg.Node.Identify(w.chain)
+	if err != nil {
+		caller = coco.Caller{}
+	}
+	w.caller = caller
+	// An error that is no refusal, as of a node that has not joined, is asked again.
+	if conn != nil && (err == nil || errors.Is(err, coco.ErrDenied)) {
+		conn.known.Store(&identity{caller: caller, err: err, generation: generation, until: w.chain[0].NotAfter})
+	}
+	return caller, err
+}

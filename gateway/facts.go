@@ -1,0 +1,135 @@
+package gateway
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+)
+
+// The lengths of a nonce that a client may ask evidence for, in bytes.
+const (
+	minNonce = 16
+	maxNonce = 64
+)
+
+// fact is a route under /node. One of the handlers is set.
+type fact struct {
+	pattern   string
+	anonymous http.HandlerFunc
+	handler   adapter.Handler
+}
+
+// facts lists what a node tells about itself and its network. A client that has not verified the
+// node must not show its certificate's powers to it, so what it verifies by is open to all.
+func (g *Gateway) facts() []fact {
+	return []fact{
+		{pattern: "GET /node/status", anonymous: g.serveStatus},
+		{pattern: "GET /node/constitution", anonymous: g.serveConstitution},
+		{pattern: "GET /node/service", anonymous: g.serveService},
+		{pattern: "GET /node/evidence", anonymous: g.serveEvidence},
+		{pattern: "GET /node/nodes", handler: g.serveNodes},
+		{pattern: "GET /node/tx/{txid}", handler: g.serveTx},
+		{pattern: "GET /node/receipt/{txid}", handler: g.serveReceipt},
+	}
+}
+
+func (g *Gateway) serveStatus(w http.ResponseWriter, r *http.Request) {
+	g.answer(w, r, g.cfg.Node.Status(), nil)
+}
+
+func (g *Gateway) serveConstitution(w http.ResponseWriter, r *http.Request) {
+	page, digest, err := g.cfg.Node.Constitution()
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	w.Header().Set("X-Coco-Digest", digest.String())
+	write(w, "text/toml; charset=utf-8", page)
+}
+
+func (g *Gateway) serveService(w http.ResponseWriter, r *http.Request) {
+	certificate, err := g.cfg.Node.Service()
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	write(w, "application/x-pem-file", certificate)
+}
+
+func (g *Gateway) serveEvidence(w http.ResponseWriter, r *http.Request) {
+	text := r.URL.Query().Get("nonce")
+	nonce, err := hex.DecodeString(text)
+	if err != nil || len(nonce) < minNonce || len(nonce) > maxNonce {
+		g.fail(w, r, fmt.Errorf("%w: nonce: expected %d to %d bytes in hexadecimal, such as ?nonce=00112233445566778899aabbccddeeff",
+			coco.ErrInvalid, minNonce, maxNonce))
+		return
+	}
+	if !g.evidence.enter() {
+		g.fail(w, r, fmt.Errorf("%w: too many clients ask for evidence at a time", coco.ErrBusy))
+		return
+	}
+	defer g.evidence.leave()
+	evidence, err := g.cfg.Node.Evidence(r.Context(), nonce)
+	g.answer(w, r, struct {
+		Evidence
+		Nonce string `json:"nonce"`
+	}{evidence, hex.EncodeToString(nonce)}, err)
+}
+
+func (g *Gateway) serveNodes(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
+	nodes, err := g.cfg.Node.Nodes()
+	if nodes == nil {
+		nodes = []NodeInfo{}
+	}
+	g.answer(w, r, nodes, err)
+}
+
+func (g *Gateway) serveTx(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
+	id, err := coco.ParseTxID(r.PathValue("txid"))
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	status, err := g.cfg.Node.TxStatus(id)
+	g.answer(w, r, struct {
+		ID     coco.TxID `json:"transaction_id"`
+		Status TxStatus  `json:"status"`
+	}{id, status}, err)
+}
+
+func (g *Gateway) serveReceipt(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
+	id, err := coco.ParseTxID(r.PathValue("txid"))
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	receipt, err := g.cfg.Node.Receipt(r.Context(), caller, id)
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	write(w, "application/json", receipt)
+}
+
+// answer sends a value as JSON, or an error.
+func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, value any, err error) {
+	var text []byte
+	if err == nil {
+		text, err = json.Marshal(value)
+	}
+	if err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	write(w, "application/json", append(text, '\n'))
+}
+
+func write(w http.ResponseWriter, contentType string, content []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(content) // a client that has gone
+}

@@ -1,0 +1,158 @@
+package gateway
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+// gateClosed is added to a gate's count to close it, far above any limit.
+const gateClosed = 1 << 40
+
+// gate bounds how much of something goes on at a time, and tells when nothing does after it was
+// closed. Every enter that succeeded MUST be followed by one leave.
+type gate struct {
+	limit   int64
+	n       atomic.Int64 // how many are in, and gateClosed once closed
+	once    sync.Once
+	drained chan struct{} // closed when the gate is closed and nobody is in
+}
+
+func (g *gate) init(limit int) {
+	g.limit, g.drained = int64(limit), make(chan struct{})
+}
+
+func (g *gate) enter() bool {
+	if g.n.Add(1) <= g.limit {
+		return true
+	}
+	g.leave()
+	return false
+}
+
+// leave also ends the moment for which an enter that fails counts as being in: whoever brings the
+// count of a closed gate to zero says so.
+func (g *gate) leave() {
+	if g.n.Add(-1) == gateClosed {
+		g.once.Do(func() { close(g.drained) })
+	}
+}
+
+// close refuses everybody from now on. Closing twice is closing once.
+func (g *gate) close() {
+	for {
+		n := g.n.Load()
+		if n >= gateClosed/2 {
+			return
+		}
+		if g.n.CompareAndSwap(n, n+gateClosed) {
+			if n == 0 {
+				g.once.Do(func() { close(g.drained) })
+			}
+			return
+		}
+	}
+}
+
+func (g *gate) closed() bool { return g.n.Load() >= gateClosed/2 }
+
+// conns are the open connections below TLS.
+type conns struct {
+	max int
+
+	mu   sync.Mutex
+	open map[*conn]struct{} // under mu; nil once all are closed for good
+}
+
+func (c *conns) add(raw net.Conn) (*conn, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open == nil || len(c.open) >= c.max {
+		return nil, false
+	}
+	added := &conn{Conn: raw, all: c}
+	c.open[added] = struct{}{}
+	return added, true
+}
+
+// closeAll closes every connection, now and later. TLS would give each peer seconds to take its
+// farewell.
+func (c *conns) closeAll() {
+	c.mu.Lock()
+	open := c.open
+	c.open = nil
+	c.mu.Unlock()
+	for conn := range open {
+		_ = conn.Conn.Close()
+	}
+}
+
+type conn struct {
+	net.Conn
+	all *conns
+}
+
+// Write closes the connection if it fails: TLS cannot go on after that, and would give the client
+// that has taken nothing so far seconds to take its farewell.
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		_ = c.Conn.Close()
+	}
+	return n, err
+}
+
+func (c *conn) Close() error {
+	c.all.mu.Lock()
+	delete(c.all.open, c)
+	c.all.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// listener bounds the open connections. Beyond it a connection is closed at once, so that the
+// client asks another node, instead of waiting for strangers to go.
+type listener struct {
+	net.Listener
+	conns *conns
+	log   *slog.Logger
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		raw, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if c, ok := l.conns.add(raw); ok {
+			return c, nil
+		}
+		l.log.Debug("gateway: connection refused: too many are open", "limit", l.conns.max)
+		_ = raw.Close()
+	}
+}
+
+// body is a request's body. Its read deadline is set before the handler runs, because net/http
+// reads what a handler leaves over; it is lifted at the end of the body, because a deadline that
+// passes while the handler waits for a commit would look like a client that has gone.
+type body struct {
+	io.ReadCloser
+	w *response
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.w.liftReadDeadline()
+	}
+	return n, err
+}
+
+// limitBody bounds a body whose length the client has not told.
+func (w *response) limitBody(r *http.Request, limit int64) {
+	if b, ok := r.Body.(*body); ok && r.ContentLength < 0 {
+		b.ReadCloser = http.MaxBytesReader(w.ResponseWriter, b.ReadCloser, limit)
+	}
+}

@@ -1,0 +1,231 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+)
+
+// routes is what a gateway serves from one Mount to the next. It is never changed.
+type routes struct {
+	mux     *http.ServeMux
+	mounted bool
+}
+
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+}
+
+func (g *Gateway) newRoutes(maxBody int64, endpoints []adapter.Endpoint) (rt *routes, err error) {
+	rt = &routes{mux: http.NewServeMux(), mounted: maxBody > 0}
+	for _, f := range g.facts() {
+		if f.anonymous != nil {
+			rt.mux.Handle(f.pattern, g.withoutCaller(f.anonymous))
+		} else {
+			rt.mux.Handle(f.pattern, g.withCaller(0, f.handler))
+		}
+	}
+	rt.mux.Handle("/", g.withoutCaller(rt.none(g)))
+	for _, e := range endpoints {
+		if err := rt.mount(g, maxBody, e); err != nil {
+			return nil, err
+		}
+	}
+	return rt, nil
+}
+
+func (rt *routes) mount(g *Gateway, maxBody int64, e adapter.Endpoint) (err error) {
+	path := e.Pattern[strings.LastIndexByte(e.Pattern, ' ')+1:]
+	if e.Handler == nil || len(path) < 2 || path[0] != '/' || strings.HasPrefix(path, "/{") ||
+		path == "/node" || strings.HasPrefix(path, "/node/") {
+		return fmt.Errorf("%w: endpoint %q: expected a handler and a path of its own, such as \"POST /app/name\"", coco.ErrInvalid, e.Pattern)
+	}
+	// ServeMux has no other way to say that a pattern is malformed or taken.
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: endpoint %q: %v", coco.ErrInvalid, e.Pattern, v)
+		}
+	}()
+	rt.mux.Handle(e.Pattern, g.withCaller(maxBody, e.Handler))
+	return nil
+}
+
+// serve is the way of every request.
+func (g *Gateway) serve(rw http.ResponseWriter, r *http.Request) {
+	w := &response{ResponseWriter: rw, g: g}
+	defer g.finish(w, r)
+	if r.ContentLength != 0 {
+		w.setReadDeadline()
+		r.Body = &body{r.Body, w}
+	}
+	if err := checkPath(r); err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	g.routes.Load().mux.ServeHTTP(w, r)
+}
+
+// checkPath refuses a path that ServeMux would answer by a redirect to another one: a key that
+// has a slash of its own must not become a different key.
+func checkPath(r *http.Request) error {
+	path := r.URL.RawPath
+	if path == "" {
+		path = r.URL.Path
+	}
+	clean := strings.HasPrefix(path, "/") && !strings.Contains(path, "//")
+	if clean && strings.Contains(path, "/.") {
+		for segment := range strings.SplitSeq(path, "/") {
+			clean = clean && segment != "." && segment != ".."
+		}
+	}
+	if !clean || r.Method == http.MethodConnect {
+		return fmt.Errorf("%w: the request's target: expected an absolute path without empty or dot segments; escape a slash as %%2F and a dot as %%2E", coco.ErrInvalid)
+	}
+	return nil
+}
+
+// withoutCaller serves what a client needs before it can trust the node.
+func (g *Gateway) withoutCaller(h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w := rw.(*response)
+		if !g.enter(w, &g.anonymous) {
+			return
+		}
+		h(w, r)
+	})
+}
+
+// withCaller serves callers only. A body may have at most maxBody bytes; none if that is zero.
+func (g *Gateway) withCaller(maxBody int64, h adapter.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w := rw.(*response)
+		caller, err := g.identify(w, r)
+		if err == nil {
+			err = g.checkOrigin(r)
+		}
+		if err == nil && r.ContentLength > maxBody {
+			err = &http.MaxBytesError{Limit: maxBody}
+		}
+		if err != nil {
+			g.fail(w, r, err)
+			return
+		}
+		if len(r.Header["Upgrade"]) > 0 {
+			if !g.enter(w, &g.streams) {
+				return
+			}
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			defer context.AfterFunc(g.draining, cancel)()
+			r = r.WithContext(ctx)
+		} else if !g.enter(w, &g.requests) {
+			return
+		}
+		w.limitBody(r, maxBody)
+		h(caller, w, r)
+	})
+}
+
+func (g *Gateway) enter(w *response, through *gate) bool {
+	if through.enter() {
+		w.gate = through
+		return true
+	}
+	message := "too many requests at a time"
+	if through.closed() {
+		message = "the node is shutting down"
+		w.Header().Set("Connection", "close")
+	}
+	problem{http.StatusServiceUnavailable, "busy", true}.write(w, message)
+	return false
+}
+
+// checkOrigin refuses what a web page of another site makes a browser send: a browser adds the
+// user's certificate to any request, whoever wrote the page.
+func (g *Gateway) checkOrigin(r *http.Request) error {
+	err := g.origin.Check(r)
+	if err == nil && len(r.Header["Upgrade"]) > 0 && len(r.Header["Origin"]) > 0 {
+		// A WebSocket begins with a GET, which the check above lets pass.
+		asPost := *r
+		asPost.Method = http.MethodPost
+		err = g.origin.Check(&asPost)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", coco.ErrDenied, err)
+	}
+	return nil
+}
+
+// none answers what no pattern matches.
+func (rt *routes) none(g *Gateway) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var allowed []string
+		for _, m := range methods {
+			other := *r
+			other.Method = m
+			if _, pattern := rt.mux.Handler(&other); pattern != "/" {
+				allowed = append(allowed, m)
+			}
+		}
+		switch {
+		case len(allowed) > 0:
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			problem{http.StatusMethodNotAllowed, "method_not_allowed", false}.write(w, "this path has other methods: see Allow")
+		case !rt.mounted:
+			problem{http.StatusServiceUnavailable, "busy", true}.write(w, "the node has not joined its network yet")
+		default:
+			problem{http.StatusNotFound, "not_found", false}.write(w, "nothing is served at this path")
+		}
+	}
+}
+
+// finish runs after every request, also after a panic, which is answered by 500 and logged by
+// where it happened: a panic's value may hold what a client sent, or a key.
+func (g *Gateway) finish(w *response, r *http.Request) {
+	v := recover()
+	defer w.leave()
+	if v == nil {
+		if w.hijacked == nil {
+			w.extend() // for what net/http sends now
+		}
+		return
+	}
+	if w.hijacked != nil {
+		w.hijacked.abort()
+	}
+	if v != http.ErrAbortHandler {
+		g.cfg.Log.Error("gateway: a handler panicked", "route", r.Pattern, "type", fmt.Sprintf("%T", v), "stack", stack())
+		if !w.begun {
+			clear(w.Header())
+			w.Header().Set("Connection", "close")
+			internalProblem.write(w, "internal error; the node's log says more")
+			return
+		}
+	}
+	panic(http.ErrAbortHandler) // the client must not take what it has for the whole answer
+}
+
+// stack says where a panic happened, without arguments.
+func stack() []string {
+	var pcs [48]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	var lines []string
+	for {
+		f, more := frames.Next()
+		lines = append(lines, fmt.Sprintf("%s:%d", f.Function, f.Line))
+		if !more {
+			break
+		}
+	}
+	// What is below the gateway is the same for every request.
+	if i := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "(*Gateway).serve:") }); i >= 0 {
+		lines = lines[:i]
+	}
+	return lines
+}

@@ -1,0 +1,305 @@
+package gov
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/store"
+)
+
+// AuditorConfig says what an audit takes as known. All of it may be left out: then the ledger's
+// first transaction is believed, and whoever reads the result compares what it names.
+type AuditorConfig struct {
+	Service      []byte      // the service's certificate in DER form
+	Constitution coco.Digest // the constitution's digest
+	// Verifiers check the evidence of every node. Without them evidence has only to be in its
+	// place: listed platform, listed code, for a node whose owner signed.
+	Verifiers attest.Verifiers
+}
+
+// Auditor follows governance through a ledger, by its public records alone, and says who may sign
+// each batch: a node that was trusted before it. It repeats every check that the network made. Two
+// batches name their own signer: the first one, and one by which a node begins a recovery, whose
+// first transaction leaves that node as the only trusted one. For these Apply MUST be called before
+// Signer; for all others the order does not matter.
+//
+// It implements ledger.Checker. It belongs to one goroutine, and after an error it is of no use.
+type Auditor struct {
+	cfg          AuditorConfig
+	constitution *Constitution
+	service      []byte
+	nodes        map[coco.NodeID]NodeRecord
+	epoch        uint64 // the last one announced
+	epochs       []*keys.SealedEpoch
+	sealed       uint64 // the last one used
+
+	applied   uint64                   // index of the batch applied last
+	before    map[coco.NodeID]struct{} // who was trusted before it
+	recovered coco.NodeID              // the node that its first transaction left alone, if it did
+	writes    []store.Write            // reused
+}
+
+// NewAuditor returns an auditor for a ledger from its beginning.
+func NewAuditor(cfg AuditorConfig) *Auditor {
+	return &Auditor{cfg: cfg, nodes: map[coco.NodeID]NodeRecord{}}
+}
+
+// Constitution returns the constitution; nil before the first batch.
+func (a *Auditor) Constitution() *Constitution { return a.constitution }
+
+// ServiceCertificate returns the service's certificate in DER form.
+func (a *Auditor) ServiceCertificate() []byte { return a.service }
+
+// Nodes returns every node so far, in order of their ids.
+func (a *Auditor) Nodes() []NodeRecord {
+	return slices.SortedFunc(maps.Values(a.nodes), func(x, y NodeRecord) int { return bytes.Compare(x.ID[:], y.ID[:]) })
+}
+
+// Epochs returns every epoch announced so far, in order.
+func (a *Auditor) Epochs() []*keys.SealedEpoch { return a.epochs }
+
+// Signer returns the key that must have signed a batch, or why its node may not sign it.
+func (a *Auditor) Signer(h ledger.Header) (*ecdsa.PublicKey, error) {
+	rec, known := a.nodes[h.Node]
+	trusted := known && rec.State == Trusted
+	if a.applied == h.Index {
+		_, trusted = a.before[h.Node]
+		trusted = trusted || known && h.Node == a.recovered
+	}
+	switch {
+	case trusted:
+		return rec.PublicKey()
+	case known:
+		return nil, fmt.Errorf("%w: batch %d: node %s is not trusted at this point (%s since %d)", coco.ErrVerify, h.Index, h.Node.Short(), rec.State, rec.Since)
+	}
+	return nil, fmt.Errorf("%w: batch %d: node %s is not in the node list", coco.ErrVerify, h.Index, h.Node.Short())
+}
+
+// Apply follows a batch's public records.
+func (a *Auditor) Apply(b *ledger.Batch, public [][]byte) error {
+	h := &b.Header
+	a.before, a.recovered = a.trusted(), coco.NodeID{}
+	for i, record := range public {
+		seqno := h.First + uint64(i)
+		var err error
+		if a.writes, err = store.AppendWrites(a.writes[:0], record); err == nil {
+			err = a.transaction(seqno, h.Time, a.writes)
+		}
+		if err == nil && i == 0 {
+			if now := a.trusted(); len(now) == 1 {
+				for id := range now {
+					a.recovered = id
+				}
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("%w: transaction %s: %v", coco.ErrVerify, coco.TxID{View: h.View, Seqno: seqno}, err)
+		}
+	}
+	if h.Epoch < max(a.sealed, 1) || h.Epoch > a.epoch {
+		return fmt.Errorf("%w: batch %d is sealed in epoch %d, expected %d to %d", coco.ErrVerify, h.Index, h.Epoch, max(a.sealed, 1), a.epoch)
+	}
+	a.sealed, a.applied = h.Epoch, h.Index
+	return nil
+}
+
+func (a *Auditor) trusted() map[coco.NodeID]struct{} {
+	out := map[coco.NodeID]struct{}{}
+	for id, rec := range a.nodes {
+		if rec.State == Trusted {
+			out[id] = struct{}{}
+		}
+	}
+	return out
+}
+
+// transaction follows one transaction's writes.
+func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {
+	var byTable map[string][]store.Write
+	for _, w := range writes {
+		if !strings.HasPrefix(w.Table, tablePrefix) {
+			continue
+		}
+		if !slices.Contains([]string{ConstitutionTable, ServiceTable, EpochsTable, NodesTable}, w.Table) {
+			return fmt.Errorf("it writes to %s in public", w.Table)
+		}
+		if w.Delete {
+			return fmt.Errorf("it deletes from %s, where nothing is deleted", w.Table)
+		}
+		if byTable == nil {
+			byTable = map[string][]store.Write{}
+		}
+		byTable[w.Table] = append(byTable[w.Table], w)
+	}
+	if byTable == nil && seqno != 1 {
+		return nil
+	}
+	if seqno == 1 {
+		if err := a.genesis(byTable); err != nil {
+			return err
+		}
+	} else if len(byTable[ConstitutionTable])+len(byTable[ServiceTable]) > 0 {
+		return fmt.Errorf("it changes the constitution or the service's certificate")
+	}
+	for _, w := range byTable[EpochsTable] {
+		if err := a.applyEpoch(seqno, w); err != nil {
+			return err
+		}
+	}
+	for _, w := range byTable[NodesTable] {
+		if err := a.applyNode(seqno, now, w); err != nil {
+			return err
+		}
+	}
+	if len(byTable[NodesTable]) > 0 {
+		return a.checkPlaces()
+	}
+	return nil
+}
+
+func (a *Auditor) genesis(byTable map[string][]store.Write) error {
+	if len(byTable[EpochsTable]) != 1 || len(byTable[NodesTable]) != 1 {
+		return fmt.Errorf("a genesis with %d epochs and %d nodes, expected one of each", len(byTable[EpochsTable]), len(byTable[NodesTable]))
+	}
+	settings := map[string][]byte{}
+	var digests map[string]coco.Digest
+	for _, w := range byTable[ConstitutionTable] {
+		name, isSettings := strings.CutPrefix(string(w.Key), settingsKey)
+		switch {
+		case isSettings:
+			settings[name] = w.Value
+		case string(w.Key) == coreKey:
+			var err error
+			if a.constitution, digests, err = decodeCore(bytes.Clone(w.Value)); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("an unknown part %q of the constitution", w.Key)
+		}
+	}
+	c := a.constitution
+	if c == nil {
+		return fmt.Errorf("a genesis without a constitution")
+	}
+	c.Adapters, c.done.settings = map[string]map[string]any{}, map[string][]byte{}
+	for name, digest := range digests {
+		if err := c.addSettings(name, digest, settings[name]); err != nil {
+			return err
+		}
+		delete(settings, name)
+	}
+	for name := range settings {
+		return fmt.Errorf("settings of adapter %q, which the constitution does not name", name)
+	}
+	if d := a.cfg.Constitution; d != (coco.Digest{}) && d != c.Digest() {
+		return fmt.Errorf("a constitution with digest %s, expected %s", c.Digest(), d)
+	}
+	if rows := byTable[ServiceTable]; len(rows) != 1 || string(rows[0].Key) != certificateKey {
+		return fmt.Errorf("a genesis without a service certificate")
+	}
+	a.service = bytes.Clone(byTable[ServiceTable][0].Value)
+	if _, err := parseService(a.service); err != nil {
+		return err
+	}
+	if a.cfg.Service != nil && !bytes.Equal(a.cfg.Service, a.service) {
+		return fmt.Errorf("another service certificate than the one expected: this is another network's ledger")
+	}
+	return nil
+}
+
+func (a *Auditor) applyEpoch(seqno uint64, w store.Write) error {
+	rec, err := decodeEpoch(w.Value)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(w.Key, epochKey(rec.Epoch)) || rec.Since != seqno {
+		return fmt.Errorf("epoch %d (since %d) is written in the wrong place", rec.Epoch, rec.Since)
+	}
+	sealed, err := keys.ParseSealedEpoch(rec.Sealed)
+	if err != nil {
+		return err
+	}
+	if sealed.Epoch != rec.Epoch {
+		return fmt.Errorf("epoch %d holds shares of epoch %d", rec.Epoch, sealed.Epoch)
+	}
+	if err := checkEpoch(a.constitution, a.epoch, sealed); err != nil {
+		return err
+	}
+	a.epoch = rec.Epoch
+	a.epochs = append(a.epochs, sealed)
+	return nil
+}
+
+func (a *Auditor) applyNode(seqno, now uint64, w store.Write) error {
+	rec, err := decodeNode(bytes.Clone(w.Value))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(w.Key, rec.ID[:]) || rec.Since != seqno {
+		return fmt.Errorf("node %s (since %d) is written in the wrong place", rec.ID.Short(), rec.Since)
+	}
+	old, known := a.nodes[rec.ID]
+	if known {
+		old.State, old.Since = Retired, seqno
+		expected, err := encode(old)
+		if err != nil {
+			return err
+		}
+		if a.nodes[rec.ID].State != Trusted || !bytes.Equal(expected, w.Value) {
+			return fmt.Errorf("node %s is changed other than by retiring it", rec.ID.Short())
+		}
+		a.nodes[rec.ID] = rec
+		return nil
+	}
+	if rec.State != Trusted {
+		return fmt.Errorf("node %s is new and %q", rec.ID.Short(), rec.State)
+	}
+	if rec.Measurement == "" {
+		return fmt.Errorf("node %s has no measurement", rec.ID.Short())
+	}
+	if rec.Time != now {
+		return fmt.Errorf("node %s was admitted at time %d, expected the batch's, %d", rec.ID.Short(), rec.Time, now)
+	}
+	if err := checkNode(a.constitution, a.service, &rec); err != nil {
+		return err
+	}
+	if a.cfg.Verifiers != nil {
+		claims, err := a.cfg.Verifiers.Verify(rec.Evidence, time.UnixMilli(int64(rec.Time)))
+		if err != nil {
+			return fmt.Errorf("node %s: %w", rec.ID.Short(), err)
+		}
+		if err := checkClaims(a.constitution, &rec, claims); err != nil {
+			return err
+		}
+	}
+	a.nodes[rec.ID] = rec
+	return nil
+}
+
+// checkPlaces says whether two trusted nodes have one owner and address, which only happens to a
+// node and the one that replaces it.
+func (a *Auditor) checkPlaces() error {
+	type place struct {
+		owner   coco.ActorID
+		address string
+	}
+	places := map[place]coco.NodeID{}
+	for id := range a.trusted() {
+		rec := a.nodes[id]
+		p := place{rec.Owner, rec.Address}
+		if other, ok := places[p]; ok {
+			return fmt.Errorf("nodes %s and %s are both trusted at %s", id.Short(), other.Short(), rec.Address)
+		}
+		places[p] = id
+	}
+	return nil
+}

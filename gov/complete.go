@@ -1,0 +1,361 @@
+package gov
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"crypto/x509"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/keys"
+)
+
+// Bounds of a constitution.
+const (
+	maxActors      = keys.MaxMembers
+	maxCode        = 1024
+	maxName        = 64
+	maxNetworkName = 40
+	maxNote        = 1024
+	maxPolicy      = 4096
+	maxCertificate = 16 << 10
+)
+
+// limit is a number of the constitution with its bounds.
+type limit struct {
+	path           string
+	value          *int
+	def, low, high int
+}
+
+func (l *Limits) all() []limit {
+	return []limit{
+		{"limits.body_bytes", &l.BodyBytes, 5 << 20, 1 << 10, 256 << 20},
+		{"limits.batch_count", &l.BatchCount, 2000, 1, 100_000},
+		{"limits.batch_bytes", &l.BatchBytes, 4 << 20, 1 << 10, 256 << 20},
+		{"limits.queue", &l.Queue, 20_000, 1, 10_000_000},
+		{"limits.rpc_batch", &l.RPCBatch, 1000, 1, 100_000},
+	}
+}
+
+// Complete fills in every default, brings lists into their canonical order, and checks everything.
+// The error is coco.ErrInvalid and names the field. Completing again does no harm.
+func (c *Constitution) Complete() error {
+	c.done = nil
+	c.fill()
+	done := &completed{settings: map[string][]byte{}, roots: x509.NewCertPool()}
+	for _, step := range []func(*completed) error{
+		c.checkNetwork, c.checkActors, c.checkCode, c.checkRules, c.normalizeAdapters, c.encodeCore,
+	} {
+		if err := step(done); err != nil {
+			return err
+		}
+	}
+	c.done = done
+	return nil
+}
+
+func (c *Constitution) fill() {
+	for _, l := range c.Limits.all() {
+		*l.value = cmp.Or(*l.value, l.def)
+	}
+	c.Shares.Threshold = cmp.Or(c.Shares.Threshold, len(c.Members)/2+1)
+	c.Consensus.Durability = cmp.Or(c.Consensus.Durability, DurableDisk)
+	policies := map[string]string{PolicyAddNode: AutomaticAddNode, PolicyDefault: Majority}
+	maps.Copy(policies, c.Policies)
+	c.Policies = policies
+	// Copies belong to the constitution, and none and empty encode alike.
+	c.Members = append([]Member{}, c.Members...)
+	c.Participants = append([]Participant{}, c.Participants...)
+	c.Code = append([]Code{}, c.Code...)
+	c.TEE = append([]TEE{}, c.TEE...)
+}
+
+// sort brings the lists into canonical order. The checks come first, so that they name places as
+// the author wrote them.
+func (c *Constitution) sort() {
+	slices.SortFunc(c.Members, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(c.Participants, func(a, b Participant) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(c.Code, func(a, b Code) int { return cmp.Compare(a.Measurement, b.Measurement) })
+	slices.SortFunc(c.TEE, func(a, b TEE) int { return strings.Compare(a.Platform, b.Platform) })
+}
+
+func invalid(path, format string, args ...any) error {
+	return fmt.Errorf("%w: constitution: %s: %s", coco.ErrInvalid, path, fmt.Sprintf(format, args...))
+}
+
+func checkText(path, s string, limit int) error {
+	switch {
+	case len(s) > limit:
+		return invalid(path, "expected at most %d bytes, found %d", limit, len(s))
+	case !utf8.ValidString(s):
+		return invalid(path, "expected UTF-8")
+	}
+	return nil
+}
+
+// checkName accepts what can be shown on one line and told apart by people.
+func checkName(path, s string) error {
+	if err := checkText(path, s, maxName); err != nil {
+		return err
+	}
+	if s == "" || strings.TrimSpace(s) != s {
+		return invalid(path, "expected a name without space around it, found %q", s)
+	}
+	for _, r := range s {
+		if r != ' ' && !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S) {
+			return invalid(path, "expected letters, digits, punctuation and spaces, found %q", s)
+		}
+	}
+	return nil
+}
+
+func (c *Constitution) checkNetwork(*completed) error {
+	// The name stands in certificates, whose fields are short.
+	if n := utf8.RuneCountInString(c.Network.Name); n > maxNetworkName {
+		return invalid("network.name", "expected at most %d characters, found %d", maxNetworkName, n)
+	}
+	return checkName("network.name", c.Network.Name)
+}
+
+func (c *Constitution) checkActors(done *completed) error {
+	if len(c.Members) == 0 {
+		return invalid("members", "expected at least one member")
+	}
+	if n := len(c.Members) + len(c.Participants); n > maxActors {
+		return invalid("members", "expected at most %d members and participants, found %d", maxActors, n)
+	}
+	r := roster{done: done, names: map[string]string{}, certs: map[string]string{}, publics: map[string]string{}}
+	encryption := map[string]string{}
+	for i, m := range c.Members {
+		path := fmt.Sprintf("members[%d]", i)
+		if err := r.add(path, m.Name, coco.Member, m.Certificate); err != nil {
+			return err
+		}
+		if err := keys.CheckPublicKey(m.EncryptionKey); err != nil {
+			return invalid(path+".encryption_key", "%v", err)
+		}
+		if first, ok := encryption[string(m.EncryptionKey)]; ok {
+			return invalid(path+".encryption_key", "the same as %s.encryption_key: every member needs a key of its own", first)
+		}
+		encryption[string(m.EncryptionKey)] = path
+	}
+	for i, p := range c.Participants {
+		if err := r.add(fmt.Sprintf("participants[%d]", i), p.Name, coco.Participant, p.Certificate); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// roster collects the actors and finds duplicates.
+type roster struct {
+	done                  *completed
+	names, certs, publics map[string]string // where a value was met first
+}
+
+func (r *roster) add(path, name string, role coco.Role, der []byte) error {
+	if err := checkName(path+".name", name); err != nil {
+		return err
+	}
+	if first, ok := r.names[name]; ok {
+		return invalid(path+".name", "%q is the name of %s already", name, first)
+	}
+	r.names[name] = path
+	path += ".certificate"
+	if len(der) == 0 {
+		return invalid(path, "missing")
+	}
+	if len(der) > maxCertificate {
+		return invalid(path, "expected at most %d bytes, found %d", maxCertificate, len(der))
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return invalid(path, "not an X.509 certificate: %v", err)
+	}
+	if cert.NotAfter.Before(cert.NotBefore) {
+		return invalid(path, "it is valid at no time: it ends (%s) before it begins (%s)", cert.NotAfter, cert.NotBefore)
+	}
+	if first, ok := r.certs[string(der)]; ok {
+		return invalid(path, "the same as %s", first)
+	}
+	if first, ok := r.publics[string(cert.RawSubjectPublicKeyInfo)]; ok {
+		return invalid(path, "it has the same key as %s: every organisation needs a key of its own", first)
+	}
+	r.certs[string(der)] = path
+	r.publics[string(cert.RawSubjectPublicKeyInfo)] = path
+	r.done.actors = append(r.done.actors, actor{sha256.Sum256(der), name, role, cert})
+	r.done.roots.AddCert(cert)
+	return nil
+}
+
+func (c *Constitution) checkCode(*completed) error {
+	if len(c.TEE) == 0 {
+		return invalid("tee", "expected at least one platform")
+	}
+	if len(c.TEE) > maxCode {
+		return invalid("tee", "expected at most %d platforms, found %d", maxCode, len(c.TEE))
+	}
+	platforms := map[string]string{}
+	for i, t := range c.TEE {
+		path := fmt.Sprintf("tee[%d].platform", i)
+		if !isWord(t.Platform) {
+			return invalid(path, "expected a word such as %q, found %q", "snp", t.Platform)
+		}
+		if first, ok := platforms[t.Platform]; ok {
+			return invalid(path, "%q is listed by %s already", t.Platform, first)
+		}
+		if t.Platform == Virtual && !c.Network.Insecure {
+			return invalid(path, "%q is a simulated TEE, which protects nothing: only a network with network.insecure = true may list it", t.Platform)
+		}
+		platforms[t.Platform] = path
+	}
+	if len(c.Code) == 0 {
+		return invalid("code", "expected at least one measurement: without one no node can be admitted")
+	}
+	if len(c.Code) > maxCode {
+		return invalid("code", "expected at most %d measurements, found %d", maxCode, len(c.Code))
+	}
+	measurements := map[coco.Measurement]string{}
+	for i, code := range c.Code {
+		path := fmt.Sprintf("code[%d].measurement", i)
+		platform, hex, _ := strings.Cut(string(code.Measurement), ":")
+		if !isWord(platform) || !isHex(hex) {
+			return invalid(path, "expected a platform, a colon and lower-case hexadecimal digits, found %q", code.Measurement)
+		}
+		if _, ok := platforms[platform]; !ok {
+			return invalid(path, "platform %q is not in the TEE manifest: add it to tee", platform)
+		}
+		if first, ok := measurements[code.Measurement]; ok {
+			return invalid(path, "%q is listed by %s already", code.Measurement, first)
+		}
+		measurements[code.Measurement] = path
+		if err := checkText(fmt.Sprintf("code[%d].note", i), code.Note, maxNote); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isWord accepts the names of platforms and adapters.
+func isWord(s string) bool {
+	for i, r := range []byte(s) {
+		if !(r >= 'a' && r <= 'z' || i > 0 && (r >= '0' && r <= '9' || r == '_' || r == '-')) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 32
+}
+
+func isHex(s string) bool {
+	return s != "" && len(s)%2 == 0 && len(s) <= 256 && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+func (c *Constitution) checkRules(*completed) error {
+	for _, name := range slices.Sorted(maps.Keys(c.Policies)) {
+		path, text := "policies."+name, c.Policies[name]
+		if name != PolicyAddNode && name != PolicyDefault {
+			return invalid(path, "unknown policy: expected %s or %s", PolicyAddNode, PolicyDefault)
+		}
+		if strings.TrimSpace(text) == "" {
+			return invalid(path, "expected an expression, found none")
+		}
+		if err := checkText(path, text, maxPolicy); err != nil {
+			return err
+		}
+	}
+	if text := c.Policies[PolicyAddNode]; text != AutomaticAddNode {
+		return invalid("policies."+PolicyAddNode, "expected %q, the only rule supported, found %q", AutomaticAddNode, text)
+	}
+	for _, l := range c.Limits.all() {
+		if *l.value < l.low || *l.value > l.high {
+			return invalid(l.path, "expected %d to %d, found %d", l.low, l.high, *l.value)
+		}
+	}
+	if t := c.Shares.Threshold; t < 1 || t > len(c.Members) {
+		return invalid("shares.threshold", "expected 1 to %d, the number of members, found %d", len(c.Members), t)
+	}
+	if d := c.Consensus.Durability; d != DurableDisk && d != DurableMemory {
+		return invalid("consensus.durability", "expected %q or %q, found %q", DurableDisk, DurableMemory, d)
+	}
+	return nil
+}
+
+// core is the canonical form of a constitution, apart from the adapters' settings, which it names by
+// digest: governance reads it often, and settings may be large.
+type core struct {
+	Version      uint64            `cbor:"1,keyasint"` // of the format; 1
+	Network      Network           `cbor:"2,keyasint"`
+	Members      []Member          `cbor:"3,keyasint"`
+	Participants []Participant     `cbor:"4,keyasint"`
+	Code         []Code            `cbor:"5,keyasint"`
+	TEE          []TEE             `cbor:"6,keyasint"`
+	Policies     map[string]string `cbor:"7,keyasint"`
+	Limits       Limits            `cbor:"8,keyasint"`
+	Epoch        Epoch             `cbor:"9,keyasint"`
+	Shares       Shares            `cbor:"10,keyasint"`
+	Consensus    Consensus         `cbor:"11,keyasint"`
+	// Adapters holds the SHA-256 of each adapter's settings in canonical JSON.
+	Adapters map[string]coco.Digest `cbor:"12,keyasint"`
+}
+
+func (c *Constitution) encodeCore(done *completed) error {
+	adapters := map[string]coco.Digest{}
+	for name, settings := range done.settings {
+		adapters[name] = sha256.Sum256(settings)
+	}
+	var err error
+	done.core, err = c.canonical(adapters)
+	return err
+}
+
+// canonical encodes a checked constitution.
+func (c *Constitution) canonical(adapters map[string]coco.Digest) ([]byte, error) {
+	c.sort()
+	return encode(core{
+		1, c.Network, c.Members, c.Participants, c.Code, c.TEE, c.Policies, c.Limits, c.Epoch,
+		c.Shares, c.Consensus, adapters,
+	})
+}
+
+// decodeCore reads a constitution back, without its adapters' settings.
+func decodeCore(b []byte) (*Constitution, map[string]coco.Digest, error) {
+	var k core
+	if err := decode(b, &k, maxCore); err != nil {
+		return nil, nil, fmt.Errorf("%w: constitution: %w", coco.ErrCorrupt, err)
+	}
+	if k.Version != 1 {
+		return nil, nil, fmt.Errorf("%w: constitution: format version %d, expected 1", coco.ErrCorrupt, k.Version)
+	}
+	if len(k.Adapters) > maxAdapters {
+		return nil, nil, fmt.Errorf("%w: constitution: %d adapters, expected at most %d", coco.ErrCorrupt, len(k.Adapters), maxAdapters)
+	}
+	c := &Constitution{
+		Network: k.Network, Members: k.Members, Participants: k.Participants, Code: k.Code, TEE: k.TEE,
+		Policies: k.Policies, Limits: k.Limits, Epoch: k.Epoch, Shares: k.Shares, Consensus: k.Consensus,
+	}
+	c.fill()
+	done := &completed{roots: x509.NewCertPool()}
+	for _, check := range []func(*completed) error{c.checkNetwork, c.checkActors, c.checkCode, c.checkRules} {
+		if err := check(done); err != nil {
+			return nil, nil, fmt.Errorf("%w: %w", coco.ErrCorrupt, err)
+		}
+	}
+	// What is stored must be complete and in order: whoever writes it did so.
+	again, err := c.canonical(k.Adapters)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !bytes.Equal(again, b) {
+		return nil, nil, fmt.Errorf("%w: constitution: not in its canonical form", coco.ErrCorrupt)
+	}
+	done.core = bytes.Clone(b)
+	c.done = done
+	return c, k.Adapters, nil
+}

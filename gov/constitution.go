@@ -1,0 +1,205 @@
+// Package gov is the network's constitution and what follows from it: who belongs to the network,
+// which code may run, which nodes are trusted, and who a caller is.
+//
+// A network starts from a genesis constitution, a TOML page that its members have read and agreed
+// on. ParseConstitution reads it strictly, fills in every default, and gives it a Digest that
+// changes exactly when its meaning does. The network's first transaction (WriteGenesis) puts it
+// into public tables together with the first node, the service's certificate and the sealed first
+// epoch; from then on the tables are the constitution, and LoadConstitution reads it back.
+//
+// Effects are data. AdmitNode, RetireNode and WriteEpoch check a change and write it into a
+// transaction; package node reads the tables and acts. All checks depend on the transaction alone, so an
+// Auditor repeats them from the public tables of a ledger, without any key.
+//
+// Trust: enclave
+package gov
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/keys"
+)
+
+// Constitution is everything that the members have agreed on. One that is built in Go MUST be
+// completed by Complete before anything else is done with it; ParseConstitution and
+// LoadConstitution return completed ones. A completed constitution MUST NOT be modified; it may be used
+// by several goroutines.
+type Constitution struct {
+	Network      Network
+	Members      []Member
+	Participants []Participant
+	Code         []Code
+	TEE          []TEE
+	Policies     map[string]string
+	Limits       Limits
+	Epoch        Epoch
+	Shares       Shares
+	Consensus    Consensus
+	// Adapters holds the settings of each ledger protocol by its name. A protocol that is not
+	// here does not run. Values are what JSON can say, except null, which counts as absent.
+	Adapters map[string]map[string]any
+
+	done *completed
+}
+
+// completed is what Complete derives.
+type completed struct {
+	core     []byte            // canonical CBOR
+	settings map[string][]byte // canonical JSON by adapter
+	actors   []actor
+	roots    *x509.CertPool // the actors' certificates
+}
+
+type actor struct {
+	id   coco.ActorID
+	name string
+	role coco.Role
+	cert *x509.Certificate
+}
+
+// Network names the network.
+type Network struct {
+	Name string `cbor:"1,keyasint"`
+	// Insecure allows TEEs that are simulated. Such a network protects nothing, and says so.
+	Insecure bool `cbor:"2,keyasint"`
+}
+
+// Member is an organisation that governs.
+type Member struct {
+	Name string `cbor:"1,keyasint"`
+	// Certificate is the organisation's X.509 certificate in DER form. It stands for the
+	// organisation and everyone whose certificate is issued under it.
+	Certificate []byte `cbor:"2,keyasint"`
+	// EncryptionKey is the public key that the member's key shares are encrypted to.
+	EncryptionKey []byte `cbor:"3,keyasint"`
+}
+
+// Actor returns the member's identity.
+func (m Member) Actor() coco.ActorID { return sha256.Sum256(m.Certificate) }
+
+// Participant is an organisation that transacts and does not govern.
+type Participant struct {
+	Name        string `cbor:"1,keyasint"`
+	Certificate []byte `cbor:"2,keyasint"` // as a member's
+}
+
+// Actor returns the participant's identity.
+func (p Participant) Actor() coco.ActorID { return sha256.Sum256(p.Certificate) }
+
+// Code is an entry of the code manifest: what a node may run.
+type Code struct {
+	Measurement coco.Measurement `cbor:"1,keyasint"`
+	Note        string           `cbor:"2,keyasint"` // for people
+}
+
+// TEE is an entry of the TEE manifest: a platform whose evidence counts.
+type TEE struct {
+	Platform string `cbor:"1,keyasint"`
+}
+
+// Limits bound what a node does for its clients. Zero means the default.
+type Limits struct {
+	BodyBytes  int `cbor:"1,keyasint"` // of a client's request
+	BatchCount int `cbor:"2,keyasint"` // transactions in a batch
+	BatchBytes int `cbor:"3,keyasint"` // calls' bytes in a batch
+	Queue      int `cbor:"4,keyasint"` // calls that wait on a node
+	RPCBatch   int `cbor:"5,keyasint"` // calls in one request
+}
+
+// Epoch says how long one secret seals the ledger.
+type Epoch struct {
+	// Transactions is after how many transactions a new epoch starts; zero means never by itself.
+	Transactions uint64 `cbor:"1,keyasint"`
+}
+
+// Shares says how many members' shares open an epoch.
+type Shares struct {
+	Threshold int `cbor:"1,keyasint"` // zero means the default, a majority of the members
+}
+
+// Durability says when a node acknowledges a batch.
+type Durability string
+
+// The kinds of durability.
+const (
+	DurableDisk   Durability = "disk"   // once it is on its disk
+	DurableMemory Durability = "memory" // once it is in its memory
+)
+
+// Consensus says how nodes agree.
+type Consensus struct {
+	Durability Durability `cbor:"1,keyasint"` // empty means DurableDisk
+}
+
+// The policies that a constitution has. A policy is an expression that decides a kind of proposal.
+const (
+	// PolicyAddNode decides whether a node is trusted without a vote. AutomaticAddNode is the
+	// only rule that is accepted.
+	PolicyAddNode = "add_node"
+	// PolicyDefault decides every other proposal.
+	PolicyDefault = "default"
+)
+
+// AutomaticAddNode admits the nodes of members that run listed code on a listed platform.
+const AutomaticAddNode = "owner in members && measurement in code && platform in tee"
+
+// Majority is the default of PolicyDefault.
+const Majority = "votes.yes > members.size() / 2"
+
+// Virtual is the platform of simulated TEEs.
+const Virtual = "virtual"
+
+// Digest identifies the constitution: the SHA-256 of its canonical form, which says the same as
+// the TOML page with every default filled in, and nothing of the page's layout, comments or order.
+func (c *Constitution) Digest() coco.Digest { return sha256.Sum256(c.completed().core) }
+
+// Settings returns an adapter's settings as canonical JSON; nil if the constitution does not have
+// the adapter. The result MUST NOT be modified.
+func (c *Constitution) Settings(name string) []byte { return c.completed().settings[name] }
+
+// Member returns the member with an identity.
+func (c *Constitution) Member(id coco.ActorID) (Member, bool) {
+	for _, m := range c.Members {
+		if m.Actor() == id {
+			return m, true
+		}
+	}
+	return Member{}, false
+}
+
+// Name returns the name of a member or participant; empty if the constitution lists neither.
+func (c *Constitution) Name(id coco.ActorID) string {
+	for _, a := range c.completed().actors {
+		if a.id == id {
+			return a.name
+		}
+	}
+	return ""
+}
+
+// Recipients returns who gets the shares of an epoch: the members.
+func (c *Constitution) Recipients() []keys.Recipient {
+	out := make([]keys.Recipient, len(c.Members))
+	for i, m := range c.Members {
+		out[i] = keys.Recipient{Actor: m.Actor(), Key: m.EncryptionKey}
+	}
+	return out
+}
+
+// Measurements returns the code manifest's measurements.
+func (c *Constitution) Measurements() []coco.Measurement {
+	out := make([]coco.Measurement, len(c.Code))
+	for i, code := range c.Code {
+		out[i] = code.Measurement
+	}
+	return out
+}
+
+func (c *Constitution) completed() *completed {
+	if c.done == nil {
+		panic("gov: constitution used before Complete")
+	}
+	return c.done
+}

@@ -1,0 +1,194 @@
+package gov
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/store"
+)
+
+// The names of the tables.
+const (
+	ConstitutionTable = "coco.constitution" // public: coreKey, and settingsKey+name for each adapter
+	NodesTable        = "coco.nodes"        // public, ordered: NodeRecord by id
+	ServiceTable      = "coco.service"      // public: certificateKey
+	EpochsTable       = "coco.epochs"       // public, ordered: EpochRecord by epoch (u64be)
+	SecretsTable      = "coco.secrets"      // private: serviceKeyRow
+
+	coreKey        = "constitution"
+	settingsKey    = "adapter/"
+	certificateKey = "certificate"
+	serviceKeyRow  = "service key"
+)
+
+const tablePrefix = "coco."
+
+// Tables returns the tables of governance.
+func Tables() []store.Table {
+	return []store.Table{
+		{Name: ConstitutionTable},
+		{Name: NodesTable, Ordered: true},
+		{Name: ServiceTable},
+		{Name: EpochsTable, Ordered: true},
+		{Name: SecretsTable, Private: true},
+	}
+}
+
+// EpochRecord is a row of the epochs' table.
+type EpochRecord struct {
+	Epoch  uint64 `cbor:"1,keyasint"`
+	Since  uint64 `cbor:"2,keyasint"` // seqno of the transaction that announced it
+	Sealed []byte `cbor:"3,keyasint"` // see keys.ParseSealedEpoch
+}
+
+// LoadConstitution reads the constitution of a network.
+func LoadConstitution(r store.Reader) (*Constitution, error) {
+	c, digests, err := loadCore(r)
+	if err != nil {
+		return nil, err
+	}
+	c.Adapters = map[string]map[string]any{}
+	c.done.settings = map[string][]byte{}
+	for name, digest := range digests {
+		text, _ := r.Get(ConstitutionTable, []byte(settingsKey+name))
+		if err := c.addSettings(name, digest, text); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *Constitution) addSettings(name string, digest coco.Digest, text []byte) error {
+	if found := coco.Digest(sha256.Sum256(text)); found != digest {
+		return fmt.Errorf("%w: constitution: the settings of adapter %q have digest %s, expected %s", coco.ErrCorrupt, name, found, digest)
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	var settings map[string]any
+	if err := dec.Decode(&settings); err != nil || settings == nil {
+		return fmt.Errorf("%w: constitution: the settings of adapter %q are no JSON object: %w", coco.ErrCorrupt, name, err)
+	}
+	c.Adapters[name], c.done.settings[name] = settings, bytes.Clone(text)
+	return nil
+}
+
+// loadCore reads the constitution without its adapters' settings.
+func loadCore(r store.Reader) (*Constitution, map[string]coco.Digest, error) {
+	b, ok := r.Get(ConstitutionTable, []byte(coreKey))
+	if !ok {
+		return nil, nil, fmt.Errorf("%w: constitution: this network has none yet", coco.ErrNotFound)
+	}
+	return decodeCore(b)
+}
+
+// ConstitutionDigest returns the digest of a network's constitution without reading all of it.
+func ConstitutionDigest(r store.Reader) (coco.Digest, error) {
+	b, ok := r.Get(ConstitutionTable, []byte(coreKey))
+	if !ok {
+		return coco.Digest{}, fmt.Errorf("%w: constitution: this network has none yet", coco.ErrNotFound)
+	}
+	return sha256.Sum256(b), nil
+}
+
+// Nodes returns every node that the network knows, retired ones too, in order of their ids.
+func Nodes(r store.Reader) ([]NodeRecord, error) {
+	var out []NodeRecord
+	var err error
+	r.Range(NodesTable, nil, nil, func(_, value []byte) bool {
+		var rec NodeRecord
+		if rec, err = decodeNode(value); err != nil {
+			return false
+		}
+		out = append(out, rec)
+		return true
+	})
+	return out, err
+}
+
+// TrustedNodes returns the nodes that belong to the network, in order of their ids.
+func TrustedNodes(r store.Reader) ([]NodeRecord, error) {
+	all, err := Nodes(r)
+	return slices.DeleteFunc(all, func(rec NodeRecord) bool { return rec.State != Trusted }), err
+}
+
+// Node returns one node. The error is coco.ErrNotFound if the network does not know it.
+func Node(r store.Reader, id coco.NodeID) (NodeRecord, error) {
+	b, ok := r.Get(NodesTable, id[:])
+	if !ok {
+		return NodeRecord{}, fmt.Errorf("%w: node %s is not in the node list", coco.ErrNotFound, id.Short())
+	}
+	return decodeNode(b)
+}
+
+func decodeNode(b []byte) (NodeRecord, error) {
+	var rec NodeRecord
+	if err := decode(b, &rec, maxRecord); err != nil {
+		return NodeRecord{}, fmt.Errorf("%w: node record: %w", coco.ErrCorrupt, err)
+	}
+	return rec, nil
+}
+
+// ServiceCertificate returns the service's certificate in DER form.
+func ServiceCertificate(r store.Reader) ([]byte, error) {
+	b, ok := r.Get(ServiceTable, []byte(certificateKey))
+	if !ok {
+		return nil, fmt.Errorf("%w: service certificate: this network has none yet", coco.ErrNotFound)
+	}
+	return bytes.Clone(b), nil
+}
+
+// ServiceKey returns the service's private key in the form that WriteGenesis was given.
+func ServiceKey(r store.Reader) (keys.SecretBytes, error) {
+	b, ok := r.Get(SecretsTable, []byte(serviceKeyRow))
+	if !ok {
+		return nil, fmt.Errorf("%w: service key: this network has none yet", coco.ErrNotFound)
+	}
+	return bytes.Clone(b), nil
+}
+
+// Epochs returns the epochs in order.
+func Epochs(r store.Reader) ([]EpochRecord, error) {
+	var out []EpochRecord
+	var err error
+	r.Range(EpochsTable, nil, nil, func(_, value []byte) bool {
+		var rec EpochRecord
+		if rec, err = decodeEpoch(value); err != nil {
+			return false
+		}
+		out = append(out, rec)
+		return true
+	})
+	return out, err
+}
+
+func decodeEpoch(b []byte) (EpochRecord, error) {
+	var rec EpochRecord
+	if err := decode(b, &rec, maxRecord); err != nil {
+		return EpochRecord{}, fmt.Errorf("%w: epoch record: %w", coco.ErrCorrupt, err)
+	}
+	return rec, nil
+}
+
+func epochKey(epoch uint64) []byte { return binary.BigEndian.AppendUint64(nil, epoch) }
+
+// parseService checks the form of a service's certificate: it issues the nodes' ones.
+func parseService(der []byte) (*x509.Certificate, error) {
+	if len(der) == 0 || len(der) > maxServiceBytes {
+		return nil, fmt.Errorf("%w: service certificate: %d bytes, expected 1 to %d", coco.ErrInvalid, len(der), maxServiceBytes)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("%w: service certificate: not X.509: %w", coco.ErrInvalid, err)
+	}
+	if err := cert.CheckSignatureFrom(cert); err != nil {
+		return nil, fmt.Errorf("%w: service certificate: it does not issue itself: %w", coco.ErrInvalid, err)
+	}
+	return cert, nil
+}

@@ -1,0 +1,188 @@
+package gov
+
+import (
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/keys"
+)
+
+// maxTOML bounds the page.
+const maxTOML = 64 << 20
+
+// page is the TOML form. Pointers tell what is not there from what is zero.
+type page struct {
+	Network struct {
+		Name     string `toml:"name"`
+		Insecure bool   `toml:"insecure"`
+	} `toml:"network"`
+	Members []struct {
+		Name          string `toml:"name"`
+		Certificate   string `toml:"certificate"`
+		EncryptionKey string `toml:"encryption_key"`
+	} `toml:"members"`
+	Participants []struct {
+		Name        string `toml:"name"`
+		Certificate string `toml:"certificate"`
+	} `toml:"participants"`
+	Code []struct {
+		Measurement string `toml:"measurement"`
+		Note        string `toml:"note"`
+	} `toml:"code"`
+	TEE []struct {
+		Platform string `toml:"platform"`
+	} `toml:"tee"`
+	Policies map[string]string `toml:"policies"`
+	Limits   struct {
+		BodyBytes  *int `toml:"body_bytes"`
+		BatchCount *int `toml:"batch_count"`
+		BatchBytes *int `toml:"batch_bytes"`
+		Queue      *int `toml:"queue"`
+		RPCBatch   *int `toml:"rpc_batch"`
+	} `toml:"limits"`
+	Epoch struct {
+		Transactions uint64 `toml:"transactions"`
+	} `toml:"epoch"`
+	Shares struct {
+		Threshold *int `toml:"threshold"`
+	} `toml:"shares"`
+	Consensus struct {
+		Durability *string `toml:"durability"`
+	} `toml:"consensus"`
+	Adapters map[string]map[string]any `toml:"adapters"`
+}
+
+// ParseConstitution reads a genesis constitution from its TOML page, fills in the defaults and
+// checks everything. Unknown fields are refused. The error is coco.ErrInvalid and names the field.
+//
+// An adapter's settings are a table of any shape. Large ones, such as a genesis state, stand in the
+// key "json" as a string that holds a JSON object, whose fields count as written in the table: TOML
+// with very many keys is slow to read.
+func ParseConstitution(text []byte) (*Constitution, error) {
+	if len(text) > maxTOML {
+		return nil, fmt.Errorf("%w: constitution: expected at most %d bytes, found %d", coco.ErrInvalid, maxTOML, len(text))
+	}
+	var p page
+	if err := toml.NewDecoder(strings.NewReader(string(text))).DisallowUnknownFields().Decode(&p); err != nil {
+		return nil, tomlError(err)
+	}
+	c, err := p.constitution()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Complete(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// tomlError says where a page is wrong.
+func tomlError(err error) error {
+	var strict *toml.StrictMissingError
+	if errors.As(err, &strict) && len(strict.Errors) > 0 {
+		first := &strict.Errors[0]
+		line, _ := first.Position()
+		return invalid(strings.Join(first.Key(), "."), "unknown field (line %d)", line)
+	}
+	var syntax *toml.DecodeError
+	if errors.As(err, &syntax) {
+		line, column := syntax.Position()
+		where := fmt.Sprintf("line %d, column %d", line, column)
+		if key := syntax.Key(); len(key) > 0 {
+			where = strings.Join(key, ".") + " (" + where + ")"
+		}
+		return invalid(where, "%s", strings.TrimPrefix(syntax.Error(), "toml: "))
+	}
+	return invalid("TOML", "%s", strings.TrimPrefix(err.Error(), "toml: "))
+}
+
+func (p *page) constitution() (*Constitution, error) {
+	c := &Constitution{
+		Network:  Network{p.Network.Name, p.Network.Insecure},
+		Policies: p.Policies,
+		Epoch:    Epoch{p.Epoch.Transactions},
+		Adapters: p.Adapters,
+	}
+	for i, m := range p.Members {
+		path := fmt.Sprintf("members[%d]", i)
+		der, err := certificate(path+".certificate", m.Certificate)
+		if err != nil {
+			return nil, err
+		}
+		if m.EncryptionKey == "" {
+			return nil, invalid(path+".encryption_key", "missing")
+		}
+		key, err := keys.ParsePublicKey([]byte(m.EncryptionKey))
+		if err != nil {
+			return nil, invalid(path+".encryption_key", "%v", err)
+		}
+		c.Members = append(c.Members, Member{m.Name, der, key})
+	}
+	for i, m := range p.Participants {
+		der, err := certificate(fmt.Sprintf("participants[%d].certificate", i), m.Certificate)
+		if err != nil {
+			return nil, err
+		}
+		c.Participants = append(c.Participants, Participant{m.Name, der})
+	}
+	for _, code := range p.Code {
+		c.Code = append(c.Code, Code{coco.Measurement(code.Measurement), code.Note})
+	}
+	for _, t := range p.TEE {
+		c.TEE = append(c.TEE, TEE{t.Platform})
+	}
+	for name, settings := range c.Adapters {
+		if err := expandJSON(name, settings); err != nil {
+			return nil, err
+		}
+	}
+	return c, p.numbers(c)
+}
+
+// numbers takes over what has defaults. Zero stands for the default in Go, so a zero that is
+// written down is refused here.
+func (p *page) numbers(c *Constitution) error {
+	written := []*int{p.Limits.BodyBytes, p.Limits.BatchCount, p.Limits.BatchBytes, p.Limits.Queue, p.Limits.RPCBatch}
+	for i, l := range c.Limits.all() {
+		if written[i] == nil {
+			continue
+		}
+		if *written[i] == 0 {
+			return invalid(l.path, "expected %d to %d, found 0", l.low, l.high)
+		}
+		*l.value = *written[i]
+	}
+	if t := p.Shares.Threshold; t != nil {
+		if *t == 0 {
+			return invalid("shares.threshold", "expected 1 to %d, the number of members, found 0", len(c.Members))
+		}
+		c.Shares.Threshold = *t
+	}
+	if d := p.Consensus.Durability; d != nil {
+		if *d == "" {
+			return invalid("consensus.durability", "expected %q or %q, found %q", DurableDisk, DurableMemory, *d)
+		}
+		c.Consensus.Durability = Durability(*d)
+	}
+	return nil
+}
+
+// certificate reads one PEM block.
+func certificate(path, text string) ([]byte, error) {
+	if text == "" {
+		return nil, invalid(path, "missing")
+	}
+	block, rest := pem.Decode([]byte(text))
+	switch {
+	case block == nil || block.Type != "CERTIFICATE":
+		return nil, invalid(path, "expected a PEM block CERTIFICATE")
+	case strings.TrimSpace(string(rest)) != "":
+		return nil, invalid(path, "expected one certificate, found more after it")
+	}
+	return block.Bytes, nil
+}

@@ -1,0 +1,247 @@
+package gov
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cocoframework/coco/keys"
+)
+
+// inlineJSON is up to how many bytes of JSON a setting is written as TOML.
+const inlineJSON = 8 << 10
+
+// TOML returns the constitution as a page for people, with every default written out. Parsing it
+// gives the same constitution again.
+func (c *Constitution) TOML() []byte {
+	c.completed()
+	var w tomlWriter
+	w.comment("The constitution of a Coco network.")
+	w.table("network")
+	w.field("name", c.Network.Name)
+	if c.Network.Insecure {
+		w.comment("INSECURE: TEEs may be simulated. Such a network protects nothing.")
+	}
+	w.field("insecure", c.Network.Insecure)
+
+	w.heading("Who governs. A certificate stands for the organisation and everyone under it.")
+	for _, m := range c.Members {
+		w.element("members")
+		w.field("name", m.Name)
+		w.block("certificate", certificatePEM(m.Certificate))
+		key, err := keys.MarshalPublicKey(m.EncryptionKey)
+		if err != nil {
+			panic(err) // Complete has checked the key
+		}
+		w.block("encryption_key", key)
+	}
+	if len(c.Participants) > 0 {
+		w.heading("Who transacts and does not govern.")
+	}
+	for _, p := range c.Participants {
+		w.element("participants")
+		w.field("name", p.Name)
+		w.block("certificate", certificatePEM(p.Certificate))
+	}
+	w.heading("What nodes may run.")
+	for _, code := range c.Code {
+		w.element("code")
+		w.field("measurement", string(code.Measurement))
+		if code.Note != "" {
+			w.field("note", code.Note)
+		}
+	}
+	w.heading("Which TEEs count.")
+	for _, t := range c.TEE {
+		w.element("tee")
+		w.field("platform", t.Platform)
+	}
+	w.heading("What decides a proposal.")
+	w.table("policies")
+	for _, name := range slices.Sorted(maps.Keys(c.Policies)) {
+		w.field(name, c.Policies[name])
+	}
+	w.table("limits")
+	for _, l := range c.Limits.all() {
+		w.field(strings.TrimPrefix(l.path, "limits."), *l.value)
+	}
+	w.heading("After how many transactions a new secret seals the ledger; 0: never by itself.")
+	w.table("epoch")
+	w.field("transactions", c.Epoch.Transactions)
+	w.heading("How many members together open an epoch's secret.")
+	w.table("shares")
+	w.field("threshold", c.Shares.Threshold)
+	w.heading(`When a node acknowledges a batch: once it is on its "disk" or in its "memory".`)
+	w.table("consensus")
+	w.field("durability", string(c.Consensus.Durability))
+	for _, name := range slices.Sorted(maps.Keys(c.Adapters)) {
+		w.adapter(name, c.Adapters[name])
+	}
+	return []byte(w.b.String())
+}
+
+func certificatePEM(der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// tomlWriter writes the subset of TOML that constitutions need.
+type tomlWriter struct{ b strings.Builder }
+
+func (w *tomlWriter) comment(text string) { w.b.WriteString("# " + text + "\n") }
+
+func (w *tomlWriter) heading(text string) { w.b.WriteString("\n# " + text) }
+
+func (w *tomlWriter) table(path ...string) {
+	w.b.WriteString("\n[" + tomlPath(path) + "]\n")
+}
+
+func (w *tomlWriter) element(name string) { w.b.WriteString("\n[[" + name + "]]\n") }
+
+func (w *tomlWriter) field(name string, v any) {
+	w.b.WriteString(tomlKey(name) + " = ")
+	w.value(v)
+	w.b.WriteByte('\n')
+}
+
+// block writes text of several lines that contains no quotes.
+func (w *tomlWriter) block(name string, text []byte) {
+	w.b.WriteString(name + " = '''\n" + string(text) + "'''\n")
+}
+
+func (w *tomlWriter) adapter(name string, settings map[string]any) {
+	small, large := map[string]any{}, map[string]any{}
+	for k, v := range settings {
+		if text, err := canonicalJSON(v); err != nil {
+			panic(err) // Complete has encoded it before
+		} else if len(text) > inlineJSON || !fitsTOML(v) {
+			large[k] = v
+		} else {
+			small[k] = v
+		}
+	}
+	w.heading("What the adapter makes of the network.")
+	path := []string{"adapters", name}
+	w.table(path...)
+	if len(large) > 0 {
+		text, err := canonicalJSON(large)
+		if err != nil {
+			panic(err) // as above
+		}
+		// A quote can stand only in JSON's strings, and nothing else ends the literal.
+		w.block(jsonKey, []byte(strings.ReplaceAll(string(text), "'", `\u0027`)+"\n"))
+	}
+	w.settings(path, small)
+}
+
+// settings writes the fields of a table, then the tables below it.
+func (w *tomlWriter) settings(path []string, m map[string]any) {
+	names := slices.Sorted(maps.Keys(m))
+	for _, name := range names {
+		if _, ok := m[name].(map[string]any); !ok {
+			w.field(name, m[name])
+		}
+	}
+	for _, name := range names {
+		if sub, ok := m[name].(map[string]any); ok {
+			below := append(slices.Clone(path), name)
+			w.table(below...)
+			w.settings(below, sub)
+		}
+	}
+}
+
+// fitsTOML says whether TOML can say a normalized value: its integers have 64 bits.
+func fitsTOML(v any) bool {
+	switch v := v.(type) {
+	case json.Number:
+		if strings.ContainsAny(string(v), ".eE") {
+			return true
+		}
+		_, err := strconv.ParseInt(string(v), 10, 64)
+		return err == nil
+	case []any:
+		return !slices.ContainsFunc(v, func(e any) bool { return !fitsTOML(e) })
+	case map[string]any:
+		for _, e := range v {
+			if !fitsTOML(e) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (w *tomlWriter) value(v any) {
+	switch v := v.(type) {
+	case bool, int, uint64, json.Number:
+		fmt.Fprint(&w.b, v)
+	case string:
+		w.b.WriteString(tomlString(v))
+	case []any:
+		w.b.WriteByte('[')
+		for i, e := range v {
+			if i > 0 {
+				w.b.WriteString(", ")
+			}
+			w.value(e)
+		}
+		w.b.WriteByte(']')
+	case map[string]any:
+		w.b.WriteByte('{')
+		for i, name := range slices.Sorted(maps.Keys(v)) {
+			if i > 0 {
+				w.b.WriteByte(',')
+			}
+			w.b.WriteString(" " + tomlKey(name) + " = ")
+			w.value(v[name])
+		}
+		w.b.WriteString(" }")
+	default:
+		panic(fmt.Sprintf("gov: no TOML for %T", v)) // Complete lets nothing else through
+	}
+}
+
+func tomlPath(path []string) string {
+	parts := make([]string, len(path))
+	for i, p := range path {
+		parts[i] = tomlKey(p)
+	}
+	return strings.Join(parts, ".")
+}
+
+func tomlKey(s string) string {
+	bare := s != ""
+	for _, r := range []byte(s) {
+		bare = bare && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-')
+	}
+	if bare {
+		return s
+	}
+	return tomlString(s)
+}
+
+func tomlString(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r < ' ' || r == 0x7f:
+			fmt.Fprintf(&b, `\u%04X`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}

@@ -1,0 +1,26 @@
+package local
+
+import (
+	"time"
+
+	"github.com/cocoframework/coco/host"
+)
+
+// Clock is the operating system's clock.
+type Clock struct{}
+
+var _ host.Clock = Clock{}
+
+// Now implements host.Clock.
+func (Clock) Now() time.Time { return time.Now() }
+
+// After implements host.Clock.
+func (Clock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// NewTicker implements host.Clock.
+func (Clock) NewTicker(d time.Duration) host.Ticker { return ticker{time.NewTicker(d)} }
+
+type ticker struct{ t *time.Ticker }
+
+func (t ticker) C() <-chan time.Time { return t.t.C }
+func (t ticker) Stop()               { t.t.Stop() }

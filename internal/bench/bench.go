@@ -1,0 +1,209 @@
+// Package bench measures a running network: it loads it with token transfers, ether transfers or
+// key-value writes, or replays blocks of Ethereum's mainnet, and afterwards checks that the network
+// holds exactly what it acknowledged.
+//
+// The generator shares the machine with what it measures, so it is lean: each client is one
+// goroutine with one raw connection, requests are written by hand, replies are scanned rather than
+// decoded, and transactions are signed before the measured window begins. A client has one request
+// in flight, of one transaction or of a JSON-RPC batch, and a sender of its own, so nonces are
+// sequential. Latency is from the first attempt of a request to the reply that says committed,
+// retries included.
+//
+// Trust: host
+package bench
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/cocoframework/coco"
+)
+
+// The kinds of work.
+const (
+	ERC20    = "erc20"    // transfers of a token
+	Transfer = "transfer" // transfers of ether
+	KV       = "kv"       // writes of 64 to 256 bytes under /app/kv/
+)
+
+// Target is one way into the network.
+type Target struct {
+	// URL is https://HOST:PORT of a node's client listener or http://HOST:PORT of a proxy; wss
+	// and ws use a WebSocket instead. Without a path, JSON-RPC goes to /rpc.
+	URL string
+	// TLS is for https and wss: the client's certificate, and the service certificate as the
+	// root. See ClientTLS.
+	TLS *tls.Config
+}
+
+// Options says what to run. Zero values take the defaults given beside them.
+type Options struct {
+	Work     string
+	Targets  []Target      // clients are spread over them in turn
+	Nodes    int           // of the network, for the report; the number of targets
+	Clients  int           // 64
+	Batch    int           // transactions a request; 1
+	Duration time.Duration // of the measured window; 10 s
+	WarmUp   time.Duration // before it; 2 s; negative: none
+	// Receivers is how many accounts receive transfers, or how many keys are written; 1,000 or 10,000.
+	Receivers int
+	// Funders are private keys in hexadecimal of accounts that hold ether; Transfer needs one.
+	Funders []string
+	// Processes are measured by their process ids; the generator's own process is always "bench".
+	Processes map[string]int
+	// Timeout is the patience for one request with its retries; 30 s.
+	Timeout time.Duration
+
+	checkPatience time.Duration // how long a node may take to hold what others acknowledged
+}
+
+// Limits of Options.
+const (
+	MaxClients = 10_000
+	MaxBatch   = 1_000
+)
+
+func (o *Options) validate() error {
+	switch o.Work {
+	case ERC20, Transfer, KV:
+	default:
+		return fmt.Errorf("%w: bench: work %q: expected %s, %s or %s", coco.ErrInvalid, o.Work, ERC20, Transfer, KV)
+	}
+	if len(o.Targets) == 0 {
+		return fmt.Errorf("%w: bench: no target: expected the address of at least one node or proxy", coco.ErrInvalid)
+	}
+	for _, t := range o.Targets {
+		a, err := t.parse()
+		if err != nil {
+			return err
+		}
+		if a.webSocket && o.Work == KV {
+			return fmt.Errorf("%w: bench: target %q: %s writes over HTTP: use http or https", coco.ErrInvalid, t.URL, KV)
+		}
+	}
+	if o.Work == Transfer && len(o.Funders) == 0 {
+		return fmt.Errorf("%w: bench: %s needs the private key of an account that holds ether", coco.ErrInvalid, Transfer)
+	}
+	defaults(&o.Nodes, len(o.Targets))
+	defaults(&o.Clients, 64)
+	defaults(&o.Batch, 1)
+	defaults(&o.Duration, 10*time.Second)
+	defaults(&o.WarmUp, 2*time.Second)
+	defaults(&o.Timeout, 30*time.Second)
+	defaults(&o.checkPatience, 10*time.Second)
+	if o.Work == KV {
+		defaults(&o.Receivers, 10_000)
+	} else {
+		defaults(&o.Receivers, 1_000)
+	}
+	if o.Clients < 1 || o.Clients > MaxClients {
+		return fmt.Errorf("%w: bench: %d clients: expected 1 to %d", coco.ErrInvalid, o.Clients, MaxClients)
+	}
+	if o.Batch < 1 || o.Batch > MaxBatch {
+		return fmt.Errorf("%w: bench: batches of %d: expected 1 to %d", coco.ErrInvalid, o.Batch, MaxBatch)
+	}
+	if o.Duration < 0 || o.Timeout < 0 || o.Receivers < 1 || o.Receivers > 1_000_000 {
+		return fmt.Errorf("%w: bench: a negative duration, or %d receivers: expected 1 to 1000000", coco.ErrInvalid, o.Receivers)
+	}
+	return nil
+}
+
+func defaults[T comparable](v *T, value T) {
+	if *v == *new(T) {
+		*v = value
+	}
+}
+
+// address is where a target leads.
+type address struct {
+	host      string // with the port
+	name      string // without
+	path      string // of JSON-RPC
+	secure    bool
+	webSocket bool
+}
+
+func (t *Target) parse() (address, error) {
+	fault := func(why string) (address, error) {
+		return address{}, fmt.Errorf("%w: bench: target %q: %s", coco.ErrInvalid, t.URL, why)
+	}
+	u, err := url.Parse(t.URL)
+	if err != nil {
+		return fault(err.Error())
+	}
+	a := address{host: u.Host, name: u.Hostname(), path: u.EscapedPath()}
+	switch u.Scheme {
+	case "http":
+	case "https":
+		a.secure = true
+	case "ws":
+		a.webSocket = true
+	case "wss":
+		a.secure, a.webSocket = true, true
+	default:
+		return fault("expected a URL that begins with https, http, wss or ws")
+	}
+	if u.Port() == "" || a.name == "" || u.User != nil || u.RawQuery != "" {
+		return fault("expected SCHEME://HOST:PORT, with or without a path")
+	}
+	if a.secure && t.TLS == nil {
+		return fault("a secure target needs a client certificate and the service certificate")
+	}
+	if a.path == "" || a.path == "/" {
+		a.path = "/rpc"
+	}
+	return a, nil
+}
+
+// Sample is what a live display shows.
+type Sample struct {
+	Phase string // "connect", "deploy", "fund", "warm up", "sign", "measure", "check", or "block N"
+	// Done and Total count the phase's steps; Total is 0 while a phase lasts for a time.
+	Done, Total int
+	Elapsed     time.Duration // since the phase began
+	Committed   uint64        // transactions in this phase
+	Errors      uint64
+	TPS         float64 // over the last interval
+}
+
+// Report is a run's result. In JSON it is one line of plain figures.
+type Report struct {
+	Work      string             `json:"work"`
+	Nodes     int                `json:"nodes"`
+	Clients   int                `json:"clients"`
+	Committed uint64             `json:"committed"` // in the measured window
+	Errors    uint64             `json:"errors"`    // transactions that were refused or whose outcome stayed unknown
+	TPS       float64            `json:"tps"`
+	Latency   Latency            `json:"latency_ms"`
+	CPU       map[string]float64 `json:"cpu_us_per_tx"` // by process; without those that could not be read
+
+	Batch      int               `json:"-"`
+	Window     time.Duration     `json:"-"`
+	Kinds      map[string]uint64 `json:"-"` // failures by kind, those that a retry made good included
+	SignedLate uint64            `json:"-"` // transactions signed within the window because the supply ran out
+}
+
+// Latency is in milliseconds, from submit to the reply that says committed.
+type Latency struct {
+	P50 float64 `json:"p50"`
+	P90 float64 `json:"p90"`
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
+}
+
+// Run loads the network and reports. progress, if not nil, is called from one goroutine at a time,
+// some four times a second.
+//
+// The report is valid, and returned, also when the error wraps coco.ErrVerify: then the network
+// does not hold what it acknowledged.
+func Run(ctx context.Context, o Options, progress func(Sample)) (Report, error) {
+	if err := o.validate(); err != nil {
+		return Report{}, err
+	}
+	r := &run{Options: o, meter: meter{progress: progress}}
+	defer r.close()
+	return r.run(ctx)
+}

@@ -1,0 +1,164 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	crand "crypto/rand"
+
+	"github.com/cocoframework/coco"
+)
+
+const (
+	kvPath     = "/app/kv/"
+	minValue   = 64
+	maxValue   = 256
+	kvReadBack = 500 // keys that check reads on each target
+)
+
+// kvWork is writes to keys that are each written by one client alone, so the last acknowledged
+// value of every key is known.
+type kvWork struct {
+	*run
+	prefix  string // of this run's keys
+	seed    uint64
+	writers []*writer
+}
+
+// writer is a client's keys. Key i holds the value of write last[i].
+type writer struct {
+	*session
+	work   *kvWork
+	number int
+	writes uint64
+	last   []uint64 // by key; 0: never written
+	unsure []bool   // by key: a write has an unknown outcome
+	path   []byte
+	value  []byte
+}
+
+func (w *kvWork) prepare(ctx context.Context) ([]*client, error) {
+	var random [12]byte
+	_, _ = crand.Read(random[:]) // never fails
+	w.prefix = kvPath + "bench-" + hex.EncodeToString(random[:4]) + "-"
+	w.seed = binary.BigEndian.Uint64(random[4:])
+	clients, err := w.connectAll(ctx, w.Clients)
+	if err != nil {
+		return nil, err
+	}
+	each := max(1, w.Receivers/w.Clients)
+	for i, c := range clients {
+		kw := &writer{session: c.session, work: w, number: i, last: make([]uint64, each), unsure: make([]bool, each)}
+		c.step = kw.step
+		w.writers = append(w.writers, kw)
+	}
+	return clients, nil
+}
+
+// supply has nothing to do: a value costs less than a tenth of a microsecond to make.
+func (w *kvWork) supply(context.Context, []int) error { return nil }
+
+func (w *writer) key(b []byte, i int) []byte {
+	b = append(b, w.work.prefix...)
+	b = strconv.AppendInt(b, int64(w.number), 10)
+	b = append(b, '-')
+	return strconv.AppendInt(b, int64(i), 10)
+}
+
+// content is the value of a client's n-th write.
+func (w *writer) content(b []byte, n uint64) []byte {
+	r := rand.NewPCG(w.work.seed+uint64(w.number), n)
+	size := minValue + int(r.Uint64()%(maxValue-minValue+1))
+	for len(b) < size {
+		b = binary.LittleEndian.AppendUint64(b, r.Uint64())
+	}
+	return b[:size]
+}
+
+func (w *writer) step() (committed, failed int, err error) {
+	w.writes++
+	i := int(w.writes % uint64(len(w.last)))
+	w.path = w.key(w.path[:0], i)
+	w.value = w.content(w.value[:0], w.writes)
+	path := string(w.path)
+	p := w.patience()
+	_, err = w.send(&p, func(l link) ([]byte, error) {
+		return l.(*httpLink).do("PUT", path, w.value) // validate admits no other links
+	})
+	if err == nil {
+		w.last[i], w.unsure[i] = w.writes, false
+		return 1, 0, nil
+	}
+	w.unsure[i] = true
+	if w.ctx.Err() != nil {
+		return 0, 0, w.ctx.Err()
+	}
+	w.kinds[kind(err)]++
+	var status *statusError
+	if errors.As(err, &status) && !passing(status.code) {
+		return 0, 1, fmt.Errorf("PUT %s: %w", path, err)
+	}
+	return 0, 1, nil
+}
+
+// check reads a sample of the written keys back from every target.
+func (w *kvWork) check(ctx context.Context) error {
+	var count counters
+	return w.during("check", len(w.Targets), &count, func() error {
+		for i := range w.Targets {
+			if err := w.checkTarget(ctx, i); err != nil {
+				return fmt.Errorf("%s: %w", w.Targets[i].URL, err)
+			}
+			count.done.Add(1)
+		}
+		return nil
+	})
+}
+
+func (w *kvWork) checkTarget(ctx context.Context, target int) error {
+	s := newSession(ctx, w.Targets[target:target+1], 0, w.Timeout)
+	defer s.close()
+	deadline := time.Now().Add(w.checkPatience)
+	var path, want []byte
+	for range kvReadBack {
+		kw := w.writers[rand.IntN(len(w.writers))]
+		i := rand.IntN(len(kw.last))
+		if kw.last[i] == 0 || kw.unsure[i] {
+			continue
+		}
+		path, want = kw.key(path[:0], i), kw.content(want[:0], kw.last[i])
+		for {
+			found, err := s.get(string(path))
+			if err != nil && !isStatus(err, 404) {
+				return err
+			}
+			if bytes.Equal(found, want) {
+				break
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("%w: %s: expected the %d bytes whose write was acknowledged, found %d other bytes",
+					coco.ErrVerify, path, len(want), len(found))
+			}
+			time.Sleep(20 * time.Millisecond) // the node may not have applied the last batch yet
+		}
+	}
+	return ctx.Err()
+}
+
+func (s *session) get(path string) ([]byte, error) {
+	p := s.patience()
+	reply, err := s.send(&p, func(l link) ([]byte, error) { return l.(*httpLink).do("GET", path, nil) })
+	return reply, err
+}
+
+func isStatus(err error, code int) bool {
+	var status *statusError
+	return errors.As(err, &status) && status.code == code
+}

@@ -1,0 +1,230 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cocoframework/coco"
+)
+
+// work is a kind of load.
+type work interface {
+	// prepare makes the clients, connected, and what they need on the ledger.
+	prepare(ctx context.Context) ([]*client, error)
+	// supply readies what the clients will send in the measured window; expect is how many
+	// transactions each will probably send, nil if nothing is known.
+	supply(ctx context.Context, expect []int) error
+	// check compares the ledger with what the clients were told. Its error wraps coco.ErrVerify.
+	check(ctx context.Context) error
+}
+
+// step sends one request and sees it through. It returns how many of its transactions were
+// committed, and how many were refused or have an unknown outcome. An error ends the client.
+type step func() (committed, failed int, err error)
+
+// client is one source of load, run by one goroutine at a time.
+type client struct {
+	*session
+	step      step
+	committed uint64 // in the last window
+	hist      *histogram
+}
+
+type run struct {
+	Options
+	meter
+	clients []*client
+}
+
+func (r *run) close() {
+	for _, c := range r.clients {
+		c.close()
+	}
+}
+
+func (r *run) run(ctx context.Context) (Report, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var w work
+	if r.Work == KV {
+		w = &kvWork{run: r}
+	} else {
+		w = &ethWork{run: r}
+	}
+	var err error
+	if r.clients, err = w.prepare(ctx); err != nil {
+		return Report{}, err
+	}
+	expect, err := r.warmUp(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	if err := w.supply(ctx, expect); err != nil {
+		return Report{}, err
+	}
+	report, err := r.measure(ctx)
+	if err != nil {
+		return report, err
+	}
+	if e, ok := w.(*ethWork); ok {
+		report.SignedLate = e.signedLate()
+	}
+	return report, w.check(ctx)
+}
+
+// warmUp runs the load unmeasured, and returns how many transactions each client will probably
+// send in the measured window: half more than at the rate that it reached, or than its fair share.
+func (r *run) warmUp(ctx context.Context) ([]int, error) {
+	if r.WarmUp < 0 {
+		return nil, nil
+	}
+	res, err := r.window(ctx, "warm up", r.WarmUp)
+	if err != nil {
+		return nil, err
+	}
+	scale := 1.5 * r.Duration.Seconds() / res.elapsed.Seconds()
+	share := float64(res.committed) / float64(len(r.clients))
+	expect := make([]int, len(r.clients))
+	for i, c := range r.clients {
+		expect[i] = int(math.Ceil(scale*max(float64(c.committed), share))) + 2*r.Batch
+		clear(c.kinds)
+	}
+	return expect, nil
+}
+
+func (r *run) measure(ctx context.Context) (Report, error) {
+	before := readCPU(r.Processes)
+	res, err := r.window(ctx, "measure", r.Duration)
+	after := readCPU(r.Processes)
+	report := Report{
+		Work: r.Work, Nodes: r.Nodes, Clients: r.Clients, Batch: r.Batch,
+		Committed: res.committed, Errors: res.failed,
+		TPS:     math.Round(10*float64(res.committed)/res.elapsed.Seconds()) / 10,
+		Latency: res.hist.latency(),
+		CPU:     cpuPerTx(before, after, res.committed),
+		Window:  res.elapsed,
+		Kinds:   make(map[string]uint64),
+	}
+	for _, c := range r.clients {
+		for k, n := range c.kinds {
+			report.Kinds[k] += n
+		}
+	}
+	return report, err
+}
+
+// result is what happened in a window.
+type result struct {
+	committed, failed uint64
+	elapsed           time.Duration // from the first request to the last reply
+	hist              histogram
+}
+
+// window has every client send for d. Requests under way at the end are seen through and count,
+// and so does the time that they take.
+func (r *run) window(ctx context.Context, phase string, d time.Duration) (*result, error) {
+	var res result
+	var count counters
+	var stopped firstError
+	err := r.during(phase, 0, &count, func() error {
+		var wg sync.WaitGroup
+		begin := time.Now()
+		for _, c := range r.clients {
+			c.committed, c.hist = 0, new(histogram)
+			wg.Go(func() { stopped.set(c.load(ctx, begin.Add(d), &count)) })
+		}
+		wg.Wait()
+		res.elapsed = time.Since(begin)
+		return ctx.Err()
+	})
+	res.committed, res.failed = count.committed.Load(), count.failed.Load()
+	for _, c := range r.clients {
+		res.hist.merge(c.hist)
+		c.hist = nil
+	}
+	if err == nil && res.committed == 0 {
+		err = stopped.err
+		if err == nil {
+			err = fmt.Errorf("%w: bench: nothing was committed within %v", coco.ErrNotCommitted, d)
+		}
+	}
+	return &res, err
+}
+
+// load sends until end.
+func (c *client) load(ctx context.Context, end time.Time, count *counters) error {
+	for now := time.Now(); now.Before(end); {
+		committed, failed, err := c.step()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		then := time.Now()
+		if committed > 0 {
+			c.hist.record(then.Sub(now), uint64(committed))
+			c.committed += uint64(committed)
+			count.committed.Add(uint64(committed))
+		}
+		now = then
+		if failed > 0 {
+			count.failed.Add(uint64(failed))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// connectAll makes n clients with a connection each, spread over the targets in turn.
+func (r *run) connectAll(ctx context.Context, n int) ([]*client, error) {
+	clients := make([]*client, n)
+	for i := range clients {
+		clients[i] = &client{session: newSession(ctx, r.Targets, i, r.Timeout)}
+	}
+	var count counters
+	err := r.during("connect", n, &count, func() error {
+		group, groupCtx := errgroup.WithContext(ctx)
+		group.SetLimit(16)
+		for _, c := range clients {
+			group.Go(func() error {
+				if groupCtx.Err() != nil {
+					return groupCtx.Err()
+				}
+				err := c.connect()
+				count.done.Add(1)
+				return err
+			})
+		}
+		return group.Wait()
+	})
+	if err != nil {
+		for _, c := range clients {
+			c.close()
+		}
+		return nil, err
+	}
+	return clients, nil
+}
+
+// firstError keeps the first error that is not a cancellation.
+type firstError struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (f *firstError) set(err error) {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil {
+		f.err = err
+	}
+}

@@ -1,0 +1,125 @@
+// Package contracts holds the Solidity contract that the demonstration, the load generator and
+// the tests deploy, with the encoding of its calls.
+//
+// Token.json is compiled from Token.sol by `npm run contracts` in test/web3, which also checks
+// (`-- --check`) that the two agree.
+//
+// Trust: host
+package contracts
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"strings"
+	"sync"
+
+	"github.com/ethereum/go-ethereum/accounts/abi"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+
+	"github.com/cocoframework/coco"
+)
+
+//go:embed Token.json
+var tokenJSON []byte
+
+//go:embed Token.sol
+var tokenSource string
+
+// Artefact is a compiled contract.
+type Artefact struct {
+	Contract string `json:"contract"`
+	Compiler struct {
+		Name       string `json:"name"`
+		Version    string `json:"version"`
+		EVMVersion string `json:"evmVersion"`
+	} `json:"compiler"`
+	ABI              abi.ABI       `json:"abi"`
+	Bytecode         hexutil.Bytes `json:"bytecode"`         // creates the contract; the constructor's arguments follow it
+	DeployedBytecode hexutil.Bytes `json:"deployedBytecode"` // what is then found at its address
+}
+
+// Token is the ERC-20 token. The artefact is shared: it MUST NOT be changed.
+var Token = sync.OnceValue(func() *Artefact {
+	var a Artefact
+	if err := json.Unmarshal(tokenJSON, &a); err != nil {
+		panic(fmt.Sprintf("contracts: the embedded Token.json is damaged: %v", err))
+	}
+	return &a
+})
+
+// TokenSource returns the Solidity source of Token.
+func TokenSource() string { return tokenSource }
+
+// DeployToken returns the data of a transaction that creates a token. All of the supply belongs to
+// the sender, who becomes the owner.
+func DeployToken(name, symbol string, supply *big.Int) []byte {
+	t := Token()
+	return append(bytes.Clone(t.Bytecode), t.pack("", name, symbol, supply)...)
+}
+
+// Transfer returns the data of transfer(to, value).
+func Transfer(to common.Address, value *big.Int) []byte { return Token().pack("transfer", to, value) }
+
+// Mint returns the data of mint(to, value).
+func Mint(to common.Address, value *big.Int) []byte { return Token().pack("mint", to, value) }
+
+// MintMany returns the data of mintMany(to, value): the same value for each account.
+func MintMany(to []common.Address, value *big.Int) []byte {
+	return Token().pack("mintMany", to, value)
+}
+
+// BalanceOf returns the data of balanceOf(account).
+func BalanceOf(account common.Address) []byte { return Token().pack("balanceOf", account) }
+
+// TotalSupply returns the data of totalSupply().
+func TotalSupply() []byte { return Token().pack("totalSupply") }
+
+// Uint decodes the return data of a call that gives one uint256.
+func Uint(ret []byte) (*big.Int, error) {
+	if len(ret) != 32 {
+		return nil, fmt.Errorf("%w: return data: expected one uint256 (32 bytes), found %d bytes; is the contract deployed?", coco.ErrInvalid, len(ret))
+	}
+	return new(big.Int).SetBytes(ret), nil
+}
+
+// RevertReason returns what the return data of a reverted call says, such as
+// `Token: nothing to mint` or `ERC20InsufficientBalance(sender=0x…, balance=0, needed=5)`.
+func RevertReason(ret []byte) string {
+	if len(ret) == 0 {
+		return "reverted without a reason"
+	}
+	if reason, err := abi.UnpackRevert(ret); err == nil {
+		return reason
+	}
+	if len(ret) >= 4 {
+		for _, e := range Token().ABI.Errors {
+			if !bytes.Equal(e.ID[:4], ret[:4]) {
+				continue
+			}
+			values, err := e.Inputs.Unpack(ret[4:])
+			if err != nil {
+				break
+			}
+			args := make([]string, len(values))
+			for i, v := range values {
+				args[i] = fmt.Sprintf("%s=%v", e.Inputs[i].Name, v)
+			}
+			return e.Name + "(" + strings.Join(args, ", ") + ")"
+		}
+	}
+	return "reverted with " + hexutil.Encode(ret)
+}
+
+// pack encodes a call of a method; the empty name is the constructor. The package's own functions
+// fix the types of all arguments, so an error is a defect that the tests would find.
+func (a *Artefact) pack(method string, args ...any) []byte {
+	data, err := a.ABI.Pack(method, args...)
+	if err != nil {
+		panic(fmt.Sprintf("contracts: %s.%s: %v", a.Contract, method, err))
+	}
+	return data
+}

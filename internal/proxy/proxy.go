@@ -1,0 +1,317 @@
+// Package proxy offers a node's interface as plain HTTP and WebSocket on loopback, so that stock
+// wallets and web3 tools reach a node whose own listener speaks mutual TLS only.
+//
+// It holds a user's identity, so whoever reaches it acts as that user. It therefore answers only
+// requests that name a loopback host, which a page of a foreign site cannot make a browser do
+// (DNS rebinding), and of browsers' requests only those from pages of this machine and from
+// installed extensions. The upstream is a verified connection (client.Transport): a node that has
+// not proven its code gets nothing.
+//
+// Trust: host
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cocoframework/coco"
+)
+
+// Config says what a proxy serves.
+type Config struct {
+	// Upstream reaches the node. Its URL's host is ignored.
+	Upstream http.RoundTripper
+	// Origins are web origins, such as "https://dapp.example", whose pages may use the proxy
+	// beside those of this machine.
+	Origins []string
+	Log     *slog.Logger
+}
+
+// Proxy is the handler. Its root path is the node's /rpc; all others are the node's own.
+type Proxy struct {
+	cfg  Config
+	bufs sync.Pool
+
+	mu      sync.Mutex
+	tunnels map[*tunnel]struct{} // open WebSocket connections; nil once closed
+	joined  sync.WaitGroup       // of tunnels
+}
+
+// New returns a proxy.
+func New(cfg Config) *Proxy {
+	p := &Proxy{cfg: cfg, tunnels: map[*tunnel]struct{}{}}
+	p.bufs.New = func() any { b := make([]byte, 32<<10); return &b }
+	return p
+}
+
+// Serve answers on the listener until ctx is done, and closes it.
+func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
+	srv := &http.Server{
+		Handler:           p,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(p.cfg.Log.Handler(), slog.LevelDebug),
+	}
+	stop := context.AfterFunc(ctx, func() { srv.Close() })
+	defer stop()
+	err := srv.Serve(ln)
+	p.closeTunnels()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("proxy at %s: %w", ln.Addr(), err)
+}
+
+// ServeHTTP implements http.Handler.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !loopbackHost(r.Host) {
+		fail(w, http.StatusForbidden, "denied", fmt.Sprintf("this proxy answers to localhost only, not to %q", r.Host))
+		return
+	}
+	if origin := r.Header.Get("Origin"); origin != "" {
+		if !p.allowed(origin) {
+			fail(w, http.StatusForbidden, "denied", fmt.Sprintf("pages of %s may not use this proxy; serve the page from localhost", origin))
+			return
+		}
+		h := w.Header()
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Expose-Headers", "X-Coco-Transaction-Id, X-Coco-Digest, Retry-After")
+		h.Add("Vary", "Origin")
+		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			preflight(h, r)
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+	}
+	out := p.outgoing(r)
+	if upgrade := r.Header.Get("Upgrade"); upgrade != "" && hasToken(r.Header["Connection"], "upgrade") {
+		p.tunnel(w, r, out, upgrade)
+		return
+	}
+	resp, err := p.cfg.Upstream.RoundTrip(out)
+	if err != nil {
+		p.failed(w, r, err)
+		return
+	}
+	defer resp.Body.Close()
+	copyHeaders(w.Header(), resp.Header)
+	w.WriteHeader(resp.StatusCode)
+	p.copy(w, resp)
+}
+
+// outgoing is the request as the node gets it. The browser's origin has been judged here, and
+// would mean nothing to the node.
+func (p *Proxy) outgoing(r *http.Request) *http.Request {
+	u := *r.URL
+	u.Scheme, u.Host = "https", "node"
+	if u.Path == "/" || u.Path == "" {
+		u.Path, u.RawPath = "/rpc", ""
+	}
+	out := &http.Request{
+		Method: r.Method, URL: &u, Host: "node", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: make(http.Header, len(r.Header)), Body: r.Body, ContentLength: r.ContentLength,
+	}
+	if r.ContentLength == 0 {
+		out.Body = nil
+	}
+	copyHeaders(out.Header, r.Header)
+	delete(out.Header, "Origin")
+	delete(out.Header, "Referer")
+	if _, ok := out.Header["User-Agent"]; !ok {
+		out.Header["User-Agent"] = nil // none, instead of Go's own
+	}
+	return out.WithContext(r.Context())
+}
+
+// copy sends the answer on. An answer of unknown length may be a stream, whose parts go out as
+// they come.
+func (p *Proxy) copy(w http.ResponseWriter, resp *http.Response) {
+	buf := p.bufs.Get().(*[]byte)
+	defer p.bufs.Put(buf)
+	var dst io.Writer = struct{ io.Writer }{w} // hides ReadFrom, which would not use the buffer
+	if resp.ContentLength < 0 {
+		dst = flusher{w, http.NewResponseController(w)}
+	}
+	if _, err := io.CopyBuffer(dst, resp.Body, *buf); err != nil {
+		panic(http.ErrAbortHandler) // cut the connection, so that nobody takes half an answer for a whole one
+	}
+}
+
+type flusher struct {
+	w  io.Writer
+	rc *http.ResponseController
+}
+
+func (f flusher) Write(b []byte) (int, error) {
+	n, err := f.w.Write(b)
+	if err == nil {
+		err = f.rc.Flush()
+	}
+	return n, err
+}
+
+// hop are the headers that concern one connection only (RFC 9110, section 7.6.1).
+var hop = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true, "Proxy-Authorization": true, "Proxy-Connection": true,
+	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+}
+
+func copyHeaders(dst, src http.Header) {
+	for name, values := range src {
+		if !hop[name] && !strings.HasPrefix(name, "Access-Control-Allow-") && !hasToken(src["Connection"], name) {
+			dst[name] = append(dst[name], values...)
+		}
+	}
+}
+
+func hasToken(values []string, token string) bool {
+	for _, v := range values {
+		for t := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(t), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// failed answers for a node that did not.
+func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // nobody waits for an answer
+	}
+	p.cfg.Log.Warn("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	status, code := http.StatusBadGateway, "error"
+	switch {
+	case errors.Is(err, coco.ErrVerify):
+		code = "verification_failed"
+	case errors.Is(err, coco.ErrUnknown):
+		status, code = http.StatusGatewayTimeout, "unknown"
+	case errors.Is(err, coco.ErrUnreachable), errors.Is(err, coco.ErrBusy), errors.Is(err, coco.ErrNotCommitted):
+		status, code = http.StatusServiceUnavailable, "unreachable"
+		w.Header().Set("Retry-After", "1")
+	}
+	fail(w, status, code, err.Error())
+}
+
+func fail(w http.ResponseWriter, status int, code, message string) {
+	body, _ := json.Marshal(map[string]any{"error": map[string]string{"code": code, "message": message}})
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}
+
+func preflight(h http.Header, r *http.Request) {
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
+	if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
+		h.Set("Access-Control-Allow-Headers", asked)
+	}
+	if r.Header.Get("Access-Control-Request-Private-Network") == "true" {
+		h.Set("Access-Control-Allow-Private-Network", "true")
+	}
+	h.Set("Access-Control-Max-Age", "600")
+}
+
+// tunnel passes a WebSocket connection through. The node answers the handshake.
+func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request, out *http.Request, upgrade string) {
+	out.Header.Set("Connection", "Upgrade")
+	out.Header.Set("Upgrade", upgrade)
+	// The server's context ends when ServeHTTP returns, and so does the tunnel.
+	resp, err := p.cfg.Upstream.RoundTrip(out)
+	if err != nil {
+		p.failed(w, r, err)
+		return
+	}
+	defer resp.Body.Close()
+	up, ok := resp.Body.(io.ReadWriteCloser)
+	if resp.StatusCode != http.StatusSwitchingProtocols || !ok {
+		copyHeaders(w.Header(), resp.Header)
+		w.WriteHeader(resp.StatusCode)
+		p.copy(w, resp)
+		return
+	}
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		p.cfg.Log.Warn("this connection cannot be upgraded", "error", err)
+		return
+	}
+	t := &tunnel{down: conn, up: up}
+	if !p.register(t) {
+		conn.Close()
+		return
+	}
+	defer p.unregister(t)
+	_ = conn.SetDeadline(time.Time{})
+	resp.Header.Set("Connection", "Upgrade")
+	fmt.Fprintf(rw, "HTTP/1.1 %s\r\n", resp.Status)
+	_ = resp.Header.Write(rw)
+	_, _ = rw.WriteString("\r\n")
+	if rw.Flush() == nil {
+		t.run(rw.Reader)
+	}
+}
+
+// tunnel is one WebSocket connection.
+type tunnel struct {
+	down net.Conn
+	up   io.ReadWriteCloser
+}
+
+// run copies both ways and returns once both ways have ended; the end of one ends the other.
+func (t *tunnel) run(down *bufio.Reader) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.Copy(t.up, down)
+		t.close()
+	}()
+	_, _ = io.Copy(t.down, t.up)
+	t.close()
+	<-done
+}
+
+func (t *tunnel) close() {
+	t.down.Close()
+	t.up.Close()
+}
+
+func (p *Proxy) register(t *tunnel) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.tunnels == nil {
+		return false
+	}
+	p.tunnels[t] = struct{}{}
+	p.joined.Add(1)
+	return true
+}
+
+func (p *Proxy) unregister(t *tunnel) {
+	t.close()
+	p.mu.Lock()
+	delete(p.tunnels, t)
+	p.mu.Unlock()
+	p.joined.Done()
+}
+
+func (p *Proxy) closeTunnels() {
+	p.mu.Lock()
+	open := p.tunnels
+	p.tunnels = nil
+	for t := range open {
+		t.close()
+	}
+	p.mu.Unlock()
+	p.joined.Wait()
+}

@@ -1,0 +1,269 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/proxy"
+	"github.com/cocoframework/coco/ledger"
+)
+
+// bringUp starts all nodes: the first of them alone, from the genesis constitution or from the
+// longest ledger, and the others, which join it.
+func (s *Sandbox) bringUp(ctx context.Context, children *nursery) error {
+	first, found, err := s.longestLedger()
+	if err != nil {
+		return err
+	}
+	start := StartGenesis
+	if found {
+		start = StartRecover
+		s.report(Step{Step: "recovering", Node: s.info.Nodes[first].Name, Text: fmt.Sprintf("%s has the longest ledger and opens it with the members' keys", s.info.Nodes[first].Name)})
+	} else {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, startPatience, fmt.Errorf("it took longer than %v", startPatience))
+		defer cancel()
+	}
+	// All processes start at once: those that join ask until they are admitted.
+	for i := range s.info.Nodes {
+		how := StartJoin
+		if i == first {
+			how = start
+		}
+		if err := children.start(i, how); err != nil {
+			return err
+		}
+	}
+	e, err := children.waitReady(ctx, first)
+	if err != nil {
+		return err
+	}
+	if err := s.learnService(ctx, first, e.Node); err != nil {
+		return err
+	}
+	text := "starts the network"
+	if found {
+		text = "goes on from its ledger"
+	}
+	s.report(Step{Step: "joined", Node: s.info.Nodes[first].Name, Text: fmt.Sprintf("%s %s", s.info.Nodes[first].Name, text)})
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range s.info.Nodes {
+		if i == first {
+			continue
+		}
+		g.Go(func() error {
+			e, err := children.waitReady(ctx, i)
+			if err != nil {
+				return err
+			}
+			return s.welcome(ctx, i, e.Node)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return s.saveInfo()
+}
+
+// welcome verifies a node that says that it is ready.
+func (s *Sandbox) welcome(ctx context.Context, i int, id coco.NodeID) error {
+	if err := s.attest(ctx, i, id); err != nil {
+		return err
+	}
+	name := s.info.Nodes[i].Name
+	s.report(Step{Step: "joined", Node: name, Text: name + " has joined"})
+	return nil
+}
+
+// attest verifies a node's evidence as any client would.
+func (s *Sandbox) attest(ctx context.Context, i int, id coco.NodeID) error {
+	c, err := s.clientOf(i)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	a, err := c.Verify(ctx)
+	if err != nil {
+		return fmt.Errorf("node %s: %w", s.info.Nodes[i].Name, err)
+	}
+	if a.Node != id {
+		return fmt.Errorf("%w: %s answers as node %s, but %s started as %s", coco.ErrVerify, s.info.Nodes[i].Client, a.Node.Short(), s.info.Nodes[i].Name, id.Short())
+	}
+	text := fmt.Sprintf("%s runs %s", s.info.Nodes[i].Name, short(a.Claims.Measurement))
+	if a.Claims.Insecure {
+		text += " in a simulated TEE"
+	}
+	s.report(Step{Step: "attested", Node: s.info.Nodes[i].Name, NodeID: id.String(), Measurement: string(a.Claims.Measurement), Insecure: a.Claims.Insecure, Text: text})
+	return nil
+}
+
+// learnService takes the network's service certificate from the first node, once that node has
+// proven that it runs listed code, and pins it for everybody else.
+func (s *Sandbox) learnService(ctx context.Context, first int, id coco.NodeID) error {
+	s.setService(nil)
+	if err := s.attest(ctx, first, id); err != nil {
+		return err
+	}
+	c, err := s.clientOf(first)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	cert, err := c.Service(ctx)
+	if err != nil {
+		return fmt.Errorf("service certificate: %w", err)
+	}
+	if err := writeFile(s.lay.ServiceFile(), certPEM(cert)); err != nil {
+		return err
+	}
+	s.setService(cert)
+	return nil
+}
+
+// clientOf returns a client of a node under the identity of its member's user.
+func (s *Sandbox) clientOf(i int) (*client.Client, error) {
+	cfg, err := s.clientConfig(i)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(cfg)
+}
+
+func (s *Sandbox) clientConfig(i int) (client.Config, error) {
+	cert, err := UserCertificate(s.info.Members[i])
+	if err != nil {
+		return client.Config{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return client.Config{Addr: s.info.Nodes[i].Client, Certificate: cert, Policy: s.trust}, nil
+}
+
+// serveProxy runs the loopback proxy of a node.
+func (s *Sandbox) serveProxy(ctx context.Context, i int, ln net.Listener) error {
+	cfg, err := s.clientConfig(i)
+	if err != nil {
+		return err
+	}
+	up, err := client.NewTransport(cfg)
+	if err != nil {
+		return err
+	}
+	defer up.CloseIdleConnections()
+	name := s.info.Nodes[i].Name
+	s.report(Step{Step: "open", Node: name, URL: s.info.Nodes[i].HTTP, Text: fmt.Sprintf("%s answers at %s", name, s.info.Nodes[i].HTTP)})
+	return proxy.New(proxy.Config{Upstream: up, Log: s.opts.Log.With("proxy", name)}).Serve(ctx, ln)
+}
+
+var _ http.RoundTripper = (*client.Transport)(nil)
+
+// longestLedger finds the node whose ledger is the furthest: of the highest view and in it of the
+// highest index, as consensus compares logs. Every committed entry is on a majority of nodes, and
+// therefore in it. found is false if no node has any entry.
+func (s *Sandbox) longestLedger() (node int, found bool, err error) {
+	var view, index uint64
+	var damage error
+	for i, n := range s.info.Nodes {
+		v, x, err := ledgerEnd(NodeDir(n.Dir))
+		switch {
+		case err != nil:
+			s.opts.Log.Error("a ledger cannot be read", "node", n.Name, "error", err)
+			damage = errors.Join(damage, fmt.Errorf("node %s: %w", n.Name, err))
+		case v > view || v == view && x > index:
+			node, found, view, index = i, true, v, x
+		}
+	}
+	if damage != nil && !found {
+		return 0, false, damage
+	}
+	return node, found, nil
+}
+
+// ledgerEnd returns the view and index of a ledger's last entry; zeros if it has none.
+func ledgerEnd(dir NodeDir) (view, index uint64, err error) {
+	disk, err := local.OpenReadOnly(string(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, 0, nil
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	defer disk.Close()
+	log, err := ledger.OpenReadOnly(disk, LedgerDir)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer log.Close()
+	if index = log.Last(); index == 0 {
+		return 0, 0, nil
+	}
+	view, ok := log.ViewOf(index)
+	if !ok {
+		return 0, 0, fmt.Errorf("%w: the ledger does not know the view of its last entry %d", coco.ErrCorrupt, index)
+	}
+	return view, index, nil
+}
+
+// nodeConfig writes what a node needs to start.
+func (s *Sandbox) nodeConfig(i int, start string) error {
+	n := s.info.Nodes[i]
+	dir, member := s.lay.Node(n.Name), s.lay.Member(n.Member)
+	c := NodeConfig{
+		Name: n.Name, Dir: string(dir), Peer: n.Peer, Client: n.Client,
+		OwnerCertificate: member.Org(), OwnerKey: member.OrgKey(),
+		Start: start, Approve: s.info.Constitution,
+	}
+	switch start {
+	case StartGenesis:
+		c.Constitution = s.lay.ConstitutionFile()
+	case StartRecover:
+		for _, m := range s.info.Members {
+			d := s.lay.Member(m.Name)
+			c.RecoverKeys = append(c.RecoverKeys, MemberKey{Certificate: d.Org(), Key: d.Encryption()})
+		}
+	case StartJoin:
+		for k, other := range s.info.Nodes {
+			if k != i {
+				c.Join = append(c.Join, other.Peer)
+			}
+		}
+	}
+	if err := os.MkdirAll(string(dir), 0o700); err != nil {
+		return err
+	}
+	return c.save(dir.Config())
+}
+
+func (s *Sandbox) saveInfo() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.info.save()
+}
+
+// waitFor runs fn until it returns nil or the time is over.
+func waitFor(ctx context.Context, every time.Duration, fn func() error) error {
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		err := fn()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-t.C:
+		}
+	}
+}

@@ -1,0 +1,204 @@
+package sandbox
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov"
+)
+
+// funds of each account at genesis, in wei: a million ether.
+const funds = "1000000000000000000000000"
+
+// create makes everything that a new network needs but its nodes' ledgers. sandbox.json comes last:
+// a folder that a crash leaves without it is taken for new again.
+func (s *Sandbox) create() error {
+	if err := s.clear(); err != nil {
+		return err
+	}
+	now := time.Now()
+	var err error
+	info := Info{Version: InfoVersion, Insecure: true, Measurement: string(s.opts.Code), ChainID: s.opts.ChainID}
+	if info.ChainID == 0 {
+		if info.ChainID, err = makeChainID(); err != nil {
+			return err
+		}
+	}
+	info.Network = fmt.Sprintf("sandbox %d", info.ChainID)
+	if info.Accounts, err = makeAccounts(); err != nil {
+		return err
+	}
+	c := &gov.Constitution{
+		Network:  gov.Network{Name: info.Network, Insecure: true},
+		Code:     []gov.Code{{Measurement: s.opts.Code, Note: "the program that started this sandbox"}},
+		TEE:      []gov.TEE{{Platform: s.opts.Code.Platform()}},
+		Adapters: adapterSettings(info),
+	}
+	for _, name := range Names[:s.opts.Members] {
+		m, err := makeMember(name, s.lay.Member(name), now)
+		if err != nil {
+			return err
+		}
+		c.Members = append(c.Members, m)
+		info.Members = append(info.Members, Member{Name: name})
+		info.Nodes = append(info.Nodes, Node{Name: name, Member: name})
+	}
+	s.report(Step{
+		Step: "organisations", Members: Names[:s.opts.Members],
+		Text: fmt.Sprintf("%d organisations, each with certificate, encryption key and a user", s.opts.Members),
+	})
+	if s.opts.Constitution != nil {
+		s.opts.Constitution(c)
+	}
+	if err := c.Complete(); err != nil {
+		return err
+	}
+	if err := writeFile(s.lay.ConstitutionFile(), c.TOML()); err != nil {
+		return err
+	}
+	info.Constitution = c.Digest()
+	s.report(Step{
+		Step: "constitution", Constitution: info.Constitution.String(),
+		Text: fmt.Sprintf("constitution %s: 1 code measurement, any member's node that runs it is admitted", info.Constitution.Short()),
+	})
+	if s.opts.KeepCode {
+		if err := s.keepCode(); err != nil {
+			return err
+		}
+	}
+	info.moveTo(s.lay)
+	s.info = info
+	return nil
+}
+
+// adapterSettings are those of a network for developers.
+func adapterSettings(info Info) map[string]map[string]any {
+	alloc := map[string]any{}
+	for _, a := range info.Accounts {
+		alloc[a.Address] = map[string]any{"balance": funds}
+	}
+	return map[string]map[string]any{
+		"ethereum": {"chain_id": info.ChainID, "alloc": alloc},
+		"kv":       {},
+	}
+}
+
+// clear removes what an older sandbox left in the folder, and nothing else.
+func (s *Sandbox) clear() error {
+	own := []string{s.lay.InfoFile(), s.lay.LogFile(), s.lay.ConstitutionFile(), s.lay.ServiceFile(), s.lay.Members(), s.lay.Nodes(), s.lay.Code()}
+	for _, name := range own { // sandbox.json first: without it the rest is nothing
+		if err := os.RemoveAll(name); err != nil {
+			return fmt.Errorf("clearing the sandbox: %w", err)
+		}
+	}
+	return nil
+}
+
+// checkFolder makes sure that a sandbox may live in the folder. One that holds other files is
+// somebody else's.
+func checkFolder(lay Layout) error {
+	entries, err := os.ReadDir(lay.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w: sandbox folder: %w", coco.ErrInvalid, err)
+	}
+	ours := []string{
+		lay.InfoFile(), lay.LockFile(), lay.LogFile(), lay.ConstitutionFile(), lay.ServiceFile(), lay.Members(), lay.Nodes(), lay.Code(),
+	}
+	for _, e := range entries {
+		if !slices.Contains(ours, filepath.Join(lay.Dir, e.Name())) && e.Name()[0] != '.' {
+			return fmt.Errorf("%w: %s holds %q, which is no part of a sandbox: name a new or an empty folder with --dir", coco.ErrInvalid, lay.Dir, e.Name())
+		}
+	}
+	return nil
+}
+
+// codeFile is the copy of the program that a network was made with. The network's constitution
+// lists that program's measurement, so its nodes must run it even when the program that
+// supervises them has been built anew since.
+func (l Layout) codeFile() string {
+	name := "coco"
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	return filepath.Join(l.Code(), name)
+}
+
+func (s *Sandbox) keepCode() error {
+	src, err := os.Open(s.opts.Exe)
+	if err != nil {
+		return fmt.Errorf("keeping the program: %w", err)
+	}
+	defer src.Close()
+	if err := os.MkdirAll(s.lay.Code(), 0o700); err != nil {
+		return fmt.Errorf("keeping the program: %w", err)
+	}
+	dst, err := os.OpenFile(s.lay.codeFile(), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o700)
+	if err != nil {
+		return fmt.Errorf("keeping the program: %w", err)
+	}
+	_, err = io.Copy(dst, src)
+	if cerr := dst.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("keeping the program: %w", err)
+	}
+	return nil
+}
+
+// chooseCode decides which program the nodes of an existing network run: this one if the
+// constitution lists it, and otherwise the one that was kept.
+func (s *Sandbox) chooseCode(c *gov.Constitution) error {
+	listed := c.Measurements()
+	if slices.Contains(listed, s.opts.Code) {
+		s.exe = s.opts.Exe
+		return nil
+	}
+	kept, err := measure(s.lay.codeFile())
+	if err == nil && slices.Contains(listed, kept) {
+		s.exe = s.lay.codeFile()
+		s.info.Measurement = string(kept)
+		s.report(Step{
+			Step: "code", Measurement: string(kept),
+			Text: fmt.Sprintf("this program measures %s, which the constitution does not list; the nodes run the one that made the network (--fresh starts a new network with this one)",
+				short(s.opts.Code)),
+		})
+		return nil
+	}
+	return fmt.Errorf("%w: this program measures %s, but the network's constitution lists %v: run the program that made the network, or start a new one with --fresh",
+		coco.ErrDenied, s.opts.Code, listed)
+}
+
+// measure computes what a virtual TEE measures of a program.
+func measure(file string) (coco.Measurement, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return coco.Measurement(gov.Virtual + ":" + hex.EncodeToString(h.Sum(nil))), nil
+}
+
+func short(m coco.Measurement) string {
+	if s := string(m); len(s) > len(m.Platform())+9 {
+		return s[:len(m.Platform())+9] + "…"
+	}
+	return string(m)
+}

@@ -1,0 +1,126 @@
+package sandbox
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/cocoframework/coco"
+)
+
+// InfoVersion is the version of sandbox.json's format.
+const InfoVersion = 1
+
+// Info describes a sandbox. It is kept in the folder's sandbox.json, readable by its owner only:
+// the accounts' keys and the control token are in it.
+type Info struct {
+	Version      int         `json:"version"`
+	Dir          string      `json:"dir"`
+	Network      string      `json:"network"`
+	ChainID      uint64      `json:"chain_id"`
+	Insecure     bool        `json:"insecure"`
+	Constitution coco.Digest `json:"constitution"`
+	Measurement  string      `json:"measurement"` // of the code that the constitution lists
+	// Control is the URL of the running supervisor, Token the bearer token that it asks for, and
+	// Pid its process. They are empty when nothing runs.
+	Control    string    `json:"control,omitempty"`
+	Token      string    `json:"token,omitempty"`
+	Pid        int       `json:"pid,omitempty"`
+	ServicePEM string    `json:"service_pem"` // path of the service certificate
+	Nodes      []Node    `json:"nodes"`
+	Members    []Member  `json:"members"`
+	Accounts   []Account `json:"accounts"`
+}
+
+// Node is one node of a sandbox.
+type Node struct {
+	Name   string `json:"name"`
+	Member string `json:"member"`
+	Peer   string `json:"peer"`   // host:port for other nodes
+	Client string `json:"client"` // host:port for clients, mutual TLS that ends in the enclave
+	HTTP   string `json:"http"`   // plain loopback URL of the proxy
+	WS     string `json:"ws"`
+	Dir    string `json:"dir"`
+	Pid    int    `json:"pid,omitempty"` // zero while the process is down
+}
+
+// Member is an organisation of a sandbox.
+type Member struct {
+	Name string `json:"name"`
+	Dir  string `json:"dir"` // its keys and certificates
+}
+
+// Account is a funded account. Everybody who can read the sandbox folder can spend from it.
+type Account struct {
+	Address string `json:"address"`
+	Key     string `json:"key"`
+}
+
+// Load reads the description of the sandbox in a folder. It fails with coco.ErrNotFound if there
+// is none.
+func Load(dir string) (Info, error) {
+	lay, err := NewLayout(dir)
+	if err != nil {
+		return Info{}, err
+	}
+	data, err := os.ReadFile(lay.InfoFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return Info{}, fmt.Errorf("%w: no sandbox in %s: start one with `coco up`, or name its folder with --dir", coco.ErrNotFound, lay.Dir)
+	}
+	if err != nil {
+		return Info{}, fmt.Errorf("sandbox: %w", err)
+	}
+	var info Info
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&info); err != nil {
+		return Info{}, fmt.Errorf("%w: %s: %w", coco.ErrCorrupt, lay.InfoFile(), err)
+	}
+	if info.Version != InfoVersion {
+		return Info{}, fmt.Errorf("%w: %s has version %d, this program reads version %d: use the program that made it, or `coco up --fresh`",
+			coco.ErrInvalid, lay.InfoFile(), info.Version, InfoVersion)
+	}
+	if len(info.Nodes) == 0 || len(info.Nodes) != len(info.Members) || len(info.Nodes) > len(Names) {
+		return Info{}, fmt.Errorf("%w: %s names %d nodes and %d members", coco.ErrCorrupt, lay.InfoFile(), len(info.Nodes), len(info.Members))
+	}
+	info.moveTo(lay)
+	return info, nil
+}
+
+// moveTo makes the paths those of the folder in which the description was found, which may have
+// been moved or copied since.
+func (i *Info) moveTo(lay Layout) {
+	i.Dir = lay.Dir
+	i.ServicePEM = lay.ServiceFile()
+	for k := range i.Nodes {
+		i.Nodes[k].Dir = string(lay.Node(i.Nodes[k].Name))
+	}
+	for k := range i.Members {
+		i.Members[k].Dir = string(lay.Member(i.Members[k].Name))
+	}
+}
+
+func (i *Info) save() error {
+	data, err := json.MarshalIndent(i, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(Layout{i.Dir}.InfoFile(), append(data, '\n'))
+}
+
+// Node returns the node of a name, or of a member's name.
+func (i *Info) Node(name string) (Node, error) {
+	for _, n := range i.Nodes {
+		if n.Name == name {
+			return n, nil
+		}
+	}
+	known := make([]string, len(i.Nodes))
+	for k, n := range i.Nodes {
+		known[k] = n.Name
+	}
+	return Node{}, fmt.Errorf("%w: no node %q in this sandbox: expected one of %q", coco.ErrInvalid, name, known)
+}

@@ -1,0 +1,314 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/gov"
+)
+
+// DefaultMembers is how many members a sandbox has unless the user says otherwise.
+const DefaultMembers = 3
+
+// Options say which sandbox to start.
+type Options struct {
+	// Dir is the sandbox's folder.
+	Dir string
+	// Members is the number of organisations, each with one node; zero means DefaultMembers for a
+	// new sandbox, and as many as there are for one that goes on.
+	Members int
+	// Fresh discards what is in the folder and starts a new network.
+	Fresh bool
+	// Port is where the loopback URLs begin; zero means DefaultPort.
+	Port int
+	// ChainID of a new network; zero means a random one.
+	ChainID uint64
+	// Exe is the program that nodes run, with the arguments `node run --config FILE`, and Code its
+	// measurement.
+	Exe  string
+	Code coco.Measurement
+	// KeepCode copies Exe into the folder, so that the network can go on after Exe was replaced.
+	KeepCode bool
+	// Verifiers are the TEE platforms that count.
+	Verifiers attest.Verifiers
+	// Constitution, if set, changes a new network's constitution before it is completed.
+	Constitution func(*gov.Constitution)
+	// Report is told every step, from one goroutine at a time.
+	Report func(Step)
+	Log    *slog.Logger
+}
+
+func (o *Options) validate() error {
+	if o.Members < 0 || o.Members > len(Names) {
+		return fmt.Errorf("%w: %d members: expected 1 to %d", coco.ErrInvalid, o.Members, len(Names))
+	}
+	if o.Port < 0 || o.Port > 65535 {
+		return fmt.Errorf("%w: port %d: expected 1 to 65535", coco.ErrInvalid, o.Port)
+	}
+	if o.ChainID >= 1<<31 {
+		return fmt.Errorf("%w: chain id %d: expected one below %d, which every tool can hold", coco.ErrInvalid, o.ChainID, uint64(1)<<31)
+	}
+	if o.Dir == "" || o.Exe == "" || o.Code == "" || len(o.Verifiers) == 0 {
+		return fmt.Errorf("%w: a sandbox needs a folder, a program, its measurement and verifiers", coco.ErrInvalid)
+	}
+	if o.Report == nil {
+		o.Report = func(Step) {}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// Sandbox is a running network.
+type Sandbox struct {
+	opts Options
+	lay  Layout
+	lock *flock.Flock
+	exe  string // what the nodes run
+	con  *gov.Constitution
+
+	reporting sync.Mutex // of opts.Report
+
+	mu    sync.Mutex
+	info  Info // under mu once Start has returned
+	state []nodeState
+
+	listeners []net.Listener // of the proxies
+	control   *control
+	// trust is who may answer as a node; its Service is learnt from the first node.
+	trust client.Policy
+
+	cancel context.CancelCauseFunc
+	done   chan struct{} // closed when everything has ended
+	err    error         // why, once done is closed
+}
+
+// nodeState is one node's process, as the supervisor sees it.
+type nodeState struct {
+	child    *child
+	ready    bool
+	restarts int
+}
+
+// errStopped is the cause of an end that was asked for.
+var errStopped = errors.New("stopped")
+
+// Start starts a sandbox, or lets one go on, and returns when it is ready. It runs until ctx is
+// done, Stop is called, or the control endpoint is told to stop; Wait tells the end.
+func Start(ctx context.Context, opts Options) (*Sandbox, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	lay, err := NewLayout(opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sandbox{opts: opts, lay: lay, exe: opts.Exe, done: make(chan struct{})}
+	if err := s.takeFolder(); err != nil {
+		return nil, err
+	}
+	ctx, s.cancel = context.WithCancelCause(ctx)
+	children := newNursery(s)
+	if err := s.open(ctx, children); err != nil {
+		children.stopAll()
+		s.release()
+		s.cancel(err)
+		return nil, err
+	}
+	go s.run(ctx, children)
+	s.report(s.readyStep())
+	return s, nil
+}
+
+// takeFolder makes sure that the folder is a sandbox's and nobody else's.
+func (s *Sandbox) takeFolder() error {
+	if err := checkFolder(s.lay); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.lay.Dir, 0o700); err != nil {
+		return fmt.Errorf("%w: sandbox folder: %w", coco.ErrInvalid, err)
+	}
+	s.lock = flock.New(s.lay.LockFile(), flock.SetPermissions(0o600))
+	ok, err := s.lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("%w: sandbox folder: %w", coco.ErrInvalid, err)
+	}
+	if ok {
+		return nil
+	}
+	where := ""
+	if info, err := Load(s.lay.Dir); err == nil && info.Pid != 0 {
+		where = fmt.Sprintf(" (process %d, %s)", info.Pid, info.Nodes[0].HTTP)
+	}
+	return fmt.Errorf("%w%s: %s: look at it with `coco status`, end it with `coco down`, or start another one with --dir", ErrRunning, where, s.lay.Dir)
+}
+
+// ErrRunning says that a sandbox runs in the folder already.
+var ErrRunning = errors.New("a sandbox is running in this folder already")
+
+// open brings the network up: a new one, or the one in the folder.
+func (s *Sandbox) open(ctx context.Context, children *nursery) error {
+	resume, err := s.load()
+	if err != nil {
+		return err
+	}
+	if !resume {
+		if err := s.create(); err != nil {
+			return err
+		}
+	}
+	if err := s.assignPorts(); err != nil {
+		return err
+	}
+	page, err := os.ReadFile(s.lay.ConstitutionFile())
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	if s.con, err = gov.ParseConstitution(page); err != nil {
+		return fmt.Errorf("%s: %w", s.lay.ConstitutionFile(), err)
+	}
+	if got := s.con.Digest(); got != s.info.Constitution {
+		return fmt.Errorf("%w: %s has digest %s, expected %s: it has been changed since the network started; restore it, or start anew with --fresh",
+			coco.ErrVerify, s.lay.ConstitutionFile(), got.Short(), s.info.Constitution.Short())
+	}
+	if resume {
+		if err := s.chooseCode(s.con); err != nil {
+			return err
+		}
+	}
+	s.trust = client.Policy{Code: s.con.Measurements(), Verifiers: s.opts.Verifiers, Constitution: s.info.Constitution}
+	if s.control, err = newControl(s); err != nil {
+		return err
+	}
+	s.info.Control, s.info.Token, s.info.Pid = s.control.url, s.control.token, os.Getpid()
+	if err := s.info.save(); err != nil {
+		return err
+	}
+	return s.bringUp(ctx, children)
+}
+
+// load reads the folder's description and decides whether its network goes on. A network that has
+// not committed its first transaction anywhere is made anew.
+func (s *Sandbox) load() (resume bool, err error) {
+	info, err := Load(s.lay.Dir)
+	switch {
+	case errors.Is(err, coco.ErrNotFound), s.opts.Fresh:
+		if s.opts.Members == 0 {
+			s.opts.Members = DefaultMembers
+		}
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	if s.opts.Members != 0 && s.opts.Members != len(info.Members) {
+		return false, fmt.Errorf("%w: the network in %s has %d members, not %d: leave --members out, or start a new network with --fresh",
+			coco.ErrInvalid, s.lay.Dir, len(info.Members), s.opts.Members)
+	}
+	s.info = info
+	for i := range s.info.Nodes {
+		s.info.Nodes[i].Pid = 0
+	}
+	return true, nil
+}
+
+// run supervises until the end and then cleans up.
+func (s *Sandbox) run(ctx context.Context, children *nursery) {
+	defer close(s.done)
+	ctx, cancel := context.WithCancelCause(ctx)
+	g := new(errgroup.Group)
+	fail := func(err error) error {
+		if err != nil {
+			cancel(err)
+		}
+		return err
+	}
+	for i, ln := range s.listeners {
+		g.Go(func() error { return fail(s.serveProxy(ctx, i, ln)) })
+	}
+	g.Go(func() error { return fail(s.control.serve(ctx)) })
+	g.Go(func() error { return fail(s.supervise(ctx, children)) })
+	err := g.Wait()
+	cancel(err)
+	children.stopAll()
+	s.release()
+	if err == nil {
+		s.report(Step{Step: "stopped", Dir: s.lay.Dir, Text: "stopped; `coco up` goes on where it ended"})
+	}
+	s.err = err
+}
+
+// release gives the folder back.
+func (s *Sandbox) release() {
+	for _, ln := range s.listeners {
+		ln.Close()
+	}
+	if s.control != nil {
+		s.control.ln.Close()
+	}
+	if s.info.Version != 0 {
+		s.mu.Lock()
+		s.info.Control, s.info.Token, s.info.Pid = "", "", 0
+		for i := range s.info.Nodes {
+			s.info.Nodes[i].Pid = 0
+		}
+		if err := s.info.save(); err != nil {
+			s.opts.Log.Error("saving the sandbox's description", "error", err)
+		}
+		s.mu.Unlock()
+	}
+	_ = s.lock.Unlock()
+}
+
+func (s *Sandbox) report(step Step) {
+	s.reporting.Lock()
+	defer s.reporting.Unlock()
+	s.opts.Log.Info(step.Step, "node", step.Node, "text", step.Text)
+	s.opts.Report(step)
+}
+
+func (s *Sandbox) readyStep() Step {
+	info := s.Info()
+	step := Step{Step: "ready", ChainID: info.ChainID, Dir: info.Dir, Insecure: info.Insecure, Constitution: info.Constitution.String()}
+	for _, n := range info.Nodes {
+		step.RPC = append(step.RPC, n.HTTP)
+		step.WS = append(step.WS, n.WS)
+	}
+	return step
+}
+
+// Info returns the sandbox's description.
+func (s *Sandbox) Info() Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	info := s.info
+	info.Nodes = append([]Node(nil), info.Nodes...)
+	return info
+}
+
+// Stop ends the sandbox and waits for it.
+func (s *Sandbox) Stop() error {
+	s.cancel(errStopped)
+	return s.Wait()
+}
+
+// Wait waits for the end. It returns nil if the end was asked for.
+func (s *Sandbox) Wait() error {
+	<-s.done
+	return s.err
+}
+
+// startPatience bounds the start of a new network, whose ledger is empty.
+const startPatience = time.Minute

@@ -1,0 +1,75 @@
+package ledger
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+
+	"github.com/cocoframework/coco"
+)
+
+// Keys are an epoch's keys for the ledger. They are safe for concurrent use and never print.
+type Keys struct {
+	epoch uint64
+	aead  cipher.AEAD
+	salt  []byte
+}
+
+// NewKeys derives the keys of an epoch from its secret.
+func NewKeys(epoch uint64, secret [32]byte) *Keys {
+	derive := func(purpose string) []byte {
+		info := binary.BigEndian.AppendUint64([]byte(purpose+"\x00"), epoch)
+		key, err := hkdf.Key(sha256.New, secret[:], nil, string(info), 32)
+		if err != nil {
+			panic(err) // only for a length that HKDF cannot give
+		}
+		return key
+	}
+	block, err := aes.NewCipher(derive("coco ledger seal"))
+	if err != nil {
+		panic(err) // only for a wrong length of the key
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		panic(err) // only for a block size that is not AES'
+	}
+	return &Keys{epoch: epoch, aead: aead, salt: derive("coco ledger salt")}
+}
+
+// Epoch returns the epoch that the keys belong to.
+func (k *Keys) Epoch() uint64 { return k.epoch }
+
+// Salt returns the salt of a transaction. It MUST be given out only once the transaction is
+// committed, and only to those who may see all of it: with the salt, small values can be guessed.
+func (k *Keys) Salt(view, seqno uint64) coco.Digest {
+	mac := hmac.New(sha256.New, k.salt)
+	mac.Write(saltInput(make([]byte, 0, 16), view, seqno))
+	return coco.Digest(mac.Sum(nil))
+}
+
+func saltInput(b []byte, view, seqno uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, view), seqno)
+}
+
+// nonce returns the nonce of the sealed part; the header's check bounds the view.
+func nonce(h *Header) []byte {
+	b := binary.BigEndian.AppendUint32(make([]byte, 0, 12), uint32(h.View))
+	return binary.BigEndian.AppendUint64(b, h.Index)
+}
+
+// String prints the epoch and nothing secret.
+func (k Keys) String() string { return fmt.Sprintf("ledger keys of epoch %d", k.epoch) }
+
+// Format implements fmt.Formatter.
+func (k Keys) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.String()) }
+
+// LogValue implements slog.LogValuer.
+func (k Keys) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
+// MarshalJSON implements json.Marshaler.
+func (k Keys) MarshalJSON() ([]byte, error) { return []byte(`"` + k.String() + `"`), nil }

@@ -1,0 +1,152 @@
+package ledger
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/asn1"
+	"fmt"
+	"math/big"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/merkle"
+)
+
+const (
+	tagSize      = 16
+	maxSignature = 72 // of ECDSA P-256 in DER
+)
+
+// Seal makes a batch of the records. It sets the header's Version, Count, Root, Public and Sealed;
+// the caller sets the others. The tree is the one before the batch, and has the batch's leaves
+// appended to it if, and only if, the error is nil. The signer is the key of the node h.Node.
+//
+// Seal MUST NOT be called twice for the same view and index under the same keys, unless with
+// exactly the same arguments: the nonce of the sealed part derives from them.
+func Seal(h Header, recs []Record, tree *merkle.Frontier, keys *Keys, signer crypto.Signer) ([]byte, error) {
+	h.Version, h.Count = Version, uint64(len(recs))
+	h.Root, h.Public, h.Sealed = coco.Digest{}, coco.Digest{}, coco.Digest{}
+	if err := h.check(); err != nil {
+		return nil, fmt.Errorf("%w: batch to seal: %w", coco.ErrInvalid, err)
+	}
+	if h.Epoch != keys.epoch {
+		return nil, fmt.Errorf("%w: batch to seal: the header names epoch %d, the keys are of epoch %d",
+			coco.ErrInvalid, h.Epoch, keys.epoch)
+	}
+	if h.First != tree.Size()+1 {
+		return nil, fmt.Errorf("%w: batch to seal: first seqno %d, but the tree has %d leaves",
+			coco.ErrInvalid, h.First, tree.Size())
+	}
+
+	public, plain := headSize(h.Count), headSize(h.Count)
+	for i := range recs {
+		r := &recs[i]
+		public += bytesSize(len(r.Public))
+		plain += 1 + bytesSize(len(r.Private)) + bytesSize(len(r.Claims))
+	}
+	leaves := sha256.Size * len(recs)
+	size := 1 + bytesSize(maxHeader) + bytesSize(public) + bytesSize(plain+tagSize) + bytesSize(leaves) + bytesSize(maxSignature)
+	if size > MaxData {
+		return nil, fmt.Errorf("%w: batch to seal: %d bytes, at most %d are possible: make smaller batches",
+			coco.ErrInvalid, size, MaxData)
+	}
+
+	header := h.append(make([]byte, 0, maxHeader))
+	b := make([]byte, 0, size)
+	b = append(b, majorArray|5)
+	b = appendBytes(b, header)
+	header = b[len(b)-len(header):]
+
+	b = appendHead(b, majorBytes, uint64(public))
+	start := len(b)
+	b = appendHead(b, majorArray, h.Count)
+	for i := range recs {
+		b = appendBytes(b, recs[i].Public)
+	}
+	h.Public = sha256.Sum256(b[start:])
+
+	b = appendHead(b, majorBytes, uint64(plain+tagSize))
+	start = len(b)
+	b = appendHead(b, majorArray, h.Count)
+	for i := range recs {
+		b = append(b, majorArray|2)
+		b = appendBytes(b, recs[i].Private)
+		b = appendBytes(b, recs[i].Claims)
+	}
+	b = keys.aead.Seal(b[:start], nonce(&h), b[start:], associated(header))
+	h.Sealed = sha256.Sum256(b[start:])
+
+	b = appendHead(b, majorBytes, uint64(leaves))
+	after, hasher := tree.Clone(), newLeafHasher(h.View, keys)
+	for i := range recs {
+		leaf := hasher.leaf(h.First+uint64(i), &recs[i])
+		after.Append(leaf)
+		b = append(b, leaf[:]...)
+	}
+	h.Root = after.Root()
+
+	h.append(header[:0]) // in place: the three digests change no length
+	signature, err := sign(signer, header)
+	if err != nil {
+		return nil, err
+	}
+	*tree = after
+	return appendBytes(b, signature), nil
+}
+
+const signContext = "coco batch\x00"
+
+// signedDigest returns the digest that a header's signature is over.
+func signedDigest(header []byte) [32]byte {
+	return sha256.Sum256(append(append(make([]byte, 0, len(signContext)+maxHeader), signContext...), header...))
+}
+
+// ecdsaSignature is an ECDSA signature in ASN.1.
+type ecdsaSignature struct{ R, S *big.Int }
+
+// order and halfOrder are the group order of P-256 and its half, rounded down.
+var (
+	order     = elliptic.P256().Params().N
+	halfOrder = new(big.Int).Rsh(order, 1)
+)
+
+// sign signs a header. Of the two valid values of s it takes the smaller, so that nobody without
+// the key can make a second valid form of a batch.
+func sign(signer crypto.Signer, header []byte) ([]byte, error) {
+	if pub, ok := signer.Public().(*ecdsa.PublicKey); !ok || pub.Curve != elliptic.P256() {
+		return nil, fmt.Errorf("%w: the key that signs batches must be ECDSA P-256", coco.ErrInvalid)
+	}
+	digest := signedDigest(header)
+	der, err := signer.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("sign batch: %w", err)
+	}
+	var sig ecdsaSignature
+	if _, err := asn1.Unmarshal(der, &sig); err != nil {
+		return nil, fmt.Errorf("sign batch: the key's signature does not parse: %w", err)
+	}
+	if sig.S.Cmp(halfOrder) > 0 {
+		sig.S.Sub(order, sig.S)
+		return asn1.Marshal(sig)
+	}
+	return der, nil
+}
+
+// VerifySignature checks a batch's signature, given its encoded header. Its error is of kind
+// coco.ErrVerify.
+func VerifySignature(pub *ecdsa.PublicKey, header, signature []byte) error {
+	if pub == nil || pub.Curve != elliptic.P256() {
+		return fmt.Errorf("%w: batch signature: the signer's key is not ECDSA P-256", coco.ErrVerify)
+	}
+	digest := signedDigest(header)
+	if !ecdsa.VerifyASN1(pub, digest[:], signature) {
+		return fmt.Errorf("%w: batch signature: it was not made by this key over this header", coco.ErrVerify)
+	}
+	var sig ecdsaSignature
+	if rest, err := asn1.Unmarshal(signature, &sig); err != nil || len(rest) > 0 || sig.S.Cmp(halfOrder) > 0 {
+		return fmt.Errorf("%w: batch signature: it is not in its canonical form (DER, s at most half the order)", coco.ErrVerify)
+	}
+	return nil
+}

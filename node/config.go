@@ -1,0 +1,79 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/keys"
+)
+
+// Config is how a node starts. Exactly one of Genesis, Join and Recover is set.
+type Config struct {
+	Name string // for people
+	Host host.Host
+	// PeerListen and ClientListen are bound at the start, "127.0.0.1:0" is allowed.
+	PeerListen, ClientListen string
+	Adapters                 []adapter.Adapter
+	Verifiers                attest.Verifiers
+	Owner                    Owner
+	Version                  string // of the binary, for people
+
+	Genesis *gov.Constitution // start a new network
+	Join    []string          // addresses of nodes to ask, again and again until one admits this node
+	Recover *Recover          // go on from this node's own ledger, alone
+
+	// Approve is the digest of the constitution that the operator approved: a network with
+	// another one is not joined or recovered. Not used with Genesis.
+	Approve coco.Digest
+	Log     *slog.Logger
+}
+
+// Recover is what opens a ledger when no node is left that holds its keys.
+type Recover struct {
+	// Open returns at least a threshold of the members' shares of an epoch.
+	Open func(*keys.SealedEpoch) ([]keys.Share, error)
+}
+
+// Owner is the organisation that runs a node. Its key stays outside the enclave.
+type Owner interface {
+	Actor() coco.ActorID
+	// Certificates returns the chain from the signing certificate to the organisation's, DER.
+	Certificates() [][]byte
+	// Sign signs gov.NodeTuple's bytes.
+	Sign(ctx context.Context, tuple []byte) ([]byte, error)
+}
+
+// Info says how to reach a node that is ready.
+type Info struct {
+	ID            coco.NodeID
+	PeerAddress   string
+	ClientAddress string
+	Service       []byte // the service's certificate, DER
+	Constitution  coco.Digest
+}
+
+func (c *Config) validate() error {
+	ways := 0
+	for _, set := range []bool{c.Genesis != nil, len(c.Join) > 0, c.Recover != nil} {
+		if set {
+			ways++
+		}
+	}
+	switch {
+	case ways != 1:
+		return fmt.Errorf("%w: a node starts a network, joins one or recovers one: exactly one way, found %d", coco.ErrInvalid, ways)
+	case c.Genesis == nil && c.Approve == (coco.Digest{}):
+		return fmt.Errorf("%w: no approved constitution: give the digest that the operator has checked", coco.ErrInvalid)
+	case c.Owner == nil || c.Log == nil || len(c.Verifiers) == 0 || len(c.Adapters) == 0:
+		return fmt.Errorf("%w: a node needs an owner, a log, verifiers and adapters", coco.ErrInvalid)
+	case c.Host.Disk == nil || c.Host.Net == nil || c.Host.Clock == nil || c.Host.Quoter == nil:
+		return fmt.Errorf("%w: the host lacks a disk, a net, a clock or a quoter", coco.ErrInvalid)
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package node
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/gateway"
+	"github.com/cocoframework/coco/gov"
+)
+
+// facts says how far this node's state has come, and wakes those who wait for it.
+type facts struct {
+	last atomic.Pointer[coco.TxID] // committed and applied here
+
+	mu      sync.Mutex
+	waiting []waiter // by seqno
+}
+
+type waiter struct {
+	seqno uint64
+	ready chan struct{}
+}
+
+func newFacts() *facts {
+	f := &facts{}
+	f.last.Store(&coco.TxID{})
+	return f
+}
+
+// committed is called by the executor, in order.
+func (f *facts) committed(id coco.TxID) {
+	f.last.Store(&id)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for n < len(f.waiting) && f.waiting[n].seqno <= id.Seqno {
+		close(f.waiting[n].ready)
+		n++
+	}
+	f.waiting = slices.Delete(f.waiting, 0, n)
+}
+
+var closed = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// reached returns a channel that closes once a seqno is committed and applied here.
+func (f *facts) reached(seqno uint64) <-chan struct{} {
+	if f.last.Load().Seqno >= seqno {
+		return closed
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.last.Load().Seqno >= seqno {
+		return closed
+	}
+	i, _ := slices.BinarySearchFunc(f.waiting, seqno+1, func(w waiter, n uint64) int {
+		if w.seqno < n {
+			return -1
+		}
+		return 1
+	})
+	w := waiter{seqno: seqno, ready: make(chan struct{})}
+	f.waiting = slices.Insert(f.waiting, i, w)
+	return w.ready
+}
+
+// The rest of this file is gateway.Node.
+
+// ContextClient is the context of evidence for clients; see attest.ReportData.
+const ContextClient = "coco client"
+
+// Identify implements gateway.Node.
+func (n *node) Identify(chain []*x509.Certificate) (coco.Caller, error) {
+	return gov.Identify(n.charter.constitution, chain, n.cfg.Host.Clock.Now())
+}
+
+func (n *node) status() adapter.Status {
+	s, last := n.loop.state.Load(), n.facts.last.Load()
+	return adapter.Status{Role: n.role(s), View: s.View, Committed: last.Seqno, Known: max(last.Seqno, n.knownSeqno())}
+}
+
+func (n *node) role(s *consensus.State) string {
+	switch {
+	case !n.ready.Load():
+		return "joining"
+	case s.Role == consensus.Leader:
+		return "leader"
+	}
+	return "follower"
+}
+
+// knownSeqno estimates the last committed seqno of the network from the entries that are known to
+// be committed but are not applied here yet: at least one transaction each.
+func (n *node) knownSeqno() uint64 {
+	last, applied, known := n.facts.last.Load().Seqno, n.appliedIndex.Load(), n.exec.known.Load()
+	if known <= applied {
+		return last
+	}
+	return last + known - applied
+}
+
+// Status implements gateway.Node.
+func (n *node) Status() gateway.Status {
+	s, c := n.loop.state.Load(), n.charter.constitution
+	st := gateway.Status{
+		Network: c.Network.Name, Insecure: c.Network.Insecure,
+		Node: n.id.ID(), Owner: c.Name(n.cfg.Owner.Actor()),
+		Role: n.role(s), View: s.View, Leader: n.directory.Load().byConsensus[s.Leader],
+		Committed: *n.facts.last.Load(), Known: max(n.facts.last.Load().Seqno, n.knownSeqno()),
+		Constitution: c.Digest(), Measurement: n.measurement, Version: n.cfg.Version,
+		Notice: strings.Join(n.notices(), " "),
+	}
+	if s.Leader == 0 {
+		st.Problem = "the network has no leader: fewer than a majority of the nodes reach each other"
+	}
+	return st
+}
+
+func (n *node) notices() (out []string) {
+	if n.charter.constitution.Network.Insecure {
+		out = append(out, "INSECURE: the TEE of this network is simulated; its host can read and change everything.")
+	}
+	for _, l := range n.exec.ledgers {
+		if l, ok := l.ledger.(adapter.Noticer); ok {
+			out = append(out, l.Notices()...)
+		}
+	}
+	return out
+}
+
+// Constitution implements gateway.Node.
+func (n *node) Constitution() ([]byte, coco.Digest, error) {
+	c := n.charter.constitution
+	return c.TOML(), c.Digest(), nil
+}
+
+// Service implements gateway.Node.
+func (n *node) Service() ([]byte, error) {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.charter.service.Certificate().Raw}), nil
+}
+
+// Evidence implements gateway.Node.
+func (n *node) Evidence(ctx context.Context, nonce []byte) (gateway.Evidence, error) {
+	key := n.id.PublicKey()
+	quote, err := n.cfg.Host.Quoter.Quote(ctx, attest.ReportData(ContextClient, key, nonce))
+	if err != nil {
+		return gateway.Evidence{}, fmt.Errorf("attestation device: %w", err)
+	}
+	return gateway.Evidence{Platform: n.cfg.Host.Quoter.Platform(), Quote: quote, Key: key}, nil
+}
+
+// Nodes implements gateway.Node.
+func (n *node) Nodes() ([]gateway.NodeInfo, error) {
+	s := n.store.Snapshot()
+	defer s.Release()
+	records, err := gov.Nodes(s)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]gateway.NodeInfo, len(records))
+	for i, r := range records {
+		out[i] = gateway.NodeInfo{
+			Node: r.ID, Owner: r.Owner, OwnerName: n.charter.constitution.Name(r.Owner), Address: r.Address,
+			ClientAddress: r.ClientAddress, Measurement: r.Measurement, State: string(r.State), Since: r.Since,
+		}
+	}
+	return out, nil
+}
+
+// TxStatus implements gateway.Node.
+func (n *node) TxStatus(id coco.TxID) (gateway.TxStatus, error) {
+	if at, _, ok := n.history.find(id.Seqno); ok {
+		if at.view == id.View {
+			return gateway.TxCommitted, nil
+		}
+		return gateway.TxInvalid, nil
+	}
+	if last := n.facts.last.Load(); id.View < last.View {
+		return gateway.TxInvalid, nil // a later view begins at a lower seqno
+	}
+	if s := n.loop.state.Load(); id.View == s.View && s.Role == consensus.Leader {
+		return gateway.TxPending, nil
+	}
+	return gateway.TxUnknown, nil
+}
+
+// Receipt implements gateway.Node.
+func (n *node) Receipt(_ context.Context, _ coco.Caller, id coco.TxID) ([]byte, error) {
+	if n.facts.last.Load().Seqno < id.Seqno {
+		return nil, fmt.Errorf("%w: transaction %s is not committed on this node", coco.ErrBusy, id)
+	}
+	batch, before, err := n.history.read(id)
+	if err != nil {
+		return nil, err
+	}
+	return n.receipt(batch, before, id)
+}
+

@@ -1,0 +1,313 @@
+package node
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/channel"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/store"
+)
+
+// Joining is a conversation of four messages on one TLS connection. Both sides prove their code by
+// evidence over the node key and the connection's exported keying material, so evidence cannot
+// be replayed or relayed.
+//
+//	joiner                                  node
+//	   ── hello {version, approved digest} ──▶
+//	   ◀── welcome {evidence, constitution} ──    the joiner checks code and constitution, or leaves
+//	   ── request {signed node record} ──────▶    the leader checks it and commits it
+//	   ◀── grant {secrets, certificate} ──────    or a refusal, with the leader's address
+//
+// A joiner that crashes after the commit is a trusted node that never speaks; its successor, with
+// the same owner and address, replaces it.
+
+// joinVersion is the version of this conversation.
+const joinVersion = 1
+
+// joinPause is how long a joiner waits before it asks the next node.
+const joinPause = 100 * time.Millisecond
+
+type joinHello struct {
+	Version uint64 `cbor:"1,keyasint"`
+}
+
+type joinWelcome struct {
+	Evidence     attest.Evidence `cbor:"1,keyasint"`
+	Constitution []byte          `cbor:"2,keyasint"` // TOML
+}
+
+type joinAnswer struct {
+	Grant   *joinGrant `cbor:"1,keyasint,omitempty"`
+	Kind    uint8      `cbor:"2,keyasint,omitempty"` // of the refusal
+	Reason  string     `cbor:"3,keyasint,omitempty"`
+	Address string     `cbor:"4,keyasint,omitempty"` // whom to ask instead
+}
+
+// joinGrant is all that a trusted node knows. It exists only inside TLS between two enclaves.
+type joinGrant struct {
+	Certificate []byte                 `cbor:"1,keyasint"`
+	Service     []byte                 `cbor:"2,keyasint"`
+	ServiceKey  keys.SecretBytes       `cbor:"3,keyasint"`
+	Secrets     map[uint64]keys.Secret `cbor:"4,keyasint"`
+	Origin      coco.NodeID            `cbor:"5,keyasint"` // who started the network
+	Nodes       map[coco.NodeID]string `cbor:"6,keyasint"` // trusted, with addresses
+	Seqno       uint64                 `cbor:"7,keyasint"` // of the admission
+}
+
+func writeMessage(c *channel.Conn, v any) error {
+	b, err := cbor.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode %T: %w", v, err)
+	}
+	return c.WriteFrames([][]byte{b})
+}
+
+func readMessage(c *channel.Conn, v any) error {
+	b, err := c.ReadFrame()
+	if err != nil {
+		return err
+	}
+	if err := frameDecoding.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%w: %T from node %s: %v", coco.ErrCorrupt, v, c.Peer().ID.Short(), err)
+	}
+	return nil
+}
+
+// evidence proves this node's code. The nonce is a connection's binding, where there is one.
+func (n *node) evidence(ctx context.Context, nonce []byte) (attest.Evidence, error) {
+	q := n.cfg.Host.Quoter
+	quote, err := q.Quote(ctx, attest.ReportData(gov.EvidenceContext, n.id.PublicKey(), nonce))
+	if err != nil {
+		return attest.Evidence{}, fmt.Errorf("attestation device: %w", err)
+	}
+	return attest.Evidence{Platform: q.Platform(), Quote: quote}, nil
+}
+
+// record makes this node's entry for the constitution, signed by its owner.
+func (n *node) record(ctx context.Context, ev attest.Evidence, nonce []byte) (gov.NodeRecord, error) {
+	rec := gov.NodeRecord{
+		ID: n.id.ID(), Owner: n.cfg.Owner.Actor(), Address: n.peerAddress, ClientAddress: n.clientAddress,
+		Key: n.id.PublicKey(), OwnerCertificates: n.cfg.Owner.Certificates(), Evidence: ev, Nonce: nonce,
+		Measurement: n.measurement,
+	}
+	sig, err := n.cfg.Owner.Sign(ctx, gov.NodeTuple(rec.Owner, rec.Address, rec.ClientAddress, rec.Key))
+	if err != nil {
+		return rec, fmt.Errorf("the owner's signature on this node: %w", err)
+	}
+	rec.OwnerSignature = sig
+	return rec, nil
+}
+
+// join asks node after node until one admits this node.
+func (n *node) join(ctx context.Context) error {
+	addresses, last := n.cfg.Join, ""
+	for i := 0; ; i++ {
+		address := addresses[i%len(addresses)]
+		next, err := n.joinAt(ctx, address)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if reason := err.Error(); reason != last {
+			n.log.Warn("not admitted yet, trying again", "at", address, "error", err)
+			last = reason
+		}
+		if next != "" && next != address {
+			if _, err := n.joinAt(ctx, next); err == nil {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.cfg.Host.Clock.After(joinPause):
+		}
+	}
+}
+
+// joinAt asks one node. If that one does not lead, it returns the leader's address with the error.
+func (n *node) joinAt(ctx context.Context, address string) (next string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, joinPatience)
+	defer cancel()
+	raw, err := n.cfg.Host.Net.Dial(ctx, address)
+	if err != nil {
+		return "", fmt.Errorf("%w: %v", coco.ErrUnreachable, err)
+	}
+	// Whoever answers proves its code below, before it is told or believed anything.
+	conn, err := channel.PeerClient(ctx, raw, n.id, func(channel.PeerCert) error { return nil }, channel.Options{})
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+
+	var welcome joinWelcome
+	if err := writeMessage(conn, joinHello{Version: joinVersion}); err != nil {
+		return "", err
+	}
+	if err := readMessage(conn, &welcome); err != nil {
+		return "", err
+	}
+	c, err := n.checkWelcome(conn, welcome)
+	if err != nil {
+		return "", fmt.Errorf("the node at %s: %w", address, err)
+	}
+	ev, err := n.evidence(ctx, conn.Binding())
+	if err != nil {
+		return "", err
+	}
+	rec, err := n.record(ctx, ev, conn.Binding())
+	if err != nil {
+		return "", err
+	}
+	var answer joinAnswer
+	if err := writeMessage(conn, rec); err != nil {
+		return "", err
+	}
+	if err := readMessage(conn, &answer); err != nil {
+		return "", err
+	}
+	if answer.Grant == nil {
+		return answer.Address, errorOf(max(1, answer.Kind), answer.Reason)
+	}
+	return "", n.accept(c, answer.Grant)
+}
+
+// checkWelcome checks the constitution that a node shows against the approved digest, and the node's
+// code against that constitution.
+func (n *node) checkWelcome(conn *channel.Conn, w joinWelcome) (*gov.Constitution, error) {
+	c, err := gov.ParseConstitution(w.Constitution)
+	if err != nil {
+		return nil, err
+	}
+	if d := c.Digest(); d != n.cfg.Approve {
+		return nil, fmt.Errorf("%w: its constitution has digest %s, the operator approved %s", coco.ErrVerify, d, n.cfg.Approve)
+	}
+	claims, err := n.cfg.Verifiers.Verify(w.Evidence, n.cfg.Host.Clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	return c, attest.Check(claims, gov.EvidenceContext, conn.Peer().Key, conn.Binding(), c.Measurements())
+}
+
+// accept takes what the network grants.
+func (n *node) accept(c *gov.Constitution, g *joinGrant) error {
+	service, err := channel.ParseService(g.Service, g.ServiceKey)
+	if err != nil {
+		return err
+	}
+	if err := n.id.SetCertificate(g.Certificate); err != nil {
+		return err
+	}
+	for epoch, secret := range g.Secrets {
+		n.exec.keys.add(epoch, secret)
+	}
+	n.charter = charter{constitution: c, service: service, origin: g.Origin, nodes: g.Nodes, seqno: g.Seqno}
+	return nil
+}
+
+// serveJoin is the other side of joinAt.
+func (n *node) serveJoin(ctx context.Context, conn *channel.Conn) {
+	log := n.log.With("node", conn.Peer().ID.Short())
+	answer, err := n.admit(ctx, conn)
+	if err != nil {
+		answer = joinAnswer{Kind: kindOf(err), Reason: err.Error()}
+		if state := n.loop.state.Load(); state.Role != consensus.Leader {
+			dir := n.directory.Load()
+			answer.Address = dir.addresses[dir.byConsensus[state.Leader]]
+		}
+		if !errors.Is(err, coco.ErrNotCommitted) {
+			log.Warn("node refused", "error", err)
+		}
+	}
+	if err := writeMessage(conn, answer); err != nil {
+		log.Debug("answer to a joiner", "error", err)
+	}
+}
+
+func (n *node) admit(ctx context.Context, conn *channel.Conn) (joinAnswer, error) {
+	var hello joinHello
+	if err := readMessage(conn, &hello); err != nil {
+		return joinAnswer{}, err
+	}
+	if hello.Version != joinVersion {
+		return joinAnswer{}, fmt.Errorf("%w: joining by version %d, this node speaks %d", coco.ErrInvalid, hello.Version, joinVersion)
+	}
+	ev, err := n.evidence(ctx, conn.Binding())
+	if err != nil {
+		return joinAnswer{}, err
+	}
+	if err := writeMessage(conn, joinWelcome{Evidence: ev, Constitution: n.charter.constitution.TOML()}); err != nil {
+		return joinAnswer{}, err
+	}
+	var rec gov.NodeRecord
+	if err := readMessage(conn, &rec); err != nil {
+		return joinAnswer{}, err
+	}
+	peer := conn.Peer()
+	if rec.ID != peer.ID || string(rec.Key) != string(peer.Key) || string(rec.Nonce) != string(conn.Binding()) {
+		return joinAnswer{}, fmt.Errorf("%w: the record is of node %s, the connection of %s", coco.ErrDenied, rec.ID.Short(), peer.ID.Short())
+	}
+	result, cert, err := n.trust(ctx, rec)
+	if err != nil {
+		return joinAnswer{}, err
+	}
+	n.log.Info("node admitted", "node", rec.ID.Short(), "owner", n.charter.constitution.Name(rec.Owner), "address", rec.Address)
+	serviceKey, err := n.charter.service.MarshalKey()
+	if err != nil {
+		return joinAnswer{}, err
+	}
+	return joinAnswer{Grant: &joinGrant{
+		Certificate: cert, Service: n.charter.service.Certificate().Raw, ServiceKey: serviceKey,
+		Secrets: n.exec.keys.all(), Origin: n.charter.origin, Nodes: n.directory.Load().addresses, Seqno: result.TxID.Seqno,
+	}}, nil
+}
+
+// trust commits a node's record, on the leader.
+func (n *node) trust(ctx context.Context, rec gov.NodeRecord) (adapter.Result, []byte, error) {
+	claims, err := n.cfg.Verifiers.Verify(rec.Evidence, n.cfg.Host.Clock.Now())
+	if err != nil {
+		return adapter.Result{}, nil, err
+	}
+	result, err := n.own(ctx, func(tx *store.Tx) ([]byte, error) {
+		cert, err := n.endorse(rec)
+		if err != nil {
+			return nil, err
+		}
+		rec.Certificate, rec.Time = cert, tx.Time()
+		return cert, gov.AdmitNode(tx, rec, claims)
+	})
+	return result, result.Reply, err
+}
+
+func (n *node) endorse(rec gov.NodeRecord) ([]byte, error) {
+	insecure := n.charter.constitution.Network.Insecure
+	return n.charter.service.Endorse(rec.Key, rec.ID, []string{rec.Address, rec.ClientAddress}, insecure, n.cfg.Host.Clock.Now())
+}
+
+// verifyPeer accepts the connection of a trusted node.
+func (n *node) verifyPeer(p channel.PeerCert) error {
+	if err := p.EndorsedBy(n.serviceCertificate(), n.cfg.Host.Clock.Now()); err != nil {
+		return err
+	}
+	if _, ok := n.directory.Load().addresses[p.ID]; !ok {
+		return fmt.Errorf("%w: node %s is not in this network's list", coco.ErrDenied, p.ID.Short())
+	}
+	return nil
+}
+
+func (n *node) serviceCertificate() *x509.Certificate { return n.charter.service.Certificate() }

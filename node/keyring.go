@@ -1,0 +1,54 @@
+package node
+
+import (
+	"fmt"
+	"maps"
+	"sync"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/ledger"
+)
+
+// keyring holds the epochs' secrets, in the enclave's memory only.
+type keyring struct {
+	mu      sync.RWMutex
+	epoch   uint64 // that new batches are sealed under
+	secrets map[uint64]keys.Secret
+	opened  map[uint64]*ledger.Keys
+}
+
+func newKeyring() *keyring {
+	return &keyring{secrets: map[uint64]keys.Secret{}, opened: map[uint64]*ledger.Keys{}}
+}
+
+// add takes an epoch's secret. The highest epoch is the current one.
+func (k *keyring) add(epoch uint64, s keys.Secret) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.secrets[epoch] = s
+	k.opened[epoch] = ledger.NewKeys(epoch, s)
+	k.epoch = max(k.epoch, epoch)
+}
+
+func (k *keyring) current() (uint64, *ledger.Keys) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.epoch, k.opened[k.epoch]
+}
+
+func (k *keyring) of(epoch uint64) (*ledger.Keys, error) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if keys := k.opened[epoch]; keys != nil {
+		return keys, nil
+	}
+	return nil, fmt.Errorf("%w: this node does not hold the key of epoch %d", coco.ErrNotFound, epoch)
+}
+
+// all returns a copy of the secrets, for a node that joins.
+func (k *keyring) all() map[uint64]keys.Secret {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return maps.Clone(k.secrets)
+}

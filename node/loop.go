@@ -1,0 +1,316 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/consensus/raft"
+	"github.com/cocoframework/coco/host"
+)
+
+// One tick of consensus. A follower that hears nothing for electionTicks to twice that stands for
+// election; a leader that hears of no majority for as long steps down.
+const (
+	tickEvery      = 50 * time.Millisecond
+	electionTicks  = 20
+	heartbeatTicks = 2
+)
+
+// maxInFlight is how many sealed batches may wait for their commit. Execution pauses beyond it,
+// the queue fills, and the next batch is larger: that is all of group commit.
+const maxInFlight = 2
+
+// event is what others tell the loop. One field is set.
+type event struct {
+	appended    []*raft.Append
+	applied     *commitTask
+	sealed      *sealedEvent
+	unreachable consensus.ID
+	nodes       []coco.NodeID // the nodes that the constitution trusts, after a change
+	do          func(*loop)   // run on the loop's goroutine
+}
+
+// sealedEvent gives a permit back, with the batch that was sealed under it, if any.
+type sealedEvent struct{ entry *consensus.Entry }
+
+// received is a consensus message from an authenticated peer.
+type received struct {
+	from consensus.ID
+	data []byte
+}
+
+// loop is the one goroutine that touches consensus. It decides who may execute: a permit for one
+// slot of the log at a time, given only while this node leads, everything before its own term is
+// applied, no change of members is to be made, and not too much is in flight.
+type loop struct {
+	log     *slog.Logger
+	clock   host.Clock
+	self    consensus.ID
+	machine *raft.Machine
+	inbox   *mailbox[event]
+	recv    chan received
+	exec    *mailbox[task]
+	disk    *mailbox[*raft.Append]
+	peers   *peers
+	known   *atomic.Uint64
+	state   atomic.Pointer[consensus.State]
+	changed *signal // wakes those who wait for another state
+
+	applied   uint64 // by the executor
+	leading   uint64 // the view that this node leads, 0 if none
+	termStart uint64 // index of its first entry, 0 until appended
+	between   []consensus.Entry
+	permitted bool
+	inFlight  []uint64 // indexes of sealed batches not known to be committed
+	trusted   []coco.NodeID
+	change    uint64       // index of a change of members that is not applied yet
+	forced    *raft.Change // by a recovery: before anything else
+}
+
+func (l *loop) run(ctx context.Context) error {
+	tick := l.clock.NewTicker(tickEvery)
+	defer tick.Stop()
+	for {
+		if err := l.pump(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C():
+			l.machine.Tick()
+		case m := <-l.recv:
+			l.step(m)
+			for range len(l.recv) {
+				l.step(<-l.recv)
+			}
+		case <-l.inbox.ready:
+			for _, e := range l.inbox.take() {
+				if err := l.handle(e); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+func (l *loop) step(m received) {
+	if err := l.machine.Step(m.from, m.data); err != nil {
+		l.log.Warn("message from a peer refused", "error", err)
+	}
+}
+
+func (l *loop) handle(e event) error {
+	switch {
+	case e.appended != nil:
+		for _, a := range e.appended {
+			if err := l.machine.Appended(a); err != nil {
+				return err
+			}
+		}
+	case e.applied != nil:
+		return l.handleApplied(e.applied)
+	case e.sealed != nil:
+		l.permitted = false
+		if e.sealed.entry == nil {
+			return nil
+		}
+		if err := l.drainMachine(); err != nil { // Propose wants to know the log's true end
+			return err
+		}
+		s := e.sealed.entry
+		if err := l.machine.Propose(s.View, s.Index, s.Data); err != nil {
+			if errors.Is(err, coco.ErrNotCommitted) && l.machine.State().View != l.leading {
+				return nil // another view began; a committed entry will roll the batch back
+			}
+			return err
+		}
+		l.between = nil
+		l.inFlight = append(l.inFlight, s.Index)
+	case e.unreachable != 0:
+		l.machine.Unreachable(e.unreachable)
+	case e.nodes != nil:
+		l.trusted = e.nodes
+	case e.do != nil:
+		e.do(l)
+	}
+	return nil
+}
+
+func (l *loop) handleApplied(c *commitTask) error {
+	out := c.token.(raft.Output)
+	if n := len(c.entries); n > 0 {
+		l.applied = c.entries[n-1].Index
+	}
+	changed, err := l.machine.Apply(out)
+	if err != nil {
+		return err
+	}
+	if changed {
+		m := l.machine.Membership()
+		l.log.Info("consensus members changed", "voters", len(m.Voters), "learners", len(m.Learners), "joint", len(m.Outgoing) > 0)
+	}
+	if l.change != 0 && l.applied >= l.change {
+		l.change = 0
+	}
+	return nil
+}
+
+// pump does everything that consensus asks for, then gives out what may be given out.
+func (l *loop) pump() error {
+	for {
+		if err := l.drainMachine(); err != nil {
+			return err
+		}
+		again, err := l.lead()
+		if err != nil || !again {
+			return err
+		}
+	}
+}
+
+func (l *loop) drainMachine() error {
+	for {
+		out, ok, err := l.machine.Ready()
+		if err != nil || !ok {
+			return err
+		}
+		l.follow(l.machine.State())
+		if out.Append != nil {
+			l.note(out.Append.Entries)
+			l.disk.put(out.Append)
+		}
+		for _, m := range out.Messages {
+			l.peers.send(m)
+		}
+		l.known.Store(l.machine.Commit())
+		if len(out.Committed) > 0 {
+			l.exec.put(task{commit: &commitTask{entries: out.Committed, token: out}})
+		}
+	}
+}
+
+// follow takes note of who leads.
+func (l *loop) follow(s consensus.State) {
+	old := l.state.Load()
+	if *old == s {
+		return
+	}
+	l.state.Store(&s)
+	l.changed.fire()
+	if l.leading != 0 && (s.Role != consensus.Leader || s.View != l.leading) {
+		l.log.Info("leadership lost", "view", l.leading, "now", s.View)
+		l.leading, l.termStart, l.between, l.inFlight, l.change = 0, 0, nil, nil, 0
+		l.exec.put(task{revoke: true}, task{flush: true})
+	}
+	if s.Role == consensus.Leader && l.leading == 0 {
+		l.log.Info("leading", "view", s.View)
+		l.leading = s.View
+	}
+}
+
+// note remembers the entries of this node's view that carry no transactions: the next batch
+// follows them.
+func (l *loop) note(entries []consensus.Entry) {
+	for _, e := range entries {
+		if l.leading == 0 || e.View != l.leading || e.Kind == consensus.Batch {
+			continue
+		}
+		if l.termStart == 0 {
+			l.termStart = e.Index
+		}
+		l.between = append(l.between, e)
+	}
+}
+
+// lead does a leader's part: changes of members first, then a permit. It reports whether
+// consensus has new work.
+func (l *loop) lead() (again bool, err error) {
+	view, next, ok := l.machine.Next()
+	if !ok || view != l.leading || l.termStart == 0 || l.applied < l.termStart {
+		return false, nil
+	}
+	commit := l.known.Load()
+	l.inFlight = slices.DeleteFunc(l.inFlight, func(i uint64) bool { return i <= commit })
+	if c, want := l.wantedChange(); want {
+		if l.permitted {
+			l.exec.put(task{revoke: true})
+			return false, nil
+		}
+		index, err := l.machine.ProposeChange(c)
+		if errors.Is(err, coco.ErrBusy) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("change of members: %w", err)
+		}
+		l.change, l.forced = index, nil
+		return true, nil
+	}
+	if !l.permitted && len(l.inFlight) < maxInFlight {
+		l.permitted = true
+		l.exec.put(task{permit: &permit{view: view, index: next, between: slices.Clone(l.between)}})
+	}
+	return false, nil
+}
+
+// caughtUp is how many entries a learner may be behind when it becomes a voter.
+const caughtUp = 64
+
+// wantedChange compares the members of consensus with the nodes that the constitution trusts and
+// returns the next step: learners first; once one has caught up, it becomes a voter, and whoever
+// is not trusted any more leaves in the same joint change.
+func (l *loop) wantedChange() (raft.Change, bool) {
+	if l.change != 0 || len(l.trusted) == 0 {
+		return raft.Change{}, false
+	}
+	m := l.machine.Membership()
+	if len(m.Outgoing) > 0 {
+		return raft.Change{Leave: true}, true
+	}
+	if l.forced != nil {
+		return *l.forced, true
+	}
+	var c raft.Change
+	trusted := make(map[consensus.ID]bool, len(l.trusted))
+	for _, n := range l.trusted {
+		id := consensus.IDOf(n)
+		trusted[id] = true
+		if !slices.Contains(m.Voters, id) && !slices.Contains(m.Learners, id) {
+			return raft.Change{AddLearner: []consensus.ID{id}}, true
+		}
+	}
+	var gone []consensus.ID
+	for _, id := range append(slices.Clone(m.Voters), m.Learners...) {
+		if !trusted[id] && id != l.self {
+			gone = append(gone, id)
+		}
+	}
+	if len(m.Learners) > 0 {
+		_, next, _ := l.machine.Next()
+		l.machine.Progress(func(p consensus.Progress) {
+			if !p.Voter && trusted[p.ID] && p.Active && p.Match+caughtUp >= next {
+				c.AddVoter = append(c.AddVoter, p.ID)
+			}
+		})
+		slices.Sort(c.AddVoter)
+		if len(c.AddVoter) == 0 && l.learnersAlive() {
+			return c, false // those who leave wait for their successors
+		}
+	}
+	c.Remove = gone
+	return c, len(c.AddVoter)+len(c.Remove) > 0
+}
+
+// learnersAlive reports whether a learner is on its way to become a voter.
+func (l *loop) learnersAlive() (alive bool) {
+	l.machine.Progress(func(p consensus.Progress) { alive = alive || !p.Voter && p.Active })
+	return alive
+}

@@ -1,0 +1,504 @@
+// Package node composes a validating node out of store, ledger, consensus, constitution, adapters
+// and gateway, and runs its life: start a network, join one, or recover one from its ledger.
+//
+// # Goroutines
+//
+// Four goroutines do the work, each the owner of its state, and hand it on by mailboxes:
+//
+//	requests ──▶ executor ──▶ loop ──▶ writer        executor: the store (execute, seal, apply)
+//	                ▲         │  ▲        │          loop:     consensus
+//	                └─────────┘  └────────┘          writer:   the ledger's files
+//	                             ▲  │
+//	                        peers │  ▼ peers
+//
+// The loop gives the executor a permit for one slot of the log; the executor fills it with a
+// sealed batch; the loop proposes it; the writer makes it durable while the peers receive it; once
+// a majority has it, the executor takes it as committed and answers those who wait.
+//
+// # What a crash leaves
+//
+// A node's key, and with it its vote, lives as long as its process. A restarted node joins as a
+// new one, in its predecessor's place, with the ledger that it finds on its disk; what the network
+// did not commit of it is overwritten, and every batch is checked as it is applied. So a host that
+// shows an old or altered disk can delay a node but cannot make it forget a promise.
+//
+// Trust: enclave
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/channel"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/consensus/raft"
+	"github.com/cocoframework/coco/gateway"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/store"
+)
+
+// Dir is the folder of the ledger on a node's disk.
+const Dir = "ledger"
+
+// ledgerTrouble is how often a node cuts a ledger that does not agree with the network before it
+// gives up.
+const ledgerTrouble = 3
+
+// charter is what a node must know to take part.
+type charter struct {
+	constitution *gov.Constitution
+	service      *channel.Service
+	origin       coco.NodeID            // who started the network: the log's first voter
+	nodes        map[coco.NodeID]string // trusted ones, with addresses, as far as known at the start
+	seqno        uint64                 // that makes this node a trusted one
+}
+
+// directory is the list of trusted nodes. It is immutable.
+type directory struct {
+	addresses   map[coco.NodeID]string
+	byConsensus map[consensus.ID]coco.NodeID
+}
+
+func newDirectory(addresses map[coco.NodeID]string) *directory {
+	d := &directory{addresses: addresses, byConsensus: map[consensus.ID]coco.NodeID{}}
+	for id := range addresses {
+		d.byConsensus[consensus.IDOf(id)] = id
+	}
+	return d
+}
+
+// node is one life of a validating node, under one key.
+type node struct {
+	cfg         Config
+	log         *slog.Logger
+	id          *channel.Identity
+	measurement coco.Measurement
+	charter     charter
+	ctx         context.Context // of this life
+
+	peerAddress, clientAddress string
+
+	store        *store.Store
+	history      *history
+	facts        *facts
+	exec         *executor
+	loop         *loop
+	writer       *writer
+	peers        *peers
+	gateway      *gateway.Gateway
+	forwards     *forwards
+	directory    atomic.Pointer[directory]
+	appliedIndex atomic.Uint64
+	ready        atomic.Bool // trusted, and has applied as much as was committed then
+}
+
+// Run runs a node until ctx ends. It calls ready once the node takes part in the network.
+// A node whose ledger turns out damaged cuts it and starts again under a new key.
+func Run(ctx context.Context, cfg Config, ready func(Info)) error {
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	peer, err := cfg.Host.Net.Listen(cfg.PeerListen)
+	if err != nil {
+		return fmt.Errorf("listen for nodes: %w", err)
+	}
+	defer peer.Close()
+	client, err := cfg.Host.Net.Listen(cfg.ClientListen)
+	if err != nil {
+		return fmt.Errorf("listen for clients: %w", err)
+	}
+	defer client.Close()
+	for try := 1; ; try++ {
+		err := runOnce(ctx, cfg, &sharedListener{Listener: peer}, &sharedListener{Listener: client}, ready)
+		var damage *damageError
+		if !errors.As(err, &damage) || len(cfg.Join) == 0 || try == ledgerTrouble {
+			return err
+		}
+		cfg.Log.Error("this node's ledger is damaged: cutting it and fetching the rest again", "index", damage.index, "error", damage.err)
+		if err := cutLedger(cfg, damage.index-1); err != nil {
+			return err
+		}
+	}
+}
+
+// sharedListener outlives the server that closes it.
+type sharedListener struct{ net.Listener }
+
+func (n *node) ledger(name string) adapter.Ledger {
+	for _, l := range n.exec.ledgers {
+		if l.name == name {
+			return l.ledger
+		}
+	}
+	return nil
+}
+
+func cutLedger(cfg Config, last uint64) error {
+	log, err := ledger.Open(cfg.Host.Disk, Dir, ledger.Options{})
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if err := log.TruncateAfter(last); err != nil {
+		return fmt.Errorf("cut the ledger after entry %d: %w", last, err)
+	}
+	return log.Sync()
+}
+
+func runOnce(ctx context.Context, cfg Config, peer, client net.Listener, ready func(Info)) error {
+	log, err := ledger.Open(cfg.Host.Disk, Dir, ledger.Options{})
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	n, err := newNode(cfg, log, peer.Addr().String(), client.Addr().String())
+	if err != nil {
+		return err
+	}
+	start, err := n.prepare(ctx, log)
+	if err != nil {
+		return err
+	}
+	if err := n.open(log, start); err != nil {
+		return err
+	}
+	defer n.close()
+	g, ctx := errgroup.WithContext(ctx)
+	n.ctx = ctx
+	n.setNodes(n.charter.nodes)
+	g.Go(func() error { return n.exec.run(ctx) })
+	g.Go(func() error { return n.loop.run(ctx) })
+	g.Go(func() error { return n.writer.run(ctx) })
+	g.Go(func() error { return n.peers.serve(ctx, peer) })
+	g.Go(func() error { return n.gateway.Serve(client) })
+	g.Go(func() error {
+		<-ctx.Done()
+		patience, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		return n.gateway.Shutdown(patience)
+	})
+	g.Go(func() error {
+		if err := start.begin(ctx, n); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.facts.reached(n.charter.seqno):
+		}
+		n.ready.Store(true)
+		ready(Info{
+			ID: n.id.ID(), PeerAddress: n.peerAddress, ClientAddress: n.clientAddress,
+			Service: n.serviceCertificate().Raw, Constitution: n.charter.constitution.Digest(),
+		})
+		return nil
+	})
+	err = g.Wait()
+	n.peers.wait.Wait()
+	return err
+}
+
+func newNode(cfg Config, log *ledger.Log, peerAddress, clientAddress string) (*node, error) {
+	id, err := channel.NewIdentity(cfg.Host.Quoter.Platform() == "virtual")
+	if err != nil {
+		return nil, err
+	}
+	n := &node{
+		cfg: cfg, log: cfg.Log.With("id", id.ID().Short()), id: id,
+		peerAddress: peerAddress, clientAddress: clientAddress,
+		store: store.New(), facts: newFacts(), history: &history{log: log},
+		forwards: &forwards{open: map[uint64]*forward{}},
+		exec:     &executor{keys: newKeyring()},
+	}
+	return n, nil
+}
+
+// start is the way in which a node begins.
+type start struct {
+	machine raft.Config
+	begin   func(context.Context, *node) error // once everything runs
+}
+
+// prepare gets this node its charter, by one of the three ways.
+func (n *node) prepare(ctx context.Context, log *ledger.Log) (start, error) {
+	self := consensus.IDOf(n.id.ID())
+	machine := raft.Config{
+		Self: self, Log: logReader{log}, Last: log.Last(), ElectionTicks: electionTicks, HeartbeatTicks: heartbeatTicks,
+	}
+	if err := n.measure(ctx); err != nil {
+		return start{}, err
+	}
+	switch {
+	case n.cfg.Genesis != nil:
+		if log.Last() > 0 {
+			return start{}, fmt.Errorf("%w: the ledger folder holds %d entries of a network already: join it or recover it, or use an empty folder", coco.ErrInvalid, log.Last())
+		}
+		begin, err := n.found()
+		machine.Voters = []consensus.ID{self}
+		return start{machine, begin}, err
+	case len(n.cfg.Join) > 0:
+		if err := n.join(ctx); err != nil {
+			return start{}, err
+		}
+		machine.Voters = []consensus.ID{consensus.IDOf(n.charter.origin)}
+		return start{machine, func(context.Context, *node) error { return nil }}, nil
+	}
+	begin, err := n.recover(ctx, log)
+	machine.Voters = []consensus.ID{self}
+	machine.Commit, machine.Fixed = log.Last(), log.Last()
+	return start{machine, begin}, err
+}
+
+// measure asks the platform what this node runs.
+func (n *node) measure(ctx context.Context) error {
+	ev, err := n.evidence(ctx, newNonce())
+	if err != nil {
+		return err
+	}
+	claims, err := n.cfg.Verifiers.Verify(ev, n.cfg.Host.Clock.Now())
+	if err != nil {
+		return fmt.Errorf("this node's own evidence: %w", err)
+	}
+	n.measurement = claims.Measurement
+	return nil
+}
+
+// open creates the tables and ledgers of the constitution and wires the goroutines.
+func (n *node) open(log *ledger.Log, s start) error {
+	c := n.charter.constitution
+	machine, err := raft.New(s.machine)
+	if err != nil {
+		return err
+	}
+	known := &atomic.Uint64{}
+	inbox := newMailbox[event]()
+	x := n.exec
+	*x = executor{
+		log: n.log, clock: n.cfg.Host.Clock, store: n.store, keys: x.keys, signer: n.id.Signer(), self: n.id.ID(),
+		limits:  limits{count: c.Limits.BatchCount, bytes: c.Limits.BatchBytes},
+		history: n.history, facts: n.facts, tasks: newMailbox[task](), queue: make(chan *item, c.Limits.Queue),
+		loop: inbox, known: known, appliedIndex: &n.appliedIndex, kept: map[*adapter.Call]*pending{}, governed: n.governed,
+	}
+	if err := n.openLedgers(); err != nil {
+		return err
+	}
+	n.writer = &writer{clock: n.cfg.Host.Clock, log: log, durable: c.Consensus.Durability != gov.DurableMemory, tasks: newMailbox[*raft.Append](), loop: inbox}
+	n.peers = &peers{
+		log: n.log, net: n.cfg.Host.Net, clock: n.cfg.Host.Clock, id: n.id, verify: n.verifyPeer,
+		broken: n.peerBroken, frame: n.takeFrame, join: n.serveJoin, all: map[consensus.ID]*peer{},
+	}
+	n.loop = &loop{
+		log: n.log, clock: n.cfg.Host.Clock, self: consensus.IDOf(n.id.ID()), machine: machine, inbox: inbox,
+		recv: make(chan received, 1024), exec: x.tasks, disk: n.writer.tasks, peers: n.peers, known: known, changed: newSignal(),
+	}
+	n.loop.state.Store(&consensus.State{})
+	n.gateway, err = gateway.New(gateway.Config{Node: n, TLS: channel.ClientServerConfig(n.id), Log: n.log})
+	if err != nil {
+		return err
+	}
+	var endpoints []adapter.Endpoint
+	for _, l := range x.ledgers {
+		endpoints = append(endpoints, l.ledger.Endpoints()...)
+	}
+	return n.gateway.Mount(int64(c.Limits.BodyBytes), endpoints...)
+}
+
+func (n *node) openLedgers() error {
+	c := n.charter.constitution
+	if err := n.store.Create(gov.Tables()...); err != nil {
+		return err
+	}
+	for _, a := range n.cfg.Adapters {
+		m := a.Manifest()
+		settings := c.Settings(m.Name)
+		if settings == nil {
+			continue // the constitution does not ask for it
+		}
+		if err := n.store.Create(m.Tables...); err != nil {
+			return err
+		}
+		l, err := a.Open(adapter.Env{
+			Settings: settings, State: n.store, Status: n.status, Clock: n.cfg.Host.Clock, Log: n.log.With("ledger", m.Name),
+			Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
+				return n.submit(ctx, m.Name, calls)
+			},
+		})
+		if err != nil {
+			return fmt.Errorf("open ledger %q: %w", m.Name, err)
+		}
+		n.exec.ledgers = append(n.exec.ledgers, namedLedger{m.Name, l})
+	}
+	for name := range c.Adapters {
+		if n.ledger(name) == nil {
+			return fmt.Errorf("%w: the constitution asks for ledger %q, which this binary does not have", coco.ErrInvalid, name)
+		}
+	}
+	return nil
+}
+
+func (n *node) close() {
+	for _, l := range n.exec.ledgers {
+		if err := l.ledger.Close(); err != nil {
+			n.log.Warn("close ledger", "ledger", l.name, "error", err)
+		}
+	}
+}
+
+// setNodes makes directory, connections and consensus follow the list of trusted nodes.
+func (n *node) setNodes(addresses map[coco.NodeID]string) {
+	n.directory.Store(newDirectory(addresses))
+	n.peers.set(n.ctx, addresses)
+	n.loop.inbox.put(event{nodes: slices.Collect(maps.Keys(addresses))})
+}
+
+// governed takes the list of nodes from the committed tables. The executor calls it. Until this
+// node's own admission is applied, the tables tell of a past in which other nodes were trusted.
+func (n *node) governed() {
+	if n.exec.applied.seqno < n.charter.seqno {
+		return
+	}
+	s := n.store.Snapshot()
+	defer s.Release()
+	records, err := gov.Nodes(s)
+	if err != nil {
+		n.log.Error("the list of nodes does not decode", "error", err)
+		return
+	}
+	addresses := map[coco.NodeID]string{}
+	for _, r := range records {
+		if r.State == gov.Trusted {
+			addresses[r.ID] = r.Address
+		}
+	}
+	n.setNodes(addresses)
+	n.gateway.Reidentify()
+}
+
+func (n *node) peerBroken(id coco.NodeID) {
+	n.loop.inbox.put(event{unreachable: consensus.IDOf(id)})
+	n.forwards.fail(id, fmt.Errorf("%w: the connection to the leader ended", coco.ErrUnknown))
+}
+
+func (n *node) takeFrame(from coco.NodeID, f []byte) {
+	switch f[0] {
+	case frameConsensus:
+		select {
+		case n.loop.recv <- received{consensus.IDOf(from), f[1:]}:
+		case <-n.ctx.Done():
+		}
+	case frameForward:
+		n.takeForwarded(from, f[1:])
+	case frameReply:
+		n.takeReply(from, f[1:])
+	default:
+		n.log.Warn("frame of unknown kind", "node", from.Short(), "kind", f[0])
+	}
+}
+
+// found prepares a new network: service, first epoch, genesis transaction.
+func (n *node) found() (func(context.Context, *node) error, error) {
+	c := n.cfg.Genesis
+	service, err := channel.NewService(c.Network.Name, c.Network.Insecure, n.cfg.Host.Clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	secret, epoch, err := keys.NewEpoch(1, c.Recipients(), c.Shares.Threshold)
+	if err != nil {
+		return nil, err
+	}
+	n.exec.keys.add(1, secret)
+	n.charter = charter{constitution: c, service: service, origin: n.id.ID(), nodes: map[coco.NodeID]string{n.id.ID(): n.peerAddress}, seqno: 1}
+	return func(ctx context.Context, n *node) error {
+		return n.firstTransaction(ctx, func(tx *store.Tx, rec gov.NodeRecord) error {
+			serviceKey, err := service.MarshalKey()
+			if err != nil {
+				return err
+			}
+			if err := gov.WriteGenesis(tx, c, rec, service.Certificate().Raw, epoch, serviceKey); err != nil {
+				return err
+			}
+			for _, l := range n.exec.ledgers {
+				if err := l.ledger.Genesis(tx); err != nil {
+					return fmt.Errorf("genesis of ledger %q: %w", l.name, err)
+				}
+			}
+			return nil
+		})
+	}, nil
+}
+
+// firstTransaction stands for election, alone, and commits a transaction that makes this node trusted.
+func (n *node) firstTransaction(ctx context.Context, write func(*store.Tx, gov.NodeRecord) error) error {
+	nonce := newNonce()
+	ev, err := n.evidence(ctx, nonce)
+	if err != nil {
+		return err
+	}
+	rec, err := n.record(ctx, ev, nonce)
+	if err != nil {
+		return err
+	}
+	if rec.Certificate, err = n.endorse(rec); err != nil {
+		return err
+	}
+	if err := n.id.SetCertificate(rec.Certificate); err != nil {
+		return err
+	}
+	if err := n.lead(ctx); err != nil {
+		return err
+	}
+	_, err = n.own(ctx, func(tx *store.Tx) ([]byte, error) {
+		rec.Time = tx.Time()
+		return nil, write(tx, rec)
+	})
+	return err
+}
+
+// lead waits until this node, the only voter, leads.
+func (n *node) lead(ctx context.Context) error {
+	failed := make(chan error, 1)
+	for {
+		changed := n.loop.changed.wait()
+		if n.loop.state.Load().Role == consensus.Leader {
+			return nil
+		}
+		n.loop.inbox.put(event{do: func(l *loop) { failed <- l.machine.Campaign() }})
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-failed:
+			if err != nil {
+				return fmt.Errorf("stand for election: %w", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		case <-n.cfg.Host.Clock.After(tickEvery):
+		}
+	}
+}
+
+// nonceSize is the size of the nonce in evidence that no connection binds.
+const nonceSize = 32
+
+func newNonce() []byte {
+	b := make([]byte, nonceSize)
+	_, _ = rand.Read(b) // never fails
+	return b
+}

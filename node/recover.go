@@ -1,0 +1,139 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/channel"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/consensus/raft"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/store"
+)
+
+// Recovery goes on from one node's ledger when no enclave is left that holds the network's keys.
+// The ledger is audited without any key, the members' shares open its epochs, and the node replays
+// it and leads alone. Its first transaction retires every other node and starts a new epoch: under
+// the old ones nothing is ever sealed again, so a ledger that was continued elsewhere cannot meet
+// the same nonce. The other nodes then join.
+//
+// A crash before that transaction leaves the ledger as it was, with empty entries of new views.
+
+// recover prepares a recovery.
+func (n *node) recover(ctx context.Context, log *ledger.Log) (func(context.Context, *node) error, error) {
+	auditor := gov.NewAuditor(gov.AuditorConfig{Constitution: n.cfg.Approve, Verifiers: n.cfg.Verifiers})
+	report, err := ledger.Audit(ctx, n.cfg.Host.Disk, Dir, auditor, nil)
+	if err != nil {
+		return nil, fmt.Errorf("audit before recovery: %w", err)
+	}
+	epochs := auditor.Epochs()
+	for _, sealed := range epochs {
+		shares, err := n.cfg.Recover.Open(sealed)
+		if err != nil {
+			return nil, fmt.Errorf("shares of epoch %d: %w", sealed.Epoch, err)
+		}
+		secret, err := keys.Combine(sealed, shares)
+		if err != nil {
+			return nil, fmt.Errorf("open epoch %d: %w", sealed.Epoch, err)
+		}
+		n.exec.keys.add(sealed.Epoch, secret)
+	}
+	c := auditor.Constitution()
+	origin, service, err := n.readGenesis(log, auditor.ServiceCertificate())
+	if err != nil {
+		return nil, fmt.Errorf("read the genesis: %w", err)
+	}
+	secret, epoch, err := keys.NewEpoch(epochs[len(epochs)-1].Epoch+1, c.Recipients(), c.Shares.Threshold)
+	if err != nil {
+		return nil, err
+	}
+	n.exec.keys.add(epoch.Epoch, secret)
+	n.charter = charter{
+		constitution: c, service: service, origin: origin,
+		nodes: map[coco.NodeID]string{n.id.ID(): n.peerAddress}, seqno: report.Last.Seqno + 1,
+	}
+	n.log.Info("recovering", "transactions", report.Transactions, "last", report.Last.String(), "epochs", len(epochs))
+	last := log.Last()
+	return func(ctx context.Context, n *node) error { return n.takeOver(ctx, last, epoch) }, nil
+}
+
+// takeOver leads, alone, once the ledger is replayed.
+func (n *node) takeOver(ctx context.Context, last uint64, epoch *keys.SealedEpoch) error {
+	for n.appliedIndex.Load() < last {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.cfg.Host.Clock.After(tickEvery):
+		}
+	}
+	n.loop.inbox.put(event{do: func(l *loop) {
+		l.forced = &raft.Change{AddVoter: []consensus.ID{l.self}, Remove: l.machine.Gone(consensus.IDOf(n.charter.origin))}
+	}})
+	return n.firstTransaction(ctx, func(tx *store.Tx, rec gov.NodeRecord) error {
+		claims, err := n.cfg.Verifiers.Verify(rec.Evidence, n.cfg.Host.Clock.Now())
+		if err != nil {
+			return err
+		}
+		if err := gov.AdmitNode(tx, rec, claims); err != nil {
+			return err
+		}
+		if err := gov.SetNodes(tx, rec.ID); err != nil {
+			return err
+		}
+		return gov.WriteEpoch(tx, epoch)
+	})
+}
+
+// readGenesis takes from the first batch who started the network, and the service's key.
+func (n *node) readGenesis(log *ledger.Log, certificate []byte) (coco.NodeID, *channel.Service, error) {
+	none := coco.NodeID{}
+	for index := uint64(1); index <= log.Last(); index++ {
+		entries, err := log.Read(index, index+1, 0)
+		if err != nil {
+			return none, nil, err
+		}
+		if entries[0].Kind != ledger.KindBatch {
+			continue
+		}
+		b, err := ledger.Decode(entries[0].Data)
+		if err != nil {
+			return none, nil, err
+		}
+		key, err := n.serviceKey(b)
+		if err != nil {
+			return none, nil, err
+		}
+		service, err := channel.ParseService(certificate, key)
+		return b.Header.Node, service, err
+	}
+	return none, nil, fmt.Errorf("%w: the ledger holds no transaction", coco.ErrNotFound)
+}
+
+func (n *node) serviceKey(genesis *ledger.Batch) (keys.SecretBytes, error) {
+	k, err := n.exec.keys.of(genesis.Header.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	records, err := genesis.Open(k)
+	if err != nil {
+		return nil, err
+	}
+	writes, err := store.DecodeWrites(records[0].Private)
+	if err != nil {
+		return nil, err
+	}
+	s := store.New()
+	if err := s.Create(gov.Tables()...); err != nil {
+		return nil, err
+	}
+	tx := s.Begin(0, 0).Begin()
+	for _, w := range writes {
+		if w.Table == gov.SecretsTable {
+			tx.Put(w.Table, w.Key, w.Value)
+		}
+	}
+	return gov.ServiceKey(tx)
+}

@@ -1,0 +1,352 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/store"
+)
+
+// submitPatience bounds a submission whose context has no deadline of its own.
+const submitPatience = 30 * time.Second
+
+// retryPause is how long a submission waits for another leader to show before it looks again.
+const retryPause = 50 * time.Millisecond
+
+// forwarded is the body of frameForward.
+type forwarded struct {
+	_      struct{} `cbor:",toarray"`
+	ID     uint64
+	Ledger string
+	Calls  []forwardedCall
+}
+
+type forwardedCall struct {
+	_       struct{} `cbor:",toarray"`
+	Caller  coco.Caller
+	Payload []byte
+}
+
+// replied is the body of frameReply: the results of a forwarded list of calls.
+type replied struct {
+	_       struct{} `cbor:",toarray"`
+	ID      uint64
+	Results []repliedResult
+}
+
+type repliedResult struct {
+	_      struct{} `cbor:",toarray"`
+	View   uint64
+	Seqno  uint64
+	Reply  []byte
+	Kind   uint8 // of the error, 0 if none
+	Reason string
+}
+
+// errorKinds numbers the kinds of errors on the wire, from 1.
+var errorKinds = []error{
+	coco.ErrInvalid, coco.ErrNotFound, coco.ErrDenied, coco.ErrBusy, coco.ErrNotCommitted, coco.ErrUnknown,
+	coco.ErrUnreachable, coco.ErrVerify, coco.ErrCorrupt,
+}
+
+// farError is an error that another node reported.
+type farError struct {
+	kind   error
+	reason string
+}
+
+func (e *farError) Error() string { return e.reason }
+func (e *farError) Unwrap() error { return e.kind }
+
+func kindOf(err error) uint8 {
+	for i, k := range errorKinds {
+		if errors.Is(err, k) {
+			return uint8(i + 1)
+		}
+	}
+	return uint8(len(errorKinds) + 1)
+}
+
+func errorOf(kind uint8, reason string) error {
+	switch {
+	case kind == 0:
+		return nil
+	case int(kind) <= len(errorKinds):
+		return &farError{errorKinds[kind-1], reason}
+	}
+	return &farError{errors.New("internal"), reason}
+}
+
+// forwards are the calls that wait for the leader's answer.
+type forwards struct {
+	mu   sync.Mutex
+	next uint64
+	open map[uint64]*forward
+}
+
+type forward struct {
+	to   coco.NodeID
+	done chan []adapter.Result // buffered
+}
+
+func (f *forwards) add(to coco.NodeID) (uint64, *forward) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next++
+	fw := &forward{to: to, done: make(chan []adapter.Result, 1)}
+	f.open[f.next] = fw
+	return f.next, fw
+}
+
+func (f *forwards) take(id uint64, from coco.NodeID) *forward {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fw := f.open[id]
+	if fw == nil || fw.to != from {
+		return nil
+	}
+	delete(f.open, id)
+	return fw
+}
+
+// fail answers everything that waits for a node: nobody can say what became of it.
+func (f *forwards) fail(to coco.NodeID, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, fw := range f.open {
+		if fw.to == to {
+			delete(f.open, id)
+			fw.done <- []adapter.Result{{Err: err}}
+		}
+	}
+}
+
+// submit sends calls of one ledger through consensus and returns once each is refused, or is
+// committed and applied here. It finds the leader, and sends again what certainly was not executed, or
+// may be executed twice without harm, until ctx ends.
+func (n *node) submit(ctx context.Context, ledger string, calls []*adapter.Call) []adapter.Result {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, submitPatience)
+		defer cancel()
+	}
+	for _, c := range calls {
+		if c.Done == nil {
+			c.Done = ctx.Done()
+		}
+	}
+	results := make([]adapter.Result, len(calls))
+	open := make([]int, len(calls)) // positions that have no final result
+	for i := range calls {
+		open[i] = i
+	}
+	for {
+		changed := n.loop.changed.wait()
+		send := make([]*adapter.Call, len(open))
+		for i, at := range open {
+			send[i] = calls[at]
+		}
+		got := n.submitOnce(ctx, ledger, send)
+		var again []int
+		for i, at := range open {
+			results[at] = got[i]
+			err := got[i].Err
+			if errors.Is(err, coco.ErrNotCommitted) || calls[at].Repeatable && errors.Is(err, coco.ErrUnknown) {
+				again = append(again, at)
+			}
+		}
+		if open = again; len(open) == 0 || ctx.Err() != nil {
+			return results
+		}
+		select {
+		case <-ctx.Done():
+			return results
+		case <-changed:
+		case <-n.cfg.Host.Clock.After(retryPause):
+		}
+	}
+}
+
+// submitOnce sends calls to whoever leads now.
+func (n *node) submitOnce(ctx context.Context, ledger string, calls []*adapter.Call) []adapter.Result {
+	state := n.loop.state.Load()
+	leader := n.directory.Load().byConsensus[state.Leader]
+	switch {
+	case state.Leader == 0 || leader == (coco.NodeID{}):
+		return fail(calls, fmt.Errorf("%w: the network has no leader at the moment", coco.ErrNotCommitted))
+	case state.Role == consensus.Leader:
+		return n.submitHere(ctx, &item{ledger: ledger, calls: calls})
+	}
+	id, fw := n.forwards.add(leader)
+	msg := forwarded{ID: id, Ledger: ledger, Calls: make([]forwardedCall, len(calls))}
+	for i, c := range calls {
+		msg.Calls[i] = forwardedCall{Caller: c.Caller, Payload: c.Payload}
+	}
+	body, err := cbor.Marshal(msg)
+	if err != nil {
+		return fail(calls, fmt.Errorf("encode calls for the leader: %w", err))
+	}
+	if !n.peers.queue(state.Leader, frameForward, body) {
+		n.forwards.take(id, leader)
+		return fail(calls, fmt.Errorf("%w: no connection to the leader, or no room on it", coco.ErrNotCommitted))
+	}
+	select {
+	case results := <-fw.done:
+		if len(results) != len(calls) {
+			return fail(calls, results[0].Err)
+		}
+		return n.caughtUp(ctx, results)
+	case <-ctx.Done():
+		n.forwards.take(id, leader)
+		return fail(calls, fmt.Errorf("%w: the leader did not answer in time: %w", coco.ErrUnknown, ctx.Err()))
+	}
+}
+
+// caughtUp waits until this node has applied what the leader answered, so that a client reads
+// its own writes here.
+func (n *node) caughtUp(ctx context.Context, results []adapter.Result) []adapter.Result {
+	var last uint64
+	for _, r := range results {
+		if r.Err == nil {
+			last = max(last, r.TxID.Seqno)
+		}
+	}
+	select {
+	case <-n.facts.reached(last):
+		return results
+	case <-ctx.Done():
+		for i, r := range results {
+			if r.Err == nil && r.TxID.Seqno > n.store.Committed() {
+				results[i] = adapter.Result{Err: fmt.Errorf("%w: committed as %s, but this node has not applied it in time", coco.ErrUnknown, r.TxID)}
+			}
+		}
+		return results
+	}
+}
+
+func fail(calls []*adapter.Call, err error) []adapter.Result {
+	out := make([]adapter.Result, len(calls))
+	for i := range out {
+		out[i].Err = err
+	}
+	return out
+}
+
+// submitHere queues an item on this node, which leads, and waits for it.
+func (n *node) submitHere(ctx context.Context, it *item) []adapter.Result {
+	done := make(chan []adapter.Result, 1)
+	it.done = func(r []adapter.Result) { done <- r }
+	if !n.enqueue(it) {
+		return fail(make([]*adapter.Call, it.size()), errQueueFull)
+	}
+	select {
+	case r := <-done:
+		return r
+	case <-ctx.Done():
+		return fail(make([]*adapter.Call, it.size()), fmt.Errorf("%w: not committed in time: %w", coco.ErrUnknown, ctx.Err()))
+	}
+}
+
+var errQueueFull = fmt.Errorf("%w: the leader's queue is full", coco.ErrBusy)
+
+func (n *node) enqueue(it *item) bool {
+	select {
+	case n.exec.queue <- it:
+		return true
+	default:
+		return false
+	}
+}
+
+// own runs a transaction of the node's own on the leader, which this node must be.
+func (n *node) own(ctx context.Context, run func(tx *store.Tx) ([]byte, error)) (adapter.Result, error) {
+	if n.loop.state.Load().Role != consensus.Leader {
+		return adapter.Result{}, fmt.Errorf("%w: this node does not lead", coco.ErrNotCommitted)
+	}
+	r := n.submitHere(ctx, &item{run: run})[0]
+	return r, r.Err
+}
+
+// takeForwarded serves another node's calls. Whoever is not the leader any more sends them back.
+func (n *node) takeForwarded(from coco.NodeID, body []byte) {
+	var msg forwarded
+	if err := frameDecoding.Unmarshal(body, &msg); err != nil || len(msg.Calls) == 0 {
+		n.log.Warn("calls from a node do not decode", "node", from.Short(), "error", err)
+		return
+	}
+	answer := func(results []adapter.Result) { n.reply(from, msg.ID, results) }
+	it := &item{ledger: msg.Ledger, calls: make([]*adapter.Call, len(msg.Calls)), done: answer}
+	l := n.ledger(msg.Ledger)
+	if l == nil {
+		answer(fail(it.calls, fmt.Errorf("%w: no ledger %q here", coco.ErrInvalid, msg.Ledger)))
+		return
+	}
+	for i, c := range msg.Calls {
+		decoded, err := l.Decode(c.Payload)
+		if err != nil {
+			answer(fail(it.calls, err))
+			return
+		}
+		it.calls[i] = &adapter.Call{Caller: c.Caller, Payload: c.Payload, Decoded: decoded}
+	}
+	if n.loop.state.Load().Role != consensus.Leader {
+		answer(fail(it.calls, fmt.Errorf("%w: node %s does not lead any more", coco.ErrNotCommitted, n.id.ID().Short())))
+		return
+	}
+	if !n.enqueue(it) {
+		answer(fail(it.calls, errQueueFull))
+	}
+}
+
+func (n *node) reply(to coco.NodeID, id uint64, results []adapter.Result) {
+	msg := replied{ID: id, Results: make([]repliedResult, len(results))}
+	for i, r := range results {
+		out := repliedResult{View: r.TxID.View, Seqno: r.TxID.Seqno, Reply: r.Reply}
+		if r.Err != nil {
+			out.Kind, out.Reason = kindOf(r.Err), r.Err.Error()
+		}
+		msg.Results[i] = out
+	}
+	body, err := cbor.Marshal(msg)
+	if err != nil {
+		n.log.Error("encode results", "error", err)
+		return
+	}
+	n.peers.queue(consensus.IDOf(to), frameReply, body) // if it gets lost, the asker's patience ends
+}
+
+func (n *node) takeReply(from coco.NodeID, body []byte) {
+	var msg replied
+	if err := frameDecoding.Unmarshal(body, &msg); err != nil || len(msg.Results) == 0 {
+		n.log.Warn("results from a node do not decode", "node", from.Short(), "error", err)
+		return
+	}
+	fw := n.forwards.take(msg.ID, from)
+	if fw == nil {
+		return
+	}
+	results := make([]adapter.Result, len(msg.Results))
+	for i, r := range msg.Results {
+		results[i] = adapter.Result{
+			TxID: coco.TxID{View: r.View, Seqno: r.Seqno}, Reply: r.Reply, Err: errorOf(r.Kind, r.Reason),
+		}
+	}
+	fw.done <- results
+}
+
+// frameDecoding bounds what a peer can make this node allocate; frames themselves are bounded by the channel.
+var frameDecoding = func() cbor.DecMode {
+	mode, err := cbor.DecOptions{MaxArrayElements: 1 << 17, MaxNestedLevels: 8, MaxMapPairs: 1 << 10}.DecMode()
+	if err != nil {
+		panic(err)
+	}
+	return mode
+}()

@@ -1,0 +1,296 @@
+// Package store is the in-memory state of a node: named tables of versioned keys.
+//
+// A version is the seqno of the last transaction of the batch that wrote a value. One goroutine
+// writes: on the leader it executes transaction sets on top of the newest state, ahead of their
+// commit, and on a follower it applies the write sets of committed batches. Readers take a
+// Snapshot of a committed version and never wait for an execution. When a leader loses its view,
+// Rollback removes the versions that will not be committed.
+//
+// Versions older than the horizon (a number of batches, or the oldest pinned snapshot) are pruned.
+//
+// The package does no input or output, starts no goroutine and reads no clock.
+//
+// Trust: enclave
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tidwall/btree"
+
+	"github.com/cocoframework/coco"
+)
+
+// Table declares a table.
+type Table struct {
+	Name    string
+	Private bool // contents are encrypted wherever they leave the enclave
+	Ordered bool // keys can be ranged over; costs a B-tree beside the map
+}
+
+// Retain is the number of committed batches whose overwritten values stay readable.
+const Retain = 256
+
+// Reader reads one state. Naming a table that was never created, or ranging over one that is not
+// ordered, is a programming error and panics. Returned slices MUST NOT be modified.
+type Reader interface {
+	Get(table string, key []byte) (value []byte, ok bool)
+	// Range calls fn for keys from <= key < to in order until fn returns false. A nil to has no
+	// end. fn MUST NOT write to the transaction that it reads.
+	Range(table string, from, to []byte, fn func(key, value []byte) bool)
+}
+
+// version is one value of a key. A chain is ordered newest first.
+type version struct {
+	seqno   uint64
+	value   []byte
+	deleted bool
+	older   *version
+}
+
+type table struct {
+	Table
+	index int // position in Store.list
+
+	mu   sync.RWMutex
+	rows map[string]*version // guarded by mu for everybody but the writer's own reads
+	keys *btree.Set[string]  // nil unless Ordered; guarded by mu
+}
+
+// applied remembers what a batch touched, for rolling back and for pruning.
+type applied struct {
+	last    uint64
+	touched []rowRef
+}
+
+type rowRef struct {
+	table *table
+	key   string
+}
+
+// Store is the state of a node.
+type Store struct {
+	tables map[string]*table // fixed once the first batch is applied
+	list   []*table
+
+	committed atomic.Uint64
+
+	mu   sync.Mutex
+	pins map[uint64]int // snapshots in use by version
+	base uint64         // oldest version that readers may ask for
+
+	// The writer's own, unguarded.
+	newest  uint64
+	batches []applied // oldest first; those above base
+}
+
+// New returns an empty store.
+func New() *Store {
+	return &Store{tables: map[string]*table{}, pins: map[uint64]int{}}
+}
+
+// Create adds tables. It MUST NOT be called once a batch is applied.
+func (s *Store) Create(tables ...Table) error {
+	for _, t := range tables {
+		if t.Name == "" || s.tables[t.Name] != nil {
+			return fmt.Errorf("%w: table %q is empty or exists already", coco.ErrInvalid, t.Name)
+		}
+		tab := &table{Table: t, index: len(s.list), rows: map[string]*version{}}
+		if t.Ordered {
+			tab.keys = new(btree.Set[string])
+		}
+		s.tables[t.Name] = tab
+		s.list = append(s.list, tab)
+	}
+	return nil
+}
+
+// Tables returns the declarations of all tables, in order of creation.
+func (s *Store) Tables() []Table {
+	out := make([]Table, len(s.list))
+	for i, t := range s.list {
+		out[i] = t.Table
+	}
+	return out
+}
+
+func (s *Store) table(name string) *table {
+	t := s.tables[name]
+	if t == nil {
+		panic("store: no table " + name)
+	}
+	return t
+}
+
+// Committed returns the newest committed version.
+func (s *Store) Committed() uint64 { return s.committed.Load() }
+
+// Newest returns the newest version, committed or not. Writer only.
+func (s *Store) Newest() uint64 { return s.newest }
+
+// Apply installs the writes of one batch whose last transaction is seqno last. Later writes of a
+// key win. Writer only. The values are kept: the caller MUST NOT modify them afterwards.
+func (s *Store) Apply(last uint64, writes []Write) error {
+	if last <= s.newest {
+		return fmt.Errorf("%w: batch up to seqno %d applied on top of %d", coco.ErrCorrupt, last, s.newest)
+	}
+	for i := range writes {
+		if s.tables[writes[i].Table] == nil {
+			return fmt.Errorf("%w: write to table %q, which this network does not have", coco.ErrCorrupt, writes[i].Table)
+		}
+	}
+	b := applied{last: last, touched: make([]rowRef, 0, len(writes))}
+	for i := 0; i < len(writes); {
+		t := s.tables[writes[i].Table]
+		t.mu.Lock()
+		for ; i < len(writes) && writes[i].Table == t.Name; i++ {
+			w := &writes[i]
+			b.touched = append(b.touched, rowRef{t, t.put(last, string(w.Key), w.Value, w.Delete)})
+		}
+		t.mu.Unlock()
+	}
+	s.newest = last
+	s.batches = append(s.batches, b)
+	return nil
+}
+
+// put adds a version of a key and returns the key as the map holds it. The caller holds t.mu.
+func (t *table) put(seqno uint64, key string, value []byte, deleted bool) string {
+	head := t.rows[key]
+	if head != nil && head.seqno == seqno {
+		head.value, head.deleted = value, deleted
+		return key
+	}
+	t.rows[key] = &version{seqno: seqno, value: value, deleted: deleted, older: head}
+	if head == nil && t.keys != nil {
+		t.keys.Insert(key)
+	}
+	return key
+}
+
+// Commit makes every batch up to seqno last readable and prunes what falls behind the horizon.
+// Writer only.
+func (s *Store) Commit(last uint64) {
+	s.committed.Store(last)
+	s.mu.Lock()
+	horizon := last
+	for v := range s.pins {
+		horizon = min(horizon, v)
+	}
+	n := 0
+	for n < len(s.batches)-Retain && s.batches[n].last <= horizon {
+		n++
+	}
+	if n > 0 {
+		s.base = s.batches[n-1].last
+	}
+	s.mu.Unlock()
+	for _, b := range s.batches[:n] {
+		for _, r := range b.touched {
+			r.table.prune(r.key, b.last)
+		}
+	}
+	s.batches = slices.Delete(s.batches, 0, n)
+}
+
+// prune drops the versions of a key that nobody at or above the horizon can see.
+func (t *table) prune(key string, horizon uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	head := t.rows[key]
+	var newer *version
+	for v := head; v != nil; newer, v = v, v.older {
+		if v.seqno > horizon {
+			continue
+		}
+		v.older = nil
+		switch {
+		case !v.deleted:
+		case newer != nil:
+			newer.older = nil
+		default:
+			t.remove(key)
+		}
+		return
+	}
+}
+
+func (t *table) remove(key string) {
+	delete(t.rows, key)
+	if t.keys != nil {
+		t.keys.Delete(key)
+	}
+}
+
+// Rollback removes every version above seqno to, which MUST NOT be below the committed version.
+// Writer only.
+func (s *Store) Rollback(to uint64) error {
+	if c := s.committed.Load(); to < c {
+		return fmt.Errorf("%w: rollback to seqno %d, but %d is committed", coco.ErrInvalid, to, c)
+	}
+	n := len(s.batches)
+	for ; n > 0 && s.batches[n-1].last > to; n-- {
+		for _, r := range s.batches[n-1].touched {
+			r.table.rollback(r.key, to)
+		}
+		s.batches[n-1] = applied{}
+	}
+	s.batches = s.batches[:n]
+	s.newest = min(s.newest, to)
+	return nil
+}
+
+func (t *table) rollback(key string, to uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	v := t.rows[key]
+	for v != nil && v.seqno > to {
+		v = v.older
+	}
+	if v == nil {
+		t.remove(key)
+		return
+	}
+	t.rows[key] = v
+}
+
+// Digest returns a digest of the whole state at a committed version: every table by name, every
+// key in order. Equal states have equal digests on every node. It reads everything.
+func (s *Store) Digest(p *Snapshot) coco.Digest {
+	h := sha256.New()
+	field := func(b []byte) {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(b)))
+		h.Write(n[:])
+		h.Write(b)
+	}
+	list := slices.Clone(s.list)
+	slices.SortFunc(list, func(a, b *table) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	for _, t := range list {
+		t.mu.RLock()
+		keys := make([]string, 0, len(t.rows))
+		for k := range t.rows {
+			keys = append(keys, k)
+		}
+		t.mu.RUnlock()
+		slices.Sort(keys)
+		field([]byte(t.Name))
+		for _, k := range keys {
+			if v, ok := t.get([]byte(k), p.version); ok {
+				field([]byte(k))
+				field(v)
+			}
+		}
+	}
+	return coco.Digest(h.Sum(nil))
+}
