@@ -113,19 +113,16 @@ func (l *Log) activeChunk(index uint64) (*chunk, error) {
 //
 // A crash before the next Sync leaves any part of the frames behind; Open cuts them.
 func (l *Log) write(c *chunk, entries []Entry) error {
-	if l.garbage {
-		// Frames of a failed write may lie behind the ones that are about to be written.
-		if err := l.active.Truncate(c.end); err != nil {
-			return fmt.Errorf("ledger: %s: %w", l.path(c.file().name()), err)
-		}
-		l.filled, l.garbage = c.end, false
-	}
-	if _, err := l.active.WriteAt(l.buf, c.end); err != nil {
-		l.garbage = true
-		return fmt.Errorf("ledger: %s: write entries %d to %d: %w", l.path(c.file().name()),
-			entries[0].Index, entries[len(entries)-1].Index, err)
+	if err := l.sweep(c); err != nil {
+		return fmt.Errorf("ledger: %s: %w", l.path(c.file().name()), err)
 	}
 	l.unsynced = true
+	if _, err := l.active.WriteAt(l.buf, c.end); err != nil {
+		l.garbage = true
+		err = fmt.Errorf("ledger: %s: write entries %d to %d: %w", l.path(c.file().name()),
+			entries[0].Index, entries[len(entries)-1].Index, err)
+		return errors.Join(err, l.sweep(c))
+	}
 	end := c.end + int64(len(l.buf))
 	l.fill(end)
 
@@ -140,6 +137,19 @@ func (l *Log) write(c *chunk, entries []Entry) error {
 	if cap(l.buf) > 2*keepBuffer {
 		l.buf = nil
 	}
+	return nil
+}
+
+// sweep removes what a failed write left: some of its frames may be whole, and must not come back
+// behind those written later. Until the next Sync, a crash can bring them back.
+func (l *Log) sweep(c *chunk) error {
+	if !l.garbage {
+		return nil
+	}
+	if err := l.active.Truncate(c.end); err != nil {
+		return err
+	}
+	l.filled, l.garbage = c.end, false
 	return nil
 }
 

@@ -20,9 +20,9 @@ import (
 type Checker interface {
 	// Signer returns the key that the batch MUST be signed with, given what Apply was told so far.
 	Signer(h Header) (*ecdsa.PublicKey, error)
-	// Apply takes the public records of a batch. It is called after the batch's signature has
-	// been checked, except for the first batch of a network, which names its own signer: there it
-	// is called first. The arguments may be kept, and MUST NOT be modified.
+	// Apply takes the public records of a batch. It is called before Signer, because the first
+	// batch of a network or of a recovery names its own signer; a batch whose signature then does
+	// not hold ends the audit. The arguments may be kept, and MUST NOT be modified.
 	Apply(b *Batch, public [][]byte) error
 }
 
@@ -221,11 +221,8 @@ func (a *audit) batch(e Entry) error {
 	if err != nil {
 		return err
 	}
-	genesis := a.report.Batches == 0
-	if genesis {
-		if err := a.checker.Apply(b, public); err != nil {
-			return err
-		}
+	if err := a.checker.Apply(b, public); err != nil {
+		return err
 	}
 	signer, err := a.checker.Signer(b.Header)
 	if err != nil {
@@ -233,11 +230,6 @@ func (a *audit) batch(e Entry) error {
 	}
 	if err := b.VerifySignature(signer); err != nil {
 		return err
-	}
-	if !genesis {
-		if err := a.checker.Apply(b, public); err != nil {
-			return err
-		}
 	}
 	a.count(&b.Header)
 	return nil

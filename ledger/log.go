@@ -97,7 +97,7 @@ func (c *chunk) frame(i int) (from, to int64) {
 type viewRun struct{ first, view uint64 }
 
 // Open opens the log in a directory for appending; an empty directory is an empty log. It reads all
-// of the files and checks their frames.
+// of the files and checks their frames. The entries found are durable when Open returns.
 //
 // A crash can leave an incomplete frame at the end, which was never reported durable: it is cut off,
 // see Torn. Damage that has a valid frame after it is not what a crash leaves: Open then changes
@@ -203,6 +203,11 @@ func (l *Log) load(cf chunkFile) (err error) {
 	c.offsets = slices.Clip(c.offsets)
 	l.chunks = append(l.chunks, c)
 	if cf.last == 0 && !l.readOnly {
+		// What was found may still be on its way to the disk, and so may the cut: what was cut must
+		// not come back behind frames that are written in its place.
+		if err := file.Sync(); err != nil {
+			return err
+		}
 		keep = true
 		l.active, l.filled = file, r.size
 	}
@@ -247,11 +252,7 @@ func (l *Log) cutTorn(cf chunkFile, r *frameReader, bad *damage) error {
 	if l.readOnly {
 		return nil
 	}
-	// What is cut must not come back after a crash, behind frames that are written over it.
 	if err := r.file.Truncate(bad.off); err != nil {
-		return fmt.Errorf("cut off an incomplete frame: %w", err)
-	}
-	if err := r.file.Sync(); err != nil {
 		return fmt.Errorf("cut off an incomplete frame: %w", err)
 	}
 	r.size = bad.off

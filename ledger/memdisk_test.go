@@ -22,6 +22,8 @@ type memDisk struct {
 	removed map[string]*memFile // since removed, perhaps not durably
 	full    int64               // bytes that may still be written before the disk is full; -1 for no limit
 	writes  int                 // calls that change anything
+
+	failSync error // what Sync returns
 }
 
 // memFile is a file: what is durable, and the changes since.
@@ -235,6 +237,9 @@ func (h *memHandle) Sync() error {
 		return fs.ErrClosed
 	}
 	h.disk.writes++
+	if h.disk.failSync != nil {
+		return h.disk.failSync
+	}
 	h.durable, h.changes, h.exists = slices.Clone(h.data), nil, true
 	return nil
 }
@@ -266,3 +271,16 @@ func (h *memHandle) Close() error {
 	h.closed = true
 	return nil
 }
+
+// discard is a disk that takes everything and keeps nothing, to measure what is above it.
+type discard struct{ *memDisk }
+
+func (d discard) Create(name string) (host.File, error) {
+	f, err := d.memDisk.Create(name)
+	return discardFile{f}, err
+}
+
+type discardFile struct{ host.File }
+
+func (discardFile) WriteAt(b []byte, _ int64) (int, error) { return len(b), nil }
+func (discardFile) Truncate(int64) error                   { return nil }

@@ -346,7 +346,7 @@ func (x *executor) settle(outcomes []adapter.Outcome, batch *sealed) {
 			continue
 		}
 		if o.Tx != nil {
-			p.result.TxID.View = batch.view
+			p.result.TxID = coco.TxID{View: batch.view, Seqno: o.Tx.Seqno()}
 		}
 		batch.waiting = append(batch.waiting, p)
 	}

@@ -306,7 +306,7 @@ func (n *node) open(log *ledger.Log, s start) error {
 		recv: make(chan received, 1024), exec: x.tasks, disk: n.writer.tasks, peers: n.peers, known: known, changed: newSignal(),
 	}
 	n.loop.state.Store(&consensus.State{})
-	n.gateway, err = gateway.New(gateway.Config{Node: n, TLS: channel.ClientServerConfig(n.id), Log: n.log})
+	n.gateway, err = gateway.New(gateway.Config{Node: n, TLS: channel.ClientServerConfig(n.id), Clock: n.cfg.Host.Clock, Log: n.log})
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ type Set struct {
 	records []Record
 	over    []map[string]*entry // by table index: the set's own writes
 	order   []*entry            // the same, in the order of first writing
-	tx      Tx
+	spare   []entry // memory for the next transaction's writes
 	open    bool
 }
 
@@ -65,14 +65,13 @@ func (b *Set) Len() int { return len(b.records) }
 func (b *Set) Records() []Record { return b.records }
 
 // Begin opens a transaction, which sees the earlier ones. Only one may be open at a time, and it
-// MUST NOT be used after Commit or Abort.
+// MUST NOT be used after Commit or Abort, but for its Seqno.
 func (b *Set) Begin() *Tx {
 	if b.open {
 		panic("store: a transaction of this set is open")
 	}
 	b.open = true
-	b.tx.set = b
-	return &b.tx
+	return &Tx{set: b, seqno: b.Next(), writes: b.spare[:0]}
 }
 
 // Get implements Reader: it sees the committed transactions of the set.
@@ -155,6 +154,7 @@ func (b *Set) Install() error {
 // Tx is one transaction of a set.
 type Tx struct {
 	set    *Set
+	seqno  uint64
 	writes []entry
 	index  map[rowRef]int // of writes; built once there are many
 	claims []byte
@@ -163,8 +163,8 @@ type Tx struct {
 // indexFrom is the number of writes from which a map beats looking through them.
 const indexFrom = 12
 
-// Seqno returns the seqno that the transaction gets when committed.
-func (t *Tx) Seqno() uint64 { return t.set.Next() }
+// Seqno returns the seqno that the transaction gets when committed, or has got.
+func (t *Tx) Seqno() uint64 { return t.seqno }
 
 // Time is Set.Time.
 func (t *Tx) Time() uint64 { return t.set.now }
@@ -266,6 +266,6 @@ func (t *Tx) Commit() {
 // Abort drops the transaction.
 func (t *Tx) Abort() {
 	clear(t.writes)
-	t.writes, t.index, t.claims = t.writes[:0], nil, nil
-	t.set.open = false
+	t.set.spare, t.set.open = t.writes, false
+	t.writes, t.index, t.claims = nil, nil, nil
 }

@@ -168,7 +168,10 @@ func (b *builder) finishBlock() error {
 		hashes = append(hashes, in.hash[:]...)
 	}
 	h.TxHash, h.ReceiptHash = txs.root(), receipts.root()
-	h.Root, h.Extra = b.chain.stateRoot()
+	var err error
+	if h.Root, h.Extra, err = b.stateRoot(); err != nil {
+		return err
+	}
 	row, err := b.chain.blockRow(h, b.bytes, hashes)
 	if err != nil {
 		return err

@@ -27,6 +27,8 @@ type executor struct {
 	cache  *state
 	at     head
 	blooms bloomCache
+
+	genesisRoot *knownRoot
 }
 
 func newExecutor(c *chain) *executor {
@@ -250,6 +252,9 @@ func (b *builder) include(k *kept, result *core.ExecutionResult, logs []*types.L
 	b.tx.Claim(encodeClaims(&c.hash, row.block, row.index, receipt))
 	b.included = append(b.included, included{hash: c.hash, raw: c.raw, receipt: receipt})
 	b.logs = append(b.logs, logs...)
+	if n := len(c.msg.BlobHashes); n > 0 {
+		*b.header.BlobGasUsed += uint64(n) * params.BlobTxBlobGasPerBlob
+	}
 	b.bytes += txSize(c)
 	b.outcomes = append(b.outcomes, adapter.Outcome{
 		Call: k.call, Tx: b.tx, Reply: c.hash.Bytes(),

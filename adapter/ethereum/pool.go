@@ -78,7 +78,7 @@ func (p *pool) keep(k *kept, next uint64) (replaced *kept, err error) {
 		replaced = old
 	}
 	if len(waiting) >= p.settings.GapPerSender {
-		err = refusef("%w: %d transactions of %v wait already for nonce %d", errAccountLimit, len(waiting), from, next)
+		err = &refusal{coco.ErrBusy, fmt.Errorf("%w: %d transactions of %v wait already for nonce %d", errAccountLimit, len(waiting), from, next)}
 	} else {
 		err = p.room(k)
 	}

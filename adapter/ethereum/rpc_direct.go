@@ -44,7 +44,7 @@ func (s *rpcServer) direct(x *exchange, req request, out []byte) (reply []byte, 
 		if !noParams(req.params) {
 			return out, false
 		}
-		out = appendQuantity(appendReply(out, req.id), s.ledger.Head().Header.Number.Uint64())
+		out = appendQuantity(appendReply(out, req.id), s.height())
 		return append(out, '}'), true
 	case "eth_chainId":
 		if !noParams(req.params) {

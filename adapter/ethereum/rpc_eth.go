@@ -28,7 +28,8 @@ func (m *web3Methods) ClientVersion() string {
 	}
 	name := "Coco/" + version
 	for _, notice := range m.s.ledger.Notices() {
-		name += "/" + notice
+		word, _, _ := strings.Cut(notice, ":")
+		name += "/" + word
 	}
 	return name + "/" + runtime.GOOS + "-" + runtime.GOARCH + "/" + runtime.Version()
 }
@@ -50,11 +51,19 @@ func (m *netMethods) Listening() bool { return true }
 type ethMethods struct{ s *rpcServer }
 
 // ChainId is what transactions must be signed for.
-func (m *ethMethods) ChainId() json.RawMessage { return m.s.chain } //nolint:revive // the name is the method's
+func (m *ethMethods) ChainId() json.RawMessage { return m.s.chain }
 
 // BlockNumber is the number of the newest block.
 func (m *ethMethods) BlockNumber() hexutil.Uint64 {
-	return hexutil.Uint64(m.s.ledger.Head().Header.Number.Uint64())
+	return hexutil.Uint64(m.s.height())
+}
+
+// height is the number of the newest block.
+func (s *rpcServer) height() uint64 {
+	if b := s.ledger.Head(); b != nil {
+		return b.Number()
+	}
+	return 0 // the network begins
 }
 
 // syncingLag is how many committed transactions a node may lack before it says so.
@@ -66,7 +75,7 @@ func (m *ethMethods) Syncing() any {
 	if st.Known <= st.Committed || (st.Role != "joining" && st.Known-st.Committed <= syncingLag) {
 		return false
 	}
-	head := m.s.ledger.Head().Header.Number.Uint64()
+	head := m.s.height()
 	return map[string]hexutil.Uint64{
 		"startingBlock": hexutil.Uint64(head),
 		"currentBlock":  hexutil.Uint64(head),
@@ -135,7 +144,7 @@ func storageKey(s string) (common.Hash, error) {
 func (m *ethMethods) GetTransactionCount(addr common.Address, at *rpc.BlockNumberOrHash) (hexutil.Uint64, error) {
 	if at != nil {
 		if n, ok := at.Number(); ok && n == rpc.PendingBlockNumber {
-			return hexutil.Uint64(m.s.pendingNonce(addr)), nil
+			return hexutil.Uint64(m.s.ledger.PendingNonce(addr)), nil
 		}
 	}
 	v, err := m.s.viewAt(at)

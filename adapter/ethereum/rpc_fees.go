@@ -21,7 +21,7 @@ const (
 // GasPrice is what a transaction must offer to be accepted: nothing, unless the network says
 // otherwise.
 func (m *ethMethods) GasPrice() *hexutil.Big {
-	price := new(big.Int).Set(m.s.tip())
+	price := m.s.tip()
 	if fee := m.s.ledger.BaseFee(); fee != nil {
 		price.Add(price, fee)
 	}
@@ -31,18 +31,27 @@ func (m *ethMethods) GasPrice() *hexutil.Big {
 // MaxPriorityFeePerGas is the least tip that is accepted.
 func (m *ethMethods) MaxPriorityFeePerGas() *hexutil.Big { return (*hexutil.Big)(m.s.tip()) }
 
-// tip is the least price above the base fee.
+// BaseFee is that of every block.
+func (m *ethMethods) BaseFee() *hexutil.Big { return (*hexutil.Big)(m.s.ledger.BaseFee()) }
+
+// BlobBaseFee is that of every block.
+func (m *ethMethods) BlobBaseFee() *hexutil.Big {
+	return (*hexutil.Big)(m.s.blobFee(m.s.ledger.Head()))
+}
+
+// blobFee is 0 for blocks of before blobs.
+func (s *rpcServer) blobFee(b *Block) *big.Int {
+	if fee := s.ledger.chain.blobFee; fee != nil && b != nil && b.Header.ExcessBlobGas != nil {
+		return fee
+	}
+	return new(big.Int)
+}
+
+// tip is the least price above the base fee that is accepted.
 func (s *rpcServer) tip() *big.Int {
-	least := s.ledger.Settings().MinGasPrice
-	if least == nil {
-		return new(big.Int)
-	}
-	tip := new(big.Int).Set(least)
-	if fee := s.ledger.BaseFee(); fee != nil {
-		tip.Sub(tip, fee)
-	}
-	if tip.Sign() < 0 {
-		tip.SetUint64(0)
+	tip := new(big.Int)
+	if least := s.ledger.Settings().MinGasPrice; least != nil {
+		tip.Set(least)
 	}
 	return tip
 }
@@ -79,7 +88,7 @@ func (m *ethMethods) FeeHistory(count math.HexOrDecimal64, last rpc.BlockNumber,
 	}
 	first := end + 1 - blocks
 	h.OldestBlock = (*hexutil.Big)(new(big.Int).SetUint64(first))
-	var fee *big.Int
+	var fee, blobFee *big.Int
 	for n := first; n <= end; n++ {
 		b, err := v.Block(n)
 		if err != nil {
@@ -90,8 +99,9 @@ func (m *ethMethods) FeeHistory(count math.HexOrDecimal64, last rpc.BlockNumber,
 		}
 		h.BaseFee = append(h.BaseFee, (*hexutil.Big)(fee))
 		h.GasUsedRatio = append(h.GasUsedRatio, ratio(b.Header.GasUsed, b.Header.GasLimit))
-		h.BlobBaseFee = append(h.BlobBaseFee, new(hexutil.Big))
-		h.BlobGasUsedRatio = append(h.BlobGasUsedRatio, 0)
+		blobFee = m.s.blobFee(b)
+		h.BlobBaseFee = append(h.BlobBaseFee, (*hexutil.Big)(blobFee))
+		h.BlobGasUsedRatio = append(h.BlobGasUsedRatio, 0) // blobs are not carried
 		if len(percentiles) > 0 {
 			rewards, err := rewardsOf(v, b, percentiles)
 			if err != nil {
@@ -100,9 +110,9 @@ func (m *ethMethods) FeeHistory(count math.HexOrDecimal64, last rpc.BlockNumber,
 			h.Reward = append(h.Reward, rewards)
 		}
 	}
-	// The base fee never moves, so the next block's is known. Blobs are not carried.
+	// Fees never move, so the next block's are known.
 	h.BaseFee = append(h.BaseFee, (*hexutil.Big)(fee))
-	h.BlobBaseFee = append(h.BlobBaseFee, new(hexutil.Big))
+	h.BlobBaseFee = append(h.BlobBaseFee, (*hexutil.Big)(blobFee))
 	return h, nil
 }
 

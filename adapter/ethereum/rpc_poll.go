@@ -6,7 +6,6 @@ import (
 	"errors"
 
 	"github.com/ethereum/go-ethereum/common"
-
 )
 
 // NewFilter makes a filter of logs to poll.
@@ -23,7 +22,7 @@ func (m *ethMethods) NewBlockFilter(ctx context.Context) (string, error) {
 }
 
 func (m *ethMethods) addFilter(ctx context.Context, q *logQuery) (string, error) {
-	f := &pollFilter{owner: exchangeOf(ctx).caller.Actor, query: q, seen: m.s.ledger.Head().Header.Number.Uint64()}
+	f := &pollFilter{owner: exchangeOf(ctx).caller.Actor, query: q, seen: m.s.height()}
 	return rpcResult(m.s.polls.add(f))
 }
 
@@ -115,11 +114,3 @@ func (q *logQuery) window(head uint64) (from, to uint64) {
 	}
 	return from, to
 }
-
-// pendingNonce is an account's next nonce.
-func (s *rpcServer) pendingNonce(addr common.Address) uint64 {
-	v := s.ledger.Latest()
-	defer v.Release()
-	return v.Nonce(addr)
-}
-

@@ -3,11 +3,14 @@ package ethereum
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 
 	"github.com/coder/websocket"
 	"github.com/ethereum/go-ethereum/core/types"
+
+	"github.com/cocoframework/coco"
 )
 
 // subscriptionBuffer is how many blocks a subscriber may fall behind before it is dropped.
@@ -201,7 +204,7 @@ func deliver[T any](c *wsConn, sub *wsSubscription, from *Subscription[T], notif
 				case <-sub.quit:
 				case <-c.ctx.Done():
 				default:
-					c.drop(websocket.StatusPolicyViolation, errSlowReader.Error())
+					c.drop(dropCode(from.Err()))
 				}
 				return
 			}
@@ -214,6 +217,14 @@ func deliver[T any](c *wsConn, sub *wsSubscription, from *Subscription[T], notif
 			return
 		}
 	}
+}
+
+// dropCode is what a client is told when the ledger ended its subscription.
+func dropCode(err error) (websocket.StatusCode, string) {
+	if errors.Is(err, coco.ErrBusy) {
+		return websocket.StatusPolicyViolation, errSlowReader.Error()
+	}
+	return websocket.StatusGoingAway, "the node stops"
 }
 
 // notifyHead notifies of a new block.
@@ -235,4 +246,3 @@ func notifyLogs(c *wsConn, id string, logs []*types.Log) bool {
 func notification(id string) []byte {
 	return fmt.Appendf(make([]byte, 0, 2048), `{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":%q,"result":`, id)
 }
-

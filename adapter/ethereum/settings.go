@@ -47,6 +47,8 @@ type Settings struct {
 	Alloc types.GenesisAlloc
 	// Pin, if not nil, evaluates every transaction in one block context of the mainnet.
 	Pin *Pin
+	// RPC bounds what one caller can ask of a node's JSON-RPC.
+	RPC RPCSettings
 }
 
 // Pin is the block context of a pinned network, as a block's header gives it.
@@ -93,6 +95,7 @@ type settingsJSON struct {
 	GapBytes         *number                `json:"gap_bytes"`
 	Alloc            map[string]accountJSON `json:"alloc"`
 	Pin              *pinJSON               `json:"pin"`
+	RPC              RPCSettings            `json:"rpc"`
 }
 
 type accountJSON struct {
@@ -173,6 +176,10 @@ func (in *settingsJSON) settings() (*Settings, error) {
 		Coinbase:         in.Coinbase,
 		AllowUnprotected: in.AllowUnprotected,
 		Alloc:            make(types.GenesisAlloc, len(in.Alloc)),
+		RPC:              in.RPC,
+	}
+	if err := s.RPC.validate(); err != nil {
+		return nil, err
 	}
 	if s.ChainID == 0 || s.ChainID > maxChainID {
 		return nil, fmt.Errorf("chain_id: expected 1 to %d, found %d", uint64(maxChainID), s.ChainID)
@@ -229,7 +236,7 @@ func (in *settingsJSON) settings() (*Settings, error) {
 	}
 	var err error
 	if s.Pin, err = in.Pin.pin(); err != nil {
-		return nil, fmt.Errorf("pin.%w", err)
+		return nil, fmt.Errorf("pin: %w", err)
 	}
 	s.GasLimit = s.Pin.GasLimit
 	s.Coinbase = s.Pin.Coinbase
@@ -274,13 +281,8 @@ func hexWord(s string) (common.Hash, error) {
 func (q *quantity) big() *big.Int { return (*big.Int)(q) }
 
 func (in *pinJSON) pin() (*Pin, error) {
-	for name, missing := range map[string]bool{
-		"number": in.Number == nil, "timestamp": in.Timestamp == nil,
-		"difficulty": in.Difficulty == nil, "gas_limit": in.GasLimit == nil,
-	} {
-		if missing {
-			return nil, fmt.Errorf("%s: is missing", name)
-		}
+	if in.Number == nil || in.Timestamp == nil || in.Difficulty == nil || in.GasLimit == nil {
+		return nil, errors.New("number, timestamp, difficulty and gas_limit: one is missing")
 	}
 	p := &Pin{
 		Number: uint64(*in.Number), Timestamp: uint64(*in.Timestamp), Coinbase: in.Coinbase,

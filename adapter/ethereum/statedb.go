@@ -33,13 +33,15 @@ const (
 	changeNonce
 	changeCode
 	changeStorage
-	lastMutation = changeStorage // the later kinds do not touch an account
-	changeTransient
+	changeTransient // from here on a change touches no account
 	changeRefund
 	changeLog
 	changeWarmAccount
 	changeWarmSlot
 )
+
+// mutates tells whether the change makes Finalise look at the account.
+func (k changeKind) mutates() bool { return k < changeTransient && k != changeContract }
 
 // change is how to undo one step.
 type change struct {
@@ -55,7 +57,7 @@ type change struct {
 
 func (s *state) note(c change) {
 	s.journal = append(s.journal, c)
-	if c.kind <= lastMutation && c.kind != changeContract {
+	if c.kind.mutates() {
 		s.touch(c.account)
 	}
 }
@@ -96,7 +98,7 @@ func (s *state) RevertToSnapshot(id int) {
 		case changeWarmSlot:
 			c.slot.warm = 0
 		}
-		if c.kind <= lastMutation && c.kind != changeContract {
+		if c.kind.mutates() {
 			a.mutations--
 		}
 		*c = change{}

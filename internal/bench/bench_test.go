@@ -123,9 +123,9 @@ func TestRunFindsLostTransactions(t *testing.T) {
 	for _, work := range []string{ERC20, Transfer, KV} {
 		f := newFake()
 		f.fund(t, crypto.PubkeyToAddress(key.PublicKey), 1)
-		f.loseEvery = 50
+		f.loseEvery = 5
 		o := quick(work, serve(t, f))
-		o.Clients, o.Receivers = 1, 1000
+		o.Clients, o.Receivers = 1, 10
 		o.Duration = 200 * time.Millisecond
 		o.Funders = []string{hex.EncodeToString(crypto.FromECDSA(key))}
 		o.checkPatience = time.Millisecond

@@ -5,23 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
-	"net/http"
 	"os"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/host/local"
-	"github.com/cocoframework/coco/internal/proxy"
 	"github.com/cocoframework/coco/ledger"
 )
 
 // bringUp starts all nodes: the first of them alone, from the genesis constitution or from the
 // longest ledger, and the others, which join it.
-func (s *Sandbox) bringUp(ctx context.Context, children *nursery) error {
+func (s *Sandbox) bringUp(ctx context.Context, n *nursery) error {
 	first, found, err := s.longestLedger()
 	if err != nil {
 		return err
@@ -41,16 +37,21 @@ func (s *Sandbox) bringUp(ctx context.Context, children *nursery) error {
 		if i == first {
 			how = start
 		}
-		if err := children.start(i, how); err != nil {
+		if err := n.start(i, how); err != nil {
 			return err
 		}
 	}
-	e, err := children.waitReady(ctx, first)
+	e, err := n.waitReady(ctx, first)
 	if err != nil {
 		return err
 	}
-	if err := s.learnService(ctx, first, e.Node); err != nil {
+	if err := s.attest(ctx, first, e.Node); err != nil {
 		return err
+	}
+	if s.trust.Service == nil {
+		if err := s.learnService(ctx, first); err != nil {
+			return err
+		}
 	}
 	text := "starts the network"
 	if found {
@@ -63,7 +64,7 @@ func (s *Sandbox) bringUp(ctx context.Context, children *nursery) error {
 			continue
 		}
 		g.Go(func() error {
-			e, err := children.waitReady(ctx, i)
+			e, err := n.waitReady(ctx, i)
 			if err != nil {
 				return err
 			}
@@ -73,7 +74,7 @@ func (s *Sandbox) bringUp(ctx context.Context, children *nursery) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	return s.saveInfo()
+	return s.update(func(info *Info) { info.Committed = true })
 }
 
 // welcome verifies a node that says that it is ready.
@@ -108,13 +109,9 @@ func (s *Sandbox) attest(ctx context.Context, i int, id coco.NodeID) error {
 	return nil
 }
 
-// learnService takes the network's service certificate from the first node, once that node has
-// proven that it runs listed code, and pins it for everybody else.
-func (s *Sandbox) learnService(ctx context.Context, first int, id coco.NodeID) error {
-	s.setService(nil)
-	if err := s.attest(ctx, first, id); err != nil {
-		return err
-	}
+// learnService takes the network's service certificate from the first node, which has just proven
+// that it runs listed code, and pins it for everybody else and for later.
+func (s *Sandbox) learnService(ctx context.Context, first int) error {
 	c, err := s.clientOf(first)
 	if err != nil {
 		return err
@@ -127,7 +124,9 @@ func (s *Sandbox) learnService(ctx context.Context, first int, id coco.NodeID) e
 	if err := writeFile(s.lay.ServiceFile(), certPEM(cert)); err != nil {
 		return err
 	}
-	s.setService(cert)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trust.Service = cert
 	return nil
 }
 
@@ -150,45 +149,37 @@ func (s *Sandbox) clientConfig(i int) (client.Config, error) {
 	return client.Config{Addr: s.info.Nodes[i].Client, Certificate: cert, Policy: s.trust}, nil
 }
 
-// serveProxy runs the loopback proxy of a node.
-func (s *Sandbox) serveProxy(ctx context.Context, i int, ln net.Listener) error {
-	cfg, err := s.clientConfig(i)
-	if err != nil {
-		return err
-	}
-	up, err := client.NewTransport(cfg)
-	if err != nil {
-		return err
-	}
-	defer up.CloseIdleConnections()
-	name := s.info.Nodes[i].Name
-	s.report(Step{Step: "open", Node: name, URL: s.info.Nodes[i].HTTP, Text: fmt.Sprintf("%s answers at %s", name, s.info.Nodes[i].HTTP)})
-	return proxy.New(proxy.Config{Upstream: up, Log: s.opts.Log.With("proxy", name)}).Serve(ctx, ln)
-}
-
-var _ http.RoundTripper = (*client.Transport)(nil)
-
 // longestLedger finds the node whose ledger is the furthest: of the highest view and in it of the
-// highest index, as consensus compares logs. Every committed entry is on a majority of nodes, and
-// therefore in it. found is false if no node has any entry.
+// highest index, as consensus compares logs. A committed entry is on a majority of the nodes, so
+// the longest of any majority of ledgers has it; with fewer, nothing is started. found is false for
+// a network that has not come up yet.
 func (s *Sandbox) longestLedger() (node int, found bool, err error) {
 	var view, index uint64
 	var damage error
+	intact := 0
 	for i, n := range s.info.Nodes {
 		v, x, err := ledgerEnd(NodeDir(n.Dir))
 		switch {
 		case err != nil:
 			s.opts.Log.Error("a ledger cannot be read", "node", n.Name, "error", err)
 			damage = errors.Join(damage, fmt.Errorf("node %s: %w", n.Name, err))
+			continue
+		case x == 0:
+			continue
 		case v > view || v == view && x > index:
-			node, found, view, index = i, true, v, x
+			node, view, index = i, v, x
 		}
+		intact++
 	}
-	if damage != nil && !found {
-		return 0, false, damage
+	if s.info.Committed && intact < s.quorum() {
+		return 0, false, errors.Join(fmt.Errorf("%w: %d of %d ledgers in %s are whole, and the network needs %d to go on: put the missing files back, or start a new network with --fresh",
+			coco.ErrCorrupt, intact, len(s.info.Nodes), s.lay.Nodes(), s.quorum()), damage)
 	}
-	return node, found, nil
+	return node, intact > 0, nil
 }
+
+// quorum is how many nodes the network needs.
+func (s *Sandbox) quorum() int { return len(s.info.Nodes)/2 + 1 }
 
 // ledgerEnd returns the view and index of a ledger's last entry; zeros if it has none.
 func ledgerEnd(dir NodeDir) (view, index uint64, err error) {
@@ -245,25 +236,10 @@ func (s *Sandbox) nodeConfig(i int, start string) error {
 	return c.save(dir.Config())
 }
 
-func (s *Sandbox) saveInfo() error {
+// update changes the description, in memory and on disk.
+func (s *Sandbox) update(change func(*Info)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	change(&s.info)
 	return s.info.save()
-}
-
-// waitFor runs fn until it returns nil or the time is over.
-func waitFor(ctx context.Context, every time.Duration, fn func() error) error {
-	t := time.NewTicker(every)
-	defer t.Stop()
-	for {
-		err := fn()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-t.C:
-		}
-	}
 }

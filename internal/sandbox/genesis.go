@@ -95,7 +95,7 @@ func adapterSettings(info Info) map[string]map[string]any {
 
 // clear removes what an older sandbox left in the folder, and nothing else.
 func (s *Sandbox) clear() error {
-	own := []string{s.lay.InfoFile(), s.lay.LogFile(), s.lay.ConstitutionFile(), s.lay.ServiceFile(), s.lay.Members(), s.lay.Nodes(), s.lay.Code()}
+	own := []string{s.lay.InfoFile(), s.lay.ConstitutionFile(), s.lay.ServiceFile(), s.lay.Members(), s.lay.Nodes(), s.lay.Code()}
 	for _, name := range own { // sandbox.json first: without it the rest is nothing
 		if err := os.RemoveAll(name); err != nil {
 			return fmt.Errorf("clearing the sandbox: %w", err)
@@ -159,27 +159,29 @@ func (s *Sandbox) keepCode() error {
 	return nil
 }
 
-// chooseCode decides which program the nodes of an existing network run: this one if the
-// constitution lists it, and otherwise the one that was kept.
+// chooseCode decides which program the nodes run: the kept one, if there is one that the
+// constitution lists, because it stays what it is for as long as the network runs; otherwise this one.
 func (s *Sandbox) chooseCode(c *gov.Constitution) error {
 	listed := c.Measurements()
-	if slices.Contains(listed, s.opts.Code) {
-		s.exe = s.opts.Exe
-		return nil
-	}
+	own := slices.Contains(listed, s.opts.Code)
 	kept, err := measure(s.lay.codeFile())
-	if err == nil && slices.Contains(listed, kept) {
-		s.exe = s.lay.codeFile()
-		s.info.Measurement = string(kept)
-		s.report(Step{
-			Step: "code", Measurement: string(kept),
-			Text: fmt.Sprintf("this program measures %s, which the constitution does not list; the nodes run the one that made the network (--fresh starts a new network with this one)",
-				short(s.opts.Code)),
-		})
-		return nil
+	switch {
+	case err == nil && slices.Contains(listed, kept):
+		s.exe, s.info.Measurement = s.lay.codeFile(), string(kept)
+		if !own {
+			s.report(Step{
+				Step: "code", Measurement: string(kept),
+				Text: fmt.Sprintf("this program measures %s, which the constitution does not list: the nodes run the one that made the network (--fresh makes a new network with this one)",
+					short(s.opts.Code)),
+			})
+		}
+	case own:
+		s.exe, s.info.Measurement = s.opts.Exe, string(s.opts.Code)
+	default:
+		return fmt.Errorf("%w: this program measures %s, but the network's constitution lists %v: run the program that made the network, or start a new one with --fresh",
+			coco.ErrDenied, s.opts.Code, listed)
 	}
-	return fmt.Errorf("%w: this program measures %s, but the network's constitution lists %v: run the program that made the network, or start a new one with --fresh",
-		coco.ErrDenied, s.opts.Code, listed)
+	return nil
 }
 
 // measure computes what a virtual TEE measures of a program.

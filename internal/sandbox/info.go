@@ -23,7 +23,9 @@ type Info struct {
 	ChainID      uint64      `json:"chain_id"`
 	Insecure     bool        `json:"insecure"`
 	Constitution coco.Digest `json:"constitution"`
-	Measurement  string      `json:"measurement"` // of the code that the constitution lists
+	Measurement  string      `json:"measurement"` // of the code that the nodes run
+	// Committed says that all nodes have been up once: from then on the ledgers are the network.
+	Committed bool `json:"committed"`
 	// Control is the URL of the running supervisor, Token the bearer token that it asks for, and
 	// Pid its process. They are empty when nothing runs.
 	Control    string    `json:"control,omitempty"`

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -23,11 +24,11 @@ const loopback = "127.0.0.1"
 // assignPorts binds the proxies' listeners and chooses the nodes' addresses. A port in use is
 // stepped over; a network that goes on keeps its ports where it can.
 func (s *Sandbox) assignPorts() error {
-	next := s.opts.Port
+	next := cmp.Or(s.opts.Port, DefaultPort)
 	for i := range s.info.Nodes {
 		n := &s.info.Nodes[i]
 		want := next
-		if u, err := url.Parse(n.HTTP); err == nil && u.Port() != "" && !s.opts.PortSet {
+		if u, err := url.Parse(n.HTTP); err == nil && u.Port() != "" && s.opts.Port == 0 {
 			want, _ = strconv.Atoi(u.Port())
 		}
 		ln, err := listenFrom(want)

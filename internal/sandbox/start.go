@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/proxy"
 )
 
 // DefaultMembers is how many members a sandbox has unless the user says otherwise.
@@ -83,10 +84,11 @@ type Sandbox struct {
 	reporting sync.Mutex // of opts.Report
 
 	mu    sync.Mutex
-	info  Info // under mu once Start has returned
-	state []nodeState
+	info  Info // written by the supervising goroutine only, under mu
+	state []NodeState
 
-	listeners []net.Listener // of the proxies
+	proxies   []*proxy.Proxy // by node
+	listeners []net.Listener // theirs
 	control   *control
 	// trust is who may answer as a node; its Service is learnt from the first node.
 	trust client.Policy
@@ -96,11 +98,12 @@ type Sandbox struct {
 	err    error         // why, once done is closed
 }
 
-// nodeState is one node's process, as the supervisor sees it.
-type nodeState struct {
-	child    *child
-	ready    bool
-	restarts int
+// NodeState is one node's process, as the supervisor sees it.
+type NodeState struct {
+	Name     string `json:"name"`
+	Pid      int    `json:"pid,omitempty"`
+	Ready    bool   `json:"ready"`
+	Restarts int    `json:"restarts"`
 }
 
 // errStopped is the cause of an end that was asked for.
@@ -112,7 +115,7 @@ func Start(ctx context.Context, opts Options) (*Sandbox, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	lay, err := NewLayout(opts.Dir)
+	lay, err := Prepare(opts.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +124,7 @@ func Start(ctx context.Context, opts Options) (*Sandbox, error) {
 		return nil, err
 	}
 	ctx, s.cancel = context.WithCancelCause(ctx)
-	children := newNursery(s)
+	children := &nursery{s: s}
 	if err := s.open(ctx, children); err != nil {
 		children.stopAll()
 		s.release()
@@ -129,18 +132,30 @@ func Start(ctx context.Context, opts Options) (*Sandbox, error) {
 		return nil, err
 	}
 	go s.run(ctx, children)
+	for _, n := range s.Info().Nodes {
+		s.report(Step{Step: "open", Node: n.Name, URL: n.HTTP, Text: fmt.Sprintf("%s answers at %s", n.Name, n.HTTP)})
+	}
 	s.report(s.readyStep())
 	return s, nil
 }
 
-// takeFolder makes sure that the folder is a sandbox's and nobody else's.
+// Prepare makes the folder of a sandbox, unless it is there. It refuses one with other contents.
+func Prepare(dir string) (Layout, error) {
+	lay, err := NewLayout(dir)
+	if err != nil {
+		return lay, err
+	}
+	if err := checkFolder(lay); err != nil {
+		return lay, err
+	}
+	if err := os.MkdirAll(lay.Dir, 0o700); err != nil {
+		return lay, fmt.Errorf("%w: sandbox folder: %w", coco.ErrInvalid, err)
+	}
+	return lay, nil
+}
+
+// takeFolder locks the folder.
 func (s *Sandbox) takeFolder() error {
-	if err := checkFolder(s.lay); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(s.lay.Dir, 0o700); err != nil {
-		return fmt.Errorf("%w: sandbox folder: %w", coco.ErrInvalid, err)
-	}
 	s.lock = flock.New(s.lay.LockFile(), flock.SetPermissions(0o600))
 	ok, err := s.lock.TryLock()
 	if err != nil {
@@ -160,7 +175,7 @@ func (s *Sandbox) takeFolder() error {
 var ErrRunning = errors.New("a sandbox is running in this folder already")
 
 // open brings the network up: a new one, or the one in the folder.
-func (s *Sandbox) open(ctx context.Context, children *nursery) error {
+func (s *Sandbox) open(ctx context.Context, n *nursery) error {
 	resume, err := s.load()
 	if err != nil {
 		return err
@@ -184,12 +199,15 @@ func (s *Sandbox) open(ctx context.Context, children *nursery) error {
 		return fmt.Errorf("%w: %s has digest %s, expected %s: it has been changed since the network started; restore it, or start anew with --fresh",
 			coco.ErrVerify, s.lay.ConstitutionFile(), got.Short(), s.info.Constitution.Short())
 	}
-	if resume {
-		if err := s.chooseCode(s.con); err != nil {
-			return err
-		}
+	if err := s.chooseCode(s.con); err != nil {
+		return err
 	}
 	s.trust = client.Policy{Code: s.con.Measurements(), Verifiers: s.opts.Verifiers, Constitution: s.info.Constitution}
+	if s.info.Committed {
+		if s.trust.Service, err = readPEM(s.lay.ServiceFile()); err != nil {
+			return fmt.Errorf("service certificate: %w", err)
+		}
+	}
 	if s.control, err = newControl(s); err != nil {
 		return err
 	}
@@ -197,7 +215,29 @@ func (s *Sandbox) open(ctx context.Context, children *nursery) error {
 	if err := s.info.save(); err != nil {
 		return err
 	}
-	return s.bringUp(ctx, children)
+	if err := s.bringUp(ctx, n); err != nil {
+		return err
+	}
+	for i := range s.info.Nodes {
+		if err := s.addProxy(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addProxy makes the loopback proxy of a node.
+func (s *Sandbox) addProxy(i int) error {
+	cfg, err := s.clientConfig(i)
+	if err != nil {
+		return err
+	}
+	up, err := client.NewTransport(cfg)
+	if err != nil {
+		return err
+	}
+	s.proxies = append(s.proxies, proxy.New(proxy.Config{Upstream: up, Log: s.opts.Log.With("proxy", s.info.Nodes[i].Name)}))
+	return nil
 }
 
 // load reads the folder's description and decides whether its network goes on. A network that has
@@ -218,6 +258,7 @@ func (s *Sandbox) load() (resume bool, err error) {
 			coco.ErrInvalid, s.lay.Dir, len(info.Members), s.opts.Members)
 	}
 	s.info = info
+	s.info.Control, s.info.Token, s.info.Pid = "", "", 0
 	for i := range s.info.Nodes {
 		s.info.Nodes[i].Pid = 0
 	}
@@ -225,7 +266,7 @@ func (s *Sandbox) load() (resume bool, err error) {
 }
 
 // run supervises until the end and then cleans up.
-func (s *Sandbox) run(ctx context.Context, children *nursery) {
+func (s *Sandbox) run(ctx context.Context, n *nursery) {
 	defer close(s.done)
 	ctx, cancel := context.WithCancelCause(ctx)
 	g := new(errgroup.Group)
@@ -235,14 +276,14 @@ func (s *Sandbox) run(ctx context.Context, children *nursery) {
 		}
 		return err
 	}
-	for i, ln := range s.listeners {
-		g.Go(func() error { return fail(s.serveProxy(ctx, i, ln)) })
+	for i, p := range s.proxies {
+		g.Go(func() error { return fail(p.Serve(ctx, s.listeners[i])) })
 	}
 	g.Go(func() error { return fail(s.control.serve(ctx)) })
-	g.Go(func() error { return fail(s.supervise(ctx, children)) })
+	g.Go(func() error { return fail(s.supervise(ctx, n)) })
 	err := g.Wait()
 	cancel(err)
-	children.stopAll()
+	n.stopAll()
 	s.release()
 	if err == nil {
 		s.report(Step{Step: "stopped", Dir: s.lay.Dir, Text: "stopped; `coco up` goes on where it ended"})

@@ -1,0 +1,171 @@
+package kv
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/cocoframework/coco"
+)
+
+func sample() []operation {
+	return []operation{
+		{kind: opPut, key: []byte("k"), value: []byte("value")},
+		{kind: opPut, condition: condition{kind: equals, version: 258}, key: []byte("key"), value: []byte{}},
+		{kind: opDelete, condition: condition{kind: present}, key: []byte{0, 255}},
+		{kind: opDelete, condition: condition{kind: differs, version: 1}, key: []byte("x")},
+		{kind: opPut, condition: condition{kind: absent}, key: []byte("y"), value: []byte{7}},
+	}
+}
+
+const samplePayload = "01" + "00000005" +
+	"01" + "00" + "00000001" + "6b" + "00000005" + "76616c7565" +
+	"01" + "03" + "0000000000000102" + "00000003" + "6b6579" + "00000000" +
+	"02" + "02" + "00000002" + "00ff" +
+	"02" + "04" + "0000000000000001" + "00000001" + "78" +
+	"01" + "01" + "00000001" + "79" + "00000001" + "07"
+
+func unhex(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestPayloadIsTheDocumentedBytes(t *testing.T) {
+	if got := hex.EncodeToString(encodeWrite(sample())); got != samplePayload {
+		t.Errorf("found    %s\nexpected %s", got, samplePayload)
+	}
+	w, err := decodeWrite(unhex(t, samplePayload), DefaultSettings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := sample()
+	for i := range want {
+		want[i].digest = sha256.Sum256(want[i].value)
+	}
+	if !reflect.DeepEqual(w.ops, want) {
+		t.Errorf("decoded %+v", w.ops)
+	}
+}
+
+func TestClaimsAreTheDocumentedBytes(t *testing.T) {
+	ops := sample()[1:3]
+	ops[0].digest = sha256.Sum256(ops[0].value)
+	claims := newClaims(alpha.Actor, ops)
+	claims = ops[0].appendClaim(claims, 258)
+	claims = ops[1].appendClaim(claims, 3)
+	want := hex.EncodeToString([]byte("coco kv write")) + "00" + "01" + "a1" + strings.Repeat("00", 31) + "00000002" +
+		"01" + "00000003" + "6b6579" + "0000000000000102" + "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" +
+		"02" + "00000002" + "00ff" + "0000000000000003"
+	if got := hex.EncodeToString(claims); got != want {
+		t.Errorf("found    %s\nexpected %s", got, want)
+	}
+}
+
+func TestMalformedPayloadsAreRefused(t *testing.T) {
+	small := Settings{MaxKeyBytes: 3, MaxValueBytes: 5, MaxBatchOps: 5}
+	if _, err := decodeWrite(unhex(t, samplePayload), small); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		payload string
+		kind    error
+	}{
+		"empty":                {"", coco.ErrCorrupt},
+		"format":               {"02" + samplePayload[2:], coco.ErrCorrupt},
+		"no operation":         {"0100000000", coco.ErrCorrupt},
+		"more than allowed":    {"0100000006" + samplePayload[10:], coco.ErrCorrupt},
+		"count above contents": {"0100000004" + "0200" + "00000001" + "6b", coco.ErrCorrupt},
+		"huge count":           {"01ffffffff" + samplePayload[10:], coco.ErrCorrupt},
+		"trailing byte":        {samplePayload + "00", coco.ErrCorrupt},
+		"kind 0":               {"0100000001" + "0000" + "00000001" + "6b", coco.ErrCorrupt},
+		"kind 3":               {"0100000001" + "0300" + "00000001" + "6b", coco.ErrCorrupt},
+		"condition 5":          {"0100000001" + "0205" + "00000001" + "6b", coco.ErrCorrupt},
+		"version 0":            {"0100000001" + "0203" + "0000000000000000" + "00000001" + "6b", coco.ErrCorrupt},
+		"empty key":            {"0100000001" + "0200" + "00000000" + "", coco.ErrInvalid},
+		"long key":             {"0100000001" + "0200" + "00000004" + "6b6b6b6b", coco.ErrInvalid},
+		"huge key":             {"0100000001" + "0200" + "ffffffff" + "6b6b6b6b", coco.ErrCorrupt},
+		"long value":           {"0100000001" + "0100" + "00000001" + "6b" + "00000006" + "000000000000", coco.ErrInvalid},
+	} {
+		// An empty key leaves fewer bytes than an operation has: both refusals are right.
+		if _, err := decodeWrite(unhex(t, tc.payload), small); !errors.Is(err, tc.kind) && name != "empty key" || err == nil {
+			t.Errorf("%s: %v, expected %v", name, err, tc.kind)
+		}
+	}
+	whole := unhex(t, samplePayload)
+	for n := range whole {
+		if _, err := decodeWrite(whole[:n], small); !errors.Is(err, coco.ErrCorrupt) {
+			t.Errorf("cut to %d bytes: %v", n, err)
+		}
+	}
+}
+
+func FuzzDecodeWrite(f *testing.F) {
+	f.Add(unhex(f, samplePayload))
+	f.Add(encodeWrite(sample()[:1]))
+	f.Add(encodeWrite(sample()[2:3]))
+	f.Add([]byte{1, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		w, err := decodeWrite(payload, DefaultSettings)
+		if err != nil {
+			if !errors.Is(err, coco.ErrCorrupt) && !errors.Is(err, coco.ErrInvalid) {
+				t.Errorf("an error without a kind: %v", err)
+			}
+			return
+		}
+		if again := encodeWrite(w.ops); !bytes.Equal(again, payload) {
+			t.Errorf("%x decodes and encodes as %x", payload, again)
+		}
+	})
+}
+
+func FuzzDecodeReply(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 5}, 1)
+	f.Add(refusal(1, 9), 2)
+	f.Fuzz(func(t *testing.T, b []byte, count int) {
+		count &= 0xffff
+		r, err := decodeReply(b, count)
+		if err != nil {
+			return
+		}
+		again := append([]byte{replyDone}, r.previous...)
+		if r.refused {
+			again = refusal(r.op, r.version)
+		}
+		if !bytes.Equal(again, b) {
+			t.Errorf("%x decodes and encodes as %x", b, again)
+		}
+		for i := 0; !r.refused && i < count; i++ {
+			r.previousOf(i)
+		}
+	})
+}
+
+func TestSettings(t *testing.T) {
+	for text, want := range map[string]Settings{
+		"":                    DefaultSettings,
+		" \n":                 DefaultSettings,
+		"{}":                  DefaultSettings,
+		`{"max_key_bytes":7}`: {7, DefaultSettings.MaxValueBytes, DefaultSettings.MaxBatchOps},
+		`{"max_key_bytes":4096,"max_value_bytes":67108864,"max_batch_ops":10000}`: {4096, 64 << 20, 10000},
+	} {
+		if got, err := ParseSettings([]byte(text)); got != want || err != nil {
+			t.Errorf("%s: %+v %v", text, got, err)
+		}
+	}
+	for _, text := range []string{
+		"x", "[]", `"a"`, `{"max_keys":1}`, `{"max_key_bytes":"7"}`, `{"max_key_bytes":0}`, `{"max_key_bytes":4097}`,
+		`{"max_value_bytes":67108865}`, `{"max_batch_ops":-1}`, `{"max_batch_ops":10001}`, `{} {}`, `{`,
+	} {
+		if _, err := ParseSettings([]byte(text)); !errors.Is(err, coco.ErrInvalid) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package kv
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/store"
+)
+
+var alpha = coco.Caller{Actor: coco.ActorID{0xa1}, Name: "Alpha", Role: coco.Member}
+
+const testView = 2
+
+// core is a network of one node: it executes calls on a real store and commits them at once.
+type core struct {
+	*ledger
+	store  *store.Store
+	mux    *http.ServeMux
+	clock  *fakeClock
+	submit func(context.Context, ...*adapter.Call) []adapter.Result // instead of its own
+
+	mu     sync.Mutex
+	claims [][]byte // of every transaction
+}
+
+// T is what a core needs of a test; both testing and rapid have it.
+type T interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+func newCore(t T, settings string) *core {
+	t.Helper()
+	c := &core{store: store.New(), mux: http.NewServeMux(), clock: &fakeClock{}}
+	if err := c.store.Create((Adapter{}).Manifest().Tables...); err != nil {
+		t.Fatal(err)
+	}
+	c.submit = c.execute
+	l, err := Adapter{}.Open(adapter.Env{
+		Settings: []byte(settings),
+		Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
+			return c.submit(ctx, calls...)
+		},
+		State:  c.store,
+		Status: func() adapter.Status { return adapter.Status{Role: "leader", View: 7} },
+		Clock:  c.clock,
+		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ledger = l.(*ledger)
+	for _, e := range l.Endpoints() {
+		c.mux.HandleFunc(e.Pattern, func(w http.ResponseWriter, r *http.Request) { e.Handler(alpha, w, r) })
+	}
+	set := c.store.Begin(testView, 1)
+	tx := set.Begin()
+	if err := l.Genesis(tx); err != nil {
+		t.Fatal(err)
+	}
+	tx.Commit()
+	c.finish(set)
+	return c
+}
+
+// finish makes a set the newest commit.
+func (c *core) finish(set *store.Set) {
+	if set.Len() == 0 {
+		return
+	}
+	first, last := set.First(), set.Next()-1
+	for _, r := range set.Records() {
+		c.claims = append(c.claims, r.Claims)
+	}
+	if err := set.Install(); err != nil {
+		panic(err)
+	}
+	c.store.Commit(last)
+	c.Committed(adapter.Commit{View: testView, First: first, Last: last, Time: 1})
+}
+
+// execute runs calls as one batch, after they have travelled from another node.
+func (c *core) execute(_ context.Context, calls ...*adapter.Call) []adapter.Result {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, call := range calls {
+		decoded, err := c.Decode(call.Payload)
+		if err != nil {
+			panic(err) // the handler checked it
+		}
+		call.Decoded = decoded
+	}
+	set := c.store.Begin(testView, 1)
+	results := make([]adapter.Result, len(calls))
+	next := set.First()
+	for i, o := range c.Execute(set, calls) {
+		results[i] = adapter.Result{TxID: o.TxID, Reply: o.Reply, Err: o.Err}
+		if o.Tx != nil {
+			results[i].TxID = coco.TxID{View: testView, Seqno: next}
+			next++
+		}
+	}
+	c.finish(set)
+	return results
+}
+
+func (c *core) do(method, target, body string, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	c.mux.ServeHTTP(w, r)
+	return w
+}
+
+// fakeClock tells the machine's time and never lets a wait end by itself.
+type fakeClock struct {
+	local.Clock
+	mu    sync.Mutex
+	waits []chan time.Time
+}
+
+var _ host.Clock = (*fakeClock)(nil)
+
+func (c *fakeClock) After(time.Duration) <-chan time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ch := make(chan time.Time, 1)
+	c.waits = append(c.waits, ch)
+	return ch
+}
+
+// expire ends the waits that have begun and says how many there were.
+func (c *fakeClock) expire() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(c.waits)
+	for _, ch := range c.waits {
+		ch <- time.Time{}
+	}
+	c.waits = nil
+	return n
+}

@@ -1,0 +1,100 @@
+package kv
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/cocoframework/coco/adapter"
+)
+
+// value is what the model holds of a key.
+type value struct {
+	version uint64
+	content string
+}
+
+// TestAnyWritesDoWhatAMapDoes sends random writes, several in a batch, and holds every reply and
+// the whole state against a map.
+func TestAnyWritesDoWhatAMapDoes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := newCore(t, "")
+		model := map[string]value{}
+		seqno := uint64(1)
+		operations := rapid.Custom(func(t *rapid.T) operation {
+			op := operation{
+				kind: rapid.SampledFrom([]byte{opPut, opDelete}).Draw(t, "kind"),
+				key:  []byte(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key")),
+			}
+			op.condition.kind = rapid.ByteRange(always, differs).Draw(t, "condition")
+			if op.condition.versioned() {
+				op.condition.version = rapid.Uint64Range(max(1, seqno-min(seqno, 3)), seqno+2).Draw(t, "version")
+			}
+			if op.kind == opPut {
+				op.value = rapid.SliceOfN(rapid.Byte(), 0, 3).Draw(t, "value")
+			}
+			return op
+		})
+		for range rapid.IntRange(1, 12).Draw(t, "batches") {
+			writes := rapid.SliceOfN(rapid.SliceOfN(operations, 1, 4), 1, 3).Draw(t, "writes")
+			calls := make([]*adapter.Call, len(writes))
+			for i, ops := range writes {
+				calls[i] = &adapter.Call{Caller: alpha, Payload: encodeWrite(ops)}
+			}
+			results := c.execute(t.Context(), calls...)
+			for i, ops := range writes {
+				want, after := expected(model, ops, seqno+1)
+				if !bytes.Equal(results[i].Reply, want) || results[i].Err != nil {
+					t.Fatalf("write %v: %x %v, expected %x", ops, results[i].Reply, results[i].Err, want)
+				}
+				if want[0] == replyDone {
+					seqno++
+					model = after
+				}
+				if results[i].TxID.Seqno != seqno {
+					t.Fatalf("write %v: transaction %v, expected seqno %d", ops, results[i].TxID, seqno)
+				}
+			}
+		}
+		var p page
+		if err := json.Unmarshal(c.do("GET", "/app/kv", "").Body.Bytes(), &p); err != nil {
+			t.Fatal(err)
+		}
+		if p.ID.Seqno != seqno || len(p.Items) != len(model) {
+			t.Fatalf("%d keys at %v, expected %d at %d", len(p.Items), p.ID, len(model), seqno)
+		}
+		for _, i := range p.Items {
+			if m := model[string(i.Key)]; m.version != i.Version || m.content != string(i.Value) {
+				t.Fatalf("%q: version %d of %q, expected %+v", i.Key, i.Version, i.Value, m)
+			}
+		}
+	})
+}
+
+// expected says what a write does to a map, and its reply.
+func expected(model map[string]value, ops []operation, seqno uint64) (reply []byte, after map[string]value) {
+	after = map[string]value{}
+	for k, v := range model {
+		after[k] = v
+	}
+	reply = newReply(len(ops))
+	for i, op := range ops {
+		found := after[string(op.key)].version
+		ok := map[byte]bool{
+			always: true, absent: found == 0, present: found != 0,
+			equals: found == op.condition.version, differs: found != op.condition.version,
+		}[op.condition.kind]
+		if !ok {
+			return refusal(i, found), nil
+		}
+		reply = append(reply, 0, 0, 0, 0, 0, 0, 0, byte(found))
+		if op.kind == opPut {
+			after[string(op.key)] = value{seqno, string(op.value)}
+		} else {
+			delete(after, string(op.key))
+		}
+	}
+	return reply, after
+}

@@ -1,0 +1,384 @@
+package gov
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cocoframework/coco"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func readTestdata(t testing.TB, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// TestGenesisExample holds the page's language, the defaults, and the canonical form still.
+func TestGenesisExample(t *testing.T) {
+	c, err := ParseConstitution(readTestdata(t, "constitution.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var facts bytes.Buffer
+	fmt.Fprintf(&facts, "digest %s\n", c.Digest())
+	for _, m := range c.Members {
+		fmt.Fprintf(&facts, "member %s %s\n", m.Actor(), m.Name)
+	}
+	for _, name := range []string{"kv", "ledger"} {
+		fmt.Fprintf(&facts, "settings %s %s\n", name, c.Settings(name))
+	}
+	for name, got := range map[string][]byte{"constitution.full.toml": c.TOML(), "constitution.facts": facts.Bytes()} {
+		if *update {
+			if err := os.WriteFile(filepath.Join("testdata", name), got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want := readTestdata(t, name); !bytes.Equal(got, want) {
+			t.Errorf("%s differs. Found:\n%s\nexpected:\n%s", name, got, want)
+		}
+	}
+	if c.Settings("other") != nil {
+		t.Error("an adapter that is not listed has settings")
+	}
+}
+
+func TestAPageComesBackFromItsConstitution(t *testing.T) {
+	for _, c := range []*Constitution{newNetwork(t).c, parse(t, string(readTestdata(t, "constitution.toml")))} {
+		again, err := ParseConstitution(c.TOML())
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, c.TOML())
+		}
+		if again.Digest() != c.Digest() || !bytes.Equal(again.TOML(), c.TOML()) {
+			t.Errorf("another constitution came back:\n%s\nexpected:\n%s", again.TOML(), c.TOML())
+		}
+	}
+}
+
+func parse(t testing.TB, text string) *Constitution {
+	t.Helper()
+	c, err := ParseConstitution([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestTheDigestChangesExactlyWithTheMeaning(t *testing.T) {
+	n := newNetwork(t)
+	digest := n.c.Digest()
+	for name, change := range map[string]func(*Constitution){
+		"nothing":           func(*Constitution) {},
+		"order of members":  func(c *Constitution) { slices.Reverse(c.Members) },
+		"a default written": func(c *Constitution) { c.Limits.Queue, c.Shares.Threshold = 20_000, 2 },
+		"a policy written":  func(c *Constitution) { c.Policies = map[string]string{PolicyDefault: Majority} },
+		"an empty list":     func(c *Constitution) { c.Code = append(make([]Code, 0, 8), c.Code...) },
+		"kinds of numbers":  func(c *Constitution) { c.Adapters["kv"]["max"] = uint8(5) },
+		"a whole float":     func(c *Constitution) { c.Adapters["kv"]["max"] = 5.0 },
+		"null":              func(c *Constitution) { c.Adapters["kv"]["nothing"] = nil },
+		"kinds of lists":    func(c *Constitution) { c.Adapters["kv"]["names"] = []any{"x", json.RawMessage(`"y"`)} },
+	} {
+		c := n.constitution()
+		change(c)
+		if err := c.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		if c.Digest() != digest {
+			t.Errorf("%s changes the digest", name)
+		}
+	}
+	seen := map[coco.Digest]string{digest: "the original"}
+	for name, change := range map[string]func(*Constitution){
+		"name":           func(c *Constitution) { c.Network.Name = "test2" },
+		"member removed": func(c *Constitution) { c.Members = c.Members[1:] },
+		"renamed member": func(c *Constitution) { c.Members[0].Name = "Alpha" },
+		"member's key":   func(c *Constitution) { c.Members[0].EncryptionKey = n.guest.encryption.Public() },
+		"certificate":    func(c *Constitution) { c.Members[0].Certificate = issue(t, "alpha", nil, true, nil).cert.Raw },
+		"participant":    func(c *Constitution) { c.Participants = nil },
+		"code":           func(c *Constitution) { c.Code[0].Measurement += "00" },
+		"note":           func(c *Constitution) { c.Code[0].Note = "" },
+		"platform":       func(c *Constitution) { c.TEE = append(c.TEE, TEE{"snp"}) },
+		"policy":         func(c *Constitution) { c.Policies = map[string]string{PolicyDefault: "votes.yes > 1"} },
+		"limit":          func(c *Constitution) { c.Limits.RPCBatch = 7 },
+		"epoch":          func(c *Constitution) { c.Epoch.Transactions = 9 },
+		"threshold":      func(c *Constitution) { c.Shares.Threshold = 3 },
+		"durability":     func(c *Constitution) { c.Consensus.Durability = DurableMemory },
+		"adapter":        func(c *Constitution) { c.Adapters["other"] = nil },
+		"setting":        func(c *Constitution) { c.Adapters["kv"]["max"] = 6 },
+		"kind":           func(c *Constitution) { c.Adapters["kv"]["max"] = "5" },
+		"order of list":  func(c *Constitution) { c.Adapters["kv"]["names"] = []string{"y", "x"} },
+	} {
+		c := n.constitution()
+		change(c)
+		if err := c.Complete(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if other, ok := seen[c.Digest()]; ok {
+			t.Errorf("%s has the digest of %s", name, other)
+		}
+		seen[c.Digest()] = name
+	}
+}
+
+func TestWrongFieldsAreRefusedByName(t *testing.T) {
+	n := newNetwork(t)
+	other := issue(t, "other", nil, true, nil)
+	for _, c := range []struct {
+		path, text string
+		change     func(*Constitution)
+	}{
+		{"network.name", "without space around it", func(c *Constitution) { c.Network.Name = "" }},
+		{"network.name", "at most 40 characters", func(c *Constitution) { c.Network.Name = strings.Repeat("x", 41) }},
+		{"network.name", "letters", func(c *Constitution) { c.Network.Name = "a\nb" }},
+		{"members", "at least one", func(c *Constitution) { c.Members = nil }},
+		{"members[1].name", `"alpha" is the name of members[0] already`, func(c *Constitution) { c.Members[1].Name = "alpha" }},
+		{"members[1].name", "UTF-8", func(c *Constitution) { c.Members[1].Name = "\xff" }},
+		{"members[2].certificate", "the same as members[0].certificate", func(c *Constitution) { c.Members[2].Certificate = c.Members[0].Certificate }},
+		{"members[2].certificate", "missing", func(c *Constitution) { c.Members[2].Certificate = nil }},
+		{"members[2].certificate", "not an X.509", func(c *Constitution) { c.Members[2].Certificate = c.Members[2].Certificate[1:] }},
+		{"members[2].certificate", "not an X.509", func(c *Constitution) { c.Members[2].Certificate = append(slices.Clip(c.Members[2].Certificate), 0) }},
+		{"participants[0].certificate", "the same key", func(c *Constitution) { c.Participants[0].Certificate = again(t, n.members[0]).Raw }},
+		{"members[0].certificate", "valid at no time", func(c *Constitution) {
+			c.Members[0].Certificate = issue(t, "x", nil, true, func(t *x509.Certificate) { t.NotAfter = start.AddDate(-2, 0, 0) }).cert.Raw
+		}},
+		{"members[0].encryption_key", "32 bytes", func(c *Constitution) { c.Members[0].EncryptionKey = nil }},
+		{"members[0].encryption_key", "small order", func(c *Constitution) { c.Members[0].EncryptionKey = make([]byte, 32) }},
+		{"members[1].encryption_key", "the same as members[0]", func(c *Constitution) { c.Members[1].EncryptionKey = c.Members[0].EncryptionKey }},
+		{"tee", "at least one", func(c *Constitution) { c.TEE = nil }},
+		{"tee[0].platform", "network.insecure = true", func(c *Constitution) { c.Network.Insecure = false }},
+		{"tee[1].platform", "listed by tee[0]", func(c *Constitution) { c.TEE = append(c.TEE, c.TEE[0]) }},
+		{"tee[0].platform", "a word", func(c *Constitution) { c.TEE[0].Platform = "Virtual TEE" }},
+		{"code", "at least one measurement", func(c *Constitution) { c.Code = nil }},
+		{"code[1].measurement", "not in the TEE manifest", func(c *Constitution) { c.Code = append(c.Code, Code{Measurement: "snp:00"}) }},
+		{"code[1].measurement", "listed by code[0]", func(c *Constitution) { c.Code = append(c.Code, c.Code[0]) }},
+		{"code[0].measurement", "hexadecimal", func(c *Constitution) { c.Code[0].Measurement = "virtual:XY" }},
+		{"code[0].measurement", "hexadecimal", func(c *Constitution) { c.Code[0].Measurement = "virtual" }},
+		{"code[0].note", "at most 1024", func(c *Constitution) { c.Code[0].Note = strings.Repeat("x", 1025) }},
+		{"policies.add_nodes", "unknown policy", func(c *Constitution) { c.Policies = map[string]string{"add_nodes": "true"} }},
+		{"policies.add_node", "only rule", func(c *Constitution) { c.Policies = map[string]string{PolicyAddNode: "true"} }},
+		{"policies.default", "expected an expression", func(c *Constitution) { c.Policies = map[string]string{PolicyDefault: " "} }},
+		{"limits.queue", "found -1", func(c *Constitution) { c.Limits.Queue = -1 }},
+		{"limits.body_bytes", "found 1023", func(c *Constitution) { c.Limits.BodyBytes = 1023 }},
+		{"shares.threshold", "1 to 3", func(c *Constitution) { c.Shares.Threshold = 4 }},
+		{"consensus.durability", `"disk" or "memory"`, func(c *Constitution) { c.Consensus.Durability = "tape" }},
+		{"adapters.KV", "a word", func(c *Constitution) { c.Adapters["KV"] = nil }},
+		{"adapters.kv.json", "reserved", func(c *Constitution) { c.Adapters["kv"]["json"] = "{}" }},
+		{"adapters.kv.when", "date", func(c *Constitution) { c.Adapters["kv"]["when"] = start }},
+		{"adapters.kv.x", "UTF-8", func(c *Constitution) { c.Adapters["kv"]["x"] = "\xff" }},
+		{"adapters.kv", "not UTF-8", func(c *Constitution) { c.Adapters["kv"]["\xff"] = 1 }},
+		{"adapters.kv.x", "finite", func(c *Constitution) { c.Adapters["kv"]["x"] = math.NaN() }},
+		{"adapters.kv.x", "no JSON", func(c *Constitution) { c.Adapters["kv"]["x"] = func() {} }},
+		{"adapters.kv.x", "no number", func(c *Constitution) { c.Adapters["kv"]["x"] = json.Number("0x1") }},
+		{"adapters.kv.x", "digits", func(c *Constitution) { c.Adapters["kv"]["x"] = json.Number(strings.Repeat("9", 129)) }},
+		{"adapters.kv.x", "null", func(c *Constitution) { c.Adapters["kv"]["x"] = []any{nil} }},
+		{"adapters.kv.x", "levels", func(c *Constitution) { c.Adapters["kv"]["x"] = nest(40) }},
+	} {
+		k := n.constitution()
+		c.change(k)
+		err := k.Complete()
+		if !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), c.path+": ") && !strings.Contains(err.Error(), c.path+".") || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("error %q, expected one about %s: …%s…", err, c.path, c.text)
+		}
+	}
+	_ = other
+}
+
+func nest(depth int) any {
+	var v any = 1
+	for range depth {
+		v = map[string]any{"x": v}
+	}
+	return v
+}
+
+// again returns another certificate for the same key.
+func again(t *testing.T, o *org) *x509.Certificate {
+	t.Helper()
+	template := *o.cert
+	template.SerialNumber = template.SerialNumber.SetInt64(time.Now().UnixNano())
+	der, err := x509.CreateCertificate(nil, &template, &template, &o.key.PublicKey, o.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+func TestWrongPagesAreRefusedByPlace(t *testing.T) {
+	good := string(readTestdata(t, "constitution.toml"))
+	for _, c := range []struct{ old, replacement, text string }{
+		{"batch_count = 4096", "batch_cuont = 4096", "limits.batch_cuont: unknown field (line "},
+		{"[limits]", "[limit]", "limit: unknown field"},
+		{`note = "release`, `nota = "release`, "code.nota: unknown field"},
+		{"batch_count = 4096", "batch_count = 0", "limits.batch_count: expected 1 to 100000, found 0"},
+		{"batch_count = 4096", `batch_count = "many"`, "limits.batch_count (line "},
+		{"batch_count = 4096", "batch_count = 4096\nbatch_count = 1", "already defined"},
+		{"[limits]", "[shares]\nthreshold = 0\n[limits]", "shares.threshold: expected 1 to 3"},
+		{"[limits]", "[consensus]\ndurability = ''\n[limits]", "consensus.durability: expected"},
+		{"[network]", "[network", "line 3"},
+		{"-----BEGIN CERTIFICATE-----", "-----BEGIN CERTIFICATES-----", "members[0].certificate: expected a PEM block"},
+		{"-----BEGIN CERTIFICATE-----\nMIIB", "-----BEGIN CERTIFICATE-----\nAIIB", "members[0].certificate: not an X.509"},
+		{"-----BEGIN PUBLIC KEY-----\nMCow", "-----BEGIN PUBLIC KEY-----\nACow", "members[0].encryption_key"},
+		{"encryption_key = ", "encryption_key = '' #", "line"},
+		{`json = '{"supply"`, `json = '{"fee": 1, "supply"`, "adapters.ledger.fee: set twice"},
+		{`json = '{"supply"`, `json = '{"supply": 1, "supply"`, `"supply" stands twice in one object`},
+		{`json = '{"supply"`, `json = '[{"supply"`, "adapters.ledger.json: JSON, line 1"},
+		{`{}]}'`, `{}]} x'`, "adapters.ledger.json: JSON, line 1"},
+		{`json = '`, `json = 4 #`, "expected a string that holds a JSON object"},
+		{`json = '`, `json = '7' #`, "expected a JSON object"},
+		{"fee = 0.5", "fee = 2026-01-01", "a date or time"},
+		{"fee = 0.5", "fee = 2026-01-01T00:00:00Z", "a date or time"},
+		{"fee = 0.5", "fee = nan", "finite"},
+		{"fee = 0.5", "fee = " + strings.Repeat("[", 40) + strings.Repeat("]", 40), "levels"},
+	} {
+		if !strings.Contains(good, c.old) {
+			t.Fatalf("the example does not contain %q", c.old)
+		}
+		_, err := ParseConstitution([]byte(strings.Replace(good, c.old, c.replacement, 1)))
+		if !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: error %q, expected %q", c.replacement, err, c.text)
+		}
+	}
+	for _, text := range []string{"", "[network]\nname = 'x'\n"} {
+		if _, err := ParseConstitution([]byte(text)); !errors.Is(err, coco.ErrInvalid) {
+			t.Errorf("%q: error %v, expected coco.ErrInvalid", text, err)
+		}
+	}
+	if _, err := ParseConstitution(make([]byte, maxTOML+1)); !errors.Is(err, coco.ErrInvalid) {
+		t.Errorf("an oversized page: error %v, expected coco.ErrInvalid", err)
+	}
+}
+
+func TestUsingAnIncompleteConstitutionPanics(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic")
+		}
+	}()
+	new(Constitution).Digest()
+}
+
+// large returns a constitution whose adapter has a state of n accounts.
+func large(t testing.TB, n int) *Constitution {
+	accounts := map[string]any{}
+	for i := range n {
+		accounts[fmt.Sprintf("0x%040x", i)] = map[string]any{
+			"balance": fmt.Sprintf("0x%x", i+1), "code": "it's " + strings.Repeat("60", 8), "nonce": i,
+			"storage": map[string]any{fmt.Sprintf("0x%064x", i): fmt.Sprintf("0x%064x", i)},
+		}
+	}
+	net := newNetwork(t)
+	c := net.constitution()
+	c.Adapters["ledger"] = map[string]any{"chain_id": 7, "genesis": map[string]any{"alloc": accounts}}
+	if err := c.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestLargeSettingsStandInThePageAsJSON(t *testing.T) {
+	c := large(t, 1000)
+	page := c.TOML()
+	if lines := bytes.Count(page, []byte("\n")); lines > 200 {
+		t.Errorf("the page has %d lines: large settings are not written as JSON", lines)
+	}
+	again, err := ParseConstitution(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Digest() != c.Digest() || !bytes.Equal(again.Settings("ledger"), c.Settings("ledger")) {
+		t.Error("other settings came back")
+	}
+}
+
+func BenchmarkParseLarge(b *testing.B) {
+	page := large(b, 25_000).TOML()
+	b.SetBytes(int64(len(page)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseConstitution(page); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func FuzzParseConstitution(f *testing.F) {
+	f.Add(readTestdata(f, "constitution.toml"))
+	f.Add(readTestdata(f, "constitution.full.toml"))
+	f.Add([]byte("[adapters.x]\njson='{}'"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := ParseConstitution(text)
+		if err != nil {
+			if !errors.Is(err, coco.ErrInvalid) {
+				t.Fatalf("error %v, expected coco.ErrInvalid", err)
+			}
+			return
+		}
+		page := c.TOML()
+		again, err := ParseConstitution(page)
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, page)
+		}
+		if again.Digest() != c.Digest() || !bytes.Equal(again.TOML(), page) {
+			t.Fatalf("another constitution came back from\n%s", page)
+		}
+		core, digests, err := decodeCore(c.done.core)
+		if err != nil || core.Digest() != c.Digest() || len(digests) != len(c.Adapters) {
+			t.Fatalf("the canonical form does not come back: %v", err)
+		}
+	})
+}
+
+// FuzzSettings holds that settings have one canonical form, which TOML and JSON carry unchanged.
+func FuzzSettings(f *testing.F) {
+	f.Add(`{"a": [1, 2.50, -0, 1e400, "x'''\u0000\u2028"], "b": {"c": null, "": {}}}`)
+	f.Add(`{"a": 1e2, "b": 123456789012345678901234567890, "c": 1e-7, "d": 1E+22, "e": [[], [{}]]}`)
+	f.Add(`{"json": 1}`)
+	n := newNetwork(f)
+	f.Fuzz(func(t *testing.T, text string) {
+		v, err := decodeJSON([]byte(text))
+		m, ok := v.(map[string]any)
+		if err != nil || !ok {
+			return
+		}
+		c := n.constitution()
+		c.Adapters["x"] = m
+		if err := c.Complete(); err != nil {
+			return
+		}
+		page := c.TOML()
+		again, err := ParseConstitution(page)
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, page)
+		}
+		if !bytes.Equal(again.Settings("x"), c.Settings("x")) {
+			t.Fatalf("settings %s came back as %s", c.Settings("x"), again.Settings("x"))
+		}
+		plain, err := decodeJSON(c.Settings("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Adapters["x"] = plain.(map[string]any)
+		if err := c.Complete(); err != nil || c.Digest() != again.Digest() {
+			t.Fatalf("the canonical form %s is not its own (%v)", c.Settings("x"), err)
+		}
+	})
+}

@@ -1,0 +1,268 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// A node that dies is restarted after a pause that doubles from pauseLow to pauseHigh while its
+// starts fail.
+const (
+	pauseLow  = 100 * time.Millisecond
+	pauseHigh = 10 * time.Second
+	// giveUp is how often in a row a network without a quorum is brought up in vain.
+	giveUp = 5
+)
+
+// nursery holds the nodes' processes. Except for its lock it belongs to the goroutine that brings
+// the network up and then supervises it.
+type nursery struct {
+	s  *Sandbox
+	mu sync.Mutex
+	at []*child // by node
+}
+
+func (n *nursery) child(i int) *child {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.at[i]
+}
+
+// start starts a node's process.
+func (n *nursery) start(i int, how string) error {
+	s := n.s
+	if err := s.nodeConfig(i, how); err != nil {
+		return err
+	}
+	name := s.info.Nodes[i].Name
+	c, err := startChild(s.exe, name, s.lay.Node(name))
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	if n.at == nil {
+		n.at = make([]*child, len(s.info.Nodes))
+	}
+	n.at[i] = c
+	n.mu.Unlock()
+	return s.setState(i, func(st *NodeState) { st.Pid, st.Ready = c.pid(), false })
+}
+
+func (n *nursery) waitReady(ctx context.Context, i int) (Event, error) {
+	c := n.child(i)
+	e, err := c.waitReady(ctx)
+	if err != nil {
+		return e, fmt.Errorf("%w (its log: %s)", err, n.s.lay.Node(c.name).Log())
+	}
+	return e, n.s.setState(i, func(st *NodeState) { st.Ready = true })
+}
+
+func (n *nursery) stopAll() {
+	n.mu.Lock()
+	children := append([]*child(nil), n.at...)
+	n.mu.Unlock()
+	stop(children...)
+}
+
+// setState notes what is known of a node's process, for the control endpoint and sandbox.json.
+func (s *Sandbox) setState(i int, change func(*NodeState)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == nil {
+		s.state = make([]NodeState, len(s.info.Nodes))
+		for k, n := range s.info.Nodes {
+			s.state[k].Name = n.Name
+		}
+	}
+	change(&s.state[i])
+	if s.info.Nodes[i].Pid == s.state[i].Pid {
+		return nil
+	}
+	s.info.Nodes[i].Pid = s.state[i].Pid
+	return s.info.save()
+}
+
+func (s *Sandbox) readyNodes() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.state {
+		if st.Ready {
+			n++
+		}
+	}
+	return n
+}
+
+// nodeEvent is news of a process: it is ready, or it has ended.
+type nodeEvent struct {
+	node  int
+	child *child
+	ended bool
+	err   error // why it cannot be used, or has ended
+}
+
+// supervisor restarts what dies.
+type supervisor struct {
+	*nursery
+	events  chan nodeEvent
+	watches sync.WaitGroup
+	due     []time.Time // when a node that is down is started again; zero for none
+	pause   []time.Duration
+}
+
+func (s *Sandbox) supervise(ctx context.Context, n *nursery) error {
+	v := &supervisor{nursery: n, events: make(chan nodeEvent), due: make([]time.Time, len(n.at)), pause: make([]time.Duration, len(n.at))}
+	ctx, cancel := context.WithCancel(ctx)
+	defer v.watches.Wait()
+	defer n.stopAll() // ends the watches
+	defer cancel()
+	for i := range n.at {
+		v.watch(ctx, i, false)
+	}
+	wake := time.NewTimer(time.Hour)
+	defer wake.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-v.events:
+			err = v.handle(ctx, e)
+		case <-wake.C:
+			v.startDue(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		wake.Reset(v.untilDue())
+	}
+}
+
+// watch sends what becomes of a node's process.
+func (v *supervisor) watch(ctx context.Context, i int, starting bool) {
+	c := v.child(i)
+	send := func(e nodeEvent) {
+		select {
+		case v.events <- e:
+		case <-ctx.Done():
+		}
+	}
+	v.watches.Go(func() {
+		if starting {
+			e, err := c.waitReady(ctx)
+			if err == nil {
+				err = v.s.attest(ctx, i, e.Node)
+			}
+			if err != nil && c.running() {
+				stop(c)
+			}
+			if err == nil {
+				send(nodeEvent{node: i, child: c})
+			}
+		}
+		<-c.done
+		send(nodeEvent{node: i, child: c, ended: true, err: c.err})
+	})
+}
+
+func (v *supervisor) handle(ctx context.Context, e nodeEvent) error {
+	s := v.s
+	if e.child != v.child(e.node) {
+		return nil // of a process that was replaced since
+	}
+	name := s.info.Nodes[e.node].Name
+	if !e.ended {
+		v.pause[e.node] = 0
+		s.report(Step{Step: "back", Node: name, Text: name + " is back under a new identity and has caught up"})
+		return s.setState(e.node, func(st *NodeState) { st.Ready = true })
+	}
+	if err := s.setState(e.node, func(st *NodeState) { st.Ready, st.Pid = false, 0; st.Restarts++ }); err != nil {
+		return err
+	}
+	s.report(Step{Step: "down", Node: name, Text: e.err.Error()})
+	if s.readyNodes() < s.quorum() {
+		return v.recover(ctx)
+	}
+	v.pause[e.node] = min(max(2*v.pause[e.node], pauseLow), pauseHigh)
+	v.due[e.node] = time.Now().Add(v.pause[e.node])
+	return nil
+}
+
+func (v *supervisor) untilDue() time.Duration {
+	next := time.Hour
+	for _, t := range v.due {
+		if !t.IsZero() {
+			next = min(next, max(time.Until(t), 0))
+		}
+	}
+	return next
+}
+
+// startDue starts the nodes whose pause is over. They join under a new identity and take their old
+// one's place.
+func (v *supervisor) startDue(ctx context.Context) {
+	now := time.Now()
+	for i, t := range v.due {
+		if t.IsZero() || t.After(now) {
+			continue
+		}
+		v.due[i] = time.Time{}
+		name := v.s.info.Nodes[i].Name
+		v.s.report(Step{Step: "restarting", Node: name, Text: name + " starts again and joins the others"})
+		if err := v.start(i, StartJoin); err != nil {
+			v.s.opts.Log.Error("a node cannot be started", "node", name, "error", err)
+			v.due[i] = now.Add(pauseHigh)
+			continue
+		}
+		v.watch(ctx, i, true)
+	}
+}
+
+// recover brings the network up again when too few nodes are left to commit anything. What they
+// acknowledged is on a majority of the disks, so nothing is lost.
+func (v *supervisor) recover(ctx context.Context) error {
+	s := v.s
+	clear(v.due)
+	for try := 1; ; try++ {
+		v.stopAll()
+		for i := range v.at {
+			if err := s.setState(i, func(st *NodeState) { st.Ready, st.Pid = false, 0 }); err != nil {
+				return err
+			}
+		}
+		err := s.bringUp(ctx, v.nursery)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if try == giveUp {
+			return fmt.Errorf("the network does not come up again: %w", err)
+		}
+		s.report(Step{Step: "down", Text: err.Error()})
+		if !sleep(ctx, pauseHigh/giveUp) {
+			return nil
+		}
+	}
+	for i := range v.at {
+		v.pause[i] = 0
+		v.watch(ctx, i, false)
+	}
+	s.report(s.readyStep())
+	return nil
+}
+
+// sleep waits, and reports false if ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
