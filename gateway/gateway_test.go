@@ -260,6 +260,31 @@ func TestWhatIsNotServedIsSaid(t *testing.T) {
 	}
 }
 
+func TestNothingIsRedirected(t *testing.T) {
+	h := func(_ coco.Caller, rw http.ResponseWriter, r *http.Request) { fmt.Fprint(rw, r.Pattern) }
+	endpoint := func(pattern string) adapter.Endpoint { return adapter.Endpoint{Pattern: pattern, Handler: h} }
+	w := start(t, []adapter.Endpoint{
+		endpoint("GET /a"), endpoint("PUT /a/{key...}"), endpoint("GET /a/{key...}"),
+		endpoint("/b/"), endpoint("POST /c/"), endpoint("/d"), endpoint("PUT /d/"), endpoint("/e/{x}/"),
+	})
+	c := w.client("Alpha")
+	for request, want := range map[string]string{
+		"GET /a": "GET /a", "PUT /a": "405 GET, HEAD", "PUT /a/": "PUT /a/{key...}", "GET /a/": "GET /a/{key...}",
+		"GET /b": "404", "GET /b/": "/b/", "POST /c": "404", "GET /c/": "405 POST", "PUT /d": "/d", "PUT /d/x": "PUT /d/",
+		"GET /e/1/": "/e/{x}/",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		got := w.do(c, method, path, nil)
+		text := got.body
+		if got.status != 200 {
+			text = strings.TrimSpace(fmt.Sprint(got.status, " ", got.header.Get("Allow")))
+		}
+		if text != want {
+			t.Errorf("%s: %s, expected %s", request, text, want)
+		}
+	}
+}
+
 func TestOtherSitesPagesAreRefused(t *testing.T) {
 	w := start(t, []adapter.Endpoint{
 		{Pattern: "POST /app/x", Handler: func(coco.Caller, http.ResponseWriter, *http.Request) {}},

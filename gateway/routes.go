@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 type routes struct {
 	mux     *http.ServeMux
 	mounted bool
+	nothing map[string]bool // the patterns of which none is the handler
 }
 
 var methods = []string{
@@ -23,7 +25,7 @@ var methods = []string{
 }
 
 func (g *Gateway) newRoutes(maxBody int64, endpoints []adapter.Endpoint) (rt *routes, err error) {
-	rt = &routes{mux: http.NewServeMux(), mounted: maxBody > 0}
+	rt = &routes{mux: http.NewServeMux(), mounted: maxBody > 0, nothing: map[string]bool{"/": true}}
 	for _, f := range g.facts() {
 		if f.anonymous != nil {
 			rt.mux.Handle(f.pattern, g.withoutCaller(f.anonymous))
@@ -31,13 +33,42 @@ func (g *Gateway) newRoutes(maxBody int64, endpoints []adapter.Endpoint) (rt *ro
 			rt.mux.Handle(f.pattern, g.withCaller(0, f.handler))
 		}
 	}
-	rt.mux.Handle("/", g.withoutCaller(rt.none(g)))
+	none := g.withoutCaller(rt.none(g))
+	rt.mux.Handle("/", none)
 	for _, e := range endpoints {
 		if err := rt.mount(g, maxBody, e); err != nil {
 			return nil, err
 		}
 	}
+	for _, e := range endpoints {
+		rt.withoutRedirect(e.Pattern, none)
+	}
 	return rt, nil
+}
+
+// withoutRedirect keeps ServeMux from answering /x by a redirect to /x/, if that is all there is.
+func (rt *routes) withoutRedirect(pattern string, none http.Handler) {
+	method, path, found := strings.Cut(pattern, " ")
+	if !found {
+		method, path = "", pattern
+	}
+	path = strings.TrimSpace(path)
+	i := strings.LastIndexByte(path, '/')
+	if rest := path[i+1:]; rest != "" && !strings.HasSuffix(rest, "...}") || strings.Contains(path[:i], "{") {
+		return
+	}
+	for _, m := range methods {
+		if method != "" && method != m {
+			continue
+		}
+		r := &http.Request{Method: m, URL: &url.URL{Path: path[:i]}}
+		if _, got := rt.mux.Handler(r); got == pattern {
+			closed := strings.TrimSpace(method + " " + path[:i])
+			rt.mux.Handle(closed, none)
+			rt.nothing[closed] = true
+			return
+		}
+	}
 }
 
 func (rt *routes) mount(g *Gateway, maxBody int64, e adapter.Endpoint) (err error) {
@@ -169,7 +200,7 @@ func (rt *routes) none(g *Gateway) http.HandlerFunc {
 		for _, m := range methods {
 			other := *r
 			other.Method = m
-			if _, pattern := rt.mux.Handler(&other); pattern != "/" {
+			if _, pattern := rt.mux.Handler(&other); !rt.nothing[pattern] {
 				allowed = append(allowed, m)
 			}
 		}

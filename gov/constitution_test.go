@@ -137,7 +137,6 @@ func TestTheDigestChangesExactlyWithTheMeaning(t *testing.T) {
 
 func TestWrongFieldsAreRefusedByName(t *testing.T) {
 	n := newNetwork(t)
-	other := issue(t, "other", nil, true, nil)
 	for _, c := range []struct {
 		path, text string
 		change     func(*Constitution)
@@ -195,7 +194,6 @@ func TestWrongFieldsAreRefusedByName(t *testing.T) {
 			t.Errorf("error %q, expected one about %s: …%s…", err, c.path, c.text)
 		}
 	}
-	_ = other
 }
 
 func nest(depth int) any {
@@ -261,6 +259,10 @@ func TestWrongPagesAreRefusedByPlace(t *testing.T) {
 		if _, err := ParseConstitution([]byte(text)); !errors.Is(err, coco.ErrInvalid) {
 			t.Errorf("%q: error %v, expected coco.ErrInvalid", text, err)
 		}
+	}
+	deep := []byte("[adapters]\nx.y = " + strings.Repeat("[", 1<<20))
+	if _, err := ParseConstitution(deep); !errors.Is(err, coco.ErrInvalid) {
+		t.Errorf("a deep page: error %v, expected coco.ErrInvalid", err)
 	}
 	if _, err := ParseConstitution(make([]byte, maxTOML+1)); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("an oversized page: error %v, expected coco.ErrInvalid", err)

@@ -123,7 +123,7 @@ func (w *tomlWriter) adapter(name string, settings map[string]any) {
 			small[k] = v
 		}
 	}
-	w.heading("What the adapter makes of the network.")
+	w.heading("Settings of the adapter.")
 	path := []string{"adapters", name}
 	w.table(path...)
 	if len(large) > 0 {
@@ -141,17 +141,25 @@ func (w *tomlWriter) adapter(name string, settings map[string]any) {
 func (w *tomlWriter) settings(path []string, m map[string]any) {
 	names := slices.Sorted(maps.Keys(m))
 	for _, name := range names {
-		if _, ok := m[name].(map[string]any); !ok {
+		if isField(m[name]) {
 			w.field(name, m[name])
 		}
 	}
 	for _, name := range names {
 		if sub, ok := m[name].(map[string]any); ok {
 			below := append(slices.Clone(path), name)
-			w.table(below...)
+			if len(sub) == 0 || slices.ContainsFunc(slices.Collect(maps.Values(sub)), isField) {
+				w.table(below...)
+			}
 			w.settings(below, sub)
 		}
 	}
+}
+
+// isField says whether a value is written after its name and not as a table.
+func isField(v any) bool {
+	_, table := v.(map[string]any)
+	return !table
 }
 
 // fitsTOML says whether TOML can say a normalized value: its integers have 64 bits.
@@ -191,6 +199,10 @@ func (w *tomlWriter) value(v any) {
 		}
 		w.b.WriteByte(']')
 	case map[string]any:
+		if len(v) == 0 {
+			w.b.WriteString("{}")
+			return
+		}
 		w.b.WriteByte('{')
 		for i, name := range slices.Sorted(maps.Keys(v)) {
 			if i > 0 {

@@ -9,6 +9,7 @@ import (
 	"crypto/elliptic"
 	"crypto/hkdf"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/asn1"
 	"encoding/binary"
@@ -267,7 +268,7 @@ func TestSignatureHasOneForm(t *testing.T) {
 
 func TestSealRefusesWhatNoLeaderMayWrite(t *testing.T) {
 	s := sealSome(t, 1)
-	p384, err := ecdsa.GenerateKey(elliptic.P384(), nil)
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -208,4 +208,3 @@ func (n *node) Receipt(_ context.Context, _ coco.Caller, id coco.TxID) ([]byte, 
 	}
 	return n.receipt(batch, before, id)
 }
-

@@ -25,7 +25,7 @@ type Set struct {
 	records []Record
 	over    []map[string]*entry // by table index: the set's own writes
 	order   []*entry            // the same, in the order of first writing
-	spare   []entry // memory for the next transaction's writes
+	spare   []entry             // memory for the next transaction's writes
 	open    bool
 }
 

@@ -117,13 +117,14 @@ func (n *testNode) send(raw string) common.Hash {
 	return hash
 }
 
-// Code of test contracts. emitter logs its input under topic 0x2a; reverter refuses with
-// Error("no"); spinner never ends.
+// Code of test contracts: emitter logs its input under topic 42, reverter refuses with
+// Error("no"), spinner runs until its gas ends, keeper keeps the first word of its input in slot 0.
 var (
-	emitter  = creation("602a36600080600037600080a1005b") // replaced in init order below
-	reverter = creation("7f08c379a0000000000000000000000000000000000000000000000000000000006000526020600452600260245261" +
-		"6e6f60f01b60445260646000fd")
+	emitter  = creation("36600080376" + "02a36" + "6000a100")
+	reverter = creation("7f08c379a000000000000000000000000000000000000000000000000000000000" + "600052" +
+		"6020600452" + "6002602452" + "616e6f60f01b604452" + "60646000fd")
 	spinner = creation("5b600056")
+	keeper  = creation("60003560005500")
 )
 
 // creation returns the code that creates a contract with the given code.
@@ -131,11 +132,6 @@ func creation(code string) []byte {
 	runtime := common.FromHex(code)
 	// PUSH1 len, DUP1, PUSH1 11, PUSH1 0, CODECOPY, PUSH1 0, RETURN
 	return append([]byte{0x60, byte(len(runtime)), 0x80, 0x60, 0x0b, 0x60, 0x00, 0x39, 0x60, 0x00, 0xf3}, runtime...)
-}
-
-func init() {
-	// CALLDATASIZE, PUSH1 0, DUP1, CALLDATACOPY, PUSH1 42, CALLDATASIZE, PUSH1 0, LOG1, STOP
-	emitter = creation("36600080376" + "02a36" + "6000a100")
 }
 
 // deploy returns the address of a new contract.
@@ -346,4 +342,3 @@ func TestSettingsOfRPC(t *testing.T) {
 		t.Error(err)
 	}
 }
-

@@ -167,6 +167,23 @@ func (o *Owner) Sign(_ context.Context, tuple []byte) ([]byte, error) {
 // String keeps the key out of logs.
 func (o *Owner) String() string { return "owner " + o.cert.Subject.String() }
 
+// Load reads the member's identity and its private encryption key.
+func (m MemberKey) Load() (coco.ActorID, *keys.MemberKey, error) {
+	cert, err := readPEM(m.Certificate)
+	if err != nil {
+		return coco.ActorID{}, nil, err
+	}
+	data, err := os.ReadFile(m.Key)
+	if err != nil {
+		return coco.ActorID{}, nil, err
+	}
+	key, err := keys.ParseMemberKey(data)
+	if err != nil {
+		return coco.ActorID{}, nil, fmt.Errorf("%s: %w", m.Key, err)
+	}
+	return sha256.Sum256(cert.Raw), key, nil
+}
+
 // accountCount is how many funded accounts a network has.
 const accountCount = 10
 

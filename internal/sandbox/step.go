@@ -4,7 +4,7 @@ package sandbox
 // one of a start is "ready".
 type Step struct {
 	// Step names it: "organisations", "constitution", "code", "recovering", "attested", "joined",
-	// "open", "ready"; later, while it runs, "down", "restarting", "back" and "stopped".
+	// "open" and "ready", or "failed"; later, while it runs, "down", "restarting", "back" and "stopped".
 	Step         string   `json:"step"`
 	Node         string   `json:"node,omitempty"`
 	NodeID       string   `json:"node_id,omitempty"`
@@ -18,4 +18,16 @@ type Step struct {
 	ChainID      uint64   `json:"chain_id,omitempty"`
 	Dir          string   `json:"dir,omitempty"`
 	Text         string   `json:"text,omitempty"` // for people
+	ExitCode     int      `json:"exit_code,omitempty"`
 }
+
+// StepFailed is the last step of a start that failed.
+const StepFailed = "failed"
+
+// FailedStep tells another process why a start failed; Err is the error there.
+func FailedStep(err error) Step {
+	return Step{Step: StepFailed, Text: err.Error(), ExitCode: ExitCode(err)}
+}
+
+// Err returns the error of a failed step.
+func (s Step) Err() error { return fromExit(s.ExitCode, s.Text) }

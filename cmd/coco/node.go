@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum"
+	"github.com/cocoframework/coco/adapter/kv"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/node"
+)
+
+// adapters are the ledger protocols that this program contains.
+func adapters() []adapter.Adapter { return []adapter.Adapter{ethereum.New(), kv.Adapter{}} }
+
+// verifiers are the TEE platforms whose evidence this program reads.
+func verifiers() attest.Verifiers { return attest.Verifiers{virtual.Verifier{}} }
+
+func (a *app) nodeCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "node", Short: "Run one validating node", Hidden: true, Args: cobra.NoArgs}
+	var file string
+	run := &cobra.Command{
+		Use:   "run --config FILE",
+		Short: "Run a validating node until its standard input ends",
+		Long: `Runs one validating node, as ` + "`coco up`" + ` does for each member. The node ends when its
+standard input does, so it never outlives its supervisor. On its standard output it says in one
+line of JSON that it is ready, or why it is not; its log goes to standard error.`,
+		Example: "  coco node run --config coco-sandbox/nodes/alpha/node.toml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			err := a.runNode(cmd.Context(), file)
+			if err != nil {
+				_ = a.out.json(sandbox.Event{Event: sandbox.EventFailed, Error: err.Error(), Code: sandbox.ExitCode(err)})
+			}
+			return err
+		},
+	}
+	run.Flags().StringVar(&file, "config", "", "the node's settings, a node.toml")
+	_ = run.MarkFlagRequired("config")
+	cmd.AddCommand(run)
+	return cmd
+}
+
+func (a *app) runNode(ctx context.Context, file string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go a.untilEOF(cancel)
+	cfg, err := sandbox.LoadNodeConfig(file)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(a.err.w, nil)).With("name", cfg.Name)
+	disk, err := openDisk(ctx, cfg.Dir)
+	if err != nil {
+		return err
+	}
+	defer disk.Close()
+	code, err := virtual.Self()
+	if err != nil {
+		return err
+	}
+	quoter, err := virtual.NewQuoter(code)
+	if err != nil {
+		return err
+	}
+	owner, err := sandbox.LoadOwner(cfg.OwnerCertificate, cfg.OwnerKey)
+	if err != nil {
+		return err
+	}
+	c := node.Config{
+		Name: cfg.Name, Host: local.Host(disk, quoter), PeerListen: cfg.Peer, ClientListen: cfg.Client,
+		Adapters: adapters(), Verifiers: verifiers(), Owner: owner, Version: version(), Approve: cfg.Approve, Log: log,
+	}
+	if err := howToStart(&c, cfg); err != nil {
+		return err
+	}
+	err = node.Run(ctx, c, func(info node.Info) {
+		_ = a.out.json(sandbox.Event{Event: sandbox.EventReady, Node: info.ID, Peer: info.PeerAddress, Client: info.ClientAddress})
+	})
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// untilEOF waits for the end of the standard input. The goroutine ends with the process: a read
+// cannot be interrupted.
+func (a *app) untilEOF(cancel func()) {
+	buf := make([]byte, 512)
+	for {
+		if _, err := a.in.Read(buf); err != nil {
+			cancel()
+			return
+		}
+	}
+}
+
+// howToStart fills in one of the ways in which a node starts.
+func howToStart(c *node.Config, cfg sandbox.NodeConfig) error {
+	switch cfg.Start {
+	case sandbox.StartGenesis:
+		page, err := os.ReadFile(cfg.Constitution)
+		if err != nil {
+			return fmt.Errorf("constitution: %w", err)
+		}
+		if c.Genesis, err = gov.ParseConstitution(page); err != nil {
+			return fmt.Errorf("%s: %w", cfg.Constitution, err)
+		}
+	case sandbox.StartJoin:
+		c.Join = cfg.Join
+	case sandbox.StartRecover:
+		c.Recover = &node.Recover{Open: func(sealed *keys.SealedEpoch) ([]keys.Share, error) { return openShares(cfg.RecoverKeys, sealed) }}
+	}
+	return nil
+}
+
+// openShares decrypts every member's share of an epoch. A sandbox holds all members' keys; real
+// members each open their own.
+func openShares(members []sandbox.MemberKey, sealed *keys.SealedEpoch) ([]keys.Share, error) {
+	var shares []keys.Share
+	for _, m := range members {
+		actor, key, err := m.Load()
+		if err != nil {
+			return nil, err
+		}
+		share, err := sealed.OpenShare(actor, key)
+		if err != nil {
+			return nil, err
+		}
+		shares = append(shares, share)
+	}
+	return shares, nil
+}
+
+// openDisk opens the node's folder. A node that has just been told to end may still hold it.
+func openDisk(ctx context.Context, dir string) (*local.Disk, error) {
+	patience, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		disk, err := local.Open(dir)
+		if !errors.Is(err, local.ErrLocked) {
+			return disk, err
+		}
+		select {
+		case <-patience.Done():
+			return nil, err
+		case <-tick.C:
+		}
+	}
+}

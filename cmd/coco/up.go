@@ -1,0 +1,347 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/internal/sandbox"
+)
+
+// upFlags are the flags of `coco up`.
+type upFlags struct {
+	dir       string
+	members   int
+	fresh     bool
+	detach    bool
+	supervise bool
+	port      int
+	chainID   uint64
+}
+
+func (a *app) upCommand() *cobra.Command {
+	var f upFlags
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run a network of several members on this machine",
+		Long: `Runs a whole consortium on this machine: for every member an organisation with its
+certificate and keys and one validating node as a process of its own. The nodes attest
+each other, replicate every transaction and keep a signed, encrypted ledger on disk.
+
+Each member gets one plain loopback URL for JSON-RPC over HTTP and WebSocket. A small
+proxy behind it has verified its node's evidence and speaks mutual TLS with the enclave.
+
+The network runs until Ctrl-C or ` + "`coco down`" + `. In the same folder it goes on where it ended.
+Without a terminal every step is one line of JSON; the last one says "ready".`,
+		Example: `  coco up                         # three members, until Ctrl-C
+  coco up --detach                # returns when the network is ready
+  coco up --fresh --members 5     # discard the old network, start one of five
+  coco up --dir /tmp/net -o json  # for scripts`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("output") && !a.out.terminal {
+				a.output = outputJSON
+			}
+			switch {
+			case f.supervise:
+				return a.supervise(cmd.Context(), f)
+			case f.detach:
+				return a.upDetached(cmd.Context(), f)
+			}
+			return a.up(cmd.Context(), f)
+		},
+	}
+	dirFlag(cmd, &f.dir, "`folder` of the network's keys and ledgers")
+	fl := cmd.Flags()
+	fl.IntVar(&f.members, "members", 0, fmt.Sprintf("number of `members`, 1 to %d (default %d)", len(sandbox.Names), sandbox.DefaultMembers))
+	fl.BoolVar(&f.fresh, "fresh", false, "discard the network in the folder and start a new one with a new chain id")
+	fl.BoolVar(&f.detach, "detach", false, "return when the network is ready and leave it running")
+	fl.IntVar(&f.port, "port", 0, fmt.Sprintf("where the loopback URLs begin (default %d); ports in use are stepped over", sandbox.DefaultPort))
+	fl.Uint64Var(&f.chainID, "chain-id", 0, "chain `id` of a new network (default random)")
+	fl.BoolVar(&f.supervise, "supervise", false, "")
+	_ = fl.MarkHidden("supervise")
+	cmd.MarkFlagsMutuallyExclusive("detach", "supervise")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// options are the sandbox that the flags describe.
+func (f *upFlags) options() (sandbox.Options, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return sandbox.Options{}, err
+	}
+	code, err := virtual.Self()
+	if err != nil {
+		return sandbox.Options{}, err
+	}
+	return sandbox.Options{
+		Dir: f.dir, Members: f.members, Fresh: f.fresh, Port: f.port, ChainID: f.chainID,
+		Exe: exe, Code: code, KeepCode: true, Verifiers: verifiers(),
+	}, nil
+}
+
+// up runs a network until it is told to stop.
+func (a *app) up(ctx context.Context, f upFlags) error {
+	opts, err := f.options()
+	if err != nil {
+		return err
+	}
+	lay, err := sandbox.Prepare(f.dir)
+	if err != nil {
+		return err
+	}
+	log, err := openLog(lay)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	opts.Log = slog.New(slog.NewJSONHandler(log, nil))
+	ready := false
+	opts.Report = func(s sandbox.Step) {
+		// Programs read until "ready"; what happens later is in the log.
+		if a.wantsJSON() && ready {
+			return
+		}
+		ready = ready || s.Step == "ready"
+		a.showStep(s)
+	}
+	s, err := sandbox.Start(ctx, opts)
+	if err != nil {
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
+		return err
+	}
+	if !a.wantsJSON() {
+		a.showNetwork(s.Info(), "Ctrl-C stops the network; `coco up` in the same folder goes on.")
+	}
+	return s.Wait()
+}
+
+func openLog(lay sandbox.Layout) (*os.File, error) {
+	f, err := os.OpenFile(lay.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("log of the sandbox: %w", err)
+	}
+	return f, nil
+}
+
+// upDetached starts the supervisor as a process of its own and shows its steps until it is ready.
+func (a *app) upDetached(ctx context.Context, f upFlags) error {
+	lay, err := sandbox.Prepare(f.dir)
+	if err != nil {
+		return err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	log, err := openLog(lay)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.CommandContext(ctx, exe, "up", "--supervise", "-o", outputJSON, "--dir", lay.Dir,
+		"--members", strconv.Itoa(f.members), "--port", strconv.Itoa(f.port), "--chain-id", strconv.FormatUint(f.chainID, 10), "--fresh="+strconv.FormatBool(f.fresh))
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 15 * time.Second
+	cmd.Stderr = log
+	sandbox.Background(cmd)
+	steps, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting the supervisor: %w", err)
+	}
+	ready, err := a.followSteps(steps)
+	if !ready {
+		werr := cmd.Wait()
+		switch {
+		case ctx.Err() != nil:
+			return errInterrupted
+		case err != nil:
+			return err
+		}
+		return fmt.Errorf("the supervisor ended before the network was ready (%v); its log is %s", werr, lay.LogFile())
+	}
+	if a.wantsJSON() {
+		return nil
+	}
+	info, err := sandbox.Load(lay.Dir)
+	if err != nil {
+		return err
+	}
+	a.showNetwork(info, "The network runs in the background; `coco down`"+dirHint(f.dir)+" stops it.")
+	return nil
+}
+
+// followSteps shows the steps that a supervisor writes until the network is ready or the supervisor
+// has failed.
+func (a *app) followSteps(r io.Reader) (ready bool, err error) {
+	sc := bufio.NewScanner(r)
+	sc.Buffer(nil, 1<<20)
+	for sc.Scan() {
+		var s sandbox.Step
+		if json.Unmarshal(sc.Bytes(), &s) != nil {
+			continue
+		}
+		if s.Step == sandbox.StepFailed {
+			return false, s.Err()
+		}
+		a.showStep(s)
+		if s.Step == "ready" {
+			return true, nil
+		}
+	}
+	return false, sc.Err()
+}
+
+// supervise is the supervisor of a network in the background. Its standard output goes to the
+// command that started it, which leaves once the network is ready.
+func (a *app) supervise(ctx context.Context, f upFlags) error {
+	opts, err := f.options()
+	if err != nil {
+		return err
+	}
+	opts.Log = slog.New(slog.NewJSONHandler(a.err.w, nil))
+	ready := false
+	opts.Report = func(s sandbox.Step) {
+		if !ready {
+			_ = a.out.json(s)
+		}
+		ready = ready || s.Step == "ready"
+	}
+	s, err := sandbox.Start(ctx, opts)
+	if err != nil {
+		_ = a.out.json(sandbox.FailedStep(err))
+		return err
+	}
+	return s.Wait()
+}
+
+// showStep shows what a sandbox did.
+func (a *app) showStep(s sandbox.Step) {
+	if a.wantsJSON() {
+		_ = a.out.json(s)
+		return
+	}
+	switch s.Step {
+	case "ready":
+	case "down":
+		a.out.printf("  %s %s\n", a.out.red("✗"), s.Text)
+	case "recovering", "restarting", "code":
+		a.out.printf("  %s %s\n", a.out.dim("…"), s.Text)
+	default:
+		a.out.ok("%s", s.Text)
+	}
+}
+
+// showNetwork says how to reach a network and what to do next.
+func (a *app) showNetwork(info sandbox.Info, end string) {
+	p := a.out
+	p.printf("\n")
+	if info.Insecure {
+		p.insecure()
+	}
+	p.printf("\n")
+	rows := [][]string{{"Member", "JSON-RPC", "WebSocket"}}
+	for _, n := range info.Nodes {
+		rows = append(rows, []string{n.Member, n.HTTP, n.WS})
+	}
+	p.table(rows)
+	p.printf("\n  %s %d\n\n", p.bold("Chain id"), info.ChainID)
+	rows = [][]string{{"Account, 1,000,000 ETH each", "Private key"}}
+	for _, acc := range info.Accounts {
+		rows = append(rows, []string{acc.Address, acc.Key})
+	}
+	p.table(rows)
+	dir := dirHint(a.relative(info.Dir))
+	p.printf("\n  %s %s\n", p.bold("State folder"), info.Dir)
+	p.printf("  %s %s\n\n", p.bold("Constitution"), info.Constitution)
+	p.printf("Next, in another terminal:\n")
+	p.printf("  coco status%s           nodes, roles, commit, lag\n", dir)
+	p.printf("  coco demo%s             a token, transfers, a receipt, a tampered ledger\n", dir)
+	p.printf("  coco bench erc20%s      transactions per second\n", dir)
+	p.printf("%s\n", end)
+}
+
+// relative is the folder as the user named it, if it is the default one.
+func (a *app) relative(dir string) string {
+	if lay, err := sandbox.NewLayout(sandbox.DefaultDir); err == nil && lay.Dir == dir {
+		return sandbox.DefaultDir
+	}
+	return dir
+}
+
+// dirHint is what a command needs to find a folder that is not the default one.
+func dirHint(dir string) string {
+	if dir == sandbox.DefaultDir {
+		return ""
+	}
+	if strings.ContainsAny(dir, " \t'\"$") {
+		return " --dir " + strconv.Quote(dir)
+	}
+	return " --dir " + dir
+}
+
+func (a *app) downCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "down",
+		Short: "Stop the network on this machine",
+		Long: `Stops the network that ` + "`coco up`" + ` runs from a folder, and whatever a supervisor that
+crashed has left running. The ledgers stay; ` + "`coco up`" + ` goes on with them.`,
+		Example: "  coco down\n  coco down --dir /tmp/net",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			was, err := sandbox.Down(cmd.Context(), dir)
+			if err != nil {
+				return err
+			}
+			if a.wantsJSON() {
+				return a.out.json(map[string]any{"stopped": was})
+			}
+			if was {
+				a.out.printf("Stopped. `coco up%s` goes on where it ended.\n", dirHint(dir))
+			} else {
+				a.out.printf("Nothing was running.\n")
+			}
+			return nil
+		},
+	}
+	dirFlag(cmd, &dir, "`folder` of the network")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// running loads the sandbox in a folder and makes sure that it runs.
+func running(dir string) (sandbox.Info, error) {
+	info, err := sandbox.Load(dir)
+	if err != nil {
+		return info, err
+	}
+	if info.Pid == 0 {
+		return info, fmt.Errorf("%w: nothing is running in %s: start the network with `coco up%s`", coco.ErrUnreachable, info.Dir, dirHint(dir))
+	}
+	return info, nil
+}
+
+// stopped reports whether an error only says that no sandbox is there.
+func stopped(err error) bool {
+	return errors.Is(err, coco.ErrNotFound) || errors.Is(err, coco.ErrUnreachable)
+}
