@@ -523,6 +523,23 @@ func TestShutdownCutsOffWhatDoesNotEnd(t *testing.T) {
 	}
 }
 
+func TestNobodyTakesOverAConnectionBehindReidentifyOrShutdown(t *testing.T) {
+	w := start(t, nil)
+	stale := &response{ResponseWriter: &recorder{header: http.Header{}}, g: w.g, gate: &w.g.streams}
+	w.g.Reidentify()
+	if _, _, err := stale.Hijack(); !errors.Is(err, context.Canceled) {
+		t.Errorf("a caller that was identified before Reidentify: %v", err)
+	}
+	fresh := &response{ResponseWriter: stale.ResponseWriter, g: w.g, gate: &w.g.streams, generation: 1}
+	if _, _, err := fresh.Hijack(); !errors.Is(err, http.ErrNotSupported) { // as far as the recorder can
+		t.Errorf("a caller that is known: %v", err)
+	}
+	w.g.cancelBase()
+	if _, _, err := fresh.Hijack(); !errors.Is(err, context.Canceled) {
+		t.Errorf("after Shutdown closed what it found: %v", err)
+	}
+}
+
 func TestAnonymousRequestsCannotTakeOverTheConnection(t *testing.T) {
 	w := start(t, nil)
 	resp := &response{ResponseWriter: &recorder{header: http.Header{}}, g: w.g, gate: &w.g.anonymous}

@@ -27,11 +27,17 @@ func newSigner(t testing.TB) signer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	s := signer{PrivateKey: key}
+	s.id = s.nodeID()
+	return s
+}
+
+func (s signer) nodeID() coco.NodeID {
+	der, err := x509.MarshalPKIXPublicKey(&s.PublicKey)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
-	return signer{key, sha256.Sum256(der)}
+	return sha256.Sum256(der)
 }
 
 // makeRecords returns records of about size bytes, the same for the same seed.

@@ -1,9 +1,23 @@
 package node_test
 
 import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/host/sim"
+	"github.com/cocoframework/coco/node"
 )
 
 // simulate runs a test under virtual time.
@@ -85,4 +99,119 @@ func TestNetworkGoesOnFromItsLedgersAfterAllNodesCrash(t *testing.T) {
 			n.check(acked, 0, 1, 2)
 		}
 	})
+}
+
+func TestPrivateDataIsNeverInTheClear(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, n *network) {
+		const planted = "planted-secret-4711"
+		var mu sync.Mutex
+		seen, public := 0, 0
+		n.world.Tap(func(_, _ string, b []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			seen += len(b)
+			if bytes.Contains(b, []byte(planted)) {
+				t.Errorf("a planted value crossed the wire in the clear")
+			}
+		})
+		n.open()
+		if _, err := put(n.client(1, 1), planted, planted); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		n.check(map[string]string{planted: planted}, 0, 1, 2)
+		for i := range 3 {
+			for name, contents := range n.world.Files(hostName(i), node.Dir) {
+				if bytes.Contains(contents, []byte(planted)) {
+					t.Errorf("a planted value is in the clear in %s of %s", name, hostName(i))
+				}
+				if bytes.Contains(contents, []byte("coco.nodes")) {
+					public++ // public tables are in the clear: the search would find things
+				}
+			}
+		}
+		if seen == 0 || public < 3 {
+			t.Fatalf("%d bytes seen on the wire, public data found on %d nodes: the test saw nothing", seen, public)
+		}
+	})
+}
+
+// refusals starts member 3's node in a way that the network refuses and returns what its log says.
+func refusals(t *testing.T, alter func(*network, *node.Config)) (said string) {
+	simulate(t, 3, func(t *testing.T, n *network) {
+		n.waitReady(n.start(0, n.genesis))
+		var log syncBuffer
+		n.alter = func(c *node.Config) {
+			c.Log = slog.New(slog.NewTextHandler(&log, nil))
+			alter(n, c)
+		}
+		r := n.start(2, n.join(0))
+		select {
+		case <-r.ready:
+			t.Error("the node was admitted")
+		case <-time.After(10 * time.Second):
+		}
+		said = log.String()
+	})
+	return said
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// forger signs for a node with a key that is not its organisation's.
+type forger struct{ *member }
+
+func (f forger) Sign(_ context.Context, tuple []byte) ([]byte, error) {
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	d := sha256.Sum256(tuple)
+	return ecdsa.SignASN1(rand.Reader, other, d[:])
+}
+
+func TestNodesThatMayNotJoinAreRefusedWithTheReason(t *testing.T) {
+	for name, c := range map[string]struct {
+		alter func(*network, *node.Config)
+		want  string
+	}{
+		"other code": {func(_ *network, c *node.Config) {
+			q, err := virtual.NewQuoter(virtual.Measure([]byte("other code")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Host.Quoter = q
+		}, "not in the code manifest"},
+		"a debug TEE": {func(_ *network, c *node.Config) {
+			q, err := virtual.NewQuoter(sim.Measurement)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Host.Quoter = q.Debug()
+		}, "debug"},
+		"no signature of the owner": {func(n *network, c *node.Config) { c.Owner = forger{n.members[2]} }, "signature"},
+		"an owner who is no member": {func(_ *network, c *node.Config) { c.Owner = newMember(t, "stranger") }, "not in the constitution"},
+		"another constitution":      {func(_ *network, c *node.Config) { c.Approve = coco.Digest{1} }, "the operator approved 0100"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if said := refusals(t, c.alter); !strings.Contains(said, c.want) {
+				t.Errorf("the log does not say %q:\n%s", c.want, said)
+			}
+		})
+	}
 }

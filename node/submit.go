@@ -257,13 +257,18 @@ func (n *node) submitHere(ctx context.Context, it *item) []adapter.Result {
 
 var errQueueFull = fmt.Errorf("%w: the leader's queue is full", coco.ErrBusy)
 
+// enqueue hands an item to the executor. If leadership was lost meanwhile, the executor may have
+// emptied the queue before the item came: then it is told to do so again.
 func (n *node) enqueue(it *item) bool {
 	select {
 	case n.exec.queue <- it:
-		return true
 	default:
 		return false
 	}
+	if n.loop.state.Load().Role != consensus.Leader {
+		n.exec.tasks.put(task{flush: true})
+	}
+	return true
 }
 
 // own runs a transaction of the node's own on the leader, which this node must be.

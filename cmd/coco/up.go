@@ -329,19 +329,17 @@ crashed has left running. The ledgers stay; ` + "`coco up`" + ` goes on with the
 	return cmd
 }
 
-// running loads the sandbox in a folder and makes sure that it runs.
-func running(dir string) (sandbox.Info, error) {
+// running loads the sandbox in a folder and makes sure that its supervisor answers.
+func running(ctx context.Context, dir string) (sandbox.Info, sandbox.Status, error) {
 	info, err := sandbox.Load(dir)
 	if err != nil {
-		return info, err
+		return info, sandbox.Status{}, err
 	}
-	if info.Pid == 0 {
-		return info, fmt.Errorf("%w: nothing is running in %s: start the network with `coco up%s`", coco.ErrUnreachable, info.Dir, dirHint(dir))
-	}
-	return info, nil
+	st, err := sandbox.GetStatus(ctx, info)
+	return info, st, err
 }
 
-// stopped reports whether an error only says that no sandbox is there.
-func stopped(err error) bool {
+// absent reports whether an error only says that no sandbox runs in a folder.
+func absent(err error) bool {
 	return errors.Is(err, coco.ErrNotFound) || errors.Is(err, coco.ErrUnreachable)
 }

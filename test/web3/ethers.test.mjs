@@ -106,7 +106,7 @@ describe("ethers", { timeout }, () => {
   test("events arrive by polling", async () => {
     const to = Wallet.createRandom().address;
     const events = collector();
-    await contract.on(contract.filters.Transfer(null, to), (...args) => events.push(args.at(-1).args.value));
+    await contract.on(contract.filters.Transfer(null, to), (event) => events.push(event.args.value));
     await new Promise((resolve) => setTimeout(resolve, 200)); // the filter counts from its first poll on
     await (await contract.mint(to, 8n)).wait();
     assert.deepEqual(await events.take(1), [8n]);
@@ -122,7 +122,7 @@ describe("ethers", { timeout }, () => {
         const events = collector();
         const blocks = collector();
         const subscribed = at(socket);
-        await subscribed.on(subscribed.filters.Transfer(null, to), (from, receiver, value) => events.push(value));
+        await subscribed.on(subscribed.filters.Transfer(null, to), (event) => events.push(event.args.value));
         await socket.on("block", (number) => blocks.push(number));
         seen.push({ events, blocks });
       }
@@ -160,7 +160,7 @@ describe("ethers", { timeout }, () => {
     await assert.rejects(contract.mint.staticCall(tokenAddress, 0n), (error) => error.reason === "Token: nothing to mint");
     await assert.rejects(contract.mint.staticCall(tokenAddress, 2n ** 256n - 1n), (error) => {
       assert.equal(error.revert.name, "Panic");
-      assert.equal(error.revert.args[0], 0x11n);
+      assert.equal(Number(error.revert.args[0]), 0x11); // arithmetic overflow
       return true;
     });
   });
@@ -241,7 +241,7 @@ describe("ethers", { timeout }, () => {
   test("fees are free and known", async () => {
     const fees = await providers[0].getFeeData();
     assert.equal(fees.gasPrice, 0n);
-    assert.equal(fees.maxPriorityFeePerGas, 0n);
+    assert.ok(!fees.maxFeePerGas && !fees.maxPriorityFeePerGas); // ethers takes a base fee of 0 for none
     const history = await providers[0].send("eth_feeHistory", ["0x4", "latest", [25, 75]]);
     assert.equal(history.baseFeePerGas.length, history.gasUsedRatio.length + 1);
     assert.equal(history.reward.length, history.gasUsedRatio.length);

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/sandbox"
+)
+
+// The health of a network.
+const (
+	healthy  = "ok"        // every node serves
+	degraded = "degraded"  // some do not; the network commits
+	noQuorum = "no quorum" // too few do: nothing can be committed
+)
+
+// networkStatus is the answer of `coco status -o json`.
+type networkStatus struct {
+	Dir          string       `json:"dir"`
+	Network      string       `json:"network"`
+	ChainID      uint64       `json:"chain_id"`
+	Constitution coco.Digest  `json:"constitution"`
+	Insecure     bool         `json:"insecure"`
+	Health       string       `json:"health"`
+	Notices      []string     `json:"notices,omitempty"`
+	Nodes        []nodeStatus `json:"nodes"`
+}
+
+type nodeStatus struct {
+	Name     string `json:"name"`
+	Member   string `json:"member"`
+	RPC      string `json:"rpc"`
+	WS       string `json:"ws"`
+	Client   string `json:"client"`
+	Pid      int    `json:"pid,omitempty"`
+	Restarts int    `json:"restarts"`
+	// Attested is what the node's evidence proved to this command.
+	Attested coco.Measurement `json:"attested_measurement,omitempty"`
+	Status   *client.Status   `json:"status,omitempty"`
+	Lag      uint64           `json:"lag"` // transactions behind the furthest node
+	Error    string           `json:"error,omitempty"`
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show nodes, roles, view, commit, lag and attested code",
+		Long: `Asks every node of the network that ` + "`coco up`" + ` runs, after verifying its evidence.
+
+Exits with 0 if the network commits, 5 if too few nodes answer, 6 if nothing is running.`,
+		Example: "  coco status\n  coco status --dir /tmp/net -o json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			info, st, err := running(cmd.Context(), dir)
+			if err != nil {
+				return err
+			}
+			page := askNodes(cmd.Context(), info, st)
+			if a.wantsJSON() {
+				err = a.out.json(page)
+			} else {
+				a.showStatus(page)
+			}
+			if err == nil && page.Health == noQuorum {
+				err = fmt.Errorf("%w: too few nodes answer to commit anything; their logs are in %s", coco.ErrNotCommitted, sandbox.Layout{Dir: info.Dir}.Nodes())
+			}
+			return err
+		},
+	}
+	dirFlag(cmd, &dir, "`folder` of the network")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// askNodes asks all nodes at once.
+func askNodes(ctx context.Context, info sandbox.Info, st sandbox.Status) networkStatus {
+	page := networkStatus{
+		Dir: info.Dir, Network: info.Network, ChainID: info.ChainID, Constitution: info.Constitution, Insecure: info.Insecure,
+		Nodes: make([]nodeStatus, len(info.Nodes)),
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i, n := range info.Nodes {
+		at := &page.Nodes[i]
+		*at = nodeStatus{Name: n.Name, Member: n.Member, RPC: n.HTTP, WS: n.WS, Client: n.Client}
+		for _, s := range st.Nodes {
+			if s.Name == n.Name {
+				at.Pid, at.Restarts = s.Pid, s.Restarts
+			}
+		}
+		wg.Go(func() {
+			if err := at.ask(ctx, info, n); err != nil {
+				at.Error = err.Error()
+			}
+		})
+	}
+	wg.Wait()
+	page.judge()
+	return page
+}
+
+func (s *nodeStatus) ask(ctx context.Context, info sandbox.Info, n sandbox.Node) error {
+	c, err := info.Connect(n, verifiers())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	proof, err := c.Verify(ctx)
+	if err != nil {
+		return err
+	}
+	s.Attested = proof.Claims.Measurement
+	s.Status, err = c.Status(ctx)
+	return err
+}
+
+// judge derives what follows from all answers together.
+func (p *networkStatus) judge() {
+	var furthest uint64
+	serving := 0
+	seen := map[string]bool{}
+	for _, n := range p.Nodes {
+		if n.Status == nil {
+			continue
+		}
+		furthest = max(furthest, n.Status.Committed.Seqno, n.Status.Known)
+		if n.Status.Role != "joining" && n.Status.Problem == "" {
+			serving++
+		}
+		if t := n.Status.Notice; t != "" && !seen[t] {
+			seen[t] = true
+			p.Notices = append(p.Notices, t)
+		}
+	}
+	for i, n := range p.Nodes {
+		if n.Status != nil {
+			p.Nodes[i].Lag = furthest - n.Status.Committed.Seqno
+		}
+	}
+	switch {
+	case serving == len(p.Nodes):
+		p.Health = healthy
+	case serving > len(p.Nodes)/2:
+		p.Health = degraded
+	default:
+		p.Health = noQuorum
+	}
+}
+
+func (a *app) showStatus(page networkStatus) {
+	p := a.out
+	p.printf("%s, chain id %d, constitution %s\n", p.bold(page.Network), page.ChainID, page.Constitution.Short())
+	if page.Insecure {
+		p.insecure()
+	}
+	for _, t := range page.Notices {
+		p.printf("%s\n", p.red(t))
+	}
+	p.printf("\n")
+	rows := [][]string{{"Node", "Id", "Role", "View", "Committed", "Lag", "Attested code", "JSON-RPC", "Process"}}
+	for _, n := range page.Nodes {
+		row := []string{n.Name, "", "down", "", "", "", "", n.RPC, "–"}
+		if n.Pid != 0 {
+			row[8] = strconv.Itoa(n.Pid)
+		}
+		if s := n.Status; s != nil {
+			row[1], row[2], row[3], row[4], row[5] = s.Node.Short(), s.Role, strconv.FormatUint(s.View, 10), s.Committed.String(), strconv.FormatUint(n.Lag, 10)
+		}
+		if n.Attested != "" {
+			row[6] = shortMeasurement(n.Attested)
+		}
+		rows = append(rows, row)
+	}
+	p.table(rows)
+	p.printf("\n")
+	for _, n := range page.Nodes {
+		switch {
+		case n.Error != "":
+			p.printf("  %s %s: %s\n", p.red("✗"), n.Name, n.Error)
+		case n.Status != nil && n.Status.Problem != "":
+			p.printf("  %s %s: %s\n", p.red("✗"), n.Name, n.Status.Problem)
+		}
+	}
+	switch page.Health {
+	case healthy:
+		p.printf("%s\n", p.green("healthy: every node serves"))
+	case degraded:
+		p.printf("%s\n", p.red("degraded: not every node serves, the network commits"))
+	default:
+		p.printf("%s\n", p.red("no quorum: nothing can be committed"))
+	}
+}
+
+func shortMeasurement(m coco.Measurement) string {
+	if n := len(m.Platform()) + 9; len(m) > n {
+		return string(m[:n]) + "…"
+	}
+	return string(m)
+}
