@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -39,7 +38,7 @@ type Conn struct {
 	header  [frameHeader]byte
 	readErr error
 
-	mu       sync.Mutex // held while writing, guards the fields below
+	writing  turn // held while writing, guards the fields below
 	out      []byte     // plaintext gathered into full records
 	writeErr error
 }
@@ -49,7 +48,7 @@ func newConn(raw *rawConn, t *tls.Conn, opts Options) *Conn {
 	if limit <= 0 {
 		limit = DefaultMaxFrame
 	}
-	return &Conn{raw: raw, tls: t, max: limit, in: bufio.NewReaderSize(t, 2*record)}
+	return &Conn{raw: raw, tls: t, max: limit, in: bufio.NewReaderSize(t, 2*record), writing: newTurn()}
 }
 
 // Peer says who is on the other side.
@@ -121,8 +120,8 @@ func (c *Conn) WriteFrames(frames [][]byte) error {
 			return fmt.Errorf("%w: frame %d of %d bytes: expected at most %d", coco.ErrInvalid, i, len(frame), c.max)
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.writing.take()
+	defer c.writing.leave()
 	if c.writeErr == nil {
 		c.writeErr = c.writeFrames(frames)
 	}
@@ -132,43 +131,53 @@ func (c *Conn) WriteFrames(frames [][]byte) error {
 func (c *Conn) writeFrames(frames [][]byte) error {
 	c.raw.cork()
 	for _, frame := range frames {
+		if len(c.out)+frameHeader > record {
+			if err := c.flushRecord(); err != nil {
+				return err
+			}
+		}
 		c.out = binary.BigEndian.AppendUint32(c.out, uint32(len(frame)))
 		for len(frame) > 0 {
-			if len(c.out) == 0 && len(frame) >= record { // full records need no copy
-				whole := len(frame) - len(frame)%record
-				if _, err := c.tls.Write(frame[:whole]); err != nil {
-					return err
-				}
-				frame = frame[whole:]
-				continue
-			}
-			n := min(len(frame), record-len(c.out))
-			c.out = append(c.out, frame[:n]...)
-			frame = frame[n:]
 			if len(c.out) == record {
 				if err := c.flushRecord(); err != nil {
 					return err
 				}
 			}
-		}
-		if len(c.out) > record-frameHeader { // no room for the next header
-			if err := c.flushRecord(); err != nil {
-				return err
+			if len(c.out) == 0 && len(frame) >= record { // full records need no copy
+				n := min(len(frame)-len(frame)%record, corkSize)
+				if err := c.writeRecords(frame[:n]); err != nil {
+					return err
+				}
+				frame = frame[n:]
+				continue
 			}
+			n := min(len(frame), record-len(c.out))
+			c.out = append(c.out, frame[:n]...)
+			frame = frame[n:]
 		}
 	}
-	if len(c.out) > 0 {
-		if err := c.flushRecord(); err != nil {
-			return err
-		}
+	if err := c.flushRecord(); err != nil {
+		return err
 	}
 	return c.raw.uncork()
 }
 
 func (c *Conn) flushRecord() error {
-	_, err := c.tls.Write(c.out)
+	err := c.writeRecords(c.out)
 	c.out = c.out[:0]
 	return err
+}
+
+// writeRecords encrypts, and sends when enough has come together. Crypto/tls locks while it
+// encrypts; nobody holds that lock while the network makes him wait.
+func (c *Conn) writeRecords(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	if _, err := c.tls.Write(b); err != nil {
+		return err
+	}
+	return c.raw.flush(corkSize)
 }
 
 // Close ends the connection at once, without waiting for what the peer has yet to receive. Reads

@@ -206,7 +206,7 @@ func TestSilentPeerDoesNotHoldTheHandshake(t *testing.T) {
 		s, c := streams(t, server, client)
 		go func() {
 			raw := tls.Client(c, peerConfigInsecure(identity(t)))
-			_ = raw.HandshakeContext(ctx)
+			_ = raw.HandshakeContext(t.Context())
 		}()
 		ctx2, cancel2 := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel2()

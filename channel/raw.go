@@ -3,7 +3,6 @@ package channel
 import (
 	"bufio"
 	"net"
-	"sync"
 )
 
 // rawConn is the byte stream under TLS. Package crypto/tls reads and writes one record at a time,
@@ -12,52 +11,67 @@ type rawConn struct {
 	net.Conn
 	in *bufio.Reader // owned by whoever reads the TLS connection, which locks
 
-	mu     sync.Mutex // held while writing, so that bytes keep their order
-	corked bool
-	out    []byte
+	writing turn // held while writing, so that bytes keep their order; guards the fields below
+	corked  bool
+	out     []byte
 }
 
 const (
 	readAhead = 64 << 10
-	// corkSize is when gathered records go out by themselves.
+	// corkSize is how much is gathered before it is sent.
 	corkSize = 256 << 10
 )
 
-func newRawConn(c net.Conn) *rawConn { return &rawConn{Conn: c, in: bufio.NewReaderSize(c, readAhead)} }
+// turn is a lock for what may wait for the network meanwhile. Unlike those who wait for a
+// sync.Mutex, those who wait for a turn let virtual time pass (docs/adr/0001-virtual-time.md).
+type turn chan struct{}
+
+func newTurn() turn   { return make(turn, 1) }
+func (t turn) take()  { t <- struct{}{} }
+func (t turn) leave() { <-t }
+
+func newRawConn(c net.Conn) *rawConn {
+	return &rawConn{Conn: c, in: bufio.NewReaderSize(c, readAhead), writing: newTurn()}
+}
 
 func (r *rawConn) Read(p []byte) (int, error) { return r.in.Read(p) }
 
+// Write is called by crypto/tls with its own lock held. It does not wait for the network while
+// the connection is corked.
 func (r *rawConn) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.writing.take()
+	defer r.writing.leave()
 	if !r.corked {
 		return r.Conn.Write(p)
 	}
 	r.out = append(r.out, p...)
-	if len(r.out) >= corkSize {
-		if err := r.flush(); err != nil {
-			return 0, err
-		}
-	}
 	return len(p), nil
 }
 
-// cork begins to gather writes; uncork sends them.
+// cork begins to gather writes.
 func (r *rawConn) cork() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.writing.take()
+	defer r.writing.leave()
 	r.corked = true
 }
 
-func (r *rawConn) uncork() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.corked = false
-	return r.flush()
+// flush sends what was gathered if it is at least that much.
+func (r *rawConn) flush(atLeast int) error {
+	r.writing.take()
+	defer r.writing.leave()
+	return r.send(atLeast)
 }
 
-func (r *rawConn) flush() error {
-	if len(r.out) == 0 {
+// uncork sends what was gathered, and later writes at once.
+func (r *rawConn) uncork() error {
+	r.writing.take()
+	defer r.writing.leave()
+	r.corked = false
+	return r.send(0)
+}
+
+func (r *rawConn) send(atLeast int) error {
+	if len(r.out) == 0 || len(r.out) < atLeast {
 		return nil
 	}
 	_, err := r.Conn.Write(r.out)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"os"
 
 	"github.com/cocoframework/coco"
 )
@@ -31,7 +30,6 @@ var problems = []struct {
 	{coco.ErrBusy, problem{http.StatusServiceUnavailable, "busy", true}},
 	{coco.ErrNotCommitted, problem{http.StatusServiceUnavailable, "not_committed", true}},
 	{coco.ErrUnreachable, problem{http.StatusServiceUnavailable, "unreachable", true}},
-	{os.ErrDeadlineExceeded, problem{http.StatusRequestTimeout, "too_slow", false}},
 	{context.DeadlineExceeded, problem{http.StatusGatewayTimeout, "outcome_unknown", false}},
 	{context.Canceled, problem{http.StatusGatewayTimeout, "outcome_unknown", false}},
 }
@@ -46,6 +44,10 @@ func classify(err error) problem {
 		if errors.Is(err, p.kind) {
 			return p.problem
 		}
+	}
+	// What is left that has timed out is a connection's read deadline.
+	if late := interface{ Timeout() bool }(nil); errors.As(err, &late) && late.Timeout() {
+		return problem{http.StatusRequestTimeout, "too_slow", false}
 	}
 	return internalProblem
 }

@@ -86,14 +86,15 @@ type network struct {
 	service *channel.Service
 	store   *store.Store
 	now     time.Time
-	records []store.Record // of all transactions
+	signers map[coco.NodeID]*ecdsa.PrivateKey
+	records []store.Record // of all transactions, each a batch of its own
 	times   []uint64
 }
 
 // newNetwork has three members and a participant. Its store is empty.
 func newNetwork(t testing.TB) *network {
 	t.Helper()
-	n := &network{t: t, now: start, store: store.New()}
+	n := &network{t: t, now: start, store: store.New(), signers: map[coco.NodeID]*ecdsa.PrivateKey{}}
 	for _, name := range []string{"alpha", "beta", "gamma"} {
 		n.members = append(n.members, issue(t, name, nil, true, nil))
 	}
@@ -144,6 +145,7 @@ func (n *network) node(owner *org, address string) NodeRecord {
 		ID: sha256.Sum256(pkix), Owner: owner.actor(), Address: address, ClientAddress: address, Key: pkix,
 		OwnerCertificates: [][]byte{owner.cert.Raw}, Nonce: make([]byte, 32), Time: uint64(n.now.UnixMilli()),
 	}
+	n.signers[rec.ID] = key
 	n.finish(&rec, owner.key, testCode)
 	return rec
 }

@@ -181,8 +181,6 @@ func TestRepliesHaveTheSpecifiedShape(t *testing.T) {
 		"eth_getBlockReceipts":                    {{"0x1"}, {"latest"}, {block}, {"0x0"}, {common.Hash{}}},
 		"eth_getBlockTransactionCountByHash":      {{block}, {common.Hash{}}},
 		"eth_getBlockTransactionCountByNumber":    {{"latest"}, {"0x99"}},
-		"eth_getUncleCountByBlockHash":            {{block}, {common.Hash{}}},
-		"eth_getUncleCountByBlockNumber":          {{"latest"}, {"0x99"}},
 		"eth_getTransactionByBlockNumberAndIndex": {{"latest", "0x0"}, {"latest", "0x9"}},
 		"eth_getTransactionByBlockHashAndIndex":   {{block, "0x0"}, {common.Hash{}, "0x0"}},
 		"eth_getLogs":                             {{map[string]any{"fromBlock": "earliest", "address": contract}}, {map[string]any{"blockHash": block}}, {map[string]any{}}},
@@ -350,6 +348,11 @@ func TestWhatANodeSaysOfItself(t *testing.T) {
 	var hash common.Hash
 	n.ask(&hash, "web3_sha3", "0x636f636f")
 	equal(t, "hash", hash, crypto.Keccak256Hash([]byte("coco")))
+	for _, at := range []any{"latest", n.Head().Hash} {
+		var uncles hexutil.Uint64 = 9
+		n.ask(&uncles, map[bool]string{true: "eth_getUncleCountByBlockNumber", false: "eth_getUncleCountByBlockHash"}[at == "latest"], at)
+		equal(t, "uncles", uncles, 0)
+	}
 	var listening, syncing bool
 	n.ask(&listening, "net_listening")
 	n.ask(&syncing, "eth_syncing")

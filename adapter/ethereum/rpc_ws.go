@@ -3,7 +3,6 @@ package ethereum
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -105,7 +104,8 @@ func (c *wsConn) read() {
 			return
 		}
 		b := bodies.Get().(*buffers)
-		if b.in, err = readBody(b.in[:0], r, c.server.limits.BodyBytes); err != nil && err != io.EOF {
+		// The library ends the connection of a message beyond its limit, one byte later than said.
+		if b.in, err = readBody(b.in[:0], r, c.server.limits.BodyBytes+2); err != nil {
 			return
 		}
 		select {

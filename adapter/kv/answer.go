@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strconv"
 
 	"github.com/cocoframework/coco"
@@ -47,10 +46,22 @@ func (s Settings) valueTooLarge() error { return &tooLargeError{s.MaxValueBytes}
 
 // bodyError gives an error of reading a body its kind.
 func bodyError(err error) error {
-	if big := (*http.MaxBytesError)(nil); errors.As(err, &big) || errors.Is(err, os.ErrDeadlineExceeded) {
+	if unread(err) {
 		return err
 	}
 	return fmt.Errorf("%w: the body ended early: %v", coco.ErrInvalid, err)
+}
+
+// unread tells a body that the gateway did not let pass, for its size or its slowness.
+func unread(err error) bool {
+	big := (*http.MaxBytesError)(nil)
+	return errors.As(err, &big) || late(err)
+}
+
+// late is true for a read deadline that has passed.
+func late(err error) bool {
+	t := interface{ Timeout() bool }(nil)
+	return errors.As(err, &t) && t.Timeout()
 }
 
 // kinds maps errors to answers as the gateway does, the most careful one first.
@@ -66,7 +77,6 @@ var kinds = []struct {
 	{coco.ErrBusy, http.StatusServiceUnavailable, "busy"},
 	{coco.ErrNotCommitted, http.StatusServiceUnavailable, "not_committed"},
 	{coco.ErrUnreachable, http.StatusServiceUnavailable, "unreachable"},
-	{os.ErrDeadlineExceeded, http.StatusRequestTimeout, "too_slow"},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout, "outcome_unknown"},
 	{context.Canceled, http.StatusGatewayTimeout, "outcome_unknown"},
 }
@@ -83,6 +93,9 @@ func classify(err error) (status int, code string) {
 		if errors.Is(err, k.kind) {
 			return k.status, k.code
 		}
+	}
+	if late(err) {
+		return http.StatusRequestTimeout, "too_slow"
 	}
 	return http.StatusInternalServerError, "internal"
 }

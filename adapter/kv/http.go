@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 
@@ -275,8 +274,8 @@ func (l *ledger) readBatch(body io.Reader) (*write, error) {
 
 // jsonError tells a malformed batch from a body that could not be read.
 func jsonError(what string, err error) error {
-	if big := (*http.MaxBytesError)(nil); errors.As(err, &big) || errors.Is(err, os.ErrDeadlineExceeded) {
-		return bodyError(err)
+	if unread(err) {
+		return err
 	}
 	if err == nil {
 		return fmt.Errorf("%w: batch: %s", coco.ErrInvalid, what)

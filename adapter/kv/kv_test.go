@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -183,6 +184,19 @@ func TestABodyThatEndsEarlyOrIsSentInChunks(t *testing.T) {
 		r.ContentLength = length
 		if got := send(r); got != "413 too_large" {
 			t.Errorf("a body above the gateway's limit: %s", got)
+		}
+	}
+	r = httptest.NewRequest("PUT", "/app/kv/k", iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("12"))))
+	r.ContentLength = 2
+	if got := send(r); got != "400 invalid" { // iotest's error has no Timeout method
+		t.Errorf("a body that breaks off: %s", got)
+	}
+	for _, target := range []string{"PUT /app/kv/k", "POST /app/kv"} {
+		method, path, _ := strings.Cut(target, " ")
+		r = httptest.NewRequest(method, path, iotest.ErrReader(os.ErrDeadlineExceeded))
+		r.ContentLength = 2
+		if got := send(r); got != "408 too_slow" {
+			t.Errorf("%s with a slow body: %s", target, got)
 		}
 	}
 	if got := send(httptest.NewRequest("POST", "/app/kv", iotest.ErrReader(&http.MaxBytesError{Limit: 1}))); got != "413 too_large" {

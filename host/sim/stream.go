@@ -10,7 +10,7 @@ import (
 )
 
 // window is how many bytes may be on their way in one direction, as a socket's buffers hold.
-const window = 1 << 20
+const window = 4 << 20
 
 // stream is one direction of a connection: bytes that arrive some time after they were written,
 // in order.

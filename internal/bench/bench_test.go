@@ -70,8 +70,11 @@ func TestRunReportsWhatTheNetworkHolds(t *testing.T) {
 		o.Batch = batch
 		o.Funders = []string{hex.EncodeToString(crypto.FromECDSA(key))}
 		mustRun(t, o)
+
+		o = quick(KV, serve(t, newFake()))
+		o.Batch = batch
+		mustRun(t, o)
 	}
-	mustRun(t, quick(KV, serve(t, newFake())))
 }
 
 func TestRunOverWebSocket(t *testing.T) {
@@ -88,9 +91,6 @@ func TestRunBearsRefusalsAndLostReplies(t *testing.T) {
 		f.busyEvery, f.dropEvery, f.fullEvery = 7, 11, 5
 		o := quick(work, serve(t, f))
 		o.Batch = 3
-		if work == KV {
-			o.Batch = 1
-		}
 		r := mustRun(t, o)
 		if r.Kinds["retried: HTTP status 503"] == 0 || r.Kinds["retried: connection broken"] == 0 {
 			t.Errorf("%s: kinds: %v", work, r.Kinds)

@@ -71,6 +71,8 @@ func (f *fakeNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status, reply := http.StatusOK, []byte(nil)
 	if key, ok := strings.CutPrefix(r.URL.Path, kvPath); ok {
 		status, reply = f.serveKV(r.Method, key, body)
+	} else if r.URL.Path == strings.TrimSuffix(kvPath, "/") {
+		status = f.batchKV(body)
 	} else {
 		reply = f.rpc(body)
 	}
@@ -123,6 +125,22 @@ func (f *fakeNode) serveKV(method, key string, body []byte) (int, []byte) {
 		f.kv[key] = body
 	}
 	return http.StatusNoContent, nil
+}
+
+func (f *fakeNode) batchKV(body []byte) int {
+	var ops []struct {
+		Op         string
+		Key, Value []byte
+	}
+	if err := json.Unmarshal(body, &ops); err != nil {
+		return http.StatusBadRequest
+	}
+	for _, op := range ops {
+		if status, _ := f.serveKV(http.MethodPut, string(op.Key), op.Value); op.Op != "put" || status != http.StatusNoContent {
+			return http.StatusBadRequest
+		}
+	}
+	return http.StatusOK
 }
 
 func (f *fakeNode) rpc(body []byte) []byte {

@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -24,7 +25,7 @@ const (
 )
 
 // kvWork is writes to keys that are each written by one client alone, so the last acknowledged
-// value of every key is known.
+// value of every key is known. A batch is one transaction of as many writes; writes are counted.
 type kvWork struct {
 	*run
 	prefix  string // of this run's keys
@@ -42,6 +43,7 @@ type writer struct {
 	unsure []bool   // by key: a write has an unknown outcome
 	path   []byte
 	value  []byte
+	body   []byte
 }
 
 func (w *kvWork) prepare(ctx context.Context) ([]*client, error) {
@@ -53,7 +55,7 @@ func (w *kvWork) prepare(ctx context.Context) ([]*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	each := max(1, w.Receivers/w.Clients)
+	each := max(w.Batch, w.Receivers/w.Clients) // a batch may name a key only once
 	for i, c := range clients {
 		kw := &writer{session: c.session, work: w, number: i, last: make([]uint64, each), unsure: make([]bool, each)}
 		c.step = kw.step
@@ -82,30 +84,62 @@ func (w *writer) content(b []byte, n uint64) []byte {
 	return b[:size]
 }
 
+// step writes the next keys: one by PUT, more by a POST of them all.
 func (w *writer) step() (committed, failed int, err error) {
-	w.writes++
-	i := int(w.writes % uint64(len(w.last)))
-	w.path = w.key(w.path[:0], i)
-	w.value = w.content(w.value[:0], w.writes)
-	path := string(w.path)
+	first, batch := w.writes+1, w.work.Batch
+	w.writes += uint64(batch)
+	method, path := "POST", kvPath[:len(kvPath)-1]
+	if batch == 1 {
+		w.path = w.key(w.path[:0], w.keyOf(first))
+		method, path = "PUT", string(w.path)
+		w.body = w.content(w.body[:0], first)
+	} else {
+		w.body = w.operations(w.body[:0], first, batch)
+	}
 	p := w.patience()
 	_, err = w.send(&p, func(l link) ([]byte, error) {
-		return l.(*httpLink).do("PUT", path, w.value) // validate admits no other links
+		return l.(*httpLink).do(method, path, w.body) // validate admits no other links
 	})
-	if err == nil {
-		w.last[i], w.unsure[i] = w.writes, false
-		return 1, 0, nil
+	for n := first; n < first+uint64(batch); n++ {
+		if i := w.keyOf(n); err == nil {
+			w.last[i], w.unsure[i] = n, false
+		} else {
+			w.unsure[i] = true
+		}
 	}
-	w.unsure[i] = true
+	if err == nil {
+		return batch, 0, nil
+	}
 	if w.ctx.Err() != nil {
 		return 0, 0, w.ctx.Err()
 	}
-	w.kinds[kind(err)]++
+	w.kinds[kind(err)] += uint64(batch)
 	var status *statusError
 	if errors.As(err, &status) && !passing(status.code) {
-		return 0, 1, fmt.Errorf("PUT %s: %w", path, err)
+		return 0, batch, fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	return 0, 1, nil
+	return 0, batch, nil
+}
+
+// keyOf is the key that a client's n-th write goes to.
+func (w *writer) keyOf(n uint64) int { return int(n % uint64(len(w.last))) }
+
+// operations renders the body of a POST that makes several writes.
+func (w *writer) operations(b []byte, first uint64, count int) []byte {
+	b = append(b, '[')
+	for n := first; n < first+uint64(count); n++ {
+		if n > first {
+			b = append(b, ',')
+		}
+		w.path = w.key(w.path[:0], w.keyOf(n))
+		w.value = w.content(w.value[:0], n)
+		b = append(b, `{"op":"put","key":"`...)
+		b = base64.StdEncoding.AppendEncode(b, w.path[len(kvPath):])
+		b = append(b, `","value":"`...)
+		b = base64.StdEncoding.AppendEncode(b, w.value)
+		b = append(b, `"}`...)
+	}
+	return append(b, ']')
 }
 
 // check reads a sample of the written keys back from every target.

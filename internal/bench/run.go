@@ -157,9 +157,9 @@ func (r *run) window(ctx context.Context, phase string, d time.Duration) (*resul
 	return &res, err
 }
 
-// load sends until end.
+// load sends until end, and at least once.
 func (c *client) load(ctx context.Context, end time.Time, count *counters) error {
-	for now := time.Now(); now.Before(end); {
+	for now, more := time.Now(), true; more; more = now.Before(end) {
 		committed, failed, err := c.step()
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/ledger"
+)
+
+func (a *app) ledgerCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "ledger",
+		Short: "Verify or show a node's ledger, without any key",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.ledgerVerifyCommand(), a.ledgerShowCommand())
+	return cmd
+}
+
+// ledgerDir is a folder of ledger files.
+type ledgerDir struct {
+	name string // for people
+	path string
+}
+
+// open opens the folder for reading.
+func (d ledgerDir) open() (disk *local.Disk, dir string, err error) {
+	disk, err = local.OpenReadOnly(filepath.Dir(d.path))
+	return disk, filepath.Base(d.path), err
+}
+
+// findLedgers says which ledgers a folder means: its own files, those of a node, or those of all
+// nodes of a sandbox, which is then described too.
+func findLedgers(dir string) ([]ledgerDir, *sandbox.Info, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: folder %q: %w", coco.ErrInvalid, dir, err)
+	}
+	if st, err := os.Stat(abs); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", coco.ErrNotFound, err)
+	} else if !st.IsDir() {
+		return nil, nil, fmt.Errorf("%w: %s is a file: name the folder of a ledger, of a node or of a sandbox", coco.ErrInvalid, dir)
+	}
+	info, err := sandbox.Load(abs)
+	switch {
+	case err == nil:
+		var dirs []ledgerDir
+		for _, n := range info.Nodes {
+			dirs = append(dirs, ledgerDir{n.Name, sandbox.NodeDir(n.Dir).Ledger()})
+		}
+		return dirs, &info, nil
+	case !errors.Is(err, coco.ErrNotFound):
+		return nil, nil, err
+	case holdsLedger(abs):
+		return []ledgerDir{{filepath.Base(abs), abs}}, nil, nil
+	case holdsLedger(filepath.Join(abs, sandbox.LedgerDir)):
+		return []ledgerDir{{filepath.Base(abs), filepath.Join(abs, sandbox.LedgerDir)}}, nil, nil
+	}
+	return nil, nil, fmt.Errorf("%w: no ledger in %s: expected files ledger_…, a folder %s of a node, or a sandbox", coco.ErrNotFound, dir, sandbox.LedgerDir)
+}
+
+func holdsLedger(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "ledger_") && !e.IsDir() {
+			return true
+		}
+	}
+	return false
+}
+
+// verified is what one ledger's audit found.
+type verified struct {
+	Name         string         `json:"name"`
+	Dir          string         `json:"dir"`
+	Report       *ledger.Report `json:"report"`
+	Constitution coco.Digest    `json:"constitution,omitzero"`
+	Service      string         `json:"service,omitempty"` // subject of the service certificate
+	Nodes        int            `json:"nodes"`             // that were ever admitted
+	Fault        *faultJSON     `json:"fault,omitempty"`
+
+	auditor *gov.Auditor
+}
+
+type faultJSON struct {
+	File   string    `json:"file"`
+	Offset int64     `json:"offset"`
+	Index  uint64    `json:"index"`
+	First  coco.TxID `json:"first,omitzero"`
+	Last   coco.TxID `json:"last,omitzero"`
+	Reason string    `json:"reason"`
+}
+
+func (a *app) ledgerVerifyCommand() *cobra.Command {
+	var service, constitution string
+	cmd := &cobra.Command{
+		Use:   "verify DIR",
+		Short: "Check a ledger from its first transaction on",
+		Long: `Checks a ledger without any key: the files' framing, the chain over all entries, the
+digests of every part, the Merkle roots, and that each batch is signed by a node which was
+admitted before, whose owner signed for it, whose code was listed and which the network's
+service endorsed. DIR is a folder of ledger files, a node's folder, or a sandbox: then all
+of its nodes' ledgers are checked, and that they agree.
+
+A ledger names its own constitution and service. Compare what is printed with what you
+know, or say it with --constitution and --service; for a sandbox both are known.
+
+Exits with 0 if all is well, with 3 and the exact place if anything is not.`,
+		Example: `  coco ledger verify coco-sandbox
+  coco ledger verify coco-sandbox/nodes/alpha --service coco-sandbox/service.pem
+  coco ledger verify /backup/ledger -o json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dirs, info, err := findLedgers(args[0])
+			if err != nil {
+				return err
+			}
+			cfg, err := auditorConfig(info, service, constitution)
+			if err != nil {
+				return err
+			}
+			return a.verifyLedgers(cmd.Context(), dirs, cfg)
+		},
+	}
+	cmd.Flags().StringVar(&service, "service", "", "`file` of the service certificate that the network must have")
+	cmd.Flags().StringVar(&constitution, "constitution", "", "`digest` of the genesis constitution that it must have")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// auditorConfig collects what is known beforehand.
+func auditorConfig(info *sandbox.Info, service, constitution string) (gov.AuditorConfig, error) {
+	cfg := gov.AuditorConfig{Verifiers: verifiers()}
+	if info != nil {
+		cfg.Constitution = info.Constitution
+		if service == "" && info.Committed {
+			service = info.ServicePEM
+		}
+	}
+	if constitution != "" {
+		if err := cfg.Constitution.UnmarshalText([]byte(constitution)); err != nil {
+			return cfg, fmt.Errorf("--constitution: %w", err)
+		}
+	}
+	if service != "" {
+		data, err := os.ReadFile(service)
+		if err != nil {
+			return cfg, fmt.Errorf("%w: service certificate: %w", coco.ErrInvalid, err)
+		}
+		cert, err := client.ParseCertificate(data)
+		if err != nil {
+			return cfg, fmt.Errorf("%s: %w", service, err)
+		}
+		cfg.Service = cert.Raw
+	}
+	return cfg, nil
+}
+
+func (a *app) verifyLedgers(ctx context.Context, dirs []ledgerDir, cfg gov.AuditorConfig) error {
+	var all []verified
+	var failure error
+	compare := &comparison{}
+	for _, d := range dirs {
+		v, err := a.verifyLedger(ctx, d, cfg, compare)
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
+		if err != nil && v.Fault == nil && !errors.Is(err, coco.ErrVerify) {
+			return err
+		}
+		all = append(all, v)
+		if !a.wantsJSON() {
+			a.showVerified(v, err)
+		}
+		failure = errors.Join(failure, err)
+	}
+	if failure == nil {
+		failure = compare.check()
+	}
+	if a.wantsJSON() {
+		if err := a.out.json(map[string]any{"ok": failure == nil, "ledgers": all}); err != nil {
+			return err
+		}
+	} else if failure == nil && len(dirs) > 1 {
+		a.out.ok("all %d ledgers agree on every committed batch", len(dirs))
+	}
+	return failure
+}
+
+// verifyLedger audits one ledger.
+func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg gov.AuditorConfig, compare *comparison) (verified, error) {
+	v := verified{Name: d.name, Dir: d.path, auditor: gov.NewAuditor(cfg)}
+	disk, dir, err := d.open()
+	if err != nil {
+		return v, err
+	}
+	defer disk.Close()
+	checker := &comparing{Auditor: v.auditor, all: compare, node: d.name}
+	report, err := ledger.Audit(ctx, disk, dir, checker, a.progress("verifying "+d.name))
+	a.err.line("")
+	v.Report = &report
+	if c := v.auditor.Constitution(); c != nil {
+		v.Constitution = c.Digest()
+	}
+	v.Nodes = len(v.auditor.Nodes())
+	if cert, cerr := parseDER(v.auditor.ServiceCertificate()); cerr == nil {
+		v.Service = cert.Subject.String()
+	}
+	var fault *ledger.Fault
+	if errors.As(err, &fault) {
+		v.Fault = &faultJSON{File: fault.File, Offset: fault.Offset, Index: fault.Index, First: fault.First, Last: fault.Last, Reason: fault.Reason}
+	}
+	compare.done(d.name, report.CommittedIndex)
+	return v, err
+}
+
+// progress draws a bar, at most ten times a second.
+func (a *app) progress(what string) func(done, total int64) {
+	var last time.Time
+	return func(done, total int64) {
+		if now := time.Now(); now.Sub(last) > 100*time.Millisecond && total > 0 {
+			last = now
+			const width = 30
+			full := int(done * width / total)
+			a.err.line("%s [%s%s] %d%%", what, strings.Repeat("█", full), strings.Repeat("·", width-full), done*100/total)
+		}
+	}
+}
+
+func (a *app) showVerified(v verified, err error) {
+	p, r := a.out, v.Report
+	if err != nil {
+		p.printf("  %s %s: what precedes the fault is whole: %d entries, %d transactions\n", p.red("✗"), v.Name, r.Entries, r.Transactions)
+		return
+	}
+	p.ok("%s: %d files, %s, %d entries, %d signed batches, %d transactions up to %s",
+		v.Name, r.Files, size(r.Bytes), r.Entries, r.Batches, r.Transactions, r.Last)
+	p.printf("      framing, chain, digests, Merkle roots, signatures, certificates and owners of %d nodes: correct\n", v.Nodes)
+	p.printf("      proven to be committed up to %s (entry %d)", r.Committed, r.CommittedIndex)
+	if r.Committed != r.Last {
+		p.printf("; what follows is signed, and the next batch will prove it")
+	}
+	p.printf("\n      constitution %s, service %s, root %s\n", v.Constitution.Short(), v.Service, r.Root.Short())
+}
+
+func size(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+}
+
+// comparison finds out whether the nodes of one network agree: batches that two ledgers hold at
+// the same index differ only if at least one of them was never committed.
+type comparison struct {
+	roots     map[uint64]coco.Digest // by index, of the first ledger
+	first     string
+	differ    map[string]uint64 // the first index at which another ledger differs
+	committed map[string]uint64
+}
+
+func (c *comparison) done(node string, committed uint64) {
+	if c.committed == nil {
+		c.committed = map[string]uint64{}
+	}
+	c.committed[node] = committed
+}
+
+func (c *comparison) check() error {
+	for node, index := range c.differ {
+		if index <= c.committed[node] && index <= c.committed[c.first] {
+			return fmt.Errorf("%w: the ledgers of %s and %s differ at entry %d, which both hold for committed: the network has forked",
+				coco.ErrVerify, c.first, node, index)
+		}
+	}
+	return nil
+}
+
+// comparing is an auditor that takes part in a comparison.
+type comparing struct {
+	*gov.Auditor
+	all  *comparison
+	node string
+}
+
+// Apply implements ledger.Checker.
+func (c *comparing) Apply(b *ledger.Batch, public [][]byte) error {
+	all, h := c.all, &b.Header
+	if all.roots == nil {
+		all.roots, all.first, all.differ = map[uint64]coco.Digest{}, c.node, map[string]uint64{}
+	}
+	if all.first == c.node {
+		all.roots[h.Index] = h.Root
+	} else if root, ok := all.roots[h.Index]; ok && root != h.Root {
+		if at, met := all.differ[c.node]; !met || h.Index < at {
+			all.differ[c.node] = h.Index
+		}
+	}
+	return c.Auditor.Apply(b, public)
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/ledger"
+)
+
+func parseDER(der []byte) (*x509.Certificate, error) {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("%w: certificate: %w", coco.ErrInvalid, err)
+	}
+	return cert, nil
+}
+
+// entryLine is one consensus entry, as `coco ledger show -o json` prints it.
+type entryLine struct {
+	Index uint64      `json:"index"`
+	View  uint64      `json:"view"`
+	Kind  string      `json:"kind"`
+	Bytes int         `json:"bytes"`
+	First *coco.TxID  `json:"first,omitempty"`
+	Last  *coco.TxID  `json:"last,omitempty"`
+	Count uint64      `json:"count,omitempty"`
+	Time  string      `json:"time,omitempty"`
+	Node  coco.NodeID `json:"node,omitzero"`
+	Epoch uint64      `json:"epoch,omitempty"`
+	Root  coco.Digest `json:"root,omitzero"`
+}
+
+func (a *app) ledgerShowCommand() *cobra.Command {
+	var from uint64
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "show DIR",
+		Short: "List a ledger's entries",
+		Long: `Lists the entries of a ledger: for each batch its transactions, time, size and the node
+that signed it. Nothing is verified; see ` + "`coco ledger verify`" + `. DIR is a folder of ledger
+files, a node's folder, or a sandbox: then its first node's ledger is shown.`,
+		Example: `  coco ledger show coco-sandbox               # the last entries
+  coco ledger show coco-sandbox --from 1      # the first ones
+  coco ledger show coco-sandbox/nodes/bravo -o json --limit 1000`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if limit < 1 {
+				return fmt.Errorf("%w: --limit %d: expected 1 or more", coco.ErrInvalid, limit)
+			}
+			dirs, _, err := findLedgers(args[0])
+			if err != nil {
+				return err
+			}
+			return a.showLedger(cmd.Context(), dirs[0], from, uint64(limit))
+		},
+	}
+	cmd.Flags().Uint64Var(&from, "from", 0, "`index` of the first entry to show (default: the last ones are shown)")
+	cmd.Flags().IntVar(&limit, "limit", 20, "how many `entries` to show")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func (a *app) showLedger(ctx context.Context, d ledgerDir, from, limit uint64) error {
+	disk, dir, err := d.open()
+	if err != nil {
+		return err
+	}
+	defer disk.Close()
+	log, err := ledger.OpenReadOnly(disk, dir)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	last := log.Last()
+	if from == 0 {
+		from = max(log.First(), last-min(last, limit-1))
+	}
+	if last == 0 || from > last {
+		return fmt.Errorf("%w: the ledger in %s has entries %d to %d, none from %d on", coco.ErrNotFound, d.path, log.First(), last, from)
+	}
+	to := min(last+1, from+limit)
+	rows := [][]string{{"Index", "View", "Kind", "Transactions", "Count", "Time", "Bytes", "Signed by"}}
+	for from < to && ctx.Err() == nil {
+		entries, err := log.Read(from, to, 4<<20)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			line, err := describe(e)
+			if err != nil {
+				return err
+			}
+			if a.wantsJSON() {
+				if err := a.out.json(line); err != nil {
+					return err
+				}
+				continue
+			}
+			rows = append(rows, line.row())
+		}
+		from += uint64(len(entries))
+	}
+	if !a.wantsJSON() {
+		a.out.table(rows)
+	}
+	return nil
+}
+
+func describe(e ledger.Entry) (entryLine, error) {
+	line := entryLine{Index: e.Index, View: e.View, Bytes: len(e.Data)}
+	switch e.Kind {
+	case ledger.KindBatch:
+		line.Kind = "batch"
+	case ledger.KindView:
+		line.Kind = "view"
+		return line, nil
+	case ledger.KindMembers:
+		line.Kind = "members"
+		return line, nil
+	default:
+		line.Kind = strconv.Itoa(int(e.Kind))
+		return line, nil
+	}
+	b, err := ledger.Decode(e.Data)
+	if err != nil {
+		return line, fmt.Errorf("entry %d: %w", e.Index, err)
+	}
+	h := b.Header
+	first, last := h.TxIDs()
+	line.First, line.Last, line.Count, line.Epoch, line.Node, line.Root = &first, &last, h.Count, h.Epoch, h.Node, h.Root
+	line.Time = time.UnixMilli(int64(h.Time)).UTC().Format("2006-01-02T15:04:05.000Z")
+	return line, nil
+}
+
+func (l *entryLine) row() []string {
+	row := []string{strconv.FormatUint(l.Index, 10), strconv.FormatUint(l.View, 10), l.Kind, "", "", l.Time, strconv.Itoa(l.Bytes), ""}
+	if l.First != nil {
+		row[3], row[4], row[7] = l.First.String(), strconv.FormatUint(l.Count, 10), l.Node.Short()
+		if l.Count > 1 {
+			row[3] += " – " + l.Last.String()
+		}
+	}
+	return row
+}

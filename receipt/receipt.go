@@ -1,0 +1,251 @@
+// Package receipt makes and verifies receipts: proofs, checked offline and by anybody, that a
+// transaction with certain writes and claims is committed in a network's ledger.
+//
+// A receipt holds the signed header of the transaction's batch, what the transaction's leaf in the
+// Merkle tree is made of, and the path from that leaf to the root that the header names. Whoever
+// knows the network's service certificate, and nothing else, can follow it:
+//
+//	service certificate ─ signs → node certificate ─ signs → batch header ─ names → Merkle root
+//	                                      write set, salt, claims → leaf ─ path → Merkle root
+//
+// The salt is known only to enclaves, which give it out once the transaction is committed. So a
+// batch that was signed and then lost, because its leader fell before it could commit it, yields no
+// receipt. docs/formats.md describes the JSON form.
+//
+// Trust: either
+package receipt
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/merkle"
+)
+
+// Format names the form of receipts that this package makes and reads.
+const Format = "coco receipt 1"
+
+// MaxSize is the size in bytes of the largest receipt that Parse reads.
+const MaxSize = 16 << 20
+
+// Receipt is a proof about one transaction. In JSON, digests are in hexadecimal, other bytes in
+// base64 (RFC 4648, section 4), certificates in DER before that.
+type Receipt struct {
+	Format             string        `json:"format"`
+	TxID               coco.TxID     `json:"transaction_id"`
+	Header             []byte        `json:"header"`    // of the batch, as ledger.Header encodes it
+	Signature          []byte        `json:"signature"` // over the header, by the node's key
+	NodeCertificate    []byte        `json:"node_certificate"`
+	ServiceCertificate []byte        `json:"service_certificate"`
+	WriteSet           coco.Digest   `json:"write_set"` // ledger.WriteSetDigest
+	Salt               coco.Digest   `json:"salt"`
+	Claims             []byte        `json:"claims"`
+	Path               []coco.Digest `json:"path"` // from the leaf upwards
+}
+
+// New makes the receipt of the i-th transaction of a batch, of which before is the tree as it was
+// before the batch. It MUST be called only for committed batches: the receipt reveals the salt.
+// Certificates are in DER form.
+func New(batch *ledger.Batch, i int, keys *ledger.Keys, before merkle.Frontier, node, service []byte) (*Receipt, error) {
+	h := &batch.Header
+	if i < 0 || uint64(i) >= h.Count {
+		return nil, fmt.Errorf("%w: receipt: batch %s has no transaction %d", coco.ErrNotFound, batch, i)
+	}
+	if before.Size()+1 != h.First {
+		return nil, fmt.Errorf("%w: receipt: batch %s: the tree before it has %d leaves, expected %d",
+			coco.ErrInvalid, batch, before.Size(), h.First-1)
+	}
+	records, err := batch.Open(keys)
+	if err != nil {
+		return nil, fmt.Errorf("receipt: %w", err)
+	}
+	id := coco.TxID{View: h.View, Seqno: h.First + uint64(i)}
+	return &Receipt{
+		Format:             Format,
+		TxID:               id,
+		Header:             bytes.Clone(batch.HeaderBytes),
+		Signature:          bytes.Clone(batch.Signature),
+		NodeCertificate:    node,
+		ServiceCertificate: service,
+		WriteSet:           ledger.WriteSetDigest(records[i].Public, records[i].Private),
+		Salt:               keys.Salt(id.View, id.Seqno),
+		Claims:             bytes.Clone(records[i].Claims),
+		Path:               merkle.Prove(before, batch.Leaves(), i),
+	}, nil
+}
+
+// Parse reads a receipt in JSON. Each field must be there once, and no other. It verifies nothing.
+// Errors are of kind coco.ErrCorrupt.
+func Parse(data []byte) (*Receipt, error) {
+	r, err := parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: receipt: %w", coco.ErrCorrupt, err)
+	}
+	return r, nil
+}
+
+func parse(data []byte) (*Receipt, error) {
+	if len(data) > MaxSize {
+		return nil, fmt.Errorf("%d bytes, at most %d are possible", len(data), MaxSize)
+	}
+	if err := checkFields(data); err != nil {
+		return nil, err
+	}
+	var r Receipt
+	if err := json.Unmarshal(data, &r); err != nil {
+		return nil, err
+	}
+	if r.Format != Format {
+		return nil, fmt.Errorf("format %q, expected %q", r.Format, Format)
+	}
+	if len(r.Path) > merkle.MaxPath {
+		return nil, fmt.Errorf("a path of %d digests, at most %d are possible", len(r.Path), merkle.MaxPath)
+	}
+	return &r, nil
+}
+
+// fields are the names in the order in which receipts are written.
+var fields = [...]string{
+	"format", "transaction_id", "header", "signature", "node_certificate", "service_certificate",
+	"write_set", "salt", "claims", "path",
+}
+
+// checkFields checks that the data is one object with each field once. The standard decoder would
+// take the last of several, and any case of a name: two readers could then differ about a receipt.
+func checkFields(data []byte) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if t, err := d.Token(); err != nil {
+		return err
+	} else if t != json.Delim('{') {
+		return errors.New("expected an object")
+	}
+	missing := make(map[string]bool, len(fields))
+	for _, name := range fields {
+		missing[name] = true
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		if s, _ := name.(string); !missing[s] {
+			return fmt.Errorf("field %q: unknown, or given twice", s)
+		} else {
+			delete(missing, s)
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return err
+		}
+		if string(value) == "null" {
+			return fmt.Errorf("field %q is null", name)
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return err
+	}
+	for _, name := range fields {
+		if missing[name] {
+			return fmt.Errorf("field %q is missing", name)
+		}
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the object")
+	}
+	return nil
+}
+
+// Options of Verify.
+type Options struct {
+	// At, unless zero, is a time at which both certificates must be valid. A receipt speaks of the
+	// past, by the clock of a host that is not trusted: usually nothing is gained by asking for it.
+	At time.Time
+}
+
+// Verify checks everything that a receipt says, given the network's service certificate, which the
+// verifier must have from elsewhere: from the constitution, or from a node whose evidence it has
+// verified. A nil error proves that the network committed the transaction r.TxID, with the writes
+// that r.WriteSet is the digest of, and the claims r.Claims. Errors are of kind coco.ErrVerify, or
+// coco.ErrInvalid where there is no certificate to verify with.
+func (r *Receipt) Verify(service *x509.Certificate, opts Options) error {
+	if service == nil {
+		return fmt.Errorf("%w: receipt: the network's service certificate is needed to verify one", coco.ErrInvalid)
+	}
+	fail := func(format string, args ...any) error {
+		return fmt.Errorf("%w: receipt of %s: %w", coco.ErrVerify, r.TxID, fmt.Errorf(format, args...))
+	}
+	if r.Format != Format {
+		return fail("format %q, expected %q", r.Format, Format)
+	}
+	var h ledger.Header
+	if err := h.UnmarshalBinary(r.Header); err != nil {
+		return fail("%w", err)
+	}
+	node, err := r.endorsed(service, opts)
+	if err != nil {
+		return fail("%w", err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(node)
+	if err != nil {
+		return fail("node certificate: %w", err)
+	}
+	if id := coco.NodeID(sha256.Sum256(der)); id != h.Node {
+		return fail("the node certificate is of node %s, the batch is signed by %s", id.Short(), h.Node.Short())
+	}
+	if err := ledger.VerifySignature(node, r.Header, r.Signature); err != nil {
+		return fail("%w", err)
+	}
+	if r.TxID.View != h.View || r.TxID.Seqno < h.First || r.TxID.Seqno > h.Last() {
+		first, last := h.TxIDs()
+		return fail("the batch holds the transactions %s to %s", first, last)
+	}
+	leaf := ledger.Leaf(r.TxID.Seqno, r.Salt, r.WriteSet, sha256.Sum256(r.Claims))
+	if err := merkle.Verify(r.TxID.Seqno-1, h.Last(), leaf, r.Path, h.Root); err != nil {
+		return fail("%w", err)
+	}
+	return nil
+}
+
+// endorsed returns the key of the node certificate, once the service's key is found to have signed it.
+func (r *Receipt) endorsed(service *x509.Certificate, opts Options) (*ecdsa.PublicKey, error) {
+	trusted, ok := service.PublicKey.(*ecdsa.PublicKey)
+	if !ok {
+		return nil, errors.New("the service certificate given has no ECDSA key")
+	}
+	own, err := x509.ParseCertificate(r.ServiceCertificate)
+	if err != nil {
+		return nil, fmt.Errorf("service certificate: %w", err)
+	}
+	if !trusted.Equal(own.PublicKey) {
+		return nil, fmt.Errorf("it is of the service %q, the one expected is %q with another key", own.Subject, service.Subject)
+	}
+	node, err := x509.ParseCertificate(r.NodeCertificate)
+	if err != nil {
+		return nil, fmt.Errorf("node certificate: %w", err)
+	}
+	if err := node.CheckSignatureFrom(service); err != nil {
+		return nil, fmt.Errorf("the service's key has not signed the node certificate: %w", err)
+	}
+	if !opts.At.IsZero() {
+		for _, cert := range []*x509.Certificate{service, node} {
+			if opts.At.Before(cert.NotBefore) || opts.At.After(cert.NotAfter) {
+				return nil, fmt.Errorf("the certificate of %q is valid from %s to %s, not at %s", cert.Subject,
+					cert.NotBefore.UTC().Format(time.RFC3339), cert.NotAfter.UTC().Format(time.RFC3339), opts.At.UTC().Format(time.RFC3339))
+			}
+		}
+	}
+	key, ok := node.PublicKey.(*ecdsa.PublicKey)
+	if !ok {
+		return nil, errors.New("the node certificate has no ECDSA key")
+	}
+	return key, nil
+}
