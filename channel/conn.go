@@ -38,8 +38,8 @@ type Conn struct {
 	header  [frameHeader]byte
 	readErr error
 
-	writing  turn // held while writing, guards the fields below
-	out      []byte     // plaintext gathered into full records
+	writing  turn   // held while writing, guards the fields below
+	out      []byte // plaintext gathered into full records
 	writeErr error
 }
 

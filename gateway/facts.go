@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -34,6 +35,7 @@ func (g *Gateway) facts() []fact {
 		{pattern: "GET /node/nodes", handler: g.serveNodes},
 		{pattern: "GET /node/tx/{txid}", handler: g.serveTx},
 		{pattern: "GET /node/receipt/{txid}", handler: g.serveReceipt},
+		{pattern: "GET /node/digest", handler: g.serveDigest},
 	}
 }
 
@@ -113,6 +115,29 @@ func (g *Gateway) serveReceipt(caller coco.Caller, w http.ResponseWriter, r *htt
 		return
 	}
 	write(w, "application/json", receipt)
+}
+
+// serveDigest reads the whole state, so one caller at a time may ask.
+func (g *Gateway) serveDigest(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
+	var seqno uint64
+	if text := r.URL.Query().Get("seqno"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil || n == 0 {
+			g.fail(w, r, fmt.Errorf("%w: seqno %q: expected a positive number, or none for the last commit", coco.ErrInvalid, text))
+			return
+		}
+		seqno = n
+	}
+	if !g.digests.enter() {
+		g.fail(w, r, fmt.Errorf("%w: a digest of the state is being made", coco.ErrBusy))
+		return
+	}
+	defer g.digests.leave()
+	seqno, digest, err := g.cfg.Node.StateDigest(seqno)
+	g.answer(w, r, struct {
+		Seqno  uint64      `json:"seqno"`
+		Digest coco.Digest `json:"digest"`
+	}{seqno, digest}, err)
 }
 
 // answer sends a value as JSON, or an error.

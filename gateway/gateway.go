@@ -103,6 +103,7 @@ type Gateway struct {
 	requests  gate // of callers
 	anonymous gate // without a certificate, or before it is looked at
 	evidence  gate // those of anonymous that make a quote
+	digests   gate // those of requests that read the whole state
 	streams   gate // upgraded connections
 	conns     conns
 
@@ -126,6 +127,7 @@ func New(cfg Config) (*Gateway, error) {
 	g.requests.init(cfg.MaxRequests)
 	g.anonymous.init(cfg.MaxAnonymous)
 	g.evidence.init(cfg.MaxEvidence)
+	g.digests.init(1)
 	g.streams.init(cfg.MaxStreams)
 	g.conns.max, g.conns.open = cfg.MaxConns, make(map[*conn]struct{})
 	g.base, g.cancelBase = context.WithCancel(context.Background())

@@ -109,6 +109,16 @@ func (n *fakeNode) Nodes() ([]NodeInfo, error) {
 	return []NodeInfo{{Node: coco.NodeID{1}, OwnerName: "Alpha", State: "trusted", Since: 1}}, nil
 }
 
+func (n *fakeNode) StateDigest(seqno uint64) (uint64, coco.Digest, error) {
+	if seqno > 20 {
+		return 0, coco.Digest{}, fmt.Errorf("%w: the state at seqno %d", coco.ErrNotFound, seqno)
+	}
+	if seqno == 0 {
+		seqno = 20
+	}
+	return seqno, coco.Digest{7}, nil
+}
+
 func (n *fakeNode) TxStatus(id coco.TxID) (TxStatus, error) {
 	switch {
 	case id.View != 3:

@@ -33,6 +33,9 @@ type Node interface {
 	// Receipt returns the receipt of a committed transaction as JSON: coco.ErrNotFound if there
 	// is none, coco.ErrBusy while it is not committed.
 	Receipt(ctx context.Context, caller coco.Caller, id coco.TxID) ([]byte, error)
+	// StateDigest returns a digest of the whole state as of a committed seqno, 0 for the last one:
+	// equal on every node. coco.ErrNotFound if that state is not in memory.
+	StateDigest(seqno uint64) (uint64, coco.Digest, error)
 }
 
 // Status is the answer of GET /node/status.

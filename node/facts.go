@@ -197,6 +197,19 @@ func (n *node) TxStatus(id coco.TxID) (gateway.TxStatus, error) {
 	return gateway.TxUnknown, nil
 }
 
+// StateDigest implements gateway.Node.
+func (n *node) StateDigest(seqno uint64) (uint64, coco.Digest, error) {
+	if seqno == 0 {
+		seqno = n.store.Committed()
+	}
+	s, err := n.store.SnapshotAt(seqno)
+	if err != nil {
+		return 0, coco.Digest{}, err
+	}
+	defer s.Release()
+	return seqno, n.store.Digest(s), nil
+}
+
 // Receipt implements gateway.Node.
 func (n *node) Receipt(_ context.Context, _ coco.Caller, id coco.TxID) ([]byte, error) {
 	if n.facts.last.Load().Seqno < id.Seqno {

@@ -7,6 +7,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -18,6 +22,7 @@ import (
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/host/sim"
 	"github.com/cocoframework/coco/node"
+	"github.com/cocoframework/coco/receipt"
 )
 
 // simulate runs a test under virtual time.
@@ -56,6 +61,7 @@ func TestCrashedLeaderLosesNoAcknowledgedWrite(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		n.check(acked, 1, 2)
+		n.sameState(1, 2)
 		t.Logf("%d acknowledged before the crash, %d in all", before, len(acked))
 	})
 }
@@ -75,6 +81,7 @@ func TestCrashedNodeRejoinsAndCatchesUp(t *testing.T) {
 		acked := l.end()
 		time.Sleep(time.Second)
 		n.check(acked, 0, 1, 2)
+		n.sameState(0, 1, 2)
 	})
 }
 
@@ -97,6 +104,7 @@ func TestNetworkGoesOnFromItsLedgersAfterAllNodesCrash(t *testing.T) {
 			n.waitReady(n.start((best+2)%3, n.join(best)))
 			time.Sleep(time.Second)
 			n.check(acked, 0, 1, 2)
+			n.sameState(0, 1, 2)
 		}
 	})
 }
@@ -214,4 +222,64 @@ func TestNodesThatMayNotJoinAreRefusedWithTheReason(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sameState compares the nodes' digests of their whole state.
+func (n *network) sameState(nodes ...int) {
+	n.t.Helper()
+	digests := map[string]bool{}
+	for _, i := range nodes {
+		d, err := get(n.client(i, i), "/node/digest")
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		digests[d] = true
+	}
+	if len(digests) != 1 {
+		n.t.Errorf("%d nodes at rest have %d states: %v", len(nodes), len(digests), digests)
+	}
+}
+
+func TestReceiptsOfEveryNodeVerifyOffline(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, n *network) {
+		n.open()
+		var ids []coco.TxID
+		for i := range 200 { // beyond a checkpoint of the history
+			id, err := put(n.client(i%3, i%3), fmt.Sprint("key", i), "value")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, id)
+		}
+		page, err := get(n.client(0, 0), "/node/service")
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode([]byte(page))
+		service, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		for i := range 3 {
+			c := n.client(i, i)
+			for _, id := range append(ids[:3:3], ids[63], ids[64], ids[65], ids[199]) {
+				text, err := get(c, "/node/receipt/"+id.String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := receipt.Parse([]byte(text))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := r.Verify(service, receipt.Options{}); err != nil || r.TxID != id {
+					t.Errorf("receipt of %s from node %d: %v", id, i+1, err)
+				}
+				r.Claims = append(r.Claims, 0)
+				if err := r.Verify(service, receipt.Options{}); !errors.Is(err, coco.ErrVerify) {
+					t.Errorf("a receipt with other claims gives %v", err)
+				}
+			}
+		}
+	})
 }

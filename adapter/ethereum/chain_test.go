@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/contracts"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -172,4 +173,21 @@ func sameBytes(t testing.TB, what string, got, want []byte) {
 	if !bytes.Equal(got, want) {
 		t.Fatalf("%s: got %x, want %x", what, got, want)
 	}
+}
+
+// settingsOf returns the settings of newTestChain(t, accounts, nil).
+func settingsOf(t testing.TB, accounts int) []byte {
+	alloc := map[string]any{}
+	for i := range accounts {
+		key, err := crypto.ToECDSA(crypto.Keccak256(fmt.Appendf(nil, "account %d", i)))
+		must(t, err)
+		alloc[crypto.PubkeyToAddress(key.PublicKey).Hex()] = map[string]any{"balance": "1000000000000000000000"}
+	}
+	enc, err := json.Marshal(map[string]any{"chain_id": testChainID, "alloc": alloc})
+	must(t, err)
+	return enc
+}
+
+func transferData(to common.Address, value int64) []byte {
+	return contracts.Transfer(to, big.NewInt(value))
 }

@@ -202,7 +202,7 @@ func initCode(code []byte) []byte {
 }
 
 func TestUnmodifiedGoEthereumExecutesEveryBlockAgain(t *testing.T) {
-	for _, fork := range []string{"osaka", "prague", "cancun", "shanghai"} {
+	for _, fork := range []string{"osaka", "prague", "cancun", "shanghai", "paris"} {
 		t.Run(fork, func(t *testing.T) {
 			c := newTestChain(t, 6, map[string]any{"fork": fork})
 			f := &traffic{c: c, r: rand.New(rand.NewPCG(1, 2)), nonces: make([]uint64, 6)}

@@ -27,6 +27,7 @@ import (
 // else, right or wrong, to the full server: whichever way is taken, the reply is the same.
 type rpcServer struct {
 	ledger *Ledger
+	submit func(context.Context, coco.Caller, ...[]byte) []SendResult // Ledger.Send
 	limits RPCSettings
 	full   *rpc.Server
 	calls  *callGuard
@@ -45,6 +46,7 @@ func newRPC(l *Ledger) *rpcServer {
 	limits := l.Settings().RPC.withDefaults()
 	s := &rpcServer{
 		ledger: l,
+		submit: l.Send,
 		limits: limits,
 		full:   rpc.NewServer(),
 		calls:  newCallGuard(l.env.Clock, limits.callTimeout(), 2*runtime.GOMAXPROCS(0)),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -23,7 +24,7 @@ func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 
 // BenchmarkSend compares a whole eth_sendRawTransaction, by the direct way and by go-ethereum's
 // server, with what of it is no matter of JSON-RPC: a plain handler that reads and writes bodies,
-// and checking and submitting the transaction (consensus and execution are left out).
+// and checking the transaction in the ledger. Consensus and execution are left out of all.
 func BenchmarkSend(b *testing.B) {
 	n := newTestNode(b, nil)
 	to := common.Address{7}
@@ -38,6 +39,10 @@ func BenchmarkSend(b *testing.B) {
 	}
 	body := []byte(call("eth_sendRawTransaction", raw))
 	unusual := bytes.Replace(body, []byte(`"id"`), []byte(`"i\u0064"`), 1)
+	done := make([]SendResult, 100)
+	for i := range done {
+		done[i] = SendResult{Hash: common.Hash{byte(i)}, TxID: coco.TxID{View: 2, Seqno: 7}}
+	}
 	serve := func(b *testing.B, body []byte, handler func(http.ResponseWriter, *http.Request)) {
 		w := &discard{http.Header{}}
 		r, err := http.NewRequest(http.MethodPost, "http://localhost/rpc", nil)
@@ -68,16 +73,14 @@ func BenchmarkSend(b *testing.B) {
 			}
 		}
 	})
-	b.Run("direct", func(b *testing.B) {
-		serve(b, body, func(w http.ResponseWriter, r *http.Request) { n.rpc.serve(testCaller, w, r) })
-	})
-	b.Run("full", func(b *testing.B) {
-		serve(b, unusual, func(w http.ResponseWriter, r *http.Request) { n.rpc.serve(testCaller, w, r) })
-	})
-	b.Run("direct-without-ledger", func(b *testing.B) {
-		// A transaction that does not decode is refused before its signature is looked at.
-		serve(b, []byte(call("eth_blockNumber")), func(w http.ResponseWriter, r *http.Request) { n.rpc.serve(testCaller, w, r) })
-	})
+	all := func(w http.ResponseWriter, r *http.Request) { n.rpc.serve(testCaller, w, r) }
+	b.Run("direct", func(b *testing.B) { serve(b, body, all) })
+	b.Run("full", func(b *testing.B) { serve(b, unusual, all) })
+	n.rpc.submit = func(_ context.Context, _ coco.Caller, raw ...[]byte) []SendResult { return done[:len(raw)] }
+	b.Run("direct-without-ledger", func(b *testing.B) { serve(b, body, all) })
+	b.Run("full-without-ledger", func(b *testing.B) { serve(b, unusual, all) })
+	batch := "[" + strings.Repeat(string(body)+",", 99) + string(body) + "]"
+	b.Run("batch-of-100-without-ledger", func(b *testing.B) { serve(b, []byte(batch), all) })
 }
 
 // BenchmarkCall is a small eth_call by either way.

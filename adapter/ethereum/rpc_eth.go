@@ -190,7 +190,7 @@ func (m *ethMethods) SendRawTransaction(ctx context.Context, raw hexutil.Bytes) 
 
 // send submits transactions and notes in x what became of them.
 func (s *rpcServer) send(ctx context.Context, x *exchange, raw ...[]byte) []SendResult {
-	results := s.ledger.Send(ctx, x.caller, raw...)
+	results := s.submit(ctx, x.caller, raw...)
 	for i := range results {
 		if r := &results[i]; r.Err == nil && r.TxID.Seqno > x.committed.Seqno {
 			x.committed = r.TxID

@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/bench"
+	"github.com/cocoframework/coco/internal/sandbox"
+)
+
+func (a *app) benchCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure committed transactions per second, and latency",
+		Long: `Loads a network and reports what it committed. Each command starts a temporary network,
+unless --dir names one that is running. The load generator shares the machine with the
+network; its share of the CPU is reported too.`,
+		Example: `  coco bench erc20
+  coco bench kv --clients 256 --duration 30s
+  coco bench transfer --nodes 1 -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	for _, w := range []struct{ work, short string }{
+		{bench.ERC20, "Load a network with transfers of an ERC-20 token"},
+		{bench.Transfer, "Load a network with transfers of ether"},
+		{bench.KV, "Load a network with key-value writes"},
+	} {
+		cmd.AddCommand(a.benchWorkCommand(w.work, w.short))
+	}
+	cmd.AddCommand(a.benchMainnetCommand())
+	return cmd
+}
+
+// benchFlags are the flags of the load commands.
+type benchFlags struct {
+	bench.Options
+	dir   string
+	plain bool
+	ws    bool
+}
+
+func (a *app) benchWorkCommand(work, short string) *cobra.Command {
+	f := benchFlags{Options: bench.Options{Work: work}}
+	cmd := &cobra.Command{
+		Use:   work,
+		Short: short,
+		Long: short + `, over mutual TLS to the nodes, and shows a live line with
+the rate. In the end the network must hold exactly what it acknowledged: exit code 3 if not.`,
+		Example: fmt.Sprintf("  coco bench %[1]s\n  coco bench %[1]s --nodes 1 --clients 1 --duration 5s\n  coco bench %[1]s --dir coco-sandbox --plain -o json", work),
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.dir != "" && cmd.Flags().Changed("nodes") {
+				return fmt.Errorf("%w: --nodes is for a temporary network; the one in %s has the nodes that it has", coco.ErrInvalid, f.dir)
+			}
+			return a.bench(cmd.Context(), f)
+		},
+	}
+	fl := cmd.Flags()
+	fl.IntVar(&f.Nodes, "nodes", 3, "`number` of nodes of the temporary network")
+	fl.IntVar(&f.Clients, "clients", 64, "`number` of clients, each with one request in flight")
+	fl.IntVar(&f.Batch, "batch", 1, "`transactions` in a request")
+	fl.DurationVar(&f.Duration, "duration", 10*time.Second, "measured `time`")
+	fl.StringVar(&f.dir, "dir", "", "`folder` of a running network (default: a temporary network)")
+	fl.BoolVar(&f.plain, "plain", false, "go through the loopback proxies instead of mutual TLS")
+	if work != bench.KV {
+		fl.BoolVar(&f.ws, "ws", false, "send over WebSocket instead of HTTP requests")
+	}
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func (a *app) bench(ctx context.Context, f benchFlags) error {
+	info, stop, err := a.network(ctx, f.dir, f.Nodes, nil)
+	if err != nil {
+		return err
+	}
+	opts := f.Options
+	opts.Processes = map[string]int{"supervisor": info.Pid}
+	for _, n := range info.Nodes {
+		opts.Processes[n.Name] = n.Pid
+	}
+	for _, acc := range info.Accounts {
+		opts.Funders = append(opts.Funders, acc.Key)
+	}
+	opts.Nodes = len(info.Nodes)
+	if opts.Targets, err = targets(info, f.plain, f.ws); err != nil {
+		return errors.Join(err, stop())
+	}
+	if !f.plain {
+		delete(opts.Processes, "supervisor") // it has no part in it
+	}
+	report, err := bench.Run(ctx, opts, a.showSample)
+	a.err.line("")
+	if serr := stop(); err == nil {
+		err = serr
+	}
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	if err != nil && !errors.Is(err, coco.ErrVerify) {
+		return err
+	}
+	if a.wantsJSON() {
+		return errors.Join(a.out.json(report), err)
+	}
+	a.showReport(report)
+	return err
+}
+
+// network returns the running network in a folder, or a temporary one if dir is empty. stop ends
+// what was started.
+func (a *app) network(ctx context.Context, dir string, nodes int, change func(*sandbox.Options)) (info sandbox.Info, stop func() error, err error) {
+	if dir != "" {
+		info, _, err := running(ctx, dir)
+		return info, func() error { return nil }, err
+	}
+	tmp, err := os.MkdirTemp("", "coco-")
+	if err != nil {
+		return info, nil, err
+	}
+	flags := upFlags{dir: tmp, members: nodes}
+	opts, err := flags.options()
+	if err != nil {
+		return info, nil, err
+	}
+	opts.KeepCode = false
+	opts.Log = slog.New(slog.DiscardHandler)
+	opts.Report = func(s sandbox.Step) { a.err.line("starting a network of %d: %s", nodes, s.Text) }
+	if change != nil {
+		change(&opts)
+	}
+	s, err := sandbox.Start(ctx, opts)
+	a.err.line("")
+	if err != nil {
+		return info, nil, errors.Join(err, os.RemoveAll(tmp))
+	}
+	return s.Info(), func() error { return errors.Join(s.Stop(), os.RemoveAll(tmp)) }, nil
+}
+
+// targets are the ways into a network: each node under its member's user.
+func targets(info sandbox.Info, plain, ws bool) ([]bench.Target, error) {
+	var out []bench.Target
+	for i, n := range info.Nodes {
+		switch {
+		case plain && ws:
+			out = append(out, bench.Target{URL: n.WS})
+		case plain:
+			out = append(out, bench.Target{URL: n.HTTP})
+		default:
+			dir := sandbox.MemberDir(info.Members[i].Dir)
+			conf, err := bench.ClientTLS(dir.User(), dir.UserKey(), info.ServicePEM)
+			if err != nil {
+				return nil, err
+			}
+			scheme := "https://"
+			if ws {
+				scheme = "wss://"
+			}
+			out = append(out, bench.Target{URL: scheme + n.Client, TLS: conf})
+		}
+	}
+	return out, nil
+}
+
+func (a *app) showSample(s bench.Sample) {
+	switch {
+	case s.Total > 0:
+		a.err.line("%s %d/%d", s.Phase, s.Done, s.Total)
+	case s.Committed > 0 || s.Errors > 0:
+		a.err.line("%s %4.1f s  %s  %d committed  %d errors", s.Phase, s.Elapsed.Seconds(), a.err.bold(fmt.Sprintf("%6.0f tx/s", s.TPS)), s.Committed, s.Errors)
+	default:
+		a.err.line("%s %4.1f s", s.Phase, s.Elapsed.Seconds())
+	}
+}
+
+func (a *app) showReport(r bench.Report) {
+	p := a.out
+	p.printf("%s on %d nodes, %d clients: %s\n", r.Work, r.Nodes, r.Clients, p.bold(fmt.Sprintf("%.0f tx/s committed", r.TPS)))
+	p.printf("  %d transactions in %.1f s, %d errors\n", r.Committed, r.Window.Seconds(), r.Errors)
+	for _, kind := range slices.Sorted(maps.Keys(r.Kinds)) {
+		p.printf("    %d × %s\n", r.Kinds[kind], kind)
+	}
+	p.printf("  latency from submit to committed: p50 %.1f ms, p90 %.1f, p99 %.1f, max %.1f\n", r.Latency.P50, r.Latency.P90, r.Latency.P99, r.Latency.Max)
+	var cpu []string
+	for _, name := range slices.Sorted(maps.Keys(r.CPU)) {
+		cpu = append(cpu, fmt.Sprintf("%s %.0f", name, r.CPU[name]))
+	}
+	if len(cpu) > 0 {
+		p.printf("  CPU in µs per transaction: %s\n", strings.Join(cpu, ", "))
+	}
+}
+
+func (a *app) benchMainnetCommand() *cobra.Command {
+	var o bench.MainnetOptions
+	var nodes int
+	cmd := &cobra.Command{
+		Use:   "mainnet DIR",
+		Short: "Replay blocks of Ethereum's mainnet and compare receipts with their headers",
+		Long: `For every block file in DIR a network is started whose genesis holds the block's
+pre-state and whose block context is pinned to the block's header. The original signed
+transactions go in through the nodes in block order and are committed on all of them; then
+gas used, logs bloom and, from Byzantium on, the receipts root must be the header's.
+
+Exits with 3 on any difference.`,
+		Example: "  coco bench mainnet ../shared/mainnet\n  coco bench mainnet ../shared/mainnet --nodes 1 -o json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Dir = args[0]
+			return a.benchMainnet(cmd.Context(), o, nodes)
+		},
+	}
+	cmd.Flags().IntVar(&nodes, "nodes", 3, "`number` of nodes of each network")
+	cmd.Flags().IntVar(&o.Batch, "batch", 100, "`transactions` in a request")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func (a *app) benchMainnet(ctx context.Context, o bench.MainnetOptions, nodes int) error {
+	start := func(ctx context.Context, block *bench.MainnetBlock) ([]bench.Target, func() error, error) {
+		info, stop, err := a.network(ctx, "", nodes, func(opts *sandbox.Options) {
+			opts.ChainID = 1
+			opts.Constitution = func(c *gov.Constitution) { c.Adapters["ethereum"] = block.Settings() }
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		to, err := targets(info, false, false)
+		if err != nil {
+			return nil, nil, errors.Join(err, stop())
+		}
+		return to, stop, nil
+	}
+	report, err := bench.Mainnet(ctx, o, start, a.showSample, func(r bench.BlockResult) {
+		a.err.line("")
+		if !a.wantsJSON() {
+			a.showBlock(r)
+		}
+	})
+	a.err.line("")
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	if err != nil && !errors.Is(err, coco.ErrVerify) {
+		return err
+	}
+	if a.wantsJSON() {
+		return errors.Join(a.out.json(report), err)
+	}
+	a.out.printf("%d blocks, %d transactions: %s; latency p50 %.0f ms, p99 %.0f ms; %d mismatches\n",
+		report.Blocks, report.Transactions, a.out.bold(fmt.Sprintf("%.0f tx/s committed on all nodes", report.TPS)),
+		report.Latency.P50, report.Latency.P99, report.Mismatches)
+	return err
+}
+
+func (a *app) showBlock(r bench.BlockResult) {
+	rate := float64(r.Transactions) / max(r.Elapsed.Seconds(), 1e-9)
+	if len(r.Mismatches) == 0 {
+		a.out.ok("block %d: %d transactions, %.0f tx/s, equal to its header", r.Number, r.Transactions, rate)
+		return
+	}
+	a.out.printf("  %s block %d: %d transactions\n", a.out.red("✗"), r.Number, r.Transactions)
+	for _, m := range r.Mismatches {
+		a.out.printf("      %s\n", m)
+	}
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/receipt"
+)
+
+func (a *app) receiptCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "receipt",
+		Short: "Get a transaction's receipt, or verify one offline",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.receiptGetCommand(), a.receiptVerifyCommand())
+	return cmd
+}
+
+func (a *app) receiptGetCommand() *cobra.Command {
+	var dir, nodeName, file string
+	cmd := &cobra.Command{
+		Use:   "get TX",
+		Short: "Fetch the receipt of a committed transaction",
+		Long: `Fetches the receipt of a committed transaction from a node and writes it as JSON. TX is
+the transaction's id, view.seqno, which every committed write answers in the header
+` + client.TxIDHeader + `. The receipt proves the commit to anyone, offline.`,
+		Example: "  coco receipt get 2.17\n  coco receipt get 2.17 --node bravo -f receipt.json\n  coco receipt get 2.17 | coco receipt verify -",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			tx, err := coco.ParseTxID(args[0])
+			if err != nil {
+				return err
+			}
+			info, _, err := running(cmd.Context(), dir)
+			if err != nil {
+				return err
+			}
+			n := info.Nodes[0]
+			if nodeName != "" {
+				if n, err = info.Node(nodeName); err != nil {
+					return err
+				}
+			}
+			data, err := fetchReceipt(cmd.Context(), info, n, tx)
+			if err != nil {
+				return err
+			}
+			data = append(data, '\n')
+			if file == "" {
+				_, err = a.out.w.Write(data)
+				return err
+			}
+			return os.WriteFile(file, data, 0o644)
+		},
+	}
+	dirFlag(cmd, &dir, "`folder` of the running network")
+	cmd.Flags().StringVar(&nodeName, "node", "", "`name` of the node to ask (default: the first)")
+	cmd.Flags().StringVarP(&file, "file", "f", "", "`file` to write (default: standard output)")
+	return cmd
+}
+
+// receiptPatience is how long a node may take to learn that a transaction is committed.
+const receiptPatience = 5 * time.Second
+
+// fetchReceipt asks a node for a receipt. A node may hear of the commit later than the client did.
+func fetchReceipt(ctx context.Context, info sandbox.Info, n sandbox.Node, tx coco.TxID) ([]byte, error) {
+	c, err := info.Connect(n, verifiers())
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, receiptPatience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		data, err := c.Receipt(ctx, tx)
+		if !errors.Is(err, coco.ErrBusy) && !errors.Is(err, coco.ErrNotCommitted) {
+			return data, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-tick.C:
+		}
+	}
+}
+
+func (a *app) receiptVerifyCommand() *cobra.Command {
+	var dir, service string
+	cmd := &cobra.Command{
+		Use:   "verify FILE",
+		Short: "Verify a receipt offline",
+		Long: `Verifies a receipt against the network's service certificate, without asking anybody: the
+certificate of the node that signed, its signature over the Merkle root, and the path from
+the transaction to the root. FILE may be - for standard input.
+
+Exits with 3 if the receipt proves nothing.`,
+		Example: "  coco receipt verify receipt.json\n  coco receipt verify receipt.json --service service.pem",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if service == "" {
+				info, err := sandbox.Load(dir)
+				if err != nil {
+					return fmt.Errorf("%w: which network's receipt is this? Name its service certificate with --service, or a sandbox with --dir (%w)", coco.ErrInvalid, err)
+				}
+				service = info.ServicePEM
+			}
+			return a.verifyReceipt(args[0], service)
+		},
+	}
+	dirFlag(cmd, &dir, "`folder` of the network whose service certificate counts")
+	cmd.Flags().StringVar(&service, "service", "", "`file` of the network's service certificate")
+	cmd.MarkFlagsMutuallyExclusive("dir", "service")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// maxReceipt bounds a receipt file.
+const maxReceipt = 16 << 20
+
+func (a *app) verifyReceipt(file, service string) error {
+	pem, err := os.ReadFile(service)
+	if err != nil {
+		return fmt.Errorf("%w: service certificate: %w", coco.ErrInvalid, err)
+	}
+	cert, err := client.ParseCertificate(pem)
+	if err != nil {
+		return fmt.Errorf("%s: %w", service, err)
+	}
+	in := a.in
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return fmt.Errorf("%w: receipt: %w", coco.ErrInvalid, err)
+		}
+		defer f.Close()
+		in = f
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxReceipt+1))
+	if err != nil {
+		return fmt.Errorf("receipt: %w", err)
+	}
+	if len(data) > maxReceipt {
+		return fmt.Errorf("%w: %s exceeds %d bytes, more than any receipt has", coco.ErrVerify, file, maxReceipt)
+	}
+	r, err := receipt.Parse(data)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", coco.ErrVerify, file, err)
+	}
+	if err := r.Verify(cert); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if a.wantsJSON() {
+		return a.out.json(map[string]any{"ok": true, "transaction_id": r.TxID, "node": r.Header.Node, "root": r.Header.Root, "claims_bytes": len(r.Claims)})
+	}
+	a.out.ok("transaction %s is committed", r.TxID)
+	a.out.printf("      signed by node %s under service %q; Merkle path of %d to root %s\n", r.Header.Node.Short(), cert.Subject.CommonName, len(r.Path), r.Header.Root.Short())
+	return nil
+}
