@@ -298,11 +298,10 @@ type core struct {
 	TEE          []TEE             `cbor:"6,keyasint"`
 	Policies     map[string]string `cbor:"7,keyasint"`
 	Limits       Limits            `cbor:"8,keyasint"`
-	Epoch        Epoch             `cbor:"9,keyasint"`
-	Shares       Shares            `cbor:"10,keyasint"`
-	Consensus    Consensus         `cbor:"11,keyasint"`
+	Shares       Shares            `cbor:"9,keyasint"`
+	Consensus    Consensus         `cbor:"10,keyasint"`
 	// Adapters holds the SHA-256 of each adapter's settings in canonical JSON.
-	Adapters map[string]coco.Digest `cbor:"12,keyasint"`
+	Adapters map[string]coco.Digest `cbor:"11,keyasint"`
 }
 
 func (c *Constitution) encodeCore(done *completed) error {
@@ -319,7 +318,7 @@ func (c *Constitution) encodeCore(done *completed) error {
 func (c *Constitution) canonical(adapters map[string]coco.Digest) ([]byte, error) {
 	c.sort()
 	return encode(core{
-		1, c.Network, c.Members, c.Participants, c.Code, c.TEE, c.Policies, c.Limits, c.Epoch,
+		1, c.Network, c.Members, c.Participants, c.Code, c.TEE, c.Policies, c.Limits,
 		c.Shares, c.Consensus, adapters,
 	})
 }
@@ -338,7 +337,7 @@ func decodeCore(b []byte) (*Constitution, map[string]coco.Digest, error) {
 	}
 	c := &Constitution{
 		Network: k.Network, Members: k.Members, Participants: k.Participants, Code: k.Code, TEE: k.TEE,
-		Policies: k.Policies, Limits: k.Limits, Epoch: k.Epoch, Shares: k.Shares, Consensus: k.Consensus,
+		Policies: k.Policies, Limits: k.Limits, Shares: k.Shares, Consensus: k.Consensus,
 	}
 	c.fill()
 	done := &completed{roots: x509.NewCertPool()}

@@ -34,7 +34,6 @@ type Constitution struct {
 	TEE          []TEE
 	Policies     map[string]string
 	Limits       Limits
-	Epoch        Epoch
 	Shares       Shares
 	Consensus    Consensus
 	// Adapters holds the settings of each ledger protocol by its name. A protocol that is not
@@ -106,12 +105,6 @@ type Limits struct {
 	BatchBytes int `cbor:"3,keyasint"` // calls' bytes in a batch
 	Queue      int `cbor:"4,keyasint"` // calls that wait on a node
 	RPCBatch   int `cbor:"5,keyasint"` // calls in one request
-}
-
-// Epoch says how long one secret seals the ledger.
-type Epoch struct {
-	// Transactions is after how many transactions a new epoch starts; zero means never by itself.
-	Transactions uint64 `cbor:"1,keyasint"`
 }
 
 // Shares says how many members' shares open an epoch.

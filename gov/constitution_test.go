@@ -115,7 +115,6 @@ func TestTheDigestChangesExactlyWithTheMeaning(t *testing.T) {
 		"platform":       func(c *Constitution) { c.TEE = append(c.TEE, TEE{"snp"}) },
 		"policy":         func(c *Constitution) { c.Policies = map[string]string{PolicyDefault: "votes.yes > 1"} },
 		"limit":          func(c *Constitution) { c.Limits.RPCBatch = 7 },
-		"epoch":          func(c *Constitution) { c.Epoch.Transactions = 9 },
 		"threshold":      func(c *Constitution) { c.Shares.Threshold = 3 },
 		"durability":     func(c *Constitution) { c.Consensus.Durability = DurableMemory },
 		"adapter":        func(c *Constitution) { c.Adapters["other"] = nil },

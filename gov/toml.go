@@ -45,9 +45,6 @@ type page struct {
 		Queue      *int `toml:"queue"`
 		RPCBatch   *int `toml:"rpc_batch"`
 	} `toml:"limits"`
-	Epoch struct {
-		Transactions uint64 `toml:"transactions"`
-	} `toml:"epoch"`
 	Shares struct {
 		Threshold *int `toml:"threshold"`
 	} `toml:"shares"`
@@ -105,7 +102,6 @@ func (p *page) constitution() (*Constitution, error) {
 	c := &Constitution{
 		Network:  Network{p.Network.Name, p.Network.Insecure},
 		Policies: p.Policies,
-		Epoch:    Epoch{p.Epoch.Transactions},
 		Adapters: p.Adapters,
 	}
 	for i, m := range p.Members {

@@ -69,9 +69,6 @@ func (c *Constitution) TOML() []byte {
 	for _, l := range c.Limits.all() {
 		w.field(strings.TrimPrefix(l.path, "limits."), *l.value)
 	}
-	w.heading("After how many transactions a new secret seals the ledger; 0: never by itself.")
-	w.table("epoch")
-	w.field("transactions", c.Epoch.Transactions)
 	w.heading("How many members together open an epoch's secret.")
 	w.table("shares")
 	w.field("threshold", c.Shares.Threshold)

@@ -20,17 +20,21 @@ import (
 	"github.com/cocoframework/coco/merkle"
 )
 
-// checker lets those nodes sign whose keys stand in public records that begin with "node ".
+// checker lets those nodes sign whose keys stand in public records, of batches before, that begin with
+// "node "; the first batch names its own.
 type checker struct {
 	nodes map[coco.NodeID]*ecdsa.PublicKey
+	since map[coco.NodeID]uint64 // index of the batch that lists the node
 	calls []string
 }
 
-func newChecker() *checker { return &checker{nodes: map[coco.NodeID]*ecdsa.PublicKey{}} }
+func newChecker() *checker {
+	return &checker{nodes: map[coco.NodeID]*ecdsa.PublicKey{}, since: map[coco.NodeID]uint64{}}
+}
 
 func (c *checker) Signer(h ledger.Header) (*ecdsa.PublicKey, error) {
 	c.calls = append(c.calls, fmt.Sprint("signer ", h.Index))
-	if pub := c.nodes[h.Node]; pub != nil {
+	if pub := c.nodes[h.Node]; pub != nil && (c.since[h.Node] < h.Index || h.Index == 1) {
 		return pub, nil
 	}
 	return nil, fmt.Errorf("node %s is not listed", h.Node.Short())
@@ -48,7 +52,7 @@ func (c *checker) Apply(b *ledger.Batch, public [][]byte) error {
 			return err
 		}
 		s := signer{PrivateKey: &ecdsa.PrivateKey{PublicKey: *key.(*ecdsa.PublicKey)}}
-		c.nodes[s.nodeID()] = &s.PublicKey
+		c.nodes[s.nodeID()], c.since[s.nodeID()] = &s.PublicKey, b.Header.Index
 	}
 	return nil
 }
@@ -171,7 +175,7 @@ func TestAuditReportsWhatItChecked(t *testing.T) {
 		t.Errorf("progress %v, report of %d bytes", done, got.Bytes)
 	}
 	if wantCalls := []string{
-		"apply 1", "signer 1", "signer 2", "apply 2", "signer 3", "apply 3", "signer 6", "apply 6", "signer 7", "apply 7",
+		"apply 1", "signer 1", "apply 2", "signer 2", "apply 3", "signer 3", "apply 6", "signer 6", "apply 7", "signer 7",
 	}; !slices.Equal(c.calls, wantCalls) {
 		t.Errorf("the checker was called %v", c.calls)
 	}
@@ -291,7 +295,7 @@ func rewrite(t *testing.T, disk *memDisk, change func([]ledger.Entry) []ledger.E
 }
 
 func TestAuditFindsForgedHistories(t *testing.T) {
-	disk, w, nodes := writeSample(t)
+	disk, _, nodes := writeSample(t)
 	stranger := newSigner(t)
 	// at returns the state of a writer that is about to write the index.
 	at := func(index int) *writer {
@@ -347,6 +351,7 @@ func TestAuditFindsForgedHistories(t *testing.T) {
 		"a second genesis":         {replace(2, at(1).seal(2, 0, nodes[0], nodeRecord(nodes[0]))), 2, "header is for"},
 		"other batch in its place": {replace(3, at(3).seal(2, 2, nodes[0], ledger.Record{Public: []byte("other")})), 6, "chain digest"},
 		"not yet listed":           {replace(2, at(2).seal(2, 1, nodes[1], ledger.Record{})), 2, "not listed"},
+		"lists itself":             {replace(2, at(2).seal(2, 1, nodes[1], nodeRecord(nodes[1]))), 2, "not listed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := rewrite(t, disk, c.change)
@@ -362,7 +367,6 @@ func TestAuditFindsForgedHistories(t *testing.T) {
 	if got, err := audit(cut); err != nil || got.Last != (coco.TxID{View: 2, Seqno: 6}) {
 		t.Errorf("without its end: %+v, %v", got, err)
 	}
-	_ = w
 }
 
 func TestAuditNamesMissingFiles(t *testing.T) {

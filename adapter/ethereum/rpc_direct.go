@@ -1,6 +1,7 @@
 package ethereum
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -318,7 +319,7 @@ func (r *batchReply) transactions(reqs []request) int {
 		} else {
 			r.out = r.server.appendSent(r.x, r.out, reqs[i].id, results[i])
 		}
-		r.grown(start, len(reqs[i].id))
+		r.grown(start, reqs[i].id)
 	}
 	return len(raw)
 }
@@ -337,7 +338,11 @@ func (s *rpcServer) sendAll(ctx context.Context, x *exchange, raw [][]byte) (res
 // call answers one call, given in plain form or else raw.
 func (r *batchReply) call(req request, raw []byte) {
 	if r.full {
-		if id := req.id; id != nil || wantsReply(raw, &id) {
+		id, answered := req.id, true
+		if id == nil {
+			id, answered = leftOver(raw)
+		}
+		if answered {
 			r.next()
 			r.out = appendError(r.out, id, errReplyTooLarge)
 		}
@@ -349,7 +354,7 @@ func (r *batchReply) call(req request, raw []byte) {
 	if req.id != nil {
 		if out, done := r.server.direct(r.x, req, r.out); done {
 			r.out = out
-			r.grown(start, len(req.id))
+			r.grown(start, req.id)
 			return
 		}
 	}
@@ -365,18 +370,26 @@ func (r *batchReply) call(req request, raw []byte) {
 		return
 	}
 	r.out = append(r.out, reply[1:len(reply)-1]...)
-	r.grown(start, len(req.id))
+	r.grown(start, req.id)
 }
 
-// wantsReply reports whether an element that is not in plain form is no notification, and finds
-// the id to answer under.
-func wantsReply(raw []byte, id *[]byte) bool {
-	var msg struct{ ID json.RawMessage }
-	_ = json.Unmarshal(raw, &msg) // what is no object has no id
-	if *id = msg.ID; *id == nil {
-		*id = null
+// leftOver tells whether an element that is not in plain form is answered when the replies are too
+// large already, and under which id: go-ethereum's server answers all but notifications, and takes
+// no notice of replies.
+func leftOver(raw []byte) (id []byte, answered bool) {
+	var msg struct {
+		Version        string `json:"jsonrpc"`
+		Method         string
+		ID             json.RawMessage
+		Params, Result json.RawMessage
+		Error          json.RawMessage
 	}
-	return msg.ID != nil
+	_ = json.Unmarshal(raw, &msg) // what is no object has no members
+	known := msg.Version == "2.0"
+	named := len(msg.ID) > 0 && msg.ID[0] != '{' && msg.ID[0] != '['
+	notification := known && msg.ID == nil && msg.Method != ""
+	response := known && named && msg.Method == "" && msg.Params == nil && (msg.Result != nil || msg.Error != nil)
+	return msg.ID, !notification && !response
 }
 
 // encode is the request as one body again.
@@ -389,9 +402,19 @@ func (req request) encode() []byte {
 	return append(b, '}')
 }
 
-// grown counts the reply at out[start:] towards the limit of all replies.
-func (r *batchReply) grown(start, id int) {
-	const envelope = len(`{"jsonrpc":"2.0","id":,"result":}`)
-	r.size += max(len(r.out)-start-envelope-id, 0)
+// grown counts the reply at out[start:] towards the limit of all replies: its result or error.
+func (r *batchReply) grown(start int, id []byte) {
+	const envelope, failed = `{"jsonrpc":"2.0","id":`, `,"error":`
+	reply := r.out[start:]
+	switch {
+	case id == nil: // as the full server read it
+		var parts struct{ Result, Error json.RawMessage }
+		_ = json.Unmarshal(reply, &parts)
+		r.size += len(parts.Result) + len(parts.Error)
+	case bytes.HasPrefix(reply[len(envelope)+len(id):], []byte(failed)):
+		r.size += len(reply) - len(envelope) - len(id) - len(failed) - 1
+	default:
+		r.size += len(reply) - len(envelope) - len(id) - len(`,"result":`) - 1
+	}
 	r.full = r.full || r.size > r.server.limits.ReplyBytes
 }

@@ -76,7 +76,8 @@ func revertError(data []byte) *rpcError {
 	return e
 }
 
-// appendError writes the reply to a call that failed, as go-ethereum's server does.
+// appendError writes the reply to a call that failed, as go-ethereum's server does. The id may be
+// missing.
 func appendError(b, id []byte, err error) []byte {
 	e := rpcErrorOf(err)
 	enc, jsonErr := json.Marshal(struct {
@@ -87,8 +88,10 @@ func appendError(b, id []byte, err error) []byte {
 	if jsonErr != nil { // data is a string or nothing
 		enc = []byte(`{"code":-32603,"message":"internal error"}`)
 	}
-	b = append(b, `{"jsonrpc":"2.0","id":`...)
-	b = append(b, id...)
+	b = append(b, `{"jsonrpc":"2.0"`...)
+	if id != nil {
+		b = append(append(b, `,"id":`...), id...)
+	}
 	b = append(b, `,"error":`...)
 	b = append(b, enc...)
 	return append(b, '}')

@@ -156,7 +156,12 @@ func (n *testNode) replies(body []byte) (direct, full []byte) {
 
 // TestBothWaysSayTheSame draws requests, most of them slightly wrong, and batches of them.
 func TestBothWaysSayTheSame(t *testing.T) {
-	n := newTestNode(t, map[string]any{"batch_items": 6})
+	t.Run("all", func(t *testing.T) { bothWaysSayTheSame(t, map[string]any{"batch_items": 6}) })
+	t.Run("small replies", func(t *testing.T) { bothWaysSayTheSame(t, map[string]any{"reply_bytes": 150}) })
+}
+
+func bothWaysSayTheSame(t *testing.T, limits map[string]any) {
+	n := newTestNode(t, limits)
 	contract, refuser := n.deploy(emitter), n.deploy(reverter)
 	raw := n.raw(&contract, 100_000, []byte("hello"))
 	hash := n.send(raw)

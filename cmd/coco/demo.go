@@ -1,0 +1,314 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/receipt"
+)
+
+func (a *app) demoCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Show what a network does: a token, transfers, a receipt, a tampered ledger",
+		Long: `Deploys an ERC-20 token, mints, lets the members pay each other through different nodes,
+reads the balances back on every node, fetches a receipt and verifies it offline, and then
+flips one byte in a copy of a node's ledger: verification names the batch.
+
+Uses the network that runs in --dir, or a temporary one if none does.`,
+		Example: "  coco demo\n  coco demo --dir /tmp/net -o json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			explicit := cmd.Flags().Changed("dir")
+			if _, _, err := running(cmd.Context(), dir); err != nil {
+				if explicit || !absent(err) {
+					return err
+				}
+				dir = "" // a temporary network
+			}
+			return a.demo(cmd.Context(), dir)
+		},
+	}
+	dirFlag(cmd, &dir, "`folder` of the running network")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// demoLine is one thing that the demonstration showed.
+type demoLine struct {
+	Step   string            `json:"step"`
+	Node   string            `json:"node,omitempty"`
+	TxID   coco.TxID         `json:"transaction_id,omitzero"`
+	Values map[string]string `json:"values,omitempty"`
+	Text   string            `json:"text"`
+}
+
+func (a *app) demoShow(l demoLine) {
+	if a.wantsJSON() {
+		_ = a.out.json(l)
+		return
+	}
+	a.out.ok("%s", l.Text)
+}
+
+func (a *app) demo(ctx context.Context, dir string) (err error) {
+	info, stop, err := a.network(ctx, dir, sandbox.DefaultMembers, nil)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if serr := stop(); err == nil {
+			err = serr
+		}
+		if err != nil && ctx.Err() != nil {
+			err = errInterrupted
+		}
+	}()
+	if info.Insecure && !a.wantsJSON() {
+		a.out.insecure()
+	}
+	clients := make([]*client.Client, len(info.Nodes))
+	for i, n := range info.Nodes {
+		if clients[i], err = info.Connect(n, verifiers()); err != nil {
+			return err
+		}
+		defer clients[i].Close()
+		proof, err := clients[i].Verify(ctx)
+		if err != nil {
+			return err
+		}
+		a.demoShow(demoLine{
+			Step: "verify", Node: n.Name, Values: map[string]string{"measurement": string(proof.Claims.Measurement)},
+			Text: fmt.Sprintf("%s proves that it runs %s", n.Name, shortMeasurement(proof.Claims.Measurement)),
+		})
+	}
+	last, err := a.demoToken(ctx, info, clients)
+	if err != nil {
+		return err
+	}
+	if err := a.demoReceipt(ctx, info, last); err != nil {
+		return err
+	}
+	return a.demoTamper(ctx, info, last)
+}
+
+// demoToken deploys a token and lets the members pay each other; it returns the last transfer's
+// transaction.
+func (a *app) demoToken(ctx context.Context, info sandbox.Info, clients []*client.Client) (coco.TxID, error) {
+	names := make([]string, len(info.Nodes))
+	for i, n := range info.Nodes {
+		names[i] = n.Name
+	}
+	t, err := newToken(info, names, clients)
+	if err != nil {
+		return coco.TxID{}, err
+	}
+	tx, err := t.deploy(ctx, 0)
+	if err != nil {
+		return coco.TxID{}, err
+	}
+	a.demoShow(demoLine{Step: "deploy", Node: names[0], TxID: tx, Text: fmt.Sprintf("%s deploys the token %s at %s: %s", names[0], tokenSymbol, t.address, tx)})
+	const minted, paid = 1000, 250
+	if tx, err = t.mint(ctx, 0, 0, minted); err != nil {
+		return coco.TxID{}, err
+	}
+	a.demoShow(demoLine{Step: "mint", Node: names[0], TxID: tx, Text: fmt.Sprintf("%s mints %d %s: %s", names[0], minted, tokenSymbol, tx)})
+	amount := int64(paid)
+	for i := range clients {
+		to := (i + 1) % len(clients)
+		if tx, err = t.transfer(ctx, i, i, to, amount); err != nil {
+			return coco.TxID{}, err
+		}
+		a.demoShow(demoLine{Step: "transfer", Node: names[i], TxID: tx, Text: fmt.Sprintf("%s pays %d %s to %s through its own node: %s", names[i], amount, tokenSymbol, names[to], tx)})
+		amount -= 50
+		if amount <= 0 {
+			amount = 1
+		}
+	}
+	want := ""
+	for i := range clients {
+		balances, err := t.balances(ctx, i)
+		if err != nil {
+			return coco.TxID{}, err
+		}
+		text, sum := []string{}, new(big.Int)
+		values := map[string]string{}
+		for k, b := range balances {
+			text = append(text, fmt.Sprintf("%s %v", names[k], b))
+			values[names[k]] = b.String()
+			sum.Add(sum, b)
+		}
+		got := strings.Join(text, ", ")
+		if want == "" {
+			want = got
+		}
+		if got != want || sum.Int64() != minted {
+			return coco.TxID{}, fmt.Errorf("%w: on %s the balances are %s; on %s they are %s, and %d were minted", coco.ErrVerify, names[i], got, names[0], want, minted)
+		}
+		a.demoShow(demoLine{Step: "read", Node: names[i], Values: values, Text: fmt.Sprintf("on %s: %s", names[i], got)})
+	}
+	return tx, nil
+}
+
+// demoReceipt fetches a receipt from another node than the one that was asked to execute, and
+// verifies it with nothing but the service certificate.
+func (a *app) demoReceipt(ctx context.Context, info sandbox.Info, tx coco.TxID) error {
+	n := info.Nodes[len(info.Nodes)/2]
+	data, err := fetchReceipt(ctx, info, n, tx)
+	if err != nil {
+		return err
+	}
+	pem, err := os.ReadFile(info.ServicePEM)
+	if err != nil {
+		return err
+	}
+	service, err := client.ParseCertificate(pem)
+	if err != nil {
+		return err
+	}
+	r, err := receipt.Parse(data)
+	if err != nil {
+		return err
+	}
+	if err := r.Verify(service); err != nil {
+		return err
+	}
+	if r.TxID != tx {
+		return fmt.Errorf("%w: %s sent the receipt of %s for %s", coco.ErrVerify, n.Name, r.TxID, tx)
+	}
+	a.demoShow(demoLine{Step: "receipt", Node: n.Name, TxID: tx, Text: fmt.Sprintf("a receipt from %s proves offline that %s is committed (%d bytes)", n.Name, tx, len(data))})
+	return nil
+}
+
+// demoTamper copies a ledger, verifies the copy, flips one byte of it and verifies again.
+func (a *app) demoTamper(ctx context.Context, info sandbox.Info, tx coco.TxID) error {
+	tmp, err := os.MkdirTemp("", "coco-ledger-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	n := info.Nodes[0]
+	if err := copyLedger(sandbox.NodeDir(n.Dir).Ledger(), tmp); err != nil {
+		return err
+	}
+	cfg, err := auditorConfig(&info, "", "")
+	if err != nil {
+		return err
+	}
+	d := ledgerDir{n.Name, tmp}
+	v, err := a.verifyLedger(ctx, d, cfg, &comparison{})
+	if err != nil {
+		return err
+	}
+	a.demoShow(demoLine{Step: "audit", Node: n.Name, TxID: v.Report.Last, Text: fmt.Sprintf("a copy of %s's ledger is whole: %d entries, %d transactions up to %s", n.Name, v.Report.Entries, v.Report.Transactions, v.Report.Last)})
+	file, offset, err := flipByte(d, tx)
+	if err != nil {
+		return err
+	}
+	_, err = a.verifyLedger(ctx, d, cfg, &comparison{})
+	var fault *ledger.Fault
+	if !errors.As(err, &fault) {
+		return fmt.Errorf("%w: byte %d of %s was flipped, and the audit says: %v", coco.ErrVerify, offset, file, err)
+	}
+	a.demoShow(demoLine{
+		Step: "tamper", Node: n.Name, TxID: tx, Values: map[string]string{"fault": fault.Error()},
+		Text: fmt.Sprintf("one byte of it flipped, at offset %d of %s: %v", offset, filepath.Base(file), fault),
+	})
+	return nil
+}
+
+func copyLedger(from, to string) error {
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() {
+			continue
+		}
+		src, err := os.Open(filepath.Join(from, e.Name()))
+		if err != nil {
+			return err
+		}
+		dst, err := os.Create(filepath.Join(to, e.Name()))
+		if err == nil {
+			_, err = io.Copy(dst, src)
+			err = errors.Join(err, dst.Close())
+		}
+		if err = errors.Join(err, src.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flipByte changes one bit in the middle of the batch that holds a transaction.
+func flipByte(d ledgerDir, tx coco.TxID) (file string, offset int64, err error) {
+	data, err := batchOf(d, tx)
+	if err != nil {
+		return "", 0, err
+	}
+	files, err := filepath.Glob(filepath.Join(d.path, "ledger_*"))
+	if err != nil {
+		return "", 0, err
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return "", 0, err
+		}
+		at := bytes.Index(content, data)
+		if at < 0 {
+			continue
+		}
+		at += len(data) / 2
+		content[at] ^= 1
+		return file, int64(at), os.WriteFile(file, content, 0o600)
+	}
+	return "", 0, fmt.Errorf("%w: no file in %s holds the batch of %s", coco.ErrNotFound, d.path, tx)
+}
+
+// batchOf returns the bytes of the batch that holds a transaction.
+func batchOf(d ledgerDir, tx coco.TxID) ([]byte, error) {
+	disk, dir, err := d.open()
+	if err != nil {
+		return nil, err
+	}
+	defer disk.Close()
+	log, err := ledger.OpenReadOnly(disk, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	for index := log.Last(); index > 0 && index >= log.First(); index-- {
+		entries, err := log.Read(index, index+1, 1)
+		if err != nil {
+			return nil, err
+		}
+		if entries[0].Kind != ledger.KindBatch {
+			continue
+		}
+		b, err := ledger.Decode(entries[0].Data)
+		if err != nil {
+			return nil, err
+		}
+		if h := b.Header; h.First <= tx.Seqno && tx.Seqno <= h.Last() {
+			return entries[0].Data, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: transaction %s is not in %s", coco.ErrNotFound, tx, d.path)
+}
