@@ -432,11 +432,12 @@ func (f *flipper) Write(p []byte) (int, error) {
 // FuzzReadFrame: whatever bytes arrive, reading is bounded, and frames that are read are the
 // bytes that were there.
 func FuzzReadFrame(f *testing.F) {
-	f.Add([]byte{0, 0, 0, 0}, 10)
-	f.Add([]byte{0, 0, 0, 2, 'a', 'b', 0, 0, 0, 1, 'c'}, 10)
-	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 1}, 1<<30)
-	f.Add([]byte{0, 0, 1}, 10)
-	f.Fuzz(func(t *testing.T, wire []byte, limit int) {
+	f.Add([]byte{0, 0, 0, 0}, uint32(10))
+	f.Add([]byte{0, 0, 0, 2, 'a', 'b', 0, 0, 0, 1, 'c'}, uint32(10))
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 1}, uint32(1<<30))
+	f.Add([]byte{0, 0, 1}, uint32(10))
+	f.Fuzz(func(t *testing.T, wire []byte, most uint32) {
+		limit := int(min(most, 1<<30))
 		r := bytes.NewReader(wire)
 		var again []byte
 		for header := make([]byte, frameHeader); ; {

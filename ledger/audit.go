@@ -256,7 +256,7 @@ func (a *audit) count(h *Header) {
 	for ; n < len(a.pending) && a.pending[n].index <= a.report.CommittedIndex; n++ {
 		a.report.Committed = a.pending[n].tx
 	}
-	a.pending = a.pending[:copy(a.pending, a.pending[n:])]
+	a.pending = a.pending[n:]
 }
 
 // damaged makes a Fault of a place where no valid frame is.

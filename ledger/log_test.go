@@ -7,12 +7,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/ledger"
 )
 
@@ -423,121 +423,50 @@ func TestFailedSyncIsFinal(t *testing.T) {
 	}
 }
 
-func TestReadersRunBesideTheAppender(t *testing.T) {
-	disk := newMemDisk()
-	l := openLog(t, disk, ledger.Options{ChunkBytes: 2000})
-	want := entriesOf(1, 1, slices.Repeat([]int{100}, 400)...)
-	var readers sync.WaitGroup
-	stop := make(chan struct{})
-	for range 3 {
-		readers.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				last := l.Last()
-				if last == 0 {
-					continue
-				}
-				got, err := l.Read(max(1, last-min(last-1, 25)), last+1, 1<<20)
-				if errors.Is(err, coco.ErrNotFound) {
-					continue // cut meanwhile
-				}
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				for _, e := range got {
-					if !equalEntries([]ledger.Entry{e}, want[e.Index-1:e.Index]) {
-						t.Errorf("entry %d is not what was written", e.Index)
-						return
-					}
-				}
-				l.ViewOf(last)
-			}
-		})
-	}
-	for i := 0; i < len(want); i++ {
-		if err := l.Append(want[i : i+1]); err != nil {
-			t.Fatal(err)
-		}
-		if i%50 == 49 && i < 300 {
-			if err := l.TruncateAfter(uint64(i - 24)); err != nil {
-				t.Fatal(err)
-			}
-			if err := l.Append(want[i-24 : i+1]); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	close(stop)
-	readers.Wait()
-	mustHold(t, l, want)
-}
-
-func FuzzOpenChunk(f *testing.F) {
-	seed := func(entries []ledger.Entry) {
-		disk := newMemDisk()
-		l := openLog(f, disk, ledger.Options{ChunkBytes: 4096})
-		if err := l.Append(entries); err != nil {
-			f.Fatal(err)
-		}
-		data := disk.files[dir+"/ledger_1"].data
-		f.Add(data)
-		f.Add(data[:len(data)-1])
-		f.Add(bytes.TrimRight(data, "\x00"))
-	}
-	seed(entriesOf(1, 1, 0))
-	seed(entriesOf(1, 1, 10, 20, 30))
-	f.Add([]byte{})
-	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		disk := newMemDisk()
-		disk.files[dir+"/ledger_1"] = &memFile{disk: disk, data: bytes.Clone(data), exists: true}
-		l, err := ledger.Open(disk, dir, ledger.Options{ChunkBytes: 1 << 20})
-		if err != nil {
-			if !errors.Is(err, coco.ErrCorrupt) {
-				t.Fatalf("wrong kind of error: %v", err)
-			}
-			return
-		}
-		if l.Last() == 0 {
-			return
-		}
-		entries, err := l.Read(1, l.Last()+1, 1<<30)
-		if err != nil {
-			t.Fatal(err)
-		}
-		again := newMemDisk()
-		if err := openLog(t, again, ledger.Options{ChunkBytes: 1 << 20}).Append(entries); err != nil {
-			t.Fatal(err)
-		}
-		written := bytes.TrimRight(again.files[dir+"/ledger_1"].data, "\x00")
-		if !bytes.HasPrefix(data, written) {
-			t.Fatal("entries were read from bytes that they are not written to")
-		}
-	})
-}
-
-func BenchmarkAppendSync(b *testing.B) {
-	const count = 500
-	disk := discard{newMemDisk()}
-	l, err := ledger.Open(disk, dir, ledger.Options{})
+func TestLogOnARealDisk(t *testing.T) {
+	disk, err := local.Open(t.TempDir())
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	data := make([]byte, 600*count)
-	b.ReportAllocs()
-	b.SetBytes(int64(len(data)))
-	for index := uint64(1); b.Loop(); index++ {
-		if err := l.Append([]ledger.Entry{{View: 1, Index: index, Kind: ledger.KindBatch, Data: data}}); err != nil {
-			b.Fatal(err)
+	defer disk.Close()
+	opts := ledger.Options{ChunkBytes: 1000}
+	var l *ledger.Log
+	reopen := func() {
+		t.Helper()
+		if l != nil {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := l.Sync(); err != nil {
-			b.Fatal(err)
+		if l, err = ledger.Open(disk, dir, opts); err != nil {
+			t.Fatal(err)
 		}
 	}
-	perRecord(b, count)
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	reopen()
+	all := entriesOf(1, 1, slices.Repeat([]int{90}, 40)...)
+	do(l.Append(all))
+	do(l.Sync())
+	reopen()
+	mustHold(t, l, all)
+	do(l.TruncateAfter(13))
+	reopen()
+	mustHold(t, l, all[:13])
+	newer := entriesOf(2, 10, slices.Repeat([]int{300}, 12)...)
+	do(l.Append(newer))
+	do(l.Sync())
+	reopen()
+	mustHold(t, l, append(slices.Clone(all[:9]), newer...))
+	do(l.TruncateAfter(0))
+	reopen()
+	mustHold(t, l, nil)
+	do(l.Close())
+	if names, err := disk.List(dir); err != nil || len(names) > 0 {
+		t.Errorf("an emptied log leaves %v, %v", names, err)
+	}
 }

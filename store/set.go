@@ -156,8 +156,13 @@ type Tx struct {
 	set    *Set
 	seqno  uint64
 	writes []entry
-	index  map[rowRef]int // of writes; built once there are many
+	index  map[cell]int // of writes; built once there are many
 	claims []byte
+}
+
+type cell struct {
+	table *table
+	key   string
 }
 
 // indexFrom is the number of writes from which a map beats looking through them.
@@ -174,7 +179,7 @@ func (t *Tx) Rand() io.Reader { return t.set.Rand() }
 
 func (t *Tx) find(tab *table, key []byte) *entry {
 	if t.index != nil {
-		if i, ok := t.index[rowRef{tab, string(key)}]; ok {
+		if i, ok := t.index[cell{tab, string(key)}]; ok {
 			return &t.writes[i]
 		}
 		return nil
@@ -226,11 +231,11 @@ func (t *Tx) write(name string, key, value []byte, deleted bool) {
 	t.writes = append(t.writes, entry{tab, string(key), value, deleted})
 	switch n := len(t.writes); {
 	case t.index != nil:
-		t.index[rowRef{tab, string(key)}] = n - 1
+		t.index[cell{tab, string(key)}] = n - 1
 	case n >= indexFrom:
-		t.index = make(map[rowRef]int, 2*n)
+		t.index = make(map[cell]int, 2*n)
 		for i, e := range t.writes {
-			t.index[rowRef{e.table, e.key}] = i
+			t.index[cell{e.table, e.key}] = i
 		}
 	}
 }

@@ -65,12 +65,14 @@ type table struct {
 // applied remembers what a batch touched, for rolling back and for pruning.
 type applied struct {
 	last    uint64
-	touched []rowRef
+	touched []touched
 }
 
-type rowRef struct {
-	table *table
-	key   string
+// touched is a version that a batch added.
+type touched struct {
+	table   *table
+	key     string
+	version *version
 }
 
 // Store is the state of a node.
@@ -144,13 +146,16 @@ func (s *Store) Apply(last uint64, writes []Write) error {
 			return fmt.Errorf("%w: write to table %q, which this network does not have", coco.ErrCorrupt, writes[i].Table)
 		}
 	}
-	b := applied{last: last, touched: make([]rowRef, 0, len(writes))}
+	b := applied{last: last, touched: make([]touched, 0, len(writes))}
 	for i := 0; i < len(writes); {
 		t := s.tables[writes[i].Table]
 		t.mu.Lock()
 		for ; i < len(writes) && writes[i].Table == t.Name; i++ {
 			w := &writes[i]
-			b.touched = append(b.touched, rowRef{t, t.put(last, string(w.Key), w.Value, w.Delete)})
+			key := string(w.Key)
+			if v := t.put(last, key, w.Value, w.Delete); v != nil {
+				b.touched = append(b.touched, touched{t, key, v})
+			}
 		}
 		t.mu.Unlock()
 	}
@@ -159,18 +164,20 @@ func (s *Store) Apply(last uint64, writes []Write) error {
 	return nil
 }
 
-// put adds a version of a key and returns the key as the map holds it. The caller holds t.mu.
-func (t *table) put(seqno uint64, key string, value []byte, deleted bool) string {
+// put adds a version of a key and returns it, or nil if the batch has written the key before. The
+// caller holds t.mu.
+func (t *table) put(seqno uint64, key string, value []byte, deleted bool) *version {
 	head := t.rows[key]
 	if head != nil && head.seqno == seqno {
 		head.value, head.deleted = value, deleted
-		return key
+		return nil
 	}
-	t.rows[key] = &version{seqno: seqno, value: value, deleted: deleted, older: head}
+	v := &version{seqno: seqno, value: value, deleted: deleted, older: head}
+	t.rows[key] = v
 	if head == nil && t.keys != nil {
 		t.keys.Insert(key)
 	}
-	return key
+	return v
 }
 
 // Commit makes every batch up to seqno last readable and prunes what falls behind the horizon.
@@ -191,32 +198,25 @@ func (s *Store) Commit(last uint64) {
 	}
 	s.mu.Unlock()
 	for _, b := range s.batches[:n] {
-		for _, r := range b.touched {
-			r.table.prune(r.key, b.last)
-		}
+		prune(b.touched)
 	}
 	s.batches = slices.Delete(s.batches, 0, n)
 }
 
-// prune drops the versions of a key that nobody at or above the horizon can see.
-func (t *table) prune(key string, horizon uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	head := t.rows[key]
-	var newer *version
-	for v := head; v != nil; newer, v = v, v.older {
-		if v.seqno > horizon {
-			continue
+// prune drops what lies below versions that are the horizon now: nobody sees past them. A
+// tombstone that newer versions lie on goes when the next one of these becomes the horizon.
+func prune(list []touched) {
+	for i := 0; i < len(list); {
+		t := list[i].table
+		t.mu.Lock()
+		for ; i < len(list) && list[i].table == t; i++ {
+			v := list[i].version
+			v.older = nil
+			if v.deleted && t.rows[list[i].key] == v {
+				t.remove(list[i].key)
+			}
 		}
-		v.older = nil
-		switch {
-		case !v.deleted:
-		case newer != nil:
-			newer.older = nil
-		default:
-			t.remove(key)
-		}
-		return
+		t.mu.Unlock()
 	}
 }
 

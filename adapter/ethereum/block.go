@@ -1,7 +1,6 @@
 package ethereum
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -17,7 +16,6 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/params"
 	"github.com/ethereum/go-ethereum/rlp"
-	"github.com/ethereum/go-ethereum/trie"
 
 	"github.com/cocoframework/coco"
 )
@@ -160,14 +158,14 @@ func (b *builder) finishBlock() error {
 		h.RequestsHash = &hash
 	}
 	h.GasUsed = b.gas.Used()
-	txs, receipts := make(rawList, len(b.included)), make(rawList, len(b.included))
+	txs, receipts := make([][]byte, len(b.included)), make([][]byte, len(b.included))
 	hashes := make([]byte, 0, common.HashLength*len(b.included))
 	for i := range b.included {
 		in := &b.included[i]
 		txs[i], receipts[i] = in.raw, in.receipt
 		hashes = append(hashes, in.hash[:]...)
 	}
-	h.TxHash, h.ReceiptHash = txs.root(), receipts.root()
+	h.TxHash, h.ReceiptHash = listRoot(txs), listRoot(receipts)
 	var err error
 	if h.Root, h.Extra, err = b.stateRoot(); err != nil {
 		return err
@@ -221,18 +219,6 @@ func readNumber(src source, hash common.Hash) (uint64, error) {
 		return 0, fmt.Errorf("%w: block %v", coco.ErrNotFound, hash)
 	}
 	return binary.BigEndian.Uint64(key), nil
-}
-
-// rawList is a list of encoded transactions or receipts, as types.DeriveSha wants it.
-type rawList [][]byte
-
-func (l rawList) Len() int                           { return len(l) }
-func (l rawList) EncodeIndex(i int, w *bytes.Buffer) { w.Write(l[i]) }
-func (l rawList) root() common.Hash {
-	if len(l) == 0 {
-		return types.EmptyTxsHash
-	}
-	return types.DeriveSha(l, trie.NewStackTrie(nil))
 }
 
 // bloomCache remembers the bits of addresses and topics, which recur.

@@ -191,3 +191,10 @@ func settingsOf(t testing.TB, accounts int) []byte {
 func transferData(to common.Address, value int64) []byte {
 	return contracts.Transfer(to, big.NewInt(value))
 }
+
+// tryGenesis writes a genesis into a store of its own.
+func (c *chain) tryGenesis(t testing.TB) error {
+	db := store.New()
+	must(t, db.Create(New().Manifest().Tables...))
+	return c.genesis(db.Begin(1, 1).Begin())
+}

@@ -62,7 +62,6 @@ func (a *callArgs) message(baseFee, chainID *big.Int) (*core.Message, error) {
 		Value:                 word(a.Value),
 		GasPrice:              word(a.GasPrice),
 		Data:                  a.data(),
-		BlobGasFeeCap:         nil,
 		BlobHashes:            a.BlobHashes,
 		SetCodeAuthorizations: a.AuthorizationList,
 	}

@@ -294,13 +294,16 @@ func (r *batchReply) close() []byte {
 
 var errReplyTooLarge = rpcErrorf(codeReplyTooLarge, "response too large")
 
-// transactions submits the transactions that reqs begin with, and returns how many they are.
+// transactions submits the transactions that reqs begin with, and returns how many they are. No
+// more are submitted than there is room for replies; what was submitted is always told.
 func (r *batchReply) transactions(reqs []request) int {
+	const result = 68 // bytes of a hash in JSON
 	var raw [][]byte
-	for _, req := range reqs {
-		if string(req.method) != "eth_sendRawTransaction" {
+	for room := r.server.limits.ReplyBytes - r.size; room >= 0; room -= result {
+		if len(raw) == len(reqs) || string(reqs[len(raw)].method) != "eth_sendRawTransaction" {
 			break
 		}
+		req := reqs[len(raw)]
 		tx, ok := rawParam(req.params)
 		if !ok {
 			break

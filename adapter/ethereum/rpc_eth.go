@@ -22,7 +22,7 @@ type web3Methods struct{ s *rpcServer }
 
 // ClientVersion names the program, and says what every user must know.
 func (m *web3Methods) ClientVersion() string {
-	version := "dev"
+	version := "v0.0.0"
 	if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") {
 		version = info.Main.Version
 	}

@@ -81,7 +81,7 @@ func TestSubscriptions(t *testing.T) {
 	s := n.dial()
 	var heads, logs, none string
 	s.call(&heads, "eth_subscribe", "newHeads")
-	hash := n.send(n.raw(&contract, 100_000, []byte("a")))
+	n.send(n.raw(&contract, 100_000, []byte("a")))
 	head := readEvent[types.Header](s)
 	if head.Params.Subscription != heads || head.Params.Result.Hash() != n.Head().Hash {
 		t.Fatalf("head %v, expected %v", head.Params.Result.Hash(), n.Head().Hash)
@@ -90,7 +90,7 @@ func TestSubscriptions(t *testing.T) {
 	s.call(&ok, "eth_unsubscribe", heads)
 	s.call(&logs, "eth_subscribe", "logs", map[string]any{"address": contract, "topics": []any{common.Hash{31: 42}}})
 	s.call(&none, "eth_subscribe", "logs", map[string]any{"topics": []any{common.Hash{31: 43}}})
-	hash = n.send(n.raw(&contract, 100_000, []byte("b")))
+	hash := n.send(n.raw(&contract, 100_000, []byte("b")))
 	found := readEvent[types.Log](s)
 	if found.Params.Subscription != logs || found.Params.Result.TxHash != hash || string(found.Params.Result.Data) != "b" {
 		t.Fatalf("log %+v", found)

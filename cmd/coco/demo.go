@@ -96,44 +96,44 @@ func (a *app) demo(ctx context.Context, dir string) (err error) {
 			Text: fmt.Sprintf("%s proves that it runs %s", n.Name, shortMeasurement(proof.Claims.Measurement)),
 		})
 	}
-	last, err := a.demoToken(ctx, info, clients)
+	deployed, paid, err := a.demoToken(ctx, info, clients)
 	if err != nil {
 		return err
 	}
-	if err := a.demoReceipt(ctx, info, last); err != nil {
+	if err := a.demoReceipt(ctx, info, paid); err != nil {
 		return err
 	}
-	return a.demoTamper(ctx, info, last)
+	return a.demoTamper(ctx, info, deployed)
 }
 
-// demoToken deploys a token and lets the members pay each other; it returns the last transfer's
-// transaction.
-func (a *app) demoToken(ctx context.Context, info sandbox.Info, clients []*client.Client) (coco.TxID, error) {
+// demoToken deploys a token and lets the members pay each other; it returns the transactions of the
+// deployment and of the last payment.
+func (a *app) demoToken(ctx context.Context, info sandbox.Info, clients []*client.Client) (deployed, paid coco.TxID, err error) {
 	names := make([]string, len(info.Nodes))
 	for i, n := range info.Nodes {
 		names[i] = n.Name
 	}
 	t, err := newToken(info, names, clients)
 	if err != nil {
-		return coco.TxID{}, err
+		return deployed, paid, err
 	}
-	tx, err := t.deploy(ctx, 0)
+	if deployed, err = t.deploy(ctx, 0); err != nil {
+		return deployed, paid, err
+	}
+	a.demoShow(demoLine{Step: "deploy", Node: names[0], TxID: deployed, Text: fmt.Sprintf("%s deploys the token %s at %s: %s", names[0], tokenSymbol, t.address, deployed)})
+	const minted = 1000
+	tx, err := t.mint(ctx, 0, 0, minted)
 	if err != nil {
-		return coco.TxID{}, err
-	}
-	a.demoShow(demoLine{Step: "deploy", Node: names[0], TxID: tx, Text: fmt.Sprintf("%s deploys the token %s at %s: %s", names[0], tokenSymbol, t.address, tx)})
-	const minted, paid = 1000, 250
-	if tx, err = t.mint(ctx, 0, 0, minted); err != nil {
-		return coco.TxID{}, err
+		return deployed, paid, err
 	}
 	a.demoShow(demoLine{Step: "mint", Node: names[0], TxID: tx, Text: fmt.Sprintf("%s mints %d %s: %s", names[0], minted, tokenSymbol, tx)})
-	amount := int64(paid)
+	amount := int64(250)
 	for i := range clients {
 		to := (i + 1) % len(clients)
-		if tx, err = t.transfer(ctx, i, i, to, amount); err != nil {
-			return coco.TxID{}, err
+		if paid, err = t.transfer(ctx, i, i, to, amount); err != nil {
+			return deployed, paid, err
 		}
-		a.demoShow(demoLine{Step: "transfer", Node: names[i], TxID: tx, Text: fmt.Sprintf("%s pays %d %s to %s through its own node: %s", names[i], amount, tokenSymbol, names[to], tx)})
+		a.demoShow(demoLine{Step: "transfer", Node: names[i], TxID: paid, Text: fmt.Sprintf("%s pays %d %s to %s through its own node: %s", names[i], amount, tokenSymbol, names[to], paid)})
 		amount -= 50
 		if amount <= 0 {
 			amount = 1
@@ -143,7 +143,7 @@ func (a *app) demoToken(ctx context.Context, info sandbox.Info, clients []*clien
 	for i := range clients {
 		balances, err := t.balances(ctx, i)
 		if err != nil {
-			return coco.TxID{}, err
+			return deployed, paid, err
 		}
 		text, sum := []string{}, new(big.Int)
 		values := map[string]string{}
@@ -157,11 +157,11 @@ func (a *app) demoToken(ctx context.Context, info sandbox.Info, clients []*clien
 			want = got
 		}
 		if got != want || sum.Int64() != minted {
-			return coco.TxID{}, fmt.Errorf("%w: on %s the balances are %s; on %s they are %s, and %d were minted", coco.ErrVerify, names[i], got, names[0], want, minted)
+			return deployed, paid, fmt.Errorf("%w: on %s the balances are %s; on %s they are %s, and %d were minted", coco.ErrVerify, names[i], got, names[0], want, minted)
 		}
 		a.demoShow(demoLine{Step: "read", Node: names[i], Values: values, Text: fmt.Sprintf("on %s: %s", names[i], got)})
 	}
-	return tx, nil
+	return deployed, paid, nil
 }
 
 // demoReceipt fetches a receipt from another node than the one that was asked to execute, and
@@ -184,7 +184,7 @@ func (a *app) demoReceipt(ctx context.Context, info sandbox.Info, tx coco.TxID) 
 	if err != nil {
 		return err
 	}
-	if err := r.Verify(service); err != nil {
+	if err := r.Verify(service, receipt.Options{}); err != nil {
 		return err
 	}
 	if r.TxID != tx {

@@ -91,7 +91,7 @@ type verified struct {
 	Dir          string         `json:"dir"`
 	Report       *ledger.Report `json:"report"`
 	Constitution coco.Digest    `json:"constitution,omitzero"`
-	Service      string         `json:"service,omitempty"` // subject of the service certificate
+	Service      string         `json:"service,omitempty"` // its name
 	Nodes        int            `json:"nodes"`             // that were ever admitted
 	Fault        *faultJSON     `json:"fault,omitempty"`
 
@@ -220,7 +220,7 @@ func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg gov.AuditorConf
 	}
 	v.Nodes = len(v.auditor.Nodes())
 	if cert, cerr := parseDER(v.auditor.ServiceCertificate()); cerr == nil {
-		v.Service = cert.Subject.String()
+		v.Service = cert.Subject.CommonName
 	}
 	var fault *ledger.Fault
 	if errors.As(err, &fault) {
@@ -256,7 +256,7 @@ func (a *app) showVerified(v verified, err error) {
 	if r.Committed != r.Last {
 		p.printf("; what follows is signed, and the next batch will prove it")
 	}
-	p.printf("\n      constitution %s, service %s, root %s\n", v.Constitution.Short(), v.Service, r.Root.Short())
+	p.printf("\n      constitution %s, service %q, root %s\n", v.Constitution.Short(), v.Service, r.Root.Short())
 }
 
 func size(n int64) string {

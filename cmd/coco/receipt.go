@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/receipt"
 )
 
@@ -127,9 +128,6 @@ Exits with 3 if the receipt proves nothing.`,
 	return cmd
 }
 
-// maxReceipt bounds a receipt file.
-const maxReceipt = 16 << 20
-
 func (a *app) verifyReceipt(file, service string) error {
 	pem, err := os.ReadFile(service)
 	if err != nil {
@@ -148,24 +146,28 @@ func (a *app) verifyReceipt(file, service string) error {
 		defer f.Close()
 		in = f
 	}
-	data, err := io.ReadAll(io.LimitReader(in, maxReceipt+1))
+	data, err := io.ReadAll(io.LimitReader(in, receipt.MaxSize+1))
 	if err != nil {
 		return fmt.Errorf("receipt: %w", err)
 	}
-	if len(data) > maxReceipt {
-		return fmt.Errorf("%w: %s exceeds %d bytes, more than any receipt has", coco.ErrVerify, file, maxReceipt)
+	if len(data) > receipt.MaxSize {
+		return fmt.Errorf("%w: %s exceeds %d bytes, more than any receipt has", coco.ErrVerify, file, receipt.MaxSize)
 	}
 	r, err := receipt.Parse(data)
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", coco.ErrVerify, file, err)
 	}
-	if err := r.Verify(cert); err != nil {
+	if err := r.Verify(cert, receipt.Options{}); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
+	var h ledger.Header
+	if err := h.UnmarshalBinary(r.Header); err != nil {
+		return err
+	}
 	if a.wantsJSON() {
-		return a.out.json(map[string]any{"ok": true, "transaction_id": r.TxID, "node": r.Header.Node, "root": r.Header.Root, "claims_bytes": len(r.Claims)})
+		return a.out.json(map[string]any{"ok": true, "transaction_id": r.TxID, "node": h.Node, "root": h.Root, "write_set": r.WriteSet, "claims": r.Claims})
 	}
 	a.out.ok("transaction %s is committed", r.TxID)
-	a.out.printf("      signed by node %s under service %q; Merkle path of %d to root %s\n", r.Header.Node.Short(), cert.Subject.CommonName, len(r.Path), r.Header.Root.Short())
+	a.out.printf("      signed by node %s under service %q; Merkle path of %d to root %s\n", h.Node.Short(), cert.Subject.CommonName, len(r.Path), h.Root.Short())
 	return nil
 }

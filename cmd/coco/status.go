@@ -159,7 +159,7 @@ func (p *networkStatus) judge() {
 func (a *app) showStatus(page networkStatus) {
 	p := a.out
 	p.printf("%s, chain id %d, constitution %s\n", p.bold(page.Network), page.ChainID, page.Constitution.Short())
-	if page.Insecure {
+	if page.Insecure && len(page.Notices) == 0 {
 		p.insecure()
 	}
 	for _, t := range page.Notices {

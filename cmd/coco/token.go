@@ -84,16 +84,16 @@ func (t *token) send(ctx context.Context, node, from int, to *common.Address, ga
 	if r.Status != 1 {
 		return id, fmt.Errorf("transaction %s (%s) reverted", id, tx.Hash())
 	}
-	if to == nil {
-		t.address = r.ContractAddress
+	if to == nil && r.ContractAddress != nil {
+		t.address = *r.ContractAddress
 	}
 	return id, nil
 }
 
 // ethReceipt is what is needed of eth_getTransactionReceipt.
 type ethReceipt struct {
-	Status          hexutil.Uint64 `json:"status"`
-	ContractAddress common.Address `json:"contractAddress"`
+	Status          hexutil.Uint64  `json:"status"`
+	ContractAddress *common.Address `json:"contractAddress"` // of a deployment only
 }
 
 // catchUp bounds how long a node may lag behind a commit.

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -155,10 +154,8 @@ func (a *app) upDetached(ctx context.Context, f upFlags) error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.CommandContext(ctx, exe, "up", "--supervise", "-o", outputJSON, "--dir", lay.Dir,
+	cmd := exec.Command(exe, "up", "--supervise", "-o", outputJSON, "--dir", lay.Dir,
 		"--members", strconv.Itoa(f.members), "--port", strconv.Itoa(f.port), "--chain-id", strconv.FormatUint(f.chainID, 10), "--fresh="+strconv.FormatBool(f.fresh))
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 15 * time.Second
 	cmd.Stderr = log
 	sandbox.Background(cmd)
 	steps, err := cmd.StdoutPipe()
@@ -168,7 +165,10 @@ func (a *app) upDetached(ctx context.Context, f upFlags) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting the supervisor: %w", err)
 	}
+	// Ctrl-C ends a start. Once the network is ready it is not this command's any more.
+	interrupt := context.AfterFunc(ctx, func() { _, _ = sandbox.Down(context.WithoutCancel(ctx), lay.Dir) })
 	ready, err := a.followSteps(steps)
+	interrupt()
 	if !ready {
 		werr := cmd.Wait()
 		switch {
@@ -186,7 +186,7 @@ func (a *app) upDetached(ctx context.Context, f upFlags) error {
 	if err != nil {
 		return err
 	}
-	a.showNetwork(info, "The network runs in the background; `coco down`"+dirHint(f.dir)+" stops it.")
+	a.showNetwork(info, "The network runs in the background; `coco down"+dirHint(f.dir)+"` stops it.")
 	return nil
 }
 

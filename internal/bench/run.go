@@ -79,7 +79,7 @@ func (r *run) run(ctx context.Context) (Report, error) {
 }
 
 // warmUp runs the load unmeasured, and returns how many transactions each client will probably
-// send in the measured window: half more than at the rate that it reached, or than its fair share.
+// send in the measured window: twice as many as at the rate that it reached, or as its fair share.
 func (r *run) warmUp(ctx context.Context) ([]int, error) {
 	if r.WarmUp < 0 {
 		return nil, nil
@@ -88,7 +88,7 @@ func (r *run) warmUp(ctx context.Context) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	scale := 1.5 * r.Duration.Seconds() / res.elapsed.Seconds()
+	scale := 2 * r.Duration.Seconds() / res.elapsed.Seconds()
 	share := float64(res.committed) / float64(len(r.clients))
 	expect := make([]int, len(r.clients))
 	for i, c := range r.clients {

@@ -145,7 +145,7 @@ describe("viem", { timeout }, () => {
 
   test("calls go as JSON-RPC batches", async () => {
     let requests = 0;
-    const transport = http(rpc[0], { batch: { batchSize: 100, wait: 20 }, onFetchRequest: () => (requests += 1) });
+    const transport = http(rpc[0], { batch: { batchSize: 100, wait: 20 }, onFetchRequest: () => void (requests += 1) });
     const client = createPublicClient({ chain, transport, cacheTime: 0 });
     const supplies = await Promise.all(
       Array.from({ length: 100 }, () => client.readContract({ address, abi, functionName: "balanceOf", args: [address] })),

@@ -1,71 +1,13 @@
 package ledger_test
 
 import (
-	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/x509"
-	mrand "math/rand/v2"
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/merkle"
 )
-
-// signer is a node's key as the tests use it.
-type signer struct {
-	*ecdsa.PrivateKey
-	id coco.NodeID
-}
-
-func newSigner(t testing.TB) signer {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := signer{PrivateKey: key}
-	s.id = s.nodeID()
-	return s
-}
-
-func (s signer) nodeID() coco.NodeID {
-	der, err := x509.MarshalPKIXPublicKey(&s.PublicKey)
-	if err != nil {
-		panic(err)
-	}
-	return sha256.Sum256(der)
-}
-
-// makeRecords returns records of about size bytes, the same for the same seed.
-func makeRecords(seed uint64, n, size int) []ledger.Record {
-	src := mrand.NewChaCha8([32]byte{1, byte(seed), byte(seed >> 8)})
-	part := func(n int) []byte {
-		b := make([]byte, n)
-		src.Read(b)
-		return b
-	}
-	records := make([]ledger.Record, n)
-	for i := range records {
-		records[i] = ledger.Record{Public: part(size / 5), Private: part(size * 3 / 5), Claims: part(size / 5)}
-	}
-	return records
-}
-
-func equalRecords(a, b []ledger.Record) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if !bytes.Equal(a[i].Public, b[i].Public) || !bytes.Equal(a[i].Private, b[i].Private) || !bytes.Equal(a[i].Claims, b[i].Claims) {
-			return false
-		}
-	}
-	return true
-}
 
 func BenchmarkSeal(b *testing.B) {
 	const count = 500
@@ -130,4 +72,62 @@ func BenchmarkChain(b *testing.B) {
 
 func perRecord(b *testing.B, count int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(count), "ns/record")
+}
+
+func BenchmarkAppendSync(b *testing.B) {
+	const count = 500
+	disk := discard{newMemDisk()}
+	l, err := ledger.Open(disk, dir, ledger.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	data := make([]byte, 600*count)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(data)))
+	for index := uint64(1); b.Loop(); index++ {
+		if err := l.Append([]ledger.Entry{{View: 1, Index: index, Kind: ledger.KindBatch, Data: data}}); err != nil {
+			b.Fatal(err)
+		}
+		if err := l.Sync(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perRecord(b, count)
+}
+
+func BenchmarkAppendSyncToDisk(b *testing.B) {
+	const count = 500
+	disk, err := local.Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer disk.Close()
+	w := newWriter(b, disk, 0)
+	defer w.log.Close()
+	data := make([]byte, 600*count)
+	for b.Loop() {
+		w.entry(1, ledger.KindBatch, data)
+		if err := w.log.Sync(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perRecord(b, count)
+}
+
+func BenchmarkAudit(b *testing.B) {
+	disk := newMemDisk()
+	w := newWriter(b, disk, 8<<20)
+	a := newSigner(b)
+	w.batch(1, 0, a, nodeRecord(a))
+	for range 20 {
+		w.batch(1, 0, a, makeRecords(1, 500, 500)...)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		got, err := audit(disk)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.SetBytes(got.Bytes)
+	}
 }

@@ -1,0 +1,195 @@
+package ethereum
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/rlp"
+	"github.com/ethereum/go-ethereum/trie"
+	"github.com/holiman/uint256"
+	"pgregory.net/rapid"
+)
+
+func FuzzAccountRow(f *testing.F) {
+	for _, r := range []record{
+		noAccount,
+		{exists: true, balance: zeroBalance, codeHash: types.EmptyCodeHash},
+		{exists: true, nonce: 300, balance: uint256.NewInt(1 << 40), codeHash: common.Hash{1}, stored: true, gen: 129},
+		{balance: zeroBalance, codeHash: types.EmptyCodeHash, gen: 1},
+	} {
+		f.Add(r.encode())
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if r, err := decodeRecord(b); err == nil && !bytes.Equal(r.encode(), b) {
+			t.Fatalf("%x encodes as %x", b, r.encode())
+		}
+	})
+}
+
+func FuzzTransactionRow(f *testing.F) {
+	r := txRow{sender: common.Address{1}, view: 2, seqno: 300, block: 4, gasUsed: 1 << 20, cumulative: 1 << 30, status: 1, logs: []byte{0xc0}, raw: []byte{1, 2}}
+	f.Add(r.encode())
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := decodeTxRow(b)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(r.encode(), b) {
+			t.Fatalf("%x encodes as %x", b, r.encode())
+		}
+		_, _ = expandLogs(&r, common.Hash{}, &Block{Header: new(types.Header)})
+	})
+}
+
+func FuzzBlockRow(f *testing.F) {
+	r := blockRow{hash: common.Hash{1}, view: 2, first: 300, size: 1000, header: []byte{1, 2, 3}, txs: make([]byte, 64)}
+	f.Add(r.encode())
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := decodeBlockRow(b)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(r.encode(), b) {
+			t.Fatalf("%x encodes as %x", b, r.encode())
+		}
+		r.bloom()
+		_, _ = r.block()
+	})
+}
+
+func FuzzTransaction(f *testing.F) {
+	c := newTestChain(f, 1, nil)
+	f.Add(c.call(c.transfer(0, 0, 1)).Payload[common.AddressLength:])
+	f.Add(c.call(c.sign(0, 1, nil, 100_000, 0, []byte{1, 2, 3})).Payload[common.AddressLength:])
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		d, err := c.DecodeAndCheck(raw)
+		if err != nil {
+			return
+		}
+		again, err := d.tx.MarshalBinary()
+		if err != nil || !bytes.Equal(again, raw) || d.tx.Hash() != d.hash {
+			t.Fatalf("%x encodes as %x (%v)", raw, again, err)
+		}
+		other, err := c.Decode(d.payload())
+		if err != nil || other.(*checked).hash != d.hash || other.(*checked).msg.From != d.msg.From {
+			t.Fatalf("the payload of %x: %v", raw, err)
+		}
+	})
+}
+
+func FuzzPayload(f *testing.F) {
+	c := newTestChain(f, 1, nil)
+	f.Add(c.call(c.transfer(0, 0, 1)).Payload)
+	f.Add([]byte{1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if d, err := c.Decode(b); err == nil && !bytes.Equal(d.(*checked).payload(), b) {
+			t.Fatalf("%x encodes as %x", b, d.(*checked).payload())
+		}
+	})
+}
+
+// genLogs draws logs as contracts emit them.
+func genLogs(t *rapid.T) []*types.Log {
+	hash := rapid.Custom(func(t *rapid.T) common.Hash {
+		return common.BytesToHash(rapid.SliceOfN(rapid.Byte(), 1, 32).Draw(t, "hash"))
+	})
+	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) *types.Log {
+		return &types.Log{
+			Address: common.BytesToAddress(hash.Draw(t, "address").Bytes()),
+			Topics:  rapid.SliceOfN(hash, 0, 4).Draw(t, "topics"),
+			Data:    rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "data"),
+		}
+	}), 0, 5).Draw(t, "logs")
+}
+
+func TestReceiptsEncodeAsGoEthereums(t *testing.T) {
+	cache := bloomCache{}
+	rapid.Check(t, func(t *rapid.T) {
+		want := &types.Receipt{
+			Type:              rapid.SampledFrom([]uint8{0, 1, 2, 3, 4}).Draw(t, "type"),
+			Status:            rapid.Uint64Range(0, 1).Draw(t, "status"),
+			CumulativeGasUsed: rapid.Uint64().Draw(t, "gas"),
+			Logs:              genLogs(t),
+		}
+		want.Bloom = types.CreateBloom(want)
+		enc, err := want.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var bloom types.Bloom
+		cache.add(&bloom, want.Logs)
+		got := encodeReceipt(want.Type, want.Status, want.CumulativeGasUsed, &bloom, encodeLogs(want.Logs))
+		if !bytes.Equal(got, enc) {
+			t.Fatalf("got\n%x, want\n%x", got, enc)
+		}
+		claims, err := rlp.EncodeToBytes([]any{common.Hash{5}, uint64(200), uint64(1), enc})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := encodeClaims(&common.Hash{5}, 200, 1, enc); !bytes.Equal(got, claims) {
+			t.Fatalf("claims: got\n%x, want\n%x", got, claims)
+		}
+	})
+}
+
+func TestBloomIsWhereItIsReadInEveryHeader(t *testing.T) {
+	for _, f := range forks {
+		c := newTestChain(t, 1, map[string]any{"fork": f.name})
+		row, err := readBlock(c.store.Snapshot(), 0)
+		must(t, err)
+		header, err := row.block()
+		must(t, err)
+		for i := range header.Header.Bloom {
+			header.Header.Bloom[i] = byte(i)
+		}
+		row.header, err = rlp.EncodeToBytes(header.Header)
+		must(t, err)
+		bloom, ok := row.bloom()
+		if !ok || bloom != header.Header.Bloom {
+			t.Fatalf("%s: the bloom is not found", f.name)
+		}
+	}
+}
+
+// rawList is a list of encoded elements, as types.DeriveSha wants it.
+type rawList [][]byte
+
+func (l rawList) Len() int                           { return len(l) }
+func (l rawList) EncodeIndex(i int, w *bytes.Buffer) { w.Write(l[i]) }
+
+func TestRootsAreDeriveShas(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 3, 15, 16, 17, 18, 33, 127, 128, 129, 130, 255, 256, 257, 300, 5000, 70_000} {
+		for _, size := range []int{0, 2, 100} { // small elements lie within their parents
+			list := make(rawList, n)
+			for i := range list {
+				list[i] = bytes.Repeat([]byte{byte(i)}, 1+size+i*7%(2*size+1))
+			}
+			equal(t, "root", listRoot(list), types.DeriveSha(list, trie.NewStackTrie(nil)))
+		}
+	}
+}
+
+func BenchmarkRoot(b *testing.B) {
+	list := make([][]byte, 1000)
+	for i := range list {
+		list[i] = make([]byte, 440)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		listRoot(list)
+	}
+}
+
+func BenchmarkDeriveSha(b *testing.B) {
+	list := make(rawList, 1000)
+	for i := range list {
+		list[i] = make([]byte, 440)
+	}
+	for b.Loop() {
+		types.DeriveSha(list, trie.NewStackTrie(nil))
+	}
+}

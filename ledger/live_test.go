@@ -1,0 +1,94 @@
+package ledger_test
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/ledger"
+)
+
+func TestReadersRunBesideTheAppender(t *testing.T) {
+	disk := newMemDisk()
+	l := openLog(t, disk, ledger.Options{ChunkBytes: 2000})
+	want := entriesOf(1, 1, slices.Repeat([]int{100}, 400)...)
+	var readers sync.WaitGroup
+	stop := make(chan struct{})
+	for range 3 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				last := l.Last()
+				if last == 0 {
+					continue
+				}
+				got, err := l.Read(max(1, last-min(last-1, 25)), last+1, 1<<20)
+				if errors.Is(err, coco.ErrNotFound) {
+					continue // cut meanwhile
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for _, e := range got {
+					if !equalEntries([]ledger.Entry{e}, want[e.Index-1:e.Index]) {
+						t.Errorf("entry %d is not what was written", e.Index)
+						return
+					}
+				}
+				l.ViewOf(last)
+			}
+		})
+	}
+	for i := 0; i < len(want); i++ {
+		if err := l.Append(want[i : i+1]); err != nil {
+			t.Fatal(err)
+		}
+		if i%50 == 49 && i < 300 {
+			if err := l.TruncateAfter(uint64(i - 24)); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Append(want[i-24 : i+1]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	close(stop)
+	readers.Wait()
+	mustHold(t, l, want)
+}
+
+func TestAuditRunsBesideAWriter(t *testing.T) {
+	disk := newMemDisk()
+	w := newWriter(t, disk, 3000)
+	a := newSigner(t)
+	w.batch(1, 0, a, nodeRecord(a))
+	stop := make(chan struct{})
+	var audits sync.WaitGroup
+	audits.Go(func() {
+		for last := uint64(0); ; {
+			got, err := audit(disk)
+			if err != nil || got.Entries < last {
+				t.Errorf("%d entries after %d: %v", got.Entries, last, err)
+				return
+			}
+			last = got.Entries
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	})
+	for range 300 {
+		w.batch(1, w.log.Last()-1, a, ledger.Record{Private: []byte("p")})
+	}
+	close(stop)
+	audits.Wait()
+}
