@@ -38,6 +38,9 @@ type Env struct {
 	// Settings is the adapter's section of the constitution, as JSON. Unknown fields MUST be
 	// refused with coco.ErrInvalid.
 	Settings []byte
+	// Notices are sentences about the network that every user must be told, such as that its TEE
+	// is simulated. Each begins with a word in capitals and a colon.
+	Notices []string
 	// Submit sends calls through consensus, from whichever node this is, and returns once each is
 	// refused, or committed and applied on this node. They are executed in the order given. A
 	// result's Err is of one of coco's kinds, or the Outcome's own.
@@ -132,7 +135,7 @@ type Keeper interface {
 
 // Noticer is implemented by ledgers that may run in a mode which every user must be told of.
 type Noticer interface {
-	// Notices returns sentences for banners and status pages; none as a rule.
+	// Notices returns sentences in the form of Env.Notices; none as a rule.
 	Notices() []string
 }
 

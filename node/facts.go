@@ -129,14 +129,20 @@ func (n *node) Status() gateway.Status {
 	return st
 }
 
-func (n *node) notices() (out []string) {
-	if n.charter.constitution.Network.Insecure {
-		out = append(out, "INSECURE: the TEE of this network is simulated; its host can read and change everything.")
-	}
+// notices are what every user must be told of this network.
+func (n *node) notices() []string {
+	out := networkNotices(n.charter.constitution)
 	for _, l := range n.exec.ledgers {
 		if l, ok := l.ledger.(adapter.Noticer); ok {
 			out = append(out, l.Notices()...)
 		}
+	}
+	return out
+}
+
+func networkNotices(c *gov.Constitution) (out []string) {
+	if c.Network.Insecure {
+		out = append(out, "INSECURE: the TEE of this network is simulated; its host can read and change everything.")
 	}
 	return out
 }

@@ -332,7 +332,7 @@ func (n *node) openLedgers() error {
 			return err
 		}
 		l, err := a.Open(adapter.Env{
-			Settings: settings, State: n.store, Status: n.status, Clock: n.cfg.Host.Clock, Log: n.log.With("ledger", m.Name),
+			Settings: settings, Notices: networkNotices(c), State: n.store, Status: n.status, Clock: n.cfg.Host.Clock, Log: n.log.With("ledger", m.Name),
 			Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
 				return n.submit(ctx, m.Name, calls)
 			},

@@ -174,7 +174,7 @@ func TestRootsAreDeriveShas(t *testing.T) {
 }
 
 func BenchmarkRoot(b *testing.B) {
-	list := make([][]byte, 1000)
+	list := make([][]byte, 1)
 	for i := range list {
 		list[i] = make([]byte, 440)
 	}
@@ -185,7 +185,7 @@ func BenchmarkRoot(b *testing.B) {
 }
 
 func BenchmarkDeriveSha(b *testing.B) {
-	list := make(rawList, 1000)
+	list := make(rawList, 1)
 	for i := range list {
 		list[i] = make([]byte, 440)
 	}

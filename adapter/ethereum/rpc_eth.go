@@ -7,6 +7,7 @@ import (
 	"errors"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -27,7 +28,7 @@ func (m *web3Methods) ClientVersion() string {
 		version = info.Main.Version
 	}
 	name := "Coco/" + version
-	for _, notice := range m.s.ledger.Notices() {
+	for _, notice := range slices.Concat(m.s.ledger.env.Notices, m.s.ledger.Notices()) {
 		word, _, _ := strings.Cut(notice, ":")
 		name += "/" + word
 	}
