@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/ledger"
 )
 
@@ -91,4 +92,52 @@ func TestAuditRunsBesideAWriter(t *testing.T) {
 	}
 	close(stop)
 	audits.Wait()
+}
+
+func TestLogOnARealDisk(t *testing.T) {
+	disk, err := local.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer disk.Close()
+	opts := ledger.Options{ChunkBytes: 1000}
+	var l *ledger.Log
+	reopen := func() {
+		t.Helper()
+		if l != nil {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if l, err = ledger.Open(disk, dir, opts); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	reopen()
+	all := entriesOf(1, 1, slices.Repeat([]int{90}, 40)...)
+	do(l.Append(all))
+	do(l.Sync())
+	reopen()
+	mustHold(t, l, all)
+	do(l.TruncateAfter(13))
+	reopen()
+	mustHold(t, l, all[:13])
+	newer := entriesOf(2, 10, slices.Repeat([]int{300}, 12)...)
+	do(l.Append(newer))
+	do(l.Sync())
+	reopen()
+	mustHold(t, l, append(slices.Clone(all[:9]), newer...))
+	do(l.TruncateAfter(0))
+	reopen()
+	mustHold(t, l, nil)
+	do(l.Close())
+	if names, err := disk.List(dir); err != nil || len(names) > 0 {
+		t.Errorf("an emptied log leaves %v, %v", names, err)
+	}
 }

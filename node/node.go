@@ -147,6 +147,27 @@ func (n *node) ledger(name string) adapter.Ledger {
 	return nil
 }
 
+// openLedger opens the ledger on this node's disk. A node that joins can do without it: one that
+// does not open, as a loss of power may leave it, is set aside, and the network's is fetched.
+func openLedger(cfg Config) (*ledger.Log, error) {
+	log, err := ledger.Open(cfg.Host.Disk, Dir, ledger.Options{})
+	if !errors.Is(err, coco.ErrCorrupt) || len(cfg.Join) == 0 {
+		return log, err
+	}
+	aside := Dir + "-damaged-" + cfg.Host.Clock.Now().UTC().Format("20060102T150405.000")
+	cfg.Log.Error("this node's ledger does not open: setting it aside and fetching the network's", "aside", aside, "error", err)
+	names, err := cfg.Host.Disk.List(Dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if err := cfg.Host.Disk.Rename(Dir+"/"+name, aside+"/"+name); err != nil {
+			return nil, fmt.Errorf("set the damaged ledger aside: %w", err)
+		}
+	}
+	return ledger.Open(cfg.Host.Disk, Dir, ledger.Options{})
+}
+
 func cutLedger(cfg Config, last uint64) error {
 	log, err := ledger.Open(cfg.Host.Disk, Dir, ledger.Options{})
 	if err != nil {
@@ -160,7 +181,7 @@ func cutLedger(cfg Config, last uint64) error {
 }
 
 func runOnce(ctx context.Context, cfg Config, peer, client net.Listener, ready func(Info)) error {
-	log, err := ledger.Open(cfg.Host.Disk, Dir, ledger.Options{})
+	log, err := openLedger(cfg)
 	if err != nil {
 		return err
 	}

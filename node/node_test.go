@@ -283,3 +283,44 @@ func TestReceiptsOfEveryNodeVerifyOffline(t *testing.T) {
 		}
 	})
 }
+
+func TestNodeWhoseLedgerIsDamagedFetchesItAgain(t *testing.T) {
+	flip := func(at int) func(map[string][]byte) {
+		return func(files map[string][]byte) {
+			for name, b := range files {
+				if strings.Contains(name, "ledger_") {
+					b[at] ^= 1
+				}
+			}
+		}
+	}
+	for name, damage := range map[string]func(map[string][]byte){
+		"early":     flip(300),
+		"in a body": flip(20_000),
+		"gone":      func(files map[string][]byte) { clear(files) },
+		"rolled back": func(files map[string][]byte) {
+			for name, b := range files {
+				files[name] = b[:len(b)/2]
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, 3, func(t *testing.T, n *network) {
+				n.open()
+				l := n.load(4)
+				time.Sleep(3 * time.Second)
+				n.crash(2)
+				files := n.world.Files(hostName(2), "")
+				damage(files)
+				n.world.SetFiles(hostName(2), files)
+				n.world.Restart(hostName(2))
+				n.waitReady(n.start(2, n.join(0, 1)))
+				time.Sleep(time.Second)
+				acked := l.end()
+				time.Sleep(time.Second)
+				n.check(acked, 2)
+				n.sameState(0, 1, 2)
+			})
+		})
+	}
+}

@@ -66,7 +66,11 @@ type Ledger struct {
 	rpc     *rpcServer
 }
 
-var _ adapter.Ledger = (*Ledger)(nil)
+var (
+	_ adapter.Ledger  = (*Ledger)(nil)
+	_ adapter.Keeper  = (*Ledger)(nil)
+	_ adapter.Noticer = (*Ledger)(nil)
+)
 
 // Open returns the ledger that the settings describe, on the node's state.
 func Open(env adapter.Env) (*Ledger, error) {
@@ -143,7 +147,7 @@ func (l *Ledger) BaseFee() *big.Int {
 	return new(big.Int).Set(l.chain.baseFee)
 }
 
-// Notices returns what every user of this network must be told.
+// Notices implements adapter.Noticer.
 func (l *Ledger) Notices() []string {
 	p := l.chain.settings.Pin
 	if p == nil {

@@ -1,6 +1,7 @@
 package ethereum
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/params"
 	"github.com/ethereum/go-ethereum/rlp"
+	"github.com/ethereum/go-ethereum/trie"
 
 	"github.com/cocoframework/coco"
 )
@@ -158,14 +160,14 @@ func (b *builder) finishBlock() error {
 		h.RequestsHash = &hash
 	}
 	h.GasUsed = b.gas.Used()
-	txs, receipts := make([][]byte, len(b.included)), make([][]byte, len(b.included))
+	txs, receipts := make(rawList, len(b.included)), make(rawList, len(b.included))
 	hashes := make([]byte, 0, common.HashLength*len(b.included))
 	for i := range b.included {
 		in := &b.included[i]
 		txs[i], receipts[i] = in.raw, in.receipt
 		hashes = append(hashes, in.hash[:]...)
 	}
-	h.TxHash, h.ReceiptHash = listRoot(txs), listRoot(receipts)
+	h.TxHash, h.ReceiptHash = txs.root(), receipts.root()
 	var err error
 	if h.Root, h.Extra, err = b.stateRoot(); err != nil {
 		return err
@@ -220,6 +222,13 @@ func readNumber(src source, hash common.Hash) (uint64, error) {
 	}
 	return binary.BigEndian.Uint64(key), nil
 }
+
+// rawList is a list of encoded transactions or receipts, as types.DeriveSha wants it.
+type rawList [][]byte
+
+func (l rawList) Len() int                           { return len(l) }
+func (l rawList) EncodeIndex(i int, w *bytes.Buffer) { w.Write(l[i]) }
+func (l rawList) root() common.Hash                  { return types.DeriveSha(l, trie.NewStackTrie(nil)) }
 
 // bloomCache remembers the bits of addresses and topics, which recur.
 type bloomCache map[common.Hash][3]uint16

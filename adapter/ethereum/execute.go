@@ -1,6 +1,8 @@
 package ethereum
 
 import (
+	"encoding/binary"
+
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -27,12 +29,34 @@ type executor struct {
 	cache  *state
 	at     head
 	blooms bloomCache
+	jumps  jumpCache
 
 	genesisRoot *knownRoot
 }
 
+// jumpCache remembers the analysis of contracts' code. go-ethereum's own is made for many readers,
+// and costs more than the executor's one lookup a call.
+type jumpCache map[common.Hash]vm.BitVec
+
+// maxJumps bounds the cache: code of the greatest size has an analysis of 3 KiB.
+const maxJumps = 4096
+
+// Load implements vm.JumpDestCache.
+func (c jumpCache) Load(code common.Hash) (vm.BitVec, bool) {
+	v, ok := c[code]
+	return v, ok
+}
+
+// Store implements vm.JumpDestCache.
+func (c jumpCache) Store(code common.Hash, v vm.BitVec) {
+	if len(c) >= maxJumps {
+		clear(c)
+	}
+	c[code] = v
+}
+
 func newExecutor(c *chain) *executor {
-	return &executor{chain: c, pool: newPool(c.settings), cache: newState(nil), blooms: bloomCache{}}
+	return &executor{chain: c, pool: newPool(c.settings), cache: newState(nil), blooms: bloomCache{}, jumps: jumpCache{}}
 }
 
 // builder is one Execute: it becomes one block if at least one call is a transaction.
@@ -65,14 +89,13 @@ type included struct {
 }
 
 // Execute implements adapter.Ledger. A call without an outcome is kept: it waits for lower nonces,
-// or, as Backlog counts, for the next block.
+// or, as Ready tells, for the next block.
 func (l *Ledger) Execute(set *store.Set, calls []*adapter.Call) []adapter.Outcome {
 	return l.exec.execute(set, calls)
 }
 
-// Backlog is the number of kept calls that a next Execute can execute at once, because they only
-// did not fit into the last block. Writer only.
-func (l *Ledger) Backlog() int { return len(l.exec.pool.backlog) }
+// Ready implements adapter.Keeper: there are calls that only did not fit into the last block.
+func (l *Ledger) Ready() bool { return len(l.exec.pool.backlog) > 0 }
 
 func (x *executor) execute(set *store.Set, calls []*adapter.Call) []adapter.Outcome {
 	b := &builder{executor: x, set: set, outcomes: make([]adapter.Outcome, 0, len(calls))}
@@ -95,7 +118,7 @@ func (x *executor) execute(set *store.Set, calls []*adapter.Call) []adapter.Outc
 		}
 		b.offer(&kept{call: c, checked: d, since: now})
 	}
-	b.sweep(now, len(calls) == 0)
+	b.sweep(now)
 	b.seal()
 	return b.outcomes
 }
@@ -244,12 +267,13 @@ func (b *builder) include(k *kept, result *core.ExecutionResult, logs []*types.L
 	}
 	var bloom types.Bloom
 	b.blooms.add(&bloom, logs)
-	receipt := encodeReceipt(c.tx.Type(), row.status, row.cumulative, &bloom, row.logs)
-	for i := range bloom {
-		b.header.Bloom[i] |= bloom[i]
+	for i := 0; i < types.BloomByteLength; i += 8 {
+		at := b.header.Bloom[i : i+8]
+		binary.NativeEndian.PutUint64(at, binary.NativeEndian.Uint64(at)|binary.NativeEndian.Uint64(bloom[i:]))
 	}
+	claims, receipt := encodeClaims(&c.hash, c.tx.Type(), &row, &bloom)
 	b.tx.Put(tableTxs, c.hash[:], row.encode())
-	b.tx.Claim(encodeClaims(&c.hash, row.block, row.index, receipt))
+	b.tx.Claim(claims)
 	b.included = append(b.included, included{hash: c.hash, raw: c.raw, receipt: receipt})
 	b.logs = append(b.logs, logs...)
 	if n := len(c.msg.BlobHashes); n > 0 {
@@ -280,7 +304,7 @@ func (b *builder) open() {
 	b.cache.logIndex = 0
 	b.header = b.chain.newHeader(b.parent, b.time, b.set.Rand())
 	b.evm = vm.NewEVM(b.chain.blockContext(b.header, b), b.cache, b.chain.config, vm.Config{})
-	b.evm.SetJumpDestCache(b.chain.jumps)
+	b.evm.SetJumpDestCache(b.jumps)
 	if b.chain.settings.Pin == nil {
 		b.chain.preExecution(b.evm, b.header)
 	}
@@ -288,8 +312,8 @@ func (b *builder) open() {
 
 // sweep refuses kept calls whose time is over, and tries those whose nonce has become the next by
 // other ways than a transaction (EIP-7702).
-func (b *builder) sweep(now uint64, force bool) {
-	for _, k := range b.pool.sweep(now, force, b.cache.GetNonce) {
+func (b *builder) sweep(now uint64) {
+	for _, k := range b.pool.sweep(now, b.cache.GetNonce) {
 		next := b.cache.GetNonce(k.checked.msg.From)
 		if k.checked.msg.Nonce > next && !k.abandoned() {
 			b.refuse(k.call, refusef("%w: next nonce %d, tx nonce %d: waited %v for the transactions between",

@@ -158,10 +158,10 @@ func (p *pool) takeBacklog() []*kept {
 	return out
 }
 
-// sweep removes and returns, from time to time or if forced, the waiting calls that have waited
-// long enough, that nobody waits for, or whose nonce is not above the next any more.
-func (p *pool) sweep(now uint64, force bool, next func(common.Address) uint64) []*kept {
-	if len(p.gaps) == 0 || !force && now < p.swept+sweepEvery {
+// sweep removes and returns, from time to time, the waiting calls that have waited long enough,
+// that nobody waits for, or whose nonce is not above the next any more.
+func (p *pool) sweep(now uint64, next func(common.Address) uint64) []*kept {
+	if len(p.gaps) == 0 || now < p.swept+sweepEvery {
 		return nil
 	}
 	p.swept = now

@@ -40,9 +40,9 @@ func TestGapWaitsUntilItIsFilled(t *testing.T) {
 func TestGapIsRefusedInTheEnd(t *testing.T) {
 	c := newTestChain(t, 1, map[string]any{"gap_wait_ms": 5000})
 	none(t, c.execute(c.call(c.transfer(0, 3, 1))))
-	c.now += 4999
+	c.now += 4950
 	none(t, c.execute())
-	c.now++
+	c.now += sweepEvery
 	refused(t, c.execute(), "nonce too high: next nonce 0, tx nonce 3: waited 5s", coco.ErrInvalid)
 	none(t, c.execute())
 }
@@ -109,7 +109,7 @@ func TestFullBlockLeavesTheRestToTheNext(t *testing.T) {
 		calls = append(calls, c.call(c.transfer(i%3, uint64(i/3), 1)))
 	}
 	included_(t, c.execute(calls...), 3)
-	equal(t, "backlog", c.Backlog(), 4)
+	equal(t, "ready", c.Ready(), true)
 	late := c.call(c.transfer(0, 3, 1))
 	out := c.execute(late)
 	included_(t, out, 3)
@@ -123,7 +123,7 @@ func TestFullBlockLeavesTheRestToTheNext(t *testing.T) {
 	if out[1].Call != late {
 		t.Fatal("the late call did not come last")
 	}
-	equal(t, "backlog", c.Backlog(), 0)
+	equal(t, "ready", c.Ready(), false)
 	equal(t, "kept", c.exec.pool.count, 0)
 	equal(t, "blocks", c.Head().Number(), 3)
 }

@@ -244,29 +244,32 @@ func encodeLogs(logs []*types.Log) []byte {
 	return b
 }
 
-// encodeReceipt returns the consensus encoding (EIP-2718). Receipts before Byzantium would hold an
-// intermediate state root instead of the status; this ledger has none.
-func encodeReceipt(kind uint8, status, cumulative uint64, bloom *types.Bloom, logs []byte) []byte {
+// encodeClaims returns what a receipt of Coco proves about a transaction: the RLP list of its hash,
+// block number, index and consensus receipt (EIP-2718), and the receipt alone, which is the end of
+// it. Receipts before Byzantium would hold an intermediate state root instead of the status; this
+// ledger has none.
+func encodeClaims(hash *common.Hash, kind uint8, r *txRow, bloom *types.Bloom) (claims, receipt []byte) {
 	const bloomSize = 3 + types.BloomByteLength
-	size := uintSize(status) + uintSize(cumulative) + bloomSize + len(logs)
-	b := make([]byte, 0, 1+lengthLen(size)+size)
+	body := uintSize(r.status) + uintSize(r.cumulative) + bloomSize + len(r.logs)
+	size := lengthLen(body) + body
+	if kind != types.LegacyTxType {
+		size++
+	}
+	// The receipt is longer than 55 bytes: it has a bloom.
+	all := 33 + uintSize(r.block) + uintSize(r.index) + lengthLen(size) + size
+	b := appendLength(make([]byte, 0, lengthLen(all)+all), 0xc0, all)
+	b = append(append(b, 0x80+common.HashLength), hash[:]...)
+	b = appendUint(b, r.block)
+	b = appendUint(b, r.index)
+	b = appendLength(b, 0x80, size)
+	start := len(b)
 	if kind != types.LegacyTxType {
 		b = append(b, kind)
 	}
-	b = appendLength(b, 0xc0, size)
-	b = appendUint(b, status)
-	b = appendUint(b, cumulative)
+	b = appendLength(b, 0xc0, body)
+	b = appendUint(b, r.status)
+	b = appendUint(b, r.cumulative)
 	b = append(appendLength(b, 0x80, types.BloomByteLength), bloom[:]...)
-	return append(b, logs...)
-}
-
-// encodeClaims returns what a receipt of Coco proves about a transaction: the RLP list of its hash,
-// block number, index and consensus receipt.
-func encodeClaims(hash *common.Hash, block, index uint64, receipt []byte) []byte {
-	size := 33 + uintSize(block) + uintSize(index) + stringSize(receipt)
-	b := appendLength(make([]byte, 0, lengthLen(size)+size), 0xc0, size)
-	b = append(append(b, 0x80+common.HashLength), hash[:]...)
-	b = appendUint(b, block)
-	b = appendUint(b, index)
-	return appendString(b, receipt)
+	b = append(b, r.logs...)
+	return b, b[start:]
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/rlp"
-	"github.com/ethereum/go-ethereum/trie"
 	"github.com/holiman/uint256"
 	"pgregory.net/rapid"
 )
@@ -122,16 +121,20 @@ func TestReceiptsEncodeAsGoEthereums(t *testing.T) {
 		}
 		var bloom types.Bloom
 		cache.add(&bloom, want.Logs)
-		got := encodeReceipt(want.Type, want.Status, want.CumulativeGasUsed, &bloom, encodeLogs(want.Logs))
+		row := txRow{
+			status: want.Status, cumulative: want.CumulativeGasUsed, logs: encodeLogs(want.Logs),
+			block: rapid.Uint64().Draw(t, "block"), index: rapid.Uint64Range(0, 300).Draw(t, "index"),
+		}
+		gotClaims, got := encodeClaims(&common.Hash{5}, want.Type, &row, &bloom)
 		if !bytes.Equal(got, enc) {
 			t.Fatalf("got\n%x, want\n%x", got, enc)
 		}
-		claims, err := rlp.EncodeToBytes([]any{common.Hash{5}, uint64(200), uint64(1), enc})
+		claims, err := rlp.EncodeToBytes([]any{common.Hash{5}, row.block, row.index, enc})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := encodeClaims(&common.Hash{5}, 200, 1, enc); !bytes.Equal(got, claims) {
-			t.Fatalf("claims: got\n%x, want\n%x", got, claims)
+		if !bytes.Equal(gotClaims, claims) {
+			t.Fatalf("claims: got\n%x, want\n%x", gotClaims, claims)
 		}
 	})
 }
@@ -152,44 +155,5 @@ func TestBloomIsWhereItIsReadInEveryHeader(t *testing.T) {
 		if !ok || bloom != header.Header.Bloom {
 			t.Fatalf("%s: the bloom is not found", f.name)
 		}
-	}
-}
-
-// rawList is a list of encoded elements, as types.DeriveSha wants it.
-type rawList [][]byte
-
-func (l rawList) Len() int                           { return len(l) }
-func (l rawList) EncodeIndex(i int, w *bytes.Buffer) { w.Write(l[i]) }
-
-func TestRootsAreDeriveShas(t *testing.T) {
-	for _, n := range []int{0, 1, 2, 3, 15, 16, 17, 18, 33, 127, 128, 129, 130, 255, 256, 257, 300, 5000, 70_000} {
-		for _, size := range []int{0, 2, 100} { // small elements lie within their parents
-			list := make(rawList, n)
-			for i := range list {
-				list[i] = bytes.Repeat([]byte{byte(i)}, 1+size+i*7%(2*size+1))
-			}
-			equal(t, "root", listRoot(list), types.DeriveSha(list, trie.NewStackTrie(nil)))
-		}
-	}
-}
-
-func BenchmarkRoot(b *testing.B) {
-	list := make([][]byte, 1)
-	for i := range list {
-		list[i] = make([]byte, 440)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		listRoot(list)
-	}
-}
-
-func BenchmarkDeriveSha(b *testing.B) {
-	list := make(rawList, 1)
-	for i := range list {
-		list[i] = make([]byte, 440)
-	}
-	for b.Loop() {
-		types.DeriveSha(list, trie.NewStackTrie(nil))
 	}
 }
