@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/cocoframework/coco"
@@ -206,6 +207,10 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 	}
 	resp, err := c.hc.Do(req)
 	if err != nil {
+		// The transport's error names the node; the URL's host is made up.
+		if outer := (*url.Error)(nil); errors.As(err, &outer) {
+			err = outer.Err
+		}
 		return nil, err
 	}
 	if resp.StatusCode/100 != 2 {

@@ -119,8 +119,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		c.Close()
 		reused := !c.since.IsZero()
 		switch cause := context.Cause(req.Context()); {
+		case cause != nil && safe(req):
+			return nil, fmt.Errorf("%w: node at %s: %w", coco.ErrUnreachable, t.cfg.Addr, cause)
 		case cause != nil:
-			return nil, fmt.Errorf("%w: %w", coco.ErrUnknown, cause)
+			return nil, fmt.Errorf("%w: node at %s: %w", coco.ErrUnknown, t.cfg.Addr, cause)
 		case reused && (!sent || safe(req)) && rewind(req):
 			// An idle connection may have died unnoticed. What had no effect is sent again; the
 			// loop ends because each turn takes one idle connection, or a new one.

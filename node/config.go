@@ -19,10 +19,12 @@ type Config struct {
 	Host host.Host
 	// PeerListen and ClientListen are bound at the start, "127.0.0.1:0" is allowed.
 	PeerListen, ClientListen string
-	Adapters                 []adapter.Adapter
-	Verifiers                attest.Verifiers
-	Owner                    Owner
-	Version                  string // of the binary, for people
+	// PeerAddress and ClientAddress are what others dial, if that differs from what is bound.
+	PeerAddress, ClientAddress string
+	Adapters                   []adapter.Adapter
+	Verifiers                  attest.Verifiers
+	Owner                      Owner
+	Version                    string // of the binary, for people
 
 	Genesis *gov.Constitution // start a new network
 	Join    []string          // addresses of nodes to ask, again and again until one admits this node

@@ -434,7 +434,7 @@ func (x *executor) commit(e consensus.Entry) error {
 // committed publishes the batch that now ends applied; governed says that it changed the network's
 // own tables.
 func (x *executor) committed(view, first uint64, governed bool) {
-	x.view = view
+	x.view, x.batch = view, x.applied.index
 	x.store.Commit(x.applied.seqno)
 	x.history.add(x.applied, view, first)
 	c := adapter.Commit{View: view, First: first, Last: x.applied.seqno, Time: x.applied.time}
@@ -454,7 +454,10 @@ func (x *executor) apply(e consensus.Entry) error {
 		return x.damaged(e.Index, err)
 	}
 	h := b.Header
-	if h.View != e.View || h.Index != e.Index || h.First != x.applied.seqno+1 || h.Prev != x.applied.chain {
+	if h.Prev != x.applied.chain { // the last batch has confirmed everything before itself
+		return x.damaged(max(x.batch, 1), fmt.Errorf("%w: batch %d does not follow what is before it", coco.ErrVerify, e.Index))
+	}
+	if h.View != e.View || h.Index != e.Index || h.First != x.applied.seqno+1 {
 		return x.damaged(e.Index, fmt.Errorf("%w: batch of view %d, index %d, first seqno %d does not follow entry %d and seqno %d",
 			coco.ErrVerify, h.View, h.Index, h.First, x.applied.index, x.applied.seqno))
 	}

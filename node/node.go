@@ -26,6 +26,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -112,18 +113,19 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 	if err := cfg.validate(); err != nil {
 		return err
 	}
-	peer, err := cfg.Host.Net.Listen(cfg.PeerListen)
-	if err != nil {
-		return fmt.Errorf("listen for nodes: %w", err)
-	}
-	defer peer.Close()
-	client, err := cfg.Host.Net.Listen(cfg.ClientListen)
-	if err != nil {
-		return fmt.Errorf("listen for clients: %w", err)
-	}
-	defer client.Close()
 	for try := 1; ; try++ {
-		err := runOnce(ctx, cfg, &sharedListener{Listener: peer}, &sharedListener{Listener: client}, ready)
+		peer, err := cfg.Host.Net.Listen(cfg.PeerListen)
+		if err != nil {
+			return fmt.Errorf("listen for nodes: %w", err)
+		}
+		client, err := cfg.Host.Net.Listen(cfg.ClientListen)
+		if err != nil {
+			_ = peer.Close()
+			return fmt.Errorf("listen for clients: %w", err)
+		}
+		cfg.PeerListen, cfg.ClientListen = peer.Addr().String(), client.Addr().String() // for another life
+		err = runOnce(ctx, cfg, peer, client, ready)
+		_, _ = peer.Close(), client.Close()
 		var damage *damageError
 		if !errors.As(err, &damage) || len(cfg.Join) == 0 || try == ledgerTrouble {
 			return err
@@ -134,9 +136,6 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 		}
 	}
 }
-
-// sharedListener outlives the server that closes it.
-type sharedListener struct{ net.Listener }
 
 func (n *node) ledger(name string) adapter.Ledger {
 	for _, l := range n.exec.ledgers {
@@ -186,10 +185,22 @@ func runOnce(ctx context.Context, cfg Config, peer, client net.Listener, ready f
 		return err
 	}
 	defer log.Close()
-	n, err := newNode(cfg, log, peer.Addr().String(), client.Addr().String())
+	n, err := newNode(cfg, log)
 	if err != nil {
 		return err
 	}
+	g, ctx := errgroup.WithContext(ctx)
+	n.ctx = ctx
+	g.Go(func() error { return n.peers.serve(ctx, peer) })
+	g.Go(func() error { return n.live(ctx, g, log, client, ready) })
+	err = g.Wait()
+	n.peers.wait.Wait()
+	n.close()
+	return err
+}
+
+// live prepares this node and starts the goroutines of its work.
+func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, client net.Listener, ready func(Info)) error {
 	start, err := n.prepare(ctx, log)
 	if err != nil {
 		return err
@@ -197,14 +208,11 @@ func runOnce(ctx context.Context, cfg Config, peer, client net.Listener, ready f
 	if err := n.open(log, start); err != nil {
 		return err
 	}
-	defer n.close()
-	g, ctx := errgroup.WithContext(ctx)
-	n.ctx = ctx
 	n.setNodes(n.charter.nodes)
+	n.peers.open.Store(true)
 	g.Go(func() error { return n.exec.run(ctx) })
 	g.Go(func() error { return n.loop.run(ctx) })
 	g.Go(func() error { return n.writer.run(ctx) })
-	g.Go(func() error { return n.peers.serve(ctx, peer) })
 	g.Go(func() error { return n.gateway.Serve(client) })
 	g.Go(func() error {
 		<-ctx.Done()
@@ -212,38 +220,37 @@ func runOnce(ctx context.Context, cfg Config, peer, client net.Listener, ready f
 		defer cancel()
 		return n.gateway.Shutdown(patience)
 	})
-	g.Go(func() error {
-		if err := start.begin(ctx, n); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-n.facts.reached(n.charter.seqno):
-		}
-		n.ready.Store(true)
-		ready(Info{
-			ID: n.id.ID(), PeerAddress: n.peerAddress, ClientAddress: n.clientAddress,
-			Service: n.serviceCertificate().Raw, Constitution: n.charter.constitution.Digest(),
-		})
+	if err := start.begin(ctx, n); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
 		return nil
+	case <-n.facts.reached(n.charter.seqno):
+	}
+	n.ready.Store(true)
+	ready(Info{
+		ID: n.id.ID(), PeerAddress: n.peerAddress, ClientAddress: n.clientAddress,
+		Service: n.serviceCertificate().Raw, Constitution: n.charter.constitution.Digest(),
 	})
-	err = g.Wait()
-	n.peers.wait.Wait()
-	return err
+	return nil
 }
 
-func newNode(cfg Config, log *ledger.Log, peerAddress, clientAddress string) (*node, error) {
+func newNode(cfg Config, log *ledger.Log) (*node, error) {
 	id, err := channel.NewIdentity(cfg.Host.Quoter.Platform() == "virtual")
 	if err != nil {
 		return nil, err
 	}
 	n := &node{
 		cfg: cfg, log: cfg.Log.With("id", id.ID().Short()), id: id,
-		peerAddress: peerAddress, clientAddress: clientAddress,
+		peerAddress: cmp.Or(cfg.PeerAddress, cfg.PeerListen), clientAddress: cmp.Or(cfg.ClientAddress, cfg.ClientListen),
 		store: store.New(), facts: newFacts(), history: &history{log: log},
 		forwards: &forwards{open: map[uint64]*forward{}},
 		exec:     &executor{keys: newKeyring()},
+	}
+	n.peers = &peers{
+		log: n.log, net: cfg.Host.Net, clock: cfg.Host.Clock, id: id, verify: n.verifyPeer,
+		broken: n.peerBroken, frame: n.takeFrame, join: n.serveJoin, all: map[consensus.ID]*peer{},
 	}
 	return n, nil
 }
@@ -318,10 +325,6 @@ func (n *node) open(log *ledger.Log, s start) error {
 		return err
 	}
 	n.writer = &writer{clock: n.cfg.Host.Clock, log: log, durable: c.Consensus.Durability != gov.DurableMemory, tasks: newMailbox[*raft.Append](), loop: inbox}
-	n.peers = &peers{
-		log: n.log, net: n.cfg.Host.Net, clock: n.cfg.Host.Clock, id: n.id, verify: n.verifyPeer,
-		broken: n.peerBroken, frame: n.takeFrame, join: n.serveJoin, all: map[consensus.ID]*peer{},
-	}
 	n.loop = &loop{
 		log: n.log, clock: n.cfg.Host.Clock, self: consensus.IDOf(n.id.ID()), machine: machine, inbox: inbox,
 		recv: make(chan received, 1024), exec: x.tasks, disk: n.writer.tasks, peers: n.peers, known: known, changed: newSignal(),

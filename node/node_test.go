@@ -8,9 +8,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"strings"
 	"sync"
@@ -297,7 +299,14 @@ func TestNodeWhoseLedgerIsDamagedFetchesItAgain(t *testing.T) {
 	for name, damage := range map[string]func(map[string][]byte){
 		"early":     flip(300),
 		"in a body": flip(20_000),
-		"gone":      func(files map[string][]byte) { clear(files) },
+		"forged, with a good checksum": func(files map[string][]byte) {
+			for name, b := range files {
+				if strings.Contains(name, "ledger_") {
+					forgeFrame(b, 30)
+				}
+			}
+		},
+		"gone": func(files map[string][]byte) { clear(files) },
 		"rolled back": func(files map[string][]byte) {
 			for name, b := range files {
 				files[name] = b[:len(b)/2]
@@ -322,5 +331,21 @@ func TestNodeWhoseLedgerIsDamagedFetchesItAgain(t *testing.T) {
 				n.sameState(0, 1, 2)
 			})
 		})
+	}
+}
+
+// forgeFrame changes the data of the n-th frame of a chunk and mends its checksum: what only the
+// enclave can tell.
+func forgeFrame(chunk []byte, n int) {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	for at := 0; ; n-- {
+		end := at + 8 + int(binary.BigEndian.Uint32(chunk[at:]))
+		if n == 0 {
+			chunk[end-1] ^= 1
+			sum := crc32.Update(crc32.Checksum(chunk[at:at+4], table), table, chunk[at+8:end])
+			binary.BigEndian.PutUint32(chunk[at+4:], sum)
+			return
+		}
+		at = end
 	}
 }

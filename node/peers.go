@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -43,6 +44,7 @@ type peers struct {
 	broken func(coco.NodeID)                // the connection to a node ended, or cannot be made
 	frame  func(from coco.NodeID, f []byte) // a frame came; must not keep the reader for long
 	join   func(context.Context, *channel.Conn)
+	open   atomic.Bool // this node takes part; until then it hangs up on everybody, so that they ask others
 
 	mu   sync.Mutex
 	all  map[consensus.ID]*peer // under mu
@@ -208,6 +210,10 @@ func (p *peers) serve(ctx context.Context, l net.Listener) error {
 			case <-ctx.Done():
 			case <-p.clock.After(100 * time.Millisecond):
 			}
+			continue
+		}
+		if !p.open.Load() {
+			_ = raw.Close()
 			continue
 		}
 		p.wait.Go(func() { p.receive(ctx, raw, joiners) })

@@ -11,7 +11,7 @@ import (
 	"github.com/cocoframework/coco"
 )
 
-// The tables of the ledger. docs/formats.md describes their contents.
+// The tables of the ledger. What their rows hold is said in this file and in rows.go.
 const (
 	tableAccounts    = "ethereum.accounts"    // address -> account
 	tableStorage     = "ethereum.storage"     // address, slot, generation -> value

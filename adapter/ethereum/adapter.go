@@ -35,8 +35,8 @@ type ethereum struct{}
 // Manifest implements adapter.Adapter.
 func (ethereum) Manifest() adapter.Manifest {
 	return adapter.Manifest{Name: "ethereum", Tables: []store.Table{
-		{Name: tableAccounts, Private: true},
-		{Name: tableStorage, Private: true},
+		{Name: tableAccounts, Private: true, Ordered: true}, // read whole by state roots
+		{Name: tableStorage, Private: true, Ordered: true},
 		{Name: tableCode, Private: true},
 		{Name: tableBlocks, Private: true, Ordered: true},
 		{Name: tableBlockHashes, Private: true},
@@ -84,7 +84,6 @@ func Open(env adapter.Env) (*Ledger, error) {
 		env:     env,
 		chain:   c,
 		checker: checker{settings: settings, rules: c.rules, signer: signer, baseFee: c.baseFee},
-		exec:    newExecutor(c),
 	}
 	l.feed.init()
 	l.sending.init()
@@ -97,6 +96,7 @@ func Open(env adapter.Env) (*Ledger, error) {
 			return nil, err
 		}
 	}
+	l.exec = newExecutor(c, newRooter(env.Clock, env.Log, l.Latest))
 	l.rpc = newRPC(l)
 	return l, nil
 }
@@ -111,9 +111,11 @@ func signerOf(c *chain) types.Signer {
 // Decode implements adapter.Ledger.
 func (l *Ledger) Decode(payload []byte) (any, error) { return l.checker.decodePayload(payload) }
 
-// Rollback implements adapter.Ledger. The executor's cache names the block that it belongs to, so
-// only the kept calls are to be dropped.
+// Rollback implements adapter.Ledger. What was executed may be committed nevertheless, by another
+// leader: the executor finds out when it is asked again.
 func (l *Ledger) Rollback(uint64) []adapter.Outcome {
+	l.exec.at = head{}
+	l.exec.roots.stop()
 	return l.exec.pool.drain(fmt.Errorf("%w: the node that was to execute the transaction does not lead any more", coco.ErrNotCommitted))
 }
 
@@ -124,6 +126,7 @@ func (l *Ledger) Endpoints() []adapter.Endpoint { return l.rpc.endpoints() }
 func (l *Ledger) Close() error {
 	err := l.rpc.close()
 	l.feed.close()
+	l.exec.roots.close()
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/big"
 	"testing"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -64,8 +65,13 @@ func BenchmarkERC20(b *testing.B) {
 			}
 			b.ReportAllocs()
 			b.ResetTimer()
+			var executing time.Duration
 			for i := 0; i < b.N; i += size {
-				out := c.execute(calls[i:min(i+size, b.N)]...)
+				set := c.store.Begin(c.view, c.now)
+				start := time.Now()
+				out := c.Execute(set, calls[i:min(i+size, b.N)])
+				executing += time.Since(start)
+				c.commit(set)
 				for _, o := range out {
 					if o.Err != nil {
 						b.Fatal(o.Err)
@@ -73,6 +79,7 @@ func BenchmarkERC20(b *testing.B) {
 				}
 			}
 			b.StopTimer()
+			b.ReportMetric(float64(executing.Nanoseconds())/float64(b.N), "execute-ns/op")
 			v := c.Latest()
 			defer v.Release()
 			tx, err := v.Transaction(calls[b.N-1].Decoded.(*checked).hash)

@@ -62,23 +62,31 @@ func (c *chain) newHeader(parent head, time uint64, random io.Reader) *types.Hea
 		UncleHash:  types.EmptyUncleHash,
 		Coinbase:   c.settings.Coinbase,
 		Number:     new(big.Int).SetUint64(parent.number + 1),
-		Difficulty: new(big.Int),
+		Difficulty: c.difficulty(),
 		GasLimit:   c.settings.GasLimit,
 		Time:       time,
 		BaseFee:    c.baseFee,
 	}
-	switch p := c.settings.Pin; {
-	case p != nil:
-		h.Difficulty, h.MixDigest = p.Difficulty, p.MixHash
-	case !c.rules.IsMerge:
-		h.Difficulty = big.NewInt(1)
-	default:
+	if p := c.settings.Pin; p != nil {
+		h.MixDigest = p.MixHash
+	} else if c.rules.IsMerge {
 		if _, err := io.ReadFull(random, h.MixDigest[:]); err != nil {
 			panic(fmt.Sprintf("ethereum: the set's randomness fails: %v", err)) // it is the enclave's own
 		}
 	}
 	c.forkFields(h)
 	return h
+}
+
+// difficulty is 0 from the merge on. Before, it says nothing here, but must not be 0.
+func (c *chain) difficulty() *big.Int {
+	switch p := c.settings.Pin; {
+	case p != nil:
+		return p.Difficulty
+	case c.rules.IsMerge:
+		return new(big.Int)
+	}
+	return big.NewInt(1)
 }
 
 // forkFields fills what a header has from some fork on.
@@ -168,10 +176,8 @@ func (b *builder) finishBlock() error {
 		hashes = append(hashes, in.hash[:]...)
 	}
 	h.TxHash, h.ReceiptHash = txs.root(), receipts.root()
-	var err error
-	if h.Root, h.Extra, err = b.stateRoot(); err != nil {
-		return err
-	}
+	b.nextRoot()
+	h.Root, h.Extra = b.carried.root, binary.BigEndian.AppendUint64(nil, b.carried.number)
 	row, err := b.chain.blockRow(h, b.bytes, hashes)
 	if err != nil {
 		return err
@@ -180,6 +186,8 @@ func (b *builder) finishBlock() error {
 	row.first = b.tx.Seqno() - uint64(len(b.included)-1)
 	b.at = writeBlock(b.tx, h, row)
 	b.tx.Commit()
+	b.changes.number, b.changes.hash = b.number, b.at.hash
+	b.roots.add(b.changes)
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/contracts"
 	"github.com/cocoframework/coco/store"
@@ -66,8 +67,12 @@ func (c *testChain) open(settings []byte) {
 }
 
 func (c *testChain) reopen(settings []byte) {
+	clock := host.Clock(hurriedClock{})
+	if _, ok := c.t.(*testing.B); ok {
+		clock = local.Clock{}
+	}
 	l, err := Open(adapter.Env{
-		Settings: settings, State: c.store, Submit: c.submit, Clock: local.Clock{},
+		Settings: settings, State: c.store, Submit: c.submit, Clock: clock,
 		Status: func() adapter.Status { return adapter.Status{Role: "leader"} },
 		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})

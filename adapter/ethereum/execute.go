@@ -25,13 +25,14 @@ type executor struct {
 	chain *chain
 	pool  *pool
 	// cache is the state after the block that at names: it is of use as long as that block is the
-	// newest, which a rollback or another leader's block ends.
+	// newest, which a rollback or another leader's block ends. The same holds for the roots.
 	cache  *state
 	at     head
 	blooms bloomCache
 	jumps  jumpCache
 
-	genesisRoot *knownRoot
+	roots   *rooter
+	carried knownRoot // by the header of the block at
 }
 
 // jumpCache remembers the analysis of contracts' code. go-ethereum's own is made for many readers,
@@ -55,8 +56,8 @@ func (c jumpCache) Store(code common.Hash, v vm.BitVec) {
 	c[code] = v
 }
 
-func newExecutor(c *chain) *executor {
-	return &executor{chain: c, pool: newPool(c.settings), cache: newState(nil), blooms: bloomCache{}, jumps: jumpCache{}}
+func newExecutor(c *chain, roots *rooter) *executor {
+	return &executor{chain: c, roots: roots, pool: newPool(c.settings), cache: newState(nil), blooms: bloomCache{}, jumps: jumpCache{}}
 }
 
 // builder is one Execute: it becomes one block if at least one call is a transaction.
@@ -78,6 +79,7 @@ type builder struct {
 	bytes    int // of the transactions in the block's RLP
 	included []included
 	logs     []*types.Log
+	changes  rootBlock
 	outcomes []adapter.Outcome
 }
 
@@ -132,9 +134,16 @@ func (b *builder) begin() error {
 	if !ok {
 		return refusef("the Ethereum ledger has no genesis block")
 	}
-	if at != b.at || b.cache.size > maxCached {
+	if at != b.at {
+		if b.carried, err = readCarried(b.set, at.number); err != nil {
+			return err
+		}
 		b.cache.reset()
 		b.at = at
+		b.roots.restart(at)
+	}
+	if b.cache.size > maxCached {
+		b.cache.reset()
 	}
 	b.cache.src = b
 	b.parent = at
@@ -301,6 +310,9 @@ func (b *builder) open() {
 	}
 	b.tx = b.set.Begin()
 	b.cache.sink = b.tx
+	b.changes.accounts = make([]accountChange, 0, 4+cap(b.outcomes))
+	b.changes.slots = make([]slotChange, 0, 8+2*cap(b.outcomes))
+	b.cache.diff = &b.changes
 	b.cache.logIndex = 0
 	b.header = b.chain.newHeader(b.parent, b.time, b.set.Rand())
 	b.evm = vm.NewEVM(b.chain.blockContext(b.header, b), b.cache, b.chain.config, vm.Config{})
@@ -326,7 +338,7 @@ func (b *builder) sweep(now uint64) {
 
 // seal ends the block.
 func (b *builder) seal() {
-	defer func() { b.cache.src, b.cache.sink, b.tx = nil, nil, nil }()
+	defer func() { b.cache.src, b.cache.sink, b.cache.diff, b.tx = nil, nil, nil, nil }()
 	if b.header == nil {
 		return
 	}
@@ -334,7 +346,6 @@ func (b *builder) seal() {
 	if !b.filled {
 		b.tx.Abort()
 		b.cache.reset() // of the system calls
-		b.at = head{}
 		return
 	}
 	if err := b.finishBlock(); err != nil {

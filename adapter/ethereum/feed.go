@@ -42,8 +42,14 @@ func (l *Ledger) advance(src store.Reader, at head, seqno uint64) error {
 	if err != nil {
 		return err
 	}
-	l.feed.publish(block, seqno, func() ([]*types.Log, error) { return l.logsOf(src, block, &LogFilter{}, nil) })
+	var logs []*types.Log
+	if block.Header.Bloom != (types.Bloom{}) && l.feed.wantsLogs() {
+		if logs, err = l.logsOf(src, block, &LogFilter{}, nil); err != nil {
+			return err
+		}
+	}
 	l.head.Store(block)
+	l.feed.publish(block, seqno, logs)
 	return nil
 }
 
@@ -67,10 +73,17 @@ func (f *feed) init() {
 	f.logs = map[*Subscription[[]*types.Log]]*LogFilter{}
 }
 
-func (f *feed) publish(b *Block, seqno uint64, logs func() ([]*types.Log, error)) {
+// wantsLogs tells whether anybody listens for logs. Who subscribes later hears of later blocks.
+func (f *feed) wantsLogs() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	number := b.Header.Number.Uint64()
+	return len(f.logs) > 0
+}
+
+func (f *feed) publish(b *Block, seqno uint64, logs []*types.Log) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	number := b.Number()
 	if len(f.states) == 0 {
 		f.oldest = number
 	}
@@ -83,18 +96,12 @@ func (f *feed) publish(b *Block, seqno uint64, logs func() ([]*types.Log, error)
 			delete(f.heads, s)
 		}
 	}
-	if len(f.logs) == 0 || b.Header.Bloom == (types.Bloom{}) {
+	if len(logs) == 0 {
 		return
 	}
-	all, err := logs()
 	for s, filter := range f.logs {
-		if err != nil {
-			s.end(err)
-			delete(f.logs, s)
-			continue
-		}
 		var match []*types.Log
-		for _, l := range all {
+		for _, l := range logs {
 			if filter.Match(l) {
 				match = append(match, l)
 			}

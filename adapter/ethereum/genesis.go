@@ -22,17 +22,26 @@ import (
 func (l *Ledger) Genesis(tx *store.Tx) error { return l.chain.genesis(tx) }
 
 func (c *chain) genesis(tx *store.Tx) error {
-	spec := c.genesisSpec()
-	block := spec.ToBlock()
-	h := block.Header()
 	s := newState(tx)
 	s.sink = tx
-	if err := allocate(s, spec.Alloc); err != nil {
+	if err := allocate(s, c.genesisSpec().Alloc); err != nil {
 		return err
 	}
+	h := c.genesisHeader()
 	if c.settings.Pin != nil {
-		h = c.pinnedGenesis(s, h)
-	} else if err := c.tryBlock(s, h); err != nil {
+		c.precedePinned(s, h)
+	} else if err := c.tryBlock(tx, h); err != nil {
+		return err
+	}
+	if s.corrupt != nil {
+		return s.corrupt
+	}
+	t := newStateTrie()
+	if err := t.load(tx, func() bool { return true }); err != nil {
+		return err
+	}
+	var err error
+	if h.Root, err = t.root(); err != nil {
 		return err
 	}
 	row, err := c.blockRow(h, 0, nil)
@@ -41,7 +50,21 @@ func (c *chain) genesis(tx *store.Tx) error {
 	}
 	row.first = tx.Seqno()
 	writeBlock(tx, h, row)
-	return s.corrupt
+	return nil
+}
+
+// genesisHeader is block 0 but for its state root: that of genesisSpec, unless it is pinned.
+func (c *chain) genesisHeader() *types.Header {
+	h := &types.Header{
+		UncleHash: types.EmptyUncleHash, TxHash: types.EmptyTxsHash, ReceiptHash: types.EmptyReceiptsHash,
+		Coinbase: c.settings.Coinbase, Difficulty: c.difficulty(), Number: new(big.Int),
+		GasLimit: c.settings.GasLimit, BaseFee: c.baseFee, Extra: []byte{},
+	}
+	if p := c.settings.Pin; p != nil {
+		h.MixDigest = p.MixHash
+	}
+	c.forkFields(h)
+	return h
 }
 
 // genesisSpec is what unmodified go-ethereum needs to make the same block 0, unless it is pinned.
@@ -49,16 +72,13 @@ func (c *chain) genesisSpec() *core.Genesis {
 	g := &core.Genesis{
 		Config:     c.config,
 		GasLimit:   c.settings.GasLimit,
-		Difficulty: new(big.Int),
+		Difficulty: c.difficulty(),
 		Coinbase:   c.settings.Coinbase,
 		BaseFee:    c.baseFee,
 		Alloc:      maps.Clone(c.settings.Alloc),
 	}
 	if g.Alloc == nil {
 		g.Alloc = types.GenesisAlloc{}
-	}
-	if !c.rules.IsMerge {
-		g.Difficulty = big.NewInt(1)
 	}
 	if c.settings.Pin != nil {
 		return g // the mainnet's state has the system contracts already
@@ -101,17 +121,11 @@ func allocate(s *state, alloc types.GenesisAlloc) error {
 	return nil
 }
 
-// pinnedGenesis makes the state changes that precede the pinned block's transactions, once and for
-// all, and returns the header of block 0 with the pinned block's fields.
-func (c *chain) pinnedGenesis(s *state, h *types.Header) *types.Header {
+// precedePinned makes the state changes that precede the pinned block's transactions, once and for
+// all.
+func (c *chain) precedePinned(s *state, h *types.Header) {
 	p := c.settings.Pin
-	pinned := &types.Header{
-		UncleHash: types.EmptyUncleHash, TxHash: types.EmptyTxsHash, ReceiptHash: types.EmptyReceiptsHash,
-		Root: h.Root, Coinbase: p.Coinbase, Difficulty: p.Difficulty, Number: new(big.Int),
-		GasLimit: p.GasLimit, MixDigest: p.MixHash, BaseFee: c.baseFee,
-	}
-	c.forkFields(pinned)
-	evm := vm.NewEVM(c.blockContext(pinned, s.src), s, c.config, vm.Config{})
+	evm := vm.NewEVM(c.blockContext(h, s.src), s, c.config, vm.Config{})
 	defer evm.Release()
 	if num := evm.Context.BlockNumber; c.config.DAOForkSupport && c.config.DAOForkBlock.Cmp(num) == 0 {
 		misc.ApplyDAOHardFork(s)
@@ -123,17 +137,15 @@ func (c *chain) pinnedGenesis(s *state, h *types.Header) *types.Header {
 	if c.rules.IsPrague {
 		core.ProcessParentBlockHash(p.ParentHash, evm, nil)
 	}
-	return pinned
 }
 
 // tryBlock makes a block's system calls without effect: settings whose alloc replaces a system
 // contract by something else would otherwise stop the network at its first block.
-func (c *chain) tryBlock(s *state, h *types.Header) error {
+func (c *chain) tryBlock(src source, h *types.Header) error {
 	if !c.rules.IsPrague {
 		return nil
 	}
-	try := newState(s.src)
-	evm := vm.NewEVM(c.blockContext(h, s.src), try, c.config, vm.Config{})
+	evm := vm.NewEVM(c.blockContext(h, src), newState(src), c.config, vm.Config{})
 	defer evm.Release()
 	var requests [][]byte
 	for _, call := range []func() error{

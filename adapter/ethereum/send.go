@@ -2,7 +2,9 @@ package ethereum
 
 import (
 	"context"
+	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -23,16 +25,11 @@ func (l *Ledger) Send(ctx context.Context, caller coco.Caller, raw ...[]byte) []
 	out := make([]SendResult, len(raw))
 	calls := make([]*adapter.Call, 0, len(raw))
 	at := make([]int, 0, len(raw))
-	for i := range raw {
-		c, err := l.checker.check(raw[i])
-		if c != nil {
-			out[i].Hash = c.hash
-		}
-		if err != nil {
-			out[i].Err = err
+	for i, c := range l.checkAll(raw, out) {
+		if out[i].Err != nil {
 			continue
 		}
-		calls = append(calls, &adapter.Call{Caller: caller, Payload: c.payload(), Decoded: c, Done: ctx.Done()})
+		calls = append(calls, &adapter.Call{Caller: caller, Payload: c.payload(), Decoded: c, Repeatable: true, Done: ctx.Done()})
 		at = append(at, i)
 	}
 	if len(calls) == 0 {
@@ -44,6 +41,36 @@ func (l *Ledger) Send(ctx context.Context, caller coco.Caller, raw ...[]byte) []
 		out[at[i]].TxID, out[at[i]].Err = r.TxID, r.Err
 	}
 	return out
+}
+
+// checkAll checks transactions, those of a large batch on all processors: recovering a sender is
+// the dearest step of all.
+func (l *Ledger) checkAll(raw [][]byte, out []SendResult) []*checked {
+	const perWorker = 8 // makes up for the cost of a goroutine many times over
+	list := make([]*checked, len(raw))
+	check := func(i int) {
+		if list[i], out[i].Err = l.checker.check(raw[i]); list[i] != nil {
+			out[i].Hash = list[i].hash
+		}
+	}
+	workers := min(runtime.GOMAXPROCS(0), len(raw)/perWorker)
+	if workers < 2 {
+		for i := range raw {
+			check(i)
+		}
+		return list
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(raw); i = int(next.Add(1)) - 1 {
+				check(i)
+			}
+		})
+	}
+	wg.Wait()
+	return list
 }
 
 // PendingNonce is the nonce that the sender's next transaction needs: the committed one, advanced

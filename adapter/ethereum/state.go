@@ -29,7 +29,8 @@ type sink interface {
 // source holds.
 type state struct {
 	src  source
-	sink sink // nil: changes are kept in memory only
+	sink sink       // nil: changes are kept in memory only
+	diff *rootBlock // takes the changes, unless nil
 
 	accounts map[common.Address]*account
 	last     *account // the account that was asked for last
@@ -281,6 +282,9 @@ func (s *state) flush(a *account) {
 			continue
 		}
 		sl.base = sl.value
+		if s.diff != nil {
+			s.diff.slots = append(s.diff.slots, slotChange{a.addr, a.gen, sl.key, sl.value})
+		}
 		s.key = appendStorageKey(s.key[:0], &a.addr, &sl.key, a.gen)
 		if sl.value == (common.Hash{}) {
 			if s.sink != nil {
@@ -310,6 +314,9 @@ func (s *state) writeRecord(a *account) {
 		return
 	}
 	a.base = a.record
+	if s.diff != nil {
+		s.diff.accounts = append(s.diff.accounts, accountChange{a.addr, a.record})
+	}
 	if s.sink == nil {
 		return
 	}

@@ -2,6 +2,7 @@ package ethereum
 
 import (
 	"fmt"
+	"math/big"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -186,9 +187,7 @@ func (c *chain) expand(r *txRow, hash common.Hash, b *Block) (*Transaction, erro
 		rc.ContractAddress = crypto.CreateAddress(r.sender, tx.Nonce())
 	}
 	if c.baseFee != nil {
-		if rc.EffectiveGasPrice = tx.GasTipCap(); true {
-			rc.EffectiveGasPrice.Add(rc.EffectiveGasPrice, c.baseFee)
-		}
+		rc.EffectiveGasPrice = new(big.Int).Add(tx.GasTipCap(), c.baseFee)
 		if tx.GasFeeCapIntCmp(rc.EffectiveGasPrice) < 0 {
 			rc.EffectiveGasPrice = tx.GasFeeCap()
 		}

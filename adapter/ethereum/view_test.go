@@ -219,4 +219,19 @@ func TestSendKeepsOrderAndTellsPendingNonces(t *testing.T) {
 		t.Fatalf("order: %+v", out)
 	}
 	equal(t, "pending nonce", c.PendingNonce(c.address(0)), 3)
+
+	raw = nil
+	for i := range uint64(100) {
+		b, err := c.transfer(0, 3+i, 1).MarshalBinary()
+		must(t, err)
+		raw = append(raw, b)
+	}
+	raw[50] = raw[50][1:]
+	raw = raw[:60]
+	for i, r := range c.Send(context.Background(), coco.Caller{}, raw...) {
+		// Those behind the damaged one wait for it, and this chain has nobody who waits for them.
+		if bad := i == 50; (r.Err != nil) != bad || i < 50 && r.TxID.Seqno != out[3].TxID.Seqno+uint64(i)+1 {
+			t.Fatalf("result %d: %+v", i, r)
+		}
+	}
 }

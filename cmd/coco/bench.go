@@ -64,6 +64,9 @@ the rate. In the end the network must hold exactly what it acknowledged: exit co
 			if f.dir != "" && cmd.Flags().Changed("nodes") {
 				return fmt.Errorf("%w: --nodes is for a temporary network; the one in %s has the nodes that it has", coco.ErrInvalid, f.dir)
 			}
+			if err := f.validate(); err != nil {
+				return err
+			}
 			return a.bench(cmd.Context(), f)
 		},
 	}
@@ -79,6 +82,27 @@ the rate. In the end the network must hold exactly what it acknowledged: exit co
 	}
 	a.outputFlag(cmd)
 	return cmd
+}
+
+// validate refuses what would otherwise mean a default, before a network is started.
+func (f *benchFlags) validate() error {
+	if f.Clients < 1 || f.Clients > bench.MaxClients {
+		return fmt.Errorf("%w: --clients %d: expected 1 to %d", coco.ErrInvalid, f.Clients, bench.MaxClients)
+	}
+	if f.Batch < 1 || f.Batch > bench.MaxBatch {
+		return fmt.Errorf("%w: --batch %d: expected 1 to %d", coco.ErrInvalid, f.Batch, bench.MaxBatch)
+	}
+	if f.Duration <= 0 {
+		return fmt.Errorf("%w: --duration %v: expected a positive one", coco.ErrInvalid, f.Duration)
+	}
+	return checkNodes(f.Nodes)
+}
+
+func checkNodes(n int) error {
+	if n < 1 || n > len(sandbox.Names) {
+		return fmt.Errorf("%w: --nodes %d: expected 1 to %d", coco.ErrInvalid, n, len(sandbox.Names))
+	}
+	return nil
 }
 
 func (a *app) bench(ctx context.Context, f benchFlags) error {
@@ -218,6 +242,12 @@ Exits with 3 on any difference.`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Dir = args[0]
+			if o.Batch < 1 || o.Batch > bench.MaxBatch {
+				return fmt.Errorf("%w: --batch %d: expected 1 to %d", coco.ErrInvalid, o.Batch, bench.MaxBatch)
+			}
+			if err := checkNodes(nodes); err != nil {
+				return err
+			}
 			return a.benchMainnet(cmd.Context(), o, nodes)
 		},
 	}

@@ -194,7 +194,11 @@ func (a *app) verifyLedgers(ctx context.Context, dirs []ledgerDir, cfg gov.Audit
 		failure = compare.check()
 	}
 	if a.wantsJSON() {
-		if err := a.out.json(map[string]any{"ok": failure == nil, "ledgers": all}); err != nil {
+		page := struct {
+			OK      bool       `json:"ok"`
+			Ledgers []verified `json:"ledgers"`
+		}{failure == nil, all}
+		if err := a.out.json(page); err != nil {
 			return err
 		}
 	} else if failure == nil && len(dirs) > 1 {
@@ -224,6 +228,7 @@ func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg gov.AuditorConf
 	}
 	var fault *ledger.Fault
 	if errors.As(err, &fault) {
+		fault.File = filepath.Join(filepath.Dir(d.path), fault.File)
 		v.Fault = &faultJSON{File: fault.File, Offset: fault.Offset, Index: fault.Index, First: fault.First, Last: fault.Last, Reason: fault.Reason}
 	}
 	compare.done(d.name, report.CommittedIndex)

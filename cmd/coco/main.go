@@ -70,13 +70,6 @@ Start with ` + "`coco up`" + `: it runs a network of three members on this machi
 		Version: version(),
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.checkOutput(cmd); err != nil {
-				return err
-			}
-			a.started = true
-			return nil
-		},
 	}
 	root.AddGroup(
 		&cobra.Group{ID: "network", Title: "A network on this machine:"},
@@ -94,7 +87,24 @@ Start with ` + "`coco up`" + `: it runs a network of three members on this machi
 	add("measure", a.benchCommand())
 	root.AddCommand(a.nodeCommand(), a.versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
+	a.markStart(root)
 	return root
+}
+
+// markStart notes when a command line was understood: what fails before is a usage error.
+func (a *app) markStart(cmd *cobra.Command) {
+	if work := cmd.RunE; work != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if err := a.checkOutput(cmd); err != nil {
+				return err
+			}
+			a.started = true
+			return work(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		a.markStart(sub)
+	}
 }
 
 // usageError is a command line that cannot be understood. Whatever else it is, its exit code is

@@ -85,14 +85,21 @@ func fetchReceipt(ctx context.Context, info sandbox.Info, n sandbox.Node, tx coc
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
+	var last error
 	for {
 		data, err := c.Receipt(ctx, tx)
-		if !errors.Is(err, coco.ErrBusy) && !errors.Is(err, coco.ErrNotCommitted) {
-			return data, err
+		switch {
+		case err == nil:
+			return data, nil
+		case ctx.Err() != nil && last != nil:
+			return nil, last // what the node said says more than that the time is over
+		case !errors.Is(err, coco.ErrBusy) && !errors.Is(err, coco.ErrNotCommitted):
+			return nil, err
 		}
+		last = err
 		select {
 		case <-ctx.Done():
-			return nil, err
+			return nil, last
 		case <-tick.C:
 		}
 	}

@@ -242,7 +242,7 @@ func (a *app) showStep(s sandbox.Step) {
 	}
 	switch s.Step {
 	case "ready":
-	case "down":
+	case "down", "damaged":
 		a.out.printf("  %s %s\n", a.out.red("✗"), s.Text)
 	case "recovering", "restarting", "code":
 		a.out.printf("  %s %s\n", a.out.dim("…"), s.Text)

@@ -148,6 +148,22 @@ func TestRunEndsWhenEverythingIsRefused(t *testing.T) {
 	if _, err := Run(t.Context(), o, nil); !errors.Is(err, coco.ErrUnreachable) {
 		t.Errorf("nobody listens: %v", err)
 	}
+	f.fullEvery = 1
+	o = quick(ERC20, serve(t, f))
+	o.Timeout = 50 * time.Millisecond
+	if _, err := Run(t.Context(), o, nil); err == nil || !strings.Contains(err.Error(), "busy") {
+		t.Errorf("always busy: %v", err)
+	}
+	f = newFake()
+	o.Targets[0].URL = serve(t, f)
+	r, err := Run(t.Context(), o, func(s Sample) {
+		if s.Phase == "sign" {
+			f.refuse()
+		}
+	})
+	if !errors.Is(err, errRefused) || r.Committed != 0 || r.Kinds["JSON-RPC -32000 insufficient funds"] == 0 {
+		t.Errorf("%v, %+v: expected every client to give up", err, r)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := Run(ctx, quick(KV, serve(t, f)), nil); err == nil {

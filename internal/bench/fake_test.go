@@ -37,6 +37,7 @@ type fakeNode struct {
 	dropEvery int // that many-th request is carried out and its connection closed without a reply
 	loseEvery int // that many-th transaction or write is acknowledged and forgotten
 	chunked   bool
+	refusing  bool // every transaction
 	submitted int
 }
 
@@ -237,6 +238,9 @@ func (f *fakeNode) send(text string) (any, *rpcError) {
 	if every(f.fullEvery, f.submitted) {
 		return nil, &rpcError{Code: codeBusy, Message: "busy"}
 	}
+	if f.refusing {
+		return nil, &rpcError{Code: -32000, Message: "insufficient funds"}
+	}
 	if tx.Nonce() != f.nonces[from] {
 		return nil, &rpcError{Code: -32000, Message: "nonce too low or too high"}
 	}
@@ -265,6 +269,12 @@ func (f *fakeNode) send(text string) (any, *rpcError) {
 		}
 	}
 	return tx.Hash(), nil
+}
+
+func (f *fakeNode) refuse() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refusing = true
 }
 
 // fund gives an account ether.

@@ -26,6 +26,7 @@ import (
 	"github.com/ethereum/go-ethereum/trie"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum"
 )
 
 // blockFile makes a block of transactions of all kinds, whose header fits the receipts that fakeMainnet
@@ -255,6 +256,27 @@ func TestMainnetFindsEveryMismatch(t *testing.T) {
 	r, err := replayed(t, dir, &fakeMainnet{refuse: 17})
 	if !errors.Is(err, coco.ErrVerify) || r.Mismatches != 1 || !strings.Contains(r.Results[0].Mismatches[0], "transaction 17 ") {
 		t.Errorf("%v, %+v: expected the refused transaction", err, r)
+	}
+}
+
+func TestMainnetSettingsPinTheBlock(t *testing.T) {
+	dir := t.TempDir()
+	blockFile(t, dir, 17_000_000, 2)
+	b, err := LoadMainnetBlock(filepath.Join(dir, "17000000.json.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(b.Settings())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ethereum.ParseSettings(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.ChainID != 1 || len(s.Alloc) != 1 || s.Pin == nil || s.Pin.Number != 17_000_000 || s.Pin.Timestamp != b.Header.Time ||
+		s.Pin.BaseFee.Cmp(one) != 0 || s.GasLimit != b.Header.GasLimit || len(s.Pin.BlockHashes) != 1 {
+		t.Errorf("%+v", s)
 	}
 }
 

@@ -33,11 +33,11 @@ func (s *Sandbox) bringUp(ctx context.Context, n *nursery) error {
 	}
 	// All processes start at once: those that join ask until they are admitted.
 	for i := range s.info.Nodes {
-		how := StartJoin
+		how, others := StartJoin, []int{first}
 		if i == first {
-			how = start
+			how, others = start, nil
 		}
-		if err := n.start(i, how); err != nil {
+		if err := n.start(i, how, others); err != nil {
 			return err
 		}
 	}
@@ -161,7 +161,7 @@ func (s *Sandbox) longestLedger() (node int, found bool, err error) {
 		v, x, err := ledgerEnd(NodeDir(n.Dir))
 		switch {
 		case err != nil:
-			s.opts.Log.Error("a ledger cannot be read", "node", n.Name, "error", err)
+			s.report(Step{Step: "damaged", Node: n.Name, Text: fmt.Sprintf("the ledger of %s is damaged, it must fetch what is missing from the others: %v", n.Name, err)})
 			damage = errors.Join(damage, fmt.Errorf("node %s: %w", n.Name, err))
 			continue
 		case x == 0:
@@ -206,8 +206,8 @@ func ledgerEnd(dir NodeDir) (view, index uint64, err error) {
 	return view, index, nil
 }
 
-// nodeConfig writes what a node needs to start.
-func (s *Sandbox) nodeConfig(i int, start string) error {
+// nodeConfig writes what a node needs to start; others are the nodes that it may ask to admit it.
+func (s *Sandbox) nodeConfig(i int, start string, others []int) error {
 	n := s.info.Nodes[i]
 	dir, member := s.lay.Node(n.Name), s.lay.Member(n.Member)
 	c := NodeConfig{
@@ -224,10 +224,8 @@ func (s *Sandbox) nodeConfig(i int, start string) error {
 			c.RecoverKeys = append(c.RecoverKeys, MemberKey{Certificate: d.Org(), Key: d.Encryption()})
 		}
 	case StartJoin:
-		for k, other := range s.info.Nodes {
-			if k != i {
-				c.Join = append(c.Join, other.Peer)
-			}
+		for _, k := range others {
+			c.Join = append(c.Join, s.info.Nodes[k].Peer)
 		}
 	}
 	if err := os.MkdirAll(string(dir), 0o700); err != nil {

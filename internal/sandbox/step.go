@@ -3,7 +3,7 @@ package sandbox
 // Step is one thing that a sandbox did. In JSON it is one line of output for programs; the last
 // one of a start is "ready".
 type Step struct {
-	// Step names it: "organisations", "constitution", "code", "recovering", "attested", "joined",
+	// Step names it: "organisations", "constitution", "code", "damaged", "recovering", "attested", "joined",
 	// "open" and "ready", or "failed"; later, while it runs, "down", "restarting", "back" and "stopped".
 	Step         string   `json:"step"`
 	Node         string   `json:"node,omitempty"`

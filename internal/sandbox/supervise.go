@@ -30,10 +30,10 @@ func (n *nursery) child(i int) *child {
 	return n.at[i]
 }
 
-// start starts a node's process.
-func (n *nursery) start(i int, how string) error {
+// start starts a node's process; see nodeConfig.
+func (n *nursery) start(i int, how string, others []int) error {
 	s := n.s
-	if err := s.nodeConfig(i, how); err != nil {
+	if err := s.nodeConfig(i, how, others); err != nil {
 		return err
 	}
 	name := s.info.Nodes[i].Name
@@ -84,15 +84,16 @@ func (s *Sandbox) setState(i int, change func(*NodeState)) error {
 	return s.info.save()
 }
 
-func (s *Sandbox) readyNodes() (n int) {
+// readyNodes are the nodes that take part in the network.
+func (s *Sandbox) readyNodes() (ready []int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, st := range s.state {
+	for i, st := range s.state {
 		if st.Ready {
-			n++
+			ready = append(ready, i)
 		}
 	}
-	return n
+	return ready
 }
 
 // nodeEvent is news of a process: it is ready, or it has ended.
@@ -182,7 +183,7 @@ func (v *supervisor) handle(ctx context.Context, e nodeEvent) error {
 		return err
 	}
 	s.report(Step{Step: "down", Node: name, Text: e.err.Error()})
-	if s.readyNodes() < s.quorum() {
+	if len(s.readyNodes()) < s.quorum() {
 		return v.recover(ctx)
 	}
 	v.pause[e.node] = min(max(2*v.pause[e.node], pauseLow), pauseHigh)
@@ -211,7 +212,7 @@ func (v *supervisor) startDue(ctx context.Context) {
 		v.due[i] = time.Time{}
 		name := v.s.info.Nodes[i].Name
 		v.s.report(Step{Step: "restarting", Node: name, Text: name + " starts again and joins the others"})
-		if err := v.start(i, StartJoin); err != nil {
+		if err := v.start(i, StartJoin, v.s.readyNodes()); err != nil {
 			v.s.opts.Log.Error("a node cannot be started", "node", name, "error", err)
 			v.due[i] = now.Add(pauseHigh)
 			continue

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/cocoframework/coco/internal/sandbox"
+)
+
+// The scripts run the program itself: the test binary installs itself as `coco`, and so do the
+// nodes that it starts.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"coco": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("NO_COLOR", "1")
+			env.Defer(func() { downAll(env.WorkDir) })
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":   exits,
+			"jsonenv": jsonenv,
+			"flip":    flip,
+			"crash":   crash,
+			"health":  health,
+			"rpc":     rpc,
+		},
+	})
+}
+
+// downAll ends what a script that failed has left running.
+func downAll(dir string) {
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Name() == "sandbox.json" {
+			_, _ = sandbox.Down(context.Background(), filepath.Dir(path))
+		}
+		return nil
+	})
+}
+
+// exits CODE PROGRAM ARG...: the program ends with the exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARG...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		got = exit.ExitCode()
+	case err != nil:
+		ts.Fatalf("%s: %v", args[1], err)
+	}
+	if got != want {
+		ts.Fatalf("%s ends with exit code %d, want %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+// jsonenv NAME FILE FIELD: sets NAME to the field of the file's last line of JSON that has it. A
+// field may be a path such as nodes.0.pid.
+func jsonenv(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: jsonenv NAME FILE FIELD")
+	}
+	value, ok := "", false
+	for dec := json.NewDecoder(strings.NewReader(ts.ReadFile(args[1]))); ; {
+		var doc any
+		if dec.Decode(&doc) != nil {
+			break
+		}
+		if v, has := field(doc, args[2]); has {
+			value, ok = v, true
+		}
+	}
+	if !ok {
+		ts.Fatalf("no line of %s has a field %s", args[1], args[2])
+	}
+	ts.Setenv(args[0], value)
+}
+
+func field(doc any, path string) (string, bool) {
+	for name := range strings.SplitSeq(path, ".") {
+		switch at := doc.(type) {
+		case map[string]any:
+			doc = at[name]
+		case []any:
+			i, err := strconv.Atoi(name)
+			if err != nil || i >= len(at) {
+				return "", false
+			}
+			doc = at[i]
+		default:
+			return "", false
+		}
+	}
+	switch v := doc.(type) {
+	case string:
+		return v, true
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), true
+	case bool:
+		return strconv.FormatBool(v), true
+	}
+	return "", false
+}
+
+// flip FILE OFFSET: changes one bit.
+func flip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: flip FILE OFFSET")
+	}
+	offset, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	data := []byte(ts.ReadFile(args[0]))
+	data[offset] ^= 1
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o600))
+}
+
+// crash DIR NODE|supervisor...: ends processes without warning.
+func crash(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: crash DIR NODE...")
+	}
+	info, err := sandbox.Load(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for _, name := range args[1:] {
+		pid := info.Pid
+		if name != "supervisor" {
+			n, err := info.Node(name)
+			ts.Check(err)
+			pid = n.Pid
+		}
+		p, err := os.FindProcess(pid)
+		ts.Check(err)
+		ts.Check(p.Kill())
+	}
+}
+
+// health DIR WANT: waits until the network's health is what is wanted.
+func health(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: health DIR WANT")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	last := ""
+	for ctx.Err() == nil {
+		info, st, err := running(ctx, ts.MkAbs(args[0]))
+		ts.Check(err)
+		page := askNodes(ctx, info, st)
+		if page.Health == args[1] {
+			return
+		}
+		last = page.Health
+		time.Sleep(20 * time.Millisecond)
+	}
+	ts.Fatalf("the network's health is %q, want %q", last, args[1])
+}
+
+// rpc URL METHOD [PARAMS]: makes a plain JSON-RPC call as a wallet would, with curl's means.
+func rpc(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: rpc URL METHOD [PARAMS]")
+	}
+	params := "[]"
+	if len(args) > 2 {
+		params = args[2]
+	}
+	body := []byte(`{"jsonrpc":"2.0","id":1,"method":"` + args[1] + `","params":` + params + `}`)
+	resp, err := postJSON(args[0], body)
+	ts.Check(err)
+	_, err = ts.Stdout().Write(append(bytes.TrimSpace(resp), '\n'))
+	ts.Check(err)
+}
