@@ -120,6 +120,7 @@ type executor struct {
 	permit   *permit
 	applied  position
 	view     uint64 // of the last applied batch
+	batch    uint64 // index of the last applied batch
 	spec     []*sealed
 	kept     map[*adapter.Call]*pending
 	governed func() // the network's own tables changed

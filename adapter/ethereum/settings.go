@@ -77,6 +77,7 @@ const (
 	defaultGapTotal     = 16384
 	defaultGapBytes     = 64 << 20
 	minGasLimit         = params.MinGasLimit
+	maxGasLimit         = 500_000_000 // what that much gas can write fits into a batch of the ledger
 	maxChainID          = math.MaxUint64/2 - 36 // so that V of EIP-155 fits 64 bits
 )
 
@@ -194,7 +195,7 @@ func (in *settingsJSON) settings() (*Settings, error) {
 		out             *uint64
 		value, min, max uint64
 	}{
-		{"gas_limit", in.GasLimit, &s.GasLimit, defaultGasLimit, minGasLimit, params.MaxGasLimit},
+		{"gas_limit", in.GasLimit, &s.GasLimit, defaultGasLimit, minGasLimit, maxGasLimit},
 		{"call_gas_limit", in.CallGasLimit, &s.CallGasLimit, defaultCallGasLimit, params.TxGas, params.MaxGasLimit},
 		{"max_tx_bytes", in.MaxTxBytes, &txBytes, defaultMaxTxBytes, 256, maxMaxTxBytes},
 		{"gap_wait_ms", in.GapWaitMs, &wait, uint64(defaultGapWait.Milliseconds()), 0, uint64(maxGapWait.Milliseconds())},
@@ -293,8 +294,8 @@ func (in *pinJSON) pin() (*Pin, error) {
 	if p.Number == 0 || p.Number > math.MaxInt64 {
 		return nil, fmt.Errorf("number: expected 1 to %d, found %d", math.MaxInt64, p.Number)
 	}
-	if p.GasLimit < minGasLimit || p.GasLimit > params.MaxGasLimit {
-		return nil, fmt.Errorf("gas_limit: expected %d to %d, found %d", minGasLimit, params.MaxGasLimit, p.GasLimit)
+	if p.GasLimit < minGasLimit || p.GasLimit > maxGasLimit {
+		return nil, fmt.Errorf("gas_limit: expected %d to %d, found %d", minGasLimit, maxGasLimit, p.GasLimit)
 	}
 	for k, v := range in.BlockHashes {
 		n, ok := gethmath.ParseUint64(k)

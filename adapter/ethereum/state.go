@@ -1,11 +1,8 @@
 package ethereum
 
 import (
-	"maps"
-
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/params"
 	"github.com/holiman/uint256"
 )
 
@@ -351,14 +348,11 @@ func (s *state) override(addr common.Address, o *AccountOverride) {
 		s.size -= len(a.slots)
 		a.slots, a.lastSlot, a.wiped = nil, nil, true
 	}
-	diff := maps.Clone(o.State)
-	if diff == nil {
-		diff = o.StateDiff
+	slots := o.State
+	if slots == nil {
+		slots = o.StateDiff
 	}
-	for k, v := range diff {
+	for k, v := range slots {
 		s.SetState(addr, k, v)
 	}
 }
-
-// rules158 tells whether touched empty accounts vanish (EIP-161).
-func rules158(r params.Rules) bool { return r.IsEIP158 }

@@ -22,7 +22,6 @@ type stateRun struct {
 	ours  *state
 	geth  *gethstate.StateDB
 	snaps [][2]int // in this transaction: ours, geth's
-	fresh bool     // in this transaction: no write yet
 	addrs []common.Address
 	slots []common.Hash
 }

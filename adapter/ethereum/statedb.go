@@ -390,7 +390,7 @@ func (s *state) AccessEvents() *gethstate.AccessEvents { return nil }
 
 // Finalise implements vm.StateDB: it ends a transaction.
 func (s *state) Finalise(rules params.Rules) *bal.ConstructionBlockAccessList {
-	s.finish(rules158(rules))
+	s.finish(rules.IsEIP158)
 	return nil
 }
 
