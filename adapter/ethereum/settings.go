@@ -77,7 +77,7 @@ const (
 	defaultGapTotal     = 16384
 	defaultGapBytes     = 64 << 20
 	minGasLimit         = params.MinGasLimit
-	maxGasLimit         = 500_000_000 // what that much gas can write fits into a batch of the ledger
+	maxGasLimit         = 500_000_000           // what that much gas can write fits into a batch of the ledger
 	maxChainID          = math.MaxUint64/2 - 36 // so that V of EIP-155 fits 64 bits
 )
 

@@ -136,7 +136,7 @@ func TestAnOwnersSignatureIsWhatTheNetworkChecks(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := []byte("a node's public key")
-	rec := gov.NodeRecord{Owner: owner.Actor(), Address: "127.0.0.1:1", ClientAddress: "127.0.0.1:2", Key: key, OwnerCertificates: owner.Certificates()}
+	rec := gov.NodeRecord{Owner: owner.Actor(), Address: "127.0.0.1:1", ClientAddress: "127.0.0.1:2", Key: key, OwnerCertificates: owner.Certificates(), Time: uint64(time.Now().UnixMilli())}
 	if rec.OwnerSignature, err = owner.Sign(t.Context(), gov.NodeTuple(rec.Owner, rec.Address, rec.ClientAddress, key)); err != nil {
 		t.Fatal(err)
 	}
