@@ -228,6 +228,9 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, cli
 		return nil
 	case <-n.facts.reached(n.charter.seqno):
 	}
+	if err := n.serve(); err != nil {
+		return err
+	}
 	n.ready.Store(true)
 	ready(Info{
 		ID: n.id.ID(), PeerAddress: n.peerAddress, ClientAddress: n.clientAddress,
@@ -331,14 +334,16 @@ func (n *node) open(log *ledger.Log, s start) error {
 	}
 	n.loop.state.Store(&consensus.State{})
 	n.gateway, err = gateway.New(gateway.Config{Node: n, TLS: channel.ClientServerConfig(n.id), Clock: n.cfg.Host.Clock, Log: n.log})
-	if err != nil {
-		return err
-	}
+	return err
+}
+
+// serve opens the adapters' endpoints, once their state is there.
+func (n *node) serve() error {
 	var endpoints []adapter.Endpoint
-	for _, l := range x.ledgers {
+	for _, l := range n.exec.ledgers {
 		endpoints = append(endpoints, l.ledger.Endpoints()...)
 	}
-	return n.gateway.Mount(int64(c.Limits.BodyBytes), endpoints...)
+	return n.gateway.Mount(int64(n.charter.constitution.Limits.BodyBytes), endpoints...)
 }
 
 func (n *node) openLedgers() error {
