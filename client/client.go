@@ -23,7 +23,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/cocoframework/coco"
 )
@@ -255,8 +254,11 @@ func (e *Error) Unwrap() error {
 	case http.StatusNotFound:
 		return coco.ErrNotFound
 	case http.StatusServiceUnavailable:
-		if strings.Contains(e.Code, "commit") {
+		switch e.Code {
+		case "not_committed":
 			return coco.ErrNotCommitted
+		case "unreachable":
+			return coco.ErrUnreachable
 		}
 		return coco.ErrBusy
 	case http.StatusGatewayTimeout:

@@ -34,7 +34,7 @@ type testNode struct {
 var testCaller = coco.Caller{Actor: coco.ActorID{1}, Name: "Alpha", Role: coco.Member}
 
 func newTestNode(t testing.TB, limits map[string]any) *testNode {
-	n := &testNode{testChain: newTestChain(t, 3, map[string]any{"rpc": limits})}
+	n := &testNode{testChain: newTestChain(t, 3, map[string]any{"rpc": limits, "call_gas_limit": uint64(1) << 40})}
 	n.env.Submit = func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
 		n.mu.Lock()
 		defer n.mu.Unlock()

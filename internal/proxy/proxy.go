@@ -94,6 +94,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	// A browser sends no origin along with what a page merely embeds.
+	if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
+		fail(w, http.StatusForbidden, "denied", "pages of other sites may not use this proxy")
+		return
+	}
 	out := p.outgoing(r)
 	if upgrade := r.Header.Get("Upgrade"); upgrade != "" && hasToken(r.Header["Connection"], "upgrade") {
 		p.tunnel(w, r, out, upgrade)
@@ -110,8 +115,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.copy(w, resp)
 }
 
-// outgoing is the request as the node gets it. The browser's origin has been judged here, and
-// would mean nothing to the node.
+// outgoing is the request as the node gets it. What a browser says of the page that asks has been
+// judged here, and would mean something else to the node.
 func (p *Proxy) outgoing(r *http.Request) *http.Request {
 	u := *r.URL
 	u.Scheme, u.Host = "https", "node"
@@ -126,8 +131,11 @@ func (p *Proxy) outgoing(r *http.Request) *http.Request {
 		out.Body = nil
 	}
 	copyHeaders(out.Header, r.Header)
-	delete(out.Header, "Origin")
-	delete(out.Header, "Referer")
+	for name := range out.Header {
+		if name == "Origin" || name == "Referer" || strings.HasPrefix(name, "Sec-Fetch-") {
+			delete(out.Header, name)
+		}
+	}
 	if _, ok := out.Header["User-Agent"]; !ok {
 		out.Header["User-Agent"] = nil // none, instead of Go's own
 	}

@@ -87,6 +87,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	w.Header().Set("X-Coco-Transaction-Id", "2.17")
 	w.Header().Set("X-Seen-Origin", r.Header.Get("Origin"))
+	w.Header().Set("X-Seen-Site", r.Header.Get("Sec-Fetch-Site"))
 	w.Header().Set("X-Seen-Connection", r.Header.Get("X-Hop"))
 	w.WriteHeader(http.StatusCreated)
 	fmt.Fprintf(w, "%s %s?%s %s", r.Method, r.URL.Path, r.URL.RawQuery, body)
@@ -146,6 +147,12 @@ func TestOnlyThisMachinesPagesMayUseIt(t *testing.T) {
 		}
 		if !ok && (resp.StatusCode != http.StatusForbidden || allowed != "" || called) {
 			t.Errorf("origin %s: %d, allowed %q, passed on %v", origin, resp.StatusCode, allowed, called)
+		}
+	}
+	for mode, ok := range map[string]bool{"navigate": true, "no-cors": false} {
+		resp, _ := do(t, "GET", base+"/node/status", "", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", mode)
+		if got := resp.StatusCode == http.StatusCreated; got != ok || resp.Header.Get("X-Seen-Site") != "" {
+			t.Errorf("%s from another site: %d, seen upstream as %q", mode, resp.StatusCode, resp.Header.Get("X-Seen-Site"))
 		}
 	}
 	called = false
