@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -347,5 +348,41 @@ func forgeFrame(chunk []byte, n int) {
 			return
 		}
 		at = end
+	}
+}
+
+func TestFullDiskStopsANodeWithAClearErrorAndLosesNothing(t *testing.T) {
+	for _, victim := range []int{0, 2} { // the leader, a follower
+		t.Run(hostName(victim), func(t *testing.T) {
+			simulate(t, 3, func(t *testing.T, n *network) {
+				n.open()
+				l := n.load(4)
+				time.Sleep(time.Second)
+				n.world.SetDiskCapacity(hostName(victim), 1)
+				r := n.nodes[hostName(victim)]
+				select {
+				case <-r.done:
+				case <-time.After(time.Minute):
+					t.Fatal("the node goes on with a full disk")
+				}
+				if r.err == nil || !strings.Contains(r.err.Error(), "write the ledger") || !errors.Is(r.err, syscall.ENOSPC) {
+					t.Fatalf("the node stopped with %v", r.err)
+				}
+				before := l.count()
+				time.Sleep(5 * time.Second)
+				if l.count() == before {
+					t.Fatal("the other nodes do not go on")
+				}
+				n.crash(victim)
+				n.world.Restart(hostName(victim))
+				n.world.SetDiskCapacity(hostName(victim), 0)
+				n.waitReady(n.start(victim, n.join((victim+1)%3)))
+				time.Sleep(time.Second)
+				acked := l.end()
+				time.Sleep(time.Second)
+				n.check(acked, 0, 1, 2)
+				n.sameState(0, 1, 2)
+			})
+		})
 	}
 }
