@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -45,7 +46,7 @@ func (s *Sandbox) bringUp(ctx context.Context, n *nursery) error {
 	if err != nil {
 		return err
 	}
-	if err := s.attest(ctx, first, e.Node); err != nil {
+	if err := s.attestReady(ctx, n.child(first), first, e); err != nil {
 		return err
 	}
 	if s.trust.Service == nil {
@@ -68,7 +69,11 @@ func (s *Sandbox) bringUp(ctx context.Context, n *nursery) error {
 			if err != nil {
 				return err
 			}
-			return s.welcome(ctx, i, e.Node)
+			if err := s.attestReady(ctx, n.child(i), i, e); err != nil {
+				return err
+			}
+			s.report(Step{Step: "joined", Node: s.info.Nodes[i].Name, Text: s.info.Nodes[i].Name + " has joined"})
+			return nil
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -77,15 +82,34 @@ func (s *Sandbox) bringUp(ctx context.Context, n *nursery) error {
 	return s.update(func(info *Info) { info.Committed = true })
 }
 
-// welcome verifies a node that says that it is ready.
-func (s *Sandbox) welcome(ctx context.Context, i int, id coco.NodeID) error {
-	if err := s.attest(ctx, i, id); err != nil {
-		return err
+// attestPatience bounds how long a node that said that it is ready may be out of reach.
+const attestPatience = 30 * time.Second
+
+// attestReady verifies a node that says that it is ready. A node that finds its ledger damaged
+// begins again in the same process, under a new key: then it gets ready once more.
+func (s *Sandbox) attestReady(ctx context.Context, c *child, i int, e Event) error {
+	ctx, cancel := context.WithTimeout(ctx, attestPatience)
+	defer cancel()
+	for {
+		err := s.attest(ctx, i, e.Node)
+		if err == nil || !errors.Is(err, coco.ErrUnreachable) && !errors.Is(err, coco.ErrBusy) && !errors.Is(err, errOtherNode) {
+			return err
+		}
+		again := time.NewTimer(200 * time.Millisecond)
+		select {
+		case e = <-c.ready:
+		case <-again.C:
+		case <-c.done:
+			return c.err
+		case <-ctx.Done():
+			return err
+		}
+		again.Stop()
 	}
-	name := s.info.Nodes[i].Name
-	s.report(Step{Step: "joined", Node: name, Text: name + " has joined"})
-	return nil
 }
+
+// errOtherNode says that a node answers under another key than it was expected to.
+var errOtherNode = fmt.Errorf("%w: another node answers", coco.ErrVerify)
 
 // attest verifies a node's evidence as any client would.
 func (s *Sandbox) attest(ctx context.Context, i int, id coco.NodeID) error {
@@ -99,7 +123,7 @@ func (s *Sandbox) attest(ctx context.Context, i int, id coco.NodeID) error {
 		return fmt.Errorf("node %s: %w", s.info.Nodes[i].Name, err)
 	}
 	if a.Node != id {
-		return fmt.Errorf("%w: %s answers as node %s, but %s started as %s", coco.ErrVerify, s.info.Nodes[i].Client, a.Node.Short(), s.info.Nodes[i].Name, id.Short())
+		return fmt.Errorf("%w: %s answers as node %s, but %s started as %s", errOtherNode, s.info.Nodes[i].Client, a.Node.Short(), s.info.Nodes[i].Name, id.Short())
 	}
 	text := fmt.Sprintf("%s runs %s", s.info.Nodes[i].Name, short(a.Claims.Measurement))
 	if a.Claims.Insecure {

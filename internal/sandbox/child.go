@@ -101,7 +101,7 @@ type child struct {
 	name  string
 	cmd   *exec.Cmd
 	stdin io.Closer
-	ready chan Event    // gets the ready event, once
+	ready chan Event    // holds the last ready event that nobody has taken
 	done  chan struct{} // closed when the process has ended; then err is set
 	err   error
 }
@@ -146,9 +146,10 @@ func (c *child) watch(stdout io.Reader) {
 		switch e.Event {
 		case EventReady:
 			select {
-			case c.ready <- e:
+			case <-c.ready:
 			default:
 			}
+			c.ready <- e // only this goroutine sends, so there is room
 		case EventFailed:
 			failed = fromExit(e.Code, e.Error)
 		}

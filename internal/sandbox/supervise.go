@@ -47,7 +47,8 @@ func (n *nursery) start(i int, how string, others []int) error {
 	}
 	n.at[i] = c
 	n.mu.Unlock()
-	return s.setState(i, func(st *NodeState) { st.Pid, st.Ready = c.pid(), false })
+	s.setState(i, func(st *NodeState) { st.Pid, st.Ready = c.pid(), false })
+	return nil
 }
 
 func (n *nursery) waitReady(ctx context.Context, i int) (Event, error) {
@@ -56,7 +57,8 @@ func (n *nursery) waitReady(ctx context.Context, i int) (Event, error) {
 	if err != nil {
 		return e, fmt.Errorf("%w (its log: %s)", err, n.s.lay.Node(c.name).Log())
 	}
-	return e, n.s.setState(i, func(st *NodeState) { st.Ready = true })
+	n.s.setState(i, func(st *NodeState) { st.Ready = true })
+	return e, nil
 }
 
 func (n *nursery) stopAll() {
@@ -67,7 +69,7 @@ func (n *nursery) stopAll() {
 }
 
 // setState notes what is known of a node's process, for the control endpoint and sandbox.json.
-func (s *Sandbox) setState(i int, change func(*NodeState)) error {
+func (s *Sandbox) setState(i int, change func(*NodeState)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == nil {
@@ -78,10 +80,12 @@ func (s *Sandbox) setState(i int, change func(*NodeState)) error {
 	}
 	change(&s.state[i])
 	if s.info.Nodes[i].Pid == s.state[i].Pid {
-		return nil
+		return
 	}
 	s.info.Nodes[i].Pid = s.state[i].Pid
-	return s.info.save()
+	if err := s.info.save(); err != nil {
+		s.opts.Log.Error("saving the sandbox's description", "error", err) // it says less than it should, no more
+	}
 }
 
 // readyNodes are the nodes that take part in the network.
@@ -154,7 +158,7 @@ func (v *supervisor) watch(ctx context.Context, i int, starting bool) {
 		if starting {
 			e, err := c.waitReady(ctx)
 			if err == nil {
-				err = v.s.attest(ctx, i, e.Node)
+				err = v.s.attestReady(ctx, c, i, e)
 			}
 			if err != nil && c.running() {
 				stop(c)
@@ -177,11 +181,10 @@ func (v *supervisor) handle(ctx context.Context, e nodeEvent) error {
 	if !e.ended {
 		v.pause[e.node] = 0
 		s.report(Step{Step: "back", Node: name, Text: name + " is back under a new identity and has caught up"})
-		return s.setState(e.node, func(st *NodeState) { st.Ready = true })
+		s.setState(e.node, func(st *NodeState) { st.Ready = true })
+		return nil
 	}
-	if err := s.setState(e.node, func(st *NodeState) { st.Ready, st.Pid = false, 0; st.Restarts++ }); err != nil {
-		return err
-	}
+	s.setState(e.node, func(st *NodeState) { st.Ready, st.Pid = false, 0; st.Restarts++ })
 	s.report(Step{Step: "down", Node: name, Text: e.err.Error()})
 	if len(s.readyNodes()) < s.quorum() {
 		return v.recover(ctx)
@@ -229,9 +232,7 @@ func (v *supervisor) recover(ctx context.Context) error {
 	for try := 1; ; try++ {
 		v.stopAll()
 		for i := range v.at {
-			if err := s.setState(i, func(st *NodeState) { st.Ready, st.Pid = false, 0 }); err != nil {
-				return err
-			}
+			s.setState(i, func(st *NodeState) { st.Ready, st.Pid = false, 0 })
 		}
 		err := s.bringUp(ctx, v.nursery)
 		if err == nil {
