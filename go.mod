@@ -70,6 +70,8 @@ require (
 	mvdan.cc/gofumpt v0.12.0 // indirect
 )
 
+ignore ./test/web3/node_modules
+
 tool (
 	honnef.co/go/tools/cmd/staticcheck
 	mvdan.cc/gofumpt
