@@ -14,8 +14,11 @@ func FuzzMessages(f *testing.F) {
 	for _, v := range []any{
 		forwarded{ID: 1, Ledger: "kv", Calls: []forwardedCall{{Payload: []byte("p")}}},
 		replied{ID: 1, Results: []repliedResult{{View: 1, Seqno: 2, Reply: []byte("r")}, {Kind: 4, Reason: "busy"}}},
-		joinHello{Version: 1}, joinWelcome{Constitution: []byte("[network]")}, joinAnswer{Kind: 1, Reason: "no"},
-		joinAnswer{Grant: &joinGrant{}}, gov.NodeRecord{},
+		joinHello{Version: 1},
+		joinWelcome{Constitution: []byte("[network]")},
+		joinAnswer{Kind: 1, Reason: "no"},
+		joinAnswer{Grant: &joinGrant{}},
+		gov.NodeRecord{},
 	} {
 		b, err := cbor.Marshal(v)
 		if err != nil {
