@@ -25,6 +25,10 @@ const (
 	maxNote        = 1024
 	maxPolicy      = 4096
 	maxCertificate = 16 << 10
+
+	// maxCallBytes bounds a call and a batch. A batch exceeds its limit by one call at most, and
+	// must then still fit into one frame between nodes with what executing it adds.
+	maxCallBytes = 16 << 20
 )
 
 // limit is a number of the constitution with its bounds.
@@ -36,9 +40,9 @@ type limit struct {
 
 func (l *Limits) all() []limit {
 	return []limit{
-		{"limits.body_bytes", &l.BodyBytes, 5 << 20, 1 << 10, 256 << 20},
+		{"limits.body_bytes", &l.BodyBytes, 5 << 20, 1 << 10, maxCallBytes},
 		{"limits.batch_count", &l.BatchCount, 2000, 1, 100_000},
-		{"limits.batch_bytes", &l.BatchBytes, 4 << 20, 1 << 10, 256 << 20},
+		{"limits.batch_bytes", &l.BatchBytes, 4 << 20, 1 << 10, maxCallBytes},
 		{"limits.queue", &l.Queue, 20_000, 1, 10_000_000},
 		{"limits.rpc_batch", &l.RPCBatch, 1000, 1, 100_000},
 	}

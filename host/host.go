@@ -61,6 +61,9 @@ type Net interface {
 // matter for liveness, and neither matters for safety.
 type Clock interface {
 	Now() time.Time
+	// Elapsed is the time since some moment before the enclave began. Unlike Now it does not jump
+	// when somebody sets the clock.
+	Elapsed() time.Duration
 	NewTicker(d time.Duration) Ticker
 	// After sends the time once d has passed.
 	After(d time.Duration) <-chan time.Time

@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -38,7 +37,8 @@ import (
 func (n *network) status(i int) (s struct {
 	Role string `json:"role"`
 	View uint64 `json:"view"`
-}) {
+},
+) {
 	n.t.Helper()
 	text, err := get(n.client(i, i), "/node/status")
 	if err != nil {
@@ -462,11 +462,14 @@ func TestChangeOfMembersThatWasCutOffBlocksNoLaterOne(t *testing.T) {
 				machines[v].Tick()
 			}
 		}
-		_ = machines[id].Campaign()
-		settle()
-		if machines[id].State().Role != consensus.Leader {
-			t.Fatalf("%d does not lead: %+v", id, machines[id].State())
+		for range 20 { // others may stand at the same time
+			_ = machines[id].Campaign()
+			settle()
+			if machines[id].State().Role == consensus.Leader {
+				return
+			}
 		}
+		t.Fatalf("%d does not lead: %+v", id, machines[id].State())
 	}
 	elect(1)
 	up = func(a, b consensus.ID) bool { return a != 1 && b != 1 }
@@ -580,9 +583,6 @@ func (n *network) lastMembers(i int) (index uint64, joint bool) {
 }
 
 func TestRecoveryFromALedgerThatEndsWithinAChangeOfMembers(t *testing.T) {
-	if os.Getenv("COCO_TEST_PANICS") == "" {
-		t.Skip("a joiner panics (raft: config is already joint) and takes all tests with it: remove this when it is mended")
-	}
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.waitReady(n.start(0, n.genesis))
 		n.waitReady(n.start(1, n.join(0)))
@@ -618,16 +618,22 @@ func TestRecoveryFromALedgerThatEndsWithinAChangeOfMembers(t *testing.T) {
 func TestLargestCallThatAConstitutionAllowsIsReplicated(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		c := n.constitution
-		c.Limits.BodyBytes = 256 << 20
-		c.Adapters["kv"] = map[string]any{"max_value_bytes": 64 << 20}
+		c.Limits.BodyBytes, c.Limits.BatchBytes = 16<<20, 16<<20
+		c.Adapters["kv"] = map[string]any{"max_value_bytes": 15 << 20}
 		if err := c.Complete(); err != nil {
 			t.Fatal(err)
 		}
 		n.open()
 		time.Sleep(time.Second)
-		if _, err := put(n.client(0, 0), "big", strings.Repeat("x", 64<<20)); err != nil {
-			t.Logf("the large write: %v", err)
+		var wait sync.WaitGroup
+		for i := range 3 { // in one batch, as far as it goes
+			wait.Go(func() {
+				if _, err := put(n.client(i, i), fmt.Sprint("big", i), strings.Repeat("x", 15<<20)); err != nil {
+					t.Errorf("the large write: %v", err)
+				}
+			})
 		}
+		wait.Wait()
 		if _, err := put(n.client(1, 1), "small", "x"); err != nil {
 			t.Errorf("a small write after it: %v", err)
 		}

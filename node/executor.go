@@ -12,6 +12,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/ledger"
@@ -119,12 +120,17 @@ type executor struct {
 
 	permit   *permit
 	applied  position
+	anchor   anchor // by the last batch of another node, or by this node's first
+	warned   bool   // of a wrong clock
 	view     uint64 // of the last applied batch
 	batch    uint64 // index of the last applied batch
 	spec     []*sealed
 	kept     map[*adapter.Call]*pending
 	governed func() // the network's own tables changed
 }
+
+// maxBatch is how large a sealed batch can be: it travels in one frame, with what consensus adds.
+const maxBatch = channel.DefaultMaxFrame - 1<<20
 
 // limits bound one batch.
 type limits struct {
@@ -287,7 +293,7 @@ func (x *executor) gather(first *item) []*item {
 // nothing of it became a transaction.
 func (x *executor) execute(first *item) error {
 	items := x.gather(first)
-	now := max(uint64(x.clock.Now().UnixMilli()), x.head().time)
+	now := max(x.now(), x.head().time)
 	set := x.store.Begin(x.permit.view, now)
 	batch := &sealed{view: x.permit.view, first: set.First()}
 
@@ -314,6 +320,35 @@ func (x *executor) execute(first *item) error {
 		return nil
 	}
 	return x.seal(set, batch)
+}
+
+// clockSlack is how far a leader's time of day may run ahead of the ledger's, beyond the time that
+// has passed since this node learnt the latter.
+const clockSlack = 10 * time.Minute
+
+// anchor ties the ledger's time to the clock that nobody sets.
+type anchor struct {
+	time    uint64 // of a batch, in milliseconds since 1970
+	elapsed time.Duration
+}
+
+// now is the host's time of day, within what is plausible: a ledger's time never goes back, so
+// one batch from the far future would stay.
+func (x *executor) now() uint64 {
+	now := uint64(max(0, x.clock.Now().UnixMilli()))
+	if x.anchor.time == 0 {
+		return now // a network begins with its founder's time, and goes on after a recovery with the recoverer's
+	}
+	latest := x.anchor.time + uint64((x.clock.Elapsed() - x.anchor.elapsed + clockSlack).Milliseconds())
+	if now > latest {
+		if !x.warned {
+			x.warned = true
+			x.log.Error("this machine's clock is far ahead of the ledger's time: set it right", "clock", now, "ledger", x.head().time)
+		}
+		return latest
+	}
+	x.warned = false
+	return now
 }
 
 // runOwn executes a transaction of the node's own.
@@ -369,6 +404,9 @@ func (x *executor) conclude(batch *sealed) {
 // seal makes a ledger batch of an executed set, installs its writes and gives up the permit.
 func (x *executor) seal(set *store.Set, batch *sealed) error {
 	start, p := x.head(), x.permit
+	if x.known.Load() >= p.index {
+		return x.drop(batch, fmt.Errorf("%w: another leader took over during the execution", coco.ErrNotCommitted))
+	}
 	for _, e := range p.between {
 		if e.Index > start.index {
 			start.chain = ledgerEntry(e).Chain(start.chain)
@@ -392,16 +430,37 @@ func (x *executor) seal(set *store.Set, batch *sealed) error {
 	if err != nil {
 		return fmt.Errorf("seal batch %d: %w", p.index, err)
 	}
+	if len(data) > maxBatch {
+		// What was sealed never leaves the enclave, so its slot can be given out again.
+		return x.drop(batch, fmt.Errorf("%w: a batch of %d bytes, expected at most %d: lower limits.batch_bytes and the adapters' limits",
+			coco.ErrInvalid, len(data), maxBatch))
+	}
 	entry := consensus.Entry{View: p.view, Index: p.index, Kind: consensus.Batch, Data: data}
 	end.index, end.chain = p.index, ledgerEntry(entry).Chain(start.chain)
 	end.seqno, end.time = set.Next()-1, set.Time()
 	if err := set.Install(); err != nil {
 		return err
 	}
+	if x.anchor.time == 0 {
+		x.anchor = anchor{end.time, x.clock.Elapsed()}
+	}
 	batch.end = end
 	x.spec = append(x.spec, batch)
 	x.permit = nil
 	x.loop.put(event{sealed: &sealedEvent{entry: &entry}})
+	return nil
+}
+
+// drop gives up an execution whose slot is gone, and the permit with it.
+func (x *executor) drop(batch *sealed, err error) error {
+	for _, p := range batch.waiting {
+		p.finish(adapter.Result{Err: err})
+	}
+	for _, l := range x.ledgers {
+		x.settle(l.ledger.Rollback(x.store.Newest()), nil)
+	}
+	x.permit = nil
+	x.loop.put(event{sealed: &sealedEvent{}})
 	return nil
 }
 
@@ -469,7 +528,7 @@ func (x *executor) apply(e consensus.Entry) error {
 	}
 	keys, err := x.keys.of(h.Epoch)
 	if err != nil {
-		return err
+		return x.damaged(e.Index, err)
 	}
 	records, err := b.Open(keys)
 	if err != nil {
@@ -489,6 +548,7 @@ func (x *executor) apply(e consensus.Entry) error {
 		return x.damaged(e.Index, err)
 	}
 	x.applied = end
+	x.anchor = anchor{h.Time, x.clock.Elapsed()}
 	x.committed(h.View, h.First, slices.ContainsFunc(writes, func(w store.Write) bool {
 		return strings.HasPrefix(w.Table, "coco.")
 	}))

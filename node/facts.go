@@ -188,13 +188,14 @@ func (n *node) Nodes() ([]gateway.NodeInfo, error) {
 
 // TxStatus implements gateway.Node.
 func (n *node) TxStatus(id coco.TxID) (gateway.TxStatus, error) {
+	last := n.facts.last.Load() // before looking: what is committed meanwhile is not to be called invalid
 	if at, _, ok := n.history.find(id.Seqno); ok {
 		if at.view == id.View {
 			return gateway.TxCommitted, nil
 		}
 		return gateway.TxInvalid, nil
 	}
-	if last := n.facts.last.Load(); id.View < last.View {
+	if id.View < last.View {
 		return gateway.TxInvalid, nil // a later view begins at a lower seqno
 	}
 	if s := n.loop.state.Load(); id.View == s.View && s.Role == consensus.Leader {

@@ -1,7 +1,9 @@
 package node
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -10,12 +12,12 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -37,6 +39,22 @@ const joinVersion = 1
 
 // joinPause is how long a joiner waits before it asks the next node.
 const joinPause = 100 * time.Millisecond
+
+// sample names one entry of a joiner's ledger by its contents. A batch names everything before
+// itself, so a leader that has the same one has the same ledger up to it.
+type sample struct {
+	_      struct{} `cbor:",toarray"`
+	Index  uint64
+	Digest coco.Digest // SHA-256 of the entry's data
+}
+
+// maxSamples bounds the samples of one joiner: they lie twice as far back each.
+const maxSamples = 64
+
+type joinRequest struct {
+	Record  gov.NodeRecord `cbor:"1,keyasint"`
+	Samples []sample       `cbor:"2,keyasint"` // newest first
+}
 
 type joinHello struct {
 	Version uint64 `cbor:"1,keyasint"`
@@ -63,6 +81,7 @@ type joinGrant struct {
 	Origin      coco.NodeID            `cbor:"5,keyasint"` // who started the network
 	Nodes       map[coco.NodeID]string `cbor:"6,keyasint"` // trusted, with addresses
 	Seqno       uint64                 `cbor:"7,keyasint"` // of the admission
+	Shared      uint64                 `cbor:"8,keyasint"` // index up to which the joiner's ledger is the network's
 }
 
 func writeMessage(c *channel.Conn, v any) error {
@@ -174,8 +193,12 @@ func (n *node) joinAt(ctx context.Context, address string) (next string, err err
 	if err != nil {
 		return "", err
 	}
+	samples, err := n.samples()
+	if err != nil {
+		return "", err
+	}
 	var answer joinAnswer
-	if err := writeMessage(conn, rec); err != nil {
+	if err := writeMessage(conn, joinRequest{Record: rec, Samples: samples}); err != nil {
 		return "", err
 	}
 	if err := readMessage(conn, &answer); err != nil {
@@ -204,6 +227,43 @@ func (n *node) checkWelcome(conn *channel.Conn, w joinWelcome) (*gov.Constitutio
 	return c, attest.Check(claims, gov.EvidenceContext, conn.Peer().Key, conn.Binding(), c.Measurements())
 }
 
+// samples describes this node's own ledger: its last batch, and batches ever farther back.
+func (n *node) samples() ([]sample, error) {
+	var out []sample
+	log := n.history.log
+	for back, index := uint64(1), log.Last(); index > 0 && len(out) < maxSamples; {
+		entries, err := log.Read(index, index+1, 0)
+		if err != nil {
+			return nil, fmt.Errorf("read ledger entry %d: %w", index, err)
+		}
+		if entries[0].Kind != ledger.KindBatch {
+			index--
+			continue
+		}
+		out = append(out, sample{Index: index, Digest: sha256.Sum256(entries[0].Data)})
+		index -= min(index, back)
+		back *= 2
+	}
+	return out, nil
+}
+
+// shared returns the index of the newest sample that is in this node's ledger, too, and committed.
+func (n *node) shared(samples []sample) (uint64, error) {
+	for _, s := range samples[:min(len(samples), maxSamples)] {
+		if s.Index == 0 || s.Index > n.appliedIndex.Load() {
+			continue
+		}
+		entries, err := n.history.log.Read(s.Index, s.Index+1, 0)
+		if err != nil {
+			return 0, fmt.Errorf("read ledger entry %d: %w", s.Index, err)
+		}
+		if entries[0].Kind == ledger.KindBatch && sha256.Sum256(entries[0].Data) == s.Digest {
+			return s.Index, nil
+		}
+	}
+	return 0, nil
+}
+
 // accept takes what the network grants.
 func (n *node) accept(c *gov.Constitution, g *joinGrant) error {
 	service, err := channel.ParseService(g.Service, g.ServiceKey)
@@ -215,6 +275,12 @@ func (n *node) accept(c *gov.Constitution, g *joinGrant) error {
 	}
 	for epoch, secret := range g.Secrets {
 		n.exec.keys.add(epoch, secret)
+	}
+	if last := n.history.log.Last(); g.Shared < last {
+		n.log.Info("the end of this node's ledger is not the network's, or not known to be: fetching it again", "from", g.Shared+1, "to", last)
+		if err := n.history.log.TruncateAfter(g.Shared); err != nil {
+			return fmt.Errorf("cut the ledger after entry %d: %w", g.Shared, err)
+		}
 	}
 	n.charter = charter{constitution: c, service: service, origin: g.Origin, nodes: g.Nodes, seqno: g.Seqno}
 	return nil
@@ -254,15 +320,19 @@ func (n *node) admit(ctx context.Context, conn *channel.Conn) (joinAnswer, error
 	if err := writeMessage(conn, joinWelcome{Evidence: ev, Constitution: n.charter.constitution.TOML()}); err != nil {
 		return joinAnswer{}, err
 	}
-	var rec gov.NodeRecord
-	if err := readMessage(conn, &rec); err != nil {
+	var request joinRequest
+	if err := readMessage(conn, &request); err != nil {
 		return joinAnswer{}, err
 	}
-	peer := conn.Peer()
+	rec, peer := request.Record, conn.Peer()
 	if rec.ID != peer.ID || string(rec.Key) != string(peer.Key) || string(rec.Nonce) != string(conn.Binding()) {
 		return joinAnswer{}, fmt.Errorf("%w: the record is of node %s, the connection of %s", coco.ErrDenied, rec.ID.Short(), peer.ID.Short())
 	}
-	result, cert, err := n.trust(ctx, rec)
+	seqno, cert, err := n.trust(ctx, rec)
+	if err != nil {
+		return joinAnswer{}, err
+	}
+	shared, err := n.shared(request.Samples)
 	if err != nil {
 		return joinAnswer{}, err
 	}
@@ -273,15 +343,21 @@ func (n *node) admit(ctx context.Context, conn *channel.Conn) (joinAnswer, error
 	}
 	return joinAnswer{Grant: &joinGrant{
 		Certificate: cert, Service: n.charter.service.Certificate().Raw, ServiceKey: serviceKey,
-		Secrets: n.exec.keys.all(), Origin: n.charter.origin, Nodes: n.directory.Load().addresses, Seqno: result.TxID.Seqno,
+		Secrets: n.exec.keys.all(), Origin: n.charter.origin, Nodes: n.directory.Load().addresses, Seqno: seqno,
+		Shared: shared,
 	}}, nil
 }
 
-// trust commits a node's record, on the leader.
-func (n *node) trust(ctx context.Context, rec gov.NodeRecord) (adapter.Result, []byte, error) {
+// trust commits a node's record, on the leader, and returns the seqno and the node's certificate.
+func (n *node) trust(ctx context.Context, rec gov.NodeRecord) (uint64, []byte, error) {
 	claims, err := n.cfg.Verifiers.Verify(rec.Evidence, n.cfg.Host.Clock.Now())
 	if err != nil {
-		return adapter.Result{}, nil, err
+		return 0, nil, err
+	}
+	if old, ok := n.trusted(rec); ok {
+		// It was admitted before, and the answer got lost. Its evidence is of this connection.
+		err := attest.Check(claims, gov.EvidenceContext, rec.Key, rec.Nonce, n.charter.constitution.Measurements())
+		return old.Since, old.Certificate, err
 	}
 	result, err := n.own(ctx, func(tx *store.Tx) ([]byte, error) {
 		cert, err := n.endorse(rec)
@@ -291,7 +367,19 @@ func (n *node) trust(ctx context.Context, rec gov.NodeRecord) (adapter.Result, [
 		rec.Certificate, rec.Time = cert, tx.Time()
 		return cert, gov.AdmitNode(tx, rec, claims)
 	})
-	return result, result.Reply, err
+	return result.TxID.Seqno, result.Reply, err
+}
+
+// trusted returns the record of a node that asks again, if this node leads and trusts it.
+func (n *node) trusted(rec gov.NodeRecord) (gov.NodeRecord, bool) {
+	if n.loop.state.Load().Role != consensus.Leader {
+		return gov.NodeRecord{}, false
+	}
+	s := n.store.Snapshot()
+	defer s.Release()
+	old, err := gov.Node(s, rec.ID)
+	return old, err == nil && old.State == gov.Trusted && old.Owner == rec.Owner && bytes.Equal(old.Key, rec.Key) &&
+		old.Address == rec.Address && old.ClientAddress == rec.ClientAddress
 }
 
 func (n *node) endorse(rec gov.NodeRecord) ([]byte, error) {
@@ -304,10 +392,16 @@ func (n *node) verifyPeer(p channel.PeerCert) error {
 	if err := p.EndorsedBy(n.serviceCertificate(), n.cfg.Host.Clock.Now()); err != nil {
 		return err
 	}
-	if _, ok := n.directory.Load().addresses[p.ID]; !ok {
+	if !n.listed(p.ID) {
+		n.stranger.Store(true)
 		return fmt.Errorf("%w: node %s is not in this network's list", coco.ErrDenied, p.ID.Short())
 	}
 	return nil
+}
+
+func (n *node) listed(id coco.NodeID) bool {
+	_, ok := n.directory.Load().addresses[id]
+	return ok
 }
 
 func (n *node) serviceCertificate() *x509.Certificate { return n.charter.service.Certificate() }

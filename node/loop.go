@@ -70,8 +70,10 @@ type loop struct {
 	permitted bool
 	inFlight  []uint64 // indexes of sealed batches not known to be committed
 	trusted   []coco.NodeID
-	change    uint64       // index of a change of members that is not applied yet
-	forced    *raft.Change // by a recovery: before anything else
+	writing   int                // appends that the writer has not confirmed
+	wrote     time.Duration      // when it confirmed the last one, or got the first one, by Clock.Elapsed
+	change    uint64             // index of a change of members that is not applied yet
+	forced    func() raft.Change // by a recovery: before anything else
 }
 
 func (l *loop) run(ctx context.Context) error {
@@ -110,6 +112,8 @@ func (l *loop) step(m received) {
 func (l *loop) handle(e event) error {
 	switch {
 	case e.appended != nil:
+		l.writing -= len(e.appended)
+		l.wrote = l.clock.Elapsed()
 		for _, a := range e.appended {
 			if err := l.machine.Appended(a); err != nil {
 				return err
@@ -127,7 +131,7 @@ func (l *loop) handle(e event) error {
 		}
 		s := e.sealed.entry
 		if err := l.machine.Propose(s.View, s.Index, s.Data); err != nil {
-			if errors.Is(err, coco.ErrNotCommitted) && l.machine.State().View != l.leading {
+			if errors.Is(err, coco.ErrNotCommitted) && s.View != l.leading {
 				return nil // another view began; a committed entry will roll the batch back
 			}
 			return err
@@ -185,6 +189,10 @@ func (l *loop) drainMachine() error {
 		l.follow(l.machine.State())
 		if out.Append != nil {
 			l.note(out.Append.Entries)
+			if l.writing == 0 {
+				l.wrote = l.clock.Elapsed()
+			}
+			l.writing++
 			l.disk.put(out.Append)
 		}
 		for _, m := range out.Messages {
@@ -237,8 +245,11 @@ func (l *loop) lead() (again bool, err error) {
 	if !ok || view != l.leading || l.termStart == 0 || l.applied < l.termStart {
 		return false, nil
 	}
-	commit := l.known.Load()
-	l.inFlight = slices.DeleteFunc(l.inFlight, func(i uint64) bool { return i <= commit })
+	l.inFlight = slices.DeleteFunc(l.inFlight, func(i uint64) bool { return i <= l.applied })
+	if l.diskHangs() {
+		l.handOver()
+		return false, nil
+	}
 	if c, want := l.wantedChange(); want {
 		if l.permitted {
 			l.exec.put(task{revoke: true})
@@ -276,7 +287,7 @@ func (l *loop) wantedChange() (raft.Change, bool) {
 		return raft.Change{Leave: true}, true
 	}
 	if l.forced != nil {
-		return *l.forced, true
+		return l.forced(), true
 	}
 	var c raft.Change
 	trusted := make(map[consensus.ID]bool, len(l.trusted))
@@ -313,4 +324,32 @@ func (l *loop) wantedChange() (raft.Change, bool) {
 func (l *loop) learnersAlive() (alive bool) {
 	l.machine.Progress(func(p consensus.Progress) { alive = alive || !p.Voter && p.Active })
 	return alive
+}
+
+// diskPatience is how long a leader waits for its own disk before it lets another one lead.
+const diskPatience = 2 * electionTicks * tickEvery
+
+// diskHangs reports that the leader's disk has not confirmed a write for too long: the others wait
+// for nothing but it.
+func (l *loop) diskHangs() bool {
+	return l.writing > 0 && l.clock.Elapsed()-l.wrote > diskPatience
+}
+
+// handOver transfers leadership to the voter that has come farthest, once no permit is out: a
+// slot that a permit names must not be given twice in one view.
+func (l *loop) handOver() {
+	if l.permitted {
+		l.exec.put(task{revoke: true})
+		return
+	}
+	var best consensus.Progress
+	l.machine.Progress(func(p consensus.Progress) {
+		if p.Voter && p.Active && p.ID != l.self && p.Match >= best.Match {
+			best = p
+		}
+	})
+	if best.ID != 0 {
+		l.log.Warn("this node's disk does not answer: handing over leadership", "after", l.clock.Elapsed()-l.wrote)
+		l.machine.Transfer(best.ID)
+	}
 }

@@ -104,6 +104,7 @@ type node struct {
 	forwards     *forwards
 	directory    atomic.Pointer[directory]
 	appliedIndex atomic.Uint64
+	stranger     atomic.Bool // a node that the service vouches for is not in this node's list
 	ready        atomic.Bool // trusted, and has applied as much as was committed then
 }
 
@@ -127,7 +128,14 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 		err = runOnce(ctx, cfg, peer, client, ready)
 		_, _ = peer.Close(), client.Close()
 		var damage *damageError
-		if !errors.As(err, &damage) || len(cfg.Join) == 0 || try == ledgerTrouble {
+		var behind *leftBehindError
+		switch {
+		case errors.As(err, &behind):
+			cfg.Log.Error("the network went on without this node: joining it again", "error", err)
+			cfg.Genesis, cfg.Recover, cfg.Join, cfg.Approve = nil, nil, behind.ask, behind.constitution
+			try = 0
+			continue
+		case !errors.As(err, &damage) || len(cfg.Join) == 0 || try == ledgerTrouble:
 			return err
 		}
 		cfg.Log.Error("this node's ledger is damaged: cutting it and fetching the rest again", "index", damage.index, "error", damage.err)
@@ -232,6 +240,7 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, cli
 		return err
 	}
 	n.ready.Store(true)
+	g.Go(func() error { return n.watch(ctx) })
 	ready(Info{
 		ID: n.id.ID(), PeerAddress: n.peerAddress, ClientAddress: n.clientAddress,
 		Service: n.serviceCertificate().Raw, Constitution: n.charter.constitution.Digest(),
@@ -252,7 +261,7 @@ func newNode(cfg Config, log *ledger.Log) (*node, error) {
 		exec:     &executor{keys: newKeyring()},
 	}
 	n.peers = &peers{
-		log: n.log, net: cfg.Host.Net, clock: cfg.Host.Clock, id: id, verify: n.verifyPeer,
+		log: n.log, net: cfg.Host.Net, clock: cfg.Host.Clock, id: id, verify: n.verifyPeer, listed: n.listed,
 		broken: n.peerBroken, frame: n.takeFrame, join: n.serveJoin, all: map[consensus.ID]*peer{},
 	}
 	return n, nil
@@ -267,9 +276,7 @@ type start struct {
 // prepare gets this node its charter, by one of the three ways.
 func (n *node) prepare(ctx context.Context, log *ledger.Log) (start, error) {
 	self := consensus.IDOf(n.id.ID())
-	machine := raft.Config{
-		Self: self, Log: logReader{log}, Last: log.Last(), ElectionTicks: electionTicks, HeartbeatTicks: heartbeatTicks,
-	}
+	machine := raft.Config{Self: self, Log: logReader{log}, ElectionTicks: electionTicks, HeartbeatTicks: heartbeatTicks}
 	if err := n.measure(ctx); err != nil {
 		return start{}, err
 	}
@@ -285,12 +292,12 @@ func (n *node) prepare(ctx context.Context, log *ledger.Log) (start, error) {
 		if err := n.join(ctx); err != nil {
 			return start{}, err
 		}
-		machine.Voters = []consensus.ID{consensus.IDOf(n.charter.origin)}
+		machine.Voters, machine.Last = []consensus.ID{consensus.IDOf(n.charter.origin)}, log.Last()
 		return start{machine, func(context.Context, *node) error { return nil }}, nil
 	}
 	begin, err := n.recover(ctx, log)
 	machine.Voters = []consensus.ID{self}
-	machine.Commit, machine.Fixed = log.Last(), log.Last()
+	machine.Last, machine.Commit, machine.Fixed = log.Last(), log.Last(), log.Last()
 	return start{machine, begin}, err
 }
 

@@ -32,6 +32,7 @@ const (
 	redialFirst  = 20 * time.Millisecond
 	redialLast   = time.Second
 	dialPatience = 5 * time.Second
+	sendPatience = 20 * time.Second // for a peer to take what is sent
 )
 
 // peers holds the connections to the other nodes.
@@ -41,6 +42,7 @@ type peers struct {
 	clock  host.Clock
 	id     *channel.Identity
 	verify func(channel.PeerCert) error     // a trusted node of this network
+	listed func(coco.NodeID) bool           // a node is trusted still
 	broken func(coco.NodeID)                // the connection to a node ended, or cannot be made
 	frame  func(from coco.NodeID, f []byte) // a frame came; must not keep the reader for long
 	join   func(context.Context, *channel.Conn)
@@ -127,6 +129,7 @@ func (q *peer) take() [][]byte {
 
 // run keeps the connection to a peer up and writes what is queued for it.
 func (p *peers) run(ctx context.Context, q *peer) {
+	defer p.broken(q.id) // whoever queued something meanwhile need not wait
 	pause := redialFirst
 	for ctx.Err() == nil {
 		conn, err := p.dial(ctx, q)
@@ -157,6 +160,7 @@ func (p *peers) dial(ctx context.Context, q *peer) (*channel.Conn, error) {
 	}
 	return channel.PeerClient(ctx, raw, p.id, func(c channel.PeerCert) error {
 		if c.ID != q.id {
+			_ = p.verify(c) // takes note of a node that this one does not know
 			return fmt.Errorf("%w: node %s answers at %s, expected %s", coco.ErrVerify, c.ID.Short(), q.address, q.id.Short())
 		}
 		return p.verify(c)
@@ -171,7 +175,9 @@ func (p *peers) write(ctx context.Context, q *peer, conn *channel.Conn) {
 		defer close(gone)
 		_, _ = conn.ReadFrame()
 	})
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // a peer that does not read holds up nobody
 	defer func() {
+		stop()
 		_ = conn.Close()
 		<-gone
 	}()
@@ -184,6 +190,7 @@ func (p *peers) write(ctx context.Context, q *peer, conn *channel.Conn) {
 		case <-q.ready:
 		}
 		if frames := q.take(); len(frames) > 0 {
+			_ = conn.SetWriteDeadline(p.clock.Now().Add(sendPatience))
 			if err := conn.WriteFrames(frames); err != nil {
 				p.log.Debug("connection lost", "node", q.id.Short(), "error", err)
 				return
@@ -251,7 +258,7 @@ func (p *peers) receive(ctx context.Context, raw net.Conn, joiners chan struct{}
 	from := conn.Peer().ID
 	for {
 		frame, err := conn.ReadFrame()
-		if err != nil || len(frame) == 0 {
+		if err != nil || len(frame) == 0 || !p.listed(from) {
 			return
 		}
 		p.frame(from, frame)

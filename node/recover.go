@@ -70,7 +70,9 @@ func (n *node) takeOver(ctx context.Context, last uint64, epoch *keys.SealedEpoc
 		}
 	}
 	n.loop.inbox.put(event{do: func(l *loop) {
-		l.forced = &raft.Change{AddVoter: []consensus.ID{l.self}, Remove: l.machine.Gone(consensus.IDOf(n.charter.origin))}
+		l.forced = func() raft.Change {
+			return raft.Change{AddVoter: []consensus.ID{l.self}, Remove: l.machine.Gone(consensus.IDOf(n.charter.origin))}
+		}
 	}})
 	return n.firstTransaction(ctx, func(tx *store.Tx, rec gov.NodeRecord) error {
 		claims, err := n.cfg.Verifiers.Verify(rec.Evidence, n.cfg.Host.Clock.Now())

@@ -108,7 +108,8 @@ type setClock struct {
 
 var _ host.Clock = (*setClock)(nil)
 
-func (c *setClock) Now() time.Time { return c.now }
+func (c *setClock) Elapsed() time.Duration { return 0 }
+func (c *setClock) Now() time.Time         { return c.now }
 
 func TestFiltersAreBoundedAndForgotten(t *testing.T) {
 	clock := &setClock{now: time.Unix(1000, 0)}

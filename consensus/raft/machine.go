@@ -290,6 +290,9 @@ func (m *Machine) Ready() (Output, bool, error) {
 		}
 	}
 	st := m.node.BasicStatus()
+	if st.GetTerm() != m.state.View {
+		m.pendingConf = 0 // of another term: applied before this one's first entry is, or cut off
+	}
 	m.state = consensus.State{View: st.GetTerm(), Leader: consensus.ID(st.Lead)}
 	switch st.RaftState {
 	case raft.StateLeader:
@@ -343,6 +346,10 @@ func (m *Machine) Apply(out Output) (changed bool, err error) {
 				m.skipped = append(m.skipped, consensus.ID(c.GetNodeId()))
 			}
 			continue
+		}
+		if _, joint := cc.EnterJoint(); joint && len(m.conf.Outgoing) > 0 {
+			// Only a recovery changes members within a joint change, which its log ended in.
+			m.node.ApplyConfChange(&pb.ConfChangeV2{})
 		}
 		conf := m.node.ApplyConfChange(cc)
 		m.conf = consensus.Membership{Voters: ids(conf.GetVoters()), Learners: ids(conf.GetLearners()), Outgoing: ids(conf.GetVotersOutgoing())}

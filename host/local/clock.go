@@ -14,6 +14,12 @@ var _ host.Clock = Clock{}
 // Now implements host.Clock.
 func (Clock) Now() time.Time { return time.Now() }
 
+// start is when the program began.
+var start = time.Now()
+
+// Elapsed implements host.Clock.
+func (Clock) Elapsed() time.Duration { return time.Since(start) }
+
 // After implements host.Clock.
 func (Clock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
