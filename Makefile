@@ -2,7 +2,7 @@
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build install lint fmt test race short cover fuzz test-web3 bench ci clean
+.PHONY: help build install lint fmt test race short cover fuzz sim test-web3 bench ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,11 @@ fuzz: ## run every fuzz test for FUZZTIME (10s)
 			echo "$$pkg $$name"; $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
 	done
+
+SEEDS ?= 200
+FIRST ?= 1
+sim: ## break whole simulated networks in SEEDS (200) ways, from seed FIRST (1) on
+	FIRST=$(FIRST) SEEDS=$(SEEDS) $(GO) test -run '^TestNothingIsLostWhateverTheSeed$$' -count 1 -timeout 30m ./internal/sim
 
 test-web3: build ## run unmodified ethers and viem against `coco up` (needs Node.js and npm)
 	cd test/web3 && npm ci --no-audit --no-fund && COCO="$(CURDIR)/coco" npm test

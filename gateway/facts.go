@@ -17,9 +17,13 @@ const (
 	maxNonce = 64
 )
 
-// fact is a route under /node. One of the handlers is set.
+// ownPaths are the routes of the gateway that are not under /node: where probes and Prometheus look.
+var ownPaths = []string{"/livez", "/readyz", "/version", "/metrics"}
+
+// fact is a route of the gateway's own. One of the handlers is set.
 type fact struct {
 	pattern   string
+	always    http.HandlerFunc // open to all, and beyond all limits
 	anonymous http.HandlerFunc
 	handler   adapter.Handler
 }
@@ -27,7 +31,11 @@ type fact struct {
 // facts lists what a node tells about itself and its network. A client that has not verified the
 // node must not show its certificate's powers to it, so what it verifies by is open to all.
 func (g *Gateway) facts() []fact {
-	return []fact{
+	facts := []fact{
+		{pattern: "GET /livez", always: g.serveLive},
+		{pattern: "GET /readyz", anonymous: g.serveReady},
+		{pattern: "GET /version", anonymous: g.serveVersion},
+		{pattern: "GET /metrics", handler: g.serveMetrics},
 		{pattern: "GET /node/status", anonymous: g.serveStatus},
 		{pattern: "GET /node/constitution", anonymous: g.serveConstitution},
 		{pattern: "GET /node/service", anonymous: g.serveService},
@@ -37,6 +45,10 @@ func (g *Gateway) facts() []fact {
 		{pattern: "GET /node/receipt/{txid}", handler: g.serveReceipt},
 		{pattern: "GET /node/digest", handler: g.serveDigest},
 	}
+	if g.cfg.LogLevel != nil {
+		facts = append(facts, fact{pattern: "PUT /node/log-level", handler: g.serveLogLevel})
+	}
+	return facts
 }
 
 func (g *Gateway) serveStatus(w http.ResponseWriter, r *http.Request) {

@@ -22,6 +22,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/host"
@@ -35,6 +37,13 @@ type Config struct {
 	TLS   *tls.Config
 	Clock host.Clock
 	Log   *slog.Logger
+	// Metrics are the node's, shown with the gateway's own; nil if there are none. No label may name
+	// an account, a key or a contract. Collect is called concurrently.
+	Metrics prometheus.Collector
+	// LogLevel is the level of Log, which Owner, the organisation that runs this node, may change;
+	// nil if it cannot be changed.
+	LogLevel *slog.LevelVar
+	Owner    coco.ActorID
 
 	MaxConns       int           // open connections; 8192
 	MaxRequests    int           // requests of callers at a time; 4096
@@ -106,6 +115,8 @@ type Gateway struct {
 	digests   gate // those of requests that read the whole state
 	streams   gate // upgraded connections
 	conns     conns
+	tally     *tally
+	registry  *prometheus.Registry
 
 	generation atomic.Uint64 // of what Node.Identify may answer; see Reidentify
 
@@ -123,7 +134,7 @@ func New(cfg Config) (*Gateway, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, origin: http.NewCrossOriginProtection(), upgraded: make(map[*upgraded]struct{})}
+	g := &Gateway{cfg: cfg, origin: http.NewCrossOriginProtection(), upgraded: make(map[*upgraded]struct{}), tally: newTally()}
 	g.requests.init(cfg.MaxRequests)
 	g.anonymous.init(cfg.MaxAnonymous)
 	g.evidence.init(cfg.MaxEvidence)
@@ -132,6 +143,10 @@ func New(cfg Config) (*Gateway, error) {
 	g.conns.max, g.conns.open = cfg.MaxConns, make(map[*conn]struct{})
 	g.base, g.cancelBase = context.WithCancel(context.Background())
 	g.draining, g.drain = context.WithCancel(g.base)
+	var err error
+	if g.registry, err = g.newRegistry(); err != nil {
+		return nil, fmt.Errorf("%w: gateway: metrics: %w", coco.ErrInvalid, err)
+	}
 	r, err := g.newRoutes(0, nil)
 	if err != nil {
 		return nil, err

@@ -53,6 +53,7 @@ type fakeNode struct {
 	removed    map[string]bool
 	joining    bool
 	evidence   func() // runs while evidence is made
+	checks     []Check
 }
 
 func (n *fakeNode) Identify(chain []*x509.Certificate) (coco.Caller, error) {
@@ -88,6 +89,8 @@ func (n *fakeNode) Status() Status {
 		Measurement: "virtual:00", Version: "0.1.0", Notice: "INSECURE virtual TEE",
 	}
 }
+
+func (n *fakeNode) Health() []Check { return n.checks }
 
 func (n *fakeNode) Constitution() ([]byte, coco.Digest, error) {
 	if n.joining {

@@ -20,6 +20,8 @@ type Node interface {
 	Identify(chain []*x509.Certificate) (coco.Caller, error)
 	// Status says what this node is doing.
 	Status() Status
+	// Health returns the conditions under which this node serves as it should. It MUST NOT wait.
+	Health() []Check
 	// Constitution returns the constitution in force as a TOML page, and its digest.
 	Constitution() (page []byte, digest coco.Digest, err error)
 	// Service returns the service certificate in PEM form.

@@ -27,6 +27,7 @@ type response struct {
 	chain      []*x509.Certificate
 	generation uint64
 
+	status       int  // of the answer, 0 until it is known
 	begun        bool // the status is with net/http, or with whoever hijacked
 	hijacked     *upgraded
 	readDeadline bool
@@ -38,8 +39,8 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *response) WriteHeader(status int) {
 	w.extend()
-	if status >= http.StatusOK {
-		w.begun = true
+	if status >= http.StatusOK && !w.begun {
+		w.status, w.begun = status, true
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

@@ -17,7 +17,8 @@ import (
 type routes struct {
 	mux     *http.ServeMux
 	mounted bool
-	nothing map[string]bool // the patterns of which none is the handler
+	nothing map[string]bool     // the patterns of which none is the handler
+	counts  map[string]*classes // by pattern; and for otherRoute
 }
 
 var methods = []string{
@@ -26,12 +27,17 @@ var methods = []string{
 
 func (g *Gateway) newRoutes(maxBody int64, endpoints []adapter.Endpoint) (rt *routes, err error) {
 	rt = &routes{mux: http.NewServeMux(), mounted: maxBody > 0, nothing: map[string]bool{"/": true}}
+	rt.counts = map[string]*classes{otherRoute: g.tally.of(otherRoute)}
 	for _, f := range g.facts() {
-		if f.anonymous != nil {
+		switch {
+		case f.always != nil:
+			rt.mux.Handle(f.pattern, f.always)
+		case f.anonymous != nil:
 			rt.mux.Handle(f.pattern, g.withoutCaller(f.anonymous))
-		} else {
+		default:
 			rt.mux.Handle(f.pattern, g.withCaller(0, f.handler))
 		}
+		rt.counts[f.pattern] = g.tally.of(f.pattern)
 	}
 	none := g.withoutCaller(rt.none(g))
 	rt.mux.Handle("/", none)
@@ -74,7 +80,7 @@ func (rt *routes) withoutRedirect(pattern string, none http.Handler) {
 func (rt *routes) mount(g *Gateway, maxBody int64, e adapter.Endpoint) (err error) {
 	path := e.Pattern[strings.LastIndexByte(e.Pattern, ' ')+1:]
 	if e.Handler == nil || len(path) < 2 || path[0] != '/' || strings.HasPrefix(path, "/{") ||
-		path == "/node" || strings.HasPrefix(path, "/node/") {
+		path == "/node" || strings.HasPrefix(path, "/node/") || slices.Contains(ownPaths, path) {
 		return fmt.Errorf("%w: endpoint %q: expected a handler and a path of its own, such as \"POST /app/name\"", coco.ErrInvalid, e.Pattern)
 	}
 	// ServeMux has no other way to say that a pattern is malformed or taken.
@@ -84,6 +90,7 @@ func (rt *routes) mount(g *Gateway, maxBody int64, e adapter.Endpoint) (err erro
 		}
 	}()
 	rt.mux.Handle(e.Pattern, g.withCaller(maxBody, e.Handler))
+	rt.counts[e.Pattern] = g.tally.of(e.Pattern)
 	return nil
 }
 
@@ -221,6 +228,7 @@ func (rt *routes) none(g *Gateway) http.HandlerFunc {
 func (g *Gateway) finish(w *response, r *http.Request) {
 	v := recover()
 	defer w.leave()
+	defer g.count(w, r)
 	if v == nil {
 		if w.hijacked == nil {
 			w.extend() // for what net/http sends now

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -34,6 +35,11 @@ type Config struct {
 	// another one is not joined or recovered. Not used with Genesis.
 	Approve coco.Digest
 	Log     *slog.Logger
+	// LogLevel is the level of Log; the owner may change it while the node runs. Nil if it is fixed.
+	LogLevel *slog.LevelVar
+
+	began time.Time // when Run was called
+	life  int       // counts the keys that it has run under
 }
 
 // Recover is what opens a ledger when no node is left that holds its keys.

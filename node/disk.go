@@ -20,6 +20,7 @@ const flushEvery = 100 * time.Millisecond
 type writer struct {
 	clock   host.Clock
 	log     *ledger.Log
+	meter   *meter
 	durable bool // acknowledge only what is on the disk
 	tasks   *mailbox[*raft.Append]
 	loop    *mailbox[event]
@@ -40,7 +41,7 @@ func (w *writer) run(ctx context.Context) error {
 		case <-flush:
 			if dirty {
 				dirty = false
-				if err := w.log.Sync(); err != nil {
+				if err := w.sync(w.begin()); err != nil {
 					return fmt.Errorf("write the ledger: %w", err)
 				}
 			}
@@ -59,6 +60,8 @@ func (w *writer) run(ctx context.Context) error {
 }
 
 func (w *writer) append(tasks []*raft.Append) (wrote bool, err error) {
+	began := w.begin()
+	defer w.meter.writing.Store(0)
 	for _, a := range tasks {
 		if len(a.Entries) == 0 {
 			continue
@@ -73,9 +76,24 @@ func (w *writer) append(tasks []*raft.Append) (wrote bool, err error) {
 		wrote = true
 	}
 	if wrote && w.durable {
-		return true, w.log.Sync()
+		return true, w.sync(began)
 	}
 	return wrote, nil
+}
+
+// sync makes durable what was appended, and notes how long writing took since it began.
+func (w *writer) sync(began time.Duration) error {
+	err := w.log.Sync()
+	w.meter.writing.Store(0)
+	w.meter.sync.observe(uint64(w.clock.Elapsed() - began))
+	return err
+}
+
+// begin notes that the disk is at work from now on, a time that is not 0.
+func (w *writer) begin() time.Duration {
+	now := max(1, w.clock.Elapsed())
+	w.meter.writing.Store(int64(now))
+	return now
 }
 
 // logReader shows the ledger to consensus.

@@ -43,8 +43,9 @@ type sealed struct {
 	end     position
 	view    uint64
 	first   uint64
-	own     bool       // it holds a transaction of the node's own
-	waiting []*pending // complete once it is committed
+	at      time.Duration // when, by Clock.Elapsed
+	own     bool          // it holds a transaction of the node's own
+	waiting []*pending    // complete once it is committed
 }
 
 // item is a list of calls that arrived together, in order, for one adapter; or work of the node's own.
@@ -110,6 +111,7 @@ type executor struct {
 	ledgers []namedLedger // in the order of the binary's list
 	history *history
 	facts   *facts
+	meter   *meter
 
 	tasks *mailbox[task]
 	queue chan *item
@@ -444,7 +446,7 @@ func (x *executor) seal(set *store.Set, batch *sealed) error {
 	if x.anchor.time == 0 {
 		x.anchor = anchor{end.time, x.clock.Elapsed()}
 	}
-	batch.end = end
+	batch.end, batch.at = end, x.clock.Elapsed()
 	x.spec = append(x.spec, batch)
 	x.permit = nil
 	x.loop.put(event{sealed: &sealedEvent{entry: &entry}})
@@ -474,6 +476,8 @@ func (x *executor) commit(e consensus.Entry) error {
 			x.spec = slices.Delete(x.spec, 0, 1)
 			x.applied = s.end
 			x.committed(s.view, s.first, s.own)
+			x.meter.batch.observe(s.end.seqno - s.first + 1)
+			x.meter.commit.observe(uint64(x.clock.Elapsed() - s.at))
 			for _, p := range s.waiting {
 				p.finish(p.result)
 			}

@@ -354,6 +354,10 @@ func (n *node) trust(ctx context.Context, rec gov.NodeRecord) (uint64, []byte, e
 	if err != nil {
 		return 0, nil, err
 	}
+	if n.facts.last.Load().Seqno < n.charter.seqno {
+		// The first transaction of a network, or of a recovery, is this node's own.
+		return 0, nil, fmt.Errorf("%w: node %s is starting", coco.ErrNotCommitted, n.id.ID().Short())
+	}
 	if old, ok := n.trusted(rec); ok {
 		// It was admitted before, and the answer got lost. Its evidence is of this connection.
 		err := attest.Check(claims, gov.EvidenceContext, rec.Key, rec.Nonce, n.charter.constitution.Measurements())

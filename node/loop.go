@@ -59,6 +59,7 @@ type loop struct {
 	exec    *mailbox[task]
 	disk    *mailbox[*raft.Append]
 	peers   *peers
+	meter   *meter
 	known   *atomic.Uint64
 	state   atomic.Pointer[consensus.State]
 	changed *signal // wakes those who wait for another state
@@ -79,6 +80,7 @@ type loop struct {
 func (l *loop) run(ctx context.Context) error {
 	tick := l.clock.NewTicker(tickEvery)
 	defer tick.Stop()
+	l.meter.members(l.machine.Membership())
 	for {
 		if err := l.pump(); err != nil {
 			return err
@@ -159,6 +161,7 @@ func (l *loop) handleApplied(c *commitTask) error {
 	}
 	if changed {
 		m := l.machine.Membership()
+		l.meter.members(m)
 		l.log.Info("consensus members changed", "voters", len(m.Voters), "learners", len(m.Learners), "joint", len(m.Outgoing) > 0)
 	}
 	if l.change != 0 && l.applied >= l.change {

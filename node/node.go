@@ -29,6 +29,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -96,6 +97,7 @@ type node struct {
 	store        *store.Store
 	history      *history
 	facts        *facts
+	meter        *meter
 	exec         *executor
 	loop         *loop
 	writer       *writer
@@ -114,7 +116,9 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 	if err := cfg.validate(); err != nil {
 		return err
 	}
+	cfg.began = cfg.Host.Clock.Now()
 	for try := 1; ; try++ {
+		cfg.life++
 		peer, err := cfg.Host.Net.Listen(cfg.PeerListen)
 		if err != nil {
 			return fmt.Errorf("listen for nodes: %w", err)
@@ -256,13 +260,13 @@ func newNode(cfg Config, log *ledger.Log) (*node, error) {
 	n := &node{
 		cfg: cfg, log: cfg.Log.With("id", id.ID().Short()), id: id,
 		peerAddress: cmp.Or(cfg.PeerAddress, cfg.PeerListen), clientAddress: cmp.Or(cfg.ClientAddress, cfg.ClientListen),
-		store: store.New(), facts: newFacts(), history: &history{log: log},
+		store: store.New(), facts: newFacts(), meter: newMeter(), history: &history{log: log},
 		forwards: &forwards{open: map[uint64]*forward{}},
 		exec:     &executor{keys: newKeyring()},
 	}
 	n.peers = &peers{
 		log: n.log, net: cfg.Host.Net, clock: cfg.Host.Clock, id: id, verify: n.verifyPeer, listed: n.listed,
-		broken: n.peerBroken, frame: n.takeFrame, join: n.serveJoin, all: map[consensus.ID]*peer{},
+		unsent: n.frameUnsent, broken: n.peerBroken, frame: n.takeFrame, join: n.serveJoin, all: map[consensus.ID]*peer{},
 	}
 	return n, nil
 }
@@ -298,6 +302,8 @@ func (n *node) prepare(ctx context.Context, log *ledger.Log) (start, error) {
 	begin, err := n.recover(ctx, log)
 	machine.Voters = []consensus.ID{self}
 	machine.Last, machine.Commit, machine.Fixed = log.Last(), log.Last(), log.Last()
+	view, _ := log.ViewOf(log.Last())
+	machine.View = view + 1 + uint64(binary.BigEndian.Uint16(newNonce()))
 	return start{machine, begin}, err
 }
 
@@ -328,19 +334,22 @@ func (n *node) open(log *ledger.Log, s start) error {
 	*x = executor{
 		log: n.log, clock: n.cfg.Host.Clock, store: n.store, keys: x.keys, signer: n.id.Signer(), self: n.id.ID(),
 		limits:  limits{count: c.Limits.BatchCount, bytes: c.Limits.BatchBytes},
-		history: n.history, facts: n.facts, tasks: newMailbox[task](), queue: make(chan *item, c.Limits.Queue),
+		history: n.history, facts: n.facts, meter: n.meter, tasks: newMailbox[task](), queue: make(chan *item, c.Limits.Queue),
 		loop: inbox, known: known, appliedIndex: &n.appliedIndex, kept: map[*adapter.Call]*pending{}, governed: n.governed,
 	}
 	if err := n.openLedgers(); err != nil {
 		return err
 	}
-	n.writer = &writer{clock: n.cfg.Host.Clock, log: log, durable: c.Consensus.Durability != gov.DurableMemory, tasks: newMailbox[*raft.Append](), loop: inbox}
+	n.writer = &writer{clock: n.cfg.Host.Clock, log: log, meter: n.meter, durable: c.Consensus.Durability != gov.DurableMemory, tasks: newMailbox[*raft.Append](), loop: inbox}
 	n.loop = &loop{
 		log: n.log, clock: n.cfg.Host.Clock, self: consensus.IDOf(n.id.ID()), machine: machine, inbox: inbox,
-		recv: make(chan received, 1024), exec: x.tasks, disk: n.writer.tasks, peers: n.peers, known: known, changed: newSignal(),
+		recv: make(chan received, 1024), meter: n.meter, exec: x.tasks, disk: n.writer.tasks, peers: n.peers, known: known, changed: newSignal(),
 	}
 	n.loop.state.Store(&consensus.State{})
-	n.gateway, err = gateway.New(gateway.Config{Node: n, TLS: channel.ClientServerConfig(n.id), Clock: n.cfg.Host.Clock, Log: n.log})
+	n.gateway, err = gateway.New(gateway.Config{
+		Node: n, TLS: channel.ClientServerConfig(n.id), Clock: n.cfg.Host.Clock, Log: n.log,
+		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Owner: n.cfg.Owner.Actor(),
+	})
 	return err
 }
 
@@ -427,6 +436,16 @@ func (n *node) governed() {
 func (n *node) peerBroken(id coco.NodeID) {
 	n.loop.inbox.put(event{unreachable: consensus.IDOf(id)})
 	n.forwards.fail(id, fmt.Errorf("%w: the connection to the leader ended", coco.ErrUnknown))
+}
+
+func (n *node) frameUnsent(to coco.NodeID, f []byte) {
+	var msg forwarded
+	if f[0] != frameForward || frameDecoding.Unmarshal(f[1:], &msg) != nil {
+		return
+	}
+	if fw := n.forwards.take(msg.ID, to); fw != nil {
+		fw.done <- []adapter.Result{{Err: fmt.Errorf("%w: no connection to the leader", coco.ErrNotCommitted)}}
+	}
 }
 
 func (n *node) takeFrame(from coco.NodeID, f []byte) {

@@ -23,7 +23,9 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/host/sim"
+	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/receipt"
 )
@@ -385,4 +387,68 @@ func TestFullDiskStopsANodeWithAClearErrorAndLosesNothing(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestRecoveryComesBeforeWhoeverJoins(t *testing.T) {
+	simulate(t, 5, func(t *testing.T, n *network) {
+		n.open()
+		if _, err := put(n.client(0, 0), "k", "v"); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			for i := range 5 {
+				n.crash(i)
+			}
+			for i := range 5 {
+				n.world.Restart(hostName(i))
+			}
+			best := n.longest()
+			n.world.SetSyncDelay(hostName(best), 30*time.Millisecond) // joiners come while it takes over
+			nodes := []*running{n.start(best, n.recover)}
+			for i := range 5 {
+				if i != best {
+					nodes = append(nodes, n.start(i, n.join(best)))
+				}
+			}
+			for _, r := range nodes {
+				n.waitReady(r)
+			}
+			n.world.SetSyncDelay(hostName(best), 0)
+			n.audit()
+		}
+	})
+}
+
+// audit checks every node's ledger without a key.
+func (n *network) audit() {
+	n.t.Helper()
+	for i := range n.members {
+		auditor := gov.NewAuditor(gov.AuditorConfig{Constitution: n.constitution.Digest()})
+		if _, err := ledger.Audit(context.Background(), n.world.Host(hostName(i)).Disk, node.Dir, auditor, nil); err != nil {
+			n.t.Errorf("ledger of node %d: %v", i+1, err)
+		}
+	}
+}
+
+func TestCallsToAFrozenLeaderDoNotWaitForEver(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, n *network) {
+		n.open()
+		var wait sync.WaitGroup
+		for i := range 20 {
+			wait.Go(func() {
+				c := n.client(1, 1)
+				c.Timeout = 15 * time.Second // far below a submission's patience
+				time.Sleep(time.Duration(i) * time.Millisecond / 4)
+				if i == 10 {
+					n.world.Isolate(hostName(0)) // connections stall, as those of a frozen process
+				}
+				_, err := put(c, fmt.Sprint("key", i), "value")
+				if err != nil && !strings.Contains(err.Error(), "outcome") {
+					t.Errorf("write %d: %v", i, err)
+				}
+			})
+		}
+		wait.Wait()
+		n.world.Rejoin(hostName(0))
+	})
 }

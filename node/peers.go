@@ -43,6 +43,7 @@ type peers struct {
 	id     *channel.Identity
 	verify func(channel.PeerCert) error     // a trusted node of this network
 	listed func(coco.NodeID) bool           // a node is trusted still
+	unsent func(to coco.NodeID, f []byte)   // a frame is dropped that certainly was not sent
 	broken func(coco.NodeID)                // the connection to a node ended, or cannot be made
 	frame  func(from coco.NodeID, f []byte) // a frame came; must not keep the reader for long
 	join   func(context.Context, *channel.Conn)
@@ -129,14 +130,13 @@ func (q *peer) take() [][]byte {
 
 // run keeps the connection to a peer up and writes what is queued for it.
 func (p *peers) run(ctx context.Context, q *peer) {
-	defer p.broken(q.id) // whoever queued something meanwhile need not wait
+	defer p.lose(q) // whoever queued something meanwhile need not wait
 	pause := redialFirst
 	for ctx.Err() == nil {
 		conn, err := p.dial(ctx, q)
 		if err != nil {
 			p.log.Debug("no connection to a node", "node", q.id.Short(), "address", q.address, "error", err)
-			q.take() // what waited is stale
-			p.broken(q.id)
+			p.lose(q)
 			select {
 			case <-ctx.Done():
 			case <-p.clock.After(pause):
@@ -147,8 +147,16 @@ func (p *peers) run(ctx context.Context, q *peer) {
 		pause = redialFirst
 		p.log.Debug("connected", "node", q.id.Short(), "address", q.address)
 		p.write(ctx, q, conn)
-		p.broken(q.id)
+		p.lose(q)
 	}
+}
+
+// lose tells of a connection that ended, or cannot be made, and drops what waits for it.
+func (p *peers) lose(q *peer) {
+	for _, f := range q.take() {
+		p.unsent(q.id, f)
+	}
+	p.broken(q.id)
 }
 
 func (p *peers) dial(ctx context.Context, q *peer) (*channel.Conn, error) {

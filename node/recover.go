@@ -20,6 +20,9 @@ import (
 // the old ones nothing is ever sealed again, so a ledger that was continued elsewhere cannot meet
 // the same nonce. The other nodes then join.
 //
+// It begins at a view that is higher by a random number: should the network have gone on elsewhere
+// after this ledger's end, no transaction id means two things.
+//
 // A crash before that transaction leaves the ledger as it was, with empty entries of new views.
 
 // recover prepares a recovery.

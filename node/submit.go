@@ -21,6 +21,10 @@ const submitPatience = 30 * time.Second
 // retryPause is how long a submission waits for another leader to show before it looks again.
 const retryPause = 50 * time.Millisecond
 
+// deposedPatience is how long an answer may come from a node that leads no more: what it sealed may
+// be committed by its successor.
+const deposedPatience = 2 * time.Second
+
 // forwarded is the body of frameForward.
 type forwarded struct {
 	_      struct{} `cbor:",toarray"`
@@ -198,15 +202,26 @@ func (n *node) submitOnce(ctx context.Context, ledger string, calls []*adapter.C
 		n.forwards.take(id, leader)
 		return fail(calls, fmt.Errorf("%w: no connection to the leader, or no room on it", coco.ErrNotCommitted))
 	}
-	select {
-	case results := <-fw.done:
-		if len(results) != len(calls) {
-			return fail(calls, results[0].Err)
+	var late <-chan time.Time // once another node leads
+	for {
+		changed := n.loop.changed.wait()
+		if late == nil && n.loop.state.Load().Leader != state.Leader {
+			late = n.cfg.Host.Clock.After(deposedPatience)
 		}
-		return n.caughtUp(ctx, results)
-	case <-ctx.Done():
-		n.forwards.take(id, leader)
-		return fail(calls, fmt.Errorf("%w: the leader did not answer in time: %w", coco.ErrUnknown, ctx.Err()))
+		select {
+		case results := <-fw.done:
+			if len(results) != len(calls) {
+				return fail(calls, results[0].Err)
+			}
+			return n.caughtUp(ctx, results)
+		case <-changed:
+		case <-late:
+			n.forwards.take(id, leader)
+			return fail(calls, fmt.Errorf("%w: node %s led when it got the call, and does not answer", coco.ErrUnknown, leader.Short()))
+		case <-ctx.Done():
+			n.forwards.take(id, leader)
+			return fail(calls, fmt.Errorf("%w: the leader did not answer in time: %w", coco.ErrUnknown, ctx.Err()))
+		}
 	}
 }
 
@@ -263,6 +278,7 @@ func (n *node) enqueue(it *item) bool {
 	select {
 	case n.exec.queue <- it:
 	default:
+		n.meter.refused.Add(1)
 		return false
 	}
 	if n.loop.state.Load().Role != consensus.Leader {

@@ -89,7 +89,7 @@ func (l *Ledger) Call(ctx context.Context, v *View, msg *core.Message, o *CallOp
 	if limit := l.gasCap(o); m.GasLimit == 0 || m.GasLimit > limit {
 		m.GasLimit = limit
 	}
-	return l.run(ctx, v, m, o)
+	return l.run(ctx, v, m, o, "err: %[1]w (supplied gas %[2]d)")
 }
 
 func (l *Ledger) gasCap(o *CallOptions) uint64 {
@@ -110,8 +110,9 @@ func fillMessage(msg *core.Message) *core.Message {
 	return m.SkipNonceCheck().SkipEOACheck().SkipGasLimitCapCheck()
 }
 
-// run executes a complete message.
-func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptions) (*CallResult, error) {
+// run executes a complete message. refusal is the text for a message that cannot be executed at
+// all, about its cause and gas limit: go-ethereum's, which differs between its methods.
+func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptions, refusal string) (*CallResult, error) {
 	if v.head == nil {
 		return nil, fmt.Errorf("%w: the chain has no block yet", coco.ErrNotFound)
 	}
@@ -146,7 +147,7 @@ func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptio
 	case s.corrupt != nil:
 		return nil, s.corrupt
 	case err != nil:
-		return nil, refusef("err: %w (supplied gas %d)", err, m.GasLimit)
+		return nil, refusef(refusal, err, m.GasLimit)
 	}
 	return &CallResult{Return: result.ReturnData, GasUsed: result.UsedGas, Err: result.Err, Logs: s.takeLogs(), peakGas: result.MaxUsedGas}, nil
 }
@@ -200,7 +201,7 @@ func (l *Ledger) EstimateGas(ctx context.Context, v *View, msg *core.Message, o 
 		balance = o.State[m.From].Balance
 	}
 	if !m.GasFeeCap.IsZero() {
-		if m.Value.Gt(balance) {
+		if !m.Value.Lt(balance) {
 			return 0, nil, refuse(core.ErrInsufficientFundsForTransfer)
 		}
 		available := new(uint256.Int).Sub(balance, m.Value)
@@ -241,7 +242,7 @@ type estimate struct {
 func (e *estimate) with(gas uint64) (*CallResult, error) {
 	m := *e.msg
 	m.GasLimit = gas
-	r, err := e.ledger.run(e.ctx, e.view, &m, e.options)
+	r, err := e.ledger.run(e.ctx, e.view, &m, e.options, "failed with %[2]d gas: %[1]w")
 	if errors.Is(err, core.ErrIntrinsicGas) || errors.Is(err, core.ErrFloorDataGas) || errors.Is(err, core.ErrGasLimitTooHigh) {
 		return nil, nil
 	}

@@ -3,6 +3,7 @@ package ethereum
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -162,7 +163,11 @@ func (s *rpcServer) servePost(caller coco.Caller, w http.ResponseWriter, r *http
 	defer b.release()
 	var err error
 	if b.in, err = readBody(b.in[:0], r.Body, s.limits.BodyBytes); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		status := http.StatusBadRequest
+		if big := (*http.MaxBytesError)(nil); errors.As(err, &big) { // the gateway's limit
+			status = http.StatusRequestEntityTooLarge
+		}
+		http.Error(w, err.Error(), status)
 		return
 	}
 	if len(b.in) > s.limits.BodyBytes {

@@ -235,3 +235,27 @@ func TestSendKeepsOrderAndTellsPendingNonces(t *testing.T) {
 		}
 	}
 }
+
+// Tools look for go-ethereum's texts, which differ between the two methods.
+func TestAMessageThatCannotBeExecutedIsRefusedInTheWordsOfGeth(t *testing.T) {
+	c, _ := newTokenChain(t, 2)
+	v := c.Latest()
+	defer v.Release()
+	ctx := context.Background()
+	nobody, to := common.BytesToAddress([]byte{0xdd}), common.BytesToAddress([]byte{0xcc})
+	m := core.Message{From: nobody, To: &to, Value: uint256.NewInt(1), GasLimit: 30000}
+	why := "insufficient funds for gas * price + value: address " + nobody.Hex() + " have 0 want 1"
+	_, err := c.Call(ctx, v, &m, nil)
+	if want := "err: " + why + " (supplied gas 30000)"; err == nil || err.Error() != want {
+		t.Errorf("call: %v, want %s", err, want)
+	}
+	_, _, err = c.EstimateGas(ctx, v, &m, nil)
+	if want := "failed with 30000 gas: " + why; err == nil || err.Error() != want || !errors.Is(err, core.ErrInsufficientFunds) {
+		t.Errorf("estimate: %v, want %s", err, want)
+	}
+	m.GasPrice, m.GasFeeCap, m.GasTipCap = uint256.NewInt(1), uint256.NewInt(1), uint256.NewInt(1)
+	m.Value = new(uint256.Int)
+	if _, _, err = c.EstimateGas(ctx, v, &m, nil); err == nil || err.Error() != core.ErrInsufficientFundsForTransfer.Error() {
+		t.Errorf("estimate with a price and no balance: %v", err)
+	}
+}

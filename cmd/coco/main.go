@@ -84,7 +84,7 @@ Start with ` + "`coco up`" + `: it runs a network of three members on this machi
 	}
 	add("network", a.upCommand(), a.statusCommand(), a.downCommand(), a.demoCommand())
 	add("check", a.ledgerCommand(), a.receiptCommand())
-	add("measure", a.benchCommand())
+	add("measure", a.benchCommand(), a.doctorCommand())
 	root.AddCommand(a.nodeCommand(), a.versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	a.markStart(root)

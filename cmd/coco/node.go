@@ -66,7 +66,8 @@ func (a *app) runNode(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewJSONHandler(a.err.w, nil)).With("name", cfg.Name)
+	level := new(slog.LevelVar)
+	log := slog.New(slog.NewJSONHandler(a.err.w, &slog.HandlerOptions{Level: level})).With("name", cfg.Name)
 	disk, err := openDisk(ctx, cfg.Dir)
 	if err != nil {
 		return err
@@ -86,7 +87,7 @@ func (a *app) runNode(ctx context.Context, file string) error {
 	}
 	c := node.Config{
 		Name: cfg.Name, Host: local.Host(disk, quoter), PeerListen: cfg.Peer, ClientListen: cfg.Client,
-		Adapters: adapters(), Verifiers: verifiers(), Owner: owner, Version: version(), Approve: cfg.Approve, Log: log,
+		Adapters: adapters(), Verifiers: verifiers(), Owner: owner, Version: version(), Approve: cfg.Approve, Log: log, LogLevel: level,
 	}
 	if err := howToStart(&c, cfg); err != nil {
 		return err

@@ -45,6 +45,8 @@ type Config struct {
 	// Commit is the index up to which entries are known to be committed at the start: 0, except
 	// in a recovery, where the recovered log is committed by decision.
 	Commit uint64
+	// View is the least view to begin from; less than the last entry's means that one.
+	View uint64
 	// Fixed keeps Voters as they are until this index: a recovery's log contains changes of a
 	// membership that is gone.
 	Fixed uint64
@@ -114,7 +116,7 @@ func New(cfg Config) (*Machine, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: log has no entry %d, its own last", coco.ErrCorrupt, cfg.Last)
 	}
-	st.hard = &pb.HardState{Term: new(view), Commit: new(cfg.Commit)}
+	st.hard = &pb.HardState{Term: new(max(view, cfg.View)), Commit: new(cfg.Commit)}
 	st.conf = &pb.ConfState{}
 	for _, v := range cfg.Voters {
 		st.conf.Voters = append(st.conf.Voters, uint64(v))

@@ -131,7 +131,7 @@ var rules = []rule{
 	{
 		name:   "only adapters know the protocols' libraries",
 		in:     []string{"..."},
-		except: []string{"adapter/...", "internal/sandbox", "internal/bench", "internal/contracts", "internal/deps", "cmd/...", "test/..."},
+		except: []string{"adapter/...", "internal/sandbox", "internal/bench", "internal/contracts", "internal/deps", "internal/sim", "cmd/...", "test/..."},
 		third:  func(path string) bool { return !strings.HasPrefix(path, "github.com/ethereum/") },
 		why:    "no variant may be threaded through the core",
 	},
@@ -142,9 +142,9 @@ var rules = []rule{
 		why:   "a core that knows one protocol by name treats it differently from the next",
 	},
 	{
-		name:   "node is composed by the command line only",
+		name:   "node is composed by the command line and the simulation only",
 		in:     []string{"..."},
-		except: []string{"cmd/...", "internal/sandbox"},
+		except: []string{"cmd/...", "internal/sandbox", "internal/sim"},
 		none:   []string{"node"},
 		why:    "gateway and the rest declare the few methods that they need; the composer is imported by nobody it composes",
 	},
@@ -157,7 +157,7 @@ var rules = []rule{
 	{
 		name:   "drivers are chosen by the command line",
 		in:     []string{"..."},
-		except: []string{"cmd/...", "attest/...", "host/sim"},
+		except: []string{"cmd/...", "attest/...", "host/sim", "internal/sim"},
 		none:   []string{"attest/virtual", "attest/snp", "attest/tdx", "attest/sgx", "attest/tpm"},
 		why:    "which platforms a binary trusts is one explicit list in cmd, never an import's side effect",
 	},

@@ -31,6 +31,8 @@ const (
 
 // Target is one way into the network.
 type Target struct {
+	// Name is the node's, for messages; the URL if empty.
+	Name string
 	// URL is https://HOST:PORT of a node's client listener or http://HOST:PORT of a proxy; wss
 	// and ws use a WebSocket instead. Without a path, JSON-RPC goes to /rpc.
 	URL string
@@ -54,10 +56,13 @@ type Options struct {
 	Funders []string
 	// Processes are measured by their process ids; the generator's own process is always "bench".
 	Processes map[string]int
-	// Timeout is the patience for one request with its retries; 30 s.
+	// Timeout is the patience for one request with its retries in the measured window; 30 s.
 	Timeout time.Duration
 
-	checkPatience time.Duration // how long a node may take to hold what others acknowledged
+	// patience is how long nothing may be committed, how late replies may be when a window is over,
+	// and how long one request may take outside of windows.
+	patience      time.Duration
+	checkPatience time.Duration // how long after the window a node may take to hold what others acknowledged
 }
 
 // Limits of Options.
@@ -93,7 +98,8 @@ func (o *Options) validate() error {
 	defaults(&o.Duration, 10*time.Second)
 	defaults(&o.WarmUp, 2*time.Second)
 	defaults(&o.Timeout, 30*time.Second)
-	defaults(&o.checkPatience, 10*time.Second)
+	defaults(&o.patience, 5*time.Second)
+	defaults(&o.checkPatience, 8*time.Second)
 	if o.Work == KV {
 		defaults(&o.Receivers, 10_000)
 	} else {
@@ -115,6 +121,14 @@ func defaults[T comparable](v *T, value T) {
 	if *v == *new(T) {
 		*v = value
 	}
+}
+
+// label is what messages call the target.
+func (t *Target) label() string {
+	if t.Name != "" {
+		return t.Name
+	}
+	return t.URL
 }
 
 // address is where a target leads.
@@ -194,7 +208,10 @@ type Latency struct {
 	Max float64 `json:"max"`
 }
 
-// Run loads the network and reports. progress, if not nil, is called from one goroutine at a time,
+// Run loads the network and reports. The rate counts what was committed within the measured window;
+// replies that come later, for which it waits some seconds, count in the latency alone, and those
+// that do not come then are errors. It ends early, with coco.ErrUnreachable, when no target can be
+// reached any more, and with coco.ErrNotCommitted when nothing has been committed for 5 s. progress, if not nil, is called from one goroutine at a time,
 // some four times a second.
 //
 // The report is valid, and returned, also when the error wraps coco.ErrVerify: then the network

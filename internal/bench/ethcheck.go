@@ -30,9 +30,10 @@ func (w *ethWork) check(ctx context.Context) error {
 }
 
 func (w *ethWork) checkTarget(ctx context.Context, i int) error {
-	s := newSession(ctx, w.Targets[i:i+1], 0, w.Timeout)
+	deadline := w.checkDeadline()
+	s := newSession(ctx, w.Targets[i:i+1], 0, min(w.Timeout, time.Until(deadline)))
 	defer s.close()
-	for deadline := time.Now().Add(w.checkPatience); ; {
+	for {
 		err := w.checkOnce(s)
 		if err == nil {
 			return nil
@@ -41,7 +42,7 @@ func (w *ethWork) checkTarget(ctx context.Context, i int) error {
 			return ctx.Err()
 		}
 		if !errors.Is(err, coco.ErrVerify) || time.Now().After(deadline) {
-			return fmt.Errorf("%s: %w", w.Targets[i].URL, err)
+			return fmt.Errorf("%s: %w", w.Targets[i].label(), err)
 		}
 		time.Sleep(50 * time.Millisecond) // the node may not have applied the last batch yet
 	}

@@ -111,7 +111,7 @@ func (w *writer) step() (committed, failed int, err error) {
 		return batch, 0, nil
 	}
 	if w.ctx.Err() != nil {
-		return 0, 0, w.ctx.Err()
+		return 0, batch, w.ctx.Err()
 	}
 	w.kinds[kind(err)] += uint64(batch)
 	var status *statusError
@@ -148,7 +148,7 @@ func (w *kvWork) check(ctx context.Context) error {
 	return w.during("check", len(w.Targets), &count, func() error {
 		for i := range w.Targets {
 			if err := w.checkTarget(ctx, i); err != nil {
-				return fmt.Errorf("%s: %w", w.Targets[i].URL, err)
+				return fmt.Errorf("%s: %w", w.Targets[i].label(), err)
 			}
 			count.done.Add(1)
 		}
@@ -157,9 +157,9 @@ func (w *kvWork) check(ctx context.Context) error {
 }
 
 func (w *kvWork) checkTarget(ctx context.Context, target int) error {
-	s := newSession(ctx, w.Targets[target:target+1], 0, w.Timeout)
+	deadline := w.checkDeadline()
+	s := newSession(ctx, w.Targets[target:target+1], 0, min(w.Timeout, time.Until(deadline)))
 	defer s.close()
-	deadline := time.Now().Add(w.checkPatience)
 	var path, want []byte
 	for range kvReadBack {
 		kw := w.writers[rand.IntN(len(w.writers))]

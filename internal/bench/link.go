@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -24,6 +25,8 @@ const maxReply = 64 << 20
 type link interface {
 	// call posts a JSON-RPC body.
 	call(body []byte) ([]byte, error)
+	// bind has the connection closed when ctx ends, and no longer when the context before ends.
+	bind(ctx context.Context)
 	Close() error
 }
 
@@ -68,11 +71,11 @@ func dial(ctx context.Context, t *Target, timeout time.Duration) (link, error) {
 	if err != nil {
 		return nil, err
 	}
-	patient, cancel := context.WithTimeout(ctx, timeout)
+	patient, cancel := context.WithTimeout(ctx, min(timeout, dialPatience))
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(patient, "tcp", a.host)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", coco.ErrUnreachable, err)
+		return nil, unreachable(t, err)
 	}
 	if a.secure {
 		cfg := t.TLS.Clone()
@@ -83,7 +86,7 @@ func dial(ctx context.Context, t *Target, timeout time.Duration) (link, error) {
 		secure := tls.Client(conn, cfg)
 		if err := secure.HandshakeContext(patient); err != nil {
 			conn.Close()
-			return nil, fmt.Errorf("%w: %s: TLS: %w", coco.ErrUnreachable, a.host, err)
+			return nil, unreachable(t, fmt.Errorf("TLS: %w", err))
 		}
 		conn = secure
 	}
@@ -93,11 +96,22 @@ func dial(ctx context.Context, t *Target, timeout time.Duration) (link, error) {
 		ws := &wsLink{stream: s}
 		if err := ws.upgrade(a); err != nil {
 			ws.Close()
-			return nil, fmt.Errorf("%w: %s: %w", coco.ErrUnreachable, a.host, err)
+			return nil, unreachable(t, err)
 		}
 		return ws, nil
 	}
 	return newHTTPLink(s, a), nil
+}
+
+// dialPatience is how long a target may take to accept a connection.
+const dialPatience = 3 * time.Second
+
+// unreachable names the target instead of the address that the error of a dial begins with.
+func unreachable(t *Target, err error) error {
+	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" {
+		err = op.Err
+	}
+	return fmt.Errorf("%w: %s: %w", coco.ErrUnreachable, t.label(), err)
 }
 
 // stream is what both kinds of links have.
@@ -112,6 +126,12 @@ type stream struct {
 func (s *stream) Close() error {
 	s.stop()
 	return s.conn.Close()
+}
+
+func (s *stream) bind(ctx context.Context) {
+	s.stop()
+	conn := s.conn
+	s.stop = context.AfterFunc(ctx, func() { conn.Close() })
 }
 
 func (s *stream) write() error {
@@ -143,6 +163,14 @@ type statusError struct {
 }
 
 func (e *statusError) Error() string { return "HTTP status " + strconv.Itoa(e.code) + ": " + e.reason }
+
+// Unwrap makes a status that will pass an error of kind coco.ErrBusy.
+func (e *statusError) Unwrap() error {
+	if passing(e.code) {
+		return coco.ErrBusy
+	}
+	return nil
+}
 
 func newStatusError(code int, body []byte) *statusError {
 	var answer struct {

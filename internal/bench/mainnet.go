@@ -129,10 +129,10 @@ func (p *replay) run(ctx context.Context, start Start) (result BlockResult, err 
 	for i, s := range p.sessions {
 		receipts, err := p.receipts(s, 0, len(p.block.Transactions))
 		if err != nil {
-			return result, fmt.Errorf("%s: %w", targets[i].URL, err)
+			return result, fmt.Errorf("%s: %w", targets[i].label(), err)
 		}
 		for _, d := range p.block.compare(receipts) {
-			result.Mismatches = append(result.Mismatches, targets[i].URL+": "+d)
+			result.Mismatches = append(result.Mismatches, targets[i].label()+": "+d)
 		}
 	}
 	return result, nil
@@ -212,7 +212,7 @@ func (p *replay) await(i int) error {
 				break
 			}
 			if !patience.pause() {
-				return fmt.Errorf("%w: transaction %d is committed, but %s does not have it after %v", coco.ErrNotCommitted, i, s.targets[0].URL, s.timeout)
+				return fmt.Errorf("%w: transaction %d is committed, but %s does not have it after %v", coco.ErrNotCommitted, i, s.targets[0].label(), s.timeout)
 			}
 		}
 	}

@@ -15,6 +15,7 @@ const sampleInterval = 250 * time.Millisecond
 // counters of a phase; the work adds to them and the meter reads them.
 type counters struct {
 	done, committed, failed atomic.Uint64
+	late                    atomic.Uint64 // committed when the window was over
 }
 
 // during runs work and samples its counters until it returns.

@@ -3,14 +3,11 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/cocoframework/coco"
 )
 
 // work is a kind of load.
@@ -25,7 +22,8 @@ type work interface {
 }
 
 // step sends one request and sees it through. It returns how many of its transactions were
-// committed, and how many were refused or have an unknown outcome. An error ends the client.
+// committed, and how many were refused or have an unknown outcome, also when its context has ended.
+// An error ends the client.
 type step func() (committed, failed int, err error)
 
 // client is one source of load, run by one goroutine at a time.
@@ -34,12 +32,14 @@ type client struct {
 	step      step
 	committed uint64 // in the last window
 	hist      *histogram
+	lost      bool // the last window ended before its last reply
 }
 
 type run struct {
 	Options
 	meter
 	clients []*client
+	end     time.Time // of the measured window
 }
 
 func (r *run) close() {
@@ -59,7 +59,10 @@ func (r *run) run(ctx context.Context) (Report, error) {
 	}
 	var err error
 	if r.clients, err = w.prepare(ctx); err != nil {
-		return Report{}, err
+		return Report{}, r.explain(ctx, err)
+	}
+	for _, c := range r.clients {
+		c.timeout = r.Timeout
 	}
 	expect, err := r.warmUp(ctx)
 	if err != nil {
@@ -84,7 +87,7 @@ func (r *run) warmUp(ctx context.Context) ([]int, error) {
 	if r.WarmUp < 0 {
 		return nil, nil
 	}
-	res, err := r.window(ctx, "warm up", r.WarmUp)
+	res, err := r.window(ctx, "warm up", r.WarmUp, func() {})
 	if err != nil {
 		return nil, err
 	}
@@ -100,8 +103,8 @@ func (r *run) warmUp(ctx context.Context) ([]int, error) {
 
 func (r *run) measure(ctx context.Context) (Report, error) {
 	before := readCPU(r.Processes)
-	res, err := r.window(ctx, "measure", r.Duration)
-	after := readCPU(r.Processes)
+	var after map[string]time.Duration
+	res, err := r.window(ctx, "measure", r.Duration, func() { after, r.end = readCPU(r.Processes), time.Now() })
 	report := Report{
 		Work: r.Work, Nodes: r.Nodes, Clients: r.Clients, Batch: r.Batch,
 		Committed: res.committed, Errors: res.failed,
@@ -119,73 +122,11 @@ func (r *run) measure(ctx context.Context) (Report, error) {
 	return report, err
 }
 
-// result is what happened in a window.
-type result struct {
-	committed, failed uint64
-	elapsed           time.Duration // from the first request to the last reply
-	hist              histogram
-}
-
-// window has every client send for d. Requests under way at the end are seen through and count,
-// and so does the time that they take.
-func (r *run) window(ctx context.Context, phase string, d time.Duration) (*result, error) {
-	var res result
-	var count counters
-	var stopped firstError
-	err := r.during(phase, 0, &count, func() error {
-		var wg sync.WaitGroup
-		begin := time.Now()
-		for _, c := range r.clients {
-			c.committed, c.hist = 0, new(histogram)
-			wg.Go(func() { stopped.set(c.load(ctx, begin.Add(d), &count)) })
-		}
-		wg.Wait()
-		res.elapsed = time.Since(begin)
-		return ctx.Err()
-	})
-	res.committed, res.failed = count.committed.Load(), count.failed.Load()
-	for _, c := range r.clients {
-		res.hist.merge(c.hist)
-		c.hist = nil
-	}
-	if err == nil && res.committed == 0 {
-		err = stopped.err
-		if err == nil {
-			err = fmt.Errorf("%w: bench: nothing was committed within %v", coco.ErrNotCommitted, d)
-		}
-	}
-	return &res, err
-}
-
-// load sends until end, and at least once.
-func (c *client) load(ctx context.Context, end time.Time, count *counters) error {
-	for now, more := time.Now(), true; more; more = now.Before(end) {
-		committed, failed, err := c.step()
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		then := time.Now()
-		if committed > 0 {
-			c.hist.record(then.Sub(now), uint64(committed))
-			c.committed += uint64(committed)
-			count.committed.Add(uint64(committed))
-		}
-		now = then
-		if failed > 0 {
-			count.failed.Add(uint64(failed))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // connectAll makes n clients with a connection each, spread over the targets in turn.
 func (r *run) connectAll(ctx context.Context, n int) ([]*client, error) {
 	clients := make([]*client, n)
 	for i := range clients {
-		clients[i] = &client{session: newSession(ctx, r.Targets, i, r.Timeout)}
+		clients[i] = &client{session: newSession(ctx, r.Targets, i, min(r.Timeout, r.patience))}
 	}
 	var count counters
 	err := r.during("connect", n, &count, func() error {

@@ -79,7 +79,7 @@ func (s *sender) step() (committed, failed int, err error) {
 	failed = batch - committed
 	s.unknown = uint64(failed)
 	if s.ctx.Err() != nil {
-		return committed, 0, s.ctx.Err()
+		return committed, failed, s.ctx.Err()
 	}
 	s.kinds[kind(err)] += uint64(failed)
 	if committed > 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -20,6 +21,15 @@ type session struct {
 	link    link
 	timeout time.Duration
 	kinds   map[string]uint64 // failures, those made good included
+	failed  atomic.Int32      // connections in a row that could not be made; the window's watch reads it
+}
+
+// bind makes ctx the end of what the session does, also of the requests that wait for a reply.
+func (s *session) bind(ctx context.Context) {
+	s.ctx = ctx
+	if s.link != nil {
+		s.link.bind(ctx)
+	}
 }
 
 func newSession(ctx context.Context, targets []Target, at int, timeout time.Duration) *session {
@@ -32,9 +42,11 @@ func (s *session) connect() error {
 	}
 	l, err := dial(s.ctx, &s.targets[s.at], s.timeout)
 	if err != nil {
+		s.failed.Add(1)
 		s.at = (s.at + 1) % len(s.targets)
 		return err
 	}
+	s.failed.Store(0)
 	s.link = l
 	return nil
 }
@@ -85,6 +97,7 @@ func (p *patience) pause() bool {
 // reply got lost is sent again, so it MUST be one that may be carried out twice.
 func (s *session) send(p *patience, ask func(link) ([]byte, error)) ([]byte, error) {
 	for {
+		target := &s.targets[s.at]
 		err := s.connect()
 		if err == nil {
 			var reply []byte
@@ -103,7 +116,14 @@ func (s *session) send(p *patience, ask func(link) ([]byte, error)) ([]byte, err
 		}
 		s.kinds["retried: "+kind(err)]++
 		if !p.pause() {
-			return nil, err
+			var status *statusError
+			switch {
+			case errors.As(err, &status):
+				return nil, fmt.Errorf("%s: %w", target.label(), err)
+			case errors.Is(err, coco.ErrUnreachable) || errors.Is(err, coco.ErrCorrupt):
+				return nil, err
+			}
+			return nil, fmt.Errorf("%w: %s does not reply: %w", coco.ErrUnreachable, target.label(), err)
 		}
 	}
 }

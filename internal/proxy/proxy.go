@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -34,7 +35,10 @@ type Config struct {
 	// Origins are web origins, such as "https://dapp.example", whose pages may use the proxy
 	// beside those of this machine.
 	Origins []string
-	Log     *slog.Logger
+	// BodyBytes bounds the body of a request, as the node does; zero means no bound. The node may
+	// close its connection before the rest of a body is sent, and its answer be lost with it.
+	BodyBytes int64
+	Log       *slog.Logger
 }
 
 // Proxy is the handler. Its root path is the node's /rpc; all others are the node's own.
@@ -99,12 +103,26 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusForbidden, "denied", "pages of other sites may not use this proxy")
 		return
 	}
+	body := &body{ReadCloser: r.Body, left: p.cfg.BodyBytes}
+	if limit := p.cfg.BodyBytes; limit > 0 {
+		if r.ContentLength > limit {
+			p.tooLarge(w)
+			return
+		}
+		if r.ContentLength < 0 {
+			r.Body = body
+		}
+	}
 	out := p.outgoing(r)
 	if upgrade := r.Header.Get("Upgrade"); upgrade != "" && hasToken(r.Header["Connection"], "upgrade") {
 		p.tunnel(w, r, out, upgrade)
 		return
 	}
 	resp, err := p.cfg.Upstream.RoundTrip(out)
+	if err != nil && body.exceeded.Load() {
+		p.tooLarge(w)
+		return
+	}
 	if err != nil {
 		p.failed(w, r, err)
 		return
@@ -113,6 +131,33 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	copyHeaders(w.Header(), resp.Header)
 	w.WriteHeader(resp.StatusCode)
 	p.copy(w, resp)
+}
+
+// body is a request's body of a length that the client has not told.
+type body struct {
+	io.ReadCloser
+	left     int64
+	exceeded atomic.Bool
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		b.exceeded.Store(true)
+		return 0, errTooLarge
+	}
+	return n, err
+}
+
+var errTooLarge = errors.New("the body is too large")
+
+// tooLarge answers in the node's words.
+func (p *Proxy) tooLarge(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close") // the rest of the body is not read
+	fail(w, http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("the body is larger than the %d bytes that limits.body_bytes of the constitution allows", p.cfg.BodyBytes))
 }
 
 // outgoing is the request as the node gets it. What a browser says of the page that asks has been
@@ -205,7 +250,7 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, coco.ErrVerify):
 		code = "verification_failed"
 	case errors.Is(err, coco.ErrUnknown):
-		status, code = http.StatusGatewayTimeout, "unknown"
+		status, code = http.StatusGatewayTimeout, "outcome_unknown"
 	case errors.Is(err, coco.ErrUnreachable), errors.Is(err, coco.ErrBusy), errors.Is(err, coco.ErrNotCommitted):
 		status, code = http.StatusServiceUnavailable, "unreachable"
 		w.Header().Set("Retry-After", "1")

@@ -184,7 +184,7 @@ func TestFailuresSayWhetherToTryAgain(t *testing.T) {
 		retry  bool
 	}{
 		{coco.ErrUnreachable, 503, "unreachable", true},
-		{coco.ErrUnknown, 504, "unknown", false},
+		{coco.ErrUnknown, 504, "outcome_unknown", false},
 		{coco.ErrVerify, 502, "verification_failed", false},
 		{errors.New("boom"), 502, "error", false},
 	} {
@@ -192,6 +192,42 @@ func TestFailuresSayWhetherToTryAgain(t *testing.T) {
 		resp, body := do(t, "POST", base, "{}")
 		if resp.StatusCode != test.status || !strings.Contains(body, `"`+test.code+`"`) || (resp.Header.Get("Retry-After") != "") != test.retry {
 			t.Errorf("%v: %d %s, Retry-After %q", test.err, resp.StatusCode, body, resp.Header.Get("Retry-After"))
+		}
+	}
+}
+
+// A node that refuses a body early may reset the connection, and its answer is lost.
+func TestABodyAboveTheLimitIsRefusedHoweverItIsSent(t *testing.T) {
+	const limit = 1 << 20
+	base := start(t, func(w http.ResponseWriter, r *http.Request) {
+		if n, _ := io.Copy(io.Discard, r.Body); n > limit {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				conn.Close()
+			}
+			return
+		}
+		w.WriteHeader(http.StatusCreated)
+	}, func(c *Config) { c.BodyBytes = limit })
+	for _, size := range []int{1, limit, limit + 1, 4 * limit} {
+		for _, chunked := range []bool{false, true} {
+			var body io.Reader = bytes.NewReader(make([]byte, size))
+			if chunked {
+				body = io.MultiReader(body) // whose length net/http does not see
+			}
+			resp, err := http.Post(base, "application/json", body)
+			if err != nil {
+				t.Fatalf("%d bytes, chunked %v: %v", size, chunked, err)
+			}
+			text, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			want := http.StatusCreated
+			if size > limit {
+				want = http.StatusRequestEntityTooLarge
+			}
+			if resp.StatusCode != want || size > limit && !strings.Contains(string(text), `"too_large"`) {
+				t.Errorf("%d bytes, chunked %v: %d %s, want %d", size, chunked, resp.StatusCode, text, want)
+			}
 		}
 	}
 }

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/sandbox"
+)
+
+// How serious a finding is.
+const (
+	findingOK      = "ok"
+	findingWarning = "warning" // it works, for now or not well
+	findingProblem = "problem" // it does not
+)
+
+// finding is one thing that the doctor looked at.
+type finding struct {
+	Check   string `json:"check"`
+	Level   string `json:"level"`
+	Message string `json:"message"`
+}
+
+// diagnosis is the answer of `coco doctor -o json`.
+type diagnosis struct {
+	Dir        string     `json:"dir"` // what was measured
+	Sync       *syncTimes `json:"sync,omitempty"`
+	FreeBytes  uint64     `json:"free_bytes,omitempty"`
+	OpenFiles  uint64     `json:"open_files,omitempty"` // that a process may have
+	Durability durability `json:"durability"`
+	Findings   []finding  `json:"findings"`
+}
+
+// durability says what each setting of consensus.durability survives.
+type durability struct {
+	Disk   string `json:"disk"`
+	Memory string `json:"memory"`
+}
+
+func (d *diagnosis) add(check, level, format string, args ...any) {
+	d.Findings = append(d.Findings, finding{check, level, fmt.Sprintf(format, args...)})
+}
+
+// problems counts the findings that make `coco doctor` fail.
+func (d *diagnosis) problems() (n int) {
+	for _, f := range d.Findings {
+		if f.Level == findingProblem {
+			n++
+		}
+	}
+	return n
+}
+
+func (a *app) doctorCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Examine this machine: disk, files, clock, certificates",
+		Long: `Measures how long this disk takes to make a write durable, looks at free space, open
+files, and, if a network of ` + "`coco up`" + ` is in the folder, at its certificates and its nodes'
+clocks. It says what the settings "disk" and "memory" of consensus.durability survive here.
+
+It writes one temporary file and removes it. Exits with 1 if something is wrong.`,
+		Example: "  coco doctor\n  coco doctor --dir /var/lib/coco -o json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d, err := examine(cmd.Context(), dir)
+			if err != nil {
+				return err
+			}
+			if a.wantsJSON() {
+				err = a.out.json(d)
+			} else {
+				a.showDiagnosis(d)
+			}
+			if n := d.problems(); err == nil && n > 0 {
+				err = fmt.Errorf("findings that need mending: %d", n)
+			}
+			return err
+		},
+	}
+	dirFlag(cmd, &dir, "`folder` whose disk, and network if there is one, to examine")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func examine(ctx context.Context, dir string) (*diagnosis, error) {
+	at, err := existing(dir)
+	if err != nil {
+		return nil, err
+	}
+	d := &diagnosis{Dir: at}
+	times, err := measureSync(ctx, at)
+	switch {
+	case ctx.Err() != nil:
+		return nil, errInterrupted
+	case err != nil:
+		d.add("disk", findingProblem, "cannot write in %s: %v", at, err)
+	default:
+		d.Sync = times
+		level, message := times.judge(memoryDisk(at))
+		d.add("disk", level, "%s", message)
+	}
+	d.examineMachine(at)
+	d.Durability = explainDurability(d.Sync, memoryDisk(at))
+	info, err := sandbox.Load(dir)
+	if err != nil {
+		if !absent(err) {
+			d.add("network", findingProblem, "%v", err)
+		}
+		return d, nil
+	}
+	d.examineCertificates(info, time.Now())
+	d.examineClocks(ctx, info)
+	return d, nil
+}
+
+// existing returns the folder, or the nearest one above it that exists: there it would be made.
+func existing(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	for {
+		st, err := os.Stat(dir)
+		switch {
+		case err == nil && !st.IsDir():
+			return "", fmt.Errorf("%w: %s is no folder", coco.ErrInvalid, dir)
+		case err == nil:
+			return dir, nil
+		case !os.IsNotExist(err) || filepath.Dir(dir) == dir:
+			return "", err
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// What a node needs: the ledger fills chunk after chunk, and each connection is an open file.
+const (
+	littleSpace  = 10 << 30
+	noSpace      = 1 << 30
+	fewOpenFiles = 16384 // 8192 clients, peers and files, twice over
+	noOpenFiles  = 1024
+)
+
+func (d *diagnosis) examineMachine(at string) {
+	free, ok := freeSpace(at)
+	d.FreeBytes = free
+	switch {
+	case !ok:
+		d.add("space", findingWarning, "how much is free is not known on this system")
+	case free < noSpace:
+		d.add("space", findingProblem, "%s free: a node ends when it cannot write; make room first", bytesText(free))
+	case free < littleSpace:
+		d.add("space", findingWarning, "%s free: enough to try, little for a network that stays", bytesText(free))
+	default:
+		d.add("space", findingOK, "%s free", bytesText(free))
+	}
+	files, ok := openFiles()
+	d.OpenFiles = files
+	switch {
+	case !ok:
+		d.add("files", findingWarning, "how many files a process may open is not known on this system")
+	case files < noOpenFiles:
+		d.add("files", findingProblem, "a process may open %d files: raise it (ulimit -n) to %d", files, fewOpenFiles)
+	case files < fewOpenFiles:
+		d.add("files", findingWarning, "a process may open %d files: a node with many clients wants %d (ulimit -n)", files, fewOpenFiles)
+	default:
+		d.add("files", findingOK, "a process may open %d files", files)
+	}
+}
+
+func (a *app) showDiagnosis(d *diagnosis) {
+	p := a.out
+	p.printf("%s\n\n", p.bold(d.Dir))
+	for _, f := range d.Findings {
+		mark := p.green("✓")
+		switch f.Level {
+		case findingWarning:
+			mark = p.bold("!")
+		case findingProblem:
+			mark = p.red("✗")
+		}
+		p.printf("  %s %s: %s\n", mark, f.Check, f.Message)
+	}
+	p.printf("\n%s %s\n%s %s\n", p.bold(`Durability "disk":`), d.Durability.Disk, p.bold(`Durability "memory":`), d.Durability.Memory)
+}
+
+func bytesText(n uint64) string {
+	const gib = 1 << 30
+	if n >= gib {
+		return fmt.Sprintf("%.1f GiB", float64(n)/gib)
+	}
+	return fmt.Sprintf("%d MiB", n>>20)
+}
+
+// readable is a certificate's file, as errors name it.
+func readable(dir, file string) string {
+	if rel, err := filepath.Rel(dir, file); err == nil && fs.ValidPath(filepath.ToSlash(rel)) {
+		return rel
+	}
+	return file
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package main
+
+func memoryDisk(string) bool { return false }

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/sandbox"
+)
+
+// endingSoon is how long before its end a certificate should be renewed.
+const endingSoon = 30 * 24 * time.Hour
+
+func (d *diagnosis) examineCertificates(info sandbox.Info, now time.Time) {
+	files := []string{info.ServicePEM}
+	for _, m := range info.Members {
+		dir := sandbox.MemberDir(m.Dir)
+		files = append(files, dir.Org(), dir.User())
+	}
+	var first time.Time
+	good := 0
+	for _, file := range files {
+		name := readable(info.Dir, file)
+		cert, err := readCertificate(file)
+		if err != nil {
+			d.add("certificates", findingProblem, "%s: %v", name, err)
+			continue
+		}
+		level, message := judgeCertificate(cert.NotBefore, cert.NotAfter, now)
+		if level != findingOK {
+			d.add("certificates", level, "%s: %s", name, message)
+			continue
+		}
+		if good++; first.IsZero() || cert.NotAfter.Before(first) {
+			first = cert.NotAfter
+		}
+	}
+	if good > 0 {
+		d.add("certificates", findingOK, "%d are valid, the first one ends on %s", good, first.UTC().Format(time.DateOnly))
+	}
+}
+
+// readCertificate reads the first certificate of a file; its issuers may follow.
+func readCertificate(file string) (*x509.Certificate, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	first, _ := pem.Decode(data)
+	if first == nil {
+		return nil, fmt.Errorf("%w: no certificate in PEM form", coco.ErrInvalid)
+	}
+	return x509.ParseCertificate(first.Bytes)
+}
+
+func judgeCertificate(begins, ends, now time.Time) (level, message string) {
+	switch {
+	case now.Before(begins):
+		return findingProblem, fmt.Sprintf("begins on %s, and this machine's clock says %s: set the clock right",
+			begins.UTC().Format(time.DateTime), now.UTC().Format(time.DateTime))
+	case !now.Before(ends):
+		return findingProblem, "ended on " + ends.UTC().Format(time.DateOnly) + ": renew it"
+	case ends.Sub(now) < endingSoon:
+		return findingWarning, "ends on " + ends.UTC().Format(time.DateOnly) + ": renew it soon"
+	}
+	return findingOK, "ends on " + ends.UTC().Format(time.DateOnly)
+}
+
+// How far two clocks may be apart. A node tells its time in whole seconds.
+const (
+	clockApart    = 3 * time.Second
+	clockFarApart = time.Minute
+)
+
+// examineClocks compares this machine's clock with that of every node that runs.
+func (d *diagnosis) examineClocks(ctx context.Context, info sandbox.Info) {
+	if _, err := sandbox.GetStatus(ctx, info); err != nil {
+		return // nothing runs
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for _, n := range info.Nodes {
+		apart, err := clockOf(ctx, info, n)
+		if err != nil {
+			d.add("clock", findingWarning, "node %s does not tell its time: %v", n.Name, err)
+			continue
+		}
+		level, message := judgeClock(apart)
+		d.add("clock", level, "node %s: %s", n.Name, message)
+	}
+}
+
+func judgeClock(apart time.Duration) (level, message string) {
+	switch off := apart.Abs(); {
+	case off >= clockFarApart:
+		return findingProblem, fmt.Sprintf("its clock and this one are %v apart: certificates and the ledger's times go by them; run NTP", off.Round(time.Second))
+	case off >= clockApart:
+		return findingWarning, fmt.Sprintf("its clock and this one are %v apart: run NTP", off.Round(time.Second))
+	}
+	return findingOK, "its clock agrees with this one"
+}
+
+// clockOf is how far a node's clock is ahead of this one, by the date of its answer.
+func clockOf(ctx context.Context, info sandbox.Info, n sandbox.Node) (time.Duration, error) {
+	c, err := info.Connect(n, verifiers())
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	if _, err := c.Verify(ctx); err != nil { // not within what is timed
+		return 0, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://node/livez", nil)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	resp, err := c.HTTPClient().Do(req)
+	if err != nil {
+		return 0, err
+	}
+	took := time.Since(began)
+	_ = resp.Body.Close()
+	theirs, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		return 0, fmt.Errorf("its answer has no date: %w", err)
+	}
+	return theirs.Add(500 * time.Millisecond).Sub(began.Add(took / 2)), nil
+}

@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"strings"
+
+	"github.com/cocoframework/coco"
+)
+
+// Check is one of the conditions under which a node serves as it should.
+type Check struct {
+	Name    string // one word
+	Problem string // empty if it holds, else one sentence without secrets: everybody may read it
+}
+
+// serveLive answers as long as the process does. It passes no gate: a node that has too much to do
+// must not be killed for it.
+func (g *Gateway) serveLive(w http.ResponseWriter, _ *http.Request) {
+	write(w, "text/plain; charset=utf-8", []byte("ok\n"))
+}
+
+// serveReady answers 200 if every check holds, else 503 and which ones do not; with ?verbose all.
+func (g *Gateway) serveReady(w http.ResponseWriter, r *http.Request) {
+	verbose, ready := r.URL.Query().Has("verbose"), true
+	var page strings.Builder
+	for _, c := range g.cfg.Node.Health() {
+		switch {
+		case c.Problem != "":
+			ready = false
+			fmt.Fprintf(&page, "[-] %s: %s\n", c.Name, c.Problem)
+		case verbose:
+			fmt.Fprintf(&page, "[+] %s\n", c.Name)
+		}
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	if ready {
+		page.WriteString("ok\n")
+	} else {
+		page.WriteString("not ready\n")
+		h.Set("Retry-After", "1")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_, _ = w.Write([]byte(page.String())) // a client that has gone
+}
+
+func (g *Gateway) serveVersion(w http.ResponseWriter, r *http.Request) {
+	s := g.cfg.Node.Status()
+	g.answer(w, r, struct {
+		Version     string           `json:"version"`
+		Go          string           `json:"go"`
+		Measurement coco.Measurement `json:"measurement"`
+		Insecure    bool             `json:"insecure"` // the TEE is simulated: nothing here is confidential
+	}{s.Version, runtime.Version(), s.Measurement, s.Insecure}, nil)
+}
+
+// logLevels are the levels that may be set. The log goes to the host, so none may show what the host
+// must not know; a lower one still shows it more of what happens when.
+var logLevels = map[string]slog.Level{
+	"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+}
+
+// serveLogLevel changes how much this node logs, until its process ends. It is for the organisation
+// that runs the node: its disk fills, and its people read.
+func (g *Gateway) serveLogLevel(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
+	text := r.URL.Query().Get("level")
+	level, ok := logLevels[text]
+	switch {
+	case caller.Role != coco.Member || caller.Actor != g.cfg.Owner:
+		g.fail(w, r, fmt.Errorf("%w: only the member that runs this node sets its log level", coco.ErrDenied))
+		return
+	case !ok:
+		g.fail(w, r, fmt.Errorf("%w: level %q: expected debug, info, warn or error, such as ?level=debug", coco.ErrInvalid, text))
+		return
+	}
+	old := g.cfg.LogLevel.Level()
+	g.cfg.LogLevel.Set(min(old, level, slog.LevelWarn)) // for the line that says so
+	g.cfg.Log.Warn("gateway: log level changed", "from", strings.ToLower(old.String()), "to", text, "by", caller.Name)
+	g.cfg.LogLevel.Set(level)
+	w.WriteHeader(http.StatusNoContent)
+}

@@ -1,0 +1,220 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cocoframework/coco"
+)
+
+// result is what happened in a window.
+type result struct {
+	committed, failed uint64
+	elapsed           time.Duration // of the window; shorter than asked for if every client gave up
+	hist              histogram
+}
+
+// window has every client send for d, and calls atEnd when d is over. What is committed by then is
+// the result; replies that are under way are waited for, for so long as the run has patience.
+func (r *run) window(ctx context.Context, phase string, d time.Duration, atEnd func()) (*result, error) {
+	var res result
+	var count counters
+	var stopped firstError
+	err := r.during(phase, 0, &count, func() error {
+		sending, cancel := context.WithCancel(ctx)
+		defer cancel()
+		begin, done := time.Now(), make(chan struct{})
+		var wg sync.WaitGroup
+		for _, c := range r.clients {
+			c.committed, c.hist = 0, new(histogram)
+			c.bind(sending)
+			wg.Go(func() { stopped.set(c.load(ctx, begin.Add(d), &count)) })
+		}
+		go func() {
+			wg.Wait()
+			close(done)
+		}()
+		err := r.watch(ctx, d, &count, done, atEnd)
+		res.elapsed = min(time.Since(begin), d)
+		cancel()
+		<-done
+		for _, c := range r.clients {
+			if c.lost {
+				c.close()
+			}
+			c.bind(ctx)
+		}
+		return err
+	})
+	res.committed, res.failed = count.committed.Load(), count.failed.Load()
+	for _, c := range r.clients {
+		res.hist.merge(c.hist)
+		c.hist = nil
+	}
+	if err == nil && res.committed == 0 {
+		switch late := count.late.Load(); {
+		case stopped.err != nil:
+			err = stopped.err
+		case late > 0:
+			err = fmt.Errorf("%w: bench: nothing was committed within %v, and %d transactions after that: give it more time", coco.ErrNotCommitted, d, late)
+		default:
+			err = fmt.Errorf("%w: bench: nothing was committed within %v", coco.ErrNotCommitted, d)
+		}
+	}
+	return &res, err
+}
+
+// lostPatience is how long every client may be without a connection.
+const lostPatience = time.Second
+
+// watch returns once all clients are done or need not be waited for any longer; its error says why
+// the window ended early.
+func (r *run) watch(ctx context.Context, d time.Duration, count *counters, done <-chan struct{}, atEnd func()) error {
+	begin := time.Now()
+	end, limit := time.NewTimer(d), time.NewTimer(d+r.patience)
+	defer end.Stop()
+	defer limit.Stop()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	ended := false
+	connected, progressed, before := begin, begin, uint64(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-done:
+			if !ended {
+				atEnd()
+			}
+			return nil
+		case <-end.C:
+			ended = true
+			atEnd()
+		case <-limit.C:
+			return nil
+		case now := <-tick.C:
+			if !r.disconnected() {
+				connected = now
+			}
+			if n := count.committed.Load() + count.late.Load(); n != before {
+				progressed, before = now, n
+			}
+			switch {
+			case now.Sub(connected) > min(lostPatience, r.patience):
+				if silent := r.silent(ctx); len(silent) == len(r.Targets) {
+					return allSilent(silent)
+				}
+				connected = time.Now()
+			case now.Sub(progressed) > r.patience:
+				silent := r.silent(ctx)
+				switch len(silent) {
+				case len(r.Targets):
+					return allSilent(silent)
+				case 0:
+					return fmt.Errorf("%w: bench: nothing has been committed for %v, although every node accepts connections: see `coco status`", coco.ErrNotCommitted, r.patience)
+				}
+				return fmt.Errorf("%w: bench: nothing has been committed for %v: there is no quorum; no answer from %s", coco.ErrNotCommitted, r.patience, strings.Join(silent, ", "))
+			}
+		}
+	}
+}
+
+// disconnected says whether no client reached any target when it last tried them all.
+func (r *run) disconnected() bool {
+	for _, c := range r.clients {
+		if int(c.failed.Load()) < len(r.Targets) {
+			return false
+		}
+	}
+	return true
+}
+
+func allSilent(silent []string) error {
+	return fmt.Errorf("%w: bench: no node can be reached any more: no answer from %s", coco.ErrUnreachable, strings.Join(silent, ", "))
+}
+
+// silent names the targets that accept no connection.
+func (r *run) silent(ctx context.Context) []string {
+	down := make([]bool, len(r.Targets))
+	var wg sync.WaitGroup
+	for i := range r.Targets {
+		wg.Go(func() {
+			l, err := dial(ctx, &r.Targets[i], min(time.Second, r.patience))
+			if down[i] = err != nil; !down[i] {
+				_ = l.Close()
+			}
+		})
+	}
+	wg.Wait()
+	var names []string
+	for i, d := range down {
+		if d {
+			names = append(names, r.Targets[i].label())
+		}
+	}
+	return names
+}
+
+// explain says of an error before the first window whether nodes that do not answer are its cause.
+func (r *run) explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil || kind(err) == "malformed reply" {
+		return err
+	}
+	switch silent := r.silent(ctx); {
+	case len(silent) == len(r.Targets):
+		return fmt.Errorf("%w (%w)", allSilent(silent), err)
+	case 2*len(silent) >= r.Nodes && len(silent) > 0:
+		return fmt.Errorf("%w: bench: there is no quorum: no answer from %s", coco.ErrNotCommitted, strings.Join(silent, ", "))
+	}
+	return err
+}
+
+// load sends until end, and at least once. Its session's context may end before ctx: what then has
+// no reply is a failure.
+func (c *client) load(ctx context.Context, end time.Time, count *counters) error {
+	c.lost = false
+	for now, more := time.Now(), true; more; more = now.Before(end) {
+		committed, failed, err := c.step()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		then := time.Now()
+		if committed > 0 {
+			c.hist.record(then.Sub(now), uint64(committed))
+			if then.After(end) {
+				count.late.Add(uint64(committed))
+			} else {
+				c.committed += uint64(committed)
+				count.committed.Add(uint64(committed))
+			}
+		}
+		now = then
+		if failed > 0 {
+			count.failed.Add(uint64(failed))
+		}
+		if c.ctx.Err() != nil {
+			c.lost = true
+			if failed > 0 {
+				c.kinds["unanswered"] += uint64(failed)
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkDeadline is when a target must hold what was acknowledged.
+func (r *run) checkDeadline() time.Time {
+	const atLeast = 3 * time.Second // whatever the drain took
+	deadline := r.end.Add(r.checkPatience)
+	if now := time.Now(); r.checkPatience > atLeast && deadline.Before(now.Add(atLeast)) {
+		deadline = now.Add(atLeast)
+	}
+	return deadline
+}

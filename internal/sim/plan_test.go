@@ -1,0 +1,51 @@
+package sim
+
+import (
+	"reflect"
+	"testing"
+)
+
+func TestSeedFixesThePlanAndMachinesKeepAMajority(t *testing.T) {
+	kinds, lies, sizes := map[kind]int{}, map[lie]int{}, map[int]int{}
+	for seed := range uint64(300) {
+		p := draw(seed)
+		if !reflect.DeepEqual(p, draw(seed)) {
+			t.Fatalf("seed %d gives two plans", seed)
+		}
+		sizes[p.members]++
+		for _, faults := range p.rounds {
+			down := map[int]bool{}
+			for _, f := range faults {
+				kinds[f.kind]++
+				lies[f.lie]++
+				if f.kind == crash || f.kind == fullDisk {
+					down[f.host] = true
+				}
+				if f.kind == blackout && len(faults) > 1 {
+					t.Errorf("seed %d: a blackout beside other faults", seed)
+				}
+				if f.host == f.other && f.kind != blackout && f.kind != crash && f.kind != fullDisk {
+					t.Errorf("seed %d: %v is between one host", seed, f)
+				}
+			}
+			if 2*len(down) >= p.members {
+				t.Errorf("seed %d: %d of %d machines go in one round", seed, len(down), p.members)
+			}
+		}
+	}
+	for _, k := range []kind{crash, fullDisk, blackout, partition, flapping, isolation, badLink, slowSync, clockJump} {
+		if kinds[k] < 20 {
+			t.Errorf("%q was drawn %d times in 300 seeds", k, kinds[k])
+		}
+	}
+	for _, l := range []lie{honest, lost, rollBack, truncated, flipped, foreign} {
+		if lies[l] < 20 {
+			t.Errorf("%q was drawn %d times in 300 seeds", l, lies[l])
+		}
+	}
+	for members := 3; members <= 5; members++ {
+		if sizes[members] < 20 {
+			t.Errorf("%d members were drawn %d times in 300 seeds", members, sizes[members])
+		}
+	}
+}

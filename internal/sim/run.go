@@ -1,0 +1,246 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/cryptotest"
+	"testing/synctest"
+	"time"
+)
+
+const (
+	// patience is how long a network without faults may take to have all its nodes back, and to
+	// commit a write. A connection that a partition left behind takes sim.StallLimit of it.
+	patience = 2 * time.Minute
+	// quiet is how long a network rests after it has healed, so that its members of consensus are
+	// settled before the next machine goes.
+	quiet   = 5 * time.Second
+	clients = 4
+)
+
+// Config says what to play.
+type Config struct {
+	Seed  uint64
+	Trace io.Writer // gets a line for each fault; io.Discard if nobody reads it
+	Log   io.Writer // gets the nodes' logs; nil for none
+}
+
+// run is one simulation.
+type run struct {
+	seed     uint64
+	plan     plan
+	network  *Network
+	witness  *witness
+	sessions []*session
+	service  []byte        // the certificate that receipts are verified by
+	stop     chan struct{} // closed when clients are to end
+	clients  sync.WaitGroup
+	wallet   *wallet
+
+	mu      sync.Mutex
+	backups map[int]map[string][]byte // old disks, by host; under mu
+	excused map[int]bool              // nodes that may stop; under mu while faults are injected
+	over    bool                      // nothing more can be learned; under mu
+	seen    int                       // bytes on the wire; under mu
+}
+
+// Run plays a seed and reports each invariant that does not hold as an error of the test. It MUST
+// NOT run in parallel to anything else: the random numbers of the process become the seed's.
+func Run(t *testing.T, c Config) {
+	cryptotest.SetGlobalRandom(t, c.Seed)
+	synctest.Test(t, func(t *testing.T) {
+		log := func(string) *slog.Logger { return slog.New(slog.DiscardHandler) }
+		if c.Log != nil {
+			log = func(host string) *slog.Logger { return slog.New(slog.NewTextHandler(c.Log, nil)).With("host", host) }
+		}
+		r := &run{
+			seed: c.Seed, plan: draw(c.Seed), witness: newWitness(t, c.Trace), stop: make(chan struct{}),
+			backups: map[int]map[string][]byte{}, excused: map[int]bool{},
+		}
+		var err error
+		if r.network, err = NewNetwork(c.Seed, r.plan.members, log); err != nil {
+			t.Fatal(err)
+		}
+		r.play()
+	})
+}
+
+func (r *run) play() {
+	r.witness.say("seed %d: %d members, disks sync in %v, %d rounds", r.seed, r.plan.members, r.plan.sync, len(r.plan.rounds))
+	r.network.World.Tap(r.wire)
+	r.open()
+	if !r.aborted() {
+		r.load()
+		for i, faults := range r.plan.rounds {
+			r.round(i, faults)
+			if r.aborted() {
+				break
+			}
+		}
+	}
+	close(r.stop)
+	r.clients.Wait()
+	if !r.aborted() {
+		time.Sleep(quiet)
+		r.verify()
+	}
+	r.shutdown()
+	if !r.aborted() {
+		r.verifyLedgers()
+	}
+	r.witness.say("%d writes acknowledged, %d digests compared", r.witness.acknowledged(), r.witness.compared)
+}
+
+// open starts a whole network: the first member founds it, the others join.
+func (r *run) open() {
+	n := r.network
+	for i := range r.plan.members {
+		n.World.SetSyncDelay(hostName(i), r.plan.sync)
+		how := n.found
+		if i > 0 {
+			how = n.join(i)
+		}
+		started := n.start(i, how)
+		if err := started.await(patience); err != nil {
+			r.witness.fail("alive", "%s, at first: %v", hostName(i), err)
+			r.abort()
+			return
+		}
+		r.service = started.info.Service
+	}
+	time.Sleep(quiet)
+	r.backup()
+}
+
+// load starts the clients.
+func (r *run) load() {
+	for i := range clients {
+		s := r.newSession(fmt.Sprintf("c%d", i+1), i%r.plan.members)
+		r.sessions = append(r.sessions, s)
+		r.clients.Go(func() { r.client(s) })
+	}
+	r.wallet = r.newWallet()
+	r.clients.Go(func() { r.wallet.play(r.stop) })
+}
+
+// round plays a round's faults, heals, and sees whether the network is well.
+func (r *run) round(i int, faults []fault) {
+	r.witness.say("round %d", i+1)
+	var wait sync.WaitGroup
+	for _, f := range faults {
+		wait.Go(func() {
+			time.Sleep(f.at)
+			r.inject(f)
+		})
+	}
+	done := make(chan struct{})
+	wait.Go(func() { // at all times
+		probe := r.newSession("probe", 0)
+		defer probe.http.CloseIdleConnections()
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Second):
+				r.digests(probe)
+			}
+		}
+	})
+	go func() {
+		time.Sleep(roundLength)
+		close(done)
+	}()
+	wait.Wait()
+	if r.aborted() {
+		return
+	}
+	r.heal()
+	if r.aborted() {
+		return
+	}
+	before, healed := r.witness.acknowledged(), time.Now()
+	for r.witness.acknowledged() < before+clients {
+		if time.Since(healed) > patience {
+			r.witness.fail("alive", "no %d writes in %v after all faults have ended", clients, patience)
+			r.abort()
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	r.witness.say("healed; writes go on after %v", time.Since(healed))
+	time.Sleep(quiet)
+	probe := r.newSession("probe", 0)
+	r.digests(probe)
+	probe.http.CloseIdleConnections()
+	r.backup()
+}
+
+// digests asks one node for its last state and the others for theirs at the same seqno.
+func (r *run) digests(s *session) {
+	first := s.rand.IntN(r.plan.members)
+	path := "/node/digest"
+	for i := range r.plan.members {
+		host := (first + i) % r.plan.members
+		a := s.askAt(host, http.MethodGet, path, nil)
+		if a.outcome != done {
+			continue
+		}
+		var d struct {
+			Seqno  uint64
+			Digest string
+		}
+		if err := json.Unmarshal(a.body, &d); err != nil {
+			r.witness.fail("digest", "%s answers %s", hostName(host), a.what)
+			continue
+		}
+		r.witness.digest(d.Seqno, d.Digest, hostName(host))
+		path = fmt.Sprintf("/node/digest?seqno=%d", d.Seqno)
+	}
+}
+
+// wire looks at everything that crosses the network.
+func (r *run) wire(from, to string, b []byte) {
+	if bytes.Contains(b, []byte(planted)) {
+		r.witness.fail("secret", "a planted secret crossed the wire from %s to %s in the clear", from, to)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen += len(b)
+}
+
+func (r *run) abort() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+}
+
+func (r *run) aborted() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.over
+}
+
+// shutdown stops every node.
+func (r *run) shutdown() {
+	for _, s := range append(r.sessions, r.wallet.session()) {
+		if s != nil {
+			s.http.CloseIdleConnections()
+		}
+	}
+	for i := range r.plan.members {
+		running := r.network.running(i)
+		if running == nil {
+			continue
+		}
+		stopped := running.ended()
+		if err := r.network.halt(i); !r.aborted() && (stopped || err != nil) {
+			r.witness.fail("alive", "%s stopped (before it was asked to: %t): %v", hostName(i), stopped, err)
+		}
+	}
+}

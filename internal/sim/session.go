@@ -1,0 +1,132 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cocoframework/coco"
+)
+
+// requestTimeout is longer than a node waits for anything but a commit.
+const requestTimeout = 12 * time.Second
+
+// session is a client that remembers how far it has seen the network, and goes to another node
+// when one fails it.
+type session struct {
+	name    string
+	witness *witness
+	http    *http.Client
+	members int
+	at      int // the node it talks to
+	last    coco.TxID
+	rand    *rand.Rand
+}
+
+func (r *run) newSession(name string, member int) *session {
+	return &session{
+		name: name, witness: r.witness, http: r.network.client(name, member), members: r.plan.members, at: member,
+		rand: rand.New(rand.NewPCG(r.seed, uint64(len(r.sessions)))),
+	}
+}
+
+// outcome is what an answer says of a request.
+type outcome int
+
+const (
+	unknown outcome = iota // it may have happened, or may still happen
+	done
+	refused // by a condition: it did not happen
+	nothing // it certainly did not happen; another node may do it
+	missing // the key, or whatever was asked for, is not there
+)
+
+type answer struct {
+	outcome outcome
+	what    string // for people
+	body    []byte
+	header  http.Header
+	id      coco.TxID // zero if it names none
+	tag     uint64    // 0 if it has none
+}
+
+// ask sends a request to the node that the session is at.
+func (s *session) ask(method, path string, body []byte, header ...string) answer {
+	return s.askAt(s.at, method, path, body, header...)
+}
+
+func (s *session) askAt(host int, method, path string, body []byte, header ...string) (a answer) {
+	req, err := http.NewRequest(method, "https://"+hostName(host)+clientPort+path, bytes.NewReader(body))
+	if err != nil {
+		panic(err) // this package makes every path
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return answer{what: err.Error()}
+	}
+	defer resp.Body.Close()
+	a.body, err = io.ReadAll(resp.Body)
+	if err != nil {
+		return answer{what: err.Error()}
+	}
+	a.header = resp.Header
+	a.what = fmt.Sprintf("%s %s", resp.Status, a.body)
+	var problem struct{ Error struct{ Code string } }
+	_ = json.Unmarshal(a.body, &problem) // a value may be anything
+	switch code := resp.StatusCode; {
+	case code < 300:
+		a.outcome = done
+	case code == http.StatusPreconditionFailed:
+		a.outcome = refused
+	case code == http.StatusNotFound:
+		a.outcome = missing
+	case code == http.StatusServiceUnavailable && (problem.Error.Code == "busy" || problem.Error.Code == "not_committed"):
+		a.outcome = nothing
+	}
+	if text := resp.Header.Get("X-Coco-Transaction-Id"); text != "" {
+		if a.id, err = coco.ParseTxID(text); err != nil {
+			s.witness.fail("txid", "%s: %s %s: %v", hostName(host), method, path, err)
+		}
+	}
+	a.tag, _ = strconv.ParseUint(strings.Trim(resp.Header.Get("ETag"), `"`), 10, 64)
+	return a
+}
+
+// read asks for a state at least as new as the session's, and checks that it is.
+func (s *session) read(path string) answer {
+	var header []string
+	before := s.last
+	if before.Seqno > 0 {
+		header = []string{"X-Coco-At-Least", before.String()}
+	}
+	a := s.ask(http.MethodGet, path, nil, header...)
+	if a.outcome != done && a.outcome != missing {
+		return a
+	}
+	if a.id.Seqno < before.Seqno {
+		s.witness.fail("session", "%s had seen %s; %s answers %s with the state of %s", s.name, before, hostName(s.at), path, a.id)
+	}
+	s.saw(a.id)
+	return a
+}
+
+func (s *session) saw(id coco.TxID) {
+	s.witness.saw(id, s.name+" at "+hostName(s.at))
+	if id.Seqno > s.last.Seqno {
+		s.last = id
+	}
+}
+
+// elsewhere goes to another node after a failure.
+func (s *session) elsewhere() {
+	s.at = (s.at + 1 + s.rand.IntN(s.members-1)) % s.members
+}

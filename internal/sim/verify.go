@@ -1,0 +1,178 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/node"
+	"github.com/cocoframework/coco/receipt"
+)
+
+// samples is how many acknowledged writes are asked for one by one, on every node.
+const samples = 12
+
+// verify looks at every node of a network at rest.
+func (r *run) verify() {
+	s := r.newSession("verifier", 0)
+	defer s.http.CloseIdleConnections()
+	service, err := x509.ParseCertificate(r.service)
+	if err != nil {
+		r.witness.fail("receipt", "the service's certificate: %v", err)
+		return
+	}
+	r.digests(s)
+	writes, nowhere, counters := r.witness.snapshot()
+	seqnos := slices.Sorted(maps.Keys(writes))
+	pick := rand.New(rand.NewPCG(r.seed, 3))
+	for i := range r.plan.members {
+		name := hostName(i)
+		items, ok := r.list(s, i)
+		if !ok {
+			continue
+		}
+		for _, seqno := range seqnos {
+			w := writes[seqno]
+			if got, ok := items[w.key]; !ok || string(got.Value) != w.value || got.Tag != seqno {
+				r.witness.fail("acked", "%s was acknowledged as %s; on %s it is there: %t, of %d", w.key, w.id, name, ok, got.Tag)
+			}
+		}
+		for key, what := range nowhere {
+			if got, ok := items[key]; ok {
+				r.witness.fail("acked", "%s is on %s, of %d; its client was told %s", key, name, got.Tag, what)
+			}
+		}
+		for key, c := range counters {
+			n := 0
+			if got, ok := items[key]; ok {
+				n, err = count(got.Value)
+			}
+			if err != nil || n < len(c.by) || n > len(c.by)+c.unknown {
+				r.witness.fail("once", "counter %s on %s: %d increments were acknowledged, %d are unknown, it is %d (%v)", key, name, len(c.by), c.unknown, n, err)
+			}
+		}
+		r.wallet.verify(i)
+		for range min(samples, len(seqnos)) {
+			r.sample(s, i, writes[seqnos[pick.IntN(len(seqnos))]], service)
+		}
+	}
+}
+
+type item struct {
+	Key   []byte `json:"key"`
+	Value []byte `json:"value"`
+	Tag   uint64 `json:"etag,string"`
+}
+
+// list returns everything in a node's key-value ledger.
+func (r *run) list(s *session, host int) (map[string]item, bool) {
+	items := map[string]item{}
+	for path := "/app/kv?limit=1000"; path != ""; {
+		a := s.askAt(host, http.MethodGet, path, nil)
+		var page struct {
+			Items []item
+			Next  string
+		}
+		err := json.Unmarshal(a.body, &page)
+		if a.outcome != done || err != nil {
+			r.witness.fail("alive", "%s at rest answers %s %v", hostName(host), a.what, err)
+			return nil, false
+		}
+		for _, i := range page.Items {
+			items[string(i.Key)] = i
+		}
+		path = page.Next
+	}
+	return items, true
+}
+
+// sample asks a node for the status and the receipt of an acknowledged write.
+func (r *run) sample(s *session, host int, w write, service *x509.Certificate) {
+	name := hostName(host)
+	var status struct{ Status string }
+	a := s.askAt(host, http.MethodGet, "/node/tx/"+w.id.String(), nil)
+	if err := json.Unmarshal(a.body, &status); err != nil || status.Status != "committed" {
+		r.witness.fail("txid", "%s was acknowledged; %s says %s", w.id, name, a.what)
+	}
+	a = s.askAt(host, http.MethodGet, "/node/receipt/"+w.id.String(), nil)
+	if a.outcome != done {
+		r.witness.fail("receipt", "%s has none of %s: %s", name, w.id, a.what)
+		return
+	}
+	rec, err := receipt.Parse(a.body)
+	if err == nil {
+		err = rec.Verify(service, receipt.Options{})
+	}
+	digest := sha256.Sum256([]byte(w.value))
+	if err == nil && (rec.TxID != w.id || !bytes.Contains(rec.Claims, []byte(w.key)) || !bytes.HasSuffix(rec.Claims, digest[:])) {
+		err = fmt.Errorf("it is of %s, with other claims than the write of %s", rec.TxID, w.key)
+	}
+	if err != nil {
+		r.witness.fail("receipt", "of %s, from %s: %v", w.id, name, err)
+	}
+}
+
+// verifyLedgers audits the disks that the nodes leave, without any key, and compares them.
+func (r *run) verifyLedgers() {
+	var first map[uint64]ledger.Entry
+	for i := range r.plan.members {
+		name := hostName(i)
+		r.secretOnDisk(i)
+		disk := r.network.World.Host(name).Disk
+		auditor := gov.NewAuditor(gov.AuditorConfig{
+			Service: r.service, Constitution: r.network.Constitution.Digest(), Verifiers: attest.Verifiers{virtual.Verifier{}},
+		})
+		report, err := ledger.Audit(context.Background(), disk, node.Dir, auditor, nil)
+		if err != nil {
+			r.witness.fail("ledger", "audit of %s: %v", name, err)
+			continue
+		}
+		entries, err := read(r.network, i, report.CommittedIndex)
+		if err != nil {
+			r.witness.fail("ledger", "%s: %v", name, err)
+			continue
+		}
+		if first == nil {
+			first = entries
+			continue
+		}
+		for index, e := range entries {
+			if other, ok := first[index]; ok && (other.View != e.View || other.Kind != e.Kind || !bytes.Equal(other.Data, e.Data)) {
+				r.witness.fail("ledger", "committed entry %d of %s is not that of another node", index, name)
+				break
+			}
+		}
+	}
+	if r.seen == 0 {
+		r.witness.fail("secret", "nothing was seen on the wire: the search for secrets saw nothing")
+	}
+}
+
+// read returns the entries of a ledger up to an index.
+func read(n *Network, host int, to uint64) (map[uint64]ledger.Entry, error) {
+	log, err := ledger.OpenReadOnly(n.World.Host(hostName(host)).Disk, node.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	out := map[uint64]ledger.Entry{}
+	for index := max(1, log.First()); index <= to; index++ {
+		entries, err := log.Read(index, index+1, 0)
+		if err != nil {
+			return nil, err
+		}
+		out[index] = entries[0]
+	}
+	return out, nil
+}

@@ -1,0 +1,105 @@
+package sim
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// counters is how many keys all clients change by compare-and-set.
+const counters = 3
+
+// client uses the key-value ledger until the run stops.
+func (r *run) client(s *session) {
+	seen := map[string]int{} // the greatest value of each counter that this client has seen
+	var own []write
+	for k := 0; ; k++ {
+		ok := true
+		switch p := s.rand.IntN(10); {
+		case p < 4:
+			var w write
+			if w, ok = s.put(fmt.Sprintf("%s%s-%d", planted, s.name, k)); ok {
+				own = append(own, w)
+			}
+		case p < 8:
+			ok = s.increment(fmt.Sprintf("%scounter-%d", planted, s.rand.IntN(counters)), seen)
+		case len(own) > 0:
+			ok = s.readOwn(own[s.rand.IntN(len(own))])
+		}
+		pause := 20 + s.rand.IntN(200)
+		if !ok {
+			s.elsewhere()
+		}
+		select {
+		case <-r.stop:
+			return
+		case <-time.After(time.Duration(pause) * time.Millisecond):
+		}
+	}
+}
+
+// put writes a key that nobody else writes, once.
+func (s *session) put(key string) (write, bool) {
+	w := write{key: key, value: planted + "value-" + key + strings.Repeat(".", s.rand.IntN(200))}
+	a := s.ask(http.MethodPut, "/app/kv/"+key, []byte(w.value))
+	switch a.outcome {
+	case done:
+		w.id = a.id
+		s.witness.acked(w, a.tag, s.name+" at "+hostName(s.at))
+		s.saw(a.id)
+	case nothing:
+		s.witness.refused(key, a.what)
+	case refused, missing:
+		s.witness.fail("acked", "an unconditional put of %s is answered %s", key, a.what)
+	}
+	return w, a.outcome == done
+}
+
+// increment reads a counter and adds one to it if nobody else did meanwhile.
+func (s *session) increment(key string, seen map[string]int) bool {
+	a := s.read("/app/kv/" + key)
+	n, header := 0, []string{"If-None-Match", "*"}
+	switch a.outcome {
+	case done:
+		var err error
+		if n, err = count(a.body); err != nil {
+			s.witness.fail("once", "counter %s at %s: %v", key, hostName(s.at), err)
+			return false
+		}
+		header = []string{"If-Match", fmt.Sprintf(`"%d"`, a.tag)}
+	case missing:
+	default:
+		return false
+	}
+	if n < seen[key] {
+		s.witness.fail("session", "%s had seen counter %s at %d, %s now says %d as of %s", s.name, key, seen[key], hostName(s.at), n, a.id)
+	}
+	seen[key] = n
+	a = s.ask(http.MethodPut, "/app/kv/"+key, fmt.Appendf(nil, "%s%d", planted, n+1), header...)
+	s.witness.counted(key, n+1, s.name, a.outcome)
+	if a.outcome == done {
+		seen[key] = n + 1
+		s.saw(a.id)
+	}
+	return a.outcome == done || a.outcome == refused
+}
+
+func count(value []byte) (int, error) {
+	return strconv.Atoi(strings.TrimPrefix(string(value), planted))
+}
+
+// readOwn reads what this client has written, on whichever node it is now.
+func (s *session) readOwn(w write) bool {
+	a := s.read("/app/kv/" + w.key)
+	switch a.outcome {
+	case done:
+		if string(a.body) != w.value || a.tag != w.id.Seqno {
+			s.witness.fail("acked", "%s wrote %s as %s; %s has another value, of %d", s.name, w.key, w.id, hostName(s.at), a.tag)
+		}
+	case missing:
+		s.witness.fail("acked", "%s wrote %s as %s; %s does not have it as of %s", s.name, w.key, w.id, hostName(s.at), a.id)
+	}
+	return a.outcome == done
+}

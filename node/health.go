@@ -1,0 +1,58 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/cocoframework/coco/gateway"
+)
+
+// vitals is what a node's health is judged by.
+type vitals struct {
+	ready   bool          // it was admitted, and has applied what was committed then
+	listed  bool          // the network trusts it now
+	leader  bool          // it knows one
+	lag     uint64        // in entries
+	writing time.Duration // how long its disk has been at one write
+}
+
+// maxLag is how many entries a node may be behind and still serve reads that are worth having.
+const maxLag = caughtUp
+
+func (v vitals) checks() []gateway.Check {
+	member, leader, lag, disk := gateway.Check{Name: "member"}, gateway.Check{Name: "leader"}, gateway.Check{Name: "lag"}, gateway.Check{Name: "disk"}
+	switch {
+	case !v.ready:
+		member.Problem = "this node is joining: it has not applied its own admission yet"
+	case !v.listed:
+		member.Problem = "the network does not trust this node any more"
+	}
+	if !v.leader {
+		leader.Problem = "the network has no leader: fewer than a majority of the nodes reach each other"
+	}
+	if v.lag > maxLag {
+		lag.Problem = fmt.Sprintf("%d ledger entries behind; up to %d are well", v.lag, maxLag)
+	}
+	if v.writing > diskPatience {
+		disk.Problem = fmt.Sprintf("the disk has not confirmed a write for %v; up to %v are well", v.writing.Truncate(time.Second), diskPatience)
+	}
+	return []gateway.Check{member, leader, lag, disk}
+}
+
+// Health implements gateway.Node.
+func (n *node) Health() []gateway.Check {
+	v := vitals{ready: n.ready.Load(), listed: n.listed(n.id.ID()), leader: n.loop.state.Load().Leader != 0, lag: n.lag()}
+	if since := n.meter.writing.Load(); since != 0 {
+		v.writing = n.cfg.Host.Clock.Elapsed() - time.Duration(since)
+	}
+	return v.checks()
+}
+
+// lag is how many entries are known to be committed and not applied here yet.
+func (n *node) lag() uint64 {
+	applied := n.appliedIndex.Load() // first: it never passes what is known
+	if known := n.exec.known.Load(); known > applied {
+		return known - applied
+	}
+	return 0
+}

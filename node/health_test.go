@@ -1,0 +1,54 @@
+package node
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cocoframework/coco/gateway"
+	"github.com/cocoframework/coco/host/local"
+)
+
+func TestHealthNamesTheOneThingThatIsWrong(t *testing.T) {
+	well := vitals{ready: true, listed: true, leader: true, lag: maxLag, writing: diskPatience}
+	for _, tc := range []struct {
+		hurt  func(*vitals)
+		check string
+		says  string
+	}{
+		{func(*vitals) {}, "", ""},
+		{func(v *vitals) { v.ready = false }, "member", "joining"},
+		{func(v *vitals) { v.listed = false }, "member", "not trust"},
+		{func(v *vitals) { v.leader = false }, "leader", "no leader"},
+		{func(v *vitals) { v.lag++ }, "lag", "65 ledger entries behind"},
+		{func(v *vitals) { v.writing += 5 * time.Second }, "disk", "for 7s"},
+	} {
+		v := well
+		tc.hurt(&v)
+		var bad []gateway.Check
+		for _, c := range v.checks() {
+			if c.Problem != "" {
+				bad = append(bad, c)
+			}
+		}
+		switch {
+		case tc.check == "" && len(bad) != 0, tc.check != "" && len(bad) != 1:
+			t.Errorf("%s: %v", tc.check, bad)
+		case tc.check != "" && (bad[0].Name != tc.check || !strings.Contains(bad[0].Problem, tc.says)):
+			t.Errorf("%s: %v", tc.check, bad)
+		}
+	}
+}
+
+// What the executor, the writer and the loop add for a batch, which is at least one transaction.
+func BenchmarkMeasuringABatch(b *testing.B) {
+	m, clock := newMeter(), local.Clock{}
+	for b.Loop() {
+		sealed, began := clock.Elapsed(), clock.Elapsed()
+		m.writing.Store(int64(began))
+		m.sync.observe(uint64(clock.Elapsed() - began))
+		m.writing.Store(0)
+		m.batch.observe(17)
+		m.commit.observe(uint64(clock.Elapsed() - sealed))
+	}
+}

@@ -1,0 +1,110 @@
+package node
+
+import (
+	"strconv"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/cocoframework/coco/consensus"
+)
+
+// meter is where the goroutines note what the metrics show. They note it once for a batch, a sync or
+// a change, never for a transaction; everything else is read from the node when somebody asks.
+type meter struct {
+	batch   *histogram    // transactions; the executor's
+	commit  *histogram    // nanoseconds; the executor's
+	sync    *histogram    // nanoseconds; the writer's
+	refused atomic.Uint64 // calls that found the queue full
+	voters  atomic.Int64
+	learn   atomic.Int64
+	// writing is when the writer began what it does now, by Clock.Elapsed; 0 while it does nothing.
+	writing atomic.Int64
+}
+
+func newMeter() *meter {
+	const seconds = 1e-9 // of a nanosecond
+	return &meter{
+		batch: newHistogram("batch_transactions", "Transactions of a batch that this node sealed as leader and that was committed.", 0, 1),
+		commit: newHistogram("commit_latency_seconds", "From the sealing of a batch on this leader until it was committed and applied here.",
+			16, seconds),
+		sync: newHistogram("sync_latency_seconds", "How long the disk took to write entries and make them durable.", 16, seconds),
+	}
+}
+
+// members notes who takes part in consensus.
+func (m *meter) members(of consensus.Membership) {
+	m.voters.Store(int64(len(of.Voters)))
+	m.learn.Store(int64(len(of.Learners)))
+}
+
+// instruments are several collectors as one.
+type instruments []prometheus.Collector
+
+// Describe implements prometheus.Collector.
+func (all instruments) Describe(to chan<- *prometheus.Desc) {
+	for _, c := range all {
+		c.Describe(to)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (all instruments) Collect(to chan<- prometheus.Metric) {
+	for _, c := range all {
+		c.Collect(to)
+	}
+}
+
+// instruments lists what this node measures. docs/operations.md explains each to operators.
+func (n *node) instruments() instruments {
+	all := instruments{n.meter.batch, n.meter.commit, n.meter.sync}
+	gauge := func(name, help string, value func() float64) {
+		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "coco", Name: name, Help: help}, value))
+	}
+	counter := func(name, help string, value func() float64) {
+		all = append(all, prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "coco", Name: name, Help: help}, value))
+	}
+	fixed := func(name, help string, labels prometheus.Labels, value float64) {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "coco", Name: name, Help: help, ConstLabels: labels})
+		g.Set(value)
+		all = append(all, g)
+	}
+	fixed("info", "Always 1; the labels say what runs.", prometheus.Labels{
+		"version": n.cfg.Version, "measurement": string(n.measurement), "insecure": strconv.FormatBool(n.charter.constitution.Network.Insecure),
+	}, 1)
+	fixed("process_start_time_seconds", "When this node's process began, since 1970. It rejoined then.", nil, float64(n.cfg.began.UnixMilli())/1000)
+	fixed("lives", "Keys that this process has joined under: above 1 it fetched a damaged ledger again, or had been left behind.", nil, float64(n.cfg.life))
+	fixed("service_certificate_not_after_seconds", "When the network's service certificate ends, since 1970.", nil,
+		float64(n.serviceCertificate().NotAfter.Unix()))
+
+	gauge("is_leader", "1 if this node leads.", func() float64 { return truth(n.loop.state.Load().Role == consensus.Leader) })
+	gauge("has_leader", "1 if this node knows a leader.", func() float64 { return truth(n.loop.state.Load().Leader != 0) })
+	gauge("is_ready", "1 if GET /readyz answers 200.", func() float64 {
+		for _, c := range n.Health() {
+			if c.Problem != "" {
+				return 0
+			}
+		}
+		return 1
+	})
+	gauge("view", "The view that this node is in. It grows with each election.", func() float64 { return float64(n.loop.state.Load().View) })
+	gauge("committed_seqno", "The last transaction committed and applied here.", func() float64 { return float64(n.facts.last.Load().Seqno) })
+	gauge("lag_entries", "Ledger entries that are known to be committed and not applied here yet.", func() float64 { return float64(n.lag()) })
+	gauge("queue_length", "Lists of calls that wait for execution on this node.", func() float64 { return float64(len(n.exec.queue)) })
+	gauge("queue_capacity", "How many may wait.", func() float64 { return float64(cap(n.exec.queue)) })
+	counter("queue_refused_total", "Lists of calls that found the queue full.", func() float64 { return float64(n.meter.refused.Load()) })
+	gauge("ledger_bytes", "Size of the entries in this node's ledger.", func() float64 { return float64(n.history.log.Bytes()) })
+	gauge("ledger_index", "The last entry in this node's ledger, committed or not.", func() float64 { return float64(n.history.log.Last()) })
+	gauge("applied_index", "The last entry committed and applied here.", func() float64 { return float64(n.appliedIndex.Load()) })
+	gauge("trusted_nodes", "Nodes that the network trusts now.", func() float64 { return float64(len(n.directory.Load().addresses)) })
+	gauge("voters", "Nodes that vote in consensus.", func() float64 { return float64(n.meter.voters.Load()) })
+	gauge("learners", "Nodes that catch up before they vote.", func() float64 { return float64(n.meter.learn.Load()) })
+	return all
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
