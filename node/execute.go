@@ -1,0 +1,214 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/channel"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/store"
+)
+
+// gather takes what waits in the queue, up to the limits of a batch.
+func (x *executor) gather(first *item) []*item {
+	if first == nil {
+		return nil
+	}
+	items, count, size := []*item{first}, 0, 0
+	for it := first; ; {
+		count += it.size()
+		for _, c := range it.calls {
+			size += len(c.Payload)
+		}
+		if count >= x.limits.count || size >= x.limits.bytes {
+			return items
+		}
+		select {
+		case it = <-x.queue:
+			items = append(items, it)
+		default:
+			return items
+		}
+	}
+}
+
+// execute runs one batch on top of head, seals it and hands it to the loop. The permit stays if
+// nothing of it became a transaction.
+func (x *executor) execute(first *item) error {
+	items := x.gather(first)
+	now := max(x.now(), x.head().time)
+	set := x.store.Begin(x.permit.view, now)
+	batch := &sealed{view: x.permit.view, first: set.First()}
+
+	calls := make(map[string][]*adapter.Call, len(x.ledgers))
+	for _, it := range items {
+		it.open = it.size()
+		it.results = make([]adapter.Result, it.open)
+		if it.run != nil {
+			x.runOwn(set, it, batch)
+			continue
+		}
+		for i, c := range it.calls {
+			x.kept[c] = &pending{item: it, at: i}
+		}
+		calls[it.ledger] = append(calls[it.ledger], it.calls...)
+	}
+	for _, l := range x.ledgers {
+		if c := calls[l.name]; len(c) > 0 || len(x.kept) > 0 {
+			x.settle(l.ledger.Execute(set, c), batch)
+		}
+	}
+	if set.Len() == 0 {
+		x.conclude(batch)
+		return nil
+	}
+	return x.seal(set, batch)
+}
+
+// clockSlack is how far a leader's time of day may run ahead of the ledger's, beyond the time that
+// has passed since this node learnt the latter.
+const clockSlack = 10 * time.Minute
+
+// anchor ties the ledger's time to the clock that nobody sets.
+type anchor struct {
+	time    uint64 // of a batch, in milliseconds since 1970
+	elapsed time.Duration
+}
+
+// now is the host's time of day, within what is plausible: a ledger's time never goes back, so
+// one batch from the far future would stay.
+func (x *executor) now() uint64 {
+	now := uint64(max(0, x.clock.Now().UnixMilli()))
+	if x.anchor.time == 0 {
+		return now // a network begins with its founder's time, and goes on after a recovery with the recoverer's
+	}
+	latest := x.anchor.time + uint64((x.clock.Elapsed() - x.anchor.elapsed + clockSlack).Milliseconds())
+	if now > latest {
+		if !x.warned {
+			x.warned = true
+			x.log.Error("this machine's clock is far ahead of the ledger's time: set it right", "clock", now, "ledger", x.head().time)
+		}
+		return latest
+	}
+	x.warned = false
+	return now
+}
+
+// runOwn executes a transaction of the node's own.
+func (x *executor) runOwn(set *store.Set, it *item, batch *sealed) {
+	tx := set.Begin()
+	p := &pending{item: it}
+	reply, err := it.run(tx)
+	if err != nil {
+		tx.Abort()
+		p.result.Err = err
+	} else {
+		p.result = adapter.Result{TxID: coco.TxID{View: set.View(), Seqno: tx.Seqno()}, Reply: reply}
+		tx.Commit()
+		batch.own = true
+	}
+	batch.waiting = append(batch.waiting, p)
+}
+
+// settle moves outcomes from kept to the batch on whose commit they depend. A refusal depends on
+// the state that it was decided on, so it waits for that state's commit, too.
+func (x *executor) settle(outcomes []adapter.Outcome, batch *sealed) {
+	for _, o := range outcomes {
+		p := x.kept[o.Call]
+		if p == nil {
+			continue // nobody waits
+		}
+		delete(x.kept, o.Call)
+		p.result = adapter.Result{TxID: o.TxID, Reply: o.Reply, Err: o.Err}
+		if batch == nil {
+			p.finish(p.result)
+			continue
+		}
+		if o.Tx != nil {
+			p.result.TxID = coco.TxID{View: batch.view, Seqno: o.Tx.Seqno()}
+		}
+		batch.waiting = append(batch.waiting, p)
+	}
+}
+
+// conclude answers the callers of an execution that left no transaction: with the last sealed
+// batch, or at once if everything is committed.
+func (x *executor) conclude(batch *sealed) {
+	if n := len(x.spec); n > 0 {
+		last := x.spec[n-1]
+		last.waiting = append(last.waiting, batch.waiting...)
+		return
+	}
+	for _, p := range batch.waiting {
+		p.finish(p.result)
+	}
+}
+
+// seal makes a ledger batch of an executed set, installs its writes and gives up the permit.
+func (x *executor) seal(set *store.Set, batch *sealed) error {
+	start, p := x.head(), x.permit
+	if x.known.Load() >= p.index {
+		return x.drop(batch, fmt.Errorf("%w: another leader took over during the execution", coco.ErrNotCommitted))
+	}
+	for _, e := range p.between {
+		if e.Index > start.index {
+			start.chain = ledgerEntry(e).Chain(start.chain)
+			start.index = e.Index
+		}
+	}
+	if start.index+1 != p.index {
+		return fmt.Errorf("%w: permit for index %d on top of entry %d", coco.ErrCorrupt, p.index, start.index)
+	}
+	epoch, keys := x.keys.current()
+	records := make([]ledger.Record, set.Len())
+	for i, r := range set.Records() {
+		records[i] = ledger.Record(r)
+	}
+	end := start
+	end.tree = start.tree.Clone()
+	data, err := ledger.Seal(ledger.Header{
+		View: p.view, Index: p.index, First: set.First(), Node: x.self, Time: set.Time(),
+		Epoch: epoch, Committed: x.known.Load(), Prev: start.chain,
+	}, records, &end.tree, keys, x.signer)
+	if err != nil {
+		return fmt.Errorf("seal batch %d: %w", p.index, err)
+	}
+	if len(data) > maxBatch {
+		// What was sealed never leaves the enclave, so its slot can be given out again.
+		return x.drop(batch, fmt.Errorf("%w: a batch of %d bytes, expected at most %d: lower limits.batch_bytes and the adapters' limits",
+			coco.ErrInvalid, len(data), maxBatch))
+	}
+	entry := consensus.Entry{View: p.view, Index: p.index, Kind: consensus.Batch, Data: data}
+	end.index, end.chain = p.index, ledgerEntry(entry).Chain(start.chain)
+	end.seqno, end.time = set.Next()-1, set.Time()
+	if err := set.Install(); err != nil {
+		return err
+	}
+	if x.anchor.time == 0 {
+		x.anchor = anchor{end.time, x.clock.Elapsed()}
+	}
+	batch.end, batch.at = end, x.clock.Elapsed()
+	x.spec = append(x.spec, batch)
+	x.permit = nil
+	x.loop.put(event{sealed: &sealedEvent{entry: &entry}})
+	return nil
+}
+
+// drop gives up an execution whose slot is gone, and the permit with it.
+func (x *executor) drop(batch *sealed, err error) error {
+	for _, p := range batch.waiting {
+		p.finish(adapter.Result{Err: err})
+	}
+	for _, l := range x.ledgers {
+		x.settle(l.ledger.Rollback(x.store.Newest()), nil)
+	}
+	x.permit = nil
+	x.loop.put(event{sealed: &sealedEvent{}})
+	return nil
+}
+
+// maxBatch is how large a sealed batch can be: it travels in one frame, with what consensus adds.
+const maxBatch = channel.DefaultMaxFrame - 1<<20

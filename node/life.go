@@ -1,0 +1,195 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/channel"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/consensus/raft"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/store"
+)
+
+// openLedger opens the ledger on this node's disk. A node that joins can do without it: one that
+// does not open, as a loss of power may leave it, is set aside, and the network's is fetched.
+func openLedger(cfg Config) (*ledger.Log, error) {
+	log, err := ledger.Open(cfg.Host.Disk, Dir, ledger.Options{})
+	if !errors.Is(err, coco.ErrCorrupt) || len(cfg.Join) == 0 {
+		return log, err
+	}
+	aside := Dir + "-damaged-" + cfg.Host.Clock.Now().UTC().Format("20060102T150405.000")
+	cfg.Log.Error("this node's ledger does not open: setting it aside and fetching the network's", "aside", aside, "error", err)
+	names, err := cfg.Host.Disk.List(Dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if err := cfg.Host.Disk.Rename(Dir+"/"+name, aside+"/"+name); err != nil {
+			return nil, fmt.Errorf("set the damaged ledger aside: %w", err)
+		}
+	}
+	return ledger.Open(cfg.Host.Disk, Dir, ledger.Options{})
+}
+
+func cutLedger(cfg Config, last uint64) error {
+	log, err := ledger.Open(cfg.Host.Disk, Dir, ledger.Options{})
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if err := log.TruncateAfter(last); err != nil {
+		return fmt.Errorf("cut the ledger after entry %d: %w", last, err)
+	}
+	return log.Sync()
+}
+
+// start is the way in which a node begins.
+type start struct {
+	machine raft.Config
+	begin   func(context.Context, *node) error // once everything runs
+}
+
+// prepare gets this node its charter, by one of the three ways.
+func (n *node) prepare(ctx context.Context, log *ledger.Log) (start, error) {
+	self := consensus.IDOf(n.id.ID())
+	machine := raft.Config{Self: self, Log: logReader{log}, ElectionTicks: electionTicks, HeartbeatTicks: heartbeatTicks}
+	if err := n.measure(ctx); err != nil {
+		return start{}, err
+	}
+	switch {
+	case n.cfg.Genesis != nil:
+		if log.Last() > 0 {
+			return start{}, fmt.Errorf("%w: the ledger folder holds %d entries of a network already: join it or recover it, or use an empty folder", coco.ErrInvalid, log.Last())
+		}
+		begin, err := n.found()
+		machine.Voters = []consensus.ID{self}
+		return start{machine, begin}, err
+	case len(n.cfg.Join) > 0:
+		if err := n.join(ctx); err != nil {
+			return start{}, err
+		}
+		machine.Voters, machine.Last = []consensus.ID{consensus.IDOf(n.charter.origin)}, log.Last()
+		return start{machine, func(context.Context, *node) error { return nil }}, nil
+	}
+	begin, err := n.recover(ctx, log)
+	machine.Voters = []consensus.ID{self}
+	machine.Last, machine.Commit, machine.Fixed = log.Last(), log.Last(), log.Last()
+	view, _ := log.ViewOf(log.Last())
+	machine.View = view + 1 + uint64(binary.BigEndian.Uint16(newNonce()))
+	return start{machine, begin}, err
+}
+
+// measure asks the platform what this node runs.
+func (n *node) measure(ctx context.Context) error {
+	ev, err := n.evidence(ctx, newNonce())
+	if err != nil {
+		return err
+	}
+	claims, err := n.cfg.Verifiers.Verify(ev, n.cfg.Host.Clock.Now())
+	if err != nil {
+		return fmt.Errorf("this node's own evidence: %w", err)
+	}
+	n.measurement = claims.Measurement
+	return nil
+}
+
+// found prepares a new network: service, first epoch, genesis transaction.
+func (n *node) found() (func(context.Context, *node) error, error) {
+	c := n.cfg.Genesis
+	service, err := channel.NewService(c.Network.Name, c.Network.Insecure, n.cfg.Host.Clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	secret, epoch, err := keys.NewEpoch(1, c.Recipients(), c.Shares.Threshold)
+	if err != nil {
+		return nil, err
+	}
+	n.exec.keys.add(1, secret)
+	n.charter = charter{constitution: c, service: service, origin: n.id.ID(), nodes: map[coco.NodeID]string{n.id.ID(): n.peerAddress}, seqno: 1}
+	return func(ctx context.Context, n *node) error {
+		return n.firstTransaction(ctx, func(tx *store.Tx, rec gov.NodeRecord) error {
+			serviceKey, err := service.MarshalKey()
+			if err != nil {
+				return err
+			}
+			if err := gov.WriteGenesis(tx, c, rec, service.Certificate().Raw, epoch, serviceKey); err != nil {
+				return err
+			}
+			for _, l := range n.exec.ledgers {
+				if err := l.ledger.Genesis(tx); err != nil {
+					return fmt.Errorf("genesis of ledger %q: %w", l.name, err)
+				}
+			}
+			return nil
+		})
+	}, nil
+}
+
+// firstTransaction stands for election, alone, and commits a transaction that makes this node trusted.
+func (n *node) firstTransaction(ctx context.Context, write func(*store.Tx, gov.NodeRecord) error) error {
+	nonce := newNonce()
+	ev, err := n.evidence(ctx, nonce)
+	if err != nil {
+		return err
+	}
+	rec, err := n.record(ctx, ev, nonce)
+	if err != nil {
+		return err
+	}
+	if rec.Certificate, err = n.endorse(rec); err != nil {
+		return err
+	}
+	if err := n.id.SetCertificate(rec.Certificate); err != nil {
+		return err
+	}
+	if err := n.lead(ctx); err != nil {
+		return err
+	}
+	_, err = n.own(ctx, func(tx *store.Tx) ([]byte, error) {
+		rec.Time = tx.Time()
+		return nil, write(tx, rec)
+	})
+	return err
+}
+
+// lead waits until this node, the only voter, leads.
+func (n *node) lead(ctx context.Context) error {
+	failed := make(chan error, 1)
+	for {
+		changed := n.loop.changed.wait()
+		if n.loop.state.Load().Role == consensus.Leader {
+			return nil
+		}
+		n.loop.inbox.put(event{do: func(l *loop) { failed <- l.machine.Campaign() }})
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-failed:
+			if err != nil {
+				return fmt.Errorf("stand for election: %w", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		case <-n.cfg.Host.Clock.After(tickEvery):
+		}
+	}
+}
+
+// nonceSize is the size of the nonce in evidence that no connection binds.
+const nonceSize = 32
+
+func newNonce() []byte {
+	b := make([]byte, nonceSize)
+	_, _ = rand.Read(b) // never fails
+	return b
+}
