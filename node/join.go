@@ -364,7 +364,7 @@ func (n *node) trust(ctx context.Context, rec gov.NodeRecord) (uint64, []byte, e
 		return old.Since, old.Certificate, err
 	}
 	result, err := n.own(ctx, func(tx *store.Tx) ([]byte, error) {
-		cert, err := n.endorse(rec)
+		cert, err := n.endorse(rec, tx.Time())
 		if err != nil {
 			return nil, err
 		}
@@ -386,9 +386,10 @@ func (n *node) trusted(rec gov.NodeRecord) (gov.NodeRecord, bool) {
 		old.Address == rec.Address && old.ClientAddress == rec.ClientAddress
 }
 
-func (n *node) endorse(rec gov.NodeRecord) ([]byte, error) {
+// endorse makes a node's certificate, valid from the ledger's time on: this host's clock may be wrong.
+func (n *node) endorse(rec gov.NodeRecord, now uint64) ([]byte, error) {
 	insecure := n.charter.constitution.Network.Insecure
-	return n.charter.service.Endorse(rec.Key, rec.ID, []string{rec.Address, rec.ClientAddress}, insecure, n.cfg.Host.Clock.Now())
+	return n.charter.service.Endorse(rec.Key, rec.ID, []string{rec.Address, rec.ClientAddress}, insecure, time.UnixMilli(int64(now)))
 }
 
 // verifyPeer accepts the connection of a trusted node.

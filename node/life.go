@@ -143,20 +143,20 @@ func (n *node) firstTransaction(ctx context.Context, write func(*store.Tx, gov.N
 	if err != nil {
 		return err
 	}
-	if rec.Certificate, err = n.endorse(rec); err != nil {
-		return err
-	}
-	if err := n.id.SetCertificate(rec.Certificate); err != nil {
-		return err
-	}
 	if err := n.lead(ctx); err != nil {
 		return err
 	}
-	_, err = n.own(ctx, func(tx *store.Tx) ([]byte, error) {
+	done, err := n.own(ctx, func(tx *store.Tx) ([]byte, error) {
 		rec.Time = tx.Time()
-		return nil, write(tx, rec)
+		if rec.Certificate, err = n.endorse(rec, rec.Time); err != nil {
+			return nil, err
+		}
+		return rec.Certificate, write(tx, rec)
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return n.id.SetCertificate(done.Reply)
 }
 
 // lead waits until this node, the only voter, leads.

@@ -37,8 +37,8 @@
 // lost, delayed and torn as far as host/sim says so, the operations that each client chooses, and
 // the numbers that package crypto draws, in their order. It does not fix in which order goroutines
 // run that are runnable at one instant of virtual time, nor the random order in which Go walks maps
-// and selects. So a seed that fails once may pass the next time; Run with GOMAXPROCS=1, as the
-// command does, varies least. A failing seed should be played several times, and its trace read.
+// and selects. So a seed that fails once may pass the next time; with GOMAXPROCS=1, as
+// the command plays it, it varies least. A failing seed should be played several times, and its trace read.
 //
 // # What it does not do
 //

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -166,17 +167,21 @@ func (r *run) heal() {
 	}
 	for i := range r.plan.members {
 		name, excused := hostName(i), r.excused[i]
-		for attempt := 0; !r.aborted(); attempt++ {
-			err := r.network.running(i).await(patience)
-			if err == nil && !r.network.running(i).ended() {
+		for attempt := 0; ; attempt++ {
+			now := r.network.running(i)
+			err := now.await(patience)
+			if now.ended() {
+				err = fmt.Errorf("it stopped: %w", now.err)
+			}
+			if err == nil {
 				break
 			}
-			if !r.network.running(i).ended() || !excused || attempt == 2 {
-				r.witness.fail("alive", "after all faults %s does not take part: %v; %v", name, err, r.network.running(i).err)
+			if !now.ended() || !excused || attempt == 2 {
+				r.witness.fail("alive", "after all faults %s does not take part: %v", name, err)
 				r.abort()
 				return
 			}
-			r.witness.say("%s had stopped: %v", name, r.network.running(i).err)
+			r.witness.say("%s: %v", name, err)
 			r.network.crash(i, false)
 			if attempt == 1 { // its operator gives up on this disk
 				w.SetFiles(name, nil)

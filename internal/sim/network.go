@@ -243,9 +243,9 @@ func (n *Network) longest() (best int, err error) {
 }
 
 // client is a user of a member, on a host of its own. The host of a request's URL is the node's.
-func (n *Network) client(from string, member int) *http.Client {
+func (n *Network) client(from string, member int, patience time.Duration) *http.Client {
 	m, dialler := n.members[member], n.World.Host(from).Net
-	return &http.Client{Timeout: requestTimeout, Transport: &http.Transport{
+	return &http.Client{Timeout: patience, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
 			name, _, err := net.SplitHostPort(address)
 			if err != nil {

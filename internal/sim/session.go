@@ -14,8 +14,12 @@ import (
 	"github.com/cocoframework/coco"
 )
 
-// requestTimeout is longer than a node waits for anything but a commit.
-const requestTimeout = 12 * time.Second
+// How long a client waits for an answer: every other one longer than a node waits for a commit, to hear
+// what it says then.
+const (
+	shortWait = 12 * time.Second
+	longWait  = 40 * time.Second
+)
 
 // session is a client that remembers how far it has seen the network, and goes to another node
 // when one fails it.
@@ -30,8 +34,12 @@ type session struct {
 }
 
 func (r *run) newSession(name string, member int) *session {
+	wait := shortWait
+	if len(r.sessions)%2 == 1 {
+		wait = longWait
+	}
 	return &session{
-		name: name, witness: r.witness, http: r.network.client(name, member), members: r.plan.members, at: member,
+		name: name, witness: r.witness, http: r.network.client(name, member, wait), members: r.plan.members, at: member,
 		rand: rand.New(rand.NewPCG(r.seed, uint64(len(r.sessions)))),
 	}
 }
@@ -51,7 +59,6 @@ type answer struct {
 	outcome outcome
 	what    string // for people
 	body    []byte
-	header  http.Header
 	id      coco.TxID // zero if it names none
 	tag     uint64    // 0 if it has none
 }
@@ -78,7 +85,6 @@ func (s *session) askAt(host int, method, path string, body []byte, header ...st
 	if err != nil {
 		return answer{what: err.Error()}
 	}
-	a.header = resp.Header
 	a.what = fmt.Sprintf("%s %s", resp.Status, a.body)
 	var problem struct{ Error struct{ Code string } }
 	_ = json.Unmarshal(a.body, &problem) // a value may be anything
