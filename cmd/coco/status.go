@@ -63,6 +63,9 @@ Exits with 0 if the network commits, 5 if too few nodes answer, 6 if nothing is 
 			if err != nil {
 				return err
 			}
+			if st.Starting {
+				return fmt.Errorf("%w: the network in %s is starting: ask again in a moment; its nodes' logs are in %s", coco.ErrNotCommitted, info.Dir, sandbox.Layout{Dir: info.Dir}.Nodes())
+			}
 			page := askNodes(cmd.Context(), info, st)
 			if a.wantsJSON() {
 				err = a.out.json(page)

@@ -103,24 +103,22 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusForbidden, "denied", "pages of other sites may not use this proxy")
 		return
 	}
-	body := &body{ReadCloser: r.Body, left: p.cfg.BodyBytes}
-	if limit := p.cfg.BodyBytes; limit > 0 {
-		if r.ContentLength > limit {
-			p.tooLarge(w)
-			return
-		}
-		if r.ContentLength < 0 {
-			r.Body = body
-		}
+	body := &body{Reader: r.Body, left: p.cfg.BodyBytes}
+	if p.cfg.BodyBytes > 0 && r.ContentLength > p.cfg.BodyBytes {
+		p.tooLarge(w, r)
+		return
 	}
 	out := p.outgoing(r)
+	if p.cfg.BodyBytes > 0 && r.ContentLength < 0 {
+		out.Body = body
+	}
 	if upgrade := r.Header.Get("Upgrade"); upgrade != "" && hasToken(r.Header["Connection"], "upgrade") {
 		p.tunnel(w, r, out, upgrade)
 		return
 	}
 	resp, err := p.cfg.Upstream.RoundTrip(out)
 	if err != nil && body.exceeded.Load() {
-		p.tooLarge(w)
+		p.tooLarge(w, r)
 		return
 	}
 	if err != nil {
@@ -135,16 +133,19 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // body is a request's body of a length that the client has not told.
 type body struct {
-	io.ReadCloser
+	io.Reader
 	left     int64
 	exceeded atomic.Bool
 }
+
+// Close leaves the body to tooLarge and to net/http.
+func (b *body) Close() error { return nil }
 
 func (b *body) Read(p []byte) (int, error) {
 	if int64(len(p)) > b.left+1 {
 		p = p[:b.left+1]
 	}
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.Reader.Read(p)
 	if b.left -= int64(n); b.left < 0 {
 		b.exceeded.Store(true)
 		return 0, errTooLarge
@@ -154,9 +155,20 @@ func (b *body) Read(p []byte) (int, error) {
 
 var errTooLarge = errors.New("the body is too large")
 
+// What is left of a body that is too large is read up to these bounds: a client that is still
+// sending when its connection is closed may never see the answer.
+const (
+	discardBytes = 256 << 20
+	discardFor   = 10 * time.Second
+)
+
 // tooLarge answers in the node's words.
-func (p *Proxy) tooLarge(w http.ResponseWriter) {
-	w.Header().Set("Connection", "close") // the rest of the body is not read
+func (p *Proxy) tooLarge(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Connection", "close")
+	if r.Header.Get("Expect") == "" || r.ContentLength < 0 { // else the client waits to be asked for the body
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(discardFor))
+		_, _ = io.CopyN(io.Discard, r.Body, discardBytes)
+	}
 	fail(w, http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("the body is larger than the %d bytes that limits.body_bytes of the constitution allows", p.cfg.BodyBytes))
 }
 

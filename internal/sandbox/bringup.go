@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,6 +16,51 @@ import (
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/ledger"
 )
+
+// firstUp brings the network up at the start of the supervisor, when nothing depends on the nodes'
+// addresses yet: if another process has taken one, all get others.
+func (s *Sandbox) firstUp(ctx context.Context, n *nursery) error {
+	again := func(err error) bool { return s.info.Committed && !final(err) }
+	return s.tryUp(ctx, n, again, func() error {
+		err := s.bringUp(ctx, n)
+		for try := 1; errors.Is(err, errAddressInUse) && ctx.Err() == nil; try++ {
+			if try == giveUp {
+				return fmt.Errorf("%w: found no free loopback ports from %d to %d in %d tries: %w", coco.ErrInvalid, nodePortLow, nodePortHigh, giveUp, err)
+			}
+			s.report(Step{Step: "down", Text: fmt.Sprintf("%v: all nodes get other ports", err)})
+			n.clear()
+			if err := s.changeNodePorts(); err != nil {
+				return err
+			}
+			err = s.bringUp(ctx, n)
+		}
+		return err
+	})
+}
+
+// tryUp calls up until it succeeds, with a pause after each failure that again admits, up to giveUp
+// times. Nodes that a failure leaves behind are stopped before the next try.
+func (s *Sandbox) tryUp(ctx context.Context, n *nursery, again func(error) bool, up func() error) error {
+	for try := 1; ; try++ {
+		err := up()
+		if err == nil || ctx.Err() != nil || !again(err) {
+			return err
+		}
+		if try == giveUp {
+			return fmt.Errorf("the network does not come up again: %w", err)
+		}
+		s.report(Step{Step: "down", Text: err.Error()})
+		n.clear()
+		if !sleep(ctx, pauseHigh/giveUp) {
+			return err
+		}
+	}
+}
+
+// final reports whether trying again cannot help.
+func final(err error) bool {
+	return errors.Is(err, coco.ErrVerify) && !errors.Is(err, errOtherNode) || errors.Is(err, coco.ErrCorrupt) || errors.Is(err, coco.ErrInvalid) || errors.Is(err, coco.ErrDenied)
+}
 
 // bringUp starts all nodes: the first of them alone, from the genesis constitution or from the
 // longest ledger, and the others, which join it.
@@ -59,7 +105,28 @@ func (s *Sandbox) bringUp(ctx context.Context, n *nursery) error {
 		text = "goes on from its ledger"
 	}
 	s.report(Step{Step: "joined", Node: s.info.Nodes[first].Name, Text: fmt.Sprintf("%s %s", s.info.Nodes[first].Name, text)})
-	g, ctx := errgroup.WithContext(ctx)
+	if err := s.joinOthers(ctx, n, first); err != nil {
+		return err
+	}
+	return s.update(func(info *Info) { info.Committed = true })
+}
+
+// joinOthers waits until all nodes but the first have joined it. They ask nobody else, so the end
+// of the first one ends the wait.
+func (s *Sandbox) joinOthers(ctx context.Context, n *nursery, first int) error {
+	watched, cancel := context.WithCancelCause(ctx)
+	c := n.child(first)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-c.done:
+			cancel(n.explain(c.err, first))
+		case <-watched.Done():
+		}
+	})
+	defer watch.Wait()
+	defer cancel(nil)
+	g, ctx := errgroup.WithContext(watched)
 	for i := range s.info.Nodes {
 		if i == first {
 			continue
@@ -76,10 +143,7 @@ func (s *Sandbox) bringUp(ctx context.Context, n *nursery) error {
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return s.update(func(info *Info) { info.Committed = true })
+	return g.Wait()
 }
 
 // attestPatience bounds how long a node that said that it is ready may be out of reach.

@@ -26,6 +26,8 @@ type control struct {
 	s          *Sandbox
 	ln         net.Listener
 	url, token string
+	served     chan struct{} // closed when it answers no more; nil before it is started
+	err        error         // why, if nobody asked for it
 }
 
 func newControl(s *Sandbox) (*control, error) {
@@ -34,6 +36,23 @@ func newControl(s *Sandbox) (*control, error) {
 		return nil, fmt.Errorf("control endpoint: %w", err)
 	}
 	return &control{s: s, ln: ln, url: "http://" + ln.Addr().String(), token: makeToken()}, nil
+}
+
+// start answers until ctx is done; wait waits for that.
+func (c *control) start(ctx context.Context) {
+	c.served = make(chan struct{})
+	go func() {
+		defer close(c.served)
+		c.err = c.serve(ctx)
+	}()
+}
+
+func (c *control) wait() error {
+	if c.served == nil {
+		return nil
+	}
+	<-c.served
+	return c.err
 }
 
 func (c *control) serve(ctx context.Context) error {
@@ -67,13 +86,14 @@ func (c *control) authenticate(next http.Handler) http.Handler {
 
 // Status is the supervisor's word on its processes.
 type Status struct {
-	Pid   int         `json:"pid"`
-	Nodes []NodeState `json:"nodes"`
+	Pid      int         `json:"pid"`
+	Starting bool        `json:"starting"` // the network is being brought up
+	Nodes    []NodeState `json:"nodes"`
 }
 
 func (c *control) status(w http.ResponseWriter, _ *http.Request) {
 	c.s.mu.Lock()
-	st := Status{Pid: os.Getpid(), Nodes: append([]NodeState{}, c.s.state...)}
+	st := Status{Pid: os.Getpid(), Starting: c.s.starting, Nodes: append([]NodeState{}, c.s.state...)}
 	c.s.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(st)

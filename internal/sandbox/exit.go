@@ -16,6 +16,9 @@ const (
 	ExitDenied       = 4
 	ExitNotCommitted = 5 // not committed, or no quorum
 	ExitUnreachable  = 6
+	// exitAddressInUse is what a node's process tells its supervisor, which then chooses another
+	// address.
+	exitAddressInUse = 7
 )
 
 var exits = []struct {
@@ -30,6 +33,7 @@ var exits = []struct {
 	{coco.ErrBusy, ExitNotCommitted},
 	{coco.ErrUnreachable, ExitUnreachable},
 	{coco.ErrInvalid, ExitUsage},
+	{errAddressInUse, exitAddressInUse},
 }
 
 // ExitCode returns the exit code for an error.

@@ -21,7 +21,7 @@ const nodePortLow, nodePortHigh = 20_000, 30_000
 
 const loopback = "127.0.0.1"
 
-// assignPorts binds the proxies' listeners and chooses the nodes' addresses. A port in use is
+// assignPorts binds the proxies' listeners and then chooses the nodes' addresses. A port in use is
 // stepped over; a network that goes on keeps its ports where it can.
 func (s *Sandbox) assignPorts() error {
 	next := cmp.Or(s.opts.Port, DefaultPort)
@@ -38,14 +38,48 @@ func (s *Sandbox) assignPorts() error {
 		s.listeners = append(s.listeners, ln)
 		next = ln.Addr().(*net.TCPAddr).Port + 1
 		n.HTTP, n.WS = "http://"+ln.Addr().String(), "ws://"+ln.Addr().String()
-		if n.Peer, err = nodePort(n.Peer); err != nil {
-			return err
-		}
-		if n.Client, err = nodePort(n.Client); err != nil {
-			return err
+	}
+	return s.assignNodePorts(s.nodeAddresses())
+}
+
+// nodeAddresses are where the nodes listen, or were to listen.
+func (s *Sandbox) nodeAddresses() map[string]bool {
+	all := map[string]bool{}
+	for _, n := range s.info.Nodes {
+		all[n.Peer], all[n.Client] = true, true
+	}
+	return all
+}
+
+// assignNodePorts chooses the nodes' addresses: those that they have, where they are free, else
+// new ones, which are none of avoid.
+func (s *Sandbox) assignNodePorts(avoid map[string]bool) error {
+	given := map[string]bool{}
+	for i := range s.info.Nodes {
+		n := &s.info.Nodes[i]
+		for _, addr := range []*string{&n.Peer, &n.Client} {
+			var err error
+			if *addr, err = nodePort(*addr, given, avoid); err != nil {
+				return err
+			}
+			given[*addr] = true
 		}
 	}
 	return nil
+}
+
+// changeNodePorts gives all nodes other addresses than they have.
+func (s *Sandbox) changeNodePorts() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	avoid := s.nodeAddresses()
+	for i := range s.info.Nodes {
+		s.info.Nodes[i].Peer, s.info.Nodes[i].Client = "", ""
+	}
+	if err := s.assignNodePorts(avoid); err != nil {
+		return err
+	}
+	return s.info.save()
 }
 
 // listenFrom binds the first free loopback port at or above want.
@@ -64,14 +98,14 @@ func listenFrom(want int) (net.Listener, error) {
 	return nil, fmt.Errorf("%w: no loopback port from %d on is free: name another one with --port", coco.ErrInvalid, want)
 }
 
-// nodePort returns the address that a node had, if it is free, or a new one.
-func nodePort(had string) (string, error) {
-	if had != "" && free(had) {
+// nodePort returns the address that a node had, if it is free and given to nobody, or a new one.
+func nodePort(had string, given, avoid map[string]bool) (string, error) {
+	if had != "" && !given[had] && free(had) {
 		return had, nil
 	}
 	for range 100 {
 		port := nodePortLow + rand.IntN(nodePortHigh-nodePortLow)
-		if addr := net.JoinHostPort(loopback, strconv.Itoa(port)); free(addr) {
+		if addr := net.JoinHostPort(loopback, strconv.Itoa(port)); !given[addr] && !avoid[addr] && free(addr) {
 			return addr, nil
 		}
 	}

@@ -86,6 +86,8 @@ type Sandbox struct {
 	mu    sync.Mutex
 	info  Info // written by the supervising goroutine only, under mu
 	state []NodeState
+	// starting says that the network is being brought up.
+	starting bool
 
 	proxies   []*proxy.Proxy // by node
 	listeners []net.Listener // theirs
@@ -119,16 +121,22 @@ func Start(ctx context.Context, opts Options) (*Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sandbox{opts: opts, lay: lay, exe: opts.Exe, done: make(chan struct{})}
+	s := &Sandbox{opts: opts, lay: lay, exe: opts.Exe, starting: true, done: make(chan struct{})}
 	if err := s.takeFolder(); err != nil {
 		return nil, err
 	}
 	ctx, s.cancel = context.WithCancelCause(ctx)
 	children := &nursery{s: s}
 	if err := s.open(ctx, children); err != nil {
-		children.stopAll()
-		s.release()
+		if context.Cause(ctx) == errStopped {
+			err = fmt.Errorf("%w before the network was ready", errStopped)
+		}
 		s.cancel(err)
+		children.stopAll()
+		if s.control != nil {
+			err = errors.Join(err, s.control.wait())
+		}
+		s.release()
 		return nil, err
 	}
 	go s.run(ctx, children)
@@ -212,10 +220,12 @@ func (s *Sandbox) open(ctx context.Context, n *nursery) error {
 		return err
 	}
 	s.info.Control, s.info.Token, s.info.Pid = s.control.url, s.control.token, os.Getpid()
+	// It answers before the network does: who asks learns that it starts, and can stop it.
+	s.control.start(ctx)
 	if err := s.info.save(); err != nil {
 		return err
 	}
-	if err := s.bringUp(ctx, n); err != nil {
+	if err := s.firstUp(ctx, n); err != nil {
 		return err
 	}
 	for i := range s.info.Nodes {
@@ -223,6 +233,7 @@ func (s *Sandbox) open(ctx context.Context, n *nursery) error {
 			return err
 		}
 	}
+	s.setStarting(false)
 	return nil
 }
 
@@ -236,7 +247,7 @@ func (s *Sandbox) addProxy(i int) error {
 	if err != nil {
 		return err
 	}
-	s.proxies = append(s.proxies, proxy.New(proxy.Config{Upstream: up, Log: s.opts.Log.With("proxy", s.info.Nodes[i].Name)}))
+	s.proxies = append(s.proxies, proxy.New(proxy.Config{Upstream: up, BodyBytes: int64(s.con.Limits.BodyBytes), Log: s.opts.Log.With("proxy", s.info.Nodes[i].Name)}))
 	return nil
 }
 
@@ -257,6 +268,10 @@ func (s *Sandbox) load() (resume bool, err error) {
 		return false, fmt.Errorf("%w: the network in %s has %d members, not %d: leave --members out, or start a new network with --fresh",
 			coco.ErrInvalid, s.lay.Dir, len(info.Members), s.opts.Members)
 	}
+	if s.opts.ChainID != 0 && s.opts.ChainID != info.ChainID {
+		return false, fmt.Errorf("%w: the network in %s has chain id %d, not %d: leave --chain-id out, or start a new network with --fresh",
+			coco.ErrInvalid, s.lay.Dir, info.ChainID, s.opts.ChainID)
+	}
 	s.info = info
 	s.info.Control, s.info.Token, s.info.Pid = "", "", 0
 	for i := range s.info.Nodes {
@@ -268,21 +283,20 @@ func (s *Sandbox) load() (resume bool, err error) {
 // run supervises until the end and then cleans up.
 func (s *Sandbox) run(ctx context.Context, n *nursery) {
 	defer close(s.done)
-	ctx, cancel := context.WithCancelCause(ctx)
 	g := new(errgroup.Group)
 	fail := func(err error) error {
 		if err != nil {
-			cancel(err)
+			s.cancel(err)
 		}
 		return err
 	}
 	for i, p := range s.proxies {
 		g.Go(func() error { return fail(p.Serve(ctx, s.listeners[i])) })
 	}
-	g.Go(func() error { return fail(s.control.serve(ctx)) })
+	g.Go(func() error { return fail(s.control.wait()) })
 	g.Go(func() error { return fail(s.supervise(ctx, n)) })
 	err := g.Wait()
-	cancel(err)
+	s.cancel(err)
 	n.stopAll()
 	s.release()
 	if err == nil {

@@ -55,10 +55,24 @@ func (n *nursery) waitReady(ctx context.Context, i int) (Event, error) {
 	c := n.child(i)
 	e, err := c.waitReady(ctx)
 	if err != nil {
-		return e, fmt.Errorf("%w (its log: %s)", err, n.s.lay.Node(c.name).Log())
+		return e, n.explain(err, i)
 	}
 	n.s.setState(i, func(st *NodeState) { st.Ready = true })
 	return e, nil
+}
+
+// explain adds to a node's error where its log is.
+func (n *nursery) explain(err error, i int) error {
+	name := n.s.info.Nodes[i].Name
+	return fmt.Errorf("%w (the log of %s: %s)", err, name, n.s.lay.Node(name).Log())
+}
+
+// clear stops all nodes and notes that none runs.
+func (n *nursery) clear() {
+	n.stopAll()
+	for i := range n.at {
+		n.s.setState(i, func(st *NodeState) { st.Ready, st.Pid = false, 0 })
+	}
 }
 
 func (n *nursery) stopAll() {
@@ -86,6 +100,13 @@ func (s *Sandbox) setState(i int, change func(*NodeState)) {
 	if err := s.info.save(); err != nil {
 		s.opts.Log.Error("saving the sandbox's description", "error", err) // it says less than it should, no more
 	}
+}
+
+// setStarting notes whether the network is being brought up.
+func (s *Sandbox) setStarting(is bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.starting = is
 }
 
 // readyNodes are the nodes that take part in the network.
@@ -229,26 +250,16 @@ func (v *supervisor) startDue(ctx context.Context) {
 func (v *supervisor) recover(ctx context.Context) error {
 	s := v.s
 	clear(v.due)
-	for try := 1; ; try++ {
-		v.stopAll()
-		for i := range v.at {
-			s.setState(i, func(st *NodeState) { st.Ready, st.Pid = false, 0 })
-		}
-		err := s.bringUp(ctx, v.nursery)
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		if try == giveUp {
-			return fmt.Errorf("the network does not come up again: %w", err)
-		}
-		s.report(Step{Step: "down", Text: err.Error()})
-		if !sleep(ctx, pauseHigh/giveUp) {
-			return nil
-		}
+	v.clear()
+	s.setStarting(true)
+	err := s.tryUp(ctx, v.nursery, func(error) bool { return true }, func() error { return s.bringUp(ctx, v.nursery) })
+	if ctx.Err() != nil {
+		return nil
 	}
+	if err != nil {
+		return err
+	}
+	s.setStarting(false)
 	for i := range v.at {
 		v.pause[i] = 0
 		v.watch(ctx, i, false)

@@ -1,0 +1,189 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"github.com/cocoframework/coco"
+)
+
+// TestMain lets the test's program stand in for a node: it listens as it is told, says that it may
+// not do more, and ends.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 5 && os.Args[1] == "node" {
+		os.Exit(standIn(os.Args[4]))
+	}
+	os.Exit(m.Run())
+}
+
+func standIn(config string) int {
+	cfg, err := LoadNodeConfig(config)
+	if err == nil {
+		_, err = net.Listen("tcp", cfg.Peer)
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: a stand-in is no node", coco.ErrDenied)
+	}
+	_ = json.NewEncoder(os.Stdout).Encode(Event{Event: EventFailed, Error: err.Error(), Code: ExitCode(err)})
+	return ExitCode(err)
+}
+
+func TestNodesThatMeetAUsedAddressGetOthers(t *testing.T) {
+	s := made(t, 3)
+	var err error
+	if s.exe, err = os.Executable(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.assignNodePorts(nil); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.Listen("tcp", s.info.Nodes[0].Peer) // between the choice and the start
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	n := &nursery{s: s}
+	defer n.stopAll()
+	if err := s.firstUp(t.Context(), n); !errors.Is(err, coco.ErrDenied) {
+		t.Errorf("firstUp: %v, want the refusal of a node that could listen", err)
+	}
+	if got := s.info.Nodes[0].Peer; got == taken.Addr().String() {
+		t.Errorf("the first node still is to listen at %s, which is taken", got)
+	}
+	saved, err := Load(s.lay.Dir)
+	if err != nil || saved.Nodes[0].Peer != s.info.Nodes[0].Peer {
+		t.Errorf("sandbox.json says %v, %v", saved.Nodes, err)
+	}
+}
+
+func TestAnAddressInUseIsToldAcrossProcesses(t *testing.T) {
+	err := fmt.Errorf("listen for nodes: %w", &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", errAddressInUse)})
+	if got := fromExit(ExitCode(err), err.Error()); !errors.Is(got, errAddressInUse) {
+		t.Errorf("the supervisor sees %v", got)
+	}
+}
+
+func TestNoTwoNodesShareAPort(t *testing.T) {
+	s := &Sandbox{}
+	addr, err := nodePort("", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range Names {
+		s.info.Nodes = append(s.info.Nodes, Node{Name: name, Peer: addr, Client: addr})
+	}
+	if err := s.assignNodePorts(s.nodeAddresses()); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{}
+	for _, n := range s.info.Nodes {
+		for _, at := range []string{n.Peer, n.Client} {
+			if other := seen[at]; other != "" {
+				t.Errorf("%s and %s both have %s", other, n.Name, at)
+			}
+			seen[at] = n.Name
+		}
+	}
+}
+
+func TestTheEndOfTheFirstNodeEndsTheOthersWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Sandbox{info: Info{Nodes: []Node{{Name: "alpha"}, {Name: "bravo"}, {Name: "charlie"}}}}
+		n := &nursery{s: s}
+		for _, node := range s.info.Nodes {
+			n.at = append(n.at, &child{name: node.Name, ready: make(chan Event, 1), done: make(chan struct{})})
+		}
+		got := make(chan error, 1)
+		go func() { got <- s.joinOthers(t.Context(), n, 0) }()
+		synctest.Wait()
+		n.at[0].err = fmt.Errorf("node alpha: %w", syscall.ENOSPC)
+		close(n.at[0].done)
+		if err := <-got; !errors.Is(err, syscall.ENOSPC) { // nothing else can end the wait
+			t.Errorf("joinOthers: %v", err)
+		}
+	})
+}
+
+func TestANetworkThatDoesNotComeUpAgainIsTriedSomeTimes(t *testing.T) {
+	full := fmt.Errorf("node alpha: %w", syscall.ENOSPC)
+	for name, test := range map[string]struct {
+		committed bool
+		err       error
+		works     int // the try that succeeds; 0: none
+		want      int
+	}{
+		"a full disk":                  {true, full, 0, giveUp},
+		"room was made":                {true, full, 3, 3},
+		"a damaged ledger":             {true, coco.ErrCorrupt, 0, 1},
+		"another node at its address":  {true, errOtherNode, 2, 2},
+		"a new network on a full disk": {false, full, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &Sandbox{opts: Options{Report: func(Step) {}, Log: slog.New(slog.DiscardHandler)}, info: Info{Committed: test.committed}}
+				again := func(err error) bool { return s.info.Committed && !final(err) }
+				tries := 0
+				err := s.tryUp(t.Context(), &nursery{s: s}, again, func() error {
+					if tries++; tries == test.works {
+						return nil
+					}
+					return test.err
+				})
+				if tries != test.want || (err == nil) != (test.works == test.want) || err != nil && !errors.Is(err, test.err) {
+					t.Errorf("%d tries, %v; want %d", tries, err, test.want)
+				}
+			})
+		})
+	}
+}
+
+func TestWhoAsksDuringAStartIsAnswered(t *testing.T) {
+	s := made(t, 1)
+	s.starting = true
+	ctx, cancel := context.WithCancelCause(t.Context())
+	s.cancel = cancel
+	c, err := newControl(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.start(ctx)
+	info := s.info
+	info.Control, info.Token = c.url, c.token
+	if st, err := GetStatus(t.Context(), info); err != nil || !st.Starting {
+		t.Errorf("during the start: %+v, %v", st, err)
+	}
+	s.setStarting(false)
+	if st, err := GetStatus(t.Context(), info); err != nil || st.Starting {
+		t.Errorf("after the start: %+v, %v", st, err)
+	}
+	cancel(errStopped)
+	if err := c.wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A stop that comes while the nodes start ends them, with an error that says so.
+func TestAStartCanBeStopped(t *testing.T) {
+	s := made(t, 1)
+	opts := s.opts
+	opts.Fresh = true
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errStopped)
+	_, err := Start(ctx, opts)
+	if err == nil || !strings.Contains(err.Error(), "before the network was ready") {
+		t.Errorf("Start: %v", err)
+	}
+	info, err := Load(opts.Dir)
+	if err != nil || info.Control != "" || info.Pid != 0 {
+		t.Errorf("left behind: %+v, %v", info, err)
+	}
+}
