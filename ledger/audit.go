@@ -88,8 +88,8 @@ func (f *Fault) Unwrap() error { return coco.ErrVerify }
 // writes, needs memory for a few entries only, and may run while a node appends, of which it then
 // sees what was there when it came to the last file.
 //
-// It returns a *Fault for the first thing that is wrong; the report then says what was checked
-// before. What was cut off the end of a ledger leaves no trace in it: compare Report.Last with other
+// It returns a *Fault for the first thing that is wrong, also where the ledger ends before its first
+// transaction; the report then says what was checked before. What was cut off the end of a ledger leaves no trace in it: compare Report.Last with other
 // nodes' or with a receipt. progress, if not nil, is told how many bytes of how many are done.
 func Audit(ctx context.Context, disk host.Disk, dir string, checker Checker, progress func(done, total int64)) (Report, error) {
 	a := audit{dir: dir, checker: checker, progress: progress}
@@ -113,6 +113,10 @@ func Audit(ctx context.Context, disk host.Disk, dir string, checker Checker, pro
 		}
 		a.report.Files++
 		a.done(f.size)
+	}
+	if a.report.Transactions == 0 {
+		name := path.Join(dir, files[len(files)-1].name())
+		return a.report, &Fault{File: name, Reason: "the ledger holds no transaction: expected the network's first one, its genesis"}
 	}
 	return a.report, nil
 }

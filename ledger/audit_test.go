@@ -393,6 +393,31 @@ func TestAuditNamesMissingFiles(t *testing.T) {
 	}
 }
 
+func TestAuditRefusesALedgerWithoutATransaction(t *testing.T) {
+	put := func(content []byte) *memDisk {
+		disk := newMemDisk()
+		f, err := disk.Create(dir + "/ledger_1")
+		if err == nil {
+			_, err = f.WriteAt(content, 0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return disk
+	}
+	unsigned := newMemDisk()
+	newWriter(t, unsigned, 0).entry(1, ledger.KindView, nil)
+	for name, disk := range map[string]*memDisk{
+		"zeros": put(make([]byte, 4096)), "one zero": put([]byte{0}), "an entry that nobody signed": unsigned,
+	} {
+		_, err := audit(disk)
+		var fault *ledger.Fault
+		if !errors.As(err, &fault) || !errors.Is(err, coco.ErrVerify) || fault.File != dir+"/ledger_1" || !strings.Contains(fault.Reason, "holds no transaction") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestAuditStopsWhenAsked(t *testing.T) {
 	disk, _, _ := writeSample(t)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -130,6 +130,7 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 	if serr := stop(); err == nil {
 		err = serr
 	}
+	a.err.line("")
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
@@ -161,7 +162,12 @@ func (a *app) network(ctx context.Context, dir string, nodes int, change func(*s
 	}
 	opts.KeepCode = false
 	opts.Log = slog.New(slog.DiscardHandler)
-	opts.Report = func(s sandbox.Step) { a.err.line("starting a network of %d: %s", nodes, s.Text) }
+	opts.Report = func(s sandbox.Step) {
+		if s.Step == "stopped" {
+			return // nobody asked whether a temporary network goes on
+		}
+		a.err.line("starting a network of %d: %s", nodes, s.Text)
+	}
 	if change != nil {
 		change(&opts)
 	}
@@ -179,9 +185,9 @@ func targets(info sandbox.Info, plain, ws bool) ([]bench.Target, error) {
 	for i, n := range info.Nodes {
 		switch {
 		case plain && ws:
-			out = append(out, bench.Target{URL: n.WS})
+			out = append(out, bench.Target{Name: n.Name, URL: n.WS})
 		case plain:
-			out = append(out, bench.Target{URL: n.HTTP})
+			out = append(out, bench.Target{Name: n.Name, URL: n.HTTP})
 		default:
 			dir := sandbox.MemberDir(info.Members[i].Dir)
 			conf, err := bench.ClientTLS(dir.User(), dir.UserKey(), info.ServicePEM)
@@ -192,7 +198,7 @@ func targets(info sandbox.Info, plain, ws bool) ([]bench.Target, error) {
 			if ws {
 				scheme = "wss://"
 			}
-			out = append(out, bench.Target{URL: scheme + n.Client, TLS: conf})
+			out = append(out, bench.Target{Name: n.Name, URL: scheme + n.Client, TLS: conf})
 		}
 	}
 	return out, nil
@@ -211,14 +217,18 @@ func (a *app) showSample(s bench.Sample) {
 
 func (a *app) showReport(r bench.Report) {
 	p := a.out
-	p.printf("%s on %d nodes, %d clients: %s\n", r.Work, r.Nodes, r.Clients, p.bold(fmt.Sprintf("%.0f tx/s committed", r.TPS)))
-	p.printf("  %d transactions in %.1f s, %d errors\n", r.Committed, r.Window.Seconds(), r.Errors)
+	p.printf("%s on %s, %s: %s\n", r.Work, plural(r.Nodes, "node"), plural(r.Clients, "client"), p.bold(fmt.Sprintf("%.0f tx/s committed", r.TPS)))
+	p.printf("  %s in %.1f s, %s\n", plural(r.Committed, "transaction"), r.Window.Seconds(), plural(r.Errors, "error"))
 	for _, kind := range slices.Sorted(maps.Keys(r.Kinds)) {
 		p.printf("    %d × %s\n", r.Kinds[kind], kind)
 	}
 	p.printf("  latency from submit to committed: p50 %.1f ms, p90 %.1f, p99 %.1f, max %.1f\n", r.Latency.P50, r.Latency.P90, r.Latency.P99, r.Latency.Max)
 	var cpu []string
-	for _, name := range slices.Sorted(maps.Keys(r.CPU)) {
+	names := slices.Sorted(maps.Keys(r.CPU))
+	if i := slices.Index(names, "bench"); i >= 0 { // the nodes first: they are what is measured
+		names = append(slices.Delete(names, i, i+1), "bench")
+	}
+	for _, name := range names {
 		cpu = append(cpu, fmt.Sprintf("%s %.0f", name, r.CPU[name]))
 	}
 	if len(cpu) > 0 {
@@ -288,8 +298,8 @@ func (a *app) benchMainnet(ctx context.Context, o bench.MainnetOptions, nodes in
 	if a.wantsJSON() {
 		return errors.Join(a.out.json(report), err)
 	}
-	a.out.printf("%d blocks, %d transactions: %s; latency p50 %.0f ms, p99 %.0f ms; %d mismatches\n",
-		report.Blocks, report.Transactions, a.out.bold(fmt.Sprintf("%.0f tx/s committed on all nodes", report.TPS)),
+	a.out.printf("%s, %s: %s; latency p50 %.0f ms, p99 %.0f ms; %d mismatches\n",
+		plural(report.Blocks, "block"), plural(report.Transactions, "transaction"), a.out.bold(fmt.Sprintf("%.0f tx/s committed on all nodes", report.TPS)),
 		report.Latency.P50, report.Latency.P99, report.Mismatches)
 	return err
 }
@@ -297,7 +307,7 @@ func (a *app) benchMainnet(ctx context.Context, o bench.MainnetOptions, nodes in
 func (a *app) showBlock(r bench.BlockResult) {
 	rate := float64(r.Transactions) / max(r.Elapsed.Seconds(), 1e-9)
 	if len(r.Mismatches) == 0 {
-		a.out.ok("block %d: %d transactions, %.0f tx/s, equal to its header", r.Number, r.Transactions, rate)
+		a.out.ok("block %d: %s, %.0f tx/s, equal to its header", r.Number, plural(r.Transactions, "transaction"), rate)
 		return
 	}
 	a.out.printf("  %s block %d: %d transactions\n", a.out.red("✗"), r.Number, r.Transactions)

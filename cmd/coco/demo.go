@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math/big"
 	"os"
@@ -27,7 +29,7 @@ func (a *app) demoCommand() *cobra.Command {
 		Short: "Show what a network does: a token, transfers, a receipt, a tampered ledger",
 		Long: `Deploys an ERC-20 token, mints, lets the members pay each other through different nodes,
 reads the balances back on every node, fetches a receipt and verifies it offline, and then
-flips one byte in a copy of a node's ledger: verification names the batch.
+flips one byte in a copy of a node's ledger, mending the checksum: verification names the batch.
 
 Uses the network that runs in --dir, or a temporary one if none does.`,
 		Example: "  coco demo\n  coco demo --dir /tmp/net -o json",
@@ -214,7 +216,7 @@ func (a *app) demoTamper(ctx context.Context, info sandbox.Info, tx coco.TxID) e
 	if err != nil {
 		return err
 	}
-	a.demoShow(demoLine{Step: "audit", Node: n.Name, TxID: v.Report.Last, Text: fmt.Sprintf("a copy of %s's ledger is whole: %d entries, %d transactions up to %s", n.Name, v.Report.Entries, v.Report.Transactions, v.Report.Last)})
+	a.demoShow(demoLine{Step: "audit", Node: n.Name, TxID: v.Report.Last, Text: fmt.Sprintf("a copy of %s's ledger is whole: %s, %s up to %s", n.Name, plural(v.Report.Entries, "entry"), plural(v.Report.Transactions, "transaction"), v.Report.Last)})
 	file, offset, err := flipByte(d, tx)
 	if err != nil {
 		return err
@@ -226,7 +228,7 @@ func (a *app) demoTamper(ctx context.Context, info sandbox.Info, tx coco.TxID) e
 	}
 	a.demoShow(demoLine{
 		Step: "tamper", Node: n.Name, TxID: tx, Values: map[string]string{"fault": fault.Error()},
-		Text: fmt.Sprintf("one byte of it flipped, at offset %d of %s: %v", offset, filepath.Base(file), fault),
+		Text: fmt.Sprintf("one byte of it flipped and the checksum mended, at offset %d of %s: %v", offset, filepath.Base(file), fault),
 	})
 	return nil
 }
@@ -256,7 +258,12 @@ func copyLedger(from, to string) error {
 	return nil
 }
 
-// flipByte changes one bit in the middle of the batch that holds a transaction.
+// frameHead is what precedes an entry's data in a ledger file: length, checksum, kind, view and index
+// (docs/formats.md).
+const frameHead = 4 + 4 + 1 + 8 + 8
+
+// flipByte changes one bit in the middle of the batch that holds a transaction, and mends the checksum
+// of its frame.
 func flipByte(d ledgerDir, tx coco.TxID) (file string, offset int64, err error) {
 	data, err := batchOf(d, tx)
 	if err != nil {
@@ -272,11 +279,17 @@ func flipByte(d ledgerDir, tx coco.TxID) (file string, offset int64, err error) 
 			return "", 0, err
 		}
 		at := bytes.Index(content, data)
-		if at < 0 {
+		if at < frameHead {
 			continue
 		}
+		// Whoever changes a ledger on purpose mends the checksum, too, which is there against disks.
+		begin, end := at-frameHead, at+len(data)
 		at += len(data) / 2
 		content[at] ^= 1
+		frame := content[begin:end]
+		castagnoli := crc32.MakeTable(crc32.Castagnoli)
+		sum := crc32.Update(crc32.Checksum(frame[:4], castagnoli), castagnoli, frame[8:])
+		binary.BigEndian.PutUint32(frame[4:], sum)
 		return file, int64(at), os.WriteFile(file, content, 0o600)
 	}
 	return "", 0, fmt.Errorf("%w: no file in %s holds the batch of %s", coco.ErrNotFound, d.path, tx)

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,11 +91,12 @@ func holdsLedger(dir string) bool {
 type verified struct {
 	Name         string         `json:"name"`
 	Dir          string         `json:"dir"`
-	Report       *ledger.Report `json:"report"`
+	Report       *ledger.Report `json:"report,omitempty"`
 	Constitution coco.Digest    `json:"constitution,omitzero"`
 	Service      string         `json:"service,omitempty"` // its name
 	Nodes        int            `json:"nodes"`             // that were ever admitted
 	Fault        *faultJSON     `json:"fault,omitempty"`
+	Missing      bool           `json:"missing,omitempty"` // there is no ledger
 
 	auditor *gov.Auditor
 }
@@ -121,12 +124,18 @@ of its nodes' ledgers are checked, and that they agree.
 A ledger names its own constitution and service. Compare what is printed with what you
 know, or say it with --constitution and --service; for a sandbox both are known.
 
-Exits with 0 if all is well, with 3 and the exact place if anything is not.`,
+Exits with 0 if all is well, with 3 and the exact place if anything is not, and with 1 if a
+ledger is not there; the others are checked all the same.`,
 		Example: `  coco ledger verify coco-sandbox
   coco ledger verify coco-sandbox/nodes/alpha --service coco-sandbox/service.pem
   coco ledger verify /backup/ledger -o json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for name, value := range map[string]string{"service": service, "constitution": constitution} {
+				if value == "" && cmd.Flags().Changed(name) {
+					return fmt.Errorf("%w: --%s is empty: expected what the ledger must have; leave it out to compare what is printed yourself", coco.ErrInvalid, name)
+				}
+			}
 			dirs, info, err := findLedgers(args[0])
 			if err != nil {
 				return err
@@ -157,11 +166,14 @@ func auditorConfig(info *sandbox.Info, service, constitution string) (gov.Audito
 		if err := cfg.Constitution.UnmarshalText([]byte(constitution)); err != nil {
 			return cfg, fmt.Errorf("--constitution: %w", err)
 		}
+		if cfg.Constitution == (coco.Digest{}) {
+			return cfg, fmt.Errorf("%w: --constitution: no constitution has a digest of zeros", coco.ErrInvalid)
+		}
 	}
 	if service != "" {
 		data, err := os.ReadFile(service)
 		if err != nil {
-			return cfg, fmt.Errorf("%w: service certificate: %w", coco.ErrInvalid, err)
+			return cfg, fileError("service certificate", err)
 		}
 		cert, err := client.ParseCertificate(data)
 		if err != nil {
@@ -181,8 +193,11 @@ func (a *app) verifyLedgers(ctx context.Context, dirs []ledgerDir, cfg gov.Audit
 		if ctx.Err() != nil {
 			return errInterrupted
 		}
-		if err != nil && v.Fault == nil && !errors.Is(err, coco.ErrVerify) {
-			return err
+		if errors.Is(err, coco.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: %s has no ledger in %s: expected files ledger_…", coco.ErrNotFound, d.name, d.path)
+			v.Missing, v.Report = true, nil
+		} else if err != nil && v.Fault == nil && !errors.Is(err, coco.ErrVerify) {
+			return fmt.Errorf("%s: %w", d.name, err)
 		}
 		all = append(all, v)
 		if !a.wantsJSON() {
@@ -190,9 +205,7 @@ func (a *app) verifyLedgers(ctx context.Context, dirs []ledgerDir, cfg gov.Audit
 		}
 		failure = errors.Join(failure, err)
 	}
-	if failure == nil {
-		failure = compare.check()
-	}
+	failure = errors.Join(failure, compare.check())
 	if a.wantsJSON() {
 		page := struct {
 			OK      bool       `json:"ok"`
@@ -232,7 +245,24 @@ func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg gov.AuditorConf
 		v.Fault = &faultJSON{File: fault.File, Offset: fault.Offset, Index: fault.Index, First: fault.First, Last: fault.Last, Reason: fault.Reason}
 	}
 	compare.done(d.name, report.CommittedIndex)
+	if err == nil {
+		err = demanded(v.auditor, cfg)
+	}
 	return v, err
+}
+
+// demanded makes sure that the ledger named the constitution and the service that it must have: an
+// auditor compares them when it meets them.
+func demanded(found *gov.Auditor, cfg gov.AuditorConfig) error {
+	if cfg.Constitution != (coco.Digest{}) {
+		if c := found.Constitution(); c == nil || c.Digest() != cfg.Constitution {
+			return fmt.Errorf("%w: the ledger does not hold the constitution %s", coco.ErrVerify, cfg.Constitution)
+		}
+	}
+	if cfg.Service != nil && !bytes.Equal(found.ServiceCertificate(), cfg.Service) {
+		return fmt.Errorf("%w: the ledger does not hold the service certificate that it must have", coco.ErrVerify)
+	}
+	return nil
 }
 
 // progress draws a bar, at most ten times a second.
@@ -250,13 +280,17 @@ func (a *app) progress(what string) func(done, total int64) {
 
 func (a *app) showVerified(v verified, err error) {
 	p, r := a.out, v.Report
-	if err != nil {
-		p.printf("  %s %s: what precedes the fault is whole: %d entries, %d transactions\n", p.red("✗"), v.Name, r.Entries, r.Transactions)
+	if v.Missing {
+		p.printf("  %s %s: no ledger in %s\n", p.red("✗"), v.Name, v.Dir)
 		return
 	}
-	p.ok("%s: %d files, %s, %d entries, %d signed batches, %d transactions up to %s",
-		v.Name, r.Files, size(r.Bytes), r.Entries, r.Batches, r.Transactions, r.Last)
-	p.printf("      framing, chain, digests, Merkle roots, signatures, certificates and owners of %d nodes: correct\n", v.Nodes)
+	if err != nil {
+		p.printf("  %s %s: what precedes the fault is whole: %s, %s\n", p.red("✗"), v.Name, plural(r.Entries, "entry"), plural(r.Transactions, "transaction"))
+		return
+	}
+	p.ok("%s: %s, %s, %s, %s, %s up to %s", v.Name, plural(r.Files, "file"), size(r.Bytes), plural(r.Entries, "entry"),
+		plural(r.Batches, "signed batch"), plural(r.Transactions, "transaction"), r.Last)
+	p.printf("      framing, chain, digests, Merkle roots, signatures, certificates and owners of %s: correct\n", plural(v.Nodes, "node"))
 	p.printf("      proven to be committed up to %s (entry %d)", r.Committed, r.CommittedIndex)
 	if r.Committed != r.Last {
 		p.printf("; what follows is signed, and the next batch will prove it")

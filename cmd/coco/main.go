@@ -40,6 +40,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return nil
 	}
 	if !a.started {
+		if askedForJSON(args) {
+			a.output = outputJSON
+		}
 		err = &usageError{err: err, cmd: cmd.CommandPath()}
 	}
 	a.showError(err)
@@ -87,6 +90,7 @@ Start with ` + "`coco up`" + `: it runs a network of three members on this machi
 	add("measure", a.benchCommand(), a.doctorCommand())
 	root.AddCommand(a.nodeCommand(), a.versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
+	explainUsage(root)
 	a.markStart(root)
 	return root
 }

@@ -67,6 +67,19 @@ func (p *printer) insecure() {
 	p.printf("%s\n", p.red("INSECURE: the TEE is simulated. Nothing here is confidential; for development and tests only."))
 }
 
+// plural is a number of things, in words.
+func plural[N int | uint64](n N, thing string) string {
+	switch {
+	case n == 1:
+		return "1 " + thing
+	case strings.HasSuffix(thing, "ch"):
+		return fmt.Sprintf("%d %ses", n, thing)
+	case strings.HasSuffix(thing, "try"):
+		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(thing, "y"))
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // table writes columns, each as wide as its widest cell. The first row is the heading.
 func (p *printer) table(rows [][]string) {
 	var width []int
@@ -107,6 +120,21 @@ func (a *app) checkOutput(cmd *cobra.Command) error {
 		return fmt.Errorf("%w: output %q: expected text or json", coco.ErrInvalid, a.output)
 	}
 	return nil
+}
+
+// askedForJSON looks for -o json in arguments that could not be understood.
+func askedForJSON(args []string) bool {
+	for i, arg := range args {
+		switch {
+		case arg == "--":
+			return false
+		case arg == "-o"+outputJSON, arg == "-o="+outputJSON, arg == "--output="+outputJSON:
+			return true
+		case (arg == "-o" || arg == "--output") && i+1 < len(args) && args[i+1] == outputJSON:
+			return true
+		}
+	}
+	return false
 }
 
 func (a *app) wantsJSON() bool { return a.output == outputJSON }

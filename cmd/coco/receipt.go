@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -118,6 +119,9 @@ Exits with 3 if the receipt proves nothing.`,
 		Example: "  coco receipt verify receipt.json\n  coco receipt verify receipt.json --service service.pem",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("dir") && cmd.Flags().Changed("service") {
+				return fmt.Errorf("%w: --dir and --service each name the network: expected one of them, found both", coco.ErrInvalid)
+			}
 			if service == "" {
 				info, err := sandbox.Load(dir)
 				if err != nil {
@@ -130,15 +134,22 @@ Exits with 3 if the receipt proves nothing.`,
 	}
 	dirFlag(cmd, &dir, "`folder` of the network whose service certificate counts")
 	cmd.Flags().StringVar(&service, "service", "", "`file` of the network's service certificate")
-	cmd.MarkFlagsMutuallyExclusive("dir", "service")
 	a.outputFlag(cmd)
 	return cmd
+}
+
+// fileError is an error that a file which the user named cannot be read.
+func fileError(what string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s: %w", coco.ErrNotFound, what, err)
+	}
+	return fmt.Errorf("%w: %s: %w", coco.ErrInvalid, what, err)
 }
 
 func (a *app) verifyReceipt(file, service string) error {
 	pem, err := os.ReadFile(service)
 	if err != nil {
-		return fmt.Errorf("%w: service certificate: %w", coco.ErrInvalid, err)
+		return fileError("service certificate", err)
 	}
 	cert, err := client.ParseCertificate(pem)
 	if err != nil {
@@ -148,7 +159,7 @@ func (a *app) verifyReceipt(file, service string) error {
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return fmt.Errorf("%w: receipt: %w", coco.ErrInvalid, err)
+			return fileError("receipt", err)
 		}
 		defer f.Close()
 		in = f

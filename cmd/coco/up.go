@@ -54,6 +54,13 @@ Without a terminal every step is one line of JSON; the last one says "ready".`,
 			if !cmd.Flags().Changed("output") && !a.out.terminal {
 				a.output = outputJSON
 			}
+			if !f.supervise { // which is told what this command was, zeros included
+				for _, name := range []string{"members", "port", "chain-id"} {
+					if cmd.Flags().Changed(name) && cmd.Flags().Lookup(name).Value.String() == "0" {
+						return fmt.Errorf("%w: --%s 0: expected at least 1; leave it out for the default", coco.ErrInvalid, name)
+					}
+				}
+			}
 			switch {
 			case f.supervise:
 				return a.supervise(cmd.Context(), f)

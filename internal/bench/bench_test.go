@@ -115,6 +115,74 @@ func TestRunGoesOnAtAnotherTarget(t *testing.T) {
 	}
 }
 
+// at calls do once, when a phase begins.
+func at(phase string, do func()) func(Sample) {
+	return func(s Sample) {
+		if do != nil && s.Phase == phase {
+			do()
+			do = nil
+		}
+	}
+}
+
+func TestRunDoesNotWaitForLostReplies(t *testing.T) {
+	for _, work := range []string{ERC20, KV} {
+		f := newFake()
+		o := quick(work, serve(t, f))
+		o.Duration, o.patience = 300*time.Millisecond, time.Second
+		phase := "sign"
+		if work == KV {
+			phase = "measure"
+		}
+		r, err := Run(t.Context(), o, at(phase, func() { f.hang(3, 1) }))
+		if err != nil || r.Committed == 0 || r.Errors != 1 || r.Kinds["unanswered"] != r.Errors {
+			t.Errorf("%s: %v, %+v: expected what had no reply among the errors", work, err, r)
+		}
+		if r.Window != o.Duration {
+			t.Errorf("%s: the rate is over %v, want the measured window of %v", work, r.Window, o.Duration)
+		}
+	}
+}
+
+func TestRunEndsWhenNoTargetIsLeft(t *testing.T) {
+	s := httptest.NewServer(newFake())
+	o := quick(KV, s.URL)
+	o.Targets[0].Name = "alpha"
+	o.Duration, o.patience = time.Hour, 200*time.Millisecond
+	_, err := Run(t.Context(), o, at("measure", func() {
+		go s.Close()
+		s.CloseClientConnections()
+	}))
+	if !errors.Is(err, coco.ErrUnreachable) || !strings.Contains(err.Error(), "alpha") || strings.Contains(err.Error(), "127.0.0.1") {
+		t.Errorf("%v: expected an error that names alpha, which cannot be reached", err)
+	}
+}
+
+func TestRunEndsWhenNothingIsCommittedAnyMore(t *testing.T) {
+	f := newFake()
+	dead := httptest.NewServer(f)
+	o := quick(KV, serve(t, f), dead.URL)
+	o.Targets[0].Name, o.Targets[1].Name = "alpha", "bravo"
+	o.Duration, o.patience = time.Hour, 300*time.Millisecond
+	_, err := Run(t.Context(), o, at("measure", func() {
+		f.hang(1, 1<<30)
+		go dead.Close()
+		dead.CloseClientConnections()
+	}))
+	if !errors.Is(err, coco.ErrNotCommitted) || !strings.Contains(err.Error(), "no answer from bravo") {
+		t.Errorf("%v: expected an error that there is no quorum and bravo does not answer", err)
+	}
+}
+
+func TestRunNamesTheNodesThatDoNotAnswerAtFirst(t *testing.T) {
+	o := quick(KV, serve(t, newFake()), "http://127.0.0.1:1", "http://127.0.0.1:1")
+	o.Targets[0].Name, o.Targets[1].Name, o.Targets[2].Name = "alpha", "bravo", "charlie"
+	_, err := Run(t.Context(), o, nil)
+	if !errors.Is(err, coco.ErrNotCommitted) || !strings.Contains(err.Error(), "bravo, charlie") {
+		t.Errorf("%v: expected an error that there is no quorum without bravo and charlie", err)
+	}
+}
+
 func TestRunFindsLostTransactions(t *testing.T) {
 	key, err := crypto.GenerateKey()
 	if err != nil {
@@ -156,6 +224,7 @@ func TestRunEndsWhenEverythingIsRefused(t *testing.T) {
 	}
 	f = newFake()
 	o.Targets[0].URL = serve(t, f)
+	o.Timeout, o.Duration = 500*time.Millisecond, 3*time.Second // enough for replies on a busy machine
 	r, err := Run(t.Context(), o, func(s Sample) {
 		if s.Phase == "sign" {
 			f.refuse()

@@ -31,7 +31,7 @@ func (w *ethWork) check(ctx context.Context) error {
 
 func (w *ethWork) checkTarget(ctx context.Context, i int) error {
 	deadline := w.checkDeadline()
-	s := newSession(ctx, w.Targets[i:i+1], 0, min(w.Timeout, time.Until(deadline)))
+	s := newSession(ctx, w.Targets[i:i+1], 0, min(w.Timeout, max(time.Until(deadline), time.Second)))
 	defer s.close()
 	for {
 		err := w.checkOnce(s)

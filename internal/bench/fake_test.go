@@ -38,6 +38,8 @@ type fakeNode struct {
 	loseEvery int // that many-th transaction or write is acknowledged and forgotten
 	chunked   bool
 	refusing  bool // every transaction
+	hangFrom  int  // that request and those before hangTo have no reply
+	hangTo    int
 	submitted int
 }
 
@@ -63,6 +65,12 @@ func (f *fakeNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.requests++
+	if f.hangFrom <= f.requests && f.requests < f.hangTo {
+		f.mu.Unlock()
+		<-r.Context().Done()
+		f.mu.Lock()
+		panic(http.ErrAbortHandler)
+	}
 	if every(f.busyEvery, f.requests) {
 		w.Header().Set("Retry-After", "1")
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -283,4 +291,12 @@ func (f *fakeNode) fund(t *testing.T, a common.Address, ether int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ether[a] = new(big.Int).Mul(big.NewInt(ether), big.NewInt(1e18))
+}
+
+// hang leaves the next requests after some without a reply.
+func (f *fakeNode) hang(after, count int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hangFrom = f.requests + after
+	f.hangTo = f.hangFrom + count
 }

@@ -158,7 +158,7 @@ func (w *kvWork) check(ctx context.Context) error {
 
 func (w *kvWork) checkTarget(ctx context.Context, target int) error {
 	deadline := w.checkDeadline()
-	s := newSession(ctx, w.Targets[target:target+1], 0, min(w.Timeout, time.Until(deadline)))
+	s := newSession(ctx, w.Targets[target:target+1], 0, min(w.Timeout, max(time.Until(deadline), time.Second)))
 	defer s.close()
 	var path, want []byte
 	for range kvReadBack {

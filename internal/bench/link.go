@@ -26,7 +26,8 @@ type link interface {
 	// call posts a JSON-RPC body.
 	call(body []byte) ([]byte, error)
 	// bind has the connection closed when ctx ends, and no longer when the context before ends.
-	bind(ctx context.Context)
+	// Replies may take the timeout.
+	bind(ctx context.Context, timeout time.Duration)
 	Close() error
 }
 
@@ -128,7 +129,8 @@ func (s *stream) Close() error {
 	return s.conn.Close()
 }
 
-func (s *stream) bind(ctx context.Context) {
+func (s *stream) bind(ctx context.Context, timeout time.Duration) {
+	s.timeout = timeout
 	s.stop()
 	conn := s.conn
 	s.stop = context.AfterFunc(ctx, func() { conn.Close() })

@@ -28,7 +28,7 @@ type session struct {
 func (s *session) bind(ctx context.Context) {
 	s.ctx = ctx
 	if s.link != nil {
-		s.link.bind(ctx)
+		s.link.bind(ctx, s.timeout)
 	}
 }
 

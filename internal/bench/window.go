@@ -13,12 +13,14 @@ import (
 // result is what happened in a window.
 type result struct {
 	committed, failed uint64
-	elapsed           time.Duration // of the window; shorter than asked for if every client gave up
+	elapsed           time.Duration // of the window
 	hist              histogram
 }
 
 // window has every client send for d, and calls atEnd when d is over. What is committed by then is
-// the result; replies that are under way are waited for, for so long as the run has patience.
+// the result; replies that are under way are waited for, for so long as the run has patience. A window
+// that is over before the first reply lasts until the last one, and one in which every client gives
+// up ends with that.
 func (r *run) window(ctx context.Context, phase string, d time.Duration, atEnd func()) (*result, error) {
 	var res result
 	var count counters
@@ -31,14 +33,17 @@ func (r *run) window(ctx context.Context, phase string, d time.Duration, atEnd f
 		for _, c := range r.clients {
 			c.committed, c.hist = 0, new(histogram)
 			c.bind(sending)
-			wg.Go(func() { stopped.set(c.load(ctx, begin.Add(d), &count)) })
+			wg.Go(func() {
+				stopped.set(c.load(ctx, begin.Add(d), &count))
+				count.done.Add(1)
+			})
 		}
 		go func() {
 			wg.Wait()
 			close(done)
 		}()
 		err := r.watch(ctx, d, &count, done, atEnd)
-		res.elapsed = min(time.Since(begin), d)
+		res.elapsed = time.Since(begin)
 		cancel()
 		<-done
 		for _, c := range r.clients {
@@ -47,25 +52,45 @@ func (r *run) window(ctx context.Context, phase string, d time.Duration, atEnd f
 			}
 			c.bind(ctx)
 		}
+		if why := r.mostly(); err != nil && ctx.Err() == nil && why != "" {
+			err = fmt.Errorf("%w; most often: %s", err, why)
+		}
 		return err
 	})
 	res.committed, res.failed = count.committed.Load(), count.failed.Load()
+	if res.committed > 0 {
+		res.elapsed = min(res.elapsed, d)
+	} else {
+		res.committed = count.late.Load()
+	}
 	for _, c := range r.clients {
 		res.hist.merge(c.hist)
 		c.hist = nil
 	}
 	if err == nil && res.committed == 0 {
-		switch late := count.late.Load(); {
-		case stopped.err != nil:
-			err = stopped.err
-		case late > 0:
-			err = fmt.Errorf("%w: bench: nothing was committed within %v, and %d transactions after that: give it more time", coco.ErrNotCommitted, d, late)
-		default:
+		err = stopped.err
+		if err == nil {
 			err = fmt.Errorf("%w: bench: nothing was committed within %v", coco.ErrNotCommitted, d)
 		}
 	}
 	return &res, err
 }
+
+// mostly is the most frequent kind of failure. It needs clients that are done.
+func (r *run) mostly() (kind string) {
+	sum, most := make(map[string]uint64), uint64(0)
+	for _, c := range r.clients {
+		for k, n := range c.kinds {
+			if sum[k] += n; sum[k] > most && k != unanswered {
+				kind, most = k, sum[k]
+			}
+		}
+	}
+	return kind
+}
+
+// unanswered is the kind of failure of what had no reply when the wait for it was over.
+const unanswered = "unanswered"
 
 // lostPatience is how long every client may be without a connection.
 const lostPatience = time.Second
@@ -94,6 +119,9 @@ func (r *run) watch(ctx context.Context, d time.Duration, count *counters, done 
 			ended = true
 			atEnd()
 		case <-limit.C:
+			if count.done.Load() == 0 {
+				return r.stalled(ctx)
+			}
 			return nil
 		case now := <-tick.C:
 			if !r.disconnected() {
@@ -108,15 +136,8 @@ func (r *run) watch(ctx context.Context, d time.Duration, count *counters, done 
 					return allSilent(silent)
 				}
 				connected = time.Now()
-			case now.Sub(progressed) > r.patience:
-				silent := r.silent(ctx)
-				switch len(silent) {
-				case len(r.Targets):
-					return allSilent(silent)
-				case 0:
-					return fmt.Errorf("%w: bench: nothing has been committed for %v, although every node accepts connections: see `coco status`", coco.ErrNotCommitted, r.patience)
-				}
-				return fmt.Errorf("%w: bench: nothing has been committed for %v: there is no quorum; no answer from %s", coco.ErrNotCommitted, r.patience, strings.Join(silent, ", "))
+			case now.Sub(progressed) > r.patience && (!ended || count.done.Load() == 0):
+				return r.stalled(ctx) // a client that is done after the end had a reply: that is no stall
 			}
 		}
 	}
@@ -130,6 +151,18 @@ func (r *run) disconnected() bool {
 		}
 	}
 	return true
+}
+
+// stalled says why nothing is committed any more.
+func (r *run) stalled(ctx context.Context) error {
+	silent := r.silent(ctx)
+	switch len(silent) {
+	case len(r.Targets):
+		return allSilent(silent)
+	case 0:
+		return fmt.Errorf("%w: bench: nothing has been committed for %v, although every node accepts connections: see `coco status`", coco.ErrNotCommitted, r.patience)
+	}
+	return fmt.Errorf("%w: bench: nothing has been committed for %v: there is no quorum; no answer from %s", coco.ErrNotCommitted, r.patience, strings.Join(silent, ", "))
 }
 
 func allSilent(silent []string) error {
@@ -198,7 +231,7 @@ func (c *client) load(ctx context.Context, end time.Time, count *counters) error
 		if c.ctx.Err() != nil {
 			c.lost = true
 			if failed > 0 {
-				c.kinds["unanswered"] += uint64(failed)
+				c.kinds[unanswered] += uint64(failed)
 			}
 			return nil
 		}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/cocoframework/coco"
+)
+
+// explainUsage has a tree of commands say what they expected, where the parser says only what is wrong.
+func explainUsage(cmd *cobra.Command) {
+	cmd.SetFlagErrorFunc(flagError)
+	if check := cmd.Args; check != nil && !cmd.HasSubCommands() {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if check(cmd, args) == nil {
+				return nil
+			}
+			want := strings.Fields(cmd.Use)[1:]
+			expected := "no arguments"
+			if len(want) > 0 {
+				expected = plural(len(want), "argument") + ", " + strings.Join(want, " ")
+			}
+			return fmt.Errorf("%w: %s: expected %s, found %d%s", coco.ErrInvalid, cmd.CommandPath(), expected, len(args), example(cmd))
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		explainUsage(sub)
+	}
+}
+
+// flagError explains a flag that cannot be understood.
+func flagError(cmd *cobra.Command, err error) error {
+	var value *pflag.InvalidValueError
+	var missing *pflag.ValueRequiredError
+	switch {
+	case errors.As(err, &value):
+		return fmt.Errorf("%w: --%s: expected %s, found %q%s", coco.ErrInvalid, value.GetFlag().Name, kindOf(value.GetFlag()), value.GetValue(), example(cmd))
+	case errors.As(err, &missing):
+		return fmt.Errorf("%w: --%s: expected %s, found nothing%s", coco.ErrInvalid, missing.GetFlag().Name, kindOf(missing.GetFlag()), example(cmd))
+	}
+	return fmt.Errorf("%w%s", err, example(cmd))
+}
+
+// kindOf says what a flag's value is.
+func kindOf(f *pflag.Flag) string {
+	switch f.Value.Type() {
+	case "int":
+		return "a number"
+	case "uint64":
+		return "a number that is not negative"
+	case "duration":
+		return "a time such as 10s or 1m30s"
+	case "bool":
+		return "true or false"
+	}
+	name, _ := pflag.UnquoteUsage(f)
+	return "a " + name
+}
+
+// example is the first example of a command.
+func example(cmd *cobra.Command) string {
+	line, _, _ := strings.Cut(cmd.Example, "\n")
+	line, _, _ = strings.Cut(line, "#")
+	if line = strings.TrimSpace(line); line == "" {
+		return ""
+	}
+	return "; for example: " + line
+}
