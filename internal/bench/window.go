@@ -44,10 +44,16 @@ func (r *run) window(ctx context.Context, phase string, d time.Duration, atEnd f
 		}()
 		err := r.watch(ctx, d, &count, done, atEnd)
 		res.elapsed = time.Since(begin)
-		cancel()
-		<-done
+		answered := false // by everybody, so that the connections are good for what follows
+		select {
+		case <-done:
+			answered = true
+		default:
+			cancel() // closes the connections, and so ends whoever waits
+			<-done
+		}
 		for _, c := range r.clients {
-			if c.lost {
+			if c.lost || !answered {
 				c.close()
 			}
 			c.bind(ctx)
