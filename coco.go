@@ -122,4 +122,8 @@ var (
 	ErrVerify = errors.New("verification failed")
 	// ErrCorrupt: bytes from disk or network do not decode.
 	ErrCorrupt = errors.New("corrupt")
+	// ErrPending: the answer is being prepared; the same request may be sent again in a while.
+	ErrPending = errors.New("not ready yet")
+	// ErrMissing: the part of the ledger that holds the answer is not on this node.
+	ErrMissing = errors.New("ledger missing")
 )

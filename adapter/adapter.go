@@ -47,10 +47,22 @@ type Env struct {
 	Submit func(ctx context.Context, calls ...*Call) []Result
 	// State is the committed state of this node.
 	State *store.Store
+	// Past reads from this node's ledger what a key of a table had as of a committed seqno. Its errors
+	// are of kind coco.ErrNotFound (never written up to then), coco.ErrPending (ask again: the index is
+	// being made) or coco.ErrMissing. It is nil where there is no ledger, as in an adapter's tests.
+	Past func(ctx context.Context, table string, key []byte, at uint64) (PastValue, error)
 	// Status tells what this node is doing, for protocols that report it.
 	Status func() Status
 	Clock  host.Clock
 	Log    *slog.Logger
+}
+
+// PastValue is one version of a key.
+type PastValue struct {
+	Value   []byte // nil if Deleted
+	Deleted bool
+	TxID    coco.TxID // of the transaction that wrote it
+	Time    uint64    // of its batch, in milliseconds since 1970
 }
 
 // Status is a node's view of the network.

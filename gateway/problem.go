@@ -27,6 +27,8 @@ var problems = []struct {
 	{coco.ErrDenied, problem{http.StatusForbidden, "denied", false}},
 	{coco.ErrInvalid, problem{http.StatusBadRequest, "invalid", false}},
 	{coco.ErrNotFound, problem{http.StatusNotFound, "not_found", false}},
+	{coco.ErrPending, problem{http.StatusAccepted, "pending", true}},
+	{coco.ErrMissing, problem{http.StatusServiceUnavailable, "missing", false}},
 	{coco.ErrBusy, problem{http.StatusServiceUnavailable, "busy", true}},
 	{coco.ErrNotCommitted, problem{http.StatusServiceUnavailable, "not_committed", true}},
 	{coco.ErrUnreachable, problem{http.StatusServiceUnavailable, "unreachable", true}},
