@@ -2,10 +2,10 @@
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build install lint fmt test race short cover fuzz sim test-web3 bench ci clean
+.PHONY: help build install lint fmt test race short cover fuzz sim test-faults test-web3 bench ci clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build ./coco
 	$(GO) build -trimpath -o coco ./cmd/coco
@@ -48,6 +48,10 @@ SEEDS ?= 200
 FIRST ?= 1
 sim: ## break whole simulated networks in SEEDS (200) ways, from seed FIRST (1) on
 	FIRST=$(FIRST) SEEDS=$(SEEDS) $(GO) test -run '^TestNothingIsLostWhateverTheSeed$$' -count 1 -timeout 30m ./internal/sim
+
+TIMES ?= 3
+test-faults: build ## break real processes, links and disks TIMES (3) times each (Linux, root)
+	COCO_FAULTS="$(CURDIR)/coco" COCO_FAULTS_TIMES=$(TIMES) $(GO) test -v -count 1 -timeout 15m ./test/faults
 
 test-web3: build ## run unmodified ethers and viem against `coco up` (needs Node.js and npm)
 	cd test/web3 && npm ci --no-audit --no-fund && COCO="$(CURDIR)/coco" npm test

@@ -51,7 +51,7 @@ func say(ws *websocket.Conn, text string) (string, error) {
 }
 
 func TestWebSocketsAreCountedApartAndEndWithTheirCaller(t *testing.T) {
-	w := start(t, one("GET /ws", echo), func(c *Config) { c.MaxStreams, c.MaxRequests = 2, 1 })
+	w := start(t, one("GET /ws", echo), func(c *Config) { c.MaxStreams, c.MaxRequests = 3, 1 })
 	alpha, err := w.websocket("Alpha")
 	if err != nil {
 		t.Fatal(err)

@@ -44,6 +44,11 @@ func (g *Gateway) facts() []fact {
 		{pattern: "GET /node/tx/{txid}", handler: g.serveTx},
 		{pattern: "GET /node/receipt/{txid}", handler: g.serveReceipt},
 		{pattern: "GET /node/digest", handler: g.serveDigest},
+		{pattern: "GET /node/snapshots", handler: g.serveSnapshots},
+		{pattern: "POST /node/snapshots", handler: g.serveSnapshotRequest},
+	}
+	if g.cfg.Retire != nil {
+		facts = append(facts, fact{pattern: "POST /node/retire", handler: g.serveRetire})
 	}
 	if g.cfg.LogLevel != nil {
 		facts = append(facts, fact{pattern: "PUT /node/log-level", handler: g.serveLogLevel})
@@ -127,6 +132,20 @@ func (g *Gateway) serveReceipt(caller coco.Caller, w http.ResponseWriter, r *htt
 		return
 	}
 	write(w, "application/json", receipt)
+}
+
+// serveRetire takes this node out of its network, for the organisation that runs it. The answer is sent
+// once the ledger says so; the node ends when consensus does without it.
+func (g *Gateway) serveRetire(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
+	if caller.Role != coco.Member || caller.Actor != g.cfg.Owner {
+		g.fail(w, r, fmt.Errorf("%w: only the member that runs this node retires it", coco.ErrDenied))
+		return
+	}
+	g.cfg.Log.Warn("gateway: asked to retire this node", "by", caller.Name)
+	id, err := g.cfg.Retire(r.Context())
+	g.answer(w, r, struct {
+		ID coco.TxID `json:"transaction_id"`
+	}{id}, err)
 }
 
 // serveDigest reads the whole state, so one caller at a time may ask.

@@ -44,12 +44,16 @@ type Config struct {
 	// nil if it cannot be changed.
 	LogLevel *slog.LevelVar
 	Owner    coco.ActorID
+	// Retire takes this node out of its network for good, for Owner; nil if it cannot.
+	Retire func(context.Context) (coco.TxID, error)
 
 	MaxConns       int           // open connections; 8192
 	MaxRequests    int           // requests of callers at a time; 4096
 	MaxAnonymous   int           // requests at a time that need no certificate; 256
 	MaxStreams     int           // upgraded (WebSocket) connections; 2048
 	MaxEvidence    int           // quotes made at a time; 8
+	MaxBodies      int           // bytes of requests' bodies at a time; 256 MiB
+	MaxAnswers     int           // bytes of large answers that wait for their readers; 256 MiB
 	MaxHeaderBytes int           // 32 KiB
 	HeaderTimeout  time.Duration // TLS handshake, and a request's header once it began; 10 s
 	BodyTimeout    time.Duration // a request's body; 30 s
@@ -73,6 +77,8 @@ func (c *Config) validate() error {
 		{&c.MaxAnonymous, 256},
 		{&c.MaxStreams, 2048},
 		{&c.MaxEvidence, 8},
+		{&c.MaxBodies, 256 << 20},
+		{&c.MaxAnswers, 256 << 20},
 		{&c.MaxHeaderBytes, 32 << 10},
 	} {
 		if *l.limit < 0 {
@@ -114,12 +120,14 @@ type Gateway struct {
 	evidence  gate // those of anonymous that make a quote
 	digests   gate // those of requests that read the whole state
 	streams   gate // upgraded connections
+	shares    *shares
 	conns     conns
 	tally     *tally
 	registry  *prometheus.Registry
 
 	generation atomic.Uint64 // of what Node.Identify may answer; see Reidentify
 
+	leaving    atomic.Bool     // connections end with their next answer
 	draining   context.Context // done once Shutdown begins: ends upgraded connections
 	drain      context.CancelFunc
 	base       context.Context // every request's; done once Shutdown's patience ends
@@ -134,7 +142,7 @@ func New(cfg Config) (*Gateway, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, origin: http.NewCrossOriginProtection(), upgraded: make(map[*upgraded]struct{}), tally: newTally()}
+	g := &Gateway{cfg: cfg, origin: http.NewCrossOriginProtection(), upgraded: make(map[*upgraded]struct{}), tally: newTally(), shares: newShares(&cfg)}
 	g.requests.init(cfg.MaxRequests)
 	g.anonymous.init(cfg.MaxAnonymous)
 	g.evidence.init(cfg.MaxEvidence)
@@ -210,6 +218,15 @@ func (g *Gateway) Serve(l net.Listener) error {
 // for connections that have not sent a request.
 const flushPatience = time.Second
 
+// lameDuck is how long Shutdown refuses requests before it closes idle connections. A client whose
+// request crosses the closing of its connection cannot know what became of it; one who is told to go
+// elsewhere can.
+const lameDuck = 200 * time.Millisecond
+
+// Leave says that Shutdown follows: from now on each connection is closed with its next answer, and there
+// are no new upgraded ones. Requests are served as before.
+func (g *Gateway) Leave() { g.leaving.Store(true) }
+
 // Shutdown ends the gateway. New requests are refused at once, upgraded connections are told to
 // end by their request's context, and running requests are waited for. Once ctx is done whatever
 // is left is cancelled and its connections are closed; Shutdown returns when every handler has
@@ -219,7 +236,14 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	for _, gate := range gates {
 		gate.close()
 	}
+	g.Leave()
 	g.drain()
+	if g.conns.any() {
+		select {
+		case <-ctx.Done():
+		case <-g.cfg.Clock.After(lameDuck):
+		}
+	}
 	flushed := make(chan struct{})
 	flushing, stopFlushing := context.WithCancel(ctx)
 	defer stopFlushing()

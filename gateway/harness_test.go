@@ -54,6 +54,7 @@ type fakeNode struct {
 	joining    bool
 	evidence   func() // runs while evidence is made
 	checks     []Check
+	snapshots  []SnapshotInfo
 }
 
 func (n *fakeNode) Identify(chain []*x509.Certificate) (coco.Caller, error) {
@@ -64,6 +65,8 @@ func (n *fakeNode) Identify(chain []*x509.Certificate) (coco.Caller, error) {
 	switch {
 	case n.joining:
 		return coco.Caller{}, fmt.Errorf("%w: no constitution yet", coco.ErrBusy)
+	case name == "Guest":
+		return coco.Caller{Actor: coco.ActorID{name[0]}, Name: name, Role: coco.Participant}, nil
 	case n.removed[name], name != "Alpha" && name != "Beta":
 		return coco.Caller{}, fmt.Errorf("%w: %q is no organisation of this network", coco.ErrDenied, name)
 	}

@@ -78,6 +78,12 @@ func (c *conns) add(raw net.Conn) (*conn, bool) {
 	return added, true
 }
 
+func (c *conns) any() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.open) > 0
+}
+
 // closeAll closes every connection, now and later. TLS would give each peer seconds to take its
 // farewell.
 func (c *conns) closeAll() {

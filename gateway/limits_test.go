@@ -87,7 +87,7 @@ func TestRequestsBeyondTheLimitAreRefusedAtOnce(t *testing.T) {
 	w := start(t, one("GET /app/x", func(coco.Caller, http.ResponseWriter, *http.Request) {
 		entered <- struct{}{}
 		<-release
-	}), func(c *Config) { c.MaxRequests = 2 })
+	}), func(c *Config) { c.MaxRequests = 4 }) // one organisation gets half
 	c := w.client("Alpha")
 	first := make(chan answer, 2)
 	for range 2 {

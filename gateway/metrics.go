@@ -98,6 +98,15 @@ func (g *Gateway) newRegistry() (*prometheus.Registry, error) {
 	all := []prometheus.Collector{
 		g.tally,
 		in("http_requests_in_flight", "Requests of callers that are being served.", &g.requests),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "coco", Name: "http_body_bytes", Help: "Bytes of the bodies of the requests that are being served.",
+		}, func() float64 { bodies, _ := g.shares.held(); return float64(bodies) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "coco", Name: "http_answer_bytes", Help: "Bytes of large answers that clients have not taken yet.",
+		}, func() float64 { _, answers := g.shares.held(); return float64(answers) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "coco", Name: "http_refused_share_total", Help: "Requests refused because their caller had its share.",
+		}, func() float64 { return float64(g.shares.refused.Load()) }),
 		in("http_streams", "Upgraded (WebSocket) connections.", &g.streams),
 	}
 	if g.cfg.Metrics != nil {

@@ -38,6 +38,11 @@ type Node interface {
 	// StateDigest returns a digest of the whole state as of a committed seqno, 0 for the last one:
 	// equal on every node. coco.ErrNotFound if that state is not in memory.
 	StateDigest(seqno uint64) (uint64, coco.Digest, error)
+	// Snapshots returns the snapshots that the network recorded and still keeps, the oldest first.
+	Snapshots() ([]SnapshotInfo, error)
+	// RequestSnapshot asks the network, for a member, for a snapshot of the state at the seqno that it
+	// returns, or at a later one. It returns once the request is committed; the snapshot follows.
+	RequestSnapshot(ctx context.Context, caller coco.Caller) (seqno uint64, err error)
 }
 
 // Status is the answer of GET /node/status.

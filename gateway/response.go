@@ -22,6 +22,8 @@ type response struct {
 	g *Gateway
 	// gate is what the request went in by; nil if it has left, or an upgraded connection has it.
 	gate *gate
+	// place is what it holds of its caller's shares, with the gate.
+	place *place
 
 	caller     coco.Caller
 	chain      []*x509.Certificate
@@ -47,6 +49,14 @@ func (w *response) WriteHeader(status int) {
 
 func (w *response) Write(p []byte) (int, error) {
 	w.extend()
+	if len(p) >= largeAnswer {
+		if !w.g.shares.answer(w.caller.Actor, len(p), w.begun) {
+			clear(w.Header())
+			w.g.fail(w, &http.Request{}, errAnswers)
+			return 0, errAnswers
+		}
+		defer w.g.shares.answered(w.caller.Actor, len(p))
+	}
 	w.begun = true
 	return w.ResponseWriter.Write(p)
 }
@@ -97,6 +107,10 @@ func (w *response) leave() {
 		w.gate.leave()
 		w.gate = nil
 	}
+	if w.place != nil {
+		w.place.leave()
+		w.place = nil
+	}
 }
 
 // upgraded is a connection that a handler took over, as a WebSocket. It keeps its place in the
@@ -105,6 +119,7 @@ type upgraded struct {
 	net.Conn
 	g      *Gateway
 	gate   *gate
+	place  *place
 	caller coco.Caller
 	chain  []*x509.Certificate
 	once   sync.Once
@@ -126,9 +141,9 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	u := &upgraded{Conn: conn, g: w.g, gate: w.gate, caller: w.caller, chain: w.chain}
+	u := &upgraded{Conn: conn, g: w.g, gate: w.gate, place: w.place, caller: w.caller, chain: w.chain}
 	w.g.upgraded[u] = struct{}{}
-	w.gate, w.hijacked, w.begun = nil, u, true
+	w.gate, w.place, w.hijacked, w.begun = nil, nil, u, true
 	return u, rw, nil
 }
 
@@ -139,6 +154,7 @@ func (u *upgraded) Close() error {
 		delete(u.g.upgraded, u)
 		u.g.mu.Unlock()
 		u.gate.leave()
+		u.place.leave()
 	})
 	return err
 }

@@ -98,6 +98,9 @@ func (rt *routes) mount(g *Gateway, maxBody int64, e adapter.Endpoint) (err erro
 func (g *Gateway) serve(rw http.ResponseWriter, r *http.Request) {
 	w := &response{ResponseWriter: rw, g: g}
 	defer g.finish(w, r)
+	if g.leaving.Load() {
+		w.Header().Set("Connection", "close")
+	}
 	if r.ContentLength != 0 {
 		w.setReadDeadline()
 		r.Body = &body{r.Body, w}
@@ -154,7 +157,16 @@ func (g *Gateway) withCaller(maxBody int64, h adapter.Handler) http.Handler {
 			g.fail(w, r, err)
 			return
 		}
-		if len(r.Header["Upgrade"]) > 0 {
+		stream := len(r.Header["Upgrade"]) > 0
+		if w.place, err = g.shares.enter(caller.Actor, stream, bodySize(r, maxBody)); err != nil {
+			g.fail(w, r, err)
+			return
+		}
+		if stream {
+			if g.leaving.Load() {
+				g.fail(w, r, fmt.Errorf("%w: the node is shutting down", coco.ErrBusy))
+				return
+			}
 			if !g.enter(w, &g.streams) {
 				return
 			}

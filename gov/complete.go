@@ -32,20 +32,44 @@ const (
 )
 
 // limit is a number of the constitution with its bounds.
-type limit struct {
+type limit[T int | int64] struct {
 	path           string
-	value          *int
-	def, low, high int
+	value          *T
+	def, low, high T
 }
 
-func (l *Limits) all() []limit {
-	return []limit{
+func (l *Limits) all() []limit[int] {
+	return []limit[int]{
 		{"limits.body_bytes", &l.BodyBytes, 5 << 20, 1 << 10, maxCallBytes},
 		{"limits.batch_count", &l.BatchCount, 2000, 1, 100_000},
 		{"limits.batch_bytes", &l.BatchBytes, 4 << 20, 1 << 10, maxCallBytes},
 		{"limits.queue", &l.Queue, 20_000, 1, 10_000_000},
 		{"limits.rpc_batch", &l.RPCBatch, 1000, 1, 100_000},
 	}
+}
+
+func (l *Ledger) all() []limit[int64] {
+	return []limit[int64]{{"ledger.chunk_bytes", &l.ChunkBytes, 64 << 20, 64 << 10, 2 << 30}}
+}
+
+// all returns the limits of what is not zero. A snapshot's own record is a transaction, so one after
+// each would never end.
+func (s *SnapshotPolicy) all() []limit[int64] {
+	return []limit[int64]{
+		{"snapshots.transactions", &s.Transactions, 200_000, 2, 1e12},
+		{"snapshots.bytes", &s.Bytes, 256 << 20, 64 << 10, 1 << 50},
+		{"snapshots.seconds", &s.Seconds, 3600, 1, 1e9},
+	}
+}
+
+func (s *SnapshotPolicy) fill() {
+	if s.filled {
+		return
+	}
+	for _, l := range s.all() {
+		*l.value = max(cmp.Or(*l.value, l.def), 0)
+	}
+	s.filled = true
 }
 
 // Complete fills in every default, brings lists into their canonical order, and checks everything.
@@ -69,6 +93,10 @@ func (c *Constitution) fill() {
 	for _, l := range c.Limits.all() {
 		*l.value = cmp.Or(*l.value, l.def)
 	}
+	for _, l := range c.Ledger.all() {
+		*l.value = cmp.Or(*l.value, l.def)
+	}
+	c.Snapshots.fill()
 	c.Shares.Threshold = cmp.Or(c.Shares.Threshold, len(c.Members)/2+1)
 	c.Consensus.Durability = cmp.Or(c.Consensus.Durability, DurableDisk)
 	policies := map[string]string{PolicyAddNode: AutomaticAddNode, PolicyDefault: Majority}
@@ -282,6 +310,16 @@ func (c *Constitution) checkRules(*completed) error {
 			return invalid(l.path, "expected %d to %d, found %d", l.low, l.high, *l.value)
 		}
 	}
+	for _, l := range c.Ledger.all() {
+		if *l.value < l.low || *l.value > l.high {
+			return invalid(l.path, "expected %d to %d, found %d", l.low, l.high, *l.value)
+		}
+	}
+	for _, l := range c.Snapshots.all() {
+		if *l.value != 0 && (*l.value < l.low || *l.value > l.high) {
+			return invalid(l.path, "expected %d to %d, or 0 for never, found %d", l.low, l.high, *l.value)
+		}
+	}
 	if t := c.Shares.Threshold; t < 1 || t > len(c.Members) {
 		return invalid("shares.threshold", "expected 1 to %d, the number of members, found %d", len(c.Members), t)
 	}
@@ -305,7 +343,9 @@ type core struct {
 	Shares       Shares            `cbor:"9,keyasint"`
 	Consensus    Consensus         `cbor:"10,keyasint"`
 	// Adapters holds the SHA-256 of each adapter's settings in canonical JSON.
-	Adapters map[string]coco.Digest `cbor:"11,keyasint"`
+	Adapters  map[string]coco.Digest `cbor:"11,keyasint"`
+	Ledger    Ledger                 `cbor:"12,keyasint"`
+	Snapshots SnapshotPolicy         `cbor:"13,keyasint"`
 }
 
 func (c *Constitution) encodeCore(done *completed) error {
@@ -323,7 +363,7 @@ func (c *Constitution) canonical(adapters map[string]coco.Digest) ([]byte, error
 	c.sort()
 	return encode(core{
 		1, c.Network, c.Members, c.Participants, c.Code, c.TEE, c.Policies, c.Limits,
-		c.Shares, c.Consensus, adapters,
+		c.Shares, c.Consensus, adapters, c.Ledger, c.Snapshots,
 	})
 }
 
@@ -343,6 +383,8 @@ func decodeCore(b []byte) (*Constitution, map[string]coco.Digest, error) {
 		Network: k.Network, Members: k.Members, Participants: k.Participants, Code: k.Code, TEE: k.TEE,
 		Policies: k.Policies, Limits: k.Limits, Shares: k.Shares, Consensus: k.Consensus,
 	}
+	k.Snapshots.filled = true // what is stored is complete: zero means never
+	c.Ledger, c.Snapshots = k.Ledger, k.Snapshots
 	c.fill()
 	done := &completed{roots: x509.NewCertPool()}
 	for _, check := range []func(*completed) error{c.checkNetwork, c.checkActors, c.checkCode, c.checkRules} {

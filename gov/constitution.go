@@ -36,6 +36,8 @@ type Constitution struct {
 	Limits       Limits
 	Shares       Shares
 	Consensus    Consensus
+	Ledger       Ledger
+	Snapshots    SnapshotPolicy
 	// Adapters holds the settings of each ledger protocol by its name. A protocol that is not
 	// here does not run. Values are what JSON can say, except null, which counts as absent.
 	Adapters map[string]map[string]any
@@ -125,6 +127,26 @@ const (
 type Consensus struct {
 	Durability Durability `cbor:"1,keyasint"` // empty means DurableDisk
 }
+
+// Ledger says how nodes keep the ledger. It is the same on all nodes, and so are their files.
+type Ledger struct {
+	// ChunkBytes is the size with which a chunk file is complete; zero means the default.
+	ChunkBytes int64 `cbor:"1,keyasint"`
+}
+
+// SnapshotPolicy says when a snapshot of the state is written: after so many transactions, bytes of the
+// ledger, or seconds since the last one, whichever comes first. In a completed constitution zero means
+// never by that; before, zero means the default and Never means never.
+type SnapshotPolicy struct {
+	Transactions int64 `cbor:"1,keyasint"`
+	Bytes        int64 `cbor:"2,keyasint"`
+	Seconds      int64 `cbor:"3,keyasint"`
+
+	filled bool // the defaults are in
+}
+
+// Never stands in SnapshotPolicy for what does not bring one about.
+const Never = -1
 
 // The policies that a constitution has. A policy is an expression that decides a kind of proposal.
 const (

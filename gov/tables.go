@@ -38,6 +38,7 @@ func Tables() []store.Table {
 		{Name: ServiceTable},
 		{Name: EpochsTable, Ordered: true},
 		{Name: SecretsTable, Private: true},
+		{Name: SnapshotsTable, Ordered: true},
 	}
 }
 

@@ -51,6 +51,14 @@ type page struct {
 	Consensus struct {
 		Durability *string `toml:"durability"`
 	} `toml:"consensus"`
+	Ledger struct {
+		ChunkBytes *int64 `toml:"chunk_bytes"`
+	} `toml:"ledger"`
+	Snapshots struct {
+		Transactions *int64 `toml:"transactions"`
+		Bytes        *int64 `toml:"bytes"`
+		Seconds      *int64 `toml:"seconds"`
+	} `toml:"snapshots"`
 	Adapters map[string]map[string]any `toml:"adapters"`
 }
 
@@ -153,6 +161,16 @@ func (p *page) numbers(c *Constitution) error {
 		}
 		*l.value = *written[i]
 	}
+	if n := p.Ledger.ChunkBytes; n != nil {
+		l := c.Ledger.all()[0]
+		if *n == 0 {
+			return invalid(l.path, "expected %d to %d, found 0", l.low, l.high)
+		}
+		*l.value = *n
+	}
+	if err := p.snapshots(c); err != nil {
+		return err
+	}
 	if t := p.Shares.Threshold; t != nil {
 		if *t == 0 {
 			return invalid("shares.threshold", "expected 1 to %d, the number of members, found 0", len(c.Members))
@@ -164,6 +182,23 @@ func (p *page) numbers(c *Constitution) error {
 			return invalid("consensus.durability", "expected %q or %q, found %q", DurableDisk, DurableMemory, *d)
 		}
 		c.Consensus.Durability = Durability(*d)
+	}
+	return nil
+}
+
+// snapshots takes over when snapshots are written: here, a zero is written down to mean never.
+func (p *page) snapshots(c *Constitution) error {
+	written := []*int64{p.Snapshots.Transactions, p.Snapshots.Bytes, p.Snapshots.Seconds}
+	for i, l := range c.Snapshots.all() {
+		switch n := written[i]; {
+		case n == nil:
+		case *n < 0:
+			return invalid(l.path, "expected %d to %d, or 0 for never, found %d", l.low, l.high, *n)
+		case *n == 0:
+			*l.value = Never
+		default:
+			*l.value = *n
+		}
 	}
 	return nil
 }

@@ -75,6 +75,16 @@ func (c *Constitution) TOML() []byte {
 	w.heading(`When a node acknowledges a batch: once it is on its "disk" or in its "memory".`)
 	w.table("consensus")
 	w.field("durability", string(c.Consensus.Durability))
+	w.heading("With how many bytes a file of the ledger is complete.")
+	w.table("ledger")
+	for _, l := range c.Ledger.all() {
+		w.field(strings.TrimPrefix(l.path, "ledger."), *l.value)
+	}
+	w.heading("When a snapshot of the state is written, counted from the last one; 0 means never by that.")
+	w.table("snapshots")
+	for _, l := range c.Snapshots.all() {
+		w.field(strings.TrimPrefix(l.path, "snapshots."), *l.value)
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Adapters)) {
 		w.adapter(name, c.Adapters[name])
 	}
@@ -182,7 +192,7 @@ func fitsTOML(v any) bool {
 
 func (w *tomlWriter) value(v any) {
 	switch v := v.(type) {
-	case bool, int, uint64, json.Number:
+	case bool, int, int64, uint64, json.Number:
 		fmt.Fprint(&w.b, v)
 	case string:
 		w.b.WriteString(tomlString(v))

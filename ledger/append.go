@@ -24,10 +24,13 @@ func (l *Log) Append(entries []Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	if first := entries[0].Index; first <= l.lastIndex() {
+	if first := entries[0].Index; first <= l.Last() {
 		if err := l.TruncateAfter(first - 1); err != nil {
 			return err
 		}
+	}
+	if err := l.completeFull(); err != nil {
+		return err
 	}
 	l.buf = l.buf[:0]
 	start := 0
@@ -56,7 +59,7 @@ func (l *Log) Append(entries []Entry) error {
 
 func (l *Log) writable() error {
 	if l.readOnly {
-		return fmt.Errorf("%w: ledger: %s is open for reading only", coco.ErrInvalid, l.dir)
+		return fmt.Errorf("%w: ledger: %s is open for reading only", coco.ErrInvalid, l.folders[0].name)
 	}
 	return l.failed
 }
@@ -68,10 +71,16 @@ func (l *Log) checkAppend(entries []Entry) error {
 		}
 		var prev uint64
 		if i == 0 {
-			if e.Index == 0 || e.Index > l.lastIndex()+1 {
-				return invalid("the last entry is %d", l.lastIndex())
+			if last := l.Last(); e.Index == 0 || e.Index > last+1 {
+				return invalid("the last entry is %d", last)
 			}
-			prev, _ = l.ViewOf(e.Index - 1)
+			if !l.follows(e.Index) {
+				return invalid("the entry before it is missing")
+			}
+			var err error
+			if prev, err = l.viewOf(e.Index - 1); err != nil && !errors.Is(err, coco.ErrNotFound) {
+				return err
+			}
 		} else {
 			if e.Index != entries[i-1].Index+1 {
 				return invalid("it follows entry %d", entries[i-1].Index)
@@ -90,22 +99,35 @@ func (l *Log) checkAppend(entries []Entry) error {
 	return nil
 }
 
+// follows tells whether a run has, or may have, an entry at the index.
+func (l *Log) follows(index uint64) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if index == 1 || index == l.base+1 {
+		return true
+	}
+	if c, _ := l.holder(index); c != nil && c.first == index {
+		return true
+	}
+	c, _ := l.holder(index - 1)
+	return c != nil
+}
+
 // activeChunk returns the chunk to write the entry to, with its file open.
 func (l *Log) activeChunk(index uint64) (*chunk, error) {
-	if c := l.lastChunk(); c != nil && !c.complete {
+	if c := l.tail(); c != nil && !c.complete {
 		return c, nil
 	}
-	c := &chunk{first: index}
-	file, err := l.disk.Create(l.path(c.file().name()))
+	c := &chunk{first: index, last: index - 1}
+	file, err := l.folders[0].disk.Create(l.path(c.file().name()))
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
-	l.reading.Lock()
-	defer l.reading.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.active, l.filled, l.garbage = file, 0, false
 	l.chunks = append(l.chunks, c)
+	l.settle()
 	return c, nil
 }
 
@@ -114,12 +136,12 @@ func (l *Log) activeChunk(index uint64) (*chunk, error) {
 // A crash before the next Sync leaves any part of the frames behind; Open cuts them.
 func (l *Log) write(c *chunk, entries []Entry) error {
 	if err := l.sweep(c); err != nil {
-		return fmt.Errorf("ledger: %s: %w", l.path(c.file().name()), err)
+		return fmt.Errorf("ledger: %s: %w", l.show(c.file()), err)
 	}
 	l.unsynced = true
 	if _, err := l.active.WriteAt(l.buf, c.end); err != nil {
 		l.garbage = true
-		err = fmt.Errorf("ledger: %s: write entries %d to %d: %w", l.path(c.file().name()),
+		err = fmt.Errorf("ledger: %s: write entries %d to %d: %w", l.show(c.file()),
 			entries[0].Index, entries[len(entries)-1].Index, err)
 		return errors.Join(err, l.sweep(c))
 	}
@@ -131,7 +153,8 @@ func (l *Log) write(c *chunk, entries []Entry) error {
 	for _, e := range entries {
 		c.offsets = append(c.offsets, uint32(c.end))
 		c.end += frameHead + int64(len(e.Data))
-		l.noteView(e.Index, e.View)
+		c.last = e.Index
+		c.views = noteView(c.views, e.Index, e.View)
 	}
 	l.buf = l.buf[:0]
 	if cap(l.buf) > 2*keepBuffer {
@@ -174,31 +197,62 @@ func (l *Log) fill(end int64) {
 	}
 }
 
-// complete closes the active chunk. A crash before the file has its new name leaves a chunk that
-// Open completes.
+// complete closes the active chunk. A crash before the file has its new name leaves a chunk that is
+// completed when the log goes on.
 func (l *Log) complete() error {
-	c := l.lastChunk()
-	l.reading.Lock()
-	defer l.reading.Unlock()
-	old := l.path(c.file().name())
+	c := l.tail()
+	name := l.show(c.file())
 	err := l.active.Truncate(c.end)
 	if err == nil {
 		err = l.active.Sync()
 	}
 	if err == nil {
-		err = l.disk.Rename(old, l.path(chunkName(c.first, c.last())))
+		err = l.rename(c)
 	}
 	if err == nil {
 		err = l.active.Close()
 	}
 	if err != nil {
-		return l.fail(fmt.Errorf("ledger: %s: complete the chunk: %w", old, err))
+		return l.fail(fmt.Errorf("ledger: %s: complete the chunk: %w", name, err))
 	}
 	l.active, l.filled, l.unsynced = nil, 0, false
+	return nil
+}
+
+// rename gives the active chunk the name of a complete one.
+func (l *Log) rename(c *chunk) error {
+	l.layout.lock()
+	defer l.layout.unlock()
+	if err := l.folders[0].disk.Rename(l.path(chunkName(c.first, 0)), l.path(chunkName(c.first, c.last))); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.complete = true
+	l.use(c)
 	return nil
+}
+
+// completeFull completes the active chunk if it is full, as a crash before the last step of complete
+// leaves it.
+func (l *Log) completeFull() error {
+	if c := l.tail(); c != nil && !c.complete && c.end >= l.opts.ChunkBytes {
+		return l.complete()
+	}
+	return nil
+}
+
+// SetChunkBytes sets the size at which a chunk is complete, for a log that was opened before it was
+// known: until then nothing SHOULD be appended. A chunk that has the size already is completed.
+func (l *Log) SetChunkBytes(n int64) error {
+	if err := l.writable(); err != nil {
+		return err
+	}
+	if err := checkChunkBytes(n); err != nil {
+		return err
+	}
+	l.opts.ChunkBytes = n
+	return l.completeFull()
 }
 
 // fail makes the log refuse everything from now on.
@@ -216,98 +270,8 @@ func (l *Log) Sync() error {
 		return nil
 	}
 	if err := l.active.Sync(); err != nil {
-		return l.fail(fmt.Errorf("ledger: %s: sync: %w", l.path(l.lastChunk().file().name()), err))
+		return l.fail(fmt.Errorf("ledger: %s: sync: %w", l.path(l.tail().file().name()), err))
 	}
 	l.unsynced = false
 	return nil
-}
-
-// TruncateAfter removes all entries after an index, durably. A crash meanwhile leaves some of them,
-// in order, behind.
-func (l *Log) TruncateAfter(index uint64) error {
-	if err := l.writable(); err != nil {
-		return err
-	}
-	if index >= l.lastIndex() {
-		return nil
-	}
-	l.reading.Lock()
-	defer l.reading.Unlock()
-	l.forget()
-	// From the end, so that what is there has no gap at any time.
-	for c := l.lastChunk(); c != nil && c.last() > index; c = l.lastChunk() {
-		keep := 0
-		if index >= c.first {
-			keep = int(index - c.first + 1)
-		}
-		if err := l.cutChunk(c, keep); err != nil {
-			return l.fail(fmt.Errorf("ledger: %s: remove the entries after %d: %w", l.path(c.file().name()), index, err))
-		}
-	}
-	return nil
-}
-
-// cutChunk shortens the last chunk to its first entries, and makes it the active one; with none of
-// them it removes it. It needs l.reading.
-func (l *Log) cutChunk(c *chunk, keep int) error {
-	if l.active == nil {
-		// A complete chunk that is cut must not keep its name. A crash after this leaves a chunk
-		// that Open completes again.
-		active := l.path(chunkName(c.first, 0))
-		if err := l.disk.Rename(l.path(c.file().name()), active); err != nil {
-			return err
-		}
-		file, err := l.disk.Open(active)
-		if err != nil {
-			return err
-		}
-		l.active = file
-		l.mu.Lock()
-		c.complete = false
-		l.mu.Unlock()
-	}
-	end := int64(0)
-	if keep > 0 {
-		_, end = c.frame(keep - 1)
-	}
-	// The cut must be durable before other frames are written in place of these: a mixture of both
-	// would look like damage. The same for a file to be removed: should it come back, it is empty,
-	// and Open removes it again.
-	if err := l.active.Truncate(end); err != nil {
-		return err
-	}
-	if err := l.active.Sync(); err != nil {
-		return err
-	}
-	l.filled, l.garbage, l.unsynced = end, false, false
-
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	c.offsets, c.end = c.offsets[:keep:keep], end
-	for len(l.views) > 0 && l.views[len(l.views)-1].first > c.last() {
-		l.views = l.views[:len(l.views)-1]
-	}
-	if keep > 0 {
-		return nil
-	}
-	l.chunks = l.chunks[:len(l.chunks)-1]
-	err := errors.Join(l.active.Close(), l.disk.Remove(l.path(c.file().name())))
-	l.active = nil
-	return err
-}
-
-// Close closes the files. It does not sync. The log MUST NOT be used afterwards.
-func (l *Log) Close() error {
-	l.reading.Lock()
-	defer l.reading.Unlock()
-	l.forget()
-	if l.failed == nil {
-		l.failed = fmt.Errorf("%w: ledger: %s is closed", coco.ErrInvalid, l.dir)
-	}
-	if l.active == nil {
-		return nil
-	}
-	err := l.active.Close()
-	l.active = nil
-	return err
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 
 	"github.com/cocoframework/coco"
@@ -91,16 +90,20 @@ func (f *Fault) Unwrap() error { return coco.ErrVerify }
 // It returns a *Fault for the first thing that is wrong, also where the ledger ends before its first
 // transaction; the report then says what was checked before. What was cut off the end of a ledger leaves no trace in it: compare Report.Last with other
 // nodes' or with a receipt. progress, if not nil, is told how many bytes of how many are done.
-func Audit(ctx context.Context, disk host.Disk, dir string, checker Checker, progress func(done, total int64)) (Report, error) {
-	a := audit{dir: dir, checker: checker, progress: progress}
+func Audit(ctx context.Context, disk host.Disk, dir string, checker Checker, progress func(done, total int64), extra ...host.Disk) (Report, error) {
+	a := audit{folders: foldersOf(disk, dir, extra), checker: checker, progress: progress}
 	a.report.Signed = make(map[coco.NodeID]uint64)
-	files, _, err := listChunks(disk, dir)
+	found, err := list(a.folders)
+	if err == nil {
+		err = found.whole(a.folders)
+	}
 	if bad := (*chunkError)(nil); errors.As(err, &bad) {
 		return a.report, &Fault{File: bad.file, Index: bad.index, Reason: bad.reason}
 	}
 	if err != nil {
 		return a.report, err
 	}
+	files := found.chunks
 	if len(files) == 0 {
 		return a.report, fmt.Errorf("%w: there is no ledger in %s", coco.ErrNotFound, dir)
 	}
@@ -108,14 +111,14 @@ func Audit(ctx context.Context, disk host.Disk, dir string, checker Checker, pro
 		a.total += f.size
 	}
 	for _, f := range files {
-		if err := a.file(ctx, disk, f); err != nil {
+		if err := a.file(ctx, f); err != nil {
 			return a.report, err
 		}
 		a.report.Files++
 		a.done(f.size)
 	}
 	if a.report.Transactions == 0 {
-		name := path.Join(dir, files[len(files)-1].name())
+		name := a.name(files[len(files)-1])
 		return a.report, &Fault{File: name, Reason: "the ledger holds no transaction: expected the network's first one, its genesis"}
 	}
 	return a.report, nil
@@ -123,7 +126,7 @@ func Audit(ctx context.Context, disk host.Disk, dir string, checker Checker, pro
 
 // audit is an audit that goes on.
 type audit struct {
-	dir      string
+	folders  []folder
 	checker  Checker
 	progress func(done, total int64)
 	total    int64
@@ -146,10 +149,13 @@ type lastTx struct {
 // whose batches never say so still has to be audited in little memory.
 const maxPending = 1 << 16
 
+// name names a file for people.
+func (a *audit) name(cf chunkFile) string { return a.folders[cf.in].show(cf.name()) }
+
 // file audits one file.
-func (a *audit) file(ctx context.Context, disk host.Disk, cf chunkFile) error {
-	name := path.Join(a.dir, cf.name())
-	file, err := openChunk(disk, a.dir, cf)
+func (a *audit) file(ctx context.Context, cf chunkFile) error {
+	name := a.name(cf)
+	file, err := a.folders[cf.in].open(cf)
 	if err != nil {
 		return fmt.Errorf("ledger: %s: %w", name, err)
 	}

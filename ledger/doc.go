@@ -50,6 +50,11 @@
 //
 //	seal key = HKDF(secret, info = "coco ledger seal" ‖ 0x00 ‖ epoch u64), 32 bytes
 //	salt key = HKDF(secret, info = "coco ledger salt" ‖ 0x00 ‖ epoch u64), 32 bytes
+//	sub key  = HKDF(secret, info = "coco ledger sub" ‖ 0x00 ‖ epoch u64), 32 bytes
+//
+// Other files that a node keeps beside the ledger are under keys of their own (Keys.Sub):
+//
+//	key = HKDF(sub key, salt = the file's, info = purpose ‖ 0x00 ‖ epoch u64), 32 bytes
 //
 // # Files
 //

@@ -9,3 +9,16 @@ func ParseSealed(plain []byte, count uint64) ([]Record, error) {
 	b := &Batch{Header: Header{Count: count}, public: public}
 	return b.records(plain)
 }
+
+// KeepOffsets sets how many frames of complete chunks a log remembers.
+func (l *Log) KeepOffsets(n int) { l.keep = n }
+
+// KeptOffsets returns how many it does.
+func (l *Log) KeptOffsets() (n int) {
+	for _, c := range l.chunks {
+		if c.complete {
+			n += len(c.offsets)
+		}
+	}
+	return n
+}

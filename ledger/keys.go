@@ -18,6 +18,7 @@ type Keys struct {
 	epoch uint64
 	aead  cipher.AEAD
 	salt  []byte
+	sub   []byte
 }
 
 // NewKeys derives the keys of an epoch from its secret.
@@ -38,11 +39,23 @@ func NewKeys(epoch uint64, secret [32]byte) *Keys {
 	if err != nil {
 		panic(err) // only for a block size that is not AES'
 	}
-	return &Keys{epoch: epoch, aead: aead, salt: derive("coco ledger salt")}
+	return &Keys{epoch: epoch, aead: aead, salt: derive("coco ledger salt"), sub: derive("coco ledger sub")}
 }
 
 // Epoch returns the epoch that the keys belong to.
 func (k *Keys) Epoch() uint64 { return k.epoch }
+
+// Sub returns a key of the epoch for another purpose than the ledger, such as an index over it. The
+// same purpose and salt give the same key; a file that gets a random salt of its own has a key of
+// its own, under which nonces may begin anew.
+func (k *Keys) Sub(purpose string, salt []byte) [32]byte {
+	info := binary.BigEndian.AppendUint64([]byte(purpose+"\x00"), k.epoch)
+	key, err := hkdf.Key(sha256.New, k.sub, salt, string(info), 32)
+	if err != nil {
+		panic(err) // only for a length that HKDF cannot give
+	}
+	return [32]byte(key)
+}
 
 // Salt returns the salt of a transaction. It MUST be given out only once the transaction is
 // committed, and only to those who may see all of it: with the salt, small values can be guessed.

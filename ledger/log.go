@@ -3,12 +3,11 @@ package ledger
 import (
 	"errors"
 	"fmt"
-	"io"
-	"math"
-	"path"
+	"io/fs"
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host"
@@ -17,34 +16,46 @@ import (
 // Options of a Log.
 type Options struct {
 	// ChunkBytes is the size at which a chunk file is complete. It MUST be the same on all nodes of
-	// a network for their files to be identical. Default 64 MiB, at most 2 GiB.
+	// a network for their files to be identical. Default 64 MiB, at most 2 GiB. See SetChunkBytes.
 	ChunkBytes int64
+	// Extra are further folders, from which the log only reads: complete chunks may be moved there
+	// while the log is open, and brought back.
+	Extra []host.Disk
 }
 
 const (
 	defaultChunkBytes = 64 << 20
+	maxChunkBytes     = 2 << 30
 	fillStep          = 4 << 20 // how far ahead of its frames the active file is filled with zeros
 	keepBuffer        = 4 << 20 // the largest write buffer that is kept, and the size at which it is written
+	keepOffsets       = 1 << 20 // frames of complete chunks that are remembered: those of two chunks at least
 )
 
 func (o Options) validate() (Options, error) {
 	if o.ChunkBytes == 0 {
 		o.ChunkBytes = defaultChunkBytes
 	}
-	if o.ChunkBytes < 1 || o.ChunkBytes > 2<<30 {
-		return o, fmt.Errorf("%w: ledger: chunk size of %d bytes: expected 1 to %d", coco.ErrInvalid, o.ChunkBytes, int64(2<<30))
-	}
-	return o, nil
+	return o, checkChunkBytes(o.ChunkBytes)
 }
 
-// Log is the ledger's entries on disk: the log of the consensus. One goroutine appends, syncs, cuts
-// and closes; any number may call First, Last, ViewOf and Read meanwhile.
+func checkChunkBytes(n int64) error {
+	if n < 1 || n > maxChunkBytes {
+		return fmt.Errorf("%w: ledger: chunk size of %d bytes: expected 1 to %d", coco.ErrInvalid, n, int64(maxChunkBytes))
+	}
+	return nil
+}
+
+// Log is the ledger's entries on disk: the log of the consensus. One goroutine appends, syncs, cuts,
+// sets and closes (Append, Sync, TruncateAfter, StartAt, SetChunkBytes, Close); any number may call
+// the other methods meanwhile.
 //
-// It keeps four bytes in memory for each entry.
+// Complete chunks are listed when the log is opened and read when they are asked for. Between them
+// entries may be missing, because their chunks were moved away or not fetched yet: First tells from
+// where on nothing is. Memory does not grow with the ledger: the log keeps four bytes for each entry
+// of the last chunk and of the few complete ones that were used last.
 type Log struct {
-	disk     host.Disk
-	dir      string
-	opts     Options
+	folders  []folder // where chunks are, its own folder first
+	opts     Options  // ChunkBytes is owned by the goroutine that appends
 	readOnly bool
 	torn     uint64
 
@@ -56,61 +67,79 @@ type Log struct {
 	failed   error     // why nothing more can be written
 	buf      []byte
 
-	// reading is held while files are read, and by whatever closes, renames or shortens one.
-	reading   sync.Mutex
-	openFile  host.File // the file that was read last, unless it is the active one
-	openChunk chunkFile
+	// layout is held by whatever renames, removes or finds chunk files. Readers do not hold it: they
+	// open files by themselves, and look again when a name has gone.
+	layout gate
+	// cuts is odd while entries are removed. What was read meanwhile may be of two minds.
+	cuts atomic.Uint64
 
-	// mu guards the index; it is taken after reading.
-	mu     sync.RWMutex
-	chunks []*chunk
-	views  []viewRun
+	// mu guards what follows. It is taken after layout, and never held while the disk works.
+	mu        sync.RWMutex
+	chunks    []*chunk        // in order; only the last may be incomplete
+	base      uint64          // the entry before the next one, if greater than the last chunk's last: see StartAt
+	run       uint64          // first entry of the last run without a gap
+	keep      int             // so many offsets of complete chunks are kept
+	used      []*chunk        // complete ones whose offsets are known, the last used one last
+	inserting map[uint64]bool // chunks that are being inserted, by their first entry
+	refused   map[string]bool // files in further folders that are damaged
 }
 
-// chunk is the index of a chunk file.
+// chunk is what is known about a chunk file. Its fields are guarded by the log's mu; those of the
+// last, incomplete one are written by the goroutine that appends only.
 type chunk struct {
-	first    uint64
-	offsets  []uint32 // of each entry's frame
-	end      int64    // of the last frame
-	complete bool
+	first, last uint64 // last is first-1 in a chunk without entries
+	end         int64  // of the last frame
+	complete    bool
+	in          int           // number of its folder
+	offsets     []uint32      // of each entry's frame; of a complete chunk, nil unless it is in used
+	views       []viewRun     // of its entries; nil until a complete chunk was read
+	loading     chan struct{} // closed when whoever reads the file now has done so; nil if nobody does
 }
 
-func (c *chunk) last() uint64 { return c.first + uint64(len(c.offsets)) - 1 }
-
-// file describes the chunk's file; it says nothing about its size.
+// file describes the chunk's file.
 func (c *chunk) file() chunkFile {
+	f := chunkFile{first: c.first, size: c.end, in: c.in}
 	if c.complete {
-		return chunkFile{first: c.first, last: c.last()}
+		f.last = c.last
 	}
-	return chunkFile{first: c.first}
+	return f
 }
 
 // frame returns the offset of the i-th frame and of what follows it.
-func (c *chunk) frame(i int) (from, to int64) {
-	if i+1 < len(c.offsets) {
-		return int64(c.offsets[i]), int64(c.offsets[i+1])
+func frame(offsets []uint32, end int64, i int) (from, to int64) {
+	if i+1 < len(offsets) {
+		return int64(offsets[i]), int64(offsets[i+1])
 	}
-	return int64(c.offsets[i]), c.end
+	return int64(offsets[i]), end
 }
 
 // viewRun says that the entries from first on, up to the next run, are of the view.
 type viewRun struct{ first, view uint64 }
 
-// Open opens the log in a directory for appending; an empty directory is an empty log. It reads all
-// of the files and checks their frames. The entries found are durable when Open returns.
+// noteView records the view of a new last entry.
+func noteView(views []viewRun, index, view uint64) []viewRun {
+	if n := len(views); n == 0 || views[n-1].view != view {
+		views = append(views, viewRun{index, view})
+	}
+	return views
+}
+
+// Open opens the log in a directory for appending; an empty directory is an empty log. It reads the
+// last chunk, if it is incomplete, and checks its frames; of the complete ones it reads the names
+// only, see Load. The entries found are durable when Open returns.
 //
 // A crash can leave an incomplete frame at the end, which was never reported durable: it is cut off,
 // see Torn. Damage that has a valid frame after it is not what a crash leaves: Open then changes
 // nothing and fails with an error of kind coco.ErrCorrupt that names the file, the offset and the
-// index. Complete chunks are the same on every node, so such a file can be copied from another one.
+// index.
 func Open(disk host.Disk, dir string, opts Options) (*Log, error) {
 	return open(disk, dir, opts, false)
 }
 
 // OpenReadOnly opens a log without ever writing, even while a node appends to it: it then holds what
 // was there at the time. An incomplete frame at the end is left alone.
-func OpenReadOnly(disk host.Disk, dir string) (*Log, error) {
-	return open(disk, dir, Options{}, true)
+func OpenReadOnly(disk host.Disk, dir string, extra ...host.Disk) (*Log, error) {
+	return open(disk, dir, Options{Extra: extra}, true)
 }
 
 func open(disk host.Disk, dir string, opts Options, readOnly bool) (_ *Log, err error) {
@@ -118,180 +147,96 @@ func open(disk host.Disk, dir string, opts Options, readOnly bool) (_ *Log, err 
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{disk: disk, dir: dir, opts: opts, readOnly: readOnly}
+	l := &Log{
+		folders: foldersOf(disk, dir, opts.Extra), opts: opts, readOnly: readOnly, layout: newGate(), keep: keepOffsets,
+		inserting: make(map[uint64]bool), refused: make(map[string]bool),
+	}
 	defer func() {
 		if err != nil {
 			l.Close()
 		}
 	}()
-	files, empty, err := listChunks(disk, dir)
+	found, err := list(l.folders)
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range files {
-		if err := l.load(f); err != nil {
-			return nil, fmt.Errorf("ledger: %s: %w", l.path(f.name()), err)
+	for _, f := range found.chunks {
+		if f.last != 0 {
+			l.chunks = append(l.chunks, &chunk{first: f.first, last: f.last, end: f.size, complete: true, in: f.in})
+		} else if err := l.openActive(f); err != nil {
+			return nil, fmt.Errorf("ledger: %s: %w", l.show(f), err)
 		}
 	}
+	abandoned := l.dropAbandoned()
+	l.settle()
 	if readOnly {
 		return l, nil
 	}
-	for _, name := range empty {
-		if err := disk.Remove(l.path(name)); err != nil {
-			return nil, fmt.Errorf("ledger: remove the empty %s: %w", l.path(name), err)
-		}
-	}
-	// A crash between writing the frame that completes a chunk and renaming its file.
-	if c := l.lastChunk(); c != nil && !c.complete && c.end >= opts.ChunkBytes {
-		if err := l.complete(); err != nil {
-			return nil, err
+	for _, name := range slices.Concat(found.empty, found.parts, abandoned) {
+		if err := disk.Remove(l.folders[0].path(name)); err != nil {
+			return nil, fmt.Errorf("ledger: remove what an interruption left, %s: %w", l.folders[0].show(name), err)
 		}
 	}
 	return l, nil
 }
 
-func (l *Log) path(name string) string { return path.Join(l.dir, name) }
-
-// load reads a file's frames into the index.
-func (l *Log) load(cf chunkFile) (err error) {
-	file, err := openChunk(l.disk, l.dir, cf)
-	if err != nil {
-		return err
-	}
-	keep := false
-	defer func() {
-		if !keep {
-			file.Close()
-		}
-	}()
-	retry := 0
-	if l.readOnly && cf.last == 0 {
-		retry = liveRetries
-	}
-	r, err := newFrameReader(file, cf.first, retry)
-	if err != nil {
-		return err
-	}
-	c := &chunk{first: cf.first, complete: cf.last != 0}
-	for {
-		e, off, err := r.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if bad := (*damage)(nil); errors.As(err, &bad) {
-			if err := l.cutTorn(cf, r, bad); err != nil {
-				return err
-			}
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if last := l.lastView(); e.View < last {
-			return corruptAt(off, e.Index, fmt.Sprintf("its view is %d, after view %d", e.View, last))
-		}
-		if off > math.MaxUint32 {
-			return corruptAt(off, e.Index, "the file is larger than any chunk can be")
-		}
-		c.offsets = append(c.offsets, uint32(off))
-		l.noteView(e.Index, e.View)
-	}
-	c.end = r.off
-	if bad := checkEnd(cf, r); bad != nil {
-		return corruptAt(bad.off, bad.index, bad.reason)
-	}
-	c.offsets = slices.Clip(c.offsets)
-	l.chunks = append(l.chunks, c)
-	if cf.last == 0 && !l.readOnly {
-		// What was found may still be on its way to the disk, and so may the cut: what was cut must
-		// not come back behind frames that are written in its place.
-		if err := file.Sync(); err != nil {
-			return err
-		}
-		keep = true
-		l.active, l.filled = file, r.size
-	}
-	return nil
-}
-
-// liveRetries is how often a file that somebody may be appending to is read again.
-const liveRetries = 16
-
-// openChunk opens a chunk's file, also if the node that writes it has completed it since.
-func openChunk(disk host.Disk, dir string, cf chunkFile) (host.File, error) {
-	file, err := disk.Open(path.Join(dir, cf.name()))
-	if err == nil || cf.last != 0 {
-		return file, err
-	}
-	names, lerr := disk.List(dir)
-	if lerr != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		if first, _, ok := parseChunkName(name); ok && first == cf.first {
-			return disk.Open(path.Join(dir, name))
-		}
-	}
-	return nil, err
-}
-
-// cutTorn handles a damaged frame: an incomplete tail of the file being written is cut off, anything
-// else is an error.
-func (l *Log) cutTorn(cf chunkFile, r *frameReader, bad *damage) error {
-	if cf.last != 0 {
-		return corruptAt(bad.off, bad.index, bad.reason)
-	}
-	after, found, err := r.validAfter(bad)
-	if err != nil {
-		return err
-	}
-	if found {
-		return corruptAt(bad.off, bad.index, fmt.Sprintf("%s; at offset %d a valid frame follows, so this is not the end of an interrupted write", bad.reason, after))
-	}
-	l.torn = bad.index
-	if l.readOnly {
+// dropAbandoned forgets a last chunk that begins a new run and has no entry: a run is durable with
+// its first one. It returns the file's name.
+func (l *Log) dropAbandoned() []string {
+	n := len(l.chunks)
+	if n == 0 || l.chunks[n-1].last >= l.chunks[n-1].first || l.chunks[n-1].first == 1 {
 		return nil
 	}
-	if err := r.file.Truncate(bad.off); err != nil {
-		return fmt.Errorf("cut off an incomplete frame: %w", err)
-	}
-	r.size = bad.off
-	return nil
-}
-
-// checkEnd checks that a complete chunk ends where its name says.
-func checkEnd(cf chunkFile, r *frameReader) *damage {
-	switch {
-	case cf.last == 0:
+	c := l.chunks[n-1]
+	if n > 1 && l.chunks[n-2].last == c.last {
 		return nil
-	case r.off != r.size:
-		return &damage{off: r.off, index: r.expect, reason: fmt.Sprintf("%d zero bytes follow the last frame of a complete chunk", r.size-r.off)}
-	case r.expect != cf.last+1:
-		return &damage{off: r.off, index: r.expect, reason: fmt.Sprintf("the chunk's frames end with entry %d", r.expect-1)}
 	}
-	return nil
+	l.chunks = l.chunks[:n-1]
+	if l.active != nil {
+		l.active.Close()
+	}
+	l.active, l.filled = nil, 0
+	return []string{c.file().name()}
 }
 
-// corruptAt describes a frame that must not be there. The caller names the file.
-func corruptAt(off int64, index uint64, reason string) error {
-	return fmt.Errorf("%w: offset %d: entry %d: %s: restore the file from a backup or from another node", coco.ErrCorrupt, off, index, reason)
-}
+// show names a chunk's file for people.
+func (l *Log) show(f chunkFile) string { return l.folders[f.in].show(f.name()) }
+
+// path returns the name of a file in the log's own folder.
+func (l *Log) path(name string) string { return l.folders[0].path(name) }
 
 // Torn returns the index of the entry whose incomplete frame was found at the end on opening, and
 // cut off, or 0.
 func (l *Log) Torn() uint64 { return l.torn }
 
-// First returns the index of the first entry, 0 if there is none.
+// First returns the first index from which on no entry is missing up to Last, 0 if the log is empty.
+// After StartAt, and until entries are appended, it is Last+1.
 func (l *Log) First() uint64 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if len(l.chunks) == 0 || len(l.chunks[0].offsets) == 0 {
+	last := l.lastIndex()
+	switch {
+	case last == 0:
 		return 0
+	case len(l.chunks) == 0 || l.lastChunk().last < last:
+		return last + 1
 	}
-	return l.chunks[0].first
+	return l.run
 }
 
-// Last returns the index of the last entry, 0 if there is none.
+// settle finds the last run without a gap. It needs mu, and is called whenever chunks come or go.
+func (l *Log) settle() {
+	l.run = 0
+	for i := len(l.chunks) - 1; i >= 0; i-- {
+		if l.run != 0 && l.chunks[i].last+1 != l.run {
+			return
+		}
+		l.run = l.chunks[i].first
+	}
+}
+
+// Last returns the index of the last entry, 0 if there is none; after StartAt, of the one before the
+// next.
 func (l *Log) Last() uint64 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -300,11 +245,19 @@ func (l *Log) Last() uint64 {
 
 func (l *Log) lastIndex() uint64 {
 	if c := l.lastChunk(); c != nil {
-		return c.last()
+		return max(c.last, l.base)
 	}
-	return 0
+	return l.base
 }
 
+// tail is lastChunk for the goroutine that appends, which does not hold mu.
+func (l *Log) tail() *chunk {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.lastChunk()
+}
+
+// lastChunk needs mu.
 func (l *Log) lastChunk() *chunk {
 	if len(l.chunks) == 0 {
 		return nil
@@ -312,27 +265,49 @@ func (l *Log) lastChunk() *chunk {
 	return l.chunks[len(l.chunks)-1]
 }
 
-func (l *Log) lastView() uint64 {
-	if len(l.views) == 0 {
-		return 0
+// holder returns the chunk that holds an entry, or else the range of entries around it that are
+// missing. It needs mu.
+func (l *Log) holder(index uint64) (*chunk, Range) {
+	i := sort.Search(len(l.chunks), func(i int) bool { return l.chunks[i].first > index })
+	gap := Range{First: 1, Last: l.base}
+	if i > 0 {
+		if c := l.chunks[i-1]; index <= c.last {
+			return c, Range{}
+		}
+		gap.First = l.chunks[i-1].last + 1
 	}
-	return l.views[len(l.views)-1].view
+	if i < len(l.chunks) {
+		gap.Last = l.chunks[i].first - 1
+	}
+	return nil, gap
 }
 
-// noteView records the view of a new last entry.
-func (l *Log) noteView(index, view uint64) {
-	if len(l.views) == 0 || l.lastView() != view {
-		l.views = append(l.views, viewRun{index, view})
-	}
-}
-
-// ViewOf returns the view of an entry, and false if there is no such entry.
+// ViewOf returns the view of an entry, and false if the log does not hold it or the disk does not
+// return it. It reads the entry's chunk if that is complete and was not read since Open.
 func (l *Log) ViewOf(index uint64) (uint64, bool) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if index == 0 || index > l.lastIndex() {
-		return 0, false
+	view, err := l.viewOf(index)
+	return view, err == nil
+}
+
+func (l *Log) viewOf(index uint64) (uint64, error) {
+	for range 3 {
+		l.mu.RLock()
+		c, _ := l.holder(index)
+		if c == nil {
+			l.mu.RUnlock()
+			break
+		}
+		views := c.views
+		l.mu.RUnlock()
+		if i := sort.Search(len(views), func(i int) bool { return views[i].first > index }); i > 0 {
+			return views[i-1].view, nil
+		}
+		switch _, _, err := l.index(c); {
+		case errors.Is(err, fs.ErrNotExist):
+			l.search()
+		case err != nil:
+			return 0, err
+		}
 	}
-	i := sort.Search(len(l.views), func(i int) bool { return l.views[i].first > index })
-	return l.views[i-1].view, true
+	return 0, fmt.Errorf("%w: ledger: entry %d is not in %s", coco.ErrNotFound, index, l.folders[0].name)
 }

@@ -24,6 +24,18 @@ type memDisk struct {
 	writes  int                 // calls that change anything
 
 	failSync error // what Sync returns
+	stopAt   int   // if not 0, the calls that change anything fail from this one on
+}
+
+var errStopped = errors.New("the test's machine has stopped")
+
+// step counts a call that changes something.
+func (d *memDisk) step() error {
+	d.writes++
+	if d.stopAt > 0 && d.writes >= d.stopAt {
+		return errStopped
+	}
+	return nil
 }
 
 // memFile is a file: what is durable, and the changes since.
@@ -68,7 +80,9 @@ func (d *memDisk) Open(name string) (host.File, error) {
 func (d *memDisk) Create(name string) (host.File, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.writes++
+	if err := d.step(); err != nil {
+		return nil, err
+	}
 	f, ok := d.files[name]
 	if !ok {
 		f = &memFile{disk: d}
@@ -95,7 +109,9 @@ func (d *memDisk) List(dir string) ([]string, error) {
 func (d *memDisk) Rename(oldName, newName string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.writes++
+	if err := d.step(); err != nil {
+		return err
+	}
 	f, err := d.find(oldName)
 	if err != nil {
 		return err
@@ -109,7 +125,9 @@ func (d *memDisk) Rename(oldName, newName string) error {
 func (d *memDisk) Remove(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.writes++
+	if err := d.step(); err != nil {
+		return err
+	}
 	f, err := d.find(name)
 	if err != nil {
 		return err
@@ -213,8 +231,10 @@ func (h *memHandle) WriteAt(b []byte, off int64) (int, error) {
 	if h.closed {
 		return 0, fs.ErrClosed
 	}
-	h.disk.writes++
-	var err error
+	err := h.disk.step()
+	if err != nil {
+		return 0, err
+	}
 	if grows := off + int64(len(b)) - int64(len(h.data)); h.disk.full >= 0 && grows > h.disk.full {
 		b, err = b[:max(0, int64(len(b))-grows+h.disk.full)], errDiskFull
 	}
@@ -236,7 +256,9 @@ func (h *memHandle) Sync() error {
 	if h.closed {
 		return fs.ErrClosed
 	}
-	h.disk.writes++
+	if err := h.disk.step(); err != nil {
+		return err
+	}
 	if h.disk.failSync != nil {
 		return h.disk.failSync
 	}
@@ -250,7 +272,9 @@ func (h *memHandle) Truncate(size int64) error {
 	if h.closed {
 		return fs.ErrClosed
 	}
-	h.disk.writes++
+	if err := h.disk.step(); err != nil {
+		return err
+	}
 	h.data = resize(h.data, size)
 	h.changes = append(h.changes, change{off: size})
 	return nil

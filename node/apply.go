@@ -8,6 +8,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/store"
 )
@@ -21,7 +22,9 @@ func (x *executor) commit(e consensus.Entry) error {
 		if s := x.spec[0]; s.end.index == e.Index && s.view == e.View {
 			x.spec = slices.Delete(x.spec, 0, 1)
 			x.applied = s.end
-			x.committed(s.view, s.first, s.own)
+			if err := x.committed(s.view, s.first, s.epoch, s.size, s.own); err != nil {
+				return err
+			}
 			x.meter.batch.observe(s.end.seqno - s.first + 1)
 			x.meter.commit.observe(uint64(x.clock.Elapsed() - s.at))
 			for _, p := range s.waiting {
@@ -43,18 +46,29 @@ func (x *executor) commit(e consensus.Entry) error {
 
 // committed publishes the batch that now ends applied; governed says that it changed the network's
 // own tables.
-func (x *executor) committed(view, first uint64, governed bool) {
-	x.view, x.batch = view, x.applied.index
+func (x *executor) committed(view, first, epoch uint64, size int, governed bool) error {
+	x.view, x.batch, x.epoch = view, x.applied.index, epoch
 	x.store.Commit(x.applied.seqno)
-	x.history.add(x.applied, view, first)
+	x.history.Committed(history.Position{Index: x.applied.index, View: view, Seqno: x.applied.seqno, Tree: x.applied.tree}, first)
 	c := adapter.Commit{View: view, First: first, Last: x.applied.seqno, Time: x.applied.time}
 	for _, l := range x.ledgers {
 		l.ledger.Committed(c)
 	}
 	if governed {
 		x.governed()
+		if err := x.governedPace(first); err != nil {
+			return err
+		}
 	}
+	x.pace.committed(x.applied, view, first, epoch, size, x.store)
 	x.facts.committed(coco.TxID{View: view, Seqno: x.applied.seqno})
+	return nil
+}
+
+func (x *executor) governedPace(first uint64) error {
+	s := x.store.Snapshot()
+	defer s.Release()
+	return x.pace.governed(s, first)
 }
 
 // apply checks a batch of another node, or of this node's own ledger, and installs its writes.
@@ -99,10 +113,9 @@ func (x *executor) apply(e consensus.Entry) error {
 	}
 	x.applied = end
 	x.anchor = anchor{h.Time, x.clock.Elapsed()}
-	x.committed(h.View, h.First, slices.ContainsFunc(writes, func(w store.Write) bool {
+	return x.committed(h.View, h.First, h.Epoch, len(e.Data), slices.ContainsFunc(writes, func(w store.Write) bool {
 		return strings.HasPrefix(w.Table, "coco.")
 	}))
-	return nil
 }
 
 // damaged says that an entry of this node's ledger is not what the network committed.

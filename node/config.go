@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/ledger"
 )
 
 // Config is how a node starts. Exactly one of Genesis, Join and Recover is set.
@@ -34,7 +35,9 @@ type Config struct {
 	// Approve is the digest of the constitution that the operator approved: a network with
 	// another one is not joined or recovered. Not used with Genesis.
 	Approve coco.Digest
-	Log     *slog.Logger
+	// LedgerFolders are folders, which are only read, of chunks that were moved out of the ledger's own.
+	LedgerFolders []host.Disk
+	Log           *slog.Logger
 	// LogLevel is the level of Log; the owner may change it while the node runs. Nil if it is fixed.
 	LogLevel *slog.LevelVar
 
@@ -65,6 +68,8 @@ type Info struct {
 	Service       []byte // the service's certificate, DER
 	Constitution  coco.Digest
 }
+
+func (c *Config) ledgerOptions() ledger.Options { return ledger.Options{Extra: c.LedgerFolders} }
 
 func (c *Config) validate() error {
 	ways := 0

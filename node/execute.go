@@ -12,33 +12,9 @@ import (
 	"github.com/cocoframework/coco/store"
 )
 
-// gather takes what waits in the queue, up to the limits of a batch.
-func (x *executor) gather(first *item) []*item {
-	if first == nil {
-		return nil
-	}
-	items, count, size := []*item{first}, 0, 0
-	for it := first; ; {
-		count += it.size()
-		for _, c := range it.calls {
-			size += len(c.Payload)
-		}
-		if count >= x.limits.count || size >= x.limits.bytes {
-			return items
-		}
-		select {
-		case it = <-x.queue:
-			items = append(items, it)
-		default:
-			return items
-		}
-	}
-}
-
 // execute runs one batch on top of head, seals it and hands it to the loop. The permit stays if
 // nothing of it became a transaction.
-func (x *executor) execute(first *item) error {
-	items := x.gather(first)
+func (x *executor) execute(items []*item) error {
 	now := max(x.now(), x.head().time)
 	set := x.store.Begin(x.permit.view, now)
 	batch := &sealed{view: x.permit.view, first: set.First()}
@@ -190,7 +166,7 @@ func (x *executor) seal(set *store.Set, batch *sealed) error {
 	if x.anchor.time == 0 {
 		x.anchor = anchor{end.time, x.clock.Elapsed()}
 	}
-	batch.end, batch.at = end, x.clock.Elapsed()
+	batch.end, batch.at, batch.epoch, batch.size = end, x.clock.Elapsed(), epoch, len(data)
 	x.spec = append(x.spec, batch)
 	x.permit = nil
 	x.loop.put(event{sealed: &sealedEvent{entry: &entry}})

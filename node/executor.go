@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/merkle"
@@ -40,6 +41,8 @@ type sealed struct {
 	end     position
 	view    uint64
 	first   uint64
+	epoch   uint64
+	size    int           // of the batch, in bytes
 	at      time.Duration // when, by Clock.Elapsed
 	own     bool          // it holds a transaction of the node's own
 	waiting []*pending    // complete once it is committed
@@ -52,6 +55,7 @@ type item struct {
 	run    func(tx *store.Tx) ([]byte, error) // one transaction of the node's own; calls is empty then
 	done   func([]adapter.Result)             // called once, from the executor's goroutine; must not block
 
+	bytes   int // of the calls' payloads; the queue's
 	results []adapter.Result
 	open    int
 }
@@ -106,12 +110,13 @@ type executor struct {
 	limits limits
 
 	ledgers []namedLedger // in the order of the binary's list
-	history *history
+	history *history.Index
+	pace    *pace
 	facts   *facts
 	meter   *meter
 
 	tasks *mailbox[task]
-	queue chan *item
+	queue *queue
 	loop  *mailbox[event]
 
 	known        *atomic.Uint64 // highest index known to be committed
@@ -123,6 +128,7 @@ type executor struct {
 	warned   bool   // of a wrong clock
 	view     uint64 // of the last applied batch
 	batch    uint64 // index of the last applied batch
+	epoch    uint64 // of the last applied batch
 	spec     []*sealed
 	kept     map[*adapter.Call]*pending
 	governed func() // the network's own tables changed
@@ -147,7 +153,7 @@ func (x *executor) run(ctx context.Context) error {
 	defer tick.Stop()
 	defer x.abandon()
 	for {
-		queue := x.queue
+		queue := x.queue.ready
 		if x.permit == nil {
 			queue = nil
 		}
@@ -163,9 +169,11 @@ func (x *executor) run(ctx context.Context) error {
 			if err := x.executeReady(); err != nil {
 				return err
 			}
-		case it := <-queue:
-			if err := x.execute(it); err != nil {
-				return err
+		case <-queue:
+			if items := x.queue.take(x.limits); len(items) > 0 {
+				if err := x.execute(items); err != nil {
+					return err
+				}
 			}
 		case <-tick.C():
 			if x.permit != nil && len(x.kept) > 0 { // kept calls may have timed out
@@ -194,17 +202,10 @@ func (x *executor) abandon() {
 
 // drain sends queued items back.
 func (x *executor) drain() {
-	for {
-		select {
-		case it := <-x.queue:
-			it.refuse(fmt.Errorf("%w: this node does not lead any more", coco.ErrNotCommitted))
-		default:
-			return
-		}
+	for _, it := range x.queue.drain() {
+		it.refuse(fmt.Errorf("%w: this node does not lead any more", coco.ErrNotCommitted))
 	}
 }
-
-func (it *item) size() int { return max(1, len(it.calls)) }
 
 func (it *item) refuse(err error) {
 	results := make([]adapter.Result, it.size())

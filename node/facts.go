@@ -189,8 +189,11 @@ func (n *node) Nodes() ([]gateway.NodeInfo, error) {
 // TxStatus implements gateway.Node.
 func (n *node) TxStatus(id coco.TxID) (gateway.TxStatus, error) {
 	last := n.facts.last.Load() // before looking: what is committed meanwhile is not to be called invalid
-	if at, _, ok := n.history.find(id.Seqno); ok {
-		if at.view == id.View {
+	if id.Seqno <= last.Seqno {
+		switch b, err := n.history.Find(id.Seqno); {
+		case err != nil:
+			return gateway.TxUnknown, err
+		case b.View == id.View:
 			return gateway.TxCommitted, nil
 		}
 		return gateway.TxInvalid, nil
@@ -218,13 +221,22 @@ func (n *node) StateDigest(seqno uint64) (uint64, coco.Digest, error) {
 }
 
 // Receipt implements gateway.Node.
-func (n *node) Receipt(_ context.Context, _ coco.Caller, id coco.TxID) ([]byte, error) {
+func (n *node) Receipt(ctx context.Context, _ coco.Caller, id coco.TxID) ([]byte, error) {
 	if n.facts.last.Load().Seqno < id.Seqno {
 		return nil, fmt.Errorf("%w: transaction %s is not committed on this node", coco.ErrBusy, id)
 	}
-	batch, before, err := n.history.read(id)
+	batch, before, err := n.history.Batch(ctx, id.Seqno)
 	if err != nil {
 		return nil, err
 	}
+	if batch.Header.View != id.View {
+		return nil, fmt.Errorf("%w: transaction %s is not in the ledger; seqno %d was committed in view %d", coco.ErrNotFound, id, id.Seqno, batch.Header.View)
+	}
 	return n.receipt(batch, before, id)
+}
+
+// past is adapter.Env.Past.
+func (n *node) past(ctx context.Context, table string, key []byte, at uint64) (adapter.PastValue, error) {
+	v, err := n.history.Get(ctx, table, key, at)
+	return adapter.PastValue{Value: v.Value, Deleted: v.Deleted, TxID: v.TxID, Time: v.Time}, err
 }

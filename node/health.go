@@ -9,6 +9,7 @@ import (
 
 // vitals is what a node's health is judged by.
 type vitals struct {
+	leaving bool          // it was told to end
 	ready   bool          // it was admitted, and has applied what was committed then
 	listed  bool          // the network trusts it now
 	leader  bool          // it knows one
@@ -20,7 +21,11 @@ type vitals struct {
 const maxLag = caughtUp
 
 func (v vitals) checks() []gateway.Check {
-	member, leader, lag, disk := gateway.Check{Name: "member"}, gateway.Check{Name: "leader"}, gateway.Check{Name: "lag"}, gateway.Check{Name: "disk"}
+	running, member, leader, lag, disk := gateway.Check{Name: "running"}, gateway.Check{Name: "member"}, gateway.Check{Name: "leader"},
+		gateway.Check{Name: "lag"}, gateway.Check{Name: "disk"}
+	if v.leaving {
+		running.Problem = "this node is stopping"
+	}
 	switch {
 	case !v.ready:
 		member.Problem = "this node is joining: it has not applied its own admission yet"
@@ -36,12 +41,13 @@ func (v vitals) checks() []gateway.Check {
 	if v.writing > diskPatience {
 		disk.Problem = fmt.Sprintf("the disk has not confirmed a write for %v; up to %v are well", v.writing.Truncate(time.Second), diskPatience)
 	}
-	return []gateway.Check{member, leader, lag, disk}
+	return []gateway.Check{running, member, leader, lag, disk}
 }
 
 // Health implements gateway.Node.
 func (n *node) Health() []gateway.Check {
-	v := vitals{ready: n.ready.Load(), listed: n.listed(n.id.ID()), leader: n.loop.state.Load().Leader != 0, lag: n.lag()}
+	_, listed := n.directory.Load().addresses[n.id.ID()]
+	v := vitals{leaving: n.stopping.Load(), ready: n.ready.Load(), listed: listed, leader: n.loop.state.Load().Leader != 0, lag: n.lag()}
 	if since := n.meter.writing.Load(); since != 0 {
 		v.writing = n.cfg.Host.Clock.Elapsed() - time.Duration(since)
 	}

@@ -35,7 +35,7 @@ import (
 // the same owner and address, replaces it.
 
 // joinVersion is the version of this conversation.
-const joinVersion = 1
+const joinVersion = 2
 
 // joinPause is how long a joiner waits before it asks the next node.
 const joinPause = 100 * time.Millisecond
@@ -78,10 +78,12 @@ type joinGrant struct {
 	Service     []byte                 `cbor:"2,keyasint"`
 	ServiceKey  keys.SecretBytes       `cbor:"3,keyasint"`
 	Secrets     map[uint64]keys.Secret `cbor:"4,keyasint"`
-	Origin      coco.NodeID            `cbor:"5,keyasint"` // who started the network
-	Nodes       map[coco.NodeID]string `cbor:"6,keyasint"` // trusted, with addresses
-	Seqno       uint64                 `cbor:"7,keyasint"` // of the admission
-	Shared      uint64                 `cbor:"8,keyasint"` // index up to which the joiner's ledger is the network's
+	Origin      coco.NodeID            `cbor:"5,keyasint"`           // who started the network
+	Nodes       map[coco.NodeID]string `cbor:"6,keyasint"`           // trusted, with addresses
+	Seqno       uint64                 `cbor:"7,keyasint"`           // of the admission
+	Shared      uint64                 `cbor:"8,keyasint"`           // index up to which the joiner's ledger is the network's
+	Snapshot    *gov.SnapshotRecord    `cbor:"9,keyasint,omitempty"` // the newest, if there is one
+	Sponsor     coco.NodeID            `cbor:"10,keyasint"`          // who grants this
 }
 
 func writeMessage(c *channel.Conn, v any) error {
@@ -230,9 +232,12 @@ func (n *node) checkWelcome(conn *channel.Conn, w joinWelcome) (*gov.Constitutio
 // samples describes this node's own ledger: its last batch, and batches ever farther back.
 func (n *node) samples() ([]sample, error) {
 	var out []sample
-	log := n.history.log
+	log := n.ledgerLog
 	for back, index := uint64(1), log.Last(); index > 0 && len(out) < maxSamples; {
 		entries, err := log.Read(index, index+1, 0)
+		if errors.Is(err, coco.ErrMissing) || errors.Is(err, coco.ErrCorrupt) {
+			break // chunks that were moved away, or are damaged: what is before is not compared
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read ledger entry %d: %w", index, err)
 		}
@@ -253,7 +258,10 @@ func (n *node) shared(samples []sample) (uint64, error) {
 		if s.Index == 0 || s.Index > n.appliedIndex.Load() {
 			continue
 		}
-		entries, err := n.history.log.Read(s.Index, s.Index+1, 0)
+		entries, err := n.ledgerLog.Read(s.Index, s.Index+1, 0)
+		if errors.Is(err, coco.ErrMissing) {
+			return 0, nil
+		}
 		if err != nil {
 			return 0, fmt.Errorf("read ledger entry %d: %w", s.Index, err)
 		}
@@ -276,14 +284,16 @@ func (n *node) accept(c *gov.Constitution, g *joinGrant) error {
 	for epoch, secret := range g.Secrets {
 		n.exec.keys.add(epoch, secret)
 	}
-	if last := n.history.log.Last(); g.Shared < last {
+	if last := n.ledgerLog.Last(); g.Shared < last {
 		n.log.Info("the end of this node's ledger is not the network's, or not known to be: fetching it again", "from", g.Shared+1, "to", last)
-		if err := n.history.log.TruncateAfter(g.Shared); err != nil {
+		if err := n.ledgerLog.TruncateAfter(g.Shared); err != nil {
 			return fmt.Errorf("cut the ledger after entry %d: %w", g.Shared, err)
 		}
 	}
 	n.charter = charter{constitution: c, service: service, origin: g.Origin, nodes: g.Nodes, seqno: g.Seqno}
-	return nil
+	n.granted, n.sponsor = g, g.Sponsor
+	n.directory.Store(newDirectory(g.Nodes, nil))
+	return n.ledgerLog.SetChunkBytes(c.Ledger.ChunkBytes)
 }
 
 // serveJoin is the other side of joinAt.
@@ -341,10 +351,14 @@ func (n *node) admit(ctx context.Context, conn *channel.Conn) (joinAnswer, error
 	if err != nil {
 		return joinAnswer{}, err
 	}
+	newest, err := n.newestSnapshot()
+	if err != nil {
+		return joinAnswer{}, err
+	}
 	return joinAnswer{Grant: &joinGrant{
 		Certificate: cert, Service: n.charter.service.Certificate().Raw, ServiceKey: serviceKey,
 		Secrets: n.exec.keys.all(), Origin: n.charter.origin, Nodes: n.directory.Load().addresses, Seqno: seqno,
-		Shared: shared,
+		Shared: shared, Snapshot: newest, Sponsor: n.id.ID(),
 	}}, nil
 }
 
@@ -405,8 +419,10 @@ func (n *node) verifyPeer(p channel.PeerCert) error {
 }
 
 func (n *node) listed(id coco.NodeID) bool {
-	_, ok := n.directory.Load().addresses[id]
-	return ok
+	d := n.directory.Load()
+	_, trusted := d.addresses[id]
+	_, leaving := d.leaving[id]
+	return trusted || leaving
 }
 
 func (n *node) serviceCertificate() *x509.Certificate { return n.charter.service.Certificate() }

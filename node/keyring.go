@@ -46,6 +46,16 @@ func (k *keyring) of(epoch uint64) (*ledger.Keys, error) {
 	return nil, fmt.Errorf("%w: this node does not hold the key of epoch %d", coco.ErrNotFound, epoch)
 }
 
+// secret returns an epoch's secret, from which snapshots derive their keys.
+func (k *keyring) secret(epoch uint64) ([32]byte, error) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if s, ok := k.secrets[epoch]; ok {
+		return s, nil
+	}
+	return [32]byte{}, fmt.Errorf("%w: this node does not hold the secret of epoch %d", coco.ErrNotFound, epoch)
+}
+
 // all returns a copy of the secrets, for a node that joins.
 func (k *keyring) all() map[uint64]keys.Secret {
 	k.mu.RLock()

@@ -20,26 +20,54 @@ import (
 // openLedger opens the ledger on this node's disk. A node that joins can do without it: one that
 // does not open, as a loss of power may leave it, is set aside, and the network's is fetched.
 func openLedger(cfg Config) (*ledger.Log, error) {
-	log, err := ledger.Open(cfg.Host.Disk, Dir, ledger.Options{})
+	log, err := ledger.Open(cfg.Host.Disk, Dir, cfg.ledgerOptions())
 	if !errors.Is(err, coco.ErrCorrupt) || len(cfg.Join) == 0 {
 		return log, err
 	}
+	if err := setAside(cfg, err); err != nil {
+		return nil, err
+	}
+	return ledger.Open(cfg.Host.Disk, Dir, cfg.ledgerOptions())
+}
+
+// setAside moves the ledger's files to another folder, for whoever wants to know what happened to them.
+func setAside(cfg Config, why error) error {
 	aside := Dir + "-damaged-" + cfg.Host.Clock.Now().UTC().Format("20060102T150405.000")
-	cfg.Log.Error("this node's ledger does not open: setting it aside and fetching the network's", "aside", aside, "error", err)
+	cfg.Log.Error("this node's ledger does not open: setting it aside and fetching the network's", "aside", aside, "error", why)
 	names, err := cfg.Host.Disk.List(Dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, name := range names {
 		if err := cfg.Host.Disk.Rename(Dir+"/"+name, aside+"/"+name); err != nil {
-			return nil, fmt.Errorf("set the damaged ledger aside: %w", err)
+			return fmt.Errorf("set the damaged ledger aside: %w", err)
 		}
 	}
-	return ledger.Open(cfg.Host.Disk, Dir, ledger.Options{})
+	return nil
+}
+
+// spoiltError asks for the ledger to be set aside and fetched again.
+type spoiltError struct{ err error }
+
+func (e *spoiltError) Error() string { return "this node's ledger is damaged: " + e.err.Error() }
+func (e *spoiltError) Unwrap() error { return e.err }
+
+// sound reads and checks the ledger's entries from one on, those that consensus will ask for.
+func (n *node) sound(from uint64) error {
+	switch err := n.ledgerLog.Load(from); {
+	case errors.Is(err, coco.ErrCorrupt):
+		return &spoiltError{err}
+	case err != nil:
+		return err
+	}
+	if first := n.ledgerLog.First(); first > from {
+		return &spoiltError{fmt.Errorf("%w: entries %d to %d are not there", coco.ErrMissing, from, first-1)}
+	}
+	return nil
 }
 
 func cutLedger(cfg Config, last uint64) error {
-	log, err := ledger.Open(cfg.Host.Disk, Dir, ledger.Options{})
+	log, err := ledger.Open(cfg.Host.Disk, Dir, cfg.ledgerOptions())
 	if err != nil {
 		return err
 	}
@@ -53,6 +81,7 @@ func cutLedger(cfg Config, last uint64) error {
 // start is the way in which a node begins.
 type start struct {
 	machine raft.Config
+	basis   *basis                             // the snapshot to begin with; nil: the ledger's first entry
 	begin   func(context.Context, *node) error // once everything runs
 }
 
@@ -68,22 +97,47 @@ func (n *node) prepare(ctx context.Context, log *ledger.Log) (start, error) {
 		if log.Last() > 0 {
 			return start{}, fmt.Errorf("%w: the ledger folder holds %d entries of a network already: join it or recover it, or use an empty folder", coco.ErrInvalid, log.Last())
 		}
-		begin, err := n.found()
-		machine.Voters = []consensus.ID{self}
-		return start{machine, begin}, err
-	case len(n.cfg.Join) > 0:
-		if err := n.join(ctx); err != nil {
+		if err := log.SetChunkBytes(n.cfg.Genesis.Ledger.ChunkBytes); err != nil {
 			return start{}, err
 		}
-		machine.Voters, machine.Last = []consensus.ID{consensus.IDOf(n.charter.origin)}, log.Last()
-		return start{machine, func(context.Context, *node) error { return nil }}, nil
+		begin, err := n.found()
+		machine.Voters = []consensus.ID{self}
+		return start{machine: machine, begin: begin}, err
+	case len(n.cfg.Join) > 0:
+		return n.prepareJoin(ctx, machine)
 	}
 	begin, err := n.recover(ctx, log)
 	machine.Voters = []consensus.ID{self}
 	machine.Last, machine.Commit, machine.Fixed = log.Last(), log.Last(), log.Last()
 	view, _ := log.ViewOf(log.Last())
 	machine.View = view + 1 + uint64(binary.BigEndian.Uint16(newNonce()))
-	return start{machine, begin}, err
+	return start{machine: machine, begin: begin}, err
+}
+
+// prepareJoin is prepare for a node that joins.
+func (n *node) prepareJoin(ctx context.Context, machine raft.Config) (start, error) {
+	s := start{begin: func(context.Context, *node) error { return nil }}
+	if err := n.join(ctx); err != nil {
+		return s, err
+	}
+	machine.Voters = []consensus.ID{consensus.IDOf(n.charter.origin)}
+	from := uint64(1)
+	if rec := n.granted.Snapshot; rec != nil {
+		var err error
+		if s.basis, err = n.resume(ctx, *rec, n.granted.Shared); err != nil {
+			return s, err
+		}
+		n.beginAfter(s.basis, &machine)
+		from = rec.Index + 1
+	}
+	if n.ledgerLog.Last() >= from {
+		if err := n.sound(from); err != nil {
+			return s, err
+		}
+	}
+	machine.Last = n.ledgerLog.Last()
+	s.machine = machine
+	return s, nil
 }
 
 // measure asks the platform what this node runs.

@@ -62,9 +62,11 @@ type loop struct {
 	meter   *meter
 	known   *atomic.Uint64
 	state   atomic.Pointer[consensus.State]
-	changed *signal // wakes those who wait for another state
+	members atomic.Pointer[consensus.Membership] // as of the last applied change
+	changed *signal                              // wakes those who wait for another state
 
 	applied   uint64 // by the executor
+	ticks     int
 	leading   uint64 // the view that this node leads, 0 if none
 	termStart uint64 // index of its first entry, 0 until appended
 	between   []consensus.Entry
@@ -75,12 +77,14 @@ type loop struct {
 	wrote     time.Duration      // when it confirmed the last one, or got the first one, by Clock.Elapsed
 	change    uint64             // index of a change of members that is not applied yet
 	forced    func() raft.Change // by a recovery: before anything else
+	leaving   bool               // another node is to lead
+	settle    int                // ticks until those who left consensus are hung up on; 0 if none did
 }
 
 func (l *loop) run(ctx context.Context) error {
 	tick := l.clock.NewTicker(tickEvery)
 	defer tick.Stop()
-	l.meter.members(l.machine.Membership())
+	l.noteMembers()
 	for {
 		if err := l.pump(); err != nil {
 			return err
@@ -90,6 +94,11 @@ func (l *loop) run(ctx context.Context) error {
 			return nil
 		case <-tick.C():
 			l.machine.Tick()
+			l.tellBehind()
+			if l.settle--; l.settle == 0 {
+				l.exec.put(task{inspect: func(x *executor) { x.governed() }})
+			}
+			l.settle = max(0, l.settle)
 		case m := <-l.recv:
 			l.step(m)
 			for range len(l.recv) {
@@ -102,6 +111,16 @@ func (l *loop) run(ctx context.Context) error {
 				}
 			}
 		}
+	}
+}
+
+// tellBehind tells nodes that this leader cannot bring up to date, because its ledger begins later, to join again.
+func (l *loop) tellBehind() {
+	if l.ticks++; l.ticks%electionTicks != 0 || l.leading == 0 {
+		return
+	}
+	for _, id := range l.machine.Behind() {
+		l.peers.queue(id, frameBehind, nil)
 	}
 }
 
@@ -160,8 +179,8 @@ func (l *loop) handleApplied(c *commitTask) error {
 		return err
 	}
 	if changed {
-		m := l.machine.Membership()
-		l.meter.members(m)
+		m := l.noteMembers()
+		l.settle = electionTicks // until then they hear that they have left
 		l.log.Info("consensus members changed", "voters", len(m.Voters), "learners", len(m.Learners), "joint", len(m.Outgoing) > 0)
 	}
 	if l.change != 0 && l.applied >= l.change {
@@ -250,7 +269,10 @@ func (l *loop) lead() (again bool, err error) {
 	}
 	l.inFlight = slices.DeleteFunc(l.inFlight, func(i uint64) bool { return i <= l.applied })
 	if l.diskHangs() {
-		l.handOver()
+		l.handOver("this node's disk does not answer")
+		return false, nil
+	}
+	if l.leaving && l.handOver("this node leaves") {
 		return false, nil
 	}
 	if c, want := l.wantedChange(); want {
@@ -323,6 +345,14 @@ func (l *loop) wantedChange() (raft.Change, bool) {
 	return c, len(c.AddVoter)+len(c.Remove) > 0
 }
 
+// noteMembers tells others who takes part in consensus.
+func (l *loop) noteMembers() consensus.Membership {
+	m := l.machine.Membership()
+	l.meter.members(m)
+	l.members.Store(&m)
+	return m
+}
+
 // learnersAlive reports whether a learner is on its way to become a voter.
 func (l *loop) learnersAlive() (alive bool) {
 	l.machine.Progress(func(p consensus.Progress) { alive = alive || !p.Voter && p.Active })
@@ -339,20 +369,22 @@ func (l *loop) diskHangs() bool {
 }
 
 // handOver transfers leadership to the voter that has come farthest, once no permit is out: a
-// slot that a permit names must not be given twice in one view.
-func (l *loop) handOver() {
-	if l.permitted {
-		l.exec.put(task{revoke: true})
-		return
-	}
+// slot that a permit names must not be given twice in one view. It reports whether there is one.
+func (l *loop) handOver(why string) bool {
 	var best consensus.Progress
 	l.machine.Progress(func(p consensus.Progress) {
-		if p.Voter && p.Active && p.ID != l.self && p.Match >= best.Match {
+		if p.Voter && p.Active && p.ID != l.self && p.Match >= best.Match && l.peers.connected(p.ID) {
 			best = p
 		}
 	})
-	if best.ID != 0 {
-		l.log.Warn("this node's disk does not answer: handing over leadership", "after", l.clock.Elapsed()-l.wrote)
+	switch {
+	case best.ID == 0:
+		return false
+	case l.permitted:
+		l.exec.put(task{revoke: true})
+	default:
+		l.log.Warn("handing over leadership", "because", why)
 		l.machine.Transfer(best.ID)
 	}
+	return true
 }

@@ -15,11 +15,16 @@ type meter struct {
 	batch   *histogram    // transactions; the executor's
 	commit  *histogram    // nanoseconds; the executor's
 	sync    *histogram    // nanoseconds; the writer's
-	refused atomic.Uint64 // calls that found the queue full
+	refused atomic.Uint64 // lists of calls that found no room in the queue, or on their way to the leader
+	unfair  atomic.Uint64 // those of them whose caller had its share already
 	voters  atomic.Int64
 	learn   atomic.Int64
 	// writing is when the writer began what it does now, by Clock.Elapsed; 0 while it does nothing.
 	writing atomic.Int64
+
+	snapshotSeqno atomic.Uint64 // of the newest one on this disk that the ledger records
+	snapshotBytes atomic.Uint64
+	differing     atomic.Uint64 // snapshots that were not what the ledger records
 }
 
 func newMeter() *meter {
@@ -90,11 +95,31 @@ func (n *node) instruments() instruments {
 	gauge("view", "The view that this node is in. It grows with each election.", func() float64 { return float64(n.loop.state.Load().View) })
 	gauge("committed_seqno", "The last transaction committed and applied here.", func() float64 { return float64(n.facts.last.Load().Seqno) })
 	gauge("lag_entries", "Ledger entries that are known to be committed and not applied here yet.", func() float64 { return float64(n.lag()) })
-	gauge("queue_length", "Lists of calls that wait for execution on this node.", func() float64 { return float64(len(n.exec.queue)) })
-	gauge("queue_capacity", "How many may wait.", func() float64 { return float64(cap(n.exec.queue)) })
-	counter("queue_refused_total", "Lists of calls that found the queue full.", func() float64 { return float64(n.meter.refused.Load()) })
-	gauge("ledger_bytes", "Size of the entries in this node's ledger.", func() float64 { return float64(n.history.log.Bytes()) })
-	gauge("ledger_index", "The last entry in this node's ledger, committed or not.", func() float64 { return float64(n.history.log.Last()) })
+	gauge("queue_length", "Calls that wait for execution on this node.", func() float64 { return float64(n.exec.queue.load().calls) })
+	gauge("queue_capacity", "How many may wait.", func() float64 { return float64(n.exec.queue.load().maxCalls) })
+	gauge("queue_bytes", "Bytes of the calls that wait for execution on this node.", func() float64 { return float64(n.exec.queue.load().bytes) })
+	gauge("queue_capacity_bytes", "How many bytes may wait.", func() float64 { return float64(n.exec.queue.load().maxBytes) })
+	counter("queue_refused_total", "Lists of calls that found no room in the queue, or among those on their way to the leader.",
+		func() float64 { return float64(n.meter.refused.Load()) })
+	counter("queue_refused_share_total", "Those of them that were refused because their caller had its share.",
+		func() float64 { return float64(n.meter.unfair.Load()) })
+	gauge("forwarded_calls", "Calls that wait for the leader's answer.", func() float64 {
+		calls, _ := n.forwards.waiting()
+		return float64(calls)
+	})
+	gauge("ledger_bytes", "Size of the entries in this node's ledger.", func() float64 { return float64(n.ledgerLog.Bytes()) })
+	gauge("ledger_index", "The last entry in this node's ledger, committed or not.", func() float64 { return float64(n.ledgerLog.Last()) })
+	gauge("ledger_missing_entries", "Entries of the past that are not on this node: moved away, or not fetched yet.", func() float64 {
+		missing := 0.0
+		for _, r := range n.ledgerLog.Missing() {
+			missing += float64(r.Last - r.First + 1)
+		}
+		return missing
+	})
+	gauge("snapshot_seqno", "The newest snapshot on this node that the ledger records.", func() float64 { return float64(n.meter.snapshotSeqno.Load()) })
+	gauge("snapshot_bytes", "Its size.", func() float64 { return float64(n.meter.snapshotBytes.Load()) })
+	counter("snapshot_differing_total", "Snapshots of this node that differed from the network's: its memory or its program is not what it should be.",
+		func() float64 { return float64(n.meter.differing.Load()) })
 	gauge("applied_index", "The last entry committed and applied here.", func() float64 { return float64(n.appliedIndex.Load()) })
 	gauge("trusted_nodes", "Nodes that the network trusts now.", func() float64 { return float64(len(n.directory.Load().addresses)) })
 	gauge("voters", "Nodes that vote in consensus.", func() float64 { return float64(n.meter.voters.Load()) })

@@ -46,12 +46,16 @@ import (
 	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/store"
 )
 
-// Dir is the folder of the ledger on a node's disk.
-const Dir = "ledger"
+// Dir and HistoryDir are the folders of the ledger, and of the index of its past, on a node's disk.
+const (
+	Dir        = "ledger"
+	HistoryDir = "history"
+)
 
 // ledgerTrouble is how often a node cuts a ledger that does not agree with the network before it
 // gives up.
@@ -69,11 +73,12 @@ type charter struct {
 // directory is the list of trusted nodes. It is immutable.
 type directory struct {
 	addresses   map[coco.NodeID]string
+	leaving     map[coco.NodeID]string // retired, and in consensus still: it needs their votes until they are out
 	byConsensus map[consensus.ID]coco.NodeID
 }
 
-func newDirectory(addresses map[coco.NodeID]string) *directory {
-	d := &directory{addresses: addresses, byConsensus: map[consensus.ID]coco.NodeID{}}
+func newDirectory(addresses, leaving map[coco.NodeID]string) *directory {
+	d := &directory{addresses: addresses, leaving: leaving, byConsensus: map[consensus.ID]coco.NodeID{}}
 	for id := range addresses {
 		d.byConsensus[consensus.IDOf(id)] = id
 	}
@@ -92,7 +97,12 @@ type node struct {
 	peerAddress, clientAddress string
 
 	store        *store.Store
-	history      *history
+	ledgerLog    *ledger.Log
+	history      *history.Index
+	granted      *joinGrant // nil unless this node joined
+	sponsor      coco.NodeID
+	fetches      chan struct{} // taken by those that are served
+	behind       atomic.Bool   // the leader cannot bring this node up to date any more
 	facts        *facts
 	meter        *meter
 	exec         *executor
@@ -105,6 +115,10 @@ type node struct {
 	appliedIndex atomic.Uint64
 	stranger     atomic.Bool // a node that the service vouches for is not in this node's list
 	ready        atomic.Bool // trusted, and has applied as much as was committed then
+	stopping     atomic.Bool // told to end
+	retireAsked  atomic.Bool
+	retiring     chan struct{} // closed when this node's retirement is committed
+	retired      chan struct{} // closed when it is out of consensus
 }
 
 // Run runs a node until ctx ends. It calls ready once the node takes part in the network.
@@ -130,7 +144,13 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 		_, _ = peer.Close(), client.Close()
 		var damage *damageError
 		var behind *leftBehindError
+		var spoilt *spoiltError
 		switch {
+		case errors.As(err, &spoilt) && len(cfg.Join) > 0 && try < ledgerTrouble:
+			if err := setAside(cfg, err); err != nil {
+				return err
+			}
+			continue
 		case errors.As(err, &behind):
 			cfg.Log.Error("the network went on without this node: joining it again", "error", err)
 			cfg.Genesis, cfg.Recover, cfg.Join, cfg.Approve = nil, nil, behind.ask, behind.constitution
@@ -165,10 +185,24 @@ func runOnce(ctx context.Context, cfg Config, peer, client net.Listener, ready f
 	if err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	life, end := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx by what it takes to leave
+	defer end()
+	told := ctx.Done()
+	g, ctx := errgroup.WithContext(life)
 	n.ctx = ctx
 	g.Go(func() error { return n.peers.serve(ctx, peer) })
 	g.Go(func() error { return n.live(ctx, g, log, client, ready) })
+	g.Go(func() error {
+		defer end()
+		select {
+		case <-told:
+		case <-n.retired:
+		case <-ctx.Done():
+			return nil
+		}
+		n.leave(ctx)
+		return nil
+	})
 	err = g.Wait()
 	n.peers.wait.Wait()
 	n.close()
@@ -181,14 +215,16 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, cli
 	if err != nil {
 		return err
 	}
-	if err := n.open(log, start); err != nil {
+	if err := n.open(ctx, log, start); err != nil {
 		return err
 	}
-	n.setNodes(n.charter.nodes)
+	n.setNodes(n.charter.nodes, nil)
 	n.peers.open.Store(true)
 	g.Go(func() error { return n.exec.run(ctx) })
 	g.Go(func() error { return n.loop.run(ctx) })
 	g.Go(func() error { return n.writer.run(ctx) })
+	g.Go(func() error { return n.history.Run(ctx) })
+	g.Go(func() error { return (&snapshotter{n: n, points: n.exec.pace.points}).run(ctx) })
 	g.Go(func() error { return n.gateway.Serve(client) })
 	g.Go(func() error {
 		<-ctx.Done()
@@ -199,6 +235,7 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, cli
 	if err := start.begin(ctx, n); err != nil {
 		return err
 	}
+	g.Go(func() error { return n.watch(ctx) })
 	select {
 	case <-ctx.Done():
 		return nil
@@ -208,7 +245,8 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, cli
 		return err
 	}
 	n.ready.Store(true)
-	g.Go(func() error { return n.watch(ctx) })
+	g.Go(func() error { return n.backfill(ctx) })
+	g.Go(func() error { return n.awaitRemoval(ctx) })
 	ready(Info{
 		ID: n.id.ID(), PeerAddress: n.peerAddress, ClientAddress: n.clientAddress,
 		Service: n.serviceCertificate().Raw, Constitution: n.charter.constitution.Digest(),
@@ -224,19 +262,23 @@ func newNode(cfg Config, log *ledger.Log) (*node, error) {
 	n := &node{
 		cfg: cfg, log: cfg.Log.With("id", id.ID().Short()), id: id,
 		peerAddress: cmp.Or(cfg.PeerAddress, cfg.PeerListen), clientAddress: cmp.Or(cfg.ClientAddress, cfg.ClientListen),
-		store: store.New(), facts: newFacts(), meter: newMeter(), history: &history{log: log},
+		store: store.New(), facts: newFacts(), meter: newMeter(), ledgerLog: log, fetches: make(chan struct{}, maxFetches),
 		forwards: &forwards{open: map[uint64]*forward{}},
 		exec:     &executor{keys: newKeyring()},
+		retiring: make(chan struct{}), retired: make(chan struct{}),
 	}
+	n.history = history.New(history.Config{
+		Disk: cfg.Host.Disk, Dir: HistoryDir, Ledger: log, Keys: n.exec.keys.of, Clock: cfg.Host.Clock, Log: n.log,
+	})
 	n.peers = &peers{
 		log: n.log, net: cfg.Host.Net, clock: cfg.Host.Clock, id: id, verify: n.verifyPeer, listed: n.listed,
-		unsent: n.frameUnsent, broken: n.peerBroken, frame: n.takeFrame, join: n.serveJoin, all: map[consensus.ID]*peer{},
+		unsent: n.frameUnsent, broken: n.peerBroken, frame: n.takeFrame, join: n.serveJoin, fetch: n.serveFetch, all: map[consensus.ID]*peer{},
 	}
 	return n, nil
 }
 
 // open creates the tables and ledgers of the constitution and wires the goroutines.
-func (n *node) open(log *ledger.Log, s start) error {
+func (n *node) open(ctx context.Context, log *ledger.Log, s start) error {
 	c := n.charter.constitution
 	machine, err := raft.New(s.machine)
 	if err != nil {
@@ -248,10 +290,10 @@ func (n *node) open(log *ledger.Log, s start) error {
 	*x = executor{
 		log: n.log, clock: n.cfg.Host.Clock, store: n.store, keys: x.keys, signer: n.id.Signer(), self: n.id.ID(),
 		limits:  limits{count: c.Limits.BatchCount, bytes: c.Limits.BatchBytes},
-		history: n.history, facts: n.facts, meter: n.meter, tasks: newMailbox[task](), queue: make(chan *item, c.Limits.Queue),
+		history: n.history, pace: newPace(c, n.charter.seqno), facts: n.facts, meter: n.meter, tasks: newMailbox[task](), queue: newQueue(c.Limits.Queue, queueBytes(c.Limits)),
 		loop: inbox, known: known, appliedIndex: &n.appliedIndex, kept: map[*adapter.Call]*pending{}, governed: n.governed,
 	}
-	if err := n.openLedgers(); err != nil {
+	if err := n.openLedgers(ctx, s.basis); err != nil {
 		return err
 	}
 	n.writer = &writer{clock: n.cfg.Host.Clock, log: log, meter: n.meter, durable: c.Consensus.Durability != gov.DurableMemory, tasks: newMailbox[*raft.Append](), loop: inbox}
@@ -259,10 +301,16 @@ func (n *node) open(log *ledger.Log, s start) error {
 		log: n.log, clock: n.cfg.Host.Clock, self: consensus.IDOf(n.id.ID()), machine: machine, inbox: inbox,
 		recv: make(chan received, 1024), meter: n.meter, exec: x.tasks, disk: n.writer.tasks, peers: n.peers, known: known, changed: newSignal(),
 	}
+	n.forwards.bound(c.Limits.Queue, queueBytes(c.Limits))
 	n.loop.state.Store(&consensus.State{})
+	if s.basis != nil {
+		n.loop.applied = s.basis.header.Index
+		n.announce(s.basis)
+	}
+	n.loop.members.Store(&consensus.Membership{})
 	n.gateway, err = gateway.New(gateway.Config{
 		Node: n, TLS: channel.ClientServerConfig(n.id), Clock: n.cfg.Host.Clock, Log: n.log,
-		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Owner: n.cfg.Owner.Actor(),
+		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Owner: n.cfg.Owner.Actor(), Retire: n.Retire,
 	})
 	return err
 }
@@ -276,9 +324,22 @@ func (n *node) serve() error {
 	return n.gateway.Mount(int64(n.charter.constitution.Limits.BodyBytes), endpoints...)
 }
 
-func (n *node) openLedgers() error {
+// openLedgers makes the tables, fills them from a snapshot if there is one, and opens the adapters on them.
+func (n *node) openLedgers(ctx context.Context, b *basis) error {
 	c := n.charter.constitution
 	if err := n.store.Create(gov.Tables()...); err != nil {
+		return err
+	}
+	for _, a := range n.cfg.Adapters {
+		if m := a.Manifest(); c.Settings(m.Name) != nil {
+			if err := n.store.Create(m.Tables...); err != nil {
+				return err
+			}
+		}
+	}
+	if b == nil {
+		n.history.Start(history.Position{})
+	} else if err := n.restore(ctx, b); err != nil {
 		return err
 	}
 	for _, a := range n.cfg.Adapters {
@@ -287,11 +348,8 @@ func (n *node) openLedgers() error {
 		if settings == nil {
 			continue // the constitution does not ask for it
 		}
-		if err := n.store.Create(m.Tables...); err != nil {
-			return err
-		}
 		l, err := a.Open(adapter.Env{
-			Settings: settings, Notices: networkNotices(c), State: n.store, Status: n.status, Clock: n.cfg.Host.Clock, Log: n.log.With("ledger", m.Name),
+			Settings: settings, Notices: networkNotices(c), State: n.store, Past: n.past, Status: n.status, Clock: n.cfg.Host.Clock, Log: n.log.With("ledger", m.Name),
 			Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
 				return n.submit(ctx, m.Name, calls)
 			},
@@ -318,9 +376,11 @@ func (n *node) close() {
 }
 
 // setNodes makes directory, connections and consensus follow the list of trusted nodes.
-func (n *node) setNodes(addresses map[coco.NodeID]string) {
-	n.directory.Store(newDirectory(addresses))
-	n.peers.set(n.ctx, addresses)
+func (n *node) setNodes(addresses, leaving map[coco.NodeID]string) {
+	n.directory.Store(newDirectory(addresses, leaving))
+	all := maps.Clone(addresses)
+	maps.Copy(all, leaving)
+	n.peers.set(n.ctx, all)
 	n.loop.inbox.put(event{nodes: slices.Collect(maps.Keys(addresses))})
 }
 
@@ -337,13 +397,16 @@ func (n *node) governed() {
 		n.log.Error("the list of nodes does not decode", "error", err)
 		return
 	}
-	addresses := map[coco.NodeID]string{}
+	addresses, leaving := map[coco.NodeID]string{}, map[coco.NodeID]string{}
+	m := n.loop.members.Load()
 	for _, r := range records {
 		if r.State == gov.Trusted {
 			addresses[r.ID] = r.Address
+		} else if id := consensus.IDOf(r.ID); slices.Contains(m.Voters, id) || slices.Contains(m.Outgoing, id) {
+			leaving[r.ID] = r.Address
 		}
 	}
-	n.setNodes(addresses)
+	n.setNodes(addresses, leaving)
 	n.gateway.Reidentify()
 }
 
@@ -371,6 +434,10 @@ func (n *node) takeFrame(from coco.NodeID, f []byte) {
 		}
 	case frameForward:
 		n.takeForwarded(from, f[1:])
+	case frameBehind:
+		if from == n.leader() {
+			n.behind.Store(true)
+		}
 	case frameReply:
 		n.takeReply(from, f[1:])
 	default:

@@ -21,6 +21,8 @@ const (
 	frameConsensus = 1 // a consensus message
 	frameForward   = 2 // calls for the leader
 	frameReply     = 3 // their results
+	frameFetch     = 4 // asks for what the sender's disk lacks, on a connection of its own; see fetch.go
+	frameBehind    = 5 // the leader does not have the entries any more that the receiver needs next
 )
 
 // Every node keeps one connection to every other trusted node, for what it sends; what it
@@ -47,7 +49,8 @@ type peers struct {
 	broken func(coco.NodeID)                // the connection to a node ended, or cannot be made
 	frame  func(from coco.NodeID, f []byte) // a frame came; must not keep the reader for long
 	join   func(context.Context, *channel.Conn)
-	open   atomic.Bool // this node takes part; until then it hangs up on everybody, so that they ask others
+	fetch  func(context.Context, *channel.Conn, []byte) error // answers a frameFetch on its connection
+	open   atomic.Bool                                        // this node takes part; until then it hangs up on everybody, so that they ask others
 
 	mu   sync.Mutex
 	all  map[consensus.ID]*peer // under mu
@@ -64,6 +67,7 @@ type peer struct {
 	frames [][]byte // under mu
 	bytes  int      // under mu
 	ready  chan struct{}
+	up     atomic.Bool // the connection is there
 }
 
 // set makes the connections follow the list of trusted nodes.
@@ -120,6 +124,14 @@ func (p *peers) queue(to consensus.ID, kind byte, body []byte) bool {
 	return room
 }
 
+// connected reports whether there is a connection to a peer.
+func (p *peers) connected(id consensus.ID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q := p.all[id]
+	return q != nil && q.up.Load()
+}
+
 func (q *peer) take() [][]byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -146,6 +158,7 @@ func (p *peers) run(ctx context.Context, q *peer) {
 		}
 		pause = redialFirst
 		p.log.Debug("connected", "node", q.id.Short(), "address", q.address)
+		q.up.Store(true)
 		p.write(ctx, q, conn)
 		p.lose(q)
 	}
@@ -153,6 +166,7 @@ func (p *peers) run(ctx context.Context, q *peer) {
 
 // lose tells of a connection that ended, or cannot be made, and drops what waits for it.
 func (p *peers) lose(q *peer) {
+	q.up.Store(false)
 	for _, f := range q.take() {
 		p.unsent(q.id, f)
 	}
@@ -267,6 +281,12 @@ func (p *peers) receive(ctx context.Context, raw net.Conn, joiners chan struct{}
 	for {
 		frame, err := conn.ReadFrame()
 		if err != nil || len(frame) == 0 || !p.listed(from) {
+			return
+		}
+		if frame[0] == frameFetch {
+			if err := p.fetch(ctx, conn, frame[1:]); err != nil {
+				p.log.Debug("a fetch ended early", "node", from.Short(), "error", err)
+			}
 			return
 		}
 		p.frame(from, frame)

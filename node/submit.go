@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -89,50 +88,6 @@ func errorOf(kind uint8, reason string) error {
 	return &farError{errors.New("internal"), reason}
 }
 
-// forwards are the calls that wait for the leader's answer.
-type forwards struct {
-	mu   sync.Mutex
-	next uint64
-	open map[uint64]*forward
-}
-
-type forward struct {
-	to   coco.NodeID
-	done chan []adapter.Result // buffered
-}
-
-func (f *forwards) add(to coco.NodeID) (uint64, *forward) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.next++
-	fw := &forward{to: to, done: make(chan []adapter.Result, 1)}
-	f.open[f.next] = fw
-	return f.next, fw
-}
-
-func (f *forwards) take(id uint64, from coco.NodeID) *forward {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	fw := f.open[id]
-	if fw == nil || fw.to != from {
-		return nil
-	}
-	delete(f.open, id)
-	return fw
-}
-
-// fail answers everything that waits for a node: nobody can say what became of it.
-func (f *forwards) fail(to coco.NodeID, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for id, fw := range f.open {
-		if fw.to == to {
-			delete(f.open, id)
-			fw.done <- []adapter.Result{{Err: err}}
-		}
-	}
-}
-
 // submit sends calls of one ledger through consensus and returns once each is refused, or is
 // committed and applied here. It finds the leader, and sends again what certainly was not executed, or
 // may be executed twice without harm, until ctx ends.
@@ -189,7 +144,11 @@ func (n *node) submitOnce(ctx context.Context, ledger string, calls []*adapter.C
 	case state.Role == consensus.Leader:
 		return n.submitHere(ctx, &item{ledger: ledger, calls: calls})
 	}
-	id, fw := n.forwards.add(leader)
+	id, fw, err := n.forwards.add(leader, &item{calls: calls})
+	if err != nil {
+		n.refuse(err)
+		return fail(calls, err)
+	}
 	msg := forwarded{ID: id, Ledger: ledger, Calls: make([]forwardedCall, len(calls))}
 	for i, c := range calls {
 		msg.Calls[i] = forwardedCall{Caller: c.Caller, Payload: c.Payload}
@@ -259,8 +218,8 @@ func fail(calls []*adapter.Call, err error) []adapter.Result {
 func (n *node) submitHere(ctx context.Context, it *item) []adapter.Result {
 	done := make(chan []adapter.Result, 1)
 	it.done = func(r []adapter.Result) { done <- r }
-	if !n.enqueue(it) {
-		return fail(make([]*adapter.Call, it.size()), errQueueFull)
+	if err := n.enqueue(it); err != nil {
+		return fail(make([]*adapter.Call, it.size()), err)
 	}
 	select {
 	case r := <-done:
@@ -270,21 +229,25 @@ func (n *node) submitHere(ctx context.Context, it *item) []adapter.Result {
 	}
 }
 
-var errQueueFull = fmt.Errorf("%w: the leader's queue is full", coco.ErrBusy)
-
 // enqueue hands an item to the executor. If leadership was lost meanwhile, the executor may have
 // emptied the queue before the item came: then it is told to do so again.
-func (n *node) enqueue(it *item) bool {
-	select {
-	case n.exec.queue <- it:
-	default:
-		n.meter.refused.Add(1)
-		return false
+func (n *node) enqueue(it *item) error {
+	if err := n.exec.queue.put(it); err != nil {
+		n.refuse(err)
+		return err
 	}
 	if n.loop.state.Load().Role != consensus.Leader {
 		n.exec.tasks.put(task{flush: true})
 	}
-	return true
+	return nil
+}
+
+// refuse counts what found no room.
+func (n *node) refuse(err error) {
+	n.meter.refused.Add(1)
+	if errors.Is(err, errShareFull) || errors.Is(err, errForwardsShare) {
+		n.meter.unfair.Add(1)
+	}
 }
 
 // own runs a transaction of the node's own on the leader, which this node must be.
@@ -301,6 +264,10 @@ func (n *node) takeForwarded(from coco.NodeID, body []byte) {
 	var msg forwarded
 	if err := frameDecoding.Unmarshal(body, &msg); err != nil || len(msg.Calls) == 0 {
 		n.log.Warn("calls from a node do not decode", "node", from.Short(), "error", err)
+		return
+	}
+	if msg.Ledger == ownLedger {
+		n.takeOwn(from, &msg)
 		return
 	}
 	answer := func(results []adapter.Result) { n.reply(from, msg.ID, results) }
@@ -322,8 +289,8 @@ func (n *node) takeForwarded(from coco.NodeID, body []byte) {
 		answer(fail(it.calls, fmt.Errorf("%w: node %s does not lead any more", coco.ErrNotCommitted, n.id.ID().Short())))
 		return
 	}
-	if !n.enqueue(it) {
-		answer(fail(it.calls, errQueueFull))
+	if err := n.enqueue(it); err != nil {
+		answer(fail(it.calls, err))
 	}
 }
 

@@ -19,9 +19,13 @@ const leftBehind = 5 * time.Second
 type leftBehindError struct {
 	ask          []string
 	constitution coco.Digest
+	far          bool // it is too far behind
 }
 
 func (e *leftBehindError) Error() string {
+	if e.far {
+		return "this node needs ledger entries that the leader does not have any more"
+	}
 	return fmt.Sprintf("no leader for %v, and nodes of this network come that are not in this node's list", leftBehind)
 }
 
@@ -38,16 +42,23 @@ func (n *node) watch(ctx context.Context) error {
 			return nil
 		case <-tick.C():
 		}
+		if n.behind.Load() {
+			return n.leftBehind(true)
+		}
 		if n.loop.state.Load().Leader != 0 {
 			alone = 0
 			n.stranger.Store(false)
 			continue
 		}
-		if alone++; alone > int(leftBehind/time.Second) && n.stranger.Load() {
-			known := maps.Clone(n.directory.Load().addresses)
-			delete(known, n.id.ID())
-			ask := append(slices.Clone(n.cfg.Join), slices.Sorted(maps.Values(known))...)
-			return &leftBehindError{ask: ask, constitution: n.charter.constitution.Digest()}
+		if alone++; alone > int(leftBehind/time.Second) && n.stranger.Load() && !n.retireAsked.Load() {
+			return n.leftBehind(false)
 		}
 	}
+}
+
+func (n *node) leftBehind(far bool) error {
+	known := maps.Clone(n.directory.Load().addresses)
+	delete(known, n.id.ID())
+	ask := append(slices.Clone(n.cfg.Join), slices.Sorted(maps.Values(known))...)
+	return &leftBehindError{ask: ask, constitution: n.charter.constitution.Digest(), far: far}
 }

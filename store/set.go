@@ -27,6 +27,7 @@ type Set struct {
 	order   []*entry            // the same, in the order of first writing
 	spare   []entry             // memory for the next transaction's writes
 	open    bool
+	twice   *entry // a row of an archive that two transactions wrote
 }
 
 // entry is a pending write.
@@ -143,6 +144,9 @@ func (b *Set) Install() error {
 	if len(b.records) == 0 {
 		return nil
 	}
+	if e := b.twice; e != nil { // Apply would not see it here, but it would on the other nodes
+		return errArchive(e.table.Name, []byte(e.key))
+	}
 	writes := make([]Write, len(b.order))
 	slices.SortStableFunc(b.order, func(x, y *entry) int { return cmp.Compare(x.table.index, y.table.index) })
 	for i, e := range b.order {
@@ -258,6 +262,9 @@ func (t *Tx) Commit() {
 			b.over[e.table.index] = over
 		}
 		if old := over[e.key]; old != nil {
+			if e.table.Archive {
+				b.twice = old
+			}
 			old.value, old.deleted = e.value, e.deleted
 			continue
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cocoframework/coco"
 )
@@ -81,6 +82,10 @@ const scanStep = 128
 
 // scan calls fn without holding the lock, so that a slow reader does not stop the writer.
 func (t *table) scan(from, to []byte, at uint64, fn func(key, value []byte) bool) {
+	t.scanRows(from, to, at, func(key string, value []byte) bool { return fn([]byte(key), value) })
+}
+
+func (t *table) scanRows(from, to []byte, at uint64, fn func(key string, value []byte) bool) {
 	if t.keys == nil {
 		panic("store: table " + t.Name + " is not ordered")
 	}
@@ -109,9 +114,64 @@ func (t *table) scan(from, to []byte, at uint64, fn func(key, value []byte) bool
 		})
 		t.mu.RUnlock()
 		for _, r := range rows {
-			if !fn([]byte(r.key), r.value) {
+			if !fn(r.key, r.value) {
 				return
 			}
 		}
 	}
+}
+
+// eachStep is how many rows Each looks at under the table's lock at a time.
+const eachStep = 1024
+
+// Each calls fn for every row of a table in the order of the keys, and ends with fn's first error. It
+// does not stop the writer, however long it takes. Besides what fn keeps it needs memory for
+// the names of all keys, if the table is not ordered.
+func (p *Snapshot) Each(name string, fn func(key string, value []byte) error) (err error) {
+	t := p.store.table(name)
+	if t.keys != nil {
+		t.scanRows(nil, nil, p.version, func(key string, value []byte) bool {
+			err = fn(key, value)
+			return err == nil
+		})
+		return err
+	}
+	keys := t.keysAt(p.version)
+	slices.Sort(keys)
+	values := make([][]byte, 0, eachStep)
+	for step := range slices.Chunk(keys, eachStep) {
+		values = values[:0]
+		t.mu.RLock()
+		for _, k := range step {
+			v, _ := t.rows[k].at(p.version)
+			values = append(values, v)
+		}
+		t.mu.RUnlock()
+		for i, k := range step {
+			if err := fn(k, values[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// keysAt returns the keys that a pinned version has, in no order. It lets the writer in between steps:
+// a map may change during an iteration, which still meets every key that stays, and those of a
+// pinned version stay.
+func (t *table) keysAt(version uint64) []string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var keys []string
+	step := 0
+	for k, v := range t.rows {
+		if step++; step%eachStep == 0 {
+			t.mu.RUnlock()
+			t.mu.RLock()
+		}
+		if _, ok := v.at(version); ok {
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }

@@ -18,6 +18,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -31,6 +32,11 @@ type Table struct {
 	Name    string
 	Private bool // contents are encrypted wherever they leave the enclave
 	Ordered bool // keys can be ranged over; costs a B-tree beside the map
+	// Archive rows are written once and never change. They leave memory once the batch that wrote them
+	// is behind the horizon, because the ledger still has them: reading one may find nothing, and
+	// the reader then asks the ledger. They belong neither to the digest of the state nor to
+	// snapshots on disk, so what a transaction does MUST NOT depend on them. Not with Ordered.
+	Archive bool
 }
 
 // Retain is the number of committed batches whose overwritten values stay readable.
@@ -102,6 +108,9 @@ func (s *Store) Create(tables ...Table) error {
 		if t.Name == "" || s.tables[t.Name] != nil {
 			return fmt.Errorf("%w: table %q is empty or exists already", coco.ErrInvalid, t.Name)
 		}
+		if t.Archive && t.Ordered {
+			return fmt.Errorf("%w: table %q: an archive keeps no order of its keys", coco.ErrInvalid, t.Name)
+		}
 		tab := &table{Table: t, index: len(s.list), rows: map[string]*version{}}
 		if t.Ordered {
 			tab.keys = new(btree.Set[string])
@@ -132,6 +141,14 @@ func (s *Store) table(name string) *table {
 // Committed returns the newest committed version.
 func (s *Store) Committed() uint64 { return s.committed.Load() }
 
+// Oldest returns the oldest version that readers may ask for. Whatever a batch up to it wrote to an
+// archive has left memory; 0 means that nothing has.
+func (s *Store) Oldest() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.base
+}
+
 // Newest returns the newest version, committed or not. Writer only.
 func (s *Store) Newest() uint64 { return s.newest }
 
@@ -153,6 +170,11 @@ func (s *Store) Apply(last uint64, writes []Write) error {
 		for ; i < len(writes) && writes[i].Table == t.Name; i++ {
 			w := &writes[i]
 			key := string(w.Key)
+			if t.Archive && (w.Delete || t.rows[key] != nil) {
+				t.mu.Unlock()
+				s.undo(b.touched)
+				return errArchive(t.Name, w.Key)
+			}
 			if v := t.put(last, key, w.Value, w.Delete); v != nil {
 				b.touched = append(b.touched, touched{t, key, v})
 			}
@@ -162,6 +184,17 @@ func (s *Store) Apply(last uint64, writes []Write) error {
 	s.newest = last
 	s.batches = append(s.batches, b)
 	return nil
+}
+
+func errArchive(table string, key []byte) error {
+	return fmt.Errorf("%w: row %.20x of the archive %q is changed: its rows are written once", coco.ErrCorrupt, key, table)
+}
+
+// undo removes the versions of a batch that is not installed after all.
+func (s *Store) undo(list []touched) {
+	for _, r := range list {
+		r.table.rollback(r.key, s.newest)
+	}
 }
 
 // put adds a version of a key and returns it, or nil if the batch has written the key before. The
@@ -204,7 +237,8 @@ func (s *Store) Commit(last uint64) {
 }
 
 // prune drops what lies below versions that are the horizon now: nobody sees past them. A
-// tombstone that newer versions lie on goes when the next one of these becomes the horizon.
+// tombstone that newer versions lie on goes when the next one of these becomes the horizon. Rows of
+// archives go themselves.
 func prune(list []touched) {
 	for i := 0; i < len(list); {
 		t := list[i].table
@@ -212,7 +246,7 @@ func prune(list []touched) {
 		for ; i < len(list) && list[i].table == t; i++ {
 			v := list[i].version
 			v.older = nil
-			if v.deleted && t.rows[list[i].key] == v {
+			if (v.deleted || t.Archive) && t.rows[list[i].key] == v {
 				t.remove(list[i].key)
 			}
 		}
@@ -260,37 +294,25 @@ func (t *table) rollback(key string, to uint64) {
 }
 
 // Digest returns a digest of the whole state at a committed version: every table by name, every
-// key in order. Equal states have equal digests on every node. It reads everything.
+// key in order. Archives are not part of it. Equal states have equal digests on every node. It reads
+// everything.
 func (s *Store) Digest(p *Snapshot) coco.Digest {
 	h := sha256.New()
+	var n [8]byte
 	field := func(b []byte) {
-		var n [8]byte
 		binary.BigEndian.PutUint64(n[:], uint64(len(b)))
 		h.Write(n[:])
 		h.Write(b)
 	}
-	list := slices.Clone(s.list)
-	slices.SortFunc(list, func(a, b *table) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	list := slices.DeleteFunc(s.Tables(), func(t Table) bool { return t.Archive })
+	slices.SortFunc(list, func(a, b Table) int { return strings.Compare(a.Name, b.Name) })
 	for _, t := range list {
-		t.mu.RLock()
-		keys := make([]string, 0, len(t.rows))
-		for k := range t.rows {
-			keys = append(keys, k)
-		}
-		t.mu.RUnlock()
-		slices.Sort(keys)
 		field([]byte(t.Name))
-		for _, k := range keys {
-			if v, ok := t.get([]byte(k), p.version); ok {
-				field([]byte(k))
-				field(v)
-			}
-		}
+		_ = p.Each(t.Name, func(key string, value []byte) error { // fn never fails
+			field([]byte(key))
+			field(value)
+			return nil
+		})
 	}
 	return coco.Digest(h.Sum(nil))
 }

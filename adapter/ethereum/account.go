@@ -13,13 +13,16 @@ import (
 
 // The tables of the ledger. What their rows hold is said in this file and in rows.go.
 const (
-	tableAccounts    = "ethereum.accounts"    // address -> account
-	tableStorage     = "ethereum.storage"     // address, slot, generation -> value
-	tableCode        = "ethereum.code"        // Keccak-256 -> code
+	tableAccounts = "ethereum.accounts" // address -> account
+	tableStorage  = "ethereum.storage"  // address, slot, generation -> value
+	tableCode     = "ethereum.code"     // Keccak-256 -> code
+	tableRecent   = "ethereum.recent"   // number modulo recentHashes -> hash of the newest such block
+	tableMeta     = "ethereum.meta"     // "head" -> what execution needs of the newest block
+
+	// The archives: rows of long ago are in the ledger only, so nothing that is executed reads them.
 	tableBlocks      = "ethereum.blocks"      // number -> block
 	tableBlockHashes = "ethereum.blockhashes" // block hash -> number
 	tableTxs         = "ethereum.txs"         // transaction hash -> transaction
-	tableMeta        = "ethereum.meta"        // "head" -> the newest block's number, time and hash
 )
 
 // record is an account as its row holds it:

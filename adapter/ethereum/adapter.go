@@ -6,6 +6,10 @@
 // block again. Gas is metered and free. Blocks appear when there are transactions, and are final
 // at once.
 //
+// The state is in memory. Blocks, transactions and receipts leave it after a while, and so do older
+// states: views read those from the ledger (past.go). Execution never does, so a node that begins
+// with a snapshot can lead.
+//
 // The way of a transaction: DecodeAndCheck on the node that the client reached (payload.go),
 // Execute on the leader (execute.go, block.go; pool.go keeps what must wait), Committed on every
 // node (feed.go). Reads go through a View (view.go, logs.go, call.go). The files rpc*.go are the
@@ -18,6 +22,7 @@ import (
 	"fmt"
 	"math/big"
 	"sync/atomic"
+	"time"
 
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/params"
@@ -38,10 +43,11 @@ func (ethereum) Manifest() adapter.Manifest {
 		{Name: tableAccounts, Private: true, Ordered: true}, // read whole by state roots
 		{Name: tableStorage, Private: true, Ordered: true},
 		{Name: tableCode, Private: true},
-		{Name: tableBlocks, Private: true, Ordered: true},
-		{Name: tableBlockHashes, Private: true},
-		{Name: tableTxs, Private: true},
+		{Name: tableRecent, Private: true},
 		{Name: tableMeta, Private: true},
+		{Name: tableBlocks, Private: true, Archive: true},
+		{Name: tableBlockHashes, Private: true, Archive: true},
+		{Name: tableTxs, Private: true, Archive: true},
 	}}
 }
 
@@ -64,6 +70,8 @@ type Ledger struct {
 	feed    feed
 	sending sending
 	rpc     *rpcServer
+
+	pastTime time.Duration // what one request may spend on reading the ledger
 }
 
 var (
@@ -85,16 +93,14 @@ func Open(env adapter.Env) (*Ledger, error) {
 		chain:   c,
 		checker: checker{settings: settings, rules: c.rules, signer: signer, baseFee: c.baseFee},
 	}
+	limits := settings.RPC.withDefaults()
+	l.pastTime = limits.callTimeout()
 	l.feed.init()
 	l.sending.init()
-	v := env.State.Snapshot()
-	defer v.Release()
-	if at, ok, err := readHead(v); err != nil {
+	state := env.State.Snapshot()
+	defer state.Release()
+	if err := l.advance(state); err != nil {
 		return nil, err
-	} else if ok {
-		if err := l.advance(v, at, v.Version()); err != nil {
-			return nil, err
-		}
 	}
 	l.exec = newExecutor(c, newRooter(env.Clock, env.Log, l.Latest))
 	l.rpc = newRPC(l)

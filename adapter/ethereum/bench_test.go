@@ -25,7 +25,9 @@ func newTokenChain(t testing.TB, accounts int) (*testChain, common.Address) {
 	token := crypto.CreateAddress(c.address(0), 0)
 	v := c.Latest()
 	defer v.Release()
-	if len(v.Code(token)) == 0 {
+	code, err := v.Code(t.Context(), token)
+	must(t, err)
+	if len(code) == 0 {
 		t.Fatal("the token was not deployed")
 	}
 	// Balances come from many transfers of account 0, executed as one minting.
@@ -39,7 +41,7 @@ func newTokenChain(t testing.TB, accounts int) (*testChain, common.Address) {
 		nonce++
 		included_(t, c.execute(c.call(mint)), 1)
 	}
-	tx, err := v.Transaction(deploy.Hash())
+	tx, err := v.Transaction(c.t.Context(), deploy.Hash())
 	must(t, err)
 	equal(t, "status", tx.Receipt.Status, types.ReceiptStatusSuccessful)
 	return c, token
@@ -82,7 +84,7 @@ func BenchmarkERC20(b *testing.B) {
 			b.ReportMetric(float64(executing.Nanoseconds())/float64(b.N), "execute-ns/op")
 			v := c.Latest()
 			defer v.Release()
-			tx, err := v.Transaction(calls[b.N-1].Decoded.(*checked).hash)
+			tx, err := v.Transaction(c.t.Context(), calls[b.N-1].Decoded.(*checked).hash)
 			must(b, err)
 			equal(b, "status", tx.Receipt.Status, types.ReceiptStatusSuccessful)
 		})

@@ -18,8 +18,6 @@ import (
 	"github.com/ethereum/go-ethereum/params"
 	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/ethereum/go-ethereum/trie"
-
-	"github.com/cocoframework/coco"
 )
 
 // chain is what stays the same from block to block. It is immutable.
@@ -57,16 +55,7 @@ func newChain(s *Settings, log *slog.Logger) *chain {
 // newHeader returns a block's header but for what its transactions decide. PREVRANDAO is
 // randomness of the enclave.
 func (c *chain) newHeader(parent head, time uint64, random io.Reader) *types.Header {
-	h := &types.Header{
-		ParentHash: parent.hash,
-		UncleHash:  types.EmptyUncleHash,
-		Coinbase:   c.settings.Coinbase,
-		Number:     new(big.Int).SetUint64(parent.number + 1),
-		Difficulty: c.difficulty(),
-		GasLimit:   c.settings.GasLimit,
-		Time:       time,
-		BaseFee:    c.baseFee,
-	}
+	h := c.plainHeader(parent.number+1, time, parent.hash)
 	if p := c.settings.Pin; p != nil {
 		h.MixDigest = p.MixHash
 	} else if c.rules.IsMerge {
@@ -74,6 +63,31 @@ func (c *chain) newHeader(parent head, time uint64, random io.Reader) *types.Hea
 			panic(fmt.Sprintf("ethereum: the set's randomness fails: %v", err)) // it is the enclave's own
 		}
 	}
+	c.forkFields(h)
+	return h
+}
+
+func (c *chain) plainHeader(number, time uint64, parent common.Hash) *types.Header {
+	return &types.Header{
+		ParentHash: parent,
+		UncleHash:  types.EmptyUncleHash,
+		Coinbase:   c.settings.Coinbase,
+		Number:     new(big.Int).SetUint64(number),
+		Difficulty: c.difficulty(),
+		GasLimit:   c.settings.GasLimit,
+		Time:       time,
+		BaseFee:    c.baseFee,
+	}
+}
+
+// bareHeader is the newest block's header as far as the state tells it: what calls on top of it see.
+func (c *chain) bareHeader(src source, at *head) *types.Header {
+	parent := common.Hash{}
+	if at.number > 0 {
+		parent = recentHash(src, at.number-1)
+	}
+	h := c.plainHeader(at.number, at.time, parent)
+	h.MixDigest = at.mix
 	c.forkFields(h)
 	return h
 }
@@ -106,12 +120,13 @@ func (c *chain) forkFields(h *types.Header) {
 	}
 }
 
-// blockContext is what the EVM sees of a block. A pinned network shows the pinned block.
-func (c *chain) blockContext(h *types.Header, src source) vm.BlockContext {
+// blockContext is what the EVM sees of a block. A pinned network shows the pinned block. older finds
+// hashes that BLOCKHASH cannot ask for, unless a call pretends to be in another block; it may be nil.
+func (c *chain) blockContext(h *types.Header, src source, older vm.GetHashFunc) vm.BlockContext {
 	ctx := vm.BlockContext{
 		CanTransfer:      core.CanTransfer,
 		Transfer:         core.Transfer,
-		GetHash:          blockHashes(h, src),
+		GetHash:          blockHashes(h, src, older),
 		Coinbase:         h.Coinbase,
 		GasLimit:         h.GasLimit,
 		BlockNumber:      h.Number,
@@ -131,14 +146,30 @@ func (c *chain) blockContext(h *types.Header, src source) vm.BlockContext {
 	return ctx
 }
 
-func blockHashes(h *types.Header, src source) vm.GetHashFunc {
+// recentHashes is how many blocks' hashes the state holds: more than BLOCKHASH reaches back.
+const recentHashes = 512
+
+func recentKey(number uint64) []byte {
+	return binary.BigEndian.AppendUint16(nil, uint16(number%recentHashes))
+}
+
+// recentHash returns the hash of one of the newest recentHashes blocks.
+func recentHash(src source, number uint64) common.Hash {
+	row, _ := src.Get(tableRecent, recentKey(number))
+	return common.BytesToHash(row)
+}
+
+func blockHashes(h *types.Header, src source, older vm.GetHashFunc) vm.GetHashFunc {
+	const reach = 256
 	number := h.Number.Uint64()
 	return func(n uint64) common.Hash {
-		if n+1 == number {
+		switch {
+		case n+1 == number:
 			return h.ParentHash
-		}
-		if row, ok := src.Get(tableBlocks, blockKey(n)); ok && n < number && len(row) >= common.HashLength {
-			return common.BytesToHash(row[:common.HashLength])
+		case n < number && number-n <= reach:
+			return recentHash(src, n)
+		case n < number && older != nil:
+			return older(n)
 		}
 		return common.Hash{}
 	}
@@ -206,29 +237,13 @@ func (c *chain) blockRow(h *types.Header, txBytes int, hashes []byte) (*blockRow
 
 // writeBlock writes a block and makes it the newest.
 func writeBlock(out sink, h *types.Header, row *blockRow) head {
-	at := head{number: h.Number.Uint64(), time: h.Time, hash: row.hash}
+	at := head{number: h.Number.Uint64(), time: h.Time, hash: row.hash, mix: h.MixDigest, carried: carriedBy(h)}
 	key := blockKey(at.number)
 	out.Put(tableBlocks, key, row.encode())
 	out.Put(tableBlockHashes, row.hash[:], key)
+	out.Put(tableRecent, recentKey(at.number), row.hash[:])
 	out.Put(tableMeta, keyHead, at.encode())
 	return at
-}
-
-// readBlock reads a block's row.
-func readBlock(src source, number uint64) (blockRow, error) {
-	row, ok := src.Get(tableBlocks, blockKey(number))
-	if !ok {
-		return blockRow{}, fmt.Errorf("%w: block %d", coco.ErrNotFound, number)
-	}
-	return decodeBlockRow(row)
-}
-
-func readNumber(src source, hash common.Hash) (uint64, error) {
-	key, ok := src.Get(tableBlockHashes, hash[:])
-	if !ok || len(key) != 8 {
-		return 0, fmt.Errorf("%w: block %v", coco.ErrNotFound, hash)
-	}
-	return binary.BigEndian.Uint64(key), nil
 }
 
 // rawList is a list of encoded transactions or receipts, as types.DeriveSha wants it.

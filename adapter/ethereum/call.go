@@ -116,8 +116,9 @@ func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptio
 	if v.head == nil {
 		return nil, fmt.Errorf("%w: the chain has no block yet", coco.ErrNotFound)
 	}
-	block := l.chain.blockContext(v.head.Header, v.snapshot)
-	s := newState(v.snapshot)
+	src := &viewState{ctx: ctx, view: v}
+	block := l.chain.blockContext(v.head.Header, src, src.hash)
+	s := newState(src)
 	if o != nil && o.Block != nil {
 		o.Block.apply(&block)
 	}
@@ -138,12 +139,15 @@ func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptio
 		}
 		evm.SetPrecompiles(precompiles)
 	}
+	src.stop = evm.Cancel
 	stop := context.AfterFunc(ctx, evm.Cancel)
 	defer stop()
 	result, err := core.ApplyMessage(evm, m, core.NewGasPool(m.GasLimit))
 	switch {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("%w: execution aborted: %w", coco.ErrBusy, context.Cause(ctx))
+	case src.err != nil:
+		return nil, src.err
 	case s.corrupt != nil:
 		return nil, s.corrupt
 	case err != nil:
@@ -196,7 +200,10 @@ func (l *Ledger) EstimateGas(ctx context.Context, v *View, msg *core.Message, o 
 	if l.chain.rules.IsOsaka {
 		hi = min(hi, params.MaxTxGas)
 	}
-	balance := v.Balance(m.From)
+	balance, err := v.Balance(ctx, m.From)
+	if err != nil {
+		return 0, nil, err
+	}
 	if o != nil && o.State[m.From].Balance != nil {
 		balance = o.State[m.From].Balance
 	}
@@ -211,7 +218,9 @@ func (l *Ledger) EstimateGas(ctx context.Context, v *View, msg *core.Message, o 
 	}
 	hi = min(hi, l.gasCap(o))
 	e := &estimate{l, ctx, v, m, o}
-	if m.To != nil && len(m.Data) == 0 && len(v.Code(*m.To)) == 0 {
+	if plain, err := isTransfer(ctx, v, m); err != nil {
+		return 0, nil, err
+	} else if plain {
 		if r, err := e.with(params.TxGas); err == nil && r != nil && r.Err == nil {
 			return r.GasUsed, nil, nil
 		}
@@ -227,6 +236,15 @@ func (l *Ledger) EstimateGas(ctx context.Context, v *View, msg *core.Message, o 
 	}
 	gas, err := e.search(r, hi)
 	return gas, nil, err
+}
+
+// isTransfer tells whether a message executes no code, overrides aside.
+func isTransfer(ctx context.Context, v *View, m *core.Message) (bool, error) {
+	if m.To == nil || len(m.Data) > 0 {
+		return false, nil
+	}
+	code, err := v.Code(ctx, *m.To)
+	return len(code) == 0, err
 }
 
 type estimate struct {

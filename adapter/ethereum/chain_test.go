@@ -33,11 +33,12 @@ type testChain struct {
 	view  uint64
 	now   uint64
 	keys  []*ecdsa.PrivateKey
+	past  *recording
 }
 
 // newTestChain opens a chain with funded accounts; settings override the defaults.
 func newTestChain(t testing.TB, accounts int, settings map[string]any) *testChain {
-	c := &testChain{t: t, store: store.New(), view: 2, now: 1_700_000_000_000}
+	c := &testChain{t: t, store: store.New(), view: 2, now: 1_700_000_000_000, past: new(recording)}
 	all := map[string]any{"chain_id": testChainID}
 	alloc := map[string]any{}
 	for i := range accounts {
@@ -72,7 +73,7 @@ func (c *testChain) reopen(settings []byte) {
 		clock = local.Clock{}
 	}
 	l, err := Open(adapter.Env{
-		Settings: settings, State: c.store, Submit: c.submit, Clock: clock,
+		Settings: settings, State: c.store, Submit: c.submit, Clock: clock, Past: c.past.read,
 		Status: func() adapter.Status { return adapter.Status{Role: "leader"} },
 		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
@@ -107,6 +108,9 @@ func (c *testChain) execute(calls ...*adapter.Call) []adapter.Outcome {
 func (c *testChain) commit(set *store.Set) {
 	if set.Len() == 0 {
 		return
+	}
+	if _, ok := c.t.(*testing.B); !ok {
+		c.past.add(c.t, set)
 	}
 	must(c.t, set.Install())
 	c.store.Commit(set.Next() - 1)
@@ -178,6 +182,28 @@ func sameBytes(t testing.TB, what string, got, want []byte) {
 	if !bytes.Equal(got, want) {
 		t.Fatalf("%s: got %x, want %x", what, got, want)
 	}
+}
+
+// balanceIn and nonceIn read an account of a view.
+func (c *testChain) balanceIn(v *View, addr common.Address) uint64 {
+	c.t.Helper()
+	balance, err := v.Balance(c.t.Context(), addr)
+	must(c.t, err)
+	return balance.Uint64()
+}
+
+func (c *testChain) nonceIn(v *View, addr common.Address) uint64 {
+	c.t.Helper()
+	nonce, err := v.Nonce(c.t.Context(), addr)
+	must(c.t, err)
+	return nonce
+}
+
+func (c *testChain) pendingNonce(addr common.Address) uint64 {
+	c.t.Helper()
+	nonce, err := c.PendingNonce(c.t.Context(), addr)
+	must(c.t, err)
+	return nonce
 }
 
 // settingsOf returns the settings of newTestChain(t, accounts, nil).

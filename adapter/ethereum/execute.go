@@ -135,11 +135,8 @@ func (b *builder) begin() error {
 		return refusef("the Ethereum ledger has no genesis block")
 	}
 	if at != b.at {
-		if b.carried, err = readCarried(b.set, at.number); err != nil {
-			return err
-		}
 		b.cache.reset()
-		b.at = at
+		b.at, b.carried = at, at.carried
 		b.roots.restart(at)
 	}
 	if b.cache.size > maxCached {
@@ -220,7 +217,8 @@ func (b *builder) postpone(k *kept) {
 }
 
 // known answers a call whose nonce is used: by that very transaction, perhaps, because a client
-// that did not hear of the outcome sends the same transaction again.
+// that did not hear of the outcome sends the same transaction again. After a long time the row has
+// left memory, and only the nonce says that the transaction is not executed twice.
 func (b *builder) known(k *kept, nonce uint64) {
 	if row, ok := b.Get(tableTxs, k.checked.hash[:]); ok {
 		r, err := decodeTxRow(row)
@@ -315,7 +313,7 @@ func (b *builder) open() {
 	b.cache.diff = &b.changes
 	b.cache.logIndex = 0
 	b.header = b.chain.newHeader(b.parent, b.time, b.set.Rand())
-	b.evm = vm.NewEVM(b.chain.blockContext(b.header, b), b.cache, b.chain.config, vm.Config{})
+	b.evm = vm.NewEVM(b.chain.blockContext(b.header, b, nil), b.cache, b.chain.config, vm.Config{})
 	b.evm.SetJumpDestCache(b.jumps)
 	if b.chain.settings.Pin == nil {
 		b.chain.preExecution(b.evm, b.header)

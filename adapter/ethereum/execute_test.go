@@ -46,7 +46,7 @@ func TestBatchIsABlock(t *testing.T) {
 	v := c.Latest()
 	defer v.Release()
 	for i, tx := range txs {
-		got, err := v.Transaction(tx.Hash())
+		got, err := v.Transaction(c.t.Context(), tx.Hash())
 		must(t, err)
 		equal(t, "id", got.TxID, out[i].TxID)
 		equal(t, "id", got.TxID, coco.TxID{View: c.view, Seqno: b.First + uint64(i)})
@@ -55,9 +55,9 @@ func TestBatchIsABlock(t *testing.T) {
 		equal(t, "cumulative gas", got.Receipt.CumulativeGasUsed, uint64(21000*(i+1)))
 		sameBytes(t, "reply", out[i].Reply, tx.Hash().Bytes())
 	}
-	equal(t, "nonce", v.Nonce(c.address(0)), 2)
-	equal(t, "balance", v.Balance(common.BytesToAddress([]byte{0xaa, 0})).Uint64(), 4)
-	again, err := v.BlockByHash(b.Hash)
+	equal(t, "nonce", c.nonceIn(v, c.address(0)), 2)
+	equal(t, "balance", c.balanceIn(v, common.BytesToAddress([]byte{0xaa, 0})), 4)
+	again, err := v.BlockByHash(c.t.Context(), b.Hash)
 	must(t, err)
 	equal(t, "block by hash", again.Hash, b.Hash)
 
@@ -144,11 +144,11 @@ func TestFailedExecutionIsATransaction(t *testing.T) {
 	included_(t, c.execute(c.call(tx)), 1)
 	v := c.Latest()
 	defer v.Release()
-	got, err := v.Transaction(tx.Hash())
+	got, err := v.Transaction(c.t.Context(), tx.Hash())
 	must(t, err)
 	equal(t, "status", got.Receipt.Status, types.ReceiptStatusFailed)
 	equal(t, "gas", got.Receipt.GasUsed, 60_000)
-	equal(t, "nonce", v.Nonce(c.address(0)), 1)
+	equal(t, "nonce", c.nonceIn(v, c.address(0)), 1)
 }
 
 func TestClaimsAreTheConsensusReceipt(t *testing.T) {
@@ -173,7 +173,7 @@ func TestClaimsAreTheConsensusReceipt(t *testing.T) {
 	equal(t, "block", claims.Block, c.Head().Number())
 	v := c.Latest()
 	defer v.Release()
-	got, err := v.Transaction(tx.Hash())
+	got, err := v.Transaction(c.t.Context(), tx.Hash())
 	must(t, err)
 	want, err := got.Receipt.MarshalBinary()
 	must(t, err)
@@ -210,7 +210,7 @@ func TestBlockThatIsNotCommittedLeavesNoTrace(t *testing.T) {
 	equal(t, "parent", c.Head().Header.ParentHash, head)
 	v := c.Latest()
 	defer v.Release()
-	equal(t, "balance", v.Balance(common.BytesToAddress([]byte{0xaa, 0})).Uint64(), 6)
+	equal(t, "balance", c.balanceIn(v, common.BytesToAddress([]byte{0xaa, 0})), 6)
 	newAuditor(c).follow(c)
 }
 

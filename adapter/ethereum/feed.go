@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/cocoframework/coco"
@@ -13,43 +14,47 @@ import (
 
 // Committed implements adapter.Ledger.
 func (l *Ledger) Committed(c adapter.Commit) {
-	v, err := l.env.State.SnapshotAt(c.Last)
+	state, err := l.env.State.SnapshotAt(c.Last)
 	if err != nil {
 		l.env.Log.Error("ethereum: a committed batch is not readable", "seqno", c.Last, "err", err)
 		return
 	}
-	defer v.Release()
-	at, ok, err := readHead(v)
-	if err == nil && ok {
-		err = l.advance(v, at, c.Last)
-	}
-	if err != nil {
+	defer state.Release()
+	if err := l.advance(state); err != nil {
 		l.env.Log.Error("ethereum: a committed block is not readable", "seqno", c.Last, "err", err)
 	}
 }
 
-// advance makes the block at the head, which the batch up to seqno committed, the newest.
-func (l *Ledger) advance(src store.Reader, at head, seqno uint64) error {
+// advance makes the block at the head of a state, which a batch has just committed, the newest. It never
+// reads the ledger: of such a block everything is in memory.
+func (l *Ledger) advance(state *store.Snapshot) error {
+	at, ok, err := readHead(state)
+	if err != nil || !ok {
+		return err
+	}
 	old := l.head.Load()
 	if old != nil && old.Hash == at.hash {
 		return nil
 	}
-	row, err := readBlock(src, at.number)
-	if err != nil {
-		return err
-	}
-	block, err := row.block()
+	block, err := l.newest(state, &at)
 	if err != nil {
 		return err
 	}
 	var logs []*types.Log
 	if block.Header.Bloom != (types.Bloom{}) && l.feed.wantsLogs() {
-		if logs, err = l.logsOf(src, block, &LogFilter{}, nil); err != nil {
+		logs, err = logsOf(block, &LogFilter{}, nil, func(hash common.Hash) (txRow, error) {
+			row, ok := state.Get(tableTxs, hash[:])
+			if !ok {
+				return txRow{}, errNoRow
+			}
+			return decodeTxRow(row)
+		})
+		if err != nil {
 			return err
 		}
 	}
 	l.head.Store(block)
-	l.feed.publish(block, seqno, logs)
+	l.feed.publish(block, state.Version(), logs)
 	return nil
 }
 
@@ -64,7 +69,7 @@ type feed struct {
 	closed bool
 }
 
-// keepStates is how many blocks' states may be asked for; the store keeps as many batches.
+// keepStates is how many blocks' states are read from memory; the store keeps as many batches.
 const keepStates = store.Retain
 
 func (f *feed) init() {

@@ -125,7 +125,7 @@ func allocate(s *state, alloc types.GenesisAlloc) error {
 // all.
 func (c *chain) precedePinned(s *state, h *types.Header) {
 	p := c.settings.Pin
-	evm := vm.NewEVM(c.blockContext(h, s.src), s, c.config, vm.Config{})
+	evm := vm.NewEVM(c.blockContext(h, s.src, nil), s, c.config, vm.Config{})
 	defer evm.Release()
 	if num := evm.Context.BlockNumber; c.config.DAOForkSupport && c.config.DAOForkBlock.Cmp(num) == 0 {
 		misc.ApplyDAOHardFork(s)
@@ -145,7 +145,7 @@ func (c *chain) tryBlock(src source, h *types.Header) error {
 	if !c.rules.IsPrague {
 		return nil
 	}
-	evm := vm.NewEVM(c.blockContext(h, src), newState(src), c.config, vm.Config{})
+	evm := vm.NewEVM(c.blockContext(h, src, nil), newState(src), c.config, vm.Config{})
 	defer evm.Release()
 	var requests [][]byte
 	for _, call := range []func() error{

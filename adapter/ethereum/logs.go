@@ -2,14 +2,10 @@ package ethereum
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
-
-	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/store"
 )
 
 // LogFilter selects logs as eth_getLogs does: of any of the addresses, or of all if there are none,
@@ -49,56 +45,58 @@ func (f *LogFilter) matchBloom(bloom *types.Bloom) bool {
 	return true
 }
 
+// LogLimits bound a search for logs. 0 means no limit.
+type LogLimits struct {
+	Results  int
+	Archived int // blocks that have left memory, each of which is looked up in the ledger
+}
+
 // Logs returns the logs of the blocks from <= number <= to that the filter selects, oldest first.
-// More than limit of them, unless limit is 0, are coco.ErrInvalid.
-func (v *View) Logs(ctx context.Context, from, to uint64, f *LogFilter, limit int) ([]*types.Log, error) {
-	var (
-		out []*types.Log
-		err error
-	)
-	visit := func(_, value []byte) bool {
-		if err = context.Cause(ctx); err != nil {
-			return false
-		}
-		var row blockRow
-		if row, err = decodeBlockRow(value); err != nil {
-			return false
-		}
-		if bloom, ok := row.bloom(); ok && !f.matchBloom(&bloom) {
-			return true
-		}
-		var block *Block
-		if block, err = row.block(); err != nil {
-			return false
-		}
-		if out, err = v.ledger.logsOf(v.snapshot, block, f, out); err != nil {
-			return false
-		}
-		if limit > 0 && len(out) > limit {
-			err = refusef("query returned more than %d results: ask for fewer blocks", limit)
-		}
-		return err == nil
-	}
+// A search beyond a limit is coco.ErrInvalid.
+func (v *View) Logs(ctx context.Context, from, to uint64, f *LogFilter, limits LogLimits) ([]*types.Log, error) {
 	if from > to {
 		return nil, refusef("invalid block range params")
 	}
-	end := []byte(nil)
-	if to+1 != 0 {
-		end = blockKey(to + 1)
+	to = min(to, v.Number())
+	if v.head == nil || from > to {
+		return nil, nil
 	}
-	v.snapshot.Range(tableBlocks, blockKey(from), end, visit)
-	if err != nil {
-		return nil, err
+	if n := uint64(limits.Archived); n > 0 && to-from >= n && !v.inMemory(from+n) {
+		return nil, refusef("blocks %d to %d are in the ledger only, where %d may be searched at a time: ask for fewer blocks", from, from+n, n)
+	}
+	read := func(hash common.Hash) (txRow, error) { return v.txRow(ctx, hash) }
+	var out []*types.Log
+	for n := from; n <= to; n++ {
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
+		row, err := v.blockRow(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		if bloom, ok := row.bloom(); ok && !f.matchBloom(&bloom) {
+			continue
+		}
+		block, err := row.block()
+		if err != nil {
+			return nil, err
+		}
+		if out, err = logsOf(block, f, out, read); err != nil {
+			return nil, err
+		}
+		if limits.Results > 0 && len(out) > limits.Results {
+			return nil, refusef("query returned more than %d results: ask for fewer blocks at a time", limits.Results)
+		}
 	}
 	return out, nil
 }
 
 // logsOf appends the logs of a block that the filter selects.
-func (l *Ledger) logsOf(src store.Reader, b *Block, f *LogFilter, out []*types.Log) ([]*types.Log, error) {
+func logsOf(b *Block, f *LogFilter, out []*types.Log, read func(common.Hash) (txRow, error)) ([]*types.Log, error) {
 	for _, hash := range b.Txs {
-		r, err := readTx(src, hash)
+		r, err := read(hash)
 		if err != nil {
-			return nil, fmt.Errorf("%w: block %d: %w", coco.ErrCorrupt, b.Number(), err)
+			return nil, lost(err, "transaction %v of block %d", hash, b.Number())
 		}
 		if len(r.logs) == 1 { // an empty list
 			continue

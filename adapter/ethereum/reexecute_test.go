@@ -83,9 +83,9 @@ func (a *auditor) follow(c *testChain) {
 	v := c.Latest()
 	defer v.Release()
 	for n := uint64(len(a.blocks)); n <= v.Number(); n++ {
-		b, err := v.Block(n)
+		b, err := v.Block(c.t.Context(), n)
 		must(a.t, err)
-		list, err := v.Transactions(b)
+		list, err := v.Transactions(c.t.Context(), b)
 		must(a.t, err)
 		body := &types.Body{}
 		for _, tx := range list {

@@ -11,25 +11,38 @@ import (
 	"github.com/cocoframework/coco"
 )
 
-// head names the newest block: the row "head" of the meta table is number, time and hash.
+// head is what the next block and calls need of the newest one, whose own row may be in the ledger
+// only. The row "head" of the meta table is
+//
+//	number u64 | time u64 | hash | mix | carried number u64 | carried root
 type head struct {
-	number uint64
-	time   uint64 // seconds
-	hash   common.Hash
+	number  uint64
+	time    uint64 // seconds
+	hash    common.Hash
+	mix     common.Hash // the header's mix digest: PREVRANDAO
+	carried knownRoot   // by the header; by the first block's, its own
 }
+
+const headSize = 3*8 + 3*common.HashLength
 
 var keyHead = []byte("head")
 
 func (h *head) encode() []byte {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, 48), h.number)
-	return append(binary.BigEndian.AppendUint64(b, h.time), h.hash[:]...)
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, headSize), h.number)
+	b = append(binary.BigEndian.AppendUint64(b, h.time), h.hash[:]...)
+	b = binary.BigEndian.AppendUint64(append(b, h.mix[:]...), h.carried.number)
+	return append(b, h.carried.root[:]...)
 }
 
 func decodeHead(b []byte) (head, error) {
-	if len(b) != 16+common.HashLength {
-		return head{}, fmt.Errorf("%w: head row of %d bytes, expected 48", coco.ErrCorrupt, len(b))
+	if len(b) != headSize {
+		return head{}, fmt.Errorf("%w: head row of %d bytes, expected %d", coco.ErrCorrupt, len(b), headSize)
 	}
-	return head{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:]), common.BytesToHash(b[16:])}, nil
+	return head{
+		number: binary.BigEndian.Uint64(b), time: binary.BigEndian.Uint64(b[8:]),
+		hash: common.BytesToHash(b[16:48]), mix: common.BytesToHash(b[48:80]),
+		carried: knownRoot{binary.BigEndian.Uint64(b[80:]), common.BytesToHash(b[88:])},
+	}, nil
 }
 
 func readHead(src source) (head, bool, error) {

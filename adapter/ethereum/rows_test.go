@@ -142,7 +142,9 @@ func TestReceiptsEncodeAsGoEthereums(t *testing.T) {
 func TestBloomIsWhereItIsReadInEveryHeader(t *testing.T) {
 	for _, f := range forks {
 		c := newTestChain(t, 1, map[string]any{"fork": f.name})
-		row, err := readBlock(c.store.Snapshot(), 0)
+		value, ok := c.store.Snapshot().Get(tableBlocks, blockKey(0))
+		equal(t, "there is a block 0", ok, true)
+		row, err := decodeBlockRow(value)
 		must(t, err)
 		header, err := row.block()
 		must(t, err)
@@ -151,7 +153,8 @@ func TestBloomIsWhereItIsReadInEveryHeader(t *testing.T) {
 		}
 		row.header, err = rlp.EncodeToBytes(header.Header)
 		must(t, err)
-		bloom, ok := row.bloom()
+		var bloom types.Bloom
+		bloom, ok = row.bloom()
 		if !ok || bloom != header.Header.Bloom {
 			t.Fatalf("%s: the bloom is not found", f.name)
 		}

@@ -97,6 +97,8 @@ type exchange struct {
 	committed coco.TxID // the newest transaction that the exchange committed
 	busy      bool      // a call was refused because a queue was full
 	started   []func()  // what begins once the reply is on its way
+
+	past *adapter.PastReader // of all calls together; made when the first is about to read
 }
 
 type exchangeKey struct{}
@@ -105,6 +107,18 @@ type exchangeKey struct{}
 func exchangeOf(ctx context.Context) *exchange {
 	x, _ := ctx.Value(exchangeKey{}).(*exchange)
 	return x
+}
+
+// view returns the newest state for a call of an exchange.
+func (s *rpcServer) view(x *exchange) *View {
+	return s.ledger.latest(s.pastReader(x))
+}
+
+func (s *rpcServer) pastReader(x *exchange) *adapter.PastReader {
+	if x.past == nil {
+		x.past = s.ledger.pastReader()
+	}
+	return x.past
 }
 
 // bodies keeps buffers for requests and replies.

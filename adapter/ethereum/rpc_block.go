@@ -1,6 +1,7 @@
 package ethereum
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 
@@ -20,19 +21,19 @@ func absent(err error) (json.RawMessage, error) {
 }
 
 // blockAt returns the block that a parameter means.
-func blockAt(v *View, at rpc.BlockNumberOrHash) (*Block, error) {
+func blockAt(ctx context.Context, v *View, at rpc.BlockNumberOrHash) (*Block, error) {
 	if hash, ok := at.Hash(); ok {
-		return v.BlockByHash(hash)
+		return v.BlockByHash(ctx, hash)
 	}
 	n, _ := at.Number()
-	return v.Block(resolveNumber(n, v.Number()))
+	return v.Block(ctx, resolveNumber(n, v.Number()))
 }
 
 // withBlock calls fn with a block of the past; null if there is none.
-func (m *ethMethods) withBlock(at rpc.BlockNumberOrHash, fn func(*View, *Block) (json.RawMessage, error)) (json.RawMessage, error) {
-	v := m.s.ledger.Latest()
+func (m *ethMethods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn func(*View, *Block) (json.RawMessage, error)) (json.RawMessage, error) {
+	v := m.s.view(exchangeOf(ctx))
 	defer v.Release()
-	b, err := blockAt(v, at)
+	b, err := blockAt(ctx, v, at)
 	if err != nil {
 		return absent(err)
 	}
@@ -46,21 +47,21 @@ func byHash(hash common.Hash) rpc.BlockNumberOrHash {
 }
 
 // GetBlockByNumber is a block, with whole transactions if full.
-func (m *ethMethods) GetBlockByNumber(n rpc.BlockNumber, full bool) (json.RawMessage, error) {
-	return m.block(byNumber(n), full)
+func (m *ethMethods) GetBlockByNumber(ctx context.Context, n rpc.BlockNumber, full bool) (json.RawMessage, error) {
+	return m.block(ctx, byNumber(n), full)
 }
 
 // GetBlockByHash is a block, with whole transactions if full.
-func (m *ethMethods) GetBlockByHash(hash common.Hash, full bool) (json.RawMessage, error) {
-	return m.block(byHash(hash), full)
+func (m *ethMethods) GetBlockByHash(ctx context.Context, hash common.Hash, full bool) (json.RawMessage, error) {
+	return m.block(ctx, byHash(hash), full)
 }
 
-func (m *ethMethods) block(at rpc.BlockNumberOrHash, full bool) (json.RawMessage, error) {
-	return m.withBlock(at, func(v *View, b *Block) (json.RawMessage, error) {
+func (m *ethMethods) block(ctx context.Context, at rpc.BlockNumberOrHash, full bool) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(v *View, b *Block) (json.RawMessage, error) {
 		if !full {
 			return appendBlock(nil, b, nil), nil
 		}
-		txs, err := v.Transactions(b)
+		txs, err := v.Transactions(ctx, b)
 		if err != nil {
 			return nil, err
 		}
@@ -69,25 +70,25 @@ func (m *ethMethods) block(at rpc.BlockNumberOrHash, full bool) (json.RawMessage
 }
 
 // GetHeaderByNumber is a block without its transactions.
-func (m *ethMethods) GetHeaderByNumber(n rpc.BlockNumber) (json.RawMessage, error) {
-	return m.header(byNumber(n))
+func (m *ethMethods) GetHeaderByNumber(ctx context.Context, n rpc.BlockNumber) (json.RawMessage, error) {
+	return m.header(ctx, byNumber(n))
 }
 
 // GetHeaderByHash is a block without its transactions.
-func (m *ethMethods) GetHeaderByHash(hash common.Hash) (json.RawMessage, error) {
-	return m.header(byHash(hash))
+func (m *ethMethods) GetHeaderByHash(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
+	return m.header(ctx, byHash(hash))
 }
 
-func (m *ethMethods) header(at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(at, func(_ *View, b *Block) (json.RawMessage, error) {
+func (m *ethMethods) header(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(_ *View, b *Block) (json.RawMessage, error) {
 		return appendHead(nil, b), nil
 	})
 }
 
 // GetBlockReceipts is the receipts of a block's transactions.
-func (m *ethMethods) GetBlockReceipts(at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(at, func(v *View, b *Block) (json.RawMessage, error) {
-		txs, err := v.Transactions(b)
+func (m *ethMethods) GetBlockReceipts(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(v *View, b *Block) (json.RawMessage, error) {
+		txs, err := v.Transactions(ctx, b)
 		if err != nil {
 			return nil, err
 		}
@@ -103,33 +104,33 @@ func (m *ethMethods) GetBlockReceipts(at rpc.BlockNumberOrHash) (json.RawMessage
 }
 
 // GetBlockTransactionCountByNumber is the number of a block's transactions.
-func (m *ethMethods) GetBlockTransactionCountByNumber(n rpc.BlockNumber) (json.RawMessage, error) {
-	return m.transactionCount(byNumber(n))
+func (m *ethMethods) GetBlockTransactionCountByNumber(ctx context.Context, n rpc.BlockNumber) (json.RawMessage, error) {
+	return m.transactionCount(ctx, byNumber(n))
 }
 
 // GetBlockTransactionCountByHash is the number of a block's transactions.
-func (m *ethMethods) GetBlockTransactionCountByHash(hash common.Hash) (json.RawMessage, error) {
-	return m.transactionCount(byHash(hash))
+func (m *ethMethods) GetBlockTransactionCountByHash(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
+	return m.transactionCount(ctx, byHash(hash))
 }
 
-func (m *ethMethods) transactionCount(at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(at, func(_ *View, b *Block) (json.RawMessage, error) {
+func (m *ethMethods) transactionCount(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(_ *View, b *Block) (json.RawMessage, error) {
 		return appendQuantity(nil, uint64(len(b.Txs))), nil
 	})
 }
 
 // GetUncleCountByBlockNumber is 0: nobody mines.
-func (m *ethMethods) GetUncleCountByBlockNumber(n rpc.BlockNumber) (json.RawMessage, error) {
-	return m.uncleCount(byNumber(n))
+func (m *ethMethods) GetUncleCountByBlockNumber(ctx context.Context, n rpc.BlockNumber) (json.RawMessage, error) {
+	return m.uncleCount(ctx, byNumber(n))
 }
 
 // GetUncleCountByBlockHash is 0: nobody mines.
-func (m *ethMethods) GetUncleCountByBlockHash(hash common.Hash) (json.RawMessage, error) {
-	return m.uncleCount(byHash(hash))
+func (m *ethMethods) GetUncleCountByBlockHash(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
+	return m.uncleCount(ctx, byHash(hash))
 }
 
-func (m *ethMethods) uncleCount(at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(at, func(*View, *Block) (json.RawMessage, error) {
+func (m *ethMethods) uncleCount(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(*View, *Block) (json.RawMessage, error) {
 		return appendQuantity(nil, 0), nil
 	})
 }
@@ -145,48 +146,44 @@ func (m *ethMethods) GetUncleByBlockHashAndIndex(common.Hash, hexutil.Uint) json
 }
 
 // GetTransactionByHash is an included transaction; there are no others.
-func (m *ethMethods) GetTransactionByHash(hash common.Hash) (json.RawMessage, error) {
-	v := m.s.ledger.Latest()
+func (m *ethMethods) GetTransactionByHash(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
+	v := m.s.view(exchangeOf(ctx))
 	defer v.Release()
-	return transactionIn(v, hash)
+	return transactionIn(ctx, v, hash)
 }
 
 // GetTransactionByBlockNumberAndIndex is one of a block's transactions.
-func (m *ethMethods) GetTransactionByBlockNumberAndIndex(n rpc.BlockNumber, i hexutil.Uint) (json.RawMessage, error) {
-	return m.transactionAt(byNumber(n), i)
+func (m *ethMethods) GetTransactionByBlockNumberAndIndex(ctx context.Context, n rpc.BlockNumber, i hexutil.Uint) (json.RawMessage, error) {
+	return m.transactionAt(ctx, byNumber(n), i)
 }
 
 // GetTransactionByBlockHashAndIndex is one of a block's transactions.
-func (m *ethMethods) GetTransactionByBlockHashAndIndex(hash common.Hash, i hexutil.Uint) (json.RawMessage, error) {
-	return m.transactionAt(byHash(hash), i)
+func (m *ethMethods) GetTransactionByBlockHashAndIndex(ctx context.Context, hash common.Hash, i hexutil.Uint) (json.RawMessage, error) {
+	return m.transactionAt(ctx, byHash(hash), i)
 }
 
-func (m *ethMethods) transactionAt(at rpc.BlockNumberOrHash, i hexutil.Uint) (json.RawMessage, error) {
-	return m.withBlock(at, func(v *View, b *Block) (json.RawMessage, error) {
+func (m *ethMethods) transactionAt(ctx context.Context, at rpc.BlockNumberOrHash, i hexutil.Uint) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(v *View, b *Block) (json.RawMessage, error) {
 		if uint64(i) >= uint64(len(b.Txs)) {
 			return null, nil
 		}
-		return transactionIn(v, b.Txs[i])
+		return transactionIn(ctx, v, b.Txs[i])
 	})
 }
 
-func transactionIn(v *View, hash common.Hash) (json.RawMessage, error) {
-	t, err := v.Transaction(hash)
+func transactionIn(ctx context.Context, v *View, hash common.Hash) (json.RawMessage, error) {
+	t, b, err := v.transaction(ctx, hash)
 	if err != nil {
 		return absent(err)
-	}
-	b, err := v.Block(t.BlockNumber)
-	if err != nil {
-		return nil, rpcErrorOf(err)
 	}
 	return appendTransaction(nil, t, b), nil
 }
 
 // GetRawTransactionByHash is the encoding that was signed.
-func (m *ethMethods) GetRawTransactionByHash(hash common.Hash) (json.RawMessage, error) {
-	v := m.s.ledger.Latest()
+func (m *ethMethods) GetRawTransactionByHash(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
+	v := m.s.view(exchangeOf(ctx))
 	defer v.Release()
-	t, err := v.Transaction(hash)
+	t, err := v.Transaction(ctx, hash)
 	if errors.Is(err, coco.ErrNotFound) {
 		return json.RawMessage(`"0x"`), nil
 	}
@@ -201,15 +198,15 @@ func (m *ethMethods) GetRawTransactionByHash(hash common.Hash) (json.RawMessage,
 }
 
 // GetTransactionReceipt is null until the transaction is committed.
-func (m *ethMethods) GetTransactionReceipt(hash common.Hash) (json.RawMessage, error) {
-	return rpcResult(m.s.appendReceiptOf(nil, hash))
+func (m *ethMethods) GetTransactionReceipt(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
+	return rpcResult(m.s.appendReceiptOf(ctx, exchangeOf(ctx), nil, hash))
 }
 
 // appendReceiptOf writes a transaction's receipt, or null.
-func (s *rpcServer) appendReceiptOf(b []byte, hash common.Hash) ([]byte, error) {
-	v := s.ledger.Latest()
+func (s *rpcServer) appendReceiptOf(ctx context.Context, x *exchange, b []byte, hash common.Hash) ([]byte, error) {
+	v := s.view(x)
 	defer v.Release()
-	t, err := v.Transaction(hash)
+	t, err := v.Transaction(ctx, hash)
 	if errors.Is(err, coco.ErrNotFound) {
 		return append(b, null...), nil
 	}

@@ -174,8 +174,8 @@ func callOptions(state *stateOverride, block *blockOverride) (*CallOptions, erro
 }
 
 // callMessage runs eth_call and returns what the contract returned.
-func (s *rpcServer) callMessage(ctx context.Context, at *rpc.BlockNumberOrHash, args *callArgs, o *CallOptions) ([]byte, error) {
-	v, err := s.viewAt(at)
+func (s *rpcServer) callMessage(ctx context.Context, x *exchange, at *rpc.BlockNumberOrHash, args *callArgs, o *CallOptions) ([]byte, error) {
+	v, err := s.viewAt(ctx, x, at)
 	if err != nil {
 		return nil, err
 	}
@@ -201,8 +201,8 @@ func (s *rpcServer) callMessage(ctx context.Context, at *rpc.BlockNumberOrHash, 
 }
 
 // estimate runs eth_estimateGas.
-func (s *rpcServer) estimate(ctx context.Context, at *rpc.BlockNumberOrHash, args *callArgs, o *CallOptions) (uint64, error) {
-	v, err := s.viewAt(at)
+func (s *rpcServer) estimate(ctx context.Context, x *exchange, at *rpc.BlockNumberOrHash, args *callArgs, o *CallOptions) (uint64, error) {
+	v, err := s.viewAt(ctx, x, at)
 	if err != nil {
 		return 0, err
 	}
@@ -238,14 +238,14 @@ func (s *rpcServer) baseFee(o *CallOptions) *big.Int {
 
 // viewAt returns the state that a block parameter means. Blocks are final at once, so latest,
 // safe, finalized and pending are the same, and so is no parameter.
-func (s *rpcServer) viewAt(at *rpc.BlockNumberOrHash) (*View, error) {
-	v := s.ledger.Latest()
+func (s *rpcServer) viewAt(ctx context.Context, x *exchange, at *rpc.BlockNumberOrHash) (*View, error) {
+	v := s.view(x)
 	if at == nil {
 		return v, nil
 	}
 	var number uint64
 	if hash, ok := at.Hash(); ok {
-		b, err := v.BlockByHash(hash)
+		b, err := v.BlockByHash(ctx, hash)
 		if err != nil {
 			v.Release()
 			if errors.Is(err, coco.ErrNotFound) {
@@ -266,11 +266,7 @@ func (s *rpcServer) viewAt(at *rpc.BlockNumberOrHash) (*View, error) {
 	if number > head {
 		return nil, errors.New("header not found")
 	}
-	old, err := s.ledger.At(number)
-	if errors.Is(err, coco.ErrNotFound) {
-		err = fmt.Errorf("historical state of block %d is not available, the head is block %d: ask for a newer block", number, head)
-	}
-	return old, err
+	return s.ledger.at(ctx, number, s.pastReader(x))
 }
 
 // resolveNumber replaces a tag by the number of the block that it names.

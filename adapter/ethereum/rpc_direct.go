@@ -36,7 +36,7 @@ func (s *rpcServer) direct(x *exchange, req request, out []byte) (reply []byte, 
 		if value, ok := onlyParam(req.params); !ok || !fixedHex(hash[:], value) {
 			return out, false
 		}
-		reply, err := s.appendReceiptOf(appendReply(out, req.id), hash)
+		reply, err := s.appendReceiptOf(x.ctx, x, appendReply(out, req.id), hash)
 		if err != nil {
 			return appendError(out, req.id, err), true
 		}
@@ -95,7 +95,7 @@ func (s *rpcServer) directCall(x *exchange, req request, out []byte) ([]byte, bo
 	if !plain || position == 0 {
 		return out, false
 	}
-	result, err := s.callMessage(x.ctx, nil, &args, nil)
+	result, err := s.callMessage(x.ctx, x, nil, &args, nil)
 	if err != nil {
 		return appendError(out, req.id, err), true
 	}

@@ -10,12 +10,14 @@ import (
 	"github.com/ethereum/go-ethereum/core/vm"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
 )
 
 // JSON-RPC error codes, of the specification, of EIP-1474 and of go-ethereum.
 const (
 	codeReverted      = 3
 	codeServer        = -32000
+	codeUnavailable   = -32002
 	codeLimit         = -32005
 	codeParseError    = -32700
 	codeInvalidParams = -32602
@@ -40,12 +42,25 @@ func rpcErrorf(code int, format string, args ...any) *rpcError {
 	return &rpcError{code: code, message: fmt.Sprintf(format, args...)}
 }
 
+// retryLater is the data of an error that another try may mend.
+type retryLater struct {
+	RetryAfter int `json:"retryAfter"` // seconds
+}
+
 // rpcErrorOf gives err the code that clients decide by, and says whether to send the call again.
 func rpcErrorOf(err error) *rpcError {
 	var e *rpcError
 	switch {
 	case errors.As(err, &e):
 		return e
+	case errors.Is(err, coco.ErrPending):
+		e := rpcErrorf(codeUnavailable, "being prepared, ask again in a second (%v)", err)
+		e.data = retryLater{RetryAfter: 1}
+		return e
+	case errors.Is(err, coco.ErrMissing):
+		return rpcErrorf(codeUnavailable, "not on this node, ask another one (%v)", err)
+	case errors.Is(err, adapter.ErrPastLimit):
+		return &rpcError{code: codeLimit, message: err.Error()}
 	case errors.Is(err, coco.ErrBusy):
 		return rpcErrorf(codeLimit, "busy, nothing was done: send the same call again in a moment (%v)", err)
 	case errors.Is(err, coco.ErrNotCommitted):
@@ -85,7 +100,7 @@ func appendError(b, id []byte, err error) []byte {
 		Message string `json:"message"`
 		Data    any    `json:"data,omitempty"`
 	}{e.code, e.message, e.data})
-	if jsonErr != nil { // data is a string or nothing
+	if jsonErr != nil { // data is what this package makes it
 		enc = []byte(`{"code":-32603,"message":"internal error"}`)
 	}
 	b = append(b, `{"jsonrpc":"2.0"`...)

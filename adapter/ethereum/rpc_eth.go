@@ -89,28 +89,33 @@ func (m *ethMethods) Syncing() any {
 func (m *ethMethods) Accounts() []common.Address { return []common.Address{} }
 
 // GetBalance is what an account holds, in wei.
-func (m *ethMethods) GetBalance(addr common.Address, at *rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	v, err := m.s.viewAt(at)
+func (m *ethMethods) GetBalance(ctx context.Context, addr common.Address, at *rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	v, err := m.s.viewAt(ctx, exchangeOf(ctx), at)
 	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
 	defer v.Release()
-	return appendBig(nil, v.Balance(addr).ToBig()), nil
+	balance, err := v.Balance(ctx, addr)
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	return appendBig(nil, balance.ToBig()), nil
 }
 
 // GetCode is a contract's code.
-func (m *ethMethods) GetCode(addr common.Address, at *rpc.BlockNumberOrHash) (hexutil.Bytes, error) {
-	v, err := m.s.viewAt(at)
+func (m *ethMethods) GetCode(ctx context.Context, addr common.Address, at *rpc.BlockNumberOrHash) (hexutil.Bytes, error) {
+	v, err := m.s.viewAt(ctx, exchangeOf(ctx), at)
 	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
 	defer v.Release()
-	return append(hexutil.Bytes{}, v.Code(addr)...), nil
+	code, err := v.Code(ctx, addr)
+	return rpcResult(append(hexutil.Bytes{}, code...), err)
 }
 
 // GetStorageAt is a slot of a contract's storage.
-func (m *ethMethods) GetStorageAt(addr common.Address, slot string, at *rpc.BlockNumberOrHash) (hexutil.Bytes, error) {
-	v, err := m.s.viewAt(at)
+func (m *ethMethods) GetStorageAt(ctx context.Context, addr common.Address, slot string, at *rpc.BlockNumberOrHash) (hexutil.Bytes, error) {
+	v, err := m.s.viewAt(ctx, exchangeOf(ctx), at)
 	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
@@ -119,8 +124,8 @@ func (m *ethMethods) GetStorageAt(addr common.Address, slot string, at *rpc.Bloc
 	if err != nil {
 		return nil, rpcErrorf(codeInvalidParams, "%v: %q", err, slot)
 	}
-	value := v.Storage(addr, key)
-	return value[:], nil
+	value, err := v.Storage(ctx, addr, key)
+	return rpcResult(hexutil.Bytes(value[:]), err)
 }
 
 // storageKey reads a slot leniently: the prefix and leading zeros may be missing.
@@ -142,18 +147,20 @@ func storageKey(s string) (common.Hash, error) {
 }
 
 // GetTransactionCount is an account's nonce. Pending counts what this node is about to commit.
-func (m *ethMethods) GetTransactionCount(addr common.Address, at *rpc.BlockNumberOrHash) (hexutil.Uint64, error) {
+func (m *ethMethods) GetTransactionCount(ctx context.Context, addr common.Address, at *rpc.BlockNumberOrHash) (hexutil.Uint64, error) {
 	if at != nil {
 		if n, ok := at.Number(); ok && n == rpc.PendingBlockNumber {
-			return hexutil.Uint64(m.s.ledger.PendingNonce(addr)), nil
+			nonce, err := m.s.ledger.PendingNonce(ctx, addr)
+			return rpcResult(hexutil.Uint64(nonce), err)
 		}
 	}
-	v, err := m.s.viewAt(at)
+	v, err := m.s.viewAt(ctx, exchangeOf(ctx), at)
 	if err != nil {
 		return 0, rpcErrorOf(err)
 	}
 	defer v.Release()
-	return hexutil.Uint64(v.Nonce(addr)), nil
+	nonce, err := v.Nonce(ctx, addr)
+	return rpcResult(hexutil.Uint64(nonce), err)
 }
 
 // Call executes a message without keeping its effects.
@@ -162,7 +169,7 @@ func (m *ethMethods) Call(ctx context.Context, args callArgs, at *rpc.BlockNumbe
 	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
-	out, err := m.s.callMessage(ctx, at, &args, o)
+	out, err := m.s.callMessage(ctx, exchangeOf(ctx), at, &args, o)
 	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
@@ -175,7 +182,7 @@ func (m *ethMethods) EstimateGas(ctx context.Context, args callArgs, at *rpc.Blo
 	if err != nil {
 		return 0, rpcErrorOf(err)
 	}
-	gas, err := m.s.estimate(ctx, at, &args, o)
+	gas, err := m.s.estimate(ctx, exchangeOf(ctx), at, &args, o)
 	return rpcResult(hexutil.Uint64(gas), err)
 }
 

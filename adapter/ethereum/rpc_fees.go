@@ -1,6 +1,7 @@
 package ethereum
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/big"
@@ -67,11 +68,11 @@ type feeHistory struct {
 }
 
 // FeeHistory tells how full the last blocks were and what tips were paid.
-func (m *ethMethods) FeeHistory(count math.HexOrDecimal64, last rpc.BlockNumber, percentiles []float64) (*feeHistory, error) {
+func (m *ethMethods) FeeHistory(ctx context.Context, count math.HexOrDecimal64, last rpc.BlockNumber, percentiles []float64) (*feeHistory, error) {
 	if err := checkPercentiles(percentiles); err != nil {
 		return nil, rpcErrorOf(err)
 	}
-	v := m.s.ledger.Latest()
+	v := m.s.view(exchangeOf(ctx))
 	defer v.Release()
 	head := v.Number()
 	end := resolveNumber(last, head)
@@ -90,7 +91,7 @@ func (m *ethMethods) FeeHistory(count math.HexOrDecimal64, last rpc.BlockNumber,
 	h.OldestBlock = (*hexutil.Big)(new(big.Int).SetUint64(first))
 	var fee, blobFee *big.Int
 	for n := first; n <= end; n++ {
-		b, err := v.Block(n)
+		b, err := v.Block(ctx, n)
 		if err != nil {
 			return nil, rpcErrorOf(err)
 		}
@@ -103,7 +104,7 @@ func (m *ethMethods) FeeHistory(count math.HexOrDecimal64, last rpc.BlockNumber,
 		h.BlobBaseFee = append(h.BlobBaseFee, (*hexutil.Big)(blobFee))
 		h.BlobGasUsedRatio = append(h.BlobGasUsedRatio, 0) // blobs are not carried
 		if len(percentiles) > 0 {
-			rewards, err := rewardsOf(v, b, percentiles)
+			rewards, err := rewardsOf(ctx, v, b, percentiles)
 			if err != nil {
 				return nil, rpcErrorOf(err)
 			}
@@ -140,9 +141,9 @@ func ratio(used, limit uint64) float64 {
 }
 
 // rewardsOf finds the tips at the percentiles of a block's gas, cheapest first.
-func rewardsOf(v *View, b *Block, percentiles []float64) ([]*hexutil.Big, error) {
+func rewardsOf(ctx context.Context, v *View, b *Block, percentiles []float64) ([]*hexutil.Big, error) {
 	rewards := make([]*hexutil.Big, len(percentiles))
-	txs, err := v.Transactions(b)
+	txs, err := v.Transactions(ctx, b)
 	if err != nil {
 		return nil, err
 	}

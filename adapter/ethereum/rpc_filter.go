@@ -141,9 +141,9 @@ func (m *ethMethods) GetLogs(ctx context.Context, q logQuery) (json.RawMessage, 
 
 // logs answers a query.
 func (s *rpcServer) logs(ctx context.Context, q *logQuery) (json.RawMessage, error) {
-	v := s.ledger.Latest()
+	v := s.view(exchangeOf(ctx))
 	defer v.Release()
-	from, to, err := q.blocks(v)
+	from, to, err := q.blocks(ctx, v)
 	if err != nil {
 		return nil, err
 	}
@@ -161,19 +161,19 @@ func (s *rpcServer) logs(ctx context.Context, q *logQuery) (json.RawMessage, err
 func (s *rpcServer) findLogs(ctx context.Context, v *View, from, to uint64, f *LogFilter) ([]*types.Log, error) {
 	var found []*types.Log
 	err := s.calls.do(ctx, func(ctx context.Context) (err error) {
-		found, err = v.Logs(ctx, from, to, f, s.limits.LogResults)
+		found, err = v.Logs(ctx, from, to, f, LogLimits{Results: s.limits.LogResults, Archived: s.limits.ArchiveBlocks})
 		return err
 	})
 	if errors.Is(err, coco.ErrInvalid) {
-		return nil, rpcErrorf(codeLimit, "query returned more than %d results: ask for fewer blocks at a time", s.limits.LogResults)
+		return nil, rpcErrorf(codeLimit, "%v", err)
 	}
 	return found, err
 }
 
 // blocks resolves the query's range.
-func (q *logQuery) blocks(v *View) (from, to uint64, err error) {
+func (q *logQuery) blocks(ctx context.Context, v *View) (from, to uint64, err error) {
 	if q.BlockHash != nil {
-		b, err := v.BlockByHash(*q.BlockHash)
+		b, err := v.BlockByHash(ctx, *q.BlockHash)
 		if errors.Is(err, coco.ErrNotFound) {
 			return 0, 0, errors.New("unknown block")
 		}

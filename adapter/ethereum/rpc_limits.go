@@ -15,12 +15,15 @@ type RPCSettings struct {
 	BatchItems int `json:"batch_items,omitempty"`
 	// ReplyBytes is the size of the replies to one batch, and of one reply with logs.
 	ReplyBytes int `json:"reply_bytes,omitempty"`
-	// CallTimeoutMS ends eth_call, eth_estimateGas and eth_getLogs, in milliseconds.
+	// CallTimeoutMS ends eth_call, eth_estimateGas and eth_getLogs, in milliseconds. No request spends
+	// more on reading the ledger for what has left memory.
 	CallTimeoutMS int `json:"call_timeout_ms,omitempty"`
 	// LogBlocks is the number of blocks that eth_getLogs looks through.
 	LogBlocks int `json:"log_blocks,omitempty"`
 	// LogResults is the number of logs that eth_getLogs returns.
 	LogResults int `json:"log_results,omitempty"`
+	// ArchiveBlocks is how many of these blocks may be such that have left memory.
+	ArchiveBlocks int `json:"archive_blocks,omitempty"`
 	// MaxFilters is the number of polled filters that a node keeps for one caller.
 	MaxFilters int `json:"max_filters,omitempty"`
 	// MaxSubscriptions is the number of subscriptions of one WebSocket connection.
@@ -39,6 +42,7 @@ var rpcDefaults = RPCSettings{
 	CallTimeoutMS:    5000,
 	LogBlocks:        100_000,
 	LogResults:       10_000,
+	ArchiveBlocks:    5000,
 	MaxFilters:       256,
 	MaxSubscriptions: 256,
 	ConnectionCalls:  512,
@@ -53,6 +57,7 @@ func (r *RPCSettings) fields() []rpcField {
 		{&r.CallTimeoutMS, rpcDefaults.CallTimeoutMS, "call_timeout_ms"},
 		{&r.LogBlocks, rpcDefaults.LogBlocks, "log_blocks"},
 		{&r.LogResults, rpcDefaults.LogResults, "log_results"},
+		{&r.ArchiveBlocks, rpcDefaults.ArchiveBlocks, "archive_blocks"},
 		{&r.MaxFilters, rpcDefaults.MaxFilters, "max_filters"},
 		{&r.MaxSubscriptions, rpcDefaults.MaxSubscriptions, "max_subscriptions"},
 		{&r.ConnectionCalls, rpcDefaults.ConnectionCalls, "connection_calls"},

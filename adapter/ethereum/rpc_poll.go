@@ -50,7 +50,7 @@ func (m *ethMethods) GetFilterChanges(ctx context.Context, id string) (json.RawM
 	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
-	v := m.s.ledger.Latest()
+	v := m.s.view(exchangeOf(ctx))
 	defer v.Release()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -58,16 +58,16 @@ func (m *ethMethods) GetFilterChanges(ctx context.Context, id string) (json.RawM
 		return json.RawMessage("[]"), nil
 	}
 	if f.query == nil {
-		return rpcResult(m.newBlocks(v, f))
+		return rpcResult(m.newBlocks(ctx, v, f))
 	}
 	return rpcResult(m.newLogs(ctx, v, f))
 }
 
-func (m *ethMethods) newBlocks(v *View, f *pollFilter) (json.RawMessage, error) {
-	to := min(v.Number(), f.seen+uint64(m.s.limits.LogResults))
+func (m *ethMethods) newBlocks(ctx context.Context, v *View, f *pollFilter) (json.RawMessage, error) {
+	to := m.s.pollTo(v, f, m.s.limits.LogResults)
 	var hashes []common.Hash
 	for n := f.seen + 1; n <= to; n++ {
-		b, err := v.Block(n)
+		b, err := v.Block(ctx, n)
 		if err != nil {
 			return nil, err
 		}
@@ -78,8 +78,8 @@ func (m *ethMethods) newBlocks(v *View, f *pollFilter) (json.RawMessage, error) 
 }
 
 func (m *ethMethods) newLogs(ctx context.Context, v *View, f *pollFilter) (json.RawMessage, error) {
-	from, last := f.seen+1, v.Number()
-	upTo := min(last, f.seen+uint64(m.s.limits.LogBlocks))
+	from := f.seen + 1
+	upTo := m.s.pollTo(v, f, m.s.limits.LogBlocks)
 	first, until := f.query.window(upTo)
 	if from = max(from, first); from > min(upTo, until) || f.query.BlockHash != nil {
 		f.seen = upTo
@@ -93,7 +93,7 @@ func (m *ethMethods) newLogs(ctx context.Context, v *View, f *pollFilter) (json.
 			if to > from {
 				continue
 			}
-			logs, err = v.Logs(ctx, from, from, &f.query.LogFilter, 0)
+			logs, err = v.Logs(ctx, from, from, &f.query.LogFilter, LogLimits{})
 		}
 		if err != nil {
 			return nil, err
@@ -101,6 +101,15 @@ func (m *ethMethods) newLogs(ctx context.Context, v *View, f *pollFilter) (json.
 		f.seen = to
 		return appendLogs(nil, logs), nil
 	}
+}
+
+// pollTo returns the last block that a poll looks at: after at most limit blocks, and after few if they have
+// left memory, so that a poll comes to its end in time and the next one goes on.
+func (s *rpcServer) pollTo(v *View, f *pollFilter, limit int) uint64 {
+	if few := max(1, s.limits.ArchiveBlocks/10); few < limit && !v.inMemory(min(v.Number(), f.seen+uint64(few))) {
+		limit = few
+	}
+	return min(v.Number(), f.seen+uint64(limit))
 }
 
 // window is the range of blocks that a filter admits. Tags in it mean blocks to come.

@@ -18,8 +18,9 @@ const (
 	wsQueue      = 1024     // messages that wait to be written
 	wsQueueBytes = 64 << 20 // and their size: a client that reads less is dropped
 	wsTick       = 5 * time.Second
-	wsWriteTicks = 2 // a message that takes longer to write ends the connection
-	wsPingTicks  = 6 // a ping goes out this often, and must be answered before the next
+	wsWriteTicks = 2               // a message that takes longer to write ends the connection
+	wsPingTicks  = 6               // a ping goes out this often, and must be answered before the next
+	wsLeave      = 2 * time.Second // for calls under way, when the node stops
 )
 
 var errSlowReader = errors.New("connection dropped: the client reads too slowly")
@@ -42,6 +43,7 @@ type wsConn struct {
 	writing atomic.Int32 // 0, or 1 + ticks since the current write began
 	wg      sync.WaitGroup
 	drops   sync.Once
+	leaves  sync.Once
 
 	mu   sync.Mutex
 	subs map[string]*wsSubscription
@@ -51,6 +53,7 @@ type wsConn struct {
 type outgoing struct {
 	data []byte
 	from *buffers
+	last bool // says farewell instead: the node stops
 }
 
 // serveWebSocket upgrades a request and serves the connection until it ends.
@@ -71,17 +74,21 @@ func (s *rpcServer) serveWebSocket(caller coco.Caller, w http.ResponseWriter, r 
 		out:   make(chan outgoing, wsQueue),
 		subs:  map[string]*wsSubscription{},
 	}
-	c.ctx, c.cancel = context.WithCancel(r.Context())
-	stopped := context.AfterFunc(s.stop, func() { c.drop(websocket.StatusGoingAway, "the node stops") })
+	// The request's context ends when the gateway stops. The connection outlives that by a farewell.
+	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
+	left := make(chan struct{})
+	leave := func() { c.leaves.Do(func() { defer close(left); c.leave() }) }
+	stopped, ended := context.AfterFunc(s.stop, leave), context.AfterFunc(r.Context(), leave)
 	c.wg.Add(2)
 	go c.write()
 	go c.watch()
 	c.read()
 	c.cancel()
 	_ = ws.CloseNow() // the peer may be gone already
-	if !stopped() {
-		c.drops.Do(func() {}) // waits for the farewell
+	if a, b := stopped(), ended(); !a || !b {
+		<-left
 	}
+	c.drops.Do(func() {}) // waits for the farewell
 	c.wg.Wait()
 	c.closeSubscriptions()
 }
@@ -155,6 +162,10 @@ func (c *wsConn) write() {
 	for {
 		select {
 		case m := <-c.out:
+			if m.last {
+				c.drop(websocket.StatusGoingAway, "the node stops")
+				return
+			}
 			c.writing.Store(1)
 			err := c.ws.Write(c.ctx, websocket.MessageText, m.data)
 			c.writing.Store(0)
@@ -204,6 +215,28 @@ func (c *wsConn) watch() {
 			c.drop(websocket.StatusPolicyViolation, "connection dropped: a ping was not answered")
 			return
 		}
+	}
+}
+
+// leave ends the connection because the node stops: calls under way are answered first, new ones are not
+// taken.
+func (c *wsConn) leave() {
+	late := c.server.ledger.env.Clock.After(wsLeave)
+	for range cap(c.calls) {
+		select {
+		case c.calls <- struct{}{}:
+		case <-c.ctx.Done():
+			return
+		case <-late:
+			c.drop(websocket.StatusGoingAway, "the node stops")
+			return
+		}
+	}
+	select {
+	case c.out <- outgoing{last: true}:
+	case <-c.ctx.Done():
+	case <-late:
+		c.drop(websocket.StatusGoingAway, "the node stops")
 	}
 }
 

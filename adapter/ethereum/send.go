@@ -75,10 +75,11 @@ func (l *Ledger) checkAll(raw [][]byte, out []SendResult) []*checked {
 
 // PendingNonce is the nonce that the sender's next transaction needs: the committed one, advanced
 // over those that this node is sending.
-func (l *Ledger) PendingNonce(addr common.Address) uint64 {
+func (l *Ledger) PendingNonce(ctx context.Context, addr common.Address) (uint64, error) {
 	v := l.Latest()
 	defer v.Release()
-	return l.sending.next(addr, v.Nonce(addr))
+	nonce, err := v.Nonce(ctx, addr)
+	return l.sending.next(addr, nonce), err
 }
 
 // sending counts the transactions under way on this node, by sender and nonce.

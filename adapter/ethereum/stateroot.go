@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/cocoframework/coco/host"
 )
@@ -307,19 +308,11 @@ func (b *builder) nextRoot() {
 	}
 }
 
-// readCarried returns the root that a block's header carries: its own, for the first block.
-func readCarried(src source, number uint64) (knownRoot, error) {
-	row, err := readBlock(src, number)
-	if err != nil {
-		return knownRoot{}, err
+// carriedBy returns the root that a block's header carries: its own, for the first block.
+func carriedBy(h *types.Header) knownRoot {
+	k := knownRoot{root: h.Root}
+	if len(h.Extra) == 8 {
+		k.number = binary.BigEndian.Uint64(h.Extra)
 	}
-	b, err := row.block()
-	if err != nil {
-		return knownRoot{}, err
-	}
-	k := knownRoot{root: b.Header.Root}
-	if len(b.Header.Extra) == 8 {
-		k.number = binary.BigEndian.Uint64(b.Header.Extra)
-	}
-	return k, nil
+	return k
 }

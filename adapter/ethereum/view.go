@@ -1,6 +1,9 @@
 package ethereum
 
 import (
+	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/big"
 
@@ -12,6 +15,7 @@ import (
 	"github.com/holiman/uint256"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -23,6 +27,10 @@ type Block struct {
 	Txs    []common.Hash // in order
 	View   uint64        // of the leader that executed it
 	First  uint64        // seqno of the first transaction; the others follow
+
+	// bare says that only Hash and what calls see of the header are known: the newest block of a node
+	// that has begun with a snapshot, until there is another.
+	bare bool
 }
 
 // Number returns the block's number.
@@ -40,54 +48,76 @@ type Transaction struct {
 }
 
 // View is one committed state of the chain, with all blocks up to it. It is safe for concurrent
-// use until it is released.
+// use until it is released. It belongs to one request: reading what has left memory takes time, and
+// fails with coco.ErrPending, coco.ErrMissing or adapter.ErrPastLimit.
 type View struct {
 	ledger   *Ledger
 	snapshot *store.Snapshot
 	head     *Block
+	past     *adapter.PastReader
+	old      *oldState // instead of the snapshot's state, unless nil
 }
 
 // Latest returns the newest committed state. The view MUST be released.
-func (l *Ledger) Latest() *View {
+func (l *Ledger) Latest() *View { return l.latest(l.pastReader()) }
+
+// pastReader returns the reader of one request.
+func (l *Ledger) pastReader() *adapter.PastReader { return l.env.NewPastReader(l.pastTime) }
+
+func (l *Ledger) latest(past *adapter.PastReader) *View {
 	// The snapshot may be newer than the head by a batch whose Committed has not come yet: the
 	// head is read from the same state then.
-	v := &View{ledger: l, snapshot: l.env.State.Snapshot(), head: l.head.Load()}
+	v := &View{ledger: l, snapshot: l.env.State.Snapshot(), head: l.head.Load(), past: past}
 	at, ok, err := readHead(v.snapshot)
 	if err == nil && ok && (v.head == nil || at.hash != v.head.Hash) {
-		if b, err := v.Block(at.number); err == nil {
+		if b, err := l.newest(v.snapshot, &at); err == nil {
 			v.head = b
 		}
 	}
 	return v
 }
 
-// At returns the state after a block. It fails with coco.ErrNotFound if there is no such block, or
-// if only its block, transactions, receipts and logs are kept: read those from Latest. The view
-// MUST be released.
-func (l *Ledger) At(number uint64) (*View, error) {
-	latest := l.Latest()
-	if latest.Number() == number {
-		return latest, nil
+// newest returns the block at the head of a state.
+func (l *Ledger) newest(src source, at *head) (*Block, error) {
+	value, ok := src.Get(tableBlocks, blockKey(at.number))
+	if !ok {
+		return &Block{Header: l.chain.bareHeader(src, at), Hash: at.hash, bare: true}, nil
 	}
-	defer latest.Release()
-	b, err := latest.Block(number)
+	row, err := decodeBlockRow(value)
 	if err != nil {
 		return nil, err
 	}
-	seqno, ok := l.feed.state(number)
-	if ok {
+	return row.block()
+}
+
+// At returns the state after a block, from the ledger if the store does not hold it. It fails with
+// coco.ErrNotFound if there is no such block. The view MUST be released.
+func (l *Ledger) At(ctx context.Context, number uint64) (*View, error) {
+	return l.at(ctx, number, l.pastReader())
+}
+
+func (l *Ledger) at(ctx context.Context, number uint64, past *adapter.PastReader) (*View, error) {
+	v := l.latest(past)
+	if v.head != nil && v.head.Number() == number {
+		return v, nil
+	}
+	b, err := v.Block(ctx, number)
+	if err != nil {
+		v.Release()
+		return nil, err
+	}
+	if seqno, ok := l.feed.state(number); ok {
 		if s, err := l.env.State.SnapshotAt(seqno); err == nil {
-			return &View{ledger: l, snapshot: s, head: b}, nil
+			v.Release()
+			return &View{ledger: l, snapshot: s, head: b, past: past}, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: historical state of block %d is not available: the newest %d are", coco.ErrNotFound, number, keepStates)
+	v.head, v.old = b, newOldState(b)
+	return v, nil
 }
 
 // Release lets the state be pruned. It MUST be called once.
 func (v *View) Release() { v.snapshot.Release() }
-
-// Snapshot returns the store's form of the state, which the view releases.
-func (v *View) Snapshot() *store.Snapshot { return v.snapshot }
 
 // Head returns the block whose resulting state this is, or nil before genesis.
 func (v *View) Head() *Block { return v.head }
@@ -101,49 +131,87 @@ func (v *View) Number() uint64 {
 }
 
 // Block returns a block by its number, or coco.ErrNotFound.
-func (v *View) Block(number uint64) (*Block, error) {
-	if v.head != nil && v.head.Number() == number {
+func (v *View) Block(ctx context.Context, number uint64) (*Block, error) {
+	if v.head != nil && v.head.Number() == number && !v.head.bare {
 		return v.head, nil
 	}
-	row, err := readBlock(v.snapshot, number)
+	row, err := v.blockRow(ctx, number)
 	if err != nil {
 		return nil, err
 	}
 	return row.block()
 }
 
-// BlockByHash returns a block by its hash, or coco.ErrNotFound.
-func (v *View) BlockByHash(hash common.Hash) (*Block, error) {
-	if v.head != nil && v.head.Hash == hash {
-		return v.head, nil
+// inMemory tells whether a block, and so every later one, can be read without the ledger.
+func (v *View) inMemory(number uint64) bool {
+	_, ok := v.snapshot.Get(tableBlocks, blockKey(number))
+	return ok
+}
+
+func (v *View) blockRow(ctx context.Context, number uint64) (blockRow, error) {
+	if v.head == nil || number > v.head.Number() {
+		return blockRow{}, fmt.Errorf("%w: block %d", coco.ErrNotFound, number)
 	}
-	number, err := readNumber(v.snapshot, hash)
+	row, err := v.archived(ctx, tableBlocks, blockKey(number))
+	if err != nil {
+		return blockRow{}, lost(err, "block %d", number)
+	}
+	return decodeBlockRow(row)
+}
+
+// lost is the error for a row that is not there but must be, and any other error as it is.
+func lost(err error, what string, args ...any) error {
+	if errors.Is(err, coco.ErrNotFound) {
+		return fmt.Errorf("%w: %s is not in the ledger", coco.ErrCorrupt, fmt.Sprintf(what, args...))
+	}
+	return err
+}
+
+// BlockByHash returns a block by its hash, or coco.ErrNotFound.
+func (v *View) BlockByHash(ctx context.Context, hash common.Hash) (*Block, error) {
+	if v.head != nil && v.head.Hash == hash {
+		return v.Block(ctx, v.head.Number())
+	}
+	key, err := v.archived(ctx, tableBlockHashes, hash[:])
+	if errors.Is(err, coco.ErrNotFound) {
+		return nil, fmt.Errorf("%w: block %v", coco.ErrNotFound, hash)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return v.Block(number)
+	if len(key) != 8 {
+		return nil, fmt.Errorf("%w: the number of block %v has %d bytes, expected 8", coco.ErrCorrupt, hash, len(key))
+	}
+	return v.Block(ctx, binary.BigEndian.Uint64(key))
 }
 
 // Transaction returns an included transaction by its hash, or coco.ErrNotFound.
-func (v *View) Transaction(hash common.Hash) (*Transaction, error) {
-	r, err := readTx(v.snapshot, hash)
+func (v *View) Transaction(ctx context.Context, hash common.Hash) (*Transaction, error) {
+	t, _, err := v.transaction(ctx, hash)
+	return t, err
+}
+
+// transaction also returns the transaction's block.
+func (v *View) transaction(ctx context.Context, hash common.Hash) (*Transaction, *Block, error) {
+	r, err := v.txRow(ctx, hash)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	b, err := v.Block(r.block)
+	b, err := v.Block(ctx, r.block)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return v.ledger.chain.expand(&r, hash, b)
+	t, err := v.ledger.chain.expand(&r, hash, b)
+	return t, b, err
 }
 
 // Transactions returns those of a block, in order.
-func (v *View) Transactions(b *Block) ([]*Transaction, error) {
+func (v *View) Transactions(ctx context.Context, b *Block) ([]*Transaction, error) {
 	out := make([]*Transaction, len(b.Txs))
 	for i, hash := range b.Txs {
-		r, err := readTx(v.snapshot, hash)
+		r, err := v.txRow(ctx, hash)
 		if err != nil {
-			return nil, err
+			return nil, lost(err, "transaction %v of block %d", hash, b.Number())
 		}
 		if out[i], err = v.ledger.chain.expand(&r, hash, b); err != nil {
 			return nil, err
@@ -152,10 +220,13 @@ func (v *View) Transactions(b *Block) ([]*Transaction, error) {
 	return out, nil
 }
 
-func readTx(src source, hash common.Hash) (txRow, error) {
-	row, ok := src.Get(tableTxs, hash[:])
-	if !ok {
+func (v *View) txRow(ctx context.Context, hash common.Hash) (txRow, error) {
+	row, err := v.archived(ctx, tableTxs, hash[:])
+	if errors.Is(err, coco.ErrNotFound) {
 		return txRow{}, fmt.Errorf("%w: transaction %v", coco.ErrNotFound, hash)
+	}
+	if err != nil {
+		return txRow{}, err
 	}
 	return decodeTxRow(row)
 }
@@ -213,48 +284,51 @@ func expandLogs(r *txRow, hash common.Hash, b *Block) ([]*types.Log, error) {
 	return logs, nil
 }
 
-// account reads an account; damage reads as no account, and is logged.
-func (v *View) account(addr common.Address) record {
-	row, ok := v.snapshot.Get(tableAccounts, addr[:])
+// account reads an account.
+func (v *View) account(ctx context.Context, addr common.Address) (record, error) {
+	src := viewState{ctx: ctx, view: v}
+	row, ok := src.Get(tableAccounts, addr[:])
 	if !ok {
-		return noAccount
+		return noAccount, src.err
 	}
-	r, err := decodeRecord(row)
-	if err != nil {
-		v.ledger.env.Log.Error("ethereum: account not readable", "address", addr, "err", err)
-		return noAccount
-	}
-	return r
+	return decodeRecord(row)
 }
 
-// Exists tells whether there is such an account.
-func (v *View) Exists(addr common.Address) bool { r := v.account(addr); return r.exists }
-
 // Balance returns an account's balance, which MUST NOT be modified.
-func (v *View) Balance(addr common.Address) *uint256.Int { r := v.account(addr); return r.balance }
+func (v *View) Balance(ctx context.Context, addr common.Address) (*uint256.Int, error) {
+	r, err := v.account(ctx, addr)
+	return r.balance, err
+}
 
 // Nonce returns an account's nonce.
-func (v *View) Nonce(addr common.Address) uint64 { r := v.account(addr); return r.nonce }
+func (v *View) Nonce(ctx context.Context, addr common.Address) (uint64, error) {
+	r, err := v.account(ctx, addr)
+	return r.nonce, err
+}
 
 // Code returns an account's code, which MUST NOT be modified.
-func (v *View) Code(addr common.Address) []byte {
-	r := v.account(addr)
-	if r.codeHash == types.EmptyCodeHash {
-		return nil
+func (v *View) Code(ctx context.Context, addr common.Address) ([]byte, error) {
+	r, err := v.account(ctx, addr)
+	if err != nil || r.codeHash == types.EmptyCodeHash {
+		return nil, err
 	}
-	code, _ := v.snapshot.Get(tableCode, r.codeHash[:])
-	return code
+	code, ok := v.snapshot.Get(tableCode, r.codeHash[:])
+	if !ok {
+		return nil, errCorruptCode(r.codeHash)
+	}
+	return code, nil
 }
 
 // Storage returns the value of a slot.
-func (v *View) Storage(addr common.Address, slot common.Hash) common.Hash {
-	r := v.account(addr)
-	if !r.stored {
-		return common.Hash{}
+func (v *View) Storage(ctx context.Context, addr common.Address, slot common.Hash) (common.Hash, error) {
+	r, err := v.account(ctx, addr)
+	if err != nil || !r.stored {
+		return common.Hash{}, err
 	}
-	row, ok := v.snapshot.Get(tableStorage, appendStorageKey(nil, &addr, &slot, r.gen))
+	src := viewState{ctx: ctx, view: v}
+	row, ok := src.Get(tableStorage, appendStorageKey(nil, &addr, &slot, r.gen))
 	if !ok {
-		return common.Hash{}
+		return common.Hash{}, src.err
 	}
-	return common.BytesToHash(row)
+	return decodeWord(row)
 }

@@ -25,23 +25,25 @@ func TestOlderStatesStayReadable(t *testing.T) {
 		included_(t, c.execute(c.call(c.transfer(0, i, 1))), 1)
 	}
 	for _, n := range []uint64{blocks, blocks - 1, blocks - 100, blocks - keepStates + 10} {
-		v, err := c.At(n)
+		v, err := c.At(c.t.Context(), n)
 		must(t, err)
-		equal(t, "balance", v.Balance(to).Uint64(), n)
+		equal(t, "balance", c.balanceIn(v, to), n)
 		equal(t, "head", v.Number(), n)
 		v.Release()
 	}
-	if _, err := c.At(3); !errors.Is(err, coco.ErrNotFound) {
-		t.Fatalf("pruned state: %v", err)
+	c.env.Past = nil
+	if _, err := c.At(c.t.Context(), 3); !errors.Is(err, coco.ErrMissing) {
+		t.Fatalf("a state that only the ledger has: %v", err)
 	}
-	if _, err := c.At(blocks + 1); !errors.Is(err, coco.ErrNotFound) {
+	c.env.Past = c.past.read
+	if _, err := c.At(c.t.Context(), blocks+1); !errors.Is(err, coco.ErrNotFound) {
 		t.Fatalf("future state: %v", err)
 	}
 	v := c.Latest()
 	defer v.Release()
-	b, err := v.Block(3)
+	b, err := v.Block(c.t.Context(), 3)
 	must(t, err)
-	list, err := v.Transactions(b)
+	list, err := v.Transactions(c.t.Context(), b)
 	must(t, err)
 	equal(t, "transactions of an old block", len(list), 1)
 }
@@ -59,14 +61,14 @@ func TestLogsAreFoundByAddressTopicAndRange(t *testing.T) {
 	to := common.BytesToHash(c.address(2).Bytes())
 	count := func(f *LogFilter, from, end uint64, want int) []*types.Log {
 		t.Helper()
-		logs, err := v.Logs(ctx, from, end, f, 0)
+		logs, err := v.Logs(ctx, from, end, f, LogLimits{})
 		must(t, err)
 		equal(t, "logs", len(logs), want)
 		return logs
 	}
 	all := count(&LogFilter{Addresses: []common.Address{token}, Topics: [][]common.Hash{{transfer}, nil, {to}}}, first, first+4, 5)
 	for i, l := range all {
-		b, err := v.Block(first + uint64(i))
+		b, err := v.Block(c.t.Context(), first+uint64(i))
 		must(t, err)
 		equal(t, "value", new(big.Int).SetBytes(l.Data).Uint64(), uint64(i+1))
 		equal(t, "block", l.BlockHash, b.Hash)
@@ -78,12 +80,12 @@ func TestLogsAreFoundByAddressTopicAndRange(t *testing.T) {
 	count(&LogFilter{Topics: [][]common.Hash{{to}}}, 0, ^uint64(0), 0)
 	count(&LogFilter{Addresses: []common.Address{c.address(0)}}, 0, 1000, 0)
 	count(&LogFilter{Topics: [][]common.Hash{nil, nil, nil, nil}}, 0, 1000, 0)
-	if _, err := v.Logs(ctx, 0, 1000, &LogFilter{}, 4); !errors.Is(err, coco.ErrInvalid) {
+	if _, err := v.Logs(ctx, 0, 1000, &LogFilter{}, LogLimits{Results: 4}); !errors.Is(err, coco.ErrInvalid) {
 		t.Fatalf("more than the limit: %v", err)
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := v.Logs(ended, 0, 1000, &LogFilter{}, 0); !errors.Is(err, context.Canceled) {
+	if _, err := v.Logs(ended, 0, 1000, &LogFilter{}, LogLimits{}); !errors.Is(err, context.Canceled) {
 		t.Fatalf("ended context: %v", err)
 	}
 }
@@ -186,7 +188,7 @@ func TestEstimateIsEnoughAndNotTooMuch(t *testing.T) {
 	included_(t, c.execute(c.call(tx)), 1)
 	now := c.Latest()
 	defer now.Release()
-	got, err := now.Transaction(tx.Hash())
+	got, err := now.Transaction(c.t.Context(), tx.Hash())
 	must(t, err)
 	equal(t, "status", got.Receipt.Status, types.ReceiptStatusSuccessful)
 	if gas > got.Receipt.GasUsed*103/100 {
@@ -218,7 +220,7 @@ func TestSendKeepsOrderAndTellsPendingNonces(t *testing.T) {
 	if out[0].TxID.Seqno >= out[2].TxID.Seqno || out[2].TxID.Seqno >= out[3].TxID.Seqno {
 		t.Fatalf("order: %+v", out)
 	}
-	equal(t, "pending nonce", c.PendingNonce(c.address(0)), 3)
+	equal(t, "pending nonce", c.pendingNonce(c.address(0)), 3)
 
 	raw = nil
 	for i := range uint64(100) {

@@ -74,6 +74,8 @@ var kinds = []struct {
 	{coco.ErrDenied, http.StatusForbidden, "denied"},
 	{coco.ErrInvalid, http.StatusBadRequest, "invalid"},
 	{coco.ErrNotFound, http.StatusNotFound, "not_found"},
+	{coco.ErrPending, http.StatusAccepted, "pending"},
+	{coco.ErrMissing, http.StatusServiceUnavailable, "missing"},
 	{coco.ErrBusy, http.StatusServiceUnavailable, "busy"},
 	{coco.ErrNotCommitted, http.StatusServiceUnavailable, "not_committed"},
 	{coco.ErrUnreachable, http.StatusServiceUnavailable, "unreachable"},
@@ -107,8 +109,10 @@ func (l *ledger) fail(w http.ResponseWriter, err error) {
 	case http.StatusInternalServerError:
 		l.env.Log.Error("kv: a request failed", "error", err)
 		message = "internal error; the node's log says more"
-	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", "1")
+	case http.StatusAccepted, http.StatusServiceUnavailable:
+		if code != "missing" { // which no repetition mends
+			w.Header().Set("Retry-After", "1")
+		}
 	}
 	text, err := json.Marshal(map[string]any{"error": map[string]string{"code": code, "message": message}})
 	if err != nil {

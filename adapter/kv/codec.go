@@ -14,7 +14,7 @@ import (
 //	operation = kind u8 ‖ condition u8 ‖ [version u64] ‖ key length u32 ‖ key ‖ [value length u32 ‖ value]
 //
 // A version follows the conditions equals and differs, a value the kind put. Every write has one
-// encoding, and nothing may follow it.
+// encoding, and nothing may follow it. A write of no operations is what a linearizable read waits for.
 const payloadFormat = 1
 
 // Kinds of operations.
@@ -144,11 +144,11 @@ func decodeWrite(payload []byte, s Settings) (*write, error) {
 		return nil, fmt.Errorf("%w: kv write: expected format %d, found %d", coco.ErrCorrupt, payloadFormat, format)
 	}
 	count := d.u32()
-	if d.failed || count < 1 || uint64(count) > uint64(s.MaxBatchOps) || uint64(count)*leastOperation > uint64(len(d.rest)) {
-		return nil, fmt.Errorf("%w: kv write of %d bytes: expected 1 to %d operations, found %d", coco.ErrCorrupt, len(payload), s.MaxBatchOps, count)
+	if d.failed || uint64(count) > uint64(s.MaxBatchOps) || uint64(count)*leastOperation > uint64(len(d.rest)) {
+		return nil, fmt.Errorf("%w: kv write of %d bytes: expected up to %d operations, found %d", coco.ErrCorrupt, len(payload), s.MaxBatchOps, count)
 	}
 	w := newWrite()
-	if count > 1 {
+	if count != 1 {
 		w.ops = make([]operation, count)
 	}
 	for i := range w.ops {

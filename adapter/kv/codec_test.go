@@ -80,7 +80,7 @@ func TestMalformedPayloadsAreRefused(t *testing.T) {
 	}{
 		"empty":                {"", coco.ErrCorrupt},
 		"format":               {"02" + samplePayload[2:], coco.ErrCorrupt},
-		"no operation":         {"0100000000", coco.ErrCorrupt},
+		"no operation, trails": {"010000000000", coco.ErrCorrupt},
 		"more than allowed":    {"0100000006" + samplePayload[10:], coco.ErrCorrupt},
 		"count above contents": {"0100000004" + "0200" + "00000001" + "6b", coco.ErrCorrupt},
 		"huge count":           {"01ffffffff" + samplePayload[10:], coco.ErrCorrupt},
@@ -110,6 +110,7 @@ func TestMalformedPayloadsAreRefused(t *testing.T) {
 func FuzzDecodeWrite(f *testing.F) {
 	f.Add(unhex(f, samplePayload))
 	f.Add(encodeWrite(sample()[:1]))
+	f.Add(encodeWrite(nil))
 	f.Add(encodeWrite(sample()[2:3]))
 	f.Add([]byte{1, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, payload []byte) {

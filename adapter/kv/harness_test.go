@@ -2,12 +2,14 @@ package kv
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -31,6 +33,9 @@ type core struct {
 
 	mu     sync.Mutex
 	claims [][]byte // of every transaction
+
+	past     map[string][]adapter.PastValue // versions of every key, oldest first
+	pastFail error                          // what Past answers, if set
 }
 
 // T is what a core needs of a test; both testing and rapid have it.
@@ -41,7 +46,7 @@ type T interface {
 
 func newCore(t T, settings string) *core {
 	t.Helper()
-	c := &core{store: store.New(), mux: http.NewServeMux(), clock: &fakeClock{}}
+	c := &core{store: store.New(), mux: http.NewServeMux(), clock: &fakeClock{}, past: map[string][]adapter.PastValue{}}
 	if err := c.store.Create((Adapter{}).Manifest().Tables...); err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +57,7 @@ func newCore(t T, settings string) *core {
 			return c.submit(ctx, calls...)
 		},
 		State:  c.store,
+		Past:   c.readPast,
 		Status: func() adapter.Status { return adapter.Status{Role: "leader", View: 7} },
 		Clock:  c.clock,
 		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
@@ -79,14 +85,44 @@ func (c *core) finish(set *store.Set) {
 		return
 	}
 	first, last := set.First(), set.Next()-1
-	for _, r := range set.Records() {
+	for i, r := range set.Records() {
 		c.claims = append(c.claims, r.Claims)
+		c.record(coco.TxID{View: testView, Seqno: first + uint64(i)}, r.Private)
 	}
 	if err := set.Install(); err != nil {
 		panic(err)
 	}
 	c.store.Commit(last)
 	c.Committed(adapter.Commit{View: testView, First: first, Last: last, Time: 1})
+}
+
+// record keeps what a transaction wrote, as the ledger does.
+func (c *core) record(id coco.TxID, private []byte) {
+	if len(private) == 0 {
+		return
+	}
+	writes, err := store.DecodeWrites(private)
+	if err != nil {
+		panic(err)
+	}
+	for _, w := range writes {
+		v := adapter.PastValue{Value: w.Value, Deleted: w.Delete, TxID: id, Time: 1_700_000_000_000 + id.Seqno}
+		c.past[string(w.Key)] = append(c.past[string(w.Key)], v)
+	}
+}
+
+// readPast is the core's Env.Past.
+func (c *core) readPast(_ context.Context, name string, key []byte, at uint64) (adapter.PastValue, error) {
+	if c.pastFail != nil || name != table {
+		return adapter.PastValue{}, c.pastFail
+	}
+	versions := c.past[string(key)]
+	for i := len(versions) - 1; i >= 0; i-- {
+		if versions[i].TxID.Seqno <= at {
+			return versions[i], nil
+		}
+	}
+	return adapter.PastValue{}, fmt.Errorf("%w: never written", coco.ErrNotFound)
 }
 
 // execute runs calls as one batch, after they have travelled from another node.
@@ -127,6 +163,7 @@ func (c *core) do(method, target, body string, header ...string) *httptest.Respo
 // fakeClock tells the machine's time and never lets a wait end by itself.
 type fakeClock struct {
 	local.Clock
+	hurry atomic.Bool // waits end at once
 	mu    sync.Mutex
 	waits []chan time.Time
 }
@@ -137,6 +174,10 @@ func (c *fakeClock) After(time.Duration) <-chan time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ch := make(chan time.Time, 1)
+	if c.hurry.Load() {
+		ch <- time.Time{}
+		return ch
+	}
 	c.waits = append(c.waits, ch)
 	return ch
 }

@@ -11,7 +11,8 @@
 //     send writes through Env.Submit, whose return means committed.
 //
 // Everything durable is in the table kv.data. Its values are private, and start with the seqno of
-// the transaction that wrote them: the value's version, shown as its entity tag.
+// the transaction that wrote them: the value's version, shown as its entity tag. What a key had
+// before comes from the store as long as memory holds it, and from the ledger through Env.Past.
 //
 // Trust: enclave
 package kv
@@ -96,6 +97,7 @@ type ledger struct {
 	mu      sync.Mutex
 	commit  adapter.Commit // the last one; under mu
 	changed chan struct{}  // closed at the next commit; nil while nobody waits; under mu
+	commits commits        // under mu
 }
 
 // Genesis implements adapter.Ledger: a new network has no keys.
@@ -180,6 +182,7 @@ func (l *ledger) Committed(c adapter.Commit) {
 	l.mu.Lock()
 	changed := l.changed
 	l.commit, l.changed = c, nil
+	l.commits.add(c)
 	l.mu.Unlock()
 	if changed != nil {
 		close(changed)

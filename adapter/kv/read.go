@@ -77,7 +77,7 @@ func (l *ledger) wait(ctx context.Context, seqno uint64) error {
 	}
 }
 
-func (l *ledger) get(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
+func (l *ledger) get(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
 	key, err := l.key(r)
 	if err != nil {
 		l.fail(w, err)
@@ -86,6 +86,14 @@ func (l *ledger) get(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
 	condition, err := conditionOf(r.Header)
 	if err != nil {
 		l.fail(w, err)
+		return
+	}
+	if err := l.latest(caller, r); err != nil {
+		l.fail(w, err)
+		return
+	}
+	if r.URL.RawQuery != "" {
+		l.getPast(w, r, key, condition)
 		return
 	}
 	snap, id, err := l.snapshot(r)
@@ -100,6 +108,11 @@ func (l *ledger) get(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
 		l.fail(w, fmt.Errorf("%w: no such key", coco.ErrNotFound))
 		return
 	}
+	l.answerValue(w, stored, condition)
+}
+
+// answerValue answers by a stored value, if the condition holds for it.
+func (l *ledger) answerValue(w http.ResponseWriter, stored []byte, condition condition) {
 	version := versionOf(stored)
 	setTag(w, version)
 	switch {
@@ -125,8 +138,11 @@ type item struct {
 	Version uint64 `json:"etag,string"`
 }
 
-func (l *ledger) list(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
+func (l *ledger) list(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
 	from, to, limit, err := l.bounds(r.URL.RawQuery)
+	if err == nil {
+		err = l.latest(caller, r)
+	}
 	if err != nil {
 		l.fail(w, err)
 		return

@@ -24,11 +24,11 @@ import (
 func (a *app) ledgerCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ledger",
-		Short: "Verify or show a node's ledger, without any key",
+		Short: "Verify, show, back up or restore a node's ledger, without any key",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.ledgerVerifyCommand(), a.ledgerShowCommand())
+	cmd.AddCommand(a.ledgerVerifyCommand(), a.ledgerShowCommand(), a.ledgerBackupCommand(), a.ledgerRestoreCommand())
 	return cmd
 }
 

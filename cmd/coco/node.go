@@ -86,7 +86,7 @@ func (a *app) runNode(ctx context.Context, file string) error {
 		return err
 	}
 	c := node.Config{
-		Name: cfg.Name, Host: local.Host(disk, quoter), PeerListen: cfg.Peer, ClientListen: cfg.Client,
+		Name: cfg.Name, Host: local.Host(disk, quoter), PeerListen: cfg.Peer, ClientListen: cfg.Client, PeerAddress: cfg.PeerAddress,
 		Adapters: adapters(), Verifiers: verifiers(), Owner: owner, Version: version(), Approve: cfg.Approve, Log: log, LogLevel: level,
 	}
 	if err := howToStart(&c, cfg); err != nil {

@@ -6,6 +6,10 @@
 // are never read back from a disk: a machine starts with a log of entries and no memory of having
 // voted. What must be durable is the entries: an Append's messages go out only after Appended.
 //
+// A log need not begin with entry 1: a node that starts from a snapshot begins after the entry that
+// the snapshot was taken at (Base), with the members of that time. Such a node can lead. It never
+// sends a snapshot: a peer whose log ends before this one's beginning is named by Behind.
+//
 // Proposals name the index that they will get, because a batch is sealed for exactly one slot
 // (see Next); Propose never lets the library drop one.
 //
@@ -15,7 +19,6 @@ package raft
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"go.etcd.io/raft/v3"
@@ -26,28 +29,30 @@ import (
 	"github.com/cocoframework/coco/consensus"
 )
 
-// Log is the durable log as the machine reads it. Both functions are called on the machine's
-// goroutine, for entries whose append was confirmed with Appended or that were there at the start.
-type Log interface {
-	// ViewOf returns the view of an entry.
-	ViewOf(index uint64) (uint64, bool)
-	// Read returns entries from <= index < to, at least one, up to about maxBytes.
-	Read(from, to uint64, maxBytes int) ([]consensus.Entry, error)
-}
+// Base is the point that a machine begins after: an entry that is known to be committed.
+type Base struct{ Index, View uint64 }
 
 // Config starts a machine.
 type Config struct {
 	Self consensus.ID
-	// Voters are the members before the log's first entry: the node that started the network.
+	// Base is where to begin: everything up to it is in the state already. Zero before the first entry.
+	Base Base
+	// Members are the members as of Base: before the first entry, the node that started the network.
+	Members consensus.Membership
+	// Voters take part until Fixed is applied, whatever Members and the log say. Without Fixed
+	// they stand for Members, if those are not given.
 	Voters []consensus.ID
 	Log    Log
-	Last   uint64 // index of the last entry in Log, 0 if empty
-	// Commit is the index up to which entries are known to be committed at the start: 0, except
-	// in a recovery, where the recovered log is committed by decision.
+	// First is the first entry that Log can read, 0 if that is the one after Base. Entries up to
+	// Base are of use to peers only.
+	First uint64
+	Last  uint64 // index of the last entry in Log, Base's if there is none after it
+	// Commit is the index up to which entries are known to be committed at the start: Base's (or
+	// 0, which means the same), except in a recovery, where the recovered log is committed by decision.
 	Commit uint64
 	// View is the least view to begin from; less than the last entry's means that one.
 	View uint64
-	// Fixed keeps Voters as they are until this index: a recovery's log contains changes of a
+	// Fixed keeps the members at Voters until this index: a recovery's log contains changes of a
 	// membership that is gone.
 	Fixed uint64
 	// ElectionTicks without a word from the leader start an election; a leader sends heartbeats
@@ -57,14 +62,24 @@ type Config struct {
 
 func (c *Config) validate() error {
 	switch {
-	case c.Self == 0 || c.Log == nil || len(c.Voters) == 0:
+	case c.Self == 0 || c.Log == nil || len(c.Voters)+len(c.Members.Voters) == 0:
 		return fmt.Errorf("%w: raft needs an identity, a log and first voters", coco.ErrInvalid)
-	case c.Commit > c.Last:
-		return fmt.Errorf("%w: commit index %d is beyond the log's end %d", coco.ErrInvalid, c.Commit, c.Last)
+	case c.Fixed > 0 && len(c.Voters) == 0:
+		return fmt.Errorf("%w: members are to be fixed until index %d, but none are given", coco.ErrInvalid, c.Fixed)
+	case c.Base.Index > 0 && (c.Base.View == 0 || len(c.Members.Voters) == 0):
+		return fmt.Errorf("%w: to begin after index %d takes its view and the members as of it", coco.ErrInvalid, c.Base.Index)
+	case c.Base.Index == 0 && c.Base.View > 0:
+		return fmt.Errorf("%w: view %d before the first entry", coco.ErrInvalid, c.Base.View)
+	case c.First > c.Base.Index+1:
+		return fmt.Errorf("%w: the log begins at index %d, but the state ends at %d", coco.ErrInvalid, c.First, c.Base.Index)
+	case c.Last < c.Base.Index:
+		return fmt.Errorf("%w: the log's end %d is before index %d, where it is to begin", coco.ErrInvalid, c.Last, c.Base.Index)
+	case c.Commit > c.Last || c.Commit != 0 && c.Commit < c.Base.Index:
+		return fmt.Errorf("%w: commit index %d is not between the log's beginning %d and its end %d", coco.ErrInvalid, c.Commit, c.Base.Index, c.Last)
 	case c.HeartbeatTicks < 1 || c.ElectionTicks <= 2*c.HeartbeatTicks:
 		return fmt.Errorf("%w: election after %d ticks with heartbeats every %d", coco.ErrInvalid, c.ElectionTicks, c.HeartbeatTicks)
 	}
-	return nil
+	return checkMembers(c.Members)
 }
 
 // Limits of one message and of what is on its way to one peer.
@@ -87,7 +102,8 @@ type Machine struct {
 	last        uint64 // of the log with everything proposed or received
 	pendingConf uint64 // index of the last proposed change of members
 	applied     uint64
-	skipped     []consensus.ID      // members that changes up to fixed speak of
+	history     []tenure            // who the members were, from Base on
+	skipped     []consensus.ID      // members of Base and of changes up to fixed
 	out         []consensus.Message // released by Appended, for the next Ready
 }
 
@@ -111,42 +127,96 @@ func New(cfg Config) (*Machine, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	st := &storage{log: cfg.Log, last: cfg.Last}
-	view, ok := st.view(cfg.Last)
-	if !ok {
-		return nil, fmt.Errorf("%w: log has no entry %d, its own last", coco.ErrCorrupt, cfg.Last)
+	cfg.Commit = max(cfg.Commit, cfg.Base.Index)
+	st, err := newStorage(cfg)
+	if err != nil {
+		return nil, err
 	}
-	st.hard = &pb.HardState{Term: new(max(view, cfg.View)), Commit: new(cfg.Commit)}
-	st.conf = &pb.ConfState{}
-	for _, v := range cfg.Voters {
-		st.conf.Voters = append(st.conf.Voters, uint64(v))
+	before := cfg.Members
+	if len(before.Voters) == 0 {
+		before.Voters = cfg.Voters
 	}
-	node, err := raft.NewRawNode(&raft.Config{
-		ID: uint64(cfg.Self), Storage: st,
-		ElectionTick: cfg.ElectionTicks, HeartbeatTick: cfg.HeartbeatTicks,
-		AsyncStorageWrites: true, PreVote: true, CheckQuorum: true,
-		DisableProposalForwarding: true, StepDownOnRemoval: true,
-		MaxSizePerMsg: maxMessageBytes, MaxInflightMsgs: maxInflight, MaxInflightBytes: maxInflightBytes,
-		MaxCommittedSizePerReady: maxApplyBytes,
-		Logger:                   quiet{},
+	m := &Machine{
+		self: cfg.Self, fixed: cfg.Fixed, log: st, last: cfg.Last, applied: cfg.Base.Index,
+		history: []tenure{{cfg.Base.Index, cloneMembers(before)}}, conf: cloneMembers(before),
+	}
+	if cfg.Fixed > 0 {
+		m.skipped = slices.Concat(cfg.Members.Voters, cfg.Members.Learners, cfg.Members.Outgoing)
+		m.conf = consensus.Membership{Voters: slices.Clone(cfg.Voters)}
+	}
+	st.conf = &pb.ConfState{Voters: numbers(m.conf.Voters), Learners: numbers(m.conf.Learners), VotersOutgoing: numbers(m.conf.Outgoing)}
+	err = m.guard(func() (err error) {
+		m.node, err = raft.NewRawNode(&raft.Config{
+			ID: uint64(cfg.Self), Storage: st, Applied: cfg.Base.Index,
+			ElectionTick: cfg.ElectionTicks, HeartbeatTick: cfg.HeartbeatTicks,
+			AsyncStorageWrites: true, PreVote: true, CheckQuorum: true,
+			DisableProposalForwarding: true, StepDownOnRemoval: true,
+			MaxSizePerMsg: maxMessageBytes, MaxInflightMsgs: maxInflight, MaxInflightBytes: maxInflightBytes,
+			MaxCommittedSizePerReady: maxApplyBytes,
+			Logger:                   quiet{},
+		})
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
-	return &Machine{
-		self: cfg.Self, fixed: cfg.Fixed, node: node, log: st, last: cfg.Last,
-		conf: consensus.Membership{Voters: cfg.Voters},
-	}, nil
+	return m, nil
 }
 
-// Tick lets one unit of time pass.
-func (m *Machine) Tick() { m.node.Tick() }
+// guard makes a call into the library. Where the log does not return what is needed, the library
+// panics; the machine is over then, and every call gives the log's error. Any other panic is an
+// invariant of the protocol that is broken.
+func (m *Machine) guard(call func() error) (err error) {
+	if m.log.err != nil {
+		return m.log.err
+	}
+	m.log.why = nil
+	defer func() {
+		if m.log.err == nil && m.log.why == nil {
+			return
+		}
+		if p := recover(); p != nil && m.log.err == nil {
+			m.log.err = fmt.Errorf("%w (%v)", m.log.why, p)
+		}
+		if m.log.err != nil {
+			err = m.log.err
+		}
+	}()
+	return call()
+}
+
+// step gives the library a message.
+func (m *Machine) step(msg *pb.Message) error {
+	return m.guard(func() error {
+		err := m.node.Step(msg)
+		if errors.Is(err, raft.ErrStepPeerNotFound) { // an answer from a node that has left
+			return nil
+		}
+		return err
+	})
+}
+
+// Holds says that Log holds every entry from first on, as Config.First did at the start.
+func (m *Machine) Holds(first uint64) { m.log.holds(min(first, m.log.base.Index+1)) }
+
+// Tick lets one unit of time pass. If the log fails meanwhile, Ready tells.
+func (m *Machine) Tick() {
+	_ = m.guard(func() error {
+		m.node.Tick()
+		return nil
+	})
+}
 
 // Campaign stands for election at once.
-func (m *Machine) Campaign() error { return m.node.Campaign() }
+func (m *Machine) Campaign() error { return m.guard(m.node.Campaign) }
 
-// Transfer hands leadership to a voter.
-func (m *Machine) Transfer(to consensus.ID) { m.node.TransferLeader(uint64(to)) }
+// Transfer hands leadership to a voter. If the log fails meanwhile, Ready tells.
+func (m *Machine) Transfer(to consensus.ID) {
+	_ = m.guard(func() error {
+		m.node.TransferLeader(uint64(to))
+		return nil
+	})
+}
 
 // Unreachable says that messages to a peer were lost.
 func (m *Machine) Unreachable(id consensus.ID) { m.node.ReportUnreachable(uint64(id)) }
@@ -162,31 +232,16 @@ func (m *Machine) Step(from consensus.ID, data []byte) error {
 		msg.GetType() == pb.MsgProp || msg.GetType() == pb.MsgSnap {
 		return fmt.Errorf("%w: raft message %v from %x to %x on the connection of %x", coco.ErrCorrupt, msg.GetType(), msg.GetFrom(), msg.GetTo(), uint64(from))
 	}
-	err := m.node.Step(msg)
-	if errors.Is(err, raft.ErrStepPeerNotFound) { // an answer from a node that has left
-		return nil
-	}
-	return err
+	return m.step(msg)
 }
 
 // State returns what this node believes.
 func (m *Machine) State() consensus.State { return m.state }
 
-// Membership returns the members as of the last applied change.
-func (m *Machine) Membership() consensus.Membership { return m.conf }
-
 // Commit returns the highest index known to be committed.
 func (m *Machine) Commit() uint64 {
 	st := m.node.BasicStatus()
 	return st.GetCommit()
-}
-
-// Gone returns the members, other than this node, that a recovery leaves behind: all that the
-// recovered log ever spoke of, with the first voters given.
-func (m *Machine) Gone(first ...consensus.ID) []consensus.ID {
-	out := append(slices.Clone(m.skipped), first...)
-	slices.Sort(out)
-	return slices.DeleteFunc(slices.Compact(out), func(id consensus.ID) bool { return id == m.self })
 }
 
 // Progress calls fn for every member, on a leader.
@@ -216,58 +271,40 @@ func (m *Machine) Propose(view, index uint64, data []byte) error {
 		return fmt.Errorf("%w: batch sealed for view %d index %d, but the leader's next slot is %d/%d (leading: %v)",
 			coco.ErrNotCommitted, view, index, v, i, ok)
 	}
-	if err := m.node.Propose(data); err != nil {
-		return fmt.Errorf("%w: %v", coco.ErrNotCommitted, err)
+	if err := m.guard(func() error { return m.node.Propose(data) }); err != nil {
+		return m.dropped(err)
 	}
 	m.last++
 	return nil
 }
 
-// Change is a change of members.
-type Change struct {
-	AddVoter, AddLearner, Remove []consensus.ID
-	Leave                        bool // ends a joint change; nothing else is set then
-}
-
-// ProposeChange appends a change of members and returns its index. Anything but adding one
-// learner is a joint change, which MUST be ended by another one with Leave once it is applied.
-// It fails with coco.ErrBusy while an earlier change is not applied yet.
-func (m *Machine) ProposeChange(c Change) (uint64, error) {
-	if _, _, ok := m.Next(); !ok {
-		return 0, fmt.Errorf("%w: this node does not lead", coco.ErrNotCommitted)
+// dropped says why the library did not append: the log failed, or the entry is not to be committed.
+func (m *Machine) dropped(err error) error {
+	if m.log.err != nil {
+		return m.log.err
 	}
-	if m.pendingConf > m.applied {
-		return 0, fmt.Errorf("%w: the change of members at index %d is under way", coco.ErrBusy, m.pendingConf)
-	}
-	cc := &pb.ConfChangeV2{}
-	add := func(t pb.ConfChangeType, ids []consensus.ID) {
-		for _, id := range ids {
-			cc.Changes = append(cc.Changes, &pb.ConfChangeSingle{Type: t.Enum(), NodeId: new(uint64(id))})
-		}
-	}
-	add(pb.ConfChangeAddNode, c.AddVoter)
-	add(pb.ConfChangeAddLearnerNode, c.AddLearner)
-	add(pb.ConfChangeRemoveNode, c.Remove)
-	if !c.Leave && (len(c.AddVoter)+len(c.Remove) > 0 || len(c.AddLearner) > 1) {
-		cc.Transition = pb.ConfChangeTransitionJointExplicit.Enum()
-	}
-	if err := m.node.ProposeConfChange(cc); err != nil {
-		return 0, fmt.Errorf("%w: %v", coco.ErrNotCommitted, err)
-	}
-	m.last++
-	m.pendingConf = m.last
-	return m.last, nil
+	return fmt.Errorf("%w: %v", coco.ErrNotCommitted, err)
 }
 
 // Ready returns the work that has come up, and whether there is any. The caller repeats until
-// there is none.
+// there is none. It fails once the log did not return what was written to it: the machine is
+// over then, as nothing that it would say can be trusted.
 func (m *Machine) Ready() (Output, bool, error) {
+	if m.log.err != nil {
+		return Output{}, false, m.log.err
+	}
 	if len(m.out) == 0 && !m.node.HasReady() {
 		return Output{}, false, nil
 	}
+	var rd raft.Ready
+	if err := m.guard(func() error {
+		rd = m.node.Ready()
+		return nil
+	}); err != nil {
+		return Output{}, false, err
+	}
 	out := Output{Messages: m.out}
 	m.out = nil
-	rd := m.node.Ready()
 	if n := len(rd.Entries); n > 0 {
 		m.last = rd.Entries[n-1].GetIndex()
 	}
@@ -292,6 +329,7 @@ func (m *Machine) Ready() (Output, bool, error) {
 		}
 	}
 	st := m.node.BasicStatus()
+	m.log.committed = st.GetCommit()
 	if st.GetTerm() != m.state.View {
 		m.pendingConf = 0 // of another term: applied before this one's first entry is, or cut off
 	}
@@ -324,7 +362,7 @@ func (m *Machine) Appended(a *Append) error {
 			}
 			continue
 		}
-		if err := m.node.Step(msg); err != nil && !errors.Is(err, raft.ErrStepPeerNotFound) {
+		if err := m.step(msg); err != nil {
 			return fmt.Errorf("confirm an append: %w", err)
 		}
 	}
@@ -343,167 +381,16 @@ func (m *Machine) Apply(out Output) (changed bool, err error) {
 		if err := proto.Unmarshal(e.Data, cc); err != nil {
 			return changed, fmt.Errorf("%w: change of members at index %d: %v", coco.ErrCorrupt, e.Index, err)
 		}
-		if e.Index <= m.fixed {
-			for _, c := range cc.GetChanges() {
-				m.skipped = append(m.skipped, consensus.ID(c.GetNodeId()))
-			}
-			continue
+		now, err := m.changeMembers(e.Index, cc)
+		if err != nil {
+			return changed, err
 		}
-		if _, joint := cc.EnterJoint(); joint && len(m.conf.Outgoing) > 0 {
-			// Only a recovery changes members within a joint change, which its log ended in.
-			m.node.ApplyConfChange(&pb.ConfChangeV2{})
-		}
-		conf := m.node.ApplyConfChange(cc)
-		m.conf = consensus.Membership{Voters: ids(conf.GetVoters()), Learners: ids(conf.GetLearners()), Outgoing: ids(conf.GetVotersOutgoing())}
-		m.log.conf = conf
-		changed = true
+		changed = changed || now
 	}
 	if out.applied != nil {
-		if err := m.node.Step(out.applied); err != nil {
+		if err := m.step(out.applied); err != nil {
 			return changed, fmt.Errorf("confirm applied entries: %w", err)
 		}
 	}
 	return changed, nil
 }
-
-func ids(in []uint64) (out []consensus.ID) {
-	for _, v := range in {
-		out = append(out, consensus.ID(v))
-	}
-	return out
-}
-
-func fromRaft(e *pb.Entry) consensus.Entry {
-	out := consensus.Entry{View: e.GetTerm(), Index: e.GetIndex(), Kind: consensus.Batch, Data: e.GetData()}
-	switch {
-	case e.GetType() != pb.EntryNormal:
-		out.Kind = consensus.Members
-	case len(out.Data) == 0:
-		out.Kind = consensus.View
-	}
-	return out
-}
-
-func toRaft(e consensus.Entry) *pb.Entry {
-	out := &pb.Entry{Term: new(e.View), Index: new(e.Index), Data: e.Data}
-	if e.Kind == consensus.Members {
-		out.Type = pb.EntryConfChangeV2.Enum()
-	}
-	return out
-}
-
-// cacheBytes is how much of the log's tail stays in memory, for peers that are a little behind.
-const cacheBytes = 16 << 20
-
-// storage is the stable log as the library sees it: the durable log, with its tail in memory.
-type storage struct {
-	log  Log
-	last uint64
-	hard *pb.HardState
-	conf *pb.ConfState
-
-	tail  []*pb.Entry // the last entries, contiguous up to last
-	bytes int
-}
-
-func (s *storage) append(entries []consensus.Entry) {
-	if len(entries) == 0 {
-		return
-	}
-	first := entries[0].Index
-	for n := len(s.tail); n > 0 && s.tail[n-1].GetIndex() >= first; n-- {
-		s.bytes -= len(s.tail[n-1].GetData())
-		s.tail[n-1] = nil
-		s.tail = s.tail[:n-1]
-	}
-	for _, e := range entries {
-		s.tail = append(s.tail, toRaft(e))
-		s.bytes += len(e.Data)
-	}
-	s.last = entries[len(entries)-1].Index
-	n := 0
-	for s.bytes > cacheBytes && n < len(s.tail)-1 {
-		s.bytes -= len(s.tail[n].GetData())
-		s.tail[n] = nil
-		n++
-	}
-	s.tail = s.tail[n:]
-}
-
-func (s *storage) view(index uint64) (uint64, bool) {
-	if index == 0 {
-		return 0, true
-	}
-	if n := uint64(len(s.tail)); n > 0 && index > s.last-n && index <= s.last {
-		return s.tail[index-(s.last-n)-1].GetTerm(), true
-	}
-	return s.log.ViewOf(index)
-}
-
-// InitialState implements raft.Storage.
-func (s *storage) InitialState() (*pb.HardState, *pb.ConfState, error) { return s.hard, s.conf, nil }
-
-// Entries implements raft.Storage.
-func (s *storage) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
-	if hi > s.last+1 || lo > hi {
-		return nil, raft.ErrUnavailable
-	}
-	first := s.last + 1 - uint64(len(s.tail))
-	if lo >= first {
-		var size uint64
-		in := s.tail[lo-first : hi-first]
-		for i, e := range in {
-			if size += uint64(len(e.GetData())); size > maxSize && i > 0 {
-				in = in[:i]
-				break
-			}
-		}
-		return append([]*pb.Entry(nil), in...), nil
-	}
-	read, err := s.log.Read(lo, min(hi, first), int(min(maxSize, math.MaxInt32)))
-	if err != nil {
-		return nil, err
-	}
-	out := make([]*pb.Entry, len(read))
-	for i, e := range read {
-		out[i] = toRaft(e)
-	}
-	return out, nil
-}
-
-// Term implements raft.Storage.
-func (s *storage) Term(i uint64) (uint64, error) {
-	if v, ok := s.view(i); ok {
-		return v, nil
-	}
-	return 0, raft.ErrUnavailable
-}
-
-// LastIndex implements raft.Storage.
-func (s *storage) LastIndex() (uint64, error) { return s.last, nil }
-
-// FirstIndex implements raft.Storage: the whole log is there.
-func (s *storage) FirstIndex() (uint64, error) { return 1, nil }
-
-// Snapshot implements raft.Storage. Logs are never compacted, so it is not needed.
-func (s *storage) Snapshot() (*pb.Snapshot, error) {
-	return nil, raft.ErrSnapshotTemporarilyUnavailable
-}
-
-// quiet drops the library's messages: what matters is in the machine's state. The library panics
-// through it where an invariant is broken.
-type quiet struct{}
-
-func (quiet) Debug(...any)            {}
-func (quiet) Debugf(string, ...any)   {}
-func (quiet) Info(...any)             {}
-func (quiet) Infof(string, ...any)    {}
-func (quiet) Warning(...any)          {}
-func (quiet) Warningf(string, ...any) {}
-func (quiet) Error(...any)            {}
-func (quiet) Errorf(string, ...any)   {}
-
-func (quiet) Fatal(v ...any)            { panic("raft: " + fmt.Sprint(v...)) }
-func (quiet) Fatalf(f string, v ...any) { panic("raft: " + fmt.Sprintf(f, v...)) }
-func (quiet) Panic(v ...any)            { panic("raft: " + fmt.Sprint(v...)) }
-func (quiet) Panicf(f string, v ...any) { panic("raft: " + fmt.Sprintf(f, v...)) }

@@ -1,28 +1,108 @@
 package sim
 
 import (
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/cocoframework/coco/host"
 )
 
-// clock is package time with another idea of the time of day. It goes on when its host crashes,
-// so that what waits on it can end.
-type clock struct{ offset atomic.Int64 }
-
-func (c *clock) Now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
+// clock is package time with another idea of the time of day, and of how fast it passes. It goes on when
+// its host crashes, so that what waits on it can end.
+type clock struct {
+	mu      sync.Mutex
+	offset  time.Duration // of the time of day
+	rate    float64       // how many seconds this clock counts in a true one
+	since   time.Time     // when the rate was set
+	counted time.Duration // by this clock, from epoch until since
+	tickers map[*ticker]struct{}
+}
 
 // epoch is before the time of every bubble.
 var epoch = time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func (c *clock) Elapsed() time.Duration { return time.Since(epoch) }
+func newClock() *clock { return &clock{rate: 1, since: epoch, tickers: map[*ticker]struct{}{}} }
 
-func (c *clock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+func (c *clock) Elapsed() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.elapsed()
+}
 
-func (c *clock) NewTicker(d time.Duration) host.Ticker { return ticker{time.NewTicker(d)} }
+func (c *clock) elapsed() time.Duration {
+	passed := time.Since(c.since)
+	if c.rate != 1 { // exact as long as nobody asked for a drift
+		passed = time.Duration(float64(passed) * c.rate)
+	}
+	return c.counted + passed
+}
 
-type ticker struct{ t *time.Ticker }
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return epoch.Add(c.elapsed() + c.offset)
+}
 
-func (t ticker) C() <-chan time.Time { return t.t.C }
-func (t ticker) Stop()               { t.t.Stop() }
+func (c *clock) After(d time.Duration) <-chan time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.After(c.truly(d))
+}
+
+// truly returns how long this clock's duration takes. c.mu is held.
+func (c *clock) truly(d time.Duration) time.Duration {
+	if c.rate == 1 {
+		return d
+	}
+	return max(1, time.Duration(float64(d)/c.rate))
+}
+
+func (c *clock) NewTicker(d time.Duration) host.Ticker {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &ticker{clock: c, every: d, t: time.NewTicker(c.truly(d))}
+	c.tickers[t] = struct{}{}
+	return t
+}
+
+type ticker struct {
+	clock *clock
+	every time.Duration // by its clock
+	t     *time.Ticker
+}
+
+func (t *ticker) C() <-chan time.Time { return t.t.C }
+
+func (t *ticker) Stop() {
+	t.clock.mu.Lock()
+	defer t.clock.mu.Unlock()
+	delete(t.clock.tickers, t)
+	t.t.Stop()
+}
+
+// SetClock sets how far a host's time of day is from the true one, now.
+func (w *World) SetClock(name string, offset time.Duration) {
+	c := w.clockOf(name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offset = offset + time.Since(epoch) - c.elapsed()
+}
+
+// SetClockRate makes a host's clock drift: it counts rate seconds in a true one, for the time of day, for what
+// waits from now on, and for all tickers. A rate of 1 ends the drift; the time of day stays as far off as
+// it is by then.
+func (w *World) SetClockRate(name string, rate float64) {
+	c := w.clockOf(name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counted, c.since, c.rate = c.elapsed(), time.Now(), rate
+	for t := range c.tickers {
+		t.t.Reset(c.truly(t.every))
+	}
+}
+
+func (w *World) clockOf(name string) *clock {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.machine(name).clock
+}

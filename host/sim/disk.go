@@ -27,6 +27,7 @@ type diskState struct {
 	durable   map[string]*inode // as they are after a crash
 	capacity  int64             // bytes; 0 is no limit
 	syncDelay time.Duration
+	trouble   trouble
 }
 
 // inode is a file: its contents now, and what of them a crash leaves.
@@ -40,7 +41,9 @@ type inode struct {
 type span struct{ from, to int64 }
 
 func newDiskState(r *rand.Rand) *diskState {
-	return &diskState{rand: r, names: make(map[string]*inode), durable: make(map[string]*inode)}
+	d := &diskState{rand: r, names: make(map[string]*inode), durable: make(map[string]*inode)}
+	d.trouble.rand = rand.New(rand.NewPCG(r.Uint64(), 0))
+	return d
 }
 
 // crash leaves what was synced.

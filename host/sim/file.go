@@ -31,6 +31,9 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, &fs.PathError{Op: "read", Path: f.name, Err: fs.ErrInvalid}
 	}
+	if f.disk.state.trouble.strikes(onRead) {
+		return 0, ioError("read", f.name)
+	}
 	if off >= int64(len(f.node.now)) {
 		if len(p) == 0 {
 			return 0, nil
@@ -61,11 +64,24 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	f.node.grow(off) // a hole reads as zeros
-	f.node.now = extended(f.node.now, end)
-	copy(f.node.now[off:], p)
-	f.node.writes = append(f.node.writes, span{off, end})
+	if state.trouble.strikes(onWrite) {
+		n := state.rand.IntN(len(p) + 1)
+		f.node.write(p[:n], off)
+		return n, ioError("write", f.name)
+	}
+	f.node.write(p, off)
 	return len(p), nil
+}
+
+func (n *inode) write(p []byte, off int64) {
+	if len(p) == 0 {
+		return
+	}
+	n.grow(off) // a hole reads as zeros
+	end := off + int64(len(p))
+	n.now = extended(n.now, end)
+	copy(n.now[off:], p)
+	n.writes = append(n.writes, span{off, end})
 }
 
 // Sync makes durable what was written before it, and the file's name. It takes the disk's sync
@@ -88,7 +104,12 @@ func (f *file) Sync() error {
 	if err := f.check("sync"); err != nil {
 		return err
 	}
-	f.node.sync(min(count, len(f.node.writes)))
+	count = min(count, len(f.node.writes))
+	if state.trouble.strikes(onSync) {
+		f.node.writes = append(f.node.writes[:0], f.node.writes[count:]...)
+		return ioError("sync", f.name)
+	}
+	f.node.sync(count)
 	for name, node := range state.names {
 		if node == f.node {
 			state.durable[name] = node

@@ -108,7 +108,7 @@ func (n *network) dial(ctx context.Context, to addr) (net.Conn, error) {
 	giveUp := time.Now().Add(DialTimeout)
 	for {
 		w.mu.Lock()
-		l, cut := w.linkOf(p), w.cut[p]
+		l, cut := w.linkOf(p), w.apart(p.a, p.b)
 		w.mu.Unlock()
 		if !cut {
 			if err := sleep(ctx, l.Delay); err != nil {
@@ -136,14 +136,20 @@ func (n *network) dial(ctx context.Context, to addr) (net.Conn, error) {
 // connect makes a connection and queues its other end at the listener. It returns neither
 // connection nor error when the network is cut.
 func (n *network) connect(to addr) (net.Conn, error) {
-	w, p := n.world, link(n.from.name, to.host)
+	w := n.world
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := n.life.err("dial"); err != nil {
 		return nil, err
 	}
-	if w.cut[p] {
+	if w.apart(n.from.name, to.host) {
 		return nil, nil
+	}
+	if other, ok := w.redirected[to.host]; ok {
+		to.host = other
+		if w.apart(n.from.name, other) {
+			return nil, nil
+		}
 	}
 	target, ok := w.hosts[to.host]
 	if !ok {
@@ -182,6 +188,11 @@ func (w *World) pipe(from, to addr) (near, far *conn) {
 			}
 			tap := w.tap
 			return func(data []byte) { tap(a.host, b.host, data) }
+		}
+		s.tampering = func() float64 {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.tampering[p]
 		}
 		return s
 	}

@@ -47,7 +47,9 @@ type World struct {
 	hosts      map[string]*machine
 	links      map[pair]Link
 	link       Link
-	cut        map[pair]bool
+	cut        map[pair]bool // from a to b
+	tampering  map[pair]float64
+	redirected map[string]string
 	conns      map[*conn]struct{} // the dialling ends
 	dialled    map[pair]uint64    // connections made so far, for their seeds
 	stallLimit time.Duration
@@ -90,6 +92,8 @@ func New(seed uint64) *World {
 		links:      make(map[pair]Link),
 		link:       DefaultLink,
 		cut:        make(map[pair]bool),
+		tampering:  make(map[pair]float64),
+		redirected: make(map[string]string),
 		conns:      make(map[*conn]struct{}),
 		dialled:    make(map[pair]uint64),
 		stallLimit: StallLimit,
@@ -141,7 +145,7 @@ func (w *World) machine(name string) *machine {
 	m, ok := w.hosts[name]
 	if !ok {
 		m = &machine{
-			name: name, up: true, life: &life{}, clock: &clock{},
+			name: name, up: true, life: &life{}, clock: newClock(),
 			disk: newDiskState(w.rand("disk", name)), listeners: make(map[string]*listener), nextPort: 40000,
 		}
 		w.hosts[name] = m
@@ -201,13 +205,6 @@ func (w *World) Restart(name string) {
 	m.up, m.life = true, &life{}
 }
 
-// SetClock sets how far a host's time of day is from the true one.
-func (w *World) SetClock(name string, offset time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.machine(name).clock.offset.Store(int64(offset))
-}
-
 // SetLink sets the behaviour of all links for which SetLinkBetween does not say otherwise.
 func (w *World) SetLink(l Link) {
 	w.mu.Lock()
@@ -230,7 +227,7 @@ func (w *World) Tap(fn func(from, to string, b []byte)) {
 	w.tap = fn
 }
 
-// pair is two hosts in either order.
+// pair is two hosts: those of a link in either order, as link returns it.
 type pair struct{ a, b string }
 
 func link(a, b string) pair {

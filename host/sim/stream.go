@@ -18,11 +18,14 @@ type stream struct {
 	link func() Link         // how the network behaves now
 	tap  func() func([]byte) // who listens on the wire, or nil
 	kill func(err error)     // resets the connection; called without mu
+	// tampering is how likely the host changes a write on its way.
+	tampering func() float64
 
 	mu        sync.Mutex
 	change    sync.Cond // something below changed, or time has come
 	rand      *rand.Rand
 	segments  []segment
+	held      []byte      // sent, and kept back by a network that lies
 	size      int         // bytes in segments
 	last      time.Time   // when the newest segment arrives
 	finAt     time.Time   // when the end arrives; zero until the writer closed
@@ -143,7 +146,7 @@ func (s *stream) waitArrival() {
 
 // write sends bytes on their way, waiting while the window is full.
 func (s *stream) write(p []byte) (int, error) {
-	link := s.link()
+	link, lie := s.link(), s.tampering()
 	if tap := s.tap(); tap != nil {
 		tap(p)
 	}
@@ -169,8 +172,8 @@ func (s *stream) write(p []byte) (int, error) {
 				s.kill(errReset)
 				return sent, errReset
 			}
-			s.segments = append(s.segments, segment{arrival, append([]byte(nil), p[sent:sent+n]...)})
-			s.size, sent = s.size+n, sent+n
+			s.send(arrival, append([]byte(nil), p[sent:sent+n]...), lie)
+			sent += n
 			s.change.Broadcast()
 		}
 	}
@@ -245,13 +248,11 @@ func (s *stream) reset(err error) {
 func (s *stream) stall(limit time.Duration, giveUp func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil {
+	if s.err != nil || !s.stalledAt.IsZero() {
 		return
 	}
 	s.stalledAt = time.Now()
-	if giveUp != nil {
-		s.giveUp = time.AfterFunc(limit, giveUp)
-	}
+	s.giveUp = time.AfterFunc(limit, giveUp)
 }
 
 func (s *stream) resume() {

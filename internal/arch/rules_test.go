@@ -45,13 +45,13 @@ var dials = []string{
 
 // server is the code that runs a node and that tools for users must not drag along.
 var server = []string{
-	"node", "gateway", "store", "consensus", "consensus/...", "gov", "keys", "adapter", "adapter/...",
+	"node", "gateway", "store", "snapshot", "consensus", "consensus/...", "gov", "keys", "adapter", "adapter/...",
 	"host", "host/...", "internal/sandbox", "cmd/...",
 }
 
 var core = []string{
-	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "host/...", "host",
-	"keys", "ledger", "merkle", "node", "receipt", "store", "adapter",
+	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "history", "host/...", "host",
+	"keys", "ledger", "merkle", "node", "receipt", "snapshot", "store", "adapter",
 }
 
 var rules = []rule{
@@ -77,6 +77,13 @@ var rules = []rule{
 		why: "the state must be the same on every node: it may depend on nothing but the transactions",
 	},
 	{
+		name: "a snapshot is made of the state alone",
+		in:   []string{"snapshot"},
+		only: []string{"", "host", "merkle", "store"}, std: append([]string{"net", "log", "log/slog", "net/http"}, outside...),
+		calls: clocks, goes: true,
+		why: "every node must write the same bytes for the same state, or their digests could not be agreed on",
+	},
+	{
 		name: "consensus is a pure machine",
 		in:   []string{"consensus/raft"},
 		only: []string{"", "consensus"}, std: append([]string{"net", "log", "log/slog", "net/http"}, outside...),
@@ -92,7 +99,7 @@ var rules = []rule{
 	},
 	{
 		name:  "trusted code reaches the outside only through host",
-		in:    []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "ledger", "node", "receipt"},
+		in:    []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "history", "ledger", "node", "receipt"},
 		std:   outside,
 		calls: append(slices.Clone(dials), clocks...),
 		why:   "what passes by package host can be neither checked by the enclave nor simulated by a test",
@@ -102,6 +109,13 @@ var rules = []rule{
 		in:   []string{"ledger"},
 		only: []string{"", "host", "merkle"},
 		why:  "what a transaction means must be free to change without touching the bytes on disk, and an auditor needs no store",
+	},
+	{
+		name: "the index of the past knows the ledger and write sets only",
+		in:   []string{"history"},
+		only: []string{"", "host", "ledger", "merkle", "store"}, std: []string{"net", "log", "net/http"},
+		goes: true,
+		why:  "it must be possible to make it again from the ledger's files and the epochs' keys alone; its one goroutine is the node's",
 	},
 	{
 		name: "consensus carries opaque bytes",

@@ -29,6 +29,8 @@ type NodeConfig struct {
 	Dir    string `toml:"dir" comment:"root of the node's disk"`
 	Peer   string `toml:"peer" comment:"where other nodes reach it"`
 	Client string `toml:"client" comment:"where clients reach it"`
+	// PeerAddress is what the node tells others to dial.
+	PeerAddress string `toml:"peer_address,omitempty" comment:"what other nodes dial, if that is not peer"`
 	// The organisation that owns the node.
 	OwnerCertificate string `toml:"owner_certificate"`
 	OwnerKey         string `toml:"owner_key"`

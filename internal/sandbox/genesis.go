@@ -20,6 +20,29 @@ import (
 // funds of each account at genesis, in wei: a million ether.
 const funds = "1000000000000000000000000"
 
+// Create makes the folder of a new network, with everything that its nodes need to start, for those
+// who start them in another way than Start does. The nodes have no addresses yet.
+func Create(opts Options) (Info, error) {
+	if opts.Members == 0 {
+		opts.Members = DefaultMembers
+	}
+	if err := opts.validate(); err != nil {
+		return Info{}, err
+	}
+	lay, err := Prepare(opts.Dir)
+	if err != nil {
+		return Info{}, err
+	}
+	if _, err := Load(lay.Dir); !errors.Is(err, coco.ErrNotFound) {
+		return Info{}, fmt.Errorf("%w: %s holds a network already: name another folder", coco.ErrInvalid, lay.Dir)
+	}
+	s := &Sandbox{opts: opts, lay: lay}
+	if err := s.create(); err != nil {
+		return Info{}, err
+	}
+	return s.info, s.info.save()
+}
+
 // create makes everything that a new network needs but its nodes' ledgers. sandbox.json comes last:
 // a folder that a crash leaves without it is taken for new again.
 func (s *Sandbox) create() error {

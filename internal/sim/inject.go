@@ -1,10 +1,6 @@
 package sim
 
 import (
-	"fmt"
-	"maps"
-	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +13,13 @@ func (r *run) inject(f fault) {
 	w := r.network.World
 	a, b := hostName(f.host), hostName(f.other)
 	r.witness.say("%v", f)
+	during := func(begin, end func()) {
+		begin()
+		time.Sleep(f.lasts)
+		end()
+	}
+	rejoin := func() { w.Rejoin(a) }
+	heal := func() { w.Heal(a, b) }
 	switch f.kind {
 	case crash:
 		r.crash(f)
@@ -24,95 +27,114 @@ func (r *run) inject(f fault) {
 	case blackout:
 		r.blackout(f)
 		return
+	case clone:
+		r.clone(f)
 	case fullDisk:
-		r.mayStop(f.host)
-		w.SetDiskCapacity(a, 1)
-		time.Sleep(f.lasts)
-		w.SetDiskCapacity(a, 0)
+		r.mayStop(f.host, "no space left on device")
+		during(func() { w.SetDiskCapacity(a, 1) }, func() { w.SetDiskCapacity(a, 0) })
+	case ioErrors:
+		r.mayStop(f.host, "input/output error")
+		during(func() { w.SetDiskErrors(a, f.disk) }, func() { w.SetDiskErrors(a, sim.DiskErrors{}) })
 	case partition:
-		w.Partition(a, b)
-		time.Sleep(f.lasts)
-		w.Heal(a, b)
+		during(func() { w.Partition(a, b) }, heal)
+	case oneWay:
+		during(func() { w.PartitionOneWay(a, b) }, heal)
 	case flapping:
-		for end := time.Now().Add(f.lasts); time.Now().Before(end); {
-			w.Partition(a, b)
-			time.Sleep(f.by)
-			w.Heal(a, b)
-			time.Sleep(f.by)
-		}
+		f.flap(func() { w.Partition(a, b) }, heal)
+	case flappingTo:
+		f.flap(func() { w.PartitionOneWay(a, b) }, heal)
 	case isolation:
-		w.Isolate(a)
-		time.Sleep(f.lasts)
-		w.Rejoin(a)
+		during(func() { w.Isolate(a) }, rejoin)
+	case muted:
+		during(func() { w.Mute(a) }, rejoin)
+	case deafened:
+		during(func() { w.Deafen(a) }, rejoin)
+	case alone:
+		during(func() {
+			for i := range r.plan.members {
+				if i != f.host {
+					w.Partition(a, hostName(i))
+				}
+			}
+		}, rejoin)
 	case badLink:
-		w.SetLinkBetween(a, b, f.link)
-		time.Sleep(f.lasts)
-		w.SetLinkBetween(a, b, sim.DefaultLink)
+		during(func() { w.SetLinkBetween(a, b, f.link) }, func() { w.SetLinkBetween(a, b, sim.DefaultLink) })
+	case tampering:
+		during(func() { w.SetTampering(a, b, f.rate) }, func() { w.SetTampering(a, b, 0) })
 	case slowSync:
-		w.SetSyncDelay(a, f.by)
-		time.Sleep(f.lasts)
-		w.SetSyncDelay(a, r.plan.sync)
+		during(func() { w.SetSyncDelay(a, f.by) }, func() { w.SetSyncDelay(a, r.plan.sync) })
 	case clockJump:
-		w.SetClock(a, f.by)
-		time.Sleep(f.lasts)
-		w.SetClock(a, 0)
+		during(func() { w.SetClock(a, f.by) }, func() { w.SetClock(a, 0) })
+	case clockDrift:
+		during(func() { w.SetClockRate(a, f.rate) }, func() { w.SetClockRate(a, 1) })
 	}
 	r.witness.say("%s of %s is over", f.kind, a)
+}
+
+// flap has a fault come and go.
+func (f fault) flap(begin, end func()) {
+	for over := time.Now().Add(f.lasts); time.Now().Before(over); {
+		begin()
+		time.Sleep(f.by)
+		end()
+		time.Sleep(f.by)
+	}
 }
 
 // crash takes a machine down and starts it again, with the disk that its host chooses.
 func (r *run) crash(f fault) {
 	w, name := r.network.World, hostName(f.host)
-	r.mayStop(f.host)
+	r.mayStop(f.host, "")
 	r.network.crash(f.host, f.torn)
 	r.secretOnDisk(f.host)
 	time.Sleep(f.lasts)
 	if f.lie != honest {
-		r.witness.say("%s: %s", name, f.lie)
-		w.SetFiles(name, r.tell(f))
+		files, what, report := r.tell(f)
+		r.witness.say("%s: %s", name, what)
+		w.SetFiles(name, files)
+		r.mu.Lock()
+		r.lies[f.host] = report
+		r.mu.Unlock()
 	}
 	w.Restart(name)
 	r.witness.say("%s starts again", name)
 	r.network.start(f.host, r.network.join(f.host))
 }
 
-// tell returns the files of a host that lies.
-func (r *run) tell(f fault) map[string][]byte {
-	files := r.network.World.Files(hostName(f.host), "")
-	switch f.lie {
-	case lost:
-		return nil
-	case rollBack:
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return maps.Clone(r.backups[f.host])
-	case foreign:
-		return r.network.World.Files(hostName(f.other), "")
+// clone starts what a node's disk holds on a second machine, with the first one's address and owner, and takes
+// that machine away again.
+func (r *run) clone(f fault) {
+	w, name, second := r.network.World, hostName(f.host), hostName(f.host)+"-clone"
+	r.mayStop(f.host, "")
+	w.SetSyncDelay(second, r.plan.sync)
+	w.SetFiles(second, w.Files(name, ""))
+	if f.redirect {
+		r.witness.another(name)
+		w.Redirect(name, second)
 	}
-	var chunks []string
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if strings.Contains(name, "ledger_") && len(files[name]) > 0 {
-			chunks = append(chunks, name)
-		}
+	double := r.network.startOn(second, f.host, func(c *node.Config) {
+		r.network.join(f.host)(c)
+		c.PeerAddress, c.ClientAddress = name+peerPort, name+clientPort
+	})
+	time.Sleep(f.lasts)
+	r.witness.say("the clone of %s: it takes part: %t, it stopped: %t", name, double.takesPart(), double.ended())
+	w.Crash(second)
+	double.stop()
+	<-double.done
+	for file, content := range w.Files(second, "") {
+		r.secretIn(second, file, content)
 	}
-	if len(chunks) == 0 {
-		return files
+	if f.redirect {
+		r.witness.another(name)
+		w.Redirect(name, "")
 	}
-	chunk := chunks[int(f.where*float64(len(chunks)))]
-	at := int(f.where * float64(len(files[chunk])))
-	if f.lie == truncated {
-		files[chunk] = files[chunk][:at]
-	} else {
-		files[chunk][at] ^= 1 << rand.N(8)
-	}
-	return files
 }
 
 // blackout crashes every machine at once. The members recover the network from the longest ledger.
 func (r *run) blackout(f fault) {
 	n := r.network
 	for i := range r.plan.members {
-		r.mayStop(i)
+		r.mayStop(i, "")
 		n.crash(i, f.torn)
 		r.secretOnDisk(i)
 	}
@@ -148,56 +170,15 @@ func (r *run) backup() {
 	}
 }
 
-// mayStop takes note that a node has a reason to stop, until it is started again by heal.
-func (r *run) mayStop(host int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.excused[host] = true
-}
-
-// heal ends every fault, starts the nodes that had a reason to stop, and waits until all take part.
-func (r *run) heal() {
-	w := r.network.World
-	for i := range r.plan.members {
-		name := hostName(i)
-		w.Rejoin(name)
-		w.SetSyncDelay(name, r.plan.sync)
-		w.SetClock(name, 0)
-		w.SetDiskCapacity(name, 0)
-	}
-	for i := range r.plan.members {
-		name, excused := hostName(i), r.excused[i]
-		for attempt := 0; ; attempt++ {
-			now := r.network.running(i)
-			err := now.await(patience)
-			if now.ended() {
-				err = fmt.Errorf("it stopped: %w", now.err)
-			}
-			if err == nil {
-				break
-			}
-			if !now.ended() || !excused || attempt == 2 {
-				r.witness.fail("alive", "after all faults %s does not take part: %v", name, err)
-				r.abort()
-				return
-			}
-			r.witness.say("%s: %v", name, err)
-			r.network.crash(i, false)
-			if attempt == 1 { // its operator gives up on this disk
-				w.SetFiles(name, nil)
-			}
-			w.Restart(name)
-			r.network.start(i, r.network.join(i))
-		}
-		r.excused[i] = false
-	}
-}
-
 // secretOnDisk looks for planted secrets in the files of a host.
 func (r *run) secretOnDisk(i int) {
-	for name, content := range r.network.World.Files(hostName(i), node.Dir) {
-		if strings.Contains(string(content), planted) {
-			r.witness.fail("secret", "%s has a planted secret in the clear in %s", hostName(i), name)
-		}
+	for name, content := range r.network.World.Files(hostName(i), "") {
+		r.secretIn(hostName(i), name, content)
+	}
+}
+
+func (r *run) secretIn(host, name string, content []byte) {
+	if strings.Contains(string(content), planted) {
+		r.witness.fail("secret", "%s has a planted secret in the clear in %s", host, name)
 	}
 }

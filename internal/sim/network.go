@@ -129,9 +129,27 @@ func NewNetwork(seed uint64, members int, log func(host string) *slog.Logger) (*
 
 func hostName(i int) string { return fmt.Sprintf("n%d", i+1) }
 
+// takesPart reports whether a node was admitted and served its clients once.
+func (r *running) takesPart() bool {
+	select {
+	case <-r.ready:
+		return true
+	default:
+		return false
+	}
+}
+
 // start runs member i's node: how sets Genesis, Join or Recover.
 func (n *Network) start(i int, how func(*node.Config)) *running {
-	name := hostName(i)
+	r := n.startOn(hostName(i), i, how)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.nodes[i] = r
+	return r
+}
+
+// startOn runs a node of member i on any host.
+func (n *Network) startOn(name string, i int, how func(*node.Config)) *running {
 	cfg := node.Config{
 		Name: name, Host: n.World.Host(name), PeerListen: name + peerPort, ClientListen: name + clientPort,
 		Adapters: []adapter.Adapter{kv.Adapter{}, ethereum.New()}, Verifiers: attest.Verifiers{virtual.Verifier{}},
@@ -140,9 +158,6 @@ func (n *Network) start(i int, how func(*node.Config)) *running {
 	how(&cfg)
 	ctx, stop := context.WithCancel(context.Background())
 	r := &running{stop: stop, done: make(chan struct{}), ready: make(chan struct{})}
-	n.mu.Lock()
-	n.nodes[i] = r
-	n.mu.Unlock()
 	var once sync.Once
 	go func() {
 		defer close(r.done)

@@ -18,14 +18,17 @@ func TestSeedFixesThePlanAndMachinesKeepAMajority(t *testing.T) {
 			for _, f := range faults {
 				kinds[f.kind]++
 				lies[f.lie]++
-				if f.kind == crash || f.kind == fullDisk {
+				switch f.kind {
+				case crash, fullDisk, ioErrors, clone:
 					down[f.host] = true
-				}
-				if f.kind == blackout && len(faults) > 1 {
-					t.Errorf("seed %d: a blackout beside other faults", seed)
-				}
-				if f.host == f.other && f.kind != blackout && f.kind != crash && f.kind != fullDisk {
-					t.Errorf("seed %d: %v is between one host", seed, f)
+				case blackout:
+					if len(faults) > 1 {
+						t.Errorf("seed %d: a blackout beside other faults", seed)
+					}
+				default:
+					if f.host == f.other {
+						t.Errorf("seed %d: %v is between one host", seed, f)
+					}
 				}
 			}
 			if 2*len(down) >= p.members {
@@ -33,12 +36,15 @@ func TestSeedFixesThePlanAndMachinesKeepAMajority(t *testing.T) {
 			}
 		}
 	}
-	for _, k := range []kind{crash, fullDisk, blackout, partition, flapping, isolation, badLink, slowSync, clockJump} {
+	for _, k := range []kind{
+		crash, fullDisk, ioErrors, clone, blackout, partition, oneWay, flapping, flappingTo, isolation, muted, deafened, alone,
+		badLink, tampering, slowSync, clockJump, clockDrift,
+	} {
 		if kinds[k] < 20 {
 			t.Errorf("%q was drawn %d times in 300 seeds", k, kinds[k])
 		}
 	}
-	for _, l := range []lie{honest, lost, rollBack, truncated, flipped, foreign} {
+	for _, l := range []lie{honest, lost, rollBack, foreign, truncated, flipped, older, gone, mended} {
 		if lies[l] < 20 {
 			t.Errorf("%q was drawn %d times in 300 seeds", l, lies[l])
 		}

@@ -45,7 +45,8 @@ type run struct {
 
 	mu      sync.Mutex
 	backups map[int]map[string][]byte // old disks, by host; under mu
-	excused map[int]bool              // nodes that may stop; under mu while faults are injected
+	excused map[int]*excuse           // nodes that may stop; under mu while faults are injected
+	lies    map[int]*told             // not found out yet; under mu
 	over    bool                      // nothing more can be learned; under mu
 	seen    int                       // bytes on the wire; under mu
 }
@@ -54,21 +55,20 @@ type run struct {
 // NOT run in parallel to anything else: the random numbers of the process become the seed's.
 func Run(t *testing.T, c Config) {
 	cryptotest.SetGlobalRandom(t, c.Seed)
+	var w *witness
 	synctest.Test(t, func(t *testing.T) {
-		log := func(string) *slog.Logger { return slog.New(slog.DiscardHandler) }
-		if c.Log != nil {
-			log = func(host string) *slog.Logger { return slog.New(slog.NewTextHandler(c.Log, nil)).With("host", host) }
-		}
+		w = newWitness(t, c.Trace)
 		r := &run{
-			seed: c.Seed, plan: draw(c.Seed), witness: newWitness(t, c.Trace), stop: make(chan struct{}),
-			backups: map[int]map[string][]byte{}, excused: map[int]bool{},
+			seed: c.Seed, plan: draw(c.Seed), witness: w, stop: make(chan struct{}),
+			backups: map[int]map[string][]byte{}, excused: map[int]*excuse{}, lies: map[int]*told{},
 		}
 		var err error
-		if r.network, err = NewNetwork(c.Seed, r.plan.members, log); err != nil {
+		if r.network, err = NewNetwork(c.Seed, r.plan.members, func(host string) *slog.Logger { return w.listen(host, c.Log) }); err != nil {
 			t.Fatal(err)
 		}
 		r.play()
 	})
+	judge(t, c.Trace, w.history, w.seen)
 }
 
 func (r *run) play() {
@@ -89,6 +89,7 @@ func (r *run) play() {
 	if !r.aborted() {
 		time.Sleep(quiet)
 		r.verify()
+		r.witness.snapshots()
 	}
 	r.shutdown()
 	if !r.aborted() {
@@ -174,6 +175,9 @@ func (r *run) round(i int, faults []fault) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	r.witness.say("healed; writes go on after %v", time.Since(healed))
+	for i := range r.plan.members {
+		r.reported(i)
+	}
 	time.Sleep(quiet)
 	probe := r.newSession("probe", 0)
 	r.digests(probe)

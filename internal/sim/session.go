@@ -25,12 +25,14 @@ const (
 // when one fails it.
 type session struct {
 	name    string
+	number  int
 	witness *witness
 	http    *http.Client
 	members int
 	at      int // the node it talks to
 	last    coco.TxID
 	rand    *rand.Rand
+	tags    map[string]uint64 // versions of the registers, as far as seen
 }
 
 func (r *run) newSession(name string, member int) *session {
@@ -39,7 +41,7 @@ func (r *run) newSession(name string, member int) *session {
 		wait = longWait
 	}
 	return &session{
-		name: name, witness: r.witness, http: r.network.client(name, member, wait), members: r.plan.members, at: member,
+		name: name, number: len(r.sessions), tags: map[string]uint64{}, witness: r.witness, http: r.network.client(name, member, wait), members: r.plan.members, at: member,
 		rand: rand.New(rand.NewPCG(r.seed, uint64(len(r.sessions)))),
 	}
 }
@@ -61,6 +63,7 @@ type answer struct {
 	body    []byte
 	id      coco.TxID // zero if it names none
 	tag     uint64    // 0 if it has none
+	before  uint64    // the newest state that the node had shown when it was asked
 }
 
 // ask sends a request to the node that the session is at.
@@ -76,14 +79,16 @@ func (s *session) askAt(host int, method, path string, body []byte, header ...st
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
+	a.before = s.witness.newest(hostName(host))
 	resp, err := s.http.Do(req)
 	if err != nil {
-		return answer{what: err.Error()}
+		a.what = err.Error()
+		return a
 	}
 	defer resp.Body.Close()
-	a.body, err = io.ReadAll(resp.Body)
-	if err != nil {
-		return answer{what: err.Error()}
+	if a.body, err = io.ReadAll(resp.Body); err != nil {
+		a.what = err.Error()
+		return a
 	}
 	a.what = fmt.Sprintf("%s %s", resp.Status, a.body)
 	var problem struct{ Error struct{ Code string } }
@@ -122,7 +127,15 @@ func (s *session) read(path string) answer {
 		s.witness.fail("session", "%s had seen %s; %s answers %s with the state of %s", s.name, before, hostName(s.at), path, a.id)
 	}
 	s.saw(a.id)
+	s.reads(path, a)
 	return a
+}
+
+// reads takes note of the answer to a read of one key.
+func (s *session) reads(path string, a answer) {
+	key := strings.TrimPrefix(path, "/app/kv/")
+	s.witness.shows(hostName(s.at), a.id.Seqno, a.before)
+	s.witness.saidOf(reading{key: key, at: a.id.Seqno, tag: a.tag, who: s.name + " at " + hostName(s.at)}, string(a.body))
 }
 
 func (s *session) saw(id coco.TxID) {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/gov"
@@ -67,6 +68,11 @@ func (r *run) verify() {
 			r.sample(s, i, writes[seqnos[pick.IntN(len(seqnos))]], service)
 		}
 	}
+	for n, seqno := range seqnos {
+		if w := writes[seqno]; w.by == r.sessions[0].number { // every write of one client, each from one node
+			r.sample(s, n%r.plan.members, w, service)
+		}
+	}
 }
 
 type item struct {
@@ -81,6 +87,7 @@ func (r *run) list(s *session, host int) (map[string]item, bool) {
 	for path := "/app/kv?limit=1000"; path != ""; {
 		a := s.askAt(host, http.MethodGet, path, nil)
 		var page struct {
+			ID    coco.TxID `json:"transaction_id"`
 			Items []item
 			Next  string
 		}
@@ -91,6 +98,7 @@ func (r *run) list(s *session, host int) (map[string]item, bool) {
 		}
 		for _, i := range page.Items {
 			items[string(i.Key)] = i
+			r.witness.saidOf(reading{key: string(i.Key), at: page.ID.Seqno, tag: i.Tag, who: "at rest " + hostName(host)}, string(i.Value))
 		}
 		path = page.Next
 	}
@@ -134,6 +142,10 @@ func (r *run) verifyLedgers() {
 			Service: r.service, Constitution: r.network.Constitution.Digest(), Verifiers: attest.Verifiers{virtual.Verifier{}},
 		})
 		report, err := ledger.Audit(context.Background(), disk, node.Dir, auditor, nil)
+		if lie := r.lies[i]; err != nil && lie != nil {
+			r.witness.say("%s never looked at what its host had changed in %s; the audit says: %v", name, lie.file, err)
+			continue
+		}
 		if err != nil {
 			r.witness.fail("ledger", "audit of %s: %v", name, err)
 			continue

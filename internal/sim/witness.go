@@ -30,12 +30,19 @@ type witness struct {
 	nowhere  map[string]string // keys whose write was refused, with the answer
 	counters map[string]*counter
 	digests  map[uint64]string // of the state, by seqno
+	history  []operation
+	seen     map[version]string // values by version
+	readings []reading
+	deleted  map[string]bool     // keys that may have been deleted at a time that nobody knows
+	shown    map[string]uint64   // the newest state that a host has shown, by host
+	logs     map[string][]string // lines, by host
 	compared int               // digests that met one of another node
 }
 
 // write is a put of a key that nobody else puts.
 type write struct {
 	key, value string
+	by         int // the session
 	id         coco.TxID
 }
 
@@ -49,6 +56,7 @@ func newWitness(t *testing.T, trace io.Writer) *witness {
 	return &witness{
 		t: t, trace: trace, start: time.Now(), failed: map[string]int{}, views: map[uint64]uint64{}, writes: map[uint64]write{},
 		nowhere: map[string]string{}, counters: map[string]*counter{}, digests: map[uint64]string{},
+		seen: map[version]string{}, deleted: map[string]bool{}, shown: map[string]uint64{}, logs: map[string][]string{},
 	}
 }
 
@@ -161,4 +169,29 @@ func (w *witness) acknowledged() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.writes)
+}
+
+// newest returns the newest state that a host has shown so far.
+func (w *witness) newest(host string) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.shown[host]
+}
+
+// shows takes note of the state that a host answers with, which is not older than what it had shown when
+// it was asked.
+func (w *witness) shows(host string, seqno, before uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if seqno < before {
+		w.failLocked("rollback", "%s had shown the state of seqno %d, then %d", host, before, seqno)
+	}
+	w.shown[host] = max(w.shown[host], seqno)
+}
+
+// another takes note that other machines answer at a host's address from now on.
+func (w *witness) another(host string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.shown, host)
 }

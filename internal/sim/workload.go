@@ -17,14 +17,16 @@ func (r *run) client(s *session) {
 	var own []write
 	for k := 0; ; k++ {
 		ok := true
-		switch p := s.rand.IntN(10); {
-		case p < 4:
+		switch p := s.rand.IntN(14); {
+		case p < 3:
 			var w write
 			if w, ok = s.put(fmt.Sprintf("%s%s-%d", planted, s.name, k)); ok {
 				own = append(own, w)
 			}
-		case p < 8:
+		case p < 7:
 			ok = s.increment(fmt.Sprintf("%scounter-%d", planted, s.rand.IntN(counters)), seen)
+		case p < 12:
+			ok = s.use(fmt.Sprintf("%sregister-%d", planted, s.rand.IntN(registers)))
 		case len(own) > 0:
 			ok = s.readOwn(own[s.rand.IntN(len(own))])
 		}
@@ -42,12 +44,13 @@ func (r *run) client(s *session) {
 
 // put writes a key that nobody else writes, once.
 func (s *session) put(key string) (write, bool) {
-	w := write{key: key, value: planted + "value-" + key + strings.Repeat(".", s.rand.IntN(200))}
+	w := write{key: key, by: s.number, value: planted + "value-" + key + strings.Repeat(".", s.rand.IntN(200))}
 	a := s.ask(http.MethodPut, "/app/kv/"+key, []byte(w.value))
 	switch a.outcome {
 	case done:
 		w.id = a.id
 		s.witness.acked(w, a.tag, s.name+" at "+hostName(s.at))
+		s.witness.wrote(key, a.id.Seqno, w.value, s.name)
 		s.saw(a.id)
 	case nothing:
 		s.witness.refused(key, a.what)
@@ -77,17 +80,23 @@ func (s *session) increment(key string, seen map[string]int) bool {
 		s.witness.fail("session", "%s had seen counter %s at %d, %s now says %d as of %s", s.name, key, seen[key], hostName(s.at), n, a.id)
 	}
 	seen[key] = n
-	a = s.ask(http.MethodPut, "/app/kv/"+key, fmt.Appendf(nil, "%s%d", planted, n+1), header...)
+	value := fmt.Sprintf("%s%d by %s", planted, n+1, s.value())
+	o := operation{client: s.number, key: key, verb: verbSwap, expected: a.tag, value: value, call: s.witness.begin()}
+	a = s.ask(http.MethodPut, "/app/kv/"+key, []byte(value), header...)
+	o.outcome, o.tag = a.outcome, a.tag
+	s.witness.end(o)
 	s.witness.counted(key, n+1, s.name, a.outcome)
 	if a.outcome == done {
 		seen[key] = n + 1
 		s.saw(a.id)
+		s.witness.wrote(key, a.id.Seqno, value, s.name)
 	}
 	return a.outcome == done || a.outcome == refused
 }
 
 func count(value []byte) (int, error) {
-	return strconv.Atoi(strings.TrimPrefix(string(value), planted))
+	n, _, _ := strings.Cut(strings.TrimPrefix(string(value), planted), " by ")
+	return strconv.Atoi(n)
 }
 
 // readOwn reads what this client has written, on whichever node it is now.

@@ -1,0 +1,266 @@
+package kv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+)
+
+const (
+	// pastTime bounds what one request may cost that reads the ledger.
+	pastTime = 5 * time.Second
+
+	defaultVersions = 10
+	maxVersions     = 100
+)
+
+// pastQuery is what is asked of a key's past: the value as of a seqno, or its history.
+type pastQuery struct {
+	at      uint64 // 0: the history
+	before  uint64 // versions of earlier transactions only; 0: all
+	limit   int
+	history bool
+}
+
+func parsePast(query string) (q pastQuery, err error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return q, fmt.Errorf("%w: query: %v", coco.ErrInvalid, err)
+	}
+	for name, v := range values {
+		if len(v) != 1 {
+			return q, fmt.Errorf("%w: query: %q is given %d times", coco.ErrInvalid, name, len(v))
+		}
+		switch name {
+		case "at":
+			q.at, err = parseSeqno(name, v[0])
+		case "before":
+			q.before, err = parseSeqno(name, v[0])
+		case "history":
+			if q.history = true; v[0] != "" {
+				err = fmt.Errorf("%w: query: history has no value, found %q", coco.ErrInvalid, v[0])
+			}
+		case "limit":
+			q.limit, err = strconv.Atoi(v[0])
+			if err != nil || q.limit < 1 || q.limit > maxVersions {
+				err = fmt.Errorf("%w: query: limit: expected 1 to %d, found %q", coco.ErrInvalid, maxVersions, v[0])
+			}
+		default:
+			err = fmt.Errorf("%w: query: expected at, or history with limit and before, found %q", coco.ErrInvalid, name)
+		}
+		if err != nil {
+			return q, err
+		}
+	}
+	if q.history == (q.at != 0) || !q.history && (q.before != 0 || q.limit != 0) {
+		return q, fmt.Errorf("%w: query: expected at, or history with limit and before", coco.ErrInvalid)
+	}
+	if q.limit == 0 {
+		q.limit = defaultVersions
+	}
+	return q, nil
+}
+
+func parseSeqno(name, text string) (uint64, error) {
+	seqno, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || seqno == 0 {
+		return 0, fmt.Errorf("%w: query: %s: expected a seqno from 1 on, found %q", coco.ErrInvalid, name, text)
+	}
+	return seqno, nil
+}
+
+// getPast answers a read of what a key had.
+func (l *ledger) getPast(w http.ResponseWriter, r *http.Request, key []byte, condition condition) {
+	q, err := parsePast(r.URL.RawQuery)
+	if err != nil {
+		l.fail(w, err)
+		return
+	}
+	snap, newest, err := l.snapshot(r)
+	if err != nil {
+		l.fail(w, err)
+		return
+	}
+	present, exists := snap.Get(table, key)
+	snap.Release()
+	if q.at > newest.Seqno || q.before > newest.Seqno+1 {
+		l.fail(w, fmt.Errorf("%w: seqno %d is in the future: this node has committed up to %d", coco.ErrInvalid, max(q.at, q.before), newest.Seqno))
+		return
+	}
+	if q.history {
+		l.history(w, r, key, q, newest)
+		return
+	}
+	if !exists {
+		present = nil
+	}
+	old, err := l.valueAt(r.Context(), key, q.at, newest.Seqno, present)
+	if err != nil {
+		l.fail(w, err)
+		return
+	}
+	if old.id != (coco.TxID{}) {
+		setID(w, old.id)
+	}
+	l.answerValue(w, old.stored, condition)
+}
+
+// oldValue is a value and the transaction that wrote it, which is zero if this node cannot tell its
+// view at the moment.
+type oldValue struct {
+	stored []byte
+	id     coco.TxID
+}
+
+// valueAt returns what a key had as of a committed seqno. present is what it has as of newest, or nil.
+func (l *ledger) valueAt(ctx context.Context, key []byte, at, newest uint64, present []byte) (oldValue, error) {
+	stored, known := present, present != nil && versionOf(present) <= at || at == newest
+	if !known {
+		stored, known = l.remembered(key, at)
+	}
+	switch {
+	case !known:
+		return l.recorded(ctx, key, at)
+	case stored == nil:
+		return oldValue{}, noKeyAt(at)
+	}
+	return oldValue{stored, l.writerOf(ctx, key, versionOf(stored))}, nil
+}
+
+func noKeyAt(at uint64) error {
+	return fmt.Errorf("%w: there was no such key as of seqno %d", coco.ErrNotFound, at)
+}
+
+// remembered looks for a value in the store, which keeps one version of a key for a batch: the last.
+// That answers unless the key was written later in the very batch that holds the seqno.
+func (l *ledger) remembered(key []byte, at uint64) (stored []byte, known bool) {
+	l.mu.Lock()
+	end, ok := l.commits.end(at)
+	l.mu.Unlock()
+	if !ok {
+		return nil, false
+	}
+	snap, err := l.env.State.SnapshotAt(end)
+	if err != nil {
+		return nil, false // it has just left memory
+	}
+	defer snap.Release()
+	if stored, ok = snap.Get(table, key); !ok {
+		return nil, at == end
+	}
+	return stored, versionOf(stored) <= at
+}
+
+// writerOf names the transaction that wrote a value, by asking the ledger if memory does not tell.
+func (l *ledger) writerOf(ctx context.Context, key []byte, seqno uint64) coco.TxID {
+	l.mu.Lock()
+	id, ok := l.commits.id(seqno)
+	l.mu.Unlock()
+	if ok || l.env.Past == nil {
+		return id
+	}
+	if p, err := l.env.Past(ctx, table, key, seqno); err == nil && p.TxID.Seqno == seqno {
+		return p.TxID
+	}
+	return coco.TxID{}
+}
+
+// recorded reads a value from the ledger.
+func (l *ledger) recorded(ctx context.Context, key []byte, at uint64) (oldValue, error) {
+	p, err := readPast(ctx, l.env.NewPastReader(pastTime), key, at)
+	switch {
+	case errors.Is(err, coco.ErrNotFound):
+		return oldValue{}, noKeyAt(at)
+	case err != nil:
+		return oldValue{}, err
+	case p.Deleted:
+		return oldValue{}, fmt.Errorf("%w: there was no such key as of seqno %d: transaction %v had deleted it", coco.ErrNotFound, at, p.TxID)
+	}
+	return oldValue{p.Value, p.TxID}, nil
+}
+
+// readPast reads a key's version as of a seqno, and holds that it says itself who wrote it.
+func readPast(ctx context.Context, past *adapter.PastReader, key []byte, at uint64) (adapter.PastValue, error) {
+	p, err := past.Get(ctx, table, key, at)
+	switch {
+	case err != nil:
+		return p, err
+	case p.TxID.Seqno < 1 || p.TxID.Seqno > at:
+		return p, fmt.Errorf("%w: as of seqno %d the ledger answers by transaction %v, which is later", coco.ErrCorrupt, at, p.TxID)
+	case !p.Deleted && (len(p.Value) < versionSize || versionOf(p.Value) != p.TxID.Seqno):
+		return p, fmt.Errorf("%w: a value in %s of transaction %v has %d bytes and does not begin with its seqno", coco.ErrCorrupt, table, p.TxID, len(p.Value))
+	}
+	return p, nil
+}
+
+// versionsPage is the answer to a history, newest first.
+type versionsPage struct {
+	ID    coco.TxID    `json:"transaction_id"` // of the newest state when it was read
+	Items []oldVersion `json:"items"`
+	Next  string       `json:"next,omitempty"` // path and query of the next page, if there may be more
+}
+
+type oldVersion struct {
+	ID      coco.TxID `json:"transaction_id"` // that wrote or deleted
+	Time    string    `json:"time"`           // of its batch
+	Deleted bool      `json:"deleted,omitempty"`
+	Value   *[]byte   `json:"value,omitempty"` // nil if deleted
+}
+
+// history answers by a key's versions. A page that has some ends where the ledger cannot be read at
+// the moment: the request for the next page then says why.
+func (l *ledger) history(w http.ResponseWriter, r *http.Request, key []byte, q pastQuery, newest coco.TxID) {
+	at := newest.Seqno
+	if q.before != 0 {
+		at = q.before - 1
+	}
+	past := l.env.NewPastReader(pastTime)
+	page, size := versionsPage{ID: newest, Items: []oldVersion{}}, 0
+	for at > 0 {
+		if len(page.Items) == q.limit || size >= pageBytes {
+			page.Next = nextVersions(r.URL, q.limit, at+1)
+			break
+		}
+		p, err := readPast(r.Context(), past, key, at)
+		if errors.Is(err, coco.ErrNotFound) {
+			break
+		}
+		if err != nil && len(page.Items) > 0 {
+			page.Next = nextVersions(r.URL, q.limit, at+1)
+			break
+		}
+		if err != nil {
+			l.fail(w, err)
+			return
+		}
+		page.Items = append(page.Items, versionItem(&p))
+		size += len(p.Value)
+		at = p.TxID.Seqno - 1
+	}
+	if len(page.Items) == 0 && q.before == 0 {
+		l.fail(w, fmt.Errorf("%w: there never was such a key", coco.ErrNotFound))
+		return
+	}
+	setID(w, newest)
+	l.answer(w, page)
+}
+
+func versionItem(p *adapter.PastValue) oldVersion {
+	v := oldVersion{ID: p.TxID, Deleted: p.Deleted, Time: time.UnixMilli(int64(p.Time)).UTC().Format("2006-01-02T15:04:05.000Z")}
+	if !p.Deleted {
+		content := p.Value[versionSize:]
+		v.Value = &content
+	}
+	return v
+}
+
+func nextVersions(at *url.URL, limit int, before uint64) string {
+	return at.EscapedPath() + "?history&limit=" + strconv.Itoa(limit) + "&before=" + strconv.FormatUint(before, 10)
+}

@@ -1,0 +1,50 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/cocoframework/coco"
+)
+
+// SnapshotInfo is one snapshot in the answer of /node/snapshots.
+type SnapshotInfo struct {
+	ID     coco.TxID   `json:"transaction_id"` // the last transaction in it
+	Index  uint64      `json:"index"`          // of its batch, in the ledger
+	Digest coco.Digest `json:"digest"`
+	Bytes  uint64      `json:"bytes"`
+	Since  uint64      `json:"since"` // seqno of the transaction that recorded it
+	Held   bool        `json:"held"`  // this node has the file
+}
+
+// Snapshots lists the newest snapshots that the network recorded, the oldest first.
+func (c *Client) Snapshots(ctx context.Context) ([]SnapshotInfo, error) {
+	var list []SnapshotInfo
+	if err := c.getJSON(ctx, "/node/snapshots", &list); err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// RequestSnapshot asks the network for a snapshot. It is there once Snapshots has one whose transaction's
+// seqno is at least the one returned. The caller must be a member.
+func (c *Client) RequestSnapshot(ctx context.Context) (seqno uint64, err error) {
+	const path = "/node/snapshots"
+	resp, err := c.do(ctx, http.MethodPost, path, nil)
+	if err != nil {
+		return 0, err
+	}
+	body, err := readAll(resp)
+	if err != nil {
+		return 0, err
+	}
+	var answer struct {
+		Seqno uint64 `json:"seqno"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil || answer.Seqno == 0 {
+		return 0, fmt.Errorf("%w: %s: expected a seqno, found %.80q", coco.ErrCorrupt, path, body)
+	}
+	return answer.Seqno, nil
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/ledger"
+)
+
+// besideLedger are the folders of a node that a backup copies with its ledger.
+var besideLedger = []string{"snapshots"}
+
+func (a *app) ledgerBackupCommand() *cobra.Command {
+	var moved []string
+	cmd := &cobra.Command{
+		Use:   "backup DIR DEST",
+		Short: "Copy a node's ledger and snapshots, also while it runs",
+		Long: `Copies the ledger and the snapshots of a node to the folder DEST, also while the node runs.
+DIR is the node's folder. Every entry's framing is checked on the way; files get their names
+when they are whole and on the disk. What DEST holds already is kept, so a backup that was
+interrupted, or the one of yesterday, is gone on with. Nothing in it is readable that was
+not readable in the ledger, and no key is needed.
+
+One node's ledger is the whole network's: a backup of one node is enough. Check it with
+` + "`coco ledger verify DEST`" + `. If chunks were moved away from the node's folder, name where to with
+--moved, unless DEST has them already.
+
+Exits with 0 if DEST then holds a whole ledger.`,
+		Example: `  coco ledger backup coco-sandbox/nodes/alpha /backup/network
+  coco ledger backup /srv/coco/node /backup/network --moved /archive/ledger`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			from, err := nodeFolder(args[0])
+			if err != nil {
+				return err
+			}
+			disk, err := local.OpenReadOnly(from)
+			if err != nil {
+				return err
+			}
+			defer disk.Close()
+			src := ledger.Place{Disk: disk, Dir: sandbox.LedgerDir, Beside: besideLedger}
+			for _, dir := range moved {
+				extra, err := local.OpenReadOnly(dir)
+				if err != nil {
+					return fmt.Errorf("--moved: %w", err)
+				}
+				defer extra.Close()
+				src.Extra = append(src.Extra, host.Disk(extra))
+			}
+			return a.transfer(cmd.Context(), "backup", src, args[1], ledger.Backup)
+		},
+	}
+	cmd.Flags().StringArrayVar(&moved, "moved", nil, "`folder` to which chunks of the ledger were moved (may be repeated)")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func (a *app) ledgerRestoreCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "restore BACKUP DIR",
+		Short: "Copy a backup to a node's folder, to begin from it",
+		Long: `Copies a backup, made by ` + "`coco ledger backup`" + `, to the folder DIR of a node, which must hold no
+ledger. Every entry's framing is checked on the way.
+
+A node of a network that goes on joins again and takes from the restored ledger what the
+network vouches for. If all nodes are lost, the network is recovered from the backup with
+the members' keys: what was committed after it is lost then, so use the newest one.`,
+		Example: `  coco ledger restore /backup/network coco-sandbox/nodes/alpha`,
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			from, err := nodeFolder(args[0])
+			if err != nil {
+				return err
+			}
+			disk, err := local.OpenReadOnly(from)
+			if err != nil {
+				return err
+			}
+			defer disk.Close()
+			src := ledger.Place{Disk: disk, Dir: sandbox.LedgerDir, Beside: besideLedger}
+			return a.transfer(cmd.Context(), "restore", src, args[1], ledger.Restore)
+		},
+	}
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// nodeFolder checks that a folder is a node's, or a backup of one: that it has a ledger's folder.
+func nodeFolder(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("%w: folder %q: %w", coco.ErrInvalid, dir, err)
+	}
+	if _, err := os.Stat(abs); err != nil {
+		return "", fmt.Errorf("%w: %w", coco.ErrNotFound, err)
+	}
+	if info, err := sandbox.Load(abs); err == nil && len(info.Nodes) > 0 {
+		return "", fmt.Errorf("%w: %s is a sandbox: name the folder of one of its nodes, such as %s", coco.ErrInvalid, dir, info.Nodes[0].Dir)
+	}
+	if !holdsLedger(filepath.Join(abs, sandbox.LedgerDir)) {
+		return "", fmt.Errorf("%w: no ledger in %s: expected a folder %s with files ledger_…", coco.ErrNotFound, dir, sandbox.LedgerDir)
+	}
+	return abs, nil
+}
+
+type transferFunc func(ctx context.Context, from, to ledger.Place, progress func(done, total int64)) (ledger.Copied, error)
+
+// transfer runs a backup or a restore and says what it did.
+func (a *app) transfer(ctx context.Context, what string, from ledger.Place, dest string, do transferFunc) error {
+	disk, err := local.Open(dest)
+	if errors.Is(err, local.ErrLocked) {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if err != nil {
+		return err
+	}
+	defer disk.Close()
+	report, err := do(ctx, from, ledger.Place{Disk: disk, Dir: sandbox.LedgerDir}, a.progress(what))
+	a.err.line("")
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	if a.wantsJSON() {
+		page := struct {
+			OK bool `json:"ok"`
+			ledger.Copied
+		}{err == nil, report}
+		return errors.Join(a.out.json(page), err)
+	}
+	if err != nil {
+		return err
+	}
+	a.out.ok("%s copied, %s; %s there already", plural(report.Files, "file"), size(report.Bytes), plural(report.Kept, "file"))
+	a.out.printf("      %s holds entries 1 to %d; `coco ledger verify %s` checks that they are the network's\n", dest, report.Last, dest)
+	return nil
+}

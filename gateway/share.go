@@ -1,0 +1,116 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/fair"
+)
+
+var (
+	errShare   = fmt.Errorf("%w: this organisation has its share of the requests that the node serves at a time", coco.ErrBusy)
+	errBodies  = fmt.Errorf("%w: too many bytes of requests at a time", coco.ErrBusy)
+	errAnswers = fmt.Errorf("%w: too many bytes of answers wait for slow readers", coco.ErrBusy)
+)
+
+// largeAnswer is the size from which an answer is counted. A smaller one is bounded by the number of
+// requests.
+const largeAnswer = 32 << 10
+
+// shares are what the callers hold of what a node can bear. The gates bound how much that is for all of
+// them; shares see to it that no organisation takes it all.
+type shares struct {
+	mu       sync.Mutex
+	requests *fair.Shares // all under mu
+	streams  *fair.Shares
+	bodies   *fair.Shares // bytes
+	answers  *fair.Shares // bytes
+
+	refused atomic.Uint64
+}
+
+func newShares(c *Config) *shares {
+	return &shares{
+		requests: fair.New(c.MaxRequests), streams: fair.New(c.MaxStreams),
+		bodies: fair.New(c.MaxBodies), answers: fair.New(c.MaxAnswers),
+	}
+}
+
+// place is what one request holds. It is given back once.
+type place struct {
+	of     *shares
+	caller coco.ActorID
+	stream bool
+	body   int
+}
+
+// enter takes a place for a request with a body of so many bytes. An upgraded connection has none.
+func (s *shares) enter(caller coco.ActorID, stream bool, body int) (*place, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := &place{of: s, caller: caller, stream: stream, body: body}
+	switch {
+	case !p.kind().Full(1) && !p.kind().Fits(caller, 1): // if it is full, the gate says so
+		s.refused.Add(1)
+		return nil, errShare
+	case body > 0 && s.bodies.Full(body):
+		return nil, errBodies
+	case body > 0 && !s.bodies.Fits(caller, body):
+		s.refused.Add(1)
+		return nil, errShare
+	}
+	p.kind().Take(caller, 1)
+	s.bodies.Take(caller, body)
+	return p, nil
+}
+
+func (p *place) kind() *fair.Shares {
+	if p.stream {
+		return p.of.streams
+	}
+	return p.of.requests
+}
+
+func (p *place) leave() {
+	p.of.mu.Lock()
+	defer p.of.mu.Unlock()
+	p.kind().Give(p.caller, 1)
+	p.of.bodies.Give(p.caller, p.body)
+}
+
+// answer counts bytes that wait for a reader. If that is too much for the caller it is refused,
+// unless it must.
+func (s *shares) answer(caller coco.ActorID, n int, must bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !must && !s.answers.Fits(caller, n) {
+		s.refused.Add(1)
+		return false
+	}
+	s.answers.Take(caller, n)
+	return true
+}
+
+func (s *shares) answered(caller coco.ActorID, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers.Give(caller, n)
+}
+
+// held is how many bytes of bodies and of answers there are.
+func (s *shares) held() (bodies, answers int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bodies.Used(), s.answers.Used()
+}
+
+// bodySize is what a request's body counts as: if its client does not say, as the largest.
+func bodySize(r *http.Request, most int64) int {
+	if r.ContentLength < 0 {
+		return int(most)
+	}
+	return int(r.ContentLength)
+}

@@ -1,0 +1,62 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/cocoframework/coco"
+)
+
+func (n *fakeNode) Snapshots() ([]SnapshotInfo, error) {
+	if n.joining {
+		return nil, fmt.Errorf("%w: no state yet", coco.ErrBusy)
+	}
+	return n.snapshots, nil
+}
+
+func (n *fakeNode) RequestSnapshot(_ context.Context, caller coco.Caller) (uint64, error) {
+	if caller.Name != "Alpha" {
+		return 0, fmt.Errorf("%w: a snapshot is being written", coco.ErrBusy)
+	}
+	return 21, nil
+}
+
+func TestSnapshotsAreListedForCallers(t *testing.T) {
+	w := start(t, nil)
+	if got := w.get(w.client(""), "/node/snapshots"); got.status != 401 {
+		t.Errorf("without certificate: %d %s", got.status, got.body)
+	}
+	c := w.client("Alpha")
+	if got := w.get(c, "/node/snapshots"); got.status != 200 || got.body != "[]\n" {
+		t.Errorf("none: %d %q", got.status, got.body)
+	}
+	w.node.snapshots = []SnapshotInfo{{ID: coco.TxID{View: 3, Seqno: 17}, Index: 9, Digest: coco.Digest{5}, Bytes: 1000, Since: 18, Held: true}}
+	want := `[{"transaction_id":"3.17","index":9,"digest":"05` + strings.Repeat("00", 31) + `","bytes":1000,"since":18,"held":true}]` + "\n"
+	if got := w.get(c, "/node/snapshots"); got.status != 200 || got.body != want || got.header.Get("Content-Type") != "application/json" {
+		t.Errorf("one: %d %s %q, expected %q", got.status, got.header.Get("Content-Type"), got.body, want)
+	}
+}
+
+func TestMembersAskForASnapshot(t *testing.T) {
+	w := start(t, nil)
+	for _, tc := range []struct {
+		caller, body string
+		status       int
+	}{
+		{"Alpha", `{"seqno":21}` + "\n", http.StatusAccepted},
+		{"Beta", "busy", http.StatusServiceUnavailable},
+		{"Guest", "denied", http.StatusForbidden},
+		{"", "unauthenticated", http.StatusUnauthorized},
+	} {
+		got := w.do(w.client(tc.caller), "POST", "/node/snapshots", nil)
+		if got.status != tc.status || !strings.Contains(got.body, tc.body) {
+			t.Errorf("%s: %d %q, expected %d %q", tc.caller, got.status, got.body, tc.status, tc.body)
+		}
+	}
+	if got := w.do(w.client("Alpha"), "POST", "/node/snapshots", strings.NewReader("x")); got.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("with a body: %d %q", got.status, got.body)
+	}
+}

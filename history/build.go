@@ -1,0 +1,324 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/merkle"
+)
+
+// begin begins segments where they are needed: for the newest transactions, and for the oldest that are
+// not covered.
+func (x *Index) begin(chunks []ledger.Chunk) (began bool) {
+	x.mu.RLock()
+	holes := x.holes(x.claimed)
+	start, end, tail := x.start, x.end.Seqno, x.tail
+	x.mu.RUnlock()
+	var missing []Range
+	for _, s := range x.claimed {
+		if s.to < start.Seqno && !x.here(chunks, s.last) {
+			missing = append(missing, Range{s.from, s.to})
+		}
+	}
+	for _, h := range holes {
+		if tail != nil && tail.to+1 == h.from || x.fill != nil && x.fill.to+1 == h.from {
+			continue
+		}
+		newest := h.to == end && h.from > start.Seqno
+		if entry, known := h.entry(&start); known && !x.here(chunks, entry) {
+			missing = append(missing, Range{h.from, h.to})
+		}
+		if newest && tail != nil || !newest && x.fill != nil {
+			continue
+		}
+		b := x.builderFor(h, chunks)
+		if b == nil {
+			continue
+		}
+		began = true
+		if !newest {
+			x.fill = b
+			continue
+		}
+		x.mu.Lock()
+		x.tail = b
+		x.mu.Unlock()
+	}
+	x.mu.Lock()
+	x.missing = missing
+	x.mu.Unlock()
+	return began
+}
+
+// here says whether the ledger has an entry. What was brought back is noticed when it is asked for, which
+// is done now and then; it is among the chunks the next time.
+func (x *Index) here(chunks []ledger.Chunk, entry uint64) bool {
+	if _, ok := chunkAt(chunks, entry); ok {
+		return true
+	}
+	if now := x.cfg.Clock.Elapsed(); now >= x.lookAt {
+		x.lookAt = now + poll
+		_, _ = x.cfg.Ledger.Read(entry, entry+1, 0) // makes the ledger look, whatever comes of it
+	}
+	return false
+}
+
+// entry returns the entry that a hole begins with, if the tree before it is known.
+func (h *hole) entry(start *Position) (uint64, bool) {
+	switch {
+	case h.from == 1:
+		return 1, true
+	case h.from == start.Seqno+1:
+		return start.Index + 1, true
+	case h.prev != nil:
+		return h.prev.last + 1, true
+	}
+	return 0, false
+}
+
+// builderFor returns a builder for the beginning of a hole; or, where that part of the ledger is not
+// here, for a later part of which a frontier is in memory. It returns nil if there is no such part.
+func (x *Index) builderFor(h hole, chunks []ledger.Chunk) *builder {
+	entry, known := h.entry(&x.start)
+	if _, ok := chunkAt(chunks, entry); known && !ok && h.from > x.start.Seqno {
+		return x.builderBehind(h, entry, chunks)
+	} else if !known || !ok {
+		return nil
+	}
+	switch {
+	case h.from == 1:
+		b := newBuilder(1, merkle.Frontier{}, x.hash)
+		b.chained = true
+		return b
+	case h.from == x.start.Seqno+1:
+		return newBuilder(entry, x.start.Tree, x.hash)
+	}
+	tree, err := h.prev.end()
+	if err != nil {
+		return nil // the segment is broken now, and will be made again
+	}
+	b := newBuilder(entry, tree, x.hash)
+	b.chain, b.chained = h.prev.chain, true
+	return b
+}
+
+func (x *Index) builderBehind(h hole, entry uint64, chunks []ledger.Chunk) *builder {
+	c, ok := chunkAfter(chunks, entry)
+	if !ok {
+		return nil
+	}
+	x.mu.RLock()
+	tree, at, ok := x.recent.slotFrom(c.First)
+	x.mu.RUnlock()
+	if !ok || at.index > h.last {
+		return nil
+	}
+	if _, ok := chunkAt(chunks, at.index); !ok {
+		return nil
+	}
+	return newBuilder(at.index, tree, x.hash)
+}
+
+// grow adds the next entries to a builder, or writes its file when it is done. It returns how long
+// there is nothing to do, 0 if there may be more.
+func (x *Index) grow(ctx context.Context, b *builder, chunks []ledger.Chunk) time.Duration {
+	x.mu.RLock()
+	holes := x.holes(x.claimed)
+	end, start := x.end.Seqno, x.start.Seqno
+	x.mu.RUnlock()
+	i := slices.IndexFunc(holes, func(h hole) bool { return h.from <= b.to+1 && b.to+1 <= h.to })
+	if len(b.refs) > 0 {
+		c, ok := chunkAt(chunks, b.next-1)
+		chunkDone := ok && c.Complete && c.Last == b.next-1
+		if chunkDone || b.full(x.limits.records, x.limits.batches) || b.to == start || i < 0 && b.to != end {
+			return x.finish(ctx, b)
+		}
+	}
+	if i < 0 {
+		if b.to != end {
+			x.drop(b)
+			return 0
+		}
+		return nothing
+	}
+	c, ok := chunkAt(chunks, b.next)
+	if !ok {
+		return x.away(ctx, b)
+	}
+	entries, err := x.cfg.Ledger.Read(b.next, min(holes[i].last, c.Last)+1, x.limits.slice)
+	switch {
+	case errors.Is(err, coco.ErrMissing):
+		return x.away(ctx, b)
+	case errors.Is(err, coco.ErrNotFound): // committed by others before this disk has it
+		return notYet
+	case errors.Is(err, coco.ErrCorrupt):
+		x.quarantine(b.next, err)
+		return trouble
+	case err != nil:
+		x.trouble("the ledger cannot be read", err)
+		return trouble
+	}
+	for _, e := range entries {
+		if err := b.add(e, x.keys, x.vouch); err != nil {
+			return x.refused(b, e.Index, err)
+		}
+	}
+	x.fine()
+	return 0
+}
+
+// errNoKey says that an epoch's key is not here yet.
+var errNoKey = errors.New("no key")
+
+func (x *Index) keys(epoch uint64) (*ledger.Keys, error) {
+	k, err := x.cfg.Keys(epoch)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoKey, err)
+	}
+	return k, nil
+}
+
+// vouch holds a batch that was read back against what is known of it: the executor's word, or the
+// tree that the state began with.
+func (x *Index) vouch(tree *merkle.Frontier, h *ledger.Header) error {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	root := shortRoot(tree)
+	if last := h.Last(); last <= x.start.Seqno {
+		if last == x.start.Seqno && root != shortRoot(&x.start.Tree) {
+			return &brokenChain{h.Index}
+		}
+		return nil
+	}
+	if known, ok := x.recent.at(h.Index); ok && (known.root != root || known.view != h.View) {
+		return fmt.Errorf("%w: batch %d of the ledger is not the one that was committed", coco.ErrVerify, h.Index)
+	} else if !ok && len(x.recent.items) > 0 && h.First >= x.recent.items[0].first {
+		return fmt.Errorf("%w: entry %d was committed without transactions", coco.ErrVerify, h.Index)
+	}
+	return nil
+}
+
+// away deals with a chunk that is not here: what the builder has becomes a segment.
+func (x *Index) away(ctx context.Context, b *builder) time.Duration {
+	if len(b.refs) > 0 {
+		return x.finish(ctx, b)
+	}
+	x.drop(b)
+	return 0
+}
+
+// refused deals with an entry that the builder did not take.
+func (x *Index) refused(b *builder, index uint64, err error) time.Duration {
+	if errors.Is(err, errNoKey) {
+		return poll
+	}
+	x.quarantine(index, err)
+	if bad := (*brokenChain)(nil); errors.As(err, &bad) {
+		x.distrust(b)
+	}
+	return trouble
+}
+
+// distrust drops what was indexed before an entry that proves it wrong.
+func (x *Index) distrust(b *builder) {
+	x.drop(b)
+	if len(b.refs) > 0 {
+		x.quarantine(b.last, errors.New("a later batch does not follow it"))
+		return
+	}
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for _, s := range x.segments {
+		if s.to+1 == b.from {
+			s.broken.Store(true)
+		}
+	}
+}
+
+// drop gives a builder up.
+func (x *Index) drop(b *builder) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.fill == b {
+		x.fill = nil
+	}
+	if x.tail == b {
+		x.tail = nil
+	}
+}
+
+// finish writes a builder's file, and puts it in the builder's place.
+func (x *Index) finish(ctx context.Context, b *builder) time.Duration {
+	x.mu.RLock()
+	segments := x.segments
+	x.mu.RUnlock()
+	for _, s := range segments {
+		if s.from == b.to+1 && s.before != b.tree.Root() {
+			x.quarantine(b.last, errors.New("it does not lead to the batch after it"))
+			x.distrust(b)
+			return trouble
+		}
+	}
+	keys, err := x.keys(b.epoch)
+	if err != nil {
+		return poll
+	}
+	last := x.cfg.Clock.Elapsed()
+	pause := func() error {
+		x.rest(ctx, x.cfg.Clock.Elapsed()-last)
+		last = x.cfg.Clock.Elapsed()
+		return ctx.Err()
+	}
+	s, err := b.save(ctx, x.cfg.Disk, x.cfg.Dir, keys, x.blocks, pause)
+	if ctx.Err() != nil {
+		return nothing
+	}
+	if err != nil {
+		x.trouble("an index file cannot be written", err)
+		return trouble
+	}
+	x.publish(b, s)
+	x.fine()
+	return 0
+}
+
+// publish puts a file in its builder's place.
+func (x *Index) publish(b *builder, s *segment) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.trust(s)
+	if x.fill == b {
+		x.fill = nil
+	}
+	if x.tail == b {
+		x.tail = nil
+		if s.to == x.end.Seqno || !slices.ContainsFunc(x.claimed, func(o *segment) bool { return o.from == s.to+1 }) {
+			x.tail = newBuilder(b.next, b.tree, x.hash)
+			x.tail.chain, x.tail.chained = b.chain, true
+		}
+	}
+}
+
+// trust takes a segment into use. x.mu is held.
+func (x *Index) trust(s *segment) {
+	segments := append(slices.Clone(x.segments), s)
+	slices.SortFunc(segments, func(a, b *segment) int {
+		if a.from < b.from {
+			return -1
+		}
+		return 1
+	})
+	x.segments = segments
+	covered := x.start.Seqno
+	for _, s := range segments {
+		if s.from <= covered+1 {
+			covered = max(covered, s.to)
+		}
+	}
+	x.recent.trim(covered, x.limits.keep)
+}

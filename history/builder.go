@@ -1,0 +1,225 @@
+package history
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"sort"
+	"sync"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/merkle"
+	"github.com/cocoframework/coco/store"
+)
+
+// hash is the hash of a table's name and a key.
+type hash [hashSize]byte
+
+// hashOf is SHA-256 over the length of the table's name in one byte, the name and the key, cut short.
+func hashOf(table string, key []byte) hash {
+	var space [128]byte
+	b := append(space[:0], byte(len(table)))
+	b = append(append(b, table...), key...)
+	sum := sha256.Sum256(b)
+	return hash(sum[:])
+}
+
+// runSize is how many records are sorted at once.
+const runSize = 8 << 10
+
+// builder is a segment in memory: 20 bytes a record, 40 a batch. One goroutine adds; others may look
+// things up meanwhile.
+type builder struct {
+	hash func(string, []byte) hash
+
+	next    uint64      // the entry to read next
+	chain   coco.Digest // chain digest of the entry before
+	chained bool        // it is known
+	tree    merkle.Frontier
+	epoch   uint64   // of the last batch
+	slots   [][]byte // encoded frontiers, before each slotEvery-th batch
+	scratch []store.Write
+	hashes  []record
+
+	mu     sync.RWMutex // guards what follows, against readers
+	header              // without records and after, which come with the file
+	refs   []ref
+	runs   [][]record // each sorted
+	fresh  []record   // not sorted yet
+	count  int        // records
+}
+
+// newBuilder begins a segment with the first batch at or after an entry.
+func newBuilder(next uint64, tree merkle.Frontier, hashOf func(string, []byte) hash) *builder {
+	b := &builder{hash: hashOf, next: next, tree: tree.Clone()}
+	b.before, b.to = tree.Root(), tree.Size()
+	b.from = b.to + 1
+	return b
+}
+
+// brokenChain says that a batch does not follow what was read before it: the entry before it, or an
+// earlier one, is not what the network wrote.
+type brokenChain struct{ index uint64 }
+
+func (e *brokenChain) Error() string {
+	return fmt.Sprintf("%v: batch %d of the ledger does not follow the entries before it", coco.ErrVerify, e.index)
+}
+
+func (e *brokenChain) Unwrap() error { return coco.ErrVerify }
+
+// add takes the next entry. On an error nothing has changed.
+func (b *builder) add(e ledger.Entry, keys func(uint64) (*ledger.Keys, error), check func(tree *merkle.Frontier, h *ledger.Header) error) error {
+	if e.Kind != ledger.KindBatch {
+		if b.chained {
+			b.chain = e.Chain(b.chain)
+		}
+		b.next++
+		return nil
+	}
+	batch, err := ledger.Decode(e.Data)
+	if err != nil {
+		return err
+	}
+	h := &batch.Header
+	if h.Index != e.Index || h.View != e.View || h.First != b.to+1 {
+		return fmt.Errorf("%w: batch of view %d, index %d, first seqno %d stands in view %d, index %d, after seqno %d",
+			coco.ErrVerify, h.View, h.Index, h.First, e.View, e.Index, b.to)
+	}
+	k, err := keys(h.Epoch)
+	if err != nil {
+		return err
+	}
+	records, err := batch.Open(k) // from here on the header is authentic, up to its roots and digests
+	if err != nil {
+		return err
+	}
+	if b.chained && h.Prev != b.chain {
+		return &brokenChain{e.Index}
+	}
+	tree := b.tree.Clone()
+	if err := batch.VerifyRoot(&tree); err != nil {
+		return err
+	}
+	if err := check(&tree, h); err != nil {
+		return err
+	}
+	if err := b.hashAll(records); err != nil {
+		return err
+	}
+	if len(b.refs)%slotEvery == 0 {
+		slot, _ := b.tree.MarshalBinary()
+		b.slots = append(b.slots, slot)
+	}
+	b.tree, b.epoch = tree, h.Epoch
+	b.chain, b.chained = e.Chain(h.Prev), true
+	b.next++
+	b.note(batch)
+	b.sort()
+	return nil
+}
+
+// hashAll leaves the records of a batch in b.hashes, each key once.
+func (b *builder) hashAll(records []ledger.Record) (err error) {
+	b.hashes = b.hashes[:0]
+	n := uint32(len(b.refs))
+	for i := range records {
+		for _, part := range [2][]byte{records[i].Public, records[i].Private} {
+			if b.scratch, err = store.AppendWrites(b.scratch[:0], part); err != nil {
+				return err
+			}
+			for _, w := range b.scratch {
+				b.hashes = append(b.hashes, newRecord(b.hash(w.Table, w.Key), n))
+			}
+		}
+	}
+	clear(b.scratch[:cap(b.scratch)]) // it would keep the batch in memory
+	slices.SortFunc(b.hashes, compareRecords)
+	b.hashes = slices.Compact(b.hashes)
+	return nil
+}
+
+func compareRecords(a, b record) int { return bytes.Compare(a[:], b[:]) }
+
+// note adds a batch and the records in b.hashes to what readers see.
+func (b *builder) note(batch *ledger.Batch) {
+	h := &batch.Header
+	digest := sha256.Sum256(batch.HeaderBytes)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.refs) == 0 {
+		b.first, b.prev = h.Index, h.Prev
+	}
+	b.last, b.to, b.digest = h.Index, h.Last(), digest
+	b.header.chain = b.chain
+	b.refs = append(b.refs, ref{first: h.First, index: h.Index, view: h.View, digest: [digestSize]byte(digest[:])})
+	b.batches = uint32(len(b.refs))
+	b.fresh = append(b.fresh, b.hashes...)
+	b.count += len(b.hashes)
+}
+
+// sort makes a run of the fresh records once there are enough of them.
+func (b *builder) sort() {
+	if len(b.fresh) < runSize {
+		return
+	}
+	run := slices.Clone(b.fresh)
+	slices.SortFunc(run, compareRecords)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.runs = append(b.runs, run)
+	b.fresh = b.fresh[:0]
+}
+
+// full says that the segment should end.
+func (b *builder) full(records, batches int) bool {
+	return b.count >= records || len(b.refs) >= batches
+}
+
+// latest returns the last batch below one of that number that wrote a key of the hash.
+func (b *builder) latest(h hash, below uint32) (batch uint32, at ref, ok bool, _ error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	limit := newRecord(h, below)
+	best := -1
+	found := func(r *record) {
+		if hash(r[:]) == h && r.batch() < below {
+			best = max(best, int(r.batch()))
+		}
+	}
+	for _, run := range b.runs {
+		if i := sort.Search(len(run), func(i int) bool { return bytes.Compare(run[i][:], limit[:]) >= 0 }); i > 0 {
+			found(&run[i-1])
+		}
+	}
+	for i := range b.fresh {
+		found(&b.fresh[i])
+	}
+	if best < 0 {
+		return 0, ref{}, false, nil
+	}
+	return uint32(best), b.refs[best], true, nil
+}
+
+// find returns the number of the batch that holds a seqno, which the segment must cover.
+func (b *builder) find(seqno uint64) (uint32, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return uint32(sort.Search(len(b.refs), func(i int) bool { return b.refs[i].first > seqno }) - 1), nil
+}
+
+func (b *builder) close() {}
+
+// covers says whether the segment holds a seqno.
+func (b *builder) covers(seqno uint64) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return seqno >= b.from && seqno <= b.to
+}
+
+func (b *builder) cover() cover {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return cover{from: b.from, to: b.to, first: b.first}
+}

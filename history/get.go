@@ -1,0 +1,280 @@
+package history
+
+import (
+	"context"
+	"fmt"
+	"sort"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/merkle"
+)
+
+// Batch is where a batch stands.
+type Batch struct {
+	First, Last uint64 // seqnos
+	Index, View uint64 // of the entry, and of the leader that wrote it
+}
+
+// Version is what a key held.
+type Version struct {
+	Seqno   uint64 // of the transaction that wrote it
+	TxID    coco.TxID
+	Value   []byte // nil if Deleted
+	Deleted bool
+	Time    uint64 // of its batch, in milliseconds since 1970
+}
+
+// Find returns the batch of a committed transaction. It fails with coco.ErrNotFound where none has that
+// seqno, with coco.ErrPending or coco.ErrMissing where the answer is older than this node's state.
+func (x *Index) Find(seqno uint64) (Batch, error) {
+	p, err := x.locate(seqno)
+	return p.Batch, err
+}
+
+// place is a batch, with what is needed to read it.
+type place struct {
+	Batch
+	slot  merkle.Frontier // before an earlier batch, or before this one
+	from  uint64          // the entry of that batch
+	root  [digestSize]byte
+	known bool // the root is
+}
+
+// locate is Find. It also looks up the frontier that the batch's own follows from.
+func (x *Index) locate(seqno uint64) (place, error) {
+	x.mu.RLock()
+	if seqno == 0 || seqno > x.end.Seqno {
+		defer x.mu.RUnlock()
+		return place{}, fmt.Errorf("%w: no transaction with seqno %d is committed on this node, the last one is %d", coco.ErrNotFound, seqno, x.end.Seqno)
+	}
+	if p, ok := x.locateRecent(seqno); ok {
+		x.mu.RUnlock()
+		return p, nil
+	}
+	s := x.segmentOf(seqno)
+	x.mu.RUnlock()
+	if s == nil {
+		return place{}, x.uncovered(seqno)
+	}
+	p, err := s.locate(seqno)
+	if err != nil {
+		return place{}, x.lost(err)
+	}
+	return p, nil
+}
+
+// locateRecent looks into memory. x.mu is held.
+func (x *Index) locateRecent(seqno uint64) (p place, ok bool) {
+	i, ok := x.recent.find(seqno)
+	if !ok {
+		return p, false
+	}
+	b := x.recent.items[i]
+	p.Batch = Batch{First: b.first, Last: x.end.Seqno, Index: b.index, View: b.view}
+	if i+1 < len(x.recent.items) {
+		p.Last = x.recent.items[i+1].first - 1
+	}
+	p.slot, p.from = *x.recent.slots[i/slotEvery], x.recent.items[i/slotEvery*slotEvery].index
+	p.root, p.known = b.root, true
+	return p, true
+}
+
+func (s *segment) locate(seqno uint64) (p place, err error) {
+	r := s.reader()
+	defer r.close()
+	n, err := r.find(seqno)
+	if err != nil {
+		return p, err
+	}
+	at, last, err := r.ref(n)
+	if err != nil {
+		return p, err
+	}
+	p.Batch = Batch{First: at.first, Last: last, Index: at.index, View: at.view}
+	start, _, err := r.ref(n / slotEvery * slotEvery)
+	if err != nil {
+		return p, err
+	}
+	p.from = start.index
+	p.slot, err = r.slot(int(n / slotEvery))
+	return p, err
+}
+
+// segmentOf returns the segment that covers a seqno, or nil. x.mu is held.
+func (x *Index) segmentOf(seqno uint64) *segment {
+	i := sort.Search(len(x.segments), func(i int) bool { return x.segments[i].from > seqno }) - 1
+	if i < 0 || x.segments[i].to < seqno {
+		return nil
+	}
+	return x.segments[i]
+}
+
+// uncovered says why nothing is known of a seqno.
+func (x *Index) uncovered(seqno uint64) error {
+	x.Wake()
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for _, r := range x.missing {
+		if r.First <= seqno && seqno <= r.Last {
+			return fmt.Errorf("%w: the ledger's chunk that holds seqno %d is not on this node, nor are others between seqnos %d and %d: bring them back, or ask another node",
+				coco.ErrMissing, seqno, r.First, r.Last)
+		}
+	}
+	indexed := x.start.Seqno
+	if n := len(x.segments); n > 0 {
+		indexed = max(indexed, x.segments[n-1].to)
+	}
+	if x.tail != nil {
+		indexed = max(indexed, x.tail.cover().to)
+	}
+	return pendingError("seqno %d is not indexed yet; the index of this node's ledger has come to seqno %d of %d", seqno, indexed, x.end.Seqno)
+}
+
+// lost says that a segment's file turned out damaged.
+func (x *Index) lost(err error) error {
+	x.Wake()
+	return pendingError("a part of this node's index is made again: %v", err)
+}
+
+// Batch reads the batch of a committed transaction, and returns it with the Merkle tree before it, which
+// the batch's root was checked against. Errors are as those of Find.
+func (x *Index) Batch(ctx context.Context, seqno uint64) (*ledger.Batch, merkle.Frontier, error) {
+	none := merkle.Frontier{}
+	p, err := x.locate(seqno)
+	if err != nil {
+		return nil, none, err
+	}
+	if o, ok := x.opened.get(p.Index); ok && o.tree != nil {
+		return o.Batch, o.tree.Clone(), nil
+	}
+	tree := p.slot
+	for next := p.from; ; {
+		if err := ctx.Err(); err != nil {
+			return nil, none, err
+		}
+		entries, err := x.cfg.Ledger.Read(next, p.Index+1, 1<<20)
+		if err != nil {
+			return nil, none, err
+		}
+		for _, e := range entries {
+			if next++; e.Kind != ledger.KindBatch {
+				continue
+			}
+			before := tree
+			o, err := decodeEntry(e)
+			if err == nil {
+				err = o.VerifyRoot(&tree)
+			}
+			if err == nil && e.Index == p.Index && p.known && shortRoot(&tree) != p.root {
+				err = fmt.Errorf("%w: its root is not the one that was committed", coco.ErrVerify)
+			}
+			if err != nil {
+				return nil, none, x.suspect(e.Index, err)
+			}
+			if e.Index == p.Index {
+				o.tree = &before
+				x.keep(e.Index, o)
+				return o.Batch, before.Clone(), nil
+			}
+		}
+	}
+}
+
+// Get returns what a key held as of a committed seqno: the last version that a transaction up to it
+// wrote, which may be a deletion. It fails with coco.ErrNotFound where nobody had written the key, with
+// coco.ErrPending where the index has not come so far, and with coco.ErrMissing where a part of the
+// ledger that may hold the answer is not on this node.
+func (x *Index) Get(ctx context.Context, table string, key []byte, at uint64) (Version, error) {
+	x.mu.RLock()
+	end := x.end.Seqno
+	x.mu.RUnlock()
+	if at > end {
+		return Version{}, pendingError("seqno %d is not committed on this node, the last one is %d", at, end)
+	}
+	h := x.hash(table, key)
+	for upTo := at; upTo > 0; {
+		if err := ctx.Err(); err != nil {
+			return Version{}, err
+		}
+		from, c, err := x.candidates(upTo)
+		if err != nil {
+			return Version{}, err
+		}
+		v, ok, err := x.pick(c, upTo, h, table, key)
+		c.close()
+		if err != nil || ok {
+			return v, err
+		}
+		upTo = from - 1
+	}
+	return Version{}, fmt.Errorf("%w: nobody had written the key up to seqno %d", coco.ErrNotFound, at)
+}
+
+// candidates finds batches of a segment that may have written a key.
+type candidates interface {
+	// find returns the batch that holds a seqno.
+	find(seqno uint64) (uint32, error)
+	// latest returns the last one that wrote a key of the hash and has a lower number.
+	latest(h hash, below uint32) (uint32, ref, bool, error)
+	close()
+}
+
+func (r *reader) latest(h hash, below uint32) (uint32, ref, bool, error) {
+	n, ok, err := r.last(h, below)
+	if err != nil || !ok {
+		return 0, ref{}, false, err
+	}
+	at, _, err := r.ref(n)
+	return n, at, err == nil, err
+}
+
+// candidates returns the segment that covers a seqno, and where it begins.
+func (x *Index) candidates(seqno uint64) (from uint64, c candidates, err error) {
+	x.mu.RLock()
+	tail, s := x.tail, x.segmentOf(seqno)
+	x.mu.RUnlock()
+	switch {
+	case s != nil:
+		return s.from, s.reader(), nil
+	case tail != nil && tail.covers(seqno):
+		return tail.from, tail, nil
+	}
+	return 0, nil, x.uncovered(seqno)
+}
+
+// pick returns the last version of a key in a segment, up to a seqno of it.
+func (x *Index) pick(c candidates, at uint64, h hash, table string, key []byte) (Version, bool, error) {
+	n, err := c.find(at)
+	for n++; err == nil; {
+		var r ref
+		var ok bool
+		if n, r, ok, err = c.latest(h, n); err != nil || !ok {
+			break
+		}
+		o, err := x.recordsAt(r)
+		if err != nil {
+			return Version{}, false, err
+		}
+		w, seqno, err := o.lastWrite(table, key, at)
+		if err != nil {
+			return Version{}, false, x.suspect(r.index, err)
+		}
+		if seqno == 0 {
+			continue // written only later in the batch, or another key of the same hash
+		}
+		v := Version{Seqno: seqno, TxID: coco.TxID{View: r.view, Seqno: seqno}, Deleted: w.Delete, Time: o.Header.Time}
+		if !w.Delete {
+			v.Value = append([]byte{}, w.Value...)
+		}
+		return v, true, nil
+	}
+	if err != nil {
+		err = x.lost(err)
+	}
+	return Version{}, false, err
+}
+
+func pendingError(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", coco.ErrPending, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,164 @@
+package history
+
+import (
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/merkle"
+)
+
+// Ledger is what the index needs of a ledger.Log.
+type Ledger interface {
+	Read(from, to uint64, maxBytes int) ([]ledger.Entry, error)
+	// Chunks returns the chunks that are there, in order; only the last may be incomplete.
+	Chunks() []ledger.Chunk
+	// Quarantine sets a complete chunk aside that does not hold what the network wrote.
+	Quarantine(first uint64) error
+}
+
+// Config says what an index works with. All fields must be set.
+type Config struct {
+	Disk   host.Disk
+	Dir    string // of the index's files, which belong to nobody else
+	Ledger Ledger
+	// Keys returns the keys of an epoch. Its error means that this node does not hold them yet.
+	Keys  func(epoch uint64) (*ledger.Keys, error)
+	Clock host.Clock
+	Log   *slog.Logger
+}
+
+// Position is where a prefix of the ledger ends.
+type Position struct {
+	Index, View uint64          // of the entry, and of its leader
+	Seqno       uint64          // of the last transaction
+	Tree        merkle.Frontier // over all transactions up to it
+}
+
+// Index finds what was. Its methods may be called at any time, by anybody; those that say so belong to
+// one caller.
+type Index struct {
+	cfg    Config
+	limits limits
+	hash   func(table string, key []byte) hash
+	blocks *cache[blockID, []byte]
+	opened *cache[uint64, *opened]
+	wake   chan struct{} // has room for one
+
+	// Owned by Run.
+	listed    bool          // unread is there
+	unread    []string      // names of files that are not opened yet
+	openAt    time.Duration // when to try to open them again
+	lookAt    time.Duration // when to ask for missing entries again
+	claimed   []*segment    // opened, in order, but nothing vouches for them yet
+	fill      *builder      // makes a segment for transactions before the newest ones
+	disturbed int           // commits, when Run last looked
+
+	// mu is never held while the host is asked for anything.
+	mu       sync.RWMutex
+	started  bool
+	start    Position
+	end      Position // committed
+	commits  int
+	recent   recent
+	segments []*segment // trusted, in order. The slice is replaced, not changed
+	tail     *builder   // makes the segment of the newest transactions, nil for a while
+	damaged  []uint64   // entries that are not what the network wrote
+	missing  []Range    // transactions whose entries are not here
+	fault    string     // why indexing does not go on
+}
+
+// limits are the sizes that tests change.
+type limits struct {
+	slice   int // bytes of the ledger read at once
+	records int // of a segment, roughly
+	batches int // of a segment
+	keep    int // batches that stay in memory although a file covers them
+}
+
+// New returns an index that knows nothing. Start tells it where the state begins, and Run does its work.
+func New(cfg Config) *Index {
+	return &Index{
+		cfg:    cfg,
+		limits: limits{slice: 256 << 10, records: maxRecords, batches: maxBatches, keep: 1024},
+		hash:   hashOf,
+		blocks: newCache[blockID, []byte](8 << 20),
+		opened: newCache[uint64, *opened](16 << 20),
+		wake:   make(chan struct{}, 1),
+	}
+}
+
+// Start says what the executor's state begins with: the zero position for an empty one, the end of the
+// snapshot otherwise. It MUST be called once, before Committed.
+func (x *Index) Start(at Position) {
+	at.Tree = at.Tree.Clone()
+	x.mu.Lock()
+	x.start, x.end, x.started = at, at, true
+	x.mu.Unlock()
+	x.Wake()
+}
+
+// Committed announces the batch that ends at a position and begins with a seqno. It is called in
+// order, for every batch, and never waits for the host.
+func (x *Index) Committed(at Position, first uint64) {
+	root := shortRoot(&at.Tree)
+	x.mu.Lock()
+	x.recent.add(recentBatch{first: first, index: at.Index, view: at.View, root: root}, &x.end.Tree)
+	x.end = at
+	x.commits++
+	x.mu.Unlock()
+	x.Wake()
+}
+
+// Wake makes Run look again: a chunk of the ledger has come back, or an epoch's key.
+func (x *Index) Wake() {
+	select {
+	case x.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Range is a range of transactions, with both ends.
+type Range struct {
+	First uint64 `json:"first"`
+	Last  uint64 `json:"last"`
+}
+
+// Status says how far the index is.
+type Status struct {
+	Committed uint64  `json:"committed"`         // the last seqno that was announced
+	Indexed   uint64  `json:"indexed"`           // the last one up to which Get can look, apart from Missing and Pending
+	Segments  int     `json:"segments"`          // files in use
+	Bytes     int64   `json:"bytes"`             // of these files
+	Records   int     `json:"records"`           // in memory, not in a file yet
+	Building  bool    `json:"building"`          // older transactions are being indexed
+	Pending   []Range `json:"pending,omitempty"` // older transactions that are still to be indexed
+	Missing   []Range `json:"missing,omitempty"` // transactions whose ledger chunks are not on this node
+	Fault     string  `json:"fault,omitempty"`   // what keeps the index from going on
+}
+
+// Status returns how far the index is.
+func (x *Index) Status() Status {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	s := Status{Committed: x.end.Seqno, Segments: len(x.segments), Missing: slices.Clone(x.missing), Fault: x.fault}
+	for _, seg := range x.segments {
+		s.Bytes += seg.bytes()
+		s.Indexed = seg.to
+	}
+	if x.tail != nil {
+		x.tail.mu.RLock()
+		s.Records, s.Indexed = x.tail.count, max(s.Indexed, x.tail.to)
+		x.tail.mu.RUnlock()
+	}
+	for _, h := range x.holes(nil) {
+		if h.from <= s.Indexed && !slices.ContainsFunc(s.Missing, func(r Range) bool { return r.First <= h.from && h.to <= r.Last }) {
+			s.Pending = append(s.Pending, Range{h.from, h.to})
+		}
+	}
+	s.Building = len(s.Pending) > 0
+	return s
+}

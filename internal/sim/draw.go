@@ -1,0 +1,102 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/cocoframework/coco/host/sim"
+)
+
+// draw makes the plan of a seed.
+func draw(seed uint64) plan {
+	r := rand.New(rand.NewPCG(seed, 0x436f636f))
+	p := plan{members: []int{3, 3, 3, 4, 5}[r.IntN(5)], sync: upTo(r, 10*time.Millisecond)}
+	for range rounds {
+		p.rounds = append(p.rounds, drawRound(r, p.members))
+	}
+	return p
+}
+
+func drawRound(r *rand.Rand, members int) (faults []fault) {
+	if r.IntN(8) == 0 {
+		return []fault{{kind: blackout, at: upTo(r, roundLength), lasts: upTo(r, 5*time.Second), torn: r.IntN(2) == 0}}
+	}
+	victims := r.Perm(members)[:r.IntN((members-1)/2+1)]
+	if len(victims) == 0 && r.IntN(2) == 0 {
+		victims = []int{r.IntN(members)}
+	}
+	for _, v := range victims {
+		faults = append(faults, drawMachine(r, v, members))
+	}
+	for range 1 + r.IntN(3) {
+		faults = append(faults, drawOther(r, members))
+	}
+	return faults
+}
+
+// drawMachine draws what happens to a machine.
+func drawMachine(r *rand.Rand, victim, members int) fault {
+	f := fault{
+		kind: crash, at: upTo(r, roundLength), lasts: upTo(r, 6*time.Second), host: victim, other: (victim + 1) % members,
+		where: [3]float64{r.Float64(), r.Float64(), r.Float64()},
+	}
+	switch r.IntN(10) {
+	case 0:
+		f.kind = fullDisk
+	case 1, 2:
+		f.kind = ioErrors
+		likely := []float64{0.02, 0.3, 1}[r.IntN(3)]
+		f.disk.Most = []int{1, 3, 0}[r.IntN(3)]
+		switch r.IntN(4) {
+		case 0:
+			f.disk.Read = likely
+		case 1:
+			f.disk.Write = likely
+		case 2:
+			f.disk.Sync = likely
+		case 3:
+			f.disk.Read, f.disk.Write, f.disk.Sync = likely, likely, likely
+		}
+	case 3:
+		f.kind, f.lasts, f.redirect = clone, 5*time.Second+upTo(r, 15*time.Second), r.IntN(2) == 0
+	default:
+		f.torn = r.IntN(2) == 0
+		if r.IntN(5) < 3 {
+			f.lie = []lie{lost, rollBack, foreign, truncated, flipped, flipped, older, gone, mended, mended}[r.IntN(10)]
+		}
+	}
+	return f
+}
+
+// drawOther draws a fault that leaves every node running.
+func drawOther(r *rand.Rand, members int) fault {
+	a := r.IntN(members)
+	f := fault{at: upTo(r, roundLength), lasts: upTo(r, 8*time.Second), host: a, other: (a + 1 + r.IntN(members-1)) % members}
+	f.kind = []kind{
+		partition, partition, oneWay, oneWay, flapping, flappingTo, isolation, isolation, muted, deafened, alone,
+		badLink, tampering, slowSync, clockJump, clockDrift,
+	}[r.IntN(16)]
+	switch f.kind {
+	case flapping, flappingTo:
+		f.by = 50*time.Millisecond + upTo(r, 1500*time.Millisecond)
+	case badLink:
+		f.link = sim.Link{Delay: upTo(r, 400*time.Millisecond), Jitter: upTo(r, 200*time.Millisecond), Loss: float64(r.IntN(20)) / 100}
+	case tampering:
+		f.rate = []float64{0.002, 0.02, 0.3}[r.IntN(3)]
+	case slowSync:
+		f.by = upTo(r, []time.Duration{50 * time.Millisecond, 5 * time.Second}[r.IntN(2)])
+	case clockJump:
+		f.by = upTo(r, []time.Duration{time.Minute, 10 * 365 * 24 * time.Hour}[r.IntN(2)]) - time.Minute
+		if r.IntN(2) == 0 {
+			f.by = -f.by
+		}
+	case clockDrift:
+		f.rate = []float64{0.98, 1.02, 0.5, 2}[r.IntN(4)]
+	}
+	return f
+}
+
+// upTo draws a time in whole milliseconds, so that traces are readable.
+func upTo(r *rand.Rand, most time.Duration) time.Duration {
+	return time.Duration(1+r.Int64N(int64(most/time.Millisecond))) * time.Millisecond
+}

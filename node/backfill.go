@@ -1,0 +1,168 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/ledger"
+)
+
+// A node that began with a snapshot fetches the past behind its back, chunk by chunk and the newest first, so that
+// no history is lost when the nodes that wrote it are gone. A chunk is believed if its chain leads to the chunk
+// after it, and that one's to the snapshot.
+
+const (
+	backfillEvery = 5 * time.Second // how often a node looks for gaps
+	backfillPause = 50 * time.Millisecond
+)
+
+// backfill fills the ledger's gaps until ctx ends.
+func (n *node) backfill(ctx context.Context) error {
+	tick := n.cfg.Host.Clock.NewTicker(backfillEvery)
+	defer tick.Stop()
+	last := ""
+	for {
+		for {
+			missing := n.ledgerLog.Missing()
+			if len(missing) == 0 {
+				break
+			}
+			gap := missing[len(missing)-1]
+			err := n.fetchAny(ctx, func(from coco.NodeID, address string) error { return n.fill(ctx, from, address, gap.Last) })
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil {
+				if reason := err.Error(); reason != last {
+					n.log.Warn("a part of the past is on no node that answers", "first", gap.First, "last", gap.Last, "error", err)
+					last = reason
+				}
+				break
+			}
+			last = ""
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C():
+		}
+	}
+}
+
+// fill fetches the chunk that ends with an entry.
+func (n *node) fill(ctx context.Context, from coco.NodeID, address string, last uint64) error {
+	chunk, err := n.fetch(ctx, from, address, fetchRequest{What: fetchChunk, Index: last})
+	if err != nil {
+		return err
+	}
+	chunk.close()
+	if chunk.Last != last || chunk.First > chunk.Last {
+		return fmt.Errorf("%w: its chunk is %d to %d, one that ends with %d was expected", coco.ErrCorrupt, chunk.First, chunk.Last, last)
+	}
+	prev, err := n.following(last)
+	if err != nil {
+		return err
+	}
+	in, err := n.fetch(ctx, from, address, fetchRequest{What: fetchEntries, Index: chunk.First, To: last + 1})
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	check := &chainCheck{prev: prev, first: chunk.First}
+	var waiting []ledger.Entry
+	next := chunk.First
+	err = n.ledgerLog.Insert(chunk.First, last, func() (ledger.Entry, error) {
+		for len(waiting) == 0 {
+			if err := n.idle(ctx); err != nil {
+				return ledger.Entry{}, err
+			}
+			var err error
+			if waiting, err = in.entries(next); err != nil {
+				return ledger.Entry{}, err
+			}
+			next += uint64(len(waiting))
+		}
+		e := waiting[0]
+		waiting = waiting[1:]
+		return e, check.next(e, last)
+	})
+	if err == nil {
+		n.log.Info("a chunk of the past fetched", "first", chunk.First, "last", last, "from", from.Short())
+	}
+	return err
+}
+
+// idle gives way to the node's work.
+func (n *node) idle(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-n.cfg.Host.Clock.After(backfillPause):
+		return nil
+	}
+}
+
+// link is what the first batch after an entry says of the chain before itself: the entries between, and the digest.
+type link struct {
+	between []ledger.Entry
+	chain   coco.Digest
+}
+
+// following reads the link after an entry.
+func (n *node) following(last uint64) (link, error) {
+	var l link
+	for index := last + 1; ; index++ {
+		entries, err := n.ledgerLog.Read(index, index+1, 0)
+		if err != nil {
+			return l, err
+		}
+		if entries[0].Kind != ledger.KindBatch {
+			l.between = append(l.between, entries[0])
+			continue
+		}
+		b, err := ledger.Decode(entries[0].Data)
+		if err != nil {
+			return l, fmt.Errorf("entry %d: %w", index, err)
+		}
+		l.chain = b.Header.Prev
+		return l, nil
+	}
+}
+
+// chainCheck follows the entries of a chunk to the link after it.
+type chainCheck struct {
+	prev  link
+	first uint64
+	chain coco.Digest
+	known bool
+}
+
+func (c *chainCheck) next(e ledger.Entry, last uint64) error {
+	c.known = c.known || e.Index == 1
+	if e.Kind == ledger.KindBatch {
+		b, err := ledger.Decode(e.Data)
+		if err != nil {
+			return fmt.Errorf("entry %d: %w", e.Index, err)
+		}
+		if c.known && b.Header.Prev != c.chain {
+			return fmt.Errorf("%w: entry %d does not follow the entries before it", coco.ErrVerify, e.Index)
+		}
+		c.chain, c.known = b.Header.Prev, true
+	}
+	if c.known {
+		c.chain = e.Chain(c.chain)
+	}
+	if e.Index < last {
+		return nil
+	}
+	chain := c.chain
+	for _, between := range c.prev.between {
+		chain = between.Chain(chain)
+	}
+	if chain != c.prev.chain {
+		return fmt.Errorf("%w: entries %d to %d do not lead to the one after them", coco.ErrVerify, c.first, last)
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package node
+
+import (
+	"fmt"
+	"math"
+	"sync"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/fair"
+)
+
+// The queue holds what waits for the executor. It is bounded in calls and in bytes of their payloads,
+// and fair to callers in both directions: none may fill it (package fair), and the executor takes from
+// all in turn (deficit round robin: Shreedhar and Varghese, 1995), so that what a caller waits depends
+// on what it sent itself and on how many others there are, not on how much those have sent.
+//
+// One caller's items stay in order. Work of the node's own goes first: it is little, and members who
+// join or leave must not wait behind those who overload the network.
+
+const (
+	// callBytes is how many bytes of payload count as much as one call, when turns are dealt.
+	callBytes = 4 << 10
+	// quantum is how much a caller may take in one turn, in calls.
+	quantum = 64
+	// maxOwn bounds the work of the node's own that waits: joiners, mostly, of which a node serves
+	// maxJoiners at a time.
+	maxOwn = 1024
+)
+
+var (
+	errQueueFull = fmt.Errorf("%w: the leader's queue is full", coco.ErrBusy)
+	errShareFull = fmt.Errorf("%w: this organisation has its share of the leader's queue already", coco.ErrBusy)
+)
+
+// queueBytes is how many bytes of payloads may wait on a node: sixteen batches of the largest size, and at
+// least four of the largest requests.
+func queueBytes(l gov.Limits) int { return max(16*l.BatchBytes, 4*l.BodyBytes) }
+
+// queue is safe for concurrent use; there MUST be one taker only.
+type queue struct {
+	ready chan struct{} // holds a token while items wait
+
+	mu    sync.Mutex
+	own   []*item
+	lines map[coco.ActorID]*line
+	ring  []*line // those that are not empty
+	turn  int     // in ring
+	calls *fair.Shares
+	bytes *fair.Shares
+}
+
+// line is what waits of one caller.
+type line struct {
+	caller  coco.ActorID
+	items   []*item
+	credit  int  // what it may take still, in calls
+	serving bool // its turn has begun
+}
+
+func newQueue(calls, bytes int) *queue {
+	return &queue{ready: make(chan struct{}, 1), lines: map[coco.ActorID]*line{}, calls: fair.New(calls), bytes: fair.New(bytes)}
+}
+
+// put adds an item, or says at once why it may not wait. All calls of an item are of one caller.
+func (q *queue) put(it *item) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if it.run != nil {
+		if len(q.own) >= maxOwn {
+			return errQueueFull
+		}
+		q.own = append(q.own, it)
+		q.wake()
+		return nil
+	}
+	it.bytes = it.payload()
+	who, calls, bytes := it.caller(), it.size(), it.bytes
+	switch {
+	case q.calls.Full(calls) || q.bytes.Full(bytes):
+		return errQueueFull
+	case !q.calls.Fits(who, calls) || !q.bytes.Fits(who, bytes):
+		return errShareFull
+	}
+	q.calls.Take(who, calls)
+	q.bytes.Take(who, bytes)
+	l := q.lines[who]
+	if l == nil {
+		l = &line{caller: who}
+		q.lines[who] = l
+		q.ring = append(q.ring, l)
+	}
+	l.items = append(l.items, it)
+	q.wake()
+	return nil
+}
+
+func (q *queue) wake() {
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
+}
+
+// take removes what makes one batch: at least one item, if there is any, and no more once the items
+// taken reach a limit.
+func (q *queue) take(most limits) []*item {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var out []*item
+	var got limits
+	add := func(it *item) (full bool) {
+		out = append(out, it)
+		got.count += it.size()
+		got.bytes += it.bytes
+		return got.count >= most.count || got.bytes >= most.bytes
+	}
+	full := false
+	for len(q.own) > 0 && !full {
+		full = add(q.own[0])
+		q.own[0] = nil
+		q.own = q.own[1:]
+	}
+	for len(q.ring) > 0 && !full {
+		if it := q.next(); it != nil {
+			full = add(it)
+		}
+	}
+	if len(q.own)+len(q.ring) > 0 {
+		q.wake()
+	}
+	return out
+}
+
+// next takes one item of the caller whose turn it is, or ends the turn.
+func (q *queue) next() *item {
+	l := q.ring[q.turn]
+	if !l.serving {
+		l.serving = true
+		l.credit += quantum
+	}
+	it := l.items[0]
+	if it.cost() > l.credit {
+		l.serving = false
+		q.turn = (q.turn + 1) % len(q.ring)
+		return nil
+	}
+	l.credit -= it.cost()
+	l.items[0] = nil
+	l.items = l.items[1:]
+	q.calls.Give(l.caller, it.size())
+	q.bytes.Give(l.caller, it.bytes)
+	if len(l.items) == 0 { // whoever has nothing waiting saves nothing up
+		delete(q.lines, l.caller)
+		q.ring = append(q.ring[:q.turn], q.ring[q.turn+1:]...)
+		if q.turn >= len(q.ring) {
+			q.turn = 0
+		}
+	}
+	return it
+}
+
+// drain removes everything.
+func (q *queue) drain() []*item {
+	var out []*item
+	for {
+		items := q.take(limits{count: math.MaxInt, bytes: math.MaxInt})
+		if len(items) == 0 {
+			return out
+		}
+		out = append(out, items...)
+	}
+}
+
+// load is what waits, and what may.
+type load struct{ calls, bytes, maxCalls, maxBytes int }
+
+func (q *queue) load() load {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return load{q.calls.Used() + len(q.own), q.bytes.Used(), q.calls.Limit(), q.bytes.Limit()}
+}
+
+func (it *item) caller() coco.ActorID { return it.calls[0].Caller.Actor }
+
+func (it *item) size() int { return max(1, len(it.calls)) }
+
+func (it *item) payload() (n int) {
+	for _, c := range it.calls {
+		n += len(c.Payload)
+	}
+	return n
+}
+
+// cost is what an item takes of its caller's turn.
+func (it *item) cost() int { return it.size() + it.bytes/callBytes }

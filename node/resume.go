@@ -1,0 +1,329 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/consensus/raft"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/history"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/merkle"
+	"github.com/cocoframework/coco/snapshot"
+)
+
+// A node that joins begins with the newest snapshot that the ledger records, if there is one: its own file if it has
+// it, another node's otherwise. Then it needs the entries after it, and those of the same chunk before it, so that
+// its chunks end where everybody's do. The rest of the past comes later, see backfill.
+//
+// A crash meanwhile leaves a snapshot, or a part of one, and a ledger that ends earlier: the next life goes on from there.
+
+// basis is the snapshot that a node begins with.
+type basis struct {
+	record gov.SnapshotRecord
+	header snapshot.Header
+	info   snapshot.Info
+	tree   merkle.Frontier
+}
+
+// resume gets the snapshot that the network granted, and the ledger up to it.
+func (n *node) resume(ctx context.Context, rec gov.SnapshotRecord, shared uint64) (*basis, error) {
+	info, err := n.obtain(ctx, rec)
+	if err != nil {
+		return nil, err
+	}
+	h, err := snapshot.ReadHeader(n.cfg.Host.Disk, snapshotPath(info))
+	if err != nil {
+		return nil, err
+	}
+	b := &basis{record: rec, header: h, info: info}
+	if b.tree, err = h.Frontier(); err != nil {
+		return nil, err
+	}
+	switch {
+	case h.Index != rec.Index || h.View != rec.View || h.Seqno != rec.Seqno || b.tree.Size() != h.Seqno:
+		return nil, fmt.Errorf("%w: snapshot %d: its header does not agree with the ledger's record", coco.ErrVerify, rec.Index)
+	case h.Network != n.charter.constitution.Digest():
+		return nil, fmt.Errorf("%w: snapshot %d is of a network with constitution %s", coco.ErrVerify, rec.Index, h.Network.Short())
+	}
+	return b, n.bridge(ctx, b, shared)
+}
+
+// obtain returns the snapshot on this node's disk, fetching it if need be.
+func (n *node) obtain(ctx context.Context, rec gov.SnapshotRecord) (snapshot.Info, error) {
+	if info, ok, err := n.ownSnapshot(rec); err != nil || ok {
+		return info, err
+	}
+	var in *snapshot.Receiver // goes on from one node to the next
+	defer func() {
+		if in != nil {
+			in.Abort()
+		}
+	}()
+	for {
+		var info snapshot.Info
+		err := n.fetchAny(ctx, func(from coco.NodeID, address string) error {
+			n.log.Info("fetching a snapshot", "seqno", rec.Seqno, "bytes", rec.Bytes, "from", from.Short())
+			var err error
+			in, err = n.receive(ctx, in, from, address, rec, &info)
+			return err
+		})
+		if err == nil || ctx.Err() != nil {
+			return info, err
+		}
+		n.log.Warn("no snapshot from any node yet, trying again", "seqno", rec.Seqno, "error", err)
+		select {
+		case <-ctx.Done():
+			return info, ctx.Err()
+		case <-n.cfg.Host.Clock.After(joinPause):
+		}
+	}
+}
+
+// receive fetches what is left of a snapshot's file from one node. It returns how far it came, nil for what is of no use.
+func (n *node) receive(ctx context.Context, in *snapshot.Receiver, from coco.NodeID, address string, rec gov.SnapshotRecord, info *snapshot.Info) (*snapshot.Receiver, error) {
+	if in == nil {
+		var err error
+		want := snapshot.Info{Index: rec.Index, Seqno: rec.Seqno, Digest: rec.Digest, Bytes: rec.Bytes}
+		if in, err = snapshot.Receive(n.cfg.Host.Disk, SnapshotDir, want); err != nil {
+			return nil, err
+		}
+	}
+	f, err := n.fetch(ctx, from, address, fetchRequest{What: fetchSnapshot, Index: rec.Index, Offset: in.Offset()})
+	if err != nil {
+		return in, err
+	}
+	defer f.close()
+	for {
+		piece, err := f.piece()
+		if errors.Is(err, io.EOF) {
+			*info, err = in.Done(f.Receipt)
+			return nil, err
+		}
+		if err != nil {
+			return in, err
+		}
+		if _, err := in.Write(piece); err != nil {
+			in.Abort()
+			return nil, err
+		}
+	}
+}
+
+// ownSnapshot finds the snapshot among this node's files. A damaged one is removed.
+func (n *node) ownSnapshot(rec gov.SnapshotRecord) (snapshot.Info, bool, error) {
+	disk := n.cfg.Host.Disk
+	all, err := snapshot.List(disk, SnapshotDir)
+	if err != nil {
+		return snapshot.Info{}, false, fmt.Errorf("list the snapshots: %w", err)
+	}
+	for _, i := range all {
+		if i.Index != rec.Index {
+			continue
+		}
+		_, digest, _, err := snapshot.Verify(disk, snapshotPath(i))
+		if err == nil && digest == rec.Digest {
+			i.Digest = digest
+			return i, true, nil
+		}
+		if err == nil {
+			err = fmt.Errorf("%w: its digest is %s, the ledger records %s", coco.ErrVerify, digest.Short(), rec.Digest.Short())
+		}
+		n.log.Error("this node's snapshot is damaged or not the network's: fetching another one", "index", i.Index, "error", err)
+		if err := snapshot.Remove(disk, SnapshotDir, i); err != nil {
+			return i, false, err
+		}
+	}
+	return snapshot.Info{}, false, nil
+}
+
+// bridge makes the ledger reach up to a snapshot. What is shared with the network stays; a ledger that ended earlier
+// goes on with the chunk that the snapshot's entry is in.
+func (n *node) bridge(ctx context.Context, b *basis, shared uint64) error {
+	log, at := n.ledgerLog, b.header.Index
+	if shared >= at && log.First() <= at+1 {
+		return nil // what the leader compared leads to the snapshot's entry, and beyond
+	}
+	if log.First() > at+1 {
+		if err := log.TruncateAfter(at); err != nil {
+			return fmt.Errorf("cut the ledger after entry %d: %w", at, err)
+		}
+	}
+	for {
+		err := n.fetchAny(ctx, func(from coco.NodeID, address string) error {
+			chunk, err := n.fetch(ctx, from, address, fetchRequest{What: fetchChunk, Index: at})
+			if err != nil {
+				return err
+			}
+			chunk.close()
+			return n.fetchBridge(ctx, from, address, chunk.First, at)
+		})
+		if err == nil {
+			if err = n.checkBridge(b); err == nil || !errors.Is(err, coco.ErrVerify) && !errors.Is(err, coco.ErrCorrupt) {
+				return err
+			}
+			return &spoiltError{err}
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		n.log.Warn("the entries before the snapshot do not come yet, trying again", "index", at, "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.cfg.Host.Clock.After(joinPause):
+		}
+	}
+}
+
+// fetchBridge appends entries from one node, from the chunk's first or what comes after this node's last.
+func (n *node) fetchBridge(ctx context.Context, from coco.NodeID, address string, first, at uint64) error {
+	log := n.ledgerLog
+	next := max(first, log.Last()+1)
+	if next > log.Last()+1 || log.Last() == 0 && next > 1 {
+		if err := log.StartAt(next); err != nil {
+			return fmt.Errorf("begin the ledger at entry %d: %w", next, err)
+		}
+	}
+	if next > at {
+		return nil
+	}
+	in, err := n.fetch(ctx, from, address, fetchRequest{What: fetchEntries, Index: next, To: at + 1})
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	for {
+		entries, err := in.entries(next)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = log.Append(entries)
+		}
+		if err != nil {
+			return errors.Join(err, log.Sync())
+		}
+		next += uint64(len(entries))
+	}
+	if next != at+1 {
+		err = fmt.Errorf("%w: its entries end before %d", coco.ErrNotFound, next)
+	}
+	return errors.Join(err, log.Sync())
+}
+
+// checkBridge compares the entries up to the snapshot with its chain digest, as far as its chunk goes back.
+func (n *node) checkBridge(b *basis) error {
+	log, at := n.ledgerLog, b.header.Index
+	first := max(log.First(), 1)
+	for _, c := range log.Chunks() {
+		if c.First <= at && (at <= c.Last || !c.Complete) {
+			first = c.First
+		}
+	}
+	var chain coco.Digest
+	known := first == 1
+	for next := first; next <= at; {
+		entries, err := log.Read(next, at+1, fetchPiece)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if !known && e.Kind == ledger.KindBatch {
+				batch, err := ledger.Decode(e.Data)
+				if err != nil {
+					return fmt.Errorf("entry %d: %w", e.Index, err)
+				}
+				chain, known = batch.Header.Prev, true
+			}
+			if known {
+				chain = e.Chain(chain)
+			}
+		}
+		next += uint64(len(entries))
+	}
+	if chain != b.header.Chain {
+		return fmt.Errorf("%w: entries %d to %d are not those that the snapshot follows", coco.ErrVerify, first, at)
+	}
+	return nil
+}
+
+// restore fills the store, and everybody who follows it, with the snapshot's state.
+func (n *node) restore(ctx context.Context, b *basis) error {
+	began := n.cfg.Host.Clock.Elapsed()
+	secret, err := n.exec.keys.secret(b.header.Epoch)
+	if err != nil {
+		return err
+	}
+	if _, err := snapshot.Load(ctx, n.cfg.Host.Disk, snapshotPath(b.info), b.record.Digest, secret, n.store); err != nil {
+		return fmt.Errorf("load the snapshot of seqno %d: %w", b.header.Seqno, err)
+	}
+	h, x := b.header, n.exec
+	x.applied = position{index: h.Index, chain: h.Chain, tree: b.tree, seqno: h.Seqno, time: h.Time}
+	x.view, x.batch, x.epoch = h.View, h.Index, h.Epoch
+	x.anchor = anchor{h.Time, n.cfg.Host.Clock.Elapsed()}
+	x.pace.pacer.Reset(h.Seqno, h.Time)
+	x.pace.bytes = b.record.Bytes
+	n.appliedIndex.Store(h.Index)
+	n.history.Start(history.Position{Index: h.Index, View: h.View, Seqno: h.Seqno, Tree: b.tree})
+	n.log.Info("beginning with a snapshot", "seqno", h.Seqno, "bytes", b.record.Bytes, "took", n.cfg.Host.Clock.Elapsed()-began)
+	return nil
+}
+
+// announce tells the ledgers and those who wait of the restored state.
+func (n *node) announce(b *basis) {
+	h := b.header
+	for _, l := range n.exec.ledgers {
+		l.ledger.Committed(adapter.Commit{View: h.View, First: h.First, Last: h.Seqno, Time: h.Time})
+	}
+	n.facts.committed(coco.TxID{View: h.View, Seqno: h.Seqno})
+}
+
+// begin sets up consensus after the snapshot.
+func (n *node) beginAfter(b *basis, cfg *raft.Config) {
+	cfg.First = min(n.ledgerLog.First(), b.header.Index+1)
+	cfg.Base = raft.Base{Index: b.header.Index, View: b.header.View}
+	cfg.Members = consensus.Membership{
+		Voters: asConsensus(b.header.Voters), Learners: asConsensus(b.header.Learners), Outgoing: asConsensus(b.header.Outgoing),
+	}
+}
+
+// sendSnapshot answers a fetch of a snapshot.
+func (n *node) sendSnapshot(rq fetchRequest) (fetchAnswer, func() ([]byte, error), func() error, error) {
+	all, err := snapshot.List(n.cfg.Host.Disk, SnapshotDir)
+	if err != nil {
+		return fetchAnswer{}, nil, nil, err
+	}
+	for _, i := range all {
+		if i.Index != rq.Index {
+			continue
+		}
+		file, err := snapshot.Open(n.cfg.Host.Disk, snapshotPath(i))
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return fetchAnswer{}, nil, nil, err
+		}
+		at := int64(rq.Offset)
+		return fetchAnswer{Receipt: file.Receipt()}, func() ([]byte, error) {
+			piece := make([]byte, min(fetchPiece, max(0, int64(file.Bytes())-at)))
+			if len(piece) == 0 {
+				return nil, io.EOF
+			}
+			read, err := file.ReadAt(piece, at)
+			at += int64(read)
+			if read == len(piece) {
+				err = nil
+			}
+			return piece[:read], err
+		}, file.Close, nil
+	}
+	return fetchAnswer{}, nil, nil, fmt.Errorf("%w: no snapshot of entry %d is here", coco.ErrNotFound, rq.Index)
+}

@@ -1,0 +1,176 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/store"
+)
+
+// A node retires for good in four steps: it hands over leadership; the leader commits its retirement,
+// if the network can spare it; consensus removes it in one joint change, for which it goes on voting;
+// it ends. A crash before the second step changes nothing. A crash after it leaves a voter that does not
+// answer, which consensus removes all the same.
+
+const (
+	// retirePatience bounds what it takes until the retirement is committed.
+	retirePatience = 20 * time.Second
+	retirePause    = 200 * time.Millisecond
+)
+
+// errRetiring refuses a second request.
+var errRetiring = fmt.Errorf("%w: this node is retiring already", coco.ErrBusy)
+
+// Retire takes this node out of the network, for good, and returns the transaction that says so. The node
+// ends by itself once consensus does without it. It fails with coco.ErrInvalid if there would be no
+// network left, and with coco.ErrBusy if too few of the others are there to go on.
+func (n *node) Retire(ctx context.Context) (coco.TxID, error) {
+	if !n.ready.Load() {
+		return coco.TxID{}, fmt.Errorf("%w: this node has not joined yet", coco.ErrBusy)
+	}
+	if !n.retireAsked.CompareAndSwap(false, true) {
+		return coco.TxID{}, errRetiring
+	}
+	ctx, cancel := context.WithTimeout(ctx, retirePatience)
+	defer cancel()
+	id, err := n.commitRetirement(ctx)
+	if err != nil {
+		n.setLeaving(n.stopping.Load())
+		n.retireAsked.Store(false)
+		return coco.TxID{}, err
+	}
+	n.log.Info("retirement committed", "transaction", id.String())
+	n.setLeaving(true) // should it be elected again
+	close(n.retiring)
+	return id, nil
+}
+
+// commitRetirement asks whoever leads, after this node does not, until one agrees, or says why not. A
+// leader that was just elected has heard of nobody yet, so its doubts are asked about again.
+func (n *node) commitRetirement(ctx context.Context) (coco.TxID, error) {
+	for {
+		err := n.checkSpared(ctx)
+		if err != nil {
+			return coco.TxID{}, err
+		}
+		err = fmt.Errorf("%w: no other node takes over leadership", coco.ErrBusy)
+		if n.makeRoom(ctx) {
+			r := n.submitOnce(ctx, ownLedger, []*adapter.Call{{Payload: []byte(askRetire)}})[0]
+			err = r.Err
+			if err == nil {
+				return r.TxID, nil
+			}
+		}
+		if !errors.Is(err, coco.ErrBusy) && !errors.Is(err, coco.ErrNotCommitted) && !errors.Is(err, coco.ErrUnknown) {
+			return coco.TxID{}, err
+		}
+		select {
+		case <-ctx.Done():
+			return coco.TxID{}, err
+		case <-n.cfg.Host.Clock.After(retirePause):
+		}
+	}
+}
+
+// checkSpared asks this node itself, if it leads: whoever must stay need not hand over.
+func (n *node) checkSpared(ctx context.Context) error {
+	answer := make(chan error, 1)
+	n.loop.inbox.put(event{do: func(l *loop) {
+		if l.leading == 0 {
+			answer <- nil
+			return
+		}
+		answer <- l.spare(l.self)
+	}})
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// takeRetire commits the retirement of a node that asks for it, if the network can spare it.
+func (n *node) takeRetire(from coco.NodeID, answer func([]adapter.Result)) {
+	n.loop.inbox.put(event{do: func(l *loop) {
+		err := l.spare(consensus.IDOf(from))
+		if err == nil {
+			run := func(tx *store.Tx) ([]byte, error) { return nil, gov.RetireNode(tx, from) }
+			err = n.enqueue(&item{run: run, done: answer})
+		}
+		if err != nil {
+			answer([]adapter.Result{{Err: err}})
+		}
+	}})
+}
+
+// spare says whether the network can go on without a node: a majority of the voters that would be left
+// has been heard of within the last election timeout.
+func (l *loop) spare(id consensus.ID) error {
+	if l.leading == 0 {
+		return fmt.Errorf("%w: this node does not lead", coco.ErrNotCommitted)
+	}
+	if l.change != 0 || len(l.machine.Membership().Outgoing) > 0 {
+		return fmt.Errorf("%w: the members of consensus are being changed", coco.ErrBusy)
+	}
+	voters, alive := 0, 0
+	l.machine.Progress(func(p consensus.Progress) {
+		if !p.Voter || p.ID == id {
+			return
+		}
+		voters++
+		if p.Active || p.ID == l.self {
+			alive++
+		}
+	})
+	switch need := voters/2 + 1; {
+	case voters == 0:
+		return fmt.Errorf("%w: this is the only node that votes: without it there is no network. Let another node join first, or stop the network", coco.ErrInvalid)
+	case alive < need:
+		return fmt.Errorf("%w: without this node %d voters are left, of which %d were heard of lately, expected at least %d: bring them back first",
+			coco.ErrBusy, voters, alive, need)
+	}
+	return nil
+}
+
+// awaitRemoval waits until this node's retirement is committed and consensus does without it, and
+// then ends this node.
+func (n *node) awaitRemoval(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-n.retiring:
+	}
+	tick := n.cfg.Host.Clock.NewTicker(tickEvery)
+	defer tick.Stop()
+	self, alone := consensus.IDOf(n.id.ID()), 0
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C():
+		}
+		m := n.loop.members.Load()
+		if !slices.Contains(slices.Concat(m.Voters, m.Learners, m.Outgoing), self) {
+			n.log.Info("this node has retired: the network goes on without it")
+			break
+		}
+		if alone++; n.loop.state.Load().Leader != 0 {
+			alone = 0
+		}
+		if alone > int(leftBehind/tickEvery) {
+			// Who is removed may not hear of it: the others talk to it no more.
+			n.log.Info("this node has retired: its retirement is committed and nobody speaks to it any more")
+			break
+		}
+	}
+	close(n.retired)
+	return nil
+}

@@ -1,0 +1,56 @@
+package node
+
+import (
+	"context"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/gateway"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/snapshot"
+	"github.com/cocoframework/coco/store"
+)
+
+// Snapshots implements gateway.Node.
+func (n *node) Snapshots() ([]gateway.SnapshotInfo, error) {
+	s := n.store.Snapshot()
+	defer s.Release()
+	records, err := gov.Snapshots(s)
+	if err != nil {
+		return nil, err
+	}
+	files, err := snapshot.List(n.cfg.Host.Disk, SnapshotDir)
+	if err != nil {
+		return nil, err
+	}
+	held := map[uint64]bool{}
+	for _, f := range files {
+		held[f.Index] = held[f.Index] || !f.Pending
+	}
+	out := make([]gateway.SnapshotInfo, len(records))
+	for i, r := range records {
+		out[i] = gateway.SnapshotInfo{
+			ID: coco.TxID{View: r.View, Seqno: r.Seqno}, Index: r.Index, Digest: r.Digest, Bytes: r.Bytes, Since: r.Since, Held: held[r.Index],
+		}
+	}
+	return out, nil
+}
+
+// RequestSnapshot implements gateway.Node. Which batches have a snapshot is in the ledger, so the request is a
+// transaction, and the leader's to make.
+func (n *node) RequestSnapshot(ctx context.Context, caller coco.Caller) (uint64, error) {
+	var r adapter.Result
+	if n.loop.state.Load().Role == consensus.Leader {
+		r, _ = n.own(ctx, requestSnapshot)
+	} else {
+		r = n.submitOnce(ctx, ownLedger, []*adapter.Call{{Payload: []byte(askSnapshot)}})[0]
+	}
+	if r.Err != nil {
+		return 0, r.Err
+	}
+	n.log.Info("a snapshot was asked for", "by", caller.Name, "seqno", r.TxID.Seqno)
+	return r.TxID.Seqno, nil
+}
+
+func requestSnapshot(tx *store.Tx) ([]byte, error) { return nil, gov.RequestSnapshot(tx) }

@@ -1,0 +1,342 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/snapshot"
+	"github.com/cocoframework/coco/store"
+)
+
+// Every node writes a snapshot at the same batches, because when one is due follows from the ledger alone. So the
+// files are the same, to the byte, on all of them, and each node has one to begin with after a restart. The
+// leader has its file's digest committed, with the digest as the claim of that transaction; a node whose own file
+// has another digest throws it away and says so. The file then gets the transaction's receipt, which
+// binds it to a signed Merkle root.
+//
+// A crash leaves a file without a receipt: whether it is to be trusted is asked of the ledger, as
+// for any other.
+
+// SnapshotDir is the folder of the snapshots on a node's disk.
+const SnapshotDir = "snapshots"
+
+func snapshotPath(i snapshot.Info) string { return SnapshotDir + "/" + i.Name() }
+
+// keepSnapshots is how many a node keeps: the newest may turn out damaged.
+const keepSnapshots = 2
+
+// snapshotPoint is a state to be written.
+type snapshotPoint struct {
+	at                 position
+	view, first, epoch uint64
+	state              *store.Snapshot // pinned; released by whoever has the point
+}
+
+// pace decides when a snapshot is due. It belongs to the executor.
+type pace struct {
+	pacer     *snapshot.Pacer
+	bytes     uint64 // of the newest snapshot that the ledger records
+	requested bool   // by an operator, in the batch that is being committed
+	points    chan snapshotPoint
+	from      uint64 // the first seqno whose state is worth writing: before, this node replays what others have
+}
+
+func newPace(c *gov.Constitution, from uint64) *pace {
+	s := c.Snapshots
+	return &pace{
+		pacer:  snapshot.NewPacer(snapshot.Policy{Transactions: uint64(s.Transactions), Bytes: uint64(s.Bytes), Every: time.Duration(s.Seconds) * time.Second}),
+		points: make(chan snapshotPoint, 1), from: from,
+	}
+}
+
+// newestSnapshot returns the newest snapshot that the ledger records, nil if there is none.
+func (n *node) newestSnapshot() (*gov.SnapshotRecord, error) {
+	s := n.store.Snapshot()
+	defer s.Release()
+	rec, ok, err := gov.NewestSnapshot(s)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &rec, nil
+}
+
+// governed reads what the network's own tables say about snapshots, after they changed.
+func (p *pace) governed(s store.Reader, first uint64) error {
+	rec, ok, err := gov.NewestSnapshot(s)
+	if err != nil {
+		return err
+	}
+	if ok {
+		p.bytes = rec.Bytes
+	}
+	since, err := gov.SnapshotRequest(s)
+	p.requested = since >= first
+	return err
+}
+
+// committed takes note of a batch and pins its state if a snapshot of it is due. While one is being written the next is
+// left out.
+func (p *pace) committed(at position, view, first, epoch uint64, size int, s *store.Store) {
+	due := p.pacer.Committed(at.index, at.seqno, at.time, size, p.bytes)
+	if p.requested && !due {
+		p.pacer.Reset(at.seqno, at.time)
+		due = true
+	}
+	p.requested = false
+	if !due || at.seqno < p.from {
+		return
+	}
+	point := snapshotPoint{at: at, view: view, first: first, epoch: epoch, state: s.Snapshot()}
+	select {
+	case p.points <- point:
+	default:
+		point.state.Release()
+	}
+}
+
+// snapshotter is the goroutine that writes them.
+type snapshotter struct {
+	n       *node
+	points  chan snapshotPoint
+	pending []snapshot.Info // written, not recorded in the ledger as far as is known; oldest first
+}
+
+// evidenceEvery is how often a node looks whether the ledger records the snapshots that it wrote.
+const evidenceEvery = time.Second
+
+func (w *snapshotter) run(ctx context.Context) error {
+	defer w.release()
+	if err := w.leftovers(); err != nil {
+		return err
+	}
+	tick := w.n.cfg.Host.Clock.NewTicker(evidenceEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case p := <-w.points:
+			if err := w.write(ctx, p); err != nil && ctx.Err() == nil {
+				w.n.log.Error("no snapshot written: the next one is tried when it is due", "seqno", p.at.seqno, "error", err)
+			}
+			p.state.Release()
+		case <-tick.C():
+		}
+		if err := w.settle(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, coco.ErrNotCommitted) {
+			w.n.log.Warn("snapshot not recorded yet", "error", err)
+		}
+	}
+}
+
+// release gives up what nobody will write.
+func (w *snapshotter) release() {
+	select {
+	case p := <-w.points:
+		p.state.Release()
+	default:
+	}
+}
+
+// leftovers finds what an earlier life of this node wrote.
+func (w *snapshotter) leftovers() error {
+	disk := w.n.cfg.Host.Disk
+	if err := snapshot.Sweep(disk, SnapshotDir); err != nil {
+		return err
+	}
+	all, err := snapshot.List(disk, SnapshotDir)
+	if err != nil {
+		return fmt.Errorf("list the snapshots: %w", err)
+	}
+	for _, i := range all {
+		if i.Pending {
+			w.pending = append(w.pending, i)
+		}
+	}
+	return nil
+}
+
+func (w *snapshotter) write(ctx context.Context, p snapshotPoint) error {
+	n := w.n
+	members, err := n.membersAt(ctx, p.at.index)
+	if err != nil {
+		return err
+	}
+	secret, err := n.exec.keys.secret(p.epoch)
+	if err != nil {
+		return err
+	}
+	tree, err := p.at.tree.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	began := n.cfg.Host.Clock.Elapsed()
+	info, err := snapshot.Write(ctx, n.cfg.Host.Disk, SnapshotDir, snapshot.Header{
+		Network: n.charter.constitution.Digest(), Epoch: p.epoch, Index: p.at.index, View: p.view, First: p.first, Seqno: p.at.seqno,
+		Time: p.at.time, Chain: p.at.chain, Tree: tree, Origin: n.charter.origin,
+		Voters: fromConsensus(members.Voters), Learners: fromConsensus(members.Learners), Outgoing: fromConsensus(members.Outgoing),
+	}, secret, p.state, n.store.Tables())
+	if err != nil {
+		return err
+	}
+	n.log.Info("snapshot written", "seqno", info.Seqno, "bytes", info.Bytes, "took", n.cfg.Host.Clock.Elapsed()-began)
+	w.pending = append(w.pending, info)
+	return nil
+}
+
+// membersAt returns who took part in consensus as of an entry, once consensus has applied it, too.
+func (n *node) membersAt(ctx context.Context, index uint64) (consensus.Membership, error) {
+	type answer struct {
+		members consensus.Membership
+		known   bool
+		applied uint64
+	}
+	for {
+		got := make(chan answer, 1)
+		n.loop.inbox.put(event{do: func(l *loop) {
+			m, ok := l.machine.MembershipAt(index)
+			got <- answer{m, ok, l.applied}
+		}})
+		select {
+		case <-ctx.Done():
+			return consensus.Membership{}, ctx.Err()
+		case a := <-got:
+			if a.known && a.applied >= index {
+				return a.members, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return consensus.Membership{}, ctx.Err()
+		case <-n.cfg.Host.Clock.After(tickEvery):
+		}
+	}
+}
+
+// settle compares what was written with what the ledger records; a leader has it recorded.
+func (w *snapshotter) settle(ctx context.Context) error {
+	for len(w.pending) > 0 {
+		i := w.pending[0]
+		recorded, err := w.recorded(i)
+		if err != nil {
+			return err
+		}
+		if recorded.Index == 0 {
+			if len(w.pending) > 1 {
+				// A newer one will be recorded; this one's moment has passed.
+				w.drop(i)
+				continue
+			}
+			if w.n.loop.state.Load().Role != consensus.Leader || i.Digest == (coco.Digest{}) {
+				return nil
+			}
+			if err := w.record(ctx, i); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := w.confirm(ctx, i, recorded); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recorded returns the ledger's record of a snapshot; the zero one while there is none.
+func (w *snapshotter) recorded(i snapshot.Info) (gov.SnapshotRecord, error) {
+	s := w.n.store.Snapshot()
+	defer s.Release()
+	all, err := gov.Snapshots(s)
+	if err != nil {
+		return gov.SnapshotRecord{}, err
+	}
+	for _, r := range all {
+		if r.Index == i.Index {
+			return r, nil
+		}
+	}
+	return gov.SnapshotRecord{}, nil
+}
+
+// record has a snapshot's digest committed.
+func (w *snapshotter) record(ctx context.Context, i snapshot.Info) error {
+	h, err := snapshot.ReadHeader(w.n.cfg.Host.Disk, snapshotPath(i))
+	if err != nil {
+		w.drop(i)
+		return err
+	}
+	_, err = w.n.own(ctx, func(tx *store.Tx) ([]byte, error) {
+		tx.Claim(snapshot.Claims(h, i.Digest, i.Bytes))
+		return nil, gov.RecordSnapshot(tx, gov.SnapshotRecord{Index: h.Index, View: h.View, Seqno: h.Seqno, Digest: i.Digest, Bytes: i.Bytes})
+	})
+	if errors.Is(err, coco.ErrInvalid) {
+		w.drop(i) // a later one is recorded already
+	}
+	return err
+}
+
+// confirm gives a file its receipt, or throws it away.
+func (w *snapshotter) confirm(ctx context.Context, i snapshot.Info, r gov.SnapshotRecord) error {
+	n := w.n
+	if i.Digest == (coco.Digest{}) { // of an earlier life: whoever loads it compares it
+		h, digest, _, err := snapshot.Verify(n.cfg.Host.Disk, snapshotPath(i))
+		if err != nil {
+			n.log.Error("a snapshot on this node's disk is damaged: removing it", "index", i.Index, "error", err)
+			w.drop(i)
+			return nil
+		}
+		i.Digest, i.Seqno = digest, h.Seqno
+	}
+	if i.Digest != r.Digest {
+		n.meter.differing.Add(1)
+		n.log.Error("this node's snapshot is not that of the network: removing it", "seqno", i.Seqno, "digest", i.Digest.Short(), "expected", r.Digest.Short())
+		w.drop(i)
+		return nil
+	}
+	b, err := n.history.Find(r.Since)
+	if err != nil {
+		return err
+	}
+	receipt, err := n.Receipt(ctx, coco.Caller{}, coco.TxID{View: b.View, Seqno: r.Since})
+	if err != nil {
+		return err
+	}
+	if err := snapshot.Confirm(n.cfg.Host.Disk, SnapshotDir, i, receipt); err != nil {
+		return err
+	}
+	w.forget(i)
+	n.meter.snapshotSeqno.Store(r.Seqno)
+	n.meter.snapshotBytes.Store(r.Bytes)
+	return w.prune()
+}
+
+// prune removes all but the newest snapshots.
+func (w *snapshotter) prune() error {
+	all, err := snapshot.List(w.n.cfg.Host.Disk, SnapshotDir)
+	if err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(i snapshot.Info) bool { return i.Pending })
+	for _, i := range all[:max(0, len(all)-keepSnapshots)] {
+		if err := snapshot.Remove(w.n.cfg.Host.Disk, SnapshotDir, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *snapshotter) drop(i snapshot.Info) {
+	if err := snapshot.Remove(w.n.cfg.Host.Disk, SnapshotDir, i); err != nil {
+		w.n.log.Warn("remove a snapshot", "index", i.Index, "error", err)
+	}
+	w.forget(i)
+}
+
+func (w *snapshotter) forget(i snapshot.Info) {
+	w.pending = slices.DeleteFunc(w.pending, func(o snapshot.Info) bool { return o.Index == i.Index })
+}
