@@ -39,7 +39,7 @@ network; its share of the CPU is reported too.`,
 	} {
 		cmd.AddCommand(a.benchWorkCommand(w.work, w.short))
 	}
-	cmd.AddCommand(a.benchMainnetCommand())
+	cmd.AddCommand(a.benchMainnetCommand(), a.benchJoinCommand())
 	return cmd
 }
 
