@@ -2,6 +2,9 @@ package client
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
 
 	"github.com/cocoframework/coco"
 )
@@ -14,6 +17,7 @@ type Status struct {
 	Owner        string           `json:"owner"`
 	Role         string           `json:"role"` // "leader", "follower" or "joining"
 	View         uint64           `json:"view"`
+	Voter        bool             `json:"voter"`                   // its vote counts, and no change of voters is under way
 	Leader       coco.NodeID      `json:"leader,omitzero"`         // absent while there is none
 	Committed    coco.TxID        `json:"transaction_id,omitzero"` // the last one committed and applied there
 	Known        uint64           `json:"known_seqno"`             // the highest seqno known to be committed anywhere
@@ -43,6 +47,26 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 		return nil, err
 	}
 	return &s, nil
+}
+
+// Retire takes the node out of its network for good. Only the member that runs it may ask. It returns the
+// transaction that says so; the node ends by itself a little later.
+func (c *Client) Retire(ctx context.Context) (coco.TxID, error) {
+	var answer struct {
+		ID coco.TxID `json:"transaction_id"`
+	}
+	resp, err := c.do(ctx, http.MethodPost, "/node/retire", nil)
+	if err != nil {
+		return answer.ID, err
+	}
+	body, err := readAll(resp)
+	if err != nil {
+		return answer.ID, err
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return answer.ID, fmt.Errorf("%w: /node/retire: %w", coco.ErrCorrupt, err)
+	}
+	return answer.ID, nil
 }
 
 // Nodes lists the nodes of the network, retired ones too.

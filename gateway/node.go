@@ -53,6 +53,7 @@ type Status struct {
 	Owner        string           `json:"owner"` // the member that runs this node
 	Role         string           `json:"role"`  // "leader", "follower" or "joining"
 	View         uint64           `json:"view"`
+	Voter        bool             `json:"voter"`                   // its vote counts, and no change of voters is under way
 	Leader       coco.NodeID      `json:"leader,omitzero"`         // absent while there is none
 	Committed    coco.TxID        `json:"transaction_id,omitzero"` // the last one committed and applied here
 	Known        uint64           `json:"known_seqno"`             // the highest seqno known to be committed anywhere

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -124,13 +125,23 @@ func TestOnlyTheOwnerRetiresANode(t *testing.T) {
 
 func TestConnectionsEndOneByOneBeforeShutdown(t *testing.T) {
 	w := start(t, one("GET /app/x", func(coco.Caller, http.ResponseWriter, *http.Request) {}))
-	c := w.client("Alpha")
-	if got := w.get(c, "/app/x"); got.status != 200 || got.header.Get("Connection") == "close" {
-		t.Errorf("before: %d %v", got.status, got.header)
+	ask := func() *http.Response {
+		c := w.dial("Alpha")
+		if _, err := fmt.Fprintf(c, "GET /app/x HTTP/1.1\r\nHost: node\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	if got := ask(); got.StatusCode != 200 || got.Close {
+		t.Errorf("before: %s, closes %t", got.Status, got.Close)
 	}
 	w.g.Leave()
-	if got := w.get(c, "/app/x"); got.status != 200 || got.header.Get("Connection") != "close" {
-		t.Errorf("a node that leaves answers %d, Connection %q", got.status, got.header.Get("Connection"))
+	if got := ask(); got.StatusCode != 200 || !got.Close {
+		t.Errorf("a node that leaves answers %s, closes %t", got.Status, got.Close)
 	}
 	if ws, err := w.websocket("Alpha"); err == nil {
 		_ = ws.CloseNow()

@@ -44,7 +44,6 @@ func (l *Limits) all() []limit[int] {
 		{"limits.batch_count", &l.BatchCount, 2000, 1, 100_000},
 		{"limits.batch_bytes", &l.BatchBytes, 4 << 20, 1 << 10, maxCallBytes},
 		{"limits.queue", &l.Queue, 20_000, 1, 10_000_000},
-		{"limits.rpc_batch", &l.RPCBatch, 1000, 1, 100_000},
 	}
 }
 

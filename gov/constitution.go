@@ -105,8 +105,7 @@ type Limits struct {
 	BodyBytes  int `cbor:"1,keyasint"` // of a client's request
 	BatchCount int `cbor:"2,keyasint"` // transactions in a batch
 	BatchBytes int `cbor:"3,keyasint"` // calls' bytes in a batch
-	Queue      int `cbor:"4,keyasint"` // calls that wait on a node
-	RPCBatch   int `cbor:"5,keyasint"` // calls in one request
+	Queue      int `cbor:"4,keyasint"` // calls that wait on a node; 5 was a limit that nothing kept
 }
 
 // Shares says how many members' shares open an epoch.

@@ -114,7 +114,7 @@ func TestTheDigestChangesExactlyWithTheMeaning(t *testing.T) {
 		"note":           func(c *Constitution) { c.Code[0].Note = "" },
 		"platform":       func(c *Constitution) { c.TEE = append(c.TEE, TEE{"snp"}) },
 		"policy":         func(c *Constitution) { c.Policies = map[string]string{PolicyDefault: "votes.yes > 1"} },
-		"limit":          func(c *Constitution) { c.Limits.RPCBatch = 7 },
+		"limit":          func(c *Constitution) { c.Limits.Queue = 7 },
 		"threshold":      func(c *Constitution) { c.Shares.Threshold = 3 },
 		"chunk size":     func(c *Constitution) { c.Ledger.ChunkBytes = 1 << 20 },
 		"snapshots":      func(c *Constitution) { c.Snapshots.Bytes = 1 << 20 },

@@ -43,7 +43,6 @@ type page struct {
 		BatchCount *int `toml:"batch_count"`
 		BatchBytes *int `toml:"batch_bytes"`
 		Queue      *int `toml:"queue"`
-		RPCBatch   *int `toml:"rpc_batch"`
 	} `toml:"limits"`
 	Shares struct {
 		Threshold *int `toml:"threshold"`
@@ -151,7 +150,7 @@ func (p *page) constitution() (*Constitution, error) {
 // numbers takes over what has defaults. Zero stands for the default in Go, so a zero that is
 // written down is refused here.
 func (p *page) numbers(c *Constitution) error {
-	written := []*int{p.Limits.BodyBytes, p.Limits.BatchCount, p.Limits.BatchBytes, p.Limits.Queue, p.Limits.RPCBatch}
+	written := []*int{p.Limits.BodyBytes, p.Limits.BatchCount, p.Limits.BatchBytes, p.Limits.Queue}
 	for i, l := range c.Limits.all() {
 		if written[i] == nil {
 			continue

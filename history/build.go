@@ -33,12 +33,12 @@ func (x *Index) begin(chunks []ledger.Chunk) (began bool) {
 		if entry, known := h.entry(&start); known && !x.here(chunks, entry) {
 			missing = append(missing, Range{h.from, h.to})
 		}
-		if newest && tail != nil || !newest && x.fill != nil {
+		if newest && tail != nil && len(tail.refs) > 0 || !newest && x.fill != nil {
 			continue
 		}
 		b := x.builderFor(h, chunks)
-		if b == nil {
-			continue
+		if b == nil || newest && tail != nil && b.from >= tail.from {
+			continue // a tail without batches gives way to one that begins before it
 		}
 		began = true
 		if !newest {
@@ -132,18 +132,19 @@ func (x *Index) grow(ctx context.Context, b *builder, chunks []ledger.Chunk) tim
 	end, start := x.end.Seqno, x.start.Seqno
 	x.mu.RUnlock()
 	i := slices.IndexFunc(holes, func(h hole) bool { return h.from <= b.to+1 && b.to+1 <= h.to })
+	bounded := i < 0 && (b.to != end || b == x.fill) // what follows is covered, or the tail's
 	if len(b.refs) > 0 {
 		c, ok := chunkAt(chunks, b.next-1)
 		chunkDone := ok && c.Complete && c.Last == b.next-1
-		if chunkDone || b.full(x.limits.records, x.limits.batches) || b.to == start || i < 0 && b.to != end {
+		if chunkDone || bounded || b.full(x.limits.records, x.limits.batches) || b.to == start {
 			return x.finish(ctx, b)
 		}
 	}
-	if i < 0 {
-		if b.to != end {
-			x.drop(b)
-			return 0
-		}
+	switch {
+	case bounded:
+		x.drop(b)
+		return 0
+	case i < 0:
 		return nothing
 	}
 	c, ok := chunkAt(chunks, b.next)
@@ -282,6 +283,8 @@ func (x *Index) finish(ctx context.Context, b *builder) time.Duration {
 		x.trouble("an index file cannot be written", err)
 		return trouble
 	}
+	// It has replaced a file of the same name that could not be opened so far.
+	x.locked = slices.DeleteFunc(x.locked, func(name string) bool { return name == fileName(s.first, s.last) })
 	x.publish(b, s)
 	x.fine()
 	return 0

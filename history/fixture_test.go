@@ -10,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -110,7 +109,7 @@ func (n *network) keys(epoch uint64) (*ledger.Keys, error) {
 	return ledger.NewKeys(epoch, [32]byte{byte(epoch)}), nil
 }
 
-func private(table string) bool { return strings.HasPrefix(table, "p") }
+func private(table string) bool { return table == "private" }
 
 // commit writes a batch of transactions.
 func (n *network) commit(txs ...[]store.Write) batch {
@@ -165,6 +164,14 @@ func (n *network) write(e ledger.Entry) {
 // cut drops batches from one on: a recovery began without them.
 func (n *network) cut(i int) {
 	n.t.Helper()
+	n.rewind(i)
+	n.epochs++
+	n.lead()
+}
+
+// rewind drops batches from one on, and goes on in another view.
+func (n *network) rewind(i int) {
+	n.t.Helper()
 	n.done = n.done[:i]
 	n.last, n.chain, n.tree = 0, coco.Digest{}, merkle.Frontier{}
 	if i > 0 {
@@ -177,8 +184,7 @@ func (n *network) cut(i int) {
 	for id, versions := range n.past {
 		n.past[id] = slices.DeleteFunc(versions, func(v Version) bool { return v.Seqno > n.tree.Size() })
 	}
-	n.epochs++
-	n.lead()
+	n.view++
 }
 
 // index returns a new index that begins at a batch (0 is the empty state) and has heard of the others.

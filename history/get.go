@@ -2,6 +2,8 @@ package history
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"sort"
 
@@ -35,10 +37,21 @@ func (x *Index) Find(seqno uint64) (Batch, error) {
 // place is a batch, with what is needed to read it.
 type place struct {
 	Batch
-	slot  merkle.Frontier // before an earlier batch, or before this one
-	from  uint64          // the entry of that batch
-	root  [digestSize]byte
-	known bool // the root is
+	slot merkle.Frontier // before an earlier batch, or before this one
+	from uint64          // the entry of that batch
+	// One of these is known: the beginning of the root after the batch, or of its header's digest.
+	root, digest [digestSize]byte
+}
+
+// check says whether a batch that was read is the one of that place, given the tree after it.
+func (p *place) check(b *ledger.Batch, tree *merkle.Frontier) error {
+	h := &b.Header
+	digest := sha256.Sum256(b.HeaderBytes)
+	if h.Index != p.Index || h.View != p.View || h.First != p.First || h.Last() != p.Last ||
+		shortRoot(tree) != p.root && [digestSize]byte(digest[:]) != p.digest {
+		return fmt.Errorf("%w: batch %s is not the one that was committed at index %d", coco.ErrVerify, b, p.Index)
+	}
+	return nil
 }
 
 // locate is Find. It also looks up the frontier that the batch's own follows from.
@@ -76,7 +89,7 @@ func (x *Index) locateRecent(seqno uint64) (p place, ok bool) {
 		p.Last = x.recent.items[i+1].first - 1
 	}
 	p.slot, p.from = *x.recent.slots[i/slotEvery], x.recent.items[i/slotEvery*slotEvery].index
-	p.root, p.known = b.root, true
+	p.root = b.root
 	return p, true
 }
 
@@ -91,7 +104,7 @@ func (s *segment) locate(seqno uint64) (p place, err error) {
 	if err != nil {
 		return p, err
 	}
-	p.Batch = Batch{First: at.first, Last: last, Index: at.index, View: at.view}
+	p.Batch, p.digest = Batch{First: at.first, Last: last, Index: at.index, View: at.view}, at.digest
 	start, _, err := r.ref(n / slotEvery * slotEvery)
 	if err != nil {
 		return p, err
@@ -148,14 +161,27 @@ func (x *Index) Batch(ctx context.Context, seqno uint64) (*ledger.Batch, merkle.
 	if o, ok := x.opened.get(p.Index); ok && o.tree != nil {
 		return o.Batch, o.tree.Clone(), nil
 	}
+	o, err := x.roll(ctx, &p)
+	if err != nil {
+		return nil, none, err
+	}
+	x.keep(p.Index, o)
+	return o.Batch, o.tree.Clone(), nil
+}
+
+// roll reads the batches from a known frontier up to a place.
+func (x *Index) roll(ctx context.Context, p *place) (*opened, error) {
 	tree := p.slot
 	for next := p.from; ; {
 		if err := ctx.Err(); err != nil {
-			return nil, none, err
+			return nil, err
 		}
 		entries, err := x.cfg.Ledger.Read(next, p.Index+1, 1<<20)
+		if errors.Is(err, coco.ErrCorrupt) {
+			return nil, x.suspect(next, err)
+		}
 		if err != nil {
-			return nil, none, err
+			return nil, err
 		}
 		for _, e := range entries {
 			if next++; e.Kind != ledger.KindBatch {
@@ -166,16 +192,15 @@ func (x *Index) Batch(ctx context.Context, seqno uint64) (*ledger.Batch, merkle.
 			if err == nil {
 				err = o.VerifyRoot(&tree)
 			}
-			if err == nil && e.Index == p.Index && p.known && shortRoot(&tree) != p.root {
-				err = fmt.Errorf("%w: its root is not the one that was committed", coco.ErrVerify)
+			if err == nil && e.Index == p.Index {
+				err = p.check(o.Batch, &tree)
 			}
 			if err != nil {
-				return nil, none, x.suspect(e.Index, err)
+				return nil, x.suspect(e.Index, err)
 			}
 			if e.Index == p.Index {
 				o.tree = &before
-				x.keep(e.Index, o)
-				return o.Batch, before.Clone(), nil
+				return o, nil
 			}
 		}
 	}

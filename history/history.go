@@ -51,7 +51,8 @@ type Index struct {
 	// Owned by Run.
 	listed    bool          // unread is there
 	unread    []string      // names of files that are not opened yet
-	openAt    time.Duration // when to try to open them again
+	locked    []string      // names of files that could not be opened
+	openAt    time.Duration // when to try them again
 	lookAt    time.Duration // when to ask for missing entries again
 	claimed   []*segment    // opened, in order, but nothing vouches for them yet
 	fill      *builder      // makes a segment for transactions before the newest ones

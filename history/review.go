@@ -10,11 +10,11 @@ import (
 type verdict int
 
 const (
-	unknown   verdict = iota // nobody can say yet
-	trusted                  // yes
-	refuted                  // no: the ledger went another way
-	redundant                // others cover it
-	damaged                  // it cannot be read
+	unknown    verdict = iota // nobody can say yet
+	trusted                   // yes
+	refuted                   // no: the ledger went another way
+	redundant                 // others cover it
+	unfinished                // nobody can say, as the commits have not come to its end
 )
 
 // review takes segments into use that something vouches for, and removes those that do not belong
@@ -22,7 +22,7 @@ const (
 func (x *Index) review() bool {
 	for i, s := range slices.Backward(x.claimed) {
 		v := x.judge(s)
-		if v == unknown {
+		if v == unknown || v == unfinished {
 			continue
 		}
 		above := x.claimed[i+1:]
@@ -33,9 +33,7 @@ func (x *Index) review() bool {
 			x.trust(s)
 			x.mu.Unlock()
 		case redundant:
-			x.remove(s.name, "other files cover what it covers")
-		case damaged:
-			x.remove(s.name, "it is damaged")
+			x.removeUnused(s, "other files cover what it covers")
 		case refuted:
 			x.remove(s.name, "the network's ledger went another way")
 			for _, later := range above {
@@ -48,61 +46,46 @@ func (x *Index) review() bool {
 	return false
 }
 
+// removeUnused removes a file unless a segment in use has written one of that name in its place.
+func (x *Index) removeUnused(s *segment, reason string) {
+	x.mu.RLock()
+	used := slices.ContainsFunc(x.segments, func(o *segment) bool { return o.name == s.name })
+	x.mu.RUnlock()
+	if !used {
+		x.remove(s.name, reason)
+	}
+}
+
 // judge looks for somebody who vouches for a segment: the executor, the snapshot that the state began
 // with, the segment that follows, or the ledger's batch at its end.
 func (x *Index) judge(s *segment) verdict {
 	x.mu.RLock()
 	v, ask := x.judgeFromMemory(s)
-	end, newest := x.end.Seqno, recentBatch{}
-	if n := len(x.recent.items); n > 0 {
-		newest = x.recent.items[n-1]
-	}
 	x.mu.RUnlock()
 	if !ask {
-		if end < s.to && !x.reaches(s.last) {
-			return refuted
-		}
-		if s.from <= newest.first && end < s.to {
-			return s.passes(newest)
-		}
 		return v
 	}
-	if _, ok := chunkAt(x.cfg.Ledger.Chunks(), s.last); !ok {
-		return unknown
-	}
-	batch, err := x.batchAt(s.last)
-	switch {
-	case err != nil:
-		return unknown
-	case sha256.Sum256(batch.HeaderBytes) == s.digest:
-		return trusted
-	}
-	return refuted
-}
-
-// reaches says whether the ledger has come to an entry. A segment is made of what is committed and on the
-// disk: one that ends behind the ledger's end is of a part that was cut off.
-func (x *Index) reaches(entry uint64) bool {
 	chunks := x.cfg.Ledger.Chunks()
-	return len(chunks) > 0 && chunks[len(chunks)-1].Last >= entry
-}
-
-// passes says whether a segment that ends after the last commit can still be of the network's ledger. A
-// view has one batch at an index at most, so that of another way has another view or another place.
-func (s *segment) passes(b recentBatch) verdict {
-	r := s.reader()
-	defer r.close()
-	n, err := r.find(b.first)
+	if _, ok := chunkAt(chunks, s.last); !ok {
+		// A segment is made of what is committed and on the disk. One that ends behind the ledger's
+		// end is of a part that was cut off.
+		if len(chunks) == 0 || chunks[len(chunks)-1].Last < s.last {
+			return refuted
+		}
+		return unknown
+	}
+	entries, err := x.cfg.Ledger.Read(s.last, s.last+1, 0)
 	if err != nil {
-		return damaged
+		return unknown
 	}
-	switch at, _, err := r.ref(n); {
-	case err != nil:
-		return damaged
-	case at.first != b.first || at.index != b.index || at.view != b.view:
-		return refuted
+	batch, err := decodeEntry(entries[0])
+	if err != nil || sha256.Sum256(batch.HeaderBytes) != s.digest {
+		return refuted // or the ledger is damaged, which shows when the segment is made again
 	}
-	return unknown
+	if s.compared = true; v == unfinished {
+		return unknown // the ledger may still be cut
+	}
+	return trusted
 }
 
 // judgeFromMemory is judge, as far as it needs no disk. x.mu is held.
@@ -129,7 +112,7 @@ func (x *Index) judgeFromMemory(s *segment) (v verdict, ask bool) {
 	}
 	switch {
 	case s.to > x.end.Seqno:
-		return unknown, false
+		return unfinished, s.from <= x.end.Seqno+1 && !s.compared
 	case s.to > x.start.Seqno:
 		at, ok := x.recent.at(s.last)
 		return is(ok && bytes.Equal(at.root[:], s.after[:digestSize]))

@@ -96,7 +96,7 @@ func (x *Index) step(ctx context.Context) time.Duration {
 	if x.begin(chunks) {
 		return 0
 	}
-	if len(x.unread) > 0 || len(x.claimed) > 0 || len(x.missing) > 0 {
+	if len(x.locked) > 0 || len(x.claimed) > 0 || len(x.missing) > 0 {
 		wait = min(wait, poll)
 	}
 	return wait
@@ -119,11 +119,15 @@ func (x *Index) openFiles() (wait time.Duration, done bool) {
 			}
 		}
 	}
-	now := x.cfg.Clock.Elapsed()
-	if len(x.unread) == 0 || now < x.openAt {
+	if now := x.cfg.Clock.Elapsed(); len(x.locked) > 0 && now >= x.openAt {
+		x.unread, x.locked = append(x.unread, x.locked...), nil
+		x.openAt = now + poll
+	}
+	if len(x.unread) == 0 {
 		return 0, true
 	}
 	name := x.unread[0]
+	x.unread = x.unread[1:]
 	s, err := openSegment(x.cfg.Disk, x.cfg.Dir, name, x.cfg.Keys, x.blocks)
 	switch {
 	case err == nil:
@@ -138,10 +142,8 @@ func (x *Index) openFiles() (wait time.Duration, done bool) {
 		x.remove(path.Join(x.cfg.Dir, name), err.Error())
 	case errors.Is(err, fs.ErrNotExist):
 	default: // the epoch's key is not here yet, or the disk is in trouble
-		x.openAt = now + poll
-		return 0, true
+		x.locked = append(x.locked, name)
 	}
-	x.unread = x.unread[1:]
 	return 0, false
 }
 

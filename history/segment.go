@@ -20,11 +20,12 @@ type segment struct {
 	header
 	layout
 	*sealer
-	name   string      // of the file, with its folder
-	epoch  uint64      // whose keys it is sealed under
-	broken atomic.Bool // a block could not be read: the file is to be made again
-	files  host.Disk   // where it is
-	blocks *cache[blockID, []byte]
+	name     string      // of the file, with its folder
+	epoch    uint64      // whose keys it is sealed under
+	compared bool        // with the ledger's batch at its end; Run's own
+	broken   atomic.Bool // a block could not be read: the file is to be made again
+	files    host.Disk   // where it is
+	blocks   *cache[blockID, []byte]
 }
 
 // blockID names a block in the cache that all segments share.

@@ -68,6 +68,10 @@
 // same setting are identical. The file being written is filled with zeros ahead of its frames, so
 // that making frames durable changes no file's size; len = 0 ends the frames.
 //
+// Complete chunks may be moved to other folders and brought back, fetched from other nodes, and
+// backed up while the log is written: see Options.Extra, Log.Insert and Backup. A log may therefore
+// have gaps between complete chunks; consensus goes on from the last run without one (Log.First).
+//
 // The checksum tells a disk's faults, not an attacker's changes: those are found by the chain
 // digests, the Merkle roots and the signatures, which Audit checks.
 //

@@ -136,3 +136,37 @@ func FuzzOpenChunk(f *testing.F) {
 		}
 	})
 }
+
+func FuzzLoadCompleteChunk(f *testing.F) {
+	disk := newMemDisk()
+	l := openLog(f, disk, ledger.Options{ChunkBytes: 120})
+	if err := l.Append(entriesOf(1, 1, 10, 20, 30)); err != nil {
+		f.Fatal(err)
+	}
+	data := disk.files[dir+"/ledger_1-3"].data
+	f.Add(data)
+	f.Add(data[:len(data)-1])
+	f.Add(append(bytes.Clone(data), 0))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		disk := newMemDisk()
+		disk.files[dir+"/ledger_1-3"] = &memFile{disk: disk, data: bytes.Clone(data), exists: true}
+		l := openLog(t, disk, ledger.Options{ChunkBytes: 120})
+		err := l.Load(1)
+		entries, rerr := l.Read(1, 4, 1<<30)
+		_, ok := l.ViewOf(2)
+		if err != nil {
+			if !errors.Is(err, coco.ErrCorrupt) || !errors.Is(rerr, coco.ErrCorrupt) || ok {
+				t.Fatalf("a chunk that does not load: %v, read: %v, view: %v", err, rerr, ok)
+			}
+			return
+		}
+		again := newMemDisk()
+		if rerr == nil {
+			rerr = openLog(t, again, ledger.Options{ChunkBytes: int64(len(data))}).Append(entries)
+		}
+		if rerr != nil || !bytes.Equal(again.files[dir+"/ledger_1-3"].data, data) {
+			t.Fatalf("entries were read from bytes that they are not written to: %v", rerr)
+		}
+	})
+}

@@ -118,7 +118,7 @@ func (n *node) Status() gateway.Status {
 	st := gateway.Status{
 		Network: c.Network.Name, Insecure: c.Network.Insecure,
 		Node: n.id.ID(), Owner: c.Name(n.cfg.Owner.Actor()),
-		Role: n.role(s), View: s.View, Leader: n.directory.Load().byConsensus[s.Leader],
+		Role: n.role(s), View: s.View, Voter: n.votes(), Leader: n.directory.Load().byConsensus[s.Leader],
 		Committed: *n.facts.last.Load(), Known: max(n.facts.last.Load().Seqno, n.knownSeqno()),
 		Constitution: c.Digest(), Measurement: n.measurement, Version: n.cfg.Version,
 		Notice: strings.Join(n.notices(), " "),
@@ -127,6 +127,12 @@ func (n *node) Status() gateway.Status {
 		st.Problem = "the network has no leader: fewer than a majority of the nodes reach each other"
 	}
 	return st
+}
+
+// votes reports whether this node is one of the voters, for good.
+func (n *node) votes() bool {
+	m := n.loop.members.Load()
+	return len(m.Outgoing) == 0 && slices.Contains(m.Voters, consensus.IDOf(n.id.ID()))
 }
 
 // notices are what every user must be told of this network.

@@ -425,4 +425,7 @@ func (n *node) listed(id coco.NodeID) bool {
 	return trusted || leaving
 }
 
+// networkID names the network for ever: the constitution may change, the service's identity does not.
+func (n *node) networkID() coco.Digest { return sha256.Sum256(n.serviceCertificate().Raw) }
+
 func (n *node) serviceCertificate() *x509.Certificate { return n.charter.service.Certificate() }

@@ -127,8 +127,10 @@ func (n *node) prepareJoin(ctx context.Context, machine raft.Config) (start, err
 		if s.basis, err = n.resume(ctx, *rec, n.granted.Shared); err != nil {
 			return s, err
 		}
+	}
+	if s.basis != nil {
 		n.beginAfter(s.basis, &machine)
-		from = rec.Index + 1
+		from = s.basis.header.Index + 1
 	}
 	if n.ledgerLog.Last() >= from {
 		if err := n.sound(from); err != nil {

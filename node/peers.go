@@ -147,6 +147,7 @@ func (p *peers) run(ctx context.Context, q *peer) {
 	for ctx.Err() == nil {
 		conn, err := p.dial(ctx, q)
 		if err != nil {
+			p.tampered(q.id.Short(), err)
 			p.log.Debug("no connection to a node", "node", q.id.Short(), "address", q.address, "error", err)
 			p.lose(q)
 			select {
@@ -260,6 +261,7 @@ func (p *peers) receive(ctx context.Context, raw net.Conn, joiners chan struct{}
 		return p.verify(c)
 	}, channel.Options{})
 	if err != nil {
+		p.tampered(raw.RemoteAddr().String(), err)
 		p.log.Debug("connection refused", "from", raw.RemoteAddr().String(), "error", err)
 		_ = raw.Close()
 		return
@@ -281,6 +283,7 @@ func (p *peers) receive(ctx context.Context, raw net.Conn, joiners chan struct{}
 	for {
 		frame, err := conn.ReadFrame()
 		if err != nil || len(frame) == 0 || !p.listed(from) {
+			p.tampered(from.Short(), err)
 			return
 		}
 		if frame[0] == frameFetch {

@@ -32,9 +32,13 @@ type basis struct {
 	tree   merkle.Frontier
 }
 
-// resume gets the snapshot that the network granted, and the ledger up to it.
+// resume gets the snapshot that the network granted, and the ledger up to it. It returns nil if no node has the snapshot.
 func (n *node) resume(ctx context.Context, rec gov.SnapshotRecord, shared uint64) (*basis, error) {
 	info, err := n.obtain(ctx, rec)
+	if err != nil && ctx.Err() == nil {
+		n.log.Error("the snapshot that the ledger records is on no node: executing the whole ledger instead", "seqno", rec.Seqno, "error", err)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -49,11 +53,14 @@ func (n *node) resume(ctx context.Context, rec gov.SnapshotRecord, shared uint64
 	switch {
 	case h.Index != rec.Index || h.View != rec.View || h.Seqno != rec.Seqno || b.tree.Size() != h.Seqno:
 		return nil, fmt.Errorf("%w: snapshot %d: its header does not agree with the ledger's record", coco.ErrVerify, rec.Index)
-	case h.Network != n.charter.constitution.Digest():
-		return nil, fmt.Errorf("%w: snapshot %d is of a network with constitution %s", coco.ErrVerify, rec.Index, h.Network.Short())
+	case h.Network != n.networkID():
+		return nil, fmt.Errorf("%w: snapshot %d is of another network, %s", coco.ErrVerify, rec.Index, h.Network.Short())
 	}
 	return b, n.bridge(ctx, b, shared)
 }
+
+// snapshotTries is how often a joiner asks all nodes for the snapshot before it executes the whole ledger.
+const snapshotTries = 50
 
 // obtain returns the snapshot on this node's disk, fetching it if need be.
 func (n *node) obtain(ctx context.Context, rec gov.SnapshotRecord) (snapshot.Info, error) {
@@ -66,7 +73,7 @@ func (n *node) obtain(ctx context.Context, rec gov.SnapshotRecord) (snapshot.Inf
 			in.Abort()
 		}
 	}()
-	for {
+	for try := 1; ; try++ {
 		var info snapshot.Info
 		err := n.fetchAny(ctx, func(from coco.NodeID, address string) error {
 			n.log.Info("fetching a snapshot", "seqno", rec.Seqno, "bytes", rec.Bytes, "from", from.Short())
@@ -74,7 +81,7 @@ func (n *node) obtain(ctx context.Context, rec gov.SnapshotRecord) (snapshot.Inf
 			in, err = n.receive(ctx, in, from, address, rec, &info)
 			return err
 		})
-		if err == nil || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil || try == snapshotTries {
 			return info, err
 		}
 		n.log.Warn("no snapshot from any node yet, trying again", "seqno", rec.Seqno, "error", err)
@@ -269,7 +276,11 @@ func (n *node) restore(ctx context.Context, b *basis) error {
 	x.view, x.batch, x.epoch = h.View, h.Index, h.Epoch
 	x.anchor = anchor{h.Time, n.cfg.Host.Clock.Elapsed()}
 	x.pace.pacer.Reset(h.Seqno, h.Time)
-	x.pace.bytes = b.record.Bytes
+	s := n.store.Snapshot()
+	defer s.Release()
+	if err := x.pace.governed(s, h.Seqno+1); err != nil {
+		return err
+	}
 	n.appliedIndex.Store(h.Index)
 	n.history.Start(history.Position{Index: h.Index, View: h.View, Seqno: h.Seqno, Tree: b.tree})
 	n.log.Info("beginning with a snapshot", "seqno", h.Seqno, "bytes", b.record.Bytes, "took", n.cfg.Host.Clock.Elapsed()-began)

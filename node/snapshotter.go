@@ -28,6 +28,9 @@ const SnapshotDir = "snapshots"
 
 func snapshotPath(i snapshot.Info) string { return SnapshotDir + "/" + i.Name() }
 
+// keepPending is how many may wait for the ledger to record them.
+const keepPending = 4
+
 // keepSnapshots is how many a node keeps: the newest may turn out damaged.
 const keepSnapshots = 2
 
@@ -177,7 +180,7 @@ func (w *snapshotter) write(ctx context.Context, p snapshotPoint) error {
 	}
 	began := n.cfg.Host.Clock.Elapsed()
 	info, err := snapshot.Write(ctx, n.cfg.Host.Disk, SnapshotDir, snapshot.Header{
-		Network: n.charter.constitution.Digest(), Epoch: p.epoch, Index: p.at.index, View: p.view, First: p.first, Seqno: p.at.seqno,
+		Network: n.networkID(), Epoch: p.epoch, Index: p.at.index, View: p.view, First: p.first, Seqno: p.at.seqno,
 		Time: p.at.time, Chain: p.at.chain, Tree: tree, Origin: n.charter.origin,
 		Voters: fromConsensus(members.Voters), Learners: fromConsensus(members.Learners), Outgoing: fromConsensus(members.Outgoing),
 	}, secret, p.state, n.store.Tables())
@@ -227,9 +230,8 @@ func (w *snapshotter) settle(ctx context.Context) error {
 			return err
 		}
 		if recorded.Index == 0 {
-			if len(w.pending) > 1 {
-				// A newer one will be recorded; this one's moment has passed.
-				w.drop(i)
+			if newest, err := w.n.newestSnapshot(); err != nil || len(w.pending) > keepPending || newest != nil && newest.Index > i.Index {
+				w.drop(i) // a newer one is recorded, or will be
 				continue
 			}
 			if w.n.loop.state.Load().Role != consensus.Leader || i.Digest == (coco.Digest{}) {

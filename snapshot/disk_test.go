@@ -24,8 +24,9 @@ type memDisk struct {
 }
 
 type memFile struct {
-	disk *memDisk
-	data []byte
+	disk  *memDisk
+	data  []byte
+	dirty bool // changed since the last Sync
 }
 
 func newDisk() *memDisk { return &memDisk{files: map[string]*memFile{}} }
@@ -41,7 +42,7 @@ func (d *memDisk) op() error {
 
 // set makes a file; get returns its contents.
 func (d *memDisk) set(name string, data []byte) {
-	d.files[name] = &memFile{d, slices.Clone(data)}
+	d.files[name] = &memFile{disk: d, data: slices.Clone(data)}
 }
 
 func (d *memDisk) get(t testing.TB, name string) []byte {
@@ -98,6 +99,9 @@ func (d *memDisk) Rename(from, to string) error {
 	if err := d.op(); err != nil {
 		return err
 	}
+	if d.files[from].dirty {
+		return fmt.Errorf("%s is named %s before it is durable", from, to)
+	}
 	d.files[to] = d.files[from]
 	delete(d.files, from)
 	return nil
@@ -132,6 +136,7 @@ func (f *memFile) WriteAt(b []byte, off int64) (int, error) {
 	if err := f.disk.op(); err != nil {
 		return 0, err
 	}
+	f.dirty = true
 	if end := off + int64(len(b)); end > int64(len(f.data)) {
 		f.data = append(f.data, make([]byte, end-int64(len(f.data)))...)
 	}
@@ -141,6 +146,7 @@ func (f *memFile) WriteAt(b []byte, off int64) (int, error) {
 func (f *memFile) Sync() error {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
+	f.dirty = false
 	return f.disk.op()
 }
 

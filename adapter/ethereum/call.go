@@ -131,6 +131,7 @@ func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptio
 	}
 	evm := vm.NewEVM(block, s, l.chain.config, vm.Config{NoBaseFee: true})
 	defer evm.Release()
+	src.stop = evm.Cancel
 	evm.SetJumpDestCache(l.chain.jumps)
 	if o != nil && len(o.State) > 0 {
 		precompiles := vm.ActivePrecompiledContracts(evm.GetRules())
@@ -139,7 +140,6 @@ func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptio
 		}
 		evm.SetPrecompiles(precompiles)
 	}
-	src.stop = evm.Cancel
 	stop := context.AfterFunc(ctx, evm.Cancel)
 	defer stop()
 	result, err := core.ApplyMessage(evm, m, core.NewGasPool(m.GasLimit))

@@ -133,7 +133,7 @@ func (c *wsConn) answer(b *buffers) {
 	c.server.reply(x, b)
 	if len(b.out) == 0 {
 		b.release()
-	} else if !c.send(outgoing{b.out, b}) {
+	} else if !c.send(outgoing{data: b.out, from: b}) {
 		return
 	}
 	for _, start := range x.started {

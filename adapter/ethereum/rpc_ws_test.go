@@ -219,3 +219,39 @@ func TestLongMessagesEndTheConnection(t *testing.T) {
 		t.Errorf("closed with %v", err)
 	}
 }
+
+// TestCallsUnderWayAreAnsweredBeforeTheNodeSaysFarewell ends the request's context, as the gateway does when
+// the node stops.
+func TestCallsUnderWayAreAnsweredBeforeTheNodeSaysFarewell(t *testing.T) {
+	n := newTestNode(t, nil)
+	draining, stop := context.WithCancel(context.Background())
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n.rpc.serve(testCaller, w, r.WithContext(draining))
+	}))
+	t.Cleanup(srv.Close)
+	ws, _, err := websocket.Dial(context.Background(), "ws"+strings.TrimPrefix(srv.URL, "http")+"/rpc", nil)
+	must(t, err)
+	s := &testSocket{t, ws}
+	for range 20 {
+		s.write(call("eth_chainId"))
+	}
+	first := s.read()
+	stop()
+	answered := 1
+	for {
+		_, b, err := ws.Read(context.Background())
+		if err != nil {
+			if websocket.CloseStatus(err) != websocket.StatusGoingAway {
+				t.Errorf("the connection ended with %v, expected the status %d", err, websocket.StatusGoingAway)
+			}
+			break
+		}
+		if len(b) != len(first) {
+			t.Errorf("answer %s", b)
+		}
+		answered++
+	}
+	if answered > 20 {
+		t.Errorf("%d answers to 20 calls", answered)
+	}
+}

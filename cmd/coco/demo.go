@@ -212,7 +212,7 @@ func (a *app) demoTamper(ctx context.Context, info sandbox.Info, tx coco.TxID) e
 		return err
 	}
 	d := ledgerDir{n.Name, tmp}
-	v, err := a.verifyLedger(ctx, d, cfg, &comparison{})
+	v, err := a.verifyLedger(ctx, d, cfg, nil, &comparison{})
 	if err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func (a *app) demoTamper(ctx context.Context, info sandbox.Info, tx coco.TxID) e
 	if err != nil {
 		return err
 	}
-	_, err = a.verifyLedger(ctx, d, cfg, &comparison{})
+	_, err = a.verifyLedger(ctx, d, cfg, nil, &comparison{})
 	var fault *ledger.Fault
 	if !errors.As(err, &fault) {
 		return fmt.Errorf("%w: byte %d of %s was flipped, and the audit says: %v", coco.ErrVerify, offset, file, err)

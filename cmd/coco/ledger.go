@@ -16,6 +16,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/ledger"
@@ -112,6 +113,7 @@ type faultJSON struct {
 
 func (a *app) ledgerVerifyCommand() *cobra.Command {
 	var service, constitution string
+	var moved []string
 	cmd := &cobra.Command{
 		Use:   "verify DIR",
 		Short: "Check a ledger from its first transaction on",
@@ -121,6 +123,8 @@ admitted before, whose owner signed for it, whose code was listed and which the 
 service endorsed. DIR is a folder of ledger files, a node's folder, or a sandbox: then all
 of its nodes' ledgers are checked, and that they agree.
 
+If chunks were moved away from the ledger's folder, name where to with --moved.
+
 A ledger names its own constitution and service. Compare what is printed with what you
 know, or say it with --constitution and --service; for a sandbox both are known.
 
@@ -128,6 +132,7 @@ Exits with 0 if all is well, with 3 and the exact place if anything is not, and 
 ledger is not there; the others are checked all the same.`,
 		Example: `  coco ledger verify coco-sandbox
   coco ledger verify coco-sandbox/nodes/alpha --service coco-sandbox/service.pem
+  coco ledger verify /backup/network --moved /archive/ledger
   coco ledger verify /backup/ledger -o json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -144,9 +149,15 @@ ledger is not there; the others are checked all the same.`,
 			if err != nil {
 				return err
 			}
-			return a.verifyLedgers(cmd.Context(), dirs, cfg)
+			extra, done, err := openMoved(moved)
+			if err != nil {
+				return err
+			}
+			defer done()
+			return a.verifyLedgers(cmd.Context(), dirs, cfg, extra)
 		},
 	}
+	movedFlag(cmd, &moved)
 	cmd.Flags().StringVar(&service, "service", "", "`file` of the service certificate that the network must have")
 	cmd.Flags().StringVar(&constitution, "constitution", "", "`digest` of the genesis constitution that it must have")
 	a.outputFlag(cmd)
@@ -184,12 +195,12 @@ func auditorConfig(info *sandbox.Info, service, constitution string) (gov.Audito
 	return cfg, nil
 }
 
-func (a *app) verifyLedgers(ctx context.Context, dirs []ledgerDir, cfg gov.AuditorConfig) error {
+func (a *app) verifyLedgers(ctx context.Context, dirs []ledgerDir, cfg gov.AuditorConfig, extra []host.Disk) error {
 	var all []verified
 	var failure error
 	compare := &comparison{}
 	for _, d := range dirs {
-		v, err := a.verifyLedger(ctx, d, cfg, compare)
+		v, err := a.verifyLedger(ctx, d, cfg, extra, compare)
 		if ctx.Err() != nil {
 			return errInterrupted
 		}
@@ -221,7 +232,7 @@ func (a *app) verifyLedgers(ctx context.Context, dirs []ledgerDir, cfg gov.Audit
 }
 
 // verifyLedger audits one ledger.
-func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg gov.AuditorConfig, compare *comparison) (verified, error) {
+func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg gov.AuditorConfig, extra []host.Disk, compare *comparison) (verified, error) {
 	v := verified{Name: d.name, Dir: d.path, auditor: gov.NewAuditor(cfg)}
 	disk, dir, err := d.open()
 	if err != nil {
@@ -229,7 +240,7 @@ func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg gov.AuditorConf
 	}
 	defer disk.Close()
 	checker := &comparing{Auditor: v.auditor, all: compare, node: d.name}
-	report, err := ledger.Audit(ctx, disk, dir, checker, a.progress("verifying "+d.name))
+	report, err := ledger.Audit(ctx, disk, dir, checker, a.progress("verifying "+d.name), extra...)
 	a.err.line("")
 	v.Report = &report
 	if c := v.auditor.Constitution(); c != nil {
@@ -241,7 +252,9 @@ func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg gov.AuditorConf
 	}
 	var fault *ledger.Fault
 	if errors.As(err, &fault) {
-		fault.File = filepath.Join(filepath.Dir(d.path), fault.File)
+		if strings.HasPrefix(fault.File, dir+"/") { // not in a folder to which chunks were moved
+			fault.File = filepath.Join(filepath.Dir(d.path), fault.File)
+		}
 		v.Fault = &faultJSON{File: fault.File, Offset: fault.Offset, Index: fault.Index, First: fault.First, Last: fault.Last, Reason: fault.Reason}
 	}
 	compare.done(d.name, report.CommittedIndex)

@@ -48,21 +48,41 @@ Exits with 0 if DEST then holds a whole ledger.`,
 				return err
 			}
 			defer disk.Close()
-			src := ledger.Place{Disk: disk, Dir: sandbox.LedgerDir, Beside: besideLedger}
-			for _, dir := range moved {
-				extra, err := local.OpenReadOnly(dir)
-				if err != nil {
-					return fmt.Errorf("--moved: %w", err)
-				}
-				defer extra.Close()
-				src.Extra = append(src.Extra, host.Disk(extra))
+			extra, done, err := openMoved(moved)
+			if err != nil {
+				return err
 			}
+			defer done()
+			src := ledger.Place{Disk: disk, Dir: sandbox.LedgerDir, Beside: besideLedger, Extra: extra}
 			return a.transfer(cmd.Context(), "backup", src, args[1], ledger.Backup)
 		},
 	}
-	cmd.Flags().StringArrayVar(&moved, "moved", nil, "`folder` to which chunks of the ledger were moved (may be repeated)")
+	movedFlag(cmd, &moved)
 	a.outputFlag(cmd)
 	return cmd
+}
+
+func movedFlag(cmd *cobra.Command, moved *[]string) {
+	cmd.Flags().StringArrayVar(moved, "moved", nil, "`folder` to which chunks of the ledger were moved (may be repeated)")
+}
+
+// openMoved opens folders to which chunks were moved.
+func openMoved(dirs []string) (disks []host.Disk, done func(), err error) {
+	var opened []*local.Disk
+	done = func() {
+		for _, d := range opened {
+			d.Close()
+		}
+	}
+	for _, dir := range dirs {
+		d, err := local.OpenReadOnly(dir)
+		if err != nil {
+			done()
+			return nil, nil, fmt.Errorf("--moved: %w", err)
+		}
+		opened, disks = append(opened, d), append(disks, d)
+	}
+	return disks, done, nil
 }
 
 func (a *app) ledgerRestoreCommand() *cobra.Command {

@@ -85,10 +85,10 @@ Start with ` + "`coco up`" + `: it runs a network of three members on this machi
 			root.AddCommand(c)
 		}
 	}
-	add("network", a.upCommand(), a.statusCommand(), a.downCommand(), a.demoCommand())
+	add("network", a.upCommand(), a.statusCommand(), a.downCommand(), a.restartCommand(), a.nodeCommand(), a.demoCommand())
 	add("check", a.ledgerCommand(), a.receiptCommand())
 	add("measure", a.benchCommand(), a.doctorCommand())
-	root.AddCommand(a.nodeCommand(), a.versionCommand())
+	root.AddCommand(a.versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	explainUsage(root)
 	a.markStart(root)

@@ -34,7 +34,10 @@ func adapters() []adapter.Adapter { return []adapter.Adapter{ethereum.New(), kv.
 func verifiers() attest.Verifiers { return attest.Verifiers{virtual.Verifier{}} }
 
 func (a *app) nodeCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "node", Short: "Run one validating node", Hidden: true, Args: cobra.NoArgs}
+	cmd := &cobra.Command{
+		Use: "node", Short: "Snapshots of the state that nodes begin with, and retiring a node", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	var file string
 	run := &cobra.Command{
 		Use:   "run --config FILE",
@@ -54,7 +57,8 @@ line of JSON that it is ready, or why it is not; its log goes to standard error.
 	}
 	run.Flags().StringVar(&file, "config", "", "the node's settings, a node.toml")
 	_ = run.MarkFlagRequired("config")
-	cmd.AddCommand(run)
+	run.Hidden = true // the supervisor's
+	cmd.AddCommand(run, a.snapshotCommand(), a.retireCommand())
 	return cmd
 }
 
@@ -98,8 +102,11 @@ func (a *app) runNode(ctx context.Context, file string) error {
 	err = node.Run(ctx, c, func(info node.Info) {
 		_ = a.out.json(sandbox.Event{Event: sandbox.EventReady, Node: info.ID, Peer: info.PeerAddress, Client: info.ClientAddress})
 	})
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+	switch {
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		return nil
+	case err == nil && ctx.Err() == nil:
+		_ = a.out.json(sandbox.Event{Event: sandbox.EventRetired})
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -119,17 +120,11 @@ Exits with 3 if the receipt proves nothing.`,
 		Example: "  coco receipt verify receipt.json\n  coco receipt verify receipt.json --service service.pem",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().Changed("dir") && cmd.Flags().Changed("service") {
-				return fmt.Errorf("%w: --dir and --service each name the network: expected one of them, found both", coco.ErrInvalid)
+			cert, err := serviceOf(cmd, "receipt", dir, service)
+			if err != nil {
+				return err
 			}
-			if service == "" {
-				info, err := sandbox.Load(dir)
-				if err != nil {
-					return fmt.Errorf("%w: which network's receipt is this? Name its service certificate with --service, or a sandbox with --dir (%w)", coco.ErrInvalid, err)
-				}
-				service = info.ServicePEM
-			}
-			return a.verifyReceipt(args[0], service)
+			return a.verifyReceipt(args[0], cert)
 		},
 	}
 	dirFlag(cmd, &dir, "`folder` of the network whose service certificate counts")
@@ -146,15 +141,31 @@ func fileError(what string, err error) error {
 	return fmt.Errorf("%w: %s: %w", coco.ErrInvalid, what, err)
 }
 
-func (a *app) verifyReceipt(file, service string) error {
+// serviceOf reads the service certificate by which a command verifies something: the one that --service
+// names, or that of the sandbox that --dir does.
+func serviceOf(cmd *cobra.Command, what, dir, service string) (*x509.Certificate, error) {
+	if cmd.Flags().Changed("dir") && cmd.Flags().Changed("service") {
+		return nil, fmt.Errorf("%w: --dir and --service each name the network: expected one of them, found both", coco.ErrInvalid)
+	}
+	if service == "" {
+		info, err := sandbox.Load(dir)
+		if err != nil {
+			return nil, fmt.Errorf("%w: which network's %s is this? Name its service certificate with --service, or a sandbox with --dir (%w)", coco.ErrInvalid, what, err)
+		}
+		service = info.ServicePEM
+	}
 	pem, err := os.ReadFile(service)
 	if err != nil {
-		return fileError("service certificate", err)
+		return nil, fileError("service certificate", err)
 	}
 	cert, err := client.ParseCertificate(pem)
 	if err != nil {
-		return fmt.Errorf("%s: %w", service, err)
+		return nil, fmt.Errorf("%s: %w", service, err)
 	}
+	return cert, nil
+}
+
+func (a *app) verifyReceipt(file string, cert *x509.Certificate) error {
 	in := a.in
 	if file != "-" {
 		f, err := os.Open(file)

@@ -41,6 +41,7 @@ type nodeStatus struct {
 	Client   string `json:"client"`
 	Pid      int    `json:"pid,omitempty"`
 	Restarts int    `json:"restarts"`
+	Retired  bool   `json:"retired,omitempty"` // it has left the network for good
 	// Attested is what the node's evidence proved to this command.
 	Attested coco.Measurement `json:"attested_measurement,omitempty"`
 	Status   *client.Status   `json:"status,omitempty"`
@@ -94,7 +95,10 @@ func askNodes(ctx context.Context, info sandbox.Info, st sandbox.Status) network
 	var wg sync.WaitGroup
 	for i, n := range info.Nodes {
 		at := &page.Nodes[i]
-		*at = nodeStatus{Name: n.Name, Member: n.Member, RPC: n.HTTP, WS: n.WS, Client: n.Client}
+		*at = nodeStatus{Name: n.Name, Member: n.Member, RPC: n.HTTP, WS: n.WS, Client: n.Client, Retired: n.Retired}
+		if n.Retired {
+			continue
+		}
 		for _, s := range st.Nodes {
 			if s.Name == n.Name {
 				at.Pid, at.Restarts = s.Pid, s.Restarts
@@ -129,9 +133,12 @@ func (s *nodeStatus) ask(ctx context.Context, info sandbox.Info, n sandbox.Node)
 // judge derives what follows from all answers together.
 func (p *networkStatus) judge() {
 	var furthest uint64
-	serving := 0
+	serving, all := 0, 0
 	seen := map[string]bool{}
 	for _, n := range p.Nodes {
+		if !n.Retired {
+			all++
+		}
 		if n.Status == nil {
 			continue
 		}
@@ -150,9 +157,9 @@ func (p *networkStatus) judge() {
 		}
 	}
 	switch {
-	case serving == len(p.Nodes):
+	case serving == all:
 		p.Health = healthy
-	case serving > len(p.Nodes)/2:
+	case serving > all/2:
 		p.Health = degraded
 	default:
 		p.Health = noQuorum
@@ -172,6 +179,9 @@ func (a *app) showStatus(page networkStatus) {
 	rows := [][]string{{"Node", "Id", "Role", "View", "Committed", "Lag", "Attested code", "JSON-RPC", "Process"}}
 	for _, n := range page.Nodes {
 		row := []string{n.Name, "", "down", "", "", "", "", n.RPC, "–"}
+		if n.Retired {
+			row[2] = "retired"
+		}
 		if n.Pid != 0 {
 			row[8] = strconv.Itoa(n.Pid)
 		}

@@ -9,7 +9,8 @@ import (
 )
 
 // Net is the operating system's TCP. Connections send small messages at once (TCP_NODELAY) and
-// notice within about half a minute that a silent peer is gone.
+// notice within about half a minute that a silent peer is gone. Dialled ones notice within seconds,
+// on Linux, if there is something on its way.
 type Net struct{}
 
 var _ host.Net = Net{}
@@ -31,6 +32,7 @@ func (Net) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	hurry(c)
 	return prompt(c), nil
 }
 

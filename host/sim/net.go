@@ -194,6 +194,7 @@ func (w *World) pipe(from, to addr) (near, far *conn) {
 			defer w.mu.Unlock()
 			return w.tampering[p]
 		}
+		s.tampered = w.tamperedWith(p)
 		return s
 	}
 	there, back := direction(from, to, "there"), direction(to, from, "back")

@@ -49,6 +49,7 @@ type World struct {
 	link       Link
 	cut        map[pair]bool // from a to b
 	tampering  map[pair]float64
+	tampered   map[pair]*atomic.Int64 // writes, so far
 	redirected map[string]string
 	conns      map[*conn]struct{} // the dialling ends
 	dialled    map[pair]uint64    // connections made so far, for their seeds
@@ -93,6 +94,7 @@ func New(seed uint64) *World {
 		link:       DefaultLink,
 		cut:        make(map[pair]bool),
 		tampering:  make(map[pair]float64),
+		tampered:   make(map[pair]*atomic.Int64),
 		redirected: make(map[string]string),
 		conns:      make(map[*conn]struct{}),
 		dialled:    make(map[pair]uint64),

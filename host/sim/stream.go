@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type stream struct {
 	kill func(err error)     // resets the connection; called without mu
 	// tampering is how likely the host changes a write on its way.
 	tampering func() float64
+	tampered  *atomic.Int64
 
 	mu        sync.Mutex
 	change    sync.Cond // something below changed, or time has come

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,6 +14,21 @@ func (w *World) SetTampering(a, b string, probability float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.tampering[link(a, b)] = probability
+}
+
+// Tampered returns how many writes between two hosts were tampered with so far.
+func (w *World) Tampered(a, b string) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.tamperedWith(link(a, b)).Load()
+}
+
+// tamperedWith returns the counter of a link. w.mu is held.
+func (w *World) tamperedWith(p pair) *atomic.Int64 {
+	if w.tampered[p] == nil {
+		w.tampered[p] = new(atomic.Int64)
+	}
+	return w.tampered[p]
 }
 
 // send queues bytes for delivery, or whatever the network makes of them. s.mu is held.
@@ -29,6 +45,7 @@ func (s *stream) send(at time.Time, data []byte, lie float64) {
 		queue(data)
 		return
 	}
+	s.tampered.Add(1)
 	switch s.rand.IntN(5) {
 	case 0: // garbled
 		data[s.rand.IntN(len(data))] ^= 1 << s.rand.IntN(8)

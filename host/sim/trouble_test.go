@@ -124,7 +124,7 @@ func TestClocksDrift(t *testing.T) {
 }
 
 func TestTamperingChangesBytesInEveryWay(t *testing.T) {
-	found := map[string]int{}
+	found, total := map[string]int{}, int64(0)
 	for seed := range uint64(60) {
 		world(t, seed, func(t *testing.T, w *sim.World) {
 			near, far := dial(t, w, "a", "b")
@@ -135,6 +135,7 @@ func TestTamperingChangesBytesInEveryWay(t *testing.T) {
 			ok(t, near.Close())
 			b, err := io.ReadAll(far)
 			ok(t, err)
+			total += w.Tampered("b", "a")
 			switch got := string(b); {
 			case got == "one two":
 				t.Errorf("seed %d: nothing was changed", seed)
@@ -153,8 +154,8 @@ func TestTamperingChangesBytesInEveryWay(t *testing.T) {
 			}
 		})
 	}
-	if len(found) != 5 {
-		t.Errorf("in 60 seeds: %v", found)
+	if len(found) != 5 || total != 60 {
+		t.Errorf("in 60 seeds %d writes were changed: %v", total, found)
 	}
 }
 

@@ -80,6 +80,9 @@ func (s *Sandbox) bringUp(ctx context.Context, n *nursery) error {
 	}
 	// All processes start at once: those that join ask until they are admitted.
 	for i := range s.info.Nodes {
+		if s.info.Nodes[i].Retired {
+			continue
+		}
 		how, others := StartJoin, []int{first}
 		if i == first {
 			how, others = start, nil
@@ -128,7 +131,7 @@ func (s *Sandbox) joinOthers(ctx context.Context, n *nursery, first int) error {
 	defer cancel(nil)
 	g, ctx := errgroup.WithContext(watched)
 	for i := range s.info.Nodes {
-		if i == first {
+		if i == first || s.info.Nodes[i].Retired {
 			continue
 		}
 		g.Go(func() error {
@@ -246,6 +249,9 @@ func (s *Sandbox) longestLedger() (node int, found bool, err error) {
 	var damage error
 	intact := 0
 	for i, n := range s.info.Nodes {
+		if n.Retired {
+			continue
+		}
 		v, x, err := ledgerEnd(NodeDir(n.Dir))
 		switch {
 		case err != nil:
@@ -261,13 +267,13 @@ func (s *Sandbox) longestLedger() (node int, found bool, err error) {
 	}
 	if s.info.Committed && intact < s.quorum() {
 		return 0, false, errors.Join(fmt.Errorf("%w: %d of %d ledgers in %s are whole, and the network needs %d to go on: put the missing files back, or start a new network with --fresh",
-			coco.ErrCorrupt, intact, len(s.info.Nodes), s.lay.Nodes(), s.quorum()), damage)
+			coco.ErrCorrupt, intact, s.info.active(), s.lay.Nodes(), s.quorum()), damage)
 	}
 	return node, intact > 0, nil
 }
 
 // quorum is how many nodes the network needs.
-func (s *Sandbox) quorum() int { return len(s.info.Nodes)/2 + 1 }
+func (s *Sandbox) quorum() int { return s.info.active()/2 + 1 }
 
 // ledgerEnd returns the view and index of a ledger's last entry; zeros if it has none.
 func ledgerEnd(dir NodeDir) (view, index uint64, err error) {

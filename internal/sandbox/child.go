@@ -81,7 +81,7 @@ func (c *NodeConfig) save(file string) error {
 
 // Event is a line that a node's process writes to its standard output for the supervisor.
 type Event struct {
-	Event  string      `json:"event"` // "ready" or "failed"
+	Event  string      `json:"event"` // "ready", "failed" or "retired"
 	Node   coco.NodeID `json:"node,omitzero"`
 	Peer   string      `json:"peer,omitempty"`
 	Client string      `json:"client,omitempty"`
@@ -91,8 +91,9 @@ type Event struct {
 
 // The events.
 const (
-	EventReady  = "ready"
-	EventFailed = "failed"
+	EventReady   = "ready"
+	EventFailed  = "failed"
+	EventRetired = "retired" // it has left the network for good, and ends
 )
 
 // stopPatience is how long a node may take to end by itself.
@@ -106,6 +107,8 @@ type child struct {
 	ready chan Event    // holds the last ready event that nobody has taken
 	done  chan struct{} // closed when the process has ended; then err is set
 	err   error
+	// retired says, once done is closed, that the node has left the network.
+	retired bool
 }
 
 // startChild starts a node's process. Its log goes to the node's log file.
@@ -152,6 +155,8 @@ func (c *child) watch(stdout io.Reader) {
 			default:
 			}
 			c.ready <- e // only this goroutine sends, so there is room
+		case EventRetired:
+			c.retired = true
 		case EventFailed:
 			failed = fromExit(e.Code, e.Error)
 		}

@@ -59,6 +59,7 @@ func (c *control) serve(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", c.status)
 	mux.HandleFunc("POST /stop", c.stop)
+	mux.HandleFunc("POST /restart", c.restart)
 	srv := &http.Server{Handler: c.authenticate(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() {
 		// The answer to the one who asked to stop goes out first.

@@ -47,6 +47,8 @@ type Node struct {
 	WS     string `json:"ws"`
 	Dir    string `json:"dir"`
 	Pid    int    `json:"pid,omitempty"` // zero while the process is down
+	// Retired says that the node has left the network for good.
+	Retired bool `json:"retired,omitempty"`
 }
 
 // Member is an organisation of a sandbox.

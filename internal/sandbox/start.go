@@ -88,6 +88,7 @@ type Sandbox struct {
 	state []NodeState
 	// starting says that the network is being brought up.
 	starting bool
+	restarts chan int // nodes that are to be restarted
 
 	proxies   []*proxy.Proxy // by node
 	listeners []net.Listener // theirs
@@ -121,7 +122,7 @@ func Start(ctx context.Context, opts Options) (*Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sandbox{opts: opts, lay: lay, exe: opts.Exe, starting: true, done: make(chan struct{})}
+	s := &Sandbox{opts: opts, lay: lay, exe: opts.Exe, starting: true, restarts: make(chan int, 1), done: make(chan struct{})}
 	if err := s.takeFolder(); err != nil {
 		return nil, err
 	}

@@ -4,7 +4,7 @@ package sandbox
 // one of a start is "ready".
 type Step struct {
 	// Step names it: "organisations", "constitution", "code", "damaged", "recovering", "attested", "joined",
-	// "open" and "ready", or "failed"; later, while it runs, "down", "restarting", "back" and "stopped".
+	// "open" and "ready", or "failed"; later, while it runs, "down", "restarting", "back", "retired" and "stopped".
 	Step         string   `json:"step"`
 	Node         string   `json:"node,omitempty"`
 	NodeID       string   `json:"node_id,omitempty"`

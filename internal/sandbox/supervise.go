@@ -136,16 +136,19 @@ type supervisor struct {
 	watches sync.WaitGroup
 	due     []time.Time // when a node that is down is started again; zero for none
 	pause   []time.Duration
+	asked   []*child // processes that were told to end, to be started again
 }
 
 func (s *Sandbox) supervise(ctx context.Context, n *nursery) error {
-	v := &supervisor{nursery: n, events: make(chan nodeEvent), due: make([]time.Time, len(n.at)), pause: make([]time.Duration, len(n.at))}
+	v := &supervisor{nursery: n, events: make(chan nodeEvent), due: make([]time.Time, len(n.at)), pause: make([]time.Duration, len(n.at)), asked: make([]*child, len(n.at))}
 	ctx, cancel := context.WithCancel(ctx)
 	defer v.watches.Wait()
 	defer n.stopAll() // ends the watches
 	defer cancel()
 	for i := range n.at {
-		v.watch(ctx, i, false)
+		if n.at[i] != nil {
+			v.watch(ctx, i, false)
+		}
 	}
 	wake := time.NewTimer(time.Hour)
 	defer wake.Stop()
@@ -156,6 +159,8 @@ func (s *Sandbox) supervise(ctx context.Context, n *nursery) error {
 			return nil
 		case e := <-v.events:
 			err = v.handle(ctx, e)
+		case i := <-v.s.restarts:
+			v.restart(i)
 		case <-wake.C:
 			v.startDue(ctx)
 		}
@@ -205,7 +210,14 @@ func (v *supervisor) handle(ctx context.Context, e nodeEvent) error {
 		s.setState(e.node, func(st *NodeState) { st.Ready = true })
 		return nil
 	}
+	if e.child.retired {
+		return v.retire(e.node)
+	}
 	s.setState(e.node, func(st *NodeState) { st.Ready, st.Pid = false, 0; st.Restarts++ })
+	if v.asked[e.node] == e.child {
+		v.asked[e.node], v.due[e.node] = nil, time.Now()
+		return nil
+	}
 	s.report(Step{Step: "down", Node: name, Text: e.err.Error()})
 	if len(s.readyNodes()) < s.quorum() {
 		return v.recover(ctx)
@@ -213,6 +225,26 @@ func (v *supervisor) handle(ctx context.Context, e nodeEvent) error {
 	v.pause[e.node] = min(max(2*v.pause[e.node], pauseLow), pauseHigh)
 	v.due[e.node] = time.Now().Add(v.pause[e.node])
 	return nil
+}
+
+// restart tells a node's process to end; handle starts it again.
+func (v *supervisor) restart(i int) {
+	c := v.child(i)
+	if c == nil || !c.running() {
+		return // it is on its way back already
+	}
+	v.asked[i] = c
+	v.s.report(Step{Step: "restarting", Node: c.name, Text: c.name + " is told to end and starts again"})
+	v.watches.Go(func() { stop(c) })
+}
+
+// retire takes note that a node has left the network: nothing starts it again.
+func (v *supervisor) retire(i int) error {
+	s := v.s
+	name := s.info.Nodes[i].Name
+	s.setState(i, func(st *NodeState) { st.Ready, st.Pid = false, 0 })
+	s.report(Step{Step: "retired", Node: name, Text: name + " has left the network for good"})
+	return s.update(func(info *Info) { info.Nodes[i].Retired = true })
 }
 
 func (v *supervisor) untilDue() time.Duration {
@@ -262,7 +294,9 @@ func (v *supervisor) recover(ctx context.Context) error {
 	s.setStarting(false)
 	for i := range v.at {
 		v.pause[i] = 0
-		v.watch(ctx, i, false)
+		if c := v.child(i); c != nil && c.running() {
+			v.watch(ctx, i, false)
+		}
 	}
 	s.report(s.readyStep())
 	return nil

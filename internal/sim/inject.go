@@ -60,7 +60,7 @@ func (r *run) inject(f fault) {
 	case badLink:
 		during(func() { w.SetLinkBetween(a, b, f.link) }, func() { w.SetLinkBetween(a, b, sim.DefaultLink) })
 	case tampering:
-		during(func() { w.SetTampering(a, b, f.rate) }, func() { w.SetTampering(a, b, 0) })
+		r.tamper(f)
 	case slowSync:
 		during(func() { w.SetSyncDelay(a, f.by) }, func() { w.SetSyncDelay(a, r.plan.sync) })
 	case clockJump:
@@ -69,6 +69,22 @@ func (r *run) inject(f fault) {
 		during(func() { w.SetClockRate(a, f.rate) }, func() { w.SetClockRate(a, 1) })
 	}
 	r.witness.say("%s of %s is over", f.kind, a)
+}
+
+// tamper has the network lie between two nodes, who have to say so.
+func (r *run) tamper(f fault) {
+	w, a, b := r.network.World, hostName(f.host), hostName(f.other)
+	before, sinceA, sinceB := w.Tampered(a, b), r.witness.logged(a), r.witness.logged(b)
+	w.SetTampering(a, b, f.rate)
+	time.Sleep(f.lasts)
+	w.SetTampering(a, b, 0)
+	time.Sleep(time.Second) // for what is on its way
+	n := w.Tampered(a, b) - before
+	r.witness.say("%d writes between %s and %s were tampered with", n, a, b)
+	const certain = 10 // some are lost with their connection, or spoil the first message of a handshake
+	if n >= certain && !r.witness.mentioned(a, sinceA, "changes bytes") && !r.witness.mentioned(b, sinceB, "changes bytes") {
+		r.witness.fail("told", "%d writes between %s and %s were tampered with, and neither says so", n, a, b)
+	}
 }
 
 // flap has a fault come and go.

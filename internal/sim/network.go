@@ -114,6 +114,9 @@ func NewNetwork(seed uint64, members int, log func(host string) *slog.Logger) (*
 		Code:     []gov.Code{{Measurement: sim.Measurement, Note: "simulated"}},
 		TEE:      []gov.TEE{{Platform: virtual.Platform}},
 		Adapters: map[string]map[string]any{"kv": {}, "ethereum": {"chain_id": chainID}},
+		// Small, so that chunks end, snapshots are written and old entries are fetched all the time.
+		Ledger:    gov.Ledger{ChunkBytes: 64 << 10},
+		Snapshots: gov.SnapshotPolicy{Transactions: 40},
 	}
 	for i := range members {
 		m, err := newMember(fmt.Sprintf("member%d", i+1))

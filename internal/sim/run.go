@@ -89,6 +89,7 @@ func (r *run) play() {
 	if !r.aborted() {
 		time.Sleep(quiet)
 		r.verify()
+		r.past()
 		r.witness.snapshots()
 	}
 	r.shutdown()

@@ -55,6 +55,7 @@ const (
 	refused // by a condition: it did not happen
 	nothing // it certainly did not happen; another node may do it
 	missing // the key, or whatever was asked for, is not there
+	later   // the node prepares it, or fetches it from others: ask again
 )
 
 type answer struct {
@@ -94,6 +95,8 @@ func (s *session) askAt(host int, method, path string, body []byte, header ...st
 	var problem struct{ Error struct{ Code string } }
 	_ = json.Unmarshal(a.body, &problem) // a value may be anything
 	switch code := resp.StatusCode; {
+	case code == http.StatusAccepted, code == http.StatusServiceUnavailable && problem.Error.Code == "missing":
+		a.outcome = later
 	case code < 300:
 		a.outcome = done
 	case code == http.StatusPreconditionFailed:
@@ -110,6 +113,15 @@ func (s *session) askAt(host int, method, path string, body []byte, header ...st
 	}
 	a.tag, _ = strconv.ParseUint(strings.Trim(resp.Header.Get("ETag"), `"`), 10, 64)
 	return a
+}
+
+// patiently asks again as long as a node says that it prepares the answer.
+func (s *session) patiently(host int, path string) answer {
+	for start := time.Now(); ; time.Sleep(200 * time.Millisecond) {
+		if a := s.askAt(host, http.MethodGet, path, nil); a.outcome != later || time.Since(start) > patience {
+			return a
+		}
+	}
 }
 
 // read asks for a state at least as new as the session's, and checks that it is.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -35,6 +36,13 @@ func (w *witness) logged(host string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.logs[host])
+}
+
+// mentioned reports whether a host's nodes have logged a text since they had logged so many lines.
+func (w *witness) mentioned(host string, since int, text string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.logs[host][since:], func(line string) bool { return strings.Contains(line, text) })
 }
 
 // blames picks lines that say that the ledger on the disk is not what it should be.

@@ -109,11 +109,11 @@ func (r *run) list(s *session, host int) (map[string]item, bool) {
 func (r *run) sample(s *session, host int, w write, service *x509.Certificate) {
 	name := hostName(host)
 	var status struct{ Status string }
-	a := s.askAt(host, http.MethodGet, "/node/tx/"+w.id.String(), nil)
+	a := s.patiently(host, "/node/tx/"+w.id.String())
 	if err := json.Unmarshal(a.body, &status); err != nil || status.Status != "committed" {
 		r.witness.fail("txid", "%s was acknowledged; %s says %s", w.id, name, a.what)
 	}
-	a = s.askAt(host, http.MethodGet, "/node/receipt/"+w.id.String(), nil)
+	a = s.patiently(host, "/node/receipt/"+w.id.String())
 	if a.outcome != done {
 		r.witness.fail("receipt", "%s has none of %s: %s", name, w.id, a.what)
 		return

@@ -36,7 +36,7 @@ type witness struct {
 	deleted  map[string]bool     // keys that may have been deleted at a time that nobody knows
 	shown    map[string]uint64   // the newest state that a host has shown, by host
 	logs     map[string][]string // lines, by host
-	compared int               // digests that met one of another node
+	compared int                 // digests that met one of another node
 }
 
 // write is a put of a key that nobody else puts.

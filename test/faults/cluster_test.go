@@ -98,6 +98,13 @@ func newCluster(t *testing.T, name string, net int, proxied bool) (context.Conte
 			t.Fatal(err)
 		}
 	}
+	var spaces []*space
+	for _, m := range c.members {
+		spaces = append(spaces, m.space)
+	}
+	if err := acquaint(spaces); err != nil {
+		t.Fatal(err)
+	}
 	return ctx, c
 }
 

@@ -38,12 +38,18 @@ type fault struct {
 	lasts  time.Duration // at least
 	dies   bool          // the victim may end
 	late   bool          // it begins when begin returns
+	rare   bool          // it takes so long that once is enough
+	quiet  bool          // clients wait
 	begin  func(*cluster, *member) error
 	end    func(*cluster, *member) error // nil: it ends when it begins
 }
 
-// held is how long faults last that end by our hand: longer than any election should take.
-const held = 2500 * time.Millisecond
+// How long faults last that end by our hand: longer than an election should take, or until TCP
+// has just tried in vain and would not try again for eleven seconds.
+const (
+	held = 2500 * time.Millisecond
+	long = 14 * time.Second
+)
 
 func signals(s syscall.Signal) func(*cluster, *member) error {
 	return func(_ *cluster, m *member) error { return m.process().signal(s) }
@@ -66,6 +72,7 @@ var direct = []fault{
 	{kind: "follower stopped (SIGSTOP)", whom: follower, lasts: held, begin: signals(syscall.SIGSTOP), end: signals(syscall.SIGCONT)},
 	{kind: "leader cut off", whom: leader, elects: true, lasts: held, begin: plugs(false), end: plugs(true)},
 	{kind: "follower cut off", whom: follower, lasts: held, begin: plugs(false), end: plugs(true)},
+	{kind: "follower cut off for 14 s, no load", whom: follower, lasts: long, rare: true, quiet: true, begin: plugs(false), end: plugs(true)},
 }
 
 // proxied are the faults of a network whose nodes reach each other by proxies.
@@ -216,7 +223,11 @@ func breakIt(ctx context.Context, t *testing.T, c *cluster, kinds []fault) {
 		t.Fatal(err)
 	}
 	for _, f := range kinds {
+		times := times
 		ok := t.Run(f.kind, func(t *testing.T) {
+			if f.rare {
+				times = 1
+			}
 			for range times {
 				if err := once(ctx, c, w, l, f); err != nil {
 					t.Fatal(err)
@@ -241,8 +252,10 @@ func once(ctx context.Context, c *cluster, w *watch, l *load, f fault) error {
 	leads, view, count := w.now()
 	m := victim(c, f.whom, leads)
 	seen := newWindow()
-	before := l.window.Swap(seen)
-	before.ack()
+	l.window.Store(seen)
+	if f.quiet {
+		defer l.pause()()
+	}
 	m.condemn(f.dies)
 	began := time.Now()
 	if err := f.begin(c, m); err != nil {
@@ -251,7 +264,7 @@ func once(ctx context.Context, c *cluster, w *watch, l *load, f fault) error {
 	if f.late {
 		began = time.Now()
 	}
-	fig := figure{elects: f.elects || f.whom == small && leads == smallDisk}
+	fig := figure{quiet: f.quiet, elects: f.elects || f.whom == small && leads == smallDisk}
 	if fig.elects {
 		since, err := w.after(ctx, view)
 		if err != nil {

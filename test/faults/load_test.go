@@ -29,6 +29,8 @@ const (
 	// answered: clients that all wait for an answer would not notice that the network is back.
 	probeEvery = 25 * time.Millisecond
 	probes     = 200 // at a time, at most
+	// Values are of these lengths at least.
+	valueBytes, probeBytes = 64, 8 << 10
 	// think is how long a client waits between requests: the load has to leave the processors
 	// something, or every fault would be one of them, too.
 	think = 4 * time.Millisecond
@@ -93,13 +95,13 @@ func newLoad(c *cluster) (*load, error) {
 
 // begin starts the clients; they end with ctx.
 func (l *load) begin(ctx context.Context) {
-	add := func(at int) *putter {
-		p := &putter{worker: worker{l: l, at: at % size}, number: len(l.puts)}
+	add := func(at, least int) *putter {
+		p := &putter{worker: worker{l: l, at: at % size}, number: len(l.puts), least: least}
 		l.puts = append(l.puts, p)
 		return p
 	}
 	for i := range putters {
-		p := add(i)
+		p := add(i, valueBytes)
 		l.wait.Go(func() { l.loop(ctx, p.step) })
 	}
 	for i := range bumpers {
@@ -108,7 +110,7 @@ func (l *load) begin(ctx context.Context) {
 	}
 	idle := make(chan *putter, probes)
 	for i := range probes {
-		idle <- add(i)
+		idle <- add(i, probeBytes)
 	}
 	l.wait.Go(func() { l.probe(ctx, idle) })
 }
@@ -285,6 +287,7 @@ func (r *retry) again() bool {
 type putter struct {
 	worker
 	number int
+	least  int     // bytes of a value
 	writes []write // what became of them
 }
 
@@ -297,11 +300,11 @@ type write struct {
 
 func (p *putter) key(i int) string { return fmt.Sprintf("put-%03d-%07d", p.number, i) }
 
-// value is 64 to 256 bytes that the key determines.
+// value is bytes that the key determines, up to 192 more than the least.
 func (p *putter) value(i int) []byte {
 	r := rand.NewPCG(uint64(p.number), uint64(i))
-	b := make([]byte, 0, 256)
-	for n := 64 + int(r.Uint64()%193); len(b) < n; {
+	b := make([]byte, 0, p.least+200)
+	for n := p.least + int(r.Uint64()%193); len(b) < n; {
 		b = binary.LittleEndian.AppendUint64(b, r.Uint64())
 	}
 	return b

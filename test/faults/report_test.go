@@ -14,7 +14,7 @@ import (
 
 // figure is what was measured of one fault.
 type figure struct {
-	elects                 bool
+	elects, quiet          bool
 	leader                 time.Duration // from its beginning to another leader's first word
 	health                 time.Duration // from its end until the network was whole
 	gap                    time.Duration // the longest time without an acknowledgement
@@ -53,15 +53,21 @@ type spread struct {
 	Max int64 `json:"max"`
 }
 
-func spreadOf(all []time.Duration) spread {
+// spreadOf is nil if nothing was measured.
+func spreadOf(all []time.Duration) *spread {
 	if len(all) == 0 {
-		return spread{}
+		return nil
 	}
 	slices.Sort(all)
-	return spread{all[(len(all)-1)/2].Milliseconds(), all[len(all)-1].Milliseconds()}
+	return &spread{all[(len(all)-1)/2].Milliseconds(), all[len(all)-1].Milliseconds()}
 }
 
-func (s spread) String() string { return fmt.Sprintf("%d\t%d", s.P50, s.Max) }
+func (s *spread) String() string {
+	if s == nil {
+		return "–\t–"
+	}
+	return fmt.Sprintf("%d\t%d", s.P50, s.Max)
+}
 
 // row is a line of the report.
 type row struct {
@@ -69,8 +75,8 @@ type row struct {
 	Times   int     `json:"times"`
 	Leader  *spread `json:"leader_ms,omitempty"` // to another one; absent if the leader may stay
 	Health  spread  `json:"health_ms"`
-	Outage  spread  `json:"outage_ms"` // the longest time in which no client's write was acknowledged
-	Leaders int     `json:"leaders"`   // that came
+	Outage  *spread `json:"outage_ms,omitempty"` // the longest time in which no client's write was acknowledged
+	Leaders int     `json:"leaders"`             // that came
 	Acked   int64   `json:"acked"`
 	Retried int64   `json:"retried"` // requests that were not acknowledged at the first attempt
 	Failed  int64   `json:"failed"`  // and at none
@@ -87,17 +93,17 @@ func (t *table) rows() []row {
 			if f.elects {
 				leaders = append(leaders, f.leader)
 			}
-			health, outage = append(health, f.health), append(outage, f.gap)
+			health = append(health, f.health)
+			if !f.quiet {
+				outage = append(outage, f.gap)
+			}
 			r.Leaders += f.leaders
 			r.Acked += f.acked
 			r.Retried += f.retried
 			r.Failed += f.failed
 		}
-		if len(leaders) > 0 {
-			s := spreadOf(leaders)
-			r.Leader = &s
-		}
-		r.Health, r.Outage = spreadOf(health), spreadOf(outage)
+		r.Leader, r.Outage = spreadOf(leaders), spreadOf(outage)
+		r.Health = *spreadOf(health)
 		rows = append(rows, r)
 	}
 	return rows
@@ -112,11 +118,7 @@ func (t *table) print(to io.Writer) {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(w, "\nms\tleader p50\tmax\thealth p50\tmax\toutage p50\tmax\tleaders\tacked\tretried\tfailed\t fault\t\n")
 	for _, r := range rows {
-		leader := "–\t–"
-		if r.Leader != nil {
-			leader = r.Leader.String()
-		}
-		fmt.Fprintf(w, "%d ×\t%s\t%v\t%v\t%d\t%d\t%d\t%d\t %s\t\n", r.Times, leader, r.Health, r.Outage, r.Leaders, r.Acked, r.Retried, r.Failed, r.Fault)
+		fmt.Fprintf(w, "%d ×\t%s\t%v\t%v\t%d\t%d\t%d\t%d\t %s\t\n", r.Times, r.Leader, &r.Health, r.Outage, r.Leaders, r.Acked, r.Retried, r.Failed, r.Fault)
 	}
 	_ = w.Flush()
 	line, err := json.Marshal(map[string]any{"nodes": size, "clients": putters + bumpers, "faults": rows})

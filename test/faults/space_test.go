@@ -5,6 +5,7 @@ package faults
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -55,11 +56,14 @@ func run(cmd *exec.Cmd) error {
 type space struct {
 	file *os.File
 	link string // the end of its cable that is plugged into the bridge
+	port string // the other end
+	host string // its address
+	card string // its hardware address
 }
 
 // newSpace makes a network that reaches the bridge by a cable, under an address.
 func newSpace(link, address string) (*space, error) {
-	s := &space{link: link}
+	s := &space{link: link, port: link + "i", host: address, card: cardOf(address)}
 	err := onThread(func() (err error) {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("a network namespace: %w", err)
@@ -70,11 +74,10 @@ func newSpace(link, address string) (*space, error) {
 	if err != nil {
 		return nil, err
 	}
-	inner := link + "i"
-	if err := ip(nil, "link", "add", link, "type", "veth", "peer", "name", inner); err != nil {
+	if err := ip(nil, "link", "add", link, "type", "veth", "peer", "name", s.port, "address", s.card); err != nil {
 		return nil, err
 	}
-	if err := ip(s.file, "link", "set", inner, "netns", "/proc/self/fd/3"); err != nil {
+	if err := ip(s.file, "link", "set", s.port, "netns", "/proc/self/fd/3"); err != nil {
 		return nil, err
 	}
 	if err := ip(nil, "link", "set", link, "master", bridge, "up"); err != nil {
@@ -82,14 +85,41 @@ func newSpace(link, address string) (*space, error) {
 	}
 	for _, args := range [][]string{
 		{"link", "set", "lo", "up"},
-		{"addr", "add", address + "/16", "dev", inner},
-		{"link", "set", inner, "up"},
+		{"addr", "add", address + "/16", "dev", s.port},
+		{"link", "set", s.port, "up"},
 	} {
 		if err := s.do(func() error { return ip(nil, args...) }); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
+}
+
+// cardOf makes a hardware address of an address.
+func cardOf(address string) string {
+	b := net.ParseIP(address).To4()
+	return net.HardwareAddr(append([]byte{2, 0}, b...)).String()
+}
+
+// acquaint makes namespaces, and the room, know each other's hardware addresses for good. So what is
+// sent to one that is cut off gets lost without a word, as it does between places far apart.
+// Neighbours that look for each other in vain would tell TCP, which then tries more often.
+func acquaint(all []*space) error {
+	for _, of := range all {
+		known := []string{"neigh", "replace", of.host, "lladdr", of.card, "nud", "permanent", "dev"}
+		if err := ip(nil, append(known, bridge)...); err != nil {
+			return err
+		}
+		for _, s := range all {
+			if s == of {
+				continue
+			}
+			if err := s.do(func() error { return ip(nil, append(known, s.port)...) }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // do calls f in the namespace: processes that it starts are there.

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco/internal/sandbox"
+)
+
+func (a *app) restartCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "restart [NODE]...",
+		Short: "Restart nodes one after the other, while the network goes on",
+		Long: `Restarts the nodes named, or all of them, one after the other; the leader comes last and hands
+over leadership first. A node that was restarted is a new one for the others: it joins in its
+predecessor's place, and the next one is not touched before it votes.
+
+Clients lose no request: a node that ends finishes what it has begun and sends them elsewhere.
+It takes a network of three nodes at least, all of which serve.`,
+		Example: "  coco restart\n  coco restart beta --dir /tmp/net",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := sandbox.Restart(cmd.Context(), dir, args, verifiers(), func(s sandbox.Step) {
+				if a.wantsJSON() {
+					_ = a.out.json(s)
+					return
+				}
+				mark := " "
+				if s.Step == "back" {
+					mark = a.out.green("✓")
+				}
+				a.out.printf("%s %s\n", mark, s.Text)
+			})
+			if err == nil && !a.wantsJSON() {
+				a.out.printf("%s\n", a.out.green("restarted: every node is back"))
+			}
+			return err
+		},
+	}
+	dirFlag(cmd, &dir, "`folder` of the network")
+	a.outputFlag(cmd)
+	return cmd
+}

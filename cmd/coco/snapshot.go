@@ -1,0 +1,245 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/receipt"
+	"github.com/cocoframework/coco/snapshot"
+)
+
+func (a *app) snapshotCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "snapshot",
+		Short: "Ask for a snapshot of the state, list them, or verify one offline",
+		Long: `A snapshot is the state at one transaction in a file: a new node begins with it, instead of
+executing everything again. All nodes write the same bytes, and the network records their
+digest. The constitution says when that happens; these commands are for in between.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.snapshotCreateCommand(), a.snapshotListCommand(), a.snapshotVerifyCommand())
+	return cmd
+}
+
+// onNode gives a command the flags that name a node of a running network, and a client of it.
+func (a *app) onNode(cmd *cobra.Command, do func(context.Context, *client.Client, sandbox.Node) error) *cobra.Command {
+	var dir, name string
+	dirFlag(cmd, &dir, "`folder` of the running network")
+	cmd.Flags().StringVar(&name, "node", "", "`name` of the node to ask (default: the first)")
+	a.outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		info, _, err := running(cmd.Context(), dir)
+		if err != nil {
+			return err
+		}
+		n := info.Nodes[0]
+		if name != "" {
+			if n, err = info.Node(name); err != nil {
+				return err
+			}
+		}
+		c, err := info.Connect(n, verifiers())
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return do(cmd.Context(), c, n)
+	}
+	return cmd
+}
+
+func (a *app) snapshotCreateCommand() *cobra.Command {
+	var patience time.Duration
+	cmd := &cobra.Command{
+		Use:   "create",
+		Short: "Have all nodes write a snapshot now",
+		Long: `Asks the network for a snapshot of the present state, and waits until the network has
+recorded it and the node that was asked has the file. The network goes on meanwhile.
+
+Exits with 1 if it is not there in time. It may come later: see ` + "`coco node snapshot list`.",
+		Example: "  coco node snapshot create\n  coco node snapshot create --node bravo --timeout 10m -o json",
+		Args:    cobra.NoArgs,
+	}
+	cmd.Flags().DurationVar(&patience, "timeout", 5*time.Minute, "how long to wait; 0 for not at all")
+	return a.onNode(cmd, func(ctx context.Context, c *client.Client, n sandbox.Node) error {
+		if patience < 0 {
+			return fmt.Errorf("%w: --timeout %s: expected a time such as 10m, or 0 for not waiting", coco.ErrInvalid, patience)
+		}
+		seqno, err := c.RequestSnapshot(ctx)
+		if err != nil {
+			return err
+		}
+		if patience == 0 {
+			if a.wantsJSON() {
+				return a.out.json(map[string]any{"requested_seqno": seqno})
+			}
+			a.out.ok("asked for a snapshot of the state at seqno %d or later", seqno)
+			return nil
+		}
+		a.out.line("waiting for the snapshot …")
+		got, err := awaitSnapshot(ctx, c, seqno, patience)
+		a.out.line("")
+		if err != nil {
+			return fmt.Errorf("node %s: %w", n.Name, err)
+		}
+		if a.wantsJSON() {
+			return a.out.json(got)
+		}
+		a.out.ok("%s has a snapshot up to transaction %s: %s, digest %s", n.Name, got.ID, plural(got.Bytes, "byte"), got.Digest.Short())
+		a.out.printf("      %s\n", snapshotFile(n, got))
+		return nil
+	})
+}
+
+// snapshotFile is where a node of a sandbox has a snapshot's file.
+func snapshotFile(n sandbox.Node, s client.SnapshotInfo) string {
+	return filepath.Join(n.Dir, "snapshots", snapshot.Info{Index: s.Index, Seqno: s.ID.Seqno}.Name())
+}
+
+// awaitSnapshot waits until a node has a snapshot of a seqno or a later one, recorded by the network.
+func awaitSnapshot(ctx context.Context, c *client.Client, seqno uint64, patience time.Duration) (client.SnapshotInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		list, err := c.Snapshots(ctx)
+		for _, s := range list {
+			if s.ID.Seqno >= seqno && s.Held {
+				return s, nil
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			return client.SnapshotInfo{}, err
+		}
+		select {
+		case <-ctx.Done():
+			return client.SnapshotInfo{}, fmt.Errorf("%w: the snapshot of seqno %d or later was asked for and is not there after %s: look again with `coco node snapshot list`",
+				coco.ErrPending, seqno, patience)
+		case <-tick.C:
+		}
+	}
+}
+
+func (a *app) snapshotListCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List the snapshots that the network recorded",
+		Long:    `Lists the newest snapshots that the network recorded, and whether the node has their files.`,
+		Example: "  coco node snapshot list\n  coco node snapshot list --node bravo -o json",
+		Args:    cobra.NoArgs,
+	}
+	return a.onNode(cmd, func(ctx context.Context, c *client.Client, n sandbox.Node) error {
+		list, err := c.Snapshots(ctx)
+		if err != nil {
+			return err
+		}
+		if a.wantsJSON() {
+			return a.out.json(map[string]any{"node": n.Name, "snapshots": list})
+		}
+		if len(list) == 0 {
+			a.out.printf("The network has recorded no snapshot yet. `coco node snapshot create` asks for one.\n")
+			return nil
+		}
+		rows := [][]string{{"UP TO", "INDEX", "BYTES", "DIGEST", "FILE ON " + n.Name}}
+		for _, s := range list {
+			file := "not here"
+			if s.Held {
+				file = snapshotFile(n, s)
+			}
+			rows = append(rows, []string{s.ID.String(), strconv.FormatUint(s.Index, 10), strconv.FormatUint(s.Bytes, 10), s.Digest.Short(), file})
+		}
+		a.out.table(rows)
+		return nil
+	})
+}
+
+func (a *app) snapshotVerifyCommand() *cobra.Command {
+	var dir, service string
+	cmd := &cobra.Command{
+		Use:   "verify FILE",
+		Short: "Verify a snapshot's file offline",
+		Long: `Verifies that a snapshot's file is, byte for byte, what the network recorded, without any key
+and without asking anybody: the file ends with the receipt of the record. The rows stay
+encrypted.
+
+Exits with 3 if the file is damaged, or proves nothing.`,
+		Example: "  coco node snapshot verify coco-sandbox/nodes/alpha/snapshots/snapshot_7_9\n  coco node snapshot verify snapshot_7_9 --service service.pem",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cert, err := serviceOf(cmd, "snapshot", dir, service)
+			if err != nil {
+				return err
+			}
+			return a.verifySnapshot(cmd.Context(), args[0], cert)
+		},
+	}
+	dirFlag(cmd, &dir, "`folder` of the network whose service certificate counts")
+	cmd.Flags().StringVar(&service, "service", "", "`file` of the network's service certificate")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func (a *app) verifySnapshot(ctx context.Context, file string, service *x509.Certificate) error {
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return fileError("snapshot", err)
+	}
+	if st, err := os.Stat(path); err != nil {
+		return fileError("snapshot", err)
+	} else if !st.Mode().IsRegular() {
+		return fmt.Errorf("%w: %s: expected a snapshot's file, found something else", coco.ErrInvalid, file)
+	}
+	disk, err := local.OpenReadOnly(filepath.Dir(path))
+	if err != nil {
+		return fileError("snapshot", err)
+	}
+	defer disk.Close()
+	f, err := snapshot.Open(disk, filepath.Base(path))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if f.Receipt() == nil {
+		return fmt.Errorf("%w: %s: the network has not recorded this snapshot yet, so nothing proves it", coco.ErrVerify, file)
+	}
+	digest, err := f.Digest(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := receipt.Parse(f.Receipt())
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", coco.ErrVerify, file, err)
+	}
+	if err := r.Verify(service, receipt.Options{}); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	h := f.Header()
+	if !bytes.Equal(r.Claims, snapshot.Claims(h, digest, f.Bytes())) {
+		return fmt.Errorf("%w: %s: its receipt, of transaction %s, is not about this snapshot: index %d, seqno %d, %d bytes with digest %s",
+			coco.ErrVerify, file, r.TxID, h.Index, h.Seqno, f.Bytes(), digest)
+	}
+	up := coco.TxID{View: h.View, Seqno: h.Seqno}
+	if a.wantsJSON() {
+		return a.out.json(map[string]any{
+			"ok": true, "transaction_id": up, "index": h.Index, "digest": digest, "bytes": f.Bytes(), "epoch": h.Epoch,
+			"service": h.Network, "time": time.UnixMilli(int64(h.Time)).UTC(), "recorded_by": r.TxID,
+		})
+	}
+	a.out.ok("the state up to transaction %s is what the network recorded", up)
+	a.out.printf("      recorded by transaction %s under service %q; digest %s, sealed in epoch %d\n", r.TxID, service.Subject.CommonName, digest.Short(), h.Epoch)
+	return nil
+}

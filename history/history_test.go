@@ -1,0 +1,597 @@
+package history
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/store"
+)
+
+// write commits n batches of two transactions that change one private and one public key each.
+func (n *network) fill(count int) {
+	for range count {
+		i := len(n.done)
+		n.commit(
+			[]store.Write{put("private", "hot", fmt.Sprint("hot ", i)), put("public", fmt.Sprint("key", i%7), fmt.Sprint("value ", i))},
+			[]store.Write{put("private", fmt.Sprint("once", i), fmt.Sprint("planted secret ", i))},
+		)
+	}
+}
+
+// answersAll says that an index answers for everything.
+func (n *network) answersAll(t *testing.T, x *Index) {
+	t.Helper()
+	for seqno := uint64(1); seqno <= n.tree.Size(); seqno++ {
+		if !n.checkPlace(x, seqno) || !n.checkGet(x, "private", "hot", seqno) || !n.checkGet(x, "public", "key3", seqno) ||
+			!n.checkGet(x, "private", "once5", seqno) || !n.checkGet(x, "public", "never", seqno) {
+			_, err := x.Get(t.Context(), "private", []byte("hot"), seqno)
+			t.Fatalf("seqno %d is not answered: %v; %+v", seqno, err, x.Status())
+		}
+	}
+}
+
+func (n *network) indexFiles() (names []string) {
+	for name := range n.world.Files("n", indexDir) {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func TestRunIndexesWhatIsCommittedAndEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, 3000)
+		n.fill(5)
+		x := n.index(0)
+		x.cfg.Clock = n.world.Host("n").Clock
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- x.Run(ctx) }()
+		for range 20 {
+			n.fill(2)
+			for _, b := range n.done[len(n.done)-2:] {
+				x.Committed(b.at, b.first)
+				n.checkPlace(x, b.at.Seqno) // at once
+			}
+			time.Sleep(time.Second)
+			n.answersAll(t, x)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		if s := x.Status(); s.Segments < 3 || s.Indexed != s.Committed {
+			t.Fatalf("status %+v, expected several files and everything indexed", s)
+		}
+	})
+}
+
+func TestRestartUsesFilesAsTheyAre(t *testing.T) {
+	n := newNetwork(t, 3000)
+	n.fill(60)
+	settle(n.index(0))
+	before := n.world.Files("n", indexDir)
+	if len(before) < 5 {
+		t.Fatalf("%d index files, expected one for each chunk", len(before))
+	}
+	x := n.index(0)
+	settle(x)
+	n.answersAll(t, x)
+	for name, data := range n.world.Files("n", indexDir) {
+		if !bytes.Equal(before[name], data) {
+			t.Errorf("%s was made again", name)
+		}
+	}
+	if !slices.Equal(n.chunkRanges(), ranges(x)) {
+		t.Errorf("segments %v, chunks %v", ranges(x), n.chunkRanges())
+	}
+}
+
+// chunkRanges returns the entries of the complete chunks.
+func (n *network) chunkRanges() (out []string) {
+	for _, c := range n.log.Chunks() {
+		if c.Complete {
+			out = append(out, fmt.Sprint(c.First, "-", c.Last))
+		}
+	}
+	return out
+}
+
+func ranges(x *Index) (out []string) {
+	for _, s := range x.segments {
+		out = append(out, fmt.Sprint(s.first, "-", s.last))
+	}
+	return out
+}
+
+func TestAnswersWaitForTheIndexUnlessTheyAreCertain(t *testing.T) {
+	n := newNetwork(t, 1<<20)
+	n.fill(10)
+	x := n.index(0)
+	settle(x)
+	indexed := n.tree.Size()
+	n.fill(1)
+	b := n.done[10]
+	x.Committed(b.at, b.first)
+	for at := uint64(0); at <= indexed; at++ {
+		if !n.checkGet(x, "private", "hot", at) {
+			t.Errorf("seqno %d is indexed, but not answered", at)
+		}
+	}
+	_, err := x.Get(t.Context(), "private", []byte("hot"), indexed+1)
+	if !errors.Is(err, coco.ErrPending) || !strings.Contains(err.Error(), fmt.Sprintf("seqno %d of %d", indexed, indexed+2)) {
+		t.Errorf("got %v, expected that the index has come to %d of %d", err, indexed, indexed+2)
+	}
+	if _, err := x.Get(t.Context(), "private", []byte("hot"), indexed+3); !errors.Is(err, coco.ErrPending) {
+		t.Errorf("a seqno that is not committed: got %v", err)
+	}
+	if _, err := x.Find(indexed + 3); !errors.Is(err, coco.ErrNotFound) {
+		t.Errorf("a transaction that is not committed: got %v", err)
+	}
+	if _, err := x.Find(0); !errors.Is(err, coco.ErrNotFound) {
+		t.Errorf("seqno 0: got %v", err)
+	}
+	if !n.checkPlace(x, indexed+2) {
+		t.Error("the newest transaction must be found at once")
+	}
+}
+
+func TestNothingPrivateIsInTheClear(t *testing.T) {
+	n := newNetwork(t, 3000)
+	n.fill(20)
+	settle(n.index(0))
+	first := n.world.Files("n", indexDir)
+	for name, data := range first {
+		for _, secret := range []string{"planted", "once", "hot"} {
+			if bytes.Contains(data, []byte(secret)) {
+				t.Errorf("%s holds %q in the clear", name, secret)
+			}
+		}
+		for i := range 20 {
+			h := hashOf("private", fmt.Appendf(nil, "once%d", i))
+			if bytes.Contains(data, h[:4]) {
+				t.Errorf("%s holds a key's hash in the clear", name)
+			}
+		}
+		if err := n.disk.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle(n.index(0))
+	for name, data := range n.world.Files("n", indexDir) {
+		old := first[name]
+		if len(old) != len(data) {
+			t.Fatalf("%s: %d bytes, the first time %d", name, len(data), len(old))
+		}
+		for off := prefixSize; off+tagSize <= len(data); off += tagSize {
+			if bytes.Equal(old[off:off+tagSize], data[off:off+tagSize]) {
+				t.Fatalf("%s: the same bytes at offset %d as the first time: a key was used again", name, off)
+			}
+		}
+	}
+}
+
+// joiner returns an index on a node that began with a snapshot at a batch, and the log of that node.
+func (n *network) joiner(t *testing.T, from int) (*Index, *ledger.Log) {
+	t.Helper()
+	start := n.done[from-1].at
+	chunks := n.log.Chunks()
+	c, _ := chunkAt(chunks, start.Index)
+	disk := n.world.Host("joiner").Disk
+	log, err := ledger.Open(disk, ledgerDir, ledger.Options{ChunkBytes: n.chunk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := log.StartAt(c.First); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := n.log.Read(c.First, n.last+1, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(log.Append(entries), log.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	x := n.index(from)
+	x.cfg.Disk, x.cfg.Ledger = disk, log
+	return x, log
+}
+
+// insert copies a chunk to another log.
+func (n *network) insert(t *testing.T, to *ledger.Log, c ledger.Chunk) {
+	t.Helper()
+	entries, err := n.log.Read(c.First, c.Last+1, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = to.Insert(c.First, c.Last, func() (ledger.Entry, error) {
+		e := entries[0]
+		entries = entries[1:]
+		return e, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestJoinerIndexesChunksThatComeLaterInAnyOrder(t *testing.T) {
+	n := newNetwork(t, 3000)
+	n.fill(60)
+	const from = 40
+	x, log := n.joiner(t, from)
+	settle(x)
+	start := n.done[from-1].at.Seqno
+	for seqno := start + 1; seqno <= n.tree.Size(); seqno++ {
+		if !n.checkPlace(x, seqno) || !n.checkGet(x, "private", "hot", seqno) && seqno > start+2 {
+			t.Fatalf("seqno %d is after the start, but not answered", seqno)
+		}
+	}
+	if _, err := x.Find(start); !errors.Is(err, coco.ErrMissing) {
+		t.Errorf("before the start: got %v", err)
+	}
+	if _, err := x.Get(t.Context(), "private", []byte("once3"), n.tree.Size()); !errors.Is(err, coco.ErrMissing) {
+		t.Errorf("written before the start: got %v", err)
+	}
+	if m := x.Status().Missing; len(m) != 1 || m[0] != (Range{1, start}) {
+		t.Errorf("missing %v, expected seqnos 1 to %d", m, start)
+	}
+	live := log.First()
+	for _, c := range slices.Backward(n.log.Chunks()) {
+		if c.First < live {
+			n.insert(t, log, c)
+			settle(x)
+			n.checkGet(x, "private", "once3", n.tree.Size())
+		}
+	}
+	n.answersAll(t, x)
+	if s := x.Status(); s.Building || len(s.Missing) > 0 {
+		t.Errorf("status %+v", s)
+	}
+
+	// Started again from the snapshot, it finds all of its files, and the next one vouches for each.
+	y := n.index(from)
+	y.cfg = x.cfg
+	settle(y)
+	n.answersAll(t, y)
+	if !slices.Equal(ranges(x), ranges(y)) {
+		t.Errorf("segments %v, before the restart %v", ranges(y), ranges(x))
+	}
+}
+
+// rewrite replaces a file.
+func (n *network) rewrite(name string, data []byte) {
+	n.t.Helper()
+	f, err := n.disk.Create(name)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(data, 0); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+func TestDamagedChunkIsSetAsideAndIndexedWhenItIsBack(t *testing.T) {
+	n := newNetwork(t, 3000)
+	n.fill(150)
+	c := n.log.Chunks()[1]
+	name := fmt.Sprintf("%s/ledger_%d-%d", ledgerDir, c.First, c.Last)
+	good := n.world.Files("n", ledgerDir)[name]
+	bad := bytes.Clone(good)
+	bad[len(bad)/2] ^= 1
+	n.rewrite(name, bad)
+	x := n.index(0)
+	settle(x)
+	if n.world.Files("n", ledgerDir)[name] != nil {
+		t.Fatal("the damaged chunk is still in use")
+	}
+	if s := x.Status(); s.Segments < 3 || len(s.Missing) != 1 {
+		t.Fatalf("status %+v, expected the chunks before and behind to be indexed", s)
+	}
+	if !n.checkGet(x, "private", "hot", n.tree.Size()) {
+		t.Error("the newest value is not answered, though its chunk is here")
+	}
+	n.rewrite(name, good)
+	settle(x)
+	n.answersAll(t, x)
+}
+
+func TestChunkOfAnotherHistoryIsNotIndexed(t *testing.T) {
+	n := newNetwork(t, 3000)
+	n.fill(40)
+	chunks := n.log.Chunks()
+	c := chunks[len(chunks)-2]
+	name := fmt.Sprintf("%s/ledger_%d-%d", ledgerDir, c.First, c.Last)
+	other := n.world.Files("n", ledgerDir)[name]
+	settle(n.index(0))
+
+	// The network goes on without that chunk and writes one of the same size in its place. The disk
+	// shows the old one, which every signature and key vouches for.
+	n.rewind(slices.IndexFunc(n.done, func(b batch) bool { return b.at.Index >= c.First }))
+	n.fill(20)
+	x := n.index(0)
+	if _, ok := n.world.Files("n", ledgerDir)[name]; !ok {
+		t.Fatalf("there is no %s: the new chunk has other bounds", name)
+	}
+	n.rewrite(name, other)
+	settle(x)
+	for seqno := uint64(1); seqno <= n.tree.Size(); seqno++ {
+		n.checkGet(x, "private", "hot", seqno)
+		n.checkGet(x, "private", "once5", seqno)
+	}
+	if _, ok := n.world.Files("n", ledgerDir)[name]; ok {
+		t.Error("the old chunk is still in use")
+	}
+}
+
+func TestIndexOfWhatWasCutOffDoesNotSurvive(t *testing.T) {
+	n := newNetwork(t, 3000)
+	n.fill(40)
+	settle(n.index(0))
+	files := n.indexFiles()
+	n.cut(22)
+	n.fill(40)
+	x := n.index(0)
+	settle(x)
+	n.answersAll(t, x)
+	for _, name := range n.indexFiles() {
+		if slices.Contains(files[len(files)-1:], name) && len(x.claimed) > 0 {
+			t.Errorf("%s of the ledger that was cut off is still there", name)
+		}
+	}
+	if len(x.claimed) > 0 {
+		t.Errorf("%d files are still in doubt", len(x.claimed))
+	}
+}
+
+func TestFullDiskDelaysFilesOnly(t *testing.T) {
+	n := newNetwork(t, 3000)
+	n.fill(20)
+	var used int64
+	for _, dir := range []string{ledgerDir, indexDir} {
+		for _, data := range n.world.Files("n", dir) {
+			used += int64(len(data))
+		}
+	}
+	n.world.SetDiskCapacity("n", used+blockSize)
+	x := n.index(0)
+	settle(x)
+	if s := x.Status(); s.Segments > 0 || s.Fault == "" {
+		t.Fatalf("status %+v, expected a fault", s)
+	}
+	if !n.checkGet(x, "private", "hot", 3) {
+		t.Error("what is in memory is not answered")
+	}
+	n.world.SetDiskCapacity("n", 0)
+	settle(x)
+	n.answersAll(t, x)
+	if s := x.Status(); s.Segments == 0 || s.Fault != "" {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestFilesWaitForTheirEpochsKey(t *testing.T) {
+	n := newNetwork(t, 3000)
+	n.fill(20)
+	n.epochs = 2
+	n.fill(20)
+	settle(n.index(0))
+	before := n.world.Files("n", indexDir)
+	n.epochs = 1
+	x := n.index(0)
+	settle(x)
+	if !n.checkGet(x, "private", "hot", 3) || n.checkGet(x, "private", "hot", n.tree.Size()) {
+		t.Errorf("answers do not follow the keys; %+v", x.Status())
+	}
+	n.epochs = 2
+	settle(x)
+	n.answersAll(t, x)
+	mixed := 0 // the file whose first batches could be read, and were
+	for name, data := range before {
+		if !bytes.Equal(n.world.Files("n", indexDir)[name], data) {
+			mixed++
+		}
+	}
+	if mixed > 1 {
+		t.Errorf("%d files were made again, expected at most that of both epochs", mixed)
+	}
+}
+
+func TestMemoryIsBoundedByWhatIsNotInAFile(t *testing.T) {
+	n := newNetwork(t, 1<<20) // one chunk
+	x := n.index(0)
+	x.limits.records, x.limits.batches = 200, 100
+	for range 60 {
+		n.fill(10)
+		for _, b := range n.done[len(n.done)-10:] {
+			x.Committed(b.at, b.first)
+		}
+		for x.step(t.Context()) == 0 {
+		}
+		if s := x.Status(); s.Records > 210 || len(x.recent.items) > 100+2*slotEvery {
+			t.Fatalf("%d records and %d batches in memory, with %d files", s.Records, len(x.recent.items), s.Segments)
+		}
+	}
+	n.answersAll(t, x)
+}
+
+func TestCrashWhileWritingAnIndexFileLeavesNoHalfOne(t *testing.T) {
+	n := newNetwork(t, 3000)
+	n.fill(40)
+	for seed := range 8 {
+		x := n.index(0)
+		for range 3 + seed {
+			x.step(t.Context())
+		}
+		n.rewrite(indexDir+"/"+fileName(1, 9)+partSuffix, []byte("half"))
+		n.world.CrashTorn("n")
+		n.world.Restart("n")
+		n.disk = n.world.Host("n").Disk
+		n.openLog()
+	}
+	x := n.index(0)
+	settle(x)
+	n.answersAll(t, x)
+	for _, name := range n.indexFiles() {
+		if strings.HasSuffix(name, partSuffix) {
+			t.Errorf("%s is still there", name)
+		}
+	}
+}
+
+func TestReadersDoNotDisturbTheIndexer(t *testing.T) {
+	n := newNetwork(t, 3000)
+	n.fill(120)
+	x := n.index(100)
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for i := range uint64(3) {
+		readers.Go(func() {
+			for seqno := 1 + i; ; seqno = seqno%200 + 1 {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				n.checkGet(x, "private", "hot", seqno)
+				n.checkPlace(x, seqno)
+				x.Status()
+			}
+		})
+	}
+	for _, b := range n.done[100:] {
+		_ = b // committed by n.index
+		for range 5 {
+			x.step(t.Context())
+		}
+	}
+	settle(x)
+	close(stop)
+	readers.Wait()
+	n.answersAll(t, x)
+}
+
+// forge changes a public value in a batch of a ledger file, and everything in the batch that somebody
+// without keys can change with it: digests, leaf, root and the frame's checksum. The caller knows the
+// transaction's salt, as whoever has its receipt does.
+func (n *network) forge(t *testing.T, b batch) {
+	t.Helper()
+	entries, err := n.log.Read(b.at.Index, b.at.Index+1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := must(ledger.Decode(entries[0].Data))
+	keys := must(n.keys(batch.Header.Epoch))
+	records := must(batch.Open(keys))
+	public := bytes.Replace(records[0].Public, []byte("value"), []byte("VALUE"), 1)
+	old := bytes.Clone(batch.HeaderBytes)
+	part := bytes.Replace(publicPart(t, entries[0].Data, records), records[0].Public, public, 1)
+	leaf := ledger.Leaf(b.first, keys.Salt(b.at.View, b.first), ledger.WriteSetDigest(public, records[0].Private), sha256.Sum256(records[0].Claims))
+	leaves := batch.Leaves()
+	tree := b.before.Clone()
+	was := leaves[0]
+	leaves[0] = leaf
+	for _, l := range leaves {
+		tree.Append(l)
+	}
+	h := batch.Header
+	h.Public, h.Root = sha256.Sum256(part), tree.Root()
+	header := must(h.MarshalBinary())
+
+	data := bytes.Replace(entries[0].Data, old, header, 1)
+	data = bytes.Replace(data, records[0].Public, public, 1)
+	data = bytes.Replace(data, was[:], leaf[:], 1)
+	if bytes.Equal(data, entries[0].Data) {
+		t.Fatal("nothing was forged")
+	}
+	forged := must(ledger.Decode(data))
+	before := b.before.Clone()
+	if err := forged.VerifyRoot(&before); err != nil {
+		t.Fatalf("the forgery is not good enough: %v", err)
+	}
+	if _, err := forged.Open(keys); err != nil {
+		t.Fatalf("the forgery is not good enough: %v", err)
+	}
+	for name, file := range n.world.Files("n", ledgerDir) {
+		at := bytes.Index(file, entries[0].Data)
+		if at < 0 {
+			continue
+		}
+		file = bytes.Clone(file)
+		copy(file[at:], data)
+		frame := file[at-25 : at+len(data)] // len, crc, kind, view, index
+		table := crc32.MakeTable(crc32.Castagnoli)
+		binary.BigEndian.PutUint32(frame[4:], crc32.Update(crc32.Checksum(frame[:4], table), table, frame[8:]))
+		n.rewrite(name, file)
+		return
+	}
+	t.Fatal("the batch is in no file")
+}
+
+// publicPart returns the encoded public part of a batch.
+func publicPart(t *testing.T, data []byte, records []ledger.Record) []byte {
+	t.Helper()
+	var b []byte
+	b = append(b, 0x80|byte(len(records)))
+	for _, r := range records {
+		if len(r.Public) >= 24 {
+			b = append(b, 0x58)
+		} else {
+			b = append(b, 0x40|byte(len(r.Public)))
+			b = append(b, r.Public...)
+			continue
+		}
+		b = append(append(b, byte(len(r.Public))), r.Public...)
+	}
+	if !bytes.Contains(data, b) {
+		t.Fatal("the public part is encoded in another way")
+	}
+	return b
+}
+
+func TestForgedBatchIsNeverAnswered(t *testing.T) {
+	for _, indexed := range []bool{false, true} {
+		for _, joined := range []bool{false, true} {
+			t.Run(fmt.Sprintf("indexed=%v joined=%v", indexed, joined), func(t *testing.T) {
+				n := newNetwork(t, 3000)
+				n.fill(150)
+				from := 0
+				if joined {
+					from = 140
+				}
+				x := n.index(from)
+				if indexed {
+					settle(x)
+				}
+				n.forge(t, n.done[30])
+				y := n.index(from)
+				y.cfg.Ledger = must(ledger.Open(n.disk, ledgerDir, ledger.Options{ChunkBytes: n.chunk}))
+				for range 3 {
+					settle(y)
+					for seqno := uint64(1); seqno <= n.tree.Size(); seqno++ {
+						for i := range 7 {
+							n.checkGet(y, "public", fmt.Sprint("key", i), seqno)
+						}
+						n.checkPlace(y, seqno)
+					}
+				}
+				if damaged, _ := n.disk.List(ledgerDir); !strings.Contains(strings.Join(damaged, " "), ".damaged") {
+					t.Errorf("the forged chunk is still in use: %s %+v", damaged, y.Status())
+				}
+			})
+		}
+	}
+}

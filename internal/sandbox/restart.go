@@ -1,0 +1,201 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/client"
+)
+
+const (
+	// spare is the smallest network that goes on while one node restarts: the others must be a
+	// majority of all.
+	spare = 3
+	// restartPatience bounds how long a node may take to end, start and become a voter again.
+	restartPatience = 5 * time.Minute
+	restartPoll     = 100 * time.Millisecond
+)
+
+// Restart restarts nodes of a running sandbox, all if none is named, one after the other, and the leader
+// last, so that leadership moves once. The next node is not touched before the last one is back, as a voter
+// in its predecessor's place. report is told each step.
+func Restart(ctx context.Context, dir string, names []string, verifiers attest.Verifiers, report func(Step)) error {
+	info, err := Load(dir)
+	if err != nil {
+		return err
+	}
+	todo, err := info.running(names)
+	if err != nil {
+		return err
+	}
+	st, err := GetStatus(ctx, info)
+	if err != nil {
+		return err
+	}
+	if st.Starting {
+		return fmt.Errorf("%w: the network in %s is starting: ask again in a moment", coco.ErrBusy, info.Dir)
+	}
+	if n := info.active(); n < spare {
+		return fmt.Errorf("%w: a network of %d nodes stops while one of them restarts: use `coco down` and `coco up`", coco.ErrInvalid, n)
+	}
+	for _, n := range info.Nodes {
+		if n.Retired {
+			continue
+		}
+		if s, err := askStatus(ctx, info, n, verifiers); err != nil || !serves(s) {
+			return fmt.Errorf("%w: node %s does not serve as it should (%s): bring it back before another one is restarted", coco.ErrBusy, n.Name, state(s, err))
+		}
+	}
+	for len(todo) > 0 {
+		i, old, err := nextRestart(ctx, info, todo, verifiers)
+		if err != nil {
+			return err
+		}
+		if err := restartOne(ctx, info, todo[i], old, verifiers, report); err != nil {
+			return err
+		}
+		todo = append(todo[:i:i], todo[i+1:]...)
+	}
+	return nil
+}
+
+// running returns the nodes that are meant.
+func (i *Info) running(names []string) (todo []Node, err error) {
+	if len(names) == 0 {
+		for _, n := range i.Nodes {
+			if !n.Retired {
+				todo = append(todo, n)
+			}
+		}
+		return todo, nil
+	}
+	for _, name := range names {
+		n, err := i.Node(name)
+		if err != nil {
+			return nil, err
+		}
+		if n.Retired {
+			return nil, fmt.Errorf("%w: node %s has retired", coco.ErrInvalid, name)
+		}
+		todo = append(todo, n)
+	}
+	return todo, nil
+}
+
+// active is how many nodes have not retired.
+func (i *Info) active() (n int) {
+	for _, node := range i.Nodes {
+		if !node.Retired {
+			n++
+		}
+	}
+	return n
+}
+
+// nextRestart chooses a node that does not lead, if there is one, and says what it is now.
+func nextRestart(ctx context.Context, info Info, todo []Node, verifiers attest.Verifiers) (int, *client.Status, error) {
+	var first *client.Status
+	for i, n := range todo {
+		s, err := askStatus(ctx, info, n, verifiers)
+		if err != nil {
+			return 0, nil, err
+		}
+		if s.Leader != s.Node {
+			return i, s, nil
+		}
+		if i == 0 {
+			first = s
+		}
+	}
+	return 0, first, nil
+}
+
+func restartOne(ctx context.Context, info Info, n Node, old *client.Status, verifiers attest.Verifiers, report func(Step)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, restartPatience, fmt.Errorf("it took longer than %v", restartPatience))
+	defer cancel()
+	text := n.Name + " is told to end"
+	if old.Leader == old.Node {
+		text = n.Name + " leads: it hands over, and is told to end"
+	}
+	report(Step{Step: "stopping", Node: n.Name, NodeID: old.Node.String(), Text: text})
+	if err := ask(ctx, info, http.MethodPost, "/restart?node="+url.QueryEscape(n.Name), nil); err != nil {
+		return err
+	}
+	began, gone := time.Now(), false
+	for {
+		s, err := askStatus(ctx, info, n, verifiers)
+		if !gone && err != nil {
+			gone = true
+			report(Step{Step: "restarting", Node: n.Name, Text: n.Name + " starts again and joins the others"})
+		}
+		if err == nil && s.Node != old.Node && serves(s) {
+			report(Step{
+				Step: "back", Node: n.Name, NodeID: s.Node.String(),
+				Text: fmt.Sprintf("%s is back after %v, as a voter in its old place", n.Name, time.Since(began).Round(100*time.Millisecond)),
+			})
+			return nil
+		}
+		if !sleep(ctx, restartPoll) {
+			return fmt.Errorf("%w: node %s does not come back (%s): %w; its log is in %s", coco.ErrUnreachable, n.Name, state(s, err), context.Cause(ctx), NodeDir(n.Dir).Log())
+		}
+	}
+}
+
+// serves reports whether a node does all that it should: the network can do without another one then.
+func serves(s *client.Status) bool {
+	return s != nil && s.Role != "joining" && s.Voter && s.Problem == ""
+}
+
+func state(s *client.Status, err error) string {
+	switch {
+	case err != nil:
+		return err.Error()
+	case s.Problem != "":
+		return s.Problem
+	case s.Role == "joining":
+		return "it is joining"
+	case !s.Voter:
+		return "it does not vote yet"
+	}
+	return "it is well"
+}
+
+// askStatus verifies a node and asks it.
+func askStatus(ctx context.Context, info Info, n Node, verifiers attest.Verifiers) (*client.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	c, err := info.Connect(n, verifiers)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.Status(ctx)
+}
+
+// restart serves Restart: the supervisor ends a node, and starts it again as if it had died.
+func (c *control) restart(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("node")
+	c.s.mu.Lock()
+	at := -1
+	for i, n := range c.s.info.Nodes {
+		if n.Name == name && !n.Retired && !c.s.starting && i < len(c.s.state) && c.s.state[i].Ready {
+			at = i
+		}
+	}
+	c.s.mu.Unlock()
+	if at < 0 {
+		http.Error(w, fmt.Sprintf("node %q is not running", name), http.StatusConflict)
+		return
+	}
+	select {
+	case c.s.restarts <- at:
+		w.WriteHeader(http.StatusAccepted)
+	default:
+		http.Error(w, "another node is being restarted", http.StatusConflict)
+	}
+}

@@ -1,0 +1,106 @@
+package sim
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/cocoframework/coco/host/sim"
+	"github.com/cocoframework/coco/ledger"
+)
+
+// chunk writes a ledger of a few entries and returns its file.
+func chunk(t *testing.T, disk *sim.World) map[string][]byte {
+	t.Helper()
+	log, err := ledger.Open(disk.Host("a").Disk, "ledger", ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := uint64(1); i <= 3; i++ {
+		if err := log.Append([]ledger.Entry{{View: 1, Index: i, Kind: ledger.KindBatch, Data: bytes.Repeat([]byte{byte(i)}, 100)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return disk.Files("a", "")
+}
+
+func TestAMendedEntryHasAValidChecksumAndOtherBytes(t *testing.T) {
+	w := sim.New(1)
+	files := chunk(t, w)
+	b := files["ledger/ledger_1"]
+	if n := len(frames(b)); n != 3 || written(b) != 3*(frameHead+100) {
+		t.Fatalf("%d frames in %d bytes", n, written(b))
+	}
+	for at := range written(b) {
+		file := bytes.Clone(b)
+		f, ok := mend(file, at)
+		if !ok || bytes.Equal(file, b) || f.index != uint64(1+at/(frameHead+100)) {
+			t.Fatalf("at %d: entry %d, changed: %t", at, f.index, !bytes.Equal(file, b))
+		}
+		if at%20 > 0 {
+			continue
+		}
+		w.SetFiles("a", map[string][]byte{"ledger/ledger_1": file})
+		log, err := ledger.Open(w.Host("a").Disk, "ledger", ledger.Options{})
+		if err != nil {
+			t.Fatalf("at %d: %v", at, err)
+		}
+		if entries, err := log.Read(1, 4, 1<<20); err != nil || len(entries) != 3 {
+			t.Errorf("at %d: %d entries, %v", at, len(entries), err)
+		}
+		_ = log.Close()
+	}
+}
+
+func TestALieHitsEveryFolderAndTheLedgerOnlyIfItMustBeReported(t *testing.T) {
+	files := map[string][]byte{"ledger/ledger_1": {1}, "ledger/ledger_2": {1}, "snapshots/s": {1}, "history/i": {1}, "ledger-damaged-1/ledger_1": {1}, "history/empty": {}}
+	hit := map[string]bool{}
+	for i := range 100 {
+		hit[victim(files, fault{lie: flipped, where: [3]float64{float64(i%10) / 10, float64(i/10) / 10}})] = true
+		if name := victim(files, fault{lie: mended, where: [3]float64{float64(i%10) / 10, float64(i/10) / 10}}); !strings.HasPrefix(name, "ledger/") {
+			t.Errorf("an entry is mended in %s", name)
+		}
+	}
+	if len(hit) != 4 {
+		t.Errorf("hit %v", hit)
+	}
+	if victim(nil, fault{}) != "" {
+		t.Error("a file was found on an empty disk")
+	}
+}
+
+func TestALineTellsOfALieIfItNamesTheFileOrAnEntryBefore(t *testing.T) {
+	w := newWitness(t, &bytes.Buffer{})
+	log := w.listen("n1", nil)
+	log.Error("this node's ledger is damaged", "index", 2)
+	lie := &told{file: "ledger/ledger_7-9", entry: 8, since: w.logged("n1")}
+	for _, silent := range []func(){
+		func() {},
+		func() { log.Info("node admitted", "index", 8) },
+		func() { log.Error("this node's ledger is damaged", "index", 10) },
+		func() { log.Error("the disk is full", "file", "ledger/ledger_7-9") },
+	} {
+		silent()
+		if line, ok := w.heard("n1", lie); ok {
+			t.Errorf("this told it: %s", line)
+		}
+	}
+	log.Error("ledger: ledger/ledger_7-9: corrupt: offset 5")
+	if _, ok := w.heard("n1", lie); !ok {
+		t.Error("the name of the file does not tell it")
+	}
+	lie.since = w.logged("n1")
+	log.Warn("this node's ledger is damaged: cutting it", "index", 8)
+	if _, ok := w.heard("n1", lie); !ok {
+		t.Error("the entry does not tell it")
+	}
+	if _, ok := w.heard("n2", &told{}); ok {
+		t.Error("another node told it")
+	}
+}

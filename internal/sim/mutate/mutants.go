@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// mutant is one way to break the code: the text that is replaced must be there exactly once.
+type mutant struct {
+	name, what string
+	library    string // the module of the file; "" is this one
+	file       string
+	old, new   string
+}
+
+func (m mutant) apply(whole []byte) ([]byte, error) {
+	if n := bytes.Count(whole, []byte(m.old)); n != 1 {
+		return nil, fmt.Errorf("%s holds its text %d times, expected once: the code has changed, so must the mutant:\n%s", m.file, n, m.old)
+	}
+	return bytes.Replace(whole, []byte(m.old), []byte(m.new), 1), nil
+}
+
+const raft = "go.etcd.io/raft/v3"
+
+var mutants = []mutant{
+	{
+		name: "sync", what: "the ledger is never synced: acknowledge before sync", file: "node/disk.go",
+		old: "	err := w.log.Sync()\n	w.meter.writing.Store(0)", new: "	err := error(nil)\n	w.meter.writing.Store(0)",
+	},
+	{
+		name: "ioerror", what: "a sync that fails is taken for one that did its work", file: "node/disk.go",
+		old: "	err := w.log.Sync()\n	w.meter.writing.Store(0)", new: "	_ = w.log.Sync()\n	err := error(nil)\n	w.meter.writing.Store(0)",
+	},
+	{
+		name: "early", what: "callers are answered when a batch is sealed, before it is committed", file: "node/execute.go",
+		old: "	x.spec = append(x.spec, batch)\n", new: "	for _, p := range batch.waiting {\n		p.finish(p.result)\n	}\n	batch.waiting = nil\n	x.spec = append(x.spec, batch)\n",
+	},
+	{
+		name: "rollback", what: "a new leader's entries do not roll back what was executed", file: "node/apply.go",
+		old: "		if err := x.rollback(); err != nil {\n			return err\n		}\n", new: "		x.spec = nil\n",
+	},
+	{
+		name: "once", what: "a forwarded call whose outcome is unknown is sent again: executed twice", file: "node/submit.go",
+		old: "errors.Is(err, coco.ErrNotCommitted) || calls[at].Repeatable && errors.Is(err, coco.ErrUnknown)",
+		new: "errors.Is(err, coco.ErrNotCommitted) || errors.Is(err, coco.ErrUnknown)",
+	},
+	{
+		name: "unanswered", what: "a call that the leader did not answer in time is called not committed", file: "node/submit.go",
+		old: `fmt.Errorf("%w: the leader did not answer in time: %w", coco.ErrUnknown, ctx.Err())`,
+		new: `fmt.Errorf("%w: the leader did not answer in time: %w", coco.ErrNotCommitted, ctx.Err())`,
+	},
+	{
+		name: "refusal", what: "a refused condition is answered before the state that it was judged by is committed", file: "node/execute.go",
+		old: "		if batch == nil {\n			p.finish(p.result)", new: "		if batch == nil || o.Tx == nil {\n			p.finish(p.result)",
+	},
+	{
+		name: "swap", what: "`If-Match` always holds", file: "adapter/kv/codec.go",
+		old: "		return version == c.version", new: "		return true",
+	},
+	{
+		name: "session", what: "`X-Coco-At-Least` is ignored", file: "adapter/kv/read.go",
+		old: "	if l.env.State.Committed() >= seqno {\n		return nil\n	}\n	timeout", new: "	if seqno > 0 {\n		return nil\n	}\n	timeout",
+	},
+	{
+		name: "linear", what: "a linearizable read does not wait for its barrier", file: "adapter/kv/latest.go",
+		old: "	if len(h) == 0 ||", new: "	if len(h) >= 0 ||",
+	},
+	{
+		name: "dirty", what: "reads show what is executed but not committed", file: "store/snapshot.go",
+		old: "	return s.pin(s.committed.Load())\n", new: "	return s.pin(s.newest)\n",
+	},
+	{
+		name: "drop", what: "a follower drops one write of one batch in 64", file: "node/apply.go",
+		old: "	if err := x.store.Apply(", new: "	if e.Index%64 == 63 && len(writes) > 1 {\n		writes = writes[1:]\n	}\n	if err := x.store.Apply(",
+	},
+	{
+		name: "public", what: "`kv`'s table is public", file: "adapter/kv/kv.go",
+		old: "Private: true, Ordered: true", new: "Private: false, Ordered: true",
+	},
+	{
+		name: "mute", what: "a node mends its ledger and does not say so", file: "node/node.go",
+		old: `cfg.Log.Error("this node's ledger is damaged: cutting it and fetching the rest again",`, new: `cfg.Log.Debug("",`,
+	},
+	{
+		name: "chain", what: "the chain digest before a batch is not compared", file: "node/apply.go",
+		old: "	if h.Prev != x.applied.chain {", new: "	if false {",
+	},
+	{
+		name: "root", what: "a batch's Merkle root is not compared", file: "node/apply.go",
+		old: "	if err := b.VerifyRoot(&end.tree); err != nil {", new: "	if err := b.VerifyRoot(&end.tree); err != nil && len(e.Data) == 0 {",
+	},
+	{
+		name: "joiner", what: "a joiner's ledger is believed without comparing", file: "node/join.go",
+		old: "entries[0].Kind == ledger.KindBatch && sha256.Sum256(entries[0].Data) == s.Digest", new: "entries[0].Kind == ledger.KindBatch",
+	},
+	{
+		name: "learner", what: "a learner votes before it has caught up", file: "node/loop.go",
+		old: "const caughtUp = 64", new: "const caughtUp = 1 << 40",
+	},
+	{
+		name: "stopping", what: "a node that stops calls sealed transactions not committed", file: "node/executor.go",
+		old: `"%w: this node stopped before the transaction was committed", coco.ErrUnknown`, new: `"%w: this node stopped before the transaction was committed", coco.ErrNotCommitted`,
+	},
+	{
+		name: "vote", what: "Raft: votes are given without comparing logs", library: raft, file: "raft.go",
+		old: "		if canVote && r.raftLog.isUpToDate(candLastID) {", new: "		if canVote {",
+	},
+	{
+		name: "append", what: "Raft: a follower appends without comparing the entry before", library: raft, file: "log.go",
+		old: "	if !l.matchTerm(a.prev) {\n		return 0, false", new: "	if !l.matchTerm(a.prev) && a.prev.index > l.lastIndex() {\n		return 0, false",
+	},
+	{
+		name: "negative", what: "Raft: refused votes count as given", library: raft, file: "tracker/tracker.go",
+		old: "		p.Votes[id] = v\n", new: "		p.Votes[id] = true\n",
+	},
+	{
+		name: "counting", what: "Raft: entries of old views are committed by counting", library: raft, file: "log.go",
+		old: "	if at.term != 0 && at.index > l.committed && l.matchTerm(at) {", new: "	if at.term != 0 && at.index > l.committed {",
+	},
+	{
+		name: "truncate", what: "Raft: what follows an early append is cut off", library: raft, file: "log.go",
+		old: "	case ci == 0:\n	case ci <=", new: "	case ci == 0 && len(a.entries) > 0 && lastnewi < l.lastIndex() && lastnewi > l.committed:\n		l.append(a.entries...)\n	case ci == 0:\n	case ci <=",
+	},
+}

@@ -1,0 +1,45 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+)
+
+// pastReads is how many reads of the past a network at rest is asked for.
+const pastReads = 30
+
+// past asks nodes what registers and counters had long ago, and takes note of it as of every other reading.
+func (r *run) past() {
+	s := r.newSession("historian", 0)
+	defer s.http.CloseIdleConnections()
+	versions := r.witness.versions()
+	pick := rand.New(rand.NewPCG(r.seed, 4))
+	for range min(pastReads, len(versions)) {
+		host, v := pick.IntN(r.plan.members), versions[pick.IntN(len(versions))]
+		at := v.seqno + pick.Uint64N(20)
+		at = min(at, versions[len(versions)-1].seqno)
+		a := s.patiently(host, fmt.Sprintf("/app/kv/%s?at=%d", v.key, at))
+		switch a.outcome {
+		case done, missing:
+			r.witness.saidOf(reading{key: v.key, at: at, tag: a.tag, who: "of the past " + hostName(host)}, string(a.body))
+		default:
+			r.witness.fail("past", "%s does not say what %s had at seqno %d: %s", hostName(host), v.key, at, a.what)
+		}
+	}
+}
+
+// versions returns all that is known of keys that were written more than once, in order.
+func (w *witness) versions() (all []version) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for v := range w.seen {
+		if strings.Contains(v.key, "register") || strings.Contains(v.key, "counter") {
+			all = append(all, v)
+		}
+	}
+	slices.SortFunc(all, func(a, b version) int { return cmp.Compare(a.seqno, b.seqno) })
+	return all
+}

@@ -1,0 +1,214 @@
+package node_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// leader returns the member whose node leads.
+func (n *network) leader() int {
+	n.t.Helper()
+	for range 1000 {
+		for i := range n.members {
+			if n.nodes[hostName(i)] != nil && n.status(i).Role == "leader" {
+				return i
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	n.t.Fatal("nobody leads")
+	panic("unreachable")
+}
+
+// follows returns the leader that a node knows.
+func (n *network) follows(i int) string {
+	n.t.Helper()
+	text, err := get(n.client(i, i), "/node/status")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	var s struct{ Leader string }
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		n.t.Fatal(err)
+	}
+	return s.Leader
+}
+
+// retire asks a node to retire, as its owner.
+func (n *network) retire(i int) (status int, answer string) {
+	n.t.Helper()
+	resp, err := n.client(i, i).Post("https://node/node/retire", "", nil)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+func (n *network) voters(i int) string {
+	n.t.Helper()
+	page, err := get(n.client(i, i), "/metrics")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for line := range strings.SplitSeq(page, "\n") {
+		if v, ok := strings.CutPrefix(line, "coco_voters "); ok {
+			return v
+		}
+	}
+	n.t.Fatal("no coco_voters")
+	panic("unreachable")
+}
+
+// TestLeaderThatStopsLeavesALeader: nobody waits for an election, which would take a second at least.
+func TestLeaderThatStopsLeavesALeader(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, n *network) {
+		n.open()
+		time.Sleep(5 * time.Second) // members of consensus settle
+		for round := range 3 {
+			old := n.leader()
+			other := (old + 1) % 3
+			before := n.follows(other)
+			began := time.Now()
+			n.halt(hostName(old))
+			if after := n.follows(other); after == before || after == "" {
+				t.Errorf("round %d: the leader was %s, and after it left %q", round, before, after)
+			}
+			if _, err := put(n.client(other, other), fmt.Sprintf("key%d", round), "value"); err != nil {
+				t.Errorf("round %d: right after the leader left: %v", round, err)
+			}
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("round %d: a write was committed %v after the leader was told to leave, expected less than an election", round, took)
+			}
+			n.waitReady(n.start(old, n.join(other)))
+			time.Sleep(5 * time.Second)
+		}
+	})
+}
+
+func TestStoppingNodeFinishesWhatIsUnderWay(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, n *network) {
+		n.open()
+		time.Sleep(5 * time.Second)
+		for range 3 {
+			old := n.leader()
+			answers := make(chan error, 50)
+			for k := range cap(answers) {
+				c := n.client(old, old)
+				go func() {
+					_, err := put(c, fmt.Sprintf("under-way-%d", k), "value")
+					answers <- err
+				}()
+			}
+			time.Sleep(3 * time.Millisecond)
+			n.nodes[hostName(old)].stop()
+			for range cap(answers) {
+				// A client that came too late is told to go elsewhere, and never left in doubt.
+				if err := <-answers; err != nil && !strings.HasPrefix(err.Error(), "503") && !strings.Contains(err.Error(), "refused") {
+					t.Errorf("a call that was under way: %v", err)
+				}
+			}
+			n.halt(hostName(old))
+			n.waitReady(n.start(old, n.join((old+1)%3)))
+			time.Sleep(5 * time.Second)
+		}
+	})
+}
+
+func TestRetiredNodeEndsAndTheNetworkGoesOn(t *testing.T) {
+	for _, who := range []string{"follower", "leader"} {
+		t.Run(who, func(t *testing.T) {
+			simulate(t, 4, func(t *testing.T, n *network) {
+				n.open()
+				time.Sleep(5 * time.Second)
+				lead := n.leader()
+				gone := lead
+				if who == "follower" {
+					gone = (lead + 1) % 4
+				}
+				work := n.load(4)
+				time.Sleep(time.Second)
+				if status, answer := n.retire(gone); status != http.StatusOK {
+					t.Fatalf("retire: %d %s", status, answer)
+				}
+				r := n.nodes[hostName(gone)]
+				select {
+				case <-r.done:
+				case <-time.After(20 * time.Second):
+					t.Fatal("the retired node does not end")
+				}
+				if r.err != nil {
+					t.Errorf("the retired node ended with %v", r.err)
+				}
+				delete(n.nodes, hostName(gone))
+				left := (gone + 1) % 4
+				time.Sleep(5 * time.Second)
+				if v := n.voters(left); v != "3" {
+					t.Errorf("%s voters are left, expected 3", v)
+				}
+				if _, err := put(n.client(left, left), "after", "value"); err != nil {
+					t.Error(err)
+				}
+				n.check(work.end(), left)
+			})
+		})
+	}
+}
+
+func TestNodeThatIsNeededDoesNotRetire(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, n *network) {
+		n.waitReady(n.start(0, n.genesis))
+		if status, answer := n.retire(0); status != http.StatusBadRequest || !strings.Contains(answer, "only node") {
+			t.Errorf("the only node: %d %s", status, answer)
+		}
+		for i := 1; i < 3; i++ {
+			n.waitReady(n.start(i, n.join(0)))
+		}
+		time.Sleep(5 * time.Second)
+		lead := n.leader()
+		down, asked := (lead+1)%3, (lead+2)%3
+		n.crash(down)
+		time.Sleep(5 * time.Second)
+		for _, i := range []int{lead, asked} {
+			if status, answer := n.retire(i); status != http.StatusServiceUnavailable || !strings.Contains(answer, "heard of lately") {
+				t.Errorf("one of two that are left of three: %d %s", status, answer)
+			}
+		}
+		if _, err := put(n.client(lead, lead), "after", "value"); err != nil {
+			t.Errorf("after a refused retirement: %v", err)
+		}
+		n.world.Restart(hostName(down))
+		n.waitReady(n.start(down, n.join(lead)))
+	})
+}
+
+// TestLostMachineIsReplaced starts a node with an empty disk under the owner and the address of one that
+// is gone for good.
+func TestLostMachineIsReplaced(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, n *network) {
+		n.open()
+		time.Sleep(5 * time.Second)
+		work := n.load(3)
+		time.Sleep(time.Second)
+		n.crash(2)
+		n.world.SetFiles(hostName(2), nil)
+		n.world.Restart(hostName(2))
+		n.waitReady(n.start(2, n.join(0, 1)))
+		time.Sleep(10 * time.Second)
+		acked := work.end()
+		time.Sleep(time.Second)
+		n.check(acked, 0, 1, 2)
+		if v := n.voters(0); v != "3" {
+			t.Errorf("%s voters, expected 3", v)
+		}
+	})
+}
