@@ -15,6 +15,9 @@ import (
 // begin begins segments where they are needed: for the newest transactions, and for the oldest that are
 // not covered.
 func (x *Index) begin(chunks []ledger.Chunk) (began bool) {
+	if x.cfg.Clock.Elapsed() < x.beginAt {
+		return false
+	}
 	x.mu.RLock()
 	holes := x.holes(x.claimed)
 	start, end, tail := x.start, x.end.Seqno, x.tail
@@ -241,8 +244,9 @@ func (x *Index) distrust(b *builder) {
 	}
 }
 
-// drop gives a builder up.
+// drop gives a builder up. The next one waits a little, should it come to the same end.
 func (x *Index) drop(b *builder) {
+	x.beginAt = x.cfg.Clock.Elapsed() + notYet
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.fill == b {

@@ -136,7 +136,7 @@ func newArea(size, items, block int) (area, int) {
 
 // layout says where everything in a segment's file is. Block 0 is the header.
 type layout struct {
-	refArea, recordArea area
+	refArea, keyArea area
 	slots               int // first block of the frontiers
 	slotSize            int
 	slotCount           int
@@ -147,7 +147,7 @@ func (h *header) layout() layout {
 	var l layout
 	next := 1
 	l.refArea, next = newArea(refSize, int(h.batches), next)
-	l.recordArea, next = newArea(recordSize, int(h.records), next)
+	l.keyArea, next = newArea(recordSize, int(h.records), next)
 	l.slots = next
 	l.slotSize = 8 + 32*bits.Len64(h.to)
 	l.slotCount = ceil(int(h.batches), slotEvery) + 1

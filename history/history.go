@@ -53,6 +53,7 @@ type Index struct {
 	unread    []string      // names of files that are not opened yet
 	locked    []string      // names of files that could not be opened
 	openAt    time.Duration // when to try them again
+	beginAt   time.Duration // when to begin another segment
 	lookAt    time.Duration // when to ask for missing entries again
 	claimed   []*segment    // opened, in order, but nothing vouches for them yet
 	fill      *builder      // makes a segment for transactions before the newest ones

@@ -96,6 +96,9 @@ func (x *Index) step(ctx context.Context) time.Duration {
 	if x.begin(chunks) {
 		return 0
 	}
+	if x.cfg.Clock.Elapsed() < x.beginAt {
+		wait = notYet
+	}
 	if len(x.locked) > 0 || len(x.claimed) > 0 || len(x.missing) > 0 {
 		wait = min(wait, poll)
 	}

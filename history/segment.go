@@ -179,7 +179,7 @@ func (r *reader) last(h hash, before uint32) (batch uint32, ok bool, err error) 
 		return 0, false, nil
 	}
 	target := newRecord(h, before-1)
-	_, item, ok, err := r.floor(&r.s.recordArea, target[:])
+	_, item, ok, err := r.floor(&r.s.keyArea, target[:])
 	if err != nil || !ok || hash(item[:hashSize]) != h {
 		return 0, false, err
 	}

@@ -28,7 +28,7 @@ import (
 // recover prepares a recovery.
 func (n *node) recover(ctx context.Context, log *ledger.Log) (func(context.Context, *node) error, error) {
 	auditor := gov.NewAuditor(gov.AuditorConfig{Constitution: n.cfg.Approve, Verifiers: n.cfg.Verifiers})
-	report, err := ledger.Audit(ctx, n.cfg.Host.Disk, Dir, auditor, nil)
+	report, err := ledger.Audit(ctx, n.cfg.Host.Disk, Dir, auditor, nil, n.cfg.LedgerFolders...)
 	if err != nil {
 		return nil, fmt.Errorf("audit before recovery: %w", err)
 	}
@@ -45,6 +45,9 @@ func (n *node) recover(ctx context.Context, log *ledger.Log) (func(context.Conte
 		n.exec.keys.add(sealed.Epoch, secret)
 	}
 	c := auditor.Constitution()
+	if err := log.SetChunkBytes(c.Ledger.ChunkBytes); err != nil {
+		return nil, err
+	}
 	origin, service, err := n.readGenesis(log, auditor.ServiceCertificate())
 	if err != nil {
 		return nil, fmt.Errorf("read the genesis: %w", err)

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ethereum/go-ethereum/rpc"
 
@@ -33,7 +34,8 @@ type rpcServer struct {
 	full   *rpc.Server
 	calls  *callGuard
 	polls  *filterTable
-	chain  []byte // the reply to eth_chainId
+	chain  []byte       // the reply to eth_chainId
+	queued atomic.Int64 // bytes of messages that wait to be written, of all connections
 
 	mu     sync.Mutex
 	closed bool           // no more connections; guarded by mu

@@ -15,8 +15,10 @@ import (
 
 // Limits of a connection.
 const (
-	wsQueue      = 1024     // messages that wait to be written
-	wsQueueBytes = 64 << 20 // and their size: a client that reads less is dropped
+	wsQueue      = 1024      // messages that wait to be written
+	wsQueueBytes = 64 << 20  // and their size: a client that reads less is dropped
+	wsAllBytes   = 256 << 20 // the same for all connections together
+	wsFewBytes   = 128 << 10 // what any may have waiting even then
 	wsTick       = 5 * time.Second
 	wsWriteTicks = 2               // a message that takes longer to write ends the connection
 	wsPingTicks  = 6               // a ping goes out this often, and must be answered before the next
@@ -90,6 +92,7 @@ func (s *rpcServer) serveWebSocket(caller coco.Caller, w http.ResponseWriter, r 
 	}
 	c.drops.Do(func() {}) // waits for the farewell
 	c.wg.Wait()
+	c.server.queued.Add(-c.waiting.Load()) // nobody sends any more
 	c.closeSubscriptions()
 }
 
@@ -143,7 +146,9 @@ func (c *wsConn) answer(b *buffers) {
 
 // send queues a message. It reports false once the connection is ending.
 func (c *wsConn) send(m outgoing) bool {
-	if c.waiting.Add(int64(len(m.data))) > wsQueueBytes {
+	n := int64(len(m.data))
+	own, all := c.waiting.Add(n), c.server.queued.Add(n)
+	if own > wsQueueBytes || own > wsFewBytes && all > wsAllBytes {
 		c.drop(websocket.StatusPolicyViolation, errSlowReader.Error())
 		return false
 	}
@@ -170,6 +175,7 @@ func (c *wsConn) write() {
 			err := c.ws.Write(c.ctx, websocket.MessageText, m.data)
 			c.writing.Store(0)
 			c.waiting.Add(-int64(len(m.data)))
+			c.server.queued.Add(-int64(len(m.data)))
 			if m.from != nil {
 				m.from.release()
 			}

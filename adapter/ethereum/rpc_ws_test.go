@@ -185,6 +185,32 @@ func TestASlowReaderIsDropped(t *testing.T) {
 	}
 }
 
+func TestWhatWaitsForAllReadersTogetherIsBounded(t *testing.T) {
+	n := newTestNode(t, nil)
+	s := n.dial()
+	s.write(call("eth_chainId"))
+	s.read()
+	n.rpc.queued.Add(wsAllBytes) // other connections'
+	s.write(call("eth_chainId"))
+	s.read() // a client with little waiting is served still
+	var id string
+	s.call(&id, "eth_subscribe", "newHeads")
+	for range 1_000_000 {
+		n.feed.publish(n.Head(), n.store.Committed(), nil)
+		if n.subscribers() == 0 {
+			break
+		}
+	}
+	equal(t, "subscribers", n.subscribers(), 0)
+	for {
+		if _, _, err := s.ws.Read(context.Background()); err != nil {
+			break
+		}
+	}
+	must(t, n.Close())
+	equal(t, "bytes that wait after all connections ended", n.rpc.queued.Load(), int64(wsAllBytes))
+}
+
 func (n *testNode) subscribers() int {
 	n.feed.mu.Lock()
 	defer n.feed.mu.Unlock()

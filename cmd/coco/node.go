@@ -96,6 +96,14 @@ func (a *app) runNode(ctx context.Context, file string) error {
 	if err := howToStart(&c, cfg); err != nil {
 		return err
 	}
+	for _, dir := range cfg.LedgerFolders {
+		moved, err := local.OpenReadOnly(dir)
+		if err != nil {
+			return fmt.Errorf("ledger_folders: %w", err)
+		}
+		defer moved.Close()
+		c.LedgerFolders = append(c.LedgerFolders, moved)
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(nodeGC)
 	}

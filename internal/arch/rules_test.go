@@ -45,7 +45,7 @@ var dials = []string{
 
 // server is the code that runs a node and that tools for users must not drag along.
 var server = []string{
-	"node", "gateway", "store", "snapshot", "consensus", "consensus/...", "gov", "keys", "adapter", "adapter/...",
+	"node", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "keys", "adapter", "adapter/...",
 	"host", "host/...", "internal/sandbox", "cmd/...",
 }
 

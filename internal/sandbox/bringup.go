@@ -309,6 +309,9 @@ func (s *Sandbox) nodeConfig(i int, start string, others []int) error {
 		OwnerCertificate: member.Org(), OwnerKey: member.OrgKey(),
 		Start: start, Approve: s.info.Constitution,
 	}
+	if old, err := LoadNodeConfig(dir.Config()); err == nil {
+		c.LedgerFolders = old.LedgerFolders
+	}
 	switch start {
 	case StartGenesis:
 		c.Constitution = s.lay.ConstitutionFile()

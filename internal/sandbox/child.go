@@ -25,12 +25,14 @@ const (
 
 // NodeConfig is a node's node.toml: what `coco node run --config FILE` reads.
 type NodeConfig struct {
-	Name   string `toml:"name" comment:"Written by coco up at every start of the node; changes are lost."`
+	Name   string `toml:"name" comment:"Written by coco up at every start of the node; changes are lost, but for ledger_folders."`
 	Dir    string `toml:"dir" comment:"root of the node's disk"`
 	Peer   string `toml:"peer" comment:"where other nodes reach it"`
 	Client string `toml:"client" comment:"where clients reach it"`
 	// PeerAddress is what the node tells others to dial.
 	PeerAddress string `toml:"peer_address,omitempty" comment:"what other nodes dial, if that is not peer"`
+	// LedgerFolders are only read.
+	LedgerFolders []string `toml:"ledger_folders,omitempty" comment:"folders of ledger chunks that were moved out of the node's own"`
 	// The organisation that owns the node.
 	OwnerCertificate string `toml:"owner_certificate"`
 	OwnerKey         string `toml:"owner_key"`

@@ -72,7 +72,7 @@ func (f fault) String() string {
 	var b strings.Builder
 	fmt.Fprint(&b, f.kind)
 	switch f.kind {
-	case partition, flapping, badLink, tampering:
+	case partition, flapping, badLink:
 		fmt.Fprintf(&b, " between %s and %s", hostName(f.host), hostName(f.other))
 	case oneWay, flappingTo:
 		fmt.Fprintf(&b, " from %s to %s", hostName(f.host), hostName(f.other))
@@ -85,7 +85,7 @@ func (f fault) String() string {
 	case badLink:
 		fmt.Fprintf(&b, ", delay %v, jitter %v, loss %.2f", f.link.Delay, f.link.Jitter, f.link.Loss)
 	case tampering:
-		fmt.Fprintf(&b, ", of %.0f writes in a hundred", 100*f.rate)
+		fmt.Fprintf(&b, ", with %.1f writes in a hundred", 100*f.rate)
 	case clockDrift:
 		fmt.Fprintf(&b, ", %.2f seconds a second", f.rate)
 	case ioErrors:

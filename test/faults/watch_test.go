@@ -156,16 +156,25 @@ func (c *cluster) ill(ctx context.Context) string {
 	return ""
 }
 
+// remarkable is how long an illness lasts that the test's log shows.
+const remarkable = 3 * time.Second
+
 // awaitHealth waits until the network is whole.
 func (c *cluster) awaitHealth(ctx context.Context) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, comePatience)
 	defer cancel()
-	why := ""
+	began, why, course := time.Now(), "", ""
 	for {
-		if now := c.ill(ctx); now == "" {
+		now := c.ill(ctx)
+		if now == "" {
+			if time.Since(began) > remarkable {
+				c.t.Logf("the network was ill for %v:%s", time.Since(began).Round(time.Millisecond), course)
+			}
 			return time.Now(), nil
-		} else if ctx.Err() == nil {
+		}
+		if now != why && ctx.Err() == nil {
 			why = now
+			course += fmt.Sprintf("\n%5d ms  %s", time.Since(began).Milliseconds(), why)
 		}
 		if !sleep(ctx, lookEvery) {
 			return time.Time{}, fmt.Errorf("alive: the network is not well again within %v: %s", comePatience, why)
