@@ -25,7 +25,7 @@ func TestFactsThatVerifyANodeNeedNoCertificate(t *testing.T) {
 	for _, tc := range []struct{ path, contentType, body string }{
 		{
 			"/node/status", "application/json",
-			`{"network":"test","insecure":true,"node":"01` + zeros + `","owner":"Alpha","role":"follower","view":3,"transaction_id":"3.20",` +
+			`{"network":"test","insecure":true,"node":"01` + zeros + `","owner":"Alpha","role":"follower","view":3,"voter":false,"transaction_id":"3.20",` +
 				`"known_seqno":21,"constitution":"09` + zeros + `","measurement":"virtual:00","version":"0.1.0","notice":"INSECURE virtual TEE"}` + "\n",
 		},
 		{"/node/constitution", "text/toml; charset=utf-8", "[network]\nname = \"test\"\n"},

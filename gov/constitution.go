@@ -183,6 +183,15 @@ func (c *Constitution) Member(id coco.ActorID) (Member, bool) {
 	return Member{}, false
 }
 
+// Actors returns the identities of all members and participants.
+func (c *Constitution) Actors() []coco.ActorID {
+	var out []coco.ActorID
+	for _, a := range c.completed().actors {
+		out = append(out, a.id)
+	}
+	return out
+}
+
 // Name returns the name of a member or participant; empty if the constitution lists neither.
 func (c *Constitution) Name(id coco.ActorID) string {
 	for _, a := range c.completed().actors {

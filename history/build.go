@@ -95,17 +95,17 @@ func (x *Index) builderFor(h hole, chunks []ledger.Chunk) *builder {
 	}
 	switch {
 	case h.from == 1:
-		b := newBuilder(1, merkle.Frontier{}, x.hash)
+		b := x.newBuilder(1, merkle.Frontier{})
 		b.chained = true
 		return b
 	case h.from == x.start.Seqno+1:
-		return newBuilder(entry, x.start.Tree, x.hash)
+		return x.newBuilder(entry, x.start.Tree)
 	}
 	tree, err := h.prev.end()
 	if err != nil {
 		return nil // the segment is broken now, and will be made again
 	}
-	b := newBuilder(entry, tree, x.hash)
+	b := x.newBuilder(entry, tree)
 	b.chain, b.chained = h.prev.chain, true
 	return b
 }
@@ -124,7 +124,7 @@ func (x *Index) builderBehind(h hole, entry uint64, chunks []ledger.Chunk) *buil
 	if _, ok := chunkAt(chunks, at.index); !ok {
 		return nil
 	}
-	return newBuilder(at.index, tree, x.hash)
+	return x.newBuilder(at.index, tree)
 }
 
 // grow adds the next entries to a builder, or writes its file when it is done. It returns how long
@@ -154,7 +154,17 @@ func (x *Index) grow(ctx context.Context, b *builder, chunks []ledger.Chunk) tim
 	if !ok {
 		return x.away(ctx, b)
 	}
-	entries, err := x.cfg.Ledger.Read(b.next, min(holes[i].last, c.Last)+1, x.limits.slice)
+	limit := min(holes[i].last, c.Last)
+	if b == x.fill && x.doubted(chunks) && b.next <= x.doubt {
+		limit = min(limit, x.doubt-1)
+	}
+	if limit < b.next {
+		if len(b.refs) > 0 {
+			return x.finish(ctx, b)
+		}
+		return poll
+	}
+	entries, err := x.cfg.Ledger.Read(b.next, limit+1, x.limits.slice)
 	switch {
 	case errors.Is(err, coco.ErrMissing):
 		return x.away(ctx, b)
@@ -236,10 +246,12 @@ func (x *Index) distrust(b *builder) {
 		return
 	}
 	x.mu.RLock()
-	defer x.mu.RUnlock()
-	for _, s := range x.segments {
+	segments := x.segments
+	x.mu.RUnlock()
+	for _, s := range segments {
 		if s.to+1 == b.from {
 			s.broken.Store(true)
+			x.quarantine(s.last, errors.New("the batch after it does not follow it"))
 		}
 	}
 }
@@ -259,15 +271,14 @@ func (x *Index) drop(b *builder) {
 
 // finish writes a builder's file, and puts it in the builder's place.
 func (x *Index) finish(ctx context.Context, b *builder) time.Duration {
-	x.mu.RLock()
-	segments := x.segments
-	x.mu.RUnlock()
-	for _, s := range segments {
-		if s.from == b.to+1 && s.before != b.tree.Root() {
-			x.quarantine(b.last, errors.New("it does not lead to the batch after it"))
-			x.distrust(b)
-			return trouble
-		}
+	if ok, known := x.confirmed(b); !known {
+		x.doubt = b.last
+		x.drop(b)
+		return notYet
+	} else if !ok {
+		x.quarantine(b.last, errors.New("it does not lead to the batch after it"))
+		x.drop(b)
+		return trouble
 	}
 	keys, err := x.keys(b.epoch)
 	if err != nil {
@@ -294,6 +305,55 @@ func (x *Index) finish(ctx context.Context, b *builder) time.Duration {
 	return 0
 }
 
+// confirmed says whether a builder's last batch is what the network wrote, and whether that is known. Of
+// those before it, the batch after each one told. What is after the start, and the start itself, the
+// executor vouched for.
+func (x *Index) confirmed(b *builder) (ok, known bool) {
+	x.mu.RLock()
+	segments, start, end := x.segments, x.start.Seqno, x.end.Index
+	x.mu.RUnlock()
+	for _, s := range segments {
+		if s.from == b.to+1 {
+			return s.before == b.tree.Root(), true
+		}
+	}
+	if b.to >= start {
+		return true, true
+	}
+	chain := b.chain
+	for next := b.next; next <= end; next++ {
+		entries, err := x.cfg.Ledger.Read(next, next+1, 0)
+		if err != nil {
+			return false, false
+		}
+		if entries[0].Kind != ledger.KindBatch {
+			chain = entries[0].Chain(chain)
+			continue
+		}
+		o, err := decodeEntry(entries[0])
+		if err != nil {
+			return false, false
+		}
+		k, err := x.keys(o.Header.Epoch)
+		if err != nil {
+			return false, false
+		}
+		_, err = o.Open(k) // only an authentic header counts
+		return o.Header.Prev == chain, err == nil
+	}
+	return false, false
+}
+
+// doubted says whether there is a batch that nothing confirms because the chunk after it is not here.
+// Segments end before it as long as that is so.
+func (x *Index) doubted(chunks []ledger.Chunk) bool {
+	if c, ok := chunkAt(chunks, x.doubt); ok && !x.here(chunks, c.Last+1) {
+		return true
+	}
+	x.doubt = 0
+	return false
+}
+
 // publish puts a file in its builder's place.
 func (x *Index) publish(b *builder, s *segment) {
 	x.mu.Lock()
@@ -305,7 +365,7 @@ func (x *Index) publish(b *builder, s *segment) {
 	if x.tail == b {
 		x.tail = nil
 		if s.to == x.end.Seqno || !slices.ContainsFunc(x.claimed, func(o *segment) bool { return o.from == s.to+1 }) {
-			x.tail = newBuilder(b.next, b.tree, x.hash)
+			x.tail = x.newBuilder(b.next, b.tree)
 			x.tail.chain, x.tail.chained = b.chain, true
 		}
 	}

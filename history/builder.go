@@ -26,13 +26,11 @@ func hashOf(table string, key []byte) hash {
 	return hash(sum[:])
 }
 
-// runSize is how many records are sorted at once.
-const runSize = 8 << 10
-
 // builder is a segment in memory: 20 bytes a record, 40 a batch. One goroutine adds; others may look
 // things up meanwhile.
 type builder struct {
 	hash func(string, []byte) hash
+	run  int // how many records are sorted at once
 
 	next    uint64      // the entry to read next
 	chain   coco.Digest // chain digest of the entry before
@@ -52,8 +50,8 @@ type builder struct {
 }
 
 // newBuilder begins a segment with the first batch at or after an entry.
-func newBuilder(next uint64, tree merkle.Frontier, hashOf func(string, []byte) hash) *builder {
-	b := &builder{hash: hashOf, next: next, tree: tree.Clone()}
+func (x *Index) newBuilder(next uint64, tree merkle.Frontier) *builder {
+	b := &builder{hash: x.hash, run: x.limits.run, next: next, tree: tree.Clone()}
 	b.before, b.to = tree.Root(), tree.Size()
 	b.from = b.to + 1
 	return b
@@ -161,7 +159,7 @@ func (b *builder) note(batch *ledger.Batch) {
 
 // sort makes a run of the fresh records once there are enough of them.
 func (b *builder) sort() {
-	if len(b.fresh) < runSize {
+	if len(b.fresh) < b.run {
 		return
 	}
 	run := slices.Clone(b.fresh)

@@ -229,10 +229,15 @@ func publicPart(t *testing.T, data []byte, records []ledger.Record) []byte {
 
 func TestForgedBatchIsNeverAnswered(t *testing.T) {
 	for _, indexed := range []bool{false, true} {
-		for _, joined := range []bool{false, true} {
-			t.Run(fmt.Sprintf("indexed=%v joined=%v", indexed, joined), func(t *testing.T) {
+		for i := range 4 {
+			joined, last := i&1 == 1, i&2 == 2
+			t.Run(fmt.Sprintf("indexed=%v joined=%v last of its chunk=%v", indexed, joined, last), func(t *testing.T) {
 				n := newNetwork(t, 3000)
 				n.fill(150)
+				victim := 30
+				if last {
+					victim = int(n.log.Chunks()[3].Last - 1)
+				}
 				from := 0
 				if joined {
 					from = 140
@@ -241,10 +246,17 @@ func TestForgedBatchIsNeverAnswered(t *testing.T) {
 				if indexed {
 					settle(x)
 				}
-				n.forge(t, n.done[30])
+				n.forge(t, n.done[victim])
+				next := n.chunks()[4]
+				if last { // nothing that follows can tell, for a while
+					n.move(ledgerDir, awayDir, next)
+				}
 				y := n.index(from)
 				y.cfg.Ledger = must(ledger.Open(n.disk, ledgerDir, ledger.Options{ChunkBytes: n.chunk}))
-				for range 3 {
+				for round := range 5 {
+					if last && round == 2 {
+						n.move(awayDir, ledgerDir, next)
+					}
 					settle(y)
 					for seqno := uint64(1); seqno <= n.tree.Size(); seqno++ {
 						for i := range 7 {

@@ -137,10 +137,10 @@ func newArea(size, items, block int) (area, int) {
 // layout says where everything in a segment's file is. Block 0 is the header.
 type layout struct {
 	refArea, keyArea area
-	slots               int // first block of the frontiers
-	slotSize            int
-	slotCount           int
-	blocks              int // all of them
+	slots            int // first block of the frontiers
+	slotSize         int
+	slotCount        int
+	blocks           int // all of them
 }
 
 func (h *header) layout() layout {

@@ -57,6 +57,7 @@ type Index struct {
 	lookAt    time.Duration // when to ask for missing entries again
 	claimed   []*segment    // opened, in order, but nothing vouches for them yet
 	fill      *builder      // makes a segment for transactions before the newest ones
+	doubt     uint64        // an entry that fill must not take, see doubted
 	disturbed int           // commits, when Run last looked
 
 	// mu is never held while the host is asked for anything.
@@ -78,6 +79,7 @@ type limits struct {
 	slice   int // bytes of the ledger read at once
 	records int // of a segment, roughly
 	batches int // of a segment
+	run     int // records sorted at once
 	keep    int // batches that stay in memory although a file covers them
 }
 
@@ -85,7 +87,7 @@ type limits struct {
 func New(cfg Config) *Index {
 	return &Index{
 		cfg:    cfg,
-		limits: limits{slice: 256 << 10, records: maxRecords, batches: maxBatches, keep: 1024},
+		limits: limits{slice: 256 << 10, records: maxRecords, batches: maxBatches, run: 8 << 10, keep: 1024},
 		hash:   hashOf,
 		blocks: newCache[blockID, []byte](8 << 20),
 		opened: newCache[uint64, *opened](16 << 20),

@@ -344,3 +344,36 @@ func TestReadersDoNotDisturbTheIndexer(t *testing.T) {
 	readers.Wait()
 	n.answersAll(t, x)
 }
+
+func TestLargeSegmentFindsEveryKey(t *testing.T) {
+	const batches, writes = 130, 340 // three levels of records, two of the directory
+	n := newNetwork(t, 16<<20)
+	for i := range batches {
+		tx := make([]store.Write, writes)
+		for j := range tx {
+			tx[j] = put("private", fmt.Sprint("key ", i*writes+j), fmt.Sprint(i))
+		}
+		tx[0] = put("private", "hot", fmt.Sprint("hot ", i))
+		n.commit(tx)
+	}
+	for _, inFile := range []bool{false, true} {
+		x := n.index(0)
+		if inFile {
+			x.limits.records = batches * writes
+		}
+		settle(x)
+		if s := x.Status(); (s.Segments == 1) != inFile || (s.Records == batches*writes) == inFile {
+			t.Fatalf("status %+v", s)
+		}
+		for i := 1; i < batches*writes; i += 211 {
+			if key := fmt.Sprint("key ", i); !n.checkGet(x, "private", key, n.tree.Size()) || !n.checkGet(x, "private", key, uint64(i/writes)) {
+				t.Fatalf("%s is not answered", key)
+			}
+		}
+		for seqno := uint64(1); seqno <= n.tree.Size(); seqno++ {
+			if !n.checkGet(x, "private", "hot", seqno) || !n.checkPlace(x, seqno) {
+				t.Fatalf("seqno %d is not answered", seqno)
+			}
+		}
+	}
+}

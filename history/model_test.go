@@ -71,7 +71,7 @@ func (m *model) open(from int) {
 	m.from = from
 	m.x = m.index(from)
 	m.x.hash = m.hash
-	m.x.limits.records, m.x.limits.batches = 60, 100
+	m.x.limits.records, m.x.limits.batches, m.x.limits.run = 60, 100, 16
 }
 
 func (m *model) work(t *rapid.T) {

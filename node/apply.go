@@ -55,6 +55,9 @@ func (x *executor) committed(view, first, epoch uint64, size int, governed bool)
 		l.ledger.Committed(c)
 	}
 	if governed {
+		if err := x.restand(); err != nil {
+			return err
+		}
 		x.governed()
 		if err := x.governedPace(first); err != nil {
 			return err
@@ -148,6 +151,9 @@ func (x *executor) rollback() error {
 		}
 	}
 	x.spec = nil
+	if err := x.restand(); err != nil {
+		return err
+	}
 	for _, l := range x.ledgers {
 		x.settle(l.ledger.Rollback(x.applied.seqno), nil)
 	}

@@ -89,6 +89,7 @@ func (n *node) fill(ctx context.Context, from coco.NodeID, address string, last 
 		return e, check.next(e, last)
 	})
 	if err == nil {
+		n.loop.inbox.put(event{do: func(l *loop) { l.machine.Holds(n.ledgerLog.First()) }})
 		n.log.Info("a chunk of the past fetched", "first", chunk.First, "last", last, "from", from.Short())
 	}
 	return err

@@ -27,10 +27,7 @@ func (x *executor) execute(items []*item) error {
 			x.runOwn(set, it, batch)
 			continue
 		}
-		for i, c := range it.calls {
-			x.kept[c] = &pending{item: it, at: i}
-		}
-		calls[it.ledger] = append(calls[it.ledger], it.calls...)
+		calls[it.ledger] = append(calls[it.ledger], x.admitted(it, batch)...)
 	}
 	for _, l := range x.ledgers {
 		if c := calls[l.name]; len(c) > 0 || len(x.kept) > 0 {
@@ -165,6 +162,11 @@ func (x *executor) seal(set *store.Set, batch *sealed) error {
 	}
 	if x.anchor.time == 0 {
 		x.anchor = anchor{end.time, x.clock.Elapsed()}
+	}
+	if batch.own {
+		if err := x.restand(); err != nil {
+			return err
+		}
 	}
 	batch.end, batch.at, batch.epoch, batch.size = end, x.clock.Elapsed(), epoch, len(data)
 	x.spec = append(x.spec, batch)

@@ -109,11 +109,12 @@ type executor struct {
 	self   coco.NodeID
 	limits limits
 
-	ledgers []namedLedger // in the order of the binary's list
-	history *history.Index
-	pace    *pace
-	facts   *facts
-	meter   *meter
+	ledgers  []namedLedger // in the order of the binary's list
+	history  *history.Index
+	pace     *pace
+	standing standing
+	facts    *facts
+	meter    *meter
 
 	tasks *mailbox[task]
 	queue *queue

@@ -84,7 +84,7 @@ const ContextClient = "coco client"
 
 // Identify implements gateway.Node.
 func (n *node) Identify(chain []*x509.Certificate) (coco.Caller, error) {
-	return gov.Identify(n.charter.constitution, chain, n.cfg.Host.Clock.Now())
+	return gov.Identify(n.constitution.Load(), chain, n.cfg.Host.Clock.Now())
 }
 
 func (n *node) status() adapter.Status {
@@ -114,7 +114,7 @@ func (n *node) knownSeqno() uint64 {
 
 // Status implements gateway.Node.
 func (n *node) Status() gateway.Status {
-	s, c := n.loop.state.Load(), n.charter.constitution
+	s, c := n.loop.state.Load(), n.constitution.Load()
 	st := gateway.Status{
 		Network: c.Network.Name, Insecure: c.Network.Insecure,
 		Node: n.id.ID(), Owner: c.Name(n.cfg.Owner.Actor()),
@@ -137,7 +137,7 @@ func (n *node) votes() bool {
 
 // notices are what every user must be told of this network.
 func (n *node) notices() []string {
-	out := networkNotices(n.charter.constitution)
+	out := networkNotices(n.constitution.Load())
 	for _, l := range n.exec.ledgers {
 		if l, ok := l.ledger.(adapter.Noticer); ok {
 			out = append(out, l.Notices()...)
@@ -155,7 +155,7 @@ func networkNotices(c *gov.Constitution) (out []string) {
 
 // Constitution implements gateway.Node.
 func (n *node) Constitution() ([]byte, coco.Digest, error) {
-	c := n.charter.constitution
+	c := n.constitution.Load()
 	return c.TOML(), c.Digest(), nil
 }
 
@@ -185,7 +185,7 @@ func (n *node) Nodes() ([]gateway.NodeInfo, error) {
 	out := make([]gateway.NodeInfo, len(records))
 	for i, r := range records {
 		out[i] = gateway.NodeInfo{
-			Node: r.ID, Owner: r.Owner, OwnerName: n.charter.constitution.Name(r.Owner), Address: r.Address,
+			Node: r.ID, Owner: r.Owner, OwnerName: n.constitution.Load().Name(r.Owner), Address: r.Address,
 			ClientAddress: r.ClientAddress, Measurement: r.Measurement, State: string(r.State), Since: r.Since,
 		}
 	}

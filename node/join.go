@@ -327,7 +327,7 @@ func (n *node) admit(ctx context.Context, conn *channel.Conn) (joinAnswer, error
 	if err != nil {
 		return joinAnswer{}, err
 	}
-	if err := writeMessage(conn, joinWelcome{Evidence: ev, Constitution: n.charter.constitution.TOML()}); err != nil {
+	if err := writeMessage(conn, joinWelcome{Evidence: ev, Constitution: n.constitution.Load().TOML()}); err != nil {
 		return joinAnswer{}, err
 	}
 	var request joinRequest
@@ -346,7 +346,7 @@ func (n *node) admit(ctx context.Context, conn *channel.Conn) (joinAnswer, error
 	if err != nil {
 		return joinAnswer{}, err
 	}
-	n.log.Info("node admitted", "node", rec.ID.Short(), "owner", n.charter.constitution.Name(rec.Owner), "address", rec.Address)
+	n.log.Info("node admitted", "node", rec.ID.Short(), "owner", n.constitution.Load().Name(rec.Owner), "address", rec.Address)
 	serviceKey, err := n.charter.service.MarshalKey()
 	if err != nil {
 		return joinAnswer{}, err
@@ -374,7 +374,7 @@ func (n *node) trust(ctx context.Context, rec gov.NodeRecord) (uint64, []byte, e
 	}
 	if old, ok := n.trusted(rec); ok {
 		// It was admitted before, and the answer got lost. Its evidence is of this connection.
-		err := attest.Check(claims, gov.EvidenceContext, rec.Key, rec.Nonce, n.charter.constitution.Measurements())
+		err := attest.Check(claims, gov.EvidenceContext, rec.Key, rec.Nonce, n.constitution.Load().Measurements())
 		return old.Since, old.Certificate, err
 	}
 	result, err := n.own(ctx, func(tx *store.Tx) ([]byte, error) {
@@ -402,7 +402,7 @@ func (n *node) trusted(rec gov.NodeRecord) (gov.NodeRecord, bool) {
 
 // endorse makes a node's certificate, valid from the ledger's time on: this host's clock may be wrong.
 func (n *node) endorse(rec gov.NodeRecord, now uint64) ([]byte, error) {
-	insecure := n.charter.constitution.Network.Insecure
+	insecure := n.constitution.Load().Network.Insecure
 	return n.charter.service.Endorse(rec.Key, rec.ID, []string{rec.Address, rec.ClientAddress}, insecure, time.UnixMilli(int64(now)))
 }
 

@@ -108,6 +108,7 @@ func (n *node) prepare(ctx context.Context, log *ledger.Log) (start, error) {
 	}
 	begin, err := n.recover(ctx, log)
 	machine.Voters = []consensus.ID{self}
+	machine.Members.Voters = []consensus.ID{consensus.IDOf(n.charter.origin)}
 	machine.Last, machine.Commit, machine.Fixed = log.Last(), log.Last(), log.Last()
 	view, _ := log.ViewOf(log.Last())
 	machine.View = view + 1 + uint64(binary.BigEndian.Uint16(newNonce()))

@@ -272,7 +272,7 @@ func (l *loop) lead() (again bool, err error) {
 		l.handOver("this node's disk does not answer")
 		return false, nil
 	}
-	if l.leaving && l.handOver("this node leaves") {
+	if l.leaving && l.handOver("this node leaves") || l.outcast() && l.handOver("the network does not trust this node any more") {
 		return false, nil
 	}
 	if c, want := l.wantedChange(); want {
@@ -351,6 +351,11 @@ func (l *loop) noteMembers() consensus.Membership {
 	l.meter.members(m)
 	l.members.Store(&m)
 	return m
+}
+
+// outcast reports whether this node was retired, or replaced, while it leads: another one has to remove it.
+func (l *loop) outcast() bool {
+	return len(l.trusted) > 0 && !slices.ContainsFunc(l.trusted, func(id coco.NodeID) bool { return consensus.IDOf(id) == l.self })
 }
 
 // learnersAlive reports whether a learner is on its way to become a voter.

@@ -63,7 +63,7 @@ const ledgerTrouble = 3
 
 // charter is what a node must know to take part.
 type charter struct {
-	constitution *gov.Constitution
+	constitution *gov.Constitution // at the start; see node.constitution
 	service      *channel.Service
 	origin       coco.NodeID            // who started the network: the log's first voter
 	nodes        map[coco.NodeID]string // trusted ones, with addresses, as far as known at the start
@@ -79,8 +79,10 @@ type directory struct {
 
 func newDirectory(addresses, leaving map[coco.NodeID]string) *directory {
 	d := &directory{addresses: addresses, leaving: leaving, byConsensus: map[consensus.ID]coco.NodeID{}}
-	for id := range addresses {
-		d.byConsensus[consensus.IDOf(id)] = id
+	for _, all := range []map[coco.NodeID]string{addresses, leaving} {
+		for id := range all {
+			d.byConsensus[consensus.IDOf(id)] = id
+		}
 	}
 	return d
 }
@@ -96,6 +98,7 @@ type node struct {
 
 	peerAddress, clientAddress string
 
+	constitution atomic.Pointer[gov.Constitution] // in force
 	store        *store.Store
 	ledgerLog    *ledger.Log
 	history      *history.Index
@@ -215,6 +218,7 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, cli
 	if err != nil {
 		return err
 	}
+	n.constitution.Store(n.charter.constitution)
 	if err := n.open(ctx, log, start); err != nil {
 		return err
 	}
@@ -249,7 +253,7 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, cli
 	g.Go(func() error { return n.awaitRemoval(ctx) })
 	ready(Info{
 		ID: n.id.ID(), PeerAddress: n.peerAddress, ClientAddress: n.clientAddress,
-		Service: n.serviceCertificate().Raw, Constitution: n.charter.constitution.Digest(),
+		Service: n.serviceCertificate().Raw, Constitution: n.constitution.Load().Digest(),
 	})
 	return nil
 }
@@ -279,7 +283,7 @@ func newNode(cfg Config, log *ledger.Log) (*node, error) {
 
 // open creates the tables and ledgers of the constitution and wires the goroutines.
 func (n *node) open(ctx context.Context, log *ledger.Log, s start) error {
-	c := n.charter.constitution
+	c := n.constitution.Load()
 	machine, err := raft.New(s.machine)
 	if err != nil {
 		return err
@@ -321,12 +325,12 @@ func (n *node) serve() error {
 	for _, l := range n.exec.ledgers {
 		endpoints = append(endpoints, l.ledger.Endpoints()...)
 	}
-	return n.gateway.Mount(int64(n.charter.constitution.Limits.BodyBytes), endpoints...)
+	return n.gateway.Mount(int64(n.constitution.Load().Limits.BodyBytes), endpoints...)
 }
 
 // openLedgers makes the tables, fills them from a snapshot if there is one, and opens the adapters on them.
 func (n *node) openLedgers(ctx context.Context, b *basis) error {
-	c := n.charter.constitution
+	c := n.constitution.Load()
 	if err := n.store.Create(gov.Tables()...); err != nil {
 		return err
 	}
@@ -382,32 +386,6 @@ func (n *node) setNodes(addresses, leaving map[coco.NodeID]string) {
 	maps.Copy(all, leaving)
 	n.peers.set(n.ctx, all)
 	n.loop.inbox.put(event{nodes: slices.Collect(maps.Keys(addresses))})
-}
-
-// governed takes the list of nodes from the committed tables. The executor calls it. Until this
-// node's own admission is applied, the tables tell of a past in which other nodes were trusted.
-func (n *node) governed() {
-	if n.exec.applied.seqno < n.charter.seqno {
-		return
-	}
-	s := n.store.Snapshot()
-	defer s.Release()
-	records, err := gov.Nodes(s)
-	if err != nil {
-		n.log.Error("the list of nodes does not decode", "error", err)
-		return
-	}
-	addresses, leaving := map[coco.NodeID]string{}, map[coco.NodeID]string{}
-	m := n.loop.members.Load()
-	for _, r := range records {
-		if r.State == gov.Trusted {
-			addresses[r.ID] = r.Address
-		} else if id := consensus.IDOf(r.ID); slices.Contains(m.Voters, id) || slices.Contains(m.Outgoing, id) {
-			leaving[r.ID] = r.Address
-		}
-	}
-	n.setNodes(addresses, leaving)
-	n.gateway.Reidentify()
 }
 
 func (n *node) peerBroken(id coco.NodeID) {

@@ -103,7 +103,7 @@ func (q *queue) wake() {
 }
 
 // take removes what makes one batch: at least one item, if there is any, and no more once the items
-// taken reach a limit.
+// taken reach a limit. Work of the node's own is a batch by itself.
 func (q *queue) take(most limits) []*item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -121,6 +121,7 @@ func (q *queue) take(most limits) []*item {
 		q.own[0] = nil
 		q.own = q.own[1:]
 	}
+	full = full || len(out) > 0 // what is decided about the network holds for all calls after it
 	for len(q.ring) > 0 && !full {
 		if it := q.next(); it != nil {
 			full = add(it)

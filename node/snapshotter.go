@@ -51,11 +51,12 @@ type pace struct {
 }
 
 func newPace(c *gov.Constitution, from uint64) *pace {
+	return &pace{pacer: snapshot.NewPacer(policyOf(c)), points: make(chan snapshotPoint, 1), from: from}
+}
+
+func policyOf(c *gov.Constitution) snapshot.Policy {
 	s := c.Snapshots
-	return &pace{
-		pacer:  snapshot.NewPacer(snapshot.Policy{Transactions: uint64(s.Transactions), Bytes: uint64(s.Bytes), Every: time.Duration(s.Seconds) * time.Second}),
-		points: make(chan snapshotPoint, 1), from: from,
-	}
+	return snapshot.Policy{Transactions: uint64(s.Transactions), Bytes: uint64(s.Bytes), Every: time.Duration(s.Seconds) * time.Second}
 }
 
 // newestSnapshot returns the newest snapshot that the ledger records, nil if there is none.

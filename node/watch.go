@@ -60,5 +60,5 @@ func (n *node) leftBehind(far bool) error {
 	known := maps.Clone(n.directory.Load().addresses)
 	delete(known, n.id.ID())
 	ask := append(slices.Clone(n.cfg.Join), slices.Sorted(maps.Values(known))...)
-	return &leftBehindError{ask: ask, constitution: n.charter.constitution.Digest(), far: far}
+	return &leftBehindError{ask: ask, constitution: n.constitution.Load().Digest(), far: far}
 }

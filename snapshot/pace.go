@@ -21,6 +21,9 @@ type Pacer struct {
 // NewPacer returns a pacer that begins to count with the first batch of a network.
 func NewPacer(policy Policy) *Pacer { return &Pacer{policy: policy} }
 
+// Follow takes another policy from now on.
+func (p *Pacer) Follow(policy Policy) { p.policy = policy }
+
 // Reset begins to count after the batch that ends with a seqno and has a time in milliseconds since 1970.
 // Committed does so itself when a snapshot is due.
 func (p *Pacer) Reset(seqno, time uint64) { p.seqno, p.time, p.bytes = seqno, time, 0 }

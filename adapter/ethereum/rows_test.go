@@ -43,6 +43,17 @@ func FuzzTransactionRow(f *testing.F) {
 	})
 }
 
+func FuzzHeadRow(f *testing.F) {
+	h := head{number: 5, time: 1_700_000_000, hash: common.Hash{1}, mix: common.Hash{2}, carried: knownRoot{3, common.Hash{4}}}
+	f.Add(h.encode())
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if h, err := decodeHead(b); err == nil && !bytes.Equal(h.encode(), b) {
+			t.Fatalf("%x encodes as %x", b, h.encode())
+		}
+	})
+}
+
 func FuzzBlockRow(f *testing.F) {
 	r := blockRow{hash: common.Hash{1}, view: 2, first: 300, size: 1000, header: []byte{1, 2, 3}, txs: make([]byte, 64)}
 	f.Add(r.encode())

@@ -84,6 +84,13 @@ var rules = []rule{
 		why: "every node must write the same bytes for the same state, or their digests could not be agreed on",
 	},
 	{
+		name: "fairness is pure",
+		in:   []string{"internal/fair"},
+		only: []string{""}, std: append([]string{"net", "log", "log/slog", "net/http"}, outside...), third: never,
+		calls: clocks, goes: true,
+		why: "node and gateway decide by it under their locks, so it may do nothing but count",
+	},
+	{
 		name: "consensus is a pure machine",
 		in:   []string{"consensus/raft"},
 		only: []string{"", "consensus"}, std: append([]string{"net", "log", "log/slog", "net/http"}, outside...),

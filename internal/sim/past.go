@@ -31,6 +31,33 @@ func (r *run) past() {
 	}
 }
 
+// named asks for the versions that refusals named and that nobody has met otherwise: a transaction must have written
+// them. A refusal by a state that was never committed gives itself away here.
+func (r *run) named() {
+	s := r.newSession("historian", 0)
+	defer s.http.CloseIdleConnections()
+	for v, who := range r.witness.unmet() {
+		a := s.patiently(who%r.plan.members, fmt.Sprintf("/app/kv/%s?at=%d", v.key, v.seqno))
+		if a.outcome != done && a.outcome != missing || a.tag != v.seqno {
+			r.witness.fail("refused", "client %d was refused because of version %d of %s, which was never committed: %s", who, v.seqno, v.key, a.what)
+		}
+	}
+}
+
+// unmet returns versions that are known from refusals only, with the client.
+func (w *witness) unmet() map[version]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	found := map[version]int{}
+	for _, o := range w.history {
+		v := version{o.key, o.tag}
+		if _, ok := w.seen[v]; !ok && o.outcome == refused && o.tag > 0 {
+			found[v] = o.client
+		}
+	}
+	return found
+}
+
 // versions returns all that is known of keys that were written more than once, in order.
 func (w *witness) versions() (all []version) {
 	w.mu.Lock()

@@ -90,6 +90,7 @@ func (r *run) play() {
 		time.Sleep(quiet)
 		r.verify()
 		r.past()
+		r.named()
 		r.witness.snapshots()
 	}
 	r.shutdown()

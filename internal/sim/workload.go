@@ -11,6 +11,9 @@ import (
 // counters is how many keys all clients change by compare-and-set.
 const counters = 3
 
+// roaming is how many operations a client does at one node, as a rule, before it goes to another without need.
+const roaming = 15
+
 // client uses the key-value ledger until the run stops.
 func (r *run) client(s *session) {
 	seen := map[string]int{} // the greatest value of each counter that this client has seen
@@ -31,7 +34,7 @@ func (r *run) client(s *session) {
 			ok = s.readOwn(own[s.rand.IntN(len(own))])
 		}
 		pause := 20 + s.rand.IntN(200)
-		if !ok {
+		if !ok || s.rand.IntN(roaming) == 0 {
 			s.elsewhere()
 		}
 		select {

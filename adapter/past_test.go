@@ -1,0 +1,99 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/host"
+)
+
+// countingClock passes by as it is waited for, and by step whenever it is looked at.
+type countingClock struct {
+	host.Clock
+	now, step time.Duration
+	waits     int
+}
+
+func (c *countingClock) Elapsed() time.Duration {
+	c.now += c.step
+	return c.now
+}
+
+func (c *countingClock) After(d time.Duration) <-chan time.Time {
+	c.waits++
+	c.now += d
+	ch := make(chan time.Time, 1)
+	ch <- time.Time{}
+	return ch
+}
+
+func TestARequestWaitsForThePastOnceAndForABoundedTime(t *testing.T) {
+	clock := &countingClock{}
+	e := &Env{Clock: clock, Past: func(context.Context, string, []byte, uint64) (PastValue, error) {
+		return PastValue{}, coco.ErrPending
+	}}
+	r := e.NewPastReader(time.Hour)
+	for range 3 {
+		if _, err := r.Get(t.Context(), "t", nil, 1); !errors.Is(err, coco.ErrPending) {
+			t.Fatal(err)
+		}
+	}
+	if clock.now != pastPatience {
+		t.Fatalf("three reads waited for %v, expected %v", clock.now, pastPatience)
+	}
+}
+
+func TestAnAnswerThatBecomesReadyIsWaitedFor(t *testing.T) {
+	reads := 0
+	e := &Env{Clock: &countingClock{}, Past: func(context.Context, string, []byte, uint64) (PastValue, error) {
+		if reads++; reads < 4 {
+			return PastValue{}, coco.ErrPending
+		}
+		return PastValue{Time: 7}, nil
+	}}
+	if v, err := e.NewPastReader(time.Hour).Get(t.Context(), "t", nil, 1); err != nil || v.Time != 7 {
+		t.Fatal(v, err)
+	}
+}
+
+func TestARequestSpendsNoMoreThanItsLimit(t *testing.T) {
+	reads := 0
+	e := &Env{Clock: &countingClock{step: time.Second}, Past: func(context.Context, string, []byte, uint64) (PastValue, error) {
+		reads++
+		return PastValue{}, nil
+	}}
+	r := e.NewPastReader(3 * time.Second)
+	for {
+		_, err := r.Get(t.Context(), "t", nil, 1)
+		if errors.Is(err, ErrPastLimit) && errors.Is(err, coco.ErrInvalid) {
+			break
+		}
+		if err != nil || reads > 10 {
+			t.Fatal(reads, err)
+		}
+	}
+	if reads != 4 { // of a second each; what is under way is not cut short
+		t.Fatalf("%d reads", reads)
+	}
+}
+
+func TestWithoutALedgerThePastIsMissing(t *testing.T) {
+	if _, err := (&Env{}).NewPastReader(time.Hour).Get(t.Context(), "t", nil, 1); !errors.Is(err, coco.ErrMissing) {
+		t.Fatal(err)
+	}
+}
+
+func TestAnEndedRequestReadsNothing(t *testing.T) {
+	e := &Env{Clock: &countingClock{}, Past: func(context.Context, string, []byte, uint64) (PastValue, error) {
+		t.Error("it reads")
+		return PastValue{}, nil
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := e.NewPastReader(time.Hour).Get(ctx, "t", nil, 1); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+}
