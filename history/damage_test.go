@@ -253,6 +253,13 @@ func TestForgedBatchIsNeverAnswered(t *testing.T) {
 				}
 				y := n.index(from)
 				y.cfg.Ledger = must(ledger.Open(n.disk, ledgerDir, ledger.Options{ChunkBytes: n.chunk}))
+				forged := n.done[victim].first
+				for range 400 { // not even for a moment
+					if wait := y.step(t.Context()); wait > 0 {
+						<-y.cfg.Clock.After(min(wait, poll))
+					}
+					n.checkGet(y, "public", fmt.Sprint("key", victim%7), forged)
+				}
 				for round := range 5 {
 					if last && round == 2 {
 						n.move(awayDir, ledgerDir, next)
@@ -265,8 +272,16 @@ func TestForgedBatchIsNeverAnswered(t *testing.T) {
 						n.checkPlace(y, seqno)
 					}
 				}
-				if damaged, _ := n.disk.List(ledgerDir); !strings.Contains(strings.Join(damaged, " "), ".damaged") {
-					t.Errorf("the forged chunk is still in use: %s %+v", damaged, y.Status())
+				var aside []string
+				names, _ := n.disk.List(ledgerDir)
+				for _, name := range names {
+					if strings.HasSuffix(name, ".damaged") {
+						aside = append(aside, name)
+					}
+				}
+				c, _ := chunkAt(n.log.Chunks(), n.done[victim].at.Index)
+				if want := fmt.Sprintf("ledger_%d-%d.damaged", c.First, c.Last); len(aside) != 1 || aside[0] != want {
+					t.Errorf("set aside: %v, expected %s: %+v", aside, want, y.Status())
 				}
 			})
 		}

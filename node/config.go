@@ -35,6 +35,9 @@ type Config struct {
 	// Approve is the digest of the constitution that the operator approved: a network with
 	// another one is not joined or recovered. Not used with Genesis.
 	Approve coco.Digest
+	// Service is the certificate (DER) of the service that the network answers under, if it is known: a node that
+	// the service endorsed is then believed what members have changed in the constitution since it was approved.
+	Service []byte
 	// LedgerFolders are folders, which are only read, of chunks that were moved out of the ledger's own.
 	LedgerFolders []host.Disk
 	Log           *slog.Logger

@@ -220,13 +220,28 @@ func (n *node) checkWelcome(conn *channel.Conn, w joinWelcome) (*gov.Constitutio
 		return nil, err
 	}
 	if d := c.Digest(); d != n.cfg.Approve {
-		return nil, fmt.Errorf("%w: its constitution has digest %s, the operator approved %s", coco.ErrVerify, d, n.cfg.Approve)
+		if err := n.checkService(conn.Peer()); err != nil {
+			return nil, fmt.Errorf("%w: its constitution has digest %s, the operator approved %s; %w", coco.ErrVerify, d, n.cfg.Approve, err)
+		}
 	}
 	claims, err := n.cfg.Verifiers.Verify(w.Evidence, n.cfg.Host.Clock.Now())
 	if err != nil {
 		return nil, err
 	}
 	return c, attest.Check(claims, gov.EvidenceContext, conn.Peer().Key, conn.Binding(), c.Measurements())
+}
+
+// checkService says whether a node belongs to the network that this one knows: such a node follows a constitution that
+// members have changed by their votes.
+func (n *node) checkService(p channel.PeerCert) error {
+	if len(n.cfg.Service) == 0 {
+		return errors.New("and no service certificate is given, under which the constitution might have been changed by votes")
+	}
+	service, err := x509.ParseCertificate(n.cfg.Service)
+	if err != nil {
+		return fmt.Errorf("the service certificate given: %w", err)
+	}
+	return p.EndorsedBy(service, n.cfg.Host.Clock.Now())
 }
 
 // samples describes this node's own ledger: its last batch, and batches ever farther back.

@@ -156,7 +156,8 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 			continue
 		case errors.As(err, &behind):
 			cfg.Log.Error("the network went on without this node: joining it again", "error", err)
-			cfg.Genesis, cfg.Recover, cfg.Join, cfg.Approve = nil, nil, behind.ask, behind.constitution
+			cfg.Genesis, cfg.Recover, cfg.Join = nil, nil, behind.ask
+			cfg.Approve, cfg.Service = behind.constitution, behind.service
 			try = 0
 			continue
 		case !errors.As(err, &damage) || len(cfg.Join) == 0 || try == ledgerTrouble:

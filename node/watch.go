@@ -19,6 +19,7 @@ const leftBehind = 5 * time.Second
 type leftBehindError struct {
 	ask          []string
 	constitution coco.Digest
+	service      []byte
 	far          bool // it is too far behind
 }
 
@@ -60,5 +61,5 @@ func (n *node) leftBehind(far bool) error {
 	known := maps.Clone(n.directory.Load().addresses)
 	delete(known, n.id.ID())
 	ask := append(slices.Clone(n.cfg.Join), slices.Sorted(maps.Values(known))...)
-	return &leftBehindError{ask: ask, constitution: n.constitution.Load().Digest(), far: far}
+	return &leftBehindError{ask: ask, constitution: n.constitution.Load().Digest(), service: n.serviceCertificate().Raw, far: far}
 }

@@ -144,6 +144,13 @@ func howToStart(c *node.Config, cfg sandbox.NodeConfig) error {
 		}
 	case sandbox.StartJoin:
 		c.Join = cfg.Join
+		if cfg.Service != "" {
+			service, err := readCertificate(cfg.Service)
+			if err != nil {
+				return err
+			}
+			c.Service = service.Raw
+		}
 	case sandbox.StartRecover:
 		c.Recover = &node.Recover{Open: func(sealed *keys.SealedEpoch) ([]keys.Share, error) { return openShares(cfg.RecoverKeys, sealed) }}
 	}

@@ -321,6 +321,9 @@ func (s *Sandbox) nodeConfig(i int, start string, others []int) error {
 			c.RecoverKeys = append(c.RecoverKeys, MemberKey{Certificate: d.Org(), Key: d.Encryption()})
 		}
 	case StartJoin:
+		if s.trust.Service != nil { // learnt from the first node of this start
+			c.Service = s.lay.ServiceFile()
+		}
 		for _, k := range others {
 			c.Join = append(c.Join, s.info.Nodes[k].Peer)
 		}

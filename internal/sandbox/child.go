@@ -41,6 +41,7 @@ type NodeConfig struct {
 	Constitution string      `toml:"constitution,omitempty" comment:"page of the genesis constitution"`
 	Join         []string    `toml:"join,omitempty" comment:"nodes to ask for admission"`
 	Approve      coco.Digest `toml:"approve" comment:"digest of the constitution that the operator approved"`
+	Service      string      `toml:"service,omitempty" comment:"the network's certificate: under it, members may have changed the constitution since"`
 	RecoverKeys  []MemberKey `toml:"recover_keys,omitempty" comment:"members' keys that open the ledger when no node is left"`
 }
 

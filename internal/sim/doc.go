@@ -5,14 +5,19 @@
 // the hosts of package host/sim, inside a bubble of testing/synctest, so that minutes of
 // elections and timeouts take seconds (docs/adr/0001-virtual-time.md).
 //
-//	draw      (plan.go)      seed → rounds of faults; nothing that happens changes them
+//	draw      (draw.go)      seed → rounds of faults (plan.go); nothing that happens changes them
 //	Network   (network.go)   a consortium with one node a member
-//	play      (run.go)       begins and ends the faults of each round, heals, waits for progress
-//	inject    (inject.go)    what each fault does to the world
+//	play      (run.go)       begins and ends the faults of each round, waits for progress
+//	inject    (inject.go)    what each fault does to the world; lies.go: what a host does to its disk
+//	heal      (heal.go)      ends the faults, and does what operators would
 //	clients   (workload.go)  kv writes, compare-and-set counters and reads with a session
+//	          (register.go)  kv keys that all clients write, and read linearizably
 //	wallet    (token.go)     ERC-20 transfers
 //	witness   (witness.go)   what clients and nodes have said, checked against what they said before
+//	          (snapshot.go, told.go)
 //	verify    (verify.go)    what is left after the last round, on every node and every disk
+//	past      (past.go)      what nodes say of the past, from their ledgers
+//	judge     (judge.go)     whether the history is linearizable, by porcupine
 //
 // # What is checked
 //
@@ -24,11 +29,20 @@
 //     increment, and no more than those whose outcome the client did not learn. The same for tokens.
 //   - txid: a transaction id that was once given is committed for ever, in one view, and has one meaning.
 //   - session: a client that sends the highest id that it was given never sees an older state.
+//   - rollback: no node shows an older state than it has shown before, whoever asks and however it was restarted.
+//   - snapshot: whoever reads a key as of a state gets the last version of it up to that state, now and
+//     from the past; a version has one value.
+//   - linear: writes, compare-and-sets, their refusals and linearizable reads of each key have an
+//     order that explains their answers and agrees with their times.
+//   - refused: a refusal names a version that was committed.
+//   - past: a node at rest says what a key had at any seqno, if need be after it has fetched the ledger.
 //   - digest: nodes have equal state digests at equal seqnos, at all times.
 //   - ledger: every ledger passes the audit, and all hold the same entries.
 //   - receipt: the receipt of an acknowledged write verifies offline, for what was written.
 //   - secret: values and keys of private tables are on no disk and on no wire in the clear.
-//   - alive: no node stops without a reason, every node takes part again and writes go on
+//   - told: a node that stops says why, and one that was lied to about its ledger, or on the wire, says so and
+//     names the file or the entry.
+//   - alive: no node stops without a reason, every node takes part again, commits a write, and writes go on
 //     after all faults have ended.
 //
 // # What a seed fixes
@@ -42,9 +56,9 @@
 //
 // # What it does not do
 //
-// It has no porcupine: linearizability is checked for compare-and-set counters and unique keys
-// only. It draws no one-way partitions, no duplicated or forged messages, no I/O errors other than a
-// full disk, and no cloned node that runs twice. A host that lies does so with its disk and its clock.
+// Streams are not reordered or duplicated as packets are: beneath TLS that shows as bytes that were not
+// sent, which the fault "lies on the wire" brings. A host changes its files while its node is down, and
+// not under a node that runs. Counters are read by sessions, so their reads are no part of the history that judge sees.
 //
 // Trust: host
 package sim
