@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/settings"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -360,7 +361,7 @@ func FuzzSettings(f *testing.F) {
 	f.Add(`{"json": 1}`)
 	n := newNetwork(f)
 	f.Fuzz(func(t *testing.T, text string) {
-		v, err := decodeJSON([]byte(text))
+		v, err := settings.Parse([]byte(text))
 		m, ok := v.(map[string]any)
 		if err != nil || !ok {
 			return
@@ -378,7 +379,7 @@ func FuzzSettings(f *testing.F) {
 		if !bytes.Equal(again.Settings("x"), c.Settings("x")) {
 			t.Fatalf("settings %s came back as %s", c.Settings("x"), again.Settings("x"))
 		}
-		plain, err := decodeJSON(c.Settings("x"))
+		plain, err := settings.Parse(c.Settings("x"))
 		if err != nil {
 			t.Fatal(err)
 		}

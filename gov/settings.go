@@ -1,20 +1,10 @@
 package gov
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"maps"
-	"math"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
-	"unicode/utf8"
 
-	"github.com/pelletier/go-toml/v2"
+	"github.com/cocoframework/coco/gov/settings"
 )
 
 const (
@@ -22,8 +12,6 @@ const (
 	// maxSettings bounds one adapter's settings in JSON. A genesis state of some 100,000 accounts
 	// fits.
 	maxSettings = 48 << 20
-	maxDepth    = 32
-	maxDigits   = 128
 )
 
 // jsonKey is how the TOML page holds settings that are too large for it: a string of JSON.
@@ -45,219 +33,27 @@ func (c *Constitution) normalizeAdapters(done *completed) error {
 		if _, ok := c.Adapters[name][jsonKey]; ok {
 			return invalid(path+"."+jsonKey, "the name is reserved for settings written as JSON")
 		}
-		settings, err := normalizeMap(path, c.Adapters[name], 1)
+		table, err := settings.Normalize(path, c.Adapters[name])
 		if err != nil {
 			return err
 		}
-		text, err := canonicalJSON(settings)
+		text, err := settings.JSON(table)
 		if err != nil {
 			return invalid(path, "%v", err)
 		}
 		if len(text) > maxSettings {
 			return invalid(path, "expected at most %d bytes of settings, found %d", maxSettings, len(text))
 		}
-		adapters[name], done.settings[name] = settings, text
+		adapters[name], done.settings[name] = table, text
 	}
 	c.Adapters = adapters
 	return nil
 }
 
-func canonicalJSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
-func normalizeMap(path string, m map[string]any, depth int) (map[string]any, error) {
-	out := make(map[string]any, len(m))
-	for k, v := range m {
-		if !utf8.ValidString(k) {
-			return nil, invalid(path, "the name %q is not UTF-8", k)
-		}
-		if v == nil {
-			continue
-		}
-		n, err := normalize(path, k, v, depth)
-		if err != nil {
-			return nil, err
-		}
-		out[k] = n
-	}
-	return out, nil
-}
-
-// normalize takes the value's path in two parts: it is put together only for an error.
-func normalize(parent, key string, v any, depth int) (any, error) {
-	fault := func(format string, args ...any) error { return invalid(parent+"."+key, format, args...) }
-	if depth > maxDepth {
-		return nil, fault("expected at most %d levels", maxDepth)
-	}
-	switch v := v.(type) {
-	case bool:
-		return v, nil
-	case string:
-		if !utf8.ValidString(v) {
-			return nil, fault("expected UTF-8")
-		}
-		return v, nil
-	case json.Number:
-		n, err := number(string(v))
-		if err != nil {
-			return nil, fault("%v", err)
-		}
-		return n, nil
-	case int64:
-		return json.Number(strconv.FormatInt(v, 10)), nil
-	case int:
-		return json.Number(strconv.Itoa(v)), nil
-	case uint64:
-		return json.Number(strconv.FormatUint(v, 10)), nil
-	case float64:
-		n, err := float(v)
-		if err != nil {
-			return nil, fault("%v", err)
-		}
-		return n, nil
-	case map[string]any:
-		return normalizeMap(parent+"."+key, v, depth+1)
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			if e == nil {
-				return nil, fault("element %d is null, which has no meaning here", i)
-			}
-			n, err := normalize(parent, key+"["+strconv.Itoa(i)+"]", e, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			out[i] = n
-		}
-		return out, nil
-	case time.Time, toml.LocalDate, toml.LocalTime, toml.LocalDateTime:
-		return nil, fault("a date or time: write it as a string")
-	}
-	// Anything else that Go code put there means what it is as JSON.
-	text, err := json.Marshal(v)
-	if err != nil {
-		return nil, fault("no JSON: %v", err)
-	}
-	plain, err := decodeJSON(text)
-	if err != nil {
-		return nil, fault("%v", err)
-	}
-	if plain == nil {
-		return nil, fault("%T is null, which has no meaning here", v)
-	}
-	return normalize(parent, key, plain, depth)
-}
-
-// number brings a numeral of JSON into its canonical form. Integers keep every digit.
-func number(s string) (json.Number, error) {
-	digits := strings.TrimPrefix(s, "-")
-	if digits != "" && strings.Trim(digits, "0123456789") == "" && (digits[0] != '0' || digits == "0") {
-		switch {
-		case digits == "0":
-			return "0", nil
-		case len(digits) > maxDigits:
-			return "", fmt.Errorf("expected at most %d digits, found %d", maxDigits, len(digits))
-		}
-		return json.Number(s), nil
-	}
-	if !json.Valid([]byte(s)) || s == "" || !strings.ContainsAny(s[:1], "-0123456789") {
-		return "", fmt.Errorf("%.40q is no number", s)
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil {
-		return "", fmt.Errorf("%.40q is out of range", s)
-	}
-	return float(f)
-}
-
-func float(f float64) (json.Number, error) {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return "", errors.New("expected a finite number")
-	}
-	if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
-		return json.Number(strconv.FormatInt(int64(f), 10)), nil
-	}
-	text, err := json.Marshal(f)
-	return json.Number(text), err
-}
-
-// decodeJSON reads one JSON value strictly: a name twice in one object and anything after the
-// value are errors.
-func decodeJSON(text []byte) (any, error) {
-	if !utf8.Valid(text) {
-		return nil, errors.New("JSON: expected UTF-8")
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	v, err := decodeValue(dec, 0)
-	if err == nil {
-		if _, err = dec.Token(); errors.Is(err, io.EOF) {
-			return v, nil
-		}
-		err = errors.New("expected the end of the text")
-	}
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	line := 1 + bytes.Count(text[:min(dec.InputOffset(), int64(len(text)))], []byte("\n"))
-	return nil, fmt.Errorf("JSON, line %d: %w", line, err)
-}
-
-func decodeValue(dec *json.Decoder, depth int) (any, error) {
-	if depth > maxDepth {
-		return nil, fmt.Errorf("expected at most %d levels", maxDepth)
-	}
-	tok, err := dec.Token()
-	if err != nil {
-		return nil, err
-	}
-	switch tok {
-	case json.Delim('{'):
-		m := map[string]any{}
-		for dec.More() {
-			tok, err := dec.Token()
-			if err != nil {
-				return nil, err
-			}
-			key, ok := tok.(string)
-			if !ok {
-				return nil, fmt.Errorf("expected a name, found %v", tok)
-			}
-			if _, ok := m[key]; ok {
-				return nil, fmt.Errorf("%.40q stands twice in one object", key)
-			}
-			if m[key], err = decodeValue(dec, depth+1); err != nil {
-				return nil, err
-			}
-		}
-		_, err := dec.Token()
-		return m, err
-	case json.Delim('['):
-		list := []any{}
-		for dec.More() {
-			v, err := decodeValue(dec, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, v)
-		}
-		_, err := dec.Token()
-		return list, err
-	}
-	return tok, nil
-}
-
 // expandJSON replaces the key json of an adapter's settings, as parsed from TOML, by what its text
 // says.
-func expandJSON(name string, settings map[string]any) error {
-	v, ok := settings[jsonKey]
+func expandJSON(name string, table map[string]any) error {
+	v, ok := table[jsonKey]
 	if !ok {
 		return nil
 	}
@@ -269,7 +65,7 @@ func expandJSON(name string, settings map[string]any) error {
 	if len(text) > maxSettings {
 		return invalid(path, "expected at most %d bytes, found %d", maxSettings, len(text))
 	}
-	parsed, err := decodeJSON([]byte(text))
+	parsed, err := settings.Parse([]byte(text))
 	if err != nil {
 		return invalid(path, "%v", err)
 	}
@@ -277,12 +73,12 @@ func expandJSON(name string, settings map[string]any) error {
 	if !ok {
 		return invalid(path, "expected a JSON object")
 	}
-	delete(settings, jsonKey)
+	delete(table, jsonKey)
 	for k, v := range object {
-		if _, ok := settings[k]; ok {
+		if _, ok := table[k]; ok {
 			return invalid("adapters."+name+"."+k, "set twice: as TOML and in %s", path)
 		}
-		settings[k] = v
+		table[k] = v
 	}
 	return nil
 }

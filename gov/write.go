@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/cocoframework/coco/gov/settings"
 	"github.com/cocoframework/coco/keys"
 )
 
@@ -119,12 +119,12 @@ func (w *tomlWriter) block(name string, text []byte) {
 	w.b.WriteString(name + " = '''\n" + string(text) + "'''\n")
 }
 
-func (w *tomlWriter) adapter(name string, settings map[string]any) {
+func (w *tomlWriter) adapter(name string, all map[string]any) {
 	small, large := map[string]any{}, map[string]any{}
-	for k, v := range settings {
-		if text, err := canonicalJSON(v); err != nil {
+	for k, v := range all {
+		if text, err := settings.JSON(v); err != nil {
 			panic(err) // Complete has encoded it before
-		} else if len(text) > inlineJSON || !fitsTOML(v) {
+		} else if len(text) > inlineJSON || !settings.FitsTOML(v) {
 			large[k] = v
 		} else {
 			small[k] = v
@@ -134,7 +134,7 @@ func (w *tomlWriter) adapter(name string, settings map[string]any) {
 	path := []string{"adapters", name}
 	w.table(path...)
 	if len(large) > 0 {
-		text, err := canonicalJSON(large)
+		text, err := settings.JSON(large)
 		if err != nil {
 			panic(err) // as above
 		}
@@ -167,27 +167,6 @@ func (w *tomlWriter) settings(path []string, m map[string]any) {
 func isField(v any) bool {
 	_, table := v.(map[string]any)
 	return !table
-}
-
-// fitsTOML says whether TOML can say a normalized value: its integers have 64 bits.
-func fitsTOML(v any) bool {
-	switch v := v.(type) {
-	case json.Number:
-		if strings.ContainsAny(string(v), ".eE") {
-			return true
-		}
-		_, err := strconv.ParseInt(string(v), 10, 64)
-		return err == nil
-	case []any:
-		return !slices.ContainsFunc(v, func(e any) bool { return !fitsTOML(e) })
-	case map[string]any:
-		for _, e := range v {
-			if !fitsTOML(e) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 func (w *tomlWriter) value(v any) {

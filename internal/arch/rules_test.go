@@ -45,12 +45,12 @@ var dials = []string{
 
 // server is the code that runs a node and that tools for users must not drag along.
 var server = []string{
-	"node", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "keys", "adapter", "adapter/...",
+	"node", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "adapter", "adapter/...",
 	"host", "host/...", "internal/sandbox", "cmd/...",
 }
 
 var core = []string{
-	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "history", "host/...", "host",
+	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "gov/...", "history", "host/...", "host",
 	"keys", "ledger", "merkle", "node", "receipt", "snapshot", "store", "adapter",
 }
 
@@ -106,7 +106,7 @@ var rules = []rule{
 	},
 	{
 		name:  "trusted code reaches the outside only through host",
-		in:    []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "history", "ledger", "node", "receipt"},
+		in:    []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "node", "receipt"},
 		std:   outside,
 		calls: append(slices.Clone(dials), clocks...),
 		why:   "what passes by package host can be neither checked by the enclave nor simulated by a test",
@@ -132,9 +132,27 @@ var rules = []rule{
 	},
 	{
 		name: "governance does not act",
-		in:   []string{"gov"},
+		in:   []string{"gov", "gov/..."},
 		none: []string{"node", "gateway", "consensus", "consensus/...", "channel", "adapter/..."},
 		why:  "its effects are data in the store; node reads them and acts, so replaying a ledger acts on nothing",
+	},
+	{
+		name: "what members signed is judged by its bytes alone",
+		in:   []string{"gov/envelope"},
+		only: []string{""}, std: append([]string{"net", "log", "log/slog", "net/http", "time"}, outside...),
+		third: oneOf("github.com/fxamacker/cbor/v2", "github.com/veraison/go-cose"),
+		calls: clocks, goes: true,
+		why: "an auditor opens an envelope years later, and must come to the network's conclusion",
+	},
+	{
+		name: "a policy is pure",
+		in:   []string{"gov/policy"},
+		only: []string{""}, std: append([]string{"net", "log", "log/slog", "net/http", "time", "math/rand", "math/rand/v2", "crypto/rand"}, outside...),
+		third: func(path string) bool {
+			return path == "cel.dev/cel-go/cel" || strings.HasPrefix(path, "cel.dev/cel-go/common")
+		},
+		calls: clocks, goes: true,
+		why: "every node and every auditor must decide alike; CEL's extensions hold clocks, networks and regular expressions",
 	},
 	{
 		name:   "an adapter knows its contract and nothing else",
@@ -192,3 +210,7 @@ var rules = []rule{
 }
 
 func never(string) bool { return false }
+
+func oneOf(paths ...string) func(string) bool {
+	return func(path string) bool { return slices.Contains(paths, path) }
+}

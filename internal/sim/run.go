@@ -29,6 +29,8 @@ type Config struct {
 	Seed  uint64
 	Trace io.Writer // gets a line for each fault; io.Discard if nobody reads it
 	Log   io.Writer // gets the nodes' logs; nil for none
+
+	plan *plan // instead of the seed's
 }
 
 // run is one simulation.
@@ -61,6 +63,9 @@ func Run(t *testing.T, c Config) {
 		r := &run{
 			seed: c.Seed, plan: draw(c.Seed), witness: w, stop: make(chan struct{}),
 			backups: map[int]map[string][]byte{}, excused: map[int]*excuse{}, lies: map[int]*told{},
+		}
+		if c.plan != nil {
+			r.plan = *c.plan
 		}
 		var err error
 		if r.network, err = NewNetwork(c.Seed, r.plan.members, func(host string) *slog.Logger { return w.listen(host, c.Log) }); err != nil {

@@ -36,16 +36,6 @@ func TestNothingIsLostWhateverTheSeed(t *testing.T) {
 	}
 }
 
-// Seeds that failed once.
-
-func TestARetiredNodeSealsNothing(t *testing.T) { play(t, 52) }
-
-func TestNobodyLeavesANetworkThatNeedsIt(t *testing.T) { play(t, 24) }
-
-func TestADamagedChunkIsFetchedAgain(t *testing.T) { play(t, 16) }
-
-func TestTheWholePastIsFetchedAgain(t *testing.T) { play(t, 15) }
-
 // play plays a seed, and shows its trace if an invariant does not hold. -v shows it as it goes, and
 // LOG=1 the nodes' logs, too.
 func play(t *testing.T, seed uint64) {

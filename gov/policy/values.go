@@ -1,0 +1,230 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+
+	"github.com/cocoframework/coco"
+)
+
+// recordType is a type with named fields, so that a misspelt field is an error when a policy is
+// compiled and not when it is needed.
+type recordType struct {
+	cel    *types.Type
+	fields []field
+}
+
+type field struct {
+	name string
+	typ  *types.Type
+}
+
+func newType(name string, fields ...field) *recordType {
+	return &recordType{types.NewObjectType(name, traits.FieldTesterType|traits.IndexerType), fields}
+}
+
+var (
+	proposalType = newType("proposal",
+		field{"id", types.StringType}, field{"proposer", types.StringType},
+		field{"kinds", types.NewListType(types.StringType)},
+		field{"actions", types.NewListType(types.NewMapType(types.StringType, types.DynType))},
+		field{"time", types.IntType}, field{"expires", types.IntType})
+	voteType = newType("vote",
+		field{"member", types.StringType}, field{"vote", types.StringType}, field{"weight", types.IntType})
+	votesType = newType("votes",
+		field{"yes", types.IntType}, field{"no", types.IntType}, field{"by", types.NewListType(voteType.cel)},
+		field{"yes_weight", types.IntType}, field{"no_weight", types.IntType}, field{"total_weight", types.IntType})
+	memberType = newType("member",
+		field{"id", types.StringType}, field{"name", types.StringType}, field{"weight", types.IntType})
+	nodeType = newType("node",
+		field{"owner", types.StringType}, field{"owner_name", types.StringType}, field{"address", types.StringType},
+		field{"measurement", types.StringType}, field{"platform", types.StringType})
+
+	recordTypes = []*recordType{proposalType, voteType, votesType, memberType, nodeType}
+)
+
+// record is a value of a recordType.
+type record struct {
+	typ    *recordType
+	values []ref.Val // in the order of the type's fields
+}
+
+func (t *recordType) of(values ...ref.Val) *record {
+	if len(values) != len(t.fields) {
+		panic(fmt.Sprintf("%s has %d fields, not %d", t.cel, len(t.fields), len(values)))
+	}
+	return &record{t, values}
+}
+
+func (t *recordType) index(name string) int {
+	return slices.IndexFunc(t.fields, func(f field) bool { return f.name == name })
+}
+
+// Get implements traits.Indexer.
+func (r *record) Get(index ref.Val) ref.Val {
+	name, ok := index.(types.String)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(index)
+	}
+	if i := r.typ.index(string(name)); i >= 0 {
+		return r.values[i]
+	}
+	return types.NewErr("no such field: %s", name)
+}
+
+// IsSet implements traits.FieldTester.
+func (r *record) IsSet(index ref.Val) ref.Val {
+	name, ok := index.(types.String)
+	return types.Bool(ok && r.typ.index(string(name)) >= 0)
+}
+
+// Equal implements ref.Val. The check of a policy lets no records be compared.
+func (r *record) Equal(ref.Val) ref.Val { return types.NewErr("a %s cannot be compared", r.typ.cel) }
+
+// Type implements ref.Val.
+func (r *record) Type() ref.Type { return r.typ.cel }
+
+// Value implements ref.Val.
+func (r *record) Value() any { return r }
+
+// ConvertToNative implements ref.Val.
+func (r *record) ConvertToNative(t reflect.Type) (any, error) {
+	return nil, fmt.Errorf("a %s cannot become a %s", r.typ.cel, t)
+}
+
+// ConvertToType implements ref.Val.
+func (r *record) ConvertToType(t ref.Type) ref.Val {
+	return types.NewErr("a %s cannot become a %s", r.typ.cel, t.TypeName())
+}
+
+// provider tells CEL about the record types, and about nothing else.
+type provider struct{}
+
+func (provider) find(name string) *recordType {
+	for _, t := range recordTypes {
+		if t.cel.TypeName() == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// EnumValue implements types.Provider.
+func (provider) EnumValue(name string) ref.Val { return types.NewErr("unknown enum name '%s'", name) }
+
+// FindIdent implements types.Provider.
+func (provider) FindIdent(string) (ref.Val, bool) { return nil, false }
+
+// FindStructType implements types.Provider.
+func (p provider) FindStructType(name string) (*types.Type, bool) {
+	if t := p.find(name); t != nil {
+		return types.NewTypeTypeWithParam(t.cel), true
+	}
+	return nil, false
+}
+
+// FindStructFieldNames implements types.Provider.
+func (p provider) FindStructFieldNames(name string) ([]string, bool) {
+	t := p.find(name)
+	if t == nil {
+		return nil, false
+	}
+	var names []string
+	for _, f := range t.fields {
+		names = append(names, f.name)
+	}
+	return names, true
+}
+
+// FindStructFieldType implements types.Provider.
+func (p provider) FindStructFieldType(name, fieldName string) (*types.FieldType, bool) {
+	t := p.find(name)
+	if t == nil {
+		return nil, false
+	}
+	i := t.index(fieldName)
+	if i < 0 {
+		return nil, false
+	}
+	return &types.FieldType{
+		Type:  t.fields[i].typ,
+		IsSet: func(any) bool { return true },
+		GetFrom: func(target any) (any, error) {
+			if r, ok := target.(*record); ok && r.typ == t {
+				return r.values[i], nil
+			}
+			return nil, fmt.Errorf("found a %T, expected a %s", target, name)
+		},
+	}, true
+}
+
+// NewValue implements types.Provider.
+func (provider) NewValue(name string, _ map[string]ref.Val) ref.Val {
+	return types.NewErr("a %s cannot be made", name)
+}
+
+// adapter turns what a constitution and an action consist of into values of CEL, when they are
+// looked at. Whole numbers are int in CEL, whatever they are in Go, so that a policy can compare
+// them with what it writes.
+type adapter struct{}
+
+// NativeToValue implements types.Adapter.
+func (a adapter) NativeToValue(v any) ref.Val {
+	switch v := v.(type) {
+	case ref.Val:
+		return v
+	case bool:
+		return types.Bool(v)
+	case string:
+		return types.String(v)
+	case coco.Measurement:
+		return types.String(v)
+	case coco.Digest:
+		return types.String(v.String())
+	case int:
+		return types.Int(v)
+	case int64:
+		return types.Int(v)
+	case uint64:
+		return integer(v)
+	case float64:
+		return types.Double(v)
+	case []string:
+		return types.NewStringList(a, v)
+	case []any:
+		return types.NewDynamicList(a, v)
+	case []map[string]any:
+		return types.NewDynamicList(a, v)
+	case map[string]any:
+		return &sortedMap{types.NewStringInterfaceMap(a, v), v}
+	}
+	return types.NewErr("a value of Go type %T has no form in a policy", v)
+}
+
+func integer(v uint64) ref.Val {
+	if v > math.MaxInt64 {
+		return types.NewErr("%d is larger than an int", v)
+	}
+	return types.Int(v)
+}
+
+// sortedMap is a map whose keys come in order, where Go would shuffle them.
+type sortedMap struct {
+	traits.Mapper
+	m map[string]any
+}
+
+// Iterator implements traits.Iterable.
+func (s *sortedMap) Iterator() traits.Iterator {
+	return types.NewStringList(adapter{}, slices.Sorted(maps.Keys(s.m))).Iterator()
+}
+
+// Equal implements ref.Val. The check of a policy lets no maps be compared.
+func (s *sortedMap) Equal(ref.Val) ref.Val { return types.NewErr("a map cannot be compared") }

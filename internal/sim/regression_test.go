@@ -1,0 +1,72 @@
+package sim
+
+import (
+	"bytes"
+	"os"
+	"testing"
+	"time"
+)
+
+// What failed once, as plans of its own: another way of drawing gives a seed another meaning.
+
+// replay plays rounds of faults on three nodes. The first one leads at the beginning.
+func replay(t *testing.T, rounds ...[]fault) {
+	t.Helper()
+	var kept bytes.Buffer
+	c := Config{Seed: 1, Trace: &kept, plan: &plan{members: 3, sync: 3 * time.Millisecond, rounds: rounds}}
+	if testing.Verbose() {
+		c.Trace = os.Stdout
+	}
+	if os.Getenv("LOG") != "" {
+		c.Log = os.Stdout
+	}
+	Run(t, c)
+	if t.Failed() {
+		t.Logf("\n%s", &kept)
+	}
+}
+
+// firstChunk is where the oldest file of the folder ledger is hit, of the folders history, ledger and snapshots.
+var firstChunk = [3]float64{0.5, 0, 0.5}
+
+// A leader whose clock is years ahead admits n3 anew, and goes.
+func TestACertificateOutlivesItsIssuersWrongClock(t *testing.T) {
+	replay(t,
+		[]fault{
+			{kind: clockJump, at: time.Second, lasts: 7 * time.Second, host: 0, other: 1, by: 9 * 365 * 24 * time.Hour},
+			{kind: crash, at: 2 * time.Second, lasts: time.Second, host: 2},
+		},
+		[]fault{{kind: crash, at: time.Second, lasts: 6 * time.Second, host: 0}},
+	)
+}
+
+// The leader is replaced by a clone that nobody reaches, and which therefore never becomes a voter.
+func TestARetiredNodeSealsNothing(t *testing.T) {
+	replay(t, []fault{{kind: clone, at: time.Second, lasts: 12 * time.Second, host: 0}})
+}
+
+// n2 is replaced by a clone that nobody reaches while n3 hears of no leader: every vote is needed.
+func TestNobodyLeavesANetworkThatNeedsIt(t *testing.T) {
+	replay(t, []fault{
+		{kind: isolation, at: time.Second, lasts: 7500 * time.Millisecond, host: 2, other: 0},
+		{kind: clone, at: 6700 * time.Millisecond, lasts: 14 * time.Second, host: 1},
+	})
+}
+
+// A bit of an old chunk is flipped. Its node begins with a snapshot and finds it out when it is asked for the past.
+func TestADamagedChunkIsFetchedAgain(t *testing.T) {
+	replay(t, nil, []fault{{kind: crash, at: time.Second, lasts: time.Second, host: 2, lie: flipped, where: firstChunk}})
+}
+
+// n3 gets the disk of a node whose files end elsewhere than the others', and loses one of them.
+func TestTheWholePastIsFetchedAgain(t *testing.T) {
+	replay(t, nil,
+		[]fault{{kind: blackout, at: 6 * time.Second, lasts: time.Second}},
+		[]fault{{kind: blackout, at: 6 * time.Second, lasts: time.Second, torn: true}},
+		[]fault{
+			{kind: crash, at: 1500 * time.Millisecond, lasts: 2500 * time.Millisecond, host: 2, other: 0, lie: foreign},
+			{kind: isolation, at: 3700 * time.Millisecond, lasts: 3700 * time.Millisecond, host: 2, other: 0},
+		},
+		[]fault{{kind: crash, at: 1600 * time.Millisecond, lasts: 600 * time.Millisecond, host: 2, lie: gone, where: firstChunk}},
+	)
+}
