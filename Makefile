@@ -2,13 +2,16 @@
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build install lint fmt test race short cover fuzz sim test-faults test-web3 bench ci clean
+.PHONY: help build repro install lint fmt test race short cover fuzz sim mutants test-faults test-web3 bench ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build ./coco
 	$(GO) build -trimpath -o coco ./cmd/coco
+
+repro: ## build the release binary twice, compare, and print its measurement (VERSION=, OUT=)
+	@.ci/repro
 
 install: ## install coco into GOBIN
 	$(GO) install -trimpath ./cmd/coco
@@ -48,6 +51,10 @@ SEEDS ?= 200
 FIRST ?= 1
 sim: ## break whole simulated networks in SEEDS (200) ways, from seed FIRST (1) on
 	FIRST=$(FIRST) SEEDS=$(SEEDS) $(GO) test -run '^TestNothingIsLostWhateverTheSeed$$' -count 1 -timeout 30m ./internal/sim
+
+MUTANTS ?=
+mutants: ## break a copy of the code in each way of internal/sim/mutate, or in those of MUTANTS, and see who notices
+	$(GO) run ./internal/sim/mutate $(MUTANTS)
 
 TIMES ?= 3
 test-faults: build ## break real processes, links and disks TIMES (3) times each (Linux, root)

@@ -83,6 +83,11 @@ const (
 	Participant Role = "participant" // transacts
 )
 
+// GovernanceUnit is the organisational unit (OU) in the subject of the certificates with which a member
+// governs. A node's administrative listener takes no others, and its listener for applications none of
+// them, so that a credential that leaks from an application cannot reach governance.
+const GovernanceUnit = "governance"
+
 // Caller is who sent a request, once authenticated.
 type Caller struct {
 	Actor ActorID `cbor:"1,keyasint"` // the organisation

@@ -26,6 +26,9 @@ type Claims struct {
 	ReportData [64]byte
 	// Debug says that the TEE's owner can look into it.
 	Debug bool
+	// SecurityVersion is that of the platform's firmware and microcode, in its own numbers; 0 if it
+	// has none.
+	SecurityVersion uint64
 	// Insecure says that the platform protects nothing, such as the virtual one.
 	Insecure bool
 	// Advisories are the vendor's open security advisories for this TEE.

@@ -199,3 +199,56 @@ func TestKeysNeverPrint(t *testing.T) {
 		}
 	}
 }
+
+func TestARenewedCertificateStandsForTheSameKeyAndTime(t *testing.T) {
+	s, node := service(t, true), identity(t)
+	old := endorse(t, s, node)
+	later := now.Add(9 * 30 * 24 * time.Hour)
+	if Due(old, now.Add(NodeValidity/2)) || !Due(old, later.Add(24*time.Hour)) {
+		t.Error("a certificate is not due after two thirds of its life")
+	}
+	der, err := s.Renew(old, later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	renewed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := node.SetCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	selfDER, err := s.RenewSelf(later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := s.With(selfDER)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Both certificates of the node verify under both of the service, at any time of the first one's life.
+	for _, service := range []*x509.Certificate{s.Certificate(), again.Certificate()} {
+		roots := x509.NewCertPool()
+		roots.AddCert(service)
+		for _, cert := range []*x509.Certificate{old, renewed} {
+			if err := CheckEndorsed(cert, service, now); err != nil {
+				t.Error(err)
+			}
+			if _, err := cert.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now, DNSName: "node1.example"}); err != nil {
+				t.Errorf("a stock client would refuse it: %v", err)
+			}
+		}
+	}
+	if err := CheckEndorsed(renewed, s.Certificate(), old.NotAfter.Add(time.Hour)); err != nil {
+		t.Error(err)
+	}
+	if !IsInsecure(renewed) || !IsInsecure(again.Certificate()) {
+		t.Error("a renewed certificate does not say that it is insecure")
+	}
+	if _, err := service(t, true).Renew(old, later); !errors.Is(err, coco.ErrVerify) {
+		t.Errorf("another service renewed it: %v", err)
+	}
+	if _, err := service(t, true).With(selfDER); !errors.Is(err, coco.ErrVerify) {
+		t.Errorf("a service took another one's certificate: %v", err)
+	}
+}

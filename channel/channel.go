@@ -13,6 +13,7 @@
 //
 // The host can cut a connection at any time, so its end says nothing; and the host sets the
 // clock, so validity periods are long and a node is shut out by the list of nodes, not by a date.
+// When two thirds of one are over (Due), the certificate is renewed, with the same key, name and beginning.
 //
 // Trust: enclave
 package channel

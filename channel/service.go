@@ -170,6 +170,54 @@ func CheckEndorsed(cert, service *x509.Certificate, now time.Time) error {
 	return nil
 }
 
+// Due reports whether two thirds of the validity are over of a certificate that a service made, for itself
+// or for a node: then it is to be renewed.
+func Due(cert *x509.Certificate, now time.Time) bool {
+	validity := NodeValidity
+	if cert.IsCA {
+		validity = ServiceValidity
+	}
+	return cert.NotAfter.Sub(now) < validity/3
+}
+
+// Renew returns, in DER form, the certificate that this service gave a node with a later end. It begins when
+// the old one did, so it vouches for what the node has signed since.
+func (s *Service) Renew(node *x509.Certificate, now time.Time) ([]byte, error) {
+	if err := CheckEndorsed(node, s.cert, time.Time{}); err != nil {
+		return nil, err
+	}
+	template := nodeTemplate(KeyID(node.RawSubjectPublicKeyInfo), "", false)
+	template.RawSubject = node.RawSubject
+	template.DNSNames, template.IPAddresses = node.DNSNames, node.IPAddresses
+	template.NotBefore, template.NotAfter = node.NotBefore, now.Add(NodeValidity)
+	der, err := x509.CreateCertificate(rand.Reader, template, s.cert, node.PublicKey, s.key)
+	if err != nil {
+		return nil, fmt.Errorf("renew the certificate of %q: %w", node.Subject, err)
+	}
+	return der, nil
+}
+
+// RenewSelf returns, in DER form, this service's certificate with a later end, of the same key.
+func (s *Service) RenewSelf(now time.Time) ([]byte, error) {
+	template := &x509.Certificate{
+		RawSubject:            s.cert.RawSubject,
+		NotBefore:             s.cert.NotBefore,
+		NotAfter:              now.Add(ServiceValidity),
+		KeyUsage:              s.cert.KeyUsage,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLenZero:        true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &s.key.PublicKey, s.key)
+	if err != nil {
+		return nil, fmt.Errorf("renew the service certificate: %w", err)
+	}
+	return der, nil
+}
+
+// With returns this service under another certificate of its key.
+func (s *Service) With(certificate []byte) (*Service, error) { return newService(certificate, s.key) }
+
 // Format keeps the key out of every text.
 func (s *Service) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "service %s (key withheld)", s.cert.Subject)

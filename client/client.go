@@ -193,16 +193,20 @@ func (c *Client) getJSON(ctx context.Context, path string, v any) error {
 }
 
 func (c *Client) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
-	var r io.Reader // an untyped nil for none
-	if body != nil {
-		r = bytes.NewReader(body)
+	if body == nil {
+		return c.send(ctx, method, path, "", nil)
 	}
+	return c.send(ctx, method, path, "application/json", bytes.NewReader(body))
+}
+
+// send makes a request; a nil r is no body.
+func (c *Client) send(ctx context.Context, method, path, contentType string, r io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "https://node"+path, r)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", coco.ErrInvalid, err)
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
 	}
 	resp, err := c.hc.Do(req)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
@@ -29,8 +30,9 @@ type Policy struct {
 	Code []coco.Measurement
 	// Verifiers are the TEE platforms whose evidence is accepted.
 	Verifiers attest.Verifiers
-	// Service is the network's service certificate, which must have endorsed the node's. Nil
-	// means that the caller does not know it yet and learns it from the first node.
+	// Service is the network's service certificate, which must have endorsed the node's: its key counts,
+	// which a renewed certificate keeps. Nil means that the caller does not know it yet and learns it from
+	// the first node.
 	Service *x509.Certificate
 	// Constitution is the digest of the constitution that the node must say is in force. Its
 	// attested code does not lie about it. The zero digest means not to ask.
@@ -111,6 +113,19 @@ func (t *Transport) ensureVerified(ctx context.Context, c *conn) error {
 	return nil
 }
 
+// SetCode replaces the code manifest of the policy, for nodes that are verified from then on.
+func (t *Transport) SetCode(code []coco.Measurement) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cfg.Policy.Code = slices.Clone(code)
+}
+
+func (t *Transport) code() []coco.Measurement {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.cfg.Policy.Code
+}
+
 func (t *Transport) verify(ctx context.Context, c *conn) (Attested, error) {
 	leaf, err := leafOf(c.ConnectionState())
 	if err != nil {
@@ -131,7 +146,7 @@ func (t *Transport) verify(ctx context.Context, c *conn) (Attested, error) {
 	if err != nil {
 		return Attested{}, err
 	}
-	if err := attest.Check(claims, evidencePurpose, leaf.RawSubjectPublicKeyInfo, nonce, t.cfg.Policy.Code); err != nil {
+	if err := attest.Check(claims, evidencePurpose, leaf.RawSubjectPublicKeyInfo, nonce, t.code()); err != nil {
 		return Attested{}, err
 	}
 	if want := t.cfg.Policy.Constitution; want != (coco.Digest{}) {

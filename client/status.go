@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/cocoframework/coco"
 )
@@ -26,6 +27,15 @@ type Status struct {
 	Version      string           `json:"version"`
 	Problem      string           `json:"problem,omitempty"` // why the node cannot serve as it should
 	Notice       string           `json:"notice,omitempty"`  // what every user of the network must know
+	// Certificates are the node's, the service's, and the one of the constitution that ends first.
+	Certificates []Certificate `json:"certificates,omitempty"`
+}
+
+// Certificate says when one ends.
+type Certificate struct {
+	Of       string    `json:"of"`             // "node", "service", "member" or "participant"
+	Name     string    `json:"name,omitempty"` // of the organisation
+	NotAfter time.Time `json:"not_after"`
 }
 
 // NodeInfo is one node in the answer of /node/nodes.
@@ -36,8 +46,9 @@ type NodeInfo struct {
 	Address       string           `json:"address"`
 	ClientAddress string           `json:"client_address"`
 	Measurement   coco.Measurement `json:"measurement"`
-	State         string           `json:"state"` // "trusted" or "retired"
-	Since         uint64           `json:"since"` // the seqno that gave it this state
+	State         string           `json:"state"`            // "trusted" or "retired", or "pending" in the answer of GovNodes
+	Since         uint64           `json:"since"`            // the seqno that gave it this state
+	Reason        string           `json:"reason,omitempty"` // why it is pending
 }
 
 // Status asks the node what it does and what it sees of the network.

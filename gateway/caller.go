@@ -35,6 +35,9 @@ func (g *Gateway) identify(w *response, r *http.Request) (coco.Caller, error) {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return coco.Caller{}, errNoCertificate
 	}
+	if err := g.checkUnit(r.TLS.PeerCertificates[0].Subject); err != nil {
+		return coco.Caller{}, err
+	}
 	now := g.cfg.Clock.Now()
 	// The generation is read before asking: an answer that Reidentify makes out of date while it
 	// is given is asked for again by the next request.

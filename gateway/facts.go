@@ -26,11 +26,15 @@ type fact struct {
 	always    http.HandlerFunc // open to all, and beyond all limits
 	anonymous http.HandlerFunc
 	handler   adapter.Handler
+	body      int64 // how many bytes of a body handler takes
 }
 
 // facts lists what a node tells about itself and its network. A client that has not verified the
 // node must not show its certificate's powers to it, so what it verifies by is open to all.
 func (g *Gateway) facts() []fact {
+	if g.governor != nil {
+		return g.adminFacts()
+	}
 	facts := []fact{
 		{pattern: "GET /livez", always: g.serveLive},
 		{pattern: "GET /readyz", anonymous: g.serveReady},
@@ -46,6 +50,7 @@ func (g *Gateway) facts() []fact {
 		{pattern: "GET /node/digest", handler: g.serveDigest},
 		{pattern: "GET /node/snapshots", handler: g.serveSnapshots},
 		{pattern: "POST /node/snapshots", handler: g.serveSnapshotRequest},
+		{pattern: "/gov/", handler: g.serveElsewhere, body: maxEnvelope},
 	}
 	if g.cfg.Retire != nil {
 		facts = append(facts, fact{pattern: "POST /node/retire", handler: g.serveRetire})

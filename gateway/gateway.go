@@ -1,6 +1,6 @@
 // Package gateway is what clients reach: it ends TLS inside the enclave, identifies the caller by
 // the client certificate, bounds what a client may cost, and hands requests to the adapters'
-// endpoints and to the routes under /node.
+// endpoints and to the routes under /node. Members govern at a second listener, under /gov.
 //
 // A client's host, network and clock are unknown, so everything here has a limit: connections,
 // requests at a time, upgraded connections, header and body sizes, and the time that a peer may
@@ -110,9 +110,10 @@ func (c *Config) validate() error {
 // Gateway serves clients. It is made by New, told by Mount what the adapters offer, run by Serve
 // and ended by Shutdown.
 type Gateway struct {
-	cfg    Config
-	server *http.Server
-	origin *http.CrossOriginProtection
+	cfg      Config
+	governor Governor // nil unless this is the administrative gateway; see NewAdmin
+	server   *http.Server
+	origin   *http.CrossOriginProtection
 
 	routes    atomic.Pointer[routes]
 	requests  gate // of callers
@@ -138,11 +139,13 @@ type Gateway struct {
 }
 
 // New makes a gateway that serves /node. The adapters' paths answer 503 until Mount.
-func New(cfg Config) (*Gateway, error) {
+func New(cfg Config) (*Gateway, error) { return newGateway(cfg, nil, newTally()) }
+
+func newGateway(cfg Config, governor Governor, tally *tally) (*Gateway, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, origin: http.NewCrossOriginProtection(), upgraded: make(map[*upgraded]struct{}), tally: newTally(), shares: newShares(&cfg)}
+	g := &Gateway{cfg: cfg, governor: governor, origin: http.NewCrossOriginProtection(), upgraded: make(map[*upgraded]struct{}), tally: tally, shares: newShares(&cfg)}
 	g.requests.init(cfg.MaxRequests)
 	g.anonymous.init(cfg.MaxAnonymous)
 	g.evidence.init(cfg.MaxEvidence)

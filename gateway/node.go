@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/x509"
+	"time"
 
 	"github.com/cocoframework/coco"
 )
@@ -64,6 +65,15 @@ type Status struct {
 	Problem string `json:"problem,omitempty"`
 	// Notice is shown wherever the status is: a simulated TEE, a pinned block context.
 	Notice string `json:"notice,omitempty"`
+	// Certificates are the node's, the service's, and the one of the constitution that ends first.
+	Certificates []Certificate `json:"certificates,omitempty"`
+}
+
+// Certificate says when one ends.
+type Certificate struct {
+	Of       string    `json:"of"`             // "node", "service", "member" or "participant"
+	Name     string    `json:"name,omitempty"` // of the organisation
+	NotAfter time.Time `json:"not_after"`
 }
 
 // Evidence is the answer of GET /node/evidence, to which the gateway adds the nonce.

@@ -26,7 +26,7 @@ var methods = []string{
 }
 
 func (g *Gateway) newRoutes(maxBody int64, endpoints []adapter.Endpoint) (rt *routes, err error) {
-	rt = &routes{mux: http.NewServeMux(), mounted: maxBody > 0, nothing: map[string]bool{"/": true}}
+	rt = &routes{mux: http.NewServeMux(), mounted: maxBody > 0 || g.governor != nil, nothing: map[string]bool{"/": true}}
 	rt.counts = map[string]*classes{otherRoute: g.tally.of(otherRoute)}
 	for _, f := range g.facts() {
 		switch {
@@ -35,7 +35,7 @@ func (g *Gateway) newRoutes(maxBody int64, endpoints []adapter.Endpoint) (rt *ro
 		case f.anonymous != nil:
 			rt.mux.Handle(f.pattern, g.withoutCaller(f.anonymous))
 		default:
-			rt.mux.Handle(f.pattern, g.withCaller(0, f.handler))
+			rt.mux.Handle(f.pattern, g.withCaller(f.body, g.forMembers(f.handler)))
 		}
 		rt.counts[f.pattern] = g.tally.of(f.pattern)
 	}
@@ -80,7 +80,7 @@ func (rt *routes) withoutRedirect(pattern string, none http.Handler) {
 func (rt *routes) mount(g *Gateway, maxBody int64, e adapter.Endpoint) (err error) {
 	path := e.Pattern[strings.LastIndexByte(e.Pattern, ' ')+1:]
 	if e.Handler == nil || len(path) < 2 || path[0] != '/' || strings.HasPrefix(path, "/{") ||
-		path == "/node" || strings.HasPrefix(path, "/node/") || slices.Contains(ownPaths, path) {
+		path == "/node" || strings.HasPrefix(path, "/node/") || path == "/gov" || strings.HasPrefix(path, "/gov/") || slices.Contains(ownPaths, path) {
 		return fmt.Errorf("%w: endpoint %q: expected a handler and a path of its own, such as \"POST /app/name\"", coco.ErrInvalid, e.Pattern)
 	}
 	// ServeMux has no other way to say that a pattern is malformed or taken.

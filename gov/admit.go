@@ -5,81 +5,186 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
-	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/gov/policy"
 	"github.com/cocoframework/coco/store"
 )
 
-// WriteGenesis writes the beginning of a network into its first transaction: the constitution, its
-// first node, the service's identity and the first epoch. The node is checked like any other; only
-// its evidence is left to those who join, and to auditors. serviceKey goes into a private table.
-// After an error the transaction MUST be aborted.
-func WriteGenesis(tx *store.Tx, c *Constitution, rec NodeRecord, serviceCert []byte, epoch *keys.SealedEpoch, serviceKey keys.SecretBytes) error {
-	if _, ok := tx.Get(ConstitutionTable, []byte(coreKey)); ok {
-		return fmt.Errorf("%w: genesis: this network has a constitution already", coco.ErrInvalid)
-	}
-	if _, err := parseService(serviceCert); err != nil {
-		return err
-	}
-	if len(serviceKey) == 0 || len(serviceKey) > maxServiceBytes {
-		return fmt.Errorf("%w: genesis: a service key of %d bytes, expected 1 to %d", coco.ErrInvalid, len(serviceKey), maxServiceBytes)
-	}
-	done := c.completed()
-	tx.Put(ConstitutionTable, []byte(coreKey), done.core)
-	for _, name := range slices.Sorted(maps.Keys(done.settings)) {
-		tx.Put(ConstitutionTable, []byte(settingsKey+name), done.settings[name])
-	}
-	tx.Put(ServiceTable, []byte(certificateKey), bytes.Clone(serviceCert))
-	tx.Put(SecretsTable, []byte(serviceKeyRow), bytes.Clone(serviceKey))
-	if err := WriteEpoch(tx, epoch); err != nil {
-		return err
-	}
-	rec.Time = tx.Time()
-	if rec.Measurement == "" {
-		return rec.refuse(BadRecord, "the measurement is missing")
-	}
-	if err := checkNode(c, serviceCert, &rec); err != nil {
-		return err
-	}
-	rec.State, rec.Since = Trusted, tx.Seqno()
-	return putNode(tx, rec)
-}
-
 // AdmitNode trusts a node, given the claims of its evidence, which the caller has verified for the
-// platform that the record names. It decides by the policy add_node: the owner is a member and has
-// signed for the node, and the evidence is of listed code on a listed platform and bound to the
-// node's key. The record's ID to Nonce and Certificate MUST be set. The error is a *Refusal if the
-// node is not admitted; then nothing is written.
+// platform that the record names. The owner has signed for the node, the evidence is of listed code on a
+// listed platform and bound to the node's key, and the node is in a place that a vote has admitted or
+// that another node of its owner has now, or the policy add_node accepts it without a vote. The
+// record's ID to Nonce and Certificate MUST be set. The error is a *Refusal if the node is not
+// admitted; then nothing is written. If the Reason is NotVotedIn, PendNode makes it known to those who vote.
 //
 // A trusted node of the same owner at the same address is retired in the same transaction: the new
 // one takes its place. Replaces tells which one that is.
 func AdmitNode(tx *store.Tx, rec NodeRecord, claims attest.Claims) error {
+	c, err := vet(tx, &rec, claims)
+	if err != nil {
+		return err
+	}
+	if err := checkAdmitted(tx, c, &rec); err != nil {
+		return err
+	}
+	return trust(tx, rec)
+}
+
+// RecoverNode trusts the node that begins a recovery, and retires all others. Its owner is a member;
+// for the rest it is as AdmitNode, but that no vote is needed: those who could vote have given their shares.
+func RecoverNode(tx *store.Tx, rec NodeRecord, claims attest.Claims) error {
+	c, err := vet(tx, &rec, claims)
+	if err != nil {
+		return err
+	}
+	if err := checkRecovery(c, &rec); err != nil {
+		return err
+	}
+	if err := trust(tx, rec); err != nil {
+		return err
+	}
+	return SetNodes(tx, rec.ID)
+}
+
+func checkRecovery(c *Constitution, rec *NodeRecord) error {
+	if role, _ := c.Role(rec.Owner); role != coco.Member {
+		return rec.refuse(UnlistedOwner, "its owner %q is a participant; only members begin a recovery", c.Name(rec.Owner))
+	}
+	return nil
+}
+
+// PendNode puts a node into the list that AdmitNode has refused for NotVotedIn, so that the members see
+// it. All else about it is in order. It needs no Certificate. A pending node of the same owner at
+// the same address gives way to it; asking again with the same key changes nothing.
+func PendNode(tx *store.Tx, rec NodeRecord, claims attest.Claims) error {
 	c, _, err := loadCore(tx)
 	if err != nil {
 		return err
 	}
-	service, err := ServiceCertificate(tx)
+	rec.Time, rec.Certificate = tx.Time(), nil
+	if rec.Measurement == "" {
+		rec.Measurement = claims.Measurement
+	}
+	if err := CheckNode(c, &rec, claims); err != nil {
+		return err
+	}
+	nodes, err := Nodes(tx)
 	if err != nil {
 		return err
+	}
+	if again, err := checkPending(nodes, &rec); again || err != nil {
+		return err
+	}
+	for _, old := range nodes {
+		if old.State == Pending && old.Owner == rec.Owner && old.Address == rec.Address {
+			if err := retire(tx, old); err != nil {
+				return err
+			}
+		}
+	}
+	rec.State, rec.Since = Pending, tx.Seqno()
+	return putNode(tx, rec)
+}
+
+// maxPending bounds the pending nodes of one owner.
+const maxPending = 16
+
+// checkPending says whether a node may wait; again tells that it does already.
+func checkPending(nodes []NodeRecord, rec *NodeRecord) (again bool, err error) {
+	mine := 0
+	for i := range nodes {
+		old := &nodes[i]
+		switch {
+		case old.ID == rec.ID && old.State == Pending:
+			return true, nil
+		case old.ID == rec.ID:
+			return false, rec.refuse(KnownNode, "its key is in the node list already: a node makes a new key whenever it starts")
+		case old.State == Pending && old.Owner == rec.Owner && old.Address != rec.Address:
+			mine++
+		}
+	}
+	if mine >= maxPending {
+		return false, rec.refuse(NotVotedIn, "%d other nodes of its owner wait for a vote, expected at most %d", mine, maxPending-1)
+	}
+	return false, nil
+}
+
+// vet checks all about a node but whether the members want it.
+func vet(tx *store.Tx, rec *NodeRecord, claims attest.Claims) (*Constitution, error) {
+	c, _, err := loadCore(tx)
+	if err != nil {
+		return nil, err
+	}
+	service, err := ServiceCertificate(tx)
+	if err != nil {
+		return nil, err
 	}
 	rec.Time = tx.Time()
 	if rec.Measurement == "" {
 		rec.Measurement = claims.Measurement
 	}
-	if err := checkNode(c, service, &rec); err != nil {
+	if err := checkNode(c, service, rec); err != nil {
+		return nil, err
+	}
+	if err := checkClaims(c, rec, claims); err != nil {
+		return nil, err
+	}
+	if b, ok := tx.Get(NodesTable, rec.ID[:]); ok {
+		old, err := decodeNode(b)
+		if err != nil {
+			return nil, err
+		}
+		if old.State != Pending {
+			return nil, rec.refuse(KnownNode, "its key is in the node list already: a node makes a new key whenever it starts")
+		}
+	}
+	return c, nil
+}
+
+// checkAdmitted says whether the members want a node: by a vote about its place, or by the policy add_node.
+func checkAdmitted(r store.Reader, c *Constitution, rec *NodeRecord) error {
+	place, voted, err := row[PlaceRecord](r, PlacesTable, placeKey(rec.Owner, rec.Address), maxRecord)
+	switch {
+	case err != nil:
+		return err
+	case voted && place.Removed:
+		return rec.refuse(NotVotedIn, "a vote has removed %s of %q: it needs another one to come back", rec.Address, c.Name(rec.Owner))
+	case voted:
+		return nil
+	}
+	nodes, err := TrustedNodes(r)
+	if err != nil {
 		return err
 	}
-	if err := checkClaims(c, &rec, claims); err != nil {
+	if slices.ContainsFunc(nodes, func(n NodeRecord) bool { return n.Owner == rec.Owner && n.Address == rec.Address }) {
+		return nil // it takes that one's place
+	}
+	p, err := policy.Compile(c.Policies[PolicyAddNode])
+	if err != nil {
 		return err
 	}
-	if _, ok := tx.Get(NodesTable, rec.ID[:]); ok {
-		return rec.refuse(KnownNode, "its key is in the node list already: a node makes a new key whenever it starts")
+	owner := rec.Owner.String()
+	in := policy.Input{
+		Proposal: policy.ProposalFacts{Kinds: []string{PolicyAddNode}, Actions: []map[string]any{{"kind": PolicyAddNode, "owner": owner, "address": rec.Address}}, Time: rec.Time, Expires: rec.Time},
+		Members:  memberFacts(c), Constitution: constitutionFacts(c, nodes), Now: rec.Time,
+		Node: policy.NodeFacts{Owner: owner, OwnerName: c.Name(rec.Owner), Address: rec.Address, Measurement: string(rec.Measurement), Platform: rec.Measurement.Platform()},
 	}
-	old, replaces, err := Replaces(tx, rec.Owner, rec.Address)
+	if _, member := c.Member(rec.Owner); member {
+		in.Proposal.Proposer = owner // it proposes its own node
+	}
+	in.Votes = policy.Tally(in.Members, nil)
+	if ok, err := p.Decide(in); err != nil || !ok {
+		return rec.refuse(NotVotedIn, "the policy %s, %s, does not admit it without a vote: a member proposes add-node for %s of %q", PolicyAddNode, p, rec.Address, c.Name(rec.Owner))
+	}
+	return nil
+}
+
+// trust makes a node trusted, and retires the one whose place it takes.
+func trust(tx *store.Tx, rec NodeRecord) error {
+	nodes, err := Nodes(tx)
 	if err != nil {
 		return err
 	}
@@ -87,8 +192,12 @@ func AdmitNode(tx *store.Tx, rec NodeRecord, claims attest.Claims) error {
 	if err := putNode(tx, rec); err != nil {
 		return err
 	}
-	if replaces {
-		return retire(tx, old)
+	for _, old := range nodes {
+		if old.State != Retired && old.ID != rec.ID && old.Owner == rec.Owner && old.Address == rec.Address {
+			if err := retire(tx, old); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -164,6 +273,11 @@ func checkClaims(c *Constitution, rec *NodeRecord, claims attest.Claims) error {
 	case (claims.Insecure || platform == Virtual) && !c.Network.Insecure:
 		return rec.refuse(InsecureTEE, "platform %q is simulated and network.insecure is not set", platform)
 	}
+	tee := c.TEE[slices.IndexFunc(c.TEE, func(t TEE) bool { return t.Platform == platform })]
+	if claims.SecurityVersion < tee.MinimumVersion {
+		return rec.refuse(OldTEE, "its TEE has security version %d, expected %d at least", claims.SecurityVersion, tee.MinimumVersion)
+	}
+	claims.Debug = claims.Debug && !tee.Debug
 	err := attest.Check(claims, EvidenceContext, rec.Key, rec.Nonce, c.Measurements())
 	if err == nil {
 		return nil
@@ -241,55 +355,6 @@ func SetNodes(tx *store.Tx, keep ...coco.NodeID) error {
 		}
 		if err := retire(tx, rec); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// WriteEpoch announces an epoch: the first one is 1, every further one the next number. Its shares
-// MUST be the members', with the constitution's threshold.
-func WriteEpoch(tx *store.Tx, sealed *keys.SealedEpoch) error {
-	c, _, err := loadCore(tx)
-	if err != nil {
-		return err
-	}
-	epochs, err := Epochs(tx)
-	if err != nil {
-		return err
-	}
-	last := uint64(0)
-	if n := len(epochs); n > 0 {
-		last = epochs[n-1].Epoch
-	}
-	if err := checkEpoch(c, last, sealed); err != nil {
-		return err
-	}
-	b, err := sealed.Marshal()
-	if err != nil {
-		return err
-	}
-	rec, err := encode(EpochRecord{sealed.Epoch, tx.Seqno(), b})
-	if err != nil {
-		return fmt.Errorf("epoch record: %w", err)
-	}
-	tx.Put(EpochsTable, epochKey(sealed.Epoch), rec)
-	return nil
-}
-
-// checkEpoch checks the epoch that follows the last one.
-func checkEpoch(c *Constitution, last uint64, sealed *keys.SealedEpoch) error {
-	if sealed.Epoch != last+1 {
-		return fmt.Errorf("%w: epoch %d: expected %d", coco.ErrInvalid, sealed.Epoch, last+1)
-	}
-	if sealed.Threshold() != c.Shares.Threshold {
-		return fmt.Errorf("%w: epoch %d: a threshold of %d, expected the constitution's, %d", coco.ErrInvalid, sealed.Epoch, sealed.Threshold(), c.Shares.Threshold)
-	}
-	if len(sealed.Shares) != len(c.Members) {
-		return fmt.Errorf("%w: epoch %d: %d shares, expected one for each of %d members", coco.ErrInvalid, sealed.Epoch, len(sealed.Shares), len(c.Members))
-	}
-	for _, s := range sealed.Shares {
-		if m, ok := c.Member(s.Actor); !ok || !bytes.Equal(m.EncryptionKey, s.Key) {
-			return fmt.Errorf("%w: epoch %d: the share of actor %s is not for a member's encryption key", coco.ErrInvalid, sealed.Epoch, s.Actor.Short())
 		}
 	}
 	return nil

@@ -102,7 +102,10 @@ func TestANodeIsRefusedForTheReasonThatItHas(t *testing.T) {
 			stranger := issue(t, "stranger", nil, true, nil)
 			*rec = n.node(stranger, "s:1")
 		}},
-		"a participant": {UnlistedOwner, func(rec *NodeRecord, _ *attest.Claims) { *rec = n.node(n.guest, "g:1") }},
+		"a participant": {NotVotedIn, func(rec *NodeRecord, claims *attest.Claims) {
+			*rec = n.node(n.guest, "g:1")
+			*claims = n.claims(*rec)
+		}},
 		"another owner's certificate": {BadOwner, func(rec *NodeRecord, _ *attest.Claims) {
 			rec.OwnerCertificates = [][]byte{n.members[2].cert.Raw}
 		}},
@@ -216,7 +219,7 @@ func TestASimulatedTEENeedsAnInsecureNetwork(t *testing.T) {
 	rec := n.node(n.members[0], "alpha:7000")
 	claims := n.claims(rec)
 	c := n.constitution()
-	c.TEE, c.Code, c.Network.Insecure = []TEE{{"snp"}}, []Code{{Measurement: "snp:00"}}, false
+	c.TEE, c.Code, c.Network.Insecure = []TEE{{Platform: "snp"}}, []Code{{Measurement: "snp:00"}}, false
 	if err := c.Complete(); err != nil {
 		t.Fatal(err)
 	}

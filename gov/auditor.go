@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
@@ -19,7 +18,7 @@ import (
 // AuditorConfig says what an audit takes as known. All of it may be left out: then the ledger's
 // first transaction is believed, and whoever reads the result compares what it names.
 type AuditorConfig struct {
-	Service      []byte      // the service's certificate in DER form
+	Service      []byte      // a certificate of the service in DER form: its key counts
 	Constitution coco.Digest // the constitution's digest
 	// Verifiers check the evidence of every node. Without them evidence has only to be in its
 	// place: listed platform, listed code, for a node whose owner signed.
@@ -42,16 +41,22 @@ type Auditor struct {
 	epochs       []*keys.SealedEpoch
 	sealed       uint64 // the last one used
 	snapshots    []SnapshotRecord
+	store        *store.Store // the public tables of governance, in which decisions are replayed
 
 	applied   uint64                   // index of the batch applied last
 	before    map[coco.NodeID]struct{} // who was trusted before it
 	recovered coco.NodeID              // the node that its first transaction left alone, if it did
+	first     bool                     // of its transactions is being followed
 	writes    []store.Write            // reused
 }
 
 // NewAuditor returns an auditor for a ledger from its beginning.
 func NewAuditor(cfg AuditorConfig) *Auditor {
-	return &Auditor{cfg: cfg, nodes: map[coco.NodeID]NodeRecord{}}
+	a := &Auditor{cfg: cfg, nodes: map[coco.NodeID]NodeRecord{}, store: store.New()}
+	if err := a.store.Create(Tables()...); err != nil {
+		panic(err) // the names differ
+	}
+	return a
 }
 
 // Constitution returns the constitution; nil before the first batch.
@@ -92,6 +97,7 @@ func (a *Auditor) Apply(b *ledger.Batch, public [][]byte) error {
 	for i, record := range public {
 		seqno := h.First + uint64(i)
 		var err error
+		a.first = i == 0
 		if a.writes, err = store.AppendWrites(a.writes[:0], record); err == nil {
 			err = a.transaction(seqno, h.Time, a.writes)
 		}
@@ -125,52 +131,70 @@ func (a *Auditor) trusted() map[coco.NodeID]struct{} {
 
 // transaction follows one transaction's writes.
 func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {
-	var byTable map[string][]store.Write
-	for _, w := range writes {
-		if !strings.HasPrefix(w.Table, tablePrefix) {
-			continue
-		}
-		if !slices.Contains([]string{ConstitutionTable, ServiceTable, EpochsTable, NodesTable, SnapshotsTable}, w.Table) {
-			return fmt.Errorf("it writes to %s in public", w.Table)
-		}
-		if w.Delete && w.Table != SnapshotsTable {
-			return fmt.Errorf("it deletes from %s, where nothing is deleted", w.Table)
-		}
-		if byTable == nil {
-			byTable = map[string][]store.Write{}
-		}
-		byTable[w.Table] = append(byTable[w.Table], w)
-	}
-	if byTable == nil && seqno != 1 {
-		return nil
+	own, byTable, err := sortWrites(writes)
+	if err != nil || own == nil && seqno != 1 {
+		return err
 	}
 	if err := a.applySnapshots(seqno, byTable[SnapshotsTable]); err != nil {
 		return err
 	}
-	if seqno == 1 {
-		if err := a.genesis(byTable); err != nil {
-			return err
-		}
-	} else if len(byTable[ConstitutionTable])+len(byTable[ServiceTable]) > 0 {
-		return fmt.Errorf("it changes the constitution or the service's certificate")
+	switch {
+	case seqno == 1:
+		err = a.genesis(now, byTable)
+	case decides(byTable):
+		err = a.replay(seqno, now, own)
+	default:
+		err = a.applyService(byTable[ServiceTable])
+	}
+	if err != nil {
+		return err
 	}
 	for _, w := range byTable[EpochsTable] {
 		if err := a.applyEpoch(seqno, w); err != nil {
 			return err
 		}
 	}
-	for _, w := range byTable[NodesTable] {
-		if err := a.applyNode(seqno, now, w); err != nil {
-			return err
-		}
+	if err := a.applyNodes(seqno, now, byTable); err != nil {
+		return err
 	}
-	if len(byTable[NodesTable]) > 0 {
-		return a.checkPlaces()
+	// The writes are of a buffer that is used again.
+	for i := range own {
+		own[i].Key, own[i].Value = bytes.Clone(own[i].Key), bytes.Clone(own[i].Value)
 	}
+	if err := a.store.Apply(seqno, own); err != nil {
+		return err
+	}
+	a.store.Commit(seqno)
 	return nil
 }
 
-func (a *Auditor) genesis(byTable map[string][]store.Write) error {
+// sortWrites returns the writes to tables of the core, which are public and known, and the same by
+// table.
+func sortWrites(writes []store.Write) (own []store.Write, byTable map[string][]store.Write, err error) {
+	known := []string{
+		ConstitutionTable, ServiceTable, EpochsTable, NodesTable, SnapshotsTable,
+		VersionsTable, ProposalsTable, BallotsTable, PlacesTable,
+	}
+	for _, w := range writes {
+		if !strings.HasPrefix(w.Table, tablePrefix) {
+			continue
+		}
+		if !slices.Contains(known, w.Table) {
+			return nil, nil, fmt.Errorf("it writes to %s in public", w.Table)
+		}
+		if w.Delete && w.Table != SnapshotsTable && w.Table != PlacesTable {
+			return nil, nil, fmt.Errorf("it deletes from %s, where nothing is deleted", w.Table)
+		}
+		if byTable == nil {
+			byTable = map[string][]store.Write{}
+		}
+		byTable[w.Table] = append(byTable[w.Table], w)
+		own = append(own, w)
+	}
+	return own, byTable, nil
+}
+
+func (a *Auditor) genesis(now uint64, byTable map[string][]store.Write) error {
 	if len(byTable[EpochsTable]) != 1 || len(byTable[NodesTable]) != 1 {
 		return fmt.Errorf("a genesis with %d epochs and %d nodes, expected one of each", len(byTable[EpochsTable]), len(byTable[NodesTable]))
 	}
@@ -194,7 +218,6 @@ func (a *Auditor) genesis(byTable map[string][]store.Write) error {
 	if c == nil {
 		return fmt.Errorf("a genesis without a constitution")
 	}
-	c.Adapters, c.done.settings = map[string]map[string]any{}, map[string][]byte{}
 	for name, digest := range digests {
 		if err := c.addSettings(name, digest, settings[name]); err != nil {
 			return err
@@ -207,6 +230,12 @@ func (a *Auditor) genesis(byTable map[string][]store.Write) error {
 	if d := a.cfg.Constitution; d != (coco.Digest{}) && d != c.Digest() {
 		return fmt.Errorf("a constitution with digest %s, expected %s", c.Digest(), d)
 	}
+	if err := checkGenesis(c, now); err != nil {
+		return err
+	}
+	if err := a.genesisVersion(now, byTable); err != nil {
+		return err
+	}
 	if rows := byTable[ServiceTable]; len(rows) != 1 || string(rows[0].Key) != certificateKey {
 		return fmt.Errorf("a genesis without a service certificate")
 	}
@@ -214,7 +243,7 @@ func (a *Auditor) genesis(byTable map[string][]store.Write) error {
 	if _, err := parseService(a.service); err != nil {
 		return err
 	}
-	if a.cfg.Service != nil && !bytes.Equal(a.cfg.Service, a.service) {
+	if a.cfg.Service != nil && !sameNetwork(a.cfg.Service, a.service) {
 		return fmt.Errorf("another service certificate than the one expected: this is another network's ledger")
 	}
 	return nil
@@ -240,70 +269,5 @@ func (a *Auditor) applyEpoch(seqno uint64, w store.Write) error {
 	}
 	a.epoch = rec.Epoch
 	a.epochs = append(a.epochs, sealed)
-	return nil
-}
-
-func (a *Auditor) applyNode(seqno, now uint64, w store.Write) error {
-	rec, err := decodeNode(bytes.Clone(w.Value))
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(w.Key, rec.ID[:]) || rec.Since != seqno {
-		return fmt.Errorf("node %s (since %d) is written in the wrong place", rec.ID.Short(), rec.Since)
-	}
-	old, known := a.nodes[rec.ID]
-	if known {
-		old.State, old.Since = Retired, seqno
-		expected, err := encode(old)
-		if err != nil {
-			return err
-		}
-		if a.nodes[rec.ID].State != Trusted || !bytes.Equal(expected, w.Value) {
-			return fmt.Errorf("node %s is changed other than by retiring it", rec.ID.Short())
-		}
-		a.nodes[rec.ID] = rec
-		return nil
-	}
-	if rec.State != Trusted {
-		return fmt.Errorf("node %s is new and %q", rec.ID.Short(), rec.State)
-	}
-	if rec.Measurement == "" {
-		return fmt.Errorf("node %s has no measurement", rec.ID.Short())
-	}
-	if rec.Time != now {
-		return fmt.Errorf("node %s was admitted at time %d, expected the batch's, %d", rec.ID.Short(), rec.Time, now)
-	}
-	if err := checkNode(a.constitution, a.service, &rec); err != nil {
-		return err
-	}
-	if a.cfg.Verifiers != nil {
-		claims, err := a.cfg.Verifiers.Verify(rec.Evidence, time.UnixMilli(int64(rec.Time)))
-		if err != nil {
-			return fmt.Errorf("node %s: %w", rec.ID.Short(), err)
-		}
-		if err := checkClaims(a.constitution, &rec, claims); err != nil {
-			return err
-		}
-	}
-	a.nodes[rec.ID] = rec
-	return nil
-}
-
-// checkPlaces says whether two trusted nodes have one owner and address, which only happens to a
-// node and the one that replaces it.
-func (a *Auditor) checkPlaces() error {
-	type place struct {
-		owner   coco.ActorID
-		address string
-	}
-	places := map[place]coco.NodeID{}
-	for id := range a.trusted() {
-		rec := a.nodes[id]
-		p := place{rec.Owner, rec.Address}
-		if other, ok := places[p]; ok {
-			return fmt.Errorf("nodes %s and %s are both trusted at %s", id.Short(), other.Short(), rec.Address)
-		}
-		places[p] = id
-	}
 	return nil
 }

@@ -201,10 +201,10 @@ func TestAnAuditRefusesWhatTheNetworkWouldNotWrite(t *testing.T) {
 		{"an unknown part", "unknown part", 0, func(_ *network, w []store.Write) []store.Write {
 			return append(w, store.Write{Table: ConstitutionTable, Key: []byte("x"), Value: []byte("{}")})
 		}},
-		{"another constitution later", "changes the constitution", 2, func(n *network, w []store.Write) []store.Write {
+		{"another constitution later", "without a decision", 2, func(n *network, w []store.Write) []store.Write {
 			return append(w, store.Write{Table: ConstitutionTable, Key: []byte(coreKey), Value: n.c.done.core})
 		}},
-		{"another service later", "changes the constitution or", 2, func(_ *network, w []store.Write) []store.Write {
+		{"another service later", "service certificate", 2, func(_ *network, w []store.Write) []store.Write {
 			return append(w, store.Write{Table: ServiceTable, Key: []byte(certificateKey), Value: []byte{1}})
 		}},
 		{"a secret in public", "writes to coco.secrets in public", 2, func(_ *network, w []store.Write) []store.Write {

@@ -3,7 +3,6 @@ package gov
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"maps"
@@ -13,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/policy"
 	"github.com/cocoframework/coco/keys"
 )
 
@@ -23,8 +24,11 @@ const (
 	maxName        = 64
 	maxNetworkName = 40
 	maxNote        = 1024
-	maxPolicy      = 4096
 	maxCertificate = 16 << 10
+
+	maxCertificates = 16 // of an actor
+	maxWeight       = 1_000_000_000
+	maxVersion      = 1 << 53
 
 	// maxCallBytes bounds a call and a batch. A batch exceeds its limit by one call at most, and
 	// must then still fit into one frame between nodes with what executing it adds.
@@ -78,7 +82,7 @@ func (c *Constitution) Complete() error {
 	c.fill()
 	done := &completed{settings: map[string][]byte{}, roots: x509.NewCertPool()}
 	for _, step := range []func(*completed) error{
-		c.checkNetwork, c.checkActors, c.checkCode, c.checkRules, c.normalizeAdapters, c.encodeCore,
+		c.checkNetwork, c.checkActors, c.checkCode, c.checkRules, c.checkPolicies, c.normalizeAdapters, c.encodeCore,
 	} {
 		if err := step(done); err != nil {
 			return err
@@ -89,6 +93,7 @@ func (c *Constitution) Complete() error {
 }
 
 func (c *Constitution) fill() {
+	c.Version = cmp.Or(c.Version, 1)
 	for _, l := range c.Limits.all() {
 		*l.value = cmp.Or(*l.value, l.def)
 	}
@@ -103,7 +108,16 @@ func (c *Constitution) fill() {
 	c.Policies = policies
 	// Copies belong to the constitution, and none and empty encode alike.
 	c.Members = append([]Member{}, c.Members...)
+	for i := range c.Members {
+		m := &c.Members[i]
+		m.ID, m.Weight = m.Actor(), cmp.Or(m.Weight, 1)
+		m.Certificates = slices.Clone(m.Certificates)
+	}
 	c.Participants = append([]Participant{}, c.Participants...)
+	for i := range c.Participants {
+		p := &c.Participants[i]
+		p.ID, p.Certificates = p.Actor(), slices.Clone(p.Certificates)
+	}
 	c.Code = append([]Code{}, c.Code...)
 	c.TEE = append([]TEE{}, c.TEE...)
 }
@@ -113,6 +127,12 @@ func (c *Constitution) fill() {
 func (c *Constitution) sort() {
 	slices.SortFunc(c.Members, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(c.Participants, func(a, b Participant) int { return strings.Compare(a.Name, b.Name) })
+	for _, m := range c.Members {
+		slices.SortFunc(m.Certificates, bytes.Compare)
+	}
+	for _, p := range c.Participants {
+		slices.SortFunc(p.Certificates, bytes.Compare)
+	}
 	slices.SortFunc(c.Code, func(a, b Code) int { return cmp.Compare(a.Measurement, b.Measurement) })
 	slices.SortFunc(c.TEE, func(a, b TEE) int { return strings.Compare(a.Platform, b.Platform) })
 }
@@ -152,6 +172,9 @@ func (c *Constitution) checkNetwork(*completed) error {
 	if n := utf8.RuneCountInString(c.Network.Name); n > maxNetworkName {
 		return invalid("network.name", "expected at most %d characters, found %d", maxNetworkName, n)
 	}
+	if c.Version > maxVersion {
+		return invalid("version", "expected 1 to %d, found %d", maxVersion, c.Version)
+	}
 	return checkName("network.name", c.Network.Name)
 }
 
@@ -162,12 +185,15 @@ func (c *Constitution) checkActors(done *completed) error {
 	if n := len(c.Members) + len(c.Participants); n > maxActors {
 		return invalid("members", "expected at most %d members and participants, found %d", maxActors, n)
 	}
-	r := roster{done: done, names: map[string]string{}, certs: map[string]string{}, publics: map[string]string{}}
+	r := roster{done: done, names: map[string]string{}, ids: map[coco.ActorID]string{}, certs: map[string]string{}, publics: map[string]owned{}}
 	encryption := map[string]string{}
 	for i, m := range c.Members {
 		path := fmt.Sprintf("members[%d]", i)
-		if err := r.add(path, m.Name, coco.Member, m.Certificate); err != nil {
+		if err := r.add(path, m.Name, coco.Member, m.ID, m.Certificate, m.Certificates); err != nil {
 			return err
+		}
+		if m.Weight > maxWeight {
+			return invalid(path+".weight", "expected 1 to %d, found %d", maxWeight, m.Weight)
 		}
 		if err := keys.CheckPublicKey(m.EncryptionKey); err != nil {
 			return invalid(path+".encryption_key", "%v", err)
@@ -178,7 +204,7 @@ func (c *Constitution) checkActors(done *completed) error {
 		encryption[string(m.EncryptionKey)] = path
 	}
 	for i, p := range c.Participants {
-		if err := r.add(fmt.Sprintf("participants[%d]", i), p.Name, coco.Participant, p.Certificate); err != nil {
+		if err := r.add(fmt.Sprintf("participants[%d]", i), p.Name, coco.Participant, p.ID, p.Certificate, p.Certificates); err != nil {
 			return err
 		}
 	}
@@ -187,11 +213,19 @@ func (c *Constitution) checkActors(done *completed) error {
 
 // roster collects the actors and finds duplicates.
 type roster struct {
-	done                  *completed
-	names, certs, publics map[string]string // where a value was met first
+	done         *completed
+	names, certs map[string]string // where a value was met first
+	ids          map[coco.ActorID]string
+	publics      map[string]owned // by public key
 }
 
-func (r *roster) add(path, name string, role coco.Role, der []byte) error {
+// owned is where a public key was met first, and whose it is.
+type owned struct {
+	path string
+	id   coco.ActorID
+}
+
+func (r *roster) add(path, name string, role coco.Role, id coco.ActorID, first []byte, further [][]byte) error {
 	if err := checkName(path+".name", name); err != nil {
 		return err
 	}
@@ -199,7 +233,25 @@ func (r *roster) add(path, name string, role coco.Role, der []byte) error {
 		return invalid(path+".name", "%q is the name of %s already", name, first)
 	}
 	r.names[name] = path
-	path += ".certificate"
+	if len(further) >= maxCertificates {
+		return invalid(path+".certificates", "expected at most %d further certificates, found %d", maxCertificates-1, len(further))
+	}
+	if err := r.certificate(path+".certificate", actor{id: id, name: name, role: role}, first); err != nil {
+		return err
+	}
+	for i, der := range further {
+		if err := r.certificate(fmt.Sprintf("%s.certificates[%d]", path, i), actor{id: id, name: name, role: role}, der); err != nil {
+			return err
+		}
+	}
+	if first, ok := r.ids[id]; ok {
+		return invalid(path+".id", "%s is the id of %s already", id.Short(), first)
+	}
+	r.ids[id] = path
+	return nil
+}
+
+func (r *roster) certificate(path string, a actor, der []byte) error {
 	if len(der) == 0 {
 		return invalid(path, "missing")
 	}
@@ -216,12 +268,13 @@ func (r *roster) add(path, name string, role coco.Role, der []byte) error {
 	if first, ok := r.certs[string(der)]; ok {
 		return invalid(path, "the same as %s", first)
 	}
-	if first, ok := r.publics[string(cert.RawSubjectPublicKeyInfo)]; ok {
-		return invalid(path, "it has the same key as %s: every organisation needs a key of its own", first)
+	if first, ok := r.publics[string(cert.RawSubjectPublicKeyInfo)]; ok && first.id != a.id {
+		return invalid(path, "it has the same key as %s: every organisation needs a key of its own", first.path)
 	}
 	r.certs[string(der)] = path
-	r.publics[string(cert.RawSubjectPublicKeyInfo)] = path
-	r.done.actors = append(r.done.actors, actor{sha256.Sum256(der), name, role, cert})
+	r.publics[string(cert.RawSubjectPublicKeyInfo)] = owned{path, a.id}
+	a.cert = cert
+	r.done.actors = append(r.done.actors, a)
 	r.done.roots.AddCert(cert)
 	return nil
 }
@@ -244,6 +297,12 @@ func (c *Constitution) checkCode(*completed) error {
 		}
 		if t.Platform == Virtual && !c.Network.Insecure {
 			return invalid(path, "%q is a simulated TEE, which protects nothing: only a network with network.insecure = true may list it", t.Platform)
+		}
+		if t.Debug && !c.Network.Insecure {
+			return invalid(fmt.Sprintf("tee[%d].debug", i), "a TEE in debug mode protects nothing: only a network with network.insecure = true may let it in")
+		}
+		if t.MinimumVersion > maxVersion {
+			return invalid(fmt.Sprintf("tee[%d].minimum_security_version", i), "expected at most %d, found %d", maxVersion, t.MinimumVersion)
 		}
 		platforms[t.Platform] = path
 	}
@@ -291,18 +350,15 @@ func isHex(s string) bool {
 func (c *Constitution) checkRules(*completed) error {
 	for _, name := range slices.Sorted(maps.Keys(c.Policies)) {
 		path, text := "policies."+name, c.Policies[name]
-		if name != PolicyAddNode && name != PolicyDefault {
-			return invalid(path, "unknown policy: expected %s or %s", PolicyAddNode, PolicyDefault)
+		if _, err := action.ParseKind(name); name != PolicyDefault && (err != nil || strings.Contains(name, "-")) {
+			return invalid(path, "unknown policy: expected %s or a kind of action, such as %s", PolicyDefault, PolicyAddNode)
 		}
 		if strings.TrimSpace(text) == "" {
 			return invalid(path, "expected an expression, found none")
 		}
-		if err := checkText(path, text, maxPolicy); err != nil {
+		if err := checkText(path, text, policy.MaxBytes); err != nil {
 			return err
 		}
-	}
-	if text := c.Policies[PolicyAddNode]; text != AutomaticAddNode {
-		return invalid("policies."+PolicyAddNode, "expected %q, the only rule supported, found %q", AutomaticAddNode, text)
 	}
 	for _, l := range c.Limits.all() {
 		if *l.value < l.low || *l.value > l.high {
@@ -328,78 +384,12 @@ func (c *Constitution) checkRules(*completed) error {
 	return nil
 }
 
-// core is the canonical form of a constitution, apart from the adapters' settings, which it names by
-// digest: governance reads it often, and settings may be large.
-type core struct {
-	Version      uint64            `cbor:"1,keyasint"` // of the format; 1
-	Network      Network           `cbor:"2,keyasint"`
-	Members      []Member          `cbor:"3,keyasint"`
-	Participants []Participant     `cbor:"4,keyasint"`
-	Code         []Code            `cbor:"5,keyasint"`
-	TEE          []TEE             `cbor:"6,keyasint"`
-	Policies     map[string]string `cbor:"7,keyasint"`
-	Limits       Limits            `cbor:"8,keyasint"`
-	Shares       Shares            `cbor:"9,keyasint"`
-	Consensus    Consensus         `cbor:"10,keyasint"`
-	// Adapters holds the SHA-256 of each adapter's settings in canonical JSON.
-	Adapters  map[string]coco.Digest `cbor:"11,keyasint"`
-	Ledger    Ledger                 `cbor:"12,keyasint"`
-	Snapshots SnapshotPolicy         `cbor:"13,keyasint"`
-}
-
-func (c *Constitution) encodeCore(done *completed) error {
-	adapters := map[string]coco.Digest{}
-	for name, settings := range done.settings {
-		adapters[name] = sha256.Sum256(settings)
-	}
-	var err error
-	done.core, err = c.canonical(adapters)
-	return err
-}
-
-// canonical encodes a checked constitution.
-func (c *Constitution) canonical(adapters map[string]coco.Digest) ([]byte, error) {
-	c.sort()
-	return encode(core{
-		1, c.Network, c.Members, c.Participants, c.Code, c.TEE, c.Policies, c.Limits,
-		c.Shares, c.Consensus, adapters, c.Ledger, c.Snapshots,
-	})
-}
-
-// decodeCore reads a constitution back, without its adapters' settings.
-func decodeCore(b []byte) (*Constitution, map[string]coco.Digest, error) {
-	var k core
-	if err := decode(b, &k, maxCore); err != nil {
-		return nil, nil, fmt.Errorf("%w: constitution: %w", coco.ErrCorrupt, err)
-	}
-	if k.Version != 1 {
-		return nil, nil, fmt.Errorf("%w: constitution: format version %d, expected 1", coco.ErrCorrupt, k.Version)
-	}
-	if len(k.Adapters) > maxAdapters {
-		return nil, nil, fmt.Errorf("%w: constitution: %d adapters, expected at most %d", coco.ErrCorrupt, len(k.Adapters), maxAdapters)
-	}
-	c := &Constitution{
-		Network: k.Network, Members: k.Members, Participants: k.Participants, Code: k.Code, TEE: k.TEE,
-		Policies: k.Policies, Limits: k.Limits, Shares: k.Shares, Consensus: k.Consensus,
-	}
-	k.Snapshots.filled = true // what is stored is complete: zero means never
-	c.Ledger, c.Snapshots = k.Ledger, k.Snapshots
-	c.fill()
-	done := &completed{roots: x509.NewCertPool()}
-	for _, check := range []func(*completed) error{c.checkNetwork, c.checkActors, c.checkCode, c.checkRules} {
-		if err := check(done); err != nil {
-			return nil, nil, fmt.Errorf("%w: %w", coco.ErrCorrupt, err)
+// checkPolicies compiles the policies. What is stored has passed this check.
+func (c *Constitution) checkPolicies(*completed) error {
+	for _, name := range slices.Sorted(maps.Keys(c.Policies)) {
+		if _, err := policy.Compile(c.Policies[name]); err != nil {
+			return invalid("policies."+name, "%s", strings.TrimPrefix(err.Error(), coco.ErrInvalid.Error()+": "))
 		}
 	}
-	// What is stored must be complete and in order: whoever writes it did so.
-	again, err := c.canonical(k.Adapters)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !bytes.Equal(again, b) {
-		return nil, nil, fmt.Errorf("%w: constitution: not in its canonical form", coco.ErrCorrupt)
-	}
-	done.core = bytes.Clone(b)
-	c.done = done
-	return c, k.Adapters, nil
+	return nil
 }

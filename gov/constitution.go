@@ -19,6 +19,8 @@ import (
 	"crypto/x509"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/policy"
 	"github.com/cocoframework/coco/keys"
 )
 
@@ -27,6 +29,8 @@ import (
 // LoadConstitution return completed ones. A completed constitution MUST NOT be modified; it may be used
 // by several goroutines.
 type Constitution struct {
+	// Version is 1 at genesis and one more with every proposal that changed something. Zero means 1.
+	Version      uint64
 	Network      Network
 	Members      []Member
 	Participants []Participant
@@ -47,8 +51,9 @@ type Constitution struct {
 
 // completed is what Complete derives.
 type completed struct {
-	core     []byte            // canonical CBOR
-	settings map[string][]byte // canonical JSON by adapter
+	core     []byte                 // canonical CBOR
+	settings map[string][]byte      // canonical JSON by adapter, as far as they are loaded
+	digests  map[string]coco.Digest // of the settings of all adapters
 	actors   []actor
 	roots    *x509.CertPool // the actors' certificates
 }
@@ -75,19 +80,35 @@ type Member struct {
 	Certificate []byte `cbor:"2,keyasint"`
 	// EncryptionKey is the public key that the member's key shares are encrypted to.
 	EncryptionKey []byte `cbor:"3,keyasint"`
+	// Certificates are further ones, which stand for the same organisation.
+	Certificates [][]byte `cbor:"4,keyasint,omitempty"`
+	// Weight is the member's in policies that weigh votes. Zero means 1.
+	Weight uint64 `cbor:"5,keyasint"`
+	// ID is the organisation's identity: the SHA-256 of the certificate that it came with, which
+	// may have been removed since. Zero means that of Certificate.
+	ID coco.ActorID `cbor:"6,keyasint"`
 }
 
 // Actor returns the member's identity.
-func (m Member) Actor() coco.ActorID { return sha256.Sum256(m.Certificate) }
+func (m Member) Actor() coco.ActorID { return identity(m.ID, m.Certificate) }
+
+func identity(id coco.ActorID, der []byte) coco.ActorID {
+	if id == (coco.ActorID{}) {
+		return sha256.Sum256(der)
+	}
+	return id
+}
 
 // Participant is an organisation that transacts and does not govern.
 type Participant struct {
-	Name        string `cbor:"1,keyasint"`
-	Certificate []byte `cbor:"2,keyasint"` // as a member's
+	Name         string       `cbor:"1,keyasint"`
+	Certificate  []byte       `cbor:"2,keyasint"` // as a member's, and the two below too
+	Certificates [][]byte     `cbor:"3,keyasint,omitempty"`
+	ID           coco.ActorID `cbor:"4,keyasint"`
 }
 
 // Actor returns the participant's identity.
-func (p Participant) Actor() coco.ActorID { return sha256.Sum256(p.Certificate) }
+func (p Participant) Actor() coco.ActorID { return identity(p.ID, p.Certificate) }
 
 // Code is an entry of the code manifest: what a node may run.
 type Code struct {
@@ -98,6 +119,11 @@ type Code struct {
 // TEE is an entry of the TEE manifest: a platform whose evidence counts.
 type TEE struct {
 	Platform string `cbor:"1,keyasint"`
+	// MinimumVersion is the least security version of the platform's firmware and microcode whose
+	// evidence counts, in the platform's own numbers.
+	MinimumVersion uint64 `cbor:"2,keyasint"`
+	// Debug lets TEEs in that their owner can look into. Only an insecure network may have it.
+	Debug bool `cbor:"3,keyasint"`
 }
 
 // Limits bound what a node does for its clients. Zero means the default.
@@ -147,20 +173,22 @@ type SnapshotPolicy struct {
 // Never stands in SnapshotPolicy for what does not bring one about.
 const Never = -1
 
-// The policies that a constitution has. A policy is an expression that decides a kind of proposal.
+// PolicyAddNode and PolicyDefault are the policies that every constitution has: a policy is an expression
+// of package policy that decides a kind of action (package action).
 const (
-	// PolicyAddNode decides whether a node is trusted without a vote. AutomaticAddNode is the
-	// only rule that is accepted.
-	PolicyAddNode = "add_node"
-	// PolicyDefault decides every other proposal.
-	PolicyDefault = "default"
+	// PolicyAddNode decides whether a node is trusted, when it joins in a place that no vote has
+	// admitted, and whether a vote admits a place.
+	PolicyAddNode = string(action.AddNode)
+	// PolicyDefault decides every kind that has no policy of its own.
+	PolicyDefault = action.DefaultPolicy
 )
 
-// AutomaticAddNode admits the nodes of members that run listed code on a listed platform.
-const AutomaticAddNode = "owner in members && measurement in code && platform in tee"
+// AutomaticAddNode is the default of PolicyAddNode: members' nodes are admitted without a vote, others by
+// a majority. Whatever the policy, a node has to run listed code on a listed platform.
+const AutomaticAddNode = "members.exists(m, m.id == node.owner) || " + policy.Majority
 
 // Majority is the default of PolicyDefault.
-const Majority = "votes.yes > members.size() / 2"
+const Majority = policy.Majority
 
 // Virtual is the platform of simulated TEEs.
 const Virtual = "virtual"
@@ -200,6 +228,16 @@ func (c *Constitution) Name(id coco.ActorID) string {
 		}
 	}
 	return ""
+}
+
+// Role returns the role of a member or participant, and whether the constitution lists it.
+func (c *Constitution) Role(id coco.ActorID) (coco.Role, bool) {
+	for _, a := range c.completed().actors {
+		if a.id == id {
+			return a.role, true
+		}
+	}
+	return "", false
 }
 
 // Recipients returns who gets the shares of an epoch: the members.

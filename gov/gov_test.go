@@ -33,7 +33,9 @@ type org struct {
 
 func (o *org) actor() coco.ActorID { return sha256.Sum256(o.cert.Raw) }
 
-func (o *org) member() Member { return Member{o.name, o.cert.Raw, o.encryption.Public()} }
+func (o *org) member() Member {
+	return Member{Name: o.name, Certificate: o.cert.Raw, EncryptionKey: o.encryption.Public()}
+}
 
 var serial int64
 
@@ -119,9 +121,9 @@ func newNetwork(t testing.TB) *network {
 func (n *network) constitution() *Constitution {
 	c := &Constitution{
 		Network:      Network{"test", true},
-		Participants: []Participant{{"guest", n.guest.cert.Raw}},
+		Participants: []Participant{{Name: "guest", Certificate: n.guest.cert.Raw}},
 		Code:         []Code{{testCode, "the program"}},
-		TEE:          []TEE{{virtual.Platform}},
+		TEE:          []TEE{{Platform: virtual.Platform}},
 		Adapters:     map[string]map[string]any{"kv": {"max": 5, "names": []string{"x", "y"}}},
 	}
 	for _, m := range n.members {

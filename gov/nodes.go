@@ -38,8 +38,10 @@ const (
 // NodeState says whether a node belongs to the network.
 type NodeState string
 
-// The states of a node. A retired node never comes back: its key lived in the enclave only.
+// The states of a node. A pending one has asked to join and waits for a vote. A retired node never
+// comes back: its key lived in the enclave only.
 const (
+	Pending NodeState = "pending"
 	Trusted NodeState = "trusted"
 	Retired NodeState = "retired"
 )
@@ -109,7 +111,7 @@ type Reason string
 // The reasons to refuse a node.
 const (
 	BadRecord        Reason = "bad_record"           // the record's form
-	UnlistedOwner    Reason = "unlisted_owner"       // the owner is no member
+	UnlistedOwner    Reason = "unlisted_owner"       // the owner is not in the constitution
 	BadOwner         Reason = "bad_owner"            // the owner's certificates do not lead to it
 	BadSignature     Reason = "bad_owner_signature"  // the owner did not sign this tuple
 	UnlistedPlatform Reason = "unlisted_platform"    // not in the TEE manifest
@@ -119,6 +121,9 @@ const (
 	BadEvidence      Reason = "bad_evidence"         // for another key, nonce or purpose
 	KnownNode        Reason = "known_node"           // its key was used before
 	BadCertificate   Reason = "bad_node_certificate" // not what the service endorsed
+	NotVotedIn       Reason = "not_voted_in"         // too early: the policy wants a vote first
+	StaleEvidence    Reason = "stale_evidence"       // made too long ago, or for another connection
+	OldTEE           Reason = "old_tee"              // below the TEE manifest's minimum security version
 )
 
 // Refusal is why a node is not admitted. It is coco.ErrDenied.
@@ -220,14 +225,11 @@ func checkAddress(s string) error {
 	return nil
 }
 
-// VerifyOwner checks that a member owns the node: the owner's certificates lead to its
+// VerifyOwner checks that a member or participant owns the node: the owner's certificates lead to its
 // organisation's and are valid at the record's time, and the first one's key has signed the
 // tuple. The error is a *Refusal.
 func VerifyOwner(c *Constitution, rec *NodeRecord) error {
-	if _, ok := c.Member(rec.Owner); !ok {
-		if name := c.Name(rec.Owner); name != "" {
-			return rec.refuse(UnlistedOwner, "its owner %q is a participant; the policy admits members' nodes only", name)
-		}
+	if _, ok := c.Role(rec.Owner); !ok {
 		return rec.refuse(UnlistedOwner, "its owner %s is not in the constitution", rec.Owner.Short())
 	}
 	var certs []*x509.Certificate

@@ -1,6 +1,7 @@
 package gov
 
 import (
+	"crypto/sha256"
 	"maps"
 	"slices"
 
@@ -26,27 +27,49 @@ func (c *Constitution) normalizeAdapters(done *completed) error {
 	}
 	adapters := map[string]map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(c.Adapters)) {
-		path := "adapters." + name
-		if !isWord(name) {
-			return invalid(path, "expected a word of lower-case letters, digits, - and _ as the adapter's name")
-		}
-		if _, ok := c.Adapters[name][jsonKey]; ok {
-			return invalid(path+"."+jsonKey, "the name is reserved for settings written as JSON")
-		}
-		table, err := settings.Normalize(path, c.Adapters[name])
+		table, text, err := normalizeAdapter(name, c.Adapters[name])
 		if err != nil {
 			return err
-		}
-		text, err := settings.JSON(table)
-		if err != nil {
-			return invalid(path, "%v", err)
-		}
-		if len(text) > maxSettings {
-			return invalid(path, "expected at most %d bytes of settings, found %d", maxSettings, len(text))
 		}
 		adapters[name], done.settings[name] = table, text
 	}
 	c.Adapters = adapters
+	return nil
+}
+
+func normalizeAdapter(name string, given map[string]any) (map[string]any, []byte, error) {
+	path := "adapters." + name
+	if !isWord(name) {
+		return nil, nil, invalid(path, "expected a word of lower-case letters, digits, - and _ as the adapter's name")
+	}
+	if _, ok := given[jsonKey]; ok {
+		return nil, nil, invalid(path+"."+jsonKey, "the name is reserved for settings written as JSON")
+	}
+	table, err := settings.Normalize(path, given)
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := settings.JSON(table)
+	if err != nil {
+		return nil, nil, invalid(path, "%v", err)
+	}
+	if len(text) > maxSettings {
+		return nil, nil, invalid(path, "expected at most %d bytes of settings, found %d", maxSettings, len(text))
+	}
+	return table, text, nil
+}
+
+// normalizeSome is normalizeAdapters for a constitution of which only some adapters' settings differ
+// from the old one's. Settings that the old one has not loaded stay so.
+func (c *Constitution) normalizeSome(done *completed, old *Constitution, changed map[string]bool) error {
+	maps.Copy(done.settings, old.done.settings)
+	for _, name := range slices.Sorted(maps.Keys(changed)) {
+		table, text, err := normalizeAdapter(name, c.Adapters[name])
+		if err != nil {
+			return err
+		}
+		c.Adapters[name], done.settings[name], done.digests[name] = table, text, sha256.Sum256(text)
+	}
 	return nil
 }
 

@@ -39,6 +39,10 @@ func Tables() []store.Table {
 		{Name: EpochsTable, Ordered: true},
 		{Name: SecretsTable, Private: true},
 		{Name: SnapshotsTable, Ordered: true},
+		{Name: VersionsTable, Ordered: true},
+		{Name: ProposalsTable, Ordered: true},
+		{Name: BallotsTable, Ordered: true},
+		{Name: PlacesTable, Ordered: true},
 	}
 }
 
@@ -55,8 +59,6 @@ func LoadConstitution(r store.Reader) (*Constitution, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Adapters = map[string]map[string]any{}
-	c.done.settings = map[string][]byte{}
 	for name, digest := range digests {
 		text, _ := r.Get(ConstitutionTable, []byte(settingsKey+name))
 		if err := c.addSettings(name, digest, text); err != nil {

@@ -17,25 +17,33 @@ const maxTOML = 64 << 20
 
 // page is the TOML form. Pointers tell what is not there from what is zero.
 type page struct {
+	Version *uint64 `toml:"version"`
 	Network struct {
 		Name     string `toml:"name"`
 		Insecure bool   `toml:"insecure"`
 	} `toml:"network"`
 	Members []struct {
-		Name          string `toml:"name"`
-		Certificate   string `toml:"certificate"`
-		EncryptionKey string `toml:"encryption_key"`
+		Name          string   `toml:"name"`
+		ID            string   `toml:"id"`
+		Weight        *uint64  `toml:"weight"`
+		Certificate   string   `toml:"certificate"`
+		Certificates  []string `toml:"certificates"`
+		EncryptionKey string   `toml:"encryption_key"`
 	} `toml:"members"`
 	Participants []struct {
-		Name        string `toml:"name"`
-		Certificate string `toml:"certificate"`
+		Name         string   `toml:"name"`
+		ID           string   `toml:"id"`
+		Certificate  string   `toml:"certificate"`
+		Certificates []string `toml:"certificates"`
 	} `toml:"participants"`
 	Code []struct {
 		Measurement string `toml:"measurement"`
 		Note        string `toml:"note"`
 	} `toml:"code"`
 	TEE []struct {
-		Platform string `toml:"platform"`
+		Platform       string `toml:"platform"`
+		MinimumVersion uint64 `toml:"minimum_security_version"`
+		Debug          bool   `toml:"debug"`
 	} `toml:"tee"`
 	Policies map[string]string `toml:"policies"`
 	Limits   struct {
@@ -111,9 +119,15 @@ func (p *page) constitution() (*Constitution, error) {
 		Policies: p.Policies,
 		Adapters: p.Adapters,
 	}
+	if v := p.Version; v != nil {
+		if *v == 0 {
+			return nil, invalid("version", "expected 1 to %d, found 0", maxVersion)
+		}
+		c.Version = *v
+	}
 	for i, m := range p.Members {
 		path := fmt.Sprintf("members[%d]", i)
-		der, err := certificate(path+".certificate", m.Certificate)
+		id, certs, err := actorOf(path, m.ID, m.Certificate, m.Certificates)
 		if err != nil {
 			return nil, err
 		}
@@ -124,20 +138,27 @@ func (p *page) constitution() (*Constitution, error) {
 		if err != nil {
 			return nil, invalid(path+".encryption_key", "%v", err)
 		}
-		c.Members = append(c.Members, Member{m.Name, der, key})
+		member := Member{Name: m.Name, ID: id, Certificate: certs[0], Certificates: certs[1:], EncryptionKey: key}
+		if m.Weight != nil {
+			if *m.Weight == 0 {
+				return nil, invalid(path+".weight", "expected 1 to %d, found 0", maxWeight)
+			}
+			member.Weight = *m.Weight
+		}
+		c.Members = append(c.Members, member)
 	}
 	for i, m := range p.Participants {
-		der, err := certificate(fmt.Sprintf("participants[%d].certificate", i), m.Certificate)
+		id, certs, err := actorOf(fmt.Sprintf("participants[%d]", i), m.ID, m.Certificate, m.Certificates)
 		if err != nil {
 			return nil, err
 		}
-		c.Participants = append(c.Participants, Participant{m.Name, der})
+		c.Participants = append(c.Participants, Participant{Name: m.Name, ID: id, Certificate: certs[0], Certificates: certs[1:]})
 	}
 	for _, code := range p.Code {
 		c.Code = append(c.Code, Code{coco.Measurement(code.Measurement), code.Note})
 	}
 	for _, t := range p.TEE {
-		c.TEE = append(c.TEE, TEE{t.Platform})
+		c.TEE = append(c.TEE, TEE{t.Platform, t.MinimumVersion, t.Debug})
 	}
 	for name, settings := range c.Adapters {
 		if err := expandJSON(name, settings); err != nil {
@@ -200,6 +221,28 @@ func (p *page) snapshots(c *Constitution) error {
 		}
 	}
 	return nil
+}
+
+// actorOf reads what members and participants have in common.
+func actorOf(path, id, first string, further []string) (actor coco.ActorID, certs [][]byte, err error) {
+	if id != "" {
+		if err := actor.UnmarshalText([]byte(id)); err != nil || actor == (coco.ActorID{}) {
+			return actor, nil, invalid(path+".id", "expected %d hexadecimal digits", 2*len(actor))
+		}
+	}
+	der, err := certificate(path+".certificate", first)
+	if err != nil {
+		return actor, nil, err
+	}
+	certs = [][]byte{der}
+	for i, text := range further {
+		der, err := certificate(fmt.Sprintf("%s.certificates[%d]", path, i), text)
+		if err != nil {
+			return actor, nil, err
+		}
+		certs = append(certs, der)
+	}
+	return actor, certs, nil
 }
 
 // certificate reads one PEM block.

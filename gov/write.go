@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/settings"
 	"github.com/cocoframework/coco/keys"
 )
@@ -21,6 +22,8 @@ func (c *Constitution) TOML() []byte {
 	c.completed()
 	var w tomlWriter
 	w.comment("The constitution of a Coco network.")
+	w.b.WriteByte('\n')
+	w.field("version", c.Version)
 	w.table("network")
 	w.field("name", c.Network.Name)
 	if c.Network.Insecure {
@@ -31,8 +34,10 @@ func (c *Constitution) TOML() []byte {
 	w.heading("Who governs. A certificate stands for the organisation and everyone under it.")
 	for _, m := range c.Members {
 		w.element("members")
-		w.field("name", m.Name)
-		w.block("certificate", certificatePEM(m.Certificate))
+		w.actor(m.Name, m.ID, m.Certificate, m.Certificates)
+		if m.Weight != 1 {
+			w.field("weight", m.Weight)
+		}
 		key, err := keys.MarshalPublicKey(m.EncryptionKey)
 		if err != nil {
 			panic(err) // Complete has checked the key
@@ -44,8 +49,7 @@ func (c *Constitution) TOML() []byte {
 	}
 	for _, p := range c.Participants {
 		w.element("participants")
-		w.field("name", p.Name)
-		w.block("certificate", certificatePEM(p.Certificate))
+		w.actor(p.Name, p.ID, p.Certificate, p.Certificates)
 	}
 	w.heading("What nodes may run.")
 	for _, code := range c.Code {
@@ -59,6 +63,13 @@ func (c *Constitution) TOML() []byte {
 	for _, t := range c.TEE {
 		w.element("tee")
 		w.field("platform", t.Platform)
+		if t.MinimumVersion > 0 {
+			w.field("minimum_security_version", t.MinimumVersion)
+		}
+		if t.Debug {
+			w.comment("INSECURE: the owner of such a TEE can look into it.")
+			w.field("debug", true)
+		}
 	}
 	w.heading("What decides a proposal.")
 	w.table("policies")
@@ -89,6 +100,22 @@ func (c *Constitution) TOML() []byte {
 		w.adapter(name, c.Adapters[name])
 	}
 	return []byte(w.b.String())
+}
+
+func (w *tomlWriter) actor(name string, id coco.ActorID, first []byte, further [][]byte) {
+	w.field("name", name)
+	if id != identity(coco.ActorID{}, first) {
+		w.field("id", id.String())
+	}
+	w.block("certificate", certificatePEM(first))
+	if len(further) == 0 {
+		return
+	}
+	w.b.WriteString("certificates = [\n")
+	for _, der := range further {
+		w.b.WriteString("'''\n" + string(certificatePEM(der)) + "''',\n")
+	}
+	w.b.WriteString("]\n")
 }
 
 func certificatePEM(der []byte) []byte {

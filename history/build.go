@@ -323,6 +323,9 @@ func (x *Index) confirmed(b *builder) (ok, known bool) {
 	chain := b.chain
 	for next := b.next; next <= end; next++ {
 		entries, err := x.cfg.Ledger.Read(next, next+1, 0)
+		if errors.Is(err, coco.ErrCorrupt) {
+			x.quarantine(next, err)
+		}
 		if err != nil {
 			return false, false
 		}

@@ -3,7 +3,10 @@ package history
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"slices"
+
+	"github.com/cocoframework/coco"
 )
 
 // verdict says whether a segment found on the disk belongs to the network's ledger.
@@ -75,6 +78,9 @@ func (x *Index) judge(s *segment) verdict {
 		return unknown
 	}
 	entries, err := x.cfg.Ledger.Read(s.last, s.last+1, 0)
+	if errors.Is(err, coco.ErrCorrupt) {
+		x.quarantine(s.last, err)
+	}
 	if err != nil {
 		return unknown
 	}

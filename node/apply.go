@@ -95,7 +95,7 @@ func (x *executor) apply(e consensus.Entry) error {
 	}
 	keys, err := x.keys.of(h.Epoch)
 	if err != nil {
-		return x.damaged(e.Index, err)
+		return x.rejoin(fmt.Sprintf("entry %d: %v", e.Index, err))
 	}
 	records, err := b.Open(keys)
 	if err != nil {
@@ -115,6 +115,7 @@ func (x *executor) apply(e consensus.Entry) error {
 		return x.damaged(e.Index, err)
 	}
 	x.applied = end
+	x.keys.use(h.Epoch)
 	x.anchor = anchor{h.Time, x.clock.Elapsed()}
 	return x.committed(h.View, h.First, h.Epoch, len(e.Data), slices.ContainsFunc(writes, func(w store.Write) bool {
 		return strings.HasPrefix(w.Table, "coco.")

@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -29,14 +31,13 @@ func (n *node) backfill(ctx context.Context) error {
 			if len(missing) == 0 {
 				break
 			}
-			gap := missing[len(missing)-1]
-			err := n.fetchAny(ctx, func(from coco.NodeID, address string) error { return n.fill(ctx, from, address, gap.Last) })
+			err := n.fillNewest(ctx, missing)
 			if ctx.Err() != nil {
 				return nil
 			}
 			if err != nil {
 				if reason := err.Error(); reason != last {
-					n.log.Warn("a part of the past is on no node that answers", "first", gap.First, "last", gap.Last, "error", err)
+					n.log.Warn("a part of the past is on no node that answers", "error", err)
 					last = reason
 				}
 				break
@@ -51,29 +52,45 @@ func (n *node) backfill(ctx context.Context) error {
 	}
 }
 
-// fill fetches the chunk that ends with an entry.
-func (n *node) fill(ctx context.Context, from coco.NodeID, address string, last uint64) error {
+// fillNewest fetches one chunk, of the newest gap that can be filled.
+func (n *node) fillNewest(ctx context.Context, missing []ledger.Range) error {
+	var errs []error
+	for _, gap := range slices.Backward(missing) {
+		err := n.fetchAny(ctx, func(from coco.NodeID, address string) error { return n.fill(ctx, from, address, gap) })
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		errs = append(errs, fmt.Errorf("entries %d to %d: %w", gap.First, gap.Last, err))
+	}
+	return errors.Join(errs...)
+}
+
+// fill fetches the end of a gap: the chunk there, or as much of it as is missing. Chunks end at the same entries on all
+// nodes, as a rule; a gap that a cut left in the middle of one becomes a file of its own.
+func (n *node) fill(ctx context.Context, from coco.NodeID, address string, gap ledger.Range) error {
+	last := gap.Last
 	chunk, err := n.fetch(ctx, from, address, fetchRequest{What: fetchChunk, Index: last})
 	if err != nil {
 		return err
 	}
 	chunk.close()
-	if chunk.Last != last || chunk.First > chunk.Last {
-		return fmt.Errorf("%w: its chunk is %d to %d, one that ends with %d was expected", coco.ErrCorrupt, chunk.First, chunk.Last, last)
+	first := max(chunk.First, gap.First)
+	if first > last {
+		return fmt.Errorf("%w: its chunk begins with entry %d, one with entry %d was asked for", coco.ErrCorrupt, chunk.First, last)
 	}
 	prev, err := n.following(last)
 	if err != nil {
 		return err
 	}
-	in, err := n.fetch(ctx, from, address, fetchRequest{What: fetchEntries, Index: chunk.First, To: last + 1})
+	in, err := n.fetch(ctx, from, address, fetchRequest{What: fetchEntries, Index: first, To: last + 1})
 	if err != nil {
 		return err
 	}
 	defer in.close()
-	check := &chainCheck{prev: prev, first: chunk.First}
+	check := &chainCheck{prev: prev, first: first}
 	var waiting []ledger.Entry
-	next := chunk.First
-	err = n.ledgerLog.Insert(chunk.First, last, func() (ledger.Entry, error) {
+	next := first
+	err = n.ledgerLog.Insert(first, last, func() (ledger.Entry, error) {
 		for len(waiting) == 0 {
 			if err := n.idle(ctx); err != nil {
 				return ledger.Entry{}, err
@@ -90,7 +107,7 @@ func (n *node) fill(ctx context.Context, from coco.NodeID, address string, last 
 	})
 	if err == nil {
 		n.loop.inbox.put(event{do: func(l *loop) { l.machine.Holds(n.ledgerLog.First()) }})
-		n.log.Info("a chunk of the past fetched", "first", chunk.First, "last", last, "from", from.Short())
+		n.log.Info("a chunk of the past fetched", "first", first, "last", last, "from", from.Short())
 	}
 	return err
 }

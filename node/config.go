@@ -21,6 +21,8 @@ type Config struct {
 	Host host.Host
 	// PeerListen and ClientListen are bound at the start, "127.0.0.1:0" is allowed.
 	PeerListen, ClientListen string
+	// AdminListen is where members reach the node to govern; empty for nowhere.
+	AdminListen string
 	// PeerAddress and ClientAddress are what others dial, if that differs from what is bound.
 	PeerAddress, ClientAddress string
 	Adapters                   []adapter.Adapter
@@ -41,11 +43,21 @@ type Config struct {
 	// LedgerFolders are folders, which are only read, of chunks that were moved out of the ledger's own.
 	LedgerFolders []host.Disk
 	Log           *slog.Logger
+	// Refused, if set, is told each time that the reason changes why this node is not admitted. It MUST NOT wait.
+	Refused func(*RefusedError)
 	// LogLevel is the level of Log; the owner may change it while the node runs. Nil if it is fixed.
 	LogLevel *slog.LevelVar
 
 	began time.Time // when Run was called
 	life  int       // counts the keys that it has run under
+
+	known    *known     // what earlier lives learnt
+	admitted *admission // this life was admitted before it began; see comeBack
+}
+
+// known is what all lives of a node know.
+type known struct {
+	service []byte // the service's certificate, DER, once a life has joined
 }
 
 // Recover is what opens a ledger when no node is left that holds its keys.
@@ -68,6 +80,7 @@ type Info struct {
 	ID            coco.NodeID
 	PeerAddress   string
 	ClientAddress string
+	AdminAddress  string // empty if there is none
 	Service       []byte // the service's certificate, DER
 	Constitution  coco.Digest
 }

@@ -15,6 +15,14 @@ import (
 // execute runs one batch on top of head, seals it and hands it to the loop. The permit stays if
 // nothing of it became a transaction.
 func (x *executor) execute(items []*item) error {
+	if x.standing.replaced {
+		for _, it := range items {
+			it.refuse(fmt.Errorf("%w: this node was replaced, and another one will lead", coco.ErrNotCommitted))
+		}
+		x.permit = nil
+		x.loop.put(event{sealed: &sealedEvent{}})
+		return nil
+	}
 	now := max(x.now(), x.head().time)
 	set := x.store.Begin(x.permit.view, now)
 	batch := &sealed{view: x.permit.view, first: set.First()}

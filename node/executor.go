@@ -133,6 +133,7 @@ type executor struct {
 	spec     []*sealed
 	kept     map[*adapter.Call]*pending
 	governed func() // the network's own tables changed
+	rejoin   func(why string) error
 }
 
 // limits bound one batch.

@@ -121,7 +121,7 @@ func (n *node) Status() gateway.Status {
 		Role: n.role(s), View: s.View, Voter: n.votes(), Leader: n.directory.Load().byConsensus[s.Leader],
 		Committed: *n.facts.last.Load(), Known: max(n.facts.last.Load().Seqno, n.knownSeqno()),
 		Constitution: c.Digest(), Measurement: n.measurement, Version: n.cfg.Version,
-		Notice: strings.Join(n.notices(), " "),
+		Notice: strings.Join(n.notices(), " "), Certificates: n.certificates(),
 	}
 	if s.Leader == 0 {
 		st.Problem = "the network has no leader: fewer than a majority of the nodes reach each other"
@@ -161,7 +161,7 @@ func (n *node) Constitution() ([]byte, coco.Digest, error) {
 
 // Service implements gateway.Node.
 func (n *node) Service() ([]byte, error) {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.charter.service.Certificate().Raw}), nil
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.serviceCertificate().Raw}), nil
 }
 
 // Evidence implements gateway.Node.

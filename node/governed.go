@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -21,8 +22,9 @@ import (
 
 // standing is who may transact, as of the newest state, committed or not. It belongs to the executor.
 type standing struct {
-	digest coco.Digest
-	actors map[coco.ActorID]struct{}
+	digest   coco.Digest
+	actors   map[coco.ActorID]struct{}
+	replaced bool // this node is not trusted any more: what it sealed would be no part of the ledger
 }
 
 // check refuses the calls of actors that the constitution does not list any more.
@@ -37,6 +39,11 @@ func (s *standing) check(c coco.Caller) error {
 // back. Calls that ledgers keep are sent back if somebody lost the right.
 func (x *executor) restand() error {
 	newest := x.store.Begin(0, 0)
+	rec, err := gov.Node(newest, x.self)
+	if err != nil && !errors.Is(err, coco.ErrNotFound) {
+		return err
+	}
+	x.standing.replaced = err == nil && rec.State != gov.Trusted
 	digest, err := gov.ConstitutionDigest(newest)
 	if err != nil || digest == x.standing.digest {
 		return nil // before genesis, or nothing has changed
@@ -55,7 +62,7 @@ func (x *executor) restand() error {
 			lost = true
 		}
 	}
-	x.standing = standing{digest, actors}
+	x.standing.digest, x.standing.actors = digest, actors
 	if !lost {
 		return nil
 	}
@@ -94,8 +101,16 @@ func (n *node) governed() {
 		n.log.Error("the list of nodes does not decode", "error", err)
 		return
 	}
+	if err := n.announced(s); err != nil {
+		n.log.Error("the list of epochs does not decode", "error", err)
+		return
+	}
 	if err := n.followConstitution(s); err != nil {
 		n.log.Error("the constitution does not decode", "error", err)
+		return
+	}
+	if err := n.followCertificates(s); err != nil {
+		n.log.Error("a certificate does not decode", "error", err)
 		return
 	}
 	addresses, leaving := map[coco.NodeID]string{}, map[coco.NodeID]string{}
@@ -109,6 +124,9 @@ func (n *node) governed() {
 	}
 	n.setNodes(addresses, leaving)
 	n.gateway.Reidentify()
+	if n.admin != nil {
+		n.admin.Reidentify()
+	}
 }
 
 // followConstitution takes over a constitution that was committed.
@@ -123,7 +141,6 @@ func (n *node) followConstitution(s store.Reader) error {
 	}
 	n.constitution.Store(c)
 	n.exec.limits = limits{count: c.Limits.BatchCount, bytes: c.Limits.BatchBytes}
-	n.exec.pace.pacer.Follow(policyOf(c))
 	n.log.Info("the constitution has changed", "digest", digest.Short())
 	return nil
 }

@@ -70,6 +70,7 @@ type joinAnswer struct {
 	Kind    uint8      `cbor:"2,keyasint,omitempty"` // of the refusal
 	Reason  string     `cbor:"3,keyasint,omitempty"`
 	Address string     `cbor:"4,keyasint,omitempty"` // whom to ask instead
+	Rule    gov.Reason `cbor:"5,keyasint,omitempty"` // of the constitution, by which the node is refused
 }
 
 // joinGrant is all that a trusted node knows. It exists only inside TLS between two enclaves.
@@ -82,7 +83,7 @@ type joinGrant struct {
 	Nodes       map[coco.NodeID]string `cbor:"6,keyasint"`           // trusted, with addresses
 	Seqno       uint64                 `cbor:"7,keyasint"`           // of the admission
 	Shared      uint64                 `cbor:"8,keyasint"`           // index up to which the joiner's ledger is the network's
-	Snapshot    *gov.SnapshotRecord    `cbor:"9,keyasint,omitempty"` // the newest, if there is one
+	Snapshots   []gov.SnapshotRecord   `cbor:"9,keyasint,omitempty"` // those that the ledger records, the newest first
 	Sponsor     coco.NodeID            `cbor:"10,keyasint"`          // who grants this
 }
 
@@ -130,47 +131,56 @@ func (n *node) record(ctx context.Context, ev attest.Evidence, nonce []byte) (go
 	return rec, nil
 }
 
+// admission is what a node gets from the network that it joins.
+type admission struct {
+	id           *channel.Identity
+	constitution *gov.Constitution
+	grant        *joinGrant
+}
+
 // join asks node after node until one admits this node.
-func (n *node) join(ctx context.Context) error {
-	addresses, last := n.cfg.Join, ""
+func (n *node) join(ctx context.Context) (*admission, error) {
+	addresses, said := n.cfg.Join, map[string]string{}
 	for i := 0; ; i++ {
 		address := addresses[i%len(addresses)]
-		next, err := n.joinAt(ctx, address)
+		a, next, err := n.joinAt(ctx, address)
 		if err == nil {
-			return nil
+			return a, nil
+		}
+		if next != "" && next != address { // who leads
+			address = next
+			if a, _, err = n.joinAt(ctx, next); err == nil {
+				return a, nil
+			}
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
-		if reason := err.Error(); reason != last {
+		if reason := err.Error(); reason != said[address] {
 			n.log.Warn("not admitted yet, trying again", "at", address, "error", err)
-			last = reason
-		}
-		if next != "" && next != address {
-			if _, err := n.joinAt(ctx, next); err == nil {
-				return nil
-			}
+			n.tellRefused(address, err)
+			said[address] = reason
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
-		case <-n.cfg.Host.Clock.After(joinPause):
+			return nil, ctx.Err()
+		case <-n.cfg.Host.Clock.After(pauseAfter(err)):
 		}
 	}
 }
 
 // joinAt asks one node. If that one does not lead, it returns the leader's address with the error.
-func (n *node) joinAt(ctx context.Context, address string) (next string, err error) {
+func (n *node) joinAt(ctx context.Context, address string) (_ *admission, next string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, joinPatience)
 	defer cancel()
 	raw, err := n.cfg.Host.Net.Dial(ctx, address)
 	if err != nil {
-		return "", fmt.Errorf("%w: %v", coco.ErrUnreachable, err)
+		return nil, "", fmt.Errorf("%w: %v", coco.ErrUnreachable, err)
 	}
 	// Whoever answers proves its code below, before it is told or believed anything.
 	conn, err := channel.PeerClient(ctx, raw, n.id, func(channel.PeerCert) error { return nil }, channel.Options{})
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
@@ -178,38 +188,38 @@ func (n *node) joinAt(ctx context.Context, address string) (next string, err err
 
 	var welcome joinWelcome
 	if err := writeMessage(conn, joinHello{Version: joinVersion}); err != nil {
-		return "", err
+		return nil, "", err
 	}
 	if err := readMessage(conn, &welcome); err != nil {
-		return "", err
+		return nil, "", err
 	}
 	c, err := n.checkWelcome(conn, welcome)
 	if err != nil {
-		return "", fmt.Errorf("the node at %s: %w", address, err)
+		return nil, "", fmt.Errorf("the node at %s: %w", address, err)
 	}
 	ev, err := n.evidence(ctx, conn.Binding())
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	rec, err := n.record(ctx, ev, conn.Binding())
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	samples, err := n.samples()
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	var answer joinAnswer
 	if err := writeMessage(conn, joinRequest{Record: rec, Samples: samples}); err != nil {
-		return "", err
+		return nil, "", err
 	}
 	if err := readMessage(conn, &answer); err != nil {
-		return "", err
+		return nil, "", err
 	}
 	if answer.Grant == nil {
-		return answer.Address, errorOf(max(1, answer.Kind), answer.Reason)
+		return nil, answer.Address, answer.refusal(address)
 	}
-	return "", n.accept(c, answer.Grant)
+	return &admission{id: n.id, constitution: c, grant: answer.Grant}, "", nil
 }
 
 // checkWelcome checks the constitution that a node shows against the approved digest, and the node's
@@ -234,10 +244,14 @@ func (n *node) checkWelcome(conn *channel.Conn, w joinWelcome) (*gov.Constitutio
 // checkService says whether a node belongs to the network that this one knows: such a node follows a constitution that
 // members have changed by their votes.
 func (n *node) checkService(p channel.PeerCert) error {
-	if len(n.cfg.Service) == 0 {
+	der := n.cfg.Service
+	if len(der) == 0 {
+		der = n.cfg.known.service
+	}
+	if len(der) == 0 {
 		return errors.New("and no service certificate is given, under which the constitution might have been changed by votes")
 	}
-	service, err := x509.ParseCertificate(n.cfg.Service)
+	service, err := x509.ParseCertificate(der)
 	if err != nil {
 		return fmt.Errorf("the service certificate given: %w", err)
 	}
@@ -251,7 +265,9 @@ func (n *node) samples() ([]sample, error) {
 	for back, index := uint64(1), log.Last(); index > 0 && len(out) < maxSamples; {
 		entries, err := log.Read(index, index+1, 0)
 		if errors.Is(err, coco.ErrMissing) || errors.Is(err, coco.ErrCorrupt) {
-			break // chunks that were moved away, or are damaged: what is before is not compared
+			index -= min(index, back) // a chunk that was moved away, or is damaged: what is before it tells, too
+			back *= 2
+			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read ledger entry %d: %w", index, err)
@@ -274,8 +290,8 @@ func (n *node) shared(samples []sample) (uint64, error) {
 			continue
 		}
 		entries, err := n.ledgerLog.Read(s.Index, s.Index+1, 0)
-		if errors.Is(err, coco.ErrMissing) {
-			return 0, nil
+		if errors.Is(err, coco.ErrMissing) || errors.Is(err, coco.ErrCorrupt) {
+			continue // older ones may be here, and whole
 		}
 		if err != nil {
 			return 0, fmt.Errorf("read ledger entry %d: %w", s.Index, err)
@@ -288,7 +304,8 @@ func (n *node) shared(samples []sample) (uint64, error) {
 }
 
 // accept takes what the network grants.
-func (n *node) accept(c *gov.Constitution, g *joinGrant) error {
+func (n *node) accept(a *admission) error {
+	c, g := a.constitution, a.grant
 	service, err := channel.ParseService(g.Service, g.ServiceKey)
 	if err != nil {
 		return err
@@ -296,16 +313,18 @@ func (n *node) accept(c *gov.Constitution, g *joinGrant) error {
 	if err := n.id.SetCertificate(g.Certificate); err != nil {
 		return err
 	}
+	n.cfg.known.service = g.Service
 	for epoch, secret := range g.Secrets {
 		n.exec.keys.add(epoch, secret)
 	}
-	if last := n.ledgerLog.Last(); g.Shared < last {
+	if last := n.ledgerLog.Last(); g.Shared < last && g.Shared > 0 { // with nothing in common the ledger is set aside
 		n.log.Info("the end of this node's ledger is not the network's, or not known to be: fetching it again", "from", g.Shared+1, "to", last)
 		if err := n.ledgerLog.TruncateAfter(g.Shared); err != nil {
 			return fmt.Errorf("cut the ledger after entry %d: %w", g.Shared, err)
 		}
 	}
 	n.charter = charter{constitution: c, service: service, origin: g.Origin, nodes: g.Nodes, seqno: g.Seqno}
+	n.constitution.Store(c)
 	n.granted, n.sponsor = g, g.Sponsor
 	n.directory.Store(newDirectory(g.Nodes, nil))
 	return n.ledgerLog.SetChunkBytes(c.Ledger.ChunkBytes)
@@ -316,7 +335,7 @@ func (n *node) serveJoin(ctx context.Context, conn *channel.Conn) {
 	log := n.log.With("node", conn.Peer().ID.Short())
 	answer, err := n.admit(ctx, conn)
 	if err != nil {
-		answer = joinAnswer{Kind: kindOf(err), Reason: err.Error()}
+		answer = joinAnswer{Kind: kindOf(err), Reason: err.Error(), Rule: reasonOf(err)}
 		if state := n.loop.state.Load(); state.Role != consensus.Leader {
 			dir := n.directory.Load()
 			answer.Address = dir.addresses[dir.byConsensus[state.Leader]]
@@ -362,18 +381,18 @@ func (n *node) admit(ctx context.Context, conn *channel.Conn) (joinAnswer, error
 		return joinAnswer{}, err
 	}
 	n.log.Info("node admitted", "node", rec.ID.Short(), "owner", n.constitution.Load().Name(rec.Owner), "address", rec.Address)
-	serviceKey, err := n.charter.service.MarshalKey()
+	serviceKey, err := n.service().MarshalKey()
 	if err != nil {
 		return joinAnswer{}, err
 	}
-	newest, err := n.newestSnapshot()
+	snapshots, err := n.recordedSnapshots()
 	if err != nil {
 		return joinAnswer{}, err
 	}
 	return joinAnswer{Grant: &joinGrant{
-		Certificate: cert, Service: n.charter.service.Certificate().Raw, ServiceKey: serviceKey,
+		Certificate: cert, Service: n.serviceCertificate().Raw, ServiceKey: serviceKey,
 		Secrets: n.exec.keys.all(), Origin: n.charter.origin, Nodes: n.directory.Load().addresses, Seqno: seqno,
-		Shared: shared, Snapshot: newest, Sponsor: n.id.ID(),
+		Shared: shared, Snapshots: snapshots, Sponsor: n.id.ID(),
 	}}, nil
 }
 
@@ -418,7 +437,7 @@ func (n *node) trusted(rec gov.NodeRecord) (gov.NodeRecord, bool) {
 // endorse makes a node's certificate, valid from the ledger's time on: this host's clock may be wrong.
 func (n *node) endorse(rec gov.NodeRecord, now uint64) ([]byte, error) {
 	insecure := n.constitution.Load().Network.Insecure
-	return n.charter.service.Endorse(rec.Key, rec.ID, []string{rec.Address, rec.ClientAddress}, insecure, time.UnixMilli(int64(now)))
+	return n.service().Endorse(rec.Key, rec.ID, []string{rec.Address, rec.ClientAddress}, insecure, time.UnixMilli(int64(now)))
 }
 
 // verifyPeer accepts the connection of a trusted node.
@@ -440,7 +459,7 @@ func (n *node) listed(id coco.NodeID) bool {
 	return trusted || leaving
 }
 
-// networkID names the network for ever: the constitution may change, the service's identity does not.
-func (n *node) networkID() coco.Digest { return sha256.Sum256(n.serviceCertificate().Raw) }
-
-func (n *node) serviceCertificate() *x509.Certificate { return n.charter.service.Certificate() }
+// networkID is gov.NetworkID: the constitution may change and certificates are renewed, the service's key stays.
+func (n *node) networkID() coco.Digest {
+	return sha256.Sum256(n.serviceCertificate().RawSubjectPublicKeyInfo)
+}

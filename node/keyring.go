@@ -16,19 +16,35 @@ type keyring struct {
 	epoch   uint64 // that new batches are sealed under
 	secrets map[uint64]keys.Secret
 	opened  map[uint64]*ledger.Keys
+	offers  []secretOffer // of epochs that are not known to be announced; oldest first
 }
 
 func newKeyring() *keyring {
 	return &keyring{secrets: map[uint64]keys.Secret{}, opened: map[uint64]*ledger.Keys{}}
 }
 
-// add takes an epoch's secret. The highest epoch is the current one.
+// add takes an epoch's secret.
 func (k *keyring) add(epoch uint64, s keys.Secret) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.keep(epoch, s)
+}
+
+// keep needs k.mu.
+func (k *keyring) keep(epoch uint64, s keys.Secret) {
 	k.secrets[epoch] = s
 	k.opened[epoch] = ledger.NewKeys(epoch, s)
-	k.epoch = max(k.epoch, epoch)
+}
+
+// use seals new batches under an epoch from now on, unless a later one is in use. It reports whether that is new.
+func (k *keyring) use(epoch uint64) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if epoch <= k.epoch || k.opened[epoch] == nil {
+		return false
+	}
+	k.epoch = epoch
+	return true
 }
 
 func (k *keyring) current() (uint64, *ledger.Keys) {

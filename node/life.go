@@ -118,16 +118,25 @@ func (n *node) prepare(ctx context.Context, log *ledger.Log) (start, error) {
 // prepareJoin is prepare for a node that joins.
 func (n *node) prepareJoin(ctx context.Context, machine raft.Config) (start, error) {
 	s := start{begin: func(context.Context, *node) error { return nil }}
-	if err := n.join(ctx); err != nil {
+	a := n.cfg.admitted
+	if a == nil {
+		var err error
+		if a, err = n.join(ctx); err != nil {
+			return s, err
+		}
+	}
+	if err := n.accept(a); err != nil {
 		return s, err
+	}
+	if last := n.ledgerLog.Last(); n.granted.Shared == 0 && last > 0 {
+		// It may be another network's, or a past that nobody else has any more: not for this node to delete.
+		return s, &spoiltError{fmt.Errorf("%w: none of its %d entries is known to be the network's", coco.ErrVerify, last)}
 	}
 	machine.Voters = []consensus.ID{consensus.IDOf(n.charter.origin)}
 	from := uint64(1)
-	if rec := n.granted.Snapshot; rec != nil {
-		var err error
-		if s.basis, err = n.resume(ctx, *rec, n.granted.Shared); err != nil {
-			return s, err
-		}
+	var err error
+	if s.basis, err = n.resume(ctx, n.granted.Snapshots, n.granted.Shared); err != nil {
+		return s, err
 	}
 	if s.basis != nil {
 		n.beginAfter(s.basis, &machine)
@@ -169,6 +178,7 @@ func (n *node) found() (func(context.Context, *node) error, error) {
 		return nil, err
 	}
 	n.exec.keys.add(1, secret)
+	n.exec.keys.use(1)
 	n.charter = charter{constitution: c, service: service, origin: n.id.ID(), nodes: map[coco.NodeID]string{n.id.ID(): n.peerAddress}, seqno: 1}
 	return func(ctx context.Context, n *node) error {
 		return n.firstTransaction(ctx, func(tx *store.Tx, rec gov.NodeRecord) error {

@@ -78,6 +78,7 @@ type loop struct {
 	change    uint64             // index of a change of members that is not applied yet
 	forced    func() raft.Change // by a recovery: before anything else
 	leaving   bool               // another node is to lead
+	sparing   int                // retirements that are not committed yet
 	settle    int                // ticks until those who left consensus are hung up on; 0 if none did
 }
 
@@ -332,7 +333,8 @@ func (l *loop) wantedChange() (raft.Change, bool) {
 	if len(m.Learners) > 0 {
 		_, next, _ := l.machine.Next()
 		l.machine.Progress(func(p consensus.Progress) {
-			if !p.Voter && trusted[p.ID] && p.Active && p.Match+caughtUp >= next {
+			// A learner that was just added counts as active; what it confirmed shows that it is there.
+			if !p.Voter && trusted[p.ID] && p.Active && p.Match > 0 && p.Match+caughtUp >= next {
 				c.AddVoter = append(c.AddVoter, p.ID)
 			}
 		})

@@ -79,8 +79,11 @@ func (n *node) instruments() instruments {
 	}, 1)
 	fixed("process_start_time_seconds", "When this node's process began, since 1970. It rejoined then.", nil, float64(n.cfg.began.UnixMilli())/1000)
 	fixed("lives", "Keys that this process has joined under: above 1 it fetched a damaged ledger again, or had been left behind.", nil, float64(n.cfg.life))
-	fixed("service_certificate_not_after_seconds", "When the network's service certificate ends, since 1970.", nil,
-		float64(n.serviceCertificate().NotAfter.Unix()))
+	gauge("service_certificate_not_after_seconds", "When the network's service certificate ends, since 1970.",
+		func() float64 { return float64(n.serviceCertificate().NotAfter.Unix()) })
+	gauge("node_certificate_not_after_seconds", "When the certificate that this node shows ends, since 1970.",
+		func() float64 { return float64(n.id.Certificate().Leaf.NotAfter.Unix()) })
+	all = append(all, newActorEnds(n))
 
 	gauge("is_leader", "1 if this node leads.", func() float64 { return truth(n.loop.state.Load().Role == consensus.Leader) })
 	gauge("has_leader", "1 if this node knows a leader.", func() float64 { return truth(n.loop.state.Load().Leader != 0) })

@@ -104,6 +104,7 @@ type node struct {
 	history      *history.Index
 	granted      *joinGrant // nil unless this node joined
 	sponsor      coco.NodeID
+	holders      holders
 	fetches      chan struct{} // taken by those that are served
 	behind       atomic.Bool   // the leader cannot bring this node up to date any more
 	facts        *facts
@@ -113,7 +114,9 @@ type node struct {
 	writer       *writer
 	peers        *peers
 	gateway      *gateway.Gateway
+	admin        *gateway.Gateway // nil without an administrative listener
 	forwards     *forwards
+	renewed      atomic.Pointer[channel.Service] // the service, once its certificate was renewed
 	directory    atomic.Pointer[directory]
 	appliedIndex atomic.Uint64
 	stranger     atomic.Bool // a node that the service vouches for is not in this node's list
@@ -130,7 +133,7 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 	if err := cfg.validate(); err != nil {
 		return err
 	}
-	cfg.began = cfg.Host.Clock.Now()
+	cfg.began, cfg.known = cfg.Host.Clock.Now(), &known{}
 	for try := 1; ; try++ {
 		cfg.life++
 		peer, err := cfg.Host.Net.Listen(cfg.PeerListen)
@@ -143,8 +146,17 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 			return fmt.Errorf("listen for clients: %w", err)
 		}
 		cfg.PeerListen, cfg.ClientListen = peer.Addr().String(), client.Addr().String() // for another life
-		err = runOnce(ctx, cfg, peer, client, ready)
+		admin, err := listenAdmin(&cfg)
+		if err != nil {
+			return err
+		}
+		this := cfg
+		cfg.admitted = nil // of no use to the life after
+		err = runOnce(ctx, this, listeners{peer, client, admin}, ready)
 		_, _ = peer.Close(), client.Close()
+		if admin != nil {
+			_ = admin.Close()
+		}
 		var damage *damageError
 		var behind *leftBehindError
 		var spoilt *spoiltError
@@ -157,7 +169,7 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 		case errors.As(err, &behind):
 			cfg.Log.Error("the network went on without this node: joining it again", "error", err)
 			cfg.Genesis, cfg.Recover, cfg.Join = nil, nil, behind.ask
-			cfg.Approve, cfg.Service = behind.constitution, behind.service
+			cfg.Approve, cfg.Service, cfg.admitted = behind.constitution, behind.service, behind.admitted
 			try = 0
 			continue
 		case !errors.As(err, &damage) || len(cfg.Join) == 0 || try == ledgerTrouble:
@@ -179,7 +191,10 @@ func (n *node) ledger(name string) adapter.Ledger {
 	return nil
 }
 
-func runOnce(ctx context.Context, cfg Config, peer, client net.Listener, ready func(Info)) error {
+// listeners are what a node is reached at. There may be none for governance.
+type listeners struct{ peer, client, admin net.Listener }
+
+func runOnce(ctx context.Context, cfg Config, at listeners, ready func(Info)) error {
 	log, err := openLedger(cfg)
 	if err != nil {
 		return err
@@ -194,8 +209,8 @@ func runOnce(ctx context.Context, cfg Config, peer, client net.Listener, ready f
 	told := ctx.Done()
 	g, ctx := errgroup.WithContext(life)
 	n.ctx = ctx
-	g.Go(func() error { return n.peers.serve(ctx, peer) })
-	g.Go(func() error { return n.live(ctx, g, log, client, ready) })
+	g.Go(func() error { return n.peers.serve(ctx, at.peer) })
+	g.Go(func() error { return n.live(ctx, g, log, at, ready) })
 	g.Go(func() error {
 		defer end()
 		select {
@@ -214,7 +229,7 @@ func runOnce(ctx context.Context, cfg Config, peer, client net.Listener, ready f
 }
 
 // live prepares this node and starts the goroutines of its work.
-func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, client net.Listener, ready func(Info)) error {
+func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, at listeners, ready func(Info)) error {
 	start, err := n.prepare(ctx, log)
 	if err != nil {
 		return err
@@ -230,13 +245,14 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, cli
 	g.Go(func() error { return n.writer.run(ctx) })
 	g.Go(func() error { return n.history.Run(ctx) })
 	g.Go(func() error { return (&snapshotter{n: n, points: n.exec.pace.points}).run(ctx) })
-	g.Go(func() error { return n.gateway.Serve(client) })
+	g.Go(func() error { return n.gateway.Serve(at.client) })
 	g.Go(func() error {
 		<-ctx.Done()
 		patience, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		return n.gateway.Shutdown(patience)
 	})
+	n.serveAdmin(ctx, g, at.admin)
 	if err := start.begin(ctx, n); err != nil {
 		return err
 	}
@@ -251,18 +267,25 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, cli
 	}
 	n.ready.Store(true)
 	g.Go(func() error { return n.backfill(ctx) })
+	g.Go(func() error { return n.renew(ctx) })
+	g.Go(func() error { return n.rotate(ctx) })
 	g.Go(func() error { return n.awaitRemoval(ctx) })
 	ready(Info{
-		ID: n.id.ID(), PeerAddress: n.peerAddress, ClientAddress: n.clientAddress,
+		ID: n.id.ID(), PeerAddress: n.peerAddress, ClientAddress: n.clientAddress, AdminAddress: n.cfg.AdminListen,
 		Service: n.serviceCertificate().Raw, Constitution: n.constitution.Load().Digest(),
 	})
 	return nil
 }
 
 func newNode(cfg Config, log *ledger.Log) (*node, error) {
-	id, err := channel.NewIdentity(cfg.Host.Quoter.Platform() == "virtual")
-	if err != nil {
-		return nil, err
+	var id *channel.Identity
+	if cfg.admitted != nil {
+		id = cfg.admitted.id
+	} else {
+		var err error
+		if id, err = channel.NewIdentity(cfg.Host.Quoter.Platform() == "virtual"); err != nil {
+			return nil, err
+		}
 	}
 	n := &node{
 		cfg: cfg, log: cfg.Log.With("id", id.ID().Short()), id: id,
@@ -296,7 +319,7 @@ func (n *node) open(ctx context.Context, log *ledger.Log, s start) error {
 		log: n.log, clock: n.cfg.Host.Clock, store: n.store, keys: x.keys, signer: n.id.Signer(), self: n.id.ID(),
 		limits:  limits{count: c.Limits.BatchCount, bytes: c.Limits.BatchBytes},
 		history: n.history, pace: newPace(c, n.charter.seqno), facts: n.facts, meter: n.meter, tasks: newMailbox[task](), queue: newQueue(c.Limits.Queue, queueBytes(c.Limits)),
-		loop: inbox, known: known, appliedIndex: &n.appliedIndex, kept: map[*adapter.Call]*pending{}, governed: n.governed,
+		loop: inbox, known: known, appliedIndex: &n.appliedIndex, kept: map[*adapter.Call]*pending{}, governed: n.governed, rejoin: n.leftBehind,
 	}
 	if err := n.openLedgers(ctx, s.basis); err != nil {
 		return err
@@ -317,7 +340,10 @@ func (n *node) open(ctx context.Context, log *ledger.Log, s start) error {
 		Node: n, TLS: channel.ClientServerConfig(n.id), Clock: n.cfg.Host.Clock, Log: n.log,
 		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Owner: n.cfg.Owner.Actor(), Retire: n.Retire,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return n.openAdmin()
 }
 
 // serve opens the adapters' endpoints, once their state is there.
@@ -417,6 +443,10 @@ func (n *node) takeFrame(from coco.NodeID, f []byte) {
 		if from == n.leader() {
 			n.behind.Store(true)
 		}
+	case frameSecret:
+		n.takeSecret(from, f[1:])
+	case frameSecretHeld:
+		n.takeSecretHeld(from, f[1:])
 	case frameReply:
 		n.takeReply(from, f[1:])
 	default:

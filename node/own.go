@@ -14,6 +14,7 @@ const (
 	ownLedger   = "coco"
 	askRetire   = "retire"   // take me out of the network
 	askSnapshot = "snapshot" // have a snapshot written
+	askRenew    = "renew"    // renew my certificate
 )
 
 // takeOwn serves a call that another node makes for itself.
@@ -28,6 +29,10 @@ func (n *node) takeOwn(from coco.NodeID, msg *forwarded) {
 		n.takeRetire(from, answer)
 	case askSnapshot:
 		if err := n.enqueue(&item{run: requestSnapshot, done: answer}); err != nil {
+			answer([]adapter.Result{{Err: err}})
+		}
+	case askRenew:
+		if err := n.enqueue(&item{run: n.renewNode(from), done: answer}); err != nil {
 			answer([]adapter.Result{{Err: err}})
 		}
 	default:

@@ -22,7 +22,7 @@ func (n *node) receipt(batch *ledger.Batch, before merkle.Frontier, id coco.TxID
 	if err != nil {
 		return nil, err
 	}
-	r, err := receipt.New(batch, int(id.Seqno-batch.Header.First), keys, before, signer.Certificate, n.charter.service.Certificate().Raw)
+	r, err := receipt.New(batch, int(id.Seqno-batch.Header.First), keys, before, signer.Certificate, n.serviceCertificate().Raw)
 	if err != nil {
 		return nil, err
 	}

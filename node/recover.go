@@ -57,6 +57,7 @@ func (n *node) recover(ctx context.Context, log *ledger.Log) (func(context.Conte
 		return nil, err
 	}
 	n.exec.keys.add(epoch.Epoch, secret)
+	n.exec.keys.use(epoch.Epoch)
 	n.charter = charter{
 		constitution: c, service: service, origin: origin,
 		nodes: map[coco.NodeID]string{n.id.ID(): n.peerAddress}, seqno: report.Last.Seqno + 1,
@@ -85,10 +86,7 @@ func (n *node) takeOver(ctx context.Context, last uint64, epoch *keys.SealedEpoc
 		if err != nil {
 			return err
 		}
-		if err := gov.AdmitNode(tx, rec, claims); err != nil {
-			return err
-		}
-		if err := gov.SetNodes(tx, rec.ID); err != nil {
+		if err := gov.RecoverNode(tx, rec, claims); err != nil {
 			return err
 		}
 		return gov.WriteEpoch(tx, epoch)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"reflect"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -32,16 +33,30 @@ type basis struct {
 	tree   merkle.Frontier
 }
 
-// resume gets the snapshot that the network granted, and the ledger up to it. It returns nil if no node has the snapshot.
-func (n *node) resume(ctx context.Context, rec gov.SnapshotRecord, shared uint64) (*basis, error) {
-	info, err := n.obtain(ctx, rec)
-	if err != nil && ctx.Err() == nil {
-		n.log.Error("the snapshot that the ledger records is on no node: executing the whole ledger instead", "seqno", rec.Seqno, "error", err)
-		return nil, nil
+// resume gets a snapshot that the network granted, the newest that there is, and the ledger up to it. It returns nil if no node
+// has any of them.
+func (n *node) resume(ctx context.Context, records []gov.SnapshotRecord, shared uint64) (*basis, error) {
+	for i, rec := range records {
+		tries := snapshotTries
+		if i > 0 {
+			tries = olderTries
+		}
+		info, err := n.obtain(ctx, rec, tries)
+		switch {
+		case err == nil:
+			return n.resumeFrom(ctx, rec, info, shared)
+		case ctx.Err() != nil:
+			return nil, err
+		}
+		n.log.Error("a snapshot that the ledger records is on no node", "seqno", rec.Seqno, "error", err)
 	}
-	if err != nil {
-		return nil, err
+	if len(records) > 0 {
+		n.log.Error("there is no snapshot to begin with: executing the whole ledger instead")
 	}
+	return nil, nil
+}
+
+func (n *node) resumeFrom(ctx context.Context, rec gov.SnapshotRecord, info snapshot.Info, shared uint64) (*basis, error) {
 	h, err := snapshot.ReadHeader(n.cfg.Host.Disk, snapshotPath(info))
 	if err != nil {
 		return nil, err
@@ -59,11 +74,16 @@ func (n *node) resume(ctx context.Context, rec gov.SnapshotRecord, shared uint64
 	return b, n.bridge(ctx, b, shared)
 }
 
-// snapshotTries is how often a joiner asks all nodes for the snapshot before it executes the whole ledger.
-const snapshotTries = 50
+// How often a joiner asks all nodes for the newest snapshot, and for one of those before it, until it goes on without; and for
+// the entries before a snapshot, until it joins again, as its grant may have become old.
+const (
+	snapshotTries = 50
+	olderTries    = 3
+	bridgeTries   = 300
+)
 
 // obtain returns the snapshot on this node's disk, fetching it if need be.
-func (n *node) obtain(ctx context.Context, rec gov.SnapshotRecord) (snapshot.Info, error) {
+func (n *node) obtain(ctx context.Context, rec gov.SnapshotRecord, tries int) (snapshot.Info, error) {
 	if info, ok, err := n.ownSnapshot(rec); err != nil || ok {
 		return info, err
 	}
@@ -73,7 +93,7 @@ func (n *node) obtain(ctx context.Context, rec gov.SnapshotRecord) (snapshot.Inf
 			in.Abort()
 		}
 	}()
-	for try := 1; ; try++ {
+	for try := 1; ; {
 		var info snapshot.Info
 		err := n.fetchAny(ctx, func(from coco.NodeID, address string) error {
 			n.log.Info("fetching a snapshot", "seqno", rec.Seqno, "bytes", rec.Bytes, "from", from.Short())
@@ -81,8 +101,11 @@ func (n *node) obtain(ctx context.Context, rec gov.SnapshotRecord) (snapshot.Inf
 			in, err = n.receive(ctx, in, from, address, rec, &info)
 			return err
 		})
-		if err == nil || ctx.Err() != nil || try == snapshotTries {
+		if err == nil || ctx.Err() != nil || try == tries {
 			return info, err
+		}
+		if !errors.Is(err, coco.ErrBusy) { // with other joiners, however long that takes
+			try++
 		}
 		n.log.Warn("no snapshot from any node yet, trying again", "seqno", rec.Seqno, "error", err)
 		select {
@@ -162,7 +185,7 @@ func (n *node) bridge(ctx context.Context, b *basis, shared uint64) error {
 			return fmt.Errorf("cut the ledger after entry %d: %w", at, err)
 		}
 	}
-	for {
+	for try := 1; ; try++ {
 		err := n.fetchAny(ctx, func(from coco.NodeID, address string) error {
 			chunk, err := n.fetch(ctx, from, address, fetchRequest{What: fetchChunk, Index: at})
 			if err != nil {
@@ -180,7 +203,12 @@ func (n *node) bridge(ctx context.Context, b *basis, shared uint64) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		n.log.Warn("the entries before the snapshot do not come yet, trying again", "index", at, "error", err)
+		if try == bridgeTries {
+			return n.leftBehind(fmt.Sprintf("the entries before the snapshot at entry %d do not come: %v", at, err))
+		}
+		if try == 1 {
+			n.log.Warn("the entries before the snapshot do not come yet, trying again", "index", at, "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -268,13 +296,19 @@ func (n *node) restore(ctx context.Context, b *basis) error {
 	if err != nil {
 		return err
 	}
-	if _, err := snapshot.Load(ctx, n.cfg.Host.Disk, snapshotPath(b.info), b.record.Digest, secret, n.store); err != nil {
+	h, err := snapshot.Load(ctx, n.cfg.Host.Disk, snapshotPath(b.info), b.record.Digest, secret, n.store)
+	if err != nil {
 		return fmt.Errorf("load the snapshot of seqno %d: %w", b.header.Seqno, err)
 	}
-	h, x := b.header, n.exec
+	// The header was read before, for the ledger and for consensus. Only now its digest is known.
+	if !reflect.DeepEqual(h, b.header) {
+		return fmt.Errorf("%w: the disk gave another header of the snapshot of seqno %d than it gives now", coco.ErrVerify, h.Seqno)
+	}
+	x := n.exec
 	x.applied = position{index: h.Index, chain: h.Chain, tree: b.tree, seqno: h.Seqno, time: h.Time}
 	x.view, x.batch, x.epoch = h.View, h.Index, h.Epoch
 	x.anchor = anchor{h.Time, n.cfg.Host.Clock.Elapsed()}
+	x.keys.use(h.Epoch)
 	x.pace.pacer.Reset(h.Seqno, h.Time)
 	s := n.store.Snapshot()
 	defer s.Release()

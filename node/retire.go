@@ -103,7 +103,15 @@ func (n *node) takeRetire(from coco.NodeID, answer func([]adapter.Result)) {
 		err := l.spare(consensus.IDOf(from))
 		if err == nil {
 			run := func(tx *store.Tx) ([]byte, error) { return nil, gov.RetireNode(tx, from) }
-			err = n.enqueue(&item{run: run, done: answer})
+			l.sparing++
+			err = n.enqueue(&item{run: run, done: func(r []adapter.Result) {
+				// Behind the new list of nodes, if it was committed.
+				l.inbox.put(event{do: func(l *loop) { l.sparing-- }})
+				answer(r)
+			}})
+			if err != nil {
+				l.sparing--
+			}
 		}
 		if err != nil {
 			answer([]adapter.Result{{Err: err}})
@@ -117,7 +125,8 @@ func (l *loop) spare(id consensus.ID) error {
 	if l.leading == 0 {
 		return fmt.Errorf("%w: this node does not lead", coco.ErrNotCommitted)
 	}
-	if l.change != 0 || len(l.machine.Membership().Outgoing) > 0 {
+	// Who was let go, or is being let go, is counted by nobody any more: one after the other.
+	if l.sparing > 0 || l.change != 0 || len(l.machine.Membership().Outgoing) > 0 || l.parting(id) {
 		return fmt.Errorf("%w: the members of consensus are being changed", coco.ErrBusy)
 	}
 	voters, alive := 0, 0
@@ -138,6 +147,13 @@ func (l *loop) spare(id consensus.ID) error {
 			coco.ErrBusy, voters, alive, need)
 	}
 	return nil
+}
+
+// parting reports whether a voter other than the one given is to leave.
+func (l *loop) parting(id consensus.ID) bool {
+	return slices.ContainsFunc(l.machine.Membership().Voters, func(v consensus.ID) bool {
+		return v != id && !slices.ContainsFunc(l.trusted, func(n coco.NodeID) bool { return consensus.IDOf(n) == v })
+	})
 }
 
 // awaitRemoval waits until this node's retirement is committed and consensus does without it, and

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,7 +62,22 @@ func (n *network) busy(d time.Duration) map[string]string {
 }
 
 // said collects what a node logs.
-type said struct{ strings.Builder }
+type said struct {
+	mu   sync.Mutex
+	text strings.Builder // under mu
+}
+
+func (s *said) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
 
 func (n *network) listen(host int) *said {
 	s := &said{}

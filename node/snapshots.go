@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -35,6 +36,15 @@ func (n *node) Snapshots() ([]gateway.SnapshotInfo, error) {
 		}
 	}
 	return out, nil
+}
+
+// recordedSnapshots returns the snapshots that the ledger records, the newest first.
+func (n *node) recordedSnapshots() ([]gov.SnapshotRecord, error) {
+	s := n.store.Snapshot()
+	defer s.Release()
+	records, err := gov.Snapshots(s)
+	slices.Reverse(records)
+	return records, err
 }
 
 // RequestSnapshot implements gateway.Node. Which batches have a snapshot is in the ledger, so the request is a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -43,11 +44,12 @@ type snapshotPoint struct {
 
 // pace decides when a snapshot is due. It belongs to the executor.
 type pace struct {
-	pacer     *snapshot.Pacer
-	bytes     uint64 // of the newest snapshot that the ledger records
-	requested bool   // by an operator, in the batch that is being committed
-	points    chan snapshotPoint
-	from      uint64 // the first seqno whose state is worth writing: before, this node replays what others have
+	pacer        *snapshot.Pacer
+	constitution coco.Digest // whose policy the pacer follows
+	bytes        uint64      // of the newest snapshot that the ledger records
+	requested    bool        // by an operator, in the batch that is being committed
+	points       chan snapshotPoint
+	from         uint64 // the first seqno whose state is worth writing: before, this node replays what others have
 }
 
 func newPace(c *gov.Constitution, from uint64) *pace {
@@ -70,8 +72,19 @@ func (n *node) newestSnapshot() (*gov.SnapshotRecord, error) {
 	return &rec, nil
 }
 
-// governed reads what the network's own tables say about snapshots, after they changed.
+// governed reads what the network's own tables say about snapshots, after they changed. The policy is the one of that state: this
+// node may know of a later constitution, from who admitted it, and all nodes must come to the same answer.
 func (p *pace) governed(s store.Reader, first uint64) error {
+	if digest, err := gov.ConstitutionDigest(s); err != nil {
+		return err
+	} else if digest != p.constitution {
+		c, err := gov.LoadConstitution(s)
+		if err != nil {
+			return err
+		}
+		p.pacer.Follow(policyOf(c))
+		p.constitution = digest
+	}
 	rec, ok, err := gov.NewestSnapshot(s)
 	if err != nil {
 		return err
@@ -224,30 +237,36 @@ func (n *node) membersAt(ctx context.Context, index uint64) (consensus.Membershi
 
 // settle compares what was written with what the ledger records; a leader has it recorded.
 func (w *snapshotter) settle(ctx context.Context) error {
-	for len(w.pending) > 0 {
-		i := w.pending[0]
-		recorded, err := w.recorded(i)
-		if err != nil {
-			return err
-		}
-		if recorded.Index == 0 {
-			if newest, err := w.n.newestSnapshot(); err != nil || len(w.pending) > keepPending || newest != nil && newest.Index > i.Index {
-				w.drop(i) // a newer one is recorded, or will be
-				continue
-			}
-			if w.n.loop.state.Load().Role != consensus.Leader || i.Digest == (coco.Digest{}) {
-				return nil
-			}
-			if err := w.record(ctx, i); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := w.confirm(ctx, i, recorded); err != nil {
-			return err
-		}
+	var errs []error
+	for _, i := range slices.Clone(w.pending) { // one that does not get on holds up no other
+		errs = append(errs, w.settleOne(ctx, i))
 	}
-	return nil
+	for len(w.pending) > keepPending {
+		w.drop(w.pending[0])
+	}
+	return errors.Join(errs...)
+}
+
+func (w *snapshotter) settleOne(ctx context.Context, i snapshot.Info) error {
+	recorded, err := w.recorded(i)
+	if err != nil {
+		return err
+	}
+	if recorded.Index != 0 {
+		return w.confirm(ctx, i, recorded)
+	}
+	newest, err := w.n.newestSnapshot()
+	if err != nil {
+		return err
+	}
+	if newest != nil && newest.Index >= i.Index {
+		w.drop(i)
+		return nil
+	}
+	if w.n.loop.state.Load().Role != consensus.Leader || i.Digest == (coco.Digest{}) {
+		return nil
+	}
+	return w.record(ctx, i)
 }
 
 // recorded returns the ledger's record of a snapshot; the zero one while there is none.
@@ -259,7 +278,7 @@ func (w *snapshotter) recorded(i snapshot.Info) (gov.SnapshotRecord, error) {
 		return gov.SnapshotRecord{}, err
 	}
 	for _, r := range all {
-		if r.Index == i.Index {
+		if r.Index == i.Index && r.Seqno == i.Seqno {
 			return r, nil
 		}
 	}
@@ -278,7 +297,7 @@ func (w *snapshotter) record(ctx context.Context, i snapshot.Info) error {
 		return nil, gov.RecordSnapshot(tx, gov.SnapshotRecord{Index: h.Index, View: h.View, Seqno: h.Seqno, Digest: i.Digest, Bytes: i.Bytes})
 	})
 	if errors.Is(err, coco.ErrInvalid) {
-		w.drop(i) // a later one is recorded already
+		return nil // it, or a later one, was recorded meanwhile, which shows with the commit
 	}
 	return err
 }
@@ -287,13 +306,13 @@ func (w *snapshotter) record(ctx context.Context, i snapshot.Info) error {
 func (w *snapshotter) confirm(ctx context.Context, i snapshot.Info, r gov.SnapshotRecord) error {
 	n := w.n
 	if i.Digest == (coco.Digest{}) { // of an earlier life: whoever loads it compares it
-		h, digest, _, err := snapshot.Verify(n.cfg.Host.Disk, snapshotPath(i))
+		_, digest, _, err := snapshot.Verify(n.cfg.Host.Disk, snapshotPath(i))
 		if err != nil {
 			n.log.Error("a snapshot on this node's disk is damaged: removing it", "index", i.Index, "error", err)
 			w.drop(i)
 			return nil
 		}
-		i.Digest, i.Seqno = digest, h.Seqno
+		i.Digest, i.Bytes = digest, r.Bytes // the file may have more, of a receipt that a crash cut off
 	}
 	if i.Digest != r.Digest {
 		n.meter.differing.Add(1)
@@ -309,7 +328,11 @@ func (w *snapshotter) confirm(ctx context.Context, i snapshot.Info, r gov.Snapsh
 	if err != nil {
 		return err
 	}
-	if err := snapshot.Confirm(n.cfg.Host.Disk, SnapshotDir, i, receipt); err != nil {
+	err = snapshot.Confirm(n.cfg.Host.Disk, SnapshotDir, i, receipt)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, coco.ErrCorrupt) {
+		w.drop(i)
+	}
+	if err != nil {
 		return err
 	}
 	w.forget(i)
@@ -318,14 +341,32 @@ func (w *snapshotter) confirm(ctx context.Context, i snapshot.Info, r gov.Snapsh
 	return w.prune()
 }
 
-// prune removes all but the newest snapshots.
+// prune removes all but the newest snapshots that the ledger records. Others are of entries that a recovery left behind;
+// they may have any index.
 func (w *snapshotter) prune() error {
+	if !w.n.ready.Load() {
+		return nil // this node does not know yet what was recorded
+	}
 	all, err := snapshot.List(w.n.cfg.Host.Disk, SnapshotDir)
 	if err != nil {
 		return err
 	}
-	all = slices.DeleteFunc(all, func(i snapshot.Info) bool { return i.Pending })
-	for _, i := range all[:max(0, len(all)-keepSnapshots)] {
+	s := w.n.store.Snapshot()
+	records, err := gov.Snapshots(s)
+	s.Release()
+	if err != nil {
+		return err
+	}
+	kept := 0
+	for _, i := range slices.Backward(all) {
+		recorded := slices.ContainsFunc(records, func(r gov.SnapshotRecord) bool { return r.Index == i.Index && r.Seqno == i.Seqno })
+		if i.Pending {
+			continue
+		}
+		if recorded && kept < keepSnapshots {
+			kept++
+			continue
+		}
 		if err := snapshot.Remove(w.n.cfg.Host.Disk, SnapshotDir, i); err != nil {
 			return err
 		}
@@ -341,5 +382,5 @@ func (w *snapshotter) drop(i snapshot.Info) {
 }
 
 func (w *snapshotter) forget(i snapshot.Info) {
-	w.pending = slices.DeleteFunc(w.pending, func(o snapshot.Info) bool { return o.Index == i.Index })
+	w.pending = slices.DeleteFunc(w.pending, func(o snapshot.Info) bool { return o.Index == i.Index && o.Seqno == i.Seqno })
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/consensus"
 )
 
 // leftBehind is for how long a node hears of no leader, while nodes that it does not know reach it with
@@ -15,24 +16,25 @@ import (
 const leftBehind = 5 * time.Second
 
 // leftBehindError ends the life of a node that was replaced, or whose peers all were, while it was
-// cut off. It knows nobody who could tell it so, and has to join again.
+// cut off. It knows nobody who could tell it so, and has to join again, if it has not done so already.
 type leftBehindError struct {
 	ask          []string
 	constitution coco.Digest
 	service      []byte
-	far          bool // it is too far behind
+	why          string     // if that is not that the network went on
+	admitted     *admission // of the next life
 }
 
 func (e *leftBehindError) Error() string {
-	if e.far {
-		return "this node needs ledger entries that the leader does not have any more"
+	if e.why != "" {
+		return e.why
 	}
 	return fmt.Sprintf("no leader for %v, and nodes of this network come that are not in this node's list", leftBehind)
 }
 
 // watch ends this life if the network went on without it. That somebody whom the service endorsed
-// is unknown here proves that there is a network that has committed more: a mere
-// partition, in which leaving would cost a vote, does not show that.
+// is unknown here proves that there is a network that has committed more; a mere
+// partition does not show that.
 func (n *node) watch(ctx context.Context) error {
 	tick := n.cfg.Host.Clock.NewTicker(time.Second)
 	defer tick.Stop()
@@ -44,7 +46,10 @@ func (n *node) watch(ctx context.Context) error {
 		case <-tick.C():
 		}
 		if n.behind.Load() {
-			return n.leftBehind(true)
+			if err := n.comeBack(ctx, "this node needs ledger entries that the leader does not have any more"); err != nil {
+				return err
+			}
+			n.behind.Store(false)
 		}
 		if n.loop.state.Load().Leader != 0 {
 			alone = 0
@@ -52,14 +57,77 @@ func (n *node) watch(ctx context.Context) error {
 			continue
 		}
 		if alone++; alone > int(leftBehind/time.Second) && n.stranger.Load() && !n.retireAsked.Load() {
-			return n.leftBehind(false)
+			if err := n.comeBack(ctx, ""); err != nil {
+				return err
+			}
+			alone = 0
 		}
 	}
 }
 
-func (n *node) leftBehind(far bool) error {
+// comeBack asks the network to admit this node under the key of its next life, and ends this one once that is
+// committed. Until then this one goes on: its vote may be what the others wait for. It returns nil
+// if this node hears of a leader meanwhile.
+func (n *node) comeBack(ctx context.Context, why string) error {
+	err := n.leftBehind(why)
+	n.log.Warn("asking the network to admit this node again", "because", err)
+	behind := err.(*leftBehindError)
+	cfg := n.cfg
+	cfg.Join, cfg.Approve, cfg.Service, cfg.admitted = behind.ask, behind.constitution, behind.service, nil
+	next, err := newNode(cfg, n.ledgerLog)
+	if err != nil {
+		return err
+	}
+	next.measurement = n.measurement
+	asking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	led := make(chan struct{})
+	n.peers.wait.Go(func() {
+		defer close(led)
+		for asking.Err() == nil && (n.loop.state.Load().Leader == 0 || n.behind.Load()) {
+			changed := n.loop.changed.wait()
+			select {
+			case <-asking.Done():
+			case <-changed:
+			case <-n.cfg.Host.Clock.After(time.Second):
+			}
+		}
+		cancel()
+	})
+	behind.admitted, err = next.join(asking)
+	cancel()
+	<-led
+	if err != nil {
+		return nil // this node has ended, or hears of a leader
+	}
+	return n.seeOut(ctx, behind)
+}
+
+// seeOut lets this life go on until consensus does without it: should its leader have come back, its vote may be needed
+// for its own removal.
+func (n *node) seeOut(ctx context.Context, next *leftBehindError) error {
+	tick := n.cfg.Host.Clock.NewTicker(tickEvery)
+	defer tick.Stop()
+	self, alone := consensus.IDOf(n.id.ID()), 0
+	for {
+		m := n.loop.members.Load()
+		if alone++; n.loop.state.Load().Leader != 0 {
+			alone = 0
+		}
+		if alone > int(leftBehind/tickEvery) || !slices.Contains(slices.Concat(m.Voters, m.Learners, m.Outgoing), self) {
+			return next
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C():
+		}
+	}
+}
+
+func (n *node) leftBehind(why string) error {
 	known := maps.Clone(n.directory.Load().addresses)
 	delete(known, n.id.ID())
 	ask := append(slices.Clone(n.cfg.Join), slices.Sorted(maps.Values(known))...)
-	return &leftBehindError{ask: ask, constitution: n.constitution.Load().Digest(), service: n.serviceCertificate().Raw, far: far}
+	return &leftBehindError{ask: ask, constitution: n.constitution.Load().Digest(), service: n.serviceCertificate().Raw, why: why}
 }

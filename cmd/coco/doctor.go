@@ -118,6 +118,7 @@ func examine(ctx context.Context, dir string) (*diagnosis, error) {
 		return d, nil
 	}
 	d.examineCertificates(info, time.Now())
+	d.examineNodes(ctx, info, time.Now())
 	d.examineClocks(ctx, info)
 	return d, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
@@ -43,6 +44,75 @@ func (d *diagnosis) examineCertificates(info sandbox.Info, now time.Time) {
 	if good > 0 {
 		d.add("certificates", findingOK, "%d are valid, the first one ends on %s", good, first.UTC().Format(time.DateOnly))
 	}
+}
+
+// examineNodes looks at the certificates that the network's nodes show, and at those that its constitution
+// lists: what the network issued renews itself in time, so one that ends soon says that it does not.
+func (d *diagnosis) examineNodes(ctx context.Context, info sandbox.Info, now time.Time) {
+	if _, err := sandbox.GetStatus(ctx, info); err != nil {
+		return // nothing runs
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	listed := false
+	for _, n := range info.Nodes {
+		if n.Retired {
+			continue
+		}
+		c, err := info.Connect(n, verifiers())
+		if err != nil {
+			d.add("certificates", findingWarning, "node %s is not asked: %v", n.Name, err)
+			continue
+		}
+		s, err := c.Status(ctx)
+		if err == nil {
+			d.addEnds(n.Name, s.Certificates, now)
+		}
+		if err == nil && !listed {
+			listed = d.addListed(ctx, c, now)
+		}
+		c.Close()
+	}
+}
+
+func (d *diagnosis) addEnds(node string, all []client.Certificate, now time.Time) {
+	for _, c := range all {
+		if c.Of != "node" && c.Of != "service" {
+			continue // addListed looks at all of them
+		}
+		level, message := judgeEnd(c.NotAfter, now)
+		if level != findingOK {
+			message += ": it should have renewed itself; look for \"not renewed\" in the node's log"
+		}
+		if c.Of == "node" || level != findingOK {
+			d.add("certificates", level, "the %s's that node %s shows %s", c.Of, node, message)
+		}
+	}
+}
+
+// addListed looks at the organisations' certificates.
+func (d *diagnosis) addListed(ctx context.Context, c *client.Client, now time.Time) bool {
+	con, _, err := sandbox.AskConstitution(ctx, c)
+	if err != nil {
+		return false
+	}
+	for _, a := range con.Certificates() {
+		if level, message := judgeEnd(a.Certificate.NotAfter, now); level != findingOK {
+			d.add("certificates", level, "%s's in the constitution %s: have members vote for a new one (add-certificate)", a.Name, message)
+		}
+	}
+	return true
+}
+
+func judgeEnd(ends, now time.Time) (level, message string) {
+	day := ends.UTC().Format(time.DateOnly)
+	switch {
+	case !now.Before(ends):
+		return findingProblem, "ended on " + day
+	case ends.Sub(now) < endingSoon:
+		return findingWarning, "ends on " + day
+	}
+	return findingOK, "ends on " + day
 }
 
 // readCertificate reads the first certificate of a file; its issuers may follow.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -93,7 +92,8 @@ type verified struct {
 	Name         string         `json:"name"`
 	Dir          string         `json:"dir"`
 	Report       *ledger.Report `json:"report,omitempty"`
-	Constitution coco.Digest    `json:"constitution,omitzero"`
+	Constitution coco.Digest    `json:"constitution,omitzero"` // in force at its end
+	Governance   gov.Governance `json:"governance,omitzero"`
 	Service      string         `json:"service,omitempty"` // its name
 	Nodes        int            `json:"nodes"`             // that were ever admitted
 	Fault        *faultJSON     `json:"fault,omitempty"`
@@ -245,6 +245,10 @@ func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg gov.AuditorConf
 	v.Report = &report
 	if c := v.auditor.Constitution(); c != nil {
 		v.Constitution = c.Digest()
+		var gerr error
+		if v.Governance, gerr = v.auditor.Governance(); gerr != nil && err == nil {
+			err = gerr
+		}
 	}
 	v.Nodes = len(v.auditor.Nodes())
 	if cert, cerr := parseDER(v.auditor.ServiceCertificate()); cerr == nil {
@@ -267,15 +271,21 @@ func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg gov.AuditorConf
 // demanded makes sure that the ledger named the constitution and the service that it must have: an
 // auditor compares them when it meets them.
 func demanded(found *gov.Auditor, cfg gov.AuditorConfig) error {
-	if cfg.Constitution != (coco.Digest{}) {
-		if c := found.Constitution(); c == nil || c.Digest() != cfg.Constitution {
-			return fmt.Errorf("%w: the ledger does not hold the constitution %s", coco.ErrVerify, cfg.Constitution)
-		}
+	// The digest is that of the genesis constitution; later ones follow from it.
+	if cfg.Constitution != (coco.Digest{}) && found.Constitution() == nil {
+		return fmt.Errorf("%w: the ledger does not hold the constitution %s", coco.ErrVerify, cfg.Constitution)
 	}
-	if cfg.Service != nil && !bytes.Equal(found.ServiceCertificate(), cfg.Service) {
-		return fmt.Errorf("%w: the ledger does not hold the service certificate that it must have", coco.ErrVerify)
+	if cfg.Service != nil && !sameService(found.ServiceCertificate(), cfg.Service) {
+		return fmt.Errorf("%w: the ledger is not of the service whose certificate was given", coco.ErrVerify)
 	}
 	return nil
+}
+
+// sameService compares the keys of two certificates: a renewed one is of the same.
+func sameService(a, b []byte) bool {
+	x, err1 := gov.NetworkID(a)
+	y, err2 := gov.NetworkID(b)
+	return err1 == nil && err2 == nil && x == y
 }
 
 // progress draws a bar, at most ten times a second.
@@ -308,7 +318,10 @@ func (a *app) showVerified(v verified, err error) {
 	if r.Committed != r.Last {
 		p.printf("; what follows is signed, and the next batch will prove it")
 	}
-	p.printf("\n      constitution %s, service %q, root %s\n", v.Constitution.Short(), v.Service, r.Root.Short())
+	p.printf("\n      constitution %d (%s), service %q, root %s\n", v.Governance.Version, v.Constitution.Short(), v.Service, r.Root.Short())
+	if g := v.Governance; g.Proposals > 0 {
+		p.printf("      governance replayed: %s, %d of them accepted, %s\n", plural(g.Proposals, "proposal"), g.Accepted, plural(g.Ballots, "ballot"))
+	}
 }
 
 func size(n int64) string {

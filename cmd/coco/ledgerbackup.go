@@ -43,6 +43,9 @@ Exits with 0 if DEST then holds a whole ledger.`,
 			if err != nil {
 				return err
 			}
+			if err := outside(from, args[1]); err != nil {
+				return err
+			}
 			disk, err := local.OpenReadOnly(from)
 			if err != nil {
 				return err
@@ -131,6 +134,27 @@ func nodeFolder(dir string) (string, error) {
 		return "", fmt.Errorf("%w: no ledger in %s: expected a folder %s with files ledger_…", coco.ErrNotFound, dir, sandbox.LedgerDir)
 	}
 	return abs, nil
+}
+
+// outside refuses a copy within the node's own folder: it would fill the folder that it copies, and
+// be lost with it.
+func outside(node, dest string) error {
+	abs, err := filepath.Abs(dest)
+	if err != nil {
+		return fmt.Errorf("%w: folder %q: %w", coco.ErrInvalid, dest, err)
+	}
+	root, err := os.Stat(node)
+	if err != nil {
+		return fmt.Errorf("%w: %w", coco.ErrNotFound, err)
+	}
+	for ; ; abs = filepath.Dir(abs) {
+		if info, err := os.Stat(abs); err == nil && os.SameFile(info, root) {
+			return fmt.Errorf("%w: %s lies in the node's own folder %s: choose another folder, best on another disk", coco.ErrInvalid, dest, node)
+		}
+		if abs == filepath.Dir(abs) {
+			return nil
+		}
+	}
 }
 
 type transferFunc func(ctx context.Context, from, to ledger.Place, progress func(done, total int64)) (ledger.Copied, error)

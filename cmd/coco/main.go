@@ -76,6 +76,7 @@ Start with ` + "`coco up`" + `: it runs a network of three members on this machi
 	}
 	root.AddGroup(
 		&cobra.Group{ID: "network", Title: "A network on this machine:"},
+		&cobra.Group{ID: "govern", Title: "Governing a network:"},
 		&cobra.Group{ID: "check", Title: "Checking what a network did:"},
 		&cobra.Group{ID: "measure", Title: "Measuring:"},
 	)
@@ -86,6 +87,7 @@ Start with ` + "`coco up`" + `: it runs a network of three members on this machi
 		}
 	}
 	add("network", a.upCommand(), a.statusCommand(), a.downCommand(), a.restartCommand(), a.nodeCommand(), a.demoCommand())
+	add("govern", a.govCommand(), a.memberCommand())
 	add("check", a.ledgerCommand(), a.receiptCommand())
 	add("measure", a.benchCommand(), a.doctorCommand())
 	root.AddCommand(a.versionCommand())

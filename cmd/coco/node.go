@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"runtime/debug"
@@ -35,7 +36,7 @@ func verifiers() attest.Verifiers { return attest.Verifiers{virtual.Verifier{}} 
 
 func (a *app) nodeCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "node", Short: "Snapshots of the state that nodes begin with, and retiring a node", Args: cobra.NoArgs,
+		Use: "node", Short: "A node of one's own that joins a network; upgrades, snapshots, retiring", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var file string
@@ -58,10 +59,11 @@ line of JSON that it is ready, or why it is not; its log goes to standard error.
 	run.Flags().StringVar(&file, "config", "", "the node's settings, a node.toml")
 	_ = run.MarkFlagRequired("config")
 	run.Hidden = true // the supervisor's
-	cmd.AddCommand(run, a.snapshotCommand(), a.retireCommand())
+	cmd.AddCommand(run, a.nodeInitCommand(), a.joinCommand(), a.approveCommand(), a.nodeStatusCommand(), a.upgradeCommand(), a.snapshotCommand(), a.retireCommand())
 	return cmd
 }
 
+// runNode runs a supervised node.
 func (a *app) runNode(ctx context.Context, file string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -70,8 +72,26 @@ func (a *app) runNode(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
+	err = startNode(ctx, cfg, nodeEvents{log: a.err.w, ready: func(info node.Info) {
+		_ = a.out.json(sandbox.Event{Event: sandbox.EventReady, Node: info.ID, Peer: info.PeerAddress, Client: info.ClientAddress})
+	}})
+	if err == nil && ctx.Err() == nil {
+		_ = a.out.json(sandbox.Event{Event: sandbox.EventRetired})
+	}
+	return err
+}
+
+// nodeEvents is where a node's process tells what becomes of it.
+type nodeEvents struct {
+	log     io.Writer
+	refused func(*node.RefusedError) // may be nil
+	ready   func(node.Info)
+}
+
+// startNode runs a node until ctx ends, or it has retired.
+func startNode(ctx context.Context, cfg sandbox.NodeConfig, events nodeEvents) error {
 	level := new(slog.LevelVar)
-	log := slog.New(slog.NewJSONHandler(a.err.w, &slog.HandlerOptions{Level: level})).With("name", cfg.Name)
+	log := slog.New(slog.NewJSONHandler(events.log, &slog.HandlerOptions{Level: level})).With("name", cfg.Name)
 	disk, err := openDisk(ctx, cfg.Dir)
 	if err != nil {
 		return err
@@ -90,31 +110,26 @@ func (a *app) runNode(ctx context.Context, file string) error {
 		return err
 	}
 	c := node.Config{
-		Name: cfg.Name, Host: local.Host(disk, quoter), PeerListen: cfg.Peer, ClientListen: cfg.Client, PeerAddress: cfg.PeerAddress,
+		Name: cfg.Name, Host: local.Host(disk, quoter), PeerListen: cfg.Peer, ClientListen: cfg.Client, AdminListen: cfg.Admin, PeerAddress: cfg.PeerAddress,
+		ClientAddress: cfg.ClientAddress, Refused: events.refused,
 		Adapters: adapters(), Verifiers: verifiers(), Owner: owner, Version: version(), Approve: cfg.Approve, Log: log, LogLevel: level,
 	}
 	if err := howToStart(&c, cfg); err != nil {
 		return err
 	}
-	for _, dir := range cfg.LedgerFolders {
-		moved, err := local.OpenReadOnly(dir)
-		if err != nil {
-			return fmt.Errorf("ledger_folders: %w", err)
-		}
-		defer moved.Close()
-		c.LedgerFolders = append(c.LedgerFolders, moved)
+	moved, err := openLedgerFolders(cfg.LedgerFolders)
+	for _, d := range moved {
+		defer d.Close()
+		c.LedgerFolders = append(c.LedgerFolders, d)
+	}
+	if err != nil {
+		return err
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(nodeGC)
 	}
-	err = node.Run(ctx, c, func(info node.Info) {
-		_ = a.out.json(sandbox.Event{Event: sandbox.EventReady, Node: info.ID, Peer: info.PeerAddress, Client: info.ClientAddress})
-	})
-	switch {
-	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+	if err = node.Run(ctx, c, events.ready); errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return nil
-	case err == nil && ctx.Err() == nil:
-		_ = a.out.json(sandbox.Event{Event: sandbox.EventRetired})
 	}
 	return err
 }

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/spf13/cobra"
 
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
@@ -17,8 +22,11 @@ predecessor's place, and the next one is not touched before it votes.
 
 Clients lose no request: a node that ends finishes what it has begun and sends them elsewhere.
 It takes a network of three nodes at least, all of which serve.`,
-		Example: "  coco restart\n  coco restart beta --dir /tmp/net",
+		Example: "  coco restart\n  coco restart bravo --dir /tmp/net",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkSettings(dir, args); err != nil {
+				return err
+			}
 			err := sandbox.Restart(cmd.Context(), dir, args, verifiers(), func(s sandbox.Step) {
 				if a.wantsJSON() {
 					_ = a.out.json(s)
@@ -30,6 +38,9 @@ It takes a network of three nodes at least, all of which serve.`,
 				}
 				a.out.printf("%s %s\n", mark, s.Text)
 			})
+			if cmd.Context().Err() != nil {
+				return errInterrupted
+			}
 			if err == nil && !a.wantsJSON() {
 				a.out.printf("%s\n", a.out.green("restarted: every node is back"))
 			}
@@ -39,4 +50,47 @@ It takes a network of three nodes at least, all of which serve.`,
 	dirFlag(cmd, &dir, "`folder` of the network")
 	a.outputFlag(cmd)
 	return cmd
+}
+
+// checkSettings reads the settings of the nodes named, or of all of them, as they will when they start:
+// one that cannot start must not be told to end. Whether there are such nodes is for Restart to say.
+func checkSettings(dir string, names []string) error {
+	info, err := sandbox.Load(dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range info.Nodes {
+		if n.Retired || len(names) > 0 && !slices.Contains(names, n.Name) {
+			continue
+		}
+		file := sandbox.NodeDir(n.Dir).Config()
+		if err := checkNodeConfig(file); err != nil {
+			return fmt.Errorf("%w: node %s could not start again, nothing was restarted: mend %s: %w", coco.ErrInvalid, n.Name, file, err)
+		}
+	}
+	return nil
+}
+
+func checkNodeConfig(file string) error {
+	cfg, err := sandbox.LoadNodeConfig(file)
+	if err != nil {
+		return err
+	}
+	disks, err := openLedgerFolders(cfg.LedgerFolders)
+	for _, d := range disks {
+		d.Close()
+	}
+	return err
+}
+
+// openLedgerFolders opens the folders to which chunks of a node's ledger were moved.
+func openLedgerFolders(dirs []string) (disks []*local.Disk, err error) {
+	for _, dir := range dirs {
+		d, err := local.OpenReadOnly(dir)
+		if err != nil {
+			return disks, fmt.Errorf("ledger_folders: %w", err)
+		}
+		disks = append(disks, d)
+	}
+	return disks, nil
 }

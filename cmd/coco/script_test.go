@@ -41,6 +41,12 @@ func TestScripts(t *testing.T) {
 			"crash":   crash,
 			"health":  health,
 			"rpc":     rpc,
+			"ends":    ends,
+
+			"freeport":     freeport,
+			"logged":       logged,
+			"serves":       serves,
+			"otherprogram": otherProgram,
 		},
 	})
 }

@@ -203,6 +203,7 @@ func (a *app) showStatus(page networkStatus) {
 			p.printf("  %s %s: %s\n", p.red("✗"), n.Name, n.Status.Problem)
 		}
 	}
+	a.showEnds(page, time.Now())
 	switch page.Health {
 	case healthy:
 		p.printf("%s\n", p.green("healthy: every node serves"))

@@ -9,8 +9,14 @@ import (
 	"github.com/cocoframework/coco/attest/virtual"
 )
 
-// version is the module's version, or the commit that was built.
+// release is set by the linker where a release is built; see .ci/repro.
+var release string
+
+// version is the release's, the module's version, or the commit that was built.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
@@ -31,15 +37,22 @@ func version() string {
 }
 
 func (a *app) versionCommand() *cobra.Command {
+	var only bool
 	cmd := &cobra.Command{
-		Use:     "version",
-		Short:   "Show the version and this program's measurement",
-		Example: "  coco version\n  coco version -o json",
+		Use:   "version",
+		Short: "Show the version and this program's measurement",
+		Long: `Shows the version, and the measurement by which a constitution lists this program: of a simulated
+TEE, the SHA-256 of its file. Whoever builds the same source by ` + "`make repro`" + ` gets the same one.`,
+		Example: "  coco version\n  coco version --measurement\n  coco version -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			code, err := virtual.Self()
 			if err != nil {
 				return err
+			}
+			if only && !a.wantsJSON() {
+				a.out.printf("%s\n", code)
+				return nil
 			}
 			if a.wantsJSON() {
 				return a.out.json(map[string]any{"version": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "measurement": code})
@@ -48,6 +61,7 @@ func (a *app) versionCommand() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&only, "measurement", false, "show nothing but the measurement")
 	a.outputFlag(cmd)
 	return cmd
 }

@@ -47,7 +47,10 @@ func Prepare(chain [][]byte, st Statement) (tbs, unfinished []byte, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: statement: %w", coco.ErrInvalid, err)
 	}
-	if unfinished, err = e.bytes(); err != nil {
+	if unfinished, err = e.bytes(); err == nil {
+		_, _, err = read(unfinished) // what nobody could open must not be signed
+	}
+	if err != nil {
 		return nil, nil, fmt.Errorf("%w: statement: %w", coco.ErrInvalid, err)
 	}
 	return e.toBeSigned(), unfinished, nil

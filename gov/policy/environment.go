@@ -10,6 +10,7 @@ import (
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/parser"
 )
 
 // functions are what a policy may call, with all their overloads.
@@ -94,6 +95,12 @@ func (r *restriction) call(e ast.Expr) {
 		if !scalar(x) && !scalar(y) {
 			r.refuse(e, "%s and %s cannot be compared: one of the two must be known to be a number, a text or a bool (as string(x) is)", x, y)
 		}
+	case operators.Add:
+		// Going through a sum of lists costs CEL one step an element, whatever the number of lists.
+		x, y := r.tree.GetType(call.Args()[0].ID()), r.tree.GetType(call.Args()[1].ID())
+		if !scalar(x) && !scalar(y) && !accumulates(call.Args()[0]) {
+			r.refuse(e, "%s and %s cannot be added: one of the two must be known to be a number or a text (as string(x) is)", x, y)
+		}
 	case operators.In:
 		x, in := r.tree.GetType(call.Args()[0].ID()), r.tree.GetType(call.Args()[1].ID())
 		known := in.Kind() == types.ListKind && len(in.Parameters()) == 1 && scalar(in.Parameters()[0])
@@ -101,6 +108,11 @@ func (r *restriction) call(e ast.Expr) {
 			r.refuse(e, "%s cannot be searched for in %s: it must be known to be a number, a text or a bool (as string(x) is)", x, in)
 		}
 	}
+}
+
+// accumulates reports whether an expression is the result so far of a macro. Nobody can write it.
+func accumulates(e ast.Expr) bool {
+	return e.Kind() == ast.IdentKind && e.AsIdent() == parser.HiddenAccumulatorName
 }
 
 func scalar(t *types.Type) bool {

@@ -3,7 +3,6 @@ package policy
 import (
 	"math"
 	"slices"
-	"strings"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -25,7 +24,8 @@ type Input struct {
 	// nodes counts none of them.
 	Node NodeFacts
 	// Constitution holds bool, string, int, int64, uint64, float64, coco.Digest, coco.Measurement,
-	// and []string, []any, []map[string]any and map[string]any of them.
+	// and []string, []any, []map[string]any and map[string]any of them. Whatever else is there, and
+	// a text of more than 1 KiB, is an error for a policy that looks at it.
 	Constitution map[string]any
 	Now          uint64 // milliseconds since 1970
 	Closed       bool   // voting time is over
@@ -153,6 +153,6 @@ func (v VotesFacts) value() ref.Val {
 }
 
 func (n NodeFacts) value() ref.Val {
-	s := func(text string) ref.Val { return types.String(strings.ToValidUTF8(text, "�")) }
-	return nodeType.of(s(n.Owner), s(n.OwnerName), s(n.Address), s(n.Measurement), s(n.Platform))
+	return nodeType.of(types.String(n.Owner), types.String(n.OwnerName), types.String(n.Address),
+		types.String(n.Measurement), types.String(n.Platform))
 }

@@ -24,7 +24,7 @@ const Force = "I accept that nobody can change this any more"
 var ErrLockOut = errors.New("nobody could change this any more")
 
 // maxTries bounds what CanPass does for one policy, in evaluations of the highest cost.
-const maxTries = 20
+const maxTries = 4
 
 // Of returns the policy of a kind of action: its own, or the default. It is nil if there is
 // neither.
@@ -51,7 +51,7 @@ func CanPass(policies map[string]*Policy, in Input) error {
 			return fmt.Errorf("%w: there is no policy %q", ErrLockOut, kind)
 		}
 		if ok, why := p.canPass(kind, in); !ok {
-			return fmt.Errorf("%w: the policy %q, %s, does not accept even with every member's yes%s", ErrLockOut, kind, p, why)
+			return fmt.Errorf("%w: the policy %q, %.80q, does not accept even with every member's yes%s", ErrLockOut, kind, p, why)
 		}
 	}
 	return nil
@@ -88,7 +88,7 @@ func (p *Policy) canPass(kind string, in Input) (ok bool, why string) {
 				why = ": " + err.Error()
 			}
 			if cost >= left {
-				return false, ", as far as it was tried: it takes too long"
+				return false, why + " (and it takes too long to try more)"
 			}
 			left -= cost
 		}

@@ -37,7 +37,10 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common"
+	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 
 	"github.com/cocoframework/coco"
 )
@@ -62,8 +65,8 @@ type Policy struct {
 // String returns the expression.
 func (p *Policy) String() string { return p.expr }
 
-// Compile checks an expression and prepares it. The error is coco.ErrInvalid and begins with the
-// position, "line:column", of what is wrong.
+// Compile checks an expression and prepares it. The error is coco.ErrInvalid and says the position,
+// "line:column", of what is wrong.
 func Compile(expr string) (*Policy, error) {
 	switch {
 	case len(expr) > MaxBytes:
@@ -87,11 +90,33 @@ func Compile(expr string) (*Policy, error) {
 	if t := tree.OutputType(); !t.IsExactType(types.BoolType) {
 		return nil, fmt.Errorf("%w: policy: 1:1: the expression is of type %s, expected bool: true if the proposal is accepted", coco.ErrInvalid, t)
 	}
-	program, err := env.Program(tree, cel.CostLimit(MaxCost))
+	// Optimized, a list of literals is built once; otherwise every time, at the price of one step.
+	program, err := env.Program(tree, cel.CostTracking(prices{}), cel.CostLimit(MaxCost), cel.EvalOptions(cel.OptOptimize))
 	if err != nil {
 		return nil, fmt.Errorf("%w: policy: %v", coco.ErrInvalid, err)
 	}
 	return &Policy{expr, program}, nil
+}
+
+// prices are those that CEL has not: a search in a list is one step if the list's type is not known
+// before.
+type prices struct{}
+
+// CallCost implements cost.ActualCostEstimator.
+func (prices) CallCost(function, _ string, args []ref.Val, _ ref.Val) *uint64 {
+	if function != operators.In || len(args) != 2 {
+		return nil
+	}
+	list, ok := args[1].(traits.Lister)
+	if !ok {
+		return nil
+	}
+	n, ok := list.Size().(types.Int)
+	if !ok {
+		return nil
+	}
+	price := uint64(max(n, 1))
+	return &price
 }
 
 // problems returns the first of CEL's complaints; the others often follow from it.
@@ -112,7 +137,11 @@ func problems(issues *cel.Issues) error {
 }
 
 func at(loc common.Location, format string, args ...any) error {
-	return fmt.Errorf("%w: policy: %d:%d: %s", coco.ErrInvalid, loc.Line(), loc.Column()+1, fmt.Sprintf(format, args...))
+	text := fmt.Sprintf(format, args...)
+	if loc.Line() < 1 { // about the expression as a whole
+		return fmt.Errorf("%w: policy: %s", coco.ErrInvalid, text)
+	}
+	return fmt.Errorf("%w: policy: %d:%d: %s", coco.ErrInvalid, loc.Line(), loc.Column()+1, text)
 }
 
 // Decide says whether the policy accepts. The result depends on the input alone. An error, which is
@@ -139,5 +168,5 @@ func (p *Policy) decide(variables map[string]any) (bool, uint64, error) {
 		}
 		err = errors.New("the result is no bool")
 	}
-	return false, cost, fmt.Errorf("%w: policy %q: %v", coco.ErrInvalid, p.expr, err)
+	return false, cost, fmt.Errorf("%w: policy %.80q: %v", coco.ErrInvalid, p.expr, err)
 }

@@ -27,7 +27,7 @@ type field struct {
 }
 
 func newType(name string, fields ...field) *recordType {
-	return &recordType{types.NewObjectType(name, traits.FieldTesterType|traits.IndexerType), fields}
+	return &recordType{types.NewObjectType("coco."+name, traits.FieldTesterType|traits.IndexerType), fields}
 }
 
 var (
@@ -170,6 +170,10 @@ func (provider) NewValue(name string, _ map[string]ref.Val) ref.Val {
 	return types.NewErr("a %s cannot be made", name)
 }
 
+// maxText bounds a text that a policy looks at. CEL counts its characters for each comparison, which
+// it prices by the shorter side.
+const maxText = 1 << 10
+
 // adapter turns what a constitution and an action consist of into values of CEL, when they are
 // looked at. Whole numbers are int in CEL, whatever they are in Go, so that a policy can compare
 // them with what it writes.
@@ -183,6 +187,9 @@ func (a adapter) NativeToValue(v any) ref.Val {
 	case bool:
 		return types.Bool(v)
 	case string:
+		if len(v) > maxText {
+			return types.NewErr("a text of %d bytes, a policy can look at %d", len(v), maxText)
+		}
 		return types.String(v)
 	case coco.Measurement:
 		return types.String(v)
@@ -197,13 +204,13 @@ func (a adapter) NativeToValue(v any) ref.Val {
 	case float64:
 		return types.Double(v)
 	case []string:
-		return types.NewStringList(a, v)
+		return list(v)
 	case []any:
-		return types.NewDynamicList(a, v)
+		return list(v)
 	case []map[string]any:
-		return types.NewDynamicList(a, v)
+		return list(v)
 	case map[string]any:
-		return &sortedMap{types.NewStringInterfaceMap(a, v), v}
+		return &sortedMap{Mapper: types.NewStringInterfaceMap(a, v), m: v, values: map[string]ref.Val{}}
 	}
 	return types.NewErr("a value of Go type %T has no form in a policy", v)
 }
@@ -215,15 +222,56 @@ func integer(v uint64) ref.Val {
 	return types.Int(v)
 }
 
-// sortedMap is a map whose keys come in order, where Go would shuffle them.
+func list[T any](v []T) ref.Val {
+	elements := make([]ref.Val, 0, len(v))
+	for _, e := range v {
+		elements = append(elements, adapter{}.NativeToValue(e))
+	}
+	return types.NewRefValList(adapter{}, elements)
+}
+
+// sortedMap is a map whose keys come in order, where Go would shuffle them. It remembers what it was
+// asked for: CEL counts one step for a field, and one for the beginning of an iteration. It belongs
+// to one evaluation.
 type sortedMap struct {
 	traits.Mapper
-	m map[string]any
+	m      map[string]any
+	values map[string]ref.Val // those asked for
+	keys   ref.Val            // sorted, once they are needed
+}
+
+// Find implements traits.Mapper.
+func (s *sortedMap) Find(key ref.Val) (ref.Val, bool) {
+	name, ok := key.(types.String)
+	if !ok {
+		return s.Mapper.Find(key)
+	}
+	if v, ok := s.values[string(name)]; ok {
+		return v, true
+	}
+	native, ok := s.m[string(name)]
+	if !ok {
+		return nil, false
+	}
+	v := adapter{}.NativeToValue(native)
+	s.values[string(name)] = v
+	return v, true
+}
+
+// Get implements traits.Indexer.
+func (s *sortedMap) Get(key ref.Val) ref.Val {
+	if v, ok := s.Find(key); ok {
+		return v
+	}
+	return s.Mapper.Get(key) // the error
 }
 
 // Iterator implements traits.Iterable.
 func (s *sortedMap) Iterator() traits.Iterator {
-	return types.NewStringList(adapter{}, slices.Sorted(maps.Keys(s.m))).Iterator()
+	if s.keys == nil {
+		s.keys = list(slices.Sorted(maps.Keys(s.m)))
+	}
+	return s.keys.(traits.Iterable).Iterator()
 }
 
 // Equal implements ref.Val. The check of a policy lets no maps be compared.

@@ -149,7 +149,7 @@ var rules = []rule{
 		in:   []string{"gov/policy"},
 		only: []string{""}, std: append([]string{"net", "log", "log/slog", "net/http", "time", "math/rand", "math/rand/v2", "crypto/rand"}, outside...),
 		third: func(path string) bool {
-			return path == "cel.dev/cel-go/cel" || strings.HasPrefix(path, "cel.dev/cel-go/common")
+			return path == "cel.dev/cel-go/cel" || path == "cel.dev/cel-go/parser" || strings.HasPrefix(path, "cel.dev/cel-go/common")
 		},
 		calls: clocks, goes: true,
 		why: "every node and every auditor must decide alike; CEL's extensions hold clocks, networks and regular expressions",

@@ -237,7 +237,11 @@ func (s *Sandbox) clientConfig(i int) (client.Config, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return client.Config{Addr: s.info.Nodes[i].Client, Certificate: cert, Policy: s.trust}, nil
+	trust := s.trust
+	if trust.Service != nil {
+		trust.Constitution = coco.Digest{} // members may have changed it since; the service stays
+	}
+	return client.Config{Addr: s.info.Nodes[i].Client, Certificate: cert, Policy: trust}, nil
 }
 
 // longestLedger finds the node whose ledger is the furthest: of the highest view and in it of the
@@ -305,7 +309,7 @@ func (s *Sandbox) nodeConfig(i int, start string, others []int) error {
 	n := s.info.Nodes[i]
 	dir, member := s.lay.Node(n.Name), s.lay.Member(n.Member)
 	c := NodeConfig{
-		Name: n.Name, Dir: string(dir), Peer: n.Peer, Client: n.Client,
+		Name: n.Name, Dir: string(dir), Peer: n.Peer, Client: n.Client, Admin: n.Admin,
 		OwnerCertificate: member.Org(), OwnerKey: member.OrgKey(),
 		Start: start, Approve: s.info.Constitution,
 	}
@@ -321,7 +325,7 @@ func (s *Sandbox) nodeConfig(i int, start string, others []int) error {
 			c.RecoverKeys = append(c.RecoverKeys, MemberKey{Certificate: d.Org(), Key: d.Encryption()})
 		}
 	case StartJoin:
-		if s.trust.Service != nil { // learnt from the first node of this start
+		if s.knowsService() { // learnt from the first node of this start
 			c.Service = s.lay.ServiceFile()
 		}
 		for _, k := range others {

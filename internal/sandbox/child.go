@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,8 +30,11 @@ type NodeConfig struct {
 	Dir    string `toml:"dir" comment:"root of the node's disk"`
 	Peer   string `toml:"peer" comment:"where other nodes reach it"`
 	Client string `toml:"client" comment:"where clients reach it"`
+	Admin  string `toml:"admin,omitempty" comment:"where members reach it to govern; nowhere if absent"`
 	// PeerAddress is what the node tells others to dial.
 	PeerAddress string `toml:"peer_address,omitempty" comment:"what other nodes dial, if that is not peer"`
+	// ClientAddress is what the node tells clients to dial.
+	ClientAddress string `toml:"client_address,omitempty" comment:"what clients dial, if that is not client"`
 	// LedgerFolders are only read.
 	LedgerFolders []string `toml:"ledger_folders,omitempty" comment:"folders of ledger chunks that were moved out of the node's own"`
 	// The organisation that owns the node.
@@ -40,6 +44,7 @@ type NodeConfig struct {
 	Start        string      `toml:"start" comment:"genesis, join or recover"`
 	Constitution string      `toml:"constitution,omitempty" comment:"page of the genesis constitution"`
 	Join         []string    `toml:"join,omitempty" comment:"nodes to ask for admission"`
+	Ask          []string    `toml:"ask,omitempty" comment:"where clients reach those nodes: what the operator approves is asked there"`
 	Approve      coco.Digest `toml:"approve" comment:"digest of the constitution that the operator approved"`
 	Service      string      `toml:"service,omitempty" comment:"the network's certificate: under it, members may have changed the constitution since"`
 	RecoverKeys  []MemberKey `toml:"recover_keys,omitempty" comment:"members' keys that open the ledger when no node is left"`
@@ -80,6 +85,16 @@ func (c *NodeConfig) save(file string) error {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	return writeFile(file, data)
+}
+
+// Save writes a node.toml for a node that no supervisor starts.
+func (c *NodeConfig) Save(file string) error {
+	data, err := toml.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	_, rest, _ := bytes.Cut(data, []byte("\n")) // the comment that says who writes a supervised node's
+	return writeFile(file, append([]byte("# Of a node that `coco node join` runs; `coco node approve` writes approve and service.\n"), rest...))
 }
 
 // Event is a line that a node's process writes to its standard output for the supervisor.

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
@@ -31,26 +32,54 @@ func (i *Info) LoadConstitution() (*gov.Constitution, error) {
 // Connect returns a client of a node, under the identity of its member's user, that verifies the
 // node as the sandbox's constitution and service certificate demand.
 func (i *Info) Connect(n Node, verifiers attest.Verifiers) (*client.Client, error) {
-	c, err := i.LoadConstitution()
+	m, err := i.Member(n.Member)
 	if err != nil {
 		return nil, err
 	}
+	cert, err := UserCertificate(m)
+	if err != nil {
+		return nil, err
+	}
+	trust, err := i.Trust(verifiers)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(client.Config{Addr: n.Client, Certificate: cert, Policy: trust})
+}
+
+// Trust is what the sandbox's nodes must prove to a client: code that the constitution lists, as far as the supervisor knows it, and
+// the service's endorsement. Which constitution is in force they say themselves: members change it.
+func (i *Info) Trust(verifiers attest.Verifiers) (client.Policy, error) {
+	c, err := i.InForce()
+	if err != nil {
+		return client.Policy{}, err
+	}
 	service, err := readPEM(i.ServicePEM)
 	if err != nil {
-		return nil, fmt.Errorf("service certificate: %w", err)
+		return client.Policy{}, fmt.Errorf("service certificate: %w", err)
 	}
-	for _, m := range i.Members {
-		if m.Name != n.Member {
-			continue
+	return client.Policy{Code: c.Measurements(), Verifiers: verifiers, Service: service}, nil
+}
+
+// Member returns the member of a name.
+func (i *Info) Member(name string) (Member, error) {
+	known := make([]string, len(i.Members))
+	for k, m := range i.Members {
+		if m.Name == name {
+			return m, nil
 		}
-		cert, err := UserCertificate(m)
-		if err != nil {
-			return nil, err
-		}
-		return client.New(client.Config{
-			Addr: n.Client, Certificate: cert,
-			Policy: client.Policy{Code: c.Measurements(), Verifiers: verifiers, Service: service, Constitution: i.Constitution},
-		})
+		known[k] = m.Name
 	}
-	return nil, fmt.Errorf("%w: the sandbox has no member %q", coco.ErrCorrupt, n.Member)
+	return Member{}, fmt.Errorf("%w: no member %q in this sandbox: expected one of %q", coco.ErrInvalid, name, known)
+}
+
+// Governance returns the folder of a member's keys, among them one for governance, which is made if it is
+// missing.
+func (i *Info) Governance(name string) (MemberDir, error) {
+	m, err := i.Member(name)
+	if err != nil {
+		return "", err
+	}
+	dir := MemberDir(m.Dir)
+	return dir, ensureGovernance(name, dir, time.Now())
 }

@@ -60,6 +60,7 @@ func (c *control) serve(ctx context.Context) error {
 	mux.HandleFunc("GET /status", c.status)
 	mux.HandleFunc("POST /stop", c.stop)
 	mux.HandleFunc("POST /restart", c.restart)
+	mux.HandleFunc("POST /code", c.code)
 	srv := &http.Server{Handler: c.authenticate(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() {
 		// The answer to the one who asked to stop goes out first.
@@ -110,7 +111,7 @@ func ask(ctx context.Context, info Info, method, path string, answer any) error 
 	if info.Control == "" {
 		return fmt.Errorf("%w: no sandbox is running in %s: start it with `coco up`", coco.ErrUnreachable, info.Dir)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, info.Control+path, http.NoBody)
 	if err != nil {

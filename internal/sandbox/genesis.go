@@ -118,7 +118,7 @@ func adapterSettings(info Info) map[string]map[string]any {
 
 // clear removes what an older sandbox left in the folder, and nothing else.
 func (s *Sandbox) clear() error {
-	own := []string{s.lay.InfoFile(), s.lay.ConstitutionFile(), s.lay.ServiceFile(), s.lay.Members(), s.lay.Nodes(), s.lay.Code()}
+	own := []string{s.lay.InfoFile(), s.lay.ConstitutionFile(), s.lay.InForceFile(), s.lay.ServiceFile(), s.lay.Members(), s.lay.Nodes(), s.lay.Code()}
 	for _, name := range own { // sandbox.json first: without it the rest is nothing
 		if err := os.RemoveAll(name); err != nil {
 			return fmt.Errorf("clearing the sandbox: %w", err)
@@ -138,7 +138,7 @@ func checkFolder(lay Layout) error {
 		return fmt.Errorf("%w: sandbox folder: %w", coco.ErrInvalid, err)
 	}
 	ours := []string{
-		lay.InfoFile(), lay.LockFile(), lay.LogFile(), lay.ConstitutionFile(), lay.ServiceFile(), lay.Members(), lay.Nodes(), lay.Code(),
+		lay.InfoFile(), lay.LockFile(), lay.LogFile(), lay.ConstitutionFile(), lay.InForceFile(), lay.ServiceFile(), lay.Members(), lay.Nodes(), lay.Code(),
 	}
 	for _, e := range entries {
 		if !slices.Contains(ours, filepath.Join(lay.Dir, e.Name())) && e.Name()[0] != '.' {

@@ -41,12 +41,16 @@ type Info struct {
 type Node struct {
 	Name   string `json:"name"`
 	Member string `json:"member"`
-	Peer   string `json:"peer"`   // host:port for other nodes
-	Client string `json:"client"` // host:port for clients, mutual TLS that ends in the enclave
-	HTTP   string `json:"http"`   // plain loopback URL of the proxy
+	Peer   string `json:"peer"`            // host:port for other nodes
+	Client string `json:"client"`          // host:port for clients, mutual TLS that ends in the enclave
+	Admin  string `json:"admin,omitempty"` // host:port for governance, the same
+	HTTP   string `json:"http"`            // plain loopback URL of the proxy
 	WS     string `json:"ws"`
 	Dir    string `json:"dir"`
 	Pid    int    `json:"pid,omitempty"` // zero while the process is down
+	// Code is the file, in the sandbox's folder of programs, of the program that the node runs, while the
+	// nodes are given another one; empty for the sandbox's.
+	Code string `json:"code,omitempty"`
 	// Retired says that the node has left the network for good.
 	Retired bool `json:"retired,omitempty"`
 }

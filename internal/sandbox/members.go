@@ -13,7 +13,9 @@ import (
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"os"
 	"time"
@@ -26,8 +28,8 @@ import (
 	"github.com/cocoframework/coco/keys"
 )
 
-// makeMember makes an organisation: its certificate and key, its encryption key, and a user whose
-// certificate it issues.
+// makeMember makes an organisation: its certificate and key, its encryption key, and the certificates that
+// it issues, for a user and for governance.
 func makeMember(name string, dir MemberDir, now time.Time) (gov.Member, error) {
 	fail := func(err error) (gov.Member, error) {
 		return gov.Member{}, fmt.Errorf("organisation %s: %w", name, err)
@@ -56,10 +58,7 @@ func makeMember(name string, dir MemberDir, now time.Time) (gov.Member, error) {
 	if err != nil {
 		return fail(err)
 	}
-	for _, f := range []struct {
-		name string
-		data []byte
-	}{
+	for _, f := range []file{
 		{dir.OrgKey(), orgKeyPEM},
 		{dir.Org(), certPEM(org)},
 		{dir.UserKey(), userKeyPEM},
@@ -70,7 +69,85 @@ func makeMember(name string, dir MemberDir, now time.Time) (gov.Member, error) {
 			return fail(err)
 		}
 	}
+	if err := makeGovernance(name, dir, org, orgKey, now); err != nil {
+		return fail(err)
+	}
 	return gov.Member{Name: name, Certificate: org.Raw, EncryptionKey: encryption.Public()}, nil
+}
+
+// file is one to be written.
+type file struct {
+	name string
+	data []byte
+}
+
+// makeGovernance issues a member's certificate for governance. The key comes first: a certificate that is
+// there has its key.
+func makeGovernance(name string, dir MemberDir, org *x509.Certificate, orgKey crypto.Signer, now time.Time) error {
+	subject := pkix.Name{CommonName: "governance of " + name, Organization: []string{name}, OrganizationalUnit: []string{coco.GovernanceUnit}}
+	key, cert, err := issue(name, subject, org, orgKey, now)
+	if err != nil {
+		return err
+	}
+	text, err := keyPEM(key)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(dir.GovKey(), text); err != nil {
+		return err
+	}
+	return writeFile(dir.Gov(), append(certPEM(cert), certPEM(org)...))
+}
+
+// ensureGovernance makes a member's certificate for governance if there is none: sandboxes that an older
+// program made have none.
+func ensureGovernance(name string, dir MemberDir, now time.Time) error {
+	if _, err := os.Stat(dir.Gov()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	owner, err := LoadOwner(dir.Org(), dir.OrgKey())
+	if err == nil {
+		err = makeGovernance(name, dir, owner.cert, owner.key, now)
+	}
+	if err != nil {
+		return fmt.Errorf("certificate for governance of %s: %w", name, err)
+	}
+	return nil
+}
+
+// NewMember makes an organisation in a folder that must not exist yet; see [MemberDir] for the files.
+func NewMember(name, dir string, now time.Time) error {
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = fmt.Errorf("%w: %s exists: name a new folder; keys are never overwritten", coco.ErrInvalid, dir)
+		}
+		return err
+	}
+	m, err := makeMember(name, MemberDir(dir), now)
+	if err != nil {
+		return err
+	}
+	text, err := keys.MarshalPublicKey(m.EncryptionKey)
+	if err != nil {
+		return err
+	}
+	return writeFile(MemberDir(dir).EncryptionPublic(), text)
+}
+
+// NewGovernance makes one more certificate for governance, in a folder that must not exist yet, issued with
+// the key of the organisation in another folder.
+func NewGovernance(name, org, dir string, now time.Time) error {
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = fmt.Errorf("%w: %s exists: name a new folder; keys are never overwritten", coco.ErrInvalid, dir)
+		}
+		return err
+	}
+	owner, err := LoadOwner(MemberDir(org).Org(), MemberDir(org).OrgKey())
+	if err != nil {
+		return err
+	}
+	return makeGovernance(name, MemberDir(dir), owner.cert, owner.key, now)
 }
 
 // issue makes a key and a certificate for it; without an issuer, the self-signed certificate of an
@@ -130,11 +207,13 @@ func UserCertificate(m Member) (*tls.Certificate, error) {
 // Owner signs for the organisation that runs a node. It lives in the node's process, outside of
 // what a TEE would protect; a real owner keeps this key elsewhere.
 type Owner struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	cert  *x509.Certificate
+	key   *ecdsa.PrivateKey
+	chain [][]byte // from cert to the organisation's, which the constitution lists
 }
 
-// LoadOwner reads an organisation's certificate and key.
+// LoadOwner reads the certificate and key by which an organisation signs for a node. The organisation's own
+// certificate is the file's only one, or follows the one that it issued.
 func LoadOwner(certFile, keyFile string) (*Owner, error) {
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
@@ -148,15 +227,15 @@ func LoadOwner(certFile, keyFile string) (*Owner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", coco.ErrInvalid, certFile, err)
 	}
-	return &Owner{cert, key}, nil
+	return &Owner{cert, key, pair.Certificate}, nil
 }
 
 // Actor is the organisation's identity.
-func (o *Owner) Actor() coco.ActorID { return sha256.Sum256(o.cert.Raw) }
+func (o *Owner) Actor() coco.ActorID { return sha256.Sum256(o.chain[len(o.chain)-1]) }
 
 // Certificates returns the certificate of the key that signs, followed by its issuers up to the
-// organisation's: here the two are one.
-func (o *Owner) Certificates() [][]byte { return [][]byte{o.cert.Raw} }
+// organisation's. In a sandbox the two are one.
+func (o *Owner) Certificates() [][]byte { return o.chain }
 
 // Sign signs the bytes that bind a node to its owner.
 func (o *Owner) Sign(_ context.Context, tuple []byte) ([]byte, error) {

@@ -46,7 +46,7 @@ func (s *Sandbox) assignPorts() error {
 func (s *Sandbox) nodeAddresses() map[string]bool {
 	all := map[string]bool{}
 	for _, n := range s.info.Nodes {
-		all[n.Peer], all[n.Client] = true, true
+		all[n.Peer], all[n.Client], all[n.Admin] = true, true, true
 	}
 	return all
 }
@@ -57,7 +57,7 @@ func (s *Sandbox) assignNodePorts(avoid map[string]bool) error {
 	given := map[string]bool{}
 	for i := range s.info.Nodes {
 		n := &s.info.Nodes[i]
-		for _, addr := range []*string{&n.Peer, &n.Client} {
+		for _, addr := range []*string{&n.Peer, &n.Client, &n.Admin} {
 			var err error
 			if *addr, err = nodePort(*addr, given, avoid); err != nil {
 				return err
@@ -74,7 +74,8 @@ func (s *Sandbox) changeNodePorts() error {
 	defer s.mu.Unlock()
 	avoid := s.nodeAddresses()
 	for i := range s.info.Nodes {
-		s.info.Nodes[i].Peer, s.info.Nodes[i].Client = "", ""
+		n := &s.info.Nodes[i]
+		n.Peer, n.Client, n.Admin = "", "", ""
 	}
 	if err := s.assignNodePorts(avoid); err != nil {
 		return err

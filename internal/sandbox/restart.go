@@ -56,7 +56,7 @@ func Restart(ctx context.Context, dir string, names []string, verifiers attest.V
 		if err != nil {
 			return err
 		}
-		if err := restartOne(ctx, info, todo[i], old, verifiers, report); err != nil {
+		if err := restartOne(ctx, info, todo[i], old, "", verifiers, report); err != nil {
 			return err
 		}
 		todo = append(todo[:i:i], todo[i+1:]...)
@@ -115,7 +115,8 @@ func nextRestart(ctx context.Context, info Info, todo []Node, verifiers attest.V
 	return 0, first, nil
 }
 
-func restartOne(ctx context.Context, info Info, n Node, old *client.Status, verifiers attest.Verifiers, report func(Step)) error {
+// restartOne restarts a node, with another program if code is not empty.
+func restartOne(ctx context.Context, info Info, n Node, old *client.Status, code coco.Measurement, verifiers attest.Verifiers, report func(Step)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, restartPatience, fmt.Errorf("it took longer than %v", restartPatience))
 	defer cancel()
 	text := n.Name + " is told to end"
@@ -123,7 +124,7 @@ func restartOne(ctx context.Context, info Info, n Node, old *client.Status, veri
 		text = n.Name + " leads: it hands over, and is told to end"
 	}
 	report(Step{Step: "stopping", Node: n.Name, NodeID: old.Node.String(), Text: text})
-	if err := ask(ctx, info, http.MethodPost, "/restart?node="+url.QueryEscape(n.Name), nil); err != nil {
+	if err := ask(ctx, info, http.MethodPost, "/restart?node="+url.QueryEscape(n.Name)+"&code="+url.QueryEscape(string(code)), nil); err != nil {
 		return err
 	}
 	began, gone := time.Now(), false
@@ -133,9 +134,9 @@ func restartOne(ctx context.Context, info Info, n Node, old *client.Status, veri
 			gone = true
 			report(Step{Step: "restarting", Node: n.Name, Text: n.Name + " starts again and joins the others"})
 		}
-		if err == nil && s.Node != old.Node && serves(s) {
+		if err == nil && s.Node != old.Node && serves(s) && (code == "" || s.Measurement == code) {
 			report(Step{
-				Step: "back", Node: n.Name, NodeID: s.Node.String(),
+				Step: "back", Node: n.Name, NodeID: s.Node.String(), Measurement: string(s.Measurement),
 				Text: fmt.Sprintf("%s is back after %v, as a voter in its old place", n.Name, time.Since(began).Round(100*time.Millisecond)),
 			})
 			return nil
@@ -191,6 +192,12 @@ func (c *control) restart(w http.ResponseWriter, r *http.Request) {
 	if at < 0 {
 		http.Error(w, fmt.Sprintf("node %q is not running", name), http.StatusConflict)
 		return
+	}
+	if code := r.URL.Query().Get("code"); code != "" {
+		if err := c.s.assign(at, coco.Measurement(code)); err != nil {
+			http.Error(w, err.Error(), http.StatusConflict)
+			return
+		}
 	}
 	select {
 	case c.s.restarts <- at:

@@ -74,13 +74,18 @@ func (l Layout) Node(name string) NodeDir { return NodeDir(filepath.Join(l.Nodes
 // MemberDir names the files of a member's folder.
 type MemberDir string
 
-// The organisation's certificate and key, its encryption key, and a user's certificate and key
-// that the organisation issued.
+// The organisation's certificate and key, its encryption key, and the certificates and keys that the
+// organisation issued: a user's, for applications, and one for governance.
 func (d MemberDir) Org() string        { return filepath.Join(string(d), "org.pem") }
 func (d MemberDir) OrgKey() string     { return filepath.Join(string(d), "org-key.pem") }
 func (d MemberDir) Encryption() string { return filepath.Join(string(d), "encryption.key") }
-func (d MemberDir) User() string       { return filepath.Join(string(d), "user.pem") }
-func (d MemberDir) UserKey() string    { return filepath.Join(string(d), "user-key.pem") }
+func (d MemberDir) EncryptionPublic() string {
+	return filepath.Join(string(d), "encryption.pub")
+}
+func (d MemberDir) User() string    { return filepath.Join(string(d), "user.pem") }
+func (d MemberDir) UserKey() string { return filepath.Join(string(d), "user-key.pem") }
+func (d MemberDir) Gov() string     { return filepath.Join(string(d), "gov.pem") }
+func (d MemberDir) GovKey() string  { return filepath.Join(string(d), "gov-key.pem") }
 
 // NodeDir names the files of a node's folder.
 type NodeDir string

@@ -78,20 +78,23 @@ type Sandbox struct {
 	opts Options
 	lay  Layout
 	lock *flock.Flock
-	exe  string // what the nodes run
-	con  *gov.Constitution
+	exe  string            // what the nodes run
+	con  *gov.Constitution // in force, as far as it is known here; under mu once nodes run
 
 	reporting sync.Mutex // of opts.Report
 
 	mu    sync.Mutex
-	info  Info // written by the supervising goroutine only, under mu
+	info  Info // written by the supervising goroutine only, the nodes' programs apart, under mu
 	state []NodeState
 	// starting says that the network is being brought up.
 	starting bool
 	restarts chan int // nodes that are to be restarted
 
-	proxies   []*proxy.Proxy // by node
-	listeners []net.Listener // theirs
+	following sync.Mutex // of follow
+
+	proxies   []*proxy.Proxy      // by node
+	upstreams []*client.Transport // theirs
+	listeners []net.Listener      // theirs
 	control   *control
 	// trust is who may answer as a node; its Service is learnt from the first node.
 	trust client.Policy
@@ -208,6 +211,13 @@ func (s *Sandbox) open(ctx context.Context, n *nursery) error {
 		return fmt.Errorf("%w: %s has digest %s, expected %s: it has been changed since the network started; restore it, or start anew with --fresh",
 			coco.ErrVerify, s.lay.ConstitutionFile(), got.Short(), s.info.Constitution.Short())
 	}
+	changed, err := s.lay.inForce()
+	if err != nil {
+		return err
+	}
+	if changed != nil {
+		s.con = changed
+	}
 	if err := s.chooseCode(s.con); err != nil {
 		return err
 	}
@@ -248,6 +258,7 @@ func (s *Sandbox) addProxy(i int) error {
 	if err != nil {
 		return err
 	}
+	s.upstreams = append(s.upstreams, up)
 	s.proxies = append(s.proxies, proxy.New(proxy.Config{Upstream: up, BodyBytes: int64(s.con.Limits.BodyBytes), Log: s.opts.Log.With("proxy", s.info.Nodes[i].Name)}))
 	return nil
 }
@@ -295,6 +306,7 @@ func (s *Sandbox) run(ctx context.Context, n *nursery) {
 		g.Go(func() error { return fail(p.Serve(ctx, s.listeners[i])) })
 	}
 	g.Go(func() error { return fail(s.control.wait()) })
+	g.Go(func() error { return fail(s.keepFollowing(ctx)) })
 	g.Go(func() error { return fail(s.supervise(ctx, n)) })
 	err := g.Wait()
 	s.cancel(err)

@@ -37,7 +37,7 @@ func (n *nursery) start(i int, how string, others []int) error {
 		return err
 	}
 	name := s.info.Nodes[i].Name
-	c, err := startChild(s.exe, name, s.lay.Node(name))
+	c, err := startChild(s.exeOf(i), name, s.lay.Node(name))
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 )
 
@@ -17,6 +18,7 @@ import (
 type told struct {
 	file  string
 	entry uint64 // the first one that is not what it was
+	seqno uint64 // its first transaction's; 0 if it holds none
 	bytes []byte // of the file, as the host left it
 	since int    // lines of the node's log by then
 }
@@ -55,12 +57,13 @@ func (r *run) tell(f fault) (files map[string][]byte, what string, report *told)
 	case flipped:
 		// A changed last frame may be the trace of a crash, which is nothing to report.
 		if e, ok := entryAt(b, at); ok && !e.last && path.Dir(file) == node.Dir {
-			report = &told{file: file, entry: e.index}
+			report = &told{file: file, entry: e.index, seqno: e.seqno(b)}
 		}
 		b[at] ^= 1 << (at % 8)
 	case mended:
+		before := slices.Clone(b)
 		if e, ok := mend(b, at); ok {
-			report = &told{file: file, entry: e.index}
+			report = &told{file: file, entry: e.index, seqno: e.seqno(before)}
 			what += fmt.Sprintf(", entry %d", e.index)
 		}
 	}
@@ -118,6 +121,15 @@ func frames(b []byte) (all []frame) {
 	return all
 }
 
+// seqno returns the first transaction of a batch.
+func (f frame) seqno(b []byte) uint64 {
+	batch, err := ledger.Decode(b[f.from+frameHead : f.to])
+	if err != nil {
+		return 0 // an entry of another kind
+	}
+	return batch.Header.First
+}
+
 // written is the size of a file without the room that a chunk has for more entries.
 func written(b []byte) int {
 	if all := frames(b); len(all) > 0 {
@@ -166,6 +178,8 @@ func (r *run) reported(host int) {
 		r.witness.say("%s has found out: %s", name, line)
 	} else if bytes.Equal(r.network.World.Files(name, "")[lie.file], lie.bytes) {
 		return // it has not looked yet
+	} else if r.witness.began(name, lie) >= lie.seqno {
+		r.witness.say("%s has begun with a snapshot beyond entry %d of %s, and dropped that", name, lie.entry, lie.file)
 	} else {
 		r.witness.fail("told", "the host of %s changed entry %d in %s; the node put up with it and did not say so", name, lie.entry, lie.file)
 	}

@@ -40,9 +40,14 @@ func TestACertificateOutlivesItsIssuersWrongClock(t *testing.T) {
 	)
 }
 
-// The leader is replaced by a clone that nobody reaches, and which therefore never becomes a voter.
-func TestARetiredNodeSealsNothing(t *testing.T) {
+// The leader is replaced by a clone that nobody reaches, when there is little that a learner has to catch up with.
+func TestAnUnreachableSuccessorDoesNotVote(t *testing.T) {
 	replay(t, []fault{{kind: clone, at: time.Second, lasts: 12 * time.Second, host: 0}})
+}
+
+// The leader is replaced and goes on, as its successor is not there yet.
+func TestARetiredNodeSealsNothing(t *testing.T) {
+	replay(t, nil, []fault{{kind: clone, at: time.Second, lasts: 12 * time.Second, host: 0}})
 }
 
 // n2 is replaced by a clone that nobody reaches while n3 hears of no leader: every vote is needed.
@@ -51,6 +56,11 @@ func TestNobodyLeavesANetworkThatNeedsIt(t *testing.T) {
 		{kind: isolation, at: time.Second, lasts: 7500 * time.Millisecond, host: 2, other: 0},
 		{kind: clone, at: 6700 * time.Millisecond, lasts: 14 * time.Second, host: 1},
 	})
+}
+
+// An entry is changed and its checksum mended before there is any snapshot, so the node has to read it.
+func TestANodeTellsOfAChangedEntry(t *testing.T) {
+	replay(t, []fault{{kind: crash, at: 500 * time.Millisecond, lasts: 300 * time.Millisecond, host: 2, lie: mended, where: firstChunk}})
 }
 
 // A bit of an old chunk is flipped. Its node begins with a snapshot and finds it out when it is asked for the past.

@@ -61,6 +61,23 @@ func (w *witness) heard(host string, lie *told) (string, bool) {
 	return "", false
 }
 
+var snapshots = regexp.MustCompile(`beginning with a snapshot.* seqno=(\d+)`)
+
+// began returns the seqno of the newest snapshot that a host's nodes began with since they were lied to.
+func (w *witness) began(host string, lie *told) (newest uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, line := range w.logs[host][lie.since:] {
+		var n uint64
+		if m := snapshots.FindStringSubmatch(line); m != nil {
+			if _, err := fmt.Sscan(m[1], &n); err == nil {
+				newest = max(newest, n)
+			}
+		}
+	}
+	return newest
+}
+
 var entries = regexp.MustCompile(`(?:entry |index=|from=)(\d+)`)
 
 // namesEntry reports whether a line names an entry at or before another: what follows one that is not to be

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/policy"
+	"github.com/cocoframework/coco/internal/signer"
+	"github.com/cocoframework/coco/keys"
+)
+
+// actionForm says how the command line writes a kind of action.
+type actionForm struct {
+	kind    action.Kind
+	args    string // names of the arguments; those in brackets may be left out
+	short   string
+	example string
+	build   func(a *action.Args, args []string, f *actionFlags) error
+}
+
+// actionFlags are the flags of what is seldom given.
+type actionFlags struct {
+	file       string
+	weight     uint64
+	minVersion uint64
+	debug      bool
+	remove     bool
+	force      string
+}
+
+func (f *actionFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.file, "file", "", "actions from a TOML `file`, - for the standard input")
+	fl.Uint64Var(&f.weight, "weight", 0, "of add-member: the member's `weight` in policies that weigh votes (default 1)")
+	fl.Uint64Var(&f.minVersion, "min-version", 0, "of set-tee: least security `version` of the platform")
+	fl.BoolVar(&f.debug, "debug", false, "of set-tee: let TEEs in debug mode in; insecure networks only")
+	fl.BoolVar(&f.remove, "remove", false, "of set-tee: remove the platform")
+	fl.StringVar(&f.force, "force", "", "the `sentence` \""+policy.Force+"\", for a change after which no vote could pass any more")
+	_ = cmd.MarkFlagFilename("file", "toml")
+}
+
+// actionForms are in the order in which help shows them.
+func actionForms() []actionForm {
+	one := func(field func(*action.Args) *string) func(*action.Args, []string, *actionFlags) error {
+		return func(a *action.Args, args []string, _ *actionFlags) error {
+			*field(a) = args[0]
+			return nil
+		}
+	}
+	who := one(func(a *action.Args) *string { return &a.Actor })
+	code := one(func(a *action.Args) *string { return &a.Measurement })
+	return []actionForm{
+		{action.AddMember, "NAME CERTIFICATE ENCRYPTION_KEY", "an organisation governs from then on", "add-member delta delta/org.pem delta/encryption.pub", addMember},
+		{action.RemoveMember, "MEMBER", "it does no more, with all its nodes", "remove-member alpha", withForce(who)},
+		{action.AddParticipant, "NAME CERTIFICATE", "an organisation transacts and may run nodes", "add-participant delta delta/org.pem", addParticipant},
+		{action.RemoveParticipant, "PARTICIPANT", "it does no more, with all its nodes", "remove-participant delta", who},
+		{action.AddCertificate, "ORGANISATION CERTIFICATE", "one more certificate stands for it", "add-certificate bravo new.pem", certified},
+		{action.RemoveCertificate, "ORGANISATION CERTIFICATE", "a certificate stands for it no more", "remove-certificate bravo old.pem", certified},
+		{action.AddNode, "OWNER ADDRESS | NODE", "a node of that owner may run at that address", "add-node delta 10.0.0.9:9000", placed},
+		{action.RemoveNode, "OWNER ADDRESS | NODE", "the node there leaves the network", "remove-node delta 10.0.0.9:9000", placed},
+		{action.AddCode, "MEASUREMENT [NOTE]", "nodes may run this code", "add-code virtual:3f0c… \"release 2\"", func(a *action.Args, args []string, _ *actionFlags) error {
+			a.Measurement = args[0]
+			a.Note = strings.Join(args[1:], " ")
+			return nil
+		}},
+		{action.RemoveCode, "MEASUREMENT", "nodes may not run it any more", "remove-code virtual:3f0c…", code},
+		{action.SetTEE, "PLATFORM", "evidence of this platform counts; --min-version, --debug, --remove", "set-tee snp --min-version 22", func(a *action.Args, args []string, f *actionFlags) error {
+			a.Platform, a.MinimumVersion, a.Debug, a.Remove = args[0], f.minVersion, f.debug, f.remove
+			return nil
+		}},
+		{action.SetPolicy, "KIND EXPRESSION", "what decides proposals of that kind, or \"default\"", "set-policy add-code \"" + policy.Unanimous + "\"", withForce(func(a *action.Args, args []string, _ *actionFlags) error {
+			a.Policy, a.Expression = strings.ReplaceAll(args[0], "-", "_"), args[1]
+			return nil
+		})},
+		{action.RemovePolicy, "KIND", "the default decides that kind again", "remove-policy add-code", withForce(func(a *action.Args, args []string, _ *actionFlags) error {
+			a.Policy = strings.ReplaceAll(args[0], "-", "_")
+			return nil
+		})},
+		{action.Set, "SETTING VALUE", "a setting gets another value; JSON, or a text", "set limits.batch_count 5000", setting},
+		{action.Upgrade, "MEASUREMENT NOTE [REPLACES]", "new code, meant to replace some", "upgrade virtual:9a1b… \"release 2\"", func(a *action.Args, args []string, _ *actionFlags) error {
+			a.Measurement, a.Note = args[0], args[1]
+			if len(args) > 2 {
+				a.Replaces = args[2]
+			}
+			return nil
+		}},
+	}
+}
+
+func withForce(build func(*action.Args, []string, *actionFlags) error) func(*action.Args, []string, *actionFlags) error {
+	return func(a *action.Args, args []string, f *actionFlags) error {
+		a.Force = f.force
+		return build(a, args, f)
+	}
+}
+
+func addMember(a *action.Args, args []string, f *actionFlags) error {
+	if err := addParticipant(a, args[:2], f); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(args[2])
+	if err != nil {
+		return fmt.Errorf("encryption key: %w", err)
+	}
+	if a.EncryptionKey, err = keys.ParsePublicKey(data); err != nil {
+		return fmt.Errorf("%s: expected the member's public encryption key, as `coco member keygen` writes it to encryption.pub: %w", args[2], err)
+	}
+	a.Weight, a.Force = f.weight, f.force
+	return nil
+}
+
+func addParticipant(a *action.Args, args []string, _ *actionFlags) (err error) {
+	a.Name = args[0]
+	a.Certificate, err = organisationCertificate(args[1])
+	return err
+}
+
+func certified(a *action.Args, args []string, _ *actionFlags) (err error) {
+	a.Actor = args[0]
+	a.Certificate, err = organisationCertificate(args[1])
+	return err
+}
+
+// organisationCertificate reads the one certificate of a file.
+func organisationCertificate(file string) ([]byte, error) {
+	chain, err := signer.ReadChain(file)
+	if err != nil {
+		return nil, err
+	}
+	if len(chain) != 1 {
+		return nil, fmt.Errorf("%w: %s holds %d certificates: expected the organisation's alone", coco.ErrInvalid, file, len(chain))
+	}
+	return chain[0].Raw, nil
+}
+
+func placed(a *action.Args, args []string, _ *actionFlags) error {
+	if len(args) == 1 {
+		a.Node = args[0]
+	} else {
+		a.Owner, a.Address = args[0], args[1]
+	}
+	return nil
+}
+
+// setting reads a value as JSON, or takes it as a text.
+func setting(a *action.Args, args []string, _ *actionFlags) error {
+	a.Setting = args[0]
+	var v any
+	dec := json.NewDecoder(strings.NewReader(args[1]))
+	dec.UseNumber()
+	if dec.Decode(&v) != nil || dec.More() {
+		v = args[1]
+	}
+	var err error
+	a.Value, err = action.Value(a.Setting, v)
+	return err
+}
+
+// dashed is a kind as people write it.
+func dashed(k action.Kind) string { return strings.ReplaceAll(string(k), "_", "-") }
+
+// actionHelp lists the kinds for a command's help.
+func actionHelp() string {
+	var b strings.Builder
+	for _, f := range actionForms() {
+		fmt.Fprintf(&b, "  %s %s\n        %s\n", dashed(f.kind), f.args, f.short)
+	}
+	return b.String()
+}
+
+// arguments returns how many arguments a form takes at least, and at most.
+func (f *actionForm) arguments() (least, most int) {
+	if short, _, either := strings.Cut(f.args, "|"); either {
+		return 1, len(strings.Fields(short))
+	}
+	for _, name := range strings.Fields(f.args) {
+		if name[0] != '[' {
+			least++
+		}
+		most++
+	}
+	return least, most
+}
+
+// read makes actions of a command line: a kind and its arguments, or a file.
+func (f *actionFlags) read(a *app, args []string) ([]action.Action, error) {
+	if f.file != "" {
+		if len(args) > 0 {
+			return nil, fmt.Errorf("%w: a kind of action (%s) and --file: expected one of them", coco.ErrInvalid, args[0])
+		}
+		text, err := a.readFile(f.file)
+		if err != nil {
+			return nil, err
+		}
+		actions, err := action.Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.file, err)
+		}
+		return actions, nil
+	}
+	if len(args) == 0 {
+		return nil, fmt.Errorf("%w: nothing to propose: expected a kind of action with its arguments, such as %s, or --file FILE", coco.ErrInvalid, actionForms()[2].example)
+	}
+	kind, err := action.ParseKind(args[0])
+	if err != nil {
+		return nil, err
+	}
+	forms := actionForms()
+	form := forms[slices.IndexFunc(forms, func(f actionForm) bool { return f.kind == kind })]
+	least, most := form.arguments()
+	if n := len(args) - 1; n < least || n > most {
+		return nil, fmt.Errorf("%w: %s: expected %s, found %s; for example: %s", coco.ErrInvalid, dashed(kind), form.args, plural(n, "argument"), form.example)
+	}
+	act := action.Action{Kind: kind}
+	if err := form.build(&act.Args, args[1:], f); err != nil {
+		return nil, fmt.Errorf("%s: %w", dashed(kind), err)
+	}
+	if err := act.Check(); err != nil {
+		return nil, err
+	}
+	return []action.Action{act}, nil
+}
+
+// complete completes a kind, and what may stand after it.
+func (f *governing) completeActions(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		var out []string
+		for _, form := range actionForms() {
+			out = append(out, cobra.CompletionWithDesc(dashed(form.kind), form.short))
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
+	}
+	switch kind, _ := action.ParseKind(args[0]); kind {
+	case action.RemoveMember, action.AddNode, action.RemoveNode, action.AddCertificate, action.RemoveCertificate:
+		if len(args) == 1 {
+			return f.completeMembers(cmd, args, "")
+		}
+	case action.SetPolicy, action.RemovePolicy:
+		if len(args) == 1 {
+			out := []string{action.DefaultPolicy}
+			for _, k := range action.Kinds() {
+				out = append(out, dashed(k))
+			}
+			return out, cobra.ShellCompDirectiveNoFileComp
+		}
+		return []string{policy.Majority, policy.Unanimous, policy.OneOfN, policy.Veto, policy.Weighted}, cobra.ShellCompDirectiveNoFileComp
+	case action.AddMember, action.AddParticipant:
+		if len(args) > 1 {
+			return nil, cobra.ShellCompDirectiveDefault // files
+		}
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+// encoded are actions as a proposal has them.
+func encoded(actions []action.Action) ([][]byte, error) {
+	out := make([][]byte, len(actions))
+	for i := range actions {
+		var err error
+		if out[i], err = actions[i].Encode(); err != nil {
+			return nil, fmt.Errorf("action %d: %w", i+1, err)
+		}
+	}
+	return out, nil
+}
+
+// readFile reads a file that a user named; - is the standard input.
+func (a *app) readFile(name string) ([]byte, error) {
+	if name != "-" {
+		return os.ReadFile(name)
+	}
+	var b bytes.Buffer
+	_, err := b.ReadFrom(a.in)
+	return b.Bytes(), err
+}
+
+// numberOf writes a proposal's number.
+func numberOf(n uint64) string { return "#" + strconv.FormatUint(n, 10) }

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/signer"
+)
+
+// A key that never meets the network signs in three steps: prepare writes a statement without signature,
+// here; sign, or any other tool, signs it there; finish puts both together, here.
+
+// The files beside NAME of a statement that waits for its signature.
+const (
+	toBeSigned = ".tbs"
+	signature  = ".sig"
+)
+
+func (a *app) prepareCommand(f *governing) *cobra.Command {
+	var p proposing
+	var out string
+	cmd := &cobra.Command{
+		Use:   "prepare propose KIND ARGUMENT... | vote yes|no PROPOSAL | withdraw PROPOSAL",
+		Short: "Write a statement for a key that never meets the network",
+		Long: `Writes a proposal or a ballot without a signature to FILE, and the bytes to be signed to FILE.tbs.
+Only certificates are read, no key: name that of the key which will sign by --sign-cert.
+
+Where the key is, sign FILE by ` + "`coco gov sign`" + `, which shows what it says, or FILE.tbs by any other
+tool; then hand it in by ` + "`coco gov finish`" + `. A statement is taken for 30 days after it was prepared.
+
+With --service instead of a network, PROPOSAL is the whole id, and nothing is asked.`,
+		Example: `  coco gov prepare propose add-participant delta delta/org.pem --as alpha --sign-cert offline.pem --out p.cose
+  coco gov prepare vote yes 3 --as alpha --sign-cert offline.pem --out ballot.cose
+  openssl dgst -sha256 -sign offline-key.pem -out ballot.cose.sig ballot.cose.tbs
+  coco gov finish ballot.cose --as alpha`,
+		Args: cobra.MinimumNArgs(1),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+			switch {
+			case len(args) == 0:
+				return []string{"propose", "vote", "withdraw"}, cobra.ShellCompDirectiveNoFileComp
+			case args[0] == "propose":
+				return f.completeActions(cmd, args[1:], text)
+			case args[0] == "vote":
+				return f.completeProposals("open", 1, "yes", "no")(cmd, args[1:], text)
+			}
+			return f.completeProposals("open", 0)(cmd, args[1:], text)
+		},
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := p.check(); err != nil {
+			return err
+		}
+		chain, service, err := f.papers()
+		if err != nil {
+			return err
+		}
+		st, err := f.statement(cmd.Context(), a, &p, service, args)
+		if err != nil {
+			return err
+		}
+		return a.prepare(chain, st, out)
+	}
+	f.connectFlags(a, cmd)
+	p.add(cmd)
+	cmd.Flags().StringVar(&f.signCert, "sign-cert", "", "certificate of the key that will sign, a PEM `file` with its issuers (default: the one to connect with)")
+	cmd.Flags().StringVar(&out, "out", "statement.cose", "`file` to write")
+	return cmd
+}
+
+// papers are the certificates of who will sign, and the network's service: nothing secret.
+func (f *governing) papers() (chain []*x509.Certificate, service *x509.Certificate, err error) {
+	cert, serviceFile := f.signCert, f.service
+	if f.inSandbox() {
+		info, err := sandbox.Load(f.dir)
+		if err != nil {
+			return nil, nil, err
+		}
+		serviceFile = info.ServicePEM
+		if cert == "" {
+			dir, err := info.Governance(f.as)
+			if err != nil {
+				return nil, nil, err
+			}
+			cert = dir.Gov()
+		}
+	}
+	if cert == "" {
+		cert = f.cert
+	}
+	if cert == "" || serviceFile == "" {
+		return nil, nil, fmt.Errorf("%w: expected --as MEMBER of a network of `coco up`, or --sign-cert and --service", coco.ErrInvalid)
+	}
+	if chain, err = signer.ReadChain(cert); err != nil {
+		return nil, nil, err
+	}
+	if service, err = readCertificate(serviceFile); err != nil {
+		return nil, nil, fmt.Errorf("service certificate %s: %w", serviceFile, err)
+	}
+	return chain, service, nil
+}
+
+// statement is what the arguments of prepare say.
+func (f *governing) statement(ctx context.Context, a *app, p *proposing, service *x509.Certificate, args []string) (envelope.Statement, error) {
+	audience, err := gov.NetworkID(service.Raw)
+	if err != nil {
+		return nil, err
+	}
+	what, rest := args[0], args[1:]
+	var vote envelope.Vote
+	switch {
+	case what == "propose":
+		actions, err := p.read(a, rest)
+		if err != nil {
+			return nil, err
+		}
+		return p.statement(audience, actions)
+	case what == "vote" && len(rest) == 2 && (rest[0] == "yes" || rest[0] == "no"):
+		vote = envelope.Vote(rest[0])
+	case what == "withdraw" && len(rest) == 1:
+		vote = envelope.Withdraw
+	default:
+		return nil, fmt.Errorf("%w: prepare %s: expected propose KIND ARGUMENT..., vote yes PROPOSAL, vote no PROPOSAL or withdraw PROPOSAL", coco.ErrInvalid, strings.Join(args, " "))
+	}
+	ref := rest[len(rest)-1]
+	var id coco.Digest
+	if id.UnmarshalText([]byte(ref)) != nil {
+		if !f.inSandbox() && f.node == "" {
+			return nil, fmt.Errorf("%w: proposal %q: without a node to ask, expected its whole id, 64 digits", coco.ErrInvalid, ref)
+		}
+		o, err := f.asking(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer o.Close()
+		found, err := o.find(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		id = found.ID
+	}
+	return ballotOf(audience, id, vote), nil
+}
+
+// asking connects to ask only: the key that signs is elsewhere.
+func (f *governing) asking(ctx context.Context) (*officer, error) {
+	g := *f
+	g.signCert, g.signKey = "", ""
+	return g.connect(ctx)
+}
+
+func (a *app) prepare(chain []*x509.Certificate, st envelope.Statement, out string) error {
+	raw := make([][]byte, len(chain))
+	for i, c := range chain {
+		raw[i] = c.Raw
+	}
+	tbs, unfinished, err := envelope.Prepare(raw, st)
+	if err != nil {
+		return err
+	}
+	for name, data := range map[string][]byte{out: unfinished, out + toBeSigned: tbs} {
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			return err
+		}
+	}
+	if a.wantsJSON() {
+		return a.out.json(map[string]any{"file": out, "to_be_signed": out + toBeSigned, "signature": out + signature})
+	}
+	a.out.ok("%s is the statement, %s are the bytes to be signed with the key of %q", out, out+toBeSigned, chain[0].Subject)
+	a.out.printf("    There: coco gov sign %s --key file:KEY   (or put another tool's signature into %s)\n", out, out+signature)
+	a.out.printf("    Here:  coco gov finish %s\n", out)
+	return nil
+}
+
+func (a *app) signCommand() *cobra.Command {
+	var key string
+	cmd := &cobra.Command{
+		Use:   "sign FILE",
+		Short: "Show a prepared statement and sign it, where the key is",
+		Long: `Shows what a statement says that ` + "`coco gov prepare`" + ` has written, and signs it. It needs no network:
+the bytes to be signed are made from the statement that is shown. Carry FILE.sig back.`,
+		Example: "  coco gov sign ballot.cose --key file:offline-key.pem",
+		Args:    cobra.ExactArgs(1),
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		data, err := os.ReadFile(args[0])
+		if err != nil {
+			return err
+		}
+		st, tbs, err := envelope.Unfinished(data)
+		if err != nil {
+			return fmt.Errorf("%s: %w", args[0], err)
+		}
+		k, err := signer.Open(key, st.Chain[0].PublicKey)
+		if err != nil {
+			return err
+		}
+		if !a.wantsJSON() {
+			if err := a.showStatement(st); err != nil {
+				return err
+			}
+		}
+		sig, err := k.SignBytes(cmd.Context(), tbs)
+		if err != nil {
+			return err
+		}
+		if _, err := envelope.Finish(data, sig); err != nil {
+			return err
+		}
+		if err := os.WriteFile(args[0]+signature, sig, 0o600); err != nil {
+			return err
+		}
+		if a.wantsJSON() {
+			return a.out.json(map[string]any{"file": args[0], "signature": args[0] + signature})
+		}
+		a.out.ok("signed: the signature is in %s", args[0]+signature)
+		return nil
+	}
+	cmd.Flags().StringVar(&key, "key", "", "the `key` that signs: file:PATH or cmd:COMMAND")
+	_ = cmd.MarkFlagRequired("key")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// showStatement shows what is about to be signed.
+func (a *app) showStatement(s *envelope.Signed) error {
+	p := a.out
+	p.printf("  network  %s\n  signer   %s\n  time     %s\n", s.Audience(), s.Chain[0].Subject, minute(time.UnixMilli(int64(s.Time()))))
+	if b := s.Ballot; b != nil {
+		p.printf("  vote     %s\n  on       proposal %s\n", p.bold(string(b.Vote)), b.Proposal)
+		return nil
+	}
+	p.printf("  propose, to be voted on until %s\n", minute(time.UnixMilli(int64(s.Proposal.Expires))))
+	if s.Proposal.Note != "" {
+		p.printf("  note     %s\n", s.Proposal.Note)
+	}
+	var actions []action.Action
+	for _, raw := range s.Proposal.Actions {
+		act, err := action.Decode(raw)
+		if err != nil {
+			return err
+		}
+		actions = append(actions, act)
+	}
+	text, err := action.Format(actions)
+	if err == nil {
+		p.printf("\n%s\n", indent(string(text)))
+	}
+	return err
+}
+
+func (a *app) finishCommand(f *governing) *cobra.Command {
+	var sigFile, envelopeFile string
+	cmd := &cobra.Command{
+		Use:   "finish FILE",
+		Short: "Hand in a prepared statement with its signature",
+		Long: `Puts the signature of FILE.sig, or --signature, into the statement that ` + "`coco gov prepare`" + ` has written,
+checks it, and hands it in. An ECDSA signature may be in ASN.1 form or r and s.
+
+Who hands it in need not be who signed it: both are members. With --envelope FILE the signed
+statement is only written, to be handed in by POST /gov/submit.`,
+		Example: "  coco gov finish ballot.cose --as alpha\n  coco gov finish ballot.cose --signature token.sig --as alpha",
+		Args:    cobra.ExactArgs(1),
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		raw, err := finished(args[0], sigFile)
+		if err != nil {
+			return err
+		}
+		if envelopeFile != "" {
+			return os.WriteFile(envelopeFile, raw, 0o600)
+		}
+		o, err := f.asking(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer o.Close()
+		out, err := o.submit(cmd.Context(), raw)
+		if err != nil {
+			return err
+		}
+		return a.showOutcome(cmd.Context(), o, out)
+	}
+	f.connectFlags(a, cmd)
+	cmd.Flags().StringVar(&sigFile, "signature", "", "the signature, a `file` (default: FILE.sig)")
+	cmd.Flags().StringVar(&envelopeFile, "envelope", "", "write the signed statement to a `file` and do not hand it in")
+	return cmd
+}
+
+// finished is a prepared statement with its signature.
+func finished(file, sigFile string) ([]byte, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if sigFile == "" {
+		sigFile = file + signature
+	}
+	sig, err := os.ReadFile(sigFile)
+	if err != nil {
+		return nil, fmt.Errorf("signature: %w: sign %s first, or name the signature with --signature", err, file)
+	}
+	raw, err := envelope.Finish(data, sig)
+	if errors.Is(err, coco.ErrVerify) {
+		return nil, fmt.Errorf("%s does not belong to %s: %w", sigFile, file, err)
+	}
+	return raw, err
+}

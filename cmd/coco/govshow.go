@@ -1,0 +1,345 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/client"
+)
+
+// titleOf says in a few words what a proposal is about.
+func titleOf(p client.Proposal) string {
+	kinds := make([]string, len(p.Kinds))
+	for i, k := range p.Kinds {
+		kinds[i] = strings.ReplaceAll(k, "_", "-")
+	}
+	text := strings.Join(kinds, ", ")
+	if p.Note != "" {
+		text += ": " + firstLine(p.Note)
+	}
+	return text
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	if r := []rune(line); len(r) > 60 {
+		line = string(r[:59]) + "…"
+	}
+	return line
+}
+
+// stateOf colours a state.
+func (a *app) stateOf(state string) string {
+	switch state {
+	case "accepted":
+		return a.out.green(state)
+	case "open":
+		return a.out.bold(state)
+	}
+	return a.out.red(state)
+}
+
+// sentence says where a proposal stands.
+func (a *app) sentence(state string, p client.Proposal, reason string) string {
+	name := p.ID.Short()
+	if p.Number > 0 {
+		name = numberOf(p.Number) + " (" + p.ID.Short() + ")"
+	}
+	text := fmt.Sprintf("Proposal %s is %s", name, a.stateOf(state))
+	switch {
+	case state == "open" && p.Number > 0:
+		text += fmt.Sprintf(": %d yes, %d no", p.Yes, p.No)
+		if len(p.Waiting) > 0 {
+			text += "; no vote yet of " + strings.Join(p.Waiting, ", ")
+		}
+	case reason != "":
+		text += ": " + reason
+	}
+	return text
+}
+
+func (a *app) proposalListCommand(f *governing) *cobra.Command {
+	var state string
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "Proposals, and nodes that ask to join",
+		Long:  `Lists the proposals, the newest first, and the nodes that ask to be admitted.`,
+		Example: `  coco gov list --as alpha
+  coco gov list --as alpha --state open -o json`,
+		Args: cobra.NoArgs,
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return f.with(cmd, func(ctx context.Context, o *officer) error {
+			list, err := o.Proposals(ctx, state, limit)
+			if err != nil {
+				return err
+			}
+			nodes, err := o.GovNodes(ctx)
+			if err != nil {
+				return err
+			}
+			pending := []client.NodeInfo{}
+			for _, n := range nodes {
+				if n.State == "pending" {
+					pending = append(pending, n)
+				}
+			}
+			if a.wantsJSON() {
+				return a.out.json(map[string]any{"proposals": list, "pending_nodes": pending})
+			}
+			a.showProposals(list)
+			a.showPending(pending)
+			return nil
+		})
+	}
+	f.connectFlags(a, cmd)
+	cmd.Flags().StringVar(&state, "state", "", "only those in a `state`: open, accepted, rejected, withdrawn, expired or failed")
+	cmd.Flags().IntVar(&limit, "limit", 100, "at most so many")
+	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"open", "accepted", "rejected", "withdrawn", "expired", "failed"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (a *app) showProposals(list []client.Proposal) {
+	if len(list) == 0 {
+		a.out.printf("no proposals\n")
+		return
+	}
+	rows := [][]string{{"Proposal", "Id", "State", "Yes", "No", "By", "Voting ends", "What"}}
+	for _, p := range list {
+		rows = append(rows, []string{
+			numberOf(p.Number), p.ID.Short(), p.State, strconv.Itoa(p.Yes), strconv.Itoa(p.No), p.ProposerName, minute(p.Expires), titleOf(p),
+		})
+	}
+	a.out.table(rows)
+}
+
+func (a *app) showPending(nodes []client.NodeInfo) {
+	if len(nodes) == 0 {
+		return
+	}
+	rows := [][]string{{"Node that asks to join", "Owner", "Address", "Code", "Waits for"}}
+	for _, n := range nodes {
+		rows = append(rows, []string{n.Node.Short(), n.OwnerName, n.Address, shortCode(n.Measurement), n.Reason})
+	}
+	a.out.printf("\n")
+	a.out.table(rows)
+}
+
+func shortCode(m coco.Measurement) string {
+	if text, n := string(m), len(m.Platform())+9; len(text) > n {
+		return text[:n] + "…"
+	}
+	return string(m)
+}
+
+func minute(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
+
+func (a *app) proposalShowCommand(f *governing) *cobra.Command {
+	var envelope string
+	cmd := &cobra.Command{
+		Use:   "show PROPOSAL",
+		Short: "A proposal with its actions and votes",
+		Long: `Shows a proposal: what it would change, who has voted how, and who has not.
+
+PROPOSAL is its number, as 3 or "#3", or at least 4 digits of its id.`,
+		Example: "  coco gov show 3 --as alpha\n  coco gov show ab12cd34 --as alpha --envelope proposal.cose",
+		Args:    cobra.ExactArgs(1), ValidArgsFunction: f.completeProposals("", 0),
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return f.with(cmd, func(ctx context.Context, o *officer) error {
+			p, err := o.find(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			if envelope != "" {
+				if err := os.WriteFile(envelope, p.Envelope, 0o600); err != nil {
+					return err
+				}
+			}
+			if a.wantsJSON() {
+				return a.out.json(p)
+			}
+			a.showProposal(p)
+			return nil
+		})
+	}
+	f.connectFlags(a, cmd)
+	cmd.Flags().StringVar(&envelope, "envelope", "", "also write the signed proposal, as it stands in the ledger, to a `file`")
+	return cmd
+}
+
+func (a *app) showProposal(p client.Proposal) {
+	a.out.printf("%s\n\n", a.sentence(p.State, p, p.Reason))
+	a.out.printf("  by           %s, signed %s\n", p.ProposerName, minute(p.Time))
+	a.out.printf("  voting ends  %s\n", minute(p.Expires))
+	a.out.printf("  id           %s\n", p.ID)
+	if p.Note != "" {
+		a.out.printf("  note         %s\n", strings.ReplaceAll(p.Note, "\n", "\n               "))
+	}
+	a.out.printf("\n%s\n", indent(p.Actions))
+	if len(p.Ballots) == 0 {
+		a.out.printf("  no votes yet\n")
+		return
+	}
+	rows := [][]string{{"Member", "Vote", "Signed", ""}}
+	for _, b := range p.Ballots {
+		note := ""
+		if !b.Counts {
+			note = "does not count: it is no member any more"
+		}
+		rows = append(rows, []string{b.Name, b.Vote, minute(b.Time), note})
+	}
+	a.out.table(rows)
+}
+
+// indent moves a page to the right, without its empty lines at the end.
+func indent(page string) string {
+	var b strings.Builder
+	for line := range strings.SplitSeq(strings.TrimSpace(page), "\n") {
+		b.WriteString("  " + line + "\n")
+	}
+	return b.String()
+}
+
+func (a *app) constitutionCommand(f *governing) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "constitution", Short: "Show the constitution, compare versions, list them", Args: cobra.NoArgs,
+		Long: `The constitution says who belongs to the network, which code nodes run, and what decides about
+changes. Every proposal that is accepted makes a new version; all of them are kept.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.constitutionShowCommand(f), a.constitutionDiffCommand(f), a.constitutionHistoryCommand(f))
+	return cmd
+}
+
+func (a *app) constitutionShowCommand(f *governing) *cobra.Command {
+	var version uint64
+	cmd := &cobra.Command{
+		Use:     "show",
+		Short:   "The constitution as a page",
+		Long:    `Writes the constitution in force, or a past version, as TOML. Its digest is on standard error.`,
+		Example: "  coco gov constitution show --as alpha\n  coco gov constitution show --as alpha --version 1 > genesis.toml",
+		Args:    cobra.NoArgs,
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return f.with(cmd, func(ctx context.Context, o *officer) error {
+			page, v, err := o.ConstitutionAt(ctx, version)
+			if err != nil {
+				return err
+			}
+			if a.wantsJSON() {
+				return a.out.json(map[string]any{"version": v.Version, "digest": v.Digest, "page": string(page)})
+			}
+			a.err.printf("%s\n", a.err.dim(fmt.Sprintf("# version %d, digest %s", v.Version, v.Digest)))
+			_, err = a.out.w.Write(page)
+			return err
+		})
+	}
+	f.connectFlags(a, cmd)
+	cmd.Flags().Uint64Var(&version, "version", 0, "a `version` of it (default: the one in force)")
+	return cmd
+}
+
+func (a *app) constitutionDiffCommand(f *governing) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "diff [FROM [TO]]",
+		Short: "What changed from one version to another",
+		Long: `Compares two versions line by line. Without FROM it is the last change; without TO it is everything
+since FROM.`,
+		Example: "  coco gov constitution diff --as alpha\n  coco gov constitution diff 1 --as alpha",
+		Args:    cobra.MaximumNArgs(2),
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var want [2]uint64
+		for i, text := range args {
+			n, err := strconv.ParseUint(text, 10, 64)
+			if err != nil || n == 0 {
+				return fmt.Errorf("%w: version %q: expected a number from 1 on", coco.ErrInvalid, text)
+			}
+			want[i] = n
+		}
+		return f.with(cmd, func(ctx context.Context, o *officer) error { return a.diffVersions(ctx, o, want[0], want[1]) })
+	}
+	f.connectFlags(a, cmd)
+	return cmd
+}
+
+// diffVersions compares versions; zeros stand for the one in force and the one before the other.
+func (a *app) diffVersions(ctx context.Context, o *officer, from, to uint64) error {
+	after, v, err := o.ConstitutionAt(ctx, to)
+	if err != nil {
+		return err
+	}
+	if from == 0 {
+		if from = v.Version - 1; from == 0 {
+			return fmt.Errorf("%w: this is version 1 still: nothing has changed since genesis", coco.ErrNotFound)
+		}
+	}
+	before, w, err := o.ConstitutionAt(ctx, from)
+	if err != nil {
+		return err
+	}
+	name := func(v client.Version) string { return fmt.Sprintf("version %d (%s)", v.Version, v.Digest.Short()) }
+	text := string(diff.Diff(name(w), before, name(v), after))
+	if _, rest, ok := strings.Cut(text, "\n"); ok {
+		text = rest // without the line that names a program
+	}
+	if a.wantsJSON() {
+		return a.out.json(map[string]any{"from": w.Version, "to": v.Version, "diff": text})
+	}
+	for line := range strings.Lines(text) {
+		switch {
+		case strings.HasPrefix(line, "+"):
+			line = a.out.green(strings.TrimSuffix(line, "\n")) + "\n"
+		case strings.HasPrefix(line, "-"):
+			line = a.out.red(strings.TrimSuffix(line, "\n")) + "\n"
+		}
+		a.out.printf("%s", line)
+	}
+	return nil
+}
+
+func (a *app) constitutionHistoryCommand(f *governing) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "history", Short: "The versions, and the proposals that made them", Args: cobra.NoArgs,
+		Long:    `Lists the versions of the constitution, the oldest first, each with the proposal that made it.`,
+		Example: "  coco gov constitution history --as alpha",
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return f.with(cmd, func(ctx context.Context, o *officer) error {
+			list, err := o.Versions(ctx)
+			if err != nil {
+				return err
+			}
+			if a.wantsJSON() {
+				return a.out.json(list)
+			}
+			rows := [][]string{{"Version", "Digest", "In force since", "Seqno", "By proposal"}}
+			for _, v := range list {
+				by := "genesis"
+				if v.Number > 0 {
+					by = numberOf(v.Number) + " (" + v.Proposal.Short() + ")"
+				}
+				rows = append(rows, []string{strconv.FormatUint(v.Version, 10), v.Digest.Short(), minute(v.Time), strconv.FormatUint(v.Since, 10), by})
+			}
+			a.out.table(rows)
+			return nil
+		})
+	}
+	f.connectFlags(a, cmd)
+	return cmd
+}
+
+func isFile(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && st.Mode().IsRegular()
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/client"
+)
+
+// simulation is the answer of POST /gov/simulate.
+type simulation struct {
+	Effects  []client.Effect `json:"effects"`
+	Policies []struct {
+		Kind       string `json:"kind"`
+		Policy     string `json:"policy"`
+		Expression string `json:"expression"`
+	} `json:"policies"`
+	Automatic bool     `json:"automatic"`
+	Silent    bool     `json:"silent"`
+	Possible  bool     `json:"possible"`
+	Enough    []string `json:"enough"`
+	ByYes     []bool   `json:"by_yes"`
+	Version   uint64   `json:"version"`
+	Before    string   `json:"before"`
+	After     string   `json:"after"`
+}
+
+// showSimulation says what would change, what decides, and which votes are enough.
+func (a *app) showSimulation(raw json.RawMessage) error {
+	var s simulation
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return fmt.Errorf("%w: the node's simulation: %w", coco.ErrCorrupt, err)
+	}
+	p := a.out
+	p.printf("%s\n", p.bold("What would change"))
+	for _, e := range s.Effects {
+		p.printf("  %s\n", e.Text)
+	}
+	if len(s.Effects) == 0 {
+		p.printf("  nothing\n")
+	}
+	if s.Before != s.After {
+		p.printf("\n%s\n", p.bold(fmt.Sprintf("In the constitution, whose version %d it would be", s.Version)))
+		p.printf("%s", indent(changedLines(s.Before, s.After)))
+	}
+	p.printf("\n%s\n", p.bold("What decides"))
+	for _, u := range s.Policies {
+		name := "its own policy"
+		if u.Policy != u.Kind {
+			name = "the policy " + u.Policy
+		}
+		p.printf("  %s: %s, %s\n", strings.ReplaceAll(u.Kind, "_", "-"), name, u.Expression)
+	}
+	p.printf("\n%s\n", p.bold("With which votes"))
+	p.printf("  %s\n", s.verdict())
+	for yes, enough := range s.ByYes {
+		word := "not enough"
+		if enough {
+			word = p.green("accepted")
+		}
+		p.printf("  %2d of %d yes  %s\n", yes, len(s.ByYes)-1, word)
+	}
+	return nil
+}
+
+// verdict says in a sentence who has to vote.
+func (s *simulation) verdict() string {
+	switch {
+	case s.Automatic:
+		return "It would be accepted when it is proposed, without a vote."
+	case s.Silent:
+		return "It would be accepted when the time for voting is over, if nobody votes."
+	case s.Possible:
+		return "It would be accepted by the votes of " + strings.Join(s.Enough, ", ") + "; others may be enough, too."
+	}
+	return "It could not be accepted before the time for voting is over, even if all members voted yes."
+}
+
+// changedLines are the lines that differ, marked with + and -.
+func changedLines(before, after string) string {
+	var b strings.Builder
+	for line := range strings.Lines(string(diff.Diff("before", []byte(before), "after", []byte(after)))) {
+		if (line[0] == '+' || line[0] == '-') && !strings.HasPrefix(line, "+++") && !strings.HasPrefix(line, "---") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}

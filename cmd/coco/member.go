@@ -1,0 +1,245 @@
+package main
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/signer"
+)
+
+func (a *app) memberCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "member",
+		Short: "Keys and certificates of an organisation",
+		Long: `An organisation stands in the constitution with a certificate. Under it the organisation issues others
+by itself, without a vote: for applications, and for governance, with the organisational unit (OU)
+"governance". A node's listener for applications refuses the latter, its administrative listener
+all others.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.keygenCommand(), a.csrCommand(), a.memberShowCommand())
+	return cmd
+}
+
+func (a *app) keygenCommand() *cobra.Command {
+	var out, under string
+	cmd := &cobra.Command{
+		Use:   "keygen NAME",
+		Short: "Make the keys and certificates of an organisation",
+		Long: `Makes, in a new folder:
+
+  org.pem, org-key.pem     the organisation's certificate, for the constitution, and its key
+  encryption.pub, .key     the key that the member's shares of the ledger's secrets are encrypted to
+  user.pem, user-key.pem   issued under it: for an application
+  gov.pem, gov-key.pem     issued under it: for governance
+
+To become a member or participant, send org.pem (and encryption.pub) to a member, who proposes
+it. Everything that ends in "key" or ".key" stays with you; organisations that have a certificate
+authority of their own use ` + "`coco member csr`" + ` instead.
+
+With --under FOLDER it makes one more certificate for governance, gov.pem and gov-key.pem, issued
+with the key of the organisation in that folder.`,
+		Example: `  coco member keygen delta
+  coco member keygen delta --under delta --out officer-2`,
+		Args: cobra.ExactArgs(1),
+	}
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		name := args[0]
+		if out == "" {
+			out = name
+		}
+		var err error
+		if under == "" {
+			err = sandbox.NewMember(name, out, time.Now())
+		} else {
+			err = sandbox.NewGovernance(name, under, out, time.Now())
+		}
+		if err != nil {
+			return err
+		}
+		return a.showMember(out)
+	}
+	cmd.Flags().StringVar(&out, "out", "", "`folder` to make (default: NAME)")
+	cmd.Flags().StringVar(&under, "under", "", "`folder` of an organisation that issues one more certificate for governance")
+	_ = cmd.MarkFlagDirname("out")
+	_ = cmd.MarkFlagDirname("under")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func (a *app) csrCommand() *cobra.Command {
+	var key, public, org, out string
+	var application bool
+	cmd := &cobra.Command{
+		Use:   "csr NAME",
+		Short: "Ask an organisation's certificate authority for a certificate",
+		Long: `Writes a certificate request (PKCS #10) for a key, which may be in a file or behind a command. The
+organisation's authority signs it; NAME is the common name of the person or service.
+
+The request is for governance, with the organisational unit "governance", unless --application is
+given. An authority that sets the subject by itself has to keep that unit.`,
+		Example: `  openssl ecparam -name prime256v1 -genkey -noout -out ann-key.pem
+  coco member csr "Ann Archer" --org alpha --key file:ann-key.pem --out ann.csr
+  openssl x509 -req -in ann.csr -CA org.pem -CAkey org-key.pem -days 365 -out ann.pem`,
+		Args: cobra.ExactArgs(1),
+	}
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		subject := pkix.Name{CommonName: args[0], Organization: []string{org}}
+		if org == "" {
+			subject.Organization = nil
+		}
+		if !application {
+			subject.OrganizationalUnit = []string{coco.GovernanceUnit}
+		}
+		k, err := keyFor(key, public)
+		if err != nil {
+			return err
+		}
+		der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: subject}, k)
+		if err != nil {
+			return fmt.Errorf("certificate request: %w", err)
+		}
+		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
+		if out == "" {
+			_, err = a.out.w.Write(text)
+			return err
+		}
+		if err := os.WriteFile(out, text, 0o644); err != nil {
+			return err
+		}
+		if a.wantsJSON() {
+			return a.out.json(map[string]any{"file": out, "subject": subject.String()})
+		}
+		a.out.ok("%s asks for a certificate of %q", out, subject)
+		return nil
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&key, "key", "", "the `key`: file:PATH or cmd:COMMAND")
+	fl.StringVar(&public, "public", "", "the public key of a cmd: key, a PEM `file`")
+	fl.StringVar(&org, "org", "", "`name` of the organisation, for the subject")
+	fl.StringVar(&out, "out", "", "`file` to write (default: standard output)")
+	fl.BoolVar(&application, "application", false, "for an application, not for governance")
+	_ = cmd.MarkFlagRequired("key")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// keyFor opens a key whose public one comes from the private one, or from a file.
+func keyFor(key, public string) (crypto.Signer, error) {
+	if public == "" {
+		if strings.HasPrefix(key, "cmd:") {
+			return nil, fmt.Errorf("%w: a command says nothing of its public key: name it with --public", coco.ErrInvalid)
+		}
+		data, err := os.ReadFile(strings.TrimPrefix(key, "file:"))
+		if err != nil {
+			return nil, fmt.Errorf("key: %w", err)
+		}
+		return signer.ParsePrivate(data)
+	}
+	data, err := os.ReadFile(public)
+	if err != nil {
+		return nil, fmt.Errorf("public key: %w", err)
+	}
+	block, _ := pem.Decode(data)
+	if block == nil || block.Type != "PUBLIC KEY" {
+		return nil, fmt.Errorf("%w: %s: expected a PEM block PUBLIC KEY", coco.ErrInvalid, public)
+	}
+	pub, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", coco.ErrInvalid, public, err)
+	}
+	return signer.Open(key, pub)
+}
+
+func (a *app) memberShowCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "show FILE|FOLDER",
+		Short: "What a certificate is for, whose it is, and until when",
+		Long: `Shows the certificates of a file, or of an organisation's folder: what each is for, its dates, and the
+organisation's id, by which the constitution names it.`,
+		Example: "  coco member show delta\n  coco member show gov.pem -o json",
+		Args:    cobra.ExactArgs(1),
+	}
+	cmd.RunE = func(_ *cobra.Command, args []string) error { return a.showMember(args[0]) }
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// papersInfo is what is said about a certificate.
+type papersInfo struct {
+	File    string       `json:"file"`
+	Subject string       `json:"subject"`
+	Issuer  string       `json:"issuer,omitempty"`
+	Use     string       `json:"use"` // organisation, governance or application
+	Actor   coco.ActorID `json:"actor,omitzero"`
+	Key     string       `json:"key"`
+	From    time.Time    `json:"valid_from"`
+	To      time.Time    `json:"valid_to"`
+}
+
+// showMember describes the certificates of a file or folder.
+func (a *app) showMember(name string) error {
+	files := []string{name}
+	if st, err := os.Stat(name); err != nil {
+		return err
+	} else if st.IsDir() {
+		if files, err = filepath.Glob(filepath.Join(name, "*.pem")); err != nil {
+			return err
+		}
+		files = slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, "-key.pem") })
+	}
+	var all []papersInfo
+	for _, file := range files {
+		chain, err := signer.ReadChain(file)
+		if err != nil {
+			return err
+		}
+		all = append(all, papersOf(file, chain[0]))
+	}
+	if len(all) == 0 {
+		return fmt.Errorf("%w: %s holds no certificates", coco.ErrInvalid, name)
+	}
+	if a.wantsJSON() {
+		return a.out.json(all)
+	}
+	rows := [][]string{{"File", "For", "Subject", "Valid until"}}
+	for _, p := range all {
+		rows = append(rows, []string{p.File, p.Use, p.Subject, p.To.Format(time.DateOnly)})
+	}
+	a.out.table(rows)
+	for _, p := range all {
+		if p.Actor != (coco.ActorID{}) {
+			a.out.printf("\n  %s %s\n", a.out.bold("Organisation's id"), p.Actor)
+		}
+	}
+	return nil
+}
+
+func papersOf(file string, c *x509.Certificate) papersInfo {
+	p := papersInfo{
+		File: file, Subject: c.Subject.String(), Issuer: c.Issuer.String(), Use: "application",
+		Key: c.PublicKeyAlgorithm.String(), From: c.NotBefore, To: c.NotAfter,
+	}
+	switch {
+	case slices.Contains(c.Subject.OrganizationalUnit, coco.GovernanceUnit):
+		p.Use = "governance"
+	case c.IsCA:
+		p.Use, p.Actor = "organisation", sha256.Sum256(c.Raw)
+	}
+	return p
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/sandbox"
+)
+
+// configFlag gives a command the flag --config.
+func configFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVar(file, "config", nodeFile, "the node's settings, a `file`")
+	_ = cmd.MarkFlagFilename("config", "toml")
+}
+
+func (a *app) approveCommand() *cobra.Command {
+	var file, digest string
+	cmd := &cobra.Command{
+		Use:   "approve",
+		Short: "Look at a network's constitution, and approve it for a node",
+		Long: `Asks the nodes that node.toml names who their network is, shows its constitution and what each node
+has proven to run, and, once that is approved, writes the digest and the service's certificate into
+the node's folder. Without it the node fetches nothing.
+
+A constitution that members change later, by their votes, is believed from nodes that the same
+service vouches for. Approving again is for an operator who wants to have read it, and to begin with
+the new one after a restart.
+
+--approve DIGEST approves without a question, if that is what the nodes show; see it by
+` + "`coco node approve -o json`" + `.`,
+		Example: "  coco node approve --config delta/node.toml\n  coco node approve --approve 1f0e…",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := sandbox.LoadNodeConfig(file)
+			if err != nil {
+				return err
+			}
+			if a.wantsJSON() && digest == "" {
+				id, err := lookUp(cmd.Context(), cfg)
+				if err != nil {
+					return err
+				}
+				return a.out.json(id)
+			}
+			return a.approve(cmd.Context(), file, &cfg, digest)
+		},
+	}
+	configFlag(cmd, &file)
+	cmd.Flags().StringVar(&digest, "approve", "", "`digest` of the constitution to approve, without a question")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// lookUp asks the nodes of a node.toml who their network is.
+func lookUp(ctx context.Context, cfg sandbox.NodeConfig) (*networkIdentity, error) {
+	if len(cfg.Ask) == 0 {
+		return nil, fmt.Errorf("%w: node.toml has no ask: list where clients reach the nodes of the network", coco.ErrInvalid)
+	}
+	known, err := knownService(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return askIdentity(ctx, cfg.Ask, known)
+}
+
+// knownService is the service that was approved before; nil if there is none.
+func knownService(cfg sandbox.NodeConfig) (*x509.Certificate, error) {
+	if cfg.Service == "" {
+		return nil, nil
+	}
+	cert, err := readCertificate(cfg.Service)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: the service's certificate that was approved is gone: put it back, or take service and approve out of node.toml and approve anew: %w", coco.ErrInvalid, err)
+	}
+	return cert, err
+}
+
+// approve has the operator approve what the network shows, and notes it in node.toml.
+func (a *app) approve(ctx context.Context, file string, cfg *sandbox.NodeConfig, digest string) error {
+	id, err := lookUp(ctx, *cfg)
+	if err != nil {
+		return err
+	}
+	if !a.wantsJSON() {
+		a.showIdentity(id)
+	}
+	switch {
+	case digest == id.Constitution.String():
+	case digest != "":
+		return fmt.Errorf("%w: the network's constitution has digest %s, and --approve says %s: nothing is fetched", coco.ErrDenied, id.Constitution, digest)
+	case cfg.Approve == id.Constitution && cfg.Service != "":
+		a.out.ok("this constitution is approved already")
+		return nil
+	default:
+		if err := a.question(ctx, id); err != nil {
+			return err
+		}
+	}
+	service := filepath.Join(cfg.Dir, "service.pem")
+	if err := os.WriteFile(service, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: id.service.Raw}), 0o600); err != nil {
+		return err
+	}
+	cfg.Approve, cfg.Service = id.Constitution, service
+	if err := cfg.Save(file); err != nil {
+		return err
+	}
+	if !a.wantsJSON() {
+		a.out.ok("approved: %s says so now", file)
+	}
+	return nil
+}
+
+// shortApproval is how many digits of the digest an operator types.
+const shortApproval = 8
+
+// question asks the operator. Whoever reads no further than the question has not read the digest.
+func (a *app) question(ctx context.Context, id *networkIdentity) error {
+	want := id.Constitution.String()[:shortApproval]
+	a.out.printf("Read the constitution above. To approve it, type the first %d digits of its digest: ", shortApproval)
+	type reply struct {
+		line string
+		err  error
+	}
+	got := make(chan reply, 1)
+	go func() { // a read cannot be interrupted: it ends with the process
+		line, err := bufio.NewReader(a.in).ReadString('\n')
+		got <- reply{line, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return errInterrupted
+	case r := <-got:
+		line := strings.TrimSpace(r.line)
+		switch {
+		case line == want || line == id.Constitution.String():
+			return nil
+		case line == "" && r.err != nil:
+			return fmt.Errorf("%w: nobody has approved the constitution, so nothing is fetched: answer the question, or give --approve %s", coco.ErrDenied, id.Constitution)
+		}
+		return fmt.Errorf("%w: not approved, so nothing is fetched: expected %s, found %q", coco.ErrDenied, want, line)
+	}
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/sandbox"
+)
+
+// nodeFile is a node's settings in its folder.
+const nodeFile = "node.toml"
+
+func (a *app) nodeInitCommand() *cobra.Command {
+	var c sandbox.NodeConfig
+	cmd := &cobra.Command{
+		Use:   "init FOLDER",
+		Short: "Make the folder and the settings of a node that joins a network",
+		Long: `Makes the folder of a validating node, with its node.toml. Nothing is asked of anybody yet:
+` + "`coco node join`" + ` does that.
+
+--owner-cert and --owner-key are of the organisation that runs the node: its certificate in the
+constitution, or one that it issued, followed by it. --peer, --client and --admin are where the
+node listens. Nodes and clients are told the same addresses, unless --peer-address and
+--client-address say what to dial instead.
+
+--join is a node of the network, where other nodes reach it, and --ask one, where clients do. Name
+as many as you know: what they say of the network must agree.`,
+		Example: `  coco node init delta --owner-cert org.pem --owner-key org-key.pem \
+    --peer 10.0.0.4:7000 --client 10.0.0.4:8000 --join 10.0.0.1:7000 --ask 10.0.0.1:8000`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			file, err := initNode(args[0], c)
+			if err != nil {
+				return err
+			}
+			if a.wantsJSON() {
+				return a.out.json(map[string]string{"config": file})
+			}
+			a.out.ok("%s is written", file)
+			a.out.printf("Next: coco node join --config %s\n", file)
+			return nil
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&c.Name, "name", "", "the node's `name`, for people (default: the folder's)")
+	fl.StringVar(&c.OwnerCertificate, "owner-cert", "", "certificate of the organisation, a PEM `file`")
+	fl.StringVar(&c.OwnerKey, "owner-key", "", "its key, a PEM `file`")
+	fl.StringVar(&c.Peer, "peer", "", "`host:port` to listen on for nodes")
+	fl.StringVar(&c.Client, "client", "", "`host:port` to listen on for clients")
+	fl.StringVar(&c.Admin, "admin", "", "`host:port` to listen on for governance (default: nowhere)")
+	fl.StringVar(&c.PeerAddress, "peer-address", "", "`host:port` that other nodes dial (default: --peer)")
+	fl.StringVar(&c.ClientAddress, "client-address", "", "`host:port` that clients dial (default: --client)")
+	fl.StringSliceVar(&c.Join, "join", nil, "`host:port` of a node, for nodes")
+	fl.StringSliceVar(&c.Ask, "ask", nil, "`host:port` of a node, for clients")
+	for _, name := range []string{"owner-cert", "owner-key", "peer", "client", "join", "ask"} {
+		_ = cmd.MarkFlagRequired(name)
+	}
+	_ = cmd.MarkFlagFilename("owner-cert")
+	_ = cmd.MarkFlagFilename("owner-key")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// initNode checks settings and writes them.
+func initNode(dir string, c sandbox.NodeConfig) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("%w: folder %q: %w", coco.ErrInvalid, dir, err)
+	}
+	c.Dir, c.Start = abs, sandbox.StartJoin
+	if c.Name == "" {
+		c.Name = filepath.Base(abs)
+	}
+	for _, file := range []*string{&c.OwnerCertificate, &c.OwnerKey} {
+		if *file, err = filepath.Abs(*file); err != nil {
+			return "", err
+		}
+	}
+	if _, err := sandbox.LoadOwner(c.OwnerCertificate, c.OwnerKey); err != nil {
+		return "", err
+	}
+	if err := checkAddresses(c); err != nil {
+		return "", err
+	}
+	file := filepath.Join(abs, nodeFile)
+	if _, err := os.Stat(file); err == nil {
+		return "", fmt.Errorf("%w: %s is there already: edit it, or name another folder", coco.ErrInvalid, file)
+	}
+	if err := os.MkdirAll(abs, 0o700); err != nil {
+		return "", fmt.Errorf("%w: %w", coco.ErrInvalid, err)
+	}
+	return file, c.Save(file)
+}
+
+func checkAddresses(c sandbox.NodeConfig) error {
+	all := map[string][]string{
+		"peer": {c.Peer}, "client": {c.Client}, "admin": {c.Admin}, "peer-address": {c.PeerAddress}, "client-address": {c.ClientAddress},
+		"join": c.Join, "ask": c.Ask,
+	}
+	for flag, list := range all {
+		for _, address := range list {
+			if address == "" && flag != "peer" && flag != "client" && flag != "join" && flag != "ask" {
+				continue
+			}
+			if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" || port == "0" {
+				return fmt.Errorf("%w: --%s %q: expected host:port, such as 10.0.0.4:7000", coco.ErrInvalid, flag, address)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/node"
+)
+
+func (a *app) joinCommand() *cobra.Command {
+	var file, digest string
+	cmd := &cobra.Command{
+		Use:   "join",
+		Short: "Join a network, and run the node until it is told to end",
+		Long: `Shows the network's identity, its constitution with the digest, and what each of its nodes has proven
+to run, asks for approval, and then runs the node: it asks to be admitted until it is, fetches the
+ledger, and serves. It ends in good order with SIGTERM or Ctrl-C.
+
+Before approval not one byte of the ledger is fetched. What is approved is noted in node.toml: the
+same command starts the node again without a question, as a service manager wants it.
+
+While the network refuses the node, each reason is said once, in plain words, and the node goes on
+asking: members may have to vote about it first. Its log is node.log in its folder.`,
+		Example: "  coco node join --config delta/node.toml\n  coco node join --config delta/node.toml --approve 1f0e… -o json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := sandbox.LoadNodeConfig(file)
+			if err != nil {
+				return err
+			}
+			if cfg.Start != sandbox.StartJoin {
+				return fmt.Errorf("%w: %s: start = %q: expected %q", coco.ErrInvalid, file, cfg.Start, sandbox.StartJoin)
+			}
+			if cfg.Approve == (coco.Digest{}) || cfg.Service == "" || digest != "" && digest != cfg.Approve.String() {
+				if err := a.approve(cmd.Context(), file, &cfg, digest); err != nil {
+					return err
+				}
+			}
+			return a.runForeground(cmd.Context(), cfg)
+		},
+	}
+	configFlag(cmd, &file)
+	cmd.Flags().StringVar(&digest, "approve", "", "`digest` of the constitution to approve, without a question")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// runForeground runs a node until ctx ends.
+func (a *app) runForeground(ctx context.Context, cfg sandbox.NodeConfig) error {
+	log, err := os.OpenFile(filepath.Join(cfg.Dir, "node.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	tell := &joinTeller{a: a, cfg: cfg}
+	err = startNode(ctx, cfg, nodeEvents{log: log, refused: tell.refused, ready: tell.ready})
+	switch {
+	case err != nil:
+		return err
+	case ctx.Err() != nil:
+		tell.say(joinEvent{Event: "stopped", Text: "the node has ended"})
+	default:
+		tell.say(joinEvent{Event: sandbox.EventRetired, Text: "the node has left the network for good"})
+	}
+	return nil
+}
+
+// joinEvent is a line of output of `coco node join -o json`.
+type joinEvent struct {
+	Event  string      `json:"event"`            // "refused", "ready", "retired" or "stopped"
+	Reason string      `json:"reason,omitempty"` // the rule, of a refusal
+	At     string      `json:"at,omitempty"`     // the node that refused
+	Node   coco.NodeID `json:"node,omitzero"`
+	Peer   string      `json:"peer,omitempty"`
+	Client string      `json:"client,omitempty"`
+	Text   string      `json:"text"` // for people
+}
+
+// joinTeller says each refusal once.
+type joinTeller struct {
+	a    *app
+	cfg  sandbox.NodeConfig
+	mu   sync.Mutex
+	last string // under mu
+}
+
+func (t *joinTeller) say(e joinEvent) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.a.wantsJSON():
+		_ = t.a.out.json(e)
+	case e.Event == "refused":
+		t.a.out.printf("  %s %s\n", t.a.out.bold("…"), e.Text)
+	default:
+		t.a.out.ok("%s", e.Text)
+	}
+}
+
+func (t *joinTeller) refused(err *node.RefusedError) {
+	kind := string(err.Reason)
+	if kind == "" {
+		kind = "waiting"
+		if errors.Is(err, coco.ErrVerify) {
+			kind = "not_verified"
+		}
+	}
+	t.mu.Lock()
+	again := t.last == kind
+	t.last = kind
+	t.mu.Unlock()
+	if !again {
+		t.say(joinEvent{Event: "refused", Reason: kind, At: err.Address, Text: t.plain(err)})
+	}
+}
+
+func (t *joinTeller) ready(i node.Info) {
+	t.say(joinEvent{
+		Event: sandbox.EventReady, Node: i.ID, Peer: i.PeerAddress, Client: i.ClientAddress,
+		Text: fmt.Sprintf("admitted as node %s: it serves clients at %s", i.ID.Short(), i.ClientAddress),
+	})
+}
+
+// plain says in plain words why a node is not admitted, and what to do.
+func (t *joinTeller) plain(err *node.RefusedError) string {
+	self, _ := virtual.Self()
+	peer := t.cfg.Peer
+	if t.cfg.PeerAddress != "" {
+		peer = t.cfg.PeerAddress
+	}
+	words := map[gov.Reason]string{
+		gov.NotVotedIn:       "too early: the members have not voted this node in. One of them proposes `coco gov propose add-node OWNER " + peer + "`; it is admitted once that is accepted",
+		gov.UnlistedOwner:    "too early: the organisation that owns this node is not in the constitution. A member proposes it, as a participant or member, with the certificate " + t.cfg.OwnerCertificate,
+		gov.UnlistedCode:     "wrong code: this program measures " + string(self) + ", which the constitution does not list. Run a program that it lists, or have members vote this one in by `coco gov propose add-code`",
+		gov.BadOwner:         "wrong owner: the owner's certificate does not lead to an organisation of the constitution, or is not valid now",
+		gov.BadSignature:     "wrong owner's signature: owner_key does not belong to owner_certificate, or something changed what it signed",
+		gov.StaleEvidence:    "stale evidence: it was made too long ago or for another connection. Compare this machine's clock with the others'",
+		gov.BadEvidence:      "bad evidence: what the TEE says is not about this node",
+		gov.DebugTEE:         "debug TEE: somebody can look into it. Start the node's TEE without debugging",
+		gov.InsecureTEE:      "simulated TEE: this network takes real ones only",
+		gov.UnlistedPlatform: "wrong platform: the constitution does not list this kind of TEE",
+		gov.OldTEE:           "old TEE: its firmware is below the version that the constitution demands. Update it",
+	}
+	if text, ok := words[err.Reason]; ok {
+		return text
+	}
+	if errors.Is(err, coco.ErrVerify) {
+		return "the network is not what was approved: " + err.Error() + ". Look at it with `coco node approve`"
+	}
+	return "waiting: " + err.Error()
+}

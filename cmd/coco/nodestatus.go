@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/sandbox"
+)
+
+func (a *app) nodeStatusCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show what a node of one's own does",
+		Long: `Asks the node that a node.toml describes, after verifying that it runs code of the constitution that it
+shows, under the service that was approved. Needs no certificate.
+
+Exits with 0 if the node serves, 5 if it joins or cannot serve, 6 if it does not answer.`,
+		Example: "  coco node status --config delta/node.toml\n  coco node status -o json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := sandbox.LoadNodeConfig(file)
+			if err != nil {
+				return err
+			}
+			s, err := ownStatus(cmd.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			if a.wantsJSON() {
+				err = a.out.json(s)
+			} else {
+				a.showOwnStatus(s)
+			}
+			if err == nil && (s.Role == "joining" || s.Problem != "") {
+				err = fmt.Errorf("%w: the node does not serve yet: %s", coco.ErrBusy, orElse(s.Problem, "it is joining"))
+			}
+			return err
+		},
+	}
+	configFlag(cmd, &file)
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func orElse(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+// ownStatus asks a node where it listens for clients.
+func ownStatus(ctx context.Context, cfg sandbox.NodeConfig) (*client.Status, error) {
+	known, err := knownService(cfg)
+	if err != nil {
+		return nil, err
+	}
+	id, err := askIdentity(ctx, []string{cfg.Client}, known)
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.New(client.Config{
+		Addr: cfg.Client, Policy: client.Policy{Code: id.parsed.Measurements(), Verifiers: verifiers(), Service: id.service},
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.Status(ctx)
+}
+
+func (a *app) showOwnStatus(s *client.Status) {
+	p := a.out
+	p.printf("%s, node %s of %s\n", p.bold(s.Network), s.Node.Short(), s.Owner)
+	if s.Insecure {
+		p.insecure()
+	}
+	vote := "it does not vote yet"
+	if s.Voter {
+		vote = "it votes"
+	}
+	p.printf("  role          %s in view %d; %s\n", s.Role, s.View, vote)
+	p.printf("  committed     %s\n", s.Committed)
+	p.printf("  constitution  %s\n", s.Constitution)
+	p.printf("  code          %s (%s)\n", s.Measurement, s.Version)
+	a.showCertificates(s.Certificates, time.Now())
+	if s.Problem != "" {
+		p.printf("  %s %s\n", p.red("✗"), s.Problem)
+	}
+}
+
+// showCertificates says when certificates end, and which need looking after.
+func (a *app) showCertificates(all []client.Certificate, now time.Time) {
+	for _, c := range all {
+		level, text := judgeEnd(c.NotAfter, now)
+		if level != findingOK {
+			text = a.out.red("✗ " + text)
+		}
+		a.out.printf("  certificate   %s %s\n", certificateName(c), text)
+	}
+}
+
+// showEnds says which certificate of a network ends first, and every one that ends soon.
+func (a *app) showEnds(page networkStatus, now time.Time) {
+	var first client.Certificate
+	name := ""
+	told := map[string]bool{}
+	for _, n := range page.Nodes {
+		if n.Status == nil {
+			continue
+		}
+		for _, c := range n.Status.Certificates {
+			what := certificateName(c)
+			if c.Of == "node" {
+				what = "of node " + n.Name
+			}
+			if first.Of == "" || c.NotAfter.Before(first.NotAfter) {
+				first, name = c, what
+			}
+			if level, text := judgeEnd(c.NotAfter, now); level != findingOK && !told[what] {
+				told[what] = true
+				a.out.printf("  %s the certificate %s %s\n", a.out.red("✗"), what, text)
+			}
+		}
+	}
+	if first.Of != "" && len(told) == 0 {
+		a.out.printf("certificates: the first one, %s, ends on %s\n", name, first.NotAfter.Format(time.DateOnly))
+	}
+}
+
+func certificateName(c client.Certificate) string {
+	switch c.Of {
+	case "node", "service":
+		return "of the " + c.Of
+	}
+	return fmt.Sprintf("of %s %s", c.Of, c.Name)
+}

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/internal/sandbox"
+)
+
+// everybody, as --as, stands for all members whose keys a sandbox holds.
+const everybody = "ALL"
+
+func (a *app) upgradeCommand() *cobra.Command {
+	var dir, to, note string
+	var as []string
+	cmd := &cobra.Command{
+		Use:   "upgrade --to FILE --as MEMBER",
+		Short: "Replace the program that the nodes run, while the network goes on",
+		Long: `Measures the new program, has members vote it into the constitution, replaces one node after the
+other, the leader last, each of which is a voter again before the next one is touched, and has
+members vote the old program out.
+
+--as names the members, of a network of ` + "`coco up`" + `, that vote here: the first one proposes.
+It may be given several times; --as ALL stands for all of them. The others vote by ` + "`coco gov vote`" + `;
+meanwhile this command says whose votes are missing, and waits.
+
+It may be interrupted at any time: the network goes on with both programs, and the same command
+goes on where it ended. Clients lose no request: a node that ends sends them elsewhere.`,
+		Example: "  coco node upgrade --to ./coco-v2 --as ALL\n  coco node upgrade --to ./coco-v2 --as alpha --note \"release 2\" -o json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			info, _, err := running(cmd.Context(), dir)
+			if err != nil {
+				return err
+			}
+			members, err := voters(info, as)
+			if err != nil {
+				return err
+			}
+			v := &codeVote{a: a, dir: dir, members: members, note: note}
+			return sandbox.Upgrade(cmd.Context(), sandbox.UpgradeOptions{
+				Dir: dir, To: to, Verifiers: verifiers(), Vote: v.decide, Report: a.showUpgrade,
+			})
+		},
+	}
+	dirFlag(cmd, &dir, "`folder` of the running network")
+	cmd.Flags().StringVar(&to, "to", "", "the new program, a `file`")
+	cmd.Flags().StringSliceVar(&as, "as", nil, "`member` that votes here, or ALL")
+	cmd.Flags().StringVar(&note, "note", "", "a `text` for those who vote: why")
+	_ = cmd.MarkFlagRequired("to")
+	_ = cmd.MarkFlagRequired("as")
+	_ = cmd.MarkFlagFilename("to")
+	_ = cmd.RegisterFlagCompletionFunc("as", (&governing{dir: sandbox.DefaultDir}).completeMembers)
+	a.outputFlag(cmd)
+	return cmd
+}
+
+// voters are the members that vote here.
+func voters(info sandbox.Info, as []string) ([]string, error) {
+	var all []string
+	for _, m := range info.Members {
+		all = append(all, m.Name)
+	}
+	if len(as) == 1 && as[0] == everybody {
+		return all, nil
+	}
+	for _, name := range as {
+		if !slices.Contains(all, name) {
+			return nil, fmt.Errorf("%w: --as %q: expected %s, or one of %q", coco.ErrInvalid, name, everybody, all)
+		}
+	}
+	return as, nil
+}
+
+func (a *app) showUpgrade(s sandbox.Step) {
+	if a.wantsJSON() {
+		_ = a.out.json(s)
+		return
+	}
+	switch s.Step {
+	case "stopping", "restarting", "voting":
+		a.out.printf("    %s\n", s.Text)
+	case "upgraded":
+		a.out.printf("%s\n", a.out.green(s.Text))
+	default:
+		a.out.ok("%s", s.Text)
+	}
+}
+
+// codeVote has members decide on a change of the code manifest.
+type codeVote struct {
+	a       *app
+	dir     string
+	members []string // that vote here, the first one proposes
+	note    string
+}
+
+// votePause is how often a proposal that waits for others is looked at.
+const votePause = 500 * time.Millisecond
+
+// decide returns once the change is in force. A proposal of the same change that is open already is gone on with.
+func (v *codeVote) decide(ctx context.Context, change sandbox.CodeChange) error {
+	act := action.Action{Kind: action.AddCode, Args: action.Args{Measurement: string(change.Measurement), Note: v.note}}
+	if change.Remove {
+		act = action.Action{Kind: action.RemoveCode, Args: action.Args{Measurement: string(change.Measurement)}}
+	}
+	first, err := (&governing{dir: v.dir, as: v.members[0]}).connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer first.Close()
+	p, err := v.open(ctx, first, act)
+	if err != nil {
+		return err
+	}
+	for _, name := range v.members {
+		if p.State != "open" {
+			break
+		}
+		if slices.ContainsFunc(p.Ballots, func(b client.Ballot) bool { return b.Name == name && b.Vote == string(envelope.Yes) }) {
+			continue
+		}
+		if p, err = v.voteAs(ctx, name, p); err != nil {
+			return err
+		}
+	}
+	return v.await(ctx, first, p, change)
+}
+
+// open returns the open proposal of an action, which it makes if there is none.
+func (v *codeVote) open(ctx context.Context, o *officer, act action.Action) (client.Proposal, error) {
+	list, err := o.Proposals(ctx, "open", 0)
+	if err != nil {
+		return client.Proposal{}, err
+	}
+	for _, short := range list {
+		p, err := o.Proposal(ctx, short.ID.String())
+		if err != nil {
+			return p, err
+		}
+		all, err := action.Parse([]byte(p.Actions))
+		if err == nil && len(all) == 1 && all[0].Kind == act.Kind && all[0].Args.Measurement == act.Args.Measurement {
+			v.say("proposal %d, of %s, is open already", p.Number, p.ProposerName)
+			return p, nil
+		}
+	}
+	out, err := o.propose(ctx, &proposing{note: v.note, expires: someVoting}, []action.Action{act})
+	if err != nil {
+		return client.Proposal{}, err
+	}
+	p, err := proposalOf(ctx, o, out)
+	if err == nil {
+		v.say("%s proposes %s as proposal %d", v.members[0], strings.ReplaceAll(string(act.Kind), "_", "-"), p.Number)
+	}
+	return p, err
+}
+
+// proposalOf waits until the node that is asked knows of a proposal that is committed.
+func proposalOf(ctx context.Context, o *officer, out client.Outcome) (client.Proposal, error) {
+	ctx, cancel := context.WithTimeout(ctx, statementPatience)
+	defer cancel()
+	for {
+		p, err := o.Proposal(ctx, out.ID.String())
+		if err == nil && (p.State == out.State || p.State != "open") {
+			return p, nil
+		}
+		if werr := pause(ctx, votePause/5); werr != nil {
+			return p, fmt.Errorf("proposal %s: %w", out.ID.Short(), errorOr(err, werr))
+		}
+	}
+}
+
+func errorOr(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+func (v *codeVote) voteAs(ctx context.Context, name string, p client.Proposal) (client.Proposal, error) {
+	o, err := (&governing{dir: v.dir, as: name}).connect(ctx)
+	if err != nil {
+		return p, err
+	}
+	defer o.Close()
+	out, err := o.vote(ctx, p.ID, envelope.Yes)
+	if err != nil {
+		return p, fmt.Errorf("vote of %s: %w", name, err)
+	}
+	if p, err = proposalOf(ctx, o, out); err == nil {
+		v.say("%s votes yes: proposal %d is %s", name, p.Number, p.State)
+	}
+	return p, err
+}
+
+// await waits until others have decided.
+func (v *codeVote) await(ctx context.Context, o *officer, p client.Proposal, change sandbox.CodeChange) error {
+	missing := ""
+	for p.State == "open" {
+		if now := strings.Join(p.Waiting, ", "); now != missing {
+			missing = now
+			v.say("waiting for the votes of %s: `coco gov vote yes %d --as MEMBER`", now, p.Number)
+		}
+		if err := pause(ctx, votePause); err != nil {
+			return fmt.Errorf("%w: proposal %d (%s) is open still: the same command goes on", errInterrupted, p.Number, change)
+		}
+		next, err := o.Proposal(ctx, p.ID.String())
+		if err == nil {
+			p = next
+		}
+	}
+	if p.State != "accepted" {
+		return fmt.Errorf("%w: proposal %d (%s) is %s: %s", coco.ErrDenied, p.Number, change, p.State, p.Reason)
+	}
+	return nil
+}
+
+func (v *codeVote) say(format string, args ...any) {
+	v.a.showUpgrade(sandbox.Step{Step: "voting", Text: fmt.Sprintf(format, args...)})
+}

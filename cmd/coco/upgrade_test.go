@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/internal/sandbox"
+)
+
+// buildRelease builds this program as another release.
+func buildRelease(t *testing.T, version string) (file string, m coco.Measurement) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "coco-"+version)
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-X main.release="+version, "-o", file, ".")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file, virtual.Measure(program)
+}
+
+// upgrading are the means to upgrade a sandbox in a test.
+func upgrading(s *sandbox.Sandbox, to string, report func(sandbox.Step)) sandbox.UpgradeOptions {
+	var members []string
+	for _, m := range s.Info().Members {
+		members = append(members, m.Name)
+	}
+	v := &codeVote{a: &app{in: nil, out: newPrinter(io.Discard), err: newPrinter(io.Discard)}, dir: s.Info().Dir, members: members}
+	return sandbox.UpgradeOptions{Dir: s.Info().Dir, To: to, Verifiers: verifiers(), Vote: v.decide, Report: report}
+}
+
+// believe has clients accept the code that the constitution lists by now, as the proxies do by themselves.
+func (l *traffic) believe(info sandbox.Info) {
+	l.t.Helper()
+	trust, err := info.Trust(verifiers())
+	if err != nil {
+		l.t.Error(err)
+		return
+	}
+	for _, c := range l.nodes {
+		c.Transport().SetCode(trust.Code)
+	}
+}
+
+// TestUpgradeLosesNoRequest: three nodes get another program while clients work; on the way it is interrupted
+// after every node.
+func TestUpgradeLosesNoRequest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a program and starts processes")
+	}
+	s := startNetwork(t, t.TempDir(), nil)
+	defer func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	info := s.Info()
+	old := coco.Measurement(info.Measurement)
+	to, code := buildRelease(t, "v2.0.0-test")
+	load := startTraffic(t, info, 4, 2)
+	proxied := startLoad(info, 2)
+
+	var replaced []string
+	for try := 0; ; try++ {
+		ctx, interrupt := context.WithCancel(t.Context())
+		err := sandbox.Upgrade(ctx, upgrading(s, to, func(step sandbox.Step) {
+			t.Logf("%s (%d requests, %d retries)", step.Text, load.done.Load(), load.retried.Load())
+			switch step.Step {
+			case "stopping":
+				load.believe(info) // the supervisor has heard of the vote before it replaces a node
+			case "back":
+				replaced = append(replaced, step.Node)
+				interrupt()
+			}
+		}))
+		interrupt()
+		if err == nil {
+			break
+		}
+		if try > 3 || !errors.Is(err, context.Canceled) && ctx.Err() == nil {
+			t.Fatalf("interrupted %d times: %v", try, err)
+		}
+	}
+	load.end()
+	close(proxied.stop)
+	proxied.wg.Wait()
+	t.Logf("%d requests, %d retries, %d failed", load.done.Load(), load.retried.Load(), load.failed.Load())
+	if load.failed.Load() != 0 || load.done.Load() == 0 {
+		t.Errorf("of %d requests %d failed", load.done.Load()+load.failed.Load(), load.failed.Load())
+	}
+	if slices.Sort(replaced); !slices.Equal(replaced, sandbox.Names[:3]) {
+		t.Errorf("replaced were %v, expected each of three once", replaced)
+	}
+	checkUpgraded(t, s, old, code)
+}
+
+// checkUpgraded looks at what every node says it runs, and at what the constitution lists.
+func checkUpgraded(t *testing.T, s *sandbox.Sandbox, old, code coco.Measurement) {
+	t.Helper()
+	info, err := sandbox.Load(s.Info().Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Measurement != string(code) {
+		t.Errorf("the sandbox says that its nodes run %s, expected %s", info.Measurement, code)
+	}
+	for _, n := range info.Nodes {
+		c, err := info.Connect(n, verifiers())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		proof, err := c.Verify(t.Context())
+		if err != nil || proof.Claims.Measurement != code {
+			t.Errorf("%s runs %s, %v; expected %s", n.Name, proof.Claims.Measurement, err, code)
+		}
+		con, _, err := sandbox.AskConstitution(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := con.Measurements(); slices.Contains(got, old) || !slices.Contains(got, code) {
+			t.Errorf("%s: the constitution lists %v, expected %s only", n.Name, got, code)
+		}
+		status, err := c.Status(t.Context())
+		if err != nil || status.Version != "v2.0.0-test" {
+			t.Errorf("%s is version %q, %v", n.Name, status.Version, err)
+		}
+	}
+}

@@ -1,0 +1,307 @@
+package gateway
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cocoframework/coco"
+)
+
+// governance makes a certificate for governance, self-signed as those of the harness.
+func governance(t testing.TB, name string) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: name, OrganizationalUnit: []string{"board", coco.GovernanceUnit}},
+		NotBefore:    time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// fakeGovernor has three proposals: #3 is open, and Alpha has voted on it.
+type fakeGovernor struct {
+	changed chan struct{} // closed when there is news
+}
+
+func proposalID(number uint64) coco.Digest {
+	return coco.Digest{0xab, 0x10 * byte(number), byte(number)}
+}
+
+func (f *fakeGovernor) Govern(_ context.Context, raw []byte) (json.RawMessage, error) {
+	if string(raw) != "signed" {
+		return nil, fmt.Errorf("%w: envelope: no COSE_Sign1", coco.ErrInvalid)
+	}
+	return json.RawMessage(`{"state":"accepted"}`), nil
+}
+
+func (f *fakeGovernor) Proposals(state string) ([]ProposalInfo, error) {
+	all := []ProposalInfo{
+		{ID: proposalID(3), Number: 3, State: "open", ProposerName: "Beta", Kinds: []string{"add-code", "set"}, Since: 15, Yes: 1},
+		{ID: proposalID(2), Number: 2, State: "accepted", ProposerName: "Alpha", Kinds: []string{"set"}, Since: 9, Decided: 12},
+		{ID: proposalID(1), Number: 1, State: "withdrawn", ProposerName: "Alpha", Kinds: []string{"set"}, Since: 5, Decided: 6},
+	}
+	if state == "" {
+		return all, nil
+	}
+	var some []ProposalInfo
+	for _, p := range all {
+		if p.State == state {
+			some = append(some, p)
+		}
+	}
+	return some, nil
+}
+
+func (f *fakeGovernor) Proposal(id coco.Digest) (ProposalInfo, error) {
+	all, err := f.Proposals("")
+	for _, p := range all {
+		if p.ID == id {
+			p.Actions = "actions"
+			if p.Number == 3 {
+				p.Ballots = []BallotInfo{{Name: "Alpha", Vote: "yes", Since: 16, Counts: true}}
+			}
+			return p, err
+		}
+	}
+	return ProposalInfo{}, fmt.Errorf("%w: proposal %s", coco.ErrNotFound, id.Short())
+}
+
+func (f *fakeGovernor) ConstitutionAt(version uint64) ([]byte, VersionInfo, error) {
+	if version > 2 {
+		return nil, VersionInfo{}, fmt.Errorf("%w: the constitution has 2 versions", coco.ErrNotFound)
+	}
+	return []byte("page"), VersionInfo{Version: max(version, 1), Digest: coco.Digest{7}}, nil
+}
+
+func (f *fakeGovernor) History() ([]VersionInfo, error) {
+	return []VersionInfo{{Version: 1, Since: 1}, {Version: 2, Digest: coco.Digest{7}, Since: 12, Proposal: proposalID(2), Number: 2}}, nil
+}
+
+func (f *fakeGovernor) Simulate(_ context.Context, caller coco.Caller, actions []byte) (json.RawMessage, error) {
+	return json.Marshal(map[string]string{"caller": caller.Name, "actions": string(actions)})
+}
+
+func (f *fakeGovernor) PendingNodes() ([]PendingNode, error) {
+	return []PendingNode{{NodeInfo{OwnerName: "Beta", Address: "b:1", State: "pending", Since: 17}, "not voted in"}}, nil
+}
+
+func (f *fakeGovernor) WaitFor(ctx context.Context, seqno uint64) (uint64, error) {
+	if seqno < 17 {
+		return 17, nil
+	}
+	select {
+	case <-ctx.Done():
+		return seqno, nil
+	case <-f.changed:
+		return 18, nil
+	}
+}
+
+// adminWorld is a gateway with the administrative one beside it.
+type adminWorld struct {
+	*world        // the administrative one
+	app    *world // the other
+	news   chan struct{}
+}
+
+func startAdmin(t *testing.T) *adminWorld {
+	t.Helper()
+	app := start(t, one("GET /app/x", func(coco.Caller, http.ResponseWriter, *http.Request) {}))
+	a := &adminWorld{app: app, news: make(chan struct{})}
+	g, err := app.g.NewAdmin(&fakeGovernor{a.news})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.world = &world{t: t, node: app.node, g: g, addr: l.Addr().String(), logs: app.logs, done: make(chan error, 1)}
+	go func() { a.done <- g.Serve(l) }()
+	t.Cleanup(func() {
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = g.Shutdown(ended)
+		if err := <-a.done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return a
+}
+
+// governor is a client with a certificate for governance.
+func (a *adminWorld) governor(name string) *http.Client {
+	cert := governance(a.t, name)
+	tr := &http.Transport{TLSClientConfig: clientTLS(&cert)}
+	a.t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr}
+}
+
+func TestNoCredentialWorksAtBothListeners(t *testing.T) {
+	a := startAdmin(t)
+	for _, tc := range []struct {
+		what   string
+		at     *world
+		client *http.Client
+		path   string
+		status int
+		text   string
+	}{
+		{"a governance certificate at the administrative listener", a.world, a.governor("Alpha"), "/gov/proposals", 200, "#"},
+		{"an application's there", a.world, a.client("Alpha"), "/gov/proposals", 403, `administrative listener, which takes a member's certificate with the organisational unit (OU) \"governance\"`},
+		{"none there", a.world, a.client(""), "/gov/proposals", 401, "unauthenticated"},
+		{"a stranger's governance certificate", a.world, a.governor("Mallory"), "/gov/proposals", 403, "no organisation of this network"},
+		{"an application's at the other listener", a.app, a.app.client("Alpha"), "/app/x", 200, ""},
+		{"a governance certificate there", a.app, a.governor("Alpha"), "/app/x", 403, "works at the node's administrative listener only"},
+		{"a governance certificate at that listener's facts", a.app, a.governor("Alpha"), "/node/nodes", 403, "this is the listener for applications"},
+		{"governance at the other listener", a.app, a.app.client("Alpha"), "/gov/proposals", 403, "members govern at the node's administrative listener"},
+		{"an application at the administrative listener", a.world, a.governor("Alpha"), "/app/x", 404, "not_found"},
+		{"what verifies a node, there", a.world, a.client(""), "/node/status", 200, "test"},
+	} {
+		got := tc.at.get(tc.client, tc.path)
+		if got.status != tc.status || tc.text != "#" && !strings.Contains(got.body, tc.text) {
+			t.Errorf("%s: %d %s, expected %d and %q", tc.what, got.status, got.body, tc.status, tc.text)
+		}
+	}
+}
+
+func TestOnlyMembersGovern(t *testing.T) {
+	a := startAdmin(t)
+	guest := a.governor("Guest")
+	for _, path := range []string{
+		"/gov/proposals", "/gov/proposals/1", "/gov/constitution", "/gov/constitution/history", "/gov/nodes", "/gov/watch",
+	} {
+		if got := a.get(guest, path); got.status != 403 || !strings.Contains(got.body, "only members govern") {
+			t.Errorf("GET %s of a participant: %d %s", path, got.status, got.body)
+		}
+	}
+	for _, path := range []string{"/gov/submit", "/gov/simulate"} {
+		if got := a.do(guest, "POST", path, strings.NewReader("signed")); got.status != 403 || !strings.Contains(got.body, "only members govern") {
+			t.Errorf("POST %s of a participant: %d %s", path, got.status, got.body)
+		}
+	}
+}
+
+func TestARemovedMembersCertificateStopsWorkingOnAnOpenConnection(t *testing.T) {
+	a := startAdmin(t)
+	c := a.governor("Beta")
+	if got := a.get(c, "/gov/nodes"); got.status != 200 {
+		t.Fatalf("before: %d %s", got.status, got.body)
+	}
+	a.node.remove("Beta")
+	a.g.Reidentify()
+	if got := a.get(c, "/gov/nodes"); got.status != 403 {
+		t.Errorf("afterwards: %d %s", got.status, got.body)
+	}
+}
+
+func TestWhatMembersAskForIsAnswered(t *testing.T) {
+	a := startAdmin(t)
+	c := a.governor("Alpha")
+	for _, tc := range []struct {
+		method, path, body string
+		status             int
+		want               string
+	}{
+		{"POST", "/gov/submit", "signed", 200, `{"state":"accepted"}`},
+		{"POST", "/gov/submit", "", 400, "found nothing"},
+		{"POST", "/gov/submit", "nonsense", 400, "COSE_Sign1"},
+		{"POST", "/gov/submit", strings.Repeat("x", maxEnvelope+1), 413, "too_large"},
+		{"GET", "/gov/submit", "", 405, "method_not_allowed"},
+		{"GET", "/gov/proposals?state=open", "", 200, `"number":3`},
+		{"GET", "/gov/proposals?state=failed", "", 200, "[]\n"},
+		{"GET", "/gov/proposals?state=lost", "", 400, "expected one of open, accepted"},
+		{"GET", "/gov/proposals?limit=0", "", 400, "limit"},
+		{"GET", "/gov/proposals/3", "", 200, `"number":3`},
+		{"GET", "/gov/proposals/%233", "", 200, `"number":3`},
+		{"GET", "/gov/proposals/" + proposalID(2).String(), "", 200, `"number":2`},
+		{"GET", "/gov/proposals/ab20", "", 200, `"number":2`},
+		{"GET", "/gov/proposals/ab", "", 400, "expected its number"},
+		{"GET", "/gov/proposals/%23x", "", 400, "expected its number"},
+		{"GET", "/gov/proposals/9", "", 404, "not_found"},
+		{"GET", "/gov/proposals/ffff", "", 404, "not_found"},
+		{"GET", "/gov/constitution", "", 200, "page"},
+		{"GET", "/gov/constitution?version=2", "", 200, "page"},
+		{"GET", "/gov/constitution?version=3", "", 404, "2 versions"},
+		{"GET", "/gov/constitution?version=0", "", 400, "positive"},
+		{"GET", "/gov/constitution/history", "", 200, `"version":2`},
+		{"POST", "/gov/simulate", "x = 1", 200, `{"actions":"x = 1","caller":"Alpha"}`},
+		{"GET", "/gov/nodes", "", 200, `"state":"pending","since":17,"reason":"not voted in"`},
+		{"GET", "/gov/watch?after=x", "", 400, "after"},
+		{"GET", "/gov/watch?wait=61", "", 400, "0 to 60 seconds"},
+	} {
+		got := a.do(c, tc.method, tc.path, strings.NewReader(tc.body))
+		if tc.method == "GET" {
+			got = a.get(c, tc.path)
+		}
+		if got.status != tc.status || !strings.Contains(got.body, tc.want) {
+			t.Errorf("%s %s: %d %s, expected %d and %q", tc.method, tc.path, got.status, got.body, tc.status, tc.want)
+		}
+	}
+	if h := a.get(c, "/gov/constitution?version=2").header; h.Get("X-Coco-Version") != "2" || h.Get("X-Coco-Digest") != (coco.Digest{7}).String() {
+		t.Errorf("headers of a version: %v", h)
+	}
+}
+
+func TestAWatchTellsEverythingOnceInOrder(t *testing.T) {
+	a := startAdmin(t)
+	c := a.governor("Alpha")
+	for _, tc := range []struct {
+		after string
+		want  string
+	}{
+		{"0", "proposed #1,decided #1,proposed #2,decided #2,constitution #2,proposed #3,voted #3,pending-node #0"},
+		{"12", "proposed #3,voted #3,pending-node #0"},
+		{"15", "voted #3,pending-node #0"},
+	} {
+		var got watched
+		if err := json.Unmarshal([]byte(a.get(c, "/gov/watch?after="+tc.after).body), &got); err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range got.Events {
+			if e.Event != "constitution" || e.Version == 2 {
+				names = append(names, fmt.Sprintf("%s #%d", e.Event, e.Number))
+			}
+		}
+		if text := strings.Join(names, ","); text != tc.want || got.Seqno != 17 {
+			t.Errorf("after %s: %s up to %d, expected %s up to 17", tc.after, text, got.Seqno, tc.want)
+		}
+	}
+	if got := a.get(c, "/gov/watch?after=17&wait=0"); got.status != 200 || got.body != `{"seqno":17,"events":[]}`+"\n" {
+		t.Errorf("without news: %d %q", got.status, got.body)
+	}
+	answered := make(chan string)
+	go func() { answered <- a.get(c, "/gov/watch?after=17").body }()
+	close(a.news)
+	if got := <-answered; got != `{"seqno":18,"events":[]}`+"\n" {
+		t.Errorf("with news: %q", got)
+	}
+}
+
+func TestAnAdministrativeGatewayNeedsAGovernor(t *testing.T) {
+	if _, err := start(t, nil).g.NewAdmin(nil); err == nil {
+		t.Error("made one without")
+	}
+}

@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/cocoframework/coco"
+)
+
+// Governor is what the administrative listener asks of the node behind it: as with Node, one method for
+// each route under /gov.
+//
+// The methods read the last commit that is applied on this node. They are called concurrently, by
+// members only. A fact that the node does not have yet is an error of kind coco.ErrBusy.
+type Governor interface {
+	// Govern hands in a signed proposal or ballot (package gov/envelope) and returns, once it is committed,
+	// what became of it, as JSON. What the rules refuse is coco.ErrDenied or coco.ErrInvalid and names the rule.
+	Govern(ctx context.Context, raw []byte) (json.RawMessage, error)
+	// Proposals returns the proposals in a state, or all of them if it is empty, the newest first,
+	// without actions, ballots and envelopes.
+	Proposals(state string) ([]ProposalInfo, error)
+	// Proposal returns all of one proposal.
+	Proposal(id coco.Digest) (ProposalInfo, error)
+	// ConstitutionAt returns a version of the constitution as a TOML page, 0 for the one in force.
+	ConstitutionAt(version uint64) ([]byte, VersionInfo, error)
+	// History returns the versions of the constitution, the oldest first.
+	History() ([]VersionInfo, error)
+	// Simulate says, as JSON, what actions (TOML) would change if the caller proposed them now and they
+	// were accepted, and which votes would accept them.
+	Simulate(ctx context.Context, caller coco.Caller, actions []byte) (json.RawMessage, error)
+	// PendingNodes returns the nodes that ask to be admitted.
+	PendingNodes() ([]PendingNode, error)
+	// WaitFor returns once a transaction later than a seqno has changed anything that the other methods
+	// tell, or ctx is done, which is no error. It returns the seqno up to which they then tell it.
+	WaitFor(ctx context.Context, seqno uint64) (uint64, error)
+}
+
+// ProposalInfo is a proposal in the answers of GET /gov/proposals and GET /gov/proposals/{id}.
+type ProposalInfo struct {
+	ID           coco.Digest  `json:"id"`     // SHA-256 of the envelope
+	Number       uint64       `json:"number"` // in order of arrival, from 1
+	State        string       `json:"state"`  // open, accepted, rejected, withdrawn, expired or failed
+	Proposer     coco.ActorID `json:"proposer"`
+	ProposerName string       `json:"proposer_name"`
+	Kinds        []string     `json:"kinds"` // of its actions
+	Note         string       `json:"note,omitempty"`
+	Time         time.Time    `json:"time"`    // of signing
+	Expires      time.Time    `json:"expires"` // when voting ends
+	Since        uint64       `json:"since"`   // the seqno that brought it in
+	Decided      uint64       `json:"decided,omitempty"`
+	Reason       string       `json:"reason,omitempty"`
+	Yes          int          `json:"yes"` // votes of members
+	No           int          `json:"no"`
+
+	// Of one proposal only:
+	Actions  string       `json:"actions,omitempty"`  // TOML
+	Ballots  []BallotInfo `json:"ballots,omitempty"`  // each member's last one
+	Waiting  []string     `json:"waiting,omitempty"`  // members that have not voted, while it is open
+	Envelope []byte       `json:"envelope,omitempty"` // verbatim
+}
+
+// BallotInfo is one vote in the answer of GET /gov/proposals/{id}.
+type BallotInfo struct {
+	Member   coco.ActorID `json:"member"`
+	Name     string       `json:"name"`
+	Vote     string       `json:"vote"` // yes, no or withdraw
+	Time     time.Time    `json:"time"` // of signing
+	Since    uint64       `json:"since"`
+	Counts   bool         `json:"counts"` // its member is one still
+	Envelope []byte       `json:"envelope"`
+}
+
+// VersionInfo is a version in the answer of GET /gov/constitution/history.
+type VersionInfo struct {
+	Version  uint64      `json:"version"` // 1 at genesis
+	Digest   coco.Digest `json:"digest"`
+	Since    uint64      `json:"since"`             // the seqno from which on it is in force
+	Time     time.Time   `json:"time"`              // of that transaction
+	Proposal coco.Digest `json:"proposal,omitzero"` // that made it; none at genesis
+	Number   uint64      `json:"number,omitempty"`  // of that proposal
+}
+
+// PendingNode is a node in the answer of GET /gov/nodes that waits to be admitted.
+type PendingNode struct {
+	NodeInfo
+	Reason string `json:"reason,omitempty"` // why it is not admitted
+}
+
+// GovEvent is one event in the answer of GET /gov/watch.
+type GovEvent struct {
+	// Event is "proposed", "voted", "decided", "constitution" or "pending-node".
+	Event string `json:"event"`
+	Since uint64 `json:"since"` // the seqno that made it so
+	// Text says it in one sentence.
+	Text string `json:"text"`
+
+	Proposal     coco.Digest `json:"proposal,omitzero"` // proposed, voted, decided, constitution
+	Number       uint64      `json:"number,omitempty"`
+	State        string      `json:"state,omitempty"`  // decided
+	Member       string      `json:"member,omitempty"` // proposed, voted
+	Vote         string      `json:"vote,omitempty"`   // voted
+	Version      uint64      `json:"version,omitempty"`
+	Constitution coco.Digest `json:"constitution,omitzero"`
+	Node         coco.NodeID `json:"node,omitzero"` // pending-node
+}

@@ -1,0 +1,362 @@
+// Package action is the language of proposals: the changes that members can vote on, each with its
+// kind and arguments, as people write them (TOML) and as they are signed (CBOR).
+//
+// It knows the form of an action. Whether a change is possible, given the constitution, is for
+// package gov to say, when it is proposed and again when it is applied.
+//
+// Trust: enclave
+package action
+
+import (
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/codec"
+	"github.com/cocoframework/coco/gov/settings"
+	"github.com/cocoframework/coco/keys"
+)
+
+// Kind is the kind of an action. It is also the name of the policy that decides it.
+type Kind string
+
+// The kinds of actions. On the command line and in TOML they may be written with dashes.
+const (
+	AddMember         Kind = "add_member"
+	RemoveMember      Kind = "remove_member"
+	AddParticipant    Kind = "add_participant"
+	RemoveParticipant Kind = "remove_participant"
+	AddCertificate    Kind = "add_certificate"
+	RemoveCertificate Kind = "remove_certificate"
+	AddNode           Kind = "add_node"
+	RemoveNode        Kind = "remove_node"
+	AddCode           Kind = "add_code"
+	RemoveCode        Kind = "remove_code"
+	SetTEE            Kind = "set_tee"
+	SetPolicy         Kind = "set_policy"
+	RemovePolicy      Kind = "remove_policy"
+	Set               Kind = "set"
+	Upgrade           Kind = "upgrade"
+)
+
+// Bounds of an action.
+const (
+	MaxBytes   = 192 << 10 // in CBOR
+	maxText    = 4096
+	maxList    = 64
+	maxDER     = 16 << 10
+	maxSetting = 128 << 10
+)
+
+// Action is one change.
+type Action struct {
+	Kind Kind `cbor:"1,keyasint"`
+	Args Args `cbor:"2,keyasint"`
+}
+
+// Args are the arguments of an action. Each kind takes some of them; the others are zero.
+type Args struct {
+	// Actor names a member or participant: its id in hexadecimal, or its name.
+	Actor string `cbor:"actor,omitempty"`
+	// Name, Certificate (DER) and the further Certificates make an actor; EncryptionKey and Weight
+	// a member. Weight 0 means 1.
+	Name          string   `cbor:"name,omitempty"`
+	Certificate   []byte   `cbor:"certificate,omitempty"`
+	Certificates  [][]byte `cbor:"certificates,omitempty"`
+	EncryptionKey []byte   `cbor:"encryption_key,omitempty"`
+	Weight        uint64   `cbor:"weight,omitempty"`
+	// Owner (as Actor) and Address are the place of a node. Node, the id of a node that is in the
+	// node list, stands for its place.
+	Owner   string `cbor:"owner,omitempty"`
+	Address string `cbor:"address,omitempty"`
+	Node    string `cbor:"node,omitempty"`
+	// Measurement names code. Replaces is what an upgrade means to remove later.
+	Measurement string `cbor:"measurement,omitempty"`
+	Note        string `cbor:"note,omitempty"`
+	Replaces    string `cbor:"replaces,omitempty"`
+	// Platform, MinimumVersion and Debug make an entry of the TEE manifest; Remove takes it out.
+	Platform       string `cbor:"platform,omitempty"`
+	MinimumVersion uint64 `cbor:"minimum_security_version,omitempty"`
+	Debug          bool   `cbor:"debug,omitempty"`
+	Remove         bool   `cbor:"remove,omitempty"`
+	// Policy is the kind of action that Expression decides from then on.
+	Policy     string `cbor:"policy,omitempty"`
+	Expression string `cbor:"expression,omitempty"`
+	// Setting is a dotted name, Value its value in canonical JSON.
+	Setting string `cbor:"setting,omitempty"`
+	Value   string `cbor:"value,omitempty"`
+	// Force is policy.Force, typed by whoever wants a change that locks everybody out.
+	Force string `cbor:"force,omitempty"`
+}
+
+// form says which arguments a kind takes.
+type form struct {
+	kind           Kind
+	needs, accepts []string
+}
+
+// forms is in the order in which people read about the kinds.
+func forms() []form {
+	return []form{
+		{AddMember, []string{"name", "certificate", "encryption_key"}, []string{"certificates", "weight", "force"}},
+		{RemoveMember, []string{"actor"}, []string{"force"}},
+		{AddParticipant, []string{"name", "certificate"}, []string{"certificates"}},
+		{RemoveParticipant, []string{"actor"}, nil},
+		{AddCertificate, []string{"actor", "certificate"}, nil},
+		{RemoveCertificate, []string{"actor", "certificate"}, nil},
+		{AddNode, nil, []string{"owner", "address", "node"}},
+		{RemoveNode, nil, []string{"owner", "address", "node"}},
+		{AddCode, []string{"measurement"}, []string{"note"}},
+		{RemoveCode, []string{"measurement"}, nil},
+		{SetTEE, []string{"platform"}, []string{"minimum_security_version", "debug", "remove"}},
+		{SetPolicy, []string{"policy", "expression"}, []string{"force"}},
+		{RemovePolicy, []string{"policy"}, []string{"force"}},
+		{Set, []string{"setting", "value"}, nil},
+		{Upgrade, []string{"measurement", "note"}, []string{"replaces"}},
+	}
+}
+
+// Kinds returns the kinds of actions.
+func Kinds() []Kind {
+	var out []Kind
+	for _, f := range forms() {
+		out = append(out, f.kind)
+	}
+	return out
+}
+
+// ParseKind reads a kind, with underscores or dashes. The error is coco.ErrInvalid.
+func ParseKind(s string) (Kind, error) {
+	k := Kind(strings.ReplaceAll(s, "-", "_"))
+	if slices.Contains(Kinds(), k) {
+		return k, nil
+	}
+	var names []string
+	for _, k := range Kinds() {
+		names = append(names, strings.ReplaceAll(string(k), "_", "-"))
+	}
+	return "", fmt.Errorf("%w: unknown kind of action %q: expected one of %s", coco.ErrInvalid, s, strings.Join(names, ", "))
+}
+
+func (a *Action) invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %s: %s", coco.ErrInvalid, strings.ReplaceAll(string(a.Kind), "_", "-"), fmt.Sprintf(format, args...))
+}
+
+// Check finds what is wrong with the form of an action. The error is coco.ErrInvalid.
+func (a *Action) Check() error {
+	i := slices.IndexFunc(forms(), func(f form) bool { return f.kind == a.Kind })
+	if i < 0 {
+		_, err := ParseKind(string(a.Kind))
+		if err == nil {
+			err = fmt.Errorf("%w: kind of action %q: expected underscores", coco.ErrInvalid, a.Kind)
+		}
+		return err
+	}
+	f, given := forms()[i], a.Facts()
+	for _, name := range f.needs {
+		if _, ok := given[name]; !ok {
+			return a.invalid("%s is missing", name)
+		}
+	}
+	for _, name := range fields() {
+		if _, ok := given[name]; ok && !slices.Contains(f.needs, name) && !slices.Contains(f.accepts, name) {
+			return a.invalid("it does not take %s", name)
+		}
+	}
+	return a.checkValues()
+}
+
+func (a *Action) checkValues() error {
+	x := &a.Args
+	for _, t := range []struct {
+		name, value string
+		limit       int
+	}{
+		{"actor", x.Actor, maxText}, {"name", x.Name, maxText}, {"owner", x.Owner, maxText}, {"address", x.Address, maxText},
+		{"node", x.Node, 2 * len(coco.NodeID{})}, {"measurement", x.Measurement, maxText}, {"note", x.Note, maxText},
+		{"replaces", x.Replaces, maxText}, {"platform", x.Platform, maxText}, {"policy", x.Policy, maxText},
+		{"expression", x.Expression, maxText}, {"setting", x.Setting, maxText}, {"value", x.Value, maxSetting}, {"force", x.Force, maxText},
+	} {
+		if len(t.value) > t.limit {
+			return a.invalid("%s has %d bytes, expected at most %d", t.name, len(t.value), t.limit)
+		}
+		if !utf8.ValidString(t.value) {
+			return a.invalid("%s is not UTF-8", t.name)
+		}
+	}
+	if len(x.Certificates) > maxList {
+		return a.invalid("%d further certificates, expected at most %d", len(x.Certificates), maxList)
+	}
+	for _, der := range append([][]byte{x.Certificate}, x.Certificates...) {
+		if len(der) > maxDER {
+			return a.invalid("a certificate of %d bytes, expected at most %d", len(der), maxDER)
+		}
+		if len(der) == 0 {
+			continue
+		}
+		if _, err := x509.ParseCertificate(der); err != nil {
+			return a.invalid("a certificate is not X.509: %v", err)
+		}
+	}
+	if len(x.EncryptionKey) > 0 {
+		if err := keys.CheckPublicKey(x.EncryptionKey); err != nil {
+			return a.invalid("encryption_key: %v", err)
+		}
+	}
+	return a.checkRest()
+}
+
+func (a *Action) checkRest() error {
+	x := &a.Args
+	switch a.Kind {
+	case AddNode, RemoveNode:
+		if place := x.Owner != "" && x.Address != ""; place == (x.Node != "") || place == (x.Owner == "" && x.Address == "") {
+			return a.invalid("expected owner and address, or the id of a node")
+		}
+		if x.Node != "" {
+			if _, err := x.NodeID(); err != nil {
+				return a.invalid("node: %v", err)
+			}
+		}
+	case SetTEE:
+		if x.Remove && (x.Debug || x.MinimumVersion > 0) {
+			return a.invalid("remove stands alone")
+		}
+	case SetPolicy, RemovePolicy:
+		if x.Policy == DefaultPolicy {
+			return nil
+		}
+		if k, err := ParseKind(x.Policy); err != nil || string(k) != x.Policy {
+			return a.invalid("policy %q: expected a kind of action, with underscores, or %q", x.Policy, DefaultPolicy)
+		}
+	case Set:
+		v, err := settings.Parse([]byte(x.Value))
+		if err == nil {
+			v, err = settings.Value("value", x.Setting, v)
+		}
+		if err != nil {
+			return a.invalid("the value of %s: %v", x.Setting, err)
+		}
+		if text, err := settings.JSON(v); err != nil || string(text) != x.Value {
+			return a.invalid("the value of %s is not in canonical JSON", x.Setting)
+		}
+	}
+	return nil
+}
+
+// DefaultPolicy is the name of the policy of every kind that has none of its own.
+const DefaultPolicy = "default"
+
+// NodeID returns Args.Node.
+func (x *Args) NodeID() (coco.NodeID, error) {
+	var id coco.NodeID
+	err := id.UnmarshalText([]byte(x.Node))
+	return id, err
+}
+
+// Encode returns an action in deterministic CBOR. The error is coco.ErrInvalid.
+func (a *Action) Encode() ([]byte, error) {
+	if err := a.Check(); err != nil {
+		return nil, err
+	}
+	b, err := codec.Encode(a)
+	if err != nil {
+		return nil, a.invalid("%v", err)
+	}
+	if len(b) > MaxBytes {
+		return nil, a.invalid("%d bytes, expected at most %d", len(b), MaxBytes)
+	}
+	return b, nil
+}
+
+// Decode reads an action from the bytes that Encode makes. The error is coco.ErrInvalid.
+func Decode(b []byte) (Action, error) {
+	var a Action
+	if err := codec.Decode(b, &a, MaxBytes); err != nil {
+		return Action{}, fmt.Errorf("%w: action: %w", coco.ErrInvalid, err)
+	}
+	return a, a.Check()
+}
+
+// fields returns the names of all arguments.
+func fields() []string {
+	return []string{
+		"actor", "name", "certificate", "certificates", "encryption_key", "weight", "owner", "address", "node",
+		"measurement", "note", "replaces", "platform", "minimum_security_version", "debug", "remove", "policy",
+		"expression", "setting", "value", "force",
+	}
+}
+
+// Facts returns the action as policies see it: the kind, and the arguments that are given. Bytes
+// are in hexadecimal, a setting's value is its JSON.
+func (a *Action) Facts() map[string]any {
+	x := &a.Args
+	out := map[string]any{"kind": string(a.Kind)}
+	for name, s := range map[string]string{
+		"actor": x.Actor, "name": x.Name, "owner": x.Owner, "address": x.Address, "node": x.Node, "measurement": x.Measurement,
+		"note": x.Note, "replaces": x.Replaces, "platform": x.Platform, "policy": x.Policy, "expression": x.Expression,
+		"setting": x.Setting, "value": x.Value, "force": x.Force,
+		"certificate": hex.EncodeToString(x.Certificate), "encryption_key": hex.EncodeToString(x.EncryptionKey),
+	} {
+		if s != "" {
+			out[name] = s
+		}
+	}
+	if len(x.Certificates) > 0 {
+		var list []string
+		for _, der := range x.Certificates {
+			list = append(list, hex.EncodeToString(der))
+		}
+		out["certificates"] = list
+	}
+	for name, n := range map[string]uint64{"weight": x.Weight, "minimum_security_version": x.MinimumVersion} {
+		if n > 0 {
+			out[name] = n
+		}
+	}
+	for name, b := range map[string]bool{"debug": x.Debug, "remove": x.Remove} {
+		if b {
+			out[name] = true
+		}
+	}
+	return out
+}
+
+// String says what the action does, for people.
+func (a Action) String() string {
+	x := &a.Args
+	place := x.Address
+	if x.Node != "" {
+		place = x.Node[:min(8, len(x.Node))]
+	} else if x.Owner != "" {
+		place += " of " + x.Owner
+	}
+	switch a.Kind {
+	case AddMember, AddParticipant:
+		return fmt.Sprintf("%s %q", a.Kind.words(), x.Name)
+	case RemoveMember, RemoveParticipant, AddCertificate, RemoveCertificate:
+		return fmt.Sprintf("%s: %s", a.Kind.words(), x.Actor)
+	case AddNode, RemoveNode:
+		return a.Kind.words() + " " + place
+	case AddCode, RemoveCode, Upgrade:
+		return a.Kind.words() + " " + x.Measurement
+	case SetTEE:
+		if x.Remove {
+			return "remove TEE " + x.Platform
+		}
+		return "set TEE " + x.Platform
+	case SetPolicy:
+		return fmt.Sprintf("set policy %s: %s", x.Policy, x.Expression)
+	case RemovePolicy:
+		return "remove policy " + x.Policy
+	case Set:
+		return fmt.Sprintf("set %s = %s", x.Setting, x.Value)
+	}
+	return a.Kind.words()
+}
+
+func (k Kind) words() string { return strings.ReplaceAll(string(k), "_", " ") }

@@ -1,0 +1,213 @@
+package gov
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/policy"
+)
+
+// Present is what actions change.
+type Present struct {
+	Constitution *Constitution // with the settings of the adapters that the actions are about
+	Nodes        []NodeRecord  // all of them
+	Places       []PlaceRecord
+	Now          uint64 // milliseconds since 1970
+}
+
+// Apply returns the constitution that follows from actions, one after the other, and what else
+// they change. It writes nothing. The error is coco.ErrInvalid if they are not possible.
+//
+// The constitution is the same if only places and nodes change; otherwise its version is one more.
+func Apply(now Present, actions []action.Action) (*Constitution, []Effect, error) {
+	d := newDraft(now)
+	for i := range actions {
+		if err := d.apply(&actions[i]); err != nil {
+			if len(actions) > 1 {
+				return nil, nil, fmt.Errorf("action %d: %w", i+1, err)
+			}
+			return nil, nil, err
+		}
+	}
+	next, err := d.finish()
+	if err != nil {
+		return nil, nil, err
+	}
+	return next, d.effects, nil
+}
+
+// draft is a constitution under change.
+type draft struct {
+	old, c   *Constitution
+	nodes    []NodeRecord
+	places   map[string]PlaceRecord // by key
+	changed  map[string]bool        // adapters whose settings changed
+	effects  []Effect
+	forced   bool
+	now      uint64
+	governed bool // policies or members changed
+}
+
+func newDraft(now Present) *draft {
+	c := *now.Constitution
+	c.done = nil
+	c.Members, c.Participants = slices.Clone(c.Members), slices.Clone(c.Participants)
+	c.Code, c.TEE, c.Policies = slices.Clone(c.Code), slices.Clone(c.TEE), maps.Clone(c.Policies)
+	c.Adapters = maps.Clone(c.Adapters)
+	d := &draft{old: now.Constitution, c: &c, nodes: now.Nodes, places: map[string]PlaceRecord{}, changed: map[string]bool{}, now: now.Now}
+	for _, p := range now.Places {
+		d.places[string(placeKey(p.Owner, p.Address))] = p
+	}
+	return d
+}
+
+func (d *draft) effect(e Effect) { d.effects = append(d.effects, e) }
+
+func impossible(a *action.Action, format string, args ...any) error {
+	return fmt.Errorf("%w: %s: %s", coco.ErrInvalid, a, fmt.Sprintf(format, args...))
+}
+
+func (d *draft) apply(a *action.Action) error {
+	if force := a.Args.Force; force != "" {
+		if force != policy.Force {
+			return impossible(a, "force: expected exactly the sentence %q", policy.Force)
+		}
+		d.forced = true
+	}
+	switch a.Kind {
+	case action.AddMember, action.AddParticipant:
+		return d.addActor(a)
+	case action.RemoveMember, action.RemoveParticipant:
+		return d.removeActor(a)
+	case action.AddCertificate, action.RemoveCertificate:
+		return d.certificate(a)
+	case action.AddNode, action.RemoveNode:
+		return d.place(a)
+	case action.AddCode, action.Upgrade:
+		return d.addCode(a)
+	case action.RemoveCode:
+		return d.removeCode(a)
+	case action.SetTEE:
+		return d.setTEE(a)
+	case action.SetPolicy, action.RemovePolicy:
+		return d.setPolicy(a)
+	case action.Set:
+		return d.set(a)
+	}
+	return impossible(a, "unknown kind")
+}
+
+// finish checks the whole, and says what follows for nodes and places.
+func (d *draft) finish() (*Constitution, error) {
+	if err := d.follow(); err != nil {
+		return nil, err
+	}
+	next, err := d.c.succeed(d.old, d.changed)
+	if err != nil {
+		return nil, err
+	}
+	if d.governed && !d.forced {
+		if err := checkPath(next, d.now); err != nil {
+			return nil, fmt.Errorf("%w (to have it all the same, the action needs force = %q)", err, policy.Force)
+		}
+	}
+	if Rotates(d.old, next) {
+		d.effect(Effect{Kind: EpochRotated, Text: fmt.Sprintf("a new epoch begins: %d members hold shares, and %d of them open it", len(next.Members), next.Shares.Threshold)})
+	}
+	return next, nil
+}
+
+// checkPath says whether the members can still change the rules and who makes them.
+func checkPath(c *Constitution, now uint64) error {
+	policies, err := compileAll(c)
+	if err != nil {
+		return err
+	}
+	err = policy.CanPass(policies, policy.Input{Members: memberFacts(c), Constitution: constitutionFacts(c, nil), Now: now})
+	if errors.Is(err, policy.ErrLockOut) {
+		return fmt.Errorf("%w: constitution: %w", coco.ErrInvalid, err)
+	}
+	return err
+}
+
+// follow forgets the places of actors that are gone and retires nodes that the constitution no longer
+// has room for. One node at least stays, or the network would stop for good.
+func (d *draft) follow() error {
+	actors := map[coco.ActorID]bool{}
+	for _, m := range d.c.Members {
+		actors[m.Actor()] = true
+	}
+	for _, p := range d.c.Participants {
+		actors[p.Actor()] = true
+	}
+	for _, key := range slices.Sorted(maps.Keys(d.places)) {
+		if p := d.places[key]; !actors[p.Owner] {
+			delete(d.places, key)
+			d.effect(Effect{Kind: PlaceForgotten, Actor: p.Owner, Address: p.Address, Text: "the place " + p.Address + " of an actor that is removed is forgotten"})
+		}
+	}
+	before, left := 0, 0
+	for i := range d.nodes {
+		rec := &d.nodes[i]
+		if rec.State == Retired {
+			continue
+		}
+		p, voted := d.places[string(placeKey(rec.Owner, rec.Address))]
+		why := ""
+		switch {
+		case !actors[rec.Owner]:
+			why = "its owner is removed"
+		case !slices.ContainsFunc(d.c.Code, func(c Code) bool { return c.Measurement == rec.Measurement }):
+			why = "its code is removed"
+		case voted && p.Removed:
+			why = "its place is removed"
+		}
+		if rec.State == Trusted {
+			before++
+			if why == "" {
+				left++
+			}
+		}
+		if why != "" {
+			d.effect(Effect{Kind: NodeRetired, Node: rec.ID, Actor: rec.Owner, Address: rec.Address, Text: fmt.Sprintf("node %s at %s retires: %s", rec.ID.Short(), rec.Address, why)})
+		}
+	}
+	if before > 0 && left == 0 {
+		return fmt.Errorf("%w: no node would be left, and the network would stop: add the nodes that stay first", coco.ErrInvalid)
+	}
+	return nil
+}
+
+// succeed completes a constitution that follows another one. Only the adapters named have other
+// settings. If nothing differs, the old one is returned.
+func (c *Constitution) succeed(old *Constitution, changed map[string]bool) (*Constitution, error) {
+	done := &completed{settings: map[string][]byte{}, digests: maps.Clone(old.done.digests), roots: x509.NewCertPool()}
+	c.fill()
+	for _, check := range []func(*completed) error{c.checkNetwork, c.checkActors, c.checkCode, c.checkRules, c.checkPolicies} {
+		if err := check(done); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.normalizeSome(done, old, changed); err != nil {
+		return nil, err
+	}
+	core, err := c.canonical(done.digests)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Equal(core, old.done.core) {
+		return old, nil
+	}
+	c.Version++
+	if done.core, err = c.canonical(done.digests); err != nil {
+		return nil, err
+	}
+	c.done = done
+	return c, nil
+}

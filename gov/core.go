@@ -1,0 +1,88 @@
+package gov
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"fmt"
+
+	"github.com/cocoframework/coco"
+)
+
+// core is the canonical form of a constitution, apart from the adapters' settings, which it names by
+// digest: governance reads it often, and settings may be large.
+type core struct {
+	Version      uint64            `cbor:"1,keyasint"` // of the format; 1
+	Network      Network           `cbor:"2,keyasint"`
+	Members      []Member          `cbor:"3,keyasint"`
+	Participants []Participant     `cbor:"4,keyasint"`
+	Code         []Code            `cbor:"5,keyasint"`
+	TEE          []TEE             `cbor:"6,keyasint"`
+	Policies     map[string]string `cbor:"7,keyasint"`
+	Limits       Limits            `cbor:"8,keyasint"`
+	Shares       Shares            `cbor:"9,keyasint"`
+	Consensus    Consensus         `cbor:"10,keyasint"`
+	// Adapters holds the SHA-256 of each adapter's settings in canonical JSON.
+	Adapters  map[string]coco.Digest `cbor:"11,keyasint"`
+	Ledger    Ledger                 `cbor:"12,keyasint"`
+	Snapshots SnapshotPolicy         `cbor:"13,keyasint"`
+	Number    uint64                 `cbor:"14,keyasint"` // of the version of the constitution
+}
+
+func (c *Constitution) encodeCore(done *completed) error {
+	done.digests = map[string]coco.Digest{}
+	for name, settings := range done.settings {
+		done.digests[name] = sha256.Sum256(settings)
+	}
+	var err error
+	done.core, err = c.canonical(done.digests)
+	return err
+}
+
+// canonical encodes a checked constitution.
+func (c *Constitution) canonical(adapters map[string]coco.Digest) ([]byte, error) {
+	c.sort()
+	return encode(core{
+		1, c.Network, c.Members, c.Participants, c.Code, c.TEE, c.Policies, c.Limits,
+		c.Shares, c.Consensus, adapters, c.Ledger, c.Snapshots, c.Version,
+	})
+}
+
+// decodeCore reads a constitution back, without its adapters' settings: addSettings adds them.
+func decodeCore(b []byte) (*Constitution, map[string]coco.Digest, error) {
+	var k core
+	if err := decode(b, &k, maxCore); err != nil {
+		return nil, nil, fmt.Errorf("%w: constitution: %w", coco.ErrCorrupt, err)
+	}
+	if k.Version != 1 {
+		return nil, nil, fmt.Errorf("%w: constitution: format version %d, expected 1", coco.ErrCorrupt, k.Version)
+	}
+	if len(k.Adapters) > maxAdapters {
+		return nil, nil, fmt.Errorf("%w: constitution: %d adapters, expected at most %d", coco.ErrCorrupt, len(k.Adapters), maxAdapters)
+	}
+	c := &Constitution{
+		Version: k.Number, Network: k.Network, Members: k.Members, Participants: k.Participants, Code: k.Code, TEE: k.TEE,
+		Policies: k.Policies, Limits: k.Limits, Shares: k.Shares, Consensus: k.Consensus,
+	}
+	k.Snapshots.filled = true // what is stored is complete: zero means never
+	c.Ledger, c.Snapshots = k.Ledger, k.Snapshots
+	c.fill()
+	c.Adapters = map[string]map[string]any{}
+	done := &completed{roots: x509.NewCertPool(), settings: map[string][]byte{}}
+	for _, check := range []func(*completed) error{c.checkNetwork, c.checkActors, c.checkCode, c.checkRules} {
+		if err := check(done); err != nil {
+			return nil, nil, fmt.Errorf("%w: %w", coco.ErrCorrupt, err)
+		}
+	}
+	// What is stored must be complete and in order: whoever writes it did so.
+	again, err := c.canonical(k.Adapters)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !bytes.Equal(again, b) {
+		return nil, nil, fmt.Errorf("%w: constitution: not in its canonical form", coco.ErrCorrupt)
+	}
+	done.core, done.digests = bytes.Clone(b), k.Adapters
+	c.done = done
+	return c, k.Adapters, nil
+}

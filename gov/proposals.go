@@ -1,0 +1,417 @@
+package gov
+
+import (
+	"bytes"
+	"crypto/x509"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/store"
+)
+
+// The times that a statement may have, in milliseconds.
+const (
+	maxAhead  = 10 * 60 * 1000           // of the ledger's time, for clocks that differ
+	maxAge    = 30 * 24 * 60 * 60 * 1000 // since signing, for ceremonies without a network
+	maxVoting = 90 * 24 * 60 * 60 * 1000 // from signing to the end of voting
+)
+
+// Bounds of what is open at a time, so that a member cannot fill the table.
+const (
+	maxOpen         = 256
+	maxOpenByMember = 32
+)
+
+// Env is what governance needs from the node that runs it.
+type Env struct {
+	// NewEpoch shares the secret of the next epoch among others than before. If it is nil, no epoch
+	// is announced: only a test may do without.
+	NewEpoch func(recipients []keys.Recipient, threshold int) (*keys.SealedEpoch, error)
+	// CheckSettings says whether an adapter takes other settings, in canonical JSON. It is asked
+	// when they are proposed, and not again. nil: it does.
+	CheckSettings func(adapter string, settings []byte) error
+}
+
+// Outcome is what became of a proposal.
+type Outcome struct {
+	ID      coco.Digest   `json:"id"` // the proposal's
+	State   ProposalState `json:"state"`
+	Reason  string        `json:"reason,omitempty"`
+	Version uint64        `json:"version"` // of the constitution, now
+	Digest  coco.Digest   `json:"digest"`  // the constitution's, now
+	Effects []Effect      `json:"effects,omitempty"`
+}
+
+// Audience returns what statements for this network carry: its NetworkID.
+func Audience(r store.Reader) (coco.Digest, error) {
+	service, err := ServiceCertificate(r)
+	if err != nil {
+		return coco.Digest{}, err
+	}
+	return NetworkID(service)
+}
+
+// Submit takes in a signed proposal or ballot. A vote that decides applies the proposal's effects in
+// the same transaction; so does a proposal that needs no vote. After an error nothing counts, and the
+// transaction MUST be aborted: coco.ErrInvalid for a statement that is wrong or known already or
+// comes at the wrong time, coco.ErrVerify for a wrong signature, coco.ErrDenied for a signer without
+// the right, coco.ErrNotFound for a ballot about no proposal, and coco.ErrBusy if too many are open.
+func Submit(tx *store.Tx, raw []byte, env Env) (Outcome, error) {
+	s, err := envelope.Open(raw)
+	if err != nil {
+		return Outcome{}, err
+	}
+	h, err := enter(tx, tx.Time())
+	if err != nil {
+		return Outcome{}, err
+	}
+	h.tx, h.env = tx, env
+	member, err := h.signer(s)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if s.Proposal != nil {
+		return h.propose(member, s)
+	}
+	return h.vote(member, s)
+}
+
+// Expire judges proposals whose time for voting is over, in the order of their numbers, up to the
+// first one that is accepted: what follows is judged under what it changed, by the next call. It
+// returns how many it has judged. See Due.
+func Expire(tx *store.Tx, env Env) (n int, err error) {
+	index, err := loadOpen(tx)
+	if err != nil {
+		return 0, err
+	}
+	for _, o := range index.Open {
+		if o.Expires > tx.Time() {
+			continue
+		}
+		h, err := enter(tx, tx.Time())
+		if err != nil {
+			return n, err
+		}
+		h.tx, h.env = tx, env
+		rec, err := Proposal(tx, o.ID)
+		if err != nil {
+			return n, err
+		}
+		out, err := h.conclude(&rec, true)
+		if err != nil {
+			return n, err
+		}
+		if n++; out.State == Accepted {
+			break
+		}
+	}
+	return n, nil
+}
+
+// house is governance as one statement finds it.
+type house struct {
+	r       store.Reader
+	tx      *store.Tx // nil if nothing is to be written
+	env     Env
+	now     uint64
+	c       *Constitution
+	digests map[string]coco.Digest
+	index   openIndex
+}
+
+func enter(r store.Reader, now uint64) (*house, error) {
+	h := &house{r: r, now: now}
+	var err error
+	if h.c, h.digests, err = loadCore(r); err != nil {
+		return nil, err
+	}
+	h.index, err = loadOpen(r)
+	return h, err
+}
+
+// signer says which member has signed a statement that is for this network and of this time.
+func (h *house) signer(s *envelope.Signed) (coco.ActorID, error) {
+	audience, err := Audience(h.r)
+	if err != nil {
+		return coco.ActorID{}, err
+	}
+	if s.Audience() != audience {
+		return coco.ActorID{}, fmt.Errorf("%w: the statement is for the network %s, expected %s, this one", coco.ErrInvalid, s.Audience().Short(), audience.Short())
+	}
+	a, err := h.c.identify(s.Chain, time.UnixMilli(int64(h.now)), x509.ExtKeyUsageAny)
+	if err != nil {
+		return coco.ActorID{}, fmt.Errorf("%w: the statement's certificate: %w", coco.ErrDenied, err)
+	}
+	if a.role != coco.Member {
+		return coco.ActorID{}, fmt.Errorf("%w: %q is a %s: only members propose and vote", coco.ErrDenied, a.name, a.role)
+	}
+	leaf := s.Chain[0]
+	if !bytes.Equal(leaf.Raw, a.cert.Raw) && !slices.Contains(leaf.Subject.OrganizationalUnit, coco.GovernanceUnit) {
+		return coco.ActorID{}, fmt.Errorf("%w: the certificate %q of %q is not for governing: expected the organisational unit %q", coco.ErrDenied, leaf.Subject, a.name, coco.GovernanceUnit)
+	}
+	t := s.Time()
+	if t > h.now+maxAhead || t+maxAge < h.now {
+		return coco.ActorID{}, fmt.Errorf("%w: the statement was signed at %s, expected from 30 days before to 10 minutes after the ledger's time, %s", coco.ErrInvalid, stampMilli(t), stampMilli(h.now))
+	}
+	return a.id, nil
+}
+
+func stampMilli(ms uint64) string { return stamp(time.UnixMilli(int64(ms))) }
+
+// present gathers what actions change. Adapters' settings are loaded if the actions are about them.
+func (h *house) present(actions []action.Action) (Present, error) {
+	for i := range actions {
+		rest, ok := strings.CutPrefix(actions[i].Args.Setting, "adapters.")
+		name, _, _ := strings.Cut(rest, ".")
+		digest, known := h.digests[name]
+		if _, loaded := h.c.Adapters[name]; !ok || !known || loaded {
+			continue
+		}
+		text, _ := h.r.Get(ConstitutionTable, []byte(settingsKey+name))
+		if err := h.c.addSettings(name, digest, text); err != nil {
+			return Present{}, err
+		}
+	}
+	nodes, err := Nodes(h.r)
+	if err != nil {
+		return Present{}, err
+	}
+	places, err := Places(h.r)
+	return Present{Constitution: h.c, Nodes: nodes, Places: places, Now: h.now}, err
+}
+
+func (h *house) propose(member coco.ActorID, s *envelope.Signed) (Outcome, error) {
+	p := s.Proposal
+	if _, err := Proposal(h.r, s.ID); err == nil {
+		return Outcome{}, fmt.Errorf("%w: proposal %s is known already", coco.ErrInvalid, s.ID.Short())
+	}
+	if p.Expires <= h.now || p.Expires > p.Time+maxVoting {
+		return Outcome{}, fmt.Errorf("%w: voting is to end at %s, expected after now (%s) and within 90 days from signing", coco.ErrInvalid, stampMilli(p.Expires), stampMilli(h.now))
+	}
+	mine := 0
+	for _, o := range h.index.Open {
+		if o.Proposer == member {
+			mine++
+		}
+	}
+	if len(h.index.Open) >= maxOpen || mine >= maxOpenByMember {
+		return Outcome{}, fmt.Errorf("%w: %d proposals are open, %d of them by this member, expected at most %d and %d: withdraw one, or wait", coco.ErrBusy, len(h.index.Open), mine, maxOpen-1, maxOpenByMember-1)
+	}
+	actions, err := decodeActions(p)
+	if err != nil {
+		return Outcome{}, err
+	}
+	now, err := h.present(actions)
+	if err != nil {
+		return Outcome{}, err
+	}
+	next, _, err := Apply(now, actions)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := h.checkSettings(next); err != nil {
+		return Outcome{}, err
+	}
+	h.index.Last++
+	rec := ProposalRecord{
+		ID: s.ID, Number: h.index.Last, State: Open, Proposer: member, Kinds: kindsOf(actions),
+		Expires: p.Expires, Since: h.tx.Seqno(), Raw: s.Raw,
+	}
+	h.index.Open = append(slices.Clone(h.index.Open), openProposal{rec.ID, rec.Expires, member})
+	return h.conclude(&rec, false)
+}
+
+func (h *house) checkSettings(next *Constitution) error {
+	if h.env.CheckSettings == nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(next.done.digests)) {
+		if next.done.digests[name] != h.digests[name] {
+			if err := h.env.CheckSettings(name, next.done.settings[name]); err != nil {
+				return fmt.Errorf("%w: the settings of adapter %q: %w", coco.ErrInvalid, name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (h *house) vote(member coco.ActorID, s *envelope.Signed) (Outcome, error) {
+	b := s.Ballot
+	rec, err := Proposal(h.r, b.Proposal)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if rec.State != Open {
+		return Outcome{}, fmt.Errorf("%w: proposal %s is %s already", coco.ErrInvalid, rec.ID.Short(), rec.State)
+	}
+	if h.now >= rec.Expires {
+		return Outcome{}, fmt.Errorf("%w: voting about proposal %s ended at %s", coco.ErrInvalid, rec.ID.Short(), stampMilli(rec.Expires))
+	}
+	key := ballotKey(rec.ID, member)
+	last, voted, err := row[BallotRecord](h.r, BallotsTable, key, maxRecord)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if voted && b.Time <= last.Time {
+		return Outcome{}, fmt.Errorf("%w: a ballot signed at %s, and the last one of %q at %s: expected a later one", coco.ErrInvalid, stampMilli(b.Time), h.c.Name(member), stampMilli(last.Time))
+	}
+	if b.Vote == envelope.Withdraw && rec.Proposer != member {
+		return Outcome{}, fmt.Errorf("%w: only %q, who proposed it, may withdraw proposal %s", coco.ErrDenied, h.c.Name(rec.Proposer), rec.ID.Short())
+	}
+	ballot := BallotRecord{Proposal: rec.ID, Actor: member, Vote: b.Vote, Time: b.Time, Since: h.tx.Seqno(), Raw: s.Raw}
+	if err := putRow(h.tx, BallotsTable, key, ballot); err != nil {
+		return Outcome{}, err
+	}
+	if b.Vote == envelope.Withdraw {
+		return h.close(&rec, Withdrawn, "", h.c, nil)
+	}
+	return h.conclude(&rec, false)
+}
+
+// conclude judges a proposal under the policies in force and, if it is accepted, applies it.
+func (h *house) conclude(rec *ProposalRecord, closed bool) (Outcome, error) {
+	s, err := rec.Signed()
+	if err != nil {
+		return Outcome{}, err
+	}
+	actions, err := decodeActions(s.Proposal)
+	if err != nil {
+		return Outcome{}, err
+	}
+	now, err := h.present(actions)
+	if err != nil {
+		return Outcome{}, err
+	}
+	ballots, err := Ballots(h.r, rec.ID)
+	if err != nil {
+		return Outcome{}, err
+	}
+	facts := proposalFacts(rec.ID, rec.Proposer.String(), rec.Kinds, s.Proposal, actions)
+	switch state, reason := newJudge(now, facts, actions).verdict(voteFacts(ballots), closed); state {
+	case Open:
+		out := Outcome{ID: rec.ID, State: Open, Version: h.c.Version, Digest: h.c.Digest()}
+		return out, h.put(rec)
+	case Accepted:
+		next, effects, err := Apply(now, actions)
+		if err != nil {
+			return h.close(rec, Failed, err.Error(), h.c, nil)
+		}
+		return h.accept(rec, next, effects)
+	default:
+		return h.close(rec, state, reason, h.c, nil)
+	}
+}
+
+func (h *house) put(rec *ProposalRecord) error {
+	if err := putRow(h.tx, ProposalsTable, rec.ID[:], rec); err != nil {
+		return err
+	}
+	return putRow(h.tx, ProposalsTable, []byte(openKey), h.index)
+}
+
+// close ends a proposal.
+func (h *house) close(rec *ProposalRecord, state ProposalState, reason string, c *Constitution, effects []Effect) (Outcome, error) {
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "")
+	}
+	rec.State, rec.Reason, rec.Decided, rec.DecidedTime = state, reason, h.tx.Seqno(), h.now
+	h.index.Open = slices.DeleteFunc(slices.Clone(h.index.Open), func(o openProposal) bool { return o.ID == rec.ID })
+	out := Outcome{ID: rec.ID, State: state, Reason: reason, Version: c.Version, Digest: c.Digest(), Effects: effects}
+	return out, h.put(rec)
+}
+
+// maxReason bounds ProposalRecord.Reason.
+const maxReason = 1024
+
+// accept writes what an accepted proposal changes.
+func (h *house) accept(rec *ProposalRecord, next *Constitution, effects []Effect) (Outcome, error) {
+	if next.Version != h.c.Version {
+		rec.Version = next.Version
+		if err := h.writeVersion(rec.ID, next); err != nil {
+			return Outcome{}, err
+		}
+	}
+	for i := range effects {
+		if err := h.effect(rec.ID, &effects[i], next); err != nil {
+			return Outcome{}, err
+		}
+	}
+	return h.close(rec, Accepted, "", next, effects)
+}
+
+func (h *house) writeVersion(proposal coco.Digest, next *Constitution) error {
+	before := map[string][]byte{}
+	for _, name := range slices.Sorted(maps.Keys(next.done.digests)) {
+		if next.done.digests[name] != h.digests[name] {
+			before[name] = h.c.done.settings[name]
+			h.tx.Put(ConstitutionTable, []byte(settingsKey+name), next.done.settings[name])
+		}
+	}
+	h.tx.Put(ConstitutionTable, []byte(coreKey), next.done.core)
+	return putVersion(h.tx, next, proposal, before)
+}
+
+func putVersion(tx *store.Tx, c *Constitution, proposal coco.Digest, before map[string][]byte) error {
+	return putRow(tx, VersionsTable, versionKey(c.Version), VersionRecord{
+		Version: c.Version, Digest: c.Digest(), Since: tx.Seqno(), Time: tx.Time(), Proposal: proposal, Core: c.done.core, Before: before,
+	})
+}
+
+// effect writes what one effect changes beside the constitution.
+func (h *house) effect(proposal coco.Digest, e *Effect, next *Constitution) error {
+	place := placeKey(e.Actor, e.Address)
+	switch e.Kind {
+	case PlaceAdmitted, PlaceRemoved:
+		return putRow(h.tx, PlacesTable, place, PlaceRecord{
+			Owner: e.Actor, Address: e.Address, Removed: e.Kind == PlaceRemoved, Since: h.tx.Seqno(), Proposal: proposal,
+		})
+	case PlaceForgotten:
+		h.tx.Delete(PlacesTable, place)
+	case NodeRetired:
+		return RetireNode(h.tx, e.Node)
+	case ActorRemoved:
+		if _, stays := next.Member(e.Actor); !stays {
+			return h.void(e.Actor, proposal)
+		}
+	case EpochRotated:
+		if h.env.NewEpoch == nil {
+			return nil
+		}
+		sealed, err := h.env.NewEpoch(next.Recipients(), next.Shares.Threshold)
+		if err != nil {
+			return fmt.Errorf("a new epoch for other members: %w", err)
+		}
+		return WriteEpoch(h.tx, sealed)
+	}
+	return nil
+}
+
+// void makes the ballots of a removed member count no longer: those about open proposals, but for the
+// one that removes it, which is decided.
+func (h *house) void(actor coco.ActorID, decided coco.Digest) error {
+	for _, o := range h.index.Open {
+		if o.ID == decided {
+			continue
+		}
+		key := ballotKey(o.ID, actor)
+		b, ok, err := row[BallotRecord](h.tx, BallotsTable, key, maxRecord)
+		if err != nil {
+			return err
+		}
+		if !ok || b.Void {
+			continue
+		}
+		b.Void = true
+		if err := putRow(h.tx, BallotsTable, key, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}

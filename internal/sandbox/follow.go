@@ -1,0 +1,141 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/gov"
+)
+
+// Members change the constitution by their votes, and the service renews its certificate. The supervisor
+// learns both from nodes that it has verified, and keeps them in the folder for the other commands.
+
+// InForceFile is the constitution as members have changed it, as far as the supervisor has heard. It is
+// absent until then.
+func (l Layout) InForceFile() string { return filepath.Join(l.Dir, "constitution-in-force.toml") }
+
+// inForce is the constitution that the sandbox's nodes are verified by; nil if nothing has changed.
+func (l Layout) inForce() (*gov.Constitution, error) {
+	page, err := os.ReadFile(l.InForceFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	c, err := gov.ParseConstitution(page)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", l.InForceFile(), err)
+	}
+	return c, nil
+}
+
+// InForce returns the constitution as members have changed it, as far as the supervisor has heard.
+func (i *Info) InForce() (*gov.Constitution, error) {
+	genesis, err := i.LoadConstitution()
+	if err != nil {
+		return nil, err
+	}
+	if c, err := (Layout{i.Dir}).inForce(); c != nil || err != nil {
+		return c, err
+	}
+	return genesis, nil
+}
+
+// AskConstitution asks a verified node for the constitution in force.
+func AskConstitution(ctx context.Context, c *client.Client) (*gov.Constitution, []byte, error) {
+	page, digest, err := c.Constitution(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	con, err := gov.ParseConstitution(page)
+	if err != nil {
+		return nil, nil, err
+	}
+	if got := con.Digest(); got != digest {
+		return nil, nil, fmt.Errorf("%w: the node's constitution has digest %s, and it says %s", coco.ErrVerify, got.Short(), digest.Short())
+	}
+	return con, page, nil
+}
+
+// followEvery is how often the supervisor asks.
+const followEvery = 20 * time.Second
+
+// keepFollowing asks until ctx is done. That nobody answers is for others to report.
+func (s *Sandbox) keepFollowing(ctx context.Context) error {
+	for sleep(ctx, followEvery) {
+		if err := s.follow(ctx); err != nil {
+			s.opts.Log.Debug("asking for the constitution in force", "error", err)
+		}
+	}
+	return nil
+}
+
+func (s *Sandbox) knowsService() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.trust.Service != nil
+}
+
+// follow learns from a node that serves what has changed.
+func (s *Sandbox) follow(ctx context.Context) error {
+	s.following.Lock()
+	defer s.following.Unlock()
+	err := fmt.Errorf("%w: no node serves that could be asked for the constitution in force", coco.ErrBusy)
+	for _, i := range s.readyNodes() {
+		if err = s.followNode(ctx, i); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func (s *Sandbox) followNode(ctx context.Context, i int) error {
+	c, err := s.clientOf(i)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	con, page, err := AskConstitution(ctx, c)
+	if err != nil {
+		return err
+	}
+	service, err := c.Service(ctx)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if Renewed(s.trust.Service, service) {
+		if err := writeFile(s.lay.ServiceFile(), certPEM(service)); err != nil {
+			return err
+		}
+		s.trust.Service = service
+	}
+	if con.Digest() == s.con.Digest() {
+		return nil
+	}
+	if err := writeFile(s.lay.InForceFile(), page); err != nil {
+		return err
+	}
+	s.con, s.trust.Code = con, con.Measurements()
+	for _, up := range s.upstreams {
+		up.SetCode(s.trust.Code)
+	}
+	return nil
+}
+
+// Renewed reports whether found is a later certificate of the service that is known.
+func Renewed(known, found *x509.Certificate) bool {
+	return known != nil && bytes.Equal(known.RawSubjectPublicKeyInfo, found.RawSubjectPublicKeyInfo) &&
+		bytes.Equal(known.RawSubject, found.RawSubject) && found.CheckSignatureFrom(known) == nil && found.NotAfter.After(known.NotAfter)
+}

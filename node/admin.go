@@ -1,0 +1,45 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// listenAdmin binds the administrative listener, if there is one.
+func listenAdmin(cfg *Config) (net.Listener, error) {
+	if cfg.AdminListen == "" {
+		return nil, nil
+	}
+	l, err := cfg.Host.Net.Listen(cfg.AdminListen)
+	if err != nil {
+		return nil, fmt.Errorf("listen for members who govern: %w", err)
+	}
+	cfg.AdminListen = l.Addr().String() // for another life
+	return l, nil
+}
+
+// openAdmin makes the administrative gateway.
+func (n *node) openAdmin() (err error) {
+	if n.cfg.AdminListen != "" {
+		n.admin, err = n.gateway.NewAdmin(governor{n})
+	}
+	return err
+}
+
+// serveAdmin serves members who govern until ctx ends.
+func (n *node) serveAdmin(ctx context.Context, g *errgroup.Group, l net.Listener) {
+	if n.admin == nil {
+		return
+	}
+	g.Go(func() error { return n.admin.Serve(l) })
+	g.Go(func() error {
+		<-ctx.Done()
+		patience, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		return n.admin.Shutdown(patience)
+	})
+}
