@@ -145,6 +145,12 @@ type Keeper interface {
 	Ready() bool
 }
 
+// Checker is implemented by adapters whose settings may change while the network runs.
+type Checker interface {
+	// CheckSettings says, with coco.ErrInvalid, why the adapter would not open with other settings (canonical JSON).
+	CheckSettings(settings []byte) error
+}
+
 // Noticer is implemented by ledgers that may run in a mode which every user must be told of.
 type Noticer interface {
 	// Notices returns sentences in the form of Env.Notices; none as a rule.

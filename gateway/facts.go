@@ -142,8 +142,8 @@ func (g *Gateway) serveReceipt(caller coco.Caller, w http.ResponseWriter, r *htt
 // serveRetire takes this node out of its network, for the organisation that runs it. The answer is sent
 // once the ledger says so; the node ends when consensus does without it.
 func (g *Gateway) serveRetire(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
-	if caller.Role != coco.Member || caller.Actor != g.cfg.Owner {
-		g.fail(w, r, fmt.Errorf("%w: only the member that runs this node retires it", coco.ErrDenied))
+	if caller.Actor != g.cfg.Owner {
+		g.fail(w, r, fmt.Errorf("%w: only the organisation that runs this node retires it", coco.ErrDenied))
 		return
 	}
 	g.cfg.Log.Warn("gateway: asked to retire this node", "by", caller.Name)

@@ -168,7 +168,7 @@ func newGateway(cfg Config, governor Governor, tally *tally) (*Gateway, error) {
 	protocols.SetHTTP2(true)
 	g.server = &http.Server{
 		Handler:                      g.Handler(),
-		TLSConfig:                    cfg.TLS,
+		TLSConfig:                    cfg.TLS.Clone(), // net/http changes it, and the administrative gateway shares it
 		ReadHeaderTimeout:            cfg.HeaderTimeout,
 		IdleTimeout:                  cfg.IdleTimeout,
 		MaxHeaderBytes:               cfg.MaxHeaderBytes,

@@ -15,7 +15,8 @@ import (
 // members only. A fact that the node does not have yet is an error of kind coco.ErrBusy.
 type Governor interface {
 	// Govern hands in a signed proposal or ballot (package gov/envelope) and returns, once it is committed,
-	// what became of it, as JSON. What the rules refuse is coco.ErrDenied or coco.ErrInvalid and names the rule.
+	// what became of it, as JSON (package gov's Outcome). What the rules refuse is coco.ErrDenied or
+	// coco.ErrInvalid and names the rule.
 	Govern(ctx context.Context, raw []byte) (json.RawMessage, error)
 	// Proposals returns the proposals in a state, or all of them if it is empty, the newest first,
 	// without actions, ballots and envelopes.
@@ -27,7 +28,8 @@ type Governor interface {
 	// History returns the versions of the constitution, the oldest first.
 	History() ([]VersionInfo, error)
 	// Simulate says, as JSON, what actions (TOML) would change if the caller proposed them now and they
-	// were accepted, and which votes would accept them.
+	// were accepted, and which votes would accept them (package gov's Simulation, with the version that the
+	// constitution would have, and its page before and after).
 	Simulate(ctx context.Context, caller coco.Caller, actions []byte) (json.RawMessage, error)
 	// PendingNodes returns the nodes that ask to be admitted.
 	PendingNodes() ([]PendingNode, error)

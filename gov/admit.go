@@ -184,7 +184,7 @@ func checkAdmitted(r store.Reader, c *Constitution, rec *NodeRecord) error {
 
 // trust makes a node trusted, and retires the one whose place it takes.
 func trust(tx *store.Tx, rec NodeRecord) error {
-	nodes, err := Nodes(tx)
+	nodes, err := nodesOf(tx, Trusted, Pending)
 	if err != nil {
 		return err
 	}

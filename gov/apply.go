@@ -16,7 +16,7 @@ import (
 // Present is what actions change.
 type Present struct {
 	Constitution *Constitution // with the settings of the adapters that the actions are about
-	Nodes        []NodeRecord  // all of them
+	Nodes        []NodeRecord  // trusted and pending ones, and those that the actions name
 	Places       []PlaceRecord
 	Now          uint64 // milliseconds since 1970
 }

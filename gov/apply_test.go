@@ -298,3 +298,58 @@ func TestASimulationSaysWhoIsNeeded(t *testing.T) {
 		}
 	})
 }
+
+func TestEveryVersionIsKept(t *testing.T) {
+	n := newNetwork(t)
+	first := n.genesis()
+	versions := []*Constitution{n.load()}
+	for _, a := range []action.Action{
+		act(action.Set, action.Args{Setting: "adapters.kv.max", Value: "6"}),
+		addCode(otherCode),
+		act(action.Set, action.Args{Setting: "adapters.kv.max", Value: "7"}),
+		act(action.RemoveParticipant, action.Args{Actor: "guest"}),
+	} {
+		n.decide(a)
+		versions = append(versions, n.load())
+	}
+	n.read(func(r store.Reader) {
+		for i, want := range versions {
+			got, err := ConstitutionAt(r, uint64(i+1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Version != uint64(i+1) || got.Digest() != want.Digest() || string(got.TOML()) != string(want.TOML()) {
+				t.Errorf("version %d is\n%s\nexpected\n%s", i+1, got.TOML(), want.TOML())
+			}
+		}
+	})
+	if got := string(n.load().Settings("kv")); !strings.Contains(got, `"max":7`) {
+		t.Errorf("settings %s", got)
+	}
+	n.audited(first)
+}
+
+func TestAnAdapterRefusesSettingsWhenTheyAreProposed(t *testing.T) {
+	n := newNetwork(t)
+	n.genesis()
+	asked := ""
+	submit := func(value string) error {
+		raw := n.signProposal(n.members[0], act(action.Set, action.Args{Setting: "adapters.kv.max", Value: value}))
+		return n.transact(func(tx *store.Tx) error {
+			_, err := Submit(tx, raw, Env{CheckSettings: func(adapter string, settings []byte) error {
+				asked = adapter + string(settings)
+				if strings.Contains(asked, "many") {
+					return errors.New("max: expected a number")
+				}
+				return nil
+			}})
+			return err
+		})
+	}
+	if err := submit(`"many"`); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), "max: expected a number") {
+		t.Errorf("error %v", err)
+	}
+	if err := submit("9"); err != nil || asked != `kv{"max":9,"names":["x","y"]}` {
+		t.Errorf("asked about %s (%v)", asked, err)
+	}
+}

@@ -19,14 +19,15 @@ import (
 // first transaction is believed, and whoever reads the result compares what it names.
 type AuditorConfig struct {
 	Service      []byte      // a certificate of the service in DER form: its key counts
-	Constitution coco.Digest // the constitution's digest
+	Constitution coco.Digest // the digest of the first constitution
 	// Verifiers check the evidence of every node. Without them evidence has only to be in its
 	// place: listed platform, listed code, for a node whose owner signed.
 	Verifiers attest.Verifiers
 }
 
 // Auditor follows governance through a ledger, by its public records alone, and says who may sign
-// each batch: a node that was trusted before it. It repeats every check that the network made. Two
+// each batch: a node that was trusted before it. It repeats every check that the network made, and every
+// decision of its members from their signed statements. Two
 // batches name their own signer: the first one, and one by which a node begins a recovery, whose
 // first transaction leaves that node as the only trusted one. For these Apply MUST be called before
 // Signer; for all others the order does not matter.
@@ -59,7 +60,7 @@ func NewAuditor(cfg AuditorConfig) *Auditor {
 	return a
 }
 
-// Constitution returns the constitution; nil before the first batch.
+// Constitution returns the constitution in force; nil before the first batch.
 func (a *Auditor) Constitution() *Constitution { return a.constitution }
 
 // ServiceCertificate returns the service's certificate in DER form.

@@ -7,9 +7,14 @@
 // into public tables together with the first node, the service's certificate and the sealed first
 // epoch; from then on the tables are the constitution, and LoadConstitution reads it back.
 //
+// The members change it by vote. Submit takes in their signed proposals and ballots (package envelope),
+// which are lists of actions (package action); policies, one for each kind of action (package policy),
+// say when there are votes enough; and Apply says what follows. The deciding vote writes the next
+// version in its own transaction. Expire does the same for what time decides.
+//
 // Effects are data. AdmitNode, RetireNode and WriteEpoch check a change and write it into a
 // transaction; package node reads the tables and acts. All checks depend on the transaction alone, so an
-// Auditor repeats them from the public tables of a ledger, without any key.
+// Auditor repeats them, and every decision, from the public tables of a ledger, without any key.
 //
 // Trust: enclave
 package gov

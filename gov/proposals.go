@@ -179,9 +179,17 @@ func (h *house) present(actions []action.Action) (Present, error) {
 			return Present{}, err
 		}
 	}
-	nodes, err := Nodes(h.r)
+	nodes, err := nodesOf(h.r, Trusted, Pending)
 	if err != nil {
 		return Present{}, err
+	}
+	for i := range actions { // an action may tell a place by a node that was there once
+		if id, err := actions[i].Args.NodeID(); err == nil {
+			rec, err := Node(h.r, id)
+			if err == nil && rec.State == Retired {
+				nodes = append(nodes, rec)
+			}
+		}
 	}
 	places, err := Places(h.r)
 	return Present{Constitution: h.c, Nodes: nodes, Places: places, Now: h.now}, err

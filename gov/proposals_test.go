@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -576,6 +577,59 @@ func TestARecoveryNeedsNoVote(t *testing.T) {
 	if err := audit(NewAuditor(AuditorConfig{}), n.batches(a, c, d), true); !errors.Is(err, coco.ErrVerify) {
 		t.Errorf("error %v, expected coco.ErrVerify: this is no recovery", err)
 	}
+	// Nor is this one, in which the other node stays.
+	e := n.node(n.members[0], "e:1")
+	n.records, n.times = n.records[:2], n.times[:2]
+	if err := n.transact(func(tx *store.Tx) error {
+		e.Time = tx.Time()
+		if err := trust(tx, e); err != nil {
+			return err
+		}
+		rec, _, err := row[EpochRecord](tx, EpochsTable, epochKey(2), maxRecord)
+		if err != nil {
+			return err
+		}
+		sealed, err := keys.ParseSealedEpoch(rec.Sealed)
+		if err != nil {
+			return err
+		}
+		sealed.Epoch = 3
+		return WriteEpoch(tx, sealed)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	// The ledger of a, c and e alone: its third transaction is e's.
+	writes, err := store.DecodeWrites(n.records[2].Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node(n, writes, func(rec *NodeRecord) { rec.Since = 3 })
+	forge(t, writes, EpochsTable, func(rec *EpochRecord) { rec.Since = 3 })
+	n.records[2].Public = store.EncodeWrites(slices.DeleteFunc(writes, func(w store.Write) bool {
+		rec, err := decodeNode(w.Value)
+		return w.Table == NodesTable && (err != nil || rec.ID != e.ID)
+	}))
+	if err := audit(NewAuditor(AuditorConfig{}), n.batches(a, c, e), true); !errors.Is(err, coco.ErrVerify) || !strings.Contains(err.Error(), "begins no recovery") {
+		t.Errorf("error %v, expected one about a recovery", err)
+	}
+}
+
+func TestAnOwnerHasOnlySoManyNodesWaiting(t *testing.T) {
+	n := newNetwork(t)
+	n.c.Policies = map[string]string{PolicyAddNode: policy.Majority}
+	if err := n.c.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	first := n.genesis()
+	for i := range maxPending + 1 {
+		rec := n.node(n.guest, fmt.Sprintf("g:%d", i+1))
+		claims := n.claims(rec)
+		err := n.transact(func(tx *store.Tx) error { return PendNode(tx, rec, claims) })
+		if (err != nil) != (i == maxPending) {
+			t.Errorf("node %d: error %v", i+1, err)
+		}
+	}
+	n.audited(first)
 }
 
 func TestTEEsMustBeNewEnough(t *testing.T) {

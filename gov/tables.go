@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/fxamacker/cbor/v2"
+
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/store"
@@ -117,8 +119,31 @@ func Nodes(r store.Reader) ([]NodeRecord, error) {
 
 // TrustedNodes returns the nodes that belong to the network, in order of their ids.
 func TrustedNodes(r store.Reader) ([]NodeRecord, error) {
-	all, err := Nodes(r)
-	return slices.DeleteFunc(all, func(rec NodeRecord) bool { return rec.State != Trusted }), err
+	return nodesOf(r, Trusted)
+}
+
+// nodesOf returns the nodes in one of the states, in order of their ids. Retired ones, of which there are
+// more and more, cost little as long as they are not asked for.
+func nodesOf(r store.Reader, states ...NodeState) (out []NodeRecord, err error) {
+	r.Range(NodesTable, nil, nil, func(_, value []byte) bool {
+		var peek struct {
+			State NodeState `cbor:"12,keyasint"`
+		}
+		if err = cbor.Unmarshal(value, &peek); err != nil {
+			err = fmt.Errorf("%w: node record: %w", coco.ErrCorrupt, err)
+			return false
+		}
+		if !slices.Contains(states, peek.State) {
+			return true
+		}
+		var rec NodeRecord
+		if rec, err = decodeNode(value); err != nil {
+			return false
+		}
+		out = append(out, rec)
+		return true
+	})
+	return out, err
 }
 
 // Node returns one node. The error is coco.ErrNotFound if the network does not know it.

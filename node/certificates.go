@@ -3,8 +3,6 @@ package node
 import (
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gateway"
 )
@@ -28,30 +26,20 @@ func (n *node) certificates() []gateway.Certificate {
 	return append(out, first)
 }
 
-// actorEnds is a metric for every certificate that the constitution in force lists; of several of one actor,
-// the one that ends last, since any of them will do.
-type actorEnds struct {
-	n    *node
-	desc *prometheus.Desc
-}
-
-func newActorEnds(n *node) actorEnds {
-	return actorEnds{n, prometheus.NewDesc("coco_actor_certificate_not_after_seconds",
-		"When the last certificate of a member or participant ends, since 1970.", []string{"actor"}, nil)}
-}
-
-// Describe implements prometheus.Collector.
-func (a actorEnds) Describe(to chan<- *prometheus.Desc) { to <- a.desc }
-
-// Collect implements prometheus.Collector.
-func (a actorEnds) Collect(to chan<- prometheus.Metric) {
-	last := map[string]time.Time{}
-	for _, c := range a.n.constitution.Load().Certificates() {
-		if ends := c.Certificate.NotAfter; ends.After(last[c.Name]) {
-			last[c.Name] = ends
+// actorsEnd is when the first member or participant is without a certificate: any of several will do. Metrics
+// name no organisation.
+func (n *node) actorsEnd() time.Time {
+	last := map[coco.ActorID]time.Time{}
+	for _, c := range n.constitution.Load().Certificates() {
+		if ends := c.Certificate.NotAfter; ends.After(last[c.Actor]) {
+			last[c.Actor] = ends
 		}
 	}
-	for name, ends := range last {
-		to <- prometheus.MustNewConstMetric(a.desc, prometheus.GaugeValue, float64(ends.Unix()), name)
+	var first time.Time
+	for _, ends := range last {
+		if first.IsZero() || ends.Before(first) {
+			first = ends
+		}
 	}
+	return first
 }

@@ -1,37 +1,312 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gateway"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/store"
 )
 
 // governor is gateway.Governor.
 type governor struct{ n *node }
 
-var errNotYet = fmt.Errorf("%w: not yet", coco.ErrBusy)
-
-func (g governor) Govern(context.Context, []byte) (json.RawMessage, error) { return nil, errNotYet }
-
-func (g governor) Proposals(string) ([]gateway.ProposalInfo, error) { return nil, errNotYet }
-
-func (g governor) Proposal(coco.Digest) (gateway.ProposalInfo, error) {
-	return gateway.ProposalInfo{}, errNotYet
+// Govern implements gateway.Governor. The leader takes the statement in; which node a member talks to does not matter.
+func (g governor) Govern(ctx context.Context, raw []byte) (json.RawMessage, error) {
+	n := g.n
+	ctx, cancel := context.WithTimeout(ctx, submitPatience)
+	defer cancel()
+	for {
+		changed := n.loop.changed.wait()
+		var r adapter.Result
+		if n.loop.state.Load().Role == consensus.Leader {
+			r, _ = n.own(ctx, n.submission(raw))
+		} else {
+			r = n.submitOnce(ctx, ownLedger, []*adapter.Call{{Payload: append([]byte(askGovern), raw...)}})[0]
+		}
+		if !errors.Is(r.Err, coco.ErrNotCommitted) {
+			return r.Reply, r.Err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, r.Err
+		case <-changed:
+		case <-n.cfg.Host.Clock.After(retryPause):
+		}
+	}
 }
 
-func (g governor) ConstitutionAt(uint64) ([]byte, gateway.VersionInfo, error) {
-	return nil, gateway.VersionInfo{}, errNotYet
+// submission is the transaction that takes a statement in.
+func (n *node) submission(raw []byte) func(*store.Tx) ([]byte, error) {
+	return func(tx *store.Tx) ([]byte, error) {
+		out, err := gov.Submit(tx, raw, n.govEnv(tx))
+		if err != nil {
+			return nil, err
+		}
+		n.log.Info("governance", "proposal", out.ID.Short(), "state", out.State, "version", out.Version, "reason", out.Reason)
+		return json.Marshal(out)
+	}
 }
 
-func (g governor) History() ([]gateway.VersionInfo, error) { return nil, errNotYet }
-
-func (g governor) Simulate(context.Context, coco.Caller, []byte) (json.RawMessage, error) {
-	return nil, errNotYet
+func (n *node) govEnv(tx *store.Tx) gov.Env {
+	return gov.Env{
+		NewEpoch: func(recipients []keys.Recipient, threshold int) (*keys.SealedEpoch, error) {
+			return n.newEpoch(tx, recipients, threshold)
+		},
+		CheckSettings: n.checkSettings,
+	}
 }
 
-func (g governor) PendingNodes() ([]gateway.PendingNode, error) { return nil, errNotYet }
+// checkSettings asks an adapter whether it takes other settings.
+func (n *node) checkSettings(name string, settings []byte) error {
+	for _, a := range n.cfg.Adapters {
+		if a.Manifest().Name == name {
+			if c, ok := a.(adapter.Checker); ok {
+				return c.CheckSettings(settings)
+			}
+			return fmt.Errorf("%w: the settings of ledger %q cannot change while the network runs", coco.ErrInvalid, name)
+		}
+	}
+	return fmt.Errorf("%w: this network's program has no ledger %q", coco.ErrInvalid, name)
+}
 
-func (g governor) WaitFor(_ context.Context, seqno uint64) (uint64, error) { return seqno, errNotYet }
+// expire has a leader judge the proposals whose time is over.
+func (n *node) expire(ctx context.Context) error {
+	if n.loop.state.Load().Role != consensus.Leader {
+		return nil
+	}
+	s := n.store.Snapshot()
+	due, ok := gov.Due(s)
+	s.Release()
+	if !ok || due > uint64(n.cfg.Host.Clock.Now().UnixMilli()) {
+		return nil
+	}
+	_, err := n.own(ctx, func(tx *store.Tx) ([]byte, error) {
+		judged, err := gov.Expire(tx, n.govEnv(tx))
+		if err == nil && judged == 0 {
+			err = errNothingDue
+		}
+		return nil, err
+	})
+	if errors.Is(err, errNothingDue) {
+		return nil // the ledger's time is behind this machine's
+	}
+	return err
+}
+
+var errNothingDue = fmt.Errorf("%w: no proposal's time is over", coco.ErrNotFound)
+
+// Proposals implements gateway.Governor.
+func (g governor) Proposals(state string) ([]gateway.ProposalInfo, error) {
+	s := g.n.store.Snapshot()
+	defer s.Release()
+	list, err := gov.Proposals(s, func(p gov.ProposalRecord) bool { return state == "" || string(p.State) == state })
+	if err != nil {
+		return nil, err
+	}
+	out := make([]gateway.ProposalInfo, 0, len(list))
+	for _, p := range list {
+		info, _, err := g.describe(s, p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, info)
+	}
+	slices.SortFunc(out, func(a, b gateway.ProposalInfo) int { return cmp.Compare(b.Number, a.Number) })
+	return out, nil
+}
+
+// Proposal implements gateway.Governor.
+func (g governor) Proposal(id coco.Digest) (gateway.ProposalInfo, error) {
+	s := g.n.store.Snapshot()
+	defer s.Release()
+	rec, err := gov.Proposal(s, id)
+	if err != nil {
+		return gateway.ProposalInfo{}, err
+	}
+	info, ballots, err := g.describe(s, rec)
+	if err != nil {
+		return info, err
+	}
+	actions, err := rec.Actions()
+	if err != nil {
+		return info, err
+	}
+	text, err := action.Format(actions)
+	if err != nil {
+		return info, err
+	}
+	info.Actions, info.Envelope = string(text), rec.Raw
+	c := g.n.constitution.Load()
+	voted := map[coco.ActorID]bool{}
+	for _, b := range ballots {
+		_, member := c.Member(b.Actor)
+		voted[b.Actor] = b.Vote != envelope.Withdraw
+		info.Ballots = append(info.Ballots, gateway.BallotInfo{
+			Member: b.Actor, Name: c.Name(b.Actor), Vote: string(b.Vote), Time: time.UnixMilli(int64(b.Time)).UTC(),
+			Since: b.Since, Counts: member && !b.Void, Envelope: b.Raw,
+		})
+	}
+	if rec.State == gov.Open {
+		for _, m := range c.Members {
+			if !voted[m.Actor()] {
+				info.Waiting = append(info.Waiting, m.Name)
+			}
+		}
+	}
+	return info, nil
+}
+
+// describe says of a proposal what a list says.
+func (g governor) describe(s store.Reader, p gov.ProposalRecord) (gateway.ProposalInfo, []gov.BallotRecord, error) {
+	c := g.n.constitution.Load()
+	info := gateway.ProposalInfo{
+		ID: p.ID, Number: p.Number, State: string(p.State), Proposer: p.Proposer, ProposerName: c.Name(p.Proposer), Kinds: p.Kinds,
+		Expires: time.UnixMilli(int64(p.Expires)).UTC(), Since: p.Since, Decided: p.Decided, Reason: p.Reason,
+	}
+	signed, err := p.Signed()
+	if err != nil {
+		return info, nil, err
+	}
+	if signed.Proposal != nil {
+		info.Note, info.Time = signed.Proposal.Note, time.UnixMilli(int64(signed.Proposal.Time)).UTC()
+	}
+	ballots, err := gov.Ballots(s, p.ID)
+	for _, b := range ballots {
+		if _, member := c.Member(b.Actor); !member || b.Void {
+			continue
+		}
+		switch b.Vote {
+		case envelope.Yes:
+			info.Yes++
+		case envelope.No:
+			info.No++
+		}
+	}
+	return info, ballots, err
+}
+
+// ConstitutionAt implements gateway.Governor.
+func (g governor) ConstitutionAt(version uint64) ([]byte, gateway.VersionInfo, error) {
+	s := g.n.store.Snapshot()
+	defer s.Release()
+	list, err := g.versions(s)
+	if err != nil || len(list) == 0 {
+		return nil, gateway.VersionInfo{}, err
+	}
+	info := list[len(list)-1]
+	if version == 0 {
+		c, err := gov.LoadConstitution(s)
+		if err != nil {
+			return nil, info, err
+		}
+		return c.TOML(), info, nil
+	}
+	c, err := gov.ConstitutionAt(s, version)
+	if err != nil {
+		return nil, info, err
+	}
+	for _, v := range list {
+		if v.Version == version {
+			info = v
+		}
+	}
+	return c.TOML(), info, nil
+}
+
+// History implements gateway.Governor.
+func (g governor) History() ([]gateway.VersionInfo, error) {
+	s := g.n.store.Snapshot()
+	defer s.Release()
+	return g.versions(s)
+}
+
+func (governor) versions(s store.Reader) ([]gateway.VersionInfo, error) {
+	list, err := gov.Versions(s)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]gateway.VersionInfo, len(list))
+	for i, v := range list {
+		out[i] = gateway.VersionInfo{Version: v.Version, Digest: v.Digest, Since: v.Since, Proposal: v.Proposal}
+		if v.Proposal != (coco.Digest{}) {
+			p, err := gov.Proposal(s, v.Proposal)
+			if err != nil {
+				return nil, err
+			}
+			out[i].Number = p.Number
+		}
+	}
+	return out, nil
+}
+
+// Simulate implements gateway.Governor.
+func (g governor) Simulate(_ context.Context, caller coco.Caller, text []byte) (json.RawMessage, error) {
+	actions, err := action.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	s := g.n.store.Snapshot()
+	defer s.Release()
+	sim, err := gov.Simulate(s, actions, caller.Actor, uint64(g.n.cfg.Host.Clock.Now().UnixMilli()))
+	if err != nil {
+		return nil, err
+	}
+	list, err := gov.Versions(s)
+	if err != nil {
+		return nil, err
+	}
+	version := uint64(len(list))
+	if sim.After.Digest() != sim.Before.Digest() {
+		version++
+	}
+	return json.Marshal(struct {
+		*gov.Simulation
+		Version uint64 `json:"version"`
+		Before  string `json:"before"`
+		After   string `json:"after"`
+	}{sim, version, string(sim.Before.TOML()), string(sim.After.TOML())})
+}
+
+// PendingNodes implements gateway.Governor.
+func (g governor) PendingNodes() ([]gateway.PendingNode, error) {
+	nodes, err := g.n.Nodes()
+	if err != nil {
+		return nil, err
+	}
+	out := []gateway.PendingNode{}
+	for _, n := range nodes {
+		if n.State == string(gov.Pending) {
+			out = append(out, gateway.PendingNode{NodeInfo: n, Reason: "no vote has admitted a node of its owner at its address"})
+		}
+	}
+	return out, nil
+}
+
+// WaitFor implements gateway.Governor.
+func (g governor) WaitFor(ctx context.Context, seqno uint64) (uint64, error) {
+	n := g.n
+	for {
+		changed := n.governedSignal.wait()
+		if n.governedAt.Load() > seqno {
+			return n.store.Committed(), nil
+		}
+		select {
+		case <-ctx.Done():
+			return max(seqno, n.store.Committed()), nil
+		case <-changed:
+		}
+	}
+}

@@ -123,11 +123,37 @@ func (n *node) governed() {
 		}
 	}
 	n.setNodes(addresses, leaving)
+	n.leaveIfRemoved(records)
+	n.governedAt.Store(n.exec.applied.seqno)
+	n.governedSignal.fire()
 	n.gateway.Reidentify()
 	if n.admin != nil {
 		n.admin.Reidentify()
 	}
 }
+
+// leaveIfRemoved ends this node, once consensus does without it, if it is not trusted any more and no other node has
+// its place: members have removed it, or its owner.
+func (n *node) leaveIfRemoved(records []gov.NodeRecord) {
+	id := n.id.ID()
+	at := slices.IndexFunc(records, func(r gov.NodeRecord) bool { return r.ID == id })
+	if at < 0 || records[at].State != gov.Retired {
+		return
+	}
+	me := records[at]
+	for _, r := range records {
+		if r.State == gov.Trusted && r.Owner == me.Owner && r.Address == me.Address {
+			return // replaced
+		}
+	}
+	if n.retireAsked.CompareAndSwap(false, true) {
+		n.log.Warn("members have removed this node, or its owner, from the network")
+		n.retire()
+	}
+}
+
+// retire begins to end this node; see awaitRemoval.
+func (n *node) retire() { n.retireOnce.Do(func() { close(n.retiring) }) }
 
 // followConstitution takes over a constitution that was committed.
 func (n *node) followConstitution(s store.Reader) error {

@@ -419,7 +419,24 @@ func (n *node) trust(ctx context.Context, rec gov.NodeRecord) (uint64, []byte, e
 		rec.Certificate, rec.Time = cert, tx.Time()
 		return cert, gov.AdmitNode(tx, rec, claims)
 	})
+	if refused := (*gov.Refusal)(nil); errors.As(err, &refused) && refused.Reason == gov.NotVotedIn {
+		if perr := n.pend(ctx, rec, claims); perr != nil {
+			n.log.Warn("a node that waits for a vote is not in the list", "node", rec.ID.Short(), "error", perr)
+		}
+	}
 	return result.TxID.Seqno, result.Reply, err
+}
+
+// pend shows members a node that waits for their vote, once.
+func (n *node) pend(ctx context.Context, rec gov.NodeRecord, claims attest.Claims) error {
+	s := n.store.Snapshot()
+	old, err := gov.Node(s, rec.ID)
+	s.Release()
+	if err == nil && old.State == gov.Pending {
+		return nil
+	}
+	_, err = n.own(ctx, func(tx *store.Tx) ([]byte, error) { return nil, gov.PendNode(tx, rec, claims) })
+	return err
 }
 
 // trusted returns the record of a node that asks again, if this node leads and trusts it.

@@ -95,6 +95,7 @@ func (l *loop) run(ctx context.Context) error {
 			return nil
 		case <-tick.C():
 			l.machine.Tick()
+			l.follow(l.machine.State())
 			l.tellBehind()
 			if l.settle--; l.settle == 0 {
 				l.exec.put(task{inspect: func(x *executor) { x.governed() }})

@@ -83,7 +83,8 @@ func (n *node) instruments() instruments {
 		func() float64 { return float64(n.serviceCertificate().NotAfter.Unix()) })
 	gauge("node_certificate_not_after_seconds", "When the certificate that this node shows ends, since 1970.",
 		func() float64 { return float64(n.id.Certificate().Leaf.NotAfter.Unix()) })
-	all = append(all, newActorEnds(n))
+	gauge("actor_certificate_not_after_seconds", "When the first member or participant is without a certificate, since 1970.",
+		func() float64 { return float64(n.actorsEnd().Unix()) })
 
 	gauge("is_leader", "1 if this node leads.", func() float64 { return truth(n.loop.state.Load().Role == consensus.Leader) })
 	gauge("has_leader", "1 if this node knows a leader.", func() float64 { return truth(n.loop.state.Load().Leader != 0) })

@@ -57,6 +57,7 @@ func TestMetricsTellWhatTheNetworkDid(t *testing.T) {
 			for _, name := range []string{
 				"coco_view", "coco_committed_seqno", "coco_ledger_bytes", "coco_ledger_index", "coco_queue_capacity",
 				"coco_sync_latency_seconds_count", "coco_process_start_time_seconds", "coco_service_certificate_not_after_seconds",
+				"coco_node_certificate_not_after_seconds", "coco_actor_certificate_not_after_seconds",
 			} {
 				if values[name] <= 0 {
 					t.Errorf("node %d: %s is %v", i, name, values[name])

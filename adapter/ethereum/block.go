@@ -243,6 +243,9 @@ func writeBlock(out sink, h *types.Header, row *blockRow) head {
 	out.Put(tableBlockHashes, row.hash[:], key)
 	out.Put(tableRecent, recentKey(at.number), row.hash[:])
 	out.Put(tableMeta, keyHead, at.encode())
+	if at.number%milestones == milestones-1 {
+		out.Put(tableMeta, milestoneKey(at.number), binary.BigEndian.AppendUint64(nil, row.last()))
+	}
 	return at
 }
 

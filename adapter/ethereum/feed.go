@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/cocoframework/coco"
@@ -42,10 +41,10 @@ func (l *Ledger) advance(state *store.Snapshot) error {
 	}
 	var logs []*types.Log
 	if block.Header.Bloom != (types.Bloom{}) && l.feed.wantsLogs() {
-		logs, err = logsOf(block, &LogFilter{}, nil, func(hash common.Hash) (txRow, error) {
-			row, ok := state.Get(tableTxs, hash[:])
+		logs, err = logsOf(block, &LogFilter{}, func(i int) (txRow, error) {
+			row, ok := state.Get(tableTxs, block.Txs[i][:])
 			if !ok {
-				return txRow{}, errNoRow
+				return txRow{}, lost(errNoRow, "transaction %v of block %d", block.Txs[i], block.Number())
 			}
 			return decodeTxRow(row)
 		})

@@ -64,39 +64,41 @@ func (v *View) Logs(ctx context.Context, from, to uint64, f *LogFilter, limits L
 	if n := uint64(limits.Archived); n > 0 && to-from >= n && !v.inMemory(from+n) {
 		return nil, refusef("blocks %d to %d are in the ledger only, where %d may be searched at a time: ask for fewer blocks", from, from+n, n)
 	}
-	read := func(hash common.Hash) (txRow, error) { return v.txRow(ctx, hash) }
-	var out []*types.Log
-	for n := from; n <= to; n++ {
-		if err := context.Cause(ctx); err != nil {
-			return nil, err
-		}
-		row, err := v.blockRow(ctx, n)
-		if err != nil {
-			return nil, err
-		}
+	found, count := [][]*types.Log{}, 0 // by block, the newest first
+	err := v.backwards(ctx, from, to, func(_ uint64, row *blockRow) error {
 		if bloom, ok := row.bloom(); ok && !f.matchBloom(&bloom) {
-			continue
+			return nil
 		}
 		block, err := row.block()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if out, err = logsOf(block, f, out, read); err != nil {
-			return nil, err
+		logs, err := logsOf(block, f, func(i int) (txRow, error) { return v.txRowOf(ctx, block, i) })
+		if err != nil {
+			return err
 		}
-		if limits.Results > 0 && len(out) > limits.Results {
-			return nil, refusef("query returned more than %d results: ask for fewer blocks at a time", limits.Results)
+		if count += len(logs); limits.Results > 0 && count > limits.Results {
+			return refusef("query returned more than %d results: ask for fewer blocks at a time", limits.Results)
 		}
+		if len(logs) > 0 {
+			found = append(found, logs)
+		}
+		return nil
+	})
+	if err != nil || count == 0 {
+		return nil, err
 	}
-	return out, nil
+	slices.Reverse(found)
+	return slices.Concat(found...), nil
 }
 
-// logsOf appends the logs of a block that the filter selects.
-func logsOf(b *Block, f *LogFilter, out []*types.Log, read func(common.Hash) (txRow, error)) ([]*types.Log, error) {
-	for _, hash := range b.Txs {
-		r, err := read(hash)
+// logsOf returns the logs of a block that the filter selects; read reads the i-th transaction's row.
+func logsOf(b *Block, f *LogFilter, read func(i int) (txRow, error)) ([]*types.Log, error) {
+	var out []*types.Log
+	for i, hash := range b.Txs {
+		r, err := read(i)
 		if err != nil {
-			return nil, lost(err, "transaction %v of block %d", hash, b.Number())
+			return nil, err
 		}
 		if len(r.logs) == 1 { // an empty list
 			continue

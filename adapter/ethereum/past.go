@@ -2,8 +2,10 @@ package ethereum
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -15,27 +17,50 @@ import (
 // indexes, and the rows of states that the store does not retain. Each request has a
 // adapter.PastReader, which bounds what that may cost it.
 
-// archived reads a row of an archive, from memory or else from the ledger. coco.ErrNotFound means that
-// there never was such a row.
-func (v *View) archived(ctx context.Context, table string, key []byte) ([]byte, error) {
+// anywhere is the bound of a row of which nothing is known but its key.
+const anywhere = math.MaxUint64
+
+// archived reads a row of an archive, from memory or else from the ledger; it was written by a transaction
+// up to the seqno by, if ever. The ledger is looked through from there backwards, so the time that it takes
+// grows with what was written between the row and by. written is the seqno of the transaction that wrote
+// it, anywhere if the row is in memory. coco.ErrNotFound means that there is no such row.
+func (v *View) archived(ctx context.Context, table string, key []byte, by uint64) (row []byte, written uint64, err error) {
 	if row, ok := v.snapshot.Get(table, key); ok {
-		return row, nil
+		return row, anywhere, nil
 	}
 	// Asked in this order nothing can be missed: what has left memory until now was written up to the
 	// oldest version. So the newest batches, which the ledger's index may lack, are not waited for,
 	// and a young network is not asked at all.
-	at := v.ledger.env.State.Oldest()
+	at := min(by, v.ledger.env.State.Oldest())
 	if at == 0 {
-		return nil, errNoRow
+		return nil, 0, errNoRow
 	}
 	p, err := v.past.Get(ctx, table, key, at)
 	if err == nil && p.Deleted {
 		err = fmt.Errorf("%w: row %x of %s is deleted in transaction %v", coco.ErrCorrupt, key, table, p.TxID)
 	}
-	return p.Value, err
+	return p.Value, p.TxID.Seqno, err
 }
 
 var errNoRow = fmt.Errorf("%w: no such row", coco.ErrNotFound)
+
+// milestones is how many blocks share a milestone. Such a row stays in memory for ever, and says up to where
+// in the ledger its blocks are.
+const milestones = 64
+
+// milestoneKey is the key in the meta table of a block's milestone.
+func milestoneKey(number uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte("milestone "), number/milestones)
+}
+
+// writtenBy returns a seqno by which a block is written: that of the last transaction of the last block that
+// has the same milestone. Blocks whose milestone is still to come are close to the newest one.
+func (v *View) writtenBy(number uint64) uint64 {
+	if row, ok := v.snapshot.Get(tableMeta, milestoneKey(number)); ok && len(row) == 8 {
+		return binary.BigEndian.Uint64(row)
+	}
+	return anywhere
+}
 
 // oldState is a state that the store does not hold any more: rows as of a seqno, read one by one.
 type oldState struct {
@@ -50,11 +75,7 @@ type oldState struct {
 const maxOldRows = 1 << 14
 
 func newOldState(b *Block) *oldState {
-	last := b.First
-	if n := len(b.Txs); n > 0 {
-		last += uint64(n) - 1
-	}
-	return &oldState{seqno: last, rows: map[string][]byte{}}
+	return &oldState{seqno: lastOf(b.First, len(b.Txs)), rows: map[string][]byte{}}
 }
 
 // oldRow reads a row of an old state; nil if there was none.

@@ -19,6 +19,7 @@ type recording struct {
 	fail     func(read int) error // instead of the read's answer, unless nil
 	reads    int
 	newest   uint64 // the greatest seqno that was asked for
+	walked   uint64 // transactions between the seqnos that were asked for and those that wrote the rows of archives
 }
 
 func (r *recording) add(t testing.TB, set *store.Set) {
@@ -62,6 +63,9 @@ func (r *recording) read(ctx context.Context, table string, key []byte, at uint6
 	versions := r.versions[table+"\x00"+string(key)]
 	for i := len(versions) - 1; i >= 0; i-- {
 		if versions[i].TxID.Seqno <= at {
+			if table == tableBlocks || table == tableBlockHashes || table == tableTxs {
+				r.walked += at - versions[i].TxID.Seqno
+			}
 			return versions[i], nil
 		}
 	}

@@ -68,6 +68,13 @@ type blockRow struct {
 	txs    []byte // 32 bytes each
 }
 
+// lastOf returns the seqno of a block's last transaction, with which the block is written. That of a block
+// without any is its first.
+func lastOf(first uint64, txs int) uint64 { return first + uint64(max(txs, 1)) - 1 }
+
+// last is lastOf of the row's block.
+func (r *blockRow) last() uint64 { return lastOf(r.first, len(r.txs)/common.HashLength) }
+
 func (r *blockRow) encode() []byte {
 	b := make([]byte, 0, common.HashLength+4*binary.MaxVarintLen64+len(r.header)+len(r.txs))
 	b = append(b, r.hash[:]...)

@@ -149,7 +149,11 @@ func (m *ethMethods) GetUncleByBlockHashAndIndex(common.Hash, hexutil.Uint) json
 func (m *ethMethods) GetTransactionByHash(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
 	v := m.s.view(exchangeOf(ctx))
 	defer v.Release()
-	return transactionIn(ctx, v, hash)
+	t, b, err := v.transaction(ctx, hash)
+	if err != nil {
+		return absent(err)
+	}
+	return appendTransaction(nil, t, b), nil
 }
 
 // GetTransactionByBlockNumberAndIndex is one of a block's transactions.
@@ -167,16 +171,12 @@ func (m *ethMethods) transactionAt(ctx context.Context, at rpc.BlockNumberOrHash
 		if uint64(i) >= uint64(len(b.Txs)) {
 			return null, nil
 		}
-		return transactionIn(ctx, v, b.Txs[i])
+		t, err := v.transactionOf(ctx, b, int(i))
+		if err != nil {
+			return nil, err
+		}
+		return appendTransaction(nil, t, b), nil
 	})
-}
-
-func transactionIn(ctx context.Context, v *View, hash common.Hash) (json.RawMessage, error) {
-	t, b, err := v.transaction(ctx, hash)
-	if err != nil {
-		return absent(err)
-	}
-	return appendTransaction(nil, t, b), nil
 }
 
 // GetRawTransactionByHash is the encoding that was signed.

@@ -89,31 +89,32 @@ func (m *ethMethods) FeeHistory(ctx context.Context, count math.HexOrDecimal64, 
 	}
 	first := end + 1 - blocks
 	h.OldestBlock = (*hexutil.Big)(new(big.Int).SetUint64(first))
-	var fee, blobFee *big.Int
-	for n := first; n <= end; n++ {
-		b, err := v.Block(ctx, n)
+	h.BaseFee, h.BlobBaseFee = make([]*hexutil.Big, blocks+1), make([]*hexutil.Big, blocks+1)
+	h.GasUsedRatio, h.BlobGasUsedRatio = make([]float64, blocks), make([]float64, blocks) // blobs are not carried
+	if len(percentiles) > 0 {
+		h.Reward = make([][]*hexutil.Big, blocks)
+	}
+	err := v.backwards(ctx, first, end, func(number uint64, row *blockRow) error {
+		b, err := row.block()
 		if err != nil {
-			return nil, rpcErrorOf(err)
+			return err
 		}
-		if fee = b.Header.BaseFee; fee == nil {
+		i, fee := number-first, b.Header.BaseFee
+		if fee == nil {
 			fee = new(big.Int)
 		}
-		h.BaseFee = append(h.BaseFee, (*hexutil.Big)(fee))
-		h.GasUsedRatio = append(h.GasUsedRatio, ratio(b.Header.GasUsed, b.Header.GasLimit))
-		blobFee = m.s.blobFee(b)
-		h.BlobBaseFee = append(h.BlobBaseFee, (*hexutil.Big)(blobFee))
-		h.BlobGasUsedRatio = append(h.BlobGasUsedRatio, 0) // blobs are not carried
+		h.BaseFee[i], h.BlobBaseFee[i] = (*hexutil.Big)(fee), (*hexutil.Big)(m.s.blobFee(b))
+		h.GasUsedRatio[i] = ratio(b.Header.GasUsed, b.Header.GasLimit)
 		if len(percentiles) > 0 {
-			rewards, err := rewardsOf(ctx, v, b, percentiles)
-			if err != nil {
-				return nil, rpcErrorOf(err)
-			}
-			h.Reward = append(h.Reward, rewards)
+			h.Reward[i], err = rewardsOf(ctx, v, b, percentiles)
 		}
+		return err
+	})
+	if err != nil {
+		return nil, rpcErrorOf(err)
 	}
 	// Fees never move, so the next block's are known.
-	h.BaseFee = append(h.BaseFee, (*hexutil.Big)(fee))
-	h.BlobBaseFee = append(h.BlobBaseFee, (*hexutil.Big)(blobFee))
+	h.BaseFee[blocks], h.BlobBaseFee[blocks] = h.BaseFee[blocks-1], h.BlobBaseFee[blocks-1]
 	return h, nil
 }
 

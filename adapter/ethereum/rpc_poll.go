@@ -65,13 +65,14 @@ func (m *ethMethods) GetFilterChanges(ctx context.Context, id string) (json.RawM
 
 func (m *ethMethods) newBlocks(ctx context.Context, v *View, f *pollFilter) (json.RawMessage, error) {
 	to := m.s.pollTo(v, f, m.s.limits.LogResults)
-	var hashes []common.Hash
-	for n := f.seen + 1; n <= to; n++ {
-		b, err := v.Block(ctx, n)
-		if err != nil {
-			return nil, err
-		}
-		hashes = append(hashes, b.Hash)
+	from := f.seen + 1
+	hashes := make([]common.Hash, to-f.seen)
+	err := v.backwards(ctx, from, to, func(number uint64, row *blockRow) error {
+		hashes[number-from] = row.hash
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	f.seen = to
 	return appendHashes(nil, hashes), nil

@@ -132,14 +132,38 @@ func (v *View) Number() uint64 {
 
 // Block returns a block by its number, or coco.ErrNotFound.
 func (v *View) Block(ctx context.Context, number uint64) (*Block, error) {
+	return v.block(ctx, number, anywhere)
+}
+
+// block is Block for one that is written by a transaction up to the seqno by.
+func (v *View) block(ctx context.Context, number, by uint64) (*Block, error) {
 	if v.head != nil && v.head.Number() == number && !v.head.bare {
 		return v.head, nil
 	}
-	row, err := v.blockRow(ctx, number)
+	row, err := v.blockRow(ctx, number, by)
 	if err != nil {
 		return nil, err
 	}
 	return row.block()
+}
+
+// backwards calls fn for the blocks from..to, the newest first: each of them tells where in the ledger the
+// one before it ends.
+func (v *View) backwards(ctx context.Context, from, to uint64, fn func(number uint64, row *blockRow) error) error {
+	by := uint64(anywhere)
+	for n := to; ; n-- {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		row, err := v.blockRow(ctx, n, by)
+		if err != nil {
+			return err
+		}
+		if err := fn(n, &row); err != nil || n <= from {
+			return err
+		}
+		by = row.first - 1
+	}
 }
 
 // inMemory tells whether a block, and so every later one, can be read without the ledger.
@@ -148,11 +172,12 @@ func (v *View) inMemory(number uint64) bool {
 	return ok
 }
 
-func (v *View) blockRow(ctx context.Context, number uint64) (blockRow, error) {
+// blockRow reads the row of a block that is written by a transaction up to the seqno by.
+func (v *View) blockRow(ctx context.Context, number, by uint64) (blockRow, error) {
 	if v.head == nil || number > v.head.Number() {
 		return blockRow{}, fmt.Errorf("%w: block %d", coco.ErrNotFound, number)
 	}
-	row, err := v.archived(ctx, tableBlocks, blockKey(number))
+	row, _, err := v.archived(ctx, tableBlocks, blockKey(number), min(by, v.writtenBy(number)))
 	if err != nil {
 		return blockRow{}, lost(err, "block %d", number)
 	}
@@ -172,7 +197,7 @@ func (v *View) BlockByHash(ctx context.Context, hash common.Hash) (*Block, error
 	if v.head != nil && v.head.Hash == hash {
 		return v.Block(ctx, v.head.Number())
 	}
-	key, err := v.archived(ctx, tableBlockHashes, hash[:])
+	key, written, err := v.archived(ctx, tableBlockHashes, hash[:], anywhere)
 	if errors.Is(err, coco.ErrNotFound) {
 		return nil, fmt.Errorf("%w: block %v", coco.ErrNotFound, hash)
 	}
@@ -182,7 +207,7 @@ func (v *View) BlockByHash(ctx context.Context, hash common.Hash) (*Block, error
 	if len(key) != 8 {
 		return nil, fmt.Errorf("%w: the number of block %v has %d bytes, expected 8", coco.ErrCorrupt, hash, len(key))
 	}
-	return v.Block(ctx, binary.BigEndian.Uint64(key))
+	return v.block(ctx, binary.BigEndian.Uint64(key), written)
 }
 
 // Transaction returns an included transaction by its hash, or coco.ErrNotFound.
@@ -193,7 +218,7 @@ func (v *View) Transaction(ctx context.Context, hash common.Hash) (*Transaction,
 
 // transaction also returns the transaction's block.
 func (v *View) transaction(ctx context.Context, hash common.Hash) (*Transaction, *Block, error) {
-	r, err := v.txRow(ctx, hash)
+	r, err := v.txRow(ctx, hash, anywhere)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -205,23 +230,39 @@ func (v *View) transaction(ctx context.Context, hash common.Hash) (*Transaction,
 	return t, b, err
 }
 
+// transactionOf returns the i-th transaction of a block.
+func (v *View) transactionOf(ctx context.Context, b *Block, i int) (*Transaction, error) {
+	r, err := v.txRowOf(ctx, b, i)
+	if err != nil {
+		return nil, err
+	}
+	return v.ledger.chain.expand(&r, b.Txs[i], b)
+}
+
 // Transactions returns those of a block, in order.
 func (v *View) Transactions(ctx context.Context, b *Block) ([]*Transaction, error) {
 	out := make([]*Transaction, len(b.Txs))
-	for i, hash := range b.Txs {
-		r, err := v.txRow(ctx, hash)
-		if err != nil {
-			return nil, lost(err, "transaction %v of block %d", hash, b.Number())
-		}
-		if out[i], err = v.ledger.chain.expand(&r, hash, b); err != nil {
+	for i := range b.Txs {
+		var err error
+		if out[i], err = v.transactionOf(ctx, b, i); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func (v *View) txRow(ctx context.Context, hash common.Hash) (txRow, error) {
-	row, err := v.archived(ctx, tableTxs, hash[:])
+// txRowOf reads the row of the i-th transaction of a block, whose seqno is known.
+func (v *View) txRowOf(ctx context.Context, b *Block, i int) (txRow, error) {
+	r, err := v.txRow(ctx, b.Txs[i], b.First+uint64(i))
+	if err != nil {
+		return txRow{}, lost(err, "transaction %v of block %d", b.Txs[i], b.Number())
+	}
+	return r, nil
+}
+
+// txRow reads the row of a transaction, which has a seqno up to by.
+func (v *View) txRow(ctx context.Context, hash common.Hash, by uint64) (txRow, error) {
+	row, _, err := v.archived(ctx, tableTxs, hash[:], by)
 	if errors.Is(err, coco.ErrNotFound) {
 		return txRow{}, fmt.Errorf("%w: transaction %v", coco.ErrNotFound, hash)
 	}

@@ -1,10 +1,25 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/internal/sandbox"
 )
 
 // ends PROPOSAL STATE DIR MEMBER: waits until a proposal is in a state.
@@ -28,4 +43,93 @@ func ends(ts *testscript.TestScript, neg bool, args []string) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	ts.Fatalf("proposal %s is %s, want %s", args[0], state, args[1])
+}
+
+// gone DIR NODE: waits until a node has left its network for good.
+func gone(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: gone DIR NODE")
+	}
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		info, err := sandbox.Load(ts.MkAbs(args[0]))
+		ts.Check(err)
+		n, err := info.Node(args[1])
+		ts.Check(err)
+		if n.Retired {
+			return
+		}
+	}
+	ts.Fatalf("node %s has not left the network", args[1])
+}
+
+func TestEveryKindOfActionCanBeWritten(t *testing.T) {
+	var kinds []action.Kind
+	for _, f := range actionForms() {
+		kinds = append(kinds, f.kind)
+		least, most := f.arguments()
+		if n := len(strings.Fields(f.args)); least < 1 || most < least || most > n {
+			t.Errorf("%s: %d to %d arguments of %q", f.kind, least, most, f.args)
+		}
+		if !strings.HasPrefix(f.example, dashed(f.kind)+" ") || f.short == "" {
+			t.Errorf("%s: example %q, short %q", f.kind, f.example, f.short)
+		}
+	}
+	if !slices.Equal(kinds, action.Kinds()) {
+		t.Errorf("found %v, expected %v", kinds, action.Kinds())
+	}
+}
+
+func TestAnEventIsToldAgainUntilItIsTaken(t *testing.T) {
+	var got []client.GovEvent
+	refuse := true
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refuse {
+			refuse = false
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		var e client.GovEvent
+		if err := json.NewDecoder(r.Body).Decode(&e); err != nil || r.Method != http.MethodPost {
+			t.Errorf("%s: %v", r.Method, err)
+		}
+		got = append(got, e)
+	}))
+	defer srv.Close()
+	a := &app{out: newPrinter(new(bytes.Buffer)), err: newPrinter(new(bytes.Buffer))}
+	w := &watching{webhook: srv.URL}
+	event := client.GovEvent{Event: "voted", Since: 7, Number: 3, Member: "bravo", Vote: "yes"}
+	if err := a.tell(t.Context(), w, event); err == nil || !strings.Contains(err.Error(), "502") {
+		t.Errorf("refused: %v, expected what it answers", err)
+	}
+	if err := a.tell(t.Context(), w, event); err != nil || len(got) != 1 || got[0] != event {
+		t.Errorf("taken: %v, %+v", err, got)
+	}
+	w = &watching{command: "false"}
+	if err := a.tell(t.Context(), w, event); err == nil {
+		t.Error("a command that failed has taken the event")
+	}
+}
+
+func TestAWatchGoesOnWhereItEnded(t *testing.T) {
+	w := &watching{state: filepath.Join(t.TempDir(), "seen")}
+	if err := w.begin(false); err != nil || w.after != fromNow {
+		t.Errorf("at first: after %d, %v", w.after, err)
+	}
+	if err := w.save(17); err != nil {
+		t.Fatal(err)
+	}
+	again := &watching{state: w.state}
+	if err := again.begin(false); err != nil || again.after != 17 {
+		t.Errorf("again: after %d, %v; expected 17", again.after, err)
+	}
+	told := &watching{state: w.state, after: 3}
+	if err := told.begin(true); err != nil || told.after != 3 {
+		t.Errorf("told: after %d, %v; expected 3", told.after, err)
+	}
+	if err := os.WriteFile(w.state, []byte("seventeen"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.begin(false); !errors.Is(err, coco.ErrInvalid) {
+		t.Errorf("a damaged file: %v, expected coco.ErrInvalid", err)
+	}
 }

@@ -190,13 +190,13 @@ func (a *app) showProposal(p client.Proposal) {
 		a.out.printf("  no votes yet\n")
 		return
 	}
-	rows := [][]string{{"Member", "Vote", "Signed", ""}}
+	rows := [][]string{{"Member", "Vote", "Signed"}}
 	for _, b := range p.Ballots {
-		note := ""
+		row := []string{b.Name, b.Vote, minute(b.Time)}
 		if !b.Counts {
-			note = "does not count: it is no member any more"
+			row = append(row, "does not count: it is no member any more")
 		}
-		rows = append(rows, []string{b.Name, b.Vote, minute(b.Time), note})
+		rows = append(rows, row)
 	}
 	a.out.table(rows)
 }

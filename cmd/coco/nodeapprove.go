@@ -100,8 +100,12 @@ func (a *app) approve(ctx context.Context, file string, cfg *sandbox.NodeConfig,
 	case digest != "":
 		return fmt.Errorf("%w: the network's constitution has digest %s, and --approve says %s: nothing is fetched", coco.ErrDenied, id.Constitution, digest)
 	case cfg.Approve == id.Constitution && cfg.Service != "":
-		a.out.ok("this constitution is approved already")
+		if !a.wantsJSON() {
+			a.out.ok("this constitution is approved already")
+		}
 		return nil
+	case a.wantsJSON():
+		return notApproved(id)
 	default:
 		if err := a.question(ctx, id); err != nil {
 			return err
@@ -119,6 +123,10 @@ func (a *app) approve(ctx context.Context, file string, cfg *sandbox.NodeConfig,
 		a.out.ok("approved: %s says so now", file)
 	}
 	return nil
+}
+
+func notApproved(id *networkIdentity) error {
+	return fmt.Errorf("%w: nobody has approved the constitution, so nothing is fetched: answer the question, or give --approve %s", coco.ErrDenied, id.Constitution)
 }
 
 // shortApproval is how many digits of the digest an operator types.
@@ -146,7 +154,7 @@ func (a *app) question(ctx context.Context, id *networkIdentity) error {
 		case line == want || line == id.Constitution.String():
 			return nil
 		case line == "" && r.err != nil:
-			return fmt.Errorf("%w: nobody has approved the constitution, so nothing is fetched: answer the question, or give --approve %s", coco.ErrDenied, id.Constitution)
+			return notApproved(id)
 		}
 		return fmt.Errorf("%w: not approved, so nothing is fetched: expected %s, found %q", coco.ErrDenied, want, line)
 	}

@@ -80,7 +80,10 @@ func otherProgram(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	dir := ts.MkAbs(args[0])
 	ts.Check(os.MkdirAll(dir, 0o700))
-	ts.Check(os.WriteFile(filepath.Join(dir, filepath.Base(exe)), append(program, '!'), 0o700))
+	file := filepath.Join(dir, filepath.Base(exe))
+	ts.Check(os.WriteFile(file, append(program, '!'), 0o700))
+	// A process that another script forks at this moment holds the file open for writing until it executes.
+	until(ts, file+" cannot be executed", func(ctx context.Context) bool { return exec.CommandContext(ctx, file, "version").Run() == nil })
 }
 
 // TestEveryRefusalHasPlainWords: whatever rule refuses a node, its operator is told what it means, once.

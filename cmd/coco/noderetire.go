@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"time"
 
@@ -15,19 +16,28 @@ import (
 const retirePatience = time.Minute
 
 func (a *app) retireCommand() *cobra.Command {
-	var dir string
+	var dir, file string
 	cmd := &cobra.Command{
 		Use:   "retire NODE",
 		Short: "Take a node out of the network for good",
-		Long: `Asks a node to retire, as the member that runs it. The node hands over leadership if it leads, the
+		Long: `Asks a node to retire, as the organisation that runs it: a node of a network of ` + "`coco up`" + `, by its
+name, or with --config the one that a node.toml describes, in the name of its owner. The node hands over leadership if it leads, the
 network commits its retirement, and the node votes on until consensus does without it; then its
 process ends. Its folder stays.
 
 It is refused (exit code 5) if too few of the other nodes are there to go on without it, and (exit
 code 2) if it is the only one.`,
-		Example: "  coco node retire delta\n  coco node retire delta --dir /tmp/net -o json",
-		Args:    cobra.ExactArgs(1),
+		Example: "  coco node retire delta\n  coco node retire delta --dir /tmp/net -o json\n  coco node retire --config delta/node.toml",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if file != "" {
+				return cobra.NoArgs(cmd, args)
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if file != "" {
+				return a.retireOwn(cmd.Context(), file)
+			}
 			info, _, err := running(cmd.Context(), dir)
 			if err != nil {
 				return err
@@ -54,8 +64,36 @@ code 2) if it is the only one.`,
 		},
 	}
 	dirFlag(cmd, &dir, "`folder` of the network")
+	cmd.Flags().StringVar(&file, "config", "", "settings of a node without a supervisor, a `file`")
+	_ = cmd.MarkFlagFilename("config", "toml")
 	a.outputFlag(cmd)
 	return cmd
+}
+
+// retireOwn retires the node of a node.toml, with its owner's certificate.
+func (a *app) retireOwn(ctx context.Context, file string) error {
+	cfg, err := sandbox.LoadNodeConfig(file)
+	if err != nil {
+		return err
+	}
+	owner, err := tls.LoadX509KeyPair(cfg.OwnerCertificate, cfg.OwnerKey)
+	if err != nil {
+		return fmt.Errorf("%w: owner's certificate and key: %w", coco.ErrInvalid, err)
+	}
+	c, err := connectOwn(ctx, cfg, &owner)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	id, err := c.Retire(ctx)
+	if err != nil {
+		return err
+	}
+	if a.wantsJSON() {
+		return a.out.json(map[string]any{"node": cfg.Name, "transaction_id": id})
+	}
+	a.out.ok("%s has retired in transaction %s: it ends when consensus does without it", cfg.Name, id)
+	return nil
 }
 
 // retireNode asks, and waits until the supervisor has seen the node end.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"time"
 
@@ -55,8 +56,18 @@ func orElse(text, otherwise string) string {
 	return text
 }
 
-// ownStatus asks a node where it listens for clients.
+// ownStatus asks the node of a node.toml.
 func ownStatus(ctx context.Context, cfg sandbox.NodeConfig) (*client.Status, error) {
+	c, err := connectOwn(ctx, cfg, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.Status(ctx)
+}
+
+// connectOwn connects to a node where it listens for clients.
+func connectOwn(ctx context.Context, cfg sandbox.NodeConfig, as *tls.Certificate) (*client.Client, error) {
 	known, err := knownService(cfg)
 	if err != nil {
 		return nil, err
@@ -65,14 +76,10 @@ func ownStatus(ctx context.Context, cfg sandbox.NodeConfig) (*client.Status, err
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.New(client.Config{
-		Addr: cfg.Client, Policy: client.Policy{Code: id.parsed.Measurements(), Verifiers: verifiers(), Service: id.service},
+	return client.New(client.Config{
+		Addr: cfg.Client, Certificate: as,
+		Policy: client.Policy{Code: id.parsed.Measurements(), Verifiers: verifiers(), Service: id.service},
 	})
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	return c.Status(ctx)
 }
 
 func (a *app) showOwnStatus(s *client.Status) {

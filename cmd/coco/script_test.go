@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"health":  health,
 			"rpc":     rpc,
 			"ends":    ends,
+			"gone":    gone,
 
 			"freeport":     freeport,
 			"logged":       logged,

@@ -139,3 +139,66 @@ func checkUpgraded(t *testing.T, s *sandbox.Sandbox, old, code coco.Measurement)
 		}
 	}
 }
+
+// TestUpgradeGoesOnAfterTheNetworkStopped: between two programs a network is one like any other.
+func TestUpgradeGoesOnAfterTheNetworkStopped(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a program and starts processes")
+	}
+	dir := t.TempDir()
+	s := startNetwork(t, dir, nil)
+	old := coco.Measurement(s.Info().Measurement)
+	to, code := buildRelease(t, "v2.0.0-test")
+	again := func() {
+		t.Helper()
+		if err := s.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		s = startNetwork(t, dir, nil)
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	first := ""
+	err := sandbox.Upgrade(ctx, upgrading(s, to, func(step sandbox.Step) {
+		if step.Step == "back" {
+			first = step.Node
+			interrupt()
+		}
+	}))
+	interrupt()
+	if err == nil || first == "" {
+		t.Fatalf("interrupted after node %q: %v", first, err)
+	}
+	again()
+	info, err := sandbox.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range info.Nodes {
+		c, err := info.Connect(n, verifiers())
+		if err != nil {
+			t.Fatal(err)
+		}
+		proof, err := c.Verify(t.Context())
+		c.Close()
+		if want := n.Name == first; err != nil || (proof.Claims.Measurement == code) != want {
+			t.Errorf("%s runs %s, %v; replaced was %s", n.Name, proof.Claims.Measurement, err, first)
+		}
+	}
+	var replaced []string
+	if err := sandbox.Upgrade(t.Context(), upgrading(s, to, func(step sandbox.Step) {
+		if step.Step == "back" {
+			replaced = append(replaced, step.Node)
+		}
+	})); err != nil {
+		t.Fatal(err)
+	}
+	if len(replaced) != 2 || slices.Contains(replaced, first) {
+		t.Errorf("replaced after the stop were %v, before it %s", replaced, first)
+	}
+	checkUpgraded(t, s, old, code)
+	again() // by a supervisor whose own program the constitution does not list any more
+	checkUpgraded(t, s, old, code)
+	if err := s.Stop(); err != nil {
+		t.Error(err)
+	}
+}

@@ -102,6 +102,8 @@ type Machine struct {
 	last        uint64 // of the log with everything proposed or received
 	pendingConf uint64 // index of the last proposed change of members
 	applied     uint64
+	silent      int                 // ticks since the leader's last message
+	patience    int                 // after so many of them, who does not vote takes the leader for gone
 	history     []tenure            // who the members were, from Base on
 	skipped     []consensus.ID      // members of Base and of changes up to fixed
 	out         []consensus.Message // released by Appended, for the next Ready
@@ -137,7 +139,7 @@ func New(cfg Config) (*Machine, error) {
 		before.Voters = cfg.Voters
 	}
 	m := &Machine{
-		self: cfg.Self, fixed: cfg.Fixed, log: st, last: cfg.Last, applied: cfg.Base.Index,
+		self: cfg.Self, fixed: cfg.Fixed, log: st, last: cfg.Last, applied: cfg.Base.Index, patience: 2 * cfg.ElectionTicks,
 		history: []tenure{{cfg.Base.Index, cloneMembers(before)}}, conf: cloneMembers(before),
 	}
 	if cfg.Fixed > 0 {
@@ -205,6 +207,15 @@ func (m *Machine) Tick() {
 		m.node.Tick()
 		return nil
 	})
+	m.silent++
+	m.forgetLeader()
+}
+
+// forgetLeader sees to it that a node that does not vote, and so never stands for election, does not believe in a leader for ever.
+func (m *Machine) forgetLeader() {
+	if m.silent > m.patience && m.state.Role != consensus.Leader && !m.isVoter(m.self) && !slices.Contains(m.conf.Outgoing, m.self) {
+		m.state.Leader = 0
+	}
 }
 
 // Campaign stands for election at once.
@@ -232,7 +243,13 @@ func (m *Machine) Step(from consensus.ID, data []byte) error {
 		msg.GetType() == pb.MsgProp || msg.GetType() == pb.MsgSnap {
 		return fmt.Errorf("%w: raft message %v from %x to %x on the connection of %x", coco.ErrCorrupt, msg.GetType(), msg.GetFrom(), msg.GetTo(), uint64(from))
 	}
-	return m.step(msg)
+	if err := m.step(msg); err != nil {
+		return err
+	}
+	if m.node.BasicStatus().Lead == uint64(from) {
+		m.silent = 0
+	}
+	return nil
 }
 
 // State returns what this node believes.
@@ -340,6 +357,7 @@ func (m *Machine) Ready() (Output, bool, error) {
 	case raft.StateCandidate, raft.StatePreCandidate:
 		m.state.Role = consensus.Candidate
 	}
+	m.forgetLeader()
 	return out, true, nil
 }
 

@@ -176,10 +176,20 @@ func (a *Action) checkValues() error {
 		name, value string
 		limit       int
 	}{
-		{"actor", x.Actor, maxText}, {"name", x.Name, maxText}, {"owner", x.Owner, maxText}, {"address", x.Address, maxText},
-		{"node", x.Node, 2 * len(coco.NodeID{})}, {"measurement", x.Measurement, maxText}, {"note", x.Note, maxText},
-		{"replaces", x.Replaces, maxText}, {"platform", x.Platform, maxText}, {"policy", x.Policy, maxText},
-		{"expression", x.Expression, maxText}, {"setting", x.Setting, maxText}, {"value", x.Value, maxSetting}, {"force", x.Force, maxText},
+		{"actor", x.Actor, maxText},
+		{"name", x.Name, maxText},
+		{"owner", x.Owner, maxText},
+		{"address", x.Address, maxText},
+		{"node", x.Node, 2 * len(coco.NodeID{})},
+		{"measurement", x.Measurement, maxText},
+		{"note", x.Note, maxText},
+		{"replaces", x.Replaces, maxText},
+		{"platform", x.Platform, maxText},
+		{"policy", x.Policy, maxText},
+		{"expression", x.Expression, maxText},
+		{"setting", x.Setting, maxText},
+		{"value", x.Value, maxSetting},
+		{"force", x.Force, maxText},
 	} {
 		if len(t.value) > t.limit {
 			return a.invalid("%s has %d bytes, expected at most %d", t.name, len(t.value), t.limit)

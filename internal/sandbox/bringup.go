@@ -72,6 +72,9 @@ func (s *Sandbox) bringUp(ctx context.Context, n *nursery) error {
 	start := StartGenesis
 	if found {
 		start = StartRecover
+		if err := s.fillGaps(first); err != nil {
+			return err
+		}
 		s.report(Step{Step: "recovering", Node: s.info.Nodes[first].Name, Text: fmt.Sprintf("%s has the longest ledger and opens it with the members' keys", s.info.Nodes[first].Name)})
 	} else {
 		var cancel context.CancelFunc
@@ -250,13 +253,14 @@ func (s *Sandbox) clientConfig(i int) (client.Config, error) {
 // a network that has not come up yet.
 func (s *Sandbox) longestLedger() (node int, found bool, err error) {
 	var view, index uint64
+	var whole bool
 	var damage error
 	intact := 0
 	for i, n := range s.info.Nodes {
 		if n.Retired {
 			continue
 		}
-		v, x, err := ledgerEnd(NodeDir(n.Dir))
+		v, x, w, err := ledgerEnd(NodeDir(n.Dir))
 		switch {
 		case err != nil:
 			s.report(Step{Step: "damaged", Node: n.Name, Text: fmt.Sprintf("the ledger of %s is damaged, it must fetch what is missing from the others: %v", n.Name, err)})
@@ -264,8 +268,8 @@ func (s *Sandbox) longestLedger() (node int, found bool, err error) {
 			continue
 		case x == 0:
 			continue
-		case v > view || v == view && x > index:
-			node, view, index = i, v, x
+		case v > view || v == view && x > index || v == view && x == index && w && !whole:
+			node, view, index, whole = i, v, x, w
 		}
 		intact++
 	}
@@ -279,29 +283,30 @@ func (s *Sandbox) longestLedger() (node int, found bool, err error) {
 // quorum is how many nodes the network needs.
 func (s *Sandbox) quorum() int { return s.info.active()/2 + 1 }
 
-// ledgerEnd returns the view and index of a ledger's last entry; zeros if it has none.
-func ledgerEnd(dir NodeDir) (view, index uint64, err error) {
+// ledgerEnd returns the view and index of a ledger's last entry, zeros if it has none, and whether it has all
+// entries before it.
+func ledgerEnd(dir NodeDir) (view, index uint64, whole bool, err error) {
 	disk, err := local.OpenReadOnly(string(dir))
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, 0, nil
+		return 0, 0, false, nil
 	}
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, false, err
 	}
 	defer disk.Close()
 	log, err := ledger.OpenReadOnly(disk, LedgerDir)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, false, err
 	}
 	defer log.Close()
 	if index = log.Last(); index == 0 {
-		return 0, 0, nil
+		return 0, 0, false, nil
 	}
 	view, ok := log.ViewOf(index)
 	if !ok {
-		return 0, 0, fmt.Errorf("%w: the ledger does not know the view of its last entry %d", coco.ErrCorrupt, index)
+		return 0, 0, false, fmt.Errorf("%w: the ledger does not know the view of its last entry %d", coco.ErrCorrupt, index)
 	}
-	return view, index, nil
+	return view, index, len(log.Missing()) == 0, nil
 }
 
 // nodeConfig writes what a node needs to start; others are the nodes that it may ask to admit it.

@@ -1,0 +1,60 @@
+package sandbox
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/ledger"
+)
+
+// chunks writes a ledger of many complete chunks.
+func chunks(t *testing.T, dir NodeDir) {
+	t.Helper()
+	disk, err := local.Open(string(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer disk.Close()
+	log, err := ledger.Open(disk, LedgerDir, ledger.Options{ChunkBytes: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	for i := range uint64(40) {
+		if err := log.Append([]ledger.Entry{{View: 1, Index: i + 1, Kind: ledger.KindView}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Sync(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The node that recovers has not fetched all of the past, and each of the others has a part of it.
+func TestARecoveryTakesWhatItLacksFromTheOtherLedgers(t *testing.T) {
+	s := made(t, 3)
+	dir := func(i int) NodeDir { return NodeDir(s.info.Nodes[i].Dir) }
+	for i := range 3 {
+		chunks(t, dir(i))
+		files, err := filepath.Glob(filepath.Join(dir(i).Ledger(), "ledger_*-*"))
+		if err != nil || len(files) < 6 {
+			t.Fatalf("%d complete chunks, %v: the test shows nothing", len(files), err)
+		}
+		for k, f := range files {
+			if i == 0 && !strings.Contains(f, "-40") || i > 0 && k%2 == i-1 {
+				if err := os.Remove(f); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if err := s.fillGaps(0); err != nil {
+		t.Fatal(err)
+	}
+	if _, index, whole, err := ledgerEnd(dir(0)); err != nil || index != 40 || !whole {
+		t.Errorf("the ledger ends with entry %d, whole: %v, %v", index, whole, err)
+	}
+}
