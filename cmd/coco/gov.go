@@ -85,6 +85,7 @@ func (f *governing) signFlags(cmd *cobra.Command) {
 // officer is somebody who governs: an identity, and a verified node.
 type officer struct {
 	*client.Client
+	auth     *signer.Identity // of the connection
 	identity *signer.Identity // signs statements
 	service  *x509.Certificate
 }
@@ -96,7 +97,15 @@ func (f *governing) with(cmd *cobra.Command, do func(context.Context, *officer) 
 		return err
 	}
 	defer o.Close()
-	return do(cmd.Context(), o)
+	return o.explain(do(cmd.Context(), o))
+}
+
+// explain returns why a key did not sign, if that is why the node could not be reached.
+func (o *officer) explain(err error) error {
+	if kerr := o.auth.Key.Err(); err != nil && kerr != nil {
+		return kerr
+	}
+	return err
 }
 
 func (f *governing) connect(ctx context.Context) (*officer, error) {
@@ -200,7 +209,7 @@ func (f *governing) officer(addr string, identity *signer.Identity, trust client
 	if err != nil {
 		return nil, err
 	}
-	o := &officer{Client: c, identity: identity, service: trust.Service}
+	o := &officer{Client: c, auth: identity, identity: identity, service: trust.Service}
 	if f.signCert != "" || f.signKey != "" {
 		if f.signCert == "" || f.signKey == "" {
 			return nil, fmt.Errorf("%w: --sign-cert and --sign-key belong together", coco.ErrInvalid)

@@ -288,7 +288,7 @@ statement is only written, to be handed in by POST /gov/submit.`,
 		defer o.Close()
 		out, err := o.submit(cmd.Context(), raw)
 		if err != nil {
-			return err
+			return o.explain(err)
 		}
 		return a.showOutcome(cmd.Context(), o, out)
 	}

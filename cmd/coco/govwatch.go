@@ -107,6 +107,9 @@ const (
 	watchPauseHigh = 15 * time.Second
 )
 
+// errKey ends a watch: a token that is asked again and again locks itself.
+var errKey = errors.New("the key does not sign")
+
 // watchGovernance tells news until ctx ends, or the limit is reached.
 func (a *app) watchGovernance(ctx context.Context, f *governing, w *watching) error {
 	pause := watchPauseLow
@@ -116,7 +119,7 @@ func (a *app) watchGovernance(ctx context.Context, f *governing, w *watching) er
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return err
-		case errors.Is(err, coco.ErrDenied), errors.Is(err, coco.ErrVerify), errors.Is(err, coco.ErrInvalid), errors.Is(err, coco.ErrCorrupt):
+		case errors.Is(err, errKey), errors.Is(err, coco.ErrDenied), errors.Is(err, coco.ErrVerify), errors.Is(err, coco.ErrInvalid), errors.Is(err, coco.ErrCorrupt):
 			return err // asking again cannot help
 		}
 		if n > 0 {
@@ -145,6 +148,9 @@ func (a *app) watchNode(ctx context.Context, f *governing, w *watching, before i
 			after = 0
 		}
 		events, seqno, err := o.Watch(ctx, after)
+		if kerr := o.auth.Key.Err(); err != nil && kerr != nil {
+			return told, fmt.Errorf("%w: %w", errKey, kerr)
+		}
 		if err != nil {
 			return told, err
 		}

@@ -34,6 +34,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -50,6 +51,16 @@ type Key struct {
 	public  crypto.PublicKey
 	private crypto.Signer // nil for a command
 	command []string
+	failed  atomic.Pointer[error] // the last error
+}
+
+// Err returns why the key last failed to sign; nil if it did not. A TLS handshake tells it as text only.
+// Whoever tries again by themselves should not: a token counts wrong PINs.
+func (k *Key) Err() error {
+	if err := k.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Open opens the key of a public key. The error is coco.ErrInvalid if they do not belong together.
@@ -146,7 +157,11 @@ func (k *Key) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts) (
 // SignBytes signs a message with the hash of the key's kind.
 func (k *Key) SignBytes(ctx context.Context, message []byte) ([]byte, error) {
 	if k.private == nil {
-		return k.run(ctx, message)
+		signature, err := k.run(ctx, message)
+		if err != nil {
+			k.failed.Store(&err)
+		}
+		return signature, err
 	}
 	h, err := k.hash()
 	if err != nil {

@@ -186,6 +186,8 @@ func TestACommandThatFailsSaysWhy(t *testing.T) {
 	}
 	if _, err := id.Sign(context.Background(), nil); err == nil || !strings.Contains(err.Error(), "no key in") {
 		t.Errorf("found %v, expected what the command says", err)
+	} else if !errors.Is(id.Key.Err(), err) {
+		t.Errorf("the key remembers %v", id.Key.Err())
 	}
 }
 
