@@ -128,11 +128,11 @@ func (g *Gateway) serveProposals(_ coco.Caller, w http.ResponseWriter, r *http.R
 		}
 		limit = n
 	}
-	list, err := g.governor.Proposals(state)
+	list, err := g.governor.Proposals(ProposalQuery{State: state, Limit: limit})
 	if list == nil {
 		list = []ProposalInfo{}
 	}
-	g.answer(w, r, list[:min(limit, len(list))], err)
+	g.answer(w, r, list, err)
 }
 
 func (g *Gateway) serveProposal(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
@@ -160,17 +160,15 @@ func (g *Gateway) findProposal(text string) (coco.Digest, error) {
 	if err != nil && (numbered || len(text) < minPrefix) {
 		return id, fmt.Errorf("%w: proposal %q: expected its number, such as #3, or %d to 64 digits of its id", coco.ErrInvalid, text, minPrefix)
 	}
-	list, lerr := g.governor.Proposals("")
-	if lerr != nil {
-		return id, lerr
-	}
 	var found []ProposalInfo
-	for _, p := range list {
-		if err == nil && p.Number == n {
-			return p.ID, nil // the number counts before digits that happen to be decimal
+	if err == nil && n > 0 { // the number counts before digits that happen to be decimal
+		if found, err = g.governor.Proposals(ProposalQuery{Number: n}); err != nil {
+			return id, err
 		}
-		if !numbered && len(text) >= minPrefix && strings.HasPrefix(p.ID.String(), text) {
-			found = append(found, p)
+	}
+	if len(found) == 0 && !numbered && len(text) >= minPrefix {
+		if found, err = g.governor.Proposals(ProposalQuery{Prefix: text}); err != nil {
+			return id, err
 		}
 	}
 	switch len(found) {

@@ -55,18 +55,15 @@ func (f *fakeGovernor) Govern(_ context.Context, raw []byte) (json.RawMessage, e
 	return json.RawMessage(`{"state":"accepted"}`), nil
 }
 
-func (f *fakeGovernor) Proposals(state string) ([]ProposalInfo, error) {
+func (f *fakeGovernor) Proposals(q ProposalQuery) ([]ProposalInfo, error) {
 	all := []ProposalInfo{
 		{ID: proposalID(3), Number: 3, State: "open", ProposerName: "Beta", Kinds: []string{"add-code", "set"}, Since: 15, Yes: 1},
 		{ID: proposalID(2), Number: 2, State: "accepted", ProposerName: "Alpha", Kinds: []string{"set"}, Since: 9, Decided: 12},
 		{ID: proposalID(1), Number: 1, State: "withdrawn", ProposerName: "Alpha", Kinds: []string{"set"}, Since: 5, Decided: 6},
 	}
-	if state == "" {
-		return all, nil
-	}
 	var some []ProposalInfo
 	for _, p := range all {
-		if p.State == state {
+		if q.Wants(p.ID, p.Number, p.State, p.Decided) && (q.Limit == 0 || len(some) < q.Limit) {
 			some = append(some, p)
 		}
 	}
@@ -74,7 +71,7 @@ func (f *fakeGovernor) Proposals(state string) ([]ProposalInfo, error) {
 }
 
 func (f *fakeGovernor) Proposal(id coco.Digest) (ProposalInfo, error) {
-	all, err := f.Proposals("")
+	all, err := f.Proposals(ProposalQuery{})
 	for _, p := range all {
 		if p.ID == id {
 			p.Actions = "actions"
@@ -233,6 +230,7 @@ func TestWhatMembersAskForIsAnswered(t *testing.T) {
 		{"GET", "/gov/proposals?state=failed", "", 200, "[]\n"},
 		{"GET", "/gov/proposals?state=lost", "", 400, "expected one of open, accepted"},
 		{"GET", "/gov/proposals?limit=0", "", 400, "limit"},
+		{"GET", "/gov/proposals?limit=1&state=withdrawn", "", 200, `"number":1`},
 		{"GET", "/gov/proposals/3", "", 200, `"number":3`},
 		{"GET", "/gov/proposals/%233", "", 200, `"number":3`},
 		{"GET", "/gov/proposals/" + proposalID(2).String(), "", 200, `"number":2`},

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -18,9 +19,9 @@ type Governor interface {
 	// what became of it, as JSON (package gov's Outcome). What the rules refuse is coco.ErrDenied or
 	// coco.ErrInvalid and names the rule.
 	Govern(ctx context.Context, raw []byte) (json.RawMessage, error)
-	// Proposals returns the proposals in a state, or all of them if it is empty, the newest first,
-	// without actions, ballots and envelopes.
-	Proposals(state string) ([]ProposalInfo, error)
+	// Proposals returns the proposals that a query wants, the newest first, without actions, ballots and
+	// envelopes. A network has many past ones: what it costs to describe one should be spent on those only.
+	Proposals(q ProposalQuery) ([]ProposalInfo, error)
 	// Proposal returns all of one proposal.
 	Proposal(id coco.Digest) (ProposalInfo, error)
 	// ConstitutionAt returns a version of the constitution as a TOML page, 0 for the one in force.
@@ -36,6 +37,21 @@ type Governor interface {
 	// WaitFor returns once a transaction later than a seqno has changed anything that the other methods
 	// tell, or ctx is done, which is no error. It returns the seqno up to which they then tell it.
 	WaitFor(ctx context.Context, seqno uint64) (uint64, error)
+}
+
+// ProposalQuery says which proposals are wanted. Zero fields say nothing.
+type ProposalQuery struct {
+	State  string
+	Number uint64
+	Prefix string // of the id, in hexadecimal
+	After  uint64 // those that are open, and those that a transaction later than this seqno decided
+	Limit  int    // the newest so many
+}
+
+// Wants says whether a proposal is among those, the limit apart.
+func (q ProposalQuery) Wants(id coco.Digest, number uint64, state string, decided uint64) bool {
+	return (q.State == "" || q.State == state) && (q.Number == 0 || q.Number == number) &&
+		(q.Prefix == "" || strings.HasPrefix(id.String(), q.Prefix)) && (q.After == 0 || decided == 0 || decided > q.After)
 }
 
 // ProposalInfo is a proposal in the answers of GET /gov/proposals and GET /gov/proposals/{id}.

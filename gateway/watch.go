@@ -72,15 +72,12 @@ func watchQuery(r *http.Request) (after uint64, wait time.Duration, err error) {
 // events are what happened after one seqno and up to another, in order.
 func (g *Gateway) events(after, to uint64) ([]GovEvent, error) {
 	in := func(seqno uint64) bool { return seqno > after && seqno <= to }
-	all, err := g.governor.Proposals("")
+	all, err := g.governor.Proposals(ProposalQuery{After: after}) // nothing happens to the others any more
 	if err != nil {
 		return nil, err
 	}
 	var events []GovEvent
 	for _, p := range all {
-		if p.State != "open" && p.Decided <= after {
-			continue // nothing happens to it any more
-		}
 		if in(p.Since) {
 			events = append(events, GovEvent{
 				Event: "proposed", Since: p.Since, Proposal: p.ID, Number: p.Number, Member: p.ProposerName,

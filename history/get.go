@@ -134,6 +134,11 @@ func (x *Index) uncovered(seqno uint64) error {
 				coco.ErrMissing, seqno, r.First, r.Last)
 		}
 	}
+	for _, h := range x.holes(nil) {
+		if h.from <= seqno && seqno <= h.to && h.to < x.end.Seqno { // something later is indexed already
+			return pendingError("the part of the ledger that holds seqno %d, transactions %d to %d, is being indexed on this node", seqno, h.from, h.to)
+		}
+	}
 	indexed := x.start.Seqno
 	if n := len(x.segments); n > 0 {
 		indexed = max(indexed, x.segments[n-1].to)

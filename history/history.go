@@ -69,9 +69,15 @@ type Index struct {
 	recent   recent
 	segments []*segment // trusted, in order. The slice is replaced, not changed
 	tail     *builder   // makes the segment of the newest transactions, nil for a while
-	damaged  []uint64   // entries that are not what the network wrote
+	damaged  []damage   // found by readers
 	missing  []Range    // transactions whose entries are not here
 	fault    string     // why indexing does not go on
+}
+
+// damage is an entry that is not what the network wrote.
+type damage struct {
+	index uint64
+	cause error // how that showed
 }
 
 // limits are the sizes that tests change.

@@ -53,7 +53,7 @@ func decodeEntry(e ledger.Entry) (*opened, error) {
 // suspect has the chunk of an entry set aside, and says so to whom asked.
 func (x *Index) suspect(index uint64, err error) error {
 	x.mu.Lock()
-	x.damaged = append(x.damaged, index)
+	x.damaged = append(x.damaged, damage{index, err})
 	x.mu.Unlock()
 	x.Wake()
 	return fmt.Errorf("%w: entry %d is damaged on this node, and will be fetched again: %w", coco.ErrMissing, index, err)

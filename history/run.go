@@ -195,8 +195,8 @@ func (x *Index) sweep() {
 	for _, s := range broken {
 		x.remove(s.name, "it is damaged")
 	}
-	for _, index := range damaged {
-		x.quarantine(index, errors.New("a batch is not the one that was indexed"))
+	for _, d := range damaged {
+		x.quarantine(d.index, d.cause)
 	}
 }
 

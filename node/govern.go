@@ -109,12 +109,16 @@ func (n *node) expire(ctx context.Context) error {
 var errNothingDue = fmt.Errorf("%w: no proposal's time is over", coco.ErrNotFound)
 
 // Proposals implements gateway.Governor.
-func (g governor) Proposals(state string) ([]gateway.ProposalInfo, error) {
+func (g governor) Proposals(q gateway.ProposalQuery) ([]gateway.ProposalInfo, error) {
 	s := g.n.store.Snapshot()
 	defer s.Release()
-	list, err := gov.Proposals(s, func(p gov.ProposalRecord) bool { return state == "" || string(p.State) == state })
+	list, err := gov.Proposals(s, func(p gov.ProposalRecord) bool { return q.Wants(p.ID, p.Number, string(p.State), p.Decided) })
 	if err != nil {
 		return nil, err
+	}
+	slices.SortFunc(list, func(a, b gov.ProposalRecord) int { return cmp.Compare(b.Number, a.Number) })
+	if q.Limit > 0 {
+		list = list[:min(q.Limit, len(list))]
 	}
 	out := make([]gateway.ProposalInfo, 0, len(list))
 	for _, p := range list {
@@ -124,7 +128,6 @@ func (g governor) Proposals(state string) ([]gateway.ProposalInfo, error) {
 		}
 		out = append(out, info)
 	}
-	slices.SortFunc(out, func(a, b gateway.ProposalInfo) int { return cmp.Compare(b.Number, a.Number) })
 	return out, nil
 }
 
@@ -155,7 +158,7 @@ func (g governor) Proposal(id coco.Digest) (gateway.ProposalInfo, error) {
 		_, member := c.Member(b.Actor)
 		voted[b.Actor] = b.Vote != envelope.Withdraw
 		info.Ballots = append(info.Ballots, gateway.BallotInfo{
-			Member: b.Actor, Name: c.Name(b.Actor), Vote: string(b.Vote), Time: time.UnixMilli(int64(b.Time)).UTC(),
+			Member: b.Actor, Name: nameOf(c, b.Actor), Vote: string(b.Vote), Time: time.UnixMilli(int64(b.Time)).UTC(),
 			Since: b.Since, Counts: member && !b.Void, Envelope: b.Raw,
 		})
 	}
@@ -169,11 +172,14 @@ func (g governor) Proposal(id coco.Digest) (gateway.ProposalInfo, error) {
 	return info, nil
 }
 
+// nameOf is an organisation's name, or what is known of one that was removed.
+func nameOf(c *gov.Constitution, id coco.ActorID) string { return cmp.Or(c.Name(id), id.Short()) }
+
 // describe says of a proposal what a list says.
 func (g governor) describe(s store.Reader, p gov.ProposalRecord) (gateway.ProposalInfo, []gov.BallotRecord, error) {
 	c := g.n.constitution.Load()
 	info := gateway.ProposalInfo{
-		ID: p.ID, Number: p.Number, State: string(p.State), Proposer: p.Proposer, ProposerName: c.Name(p.Proposer), Kinds: p.Kinds,
+		ID: p.ID, Number: p.Number, State: string(p.State), Proposer: p.Proposer, ProposerName: nameOf(c, p.Proposer), Kinds: p.Kinds,
 		Expires: time.UnixMilli(int64(p.Expires)).UTC(), Since: p.Since, Decided: p.Decided, Reason: p.Reason,
 	}
 	signed, err := p.Signed()

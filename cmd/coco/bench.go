@@ -271,7 +271,10 @@ func (a *app) benchMainnet(ctx context.Context, o bench.MainnetOptions, nodes in
 	start := func(ctx context.Context, block *bench.MainnetBlock) ([]bench.Target, func() error, error) {
 		info, stop, err := a.network(ctx, "", nodes, func(opts *sandbox.Options) {
 			opts.ChainID = 1
-			opts.Constitution = func(c *gov.Constitution) { c.Adapters["ethereum"] = block.Settings() }
+			opts.Constitution = func(c *gov.Constitution) error {
+				c.Adapters["ethereum"] = block.Settings()
+				return nil
+			}
 		})
 		if err != nil {
 			return nil, nil, err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -34,6 +35,7 @@ type entryLine struct {
 	Node  coco.NodeID `json:"node,omitzero"`
 	Epoch uint64      `json:"epoch,omitempty"`
 	Root  coco.Digest `json:"root,omitzero"`
+	To    uint64      `json:"to,omitempty"` // the last one that is damaged or missing, of this one and those after it
 }
 
 func (a *app) ledgerShowCommand() *cobra.Command {
@@ -43,7 +45,8 @@ func (a *app) ledgerShowCommand() *cobra.Command {
 		Use:   "show DIR",
 		Short: "List a ledger's entries",
 		Long: `Lists the entries of a ledger: for each batch its transactions, time, size and the node
-that signed it. Nothing is verified; see ` + "`coco ledger verify`" + `. DIR is a folder of ledger
+that signed it. Chunks that cannot be read are named, and the others shown (exit code 3 for
+damage, 1 if files are missing). Nothing is verified; see ` + "`coco ledger verify`" + `. DIR is a folder of ledger
 files, a node's folder, or a sandbox: then its first node's ledger is shown.`,
 		Example: `  coco ledger show coco-sandbox               # the last entries
   coco ledger show coco-sandbox --from 1      # the first ones
@@ -86,16 +89,11 @@ func (a *app) showLedger(ctx context.Context, d ledgerDir, from, limit uint64) e
 	}
 	to := min(last+1, from+limit)
 	rows := [][]string{{"Index", "View", "Kind", "Transactions", "Count", "Time", "Bytes", "Signed by"}}
+	var failure error
 	for from < to && ctx.Err() == nil {
-		entries, err := log.Read(from, to, 4<<20)
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			line, err := describe(e)
-			if err != nil {
-				return err
-			}
+		lines, next, err := readLines(log, from, to)
+		failure = errors.Join(failure, err)
+		for _, line := range lines {
 			if a.wantsJSON() {
 				if err := a.out.json(line); err != nil {
 					return err
@@ -104,12 +102,45 @@ func (a *app) showLedger(ctx context.Context, d ledgerDir, from, limit uint64) e
 			}
 			rows = append(rows, line.row())
 		}
-		from += uint64(len(entries))
+		if next == from {
+			break
+		}
+		from = next
 	}
 	if !a.wantsJSON() {
 		a.out.table(rows)
 	}
-	return nil
+	return failure
+}
+
+// readLines describes entries from one on, and says with which to go on; with the same one if that cannot
+// be. A chunk that cannot be read is one line.
+func readLines(log *ledger.Log, from, to uint64) (lines []entryLine, next uint64, err error) {
+	end := to
+	for _, c := range log.Chunks() { // one at a time, so that none suffers from the next one's damage
+		if c.First <= from && from <= c.Last {
+			end = min(end, c.Last+1)
+		}
+	}
+	entries, err := log.Read(from, end, 4<<20)
+	var missing *ledger.MissingError
+	switch {
+	case errors.As(err, &missing):
+		return []entryLine{{Index: from, Kind: "missing", To: min(missing.Last, to-1)}}, min(missing.Last+1, to), err
+	case errors.Is(err, coco.ErrCorrupt):
+		return []entryLine{{Index: from, Kind: "damaged", To: end - 1}}, end, err
+	case err != nil:
+		return nil, from, err
+	}
+	for _, e := range entries {
+		line, err := describe(e)
+		if err != nil {
+			line.Kind, line.To = "damaged", e.Index
+			return append(lines, line), e.Index + 1, err
+		}
+		lines = append(lines, line)
+	}
+	return lines, from + uint64(len(entries)), nil
 }
 
 func describe(e ledger.Entry) (entryLine, error) {
@@ -139,6 +170,9 @@ func describe(e ledger.Entry) (entryLine, error) {
 }
 
 func (l *entryLine) row() []string {
+	if l.To > 0 {
+		return []string{fmt.Sprintf("%d – %d", l.Index, l.To), "", l.Kind}
+	}
 	row := []string{strconv.FormatUint(l.Index, 10), strconv.FormatUint(l.View, 10), l.Kind, "", "", l.Time, strconv.Itoa(l.Bytes), ""}
 	if l.First != nil {
 		row[3], row[4], row[7] = l.First.String(), strconv.FormatUint(l.Count, 10), l.Node.Short()

@@ -27,7 +27,7 @@ process ends. Its folder stays.
 
 It is refused (exit code 5) if too few of the other nodes are there to go on without it, and (exit
 code 2) if it is the only one.`,
-		Example: "  coco node retire delta\n  coco node retire delta --dir /tmp/net -o json\n  coco node retire --config delta/node.toml",
+		Example: "  coco node retire charlie\n  coco node retire charlie --dir /tmp/net -o json\n  coco node retire --config delta/node.toml",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if file != "" {
 				return cobra.NoArgs(cmd, args)

@@ -16,7 +16,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum"
+	"github.com/cocoframework/coco/adapter/kv"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
@@ -29,6 +32,7 @@ type upFlags struct {
 	supervise bool
 	port      int
 	chainID   uint64
+	set       []string
 }
 
 func (a *app) upCommand() *cobra.Command {
@@ -44,11 +48,16 @@ Each member gets one plain loopback URL for JSON-RPC over HTTP and WebSocket. A 
 proxy behind it has verified its node's evidence and speaks mutual TLS with the enclave.
 
 The network runs until Ctrl-C or ` + "`coco down`" + `. In the same folder it goes on where it ended.
-Without a terminal every step is one line of JSON; the last one says "ready".`,
+Without a terminal every step is one line of JSON; the last one says "ready".
+
+A new network has the default settings; --set gives it others, for tests and measurements: a name as
+in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots means never by that.`,
 		Example: `  coco up                         # three members, until Ctrl-C
   coco up --detach                # returns when the network is ready
   coco up --fresh --members 5     # discard the old network, start one of five
-  coco up --dir /tmp/net -o json  # for scripts`,
+  coco up --dir /tmp/net -o json  # for scripts
+  coco up --fresh --set ledger.chunk_bytes=1048576 --set snapshots.transactions=1000
+  coco up --fresh --set adapters.kv.max_value_bytes=4096`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("output") && !a.out.terminal {
@@ -77,6 +86,7 @@ Without a terminal every step is one line of JSON; the last one says "ready".`,
 	fl.BoolVar(&f.detach, "detach", false, "return when the network is ready and leave it running")
 	fl.IntVar(&f.port, "port", 0, fmt.Sprintf("where the loopback URLs begin (default %d); ports in use are stepped over", sandbox.DefaultPort))
 	fl.Uint64Var(&f.chainID, "chain-id", 0, "chain `id` of a new network (default random)")
+	fl.StringArrayVar(&f.set, "set", nil, "`KEY=VALUE`, a setting of a new network, such as ledger.chunk_bytes=1048576; may be repeated")
 	fl.BoolVar(&f.supervise, "supervise", false, "")
 	_ = fl.MarkHidden("supervise")
 	cmd.MarkFlagsMutuallyExclusive("detach", "supervise")
@@ -94,10 +104,25 @@ func (f *upFlags) options() (sandbox.Options, error) {
 	if err != nil {
 		return sandbox.Options{}, err
 	}
+	var set func(*gov.Constitution) error
+	if len(f.set) > 0 {
+		set = func(c *gov.Constitution) error { return sandbox.Set(c, f.set, adapterTakes) }
+	}
 	return sandbox.Options{
-		Dir: f.dir, Members: f.members, Fresh: f.fresh, Port: f.port, ChainID: f.chainID,
+		Dir: f.dir, Members: f.members, Fresh: f.fresh, Port: f.port, ChainID: f.chainID, Constitution: set,
 		Exe: exe, Code: code, KeepCode: true, Verifiers: verifiers(),
 	}, nil
+}
+
+// adapterTakes says whether an adapter opens with settings.
+func adapterTakes(name string, settings []byte) (err error) {
+	switch name {
+	case "ethereum":
+		_, err = ethereum.ParseSettings(settings)
+	case "kv":
+		_, err = kv.ParseSettings(settings)
+	}
+	return err
 }
 
 // up runs a network until it is told to stop.
@@ -163,6 +188,9 @@ func (a *app) upDetached(ctx context.Context, f upFlags) error {
 	defer log.Close()
 	cmd := exec.Command(exe, "up", "--supervise", "-o", outputJSON, "--dir", lay.Dir,
 		"--members", strconv.Itoa(f.members), "--port", strconv.Itoa(f.port), "--chain-id", strconv.FormatUint(f.chainID, 10), "--fresh="+strconv.FormatBool(f.fresh))
+	for _, setting := range f.set {
+		cmd.Args = append(cmd.Args, "--set", setting)
+	}
 	cmd.Stderr = log
 	sandbox.Background(cmd)
 	steps, err := cmd.StdoutPipe()

@@ -318,9 +318,11 @@ func (s *Sandbox) nodeConfig(i int, start string, others []int) error {
 		OwnerCertificate: member.Org(), OwnerKey: member.OrgKey(),
 		Start: start, Approve: s.info.Constitution,
 	}
-	if old, err := LoadNodeConfig(dir.Config()); err == nil {
-		c.LedgerFolders = old.LedgerFolders
+	old, err := LoadNodeConfig(dir.Config())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("node %s: its settings cannot be read, and may name ledger_folders: correct the file, or delete it for default settings: %w", n.Name, err)
 	}
+	c.LedgerFolders = old.LedgerFolders
 	switch start {
 	case StartGenesis:
 		c.Constitution = s.lay.ConstitutionFile()

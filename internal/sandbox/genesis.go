@@ -46,9 +46,6 @@ func Create(opts Options) (Info, error) {
 // create makes everything that a new network needs but its nodes' ledgers. sandbox.json comes last:
 // a folder that a crash leaves without it is taken for new again.
 func (s *Sandbox) create() error {
-	if err := s.clear(); err != nil {
-		return err
-	}
 	now := time.Now()
 	var err error
 	info := Info{Version: InfoVersion, Insecure: true, Measurement: string(s.opts.Code), ChainID: s.opts.ChainID}
@@ -61,18 +58,19 @@ func (s *Sandbox) create() error {
 	if info.Accounts, err = makeAccounts(); err != nil {
 		return err
 	}
-	c := &gov.Constitution{
-		Network:  gov.Network{Name: info.Network, Insecure: true},
-		Code:     []gov.Code{{Measurement: s.opts.Code, Note: "the program that started this sandbox"}},
-		TEE:      []gov.TEE{{Platform: s.opts.Code.Platform()}},
-		Adapters: adapterSettings(info),
-	}
-	for _, name := range Names[:s.opts.Members] {
-		m, err := makeMember(name, s.lay.Member(name), now)
-		if err != nil {
+	if s.opts.Constitution != nil {
+		if err := s.rehearse(info, now); err != nil {
 			return err
 		}
-		c.Members = append(c.Members, m)
+	}
+	if err := s.clear(); err != nil {
+		return err
+	}
+	c, err := s.constitution(s.lay, info, now)
+	if err != nil {
+		return err
+	}
+	for _, name := range Names[:s.opts.Members] {
 		info.Members = append(info.Members, Member{Name: name})
 		info.Nodes = append(info.Nodes, Node{Name: name, Member: name})
 	}
@@ -80,12 +78,6 @@ func (s *Sandbox) create() error {
 		Step: "organisations", Members: Names[:s.opts.Members],
 		Text: fmt.Sprintf("%d organisations, each with certificate, encryption key and a user", s.opts.Members),
 	})
-	if s.opts.Constitution != nil {
-		s.opts.Constitution(c)
-	}
-	if err := c.Complete(); err != nil {
-		return err
-	}
 	if err := writeFile(s.lay.ConstitutionFile(), c.TOML()); err != nil {
 		return err
 	}
@@ -102,6 +94,41 @@ func (s *Sandbox) create() error {
 	info.moveTo(s.lay)
 	s.info = info
 	return nil
+}
+
+// constitution makes the members' files and the constitution of a new network.
+func (s *Sandbox) constitution(lay Layout, info Info, now time.Time) (*gov.Constitution, error) {
+	c := &gov.Constitution{
+		Network:  gov.Network{Name: info.Network, Insecure: true},
+		Code:     []gov.Code{{Measurement: s.opts.Code, Note: "the program that started this sandbox"}},
+		TEE:      []gov.TEE{{Platform: s.opts.Code.Platform()}},
+		Adapters: adapterSettings(info),
+	}
+	for _, name := range Names[:s.opts.Members] {
+		m, err := makeMember(name, lay.Member(name), now)
+		if err != nil {
+			return nil, err
+		}
+		c.Members = append(c.Members, m)
+	}
+	if s.opts.Constitution != nil {
+		if err := s.opts.Constitution(c); err != nil {
+			return nil, err
+		}
+	}
+	return c, c.Complete()
+}
+
+// rehearse makes a constitution for nobody: a change of it that is refused is refused before the folder's
+// old network is discarded.
+func (s *Sandbox) rehearse(info Info, now time.Time) error {
+	dir, err := os.MkdirTemp("", "coco-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	_, err = s.constitution(Layout{dir}, info, now)
+	return err
 }
 
 // adapterSettings are those of a network for developers.

@@ -44,8 +44,9 @@ type Options struct {
 	KeepCode bool
 	// Verifiers are the TEE platforms that count.
 	Verifiers attest.Verifiers
-	// Constitution, if set, changes a new network's constitution before it is completed.
-	Constitution func(*gov.Constitution)
+	// Constitution, if set, changes a new network's constitution before it is completed, or refuses to. It may
+	// be called more than once. A network that is there already is refused.
+	Constitution func(*gov.Constitution) error
 	// Report is told every step, from one goroutine at a time.
 	Report func(Step)
 	Log    *slog.Logger
@@ -283,6 +284,10 @@ func (s *Sandbox) load() (resume bool, err error) {
 	if s.opts.ChainID != 0 && s.opts.ChainID != info.ChainID {
 		return false, fmt.Errorf("%w: the network in %s has chain id %d, not %d: leave --chain-id out, or start a new network with --fresh",
 			coco.ErrInvalid, s.lay.Dir, info.ChainID, s.opts.ChainID)
+	}
+	if s.opts.Constitution != nil {
+		return false, fmt.Errorf("%w: the network in %s has its constitution already: leave --set out, or start a new network with --fresh; its members change settings by vote (`coco gov propose set`)",
+			coco.ErrInvalid, s.lay.Dir)
 	}
 	s.info = info
 	s.info.Control, s.info.Token, s.info.Pid = "", "", 0
