@@ -144,10 +144,10 @@ func (d *draft) place(a *action.Action) error {
 		d.effect(Effect{Kind: PlaceAdmitted, Actor: owner, Address: address, Text: fmt.Sprintf("a node of %q is admitted at %s", name, address)})
 		return nil
 	}
-	if voted && p.Removed || !voted && !present {
+	if (!voted || p.Removed) && !present {
 		return impossible(a, "there is no node of %q at %s, nor is one admitted there", name, address)
 	}
-	d.places[key] = PlaceRecord{Owner: owner, Address: address, Removed: true}
+	d.places[key], d.removed[key] = PlaceRecord{Owner: owner, Address: address, Removed: true}, true
 	d.effect(Effect{Kind: PlaceRemoved, Actor: owner, Address: address, Text: fmt.Sprintf("no node of %q is admitted at %s without another vote", name, address)})
 	return nil
 }

@@ -47,6 +47,7 @@ type draft struct {
 	old, c   *Constitution
 	nodes    []NodeRecord
 	places   map[string]PlaceRecord // by key
+	removed  map[string]bool        // places that these actions remove, by key
 	changed  map[string]bool        // adapters whose settings changed
 	effects  []Effect
 	forced   bool
@@ -60,7 +61,7 @@ func newDraft(now Present) *draft {
 	c.Members, c.Participants = slices.Clone(c.Members), slices.Clone(c.Participants)
 	c.Code, c.TEE, c.Policies = slices.Clone(c.Code), slices.Clone(c.TEE), maps.Clone(c.Policies)
 	c.Adapters = maps.Clone(c.Adapters)
-	d := &draft{old: now.Constitution, c: &c, nodes: now.Nodes, places: map[string]PlaceRecord{}, changed: map[string]bool{}, now: now.Now}
+	d := &draft{old: now.Constitution, c: &c, nodes: now.Nodes, places: map[string]PlaceRecord{}, removed: map[string]bool{}, changed: map[string]bool{}, now: now.Now}
 	for _, p := range now.Places {
 		d.places[string(placeKey(p.Owner, p.Address))] = p
 	}
@@ -158,14 +159,15 @@ func (d *draft) follow() error {
 		if rec.State == Retired {
 			continue
 		}
-		p, voted := d.places[string(placeKey(rec.Owner, rec.Address))]
+		key := string(placeKey(rec.Owner, rec.Address))
 		why := ""
 		switch {
 		case !actors[rec.Owner]:
 			why = "its owner is removed"
 		case !slices.ContainsFunc(d.c.Code, func(c Code) bool { return c.Measurement == rec.Measurement }):
 			why = "its code is removed"
-		case voted && p.Removed:
+		case d.removed[key] && d.places[key].Removed:
+			// A place that was removed before may have a node: one that waits for a vote, or began a recovery.
 			why = "its place is removed"
 		}
 		if rec.State == Trusted {

@@ -21,6 +21,8 @@ func fallbacks(kind string) []string {
 		return []string{kind, string(action.AddMember), PolicyDefault}
 	case action.RemoveCertificate:
 		return []string{kind, string(action.RemoveMember), PolicyDefault}
+	case action.RemovePolicy:
+		return []string{kind, policy.SetPolicy, PolicyDefault}
 	}
 	return []string{kind, PolicyDefault}
 }
@@ -78,6 +80,10 @@ func questions(now Present, actions []action.Action) []question {
 		if a.Kind == action.AddNode {
 			q.node, q.before = d.nodeFacts(a), slices.Clone(before)
 			before = append(before, q.node)
+			if d.removedPlace(a) { // where nodes are admitted without a vote, its owner would undo alone what a vote decided
+				undo, _ := c.PolicyOf(string(action.RemoveNode))
+				add(question{kind: string(a.Kind), name: undo})
+			}
 		}
 		add(q)
 		if a.Kind == action.SetPolicy || a.Kind == action.RemovePolicy {
@@ -88,6 +94,12 @@ func questions(now Present, actions []action.Action) []question {
 		_ = d.apply(a) // later actions may be about actors that earlier ones add; Apply has checked all
 	}
 	return out
+}
+
+// removedPlace says whether a vote has removed the place that an action is about.
+func (d *draft) removedPlace(a *action.Action) bool {
+	owner, _, address, err := d.where(a)
+	return err == nil && d.places[string(placeKey(owner, address))].Removed
 }
 
 // nodeFacts says what is known about the node that an action adds: of one that has not asked to join
