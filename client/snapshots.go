@@ -19,7 +19,8 @@ type SnapshotInfo struct {
 	Held   bool        `json:"held"`  // this node has the file
 }
 
-// Snapshots lists the newest snapshots that the network recorded, the oldest first.
+// Snapshots lists the newest snapshots that the network recorded, the oldest first. Both of a node's
+// listeners answer.
 func (c *Client) Snapshots(ctx context.Context) ([]SnapshotInfo, error) {
 	var list []SnapshotInfo
 	if err := c.getJSON(ctx, "/node/snapshots", &list); err != nil {
@@ -29,7 +30,8 @@ func (c *Client) Snapshots(ctx context.Context) ([]SnapshotInfo, error) {
 }
 
 // RequestSnapshot asks the network for a snapshot. It is there once Snapshots has one whose transaction's
-// seqno is at least the one returned. The caller must be a member.
+// seqno is at least the one returned. It is for the node's administrative listener, as the calls of gov.go
+// are, and the caller must be a member.
 func (c *Client) RequestSnapshot(ctx context.Context) (seqno uint64, err error) {
 	const path = "/node/snapshots"
 	resp, err := c.do(ctx, http.MethodPost, path, nil)

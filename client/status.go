@@ -60,8 +60,9 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return &s, nil
 }
 
-// Retire takes the node out of its network for good. Only the member that runs it may ask. It returns the
-// transaction that says so; the node ends by itself a little later.
+// Retire takes the node out of its network for good. It is for the node's administrative listener, as the
+// calls of gov.go are, and only the organisation that runs the node may ask. It returns the transaction
+// that says so; the node ends by itself a little later.
 func (c *Client) Retire(ctx context.Context) (coco.TxID, error) {
 	var answer struct {
 		ID coco.TxID `json:"transaction_id"`

@@ -19,8 +19,9 @@ const (
 	maxActions  = 256 << 10
 )
 
-// NewAdmin makes the administrative gateway of a node: the same node, on a listener of its own, for
-// members alone. It has /gov, and of /node what a client needs to verify the node first.
+// NewAdmin makes the administrative gateway of a node: the same node, on a listener of its own. It has
+// /gov, for members alone; what changes how the node or its network is run, for who owns the node or for
+// members; and of /node what a client needs to verify the node first.
 //
 // The two have no credential in common: here a caller shows a certificate whose organisational unit is
 // coco.GovernanceUnit, there one whose unit is not. Answers are counted in the metrics of g.
@@ -29,7 +30,7 @@ func (g *Gateway) NewAdmin(governor Governor) (*Gateway, error) {
 		return nil, fmt.Errorf("%w: gateway: the administrative listener needs a Governor", coco.ErrInvalid)
 	}
 	cfg := g.cfg
-	cfg.Metrics, cfg.LogLevel, cfg.Retire = nil, nil, nil
+	cfg.Metrics = nil
 	cfg.MaxConns, cfg.MaxRequests, cfg.MaxAnonymous, cfg.MaxStreams = min(cfg.MaxConns, 512), min(cfg.MaxRequests, 512), min(cfg.MaxAnonymous, 64), 1
 	cfg.MaxBodies, cfg.MaxAnswers = min(cfg.MaxBodies, 64<<20), min(cfg.MaxAnswers, 64<<20)
 	return newGateway(cfg, governor, g.tally)
@@ -37,13 +38,15 @@ func (g *Gateway) NewAdmin(governor Governor) (*Gateway, error) {
 
 // adminFacts lists the routes of the administrative listener.
 func (g *Gateway) adminFacts() []fact {
-	return []fact{
+	facts := []fact{
 		{pattern: "GET /livez", always: g.serveLive},
 		{pattern: "GET /readyz", anonymous: g.serveReady},
 		{pattern: "GET /node/status", anonymous: g.serveStatus},
 		{pattern: "GET /node/constitution", anonymous: g.serveConstitution},
 		{pattern: "GET /node/service", anonymous: g.serveService},
 		{pattern: "GET /node/evidence", anonymous: g.serveEvidence},
+		{pattern: "GET /node/snapshots", handler: g.serveSnapshots, owners: true},
+		{pattern: "POST /node/snapshots", handler: g.serveSnapshotRequest},
 		{pattern: "POST /gov/submit", handler: g.serveSubmit, body: maxEnvelope},
 		{pattern: "GET /gov/proposals", handler: g.serveProposals},
 		{pattern: "GET /gov/proposals/{id}", handler: g.serveProposal},
@@ -53,6 +56,13 @@ func (g *Gateway) adminFacts() []fact {
 		{pattern: "GET /gov/nodes", handler: g.serveGovNodes},
 		{pattern: "GET /gov/watch", handler: g.serveWatch},
 	}
+	if g.cfg.Retire != nil {
+		facts = append(facts, fact{pattern: "POST /node/retire", handler: g.serveRetire, owners: true})
+	}
+	if g.cfg.LogLevel != nil {
+		facts = append(facts, fact{pattern: "PUT /node/log-level", handler: g.serveLogLevel, owners: true})
+	}
+	return facts
 }
 
 // checkUnit keeps applications' certificates from the administrative listener, and governance ones from
@@ -64,16 +74,21 @@ func (g *Gateway) checkUnit(subject pkix.Name) error {
 		return fmt.Errorf("%w: certificate %q is for governance: it works at the node's administrative listener only; this is the listener for applications, which takes certificates without the organisational unit %q",
 			coco.ErrDenied, subject, coco.GovernanceUnit)
 	case !governs && g.governor != nil:
-		return fmt.Errorf("%w: certificate %q is for applications: this is the node's administrative listener, which takes a member's certificate with the organisational unit (OU) %q only; `coco member csr` asks for one",
+		return fmt.Errorf("%w: certificate %q is for applications: this is the node's administrative listener, which takes an organisation's certificate with the organisational unit (OU) %q only; `coco member csr` asks for one",
 			coco.ErrDenied, subject, coco.GovernanceUnit)
 	}
 	return nil
 }
 
-// serveElsewhere tells a caller who wants to govern that this is the wrong listener.
+// serveElsewhere tells a caller who wants to govern, or to administer the node, that this is the wrong
+// listener.
 func (g *Gateway) serveElsewhere(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
-	g.fail(w, r, fmt.Errorf("%w: this is the listener for applications: members govern at the node's administrative listener, with a certificate whose organisational unit (OU) is %q",
-		coco.ErrDenied, coco.GovernanceUnit))
+	what := "members govern"
+	if strings.HasPrefix(r.URL.Path, "/node/") {
+		what = "organisations administer nodes"
+	}
+	g.fail(w, r, fmt.Errorf("%w: this is the listener for applications: %s at the node's administrative listener (admin in its node.toml), with a certificate whose organisational unit (OU) is %q",
+		coco.ErrDenied, what, coco.GovernanceUnit))
 }
 
 // forMembers lets members through. Whoever gets here is known.

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -122,9 +123,9 @@ type adminWorld struct {
 	news   chan struct{}
 }
 
-func startAdmin(t *testing.T) *adminWorld {
+func startAdmin(t *testing.T, options ...option) *adminWorld {
 	t.Helper()
-	app := start(t, one("GET /app/x", func(coco.Caller, http.ResponseWriter, *http.Request) {}))
+	app := start(t, one("GET /app/x", func(coco.Caller, http.ResponseWriter, *http.Request) {}), options...)
 	a := &adminWorld{app: app, news: make(chan struct{})}
 	g, err := app.g.NewAdmin(&fakeGovernor{a.news})
 	if err != nil {
@@ -166,7 +167,7 @@ func TestNoCredentialWorksAtBothListeners(t *testing.T) {
 		text   string
 	}{
 		{"a governance certificate at the administrative listener", a.world, a.governor("Alpha"), "/gov/proposals", 200, "#"},
-		{"an application's there", a.world, a.client("Alpha"), "/gov/proposals", 403, `administrative listener, which takes a member's certificate with the organisational unit (OU) \"governance\"`},
+		{"an application's there", a.world, a.client("Alpha"), "/gov/proposals", 403, `administrative listener, which takes an organisation's certificate with the organisational unit (OU) \"governance\"`},
 		{"none there", a.world, a.client(""), "/gov/proposals", 401, "unauthenticated"},
 		{"a stranger's governance certificate", a.world, a.governor("Mallory"), "/gov/proposals", 403, "no organisation of this network"},
 		{"an application's at the other listener", a.app, a.app.client("Alpha"), "/app/x", 200, ""},
@@ -196,6 +197,82 @@ func TestOnlyMembersGovern(t *testing.T) {
 	for _, path := range []string{"/gov/submit", "/gov/simulate"} {
 		if got := a.do(guest, "POST", path, strings.NewReader("signed")); got.status != 403 || !strings.Contains(got.body, "only members govern") {
 			t.Errorf("POST %s of a participant: %d %s", path, got.status, got.body)
+		}
+	}
+}
+
+// TestApplicationsDoNotAdminister: what changes how a node is run is out of the reach of every certificate
+// that an application may have, its owner's among them, and the other way round.
+func TestApplicationsDoNotAdminister(t *testing.T) {
+	asked, level := 0, new(slog.LevelVar)
+	a := startAdmin(t, func(c *Config) {
+		c.Owner, c.LogLevel = coco.ActorID{'A'}, level
+		c.Retire = func(context.Context) (coco.TxID, error) { asked++; return coco.TxID{View: 2, Seqno: 9}, nil }
+	})
+	app, wrong, officer := a.app.client("Alpha"), a.client("Alpha"), a.governor("Alpha")
+	for _, tc := range []struct {
+		method, path string
+		status       int
+	}{
+		{"POST", "/node/snapshots", 202},
+		{"PUT", "/node/log-level?level=debug", 204},
+		{"POST", "/node/retire", 200},
+	} {
+		before := a.node.requested
+		got := a.app.do(app, tc.method, tc.path, nil)
+		if got.status != 403 || !strings.Contains(got.body, "administer nodes at the node's administrative listener") || !strings.Contains(got.body, "governance") {
+			t.Errorf("%s %s of an application: %d %s", tc.method, tc.path, got.status, got.body)
+		}
+		if got := a.app.do(a.app.client(""), tc.method, tc.path, nil); got.status != 401 {
+			t.Errorf("%s %s of nobody: %d %s", tc.method, tc.path, got.status, got.body)
+		}
+		if got := a.app.do(a.governor("Alpha"), tc.method, tc.path, nil); got.status != 403 || !strings.Contains(got.body, "works at the node's administrative listener only") {
+			t.Errorf("%s %s with a governance certificate at the listener for applications: %d %s", tc.method, tc.path, got.status, got.body)
+		}
+		if got := a.do(wrong, tc.method, tc.path, nil); got.status != 403 || !strings.Contains(got.body, "is for applications") {
+			t.Errorf("%s %s with an application's certificate at the administrative listener: %d %s", tc.method, tc.path, got.status, got.body)
+		}
+		if asked != 0 || level.Level() != slog.LevelInfo && tc.path != "/node/retire" || a.node.requested != before {
+			t.Fatalf("%s %s had an effect", tc.method, tc.path)
+		}
+		if got := a.do(officer, tc.method, tc.path, nil); got.status != tc.status {
+			t.Errorf("%s %s of the owner's officer: %d %s", tc.method, tc.path, got.status, got.body)
+		}
+	}
+	if asked != 1 || level.Level() != slog.LevelDebug || a.node.requested != 1 {
+		t.Errorf("retired %d times, level %v, %d snapshots", asked, level.Level(), a.node.requested)
+	}
+}
+
+// TestAParticipantAdministersItsOwnNode, and does nothing else there.
+func TestAParticipantAdministersItsOwnNode(t *testing.T) {
+	level := new(slog.LevelVar)
+	a := startAdmin(t, func(c *Config) {
+		c.Owner, c.LogLevel = coco.ActorID{'G'}, level
+		c.Retire = func(context.Context) (coco.TxID, error) { return coco.TxID{View: 2, Seqno: 9}, nil }
+	})
+	guest := a.governor("Guest")
+	for _, tc := range []struct {
+		method, path string
+		status       int
+	}{
+		{"PUT", "/node/log-level?level=debug", 204},
+		{"POST", "/node/retire", 200},
+		{"GET", "/node/snapshots", 200},
+		{"POST", "/node/snapshots", 403},
+		{"POST", "/gov/submit", 403},
+	} {
+		if got := a.do(guest, tc.method, tc.path, nil); got.status != tc.status {
+			t.Errorf("%s %s: %d %s, expected %d", tc.method, tc.path, got.status, got.body, tc.status)
+		}
+	}
+	if level.Level() != slog.LevelDebug {
+		t.Errorf("level %v", level.Level())
+	}
+	for _, path := range []string{"/node/log-level?level=error", "/node/retire"} {
+		method := map[bool]string{true: "POST", false: "PUT"}[path == "/node/retire"]
+		if got := a.do(a.governor("Alpha"), method, path, nil); got.status != 403 {
+			t.Errorf("%s of a member that does not run this node: %d %s", path, got.status, got.body)
 		}
 	}
 }

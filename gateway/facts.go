@@ -27,6 +27,9 @@ type fact struct {
 	anonymous http.HandlerFunc
 	handler   adapter.Handler
 	body      int64 // how many bytes of a body handler takes
+	// owners says that handler is, at the administrative listener, for participants too: it asks itself who
+	// runs this node, or tells what every caller may know.
+	owners bool
 }
 
 // facts lists what a node tells about itself and its network. A client that has not verified the
@@ -35,7 +38,7 @@ func (g *Gateway) facts() []fact {
 	if g.governor != nil {
 		return g.adminFacts()
 	}
-	facts := []fact{
+	return []fact{
 		{pattern: "GET /livez", always: g.serveLive},
 		{pattern: "GET /readyz", anonymous: g.serveReady},
 		{pattern: "GET /version", anonymous: g.serveVersion},
@@ -49,16 +52,11 @@ func (g *Gateway) facts() []fact {
 		{pattern: "GET /node/receipt/{txid}", handler: g.serveReceipt},
 		{pattern: "GET /node/digest", handler: g.serveDigest},
 		{pattern: "GET /node/snapshots", handler: g.serveSnapshots},
-		{pattern: "POST /node/snapshots", handler: g.serveSnapshotRequest},
+		{pattern: "POST /node/snapshots", handler: g.serveElsewhere},
+		{pattern: "POST /node/retire", handler: g.serveElsewhere},
+		{pattern: "PUT /node/log-level", handler: g.serveElsewhere},
 		{pattern: "/gov/", handler: g.serveElsewhere, body: maxEnvelope},
 	}
-	if g.cfg.Retire != nil {
-		facts = append(facts, fact{pattern: "POST /node/retire", handler: g.serveRetire})
-	}
-	if g.cfg.LogLevel != nil {
-		facts = append(facts, fact{pattern: "PUT /node/log-level", handler: g.serveLogLevel})
-	}
-	return facts
 }
 
 func (g *Gateway) serveStatus(w http.ResponseWriter, r *http.Request) {

@@ -1,6 +1,7 @@
 // Package gateway is what clients reach: it ends TLS inside the enclave, identifies the caller by
 // the client certificate, bounds what a client may cost, and hands requests to the adapters'
-// endpoints and to the routes under /node. Members govern at a second listener, under /gov.
+// endpoints and to the routes under /node. Members govern, and owners administer their nodes, at a
+// second listener.
 //
 // A client's host, network and clock are unknown, so everything here has a limit: connections,
 // requests at a time, upgraded connections, header and body sizes, and the time that a peer may
@@ -40,11 +41,11 @@ type Config struct {
 	// Metrics are the node's, shown with the gateway's own; nil if there are none. No label may name
 	// an account, a key or a contract. Collect is called concurrently.
 	Metrics prometheus.Collector
-	// LogLevel is the level of Log, which Owner, the organisation that runs this node, may change;
-	// nil if it cannot be changed.
+	// LogLevel is the level of Log, which Owner, the organisation that runs this node, may change at the
+	// administrative listener; nil if it cannot be changed.
 	LogLevel *slog.LevelVar
 	Owner    coco.ActorID
-	// Retire takes this node out of its network for good, for Owner; nil if it cannot.
+	// Retire takes this node out of its network for good, for Owner at that listener; nil if it cannot.
 	Retire func(context.Context) (coco.TxID, error)
 
 	MaxConns       int           // open connections; 8192

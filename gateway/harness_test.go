@@ -55,6 +55,7 @@ type fakeNode struct {
 	evidence   func() // runs while evidence is made
 	checks     []Check
 	snapshots  []SnapshotInfo
+	requested  int // snapshots asked for
 }
 
 func (n *fakeNode) Identify(chain []*x509.Certificate) (coco.Caller, error) {

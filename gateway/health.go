@@ -70,8 +70,8 @@ func (g *Gateway) serveLogLevel(caller coco.Caller, w http.ResponseWriter, r *ht
 	text := r.URL.Query().Get("level")
 	level, ok := logLevels[text]
 	switch {
-	case caller.Role != coco.Member || caller.Actor != g.cfg.Owner:
-		g.fail(w, r, fmt.Errorf("%w: only the member that runs this node sets its log level", coco.ErrDenied))
+	case caller.Actor != g.cfg.Owner:
+		g.fail(w, r, fmt.Errorf("%w: only the organisation that runs this node sets its log level", coco.ErrDenied))
 		return
 	case !ok:
 		g.fail(w, r, fmt.Errorf("%w: level %q: expected debug, info, warn or error, such as ?level=debug", coco.ErrInvalid, text))

@@ -120,7 +120,7 @@ func TestVersionSaysWhatRuns(t *testing.T) {
 
 func TestOnlyTheOwnerSetsTheLogLevel(t *testing.T) {
 	level := new(slog.LevelVar)
-	w := start(t, nil, func(c *Config) { c.LogLevel, c.Owner = level, coco.ActorID{'A'} })
+	w := startAdmin(t, func(c *Config) { c.LogLevel, c.Owner = level, coco.ActorID{'A'} })
 	for _, tc := range []struct {
 		who, query string
 		status     int
@@ -134,7 +134,11 @@ func TestOnlyTheOwnerSetsTheLogLevel(t *testing.T) {
 		{"Alpha", "?level=debug", 204, slog.LevelDebug},
 		{"Alpha", "?level=error", 204, slog.LevelError},
 	} {
-		got := w.do(w.client(tc.who), "PUT", "/node/log-level"+tc.query, nil)
+		c := w.client("")
+		if tc.who != "" {
+			c = w.governor(tc.who)
+		}
+		got := w.do(c, "PUT", "/node/log-level"+tc.query, nil)
 		if got.status != tc.status || level.Level() != tc.want {
 			t.Errorf("%q %s: %d %s, level %v", tc.who, tc.query, got.status, got.body, level.Level())
 		}
@@ -142,7 +146,7 @@ func TestOnlyTheOwnerSetsTheLogLevel(t *testing.T) {
 	if n := strings.Count(w.logs.String(), `"by":"Alpha"`); n != 2 {
 		t.Errorf("the log tells of %d changes, want 2:\n%s", n, w.logs)
 	}
-	if got := start(t, nil); got.do(got.client("Alpha"), "PUT", "/node/log-level?level=debug", nil).status == 204 {
+	if got := startAdmin(t); got.do(got.governor("Alpha"), "PUT", "/node/log-level?level=debug", nil).status == 204 {
 		t.Error("a level that is fixed was set")
 	}
 }

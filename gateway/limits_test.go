@@ -179,7 +179,7 @@ func TestConnectionsBeyondTheLimitAreClosed(t *testing.T) {
 }
 
 func TestASlowHeaderEndsTheConnection(t *testing.T) {
-	w := start(t, nil, func(c *Config) { c.HeaderTimeout = 20 * time.Millisecond })
+	w := start(t, nil, func(c *Config) { c.HeaderTimeout = 500 * time.Millisecond }) // a handshake takes a part of it
 	raw, err := net.Dial("tcp", w.addr)
 	if err != nil {
 		t.Fatal(err)

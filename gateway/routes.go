@@ -34,6 +34,8 @@ func (g *Gateway) newRoutes(maxBody int64, endpoints []adapter.Endpoint) (rt *ro
 			rt.mux.Handle(f.pattern, f.always)
 		case f.anonymous != nil:
 			rt.mux.Handle(f.pattern, g.withoutCaller(f.anonymous))
+		case f.owners:
+			rt.mux.Handle(f.pattern, g.withCaller(f.body, f.handler))
 		default:
 			rt.mux.Handle(f.pattern, g.withCaller(f.body, g.forMembers(f.handler)))
 		}

@@ -100,24 +100,24 @@ func TestAnswersForSlowReadersAreBounded(t *testing.T) {
 
 func TestOnlyTheOwnerRetiresANode(t *testing.T) {
 	asked, fail := 0, error(nil)
-	w := start(t, nil, func(c *Config) {
+	w := startAdmin(t, func(c *Config) {
 		c.Owner = coco.ActorID{'A'}
 		c.Retire = func(context.Context) (coco.TxID, error) { asked++; return coco.TxID{View: 2, Seqno: 9}, fail }
 	})
 	if got := w.do(w.client(""), "POST", "/node/retire", nil); got.status != 401 {
 		t.Errorf("without certificate: %d", got.status)
 	}
-	if got := w.do(w.client("Beta"), "POST", "/node/retire", nil); got.status != 403 || asked != 0 {
+	if got := w.do(w.governor("Beta"), "POST", "/node/retire", nil); got.status != 403 || asked != 0 {
 		t.Errorf("another member: %d, asked %d times", got.status, asked)
 	}
-	if got := w.do(w.client("Alpha"), "POST", "/node/retire", nil); got.status != 200 || got.body != `{"transaction_id":"2.9"}`+"\n" {
+	if got := w.do(w.governor("Alpha"), "POST", "/node/retire", nil); got.status != 200 || got.body != `{"transaction_id":"2.9"}`+"\n" {
 		t.Errorf("the owner: %d %s", got.status, got.body)
 	}
 	for err, status := range map[error]int{
 		fmt.Errorf("%w: the only one", coco.ErrInvalid): 400, fmt.Errorf("%w: too few", coco.ErrBusy): 503, errors.New("x"): 500,
 	} {
 		fail = err
-		if got := w.do(w.client("Alpha"), "POST", "/node/retire", nil); got.status != status {
+		if got := w.do(w.governor("Alpha"), "POST", "/node/retire", nil); got.status != status {
 			t.Errorf("%v: %d", err, got.status)
 		}
 	}

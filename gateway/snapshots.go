@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 
 	"github.com/cocoframework/coco"
@@ -28,13 +27,9 @@ func (g *Gateway) serveSnapshots(_ coco.Caller, w http.ResponseWriter, r *http.R
 	g.answer(w, r, list, err)
 }
 
-// serveSnapshotRequest asks for a snapshot. It is written on all nodes and recorded later: the client
+// serveSnapshotRequest asks for a snapshot, for a member. It is written on all nodes and recorded later: the client
 // then finds one of at least this seqno in the list.
 func (g *Gateway) serveSnapshotRequest(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
-	if caller.Role != coco.Member {
-		g.fail(w, r, fmt.Errorf("%w: only members ask for snapshots", coco.ErrDenied))
-		return
-	}
 	seqno, err := g.cfg.Node.RequestSnapshot(r.Context(), caller)
 	if err != nil {
 		g.fail(w, r, err)

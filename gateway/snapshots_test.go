@@ -21,6 +21,9 @@ func (n *fakeNode) RequestSnapshot(_ context.Context, caller coco.Caller) (uint6
 	if caller.Name != "Alpha" {
 		return 0, fmt.Errorf("%w: a snapshot is being written", coco.ErrBusy)
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.requested++
 	return 21, nil
 }
 
@@ -41,7 +44,7 @@ func TestSnapshotsAreListedForCallers(t *testing.T) {
 }
 
 func TestMembersAskForASnapshot(t *testing.T) {
-	w := start(t, nil)
+	w := startAdmin(t)
 	for _, tc := range []struct {
 		caller, body string
 		status       int
@@ -51,12 +54,16 @@ func TestMembersAskForASnapshot(t *testing.T) {
 		{"Guest", "denied", http.StatusForbidden},
 		{"", "unauthenticated", http.StatusUnauthorized},
 	} {
-		got := w.do(w.client(tc.caller), "POST", "/node/snapshots", nil)
+		c := w.client("")
+		if tc.caller != "" {
+			c = w.governor(tc.caller)
+		}
+		got := w.do(c, "POST", "/node/snapshots", nil)
 		if got.status != tc.status || !strings.Contains(got.body, tc.body) {
 			t.Errorf("%s: %d %q, expected %d %q", tc.caller, got.status, got.body, tc.status, tc.body)
 		}
 	}
-	if got := w.do(w.client("Alpha"), "POST", "/node/snapshots", strings.NewReader("x")); got.status != http.StatusRequestEntityTooLarge {
+	if got := w.do(w.governor("Alpha"), "POST", "/node/snapshots", strings.NewReader("x")); got.status != http.StatusRequestEntityTooLarge {
 		t.Errorf("with a body: %d %q", got.status, got.body)
 	}
 }

@@ -159,8 +159,7 @@ func (d *draft) follow() error {
 		if rec.State == Retired {
 			continue
 		}
-		key := string(placeKey(rec.Owner, rec.Address))
-		why := ""
+		key, why := string(placeKey(rec.Owner, rec.Address)), ""
 		switch {
 		case !actors[rec.Owner]:
 			why = "its owner is removed"

@@ -246,6 +246,7 @@ func TestANodeThatComesBackKeepsThePastThatOthersLack(t *testing.T) {
 // Each of two nodes can be spared, but not both.
 func TestTwoNodesThatRetireAtOnceLeaveANetwork(t *testing.T) {
 	simulate(t, 4, func(t *testing.T, n *network) {
+		n.governs()
 		n.open()
 		time.Sleep(5 * time.Second)
 		lead := n.leader()
@@ -254,7 +255,7 @@ func TestTwoNodesThatRetireAtOnceLeaveANetwork(t *testing.T) {
 		var wait sync.WaitGroup
 		agreed := 0
 		for _, i := range []int{(lead + 2) % 4, (lead + 3) % 4} {
-			c := n.client(i, i)
+			c := n.officer(n.members[i], i)
 			wait.Go(func() {
 				resp, err := c.Post("https://node/node/retire", "", nil)
 				if err != nil {

@@ -42,7 +42,7 @@ func (n *network) follows(i int) string {
 // retire asks a node to retire, as its owner.
 func (n *network) retire(i int) (status int, answer string) {
 	n.t.Helper()
-	resp, err := n.client(i, i).Post("https://node/node/retire", "", nil)
+	resp, err := n.officer(n.members[i], i).Post("https://node/node/retire", "", nil)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -128,6 +128,7 @@ func TestRetiredNodeEndsAndTheNetworkGoesOn(t *testing.T) {
 	for _, who := range []string{"follower", "leader"} {
 		t.Run(who, func(t *testing.T) {
 			simulate(t, 4, func(t *testing.T, n *network) {
+				n.governs()
 				n.open()
 				time.Sleep(5 * time.Second)
 				lead := n.leader()
@@ -166,6 +167,7 @@ func TestRetiredNodeEndsAndTheNetworkGoesOn(t *testing.T) {
 
 func TestNodeThatIsNeededDoesNotRetire(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
+		n.governs()
 		n.waitReady(n.start(0, n.genesis))
 		if status, answer := n.retire(0); status != http.StatusBadRequest || !strings.Contains(answer, "only node") {
 			t.Errorf("the only node: %d %s", status, answer)

@@ -124,13 +124,14 @@ func TestLogLevelIsTheOwners(t *testing.T) {
 			c.LogLevel = new(slog.LevelVar)
 			levels[c.Name] = c.LogLevel
 		}
+		n.governs()
 		n.open()
 		for i, want := range []int{http.StatusForbidden, http.StatusNoContent} {
 			req, err := http.NewRequest(http.MethodPut, "https://node/node/log-level?level=debug", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			resp, err := n.client(i, 1).Do(req)
+			resp, err := n.officer(n.members[i], 1).Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -142,7 +142,7 @@ func (a *app) measureLedger(info sandbox.Info, r *joinReport) error {
 
 // writeSnapshot asks for a snapshot and waits until the network has recorded it.
 func (a *app) writeSnapshot(ctx context.Context, info sandbox.Info, r *joinReport) error {
-	c, err := info.Connect(info.Nodes[0], verifiers())
+	c, err := info.ConnectAdmin(info.Nodes[0], verifiers())
 	if err != nil {
 		return err
 	}

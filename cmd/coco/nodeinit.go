@@ -52,7 +52,7 @@ as many as you know: what they say of the network must agree.`,
 	fl.StringVar(&c.OwnerKey, "owner-key", "", "its key, a PEM `file`")
 	fl.StringVar(&c.Peer, "peer", "", "`host:port` to listen on for nodes")
 	fl.StringVar(&c.Client, "client", "", "`host:port` to listen on for clients")
-	fl.StringVar(&c.Admin, "admin", "", "`host:port` to listen on for governance (default: nowhere)")
+	fl.StringVar(&c.Admin, "admin", "", "`host:port` to listen on for governance, and for who retires the node (default: nowhere)")
 	fl.StringVar(&c.PeerAddress, "peer-address", "", "`host:port` that other nodes dial (default: --peer)")
 	fl.StringVar(&c.ClientAddress, "client-address", "", "`host:port` that clients dial (default: --client)")
 	fl.StringSliceVar(&c.Join, "join", nil, "`host:port` of a node, for nodes")

@@ -58,7 +58,7 @@ func orElse(text, otherwise string) string {
 
 // ownStatus asks the node of a node.toml.
 func ownStatus(ctx context.Context, cfg sandbox.NodeConfig) (*client.Status, error) {
-	c, err := connectOwn(ctx, cfg, nil)
+	c, err := connectOwn(ctx, cfg, cfg.Client, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +66,8 @@ func ownStatus(ctx context.Context, cfg sandbox.NodeConfig) (*client.Status, err
 	return c.Status(ctx)
 }
 
-// connectOwn connects to a node where it listens for clients.
-func connectOwn(ctx context.Context, cfg sandbox.NodeConfig, as *tls.Certificate) (*client.Client, error) {
+// connectOwn connects to a node where it listens for clients, or for who administers it.
+func connectOwn(ctx context.Context, cfg sandbox.NodeConfig, addr string, as *tls.Certificate) (*client.Client, error) {
 	known, err := knownService(cfg)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func connectOwn(ctx context.Context, cfg sandbox.NodeConfig, as *tls.Certificate
 		return nil, err
 	}
 	return client.New(client.Config{
-		Addr: cfg.Client, Certificate: as,
+		Addr: addr, Certificate: as,
 		Policy: client.Policy{Code: id.parsed.Measurements(), Verifiers: verifiers(), Service: id.service},
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/sandbox"
@@ -34,8 +35,11 @@ digest. The constitution says when that happens; these commands are for in betwe
 	return cmd
 }
 
+// connector makes a client of a node, at one of its listeners.
+type connector = func(*sandbox.Info, sandbox.Node, attest.Verifiers) (*client.Client, error)
+
 // onNode gives a command the flags that name a node of a running network, and a client of it.
-func (a *app) onNode(cmd *cobra.Command, do func(context.Context, *client.Client, sandbox.Node) error) *cobra.Command {
+func (a *app) onNode(cmd *cobra.Command, connect connector, do func(context.Context, *client.Client, sandbox.Node) error) *cobra.Command {
 	var dir, name string
 	dirFlag(cmd, &dir, "`folder` of the running network")
 	cmd.Flags().StringVar(&name, "node", "", "`name` of the node to ask (default: the first)")
@@ -51,7 +55,7 @@ func (a *app) onNode(cmd *cobra.Command, do func(context.Context, *client.Client
 				return err
 			}
 		}
-		c, err := info.Connect(n, verifiers())
+		c, err := connect(&info, n, verifiers())
 		if err != nil {
 			return err
 		}
@@ -66,7 +70,8 @@ func (a *app) snapshotCreateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Have all nodes write a snapshot now",
-		Long: `Asks the network for a snapshot of the present state, and waits until the network has
+		Long: `Asks the network for a snapshot of the present state, as the member that runs the node and at the
+node's administrative listener, and waits until the network has
 recorded it and the node that was asked has the file. The network goes on meanwhile.
 
 Exits with 1 if it is not there in time. It may come later: see ` + "`coco node snapshot list`.",
@@ -74,7 +79,7 @@ Exits with 1 if it is not there in time. It may come later: see ` + "`coco node 
 		Args:    cobra.NoArgs,
 	}
 	cmd.Flags().DurationVar(&patience, "timeout", 5*time.Minute, "how long to wait; 0 for not at all")
-	return a.onNode(cmd, func(ctx context.Context, c *client.Client, n sandbox.Node) error {
+	return a.onNode(cmd, (*sandbox.Info).ConnectAdmin, func(ctx context.Context, c *client.Client, n sandbox.Node) error {
 		if patience < 0 {
 			return fmt.Errorf("%w: --timeout %s: expected a time such as 10m, or 0 for not waiting", coco.ErrInvalid, patience)
 		}
@@ -142,7 +147,7 @@ func (a *app) snapshotListCommand() *cobra.Command {
 		Example: "  coco node snapshot list\n  coco node snapshot list --node bravo -o json",
 		Args:    cobra.NoArgs,
 	}
-	return a.onNode(cmd, func(ctx context.Context, c *client.Client, n sandbox.Node) error {
+	return a.onNode(cmd, (*sandbox.Info).Connect, func(ctx context.Context, c *client.Client, n sandbox.Node) error {
 		list, err := c.Snapshots(ctx)
 		if err != nil {
 			return err

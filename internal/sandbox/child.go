@@ -30,7 +30,7 @@ type NodeConfig struct {
 	Dir    string `toml:"dir" comment:"root of the node's disk"`
 	Peer   string `toml:"peer" comment:"where other nodes reach it"`
 	Client string `toml:"client" comment:"where clients reach it"`
-	Admin  string `toml:"admin,omitempty" comment:"where members reach it to govern; nowhere if absent"`
+	Admin  string `toml:"admin,omitempty" comment:"where members govern and the owner administers the node; nowhere if absent"`
 	// PeerAddress is what the node tells others to dial.
 	PeerAddress string `toml:"peer_address,omitempty" comment:"what other nodes dial, if that is not peer"`
 	// ClientAddress is what the node tells clients to dial.

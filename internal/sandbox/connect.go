@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"crypto/tls"
 	"fmt"
 	"os"
 	"time"
@@ -45,6 +46,27 @@ func (i *Info) Connect(n Node, verifiers attest.Verifiers) (*client.Client, erro
 		return nil, err
 	}
 	return client.New(client.Config{Addr: n.Client, Certificate: cert, Policy: trust})
+}
+
+// ConnectAdmin returns such a client of the node's administrative listener, with its member's certificate
+// for governance.
+func (i *Info) ConnectAdmin(n Node, verifiers attest.Verifiers) (*client.Client, error) {
+	if n.Admin == "" {
+		return nil, fmt.Errorf("%w: node %s has no administrative listener: restart the network in %s with `coco down` and `coco up`", coco.ErrUnreachable, n.Name, i.Dir)
+	}
+	dir, err := i.Governance(n.Member)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := tls.LoadX509KeyPair(dir.Gov(), dir.GovKey())
+	if err != nil {
+		return nil, fmt.Errorf("%w: governance of %s: %w", coco.ErrInvalid, n.Member, err)
+	}
+	trust, err := i.Trust(verifiers)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(client.Config{Addr: n.Admin, Certificate: &cert, Policy: trust})
 }
 
 // Trust is what the sandbox's nodes must prove to a client: code that the constitution lists, as far as the supervisor knows it, and

@@ -59,6 +59,18 @@ func TestEveryMemberHasACertificateForGovernance(t *testing.T) {
 	}
 }
 
+func TestNodeWithoutAdministrativeListenerSaysSo(t *testing.T) {
+	s := made(t, 1)
+	n := Node{Name: "alpha", Member: "alpha"}
+	if _, err := s.info.ConnectAdmin(n, nil); !errors.Is(err, coco.ErrUnreachable) {
+		t.Errorf("%v, expected coco.ErrUnreachable", err)
+	}
+	n.Admin, n.Member = "127.0.0.1:1", "zulu"
+	if _, err := s.info.ConnectAdmin(n, nil); !errors.Is(err, coco.ErrInvalid) {
+		t.Errorf("of nobody: %v, expected coco.ErrInvalid", err)
+	}
+}
+
 func TestAnOlderSandboxGetsItsCertificatesForGovernance(t *testing.T) {
 	s := made(t, 1)
 	dir := s.lay.Member("alpha")
