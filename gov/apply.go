@@ -159,13 +159,13 @@ func (d *draft) follow() error {
 		if rec.State == Retired {
 			continue
 		}
-		key, why := string(placeKey(rec.Owner, rec.Address)), ""
+		place, why := placeKey(rec.Owner, rec.Address), ""
 		switch {
 		case !actors[rec.Owner]:
 			why = "its owner is removed"
 		case !slices.ContainsFunc(d.c.Code, func(c Code) bool { return c.Measurement == rec.Measurement }):
 			why = "its code is removed"
-		case d.removed[key] && d.places[key].Removed:
+		case d.removed[string(place)] && d.places[string(place)].Removed:
 			// A place that was removed before may have a node: one that waits for a vote, or began a recovery.
 			why = "its place is removed"
 		}

@@ -41,6 +41,7 @@ type Auditor struct {
 	epoch        uint64 // the last one announced
 	epochs       []*keys.SealedEpoch
 	sealed       uint64 // the last one used
+	used         map[uint64]bool
 	snapshots    []SnapshotRecord
 	store        *store.Store // the public tables of governance, in which decisions are replayed
 
@@ -53,7 +54,7 @@ type Auditor struct {
 
 // NewAuditor returns an auditor for a ledger from its beginning.
 func NewAuditor(cfg AuditorConfig) *Auditor {
-	a := &Auditor{cfg: cfg, nodes: map[coco.NodeID]NodeRecord{}, store: store.New()}
+	a := &Auditor{cfg: cfg, nodes: map[coco.NodeID]NodeRecord{}, used: map[uint64]bool{}, store: store.New()}
 	if err := a.store.Create(Tables()...); err != nil {
 		panic(err) // the names differ
 	}
@@ -73,6 +74,9 @@ func (a *Auditor) Nodes() []NodeRecord {
 
 // Epochs returns every epoch announced so far, in order.
 func (a *Auditor) Epochs() []*keys.SealedEpoch { return a.epochs }
+
+// Used says whether a batch so far is sealed in an epoch.
+func (a *Auditor) Used(epoch uint64) bool { return a.used[epoch] }
 
 // Signer returns the key that must have signed a batch, or why its node may not sign it.
 func (a *Auditor) Signer(h ledger.Header) (*ecdsa.PublicKey, error) {
@@ -117,6 +121,7 @@ func (a *Auditor) Apply(b *ledger.Batch, public [][]byte) error {
 		return fmt.Errorf("%w: batch %d is sealed in epoch %d, expected %d to %d", coco.ErrVerify, h.Index, h.Epoch, max(a.sealed, 1), a.epoch)
 	}
 	a.sealed, a.applied = h.Epoch, h.Index
+	a.used[h.Epoch] = true
 	return nil
 }
 

@@ -45,6 +45,8 @@ type SealedEpoch struct {
 	Commitment [][]byte `cbor:"3,keyasint"`
 	// Shares are in order of their actors. The share at position i is the polynomial's value at i+1.
 	Shares []SealedShare `cbor:"4,keyasint"`
+	// Previous holds the secrets of earlier epochs, sealed under this one's; see SealPrevious.
+	Previous []byte `cbor:"5,keyasint,omitempty"`
 }
 
 // SealedShare is one member's share, encrypted to its key by HPKE (base mode, X25519,

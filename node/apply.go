@@ -93,7 +93,7 @@ func (x *executor) apply(e consensus.Entry) error {
 	if err := b.VerifyRoot(&end.tree); err != nil {
 		return x.damaged(e.Index, err)
 	}
-	keys, err := x.keys.of(h.Epoch)
+	keys, err := x.keysOf(h.Epoch)
 	if err != nil {
 		return x.rejoin(fmt.Sprintf("entry %d: %v", e.Index, err))
 	}

@@ -134,6 +134,8 @@ type executor struct {
 	kept     map[*adapter.Call]*pending
 	governed func() // the network's own tables changed
 	rejoin   func(why string) error
+	want     func(epoch uint64) (led bool) // asks others for an epoch's secret
+	ended    <-chan struct{}               // when run is to end
 }
 
 // limits bound one batch.
@@ -151,6 +153,7 @@ func (x *executor) head() position {
 
 // run executes until ctx ends or something is broken beyond repair.
 func (x *executor) run(ctx context.Context) error {
+	x.ended = ctx.Done()
 	tick := x.clock.NewTicker(time.Second)
 	defer tick.Stop()
 	defer x.abandon()

@@ -38,6 +38,8 @@ func (n *node) takeFrame(from coco.NodeID, f []byte) {
 		}
 	case frameSecret:
 		n.takeSecret(from, f[1:])
+	case frameSecretWanted:
+		n.takeSecretWanted(from, f[1:])
 	case frameSecretHeld:
 		n.takeSecretHeld(from, f[1:])
 	case frameReply:

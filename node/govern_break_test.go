@@ -1,6 +1,8 @@
 package node_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -155,5 +157,196 @@ func TestTheLeaderAndAnotherNodeAreRemovedAtOnce(t *testing.T) {
 			acked[k] = v
 		}
 		n.check(acked, left)
+	})
+}
+
+// A decision that was not committed is none: its leader, cut off with it, goes back to what was before, for the calls of the
+// actor that it would have removed, too.
+func TestADecisionThatIsRolledBackLeavesNothing(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, n *network) {
+		n.governs()
+		n.open()
+		shop := newMember(t, "shop")
+		n.decide(action.Action{Kind: action.AddParticipant, Args: action.Args{Name: "shop", Certificate: shop.cert}})
+		l := n.leader()
+		a, b := (l+1)%3, (l+2)%3
+		out := n.propose(n.members[0], l, time.Hour, action.Action{Kind: action.RemoveParticipant, Args: action.Args{Actor: "shop"}},
+			setThreshold("3"))
+		if _, err := n.vote(n.members[0], l, out.ID, "yes"); err != nil {
+			t.Fatal(err)
+		}
+		n.world.Partition(hostName(l), hostName(a))
+		n.world.Partition(hostName(l), hostName(b))
+		voted, wrote := make(chan error, 1), make(chan error, 1)
+		cutOff, elsewhere := n.userOf(shop, l), n.userOf(shop, a) // not by the goroutines: it changes the network's list for a moment
+		second := n.members[1]
+		go func() {
+			o, err := n.vote(second, l, out.ID, "yes")
+			if err == nil {
+				err = fmt.Errorf("it is %s", o.State)
+			}
+			voted <- err
+		}()
+		time.Sleep(20 * time.Millisecond)
+		go func() {
+			_, err := put(cutOff, "cut off", "x")
+			wrote <- err
+		}()
+		var err error
+		for range 50 { // until another one leads
+			if _, err = put(elsewhere, "elsewhere", "x"); err == nil {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if err != nil {
+			t.Errorf("the participant, where nothing was decided: %v", err)
+		}
+		n.world.Heal(hostName(l), hostName(a))
+		n.world.Heal(hostName(l), hostName(b))
+		t.Logf("the vote: %v", <-voted)
+		t.Logf("the write: %v", <-wrote)
+		time.Sleep(2 * time.Second)
+		text, err := get(n.officer(n.members[0], a), "/gov/proposals/"+out.ID.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		decided := strings.Contains(text, `"accepted"`)
+		for i := range 3 {
+			_, err := put(n.userOf(shop, i), fmt.Sprint("again", i), "x")
+			if (err == nil) == decided {
+				t.Errorf("decided: %v, and the participant at node %d: %v", decided, i+1, err)
+			}
+		}
+		acked := n.busy(2 * time.Second)
+		n.check(acked, 0, 1, 2)
+		n.sameState(0, 1, 2)
+		n.audit()
+	})
+}
+
+// A vote removes a node while another one is down: what is left is no majority of itself. Whoever is removed goes on voting
+// until the machine that was down is back, or the network would stop for ever by a vote.
+func TestARemovalWhileAnotherNodeIsDownStopsNothingForEver(t *testing.T) {
+	for what, a := range map[string]action.Action{
+		"node":   {Kind: action.RemoveNode, Args: action.Args{Owner: "member2", Address: hostName(1) + peerPort}},
+		"member": {Kind: action.RemoveMember, Args: action.Args{Actor: "member2"}},
+	} {
+		t.Run(what, func(t *testing.T) { testRemovalWhileAnotherNodeIsDown(t, a) })
+	}
+}
+
+func testRemovalWhileAnotherNodeIsDown(t *testing.T, a action.Action) {
+	simulate(t, 3, func(t *testing.T, n *network) {
+		n.governs()
+		n.open()
+		acked := n.busy(time.Second)
+		service := n.serviceCertificate().Raw
+		n.crash(2)
+		time.Sleep(5 * time.Second)
+		n.decide(a)
+		for k, v := range n.busyAt(0, 10*time.Second) {
+			acked[k] = v
+		}
+		n.world.Restart(hostName(2))
+		r := n.start(2, func(c *node.Config) { n.join(0)(c); c.Service = service })
+		if !n.readyWithin(r, time.Minute) {
+			t.Fatal("the machine that was down does not come back")
+		}
+		select {
+		case <-n.nodes[hostName(1)].done:
+			delete(n.nodes, hostName(1))
+		case <-time.After(time.Minute):
+			t.Error("the removed node goes on")
+		}
+		if _, err := put(n.client(0, 0), "after", "x"); err != nil {
+			t.Fatal(err)
+		}
+		acked["after"] = "x"
+		n.check(acked, 0, 2)
+	})
+}
+
+// One epoch after the other is announced, and the leader goes away right after each, before or after it has handed out the
+// secret; a node that comes back joins in between.
+func TestEpochsThatBeginWhileLeadersGo(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, n *network) {
+		n.governs()
+		n.open()
+		service := n.serviceCertificate().Raw
+		acked := n.busy(time.Second)
+		for round := range 8 {
+			l := n.leader()
+			a, b := (l+1)%3, (l+2)%3
+			for _, v := range []string{"3", "1", "2"}[:1+round%3] {
+				n.decideAt(l, setThreshold(v))
+			}
+			if round%3 != 2 {
+				n.decideAt(l, setThreshold([]string{"2", "2"}[round%2]))
+			}
+			time.Sleep(time.Duration(round*70) * time.Millisecond)
+			n.crash(l)
+			for k, v := range n.busyAt(a, 3*time.Second) {
+				acked[k] = v
+			}
+			n.world.Restart(hostName(l))
+			n.waitReady(n.start(l, func(c *node.Config) { n.join(a, b)(c); c.Service = service }))
+			for k, v := range n.busyAt(b, time.Second) {
+				acked[k] = v
+			}
+		}
+		n.check(acked, 0, 1, 2)
+		n.sameState(0, 1, 2)
+		n.audit()
+	})
+}
+
+// decideAt is decideAll at one node.
+func (n *network) decideAt(at int, actions ...action.Action) {
+	n.t.Helper()
+	out := n.propose(n.members[0], at, time.Hour, actions...)
+	for _, m := range n.members {
+		if out.State != gov.Open {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+		var err error
+		if out, err = n.vote(m, at, out.ID, "yes"); err != nil {
+			n.t.Fatal(err)
+		}
+	}
+	if out.State != gov.Accepted {
+		n.t.Fatalf("the proposal is %s: %s", out.State, out.Reason)
+	}
+}
+
+// A node that begins with a snapshot follows the constitution that was in force then, and what was decided after it.
+func TestANodeThatBeginsWithASnapshotKnowsWhatWasDecided(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, n *network) {
+		n.frequent()
+		n.governs()
+		n.open()
+		service := n.serviceCertificate().Raw
+		shop, stall := newMember(t, "shop"), newMember(t, "stall")
+		for _, m := range []*member{shop, stall} {
+			n.decide(action.Action{Kind: action.AddParticipant, Args: action.Args{Name: m.name, Certificate: m.cert}})
+		}
+		n.busy(3 * time.Second)
+		n.decide(action.Action{Kind: action.RemoveParticipant, Args: action.Args{Actor: "stall"}})
+		n.crash(2)
+		n.decide(setThreshold("3"))
+		acked := n.busyAt(1, 3*time.Second)
+		n.world.Restart(hostName(2))
+		n.waitReady(n.start(2, func(c *node.Config) { n.join(0, 1)(c); c.Service = service }))
+		time.Sleep(3 * time.Second)
+		n.crash(n.leader())
+		time.Sleep(5 * time.Second)
+		if _, err := put(n.userOf(shop, 2), "shop", "x"); err != nil {
+			t.Errorf("a participant at the node that came back: %v", err)
+		}
+		if _, err := put(n.userOf(stall, 2), "stall", "x"); err == nil {
+			t.Error("a removed participant writes at the node that came back")
+		}
+		n.check(acked, 2)
 	})
 }

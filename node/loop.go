@@ -344,8 +344,39 @@ func (l *loop) wantedChange() (raft.Change, bool) {
 			return c, false // those who leave wait for their successors
 		}
 	}
-	c.Remove = gone
+	c.Remove = l.removable(gone, c.AddVoter)
 	return c, len(c.AddVoter)+len(c.Remove) > 0
+}
+
+// removable returns who of those that are to leave may do so now. Of the voters that are left a majority has to be there, or
+// nothing would be committed any more, not even that those who are down come back: a vote does not ask who is up. Until
+// enough are, whoever is there votes on, trusted or not.
+func (l *loop) removable(gone, added []consensus.ID) []consensus.ID {
+	active := map[consensus.ID]bool{l.self: true}
+	voters := slices.Clone(added)
+	l.machine.Progress(func(p consensus.Progress) {
+		active[p.ID] = active[p.ID] || p.Active && l.peers.connected(p.ID)
+		if p.Voter {
+			voters = append(voters, p.ID)
+		}
+	})
+	silent := slices.DeleteFunc(slices.Clone(gone), func(id consensus.ID) bool { return active[id] })
+	for _, leave := range [][]consensus.ID{gone, silent} {
+		left, alive := 0, 0
+		for _, id := range voters {
+			if slices.Contains(leave, id) {
+				continue
+			}
+			left++
+			if active[id] {
+				alive++
+			}
+		}
+		if alive > left/2 {
+			return leave
+		}
+	}
+	return nil
 }
 
 // noteMembers tells others who takes part in consensus.

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/channel"
@@ -33,16 +34,8 @@ func (n *node) recover(ctx context.Context, log *ledger.Log) (func(context.Conte
 		return nil, fmt.Errorf("audit before recovery: %w", err)
 	}
 	epochs := auditor.Epochs()
-	for _, sealed := range epochs {
-		shares, err := n.cfg.Recover.Open(sealed)
-		if err != nil {
-			return nil, fmt.Errorf("shares of epoch %d: %w", sealed.Epoch, err)
-		}
-		secret, err := keys.Combine(sealed, shares)
-		if err != nil {
-			return nil, fmt.Errorf("open epoch %d: %w", sealed.Epoch, err)
-		}
-		n.exec.keys.add(sealed.Epoch, secret)
+	if err := n.openEpochs(epochs, auditor.Used); err != nil {
+		return nil, err
 	}
 	c := auditor.Constitution()
 	if err := log.SetChunkBytes(c.Ledger.ChunkBytes); err != nil {
@@ -56,6 +49,9 @@ func (n *node) recover(ctx context.Context, log *ledger.Log) (func(context.Conte
 	if err != nil {
 		return nil, err
 	}
+	if err := epoch.SealPrevious(secret, n.exec.keys.all()); err != nil {
+		return nil, err
+	}
 	n.exec.keys.add(epoch.Epoch, secret)
 	n.exec.keys.use(epoch.Epoch)
 	n.charter = charter{
@@ -65,6 +61,37 @@ func (n *node) recover(ctx context.Context, log *ledger.Log) (func(context.Conte
 	n.log.Info("recovering", "transactions", report.Transactions, "last", report.Last.String(), "epochs", len(epochs))
 	last := log.Last()
 	return func(ctx context.Context, n *node) error { return n.takeOver(ctx, last, epoch) }, nil
+}
+
+// openEpochs opens every epoch that batches are sealed in, the newest first: it carries the secrets of those before it. So
+// it is the members of now whose shares count.
+func (n *node) openEpochs(epochs []*keys.SealedEpoch, used func(uint64) bool) error {
+	for _, sealed := range slices.Backward(epochs) {
+		if _, err := n.exec.keys.secret(sealed.Epoch); err == nil {
+			continue
+		}
+		shares, err := n.cfg.Recover.Open(sealed)
+		var secret keys.Secret
+		if err == nil {
+			secret, err = keys.Combine(sealed, shares)
+		}
+		if err != nil && used(sealed.Epoch) {
+			return fmt.Errorf("open epoch %d with the members' shares: %w", sealed.Epoch, err)
+		}
+		if err != nil {
+			n.log.Info("an epoch that was announced and never used does not open", "epoch", sealed.Epoch, "error", err)
+			continue
+		}
+		n.exec.keys.add(sealed.Epoch, secret)
+		previous, err := sealed.OpenPrevious(secret)
+		if err != nil {
+			return err
+		}
+		for epoch, s := range previous {
+			n.exec.keys.add(epoch, s)
+		}
+	}
+	return nil
 }
 
 // takeOver leads, alone, once the ledger is replayed.

@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -26,12 +27,14 @@ import (
 //  3. Once a majority has it, batches are sealed under it. Before, the leader's crash would lose them.
 //
 // A crash after the first step leaves an epoch that is never used: the next leader announces another one. A node
-// that missed the second step finds out by a batch that it cannot open, and joins again.
+// that missed the second step finds out by a batch that it cannot open. It asks all others for the secret, and votes on
+// meanwhile: its vote may be what they wait for. Only if nobody has it while somebody leads, it joins again.
 
-// frameSecret carries an epoch's secret, frameSecretHeld says that a node has it.
+// frameSecret carries an epoch's secret, frameSecretHeld says that a node has it, frameSecretWanted that it needs it.
 const (
-	frameSecret     = 6
-	frameSecretHeld = 7
+	frameSecret       = 6
+	frameSecretHeld   = 7
+	frameSecretWanted = 8
 )
 
 // rotateEvery is how often a leader looks whether an announced epoch can begin.
@@ -39,6 +42,13 @@ const rotateEvery = 250 * time.Millisecond
 
 // secretPatience is for how long a leader waits for somebody to give it the secret of an announced epoch.
 const secretPatience = 3 * time.Second
+
+// secretPause is how often a node asks for a secret that it needs.
+const secretPause = 100 * time.Millisecond
+
+type secretWanted struct {
+	Epoch uint64 `cbor:"1,keyasint"`
+}
 
 type secretOffer struct {
 	Sealed coco.Digest `cbor:"1,keyasint"` // SHA-256 of the epoch's public form
@@ -90,6 +100,9 @@ func (n *node) newEpoch(r store.Reader, recipients []keys.Recipient, threshold i
 	}
 	secret, sealed, err := keys.NewEpoch(epochs[len(epochs)-1].Epoch+1, recipients, threshold)
 	if err != nil {
+		return nil, err
+	}
+	if err := sealed.SealPrevious(secret, n.exec.keys.all()); err != nil {
 		return nil, err
 	}
 	public, err := sealed.Marshal()
@@ -216,8 +229,8 @@ func (n *node) announceEpoch(ctx context.Context) error {
 // takeSecret keeps what the leader hands out.
 func (n *node) takeSecret(from coco.NodeID, body []byte) {
 	var offer secretOffer
-	if err := frameDecoding.Unmarshal(body, &offer); err != nil || from != n.leader() {
-		n.log.Warn("an epoch's secret from a node that does not lead, or in the wrong form", "node", from.Short(), "error", err)
+	if err := frameDecoding.Unmarshal(body, &offer); err != nil || from != n.leader() && offer.Epoch != n.wanted.Load() {
+		n.log.Warn("an epoch's secret that nobody asked for, from a node that does not lead, or in the wrong form", "node", from.Short(), "error", err)
 		return
 	}
 	n.exec.keys.offer(offer.Sealed, offer.Epoch, offer.Secret)
@@ -235,6 +248,75 @@ func (n *node) takeSecret(from coco.NodeID, body []byte) {
 		}
 	}})
 	n.peers.queue(consensus.IDOf(from), frameSecretHeld, answer)
+}
+
+// want asks all other nodes for the secret of an epoch, and reports whether somebody leads who should have it given. A node
+// that is being removed is not given any, and votes until consensus does without it. The executor calls this while it waits.
+func (n *node) want(epoch uint64) (led bool) {
+	n.wanted.Store(epoch)
+	s := n.store.Snapshot()
+	err := n.announced(s) // of what others have sent
+	s.Release()
+	if err != nil {
+		n.log.Error("the list of epochs does not decode", "error", err)
+	}
+	body, err := cbor.Marshal(secretWanted{Epoch: epoch})
+	if err != nil {
+		n.log.Error("encode a request for a secret", "error", err)
+	}
+	nodes := n.directory.Load().addresses
+	for id := range nodes {
+		n.peers.queue(consensus.IDOf(id), frameSecretWanted, body)
+	}
+	_, trusted := nodes[n.id.ID()]
+	return trusted && n.loop.state.Load().Leader != 0
+}
+
+// takeSecretWanted gives a trusted node the secret of an epoch that was announced.
+func (n *node) takeSecretWanted(from coco.NodeID, body []byte) {
+	var wanted secretWanted
+	if err := frameDecoding.Unmarshal(body, &wanted); err != nil {
+		n.log.Warn("a request for a secret in the wrong form", "node", from.Short(), "error", err)
+		return
+	}
+	if _, trusted := n.directory.Load().addresses[from]; !trusted {
+		return // it is leaving
+	}
+	s := n.store.Snapshot()
+	defer s.Release()
+	epochs, err := gov.Epochs(s)
+	if err != nil {
+		n.log.Error("the list of epochs does not decode", "error", err)
+		return
+	}
+	for _, e := range epochs {
+		secret, err := n.exec.keys.secret(e.Epoch)
+		if e.Epoch != wanted.Epoch || err != nil {
+			continue
+		}
+		offer, err := cbor.Marshal(secretOffer{Sealed: sha256.Sum256(e.Sealed), Epoch: e.Epoch, Secret: secret})
+		if err != nil {
+			n.log.Error("encode a secret for another node", "error", err)
+			return
+		}
+		n.peers.queue(consensus.IDOf(from), frameSecret, offer)
+	}
+}
+
+// keysOf returns the keys of an epoch, waiting for its secret if this node has missed it.
+func (x *executor) keysOf(epoch uint64) (*ledger.Keys, error) {
+	keys, err := x.keys.of(epoch)
+	for waited := time.Duration(0); err != nil && waited < secretPatience; keys, err = x.keys.of(epoch) {
+		if x.want(epoch) {
+			waited += secretPause
+		}
+		select {
+		case <-x.ended:
+			return nil, err
+		case <-x.clock.After(secretPause):
+		}
+	}
+	return keys, err
 }
 
 func (n *node) takeSecretHeld(from coco.NodeID, body []byte) {

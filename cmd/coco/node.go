@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum"
 	"github.com/cocoframework/coco/adapter/kv"
@@ -182,6 +183,9 @@ func openShares(members []sandbox.MemberKey, sealed *keys.SealedEpoch) ([]keys.S
 			return nil, err
 		}
 		share, err := sealed.OpenShare(actor, key)
+		if errors.Is(err, coco.ErrNotFound) {
+			continue // it was no member then, or is none any more
+		}
 		if err != nil {
 			return nil, err
 		}

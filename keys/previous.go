@@ -1,0 +1,94 @@
+package keys
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/cocoframework/coco"
+)
+
+// An epoch carries the secrets of those before it, sealed under its own: whoever opens the newest epoch opens all of the
+// ledger. Members who came later have no shares of earlier epochs; those who left have none of later ones.
+//
+//	key   = HKDF-SHA256(secret, no salt, "coco previous epochs" ‖ 0x00 ‖ epoch u64be)
+//	plain = (epoch u64be ‖ secret), … in order of the epochs
+//	box   = AES-256-GCM(key, nonce 0, plain, associated data: SHA-256(commitment))
+//
+// The key seals one box only, so that its nonce needs no counting.
+
+const (
+	previousContext = "coco previous epochs"
+	previousSize    = 8 + SecretSize
+	maxPrevious     = 256 << 10
+)
+
+// SealPrevious puts the secrets of earlier epochs into a new one, whose own secret is given. It MUST be called once at
+// most, before the epoch is announced.
+func (e *SealedEpoch) SealPrevious(secret Secret, previous map[uint64]Secret) error {
+	var plain []byte
+	for _, epoch := range slices.Sorted(maps.Keys(previous)) {
+		if epoch >= e.Epoch {
+			continue
+		}
+		s := previous[epoch]
+		plain = append(binary.BigEndian.AppendUint64(plain, epoch), s[:]...)
+	}
+	defer clear(plain)
+	if len(plain) == 0 {
+		return nil
+	}
+	if len(plain) > maxPrevious {
+		return fmt.Errorf("%w: epoch %d: %d epochs before it are too many", coco.ErrInvalid, e.Epoch, len(previous))
+	}
+	aead, err := e.previous(secret)
+	if err != nil {
+		return err
+	}
+	digest := e.commitmentDigest()
+	e.Previous = aead.Seal(nil, make([]byte, aead.NonceSize()), plain, digest[:])
+	return nil
+}
+
+// OpenPrevious returns the secrets of earlier epochs that this one carries. The error is coco.ErrVerify if they do not decrypt.
+func (e *SealedEpoch) OpenPrevious(secret Secret) (map[uint64]Secret, error) {
+	out := map[uint64]Secret{}
+	if len(e.Previous) == 0 {
+		return out, nil
+	}
+	aead, err := e.previous(secret)
+	if err != nil {
+		return nil, err
+	}
+	digest := e.commitmentDigest()
+	plain, err := aead.Open(nil, make([]byte, aead.NonceSize()), e.Previous, digest[:])
+	if err != nil {
+		return nil, fmt.Errorf("%w: epoch %d: the secrets of the epochs before it do not decrypt", coco.ErrVerify, e.Epoch)
+	}
+	defer clear(plain)
+	if len(plain)%previousSize != 0 {
+		return nil, fmt.Errorf("%w: epoch %d: %d bytes of secrets, expected a multiple of %d", coco.ErrCorrupt, e.Epoch, len(plain), previousSize)
+	}
+	for ; len(plain) > 0; plain = plain[previousSize:] {
+		out[binary.BigEndian.Uint64(plain)] = Secret(plain[8:previousSize])
+	}
+	return out, nil
+}
+
+func (e *SealedEpoch) previous(secret Secret) (cipher.AEAD, error) {
+	info := binary.BigEndian.AppendUint64(append([]byte(previousContext), 0), e.Epoch)
+	key, err := hkdf.Key(sha256.New, secret[:], nil, string(info), 32)
+	if err != nil {
+		return nil, fmt.Errorf("epoch %d: %w", e.Epoch, err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("epoch %d: %w", e.Epoch, err)
+	}
+	return cipher.NewGCM(block)
+}
