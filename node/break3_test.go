@@ -115,6 +115,7 @@ func TestMembersOfASnapshotThatWasExchangedAfterItsCheckAreNotBelieved(t *testin
 // Two nodes went on without the third, and the network is recovered from that one. They come back with
 // snapshots of entries that were lost.
 func TestSnapshotsOfALostForkDoNotDisplaceThoseOfTheNetwork(t *testing.T) {
+	long(t)
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.frequent()
 		n.open()
@@ -315,6 +316,7 @@ func (d *hooked) Open(name string) (host.File, error) {
 
 // While a joiner is cut off with its grant in hand, all nodes that it was told of are replaced.
 func TestAJoinerWhosePeersWereAllReplacedJoinsAgain(t *testing.T) {
+	long(t)
 	simulate(t, 4, func(t *testing.T, n *network) {
 		n.frequent()
 		n.open()

@@ -11,6 +11,7 @@ import (
 
 // A host may show a node any mixture of its own old files, another node's, and damaged ones.
 func TestANodeComesBackWithAnyMixtureOfFiles(t *testing.T) {
+	long(t)
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			simulate(t, 3, func(t *testing.T, n *network) {

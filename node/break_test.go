@@ -114,6 +114,7 @@ func TestBestLedgerJoinsANetworkRecoveredFromTheSecondBest(t *testing.T) {
 }
 
 func TestJoinerWhoseGrantGotLostIsAdmittedAtLast(t *testing.T) {
+	long(t)
 	for at := 300 * time.Microsecond; at < 6*time.Millisecond && !t.Failed(); at += 300 * time.Microsecond {
 		t.Run(at.String(), func(t *testing.T) {
 			simulate(t, 4, func(t *testing.T, n *network) {
@@ -619,6 +620,7 @@ func TestRecoveryFromALedgerThatEndsWithinAChangeOfMembers(t *testing.T) {
 }
 
 func TestLargestCallThatAConstitutionAllowsIsReplicated(t *testing.T) {
+	long(t)
 	simulate(t, 3, func(t *testing.T, n *network) {
 		c := n.constitution
 		c.Limits.BodyBytes, c.Limits.BatchBytes = 16<<20, 16<<20
@@ -645,6 +647,7 @@ func TestLargestCallThatAConstitutionAllowsIsReplicated(t *testing.T) {
 
 // A chain of restarts of every node in turn, the leader too, without a pause.
 func TestRestartsInAnyOrderOneAfterTheOther(t *testing.T) {
+	long(t)
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.open()
 		time.Sleep(2 * time.Second)

@@ -371,3 +371,11 @@ func (n *network) longest() (best int) {
 	}
 	return best
 }
+
+// long leaves a test out of short runs, such as those under the race detector, where it takes six times as long.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+}

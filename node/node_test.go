@@ -290,6 +290,7 @@ func TestReceiptsOfEveryNodeVerifyOffline(t *testing.T) {
 }
 
 func TestNodeWhoseLedgerIsDamagedFetchesItAgain(t *testing.T) {
+	long(t)
 	flip := func(at int) func(map[string][]byte) {
 		return func(files map[string][]byte) {
 			for name, b := range files {
@@ -354,6 +355,7 @@ func forgeFrame(chunk []byte, n int) {
 }
 
 func TestFullDiskStopsANodeWithAClearErrorAndLosesNothing(t *testing.T) {
+	long(t)
 	for _, victim := range []int{0, 2} { // the leader, a follower
 		t.Run(hostName(victim), func(t *testing.T) {
 			simulate(t, 3, func(t *testing.T, n *network) {

@@ -256,6 +256,7 @@ func TestADamagedSnapshotIsFetchedAgain(t *testing.T) {
 
 // The nodes that are left know the past from snapshots only, and cannot bring the one that comes back up to date.
 func TestANodeThatIsTooFarBehindJoinsAgain(t *testing.T) {
+	long(t)
 	simulate(t, 5, func(t *testing.T, n *network) {
 		log := n.listen(4)
 		n.frequent()
@@ -280,6 +281,7 @@ func TestANodeThatIsTooFarBehindJoinsAgain(t *testing.T) {
 
 // All nodes of a network can be replaced, one after the other, and no history is lost.
 func TestNoHistoryIsLostWhenAllMachinesAreReplaced(t *testing.T) {
+	long(t)
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.frequent()
 		n.open()
