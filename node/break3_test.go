@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -345,11 +346,11 @@ func TestAJoinerWhosePeersWereAllReplacedJoinsAgain(t *testing.T) {
 func TestManyJoinersAtOnceAllBeginWithTheSnapshot(t *testing.T) {
 	simulate(t, 7, func(t *testing.T, n *network) {
 		n.frequent()
-		slow := false
+		var slow atomic.Bool
 		n.alter = func(c *node.Config) {
 			if c.Name == hostName(0) {
 				c.Host.Disk = &hooked{c.Host.Disk, func() {
-					if slow {
+					if slow.Load() {
 						time.Sleep(3 * time.Second)
 					}
 				}}
@@ -363,7 +364,7 @@ func TestManyJoinersAtOnceAllBeginWithTheSnapshot(t *testing.T) {
 			}
 		}
 		time.Sleep(3 * time.Second)
-		slow = true
+		slow.Store(true)
 		var logs []*said
 		for i := 1; i < 7; i++ {
 			logs = append(logs, n.listen(i))

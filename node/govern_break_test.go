@@ -178,7 +178,7 @@ func TestADecisionThatIsRolledBackLeavesNothing(t *testing.T) {
 		n.world.Partition(hostName(l), hostName(a))
 		n.world.Partition(hostName(l), hostName(b))
 		voted, wrote := make(chan error, 1), make(chan error, 1)
-		cutOff, elsewhere := n.userOf(shop, l), n.userOf(shop, a) // not by the goroutines: it changes the network's list for a moment
+		cutOff, elsewhere := n.clientOf(shop, l), n.clientOf(shop, a)
 		second := n.members[1]
 		go func() {
 			o, err := n.vote(second, l, out.ID, "yes")
@@ -213,7 +213,7 @@ func TestADecisionThatIsRolledBackLeavesNothing(t *testing.T) {
 		}
 		decided := strings.Contains(text, `"accepted"`)
 		for i := range 3 {
-			_, err := put(n.userOf(shop, i), fmt.Sprint("again", i), "x")
+			_, err := put(n.clientOf(shop, i), fmt.Sprint("again", i), "x")
 			if (err == nil) == decided {
 				t.Errorf("decided: %v, and the participant at node %d: %v", decided, i+1, err)
 			}
@@ -341,10 +341,10 @@ func TestANodeThatBeginsWithASnapshotKnowsWhatWasDecided(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		n.crash(n.leader())
 		time.Sleep(5 * time.Second)
-		if _, err := put(n.userOf(shop, 2), "shop", "x"); err != nil {
+		if _, err := put(n.clientOf(shop, 2), "shop", "x"); err != nil {
 			t.Errorf("a participant at the node that came back: %v", err)
 		}
-		if _, err := put(n.userOf(stall, 2), "stall", "x"); err == nil {
+		if _, err := put(n.clientOf(stall, 2), "stall", "x"); err == nil {
 			t.Error("a removed participant writes at the node that came back")
 		}
 		n.check(acked, 2)

@@ -180,23 +180,16 @@ func (n *network) decidedAt(id coco.Digest) uint64 {
 	return p.Decided
 }
 
-// userOf is a client of an organisation that need not be a member.
-func (n *network) userOf(m *member, to int) *http.Client {
-	n.members = append(n.members, m)
-	defer func() { n.members = n.members[:len(n.members)-1] }()
-	return n.client(len(n.members)-1, to)
-}
-
 func TestARemovedActorTransactsUpToTheDecidingVoteAndNotAfter(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.governs()
 		n.open()
 		shop := newMember(t, "shop")
-		if _, err := put(n.userOf(shop, 1), "early", "x"); err == nil {
+		if _, err := put(n.clientOf(shop, 1), "early", "x"); err == nil {
 			t.Fatal("a stranger can write")
 		}
 		n.decide(action.Action{Kind: action.AddParticipant, Args: action.Args{Name: "shop", Certificate: shop.cert}})
-		if _, err := put(n.userOf(shop, 1), "first", "x"); err != nil {
+		if _, err := put(n.clientOf(shop, 1), "first", "x"); err != nil {
 			t.Fatalf("a participant that was voted in: %v", err)
 		}
 		type write struct {
@@ -213,7 +206,7 @@ func TestARemovedActorTransactsUpToTheDecidingVoteAndNotAfter(t *testing.T) {
 					return
 				default:
 				}
-				id, err := put(n.userOf(shop, i%3), fmt.Sprint("shop", i), "x")
+				id, err := put(n.clientOf(shop, i%3), fmt.Sprint("shop", i), "x")
 				writes = append(writes, write{id, err})
 				time.Sleep(time.Millisecond)
 			}
@@ -258,7 +251,7 @@ func TestARemovedMembersNodeLeavesAndANewEpochBegins(t *testing.T) {
 		}
 		removed := n.members[2]
 		n.members = n.members[:2]
-		if _, err := put(n.userOf(removed, 0), "late", "x"); err == nil {
+		if _, err := put(n.clientOf(removed, 0), "late", "x"); err == nil {
 			t.Error("the removed member can write")
 		}
 		for k, v := range n.busy(3 * time.Second) {

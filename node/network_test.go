@@ -230,8 +230,10 @@ func (n *network) close() {
 }
 
 // client is a user of member i who talks to the node of member to.
-func (n *network) client(i, to int) *http.Client {
-	m := n.members[i]
+func (n *network) client(i, to int) *http.Client { return n.clientOf(n.members[i], to) }
+
+// clientOf is a user of an organisation.
+func (n *network) clientOf(m *member, to int) *http.Client {
 	dial := n.world.Host("client").Net
 	c := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
