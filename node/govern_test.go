@@ -300,6 +300,7 @@ func (n *network) longestOf(hosts int) int {
 }
 
 func TestAProposalExpires(t *testing.T) {
+	long(t)
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.governs()
 		n.open()

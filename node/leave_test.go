@@ -125,6 +125,7 @@ func TestStoppingNodeFinishesWhatIsUnderWay(t *testing.T) {
 }
 
 func TestRetiredNodeEndsAndTheNetworkGoesOn(t *testing.T) {
+	long(t)
 	for _, who := range []string{"follower", "leader"} {
 		t.Run(who, func(t *testing.T) {
 			simulate(t, 4, func(t *testing.T, n *network) {

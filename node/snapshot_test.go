@@ -222,6 +222,7 @@ func TestARestartedNodeBeginsWithItsOwnSnapshot(t *testing.T) {
 }
 
 func TestADamagedSnapshotIsFetchedAgain(t *testing.T) {
+	long(t)
 	for name, damage := range map[string]func([]byte) []byte{
 		"flipped":   func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
 		"truncated": func(b []byte) []byte { return b[:len(b)-1000] },
