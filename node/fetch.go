@@ -59,9 +59,8 @@ type fetchedEntry struct {
 }
 
 const (
-	fetchPiece  = 1 << 20 // bytes of one piece
-	maxFetches  = 4       // that one node serves at a time
-	fetchPause  = 200 * time.Millisecond
+	fetchPiece  = 1 << 20          // bytes of one piece
+	maxFetches  = 4                // that one node serves at a time
 	fetchDialed = 10 * time.Second // for a connection and its first answer
 )
 
@@ -217,16 +216,16 @@ func (f *fetched) entries(index uint64) ([]ledger.Entry, error) {
 
 // fetchAny asks the other nodes, in random order and the leader last, until one fetch succeeds.
 func (n *node) fetchAny(ctx context.Context, one func(from coco.NodeID, address string) error) error {
-	state := n.leader()
+	leader := n.leader()
 	var order []coco.NodeID
 	for id := range n.directory.Load().addresses {
-		if id != n.id.ID() && id != state {
+		if id != n.id.ID() && id != leader {
 			order = append(order, id)
 		}
 	}
 	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-	if state != (coco.NodeID{}) && state != n.id.ID() {
-		order = append(order, state)
+	if leader != (coco.NodeID{}) && leader != n.id.ID() {
+		order = append(order, leader)
 	}
 	var errs []error
 	for _, id := range order {

@@ -325,7 +325,7 @@ func (n *node) open(ctx context.Context, log *ledger.Log, s start) error {
 		log: n.log, clock: n.cfg.Host.Clock, store: n.store, keys: x.keys, signer: n.id.Signer(), self: n.id.ID(),
 		limits:  limits{count: c.Limits.BatchCount, bytes: c.Limits.BatchBytes},
 		history: n.history, pace: newPace(c, n.charter.seqno), facts: n.facts, meter: n.meter, tasks: newMailbox[task](), queue: newQueue(c.Limits.Queue, queueBytes(c.Limits)),
-		loop: inbox, known: known, appliedIndex: &n.appliedIndex, kept: map[*adapter.Call]*pending{}, governed: n.governed, rejoin: n.leftBehind, want: n.want,
+		loop: inbox, known: known, appliedIndex: &n.appliedIndex, kept: map[*adapter.Call]*pending{}, governed: n.governed, rejoin: func(why string) error { return n.leftBehind(why) }, want: n.want,
 	}
 	if err := n.openLedgers(ctx, s.basis); err != nil {
 		return err

@@ -14,7 +14,6 @@ import (
 	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/history"
-	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/merkle"
 	"github.com/cocoframework/coco/snapshot"
 )
@@ -262,29 +261,18 @@ func (n *node) checkBridge(b *basis) error {
 			first = c.First
 		}
 	}
-	var chain coco.Digest
-	known := first == 1
+	check := &chainCheck{prev: link{chain: b.header.Chain}, first: first}
 	for next := first; next <= at; {
 		entries, err := log.Read(next, at+1, fetchPiece)
 		if err != nil {
 			return err
 		}
 		for _, e := range entries {
-			if !known && e.Kind == ledger.KindBatch {
-				batch, err := ledger.Decode(e.Data)
-				if err != nil {
-					return fmt.Errorf("entry %d: %w", e.Index, err)
-				}
-				chain, known = batch.Header.Prev, true
-			}
-			if known {
-				chain = e.Chain(chain)
+			if err := check.next(e, at); err != nil {
+				return err
 			}
 		}
 		next += uint64(len(entries))
-	}
-	if chain != b.header.Chain {
-		return fmt.Errorf("%w: entries %d to %d are not those that the snapshot follows", coco.ErrVerify, first, at)
 	}
 	return nil
 }
@@ -330,7 +318,7 @@ func (n *node) announce(b *basis) {
 	n.facts.committed(coco.TxID{View: h.View, Seqno: h.Seqno})
 }
 
-// begin sets up consensus after the snapshot.
+// beginAfter sets up consensus after the snapshot.
 func (n *node) beginAfter(b *basis, cfg *raft.Config) {
 	cfg.First = min(n.ledgerLog.First(), b.header.Index+1)
 	cfg.Base = raft.Base{Index: b.header.Index, View: b.header.View}

@@ -69,9 +69,8 @@ func (n *node) watch(ctx context.Context) error {
 // committed. Until then this one goes on: its vote may be what the others wait for. It returns nil
 // if this node hears of a leader meanwhile.
 func (n *node) comeBack(ctx context.Context, why string) error {
-	err := n.leftBehind(why)
-	n.log.Warn("asking the network to admit this node again", "because", err)
-	behind := err.(*leftBehindError)
+	behind := n.leftBehind(why)
+	n.log.Warn("asking the network to admit this node again", "because", behind)
 	cfg := n.cfg
 	cfg.Join, cfg.Approve, cfg.Service, cfg.admitted = behind.ask, behind.constitution, behind.service, nil
 	next, err := newNode(cfg, n.ledgerLog)
@@ -125,7 +124,7 @@ func (n *node) seeOut(ctx context.Context, next *leftBehindError) error {
 	}
 }
 
-func (n *node) leftBehind(why string) error {
+func (n *node) leftBehind(why string) *leftBehindError {
 	known := maps.Clone(n.directory.Load().addresses)
 	delete(known, n.id.ID())
 	ask := append(slices.Clone(n.cfg.Join), slices.Sorted(maps.Values(known))...)
