@@ -23,7 +23,7 @@ type Claims struct {
 	// Measurement names the code.
 	Measurement coco.Measurement
 	// ReportData is what the code had the TEE sign along.
-	ReportData [64]byte
+	ReportData [ReportDataSize]byte
 	// Debug says that the TEE's owner can look into it.
 	Debug bool
 	// SecurityVersion is that of the platform's firmware and microcode, in its own numbers; 0 if it

@@ -8,8 +8,10 @@ import (
 	"slices"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/host"
 )
+
+// ReportDataSize is the number of bytes that every TEE signs along with its own claims.
+const ReportDataSize = 64
 
 // ReportData is what a TEE signs to bind its evidence to a public key (PKIX DER) and a nonce for
 // one purpose:
@@ -18,7 +20,7 @@ import (
 //
 // followed by 32 zero bytes. The context is a constant of the program that names the purpose, so
 // that evidence made for one protocol means nothing in another; it MUST NOT contain a zero byte.
-func ReportData(context string, key, nonce []byte) [host.ReportDataSize]byte {
+func ReportData(context string, key, nonce []byte) [ReportDataSize]byte {
 	b := make([]byte, 0, 64+len(context)+len(key)+len(nonce))
 	b = append(b, "coco report data\x00"...)
 	b = append(b, context...)
@@ -27,7 +29,7 @@ func ReportData(context string, key, nonce []byte) [host.ReportDataSize]byte {
 	b = append(b, key...)
 	b = binary.BigEndian.AppendUint64(b, uint64(len(nonce)))
 	b = append(b, nonce...)
-	var data [host.ReportDataSize]byte
+	var data [ReportDataSize]byte
 	digest := sha256.Sum256(b)
 	copy(data[:], digest[:])
 	return data

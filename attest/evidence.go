@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/host"
 	"github.com/fxamacker/cbor/v2"
 )
 
@@ -24,9 +23,18 @@ type Evidence struct {
 	Quote    []byte `cbor:"2,keyasint" json:"quote"`
 }
 
+// Quoter is the evidence device: host.Quoter, declared here because clients that verify evidence
+// link this package and no part of a server.
+type Quoter interface {
+	// Platform is the kind of evidence, as in Evidence.Platform.
+	Platform() string
+	// Quote returns a quote that carries the report data.
+	Quote(ctx context.Context, reportData [ReportDataSize]byte) ([]byte, error)
+}
+
 // Quote asks the device for evidence that binds a key (PKIX DER) and a nonce for a purpose; see
 // ReportData.
-func Quote(ctx context.Context, q host.Quoter, purpose string, key, nonce []byte) (Evidence, error) {
+func Quote(ctx context.Context, q Quoter, purpose string, key, nonce []byte) (Evidence, error) {
 	quote, err := q.Quote(ctx, ReportData(purpose, key, nonce))
 	if err != nil {
 		return Evidence{}, fmt.Errorf("evidence from the %s device: %w", q.Platform(), err)

@@ -5,111 +5,86 @@ import (
 	"strings"
 )
 
-const module = "github.com/cocoframework/coco"
+// The rules come in four chapters. Add a row to the chapter of its reason; rows of one chapter go
+// from the packages that import least to those that import most.
+var rules = slices.Concat(pure, layers, protocols, composition)
 
-// A rule says what some packages must not contain. Packages are named relative to the module; a
-// trailing "/..." takes in everything below.
-type rule struct {
-	name   string
-	in     []string // the packages that the rule is about
-	except []string // and those of them that it is not
-	// only, if set, lists the project's packages that may be imported; none lists those that
-	// must not be. Standard library packages are forbidden by std.
-	only []string
-	none []string
-	std  []string
-	// third, if set, is asked about imports from outside the project and the standard library.
-	third func(path string) bool
-	// calls are functions of the standard library, as "package.Func", that must not be named.
-	calls []string
-	goes  bool     // no `go` statement
-	words []string // must not appear in identifiers and string literals
-	why   string
-}
-
-// outside is how a program reaches past package host.
-var outside = []string{"os", "os/exec", "os/signal", "os/user", "io/ioutil", "syscall", "plugin", "net/rpc", "net/smtp", "runtime/cgo"}
-
-// clocks are the ways to the machine's own time.
-var clocks = []string{
-	"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.Tick",
-	"time.NewTimer", "time.NewTicker",
-}
-
-var dials = []string{
-	"net.Dial", "net.DialTimeout", "net.DialTCP", "net.DialUDP", "net.DialUnix", "net.Listen", "net.ListenTCP",
-	"net.ListenPacket", "net.ListenUDP", "net.LookupHost", "net.LookupIP", "net.LookupAddr", "tls.Dial", "tls.Listen",
-	"http.Get", "http.Post", "http.PostForm", "http.Head", "http.ListenAndServe", "http.ListenAndServeTLS",
-	"http.DefaultClient", "http.DefaultTransport", "http.DefaultServeMux", "http.Handle", "http.HandleFunc",
-}
-
-// server is the code that runs a node and that tools for users must not drag along.
-var server = []string{
-	"node", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "adapter", "adapter/...",
-	"host", "host/...", "internal/sandbox", "cmd/...",
-}
-
-var core = []string{
-	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "gov/...", "history", "host/...", "host",
-	"keys", "ledger", "merkle", "node", "receipt", "snapshot", "store", "adapter",
-}
-
-var rules = []rule{
+// Pure packages return the same on every node and in every simulation.
+var pure = []rule{
 	{
 		name: "the root package holds nouns only",
-		in:   []string{""},
-		only: []string{}, std: append([]string{"net", "log", "log/slog", "net/http"}, outside...), third: never,
-		calls: clocks, goes: true,
-		why: "nearly every package imports it, so whatever it imports is imported everywhere",
+		in:   []string{""}, pure: true, third: never,
+		only: []string{},
+		why:  "nearly every package imports it, so whatever it imports is imported everywhere",
 	},
 	{
 		name: "the Merkle tree is pure",
-		in:   []string{"merkle"},
-		only: []string{""}, std: append([]string{"net", "log", "log/slog", "net/http"}, outside...), third: never,
-		calls: clocks, goes: true,
-		why: "verifiers that import no server use it, and its result may depend on its input only",
+		in:   []string{"merkle"}, pure: true, third: never,
+		only: []string{""},
+		why:  "verifiers that import no server use it, and its result may depend on its input only",
 	},
 	{
 		name: "the store is pure",
-		in:   []string{"store"},
-		only: []string{"", "merkle"}, std: append([]string{"net", "log", "log/slog", "net/http"}, outside...),
-		calls: clocks, goes: true,
-		why: "the state must be the same on every node: it may depend on nothing but the transactions",
+		in:   []string{"store"}, pure: true,
+		only: []string{"", "merkle"},
+		why:  "the state must be the same on every node: it may depend on nothing but the transactions",
 	},
 	{
 		name: "a snapshot is made of the state alone",
-		in:   []string{"snapshot"},
-		only: []string{"", "host", "merkle", "store"}, std: append([]string{"net", "log", "log/slog", "net/http"}, outside...),
-		calls: clocks, goes: true,
-		why: "every node must write the same bytes for the same state, or their digests could not be agreed on",
+		in:   []string{"snapshot"}, pure: true,
+		only: []string{"", "host", "merkle", "store"},
+		why:  "every node must write the same bytes for the same state, or their digests could not be agreed on",
 	},
 	{
 		name: "fairness is pure",
-		in:   []string{"internal/fair"},
-		only: []string{""}, std: append([]string{"net", "log", "log/slog", "net/http"}, outside...), third: never,
-		calls: clocks, goes: true,
-		why: "node and gateway decide by it under their locks, so it may do nothing but count",
+		in:   []string{"internal/fair"}, pure: true, third: never,
+		only: []string{""},
+		why:  "node and gateway decide by it under their locks, so it may do nothing but count",
 	},
 	{
 		name: "consensus is a pure machine",
-		in:   []string{"consensus/raft"},
-		only: []string{"", "consensus"}, std: append([]string{"net", "log", "log/slog", "net/http"}, outside...),
-		calls: clocks, goes: true,
-		why: "time is ticks and messages are values, so that a simulation can replay every schedule",
+		in:   []string{"consensus/raft"}, pure: true,
+		only: []string{"", "consensus"},
+		why:  "time is ticks and messages are values, so that a simulation can replay every schedule",
 	},
 	{
 		name: "keys are pure",
-		in:   []string{"keys"},
-		only: []string{""}, std: append([]string{"net", "log", "log/slog", "net/http"}, outside...),
-		calls: clocks, goes: true,
-		why: "secrets must have no way out: no file, no socket and no log",
+		in:   []string{"keys"}, pure: true,
+		only: []string{""},
+		why:  "secrets must have no way out: no file, no socket and no log",
 	},
+	{
+		name: "what members signed is judged by its bytes alone",
+		in:   []string{"gov/envelope"}, pure: true, std: []string{"time"},
+		only:  []string{""},
+		third: oneOf("github.com/fxamacker/cbor/v2", "github.com/veraison/go-cose"),
+		why:   "an auditor opens an envelope years later, and must come to the network's conclusion",
+	},
+	{
+		name: "a policy is pure",
+		in:   []string{"gov/policy"}, pure: true, std: []string{"time", "math/rand", "math/rand/v2", "crypto/rand"},
+		only: []string{""},
+		third: func(path string) bool {
+			return path == "cel.dev/cel-go/cel" || path == "cel.dev/cel-go/parser" || strings.HasPrefix(path, "cel.dev/cel-go/common")
+		},
+		why: "every node and every auditor must decide alike; CEL's extensions hold clocks, networks and regular expressions",
+	},
+}
+
+// Layers say which part may know which other.
+var layers = []rule{
 	{
 		name:  "trusted code reaches the outside only through host",
 		in:    []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "node", "receipt"},
 		std:   outside,
 		calls: append(slices.Clone(dials), clocks...),
 		why:   "what passes by package host can be neither checked by the enclave nor simulated by a test",
+	},
+	{
+		name: "evidence needs no server",
+		in:   []string{"attest"},
+		only: []string{""},
+		why:  "clients verify evidence, and a verifier that contains the server trusts it",
 	},
 	{
 		name: "the ledger carries opaque bytes",
@@ -137,34 +112,38 @@ var rules = []rule{
 		why:  "its effects are data in the store; node reads them and acts, so replaying a ledger acts on nothing",
 	},
 	{
-		name: "what members signed is judged by its bytes alone",
-		in:   []string{"gov/envelope"},
-		only: []string{""}, std: append([]string{"net", "log", "log/slog", "net/http", "time"}, outside...),
-		third: oneOf("github.com/fxamacker/cbor/v2", "github.com/veraison/go-cose"),
-		calls: clocks, goes: true,
-		why: "an auditor opens an envelope years later, and must come to the network's conclusion",
+		name: "users' tools do not link servers",
+		in:   []string{"client", "console"},
+		none: server,
+		why:  "a verifier that contains the server trusts it; a small one can be read and written again elsewhere",
 	},
 	{
-		name: "a policy is pure",
-		in:   []string{"gov/policy"},
-		only: []string{""}, std: append([]string{"net", "log", "log/slog", "net/http", "time", "math/rand", "math/rand/v2", "crypto/rand"}, outside...),
-		third: func(path string) bool {
-			return path == "cel.dev/cel-go/cel" || path == "cel.dev/cel-go/parser" || strings.HasPrefix(path, "cel.dev/cel-go/common")
-		},
-		calls: clocks, goes: true,
-		why: "every node and every auditor must decide alike; CEL's extensions hold clocks, networks and regular expressions",
+		name: "a receipt is verified without a server",
+		in:   []string{"receipt"},
+		none: slices.DeleteFunc(slices.Clone(server), func(p string) bool { return p == "host" }), // until it reads package batch instead of ledger
+		why:  "a verifier that contains the server trusts it; a small one can be read and written again elsewhere",
 	},
+}
+
+// server is the code that runs a node and that tools for users must not drag along.
+var server = []string{
+	"node", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "adapter", "adapter/...",
+	"host", "host/...", "internal/sandbox", "cmd/...",
+}
+
+// Protocols stay in their adapters.
+var protocols = []rule{
 	{
 		name:   "an adapter knows its contract and nothing else",
 		in:     []string{"adapter", "adapter/..."},
 		except: []string{"adapter/quorum"},
-		only:   []string{"", "adapter", "store", "host"},
+		only:   []string{"", "adapter", "store", "host", "merkle"},
 		why:    "a protocol that reaches into the core cannot be exchanged; what it lacks belongs into adapter.Env",
 	},
 	{
 		name: "only Quorum builds on Ethereum",
 		in:   []string{"adapter/quorum"},
-		only: []string{"", "adapter", "store", "host", "adapter/ethereum"},
+		only: []string{"", "adapter", "store", "host", "merkle", "adapter/ethereum"},
 		why:  "adapters compose, they never edit: Quorum wraps Ethereum, and no other protocol contains another",
 	},
 	{
@@ -180,18 +159,21 @@ var rules = []rule{
 		words: []string{"ethereum", "sawtooth", "corda", "erc20", "solidity"},
 		why:   "a core that knows one protocol by name treats it differently from the next",
 	},
+}
+
+var core = []string{
+	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "gov/...", "history", "host/...", "host",
+	"keys", "ledger", "merkle", "node", "receipt", "snapshot", "store", "adapter",
+}
+
+// Composition says which packages may put the parts together.
+var composition = []rule{
 	{
 		name:   "node is composed by the command line and the simulation only",
 		in:     []string{"..."},
 		except: []string{"cmd/...", "internal/sandbox", "internal/sim"},
 		none:   []string{"node"},
-		why:    "gateway and the rest declare the few methods that they need; the composer is imported by nobody it composes",
-	},
-	{
-		name: "users' tools do not import servers",
-		in:   []string{"client", "receipt", "console"},
-		none: server,
-		why:  "a verifier that contains the server trusts it; a small one can be read and written again elsewhere",
+		why:    "gateway and the rest declare the few methods that they need; the composer is linked by nothing that it composes",
 	},
 	{
 		name:   "drivers are chosen by the command line",
@@ -207,10 +189,4 @@ var rules = []rule{
 		none:   []string{"cmd/..."},
 		why:    "cmd is wiring only; what two things need has a package",
 	},
-}
-
-func never(string) bool { return false }
-
-func oneOf(paths ...string) func(string) bool {
-	return func(path string) bool { return slices.Contains(paths, path) }
 }

@@ -1,0 +1,88 @@
+package arch
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// pkg is what `go list` says of one package, with its files parsed. Tests are left out: a test may
+// import what it likes.
+type pkg struct {
+	Dir, ImportPath string
+	GoFiles         []string
+	CgoFiles        []string
+	IgnoredGoFiles  []string // other platforms'
+	Standard        bool
+
+	rel   string
+	fset  *token.FileSet
+	files map[string]*ast.File
+}
+
+func load(t *testing.T) []*pkg {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=Dir,ImportPath,GoFiles,CgoFiles,IgnoredGoFiles", "./...")
+	cmd.Dir = filepath.Join("..", "..")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var pkgs []*pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		p := &pkg{fset: token.NewFileSet(), files: map[string]*ast.File{}}
+		if err := dec.Decode(p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		p.rel = strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		for _, name := range slices.Concat(p.GoFiles, p.CgoFiles, p.IgnoredGoFiles) {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			f, err := parser.ParseFile(p.fset, filepath.Join(p.Dir, name), nil, parser.ParseComments|parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.files[name] = f
+		}
+		if len(p.files) > 0 {
+			pkgs = append(pkgs, p)
+		}
+	}
+	if len(pkgs) < 5 {
+		t.Fatalf("go list found %d packages: the test looks at the wrong folder", len(pkgs))
+	}
+	return pkgs
+}
+
+func (p *pkg) at(pos token.Pos) string {
+	at := p.fset.Position(pos)
+	return fmt.Sprintf("%s:%d", path.Join(p.rel, filepath.Base(at.Filename)), at.Line)
+}
+
+// source is a package with one file of these declarations, for the tests of the checks themselves.
+func source(t *testing.T, rel, trust string, decls ...string) *pkg {
+	t.Helper()
+	p := &pkg{rel: rel, fset: token.NewFileSet()}
+	src := "// Package x is made for a test.\n//\n// Trust: " + trust + "\npackage x\n" + strings.Join(decls, "\n")
+	f, err := parser.ParseFile(p.fset, "x.go", src, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.files = map[string]*ast.File{"x.go": f}
+	return p
+}
