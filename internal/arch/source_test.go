@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -33,6 +34,7 @@ type pkg struct {
 
 func load(t *testing.T) []*pkg {
 	t.Helper()
+	listFolders(t)
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=Dir,ImportPath,GoFiles,CgoFiles,IgnoredGoFiles", "./...")
 	cmd.Dir = filepath.Join("..", "..")
 	cmd.Stderr = os.Stderr
@@ -72,6 +74,25 @@ func load(t *testing.T) []*pkg {
 func (p *pkg) at(pos token.Pos) string {
 	at := p.fset.Position(pos)
 	return fmt.Sprintf("%s:%d", path.Join(p.rel, filepath.Base(at.Filename)), at.Line)
+}
+
+// listFolders reads the folders of the module. The go command remembers a test's result for as long
+// as the files that the test itself read are the same, and `go list` is another process: without
+// this, a package that is new would not be looked at.
+func listFolders(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join("..", ".."), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		if name := d.Name(); name != ".." && strings.HasPrefix(name, ".") || name == "node_modules" {
+			return fs.SkipDir
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // source is a package with one file of these declarations, for the tests of the checks themselves.
