@@ -3,6 +3,7 @@
 //
 //	go run ./internal/sim/mutate                     every mutant, 20 seeds each
 //	go run ./internal/sim/mutate -seeds 60 sync once two of them
+//	go run ./internal/sim/mutate -check              only whether each still applies and compiles
 //
 // The copy is a temporary folder; nothing of the checkout is changed. docs/testing.md keeps the results.
 //
@@ -25,8 +26,15 @@ import (
 func main() {
 	seeds := flag.Int("seeds", 20, "how many seeds a mutant is given to be noticed in")
 	first := flag.Int("first", 1, "the first of them")
+	only := flag.Bool("check", false, "apply and compile every mutant, and play no seed")
 	flag.Parse()
-	if err := run(*first, *seeds, flag.Args()); err != nil {
+	err := error(nil)
+	if *only {
+		err = check(mutants)
+	} else {
+		err = run(*first, *seeds, flag.Args())
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(1)
 	}
