@@ -1,12 +1,11 @@
 package attest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
 	"github.com/cocoframework/coco"
-	"github.com/fxamacker/cbor/v2"
+	"github.com/cocoframework/coco/canon"
 )
 
 // Bounds of evidence. The largest known quotes, with their certificates and collateral, take
@@ -48,27 +47,17 @@ func (ev Evidence) Encode() ([]byte, error) {
 	if err := ev.validate(); err != nil {
 		return nil, err
 	}
-	return encMode.Marshal(ev)
+	return canon.Marshal(ev)
 }
 
 // DecodeEvidence reads what Encode wrote, and nothing else: what it accepts encodes to the same
 // bytes again.
 func DecodeEvidence(b []byte) (Evidence, error) {
-	if len(b) > MaxPlatform+MaxQuote+16 {
-		return Evidence{}, fmt.Errorf("%w: evidence of %d bytes: expected at most %d", coco.ErrCorrupt, len(b), MaxPlatform+MaxQuote+16)
-	}
 	var ev Evidence
-	if err := decMode.Unmarshal(b, &ev); err != nil {
+	if err := canon.Unmarshal(b, &ev, canon.Limits{Bytes: MaxPlatform + MaxQuote + 16, Depth: 4, Elements: 16, Pairs: 16}); err != nil {
 		return Evidence{}, fmt.Errorf("%w: evidence: %w", coco.ErrCorrupt, err)
 	}
-	again, err := ev.Encode()
-	if err != nil {
-		return Evidence{}, err
-	}
-	if !bytes.Equal(b, again) {
-		return Evidence{}, fmt.Errorf("%w: evidence: expected deterministic CBOR, found another encoding", coco.ErrCorrupt)
-	}
-	return ev, nil
+	return ev, ev.validate()
 }
 
 func (ev Evidence) validate() error {
@@ -79,26 +68,4 @@ func (ev Evidence) validate() error {
 		return fmt.Errorf("%w: evidence: quote of %d bytes: expected 1 to %d", coco.ErrInvalid, n, MaxQuote)
 	}
 	return nil
-}
-
-var encMode, decMode = modes()
-
-func modes() (cbor.EncMode, cbor.DecMode) {
-	enc, err := cbor.CoreDetEncOptions().EncMode()
-	if err != nil {
-		panic(err) // the options are constants
-	}
-	dec, err := cbor.DecOptions{
-		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
-		IndefLength:       cbor.IndefLengthForbidden,
-		TagsMd:            cbor.TagsForbidden,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
-		MaxNestedLevels:   4,
-		MaxMapPairs:       16,
-		MaxArrayElements:  16,
-	}.DecMode()
-	if err != nil {
-		panic(err)
-	}
-	return enc, dec
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/gov/policy"
 	"github.com/cocoframework/coco/store"
 )
@@ -315,7 +316,7 @@ func checkEndorsed(service []byte, rec *NodeRecord) error {
 }
 
 func putNode(tx *store.Tx, rec NodeRecord) error {
-	b, err := encode(rec)
+	b, err := canon.Marshal(rec)
 	if err != nil {
 		return fmt.Errorf("node record: %w", err)
 	}

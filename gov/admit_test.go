@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/store"
 )
@@ -68,7 +69,7 @@ func TestGenesisIsReadBack(t *testing.T) {
 
 func encoded(t *testing.T, v any) string {
 	t.Helper()
-	b, err := encode(v)
+	b, err := canon.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,7 +349,7 @@ func FuzzDecodeRecords(f *testing.F) {
 	n := newNetwork(f)
 	rec := n.genesis()
 	for _, v := range []any{rec, EpochRecord{1, 2, []byte{3}}} {
-		b, err := encode(v)
+		b, err := canon.Marshal(v)
 		if err != nil {
 			f.Fatal(err)
 		}

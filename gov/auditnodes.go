@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -53,7 +54,7 @@ func (a *Auditor) applyNode(before store.Reader, seqno, now uint64, w store.Writ
 	if known && (old.State != Pending || rec.State == Retired) {
 		was := old.State
 		old.State, old.Since = Retired, seqno
-		expected, err := encode(old)
+		expected, err := canon.Marshal(old)
 		if err != nil {
 			return rec, nil, err
 		}

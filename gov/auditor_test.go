@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/merkle"
@@ -271,7 +272,7 @@ func TestAnAuditRefusesWhatTheNetworkWouldNotWrite(t *testing.T) {
 						n.t.Fatal(err)
 					}
 					rec.Since = 3
-					e.Value, err = encode(rec)
+					e.Value, err = canon.Marshal(rec)
 					if err != nil {
 						n.t.Fatal(err)
 					}
@@ -291,7 +292,7 @@ func TestAnAuditRefusesWhatTheNetworkWouldNotWrite(t *testing.T) {
 			if err != nil {
 				n.t.Fatal(err)
 			}
-			rec, err := encode(EpochRecord{2, 3, b})
+			rec, err := canon.Marshal(EpochRecord{2, 3, b})
 			if err != nil {
 				n.t.Fatal(err)
 			}
@@ -336,7 +337,7 @@ func node(n *network, w []store.Write, change func(*NodeRecord)) []store.Write {
 			n.t.Fatal(err)
 		}
 		change(&rec)
-		out, err := encode(rec)
+		out, err := canon.Marshal(rec)
 		if err != nil {
 			n.t.Fatal(err)
 		}

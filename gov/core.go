@@ -7,7 +7,11 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 )
+
+// maxCore bounds a constitution without its adapters' settings, in CBOR.
+const maxCore = 32 << 20
 
 // core is the canonical form of a constitution, apart from the adapters' settings, which it names by
 // digest: governance reads it often, and settings may be large.
@@ -42,7 +46,7 @@ func (c *Constitution) encodeCore(done *completed) error {
 // canonical encodes a checked constitution.
 func (c *Constitution) canonical(adapters map[string]coco.Digest) ([]byte, error) {
 	c.sort()
-	return encode(core{
+	return canon.Marshal(core{
 		1, c.Network, c.Members, c.Participants, c.Code, c.TEE, c.Policies, c.Limits,
 		c.Shares, c.Consensus, adapters, c.Ledger, c.Snapshots, c.Version,
 	})
@@ -51,7 +55,7 @@ func (c *Constitution) canonical(adapters map[string]coco.Digest) ([]byte, error
 // decodeCore reads a constitution back, without its adapters' settings: addSettings adds them.
 func decodeCore(b []byte) (*Constitution, map[string]coco.Digest, error) {
 	var k core
-	if err := decode(b, &k, maxCore); err != nil {
+	if err := canon.Unmarshal(b, &k, canon.Limits{Bytes: maxCore}); err != nil {
 		return nil, nil, fmt.Errorf("%w: constitution: %w", coco.ErrCorrupt, err)
 	}
 	if k.Version != 1 {

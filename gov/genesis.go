@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/store"
 )
@@ -85,7 +86,7 @@ func WriteEpoch(tx *store.Tx, sealed *keys.SealedEpoch) error {
 	if err != nil {
 		return err
 	}
-	rec, err := encode(EpochRecord{sealed.Epoch, tx.Seqno(), b})
+	rec, err := canon.Marshal(EpochRecord{sealed.Epoch, tx.Seqno(), b})
 	if err != nil {
 		return fmt.Errorf("epoch record: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/canon"
 )
 
 // EvidenceContext is the purpose of the evidence in a NodeRecord; see attest.ReportData.
@@ -80,7 +81,7 @@ type NodeRecord struct {
 //
 // The signature is ECDSA P-256 over their SHA-256, in ASN.1 form.
 func NodeTuple(owner coco.ActorID, address, clientAddress string, key []byte) []byte {
-	tuple, err := encode(struct {
+	tuple, err := canon.Marshal(struct {
 		_             struct{} `cbor:",toarray"`
 		Owner         coco.ActorID
 		Address       string

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/store"
@@ -138,7 +139,7 @@ func row[T any](r store.Reader, table string, key []byte, limit int) (v T, ok bo
 }
 
 func record[T any](table string, b []byte, limit int) (v T, err error) {
-	if err := decode(b, &v, limit); err != nil {
+	if err := canon.Unmarshal(b, &v, canon.Limits{Bytes: limit}); err != nil {
 		return v, fmt.Errorf("%w: %s: %w", coco.ErrCorrupt, table, err)
 	}
 	return v, nil
@@ -174,7 +175,7 @@ func after(prefix []byte) []byte {
 }
 
 func putRow(tx *store.Tx, table string, key []byte, v any) error {
-	b, err := encode(v)
+	b, err := canon.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("%s: %w", table, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -103,7 +104,7 @@ func (a *Auditor) renewed(rec NodeRecord, w store.Write) (ok bool, err error) {
 	}
 	before := old.Certificate
 	old.Certificate = rec.Certificate
-	expected, err := encode(old)
+	expected, err := canon.Marshal(old)
 	if err != nil || !bytes.Equal(expected, w.Value) || !bytes.Equal(w.Key, rec.ID[:]) {
 		return false, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/store"
 )
@@ -170,7 +171,7 @@ func (a *Auditor) genesisVersion(now uint64, byTable map[string][]store.Write) e
 		}
 	}
 	c := a.constitution
-	expected, err := encode(VersionRecord{Version: 1, Digest: c.Digest(), Since: 1, Time: now, Core: c.done.core, Before: map[string][]byte{}})
+	expected, err := canon.Marshal(VersionRecord{Version: 1, Digest: c.Digest(), Since: 1, Time: now, Core: c.done.core, Before: map[string][]byte{}})
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/gov/action"
-	"github.com/cocoframework/coco/gov/codec"
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/store"
@@ -45,7 +45,7 @@ func forge[T any](t testing.TB, writes []store.Write, table string, change func(
 			continue
 		}
 		var v T
-		if err := codec.Decode(w.Value, &v, maxVersionRecord); err != nil {
+		if err := canon.Unmarshal(w.Value, &v, canon.Limits{Bytes: maxVersionRecord}); err != nil {
 			t.Fatal(err)
 		}
 		change(&v)
@@ -60,7 +60,7 @@ func forge[T any](t testing.TB, writes []store.Write, table string, change func(
 
 func encodedT(t testing.TB, v any) string {
 	t.Helper()
-	b, err := encode(v)
+	b, err := canon.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}

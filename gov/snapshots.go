@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -64,7 +65,7 @@ func RecordSnapshot(tx *store.Tx, rec SnapshotRecord) error {
 	if err := rec.check(newest); err != nil {
 		return err
 	}
-	value, err := encode(rec)
+	value, err := canon.Marshal(rec)
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func RecordSnapshot(tx *store.Tx, rec SnapshotRecord) error {
 
 // RequestSnapshot asks for a snapshot of the state that this transaction leaves, or of a later one.
 func RequestSnapshot(tx *store.Tx) error {
-	value, err := encode(snapshotRequest{tx.Seqno()})
+	value, err := canon.Marshal(snapshotRequest{tx.Seqno()})
 	if err != nil {
 		return err
 	}
@@ -125,7 +126,7 @@ func snapshotKey(index uint64) []byte { return binary.BigEndian.AppendUint64(nil
 
 func decodeSnapshot(b []byte) (SnapshotRecord, error) {
 	var rec SnapshotRecord
-	if err := decode(b, &rec, maxRecord); err != nil {
+	if err := canon.Unmarshal(b, &rec, canon.Limits{Bytes: maxRecord}); err != nil {
 		return SnapshotRecord{}, fmt.Errorf("%w: snapshot record: %w", coco.ErrCorrupt, err)
 	}
 	return rec, nil
@@ -133,7 +134,7 @@ func decodeSnapshot(b []byte) (SnapshotRecord, error) {
 
 func decodeRequest(b []byte) (uint64, error) {
 	var req snapshotRequest
-	if err := decode(b, &req, maxRecord); err != nil {
+	if err := canon.Unmarshal(b, &req, canon.Limits{Bytes: maxRecord}); err != nil {
 		return 0, fmt.Errorf("%w: request for a snapshot: %w", coco.ErrCorrupt, err)
 	}
 	return req.Since, nil

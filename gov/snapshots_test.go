@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -106,7 +107,7 @@ func TestASnapshotThatIsNotNewerIsNotRecorded(t *testing.T) {
 
 func TestAnAuditRefusesSnapshotsThatTheNetworkWouldNotRecord(t *testing.T) {
 	put := func(rec SnapshotRecord) store.Write {
-		value, err := encode(rec)
+		value, err := canon.Marshal(rec)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +144,7 @@ func TestAnAuditRefusesSnapshotsThatTheNetworkWouldNotRecord(t *testing.T) {
 			return []store.Write{{Table: SnapshotsTable, Key: []byte(requestKey), Delete: true}}
 		}},
 		{"a false request", "wrong place", 0, func(s uint64) []store.Write {
-			value, err := encode(snapshotRequest{s + 1})
+			value, err := canon.Marshal(snapshotRequest{s + 1})
 			if err != nil {
 				t.Fatal(err)
 			}

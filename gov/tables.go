@@ -9,9 +9,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/store"
 )
@@ -126,14 +125,11 @@ func TrustedNodes(r store.Reader) ([]NodeRecord, error) {
 // more and more, cost little as long as they are not asked for.
 func nodesOf(r store.Reader, states ...NodeState) (out []NodeRecord, err error) {
 	r.Range(NodesTable, nil, nil, func(_, value []byte) bool {
-		var peek struct {
-			State NodeState `cbor:"12,keyasint"`
-		}
-		if err = cbor.Unmarshal(value, &peek); err != nil {
-			err = fmt.Errorf("%w: node record: %w", coco.ErrCorrupt, err)
+		var state NodeState
+		if state, err = stateOf(value); err != nil {
 			return false
 		}
-		if !slices.Contains(states, peek.State) {
+		if !slices.Contains(states, state) {
 			return true
 		}
 		var rec NodeRecord
@@ -144,6 +140,19 @@ func nodesOf(r store.Reader, states ...NodeState) (out []NodeRecord, err error) 
 		return true
 	})
 	return out, err
+}
+
+// stateOf reads the state of an encoded node record, and nothing else of it.
+func stateOf(b []byte) (state NodeState, err error) {
+	limits := canon.Limits{Bytes: maxRecord}
+	field, _, err := canon.Field(b, 12, limits)
+	if err == nil {
+		err = canon.Unmarshal(field, &state, limits)
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: node record: %w", coco.ErrCorrupt, err)
+	}
+	return state, err
 }
 
 // Node returns one node. The error is coco.ErrNotFound if the network does not know it.
@@ -157,7 +166,7 @@ func Node(r store.Reader, id coco.NodeID) (NodeRecord, error) {
 
 func decodeNode(b []byte) (NodeRecord, error) {
 	var rec NodeRecord
-	if err := decode(b, &rec, maxRecord); err != nil {
+	if err := canon.Unmarshal(b, &rec, canon.Limits{Bytes: maxRecord}); err != nil {
 		return NodeRecord{}, fmt.Errorf("%w: node record: %w", coco.ErrCorrupt, err)
 	}
 	return rec, nil
@@ -198,7 +207,7 @@ func Epochs(r store.Reader) ([]EpochRecord, error) {
 
 func decodeEpoch(b []byte) (EpochRecord, error) {
 	var rec EpochRecord
-	if err := decode(b, &rec, maxRecord); err != nil {
+	if err := canon.Unmarshal(b, &rec, canon.Limits{Bytes: maxRecord}); err != nil {
 		return EpochRecord{}, fmt.Errorf("%w: epoch record: %w", coco.ErrCorrupt, err)
 	}
 	return rec, nil

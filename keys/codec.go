@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"fmt"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 )
 
 // maxSealed bounds the encoding of an epoch: MaxMembers shares take less than a quarter of it.
@@ -36,12 +35,12 @@ func (e *ShareError) Error() string {
 func (e *ShareError) Unwrap() error { return coco.ErrVerify }
 
 // Marshal encodes a share for handing it over in confidence.
-func (s Share) Marshal() ([]byte, error) { return encode(s) }
+func (s Share) Marshal() ([]byte, error) { return canon.Marshal(s) }
 
 // ParseShare decodes what Share.Marshal made.
 func ParseShare(b []byte) (Share, error) {
 	var s Share
-	if err := decode(b, &s, 128); err != nil {
+	if err := canon.Unmarshal(b, &s, limits(128)); err != nil {
 		return Share{}, fmt.Errorf("%w: key share: %w", coco.ErrCorrupt, err)
 	}
 	return s, nil
@@ -52,13 +51,13 @@ func (e *SealedEpoch) Marshal() ([]byte, error) {
 	if err := e.Check(); err != nil {
 		return nil, err
 	}
-	return encode(e)
+	return canon.Marshal(e)
 }
 
 // ParseSealedEpoch decodes what SealedEpoch.Marshal made and checks it.
 func ParseSealedEpoch(b []byte) (*SealedEpoch, error) {
 	e := new(SealedEpoch)
-	if err := decode(b, e, maxSealed); err != nil {
+	if err := canon.Unmarshal(b, e, limits(maxSealed)); err != nil {
 		return nil, fmt.Errorf("%w: sealed epoch: %w", coco.ErrCorrupt, err)
 	}
 	if err := e.Check(); err != nil {
@@ -101,35 +100,7 @@ func (e *SealedEpoch) Check() error {
 	return nil
 }
 
-func encode(v any) ([]byte, error) {
-	mode, err := cbor.CoreDetEncOptions().EncMode()
-	if err != nil {
-		return nil, fmt.Errorf("cbor: %w", err)
-	}
-	return mode.Marshal(v)
-}
-
-// decode accepts only the bytes that encode makes.
-func decode(b []byte, v any, limit int) error {
-	if len(b) > limit {
-		return fmt.Errorf("%d bytes, expected at most %d", len(b), limit)
-	}
-	mode, err := cbor.DecOptions{
-		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField, MaxNestedLevels: 8, MaxArrayElements: MaxMembers, MaxMapPairs: 16,
-	}.DecMode()
-	if err != nil {
-		return fmt.Errorf("cbor: %w", err)
-	}
-	if err := mode.Unmarshal(b, v); err != nil {
-		return err
-	}
-	again, err := encode(v)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(again, b) {
-		return fmt.Errorf("the encoding is not the deterministic one")
-	}
-	return nil
+// limits of a share and of an epoch, of so many bytes.
+func limits(bytes int) canon.Limits {
+	return canon.Limits{Bytes: bytes, Elements: MaxMembers, Pairs: 16}
 }

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/action"
@@ -54,7 +54,7 @@ func (p *proposing) statement(audience coco.Digest, actions []action.Action) (en
 		Audience: audience, Time: uint64(now.UnixMilli()), Expires: uint64(now.Add(p.expires).UnixMilli()), Nonce: makeNonce(), Note: p.note,
 	}
 	for _, a := range list {
-		st.Actions = append(st.Actions, cbor.RawMessage(a))
+		st.Actions = append(st.Actions, canon.Raw(a))
 	}
 	return st, nil
 }

@@ -16,7 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov/codec"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/gov/settings"
 	"github.com/cocoframework/coco/keys"
 )
@@ -273,7 +273,7 @@ func (a *Action) Encode() ([]byte, error) {
 	if err := a.Check(); err != nil {
 		return nil, err
 	}
-	b, err := codec.Encode(a)
+	b, err := canon.Marshal(a)
 	if err != nil {
 		return nil, a.invalid("%v", err)
 	}
@@ -286,7 +286,7 @@ func (a *Action) Encode() ([]byte, error) {
 // Decode reads an action from the bytes that Encode makes. The error is coco.ErrInvalid.
 func Decode(b []byte) (Action, error) {
 	var a Action
-	if err := codec.Decode(b, &a, MaxBytes); err != nil {
+	if err := canon.Unmarshal(b, &a, canon.Limits{Bytes: MaxBytes}); err != nil {
 		return Action{}, fmt.Errorf("%w: action: %w", coco.ErrInvalid, err)
 	}
 	return a, a.Check()

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov/codec"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/keys"
 )
 
@@ -187,7 +187,7 @@ func TestWrongActionsAreRefusedByName(t *testing.T) {
 
 func TestOnlyOneEncodingIsAnAction(t *testing.T) {
 	encode := func(v any) []byte {
-		b, err := codec.Encode(v)
+		b, err := canon.Marshal(v)
 		if err != nil {
 			t.Fatal(err)
 		}

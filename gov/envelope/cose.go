@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/fxamacker/cbor/v2"
+	"github.com/cocoframework/coco/canon"
 )
 
 // sign1Tag begins a COSE_Sign1_Tagged: CBOR tag 18 (RFC 9052, section 4.2).
@@ -23,9 +23,9 @@ type sign1 struct {
 
 // header is the protected header.
 type header struct {
-	Algorithm   int64           `cbor:"1,keyasint"`
-	ContentType string          `cbor:"3,keyasint"`
-	X5Chain     cbor.RawMessage `cbor:"33,keyasint"` // see encodeChain
+	Algorithm   int64     `cbor:"1,keyasint"`
+	ContentType string    `cbor:"3,keyasint"`
+	X5Chain     canon.Raw `cbor:"33,keyasint"` // see encodeChain
 }
 
 // read takes an envelope apart, whether it is signed or not yet.
@@ -82,7 +82,7 @@ func (s *Signed) payload(contentType string, payload []byte) error {
 
 // bytes returns the envelope.
 func (e *sign1) bytes() ([]byte, error) {
-	b, err := encode(e)
+	b, err := canon.Marshal(e)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (e *sign1) bytes() ([]byte, error) {
 
 // toBeSigned returns the bytes that the signature is over: Sig_structure of RFC 9052, section 4.4.
 func (e *sign1) toBeSigned() []byte {
-	tbs, err := encode(struct {
+	tbs, err := canon.Marshal(struct {
 		_         struct{} `cbor:",toarray"`
 		Context   string
 		Protected []byte
@@ -109,14 +109,14 @@ func (e *sign1) toBeSigned() []byte {
 
 // encodeChain returns x5chain: a byte string for one certificate, an array of them for more
 // (RFC 9360, section 2).
-func encodeChain(chain [][]byte) (cbor.RawMessage, error) {
+func encodeChain(chain [][]byte) (canon.Raw, error) {
 	if len(chain) == 1 {
-		return encode(chain[0])
+		return canon.Marshal(chain[0])
 	}
-	return encode(chain)
+	return canon.Marshal(chain)
 }
 
-func decodeChain(raw cbor.RawMessage) ([]*x509.Certificate, error) {
+func decodeChain(raw canon.Raw) ([]*x509.Certificate, error) {
 	var chain [][]byte
 	if err := decode(raw, &chain); err != nil {
 		var one []byte

@@ -18,15 +18,13 @@
 package envelope
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 )
 
 // Bounds of an envelope.
@@ -65,7 +63,7 @@ type Proposal struct {
 	Nonce    []byte      `cbor:"4,keyasint"` // NonceBytes random bytes
 	Note     string      `cbor:"5,keyasint"` // for people
 	// Actions are 1 to MaxActions changes, in deterministic CBOR; what they mean is package gov's.
-	Actions []cbor.RawMessage `cbor:"6,keyasint"`
+	Actions []canon.Raw `cbor:"6,keyasint"`
 }
 
 // Ballot is a vote about a proposal.
@@ -178,9 +176,8 @@ func checkStamp(audience coco.Digest, time uint64, nonce []byte) error {
 	return nil
 }
 
-// checkAction makes sure that an action has one encoding only. What cbor.RawMessage holds is copied
-// and not decoded, so comparing the encodings of whole proposals would not see it.
-func checkAction(a cbor.RawMessage) error {
+// checkAction makes sure that an action is a map, in its one encoding.
+func checkAction(a canon.Raw) error {
 	var v any
 	if err := decode(a, &v); err != nil {
 		return err
@@ -193,33 +190,5 @@ func checkAction(a cbor.RawMessage) error {
 
 // decode accepts only the bytes that encode makes.
 func decode(b []byte, v any) error {
-	if len(b) > MaxBytes {
-		return fmt.Errorf("%d bytes, expected at most %d", len(b), MaxBytes)
-	}
-	mode, err := cbor.DecOptions{
-		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField, MaxNestedLevels: 16, MaxArrayElements: 4096, MaxMapPairs: 1024,
-	}.DecMode()
-	if err != nil {
-		return fmt.Errorf("cbor: %w", err)
-	}
-	if err := mode.Unmarshal(b, v); err != nil {
-		return err
-	}
-	again, err := encode(v)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(again, b) {
-		return errors.New("the encoding is not the deterministic one")
-	}
-	return nil
-}
-
-func encode(v any) ([]byte, error) {
-	mode, err := cbor.CoreDetEncOptions().EncMode()
-	if err != nil {
-		return nil, fmt.Errorf("cbor: %w", err)
-	}
-	return mode.Marshal(v)
+	return canon.Unmarshal(b, v, canon.Limits{Bytes: MaxBytes, Depth: 16, Elements: 4096, Pairs: 1024})
 }

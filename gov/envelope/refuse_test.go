@@ -77,7 +77,7 @@ func TestWrongFormsAreRefusedThoughSigned(t *testing.T) {
 		{"another tag", "its tag", func(p *parts) { p.whole = func(b []byte) []byte { b[0] = 0xd1; return b } }},
 		{"nothing", "its tag", func(p *parts) { p.whole = func([]byte) []byte { return nil } }},
 		{"bytes behind", "extraneous", func(p *parts) { p.whole = func(b []byte) []byte { return append(b, 0) } }},
-		{"cut off", "EOF", func(p *parts) { p.whole = func(b []byte) []byte { return b[:len(b)-1] } }},
+		{"cut off", "end early", func(p *parts) { p.whole = func(b []byte) []byte { return b[:len(b)-1] } }},
 		{"too long", "at most 262144", func(p *parts) {
 			p.whole = func([]byte) []byte { return append([]byte{sign1Tag}, make([]byte, MaxBytes)...) }
 		}},
@@ -131,7 +131,7 @@ func TestWrongFormsAreRefusedThoughSigned(t *testing.T) {
 		{"a short audience", "deterministic", func(p *parts) { p.payload = ballot(func(m map[int]any) { m[1] = []byte{1} }) }},
 		{"no time", "signed at 0", func(p *parts) { p.payload = ballot(func(m map[int]any) { m[2] = uint64(0) }) }},
 		{"a time that is no number of JSON", "signed at", func(p *parts) { p.payload = ballot(func(m map[int]any) { m[2] = uint64(maxTime) }) }},
-		{"a time as a float", "uint64", func(p *parts) { p.payload = ballot(func(m map[int]any) { m[2] = 5.0 }) }},
+		{"a time as a float", "floating point", func(p *parts) { p.payload = ballot(func(m map[int]any) { m[2] = 5.0 }) }},
 		{"a short nonce", "a nonce of 15", func(p *parts) { p.payload = ballot(func(m map[int]any) { m[3] = make([]byte, 15) }) }},
 		{"a long nonce", "a nonce of 17", func(p *parts) { p.payload = ballot(func(m map[int]any) { m[3] = make([]byte, 17) }) }},
 		{"no proposal", "names no proposal", func(p *parts) { p.payload = ballot(func(m map[int]any) { m[4] = coco.Digest{} }) }},
@@ -157,20 +157,20 @@ func TestWrongFormsAreRefusedThoughSigned(t *testing.T) {
 			p.payload = proposal(func(m map[int]any) { m[6] = slicesRepeat(cbor.RawMessage{0xa0}, MaxActions+1) })
 		}},
 		{"an action that is no map", "expected a CBOR map", func(p *parts) { asProposal(p); p.payload = action(0x01) }},
-		{"an action that is not deterministic", "action 1: the encoding", func(p *parts) { asProposal(p); p.payload = action(0xb8, 0x00) }},
-		{"an action with keys in another order", "action 1: the encoding", func(p *parts) {
+		{"an action that is not deterministic", "the encoding is not", func(p *parts) { asProposal(p); p.payload = action(0xb8, 0x00) }},
+		{"an action with keys in another order", "the encoding is not", func(p *parts) {
 			asProposal(p)
 			p.payload = action(0xa2, 0x02, 0x00, 0x01, 0x00)
 		}},
-		{"an action with undefined", "action 1: the encoding", func(p *parts) { asProposal(p); p.payload = action(0xa1, 0x01, 0xf7) }},
-		{"an action with a long number", "action 1: the encoding", func(p *parts) { asProposal(p); p.payload = action(0xa1, 0x01, 0x18, 0x01) }},
-		{"an action with a long float", "action 1: the encoding", func(p *parts) {
+		{"an action with undefined", "simple value", func(p *parts) { asProposal(p); p.payload = action(0xa1, 0x01, 0xf7) }},
+		{"an action with a long number", "the encoding is not", func(p *parts) { asProposal(p); p.payload = action(0xa1, 0x01, 0x18, 0x01) }},
+		{"an action with a float", "floating point", func(p *parts) {
 			asProposal(p)
 			p.payload = action(0xa1, 0x01, 0xfa, 0x3f, 0x80, 0, 0)
 		}},
 		{"an action with a key twice", "duplicate", func(p *parts) { asProposal(p); p.payload = action(0xa2, 0x01, 0x00, 0x01, 0x00) }},
 		{"an action with a tag", "tag", func(p *parts) { asProposal(p); p.payload = action(0xa1, 0x01, 0xc1, 0x00) }},
-		{"a deep action", "nested", func(p *parts) {
+		{"a deep action", "within each other", func(p *parts) {
 			asProposal(p)
 			p.payload = action(append(bytes.Repeat([]byte{0xa1, 0x01}, 20), 0x00)...)
 		}},

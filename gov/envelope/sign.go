@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 )
 
 // Signer is a member's key, wherever it lives.
@@ -73,10 +74,10 @@ func prepare(chain [][]byte, st Statement) (*sign1, error) {
 		return nil, err
 	}
 	e := &sign1{Signature: []byte{}}
-	if e.Protected, err = encode(header{int64(k.algorithm), st.contentType(), x5chain}); err != nil {
+	if e.Protected, err = canon.Marshal(header{int64(k.algorithm), st.contentType(), x5chain}); err != nil {
 		return nil, err
 	}
-	if e.Payload, err = encode(st); err != nil {
+	if e.Payload, err = canon.Marshal(st); err != nil {
 		return nil, err
 	}
 	return e, nil

@@ -24,15 +24,22 @@ var pure = []rule{
 		why:  "verifiers that import no server use it, and its result may depend on its input only",
 	},
 	{
+		name: "the encoding is pure",
+		in:   []string{"canon"}, pure: true, std: []string{"time"},
+		only:  []string{},
+		third: oneOf("github.com/fxamacker/cbor/v2"),
+		why:   "what is signed, hashed and compared has one form on every node and in every verifier",
+	},
+	{
 		name: "the store is pure",
 		in:   []string{"store"}, pure: true,
-		only: []string{"", "merkle"},
+		only: []string{"", "canon", "merkle"},
 		why:  "the state must be the same on every node: it may depend on nothing but the transactions",
 	},
 	{
 		name: "a snapshot is made of the state alone",
 		in:   []string{"snapshot"}, pure: true,
-		only: []string{"", "host", "merkle", "store"},
+		only: []string{"", "canon", "host", "merkle", "store"},
 		why:  "every node must write the same bytes for the same state, or their digests could not be agreed on",
 	},
 	{
@@ -50,14 +57,14 @@ var pure = []rule{
 	{
 		name: "keys are pure",
 		in:   []string{"keys"}, pure: true,
-		only: []string{""},
+		only: []string{"", "canon"},
 		why:  "secrets must have no way out: no file, no socket and no log",
 	},
 	{
 		name: "what members signed is judged by its bytes alone",
 		in:   []string{"gov/envelope"}, pure: true, std: []string{"time"},
-		only:  []string{""},
-		third: oneOf("github.com/fxamacker/cbor/v2", "github.com/veraison/go-cose"),
+		only:  []string{"", "canon"},
+		third: oneOf("github.com/veraison/go-cose"),
 		why:   "an auditor opens an envelope years later, and must come to the network's conclusion",
 	},
 	{
@@ -83,19 +90,19 @@ var layers = []rule{
 	{
 		name: "evidence needs no server",
 		in:   []string{"attest"},
-		only: []string{""},
+		only: []string{"", "canon"},
 		why:  "clients verify evidence, and a verifier that contains the server trusts it",
 	},
 	{
 		name: "the ledger carries opaque bytes",
 		in:   []string{"ledger"},
-		only: []string{"", "host", "merkle"},
+		only: []string{"", "canon", "host", "merkle"},
 		why:  "what a transaction means must be free to change without touching the bytes on disk, and an auditor needs no store",
 	},
 	{
 		name: "the index of the past knows the ledger and write sets only",
 		in:   []string{"history"},
-		only: []string{"", "host", "ledger", "merkle", "store"}, std: []string{"net", "log", "net/http"},
+		only: []string{"", "canon", "host", "ledger", "merkle", "store"}, std: []string{"net", "log", "net/http"},
 		goes: true,
 		why:  "it must be possible to make it again from the ledger's files and the epochs' keys alone; its one goroutine is the node's",
 	},
@@ -137,13 +144,13 @@ var protocols = []rule{
 		name:   "an adapter knows its contract and nothing else",
 		in:     []string{"adapter", "adapter/..."},
 		except: []string{"adapter/quorum"},
-		only:   []string{"", "adapter", "store", "host", "merkle"},
+		only:   []string{"", "adapter", "canon", "store", "host", "merkle"},
 		why:    "a protocol that reaches into the core cannot be exchanged; what it lacks belongs into adapter.Env",
 	},
 	{
 		name: "only Quorum builds on Ethereum",
 		in:   []string{"adapter/quorum"},
-		only: []string{"", "adapter", "store", "host", "merkle", "adapter/ethereum"},
+		only: []string{"", "adapter", "store", "host", "merkle", "canon", "adapter/ethereum"},
 		why:  "adapters compose, they never edit: Quorum wraps Ethereum, and no other protocol contains another",
 	},
 	{
