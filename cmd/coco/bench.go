@@ -16,6 +16,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/bench"
+	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
@@ -189,7 +190,7 @@ func targets(info sandbox.Info, plain, ws bool) ([]bench.Target, error) {
 		case plain:
 			out = append(out, bench.Target{Name: n.Name, URL: n.HTTP})
 		default:
-			dir := sandbox.MemberDir(info.Members[i].Dir)
+			dir := identity.Dir(info.Members[i].Dir)
 			conf, err := bench.ClientTLS(dir.User(), dir.UserKey(), info.ServicePEM)
 			if err != nil {
 				return nil, err

@@ -17,6 +17,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/receipt"
@@ -204,7 +205,7 @@ func (a *app) demoTamper(ctx context.Context, info sandbox.Info, tx coco.TxID) e
 	}
 	defer os.RemoveAll(tmp)
 	n := info.Nodes[0]
-	if err := copyLedger(sandbox.NodeDir(n.Dir).Ledger(), tmp); err != nil {
+	if err := copyLedger(nodeconfig.Dir(n.Dir).Ledger(), tmp); err != nil {
 		return err
 	}
 	cfg, err := auditorConfig(&info, "", "")

@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"net/http"
-	"os"
 	"time"
 
-	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
@@ -20,14 +17,14 @@ const endingSoon = 30 * 24 * time.Hour
 func (d *diagnosis) examineCertificates(info sandbox.Info, now time.Time) {
 	files := []string{info.ServicePEM}
 	for _, m := range info.Members {
-		dir := sandbox.MemberDir(m.Dir)
+		dir := identity.Dir(m.Dir)
 		files = append(files, dir.Org(), dir.User())
 	}
 	var first time.Time
 	good := 0
 	for _, file := range files {
 		name := readable(info.Dir, file)
-		cert, err := readCertificate(file)
+		cert, err := identity.ReadLeaf(file)
 		if err != nil {
 			d.add("certificates", findingProblem, "%s: %v", name, err)
 			continue
@@ -113,19 +110,6 @@ func judgeEnd(ends, now time.Time) (level, message string) {
 		return findingWarning, "ends on " + day
 	}
 	return findingOK, "ends on " + day
-}
-
-// readCertificate reads the first certificate of a file; its issuers may follow.
-func readCertificate(file string) (*x509.Certificate, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	first, _ := pem.Decode(data)
-	if first == nil {
-		return nil, fmt.Errorf("%w: no certificate in PEM form", coco.ErrInvalid)
-	}
-	return x509.ParseCertificate(first.Bytes)
 }
 
 func judgeCertificate(begins, ends, now time.Time) (level, message string) {

@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/internal/signer"
 )
@@ -117,11 +118,11 @@ func (f *governing) connect(ctx context.Context) (*officer, error) {
 			return nil, fmt.Errorf("%w: --%s is missing: a network that is not one of `coco up` needs --node, --service, --cert and --key", coco.ErrInvalid, name)
 		}
 	}
-	identity, err := signer.Load(f.cert, f.key)
+	auth, err := signer.Load(f.cert, f.key)
 	if err != nil {
 		return nil, err
 	}
-	service, err := readCertificate(f.service)
+	service, err := identity.ReadLeaf(f.service)
 	if err != nil {
 		return nil, fmt.Errorf("--service: %w", err)
 	}
@@ -130,7 +131,7 @@ func (f *governing) connect(ctx context.Context) (*officer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.officer(addr, identity, client.Policy{Code: code, Verifiers: verifiers(), Service: service})
+	return f.officer(addr, auth, client.Policy{Code: code, Verifiers: verifiers(), Service: service})
 }
 
 // inSandbox reports whether the command is about a network of `coco up`.
@@ -158,7 +159,7 @@ func (f *governing) connectSandbox(ctx context.Context) (*officer, error) {
 	if key == "" {
 		key = "file:" + dir.GovKey()
 	}
-	identity, err := signer.Load(dir.Gov(), key)
+	auth, err := signer.Load(dir.Gov(), key)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +171,7 @@ func (f *governing) connectSandbox(ctx context.Context) (*officer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.officer(n.Admin, identity, trust)
+	return f.officer(n.Admin, auth, trust)
 }
 
 // running loads the sandbox, whose supervisor must answer.
@@ -204,12 +205,12 @@ func (f *governing) sandboxNode(info *sandbox.Info) (sandbox.Node, error) {
 }
 
 // officer makes the client, and the identity that signs.
-func (f *governing) officer(addr string, identity *signer.Identity, trust client.Policy) (*officer, error) {
-	c, err := client.New(client.Config{Addr: addr, Certificate: identity.TLS(), Policy: trust})
+func (f *governing) officer(addr string, auth *signer.Identity, trust client.Policy) (*officer, error) {
+	c, err := client.New(client.Config{Addr: addr, Certificate: auth.TLS(), Policy: trust})
 	if err != nil {
 		return nil, err
 	}
-	o := &officer{Client: c, auth: identity, identity: identity, service: trust.Service}
+	o := &officer{Client: c, auth: auth, identity: auth, service: trust.Service}
 	if f.signCert != "" || f.signKey != "" {
 		if f.signCert == "" || f.signKey == "" {
 			return nil, fmt.Errorf("%w: --sign-cert and --sign-key belong together", coco.ErrInvalid)

@@ -14,7 +14,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/policy"
-	"github.com/cocoframework/coco/internal/signer"
+	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/keys"
 )
 
@@ -132,7 +132,7 @@ func certified(a *action.Args, args []string, _ *actionFlags) (err error) {
 
 // organisationCertificate reads the one certificate of a file.
 func organisationCertificate(file string) ([]byte, error) {
-	chain, err := signer.ReadChain(file)
+	chain, err := identity.ReadChain(file)
 	if err != nil {
 		return nil, err
 	}

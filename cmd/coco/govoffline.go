@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/internal/signer"
 )
@@ -102,10 +103,10 @@ func (f *governing) papers() (chain []*x509.Certificate, service *x509.Certifica
 	if cert == "" || serviceFile == "" {
 		return nil, nil, fmt.Errorf("%w: expected --as MEMBER of a network of `coco up`, or --sign-cert and --service", coco.ErrInvalid)
 	}
-	if chain, err = signer.ReadChain(cert); err != nil {
+	if chain, err = identity.ReadChain(cert); err != nil {
 		return nil, nil, err
 	}
-	if service, err = readCertificate(serviceFile); err != nil {
+	if service, err = identity.ReadLeaf(serviceFile); err != nil {
 		return nil, nil, fmt.Errorf("service certificate %s: %w", serviceFile, err)
 	}
 	return chain, service, nil

@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/ledger"
 )
@@ -61,17 +62,17 @@ func findLedgers(dir string) ([]ledgerDir, *sandbox.Info, error) {
 	case err == nil:
 		var dirs []ledgerDir
 		for _, n := range info.Nodes {
-			dirs = append(dirs, ledgerDir{n.Name, sandbox.NodeDir(n.Dir).Ledger()})
+			dirs = append(dirs, ledgerDir{n.Name, nodeconfig.Dir(n.Dir).Ledger()})
 		}
 		return dirs, &info, nil
 	case !errors.Is(err, coco.ErrNotFound):
 		return nil, nil, err
 	case holdsLedger(abs):
 		return []ledgerDir{{filepath.Base(abs), abs}}, nil, nil
-	case holdsLedger(filepath.Join(abs, sandbox.LedgerDir)):
-		return []ledgerDir{{filepath.Base(abs), filepath.Join(abs, sandbox.LedgerDir)}}, nil, nil
+	case holdsLedger(filepath.Join(abs, nodeconfig.LedgerDir)):
+		return []ledgerDir{{filepath.Base(abs), filepath.Join(abs, nodeconfig.LedgerDir)}}, nil, nil
 	}
-	return nil, nil, fmt.Errorf("%w: no ledger in %s: expected files ledger_…, a folder %s of a node, or a sandbox", coco.ErrNotFound, dir, sandbox.LedgerDir)
+	return nil, nil, fmt.Errorf("%w: no ledger in %s: expected files ledger_…, a folder %s of a node, or a sandbox", coco.ErrNotFound, dir, nodeconfig.LedgerDir)
 }
 
 func holdsLedger(dir string) bool {

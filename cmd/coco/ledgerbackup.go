@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/ledger"
 )
@@ -56,7 +57,7 @@ Exits with 0 if DEST then holds a whole ledger.`,
 				return err
 			}
 			defer done()
-			src := ledger.Place{Disk: disk, Dir: sandbox.LedgerDir, Beside: besideLedger, Extra: extra}
+			src := ledger.Place{Disk: disk, Dir: nodeconfig.LedgerDir, Beside: besideLedger, Extra: extra}
 			return a.transfer(cmd.Context(), "backup", src, args[1], ledger.Backup)
 		},
 	}
@@ -110,7 +111,7 @@ the members' keys: what was committed after it is lost then, so use the newest o
 				return err
 			}
 			defer disk.Close()
-			src := ledger.Place{Disk: disk, Dir: sandbox.LedgerDir, Beside: besideLedger}
+			src := ledger.Place{Disk: disk, Dir: nodeconfig.LedgerDir, Beside: besideLedger}
 			return a.transfer(cmd.Context(), "restore", src, args[1], ledger.Restore)
 		},
 	}
@@ -130,8 +131,8 @@ func nodeFolder(dir string) (string, error) {
 	if info, err := sandbox.Load(abs); err == nil && len(info.Nodes) > 0 {
 		return "", fmt.Errorf("%w: %s is a sandbox: name the folder of one of its nodes, such as %s", coco.ErrInvalid, dir, info.Nodes[0].Dir)
 	}
-	if !holdsLedger(filepath.Join(abs, sandbox.LedgerDir)) {
-		return "", fmt.Errorf("%w: no ledger in %s: expected a folder %s with files ledger_…", coco.ErrNotFound, dir, sandbox.LedgerDir)
+	if !holdsLedger(filepath.Join(abs, nodeconfig.LedgerDir)) {
+		return "", fmt.Errorf("%w: no ledger in %s: expected a folder %s with files ledger_…", coco.ErrNotFound, dir, nodeconfig.LedgerDir)
 	}
 	return abs, nil
 }
@@ -169,7 +170,7 @@ func (a *app) transfer(ctx context.Context, what string, from ledger.Place, dest
 		return err
 	}
 	defer disk.Close()
-	report, err := do(ctx, from, ledger.Place{Disk: disk, Dir: sandbox.LedgerDir}, a.progress(what))
+	report, err := do(ctx, from, ledger.Place{Disk: disk, Dir: nodeconfig.LedgerDir}, a.progress(what))
 	a.err.line("")
 	if ctx.Err() != nil {
 		return errInterrupted

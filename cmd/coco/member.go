@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/signer"
 )
 
@@ -65,9 +65,9 @@ with the key of the organisation in that folder.`,
 		}
 		var err error
 		if under == "" {
-			err = sandbox.NewMember(name, out, time.Now())
+			err = identity.New(name, out, time.Now())
 		} else {
-			err = sandbox.NewGovernance(name, under, out, time.Now())
+			err = identity.NewGovernance(name, under, out, time.Now())
 		}
 		if err != nil {
 			return err
@@ -205,7 +205,7 @@ func (a *app) showMember(name string) error {
 	}
 	var all []papersInfo
 	for _, file := range files {
-		chain, err := signer.ReadChain(file)
+		chain, err := identity.ReadChain(file)
 		if err != nil {
 			return err
 		}

@@ -20,6 +20,8 @@ import (
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/node"
@@ -52,7 +54,7 @@ line of JSON that it is ready, or why it is not; its log goes to standard error.
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := a.runNode(cmd.Context(), file)
 			if err != nil {
-				_ = a.out.json(sandbox.Event{Event: sandbox.EventFailed, Error: err.Error(), Code: sandbox.ExitCode(err)})
+				_ = a.out.json(nodeconfig.Event{Event: nodeconfig.EventFailed, Error: err.Error(), Code: sandbox.ExitCode(err)})
 			}
 			return err
 		},
@@ -69,15 +71,15 @@ func (a *app) runNode(ctx context.Context, file string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go a.untilEOF(cancel)
-	cfg, err := sandbox.LoadNodeConfig(file)
+	cfg, err := nodeconfig.Load(file)
 	if err != nil {
 		return err
 	}
 	err = startNode(ctx, cfg, nodeEvents{log: a.err.w, ready: func(info node.Info) {
-		_ = a.out.json(sandbox.Event{Event: sandbox.EventReady, Node: info.ID, Peer: info.PeerAddress, Client: info.ClientAddress})
+		_ = a.out.json(nodeconfig.Event{Event: nodeconfig.EventReady, Node: info.ID, Peer: info.PeerAddress, Client: info.ClientAddress})
 	}})
 	if err == nil && ctx.Err() == nil {
-		_ = a.out.json(sandbox.Event{Event: sandbox.EventRetired})
+		_ = a.out.json(nodeconfig.Event{Event: nodeconfig.EventRetired})
 	}
 	return err
 }
@@ -90,7 +92,7 @@ type nodeEvents struct {
 }
 
 // startNode runs a node until ctx ends, or it has retired.
-func startNode(ctx context.Context, cfg sandbox.NodeConfig, events nodeEvents) error {
+func startNode(ctx context.Context, cfg nodeconfig.Config, events nodeEvents) error {
 	level := new(slog.LevelVar)
 	log := slog.New(slog.NewJSONHandler(events.log, &slog.HandlerOptions{Level: level})).With("name", cfg.Name)
 	disk, err := openDisk(ctx, cfg.Dir)
@@ -106,7 +108,7 @@ func startNode(ctx context.Context, cfg sandbox.NodeConfig, events nodeEvents) e
 	if err != nil {
 		return err
 	}
-	owner, err := sandbox.LoadOwner(cfg.OwnerCertificate, cfg.OwnerKey)
+	owner, err := identity.LoadOwner(cfg.OwnerCertificate, cfg.OwnerKey)
 	if err != nil {
 		return err
 	}
@@ -118,7 +120,7 @@ func startNode(ctx context.Context, cfg sandbox.NodeConfig, events nodeEvents) e
 	if err := howToStart(&c, cfg); err != nil {
 		return err
 	}
-	moved, err := openLedgerFolders(cfg.LedgerFolders)
+	moved, err := nodeconfig.OpenLedgerFolders(cfg.LedgerFolders)
 	for _, d := range moved {
 		defer d.Close()
 		c.LedgerFolders = append(c.LedgerFolders, d)
@@ -148,9 +150,9 @@ func (a *app) untilEOF(cancel func()) {
 }
 
 // howToStart fills in one of the ways in which a node starts.
-func howToStart(c *node.Config, cfg sandbox.NodeConfig) error {
+func howToStart(c *node.Config, cfg nodeconfig.Config) error {
 	switch cfg.Start {
-	case sandbox.StartGenesis:
+	case nodeconfig.StartGenesis:
 		page, err := os.ReadFile(cfg.Constitution)
 		if err != nil {
 			return fmt.Errorf("constitution: %w", err)
@@ -158,16 +160,16 @@ func howToStart(c *node.Config, cfg sandbox.NodeConfig) error {
 		if c.Genesis, err = gov.ParseConstitution(page); err != nil {
 			return fmt.Errorf("%s: %w", cfg.Constitution, err)
 		}
-	case sandbox.StartJoin:
+	case nodeconfig.StartJoin:
 		c.Join = cfg.Join
 		if cfg.Service != "" {
-			service, err := readCertificate(cfg.Service)
+			service, err := identity.ReadLeaf(cfg.Service)
 			if err != nil {
 				return err
 			}
 			c.Service = service.Raw
 		}
-	case sandbox.StartRecover:
+	case nodeconfig.StartRecover:
 		c.Recover = &node.Recover{Open: func(sealed *keys.SealedEpoch) ([]keys.Share, error) { return openShares(cfg.RecoverKeys, sealed) }}
 	}
 	return nil
@@ -175,7 +177,7 @@ func howToStart(c *node.Config, cfg sandbox.NodeConfig) error {
 
 // openShares decrypts every member's share of an epoch. A sandbox holds all members' keys; real
 // members each open their own.
-func openShares(members []sandbox.MemberKey, sealed *keys.SealedEpoch) ([]keys.Share, error) {
+func openShares(members []identity.MemberKey, sealed *keys.SealedEpoch) ([]keys.Share, error) {
 	var shares []keys.Share
 	for _, m := range members {
 		actor, key, err := m.Load()

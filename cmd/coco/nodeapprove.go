@@ -15,7 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 )
 
 // configFlag gives a command the flag --config.
@@ -42,7 +43,7 @@ the new one after a restart.
 		Example: "  coco node approve --config delta/node.toml\n  coco node approve --approve 1f0e…",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := sandbox.LoadNodeConfig(file)
+			cfg, err := nodeconfig.Load(file)
 			if err != nil {
 				return err
 			}
@@ -63,7 +64,7 @@ the new one after a restart.
 }
 
 // lookUp asks the nodes of a node.toml who their network is.
-func lookUp(ctx context.Context, cfg sandbox.NodeConfig) (*networkIdentity, error) {
+func lookUp(ctx context.Context, cfg nodeconfig.Config) (*networkIdentity, error) {
 	if len(cfg.Ask) == 0 {
 		return nil, fmt.Errorf("%w: node.toml has no ask: list where clients reach the nodes of the network", coco.ErrInvalid)
 	}
@@ -75,11 +76,11 @@ func lookUp(ctx context.Context, cfg sandbox.NodeConfig) (*networkIdentity, erro
 }
 
 // knownService is the service that was approved before; nil if there is none.
-func knownService(cfg sandbox.NodeConfig) (*x509.Certificate, error) {
+func knownService(cfg nodeconfig.Config) (*x509.Certificate, error) {
 	if cfg.Service == "" {
 		return nil, nil
 	}
-	cert, err := readCertificate(cfg.Service)
+	cert, err := identity.ReadLeaf(cfg.Service)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: the service's certificate that was approved is gone: put it back, or take service and approve out of node.toml and approve anew: %w", coco.ErrInvalid, err)
 	}
@@ -87,7 +88,7 @@ func knownService(cfg sandbox.NodeConfig) (*x509.Certificate, error) {
 }
 
 // approve has the operator approve what the network shows, and notes it in node.toml.
-func (a *app) approve(ctx context.Context, file string, cfg *sandbox.NodeConfig, digest string) error {
+func (a *app) approve(ctx context.Context, file string, cfg *nodeconfig.Config, digest string) error {
 	id, err := lookUp(ctx, *cfg)
 	if err != nil {
 		return err

@@ -9,14 +9,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 )
 
 // nodeFile is a node's settings in its folder.
 const nodeFile = "node.toml"
 
 func (a *app) nodeInitCommand() *cobra.Command {
-	var c sandbox.NodeConfig
+	var c nodeconfig.Config
 	cmd := &cobra.Command{
 		Use:   "init FOLDER",
 		Short: "Make the folder and the settings of a node that joins a network",
@@ -67,12 +68,12 @@ as many as you know: what they say of the network must agree.`,
 }
 
 // initNode checks settings and writes them.
-func initNode(dir string, c sandbox.NodeConfig) (string, error) {
+func initNode(dir string, c nodeconfig.Config) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return "", fmt.Errorf("%w: folder %q: %w", coco.ErrInvalid, dir, err)
 	}
-	c.Dir, c.Start = abs, sandbox.StartJoin
+	c.Dir, c.Start = abs, nodeconfig.StartJoin
 	if c.Name == "" {
 		c.Name = filepath.Base(abs)
 	}
@@ -81,7 +82,7 @@ func initNode(dir string, c sandbox.NodeConfig) (string, error) {
 			return "", err
 		}
 	}
-	if _, err := sandbox.LoadOwner(c.OwnerCertificate, c.OwnerKey); err != nil {
+	if _, err := identity.LoadOwner(c.OwnerCertificate, c.OwnerKey); err != nil {
 		return "", err
 	}
 	if err := checkAddresses(c); err != nil {
@@ -97,7 +98,7 @@ func initNode(dir string, c sandbox.NodeConfig) (string, error) {
 	return file, c.Save(file)
 }
 
-func checkAddresses(c sandbox.NodeConfig) error {
+func checkAddresses(c nodeconfig.Config) error {
 	all := map[string][]string{
 		"peer": {c.Peer}, "client": {c.Client}, "admin": {c.Admin}, "peer-address": {c.PeerAddress}, "client-address": {c.ClientAddress},
 		"join": c.Join, "ask": c.Ask,

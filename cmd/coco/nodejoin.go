@@ -13,7 +13,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/gov"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/node"
 )
 
@@ -34,12 +34,12 @@ asking: members may have to vote about it first. Its log is node.log in its fold
 		Example: "  coco node join --config delta/node.toml\n  coco node join --config delta/node.toml --approve 1f0e… -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := sandbox.LoadNodeConfig(file)
+			cfg, err := nodeconfig.Load(file)
 			if err != nil {
 				return err
 			}
-			if cfg.Start != sandbox.StartJoin {
-				return fmt.Errorf("%w: %s: start = %q: expected %q", coco.ErrInvalid, file, cfg.Start, sandbox.StartJoin)
+			if cfg.Start != nodeconfig.StartJoin {
+				return fmt.Errorf("%w: %s: start = %q: expected %q", coco.ErrInvalid, file, cfg.Start, nodeconfig.StartJoin)
 			}
 			if cfg.Approve == (coco.Digest{}) || cfg.Service == "" || digest != "" && digest != cfg.Approve.String() {
 				if err := a.approve(cmd.Context(), file, &cfg, digest); err != nil {
@@ -56,7 +56,7 @@ asking: members may have to vote about it first. Its log is node.log in its fold
 }
 
 // runForeground runs a node until ctx ends.
-func (a *app) runForeground(ctx context.Context, cfg sandbox.NodeConfig) error {
+func (a *app) runForeground(ctx context.Context, cfg nodeconfig.Config) error {
 	log, err := os.OpenFile(filepath.Join(cfg.Dir, "node.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (a *app) runForeground(ctx context.Context, cfg sandbox.NodeConfig) error {
 	case ctx.Err() != nil:
 		tell.say(joinEvent{Event: "stopped", Text: "the node has ended"})
 	default:
-		tell.say(joinEvent{Event: sandbox.EventRetired, Text: "the node has left the network for good"})
+		tell.say(joinEvent{Event: nodeconfig.EventRetired, Text: "the node has left the network for good"})
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ type joinEvent struct {
 // joinTeller says each refusal once.
 type joinTeller struct {
 	a    *app
-	cfg  sandbox.NodeConfig
+	cfg  nodeconfig.Config
 	mu   sync.Mutex
 	last string // under mu
 }
@@ -126,7 +126,7 @@ func (t *joinTeller) refused(err *node.RefusedError) {
 
 func (t *joinTeller) ready(i node.Info) {
 	t.say(joinEvent{
-		Event: sandbox.EventReady, Node: i.ID, Peer: i.PeerAddress, Client: i.ClientAddress,
+		Event: nodeconfig.EventReady, Node: i.ID, Peer: i.PeerAddress, Client: i.ClientAddress,
 		Text: fmt.Sprintf("admitted as node %s: it serves clients at %s", i.ID.Short(), i.ClientAddress),
 	})
 }

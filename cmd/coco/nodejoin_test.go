@@ -17,7 +17,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/node"
 )
 
@@ -50,7 +50,7 @@ func serves(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: serves CONFIG")
 	}
-	cfg, err := sandbox.LoadNodeConfig(ts.MkAbs(args[0]))
+	cfg, err := nodeconfig.Load(ts.MkAbs(args[0]))
 	ts.Check(err)
 	until(ts, "the node of "+args[0]+" does not serve", func(ctx context.Context) bool {
 		s, err := ownStatus(ctx, cfg)
@@ -95,7 +95,7 @@ func TestEveryRefusalHasPlainWords(t *testing.T) {
 		gov.DebugTEE: "debug TEE", gov.InsecureTEE: "simulated TEE", gov.UnlistedPlatform: "wrong platform", gov.OldTEE: "old TEE",
 	} {
 		var out bytes.Buffer
-		tell := &joinTeller{a: &app{out: newPrinter(&out), err: newPrinter(io.Discard)}, cfg: sandbox.NodeConfig{Peer: "here:7000"}}
+		tell := &joinTeller{a: &app{out: newPrinter(&out), err: newPrinter(io.Discard)}, cfg: nodeconfig.Config{Peer: "here:7000"}}
 		for range 3 {
 			tell.refused(&node.RefusedError{Reason: reason})
 		}

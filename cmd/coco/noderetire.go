@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/internal/signer"
 )
@@ -81,7 +83,7 @@ code 2) if it is the only one.`,
 
 // retireOwn retires the node of a node.toml, with a certificate for governance of its owner's.
 func (a *app) retireOwn(ctx context.Context, file, cert, key string) error {
-	cfg, err := sandbox.LoadNodeConfig(file)
+	cfg, err := nodeconfig.Load(file)
 	if err != nil {
 		return err
 	}
@@ -113,12 +115,12 @@ func (a *app) retireOwn(ctx context.Context, file, cert, key string) error {
 
 // ownersOfficer is who administers a node: the certificate for governance that was named, or the one that
 // `coco member keygen` put beside the owner's.
-func ownersOfficer(cfg sandbox.NodeConfig, cert, key string) (*signer.Identity, error) {
+func ownersOfficer(cfg nodeconfig.Config, cert, key string) (*signer.Identity, error) {
 	if (cert == "") != (key == "") {
 		return nil, fmt.Errorf("%w: --cert and --key belong together", coco.ErrInvalid)
 	}
 	if cert == "" {
-		dir := sandbox.MemberDir(filepath.Dir(cfg.OwnerCertificate))
+		dir := identity.Dir(filepath.Dir(cfg.OwnerCertificate))
 		cert, key = dir.Gov(), "file:"+dir.GovKey()
 	}
 	officer, err := signer.Load(cert, key)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 )
 
 func (a *app) nodeStatusCommand() *cobra.Command {
@@ -25,7 +25,7 @@ Exits with 0 if the node serves, 5 if it joins or cannot serve, 6 if it does not
 		Example: "  coco node status --config delta/node.toml\n  coco node status -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := sandbox.LoadNodeConfig(file)
+			cfg, err := nodeconfig.Load(file)
 			if err != nil {
 				return err
 			}
@@ -57,7 +57,7 @@ func orElse(text, otherwise string) string {
 }
 
 // ownStatus asks the node of a node.toml.
-func ownStatus(ctx context.Context, cfg sandbox.NodeConfig) (*client.Status, error) {
+func ownStatus(ctx context.Context, cfg nodeconfig.Config) (*client.Status, error) {
 	c, err := connectOwn(ctx, cfg, cfg.Client, nil)
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func ownStatus(ctx context.Context, cfg sandbox.NodeConfig) (*client.Status, err
 }
 
 // connectOwn connects to a node where it listens for clients, or for who administers it.
-func connectOwn(ctx context.Context, cfg sandbox.NodeConfig, addr string, as *tls.Certificate) (*client.Client, error) {
+func connectOwn(ctx context.Context, cfg nodeconfig.Config, addr string, as *tls.Certificate) (*client.Client, error) {
 	known, err := knownService(cfg)
 	if err != nil {
 		return nil, err

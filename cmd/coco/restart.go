@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
@@ -63,34 +63,10 @@ func checkSettings(dir string, names []string) error {
 		if n.Retired || len(names) > 0 && !slices.Contains(names, n.Name) {
 			continue
 		}
-		file := sandbox.NodeDir(n.Dir).Config()
-		if err := checkNodeConfig(file); err != nil {
+		file := nodeconfig.Dir(n.Dir).Config()
+		if err := nodeconfig.Check(file); err != nil {
 			return fmt.Errorf("%w: node %s could not start again, nothing was restarted: mend %s: %w", coco.ErrInvalid, n.Name, file, err)
 		}
 	}
 	return nil
-}
-
-func checkNodeConfig(file string) error {
-	cfg, err := sandbox.LoadNodeConfig(file)
-	if err != nil {
-		return err
-	}
-	disks, err := openLedgerFolders(cfg.LedgerFolders)
-	for _, d := range disks {
-		d.Close()
-	}
-	return err
-}
-
-// openLedgerFolders opens the folders to which chunks of a node's ledger were moved.
-func openLedgerFolders(dirs []string) (disks []*local.Disk, err error) {
-	for _, dir := range dirs {
-		d, err := local.OpenReadOnly(dir)
-		if err != nil {
-			return disks, fmt.Errorf("ledger_folders: %w", err)
-		}
-		disks = append(disks, d)
-	}
-	return disks, nil
 }

@@ -176,6 +176,12 @@ var core = []string{
 // Composition says which packages may put the parts together.
 var composition = []rule{
 	{
+		name: "a node's settings and an organisation's keys are files",
+		in:   []string{"internal/identity", "internal/nodeconfig"},
+		only: []string{"", "canon", "host", "host/local", "internal/atomicfile", "internal/identity", "keys"}, std: []string{"net", "net/http", "os/exec"},
+		why: "what runs in production reads and writes them without the sandbox, which writes the same ones",
+	},
+	{
 		name:   "node is composed by the command line and the simulation only",
 		in:     []string{"..."},
 		except: []string{"cmd/...", "internal/sandbox", "internal/sim"},

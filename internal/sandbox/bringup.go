@@ -14,6 +14,9 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/atomicfile"
+	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/ledger"
 )
 
@@ -69,9 +72,9 @@ func (s *Sandbox) bringUp(ctx context.Context, n *nursery) error {
 	if err != nil {
 		return err
 	}
-	start := StartGenesis
+	start := nodeconfig.StartGenesis
 	if found {
-		start = StartRecover
+		start = nodeconfig.StartRecover
 		if err := s.fillGaps(first); err != nil {
 			return err
 		}
@@ -86,7 +89,7 @@ func (s *Sandbox) bringUp(ctx context.Context, n *nursery) error {
 		if s.info.Nodes[i].Retired {
 			continue
 		}
-		how, others := StartJoin, []int{first}
+		how, others := nodeconfig.StartJoin, []int{first}
 		if i == first {
 			how, others = start, nil
 		}
@@ -157,7 +160,7 @@ const attestPatience = 30 * time.Second
 
 // attestReady verifies a node that says that it is ready. A node that finds its ledger damaged
 // begins again in the same process, under a new key: then it gets ready once more.
-func (s *Sandbox) attestReady(ctx context.Context, c *child, i int, e Event) error {
+func (s *Sandbox) attestReady(ctx context.Context, c *child, i int, e nodeconfig.Event) error {
 	ctx, cancel := context.WithTimeout(ctx, attestPatience)
 	defer cancel()
 	for {
@@ -215,7 +218,7 @@ func (s *Sandbox) learnService(ctx context.Context, first int) error {
 	if err != nil {
 		return fmt.Errorf("service certificate: %w", err)
 	}
-	if err := writeFile(s.lay.ServiceFile(), certPEM(cert)); err != nil {
+	if err := atomicfile.Write(s.lay.ServiceFile(), identity.CertificatePEM(cert)); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -234,7 +237,7 @@ func (s *Sandbox) clientOf(i int) (*client.Client, error) {
 }
 
 func (s *Sandbox) clientConfig(i int) (client.Config, error) {
-	cert, err := UserCertificate(s.info.Members[i])
+	cert, err := identity.Dir(s.info.Members[i].Dir).UserCertificate()
 	if err != nil {
 		return client.Config{}, err
 	}
@@ -260,7 +263,7 @@ func (s *Sandbox) longestLedger() (node int, found bool, err error) {
 		if n.Retired {
 			continue
 		}
-		v, x, w, err := ledgerEnd(NodeDir(n.Dir))
+		v, x, w, err := ledgerEnd(nodeconfig.Dir(n.Dir))
 		switch {
 		case err != nil:
 			s.report(Step{Step: "damaged", Node: n.Name, Text: fmt.Sprintf("the ledger of %s is damaged, it must fetch what is missing from the others: %v", n.Name, err)})
@@ -285,7 +288,7 @@ func (s *Sandbox) quorum() int { return s.info.active()/2 + 1 }
 
 // ledgerEnd returns the view and index of a ledger's last entry, zeros if it has none, and whether it has all
 // entries before it.
-func ledgerEnd(dir NodeDir) (view, index uint64, whole bool, err error) {
+func ledgerEnd(dir nodeconfig.Dir) (view, index uint64, whole bool, err error) {
 	disk, err := local.OpenReadOnly(string(dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, 0, false, nil
@@ -294,7 +297,7 @@ func ledgerEnd(dir NodeDir) (view, index uint64, whole bool, err error) {
 		return 0, 0, false, err
 	}
 	defer disk.Close()
-	log, err := ledger.OpenReadOnly(disk, LedgerDir)
+	log, err := ledger.OpenReadOnly(disk, nodeconfig.LedgerDir)
 	if err != nil {
 		return 0, 0, false, err
 	}
@@ -313,25 +316,25 @@ func ledgerEnd(dir NodeDir) (view, index uint64, whole bool, err error) {
 func (s *Sandbox) nodeConfig(i int, start string, others []int) error {
 	n := s.info.Nodes[i]
 	dir, member := s.lay.Node(n.Name), s.lay.Member(n.Member)
-	c := NodeConfig{
+	c := nodeconfig.Config{
 		Name: n.Name, Dir: string(dir), Peer: n.Peer, Client: n.Client, Admin: n.Admin,
 		OwnerCertificate: member.Org(), OwnerKey: member.OrgKey(),
 		Start: start, Approve: s.info.Constitution,
 	}
-	old, err := LoadNodeConfig(dir.Config())
+	old, err := nodeconfig.Load(dir.Config())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("node %s: its settings cannot be read, and may name ledger_folders: correct the file, or delete it for default settings: %w", n.Name, err)
 	}
 	c.LedgerFolders = old.LedgerFolders
 	switch start {
-	case StartGenesis:
+	case nodeconfig.StartGenesis:
 		c.Constitution = s.lay.ConstitutionFile()
-	case StartRecover:
+	case nodeconfig.StartRecover:
 		for _, m := range s.info.Members {
 			d := s.lay.Member(m.Name)
-			c.RecoverKeys = append(c.RecoverKeys, MemberKey{Certificate: d.Org(), Key: d.Encryption()})
+			c.RecoverKeys = append(c.RecoverKeys, identity.MemberKey{Certificate: d.Org(), Key: d.Encryption()})
 		}
-	case StartJoin:
+	case nodeconfig.StartJoin:
 		if s.knowsService() { // learnt from the first node of this start
 			c.Service = s.lay.ServiceFile()
 		}
@@ -342,7 +345,7 @@ func (s *Sandbox) nodeConfig(i int, start string, others []int) error {
 	if err := os.MkdirAll(string(dir), 0o700); err != nil {
 		return err
 	}
-	return c.save(dir.Config())
+	return c.SaveSupervised(dir.Config())
 }
 
 // update changes the description, in memory and on disk.

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 )
 
 // TestMain lets the test's program stand in for a node: it listens as it is told, says that it may
@@ -26,14 +27,14 @@ func TestMain(m *testing.M) {
 }
 
 func standIn(config string) int {
-	cfg, err := LoadNodeConfig(config)
+	cfg, err := nodeconfig.Load(config)
 	if err == nil {
 		_, err = net.Listen("tcp", cfg.Peer)
 	}
 	if err == nil {
 		err = fmt.Errorf("%w: a stand-in is no node", coco.ErrDenied)
 	}
-	_ = json.NewEncoder(os.Stdout).Encode(Event{Event: EventFailed, Error: err.Error(), Code: ExitCode(err)})
+	_ = json.NewEncoder(os.Stdout).Encode(nodeconfig.Event{Event: nodeconfig.EventFailed, Error: err.Error(), Code: ExitCode(err)})
 	return ExitCode(err)
 }
 
@@ -100,7 +101,7 @@ func TestTheEndOfTheFirstNodeEndsTheOthersWait(t *testing.T) {
 		s := &Sandbox{info: Info{Nodes: []Node{{Name: "alpha"}, {Name: "bravo"}, {Name: "charlie"}}}}
 		n := &nursery{s: s}
 		for _, node := range s.info.Nodes {
-			n.at = append(n.at, &child{name: node.Name, ready: make(chan Event, 1), done: make(chan struct{})})
+			n.at = append(n.at, &child{name: node.Name, ready: make(chan nodeconfig.Event, 1), done: make(chan struct{})})
 		}
 		got := make(chan error, 1)
 		go func() { got <- s.joinOthers(t.Context(), n, 0) }()

@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/atomicfile"
 )
 
 // folder makes a sandbox that nobody starts, with a program of its own.
@@ -110,7 +111,7 @@ func TestAConstitutionThatMembersChangedIsRemembered(t *testing.T) {
 	if err := changed.Complete(); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeFile(s.lay.InForceFile(), changed.TOML()); err != nil {
+	if err := atomicfile.Write(s.lay.InForceFile(), changed.TOML()); err != nil {
 		t.Fatal(err)
 	}
 	if c, err := s.info.InForce(); err != nil || c.Digest() != changed.Digest() || len(c.Measurements()) != 2 {

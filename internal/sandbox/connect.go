@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/identity"
 )
 
 // Constitution returns the sandbox's genesis constitution, checked against its digest.
@@ -37,7 +38,7 @@ func (i *Info) Connect(n Node, verifiers attest.Verifiers) (*client.Client, erro
 	if err != nil {
 		return nil, err
 	}
-	cert, err := UserCertificate(m)
+	cert, err := identity.Dir(m.Dir).UserCertificate()
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func (i *Info) Trust(verifiers attest.Verifiers) (client.Policy, error) {
 	if err != nil {
 		return client.Policy{}, err
 	}
-	service, err := readPEM(i.ServicePEM)
+	service, err := identity.ReadCertificate(i.ServicePEM)
 	if err != nil {
 		return client.Policy{}, fmt.Errorf("service certificate: %w", err)
 	}
@@ -97,11 +98,11 @@ func (i *Info) Member(name string) (Member, error) {
 
 // Governance returns the folder of a member's keys, among them one for governance, which is made if it is
 // missing.
-func (i *Info) Governance(name string) (MemberDir, error) {
+func (i *Info) Governance(name string) (identity.Dir, error) {
 	m, err := i.Member(name)
 	if err != nil {
 		return "", err
 	}
-	dir := MemberDir(m.Dir)
-	return dir, ensureGovernance(name, dir, time.Now())
+	dir := identity.Dir(m.Dir)
+	return dir, identity.EnsureGovernance(name, dir, time.Now())
 }

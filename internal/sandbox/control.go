@@ -18,6 +18,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 )
 
 // control is the supervisor's endpoint for `coco status` and `coco down`. It is on loopback and
@@ -218,7 +219,7 @@ func swept(ctx context.Context, lay Layout) error {
 	defer cancel()
 	for i := range info.Nodes {
 		n := &info.Nodes[i]
-		for nodeRuns(NodeDir(n.Dir)) {
+		for nodeRuns(nodeconfig.Dir(n.Dir)) {
 			if !sleep(ctx, 50*time.Millisecond) {
 				return fmt.Errorf("%w: node %s still runs: end process %d by hand", coco.ErrBusy, n.Name, n.Pid)
 			}
@@ -230,7 +231,7 @@ func swept(ctx context.Context, lay Layout) error {
 }
 
 // nodeRuns reports whether a process holds a node's folder.
-func nodeRuns(dir NodeDir) bool {
+func nodeRuns(dir nodeconfig.Dir) bool {
 	if _, err := os.Stat(string(dir)); err != nil {
 		return false
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/internal/identity"
 )
 
 func TestANetworkIsMadeOnceAndNotStarted(t *testing.T) {
@@ -24,7 +25,7 @@ func TestANetworkIsMadeOnceAndNotStarted(t *testing.T) {
 		t.Errorf("its constitution: %v", err)
 	}
 	for _, m := range info.Members {
-		if _, err := UserCertificate(m); err != nil {
+		if _, err := identity.Dir(m.Dir).UserCertificate(); err != nil {
 			t.Errorf("the user of %s: %v", m.Name, err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/ledger"
 )
 
@@ -19,7 +20,7 @@ func (s *Sandbox) fillGaps(node int) error {
 		return err
 	}
 	defer disk.Close()
-	log, err := ledger.Open(disk, LedgerDir, ledger.Options{})
+	log, err := ledger.Open(disk, nodeconfig.LedgerDir, ledger.Options{})
 	if err != nil {
 		return err
 	}
@@ -46,7 +47,7 @@ func fillFrom(log *ledger.Log, missing []ledger.Range, dir string) (err error) {
 		return err
 	}
 	defer disk.Close()
-	from, err := ledger.OpenReadOnly(disk, LedgerDir)
+	from, err := ledger.OpenReadOnly(disk, nodeconfig.LedgerDir)
 	if err != nil {
 		return err
 	}

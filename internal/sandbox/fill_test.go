@@ -7,18 +7,19 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/ledger"
 )
 
 // chunks writes a ledger of many complete chunks.
-func chunks(t *testing.T, dir NodeDir) {
+func chunks(t *testing.T, dir nodeconfig.Dir) {
 	t.Helper()
 	disk, err := local.Open(string(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer disk.Close()
-	log, err := ledger.Open(disk, LedgerDir, ledger.Options{ChunkBytes: 100})
+	log, err := ledger.Open(disk, nodeconfig.LedgerDir, ledger.Options{ChunkBytes: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func chunks(t *testing.T, dir NodeDir) {
 // The node that recovers has not fetched all of the past, and each of the others has a part of it.
 func TestARecoveryTakesWhatItLacksFromTheOtherLedgers(t *testing.T) {
 	s := made(t, 3)
-	dir := func(i int) NodeDir { return NodeDir(s.info.Nodes[i].Dir) }
+	dir := func(i int) nodeconfig.Dir { return nodeconfig.Dir(s.info.Nodes[i].Dir) }
 	for i := range 3 {
 		chunks(t, dir(i))
 		files, err := filepath.Glob(filepath.Join(dir(i).Ledger(), "ledger_*-*"))

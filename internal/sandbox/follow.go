@@ -14,6 +14,8 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/atomicfile"
+	"github.com/cocoframework/coco/internal/identity"
 )
 
 // Members change the constitution by their votes, and the service renews its certificate. The supervisor
@@ -116,7 +118,7 @@ func (s *Sandbox) followNode(ctx context.Context, i int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if Renewed(s.trust.Service, service) {
-		if err := writeFile(s.lay.ServiceFile(), certPEM(service)); err != nil {
+		if err := atomicfile.Write(s.lay.ServiceFile(), identity.CertificatePEM(service)); err != nil {
 			return err
 		}
 		s.trust.Service = service
@@ -124,7 +126,7 @@ func (s *Sandbox) followNode(ctx context.Context, i int) error {
 	if con.Digest() == s.con.Digest() {
 		return nil
 	}
-	if err := writeFile(s.lay.InForceFile(), page); err != nil {
+	if err := atomicfile.Write(s.lay.InForceFile(), page); err != nil {
 		return err
 	}
 	s.con, s.trust.Code = con, con.Measurements()

@@ -15,6 +15,8 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/atomicfile"
+	"github.com/cocoframework/coco/internal/identity"
 )
 
 // funds of each account at genesis, in wei: a million ether.
@@ -78,7 +80,7 @@ func (s *Sandbox) create() error {
 		Step: "organisations", Members: Names[:s.opts.Members],
 		Text: fmt.Sprintf("%d organisations, each with certificate, encryption key and a user", s.opts.Members),
 	})
-	if err := writeFile(s.lay.ConstitutionFile(), c.TOML()); err != nil {
+	if err := atomicfile.Write(s.lay.ConstitutionFile(), c.TOML()); err != nil {
 		return err
 	}
 	info.Constitution = c.Digest()
@@ -105,11 +107,11 @@ func (s *Sandbox) constitution(lay Layout, info Info, now time.Time) (*gov.Const
 		Adapters: adapterSettings(info),
 	}
 	for _, name := range Names[:s.opts.Members] {
-		m, err := makeMember(name, lay.Member(name), now)
+		org, err := identity.Make(name, lay.Member(name), now)
 		if err != nil {
 			return nil, err
 		}
-		c.Members = append(c.Members, m)
+		c.Members = append(c.Members, gov.Member{Name: name, Certificate: org.Certificate, EncryptionKey: org.EncryptionKey})
 	}
 	if s.opts.Constitution != nil {
 		if err := s.opts.Constitution(c); err != nil {

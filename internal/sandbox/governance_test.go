@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -88,22 +87,5 @@ func TestAnOlderSandboxGetsItsCertificatesForGovernance(t *testing.T) {
 	}
 	if again := chainOf(t, dir.Gov(), dir.GovKey()); !again[0].Equal(first[0]) {
 		t.Error("asking twice made two certificates")
-	}
-}
-
-func TestANewMembersKeysAreNeverOverwritten(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "zulu")
-	if err := NewMember("zulu", dir, time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	before, err := os.ReadFile(MemberDir(dir).OrgKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := NewMember("zulu", dir, time.Now()); !errors.Is(err, coco.ErrInvalid) {
-		t.Errorf("a second time: %v, expected coco.ErrInvalid", err)
-	}
-	if after, err := os.ReadFile(MemberDir(dir).OrgKey()); err != nil || string(after) != string(before) {
-		t.Errorf("the key has changed (%v)", err)
 	}
 }

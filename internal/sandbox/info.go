@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/atomicfile"
 )
 
 // InfoVersion is the version of sandbox.json's format.
@@ -116,7 +117,7 @@ func (i *Info) save() error {
 	if err != nil {
 		return err
 	}
-	return writeFile(Layout{i.Dir}.InfoFile(), append(data, '\n'))
+	return atomicfile.Write(Layout{i.Dir}.InfoFile(), append(data, '\n'))
 }
 
 // Node returns the node of a name, or of a member's name.

@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 )
 
 const (
@@ -142,7 +143,7 @@ func restartOne(ctx context.Context, info Info, n Node, old *client.Status, code
 			return nil
 		}
 		if !sleep(ctx, restartPoll) {
-			return fmt.Errorf("%w: node %s does not come back (%s): %w; its log is in %s", coco.ErrUnreachable, n.Name, state(s, err), context.Cause(ctx), NodeDir(n.Dir).Log())
+			return fmt.Errorf("%w: node %s does not come back (%s): %w; its log is in %s", coco.ErrUnreachable, n.Name, state(s, err), context.Cause(ctx), nodeconfig.Dir(n.Dir).Log())
 		}
 	}
 }

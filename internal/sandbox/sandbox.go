@@ -15,10 +15,11 @@ package sandbox
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 )
 
 // DefaultDir is where a sandbox lives unless the user names another folder.
@@ -64,59 +65,11 @@ func (l Layout) Nodes() string { return filepath.Join(l.Dir, "nodes") }
 func (l Layout) Code() string { return filepath.Join(l.Dir, "bin") }
 
 // Member returns the folder of a member.
-func (l Layout) Member(name string) MemberDir {
-	return MemberDir(filepath.Join(l.Members(), name))
+func (l Layout) Member(name string) identity.Dir {
+	return identity.Dir(filepath.Join(l.Members(), name))
 }
 
 // Node returns the folder of a node.
-func (l Layout) Node(name string) NodeDir { return NodeDir(filepath.Join(l.Nodes(), name)) }
-
-// MemberDir names the files of a member's folder.
-type MemberDir string
-
-// The organisation's certificate and key, its encryption key, and the certificates and keys that the
-// organisation issued: a user's, for applications, and one for governance.
-func (d MemberDir) Org() string        { return filepath.Join(string(d), "org.pem") }
-func (d MemberDir) OrgKey() string     { return filepath.Join(string(d), "org-key.pem") }
-func (d MemberDir) Encryption() string { return filepath.Join(string(d), "encryption.key") }
-func (d MemberDir) EncryptionPublic() string {
-	return filepath.Join(string(d), "encryption.pub")
-}
-func (d MemberDir) User() string    { return filepath.Join(string(d), "user.pem") }
-func (d MemberDir) UserKey() string { return filepath.Join(string(d), "user-key.pem") }
-func (d MemberDir) Gov() string     { return filepath.Join(string(d), "gov.pem") }
-func (d MemberDir) GovKey() string  { return filepath.Join(string(d), "gov-key.pem") }
-
-// NodeDir names the files of a node's folder.
-type NodeDir string
-
-// LedgerDir is the ledger's folder within a node's folder, which is the root of the node's disk.
-const LedgerDir = "ledger"
-
-// The node's settings, its ledger and its log.
-func (d NodeDir) Config() string { return filepath.Join(string(d), "node.toml") }
-func (d NodeDir) Ledger() string { return filepath.Join(string(d), LedgerDir) }
-func (d NodeDir) Log() string    { return filepath.Join(string(d), "node.log") }
-
-// writeFile replaces a file atomically, so that a reader or a crash never meets half of one.
-func writeFile(name string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails once renamed
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	return os.Rename(f.Name(), name) // CreateTemp's mode is 0600
+func (l Layout) Node(name string) nodeconfig.Dir {
+	return nodeconfig.Dir(filepath.Join(l.Nodes(), name))
 }

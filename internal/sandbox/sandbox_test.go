@@ -19,6 +19,8 @@ import (
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/ledger"
 )
 
@@ -91,7 +93,7 @@ func TestMembersCertificatesMakeTheirUsersCallers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range s.info.Members {
-		pair, err := UserCertificate(m)
+		pair, err := identity.Dir(m.Dir).UserCertificate()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,11 +109,11 @@ func TestMembersCertificatesMakeTheirUsersCallers(t *testing.T) {
 		if err != nil || caller.Name != m.Name || caller.Role != coco.Member {
 			t.Errorf("user of %s is %+v, %v", m.Name, caller, err)
 		}
-		owner, err := LoadOwner(MemberDir(m.Dir).Org(), MemberDir(m.Dir).OrgKey())
+		owner, err := identity.LoadOwner(identity.Dir(m.Dir).Org(), identity.Dir(m.Dir).OrgKey())
 		if err != nil || owner.Actor() != caller.Actor {
 			t.Errorf("owner %v, %v", owner, err)
 		}
-		actor, key, err := MemberKey{Certificate: MemberDir(m.Dir).Org(), Key: MemberDir(m.Dir).Encryption()}.Load()
+		actor, key, err := identity.MemberKey{Certificate: identity.Dir(m.Dir).Org(), Key: identity.Dir(m.Dir).Encryption()}.Load()
 		if err != nil || actor != caller.Actor {
 			t.Fatalf("member key of %v, %v", actor, err)
 		}
@@ -130,8 +132,8 @@ func TestAnOwnersSignatureIsWhatTheNetworkChecks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := MemberDir(s.info.Members[0].Dir)
-	owner, err := LoadOwner(dir.Org(), dir.OrgKey())
+	dir := identity.Dir(s.info.Members[0].Dir)
+	owner, err := identity.LoadOwner(dir.Org(), dir.OrgKey())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,38 +240,15 @@ func TestPortsAreKeptOverARestart(t *testing.T) {
 	}
 }
 
-func TestNodeSettingsAreReadStrictly(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "node.toml")
-	want := NodeConfig{
-		Name: "alpha", Dir: `C:\net "x"`, Peer: "127.0.0.1:1", Client: "127.0.0.1:2", OwnerCertificate: "a", OwnerKey: "b",
-		Start: StartRecover, Approve: coco.Digest{1, 2}, RecoverKeys: []MemberKey{{Certificate: "c", Key: "d"}},
-	}
-	if err := want.save(file); err != nil {
-		t.Fatal(err)
-	}
-	got, err := LoadNodeConfig(file)
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Fatalf("read %+v, %v; wrote %+v", got, err, want)
-	}
-	for _, page := range []string{"start = \"join\"\nsurprise = 1\n", "start = \"somehow\"\n", "start", "approve = \"00\"\nstart = \"join\"\n", ""} {
-		if err := os.WriteFile(file, []byte(page), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := LoadNodeConfig(file); !errors.Is(err, coco.ErrInvalid) {
-			t.Errorf("%q: %v", page, err)
-		}
-	}
-}
-
 // entries makes a ledger of empty entries whose views are given.
-func entries(t *testing.T, dir NodeDir, views ...uint64) {
+func entries(t *testing.T, dir nodeconfig.Dir, views ...uint64) {
 	t.Helper()
 	disk, err := local.Open(string(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer disk.Close()
-	log, err := ledger.Open(disk, LedgerDir, ledger.Options{})
+	log, err := ledger.Open(disk, nodeconfig.LedgerDir, ledger.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +268,7 @@ func TestTheFurthestLedgerGoesOn(t *testing.T) {
 	if _, found, err := s.longestLedger(); err != nil || found {
 		t.Fatalf("no ledger: found %v, %v", found, err)
 	}
-	dir := func(i int) NodeDir { return NodeDir(s.info.Nodes[i].Dir) }
+	dir := func(i int) nodeconfig.Dir { return nodeconfig.Dir(s.info.Nodes[i].Dir) }
 	entries(t, dir(0), 1, 1, 1, 1) // longer, of an older view
 	entries(t, dir(1), 1, 2)
 	entries(t, dir(2), 1, 2, 2)

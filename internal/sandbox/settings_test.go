@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 )
 
 // chosen makes a network with settings. The adapters take everything but the word "bad".
@@ -116,28 +117,28 @@ func TestRefusedSettingsDoNotHarmTheNetworkThatIsThere(t *testing.T) {
 func TestANodesSettingsAreNotReplacedUnlessTheyCanBeRead(t *testing.T) {
 	s := made(t, 1)
 	file := s.lay.Node("alpha").Config()
-	if err := s.nodeConfig(0, StartGenesis, nil); err != nil {
+	if err := s.nodeConfig(0, nodeconfig.StartGenesis, nil); err != nil {
 		t.Fatalf("there is none yet: %v", err)
 	}
-	c, err := LoadNodeConfig(file)
+	c, err := nodeconfig.Load(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.LedgerFolders = []string{"/archive"}
-	if err := c.save(file); err != nil {
+	if err := c.SaveSupervised(file); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.nodeConfig(0, StartRecover, nil); err != nil {
+	if err := s.nodeConfig(0, nodeconfig.StartRecover, nil); err != nil {
 		t.Fatal(err)
 	}
-	if c, err = LoadNodeConfig(file); err != nil || c.Start != StartRecover || !slices.Equal(c.LedgerFolders, []string{"/archive"}) {
+	if c, err = nodeconfig.Load(file); err != nil || c.Start != nodeconfig.StartRecover || !slices.Equal(c.LedgerFolders, []string{"/archive"}) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	broken := []byte("ledger_folders = [\"/archive\"\nstart = \"join\"\n")
 	if err := os.WriteFile(file, broken, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.nodeConfig(0, StartRecover, nil); !errors.Is(err, coco.ErrInvalid) || !final(err) || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "correct the file") {
+	if err := s.nodeConfig(0, nodeconfig.StartRecover, nil); !errors.Is(err, coco.ErrInvalid) || !final(err) || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "correct the file") {
 		t.Errorf("a file that cannot be read: %v", err)
 	}
 	if now, err := os.ReadFile(file); err != nil || !slices.Equal(now, broken) {

@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/proxy"
 )
 
@@ -224,7 +225,7 @@ func (s *Sandbox) open(ctx context.Context, n *nursery) error {
 	}
 	s.trust = client.Policy{Code: s.con.Measurements(), Verifiers: s.opts.Verifiers, Constitution: s.info.Constitution}
 	if s.info.Committed {
-		if s.trust.Service, err = readPEM(s.lay.ServiceFile()); err != nil {
+		if s.trust.Service, err = identity.ReadCertificate(s.lay.ServiceFile()); err != nil {
 			return fmt.Errorf("service certificate: %w", err)
 		}
 	}

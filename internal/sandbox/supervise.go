@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/cocoframework/coco/internal/nodeconfig"
 )
 
 // A node that dies is restarted after a pause that doubles from pauseLow to pauseHigh while its
@@ -51,7 +53,7 @@ func (n *nursery) start(i int, how string, others []int) error {
 	return nil
 }
 
-func (n *nursery) waitReady(ctx context.Context, i int) (Event, error) {
+func (n *nursery) waitReady(ctx context.Context, i int) (nodeconfig.Event, error) {
 	c := n.child(i)
 	e, err := c.waitReady(ctx)
 	if err != nil {
@@ -268,7 +270,7 @@ func (v *supervisor) startDue(ctx context.Context) {
 		v.due[i] = time.Time{}
 		name := v.s.info.Nodes[i].Name
 		v.s.report(Step{Step: "restarting", Node: name, Text: name + " starts again and joins the others"})
-		if err := v.start(i, StartJoin, v.s.readyNodes()); err != nil {
+		if err := v.start(i, nodeconfig.StartJoin, v.s.readyNodes()); err != nil {
 			v.s.opts.Log.Error("a node cannot be started", "node", name, "error", err)
 			v.due[i] = now.Add(pauseHigh)
 			continue

@@ -38,6 +38,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/identity"
 )
 
 // patience bounds how long a command may take: somebody may have to type a PIN.
@@ -271,7 +272,7 @@ type Identity struct {
 
 // Load reads a file of certificates, the key's own first, and opens the key.
 func Load(certFile, key string) (*Identity, error) {
-	chain, err := ReadChain(certFile)
+	chain, err := identity.ReadChain(certFile)
 	if err != nil {
 		return nil, err
 	}
@@ -280,33 +281,6 @@ func Load(certFile, key string) (*Identity, error) {
 		return nil, err
 	}
 	return &Identity{k, chain}, nil
-}
-
-// ReadChain reads a file of certificates in PEM form.
-func ReadChain(file string) ([]*x509.Certificate, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("certificate: %w", err)
-	}
-	var chain []*x509.Certificate
-	for rest := data; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", coco.ErrInvalid, file, err)
-		}
-		chain = append(chain, cert)
-	}
-	if len(chain) == 0 {
-		return nil, fmt.Errorf("%w: %s: expected certificates in PEM form", coco.ErrInvalid, file)
-	}
-	return chain, nil
 }
 
 // Certificates implements envelope.Signer.

@@ -59,8 +59,8 @@ func sign(file string) int {
 	return 0
 }
 
-// identity writes a key and a self-signed certificate into a folder.
-func identity(t *testing.T, key crypto.Signer) (certFile, keyFile string) {
+// selfSigned writes a key and a self-signed certificate into a folder.
+func selfSigned(t *testing.T, key crypto.Signer) (certFile, keyFile string) {
 	t.Helper()
 	dir := t.TempDir()
 	template := &x509.Certificate{
@@ -94,7 +94,7 @@ func ecKey(t *testing.T) *ecdsa.PrivateKey {
 
 func TestAFileAndACommandSignAlike(t *testing.T) {
 	key := ecKey(t)
-	certFile, keyFile := identity(t, key)
+	certFile, keyFile := selfSigned(t, key)
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestAFileAndACommandSignAlike(t *testing.T) {
 // handshake makes sure that the identity authenticates by TLS 1.3.
 func handshake(t *testing.T, id *Identity) {
 	t.Helper()
-	serverCert, serverKey := identity(t, ecKey(t))
+	serverCert, serverKey := selfSigned(t, ecKey(t))
 	pair, err := tls.LoadX509KeyPair(serverCert, serverKey)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestAnEd25519KeySigns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	certFile, keyFile := identity(t, key)
+	certFile, keyFile := selfSigned(t, key)
 	id, err := Load(certFile, keyFile)
 	if err != nil {
 		t.Fatal(err)
@@ -156,8 +156,8 @@ func TestAnEd25519KeySigns(t *testing.T) {
 }
 
 func TestWhatCannotSignIsRefused(t *testing.T) {
-	certFile, keyFile := identity(t, ecKey(t))
-	_, other := identity(t, ecKey(t))
+	certFile, keyFile := selfSigned(t, ecKey(t))
+	_, other := selfSigned(t, ecKey(t))
 	for _, tc := range []struct{ cert, key, want string }{
 		{certFile, other, "is not the key of the certificate"},
 		{certFile, certFile, "expected a PEM block PRIVATE KEY"},
@@ -174,7 +174,7 @@ func TestWhatCannotSignIsRefused(t *testing.T) {
 }
 
 func TestACommandThatFailsSaysWhy(t *testing.T) {
-	certFile, _ := identity(t, ecKey(t))
+	certFile, _ := selfSigned(t, ecKey(t))
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

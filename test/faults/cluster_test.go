@@ -18,6 +18,8 @@ import (
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/ledger"
 )
@@ -53,8 +55,8 @@ type member struct {
 	n      int
 	name   string
 	space  *space
-	dir    sandbox.NodeDir
-	cfg    sandbox.NodeConfig
+	dir    nodeconfig.Dir
+	cfg    nodeconfig.Config
 	host   string         // its address
 	client *client.Client // for the watch
 	start  chan string    // how to start a node that is held
@@ -111,10 +113,10 @@ func newCluster(t *testing.T, name string, net int, proxied bool) (context.Conte
 // addMember makes a member's network, settings and proxy.
 func (c *cluster) addMember(ctx context.Context, i, net int) error {
 	n := &c.info.Nodes[i]
-	keys := sandbox.MemberDir(c.info.Members[i].Dir)
-	m := &member{c: c, n: i, name: n.Name, dir: sandbox.NodeDir(n.Dir), host: fmt.Sprintf("10.99.%d.%d", net, 11+i), start: make(chan string, 1), held: true}
+	keys := identity.Dir(c.info.Members[i].Dir)
+	m := &member{c: c, n: i, name: n.Name, dir: nodeconfig.Dir(n.Dir), host: fmt.Sprintf("10.99.%d.%d", net, 11+i), start: make(chan string, 1), held: true}
 	n.Peer, n.Client = m.host+":7000", m.host+":8000"
-	m.cfg = sandbox.NodeConfig{
+	m.cfg = nodeconfig.Config{
 		Name: n.Name, Dir: n.Dir, Peer: n.Peer, Client: n.Client,
 		OwnerCertificate: keys.Org(), OwnerKey: keys.OrgKey(), Approve: c.info.Constitution,
 	}
@@ -154,7 +156,7 @@ func (c *cluster) begin(ctx context.Context) error {
 		c.wait.Go(func() { m.keep(ctx) })
 	}
 	first := c.members[0]
-	first.start <- sandbox.StartGenesis
+	first.start <- nodeconfig.StartGenesis
 	if err := first.await(ctx); err != nil {
 		return err
 	}
@@ -168,7 +170,7 @@ func (c *cluster) begin(ctx context.Context) error {
 		}
 	}
 	for _, m := range c.members[1:] {
-		m.start <- sandbox.StartJoin
+		m.start <- nodeconfig.StartJoin
 	}
 	for _, m := range c.members[1:] {
 		if err := m.await(ctx); err != nil {
@@ -184,7 +186,7 @@ func (c *cluster) learnService(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cert, err := sandbox.UserCertificate(c.info.Members[0])
+	cert, err := identity.Dir(c.info.Members[0].Dir).UserCertificate()
 	if err != nil {
 		return err
 	}
@@ -245,7 +247,7 @@ func (m *member) next(ctx context.Context) (how string, ok bool) {
 	held := m.held
 	m.mu.Unlock()
 	if !held {
-		return sandbox.StartJoin, true
+		return nodeconfig.StartJoin, true
 	}
 	select {
 	case how = <-m.start:
@@ -303,18 +305,18 @@ func (m *member) keep(ctx context.Context) {
 }
 
 // config is the node's settings for one start.
-func (m *member) config(how string) sandbox.NodeConfig {
+func (m *member) config(how string) nodeconfig.Config {
 	cfg := m.cfg
 	cfg.Start = how
 	switch how {
-	case sandbox.StartGenesis:
+	case nodeconfig.StartGenesis:
 		cfg.Constitution = sandbox.Layout{Dir: m.c.info.Dir}.ConstitutionFile()
-	case sandbox.StartRecover:
+	case nodeconfig.StartRecover:
 		for _, o := range m.c.info.Members {
-			d := sandbox.MemberDir(o.Dir)
-			cfg.RecoverKeys = append(cfg.RecoverKeys, sandbox.MemberKey{Certificate: d.Org(), Key: d.Encryption()})
+			d := identity.Dir(o.Dir)
+			cfg.RecoverKeys = append(cfg.RecoverKeys, identity.MemberKey{Certificate: d.Org(), Key: d.Encryption()})
 		}
-	case sandbox.StartJoin:
+	case nodeconfig.StartJoin:
 		for _, o := range m.c.members {
 			if o == m {
 				continue
@@ -358,9 +360,9 @@ func (c *cluster) powerOn() error {
 		}
 	}
 	for i, m := range c.members {
-		how := sandbox.StartJoin
+		how := nodeconfig.StartJoin
 		if i == best {
-			how = sandbox.StartRecover
+			how = nodeconfig.StartRecover
 		}
 		m.start <- how
 	}
@@ -368,13 +370,13 @@ func (c *cluster) powerOn() error {
 }
 
 // ledgerEnd returns the view and the index of a ledger's last entry.
-func ledgerEnd(dir sandbox.NodeDir) (view, index uint64, err error) {
+func ledgerEnd(dir nodeconfig.Dir) (view, index uint64, err error) {
 	disk, err := local.OpenReadOnly(string(dir))
 	if err != nil {
 		return 0, 0, err
 	}
 	defer disk.Close()
-	log, err := ledger.OpenReadOnly(disk, sandbox.LedgerDir)
+	log, err := ledger.OpenReadOnly(disk, nodeconfig.LedgerDir)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -428,7 +430,7 @@ func (c *cluster) stop() {
 // showLogs prints the ends of the nodes' logs.
 func (c *cluster) showLogs() {
 	for _, n := range c.info.Nodes {
-		data, err := os.ReadFile(logFile(sandbox.NodeDir(n.Dir)))
+		data, err := os.ReadFile(logFile(nodeconfig.Dir(n.Dir)))
 		if err != nil {
 			continue
 		}

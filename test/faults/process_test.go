@@ -14,7 +14,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 )
 
 // process is one life of a node.
@@ -27,7 +27,7 @@ type process struct {
 }
 
 // startProcess starts a node in a namespace. Its standard input ends with this process.
-func startProcess(exe string, in *space, dir sandbox.NodeDir, cfg sandbox.NodeConfig) (*process, error) {
+func startProcess(exe string, in *space, dir nodeconfig.Dir, cfg nodeconfig.Config) (*process, error) {
 	page, err := toml.Marshal(cfg)
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func startProcess(exe string, in *space, dir sandbox.NodeDir, cfg sandbox.NodeCo
 	return p, nil
 }
 
-func logFile(dir sandbox.NodeDir) string { return string(dir) + ".log" }
+func logFile(dir nodeconfig.Dir) string { return string(dir) + ".log" }
 
 // listen hears what the process says, to its end.
 func (p *process) listen(stdout io.Reader) {
@@ -68,17 +68,17 @@ func (p *process) listen(stdout io.Reader) {
 	said := false
 	var failed string
 	for sc := bufio.NewScanner(stdout); sc.Scan(); {
-		var e sandbox.Event
+		var e nodeconfig.Event
 		if json.Unmarshal(sc.Bytes(), &e) != nil {
 			continue
 		}
 		switch e.Event {
-		case sandbox.EventReady:
+		case nodeconfig.EventReady:
 			if !said {
 				close(p.ready)
 			}
 			said = true
-		case sandbox.EventFailed:
+		case nodeconfig.EventFailed:
 			failed = e.Error
 		}
 	}

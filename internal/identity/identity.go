@@ -1,0 +1,225 @@
+// Package identity makes, reads and checks the certificates and key files of an organisation and of
+// what it issues:
+//
+//	org.pem, org-key.pem ──issues──┬── user.pem, user-key.pem   an application's
+//	  (in the constitution)        └── gov.pem, gov-key.pem     a person's who governs (OU "governance")
+//	encryption.pub, encryption.key      what the member's shares of the ledger's secrets are encrypted to
+//
+// The organisation's certificate is self-signed and is its identity: the SHA-256 of it is its
+// [coco.ActorID]. [Dir] names these files in a folder. [Owner] signs with an organisation's key for a node
+// that the organisation runs.
+//
+// Keys are never overwritten, and every file is readable by its owner only.
+//
+// Trust: host
+package identity
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/atomicfile"
+	"github.com/cocoframework/coco/keys"
+)
+
+// Dir is the folder of an organisation, and names its files.
+type Dir string
+
+// The organisation's certificate and key, its encryption key, and the certificates and keys that the
+// organisation issued: a user's, for applications, and one for governance.
+func (d Dir) Org() string        { return filepath.Join(string(d), "org.pem") }
+func (d Dir) OrgKey() string     { return filepath.Join(string(d), "org-key.pem") }
+func (d Dir) Encryption() string { return filepath.Join(string(d), "encryption.key") }
+func (d Dir) EncryptionPublic() string {
+	return filepath.Join(string(d), "encryption.pub")
+}
+func (d Dir) User() string    { return filepath.Join(string(d), "user.pem") }
+func (d Dir) UserKey() string { return filepath.Join(string(d), "user-key.pem") }
+func (d Dir) Gov() string     { return filepath.Join(string(d), "gov.pem") }
+func (d Dir) GovKey() string  { return filepath.Join(string(d), "gov-key.pem") }
+
+// Organisation is what a constitution says of an organisation that is a member.
+type Organisation struct {
+	Certificate   []byte // DER, self-signed
+	EncryptionKey []byte // public
+}
+
+// Make makes an organisation: its certificate and key, its encryption key, and the certificates that
+// it issues, for a user and for governance.
+func Make(name string, dir Dir, now time.Time) (Organisation, error) {
+	fail := func(err error) (Organisation, error) {
+		return Organisation{}, fmt.Errorf("organisation %s: %w", name, err)
+	}
+	orgKey, org, err := issue(name, pkix.Name{CommonName: name, Organization: []string{name}}, nil, nil, now)
+	if err != nil {
+		return fail(err)
+	}
+	userKey, user, err := issue(name, pkix.Name{CommonName: "user of " + name, Organization: []string{name}}, org, orgKey, now)
+	if err != nil {
+		return fail(err)
+	}
+	encryption, err := keys.GenerateMemberKey()
+	if err != nil {
+		return fail(err)
+	}
+	encryptionPEM, err := encryption.PEM()
+	if err != nil {
+		return fail(err)
+	}
+	orgKeyPEM, err := keyPEM(orgKey)
+	if err != nil {
+		return fail(err)
+	}
+	userKeyPEM, err := keyPEM(userKey)
+	if err != nil {
+		return fail(err)
+	}
+	for _, f := range []file{
+		{dir.OrgKey(), orgKeyPEM},
+		{dir.Org(), CertificatePEM(org)},
+		{dir.UserKey(), userKeyPEM},
+		{dir.User(), append(CertificatePEM(user), CertificatePEM(org)...)},
+		{dir.Encryption(), encryptionPEM},
+	} {
+		if err := atomicfile.Write(f.name, f.data); err != nil {
+			return fail(err)
+		}
+	}
+	if err := makeGovernance(name, dir, org, orgKey, now); err != nil {
+		return fail(err)
+	}
+	return Organisation{Certificate: org.Raw, EncryptionKey: encryption.Public()}, nil
+}
+
+// file is one to be written.
+type file struct {
+	name string
+	data []byte
+}
+
+// makeGovernance issues a member's certificate for governance. The key comes first: a certificate that is
+// there has its key.
+func makeGovernance(name string, dir Dir, org *x509.Certificate, orgKey crypto.Signer, now time.Time) error {
+	subject := pkix.Name{CommonName: "governance of " + name, Organization: []string{name}, OrganizationalUnit: []string{coco.GovernanceUnit}}
+	key, cert, err := issue(name, subject, org, orgKey, now)
+	if err != nil {
+		return err
+	}
+	text, err := keyPEM(key)
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Write(dir.GovKey(), text); err != nil {
+		return err
+	}
+	return atomicfile.Write(dir.Gov(), append(CertificatePEM(cert), CertificatePEM(org)...))
+}
+
+// EnsureGovernance makes a member's certificate for governance if there is none: sandboxes that an older
+// program made have none.
+func EnsureGovernance(name string, dir Dir, now time.Time) error {
+	if _, err := os.Stat(dir.Gov()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	owner, err := LoadOwner(dir.Org(), dir.OrgKey())
+	if err == nil {
+		err = makeGovernance(name, dir, owner.cert, owner.key, now)
+	}
+	if err != nil {
+		return fmt.Errorf("certificate for governance of %s: %w", name, err)
+	}
+	return nil
+}
+
+// New makes an organisation in a folder that must not exist yet; see [Dir] for the files.
+func New(name, dir string, now time.Time) error {
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = fmt.Errorf("%w: %s exists: name a new folder; keys are never overwritten", coco.ErrInvalid, dir)
+		}
+		return err
+	}
+	m, err := Make(name, Dir(dir), now)
+	if err != nil {
+		return err
+	}
+	text, err := keys.MarshalPublicKey(m.EncryptionKey)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(Dir(dir).EncryptionPublic(), text)
+}
+
+// NewGovernance makes one more certificate for governance, in a folder that must not exist yet, issued with
+// the key of the organisation in another folder.
+func NewGovernance(name, org, dir string, now time.Time) error {
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = fmt.Errorf("%w: %s exists: name a new folder; keys are never overwritten", coco.ErrInvalid, dir)
+		}
+		return err
+	}
+	owner, err := LoadOwner(Dir(org).Org(), Dir(org).OrgKey())
+	if err != nil {
+		return err
+	}
+	return makeGovernance(name, Dir(dir), owner.cert, owner.key, now)
+}
+
+// issue makes a key and a certificate for it; without an issuer, the self-signed certificate of an
+// organisation.
+func issue(org string, subject pkix.Name, issuer *x509.Certificate, issuerKey crypto.Signer, now time.Time) (*ecdsa.PrivateKey, *x509.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, nil, err
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: serial, Subject: subject,
+		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(10, 0, 0),
+		BasicConstraintsValid: true,
+	}
+	if issuer == nil {
+		issuer, issuerKey = tmpl, key
+		tmpl.IsCA = true
+		tmpl.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature
+	} else {
+		tmpl.KeyUsage = x509.KeyUsageDigitalSignature
+		tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, issuer, key.Public(), issuerKey)
+	if err != nil {
+		return nil, nil, fmt.Errorf("certificate of %s: %w", org, err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	return key, cert, err
+}
+
+// CertificatePEM returns a certificate in PEM form.
+func CertificatePEM(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+}
+
+func keyPEM(key *ecdsa.PrivateKey) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}

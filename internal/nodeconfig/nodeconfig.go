@@ -1,0 +1,130 @@
+// Package nodeconfig is how a node's process is configured and started.
+//
+//	node.toml ──Load──▶ Config ──▶ `coco node run --config node.toml` ──┬─ stdin: its end is the node's
+//	                                                                     ├─ stdout: one Event a line
+//	                                                                     └─ stderr: the log
+//
+// [Config] is the file, [Dir] names the files of a node's folder, and [Event] is what the process tells
+// its supervisor. The package knows nothing of what a node does: the command line builds the node's own
+// configuration from a Config, and `coco up` writes one for each of its nodes.
+//
+// Trust: host
+package nodeconfig
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/atomicfile"
+	"github.com/cocoframework/coco/internal/identity"
+)
+
+// The ways in which a node starts; see node.Config.
+const (
+	StartGenesis = "genesis"
+	StartJoin    = "join"
+	StartRecover = "recover"
+)
+
+// Config is a node's node.toml: what `coco node run --config FILE` reads.
+//
+// Fields: one for each key of the file.
+type Config struct {
+	Name   string `toml:"name" comment:"Written by coco up at every start of the node; changes are lost, but for ledger_folders."`
+	Dir    string `toml:"dir" comment:"root of the node's disk"`
+	Peer   string `toml:"peer" comment:"where other nodes reach it"`
+	Client string `toml:"client" comment:"where clients reach it"`
+	Admin  string `toml:"admin,omitempty" comment:"where members govern and the owner administers the node; nowhere if absent"`
+	// PeerAddress is what the node tells others to dial.
+	PeerAddress string `toml:"peer_address,omitempty" comment:"what other nodes dial, if that is not peer"`
+	// ClientAddress is what the node tells clients to dial.
+	ClientAddress string `toml:"client_address,omitempty" comment:"what clients dial, if that is not client"`
+	// LedgerFolders are only read.
+	LedgerFolders []string `toml:"ledger_folders,omitempty" comment:"folders of ledger chunks that were moved out of the node's own"`
+	// The organisation that owns the node.
+	OwnerCertificate string `toml:"owner_certificate"`
+	OwnerKey         string `toml:"owner_key"`
+
+	Start        string               `toml:"start" comment:"genesis, join or recover"`
+	Constitution string               `toml:"constitution,omitempty" comment:"page of the genesis constitution"`
+	Join         []string             `toml:"join,omitempty" comment:"nodes to ask for admission"`
+	Ask          []string             `toml:"ask,omitempty" comment:"where clients reach those nodes: what the operator approves is asked there"`
+	Approve      coco.Digest          `toml:"approve" comment:"digest of the constitution that the operator approved"`
+	Service      string               `toml:"service,omitempty" comment:"the network's certificate: under it, members may have changed the constitution since"`
+	RecoverKeys  []identity.MemberKey `toml:"recover_keys,omitempty" comment:"members' keys that open the ledger when no node is left"`
+}
+
+// Load reads a node.toml. Unknown keys are an error. Every error is coco.ErrInvalid.
+func Load(file string) (Config, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return Config{}, fmt.Errorf("%w: node settings: %w", coco.ErrInvalid, err)
+	}
+	defer f.Close()
+	var c Config
+	if err := toml.NewDecoder(io.LimitReader(f, 1<<20)).DisallowUnknownFields().Decode(&c); err != nil {
+		var strict *toml.StrictMissingError
+		if errors.As(err, &strict) {
+			return Config{}, fmt.Errorf("%w: %s: unknown settings:\n%s", coco.ErrInvalid, file, strict.String())
+		}
+		return Config{}, fmt.Errorf("%w: %s: %w", coco.ErrInvalid, file, err)
+	}
+	switch c.Start {
+	case StartGenesis, StartJoin, StartRecover:
+	default:
+		return Config{}, fmt.Errorf("%w: %s: start = %q: expected %s, %s or %s", coco.ErrInvalid, file, c.Start, StartGenesis, StartJoin, StartRecover)
+	}
+	return c, nil
+}
+
+// SaveSupervised writes the node.toml of a node that a supervisor starts and stops.
+func (c *Config) SaveSupervised(file string) error {
+	data, err := toml.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return atomicfile.Write(file, data)
+}
+
+// Save writes the node.toml of a node that its operator runs.
+func (c *Config) Save(file string) error {
+	data, err := toml.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	_, rest, _ := bytes.Cut(data, []byte("\n")) // the comment that says who writes a supervised node's
+	return atomicfile.Write(file, append([]byte("# Of a node that `coco node join` runs; `coco node approve` writes approve and service.\n"), rest...))
+}
+
+// Check reads a node.toml, and opens the folders that it names, as the node will when it starts.
+func Check(file string) error {
+	c, err := Load(file)
+	if err != nil {
+		return err
+	}
+	disks, err := OpenLedgerFolders(c.LedgerFolders)
+	for _, d := range disks {
+		d.Close()
+	}
+	return err
+}
+
+// OpenLedgerFolders opens, for reading, the folders to which chunks of a node's ledger were moved. With an
+// error it returns those that are open: the caller closes them.
+func OpenLedgerFolders(dirs []string) (disks []*local.Disk, err error) {
+	for _, dir := range dirs {
+		d, err := local.OpenReadOnly(dir)
+		if err != nil {
+			return disks, fmt.Errorf("ledger_folders: %w", err)
+		}
+		disks = append(disks, d)
+	}
+	return disks, nil
+}
