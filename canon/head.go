@@ -132,12 +132,3 @@ func CutFixed(b, d []byte) (rest []byte, err error) {
 	copy(d, s)
 	return rest, nil
 }
-
-// CutArray reads the head of an array of count items.
-func CutArray(b []byte, count uint64) (rest []byte, err error) {
-	n, rest, err := CutHead(b, Array)
-	if err == nil && n != count {
-		err = errMajor
-	}
-	return rest, err
-}

@@ -10,8 +10,8 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/keys"
-	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -79,7 +79,7 @@ func (a *Auditor) Epochs() []*keys.SealedEpoch { return a.epochs }
 func (a *Auditor) Used(epoch uint64) bool { return a.used[epoch] }
 
 // Signer returns the key that must have signed a batch, or why its node may not sign it.
-func (a *Auditor) Signer(h ledger.Header) (*ecdsa.PublicKey, error) {
+func (a *Auditor) Signer(h batch.Header) (*ecdsa.PublicKey, error) {
 	rec, known := a.nodes[h.Node]
 	trusted := known && rec.State == Trusted
 	if a.applied == h.Index {
@@ -96,7 +96,7 @@ func (a *Auditor) Signer(h ledger.Header) (*ecdsa.PublicKey, error) {
 }
 
 // Apply follows a batch's public records.
-func (a *Auditor) Apply(b *ledger.Batch, public [][]byte) error {
+func (a *Auditor) Apply(b *batch.Batch, public [][]byte) error {
 	h := &b.Header
 	a.before, a.recovered = a.trusted(), coco.NodeID{}
 	for i, record := range public {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/ledger"
@@ -19,29 +20,29 @@ import (
 var _ ledger.Checker = (*Auditor)(nil)
 
 // batches makes a ledger of the network's transactions, each a batch signed by the node given.
-func (n *network) batches(signers ...NodeRecord) []*ledger.Batch {
+func (n *network) batches(signers ...NodeRecord) []*batch.Batch {
 	n.t.Helper()
 	var tree merkle.Frontier
 	var prev coco.Digest
-	secrets := ledger.NewKeys(1, [32]byte{1})
-	out := make([]*ledger.Batch, len(signers))
+	secrets := batch.NewKeys(1, [32]byte{1})
+	out := make([]*batch.Batch, len(signers))
 	for i, by := range signers {
-		h := ledger.Header{View: 2, Index: uint64(i + 1), First: uint64(i + 1), Node: by.ID, Time: n.times[i], Epoch: 1, Prev: prev}
+		h := batch.Header{View: 2, Index: uint64(i + 1), First: uint64(i + 1), Node: by.ID, Time: n.times[i], Epoch: 1, Prev: prev}
 		r := n.records[i]
-		data, err := ledger.Seal(h, []ledger.Record{{Public: r.Public, Private: r.Private, Claims: r.Claims}}, &tree, secrets, n.signers[by.ID])
+		data, err := batch.Seal(h, []batch.Record{{Public: r.Public, Private: r.Private, Claims: r.Claims}}, &tree, secrets, n.signers[by.ID])
 		if err != nil {
 			n.t.Fatal(err)
 		}
-		if out[i], err = ledger.Decode(data); err != nil {
+		if out[i], err = batch.Decode(data); err != nil {
 			n.t.Fatal(err)
 		}
-		prev = ledger.Entry{View: 2, Index: h.Index, Kind: ledger.KindBatch, Data: data}.Chain(prev)
+		prev = batch.Entry{View: 2, Index: h.Index, Kind: batch.KindBatch, Data: data}.Chain(prev)
 	}
 	return out
 }
 
 // audit follows batches as ledger.Audit does; applyFirst tells the other order.
-func audit(a *Auditor, batches []*ledger.Batch, applyFirst bool) error {
+func audit(a *Auditor, batches []*batch.Batch, applyFirst bool) error {
 	for i, b := range batches {
 		public, err := b.PublicRecords()
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/merkle"
 )
@@ -189,7 +190,7 @@ func (x *Index) grow(ctx context.Context, b *builder, chunks []ledger.Chunk) tim
 // errNoKey says that an epoch's key is not here yet.
 var errNoKey = errors.New("no key")
 
-func (x *Index) keys(epoch uint64) (*ledger.Keys, error) {
+func (x *Index) keys(epoch uint64) (*batch.Keys, error) {
 	k, err := x.cfg.Keys(epoch)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoKey, err)
@@ -199,7 +200,7 @@ func (x *Index) keys(epoch uint64) (*ledger.Keys, error) {
 
 // vouch holds a batch that was read back against what is known of it: the executor's word, or the
 // tree that the state began with.
-func (x *Index) vouch(tree *merkle.Frontier, h *ledger.Header) error {
+func (x *Index) vouch(tree *merkle.Frontier, h *batch.Header) error {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	root := shortRoot(tree)
@@ -329,7 +330,7 @@ func (x *Index) confirmed(b *builder) (ok, known bool) {
 		if err != nil {
 			return false, false
 		}
-		if entries[0].Kind != ledger.KindBatch {
+		if entries[0].Kind != batch.KindBatch {
 			chain = entries[0].Chain(chain)
 			continue
 		}

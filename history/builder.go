@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/merkle"
 	"github.com/cocoframework/coco/store"
 )
@@ -68,15 +68,15 @@ func (e *brokenChain) Error() string {
 func (e *brokenChain) Unwrap() error { return coco.ErrVerify }
 
 // add takes the next entry. On an error nothing has changed.
-func (b *builder) add(e ledger.Entry, keys func(uint64) (*ledger.Keys, error), check func(tree *merkle.Frontier, h *ledger.Header) error) error {
-	if e.Kind != ledger.KindBatch {
+func (b *builder) add(e batch.Entry, keys func(uint64) (*batch.Keys, error), check func(tree *merkle.Frontier, h *batch.Header) error) error {
+	if e.Kind != batch.KindBatch {
 		if b.chained {
 			b.chain = e.Chain(b.chain)
 		}
 		b.next++
 		return nil
 	}
-	batch, err := ledger.Decode(e.Data)
+	batch, err := batch.Decode(e.Data)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (b *builder) add(e ledger.Entry, keys func(uint64) (*ledger.Keys, error), c
 }
 
 // hashAll leaves the records of a batch in b.hashes, each key once.
-func (b *builder) hashAll(records []ledger.Record) (err error) {
+func (b *builder) hashAll(records []batch.Record) (err error) {
 	b.hashes = b.hashes[:0]
 	n := uint32(len(b.refs))
 	for i := range records {
@@ -141,7 +141,7 @@ func (b *builder) hashAll(records []ledger.Record) (err error) {
 func compareRecords(a, b record) int { return bytes.Compare(a[:], b[:]) }
 
 // note adds a batch and the records in b.hashes to what readers see.
-func (b *builder) note(batch *ledger.Batch) {
+func (b *builder) note(batch *batch.Batch) {
 	h := &batch.Header
 	digest := sha256.Sum256(batch.HeaderBytes)
 	b.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/ledger"
 )
 
@@ -62,7 +63,7 @@ func TestChunkOfAnotherHistoryIsNotIndexed(t *testing.T) {
 
 	// The network goes on without that chunk and writes one of the same size in its place. The disk
 	// shows the old one, which every signature and key vouches for.
-	n.rewind(slices.IndexFunc(n.done, func(b batch) bool { return b.at.Index >= c.First }))
+	n.rewind(slices.IndexFunc(n.done, func(b recorded) bool { return b.at.Index >= c.First }))
 	n.fill(20)
 	x := n.index(0)
 	if _, ok := n.world.Files("n", ledgerDir)[name]; !ok {
@@ -152,27 +153,27 @@ func TestCrashWhileWritingAnIndexFileLeavesNoHalfOne(t *testing.T) {
 // forge changes a public value in a batch of a ledger file, and everything in the batch that somebody
 // without keys can change with it: digests, leaf, root and the frame's checksum. The caller knows the
 // transaction's salt, as whoever has its receipt does.
-func (n *network) forge(t *testing.T, b batch) {
+func (n *network) forge(t *testing.T, b recorded) {
 	t.Helper()
 	entries, err := n.log.Read(b.at.Index, b.at.Index+1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	batch := must(ledger.Decode(entries[0].Data))
-	keys := must(n.keys(batch.Header.Epoch))
-	records := must(batch.Open(keys))
+	sound := must(batch.Decode(entries[0].Data))
+	keys := must(n.keys(sound.Header.Epoch))
+	records := must(sound.Open(keys))
 	public := bytes.Replace(records[0].Public, []byte("value"), []byte("VALUE"), 1)
-	old := bytes.Clone(batch.HeaderBytes)
+	old := bytes.Clone(sound.HeaderBytes)
 	part := bytes.Replace(publicPart(t, entries[0].Data, records), records[0].Public, public, 1)
-	leaf := ledger.Leaf(b.first, keys.Salt(b.at.View, b.first), ledger.WriteSetDigest(public, records[0].Private), sha256.Sum256(records[0].Claims))
-	leaves := batch.Leaves()
+	leaf := batch.Leaf(b.first, keys.Salt(b.at.View, b.first), batch.WriteSetDigest(public, records[0].Private), sha256.Sum256(records[0].Claims))
+	leaves := sound.Leaves()
 	tree := b.before.Clone()
 	was := leaves[0]
 	leaves[0] = leaf
 	for _, l := range leaves {
 		tree.Append(l)
 	}
-	h := batch.Header
+	h := sound.Header
 	h.Public, h.Root = sha256.Sum256(part), tree.Root()
 	header := must(h.MarshalBinary())
 
@@ -182,7 +183,7 @@ func (n *network) forge(t *testing.T, b batch) {
 	if bytes.Equal(data, entries[0].Data) {
 		t.Fatal("nothing was forged")
 	}
-	forged := must(ledger.Decode(data))
+	forged := must(batch.Decode(data))
 	before := b.before.Clone()
 	if err := forged.VerifyRoot(&before); err != nil {
 		t.Fatalf("the forgery is not good enough: %v", err)
@@ -207,7 +208,7 @@ func (n *network) forge(t *testing.T, b batch) {
 }
 
 // publicPart returns the encoded public part of a batch.
-func publicPart(t *testing.T, data []byte, records []ledger.Record) []byte {
+func publicPart(t *testing.T, data []byte, records []batch.Record) []byte {
 	t.Helper()
 	var b []byte
 	b = append(b, 0x80|byte(len(records)))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/sim"
 	"github.com/cocoframework/coco/ledger"
@@ -70,12 +71,12 @@ type network struct {
 	last  uint64 // entry
 	chain coco.Digest
 	tree  merkle.Frontier
-	done  []batch
+	done  []recorded
 	past  map[string][]Version // by table and key, in order
 }
 
-// batch is one as it was committed.
-type batch struct {
+// recorded is a batch as it was committed.
+type recorded struct {
 	at     Position
 	chain  coco.Digest
 	first  uint64
@@ -102,24 +103,24 @@ func (n *network) openLog() {
 	}
 }
 
-func (n *network) keys(epoch uint64) (*ledger.Keys, error) {
+func (n *network) keys(epoch uint64) (*batch.Keys, error) {
 	if epoch > n.epochs {
 		return nil, fmt.Errorf("%w: no key of epoch %d", coco.ErrNotFound, epoch)
 	}
-	return ledger.NewKeys(epoch, [32]byte{byte(epoch)}), nil
+	return batch.NewKeys(epoch, [32]byte{byte(epoch)}), nil
 }
 
 func private(table string) bool { return table == "private" }
 
 // commit writes a batch of transactions.
-func (n *network) commit(txs ...[]store.Write) batch {
+func (n *network) commit(txs ...[]store.Write) recorded {
 	n.t.Helper()
 	n.last++
 	first := n.tree.Size() + 1
-	h := ledger.Header{
+	h := batch.Header{
 		View: n.view, Index: n.last, First: first, Time: 1000 * n.last, Epoch: n.epochs, Prev: n.chain,
 	}
-	var records []ledger.Record
+	var records []batch.Record
 	for i, writes := range txs {
 		split := map[bool][]store.Write{}
 		for _, w := range writes {
@@ -129,16 +130,16 @@ func (n *network) commit(txs ...[]store.Write) batch {
 			v := Version{Seqno: seqno, TxID: coco.TxID{View: n.view, Seqno: seqno}, Value: w.Value, Deleted: w.Delete, Time: h.Time}
 			n.past[id] = append(n.past[id], v)
 		}
-		records = append(records, ledger.Record{Public: store.EncodeWrites(split[false]), Private: store.EncodeWrites(split[true])})
+		records = append(records, batch.Record{Public: store.EncodeWrites(split[false]), Private: store.EncodeWrites(split[true])})
 	}
 	before := n.tree.Clone()
 	keys, _ := n.keys(n.epochs)
-	data, err := ledger.Seal(h, records, &n.tree, keys, n.signer)
+	data, err := batch.Seal(h, records, &n.tree, keys, n.signer)
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	n.write(ledger.Entry{View: n.view, Index: n.last, Kind: ledger.KindBatch, Data: data})
-	b := batch{at: Position{Index: n.last, View: n.view, Seqno: n.tree.Size(), Tree: n.tree.Clone()}, chain: n.chain, first: first, before: before}
+	n.write(batch.Entry{View: n.view, Index: n.last, Kind: batch.KindBatch, Data: data})
+	b := recorded{at: Position{Index: n.last, View: n.view, Seqno: n.tree.Size(), Tree: n.tree.Clone()}, chain: n.chain, first: first, before: before}
 	n.done = append(n.done, b)
 	return b
 }
@@ -147,12 +148,12 @@ func (n *network) commit(txs ...[]store.Write) batch {
 func (n *network) lead() {
 	n.view++
 	n.last++
-	n.write(ledger.Entry{View: n.view, Index: n.last, Kind: ledger.KindView})
+	n.write(batch.Entry{View: n.view, Index: n.last, Kind: batch.KindView})
 }
 
-func (n *network) write(e ledger.Entry) {
+func (n *network) write(e batch.Entry) {
 	n.t.Helper()
-	if err := n.log.Append([]ledger.Entry{e}); err != nil {
+	if err := n.log.Append([]batch.Entry{e}); err != nil {
 		n.t.Fatal(err)
 	}
 	if err := n.log.Sync(); err != nil {
@@ -270,7 +271,7 @@ func (n *network) checkGet(x *Index, table, key string, at uint64) bool {
 // checkPlace compares what Find and Batch say of a transaction. It says whether both answered.
 func (n *network) checkPlace(x *Index, seqno uint64) bool {
 	n.t.Helper()
-	i, _ := slices.BinarySearchFunc(n.done, seqno, func(b batch, seqno uint64) int {
+	i, _ := slices.BinarySearchFunc(n.done, seqno, func(b recorded, seqno uint64) int {
 		if b.at.Seqno < seqno {
 			return -1
 		}

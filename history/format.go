@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/merkle"
 )
 
@@ -208,7 +208,7 @@ type sealer struct {
 }
 
 // newSealer makes the sealer of a file that begins with the prefix.
-func newSealer(keys *ledger.Keys, prefix [prefixSize]byte) *sealer {
+func newSealer(keys *batch.Keys, prefix [prefixSize]byte) *sealer {
 	key := keys.Sub(keyPurpose, prefix[prefixSize-saltSize:])
 	block, err := aes.NewCipher(key[:])
 	if err != nil {

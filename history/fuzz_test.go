@@ -9,15 +9,15 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/sim"
-	"github.com/cocoframework/coco/ledger"
 )
 
 var update = flag.Bool("update", false, "write the test vector anew")
 
 // fuzzKeys are of epoch 1 whatever is asked for: the epoch of a file stands in the clear.
-func fuzzKeys(uint64) (*ledger.Keys, error) { return ledger.NewKeys(1, [32]byte{1}), nil }
+func fuzzKeys(uint64) (*batch.Keys, error) { return batch.NewKeys(1, [32]byte{1}), nil }
 
 // use opens a file and asks it all that a segment can be asked.
 func use(t *testing.T, disk host.Disk, name string) error {

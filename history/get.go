@@ -8,7 +8,7 @@ import (
 	"sort"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/merkle"
 )
 
@@ -44,7 +44,7 @@ type place struct {
 }
 
 // check says whether a batch that was read is the one of that place, given the tree after it.
-func (p *place) check(b *ledger.Batch, tree *merkle.Frontier) error {
+func (p *place) check(b *batch.Batch, tree *merkle.Frontier) error {
 	h := &b.Header
 	digest := sha256.Sum256(b.HeaderBytes)
 	if h.Index != p.Index || h.View != p.View || h.First != p.First || h.Last() != p.Last ||
@@ -157,7 +157,7 @@ func (x *Index) lost(err error) error {
 
 // Batch reads the batch of a committed transaction, and returns it with the Merkle tree before it, which
 // the batch's root was checked against. Errors are as those of Find.
-func (x *Index) Batch(ctx context.Context, seqno uint64) (*ledger.Batch, merkle.Frontier, error) {
+func (x *Index) Batch(ctx context.Context, seqno uint64) (*batch.Batch, merkle.Frontier, error) {
 	none := merkle.Frontier{}
 	p, err := x.locate(seqno)
 	if err != nil {
@@ -189,7 +189,7 @@ func (x *Index) roll(ctx context.Context, p *place) (*opened, error) {
 			return nil, err
 		}
 		for _, e := range entries {
-			if next++; e.Kind != ledger.KindBatch {
+			if next++; e.Kind != batch.KindBatch {
 				continue
 			}
 			before := tree

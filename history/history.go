@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/merkle"
@@ -13,7 +14,7 @@ import (
 
 // Ledger is what the index needs of a ledger.Log.
 type Ledger interface {
-	Read(from, to uint64, maxBytes int) ([]ledger.Entry, error)
+	Read(from, to uint64, maxBytes int) ([]batch.Entry, error)
 	// Chunks returns the chunks that are there, in order; only the last may be incomplete.
 	Chunks() []ledger.Chunk
 	// Quarantine sets a complete chunk aside that does not hold what the network wrote.
@@ -26,7 +27,7 @@ type Config struct {
 	Dir    string // of the index's files, which belong to nobody else
 	Ledger Ledger
 	// Keys returns the keys of an epoch. Its error means that this node does not hold them yet.
-	Keys  func(epoch uint64) (*ledger.Keys, error)
+	Keys  func(epoch uint64) (*batch.Keys, error)
 	Clock host.Clock
 	Log   *slog.Logger
 }

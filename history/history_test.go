@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/store"
 )
@@ -214,7 +215,7 @@ func (n *network) insert(t *testing.T, to *ledger.Log, c ledger.Chunk) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = to.Insert(c.First, c.Last, func() (ledger.Entry, error) {
+	err = to.Insert(c.First, c.Last, func() (batch.Entry, error) {
 		e := entries[0]
 		entries = entries[1:]
 		return e, nil

@@ -7,16 +7,16 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/merkle"
 	"github.com/cocoframework/coco/store"
 )
 
 // opened is a batch as it was read. It is not changed once others may see it.
 type opened struct {
-	*ledger.Batch
+	*batch.Batch
 	size    int
-	records []ledger.Record  // nil if it was not decrypted
+	records []batch.Record   // nil if it was not decrypted
 	tree    *merkle.Frontier // before it; nil if nobody asked
 }
 
@@ -39,11 +39,11 @@ func (x *Index) batchAt(index uint64) (*opened, error) {
 	return o, nil
 }
 
-func decodeEntry(e ledger.Entry) (*opened, error) {
-	if e.Kind != ledger.KindBatch {
+func decodeEntry(e batch.Entry) (*opened, error) {
+	if e.Kind != batch.KindBatch {
 		return nil, fmt.Errorf("%w: entry %d is of kind %s, expected a batch", coco.ErrVerify, e.Index, e.Kind)
 	}
-	batch, err := ledger.Decode(e.Data)
+	batch, err := batch.Decode(e.Data)
 	if err != nil {
 		return nil, err
 	}

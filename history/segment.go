@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
-	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/merkle"
 )
 
@@ -36,7 +36,7 @@ type blockID struct {
 
 // openSegment reads a file's header. It fails with coco.ErrCorrupt where the file is not what was
 // written; with other kinds where that is not known.
-func openSegment(disk host.Disk, dir, name string, keys func(uint64) (*ledger.Keys, error), blocks *cache[blockID, []byte]) (*segment, error) {
+func openSegment(disk host.Disk, dir, name string, keys func(uint64) (*batch.Keys, error), blocks *cache[blockID, []byte]) (*segment, error) {
 	s := &segment{name: path.Join(dir, name), files: disk, blocks: blocks}
 	file, err := disk.Open(s.name)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"path"
 	"slices"
 
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
-	"github.com/cocoframework/coco/ledger"
 )
 
 // writer writes the blocks of a file in order.
@@ -112,7 +112,7 @@ func (m *merge) next() []byte {
 //
 // The file has its name only when all of it is on the disk: a crash leaves a part, which the next
 // start removes.
-func (b *builder) save(ctx context.Context, disk host.Disk, dir string, keys *ledger.Keys, blocks *cache[blockID, []byte], pause func() error) (_ *segment, err error) {
+func (b *builder) save(ctx context.Context, disk host.Disk, dir string, keys *batch.Keys, blocks *cache[blockID, []byte], pause func() error) (_ *segment, err error) {
 	h := b.header
 	h.after, h.records = b.tree.Root(), uint32(b.count)
 	name := path.Join(dir, fileName(h.first, h.last))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 )
 
 // Append writes entries behind the others. Their indexes MUST be contiguous, and the first at most
@@ -14,7 +15,7 @@ import (
 // On an error some of the entries, in order, may be in the log: Last tells. If the disk was full,
 // Append may be called again; after a failed sync or a failed cut the log refuses everything else,
 // because nobody knows what the disk holds, and MUST be opened anew.
-func (l *Log) Append(entries []Entry) error {
+func (l *Log) Append(entries []batch.Entry) error {
 	if err := l.writable(); err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (l *Log) writable() error {
 	return l.failed
 }
 
-func (l *Log) checkAppend(entries []Entry) error {
+func (l *Log) checkAppend(entries []batch.Entry) error {
 	for i, e := range entries {
 		invalid := func(format string, args ...any) error {
 			return fmt.Errorf("%w: ledger: append entry %d: %s", coco.ErrInvalid, e.Index, fmt.Sprintf(format, args...))
@@ -90,10 +91,10 @@ func (l *Log) checkAppend(entries []Entry) error {
 		switch {
 		case e.View < prev:
 			return invalid("its view is %d, after view %d", e.View, prev)
-		case !e.Kind.valid():
+		case !e.Kind.Valid():
 			return invalid("it is of %s", e.Kind)
-		case len(e.Data) > MaxData:
-			return invalid("it has %d bytes, at most %d are possible", len(e.Data), MaxData)
+		case len(e.Data) > batch.MaxData:
+			return invalid("it has %d bytes, at most %d are possible", len(e.Data), batch.MaxData)
 		}
 	}
 	return nil
@@ -134,7 +135,7 @@ func (l *Log) activeChunk(index uint64) (*chunk, error) {
 // write writes the buffer, which holds the entries' frames, and adds them to the index.
 //
 // A crash before the next Sync leaves any part of the frames behind; Open cuts them.
-func (l *Log) write(c *chunk, entries []Entry) error {
+func (l *Log) write(c *chunk, entries []batch.Entry) error {
 	if err := l.sweep(c); err != nil {
 		return fmt.Errorf("ledger: %s: %w", l.show(c.file()), err)
 	}

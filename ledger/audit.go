@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/merkle"
 )
@@ -18,11 +19,11 @@ import (
 // become the Reason of a Fault, unless the context has ended.
 type Checker interface {
 	// Signer returns the key that the batch MUST be signed with, given what Apply was told so far.
-	Signer(h Header) (*ecdsa.PublicKey, error)
+	Signer(h batch.Header) (*ecdsa.PublicKey, error)
 	// Apply takes the public records of a batch. It is called before Signer, because the first
 	// batch of a network or of a recovery names its own signer; a batch whose signature then does
 	// not hold ends the audit. The arguments may be kept, and MUST NOT be modified.
-	Apply(b *Batch, public [][]byte) error
+	Apply(b *batch.Batch, public [][]byte) error
 }
 
 // Report says what an audit has checked.
@@ -188,7 +189,7 @@ func (a *audit) file(ctx context.Context, cf chunkFile) error {
 				return ctx.Err()
 			}
 			f := &Fault{File: name, Offset: off, Index: e.Index, Reason: reason(err)}
-			if e.Kind == KindBatch {
+			if e.Kind == batch.KindBatch {
 				f.First, f.Last = a.transactions(e.Data)
 			}
 			return f
@@ -202,11 +203,11 @@ func (a *audit) file(ctx context.Context, cf chunkFile) error {
 }
 
 // entry audits one entry, and moves on behind it if nothing is wrong.
-func (a *audit) entry(e Entry) error {
+func (a *audit) entry(e batch.Entry) error {
 	if e.View < a.view {
 		return fmt.Errorf("its view is %d, after view %d", e.View, a.view)
 	}
-	if e.Kind == KindBatch {
+	if e.Kind == batch.KindBatch {
 		if err := a.batch(e); err != nil {
 			return err
 		}
@@ -219,8 +220,8 @@ func (a *audit) entry(e Entry) error {
 	return nil
 }
 
-func (a *audit) batch(e Entry) error {
-	b, err := DecodeEntry(e, a.chain)
+func (a *audit) batch(e batch.Entry) error {
+	b, err := batch.DecodeEntry(e, a.chain)
 	if err != nil {
 		return err
 	}
@@ -246,7 +247,7 @@ func (a *audit) batch(e Entry) error {
 }
 
 // count adds a good batch to the report.
-func (a *audit) count(h *Header) {
+func (a *audit) count(h *batch.Header) {
 	a.report.Batches++
 	a.report.Transactions += h.Count
 	a.report.Signed[h.Node]++
@@ -294,7 +295,7 @@ func (a *audit) damaged(file string, cf chunkFile, r *frameReader, bad *damage) 
 // only the seqno of the first is known.
 func (a *audit) transactions(data []byte) (first, last coco.TxID) {
 	first.Seqno = a.report.Transactions + 1
-	if h, ok := readHeader(data); ok && h.First == first.Seqno {
+	if h, err := batch.DecodeHeader(data); err == nil && h.First == first.Seqno {
 		return h.TxIDs()
 	}
 	return first, last
@@ -307,16 +308,6 @@ func reason(err error) string {
 		text = strings.TrimPrefix(text, kind.Error()+": ")
 	}
 	return text
-}
-
-// readHeader reads the header of a batch of which nothing else need be sound.
-func readHeader(data []byte) (h Header, ok bool) {
-	n, rest, err := takeHead(data, majorArray)
-	if err != nil || n != 5 {
-		return h, false
-	}
-	header, _, err := takeBytes(rest)
-	return h, err == nil && h.UnmarshalBinary(header) == nil
 }
 
 // show reports progress within a file, once for each window.

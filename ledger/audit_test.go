@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/merkle"
@@ -32,7 +33,7 @@ func newChecker() *checker {
 	return &checker{nodes: map[coco.NodeID]*ecdsa.PublicKey{}, since: map[coco.NodeID]uint64{}}
 }
 
-func (c *checker) Signer(h ledger.Header) (*ecdsa.PublicKey, error) {
+func (c *checker) Signer(h batch.Header) (*ecdsa.PublicKey, error) {
 	c.calls = append(c.calls, fmt.Sprint("signer ", h.Index))
 	if pub := c.nodes[h.Node]; pub != nil && (c.since[h.Node] < h.Index || h.Index == 1) {
 		return pub, nil
@@ -40,7 +41,7 @@ func (c *checker) Signer(h ledger.Header) (*ecdsa.PublicKey, error) {
 	return nil, fmt.Errorf("node %s is not listed", h.Node.Short())
 }
 
-func (c *checker) Apply(b *ledger.Batch, public [][]byte) error {
+func (c *checker) Apply(b *batch.Batch, public [][]byte) error {
 	c.calls = append(c.calls, fmt.Sprint("apply ", b.Header.Index))
 	for _, p := range public {
 		der, ok := bytes.CutPrefix(p, []byte("node "))
@@ -64,7 +65,7 @@ type writer struct {
 	log   *ledger.Log
 	tree  merkle.Frontier
 	chain coco.Digest
-	keys  *ledger.Keys
+	keys  *batch.Keys
 }
 
 func newWriter(t testing.TB, disk host.Disk, chunkBytes int64) *writer {
@@ -73,41 +74,41 @@ func newWriter(t testing.TB, disk host.Disk, chunkBytes int64) *writer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &writer{t: t, disk: disk, log: l, keys: ledger.NewKeys(1, [32]byte{1})}
+	return &writer{t: t, disk: disk, log: l, keys: batch.NewKeys(1, [32]byte{1})}
 }
 
-func (w *writer) entry(view uint64, kind ledger.Kind, data []byte) {
+func (w *writer) entry(view uint64, kind batch.Kind, data []byte) {
 	w.t.Helper()
-	e := ledger.Entry{View: view, Index: w.log.Last() + 1, Kind: kind, Data: data}
-	if err := w.log.Append([]ledger.Entry{e}); err != nil {
+	e := batch.Entry{View: view, Index: w.log.Last() + 1, Kind: kind, Data: data}
+	if err := w.log.Append([]batch.Entry{e}); err != nil {
 		w.t.Fatal(err)
 	}
 	w.chain = e.Chain(w.chain)
 }
 
-func (w *writer) batch(view, committed uint64, s signer, recs ...ledger.Record) {
+func (w *writer) batch(view, committed uint64, s signer, recs ...batch.Record) {
 	w.t.Helper()
-	w.entry(view, ledger.KindBatch, w.seal(view, committed, s, recs...))
+	w.entry(view, batch.KindBatch, w.seal(view, committed, s, recs...))
 }
 
-func (w *writer) seal(view, committed uint64, s signer, recs ...ledger.Record) []byte {
+func (w *writer) seal(view, committed uint64, s signer, recs ...batch.Record) []byte {
 	w.t.Helper()
-	h := ledger.Header{
+	h := batch.Header{
 		View: view, Index: w.log.Last() + 1, First: w.tree.Size() + 1, Node: s.id, Time: 1, Epoch: 1, Committed: committed, Prev: w.chain,
 	}
-	data, err := ledger.Seal(h, recs, &w.tree, w.keys, s.PrivateKey)
+	data, err := batch.Seal(h, recs, &w.tree, w.keys, s.PrivateKey)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return data
 }
 
-func nodeRecord(s signer) ledger.Record {
+func nodeRecord(s signer) batch.Record {
 	der, err := x509.MarshalPKIXPublicKey(&s.PublicKey)
 	if err != nil {
 		panic(err)
 	}
-	return ledger.Record{Public: append([]byte("node "), der...)}
+	return batch.Record{Public: append([]byte("node "), der...)}
 }
 
 // writeSample writes a ledger of two leaders: seven entries in two chunks, five batches, 2.1 to 4.9.
@@ -117,10 +118,10 @@ func writeSample(t testing.TB) (*memDisk, *writer, [2]signer) {
 	w := newWriter(t, disk, 2000)
 	a, b := newSigner(t), newSigner(t)
 	w.batch(2, 0, a, nodeRecord(a))
-	w.batch(2, 1, a, nodeRecord(b), ledger.Record{Public: []byte("x")})
+	w.batch(2, 1, a, nodeRecord(b), batch.Record{Public: []byte("x")})
 	w.batch(2, 2, a, makeRecords(1, 3, 80)...)
-	w.entry(4, ledger.KindView, nil)
-	w.entry(4, ledger.KindMembers, []byte("members"))
+	w.entry(4, batch.KindView, nil)
+	w.entry(4, batch.KindMembers, []byte("members"))
 	w.batch(4, 3, b, makeRecords(2, 2, 80)...)
 	w.batch(4, 5, b, makeRecords(3, 1, 80)...)
 	if names, _ := disk.List(dir); !slices.Equal(names, []string{"ledger_1-6", "ledger_7"}) {
@@ -182,7 +183,7 @@ func TestAuditReportsWhatItChecked(t *testing.T) {
 	if disk.writes != before {
 		t.Error("the audit wrote")
 	}
-	w.entry(5, ledger.KindView, nil)
+	w.entry(5, batch.KindView, nil)
 	if got, err = audit(disk); err != nil || got.Unsigned != 1 || got.Last != want.Last {
 		t.Errorf("with an entry after the last batch: %+v, %v", got, err)
 	}
@@ -277,7 +278,7 @@ func TestAuditFindsEveryFlippedByteUnderRightChecksums(t *testing.T) {
 }
 
 // rewrite replaces a ledger's entries by others, with right frames and file names.
-func rewrite(t *testing.T, disk *memDisk, change func([]ledger.Entry) []ledger.Entry) *memDisk {
+func rewrite(t *testing.T, disk *memDisk, change func([]batch.Entry) []batch.Entry) *memDisk {
 	t.Helper()
 	l, err := ledger.OpenReadOnly(disk, dir)
 	if err != nil {
@@ -300,10 +301,10 @@ func TestAuditFindsForgedHistories(t *testing.T) {
 	// at returns the state of a writer that is about to write the index.
 	at := func(index int) *writer {
 		c := newWriter(t, newMemDisk(), 1<<20)
-		rewrite(t, disk, func(e []ledger.Entry) []ledger.Entry {
+		rewrite(t, disk, func(e []batch.Entry) []batch.Entry {
 			for _, e := range e[:index-1] {
-				if e.Kind == ledger.KindBatch {
-					b, err := ledger.DecodeEntry(e, c.chain)
+				if e.Kind == batch.KindBatch {
+					b, err := batch.DecodeEntry(e, c.chain)
 					if err == nil {
 						err = b.VerifyRoot(&c.tree)
 					}
@@ -311,7 +312,7 @@ func TestAuditFindsForgedHistories(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if err := c.log.Append([]ledger.Entry{e}); err != nil {
+				if err := c.log.Append([]batch.Entry{e}); err != nil {
 					t.Fatal(err)
 				}
 				c.chain = e.Chain(c.chain)
@@ -320,37 +321,37 @@ func TestAuditFindsForgedHistories(t *testing.T) {
 		})
 		return c
 	}
-	replace := func(index int, data []byte) func([]ledger.Entry) []ledger.Entry {
-		return func(e []ledger.Entry) []ledger.Entry {
+	replace := func(index int, data []byte) func([]batch.Entry) []batch.Entry {
+		return func(e []batch.Entry) []batch.Entry {
 			e[index-1].Data = data
 			return e
 		}
 	}
-	renumber := func(e []ledger.Entry) []ledger.Entry {
+	renumber := func(e []batch.Entry) []batch.Entry {
 		for i := range e {
 			e[i].Index = uint64(i + 1)
 		}
 		return e
 	}
 	for name, c := range map[string]struct {
-		change func([]ledger.Entry) []ledger.Entry
+		change func([]batch.Entry) []batch.Entry
 		index  uint64
 		reason string
 	}{
-		"unsigned entry dropped":   {func(e []ledger.Entry) []ledger.Entry { return renumber(slices.Delete(e, 3, 4)) }, 5, "header is for"},
+		"unsigned entry dropped":   {func(e []batch.Entry) []batch.Entry { return renumber(slices.Delete(e, 3, 4)) }, 5, "header is for"},
 		"unsigned entry altered":   {replace(5, []byte("other members")), 6, "chain digest"},
-		"unsigned entry added":     {func(e []ledger.Entry) []ledger.Entry { return renumber(slices.Insert(e, 5, e[4])) }, 7, "header is for"},
-		"batch dropped":            {func(e []ledger.Entry) []ledger.Entry { return renumber(slices.Delete(e, 1, 2)) }, 2, "header is for"},
-		"batch repeated":           {func(e []ledger.Entry) []ledger.Entry { return renumber(slices.Insert(e, 2, e[1])) }, 3, "header is for"},
-		"batches swapped":          {func(e []ledger.Entry) []ledger.Entry { e[1].Data, e[2].Data = e[2].Data, e[1].Data; return e }, 2, "header is for"},
-		"batch as another kind":    {func(e []ledger.Entry) []ledger.Entry { e[2].Kind = ledger.KindView; return e }, 6, "chain digest"},
-		"other kind as a batch":    {func(e []ledger.Entry) []ledger.Entry { e[4].Kind = ledger.KindBatch; return e }, 5, "batch"},
-		"in another view":          {func(e []ledger.Entry) []ledger.Entry { e[2].View = 3; return e }, 3, "header is for"},
-		"signed by a stranger":     {replace(7, at(7).seal(4, 5, stranger, ledger.Record{})), 7, "not listed"},
-		"signed for another":       {replace(7, at(7).seal(4, 5, signer{stranger.PrivateKey, nodes[1].id}, ledger.Record{})), 7, "signature"},
+		"unsigned entry added":     {func(e []batch.Entry) []batch.Entry { return renumber(slices.Insert(e, 5, e[4])) }, 7, "header is for"},
+		"batch dropped":            {func(e []batch.Entry) []batch.Entry { return renumber(slices.Delete(e, 1, 2)) }, 2, "header is for"},
+		"batch repeated":           {func(e []batch.Entry) []batch.Entry { return renumber(slices.Insert(e, 2, e[1])) }, 3, "header is for"},
+		"batches swapped":          {func(e []batch.Entry) []batch.Entry { e[1].Data, e[2].Data = e[2].Data, e[1].Data; return e }, 2, "header is for"},
+		"batch as another kind":    {func(e []batch.Entry) []batch.Entry { e[2].Kind = batch.KindView; return e }, 6, "chain digest"},
+		"other kind as a batch":    {func(e []batch.Entry) []batch.Entry { e[4].Kind = batch.KindBatch; return e }, 5, "batch"},
+		"in another view":          {func(e []batch.Entry) []batch.Entry { e[2].View = 3; return e }, 3, "header is for"},
+		"signed by a stranger":     {replace(7, at(7).seal(4, 5, stranger, batch.Record{})), 7, "not listed"},
+		"signed for another":       {replace(7, at(7).seal(4, 5, signer{stranger.PrivateKey, nodes[1].id}, batch.Record{})), 7, "signature"},
 		"a second genesis":         {replace(2, at(1).seal(2, 0, nodes[0], nodeRecord(nodes[0]))), 2, "header is for"},
-		"other batch in its place": {replace(3, at(3).seal(2, 2, nodes[0], ledger.Record{Public: []byte("other")})), 6, "chain digest"},
-		"not yet listed":           {replace(2, at(2).seal(2, 1, nodes[1], ledger.Record{})), 2, "not listed"},
+		"other batch in its place": {replace(3, at(3).seal(2, 2, nodes[0], batch.Record{Public: []byte("other")})), 6, "chain digest"},
+		"not yet listed":           {replace(2, at(2).seal(2, 1, nodes[1], batch.Record{})), 2, "not listed"},
 		"lists itself":             {replace(2, at(2).seal(2, 1, nodes[1], nodeRecord(nodes[1]))), 2, "not listed"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -363,7 +364,7 @@ func TestAuditFindsForgedHistories(t *testing.T) {
 		})
 	}
 	// Without its end a ledger is still sound: the report says where it ends.
-	cut := rewrite(t, disk, func(e []ledger.Entry) []ledger.Entry { return e[:3] })
+	cut := rewrite(t, disk, func(e []batch.Entry) []batch.Entry { return e[:3] })
 	if got, err := audit(cut); err != nil || got.Last != (coco.TxID{View: 2, Seqno: 6}) {
 		t.Errorf("without its end: %+v, %v", got, err)
 	}
@@ -406,7 +407,7 @@ func TestAuditRefusesALedgerWithoutATransaction(t *testing.T) {
 		return disk
 	}
 	unsigned := newMemDisk()
-	newWriter(t, unsigned, 0).entry(1, ledger.KindView, nil)
+	newWriter(t, unsigned, 0).entry(1, batch.KindView, nil)
 	for name, disk := range map[string]*memDisk{
 		"zeros": put(make([]byte, 4096)), "one zero": put([]byte{0}), "an entry that nobody signed": unsigned,
 	} {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/ledger"
 )
@@ -22,7 +23,7 @@ func (g *gapped) place() ledger.Place {
 func placeOf(disk *memDisk) ledger.Place { return ledger.Place{Disk: disk, Dir: dir} }
 
 // mustCopy checks that a disk holds a ledger of the entries, and only the files of one.
-func mustCopy(t testing.TB, disk *memDisk, want []ledger.Entry) {
+func mustCopy(t testing.TB, disk *memDisk, want []batch.Entry) {
 	t.Helper()
 	l := openLog(t, disk.clone(), ledger.Options{ChunkBytes: 300})
 	if err := l.Load(1); err != nil {
@@ -245,10 +246,10 @@ func TestBackupStopsWhenAsked(t *testing.T) {
 }
 
 func TestSubKeysAreApart(t *testing.T) {
-	a, b := ledger.NewKeys(1, [32]byte{1}), ledger.NewKeys(2, [32]byte{1})
+	a, b := batch.NewKeys(1, [32]byte{1}), batch.NewKeys(2, [32]byte{1})
 	seen := map[[32]byte]bool{}
 	for _, k := range [][32]byte{
-		a.Sub("x", nil), a.Sub("y", nil), a.Sub("x", []byte{1}), b.Sub("x", nil), ledger.NewKeys(1, [32]byte{2}).Sub("x", nil),
+		a.Sub("x", nil), a.Sub("y", nil), a.Sub("x", []byte{1}), b.Sub("x", nil), batch.NewKeys(1, [32]byte{2}).Sub("x", nil),
 	} {
 		if seen[k] || k == [32]byte{} {
 			t.Errorf("key %x is not a new one", k)
@@ -267,7 +268,7 @@ func TestSubKeysAreApart(t *testing.T) {
 	if got, want := a.Sub("x", []byte{1}), expand(expand(secret[:], nil, "coco ledger sub"), []byte{1}, "x"); !bytes.Equal(got[:], want) {
 		t.Errorf("key %x is not the documented one, %x", got, want)
 	}
-	if a.Sub("x", []byte{1}) != ledger.NewKeys(1, [32]byte{1}).Sub("x", []byte{1}) {
+	if a.Sub("x", []byte{1}) != batch.NewKeys(1, [32]byte{1}).Sub("x", []byte{1}) {
 		t.Error("the same purpose, salt and epoch give different keys")
 	}
 }

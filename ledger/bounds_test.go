@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 )
 
 func TestAuditForgetsOnlyWhatMakesItSayLess(t *testing.T) {
 	a := audit{report: Report{Signed: map[coco.NodeID]uint64{}}}
 	const batches = 5 * maxPending
 	for i := uint64(1); i <= batches; i++ {
-		a.count(&Header{View: 1, Index: i, First: 2*i - 1, Count: 2})
+		a.count(&batch.Header{View: 1, Index: i, First: 2*i - 1, Count: 2})
 		if len(a.pending) > maxPending {
 			t.Fatalf("%d batches are kept", len(a.pending))
 		}
@@ -21,11 +22,11 @@ func TestAuditForgetsOnlyWhatMakesItSayLess(t *testing.T) {
 		t.Fatalf("%s is said to be committed", a.report.Committed)
 	}
 	const known = batches / 2
-	a.count(&Header{View: 1, Index: batches + 1, First: 2*batches + 1, Count: 1, Committed: known})
+	a.count(&batch.Header{View: 1, Index: batches + 1, First: 2*batches + 1, Count: 1, Committed: known})
 	if n := a.report.Committed.Seqno; n > 2*known || n < 2*known-2048 || a.report.CommittedIndex != known {
 		t.Errorf("committed up to %s, index %d; entries up to %d are", a.report.Committed, a.report.CommittedIndex, known)
 	}
-	a.count(&Header{View: 1, Index: batches + 2, First: 2*batches + 2, Count: 1, Committed: batches + 1})
+	a.count(&batch.Header{View: 1, Index: batches + 2, First: 2*batches + 2, Count: 1, Committed: batches + 1})
 	if want := (coco.TxID{View: 1, Seqno: 2*batches + 1}); a.report.Committed != want || len(a.pending) != 1 {
 		t.Errorf("committed up to %s, want %s; %d kept", a.report.Committed, want, len(a.pending))
 	}
@@ -54,7 +55,7 @@ func (endless) Sync() error                        { return errors.ErrUnsupporte
 func (endless) Close() error                       { return nil }
 
 func TestReadingNeedsMemoryForOneFrame(t *testing.T) {
-	frame := appendFrame(nil, Entry{View: 1, Index: 1, Kind: KindView, Data: make([]byte, 3<<20)})
+	frame := appendFrame(nil, batch.Entry{View: 1, Index: 1, Kind: batch.KindView, Data: make([]byte, 3<<20)})
 	r, err := newFrameReader(endless{frame, 20 * int64(len(frame))}, 1, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -1,17 +1,18 @@
 package ledger_test
 
 import (
-	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"io"
 	mrand "math/rand/v2"
 	"testing"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/batch"
 )
 
 // signer is a node's key as the tests use it.
@@ -40,28 +41,23 @@ func (s signer) nodeID() coco.NodeID {
 }
 
 // makeRecords returns records of about size bytes, the same for the same seed.
-func makeRecords(seed uint64, n, size int) []ledger.Record {
+func makeRecords(seed uint64, n, size int) []batch.Record {
 	src := mrand.NewChaCha8([32]byte{1, byte(seed), byte(seed >> 8)})
 	part := func(n int) []byte {
 		b := make([]byte, n)
 		src.Read(b)
 		return b
 	}
-	records := make([]ledger.Record, n)
+	records := make([]batch.Record, n)
 	for i := range records {
-		records[i] = ledger.Record{Public: part(size / 5), Private: part(size * 3 / 5), Claims: part(size / 5)}
+		records[i] = batch.Record{Public: part(size / 5), Private: part(size * 3 / 5), Claims: part(size / 5)}
 	}
 	return records
 }
 
-func equalRecords(a, b []ledger.Record) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if !bytes.Equal(a[i].Public, b[i].Public) || !bytes.Equal(a[i].Private, b[i].Private) || !bytes.Equal(a[i].Claims, b[i].Claims) {
-			return false
-		}
-	}
-	return true
+// deterministic signs as RFC 6979 says, so that a batch can be compared with recorded bytes.
+type deterministic struct{ *ecdsa.PrivateKey }
+
+func (d deterministic) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return d.PrivateKey.Sign(nil, digest, opts)
 }

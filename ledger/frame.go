@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
 )
 
@@ -19,7 +20,7 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // appendFrame appends an entry's frame.
-func appendFrame(b []byte, e Entry) []byte {
+func appendFrame(b []byte, e batch.Entry) []byte {
 	start := len(b)
 	b = binary.BigEndian.AppendUint32(b, uint32(frameMeta+len(e.Data)))
 	b = append(b, 0, 0, 0, 0)
@@ -39,28 +40,28 @@ func frameCRC(frame []byte) uint32 {
 // frameSize returns the size of the frame that begins like this, or false where no frame does.
 func frameSize(head []byte) (int64, bool) {
 	n := binary.BigEndian.Uint32(head)
-	return frameSum + int64(n), n >= frameMeta && n <= frameMeta+MaxData
+	return frameSum + int64(n), n >= frameMeta && n <= frameMeta+batch.MaxData
 }
 
 // parseFrame reads a whole frame. The entry's data aliases it.
-func parseFrame(frame []byte) (Entry, error) {
+func parseFrame(frame []byte) (batch.Entry, error) {
 	if len(frame) < frameHead {
-		return Entry{}, errTruncated
+		return batch.Entry{}, errors.New("the bytes end early")
 	}
 	if size, ok := frameSize(frame); !ok || size != int64(len(frame)) {
-		return Entry{}, errors.New("the frame's length is wrong")
+		return batch.Entry{}, errors.New("the frame's length is wrong")
 	}
 	if got, want := frameCRC(frame), binary.BigEndian.Uint32(frame[4:]); got != want {
-		return Entry{}, fmt.Errorf("the frame's checksum is %08x, its contents give %08x", want, got)
+		return batch.Entry{}, fmt.Errorf("the frame's checksum is %08x, its contents give %08x", want, got)
 	}
-	e := Entry{
-		Kind:  Kind(frame[8]),
+	e := batch.Entry{
+		Kind:  batch.Kind(frame[8]),
 		View:  binary.BigEndian.Uint64(frame[9:]),
 		Index: binary.BigEndian.Uint64(frame[17:]),
 		Data:  frame[frameHead:len(frame):len(frame)],
 	}
-	if !e.Kind.valid() {
-		return Entry{}, fmt.Errorf("entry of %s, which this version of Coco does not know", e.Kind)
+	if !e.Kind.Valid() {
+		return batch.Entry{}, fmt.Errorf("entry of %s, which this version of Coco does not know", e.Kind)
 	}
 	return e, nil
 }
@@ -100,7 +101,7 @@ func (d *damage) Error() string {
 // next returns the next entry, whose data is valid until the next call, and its offset. It returns
 // io.EOF where the frames end properly: at the file's end, or where only zeros follow. A *damage
 // tells anything else, unless reading failed.
-func (r *frameReader) next() (Entry, int64, error) {
+func (r *frameReader) next() (batch.Entry, int64, error) {
 	e, err := r.try()
 	for i := 0; i < r.retry && mayBeWritten(err); i++ {
 		if r.size, err = r.file.Size(); err != nil {
@@ -110,7 +111,7 @@ func (r *frameReader) next() (Entry, int64, error) {
 		e, err = r.try()
 	}
 	if err != nil {
-		return Entry{}, r.off, err
+		return batch.Entry{}, r.off, err
 	}
 	off := r.off
 	r.off += frameHead + int64(len(e.Data))
@@ -125,26 +126,26 @@ func mayBeWritten(err error) bool {
 }
 
 // try is next without reading again, and without moving on.
-func (r *frameReader) try() (Entry, error) {
-	bad := func(reason string, frame []byte) (Entry, error) {
-		return Entry{}, &damage{off: r.off, index: r.expect, reason: reason, frame: frame}
+func (r *frameReader) try() (batch.Entry, error) {
+	bad := func(reason string, frame []byte) (batch.Entry, error) {
+		return batch.Entry{}, &damage{off: r.off, index: r.expect, reason: reason, frame: frame}
 	}
 	if r.off == r.size {
-		return Entry{}, io.EOF
+		return batch.Entry{}, io.EOF
 	}
 	head, err := r.at(r.off, min(frameHead, r.size-r.off))
 	if err != nil {
-		return Entry{}, err
+		return batch.Entry{}, err
 	}
 	if len(head) < 4 || binary.BigEndian.Uint32(head) == 0 {
 		zero, err := r.zeroFrom(r.off)
 		switch {
 		case err != nil:
-			return Entry{}, err
+			return batch.Entry{}, err
 		case !zero:
 			return bad("there is no frame, but something follows", nil)
 		}
-		return Entry{}, io.EOF
+		return batch.Entry{}, io.EOF
 	}
 	size, ok := frameSize(head)
 	if !ok {
@@ -153,13 +154,13 @@ func (r *frameReader) try() (Entry, error) {
 	if size > r.size-r.off {
 		frame, err := r.at(r.off, r.size-r.off)
 		if err != nil {
-			return Entry{}, err
+			return batch.Entry{}, err
 		}
 		return bad(fmt.Sprintf("the frame is incomplete: it has %d bytes, the file ends after %d of them", size, r.size-r.off), frame)
 	}
 	frame, err := r.at(r.off, size)
 	if err != nil {
-		return Entry{}, err
+		return batch.Entry{}, err
 	}
 	e, err := parseFrame(frame)
 	switch {
@@ -227,7 +228,7 @@ func (r *frameReader) validAfter(bad *damage) (off int64, found bool, err error)
 		}
 		size, ok := frameSize(head)
 		index := binary.BigEndian.Uint64(head[17:])
-		if !ok || size > r.size-off || !Kind(head[8]).valid() || index <= bad.index || index-bad.index > span {
+		if !ok || size > r.size-off || !batch.Kind(head[8]).Valid() || index <= bad.index || index-bad.index > span {
 			continue
 		}
 		frame, err := r.at(off, size)

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/ledger"
 )
@@ -21,7 +22,7 @@ type life struct {
 	opts       ledger.Options
 	netDisk    *memDisk
 	net        *ledger.Log
-	all        []ledger.Entry // of the network
+	all        []batch.Entry // of the network
 	disk, away *memDisk
 	log        *ledger.Log
 	has        map[uint64]bool // what the log must hold

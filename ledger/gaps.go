@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
 )
 
@@ -156,7 +157,7 @@ func (l *Log) room(r Range) (next int, ok bool) {
 // so in next. The data is not kept.
 //
 // The file gets its name when it is durable: a crash before leaves a file that Open removes.
-func (l *Log) Insert(first, last uint64, next func() (Entry, error)) error {
+func (l *Log) Insert(first, last uint64, next func() (batch.Entry, error)) error {
 	if l.readOnly {
 		return l.writable()
 	}
@@ -197,7 +198,7 @@ type part struct {
 }
 
 // writePart writes the entries of a chunk to a file, durably.
-func (l *Log) writePart(name string, r Range, next func() (Entry, error)) (p part, err error) {
+func (l *Log) writePart(name string, r Range, next func() (batch.Entry, error)) (p part, err error) {
 	file, err := l.folders[0].disk.Create(name)
 	if err != nil {
 		return p, err
@@ -210,7 +211,7 @@ func (l *Log) writePart(name string, r Range, next func() (Entry, error)) (p par
 	return p, file.Sync()
 }
 
-func (p *part) write(file host.File, next func() (Entry, error)) error {
+func (p *part) write(file host.File, next func() (batch.Entry, error)) error {
 	var buf []byte
 	written, view := int64(0), uint64(0)
 	for index := p.file.first; index <= p.file.last; index++ {
@@ -219,7 +220,7 @@ func (p *part) write(file host.File, next func() (Entry, error)) error {
 			return err
 		}
 		switch off := written + int64(len(buf)); {
-		case e.Index != index || e.View < view || !e.Kind.valid() || len(e.Data) > MaxData:
+		case e.Index != index || e.View < view || !e.Kind.Valid() || len(e.Data) > batch.MaxData:
 			return fmt.Errorf("%w: expected entry %d of view %d or later, found entry %d of view %d, %s, %d bytes",
 				coco.ErrInvalid, index, view, e.Index, e.View, e.Kind, len(e.Data))
 		case off > math.MaxUint32:

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/ledger"
 )
@@ -17,7 +18,7 @@ import (
 type gapped struct {
 	t          testing.TB
 	disk, away *memDisk
-	all        []ledger.Entry
+	all        []batch.Entry
 	log        *ledger.Log
 }
 
@@ -63,7 +64,7 @@ func (g *gapped) has(chunks ...uint64) {
 		got, err := g.log.Read(e.Index, e.Index+1, 0)
 		view, ok := g.log.ViewOf(e.Index)
 		if slices.Contains(chunks, first) {
-			if err != nil || !equalEntries(got, []ledger.Entry{e}) || !ok || view != e.View {
+			if err != nil || !equalEntries(got, []batch.Entry{e}) || !ok || view != e.View {
 				g.t.Fatalf("entry %d: %v, view %d %v", e.Index, err, view, ok)
 			}
 			continue
@@ -133,10 +134,10 @@ func TestMissingChunksAreNamedAndComeBackWhileTheLogIsOpen(t *testing.T) {
 }
 
 // feed returns entries one by one.
-func feed(entries []ledger.Entry) func() (ledger.Entry, error) {
-	return func() (ledger.Entry, error) {
+func feed(entries []batch.Entry) func() (batch.Entry, error) {
+	return func() (batch.Entry, error) {
 		if len(entries) == 0 {
-			return ledger.Entry{}, errors.New("asked for more entries than the chunk has")
+			return batch.Entry{}, errors.New("asked for more entries than the chunk has")
 		}
 		e := entries[0]
 		entries = entries[1:]
@@ -151,7 +152,7 @@ func TestInsertRestoresTheVeryFile(t *testing.T) {
 	g.has(1, 7, 10)
 	for name, c := range map[string]struct {
 		first, last uint64
-		entries     []ledger.Entry
+		entries     []batch.Entry
 	}{
 		"a chunk that is there":     {1, 3, g.all[:3]},
 		"more than is missing":      {4, 7, g.all[3:7]},
@@ -161,7 +162,7 @@ func TestInsertRestoresTheVeryFile(t *testing.T) {
 		"other entries":             {4, 6, g.all[4:7]},
 		"too few entries":           {4, 6, g.all[3:5]},
 		"a falling view":            {4, 6, append(entriesOf(8, 4, 1), entriesOf(7, 5, 1, 1)...)},
-		"an entry of no known kind": {4, 6, []ledger.Entry{{View: 7, Index: 4}}},
+		"an entry of no known kind": {4, 6, []batch.Entry{{View: 7, Index: 4}}},
 	} {
 		if err := g.log.Insert(c.first, c.last, feed(c.entries)); err == nil {
 			t.Errorf("%s was inserted", name)
@@ -384,7 +385,7 @@ func TestChunkSizeMayBeSetLater(t *testing.T) {
 func TestAuditNamesWhatToBringBack(t *testing.T) {
 	disk, w, _ := writeSample(t)
 	for range 20 {
-		w.entry(5, ledger.KindMembers, make([]byte, 300))
+		w.entry(5, batch.KindMembers, make([]byte, 300))
 	}
 	chunks := w.log.Chunks()
 	if len(chunks) < 3 {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/ledger"
 )
@@ -38,7 +39,7 @@ func TestReadersRunBesideTheAppender(t *testing.T) {
 					return
 				}
 				for _, e := range got {
-					if !equalEntries([]ledger.Entry{e}, want[e.Index-1:e.Index]) {
+					if !equalEntries([]batch.Entry{e}, want[e.Index-1:e.Index]) {
 						t.Errorf("entry %d is not what was written", e.Index)
 						return
 					}
@@ -88,7 +89,7 @@ func TestAuditRunsBesideAWriter(t *testing.T) {
 		}
 	})
 	for range 300 {
-		w.batch(1, w.log.Last()-1, a, ledger.Record{Private: []byte("p")})
+		w.batch(1, w.log.Last()-1, a, batch.Record{Private: []byte("p")})
 	}
 	close(stop)
 	audits.Wait()

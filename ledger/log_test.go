@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/ledger"
 )
 
@@ -33,26 +34,26 @@ type fataler interface {
 }
 
 // entriesOf makes entries of a view with the given data sizes.
-func entriesOf(view, first uint64, sizes ...int) []ledger.Entry {
-	entries := make([]ledger.Entry, len(sizes))
+func entriesOf(view, first uint64, sizes ...int) []batch.Entry {
+	entries := make([]batch.Entry, len(sizes))
 	for i, n := range sizes {
 		index := first + uint64(i)
-		entries[i] = ledger.Entry{
-			View: view, Index: index, Kind: ledger.Kind(1 + index%3),
+		entries[i] = batch.Entry{
+			View: view, Index: index, Kind: batch.Kind(1 + index%3),
 			Data: bytes.Repeat([]byte{byte(index), byte(view), 0}, n)[:n],
 		}
 	}
 	return entries
 }
 
-func equalEntries(a, b []ledger.Entry) bool {
-	return slices.EqualFunc(a, b, func(x, y ledger.Entry) bool {
+func equalEntries(a, b []batch.Entry) bool {
+	return slices.EqualFunc(a, b, func(x, y batch.Entry) bool {
 		return x.View == y.View && x.Index == y.Index && x.Kind == y.Kind && bytes.Equal(x.Data, y.Data)
 	})
 }
 
 // mustHold checks everything that a log says against the entries that it must hold.
-func mustHold(t fataler, l *ledger.Log, want []ledger.Entry) {
+func mustHold(t fataler, l *ledger.Log, want []batch.Entry) {
 	t.Helper()
 	if l.Last() != uint64(len(want)) || (l.First() == 1) != (len(want) > 0) {
 		t.Fatalf("log holds %d to %d, expected 1 to %d", l.First(), l.Last(), len(want))
@@ -84,8 +85,8 @@ func TestLogEqualsSliceThroughCrashes(t *testing.T) {
 		opts := ledger.Options{ChunkBytes: int64(rapid.SampledFrom([]int{1, 100, 400, 2000}).Draw(t, "chunk"))}
 		disk := newMemDisk()
 		l := openLog(t, disk, opts)
-		var all []ledger.Entry // what the log must hold
-		synced := 0            // so many of them survive a crash
+		var all []batch.Entry // what the log must hold
+		synced := 0           // so many of them survive a crash
 		view := uint64(1)
 		t.Repeat(map[string]func(*rapid.T){
 			"append": func(t *rapid.T) {
@@ -212,7 +213,7 @@ func TestFilesDependOnContentsOnly(t *testing.T) {
 func TestFrameHasDocumentedBytes(t *testing.T) {
 	disk := newMemDisk()
 	l := openLog(t, disk, ledger.Options{ChunkBytes: 1})
-	if err := l.Append([]ledger.Entry{{View: 2, Index: 1, Kind: ledger.KindView, Data: []byte("abc")}}); err != nil {
+	if err := l.Append([]batch.Entry{{View: 2, Index: 1, Kind: batch.KindView, Data: []byte("abc")}}); err != nil {
 		t.Fatal(err)
 	}
 	got := fmt.Sprintf("%x", disk.files[dir+"/ledger_1-1"].data)
@@ -274,20 +275,20 @@ func TestAppendRefusesWhatIsNoContinuation(t *testing.T) {
 	if err := l.Append(good); err != nil {
 		t.Fatal(err)
 	}
-	bad := func(change func([]ledger.Entry)) []ledger.Entry {
+	bad := func(change func([]batch.Entry)) []batch.Entry {
 		entries := entriesOf(5, 4, 10, 10)
 		change(entries)
 		return entries
 	}
-	for name, entries := range map[string][]ledger.Entry{
+	for name, entries := range map[string][]batch.Entry{
 		"a gap before":     entriesOf(5, 5, 1),
 		"index 0":          entriesOf(5, 0, 1),
-		"a gap inside":     bad(func(e []ledger.Entry) { e[1].Index++ }),
+		"a gap inside":     bad(func(e []batch.Entry) { e[1].Index++ }),
 		"an older view":    entriesOf(4, 4, 1),
-		"a falling view":   bad(func(e []ledger.Entry) { e[1].View-- }),
-		"no kind":          bad(func(e []ledger.Entry) { e[1].Kind = 0 }),
-		"an unknown kind":  bad(func(e []ledger.Entry) { e[1].Kind = 4 }),
-		"too large a data": bad(func(e []ledger.Entry) { e[1].Data = make([]byte, ledger.MaxData+1) }),
+		"a falling view":   bad(func(e []batch.Entry) { e[1].View-- }),
+		"no kind":          bad(func(e []batch.Entry) { e[1].Kind = 0 }),
+		"an unknown kind":  bad(func(e []batch.Entry) { e[1].Kind = 4 }),
+		"too large a data": bad(func(e []batch.Entry) { e[1].Data = make([]byte, batch.MaxData+1) }),
 	} {
 		if err := l.Append(entries); !errors.Is(err, coco.ErrInvalid) {
 			t.Errorf("%s: got %v", name, err)

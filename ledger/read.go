@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 )
 
 // Read returns the entries from one index up to, but without, another: at least one, and then as
@@ -14,7 +15,7 @@ import (
 // allocated. It fails with coco.ErrNotFound where the range ends after the log's end, with a
 // *MissingError where the first entry's chunk is in no folder, and with coco.ErrCorrupt where the
 // disk does not return what was written.
-func (l *Log) Read(from, to uint64, maxBytes int) ([]Entry, error) {
+func (l *Log) Read(from, to uint64, maxBytes int) ([]batch.Entry, error) {
 	if from >= to {
 		return nil, fmt.Errorf("%w: ledger: no entries from %d to before %d", coco.ErrInvalid, from, to)
 	}
@@ -32,15 +33,15 @@ func (l *Log) Read(from, to uint64, maxBytes int) ([]Entry, error) {
 	}
 }
 
-func (l *Log) read(from, to uint64, budget int64) ([]Entry, error) {
-	var entries []Entry
+func (l *Log) read(from, to uint64, budget int64) ([]batch.Entry, error) {
+	var entries []batch.Entry
 	for searched := false; from < to; {
 		p, err := l.plan(from, to, budget, len(entries) == 0)
 		if err == nil {
 			if len(p.offsets) == 0 {
 				break
 			}
-			var more []Entry
+			var more []batch.Entry
 			if more, err = l.readPiece(p); err == nil {
 				entries = append(entries, more...)
 				from += uint64(len(p.offsets))
@@ -107,7 +108,7 @@ func (l *Log) plan(from, to uint64, budget int64, atLeastOne bool) (piece, error
 }
 
 // readPiece reads the entries of a piece at once.
-func (l *Log) readPiece(p piece) ([]Entry, error) {
+func (l *Log) readPiece(p piece) ([]batch.Entry, error) {
 	file, err := l.folders[p.file.in].open(p.file)
 	if err != nil {
 		return nil, err
@@ -118,7 +119,7 @@ func (l *Log) readPiece(p piece) ([]Entry, error) {
 	if err := readFull(file, b, start); err != nil {
 		return nil, err
 	}
-	entries := slices.Grow([]Entry(nil), len(p.offsets))
+	entries := slices.Grow([]batch.Entry(nil), len(p.offsets))
 	for i, off := range p.offsets {
 		from, to := frame(p.offsets, p.end, i)
 		index := p.first + uint64(i)

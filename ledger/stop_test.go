@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/batch"
 )
 
 // TestCrashAtEveryCallLosesNothingThatWasDurable stops the machine at every call that changes the
@@ -76,7 +76,7 @@ func TestCrashAtEveryCallLosesNothingThatWasDurable(t *testing.T) {
 							continue
 						}
 						for _, e := range known {
-							holds[i] = holds[i] || equalEntries(got, []ledger.Entry{e})
+							holds[i] = holds[i] || equalEntries(got, []batch.Entry{e})
 						}
 						if !holds[i] {
 							t.Fatalf("stopped at call %d: entry %d was never written", call, i)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/merkle"
 )
@@ -34,7 +35,7 @@ type vector struct {
 type vectorEntry struct {
 	View    uint64         `json:"view"`
 	Index   uint64         `json:"index"`
-	Kind    ledger.Kind    `json:"kind"`
+	Kind    batch.Kind     `json:"kind"`
 	Time    uint64         `json:"time,omitempty"`
 	Records []vectorRecord `json:"records,omitempty"`
 	Data    hexBytes       `json:"data"`
@@ -71,33 +72,33 @@ func makeVector(t *testing.T) vector {
 		t.Fatal(err)
 	}
 	v := vector{NodeKey: scalar[:], Node: sha256.Sum256(der), Epoch: 1, Secret: secret[:]}
-	keys := ledger.NewKeys(v.Epoch, secret)
+	keys := batch.NewKeys(v.Epoch, secret)
 	long := bytes.Repeat([]byte("0123456789"), 30)
 	v.Entries = []vectorEntry{
-		{View: 2, Index: 1, Kind: ledger.KindBatch, Time: 1700000000000, Records: []vectorRecord{{Public: hexBytes("genesis")}}},
-		{View: 3, Index: 2, Kind: ledger.KindView},
-		{View: 3, Index: 3, Kind: ledger.KindBatch, Time: 1700000001000, Records: []vectorRecord{
+		{View: 2, Index: 1, Kind: batch.KindBatch, Time: 1700000000000, Records: []vectorRecord{{Public: hexBytes("genesis")}}},
+		{View: 3, Index: 2, Kind: batch.KindView},
+		{View: 3, Index: 3, Kind: batch.KindBatch, Time: 1700000001000, Records: []vectorRecord{
 			{Public: hexBytes("a"), Private: hexBytes("b"), Claims: hexBytes("c")}, {Private: long}, {Claims: long[:24]},
 		}},
 	}
 	var tree merkle.Frontier
 	var chain coco.Digest
-	var entries []ledger.Entry
+	var entries []batch.Entry
 	for i := range v.Entries {
 		ve := &v.Entries[i]
-		e := ledger.Entry{View: ve.View, Index: ve.Index, Kind: ve.Kind}
-		if e.Kind == ledger.KindBatch {
-			var recs []ledger.Record
+		e := batch.Entry{View: ve.View, Index: ve.Index, Kind: ve.Kind}
+		if e.Kind == batch.KindBatch {
+			var recs []batch.Record
 			for j := range ve.Records {
 				r, seqno := &ve.Records[j], tree.Size()+1+uint64(j)
-				recs = append(recs, ledger.Record{Public: r.Public, Private: r.Private, Claims: r.Claims})
+				recs = append(recs, batch.Record{Public: r.Public, Private: r.Private, Claims: r.Claims})
 				r.Salt = keys.Salt(e.View, seqno)
-				r.Leaf = ledger.Leaf(seqno, r.Salt, ledger.WriteSetDigest(r.Public, r.Private), sha256.Sum256(r.Claims))
+				r.Leaf = batch.Leaf(seqno, r.Salt, batch.WriteSetDigest(r.Public, r.Private), sha256.Sum256(r.Claims))
 			}
-			h := ledger.Header{
+			h := batch.Header{
 				View: e.View, Index: e.Index, First: tree.Size() + 1, Node: v.Node, Time: ve.Time, Epoch: v.Epoch, Committed: e.Index - 1, Prev: chain,
 			}
-			if e.Data, err = ledger.Seal(h, recs, &tree, keys, deterministic{key}); err != nil {
+			if e.Data, err = batch.Seal(h, recs, &tree, keys, deterministic{key}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -7,9 +7,9 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/history"
-	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -76,7 +76,7 @@ func (x *executor) governedPace(first uint64) error {
 
 // apply checks a batch of another node, or of this node's own ledger, and installs its writes.
 func (x *executor) apply(e consensus.Entry) error {
-	b, err := ledger.Decode(e.Data)
+	b, err := batch.Decode(e.Data)
 	if err != nil {
 		return x.damaged(e.Index, err)
 	}

@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/keys"
-	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/merkle"
 )
 
@@ -32,8 +32,8 @@ func TestABatchOnTopOfAnotherTreeIsNotApplied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := ledger.Seal(ledger.Header{View: 1, Index: 2, First: 2, Node: coco.NodeID{1}, Time: 1, Epoch: 1, Committed: 1, Prev: x.applied.chain},
-		[]ledger.Record{{Claims: []byte("claim")}}, &theirs, opened, signer)
+	data, err := batch.Seal(batch.Header{View: 1, Index: 2, First: 2, Node: coco.NodeID{1}, Time: 1, Epoch: 1, Committed: 1, Prev: x.applied.chain},
+		[]batch.Record{{Claims: []byte("claim")}}, &theirs, opened, signer)
 	if err != nil {
 		t.Fatal(err)
 	}

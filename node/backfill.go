@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/ledger"
 )
 
@@ -88,16 +89,16 @@ func (n *node) fill(ctx context.Context, from coco.NodeID, address string, gap l
 	}
 	defer in.close()
 	check := &chainCheck{prev: prev, first: first}
-	var waiting []ledger.Entry
+	var waiting []batch.Entry
 	next := first
-	err = n.ledgerLog.Insert(first, last, func() (ledger.Entry, error) {
+	err = n.ledgerLog.Insert(first, last, func() (batch.Entry, error) {
 		for len(waiting) == 0 {
 			if err := n.idle(ctx); err != nil {
-				return ledger.Entry{}, err
+				return batch.Entry{}, err
 			}
 			var err error
 			if waiting, err = in.entries(next); err != nil {
-				return ledger.Entry{}, err
+				return batch.Entry{}, err
 			}
 			next += uint64(len(waiting))
 		}
@@ -124,7 +125,7 @@ func (n *node) idle(ctx context.Context) error {
 
 // link is what the first batch after an entry says of the chain before itself: the entries between, and the digest.
 type link struct {
-	between []ledger.Entry
+	between []batch.Entry
 	chain   coco.Digest
 }
 
@@ -136,11 +137,11 @@ func (n *node) following(last uint64) (link, error) {
 		if err != nil {
 			return l, err
 		}
-		if entries[0].Kind != ledger.KindBatch {
+		if entries[0].Kind != batch.KindBatch {
 			l.between = append(l.between, entries[0])
 			continue
 		}
-		b, err := ledger.Decode(entries[0].Data)
+		b, err := batch.Decode(entries[0].Data)
 		if err != nil {
 			return l, fmt.Errorf("entry %d: %w", index, err)
 		}
@@ -157,10 +158,10 @@ type chainCheck struct {
 	known bool
 }
 
-func (c *chainCheck) next(e ledger.Entry, last uint64) error {
+func (c *chainCheck) next(e batch.Entry, last uint64) error {
 	c.known = c.known || e.Index == 1
-	if e.Kind == ledger.KindBatch {
-		b, err := ledger.Decode(e.Data)
+	if e.Kind == batch.KindBatch {
+		b, err := batch.Decode(e.Data)
 		if err != nil {
 			return fmt.Errorf("entry %d: %w", e.Index, err)
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/kv"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/host"
@@ -574,7 +575,7 @@ func (n *network) lastMembers(i int) (index uint64, joint bool) {
 		if err != nil {
 			n.t.Fatal(err)
 		}
-		if entries[0].Kind != ledger.KindMembers {
+		if entries[0].Kind != batch.KindMembers {
 			continue
 		}
 		var cc pb.ConfChangeV2

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/host"
@@ -66,7 +67,7 @@ func (w *writer) append(tasks []*raft.Append) (wrote bool, err error) {
 		if len(a.Entries) == 0 {
 			continue
 		}
-		entries := make([]ledger.Entry, len(a.Entries))
+		entries := make([]batch.Entry, len(a.Entries))
 		for i, e := range a.Entries {
 			entries[i] = ledgerEntry(e)
 		}

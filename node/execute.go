@@ -6,9 +6,9 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
-	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -129,10 +129,10 @@ func (x *executor) conclude(batch *sealed) {
 }
 
 // seal makes a ledger batch of an executed set, installs its writes and gives up the permit.
-func (x *executor) seal(set *store.Set, batch *sealed) error {
+func (x *executor) seal(set *store.Set, b *sealed) error {
 	start, p := x.head(), x.permit
 	if x.known.Load() >= p.index {
-		return x.drop(batch, fmt.Errorf("%w: another leader took over during the execution", coco.ErrNotCommitted))
+		return x.drop(b, fmt.Errorf("%w: another leader took over during the execution", coco.ErrNotCommitted))
 	}
 	for _, e := range p.between {
 		if e.Index > start.index {
@@ -144,13 +144,13 @@ func (x *executor) seal(set *store.Set, batch *sealed) error {
 		return fmt.Errorf("%w: permit for index %d on top of entry %d", coco.ErrCorrupt, p.index, start.index)
 	}
 	epoch, keys := x.keys.current()
-	records := make([]ledger.Record, set.Len())
+	records := make([]batch.Record, set.Len())
 	for i, r := range set.Records() {
-		records[i] = ledger.Record(r)
+		records[i] = batch.Record(r)
 	}
 	end := start
 	end.tree = start.tree.Clone()
-	data, err := ledger.Seal(ledger.Header{
+	data, err := batch.Seal(batch.Header{
 		View: p.view, Index: p.index, First: set.First(), Node: x.self, Time: set.Time(),
 		Epoch: epoch, Committed: x.known.Load(), Prev: start.chain,
 	}, records, &end.tree, keys, x.signer)
@@ -159,7 +159,7 @@ func (x *executor) seal(set *store.Set, batch *sealed) error {
 	}
 	if len(data) > maxBatch {
 		// What was sealed never leaves the enclave, so its slot can be given out again.
-		return x.drop(batch, fmt.Errorf("%w: a batch of %d bytes, expected at most %d: lower limits.batch_bytes and the adapters' limits",
+		return x.drop(b, fmt.Errorf("%w: a batch of %d bytes, expected at most %d: lower limits.batch_bytes and the adapters' limits",
 			coco.ErrInvalid, len(data), maxBatch))
 	}
 	entry := consensus.Entry{View: p.view, Index: p.index, Kind: consensus.Batch, Data: data}
@@ -171,13 +171,13 @@ func (x *executor) seal(set *store.Set, batch *sealed) error {
 	if x.anchor.time == 0 {
 		x.anchor = anchor{end.time, x.clock.Elapsed()}
 	}
-	if batch.own {
+	if b.own {
 		if err := x.restand(); err != nil {
 			return err
 		}
 	}
-	batch.end, batch.at, batch.epoch, batch.size = end, x.clock.Elapsed(), epoch, len(data)
-	x.spec = append(x.spec, batch)
+	b.end, b.at, b.epoch, b.size = end, x.clock.Elapsed(), epoch, len(data)
+	x.spec = append(x.spec, b)
 	x.permit = nil
 	x.loop.put(event{sealed: &sealedEvent{entry: &entry}})
 	return nil

@@ -10,10 +10,10 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/host"
-	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/merkle"
 	"github.com/cocoframework/coco/store"
 )
@@ -268,6 +268,6 @@ func (x *executor) executeReady() error {
 	return nil
 }
 
-func ledgerEntry(e consensus.Entry) ledger.Entry {
-	return ledger.Entry{View: e.View, Index: e.Index, Kind: ledger.Kind(e.Kind), Data: e.Data}
+func ledgerEntry(e consensus.Entry) batch.Entry {
+	return batch.Entry{View: e.View, Index: e.Index, Kind: batch.Kind(e.Kind), Data: e.Data}
 }

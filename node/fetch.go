@@ -11,9 +11,9 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
-	"github.com/cocoframework/coco/ledger"
 )
 
 // A node fetches from the others what its disk lacks: a snapshot to begin with, the entries between that and
@@ -206,7 +206,7 @@ func (f *fetched) piece() ([]byte, error) {
 }
 
 // entries returns the entries of the next piece, which begins with an index.
-func (f *fetched) entries(index uint64) ([]ledger.Entry, error) {
+func (f *fetched) entries(index uint64) ([]batch.Entry, error) {
 	piece, err := f.piece()
 	if err != nil {
 		return nil, err
@@ -254,14 +254,14 @@ func (n *node) leader() coco.NodeID {
 }
 
 // decodeEntries reads a piece of entries that begins with an index.
-func decodeEntries(piece []byte, index uint64) ([]ledger.Entry, error) {
+func decodeEntries(piece []byte, index uint64) ([]batch.Entry, error) {
 	var in []fetchedEntry
 	if err := frameDecoding.Unmarshal(piece, &in); err != nil {
 		return nil, fmt.Errorf("%w: fetched entries: %v", coco.ErrCorrupt, err)
 	}
-	out := make([]ledger.Entry, len(in))
+	out := make([]batch.Entry, len(in))
 	for i, e := range in {
-		out[i] = ledger.Entry{Index: index + uint64(i), View: e.View, Kind: ledger.Kind(e.Kind), Data: e.Data}
+		out[i] = batch.Entry{Index: index + uint64(i), View: e.View, Kind: batch.Kind(e.Kind), Data: e.Data}
 	}
 	return out, nil
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/action"
@@ -270,8 +271,8 @@ func TestARemovedMembersNodeLeavesAndANewEpochBegins(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if e[0].Kind == ledger.KindBatch {
-				b, err := ledger.Decode(e[0].Data)
+			if e[0].Kind == batch.KindBatch {
+				b, err := batch.Decode(e[0].Data)
 				if err != nil {
 					t.Fatal(err)
 				}

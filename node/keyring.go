@@ -6,8 +6,8 @@ import (
 	"sync"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/keys"
-	"github.com/cocoframework/coco/ledger"
 )
 
 // keyring holds the epochs' secrets, in the enclave's memory only.
@@ -15,12 +15,12 @@ type keyring struct {
 	mu      sync.RWMutex
 	epoch   uint64 // that new batches are sealed under
 	secrets map[uint64]keys.Secret
-	opened  map[uint64]*ledger.Keys
+	opened  map[uint64]*batch.Keys
 	offers  []secretOffer // of epochs that are not known to be announced; oldest first
 }
 
 func newKeyring() *keyring {
-	return &keyring{secrets: map[uint64]keys.Secret{}, opened: map[uint64]*ledger.Keys{}}
+	return &keyring{secrets: map[uint64]keys.Secret{}, opened: map[uint64]*batch.Keys{}}
 }
 
 // add takes an epoch's secret.
@@ -33,7 +33,7 @@ func (k *keyring) add(epoch uint64, s keys.Secret) {
 // keep needs k.mu.
 func (k *keyring) keep(epoch uint64, s keys.Secret) {
 	k.secrets[epoch] = s
-	k.opened[epoch] = ledger.NewKeys(epoch, s)
+	k.opened[epoch] = batch.NewKeys(epoch, s)
 }
 
 // use seals new batches under an epoch from now on, unless a later one is in use. It reports whether that is new.
@@ -47,13 +47,13 @@ func (k *keyring) use(epoch uint64) bool {
 	return true
 }
 
-func (k *keyring) current() (uint64, *ledger.Keys) {
+func (k *keyring) current() (uint64, *batch.Keys) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	return k.epoch, k.opened[k.epoch]
 }
 
-func (k *keyring) of(epoch uint64) (*ledger.Keys, error) {
+func (k *keyring) of(epoch uint64) (*batch.Keys, error) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	if keys := k.opened[epoch]; keys != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/kv"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 )
@@ -48,7 +49,7 @@ func create(c *http.Client, key, value string) (status int, code string, err err
 }
 
 // entry reads one entry of a node's ledger.
-func (n *network) entry(i int, index uint64) ledger.Entry {
+func (n *network) entry(i int, index uint64) batch.Entry {
 	n.t.Helper()
 	log, err := ledger.OpenReadOnly(n.world.Host(hostName(i)).Disk, node.Dir)
 	if err != nil {
@@ -113,7 +114,7 @@ func (n *network) changesAfter(index uint64) (count int) {
 		if err != nil {
 			n.t.Fatal(err)
 		}
-		if entries[0].Kind == ledger.KindMembers {
+		if entries[0].Kind == batch.KindMembers {
 			count++
 		}
 	}
@@ -243,7 +244,7 @@ func TestALedgerWithAForgedChangeOfMembersIsFetchedAgain(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		index := uint64(1)
-		for n.entry(2, index).Kind != ledger.KindMembers {
+		for n.entry(2, index).Kind != batch.KindMembers {
 			index++
 		}
 		n.crash(2)

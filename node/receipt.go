@@ -4,14 +4,14 @@ import (
 	"encoding/json"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gov"
-	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/merkle"
 	"github.com/cocoframework/coco/receipt"
 )
 
 // receipt makes the receipt of a committed transaction.
-func (n *node) receipt(batch *ledger.Batch, before merkle.Frontier, id coco.TxID) ([]byte, error) {
+func (n *node) receipt(batch *batch.Batch, before merkle.Frontier, id coco.TxID) ([]byte, error) {
 	keys, err := n.exec.keys.of(batch.Header.Epoch)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
@@ -128,10 +129,10 @@ func (n *node) readGenesis(log *ledger.Log, certificate []byte) (coco.NodeID, *c
 		if err != nil {
 			return none, nil, err
 		}
-		if entries[0].Kind != ledger.KindBatch {
+		if entries[0].Kind != batch.KindBatch {
 			continue
 		}
-		b, err := ledger.Decode(entries[0].Data)
+		b, err := batch.Decode(entries[0].Data)
 		if err != nil {
 			return none, nil, err
 		}
@@ -145,7 +146,7 @@ func (n *node) readGenesis(log *ledger.Log, certificate []byte) (coco.NodeID, *c
 	return none, nil, fmt.Errorf("%w: the ledger holds no transaction", coco.ErrNotFound)
 }
 
-func (n *node) serviceKey(genesis *ledger.Batch) (keys.SecretBytes, error) {
+func (n *node) serviceKey(genesis *batch.Batch) (keys.SecretBytes, error) {
 	k, err := n.exec.keys.of(genesis.Header.Epoch)
 	if err != nil {
 		return nil, err

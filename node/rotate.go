@@ -12,10 +12,10 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/keys"
-	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -304,7 +304,7 @@ func (n *node) takeSecretWanted(from coco.NodeID, body []byte) {
 }
 
 // keysOf returns the keys of an epoch, waiting for its secret if this node has missed it.
-func (x *executor) keysOf(epoch uint64) (*ledger.Keys, error) {
+func (x *executor) keysOf(epoch uint64) (*batch.Keys, error) {
 	keys, err := x.keys.of(epoch)
 	for waited := time.Duration(0); err != nil && waited < secretPatience; keys, err = x.keys.of(epoch) {
 		if x.want(epoch) {

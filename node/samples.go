@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/batch"
 )
 
 // sample names one entry of a joiner's ledger by its contents. A batch names everything before
@@ -34,7 +34,7 @@ func (n *node) samples() ([]sample, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read ledger entry %d: %w", index, err)
 		}
-		if entries[0].Kind != ledger.KindBatch {
+		if entries[0].Kind != batch.KindBatch {
 			index--
 			continue
 		}
@@ -58,7 +58,7 @@ func (n *node) shared(samples []sample) (uint64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("read ledger entry %d: %w", s.Index, err)
 		}
-		if entries[0].Kind == ledger.KindBatch && sha256.Sum256(entries[0].Data) == s.Digest {
+		if entries[0].Kind == batch.KindBatch && sha256.Sum256(entries[0].Data) == s.Digest {
 			return s.Index, nil
 		}
 	}

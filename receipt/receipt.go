@@ -27,7 +27,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/merkle"
 )
 
@@ -42,11 +42,11 @@ const MaxSize = 16 << 20
 type Receipt struct {
 	Format             string        `json:"format"`
 	TxID               coco.TxID     `json:"transaction_id"`
-	Header             []byte        `json:"header"`    // of the batch, as ledger.Header encodes it
+	Header             []byte        `json:"header"`    // of the batch, as batch.Header encodes it
 	Signature          []byte        `json:"signature"` // over the header, by the node's key
 	NodeCertificate    []byte        `json:"node_certificate"`
 	ServiceCertificate []byte        `json:"service_certificate"`
-	WriteSet           coco.Digest   `json:"write_set"` // ledger.WriteSetDigest
+	WriteSet           coco.Digest   `json:"write_set"` // batch.WriteSetDigest
 	Salt               coco.Digest   `json:"salt"`
 	Claims             []byte        `json:"claims"`
 	Path               []coco.Digest `json:"path"` // from the leaf upwards
@@ -55,16 +55,16 @@ type Receipt struct {
 // New makes the receipt of the i-th transaction of a batch, of which before is the tree as it was
 // before the batch. It MUST be called only for committed batches: the receipt reveals the salt.
 // Certificates are in DER form.
-func New(batch *ledger.Batch, i int, keys *ledger.Keys, before merkle.Frontier, node, service []byte) (*Receipt, error) {
-	h := &batch.Header
+func New(b *batch.Batch, i int, keys *batch.Keys, before merkle.Frontier, node, service []byte) (*Receipt, error) {
+	h := &b.Header
 	if i < 0 || uint64(i) >= h.Count {
-		return nil, fmt.Errorf("%w: receipt: batch %s has no transaction %d", coco.ErrNotFound, batch, i)
+		return nil, fmt.Errorf("%w: receipt: batch %s has no transaction %d", coco.ErrNotFound, b, i)
 	}
 	if before.Size()+1 != h.First {
 		return nil, fmt.Errorf("%w: receipt: batch %s: the tree before it has %d leaves, expected %d",
-			coco.ErrInvalid, batch, before.Size(), h.First-1)
+			coco.ErrInvalid, b, before.Size(), h.First-1)
 	}
-	records, err := batch.Open(keys)
+	records, err := b.Open(keys)
 	if err != nil {
 		return nil, fmt.Errorf("receipt: %w", err)
 	}
@@ -72,14 +72,14 @@ func New(batch *ledger.Batch, i int, keys *ledger.Keys, before merkle.Frontier, 
 	return &Receipt{
 		Format:             Format,
 		TxID:               id,
-		Header:             bytes.Clone(batch.HeaderBytes),
-		Signature:          bytes.Clone(batch.Signature),
+		Header:             bytes.Clone(b.HeaderBytes),
+		Signature:          bytes.Clone(b.Signature),
 		NodeCertificate:    node,
 		ServiceCertificate: service,
-		WriteSet:           ledger.WriteSetDigest(records[i].Public, records[i].Private),
+		WriteSet:           batch.WriteSetDigest(records[i].Public, records[i].Private),
 		Salt:               keys.Salt(id.View, id.Seqno),
 		Claims:             bytes.Clone(records[i].Claims),
-		Path:               merkle.Prove(before, batch.Leaves(), i),
+		Path:               merkle.Prove(before, b.Leaves(), i),
 	}, nil
 }
 
@@ -186,7 +186,7 @@ func (r *Receipt) Verify(service *x509.Certificate, opts Options) error {
 	if r.Format != Format {
 		return fail("format %q, expected %q", r.Format, Format)
 	}
-	var h ledger.Header
+	var h batch.Header
 	if err := h.UnmarshalBinary(r.Header); err != nil {
 		return fail("%w", err)
 	}
@@ -201,14 +201,14 @@ func (r *Receipt) Verify(service *x509.Certificate, opts Options) error {
 	if id := coco.NodeID(sha256.Sum256(der)); id != h.Node {
 		return fail("the node certificate is of node %s, the batch is signed by %s", id.Short(), h.Node.Short())
 	}
-	if err := ledger.VerifySignature(node, r.Header, r.Signature); err != nil {
+	if err := batch.VerifySignature(node, r.Header, r.Signature); err != nil {
 		return fail("%w", err)
 	}
 	if r.TxID.View != h.View || r.TxID.Seqno < h.First || r.TxID.Seqno > h.Last() {
 		first, last := h.TxIDs()
 		return fail("the batch holds the transactions %s to %s", first, last)
 	}
-	leaf := ledger.Leaf(r.TxID.Seqno, r.Salt, r.WriteSet, sha256.Sum256(r.Claims))
+	leaf := batch.Leaf(r.TxID.Seqno, r.Salt, r.WriteSet, sha256.Sum256(r.Claims))
 	if err := merkle.Verify(r.TxID.Seqno-1, h.Last(), leaf, r.Path, h.Root); err != nil {
 		return fail("%w", err)
 	}

@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/merkle"
 	"github.com/cocoframework/coco/receipt"
 )
@@ -85,31 +85,31 @@ func certificate(t testing.TB, name string, key crypto.PublicKey, parent *x509.C
 type network struct {
 	service *x509.Certificate
 	node    *x509.Certificate
-	keys    *ledger.Keys
-	batch   *ledger.Batch
+	keys    *batch.Keys
+	batch   *batch.Batch
 	before  merkle.Frontier
-	records []ledger.Record
+	records []batch.Record
 }
 
 func newNetwork(t testing.TB, before, count int) *network {
 	t.Helper()
 	serviceKey, nodeKey := testKey(t, "service key"), testKey(t, "node key")
-	n := &network{keys: ledger.NewKeys(1, sha256.Sum256([]byte("coco test vector: epoch secret")))}
+	n := &network{keys: batch.NewKeys(1, sha256.Sum256([]byte("coco test vector: epoch secret")))}
 	n.service = certificate(t, "service", serviceKey.Public(), nil, serviceKey)
 	n.node = certificate(t, "node", nodeKey.Public(), n.service, serviceKey)
 	for i := range before {
 		n.before.Append(coco.Digest{byte(i)})
 	}
 	for i := range count {
-		n.records = append(n.records, ledger.Record{Public: []byte{byte(i)}, Private: []byte("private"), Claims: []byte{9, byte(i)}[:i%3]})
+		n.records = append(n.records, batch.Record{Public: []byte{byte(i)}, Private: []byte("private"), Claims: []byte{9, byte(i)}[:i%3]})
 	}
 	tree := n.before
-	h := ledger.Header{View: 3, Index: 4, First: tree.Size() + 1, Node: nodeKey.id(t), Time: 1700000000000, Epoch: 1, Prev: coco.Digest{1}}
-	data, err := ledger.Seal(h, n.records, &tree, n.keys, nodeKey)
+	h := batch.Header{View: 3, Index: 4, First: tree.Size() + 1, Node: nodeKey.id(t), Time: 1700000000000, Epoch: 1, Prev: coco.Digest{1}}
+	data, err := batch.Seal(h, n.records, &tree, n.keys, nodeKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n.batch, err = ledger.Decode(data); err != nil {
+	if n.batch, err = batch.Decode(data); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -144,7 +144,7 @@ func TestReceiptsOfAllTransactionsVerify(t *testing.T) {
 			if err := r.Verify(n.service, receipt.Options{At: notBefore.Add(time.Hour)}); err != nil {
 				t.Errorf("transaction %d of %d after %d: %v", i, size.count, size.before, err)
 			}
-			if r.TxID.Seqno != uint64(size.before+i+1) || !bytes.Equal(r.Claims, rec.Claims) || r.WriteSet != ledger.WriteSetDigest(rec.Public, rec.Private) {
+			if r.TxID.Seqno != uint64(size.before+i+1) || !bytes.Equal(r.Claims, rec.Claims) || r.WriteSet != batch.WriteSetDigest(rec.Public, rec.Private) {
 				t.Errorf("transaction %d of %d after %d: the receipt is of something else", i, size.count, size.before)
 			}
 		}
@@ -244,7 +244,7 @@ func TestNewRefusesWhatIsNotThere(t *testing.T) {
 	if _, err := receipt.New(n.batch, 0, n.keys, merkle.Frontier{}, nil, nil); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("another tree: got %v", err)
 	}
-	if _, err := receipt.New(n.batch, 0, ledger.NewKeys(1, [32]byte{}), n.before, nil, nil); !errors.Is(err, coco.ErrVerify) {
+	if _, err := receipt.New(n.batch, 0, batch.NewKeys(1, [32]byte{}), n.before, nil, nil); !errors.Is(err, coco.ErrVerify) {
 		t.Errorf("other keys: got %v", err)
 	}
 }
@@ -305,7 +305,7 @@ func TestReceiptEqualsRecordedOne(t *testing.T) {
 	}
 	n := newNetwork(t, 0, 1)
 	for _, i := range []int{0, 2} {
-		if n.batch, err = ledger.Decode(unhex(t, vector.Entries[i].Data)); err != nil {
+		if n.batch, err = batch.Decode(unhex(t, vector.Entries[i].Data)); err != nil {
 			t.Fatal(err)
 		}
 		if i == 0 {

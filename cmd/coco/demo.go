@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox"
@@ -313,10 +314,10 @@ func batchOf(d ledgerDir, tx coco.TxID) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if entries[0].Kind != ledger.KindBatch {
+		if entries[0].Kind != batch.KindBatch {
 			continue
 		}
-		b, err := ledger.Decode(entries[0].Data)
+		b, err := batch.Decode(entries[0].Data)
 		if err != nil {
 			return nil, err
 		}

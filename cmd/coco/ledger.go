@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/host"
@@ -369,7 +370,7 @@ type comparing struct {
 }
 
 // Apply implements ledger.Checker.
-func (c *comparing) Apply(b *ledger.Batch, public [][]byte) error {
+func (c *comparing) Apply(b *batch.Batch, public [][]byte) error {
 	all, h := c.all, &b.Header
 	if all.roots == nil {
 		all.roots, all.first, all.differ = map[uint64]coco.Digest{}, c.node, map[string]uint64{}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/ledger"
 )
 
@@ -143,22 +144,22 @@ func readLines(log *ledger.Log, from, to uint64) (lines []entryLine, next uint64
 	return lines, from + uint64(len(entries)), nil
 }
 
-func describe(e ledger.Entry) (entryLine, error) {
+func describe(e batch.Entry) (entryLine, error) {
 	line := entryLine{Index: e.Index, View: e.View, Bytes: len(e.Data)}
 	switch e.Kind {
-	case ledger.KindBatch:
+	case batch.KindBatch:
 		line.Kind = "batch"
-	case ledger.KindView:
+	case batch.KindView:
 		line.Kind = "view"
 		return line, nil
-	case ledger.KindMembers:
+	case batch.KindMembers:
 		line.Kind = "members"
 		return line, nil
 	default:
 		line.Kind = strconv.Itoa(int(e.Kind))
 		return line, nil
 	}
-	b, err := ledger.Decode(e.Data)
+	b, err := batch.Decode(e.Data)
 	if err != nil {
 		return line, fmt.Errorf("entry %d: %w", e.Index, err)
 	}

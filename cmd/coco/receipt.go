@@ -13,9 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/sandbox"
-	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/receipt"
 )
 
@@ -189,7 +189,7 @@ func (a *app) verifyReceipt(file string, cert *x509.Certificate) error {
 	if err := r.Verify(cert, receipt.Options{}); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	var h ledger.Header
+	var h batch.Header
 	if err := h.UnmarshalBinary(r.Header); err != nil {
 		return err
 	}

@@ -255,6 +255,20 @@ func TestFailuresShowTheWay(t *testing.T) {
 	}
 }
 
+// A verifier that links a server through a third package is found: receipt linked host through ledger.
+func TestAVerifierMustNotLinkTheHostThroughAnotherPackage(t *testing.T) {
+	pkgs := slices.DeleteFunc(load(t), func(p *pkg) bool { return p.rel == "receipt" })
+	receipt := source(t, "receipt", "either", `import "`+module+`/ledger"`)
+	all := index(append(pkgs, receipt))
+	var found []string
+	for _, r := range rules {
+		found = append(found, r.check(receipt, all)...)
+	}
+	if want := "receipt/x.go:5: receipt → ledger → host: it is ruled out here"; !slices.Contains(found, want) {
+		t.Errorf("found %q, want %q", found, want)
+	}
+}
+
 func TestPatterns(t *testing.T) {
 	for _, c := range []struct {
 		rel, pattern string

@@ -26,7 +26,6 @@ var tooLong = map[string]string{
 	"gov":              "constitution, decide, members, query and audit become packages of their own",
 	"internal/bench":   "the load and its report part",
 	"internal/sandbox": "the folder's description, the genesis and rolling replacement become packages of their own",
-	"ledger":           "headers, seals, leaves and entries move to package batch",
 	"node":             "replica, peer and join become packages of their own",
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/ledger"
@@ -63,17 +64,17 @@ func fillFrom(log *ledger.Log, missing []ledger.Range, dir string) (err error) {
 }
 
 // entriesOf returns the entries of a chunk one by one.
-func entriesOf(log *ledger.Log, c ledger.Chunk) func() (ledger.Entry, error) {
-	var read []ledger.Entry
+func entriesOf(log *ledger.Log, c ledger.Chunk) func() (batch.Entry, error) {
+	var read []batch.Entry
 	next := c.First
-	return func() (ledger.Entry, error) {
+	return func() (batch.Entry, error) {
 		if len(read) == 0 {
 			if next > c.Last {
-				return ledger.Entry{}, io.EOF
+				return batch.Entry{}, io.EOF
 			}
 			var err error
 			if read, err = log.Read(next, c.Last+1, 1<<20); err != nil {
-				return ledger.Entry{}, err
+				return batch.Entry{}, err
 			}
 			next += uint64(len(read))
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/ledger"
@@ -25,7 +26,7 @@ func chunks(t *testing.T, dir nodeconfig.Dir) {
 	}
 	defer log.Close()
 	for i := range uint64(40) {
-		if err := log.Append([]ledger.Entry{{View: 1, Index: i + 1, Kind: ledger.KindView}}); err != nil {
+		if err := log.Append([]batch.Entry{{View: 1, Index: i + 1, Kind: batch.KindView}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/identity"
@@ -254,7 +255,7 @@ func entries(t *testing.T, dir nodeconfig.Dir, views ...uint64) {
 	}
 	defer log.Close()
 	for i, v := range views {
-		if err := log.Append([]ledger.Entry{{View: v, Index: uint64(i + 1), Kind: ledger.KindView}}); err != nil {
+		if err := log.Append([]batch.Entry{{View: v, Index: uint64(i + 1), Kind: batch.KindView}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/node"
 )
 
@@ -123,7 +123,7 @@ func frames(b []byte) (all []frame) {
 
 // seqno returns the first transaction of a batch.
 func (f frame) seqno(b []byte) uint64 {
-	batch, err := ledger.Decode(b[f.from+frameHead : f.to])
+	batch, err := batch.Decode(b[f.from+frameHead : f.to])
 	if err != nil {
 		return 0 // an entry of another kind
 	}

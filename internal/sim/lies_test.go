@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host/sim"
 	"github.com/cocoframework/coco/ledger"
 )
@@ -17,7 +18,7 @@ func chunk(t *testing.T, disk *sim.World) map[string][]byte {
 		t.Fatal(err)
 	}
 	for i := uint64(1); i <= 3; i++ {
-		if err := log.Append([]ledger.Entry{{View: 1, Index: i, Kind: ledger.KindBatch, Data: bytes.Repeat([]byte{byte(i)}, 100)}}); err != nil {
+		if err := log.Append([]batch.Entry{{View: 1, Index: i, Kind: batch.KindBatch, Data: bytes.Repeat([]byte{byte(i)}, 100)}}); err != nil {
 			t.Fatal(err)
 		}
 	}

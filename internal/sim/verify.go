@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
@@ -133,7 +134,7 @@ func (r *run) sample(s *session, host int, w write, service *x509.Certificate) {
 
 // verifyLedgers audits the disks that the nodes leave, without any key, and compares them.
 func (r *run) verifyLedgers() {
-	var first map[uint64]ledger.Entry
+	var first map[uint64]batch.Entry
 	for i := range r.plan.members {
 		name := hostName(i)
 		r.secretOnDisk(i)
@@ -172,13 +173,13 @@ func (r *run) verifyLedgers() {
 }
 
 // read returns the entries of a ledger up to an index.
-func read(n *Network, host int, to uint64) (map[uint64]ledger.Entry, error) {
+func read(n *Network, host int, to uint64) (map[uint64]batch.Entry, error) {
 	log, err := ledger.OpenReadOnly(n.World.Host(hostName(host)).Disk, node.Dir)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	out := map[uint64]ledger.Entry{}
+	out := map[uint64]batch.Entry{}
 	for index := max(1, log.First()); index <= to; index++ {
 		entries, err := log.Read(index, index+1, 0)
 		if err != nil {

@@ -33,7 +33,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "early", what: "callers are answered when a batch is sealed, before it is committed", file: "node/execute.go",
-		old: "	x.spec = append(x.spec, batch)\n", new: "	for _, p := range batch.waiting {\n		p.finish(p.result)\n	}\n	batch.waiting = nil\n	x.spec = append(x.spec, batch)\n",
+		old: "	x.spec = append(x.spec, b)\n", new: "	for _, p := range b.waiting {\n		p.finish(p.result)\n	}\n	b.waiting = nil\n	x.spec = append(x.spec, b)\n",
 	},
 	{
 		name: "rollback", what: "a new leader's entries do not roll back what was executed", file: "node/apply.go",
@@ -91,7 +91,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "joiner", what: "a joiner's ledger is believed without comparing", file: "node/samples.go",
-		old: "entries[0].Kind == ledger.KindBatch && sha256.Sum256(entries[0].Data) == s.Digest", new: "entries[0].Kind == ledger.KindBatch",
+		old: "entries[0].Kind == batch.KindBatch && sha256.Sum256(entries[0].Data) == s.Digest", new: "entries[0].Kind == batch.KindBatch",
 	},
 	{
 		name: "learner", what: "a learner votes before it has caught up", file: "node/loop.go",

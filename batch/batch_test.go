@@ -1,4 +1,4 @@
-package ledger_test
+package batch_test
 
 import (
 	"bytes"
@@ -25,32 +25,32 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/merkle"
 )
 
 // sealed is a batch and everything to check it with.
 type sealed struct {
 	data   []byte
-	header ledger.Header
-	recs   []ledger.Record
+	header batch.Header
+	recs   []batch.Record
 	before merkle.Frontier
-	keys   *ledger.Keys
+	keys   *batch.Keys
 	signer signer
 }
 
 func sealSome(t testing.TB, n int) sealed {
 	t.Helper()
-	s := sealed{signer: newSigner(t), keys: ledger.NewKeys(3, [32]byte{7}), recs: makeRecords(5, n, 100)}
+	s := sealed{signer: newSigner(t), keys: batch.NewKeys(3, [32]byte{7}), recs: makeRecords(5, n, 100)}
 	for i := range 5 {
 		s.before.Append(coco.Digest{byte(i)})
 	}
-	s.header = ledger.Header{
+	s.header = batch.Header{
 		View: 2, Index: 9, First: 6, Node: s.signer.id, Time: 1700000000000, Epoch: 3, Committed: 7, Prev: coco.Digest{1, 2},
 	}
 	tree := s.before
 	var err error
-	if s.data, err = ledger.Seal(s.header, s.recs, &tree, s.keys, s.signer.PrivateKey); err != nil {
+	if s.data, err = batch.Seal(s.header, s.recs, &tree, s.keys, s.signer.PrivateKey); err != nil {
 		t.Fatal(err)
 	}
 	if tree.Size() != 5+uint64(n) {
@@ -60,8 +60,8 @@ func sealSome(t testing.TB, n int) sealed {
 }
 
 // verify does everything that a follower and an auditor do.
-func (s *sealed) verify(data []byte) (*ledger.Batch, []ledger.Record, error) {
-	b, err := ledger.DecodeEntry(ledger.Entry{View: 2, Index: 9, Kind: ledger.KindBatch, Data: data}, coco.Digest{1, 2})
+func (s *sealed) verify(data []byte) (*batch.Batch, []batch.Record, error) {
+	b, err := batch.DecodeEntry(batch.Entry{View: 2, Index: 9, Kind: batch.KindBatch, Data: data}, coco.Digest{1, 2})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -98,7 +98,7 @@ func TestWhatIsSealedOpensAgain(t *testing.T) {
 		}
 		for i, r := range recs {
 			seqno := 6 + uint64(i)
-			leaf := ledger.Leaf(seqno, s.keys.Salt(2, seqno), ledger.WriteSetDigest(r.Public, r.Private), sha256.Sum256(r.Claims))
+			leaf := batch.Leaf(seqno, s.keys.Salt(2, seqno), batch.WriteSetDigest(r.Public, r.Private), sha256.Sum256(r.Claims))
 			if leaf != b.Leaf(i) || leaf != b.Leaves()[i] {
 				t.Errorf("leaf %d is not what its parts give", i)
 			}
@@ -129,24 +129,24 @@ func TestEveryFlippedByteOfABatchIsFound(t *testing.T) {
 
 func TestBatchIsBoundToItsPlace(t *testing.T) {
 	s := sealSome(t, 2)
-	entry := ledger.Entry{View: 2, Index: 9, Kind: ledger.KindBatch, Data: s.data}
+	entry := batch.Entry{View: 2, Index: 9, Kind: batch.KindBatch, Data: s.data}
 	for name, c := range map[string]struct {
-		change func(*ledger.Entry)
+		change func(*batch.Entry)
 		prev   coco.Digest
 		kind   error
 	}{
-		"other view":  {func(e *ledger.Entry) { e.View++ }, coco.Digest{1, 2}, coco.ErrVerify},
-		"other index": {func(e *ledger.Entry) { e.Index++ }, coco.Digest{1, 2}, coco.ErrVerify},
-		"other chain": {func(*ledger.Entry) {}, coco.Digest{1, 3}, coco.ErrVerify},
-		"other kind":  {func(e *ledger.Entry) { e.Kind = ledger.KindView }, coco.Digest{1, 2}, coco.ErrInvalid},
+		"other view":  {func(e *batch.Entry) { e.View++ }, coco.Digest{1, 2}, coco.ErrVerify},
+		"other index": {func(e *batch.Entry) { e.Index++ }, coco.Digest{1, 2}, coco.ErrVerify},
+		"other chain": {func(*batch.Entry) {}, coco.Digest{1, 3}, coco.ErrVerify},
+		"other kind":  {func(e *batch.Entry) { e.Kind = batch.KindView }, coco.Digest{1, 2}, coco.ErrInvalid},
 	} {
 		e := entry
 		c.change(&e)
-		if _, err := ledger.DecodeEntry(e, c.prev); !errors.Is(err, c.kind) {
+		if _, err := batch.DecodeEntry(e, c.prev); !errors.Is(err, c.kind) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	b, err := ledger.Decode(s.data)
+	b, err := batch.Decode(s.data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,10 +170,10 @@ func TestBatchIsBoundToItsPlace(t *testing.T) {
 	if err := b.VerifySignature(nil); !errors.Is(err, coco.ErrVerify) {
 		t.Errorf("no key: got %v", err)
 	}
-	if _, err := b.Open(ledger.NewKeys(3, [32]byte{8})); !errors.Is(err, coco.ErrVerify) {
+	if _, err := b.Open(batch.NewKeys(3, [32]byte{8})); !errors.Is(err, coco.ErrVerify) {
 		t.Errorf("other secret: got %v", err)
 	}
-	if _, err := b.Open(ledger.NewKeys(4, [32]byte{7})); !errors.Is(err, coco.ErrInvalid) {
+	if _, err := b.Open(batch.NewKeys(4, [32]byte{7})); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("other epoch: got %v", err)
 	}
 }
@@ -185,7 +185,7 @@ func TestOpenRefusesLeavesOfOtherContents(t *testing.T) {
 	if err := cbor.Unmarshal(s.data, &parts); err != nil {
 		t.Fatal(err)
 	}
-	var h ledger.Header
+	var h batch.Header
 	if err := h.UnmarshalBinary(parts[0]); err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +247,7 @@ func lowS(t *testing.T, der []byte) []byte {
 func TestSignatureHasOneForm(t *testing.T) {
 	for range 8 { // half of all signatures need the other s
 		s := sealSome(t, 1)
-		b, err := ledger.Decode(s.data)
+		b, err := batch.Decode(s.data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -259,7 +259,7 @@ func TestSignatureHasOneForm(t *testing.T) {
 		if !ecdsa.VerifyASN1(&s.signer.PublicKey, digest[:], other) {
 			t.Fatal("the test's other signature is not valid ECDSA")
 		}
-		if err := ledger.VerifySignature(&s.signer.PublicKey, b.HeaderBytes, other); !errors.Is(err, coco.ErrVerify) {
+		if err := batch.VerifySignature(&s.signer.PublicKey, b.HeaderBytes, other); !errors.Is(err, coco.ErrVerify) {
 			t.Errorf("the other form of a signature: got %v", err)
 		}
 	}
@@ -271,24 +271,24 @@ func TestSealRefusesWhatNoLeaderMayWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, change := range map[string]func(h *ledger.Header, recs *[]ledger.Record, key *crypto.Signer){
-		"view 0":             func(h *ledger.Header, _ *[]ledger.Record, _ *crypto.Signer) { h.View = 0 },
-		"view 2^32":          func(h *ledger.Header, _ *[]ledger.Record, _ *crypto.Signer) { h.View = 1 << 32 },
-		"index 0":            func(h *ledger.Header, _ *[]ledger.Record, _ *crypto.Signer) { h.Index = 0 },
-		"own index known":    func(h *ledger.Header, _ *[]ledger.Record, _ *crypto.Signer) { h.Committed = 9 },
-		"no chain":           func(h *ledger.Header, _ *[]ledger.Record, _ *crypto.Signer) { h.Prev = coco.Digest{} },
-		"chain at the start": func(h *ledger.Header, _ *[]ledger.Record, _ *crypto.Signer) { h.Index, h.Committed = 1, 0 },
-		"a gap":              func(h *ledger.Header, _ *[]ledger.Record, _ *crypto.Signer) { h.First = 7 },
-		"other epoch":        func(h *ledger.Header, _ *[]ledger.Record, _ *crypto.Signer) { h.Epoch = 4 },
-		"nothing":            func(_ *ledger.Header, recs *[]ledger.Record, _ *crypto.Signer) { *recs = nil },
-		"another curve":      func(_ *ledger.Header, _ *[]ledger.Record, key *crypto.Signer) { *key = p384 },
-		"too much": func(_ *ledger.Header, recs *[]ledger.Record, _ *crypto.Signer) {
-			*recs = []ledger.Record{{Public: make([]byte, ledger.MaxData)}}
+	for name, change := range map[string]func(h *batch.Header, recs *[]batch.Record, key *crypto.Signer){
+		"view 0":             func(h *batch.Header, _ *[]batch.Record, _ *crypto.Signer) { h.View = 0 },
+		"view 2^32":          func(h *batch.Header, _ *[]batch.Record, _ *crypto.Signer) { h.View = 1 << 32 },
+		"index 0":            func(h *batch.Header, _ *[]batch.Record, _ *crypto.Signer) { h.Index = 0 },
+		"own index known":    func(h *batch.Header, _ *[]batch.Record, _ *crypto.Signer) { h.Committed = 9 },
+		"no chain":           func(h *batch.Header, _ *[]batch.Record, _ *crypto.Signer) { h.Prev = coco.Digest{} },
+		"chain at the start": func(h *batch.Header, _ *[]batch.Record, _ *crypto.Signer) { h.Index, h.Committed = 1, 0 },
+		"a gap":              func(h *batch.Header, _ *[]batch.Record, _ *crypto.Signer) { h.First = 7 },
+		"other epoch":        func(h *batch.Header, _ *[]batch.Record, _ *crypto.Signer) { h.Epoch = 4 },
+		"nothing":            func(_ *batch.Header, recs *[]batch.Record, _ *crypto.Signer) { *recs = nil },
+		"another curve":      func(_ *batch.Header, _ *[]batch.Record, key *crypto.Signer) { *key = p384 },
+		"too much": func(_ *batch.Header, recs *[]batch.Record, _ *crypto.Signer) {
+			*recs = []batch.Record{{Public: make([]byte, batch.MaxData)}}
 		},
 	} {
 		h, recs, key, tree := s.header, s.recs, crypto.Signer(s.signer.PrivateKey), s.before
 		change(&h, &recs, &key)
-		if _, err := ledger.Seal(h, recs, &tree, s.keys, key); !errors.Is(err, coco.ErrInvalid) {
+		if _, err := batch.Seal(h, recs, &tree, s.keys, key); !errors.Is(err, coco.ErrInvalid) {
 			t.Errorf("%s: got %v", name, err)
 		}
 		if tree != s.before {
@@ -300,7 +300,7 @@ func TestSealRefusesWhatNoLeaderMayWrite(t *testing.T) {
 // TestBatchEqualsDocumentedForm builds a batch from docs/formats.md with a general CBOR encoder.
 func TestBatchEqualsDocumentedForm(t *testing.T) {
 	s := sealSome(t, 30)
-	got, err := ledger.Decode(s.data)
+	got, err := batch.Decode(s.data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -370,7 +370,7 @@ func TestBatchEqualsDocumentedForm(t *testing.T) {
 	}
 
 	prev := coco.Digest{5}
-	e := ledger.Entry{View: 3, Index: 10, Kind: ledger.KindMembers, Data: []byte("members")}
+	e := batch.Entry{View: 3, Index: 10, Kind: batch.KindMembers, Data: []byte("members")}
 	chain := sum(cat([]byte("coco ledger entry"), []byte{0}, prev[:], []byte{3}, u64(3), u64(10), sum(e.Data)))
 	if got := e.Chain(prev); !bytes.Equal(got[:], chain) {
 		t.Errorf("chain digest: got %s, want %x", got, chain)
@@ -378,7 +378,7 @@ func TestBatchEqualsDocumentedForm(t *testing.T) {
 }
 
 func TestKeysNeverPrint(t *testing.T) {
-	keys := ledger.NewKeys(7, [32]byte{1, 2, 3})
+	keys := batch.NewKeys(7, [32]byte{1, 2, 3})
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d", "%q"} {
 		fmt.Fprintf(&out, verb+"\n", keys)
@@ -397,7 +397,7 @@ func TestKeysNeverPrint(t *testing.T) {
 	if keys.Epoch() != 7 {
 		t.Error("wrong epoch")
 	}
-	if keys.Salt(1, 2) == keys.Salt(2, 1) || keys.Salt(1, 2) == ledger.NewKeys(8, [32]byte{1, 2, 3}).Salt(1, 2) {
+	if keys.Salt(1, 2) == keys.Salt(2, 1) || keys.Salt(1, 2) == batch.NewKeys(8, [32]byte{1, 2, 3}).Salt(1, 2) {
 		t.Error("salts repeat")
 	}
 }

@@ -1,4 +1,4 @@
-package ledger
+package batch
 
 import (
 	"crypto/aes"
@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"log/slog"
 
 	"github.com/cocoframework/coco"
 )
@@ -81,8 +80,8 @@ func (k Keys) String() string { return fmt.Sprintf("ledger keys of epoch %d", k.
 // Format implements fmt.Formatter.
 func (k Keys) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.String()) }
 
-// LogValue implements slog.LogValuer.
-func (k Keys) LogValue() slog.Value { return slog.StringValue(k.String()) }
+// MarshalText implements encoding.TextMarshaler. Loggers end up here, in Format or in MarshalJSON.
+func (k Keys) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // MarshalJSON implements json.Marshaler.
 func (k Keys) MarshalJSON() ([]byte, error) { return []byte(`"` + k.String() + `"`), nil }

@@ -1,4 +1,4 @@
-package ledger
+package batch
 
 import (
 	"crypto/ecdsa"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/merkle"
 )
 
@@ -29,15 +30,12 @@ func Decode(data []byte) (*Batch, error) {
 		return nil, corrupt("batch", fmt.Errorf("%d bytes, at most %d are possible", len(data), MaxData))
 	}
 	b := new(Batch)
-	n, rest, err := takeHead(data, majorArray)
-	if err == nil && n != 5 {
-		err = errForm
-	}
+	rest, err := cutArray(data, 5)
 	for _, part := range [...]*[]byte{&b.HeaderBytes, &b.public, &b.sealed, &b.leaves, &b.Signature} {
 		if err != nil {
 			break
 		}
-		*part, rest, err = takeBytes(rest)
+		*part, rest, err = canon.CutBytes(rest)
 	}
 	if err == nil && len(rest) > 0 {
 		err = fmt.Errorf("%d bytes too many", len(rest))
@@ -52,6 +50,20 @@ func Decode(data []byte) (*Batch, error) {
 		return nil, fmt.Errorf("batch %s: %w", b, err)
 	}
 	return b, nil
+}
+
+// DecodeHeader reads the header of a batch of which nothing else need be sound. Its error is of kind
+// coco.ErrCorrupt.
+func DecodeHeader(data []byte) (h Header, err error) {
+	rest, err := cutArray(data, 5)
+	if err != nil {
+		return h, corrupt("batch", err)
+	}
+	header, _, err := canon.CutBytes(rest)
+	if err != nil {
+		return h, corrupt("batch", err)
+	}
+	return h, h.UnmarshalBinary(header)
 }
 
 // check holds the parts against the header.
@@ -69,16 +81,16 @@ func (b *Batch) check() error {
 	if got := coco.Digest(sha256.Sum256(b.sealed)); got != h.Sealed {
 		return fmt.Errorf("%w: the sealed part's digest is %s, the header says %s", coco.ErrVerify, got.Short(), h.Sealed.Short())
 	}
-	rest, err := takeArray(b.public, h.Count)
+	rest, err := cutArray(b.public, h.Count)
 	for i := uint64(0); i < h.Count && err == nil; i++ {
-		_, rest, err = takeBytes(rest)
+		_, rest, err = canon.CutBytes(rest)
 	}
 	return endOf("public part", rest, err)
 }
 
-// takeArray reads the head of an array of that many items.
-func takeArray(b []byte, count uint64) (rest []byte, err error) {
-	n, rest, err := takeHead(b, majorArray)
+// cutArray reads the head of an array of that many items.
+func cutArray(b []byte, count uint64) (rest []byte, err error) {
+	n, rest, err := canon.CutHead(b, canon.Array)
 	if err == nil && n != count {
 		err = fmt.Errorf("%d items, expected %d", n, count)
 	}
@@ -143,9 +155,9 @@ func (b *Batch) Leaves() []coco.Digest {
 // PublicRecords returns the public writes of each transaction. They alias the batch's data.
 func (b *Batch) PublicRecords() ([][]byte, error) {
 	records := make([][]byte, b.Header.Count)
-	rest, err := takeArray(b.public, b.Header.Count)
+	rest, err := cutArray(b.public, b.Header.Count)
 	for i := 0; i < len(records) && err == nil; i++ {
-		records[i], rest, err = takeBytes(rest)
+		records[i], rest, err = canon.CutBytes(rest)
 	}
 	return records, endOf("public part", rest, err)
 }
@@ -208,23 +220,28 @@ func (b *Batch) Open(keys *Keys) ([]Record, error) {
 // records reads both parts side by side.
 func (b *Batch) records(plain []byte) ([]Record, error) {
 	records := make([]Record, b.Header.Count)
-	public, err := takeArray(b.public, b.Header.Count)
+	public, err := cutArray(b.public, b.Header.Count)
 	if err != nil {
 		return nil, corrupt("public part", err)
 	}
-	private, err := takeArray(plain, b.Header.Count)
+	private, err := cutArray(plain, b.Header.Count)
 	for i := 0; i < len(records) && err == nil; i++ {
 		r := &records[i]
-		if r.Public, public, err = takeBytes(public); err != nil {
+		if r.Public, public, err = canon.CutBytes(public); err != nil {
 			return nil, corrupt("public part", err)
 		}
-		if private, err = takeArray(private, 2); err != nil {
+		if private, err = cutArray(private, 2); err != nil {
 			break
 		}
-		if r.Private, private, err = takeBytes(private); err != nil {
+		if r.Private, private, err = canon.CutBytes(private); err != nil {
 			break
 		}
-		r.Claims, private, err = takeBytes(private)
+		r.Claims, private, err = canon.CutBytes(private)
 	}
 	return records, endOf("sealed part", private, err)
+}
+
+// corrupt returns an error of kind coco.ErrCorrupt about the thing.
+func corrupt(thing string, cause error) error {
+	return fmt.Errorf("%w: %s: %w", coco.ErrCorrupt, thing, cause)
 }

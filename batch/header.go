@@ -1,4 +1,4 @@
-package ledger
+package batch
 
 import (
 	"crypto/sha256"
@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 )
 
 // Version is the format version of the batches that this package reads and writes.
@@ -52,16 +53,16 @@ func (h *Header) MarshalBinary() ([]byte, error) {
 }
 
 func (h *Header) append(b []byte) []byte {
-	b = append(b, majorMap|headerKeys)
+	b = canon.AppendHead(b, canon.Map, headerKeys)
 	for i, n := range [...]uint64{h.Version, h.View, h.Index, h.First, h.Count} {
-		b = appendHead(append(b, byte(1+i)), majorUint, n)
+		b = canon.AppendHead(append(b, byte(1+i)), canon.Uint, n)
 	}
-	b = appendBytes(append(b, 6), h.Node[:])
+	b = canon.AppendBytes(append(b, 6), h.Node[:])
 	for i, n := range [...]uint64{h.Time, h.Epoch, h.Committed} {
-		b = appendHead(append(b, byte(7+i)), majorUint, n)
+		b = canon.AppendHead(append(b, byte(7+i)), canon.Uint, n)
 	}
 	for i, d := range [...]*coco.Digest{&h.Prev, &h.Root, &h.Public, &h.Sealed} {
-		b = appendBytes(append(b, byte(10+i)), d[:])
+		b = canon.AppendBytes(append(b, byte(10+i)), d[:])
 	}
 	return b
 }
@@ -70,7 +71,7 @@ func (h *Header) append(b []byte) []byte {
 // first ten entries.
 func associated(header []byte) []byte {
 	b := append(make([]byte, 0, maxHeader), header[:len(header)-outputs]...)
-	b[0] = majorMap | associatedKeys
+	b[0] = byte(canon.Map) | associatedKeys
 	return b
 }
 
@@ -78,9 +79,9 @@ func associated(header []byte) []byte {
 // of kind coco.ErrCorrupt.
 func (h *Header) UnmarshalBinary(b []byte) error {
 	var got Header
-	n, b, err := takeHead(b, majorMap)
+	n, b, err := canon.CutHead(b, canon.Map)
 	if err == nil && n != headerKeys {
-		err = errForm
+		err = fmt.Errorf("%d keys, expected %d", n, headerKeys)
 	}
 	number := func(key byte, to *uint64) {
 		if err != nil {
@@ -90,7 +91,7 @@ func (h *Header) UnmarshalBinary(b []byte) error {
 			err = fmt.Errorf("key %d is missing", key)
 			return
 		}
-		*to, b, err = takeHead(b[1:], majorUint)
+		*to, b, err = canon.CutHead(b[1:], canon.Uint)
 	}
 	digest := func(key byte, to *coco.Digest) {
 		if err != nil {
@@ -100,7 +101,7 @@ func (h *Header) UnmarshalBinary(b []byte) error {
 			err = fmt.Errorf("key %d is missing", key)
 			return
 		}
-		b, err = takeDigest(b[1:], to)
+		b, err = canon.CutFixed(b[1:], to[:])
 	}
 	number(1, &got.Version)
 	if err == nil && got.Version != Version {

@@ -1,4 +1,4 @@
-package ledger
+package batch
 
 import (
 	"crypto"
@@ -11,6 +11,7 @@ import (
 	"math/big"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/merkle"
 )
 
@@ -40,14 +41,14 @@ func Seal(h Header, recs []Record, tree *merkle.Frontier, keys *Keys, signer cry
 			coco.ErrInvalid, h.First, tree.Size())
 	}
 
-	public, plain := headSize(h.Count), headSize(h.Count)
+	public, plain := canon.HeadSize(h.Count), canon.HeadSize(h.Count)
 	for i := range recs {
 		r := &recs[i]
-		public += bytesSize(len(r.Public))
-		plain += 1 + bytesSize(len(r.Private)) + bytesSize(len(r.Claims))
+		public += canon.BytesSize(len(r.Public))
+		plain += 1 + canon.BytesSize(len(r.Private)) + canon.BytesSize(len(r.Claims))
 	}
 	leaves := sha256.Size * len(recs)
-	size := 1 + bytesSize(maxHeader) + bytesSize(public) + bytesSize(plain+tagSize) + bytesSize(leaves) + bytesSize(maxSignature)
+	size := 1 + canon.BytesSize(maxHeader) + canon.BytesSize(public) + canon.BytesSize(plain+tagSize) + canon.BytesSize(leaves) + canon.BytesSize(maxSignature)
 	if size > MaxData {
 		return nil, fmt.Errorf("%w: batch to seal: %d bytes, at most %d are possible: make smaller batches",
 			coco.ErrInvalid, size, MaxData)
@@ -55,30 +56,30 @@ func Seal(h Header, recs []Record, tree *merkle.Frontier, keys *Keys, signer cry
 
 	header := h.append(make([]byte, 0, maxHeader))
 	b := make([]byte, 0, size)
-	b = append(b, majorArray|5)
-	b = appendBytes(b, header)
+	b = canon.AppendHead(b, canon.Array, 5)
+	b = canon.AppendBytes(b, header)
 	header = b[len(b)-len(header):]
 
-	b = appendHead(b, majorBytes, uint64(public))
+	b = canon.AppendHead(b, canon.Bytes, uint64(public))
 	start := len(b)
-	b = appendHead(b, majorArray, h.Count)
+	b = canon.AppendHead(b, canon.Array, h.Count)
 	for i := range recs {
-		b = appendBytes(b, recs[i].Public)
+		b = canon.AppendBytes(b, recs[i].Public)
 	}
 	h.Public = sha256.Sum256(b[start:])
 
-	b = appendHead(b, majorBytes, uint64(plain+tagSize))
+	b = canon.AppendHead(b, canon.Bytes, uint64(plain+tagSize))
 	start = len(b)
-	b = appendHead(b, majorArray, h.Count)
+	b = canon.AppendHead(b, canon.Array, h.Count)
 	for i := range recs {
-		b = append(b, majorArray|2)
-		b = appendBytes(b, recs[i].Private)
-		b = appendBytes(b, recs[i].Claims)
+		b = canon.AppendHead(b, canon.Array, 2)
+		b = canon.AppendBytes(b, recs[i].Private)
+		b = canon.AppendBytes(b, recs[i].Claims)
 	}
 	b = keys.aead.Seal(b[:start], nonce(&h), b[start:], associated(header))
 	h.Sealed = sha256.Sum256(b[start:])
 
-	b = appendHead(b, majorBytes, uint64(leaves))
+	b = canon.AppendHead(b, canon.Bytes, uint64(leaves))
 	after, hasher := tree.Clone(), newLeafHasher(h.View, keys)
 	for i := range recs {
 		leaf := hasher.leaf(h.First+uint64(i), &recs[i])
@@ -93,7 +94,7 @@ func Seal(h Header, recs []Record, tree *merkle.Frontier, keys *Keys, signer cry
 		return nil, err
 	}
 	*tree = after
-	return appendBytes(b, signature), nil
+	return canon.AppendBytes(b, signature), nil
 }
 
 const signContext = "coco batch\x00"

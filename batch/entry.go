@@ -1,4 +1,4 @@
-package ledger
+package batch
 
 import (
 	"crypto/sha256"
@@ -31,7 +31,7 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind %d", uint8(k))
 }
 
-func (k Kind) valid() bool { return k >= KindBatch && k <= KindMembers }
+func (k Kind) Valid() bool { return k >= KindBatch && k <= KindMembers }
 
 // MaxData is the largest size of an entry's data, in bytes.
 const MaxData = 256 << 20

@@ -1,4 +1,4 @@
-package ledger
+package batch
 
 import (
 	"crypto/hmac"
