@@ -29,7 +29,8 @@ type Adapter interface {
 type Manifest struct {
 	// Name is the adapter's key in the constitution and the first part of its tables' names.
 	Name string
-	// Tables are created before Open. Every name MUST begin with Name and a dot.
+	// Tables are created before Open, as a store.Scope of the owner Name: every name MUST begin with
+	// Name and a dot, or no node starts.
 	Tables []store.Table
 }
 
@@ -45,10 +46,11 @@ type Env struct {
 	// refused, or committed and applied on this node. They are executed in the order given. A
 	// result's Err is of one of coco's kinds, or the Outcome's own.
 	Submit func(ctx context.Context, calls ...*Call) []Result
-	// State is the committed state of this node.
-	State *store.Store
-	// Past reads from this node's ledger what a key of a table had as of a committed seqno. Its errors
-	// are of kind coco.ErrNotFound (never written up to then), coco.ErrPending (ask again: the index is
+	// State is what this node has committed in the adapter's own tables. It cannot be written: see
+	// Ledger.Execute.
+	State *store.Scope
+	// Past reads from this node's ledger what a key of one of these tables had as of a committed seqno.
+	// Its errors are of kind coco.ErrInvalid (a table of another owner), coco.ErrNotFound (never written up to then), coco.ErrPending (ask again: the index is
 	// being made) or coco.ErrMissing. It is nil where there is no ledger, as in an adapter's tests.
 	Past func(ctx context.Context, table string, key []byte, at uint64) (PastValue, error)
 	// Status tells what this node is doing, for protocols that report it.
@@ -115,23 +117,44 @@ type Commit struct {
 }
 
 // Ledger is an open adapter. The core calls Genesis, Execute, Committed and Rollback from one
-// goroutine; Decode and handlers run concurrently with them.
+// goroutine, which also applies what the network commits; Decode and handlers run concurrently with
+// them.
 type Ledger interface {
-	// Genesis writes the initial state, as a part of the network's first transaction.
+	// Genesis writes the initial state, as the ledger's part of the network's first transaction. The
+	// transaction MUST NOT be used after Genesis has returned.
 	Genesis(tx *store.Tx) error
 	// Decode parses and checks the payload of a call from another node.
 	Decode(payload []byte) (any, error)
 	// Execute runs calls in order on top of the set. Each accepted call MUST be one transaction
-	// of the set. The adapter may keep a call back and return its outcome from a later Execute;
-	// it MUST bound how many it keeps, and drop those whose Done is closed. The core runs Execute with no
-	// calls when kept calls may have timed out.
-	Execute(set *store.Set, calls []*Call) []Outcome
+	// of the set. The set and its transactions MUST NOT be used after Execute has returned.
+	//
+	// The adapter may keep a call back and return its outcome from a later Execute; it MUST bound how
+	// many it keeps, and drop those whose Done is closed. The core runs Execute with no calls when kept
+	// calls may have timed out.
+	//
+	// While Execute runs, nothing that the network commits is applied on this node. It MUST NOT read or
+	// write anything but the set and memory, except that it may wait for a process of its own for as
+	// long as ctx lasts. Once ctx has ended, because this node does not lead any more, is stopping, or
+	// has given the batch all the time that it may take, Execute MUST return at once: it aborts the
+	// transaction that is open, and returns the calls that are not executed with coco.ErrNotCommitted,
+	// or keeps them. What is executed stays. Work that takes longer than a batch may belongs into a
+	// goroutine of the adapter, with the call kept back until its result is there.
+	Execute(ctx context.Context, set *store.Part, calls []*Call) []Outcome
 	// Committed is called for every batch, in order, on every node. Readers of the store see the
 	// batch already.
 	Committed(Commit)
 	// Rollback says that batches above seqno will never be committed: drop what was cached of
 	// them. The kept calls are returned with an outcome of coco.ErrNotCommitted.
 	Rollback(to uint64) []Outcome
+	// Authorize reports whether a caller may see what the read asks for: nil, or an error of kind
+	// coco.ErrDenied, or of kind coco.ErrNotFound where a refusal would tell that something exists that
+	// the caller must not know of. The error is what the caller is answered.
+	//
+	// The core asks every ledger before it answers what is about no ledger alone: receipts, and what
+	// became of a transaction. Of a transaction that is not its own, a ledger MUST answer nil. For what
+	// its endpoints read, the ledger MUST ask itself, and before it looks anything up: then coco.ErrDenied
+	// is the answer for what exists and for what does not. It is called concurrently.
+	Authorize(caller coco.Caller, read Read) error
 	// Endpoints are served by the core, which owns TLS, authentication and limits.
 	Endpoints() []Endpoint
 	// Close ends the ledger's goroutines and waits for them.

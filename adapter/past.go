@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/store"
 )
 
 // ErrPastLimit says that a request reads more of the past than one request may.
@@ -19,6 +20,19 @@ const (
 	pastPatience = 2 * time.Second
 	pastPoll     = 50 * time.Millisecond
 )
+
+// readPast is how the past is read; see Env.Past.
+type readPast = func(ctx context.Context, table string, key []byte, at uint64) (PastValue, error)
+
+// OwnPast narrows read to the tables of a scope. The error for other tables is coco.ErrInvalid.
+func OwnPast(scope *store.Scope, read readPast) readPast {
+	return func(ctx context.Context, table string, key []byte, at uint64) (PastValue, error) {
+		if !scope.Has(table) {
+			return PastValue{}, fmt.Errorf("%w: table %q does not belong to this adapter", coco.ErrInvalid, table)
+		}
+		return read(ctx, table, key, at)
+	}
+}
 
 // PastReader reads the past for one request, within bounds of time for all its reads together. It is
 // safe for concurrent use.

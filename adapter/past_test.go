@@ -8,6 +8,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/store"
 )
 
 // countingClock passes by as it is waited for, and by step whenever it is looked at.
@@ -95,5 +96,20 @@ func TestAnEndedRequestReadsNothing(t *testing.T) {
 	cancel()
 	if _, err := e.NewPastReader(time.Hour).Get(ctx, "t", nil, 1); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
+	}
+}
+
+func TestThePastOfATableOfAnotherOwnerIsRefused(t *testing.T) {
+	s := store.New()
+	scope, err := s.Scope("kv", store.Table{Name: "kv.data"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := OwnPast(scope, func(context.Context, string, []byte, uint64) (PastValue, error) { return PastValue{Time: 7}, nil })
+	if v, err := read(t.Context(), "kv.data", nil, 1); err != nil || v.Time != 7 {
+		t.Fatal(v, err)
+	}
+	if v, err := read(t.Context(), "coco.service", nil, 1); !errors.Is(err, coco.ErrInvalid) || v.Time != 0 {
+		t.Fatal(v, err)
 	}
 }

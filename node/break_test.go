@@ -176,11 +176,11 @@ type slowLedger struct {
 	gate *atomic.Pointer[chan struct{}]
 }
 
-func (l slowLedger) Execute(set *store.Set, calls []*adapter.Call) []adapter.Outcome {
+func (l slowLedger) Execute(ctx context.Context, set *store.Part, calls []*adapter.Call) []adapter.Outcome {
 	if g := l.gate.Load(); g != nil {
 		<-*g
 	}
-	return l.Ledger.Execute(set, calls)
+	return l.Ledger.Execute(ctx, set, calls)
 }
 
 func TestLongExecutionOverAChangeOfLeader(t *testing.T) {

@@ -39,7 +39,9 @@ func (x *executor) execute(items []*item) error {
 	}
 	for _, l := range x.ledgers {
 		if c := calls[l.name]; len(c) > 0 || len(x.kept) > 0 {
-			x.settle(l.ledger.Execute(set, c), batch)
+			part := set.Part(l.scope)
+			x.settle(l.ledger.Execute(x.ctx, part, c), batch)
+			part.End()
 		}
 	}
 	if set.Len() == 0 {

@@ -97,6 +97,7 @@ type commitTask struct {
 
 type namedLedger struct {
 	name   string
+	scope  *store.Scope
 	ledger adapter.Ledger
 }
 
@@ -136,6 +137,7 @@ type executor struct {
 	rejoin   func(why string) error
 	want     func(epoch uint64) (led bool) // asks others for an epoch's secret
 	ended    <-chan struct{}               // when run is to end
+	ctx      context.Context               // of run; the adapters'
 }
 
 // limits bound one batch.
@@ -153,7 +155,7 @@ func (x *executor) head() position {
 
 // run executes until ctx ends or something is broken beyond repair.
 func (x *executor) run(ctx context.Context) error {
-	x.ended = ctx.Done()
+	x.ended, x.ctx = ctx.Done(), ctx
 	tick := x.clock.NewTicker(time.Second)
 	defer tick.Stop()
 	defer x.abandon()

@@ -190,7 +190,7 @@ func (n *node) found() (func(context.Context, *node) error, error) {
 				return err
 			}
 			for _, l := range n.exec.ledgers {
-				if err := l.ledger.Genesis(tx); err != nil {
+				if err := tx.In(l.scope, l.ledger.Genesis); err != nil {
 					return fmt.Errorf("genesis of ledger %q: %w", l.name, err)
 				}
 			}

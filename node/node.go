@@ -364,14 +364,17 @@ func (n *node) serve() error {
 // openLedgers makes the tables, fills them from a snapshot if there is one, and opens the adapters on them.
 func (n *node) openLedgers(ctx context.Context, b *basis) error {
 	c := n.constitution.Load()
-	if err := n.store.Create(gov.Tables()...); err != nil {
+	if _, err := n.store.Scope("coco", gov.Tables()...); err != nil {
 		return err
 	}
+	scopes := map[string]*store.Scope{}
 	for _, a := range n.cfg.Adapters {
 		if m := a.Manifest(); c.Settings(m.Name) != nil {
-			if err := n.store.Create(m.Tables...); err != nil {
+			scope, err := n.store.Scope(m.Name, m.Tables...)
+			if err != nil {
 				return err
 			}
+			scopes[m.Name] = scope
 		}
 	}
 	if b == nil {
@@ -385,8 +388,9 @@ func (n *node) openLedgers(ctx context.Context, b *basis) error {
 		if settings == nil {
 			continue // the constitution does not ask for it
 		}
+		scope := scopes[m.Name]
 		l, err := a.Open(adapter.Env{
-			Settings: settings, Notices: networkNotices(c), State: n.store, Past: n.past, Status: n.status, Clock: n.cfg.Host.Clock, Log: n.log.With("ledger", m.Name),
+			Settings: settings, Notices: networkNotices(c), State: scope, Past: adapter.OwnPast(scope, n.past), Status: n.status, Clock: n.cfg.Host.Clock, Log: n.log.With("ledger", m.Name),
 			Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
 				return n.submit(ctx, m.Name, calls)
 			},
@@ -394,7 +398,7 @@ func (n *node) openLedgers(ctx context.Context, b *basis) error {
 		if err != nil {
 			return fmt.Errorf("open ledger %q: %w", m.Name, err)
 		}
-		n.exec.ledgers = append(n.exec.ledgers, namedLedger{m.Name, l})
+		n.exec.ledgers = append(n.exec.ledgers, namedLedger{m.Name, scope, l})
 	}
 	for name := range c.Adapters {
 		if n.ledger(name) == nil {

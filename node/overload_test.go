@@ -37,9 +37,9 @@ func (a throttled) Open(e adapter.Env) (adapter.Ledger, error) {
 
 type throttledLedger struct{ adapter.Ledger }
 
-func (l throttledLedger) Execute(set *store.Set, calls []*adapter.Call) []adapter.Outcome {
+func (l throttledLedger) Execute(ctx context.Context, set *store.Part, calls []*adapter.Call) []adapter.Outcome {
 	time.Sleep(time.Duration(len(calls)) * perCall)
-	return l.Ledger.Execute(set, calls)
+	return l.Ledger.Execute(ctx, set, calls)
 }
 
 // overloaded is a network of three on loopback and on real disks.

@@ -19,6 +19,7 @@ type Record struct {
 // and ends by Install or by being dropped.
 type Set struct {
 	store   *Store
+	tables  map[string]*table // the store's
 	view    uint64
 	now     uint64
 	first   uint64
@@ -41,7 +42,7 @@ type entry struct {
 // Begin opens a transaction set over the newest state: view is the leader's, now the time in
 // milliseconds since 1970. Writer only.
 func (s *Store) Begin(view, now uint64) *Set {
-	return &Set{store: s, view: view, now: now, first: s.newest + 1, over: make([]map[string]*entry, len(s.list))}
+	return &Set{store: s, tables: s.tables, view: view, now: now, first: s.newest + 1, over: make([]map[string]*entry, len(s.list))}
 }
 
 // First returns the seqno of the set's first transaction.
@@ -67,16 +68,20 @@ func (b *Set) Records() []Record { return b.records }
 
 // Begin opens a transaction, which sees the earlier ones. Only one may be open at a time, and it
 // MUST NOT be used after Commit or Abort, but for its Seqno.
-func (b *Set) Begin() *Tx {
+func (b *Set) Begin() *Tx { return b.begin(b.tables) }
+
+func (b *Set) begin(tables map[string]*table) *Tx {
 	if b.open {
 		panic("store: a transaction of this set is open")
 	}
 	b.open = true
-	return &Tx{set: b, seqno: b.Next(), writes: b.spare[:0]}
+	t := &Tx{set: b, tables: tables, seqno: b.Next(), writes: b.spare[:0]}
+	t.whole = t
+	return t
 }
 
 // Get implements Reader: it sees the committed transactions of the set.
-func (b *Set) Get(name string, key []byte) ([]byte, bool) { return b.get(b.store.table(name), key) }
+func (b *Set) Get(name string, key []byte) ([]byte, bool) { return b.get(named(b.tables, name), key) }
 
 func (b *Set) get(t *table, key []byte) ([]byte, bool) {
 	if e := b.over[t.index][string(key)]; e != nil {
@@ -87,7 +92,10 @@ func (b *Set) get(t *table, key []byte) ([]byte, bool) {
 
 // Range implements Reader.
 func (b *Set) Range(name string, from, to []byte, fn func(key, value []byte) bool) {
-	t := b.store.table(name)
+	b.scan(named(b.tables, name), from, to, fn)
+}
+
+func (b *Set) scan(t *table, from, to []byte, fn func(key, value []byte) bool) {
 	var own []*entry
 	for _, e := range b.over[t.index] {
 		own = appendInRange(own, e, from, to)
@@ -155,9 +163,11 @@ func (b *Set) Install() error {
 	return b.store.Apply(b.Next()-1, writes)
 }
 
-// Tx is one transaction of a set.
+// Tx is one transaction of a set, or a part of one: see In.
 type Tx struct {
 	set    *Set
+	tables map[string]*table // those that it may name; nil once it has ended
+	whole  *Tx               // the transaction that this is a part of, as a rule itself; all that follows is the whole's
 	seqno  uint64
 	writes []entry
 	index  map[cell]int // of writes; built once there are many
@@ -173,7 +183,7 @@ type cell struct {
 const indexFrom = 12
 
 // Seqno returns the seqno that the transaction gets when committed, or has got.
-func (t *Tx) Seqno() uint64 { return t.seqno }
+func (t *Tx) Seqno() uint64 { return t.whole.seqno }
 
 // Time is Set.Time.
 func (t *Tx) Time() uint64 { return t.set.now }
@@ -198,8 +208,8 @@ func (t *Tx) find(tab *table, key []byte) *entry {
 
 // Get implements Reader.
 func (t *Tx) Get(name string, key []byte) ([]byte, bool) {
-	tab := t.set.store.table(name)
-	if e := t.find(tab, key); e != nil {
+	tab := named(t.tables, name)
+	if e := t.whole.find(tab, key); e != nil {
 		return e.value, !e.deleted
 	}
 	return t.set.get(tab, key)
@@ -207,27 +217,31 @@ func (t *Tx) Get(name string, key []byte) ([]byte, bool) {
 
 // Range implements Reader.
 func (t *Tx) Range(name string, from, to []byte, fn func(key, value []byte) bool) {
-	tab := t.set.store.table(name)
+	tab := named(t.tables, name)
 	var own []*entry
 	for _, e := range t.set.over[tab.index] {
 		own = appendInRange(own, e, from, to)
 	}
-	for i := range t.writes {
-		if t.writes[i].table == tab {
-			own = appendInRange(own, &t.writes[i], from, to)
+	writes := t.whole.writes
+	for i := range writes {
+		if writes[i].table == tab {
+			own = appendInRange(own, &writes[i], from, to)
 		}
 	}
 	merge(tab, own, from, to, fn)
 }
 
 // Put writes a key. The value is kept: the caller MUST NOT modify it afterwards.
-func (t *Tx) Put(name string, key, value []byte) { t.write(name, key, value, false) }
+func (t *Tx) Put(name string, key, value []byte) {
+	t.whole.write(named(t.tables, name), key, value, false)
+}
 
 // Delete removes a key, whether or not it exists.
-func (t *Tx) Delete(name string, key []byte) { t.write(name, key, nil, true) }
+func (t *Tx) Delete(name string, key []byte) {
+	t.whole.write(named(t.tables, name), key, nil, true)
+}
 
-func (t *Tx) write(name string, key, value []byte, deleted bool) {
-	tab := t.set.store.table(name)
+func (t *Tx) write(tab *table, key, value []byte, deleted bool) {
 	if e := t.find(tab, key); e != nil {
 		e.value, e.deleted = value, deleted
 		return
@@ -245,10 +259,14 @@ func (t *Tx) write(name string, key, value []byte, deleted bool) {
 }
 
 // Claim says what a receipt of this transaction proves beside its writes. At most one call.
-func (t *Tx) Claim(claims []byte) { t.claims = claims }
+func (t *Tx) Claim(claims []byte) {
+	t.entire()
+	t.claims = claims
+}
 
 // Commit merges the transaction into the set as its next seqno.
 func (t *Tx) Commit() {
+	t.entire()
 	b := t.set
 	b.records = append(b.records, Record{
 		Public:  encodeEntries(t.writes, false),
@@ -277,7 +295,15 @@ func (t *Tx) Commit() {
 
 // Abort drops the transaction.
 func (t *Tx) Abort() {
+	t.entire()
 	clear(t.writes)
 	t.set.spare, t.set.open = t.writes, false
-	t.writes, t.index, t.claims = nil, nil, nil
+	t.tables, t.writes, t.index, t.claims = nil, nil, nil, nil
+}
+
+// entire panics for a part of a transaction: only the owner of the whole ends it.
+func (t *Tx) entire() {
+	if t.whole != t {
+		panic("store: a part of a transaction can neither claim for it nor commit nor abort it")
+	}
 }

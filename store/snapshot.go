@@ -10,30 +10,35 @@ import (
 // Snapshot is a committed state, pinned until Release. It may be used by several goroutines.
 type Snapshot struct {
 	store   *Store
+	tables  map[string]*table // those that it may name
 	version uint64
 }
 
 // Snapshot pins the newest committed state.
-func (s *Store) Snapshot() *Snapshot {
+func (s *Store) Snapshot() *Snapshot { return s.snapshot(s.tables) }
+
+func (s *Store) snapshot(tables map[string]*table) *Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.pin(s.committed.Load())
+	return s.pin(tables, s.committed.Load())
 }
 
 // SnapshotAt pins the state as of an older committed seqno. It fails with coco.ErrNotFound when
 // that version is pruned or not committed yet.
-func (s *Store) SnapshotAt(seqno uint64) (*Snapshot, error) {
+func (s *Store) SnapshotAt(seqno uint64) (*Snapshot, error) { return s.snapshotAt(s.tables, seqno) }
+
+func (s *Store) snapshotAt(tables map[string]*table, seqno uint64) (*Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.committed.Load(); seqno > c || seqno < s.base {
 		return nil, fmt.Errorf("%w: the state at seqno %d: memory holds %d to %d", coco.ErrNotFound, seqno, s.base, c)
 	}
-	return s.pin(seqno), nil
+	return s.pin(tables, seqno), nil
 }
 
-func (s *Store) pin(v uint64) *Snapshot {
+func (s *Store) pin(tables map[string]*table, v uint64) *Snapshot {
 	s.pins[v]++
-	return &Snapshot{store: s, version: v}
+	return &Snapshot{store: s, tables: tables, version: v}
 }
 
 // Release lets the state be pruned. It MUST be called exactly once.
@@ -51,12 +56,12 @@ func (p *Snapshot) Version() uint64 { return p.version }
 
 // Get implements Reader.
 func (p *Snapshot) Get(name string, key []byte) ([]byte, bool) {
-	return p.store.table(name).get(key, p.version)
+	return named(p.tables, name).get(key, p.version)
 }
 
 // Range implements Reader.
 func (p *Snapshot) Range(name string, from, to []byte, fn func(key, value []byte) bool) {
-	p.store.table(name).scan(from, to, p.version, fn)
+	named(p.tables, name).scan(from, to, p.version, fn)
 }
 
 func (t *table) get(key []byte, at uint64) ([]byte, bool) {
@@ -128,7 +133,7 @@ const eachStep = 1024
 // does not stop the writer, however long it takes. Besides what fn keeps it needs memory for
 // the names of all keys, if the table is not ordered.
 func (p *Snapshot) Each(name string, fn func(key string, value []byte) error) (err error) {
-	t := p.store.table(name)
+	t := named(p.tables, name)
 	if t.keys != nil {
 		t.scanRows(nil, nil, p.version, func(key string, value []byte) bool {
 			err = fn(key, value)

@@ -85,6 +85,7 @@ type touched struct {
 type Store struct {
 	tables map[string]*table // fixed once the first batch is applied
 	list   []*table
+	scopes map[string]*Scope // by name
 
 	committed atomic.Uint64
 
@@ -99,7 +100,7 @@ type Store struct {
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{tables: map[string]*table{}, pins: map[uint64]int{}}
+	return &Store{tables: map[string]*table{}, scopes: map[string]*Scope{}, pins: map[uint64]int{}}
 }
 
 // Create adds tables. It MUST NOT be called once a batch is applied.
@@ -130,10 +131,11 @@ func (s *Store) Tables() []Table {
 	return out
 }
 
-func (s *Store) table(name string) *table {
-	t := s.tables[name]
+// named returns a table by its name, from the tables that somebody may name.
+func named(tables map[string]*table, name string) *table {
+	t := tables[name]
 	if t == nil {
-		panic("store: no table " + name)
+		panic("store: no table " + name + " in this scope")
 	}
 	return t
 }

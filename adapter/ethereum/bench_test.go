@@ -71,7 +71,7 @@ func BenchmarkERC20(b *testing.B) {
 			for i := 0; i < b.N; i += size {
 				set := c.store.Begin(c.view, c.now)
 				start := time.Now()
-				out := c.Execute(set, calls[i:min(i+size, b.N)])
+				out := c.run(set, calls[i:min(i+size, b.N)]...)
 				executing += time.Since(start)
 				c.commit(set)
 				for _, o := range out {

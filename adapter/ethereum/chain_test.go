@@ -30,6 +30,7 @@ type testChain struct {
 	t testing.TB
 	*Ledger
 	store *store.Store
+	scope *store.Scope
 	view  uint64
 	now   uint64
 	keys  []*ecdsa.PrivateKey
@@ -56,14 +57,16 @@ func newTestChain(t testing.TB, accounts int, settings map[string]any) *testChai
 	c.open(enc)
 	set := c.store.Begin(1, c.now)
 	tx := set.Begin()
-	must(t, c.Genesis(tx))
+	must(t, tx.In(c.scope, c.Genesis))
 	tx.Commit()
 	c.commit(set)
 	return c
 }
 
 func (c *testChain) open(settings []byte) {
-	must(c.t, c.store.Create(New().Manifest().Tables...))
+	scope, err := c.store.Scope("ethereum", New().Manifest().Tables...)
+	must(c.t, err)
+	c.scope = scope
 	c.reopen(settings)
 }
 
@@ -73,7 +76,7 @@ func (c *testChain) reopen(settings []byte) {
 		clock = local.Clock{}
 	}
 	l, err := Open(adapter.Env{
-		Settings: settings, State: c.store, Submit: c.submit, Clock: clock, Past: c.past.read,
+		Settings: settings, State: c.scope, Submit: c.submit, Clock: clock, Past: c.past.read,
 		Status: func() adapter.Status { return adapter.Status{Role: "leader"} },
 		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
@@ -100,9 +103,16 @@ func (c *testChain) submit(_ context.Context, calls ...*adapter.Call) []adapter.
 // execute runs one batch and commits it.
 func (c *testChain) execute(calls ...*adapter.Call) []adapter.Outcome {
 	set := c.store.Begin(c.view, c.now)
-	out := c.Execute(set, calls)
+	out := c.run(set, calls...)
 	c.commit(set)
 	return out
+}
+
+// run executes calls on top of a set.
+func (c *testChain) run(set *store.Set, calls ...*adapter.Call) []adapter.Outcome {
+	part := set.Part(c.scope)
+	defer part.End()
+	return c.Execute(context.Background(), part, calls)
 }
 
 func (c *testChain) commit(set *store.Set) {

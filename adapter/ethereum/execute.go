@@ -1,6 +1,7 @@
 package ethereum
 
 import (
+	"context"
 	"encoding/binary"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -66,7 +67,7 @@ func newExecutor(c *chain, roots *rooter) *executor {
 // sealed: the header and the index of the block are written with it.
 type builder struct {
 	*executor
-	set      *store.Set
+	set      *store.Part
 	tx       *store.Tx // nil: none is open
 	filled   bool      // tx holds a transaction, not only what precedes the first
 	full     bool      // the rest waits for the next block
@@ -91,15 +92,16 @@ type included struct {
 }
 
 // Execute implements adapter.Ledger. A call without an outcome is kept: it waits for lower nonces,
-// or, as Ready tells, for the next block.
-func (l *Ledger) Execute(set *store.Set, calls []*adapter.Call) []adapter.Outcome {
+// or, as Ready tells, for the next block. It waits for nothing: what it may cost is bounded by the
+// block's gas limit.
+func (l *Ledger) Execute(_ context.Context, set *store.Part, calls []*adapter.Call) []adapter.Outcome {
 	return l.exec.execute(set, calls)
 }
 
 // Ready implements adapter.Keeper: there are calls that only did not fit into the last block.
 func (l *Ledger) Ready() bool { return len(l.exec.pool.backlog) > 0 }
 
-func (x *executor) execute(set *store.Set, calls []*adapter.Call) []adapter.Outcome {
+func (x *executor) execute(set *store.Part, calls []*adapter.Call) []adapter.Outcome {
 	b := &builder{executor: x, set: set, outcomes: make([]adapter.Outcome, 0, len(calls))}
 	if err := b.begin(); err != nil {
 		for _, c := range calls {

@@ -156,7 +156,7 @@ func TestClaimsAreTheConsensusReceipt(t *testing.T) {
 	set := c.store.Begin(c.view, c.now)
 	to := common.BytesToAddress([]byte{9})
 	tx := c.sign(1, 0, &token, 100_000, 0, transferData(to, 5))
-	included_(t, c.Execute(set, []*adapter.Call{c.call(tx)}), 1)
+	included_(t, c.run(set, c.call(tx)), 1)
 	records := set.Records()
 	equal(t, "records", len(records), 1)
 	if len(records[0].Public) != 0 {
@@ -189,12 +189,12 @@ func TestBlockThatIsNotCommittedLeavesNoTrace(t *testing.T) {
 	// Two blocks are executed ahead of their commit, and the view is lost.
 	for nonce := range uint64(2) {
 		set := c.store.Begin(c.view, c.now)
-		included_(t, c.Execute(set, []*adapter.Call{c.call(c.transfer(0, nonce+1, 10)), c.call(c.transfer(1, nonce, 10))}), 2)
+		included_(t, c.run(set, c.call(c.transfer(0, nonce+1, 10)), c.call(c.transfer(1, nonce, 10))), 2)
 		must(t, set.Install())
 	}
 	gap := c.call(c.transfer(1, 9, 1))
 	set := c.store.Begin(c.view, c.now)
-	if out := c.Execute(set, []*adapter.Call{gap}); len(out) != 0 {
+	if out := c.run(set, gap); len(out) != 0 {
 		t.Fatalf("outcomes: %+v", out)
 	}
 	must(t, c.store.Rollback(committed))

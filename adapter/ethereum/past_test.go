@@ -292,7 +292,9 @@ func (c *testChain) restored(settings []byte) *testChain {
 	defer s.Release()
 	n := &testChain{t: c.t, store: store.New(), view: c.view + 1, now: c.now, keys: c.keys, past: c.past}
 	tables := New().Manifest().Tables
-	must(c.t, n.store.Create(tables...))
+	scope, err := n.store.Scope("ethereum", tables...)
+	must(c.t, err)
+	n.scope = scope
 	r := n.store.Restore(s.Version())
 	for _, table := range tables {
 		if !table.Archive {

@@ -78,7 +78,7 @@ func TestRootsGoOnWithTheNextLeader(t *testing.T) {
 	var sets []*store.Set
 	for i := range uint64(2) {
 		set := c.store.Begin(c.view, c.now)
-		included_(t, c.Execute(set, []*adapter.Call{c.call(c.transfer(0, 2+i, 1))}), 1)
+		included_(t, c.run(set, c.call(c.transfer(0, 2+i, 1))), 1)
 		must(t, set.Install())
 		sets = append(sets, set)
 	}
@@ -91,7 +91,7 @@ func TestRootsGoOnWithTheNextLeader(t *testing.T) {
 	must(t, c.store.Rollback(sets[0].Next()-1))
 	c.view++
 	set := c.store.Begin(c.view, c.now)
-	included_(t, c.Execute(set, []*adapter.Call{c.call(c.transfer(0, 3, 7))}), 1)
+	included_(t, c.run(set, c.call(c.transfer(0, 3, 7))), 1)
 	must(t, set.Install())
 	commit(set)
 	if n := c.carried(); n > 3 {

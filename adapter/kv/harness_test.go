@@ -27,6 +27,7 @@ const testView = 2
 type core struct {
 	*ledger
 	store  *store.Store
+	scope  *store.Scope
 	mux    *http.ServeMux
 	clock  *fakeClock
 	submit func(context.Context, ...*adapter.Call) []adapter.Result // instead of its own
@@ -47,7 +48,8 @@ type T interface {
 func newCore(t T, settings string) *core {
 	t.Helper()
 	c := &core{store: store.New(), mux: http.NewServeMux(), clock: &fakeClock{}, past: map[string][]adapter.PastValue{}}
-	if err := c.store.Create((Adapter{}).Manifest().Tables...); err != nil {
+	var err error
+	if c.scope, err = c.store.Scope("kv", (Adapter{}).Manifest().Tables...); err != nil {
 		t.Fatal(err)
 	}
 	c.submit = c.execute
@@ -56,7 +58,7 @@ func newCore(t T, settings string) *core {
 		Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
 			return c.submit(ctx, calls...)
 		},
-		State:  c.store,
+		State:  c.scope,
 		Past:   c.readPast,
 		Status: func() adapter.Status { return adapter.Status{Role: "leader", View: 7} },
 		Clock:  c.clock,
@@ -71,7 +73,7 @@ func newCore(t T, settings string) *core {
 	}
 	set := c.store.Begin(testView, 1)
 	tx := set.Begin()
-	if err := l.Genesis(tx); err != nil {
+	if err := tx.In(c.scope, l.Genesis); err != nil {
 		t.Fatal(err)
 	}
 	tx.Commit()
@@ -139,7 +141,7 @@ func (c *core) execute(_ context.Context, calls ...*adapter.Call) []adapter.Resu
 	set := c.store.Begin(testView, 1)
 	results := make([]adapter.Result, len(calls))
 	next := set.First()
-	for i, o := range c.Execute(set, calls) {
+	for i, o := range c.Execute(context.Background(), set.Part(c.scope), calls) {
 		results[i] = adapter.Result{TxID: o.TxID, Reply: o.Reply, Err: o.Err}
 		if o.Tx != nil {
 			results[i].TxID = coco.TxID{View: testView, Seqno: next}

@@ -19,6 +19,7 @@ package kv
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -113,7 +114,7 @@ func (l *ledger) Decode(payload []byte) (any, error) {
 }
 
 // Execute implements adapter.Ledger.
-func (l *ledger) Execute(set *store.Set, calls []*adapter.Call) []adapter.Outcome {
+func (l *ledger) Execute(_ context.Context, set *store.Part, calls []*adapter.Call) []adapter.Outcome {
 	outcomes := make([]adapter.Outcome, len(calls))
 	for i, call := range calls {
 		outcomes[i] = l.execute(set, call)
@@ -121,7 +122,7 @@ func (l *ledger) Execute(set *store.Set, calls []*adapter.Call) []adapter.Outcom
 	return outcomes
 }
 
-func (l *ledger) execute(set *store.Set, call *adapter.Call) adapter.Outcome {
+func (l *ledger) execute(set *store.Part, call *adapter.Call) adapter.Outcome {
 	w, ok := call.Decoded.(*write)
 	if !ok {
 		return adapter.Outcome{Call: call, Err: fmt.Errorf("kv: a call was not decoded: found a %T", call.Decoded)}
@@ -167,7 +168,7 @@ const versionSize = 8
 func versionOf(stored []byte) uint64 { return binary.BigEndian.Uint64(stored) }
 
 // before names the last transaction that a set's next one sees.
-func (l *ledger) before(set *store.Set) coco.TxID {
+func (l *ledger) before(set *store.Part) coco.TxID {
 	id := coco.TxID{View: set.View(), Seqno: set.Next() - 1}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -176,6 +177,9 @@ func (l *ledger) before(set *store.Set) coco.TxID {
 	}
 	return id
 }
+
+// Authorize implements adapter.Ledger: every caller may see every key.
+func (l *ledger) Authorize(coco.Caller, adapter.Read) error { return nil }
 
 // Committed implements adapter.Ledger.
 func (l *ledger) Committed(c adapter.Commit) {

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/cocoframework/coco"
+)
+
+// Scope is the part of a store that one owner sees: the tables whose names begin with the owner's
+// name and a dot.
+//
+//	store ── Scope("kv") ──┬── Snapshot, SnapshotAt   read what is committed, at any time
+//	  │                    │
+//	  └── Begin ── Set ────┴── Part   read and write, until the core ends it
+//
+// A scope resolves its tables once, when they are created, and everything that is made from it looks
+// names up among those alone: a read costs what it costs without a scope. A table of another owner
+// is a table that does not exist, so naming one panics, as for any Reader.
+type Scope struct {
+	store  *Store
+	tables map[string]*table
+}
+
+// Scope creates the tables of an owner and returns the scope of exactly these. It MUST NOT be called
+// once a batch is applied. The error is coco.ErrInvalid if the owner has a scope already, or if a name
+// does not begin with the owner's name and a dot.
+func (s *Store) Scope(owner string, tables ...Table) (*Scope, error) {
+	if owner == "" || strings.Contains(owner, ".") || s.scopes[owner] != nil {
+		return nil, fmt.Errorf("%w: scope %q: expected a name without dots that is not taken", coco.ErrInvalid, owner)
+	}
+	for _, t := range tables {
+		if !strings.HasPrefix(t.Name, owner+".") || t.Name == owner+"." {
+			return nil, fmt.Errorf("%w: scope %q: table %q: expected a name that begins with %q", coco.ErrInvalid, owner, t.Name, owner+".")
+		}
+	}
+	if err := s.Create(tables...); err != nil {
+		return nil, err
+	}
+	c := &Scope{store: s, tables: make(map[string]*table, len(tables))}
+	for _, t := range tables {
+		c.tables[t.Name] = s.tables[t.Name]
+	}
+	s.scopes[owner] = c
+	return c, nil
+}
+
+// Has reports whether a table belongs to the scope.
+func (c *Scope) Has(table string) bool { return c.tables[table] != nil }
+
+// Committed is Store.Committed.
+func (c *Scope) Committed() uint64 { return c.store.Committed() }
+
+// Oldest is Store.Oldest.
+func (c *Scope) Oldest() uint64 { return c.store.Oldest() }
+
+// Snapshot pins the newest committed state of the scope's tables.
+func (c *Scope) Snapshot() *Snapshot { return c.store.snapshot(c.tables) }
+
+// SnapshotAt is Store.SnapshotAt for the scope's tables.
+func (c *Scope) SnapshotAt(seqno uint64) (*Snapshot, error) {
+	return c.store.snapshotAt(c.tables, seqno)
+}
+
+// Part is a transaction set as the owner of a scope may use it: to open transactions over its own
+// tables. It belongs to the writer's goroutine until End.
+type Part struct {
+	set    *Set
+	tables map[string]*table // nil once it has ended
+}
+
+// Part returns the part of the set that belongs to a scope.
+func (b *Set) Part(c *Scope) *Part { return &Part{set: b, tables: c.tables} }
+
+// End takes the part back: using it from then on panics, but for what names no table.
+func (p *Part) End() { p.tables = nil }
+
+// First returns the seqno of the set's first transaction, of whatever scope.
+func (p *Part) First() uint64 { return p.set.First() }
+
+// Next returns the seqno that the next transaction gets.
+func (p *Part) Next() uint64 { return p.set.Next() }
+
+// View returns the view that the set executes in.
+func (p *Part) View() uint64 { return p.set.View() }
+
+// Time is Set.Time.
+func (p *Part) Time() uint64 { return p.set.Time() }
+
+// Rand is Set.Rand.
+func (p *Part) Rand() io.Reader { return p.set.Rand() }
+
+// Begin is Set.Begin for a transaction over the scope's tables.
+func (p *Part) Begin() *Tx {
+	if p.tables == nil {
+		panic("store: this part of a transaction set has ended")
+	}
+	return p.set.begin(p.tables)
+}
+
+// Get implements Reader.
+func (p *Part) Get(name string, key []byte) ([]byte, bool) {
+	return p.set.get(named(p.tables, name), key)
+}
+
+// Range implements Reader.
+func (p *Part) Range(name string, from, to []byte, fn func(key, value []byte) bool) {
+	p.set.scan(named(p.tables, name), from, to, fn)
+}
+
+// In calls fn with the part of the transaction that belongs to a scope, and takes it back afterwards.
+// The part can neither claim for the transaction nor commit nor abort it.
+func (t *Tx) In(c *Scope, fn func(*Tx) error) error {
+	part := &Tx{set: t.set, tables: c.tables, whole: t.whole}
+	defer func() { part.tables = nil }()
+	return fn(part)
+}
