@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/wire"
 )
 
 // A node fetches from the others what its disk lacks: a snapshot to begin with, the entries between that and
@@ -75,11 +76,11 @@ func (n *node) serveFetch(ctx context.Context, conn *channel.Conn, body []byte) 
 		defer func() { <-n.fetches }()
 	default:
 		err := fmt.Errorf("%w: this node serves %d fetches already", coco.ErrBusy, maxFetches)
-		return writeMessage(conn, fetchAnswer{Kind: kindOf(err), Reason: err.Error()})
+		return writeMessage(conn, fetchAnswer{Kind: wire.Number(err), Reason: err.Error()})
 	}
 	answer, pieces, end, err := n.answerFetch(rq)
 	if err != nil {
-		return writeMessage(conn, fetchAnswer{Kind: kindOf(err), Reason: err.Error()})
+		return writeMessage(conn, fetchAnswer{Kind: wire.Number(err), Reason: err.Error()})
 	}
 	if end != nil {
 		defer end()
@@ -185,7 +186,7 @@ func (n *node) fetch(ctx context.Context, from coco.NodeID, address string, rq f
 		return nil, err
 	}
 	if f.Kind != 0 {
-		return nil, errorOf(f.Kind, f.Reason)
+		return nil, wire.FromNumber(f.Kind, f.Reason)
 	}
 	return f, nil
 }

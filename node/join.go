@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/wire"
 )
 
 // Joining is a conversation of four messages on one TLS connection. Both sides prove their code by
@@ -278,7 +279,7 @@ func (n *node) serveJoin(ctx context.Context, conn *channel.Conn) {
 	log := n.log.With("node", conn.Peer().ID.Short())
 	answer, err := n.admit(ctx, conn)
 	if err != nil {
-		answer = joinAnswer{Kind: kindOf(err), Reason: err.Error(), Rule: reasonOf(err)}
+		answer = joinAnswer{Kind: wire.Number(err), Reason: err.Error(), Rule: reasonOf(err)}
 		if state := n.loop.state.Load(); state.Role != consensus.Leader {
 			dir := n.directory.Load()
 			answer.Address = dir.addresses[dir.byConsensus[state.Leader]]

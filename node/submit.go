@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/wire"
 )
 
 // submitPatience bounds a submission whose context has no deadline of its own.
@@ -50,42 +51,8 @@ type repliedResult struct {
 	View   uint64
 	Seqno  uint64
 	Reply  []byte
-	Kind   uint8 // of the error, 0 if none
+	Kind   uint8 // of the error (wire.Number), 0 if none
 	Reason string
-}
-
-// errorKinds numbers the kinds of errors on the wire, from 1.
-var errorKinds = []error{
-	coco.ErrInvalid, coco.ErrNotFound, coco.ErrDenied, coco.ErrBusy, coco.ErrNotCommitted, coco.ErrUnknown,
-	coco.ErrUnreachable, coco.ErrVerify, coco.ErrCorrupt, coco.ErrPending, coco.ErrMissing,
-}
-
-// farError is an error that another node reported.
-type farError struct {
-	kind   error
-	reason string
-}
-
-func (e *farError) Error() string { return e.reason }
-func (e *farError) Unwrap() error { return e.kind }
-
-func kindOf(err error) uint8 {
-	for i, k := range errorKinds {
-		if errors.Is(err, k) {
-			return uint8(i + 1)
-		}
-	}
-	return uint8(len(errorKinds) + 1)
-}
-
-func errorOf(kind uint8, reason string) error {
-	switch {
-	case kind == 0:
-		return nil
-	case int(kind) <= len(errorKinds):
-		return &farError{errorKinds[kind-1], reason}
-	}
-	return &farError{errors.New("internal"), reason}
 }
 
 // submit sends calls of one ledger through consensus and returns once each is refused, or is
@@ -299,7 +266,7 @@ func (n *node) reply(to coco.NodeID, id uint64, results []adapter.Result) {
 	for i, r := range results {
 		out := repliedResult{View: r.TxID.View, Seqno: r.TxID.Seqno, Reply: r.Reply}
 		if r.Err != nil {
-			out.Kind, out.Reason = kindOf(r.Err), r.Err.Error()
+			out.Kind, out.Reason = wire.Number(r.Err), r.Err.Error()
 		}
 		msg.Results[i] = out
 	}
@@ -324,7 +291,7 @@ func (n *node) takeReply(from coco.NodeID, body []byte) {
 	results := make([]adapter.Result, len(msg.Results))
 	for i, r := range msg.Results {
 		results[i] = adapter.Result{
-			TxID: coco.TxID{View: r.View, Seqno: r.Seqno}, Reply: r.Reply, Err: errorOf(r.Kind, r.Reason),
+			TxID: coco.TxID{View: r.View, Seqno: r.Seqno}, Reply: r.Reply, Err: wire.FromNumber(r.Kind, r.Reason),
 		}
 	}
 	fw.done <- results
