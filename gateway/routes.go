@@ -11,7 +11,6 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/wire"
 )
 
 // routes is what a gateway serves from one Mount to the next. It is never changed.
@@ -195,7 +194,7 @@ func (g *Gateway) enter(w *response, through *gate) bool {
 		message = "the node is shutting down"
 		w.Header().Set("Connection", "close")
 	}
-	refuse(w, wire.CodeBusy, message)
+	problem{http.StatusServiceUnavailable, "busy", true}.write(w, message)
 	return false
 }
 
@@ -229,11 +228,11 @@ func (rt *routes) none(g *Gateway) http.HandlerFunc {
 		switch {
 		case len(allowed) > 0:
 			w.Header().Set("Allow", strings.Join(allowed, ", "))
-			refuse(w, wire.CodeMethod, "this path has other methods: see Allow")
+			problem{http.StatusMethodNotAllowed, "method_not_allowed", false}.write(w, "this path has other methods: see Allow")
 		case !rt.mounted:
-			refuse(w, wire.CodeBusy, "the node has not joined its network yet")
+			problem{http.StatusServiceUnavailable, "busy", true}.write(w, "the node has not joined its network yet")
 		default:
-			refuse(w, wire.CodeNotFound, "nothing is served at this path")
+			problem{http.StatusNotFound, "not_found", false}.write(w, "nothing is served at this path")
 		}
 	}
 }
@@ -258,7 +257,7 @@ func (g *Gateway) finish(w *response, r *http.Request) {
 		if !w.begun {
 			clear(w.Header())
 			w.Header().Set("Connection", "close")
-			refuse(w, wire.CodeInternal, wire.InternalMessage)
+			internalProblem.write(w, "internal error; the node's log says more")
 			return
 		}
 	}

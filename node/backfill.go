@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/peer"
 )
 
 // A node that began with a snapshot fetches the past behind its back, chunk by chunk and the newest first, so that
@@ -57,7 +58,7 @@ func (n *node) backfill(ctx context.Context) error {
 func (n *node) fillNewest(ctx context.Context, missing []ledger.Range) error {
 	var errs []error
 	for _, gap := range slices.Backward(missing) {
-		err := n.fetchAny(ctx, func(from coco.NodeID, address string) error { return n.fill(ctx, from, address, gap) })
+		err := n.fetcher.Any(ctx, func(from coco.NodeID, address string) error { return n.fill(ctx, from, address, gap) })
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
@@ -70,11 +71,11 @@ func (n *node) fillNewest(ctx context.Context, missing []ledger.Range) error {
 // nodes, as a rule; a gap that a cut left in the middle of one becomes a file of its own.
 func (n *node) fill(ctx context.Context, from coco.NodeID, address string, gap ledger.Range) error {
 	last := gap.Last
-	chunk, err := n.fetch(ctx, from, address, fetchRequest{What: fetchChunk, Index: last})
+	chunk, err := n.fetcher.Fetch(ctx, from, address, peer.FetchRequest{What: peer.FetchChunk, Index: last})
 	if err != nil {
 		return err
 	}
-	chunk.close()
+	chunk.Close()
 	first := max(chunk.First, gap.First)
 	if first > last {
 		return fmt.Errorf("%w: its chunk begins with entry %d, one with entry %d was asked for", coco.ErrCorrupt, chunk.First, last)
@@ -83,11 +84,11 @@ func (n *node) fill(ctx context.Context, from coco.NodeID, address string, gap l
 	if err != nil {
 		return err
 	}
-	in, err := n.fetch(ctx, from, address, fetchRequest{What: fetchEntries, Index: first, To: last + 1})
+	in, err := n.fetcher.Fetch(ctx, from, address, peer.FetchRequest{What: peer.FetchEntries, Index: first, To: last + 1})
 	if err != nil {
 		return err
 	}
-	defer in.close()
+	defer in.Close()
 	check := &chainCheck{prev: prev, first: first}
 	var waiting []batch.Entry
 	next := first
@@ -97,7 +98,7 @@ func (n *node) fill(ctx context.Context, from coco.NodeID, address string, gap l
 				return batch.Entry{}, err
 			}
 			var err error
-			if waiting, err = in.entries(next); err != nil {
+			if waiting, err = in.Entries(next); err != nil {
 				return batch.Entry{}, err
 			}
 			next += uint64(len(waiting))

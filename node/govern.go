@@ -17,38 +17,22 @@ import (
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
 )
 
 // governor is gateway.Governor.
 type governor struct{ n *node }
 
-// Govern implements gateway.Governor. The leader takes the statement in; which node a member talks to does not matter.
+// Govern implements gateway.Governor. The leader executes the statement, whichever node the member talks to.
 func (g governor) Govern(ctx context.Context, raw []byte) (json.RawMessage, error) {
-	n := g.n
-	ctx, cancel := context.WithTimeout(ctx, submitPatience)
+	ctx, cancel := context.WithTimeout(ctx, peer.SubmitPatience)
 	defer cancel()
-	for {
-		changed := n.loop.changed.wait()
-		var r adapter.Result
-		if n.loop.state.Load().Role == consensus.Leader {
-			r, _ = n.own(ctx, n.submission(raw))
-		} else {
-			r = n.submitOnce(ctx, ownLedger, []*adapter.Call{{Payload: append([]byte(askGovern), raw...)}})[0]
-		}
-		if !errors.Is(r.Err, coco.ErrNotCommitted) {
-			return r.Reply, r.Err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, r.Err
-		case <-changed:
-		case <-n.cfg.Host.Clock.After(retryPause):
-		}
-	}
+	r := g.n.forwarder.Ask(ctx, peer.Request{Kind: peer.Govern, Body: raw})
+	return r.Reply, r.Err
 }
 
-// submission is the transaction that takes a statement in.
+// submission is the transaction that executes a statement.
 func (n *node) submission(raw []byte) func(*store.Tx) ([]byte, error) {
 	return func(tx *store.Tx) ([]byte, error) {
 		out, err := gov.Submit(tx, raw, n.govEnv(tx))

@@ -9,16 +9,14 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
-	"github.com/cocoframework/coco/wire"
 )
 
 // Joining is a conversation of four messages on one TLS connection. Both sides prove their code by
@@ -76,28 +74,14 @@ type joinGrant struct {
 	Sponsor     coco.NodeID            `cbor:"10,keyasint"`          // who grants this
 }
 
-func writeMessage(c *channel.Conn, v any) error {
-	b, err := cbor.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode %T: %w", v, err)
-	}
-	return c.WriteFrames([][]byte{b})
-}
-
-func readMessage(c *channel.Conn, v any) error {
-	b, err := c.ReadFrame()
-	if err != nil {
-		return err
-	}
-	if err := frameDecoding.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("%w: %T from node %s: %v", coco.ErrCorrupt, v, c.Peer().ID.Short(), err)
-	}
-	return nil
-}
-
 // evidence proves this node's code. The nonce is a connection's binding, where there is one.
 func (n *node) evidence(ctx context.Context, nonce []byte) (attest.Evidence, error) {
-	return attest.Quote(ctx, n.cfg.Host.Quoter, gov.EvidenceContext, n.id.PublicKey(), nonce)
+	q := n.cfg.Host.Quoter
+	quote, err := q.Quote(ctx, attest.ReportData(gov.EvidenceContext, n.id.PublicKey(), nonce))
+	if err != nil {
+		return attest.Evidence{}, fmt.Errorf("attestation device: %w", err)
+	}
+	return attest.Evidence{Platform: q.Platform(), Quote: quote}, nil
 }
 
 // record makes this node's entry for the constitution, signed by its owner.
@@ -155,7 +139,7 @@ func (n *node) join(ctx context.Context) (*admission, error) {
 
 // joinAt asks one node. If that one does not lead, it returns the leader's address with the error.
 func (n *node) joinAt(ctx context.Context, address string) (_ *admission, next string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, joinPatience)
+	ctx, cancel := context.WithTimeout(ctx, peer.JoinPatience)
 	defer cancel()
 	raw, err := n.cfg.Host.Net.Dial(ctx, address)
 	if err != nil {
@@ -171,10 +155,10 @@ func (n *node) joinAt(ctx context.Context, address string) (_ *admission, next s
 	defer stop()
 
 	var welcome joinWelcome
-	if err := writeMessage(conn, joinHello{Version: joinVersion}); err != nil {
+	if err := peer.WriteMessage(conn, joinHello{Version: joinVersion}); err != nil {
 		return nil, "", err
 	}
-	if err := readMessage(conn, &welcome); err != nil {
+	if err := peer.ReadMessage(conn, &welcome); err != nil {
 		return nil, "", err
 	}
 	c, err := n.checkWelcome(conn, welcome)
@@ -194,10 +178,10 @@ func (n *node) joinAt(ctx context.Context, address string) (_ *admission, next s
 		return nil, "", err
 	}
 	var answer joinAnswer
-	if err := writeMessage(conn, joinRequest{Record: rec, Samples: samples}); err != nil {
+	if err := peer.WriteMessage(conn, joinRequest{Record: rec, Samples: samples}); err != nil {
 		return nil, "", err
 	}
-	if err := readMessage(conn, &answer); err != nil {
+	if err := peer.ReadMessage(conn, &answer); err != nil {
 		return nil, "", err
 	}
 	if answer.Grant == nil {
@@ -222,7 +206,7 @@ func (n *node) checkWelcome(conn *channel.Conn, w joinWelcome) (*gov.Constitutio
 	if err != nil {
 		return nil, err
 	}
-	return c, c.CheckEvidence(claims, conn.Peer().Key, conn.Binding())
+	return c, attest.Check(claims, gov.EvidenceContext, conn.Peer().Key, conn.Binding(), c.Measurements())
 }
 
 // checkService says whether a node belongs to the network that this one knows: such a node follows a constitution that
@@ -274,7 +258,7 @@ func (n *node) serveJoin(ctx context.Context, conn *channel.Conn) {
 	log := n.log.With("node", conn.Peer().ID.Short())
 	answer, err := n.admit(ctx, conn)
 	if err != nil {
-		answer = joinAnswer{Kind: wire.Number(err), Reason: err.Error(), Rule: reasonOf(err)}
+		answer = joinAnswer{Kind: peer.KindOf(err), Reason: err.Error(), Rule: reasonOf(err)}
 		if state := n.loop.state.Load(); state.Role != consensus.Leader {
 			dir := n.directory.Load()
 			answer.Address = dir.addresses[dir.byConsensus[state.Leader]]
@@ -283,14 +267,14 @@ func (n *node) serveJoin(ctx context.Context, conn *channel.Conn) {
 			log.Warn("node refused", "error", err)
 		}
 	}
-	if err := writeMessage(conn, answer); err != nil {
+	if err := peer.WriteMessage(conn, answer); err != nil {
 		log.Debug("answer to a joiner", "error", err)
 	}
 }
 
 func (n *node) admit(ctx context.Context, conn *channel.Conn) (joinAnswer, error) {
 	var hello joinHello
-	if err := readMessage(conn, &hello); err != nil {
+	if err := peer.ReadMessage(conn, &hello); err != nil {
 		return joinAnswer{}, err
 	}
 	if hello.Version != joinVersion {
@@ -300,16 +284,16 @@ func (n *node) admit(ctx context.Context, conn *channel.Conn) (joinAnswer, error
 	if err != nil {
 		return joinAnswer{}, err
 	}
-	if err := writeMessage(conn, joinWelcome{Evidence: ev, Constitution: n.constitution.Load().TOML()}); err != nil {
+	if err := peer.WriteMessage(conn, joinWelcome{Evidence: ev, Constitution: n.constitution.Load().TOML()}); err != nil {
 		return joinAnswer{}, err
 	}
 	var request joinRequest
-	if err := readMessage(conn, &request); err != nil {
+	if err := peer.ReadMessage(conn, &request); err != nil {
 		return joinAnswer{}, err
 	}
-	rec, peer := request.Record, conn.Peer()
-	if rec.ID != peer.ID || string(rec.Key) != string(peer.Key) || string(rec.Nonce) != string(conn.Binding()) {
-		return joinAnswer{}, fmt.Errorf("%w: the record is of node %s, the connection of %s", coco.ErrDenied, rec.ID.Short(), peer.ID.Short())
+	rec, sender := request.Record, conn.Peer()
+	if rec.ID != sender.ID || string(rec.Key) != string(sender.Key) || string(rec.Nonce) != string(conn.Binding()) {
+		return joinAnswer{}, fmt.Errorf("%w: the record is of node %s, the connection of %s", coco.ErrDenied, rec.ID.Short(), sender.ID.Short())
 	}
 	seqno, cert, err := n.trust(ctx, rec)
 	if err != nil {
@@ -347,7 +331,7 @@ func (n *node) trust(ctx context.Context, rec gov.NodeRecord) (uint64, []byte, e
 	}
 	if old, ok := n.trusted(rec); ok {
 		// It was admitted before, and the answer got lost. Its evidence is of this connection.
-		err := n.constitution.Load().CheckEvidence(claims, rec.Key, rec.Nonce)
+		err := attest.Check(claims, gov.EvidenceContext, rec.Key, rec.Nonce, n.constitution.Load().Measurements())
 		return old.Since, old.Certificate, err
 	}
 	result, err := n.own(ctx, func(tx *store.Tx) ([]byte, error) {
@@ -394,25 +378,6 @@ func (n *node) trusted(rec gov.NodeRecord) (gov.NodeRecord, bool) {
 func (n *node) endorse(rec gov.NodeRecord, now uint64) ([]byte, error) {
 	insecure := n.constitution.Load().Network.Insecure
 	return n.service().Endorse(rec.Key, rec.ID, []string{rec.Address, rec.ClientAddress}, insecure, time.UnixMilli(int64(now)))
-}
-
-// verifyPeer accepts the connection of a trusted node.
-func (n *node) verifyPeer(p channel.PeerCert) error {
-	if err := p.EndorsedBy(n.serviceCertificate(), n.cfg.Host.Clock.Now()); err != nil {
-		return err
-	}
-	if !n.listed(p.ID) {
-		n.stranger.Store(true)
-		return fmt.Errorf("%w: node %s is not in this network's list", coco.ErrDenied, p.ID.Short())
-	}
-	return nil
-}
-
-func (n *node) listed(id coco.NodeID) bool {
-	d := n.directory.Load()
-	_, trusted := d.addresses[id]
-	_, leaving := d.leaving[id]
-	return trusted || leaving
 }
 
 // networkID is gov.NetworkID: the constitution may change and certificates are renewed, the service's key stays.

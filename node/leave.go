@@ -30,7 +30,7 @@ const (
 // leave makes this node one that nobody will miss.
 func (n *node) leave(ctx context.Context) {
 	n.stopping.Store(true)
-	if !n.peers.open.Load() {
+	if !n.peers.Opened() {
 		return // it takes no part yet
 	}
 	n.log.Info("stopping")
@@ -82,5 +82,5 @@ func (n *node) setLeaving(is bool) {
 
 // othersReached reports whether another voter is connected.
 func (n *node) othersReached() bool {
-	return slices.ContainsFunc(n.loop.members.Load().Voters, n.peers.connected)
+	return slices.ContainsFunc(n.loop.members.Load().Voters, n.peers.Connected)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/peer"
 )
 
 // One tick of consensus. A follower that hears nothing for electionTicks to twice that stands for
@@ -58,7 +59,7 @@ type loop struct {
 	recv    chan received
 	exec    *mailbox[task]
 	disk    *mailbox[*raft.Append]
-	peers   *peers
+	peers   *peer.Transport
 	meter   *meter
 	known   *atomic.Uint64
 	state   atomic.Pointer[consensus.State]
@@ -122,7 +123,7 @@ func (l *loop) tellBehind() {
 		return
 	}
 	for _, id := range l.machine.Behind() {
-		l.peers.queue(id, frameBehind, nil)
+		l.peers.SendBehind(id)
 	}
 }
 
@@ -220,7 +221,7 @@ func (l *loop) drainMachine() error {
 			l.disk.put(out.Append)
 		}
 		for _, m := range out.Messages {
-			l.peers.send(m)
+			l.peers.SendConsensus(m)
 		}
 		l.known.Store(l.machine.Commit())
 		if len(out.Committed) > 0 {
@@ -355,7 +356,7 @@ func (l *loop) removable(gone, added []consensus.ID) []consensus.ID {
 	active := map[consensus.ID]bool{l.self: true}
 	voters := slices.Clone(added)
 	l.machine.Progress(func(p consensus.Progress) {
-		active[p.ID] = active[p.ID] || p.Active && l.peers.connected(p.ID)
+		active[p.ID] = active[p.ID] || p.Active && l.peers.Connected(p.ID)
 		if p.Voter {
 			voters = append(voters, p.ID)
 		}
@@ -412,7 +413,7 @@ func (l *loop) diskHangs() bool {
 func (l *loop) handOver(why string) bool {
 	var best consensus.Progress
 	l.machine.Progress(func(p consensus.Progress) {
-		if p.Voter && p.Active && p.ID != l.self && p.Match >= best.Match && l.peers.connected(p.ID) {
+		if p.Voter && p.Active && p.ID != l.self && p.Match >= best.Match && l.peers.Connected(p.ID) {
 			best = p
 		}
 	})

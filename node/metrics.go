@@ -108,7 +108,7 @@ func (n *node) instruments() instruments {
 	counter("queue_refused_share_total", "Those of them that were refused because their caller had its share.",
 		func() float64 { return float64(n.meter.unfair.Load()) })
 	gauge("forwarded_calls", "Calls that wait for the leader's answer.", func() float64 {
-		calls, _ := n.forwards.waiting()
+		calls, _ := n.forwarder.Waiting()
 		return float64(calls)
 	})
 	gauge("ledger_bytes", "Size of the entries in this node's ledger.", func() float64 { return float64(n.ledgerLog.Bytes()) })

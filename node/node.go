@@ -49,6 +49,7 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -108,7 +109,6 @@ type node struct {
 	holders        holders
 	governedAt     atomic.Uint64 // the last seqno that changed the network's own tables
 	governedSignal *signal
-	fetches        chan struct{} // taken by those that are served
 	wanted         atomic.Uint64 // the epoch whose secret this node has asked for
 	behind         atomic.Bool   // the leader cannot bring this node up to date any more
 	facts          *facts
@@ -116,14 +116,15 @@ type node struct {
 	exec           *executor
 	loop           *loop
 	writer         *writer
-	peers          *peers
+	peers          *peer.Transport
+	forwarder      *peer.Forwarder
+	fetcher        *peer.Fetcher
 	gateway        *gateway.Gateway
-	admin          *gateway.Gateway // nil without an administrative listener
-	forwards       *forwards
+	admin          *gateway.Gateway                // nil without an administrative listener
 	renewed        atomic.Pointer[channel.Service] // the service, once its certificate was renewed
 	directory      atomic.Pointer[directory]
 	appliedIndex   atomic.Uint64
-	stranger       atomic.Bool // a node that the service vouches for is not in this node's list
+	unlisted       atomic.Bool // a node that the service vouches for is not in this node's list
 	ready          atomic.Bool // trusted, and has applied as much as was committed then
 	stopping       atomic.Bool // told to end
 	retireAsked    atomic.Bool
@@ -141,24 +142,24 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 	cfg.began, cfg.known = cfg.Host.Clock.Now(), &known{}
 	for try := 1; ; try++ {
 		cfg.life++
-		peer, err := cfg.Host.Net.Listen(cfg.PeerListen)
+		nodes, err := cfg.Host.Net.Listen(cfg.PeerListen)
 		if err != nil {
 			return fmt.Errorf("listen for nodes: %w", err)
 		}
 		client, err := cfg.Host.Net.Listen(cfg.ClientListen)
 		if err != nil {
-			_ = peer.Close()
+			_ = nodes.Close()
 			return fmt.Errorf("listen for clients: %w", err)
 		}
-		cfg.PeerListen, cfg.ClientListen = peer.Addr().String(), client.Addr().String() // for another life
+		cfg.PeerListen, cfg.ClientListen = nodes.Addr().String(), client.Addr().String() // for another life
 		admin, err := listenAdmin(&cfg)
 		if err != nil {
 			return err
 		}
 		this := cfg
 		cfg.admitted = nil // of no use to the life after
-		err = runOnce(ctx, this, listeners{peer, client, admin}, ready)
-		_, _ = peer.Close(), client.Close()
+		err = runOnce(ctx, this, listeners{nodes, client, admin}, ready)
+		_, _ = nodes.Close(), client.Close()
 		if admin != nil {
 			_ = admin.Close()
 		}
@@ -205,7 +206,7 @@ func runOnce(ctx context.Context, cfg Config, at listeners, ready func(Info)) er
 		return err
 	}
 	defer log.Close()
-	n, err := newNode(ctx, cfg, log)
+	n, err := newNode(cfg, log)
 	if err != nil {
 		return err
 	}
@@ -214,7 +215,7 @@ func runOnce(ctx context.Context, cfg Config, at listeners, ready func(Info)) er
 	told := ctx.Done()
 	g, ctx := errgroup.WithContext(life)
 	n.ctx = ctx
-	g.Go(func() error { return n.peers.serve(ctx, at.peer) })
+	g.Go(func() error { return n.peers.Serve(ctx, at.peer) })
 	g.Go(func() error { return n.live(ctx, g, log, at, ready) })
 	g.Go(func() error {
 		defer end()
@@ -228,7 +229,7 @@ func runOnce(ctx context.Context, cfg Config, at listeners, ready func(Info)) er
 		return nil
 	})
 	err = g.Wait()
-	n.peers.wait.Wait()
+	n.peers.Wait()
 	n.close()
 	return err
 }
@@ -244,7 +245,7 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, at 
 		return err
 	}
 	n.setNodes(n.charter.nodes, nil)
-	n.peers.open.Store(true)
+	n.peers.Open()
 	g.Go(func() error { return n.exec.run(ctx) })
 	g.Go(func() error { return n.loop.run(ctx) })
 	g.Go(func() error { return n.writer.run(ctx) })
@@ -282,24 +283,20 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, at 
 	return nil
 }
 
-func newNode(ctx context.Context, cfg Config, log *ledger.Log) (*node, error) {
-	claims, err := ownClaims(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
+func newNode(cfg Config, log *ledger.Log) (*node, error) {
 	var id *channel.Identity
 	if cfg.admitted != nil {
 		id = cfg.admitted.id
 	} else {
-		if id, err = channel.NewIdentity(claims.Insecure); err != nil {
+		var err error
+		if id, err = channel.NewIdentity(cfg.Host.Quoter.Platform() == "virtual"); err != nil {
 			return nil, err
 		}
 	}
 	n := &node{
-		cfg: cfg, log: cfg.Log.With("id", id.ID().Short()), id: id, measurement: claims.Measurement,
+		cfg: cfg, log: cfg.Log.With("id", id.ID().Short()), id: id,
 		peerAddress: cmp.Or(cfg.PeerAddress, cfg.PeerListen), clientAddress: cmp.Or(cfg.ClientAddress, cfg.ClientListen),
-		store: store.New(), facts: newFacts(), meter: newMeter(), ledgerLog: log, fetches: make(chan struct{}, maxFetches),
-		forwards: &forwards{open: map[uint64]*forward{}},
+		store: store.New(), facts: newFacts(), meter: newMeter(), ledgerLog: log,
 		exec:     &executor{keys: newKeyring()},
 		retiring: make(chan struct{}), retired: make(chan struct{}),
 	}
@@ -307,10 +304,7 @@ func newNode(ctx context.Context, cfg Config, log *ledger.Log) (*node, error) {
 	n.history = history.New(history.Config{
 		Disk: cfg.Host.Disk, Dir: HistoryDir, Ledger: log, Keys: n.exec.keys.of, Clock: cfg.Host.Clock, Log: n.log,
 	})
-	n.peers = &peers{
-		log: n.log, net: cfg.Host.Net, clock: cfg.Host.Clock, id: id, verify: n.verifyPeer, listed: n.listed,
-		unsent: n.frameUnsent, broken: n.peerBroken, frame: n.takeFrame, join: n.serveJoin, fetch: n.serveFetch, all: map[consensus.ID]*peer{},
-	}
+	n.connect()
 	return n, nil
 }
 
@@ -338,7 +332,7 @@ func (n *node) open(ctx context.Context, log *ledger.Log, s start) error {
 		log: n.log, clock: n.cfg.Host.Clock, self: consensus.IDOf(n.id.ID()), machine: machine, inbox: inbox,
 		recv: make(chan received, 1024), meter: n.meter, exec: x.tasks, disk: n.writer.tasks, peers: n.peers, known: known, changed: newSignal(),
 	}
-	n.forwards.bound(c.Limits.Queue, queueBytes(c.Limits))
+	n.forwarder.Bound(c.Limits.Queue, queueBytes(c.Limits))
 	n.loop.state.Store(&consensus.State{})
 	if s.basis != nil {
 		n.loop.applied = s.basis.header.Index
@@ -395,7 +389,7 @@ func (n *node) openLedgers(ctx context.Context, b *basis) error {
 		l, err := a.Open(adapter.Env{
 			Settings: settings, Notices: networkNotices(c), State: scope, Past: adapter.OwnPast(scope, n.past), Status: n.status, Clock: n.cfg.Host.Clock, Log: n.log.With("ledger", m.Name),
 			Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
-				return n.submit(ctx, m.Name, calls)
+				return n.forwarder.Submit(ctx, m.Name, calls)
 			},
 		})
 		if err != nil {
@@ -424,6 +418,6 @@ func (n *node) setNodes(addresses, leaving map[coco.NodeID]string) {
 	n.directory.Store(newDirectory(addresses, leaving))
 	all := maps.Clone(addresses)
 	maps.Copy(all, leaving)
-	n.peers.set(n.ctx, all)
+	n.peers.Follow(n.ctx, all)
 	n.loop.inbox.put(event{nodes: slices.Collect(maps.Keys(addresses))})
 }

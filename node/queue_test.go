@@ -2,7 +2,6 @@ package node
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -170,34 +169,4 @@ func TestQueueAgainstAModel(t *testing.T) {
 			t.Fatalf("%d items are left in the model, %d lines in the queue", waiting, len(q.lines))
 		}
 	})
-}
-
-func TestForwardedCallsAreBoundedAndFair(t *testing.T) {
-	f := &forwards{open: map[uint64]*forward{}}
-	f.bound(100, 1<<20)
-	leader := coco.NodeID{9}
-	var ids []uint64
-	for {
-		id, _, err := f.add(leader, waitingItem(1, 1, 10))
-		if err != nil {
-			if !errors.Is(err, errForwardsShare) || !errors.Is(err, coco.ErrBusy) {
-				t.Errorf("beyond its share a caller is told %v", err)
-			}
-			break
-		}
-		ids = append(ids, id)
-	}
-	if _, _, err := f.add(leader, waitingItem(2, 1, 10)); err != nil || len(ids) != 50 {
-		t.Errorf("one caller has %d of 100 calls on their way, another one gets %v", len(ids), err)
-	}
-	if f.take(ids[0], coco.NodeID{8}) != nil {
-		t.Error("an answer of a node that was not asked counts")
-	}
-	for _, id := range ids[:25] {
-		f.take(id, leader)
-	}
-	f.fail(leader, fmt.Errorf("%w: gone", coco.ErrUnknown))
-	if calls, bytes := f.waiting(); calls != 0 || bytes != 0 {
-		t.Errorf("%d calls of %d bytes wait after all were answered", calls, bytes)
-	}
 }

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -70,11 +70,10 @@ func (n *node) renew(ctx context.Context) error {
 
 // renewDue renews what is due.
 func (n *node) renewDue(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, submitPatience)
+	ctx, cancel := context.WithTimeout(ctx, peer.SubmitPatience)
 	defer cancel()
 	now := n.cfg.Host.Clock.Now()
-	leads := n.loop.state.Load().Role == consensus.Leader
-	if leads && channel.Due(n.serviceCertificate(), now) {
+	if n.loop.state.Load().Role == consensus.Leader && channel.Due(n.serviceCertificate(), now) {
 		r, err := n.own(ctx, n.renewService)
 		if err != nil {
 			return fmt.Errorf("the service's: %w", err)
@@ -85,18 +84,12 @@ func (n *node) renewDue(ctx context.Context) error {
 	if err != nil || !channel.Due(recorded, now) {
 		return err
 	}
-	var r adapter.Result
-	if leads {
-		r, err = n.own(ctx, n.renewNode(n.id.ID()))
-	} else {
-		r = n.submitOnce(ctx, ownLedger, []*adapter.Call{{Payload: []byte(askRenew)}})[0]
-		err = r.Err
-	}
-	if err == nil {
+	r := n.forwarder.AskOnce(ctx, peer.Request{Kind: peer.Renew})
+	if r.Err == nil {
 		n.log.Info("this node's certificate is renewed", "transaction", r.TxID.String())
 		return nil
 	}
-	return fmt.Errorf("this node's: %w", errors.Join(err, n.renewUnrecorded(now)))
+	return fmt.Errorf("this node's: %w", errors.Join(r.Err, n.renewUnrecorded(now)))
 }
 
 // recordedCertificate is this node's in the node list.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"reflect"
 
 	"github.com/cocoframework/coco"
@@ -15,6 +14,7 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/merkle"
+	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/snapshot"
 )
 
@@ -94,7 +94,7 @@ func (n *node) obtain(ctx context.Context, rec gov.SnapshotRecord, tries int) (s
 	}()
 	for try := 1; ; {
 		var info snapshot.Info
-		err := n.fetchAny(ctx, func(from coco.NodeID, address string) error {
+		err := n.fetcher.Any(ctx, func(from coco.NodeID, address string) error {
 			n.log.Info("fetching a snapshot", "seqno", rec.Seqno, "bytes", rec.Bytes, "from", from.Short())
 			var err error
 			in, err = n.receive(ctx, in, from, address, rec, &info)
@@ -124,13 +124,13 @@ func (n *node) receive(ctx context.Context, in *snapshot.Receiver, from coco.Nod
 			return nil, err
 		}
 	}
-	f, err := n.fetch(ctx, from, address, fetchRequest{What: fetchSnapshot, Index: rec.Index, Offset: in.Offset()})
+	f, err := n.fetcher.Fetch(ctx, from, address, peer.FetchRequest{What: peer.FetchSnapshot, Index: rec.Index, Offset: in.Offset()})
 	if err != nil {
 		return in, err
 	}
-	defer f.close()
+	defer f.Close()
 	for {
-		piece, err := f.piece()
+		piece, err := f.Piece()
 		if errors.Is(err, io.EOF) {
 			*info, err = in.Done(f.Receipt)
 			return nil, err
@@ -185,12 +185,12 @@ func (n *node) bridge(ctx context.Context, b *basis, shared uint64) error {
 		}
 	}
 	for try := 1; ; try++ {
-		err := n.fetchAny(ctx, func(from coco.NodeID, address string) error {
-			chunk, err := n.fetch(ctx, from, address, fetchRequest{What: fetchChunk, Index: at})
+		err := n.fetcher.Any(ctx, func(from coco.NodeID, address string) error {
+			chunk, err := n.fetcher.Fetch(ctx, from, address, peer.FetchRequest{What: peer.FetchChunk, Index: at})
 			if err != nil {
 				return err
 			}
-			chunk.close()
+			chunk.Close()
 			return n.fetchBridge(ctx, from, address, chunk.First, at)
 		})
 		if err == nil {
@@ -228,13 +228,13 @@ func (n *node) fetchBridge(ctx context.Context, from coco.NodeID, address string
 	if next > at {
 		return nil
 	}
-	in, err := n.fetch(ctx, from, address, fetchRequest{What: fetchEntries, Index: next, To: at + 1})
+	in, err := n.fetcher.Fetch(ctx, from, address, peer.FetchRequest{What: peer.FetchEntries, Index: next, To: at + 1})
 	if err != nil {
 		return err
 	}
-	defer in.close()
+	defer in.Close()
 	for {
-		entries, err := in.entries(next)
+		entries, err := in.Entries(next)
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -263,7 +263,7 @@ func (n *node) checkBridge(b *basis) error {
 	}
 	check := &chainCheck{prev: link{chain: b.header.Chain}, first: first}
 	for next := first; next <= at; {
-		entries, err := log.Read(next, at+1, fetchPiece)
+		entries, err := log.Read(next, at+1, peer.FetchPiece)
 		if err != nil {
 			return err
 		}
@@ -327,36 +327,10 @@ func (n *node) beginAfter(b *basis, cfg *raft.Config) {
 	}
 }
 
-// sendSnapshot answers a fetch of a snapshot.
-func (n *node) sendSnapshot(rq fetchRequest) (fetchAnswer, func() ([]byte, error), func() error, error) {
-	all, err := snapshot.List(n.cfg.Host.Disk, SnapshotDir)
-	if err != nil {
-		return fetchAnswer{}, nil, nil, err
+// asConsensus converts members' names of a snapshot's header.
+func asConsensus(in []uint64) (out []consensus.ID) {
+	for _, id := range in {
+		out = append(out, consensus.ID(id))
 	}
-	for _, i := range all {
-		if i.Index != rq.Index {
-			continue
-		}
-		file, err := snapshot.Open(n.cfg.Host.Disk, snapshotPath(i))
-		if errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		if err != nil {
-			return fetchAnswer{}, nil, nil, err
-		}
-		at := int64(rq.Offset)
-		return fetchAnswer{Receipt: file.Receipt()}, func() ([]byte, error) {
-			piece := make([]byte, min(fetchPiece, max(0, int64(file.Bytes())-at)))
-			if len(piece) == 0 {
-				return nil, io.EOF
-			}
-			read, err := file.ReadAt(piece, at)
-			at += int64(read)
-			if read == len(piece) {
-				err = nil
-			}
-			return piece[:read], err
-		}, file.Close, nil
-	}
-	return fetchAnswer{}, nil, nil, fmt.Errorf("%w: no snapshot of entry %d is here", coco.ErrNotFound, rq.Index)
+	return out
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -62,7 +63,7 @@ func (n *node) commitRetirement(ctx context.Context) (coco.TxID, error) {
 		}
 		err = fmt.Errorf("%w: no other node takes over leadership", coco.ErrBusy)
 		if n.makeRoom(ctx) {
-			r := n.submitOnce(ctx, ownLedger, []*adapter.Call{{Payload: []byte(askRetire)}})[0]
+			r := n.forwarder.AskOnce(ctx, peer.Request{Kind: peer.Retire})
 			err = r.Err
 			if err == nil {
 				return r.TxID, nil
@@ -97,8 +98,8 @@ func (n *node) checkSpared(ctx context.Context) error {
 	}
 }
 
-// takeRetire commits the retirement of a node that asks for it, if the network can spare it.
-func (n *node) takeRetire(from coco.NodeID, answer func([]adapter.Result)) {
+// retireNode commits the retirement of a node that asks for it, if the network can spare it.
+func (n *node) retireNode(from coco.NodeID, answer func([]adapter.Result)) {
 	n.loop.inbox.put(event{do: func(l *loop) {
 		err := l.spare(consensus.IDOf(from))
 		if err == nil {

@@ -9,13 +9,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -30,13 +29,6 @@ import (
 // that missed the second step finds out by a batch that it cannot open. It asks all others for the secret, and votes on
 // meanwhile: its vote may be what they wait for. Only if nobody has it while somebody leads, it joins again.
 
-// frameSecret carries an epoch's secret, frameSecretHeld says that a node has it, frameSecretWanted that it needs it.
-const (
-	frameSecret       = 6
-	frameSecretHeld   = 7
-	frameSecretWanted = 8
-)
-
 // rotateEvery is how often a leader looks whether an announced epoch can begin.
 const rotateEvery = 250 * time.Millisecond
 
@@ -46,18 +38,11 @@ const secretPatience = 3 * time.Second
 // secretPause is how often a node asks for a secret that it needs.
 const secretPause = 100 * time.Millisecond
 
-type secretWanted struct {
-	Epoch uint64 `cbor:"1,keyasint"`
-}
-
+// secretOffer is a secret whose epoch is not known to be announced.
 type secretOffer struct {
-	Sealed coco.Digest `cbor:"1,keyasint"` // SHA-256 of the epoch's public form
-	Epoch  uint64      `cbor:"2,keyasint"`
-	Secret keys.Secret `cbor:"3,keyasint"`
-}
-
-type secretHeld struct {
-	Sealed coco.Digest `cbor:"1,keyasint"`
+	Sealed coco.Digest // SHA-256 of the epoch's public form
+	Epoch  uint64
+	Secret keys.Secret
 }
 
 // holders are the nodes that have said that they hold the secret of the newest epoch.
@@ -188,17 +173,12 @@ func (n *node) handOut(sealed coco.Digest, epoch uint64, secret keys.Secret) {
 	held[n.id.ID()] = true
 	nodes := n.directory.Load().addresses
 	count := 0
-	body, err := cbor.Marshal(secretOffer{Sealed: sealed, Epoch: epoch, Secret: secret})
-	if err != nil {
-		n.log.Error("encode a secret for the other nodes", "error", err)
-		return
-	}
 	for id := range nodes {
 		if held[id] {
 			count++
 			continue
 		}
-		n.peers.queue(consensus.IDOf(id), frameSecret, body)
+		n.peers.Send(id, &peer.Secret{Sealed: sealed, Epoch: epoch, Secret: secret})
 	}
 	if count < len(nodes)/2+1 {
 		return
@@ -226,19 +206,13 @@ func (n *node) announceEpoch(ctx context.Context) error {
 	return err
 }
 
-// takeSecret keeps what the leader hands out.
-func (n *node) takeSecret(from coco.NodeID, body []byte) {
-	var offer secretOffer
-	if err := frameDecoding.Unmarshal(body, &offer); err != nil || from != n.leader() && offer.Epoch != n.wanted.Load() {
-		n.log.Warn("an epoch's secret that nobody asked for, from a node that does not lead, or in the wrong form", "node", from.Short(), "error", err)
+// receiveSecret keeps what the leader hands out, or what this node has asked for.
+func (n *node) receiveSecret(from coco.NodeID, offer *peer.Secret) {
+	if from != n.leader() && offer.Epoch != n.wanted.Load() {
+		n.log.Warn("an epoch's secret from a node that does not lead, and was not asked for it", "node", from.Short(), "epoch", offer.Epoch)
 		return
 	}
 	n.exec.keys.offer(offer.Sealed, offer.Epoch, offer.Secret)
-	answer, err := cbor.Marshal(secretHeld{Sealed: offer.Sealed})
-	if err != nil {
-		n.log.Error("encode an answer", "error", err)
-		return
-	}
 	// Should it be announced already, it is of use at once.
 	n.exec.tasks.put(task{inspect: func(*executor) {
 		s := n.store.Snapshot()
@@ -247,7 +221,7 @@ func (n *node) takeSecret(from coco.NodeID, body []byte) {
 			n.log.Error("the list of epochs does not decode", "error", err)
 		}
 	}})
-	n.peers.queue(consensus.IDOf(from), frameSecretHeld, answer)
+	n.peers.Send(from, &peer.SecretHeld{Sealed: offer.Sealed})
 }
 
 // want asks all other nodes for the secret of an epoch, and reports whether somebody leads who should have it given. A node
@@ -260,25 +234,16 @@ func (n *node) want(epoch uint64) (led bool) {
 	if err != nil {
 		n.log.Error("the list of epochs does not decode", "error", err)
 	}
-	body, err := cbor.Marshal(secretWanted{Epoch: epoch})
-	if err != nil {
-		n.log.Error("encode a request for a secret", "error", err)
-	}
 	nodes := n.directory.Load().addresses
 	for id := range nodes {
-		n.peers.queue(consensus.IDOf(id), frameSecretWanted, body)
+		n.peers.Send(id, &peer.SecretWanted{Epoch: epoch})
 	}
 	_, trusted := nodes[n.id.ID()]
 	return trusted && n.loop.state.Load().Leader != 0
 }
 
-// takeSecretWanted gives a trusted node the secret of an epoch that was announced.
-func (n *node) takeSecretWanted(from coco.NodeID, body []byte) {
-	var wanted secretWanted
-	if err := frameDecoding.Unmarshal(body, &wanted); err != nil {
-		n.log.Warn("a request for a secret in the wrong form", "node", from.Short(), "error", err)
-		return
-	}
+// giveSecret gives a trusted node the secret of an epoch that was announced.
+func (n *node) giveSecret(from coco.NodeID, wanted *peer.SecretWanted) {
 	if _, trusted := n.directory.Load().addresses[from]; !trusted {
 		return // it is leaving
 	}
@@ -294,12 +259,7 @@ func (n *node) takeSecretWanted(from coco.NodeID, body []byte) {
 		if e.Epoch != wanted.Epoch || err != nil {
 			continue
 		}
-		offer, err := cbor.Marshal(secretOffer{Sealed: sha256.Sum256(e.Sealed), Epoch: e.Epoch, Secret: secret})
-		if err != nil {
-			n.log.Error("encode a secret for another node", "error", err)
-			return
-		}
-		n.peers.queue(consensus.IDOf(from), frameSecret, offer)
+		n.peers.Send(from, &peer.Secret{Sealed: sha256.Sum256(e.Sealed), Epoch: e.Epoch, Secret: secret})
 	}
 }
 
@@ -319,12 +279,8 @@ func (x *executor) keysOf(epoch uint64) (*batch.Keys, error) {
 	return keys, err
 }
 
-func (n *node) takeSecretHeld(from coco.NodeID, body []byte) {
-	var held secretHeld
-	if err := frameDecoding.Unmarshal(body, &held); err != nil {
-		n.log.Warn("an answer of the wrong form", "node", from.Short(), "error", err)
-		return
-	}
+// noteHolder takes note of a node that holds a secret.
+func (n *node) noteHolder(from coco.NodeID, held *peer.SecretHeld) {
 	n.holders.note(held.Sealed, from)
 }
 

@@ -5,10 +5,9 @@ import (
 	"slices"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/snapshot"
 	"github.com/cocoframework/coco/store"
 )
@@ -50,12 +49,7 @@ func (n *node) recordedSnapshots() ([]gov.SnapshotRecord, error) {
 // RequestSnapshot implements gateway.Node. Which batches have a snapshot is in the ledger, so the request is a
 // transaction, and the leader's to make.
 func (n *node) RequestSnapshot(ctx context.Context, caller coco.Caller) (uint64, error) {
-	var r adapter.Result
-	if n.loop.state.Load().Role == consensus.Leader {
-		r, _ = n.own(ctx, requestSnapshot)
-	} else {
-		r = n.submitOnce(ctx, ownLedger, []*adapter.Call{{Payload: []byte(askSnapshot)}})[0]
-	}
+	r := n.forwarder.AskOnce(ctx, peer.Request{Kind: peer.Snapshot})
 	if r.Err != nil {
 		return 0, r.Err
 	}

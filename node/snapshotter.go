@@ -384,3 +384,11 @@ func (w *snapshotter) drop(i snapshot.Info) {
 func (w *snapshotter) forget(i snapshot.Info) {
 	w.pending = slices.DeleteFunc(w.pending, func(o snapshot.Info) bool { return o.Index == i.Index && o.Seqno == i.Seqno })
 }
+
+// fromConsensus converts members' names for a snapshot's header.
+func fromConsensus(in []consensus.ID) (out []uint64) {
+	for _, id := range in {
+		out = append(out, uint64(id))
+	}
+	return out
+}

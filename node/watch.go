@@ -53,10 +53,10 @@ func (n *node) watch(ctx context.Context) error {
 		}
 		if n.loop.state.Load().Leader != 0 {
 			alone = 0
-			n.stranger.Store(false)
+			n.unlisted.Store(false)
 			continue
 		}
-		if alone++; alone > int(leftBehind/time.Second) && n.stranger.Load() && !n.retireAsked.Load() {
+		if alone++; alone > int(leftBehind/time.Second) && n.unlisted.Load() && !n.retireAsked.Load() {
 			if err := n.comeBack(ctx, ""); err != nil {
 				return err
 			}
@@ -73,14 +73,15 @@ func (n *node) comeBack(ctx context.Context, why string) error {
 	n.log.Warn("asking the network to admit this node again", "because", behind)
 	cfg := n.cfg
 	cfg.Join, cfg.Approve, cfg.Service, cfg.admitted = behind.ask, behind.constitution, behind.service, nil
-	next, err := newNode(ctx, cfg, n.ledgerLog)
+	next, err := newNode(cfg, n.ledgerLog)
 	if err != nil {
 		return err
 	}
+	next.measurement = n.measurement
 	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
 	led := make(chan struct{})
-	n.peers.wait.Go(func() {
+	go func() {
 		defer close(led)
 		for asking.Err() == nil && (n.loop.state.Load().Leader == 0 || n.behind.Load()) {
 			changed := n.loop.changed.wait()
@@ -91,7 +92,7 @@ func (n *node) comeBack(ctx context.Context, why string) error {
 			}
 		}
 		cancel()
-	})
+	}()
 	behind.admitted, err = next.join(asking)
 	cancel()
 	<-led

@@ -18,12 +18,6 @@ var pure = []rule{
 		why:  "nearly every package imports it, so whatever it imports is imported everywhere",
 	},
 	{
-		name: "what crosses a process is types only",
-		in:   []string{"wire"}, pure: true, third: never,
-		only: []string{""},
-		why:  "servers, clients and tools all import it, and must not import each other through it",
-	},
-	{
 		name: "the Merkle tree is pure",
 		in:   []string{"merkle"}, pure: true, third: never,
 		only: []string{""},
@@ -94,7 +88,7 @@ var pure = []rule{
 var layers = []rule{
 	{
 		name:  "trusted code reaches the outside only through host",
-		in:    []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "node", "receipt"},
+		in:    []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "node", "peer", "receipt"},
 		std:   outside,
 		calls: append(slices.Clone(dials), clocks...),
 		why:   "what passes by package host can be neither checked by the enclave nor simulated by a test",
@@ -125,6 +119,12 @@ var layers = []rule{
 		why:  "consensus is a part that can be exchanged; it orders entries and never reads them",
 	},
 	{
+		name: "peers do not know what is agreed on",
+		in:   []string{"peer"},
+		none: []string{"gov", "gov/...", "gateway", "node", "replica", "join", "ledger", "history", "snapshot"},
+		why:  "who may connect is a function that it is given; so every frame can be read, fuzzed and replaced in one place",
+	},
+	{
 		name: "governance does not act",
 		in:   []string{"gov", "gov/..."},
 		none: []string{"node", "gateway", "consensus", "consensus/...", "channel", "adapter/..."},
@@ -140,7 +140,7 @@ var layers = []rule{
 
 // server is the code that runs a node and that tools for users must not drag along.
 var server = []string{
-	"node", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "adapter", "adapter/...",
+	"node", "peer", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "adapter", "adapter/...",
 	"host", "host/...", "internal/sandbox", "cmd/...",
 }
 
@@ -150,8 +150,8 @@ var protocols = []rule{
 		name:   "an adapter knows its contract and nothing else",
 		in:     []string{"adapter", "adapter/..."},
 		except: []string{"adapter/quorum"},
-		only:   []string{"", "adapter", "canon", "store", "host", "merkle", "wire"},
-		why:    "a protocol that reaches into the core cannot be exchanged; what it lacks belongs into adapter.Env. Its errors are told by the table in wire, as the gateway's are",
+		only:   []string{"", "adapter", "canon", "store", "host", "merkle"},
+		why:    "a protocol that reaches into the core cannot be exchanged; what it lacks belongs into adapter.Env",
 	},
 	{
 		name: "only Quorum builds on Ethereum",
@@ -176,7 +176,7 @@ var protocols = []rule{
 
 var core = []string{
 	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "gov/...", "history", "host/...", "host",
-	"batch", "canon", "keys", "ledger", "merkle", "node", "receipt", "snapshot", "store", "adapter", "wire",
+	"batch", "canon", "keys", "ledger", "merkle", "node", "peer", "receipt", "snapshot", "store", "adapter",
 }
 
 // Composition says which packages may put the parts together.
@@ -184,8 +184,8 @@ var composition = []rule{
 	{
 		name: "a node's settings and an organisation's keys are files",
 		in:   []string{"internal/identity", "internal/nodeconfig"},
-		only: []string{"", "canon", "host", "host/local", "internal/atomicfile", "internal/identity", "keys", "wire"}, std: []string{"net", "net/http", "os/exec"},
-		why: "what runs in production reads and writes them without the sandbox, which writes the same ones; a process that fails tells it by its exit code (wire)",
+		only: []string{"", "canon", "host", "host/local", "internal/atomicfile", "internal/identity", "keys"}, std: []string{"net", "net/http", "os/exec"},
+		why: "what runs in production reads and writes them without the sandbox, which writes the same ones",
 	},
 	{
 		name:   "node is composed by the command line and the simulation only",

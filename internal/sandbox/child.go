@@ -75,7 +75,7 @@ func (c *child) watch(stdout io.Reader) {
 		case nodeconfig.EventRetired:
 			c.retired = true
 		case nodeconfig.EventFailed:
-			failed = e.Failure()
+			failed = fromExit(e.Code, e.Error)
 		}
 	}
 	_, _ = io.Copy(io.Discard, stdout) // a line too long must not block the process

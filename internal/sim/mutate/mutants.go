@@ -40,12 +40,12 @@ var mutants = []mutant{
 		old: "		if err := x.rollback(); err != nil {\n			return err\n		}\n", new: "		x.spec = nil\n",
 	},
 	{
-		name: "once", what: "a forwarded call whose outcome is unknown is sent again: executed twice", file: "node/submit.go",
+		name: "once", what: "a forwarded call whose outcome is unknown is sent again: executed twice", file: "peer/forward.go",
 		old: "errors.Is(err, coco.ErrNotCommitted) || calls[at].Repeatable && errors.Is(err, coco.ErrUnknown)",
 		new: "errors.Is(err, coco.ErrNotCommitted) || errors.Is(err, coco.ErrUnknown)",
 	},
 	{
-		name: "unanswered", what: "a call that the leader did not answer in time is called not committed", file: "node/submit.go",
+		name: "unanswered", what: "a call that the leader did not answer in time is called not committed", file: "peer/forward.go",
 		old: `fmt.Errorf("%w: the leader did not answer in time: %w", coco.ErrUnknown, ctx.Err())`,
 		new: `fmt.Errorf("%w: the leader did not answer in time: %w", coco.ErrNotCommitted, ctx.Err())`,
 	},

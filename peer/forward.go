@@ -1,0 +1,377 @@
+package peer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/host"
+)
+
+// SubmitPatience bounds a submission whose context has no deadline of its own.
+const SubmitPatience = 30 * time.Second
+
+// retryPause is how long a submission waits for another leader to show before it looks again.
+const retryPause = 50 * time.Millisecond
+
+// deposedPatience is how long a reply may come from a node that leads no more: what it sealed may
+// be committed by its successor.
+const deposedPatience = 2 * time.Second
+
+// requests is the ledger of a forward that carries a node's own request. No adapter has this name:
+// tables of this prefix are the network's own.
+const requests = "coco"
+
+// Request is what a node asks of the leader for itself.
+type Request struct {
+	Kind RequestKind
+	Body []byte // of a Govern: the statement
+}
+
+// RequestKind says what a node asks for.
+type RequestKind string
+
+// The kinds of requests, as they are on the wire. Only Govern has a body, which follows.
+const (
+	Retire   RequestKind = "retire"   // commit this node's retirement
+	Snapshot RequestKind = "snapshot" // have every node write a snapshot
+	Renew    RequestKind = "renew"    // renew this node's certificate
+	Govern   RequestKind = "govern:"  // execute a governance statement
+)
+
+// Leadership is who leads, as far as this node knows.
+type Leadership struct {
+	Leader coco.NodeID     // zero if no node does
+	Self   bool            // this node does
+	Change <-chan struct{} // closes when this may not hold any more
+}
+
+// ForwarderConfig is what a Forwarder needs of its node. The functions are called by several goroutines at a time.
+type ForwarderConfig struct {
+	Clock host.Clock
+	Self  coco.NodeID
+
+	// Leadership returns who leads.
+	Leadership func() Leadership
+	// Send queues a message for a node and reports whether there was room; see Transport.Send.
+	Send func(to coco.NodeID, m Message) bool
+	// Decode decodes a forwarded call's payload for a ledger.
+	Decode func(ledger string, payload []byte) (any, error)
+	// Submit queues calls of one ledger on this node, which leads. If it returns nil, done MUST be
+	// called once, with the results or why there are none; done does not block.
+	Submit func(ledger string, calls []*adapter.Call, done func([]adapter.Result)) error
+	// Request does what a node asks for, on this node, which leads. It calls done as Submit does.
+	Request func(from coco.NodeID, rq Request, done func([]adapter.Result)) error
+	// Reached returns a channel that closes once a seqno is committed and applied here.
+	Reached func(seqno uint64) <-chan struct{}
+	// Full is told of calls that found no room on their way to the leader.
+	Full func(error)
+}
+
+// Forwarder brings work to the leader. It alone decides between acting as the leader and asking it:
+//
+//	Submit, Ask ──▶ does this node lead? ── yes ──▶ ForwarderConfig.Submit, .Request
+//	                        │ no                            ▲
+//	                        └── Forward ──▶ the leader's ───┘
+//	                            ◀── Reply ──
+//
+// The leader serves a forward exactly as if it were its own. A node that got one and does not lead
+// any more sends it back as not committed, and the asker looks for the leader again.
+//
+// When a forward is lost, its outcome depends on whether it was sent: a frame that was still queued
+// was not executed (coco.ErrNotCommitted), anything later is unknown (coco.ErrUnknown).
+type Forwarder struct {
+	cfg     ForwarderConfig
+	pending pending
+}
+
+// NewForwarder returns a forwarder, to be bound before its first use.
+func NewForwarder(cfg ForwarderConfig) *Forwarder {
+	return &Forwarder{cfg: cfg, pending: pending{open: map[uint64]*forward{}}}
+}
+
+// Bound says how many calls, and of how many bytes of payloads, may wait for the leader's replies.
+func (f *Forwarder) Bound(calls, bytes int) { f.pending.bound(calls, bytes) }
+
+// Waiting returns how many calls wait for the leader's replies, and of how many bytes of payloads.
+func (f *Forwarder) Waiting() (calls, bytes int) { return f.pending.waiting() }
+
+// Submit sends calls of one ledger through consensus and returns once each is refused, or is
+// committed and applied here. It finds the leader, and sends again what certainly was not executed, or
+// may be executed twice without harm, until ctx ends.
+func (f *Forwarder) Submit(ctx context.Context, ledger string, calls []*adapter.Call) []adapter.Result {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	for _, c := range calls {
+		if c.Done == nil {
+			c.Done = ctx.Done()
+		}
+	}
+	results := make([]adapter.Result, len(calls))
+	open := make([]int, len(calls)) // positions that have no final result
+	for i := range calls {
+		open[i] = i
+	}
+	for {
+		lead := f.cfg.Leadership()
+		send := make([]*adapter.Call, len(open))
+		for i, at := range open {
+			send[i] = calls[at]
+		}
+		got := f.submit(ctx, lead, ledger, send)
+		var again []int
+		for i, at := range open {
+			results[at] = got[i]
+			err := got[i].Err
+			if errors.Is(err, coco.ErrNotCommitted) || calls[at].Repeatable && errors.Is(err, coco.ErrUnknown) {
+				again = append(again, at)
+			}
+		}
+		if open = again; len(open) == 0 || !f.pause(ctx, lead) {
+			return results
+		}
+	}
+}
+
+// Ask has the leader do what this node asks for, and returns once that is refused, or is committed and
+// applied here. It asks again while certainly nothing was executed, until ctx ends.
+func (f *Forwarder) Ask(ctx context.Context, rq Request) adapter.Result {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	for {
+		lead := f.cfg.Leadership()
+		r := f.ask(ctx, lead, rq)
+		if !errors.Is(r.Err, coco.ErrNotCommitted) || !f.pause(ctx, lead) {
+			return r
+		}
+	}
+}
+
+// AskOnce is Ask without asking again: it fails with coco.ErrNotCommitted while no node leads.
+func (f *Forwarder) AskOnce(ctx context.Context, rq Request) adapter.Result {
+	return f.ask(ctx, f.cfg.Leadership(), rq)
+}
+
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, SubmitPatience)
+}
+
+// pause waits until another node may lead. It reports false if ctx has ended.
+func (f *Forwarder) pause(ctx context.Context, lead Leadership) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-lead.Change:
+	case <-f.cfg.Clock.After(retryPause):
+	}
+	return ctx.Err() == nil
+}
+
+// submit brings calls to the leader once.
+func (f *Forwarder) submit(ctx context.Context, lead Leadership, ledger string, calls []*adapter.Call) []adapter.Result {
+	return f.once(ctx, lead, ledger, calls, func(done func([]adapter.Result)) error {
+		return f.cfg.Submit(ledger, calls, done)
+	})
+}
+
+// ask brings a request to the leader once.
+func (f *Forwarder) ask(ctx context.Context, lead Leadership, rq Request) adapter.Result {
+	call := &adapter.Call{Payload: append([]byte(rq.Kind), rq.Body...)}
+	return f.once(ctx, lead, requests, []*adapter.Call{call}, func(done func([]adapter.Result)) error {
+		return f.cfg.Request(f.cfg.Self, rq, done)
+	})[0]
+}
+
+// once does what is asked for here, if this node leads, or forwards it to the leader.
+func (f *Forwarder) once(ctx context.Context, lead Leadership, ledger string, calls []*adapter.Call, here func(func([]adapter.Result)) error) []adapter.Result {
+	switch {
+	case lead.Leader == coco.NodeID{}:
+		return failed(len(calls), fmt.Errorf("%w: the network has no leader at the moment", coco.ErrNotCommitted))
+	case !lead.Self:
+		return f.forward(ctx, lead.Leader, ledger, calls)
+	}
+	done := make(chan []adapter.Result, 1)
+	if err := here(func(r []adapter.Result) { done <- r }); err != nil {
+		return failed(len(calls), err)
+	}
+	select {
+	case results := <-done:
+		return results
+	case <-ctx.Done():
+		return failed(len(calls), fmt.Errorf("%w: not committed in time: %w", coco.ErrUnknown, ctx.Err()))
+	}
+}
+
+// forward sends calls to the leader and waits for its reply.
+func (f *Forwarder) forward(ctx context.Context, leader coco.NodeID, ledger string, calls []*adapter.Call) []adapter.Result {
+	id, sent, err := f.pending.add(leader, calls)
+	if err != nil {
+		f.cfg.Full(err)
+		return failed(len(calls), err)
+	}
+	m := &Forward{ID: id, Ledger: ledger, Calls: make([]Call, len(calls))}
+	for i, c := range calls {
+		m.Calls[i] = Call{Caller: c.Caller, Payload: c.Payload}
+	}
+	if !f.cfg.Send(leader, m) {
+		f.pending.remove(id, leader)
+		return failed(len(calls), fmt.Errorf("%w: no connection to the leader, or no room on it", coco.ErrNotCommitted))
+	}
+	var late <-chan time.Time // set once another node leads
+	for {
+		lead := f.cfg.Leadership()
+		if late == nil && lead.Leader != leader {
+			late = f.cfg.Clock.After(deposedPatience)
+		}
+		select {
+		case results := <-sent.done:
+			if len(results) != len(calls) {
+				return failed(len(calls), results[0].Err)
+			}
+			return f.applied(ctx, results)
+		case <-lead.Change:
+		case <-late:
+			f.pending.remove(id, leader)
+			return failed(len(calls), fmt.Errorf("%w: node %s led when it got the call, and does not answer", coco.ErrUnknown, leader.Short()))
+		case <-ctx.Done():
+			f.pending.remove(id, leader)
+			return failed(len(calls), fmt.Errorf("%w: the leader did not answer in time: %w", coco.ErrUnknown, ctx.Err()))
+		}
+	}
+}
+
+// applied waits until this node has applied what the leader answered, so that a client reads
+// its own writes here.
+func (f *Forwarder) applied(ctx context.Context, results []adapter.Result) []adapter.Result {
+	var last uint64
+	for _, r := range results {
+		if r.Err == nil {
+			last = max(last, r.TxID.Seqno)
+		}
+	}
+	select {
+	case <-f.cfg.Reached(last):
+		return results
+	case <-ctx.Done():
+	}
+	for i, r := range results {
+		if r.Err != nil {
+			continue
+		}
+		select {
+		case <-f.cfg.Reached(r.TxID.Seqno):
+		default:
+			results[i] = adapter.Result{Err: fmt.Errorf("%w: committed as %s, but this node has not applied it in time", coco.ErrUnknown, r.TxID)}
+		}
+	}
+	return results
+}
+
+// serve does what another node forwarded, if this node leads.
+func (f *Forwarder) serve(from coco.NodeID, m *Forward) {
+	done := func(results []adapter.Result) { f.reply(from, m.ID, results) }
+	if err := f.served(from, m, done); err != nil {
+		done(failed(len(m.Calls), err))
+	}
+}
+
+func (f *Forwarder) served(from coco.NodeID, m *Forward, done func([]adapter.Result)) error {
+	if m.Ledger == requests {
+		rq, err := parseRequest(m)
+		if err != nil {
+			return err
+		}
+		if err := f.leads(); err != nil {
+			return err
+		}
+		return f.cfg.Request(from, rq, done)
+	}
+	calls := make([]*adapter.Call, len(m.Calls))
+	for i, c := range m.Calls {
+		decoded, err := f.cfg.Decode(m.Ledger, c.Payload)
+		if err != nil {
+			return err
+		}
+		calls[i] = &adapter.Call{Caller: c.Caller, Payload: c.Payload, Decoded: decoded}
+	}
+	if err := f.leads(); err != nil {
+		return err
+	}
+	return f.cfg.Submit(m.Ledger, calls, done)
+}
+
+// leads returns an error if this node does not lead.
+func (f *Forwarder) leads() error {
+	if f.cfg.Leadership().Self {
+		return nil
+	}
+	return fmt.Errorf("%w: node %s does not lead any more", coco.ErrNotCommitted, f.cfg.Self.Short())
+}
+
+// parseRequest reads the one call of a forward that is a node's own request.
+func parseRequest(m *Forward) (Request, error) {
+	if len(m.Calls) == 1 {
+		payload := m.Calls[0].Payload
+		for _, k := range []RequestKind{Retire, Snapshot, Renew, Govern} {
+			rest, ok := bytes.CutPrefix(payload, []byte(k))
+			if ok && (k == Govern || len(rest) == 0) {
+				return Request{Kind: k, Body: rest}, nil
+			}
+		}
+	}
+	return Request{}, fmt.Errorf("%w: a request that this node does not know", coco.ErrInvalid)
+}
+
+func (f *Forwarder) reply(to coco.NodeID, id uint64, results []adapter.Result) {
+	m := &Reply{ID: id, Results: make([]Result, len(results))}
+	for i, r := range results {
+		out := Result{View: r.TxID.View, Seqno: r.TxID.Seqno, Reply: r.Reply}
+		if r.Err != nil {
+			out.Kind, out.Reason = KindOf(r.Err), r.Err.Error()
+		}
+		m.Results[i] = out
+	}
+	f.cfg.Send(to, m) // if it gets lost, the asker's patience ends
+}
+
+// replied hands a reply to the call that waits for it, if it still does.
+func (f *Forwarder) replied(from coco.NodeID, m *Reply) {
+	sent := f.pending.remove(m.ID, from)
+	if sent == nil {
+		return
+	}
+	results := make([]adapter.Result, len(m.Results))
+	for i, r := range m.Results {
+		results[i] = adapter.Result{
+			TxID: coco.TxID{View: r.View, Seqno: r.Seqno}, Reply: r.Reply, Err: ErrorOf(r.Kind, r.Reason),
+		}
+	}
+	sent.done <- results
+}
+
+// unsent ends a forward that was queued and never sent.
+func (f *Forwarder) unsent(to coco.NodeID, m *Forward) {
+	if sent := f.pending.remove(m.ID, to); sent != nil {
+		sent.done <- []adapter.Result{{Err: fmt.Errorf("%w: no connection to the leader", coco.ErrNotCommitted)}}
+	}
+}
+
+// broken ends all forwards to a node whose connection ended: whether they were executed is unknown.
+func (f *Forwarder) broken(to coco.NodeID) {
+	f.pending.fail(to, fmt.Errorf("%w: the connection to the leader ended", coco.ErrUnknown))
+}
+
+func failed(calls int, err error) []adapter.Result {
+	out := make([]adapter.Result, calls)
+	for i := range out {
+		out[i].Err = err
+	}
+	return out
+}

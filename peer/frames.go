@@ -1,0 +1,211 @@
+package peer
+
+import (
+	"fmt"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/canon"
+	"github.com/cocoframework/coco/channel"
+	"github.com/cocoframework/coco/keys"
+)
+
+// kind is the first byte of a frame.
+type kind byte
+
+const (
+	kindConsensus    kind = 1
+	kindForward      kind = 2
+	kindReply        kind = 3
+	kindFetch        kind = 4
+	kindBehind       kind = 5
+	kindSecret       kind = 6
+	kindSecretHeld   kind = 7
+	kindSecretWanted kind = 8
+)
+
+// Message is the body of a frame.
+type Message interface{ kind() kind }
+
+// Consensus is a message of the consensus machine, in its own encoding.
+type Consensus []byte
+
+// Behind tells a node that the leader does not have the entries any more that the node needs next.
+type Behind struct{}
+
+// Forward carries calls to the leader.
+type Forward struct {
+	_      struct{} `cbor:",toarray"`
+	ID     uint64   // chosen by the sender; names the reply
+	Ledger string   // an adapter's, or requests
+	Calls  []Call
+}
+
+// Call is one forwarded call. The sender has checked it; see adapter.Call.
+type Call struct {
+	_       struct{} `cbor:",toarray"`
+	Caller  coco.Caller
+	Payload []byte
+}
+
+// Reply carries the results of a Forward: one for each call, or one error for all.
+type Reply struct {
+	_       struct{} `cbor:",toarray"`
+	ID      uint64
+	Results []Result
+}
+
+// Result is the result of one call.
+type Result struct {
+	_      struct{} `cbor:",toarray"`
+	View   uint64
+	Seqno  uint64
+	Reply  []byte
+	Kind   uint8 // of the error, 0 if none
+	Reason string
+}
+
+// Secret carries an epoch's secret to a node that lacks it.
+type Secret struct {
+	Sealed coco.Digest `cbor:"1,keyasint"` // SHA-256 of the epoch's public form
+	Epoch  uint64      `cbor:"2,keyasint"`
+	Secret keys.Secret `cbor:"3,keyasint"`
+}
+
+// SecretHeld says that the sender holds an epoch's secret.
+type SecretHeld struct {
+	Sealed coco.Digest `cbor:"1,keyasint"` // SHA-256 of the epoch's public form
+}
+
+// SecretWanted says that the sender needs an epoch's secret.
+type SecretWanted struct {
+	Epoch uint64 `cbor:"1,keyasint"`
+}
+
+func (Consensus) kind() kind     { return kindConsensus }
+func (*Forward) kind() kind      { return kindForward }
+func (*Reply) kind() kind        { return kindReply }
+func (*FetchRequest) kind() kind { return kindFetch }
+func (Behind) kind() kind        { return kindBehind }
+func (*Secret) kind() kind       { return kindSecret }
+func (*SecretHeld) kind() kind   { return kindSecretHeld }
+func (*SecretWanted) kind() kind { return kindSecretWanted }
+
+// limits bound what a message may hold: as much as a frame.
+var limits = canon.Limits{Bytes: channel.DefaultMaxFrame, Elements: 1 << 17, Pairs: 1 << 10}
+
+// encode returns a frame.
+func encode(m Message) ([]byte, error) {
+	var body []byte
+	switch m := m.(type) {
+	case Consensus:
+		body = m
+	case Behind:
+	default:
+		var err error
+		if body, err = canon.Marshal(m); err != nil {
+			return nil, fmt.Errorf("encode %T: %w", m, err)
+		}
+	}
+	frame := make([]byte, 1+len(body))
+	frame[0] = byte(m.kind())
+	copy(frame[1:], body)
+	return frame, nil
+}
+
+// decode reads a frame. The message of a consensus frame aliases it.
+func decode(frame []byte) (Message, error) {
+	if len(frame) == 0 {
+		return nil, fmt.Errorf("%w: a frame without a kind", coco.ErrCorrupt)
+	}
+	body := frame[1:]
+	var m Message
+	switch kind(frame[0]) {
+	case kindConsensus:
+		return Consensus(body), nil
+	case kindBehind:
+		if len(body) > 0 {
+			return nil, fmt.Errorf("%w: a frame of kind %d with %d bytes, expected none", coco.ErrCorrupt, frame[0], len(body))
+		}
+		return Behind{}, nil
+	case kindForward:
+		m = &Forward{}
+	case kindReply:
+		m = &Reply{}
+	case kindFetch:
+		m = &FetchRequest{}
+	case kindSecret:
+		m = &Secret{}
+	case kindSecretHeld:
+		m = &SecretHeld{}
+	case kindSecretWanted:
+		m = &SecretWanted{}
+	default:
+		return nil, fmt.Errorf("%w: a frame of unknown kind %d", coco.ErrCorrupt, frame[0])
+	}
+	if err := canon.Unmarshal(body, m, limits); err != nil {
+		return nil, fmt.Errorf("%w: frame of kind %d: %v", coco.ErrCorrupt, frame[0], err)
+	}
+	switch m := m.(type) {
+	case *Forward:
+		if len(m.Calls) == 0 {
+			return nil, fmt.Errorf("%w: a forward without calls", coco.ErrCorrupt)
+		}
+	case *Reply:
+		if len(m.Results) == 0 {
+			return nil, fmt.Errorf("%w: a reply without results", coco.ErrCorrupt)
+		}
+	}
+	return m, nil
+}
+
+// fetchedEntry is an entry of the ledger in a piece; its index is the one after that of the entry before.
+type fetchedEntry struct {
+	_    struct{} `cbor:",toarray"`
+	View uint64
+	Kind uint8
+	Data []byte
+}
+
+// EncodeEntries encodes consecutive entries as one piece.
+func EncodeEntries(entries []batch.Entry) ([]byte, error) {
+	out := make([]fetchedEntry, len(entries))
+	for i, e := range entries {
+		out[i] = fetchedEntry{View: e.View, Kind: uint8(e.Kind), Data: e.Data}
+	}
+	return canon.Marshal(out)
+}
+
+// decodeEntries decodes a piece of entries that begins with an index.
+func decodeEntries(piece []byte, index uint64) ([]batch.Entry, error) {
+	var in []fetchedEntry
+	if err := canon.Unmarshal(piece, &in, limits); err != nil {
+		return nil, fmt.Errorf("%w: fetched entries: %v", coco.ErrCorrupt, err)
+	}
+	out := make([]batch.Entry, len(in))
+	for i, e := range in {
+		out[i] = batch.Entry{Index: index + uint64(i), View: e.View, Kind: batch.Kind(e.Kind), Data: e.Data}
+	}
+	return out, nil
+}
+
+// WriteMessage sends a message on a connection that has one purpose, on which frames have no kind.
+func WriteMessage(c *channel.Conn, v any) error {
+	b, err := canon.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode %T: %w", v, err)
+	}
+	return c.WriteFrames([][]byte{b})
+}
+
+// ReadMessage receives what WriteMessage sends.
+func ReadMessage(c *channel.Conn, v any) error {
+	b, err := c.ReadFrame()
+	if err != nil {
+		return err
+	}
+	if err := canon.Unmarshal(b, v, limits); err != nil {
+		return fmt.Errorf("%w: %T from node %s: %v", coco.ErrCorrupt, v, c.Peer().ID.Short(), err)
+	}
+	return nil
+}

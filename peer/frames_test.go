@@ -1,0 +1,86 @@
+package peer
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
+)
+
+// messages are one of each kind.
+var messages = []Message{
+	Consensus("opaque"),
+	&Forward{ID: 1, Ledger: "kv", Calls: []Call{{Caller: coco.Caller{Name: "alpha"}, Payload: []byte("p")}}},
+	&Reply{ID: 1, Results: []Result{{View: 1, Seqno: 2, Reply: []byte("r")}, {Kind: 4, Reason: "busy"}}},
+	&FetchRequest{What: FetchEntries, Index: 7, To: 9},
+	Behind{},
+	&Secret{Epoch: 2},
+	&SecretHeld{Sealed: coco.Digest{1}},
+	&SecretWanted{Epoch: 3},
+}
+
+func TestEveryFrameDecodesToItsMessage(t *testing.T) {
+	for _, m := range messages {
+		frame, err := encode(m)
+		if err != nil {
+			t.Fatalf("%T: %v", m, err)
+		}
+		got, err := decode(frame)
+		if err != nil {
+			t.Fatalf("%T: %v", m, err)
+		}
+		again, err := encode(got)
+		if err != nil || !bytes.Equal(again, frame) || got.kind() != m.kind() {
+			t.Errorf("%#v became %#v (%v)", m, got, err)
+		}
+	}
+}
+
+func TestAFrameOfTheWrongFormIsRefused(t *testing.T) {
+	for name, frame := range map[string]string{
+		"no kind":               "",
+		"an unknown kind":       "\x09",
+		"kind 0":                "\x00",
+		"behind with a body":    "\x05\x00",
+		"a forward of no calls": "\x02\x83\x01\x62kv\x80",
+		"a reply of no results": "\x03\x82\x01\x80",
+		"a long integer":        "\x08\xa1\x01\x18\x03",
+		"an unknown field":      "\x08\xa1\x02\x03",
+		"more after the body":   "\x08\xa1\x01\x03\x00",
+		"a promised gigabyte":   "\x03\x82\x01\x9a\x40\x00\x00\x00",
+	} {
+		if m, err := decode([]byte(frame)); err == nil {
+			t.Errorf("%s: decodes to %#v", name, m)
+		}
+	}
+}
+
+// FuzzFrames decodes what other nodes send: it must not panic or allocate without bound, and what decodes
+// must encode to the same bytes.
+func FuzzFrames(f *testing.F) {
+	for _, m := range messages {
+		frame, err := encode(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(frame)
+	}
+	piece, err := EncodeEntries([]batch.Entry{{Index: 3, View: 2, Kind: batch.KindBatch, Data: []byte("data")}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(piece)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if m, err := decode(b); err == nil {
+			if again, err := encode(m); err != nil || !bytes.Equal(again, b) {
+				t.Fatalf("%#v encodes to %x (%v), it was %x", m, again, err, b)
+			}
+		}
+		if entries, err := decodeEntries(b, 3); err == nil {
+			if again, err := EncodeEntries(entries); err != nil || !bytes.Equal(again, b) {
+				t.Fatalf("%d entries encode to %x (%v), they were %x", len(entries), again, err, b)
+			}
+		}
+	})
+}

@@ -1,0 +1,132 @@
+package peer
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/channel"
+)
+
+// sender keeps up the connection to one node and writes what is queued for it.
+type sender struct {
+	transport *Transport
+	to        coco.NodeID
+	address   string
+	stop      context.CancelFunc
+
+	mu     sync.Mutex
+	frames [][]byte // under mu
+	bytes  int      // under mu
+	ready  chan struct{}
+	up     atomic.Bool // the connection is there
+}
+
+// queue adds a frame and reports whether there was room.
+func (s *sender) queue(frame []byte) bool {
+	s.mu.Lock()
+	room := s.bytes+len(frame) <= maxQueued
+	if room {
+		s.frames = append(s.frames, frame)
+		s.bytes += len(frame)
+	}
+	s.mu.Unlock()
+	if room {
+		select {
+		case s.ready <- struct{}{}:
+		default:
+		}
+	}
+	return room
+}
+
+// drain removes everything that is queued.
+func (s *sender) drain() [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	frames := s.frames
+	s.frames, s.bytes = nil, 0
+	return frames
+}
+
+// run connects again and again until ctx ends.
+func (s *sender) run(ctx context.Context) {
+	cfg := &s.transport.cfg
+	defer s.lost() // what was queued meanwhile
+	pause := redialFirst
+	for ctx.Err() == nil {
+		conn, err := s.dial(ctx)
+		if err != nil {
+			s.transport.tampered(s.to.Short(), err)
+			cfg.Log.Debug("no connection to a node", "node", s.to.Short(), "address", s.address, "error", err)
+			s.lost()
+			select {
+			case <-ctx.Done():
+			case <-cfg.Clock.After(pause):
+			}
+			pause = min(2*pause, redialLast)
+			continue
+		}
+		pause = redialFirst
+		cfg.Log.Debug("connected", "node", s.to.Short(), "address", s.address)
+		s.up.Store(true)
+		s.write(ctx, conn)
+		s.lost()
+	}
+}
+
+func (s *sender) dial(ctx context.Context) (*channel.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialPatience)
+	defer cancel()
+	return s.transport.cfg.Dialer.Dial(ctx, s.to, s.address)
+}
+
+// lost tells of a connection that ended, or cannot be made, and drops what is queued for it: those
+// frames certainly were not sent.
+func (s *sender) lost() {
+	s.up.Store(false)
+	for _, frame := range s.drain() {
+		if kind(frame[0]) != kindForward {
+			continue
+		}
+		if m, err := decode(frame); err == nil {
+			s.transport.cfg.Forwarder.unsent(s.to, m.(*Forward))
+		}
+	}
+	s.transport.cfg.Forwarder.broken(s.to)
+	s.transport.cfg.Broken(s.to)
+}
+
+// write sends what is queued until the connection ends. The other node sends nothing on it, so a
+// read that returns means that the connection is gone.
+func (s *sender) write(ctx context.Context, conn *channel.Conn) {
+	cfg := &s.transport.cfg
+	gone := make(chan struct{})
+	s.transport.wait.Go(func() {
+		defer close(gone)
+		_, _ = conn.ReadFrame()
+	})
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // ends a write to a node that does not read
+	defer func() {
+		stop()
+		_ = conn.Close()
+		<-gone
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-gone:
+			return
+		case <-s.ready:
+		}
+		if frames := s.drain(); len(frames) > 0 {
+			_ = conn.SetWriteDeadline(cfg.Clock.Now().Add(sendPatience))
+			if err := conn.WriteFrames(frames); err != nil {
+				cfg.Log.Debug("connection lost", "node", s.to.Short(), "error", err)
+				return
+			}
+		}
+	}
+}

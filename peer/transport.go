@@ -1,0 +1,268 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/channel"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/host"
+)
+
+const (
+	maxQueued    = 64 << 20 // bytes that wait for one peer; beyond it frames are dropped
+	maxJoiners   = 16       // nodes that ask to join at a time
+	redialFirst  = 20 * time.Millisecond
+	redialLast   = time.Second
+	dialPatience = 5 * time.Second
+	sendPatience = 20 * time.Second // for a peer to receive what is sent
+)
+
+// JoinPatience bounds the conversation of a node that joins.
+const JoinPatience = 20 * time.Second
+
+// Dialer makes connections to other nodes.
+type Dialer struct {
+	Net      host.Net
+	Identity *channel.Identity
+	// Verify accepts trusted nodes of this network.
+	Verify func(channel.PeerCert) error
+}
+
+// Dial connects to a node. It fails with coco.ErrVerify if another node answers at the address.
+func (d *Dialer) Dial(ctx context.Context, id coco.NodeID, address string) (*channel.Conn, error) {
+	raw, err := d.Net.Dial(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	return channel.PeerClient(ctx, raw, d.Identity, func(c channel.PeerCert) error {
+		if c.ID != id {
+			_ = d.Verify(c) // may learn of a node that this one does not know
+			return fmt.Errorf("%w: node %s answers at %s, expected %s", coco.ErrVerify, c.ID.Short(), address, id.Short())
+		}
+		return d.Verify(c)
+	}, channel.Options{})
+}
+
+// Config is what a Transport is made of. The functions are called by several goroutines at a time.
+type Config struct {
+	Log    *slog.Logger
+	Clock  host.Clock
+	Dialer Dialer
+	// Listed reports whether a node whose connection was accepted may still send.
+	Listed func(coco.NodeID) bool
+	// Broken is told that the connection to a node ended, or cannot be made.
+	Broken func(coco.NodeID)
+
+	// Consensus, Behind and the functions for secrets receive frames. They MUST NOT keep the
+	// reader of the sender's connection for long.
+	Consensus    func(from coco.NodeID, data []byte)
+	Behind       func(from coco.NodeID)
+	Secret       func(from coco.NodeID, s *Secret)
+	SecretHeld   func(from coco.NodeID, s *SecretHeld)
+	SecretWanted func(from coco.NodeID, s *SecretWanted)
+	// Forwarder receives forwards and replies.
+	Forwarder *Forwarder
+	// Join serves a node that is not trusted yet, on a connection of its own that is closed afterwards.
+	Join func(context.Context, *channel.Conn)
+	// Fetches serves fetches.
+	Fetches *FetchServer
+}
+
+// Transport holds the connections to the other nodes. It is safe for concurrent use.
+type Transport struct {
+	cfg  Config
+	open atomic.Bool
+
+	mu    sync.Mutex
+	peers map[consensus.ID]*sender // under mu
+	wait  sync.WaitGroup
+}
+
+// New returns a transport without connections. It hangs up on whoever connects until Open.
+func New(cfg Config) *Transport {
+	return &Transport{cfg: cfg, peers: map[consensus.ID]*sender{}}
+}
+
+// Open lets other nodes connect. Before, they are hung up on, so that they ask other nodes.
+func (t *Transport) Open() { t.open.Store(true) }
+
+// Opened reports whether Open was called.
+func (t *Transport) Opened() bool { return t.open.Load() }
+
+// Wait waits until all goroutines have ended that Follow and Serve have started, after their contexts ended.
+func (t *Transport) Wait() { t.wait.Wait() }
+
+// Follow makes the connections follow the list of trusted nodes, until ctx ends.
+func (t *Transport) Follow(ctx context.Context, nodes map[coco.NodeID]string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, s := range t.peers {
+		if address, ok := nodes[s.to]; !ok || address != s.address {
+			s.stop()
+			delete(t.peers, id)
+		}
+	}
+	for n, address := range nodes {
+		id := consensus.IDOf(n)
+		if n == t.cfg.Dialer.Identity.ID() || t.peers[id] != nil {
+			continue
+		}
+		ctx, stop := context.WithCancel(ctx)
+		s := &sender{transport: t, to: n, address: address, stop: stop, ready: make(chan struct{}, 1)}
+		t.peers[id] = s
+		t.wait.Go(func() { s.run(ctx) })
+	}
+}
+
+// SendConsensus queues a message of the consensus machine, which sends again what gets lost.
+func (t *Transport) SendConsensus(m consensus.Message) { t.send(m.To, Consensus(m.Data)) }
+
+// SendBehind tells a node that it needs entries that this one, the leader, does not have any more.
+func (t *Transport) SendBehind(to consensus.ID) { t.send(to, Behind{}) }
+
+// Send queues a message for a node. It reports false if there is no connection to it, or no room.
+func (t *Transport) Send(to coco.NodeID, m Message) bool { return t.send(consensus.IDOf(to), m) }
+
+func (t *Transport) send(to consensus.ID, m Message) bool {
+	t.mu.Lock()
+	s := t.peers[to]
+	t.mu.Unlock()
+	if s == nil {
+		return false
+	}
+	frame, err := encode(m)
+	if err != nil {
+		t.cfg.Log.Error("a message for another node", "node", s.to.Short(), "error", err)
+		return false
+	}
+	return s.queue(frame)
+}
+
+// Connected reports whether there is a connection to a node.
+func (t *Transport) Connected(id consensus.ID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.peers[id]
+	return s != nil && s.up.Load()
+}
+
+// Serve accepts connections until ctx ends.
+func (t *Transport) Serve(ctx context.Context, l net.Listener) error {
+	joiners := make(chan struct{}, maxJoiners)
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	for {
+		raw, err := l.Accept()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil: // such as too many open files
+			t.cfg.Log.Warn("accept failed", "error", err)
+			select {
+			case <-ctx.Done():
+			case <-t.cfg.Clock.After(100 * time.Millisecond):
+			}
+			continue
+		}
+		if !t.open.Load() {
+			_ = raw.Close()
+			continue
+		}
+		t.wait.Go(func() { t.accept(ctx, raw, joiners) })
+	}
+}
+
+// accept serves one connection that another node made.
+func (t *Transport) accept(ctx context.Context, raw net.Conn, joiners chan struct{}) {
+	shake, cancel := context.WithTimeout(ctx, dialPatience)
+	defer cancel()
+	joiner := false
+	conn, err := channel.PeerServer(shake, raw, t.cfg.Dialer.Identity, func(c channel.PeerCert) error {
+		if joiner = c.SelfSigned(); joiner {
+			return nil // may ask to join, and nothing else
+		}
+		return t.cfg.Dialer.Verify(c)
+	}, channel.Options{})
+	if err != nil {
+		t.tampered(raw.RemoteAddr().String(), err)
+		t.cfg.Log.Debug("connection refused", "from", raw.RemoteAddr().String(), "error", err)
+		_ = raw.Close()
+		return
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	if !joiner {
+		t.receive(ctx, conn)
+		return
+	}
+	select {
+	case joiners <- struct{}{}:
+		defer func() { <-joiners }()
+		_ = conn.SetDeadline(t.cfg.Clock.Now().Add(JoinPatience))
+		t.cfg.Join(ctx, conn)
+	default: // the joiner tries again
+	}
+}
+
+// receive reads the frames of a trusted node until the connection ends. A fetch ends it, too.
+func (t *Transport) receive(ctx context.Context, conn *channel.Conn) {
+	from := conn.Peer().ID
+	for {
+		frame, err := conn.ReadFrame()
+		if err != nil || len(frame) == 0 || !t.cfg.Listed(from) {
+			t.tampered(from.Short(), err)
+			return
+		}
+		m, err := decode(frame)
+		if err != nil {
+			t.cfg.Log.Warn("a frame from a node does not decode", "node", from.Short(), "error", err)
+			continue
+		}
+		if rq, ok := m.(*FetchRequest); ok {
+			if err := t.cfg.Fetches.serve(ctx, conn, *rq); err != nil {
+				t.cfg.Log.Debug("a fetch ended early", "node", from.Short(), "error", err)
+			}
+			return
+		}
+		t.dispatch(from, m)
+	}
+}
+
+func (t *Transport) dispatch(from coco.NodeID, m Message) {
+	switch m := m.(type) {
+	case Consensus:
+		t.cfg.Consensus(from, m)
+	case *Forward:
+		t.cfg.Forwarder.serve(from, m)
+	case *Reply:
+		t.cfg.Forwarder.replied(from, m)
+	case Behind:
+		t.cfg.Behind(from)
+	case *Secret:
+		t.cfg.Secret(from, m)
+	case *SecretHeld:
+		t.cfg.SecretHeld(from, m)
+	case *SecretWanted:
+		t.cfg.SecretWanted(from, m)
+	}
+}
+
+// tampered tells the operator of a connection that ended because bytes came that the other side had not sent. A
+// network that is merely bad loses connections and keeps bytes, so this network, or a host, lies.
+func (t *Transport) tampered(with string, err error) {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "local error" { // so package tls calls what it refuses of a record
+		t.cfg.Log.Warn("what came on a connection is not what the other node sent: the network or a host changes bytes", "node", with, "error", err)
+	}
+}
