@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/host"
 )
 
 const (
@@ -38,8 +39,8 @@ type Conn struct {
 	header  [frameHeader]byte
 	readErr error
 
-	writing  turn   // held while writing, guards the fields below
-	out      []byte // plaintext gathered into full records
+	writing  host.Lock // held while writing, guards the fields below
+	out      []byte    // plaintext gathered into full records
 	writeErr error
 }
 
@@ -48,14 +49,13 @@ func newConn(raw *rawConn, t *tls.Conn, opts Options) *Conn {
 	if limit <= 0 {
 		limit = DefaultMaxFrame
 	}
-	return &Conn{raw: raw, tls: t, max: limit, in: bufio.NewReaderSize(t, 2*record), writing: newTurn()}
+	return &Conn{raw: raw, tls: t, max: limit, in: bufio.NewReaderSize(t, 2*record), writing: host.NewLock()}
 }
 
 // Peer says who is on the other side.
 func (c *Conn) Peer() PeerCert { return c.peer }
 
-// Binding returns BindingSize bytes that both sides of this connection know, and nobody else
-// does. A statement that names them was made for this connection. The caller MUST NOT modify them.
+// Binding returns BindingSize bytes that only the two sides of this connection know. A statement that names them was made for this connection. The caller MUST NOT modify them.
 func (c *Conn) Binding() []byte { return c.binding }
 
 // ReadFrame returns the next frame, in memory of its own that the caller may keep. It returns
@@ -120,8 +120,8 @@ func (c *Conn) WriteFrames(frames [][]byte) error {
 			return fmt.Errorf("%w: frame %d of %d bytes: expected at most %d", coco.ErrInvalid, i, len(frame), c.max)
 		}
 	}
-	c.writing.take()
-	defer c.writing.leave()
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	if c.writeErr == nil {
 		c.writeErr = c.writeFrames(frames)
 	}
@@ -168,8 +168,8 @@ func (c *Conn) flushRecord() error {
 	return err
 }
 
-// writeRecords encrypts, and sends when enough has come together. Crypto/tls locks while it
-// encrypts; nobody holds that lock while the network makes him wait.
+// writeRecords encrypts, and sends when enough has come together. Package crypto/tls locks while it
+// encrypts; that lock is never held during network I/O.
 func (c *Conn) writeRecords(b []byte) error {
 	if len(b) == 0 {
 		return nil

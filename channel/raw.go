@@ -3,15 +3,17 @@ package channel
 import (
 	"bufio"
 	"net"
+
+	"github.com/cocoframework/coco/host"
 )
 
 // rawConn is the byte stream under TLS. Package crypto/tls reads and writes one record at a time,
 // a system call each; here reads are gathered always, and writes while the connection is corked.
 type rawConn struct {
 	net.Conn
-	in *bufio.Reader // owned by whoever reads the TLS connection, which locks
+	in *bufio.Reader // owned by the goroutine that reads the TLS connection, which locks
 
-	writing turn // held while writing, so that bytes keep their order; guards the fields below
+	writing host.Lock // held while writing, so that bytes keep their order; guards the fields below
 	corked  bool
 	out     []byte
 }
@@ -22,16 +24,8 @@ const (
 	corkSize = 256 << 10
 )
 
-// turn is a lock for what may wait for the network meanwhile. Unlike those who wait for a
-// sync.Mutex, those who wait for a turn let virtual time pass (docs/adr/0001-virtual-time.md).
-type turn chan struct{}
-
-func newTurn() turn   { return make(turn, 1) }
-func (t turn) take()  { t <- struct{}{} }
-func (t turn) leave() { <-t }
-
 func newRawConn(c net.Conn) *rawConn {
-	return &rawConn{Conn: c, in: bufio.NewReaderSize(c, readAhead), writing: newTurn()}
+	return &rawConn{Conn: c, in: bufio.NewReaderSize(c, readAhead), writing: host.NewLock()}
 }
 
 func (r *rawConn) Read(p []byte) (int, error) { return r.in.Read(p) }
@@ -39,8 +33,8 @@ func (r *rawConn) Read(p []byte) (int, error) { return r.in.Read(p) }
 // Write is called by crypto/tls with its own lock held. It does not wait for the network while
 // the connection is corked.
 func (r *rawConn) Write(p []byte) (int, error) {
-	r.writing.take()
-	defer r.writing.leave()
+	r.writing.Lock()
+	defer r.writing.Unlock()
 	if !r.corked {
 		return r.Conn.Write(p)
 	}
@@ -50,22 +44,22 @@ func (r *rawConn) Write(p []byte) (int, error) {
 
 // cork begins to gather writes.
 func (r *rawConn) cork() {
-	r.writing.take()
-	defer r.writing.leave()
+	r.writing.Lock()
+	defer r.writing.Unlock()
 	r.corked = true
 }
 
 // flush sends what was gathered if it is at least that much.
 func (r *rawConn) flush(atLeast int) error {
-	r.writing.take()
-	defer r.writing.leave()
+	r.writing.Lock()
+	defer r.writing.Unlock()
 	return r.send(atLeast)
 }
 
 // uncork sends what was gathered, and later writes at once.
 func (r *rawConn) uncork() error {
-	r.writing.take()
-	defer r.writing.leave()
+	r.writing.Lock()
+	defer r.writing.Unlock()
 	r.corked = false
 	return r.send(0)
 }

@@ -128,7 +128,7 @@ func (l *Log) activeChunk(index uint64) (*chunk, error) {
 	defer l.mu.Unlock()
 	l.active, l.filled, l.garbage = file, 0, false
 	l.chunks = append(l.chunks, c)
-	l.settle()
+	l.findRun()
 	return c, nil
 }
 
@@ -222,8 +222,8 @@ func (l *Log) complete() error {
 
 // rename gives the active chunk the name of a complete one.
 func (l *Log) rename(c *chunk) error {
-	l.layout.lock()
-	defer l.layout.unlock()
+	l.layout.Lock()
+	defer l.layout.Unlock()
 	if err := l.folders[0].disk.Rename(l.path(chunkName(c.first, 0)), l.path(chunkName(c.first, c.last))); err != nil {
 		return err
 	}

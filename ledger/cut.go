@@ -21,8 +21,8 @@ func (l *Log) TruncateAfter(index uint64) error {
 	if err := l.checkCut(index); err != nil {
 		return err
 	}
-	l.layout.lock()
-	defer l.layout.unlock()
+	l.layout.Lock()
+	defer l.layout.Unlock()
 	l.cuts.Add(1)
 	defer l.cuts.Add(1)
 	l.mu.Lock()
@@ -116,7 +116,7 @@ func (l *Log) cutChunk(c *chunk, keep int) error {
 	if keep == 0 {
 		l.chunks = slices.Clip(l.chunks[:len(l.chunks)-1])
 	}
-	l.settle()
+	l.findRun()
 	l.mu.Unlock()
 	if keep > 0 {
 		return nil
@@ -145,8 +145,8 @@ func (l *Log) StartAt(index uint64) error {
 	if index == last+1 {
 		return nil
 	}
-	l.layout.lock()
-	defer l.layout.unlock()
+	l.layout.Lock()
+	defer l.layout.Unlock()
 	l.cuts.Add(1)
 	defer l.cuts.Add(1)
 	if c := l.tail(); c != nil && !c.complete {

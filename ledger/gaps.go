@@ -76,8 +76,8 @@ func (l *Log) Missing() []Range {
 // search looks for complete chunks that came or went since the folders were listed. The last chunk
 // stays known, wherever its file may be. A folder that cannot be listed is taken for unchanged.
 func (l *Log) search() {
-	l.layout.lock()
-	defer l.layout.unlock()
+	l.layout.Lock()
+	defer l.layout.Unlock()
 	found := make(map[Range][]chunkFile) // each in the order of the folders
 	var order []Range
 	listed := make([]bool, len(l.folders))
@@ -116,7 +116,7 @@ func (l *Log) search() {
 	for _, at := range order {
 		l.take(found[at][0], nil)
 	}
-	l.settle()
+	l.findRun()
 }
 
 // take adds a complete chunk where all of its entries are missing, and tells whether it did. It
@@ -132,7 +132,7 @@ func (l *Log) take(f chunkFile, known *frames) bool {
 		c.offsets, c.views = known.offsets, known.views
 		l.use(c)
 	}
-	l.settle()
+	l.findRun()
 	return true
 }
 
@@ -246,8 +246,8 @@ func (p *part) write(file host.File, next func() (batch.Entry, error)) error {
 
 // insertPart gives a chunk's file its name.
 func (l *Log) insertPart(name string, p part) error {
-	l.layout.lock()
-	defer l.layout.unlock()
+	l.layout.Lock()
+	defer l.layout.Unlock()
 	l.mu.RLock()
 	_, ok := l.room(Range{p.file.first, p.file.last})
 	l.mu.RUnlock()
@@ -270,8 +270,8 @@ func (l *Log) Quarantine(first uint64) error {
 	if l.readOnly {
 		return l.writable()
 	}
-	l.layout.lock()
-	defer l.layout.unlock()
+	l.layout.Lock()
+	defer l.layout.Unlock()
 	l.mu.RLock()
 	c, _ := l.holder(first)
 	isLast := c != nil && c == l.lastChunk()
@@ -292,6 +292,6 @@ func (l *Log) Quarantine(first uint64) error {
 	defer l.mu.Unlock()
 	l.forget(c)
 	l.chunks = slices.DeleteFunc(slices.Clone(l.chunks), func(x *chunk) bool { return x == c })
-	l.settle()
+	l.findRun()
 	return nil
 }

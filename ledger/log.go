@@ -67,10 +67,10 @@ type Log struct {
 	failed   error     // why nothing more can be written
 	buf      []byte
 
-	// layout is held by whatever renames, removes or finds chunk files. Readers do not hold it: they
-	// open files by themselves, and look again when a name has gone.
-	layout gate
-	// cuts is odd while entries are removed. What was read meanwhile may be of two minds.
+	// layout is held while chunk files are renamed, removed or looked for. Reading does not hold it: a
+	// reader opens the file by its name, and looks again if the name has gone.
+	layout host.Lock
+	// cuts is odd while entries are removed. Entries that were read meanwhile may not belong together.
 	cuts atomic.Uint64
 
 	// mu guards what follows. It is taken after layout, and never held while the disk works.
@@ -148,7 +148,7 @@ func open(disk host.Disk, dir string, opts Options, readOnly bool) (_ *Log, err 
 		return nil, err
 	}
 	l := &Log{
-		folders: foldersOf(disk, dir, opts.Extra), opts: opts, readOnly: readOnly, layout: newGate(), keep: keepOffsets,
+		folders: foldersOf(disk, dir, opts.Extra), opts: opts, readOnly: readOnly, layout: host.NewLock(), keep: keepOffsets,
 		inserting: make(map[uint64]bool), refused: make(map[string]bool),
 	}
 	defer func() {
@@ -168,7 +168,7 @@ func open(disk host.Disk, dir string, opts Options, readOnly bool) (_ *Log, err 
 		}
 	}
 	abandoned := l.dropAbandoned()
-	l.settle()
+	l.findRun()
 	if readOnly {
 		return l, nil
 	}
@@ -224,8 +224,8 @@ func (l *Log) First() uint64 {
 	return l.run
 }
 
-// settle finds the last run without a gap. It needs mu, and is called whenever chunks come or go.
-func (l *Log) settle() {
+// findRun finds the last run without a gap. It needs mu, and is called whenever chunks come or go.
+func (l *Log) findRun() {
 	l.run = 0
 	for i := len(l.chunks) - 1; i >= 0; i-- {
 		if l.run != 0 && l.chunks[i].last+1 != l.run {

@@ -22,8 +22,8 @@ func (l *Log) Read(from, to uint64, maxBytes int) ([]batch.Entry, error) {
 	for {
 		cuts := l.cuts.Load()
 		if cuts%2 == 1 { // wait for the cut's end
-			l.layout.lock()
-			l.layout.unlock()
+			l.layout.Lock()
+			l.layout.Unlock()
 			continue
 		}
 		entries, err := l.read(from, to, int64(maxBytes))
