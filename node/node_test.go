@@ -273,7 +273,7 @@ func TestReceiptsOfEveryNodeVerifyOffline(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r, err := receipt.Parse([]byte(text))
+				r, err := receipt.Parse(receipt.JSON, []byte(text))
 				if err != nil {
 					t.Fatal(err)
 				}

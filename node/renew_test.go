@@ -58,7 +58,7 @@ func (n *network) receipt(i int, id string) *receipt.Receipt {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	r, err := receipt.Parse([]byte(text))
+	r, err := receipt.Parse(receipt.JSON, []byte(text))
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -122,7 +122,7 @@ func TestEveryNodeWritesTheSameSnapshots(t *testing.T) {
 			}
 			bytes := f.Bytes()
 			f.Close()
-			r, err := receipt.Parse(evidence)
+			r, err := receipt.Parse(receipt.JSON, evidence)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -187,7 +187,7 @@ func TestAReplacedMachineBeginsWithASnapshotAndFetchesThePastLater(t *testing.T)
 		if err != nil {
 			t.Fatalf("receipt of a transaction of the past: %v", err)
 		}
-		r, err := receipt.Parse([]byte(text))
+		r, err := receipt.Parse(receipt.JSON, []byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,16 +1,19 @@
 // Package receipt makes and verifies receipts: proofs, checked offline and by anybody, that a
 // transaction with certain writes and claims is committed in a network's ledger.
 //
-// A receipt holds the signed header of the transaction's batch, what the transaction's leaf in the
-// Merkle tree is made of, and the path from that leaf to the root that the header names. Whoever
-// knows the network's service certificate, and nothing else, can follow it:
+// A receipt holds the signed header of the transaction's batch, the parts of the transaction's leaf in
+// the Merkle tree, and the path from that leaf to the root that the header names. The network's service
+// certificate is all that a verifier must know to follow it:
 //
 //	service certificate ─ signs → node certificate ─ signs → batch header ─ names → Merkle root
 //	                                      write set, salt, claims → leaf ─ path → Merkle root
 //
 // The salt is known only to enclaves, which give it out once the transaction is committed. So a
 // batch that was signed and then lost, because its leader fell before it could commit it, yields no
-// receipt. docs/formats.md describes the JSON form.
+// receipt.
+//
+// A Receipt is independent of how it is written down. Encode and Parse take a media type; the JSON form is
+// in docs/formats.md.
 //
 // Trust: either
 package receipt
@@ -20,10 +23,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -31,7 +32,7 @@ import (
 	"github.com/cocoframework/coco/merkle"
 )
 
-// Format names the form of receipts that this package makes and reads.
+// Format names the contents of receipts that this package makes and reads, whatever their media type.
 const Format = "coco receipt 1"
 
 // MaxSize is the size in bytes of the largest receipt that Parse reads.
@@ -81,87 +82,6 @@ func New(b *batch.Batch, i int, keys *batch.Keys, before merkle.Frontier, node, 
 		Claims:             bytes.Clone(records[i].Claims),
 		Path:               merkle.Prove(before, b.Leaves(), i),
 	}, nil
-}
-
-// Parse reads a receipt in JSON. Each field must be there once, and no other. It verifies nothing.
-// Errors are of kind coco.ErrCorrupt.
-func Parse(data []byte) (*Receipt, error) {
-	r, err := parse(data)
-	if err != nil {
-		return nil, fmt.Errorf("%w: receipt: %w", coco.ErrCorrupt, err)
-	}
-	return r, nil
-}
-
-func parse(data []byte) (*Receipt, error) {
-	if len(data) > MaxSize {
-		return nil, fmt.Errorf("%d bytes, at most %d are possible", len(data), MaxSize)
-	}
-	if err := checkFields(data); err != nil {
-		return nil, err
-	}
-	var r Receipt
-	if err := json.Unmarshal(data, &r); err != nil {
-		return nil, err
-	}
-	if r.Format != Format {
-		return nil, fmt.Errorf("format %q, expected %q", r.Format, Format)
-	}
-	if len(r.Path) > merkle.MaxPath {
-		return nil, fmt.Errorf("a path of %d digests, at most %d are possible", len(r.Path), merkle.MaxPath)
-	}
-	return &r, nil
-}
-
-// fields are the names in the order in which receipts are written.
-var fields = [...]string{
-	"format", "transaction_id", "header", "signature", "node_certificate", "service_certificate",
-	"write_set", "salt", "claims", "path",
-}
-
-// checkFields checks that the data is one object with each field once. The standard decoder would
-// take the last of several, and any case of a name: two readers could then differ about a receipt.
-func checkFields(data []byte) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	if t, err := d.Token(); err != nil {
-		return err
-	} else if t != json.Delim('{') {
-		return errors.New("expected an object")
-	}
-	missing := make(map[string]bool, len(fields))
-	for _, name := range fields {
-		missing[name] = true
-	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return err
-		}
-		if s, _ := name.(string); !missing[s] {
-			return fmt.Errorf("field %q: unknown, or given twice", s)
-		} else {
-			delete(missing, s)
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return err
-		}
-		if string(value) == "null" {
-			return fmt.Errorf("field %q is null", name)
-		}
-	}
-	if _, err := d.Token(); err != nil {
-		return err
-	}
-	for _, name := range fields {
-		if missing[name] {
-			return fmt.Errorf("field %q is missing", name)
-		}
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the object")
-	}
-	return nil
 }
 
 // Options of Verify.

@@ -184,7 +184,7 @@ func (a *app) demoReceipt(ctx context.Context, info sandbox.Info, tx coco.TxID) 
 	if err != nil {
 		return err
 	}
-	r, err := receipt.Parse(data)
+	r, err := receipt.Parse(receipt.JSON, data)
 	if err != nil {
 		return err
 	}

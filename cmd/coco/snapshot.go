@@ -225,7 +225,7 @@ func (a *app) verifySnapshot(ctx context.Context, file string, service *x509.Cer
 	if err != nil {
 		return err
 	}
-	r, err := receipt.Parse(f.Receipt())
+	r, err := receipt.Parse(receipt.JSON, f.Receipt())
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", coco.ErrVerify, file, err)
 	}

@@ -119,7 +119,7 @@ func (r *run) sample(s *session, host int, w write, service *x509.Certificate) {
 		r.witness.fail("receipt", "%s has none of %s: %s", name, w.id, a.what)
 		return
 	}
-	rec, err := receipt.Parse(a.body)
+	rec, err := receipt.Parse(receipt.JSON, a.body)
 	if err == nil {
 		err = rec.Verify(service, receipt.Options{})
 	}

@@ -277,7 +277,7 @@ func verifyReceipt(ctx context.Context, m *member, tx coco.TxID, key string, che
 			}
 			return err
 		}
-		r, err := receipt.Parse(data)
+		r, err := receipt.Parse(receipt.JSON, data)
 		if err != nil {
 			return err
 		}
