@@ -99,7 +99,8 @@ type Caller struct {
 // "virtual:3f0c…" or "snp:9a…": the platform, a colon, and hexadecimal digits.
 type Measurement string
 
-// Platform returns the part before the colon.
+// Platform returns the part before the colon, for people to read. It decides nothing: the platform of a
+// TEE is that of the driver which verified its evidence.
 func (m Measurement) Platform() string {
 	p, _, _ := strings.Cut(string(m), ":")
 	return p

@@ -29,7 +29,7 @@ func (w *walker) item(b []byte, depth int) (rest []byte, err error) {
 	if len(b) == 0 {
 		return nil, errTruncated
 	}
-	switch major := Major(b[0] & majorMask); major {
+	switch major := MajorOf(b[0]); major {
 	case Uint, Negative:
 		_, rest, err = CutHead(b, major)
 		return rest, err
@@ -95,7 +95,7 @@ func (w *walker) container(b []byte, major Major, depth int) ([]byte, error) {
 
 // key checks a map's key: a number, bytes or a text.
 func (w *walker) key(b []byte) (rest []byte, err error) {
-	if len(b) > 0 && Major(b[0]&majorMask) > Text {
+	if len(b) > 0 && MajorOf(b[0]) > Text {
 		return nil, fmt.Errorf("a key of a map is neither a number nor a string (initial byte %#x)", b[0])
 	}
 	return w.item(b, 0)

@@ -31,6 +31,21 @@ const (
 
 var errMajor = errors.New("not the expected CBOR item")
 
+// MaxHead is the size in bytes of the longest head.
+const MaxHead = 9
+
+// MajorOf returns the major type of the item that begins with a byte.
+func MajorOf(first byte) Major { return Major(first & majorMask) }
+
+// HeadLength returns the size of the head that begins with a byte, for readers of streams. CutHead finds
+// out whether such a head is allowed.
+func HeadLength(first byte) int {
+	if info := first &^ majorMask; info >= 24 && info <= 27 {
+		return 1 + 1<<(info-24)
+	}
+	return 1
+}
+
 // HeadSize returns the number of bytes that AppendHead appends.
 func HeadSize(n uint64) int {
 	switch {
@@ -80,7 +95,7 @@ func CutHead(b []byte, major Major) (n uint64, rest []byte, err error) {
 	if len(b) == 0 {
 		return 0, nil, errTruncated
 	}
-	if Major(b[0]&majorMask) != major {
+	if MajorOf(b[0]) != major {
 		return 0, nil, errMajor
 	}
 	info, b := b[0]&^majorMask, b[1:]

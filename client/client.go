@@ -25,6 +25,7 @@ import (
 	"net/url"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
 )
 
 // maxAnswer bounds what a call reads of an answer into memory.
@@ -234,57 +235,11 @@ func readAll(resp *http.Response) ([]byte, error) {
 	return body, nil
 }
 
-// Error is a node's refusal. It unwraps to the kind of error that its status stands for.
-type Error struct {
-	Status  int    // of HTTP
-	Code    string // the node's word for the kind of error
-	Message string
-}
-
-func (e *Error) Error() string {
-	if e.Message == "" {
-		return fmt.Sprintf("the node answers %d %s", e.Status, http.StatusText(e.Status))
-	}
-	return e.Message
-}
-
-// Unwrap returns the kind of error.
-func (e *Error) Unwrap() error {
-	switch e.Status {
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusMethodNotAllowed, http.StatusUnsupportedMediaType:
-		return coco.ErrInvalid
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return coco.ErrDenied
-	case http.StatusNotFound:
-		return coco.ErrNotFound
-	case http.StatusServiceUnavailable:
-		switch e.Code {
-		case "not_committed":
-			return coco.ErrNotCommitted
-		case "unreachable":
-			return coco.ErrUnreachable
-		}
-		return coco.ErrBusy
-	case http.StatusGatewayTimeout:
-		return coco.ErrUnknown
-	}
-	return nil
-}
-
+// readError returns the error that an answer reports.
 func readError(resp *http.Response) error {
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	var page struct {
-		Error struct {
-			Code    string `json:"code"`
-			Message string `json:"message"`
-		} `json:"error"`
-	}
-	e := &Error{Status: resp.StatusCode}
-	if json.Unmarshal(body, &page) == nil {
-		e.Code, e.Message = page.Error.Code, page.Error.Message
-	}
-	return e
+	return wire.FromAnswer(resp.StatusCode, body)
 }
 
 // ParseCertificate reads one certificate in PEM form.

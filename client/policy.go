@@ -159,7 +159,7 @@ func (t *Transport) verify(ctx context.Context, c *conn) (Attested, error) {
 				coco.ErrVerify, s.Constitution.Short(), want.Short())
 		}
 	}
-	return Attested{Node: c.peer, Claims: claims, Platform: answer.Platform}, nil
+	return Attested{Node: c.peer, Claims: claims, Platform: claims.Platform}, nil
 }
 
 // ask makes a request on a connection that is not verified yet and leaves the connection open. The

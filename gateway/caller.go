@@ -2,16 +2,19 @@ package gateway
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
 )
 
 // errNoCertificate is a request that needs a caller and has none. It is answered by 401.
-var errNoCertificate = fmt.Errorf("%w: this request needs a client certificate of an organisation in the constitution", coco.ErrDenied)
+var errNoCertificate error = &wire.Error{
+	Problem: wire.ByCode(wire.CodeNoCertificate),
+	Message: "denied: this request needs a client certificate of an organisation in the constitution",
+}
 
 // connectionKey finds a request's connection in its context.
 type connectionKey struct{}

@@ -199,8 +199,8 @@ func TestKindsOfErrorsBecomeStatusCodes(t *testing.T) {
 		{coco.ErrCorrupt, 500, "internal", false},
 		{errors.New("the secret is 1234"), 500, "internal", false},
 	} {
-		p := classify(fmt.Errorf("here: %w", tc.err))
-		if p.status != tc.status || p.code != tc.code || p.retry != tc.retry {
+		p := problemOf(fmt.Errorf("here: %w", tc.err))
+		if p.Status != tc.status || p.Code != tc.code || p.Retry != tc.retry {
 			t.Errorf("%v: %+v", tc.err, p)
 		}
 	}

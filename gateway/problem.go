@@ -1,88 +1,40 @@
 package gateway
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 
-	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
 )
 
-// problem is an error as a client sees it.
-type problem struct {
-	status int
-	code   string
-	retry  bool // the same request may be sent again in a moment
-}
-
-// problems maps the kinds of errors, the most careful answer first: an error of two kinds whose
-// outcome may be unknown is unknown.
-var problems = []struct {
-	kind error
-	problem
-}{
-	{coco.ErrUnknown, problem{http.StatusGatewayTimeout, "outcome_unknown", false}},
-	{errNoCertificate, problem{http.StatusUnauthorized, "unauthenticated", false}},
-	{coco.ErrDenied, problem{http.StatusForbidden, "denied", false}},
-	{coco.ErrInvalid, problem{http.StatusBadRequest, "invalid", false}},
-	{coco.ErrNotFound, problem{http.StatusNotFound, "not_found", false}},
-	{coco.ErrPending, problem{http.StatusAccepted, "pending", true}},
-	{coco.ErrMissing, problem{http.StatusServiceUnavailable, "missing", false}},
-	{coco.ErrBusy, problem{http.StatusServiceUnavailable, "busy", true}},
-	{coco.ErrNotCommitted, problem{http.StatusServiceUnavailable, "not_committed", true}},
-	{coco.ErrUnreachable, problem{http.StatusServiceUnavailable, "unreachable", true}},
-	{context.DeadlineExceeded, problem{http.StatusGatewayTimeout, "outcome_unknown", false}},
-	{context.Canceled, problem{http.StatusGatewayTimeout, "outcome_unknown", false}},
-}
-
-var internalProblem = problem{http.StatusInternalServerError, "internal", false}
-
-func classify(err error) problem {
+// problemOf returns the row of the table of errors by which a request is answered.
+func problemOf(err error) wire.Problem {
 	if big := (*http.MaxBytesError)(nil); errors.As(err, &big) {
-		return problem{http.StatusRequestEntityTooLarge, "too_large", false}
+		return wire.ByCode(wire.CodeTooLarge)
 	}
-	for _, p := range problems {
-		if errors.Is(err, p.kind) {
-			return p.problem
-		}
-	}
-	// What is left that has timed out is a connection's read deadline.
-	if late := interface{ Timeout() bool }(nil); errors.As(err, &late) && late.Timeout() {
-		return problem{http.StatusRequestTimeout, "too_slow", false}
-	}
-	return internalProblem
+	return wire.AnswerTo(err)
 }
 
-// fail answers a request by an error. What is no client's fault and no known condition is logged,
-// and the client learns nothing about it.
+// fail answers a request by an error. An internal error is logged, and the client learns nothing about it.
 func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
-	p, message := classify(err), err.Error()
-	if p.status == http.StatusInternalServerError {
+	p, message := problemOf(err), err.Error()
+	if p.Code == wire.CodeInternal {
 		g.cfg.Log.Error("gateway: a request failed", "route", r.Pattern, "error", err)
-		message = "internal error; the node's log says more"
+		message = wire.InternalMessage
 	}
-	p.write(w, message)
+	writeProblem(w, p, message)
 }
 
-func (p problem) write(w http.ResponseWriter, message string) {
-	var answer struct {
-		Error struct {
-			Code    string `json:"code"`
-			Message string `json:"message"`
-		} `json:"error"`
-	}
-	answer.Error.Code, answer.Error.Message = p.code, message
-	text, err := json.Marshal(answer)
-	if err != nil {
-		panic(err) // two strings
-	}
+// refuse answers a request by a row of the table.
+func refuse(w http.ResponseWriter, code, message string) { writeProblem(w, wire.ByCode(code), message) }
+
+func writeProblem(w http.ResponseWriter, p wire.Problem, message string) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
-	if p.retry {
+	if p.Retry {
 		h.Set("Retry-After", "1")
 	}
-	w.WriteHeader(p.status)
-	_, _ = w.Write(append(text, '\n')) // a client that has gone
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(p.Body(message)) // fails if the client has gone
 }

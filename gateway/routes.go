@@ -11,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/wire"
 )
 
 // routes is what a gateway serves from one Mount to the next. It is never changed.
@@ -194,7 +195,7 @@ func (g *Gateway) enter(w *response, through *gate) bool {
 		message = "the node is shutting down"
 		w.Header().Set("Connection", "close")
 	}
-	problem{http.StatusServiceUnavailable, "busy", true}.write(w, message)
+	refuse(w, wire.CodeBusy, message)
 	return false
 }
 
@@ -228,11 +229,11 @@ func (rt *routes) none(g *Gateway) http.HandlerFunc {
 		switch {
 		case len(allowed) > 0:
 			w.Header().Set("Allow", strings.Join(allowed, ", "))
-			problem{http.StatusMethodNotAllowed, "method_not_allowed", false}.write(w, "this path has other methods: see Allow")
+			refuse(w, wire.CodeMethod, "this path has other methods: see Allow")
 		case !rt.mounted:
-			problem{http.StatusServiceUnavailable, "busy", true}.write(w, "the node has not joined its network yet")
+			refuse(w, wire.CodeBusy, "the node has not joined its network yet")
 		default:
-			problem{http.StatusNotFound, "not_found", false}.write(w, "nothing is served at this path")
+			refuse(w, wire.CodeNotFound, "nothing is served at this path")
 		}
 	}
 }
@@ -257,7 +258,7 @@ func (g *Gateway) finish(w *response, r *http.Request) {
 		if !w.begun {
 			clear(w.Header())
 			w.Header().Set("Connection", "close")
-			internalProblem.write(w, "internal error; the node's log says more")
+			refuse(w, wire.CodeInternal, wire.InternalMessage)
 			return
 		}
 	}

@@ -171,7 +171,7 @@ func checkAdmitted(r store.Reader, c *Constitution, rec *NodeRecord) error {
 	in := policy.Input{
 		Proposal: policy.ProposalFacts{Kinds: []string{PolicyAddNode}, Actions: []map[string]any{{"kind": PolicyAddNode, "owner": owner, "address": rec.Address}}, Time: rec.Time, Expires: rec.Time},
 		Members:  memberFacts(c), Constitution: constitutionFacts(c, nodes), Now: rec.Time,
-		Node: policy.NodeFacts{Owner: owner, OwnerName: c.Name(rec.Owner), Address: rec.Address, Measurement: string(rec.Measurement), Platform: rec.Measurement.Platform()},
+		Node: policy.NodeFacts{Owner: owner, OwnerName: c.Name(rec.Owner), Address: rec.Address, Measurement: string(rec.Measurement), Platform: rec.Evidence.Platform},
 	}
 	if _, member := c.Member(rec.Owner); member {
 		in.Proposal.Proposer = owner // it proposes its own node
@@ -254,9 +254,6 @@ func checkPlace(c *Constitution, rec *NodeRecord) error {
 	if rec.Measurement == "" {
 		return nil // the claims will say
 	}
-	if rec.Measurement.Platform() != platform {
-		return rec.refuse(BadEvidence, "evidence of platform %q claims measurement %s", platform, rec.Measurement)
-	}
 	if !slices.Contains(c.Measurements(), rec.Measurement) {
 		return rec.refuse(UnlistedCode, "it runs %s, which is not in the code manifest", rec.Measurement)
 	}
@@ -265,32 +262,35 @@ func checkPlace(c *Constitution, rec *NodeRecord) error {
 
 // checkClaims compares what the evidence claims with the record and the constitution.
 func checkClaims(c *Constitution, rec *NodeRecord, claims attest.Claims) error {
-	platform := rec.Evidence.Platform
 	switch {
-	case claims.Measurement.Platform() != platform:
-		return rec.refuse(BadEvidence, "evidence of platform %q claims measurement %s", platform, claims.Measurement)
+	case claims.Platform != rec.Evidence.Platform:
+		return rec.refuse(BadEvidence, "the record names platform %q, the evidence is of platform %q", rec.Evidence.Platform, claims.Platform)
 	case rec.Measurement != "" && rec.Measurement != claims.Measurement:
 		return rec.refuse(BadEvidence, "the record says measurement %s, its evidence %s", rec.Measurement, claims.Measurement)
-	case (claims.Insecure || platform == Virtual) && !c.Network.Insecure:
-		return rec.refuse(InsecureTEE, "platform %q is simulated and network.insecure is not set", platform)
 	}
-	tee := c.TEE[slices.IndexFunc(c.TEE, func(t TEE) bool { return t.Platform == platform })]
-	if claims.SecurityVersion < tee.MinimumVersion {
-		return rec.refuse(OldTEE, "its TEE has security version %d, expected %d at least", claims.SecurityVersion, tee.MinimumVersion)
+	if err := c.CheckEvidence(claims, rec.Key, rec.Nonce); err != nil {
+		return &Refusal{rec.ID, evidenceReason(err), err.Error(), err}
 	}
-	claims.Debug = claims.Debug && !tee.Debug
-	err := attest.Check(claims, EvidenceContext, rec.Key, rec.Nonce, c.Measurements())
-	if err == nil {
-		return nil
+	return nil
+}
+
+func evidenceReason(err error) Reason {
+	for _, r := range []struct {
+		err    error
+		reason Reason
+	}{
+		{attest.ErrPlatform, UnlistedPlatform},
+		{attest.ErrInsecure, InsecureTEE},
+		{attest.ErrDebug, DebugTEE},
+		{attest.ErrTCB, OldTEE},
+		{attest.ErrPolicy, TEEPolicy},
+		{attest.ErrMeasurement, UnlistedCode},
+	} {
+		if errors.Is(err, r.err) {
+			return r.reason
+		}
 	}
-	reason := BadEvidence
-	switch {
-	case errors.Is(err, attest.ErrDebug):
-		reason = DebugTEE
-	case errors.Is(err, attest.ErrMeasurement):
-		reason = UnlistedCode
-	}
-	return &Refusal{rec.ID, reason, err.Error(), err}
+	return BadEvidence
 }
 
 // checkEndorsed checks that the service has certified the node's key.

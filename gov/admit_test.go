@@ -134,11 +134,13 @@ func TestANodeIsRefusedForTheReasonThatItHas(t *testing.T) {
 		"unlisted code, unsaid": {UnlistedCode, func(rec *NodeRecord, claims *attest.Claims) {
 			rec.Measurement, claims.Measurement = "", other
 		}},
-		"claims of other code":     {BadEvidence, func(_ *NodeRecord, claims *attest.Claims) { claims.Measurement = other }},
-		"claims of other platform": {BadEvidence, func(_ *NodeRecord, claims *attest.Claims) { claims.Measurement = "snp:00" }},
-		"debug":                    {DebugTEE, func(_ *NodeRecord, claims *attest.Claims) { claims.Debug = true }},
-		"bound to another nonce":   {BadEvidence, func(rec *NodeRecord, _ *attest.Claims) { rec.Nonce = bytes.Repeat([]byte{1}, 32) }},
-		"bound to nothing":         {BadEvidence, func(_ *NodeRecord, claims *attest.Claims) { claims.ReportData = [64]byte{} }},
+		"claims of other code":                  {BadEvidence, func(_ *NodeRecord, claims *attest.Claims) { claims.Measurement = other }},
+		"claims of other platform":              {BadEvidence, func(_ *NodeRecord, claims *attest.Claims) { claims.Measurement = "snp:00" }},
+		"claims of other platform, listed code": {BadEvidence, func(_ *NodeRecord, claims *attest.Claims) { claims.Platform = "snp" }},
+		"no driver's claims":                    {TEEPolicy, func(_ *NodeRecord, claims *attest.Claims) { claims.Own = nil }},
+		"debug":                                 {DebugTEE, func(_ *NodeRecord, claims *attest.Claims) { claims.Debug = true }},
+		"bound to another nonce":                {BadEvidence, func(rec *NodeRecord, _ *attest.Claims) { rec.Nonce = bytes.Repeat([]byte{1}, 32) }},
+		"bound to nothing":                      {BadEvidence, func(_ *NodeRecord, claims *attest.Claims) { claims.ReportData = [64]byte{} }},
 		"a key met before": {KnownNode, func(rec *NodeRecord, claims *attest.Claims) {
 			*rec = first
 			*claims = n.claims(first)
@@ -224,7 +226,7 @@ func TestASimulatedTEENeedsAnInsecureNetwork(t *testing.T) {
 	if err := c.Complete(); err != nil {
 		t.Fatal(err)
 	}
-	rec.Evidence.Platform, rec.Measurement, claims.Measurement = "snp", "snp:00", "snp:00"
+	rec.Evidence.Platform, rec.Measurement, claims.Platform, claims.Measurement = "snp", "snp:00", "snp", "snp:00"
 	var refusal *Refusal
 	if err := CheckNode(c, &rec, claims); !errors.As(err, &refusal) || refusal.Reason != InsecureTEE {
 		t.Errorf("error %v, expected %s", err, InsecureTEE)

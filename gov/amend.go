@@ -191,7 +191,7 @@ func (d *draft) setTEE(a *action.Action) error {
 		d.effect(Effect{Kind: TEERemoved, Subject: x.Platform, Text: fmt.Sprintf("evidence of platform %q does not count any more", x.Platform)})
 		return nil
 	}
-	t := TEE{x.Platform, x.MinimumVersion, x.Debug}
+	t := TEE{x.Platform, x.TEEPolicy, x.Debug}
 	switch {
 	case i < 0:
 		d.c.TEE = append(d.c.TEE, t)
@@ -200,7 +200,10 @@ func (d *draft) setTEE(a *action.Action) error {
 	default:
 		d.c.TEE[i] = t
 	}
-	text := fmt.Sprintf("evidence of platform %q counts from security version %d on", t.Platform, t.MinimumVersion)
+	text := fmt.Sprintf("evidence of platform %q counts", t.Platform)
+	if t.Policy != "" {
+		text += " if it satisfies " + t.Policy
+	}
 	if t.Debug {
 		text += ", even in debug mode, which protects nothing"
 	}

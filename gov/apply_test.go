@@ -84,7 +84,7 @@ func TestEveryAction(t *testing.T) {
 		{"an upgrade of nothing", []action.Action{act(action.Upgrade, action.Args{Measurement: string(otherCode), Note: "2", Replaces: "virtual:00"})}, "not in the code manifest", nil, ""},
 		{"unlisted code goes", []action.Action{act(action.RemoveCode, action.Args{Measurement: string(otherCode)})}, "not in the code manifest", nil, ""},
 		{"the code of all nodes goes", []action.Action{addCode(otherCode), act(action.RemoveCode, action.Args{Measurement: string(testCode)})}, "no node would be left", nil, ""},
-		{"a platform", []action.Action{act(action.SetTEE, action.Args{Platform: "snp", MinimumVersion: 3})}, "", []EffectKind{TEESet}, "it is so already"},
+		{"a platform", []action.Action{act(action.SetTEE, action.Args{Platform: "snp", TEEPolicy: `{"minimum_security_version":3}`})}, "", []EffectKind{TEESet}, "it is so already"},
 		{"a platform changes", []action.Action{act(action.SetTEE, action.Args{Platform: virtual.Platform, Debug: true})}, "", []EffectKind{TEESet}, "it is so already"},
 		{"an unlisted platform goes", []action.Action{act(action.SetTEE, action.Args{Platform: "snp", Remove: true})}, "not in the TEE manifest", nil, ""},
 		{"the platform of code goes", []action.Action{act(action.SetTEE, action.Args{Platform: "snp"}), act(action.SetTEE, action.Args{Platform: virtual.Platform, Remove: true})}, "not in the TEE manifest", nil, ""},

@@ -301,8 +301,8 @@ func (c *Constitution) checkCode(*completed) error {
 		if t.Debug && !c.Network.Insecure {
 			return invalid(fmt.Sprintf("tee[%d].debug", i), "a TEE in debug mode protects nothing: only a network with network.insecure = true may let it in")
 		}
-		if t.MinimumVersion > maxVersion {
-			return invalid(fmt.Sprintf("tee[%d].minimum_security_version", i), "expected at most %d, found %d", maxVersion, t.MinimumVersion)
+		if err := checkTEEPolicy(fmt.Sprintf("tee[%d]", i), t.Policy); err != nil {
+			return err
 		}
 		platforms[t.Platform] = path
 	}

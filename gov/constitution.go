@@ -124,9 +124,9 @@ type Code struct {
 // TEE is an entry of the TEE manifest: a platform whose evidence counts.
 type TEE struct {
 	Platform string `cbor:"1,keyasint"`
-	// MinimumVersion is the least security version of the platform's firmware and microcode whose
-	// evidence counts, in the platform's own numbers.
-	MinimumVersion uint64 `cbor:"2,keyasint"`
+	// Policy is what the platform's driver asks of evidence: a JSON object in canonical form that only
+	// the driver understands, such as a minimum TCB. Empty stands for the driver's defaults.
+	Policy string `cbor:"2,keyasint"`
 	// Debug lets TEEs in that their owner can look into. Only an insecure network may have it.
 	Debug bool `cbor:"3,keyasint"`
 }

@@ -112,7 +112,7 @@ func (d *draft) nodeFacts(a *action.Action) policy.NodeFacts {
 	facts := policy.NodeFacts{Owner: owner.String(), OwnerName: name, Address: address}
 	for i := range d.nodes {
 		if rec := &d.nodes[i]; rec.Owner == owner && rec.Address == address && rec.State == Pending {
-			facts.Measurement, facts.Platform = string(rec.Measurement), rec.Measurement.Platform()
+			facts.Measurement, facts.Platform = string(rec.Measurement), rec.Evidence.Platform
 		}
 	}
 	return facts
@@ -225,7 +225,7 @@ func constitutionFacts(c *Constitution, nodes []NodeRecord, more ...policy.NodeF
 		if rec := &nodes[i]; rec.State == Trusted {
 			list = append(list, map[string]any{
 				"id": rec.ID.String(), "owner": rec.Owner.String(), "owner_name": c.Name(rec.Owner), "address": rec.Address,
-				"measurement": string(rec.Measurement), "platform": rec.Measurement.Platform(),
+				"measurement": string(rec.Measurement), "platform": rec.Evidence.Platform,
 			})
 		}
 	}
@@ -236,10 +236,10 @@ func constitutionFacts(c *Constitution, nodes []NodeRecord, more ...policy.NodeF
 	}
 	code, tee, members, participants := []map[string]any{}, []map[string]any{}, []map[string]any{}, []map[string]any{}
 	for _, e := range c.Code {
-		code = append(code, map[string]any{"measurement": string(e.Measurement), "platform": e.Measurement.Platform(), "note": e.Note})
+		code = append(code, map[string]any{"measurement": string(e.Measurement), "note": e.Note})
 	}
 	for _, e := range c.TEE {
-		tee = append(tee, map[string]any{"platform": e.Platform, "minimum_security_version": e.MinimumVersion, "debug": e.Debug})
+		tee = append(tee, map[string]any{"platform": e.Platform, "policy": plainJSON(e.policy()), "debug": e.Debug})
 	}
 	for _, m := range c.Members {
 		members = append(members, map[string]any{"id": m.Actor().String(), "name": m.Name, "weight": m.Weight})

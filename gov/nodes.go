@@ -124,7 +124,8 @@ const (
 	BadCertificate   Reason = "bad_node_certificate" // not what the service endorsed
 	NotVotedIn       Reason = "not_voted_in"         // too early: the policy wants a vote first
 	StaleEvidence    Reason = "stale_evidence"       // made too long ago, or for another connection
-	OldTEE           Reason = "old_tee"              // below the TEE manifest's minimum security version
+	OldTEE           Reason = "old_tee"              // older than the platform's policy in the TEE manifest allows
+	TEEPolicy        Reason = "tee_policy"           // not what the platform's policy in the TEE manifest asks for
 )
 
 // Refusal is why a node is not admitted. It is coco.ErrDenied.

@@ -634,7 +634,7 @@ func TestAnOwnerHasOnlySoManyNodesWaiting(t *testing.T) {
 
 func TestTEEsMustBeNewEnough(t *testing.T) {
 	n := newNetwork(t)
-	n.c.TEE[0].MinimumVersion = 7
+	n.c.TEE[0].Policy = `{"minimum_security_version":7}`
 	n.c.TEE[0].Debug = true
 	if err := n.c.Complete(); err != nil {
 		t.Fatal(err)
@@ -645,9 +645,9 @@ func TestTEEsMustBeNewEnough(t *testing.T) {
 		change func(*attest.Claims)
 		reason Reason
 	}{
-		{func(c *attest.Claims) { c.SecurityVersion = 6 }, OldTEE},
-		{func(c *attest.Claims) { c.SecurityVersion = 7 }, ""},
-		{func(c *attest.Claims) { c.SecurityVersion, c.Debug = 8, true }, ""},
+		{func(c *attest.Claims) { c.Own = virtual.Claims{SecurityVersion: 6} }, OldTEE},
+		{func(c *attest.Claims) { c.Own = virtual.Claims{SecurityVersion: 7} }, ""},
+		{func(c *attest.Claims) { c.Own, c.Debug = virtual.Claims{SecurityVersion: 8}, true }, ""},
 	} {
 		changed := claims
 		c.change(&changed)

@@ -148,7 +148,7 @@ func (l *life) action() action.Action {
 	case action.RemoveCode:
 		args = action.Args{Measurement: measurement}
 	case action.SetTEE:
-		args = action.Args{Platform: "snp", MinimumVersion: uint64(l.rnd.IntN(3)), Debug: l.rnd.IntN(4) == 0}
+		args = action.Args{Platform: "snp", TEEPolicy: []string{"", `{"level":1}`, `{"level":2}`}[l.rnd.IntN(3)], Debug: l.rnd.IntN(4) == 0}
 	case action.SetPolicy:
 		args = action.Args{Policy: kinds[l.rnd.IntN(len(kinds))], Expression: rs[l.rnd.IntN(len(rs)-2)].expression}
 		if l.rnd.IntN(3) == 0 {

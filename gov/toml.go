@@ -40,11 +40,7 @@ type page struct {
 		Measurement string `toml:"measurement"`
 		Note        string `toml:"note"`
 	} `toml:"code"`
-	TEE []struct {
-		Platform       string `toml:"platform"`
-		MinimumVersion uint64 `toml:"minimum_security_version"`
-		Debug          bool   `toml:"debug"`
-	} `toml:"tee"`
+	TEE      []map[string]any  `toml:"tee"` // platform, debug, and the platform's policy
 	Policies map[string]string `toml:"policies"`
 	Limits   struct {
 		BodyBytes  *int `toml:"body_bytes"`
@@ -157,8 +153,12 @@ func (p *page) constitution() (*Constitution, error) {
 	for _, code := range p.Code {
 		c.Code = append(c.Code, Code{coco.Measurement(code.Measurement), code.Note})
 	}
-	for _, t := range p.TEE {
-		c.TEE = append(c.TEE, TEE{t.Platform, t.MinimumVersion, t.Debug})
+	for i, table := range p.TEE {
+		t, err := teeOf(fmt.Sprintf("tee[%d]", i), table)
+		if err != nil {
+			return nil, err
+		}
+		c.TEE = append(c.TEE, t)
 	}
 	for name, settings := range c.Adapters {
 		if err := expandJSON(name, settings); err != nil {

@@ -63,12 +63,13 @@ func (c *Constitution) TOML() []byte {
 	for _, t := range c.TEE {
 		w.element("tee")
 		w.field("platform", t.Platform)
-		if t.MinimumVersion > 0 {
-			w.field("minimum_security_version", t.MinimumVersion)
-		}
 		if t.Debug {
 			w.comment("INSECURE: the owner of such a TEE can look into it.")
 			w.field("debug", true)
+		}
+		policy := t.policy()
+		for _, name := range slices.Sorted(maps.Keys(policy)) {
+			w.field(name, policy[name])
 		}
 	}
 	w.heading("What decides a proposal.")

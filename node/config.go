@@ -103,6 +103,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("%w: a node needs an owner, a log, verifiers and adapters", coco.ErrInvalid)
 	case c.Host.Disk == nil || c.Host.Net == nil || c.Host.Clock == nil || c.Host.Quoter == nil:
 		return fmt.Errorf("%w: the host lacks a disk, a net, a clock or a quoter", coco.ErrInvalid)
+	case c.Genesis != nil:
+		return c.Genesis.ValidateTEEs(c.Verifiers.ValidatePolicy)
 	}
 	return nil
 }

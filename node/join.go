@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/wire"
 )
 
 // Joining is a conversation of four messages on one TLS connection. Both sides prove their code by
@@ -76,12 +77,7 @@ type joinGrant struct {
 
 // evidence proves this node's code. The nonce is a connection's binding, where there is one.
 func (n *node) evidence(ctx context.Context, nonce []byte) (attest.Evidence, error) {
-	q := n.cfg.Host.Quoter
-	quote, err := q.Quote(ctx, attest.ReportData(gov.EvidenceContext, n.id.PublicKey(), nonce))
-	if err != nil {
-		return attest.Evidence{}, fmt.Errorf("attestation device: %w", err)
-	}
-	return attest.Evidence{Platform: q.Platform(), Quote: quote}, nil
+	return attest.Quote(ctx, n.cfg.Host.Quoter, gov.EvidenceContext, n.id.PublicKey(), nonce)
 }
 
 // record makes this node's entry for the constitution, signed by its owner.
@@ -206,7 +202,7 @@ func (n *node) checkWelcome(conn *channel.Conn, w joinWelcome) (*gov.Constitutio
 	if err != nil {
 		return nil, err
 	}
-	return c, attest.Check(claims, gov.EvidenceContext, conn.Peer().Key, conn.Binding(), c.Measurements())
+	return c, c.CheckEvidence(claims, conn.Peer().Key, conn.Binding())
 }
 
 // checkService says whether a node belongs to the network that this one knows: such a node follows a constitution that
@@ -258,7 +254,7 @@ func (n *node) serveJoin(ctx context.Context, conn *channel.Conn) {
 	log := n.log.With("node", conn.Peer().ID.Short())
 	answer, err := n.admit(ctx, conn)
 	if err != nil {
-		answer = joinAnswer{Kind: peer.KindOf(err), Reason: err.Error(), Rule: reasonOf(err)}
+		answer = joinAnswer{Kind: wire.Number(err), Reason: err.Error(), Rule: reasonOf(err)}
 		if state := n.loop.state.Load(); state.Role != consensus.Leader {
 			dir := n.directory.Load()
 			answer.Address = dir.addresses[dir.byConsensus[state.Leader]]
@@ -331,7 +327,7 @@ func (n *node) trust(ctx context.Context, rec gov.NodeRecord) (uint64, []byte, e
 	}
 	if old, ok := n.trusted(rec); ok {
 		// It was admitted before, and the answer got lost. Its evidence is of this connection.
-		err := attest.Check(claims, gov.EvidenceContext, rec.Key, rec.Nonce, n.constitution.Load().Measurements())
+		err := n.constitution.Load().CheckEvidence(claims, rec.Key, rec.Nonce)
 		return old.Since, old.Certificate, err
 	}
 	result, err := n.own(ctx, func(tx *store.Tx) ([]byte, error) {

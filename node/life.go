@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
@@ -89,9 +90,6 @@ type start struct {
 func (n *node) prepare(ctx context.Context, log *ledger.Log) (start, error) {
 	self := consensus.IDOf(n.id.ID())
 	machine := raft.Config{Self: self, Log: logReader{log}, ElectionTicks: electionTicks, HeartbeatTicks: heartbeatTicks}
-	if err := n.measure(ctx); err != nil {
-		return start{}, err
-	}
 	switch {
 	case n.cfg.Genesis != nil:
 		if log.Last() > 0 {
@@ -152,18 +150,18 @@ func (n *node) prepareJoin(ctx context.Context, machine raft.Config) (start, err
 	return s, nil
 }
 
-// measure asks the platform what this node runs.
-func (n *node) measure(ctx context.Context) error {
-	ev, err := n.evidence(ctx, newNonce())
+// ownClaims asks the platform what this program is, before it has a key: the evidence is bound to
+// none, and this node alone reads it.
+func ownClaims(ctx context.Context, cfg Config) (attest.Claims, error) {
+	ev, err := attest.Quote(ctx, cfg.Host.Quoter, "coco self", nil, newNonce())
 	if err != nil {
-		return err
+		return attest.Claims{}, err
 	}
-	claims, err := n.cfg.Verifiers.Verify(ev, n.cfg.Host.Clock.Now())
+	claims, err := cfg.Verifiers.Verify(ev, cfg.Host.Clock.Now())
 	if err != nil {
-		return fmt.Errorf("this node's own evidence: %w", err)
+		return attest.Claims{}, fmt.Errorf("this node's own evidence: %w", err)
 	}
-	n.measurement = claims.Measurement
-	return nil
+	return claims, nil
 }
 
 // found prepares a new network: service, first epoch, genesis transaction.

@@ -206,7 +206,7 @@ func runOnce(ctx context.Context, cfg Config, at listeners, ready func(Info)) er
 		return err
 	}
 	defer log.Close()
-	n, err := newNode(cfg, log)
+	n, err := newNode(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -283,18 +283,21 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, at 
 	return nil
 }
 
-func newNode(cfg Config, log *ledger.Log) (*node, error) {
+func newNode(ctx context.Context, cfg Config, log *ledger.Log) (*node, error) {
+	claims, err := ownClaims(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
 	var id *channel.Identity
 	if cfg.admitted != nil {
 		id = cfg.admitted.id
 	} else {
-		var err error
-		if id, err = channel.NewIdentity(cfg.Host.Quoter.Platform() == "virtual"); err != nil {
+		if id, err = channel.NewIdentity(claims.Insecure); err != nil {
 			return nil, err
 		}
 	}
 	n := &node{
-		cfg: cfg, log: cfg.Log.With("id", id.ID().Short()), id: id,
+		cfg: cfg, log: cfg.Log.With("id", id.ID().Short()), id: id, measurement: claims.Measurement,
 		peerAddress: cmp.Or(cfg.PeerAddress, cfg.PeerListen), clientAddress: cmp.Or(cfg.ClientAddress, cfg.ClientListen),
 		store: store.New(), facts: newFacts(), meter: newMeter(), ledgerLog: log,
 		exec:     &executor{keys: newKeyring()},

@@ -6,7 +6,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov"
-	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/wire"
 )
 
 // refusedPause is how long a joiner waits after it was refused for a reason that only people can remove: a
@@ -35,7 +35,7 @@ func reasonOf(err error) gov.Reason {
 
 // refusal is the error that a node answered.
 func (a *joinAnswer) refusal(address string) error {
-	return &RefusedError{Address: address, Reason: a.Rule, err: peer.ErrorOf(max(1, a.Kind), a.Reason)}
+	return &RefusedError{Address: address, Reason: a.Rule, err: wire.FromNumber(max(1, a.Kind), a.Reason)}
 }
 
 // pauseAfter is how long to wait before asking again.

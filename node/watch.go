@@ -73,11 +73,10 @@ func (n *node) comeBack(ctx context.Context, why string) error {
 	n.log.Warn("asking the network to admit this node again", "because", behind)
 	cfg := n.cfg
 	cfg.Join, cfg.Approve, cfg.Service, cfg.admitted = behind.ask, behind.constitution, behind.service, nil
-	next, err := newNode(cfg, n.ledgerLog)
+	next, err := newNode(ctx, cfg, n.ledgerLog)
 	if err != nil {
 		return err
 	}
-	next.measurement = n.measurement
 	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
 	led := make(chan struct{})

@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/wire"
 )
 
 // A node fetches from the others what its disk lacks: a snapshot to begin with, the entries between that and
@@ -78,7 +79,7 @@ func NewFetchServer(clock host.Clock, answer func(FetchRequest) (FetchAnswer, Pi
 // serve answers one request.
 func (s *FetchServer) serve(ctx context.Context, conn *channel.Conn, rq FetchRequest) error {
 	refuse := func(err error) error {
-		return WriteMessage(conn, FetchAnswer{Kind: KindOf(err), Reason: err.Error()})
+		return WriteMessage(conn, FetchAnswer{Kind: wire.Number(err), Reason: err.Error()})
 	}
 	select {
 	case s.slots <- struct{}{}:
@@ -154,7 +155,7 @@ func (f *Fetcher) Fetch(ctx context.Context, from coco.NodeID, address string, r
 		return nil, err
 	}
 	if in.Kind != 0 {
-		return nil, ErrorOf(in.Kind, in.Reason)
+		return nil, wire.FromNumber(in.Kind, in.Reason)
 	}
 	return in, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/wire"
 )
 
 // SubmitPatience bounds a submission whose context has no deadline of its own.
@@ -334,7 +335,7 @@ func (f *Forwarder) reply(to coco.NodeID, id uint64, results []adapter.Result) {
 	for i, r := range results {
 		out := Result{View: r.TxID.View, Seqno: r.TxID.Seqno, Reply: r.Reply}
 		if r.Err != nil {
-			out.Kind, out.Reason = KindOf(r.Err), r.Err.Error()
+			out.Kind, out.Reason = wire.Number(r.Err), r.Err.Error()
 		}
 		m.Results[i] = out
 	}
@@ -350,7 +351,7 @@ func (f *Forwarder) replied(from coco.NodeID, m *Reply) {
 	results := make([]adapter.Result, len(m.Results))
 	for i, r := range m.Results {
 		results[i] = adapter.Result{
-			TxID: coco.TxID{View: r.View, Seqno: r.Seqno}, Reply: r.Reply, Err: ErrorOf(r.Kind, r.Reason),
+			TxID: coco.TxID{View: r.View, Seqno: r.Seqno}, Reply: r.Reply, Err: wire.FromNumber(r.Kind, r.Reason),
 		}
 	}
 	sent.done <- results

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 )
 
 // FuzzFile reads files without trusting them, as a node does with those of its host.
@@ -76,11 +77,11 @@ func FuzzRows(f *testing.F) {
 				return
 			}
 			if table != last {
-				again = append(appendHead(again, majorText, len(table)), table...)
+				again = canon.AppendText(again, table)
 				last = table
 			}
-			again = append(appendHead(again, majorBytes, len(key)), key...)
-			again = append(appendHead(again, majorBytes, len(value)), value...)
+			again = canon.AppendBytes(again, []byte(key))
+			again = canon.AppendBytes(again, []byte(value))
 		}
 		if !bytes.Equal(again, b) {
 			t.Fatalf("% x parses and re-encodes to % x", b, again)

@@ -1,39 +1,19 @@
 package snapshot
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math"
-)
 
-// The rows are a CBOR sequence (RFC 8742): the name of a table (text) is followed by key and value
-// (bytes) of each of its rows in turn. Tables stand in the order of their names, rows in that of
-// their keys; a table without rows is left out. Lengths are in their shortest form.
-const (
-	majorBytes = 2 << 5
-	majorText  = 3 << 5
-	majorMask  = 7 << 5
+	"github.com/cocoframework/coco/canon"
 )
 
 // maxItem bounds a key or value. It is above what a batch can carry.
 const maxItem = 256 << 20
 
-// appendHead appends the head of an item: its major type and its length.
-func appendHead(b []byte, major byte, n int) []byte {
-	switch {
-	case n < 24:
-		return append(b, major|byte(n))
-	case n <= math.MaxUint8:
-		return append(b, major|24, byte(n))
-	case n <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(b, major|25), uint16(n))
-	}
-	return binary.BigEndian.AppendUint32(append(b, major|26), uint32(n))
-}
-
-// rowReader takes the sequence apart again.
+// rowReader reads the rows, which are a CBOR sequence (RFC 8742): the name of a table (text) is followed
+// by key and value (bytes) of each of its rows in turn. Tables stand in the order of their names, rows
+// in that of their keys; a table without rows is left out. Lengths are in their shortest form.
 type rowReader struct {
 	in    source
 	table string
@@ -53,8 +33,8 @@ func (r *rowReader) next() (table, key string, value []byte, err error) {
 	if err != nil {
 		return "", "", nil, err
 	}
-	if first&majorMask == majorText {
-		name, err := r.item(first, majorText, maxName)
+	if canon.MajorOf(first) == canon.Text {
+		name, err := r.item(first, canon.Text, maxName)
 		if err != nil {
 			return "", "", nil, err
 		}
@@ -66,7 +46,7 @@ func (r *rowReader) next() (table, key string, value []byte, err error) {
 			return "", "", nil, early(err)
 		}
 	}
-	k, err := r.item(first, majorBytes, maxItem)
+	k, err := r.item(first, canon.Bytes, maxItem)
 	if err != nil {
 		return "", "", nil, err
 	}
@@ -79,7 +59,7 @@ func (r *rowReader) next() (table, key string, value []byte, err error) {
 		r.key, r.keyed = key, true
 	}
 	if first, err = r.in.ReadByte(); err == nil {
-		value, err = r.item(first, majorBytes, maxItem)
+		value, err = r.item(first, canon.Bytes, maxItem)
 	}
 	return r.table, r.key, value, early(err)
 }
@@ -92,35 +72,26 @@ func early(err error) error {
 	return err
 }
 
-var errForm = errors.New("not the expected CBOR item, or not its shortest form")
-
 // item reads the rest of an item, given its first byte.
-func (r *rowReader) item(first, major byte, limit int) ([]byte, error) {
-	if first&majorMask != major {
-		return nil, errForm
-	}
-	n, size := int(first&^majorMask), 0 // size is that of the length after the first byte
-	if n > 26 {
-		return nil, errForm
-	}
-	if n >= 24 {
-		size, n = 1<<(n-24), 0
-	}
-	for range size {
+func (r *rowReader) item(first byte, major canon.Major, limit int) ([]byte, error) {
+	var head [canon.MaxHead]byte
+	head[0] = first
+	size := canon.HeadLength(first)
+	for i := 1; i < size; i++ {
 		b, err := r.in.ReadByte()
 		if err != nil {
 			return nil, early(err)
 		}
-		n = n<<8 | int(b)
+		head[i] = b
 	}
-	var shortest [9]byte
-	if len(appendHead(shortest[:0], major, n)) != 1+size {
-		return nil, errForm
+	n, _, err := canon.CutHead(head[:size], major)
+	if err != nil {
+		return nil, err
 	}
-	if n > limit {
+	if n > uint64(limit) {
 		return nil, fmt.Errorf("an item of %d bytes, at most %d are possible", n, limit)
 	}
-	return readN(r.in, n)
+	return readN(r.in, int(n))
 }
 
 // readN reads exactly n bytes. It allocates no more than a block ahead of what is there.

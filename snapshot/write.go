@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/store"
 )
@@ -110,14 +111,14 @@ func (w *writer) table(src *store.Snapshot, name string) error {
 	return src.Each(name, func(key string, value []byte) error {
 		if !begun {
 			begun = true
-			if err := w.item(appendHead(head[:0], majorText, len(name)), name); err != nil {
+			if err := w.item(canon.AppendHead(head[:0], canon.Text, uint64(len(name))), name); err != nil {
 				return err
 			}
 		}
 		w.rows++
-		err := w.item(appendHead(head[:0], majorBytes, len(key)), key)
+		err := w.item(canon.AppendHead(head[:0], canon.Bytes, uint64(len(key))), key)
 		if err == nil {
-			err = add(w, appendHead(head[:0], majorBytes, len(value)))
+			err = add(w, canon.AppendHead(head[:0], canon.Bytes, uint64(len(value))))
 		}
 		if err == nil {
 			err = add(w, value)

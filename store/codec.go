@@ -1,12 +1,11 @@
 package store
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 )
 
 // Write is one change of a key.
@@ -17,37 +16,18 @@ type Write struct {
 	Delete bool
 }
 
-// Write sets are deterministic CBOR (RFC 8949 §4.2.1): an array with one element per table, in the order of
-// their first write; each element is an array of the table's name (text) followed by key (bytes)
-// and value (bytes, or null for a deletion) in turn. No writes at all encode as no bytes. The codec is
-// by hand because every transaction passes it three times.
-const (
-	cborBytes = 2 << 5
-	cborText  = 3 << 5
-	cborArray = 4 << 5
-	cborNull  = 0xf6
-)
-
-func appendHead(b []byte, major byte, n uint64) []byte {
-	switch {
-	case n < 24:
-		return append(b, major|byte(n))
-	case n <= math.MaxUint8:
-		return append(b, major|24, byte(n))
-	case n <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(b, major|25), uint16(n))
-	case n <= math.MaxUint32:
-		return binary.BigEndian.AppendUint32(append(b, major|26), uint32(n))
-	}
-	return binary.BigEndian.AppendUint64(append(b, major|27), n)
-}
-
 // group is the writes of one table within a write set.
 type group struct {
 	table *table
 	n     int
 }
 
+// encodeEntries returns the write set of the private or of the public tables.
+//
+// Write sets are deterministic CBOR (package canon): an array with one element for each table, in the
+// order of their first write; each element is an array of the table's name (text) followed by key
+// (bytes) and value (bytes, or null for a deletion) in turn. No writes at all encode as no bytes. The
+// codec is by hand because every transaction passes it three times.
 func encodeEntries(writes []entry, private bool) []byte {
 	var space [4]group
 	groups, size := space[:0], 9
@@ -70,11 +50,10 @@ func encodeEntries(writes []entry, private bool) []byte {
 	if len(groups) == 0 {
 		return nil
 	}
-	out := appendHead(make([]byte, 0, size), cborArray, uint64(len(groups)))
+	out := canon.AppendHead(make([]byte, 0, size), canon.Array, uint64(len(groups)))
 	for _, g := range groups {
-		out = appendHead(out, cborArray, uint64(1+2*g.n))
-		out = appendHead(out, cborText, uint64(len(g.table.Name)))
-		out = append(out, g.table.Name...)
+		out = canon.AppendHead(out, canon.Array, uint64(1+2*g.n))
+		out = canon.AppendText(out, g.table.Name)
 		for i := range writes {
 			if e := &writes[i]; e.table == g.table {
 				out = appendPair(out, []byte(e.key), e.value, e.deleted)
@@ -85,11 +64,11 @@ func encodeEntries(writes []entry, private bool) []byte {
 }
 
 func appendPair(out, key, value []byte, deleted bool) []byte {
-	out = append(appendHead(out, cborBytes, uint64(len(key))), key...)
+	out = canon.AppendBytes(out, key)
 	if deleted {
-		return append(out, cborNull)
+		return append(out, canon.Null)
 	}
-	return append(appendHead(out, cborBytes, uint64(len(value))), value...)
+	return canon.AppendBytes(out, value)
 }
 
 // EncodeWrites is the inverse of DecodeWrites. The order of tables and keys is kept; writes of one
@@ -112,43 +91,22 @@ type decoder struct{ rest []byte }
 
 var errWrites = fmt.Errorf("%w: write set", coco.ErrCorrupt)
 
-func (d *decoder) head(major byte) (int, error) {
-	if len(d.rest) == 0 {
-		return 0, fmt.Errorf("%w: ends early", errWrites)
+// count reads the head of an array or a string, which is never longer than what is left: every
+// element and every byte takes at least one byte.
+func (d *decoder) count(major canon.Major) (int, error) {
+	n, rest, err := canon.CutHead(d.rest, major)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", errWrites, err)
 	}
-	b := d.rest[0]
-	if b&0xe0 != major {
-		return 0, fmt.Errorf("%w: expected CBOR major type %d, found initial byte %#x", errWrites, major>>5, b)
+	if n > uint64(len(rest)) {
+		return 0, fmt.Errorf("%w: length %d exceeds the %d bytes left", errWrites, n, len(rest))
 	}
-	info := b & 0x1f
-	size := 0 // bytes of the length after the initial one
-	if info >= 24 {
-		size = 1 << (info - 24)
-	}
-	if info > 26 || len(d.rest) < 1+size {
-		return 0, fmt.Errorf("%w: bad length after initial byte %#x", errWrites, b)
-	}
-	n, least := uint64(info), uint64(0)
-	switch info {
-	case 24:
-		n, least = uint64(d.rest[1]), 24
-	case 25:
-		n, least = uint64(binary.BigEndian.Uint16(d.rest[1:])), math.MaxUint8+1
-	case 26:
-		n, least = uint64(binary.BigEndian.Uint32(d.rest[1:])), math.MaxUint16+1
-	}
-	d.rest = d.rest[1+size:]
-	if n < least {
-		return 0, fmt.Errorf("%w: length %d not in its shortest form", errWrites, n)
-	}
-	if n > uint64(len(d.rest)) { // every element and every byte takes at least one byte
-		return 0, fmt.Errorf("%w: length %d exceeds the %d bytes left", errWrites, n, len(d.rest))
-	}
+	d.rest = rest
 	return int(n), nil
 }
 
-func (d *decoder) bytes(major byte) ([]byte, error) {
-	n, err := d.head(major)
+func (d *decoder) bytes(major canon.Major) ([]byte, error) {
+	n, err := d.count(major)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +124,7 @@ func AppendWrites(out []Write, b []byte) ([]Write, error) {
 		return out, nil
 	}
 	d := decoder{b}
-	tables, err := d.head(cborArray)
+	tables, err := d.count(canon.Array)
 	if err != nil {
 		return nil, err
 	}
@@ -175,14 +133,14 @@ func AppendWrites(out []Write, b []byte) ([]Write, error) {
 	}
 	seen := make([]string, 0, min(tables, 16))
 	for range tables {
-		n, err := d.head(cborArray)
+		n, err := d.count(canon.Array)
 		if err != nil {
 			return nil, err
 		}
 		if n < 3 || n%2 != 1 {
 			return nil, fmt.Errorf("%w: table with %d elements, expected a name and pairs", errWrites, n)
 		}
-		name, err := d.bytes(cborText)
+		name, err := d.bytes(canon.Text)
 		if err != nil {
 			return nil, err
 		}
@@ -193,12 +151,12 @@ func AppendWrites(out []Write, b []byte) ([]Write, error) {
 		seen = append(seen, table)
 		for range n / 2 {
 			w := Write{Table: table}
-			if w.Key, err = d.bytes(cborBytes); err != nil {
+			if w.Key, err = d.bytes(canon.Bytes); err != nil {
 				return nil, err
 			}
-			if len(d.rest) > 0 && d.rest[0] == cborNull {
+			if len(d.rest) > 0 && d.rest[0] == canon.Null {
 				d.rest, w.Delete = d.rest[1:], true
-			} else if w.Value, err = d.bytes(cborBytes); err != nil {
+			} else if w.Value, err = d.bytes(canon.Bytes); err != nil {
 				return nil, err
 			}
 			out = append(out, w)

@@ -1,7 +1,6 @@
 package kv
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
 )
 
 // preconditionError is a write, or a read, whose condition did not hold.
@@ -30,8 +30,11 @@ func (e *preconditionError) Error() string {
 	return text
 }
 
-// Unwrap makes it an invalid request for who does not know better.
+// Unwrap makes it an invalid request.
 func (e *preconditionError) Unwrap() error { return coco.ErrInvalid }
+
+// WireCode selects the row of the table of errors.
+func (e *preconditionError) WireCode() string { return wire.CodePrecondition }
 
 // tooLargeError is a value above the limit of the constitution.
 type tooLargeError struct{ limit int }
@@ -41,6 +44,9 @@ func (e *tooLargeError) Error() string {
 }
 
 func (e *tooLargeError) Unwrap() error { return coco.ErrInvalid }
+
+// WireCode selects the row of the table of errors.
+func (e *tooLargeError) WireCode() string { return wire.CodeTooLarge }
 
 func (s Settings) valueTooLarge() error { return &tooLargeError{s.MaxValueBytes} }
 
@@ -64,64 +70,28 @@ func late(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// kinds maps errors to answers as the gateway does, the most careful one first.
-var kinds = []struct {
-	kind   error
-	status int
-	code   string
-}{
-	{coco.ErrUnknown, http.StatusGatewayTimeout, "outcome_unknown"},
-	{coco.ErrDenied, http.StatusForbidden, "denied"},
-	{coco.ErrInvalid, http.StatusBadRequest, "invalid"},
-	{coco.ErrNotFound, http.StatusNotFound, "not_found"},
-	{coco.ErrPending, http.StatusAccepted, "pending"},
-	{coco.ErrMissing, http.StatusServiceUnavailable, "missing"},
-	{coco.ErrBusy, http.StatusServiceUnavailable, "busy"},
-	{coco.ErrNotCommitted, http.StatusServiceUnavailable, "not_committed"},
-	{coco.ErrUnreachable, http.StatusServiceUnavailable, "unreachable"},
-	{context.DeadlineExceeded, http.StatusGatewayTimeout, "outcome_unknown"},
-	{context.Canceled, http.StatusGatewayTimeout, "outcome_unknown"},
-}
-
-func classify(err error) (status int, code string) {
-	if refused := (*preconditionError)(nil); errors.As(err, &refused) {
-		return http.StatusPreconditionFailed, "precondition_failed"
+// problemOf returns the row of the table of errors by which a request is answered.
+func problemOf(err error) wire.Problem {
+	if big := (*http.MaxBytesError)(nil); errors.As(err, &big) {
+		return wire.ByCode(wire.CodeTooLarge)
 	}
-	large, body := (*tooLargeError)(nil), (*http.MaxBytesError)(nil)
-	if errors.As(err, &large) || errors.As(err, &body) {
-		return http.StatusRequestEntityTooLarge, "too_large"
-	}
-	for _, k := range kinds {
-		if errors.Is(err, k.kind) {
-			return k.status, k.code
-		}
-	}
-	if late(err) {
-		return http.StatusRequestTimeout, "too_slow"
-	}
-	return http.StatusInternalServerError, "internal"
+	return wire.AnswerTo(err)
 }
 
 func (l *ledger) fail(w http.ResponseWriter, err error) {
-	status, code := classify(err)
-	message := err.Error()
-	switch status {
-	case http.StatusInternalServerError:
+	p, message := problemOf(err), err.Error()
+	if p.Code == wire.CodeInternal {
 		l.env.Log.Error("kv: a request failed", "error", err)
-		message = "internal error; the node's log says more"
-	case http.StatusAccepted, http.StatusServiceUnavailable:
-		if code != "missing" { // which no repetition mends
-			w.Header().Set("Retry-After", "1")
-		}
+		message = wire.InternalMessage
 	}
-	text, err := json.Marshal(map[string]any{"error": map[string]string{"code": code, "message": message}})
-	if err != nil {
-		panic(err) // two strings
+	h := w.Header()
+	if p.Retry {
+		h.Set("Retry-After", "1")
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // a client that has gone
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "application/json")
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(p.Body(message)) // fails if the client has gone
 }
 
 func (l *ledger) answer(w http.ResponseWriter, value any) {

@@ -11,6 +11,10 @@
 //	4  bool         debug
 //	5  bytes (64)   Ed25519 signature over Notice ‖ 0 ‖ measurement ‖ report data ‖ debug (0 or 1)
 //
+// Its policy is a JSON object with one optional field:
+//
+//	minimum_security_version   an integer; every virtual TEE has security version 0
+//
 // Trust: either
 package virtual
 
@@ -99,7 +103,7 @@ func (Verifier) Verify(b []byte, _ time.Time) (attest.Claims, error) {
 	if err := canon.Unmarshal(b, &q, canon.Limits{Bytes: maxQuote, Depth: 4, Elements: 16, Pairs: 16}); err != nil {
 		return attest.Claims{}, fmt.Errorf("%w: %s: %w", attest.ErrQuote, Notice, err)
 	}
-	claims := attest.Claims{Debug: q.Debug, Insecure: true}
+	claims := attest.Claims{Debug: q.Debug, Insecure: true, Own: Claims{}}
 	if q.Notice != Notice || len(q.Measurement) != sha256.Size || len(q.ReportData) != len(claims.ReportData) {
 		return attest.Claims{}, fmt.Errorf("%w: %s: notice or a length is wrong", attest.ErrQuote, Notice)
 	}
@@ -109,6 +113,40 @@ func (Verifier) Verify(b []byte, _ time.Time) (attest.Claims, error) {
 	claims.Measurement = measurement([sha256.Size]byte(q.Measurement))
 	copy(claims.ReportData[:], q.ReportData)
 	return claims, nil
+}
+
+// ValidatePolicy implements attest.Verifier.
+func (Verifier) ValidatePolicy(policy []byte) error {
+	_, err := decodePolicy(policy)
+	return err
+}
+
+type policy struct {
+	MinimumSecurityVersion uint64 `json:"minimum_security_version"`
+}
+
+func decodePolicy(b []byte) (policy, error) {
+	var p policy
+	return p, attest.DecodePolicy(Platform, b, &p)
+}
+
+// Claims are the claims of this platform alone.
+type Claims struct {
+	// SecurityVersion stands for the version of firmware and microcode. There is neither: it is 0 in
+	// every quote.
+	SecurityVersion uint64
+}
+
+// Satisfy implements attest.Own.
+func (c Claims) Satisfy(policy []byte) error {
+	p, err := decodePolicy(policy)
+	if err != nil {
+		return fmt.Errorf("%w: %w", attest.ErrPolicy, err)
+	}
+	if c.SecurityVersion < p.MinimumSecurityVersion {
+		return fmt.Errorf("%w: its TEE has security version %d, expected %d at least", attest.ErrTCB, c.SecurityVersion, p.MinimumSecurityVersion)
+	}
+	return nil
 }
 
 // maxQuote is generous: all fields have fixed lengths.

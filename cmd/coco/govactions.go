@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -12,8 +13,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/policy"
+	"github.com/cocoframework/coco/gov/settings"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/keys"
 )
@@ -29,19 +32,19 @@ type actionForm struct {
 
 // actionFlags are the flags of what is seldom given.
 type actionFlags struct {
-	file       string
-	weight     uint64
-	minVersion uint64
-	debug      bool
-	remove     bool
-	force      string
+	file      string
+	weight    uint64
+	teePolicy string
+	debug     bool
+	remove    bool
+	force     string
 }
 
 func (f *actionFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.file, "file", "", "actions from a TOML `file`, - for the standard input")
 	fl.Uint64Var(&f.weight, "weight", 0, "of add-member: the member's `weight` in policies that weigh votes (default 1)")
-	fl.Uint64Var(&f.minVersion, "min-version", 0, "of set-tee: least security `version` of the platform")
+	fl.StringVar(&f.teePolicy, "tee-policy", "", "of set-tee: what the platform's evidence must satisfy, a JSON `object` that its driver reads")
 	fl.BoolVar(&f.debug, "debug", false, "of set-tee: let TEEs in debug mode in; insecure networks only")
 	fl.BoolVar(&f.remove, "remove", false, "of set-tee: remove the platform")
 	fl.StringVar(&f.force, "force", "", "the `sentence` \""+policy.Force+"\", for a change after which no vote could pass any more")
@@ -73,10 +76,7 @@ func actionForms() []actionForm {
 			return nil
 		}},
 		{action.RemoveCode, "MEASUREMENT", "nodes may not run it any more", "remove-code virtual:3f0c…", code},
-		{action.SetTEE, "PLATFORM", "evidence of this platform counts; --min-version, --debug, --remove", "set-tee snp --min-version 22", func(a *action.Args, args []string, f *actionFlags) error {
-			a.Platform, a.MinimumVersion, a.Debug, a.Remove = args[0], f.minVersion, f.debug, f.remove
-			return nil
-		}},
+		{action.SetTEE, "PLATFORM", "evidence of this platform counts; --tee-policy, --debug, --remove", `set-tee virtual --tee-policy '{"minimum_security_version": 0}'`, setTEE},
 		{action.SetPolicy, "KIND EXPRESSION", "what decides proposals of that kind, or \"default\"", "set-policy add-code \"" + policy.Unanimous + "\"", withForce(func(a *action.Args, args []string, _ *actionFlags) error {
 			a.Policy, a.Expression = strings.ReplaceAll(args[0], "-", "_"), args[1]
 			return nil
@@ -285,3 +285,21 @@ func (a *app) readFile(name string) ([]byte, error) {
 
 // numberOf writes a proposal's number.
 func numberOf(n uint64) string { return "#" + strconv.FormatUint(n, 10) }
+
+func setTEE(a *action.Args, args []string, f *actionFlags) error {
+	a.Platform, a.Debug, a.Remove = args[0], f.debug, f.remove
+	if f.teePolicy == "" {
+		return nil
+	}
+	v, err := settings.Parse([]byte(f.teePolicy))
+	if err == nil {
+		a.TEEPolicy, err = action.TEEPolicy(v)
+	}
+	if err != nil {
+		return fmt.Errorf("--tee-policy: %w", err)
+	}
+	if err := verifiers().ValidatePolicy(a.Platform, []byte(a.TEEPolicy)); err != nil && !errors.Is(err, attest.ErrPlatform) {
+		return fmt.Errorf("--tee-policy: %w", err)
+	}
+	return nil
+}

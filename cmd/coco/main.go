@@ -17,12 +17,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/wire"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	code := sandbox.ExitCode(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	code := wire.ExitCode(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	stop()
 	os.Exit(code)
 }

@@ -22,7 +22,6 @@ import (
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/nodeconfig"
-	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/node"
 )
@@ -54,7 +53,7 @@ line of JSON that it is ready, or why it is not; its log goes to standard error.
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := a.runNode(cmd.Context(), file)
 			if err != nil {
-				_ = a.out.json(nodeconfig.Event{Event: nodeconfig.EventFailed, Error: err.Error(), Code: sandbox.ExitCode(err)})
+				_ = a.out.json(nodeconfig.FailedEvent(err))
 			}
 			return err
 		},

@@ -149,7 +149,8 @@ func (t *joinTeller) plain(err *node.RefusedError) string {
 		gov.DebugTEE:         "debug TEE: somebody can look into it. Start the node's TEE without debugging",
 		gov.InsecureTEE:      "simulated TEE: this network takes real ones only",
 		gov.UnlistedPlatform: "wrong platform: the constitution does not list this kind of TEE",
-		gov.OldTEE:           "old TEE: its firmware is below the version that the constitution demands. Update it",
+		gov.OldTEE:           "old TEE: its firmware is older than the constitution allows. Update it",
+		gov.TEEPolicy:        "unfit TEE: it is not set up as the constitution's policy for this platform demands",
 	}
 	if text, ok := words[err.Reason]; ok {
 		return text

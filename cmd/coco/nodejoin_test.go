@@ -92,7 +92,7 @@ func TestEveryRefusalHasPlainWords(t *testing.T) {
 	for reason, want := range map[gov.Reason]string{
 		gov.NotVotedIn: "too early", gov.UnlistedOwner: "too early", gov.UnlistedCode: "wrong code", gov.BadOwner: "wrong owner",
 		gov.BadSignature: "wrong owner's signature", gov.StaleEvidence: "stale evidence", gov.BadEvidence: "bad evidence",
-		gov.DebugTEE: "debug TEE", gov.InsecureTEE: "simulated TEE", gov.UnlistedPlatform: "wrong platform", gov.OldTEE: "old TEE",
+		gov.DebugTEE: "debug TEE", gov.InsecureTEE: "simulated TEE", gov.UnlistedPlatform: "wrong platform", gov.OldTEE: "old TEE", gov.TEEPolicy: "unfit TEE",
 	} {
 		var out bytes.Buffer
 		tell := &joinTeller{a: &app{out: newPrinter(&out), err: newPrinter(io.Discard)}, cfg: nodeconfig.Config{Peer: "here:7000"}}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/wire"
 )
 
 // printer writes for people or for programs.
@@ -142,7 +143,7 @@ func (a *app) wantsJSON() bool { return a.output == outputJSON }
 // showError tells the user why a command failed.
 func (a *app) showError(err error) {
 	if a.wantsJSON() {
-		_ = a.err.json(map[string]any{"error": map[string]any{"exit_code": sandbox.ExitCode(err), "message": err.Error()}})
+		_ = a.err.json(map[string]any{"error": map[string]any{"exit_code": wire.ExitCode(err), "message": err.Error()}})
 		return
 	}
 	a.err.printf("%s %v\n", a.err.red("coco:"), err)

@@ -78,11 +78,12 @@ type Args struct {
 	Measurement string `cbor:"measurement,omitempty"`
 	Note        string `cbor:"note,omitempty"`
 	Replaces    string `cbor:"replaces,omitempty"`
-	// Platform, MinimumVersion and Debug make an entry of the TEE manifest; Remove takes it out.
-	Platform       string `cbor:"platform,omitempty"`
-	MinimumVersion uint64 `cbor:"minimum_security_version,omitempty"`
-	Debug          bool   `cbor:"debug,omitempty"`
-	Remove         bool   `cbor:"remove,omitempty"`
+	// Platform, TEEPolicy (a JSON object in canonical form) and Debug make an entry of the TEE
+	// manifest; Remove takes it out.
+	Platform  string `cbor:"platform,omitempty"`
+	TEEPolicy string `cbor:"tee_policy,omitempty"`
+	Debug     bool   `cbor:"debug,omitempty"`
+	Remove    bool   `cbor:"remove,omitempty"`
 	// Policy is the kind of action that Expression decides from then on.
 	Policy     string `cbor:"policy,omitempty"`
 	Expression string `cbor:"expression,omitempty"`
@@ -112,7 +113,7 @@ func forms() []form {
 		{RemoveNode, nil, []string{"owner", "address", "node"}},
 		{AddCode, []string{"measurement"}, []string{"note"}},
 		{RemoveCode, []string{"measurement"}, nil},
-		{SetTEE, []string{"platform"}, []string{"minimum_security_version", "debug", "remove"}},
+		{SetTEE, []string{"platform"}, []string{"tee_policy", "debug", "remove"}},
 		{SetPolicy, []string{"policy", "expression"}, []string{"force"}},
 		{RemovePolicy, []string{"policy"}, []string{"force"}},
 		{Set, []string{"setting", "value"}, nil},
@@ -185,6 +186,7 @@ func (a *Action) checkValues() error {
 		{"note", x.Note, maxText},
 		{"replaces", x.Replaces, maxText},
 		{"platform", x.Platform, maxText},
+		{"tee_policy", x.TEEPolicy, maxSetting},
 		{"policy", x.Policy, maxText},
 		{"expression", x.Expression, maxText},
 		{"setting", x.Setting, maxText},
@@ -233,8 +235,18 @@ func (a *Action) checkRest() error {
 			}
 		}
 	case SetTEE:
-		if x.Remove && (x.Debug || x.MinimumVersion > 0) {
+		if x.Remove && (x.Debug || x.TEEPolicy != "") {
 			return a.invalid("remove stands alone")
+		}
+		if x.TEEPolicy == "" {
+			return nil
+		}
+		v, err := settings.Parse([]byte(x.TEEPolicy))
+		if err != nil {
+			return a.invalid("tee_policy: %v", err)
+		}
+		if text, err := TEEPolicy(v); err != nil || text != x.TEEPolicy {
+			return a.invalid("tee_policy is not a JSON object in canonical form")
 		}
 	case SetPolicy, RemovePolicy:
 		if x.Policy == DefaultPolicy {
@@ -296,7 +308,7 @@ func Decode(b []byte) (Action, error) {
 func fields() []string {
 	return []string{
 		"actor", "name", "certificate", "certificates", "encryption_key", "weight", "owner", "address", "node",
-		"measurement", "note", "replaces", "platform", "minimum_security_version", "debug", "remove", "policy",
+		"measurement", "note", "replaces", "platform", "tee_policy", "debug", "remove", "policy",
 		"expression", "setting", "value", "force",
 	}
 }
@@ -308,7 +320,7 @@ func (a *Action) Facts() map[string]any {
 	out := map[string]any{"kind": string(a.Kind)}
 	for name, s := range map[string]string{
 		"actor": x.Actor, "name": x.Name, "owner": x.Owner, "address": x.Address, "node": x.Node, "measurement": x.Measurement,
-		"note": x.Note, "replaces": x.Replaces, "platform": x.Platform, "policy": x.Policy, "expression": x.Expression,
+		"note": x.Note, "replaces": x.Replaces, "platform": x.Platform, "tee_policy": x.TEEPolicy, "policy": x.Policy, "expression": x.Expression,
 		"setting": x.Setting, "value": x.Value, "force": x.Force,
 		"certificate": hex.EncodeToString(x.Certificate), "encryption_key": hex.EncodeToString(x.EncryptionKey),
 	} {
@@ -323,7 +335,7 @@ func (a *Action) Facts() map[string]any {
 		}
 		out["certificates"] = list
 	}
-	for name, n := range map[string]uint64{"weight": x.Weight, "minimum_security_version": x.MinimumVersion} {
+	for name, n := range map[string]uint64{"weight": x.Weight} {
 		if n > 0 {
 			out[name] = n
 		}

@@ -81,7 +81,7 @@ measurement = "snp:00"
 [[actions]]
 kind = "set-tee"
 platform = "snp"
-minimum_security_version = 7
+tee_policy = { minimum_security_version = 7 }
 debug = true
 [[actions]]
 kind = "set-tee"

@@ -24,28 +24,28 @@ type page struct {
 
 // entry is an action as people write it: certificates and keys in PEM, a value as TOML says it.
 type entry struct {
-	Kind           string   `toml:"kind"`
-	Actor          string   `toml:"actor,omitempty"`
-	Name           string   `toml:"name,omitempty"`
-	Certificate    string   `toml:"certificate,omitempty,multiline"`
-	Certificates   []string `toml:"certificates,omitempty,multiline"`
-	EncryptionKey  string   `toml:"encryption_key,omitempty,multiline"`
-	Weight         uint64   `toml:"weight,omitempty"`
-	Owner          string   `toml:"owner,omitempty"`
-	Address        string   `toml:"address,omitempty"`
-	Node           string   `toml:"node,omitempty"`
-	Measurement    string   `toml:"measurement,omitempty"`
-	Note           string   `toml:"note,omitempty"`
-	Replaces       string   `toml:"replaces,omitempty"`
-	Platform       string   `toml:"platform,omitempty"`
-	MinimumVersion uint64   `toml:"minimum_security_version,omitempty"`
-	Debug          bool     `toml:"debug,omitempty"`
-	Remove         bool     `toml:"remove,omitempty"`
-	Policy         string   `toml:"policy,omitempty"`
-	Expression     string   `toml:"expression,omitempty"`
-	Setting        string   `toml:"setting,omitempty"`
-	Value          any      `toml:"value,omitempty"`
-	Force          string   `toml:"force,omitempty"`
+	Kind          string   `toml:"kind"`
+	Actor         string   `toml:"actor,omitempty"`
+	Name          string   `toml:"name,omitempty"`
+	Certificate   string   `toml:"certificate,omitempty,multiline"`
+	Certificates  []string `toml:"certificates,omitempty,multiline"`
+	EncryptionKey string   `toml:"encryption_key,omitempty,multiline"`
+	Weight        uint64   `toml:"weight,omitempty"`
+	Owner         string   `toml:"owner,omitempty"`
+	Address       string   `toml:"address,omitempty"`
+	Node          string   `toml:"node,omitempty"`
+	Measurement   string   `toml:"measurement,omitempty"`
+	Note          string   `toml:"note,omitempty"`
+	Replaces      string   `toml:"replaces,omitempty"`
+	Platform      string   `toml:"platform,omitempty"`
+	TEEPolicy     any      `toml:"tee_policy,omitempty"`
+	Debug         bool     `toml:"debug,omitempty"`
+	Remove        bool     `toml:"remove,omitempty"`
+	Policy        string   `toml:"policy,omitempty"`
+	Expression    string   `toml:"expression,omitempty"`
+	Setting       string   `toml:"setting,omitempty"`
+	Value         any      `toml:"value,omitempty"`
+	Force         string   `toml:"force,omitempty"`
 }
 
 // Parse reads a file of actions:
@@ -106,7 +106,7 @@ func (e *entry) action() (Action, error) {
 	a := Action{kind, Args{
 		Actor: e.Actor, Name: e.Name, Weight: e.Weight, Owner: e.Owner, Address: e.Address, Node: e.Node,
 		Measurement: e.Measurement, Note: e.Note, Replaces: e.Replaces, Platform: e.Platform,
-		MinimumVersion: e.MinimumVersion, Debug: e.Debug, Remove: e.Remove,
+		Debug: e.Debug, Remove: e.Remove,
 		Policy: strings.ReplaceAll(e.Policy, "-", "_"), Expression: e.Expression, Setting: e.Setting, Force: e.Force,
 	}}
 	if e.Certificate != "" {
@@ -126,12 +126,34 @@ func (e *entry) action() (Action, error) {
 			return Action{}, a.invalid("encryption_key: %v", err)
 		}
 	}
+	if e.TEEPolicy != nil {
+		if a.Args.TEEPolicy, err = TEEPolicy(e.TEEPolicy); err != nil {
+			return Action{}, a.invalid("%v", err)
+		}
+	}
 	if e.Value != nil {
 		if a.Args.Value, err = Value(e.Setting, e.Value); err != nil {
 			return Action{}, a.invalid("%v", err)
 		}
 	}
 	return a, nil
+}
+
+// TEEPolicy returns the policy of a platform, an object, in the form of Args.TEEPolicy.
+func TEEPolicy(v any) (string, error) {
+	normal, err := settings.Value("tee", "policy", v)
+	if err != nil {
+		return "", err
+	}
+	object, ok := normal.(map[string]any)
+	if !ok {
+		return "", fmt.Errorf("%w: the policy of a platform: expected an object such as {\"minimum_security_version\": 7}, found %T", coco.ErrInvalid, v)
+	}
+	if len(object) == 0 {
+		return "", nil
+	}
+	text, err := settings.JSON(object)
+	return string(text), err
 }
 
 // Value returns the value of a setting in the form of Args.Value.
@@ -163,7 +185,7 @@ func Format(actions []Action) ([]byte, error) {
 		e := entry{
 			Kind: strings.ReplaceAll(string(a.Kind), "_", "-"), Actor: x.Actor, Name: x.Name, Weight: x.Weight, Owner: x.Owner,
 			Address: x.Address, Node: x.Node, Measurement: x.Measurement, Note: x.Note, Replaces: x.Replaces, Platform: x.Platform,
-			MinimumVersion: x.MinimumVersion, Debug: x.Debug, Remove: x.Remove, Policy: x.Policy, Expression: x.Expression,
+			Debug: x.Debug, Remove: x.Remove, Policy: x.Policy, Expression: x.Expression,
 			Setting: x.Setting, Force: x.Force,
 		}
 		if len(x.Certificate) > 0 {
@@ -178,6 +200,13 @@ func Format(actions []Action) ([]byte, error) {
 				return nil, err
 			}
 			e.EncryptionKey = string(text)
+		}
+		if x.TEEPolicy != "" {
+			v, err := settings.Parse([]byte(x.TEEPolicy))
+			if err != nil {
+				return nil, err
+			}
+			e.TEEPolicy = plain(v)
 		}
 		if x.Value != "" {
 			v, err := settings.Parse([]byte(x.Value))

@@ -18,6 +18,12 @@ var pure = []rule{
 		why:  "nearly every package imports it, so whatever it imports is imported everywhere",
 	},
 	{
+		name: "what crosses a process is types only",
+		in:   []string{"wire"}, pure: true, third: never,
+		only: []string{""},
+		why:  "servers, clients and tools all import it, and must not import each other through it",
+	},
+	{
 		name: "the Merkle tree is pure",
 		in:   []string{"merkle"}, pure: true, third: never,
 		only: []string{""},
@@ -150,8 +156,8 @@ var protocols = []rule{
 		name:   "an adapter knows its contract and nothing else",
 		in:     []string{"adapter", "adapter/..."},
 		except: []string{"adapter/quorum"},
-		only:   []string{"", "adapter", "canon", "store", "host", "merkle"},
-		why:    "a protocol that reaches into the core cannot be exchanged; what it lacks belongs into adapter.Env",
+		only:   []string{"", "adapter", "canon", "store", "host", "merkle", "wire"},
+		why:    "a protocol that reaches into the core cannot be exchanged; what it lacks belongs into adapter.Env. Its errors are told by the table in wire, as the gateway's are",
 	},
 	{
 		name: "only Quorum builds on Ethereum",
@@ -176,7 +182,7 @@ var protocols = []rule{
 
 var core = []string{
 	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "gov/...", "history", "host/...", "host",
-	"batch", "canon", "keys", "ledger", "merkle", "node", "peer", "receipt", "snapshot", "store", "adapter",
+	"batch", "canon", "keys", "ledger", "merkle", "node", "peer", "receipt", "snapshot", "store", "adapter", "wire",
 }
 
 // Composition says which packages may put the parts together.
@@ -184,8 +190,8 @@ var composition = []rule{
 	{
 		name: "a node's settings and an organisation's keys are files",
 		in:   []string{"internal/identity", "internal/nodeconfig"},
-		only: []string{"", "canon", "host", "host/local", "internal/atomicfile", "internal/identity", "keys"}, std: []string{"net", "net/http", "os/exec"},
-		why: "what runs in production reads and writes them without the sandbox, which writes the same ones",
+		only: []string{"", "canon", "host", "host/local", "internal/atomicfile", "internal/identity", "keys", "wire"}, std: []string{"net", "net/http", "os/exec"},
+		why: "what runs in production reads and writes them without the sandbox, which writes the same ones; a process that fails tells it by its exit code (wire)",
 	},
 	{
 		name:   "node is composed by the command line and the simulation only",

@@ -1,6 +1,11 @@
 package nodeconfig
 
-import "github.com/cocoframework/coco"
+import (
+	"errors"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
+)
 
 // Event is a line that a node's process writes to its standard output for the supervisor.
 type Event struct {
@@ -9,7 +14,7 @@ type Event struct {
 	Peer   string      `json:"peer,omitempty"`
 	Client string      `json:"client,omitempty"`
 	Error  string      `json:"error,omitempty"`
-	Code   int         `json:"code,omitempty"` // of the error's kind; see ExitCode
+	Code   int         `json:"code,omitempty"` // of the error's kind; see FailedEvent
 }
 
 // The events.
@@ -18,3 +23,30 @@ const (
 	EventFailed  = "failed"
 	EventRetired = "retired" // it has left the network for good, and ends
 )
+
+// codeAddressInUse is what a node's process tells its supervisor, beside the exit codes of commands, when
+// another process has its address: the supervisor then chooses another one.
+const codeAddressInUse = 7
+
+// FailedEvent tells the supervisor why a node's process failed.
+func FailedEvent(err error) Event {
+	code := wire.ExitCode(err)
+	if code == wire.ExitError && errors.Is(err, ErrAddressInUse) {
+		code = codeAddressInUse
+	}
+	return Event{Event: EventFailed, Error: err.Error(), Code: code}
+}
+
+// Failure returns the error that a FailedEvent was made of.
+func (e Event) Failure() error {
+	if e.Code == codeAddressInUse {
+		return &addressInUse{e.Error}
+	}
+	return wire.FromExit(e.Code, e.Error)
+}
+
+// addressInUse is an error that a node's process reported with codeAddressInUse.
+type addressInUse struct{ text string }
+
+func (e *addressInUse) Error() string { return e.text }
+func (e *addressInUse) Unwrap() error { return ErrAddressInUse }

@@ -13,7 +13,6 @@ package proxy
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +24,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
 )
 
 // Config says what a proxy serves.
@@ -80,12 +79,12 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !loopbackHost(r.Host) {
-		fail(w, http.StatusForbidden, "denied", fmt.Sprintf("this proxy answers to localhost only, not to %q", r.Host))
+		deny(w, fmt.Sprintf("this proxy answers to localhost only, not to %q", r.Host))
 		return
 	}
 	if origin := r.Header.Get("Origin"); origin != "" {
 		if !p.allowed(origin) {
-			fail(w, http.StatusForbidden, "denied", fmt.Sprintf("pages of %s may not use this proxy; serve the page from localhost", origin))
+			deny(w, fmt.Sprintf("pages of %s may not use this proxy; serve the page from localhost", origin))
 			return
 		}
 		h := w.Header()
@@ -100,7 +99,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// A browser sends no origin along with what a page merely embeds.
 	if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
-		fail(w, http.StatusForbidden, "denied", "pages of other sites may not use this proxy")
+		deny(w, "pages of other sites may not use this proxy")
 		return
 	}
 	body := &body{Reader: r.Body, left: p.cfg.BodyBytes}
@@ -169,7 +168,7 @@ func (p *Proxy) tooLarge(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(discardFor))
 		_, _ = io.CopyN(io.Discard, r.Body, discardBytes)
 	}
-	fail(w, http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("the body is larger than the %d bytes that limits.body_bytes of the constitution allows", p.cfg.BodyBytes))
+	fail(w, wire.ByCode(wire.CodeTooLarge), fmt.Sprintf("the body is larger than the %d bytes that limits.body_bytes of the constitution allows", p.cfg.BodyBytes))
 }
 
 // outgoing is the request as the node gets it. What a browser says of the page that asks has been
@@ -257,24 +256,23 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 		panic(http.ErrAbortHandler) // nobody waits for an answer
 	}
 	p.cfg.Log.Warn("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
-	status, code := http.StatusBadGateway, "error"
-	switch {
-	case errors.Is(err, coco.ErrVerify):
-		code = "verification_failed"
-	case errors.Is(err, coco.ErrUnknown):
-		status, code = http.StatusGatewayTimeout, "outcome_unknown"
-	case errors.Is(err, coco.ErrUnreachable), errors.Is(err, coco.ErrBusy), errors.Is(err, coco.ErrNotCommitted):
-		status, code = http.StatusServiceUnavailable, "unreachable"
-		w.Header().Set("Retry-After", "1")
+	problem := wire.ProblemOf(err)
+	if problem.Status <= http.StatusInternalServerError {
+		// The node refused to be verified, or its answer cannot be read: that says nothing about the request.
+		problem = wire.ByCode(wire.CodeCorrupt)
 	}
-	fail(w, status, code, err.Error())
+	fail(w, problem, err.Error())
 }
 
-func fail(w http.ResponseWriter, status int, code, message string) {
-	body, _ := json.Marshal(map[string]any{"error": map[string]string{"code": code, "message": message}})
+func deny(w http.ResponseWriter, message string) { fail(w, wire.ByCode(wire.CodeDenied), message) }
+
+func fail(w http.ResponseWriter, p wire.Problem, message string) {
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n'))
+	if p.Retry {
+		w.Header().Set("Retry-After", "1")
+	}
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(p.Body(message))
 }
 
 func preflight(h http.Header, r *http.Request) {

@@ -186,7 +186,11 @@ func TestFailuresSayWhetherToTryAgain(t *testing.T) {
 		{coco.ErrUnreachable, 503, "unreachable", true},
 		{coco.ErrUnknown, 504, "outcome_unknown", false},
 		{coco.ErrVerify, 502, "verification_failed", false},
-		{errors.New("boom"), 502, "error", false},
+		{coco.ErrBusy, 503, "busy", true},
+		{coco.ErrCorrupt, 502, "corrupt", false},
+		{coco.ErrDenied, 502, "corrupt", false}, // the node does not give evidence; the request is not judged
+		{coco.ErrPending, 502, "corrupt", false},
+		{errors.New("boom"), 502, "corrupt", false},
 	} {
 		base := start(t, echo, func(c *Config) { c.Upstream = failing{test.err} })
 		resp, body := do(t, "POST", base, "{}")

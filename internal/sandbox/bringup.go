@@ -26,7 +26,7 @@ func (s *Sandbox) firstUp(ctx context.Context, n *nursery) error {
 	again := func(err error) bool { return s.info.Committed && !final(err) }
 	return s.tryUp(ctx, n, again, func() error {
 		err := s.bringUp(ctx, n)
-		for try := 1; errors.Is(err, errAddressInUse) && ctx.Err() == nil; try++ {
+		for try := 1; errors.Is(err, nodeconfig.ErrAddressInUse) && ctx.Err() == nil; try++ {
 			if try == giveUp {
 				return fmt.Errorf("%w: found no free loopback ports from %d to %d in %d tries: %w", coco.ErrInvalid, nodePortLow, nodePortHigh, giveUp, err)
 			}

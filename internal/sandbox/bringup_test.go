@@ -15,6 +15,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/nodeconfig"
+	"github.com/cocoframework/coco/wire"
 )
 
 // TestMain lets the test's program stand in for a node: it listens as it is told, says that it may
@@ -34,8 +35,8 @@ func standIn(config string) int {
 	if err == nil {
 		err = fmt.Errorf("%w: a stand-in is no node", coco.ErrDenied)
 	}
-	_ = json.NewEncoder(os.Stdout).Encode(nodeconfig.Event{Event: nodeconfig.EventFailed, Error: err.Error(), Code: ExitCode(err)})
-	return ExitCode(err)
+	_ = json.NewEncoder(os.Stdout).Encode(nodeconfig.FailedEvent(err))
+	return wire.ExitCode(err)
 }
 
 func TestNodesThatMeetAUsedAddressGetOthers(t *testing.T) {
@@ -67,8 +68,8 @@ func TestNodesThatMeetAUsedAddressGetOthers(t *testing.T) {
 }
 
 func TestAnAddressInUseIsToldAcrossProcesses(t *testing.T) {
-	err := fmt.Errorf("listen for nodes: %w", &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", errAddressInUse)})
-	if got := fromExit(ExitCode(err), err.Error()); !errors.Is(got, errAddressInUse) {
+	err := fmt.Errorf("listen for nodes: %w", &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", nodeconfig.ErrAddressInUse)})
+	if got := nodeconfig.FailedEvent(err).Failure(); !errors.Is(got, nodeconfig.ErrAddressInUse) {
 		t.Errorf("the supervisor sees %v", got)
 	}
 }

@@ -75,7 +75,7 @@ func (c *child) watch(stdout io.Reader) {
 		case nodeconfig.EventRetired:
 			c.retired = true
 		case nodeconfig.EventFailed:
-			failed = fromExit(e.Code, e.Error)
+			failed = e.Failure()
 		}
 	}
 	_, _ = io.Copy(io.Discard, stdout) // a line too long must not block the process

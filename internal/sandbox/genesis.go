@@ -103,7 +103,7 @@ func (s *Sandbox) constitution(lay Layout, info Info, now time.Time) (*gov.Const
 	c := &gov.Constitution{
 		Network:  gov.Network{Name: info.Network, Insecure: true},
 		Code:     []gov.Code{{Measurement: s.opts.Code, Note: "the program that started this sandbox"}},
-		TEE:      []gov.TEE{{Platform: s.opts.Code.Platform()}},
+		TEE:      []gov.TEE{{Platform: gov.Virtual}},
 		Adapters: adapterSettings(info),
 	}
 	for _, name := range Names[:s.opts.Members] {

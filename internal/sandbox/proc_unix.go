@@ -7,9 +7,6 @@ import (
 	"syscall"
 )
 
-// errAddressInUse is the system's word for a listener's address that another one has.
-const errAddressInUse = syscall.EADDRINUSE
-
 // ownGroup keeps the terminal's Ctrl-C from the process: the supervisor ends it in order.
 func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 

@@ -5,10 +5,6 @@ import (
 	"syscall"
 )
 
-// errAddressInUse is the system's word for a listener's address that another one has:
-// WSAEADDRINUSE, which syscall.EADDRINUSE is not.
-const errAddressInUse = syscall.Errno(10048)
-
 // ownGroup keeps the terminal's Ctrl-C from the process: the supervisor ends it in order.
 func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}

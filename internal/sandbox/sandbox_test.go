@@ -23,6 +23,7 @@ import (
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/wire"
 )
 
 var testCode = virtual.Measure([]byte("program"))
@@ -387,15 +388,15 @@ func TestExitCodesTellTheKindOfError(t *testing.T) {
 		if err != nil {
 			err = fmt.Errorf("%w: what and why", err)
 		}
-		if got := ExitCode(err); got != code {
+		if got := wire.ExitCode(err); got != code {
 			t.Errorf("%v: exit code %d, want %d", err, got, code)
 		}
 		if err == nil {
 			continue
 		}
-		far := fromExit(code, err.Error())
-		if ExitCode(far) != code || far.Error() != err.Error() {
-			t.Errorf("%v: the other process sees %v with code %d", err, far, ExitCode(far))
+		far := nodeconfig.FailedEvent(err).Failure()
+		if wire.ExitCode(far) != code || far.Error() != err.Error() {
+			t.Errorf("%v: the other process sees %v with code %d", err, far, wire.ExitCode(far))
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package sandbox
 
+import "github.com/cocoframework/coco/wire"
+
 // Step is one thing that a sandbox did. In JSON it is one line of output for programs; the last
 // one of a start is "ready".
 type Step struct {
@@ -26,8 +28,8 @@ const StepFailed = "failed"
 
 // FailedStep tells another process why a start failed; Err is the error there.
 func FailedStep(err error) Step {
-	return Step{Step: StepFailed, Text: err.Error(), ExitCode: ExitCode(err)}
+	return Step{Step: StepFailed, Text: err.Error(), ExitCode: wire.ExitCode(err)}
 }
 
 // Err returns the error of a failed step.
-func (s Step) Err() error { return fromExit(s.ExitCode, s.Text) }
+func (s Step) Err() error { return wire.FromExit(s.ExitCode, s.Text) }
