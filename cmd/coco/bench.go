@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/bench"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
@@ -100,8 +101,8 @@ func (f *benchFlags) validate() error {
 }
 
 func checkNodes(n int) error {
-	if n < 1 || n > len(sandbox.Names) {
-		return fmt.Errorf("%w: --nodes %d: expected 1 to %d", coco.ErrInvalid, n, len(sandbox.Names))
+	if n < 1 || n > len(localnet.Names) {
+		return fmt.Errorf("%w: --nodes %d: expected 1 to %d", coco.ErrInvalid, n, len(localnet.Names))
 	}
 	return nil
 }
@@ -147,7 +148,7 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 
 // network returns the running network in a folder, or a temporary one if dir is empty. stop ends
 // what was started.
-func (a *app) network(ctx context.Context, dir string, nodes int, change func(*sandbox.Options)) (info sandbox.Info, stop func() error, err error) {
+func (a *app) network(ctx context.Context, dir string, nodes int, change func(*sandbox.Options)) (info localnet.Info, stop func() error, err error) {
 	if dir != "" {
 		info, _, err := running(ctx, dir)
 		return info, func() error { return nil }, err
@@ -181,7 +182,7 @@ func (a *app) network(ctx context.Context, dir string, nodes int, change func(*s
 }
 
 // targets are the ways into a network: each node under its member's user.
-func targets(info sandbox.Info, plain, ws bool) ([]bench.Target, error) {
+func targets(info localnet.Info, plain, ws bool) ([]bench.Target, error) {
 	var out []bench.Target
 	for i, n := range info.Nodes {
 		switch {

@@ -13,7 +13,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/bench"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 )
@@ -108,7 +108,7 @@ func (a *app) benchJoin(ctx context.Context, f joinFlags) (err error) {
 	return nil
 }
 
-func (a *app) fillNetwork(ctx context.Context, info sandbox.Info, f joinFlags, r *joinReport) error {
+func (a *app) fillNetwork(ctx context.Context, info localnet.Info, f joinFlags, r *joinReport) error {
 	to, err := targets(info, false, false)
 	if err != nil {
 		return err
@@ -123,8 +123,8 @@ func (a *app) fillNetwork(ctx context.Context, info sandbox.Info, f joinFlags, r
 	return err
 }
 
-func (a *app) measureLedger(info sandbox.Info, r *joinReport) error {
-	lay, err := sandbox.NewLayout(info.Dir)
+func (a *app) measureLedger(info localnet.Info, r *joinReport) error {
+	lay, err := localnet.NewLayout(info.Dir)
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (a *app) measureLedger(info sandbox.Info, r *joinReport) error {
 }
 
 // writeSnapshot asks for a snapshot and waits until the network has recorded it.
-func (a *app) writeSnapshot(ctx context.Context, info sandbox.Info, r *joinReport) error {
+func (a *app) writeSnapshot(ctx context.Context, info localnet.Info, r *joinReport) error {
 	c, err := info.ConnectAdmin(info.Nodes[0], verifiers())
 	if err != nil {
 		return err
@@ -172,13 +172,13 @@ func (a *app) writeSnapshot(ctx context.Context, info sandbox.Info, r *joinRepor
 
 // replace kills a node, takes its files away if its machine is lost, and waits until the one in its place
 // serves. The supervisor starts that one.
-func (a *app) replace(ctx context.Context, info sandbox.Info, i int, lost bool) (time.Duration, error) {
+func (a *app) replace(ctx context.Context, info localnet.Info, i int, lost bool) (time.Duration, error) {
 	n := info.Nodes[i]
-	before, err := sandbox.GetStatus(ctx, info)
+	before, err := localnet.GetStatus(ctx, info)
 	if err != nil {
 		return 0, err
 	}
-	lay, err := sandbox.NewLayout(info.Dir)
+	lay, err := localnet.NewLayout(info.Dir)
 	if err != nil {
 		return 0, err
 	}
@@ -199,7 +199,7 @@ func (a *app) replace(ctx context.Context, info sandbox.Info, i int, lost bool) 
 		return 0, fmt.Errorf("end %s: %w", n.Name, err)
 	}
 	for {
-		st, err := sandbox.GetStatus(ctx, info)
+		st, err := localnet.GetStatus(ctx, info)
 		if err != nil {
 			return 0, err
 		}
@@ -214,8 +214,8 @@ func (a *app) replace(ctx context.Context, info sandbox.Info, i int, lost bool) 
 }
 
 // awaitWholeLedger waits until a node's ledger has no gap.
-func (a *app) awaitWholeLedger(ctx context.Context, info sandbox.Info, i int) error {
-	lay, err := sandbox.NewLayout(info.Dir)
+func (a *app) awaitWholeLedger(ctx context.Context, info localnet.Info, i int) error {
+	lay, err := localnet.NewLayout(info.Dir)
 	if err != nil {
 		return err
 	}

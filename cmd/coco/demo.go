@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/ledger"
@@ -112,7 +113,7 @@ func (a *app) demo(ctx context.Context, dir string) (err error) {
 
 // demoToken deploys a token and lets the members pay each other; it returns the transactions of the
 // deployment and of the last payment.
-func (a *app) demoToken(ctx context.Context, info sandbox.Info, clients []*client.Client) (deployed, paid coco.TxID, err error) {
+func (a *app) demoToken(ctx context.Context, info localnet.Info, clients []*client.Client) (deployed, paid coco.TxID, err error) {
 	names := make([]string, len(info.Nodes))
 	for i, n := range info.Nodes {
 		names[i] = n.Name
@@ -170,7 +171,7 @@ func (a *app) demoToken(ctx context.Context, info sandbox.Info, clients []*clien
 
 // demoReceipt fetches a receipt from another node than the one that was asked to execute, and
 // verifies it with nothing but the service certificate.
-func (a *app) demoReceipt(ctx context.Context, info sandbox.Info, tx coco.TxID) error {
+func (a *app) demoReceipt(ctx context.Context, info localnet.Info, tx coco.TxID) error {
 	n := info.Nodes[len(info.Nodes)/2]
 	data, err := fetchReceipt(ctx, info, n, tx)
 	if err != nil {
@@ -199,7 +200,7 @@ func (a *app) demoReceipt(ctx context.Context, info sandbox.Info, tx coco.TxID) 
 }
 
 // demoTamper copies a ledger, verifies the copy, flips one byte of it and verifies again.
-func (a *app) demoTamper(ctx context.Context, info sandbox.Info, tx coco.TxID) error {
+func (a *app) demoTamper(ctx context.Context, info localnet.Info, tx coco.TxID) error {
 	tmp, err := os.MkdirTemp("", "coco-ledger-")
 	if err != nil {
 		return err

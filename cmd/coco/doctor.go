@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/localnet"
 )
 
 // How serious a finding is.
@@ -110,7 +110,7 @@ func examine(ctx context.Context, dir string) (*diagnosis, error) {
 	}
 	d.examineMachine(at)
 	d.Durability = explainDurability(d.Sync, memoryDisk(at))
-	info, err := sandbox.Load(dir)
+	info, err := localnet.Load(dir)
 	if err != nil {
 		if !absent(err) {
 			d.add("network", findingProblem, "%v", err)

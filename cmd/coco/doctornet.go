@@ -8,13 +8,14 @@ import (
 
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/identity"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/reach"
 )
 
 // endingSoon is how long before its end a certificate should be renewed.
 const endingSoon = 30 * 24 * time.Hour
 
-func (d *diagnosis) examineCertificates(info sandbox.Info, now time.Time) {
+func (d *diagnosis) examineCertificates(info localnet.Info, now time.Time) {
 	files := []string{info.ServicePEM}
 	for _, m := range info.Members {
 		dir := identity.Dir(m.Dir)
@@ -45,8 +46,8 @@ func (d *diagnosis) examineCertificates(info sandbox.Info, now time.Time) {
 
 // examineNodes looks at the certificates that the network's nodes show, and at those that its constitution
 // lists: what the network issued renews itself in time, so one that ends soon says that it does not.
-func (d *diagnosis) examineNodes(ctx context.Context, info sandbox.Info, now time.Time) {
-	if _, err := sandbox.GetStatus(ctx, info); err != nil {
+func (d *diagnosis) examineNodes(ctx context.Context, info localnet.Info, now time.Time) {
+	if _, err := localnet.GetStatus(ctx, info); err != nil {
 		return // nothing runs
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -89,7 +90,7 @@ func (d *diagnosis) addEnds(node string, all []client.Certificate, now time.Time
 
 // addListed looks at the organisations' certificates.
 func (d *diagnosis) addListed(ctx context.Context, c *client.Client, now time.Time) bool {
-	con, _, err := sandbox.AskConstitution(ctx, c)
+	con, _, err := reach.Constitution(ctx, c)
 	if err != nil {
 		return false
 	}
@@ -132,8 +133,8 @@ const (
 )
 
 // examineClocks compares this machine's clock with that of every node that runs.
-func (d *diagnosis) examineClocks(ctx context.Context, info sandbox.Info) {
-	if _, err := sandbox.GetStatus(ctx, info); err != nil {
+func (d *diagnosis) examineClocks(ctx context.Context, info localnet.Info) {
+	if _, err := localnet.GetStatus(ctx, info); err != nil {
 		return // nothing runs
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -160,7 +161,7 @@ func judgeClock(apart time.Duration) (level, message string) {
 }
 
 // clockOf is how far a node's clock is ahead of this one, by the date of its answer.
-func clockOf(ctx context.Context, info sandbox.Info, n sandbox.Node) (time.Duration, error) {
+func clockOf(ctx context.Context, info localnet.Info, n localnet.Node) (time.Duration, error) {
 	c, err := info.Connect(n, verifiers())
 	if err != nil {
 		return 0, err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -16,7 +15,8 @@ import (
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/identity"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/reach"
 	"github.com/cocoframework/coco/internal/signer"
 )
 
@@ -175,13 +175,13 @@ func (f *governing) connectSandbox(ctx context.Context) (*officer, error) {
 }
 
 // running loads the sandbox, whose supervisor must answer.
-func (f *governing) running(ctx context.Context) (*sandbox.Info, error) {
+func (f *governing) running(ctx context.Context) (*localnet.Info, error) {
 	info, _, err := running(ctx, f.dir)
 	return &info, err
 }
 
 // sandboxNode is the node to ask: the one that was named, the member's own, or any other.
-func (f *governing) sandboxNode(info *sandbox.Info) (sandbox.Node, error) {
+func (f *governing) sandboxNode(info *localnet.Info) (localnet.Node, error) {
 	if f.node != "" {
 		n, err := info.Node(f.node)
 		if err == nil && n.Retired {
@@ -199,7 +199,7 @@ func (f *governing) sandboxNode(info *sandbox.Info) (sandbox.Node, error) {
 		}
 	}
 	if best < 0 {
-		return sandbox.Node{}, fmt.Errorf("%w: no node of the network in %s has an administrative listener: restart it with `coco down` and `coco up`", coco.ErrUnreachable, info.Dir)
+		return localnet.Node{}, fmt.Errorf("%w: no node of the network in %s has an administrative listener: restart it with `coco down` and `coco up`", coco.ErrUnreachable, info.Dir)
 	}
 	return info.Nodes[best], nil
 }
@@ -230,7 +230,7 @@ func (f *governing) listedCode(ctx context.Context, addr string, service *x509.C
 	if f.constitution != "" {
 		page, err = os.ReadFile(f.constitution)
 	} else {
-		page, err = askConstitution(ctx, addr, service)
+		page, err = reach.Endorsed(ctx, addr, service)
 	}
 	if err != nil {
 		return nil, err
@@ -263,22 +263,5 @@ func (o *officer) submit(ctx context.Context, envelope []byte) (client.Outcome, 
 			pause.Stop()
 			return out, err
 		}
-	}
-}
-
-// verifyEndorsed makes a TLS configuration that accepts whom a service endorsed.
-func verifyEndorsed(service *x509.Certificate) *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13, InsecureSkipVerify: true, // the service is no public authority: see below
-		VerifyConnection: func(cs tls.ConnectionState) error {
-			if len(cs.PeerCertificates) == 0 {
-				return fmt.Errorf("%w: the node shows no certificate", coco.ErrVerify)
-			}
-			leaf := cs.PeerCertificates[0]
-			if err := leaf.CheckSignatureFrom(service); err != nil {
-				return fmt.Errorf("%w: the node's certificate %q is not endorsed by service %q: %w", coco.ErrVerify, leaf.Subject, service.Subject, err)
-			}
-			return nil
-		},
 	}
 }

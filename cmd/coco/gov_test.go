@@ -19,7 +19,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov/action"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/localnet"
 )
 
 // ends PROPOSAL STATE DIR MEMBER: waits until a proposal is in a state.
@@ -51,7 +51,7 @@ func gone(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: gone DIR NODE")
 	}
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		info, err := sandbox.Load(ts.MkAbs(args[0]))
+		info, err := localnet.Load(ts.MkAbs(args[0]))
 		ts.Check(err)
 		n, err := info.Node(args[1])
 		ts.Check(err)

@@ -16,7 +16,7 @@ import (
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/internal/identity"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/signer"
 )
 
@@ -84,7 +84,7 @@ With --service instead of a network, PROPOSAL is the whole id, and nothing is as
 func (f *governing) papers() (chain []*x509.Certificate, service *x509.Certificate, err error) {
 	cert, serviceFile := f.signCert, f.service
 	if f.inSandbox() {
-		info, err := sandbox.Load(f.dir)
+		info, err := localnet.Load(f.dir)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
@@ -55,14 +56,14 @@ func startNetwork(t *testing.T, dir string, steps chan<- sandbox.Step) *sandbox.
 
 // load writes keys through the proxies, all the time, and remembers what was acknowledged.
 type load struct {
-	info   sandbox.Info
+	info   localnet.Info
 	stop   chan struct{}
 	wg     sync.WaitGroup
 	acked  sync.Map // key → value
 	writes atomic.Int64
 }
 
-func startLoad(info sandbox.Info, clients int) *load {
+func startLoad(info localnet.Info, clients int) *load {
 	l := &load{info: info, stop: make(chan struct{})}
 	for c := range clients {
 		l.wg.Go(func() {
@@ -129,9 +130,9 @@ func await(t *testing.T, steps <-chan sandbox.Step, name string) {
 	}
 }
 
-func leader(t *testing.T, info sandbox.Info) int {
+func leader(t *testing.T, info localnet.Info) int {
 	t.Helper()
-	page := askNodes(t.Context(), info, sandbox.Status{})
+	page := askNodes(t.Context(), info, localnet.Status{})
 	for i, n := range page.Nodes {
 		if n.Status != nil && n.Status.Role == "leader" {
 			return i
@@ -205,7 +206,7 @@ func TestKilledNodesCostNoAcknowledgedTransaction(t *testing.T) {
 }
 
 // checkAcked finds every acknowledged write again, on every node.
-func checkAcked(t *testing.T, l *load, info sandbox.Info) {
+func checkAcked(t *testing.T, l *load, info localnet.Info) {
 	t.Helper()
 	count, lost := 0, 0
 	for _, n := range info.Nodes {

@@ -18,8 +18,8 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
-	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/ledger"
 )
 
@@ -48,7 +48,7 @@ func (d ledgerDir) open() (disk *local.Disk, dir string, err error) {
 
 // findLedgers says which ledgers a folder means: its own files, those of a node, or those of all
 // nodes of a sandbox, which is then described too.
-func findLedgers(dir string) ([]ledgerDir, *sandbox.Info, error) {
+func findLedgers(dir string) ([]ledgerDir, *localnet.Info, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: folder %q: %w", coco.ErrInvalid, dir, err)
@@ -58,7 +58,7 @@ func findLedgers(dir string) ([]ledgerDir, *sandbox.Info, error) {
 	} else if !st.IsDir() {
 		return nil, nil, fmt.Errorf("%w: %s is a file: name the folder of a ledger, of a node or of a sandbox", coco.ErrInvalid, dir)
 	}
-	info, err := sandbox.Load(abs)
+	info, err := localnet.Load(abs)
 	switch {
 	case err == nil:
 		var dirs []ledgerDir
@@ -167,7 +167,7 @@ ledger is not there; the others are checked all the same.`,
 }
 
 // auditorConfig collects what is known beforehand.
-func auditorConfig(info *sandbox.Info, service, constitution string) (gov.AuditorConfig, error) {
+func auditorConfig(info *localnet.Info, service, constitution string) (gov.AuditorConfig, error) {
 	cfg := gov.AuditorConfig{Verifiers: verifiers()}
 	if info != nil {
 		cfg.Constitution = info.Constitution

@@ -12,8 +12,8 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
-	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/ledger"
 )
 
@@ -128,7 +128,7 @@ func nodeFolder(dir string) (string, error) {
 	if _, err := os.Stat(abs); err != nil {
 		return "", fmt.Errorf("%w: %w", coco.ErrNotFound, err)
 	}
-	if info, err := sandbox.Load(abs); err == nil && len(info.Nodes) > 0 {
+	if info, err := localnet.Load(abs); err == nil && len(info.Nodes) > 0 {
 		return "", fmt.Errorf("%w: %s is a sandbox: name the folder of one of its nodes, such as %s", coco.ErrInvalid, dir, info.Nodes[0].Dir)
 	}
 	if !holdsLedger(filepath.Join(abs, nodeconfig.LedgerDir)) {

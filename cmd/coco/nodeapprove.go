@@ -11,12 +11,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/nodeconfig"
+	"github.com/cocoframework/coco/internal/reach"
 )
 
 // configFlag gives a command the flag --config.
@@ -64,7 +66,7 @@ the new one after a restart.
 }
 
 // lookUp asks the nodes of a node.toml who their network is.
-func lookUp(ctx context.Context, cfg nodeconfig.Config) (*networkIdentity, error) {
+func lookUp(ctx context.Context, cfg nodeconfig.Config) (*reach.Identity, error) {
 	if len(cfg.Ask) == 0 {
 		return nil, fmt.Errorf("%w: node.toml has no ask: list where clients reach the nodes of the network", coco.ErrInvalid)
 	}
@@ -72,7 +74,7 @@ func lookUp(ctx context.Context, cfg nodeconfig.Config) (*networkIdentity, error
 	if err != nil {
 		return nil, err
 	}
-	return askIdentity(ctx, cfg.Ask, known)
+	return reach.Identify(ctx, cfg.Ask, known, verifiers())
 }
 
 // knownService is the service that was approved before; nil if there is none.
@@ -113,7 +115,7 @@ func (a *app) approve(ctx context.Context, file string, cfg *nodeconfig.Config, 
 		}
 	}
 	service := filepath.Join(cfg.Dir, "service.pem")
-	if err := os.WriteFile(service, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: id.service.Raw}), 0o600); err != nil {
+	if err := os.WriteFile(service, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: id.ServiceCertificate.Raw}), 0o600); err != nil {
 		return err
 	}
 	cfg.Approve, cfg.Service = id.Constitution, service
@@ -126,7 +128,7 @@ func (a *app) approve(ctx context.Context, file string, cfg *nodeconfig.Config, 
 	return nil
 }
 
-func notApproved(id *networkIdentity) error {
+func notApproved(id *reach.Identity) error {
 	return fmt.Errorf("%w: nobody has approved the constitution, so nothing is fetched: answer the question, or give --approve %s", coco.ErrDenied, id.Constitution)
 }
 
@@ -134,7 +136,7 @@ func notApproved(id *networkIdentity) error {
 const shortApproval = 8
 
 // question asks the operator. Whoever reads no further than the question has not read the digest.
-func (a *app) question(ctx context.Context, id *networkIdentity) error {
+func (a *app) question(ctx context.Context, id *reach.Identity) error {
 	want := id.Constitution.String()[:shortApproval]
 	a.out.printf("Read the constitution above. To approve it, type the first %d digits of its digest: ", shortApproval)
 	type reply struct {
@@ -159,4 +161,31 @@ func (a *app) question(ctx context.Context, id *networkIdentity) error {
 		}
 		return fmt.Errorf("%w: not approved, so nothing is fetched: expected %s, found %q", coco.ErrDenied, want, line)
 	}
+}
+
+// showIdentity writes everything that is to be approved.
+func (a *app) showIdentity(id *reach.Identity) {
+	p := a.out
+	p.printf("%s\n", p.bold(id.Network))
+	if id.Insecure {
+		p.insecure()
+	}
+	p.printf("  network       %s\n                (SHA-256 of the service's key; its certificate ends on %s)\n", id.ID, id.Ends.Format(time.DateOnly))
+	p.printf("  constitution  %s\n                (version %d)\n\n", id.Constitution, id.Version)
+	for line := range strings.Lines(id.Page) {
+		p.printf("  | %s", line)
+	}
+	p.printf("\n")
+	for _, n := range id.Peers {
+		if n.Error != "" {
+			p.printf("  %s %s\n", p.red("✗"), n.Error)
+			continue
+		}
+		note := ""
+		if n.Note != "" {
+			note = " (" + n.Note + ")"
+		}
+		p.ok("node %s at %s has proven to run\n    %s%s", n.Node.Short(), n.Address, n.Measurement, note)
+	}
+	p.printf("\n")
 }

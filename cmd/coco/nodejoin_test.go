@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/node"
@@ -107,25 +105,5 @@ func TestEveryRefusalHasPlainWords(t *testing.T) {
 			t.Errorf("%s and %s are said in the same words", reason, other)
 		}
 		seen[text] = reason
-	}
-}
-
-func TestWhatTheNodesSayMustAgree(t *testing.T) {
-	at := func(id, constitution byte) *networkIdentity {
-		return &networkIdentity{ID: coco.Digest{id}, Constitution: coco.Digest{constitution}, Peers: []provenPeer{{Address: "there:8000"}}}
-	}
-	for name, c := range map[string]struct {
-		first, second *networkIdentity
-		ok            bool
-	}{
-		"the first":            {nil, at(1, 1), true},
-		"the same":             {at(1, 1), at(1, 1), true},
-		"another network":      {at(1, 1), at(2, 1), false},
-		"another constitution": {at(1, 1), at(1, 2), false},
-	} {
-		err := sameIdentity(c.first, c.second, nil)
-		if (err == nil) != c.ok || err != nil && !errors.Is(err, coco.ErrVerify) {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
-	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/internal/signer"
 )
 
@@ -131,7 +131,7 @@ func ownersOfficer(cfg nodeconfig.Config, cert, key string) (*signer.Identity, e
 }
 
 // retireNode asks, and waits until the supervisor has seen the node end.
-func retireNode(ctx context.Context, info sandbox.Info, n sandbox.Node) (coco.TxID, error) {
+func retireNode(ctx context.Context, info localnet.Info, n localnet.Node) (coco.TxID, error) {
 	c, err := info.ConnectAdmin(n, verifiers())
 	if err != nil {
 		return coco.TxID{}, err
@@ -146,7 +146,7 @@ func retireNode(ctx context.Context, info sandbox.Info, n sandbox.Node) (coco.Tx
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		now, err := sandbox.Load(info.Dir)
+		now, err := localnet.Load(info.Dir)
 		if err == nil {
 			if at, err := now.Node(n.Name); err == nil && at.Retired {
 				return id, nil

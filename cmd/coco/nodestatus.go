@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/nodeconfig"
+	"github.com/cocoframework/coco/internal/reach"
 )
 
 func (a *app) nodeStatusCommand() *cobra.Command {
@@ -72,13 +73,13 @@ func connectOwn(ctx context.Context, cfg nodeconfig.Config, addr string, as *tls
 	if err != nil {
 		return nil, err
 	}
-	id, err := askIdentity(ctx, []string{cfg.Client}, known)
+	id, err := reach.Identify(ctx, []string{cfg.Client}, known, verifiers())
 	if err != nil {
 		return nil, err
 	}
 	return client.New(client.Config{
 		Addr: addr, Certificate: as,
-		Policy: client.Policy{Code: id.parsed.Measurements(), Verifiers: verifiers(), Service: id.service},
+		Policy: client.Policy{Code: id.Parsed.Measurements(), Verifiers: verifiers(), Service: id.ServiceCertificate},
 	})
 }
 

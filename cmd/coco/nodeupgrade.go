@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
@@ -59,13 +60,13 @@ goes on where it ended. Clients lose no request: a node that ends sends them els
 	_ = cmd.MarkFlagRequired("to")
 	_ = cmd.MarkFlagRequired("as")
 	_ = cmd.MarkFlagFilename("to")
-	_ = cmd.RegisterFlagCompletionFunc("as", (&governing{dir: sandbox.DefaultDir}).completeMembers)
+	_ = cmd.RegisterFlagCompletionFunc("as", (&governing{dir: localnet.DefaultDir}).completeMembers)
 	a.outputFlag(cmd)
 	return cmd
 }
 
 // voters are the members that vote here.
-func voters(info sandbox.Info, as []string) ([]string, error) {
+func voters(info localnet.Info, as []string) ([]string, error) {
 	var all []string
 	for _, m := range info.Members {
 		all = append(all, m.Name)

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -154,6 +154,6 @@ func (e *usageError) Unwrap() error { return coco.ErrInvalid }
 
 // dirFlag gives a command the flag --dir.
 func dirFlag(cmd *cobra.Command, dir *string, usage string) {
-	cmd.Flags().StringVar(dir, "dir", sandbox.DefaultDir, usage)
+	cmd.Flags().StringVar(dir, "dir", localnet.DefaultDir, usage)
 	_ = cmd.MarkFlagDirname("dir")
 }

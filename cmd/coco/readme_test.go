@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/localnet"
 )
 
 var readmeBlock = regexp.MustCompile("(?s)<!-- run by cmd/coco/readme_test.go -->\n```sh\n(.*?)```")
@@ -32,10 +32,10 @@ func TestREADMERuns(t *testing.T) {
 		t.Fatalf("found %d blocks", len(blocks))
 	}
 	dir := t.TempDir()
-	defer func() { _, _ = sandbox.Down(context.Background(), filepath.Join(dir, sandbox.DefaultDir)) }()
+	defer func() { _, _ = localnet.Down(context.Background(), filepath.Join(dir, localnet.DefaultDir)) }()
 	for _, b := range blocks {
 		script := b[1]
-		if info, err := sandbox.Load(filepath.Join(dir, sandbox.DefaultDir)); err == nil {
+		if info, err := localnet.Load(filepath.Join(dir, localnet.DefaultDir)); err == nil {
 			script = strings.ReplaceAll(script, "http://127.0.0.1:8545", info.Nodes[0].HTTP) // it may have been in use
 		}
 		cmd := exec.CommandContext(t.Context(), "sh", "-e", "-c", strings.ReplaceAll(script, "curl -s", "curl -sS --fail"))

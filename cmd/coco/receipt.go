@@ -15,7 +15,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/client"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/receipt"
 )
 
@@ -77,7 +77,7 @@ the transaction's id, view.seqno, which every committed write answers in the hea
 const receiptPatience = 5 * time.Second
 
 // fetchReceipt asks a node for a receipt. A node may hear of the commit later than the client did.
-func fetchReceipt(ctx context.Context, info sandbox.Info, n sandbox.Node, tx coco.TxID) ([]byte, error) {
+func fetchReceipt(ctx context.Context, info localnet.Info, n localnet.Node, tx coco.TxID) ([]byte, error) {
 	c, err := info.Connect(n, verifiers())
 	if err != nil {
 		return nil, err
@@ -148,7 +148,7 @@ func serviceOf(cmd *cobra.Command, what, dir, service string) (*x509.Certificate
 		return nil, fmt.Errorf("%w: --dir and --service each name the network: expected one of them, found both", coco.ErrInvalid)
 	}
 	if service == "" {
-		info, err := sandbox.Load(dir)
+		info, err := localnet.Load(dir)
 		if err != nil {
 			return nil, fmt.Errorf("%w: which network's %s is this? Name its service certificate with --service, or a sandbox with --dir (%w)", coco.ErrInvalid, what, err)
 		}

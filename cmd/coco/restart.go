@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
@@ -55,7 +56,7 @@ It takes a network of three nodes at least, all of which serve.`,
 // checkSettings reads the settings of the nodes named, or of all of them, as they will when they start:
 // one that cannot start must not be told to end. Whether there are such nodes is for Restart to say.
 func checkSettings(dir string, names []string) error {
-	info, err := sandbox.Load(dir)
+	info, err := localnet.Load(dir)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
@@ -36,7 +37,7 @@ type traffic struct {
 	acked                 sync.Map // key → value
 }
 
-func startTraffic(t *testing.T, info sandbox.Info, kvs, eths int) *traffic {
+func startTraffic(t *testing.T, info localnet.Info, kvs, eths int) *traffic {
 	t.Helper()
 	l := &traffic{t: t, stop: make(chan struct{})}
 	for _, n := range info.Nodes {

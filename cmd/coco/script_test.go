@@ -16,7 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/localnet"
 )
 
 // The scripts run the program itself: the test binary installs itself as `coco`, and so do the
@@ -56,7 +56,7 @@ func TestScripts(t *testing.T) {
 func downAll(dir string) {
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Name() == "sandbox.json" {
-			_, _ = sandbox.Down(context.Background(), filepath.Dir(path))
+			_, _ = localnet.Down(context.Background(), filepath.Dir(path))
 		}
 		return nil
 	})
@@ -148,7 +148,7 @@ func crash(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: crash DIR NODE...")
 	}
-	info, err := sandbox.Load(ts.MkAbs(args[0]))
+	info, err := localnet.Load(ts.MkAbs(args[0]))
 	ts.Check(err)
 	for _, name := range args[1:] {
 		pid := info.Pid

@@ -16,7 +16,7 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/host/local"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/receipt"
 	"github.com/cocoframework/coco/snapshot"
 )
@@ -36,10 +36,10 @@ digest. The constitution says when that happens; these commands are for in betwe
 }
 
 // connector makes a client of a node, at one of its listeners.
-type connector = func(*sandbox.Info, sandbox.Node, attest.Verifiers) (*client.Client, error)
+type connector = func(*localnet.Info, localnet.Node, attest.Verifiers) (*client.Client, error)
 
 // onNode gives a command the flags that name a node of a running network, and a client of it.
-func (a *app) onNode(cmd *cobra.Command, connect connector, do func(context.Context, *client.Client, sandbox.Node) error) *cobra.Command {
+func (a *app) onNode(cmd *cobra.Command, connect connector, do func(context.Context, *client.Client, localnet.Node) error) *cobra.Command {
 	var dir, name string
 	dirFlag(cmd, &dir, "`folder` of the running network")
 	cmd.Flags().StringVar(&name, "node", "", "`name` of the node to ask (default: the first)")
@@ -79,7 +79,7 @@ Exits with 1 if it is not there in time. It may come later: see ` + "`coco node 
 		Args:    cobra.NoArgs,
 	}
 	cmd.Flags().DurationVar(&patience, "timeout", 5*time.Minute, "how long to wait; 0 for not at all")
-	return a.onNode(cmd, (*sandbox.Info).ConnectAdmin, func(ctx context.Context, c *client.Client, n sandbox.Node) error {
+	return a.onNode(cmd, (*localnet.Info).ConnectAdmin, func(ctx context.Context, c *client.Client, n localnet.Node) error {
 		if patience < 0 {
 			return fmt.Errorf("%w: --timeout %s: expected a time such as 10m, or 0 for not waiting", coco.ErrInvalid, patience)
 		}
@@ -110,7 +110,7 @@ Exits with 1 if it is not there in time. It may come later: see ` + "`coco node 
 }
 
 // snapshotFile is where a node of a sandbox has a snapshot's file.
-func snapshotFile(n sandbox.Node, s client.SnapshotInfo) string {
+func snapshotFile(n localnet.Node, s client.SnapshotInfo) string {
 	return filepath.Join(n.Dir, "snapshots", snapshot.Info{Index: s.Index, Seqno: s.ID.Seqno}.Name())
 }
 
@@ -147,7 +147,7 @@ func (a *app) snapshotListCommand() *cobra.Command {
 		Example: "  coco node snapshot list\n  coco node snapshot list --node bravo -o json",
 		Args:    cobra.NoArgs,
 	}
-	return a.onNode(cmd, (*sandbox.Info).Connect, func(ctx context.Context, c *client.Client, n sandbox.Node) error {
+	return a.onNode(cmd, (*localnet.Info).Connect, func(ctx context.Context, c *client.Client, n localnet.Node) error {
 		list, err := c.Snapshots(ctx)
 		if err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/localnet"
 )
 
 // The health of a network.
@@ -65,7 +65,7 @@ Exits with 0 if the network commits, 5 if too few nodes answer, 6 if nothing is 
 				return err
 			}
 			if st.Starting {
-				return fmt.Errorf("%w: the network in %s is starting: ask again in a moment; its nodes' logs are in %s", coco.ErrNotCommitted, info.Dir, sandbox.Layout{Dir: info.Dir}.Nodes())
+				return fmt.Errorf("%w: the network in %s is starting: ask again in a moment; its nodes' logs are in %s", coco.ErrNotCommitted, info.Dir, localnet.Layout{Dir: info.Dir}.Nodes())
 			}
 			page := askNodes(cmd.Context(), info, st)
 			if a.wantsJSON() {
@@ -74,7 +74,7 @@ Exits with 0 if the network commits, 5 if too few nodes answer, 6 if nothing is 
 				a.showStatus(page)
 			}
 			if err == nil && page.Health == noQuorum {
-				err = fmt.Errorf("%w: too few nodes answer to commit anything; their logs are in %s", coco.ErrNotCommitted, sandbox.Layout{Dir: info.Dir}.Nodes())
+				err = fmt.Errorf("%w: too few nodes answer to commit anything; their logs are in %s", coco.ErrNotCommitted, localnet.Layout{Dir: info.Dir}.Nodes())
 			}
 			return err
 		},
@@ -85,7 +85,7 @@ Exits with 0 if the network commits, 5 if too few nodes answer, 6 if nothing is 
 }
 
 // askNodes asks all nodes at once.
-func askNodes(ctx context.Context, info sandbox.Info, st sandbox.Status) networkStatus {
+func askNodes(ctx context.Context, info localnet.Info, st localnet.Status) networkStatus {
 	page := networkStatus{
 		Dir: info.Dir, Network: info.Network, ChainID: info.ChainID, Constitution: info.Constitution, Insecure: info.Insecure,
 		Nodes: make([]nodeStatus, len(info.Nodes)),
@@ -115,7 +115,7 @@ func askNodes(ctx context.Context, info sandbox.Info, st sandbox.Status) network
 	return page
 }
 
-func (s *nodeStatus) ask(ctx context.Context, info sandbox.Info, n sandbox.Node) error {
+func (s *nodeStatus) ask(ctx context.Context, info localnet.Info, n localnet.Node) error {
 	c, err := info.Connect(n, verifiers())
 	if err != nil {
 		return err

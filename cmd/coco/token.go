@@ -17,7 +17,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/contracts"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/localnet"
 )
 
 const tokenSymbol = "DEMO"
@@ -34,7 +34,7 @@ type token struct {
 	last    common.Hash // of the last transaction
 }
 
-func newToken(info sandbox.Info, names []string, clients []*client.Client) (*token, error) {
+func newToken(info localnet.Info, names []string, clients []*client.Client) (*token, error) {
 	t := &token{names: names, clients: clients, signer: types.LatestSignerForChainID(new(big.Int).SetUint64(info.ChainID))}
 	if len(info.Accounts) < len(clients) {
 		return nil, fmt.Errorf("%w: %d accounts for %d members", coco.ErrCorrupt, len(info.Accounts), len(clients))

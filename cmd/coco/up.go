@@ -20,6 +20,7 @@ import (
 	"github.com/cocoframework/coco/adapter/kv"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
@@ -81,7 +82,7 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
 	}
 	dirFlag(cmd, &f.dir, "`folder` of the network's keys and ledgers")
 	fl := cmd.Flags()
-	fl.IntVar(&f.members, "members", 0, fmt.Sprintf("number of `members`, 1 to %d (default %d)", len(sandbox.Names), sandbox.DefaultMembers))
+	fl.IntVar(&f.members, "members", 0, fmt.Sprintf("number of `members`, 1 to %d (default %d)", len(localnet.Names), sandbox.DefaultMembers))
 	fl.BoolVar(&f.fresh, "fresh", false, "discard the network in the folder and start a new one with a new chain id")
 	fl.BoolVar(&f.detach, "detach", false, "return when the network is ready and leave it running")
 	fl.IntVar(&f.port, "port", 0, fmt.Sprintf("where the loopback URLs begin (default %d); ports in use are stepped over", sandbox.DefaultPort))
@@ -163,7 +164,7 @@ func (a *app) up(ctx context.Context, f upFlags) error {
 	return s.Wait()
 }
 
-func openLog(lay sandbox.Layout) (*os.File, error) {
+func openLog(lay localnet.Layout) (*os.File, error) {
 	f, err := os.OpenFile(lay.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("log of the sandbox: %w", err)
@@ -201,7 +202,7 @@ func (a *app) upDetached(ctx context.Context, f upFlags) error {
 		return fmt.Errorf("starting the supervisor: %w", err)
 	}
 	// Ctrl-C ends a start. Once the network is ready it is not this command's any more.
-	interrupt := context.AfterFunc(ctx, func() { _, _ = sandbox.Down(context.WithoutCancel(ctx), lay.Dir) })
+	interrupt := context.AfterFunc(ctx, func() { _, _ = localnet.Down(context.WithoutCancel(ctx), lay.Dir) })
 	ready, err := a.followSteps(steps)
 	interrupt()
 	if !ready {
@@ -217,7 +218,7 @@ func (a *app) upDetached(ctx context.Context, f upFlags) error {
 	if a.wantsJSON() {
 		return nil
 	}
-	info, err := sandbox.Load(lay.Dir)
+	info, err := localnet.Load(lay.Dir)
 	if err != nil {
 		return err
 	}
@@ -287,7 +288,7 @@ func (a *app) showStep(s sandbox.Step) {
 }
 
 // showNetwork says how to reach a network and what to do next.
-func (a *app) showNetwork(info sandbox.Info, end string) {
+func (a *app) showNetwork(info localnet.Info, end string) {
 	p := a.out
 	p.printf("\n")
 	if info.Insecure {
@@ -317,15 +318,15 @@ func (a *app) showNetwork(info sandbox.Info, end string) {
 
 // relative is the folder as the user named it, if it is the default one.
 func (a *app) relative(dir string) string {
-	if lay, err := sandbox.NewLayout(sandbox.DefaultDir); err == nil && lay.Dir == dir {
-		return sandbox.DefaultDir
+	if lay, err := localnet.NewLayout(localnet.DefaultDir); err == nil && lay.Dir == dir {
+		return localnet.DefaultDir
 	}
 	return dir
 }
 
 // dirHint is what a command needs to find a folder that is not the default one.
 func dirHint(dir string) string {
-	if dir == sandbox.DefaultDir {
+	if dir == localnet.DefaultDir {
 		return ""
 	}
 	if strings.ContainsAny(dir, " \t'\"$") {
@@ -344,7 +345,7 @@ crashed has left running. The ledgers stay; ` + "`coco up`" + ` goes on with the
 		Example: "  coco down\n  coco down --dir /tmp/net",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			was, err := sandbox.Down(cmd.Context(), dir)
+			was, err := localnet.Down(cmd.Context(), dir)
 			if err != nil {
 				return err
 			}
@@ -365,12 +366,12 @@ crashed has left running. The ledgers stay; ` + "`coco up`" + ` goes on with the
 }
 
 // running loads the sandbox in a folder and makes sure that its supervisor answers.
-func running(ctx context.Context, dir string) (sandbox.Info, sandbox.Status, error) {
-	info, err := sandbox.Load(dir)
+func running(ctx context.Context, dir string) (localnet.Info, localnet.Status, error) {
+	info, err := localnet.Load(dir)
 	if err != nil {
-		return info, sandbox.Status{}, err
+		return info, localnet.Status{}, err
 	}
-	st, err := sandbox.GetStatus(ctx, info)
+	st, err := localnet.GetStatus(ctx, info)
 	return info, st, err
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/reach"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
@@ -42,7 +44,7 @@ func upgrading(s *sandbox.Sandbox, to string, report func(sandbox.Step)) sandbox
 }
 
 // believe has clients accept the code that the constitution lists by now, as the proxies do by themselves.
-func (l *traffic) believe(info sandbox.Info) {
+func (l *traffic) believe(info localnet.Info) {
 	l.t.Helper()
 	trust, err := info.Trust(verifiers())
 	if err != nil {
@@ -100,7 +102,7 @@ func TestUpgradeLosesNoRequest(t *testing.T) {
 	if load.failed.Load() != 0 || load.done.Load() == 0 {
 		t.Errorf("of %d requests %d failed", load.done.Load()+load.failed.Load(), load.failed.Load())
 	}
-	if slices.Sort(replaced); !slices.Equal(replaced, sandbox.Names[:3]) {
+	if slices.Sort(replaced); !slices.Equal(replaced, localnet.Names[:3]) {
 		t.Errorf("replaced were %v, expected each of three once", replaced)
 	}
 	checkUpgraded(t, s, old, code)
@@ -109,7 +111,7 @@ func TestUpgradeLosesNoRequest(t *testing.T) {
 // checkUpgraded looks at what every node says it runs, and at what the constitution lists.
 func checkUpgraded(t *testing.T, s *sandbox.Sandbox, old, code coco.Measurement) {
 	t.Helper()
-	info, err := sandbox.Load(s.Info().Dir)
+	info, err := localnet.Load(s.Info().Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +128,7 @@ func checkUpgraded(t *testing.T, s *sandbox.Sandbox, old, code coco.Measurement)
 		if err != nil || proof.Claims.Measurement != code {
 			t.Errorf("%s runs %s, %v; expected %s", n.Name, proof.Claims.Measurement, err, code)
 		}
-		con, _, err := sandbox.AskConstitution(t.Context(), c)
+		con, _, err := reach.Constitution(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +171,7 @@ func TestUpgradeGoesOnAfterTheNetworkStopped(t *testing.T) {
 		t.Fatalf("interrupted after node %q: %v", first, err)
 	}
 	again()
-	info, err := sandbox.Load(dir)
+	info, err := localnet.Load(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

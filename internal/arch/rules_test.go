@@ -188,6 +188,12 @@ var core = []string{
 // Composition says which packages may put the parts together.
 var composition = []rule{
 	{
+		name: "a folder's description starts nothing",
+		in:   []string{"internal/localnet", "internal/reach"},
+		none: []string{"node", "gateway", "internal/sandbox"}, std: []string{"os/exec"},
+		why: "commands for production networks read it to find keys and nodes, and must not link what runs a network",
+	},
+	{
 		name: "a node's settings and an organisation's keys are files",
 		in:   []string{"internal/identity", "internal/nodeconfig"},
 		only: []string{"", "canon", "host", "host/local", "internal/atomicfile", "internal/identity", "keys", "wire"}, std: []string{"net", "net/http", "os/exec"},

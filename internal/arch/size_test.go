@@ -25,7 +25,6 @@ var tooLong = map[string]string{
 	"cmd/coco":         "the commands move to internal/cli, and cmd is wiring only",
 	"gov":              "constitution, decide, members, query and audit become packages of their own",
 	"internal/bench":   "the load and its report part",
-	"internal/sandbox": "the folder's description, the genesis and rolling replacement become packages of their own",
 	"node":             "replica, peer and join become packages of their own",
 }
 

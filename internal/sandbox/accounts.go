@@ -8,6 +8,8 @@ import (
 
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	ethcrypto "github.com/ethereum/go-ethereum/crypto"
+
+	"github.com/cocoframework/coco/internal/localnet"
 )
 
 // accountCount is how many funded accounts a network has.
@@ -15,14 +17,14 @@ const accountCount = 10
 
 // makeAccounts makes fresh accounts. Well-known development keys would be convenient and are
 // therefore watched by thieves: funds sent to them on any real network are gone.
-func makeAccounts() ([]Account, error) {
-	accounts := make([]Account, accountCount)
+func makeAccounts() ([]localnet.Account, error) {
+	accounts := make([]localnet.Account, accountCount)
 	for i := range accounts {
 		key, err := ethcrypto.GenerateKey()
 		if err != nil {
 			return nil, fmt.Errorf("account key: %w", err)
 		}
-		accounts[i] = Account{
+		accounts[i] = localnet.Account{
 			Address: ethcrypto.PubkeyToAddress(key.PublicKey).Hex(),
 			Key:     hexutil.Encode(ethcrypto.FromECDSA(key)),
 		}

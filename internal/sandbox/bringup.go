@@ -15,7 +15,9 @@ import (
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/atomicfile"
+	"github.com/cocoframework/coco/internal/ctxtime"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/ledger"
 )
@@ -54,7 +56,7 @@ func (s *Sandbox) tryUp(ctx context.Context, n *nursery, again func(error) bool,
 		}
 		s.report(Step{Step: "down", Text: err.Error()})
 		n.clear()
-		if !sleep(ctx, pauseHigh/giveUp) {
+		if !ctxtime.Sleep(ctx, pauseHigh/giveUp) {
 			return err
 		}
 	}
@@ -117,7 +119,7 @@ func (s *Sandbox) bringUp(ctx context.Context, n *nursery) error {
 	if err := s.joinOthers(ctx, n, first); err != nil {
 		return err
 	}
-	return s.update(func(info *Info) { info.Committed = true })
+	return s.update(func(info *localnet.Info) { info.Committed = true })
 }
 
 // joinOthers waits until all nodes but the first have joined it. They ask nobody else, so the end
@@ -278,13 +280,13 @@ func (s *Sandbox) longestLedger() (node int, found bool, err error) {
 	}
 	if s.info.Committed && intact < s.quorum() {
 		return 0, false, errors.Join(fmt.Errorf("%w: %d of %d ledgers in %s are whole, and the network needs %d to go on: put the missing files back, or start a new network with --fresh",
-			coco.ErrCorrupt, intact, s.info.active(), s.lay.Nodes(), s.quorum()), damage)
+			coco.ErrCorrupt, intact, s.info.Active(), s.lay.Nodes(), s.quorum()), damage)
 	}
 	return node, intact > 0, nil
 }
 
 // quorum is how many nodes the network needs.
-func (s *Sandbox) quorum() int { return s.info.active()/2 + 1 }
+func (s *Sandbox) quorum() int { return s.info.Active()/2 + 1 }
 
 // ledgerEnd returns the view and index of a ledger's last entry, zeros if it has none, and whether it has all
 // entries before it.
@@ -349,9 +351,9 @@ func (s *Sandbox) nodeConfig(i int, start string, others []int) error {
 }
 
 // update changes the description, in memory and on disk.
-func (s *Sandbox) update(change func(*Info)) error {
+func (s *Sandbox) update(change func(*localnet.Info)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(&s.info)
-	return s.info.save()
+	return s.info.Save()
 }

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/wire"
 )
@@ -61,7 +62,7 @@ func TestNodesThatMeetAUsedAddressGetOthers(t *testing.T) {
 	if got := s.info.Nodes[0].Peer; got == taken.Addr().String() {
 		t.Errorf("the first node still is to listen at %s, which is taken", got)
 	}
-	saved, err := Load(s.lay.Dir)
+	saved, err := localnet.Load(s.lay.Dir)
 	if err != nil || saved.Nodes[0].Peer != s.info.Nodes[0].Peer {
 		t.Errorf("sandbox.json says %v, %v", saved.Nodes, err)
 	}
@@ -80,8 +81,8 @@ func TestNoTwoNodesShareAPort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range Names {
-		s.info.Nodes = append(s.info.Nodes, Node{Name: name, Peer: addr, Client: addr})
+	for _, name := range localnet.Names {
+		s.info.Nodes = append(s.info.Nodes, localnet.Node{Name: name, Peer: addr, Client: addr})
 	}
 	if err := s.assignNodePorts(s.nodeAddresses()); err != nil {
 		t.Fatal(err)
@@ -99,7 +100,7 @@ func TestNoTwoNodesShareAPort(t *testing.T) {
 
 func TestTheEndOfTheFirstNodeEndsTheOthersWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Sandbox{info: Info{Nodes: []Node{{Name: "alpha"}, {Name: "bravo"}, {Name: "charlie"}}}}
+		s := &Sandbox{info: localnet.Info{Nodes: []localnet.Node{{Name: "alpha"}, {Name: "bravo"}, {Name: "charlie"}}}}
 		n := &nursery{s: s}
 		for _, node := range s.info.Nodes {
 			n.at = append(n.at, &child{name: node.Name, ready: make(chan nodeconfig.Event, 1), done: make(chan struct{})})
@@ -131,7 +132,7 @@ func TestANetworkThatDoesNotComeUpAgainIsTriedSomeTimes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &Sandbox{opts: Options{Report: func(Step) {}, Log: slog.New(slog.DiscardHandler)}, info: Info{Committed: test.committed}}
+				s := &Sandbox{opts: Options{Report: func(Step) {}, Log: slog.New(slog.DiscardHandler)}, info: localnet.Info{Committed: test.committed}}
 				again := func(err error) bool { return s.info.Committed && !final(err) }
 				tries := 0
 				err := s.tryUp(t.Context(), &nursery{s: s}, again, func() error {
@@ -160,11 +161,11 @@ func TestWhoAsksDuringAStartIsAnswered(t *testing.T) {
 	c.start(ctx)
 	info := s.info
 	info.Control, info.Token = c.url, c.token
-	if st, err := GetStatus(t.Context(), info); err != nil || !st.Starting {
+	if st, err := localnet.GetStatus(t.Context(), info); err != nil || !st.Starting {
 		t.Errorf("during the start: %+v, %v", st, err)
 	}
 	s.setStarting(false)
-	if st, err := GetStatus(t.Context(), info); err != nil || st.Starting {
+	if st, err := localnet.GetStatus(t.Context(), info); err != nil || st.Starting {
 		t.Errorf("after the start: %+v, %v", st, err)
 	}
 	cancel(errStopped)
@@ -184,7 +185,7 @@ func TestAStartCanBeStopped(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "before the network was ready") {
 		t.Errorf("Start: %v", err)
 	}
-	info, err := Load(opts.Dir)
+	info, err := localnet.Load(opts.Dir)
 	if err != nil || info.Control != "" || info.Pid != 0 {
 		t.Errorf("left behind: %+v, %v", info, err)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/ctxtime"
 )
 
 // A sandbox's nodes run one program, except while another one replaces it: then each node that was replaced has
@@ -77,7 +78,7 @@ func (s *Sandbox) awaitListed(ctx context.Context, m coco.Measurement) error {
 		if err := s.follow(ctx); err != nil {
 			return err
 		}
-		if s.lists(m) || !sleep(ctx, 200*time.Millisecond) {
+		if s.lists(m) || !ctxtime.Sleep(ctx, 200*time.Millisecond) {
 			return nil
 		}
 	}
@@ -125,7 +126,7 @@ func (s *Sandbox) settle(m coco.Measurement) error {
 			return fmt.Errorf("%w: node %s does not run %s yet", coco.ErrBusy, n.Name, short(m))
 		}
 	}
-	file := s.lay.codeFile()
+	file := s.lay.ProgramFile()
 	if err := copyProgram(filepath.Join(s.lay.Code(), code), file, m); err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func (s *Sandbox) settle(m coco.Measurement) error {
 	for i := range s.info.Nodes {
 		s.info.Nodes[i].Code = ""
 	}
-	if err := s.info.save(); err != nil {
+	if err := s.info.Save(); err != nil {
 		return err
 	}
 	return os.Remove(filepath.Join(s.lay.Code(), code))
@@ -167,5 +168,5 @@ func (s *Sandbox) assign(i int, m coco.Measurement) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.info.Nodes[i].Code = code
-	return s.info.save()
+	return s.info.Save()
 }

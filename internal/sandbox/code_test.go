@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/atomicfile"
+	"github.com/cocoframework/coco/internal/localnet"
 )
 
 // folder makes a sandbox that nobody starts, with a program of its own.
@@ -39,8 +40,8 @@ func folder(t *testing.T) *Sandbox {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Sandbox{opts: opts, lay: Layout{info.Dir}, info: info, con: con}
-	s.exe = s.lay.codeFile()
+	s := &Sandbox{opts: opts, lay: localnet.Layout{Dir: info.Dir}, info: info, con: con}
+	s.exe = s.lay.ProgramFile()
 	return s
 }
 
@@ -72,7 +73,7 @@ func TestNodesRunTwoProgramsUntilAllHaveTheNewOne(t *testing.T) {
 			}
 		}
 	}
-	kept, err := Load(s.info.Dir) // as a supervisor that starts anew finds it
+	kept, err := localnet.Load(s.info.Dir) // as a supervisor that starts anew finds it
 	if err != nil || kept.Nodes[2].Code == "" || kept.Measurement != string(s.opts.Code) {
 		t.Errorf("the description says %+v, %v", kept, err)
 	}
@@ -82,7 +83,7 @@ func TestNodesRunTwoProgramsUntilAllHaveTheNewOne(t *testing.T) {
 	if got, err := measure(s.exeOf(1)); err != nil || got != code || s.exeOf(1) != old {
 		t.Errorf("in the end node 1 runs %s from %s, %v", got, s.exeOf(1), err)
 	}
-	again, err := Load(s.info.Dir)
+	again, err := localnet.Load(s.info.Dir)
 	if err != nil || again.Nodes[0].Code != "" || again.Measurement != string(code) {
 		t.Errorf("the description says %+v, %v", again, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/localnet"
 )
 
 func TestANetworkIsMadeOnceAndNotStarted(t *testing.T) {
@@ -29,14 +30,14 @@ func TestANetworkIsMadeOnceAndNotStarted(t *testing.T) {
 			t.Errorf("the user of %s: %v", m.Name, err)
 		}
 	}
-	before, err := os.ReadFile(Layout{info.Dir}.InfoFile())
+	before, err := os.ReadFile(localnet.Layout{Dir: info.Dir}.InfoFile())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Create(opts); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("making another one in its folder: %v, want coco.ErrInvalid", err)
 	}
-	if after, err := os.ReadFile(Layout{info.Dir}.InfoFile()); err != nil || string(after) != string(before) {
+	if after, err := os.ReadFile(localnet.Layout{Dir: info.Dir}.InfoFile()); err != nil || string(after) != string(before) {
 		t.Errorf("the refusal changed the network that was there (%v)", err)
 	}
 }

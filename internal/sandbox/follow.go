@@ -4,77 +4,25 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/client"
-	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/atomicfile"
+	"github.com/cocoframework/coco/internal/ctxtime"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/reach"
 )
 
 // Members change the constitution by their votes, and the service renews its certificate. The supervisor
 // learns both from nodes that it has verified, and keeps them in the folder for the other commands.
-
-// InForceFile is the constitution as members have changed it, as far as the supervisor has heard. It is
-// absent until then.
-func (l Layout) InForceFile() string { return filepath.Join(l.Dir, "constitution-in-force.toml") }
-
-// inForce is the constitution that the sandbox's nodes are verified by; nil if nothing has changed.
-func (l Layout) inForce() (*gov.Constitution, error) {
-	page, err := os.ReadFile(l.InForceFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("sandbox: %w", err)
-	}
-	c, err := gov.ParseConstitution(page)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", l.InForceFile(), err)
-	}
-	return c, nil
-}
-
-// InForce returns the constitution as members have changed it, as far as the supervisor has heard.
-func (i *Info) InForce() (*gov.Constitution, error) {
-	genesis, err := i.LoadConstitution()
-	if err != nil {
-		return nil, err
-	}
-	if c, err := (Layout{i.Dir}).inForce(); c != nil || err != nil {
-		return c, err
-	}
-	return genesis, nil
-}
-
-// AskConstitution asks a verified node for the constitution in force.
-func AskConstitution(ctx context.Context, c *client.Client) (*gov.Constitution, []byte, error) {
-	page, digest, err := c.Constitution(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	con, err := gov.ParseConstitution(page)
-	if err != nil {
-		return nil, nil, err
-	}
-	if got := con.Digest(); got != digest {
-		return nil, nil, fmt.Errorf("%w: the node's constitution has digest %s, and it says %s", coco.ErrVerify, got.Short(), digest.Short())
-	}
-	return con, page, nil
-}
 
 // followEvery is how often the supervisor asks.
 const followEvery = 20 * time.Second
 
 // keepFollowing asks until ctx is done. That nobody answers is for others to report.
 func (s *Sandbox) keepFollowing(ctx context.Context) error {
-	for sleep(ctx, followEvery) {
+	for ctxtime.Sleep(ctx, followEvery) {
 		if err := s.follow(ctx); err != nil {
 			s.opts.Log.Debug("asking for the constitution in force", "error", err)
 		}
@@ -107,7 +55,7 @@ func (s *Sandbox) followNode(ctx context.Context, i int) error {
 		return err
 	}
 	defer c.Close()
-	con, page, err := AskConstitution(ctx, c)
+	con, page, err := reach.Constitution(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/localnet"
 )
 
 // funds of each account at genesis, in wei: a million ether.
@@ -24,25 +24,25 @@ const funds = "1000000000000000000000000"
 
 // Create makes the folder of a new network, with everything that its nodes need to start, for those
 // who start them in another way than Start does. The nodes have no addresses yet.
-func Create(opts Options) (Info, error) {
+func Create(opts Options) (localnet.Info, error) {
 	if opts.Members == 0 {
 		opts.Members = DefaultMembers
 	}
 	if err := opts.validate(); err != nil {
-		return Info{}, err
+		return localnet.Info{}, err
 	}
 	lay, err := Prepare(opts.Dir)
 	if err != nil {
-		return Info{}, err
+		return localnet.Info{}, err
 	}
-	if _, err := Load(lay.Dir); !errors.Is(err, coco.ErrNotFound) {
-		return Info{}, fmt.Errorf("%w: %s holds a network already: name another folder", coco.ErrInvalid, lay.Dir)
+	if _, err := localnet.Load(lay.Dir); !errors.Is(err, coco.ErrNotFound) {
+		return localnet.Info{}, fmt.Errorf("%w: %s holds a network already: name another folder", coco.ErrInvalid, lay.Dir)
 	}
 	s := &Sandbox{opts: opts, lay: lay}
 	if err := s.create(); err != nil {
-		return Info{}, err
+		return localnet.Info{}, err
 	}
-	return s.info, s.info.save()
+	return s.info, s.info.Save()
 }
 
 // create makes everything that a new network needs but its nodes' ledgers. sandbox.json comes last:
@@ -50,7 +50,7 @@ func Create(opts Options) (Info, error) {
 func (s *Sandbox) create() error {
 	now := time.Now()
 	var err error
-	info := Info{Version: InfoVersion, Insecure: true, Measurement: string(s.opts.Code), ChainID: s.opts.ChainID}
+	info := localnet.Info{Version: localnet.InfoVersion, Insecure: true, Measurement: string(s.opts.Code), ChainID: s.opts.ChainID}
 	if info.ChainID == 0 {
 		if info.ChainID, err = makeChainID(); err != nil {
 			return err
@@ -72,12 +72,12 @@ func (s *Sandbox) create() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range Names[:s.opts.Members] {
-		info.Members = append(info.Members, Member{Name: name})
-		info.Nodes = append(info.Nodes, Node{Name: name, Member: name})
+	for _, name := range localnet.Names[:s.opts.Members] {
+		info.Members = append(info.Members, localnet.Member{Name: name})
+		info.Nodes = append(info.Nodes, localnet.Node{Name: name, Member: name})
 	}
 	s.report(Step{
-		Step: "organisations", Members: Names[:s.opts.Members],
+		Step: "organisations", Members: localnet.Names[:s.opts.Members],
 		Text: fmt.Sprintf("%d organisations, each with certificate, encryption key and a user", s.opts.Members),
 	})
 	if err := atomicfile.Write(s.lay.ConstitutionFile(), c.TOML()); err != nil {
@@ -93,20 +93,20 @@ func (s *Sandbox) create() error {
 			return err
 		}
 	}
-	info.moveTo(s.lay)
+	info.MoveTo(s.lay)
 	s.info = info
 	return nil
 }
 
 // constitution makes the members' files and the constitution of a new network.
-func (s *Sandbox) constitution(lay Layout, info Info, now time.Time) (*gov.Constitution, error) {
+func (s *Sandbox) constitution(lay localnet.Layout, info localnet.Info, now time.Time) (*gov.Constitution, error) {
 	c := &gov.Constitution{
 		Network:  gov.Network{Name: info.Network, Insecure: true},
 		Code:     []gov.Code{{Measurement: s.opts.Code, Note: "the program that started this sandbox"}},
 		TEE:      []gov.TEE{{Platform: gov.Virtual}},
 		Adapters: adapterSettings(info),
 	}
-	for _, name := range Names[:s.opts.Members] {
+	for _, name := range localnet.Names[:s.opts.Members] {
 		org, err := identity.Make(name, lay.Member(name), now)
 		if err != nil {
 			return nil, err
@@ -123,18 +123,18 @@ func (s *Sandbox) constitution(lay Layout, info Info, now time.Time) (*gov.Const
 
 // rehearse makes a constitution for nobody: a change of it that is refused is refused before the folder's
 // old network is discarded.
-func (s *Sandbox) rehearse(info Info, now time.Time) error {
+func (s *Sandbox) rehearse(info localnet.Info, now time.Time) error {
 	dir, err := os.MkdirTemp("", "coco-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	_, err = s.constitution(Layout{dir}, info, now)
+	_, err = s.constitution(localnet.Layout{Dir: dir}, info, now)
 	return err
 }
 
 // adapterSettings are those of a network for developers.
-func adapterSettings(info Info) map[string]map[string]any {
+func adapterSettings(info localnet.Info) map[string]map[string]any {
 	alloc := map[string]any{}
 	for _, a := range info.Accounts {
 		alloc[a.Address] = map[string]any{"balance": funds}
@@ -158,7 +158,7 @@ func (s *Sandbox) clear() error {
 
 // checkFolder makes sure that a sandbox may live in the folder. One that holds other files is
 // somebody else's.
-func checkFolder(lay Layout) error {
+func checkFolder(lay localnet.Layout) error {
 	entries, err := os.ReadDir(lay.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -177,17 +177,6 @@ func checkFolder(lay Layout) error {
 	return nil
 }
 
-// codeFile is the copy of the program that a network was made with. The network's constitution
-// lists that program's measurement, so its nodes must run it even when the program that
-// supervises them has been built anew since.
-func (l Layout) codeFile() string {
-	name := "coco"
-	if runtime.GOOS == "windows" {
-		name += ".exe"
-	}
-	return filepath.Join(l.Code(), name)
-}
-
 func (s *Sandbox) keepCode() error {
 	src, err := os.Open(s.opts.Exe)
 	if err != nil {
@@ -197,7 +186,7 @@ func (s *Sandbox) keepCode() error {
 	if err := os.MkdirAll(s.lay.Code(), 0o700); err != nil {
 		return fmt.Errorf("keeping the program: %w", err)
 	}
-	dst, err := os.OpenFile(s.lay.codeFile(), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o700)
+	dst, err := os.OpenFile(s.lay.ProgramFile(), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o700)
 	if err != nil {
 		return fmt.Errorf("keeping the program: %w", err)
 	}
@@ -216,10 +205,10 @@ func (s *Sandbox) keepCode() error {
 func (s *Sandbox) chooseCode(c *gov.Constitution) error {
 	listed := c.Measurements()
 	own := slices.Contains(listed, s.opts.Code)
-	kept, err := measure(s.lay.codeFile())
+	kept, err := measure(s.lay.ProgramFile())
 	switch {
 	case err == nil && slices.Contains(listed, kept):
-		s.exe, s.info.Measurement = s.lay.codeFile(), string(kept)
+		s.exe, s.info.Measurement = s.lay.ProgramFile(), string(kept)
 		if !own {
 			s.report(Step{
 				Step: "code", Measurement: string(kept),

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/localnet"
 )
 
 // chainOf reads a certificate file and its key.
@@ -60,7 +61,7 @@ func TestEveryMemberHasACertificateForGovernance(t *testing.T) {
 
 func TestNodeWithoutAdministrativeListenerSaysSo(t *testing.T) {
 	s := made(t, 1)
-	n := Node{Name: "alpha", Member: "alpha"}
+	n := localnet.Node{Name: "alpha", Member: "alpha"}
 	if _, err := s.info.ConnectAdmin(n, nil); !errors.Is(err, coco.ErrUnreachable) {
 		t.Errorf("%v, expected coco.ErrUnreachable", err)
 	}

@@ -80,7 +80,7 @@ func (s *Sandbox) changeNodePorts() error {
 	if err := s.assignNodePorts(avoid); err != nil {
 		return err
 	}
-	return s.info.save()
+	return s.info.Save()
 }
 
 // listenFrom binds the first free loopback port at or above want.

@@ -10,6 +10,8 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/ctxtime"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 )
 
@@ -26,22 +28,22 @@ const (
 // last, so that leadership moves once. The next node is not touched before the last one is back, as a voter
 // in its predecessor's place. report is told each step.
 func Restart(ctx context.Context, dir string, names []string, verifiers attest.Verifiers, report func(Step)) error {
-	info, err := Load(dir)
+	info, err := localnet.Load(dir)
 	if err != nil {
 		return err
 	}
-	todo, err := info.running(names)
+	todo, err := info.Named(names)
 	if err != nil {
 		return err
 	}
-	st, err := GetStatus(ctx, info)
+	st, err := localnet.GetStatus(ctx, info)
 	if err != nil {
 		return err
 	}
 	if st.Starting {
 		return fmt.Errorf("%w: the network in %s is starting: ask again in a moment", coco.ErrBusy, info.Dir)
 	}
-	if n := info.active(); n < spare {
+	if n := info.Active(); n < spare {
 		return fmt.Errorf("%w: a network of %d nodes stops while one of them restarts: use `coco down` and `coco up`", coco.ErrInvalid, n)
 	}
 	for _, n := range info.Nodes {
@@ -65,41 +67,8 @@ func Restart(ctx context.Context, dir string, names []string, verifiers attest.V
 	return nil
 }
 
-// running returns the nodes that are meant.
-func (i *Info) running(names []string) (todo []Node, err error) {
-	if len(names) == 0 {
-		for _, n := range i.Nodes {
-			if !n.Retired {
-				todo = append(todo, n)
-			}
-		}
-		return todo, nil
-	}
-	for _, name := range names {
-		n, err := i.Node(name)
-		if err != nil {
-			return nil, err
-		}
-		if n.Retired {
-			return nil, fmt.Errorf("%w: node %s has retired", coco.ErrInvalid, name)
-		}
-		todo = append(todo, n)
-	}
-	return todo, nil
-}
-
-// active is how many nodes have not retired.
-func (i *Info) active() (n int) {
-	for _, node := range i.Nodes {
-		if !node.Retired {
-			n++
-		}
-	}
-	return n
-}
-
 // nextRestart chooses a node that does not lead, if there is one, and says what it is now.
-func nextRestart(ctx context.Context, info Info, todo []Node, verifiers attest.Verifiers) (int, *client.Status, error) {
+func nextRestart(ctx context.Context, info localnet.Info, todo []localnet.Node, verifiers attest.Verifiers) (int, *client.Status, error) {
 	var first *client.Status
 	for i, n := range todo {
 		s, err := askStatus(ctx, info, n, verifiers)
@@ -117,7 +86,7 @@ func nextRestart(ctx context.Context, info Info, todo []Node, verifiers attest.V
 }
 
 // restartOne restarts a node, with another program if code is not empty.
-func restartOne(ctx context.Context, info Info, n Node, old *client.Status, code coco.Measurement, verifiers attest.Verifiers, report func(Step)) error {
+func restartOne(ctx context.Context, info localnet.Info, n localnet.Node, old *client.Status, code coco.Measurement, verifiers attest.Verifiers, report func(Step)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, restartPatience, fmt.Errorf("it took longer than %v", restartPatience))
 	defer cancel()
 	text := n.Name + " is told to end"
@@ -125,7 +94,7 @@ func restartOne(ctx context.Context, info Info, n Node, old *client.Status, code
 		text = n.Name + " leads: it hands over, and is told to end"
 	}
 	report(Step{Step: "stopping", Node: n.Name, NodeID: old.Node.String(), Text: text})
-	if err := ask(ctx, info, http.MethodPost, "/restart?node="+url.QueryEscape(n.Name)+"&code="+url.QueryEscape(string(code)), nil); err != nil {
+	if err := localnet.Ask(ctx, info, http.MethodPost, "/restart?node="+url.QueryEscape(n.Name)+"&code="+url.QueryEscape(string(code)), nil); err != nil {
 		return err
 	}
 	began, gone := time.Now(), false
@@ -142,7 +111,7 @@ func restartOne(ctx context.Context, info Info, n Node, old *client.Status, code
 			})
 			return nil
 		}
-		if !sleep(ctx, restartPoll) {
+		if !ctxtime.Sleep(ctx, restartPoll) {
 			return fmt.Errorf("%w: node %s does not come back (%s): %w; its log is in %s", coco.ErrUnreachable, n.Name, state(s, err), context.Cause(ctx), nodeconfig.Dir(n.Dir).Log())
 		}
 	}
@@ -168,7 +137,7 @@ func state(s *client.Status, err error) string {
 }
 
 // askStatus verifies a node and asks it.
-func askStatus(ctx context.Context, info Info, n Node, verifiers attest.Verifiers) (*client.Status, error) {
+func askStatus(ctx context.Context, info localnet.Info, n localnet.Node, verifiers attest.Verifiers) (*client.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	c, err := info.Connect(n, verifiers)

@@ -21,6 +21,7 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/wire"
@@ -47,7 +48,7 @@ func made(t *testing.T, members int) *Sandbox {
 	if err := s.create(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.info.save(); err != nil {
+	if err := s.info.Save(); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -55,7 +56,7 @@ func made(t *testing.T, members int) *Sandbox {
 
 func TestADescriptionSurvivesAndIsPrivate(t *testing.T) {
 	s := made(t, 3)
-	got, err := Load(s.lay.Dir)
+	got, err := localnet.Load(s.lay.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func TestADescriptionSurvivesAndIsPrivate(t *testing.T) {
 	if err := os.Rename(s.lay.Dir, moved); err != nil {
 		t.Fatal(err)
 	}
-	info, err := Load(moved)
+	info, err := localnet.Load(moved)
 	if err != nil || !strings.HasPrefix(info.Nodes[0].Dir, moved) || !strings.HasPrefix(info.ServicePEM, moved) {
 		t.Errorf("moved: %v, %v", info, err)
 	}
@@ -175,7 +176,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*Options){
-		"members":    func(o *Options) { o.Members = len(Names) + 1 },
+		"members":    func(o *Options) { o.Members = len(localnet.Names) + 1 },
 		"negative":   func(o *Options) { o.Members = -1 },
 		"port":       func(o *Options) { o.Port = 65536 },
 		"chain id":   func(o *Options) { o.ChainID = 1 << 31 },
@@ -201,7 +202,7 @@ func TestPortsInUseAreSteppedOver(t *testing.T) {
 	if port > 65000 {
 		t.Skip("the system gave a port at the end of the range")
 	}
-	s := &Sandbox{opts: Options{Port: port}, info: Info{Nodes: []Node{{Name: "alpha", Peer: taken.Addr().String()}, {Name: "bravo"}}}}
+	s := &Sandbox{opts: Options{Port: port}, info: localnet.Info{Nodes: []localnet.Node{{Name: "alpha", Peer: taken.Addr().String()}, {Name: "bravo"}}}}
 	if err := s.assignPorts(); err != nil {
 		t.Fatal(err)
 	}
@@ -226,13 +227,13 @@ func TestPortsInUseAreSteppedOver(t *testing.T) {
 }
 
 func TestPortsAreKeptOverARestart(t *testing.T) {
-	s := &Sandbox{info: Info{Nodes: []Node{{Name: "alpha"}}}}
+	s := &Sandbox{info: localnet.Info{Nodes: []localnet.Node{{Name: "alpha"}}}}
 	if err := s.assignPorts(); err != nil {
 		t.Fatal(err)
 	}
 	first := s.info.Nodes[0]
 	s.listeners[0].Close()
-	again := &Sandbox{info: Info{Nodes: []Node{first}}}
+	again := &Sandbox{info: localnet.Info{Nodes: []localnet.Node{first}}}
 	if err := again.assignPorts(); err != nil {
 		t.Fatal(err)
 	}
@@ -298,14 +299,14 @@ func TestNodesRunListedCodeOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.chooseCode(c); err != nil || s.exe != s.lay.codeFile() {
+	if err := s.chooseCode(c); err != nil || s.exe != s.lay.ProgramFile() {
 		t.Errorf("runs %s, %v; want the kept program", s.exe, err)
 	}
 	s.opts.Code = virtual.Measure([]byte("a newer program"))
-	if err := s.chooseCode(c); err != nil || s.exe != s.lay.codeFile() {
+	if err := s.chooseCode(c); err != nil || s.exe != s.lay.ProgramFile() {
 		t.Errorf("with a newer program: runs %s, %v; want the kept one", s.exe, err)
 	}
-	if err := os.WriteFile(s.lay.codeFile(), []byte("tampered"), 0o700); err != nil {
+	if err := os.WriteFile(s.lay.ProgramFile(), []byte("tampered"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.chooseCode(c); !errors.Is(err, coco.ErrDenied) {
@@ -344,14 +345,14 @@ func TestTheControlEndpointAsksForTheToken(t *testing.T) {
 	go func() { served <- c.serve(ctx) }()
 	info := s.info
 	info.Control, info.Token = c.url, "guess"
-	if err := ask(t.Context(), info, "POST", "/stop", nil); !errors.Is(err, coco.ErrDenied) {
+	if err := localnet.Ask(t.Context(), info, "POST", "/stop", nil); !errors.Is(err, coco.ErrDenied) {
 		t.Errorf("with another token: %v", err)
 	}
 	info.Token = c.token
-	if _, err := GetStatus(t.Context(), info); err != nil {
+	if _, err := localnet.GetStatus(t.Context(), info); err != nil {
 		t.Error(err)
 	}
-	if err := ask(t.Context(), info, "POST", "/stop", nil); err != nil {
+	if err := localnet.Ask(t.Context(), info, "POST", "/stop", nil); err != nil {
 		t.Error(err)
 	}
 	if err := <-served; err != nil {
@@ -360,7 +361,7 @@ func TestTheControlEndpointAsksForTheToken(t *testing.T) {
 	if cause := context.Cause(ctx); !errors.Is(cause, errStopped) {
 		t.Errorf("the sandbox ends because of %v", cause)
 	}
-	if _, err := GetStatus(t.Context(), info); !errors.Is(err, coco.ErrUnreachable) {
+	if _, err := localnet.GetStatus(t.Context(), info); !errors.Is(err, coco.ErrUnreachable) {
 		t.Errorf("after the end: %v", err)
 	}
 }
@@ -368,14 +369,14 @@ func TestTheControlEndpointAsksForTheToken(t *testing.T) {
 func TestDownCleansUpAfterACrash(t *testing.T) {
 	s := made(t, 1)
 	s.info.Pid, s.info.Control, s.info.Token, s.info.Nodes[0].Pid = 1<<30, "http://127.0.0.1:1", "t", 1<<30
-	if err := s.info.save(); err != nil {
+	if err := s.info.Save(); err != nil {
 		t.Fatal(err)
 	}
-	was, err := Down(t.Context(), s.lay.Dir)
+	was, err := localnet.Down(t.Context(), s.lay.Dir)
 	if err != nil || was {
 		t.Errorf("Down = %v, %v", was, err)
 	}
-	info, err := Load(s.lay.Dir)
+	info, err := localnet.Load(s.lay.Dir)
 	if err != nil || info.Pid != 0 || info.Control != "" || info.Nodes[0].Pid != 0 {
 		t.Errorf("left behind: %+v, %v", info, err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/proxy"
 )
 
@@ -54,8 +55,8 @@ type Options struct {
 }
 
 func (o *Options) validate() error {
-	if o.Members < 0 || o.Members > len(Names) {
-		return fmt.Errorf("%w: %d members: expected 1 to %d", coco.ErrInvalid, o.Members, len(Names))
+	if o.Members < 0 || o.Members > len(localnet.Names) {
+		return fmt.Errorf("%w: %d members: expected 1 to %d", coco.ErrInvalid, o.Members, len(localnet.Names))
 	}
 	if o.Port < 0 || o.Port > 65535 {
 		return fmt.Errorf("%w: port %d: expected 1 to 65535", coco.ErrInvalid, o.Port)
@@ -78,7 +79,7 @@ func (o *Options) validate() error {
 // Sandbox is a running network.
 type Sandbox struct {
 	opts Options
-	lay  Layout
+	lay  localnet.Layout
 	lock *flock.Flock
 	exe  string            // what the nodes run
 	con  *gov.Constitution // in force, as far as it is known here; under mu once nodes run
@@ -86,8 +87,8 @@ type Sandbox struct {
 	reporting sync.Mutex // of opts.Report
 
 	mu    sync.Mutex
-	info  Info // written by the supervising goroutine only, the nodes' programs apart, under mu
-	state []NodeState
+	info  localnet.Info // written by the supervising goroutine only, the nodes' programs apart, under mu
+	state []localnet.NodeState
 	// starting says that the network is being brought up.
 	starting bool
 	restarts chan int // nodes that are to be restarted
@@ -104,14 +105,6 @@ type Sandbox struct {
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when everything has ended
 	err    error         // why, once done is closed
-}
-
-// NodeState is one node's process, as the supervisor sees it.
-type NodeState struct {
-	Name     string `json:"name"`
-	Pid      int    `json:"pid,omitempty"`
-	Ready    bool   `json:"ready"`
-	Restarts int    `json:"restarts"`
 }
 
 // errStopped is the cause of an end that was asked for.
@@ -154,8 +147,8 @@ func Start(ctx context.Context, opts Options) (*Sandbox, error) {
 }
 
 // Prepare makes the folder of a sandbox, unless it is there. It refuses one with other contents.
-func Prepare(dir string) (Layout, error) {
-	lay, err := NewLayout(dir)
+func Prepare(dir string) (localnet.Layout, error) {
+	lay, err := localnet.NewLayout(dir)
 	if err != nil {
 		return lay, err
 	}
@@ -179,7 +172,7 @@ func (s *Sandbox) takeFolder() error {
 		return nil
 	}
 	where := ""
-	if info, err := Load(s.lay.Dir); err == nil && info.Pid != 0 {
+	if info, err := localnet.Load(s.lay.Dir); err == nil && info.Pid != 0 {
 		where = fmt.Sprintf(" (process %d, %s)", info.Pid, info.Nodes[0].HTTP)
 	}
 	return fmt.Errorf("%w%s: %s: look at it with `coco status`, end it with `coco down`, or start another one with --dir", ErrRunning, where, s.lay.Dir)
@@ -213,7 +206,7 @@ func (s *Sandbox) open(ctx context.Context, n *nursery) error {
 		return fmt.Errorf("%w: %s has digest %s, expected %s: it has been changed since the network started; restore it, or start anew with --fresh",
 			coco.ErrVerify, s.lay.ConstitutionFile(), got.Short(), s.info.Constitution.Short())
 	}
-	changed, err := s.lay.inForce()
+	changed, err := s.lay.InForce()
 	if err != nil {
 		return err
 	}
@@ -235,7 +228,7 @@ func (s *Sandbox) open(ctx context.Context, n *nursery) error {
 	s.info.Control, s.info.Token, s.info.Pid = s.control.url, s.control.token, os.Getpid()
 	// It answers before the network does: who asks learns that it starts, and can stop it.
 	s.control.start(ctx)
-	if err := s.info.save(); err != nil {
+	if err := s.info.Save(); err != nil {
 		return err
 	}
 	if err := s.firstUp(ctx, n); err != nil {
@@ -268,7 +261,7 @@ func (s *Sandbox) addProxy(i int) error {
 // load reads the folder's description and decides whether its network goes on. A network that has
 // not committed its first transaction anywhere is made anew.
 func (s *Sandbox) load() (resume bool, err error) {
-	info, err := Load(s.lay.Dir)
+	info, err := localnet.Load(s.lay.Dir)
 	switch {
 	case errors.Is(err, coco.ErrNotFound), s.opts.Fresh:
 		if s.opts.Members == 0 {
@@ -338,7 +331,7 @@ func (s *Sandbox) release() {
 		for i := range s.info.Nodes {
 			s.info.Nodes[i].Pid = 0
 		}
-		if err := s.info.save(); err != nil {
+		if err := s.info.Save(); err != nil {
 			s.opts.Log.Error("saving the sandbox's description", "error", err)
 		}
 		s.mu.Unlock()
@@ -364,11 +357,11 @@ func (s *Sandbox) readyStep() Step {
 }
 
 // Info returns the sandbox's description.
-func (s *Sandbox) Info() Info {
+func (s *Sandbox) Info() localnet.Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	info := s.info
-	info.Nodes = append([]Node(nil), info.Nodes...)
+	info.Nodes = append([]localnet.Node(nil), info.Nodes...)
 	return info
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 )
 
@@ -49,7 +50,7 @@ func (n *nursery) start(i int, how string, others []int) error {
 	}
 	n.at[i] = c
 	n.mu.Unlock()
-	s.setState(i, func(st *NodeState) { st.Pid, st.Ready = c.pid(), false })
+	s.setState(i, func(st *localnet.NodeState) { st.Pid, st.Ready = c.pid(), false })
 	return nil
 }
 
@@ -59,7 +60,7 @@ func (n *nursery) waitReady(ctx context.Context, i int) (nodeconfig.Event, error
 	if err != nil {
 		return e, n.explain(err, i)
 	}
-	n.s.setState(i, func(st *NodeState) { st.Ready = true })
+	n.s.setState(i, func(st *localnet.NodeState) { st.Ready = true })
 	return e, nil
 }
 
@@ -73,7 +74,7 @@ func (n *nursery) explain(err error, i int) error {
 func (n *nursery) clear() {
 	n.stopAll()
 	for i := range n.at {
-		n.s.setState(i, func(st *NodeState) { st.Ready, st.Pid = false, 0 })
+		n.s.setState(i, func(st *localnet.NodeState) { st.Ready, st.Pid = false, 0 })
 	}
 }
 
@@ -85,11 +86,11 @@ func (n *nursery) stopAll() {
 }
 
 // setState notes what is known of a node's process, for the control endpoint and sandbox.json.
-func (s *Sandbox) setState(i int, change func(*NodeState)) {
+func (s *Sandbox) setState(i int, change func(*localnet.NodeState)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == nil {
-		s.state = make([]NodeState, len(s.info.Nodes))
+		s.state = make([]localnet.NodeState, len(s.info.Nodes))
 		for k, n := range s.info.Nodes {
 			s.state[k].Name = n.Name
 		}
@@ -99,7 +100,7 @@ func (s *Sandbox) setState(i int, change func(*NodeState)) {
 		return
 	}
 	s.info.Nodes[i].Pid = s.state[i].Pid
-	if err := s.info.save(); err != nil {
+	if err := s.info.Save(); err != nil {
 		s.opts.Log.Error("saving the sandbox's description", "error", err) // it says less than it should, no more
 	}
 }
@@ -209,13 +210,13 @@ func (v *supervisor) handle(ctx context.Context, e nodeEvent) error {
 	if !e.ended {
 		v.pause[e.node] = 0
 		s.report(Step{Step: "back", Node: name, Text: name + " is back under a new identity and has caught up"})
-		s.setState(e.node, func(st *NodeState) { st.Ready = true })
+		s.setState(e.node, func(st *localnet.NodeState) { st.Ready = true })
 		return nil
 	}
 	if e.child.retired {
 		return v.retire(e.node)
 	}
-	s.setState(e.node, func(st *NodeState) { st.Ready, st.Pid = false, 0; st.Restarts++ })
+	s.setState(e.node, func(st *localnet.NodeState) { st.Ready, st.Pid = false, 0; st.Restarts++ })
 	if v.asked[e.node] == e.child {
 		v.asked[e.node], v.due[e.node] = nil, time.Now()
 		return nil
@@ -244,9 +245,9 @@ func (v *supervisor) restart(i int) {
 func (v *supervisor) retire(i int) error {
 	s := v.s
 	name := s.info.Nodes[i].Name
-	s.setState(i, func(st *NodeState) { st.Ready, st.Pid = false, 0 })
+	s.setState(i, func(st *localnet.NodeState) { st.Ready, st.Pid = false, 0 })
 	s.report(Step{Step: "retired", Node: name, Text: name + " has left the network for good"})
-	return s.update(func(info *Info) { info.Nodes[i].Retired = true })
+	return s.update(func(info *localnet.Info) { info.Nodes[i].Retired = true })
 }
 
 func (v *supervisor) untilDue() time.Duration {
@@ -302,16 +303,4 @@ func (v *supervisor) recover(ctx context.Context) error {
 	}
 	s.report(s.readyStep())
 	return nil
-}
-
-// sleep waits, and reports false if ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

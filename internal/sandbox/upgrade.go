@@ -12,6 +12,8 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/reach"
 )
 
 // CodeChange is a change of the constitution's code manifest.
@@ -44,7 +46,7 @@ type UpgradeOptions struct {
 func Upgrade(ctx context.Context, opts UpgradeOptions) error {
 	u := &upgrade{UpgradeOptions: opts}
 	var err error
-	if u.info, err = Load(opts.Dir); err != nil {
+	if u.info, err = localnet.Load(opts.Dir); err != nil {
 		return err
 	}
 	if u.To, err = filepath.Abs(opts.To); err != nil {
@@ -65,22 +67,22 @@ func Upgrade(ctx context.Context, opts UpgradeOptions) error {
 
 type upgrade struct {
 	UpgradeOptions
-	info Info
+	info localnet.Info
 	code coco.Measurement   // the new program's
 	old  []coco.Measurement // that nodes ran, or were to run
-	todo []Node             // that do not run the new one yet
+	todo []localnet.Node    // that do not run the new one yet
 }
 
 // look finds out what is to be done, and whether the network can be without one of its nodes.
 func (u *upgrade) look(ctx context.Context) error {
-	st, err := GetStatus(ctx, u.info)
+	st, err := localnet.GetStatus(ctx, u.info)
 	if err != nil {
 		return err
 	}
 	if st.Starting {
 		return fmt.Errorf("%w: the network in %s is starting: ask again in a moment", coco.ErrBusy, u.info.Dir)
 	}
-	if n := u.info.active(); n < spare {
+	if n := u.info.Active(); n < spare {
 		return fmt.Errorf("%w: a network of %d nodes stops while one of them is replaced: it takes %d", coco.ErrInvalid, n, spare)
 	}
 	u.old = []coco.Measurement{coco.Measurement(u.info.Measurement)}
@@ -108,7 +110,7 @@ func (u *upgrade) look(ctx context.Context) error {
 func (u *upgrade) constitution(ctx context.Context) (*gov.Constitution, error) {
 	var con *gov.Constitution
 	return con, u.ask(ctx, func(c *client.Client) (err error) {
-		con, _, err = AskConstitution(ctx, c)
+		con, _, err = reach.Constitution(ctx, c)
 		return err
 	})
 }
@@ -152,7 +154,7 @@ func (u *upgrade) replace(ctx context.Context) error {
 	if len(u.todo) == 0 {
 		return nil
 	}
-	if err := ask(ctx, u.info, http.MethodPost, "/code?file="+url.QueryEscape(u.To), nil); err != nil {
+	if err := localnet.Ask(ctx, u.info, http.MethodPost, "/code?file="+url.QueryEscape(u.To), nil); err != nil {
 		return err
 	}
 	for len(u.todo) > 0 {
@@ -198,8 +200,8 @@ func (u *upgrade) voteOut(ctx context.Context) error {
 }
 
 func (u *upgrade) settle(ctx context.Context) error {
-	if now, err := Load(u.info.Dir); err == nil && now.Measurement == string(u.code) {
+	if now, err := localnet.Load(u.info.Dir); err == nil && now.Measurement == string(u.code) {
 		return nil
 	}
-	return ask(ctx, u.info, http.MethodPost, "/code?settle="+url.QueryEscape(string(u.code)), nil)
+	return localnet.Ask(ctx, u.info, http.MethodPost, "/code?settle="+url.QueryEscape(string(u.code)), nil)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/ledger"
@@ -42,7 +43,7 @@ var verifiers = attest.Verifiers{virtual.Verifier{}}
 type cluster struct {
 	t       *testing.T
 	exe     string
-	info    sandbox.Info
+	info    localnet.Info
 	members []*member
 	links   *links             // nil: the nodes reach each other without a proxy
 	cancel  context.CancelFunc // ends what keeps the nodes and the proxies going
@@ -310,7 +311,7 @@ func (m *member) config(how string) nodeconfig.Config {
 	cfg.Start = how
 	switch how {
 	case nodeconfig.StartGenesis:
-		cfg.Constitution = sandbox.Layout{Dir: m.c.info.Dir}.ConstitutionFile()
+		cfg.Constitution = localnet.Layout{Dir: m.c.info.Dir}.ConstitutionFile()
 	case nodeconfig.StartRecover:
 		for _, o := range m.c.info.Members {
 			d := identity.Dir(o.Dir)

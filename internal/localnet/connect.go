@@ -1,9 +1,12 @@
-package sandbox
+package localnet
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -105,4 +108,36 @@ func (i *Info) Governance(name string) (identity.Dir, error) {
 	}
 	dir := identity.Dir(m.Dir)
 	return dir, identity.EnsureGovernance(name, dir, time.Now())
+}
+
+// InForceFile is the constitution as members have changed it, as far as the supervisor has heard. It is
+// absent until then.
+func (l Layout) InForceFile() string { return filepath.Join(l.Dir, "constitution-in-force.toml") }
+
+// inForce is the constitution that the sandbox's nodes are verified by; nil if nothing has changed.
+func (l Layout) InForce() (*gov.Constitution, error) {
+	page, err := os.ReadFile(l.InForceFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	c, err := gov.ParseConstitution(page)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", l.InForceFile(), err)
+	}
+	return c, nil
+}
+
+// InForce returns the constitution as members have changed it, as far as the supervisor has heard.
+func (i *Info) InForce() (*gov.Constitution, error) {
+	genesis, err := i.LoadConstitution()
+	if err != nil {
+		return nil, err
+	}
+	if c, err := (Layout{i.Dir}).InForce(); c != nil || err != nil {
+		return c, err
+	}
+	return genesis, nil
 }

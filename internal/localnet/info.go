@@ -1,4 +1,4 @@
-package sandbox
+package localnet
 
 import (
 	"bytes"
@@ -95,13 +95,13 @@ func Load(dir string) (Info, error) {
 	if len(info.Nodes) == 0 || len(info.Nodes) != len(info.Members) || len(info.Nodes) > len(Names) {
 		return Info{}, fmt.Errorf("%w: %s names %d nodes and %d members", coco.ErrCorrupt, lay.InfoFile(), len(info.Nodes), len(info.Members))
 	}
-	info.moveTo(lay)
+	info.MoveTo(lay)
 	return info, nil
 }
 
-// moveTo makes the paths those of the folder in which the description was found, which may have
+// MoveTo makes the paths those of the folder in which the description was found, which may have
 // been moved or copied since.
-func (i *Info) moveTo(lay Layout) {
+func (i *Info) MoveTo(lay Layout) {
 	i.Dir = lay.Dir
 	i.ServicePEM = lay.ServiceFile()
 	for k := range i.Nodes {
@@ -112,7 +112,7 @@ func (i *Info) moveTo(lay Layout) {
 	}
 }
 
-func (i *Info) save() error {
+func (i *Info) Save() error {
 	data, err := json.MarshalIndent(i, "", "  ")
 	if err != nil {
 		return err
@@ -132,4 +132,37 @@ func (i *Info) Node(name string) (Node, error) {
 		known[k] = n.Name
 	}
 	return Node{}, fmt.Errorf("%w: no node %q in this sandbox: expected one of %q", coco.ErrInvalid, name, known)
+}
+
+// Active is how many nodes have not retired.
+func (i *Info) Active() (n int) {
+	for _, node := range i.Nodes {
+		if !node.Retired {
+			n++
+		}
+	}
+	return n
+}
+
+// Named returns the nodes of these names, or all if none is named. A node that has retired is none of them.
+func (i *Info) Named(names []string) (todo []Node, err error) {
+	if len(names) == 0 {
+		for _, n := range i.Nodes {
+			if !n.Retired {
+				todo = append(todo, n)
+			}
+		}
+		return todo, nil
+	}
+	for _, name := range names {
+		n, err := i.Node(name)
+		if err != nil {
+			return nil, err
+		}
+		if n.Retired {
+			return nil, fmt.Errorf("%w: node %s has retired", coco.ErrInvalid, name)
+		}
+		todo = append(todo, n)
+	}
+	return todo, nil
 }

@@ -1,0 +1,67 @@
+package localnet
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/cocoframework/coco"
+)
+
+// Status is the supervisor's word on its processes.
+type Status struct {
+	Pid      int         `json:"pid"`
+	Starting bool        `json:"starting"` // the network is being brought up
+	Nodes    []NodeState `json:"nodes"`
+}
+
+// NodeState is one node's process, as the supervisor sees it.
+type NodeState struct {
+	Name     string `json:"name"`
+	Pid      int    `json:"pid,omitempty"`
+	Ready    bool   `json:"ready"`
+	Restarts int    `json:"restarts"`
+}
+
+// ask makes a request of the running supervisor.
+func Ask(ctx context.Context, info Info, method, path string, answer any) error {
+	if info.Control == "" {
+		return fmt.Errorf("%w: no sandbox is running in %s: start it with `coco up`", coco.ErrUnreachable, info.Dir)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, info.Control+path, http.NoBody)
+	if err != nil {
+		return fmt.Errorf("%w: control endpoint: %w", coco.ErrInvalid, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+info.Token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("%w: the sandbox in %s does not answer: %w", coco.ErrUnreachable, info.Dir, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return fmt.Errorf("%w: the sandbox in %s: %w", coco.ErrUnreachable, info.Dir, err)
+	}
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("%w: the sandbox in %s: %s", coco.ErrDenied, info.Dir, bytes.TrimSpace(body))
+	}
+	if answer == nil {
+		return nil
+	}
+	if err := json.Unmarshal(body, answer); err != nil {
+		return fmt.Errorf("%w: the sandbox in %s: %w", coco.ErrCorrupt, info.Dir, err)
+	}
+	return nil
+}
+
+// GetStatus asks the supervisor of a running sandbox.
+func GetStatus(ctx context.Context, info Info) (Status, error) {
+	var st Status
+	return st, Ask(ctx, info, http.MethodGet, "/status", &st)
+}
