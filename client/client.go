@@ -200,8 +200,21 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 	return c.send(ctx, method, path, "application/json", bytes.NewReader(body))
 }
 
-// send makes a request; a nil r is no body.
+// send makes a request; a nil r is no body. Any status but 200 is an error: 202 too, by which a node says that
+// it prepares an answer.
 func (c *Client) send(ctx context.Context, method, path, contentType string, r io.Reader) (*http.Response, error) {
+	resp, err := c.roundTrip(ctx, method, path, contentType, r)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, readError(resp)
+	}
+	return resp, nil
+}
+
+// roundTrip makes a request and returns the answer, whatever its status.
+func (c *Client) roundTrip(ctx context.Context, method, path, contentType string, r io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "https://node"+path, r)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", coco.ErrInvalid, err)
@@ -216,9 +229,6 @@ func (c *Client) send(ctx context.Context, method, path, contentType string, r i
 			err = outer.Err
 		}
 		return nil, err
-	}
-	if resp.StatusCode/100 != 2 {
-		return nil, readError(resp)
 	}
 	return resp, nil
 }
@@ -235,11 +245,14 @@ func readAll(resp *http.Response) ([]byte, error) {
 	return body, nil
 }
 
-// readError returns the error that an answer reports.
+// readError returns the error that an answer reports whose status is not the expected one.
 func readError(resp *http.Response) error {
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	return wire.FromAnswer(resp.StatusCode, body)
+	if err := wire.FromAnswer(resp.StatusCode, body); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: the node answers with the unexpected status %s", coco.ErrCorrupt, resp.Status)
 }
 
 // ParseCertificate reads one certificate in PEM form.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
 )
 
 // SnapshotInfo is one snapshot in the answer of /node/snapshots.
@@ -34,12 +35,15 @@ func (c *Client) Snapshots(ctx context.Context) ([]SnapshotInfo, error) {
 // are, and the caller must be a member.
 func (c *Client) RequestSnapshot(ctx context.Context) (seqno uint64, err error) {
 	const path = "/node/snapshots"
-	resp, err := c.do(ctx, http.MethodPost, path, nil)
+	resp, err := c.roundTrip(ctx, http.MethodPost, path, "", nil)
 	if err != nil {
 		return 0, err
 	}
 	body, err := readAll(resp)
 	if err != nil {
+		return 0, err
+	}
+	if err := wire.FromAnswer(resp.StatusCode, body); err != nil {
 		return 0, err
 	}
 	var answer struct {

@@ -56,6 +56,8 @@ type fakeNode struct {
 	checks     []Check
 	snapshots  []SnapshotInfo
 	requested  int // snapshots asked for
+	quote      func(nonce []byte) (Evidence, error)
+	refusal    error // of a receipt and of a request for a snapshot
 }
 
 func (n *fakeNode) Identify(chain []*x509.Certificate) (coco.Caller, error) {
@@ -109,6 +111,9 @@ func (n *fakeNode) Evidence(_ context.Context, nonce []byte) (Evidence, error) {
 	if n.evidence != nil {
 		n.evidence()
 	}
+	if n.quote != nil {
+		return n.quote(nonce)
+	}
 	return Evidence{Platform: "virtual", Quote: append([]byte("quote over "), nonce...), Key: []byte("key")}, nil
 }
 
@@ -139,6 +144,9 @@ func (n *fakeNode) TxStatus(id coco.TxID) (TxStatus, error) {
 }
 
 func (n *fakeNode) Receipt(_ context.Context, caller coco.Caller, id coco.TxID) ([]byte, error) {
+	if n.refusal != nil {
+		return nil, n.refusal
+	}
 	if id.Seqno > 20 {
 		return nil, fmt.Errorf("%w: transaction %v", coco.ErrNotFound, id)
 	}

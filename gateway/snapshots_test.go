@@ -18,6 +18,9 @@ func (n *fakeNode) Snapshots() ([]SnapshotInfo, error) {
 }
 
 func (n *fakeNode) RequestSnapshot(_ context.Context, caller coco.Caller) (uint64, error) {
+	if n.refusal != nil {
+		return 0, n.refusal
+	}
 	if caller.Name != "Alpha" {
 		return 0, fmt.Errorf("%w: a snapshot is being written", coco.ErrBusy)
 	}

@@ -73,7 +73,7 @@ the transaction's id, view.seqno, which every committed write answers in the hea
 	return cmd
 }
 
-// receiptPatience is how long a node may take to learn that a transaction is committed.
+// receiptPatience is how long a node may take to learn that a transaction is committed, and to index it.
 const receiptPatience = 5 * time.Second
 
 // fetchReceipt asks a node for a receipt. A node may hear of the commit later than the client did.
@@ -95,7 +95,7 @@ func fetchReceipt(ctx context.Context, info localnet.Info, n localnet.Node, tx c
 			return data, nil
 		case ctx.Err() != nil && last != nil:
 			return nil, last // what the node said says more than that the time is over
-		case !errors.Is(err, coco.ErrBusy) && !errors.Is(err, coco.ErrNotCommitted):
+		case !errors.Is(err, coco.ErrBusy) && !errors.Is(err, coco.ErrNotCommitted) && !errors.Is(err, coco.ErrPending):
 			return nil, err
 		}
 		last = err

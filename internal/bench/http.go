@@ -67,7 +67,7 @@ func (l *httpLink) finish() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if code < 200 || code > 299 {
+	if code != 200 && code != 201 && code != 204 { // 202 says that the answer is being prepared
 		return nil, newStatusError(code, l.in)
 	}
 	return l.in, nil

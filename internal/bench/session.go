@@ -129,7 +129,9 @@ func (s *session) send(p *patience, ask func(link) ([]byte, error)) ([]byte, err
 }
 
 // passing says whether a status means that the same request may be answered later.
-func passing(code int) bool { return code == 429 || code == 502 || code == 503 || code == 504 }
+func passing(code int) bool {
+	return code == 202 || code == 429 || code == 502 || code == 503 || code == 504
+}
 
 // kind is the short name under which a failure is counted.
 func kind(err error) string {

@@ -2,7 +2,7 @@ package sim
 
 import (
 	"bytes"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
 )
 
 // How long a client waits for an answer: every other one longer than a node waits for a commit, to hear
@@ -92,18 +93,16 @@ func (s *session) askAt(host int, method, path string, body []byte, header ...st
 		return a
 	}
 	a.what = fmt.Sprintf("%s %s", resp.Status, a.body)
-	var problem struct{ Error struct{ Code string } }
-	_ = json.Unmarshal(a.body, &problem) // a value may be anything
-	switch code := resp.StatusCode; {
-	case code == http.StatusAccepted, code == http.StatusServiceUnavailable && problem.Error.Code == "missing":
-		a.outcome = later
-	case code < 300:
+	switch problem := wire.FromAnswer(resp.StatusCode, a.body); {
+	case problem == nil:
 		a.outcome = done
-	case code == http.StatusPreconditionFailed:
+	case errors.Is(problem, coco.ErrPending), errors.Is(problem, coco.ErrMissing):
+		a.outcome = later
+	case wire.ProblemOf(problem).Code == wire.CodePrecondition:
 		a.outcome = refused
-	case code == http.StatusNotFound:
+	case errors.Is(problem, coco.ErrNotFound):
 		a.outcome = missing
-	case code == http.StatusServiceUnavailable && (problem.Error.Code == "busy" || problem.Error.Code == "not_committed"):
+	case errors.Is(problem, coco.ErrBusy), errors.Is(problem, coco.ErrNotCommitted):
 		a.outcome = nothing
 	}
 	if text := resp.Header.Get("X-Coco-Transaction-Id"); text != "" {

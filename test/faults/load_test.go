@@ -245,7 +245,7 @@ func (w *worker) judge(r *reply, resp *http.Response, what string) {
 		}
 	}
 	switch code := resp.StatusCode; {
-	case code/100 == 2:
+	case code == http.StatusOK, code == http.StatusCreated, code == http.StatusNoContent:
 		r.outcome = done
 	case code == http.StatusNotFound && resp.Request.Method == http.MethodGet:
 		r.outcome = done
