@@ -1,0 +1,124 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/cocoframework/coco"
+)
+
+// Outcome is the answer of POST /gov/submit: what became of the proposal that the statement is, or is about.
+type Outcome struct {
+	ID      coco.Digest `json:"id"`               // of the proposal
+	State   string      `json:"state"`            // of the proposal; see Proposal
+	Code    string      `json:"code,omitempty"`   // of the reason for that state
+	Reason  string      `json:"reason,omitempty"` // the same for people
+	Version uint64      `json:"version"`          // of the constitution then in force
+	Digest  coco.Digest `json:"digest"`           // of the constitution then in force
+	Effects []Effect    `json:"effects,omitempty"`
+}
+
+// Effect is one thing that an accepted proposal changes.
+type Effect struct {
+	Kind    string       `json:"kind"`              // such as "actor_added"; docs/governance.md lists them
+	Text    string       `json:"text"`              // for people
+	Actor   coco.ActorID `json:"actor,omitzero"`    // of actors, places and nodes
+	Address string       `json:"address,omitempty"` // of places and nodes
+	Node    coco.NodeID  `json:"node,omitzero"`     // of retired nodes
+	Subject string       `json:"subject,omitempty"` // measurement, platform, policy or setting
+}
+
+// Proposal is a proposal in the answers of GET /gov/proposals and GET /gov/proposals/{id}.
+type Proposal struct {
+	ID           coco.Digest  `json:"id"`     // SHA-256 of the envelope
+	Number       uint64       `json:"number"` // in order of arrival, from 1
+	State        string       `json:"state"`  // "open", "accepted", "rejected", "withdrawn", "expired" or "failed"
+	Proposer     coco.ActorID `json:"proposer"`
+	ProposerName string       `json:"proposer_name"`
+	Kinds        []string     `json:"kinds"` // of its actions
+	Note         string       `json:"note,omitempty"`
+	Time         time.Time    `json:"time"`              // of signing
+	Expires      time.Time    `json:"expires"`           // when voting ends
+	Since        uint64       `json:"since"`             // the seqno that brought it in
+	Decided      uint64       `json:"decided,omitempty"` // the seqno that ended it
+	Code         string       `json:"code,omitempty"`    // of the reason for its state
+	Reason       string       `json:"reason,omitempty"`  // the same for people
+	Yes          int          `json:"yes"`               // votes of members
+	No           int          `json:"no"`
+
+	// Of one proposal only:
+	Actions  string   `json:"actions,omitempty"`  // TOML
+	Ballots  []Ballot `json:"ballots,omitempty"`  // each member's last one
+	Waiting  []string `json:"waiting,omitempty"`  // members that have not voted, while it is open
+	Envelope []byte   `json:"envelope,omitempty"` // verbatim
+}
+
+// Ballot is one vote in the answer of GET /gov/proposals/{id}.
+type Ballot struct {
+	Member   coco.ActorID `json:"member"`
+	Name     string       `json:"name"`
+	Vote     string       `json:"vote"` // "yes", "no" or "withdraw"
+	Time     time.Time    `json:"time"` // of signing
+	Since    uint64       `json:"since"`
+	Counts   bool         `json:"counts"` // the organisation is a member still
+	Envelope []byte       `json:"envelope"`
+}
+
+// ConstitutionVersion is a version in the answer of GET /gov/constitution/history.
+type ConstitutionVersion struct {
+	Version  uint64      `json:"version"` // 1 at genesis
+	Digest   coco.Digest `json:"digest"`
+	Since    uint64      `json:"since"`             // the seqno from which on it is in force
+	Time     time.Time   `json:"time"`              // of that transaction
+	Proposal coco.Digest `json:"proposal,omitzero"` // that made it; none at genesis
+	Number   uint64      `json:"number,omitempty"`  // of that proposal
+}
+
+// Simulation is the answer of POST /gov/simulate: what would become of actions that were proposed now.
+type Simulation struct {
+	Effects  []Effect    `json:"effects"`
+	Policies []PolicyUse `json:"policies"` // those that decide
+	// Automatic: the proposal is accepted when it is made, without a vote.
+	Automatic bool `json:"automatic"`
+	// Silent: it is accepted at the end of voting if no member votes.
+	Silent bool `json:"silent"`
+	// Possible: it is accepted, at once or at the end, if every member votes yes.
+	Possible bool `json:"possible"`
+	// Enough names members whose votes are enough at once, none of which can be left out.
+	Enough []string `json:"enough"`
+	// ByYes says for each number of yes votes, from 0 to that of the members, whether they are enough at once.
+	ByYes []bool `json:"by_yes"`
+	// Version is the one that the constitution would have, Before and After its pages (TOML).
+	Version uint64 `json:"version"`
+	Before  string `json:"before"`
+	After   string `json:"after"`
+}
+
+// PolicyUse is a policy that decides about a proposal.
+type PolicyUse struct {
+	Kind       string `json:"kind"`   // of action
+	Policy     string `json:"policy"` // its name
+	Expression string `json:"expression"`
+}
+
+// GovNews is the answer of GET /gov/watch.
+type GovNews struct {
+	// Seqno is up to where the events tell everything: the `after` of the next request.
+	Seqno  uint64     `json:"seqno"`
+	Events []GovEvent `json:"events"` // in order
+}
+
+// GovEvent is something that happened in governance.
+type GovEvent struct {
+	Event string `json:"event"` // "proposed", "voted", "decided", "constitution" or "pending-node"
+	Since uint64 `json:"since"` // the seqno that made it so
+	Text  string `json:"text"`  // for people, in one sentence
+
+	Proposal     coco.Digest `json:"proposal,omitzero"` // proposed, voted, decided, constitution
+	Number       uint64      `json:"number,omitempty"`
+	State        string      `json:"state,omitempty"`  // decided
+	Member       string      `json:"member,omitempty"` // proposed, voted, pending-node
+	Vote         string      `json:"vote,omitempty"`   // voted
+	Version      uint64      `json:"version,omitempty"`
+	Constitution coco.Digest `json:"constitution,omitzero"`
+	Node         coco.NodeID `json:"node,omitzero"` // pending-node
+}

@@ -1,0 +1,35 @@
+package wire
+
+// Headers of Coco's own.
+const (
+	// HeaderTxID is in an answer: the transaction that a write became, or that a value was read of.
+	HeaderTxID = "X-Coco-Transaction-Id"
+	// HeaderAtLeast is in a read: the transaction that the node must have committed before it answers.
+	HeaderAtLeast = "X-Coco-At-Least"
+	// HeaderConsistency is in a read: Linearizable or Session.
+	HeaderConsistency = "X-Coco-Consistency"
+	// HeaderDigest is in the answer that is a constitution: its digest.
+	HeaderDigest = "X-Coco-Digest"
+	// HeaderVersion is in the answer that is a constitution: its version.
+	HeaderVersion = "X-Coco-Version"
+)
+
+// The values of HeaderConsistency.
+const (
+	Linearizable = "linearizable" // the answer holds all that was committed anywhere before the request
+	Session      = "session"      // the answer holds what HeaderAtLeast says; this is the default
+)
+
+// Media types.
+const (
+	MediaJSON  = "application/json"
+	MediaText  = "text/plain; charset=utf-8"
+	MediaBytes = "application/octet-stream"
+	MediaPEM   = "application/x-pem-file"
+	// MediaPage is a constitution as a TOML page, for people too.
+	MediaPage = "text/toml; charset=utf-8"
+	// MediaActions is a file of actions, in TOML.
+	MediaActions = "application/toml"
+	// MediaEnvelope is a signed proposal or ballot, a COSE_Sign1.
+	MediaEnvelope = "application/cose"
+)

@@ -1,0 +1,109 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/cocoframework/coco"
+)
+
+// Status is the answer of GET /node/status.
+type Status struct {
+	Network      string           `json:"network"`
+	Insecure     bool             `json:"insecure"` // the TEE is simulated: nothing here is confidential
+	Node         coco.NodeID      `json:"node"`
+	Owner        string           `json:"owner"` // the organisation that runs this node
+	Role         string           `json:"role"`  // "leader", "follower" or "joining"
+	View         uint64           `json:"view"`
+	Voter        bool             `json:"voter"`                   // its vote counts, and no change of voters is under way
+	Leader       coco.NodeID      `json:"leader,omitzero"`         // absent while there is none
+	Committed    coco.TxID        `json:"transaction_id,omitzero"` // the last one committed and applied here
+	Known        uint64           `json:"known_seqno"`             // the highest seqno known to be committed anywhere
+	Constitution coco.Digest      `json:"constitution,omitzero"`
+	Measurement  coco.Measurement `json:"measurement"`
+	Version      string           `json:"version"` // of the binary
+	// Problem says in one sentence why the node cannot serve as it should; empty when healthy.
+	Problem string `json:"problem,omitempty"`
+	// Notice is shown wherever the status is: a simulated TEE, a pinned block context.
+	Notice string `json:"notice,omitempty"`
+	// Certificates are the node's, the service's, and the one of the constitution that ends first.
+	Certificates []Certificate `json:"certificates,omitempty"`
+}
+
+// Certificate says when one ends.
+type Certificate struct {
+	Of       string    `json:"of"`             // "node", "service", "member" or "participant"
+	Name     string    `json:"name,omitempty"` // of the organisation
+	NotAfter time.Time `json:"not_after"`
+}
+
+// Version is the answer of GET /version. Only evidence proves any of it.
+type Version struct {
+	Version     string           `json:"version"` // of the binary
+	Go          string           `json:"go"`
+	Measurement coco.Measurement `json:"measurement"`
+	Insecure    bool             `json:"insecure"` // the TEE is simulated: nothing here is confidential
+}
+
+// Evidence is the answer of GET /node/evidence.
+type Evidence struct {
+	Platform string `json:"platform"`
+	Quote    []byte `json:"quote"` // in the platform's own format
+	Key      []byte `json:"key"`   // the node's public key, PKIX DER
+	Nonce    string `json:"nonce"` // the client's, in hexadecimal
+}
+
+// Node is a node in the answers of GET /node/nodes and GET /gov/nodes.
+type Node struct {
+	Node          coco.NodeID      `json:"node"`
+	Owner         coco.ActorID     `json:"owner"`
+	OwnerName     string           `json:"owner_name"`
+	Address       string           `json:"address"`        // for other nodes
+	ClientAddress string           `json:"client_address"` // for clients
+	Measurement   coco.Measurement `json:"measurement"`
+	State         string           `json:"state"`            // "trusted" or "retired"; "pending" in the answer of GET /gov/nodes only
+	Since         uint64           `json:"since"`            // the seqno that gave it this state
+	Reason        string           `json:"reason,omitempty"` // why it is pending, for people
+}
+
+// TxStatus is what became of a transaction.
+type TxStatus string
+
+// The states of a transaction. Committed and invalid are final.
+const (
+	TxCommitted TxStatus = "committed" // in the ledger for ever
+	TxPending   TxStatus = "pending"   // executed, not committed yet
+	TxInvalid   TxStatus = "invalid"   // certainly not in the ledger, and never will be
+	TxUnknown   TxStatus = "unknown"   // this node does not know, or not yet
+)
+
+// Tx is the answer of GET /node/tx/{txid}.
+type Tx struct {
+	ID     coco.TxID `json:"transaction_id"`
+	Status TxStatus  `json:"status"`
+}
+
+// Retired is the answer of POST /node/retire.
+type Retired struct {
+	ID coco.TxID `json:"transaction_id"` // of the transaction that says so
+}
+
+// StateDigest is the answer of GET /node/digest.
+type StateDigest struct {
+	Seqno  uint64      `json:"seqno"`
+	Digest coco.Digest `json:"digest"` // of the whole state as of that commit
+}
+
+// Snapshot is a snapshot in the answer of GET /node/snapshots.
+type Snapshot struct {
+	ID     coco.TxID   `json:"transaction_id"` // the last transaction in it
+	Index  uint64      `json:"index"`          // of its batch, in the ledger
+	Digest coco.Digest `json:"digest"`
+	Bytes  uint64      `json:"bytes"` // without the receipt at its end
+	Since  uint64      `json:"since"` // seqno of the transaction that recorded it
+	Held   bool        `json:"held"`  // this node has the file, whole and with its receipt
+}
+
+// SnapshotAsked is the answer of POST /node/snapshots.
+type SnapshotAsked struct {
+	Seqno uint64 `json:"seqno"` // the snapshot will be of the state at this seqno, or at a later one
+}
