@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -19,7 +20,7 @@ func problemOf(err error) wire.Problem {
 func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p, message := problemOf(err), err.Error()
 	if p.Code == wire.CodeInternal {
-		g.cfg.Log.Error("gateway: a request failed", "route", r.Pattern, "error", err)
+		g.cfg.Log.Error("gateway: a request failed", logevent.RequestFailed.Attr(), "route", r.Pattern, "error", err)
 		message = wire.InternalMessage
 	}
 	writeProblem(w, p, message)

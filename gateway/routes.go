@@ -11,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -254,7 +255,7 @@ func (g *Gateway) finish(w *response, r *http.Request) {
 		w.hijacked.abort()
 	}
 	if v != http.ErrAbortHandler {
-		g.cfg.Log.Error("gateway: a handler panicked", "route", r.Pattern, "type", fmt.Sprintf("%T", v), "stack", stack())
+		g.cfg.Log.Error("gateway: a handler panicked", logevent.RequestFailed.Attr(), "route", r.Pattern, "type", fmt.Sprintf("%T", v), "stack", stack())
 		if !w.begun {
 			clear(w.Header())
 			w.Header().Set("Connection", "close")

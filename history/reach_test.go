@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/logevent"
 )
 
 // Whoever knows when a key was written pays for one segment, however many there are after it.
@@ -85,7 +86,7 @@ func TestTheLogSaysHowDamageShowed(t *testing.T) {
 	}
 	log.Reset()
 	settle(x)
-	if text := log.String(); !strings.Contains(text, "it is set aside") || !strings.Contains(text, name) || !strings.Contains(text, "offset ") || !strings.Contains(text, "checksum") {
+	if text := log.String(); !strings.Contains(text, string(logevent.ChunkSetAside)) || !strings.Contains(text, name) || !strings.Contains(text, "offset ") || !strings.Contains(text, "checksum") {
 		t.Errorf("the log says %q, expected the file, the offset and what is wrong there", text)
 	}
 	n.rewrite(name, good)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/logevent"
 )
 
 // How long Run waits for what.
@@ -158,15 +159,20 @@ func (x *Index) remove(name, reason string) {
 	}
 }
 
+// damage says, once, that an entry of the ledger is damaged.
+func (x *Index) damage(what string, entry uint64, err error) {
+	x.trouble(what, err, logevent.ChunkDamaged.Attr(), "entry", entry)
+}
+
 // trouble says what keeps the index from going on, once.
-func (x *Index) trouble(what string, err error) {
+func (x *Index) trouble(what string, err error, attrs ...any) {
 	text := what + ": " + err.Error()
 	x.mu.Lock()
 	known := x.fault == text
 	x.fault = text
 	x.mu.Unlock()
 	if !known {
-		x.cfg.Log.Error("the index of the ledger does not go on", "reason", what, "error", err)
+		x.cfg.Log.Error("the index of the ledger does not go on", append(attrs, "reason", what, "error", err)...)
 	}
 }
 
@@ -207,11 +213,11 @@ func (x *Index) quarantine(index uint64, reason error) {
 	case !ok:
 		return
 	case !c.Complete:
-		x.trouble(fmt.Sprintf("entry %d of the ledger is damaged, in the chunk that is being written", index), reason)
+		x.damage(fmt.Sprintf("entry %d of the ledger is damaged, in the chunk that is being written", index), index, reason)
 		return
 	}
-	x.cfg.Log.Error("a chunk of the ledger is damaged: it is set aside, to be fetched again", "first", c.First, "last", c.Last, "entry", index, "reason", reason)
+	x.cfg.Log.Error("a chunk of the ledger is damaged: it is set aside, to be fetched again", logevent.ChunkSetAside.Attr(), "first", c.First, "last", c.Last, "entry", index, "reason", reason)
 	if err := x.cfg.Ledger.Quarantine(c.First); err != nil {
-		x.trouble(fmt.Sprintf("the ledger's chunk from %d to %d cannot be set aside", c.First, c.Last), err)
+		x.damage(fmt.Sprintf("the ledger's chunk from %d to %d cannot be set aside", c.First, c.Last), index, err)
 	}
 }

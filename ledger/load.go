@@ -136,9 +136,33 @@ func checkEnd(cf chunkFile, r *frameReader) *damage {
 	return nil
 }
 
-// corruptAt describes a frame that must not be there. The caller names the file.
+// corruptError says which entry of a file is not what was written. The caller names the file.
+type corruptError struct {
+	off    int64
+	index  uint64
+	reason string
+}
+
+func (e *corruptError) Error() string {
+	return fmt.Sprintf("%v: offset %d: entry %d: %s: restore the file from a backup or from another node", coco.ErrCorrupt, e.off, e.index, e.reason)
+}
+
+func (e *corruptError) Unwrap() error { return coco.ErrCorrupt }
+
 func corruptAt(off int64, index uint64, reason string) error {
-	return fmt.Errorf("%w: offset %d: entry %d: %s: restore the file from a backup or from another node", coco.ErrCorrupt, off, index, reason)
+	return &corruptError{off, index, reason}
+}
+
+// DamagedEntry returns the first entry that is not what was written, according to an error of this
+// package; 0 if the error does not say.
+func DamagedEntry(err error) uint64 {
+	if e := (*corruptError)(nil); errors.As(err, &e) {
+		return e.index
+	}
+	if e := (*chunkError)(nil); errors.As(err, &e) {
+		return e.index
+	}
+	return 0
 }
 
 // Load reads and checks now all chunks that hold entries from an index on and were not read since

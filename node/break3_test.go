@@ -15,6 +15,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/snapshot"
 )
@@ -188,14 +189,14 @@ func TestAJoinerWithoutNetworkWaitsForItsSnapshot(t *testing.T) {
 		n.world.Restart(hostName(2))
 		log := n.listen(2)
 		r := n.start(2, n.join(0, 1))
-		for !strings.Contains(log.String(), "fetching a snapshot") {
+		for !strings.Contains(log.String(), string(logevent.SnapshotFetched)) {
 			time.Sleep(100 * time.Microsecond)
 		}
 		n.world.Isolate(hostName(2))
 		time.Sleep(30 * time.Second)
 		n.world.Rejoin(hostName(2))
 		n.waitReady(r)
-		if strings.Contains(log.String(), "executing the whole ledger") {
+		if strings.Contains(log.String(), string(logevent.WholeLedgerExecuted)) {
 			t.Errorf("the node gave up its snapshot:\n%s", log)
 		}
 	})
@@ -291,7 +292,7 @@ func TestAJoinerThatDiesWithItsGrantTakesNoVote(t *testing.T) {
 		log := n.listen(0)
 		n.waitReady(n.start(0, n.genesis))
 		n.start(1, n.join(0))
-		for !strings.Contains(log.String(), "node admitted") {
+		for !strings.Contains(log.String(), string(logevent.NodeAdmitted)) {
 			time.Sleep(10 * time.Microsecond)
 		}
 		n.crash(1)
@@ -374,7 +375,7 @@ func TestManyJoinersAtOnceAllBeginWithTheSnapshot(t *testing.T) {
 			n.waitReady(n.nodes[hostName(i)])
 		}
 		for _, log := range logs {
-			if strings.Contains(log.String(), "executing the whole ledger") {
+			if strings.Contains(log.String(), string(logevent.WholeLedgerExecuted)) {
 				t.Errorf("a joiner gave up the snapshot:\n%.2000s", log)
 			}
 		}
@@ -399,7 +400,7 @@ func TestAJoinerMakesDoWithAnOlderSnapshot(t *testing.T) {
 		}
 		log := n.listen(2)
 		n.waitReady(n.start(2, n.join(0, 1)))
-		if strings.Contains(log.String(), "executing the whole ledger") {
+		if strings.Contains(log.String(), string(logevent.WholeLedgerExecuted)) {
 			t.Errorf("the node did without any snapshot; the others hold %v", n.finished(0))
 		}
 	})

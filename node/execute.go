@@ -9,6 +9,7 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -72,7 +73,7 @@ func (x *executor) now() uint64 {
 	if now > latest {
 		if !x.warned {
 			x.warned = true
-			x.log.Error("this machine's clock is far ahead of the ledger's time: set it right", "clock", now, "ledger", x.head().time)
+			x.log.Error("this machine's clock is far ahead of the ledger's time: set it right", logevent.ClockAhead.Attr(), "clock", now, "ledger", x.head().time)
 		}
 		return latest
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
@@ -121,7 +122,7 @@ func (n *node) join(ctx context.Context) (*admission, error) {
 			return nil, ctx.Err()
 		}
 		if reason := err.Error(); reason != said[address] {
-			n.log.Warn("not admitted yet, trying again", "at", address, "error", err)
+			n.log.Warn("not admitted yet, trying again", logevent.NodeNotAdmitted.Attr(), "at", address, "error", err)
 			n.tellRefused(address, err)
 			said[address] = reason
 		}
@@ -237,7 +238,7 @@ func (n *node) accept(a *admission) error {
 		n.exec.keys.add(epoch, secret)
 	}
 	if last := n.ledgerLog.Last(); g.Shared < last && g.Shared > 0 { // with nothing in common the ledger is set aside
-		n.log.Info("the end of this node's ledger is not the network's, or not known to be: fetching it again", "from", g.Shared+1, "to", last)
+		n.log.Info("the end of this node's ledger is not the network's, or not known to be: fetching it again", logevent.LedgerEndReplaced.Attr(), "entry", g.Shared+1, "to", last)
 		if err := n.ledgerLog.TruncateAfter(g.Shared); err != nil {
 			return fmt.Errorf("cut the ledger after entry %d: %w", g.Shared, err)
 		}
@@ -299,7 +300,7 @@ func (n *node) admit(ctx context.Context, conn *channel.Conn) (joinAnswer, error
 	if err != nil {
 		return joinAnswer{}, err
 	}
-	n.log.Info("node admitted", "node", rec.ID.Short(), "owner", n.constitution.Load().Name(rec.Owner), "address", rec.Address)
+	n.log.Info("node admitted", logevent.NodeAdmitted.Attr(), "node", rec.ID.Short(), "owner", n.constitution.Load().Name(rec.Owner), "address", rec.Address)
 	serviceKey, err := n.service().MarshalKey()
 	if err != nil {
 		return joinAnswer{}, err

@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/store"
@@ -34,7 +35,7 @@ func openLedger(cfg Config) (*ledger.Log, error) {
 // setAside moves the ledger's files to another folder, for whoever wants to know what happened to them.
 func setAside(cfg Config, why error) error {
 	aside := Dir + "-damaged-" + cfg.Host.Clock.Now().UTC().Format("20060102T150405.000")
-	cfg.Log.Error("this node's ledger does not open: setting it aside and fetching the network's", "aside", aside, "error", why)
+	cfg.Log.Error("this node's ledger does not open: setting it aside and fetching the network's", logevent.LedgerSetAside.Attr(), "entry", ledger.DamagedEntry(why), "aside", aside, "error", why)
 	names, err := cfg.Host.Disk.List(Dir)
 	if err != nil {
 		return err

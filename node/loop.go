@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/peer"
 )
 
@@ -239,12 +240,12 @@ func (l *loop) follow(s consensus.State) {
 	l.state.Store(&s)
 	l.changed.fire()
 	if l.leading != 0 && (s.Role != consensus.Leader || s.View != l.leading) {
-		l.log.Info("leadership lost", "view", l.leading, "now", s.View)
+		l.log.Info("leadership lost", logevent.LeadershipLost.Attr(), "view", l.leading, "now", s.View)
 		l.leading, l.termStart, l.between, l.inFlight, l.change = 0, 0, nil, nil, 0
 		l.exec.put(task{revoke: true}, task{flush: true})
 	}
 	if s.Role == consensus.Leader && l.leading == 0 {
-		l.log.Info("leading", "view", s.View)
+		l.log.Info("leading", logevent.Leading.Attr(), "view", s.View)
 		l.leading = s.View
 	}
 }

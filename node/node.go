@@ -48,6 +48,7 @@ import (
 	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/history"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
@@ -173,7 +174,7 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 			}
 			continue
 		case errors.As(err, &behind):
-			cfg.Log.Error("the network went on without this node: joining it again", "error", err)
+			cfg.Log.Error("the network went on without this node: joining it again", logevent.NodeLeftBehind.Attr(), "error", err)
 			cfg.Genesis, cfg.Recover, cfg.Join = nil, nil, behind.ask
 			cfg.Approve, cfg.Service, cfg.admitted = behind.constitution, behind.service, behind.admitted
 			try = 0
@@ -181,7 +182,7 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 		case !errors.As(err, &damage) || len(cfg.Join) == 0 || try == ledgerTrouble:
 			return err
 		}
-		cfg.Log.Error("this node's ledger is damaged: cutting it and fetching the rest again", "index", damage.index, "error", damage.err)
+		cfg.Log.Error("this node's ledger is damaged: cutting it and fetching the rest again", logevent.LedgerCut.Attr(), "entry", damage.index, "error", damage.err)
 		if err := cutLedger(cfg, damage.index-1); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
 )
@@ -62,7 +63,7 @@ func (n *node) renew(ctx context.Context) error {
 			continue
 		}
 		if text := err.Error(); text != last {
-			n.log.Warn("a certificate is not renewed yet, trying again", "error", err)
+			n.log.Warn("a certificate is not renewed yet, trying again", logevent.CertificateNotRenewed.Attr(), "error", err)
 			last = text
 		}
 	}
@@ -116,7 +117,7 @@ func (n *node) renewUnrecorded(now time.Time) error {
 	if err := n.id.SetCertificate(der); err != nil {
 		return err
 	}
-	n.log.Warn("this node's certificate was about to end and the network does not commit its renewal: the node has renewed it by itself")
+	n.log.Warn("this node's certificate was about to end and the network does not commit its renewal: the node has renewed it by itself", logevent.CertificateSelfRenewed.Attr())
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/history"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/merkle"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/snapshot"
@@ -47,10 +48,10 @@ func (n *node) resume(ctx context.Context, records []gov.SnapshotRecord, shared 
 		case ctx.Err() != nil:
 			return nil, err
 		}
-		n.log.Error("a snapshot that the ledger records is on no node", "seqno", rec.Seqno, "error", err)
+		n.log.Error("a snapshot that the ledger records is on no node", logevent.SnapshotMissing.Attr(), "seqno", rec.Seqno, "error", err)
 	}
 	if len(records) > 0 {
-		n.log.Error("there is no snapshot to begin with: executing the whole ledger instead")
+		n.log.Error("there is no snapshot to begin with: executing the whole ledger instead", logevent.WholeLedgerExecuted.Attr())
 	}
 	return nil, nil
 }
@@ -95,7 +96,7 @@ func (n *node) obtain(ctx context.Context, rec gov.SnapshotRecord, tries int) (s
 	for try := 1; ; {
 		var info snapshot.Info
 		err := n.fetcher.Any(ctx, func(from coco.NodeID, address string) error {
-			n.log.Info("fetching a snapshot", "seqno", rec.Seqno, "bytes", rec.Bytes, "from", from.Short())
+			n.log.Info("fetching a snapshot", logevent.SnapshotFetched.Attr(), "seqno", rec.Seqno, "bytes", rec.Bytes, "from", from.Short())
 			var err error
 			in, err = n.receive(ctx, in, from, address, rec, &info)
 			return err
@@ -164,7 +165,7 @@ func (n *node) ownSnapshot(rec gov.SnapshotRecord) (snapshot.Info, bool, error) 
 		if err == nil {
 			err = fmt.Errorf("%w: its digest is %s, the ledger records %s", coco.ErrVerify, digest.Short(), rec.Digest.Short())
 		}
-		n.log.Error("this node's snapshot is damaged or not the network's: fetching another one", "index", i.Index, "error", err)
+		n.log.Error("this node's snapshot is damaged or not the network's: fetching another one", logevent.SnapshotDamaged.Attr(), "index", i.Index, "error", err)
 		if err := snapshot.Remove(disk, SnapshotDir, i); err != nil {
 			return i, false, err
 		}
@@ -305,7 +306,7 @@ func (n *node) restore(ctx context.Context, b *basis) error {
 	}
 	n.appliedIndex.Store(h.Index)
 	n.history.Start(history.Position{Index: h.Index, View: h.View, Seqno: h.Seqno, Tree: b.tree})
-	n.log.Info("beginning with a snapshot", "seqno", h.Seqno, "bytes", b.record.Bytes, "took", n.cfg.Host.Clock.Elapsed()-began)
+	n.log.Info("beginning with a snapshot", logevent.SnapshotLoaded.Attr(), "seqno", h.Seqno, "bytes", b.record.Bytes, "took", n.cfg.Host.Clock.Elapsed()-began)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
 )
@@ -176,7 +177,7 @@ func (n *node) awaitRemoval(ctx context.Context) error {
 		}
 		m := n.loop.members.Load()
 		if !slices.Contains(slices.Concat(m.Voters, m.Learners, m.Outgoing), self) {
-			n.log.Info("this node has retired: the network goes on without it")
+			n.log.Info("this node has retired: the network goes on without it", logevent.NodeRetired.Attr())
 			break
 		}
 		if alone++; n.loop.state.Load().Leader != 0 {
@@ -184,7 +185,7 @@ func (n *node) awaitRemoval(ctx context.Context) error {
 		}
 		if alone > int(leftBehind/tickEvery) {
 			// Who is removed may not hear of it: the others talk to it no more.
-			n.log.Info("this node has retired: its retirement is committed and nobody speaks to it any more")
+			n.log.Info("this node has retired: its retirement is committed and nobody speaks to it any more", logevent.NodeRetired.Attr())
 			break
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/receipt"
@@ -170,7 +171,7 @@ func TestAReplacedMachineBeginsWithASnapshotAndFetchesThePastLater(t *testing.T)
 		acked := n.busy(10 * time.Second)
 		log := n.listen(2)
 		n.lose(2, 0, 1)
-		if !strings.Contains(log.String(), "beginning with a snapshot") {
+		if !strings.Contains(log.String(), string(logevent.SnapshotLoaded)) {
 			t.Errorf("the joiner executed the whole ledger:\n%s", log)
 		}
 		maps.Copy(acked, n.busy(2*time.Second))
@@ -212,7 +213,7 @@ func TestARestartedNodeBeginsWithItsOwnSnapshot(t *testing.T) {
 		n.world.Restart(hostName(2))
 		log := n.listen(2)
 		n.waitReady(n.start(2, n.join(0, 1)))
-		if said := log.String(); !strings.Contains(said, "beginning with a snapshot") || strings.Contains(said, "fetching a snapshot") {
+		if said := log.String(); !strings.Contains(said, string(logevent.SnapshotLoaded)) || strings.Contains(said, string(logevent.SnapshotFetched)) {
 			t.Errorf("the node did not begin with its own snapshot:\n%s", said)
 		}
 		maps.Copy(acked, n.busy(2*time.Second))
@@ -244,7 +245,7 @@ func TestADamagedSnapshotIsFetchedAgain(t *testing.T) {
 				n.world.Restart(hostName(2))
 				log := n.listen(2)
 				n.waitReady(n.start(2, n.join(0, 1)))
-				if said := log.String(); !strings.Contains(said, "snapshot is damaged") {
+				if said := log.String(); !strings.Contains(said, string(logevent.SnapshotDamaged)) {
 					t.Errorf("the node does not say that its snapshot is damaged:\n%s", said)
 				}
 				maps.Copy(acked, n.busy(time.Second))
@@ -272,7 +273,7 @@ func TestANodeThatIsTooFarBehindJoinsAgain(t *testing.T) {
 		n.world.Rejoin(hostName(4))
 		time.Sleep(30 * time.Second)
 		maps.Copy(acked, n.busy(2*time.Second))
-		if !strings.Contains(log.String(), "went on without this node") {
+		if !strings.Contains(log.String(), string(logevent.NodeLeftBehind)) {
 			t.Errorf("the node did not join again:\n%s", log)
 		}
 		n.check(acked, 0, 1, 2, 3, 4)

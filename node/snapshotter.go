@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/snapshot"
 	"github.com/cocoframework/coco/store"
 )
@@ -201,7 +202,7 @@ func (w *snapshotter) write(ctx context.Context, p snapshotPoint) error {
 	if err != nil {
 		return err
 	}
-	n.log.Info("snapshot written", "seqno", info.Seqno, "bytes", info.Bytes, "took", n.cfg.Host.Clock.Elapsed()-began)
+	n.log.Info("snapshot written", logevent.SnapshotWritten.Attr(), "seqno", info.Seqno, "bytes", info.Bytes, "took", n.cfg.Host.Clock.Elapsed()-began)
 	w.pending = append(w.pending, info)
 	return nil
 }
@@ -308,7 +309,7 @@ func (w *snapshotter) confirm(ctx context.Context, i snapshot.Info, r gov.Snapsh
 	if i.Digest == (coco.Digest{}) { // of an earlier life: whoever loads it compares it
 		_, digest, _, err := snapshot.Verify(n.cfg.Host.Disk, snapshotPath(i))
 		if err != nil {
-			n.log.Error("a snapshot on this node's disk is damaged: removing it", "index", i.Index, "error", err)
+			n.log.Error("a snapshot on this node's disk is damaged: removing it", logevent.SnapshotDamaged.Attr(), "index", i.Index, "error", err)
 			w.drop(i)
 			return nil
 		}
@@ -316,7 +317,7 @@ func (w *snapshotter) confirm(ctx context.Context, i snapshot.Info, r gov.Snapsh
 	}
 	if i.Digest != r.Digest {
 		n.meter.differing.Add(1)
-		n.log.Error("this node's snapshot is not that of the network: removing it", "seqno", i.Seqno, "digest", i.Digest.Short(), "expected", r.Digest.Short())
+		n.log.Error("this node's snapshot is not that of the network: removing it", logevent.SnapshotDamaged.Attr(), "index", i.Index, "digest", i.Digest.Short(), "expected", r.Digest.Short())
 		w.drop(i)
 		return nil
 	}

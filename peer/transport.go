@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/logevent"
 )
 
 const (
@@ -263,6 +264,6 @@ func (t *Transport) dispatch(from coco.NodeID, m Message) {
 func (t *Transport) tampered(with string, err error) {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "local error" { // so package tls calls what it refuses of a record
-		t.cfg.Log.Warn("what came on a connection is not what the other node sent: the network or a host changes bytes", "node", with, "error", err)
+		t.cfg.Log.Warn("what came on a connection is not what the other node sent: the network or a host changes bytes", logevent.ConnectionTampered.Attr(), "node", with, "error", err)
 	}
 }

@@ -114,7 +114,7 @@ var layers = []rule{
 	{
 		name: "the index of the past knows the ledger and write sets only",
 		in:   []string{"history"},
-		only: []string{"", "batch", "canon", "host", "ledger", "merkle", "store"}, std: []string{"net", "log", "net/http"},
+		only: []string{"", "batch", "canon", "host", "internal/logevent", "ledger", "merkle", "store"}, std: []string{"net", "log", "net/http"},
 		goes: true,
 		why:  "it must be possible to make it again from the ledger's files and the epochs' keys alone; its one goroutine is the node's",
 	},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco/host/sim"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/node"
 )
 
@@ -88,7 +89,7 @@ func (r *run) tamper(f fault) {
 	}
 	time.Sleep(time.Second) // for what is on its way
 	for i := range since {
-		told = told || r.witness.mentioned(hostName(i), since[i], "changes bytes")
+		told = told || r.witness.mentioned(hostName(i), since[i], logevent.ConnectionTampered)
 	}
 	r.witness.say("%d writes of and to %s were tampered with; somebody says so: %t", n, a, told)
 	const certain = 10 // some are lost with their connection, or spoil the first message of a handshake

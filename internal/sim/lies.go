@@ -20,7 +20,7 @@ type told struct {
 	entry uint64 // the first one that is not what it was
 	seqno uint64 // its first transaction's; 0 if it holds none
 	bytes []byte // of the file, as the host left it
-	since int    // lines of the node's log by then
+	since int    // records of the node's log by then
 }
 
 // tell returns the files of a host that lies, what it did in words, and what its node has to report.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host/sim"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/ledger"
 )
 
@@ -76,32 +77,56 @@ func TestALieHitsEveryFolderAndTheLedgerOnlyIfItMustBeReported(t *testing.T) {
 	}
 }
 
-func TestALineTellsOfALieIfItNamesTheFileOrAnEntryBefore(t *testing.T) {
+func TestAnEventReportsALieIfItNamesTheEntryOrOneBefore(t *testing.T) {
 	w := newWitness(t, &bytes.Buffer{})
 	log := w.listen("n1", nil)
-	log.Error("this node's ledger is damaged", "index", 2)
+	log.Error("this node's ledger is damaged", logevent.LedgerCut.Attr(), "entry", 2) // before the lie
 	lie := &told{file: "ledger/ledger_7-9", entry: 8, since: w.logged("n1")}
 	for _, silent := range []func(){
 		func() {},
-		func() { log.Info("node admitted", "index", 8) },
-		func() { log.Error("this node's ledger is damaged", "index", 10) },
-		func() { log.Error("the disk is full", "file", "ledger/ledger_7-9") },
+		func() { log.Info("node admitted", logevent.NodeAdmitted.Attr(), "entry", 8) },
+		func() { log.Error("this node's ledger is damaged", logevent.LedgerCut.Attr(), "entry", 10) },
+		func() { log.Error("this node's ledger is damaged", logevent.LedgerCut.Attr(), "entry", 0) },
+		func() { log.Error("ledger: ledger/ledger_7-9: corrupt: entry 8") }, // prose reports nothing
+		func() { log.Error("set aside", logevent.ChunkSetAside.Attr(), "first", 1, "last", 6, "entry", 3) },
 	} {
 		silent()
 		if line, ok := w.heard("n1", lie); ok {
-			t.Errorf("this told it: %s", line)
+			t.Errorf("this reports it: %s", line)
 		}
 	}
-	log.Error("ledger: ledger/ledger_7-9: corrupt: offset 5")
-	if _, ok := w.heard("n1", lie); !ok {
-		t.Error("the name of the file does not tell it")
-	}
-	lie.since = w.logged("n1")
-	log.Warn("this node's ledger is damaged: cutting it", "index", 8)
-	if _, ok := w.heard("n1", lie); !ok {
-		t.Error("the entry does not tell it")
+	for _, reported := range []func(){
+		func() { log.Warn("cut", logevent.LedgerCut.Attr(), "entry", uint64(8)) },
+		func() { log.Warn("cut", logevent.LedgerCut.Attr(), "entry", 9) },
+		func() { log.With("entry", 7).Warn("cut", logevent.LedgerCut.Attr()) },
+		func() { log.Error("set aside", logevent.ChunkSetAside.Attr(), "first", 7, "last", 9, "entry", 9) },
+	} {
+		lie.since = w.logged("n1")
+		reported()
+		if _, ok := w.heard("n1", lie); !ok {
+			t.Errorf("this does not report it: %s", w.logs["n1"][lie.since].text)
+		}
 	}
 	if _, ok := w.heard("n2", &told{}); ok {
-		t.Error("another node told it")
+		t.Error("another node reported it")
+	}
+}
+
+func TestTheWitnessHearsOfSnapshotsAndChangedBytes(t *testing.T) {
+	var copied bytes.Buffer
+	w := newWitness(t, &bytes.Buffer{})
+	log := w.listen("n1", &copied)
+	log.Info("beginning with a snapshot", logevent.SnapshotLoaded.Attr(), "seqno", 7)
+	since := w.logged("n1")
+	if w.began("n1", &told{}) != 7 || w.began("n1", &told{since: since}) != 0 {
+		t.Error("the snapshot is not the one that was loaded")
+	}
+	log.Debug("not kept")
+	log.With("node", "n2").Warn("bytes change", logevent.ConnectionTampered.Attr())
+	if w.mentioned("n1", since+1, logevent.ConnectionTampered) || !w.mentioned("n1", since, logevent.ConnectionTampered) || w.mentioned("n1", 0, logevent.LedgerCut) {
+		t.Error("the event is not the one that was logged")
+	}
+	if got := copied.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "host=n1 node=n2 event=connection_tampered") {
+		t.Errorf("copied %s", got)
 	}
 }

@@ -1,93 +1,128 @@
 package sim
 
 import (
-	"fmt"
+	"bytes"
+	"context"
 	"io"
 	"log/slog"
-	"regexp"
 	"slices"
-	"strings"
+
+	"github.com/cocoframework/coco/internal/logevent"
 )
 
-// listen returns a node's log. The witness keeps its lines, and copies them if somebody reads along.
+// listen returns a node's log. The witness keeps its records, and copies them as text to a reader, if
+// there is one.
 func (w *witness) listen(host string, copied io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(&listener{witness: w, host: host, copied: copied}, nil)).With("host", host)
+	return slog.New(&listener{witness: w, host: host, copied: copied}).With("host", host)
 }
 
-// listener takes one line with each Write.
+// listener hands a host's records to the witness.
 type listener struct {
 	witness *witness
 	host    string
 	copied  io.Writer
+	attrs   []slog.Attr
 }
 
-func (l *listener) Write(line []byte) (int, error) {
+func (l *listener) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+
+func (l *listener) WithAttrs(attrs []slog.Attr) slog.Handler {
+	more := *l
+	more.attrs = slices.Concat(l.attrs, attrs)
+	return &more
+}
+
+// WithGroup implements slog.Handler. No part of a node groups its attributes.
+func (l *listener) WithGroup(string) slog.Handler { return l }
+
+func (l *listener) Handle(ctx context.Context, r slog.Record) error {
+	var text bytes.Buffer
+	if err := slog.NewTextHandler(&text, nil).WithAttrs(l.attrs).Handle(ctx, r); err != nil {
+		return err
+	}
+	rec := record{text: string(bytes.TrimSpace(text.Bytes())), numbers: map[string]uint64{}}
+	note := func(a slog.Attr) bool {
+		v := a.Value.Resolve()
+		switch {
+		case a.Key == logevent.Key:
+			rec.event = logevent.Code(v.String())
+		case v.Kind() == slog.KindUint64:
+			rec.numbers[a.Key] = v.Uint64()
+		case v.Kind() == slog.KindInt64 && v.Int64() >= 0:
+			rec.numbers[a.Key] = uint64(v.Int64())
+		}
+		return true
+	}
+	for _, a := range l.attrs {
+		note(a)
+	}
+	r.Attrs(note)
 	l.witness.mu.Lock()
 	defer l.witness.mu.Unlock()
-	l.witness.logs[l.host] = append(l.witness.logs[l.host], string(line))
+	l.witness.logs[l.host] = append(l.witness.logs[l.host], rec)
 	if l.copied == nil {
-		return len(line), nil
+		return nil
 	}
-	return l.copied.Write(line)
+	_, err := l.copied.Write(text.Bytes())
+	return err
 }
 
-// logged returns how many lines a host's nodes have logged.
+// record is what a node has logged: the event, and its attributes that are numbers. The text is for people.
+type record struct {
+	event   logevent.Code
+	numbers map[string]uint64
+	text    string
+}
+
+// logged returns how many records a host's nodes have logged.
 func (w *witness) logged(host string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.logs[host])
 }
 
-// mentioned reports whether a host's nodes have logged a text since they had logged so many lines.
-func (w *witness) mentioned(host string, since int, text string) bool {
+// mentioned reports whether a host's nodes have logged an event since they had logged so many records.
+func (w *witness) mentioned(host string, since int, event logevent.Code) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.ContainsFunc(w.logs[host][since:], func(line string) bool { return strings.Contains(line, text) })
+	return slices.ContainsFunc(w.logs[host][since:], func(r record) bool { return r.event == event })
 }
 
-// blames picks lines that say that the ledger on the disk is not what it should be.
-var blames = regexp.MustCompile(`ledger.*(damaged|not the network's|does not open|corrupt|set aside|setting aside)|(damaged|corrupt|set aside|setting aside).*ledger`)
+// blames are the events which say that the ledger on the disk is not what the node wrote.
+var blames = []logevent.Code{
+	logevent.LedgerSetAside, logevent.LedgerCut, logevent.LedgerEndReplaced, logevent.ChunkSetAside, logevent.ChunkDamaged,
+}
 
-// heard returns the line, if there is one, in which a node told of a lie: it says that the ledger is not right and
-// names the file, or an entry from which on the ledger is fetched again.
+// heard returns the record, if there is one, in which a node reported a lie: an event that blames the
+// ledger, from the entry of the lie or one before on. What follows an entry that is not believed is not
+// believed, either. The entry after counts too: its digest of the chain may be what does not fit.
 func (w *witness) heard(host string, lie *told) (string, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, line := range w.logs[host][lie.since:] {
-		if blames.MatchString(line) && (strings.Contains(line, lie.file) || namesEntry(line, lie.entry)) {
-			return strings.TrimSpace(line), true
+	for _, r := range w.logs[host][lie.since:] {
+		if slices.Contains(blames, r.event) && r.blamesEntry(lie.entry) {
+			return r.text, true
 		}
 	}
 	return "", false
 }
 
-var snapshots = regexp.MustCompile(`beginning with a snapshot.* seqno=(\d+)`)
+func (r record) blamesEntry(entry uint64) bool {
+	if last, ok := r.numbers["last"]; ok { // a whole chunk
+		return r.numbers["first"] <= entry && entry <= last
+	}
+	n, ok := r.numbers["entry"]
+	return ok && n > 0 && n <= entry+1
+}
 
 // began returns the seqno of the newest snapshot that a host's nodes began with since they were lied to.
 func (w *witness) began(host string, lie *told) (newest uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, line := range w.logs[host][lie.since:] {
-		var n uint64
-		if m := snapshots.FindStringSubmatch(line); m != nil {
-			if _, err := fmt.Sscan(m[1], &n); err == nil {
-				newest = max(newest, n)
-			}
+	for _, r := range w.logs[host][lie.since:] {
+		if r.event == logevent.SnapshotLoaded {
+			newest = max(newest, r.numbers["seqno"])
 		}
 	}
 	return newest
-}
-
-var entries = regexp.MustCompile(`(?:entry |index=|from=)(\d+)`)
-
-// namesEntry reports whether a line names an entry at or before another: what follows one that is not to be
-// believed is not believed, either.
-func namesEntry(line string, entry uint64) bool {
-	for _, m := range entries.FindAllStringSubmatch(line, -1) {
-		var n uint64
-		if _, err := fmt.Sscan(m[1], &n); err == nil && n <= entry+1 {
-			return true
-		}
-	}
-	return false
 }

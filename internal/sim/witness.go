@@ -35,7 +35,7 @@ type witness struct {
 	readings []reading
 	deleted  map[string]bool     // keys that may have been deleted at a time that nobody knows
 	shown    map[string]uint64   // the newest state that a host has shown, by host
-	logs     map[string][]string // lines, by host
+	logs     map[string][]record // of the nodes, by host
 	compared int                 // digests that met one of another node
 }
 
@@ -56,7 +56,7 @@ func newWitness(t *testing.T, trace io.Writer) *witness {
 	return &witness{
 		t: t, trace: trace, start: time.Now(), failed: map[string]int{}, views: map[uint64]uint64{}, writes: map[uint64]write{},
 		nowhere: map[string]string{}, counters: map[string]*counter{}, digests: map[uint64]string{},
-		seen: map[version]string{}, deleted: map[string]bool{}, shown: map[string]uint64{}, logs: map[string][]string{},
+		seen: map[version]string{}, deleted: map[string]bool{}, shown: map[string]uint64{}, logs: map[string][]record{},
 	}
 }
 

@@ -67,7 +67,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "dirty", what: "reads show what is executed but not committed", file: "store/snapshot.go",
-		old: "	return s.pin(s.committed.Load())\n", new: "	return s.pin(s.newest)\n",
+		old: "	return s.pin(tables, s.committed.Load())\n", new: "	return s.pin(tables, s.newest)\n",
 	},
 	{
 		name: "drop", what: "a follower drops one write of one batch in 64", file: "node/apply.go",

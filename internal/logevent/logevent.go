@@ -1,0 +1,72 @@
+// Package logevent names what nodes report in their logs. A record that an operator's alarm or the
+// simulation waits for carries the key "event" with one of the codes below; its message is prose for people
+// and may be reworded at any time.
+//
+//	level=ERROR msg="this node's ledger is damaged: cutting it…" event=ledger_cut entry=4711 error=…
+//	                                                             └── read by programs
+//
+// Codes are never renamed or used for something else; docs/operations.md lists them with their attributes.
+//
+// Trust: either
+package logevent
+
+import "log/slog"
+
+// Key is the attribute that holds a record's code.
+const Key = "event"
+
+// Code names an event.
+type Code string
+
+// Attr returns the attribute that a record carries.
+func (c Code) Attr() slog.Attr { return slog.String(Key, string(c)) }
+
+// The ledger on a node's disk is not what the node wrote. Each has the attribute "entry", the first
+// entry that is not as it was written; 0 if that is not known.
+const (
+	// LedgerSetAside: the ledger does not open. Its files are moved to the folder "aside".
+	LedgerSetAside Code = "ledger_set_aside"
+	// LedgerCut: the ledger is cut before the entry, and fetched again from there.
+	LedgerCut Code = "ledger_cut"
+	// LedgerEndReplaced: the end of a joiner's ledger, from the entry on, is not vouched for by the network.
+	LedgerEndReplaced Code = "ledger_end_replaced"
+	// ChunkSetAside: a complete chunk, of the entries "first" to "last", is fetched again.
+	ChunkSetAside Code = "chunk_set_aside"
+	// ChunkDamaged: an entry of the chunk that is being written, or of one that cannot be set aside.
+	ChunkDamaged Code = "chunk_damaged"
+)
+
+// Snapshots. Each has the attribute "seqno", the last transaction in the snapshot, except SnapshotDamaged,
+// which has "index", the entry that the snapshot ends with.
+const (
+	SnapshotWritten Code = "snapshot_written"
+	SnapshotFetched Code = "snapshot_fetched" // it is being fetched from another node
+	SnapshotLoaded  Code = "snapshot_loaded"  // the node's state begins with it
+	SnapshotMissing Code = "snapshot_missing" // no node has it
+	SnapshotDamaged Code = "snapshot_damaged" // the file is not what the ledger records; it is removed
+	// WholeLedgerExecuted: there is no snapshot to begin with, which takes long. It has no attributes.
+	WholeLedgerExecuted Code = "whole_ledger_executed"
+)
+
+// The life of a node.
+const (
+	Leading         Code = "leading"           // "view"
+	LeadershipLost  Code = "leadership_lost"   // "view"
+	NodeAdmitted    Code = "node_admitted"     // "node", "owner", "address"
+	NodeNotAdmitted Code = "node_not_admitted" // "error"
+	NodeLeftBehind  Code = "node_left_behind"  // the network went on without this node, which joins again
+	NodeRetired     Code = "node_retired"
+	ClockAhead      Code = "clock_ahead" // of the ledger's time; no transaction is executed until it is set right
+)
+
+// Connections and certificates.
+const (
+	// ConnectionTampered: bytes came that the other node had not sent; the network or a host changes them.
+	ConnectionTampered Code = "connection_tampered"
+	// CertificateNotRenewed: the network commits no renewal; it is tried again.
+	CertificateNotRenewed Code = "certificate_not_renewed"
+	// CertificateSelfRenewed: a node has vouched for itself, because its certificate was about to end.
+	CertificateSelfRenewed Code = "certificate_self_renewed"
+	// RequestFailed: a client was answered 500. It has the attribute "route".
+	RequestFailed Code = "request_failed"
+)
