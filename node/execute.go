@@ -40,9 +40,7 @@ func (x *executor) execute(items []*item) error {
 	}
 	for _, l := range x.ledgers {
 		if c := calls[l.name]; len(c) > 0 || len(x.kept) > 0 {
-			part := set.Part(l.scope)
-			x.settle(l.ledger.Execute(x.ctx, part, c), batch)
-			part.End()
+			x.settle(x.executeIn(l, set, c), batch)
 		}
 	}
 	if set.Len() == 0 {
@@ -50,6 +48,16 @@ func (x *executor) execute(items []*item) error {
 		return nil
 	}
 	return x.seal(set, batch)
+}
+
+// executeIn has one ledger execute its calls. What it has executed when its context ends is sealed like
+// any batch, if this node still leads.
+func (x *executor) executeIn(l namedLedger, set *store.Set, calls []*adapter.Call) []adapter.Outcome {
+	part := set.Part(l.scope)
+	defer part.End()
+	x.permit.since.Store(int64(x.clock.Elapsed()))
+	defer x.permit.since.Store(0)
+	return l.ledger.Execute(x.permit.ctx, part, calls)
 }
 
 // clockSlack is how far a leader's time of day may run ahead of the ledger's, beyond the time that

@@ -75,10 +75,14 @@ func (p *pending) finish(r adapter.Result) {
 	}
 }
 
-// permit allows the executor to seal one batch for one slot of the log.
+// permit allows the executor to seal one batch for one slot of the log. The loop asks for it back when this
+// node does not lead any more, or when an Execute takes too long.
 type permit struct {
 	view, index uint64
 	between     []consensus.Entry // entries since the last batch that carry no transactions
+	ctx         context.Context   // ends when the permit is asked back; Execute's
+	end         context.CancelFunc
+	since       atomic.Int64 // of the Execute under way, by Clock.Elapsed; 0 if there is none
 }
 
 // task is what the loop asks of the executor. One field is set.
@@ -137,7 +141,6 @@ type executor struct {
 	rejoin   func(why string) error
 	want     func(epoch uint64) (led bool) // asks others for an epoch's secret
 	ended    <-chan struct{}               // when run is to end
-	ctx      context.Context               // of run; the adapters'
 }
 
 // limits bound one batch.
@@ -155,7 +158,7 @@ func (x *executor) head() position {
 
 // run executes until ctx ends or something is broken beyond repair.
 func (x *executor) run(ctx context.Context) error {
-	x.ended, x.ctx = ctx.Done(), ctx
+	x.ended = ctx.Done()
 	tick := x.clock.NewTicker(time.Second)
 	defer tick.Stop()
 	defer x.abandon()

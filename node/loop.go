@@ -72,7 +72,7 @@ type loop struct {
 	leading   uint64 // the view that this node leads, 0 if none
 	termStart uint64 // index of its first entry, 0 until appended
 	between   []consensus.Entry
-	permitted bool
+	permit    *permit  // that is out, nil if none is
 	inFlight  []uint64 // indexes of sealed batches not known to be committed
 	trusted   []coco.NodeID
 	writing   int                // appends that the writer has not confirmed
@@ -89,7 +89,7 @@ func (l *loop) run(ctx context.Context) error {
 	defer tick.Stop()
 	l.noteMembers()
 	for {
-		if err := l.pump(); err != nil {
+		if err := l.pump(ctx); err != nil {
 			return err
 		}
 		select {
@@ -99,6 +99,7 @@ func (l *loop) run(ctx context.Context) error {
 			l.machine.Tick()
 			l.follow(l.machine.State())
 			l.tellBehind()
+			l.revokeSlow()
 			if l.settle--; l.settle == 0 {
 				l.exec.put(task{inspect: func(x *executor) { x.governed() }})
 			}
@@ -147,7 +148,8 @@ func (l *loop) handle(e event) error {
 	case e.applied != nil:
 		return l.handleApplied(e.applied)
 	case e.sealed != nil:
-		l.permitted = false
+		l.permit.end()
+		l.permit = nil
 		if e.sealed.entry == nil {
 			return nil
 		}
@@ -194,12 +196,12 @@ func (l *loop) handleApplied(c *commitTask) error {
 }
 
 // pump does everything that consensus asks for, then gives out what may be given out.
-func (l *loop) pump() error {
+func (l *loop) pump(ctx context.Context) error {
 	for {
 		if err := l.drainMachine(); err != nil {
 			return err
 		}
-		again, err := l.lead()
+		again, err := l.lead(ctx)
 		if err != nil || !again {
 			return err
 		}
@@ -242,7 +244,8 @@ func (l *loop) follow(s consensus.State) {
 	if l.leading != 0 && (s.Role != consensus.Leader || s.View != l.leading) {
 		l.log.Info("leadership lost", logevent.LeadershipLost.Attr(), "view", l.leading, "now", s.View)
 		l.leading, l.termStart, l.between, l.inFlight, l.change = 0, 0, nil, nil, 0
-		l.exec.put(task{revoke: true}, task{flush: true})
+		l.revoke()
+		l.exec.put(task{flush: true})
 	}
 	if s.Role == consensus.Leader && l.leading == 0 {
 		l.log.Info("leading", logevent.Leading.Attr(), "view", s.View)
@@ -266,7 +269,7 @@ func (l *loop) note(entries []consensus.Entry) {
 
 // lead does a leader's part: changes of members first, then a permit. It reports whether
 // consensus has new work.
-func (l *loop) lead() (again bool, err error) {
+func (l *loop) lead(ctx context.Context) (again bool, err error) {
 	view, next, ok := l.machine.Next()
 	if !ok || view != l.leading || l.termStart == 0 || l.applied < l.termStart {
 		return false, nil
@@ -280,8 +283,8 @@ func (l *loop) lead() (again bool, err error) {
 		return false, nil
 	}
 	if c, want := l.wantedChange(); want {
-		if l.permitted {
-			l.exec.put(task{revoke: true})
+		if l.permit != nil {
+			l.revoke()
 			return false, nil
 		}
 		index, err := l.machine.ProposeChange(c)
@@ -294,11 +297,36 @@ func (l *loop) lead() (again bool, err error) {
 		l.change, l.forced = index, nil
 		return true, nil
 	}
-	if !l.permitted && len(l.inFlight) < maxInFlight {
-		l.permitted = true
-		l.exec.put(task{permit: &permit{view: view, index: next, between: slices.Clone(l.between)}})
+	if l.permit == nil && len(l.inFlight) < maxInFlight {
+		l.permit = &permit{view: view, index: next, between: slices.Clone(l.between)}
+		l.permit.ctx, l.permit.end = context.WithCancel(ctx)
+		l.exec.put(task{permit: l.permit})
 	}
 	return false, nil
+}
+
+// executePatience is how long an Execute may wait for a process of its adapter's. While it waits, this
+// node applies nothing, and the clients of earlier batches get no replies.
+const executePatience = 2 * time.Second
+
+// revoke asks for the permit back, and ends the context of an Execute that is under way.
+func (l *loop) revoke() {
+	if l.permit != nil {
+		l.permit.end()
+	}
+	l.exec.put(task{revoke: true})
+}
+
+// revokeSlow asks for the permit of an Execute that takes too long back. The batch ends there, and what waits
+// goes into the next one.
+func (l *loop) revokeSlow() {
+	if l.permit == nil || l.permit.ctx.Err() != nil {
+		return
+	}
+	if since := l.permit.since.Load(); since != 0 && l.clock.Elapsed()-time.Duration(since) > executePatience {
+		l.log.Warn("a ledger takes too long to execute calls: its batch ends here", "limit", executePatience)
+		l.revoke()
+	}
 }
 
 // caughtUp is how many entries a learner may be behind when it becomes a voter.
@@ -421,8 +449,8 @@ func (l *loop) handOver(why string) bool {
 	switch {
 	case best.ID == 0:
 		return false
-	case l.permitted:
-		l.exec.put(task{revoke: true})
+	case l.permit != nil:
+		l.revoke()
 	default:
 		l.log.Warn("handing over leadership", "because", why)
 		l.machine.Transfer(best.ID)
