@@ -16,12 +16,14 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/bench"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
-func (a *app) benchCommand() *cobra.Command {
+func benchCommand(c *cli.App) *cobra.Command {
+	a := &app{c}
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure committed transactions per second, and latency",
@@ -82,7 +84,7 @@ the rate. In the end the network must hold exactly what it acknowledged: exit co
 	if work != bench.KV {
 		fl.BoolVar(&f.ws, "ws", false, "send over WebSocket instead of HTTP requests")
 	}
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -128,19 +130,19 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 		delete(opts.Processes, "supervisor") // it has no part in it
 	}
 	report, err := bench.Run(ctx, opts, a.showSample)
-	a.err.line("")
+	a.Err.Line("")
 	if serr := stop(); err == nil {
 		err = serr
 	}
-	a.err.line("")
+	a.Err.Line("")
 	if ctx.Err() != nil {
-		return errInterrupted
+		return cli.ErrInterrupted
 	}
 	if err != nil && !errors.Is(err, coco.ErrVerify) {
 		return err
 	}
-	if a.wantsJSON() {
-		return errors.Join(a.out.json(report), err)
+	if a.WantsJSON() {
+		return errors.Join(a.Out.JSON(report), err)
 	}
 	a.showReport(report)
 	return err
@@ -158,7 +160,7 @@ func (a *app) network(ctx context.Context, dir string, nodes int, change func(*s
 		return info, nil, err
 	}
 	flags := upFlags{dir: tmp, members: nodes}
-	opts, err := flags.options()
+	opts, err := a.options(&flags)
 	if err != nil {
 		return info, nil, err
 	}
@@ -168,13 +170,13 @@ func (a *app) network(ctx context.Context, dir string, nodes int, change func(*s
 		if s.Step == "stopped" {
 			return // nobody asked whether a temporary network goes on
 		}
-		a.err.line("starting a network of %d: %s", nodes, s.Text)
+		a.Err.Line("starting a network of %d: %s", nodes, s.Text)
 	}
 	if change != nil {
 		change(&opts)
 	}
 	s, err := sandbox.Start(ctx, opts)
-	a.err.line("")
+	a.Err.Line("")
 	if err != nil {
 		return info, nil, errors.Join(err, os.RemoveAll(tmp))
 	}
@@ -209,22 +211,22 @@ func targets(info localnet.Info, plain, ws bool) ([]bench.Target, error) {
 func (a *app) showSample(s bench.Sample) {
 	switch {
 	case s.Total > 0:
-		a.err.line("%s %d/%d", s.Phase, s.Done, s.Total)
+		a.Err.Line("%s %d/%d", s.Phase, s.Done, s.Total)
 	case s.Committed > 0 || s.Errors > 0:
-		a.err.line("%s %4.1f s  %s  %d committed  %d errors", s.Phase, s.Elapsed.Seconds(), a.err.bold(fmt.Sprintf("%6.0f tx/s", s.TPS)), s.Committed, s.Errors)
+		a.Err.Line("%s %4.1f s  %s  %d committed  %d errors", s.Phase, s.Elapsed.Seconds(), a.Err.Bold(fmt.Sprintf("%6.0f tx/s", s.TPS)), s.Committed, s.Errors)
 	default:
-		a.err.line("%s %4.1f s", s.Phase, s.Elapsed.Seconds())
+		a.Err.Line("%s %4.1f s", s.Phase, s.Elapsed.Seconds())
 	}
 }
 
 func (a *app) showReport(r bench.Report) {
-	p := a.out
-	p.printf("%s on %s, %s: %s\n", r.Work, plural(r.Nodes, "node"), plural(r.Clients, "client"), p.bold(fmt.Sprintf("%.0f tx/s committed", r.TPS)))
-	p.printf("  %s in %.1f s, %s\n", plural(r.Committed, "transaction"), r.Window.Seconds(), plural(r.Errors, "error"))
+	p := a.Out
+	p.Printf("%s on %s, %s: %s\n", r.Work, cli.Plural(r.Nodes, "node"), cli.Plural(r.Clients, "client"), p.Bold(fmt.Sprintf("%.0f tx/s committed", r.TPS)))
+	p.Printf("  %s in %.1f s, %s\n", cli.Plural(r.Committed, "transaction"), r.Window.Seconds(), cli.Plural(r.Errors, "error"))
 	for _, kind := range slices.Sorted(maps.Keys(r.Kinds)) {
-		p.printf("    %d × %s\n", r.Kinds[kind], kind)
+		p.Printf("    %d × %s\n", r.Kinds[kind], kind)
 	}
-	p.printf("  latency from submit to committed: p50 %.1f ms, p90 %.1f, p99 %.1f, max %.1f\n", r.Latency.P50, r.Latency.P90, r.Latency.P99, r.Latency.Max)
+	p.Printf("  latency from submit to committed: p50 %.1f ms, p90 %.1f, p99 %.1f, max %.1f\n", r.Latency.P50, r.Latency.P90, r.Latency.P99, r.Latency.Max)
 	var cpu []string
 	names := slices.Sorted(maps.Keys(r.CPU))
 	if i := slices.Index(names, "bench"); i >= 0 { // the nodes first: they are what is measured
@@ -234,7 +236,7 @@ func (a *app) showReport(r bench.Report) {
 		cpu = append(cpu, fmt.Sprintf("%s %.0f", name, r.CPU[name]))
 	}
 	if len(cpu) > 0 {
-		p.printf("  CPU in µs per transaction: %s\n", strings.Join(cpu, ", "))
+		p.Printf("  CPU in µs per transaction: %s\n", strings.Join(cpu, ", "))
 	}
 }
 
@@ -265,7 +267,7 @@ Exits with 3 on any difference.`,
 	}
 	cmd.Flags().IntVar(&nodes, "nodes", 3, "`number` of nodes of each network")
 	cmd.Flags().IntVar(&o.Batch, "batch", 100, "`transactions` in a request")
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -288,23 +290,23 @@ func (a *app) benchMainnet(ctx context.Context, o bench.MainnetOptions, nodes in
 		return to, stop, nil
 	}
 	report, err := bench.Mainnet(ctx, o, start, a.showSample, func(r bench.BlockResult) {
-		a.err.line("")
-		if !a.wantsJSON() {
+		a.Err.Line("")
+		if !a.WantsJSON() {
 			a.showBlock(r)
 		}
 	})
-	a.err.line("")
+	a.Err.Line("")
 	if ctx.Err() != nil {
-		return errInterrupted
+		return cli.ErrInterrupted
 	}
 	if err != nil && !errors.Is(err, coco.ErrVerify) {
 		return err
 	}
-	if a.wantsJSON() {
-		return errors.Join(a.out.json(report), err)
+	if a.WantsJSON() {
+		return errors.Join(a.Out.JSON(report), err)
 	}
-	a.out.printf("%s, %s: %s; latency p50 %.0f ms, p99 %.0f ms; %d mismatches\n",
-		plural(report.Blocks, "block"), plural(report.Transactions, "transaction"), a.out.bold(fmt.Sprintf("%.0f tx/s committed on all nodes", report.TPS)),
+	a.Out.Printf("%s, %s: %s; latency p50 %.0f ms, p99 %.0f ms; %d mismatches\n",
+		cli.Plural(report.Blocks, "block"), cli.Plural(report.Transactions, "transaction"), a.Out.Bold(fmt.Sprintf("%.0f tx/s committed on all nodes", report.TPS)),
 		report.Latency.P50, report.Latency.P99, report.Mismatches)
 	return err
 }
@@ -312,11 +314,11 @@ func (a *app) benchMainnet(ctx context.Context, o bench.MainnetOptions, nodes in
 func (a *app) showBlock(r bench.BlockResult) {
 	rate := float64(r.Transactions) / max(r.Elapsed.Seconds(), 1e-9)
 	if len(r.Mismatches) == 0 {
-		a.out.ok("block %d: %s, %.0f tx/s, equal to its header", r.Number, plural(r.Transactions, "transaction"), rate)
+		a.Out.OK("block %d: %s, %.0f tx/s, equal to its header", r.Number, cli.Plural(r.Transactions, "transaction"), rate)
 		return
 	}
-	a.out.printf("  %s block %d: %d transactions\n", a.out.red("✗"), r.Number, r.Transactions)
+	a.Out.Printf("  %s block %d: %d transactions\n", a.Out.Red("✗"), r.Number, r.Transactions)
 	for _, m := range r.Mismatches {
-		a.out.printf("      %s\n", m)
+		a.Out.Printf("      %s\n", m)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/bench"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
@@ -64,7 +65,7 @@ has its own disk still.`,
 	cmd.Flags().IntVar(&f.accounts, "accounts", 10_000, "`number` of Ethereum accounts")
 	cmd.Flags().IntVar(&f.value, "value", 100, "`bytes` of each key's value")
 	cmd.Flags().IntVar(&f.nodes, "nodes", 3, "`number` of nodes")
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -96,15 +97,15 @@ func (a *app) benchJoin(ctx context.Context, f joinFlags) (err error) {
 	if r.Again, err = a.replace(ctx, info, last, false); err != nil {
 		return err
 	}
-	a.err.line("")
-	if a.wantsJSON() {
-		return a.out.json(r)
+	a.Err.Line("")
+	if a.WantsJSON() {
+		return a.Out.JSON(r)
 	}
-	p := a.out
-	p.printf("%d keys and %d accounts: a snapshot of %.0f MB, a ledger of %.0f MB\n", r.Keys, r.Accounts, float64(r.Snapshot)/1e6, float64(r.Ledger)/1e6)
-	p.printf("  filled in %.1f s; snapshot written and recorded in %.1f s\n", r.Fill.Seconds(), r.Snapshots.Seconds())
-	p.printf("  a new machine serves %s after the old one's end; the past is complete %.1f s later\n", p.bold(fmt.Sprintf("%.1f s", r.Joined.Seconds())), r.Filled.Seconds())
-	p.printf("  a node that crashed serves %s after that\n", p.bold(fmt.Sprintf("%.1f s", r.Again.Seconds())))
+	p := a.Out
+	p.Printf("%d keys and %d accounts: a snapshot of %.0f MB, a ledger of %.0f MB\n", r.Keys, r.Accounts, float64(r.Snapshot)/1e6, float64(r.Ledger)/1e6)
+	p.Printf("  filled in %.1f s; snapshot written and recorded in %.1f s\n", r.Fill.Seconds(), r.Snapshots.Seconds())
+	p.Printf("  a new machine serves %s after the old one's end; the past is complete %.1f s later\n", p.Bold(fmt.Sprintf("%.1f s", r.Joined.Seconds())), r.Filled.Seconds())
+	p.Printf("  a node that crashed serves %s after that\n", p.Bold(fmt.Sprintf("%.1f s", r.Again.Seconds())))
 	return nil
 }
 
@@ -163,7 +164,7 @@ func (a *app) writeSnapshot(ctx context.Context, info localnet.Info, r *joinRepo
 				return nil
 			}
 		}
-		a.err.line("snapshot %4.1f s", time.Since(began).Seconds())
+		a.Err.Line("snapshot %4.1f s", time.Since(began).Seconds())
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
@@ -206,7 +207,7 @@ func (a *app) replace(ctx context.Context, info localnet.Info, i int, lost bool)
 		if s := st.Nodes[i]; s.Ready && s.Restarts > before.Nodes[i].Restarts {
 			return time.Since(began), nil
 		}
-		a.err.line("%s joins %4.1f s", n.Name, time.Since(began).Seconds())
+		a.Err.Line("%s joins %4.1f s", n.Name, time.Since(began).Seconds())
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
 			return 0, err
 		}
@@ -225,7 +226,7 @@ func (a *app) awaitWholeLedger(ctx context.Context, info localnet.Info, i int) e
 		if err != nil || whole {
 			return err
 		}
-		a.err.line("the past %4.1f s", time.Since(began).Seconds())
+		a.Err.Line("the past %4.1f s", time.Since(began).Seconds())
 		if err := pause(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
@@ -252,7 +253,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-		return errInterrupted
+		return cli.ErrInterrupted
 	case <-t.C:
 		return nil
 	}

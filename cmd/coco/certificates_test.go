@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/cli"
 )
 
 func TestACertificateThatEndsIsSeenInTime(t *testing.T) {
@@ -33,7 +34,7 @@ func TestACertificateThatEndsIsSeenInTime(t *testing.T) {
 			{Name: "alpha", Status: &client.Status{Certificates: []client.Certificate{{Of: "node", NotAfter: now.Add(c.left)}, {Of: "service", NotAfter: now.Add(900 * day)}}}},
 			{Name: "bravo"},
 		}}
-		(&app{out: newPrinter(&out), err: newPrinter(io.Discard)}).showEnds(page, now)
+		(&app{&cli.App{Out: cli.NewPrinter(&out), Err: cli.NewPrinter(io.Discard)}}).showEnds(page, now)
 		if alarm := strings.Contains(out.String(), "✗ the certificate of node alpha"); alarm != (c.level != findingOK) {
 			t.Errorf("with %v left, status says %q", c.left, out.String())
 		}

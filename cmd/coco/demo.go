@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox"
@@ -25,7 +26,8 @@ import (
 	"github.com/cocoframework/coco/receipt"
 )
 
-func (a *app) demoCommand() *cobra.Command {
+func demoCommand(c *cli.App) *cobra.Command {
+	a := &app{c}
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -48,8 +50,8 @@ Uses the network that runs in --dir, or a temporary one if none does.`,
 			return a.demo(cmd.Context(), dir)
 		},
 	}
-	dirFlag(cmd, &dir, "`folder` of the running network")
-	a.outputFlag(cmd)
+	cli.DirFlag(cmd, &dir, "`folder` of the running network")
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -63,11 +65,11 @@ type demoLine struct {
 }
 
 func (a *app) demoShow(l demoLine) {
-	if a.wantsJSON() {
-		_ = a.out.json(l)
+	if a.WantsJSON() {
+		_ = a.Out.JSON(l)
 		return
 	}
-	a.out.ok("%s", l.Text)
+	a.Out.OK("%s", l.Text)
 }
 
 func (a *app) demo(ctx context.Context, dir string) (err error) {
@@ -80,11 +82,11 @@ func (a *app) demo(ctx context.Context, dir string) (err error) {
 			err = serr
 		}
 		if err != nil && ctx.Err() != nil {
-			err = errInterrupted
+			err = cli.ErrInterrupted
 		}
 	}()
-	if info.Insecure && !a.wantsJSON() {
-		a.out.insecure()
+	if info.Insecure && !a.WantsJSON() {
+		a.Out.Insecure()
 	}
 	clients := make([]*client.Client, len(info.Nodes))
 	for i, n := range info.Nodes {
@@ -219,7 +221,7 @@ func (a *app) demoTamper(ctx context.Context, info localnet.Info, tx coco.TxID) 
 	if err != nil {
 		return err
 	}
-	a.demoShow(demoLine{Step: "audit", Node: n.Name, TxID: v.Report.Last, Text: fmt.Sprintf("a copy of %s's ledger is whole: %s, %s up to %s", n.Name, plural(v.Report.Entries, "entry"), plural(v.Report.Transactions, "transaction"), v.Report.Last)})
+	a.demoShow(demoLine{Step: "audit", Node: n.Name, TxID: v.Report.Last, Text: fmt.Sprintf("a copy of %s's ledger is whole: %s, %s up to %s", n.Name, cli.Plural(v.Report.Entries, "entry"), cli.Plural(v.Report.Transactions, "transaction"), v.Report.Last)})
 	file, offset, err := flipByte(d, tx)
 	if err != nil {
 		return err

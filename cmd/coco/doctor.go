@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 )
 
@@ -58,7 +59,8 @@ func (d *diagnosis) problems() (n int) {
 	return n
 }
 
-func (a *app) doctorCommand() *cobra.Command {
+func doctorCommand(c *cli.App) *cobra.Command {
+	a := &app{c}
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -75,8 +77,8 @@ It writes one temporary file and removes it. Exits with 1 if something is wrong.
 			if err != nil {
 				return err
 			}
-			if a.wantsJSON() {
-				err = a.out.json(d)
+			if a.WantsJSON() {
+				err = a.Out.JSON(d)
 			} else {
 				a.showDiagnosis(d)
 			}
@@ -86,8 +88,8 @@ It writes one temporary file and removes it. Exits with 1 if something is wrong.
 			return err
 		},
 	}
-	dirFlag(cmd, &dir, "`folder` whose disk, and network if there is one, to examine")
-	a.outputFlag(cmd)
+	cli.DirFlag(cmd, &dir, "`folder` whose disk, and network if there is one, to examine")
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -100,7 +102,7 @@ func examine(ctx context.Context, dir string) (*diagnosis, error) {
 	times, err := measureSync(ctx, at)
 	switch {
 	case ctx.Err() != nil:
-		return nil, errInterrupted
+		return nil, cli.ErrInterrupted
 	case err != nil:
 		d.add("disk", findingProblem, "cannot write in %s: %v", at, err)
 	default:
@@ -179,19 +181,19 @@ func (d *diagnosis) examineMachine(at string) {
 }
 
 func (a *app) showDiagnosis(d *diagnosis) {
-	p := a.out
-	p.printf("%s\n\n", p.bold(d.Dir))
+	p := a.Out
+	p.Printf("%s\n\n", p.Bold(d.Dir))
 	for _, f := range d.Findings {
-		mark := p.green("✓")
+		mark := p.Green("✓")
 		switch f.Level {
 		case findingWarning:
-			mark = p.bold("!")
+			mark = p.Bold("!")
 		case findingProblem:
-			mark = p.red("✗")
+			mark = p.Red("✗")
 		}
-		p.printf("  %s %s: %s\n", mark, f.Check, f.Message)
+		p.Printf("  %s %s: %s\n", mark, f.Check, f.Message)
 	}
-	p.printf("\n%s %s\n%s %s\n", p.bold(`Durability "disk":`), d.Durability.Disk, p.bold(`Durability "memory":`), d.Durability.Memory)
+	p.Printf("\n%s %s\n%s %s\n", p.Bold(`Durability "disk":`), d.Durability.Disk, p.Bold(`Durability "memory":`), d.Durability.Memory)
 }
 
 func bytesText(n uint64) string {

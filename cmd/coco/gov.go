@@ -14,13 +14,15 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/reach"
 	"github.com/cocoframework/coco/internal/signer"
 )
 
-func (a *app) govCommand() *cobra.Command {
+func govCommand(c *cli.App) *cobra.Command {
+	a := &app{c}
 	f := &governing{}
 	cmd := &cobra.Command{
 		Use:   "gov",
@@ -63,7 +65,7 @@ type governing struct {
 
 // connectFlags gives a command what it needs to reach a node.
 func (f *governing) connectFlags(a *app, cmd *cobra.Command) {
-	dirFlag(cmd, &f.dir, "`folder` of the running network, of `coco up`")
+	cli.DirFlag(cmd, &f.dir, "`folder` of the running network, of `coco up`")
 	fl := cmd.Flags()
 	fl.StringVar(&f.as, "as", os.Getenv("COCO_MEMBER"), "`member` of that network to act for (default $COCO_MEMBER)")
 	fl.StringVar(&f.node, "node", "", "`node` to ask: its name in that network (default: the member's own), or the host:port of its administrative listener")
@@ -73,7 +75,7 @@ func (f *governing) connectFlags(a *app, cmd *cobra.Command) {
 	fl.StringVar(&f.constitution, "constitution", "", "a constitution, TOML `file`, whose code manifest the node must be in (default: what the network says)")
 	_ = cmd.RegisterFlagCompletionFunc("as", f.completeMembers)
 	_ = cmd.RegisterFlagCompletionFunc("node", f.completeNodes)
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 }
 
 // signFlags gives a command what it needs to sign with another key than it connects with.

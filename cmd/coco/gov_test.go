@@ -19,6 +19,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 )
 
@@ -95,7 +96,7 @@ func TestAnEventIsToldAgainUntilItIsTaken(t *testing.T) {
 		got = append(got, e)
 	}))
 	defer srv.Close()
-	a := &app{out: newPrinter(new(bytes.Buffer)), err: newPrinter(new(bytes.Buffer))}
+	a := &app{&cli.App{Out: cli.NewPrinter(new(bytes.Buffer)), Err: cli.NewPrinter(new(bytes.Buffer))}}
 	w := &watching{webhook: srv.URL}
 	event := client.GovEvent{Event: "voted", Since: 7, Number: 3, Member: "bravo", Vote: "yes"}
 	if err := a.tell(t.Context(), w, event); err == nil || !strings.Contains(err.Error(), "502") {

@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/policy"
 	"github.com/cocoframework/coco/gov/settings"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/keys"
 )
@@ -218,7 +219,7 @@ func (f *actionFlags) read(a *app, args []string) ([]action.Action, error) {
 	form := forms[slices.IndexFunc(forms, func(f actionForm) bool { return f.kind == kind })]
 	least, most := form.arguments()
 	if n := len(args) - 1; n < least || n > most {
-		return nil, fmt.Errorf("%w: %s: expected %s, found %s; for example: %s", coco.ErrInvalid, dashed(kind), form.args, plural(n, "argument"), form.example)
+		return nil, fmt.Errorf("%w: %s: expected %s, found %s; for example: %s", coco.ErrInvalid, dashed(kind), form.args, cli.Plural(n, "argument"), form.example)
 	}
 	act := action.Action{Kind: kind}
 	if err := form.build(&act.Args, args[1:], f); err != nil {
@@ -279,7 +280,7 @@ func (a *app) readFile(name string) ([]byte, error) {
 		return os.ReadFile(name)
 	}
 	var b bytes.Buffer
-	_, err := b.ReadFrom(a.in)
+	_, err := b.ReadFrom(a.In)
 	return b.Bytes(), err
 }
 

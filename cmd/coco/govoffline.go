@@ -175,12 +175,12 @@ func (a *app) prepare(chain []*x509.Certificate, st envelope.Statement, out stri
 			return err
 		}
 	}
-	if a.wantsJSON() {
-		return a.out.json(map[string]any{"file": out, "to_be_signed": out + toBeSigned, "signature": out + signature})
+	if a.WantsJSON() {
+		return a.Out.JSON(map[string]any{"file": out, "to_be_signed": out + toBeSigned, "signature": out + signature})
 	}
-	a.out.ok("%s is the statement, %s are the bytes to be signed with the key of %q", out, out+toBeSigned, chain[0].Subject)
-	a.out.printf("    There: coco gov sign %s --key file:KEY   (or put another tool's signature into %s)\n", out, out+signature)
-	a.out.printf("    Here:  coco gov finish %s\n", out)
+	a.Out.OK("%s is the statement, %s are the bytes to be signed with the key of %q", out, out+toBeSigned, chain[0].Subject)
+	a.Out.Printf("    There: coco gov sign %s --key file:KEY   (or put another tool's signature into %s)\n", out, out+signature)
+	a.Out.Printf("    Here:  coco gov finish %s\n", out)
 	return nil
 }
 
@@ -207,7 +207,7 @@ the bytes to be signed are made from the statement that is shown. Carry FILE.sig
 		if err != nil {
 			return err
 		}
-		if !a.wantsJSON() {
+		if !a.WantsJSON() {
 			if err := a.showStatement(st); err != nil {
 				return err
 			}
@@ -222,29 +222,29 @@ the bytes to be signed are made from the statement that is shown. Carry FILE.sig
 		if err := os.WriteFile(args[0]+signature, sig, 0o600); err != nil {
 			return err
 		}
-		if a.wantsJSON() {
-			return a.out.json(map[string]any{"file": args[0], "signature": args[0] + signature})
+		if a.WantsJSON() {
+			return a.Out.JSON(map[string]any{"file": args[0], "signature": args[0] + signature})
 		}
-		a.out.ok("signed: the signature is in %s", args[0]+signature)
+		a.Out.OK("signed: the signature is in %s", args[0]+signature)
 		return nil
 	}
 	cmd.Flags().StringVar(&key, "key", "", "the `key` that signs: file:PATH or cmd:COMMAND")
 	_ = cmd.MarkFlagRequired("key")
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
 // showStatement shows what is about to be signed.
 func (a *app) showStatement(s *envelope.Signed) error {
-	p := a.out
-	p.printf("  network  %s\n  signer   %s\n  time     %s\n", s.Audience(), s.Chain[0].Subject, minute(time.UnixMilli(int64(s.Time()))))
+	p := a.Out
+	p.Printf("  network  %s\n  signer   %s\n  time     %s\n", s.Audience(), s.Chain[0].Subject, minute(time.UnixMilli(int64(s.Time()))))
 	if b := s.Ballot; b != nil {
-		p.printf("  vote     %s\n  on       proposal %s\n", p.bold(string(b.Vote)), b.Proposal)
+		p.Printf("  vote     %s\n  on       proposal %s\n", p.Bold(string(b.Vote)), b.Proposal)
 		return nil
 	}
-	p.printf("  propose, to be voted on until %s\n", minute(time.UnixMilli(int64(s.Proposal.Expires))))
+	p.Printf("  propose, to be voted on until %s\n", minute(time.UnixMilli(int64(s.Proposal.Expires))))
 	if s.Proposal.Note != "" {
-		p.printf("  note     %s\n", s.Proposal.Note)
+		p.Printf("  note     %s\n", s.Proposal.Note)
 	}
 	var actions []action.Action
 	for _, raw := range s.Proposal.Actions {
@@ -256,7 +256,7 @@ func (a *app) showStatement(s *envelope.Signed) error {
 	}
 	text, err := action.Format(actions)
 	if err == nil {
-		p.printf("\n%s\n", indent(string(text)))
+		p.Printf("\n%s\n", indent(string(text)))
 	}
 	return err
 }

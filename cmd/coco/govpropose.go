@@ -107,7 +107,7 @@ names or ids in the constitution, NODE is a node's id.`,
 		if print {
 			text, err := action.Format(actions)
 			if err == nil {
-				_, err = a.out.w.Write(text)
+				_, err = a.Out.W.Write(text)
 			}
 			return err
 		}
@@ -165,8 +165,8 @@ func (a *app) showOutcome(ctx context.Context, o *officer, out client.Outcome) e
 		// It is committed; only this node may not have applied it yet.
 		p = client.Proposal{ID: out.ID, State: out.State}
 	}
-	if a.wantsJSON() {
-		return a.out.json(struct {
+	if a.WantsJSON() {
+		return a.Out.JSON(struct {
 			client.Outcome
 			Number  uint64   `json:"number,omitempty"`
 			Yes     int      `json:"yes"`
@@ -174,12 +174,12 @@ func (a *app) showOutcome(ctx context.Context, o *officer, out client.Outcome) e
 			Waiting []string `json:"waiting,omitempty"`
 		}{out, p.Number, p.Yes, p.No, p.Waiting})
 	}
-	a.out.printf("%s\n", a.sentence(out.State, p, out.Reason))
+	a.Out.Printf("%s\n", a.sentence(out.State, p, out.Reason))
 	for _, e := range out.Effects {
-		a.out.printf("      %s\n", e.Text)
+		a.Out.Printf("      %s\n", e.Text)
 	}
 	if out.State == "accepted" {
-		a.out.printf("      constitution %d (%s) is in force\n", out.Version, out.Digest.Short())
+		a.Out.Printf("      constitution %d (%s) is in force\n", out.Version, out.Digest.Short())
 	}
 	return nil
 }
@@ -280,8 +280,8 @@ The arguments are those of ` + "`coco gov propose`.",
 			if err != nil {
 				return err
 			}
-			if a.wantsJSON() {
-				return a.out.json(raw)
+			if a.WantsJSON() {
+				return a.Out.JSON(raw)
 			}
 			return a.showSimulation(raw)
 		})

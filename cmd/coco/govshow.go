@@ -40,11 +40,11 @@ func firstLine(text string) string {
 func (a *app) stateOf(state string) string {
 	switch state {
 	case "accepted":
-		return a.out.green(state)
+		return a.Out.Green(state)
 	case "open":
-		return a.out.bold(state)
+		return a.Out.Bold(state)
 	}
-	return a.out.red(state)
+	return a.Out.Red(state)
 }
 
 // sentence says where a proposal stands.
@@ -93,8 +93,8 @@ func (a *app) proposalListCommand(f *governing) *cobra.Command {
 					pending = append(pending, n)
 				}
 			}
-			if a.wantsJSON() {
-				return a.out.json(map[string]any{"proposals": list, "pending_nodes": pending})
+			if a.WantsJSON() {
+				return a.Out.JSON(map[string]any{"proposals": list, "pending_nodes": pending})
 			}
 			a.showProposals(list)
 			a.showPending(pending)
@@ -110,7 +110,7 @@ func (a *app) proposalListCommand(f *governing) *cobra.Command {
 
 func (a *app) showProposals(list []client.Proposal) {
 	if len(list) == 0 {
-		a.out.printf("no proposals\n")
+		a.Out.Printf("no proposals\n")
 		return
 	}
 	rows := [][]string{{"Proposal", "Id", "State", "Yes", "No", "By", "Voting ends", "What"}}
@@ -119,7 +119,7 @@ func (a *app) showProposals(list []client.Proposal) {
 			numberOf(p.Number), p.ID.Short(), p.State, strconv.Itoa(p.Yes), strconv.Itoa(p.No), p.ProposerName, minute(p.Expires), titleOf(p),
 		})
 	}
-	a.out.table(rows)
+	a.Out.Table(rows)
 }
 
 func (a *app) showPending(nodes []client.NodeInfo) {
@@ -130,8 +130,8 @@ func (a *app) showPending(nodes []client.NodeInfo) {
 	for _, n := range nodes {
 		rows = append(rows, []string{n.Node.Short(), n.OwnerName, n.Address, shortCode(n.Measurement), n.Reason})
 	}
-	a.out.printf("\n")
-	a.out.table(rows)
+	a.Out.Printf("\n")
+	a.Out.Table(rows)
 }
 
 func shortCode(m coco.Measurement) string {
@@ -165,8 +165,8 @@ PROPOSAL is its number, as 3 or "#3", or at least 4 digits of its id.`,
 					return err
 				}
 			}
-			if a.wantsJSON() {
-				return a.out.json(p)
+			if a.WantsJSON() {
+				return a.Out.JSON(p)
 			}
 			a.showProposal(p)
 			return nil
@@ -178,16 +178,16 @@ PROPOSAL is its number, as 3 or "#3", or at least 4 digits of its id.`,
 }
 
 func (a *app) showProposal(p client.Proposal) {
-	a.out.printf("%s\n\n", a.sentence(p.State, p, p.Reason))
-	a.out.printf("  by           %s, signed %s\n", p.ProposerName, minute(p.Time))
-	a.out.printf("  voting ends  %s\n", minute(p.Expires))
-	a.out.printf("  id           %s\n", p.ID)
+	a.Out.Printf("%s\n\n", a.sentence(p.State, p, p.Reason))
+	a.Out.Printf("  by           %s, signed %s\n", p.ProposerName, minute(p.Time))
+	a.Out.Printf("  voting ends  %s\n", minute(p.Expires))
+	a.Out.Printf("  id           %s\n", p.ID)
 	if p.Note != "" {
-		a.out.printf("  note         %s\n", strings.ReplaceAll(p.Note, "\n", "\n               "))
+		a.Out.Printf("  note         %s\n", strings.ReplaceAll(p.Note, "\n", "\n               "))
 	}
-	a.out.printf("\n%s\n", indent(p.Actions))
+	a.Out.Printf("\n%s\n", indent(p.Actions))
 	if len(p.Ballots) == 0 {
-		a.out.printf("  no votes yet\n")
+		a.Out.Printf("  no votes yet\n")
 		return
 	}
 	rows := [][]string{{"Member", "Vote", "Signed"}}
@@ -198,7 +198,7 @@ func (a *app) showProposal(p client.Proposal) {
 		}
 		rows = append(rows, row)
 	}
-	a.out.table(rows)
+	a.Out.Table(rows)
 }
 
 // indent moves a page to the right, without its empty lines at the end.
@@ -236,11 +236,11 @@ func (a *app) constitutionShowCommand(f *governing) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if a.wantsJSON() {
-				return a.out.json(map[string]any{"version": v.Version, "digest": v.Digest, "page": string(page)})
+			if a.WantsJSON() {
+				return a.Out.JSON(map[string]any{"version": v.Version, "digest": v.Digest, "page": string(page)})
 			}
-			a.err.printf("%s\n", a.err.dim(fmt.Sprintf("# version %d, digest %s", v.Version, v.Digest)))
-			_, err = a.out.w.Write(page)
+			a.Err.Printf("%s\n", a.Err.Dim(fmt.Sprintf("# version %d, digest %s", v.Version, v.Digest)))
+			_, err = a.Out.W.Write(page)
 			return err
 		})
 	}
@@ -293,17 +293,17 @@ func (a *app) diffVersions(ctx context.Context, o *officer, from, to uint64) err
 	if _, rest, ok := strings.Cut(text, "\n"); ok {
 		text = rest // without the line that names a program
 	}
-	if a.wantsJSON() {
-		return a.out.json(map[string]any{"from": w.Version, "to": v.Version, "diff": text})
+	if a.WantsJSON() {
+		return a.Out.JSON(map[string]any{"from": w.Version, "to": v.Version, "diff": text})
 	}
 	for line := range strings.Lines(text) {
 		switch {
 		case strings.HasPrefix(line, "+"):
-			line = a.out.green(strings.TrimSuffix(line, "\n")) + "\n"
+			line = a.Out.Green(strings.TrimSuffix(line, "\n")) + "\n"
 		case strings.HasPrefix(line, "-"):
-			line = a.out.red(strings.TrimSuffix(line, "\n")) + "\n"
+			line = a.Out.Red(strings.TrimSuffix(line, "\n")) + "\n"
 		}
-		a.out.printf("%s", line)
+		a.Out.Printf("%s", line)
 	}
 	return nil
 }
@@ -320,8 +320,8 @@ func (a *app) constitutionHistoryCommand(f *governing) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if a.wantsJSON() {
-				return a.out.json(list)
+			if a.WantsJSON() {
+				return a.Out.JSON(list)
 			}
 			rows := [][]string{{"Version", "Digest", "In force since", "Seqno", "By proposal"}}
 			for _, v := range list {
@@ -331,7 +331,7 @@ func (a *app) constitutionHistoryCommand(f *governing) *cobra.Command {
 				}
 				rows = append(rows, []string{strconv.FormatUint(v.Version, 10), v.Digest.Short(), minute(v.Time), strconv.FormatUint(v.Since, 10), by})
 			}
-			a.out.table(rows)
+			a.Out.Table(rows)
 			return nil
 		})
 	}

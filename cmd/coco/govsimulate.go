@@ -35,34 +35,34 @@ func (a *app) showSimulation(raw json.RawMessage) error {
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return fmt.Errorf("%w: the node's simulation: %w", coco.ErrCorrupt, err)
 	}
-	p := a.out
-	p.printf("%s\n", p.bold("What would change"))
+	p := a.Out
+	p.Printf("%s\n", p.Bold("What would change"))
 	for _, e := range s.Effects {
-		p.printf("  %s\n", e.Text)
+		p.Printf("  %s\n", e.Text)
 	}
 	if len(s.Effects) == 0 {
-		p.printf("  nothing\n")
+		p.Printf("  nothing\n")
 	}
 	if s.Before != s.After {
-		p.printf("\n%s\n", p.bold(fmt.Sprintf("In the constitution, whose version %d it would be", s.Version)))
-		p.printf("%s", indent(changedLines(s.Before, s.After)))
+		p.Printf("\n%s\n", p.Bold(fmt.Sprintf("In the constitution, whose version %d it would be", s.Version)))
+		p.Printf("%s", indent(changedLines(s.Before, s.After)))
 	}
-	p.printf("\n%s\n", p.bold("What decides"))
+	p.Printf("\n%s\n", p.Bold("What decides"))
 	for _, u := range s.Policies {
 		name := "its own policy"
 		if u.Policy != u.Kind {
 			name = "the policy " + u.Policy
 		}
-		p.printf("  %s: %s, %s\n", strings.ReplaceAll(u.Kind, "_", "-"), name, u.Expression)
+		p.Printf("  %s: %s, %s\n", strings.ReplaceAll(u.Kind, "_", "-"), name, u.Expression)
 	}
-	p.printf("\n%s\n", p.bold("With which votes"))
-	p.printf("  %s\n", s.verdict())
+	p.Printf("\n%s\n", p.Bold("With which votes"))
+	p.Printf("  %s\n", s.verdict())
 	for yes, enough := range s.ByYes {
 		word := "not enough"
 		if enough {
-			word = p.green("accepted")
+			word = p.Green("accepted")
 		}
-		p.printf("  %2d of %d yes  %s\n", yes, len(s.ByYes)-1, word)
+		p.Printf("  %2d of %d yes  %s\n", yes, len(s.ByYes)-1, word)
 	}
 	return nil
 }

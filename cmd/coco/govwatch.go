@@ -125,7 +125,7 @@ func (a *app) watchGovernance(ctx context.Context, f *governing, w *watching) er
 		if n > 0 {
 			pause = watchPauseLow
 		}
-		a.err.printf("%s\n", a.err.dim(fmt.Sprintf("%v; trying again in %s", err, pause)))
+		a.Err.Printf("%s\n", a.Err.Dim(fmt.Sprintf("%v; trying again in %s", err, pause)))
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -196,7 +196,7 @@ func (a *app) tell(ctx context.Context, w *watching, e client.GovEvent) error {
 			return err
 		}
 		cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(append(text, '\n')), a.out.w, a.err.w
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(append(text, '\n')), a.Out.W, a.Err.W
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("--exec %s: %w", words[0], err)
 		}
@@ -207,10 +207,10 @@ func (a *app) tell(ctx context.Context, w *watching, e client.GovEvent) error {
 		}
 	}
 	switch {
-	case a.wantsJSON():
-		return a.out.json(e)
+	case a.WantsJSON():
+		return a.Out.JSON(e)
 	case w.command == "" && w.webhook == "":
-		a.out.printf("%s  %s\n", a.out.dim(fmt.Sprintf("%8d", e.Since)), e.Text)
+		a.Out.Printf("%s  %s\n", a.Out.Dim(fmt.Sprintf("%8d", e.Since)), e.Text)
 	}
 	return nil
 }

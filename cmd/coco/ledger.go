@@ -18,12 +18,14 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/ledger"
 )
 
-func (a *app) ledgerCommand() *cobra.Command {
+func ledgerCommand(c *cli.App) *cobra.Command {
+	a := &app{c}
 	cmd := &cobra.Command{
 		Use:   "ledger",
 		Short: "Verify, show, back up or restore a node's ledger, without any key",
@@ -162,7 +164,7 @@ ledger is not there; the others are checked all the same.`,
 	movedFlag(cmd, &moved)
 	cmd.Flags().StringVar(&service, "service", "", "`file` of the service certificate that the network must have")
 	cmd.Flags().StringVar(&constitution, "constitution", "", "`digest` of the genesis constitution that it must have")
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -204,7 +206,7 @@ func (a *app) verifyLedgers(ctx context.Context, dirs []ledgerDir, cfg gov.Audit
 	for _, d := range dirs {
 		v, err := a.verifyLedger(ctx, d, cfg, extra, compare)
 		if ctx.Err() != nil {
-			return errInterrupted
+			return cli.ErrInterrupted
 		}
 		if errors.Is(err, coco.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("%w: %s has no ledger in %s: expected files ledger_…", coco.ErrNotFound, d.name, d.path)
@@ -213,22 +215,22 @@ func (a *app) verifyLedgers(ctx context.Context, dirs []ledgerDir, cfg gov.Audit
 			return fmt.Errorf("%s: %w", d.name, err)
 		}
 		all = append(all, v)
-		if !a.wantsJSON() {
+		if !a.WantsJSON() {
 			a.showVerified(v, err)
 		}
 		failure = errors.Join(failure, err)
 	}
 	failure = errors.Join(failure, compare.check())
-	if a.wantsJSON() {
+	if a.WantsJSON() {
 		page := struct {
 			OK      bool       `json:"ok"`
 			Ledgers []verified `json:"ledgers"`
 		}{failure == nil, all}
-		if err := a.out.json(page); err != nil {
+		if err := a.Out.JSON(page); err != nil {
 			return err
 		}
 	} else if failure == nil && len(dirs) > 1 {
-		a.out.ok("all %d ledgers agree on every committed batch", len(dirs))
+		a.Out.OK("all %d ledgers agree on every committed batch", len(dirs))
 	}
 	return failure
 }
@@ -243,7 +245,7 @@ func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg gov.AuditorConf
 	defer disk.Close()
 	checker := &comparing{Auditor: v.auditor, all: compare, node: d.name}
 	report, err := ledger.Audit(ctx, disk, dir, checker, a.progress("verifying "+d.name), extra...)
-	a.err.line("")
+	a.Err.Line("")
 	v.Report = &report
 	if c := v.auditor.Constitution(); c != nil {
 		v.Constitution = c.Digest()
@@ -298,31 +300,31 @@ func (a *app) progress(what string) func(done, total int64) {
 			last = now
 			const width = 30
 			full := int(done * width / total)
-			a.err.line("%s [%s%s] %d%%", what, strings.Repeat("█", full), strings.Repeat("·", width-full), done*100/total)
+			a.Err.Line("%s [%s%s] %d%%", what, strings.Repeat("█", full), strings.Repeat("·", width-full), done*100/total)
 		}
 	}
 }
 
 func (a *app) showVerified(v verified, err error) {
-	p, r := a.out, v.Report
+	p, r := a.Out, v.Report
 	if v.Missing {
-		p.printf("  %s %s: no ledger in %s\n", p.red("✗"), v.Name, v.Dir)
+		p.Printf("  %s %s: no ledger in %s\n", p.Red("✗"), v.Name, v.Dir)
 		return
 	}
 	if err != nil {
-		p.printf("  %s %s: what precedes the fault is whole: %s, %s\n", p.red("✗"), v.Name, plural(r.Entries, "entry"), plural(r.Transactions, "transaction"))
+		p.Printf("  %s %s: what precedes the fault is whole: %s, %s\n", p.Red("✗"), v.Name, cli.Plural(r.Entries, "entry"), cli.Plural(r.Transactions, "transaction"))
 		return
 	}
-	p.ok("%s: %s, %s, %s, %s, %s up to %s", v.Name, plural(r.Files, "file"), size(r.Bytes), plural(r.Entries, "entry"),
-		plural(r.Batches, "signed batch"), plural(r.Transactions, "transaction"), r.Last)
-	p.printf("      framing, chain, digests, Merkle roots, signatures, certificates and owners of %s: correct\n", plural(v.Nodes, "node"))
-	p.printf("      proven to be committed up to %s (entry %d)", r.Committed, r.CommittedIndex)
+	p.OK("%s: %s, %s, %s, %s, %s up to %s", v.Name, cli.Plural(r.Files, "file"), size(r.Bytes), cli.Plural(r.Entries, "entry"),
+		cli.Plural(r.Batches, "signed batch"), cli.Plural(r.Transactions, "transaction"), r.Last)
+	p.Printf("      framing, chain, digests, Merkle roots, signatures, certificates and owners of %s: correct\n", cli.Plural(v.Nodes, "node"))
+	p.Printf("      proven to be committed up to %s (entry %d)", r.Committed, r.CommittedIndex)
 	if r.Committed != r.Last {
-		p.printf("; what follows is signed, and the next batch will prove it")
+		p.Printf("; what follows is signed, and the next batch will prove it")
 	}
-	p.printf("\n      constitution %d (%s), service %q, root %s\n", v.Governance.Version, v.Constitution.Short(), v.Service, r.Root.Short())
+	p.Printf("\n      constitution %d (%s), service %q, root %s\n", v.Governance.Version, v.Constitution.Short(), v.Service, r.Root.Short())
 	if g := v.Governance; g.Proposals > 0 {
-		p.printf("      governance replayed: %s, %d of them accepted, %s\n", plural(g.Proposals, "proposal"), g.Accepted, plural(g.Ballots, "ballot"))
+		p.Printf("      governance replayed: %s, %d of them accepted, %s\n", cli.Plural(g.Proposals, "proposal"), g.Accepted, cli.Plural(g.Ballots, "ballot"))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/ledger"
@@ -62,7 +63,7 @@ Exits with 0 if DEST then holds a whole ledger.`,
 		},
 	}
 	movedFlag(cmd, &moved)
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -115,7 +116,7 @@ the members' keys: what was committed after it is lost then, so use the newest o
 			return a.transfer(cmd.Context(), "restore", src, args[1], ledger.Restore)
 		},
 	}
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -171,21 +172,21 @@ func (a *app) transfer(ctx context.Context, what string, from ledger.Place, dest
 	}
 	defer disk.Close()
 	report, err := do(ctx, from, ledger.Place{Disk: disk, Dir: nodeconfig.LedgerDir}, a.progress(what))
-	a.err.line("")
+	a.Err.Line("")
 	if ctx.Err() != nil {
-		return errInterrupted
+		return cli.ErrInterrupted
 	}
-	if a.wantsJSON() {
+	if a.WantsJSON() {
 		page := struct {
 			OK bool `json:"ok"`
 			ledger.Copied
 		}{err == nil, report}
-		return errors.Join(a.out.json(page), err)
+		return errors.Join(a.Out.JSON(page), err)
 	}
 	if err != nil {
 		return err
 	}
-	a.out.ok("%s copied, %s; %s there already", plural(report.Files, "file"), size(report.Bytes), plural(report.Kept, "file"))
-	a.out.printf("      %s holds entries 1 to %d; `coco ledger verify %s` checks that they are the network's\n", dest, report.Last, dest)
+	a.Out.OK("%s copied, %s; %s there already", cli.Plural(report.Files, "file"), size(report.Bytes), cli.Plural(report.Kept, "file"))
+	a.Out.Printf("      %s holds entries 1 to %d; `coco ledger verify %s` checks that they are the network's\n", dest, report.Last, dest)
 	return nil
 }

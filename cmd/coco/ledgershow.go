@@ -66,7 +66,7 @@ files, a node's folder, or a sandbox: then its first node's ledger is shown.`,
 	}
 	cmd.Flags().Uint64Var(&from, "from", 0, "`index` of the first entry to show (default: the last ones are shown)")
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many `entries` to show")
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -95,8 +95,8 @@ func (a *app) showLedger(ctx context.Context, d ledgerDir, from, limit uint64) e
 		lines, next, err := readLines(log, from, to)
 		failure = errors.Join(failure, err)
 		for _, line := range lines {
-			if a.wantsJSON() {
-				if err := a.out.json(line); err != nil {
+			if a.WantsJSON() {
+				if err := a.Out.JSON(line); err != nil {
 					return err
 				}
 				continue
@@ -108,8 +108,8 @@ func (a *app) showLedger(ctx context.Context, d ledgerDir, from, limit uint64) e
 		}
 		from = next
 	}
-	if !a.wantsJSON() {
-		a.out.table(rows)
+	if !a.WantsJSON() {
+		a.Out.Table(rows)
 	}
 	return failure
 }

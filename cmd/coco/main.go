@@ -1,15 +1,14 @@
 // Command coco is all of Coco in one program: a whole consortium on one machine (`coco up`), the
 // validating node, and the tools that look at a network, check its ledger and load it.
 //
-// It is wiring only: which adapters and attestation drivers the program contains is decided here,
-// and each command calls the package that does the work.
+// It is wiring only. Which adapters, attestation drivers and commands the program contains is decided
+// here; the commands are below internal/cli.
 //
 // Trust: host
 package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -17,48 +16,61 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/cocoframework/coco/wire"
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum"
+	"github.com/cocoframework/coco/adapter/kv"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/cli"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	code := wire.ExitCode(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
-// run executes a command line. Its error has been shown to the user already.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	a := &app{in: stdin, out: newPrinter(stdout), err: newPrinter(stderr)}
-	root := a.root()
-	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		return nil
-	}
-	if !a.started {
-		if askedForJSON(args) {
-			a.output = outputJSON
-		}
-		err = &usageError{err: err, cmd: cmd.CommandPath()}
-	}
-	a.showError(err)
-	return err
+// run executes a command line and returns its exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &cli.App{Program: program(), In: stdin, Out: cli.NewPrinter(stdout), Err: cli.NewPrinter(stderr)}
+	root := root(a.Version)
+	a.Add(root, groups())
+	return a.Run(ctx, root, args)
 }
 
-// app is what all commands share.
-type app struct {
-	in       io.Reader
-	out, err *printer
-	output   string // the -o flag of the command that runs
-	started  bool   // the command line was understood
+// program lists what this binary contains.
+func program() cli.Program {
+	return cli.Program{
+		Version: version(),
+		Adapters: []cli.Adapter{
+			{Adapter: ethereum.New(), CheckSettings: func(s []byte) error { _, err := ethereum.ParseSettings(s); return err }},
+			{Adapter: kv.Adapter{}, CheckSettings: func(s []byte) error { _, err := kv.ParseSettings(s); return err }},
+		},
+		Platforms: []cli.Platform{
+			{
+				Verifier: virtual.Verifier{}, Measure: virtual.Self,
+				Quoter: func(code coco.Measurement) (host.Quoter, error) { return virtual.NewQuoter(code) },
+			},
+		},
+	}
 }
 
-// root makes the tree of commands.
-func (a *app) root() *cobra.Command {
+// groups lists the commands, as help shows them.
+func groups() []cli.Group {
+	type commands = []func(*cli.App) *cobra.Command
+	return []cli.Group{
+		{Title: "A network on this machine:", Commands: commands{upCommand, statusCommand, downCommand, restartCommand, nodeCommand, demoCommand}},
+		{Title: "Governing a network:", Commands: commands{govCommand, memberCommand}},
+		{Title: "Checking what a network did:", Commands: commands{ledgerCommand, receiptCommand}},
+		{Title: "Measuring:", Commands: commands{benchCommand, doctorCommand}},
+		{Commands: commands{versionCommand}},
+	}
+}
+
+// root is the command without a name.
+func root(version string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "coco",
 		Short: "Confidential consortium ledgers",
@@ -70,57 +82,19 @@ Start with ` + "`coco up`" + `: it runs a network of three members on this machi
   coco demo               # what it can do, in half a minute
   coco status             # nodes, roles, commit, lag`,
 		SilenceErrors: true, SilenceUsage: true,
-		Version: version(),
+		Version: version,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddGroup(
-		&cobra.Group{ID: "network", Title: "A network on this machine:"},
-		&cobra.Group{ID: "govern", Title: "Governing a network:"},
-		&cobra.Group{ID: "check", Title: "Checking what a network did:"},
-		&cobra.Group{ID: "measure", Title: "Measuring:"},
-	)
-	add := func(group string, cmds ...*cobra.Command) {
-		for _, c := range cmds {
-			c.GroupID = group
-			root.AddCommand(c)
-		}
-	}
-	add("network", a.upCommand(), a.statusCommand(), a.downCommand(), a.restartCommand(), a.nodeCommand(), a.demoCommand())
-	add("govern", a.govCommand(), a.memberCommand())
-	add("check", a.ledgerCommand(), a.receiptCommand())
-	add("measure", a.benchCommand(), a.doctorCommand())
-	root.AddCommand(a.versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	explainUsage(root)
-	a.markStart(root)
 	return root
 }
 
-// markStart notes when a command line was understood: what fails before is a usage error.
-func (a *app) markStart(cmd *cobra.Command) {
-	if work := cmd.RunE; work != nil {
-		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			if err := a.checkOutput(cmd); err != nil {
-				return err
-			}
-			a.started = true
-			return work(cmd, args)
-		}
-	}
-	for _, sub := range cmd.Commands() {
-		a.markStart(sub)
-	}
+// app is the program, as the commands of this package see it.
+type app struct{ *cli.App }
+
+// verifiers are the TEE platforms whose evidence this program reads.
+func verifiers() attest.Verifiers {
+	p := program()
+	return p.Verifiers()
 }
-
-// usageError is a command line that cannot be understood. Whatever else it is, its exit code is
-// that of a usage error.
-type usageError struct {
-	err error
-	cmd string
-}
-
-func (e *usageError) Error() string { return e.err.Error() + "\nSee `" + e.cmd + " --help`." }
-
-// errInterrupted is what Ctrl-C makes of a command that was not done.
-var errInterrupted = errors.New("interrupted")

@@ -17,11 +17,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/signer"
 )
 
-func (a *app) memberCommand() *cobra.Command {
+func memberCommand(c *cli.App) *cobra.Command {
+	a := &app{c}
 	cmd := &cobra.Command{
 		Use:   "member",
 		Short: "Keys and certificates of an organisation",
@@ -78,7 +80,7 @@ with the key of the organisation in that folder.`,
 	cmd.Flags().StringVar(&under, "under", "", "`folder` of an organisation that issues one more certificate for governance")
 	_ = cmd.MarkFlagDirname("out")
 	_ = cmd.MarkFlagDirname("under")
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -116,16 +118,16 @@ given. An authority that sets the subject by itself has to keep that unit.`,
 		}
 		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
 		if out == "" {
-			_, err = a.out.w.Write(text)
+			_, err = a.Out.W.Write(text)
 			return err
 		}
 		if err := os.WriteFile(out, text, 0o644); err != nil {
 			return err
 		}
-		if a.wantsJSON() {
-			return a.out.json(map[string]any{"file": out, "subject": subject.String()})
+		if a.WantsJSON() {
+			return a.Out.JSON(map[string]any{"file": out, "subject": subject.String()})
 		}
-		a.out.ok("%s asks for a certificate of %q", out, subject)
+		a.Out.OK("%s asks for a certificate of %q", out, subject)
 		return nil
 	}
 	fl := cmd.Flags()
@@ -135,7 +137,7 @@ given. An authority that sets the subject by itself has to keep that unit.`,
 	fl.StringVar(&out, "out", "", "`file` to write (default: standard output)")
 	fl.BoolVar(&application, "application", false, "for an application, not for governance")
 	_ = cmd.MarkFlagRequired("key")
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -176,7 +178,7 @@ organisation's id, by which the constitution names it.`,
 		Args:    cobra.ExactArgs(1),
 	}
 	cmd.RunE = func(_ *cobra.Command, args []string) error { return a.showMember(args[0]) }
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -214,17 +216,17 @@ func (a *app) showMember(name string) error {
 	if len(all) == 0 {
 		return fmt.Errorf("%w: %s holds no certificates", coco.ErrInvalid, name)
 	}
-	if a.wantsJSON() {
-		return a.out.json(all)
+	if a.WantsJSON() {
+		return a.Out.JSON(all)
 	}
 	rows := [][]string{{"File", "For", "Subject", "Valid until"}}
 	for _, p := range all {
 		rows = append(rows, []string{p.File, p.Use, p.Subject, p.To.Format(time.DateOnly)})
 	}
-	a.out.table(rows)
+	a.Out.Table(rows)
 	for _, p := range all {
 		if p.Actor != (coco.ActorID{}) {
-			a.out.printf("\n  %s %s\n", a.out.bold("Organisation's id"), p.Actor)
+			a.Out.Printf("\n  %s %s\n", a.Out.Bold("Organisation's id"), p.Actor)
 		}
 	}
 	return nil

@@ -13,13 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/adapter/ethereum"
-	"github.com/cocoframework/coco/adapter/kv"
-	"github.com/cocoframework/coco/attest"
-	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/keys"
@@ -30,13 +26,8 @@ import (
 // in the environment overrides it.
 const nodeGC = 300
 
-// adapters are the ledger protocols that this program contains.
-func adapters() []adapter.Adapter { return []adapter.Adapter{ethereum.New(), kv.Adapter{}} }
-
-// verifiers are the TEE platforms whose evidence this program reads.
-func verifiers() attest.Verifiers { return attest.Verifiers{virtual.Verifier{}} }
-
-func (a *app) nodeCommand() *cobra.Command {
+func nodeCommand(c *cli.App) *cobra.Command {
+	a := &app{c}
 	cmd := &cobra.Command{
 		Use: "node", Short: "A node of one's own that joins a network; upgrades, snapshots, retiring", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -53,7 +44,7 @@ line of JSON that it is ready, or why it is not; its log goes to standard error.
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := a.runNode(cmd.Context(), file)
 			if err != nil {
-				_ = a.out.json(nodeconfig.FailedEvent(err))
+				_ = a.Out.JSON(nodeconfig.FailedEvent(err))
 			}
 			return err
 		},
@@ -74,11 +65,11 @@ func (a *app) runNode(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	err = startNode(ctx, cfg, nodeEvents{log: a.err.w, ready: func(info node.Info) {
-		_ = a.out.json(nodeconfig.Event{Event: nodeconfig.EventReady, Node: info.ID, Peer: info.PeerAddress, Client: info.ClientAddress})
+	err = a.startNode(ctx, cfg, nodeEvents{log: a.Err.W, ready: func(info node.Info) {
+		_ = a.Out.JSON(nodeconfig.Event{Event: nodeconfig.EventReady, Node: info.ID, Peer: info.PeerAddress, Client: info.ClientAddress})
 	}})
 	if err == nil && ctx.Err() == nil {
-		_ = a.out.json(nodeconfig.Event{Event: nodeconfig.EventRetired})
+		_ = a.Out.JSON(nodeconfig.Event{Event: nodeconfig.EventRetired})
 	}
 	return err
 }
@@ -91,7 +82,7 @@ type nodeEvents struct {
 }
 
 // startNode runs a node until ctx ends, or it has retired.
-func startNode(ctx context.Context, cfg nodeconfig.Config, events nodeEvents) error {
+func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, events nodeEvents) error {
 	level := new(slog.LevelVar)
 	log := slog.New(slog.NewJSONHandler(events.log, &slog.HandlerOptions{Level: level})).With("name", cfg.Name)
 	disk, err := openDisk(ctx, cfg.Dir)
@@ -99,11 +90,12 @@ func startNode(ctx context.Context, cfg nodeconfig.Config, events nodeEvents) er
 		return err
 	}
 	defer disk.Close()
-	code, err := virtual.Self()
+	platform := a.Own()
+	code, err := platform.Measure()
 	if err != nil {
 		return err
 	}
-	quoter, err := virtual.NewQuoter(code)
+	quoter, err := platform.Quoter(code)
 	if err != nil {
 		return err
 	}
@@ -114,7 +106,7 @@ func startNode(ctx context.Context, cfg nodeconfig.Config, events nodeEvents) er
 	c := node.Config{
 		Name: cfg.Name, Host: local.Host(disk, quoter), PeerListen: cfg.Peer, ClientListen: cfg.Client, AdminListen: cfg.Admin, PeerAddress: cfg.PeerAddress,
 		ClientAddress: cfg.ClientAddress, Refused: events.refused,
-		Adapters: adapters(), Verifiers: verifiers(), Owner: owner, Version: version(), Approve: cfg.Approve, Log: log, LogLevel: level,
+		Adapters: a.Ledgers(), Verifiers: a.Verifiers(), Owner: owner, Version: a.Version, Approve: cfg.Approve, Log: log, LogLevel: level,
 	}
 	if err := howToStart(&c, cfg); err != nil {
 		return err
@@ -141,7 +133,7 @@ func startNode(ctx context.Context, cfg nodeconfig.Config, events nodeEvents) er
 func (a *app) untilEOF(cancel func()) {
 	buf := make([]byte, 512)
 	for {
-		if _, err := a.in.Read(buf); err != nil {
+		if _, err := a.In.Read(buf); err != nil {
 			cancel()
 			return
 		}

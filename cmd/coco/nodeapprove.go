@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/reach"
@@ -49,19 +50,19 @@ the new one after a restart.
 			if err != nil {
 				return err
 			}
-			if a.wantsJSON() && digest == "" {
+			if a.WantsJSON() && digest == "" {
 				id, err := lookUp(cmd.Context(), cfg)
 				if err != nil {
 					return err
 				}
-				return a.out.json(id)
+				return a.Out.JSON(id)
 			}
 			return a.approve(cmd.Context(), file, &cfg, digest)
 		},
 	}
 	configFlag(cmd, &file)
 	cmd.Flags().StringVar(&digest, "approve", "", "`digest` of the constitution to approve, without a question")
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -95,7 +96,7 @@ func (a *app) approve(ctx context.Context, file string, cfg *nodeconfig.Config, 
 	if err != nil {
 		return err
 	}
-	if !a.wantsJSON() {
+	if !a.WantsJSON() {
 		a.showIdentity(id)
 	}
 	switch {
@@ -103,11 +104,11 @@ func (a *app) approve(ctx context.Context, file string, cfg *nodeconfig.Config, 
 	case digest != "":
 		return fmt.Errorf("%w: the network's constitution has digest %s, and --approve says %s: nothing is fetched", coco.ErrDenied, id.Constitution, digest)
 	case cfg.Approve == id.Constitution && cfg.Service != "":
-		if !a.wantsJSON() {
-			a.out.ok("this constitution is approved already")
+		if !a.WantsJSON() {
+			a.Out.OK("this constitution is approved already")
 		}
 		return nil
-	case a.wantsJSON():
+	case a.WantsJSON():
 		return notApproved(id)
 	default:
 		if err := a.question(ctx, id); err != nil {
@@ -122,8 +123,8 @@ func (a *app) approve(ctx context.Context, file string, cfg *nodeconfig.Config, 
 	if err := cfg.Save(file); err != nil {
 		return err
 	}
-	if !a.wantsJSON() {
-		a.out.ok("approved: %s says so now", file)
+	if !a.WantsJSON() {
+		a.Out.OK("approved: %s says so now", file)
 	}
 	return nil
 }
@@ -138,19 +139,19 @@ const shortApproval = 8
 // question asks the operator. Whoever reads no further than the question has not read the digest.
 func (a *app) question(ctx context.Context, id *reach.Identity) error {
 	want := id.Constitution.String()[:shortApproval]
-	a.out.printf("Read the constitution above. To approve it, type the first %d digits of its digest: ", shortApproval)
+	a.Out.Printf("Read the constitution above. To approve it, type the first %d digits of its digest: ", shortApproval)
 	type reply struct {
 		line string
 		err  error
 	}
 	got := make(chan reply, 1)
 	go func() { // a read cannot be interrupted: it ends with the process
-		line, err := bufio.NewReader(a.in).ReadString('\n')
+		line, err := bufio.NewReader(a.In).ReadString('\n')
 		got <- reply{line, err}
 	}()
 	select {
 	case <-ctx.Done():
-		return errInterrupted
+		return cli.ErrInterrupted
 	case r := <-got:
 		line := strings.TrimSpace(r.line)
 		switch {
@@ -165,27 +166,27 @@ func (a *app) question(ctx context.Context, id *reach.Identity) error {
 
 // showIdentity writes everything that is to be approved.
 func (a *app) showIdentity(id *reach.Identity) {
-	p := a.out
-	p.printf("%s\n", p.bold(id.Network))
+	p := a.Out
+	p.Printf("%s\n", p.Bold(id.Network))
 	if id.Insecure {
-		p.insecure()
+		p.Insecure()
 	}
-	p.printf("  network       %s\n                (SHA-256 of the service's key; its certificate ends on %s)\n", id.ID, id.Ends.Format(time.DateOnly))
-	p.printf("  constitution  %s\n                (version %d)\n\n", id.Constitution, id.Version)
+	p.Printf("  network       %s\n                (SHA-256 of the service's key; its certificate ends on %s)\n", id.ID, id.Ends.Format(time.DateOnly))
+	p.Printf("  constitution  %s\n                (version %d)\n\n", id.Constitution, id.Version)
 	for line := range strings.Lines(id.Page) {
-		p.printf("  | %s", line)
+		p.Printf("  | %s", line)
 	}
-	p.printf("\n")
+	p.Printf("\n")
 	for _, n := range id.Peers {
 		if n.Error != "" {
-			p.printf("  %s %s\n", p.red("✗"), n.Error)
+			p.Printf("  %s %s\n", p.Red("✗"), n.Error)
 			continue
 		}
 		note := ""
 		if n.Note != "" {
 			note = " (" + n.Note + ")"
 		}
-		p.ok("node %s at %s has proven to run\n    %s%s", n.Node.Short(), n.Address, n.Measurement, note)
+		p.OK("node %s at %s has proven to run\n    %s%s", n.Node.Short(), n.Address, n.Measurement, note)
 	}
-	p.printf("\n")
+	p.Printf("\n")
 }

@@ -39,11 +39,11 @@ as many as you know: what they say of the network must agree.`,
 			if err != nil {
 				return err
 			}
-			if a.wantsJSON() {
-				return a.out.json(map[string]string{"config": file})
+			if a.WantsJSON() {
+				return a.Out.JSON(map[string]string{"config": file})
 			}
-			a.out.ok("%s is written", file)
-			a.out.printf("Next: coco node join --config %s\n", file)
+			a.Out.OK("%s is written", file)
+			a.Out.Printf("Next: coco node join --config %s\n", file)
 			return nil
 		},
 	}
@@ -63,7 +63,7 @@ as many as you know: what they say of the network must agree.`,
 	}
 	_ = cmd.MarkFlagFilename("owner-cert")
 	_ = cmd.MarkFlagFilename("owner-key")
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/node"
@@ -51,7 +50,7 @@ asking: members may have to vote about it first. Its log is node.log in its fold
 	}
 	configFlag(cmd, &file)
 	cmd.Flags().StringVar(&digest, "approve", "", "`digest` of the constitution to approve, without a question")
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -63,7 +62,7 @@ func (a *app) runForeground(ctx context.Context, cfg nodeconfig.Config) error {
 	}
 	defer log.Close()
 	tell := &joinTeller{a: a, cfg: cfg}
-	err = startNode(ctx, cfg, nodeEvents{log: log, refused: tell.refused, ready: tell.ready})
+	err = a.startNode(ctx, cfg, nodeEvents{log: log, refused: tell.refused, ready: tell.ready})
 	switch {
 	case err != nil:
 		return err
@@ -98,12 +97,12 @@ func (t *joinTeller) say(e joinEvent) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case t.a.wantsJSON():
-		_ = t.a.out.json(e)
+	case t.a.WantsJSON():
+		_ = t.a.Out.JSON(e)
 	case e.Event == "refused":
-		t.a.out.printf("  %s %s\n", t.a.out.bold("…"), e.Text)
+		t.a.Out.Printf("  %s %s\n", t.a.Out.Bold("…"), e.Text)
 	default:
-		t.a.out.ok("%s", e.Text)
+		t.a.Out.OK("%s", e.Text)
 	}
 }
 
@@ -133,7 +132,7 @@ func (t *joinTeller) ready(i node.Info) {
 
 // plain says in plain words why a node is not admitted, and what to do.
 func (t *joinTeller) plain(err *node.RefusedError) string {
-	self, _ := virtual.Self()
+	self, _ := t.a.Own().Measure()
 	peer := t.cfg.Peer
 	if t.cfg.PeerAddress != "" {
 		peer = t.cfg.PeerAddress

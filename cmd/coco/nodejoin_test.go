@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/node"
 )
@@ -93,7 +94,7 @@ func TestEveryRefusalHasPlainWords(t *testing.T) {
 		gov.DebugTEE: "debug TEE", gov.InsecureTEE: "simulated TEE", gov.UnlistedPlatform: "wrong platform", gov.OldTEE: "old TEE", gov.TEEPolicy: "unfit TEE",
 	} {
 		var out bytes.Buffer
-		tell := &joinTeller{a: &app{out: newPrinter(&out), err: newPrinter(io.Discard)}, cfg: nodeconfig.Config{Peer: "here:7000"}}
+		tell := &joinTeller{a: &app{&cli.App{Program: program(), Out: cli.NewPrinter(&out), Err: cli.NewPrinter(io.Discard)}}, cfg: nodeconfig.Config{Peer: "here:7000"}}
 		for range 3 {
 			tell.refused(&node.RefusedError{Reason: reason})
 		}

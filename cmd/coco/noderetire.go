@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
@@ -61,23 +62,23 @@ code 2) if it is the only one.`,
 			if err != nil {
 				return err
 			}
-			if a.wantsJSON() {
-				return a.out.json(struct {
+			if a.WantsJSON() {
+				return a.Out.JSON(struct {
 					Node string    `json:"node"`
 					ID   coco.TxID `json:"transaction_id"`
 				}{n.Name, id})
 			}
-			a.out.printf("%s %s has retired in transaction %s; its folder %s can be kept or deleted\n", a.out.green("✓"), n.Name, id, n.Dir)
+			a.Out.Printf("%s %s has retired in transaction %s; its folder %s can be kept or deleted\n", a.Out.Green("✓"), n.Name, id, n.Dir)
 			return nil
 		},
 	}
-	dirFlag(cmd, &dir, "`folder` of the network")
+	cli.DirFlag(cmd, &dir, "`folder` of the network")
 	cmd.Flags().StringVar(&file, "config", "", "settings of a node without a supervisor, a `file`")
 	cmd.Flags().StringVar(&cert, "cert", "", "with --config: the owner's certificate for governance, a PEM `file` with its issuers (default: gov.pem beside owner_certificate)")
 	cmd.Flags().StringVar(&key, "key", "", "with --config: its `key`: file:PATH or cmd:COMMAND (default: gov-key.pem beside owner_certificate)")
 	_ = cmd.MarkFlagFilename("config", "toml")
 	_ = cmd.MarkFlagFilename("cert")
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -106,10 +107,10 @@ func (a *app) retireOwn(ctx context.Context, file, cert, key string) error {
 	if err != nil {
 		return err
 	}
-	if a.wantsJSON() {
-		return a.out.json(map[string]any{"node": cfg.Name, "transaction_id": id})
+	if a.WantsJSON() {
+		return a.Out.JSON(map[string]any{"node": cfg.Name, "transaction_id": id})
 	}
-	a.out.ok("%s has retired in transaction %s: it ends when consensus does without it", cfg.Name, id)
+	a.Out.OK("%s has retired in transaction %s: it ends when consensus does without it", cfg.Name, id)
 	return nil
 }
 

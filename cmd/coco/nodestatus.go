@@ -34,8 +34,8 @@ Exits with 0 if the node serves, 5 if it joins or cannot serve, 6 if it does not
 			if err != nil {
 				return err
 			}
-			if a.wantsJSON() {
-				err = a.out.json(s)
+			if a.WantsJSON() {
+				err = a.Out.JSON(s)
 			} else {
 				a.showOwnStatus(s)
 			}
@@ -46,7 +46,7 @@ Exits with 0 if the node serves, 5 if it joins or cannot serve, 6 if it does not
 		},
 	}
 	configFlag(cmd, &file)
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -84,22 +84,22 @@ func connectOwn(ctx context.Context, cfg nodeconfig.Config, addr string, as *tls
 }
 
 func (a *app) showOwnStatus(s *client.Status) {
-	p := a.out
-	p.printf("%s, node %s of %s\n", p.bold(s.Network), s.Node.Short(), s.Owner)
+	p := a.Out
+	p.Printf("%s, node %s of %s\n", p.Bold(s.Network), s.Node.Short(), s.Owner)
 	if s.Insecure {
-		p.insecure()
+		p.Insecure()
 	}
 	vote := "it does not vote yet"
 	if s.Voter {
 		vote = "it votes"
 	}
-	p.printf("  role          %s in view %d; %s\n", s.Role, s.View, vote)
-	p.printf("  committed     %s\n", s.Committed)
-	p.printf("  constitution  %s\n", s.Constitution)
-	p.printf("  code          %s (%s)\n", s.Measurement, s.Version)
+	p.Printf("  role          %s in view %d; %s\n", s.Role, s.View, vote)
+	p.Printf("  committed     %s\n", s.Committed)
+	p.Printf("  constitution  %s\n", s.Constitution)
+	p.Printf("  code          %s (%s)\n", s.Measurement, s.Version)
 	a.showCertificates(s.Certificates, time.Now())
 	if s.Problem != "" {
-		p.printf("  %s %s\n", p.red("✗"), s.Problem)
+		p.Printf("  %s %s\n", p.Red("✗"), s.Problem)
 	}
 }
 
@@ -108,9 +108,9 @@ func (a *app) showCertificates(all []client.Certificate, now time.Time) {
 	for _, c := range all {
 		level, text := judgeEnd(c.NotAfter, now)
 		if level != findingOK {
-			text = a.out.red("✗ " + text)
+			text = a.Out.Red("✗ " + text)
 		}
-		a.out.printf("  certificate   %s %s\n", certificateName(c), text)
+		a.Out.Printf("  certificate   %s %s\n", certificateName(c), text)
 	}
 }
 
@@ -133,12 +133,12 @@ func (a *app) showEnds(page networkStatus, now time.Time) {
 			}
 			if level, text := judgeEnd(c.NotAfter, now); level != findingOK && !told[what] {
 				told[what] = true
-				a.out.printf("  %s the certificate %s %s\n", a.out.red("✗"), what, text)
+				a.Out.Printf("  %s the certificate %s %s\n", a.Out.Red("✗"), what, text)
 			}
 		}
 	}
 	if first.Of != "" && len(told) == 0 {
-		a.out.printf("certificates: the first one, %s, ends on %s\n", name, first.NotAfter.Format(time.DateOnly))
+		a.Out.Printf("certificates: the first one, %s, ends on %s\n", name, first.NotAfter.Format(time.DateOnly))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
@@ -53,7 +54,7 @@ goes on where it ended. Clients lose no request: a node that ends sends them els
 			})
 		},
 	}
-	dirFlag(cmd, &dir, "`folder` of the running network")
+	cli.DirFlag(cmd, &dir, "`folder` of the running network")
 	cmd.Flags().StringVar(&to, "to", "", "the new program, a `file`")
 	cmd.Flags().StringSliceVar(&as, "as", nil, "`member` that votes here, or ALL")
 	cmd.Flags().StringVar(&note, "note", "", "a `text` for those who vote: why")
@@ -61,7 +62,7 @@ goes on where it ended. Clients lose no request: a node that ends sends them els
 	_ = cmd.MarkFlagRequired("as")
 	_ = cmd.MarkFlagFilename("to")
 	_ = cmd.RegisterFlagCompletionFunc("as", (&governing{dir: localnet.DefaultDir}).completeMembers)
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -83,17 +84,17 @@ func voters(info localnet.Info, as []string) ([]string, error) {
 }
 
 func (a *app) showUpgrade(s sandbox.Step) {
-	if a.wantsJSON() {
-		_ = a.out.json(s)
+	if a.WantsJSON() {
+		_ = a.Out.JSON(s)
 		return
 	}
 	switch s.Step {
 	case "stopping", "restarting", "voting":
-		a.out.printf("    %s\n", s.Text)
+		a.Out.Printf("    %s\n", s.Text)
 	case "upgraded":
-		a.out.printf("%s\n", a.out.green(s.Text))
+		a.Out.Printf("%s\n", a.Out.Green(s.Text))
 	default:
-		a.out.ok("%s", s.Text)
+		a.Out.OK("%s", s.Text)
 	}
 }
 
@@ -212,7 +213,7 @@ func (v *codeVote) await(ctx context.Context, o *officer, p client.Proposal, cha
 			v.say("waiting for the votes of %s: `coco gov vote yes %d --as MEMBER`", now, p.Number)
 		}
 		if err := pause(ctx, votePause); err != nil {
-			return fmt.Errorf("%w: proposal %d (%s) is open still: the same command goes on", errInterrupted, p.Number, change)
+			return fmt.Errorf("%w: proposal %d (%s) is open still: the same command goes on", cli.ErrInterrupted, p.Number, change)
 		}
 		next, err := o.Proposal(ctx, p.ID.String())
 		if err == nil {

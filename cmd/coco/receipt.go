@@ -15,11 +15,13 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/receipt"
 )
 
-func (a *app) receiptCommand() *cobra.Command {
+func receiptCommand(c *cli.App) *cobra.Command {
+	a := &app{c}
 	cmd := &cobra.Command{
 		Use:   "receipt",
 		Short: "Get a transaction's receipt, or verify one offline",
@@ -61,13 +63,13 @@ the transaction's id, view.seqno, which every committed write answers in the hea
 			}
 			data = append(data, '\n')
 			if file == "" {
-				_, err = a.out.w.Write(data)
+				_, err = a.Out.W.Write(data)
 				return err
 			}
 			return os.WriteFile(file, data, 0o644)
 		},
 	}
-	dirFlag(cmd, &dir, "`folder` of the running network")
+	cli.DirFlag(cmd, &dir, "`folder` of the running network")
 	cmd.Flags().StringVar(&nodeName, "node", "", "`name` of the node to ask (default: the first)")
 	cmd.Flags().StringVarP(&file, "file", "f", "", "`file` to write (default: standard output)")
 	return cmd
@@ -127,9 +129,9 @@ Exits with 3 if the receipt proves nothing.`,
 			return a.verifyReceipt(args[0], cert)
 		},
 	}
-	dirFlag(cmd, &dir, "`folder` of the network whose service certificate counts")
+	cli.DirFlag(cmd, &dir, "`folder` of the network whose service certificate counts")
 	cmd.Flags().StringVar(&service, "service", "", "`file` of the network's service certificate")
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -166,7 +168,7 @@ func serviceOf(cmd *cobra.Command, what, dir, service string) (*x509.Certificate
 }
 
 func (a *app) verifyReceipt(file string, cert *x509.Certificate) error {
-	in := a.in
+	in := a.In
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
@@ -193,10 +195,10 @@ func (a *app) verifyReceipt(file string, cert *x509.Certificate) error {
 	if err := h.UnmarshalBinary(r.Header); err != nil {
 		return err
 	}
-	if a.wantsJSON() {
-		return a.out.json(map[string]any{"ok": true, "transaction_id": r.TxID, "node": h.Node, "root": h.Root, "write_set": r.WriteSet, "claims": r.Claims})
+	if a.WantsJSON() {
+		return a.Out.JSON(map[string]any{"ok": true, "transaction_id": r.TxID, "node": h.Node, "root": h.Root, "write_set": r.WriteSet, "claims": r.Claims})
 	}
-	a.out.ok("transaction %s is committed", r.TxID)
-	a.out.printf("      signed by node %s under service %q; Merkle path of %d to root %s\n", h.Node.Short(), cert.Subject.CommonName, len(r.Path), h.Root.Short())
+	a.Out.OK("transaction %s is committed", r.TxID)
+	a.Out.Printf("      signed by node %s under service %q; Merkle path of %d to root %s\n", h.Node.Short(), cert.Subject.CommonName, len(r.Path), h.Root.Short())
 	return nil
 }

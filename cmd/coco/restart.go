@@ -7,12 +7,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
-func (a *app) restartCommand() *cobra.Command {
+func restartCommand(c *cli.App) *cobra.Command {
+	a := &app{c}
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "restart [NODE]...",
@@ -29,27 +31,27 @@ It takes a network of three nodes at least, all of which serve.`,
 				return err
 			}
 			err := sandbox.Restart(cmd.Context(), dir, args, verifiers(), func(s sandbox.Step) {
-				if a.wantsJSON() {
-					_ = a.out.json(s)
+				if a.WantsJSON() {
+					_ = a.Out.JSON(s)
 					return
 				}
 				mark := " "
 				if s.Step == "back" {
-					mark = a.out.green("✓")
+					mark = a.Out.Green("✓")
 				}
-				a.out.printf("%s %s\n", mark, s.Text)
+				a.Out.Printf("%s %s\n", mark, s.Text)
 			})
 			if cmd.Context().Err() != nil {
-				return errInterrupted
+				return cli.ErrInterrupted
 			}
-			if err == nil && !a.wantsJSON() {
-				a.out.printf("%s\n", a.out.green("restarted: every node is back"))
+			if err == nil && !a.WantsJSON() {
+				a.Out.Printf("%s\n", a.Out.Green("restarted: every node is back"))
 			}
 			return err
 		},
 	}
-	dirFlag(cmd, &dir, "`folder` of the network")
-	a.outputFlag(cmd)
+	cli.DirFlag(cmd, &dir, "`folder` of the network")
+	a.OutputFlag(cmd)
 	return cmd
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/receipt"
 	"github.com/cocoframework/coco/snapshot"
@@ -41,9 +42,9 @@ type connector = func(*localnet.Info, localnet.Node, attest.Verifiers) (*client.
 // onNode gives a command the flags that name a node of a running network, and a client of it.
 func (a *app) onNode(cmd *cobra.Command, connect connector, do func(context.Context, *client.Client, localnet.Node) error) *cobra.Command {
 	var dir, name string
-	dirFlag(cmd, &dir, "`folder` of the running network")
+	cli.DirFlag(cmd, &dir, "`folder` of the running network")
 	cmd.Flags().StringVar(&name, "node", "", "`name` of the node to ask (default: the first)")
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		info, _, err := running(cmd.Context(), dir)
 		if err != nil {
@@ -88,23 +89,23 @@ Exits with 1 if it is not there in time. It may come later: see ` + "`coco node 
 			return err
 		}
 		if patience == 0 {
-			if a.wantsJSON() {
-				return a.out.json(map[string]any{"requested_seqno": seqno})
+			if a.WantsJSON() {
+				return a.Out.JSON(map[string]any{"requested_seqno": seqno})
 			}
-			a.out.ok("asked for a snapshot of the state at seqno %d or later", seqno)
+			a.Out.OK("asked for a snapshot of the state at seqno %d or later", seqno)
 			return nil
 		}
-		a.out.line("waiting for the snapshot …")
+		a.Out.Line("waiting for the snapshot …")
 		got, err := awaitSnapshot(ctx, c, seqno, patience)
-		a.out.line("")
+		a.Out.Line("")
 		if err != nil {
 			return fmt.Errorf("node %s: %w", n.Name, err)
 		}
-		if a.wantsJSON() {
-			return a.out.json(got)
+		if a.WantsJSON() {
+			return a.Out.JSON(got)
 		}
-		a.out.ok("%s has a snapshot up to transaction %s: %s, digest %s", n.Name, got.ID, plural(got.Bytes, "byte"), got.Digest.Short())
-		a.out.printf("      %s\n", snapshotFile(n, got))
+		a.Out.OK("%s has a snapshot up to transaction %s: %s, digest %s", n.Name, got.ID, cli.Plural(got.Bytes, "byte"), got.Digest.Short())
+		a.Out.Printf("      %s\n", snapshotFile(n, got))
 		return nil
 	})
 }
@@ -152,11 +153,11 @@ func (a *app) snapshotListCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if a.wantsJSON() {
-			return a.out.json(map[string]any{"node": n.Name, "snapshots": list})
+		if a.WantsJSON() {
+			return a.Out.JSON(map[string]any{"node": n.Name, "snapshots": list})
 		}
 		if len(list) == 0 {
-			a.out.printf("The network has recorded no snapshot yet. `coco node snapshot create` asks for one.\n")
+			a.Out.Printf("The network has recorded no snapshot yet. `coco node snapshot create` asks for one.\n")
 			return nil
 		}
 		rows := [][]string{{"UP TO", "INDEX", "BYTES", "DIGEST", "FILE ON " + n.Name}}
@@ -167,7 +168,7 @@ func (a *app) snapshotListCommand() *cobra.Command {
 			}
 			rows = append(rows, []string{s.ID.String(), strconv.FormatUint(s.Index, 10), strconv.FormatUint(s.Bytes, 10), s.Digest.Short(), file})
 		}
-		a.out.table(rows)
+		a.Out.Table(rows)
 		return nil
 	})
 }
@@ -192,9 +193,9 @@ Exits with 3 if the file is damaged, or proves nothing.`,
 			return a.verifySnapshot(cmd.Context(), args[0], cert)
 		},
 	}
-	dirFlag(cmd, &dir, "`folder` of the network whose service certificate counts")
+	cli.DirFlag(cmd, &dir, "`folder` of the network whose service certificate counts")
 	cmd.Flags().StringVar(&service, "service", "", "`file` of the network's service certificate")
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -238,13 +239,13 @@ func (a *app) verifySnapshot(ctx context.Context, file string, service *x509.Cer
 			coco.ErrVerify, file, r.TxID, h.Index, h.Seqno, f.Bytes(), digest)
 	}
 	up := coco.TxID{View: h.View, Seqno: h.Seqno}
-	if a.wantsJSON() {
-		return a.out.json(map[string]any{
+	if a.WantsJSON() {
+		return a.Out.JSON(map[string]any{
 			"ok": true, "transaction_id": up, "index": h.Index, "digest": digest, "bytes": f.Bytes(), "epoch": h.Epoch,
 			"service": h.Network, "time": time.UnixMilli(int64(h.Time)).UTC(), "recorded_by": r.TxID,
 		})
 	}
-	a.out.ok("the state up to transaction %s is what the network recorded", up)
-	a.out.printf("      recorded by transaction %s under service %q; digest %s, sealed in epoch %d\n", r.TxID, service.Subject.CommonName, digest.Short(), h.Epoch)
+	a.Out.OK("the state up to transaction %s is what the network recorded", up)
+	a.Out.Printf("      recorded by transaction %s under service %q; digest %s, sealed in epoch %d\n", r.TxID, service.Subject.CommonName, digest.Short(), h.Epoch)
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 )
 
@@ -49,7 +50,8 @@ type nodeStatus struct {
 	Error    string           `json:"error,omitempty"`
 }
 
-func (a *app) statusCommand() *cobra.Command {
+func statusCommand(c *cli.App) *cobra.Command {
+	a := &app{c}
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "status",
@@ -68,8 +70,8 @@ Exits with 0 if the network commits, 5 if too few nodes answer, 6 if nothing is 
 				return fmt.Errorf("%w: the network in %s is starting: ask again in a moment; its nodes' logs are in %s", coco.ErrNotCommitted, info.Dir, localnet.Layout{Dir: info.Dir}.Nodes())
 			}
 			page := askNodes(cmd.Context(), info, st)
-			if a.wantsJSON() {
-				err = a.out.json(page)
+			if a.WantsJSON() {
+				err = a.Out.JSON(page)
 			} else {
 				a.showStatus(page)
 			}
@@ -79,8 +81,8 @@ Exits with 0 if the network commits, 5 if too few nodes answer, 6 if nothing is 
 			return err
 		},
 	}
-	dirFlag(cmd, &dir, "`folder` of the network")
-	a.outputFlag(cmd)
+	cli.DirFlag(cmd, &dir, "`folder` of the network")
+	a.OutputFlag(cmd)
 	return cmd
 }
 
@@ -173,15 +175,15 @@ func (p *networkStatus) judge() {
 }
 
 func (a *app) showStatus(page networkStatus) {
-	p := a.out
-	p.printf("%s, chain id %d, constitution %s\n", p.bold(page.Network), page.ChainID, page.Constitution.Short())
+	p := a.Out
+	p.Printf("%s, chain id %d, constitution %s\n", p.Bold(page.Network), page.ChainID, page.Constitution.Short())
 	if page.Insecure && len(page.Notices) == 0 {
-		p.insecure()
+		p.Insecure()
 	}
 	for _, t := range page.Notices {
-		p.printf("%s\n", p.red(t))
+		p.Printf("%s\n", p.Red(t))
 	}
-	p.printf("\n")
+	p.Printf("\n")
 	rows := [][]string{{"Node", "Id", "Role", "View", "Committed", "Lag", "Attested code", "JSON-RPC", "Process"}}
 	for _, n := range page.Nodes {
 		row := []string{n.Name, "", "down", "", "", "", "", n.RPC, "–"}
@@ -199,24 +201,24 @@ func (a *app) showStatus(page networkStatus) {
 		}
 		rows = append(rows, row)
 	}
-	p.table(rows)
-	p.printf("\n")
+	p.Table(rows)
+	p.Printf("\n")
 	for _, n := range page.Nodes {
 		switch {
 		case n.Error != "":
-			p.printf("  %s %s: %s\n", p.red("✗"), n.Name, n.Error)
+			p.Printf("  %s %s: %s\n", p.Red("✗"), n.Name, n.Error)
 		case n.Status != nil && n.Status.Problem != "":
-			p.printf("  %s %s: %s\n", p.red("✗"), n.Name, n.Status.Problem)
+			p.Printf("  %s %s: %s\n", p.Red("✗"), n.Name, n.Status.Problem)
 		}
 	}
 	a.showEnds(page, time.Now())
 	switch page.Health {
 	case healthy:
-		p.printf("%s\n", p.green("healthy: every node serves"))
+		p.Printf("%s\n", p.Green("healthy: every node serves"))
 	case degraded:
-		p.printf("%s\n", p.red("degraded: not every node serves, the network commits"))
+		p.Printf("%s\n", p.Red("degraded: not every node serves, the network commits"))
 	default:
-		p.printf("%s\n", p.red("no quorum: nothing can be committed"))
+		p.Printf("%s\n", p.Red("no quorum: nothing can be committed"))
 	}
 }
 

@@ -16,10 +16,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter/ethereum"
-	"github.com/cocoframework/coco/adapter/kv"
-	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
@@ -36,7 +34,8 @@ type upFlags struct {
 	set       []string
 }
 
-func (a *app) upCommand() *cobra.Command {
+func upCommand(c *cli.App) *cobra.Command {
+	a := &app{c}
 	var f upFlags
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -61,8 +60,8 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
   coco up --fresh --set adapters.kv.max_value_bytes=4096`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !cmd.Flags().Changed("output") && !a.out.terminal {
-				a.output = outputJSON
+			if !cmd.Flags().Changed("output") && !a.Out.Terminal() {
+				a.UseJSON()
 			}
 			if !f.supervise { // which is told what this command was, zeros included
 				for _, name := range []string{"members", "port", "chain-id"} {
@@ -80,7 +79,7 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
 			return a.up(cmd.Context(), f)
 		},
 	}
-	dirFlag(cmd, &f.dir, "`folder` of the network's keys and ledgers")
+	cli.DirFlag(cmd, &f.dir, "`folder` of the network's keys and ledgers")
 	fl := cmd.Flags()
 	fl.IntVar(&f.members, "members", 0, fmt.Sprintf("number of `members`, 1 to %d (default %d)", len(localnet.Names), sandbox.DefaultMembers))
 	fl.BoolVar(&f.fresh, "fresh", false, "discard the network in the folder and start a new one with a new chain id")
@@ -91,44 +90,43 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
 	fl.BoolVar(&f.supervise, "supervise", false, "")
 	_ = fl.MarkHidden("supervise")
 	cmd.MarkFlagsMutuallyExclusive("detach", "supervise")
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }
 
 // options are the sandbox that the flags describe.
-func (f *upFlags) options() (sandbox.Options, error) {
+func (a *app) options(f *upFlags) (sandbox.Options, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return sandbox.Options{}, err
 	}
-	code, err := virtual.Self()
+	code, err := a.Own().Measure()
 	if err != nil {
 		return sandbox.Options{}, err
 	}
 	var set func(*gov.Constitution) error
 	if len(f.set) > 0 {
-		set = func(c *gov.Constitution) error { return sandbox.Set(c, f.set, adapterTakes) }
+		set = func(c *gov.Constitution) error { return sandbox.Set(c, f.set, a.checkAdapter) }
 	}
 	return sandbox.Options{
 		Dir: f.dir, Members: f.members, Fresh: f.fresh, Port: f.port, ChainID: f.chainID, Constitution: set,
-		Exe: exe, Code: code, KeepCode: true, Verifiers: verifiers(),
+		Exe: exe, Code: code, KeepCode: true, Verifiers: a.Verifiers(),
 	}, nil
 }
 
-// adapterTakes says whether an adapter opens with settings.
-func adapterTakes(name string, settings []byte) (err error) {
-	switch name {
-	case "ethereum":
-		_, err = ethereum.ParseSettings(settings)
-	case "kv":
-		_, err = kv.ParseSettings(settings)
+// checkAdapter says whether an adapter opens with settings.
+func (a *app) checkAdapter(name string, settings []byte) error {
+	for _, known := range a.Adapters {
+		if known.Manifest().Name == name {
+			return known.CheckSettings(settings)
+		}
 	}
-	return err
+	return nil
 }
 
 // up runs a network until it is told to stop.
 func (a *app) up(ctx context.Context, f upFlags) error {
-	opts, err := f.options()
+	opts, err := a.options(&f)
 	if err != nil {
 		return err
 	}
@@ -145,7 +143,7 @@ func (a *app) up(ctx context.Context, f upFlags) error {
 	ready := false
 	opts.Report = func(s sandbox.Step) {
 		// Programs read until "ready"; what happens later is in the log.
-		if a.wantsJSON() && ready {
+		if a.WantsJSON() && ready {
 			return
 		}
 		ready = ready || s.Step == "ready"
@@ -154,11 +152,11 @@ func (a *app) up(ctx context.Context, f upFlags) error {
 	s, err := sandbox.Start(ctx, opts)
 	if err != nil {
 		if ctx.Err() != nil {
-			return errInterrupted
+			return cli.ErrInterrupted
 		}
 		return err
 	}
-	if !a.wantsJSON() {
+	if !a.WantsJSON() {
 		a.showNetwork(s.Info(), "Ctrl-C stops the network; `coco up` in the same folder goes on.")
 	}
 	return s.Wait()
@@ -187,7 +185,7 @@ func (a *app) upDetached(ctx context.Context, f upFlags) error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(exe, "up", "--supervise", "-o", outputJSON, "--dir", lay.Dir,
+	cmd := exec.Command(exe, "up", "--supervise", "-o", cli.OutputJSON, "--dir", lay.Dir,
 		"--members", strconv.Itoa(f.members), "--port", strconv.Itoa(f.port), "--chain-id", strconv.FormatUint(f.chainID, 10), "--fresh="+strconv.FormatBool(f.fresh))
 	for _, setting := range f.set {
 		cmd.Args = append(cmd.Args, "--set", setting)
@@ -209,13 +207,13 @@ func (a *app) upDetached(ctx context.Context, f upFlags) error {
 		werr := cmd.Wait()
 		switch {
 		case ctx.Err() != nil:
-			return errInterrupted
+			return cli.ErrInterrupted
 		case err != nil:
 			return err
 		}
 		return fmt.Errorf("the supervisor ended before the network was ready (%v); its log is %s", werr, lay.LogFile())
 	}
-	if a.wantsJSON() {
+	if a.WantsJSON() {
 		return nil
 	}
 	info, err := localnet.Load(lay.Dir)
@@ -250,21 +248,21 @@ func (a *app) followSteps(r io.Reader) (ready bool, err error) {
 // supervise is the supervisor of a network in the background. Its standard output goes to the
 // command that started it, which leaves once the network is ready.
 func (a *app) supervise(ctx context.Context, f upFlags) error {
-	opts, err := f.options()
+	opts, err := a.options(&f)
 	if err != nil {
 		return err
 	}
-	opts.Log = slog.New(slog.NewJSONHandler(a.err.w, nil))
+	opts.Log = slog.New(slog.NewJSONHandler(a.Err.W, nil))
 	ready := false
 	opts.Report = func(s sandbox.Step) {
 		if !ready {
-			_ = a.out.json(s)
+			_ = a.Out.JSON(s)
 		}
 		ready = ready || s.Step == "ready"
 	}
 	s, err := sandbox.Start(ctx, opts)
 	if err != nil {
-		_ = a.out.json(sandbox.FailedStep(err))
+		_ = a.Out.JSON(sandbox.FailedStep(err))
 		return err
 	}
 	return s.Wait()
@@ -272,48 +270,48 @@ func (a *app) supervise(ctx context.Context, f upFlags) error {
 
 // showStep shows what a sandbox did.
 func (a *app) showStep(s sandbox.Step) {
-	if a.wantsJSON() {
-		_ = a.out.json(s)
+	if a.WantsJSON() {
+		_ = a.Out.JSON(s)
 		return
 	}
 	switch s.Step {
 	case "ready":
 	case "down", "damaged":
-		a.out.printf("  %s %s\n", a.out.red("✗"), s.Text)
+		a.Out.Printf("  %s %s\n", a.Out.Red("✗"), s.Text)
 	case "recovering", "restarting", "code":
-		a.out.printf("  %s %s\n", a.out.dim("…"), s.Text)
+		a.Out.Printf("  %s %s\n", a.Out.Dim("…"), s.Text)
 	default:
-		a.out.ok("%s", s.Text)
+		a.Out.OK("%s", s.Text)
 	}
 }
 
 // showNetwork says how to reach a network and what to do next.
 func (a *app) showNetwork(info localnet.Info, end string) {
-	p := a.out
-	p.printf("\n")
+	p := a.Out
+	p.Printf("\n")
 	if info.Insecure {
-		p.insecure()
+		p.Insecure()
 	}
-	p.printf("\n")
+	p.Printf("\n")
 	rows := [][]string{{"Member", "JSON-RPC", "WebSocket"}}
 	for _, n := range info.Nodes {
 		rows = append(rows, []string{n.Member, n.HTTP, n.WS})
 	}
-	p.table(rows)
-	p.printf("\n  %s %d\n\n", p.bold("Chain id"), info.ChainID)
+	p.Table(rows)
+	p.Printf("\n  %s %d\n\n", p.Bold("Chain id"), info.ChainID)
 	rows = [][]string{{"Account, 1,000,000 ETH each", "Private key"}}
 	for _, acc := range info.Accounts {
 		rows = append(rows, []string{acc.Address, acc.Key})
 	}
-	p.table(rows)
+	p.Table(rows)
 	dir := dirHint(a.relative(info.Dir))
-	p.printf("\n  %s %s\n", p.bold("State folder"), info.Dir)
-	p.printf("  %s %s\n\n", p.bold("Constitution"), info.Constitution)
-	p.printf("Next, in another terminal:\n")
-	p.printf("  coco status%s           nodes, roles, commit, lag\n", dir)
-	p.printf("  coco demo%s             a token, transfers, a receipt, a tampered ledger\n", dir)
-	p.printf("  coco bench erc20%s      transactions per second\n", dir)
-	p.printf("%s\n", end)
+	p.Printf("\n  %s %s\n", p.Bold("State folder"), info.Dir)
+	p.Printf("  %s %s\n\n", p.Bold("Constitution"), info.Constitution)
+	p.Printf("Next, in another terminal:\n")
+	p.Printf("  coco status%s           nodes, roles, commit, lag\n", dir)
+	p.Printf("  coco demo%s             a token, transfers, a receipt, a tampered ledger\n", dir)
+	p.Printf("  coco bench erc20%s      transactions per second\n", dir)
+	p.Printf("%s\n", end)
 }
 
 // relative is the folder as the user named it, if it is the default one.
@@ -335,7 +333,8 @@ func dirHint(dir string) string {
 	return " --dir " + dir
 }
 
-func (a *app) downCommand() *cobra.Command {
+func downCommand(c *cli.App) *cobra.Command {
+	a := &app{c}
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "down",
@@ -349,19 +348,19 @@ crashed has left running. The ledgers stay; ` + "`coco up`" + ` goes on with the
 			if err != nil {
 				return err
 			}
-			if a.wantsJSON() {
-				return a.out.json(map[string]any{"stopped": was})
+			if a.WantsJSON() {
+				return a.Out.JSON(map[string]any{"stopped": was})
 			}
 			if was {
-				a.out.printf("Stopped. `coco up%s` goes on where it ended.\n", dirHint(dir))
+				a.Out.Printf("Stopped. `coco up%s` goes on where it ended.\n", dirHint(dir))
 			} else {
-				a.out.printf("Nothing was running.\n")
+				a.Out.Printf("Nothing was running.\n")
 			}
 			return nil
 		},
 	}
-	dirFlag(cmd, &dir, "`folder` of the network")
-	a.outputFlag(cmd)
+	cli.DirFlag(cmd, &dir, "`folder` of the network")
+	a.OutputFlag(cmd)
 	return cmd
 }
 

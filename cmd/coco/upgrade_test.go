@@ -12,6 +12,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/reach"
 	"github.com/cocoframework/coco/internal/sandbox"
@@ -39,7 +40,7 @@ func upgrading(s *sandbox.Sandbox, to string, report func(sandbox.Step)) sandbox
 	for _, m := range s.Info().Members {
 		members = append(members, m.Name)
 	}
-	v := &codeVote{a: &app{in: nil, out: newPrinter(io.Discard), err: newPrinter(io.Discard)}, dir: s.Info().Dir, members: members}
+	v := &codeVote{a: &app{&cli.App{Out: cli.NewPrinter(io.Discard), Err: cli.NewPrinter(io.Discard)}}, dir: s.Info().Dir, members: members}
 	return sandbox.UpgradeOptions{Dir: s.Info().Dir, To: to, Verifiers: verifiers(), Vote: v.decide, Report: report}
 }
 

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/internal/cli"
 )
 
 // release is set by the linker where a release is built; see .ci/repro.
@@ -36,7 +36,8 @@ func version() string {
 	return v
 }
 
-func (a *app) versionCommand() *cobra.Command {
+func versionCommand(c *cli.App) *cobra.Command {
+	a := &app{c}
 	var only bool
 	cmd := &cobra.Command{
 		Use:   "version",
@@ -46,22 +47,22 @@ TEE, the SHA-256 of its file. Whoever builds the same source by ` + "`make repro
 		Example: "  coco version\n  coco version --measurement\n  coco version -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			code, err := virtual.Self()
+			code, err := a.Own().Measure()
 			if err != nil {
 				return err
 			}
-			if only && !a.wantsJSON() {
-				a.out.printf("%s\n", code)
+			if only && !a.WantsJSON() {
+				a.Out.Printf("%s\n", code)
 				return nil
 			}
-			if a.wantsJSON() {
-				return a.out.json(map[string]any{"version": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "measurement": code})
+			if a.WantsJSON() {
+				return a.Out.JSON(map[string]any{"version": a.Version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "measurement": code})
 			}
-			a.out.printf("coco %s (%s, %s/%s)\n%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, code)
+			a.Out.Printf("coco %s (%s, %s/%s)\n%s\n", a.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH, code)
 			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&only, "measurement", false, "show nothing but the measurement")
-	a.outputFlag(cmd)
+	a.OutputFlag(cmd)
 	return cmd
 }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -22,7 +22,7 @@ func explainUsage(cmd *cobra.Command) {
 			want := strings.Fields(cmd.Use)[1:]
 			expected := "no arguments"
 			if len(want) > 0 {
-				expected = plural(len(want), "argument") + ", " + strings.Join(want, " ")
+				expected = Plural(len(want), "argument") + ", " + strings.Join(want, " ")
 			}
 			return fmt.Errorf("%w: %s: expected %s, found %d%s", coco.ErrInvalid, cmd.CommandPath(), expected, len(args), example(cmd))
 		}

@@ -1,0 +1,151 @@
+// Package cli is what all groups of commands share: the program they are part of, how they write for people
+// and for programs, and how a command line that cannot be understood is explained.
+//
+//	cmd/coco ── Program: adapters, platforms ──▶ App ──▶ cli/GROUP.Command(app) ──▶ *cobra.Command
+//	                                              │
+//	                       Run: parse ─ do ─ show the error ─ exit code (package wire)
+//
+// Each group of commands is a package below this one. A group reaches the terminal through the App only.
+//
+// Trust: host
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/wire"
+)
+
+// Program is what a binary contains, as package main lists it.
+type Program struct {
+	Version   string
+	Adapters  []Adapter
+	Platforms []Platform // at least one; the first is the one that this machine's nodes run on
+}
+
+// Adapter is a ledger protocol.
+type Adapter struct {
+	adapter.Adapter
+	// CheckSettings says whether the adapter opens with settings, in canonical JSON.
+	CheckSettings func(settings []byte) error
+}
+
+// Platform is an attestation driver.
+type Platform struct {
+	Verifier attest.Verifier
+	// Measure returns the measurement of the program that runs.
+	Measure func() (coco.Measurement, error)
+	// Quoter returns the device that makes evidence for a program with that measurement.
+	Quoter func(coco.Measurement) (host.Quoter, error)
+}
+
+// Own is the platform that this machine's nodes run on.
+func (p *Program) Own() Platform { return p.Platforms[0] }
+
+// Verifiers are the platforms whose evidence the program reads.
+func (p *Program) Verifiers() attest.Verifiers {
+	var all attest.Verifiers
+	for _, platform := range p.Platforms {
+		all = append(all, platform.Verifier)
+	}
+	return all
+}
+
+// Ledgers are the adapters, as a node takes them.
+func (p *Program) Ledgers() []adapter.Adapter {
+	var all []adapter.Adapter
+	for _, a := range p.Adapters {
+		all = append(all, a.Adapter)
+	}
+	return all
+}
+
+// App is the program while it runs one command line.
+type App struct {
+	Program
+	In       io.Reader
+	Out, Err *Printer
+	output   string // the -o flag of the command that runs
+	started  bool   // the command line was understood
+}
+
+// Group is a heading of `coco --help`, and the commands below it.
+type Group struct {
+	Title    string // empty for commands without a heading
+	Commands []func(*App) *cobra.Command
+}
+
+// Add adds groups of commands to the root command.
+func (a *App) Add(root *cobra.Command, groups []Group) {
+	for _, g := range groups {
+		if g.Title != "" {
+			root.AddGroup(&cobra.Group{ID: g.Title, Title: g.Title})
+		}
+		for _, command := range g.Commands {
+			c := command(a)
+			c.GroupID = g.Title
+			root.AddCommand(c)
+		}
+	}
+}
+
+// Run runs a command line and returns the exit code. It shows the error.
+func (a *App) Run(ctx context.Context, root *cobra.Command, args []string) int {
+	explainUsage(root)
+	a.markStart(root)
+	root.SetArgs(args)
+	root.SetIn(a.In)
+	root.SetOut(a.Out.W)
+	root.SetErr(a.Err.W)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return wire.ExitOK
+	}
+	if !a.started {
+		if askedForJSON(args) {
+			a.output = OutputJSON
+		}
+		err = &usageError{err: err, cmd: cmd.CommandPath()}
+	}
+	a.showError(err)
+	return wire.ExitCode(err)
+}
+
+// markStart notes when a command line was understood: what fails before is a usage error.
+func (a *App) markStart(cmd *cobra.Command) {
+	if work := cmd.RunE; work != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if err := a.checkOutput(cmd); err != nil {
+				return err
+			}
+			a.started = true
+			return work(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		a.markStart(sub)
+	}
+}
+
+// usageError is a command line that cannot be understood. Whatever else it is, its exit code is
+// that of a usage error.
+type usageError struct {
+	err error
+	cmd string
+}
+
+func (e *usageError) Error() string { return e.err.Error() + "\nSee `" + e.cmd + " --help`." }
+
+// ErrInterrupted is what Ctrl-C makes of a command that was not done.
+var ErrInterrupted = errors.New("interrupted")
+
+// UseJSON has the command that runs write for programs, as with -o json.
+func (a *App) UseJSON() { a.output = OutputJSON }
