@@ -20,7 +20,8 @@ import (
 type Outcome struct {
 	ID      coco.Digest `json:"id"`      // of the proposal
 	State   string      `json:"state"`   // of the proposal: open, accepted, rejected, withdrawn, expired or failed
-	Reason  string      `json:"reason"`  // of that state
+	Code    string      `json:"code"`    // of the reason
+	Reason  string      `json:"reason"`  // of that state, for people
 	Version uint64      `json:"version"` // of the constitution then in force
 	Digest  coco.Digest `json:"digest"`  // of the constitution then in force
 	Effects []Effect    `json:"effects"` // what an accepted proposal changed
@@ -45,7 +46,8 @@ type Proposal struct {
 	Expires      time.Time    `json:"expires"`
 	Since        uint64       `json:"since"`
 	Decided      uint64       `json:"decided,omitempty"`
-	Reason       string       `json:"reason,omitempty"`
+	Code         string       `json:"code,omitempty"`   // of the reason
+	Reason       string       `json:"reason,omitempty"` // for people
 	Yes          int          `json:"yes"`
 	No           int          `json:"no"`
 

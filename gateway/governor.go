@@ -67,8 +67,9 @@ type ProposalInfo struct {
 	Expires      time.Time    `json:"expires"` // when voting ends
 	Since        uint64       `json:"since"`   // the seqno that brought it in
 	Decided      uint64       `json:"decided,omitempty"`
-	Reason       string       `json:"reason,omitempty"`
-	Yes          int          `json:"yes"` // votes of members
+	Code         string       `json:"code,omitempty"`   // of the reason
+	Reason       string       `json:"reason,omitempty"` // for people
+	Yes          int          `json:"yes"`              // votes of members
 	No           int          `json:"no"`
 
 	// Of one proposal only:

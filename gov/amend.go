@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/policy"
+	"github.com/cocoframework/coco/gov/reason"
 	"github.com/cocoframework/coco/gov/settings"
 )
 
@@ -27,14 +28,14 @@ func (d *draft) find(a *action.Action, text string) (id coco.ActorID, name strin
 			return p.Actor(), p.Name, coco.Participant, nil
 		}
 	}
-	return id, "", "", impossible(a, "%q is neither a member nor a participant: expected a name or an id of the constitution", text)
+	return id, "", "", impossible(reason.UnknownActor, text, "")
 }
 
 func (d *draft) addActor(a *action.Action) error {
 	x := &a.Args
 	id := coco.ActorID(sha256.Sum256(x.Certificate))
 	if _, name, role, err := d.find(a, id.String()); err == nil {
-		return impossible(a, "%q is a %s already: to change an actor, remove and add it in one proposal", name, role)
+		return impossible(reason.ActorExists, name, string(role))
 	}
 	role := coco.Participant
 	if a.Kind == action.AddMember {
@@ -55,7 +56,7 @@ func (d *draft) removeActor(a *action.Action) error {
 		return err
 	}
 	if (role == coco.Member) != (a.Kind == action.RemoveMember) {
-		return impossible(a, "%q is a %s", name, role)
+		return impossible(reason.WrongRole, name, string(role))
 	}
 	d.c.Members = slices.DeleteFunc(d.c.Members, func(m Member) bool { return m.Actor() == id })
 	d.c.Participants = slices.DeleteFunc(d.c.Participants, func(p Participant) bool { return p.Actor() == id })
@@ -89,13 +90,13 @@ func (d *draft) certificate(a *action.Action) error {
 	verb := "is added to"
 	switch {
 	case a.Kind == action.AddCertificate && at >= 0:
-		return impossible(a, "%q has this certificate already", name)
+		return impossible(reason.CertificateExists, name, "")
 	case a.Kind == action.AddCertificate:
 		all = append(all, der)
 	case at < 0:
-		return impossible(a, "%q does not have this certificate", name)
+		return impossible(reason.CertificateUnknown, name, "")
 	case len(all) == 1:
-		return impossible(a, "it is the only certificate of %q: add another one first", name)
+		return impossible(reason.LastCertificate, name, "")
 	default:
 		all, verb = slices.Delete(all, at, at+1), "is removed from"
 	}
@@ -115,12 +116,12 @@ func (d *draft) where(a *action.Action) (owner coco.ActorID, name, address strin
 		}
 		i := slices.IndexFunc(d.nodes, func(rec NodeRecord) bool { return rec.ID == id })
 		if i < 0 {
-			return owner, "", "", impossible(a, "node %s is not in the node list", id.Short())
+			return owner, "", "", impossible(reason.UnknownNode, id.String(), "")
 		}
 		text, address = d.nodes[i].Owner.String(), d.nodes[i].Address
 	}
 	if err := checkAddress(address); err != nil {
-		return owner, "", "", impossible(a, "address %q: %v", address, err)
+		return owner, "", "", impossible(reason.BadAddress, address, "")
 	}
 	owner, name, _, err = d.find(a, text)
 	return owner, name, address, err
@@ -138,14 +139,14 @@ func (d *draft) place(a *action.Action) error {
 	})
 	if a.Kind == action.AddNode {
 		if voted && !p.Removed {
-			return impossible(a, "the place %s of %q is admitted already", address, name)
+			return impossible(reason.PlaceExists, address, name)
 		}
 		d.places[key] = PlaceRecord{Owner: owner, Address: address}
 		d.effect(Effect{Kind: PlaceAdmitted, Actor: owner, Address: address, Text: fmt.Sprintf("a node of %q is admitted at %s", name, address)})
 		return nil
 	}
 	if (!voted || p.Removed) && !present {
-		return impossible(a, "there is no node of %q at %s, nor is one admitted there", name, address)
+		return impossible(reason.UnknownPlace, address, name)
 	}
 	d.places[key], d.removed[key] = PlaceRecord{Owner: owner, Address: address, Removed: true}, true
 	d.effect(Effect{Kind: PlaceRemoved, Actor: owner, Address: address, Text: fmt.Sprintf("no node of %q is admitted at %s without another vote", name, address)})
@@ -156,10 +157,10 @@ func (d *draft) addCode(a *action.Action) error {
 	x := &a.Args
 	m := coco.Measurement(x.Measurement)
 	if slices.ContainsFunc(d.c.Code, func(c Code) bool { return c.Measurement == m }) {
-		return impossible(a, "it is in the code manifest already")
+		return impossible(reason.CodeExists, string(m), "")
 	}
 	if x.Replaces != "" && !slices.ContainsFunc(d.c.Code, func(c Code) bool { return string(c.Measurement) == x.Replaces }) {
-		return impossible(a, "it replaces %s, which is not in the code manifest", x.Replaces)
+		return impossible(reason.UnlistedCode, x.Replaces, "")
 	}
 	d.c.Code = append(d.c.Code, Code{m, x.Note})
 	text := fmt.Sprintf("nodes may run %s", m)
@@ -174,7 +175,7 @@ func (d *draft) removeCode(a *action.Action) error {
 	n := len(d.c.Code)
 	d.c.Code = slices.DeleteFunc(d.c.Code, func(c Code) bool { return string(c.Measurement) == a.Args.Measurement })
 	if len(d.c.Code) == n {
-		return impossible(a, "it is not in the code manifest")
+		return impossible(reason.UnlistedCode, a.Args.Measurement, "")
 	}
 	d.effect(Effect{Kind: CodeRemoved, Subject: a.Args.Measurement, Text: fmt.Sprintf("nodes may not run %s any more", a.Args.Measurement)})
 	return nil
@@ -185,7 +186,7 @@ func (d *draft) setTEE(a *action.Action) error {
 	i := slices.IndexFunc(d.c.TEE, func(t TEE) bool { return t.Platform == x.Platform })
 	if x.Remove {
 		if i < 0 {
-			return impossible(a, "it is not in the TEE manifest")
+			return impossible(reason.UnlistedPlatform, x.Platform, "")
 		}
 		d.c.TEE = slices.Delete(d.c.TEE, i, i+1)
 		d.effect(Effect{Kind: TEERemoved, Subject: x.Platform, Text: fmt.Sprintf("evidence of platform %q does not count any more", x.Platform)})
@@ -196,7 +197,7 @@ func (d *draft) setTEE(a *action.Action) error {
 	case i < 0:
 		d.c.TEE = append(d.c.TEE, t)
 	case d.c.TEE[i] == t:
-		return impossible(a, "it is so already")
+		return impossible(reason.Unchanged, "tee."+x.Platform, "")
 	default:
 		d.c.TEE[i] = t
 	}
@@ -216,20 +217,20 @@ func (d *draft) setPolicy(a *action.Action) error {
 	d.governed = true
 	if a.Kind == action.RemovePolicy {
 		if x.Policy == PolicyDefault || x.Policy == PolicyAddNode {
-			return impossible(a, "every constitution has this policy: set another one")
+			return impossible(reason.PolicyNeeded, x.Policy, "")
 		}
 		if _, ok := d.c.Policies[x.Policy]; !ok {
-			return impossible(a, "there is no policy %q", x.Policy)
+			return impossible(reason.UnknownPolicy, x.Policy, "")
 		}
 		delete(d.c.Policies, x.Policy)
 		d.effect(Effect{Kind: PolicyRemoved, Subject: x.Policy, Text: fmt.Sprintf("%s is decided by the policy %s", x.Policy, fallbacks(x.Policy)[1])})
 		return nil
 	}
 	if d.c.Policies[x.Policy] == x.Expression {
-		return impossible(a, "it is so already")
+		return impossible(reason.Unchanged, "policies."+x.Policy, "")
 	}
 	if _, err := policy.Compile(x.Expression); err != nil {
-		return impossible(a, "%v", err)
+		return because(reason.BadPolicy, x.Policy, err)
 	}
 	d.c.Policies[x.Policy] = x.Expression
 	d.effect(Effect{Kind: PolicySet, Subject: x.Policy, Text: fmt.Sprintf("%s is decided by: %s", x.Policy, x.Expression)})
@@ -248,18 +249,18 @@ func (d *draft) set(a *action.Action) error {
 	case "adapters":
 		return d.setAdapter(a, rest)
 	case "network", "ledger", "consensus":
-		return impossible(a, "%s cannot change once the network exists", x.Setting)
+		return impossible(reason.FixedSetting, x.Setting, "")
 	case "members", "participants", "code", "tee", "policies", "version":
-		return impossible(a, "%s is not changed by set: there are actions for it", section)
+		return impossible(reason.OtherAction, section, "")
 	}
-	return impossible(a, "unknown setting: expected limits.*, snapshots.*, shares.threshold or adapters.NAME.*")
+	return impossible(reason.UnknownSetting, x.Setting, "")
 }
 
 func (d *draft) setNumber(a *action.Action) error {
 	x := &a.Args
 	var n int64
 	if err := json.Unmarshal([]byte(x.Value), &n); err != nil {
-		return impossible(a, "expected a whole number, found %s", x.Value)
+		return impossible(reason.NotANumber, x.Setting, "")
 	}
 	var was int64
 	known := false
@@ -267,7 +268,7 @@ func (d *draft) setNumber(a *action.Action) error {
 		if l.path == x.Setting {
 			// Zero would stand for the default.
 			if n < int64(l.low) || n > int64(l.high) {
-				return impossible(a, "expected %d to %d", l.low, l.high)
+				return outOfRange(l.path, int64(l.low), int64(l.high), n, "")
 			}
 			known, was, *l.value = true, int64(*l.value), int(n)
 		}
@@ -279,15 +280,15 @@ func (d *draft) setNumber(a *action.Action) error {
 	}
 	if x.Setting == "shares.threshold" {
 		if n < 1 || n > maxActors {
-			return impossible(a, "expected 1 to the number of members")
+			return outOfRange(x.Setting, 1, int64(len(d.c.Members)), n, ", the number of members")
 		}
 		known, was, d.c.Shares.Threshold = true, int64(d.c.Shares.Threshold), int(n)
 	}
 	if !known {
-		return impossible(a, "unknown setting")
+		return impossible(reason.UnknownSetting, x.Setting, "")
 	}
 	if was == n {
-		return impossible(a, "it is so already")
+		return impossible(reason.Unchanged, x.Setting, "")
 	}
 	d.effect(Effect{Kind: SettingChanged, Subject: x.Setting, Text: fmt.Sprintf("%s is %d instead of %d", x.Setting, n, was)})
 	return nil
@@ -299,21 +300,21 @@ func (d *draft) setAdapter(a *action.Action, rest string) error {
 	name := path[0]
 	table, ok := d.c.Adapters[name]
 	if !ok {
-		return impossible(a, "the network began without an adapter %q", name)
+		return impossible(reason.UnknownAdapter, name, "")
 	}
 	if len(path) < 2 || slices.Contains(path, "") {
-		return impossible(a, "expected adapters.%s. and the name of a setting", name)
+		return impossible(reason.NoSetting, x.Setting, "")
 	}
 	if slices.Contains(fixedSettings, path[1]) {
-		return impossible(a, "%s.%s cannot change: the adapter's state depends on it from the start", name, path[1])
+		return &reason.Error{Reason: reason.New(reason.FixedSetting, x.Setting, ""), Detail: fmt.Sprintf("%s cannot change: the adapter's state depends on it from the start", x.Setting)}
 	}
 	value, err := settings.Parse([]byte(x.Value))
 	if err != nil {
-		return impossible(a, "%v", err)
+		return because(reason.BadValue, x.Setting, err)
 	}
-	next, was, err := replace(table, path[1:], value)
-	if err != nil {
-		return impossible(a, "%v", err)
+	next, was, ok := replace(table, path[1:], value)
+	if !ok {
+		return impossible(reason.NotATable, x.Setting, "")
 	}
 	before := "unset"
 	if was != nil {
@@ -322,7 +323,7 @@ func (d *draft) setAdapter(a *action.Action, rest string) error {
 			return err
 		}
 		if string(text) == x.Value {
-			return impossible(a, "it is so already")
+			return impossible(reason.Unchanged, x.Setting, "")
 		}
 		before = shorten(string(text))
 	}
@@ -338,20 +339,21 @@ func shorten(s string) string {
 	return s
 }
 
-// replace returns a copy of a table with another value at path; was is the value there before.
-func replace(table map[string]any, path []string, value any) (next map[string]any, was any, err error) {
+// replace returns a copy of a table with another value at path; was is the value there before. It is not ok
+// if the path leads through a value that is no table.
+func replace(table map[string]any, path []string, value any) (next map[string]any, was any, ok bool) {
 	next = make(map[string]any, len(table)+1)
 	for k, v := range table {
 		next[k] = v
 	}
 	if len(path) == 1 {
 		was, next[path[0]] = table[path[0]], value
-		return next, was, nil
+		return next, was, true
 	}
 	below, ok := table[path[0]].(map[string]any)
 	if !ok && table[path[0]] != nil {
-		return nil, nil, fmt.Errorf("%s is not a table", path[0])
+		return nil, nil, false
 	}
-	next[path[0]], was, err = replace(below, path[1:], value)
-	return next, was, err
+	next[path[0]], was, ok = replace(below, path[1:], value)
+	return next, was, ok
 }

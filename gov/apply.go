@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/policy"
+	"github.com/cocoframework/coco/gov/reason"
 )
 
 // Present is what actions change.
@@ -29,10 +30,7 @@ func Apply(now Present, actions []action.Action) (*Constitution, []Effect, error
 	d := newDraft(now)
 	for i := range actions {
 		if err := d.apply(&actions[i]); err != nil {
-			if len(actions) > 1 {
-				return nil, nil, fmt.Errorf("action %d: %w", i+1, err)
-			}
-			return nil, nil, err
+			return nil, nil, inAction(err, actions, i)
 		}
 	}
 	next, err := d.finish()
@@ -70,17 +68,30 @@ func newDraft(now Present) *draft {
 
 func (d *draft) effect(e Effect) { d.effects = append(d.effects, e) }
 
-func impossible(a *action.Action, format string, args ...any) error {
-	return fmt.Errorf("%w: %s: %s", coco.ErrInvalid, a, fmt.Sprintf(format, args...))
+// impossible is the error that an action is not possible.
+func impossible(code reason.Code, subject, other string) error {
+	return &reason.Error{Reason: reason.New(code, subject, other)}
+}
+
+// because is impossible for a cause whose words are not stored.
+func because(code reason.Code, subject string, cause error) error {
+	return &reason.Error{Reason: reason.New(code, subject, ""), Cause: cause}
+}
+
+// inAction says in which one of several actions an error is.
+func inAction(err error, actions []action.Action, i int) error {
+	e := new(reason.Error)
+	if !errors.As(err, &e) {
+		return err
+	}
+	if e.Context = actions[i].String(); len(actions) > 1 {
+		e.Action = uint64(i) + 1
+	}
+	return e
 }
 
 func (d *draft) apply(a *action.Action) error {
-	if force := a.Args.Force; force != "" {
-		if force != policy.Force {
-			return impossible(a, "force: expected exactly the sentence %q", policy.Force)
-		}
-		d.forced = true
-	}
+	d.forced = d.forced || a.Args.Force
 	switch a.Kind {
 	case action.AddMember, action.AddParticipant:
 		return d.addActor(a)
@@ -101,7 +112,7 @@ func (d *draft) apply(a *action.Action) error {
 	case action.Set:
 		return d.set(a)
 	}
-	return impossible(a, "unknown kind")
+	return impossible(reason.UnknownAction, string(a.Kind), "")
 }
 
 // finish checks the whole, and says what follows for nodes and places.
@@ -115,7 +126,7 @@ func (d *draft) finish() (*Constitution, error) {
 	}
 	if d.governed && !d.forced {
 		if err := checkPath(next, d.now); err != nil {
-			return nil, fmt.Errorf("%w (to have it all the same, the action needs force = %q)", err, policy.Force)
+			return nil, err
 		}
 	}
 	if Rotates(d.old, next) {
@@ -131,8 +142,11 @@ func checkPath(c *Constitution, now uint64) error {
 		return err
 	}
 	err = policy.CanPass(policies, policy.Input{Members: memberFacts(c), Constitution: constitutionFacts(c, nil), Now: now})
-	if errors.Is(err, policy.ErrLockOut) {
-		return fmt.Errorf("%w: constitution: %w", coco.ErrInvalid, err)
+	if locked := (*policy.LockOutError)(nil); errors.As(err, &locked) {
+		return &reason.Error{
+			Reason: reason.New(reason.LockOut, locked.Kind, ""), Cause: err,
+			Detail: fmt.Sprintf("constitution: %v (to have it all the same, the action needs force = %q)", err, action.ForceSentence),
+		}
 	}
 	return err
 }
@@ -180,7 +194,7 @@ func (d *draft) follow() error {
 		}
 	}
 	if before > 0 && left == 0 {
-		return fmt.Errorf("%w: no node would be left, and the network would stop: add the nodes that stay first", coco.ErrInvalid)
+		return impossible(reason.LastNode, "", "")
 	}
 	return nil
 }

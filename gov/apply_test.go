@@ -90,10 +90,9 @@ func TestEveryAction(t *testing.T) {
 		{"the platform of code goes", []action.Action{act(action.SetTEE, action.Args{Platform: "snp"}), act(action.SetTEE, action.Args{Platform: virtual.Platform, Remove: true})}, "not in the TEE manifest", nil, ""},
 		{"a policy", []action.Action{act(action.SetPolicy, action.Args{Policy: "add_code", Expression: policy.Unanimous})}, "", []EffectKind{PolicySet}, "it is so already"},
 		{"a policy that says nothing", []action.Action{act(action.SetPolicy, action.Args{Policy: "add_code", Expression: "votes"})}, "bool", nil, ""},
-		{"a policy that locks out", []action.Action{act(action.SetPolicy, action.Args{Policy: "default", Expression: "votes.yes > 3"})}, policy.Force, nil, ""},
-		{"a policy that locks out all the same", []action.Action{act(action.SetPolicy, action.Args{Policy: "default", Expression: "votes.yes > 3", Force: policy.Force})}, "", []EffectKind{PolicySet}, "it is so already"},
-		{"another sentence", []action.Action{act(action.SetPolicy, action.Args{Policy: "default", Expression: "votes.yes > 3", Force: "yes"})}, "exactly the sentence", nil, ""},
-		{"members too few for a policy", []action.Action{act(action.SetPolicy, action.Args{Policy: "default", Expression: "votes.yes > 2"}), act(action.RemoveMember, action.Args{Actor: "gamma"})}, policy.Force, nil, ""},
+		{"a policy that locks out", []action.Action{act(action.SetPolicy, action.Args{Policy: "default", Expression: "votes.yes > 3"})}, action.ForceSentence, nil, ""},
+		{"a policy that locks out all the same", []action.Action{act(action.SetPolicy, action.Args{Policy: "default", Expression: "votes.yes > 3", Force: true})}, "", []EffectKind{PolicySet}, "it is so already"},
+		{"members too few for a policy", []action.Action{act(action.SetPolicy, action.Args{Policy: "default", Expression: "votes.yes > 2"}), act(action.RemoveMember, action.Args{Actor: "gamma"})}, action.ForceSentence, nil, ""},
 		{"a policy that is not there goes", []action.Action{act(action.RemovePolicy, action.Args{Policy: "add_code"})}, "there is no policy", nil, ""},
 		{"the default goes", []action.Action{act(action.RemovePolicy, action.Args{Policy: "default"})}, "every constitution has", nil, ""},
 		{"a policy comes and goes", []action.Action{act(action.SetPolicy, action.Args{Policy: "upgrade", Expression: policy.OneOfN}), act(action.RemovePolicy, action.Args{Policy: "upgrade"})}, "", []EffectKind{PolicySet, PolicyRemoved}, ""},
@@ -211,7 +210,7 @@ func TestAnActionFailsIfItsTimeHasPassed(t *testing.T) {
 	n.vote(n.members[1], one.ID, "yes")
 	n.vote(n.members[0], two.ID, "yes")
 	out := n.vote(n.members[1], two.ID, "yes")
-	if out.State != Failed || !strings.Contains(out.Reason, "in the code manifest already") || out.Version != 2 {
+	if out.State != Failed || !strings.Contains(out.Reason.String(), "in the code manifest already") || out.Version != 2 {
 		t.Errorf("outcome %+v", out)
 	}
 	n.audited(first)

@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/policy"
+	"github.com/cocoframework/coco/gov/reason"
 	"github.com/cocoframework/coco/keys"
 )
 
@@ -93,7 +94,7 @@ func (c *Constitution) Complete() error {
 }
 
 func (c *Constitution) fill() {
-	c.Version = cmp.Or(c.Version, 1)
+	c.Version, c.Rules = cmp.Or(c.Version, 1), cmp.Or(c.Rules, CurrentRules)
 	for _, l := range c.Limits.all() {
 		*l.value = cmp.Or(*l.value, l.def)
 	}
@@ -106,12 +107,18 @@ func (c *Constitution) fill() {
 	policies := map[string]string{PolicyAddNode: AutomaticAddNode, PolicyDefault: Majority}
 	maps.Copy(policies, c.Policies)
 	c.Policies = policies
-	// Copies belong to the constitution, and none and empty encode alike.
+	c.own()
+	for i := range c.Members {
+		c.Members[i].Weight = cmp.Or(c.Members[i].Weight, 1)
+	}
+}
+
+// own makes the constitution's lists its own, and none and empty alike.
+func (c *Constitution) own() {
 	c.Members = append([]Member{}, c.Members...)
 	for i := range c.Members {
 		m := &c.Members[i]
-		m.ID, m.Weight = m.Actor(), cmp.Or(m.Weight, 1)
-		m.Certificates = slices.Clone(m.Certificates)
+		m.ID, m.Certificates = m.Actor(), slices.Clone(m.Certificates)
 	}
 	c.Participants = append([]Participant{}, c.Participants...)
 	for i := range c.Participants {
@@ -137,16 +144,26 @@ func (c *Constitution) sort() {
 	slices.SortFunc(c.TEE, func(a, b TEE) int { return strings.Compare(a.Platform, b.Platform) })
 }
 
-func invalid(path, format string, args ...any) error {
-	return fmt.Errorf("%w: constitution: %s: %s", coco.ErrInvalid, path, fmt.Sprintf(format, args...))
+// invalid is the error that a field of a constitution is not possible. The words are for those who write one.
+func invalid(path string, code reason.Code, format string, args ...any) error {
+	return &reason.Error{Reason: reason.New(code, path, ""), Detail: fmt.Sprintf("constitution: %s: %s", path, fmt.Sprintf(format, args...))}
+}
+
+// outOfRange is the error that a number of a constitution is not within its bounds; more says what the upper one is,
+// or what else is possible.
+func outOfRange[T int | int64 | uint64](path string, low, high, found T, more string) error {
+	return &reason.Error{
+		Reason: reason.Range(path, int64(low), int64(high)),
+		Detail: fmt.Sprintf("constitution: %s: expected %d to %d%s, found %d", path, low, high, more, found),
+	}
 }
 
 func checkText(path, s string, limit int) error {
 	switch {
 	case len(s) > limit:
-		return invalid(path, "expected at most %d bytes, found %d", limit, len(s))
+		return invalid(path, reason.TooLong, "expected at most %d bytes, found %d", limit, len(s))
 	case !utf8.ValidString(s):
-		return invalid(path, "expected UTF-8")
+		return invalid(path, reason.BadText, "expected UTF-8")
 	}
 	return nil
 }
@@ -157,11 +174,11 @@ func checkName(path, s string) error {
 		return err
 	}
 	if s == "" || strings.TrimSpace(s) != s {
-		return invalid(path, "expected a name without space around it, found %q", s)
+		return invalid(path, reason.BadName, "expected a name without space around it, found %q", s)
 	}
 	for _, r := range s {
 		if r != ' ' && !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S) {
-			return invalid(path, "expected letters, digits, punctuation and spaces, found %q", s)
+			return invalid(path, reason.BadName, "expected letters, digits, punctuation and spaces, found %q", s)
 		}
 	}
 	return nil
@@ -170,20 +187,23 @@ func checkName(path, s string) error {
 func (c *Constitution) checkNetwork(*completed) error {
 	// The name stands in certificates, whose fields are short.
 	if n := utf8.RuneCountInString(c.Network.Name); n > maxNetworkName {
-		return invalid("network.name", "expected at most %d characters, found %d", maxNetworkName, n)
+		return invalid("network.name", reason.TooLong, "expected at most %d characters, found %d", maxNetworkName, n)
 	}
-	if c.Version > maxVersion {
-		return invalid("version", "expected 1 to %d, found %d", maxVersion, c.Version)
+	if c.Version == 0 || c.Version > maxVersion {
+		return outOfRange("version", 1, maxVersion, c.Version, "")
+	}
+	if c.Rules > CurrentRules || c.Rules == 0 {
+		return unknownRules(c.Rules)
 	}
 	return checkName("network.name", c.Network.Name)
 }
 
 func (c *Constitution) checkActors(done *completed) error {
 	if len(c.Members) == 0 {
-		return invalid("members", "expected at least one member")
+		return invalid("members", reason.Missing, "expected at least one member")
 	}
 	if n := len(c.Members) + len(c.Participants); n > maxActors {
-		return invalid("members", "expected at most %d members and participants, found %d", maxActors, n)
+		return invalid("members", reason.TooMany, "expected at most %d members and participants, found %d", maxActors, n)
 	}
 	r := roster{done: done, names: map[string]string{}, ids: map[coco.ActorID]string{}, certs: map[string]string{}, publics: map[string]owned{}}
 	encryption := map[string]string{}
@@ -192,14 +212,14 @@ func (c *Constitution) checkActors(done *completed) error {
 		if err := r.add(path, m.Name, coco.Member, m.ID, m.Certificate, m.Certificates); err != nil {
 			return err
 		}
-		if m.Weight > maxWeight {
-			return invalid(path+".weight", "expected 1 to %d, found %d", maxWeight, m.Weight)
+		if m.Weight == 0 || m.Weight > maxWeight {
+			return outOfRange(path+".weight", 1, maxWeight, m.Weight, "")
 		}
 		if err := keys.CheckPublicKey(m.EncryptionKey); err != nil {
-			return invalid(path+".encryption_key", "%v", err)
+			return invalid(path+".encryption_key", reason.BadKey, "%v", err)
 		}
 		if first, ok := encryption[string(m.EncryptionKey)]; ok {
-			return invalid(path+".encryption_key", "the same as %s.encryption_key: every member needs a key of its own", first)
+			return invalid(path+".encryption_key", reason.Duplicate, "the same as %s.encryption_key: every member needs a key of its own", first)
 		}
 		encryption[string(m.EncryptionKey)] = path
 	}
@@ -230,11 +250,11 @@ func (r *roster) add(path, name string, role coco.Role, id coco.ActorID, first [
 		return err
 	}
 	if first, ok := r.names[name]; ok {
-		return invalid(path+".name", "%q is the name of %s already", name, first)
+		return invalid(path+".name", reason.Duplicate, "%q is the name of %s already", name, first)
 	}
 	r.names[name] = path
 	if len(further) >= maxCertificates {
-		return invalid(path+".certificates", "expected at most %d further certificates, found %d", maxCertificates-1, len(further))
+		return invalid(path+".certificates", reason.TooMany, "expected at most %d further certificates, found %d", maxCertificates-1, len(further))
 	}
 	if err := r.certificate(path+".certificate", actor{id: id, name: name, role: role}, first); err != nil {
 		return err
@@ -245,7 +265,7 @@ func (r *roster) add(path, name string, role coco.Role, id coco.ActorID, first [
 		}
 	}
 	if first, ok := r.ids[id]; ok {
-		return invalid(path+".id", "%s is the id of %s already", id.Short(), first)
+		return invalid(path+".id", reason.Duplicate, "%s is the id of %s already", id.Short(), first)
 	}
 	r.ids[id] = path
 	return nil
@@ -253,23 +273,23 @@ func (r *roster) add(path, name string, role coco.Role, id coco.ActorID, first [
 
 func (r *roster) certificate(path string, a actor, der []byte) error {
 	if len(der) == 0 {
-		return invalid(path, "missing")
+		return invalid(path, reason.Missing, "missing")
 	}
 	if len(der) > maxCertificate {
-		return invalid(path, "expected at most %d bytes, found %d", maxCertificate, len(der))
+		return invalid(path, reason.TooLong, "expected at most %d bytes, found %d", maxCertificate, len(der))
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return invalid(path, "not an X.509 certificate: %v", err)
+		return invalid(path, reason.BadCertificate, "not an X.509 certificate: %v", err)
 	}
 	if cert.NotAfter.Before(cert.NotBefore) {
-		return invalid(path, "it is valid at no time: it ends (%s) before it begins (%s)", cert.NotAfter, cert.NotBefore)
+		return invalid(path, reason.BadCertificate, "it is valid at no time: it ends (%s) before it begins (%s)", cert.NotAfter, cert.NotBefore)
 	}
 	if first, ok := r.certs[string(der)]; ok {
-		return invalid(path, "the same as %s", first)
+		return invalid(path, reason.Duplicate, "the same as %s", first)
 	}
 	if first, ok := r.publics[string(cert.RawSubjectPublicKeyInfo)]; ok && first.id != a.id {
-		return invalid(path, "it has the same key as %s: every organisation needs a key of its own", first.path)
+		return invalid(path, reason.Duplicate, "it has the same key as %s: every organisation needs a key of its own", first.path)
 	}
 	r.certs[string(der)] = path
 	r.publics[string(cert.RawSubjectPublicKeyInfo)] = owned{path, a.id}
@@ -281,25 +301,25 @@ func (r *roster) certificate(path string, a actor, der []byte) error {
 
 func (c *Constitution) checkCode(*completed) error {
 	if len(c.TEE) == 0 {
-		return invalid("tee", "expected at least one platform")
+		return invalid("tee", reason.Missing, "expected at least one platform")
 	}
 	if len(c.TEE) > maxCode {
-		return invalid("tee", "expected at most %d platforms, found %d", maxCode, len(c.TEE))
+		return invalid("tee", reason.TooMany, "expected at most %d platforms, found %d", maxCode, len(c.TEE))
 	}
 	platforms := map[string]string{}
 	for i, t := range c.TEE {
 		path := fmt.Sprintf("tee[%d].platform", i)
 		if !isWord(t.Platform) {
-			return invalid(path, "expected a word such as %q, found %q", "snp", t.Platform)
+			return invalid(path, reason.BadForm, "expected a word such as %q, found %q", "snp", t.Platform)
 		}
 		if first, ok := platforms[t.Platform]; ok {
-			return invalid(path, "%q is listed by %s already", t.Platform, first)
+			return invalid(path, reason.Duplicate, "%q is listed by %s already", t.Platform, first)
 		}
 		if t.Platform == Virtual && !c.Network.Insecure {
-			return invalid(path, "%q is a simulated TEE, which protects nothing: only a network with network.insecure = true may list it", t.Platform)
+			return invalid(path, reason.Insecure, "%q is a simulated TEE, which protects nothing: only a network with network.insecure = true may list it", t.Platform)
 		}
 		if t.Debug && !c.Network.Insecure {
-			return invalid(fmt.Sprintf("tee[%d].debug", i), "a TEE in debug mode protects nothing: only a network with network.insecure = true may let it in")
+			return invalid(fmt.Sprintf("tee[%d].debug", i), reason.Insecure, "a TEE in debug mode protects nothing: only a network with network.insecure = true may let it in")
 		}
 		if err := checkTEEPolicy(fmt.Sprintf("tee[%d]", i), t.Policy); err != nil {
 			return err
@@ -307,23 +327,23 @@ func (c *Constitution) checkCode(*completed) error {
 		platforms[t.Platform] = path
 	}
 	if len(c.Code) == 0 {
-		return invalid("code", "expected at least one measurement: without one no node can be admitted")
+		return invalid("code", reason.Missing, "expected at least one measurement: without one no node can be admitted")
 	}
 	if len(c.Code) > maxCode {
-		return invalid("code", "expected at most %d measurements, found %d", maxCode, len(c.Code))
+		return invalid("code", reason.TooMany, "expected at most %d measurements, found %d", maxCode, len(c.Code))
 	}
 	measurements := map[coco.Measurement]string{}
 	for i, code := range c.Code {
 		path := fmt.Sprintf("code[%d].measurement", i)
 		platform, hex, _ := strings.Cut(string(code.Measurement), ":")
 		if !isWord(platform) || !isHex(hex) {
-			return invalid(path, "expected a platform, a colon and lower-case hexadecimal digits, found %q", code.Measurement)
+			return invalid(path, reason.BadForm, "expected a platform, a colon and lower-case hexadecimal digits, found %q", code.Measurement)
 		}
 		if _, ok := platforms[platform]; !ok {
-			return invalid(path, "platform %q is not in the TEE manifest: add it to tee", platform)
+			return invalid(path, reason.UnlistedPlatform, "platform %q is not in the TEE manifest: add it to tee", platform)
 		}
 		if first, ok := measurements[code.Measurement]; ok {
-			return invalid(path, "%q is listed by %s already", code.Measurement, first)
+			return invalid(path, reason.Duplicate, "%q is listed by %s already", code.Measurement, first)
 		}
 		measurements[code.Measurement] = path
 		if err := checkText(fmt.Sprintf("code[%d].note", i), code.Note, maxNote); err != nil {
@@ -348,13 +368,18 @@ func isHex(s string) bool {
 }
 
 func (c *Constitution) checkRules(*completed) error {
+	for _, name := range []string{PolicyAddNode, PolicyDefault} {
+		if _, ok := c.Policies[name]; !ok {
+			return invalid("policies."+name, reason.Missing, "missing")
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Policies)) {
 		path, text := "policies."+name, c.Policies[name]
 		if _, err := action.ParseKind(name); name != PolicyDefault && (err != nil || strings.Contains(name, "-")) {
-			return invalid(path, "unknown policy: expected %s or a kind of action, such as %s", PolicyDefault, PolicyAddNode)
+			return invalid(path, reason.UnknownPolicy, "unknown policy: expected %s or a kind of action, such as %s", PolicyDefault, PolicyAddNode)
 		}
 		if strings.TrimSpace(text) == "" {
-			return invalid(path, "expected an expression, found none")
+			return invalid(path, reason.Missing, "expected an expression, found none")
 		}
 		if err := checkText(path, text, policy.MaxBytes); err != nil {
 			return err
@@ -362,24 +387,24 @@ func (c *Constitution) checkRules(*completed) error {
 	}
 	for _, l := range c.Limits.all() {
 		if *l.value < l.low || *l.value > l.high {
-			return invalid(l.path, "expected %d to %d, found %d", l.low, l.high, *l.value)
+			return outOfRange(l.path, l.low, l.high, *l.value, "")
 		}
 	}
 	for _, l := range c.Ledger.all() {
 		if *l.value < l.low || *l.value > l.high {
-			return invalid(l.path, "expected %d to %d, found %d", l.low, l.high, *l.value)
+			return outOfRange(l.path, l.low, l.high, *l.value, "")
 		}
 	}
 	for _, l := range c.Snapshots.all() {
 		if *l.value != 0 && (*l.value < l.low || *l.value > l.high) {
-			return invalid(l.path, "expected %d to %d, or 0 for never, found %d", l.low, l.high, *l.value)
+			return outOfRange(l.path, l.low, l.high, *l.value, ", or 0 for never")
 		}
 	}
 	if t := c.Shares.Threshold; t < 1 || t > len(c.Members) {
-		return invalid("shares.threshold", "expected 1 to %d, the number of members, found %d", len(c.Members), t)
+		return outOfRange("shares.threshold", 1, len(c.Members), t, ", the number of members")
 	}
 	if d := c.Consensus.Durability; d != DurableDisk && d != DurableMemory {
-		return invalid("consensus.durability", "expected %q or %q, found %q", DurableDisk, DurableMemory, d)
+		return invalid("consensus.durability", reason.BadForm, "expected %q or %q, found %q", DurableDisk, DurableMemory, d)
 	}
 	return nil
 }
@@ -388,7 +413,7 @@ func (c *Constitution) checkRules(*completed) error {
 func (c *Constitution) checkPolicies(*completed) error {
 	for _, name := range slices.Sorted(maps.Keys(c.Policies)) {
 		if _, err := policy.Compile(c.Policies[name]); err != nil {
-			return invalid("policies."+name, "%s", strings.TrimPrefix(err.Error(), coco.ErrInvalid.Error()+": "))
+			return invalid("policies."+name, reason.BadPolicy, "%s", strings.TrimPrefix(err.Error(), coco.ErrInvalid.Error()+": "))
 		}
 	}
 	return nil

@@ -35,7 +35,10 @@ import (
 // by several goroutines.
 type Constitution struct {
 	// Version is 1 at genesis and one more with every proposal that changed something. Zero means 1.
-	Version      uint64
+	Version uint64
+	// Rules is the version of the rules by which changes are decided and checked. What they say never
+	// changes: a later program repeats an old decision by the rules of its time. Zero means CurrentRules.
+	Rules        uint64
 	Network      Network
 	Members      []Member
 	Participants []Participant
@@ -69,6 +72,9 @@ type actor struct {
 	role coco.Role
 	cert *x509.Certificate
 }
+
+// CurrentRules is the newest version of the rules that this program knows, and that of new networks.
+const CurrentRules = 1
 
 // Network names the network.
 type Network struct {

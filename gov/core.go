@@ -8,6 +8,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/canon"
+	"github.com/cocoframework/coco/gov/reason"
 )
 
 // maxCore bounds a constitution without its adapters' settings, in CBOR.
@@ -31,6 +32,7 @@ type core struct {
 	Ledger    Ledger                 `cbor:"12,keyasint"`
 	Snapshots SnapshotPolicy         `cbor:"13,keyasint"`
 	Number    uint64                 `cbor:"14,keyasint"` // of the version of the constitution
+	Rules     uint64                 `cbor:"15,keyasint"`
 }
 
 func (c *Constitution) encodeCore(done *completed) error {
@@ -48,12 +50,15 @@ func (c *Constitution) canonical(adapters map[string]coco.Digest) ([]byte, error
 	c.sort()
 	return canon.Marshal(core{
 		1, c.Network, c.Members, c.Participants, c.Code, c.TEE, c.Policies, c.Limits,
-		c.Shares, c.Consensus, adapters, c.Ledger, c.Snapshots, c.Version,
+		c.Shares, c.Consensus, adapters, c.Ledger, c.Snapshots, c.Version, c.Rules,
 	})
 }
 
 // decodeCore reads a constitution back, without its adapters' settings: addSettings adds them.
 func decodeCore(b []byte) (*Constitution, map[string]coco.Digest, error) {
+	if err := checkRulesKnown(b); err != nil {
+		return nil, nil, err
+	}
 	var k core
 	if err := canon.Unmarshal(b, &k, canon.Limits{Bytes: maxCore}); err != nil {
 		return nil, nil, fmt.Errorf("%w: constitution: %w", coco.ErrCorrupt, err)
@@ -65,12 +70,12 @@ func decodeCore(b []byte) (*Constitution, map[string]coco.Digest, error) {
 		return nil, nil, fmt.Errorf("%w: constitution: %d adapters, expected at most %d", coco.ErrCorrupt, len(k.Adapters), maxAdapters)
 	}
 	c := &Constitution{
-		Version: k.Number, Network: k.Network, Members: k.Members, Participants: k.Participants, Code: k.Code, TEE: k.TEE,
+		Version: k.Number, Rules: k.Rules, Network: k.Network, Members: k.Members, Participants: k.Participants, Code: k.Code, TEE: k.TEE,
 		Policies: k.Policies, Limits: k.Limits, Shares: k.Shares, Consensus: k.Consensus,
 	}
 	k.Snapshots.filled = true // what is stored is complete: zero means never
 	c.Ledger, c.Snapshots = k.Ledger, k.Snapshots
-	c.fill()
+	c.own()
 	c.Adapters = map[string]map[string]any{}
 	done := &completed{roots: x509.NewCertPool(), settings: map[string][]byte{}}
 	for _, check := range []func(*completed) error{c.checkNetwork, c.checkActors, c.checkCode, c.checkRules} {
@@ -78,7 +83,8 @@ func decodeCore(b []byte) (*Constitution, map[string]coco.Digest, error) {
 			return nil, nil, fmt.Errorf("%w: %w", coco.ErrCorrupt, err)
 		}
 	}
-	// What is stored must be complete and in order: whoever writes it did so.
+	// What is stored must be complete and in order. No default of this program is filled in: another release
+	// may have others.
 	again, err := c.canonical(k.Adapters)
 	if err != nil {
 		return nil, nil, err
@@ -89,4 +95,25 @@ func decodeCore(b []byte) (*Constitution, map[string]coco.Digest, error) {
 	done.core, done.digests = bytes.Clone(b), k.Adapters
 	c.done = done
 	return c, k.Adapters, nil
+}
+
+// rulesKey is the key of core.Rules.
+const rulesKey = 15
+
+// checkRulesKnown tells a constitution by later rules, which may have fields that this program does not know, from
+// one that is damaged.
+func checkRulesKnown(b []byte) error {
+	field, ok, err := canon.Field(b, rulesKey, canon.Limits{Bytes: maxCore})
+	if err != nil || !ok {
+		return nil // it does not decode
+	}
+	var rules uint64
+	if err := canon.Unmarshal(field, &rules, canon.Limits{Bytes: maxCore}); err != nil || rules <= CurrentRules {
+		return nil
+	}
+	return unknownRules(rules)
+}
+
+func unknownRules(rules uint64) error {
+	return invalid("rules", reason.UnknownRules, "version %d, and this program knows the rules up to version %d: use a later release", rules, CurrentRules)
 }

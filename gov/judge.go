@@ -8,6 +8,7 @@ import (
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/gov/policy"
+	"github.com/cocoframework/coco/gov/reason"
 )
 
 // fallbacks returns the policies that decide a kind of action: the first one that the constitution
@@ -178,24 +179,26 @@ func over(in policy.Input) policy.Input {
 
 // verdict says what becomes of the proposal with these votes; closed tells that the time for voting
 // is over.
-func (j *judge) verdict(votes []policy.VoteFacts, closed bool) (ProposalState, string) {
+func (j *judge) verdict(votes []policy.VoteFacts, closed bool) (ProposalState, *reason.Reason) {
 	in := j.in
 	in.Votes, in.Closed = policy.Tally(in.Members, votes), closed
 	ok, name := j.accepts(in)
 	switch {
 	case ok:
-		return Accepted, ""
+		return Accepted, nil
 	case closed:
-		return Expired, "the policy " + name + " did not accept in time"
+		why := reason.New(reason.NotInTime, name, "")
+		return Expired, &why
 	}
 	in = in.AllYes()
 	if ok, _ := j.accepts(in); ok {
-		return Open, ""
+		return Open, nil
 	}
 	if ok, name = j.accepts(over(in)); ok {
-		return Open, ""
+		return Open, nil
 	}
-	return Rejected, "the policy " + name + " does not accept, however those vote who have not yet"
+	why := reason.New(reason.Refused, name, "")
+	return Rejected, &why
 }
 
 // voteFacts are the ballots that count.

@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/gov/reason"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/store"
 )
@@ -41,12 +42,12 @@ type Env struct {
 
 // Outcome is what became of a proposal.
 type Outcome struct {
-	ID      coco.Digest   `json:"id"` // the proposal's
-	State   ProposalState `json:"state"`
-	Reason  string        `json:"reason,omitempty"`
-	Version uint64        `json:"version"` // of the constitution, now
-	Digest  coco.Digest   `json:"digest"`  // the constitution's, now
-	Effects []Effect      `json:"effects,omitempty"`
+	ID      coco.Digest    `json:"id"` // the proposal's
+	State   ProposalState  `json:"state"`
+	Reason  *reason.Reason `json:"-"`       // of Rejected, Expired and Failed
+	Version uint64         `json:"version"` // of the constitution, now
+	Digest  coco.Digest    `json:"digest"`  // the constitution's, now
+	Effects []Effect       `json:"effects,omitempty"`
 }
 
 // Audience returns what statements for this network carry: its NetworkID.
@@ -278,7 +279,7 @@ func (h *house) vote(member coco.ActorID, s *envelope.Signed) (Outcome, error) {
 		return Outcome{}, err
 	}
 	if b.Vote == envelope.Withdraw {
-		return h.close(&rec, Withdrawn, "", h.c, nil)
+		return h.close(&rec, Withdrawn, nil, h.c, nil)
 	}
 	return h.conclude(&rec, false)
 }
@@ -302,18 +303,21 @@ func (h *house) conclude(rec *ProposalRecord, closed bool) (Outcome, error) {
 		return Outcome{}, err
 	}
 	facts := proposalFacts(rec.ID, rec.Proposer.String(), rec.Kinds, s.Proposal, actions)
-	switch state, reason := newJudge(now, facts, actions).verdict(voteFacts(ballots), closed); state {
+	switch state, why := newJudge(now, facts, actions).verdict(voteFacts(ballots), closed); state {
 	case Open:
 		out := Outcome{ID: rec.ID, State: Open, Version: h.c.Version, Digest: h.c.Digest()}
 		return out, h.put(rec)
 	case Accepted:
 		next, effects, err := Apply(now, actions)
+		if why, coded := reason.Of(err); coded {
+			return h.close(rec, Failed, &why, h.c, nil)
+		}
 		if err != nil {
-			return h.close(rec, Failed, err.Error(), h.c, nil)
+			return Outcome{}, err // the tables or the program are damaged: that decides nothing
 		}
 		return h.accept(rec, next, effects)
 	default:
-		return h.close(rec, state, reason, h.c, nil)
+		return h.close(rec, state, why, h.c, nil)
 	}
 }
 
@@ -325,18 +329,12 @@ func (h *house) put(rec *ProposalRecord) error {
 }
 
 // close ends a proposal.
-func (h *house) close(rec *ProposalRecord, state ProposalState, reason string, c *Constitution, effects []Effect) (Outcome, error) {
-	if len(reason) > maxReason {
-		reason = strings.ToValidUTF8(reason[:maxReason], "")
-	}
-	rec.State, rec.Reason, rec.Decided, rec.DecidedTime = state, reason, h.tx.Seqno(), h.now
+func (h *house) close(rec *ProposalRecord, state ProposalState, why *reason.Reason, c *Constitution, effects []Effect) (Outcome, error) {
+	rec.State, rec.Reason, rec.Decided, rec.DecidedTime = state, why, h.tx.Seqno(), h.now
 	h.index.Open = slices.DeleteFunc(slices.Clone(h.index.Open), func(o openProposal) bool { return o.ID == rec.ID })
-	out := Outcome{ID: rec.ID, State: state, Reason: reason, Version: c.Version, Digest: c.Digest(), Effects: effects}
+	out := Outcome{ID: rec.ID, State: state, Reason: why, Version: c.Version, Digest: c.Digest(), Effects: effects}
 	return out, h.put(rec)
 }
-
-// maxReason bounds ProposalRecord.Reason.
-const maxReason = 1024
 
 // accept writes what an accepted proposal changes.
 func (h *house) accept(rec *ProposalRecord, next *Constitution, effects []Effect) (Outcome, error) {
@@ -351,7 +349,7 @@ func (h *house) accept(rec *ProposalRecord, next *Constitution, effects []Effect
 			return Outcome{}, err
 		}
 	}
-	return h.close(rec, Accepted, "", next, effects)
+	return h.close(rec, Accepted, nil, next, effects)
 }
 
 func (h *house) writeVersion(proposal coco.Digest, next *Constitution) error {

@@ -336,7 +336,7 @@ func TestVotesMayChangeUntilTheDecision(t *testing.T) {
 	}
 	q := n.propose(n.members[1], addCode("virtual:aa"))
 	n.vote(n.members[0], q.ID, envelope.No)
-	if out := n.vote(n.members[2], q.ID, envelope.No); out.State != Rejected || !strings.Contains(out.Reason, "policy default") {
+	if out := n.vote(n.members[2], q.ID, envelope.No); out.State != Rejected || !strings.Contains(out.Reason.String(), "policy default") {
 		t.Fatalf("%+v with two no of three", out)
 	}
 	w := n.propose(n.members[1], addCode("virtual:aa"))

@@ -9,6 +9,7 @@ import (
 	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/gov/reason"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -62,11 +63,11 @@ type ProposalRecord struct {
 	Since    uint64        `cbor:"7,keyasint" json:"since"` // seqno of the transaction that recorded it
 	// Decided is the seqno of the transaction that ended it, at the batch's time DecidedTime; 0
 	// while it is open. Version is that of the constitution which it made, 0 if it made none.
-	Decided     uint64 `cbor:"8,keyasint" json:"decided"`
-	DecidedTime uint64 `cbor:"9,keyasint" json:"decided_time"`
-	Version     uint64 `cbor:"10,keyasint" json:"version"`
-	Reason      string `cbor:"11,keyasint" json:"reason"`
-	Raw         []byte `cbor:"12,keyasint" json:"raw"` // the envelope, verbatim
+	Decided     uint64         `cbor:"8,keyasint" json:"decided"`
+	DecidedTime uint64         `cbor:"9,keyasint" json:"decided_time"`
+	Version     uint64         `cbor:"10,keyasint" json:"version"`
+	Reason      *reason.Reason `cbor:"11,keyasint,omitempty" json:"reason"` // of Rejected, Expired and Failed
+	Raw         []byte         `cbor:"12,keyasint" json:"raw"`              // the envelope, verbatim
 }
 
 // Signed opens the proposal's envelope.

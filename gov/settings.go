@@ -4,7 +4,10 @@ import (
 	"crypto/sha256"
 	"maps"
 	"slices"
+	"strings"
 
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/reason"
 	"github.com/cocoframework/coco/gov/settings"
 )
 
@@ -23,7 +26,7 @@ const jsonKey = "json"
 // JSON: UTF-8, keys in order of their bytes, no white space.
 func (c *Constitution) normalizeAdapters(done *completed) error {
 	if len(c.Adapters) > maxAdapters {
-		return invalid("adapters", "expected at most %d, found %d", maxAdapters, len(c.Adapters))
+		return invalid("adapters", reason.TooMany, "expected at most %d, found %d", maxAdapters, len(c.Adapters))
 	}
 	adapters := map[string]map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(c.Adapters)) {
@@ -40,21 +43,21 @@ func (c *Constitution) normalizeAdapters(done *completed) error {
 func normalizeAdapter(name string, given map[string]any) (map[string]any, []byte, error) {
 	path := "adapters." + name
 	if !isWord(name) {
-		return nil, nil, invalid(path, "expected a word of lower-case letters, digits, - and _ as the adapter's name")
+		return nil, nil, invalid(path, reason.BadForm, "expected a word of lower-case letters, digits, - and _ as the adapter's name")
 	}
 	if _, ok := given[jsonKey]; ok {
-		return nil, nil, invalid(path+"."+jsonKey, "the name is reserved for settings written as JSON")
+		return nil, nil, invalid(path+"."+jsonKey, reason.BadForm, "the name is reserved for settings written as JSON")
 	}
 	table, err := settings.Normalize(path, given)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, &reason.Error{Reason: reason.New(reason.BadValue, path, ""), Detail: strings.TrimPrefix(err.Error(), coco.ErrInvalid.Error()+": ")}
 	}
 	text, err := settings.JSON(table)
 	if err != nil {
-		return nil, nil, invalid(path, "%v", err)
+		return nil, nil, invalid(path, reason.BadValue, "%v", err)
 	}
 	if len(text) > maxSettings {
-		return nil, nil, invalid(path, "expected at most %d bytes of settings, found %d", maxSettings, len(text))
+		return nil, nil, invalid(path, reason.TooLong, "expected at most %d bytes of settings, found %d", maxSettings, len(text))
 	}
 	return table, text, nil
 }
@@ -83,23 +86,23 @@ func expandJSON(name string, table map[string]any) error {
 	path := "adapters." + name + "." + jsonKey
 	text, ok := v.(string)
 	if !ok {
-		return invalid(path, "expected a string that holds a JSON object, found %T", v)
+		return invalid(path, reason.BadForm, "expected a string that holds a JSON object, found %T", v)
 	}
 	if len(text) > maxSettings {
-		return invalid(path, "expected at most %d bytes, found %d", maxSettings, len(text))
+		return invalid(path, reason.TooLong, "expected at most %d bytes, found %d", maxSettings, len(text))
 	}
 	parsed, err := settings.Parse([]byte(text))
 	if err != nil {
-		return invalid(path, "%v", err)
+		return invalid(path, reason.BadValue, "%v", err)
 	}
 	object, ok := parsed.(map[string]any)
 	if !ok {
-		return invalid(path, "expected a JSON object")
+		return invalid(path, reason.BadForm, "expected a JSON object")
 	}
 	delete(table, jsonKey)
 	for k, v := range object {
 		if _, ok := table[k]; ok {
-			return invalid("adapters."+name+"."+k, "set twice: as TOML and in %s", path)
+			return invalid("adapters."+name+"."+k, reason.Duplicate, "set twice: as TOML and in %s", path)
 		}
 		table[k] = v
 	}

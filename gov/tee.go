@@ -8,6 +8,7 @@ import (
 
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/reason"
 	"github.com/cocoframework/coco/gov/settings"
 )
 
@@ -29,7 +30,7 @@ func teeOf(path string, table map[string]any) (TEE, error) {
 			*to, ok = v.(bool)
 		}
 		if !ok {
-			return TEE{}, invalid(path+"."+name, "found %T", v)
+			return TEE{}, invalid(path+"."+name, reason.BadForm, "found %T", v)
 		}
 	}
 	policy, err := action.TEEPolicy(table)
@@ -47,18 +48,18 @@ func checkTEEPolicy(path, policy string) error {
 		return nil
 	}
 	if len(policy) > attest.MaxPolicy {
-		return invalid(path, "expected a policy of at most %d bytes, found %d", attest.MaxPolicy, len(policy))
+		return invalid(path, reason.TooLong, "expected a policy of at most %d bytes, found %d", attest.MaxPolicy, len(policy))
 	}
 	v, err := settings.Parse([]byte(policy))
 	if err != nil {
-		return invalid(path, "the policy: %v", err)
+		return invalid(path, reason.BadValue, "the policy: %v", err)
 	}
 	if text, err := action.TEEPolicy(v); err != nil || text != policy {
-		return invalid(path, "the policy is not a JSON object in canonical form")
+		return invalid(path, reason.BadForm, "the policy is not a JSON object in canonical form")
 	}
 	for _, name := range []string{"platform", "debug"} {
 		if _, ok := v.(map[string]any)[name]; ok {
-			return invalid(path+"."+name, "the name is reserved for what all platforms have; a policy may not hold it")
+			return invalid(path+"."+name, reason.BadForm, "the name is reserved for what all platforms have; a policy may not hold it")
 		}
 	}
 	return nil
@@ -69,7 +70,7 @@ func checkTEEPolicy(path, policy string) error {
 func (c *Constitution) ValidateTEEs(validate func(platform string, policy []byte) error) error {
 	for i, t := range c.TEE {
 		if err := validate(t.Platform, []byte(t.Policy)); err != nil && !errors.Is(err, attest.ErrPlatform) {
-			return invalid(fmt.Sprintf("tee[%d]", i), "%v", err)
+			return invalid(fmt.Sprintf("tee[%d]", i), reason.BadValue, "%v", err)
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/reason"
 	"github.com/cocoframework/coco/keys"
 )
 
@@ -18,6 +19,7 @@ const maxTOML = 64 << 20
 // page is the TOML form. Pointers tell what is not there from what is zero.
 type page struct {
 	Version *uint64 `toml:"version"`
+	Rules   *uint64 `toml:"rules"`
 	Network struct {
 		Name     string `toml:"name"`
 		Insecure bool   `toml:"insecure"`
@@ -95,7 +97,7 @@ func tomlError(err error) error {
 	if errors.As(err, &strict) && len(strict.Errors) > 0 {
 		first := &strict.Errors[0]
 		line, _ := first.Position()
-		return invalid(strings.Join(first.Key(), "."), "unknown field (line %d)", line)
+		return invalid(strings.Join(first.Key(), "."), reason.BadForm, "unknown field (line %d)", line)
 	}
 	var syntax *toml.DecodeError
 	if errors.As(err, &syntax) {
@@ -104,9 +106,9 @@ func tomlError(err error) error {
 		if key := syntax.Key(); len(key) > 0 {
 			where = strings.Join(key, ".") + " (" + where + ")"
 		}
-		return invalid(where, "%s", strings.TrimPrefix(syntax.Error(), "toml: "))
+		return invalid(where, reason.BadForm, "%s", strings.TrimPrefix(syntax.Error(), "toml: "))
 	}
-	return invalid("TOML", "%s", strings.TrimPrefix(err.Error(), "toml: "))
+	return invalid("TOML", reason.BadForm, "%s", strings.TrimPrefix(err.Error(), "toml: "))
 }
 
 func (p *page) constitution() (*Constitution, error) {
@@ -117,9 +119,14 @@ func (p *page) constitution() (*Constitution, error) {
 	}
 	if v := p.Version; v != nil {
 		if *v == 0 {
-			return nil, invalid("version", "expected 1 to %d, found 0", maxVersion)
+			return nil, outOfRange("version", 1, maxVersion, *v, "")
 		}
 		c.Version = *v
+	}
+	if v := p.Rules; v != nil {
+		if c.Rules = *v; *v == 0 {
+			return nil, unknownRules(0)
+		}
 	}
 	for i, m := range p.Members {
 		path := fmt.Sprintf("members[%d]", i)
@@ -128,16 +135,16 @@ func (p *page) constitution() (*Constitution, error) {
 			return nil, err
 		}
 		if m.EncryptionKey == "" {
-			return nil, invalid(path+".encryption_key", "missing")
+			return nil, invalid(path+".encryption_key", reason.Missing, "missing")
 		}
 		key, err := keys.ParsePublicKey([]byte(m.EncryptionKey))
 		if err != nil {
-			return nil, invalid(path+".encryption_key", "%v", err)
+			return nil, invalid(path+".encryption_key", reason.BadKey, "%v", err)
 		}
 		member := Member{Name: m.Name, ID: id, Certificate: certs[0], Certificates: certs[1:], EncryptionKey: key}
 		if m.Weight != nil {
 			if *m.Weight == 0 {
-				return nil, invalid(path+".weight", "expected 1 to %d, found 0", maxWeight)
+				return nil, outOfRange(path+".weight", 1, maxWeight, *m.Weight, "")
 			}
 			member.Weight = *m.Weight
 		}
@@ -177,14 +184,14 @@ func (p *page) numbers(c *Constitution) error {
 			continue
 		}
 		if *written[i] == 0 {
-			return invalid(l.path, "expected %d to %d, found 0", l.low, l.high)
+			return outOfRange(l.path, l.low, l.high, 0, "")
 		}
 		*l.value = *written[i]
 	}
 	if n := p.Ledger.ChunkBytes; n != nil {
 		l := c.Ledger.all()[0]
 		if *n == 0 {
-			return invalid(l.path, "expected %d to %d, found 0", l.low, l.high)
+			return outOfRange(l.path, l.low, l.high, 0, "")
 		}
 		*l.value = *n
 	}
@@ -193,13 +200,13 @@ func (p *page) numbers(c *Constitution) error {
 	}
 	if t := p.Shares.Threshold; t != nil {
 		if *t == 0 {
-			return invalid("shares.threshold", "expected 1 to %d, the number of members, found 0", len(c.Members))
+			return outOfRange("shares.threshold", 1, len(c.Members), *t, ", the number of members")
 		}
 		c.Shares.Threshold = *t
 	}
 	if d := p.Consensus.Durability; d != nil {
 		if *d == "" {
-			return invalid("consensus.durability", "expected %q or %q, found %q", DurableDisk, DurableMemory, *d)
+			return invalid("consensus.durability", reason.BadForm, "expected %q or %q, found %q", DurableDisk, DurableMemory, *d)
 		}
 		c.Consensus.Durability = Durability(*d)
 	}
@@ -213,7 +220,7 @@ func (p *page) snapshots(c *Constitution) error {
 		switch n := written[i]; {
 		case n == nil:
 		case *n < 0:
-			return invalid(l.path, "expected %d to %d, or 0 for never, found %d", l.low, l.high, *n)
+			return outOfRange(l.path, l.low, l.high, *n, ", or 0 for never")
 		case *n == 0:
 			*l.value = Never
 		default:
@@ -227,7 +234,7 @@ func (p *page) snapshots(c *Constitution) error {
 func actorOf(path, id, first string, further []string) (actor coco.ActorID, certs [][]byte, err error) {
 	if id != "" {
 		if err := actor.UnmarshalText([]byte(id)); err != nil || actor == (coco.ActorID{}) {
-			return actor, nil, invalid(path+".id", "expected %d hexadecimal digits", 2*len(actor))
+			return actor, nil, invalid(path+".id", reason.BadForm, "expected %d hexadecimal digits", 2*len(actor))
 		}
 	}
 	der, err := certificate(path+".certificate", first)
@@ -248,14 +255,14 @@ func actorOf(path, id, first string, further []string) (actor coco.ActorID, cert
 // certificate reads one PEM block.
 func certificate(path, text string) ([]byte, error) {
 	if text == "" {
-		return nil, invalid(path, "missing")
+		return nil, invalid(path, reason.Missing, "missing")
 	}
 	block, rest := pem.Decode([]byte(text))
 	switch {
 	case block == nil || block.Type != "CERTIFICATE":
-		return nil, invalid(path, "expected a PEM block CERTIFICATE")
+		return nil, invalid(path, reason.BadForm, "expected a PEM block CERTIFICATE")
 	case strings.TrimSpace(string(rest)) != "":
-		return nil, invalid(path, "expected one certificate, found more after it")
+		return nil, invalid(path, reason.BadForm, "expected one certificate, found more after it")
 	}
 	return block.Bytes, nil
 }

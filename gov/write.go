@@ -24,6 +24,7 @@ func (c *Constitution) TOML() []byte {
 	w.comment("The constitution of a Coco network.")
 	w.b.WriteByte('\n')
 	w.field("version", c.Version)
+	w.field("rules", c.Rules)
 	w.table("network")
 	w.field("name", c.Network.Name)
 	if c.Network.Insecure {

@@ -16,6 +16,8 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/gov/query"
+	"github.com/cocoframework/coco/gov/reason"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
@@ -39,8 +41,8 @@ func (n *node) submission(raw []byte) func(*store.Tx) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		n.log.Info("governance", "proposal", out.ID.Short(), "state", out.State, "version", out.Version, "reason", out.Reason)
-		return json.Marshal(out)
+		n.log.Info("governance", "proposal", out.ID.Short(), "state", out.State, "version", out.Version, "reason", reason.CodeOf(out.Reason))
+		return json.Marshal(query.OutcomeOf(out))
 	}
 }
 
@@ -164,7 +166,7 @@ func (g governor) describe(s store.Reader, p gov.ProposalRecord) (gateway.Propos
 	c := g.n.constitution.Load()
 	info := gateway.ProposalInfo{
 		ID: p.ID, Number: p.Number, State: string(p.State), Proposer: p.Proposer, ProposerName: nameOf(c, p.Proposer), Kinds: p.Kinds,
-		Expires: time.UnixMilli(int64(p.Expires)).UTC(), Since: p.Since, Decided: p.Decided, Reason: p.Reason,
+		Expires: time.UnixMilli(int64(p.Expires)).UTC(), Since: p.Since, Decided: p.Decided, Code: string(reason.CodeOf(p.Reason)), Reason: p.Reason.String(),
 	}
 	signed, err := p.Signed()
 	if err != nil {

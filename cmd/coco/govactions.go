@@ -48,7 +48,7 @@ func (f *actionFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.teePolicy, "tee-policy", "", "of set-tee: what the platform's evidence must satisfy, a JSON `object` that its driver reads")
 	fl.BoolVar(&f.debug, "debug", false, "of set-tee: let TEEs in debug mode in; insecure networks only")
 	fl.BoolVar(&f.remove, "remove", false, "of set-tee: remove the platform")
-	fl.StringVar(&f.force, "force", "", "the `sentence` \""+policy.Force+"\", for a change after which no vote could pass any more")
+	fl.StringVar(&f.force, "force", "", "the `sentence` \""+action.ForceSentence+"\", for a change after which no vote could pass any more")
 	_ = cmd.MarkFlagFilename("file", "toml")
 }
 
@@ -99,7 +99,10 @@ func actionForms() []actionForm {
 
 func withForce(build func(*action.Args, []string, *actionFlags) error) func(*action.Args, []string, *actionFlags) error {
 	return func(a *action.Args, args []string, f *actionFlags) error {
-		a.Force = f.force
+		var err error
+		if a.Force, err = action.ParseForce(f.force); err != nil {
+			return err
+		}
 		return build(a, args, f)
 	}
 }
@@ -115,8 +118,9 @@ func addMember(a *action.Args, args []string, f *actionFlags) error {
 	if a.EncryptionKey, err = keys.ParsePublicKey(data); err != nil {
 		return fmt.Errorf("%s: expected the member's public encryption key, as `coco member keygen` writes it to encryption.pub: %w", args[2], err)
 	}
-	a.Weight, a.Force = f.weight, f.force
-	return nil
+	a.Weight = f.weight
+	a.Force, err = action.ParseForce(f.force)
+	return err
 }
 
 func addParticipant(a *action.Args, args []string, _ *actionFlags) (err error) {

@@ -90,8 +90,8 @@ type Args struct {
 	// Setting is a dotted name, Value its value in canonical JSON.
 	Setting string `cbor:"setting,omitempty"`
 	Value   string `cbor:"value,omitempty"`
-	// Force is policy.Force, typed by whoever wants a change that locks everybody out.
-	Force string `cbor:"force,omitempty"`
+	// Force has a change applied after which no further one can pass. People write it as ForceSentence.
+	Force bool `cbor:"force,omitempty"`
 }
 
 // form says which arguments a kind takes.
@@ -191,7 +191,6 @@ func (a *Action) checkValues() error {
 		{"expression", x.Expression, maxText},
 		{"setting", x.Setting, maxText},
 		{"value", x.Value, maxSetting},
-		{"force", x.Force, maxText},
 	} {
 		if len(t.value) > t.limit {
 			return a.invalid("%s has %d bytes, expected at most %d", t.name, len(t.value), t.limit)
@@ -270,6 +269,17 @@ func (a *Action) checkRest() error {
 	return nil
 }
 
+// ForceSentence is how a member writes Args.Force. It is read where people write actions: what is signed is a bool.
+const ForceSentence = "I accept that nobody can change this any more"
+
+// ParseForce reads Args.Force. The error is coco.ErrInvalid for any other text than ForceSentence and none.
+func ParseForce(text string) (bool, error) {
+	if text != "" && text != ForceSentence {
+		return false, fmt.Errorf("%w: force: expected exactly the sentence %q", coco.ErrInvalid, ForceSentence)
+	}
+	return text != "", nil
+}
+
 // DefaultPolicy is the name of the policy of every kind that has none of its own.
 const DefaultPolicy = "default"
 
@@ -321,7 +331,7 @@ func (a *Action) Facts() map[string]any {
 	for name, s := range map[string]string{
 		"actor": x.Actor, "name": x.Name, "owner": x.Owner, "address": x.Address, "node": x.Node, "measurement": x.Measurement,
 		"note": x.Note, "replaces": x.Replaces, "platform": x.Platform, "tee_policy": x.TEEPolicy, "policy": x.Policy, "expression": x.Expression,
-		"setting": x.Setting, "value": x.Value, "force": x.Force,
+		"setting": x.Setting, "value": x.Value,
 		"certificate": hex.EncodeToString(x.Certificate), "encryption_key": hex.EncodeToString(x.EncryptionKey),
 	} {
 		if s != "" {
@@ -340,7 +350,7 @@ func (a *Action) Facts() map[string]any {
 			out[name] = n
 		}
 	}
-	for name, b := range map[string]bool{"debug": x.Debug, "remove": x.Remove} {
+	for name, b := range map[string]bool{"debug": x.Debug, "remove": x.Remove, "force": x.Force} {
 		if b {
 			out[name] = true
 		}

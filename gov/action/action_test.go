@@ -48,7 +48,7 @@ encryption_key = '''` + string(public) + `'''
 [[actions]]
 kind = "remove-member"
 actor = "Bank of Anchorage"
-force = "I accept"
+force = "I accept that nobody can change this any more"
 [[actions]]
 kind = "add_participant"
 name = "Quayside"
@@ -262,4 +262,24 @@ func FuzzDecode(f *testing.F) {
 		}
 		_, _ = a.String(), a.Facts()
 	})
+}
+
+// The sentence is read where people write it. What is signed does not contain it, so that it may be reworded.
+func TestForceIsWrittenAsASentenceAndSignedAsABool(t *testing.T) {
+	page := func(force string) string {
+		return "[[actions]]\nkind = \"remove-policy\"\npolicy = \"add_code\"\nforce = \"" + force + "\"\n"
+	}
+	if _, err := Parse([]byte(page("yes"))); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), "exactly the sentence") {
+		t.Errorf("another sentence: %v", err)
+	}
+	actions, err := Parse([]byte(page(ForceSentence)))
+	if err != nil || !actions[0].Args.Force {
+		t.Fatalf("%+v, %v", actions, err)
+	}
+	if b, err := actions[0].Encode(); err != nil || strings.Contains(string(b), "accept") {
+		t.Errorf("signed: %q, %v", b, err)
+	}
+	if text, err := Format(actions); err != nil || !strings.Contains(string(text), ForceSentence) {
+		t.Errorf("written again: %s, %v", text, err)
+	}
 }

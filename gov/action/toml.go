@@ -103,11 +103,15 @@ func (e *entry) action() (Action, error) {
 	if err != nil {
 		return Action{}, err
 	}
+	force, err := ParseForce(e.Force)
+	if err != nil {
+		return Action{}, err
+	}
 	a := Action{kind, Args{
 		Actor: e.Actor, Name: e.Name, Weight: e.Weight, Owner: e.Owner, Address: e.Address, Node: e.Node,
 		Measurement: e.Measurement, Note: e.Note, Replaces: e.Replaces, Platform: e.Platform,
 		Debug: e.Debug, Remove: e.Remove,
-		Policy: strings.ReplaceAll(e.Policy, "-", "_"), Expression: e.Expression, Setting: e.Setting, Force: e.Force,
+		Policy: strings.ReplaceAll(e.Policy, "-", "_"), Expression: e.Expression, Setting: e.Setting, Force: force,
 	}}
 	if e.Certificate != "" {
 		if a.Args.Certificate, err = certificate(e.Certificate); err != nil {
@@ -186,7 +190,10 @@ func Format(actions []Action) ([]byte, error) {
 			Kind: strings.ReplaceAll(string(a.Kind), "_", "-"), Actor: x.Actor, Name: x.Name, Weight: x.Weight, Owner: x.Owner,
 			Address: x.Address, Node: x.Node, Measurement: x.Measurement, Note: x.Note, Replaces: x.Replaces, Platform: x.Platform,
 			Debug: x.Debug, Remove: x.Remove, Policy: x.Policy, Expression: x.Expression,
-			Setting: x.Setting, Force: x.Force,
+			Setting: x.Setting,
+		}
+		if x.Force {
+			e.Force = ForceSentence
 		}
 		if len(x.Certificate) > 0 {
 			e.Certificate = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: x.Certificate}))

@@ -17,11 +17,20 @@ const (
 // Lasting returns the kinds whose policies CanPass asks about.
 func Lasting() []string { return []string{SetPolicy, AddMember, RemoveMember, Default} }
 
-// Force is what a member types to have a change that locks everybody out all the same.
-const Force = "I accept that nobody can change this any more"
-
-// ErrLockOut is in the error of CanPass.
+// ErrLockOut is in the error of CanPass, which is a *LockOutError.
 var ErrLockOut = errors.New("nobody could change this any more")
+
+// LockOutError is a policy that would accept no change at all.
+type LockOutError struct {
+	Kind string // of action, whose policy it is
+	why  string // for people
+}
+
+// Error implements error.
+func (e *LockOutError) Error() string { return fmt.Sprintf("%v: %s", ErrLockOut, e.why) }
+
+// Unwrap returns ErrLockOut.
+func (e *LockOutError) Unwrap() error { return ErrLockOut }
 
 // maxTries bounds what CanPass does for one policy, in evaluations of the highest cost.
 const maxTries = 4
@@ -48,10 +57,10 @@ func CanPass(policies map[string]*Policy, in Input) error {
 	for _, kind := range Lasting() {
 		p := Of(policies, kind)
 		if p == nil {
-			return fmt.Errorf("%w: there is no policy %q", ErrLockOut, kind)
+			return &LockOutError{kind, fmt.Sprintf("there is no policy %q", kind)}
 		}
 		if ok, why := p.canPass(kind, in); !ok {
-			return fmt.Errorf("%w: the policy %q, %.80q, does not accept even with every member's yes%s", ErrLockOut, kind, p, why)
+			return &LockOutError{kind, fmt.Sprintf("the policy %q, %.80q, does not accept even with every member's yes%s", kind, p, why)}
 		}
 	}
 	return nil
