@@ -232,7 +232,9 @@ func (governor) versions(s store.Reader) ([]gateway.VersionInfo, error) {
 	}
 	out := make([]gateway.VersionInfo, len(list))
 	for i, v := range list {
-		out[i] = gateway.VersionInfo{Version: v.Version, Digest: v.Digest, Since: v.Since, Proposal: v.Proposal}
+		out[i] = gateway.VersionInfo{
+			Version: v.Version, Digest: v.Digest, Since: v.Since, Time: time.UnixMilli(int64(v.Time)).UTC(), Proposal: v.Proposal,
+		}
 		if v.Proposal != (coco.Digest{}) {
 			p, err := gov.Proposal(s, v.Proposal)
 			if err != nil {

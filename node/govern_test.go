@@ -29,6 +29,7 @@ import (
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
+	"github.com/cocoframework/coco/wire"
 )
 
 const adminPort = ":9000"
@@ -298,6 +299,35 @@ func (n *network) longestOf(hosts int) int {
 	n.members = n.members[:hosts]
 	defer func() { n.members = all }()
 	return n.longest()
+}
+
+func TestEveryVersionOfTheConstitutionSaysWhenItCameInForce(t *testing.T) {
+	simulate(t, 1, func(t *testing.T, n *network) {
+		n.governs()
+		began := time.Now()
+		n.open()
+		shop := newMember(t, "shop")
+		out := n.propose(n.members[0], 0, time.Hour, action.Action{Kind: action.AddParticipant, Args: action.Args{Name: "shop", Certificate: shop.cert}})
+		if _, err := n.vote(n.members[0], 0, out.ID, envelope.Yes); err != nil {
+			t.Fatal(err)
+		}
+		text, err := get(n.officer(n.members[0], 0), "/gov/constitution/history")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var versions []wire.ConstitutionVersion
+		if err := json.Unmarshal([]byte(text), &versions); err != nil {
+			t.Fatal(err)
+		}
+		if len(versions) != 2 {
+			t.Fatalf("%d versions, want that of genesis and the one that was voted: %s", len(versions), text)
+		}
+		for _, v := range versions {
+			if v.Time.Before(began.Add(-time.Minute)) || v.Time.After(time.Now().Add(time.Minute)) {
+				t.Errorf("version %d came in force at %v, in a network that began at %v", v.Version, v.Time, began)
+			}
+		}
+	})
 }
 
 func TestAProposalExpires(t *testing.T) {
