@@ -108,7 +108,7 @@ func (n *node) fill(ctx context.Context, from coco.NodeID, address string, gap l
 		return e, check.next(e, last)
 	})
 	if err == nil {
-		n.loop.inbox.put(event{do: func(l *loop) { l.machine.Holds(n.ledgerLog.First()) }})
+		n.replica.LedgerGrew(n.ledgerLog.First())
 		n.log.Info("a chunk of the past fetched", "first", first, "last", last, "from", from.Short())
 	}
 	return err

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -17,67 +15,6 @@ import (
 	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/gov"
 )
-
-// facts says how far this node's state has come, and wakes those who wait for it.
-type facts struct {
-	last atomic.Pointer[coco.TxID] // committed and applied here
-
-	mu      sync.Mutex
-	waiting []waiter // by seqno
-}
-
-type waiter struct {
-	seqno uint64
-	ready chan struct{}
-}
-
-func newFacts() *facts {
-	f := &facts{}
-	f.last.Store(&coco.TxID{})
-	return f
-}
-
-// committed is called by the executor, in order.
-func (f *facts) committed(id coco.TxID) {
-	f.last.Store(&id)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n := 0
-	for n < len(f.waiting) && f.waiting[n].seqno <= id.Seqno {
-		close(f.waiting[n].ready)
-		n++
-	}
-	f.waiting = slices.Delete(f.waiting, 0, n)
-}
-
-var closed = func() chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
-
-// reached returns a channel that closes once a seqno is committed and applied here.
-func (f *facts) reached(seqno uint64) <-chan struct{} {
-	if f.last.Load().Seqno >= seqno {
-		return closed
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.last.Load().Seqno >= seqno {
-		return closed
-	}
-	i, _ := slices.BinarySearchFunc(f.waiting, seqno+1, func(w waiter, n uint64) int {
-		if w.seqno < n {
-			return -1
-		}
-		return 1
-	})
-	w := waiter{seqno: seqno, ready: make(chan struct{})}
-	f.waiting = slices.Insert(f.waiting, i, w)
-	return w.ready
-}
-
-// The rest of this file is gateway.Node.
 
 // ContextClient is the context of evidence for clients; see attest.ReportData.
 const ContextClient = "coco client"
@@ -88,11 +25,11 @@ func (n *node) Identify(chain []*x509.Certificate) (coco.Caller, error) {
 }
 
 func (n *node) status() adapter.Status {
-	s, last := n.loop.state.Load(), n.facts.last.Load()
+	s, last := n.replica.State(), n.replica.Last()
 	return adapter.Status{Role: n.role(s), View: s.View, Committed: last.Seqno, Known: max(last.Seqno, n.knownSeqno())}
 }
 
-func (n *node) role(s *consensus.State) string {
+func (n *node) role(s consensus.State) string {
 	switch {
 	case !n.ready.Load():
 		return "joining"
@@ -105,21 +42,17 @@ func (n *node) role(s *consensus.State) string {
 // knownSeqno estimates the last committed seqno of the network from the entries that are known to
 // be committed but are not applied here yet: at least one transaction each.
 func (n *node) knownSeqno() uint64 {
-	last, applied, known := n.facts.last.Load().Seqno, n.appliedIndex.Load(), n.exec.known.Load()
-	if known <= applied {
-		return last
-	}
-	return last + known - applied
+	return n.replica.Last().Seqno + n.replica.Lag()
 }
 
 // Status implements gateway.Node.
 func (n *node) Status() gateway.Status {
-	s, c := n.loop.state.Load(), n.constitution.Load()
+	s, c := n.replica.State(), n.constitution.Load()
 	st := gateway.Status{
 		Network: c.Network.Name, Insecure: c.Network.Insecure,
 		Node: n.id.ID(), Owner: c.Name(n.cfg.Owner.Actor()),
 		Role: n.role(s), View: s.View, Voter: n.votes(), Leader: n.directory.Load().byConsensus[s.Leader],
-		Committed: *n.facts.last.Load(), Known: max(n.facts.last.Load().Seqno, n.knownSeqno()),
+		Committed: n.replica.Last(), Known: max(n.replica.Last().Seqno, n.knownSeqno()),
 		Constitution: c.Digest(), Measurement: n.measurement, Version: n.cfg.Version,
 		Notice: strings.Join(n.notices(), " "), Certificates: n.certificates(),
 	}
@@ -131,15 +64,15 @@ func (n *node) Status() gateway.Status {
 
 // votes reports whether this node is one of the voters, for good.
 func (n *node) votes() bool {
-	m := n.loop.members.Load()
+	m := n.replica.Members()
 	return len(m.Outgoing) == 0 && slices.Contains(m.Voters, consensus.IDOf(n.id.ID()))
 }
 
 // notices are what every user must be told of this network.
 func (n *node) notices() []string {
 	out := networkNotices(n.constitution.Load())
-	for _, l := range n.exec.ledgers {
-		if l, ok := l.ledger.(adapter.Noticer); ok {
+	for _, l := range n.ledgers {
+		if l, ok := l.Ledger.(adapter.Noticer); ok {
 			out = append(out, l.Notices()...)
 		}
 	}
@@ -194,7 +127,7 @@ func (n *node) Nodes() ([]gateway.NodeInfo, error) {
 
 // TxStatus implements gateway.Node.
 func (n *node) TxStatus(id coco.TxID) (gateway.TxStatus, error) {
-	last := n.facts.last.Load() // before looking: what is committed meanwhile is not to be called invalid
+	last := n.replica.Last() // before looking: what is committed meanwhile is not to be called invalid
 	if id.Seqno <= last.Seqno {
 		switch b, err := n.history.Find(id.Seqno); {
 		case err != nil:
@@ -207,7 +140,7 @@ func (n *node) TxStatus(id coco.TxID) (gateway.TxStatus, error) {
 	if id.View < last.View {
 		return gateway.TxInvalid, nil // a later view begins at a lower seqno
 	}
-	if s := n.loop.state.Load(); id.View == s.View && s.Role == consensus.Leader {
+	if s := n.replica.State(); id.View == s.View && s.Role == consensus.Leader {
 		return gateway.TxPending, nil
 	}
 	return gateway.TxUnknown, nil
@@ -228,7 +161,7 @@ func (n *node) StateDigest(seqno uint64) (uint64, coco.Digest, error) {
 
 // Receipt implements gateway.Node.
 func (n *node) Receipt(ctx context.Context, _ coco.Caller, id coco.TxID) ([]byte, error) {
-	if n.facts.last.Load().Seqno < id.Seqno {
+	if n.replica.Last().Seqno < id.Seqno {
 		return nil, fmt.Errorf("%w: transaction %s is not committed on this node", coco.ErrBusy, id)
 	}
 	batch, before, err := n.history.Batch(ctx, id.Seqno)

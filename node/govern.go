@@ -11,7 +11,6 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/action"
@@ -70,7 +69,7 @@ func (n *node) checkSettings(name string, settings []byte) error {
 
 // expire has a leader judge the proposals whose time is over.
 func (n *node) expire(ctx context.Context) error {
-	if n.loop.state.Load().Role != consensus.Leader {
+	if !n.replica.Leads() {
 		return nil
 	}
 	s := n.store.Snapshot()
@@ -79,7 +78,7 @@ func (n *node) expire(ctx context.Context) error {
 	if !ok || due > uint64(n.cfg.Host.Clock.Now().UnixMilli()) {
 		return nil
 	}
-	_, err := n.own(ctx, func(tx *store.Tx) ([]byte, error) {
+	_, err := n.replica.Do(ctx, func(tx *store.Tx) ([]byte, error) {
 		judged, err := gov.Expire(tx, n.govEnv(tx))
 		if err == nil && judged == 0 {
 			err = errNothingDue
@@ -293,7 +292,7 @@ func (g governor) PendingNodes() ([]gateway.PendingNode, error) {
 func (g governor) WaitFor(ctx context.Context, seqno uint64) (uint64, error) {
 	n := g.n
 	for {
-		changed := n.governedSignal.wait()
+		changed := n.governedSignal.Wait()
 		if n.governedAt.Load() > seqno {
 			return n.store.Committed(), nil
 		}

@@ -2,96 +2,64 @@ package node
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/store"
 )
 
-// What members decide takes effect with the commit of the deciding vote, and not a transaction earlier or later:
-//
-//   - The vote is alone in its batch. What the leader executes after it is judged by the constitution that
-//     it leaves: a caller who is removed by it is refused from then on. If the vote is not
-//     committed, the refusals, which wait for its commit, are withdrawn with it.
-//   - With the commit every node takes the new constitution from the tables: connections are identified again,
-//     and members of consensus follow the list of nodes.
+// What members decide takes effect with the commit of the deciding vote; see replica.Rules for what the leader executes
+// after it. With the commit every node takes the new constitution from the tables: connections are identified again,
+// and members of consensus follow the list of nodes.
 
-// standing is who may transact, as of the newest state, committed or not. It belongs to the executor.
-type standing struct {
-	digest   coco.Digest
-	actors   map[coco.ActorID]struct{}
-	replaced bool // this node is not trusted any more: what it sealed would be no part of the ledger
-}
-
-// check refuses the calls of actors that the constitution does not list any more.
-func (s *standing) check(c coco.Caller) error {
-	if _, ok := s.actors[c.Actor]; ok || s.actors == nil {
-		return nil
-	}
-	return fmt.Errorf("%w: %s is no member or participant of this network any more", coco.ErrDenied, c.Name)
-}
-
-// restand takes who may transact from the newest state, after something of the network's own was written there, or rolled
-// back. Calls that ledgers keep are sent back if somebody lost the right.
-func (x *executor) restand() error {
-	newest := x.store.Begin(0, 0)
-	rec, err := gov.Node(newest, x.self)
+// rules reads what the executor judges by.
+func (n *node) rules(newest store.Reader, last replica.Rules) (replica.Rules, error) {
+	next := last
+	rec, err := gov.Node(newest, n.id.ID())
 	if err != nil && !errors.Is(err, coco.ErrNotFound) {
-		return err
+		return last, err
 	}
-	x.standing.replaced = err == nil && rec.State != gov.Trusted
+	next.Trusted = err != nil || rec.State == gov.Trusted
 	digest, err := gov.ConstitutionDigest(newest)
-	if err != nil || digest == x.standing.digest {
-		return nil // before genesis, or nothing has changed
+	if err != nil || digest == last.Version {
+		return next, nil // before genesis, or nothing has changed
 	}
 	c, err := gov.LoadConstitution(newest)
 	if err != nil {
-		return err
+		return last, err
 	}
-	actors := map[coco.ActorID]struct{}{}
+	next.Version, next.Limits, next.Actors = digest, limitsOf(c), map[coco.ActorID]struct{}{}
 	for _, id := range c.Actors() {
-		actors[id] = struct{}{}
+		next.Actors[id] = struct{}{}
 	}
-	lost := false
-	for id := range x.standing.actors {
-		if _, ok := actors[id]; !ok {
-			lost = true
-		}
-	}
-	x.standing.digest, x.standing.actors = digest, actors
-	if !lost {
-		return nil
-	}
-	for _, l := range x.ledgers {
-		x.settle(l.ledger.Rollback(x.store.Newest()), nil)
-	}
-	return nil
+	return next, nil
 }
 
-// admitted sorts out the calls of an item that may be executed.
-func (x *executor) admitted(it *item, batch *sealed) []*adapter.Call {
-	calls := it.calls[:0:len(it.calls)]
-	for i, c := range it.calls {
-		p := &pending{item: it, at: i}
-		if err := x.standing.check(c.Caller); err != nil {
-			p.result.Err = err
-			batch.waiting = append(batch.waiting, p)
-			continue
+func limitsOf(c *gov.Constitution) replica.Limits {
+	return replica.Limits{Count: c.Limits.BatchCount, Bytes: c.Limits.BatchBytes}
+}
+
+// committed takes note of a batch. The executor calls it.
+func (n *node) committed(b replica.Batch) error {
+	if b.Network {
+		n.governed(b.Seqno)
+		s := n.store.Snapshot()
+		defer s.Release()
+		if err := n.pace.governed(s, b.First); err != nil {
+			return err
 		}
-		x.kept[c] = p
-		calls = append(calls, c)
 	}
-	return calls
+	n.pace.committed(b, n.store)
+	return nil
 }
 
 // governed takes the list of nodes from the committed tables. The executor calls it. Until this
 // node's own admission is applied, the tables tell of a past in which other nodes were trusted.
-func (n *node) governed() {
-	if n.exec.applied.seqno < n.charter.seqno {
+func (n *node) governed(applied uint64) {
+	if applied < n.charter.seqno {
 		return
 	}
 	s := n.store.Snapshot()
@@ -114,7 +82,7 @@ func (n *node) governed() {
 		return
 	}
 	addresses, leaving := map[coco.NodeID]string{}, map[coco.NodeID]string{}
-	m := n.loop.members.Load()
+	m := n.replica.Members()
 	for _, r := range records {
 		if r.State == gov.Trusted {
 			addresses[r.ID] = r.Address
@@ -124,8 +92,8 @@ func (n *node) governed() {
 	}
 	n.setNodes(addresses, leaving)
 	n.leaveIfRemoved(records)
-	n.governedAt.Store(n.exec.applied.seqno)
-	n.governedSignal.fire()
+	n.governedAt.Store(applied)
+	n.governedSignal.Fire()
 	n.gateway.Reidentify()
 	if n.admin != nil {
 		n.admin.Reidentify()
@@ -166,7 +134,6 @@ func (n *node) followConstitution(s store.Reader) error {
 		return err
 	}
 	n.constitution.Store(c)
-	n.exec.limits = limits{count: c.Limits.BatchCount, bytes: c.Limits.BatchBytes}
 	n.log.Info("the constitution has changed", "digest", digest.Short())
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco/gateway"
+	"github.com/cocoframework/coco/replica"
 )
 
 // vitals is what a node's health is judged by.
@@ -18,7 +19,7 @@ type vitals struct {
 }
 
 // maxLag is how many entries a node may be behind and still serve reads that are worth having.
-const maxLag = caughtUp
+const maxLag = replica.CaughtUp
 
 func (v vitals) checks() []gateway.Check {
 	running, member, leader, lag, disk := gateway.Check{Name: "running"}, gateway.Check{Name: "member"}, gateway.Check{Name: "leader"},
@@ -38,8 +39,8 @@ func (v vitals) checks() []gateway.Check {
 	if v.lag > maxLag {
 		lag.Problem = fmt.Sprintf("%d ledger entries behind; up to %d are well", v.lag, maxLag)
 	}
-	if v.writing > diskPatience {
-		disk.Problem = fmt.Sprintf("the disk has not confirmed a write for %v; up to %v are well", v.writing.Truncate(time.Second), diskPatience)
+	if v.writing > replica.DiskPatience {
+		disk.Problem = fmt.Sprintf("the disk has not confirmed a write for %v; up to %v are well", v.writing.Truncate(time.Second), replica.DiskPatience)
 	}
 	return []gateway.Check{running, member, leader, lag, disk}
 }
@@ -47,18 +48,6 @@ func (v vitals) checks() []gateway.Check {
 // Health implements gateway.Node.
 func (n *node) Health() []gateway.Check {
 	_, listed := n.directory.Load().addresses[n.id.ID()]
-	v := vitals{leaving: n.stopping.Load(), ready: n.ready.Load(), listed: listed, leader: n.loop.state.Load().Leader != 0, lag: n.lag()}
-	if since := n.meter.writing.Load(); since != 0 {
-		v.writing = n.cfg.Host.Clock.Elapsed() - time.Duration(since)
-	}
+	v := vitals{leaving: n.stopping.Load(), ready: n.ready.Load(), listed: listed, leader: n.replica.State().Leader != 0, lag: n.replica.Lag(), writing: n.replica.Writing()}
 	return v.checks()
-}
-
-// lag is how many entries are known to be committed and not applied here yet.
-func (n *node) lag() uint64 {
-	applied := n.appliedIndex.Load() // first: it never passes what is known
-	if known := n.exec.known.Load(); known > applied {
-		return known - applied
-	}
-	return 0
 }

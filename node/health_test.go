@@ -6,11 +6,11 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco/gateway"
-	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/replica"
 )
 
 func TestHealthNamesTheOneThingThatIsWrong(t *testing.T) {
-	well := vitals{ready: true, listed: true, leader: true, lag: maxLag, writing: diskPatience}
+	well := vitals{ready: true, listed: true, leader: true, lag: maxLag, writing: replica.DiskPatience}
 	for _, tc := range []struct {
 		hurt  func(*vitals)
 		check string
@@ -37,18 +37,5 @@ func TestHealthNamesTheOneThingThatIsWrong(t *testing.T) {
 		case tc.check != "" && (bad[0].Name != tc.check || !strings.Contains(bad[0].Problem, tc.says)):
 			t.Errorf("%s: %v", tc.check, bad)
 		}
-	}
-}
-
-// What the executor, the writer and the loop add for a batch, which is at least one transaction.
-func BenchmarkMeasuringABatch(b *testing.B) {
-	m, clock := newMeter(), local.Clock{}
-	for b.Loop() {
-		sealed, began := clock.Elapsed(), clock.Elapsed()
-		m.writing.Store(int64(began))
-		m.sync.observe(uint64(clock.Elapsed() - began))
-		m.writing.Store(0)
-		m.batch.observe(17)
-		m.commit.observe(uint64(clock.Elapsed() - sealed))
 	}
 }

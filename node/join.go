@@ -235,7 +235,7 @@ func (n *node) accept(a *admission) error {
 	}
 	n.cfg.known.service = g.Service
 	for epoch, secret := range g.Secrets {
-		n.exec.keys.add(epoch, secret)
+		n.keys.add(epoch, secret)
 	}
 	if last := n.ledgerLog.Last(); g.Shared < last && g.Shared > 0 { // with nothing in common the ledger is set aside
 		n.log.Info("the end of this node's ledger is not the network's, or not known to be: fetching it again", logevent.LedgerEndReplaced.Attr(), "entry", g.Shared+1, "to", last)
@@ -256,7 +256,7 @@ func (n *node) serveJoin(ctx context.Context, conn *channel.Conn) {
 	answer, err := n.admit(ctx, conn)
 	if err != nil {
 		answer = joinAnswer{Kind: wire.Number(err), Reason: err.Error(), Rule: reasonOf(err)}
-		if state := n.loop.state.Load(); state.Role != consensus.Leader {
+		if state := n.replica.State(); state.Role != consensus.Leader {
 			dir := n.directory.Load()
 			answer.Address = dir.addresses[dir.byConsensus[state.Leader]]
 		}
@@ -311,7 +311,7 @@ func (n *node) admit(ctx context.Context, conn *channel.Conn) (joinAnswer, error
 	}
 	return joinAnswer{Grant: &joinGrant{
 		Certificate: cert, Service: n.serviceCertificate().Raw, ServiceKey: serviceKey,
-		Secrets: n.exec.keys.all(), Origin: n.charter.origin, Nodes: n.directory.Load().addresses, Seqno: seqno,
+		Secrets: n.keys.all(), Origin: n.charter.origin, Nodes: n.directory.Load().addresses, Seqno: seqno,
 		Shared: shared, Snapshots: snapshots, Sponsor: n.id.ID(),
 	}}, nil
 }
@@ -322,7 +322,7 @@ func (n *node) trust(ctx context.Context, rec gov.NodeRecord) (uint64, []byte, e
 	if err != nil {
 		return 0, nil, err
 	}
-	if n.facts.last.Load().Seqno < n.charter.seqno {
+	if n.replica.Last().Seqno < n.charter.seqno {
 		// The first transaction of a network, or of a recovery, is this node's own.
 		return 0, nil, fmt.Errorf("%w: node %s is starting", coco.ErrNotCommitted, n.id.ID().Short())
 	}
@@ -331,7 +331,7 @@ func (n *node) trust(ctx context.Context, rec gov.NodeRecord) (uint64, []byte, e
 		err := n.constitution.Load().CheckEvidence(claims, rec.Key, rec.Nonce)
 		return old.Since, old.Certificate, err
 	}
-	result, err := n.own(ctx, func(tx *store.Tx) ([]byte, error) {
+	result, err := n.replica.Do(ctx, func(tx *store.Tx) ([]byte, error) {
 		cert, err := n.endorse(rec, tx.Time())
 		if err != nil {
 			return nil, err
@@ -355,13 +355,13 @@ func (n *node) pend(ctx context.Context, rec gov.NodeRecord, claims attest.Claim
 	if err == nil && old.State == gov.Pending {
 		return nil
 	}
-	_, err = n.own(ctx, func(tx *store.Tx) ([]byte, error) { return nil, gov.PendNode(tx, rec, claims) })
+	_, err = n.replica.Do(ctx, func(tx *store.Tx) ([]byte, error) { return nil, gov.PendNode(tx, rec, claims) })
 	return err
 }
 
 // trusted returns the record of a node that asks again, if this node leads and trusts it.
 func (n *node) trusted(rec gov.NodeRecord) (gov.NodeRecord, bool) {
-	if n.loop.state.Load().Role != consensus.Leader {
+	if !n.replica.Leads() {
 		return gov.NodeRecord{}, false
 	}
 	s := n.store.Snapshot()

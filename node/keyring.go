@@ -36,8 +36,8 @@ func (k *keyring) keep(epoch uint64, s keys.Secret) {
 	k.opened[epoch] = batch.NewKeys(epoch, s)
 }
 
-// use seals new batches under an epoch from now on, unless a later one is in use. It reports whether that is new.
-func (k *keyring) use(epoch uint64) bool {
+// Use seals new batches under an epoch from now on, unless a later one is in use. It reports whether that is new.
+func (k *keyring) Use(epoch uint64) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if epoch <= k.epoch || k.opened[epoch] == nil {
@@ -47,13 +47,15 @@ func (k *keyring) use(epoch uint64) bool {
 	return true
 }
 
-func (k *keyring) current() (uint64, *batch.Keys) {
+// Current returns the epoch that new batches are sealed under, and its keys.
+func (k *keyring) Current() (uint64, *batch.Keys) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	return k.epoch, k.opened[k.epoch]
 }
 
-func (k *keyring) of(epoch uint64) (*batch.Keys, error) {
+// Of returns the keys of an epoch.
+func (k *keyring) Of(epoch uint64) (*batch.Keys, error) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	if keys := k.opened[epoch]; keys != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/replica"
 )
 
 // A node leaves in this order, so that no caller of its own, and nobody else's, has to wait for an
@@ -46,21 +47,21 @@ func (n *node) leave(ctx context.Context) {
 // makeRoom sees to it that this node does not lead, and reports whether another one does. It gives up
 // at once if there is nobody to lead.
 func (n *node) makeRoom(ctx context.Context) bool {
-	leads := func() bool { return n.loop.state.Load().Role == consensus.Leader }
+	leads := func() bool { return n.replica.Leads() }
 	if !leads() {
-		return n.loop.state.Load().Leader != 0
+		return n.replica.State().Leader != 0
 	}
-	n.setLeaving(true)
+	n.replica.SetLeaving(true)
 	late := n.cfg.Host.Clock.After(handOverPatience)
 	for {
-		changed := n.loop.changed.wait()
-		s := n.loop.state.Load()
+		changed := n.replica.Changed()
+		s := n.replica.State()
 		if s.Role != consensus.Leader && s.Leader != 0 {
 			n.log.Info("handed over leadership", "view", s.View)
 			return true
 		}
 		if leads() && !n.othersReached() {
-			n.setLeaving(false) // what is under way may still be committed, if this node votes alone
+			n.replica.SetLeaving(false) // what is under way may still be committed, if this node votes alone
 			return false
 		}
 		select {
@@ -68,19 +69,15 @@ func (n *node) makeRoom(ctx context.Context) bool {
 			return false
 		case <-late:
 			n.log.Warn("no other node took over leadership", "after", handOverPatience)
-			n.setLeaving(false)
+			n.replica.SetLeaving(false)
 			return false
 		case <-changed:
-		case <-n.cfg.Host.Clock.After(tickEvery):
+		case <-n.cfg.Host.Clock.After(replica.Tick):
 		}
 	}
 }
 
-func (n *node) setLeaving(is bool) {
-	n.loop.inbox.put(event{do: func(l *loop) { l.leaving = is }})
-}
-
 // othersReached reports whether another voter is connected.
 func (n *node) othersReached() bool {
-	return slices.ContainsFunc(n.loop.members.Load().Voters, n.peers.Connected)
+	return slices.ContainsFunc(n.replica.Members().Voters, n.peers.Connected)
 }

@@ -90,7 +90,7 @@ type start struct {
 // prepare gets this node its charter, by one of the three ways.
 func (n *node) prepare(ctx context.Context, log *ledger.Log) (start, error) {
 	self := consensus.IDOf(n.id.ID())
-	machine := raft.Config{Self: self, Log: logReader{log}, ElectionTicks: electionTicks, HeartbeatTicks: heartbeatTicks}
+	machine := raft.Config{}
 	switch {
 	case n.cfg.Genesis != nil:
 		if log.Last() > 0 {
@@ -176,8 +176,8 @@ func (n *node) found() (func(context.Context, *node) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.exec.keys.add(1, secret)
-	n.exec.keys.use(1)
+	n.keys.add(1, secret)
+	n.keys.Use(1)
 	n.charter = charter{constitution: c, service: service, origin: n.id.ID(), nodes: map[coco.NodeID]string{n.id.ID(): n.peerAddress}, seqno: 1}
 	return func(ctx context.Context, n *node) error {
 		return n.firstTransaction(ctx, func(tx *store.Tx, rec gov.NodeRecord) error {
@@ -188,9 +188,9 @@ func (n *node) found() (func(context.Context, *node) error, error) {
 			if err := gov.WriteGenesis(tx, c, rec, service.Certificate().Raw, epoch, serviceKey); err != nil {
 				return err
 			}
-			for _, l := range n.exec.ledgers {
-				if err := tx.In(l.scope, l.ledger.Genesis); err != nil {
-					return fmt.Errorf("genesis of ledger %q: %w", l.name, err)
+			for _, l := range n.ledgers {
+				if err := tx.In(l.Scope, l.Ledger.Genesis); err != nil {
+					return fmt.Errorf("genesis of ledger %q: %w", l.Name, err)
 				}
 			}
 			return nil
@@ -209,10 +209,10 @@ func (n *node) firstTransaction(ctx context.Context, write func(*store.Tx, gov.N
 	if err != nil {
 		return err
 	}
-	if err := n.lead(ctx); err != nil {
+	if err := n.replica.Lead(ctx); err != nil {
 		return err
 	}
-	done, err := n.own(ctx, func(tx *store.Tx) ([]byte, error) {
+	done, err := n.replica.Do(ctx, func(tx *store.Tx) ([]byte, error) {
 		rec.Time = tx.Time()
 		if rec.Certificate, err = n.endorse(rec, rec.Time); err != nil {
 			return nil, err
@@ -223,32 +223,6 @@ func (n *node) firstTransaction(ctx context.Context, write func(*store.Tx, gov.N
 		return err
 	}
 	return n.id.SetCertificate(done.Reply)
-}
-
-// lead waits until this node, the only voter, leads.
-func (n *node) lead(ctx context.Context) error {
-	failed := make(chan error, 1)
-	for {
-		changed := n.loop.changed.wait()
-		if n.loop.state.Load().Role == consensus.Leader {
-			return nil
-		}
-		n.loop.inbox.put(event{do: func(l *loop) { failed <- l.machine.Campaign() }})
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case err := <-failed:
-			if err != nil {
-				return fmt.Errorf("stand for election: %w", err)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-changed:
-		case <-n.cfg.Host.Clock.After(tickEvery):
-		}
-	}
 }
 
 // nonceSize is the size of the nonce in evidence that no connection binds.

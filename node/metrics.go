@@ -5,42 +5,16 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/cocoframework/coco/consensus"
 )
 
-// meter is where the goroutines note what the metrics show. They note it once for a batch, a sync or
-// a change, never for a transaction; everything else is read from the node when somebody asks.
+// meter is where the node notes what the metrics show and package replica does not.
 type meter struct {
-	batch   *histogram    // transactions; the executor's
-	commit  *histogram    // nanoseconds; the executor's
-	sync    *histogram    // nanoseconds; the writer's
-	refused atomic.Uint64 // lists of calls that found no room in the queue, or on their way to the leader
+	refused atomic.Uint64 // lists of calls that found no room among those on their way to the leader
 	unfair  atomic.Uint64 // those of them whose caller had its share already
-	voters  atomic.Int64
-	learn   atomic.Int64
-	// writing is when the writer began what it does now, by Clock.Elapsed; 0 while it does nothing.
-	writing atomic.Int64
 
 	snapshotSeqno atomic.Uint64 // of the newest one on this disk that the ledger records
 	snapshotBytes atomic.Uint64
 	differing     atomic.Uint64 // snapshots that were not what the ledger records
-}
-
-func newMeter() *meter {
-	const seconds = 1e-9 // of a nanosecond
-	return &meter{
-		batch: newHistogram("batch_transactions", "Transactions of a batch that this node sealed as leader and that was committed.", 0, 1),
-		commit: newHistogram("commit_latency_seconds", "From the sealing of a batch on this leader until it was committed and applied here.",
-			16, seconds),
-		sync: newHistogram("sync_latency_seconds", "How long the disk took to write entries and make them durable.", 16, seconds),
-	}
-}
-
-// members notes who takes part in consensus.
-func (m *meter) members(of consensus.Membership) {
-	m.voters.Store(int64(len(of.Voters)))
-	m.learn.Store(int64(len(of.Learners)))
 }
 
 // instruments are several collectors as one.
@@ -62,7 +36,7 @@ func (all instruments) Collect(to chan<- prometheus.Metric) {
 
 // instruments lists what this node measures. docs/operations.md explains each to operators.
 func (n *node) instruments() instruments {
-	all := instruments{n.meter.batch, n.meter.commit, n.meter.sync}
+	all := instruments(n.replica.Collectors())
 	gauge := func(name, help string, value func() float64) {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "coco", Name: name, Help: help}, value))
 	}
@@ -86,8 +60,8 @@ func (n *node) instruments() instruments {
 	gauge("actor_certificate_not_after_seconds", "When the first member or participant is without a certificate, since 1970.",
 		func() float64 { return float64(n.actorsEnd().Unix()) })
 
-	gauge("is_leader", "1 if this node leads.", func() float64 { return truth(n.loop.state.Load().Role == consensus.Leader) })
-	gauge("has_leader", "1 if this node knows a leader.", func() float64 { return truth(n.loop.state.Load().Leader != 0) })
+	gauge("is_leader", "1 if this node leads.", func() float64 { return truth(n.replica.Leads()) })
+	gauge("has_leader", "1 if this node knows a leader.", func() float64 { return truth(n.replica.State().Leader != 0) })
 	gauge("is_ready", "1 if GET /readyz answers 200.", func() float64 {
 		for _, c := range n.Health() {
 			if c.Problem != "" {
@@ -96,17 +70,17 @@ func (n *node) instruments() instruments {
 		}
 		return 1
 	})
-	gauge("view", "The view that this node is in. It grows with each election.", func() float64 { return float64(n.loop.state.Load().View) })
-	gauge("committed_seqno", "The last transaction committed and applied here.", func() float64 { return float64(n.facts.last.Load().Seqno) })
-	gauge("lag_entries", "Ledger entries that are known to be committed and not applied here yet.", func() float64 { return float64(n.lag()) })
-	gauge("queue_length", "Calls that wait for execution on this node.", func() float64 { return float64(n.exec.queue.load().calls) })
-	gauge("queue_capacity", "How many may wait.", func() float64 { return float64(n.exec.queue.load().maxCalls) })
-	gauge("queue_bytes", "Bytes of the calls that wait for execution on this node.", func() float64 { return float64(n.exec.queue.load().bytes) })
-	gauge("queue_capacity_bytes", "How many bytes may wait.", func() float64 { return float64(n.exec.queue.load().maxBytes) })
+	gauge("view", "The view that this node is in. It grows with each election.", func() float64 { return float64(n.replica.State().View) })
+	gauge("committed_seqno", "The last transaction committed and applied here.", func() float64 { return float64(n.replica.Last().Seqno) })
+	gauge("lag_entries", "Ledger entries that are known to be committed and not applied here yet.", func() float64 { return float64(n.replica.Lag()) })
+	gauge("queue_length", "Calls that wait for execution on this node.", func() float64 { return float64(n.replica.Load().Calls) })
+	gauge("queue_capacity", "How many may wait.", func() float64 { return float64(n.replica.Load().MaxCalls) })
+	gauge("queue_bytes", "Bytes of the calls that wait for execution on this node.", func() float64 { return float64(n.replica.Load().Bytes) })
+	gauge("queue_capacity_bytes", "How many bytes may wait.", func() float64 { return float64(n.replica.Load().MaxBytes) })
 	counter("queue_refused_total", "Lists of calls that found no room in the queue, or among those on their way to the leader.",
-		func() float64 { return float64(n.meter.refused.Load()) })
+		func() float64 { all, _ := n.replica.Refused(); return float64(all + n.meter.refused.Load()) })
 	counter("queue_refused_share_total", "Those of them that were refused because their caller had its share.",
-		func() float64 { return float64(n.meter.unfair.Load()) })
+		func() float64 { _, unfair := n.replica.Refused(); return float64(unfair + n.meter.unfair.Load()) })
 	gauge("forwarded_calls", "Calls that wait for the leader's answer.", func() float64 {
 		calls, _ := n.forwarder.Waiting()
 		return float64(calls)
@@ -124,10 +98,10 @@ func (n *node) instruments() instruments {
 	gauge("snapshot_bytes", "Its size.", func() float64 { return float64(n.meter.snapshotBytes.Load()) })
 	counter("snapshot_differing_total", "Snapshots of this node that differed from the network's: its memory or its program is not what it should be.",
 		func() float64 { return float64(n.meter.differing.Load()) })
-	gauge("applied_index", "The last entry committed and applied here.", func() float64 { return float64(n.appliedIndex.Load()) })
+	gauge("applied_index", "The last entry committed and applied here.", func() float64 { return float64(n.replica.Applied()) })
 	gauge("trusted_nodes", "Nodes that the network trusts now.", func() float64 { return float64(len(n.directory.Load().addresses)) })
-	gauge("voters", "Nodes that vote in consensus.", func() float64 { return float64(n.meter.voters.Load()) })
-	gauge("learners", "Nodes that catch up before they vote.", func() float64 { return float64(n.meter.learn.Load()) })
+	gauge("voters", "Nodes that vote in consensus.", func() float64 { return float64(len(n.replica.Members().Voters)) })
+	gauge("learners", "Nodes that catch up before they vote.", func() float64 { return float64(len(n.replica.Members().Learners)) })
 	return all
 }
 

@@ -44,13 +44,14 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
-	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/internal/signal"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -109,14 +110,14 @@ type node struct {
 	sponsor        coco.NodeID
 	holders        holders
 	governedAt     atomic.Uint64 // the last seqno that changed the network's own tables
-	governedSignal *signal
+	governedSignal *signal.Signal
 	wanted         atomic.Uint64 // the epoch whose secret this node has asked for
 	behind         atomic.Bool   // the leader cannot bring this node up to date any more
-	facts          *facts
 	meter          *meter
-	exec           *executor
-	loop           *loop
-	writer         *writer
+	keys           *keyring
+	ledgers        []replica.Ledger // in the order of the binary's list
+	pace           *pace
+	replica        *replica.Replica // nil until open
 	peers          *peer.Transport
 	forwarder      *peer.Forwarder
 	fetcher        *peer.Fetcher
@@ -124,7 +125,6 @@ type node struct {
 	admin          *gateway.Gateway                // nil without an administrative listener
 	renewed        atomic.Pointer[channel.Service] // the service, once its certificate was renewed
 	directory      atomic.Pointer[directory]
-	appliedIndex   atomic.Uint64
 	unlisted       atomic.Bool // a node that the service vouches for is not in this node's list
 	ready          atomic.Bool // trusted, and has applied as much as was committed then
 	stopping       atomic.Bool // told to end
@@ -164,7 +164,7 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 		if admin != nil {
 			_ = admin.Close()
 		}
-		var damage *damageError
+		var damage *replica.DamagedError
 		var behind *leftBehindError
 		var spoilt *spoiltError
 		switch {
@@ -182,17 +182,17 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 		case !errors.As(err, &damage) || len(cfg.Join) == 0 || try == ledgerTrouble:
 			return err
 		}
-		cfg.Log.Error("this node's ledger is damaged: cutting it and fetching the rest again", logevent.LedgerCut.Attr(), "entry", damage.index, "error", damage.err)
-		if err := cutLedger(cfg, damage.index-1); err != nil {
+		cfg.Log.Error("this node's ledger is damaged: cutting it and fetching the rest again", logevent.LedgerCut.Attr(), "entry", damage.Index, "error", damage.Err)
+		if err := cutLedger(cfg, damage.Index-1); err != nil {
 			return err
 		}
 	}
 }
 
 func (n *node) ledger(name string) adapter.Ledger {
-	for _, l := range n.exec.ledgers {
-		if l.name == name {
-			return l.ledger
+	for _, l := range n.ledgers {
+		if l.Name == name {
+			return l.Ledger
 		}
 	}
 	return nil
@@ -247,11 +247,9 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, at 
 	}
 	n.setNodes(n.charter.nodes, nil)
 	n.peers.Open()
-	g.Go(func() error { return n.exec.run(ctx) })
-	g.Go(func() error { return n.loop.run(ctx) })
-	g.Go(func() error { return n.writer.run(ctx) })
+	g.Go(func() error { return n.replica.Run(ctx) })
 	g.Go(func() error { return n.history.Run(ctx) })
-	g.Go(func() error { return (&snapshotter{n: n, points: n.exec.pace.points}).run(ctx) })
+	g.Go(func() error { return (&snapshotter{n: n, points: n.pace.points}).run(ctx) })
 	g.Go(func() error { return n.gateway.Serve(at.client) })
 	g.Go(func() error {
 		<-ctx.Done()
@@ -267,7 +265,7 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, at 
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-n.facts.reached(n.charter.seqno):
+	case <-n.replica.Reached(n.charter.seqno):
 	}
 	if err := n.serve(); err != nil {
 		return err
@@ -300,13 +298,13 @@ func newNode(ctx context.Context, cfg Config, log *ledger.Log) (*node, error) {
 	n := &node{
 		cfg: cfg, log: cfg.Log.With("id", id.ID().Short()), id: id, measurement: claims.Measurement,
 		peerAddress: cmp.Or(cfg.PeerAddress, cfg.PeerListen), clientAddress: cmp.Or(cfg.ClientAddress, cfg.ClientListen),
-		store: store.New(), facts: newFacts(), meter: newMeter(), ledgerLog: log,
-		exec:     &executor{keys: newKeyring()},
+		store: store.New(), meter: &meter{}, ledgerLog: log,
+		keys:     newKeyring(),
 		retiring: make(chan struct{}), retired: make(chan struct{}),
 	}
-	n.governedSignal = newSignal()
+	n.governedSignal = signal.New()
 	n.history = history.New(history.Config{
-		Disk: cfg.Host.Disk, Dir: HistoryDir, Ledger: log, Keys: n.exec.keys.of, Clock: cfg.Host.Clock, Log: n.log,
+		Disk: cfg.Host.Disk, Dir: HistoryDir, Ledger: log, Keys: n.keys.Of, Clock: cfg.Host.Clock, Log: n.log,
 	})
 	n.connect()
 	return n, nil
@@ -315,34 +313,25 @@ func newNode(ctx context.Context, cfg Config, log *ledger.Log) (*node, error) {
 // open creates the tables and ledgers of the constitution and wires the goroutines.
 func (n *node) open(ctx context.Context, log *ledger.Log, s start) error {
 	c := n.constitution.Load()
-	machine, err := raft.New(s.machine)
-	if err != nil {
-		return err
-	}
-	known := &atomic.Uint64{}
-	inbox := newMailbox[event]()
-	x := n.exec
-	*x = executor{
-		log: n.log, clock: n.cfg.Host.Clock, store: n.store, keys: x.keys, signer: n.id.Signer(), self: n.id.ID(),
-		limits:  limits{count: c.Limits.BatchCount, bytes: c.Limits.BatchBytes},
-		history: n.history, pace: newPace(c, n.charter.seqno), facts: n.facts, meter: n.meter, tasks: newMailbox[task](), queue: newQueue(c.Limits.Queue, queueBytes(c.Limits)),
-		loop: inbox, known: known, appliedIndex: &n.appliedIndex, kept: map[*adapter.Call]*pending{}, governed: n.governed, rejoin: func(why string) error { return n.leftBehind(why) }, want: n.want,
-	}
+	n.pace = newPace(c, n.charter.seqno)
 	if err := n.openLedgers(ctx, s.basis); err != nil {
 		return err
 	}
-	n.writer = &writer{clock: n.cfg.Host.Clock, log: log, meter: n.meter, durable: c.Consensus.Durability != gov.DurableMemory, tasks: newMailbox[*raft.Append](), loop: inbox}
-	n.loop = &loop{
-		log: n.log, clock: n.cfg.Host.Clock, self: consensus.IDOf(n.id.ID()), machine: machine, inbox: inbox,
-		recv: make(chan received, 1024), meter: n.meter, exec: x.tasks, disk: n.writer.tasks, peers: n.peers, known: known, changed: newSignal(),
+	r, err := replica.New(replica.Config{
+		Log: n.log, Clock: n.cfg.Host.Clock, Self: n.id.ID(), Signer: n.id.Signer(), Keys: n.keys, Store: n.store,
+		Ledgers: n.ledgers, History: n.history, Disk: log, Durable: c.Consensus.Durability != gov.DurableMemory, Machine: s.machine,
+		Rules: replica.Rules{Limits: limitsOf(c), Trusted: true}, MaxBatch: maxBatch,
+		QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits), Network: n.peers, Start: s.basis.batch(),
+		Hooks: replica.Hooks{
+			Rules: n.rules, Committed: n.committed, MembersChanged: n.governed, WantSecret: n.want,
+			LeftBehind: func(why string) error { return n.leftBehind(why) },
+		},
+	})
+	if err != nil {
+		return err
 	}
+	n.replica = r
 	n.forwarder.Bound(c.Limits.Queue, queueBytes(c.Limits))
-	n.loop.state.Store(&consensus.State{})
-	if s.basis != nil {
-		n.loop.applied = s.basis.header.Index
-		n.announce(s.basis)
-	}
-	n.loop.members.Store(&consensus.Membership{})
 	n.gateway, err = gateway.New(gateway.Config{
 		Node: n, TLS: channel.ClientServerConfig(n.id), Clock: n.cfg.Host.Clock, Log: n.log,
 		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Owner: n.cfg.Owner.Actor(), Retire: n.Retire,
@@ -353,11 +342,18 @@ func (n *node) open(ctx context.Context, log *ledger.Log, s start) error {
 	return n.openAdmin()
 }
 
+// maxBatch is how many bytes a sealed batch can have: it travels in one frame, with what consensus adds.
+const maxBatch = channel.DefaultMaxFrame - 1<<20
+
+// queueBytes is how many bytes of payloads may wait on a node: sixteen batches of the largest size, and at
+// least four of the largest requests.
+func queueBytes(l gov.Limits) int { return max(16*l.BatchBytes, 4*l.BodyBytes) }
+
 // serve opens the adapters' endpoints, once their state is there.
 func (n *node) serve() error {
 	var endpoints []adapter.Endpoint
-	for _, l := range n.exec.ledgers {
-		endpoints = append(endpoints, l.ledger.Endpoints()...)
+	for _, l := range n.ledgers {
+		endpoints = append(endpoints, l.Ledger.Endpoints()...)
 	}
 	return n.gateway.Mount(int64(n.constitution.Load().Limits.BodyBytes), endpoints...)
 }
@@ -399,7 +395,7 @@ func (n *node) openLedgers(ctx context.Context, b *basis) error {
 		if err != nil {
 			return fmt.Errorf("open ledger %q: %w", m.Name, err)
 		}
-		n.exec.ledgers = append(n.exec.ledgers, namedLedger{m.Name, scope, l})
+		n.ledgers = append(n.ledgers, replica.Ledger{Name: m.Name, Scope: scope, Ledger: l})
 	}
 	for name := range c.Adapters {
 		if n.ledger(name) == nil {
@@ -410,9 +406,9 @@ func (n *node) openLedgers(ctx context.Context, b *basis) error {
 }
 
 func (n *node) close() {
-	for _, l := range n.exec.ledgers {
-		if err := l.ledger.Close(); err != nil {
-			n.log.Warn("close ledger", "ledger", l.name, "error", err)
+	for _, l := range n.ledgers {
+		if err := l.Ledger.Close(); err != nil {
+			n.log.Warn("close ledger", "ledger", l.Name, "error", err)
 		}
 	}
 }
@@ -423,5 +419,5 @@ func (n *node) setNodes(addresses, leaving map[coco.NodeID]string) {
 	all := maps.Clone(addresses)
 	maps.Copy(all, leaving)
 	n.peers.Follow(n.ctx, all)
-	n.loop.inbox.put(event{nodes: slices.Collect(maps.Keys(addresses))})
+	n.replica.Trust(slices.Collect(maps.Keys(addresses)))
 }

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -20,7 +20,7 @@ func (n *node) connect() {
 	n.forwarder = peer.NewForwarder(peer.ForwarderConfig{
 		Clock: clock, Self: n.id.ID(), Leadership: n.leadership,
 		Send:   func(to coco.NodeID, m peer.Message) bool { return n.peers.Send(to, m) },
-		Decode: n.decode, Submit: n.submitHere, Request: n.request, Reached: n.facts.reached, Full: n.refuse,
+		Decode: n.decode, Submit: n.submitHere, Request: n.request, Reached: func(seqno uint64) <-chan struct{} { return n.replica.Reached(seqno) }, Full: n.refuse,
 	})
 	n.fetcher = &peer.Fetcher{
 		Clock: clock, Dialer: dialer, Leader: n.leader,
@@ -28,12 +28,9 @@ func (n *node) connect() {
 	}
 	n.peers = peer.New(peer.Config{
 		Log: n.log, Clock: clock, Dialer: dialer, Listed: n.listed,
-		Broken: func(id coco.NodeID) { n.loop.inbox.put(event{unreachable: consensus.IDOf(id)}) },
+		Broken: func(id coco.NodeID) { n.replica.Unreachable(consensus.IDOf(id)) },
 		Consensus: func(from coco.NodeID, data []byte) {
-			select {
-			case n.loop.recv <- received{consensus.IDOf(from), data}:
-			case <-n.ctx.Done():
-			}
+			n.replica.Step(n.ctx, consensus.IDOf(from), data)
 		},
 		Behind: func(from coco.NodeID) {
 			if from == n.leader() {
@@ -47,8 +44,8 @@ func (n *node) connect() {
 
 // leadership is peer.ForwarderConfig.Leadership.
 func (n *node) leadership() peer.Leadership {
-	change := n.loop.changed.wait() // before looking
-	s := n.loop.state.Load()
+	change := n.replica.Changed() // before looking
+	s := n.replica.State()
 	return peer.Leadership{
 		Leader: n.directory.Load().byConsensus[s.Leader], Self: s.Role == consensus.Leader, Change: change,
 	}
@@ -56,10 +53,10 @@ func (n *node) leadership() peer.Leadership {
 
 // leader returns the node that leads, as far as this one knows; the sponsor while this node is joining.
 func (n *node) leader() coco.NodeID {
-	if n.loop == nil {
+	if n.replica == nil {
 		return n.sponsor
 	}
-	return n.directory.Load().byConsensus[n.loop.state.Load().Leader]
+	return n.directory.Load().byConsensus[n.replica.State().Leader]
 }
 
 // decode is peer.ForwarderConfig.Decode.
@@ -73,7 +70,7 @@ func (n *node) decode(ledger string, payload []byte) (any, error) {
 
 // submitHere is peer.ForwarderConfig.Submit.
 func (n *node) submitHere(ledger string, calls []*adapter.Call, done func([]adapter.Result)) error {
-	return n.enqueue(&item{ledger: ledger, calls: calls, done: done})
+	return n.replica.Enqueue(&replica.Item{Ledger: ledger, Calls: calls, Done: done})
 }
 
 // request is peer.ForwarderConfig.Request.
@@ -92,44 +89,14 @@ func (n *node) request(from coco.NodeID, rq peer.Request, done func([]adapter.Re
 	default:
 		return fmt.Errorf("%w: node %s does not know this request", coco.ErrInvalid, n.id.ID().Short())
 	}
-	return n.enqueue(&item{run: run, done: done})
+	return n.replica.Enqueue(&replica.Item{Run: run, Done: done})
 }
 
-// enqueue hands an item to the executor. If leadership was lost meanwhile, the executor may have
-// emptied the queue before the item came: then it is told to do so again.
-func (n *node) enqueue(it *item) error {
-	if err := n.exec.queue.put(it); err != nil {
-		n.refuse(err)
-		return err
-	}
-	if n.loop.state.Load().Role != consensus.Leader {
-		n.exec.tasks.put(task{flush: true})
-	}
-	return nil
-}
-
-// refuse counts what found no room.
+// refuse counts calls that found no room on their way to the leader.
 func (n *node) refuse(err error) {
 	n.meter.refused.Add(1)
-	if errors.Is(err, errShareFull) || errors.Is(err, peer.ErrShare) {
+	if errors.Is(err, peer.ErrShare) {
 		n.meter.unfair.Add(1)
-	}
-}
-
-// own runs a transaction of the node's own. It fails with coco.ErrNotCommitted if this node does not lead.
-func (n *node) own(ctx context.Context, run func(tx *store.Tx) ([]byte, error)) (adapter.Result, error) {
-	if n.loop.state.Load().Role != consensus.Leader {
-		return adapter.Result{}, fmt.Errorf("%w: this node does not lead", coco.ErrNotCommitted)
-	}
-	done := make(chan adapter.Result, 1)
-	if err := n.enqueue(&item{run: run, done: func(r []adapter.Result) { done <- r[0] }}); err != nil {
-		return adapter.Result{}, err
-	}
-	select {
-	case r := <-done:
-		return r, r.Err
-	case <-ctx.Done():
-		return adapter.Result{}, fmt.Errorf("%w: not committed in time: %w", coco.ErrUnknown, ctx.Err())
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 // receipt makes the receipt of a committed transaction.
 func (n *node) receipt(b *batch.Batch, before merkle.Frontier, id coco.TxID) ([]byte, error) {
-	keys, err := n.exec.keys.of(b.Header.Epoch)
+	keys, err := n.keys.Of(b.Header.Epoch)
 	if err != nil {
 		return nil, err
 	}

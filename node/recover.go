@@ -9,10 +9,10 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
-	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -50,11 +50,11 @@ func (n *node) recover(ctx context.Context, log *ledger.Log) (func(context.Conte
 	if err != nil {
 		return nil, err
 	}
-	if err := epoch.SealPrevious(secret, n.exec.keys.all()); err != nil {
+	if err := epoch.SealPrevious(secret, n.keys.all()); err != nil {
 		return nil, err
 	}
-	n.exec.keys.add(epoch.Epoch, secret)
-	n.exec.keys.use(epoch.Epoch)
+	n.keys.add(epoch.Epoch, secret)
+	n.keys.Use(epoch.Epoch)
 	n.charter = charter{
 		constitution: c, service: service, origin: origin,
 		nodes: map[coco.NodeID]string{n.id.ID(): n.peerAddress}, seqno: report.Last.Seqno + 1,
@@ -68,7 +68,7 @@ func (n *node) recover(ctx context.Context, log *ledger.Log) (func(context.Conte
 // it is the members of now whose shares count.
 func (n *node) openEpochs(epochs []*keys.SealedEpoch, used func(uint64) bool) error {
 	for _, sealed := range slices.Backward(epochs) {
-		if _, err := n.exec.keys.secret(sealed.Epoch); err == nil {
+		if _, err := n.keys.secret(sealed.Epoch); err == nil {
 			continue
 		}
 		shares, err := n.cfg.Recover.Open(sealed)
@@ -83,13 +83,13 @@ func (n *node) openEpochs(epochs []*keys.SealedEpoch, used func(uint64) bool) er
 			n.log.Info("an epoch that was announced and never used does not open", "epoch", sealed.Epoch, "error", err)
 			continue
 		}
-		n.exec.keys.add(sealed.Epoch, secret)
+		n.keys.add(sealed.Epoch, secret)
 		previous, err := sealed.OpenPrevious(secret)
 		if err != nil {
 			return err
 		}
 		for epoch, s := range previous {
-			n.exec.keys.add(epoch, s)
+			n.keys.add(epoch, s)
 		}
 	}
 	return nil
@@ -97,18 +97,14 @@ func (n *node) openEpochs(epochs []*keys.SealedEpoch, used func(uint64) bool) er
 
 // takeOver leads, alone, once the ledger is replayed.
 func (n *node) takeOver(ctx context.Context, last uint64, epoch *keys.SealedEpoch) error {
-	for n.appliedIndex.Load() < last {
+	for n.replica.Applied() < last {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-n.cfg.Host.Clock.After(tickEvery):
+		case <-n.cfg.Host.Clock.After(replica.Tick):
 		}
 	}
-	n.loop.inbox.put(event{do: func(l *loop) {
-		l.forced = func() raft.Change {
-			return raft.Change{AddVoter: []consensus.ID{l.self}, Remove: l.machine.Gone(consensus.IDOf(n.charter.origin))}
-		}
-	}})
+	n.replica.Restart(consensus.IDOf(n.charter.origin))
 	return n.firstTransaction(ctx, func(tx *store.Tx, rec gov.NodeRecord) error {
 		claims, err := n.cfg.Verifiers.Verify(rec.Evidence, n.cfg.Host.Clock.Now())
 		if err != nil {
@@ -147,7 +143,7 @@ func (n *node) readGenesis(log *ledger.Log, certificate []byte) (coco.NodeID, *c
 }
 
 func (n *node) serviceKey(genesis *batch.Batch) (keys.SecretBytes, error) {
-	k, err := n.exec.keys.of(genesis.Header.Epoch)
+	k, err := n.keys.Of(genesis.Header.Epoch)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/channel"
-	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/peer"
@@ -74,8 +73,8 @@ func (n *node) renewDue(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, peer.SubmitPatience)
 	defer cancel()
 	now := n.cfg.Host.Clock.Now()
-	if n.loop.state.Load().Role == consensus.Leader && channel.Due(n.serviceCertificate(), now) {
-		r, err := n.own(ctx, n.renewService)
+	if n.replica.Leads() && channel.Due(n.serviceCertificate(), now) {
+		r, err := n.replica.Do(ctx, n.renewService)
 		if err != nil {
 			return fmt.Errorf("the service's: %w", err)
 		}

@@ -8,7 +8,6 @@ import (
 	"reflect"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/gov"
@@ -16,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/merkle"
 	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/snapshot"
 )
 
@@ -281,7 +281,7 @@ func (n *node) checkBridge(b *basis) error {
 // restore fills the store, and everybody who follows it, with the snapshot's state.
 func (n *node) restore(ctx context.Context, b *basis) error {
 	began := n.cfg.Host.Clock.Elapsed()
-	secret, err := n.exec.keys.secret(b.header.Epoch)
+	secret, err := n.keys.secret(b.header.Epoch)
 	if err != nil {
 		return err
 	}
@@ -293,30 +293,27 @@ func (n *node) restore(ctx context.Context, b *basis) error {
 	if !reflect.DeepEqual(h, b.header) {
 		return fmt.Errorf("%w: the disk gave another header of the snapshot of seqno %d than it gives now", coco.ErrVerify, h.Seqno)
 	}
-	x := n.exec
-	x.applied = position{index: h.Index, chain: h.Chain, tree: b.tree, seqno: h.Seqno, time: h.Time}
-	x.view, x.batch, x.epoch = h.View, h.Index, h.Epoch
-	x.anchor = anchor{h.Time, n.cfg.Host.Clock.Elapsed()}
-	x.keys.use(h.Epoch)
-	x.pace.pacer.Reset(h.Seqno, h.Time)
+	n.pace.pacer.Reset(h.Seqno, h.Time)
 	s := n.store.Snapshot()
 	defer s.Release()
-	if err := x.pace.governed(s, h.Seqno+1); err != nil {
+	if err := n.pace.governed(s, h.Seqno+1); err != nil {
 		return err
 	}
-	n.appliedIndex.Store(h.Index)
 	n.history.Start(history.Position{Index: h.Index, View: h.View, Seqno: h.Seqno, Tree: b.tree})
 	n.log.Info("beginning with a snapshot", logevent.SnapshotLoaded.Attr(), "seqno", h.Seqno, "bytes", b.record.Bytes, "took", n.cfg.Host.Clock.Elapsed()-began)
 	return nil
 }
 
-// announce tells the ledgers and those who wait of the restored state.
-func (n *node) announce(b *basis) {
-	h := b.header
-	for _, l := range n.exec.ledgers {
-		l.ledger.Committed(adapter.Commit{View: h.View, First: h.First, Last: h.Seqno, Time: h.Time})
+// batch is the committed batch whose state the snapshot holds; the zero one for none.
+func (b *basis) batch() replica.Batch {
+	if b == nil {
+		return replica.Batch{}
 	}
-	n.facts.committed(coco.TxID{View: h.View, Seqno: h.Seqno})
+	h := b.header
+	return replica.Batch{
+		Position: replica.Position{Index: h.Index, Chain: h.Chain, Tree: b.tree, Seqno: h.Seqno, Time: h.Time},
+		View:     h.View, First: h.First, Epoch: h.Epoch,
+	}
 }
 
 // beginAfter sets up consensus after the snapshot.

@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -44,12 +45,12 @@ func (n *node) Retire(ctx context.Context) (coco.TxID, error) {
 	defer cancel()
 	id, err := n.commitRetirement(ctx)
 	if err != nil {
-		n.setLeaving(n.stopping.Load())
+		n.replica.SetLeaving(n.stopping.Load())
 		n.retireAsked.Store(false)
 		return coco.TxID{}, err
 	}
 	n.log.Info("retirement committed", "transaction", id.String())
-	n.setLeaving(true) // should it be elected again
+	n.replica.SetLeaving(true) // should it be elected again
 	n.retire()
 	return id, nil
 }
@@ -58,7 +59,7 @@ func (n *node) Retire(ctx context.Context) (coco.TxID, error) {
 // leader that was just elected has heard of nobody yet, so its doubts are asked about again.
 func (n *node) commitRetirement(ctx context.Context) (coco.TxID, error) {
 	for {
-		err := n.checkSpared(ctx)
+		err := n.replica.Spared(ctx)
 		if err != nil {
 			return coco.TxID{}, err
 		}
@@ -81,81 +82,9 @@ func (n *node) commitRetirement(ctx context.Context) (coco.TxID, error) {
 	}
 }
 
-// checkSpared asks this node itself, if it leads: whoever must stay need not hand over.
-func (n *node) checkSpared(ctx context.Context) error {
-	answer := make(chan error, 1)
-	n.loop.inbox.put(event{do: func(l *loop) {
-		if l.leading == 0 {
-			answer <- nil
-			return
-		}
-		answer <- l.spare(l.self)
-	}})
-	select {
-	case err := <-answer:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // retireNode commits the retirement of a node that asks for it, if the network can spare it.
-func (n *node) retireNode(from coco.NodeID, answer func([]adapter.Result)) {
-	n.loop.inbox.put(event{do: func(l *loop) {
-		err := l.spare(consensus.IDOf(from))
-		if err == nil {
-			run := func(tx *store.Tx) ([]byte, error) { return nil, gov.RetireNode(tx, from) }
-			l.sparing++
-			err = n.enqueue(&item{run: run, done: func(r []adapter.Result) {
-				// Behind the new list of nodes, if it was committed.
-				l.inbox.put(event{do: func(l *loop) { l.sparing-- }})
-				answer(r)
-			}})
-			if err != nil {
-				l.sparing--
-			}
-		}
-		if err != nil {
-			answer([]adapter.Result{{Err: err}})
-		}
-	}})
-}
-
-// spare says whether the network can go on without a node: a majority of the voters that would be left
-// has been heard of within the last election timeout.
-func (l *loop) spare(id consensus.ID) error {
-	if l.leading == 0 {
-		return fmt.Errorf("%w: this node does not lead", coco.ErrNotCommitted)
-	}
-	// Who was let go, or is being let go, is counted by nobody any more: one after the other.
-	if l.sparing > 0 || l.change != 0 || len(l.machine.Membership().Outgoing) > 0 || l.parting(id) {
-		return fmt.Errorf("%w: the members of consensus are being changed", coco.ErrBusy)
-	}
-	voters, alive := 0, 0
-	l.machine.Progress(func(p consensus.Progress) {
-		if !p.Voter || p.ID == id {
-			return
-		}
-		voters++
-		if p.Active || p.ID == l.self {
-			alive++
-		}
-	})
-	switch need := voters/2 + 1; {
-	case voters == 0:
-		return fmt.Errorf("%w: this is the only node that votes: without it there is no network. Let another node join first, or stop the network", coco.ErrInvalid)
-	case alive < need:
-		return fmt.Errorf("%w: without this node %d voters are left, of which %d were heard of lately, expected at least %d: bring them back first",
-			coco.ErrBusy, voters, alive, need)
-	}
-	return nil
-}
-
-// parting reports whether a voter other than the one given is to leave.
-func (l *loop) parting(id consensus.ID) bool {
-	return slices.ContainsFunc(l.machine.Membership().Voters, func(v consensus.ID) bool {
-		return v != id && !slices.ContainsFunc(l.trusted, func(n coco.NodeID) bool { return consensus.IDOf(n) == v })
-	})
+func (n *node) retireNode(from coco.NodeID, done func([]adapter.Result)) {
+	n.replica.Remove(consensus.IDOf(from), func(tx *store.Tx) ([]byte, error) { return nil, gov.RetireNode(tx, from) }, done)
 }
 
 // awaitRemoval waits until this node's retirement is committed and consensus does without it, and
@@ -166,7 +95,7 @@ func (n *node) awaitRemoval(ctx context.Context) error {
 		return nil
 	case <-n.retiring:
 	}
-	tick := n.cfg.Host.Clock.NewTicker(tickEvery)
+	tick := n.cfg.Host.Clock.NewTicker(replica.Tick)
 	defer tick.Stop()
 	self, alone := consensus.IDOf(n.id.ID()), 0
 	for {
@@ -175,15 +104,15 @@ func (n *node) awaitRemoval(ctx context.Context) error {
 			return nil
 		case <-tick.C():
 		}
-		m := n.loop.members.Load()
+		m := n.replica.Members()
 		if !slices.Contains(slices.Concat(m.Voters, m.Learners, m.Outgoing), self) {
 			n.log.Info("this node has retired: the network goes on without it", logevent.NodeRetired.Attr())
 			break
 		}
-		if alone++; n.loop.state.Load().Leader != 0 {
+		if alone++; n.replica.State().Leader != 0 {
 			alone = 0
 		}
-		if alone > int(leftBehind/tickEvery) {
+		if alone > int(leftBehind/replica.Tick) {
 			// Who is removed may not hear of it: the others talk to it no more.
 			n.log.Info("this node has retired: its retirement is committed and nobody speaks to it any more", logevent.NodeRetired.Attr())
 			break

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/batch"
-	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/peer"
@@ -34,9 +32,6 @@ const rotateEvery = 250 * time.Millisecond
 
 // secretPatience is for how long a leader waits for somebody to give it the secret of an announced epoch.
 const secretPatience = 3 * time.Second
-
-// secretPause is how often a node asks for a secret that it needs.
-const secretPause = 100 * time.Millisecond
 
 // secretOffer is a secret whose epoch is not known to be announced.
 type secretOffer struct {
@@ -87,14 +82,14 @@ func (n *node) newEpoch(r store.Reader, recipients []keys.Recipient, threshold i
 	if err != nil {
 		return nil, err
 	}
-	if err := sealed.SealPrevious(secret, n.exec.keys.all()); err != nil {
+	if err := sealed.SealPrevious(secret, n.keys.all()); err != nil {
 		return nil, err
 	}
 	public, err := sealed.Marshal()
 	if err != nil {
 		return nil, err
 	}
-	n.exec.keys.offer(sha256.Sum256(public), sealed.Epoch, secret)
+	n.keys.offer(sha256.Sum256(public), sealed.Epoch, secret)
 	return sealed, nil
 }
 
@@ -105,7 +100,7 @@ func (n *node) announced(r store.Reader) error {
 		return err
 	}
 	for _, e := range epochs {
-		n.exec.keys.announced(sha256.Sum256(e.Sealed), e.Epoch)
+		n.keys.announced(sha256.Sum256(e.Sealed), e.Epoch)
 	}
 	return nil
 }
@@ -134,7 +129,7 @@ func (n *node) rotate(ctx context.Context) error {
 			continue
 		}
 		sealed := coco.Digest(sha256.Sum256(newest.Sealed))
-		if secret, err := n.exec.keys.secret(newest.Epoch); err == nil {
+		if secret, err := n.keys.secret(newest.Epoch); err == nil {
 			n.handOut(sealed, newest.Epoch, secret)
 			without = 0
 			continue
@@ -153,7 +148,7 @@ func (n *node) rotate(ctx context.Context) error {
 
 // epochToBegin returns the newest epoch if this node leads and batches are sealed under an older one.
 func (n *node) epochToBegin() (gov.EpochRecord, bool, error) {
-	if n.loop.state.Load().Role != consensus.Leader {
+	if !n.replica.Leads() {
 		return gov.EpochRecord{}, false, nil
 	}
 	s := n.store.Snapshot()
@@ -163,7 +158,7 @@ func (n *node) epochToBegin() (gov.EpochRecord, bool, error) {
 		return gov.EpochRecord{}, false, err
 	}
 	newest := epochs[len(epochs)-1]
-	used, _ := n.exec.keys.current()
+	used, _ := n.keys.Current()
 	return newest, newest.Epoch > used, nil
 }
 
@@ -183,16 +178,16 @@ func (n *node) handOut(sealed coco.Digest, epoch uint64, secret keys.Secret) {
 	if count < len(nodes)/2+1 {
 		return
 	}
-	n.exec.tasks.put(task{inspect: func(x *executor) {
-		if x.keys.use(epoch) {
+	n.replica.Between(func() {
+		if n.keys.Use(epoch) {
 			n.log.Info("a new epoch begins", "epoch", epoch)
 		}
-	}})
+	})
 }
 
 // announceEpoch has this leader announce an epoch whose secret it holds.
 func (n *node) announceEpoch(ctx context.Context) error {
-	_, err := n.own(ctx, func(tx *store.Tx) ([]byte, error) {
+	_, err := n.replica.Do(ctx, func(tx *store.Tx) ([]byte, error) {
 		c, err := gov.LoadConstitution(tx)
 		if err != nil {
 			return nil, err
@@ -212,15 +207,15 @@ func (n *node) receiveSecret(from coco.NodeID, offer *peer.Secret) {
 		n.log.Warn("an epoch's secret from a node that does not lead, and was not asked for it", "node", from.Short(), "epoch", offer.Epoch)
 		return
 	}
-	n.exec.keys.offer(offer.Sealed, offer.Epoch, offer.Secret)
+	n.keys.offer(offer.Sealed, offer.Epoch, offer.Secret)
 	// Should it be announced already, it is of use at once.
-	n.exec.tasks.put(task{inspect: func(*executor) {
+	n.replica.Between(func() {
 		s := n.store.Snapshot()
 		defer s.Release()
 		if err := n.announced(s); err != nil {
 			n.log.Error("the list of epochs does not decode", "error", err)
 		}
-	}})
+	})
 	n.peers.Send(from, &peer.SecretHeld{Sealed: offer.Sealed})
 }
 
@@ -239,7 +234,7 @@ func (n *node) want(epoch uint64) (led bool) {
 		n.peers.Send(id, &peer.SecretWanted{Epoch: epoch})
 	}
 	_, trusted := nodes[n.id.ID()]
-	return trusted && n.loop.state.Load().Leader != 0
+	return trusted && n.replica.State().Leader != 0
 }
 
 // giveSecret gives a trusted node the secret of an epoch that was announced.
@@ -255,28 +250,12 @@ func (n *node) giveSecret(from coco.NodeID, wanted *peer.SecretWanted) {
 		return
 	}
 	for _, e := range epochs {
-		secret, err := n.exec.keys.secret(e.Epoch)
+		secret, err := n.keys.secret(e.Epoch)
 		if e.Epoch != wanted.Epoch || err != nil {
 			continue
 		}
 		n.peers.Send(from, &peer.Secret{Sealed: sha256.Sum256(e.Sealed), Epoch: e.Epoch, Secret: secret})
 	}
-}
-
-// keysOf returns the keys of an epoch, waiting for its secret if this node has missed it.
-func (x *executor) keysOf(epoch uint64) (*batch.Keys, error) {
-	keys, err := x.keys.of(epoch)
-	for waited := time.Duration(0); err != nil && waited < secretPatience; keys, err = x.keys.of(epoch) {
-		if x.want(epoch) {
-			waited += secretPause
-		}
-		select {
-		case <-x.ended:
-			return nil, err
-		case <-x.clock.After(secretPause):
-		}
-	}
-	return keys, err
 }
 
 // noteHolder takes note of a node that holds a secret.

@@ -48,7 +48,7 @@ func (n *node) samples() ([]sample, error) {
 // shared returns the index of the newest sample that is in this node's ledger, too, and committed.
 func (n *node) shared(samples []sample) (uint64, error) {
 	for _, s := range samples[:min(len(samples), maxSamples)] {
-		if s.Index == 0 || s.Index > n.appliedIndex.Load() {
+		if s.Index == 0 || s.Index > n.replica.Applied() {
 			continue
 		}
 		entries, err := n.ledgerLog.Read(s.Index, s.Index+1, 0)

@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/snapshot"
 	"github.com/cocoframework/coco/store"
 )
@@ -38,9 +39,8 @@ const keepSnapshots = 2
 
 // snapshotPoint is a state to be written.
 type snapshotPoint struct {
-	at                 position
-	view, first, epoch uint64
-	state              *store.Snapshot // pinned; released by whoever has the point
+	at    replica.Batch
+	state *store.Snapshot // pinned; released by whoever has the point
 }
 
 // pace decides when a snapshot is due. It belongs to the executor.
@@ -100,17 +100,17 @@ func (p *pace) governed(s store.Reader, first uint64) error {
 
 // committed takes note of a batch and pins its state if a snapshot of it is due. While one is being written the next is
 // left out.
-func (p *pace) committed(at position, view, first, epoch uint64, size int, s *store.Store) {
-	due := p.pacer.Committed(at.index, at.seqno, at.time, size, p.bytes)
+func (p *pace) committed(at replica.Batch, s *store.Store) {
+	due := p.pacer.Committed(at.Index, at.Seqno, at.Time, at.Size, p.bytes)
 	if p.requested && !due {
-		p.pacer.Reset(at.seqno, at.time)
+		p.pacer.Reset(at.Seqno, at.Time)
 		due = true
 	}
 	p.requested = false
-	if !due || at.seqno < p.from {
+	if !due || at.Seqno < p.from {
 		return
 	}
-	point := snapshotPoint{at: at, view: view, first: first, epoch: epoch, state: s.Snapshot()}
+	point := snapshotPoint{at: at, state: s.Snapshot()}
 	select {
 	case p.points <- point:
 	default:
@@ -141,7 +141,7 @@ func (w *snapshotter) run(ctx context.Context) error {
 			return nil
 		case p := <-w.points:
 			if err := w.write(ctx, p); err != nil && ctx.Err() == nil {
-				w.n.log.Error("no snapshot written: the next one is tried when it is due", "seqno", p.at.seqno, "error", err)
+				w.n.log.Error("no snapshot written: the next one is tried when it is due", "seqno", p.at.Seqno, "error", err)
 			}
 			p.state.Release()
 		case <-tick.C():
@@ -181,22 +181,22 @@ func (w *snapshotter) leftovers() error {
 
 func (w *snapshotter) write(ctx context.Context, p snapshotPoint) error {
 	n := w.n
-	members, err := n.membersAt(ctx, p.at.index)
+	members, err := n.replica.MembersAt(ctx, p.at.Index)
 	if err != nil {
 		return err
 	}
-	secret, err := n.exec.keys.secret(p.epoch)
+	secret, err := n.keys.secret(p.at.Epoch)
 	if err != nil {
 		return err
 	}
-	tree, err := p.at.tree.MarshalBinary()
+	tree, err := p.at.Tree.MarshalBinary()
 	if err != nil {
 		return err
 	}
 	began := n.cfg.Host.Clock.Elapsed()
 	info, err := snapshot.Write(ctx, n.cfg.Host.Disk, SnapshotDir, snapshot.Header{
-		Network: n.networkID(), Epoch: p.epoch, Index: p.at.index, View: p.view, First: p.first, Seqno: p.at.seqno,
-		Time: p.at.time, Chain: p.at.chain, Tree: tree, Origin: n.charter.origin,
+		Network: n.networkID(), Epoch: p.at.Epoch, Index: p.at.Index, View: p.at.View, First: p.at.First, Seqno: p.at.Seqno,
+		Time: p.at.Time, Chain: p.at.Chain, Tree: tree, Origin: n.charter.origin,
 		Voters: fromConsensus(members.Voters), Learners: fromConsensus(members.Learners), Outgoing: fromConsensus(members.Outgoing),
 	}, secret, p.state, n.store.Tables())
 	if err != nil {
@@ -205,35 +205,6 @@ func (w *snapshotter) write(ctx context.Context, p snapshotPoint) error {
 	n.log.Info("snapshot written", logevent.SnapshotWritten.Attr(), "seqno", info.Seqno, "bytes", info.Bytes, "took", n.cfg.Host.Clock.Elapsed()-began)
 	w.pending = append(w.pending, info)
 	return nil
-}
-
-// membersAt returns who took part in consensus as of an entry, once consensus has applied it, too.
-func (n *node) membersAt(ctx context.Context, index uint64) (consensus.Membership, error) {
-	type answer struct {
-		members consensus.Membership
-		known   bool
-		applied uint64
-	}
-	for {
-		got := make(chan answer, 1)
-		n.loop.inbox.put(event{do: func(l *loop) {
-			m, ok := l.machine.MembershipAt(index)
-			got <- answer{m, ok, l.applied}
-		}})
-		select {
-		case <-ctx.Done():
-			return consensus.Membership{}, ctx.Err()
-		case a := <-got:
-			if a.known && a.applied >= index {
-				return a.members, nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return consensus.Membership{}, ctx.Err()
-		case <-n.cfg.Host.Clock.After(tickEvery):
-		}
-	}
 }
 
 // settle compares what was written with what the ledger records; a leader has it recorded.
@@ -264,7 +235,7 @@ func (w *snapshotter) settleOne(ctx context.Context, i snapshot.Info) error {
 		w.drop(i)
 		return nil
 	}
-	if w.n.loop.state.Load().Role != consensus.Leader || i.Digest == (coco.Digest{}) {
+	if !w.n.replica.Leads() || i.Digest == (coco.Digest{}) {
 		return nil
 	}
 	return w.record(ctx, i)
@@ -293,7 +264,7 @@ func (w *snapshotter) record(ctx context.Context, i snapshot.Info) error {
 		w.drop(i)
 		return err
 	}
-	_, err = w.n.own(ctx, func(tx *store.Tx) ([]byte, error) {
+	_, err = w.n.replica.Do(ctx, func(tx *store.Tx) ([]byte, error) {
 		tx.Claim(snapshot.Claims(h, i.Digest, i.Bytes))
 		return nil, gov.RecordSnapshot(tx, gov.SnapshotRecord{Index: h.Index, View: h.View, Seqno: h.Seqno, Digest: i.Digest, Bytes: i.Bytes})
 	})

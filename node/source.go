@@ -36,7 +36,7 @@ func (n *node) answerFetch(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces,
 // sendEntries sends committed entries.
 func (n *node) sendEntries(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
 	none := peer.FetchAnswer{}
-	if applied := n.appliedIndex.Load(); rq.Index == 0 || rq.To <= rq.Index || rq.To > applied+1 {
+	if applied := n.replica.Applied(); rq.Index == 0 || rq.To <= rq.Index || rq.To > applied+1 {
 		return none, peer.Pieces{}, fmt.Errorf("%w: entries %d to before %d: this node has applied %d", coco.ErrNotFound, rq.Index, rq.To, applied)
 	}
 	if _, err := n.ledgerLog.Read(rq.Index, rq.Index+1, 0); err != nil {

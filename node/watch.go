@@ -9,6 +9,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/replica"
 )
 
 // leftBehind is for how long a node hears of no leader, while nodes that it does not know reach it with
@@ -51,7 +52,7 @@ func (n *node) watch(ctx context.Context) error {
 			}
 			n.behind.Store(false)
 		}
-		if n.loop.state.Load().Leader != 0 {
+		if n.replica.State().Leader != 0 {
 			alone = 0
 			n.unlisted.Store(false)
 			continue
@@ -82,8 +83,8 @@ func (n *node) comeBack(ctx context.Context, why string) error {
 	led := make(chan struct{})
 	go func() {
 		defer close(led)
-		for asking.Err() == nil && (n.loop.state.Load().Leader == 0 || n.behind.Load()) {
-			changed := n.loop.changed.wait()
+		for asking.Err() == nil && (n.replica.State().Leader == 0 || n.behind.Load()) {
+			changed := n.replica.Changed()
 			select {
 			case <-asking.Done():
 			case <-changed:
@@ -104,15 +105,15 @@ func (n *node) comeBack(ctx context.Context, why string) error {
 // seeOut lets this life go on until consensus does without it: should its leader have come back, its vote may be needed
 // for its own removal.
 func (n *node) seeOut(ctx context.Context, next *leftBehindError) error {
-	tick := n.cfg.Host.Clock.NewTicker(tickEvery)
+	tick := n.cfg.Host.Clock.NewTicker(replica.Tick)
 	defer tick.Stop()
 	self, alone := consensus.IDOf(n.id.ID()), 0
 	for {
-		m := n.loop.members.Load()
-		if alone++; n.loop.state.Load().Leader != 0 {
+		m := n.replica.Members()
+		if alone++; n.replica.State().Leader != 0 {
 			alone = 0
 		}
-		if alone > int(leftBehind/tickEvery) || !slices.Contains(slices.Concat(m.Voters, m.Learners, m.Outgoing), self) {
+		if alone > int(leftBehind/replica.Tick) || !slices.Contains(slices.Concat(m.Voters, m.Learners, m.Outgoing), self) {
 			return next
 		}
 		select {

@@ -94,7 +94,7 @@ var pure = []rule{
 var layers = []rule{
 	{
 		name:  "trusted code reaches the outside only through host",
-		in:    []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "node", "peer", "receipt"},
+		in:    []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "node", "peer", "receipt", "replica"},
 		std:   outside,
 		calls: append(slices.Clone(dials), clocks...),
 		why:   "what passes by package host can be neither checked by the enclave nor simulated by a test",
@@ -146,7 +146,7 @@ var layers = []rule{
 
 // server is the code that runs a node and that tools for users must not drag along.
 var server = []string{
-	"node", "peer", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "adapter", "adapter/...",
+	"node", "peer", "replica", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "adapter", "adapter/...",
 	"host", "host/...", "internal/sandbox", "cmd/...",
 }
 
@@ -182,7 +182,7 @@ var protocols = []rule{
 
 var core = []string{
 	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "gov/...", "history", "host/...", "host",
-	"batch", "canon", "keys", "ledger", "merkle", "node", "peer", "receipt", "snapshot", "store", "adapter", "wire",
+	"batch", "canon", "keys", "ledger", "merkle", "node", "peer", "receipt", "replica", "snapshot", "store", "adapter", "wire",
 }
 
 // Composition says which packages may put the parts together.
@@ -198,6 +198,12 @@ var composition = []rule{
 		in:   []string{"internal/identity", "internal/nodeconfig"},
 		only: []string{"", "canon", "host", "host/local", "internal/atomicfile", "internal/identity", "keys", "wire"}, std: []string{"net", "net/http", "os/exec"},
 		why: "what runs in production reads and writes them without the sandbox, which writes the same ones; a process that fails tells it by its exit code (wire)",
+	},
+	{
+		name: "a replica knows neither what members govern nor how it is reached",
+		in:   []string{"replica"},
+		none: []string{"gov", "gov/...", "gateway", "channel", "node", "peer", "snapshot"},
+		why:  "from log to state is one subject: who may transact, and who is connected, are functions that it is given",
 	},
 	{
 		name:   "node is composed by the command line and the simulation only",

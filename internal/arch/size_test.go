@@ -90,9 +90,9 @@ var tooWide = map[string]string{
 	"internal/sim.witness":     "tests",
 	"ledger.Log":               "batch",
 	"node.Config":              "node",
-	"node.executor":            "node",
-	"node.loop":                "node",
 	"node.node":                "node and peer",
+	"replica.executor":         "node",
+	"replica.loop":             "node",
 }
 
 var fieldsLine = regexp.MustCompile(`(?m)^Fields: \S`)

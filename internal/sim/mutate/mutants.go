@@ -24,19 +24,19 @@ const raft = "go.etcd.io/raft/v3"
 
 var mutants = []mutant{
 	{
-		name: "sync", what: "the ledger is never synced: acknowledge before sync", file: "node/disk.go",
+		name: "sync", what: "the ledger is never synced: acknowledge before sync", file: "replica/writer.go",
 		old: "	err := w.log.Sync()\n	w.meter.writing.Store(0)", new: "	err := error(nil)\n	w.meter.writing.Store(0)",
 	},
 	{
-		name: "ioerror", what: "a sync that fails is taken for one that did its work", file: "node/disk.go",
+		name: "ioerror", what: "a sync that fails is taken for one that did its work", file: "replica/writer.go",
 		old: "	err := w.log.Sync()\n	w.meter.writing.Store(0)", new: "	_ = w.log.Sync()\n	err := error(nil)\n	w.meter.writing.Store(0)",
 	},
 	{
-		name: "early", what: "callers are answered when a batch is sealed, before it is committed", file: "node/execute.go",
+		name: "early", what: "callers are answered when a batch is sealed, before it is committed", file: "replica/execute.go",
 		old: "	x.spec = append(x.spec, b)\n", new: "	for _, p := range b.waiting {\n		p.finish(p.result)\n	}\n	b.waiting = nil\n	x.spec = append(x.spec, b)\n",
 	},
 	{
-		name: "rollback", what: "a new leader's entries do not roll back what was executed", file: "node/apply.go",
+		name: "rollback", what: "a new leader's entries do not roll back what was executed", file: "replica/apply.go",
 		old: "		if err := x.rollback(); err != nil {\n			return err\n		}\n", new: "		x.spec = nil\n",
 	},
 	{
@@ -50,7 +50,7 @@ var mutants = []mutant{
 		new: `fmt.Errorf("%w: the leader did not answer in time: %w", coco.ErrNotCommitted, ctx.Err())`,
 	},
 	{
-		name: "refusal", what: "a refused condition is answered before the state that it was judged by is committed", file: "node/execute.go",
+		name: "refusal", what: "a refused condition is answered before the state that it was judged by is committed", file: "replica/execute.go",
 		old: "		if batch == nil {\n			p.finish(p.result)", new: "		if batch == nil || o.Tx == nil {\n			p.finish(p.result)",
 	},
 	{
@@ -70,7 +70,7 @@ var mutants = []mutant{
 		old: "	return s.pin(tables, s.committed.Load())\n", new: "	return s.pin(tables, s.newest)\n",
 	},
 	{
-		name: "drop", what: "a follower drops one write of one batch in 64", file: "node/apply.go",
+		name: "drop", what: "a follower drops one write of one batch in 64", file: "replica/apply.go",
 		old: "	if err := x.store.Apply(", new: "	if e.Index%64 == 63 && len(writes) > 1 {\n		writes = writes[1:]\n	}\n	if err := x.store.Apply(",
 	},
 	{
@@ -82,23 +82,23 @@ var mutants = []mutant{
 		old: `cfg.Log.Error("this node's ledger is damaged: cutting it and fetching the rest again",`, new: `cfg.Log.Debug("",`,
 	},
 	{
-		name: "chain", what: "the chain digest before a batch is not compared", file: "node/apply.go",
-		old: "	if h.Prev != x.applied.chain {", new: "	if false {",
+		name: "chain", what: "the chain digest before a batch is not compared", file: "replica/apply.go",
+		old: "	if h.Prev != x.applied.Chain {", new: "	if false {",
 	},
 	{
-		name: "root", what: "a batch's Merkle root is not compared", file: "node/apply.go",
-		old: "	if err := b.VerifyRoot(&end.tree); err != nil {", new: "	if err := b.VerifyRoot(&end.tree); err != nil && len(e.Data) == 0 {",
+		name: "root", what: "a batch's Merkle root is not compared", file: "replica/apply.go",
+		old: "	if err := b.VerifyRoot(&end.Tree); err != nil {", new: "	if err := b.VerifyRoot(&end.Tree); err != nil && len(e.Data) == 0 {",
 	},
 	{
 		name: "joiner", what: "a joiner's ledger is believed without comparing", file: "node/samples.go",
 		old: "entries[0].Kind == batch.KindBatch && sha256.Sum256(entries[0].Data) == s.Digest", new: "entries[0].Kind == batch.KindBatch",
 	},
 	{
-		name: "learner", what: "a learner votes before it has caught up", file: "node/loop.go",
-		old: "const caughtUp = 64", new: "const caughtUp = 1 << 40",
+		name: "learner", what: "a learner votes before it has caught up", file: "replica/members.go",
+		old: "const CaughtUp = 64", new: "const CaughtUp = 1 << 40",
 	},
 	{
-		name: "stopping", what: "a node that stops calls sealed transactions not committed", file: "node/executor.go",
+		name: "stopping", what: "a node that stops calls sealed transactions not committed", file: "replica/executor.go",
 		old: `"%w: this node stopped before the transaction was committed", coco.ErrUnknown`, new: `"%w: this node stopped before the transaction was committed", coco.ErrNotCommitted`,
 	},
 	{

@@ -1,4 +1,4 @@
-package node
+package replica
 
 import (
 	"context"
@@ -27,18 +27,18 @@ import (
 //   - A committed entry either is the first of spec (same view, same index), or proves that
 //     nothing in spec will ever be committed; then the store is rolled back to applied.
 
-// position is where a prefix of the ledger ends.
-type position struct {
-	index uint64      // of the last entry
-	chain coco.Digest // over all entries up to it
-	tree  merkle.Frontier
-	seqno uint64 // of the last transaction
-	time  uint64 // of the last batch
+// Position is where a prefix of the ledger ends.
+type Position struct {
+	Index uint64      // of the last entry
+	Chain coco.Digest // over all entries up to it
+	Tree  merkle.Frontier
+	Seqno uint64 // of the last transaction
+	Time  uint64 // of the last batch, in milliseconds since 1970
 }
 
 // sealed is a batch that is executed but not committed.
 type sealed struct {
-	end     position
+	end     Position
 	view    uint64
 	first   uint64
 	epoch   uint64
@@ -48,12 +48,12 @@ type sealed struct {
 	waiting []*pending    // complete once it is committed
 }
 
-// item is a list of calls that arrived together, in order, for one adapter; or work of the node's own.
-type item struct {
-	ledger string
-	calls  []*adapter.Call
-	run    func(tx *store.Tx) ([]byte, error) // one transaction of the node's own; calls is empty then
-	done   func([]adapter.Result)             // called once, from the executor's goroutine; must not block
+// Item is a list of calls that arrived together, in order, for one adapter; or work of the node's own.
+type Item struct {
+	Ledger string
+	Calls  []*adapter.Call
+	Run    func(tx *store.Tx) ([]byte, error) // one transaction of the node's own; Calls is empty then
+	Done   func([]adapter.Result)             // called once, from the executor's goroutine; must not block
 
 	bytes   int // of the calls' payloads; the queue's
 	results []adapter.Result
@@ -62,7 +62,7 @@ type item struct {
 
 // pending is one call of an item.
 type pending struct {
-	item   *item
+	item   *Item
 	at     int
 	result adapter.Result
 }
@@ -71,7 +71,7 @@ func (p *pending) finish(r adapter.Result) {
 	it := p.item
 	it.results[p.at] = r
 	if it.open--; it.open == 0 {
-		it.done(it.results)
+		it.Done(it.results)
 	}
 }
 
@@ -87,11 +87,11 @@ type permit struct {
 
 // task is what the loop asks of the executor. One field is set.
 type task struct {
-	permit  *permit
-	revoke  bool            // give the permit back
-	commit  *commitTask     // apply committed entries
-	flush   bool            // this node no longer leads: calls that wait go elsewhere
-	inspect func(*executor) // run on the executor's goroutine
+	permit *permit
+	revoke bool            // give the permit back
+	commit *commitTask     // apply committed entries
+	flush  bool            // this node no longer leads: calls that wait go elsewhere
+	do     func(*executor) // run on the executor's goroutine
 }
 
 type commitTask struct {
@@ -99,26 +99,27 @@ type commitTask struct {
 	token   any // handed back to the loop when applied
 }
 
-type namedLedger struct {
-	name   string
-	scope  *store.Scope
-	ledger adapter.Ledger
+// Ledger is an adapter's ledger, by its name in the constitution.
+type Ledger struct {
+	Name   string
+	Scope  *store.Scope // of its tables
+	Ledger adapter.Ledger
 }
 
 type executor struct {
-	log    *slog.Logger
-	clock  host.Clock
-	store  *store.Store
-	keys   *keyring
-	signer crypto.Signer
-	self   coco.NodeID
-	limits limits
+	log      *slog.Logger
+	clock    host.Clock
+	store    *store.Store
+	keys     Keys
+	signer   crypto.Signer
+	self     coco.NodeID
+	hooks    Hooks
+	maxBatch int
 
-	ledgers  []namedLedger // in the order of the binary's list
+	ledgers  []Ledger // in the order of the binary's list
 	history  *history.Index
-	pace     *pace
-	standing standing
-	facts    *facts
+	rules    Rules
+	progress *progress
 	meter    *meter
 
 	tasks *mailbox[task]
@@ -126,30 +127,25 @@ type executor struct {
 	loop  *mailbox[event]
 
 	known        *atomic.Uint64 // highest index known to be committed
-	appliedIndex *atomic.Uint64 // applied.index, for everybody
+	appliedIndex *atomic.Uint64 // applied.Index, for every goroutine
 
-	permit   *permit
-	applied  position
-	anchor   anchor // by the last batch of another node, or by this node's first
-	warned   bool   // of a wrong clock
-	view     uint64 // of the last applied batch
-	batch    uint64 // index of the last applied batch
-	epoch    uint64 // of the last applied batch
-	spec     []*sealed
-	kept     map[*adapter.Call]*pending
-	governed func() // the network's own tables changed
-	rejoin   func(why string) error
-	want     func(epoch uint64) (led bool) // asks others for an epoch's secret
-	ended    <-chan struct{}               // when run is to end
+	permit  *permit
+	applied Position
+	anchor  anchor // by the last batch of another node, or by this node's first
+	warned  bool   // of a wrong clock
+	batch   uint64 // index of the last applied batch
+	spec    []*sealed
+	kept    map[*adapter.Call]*pending
+	ended   <-chan struct{} // when run is to end
 }
 
-// limits bound one batch.
-type limits struct {
-	count int // transactions
-	bytes int // of payloads
+// Limits bound one batch.
+type Limits struct {
+	Count int // transactions
+	Bytes int // of payloads
 }
 
-func (x *executor) head() position {
+func (x *executor) head() Position {
 	if n := len(x.spec); n > 0 {
 		return x.spec[n-1].end
 	}
@@ -180,7 +176,7 @@ func (x *executor) run(ctx context.Context) error {
 				return err
 			}
 		case <-queue:
-			if items := x.queue.take(x.limits); len(items) > 0 {
+			if items := x.queue.take(x.rules.Limits); len(items) > 0 {
 				if err := x.execute(items); err != nil {
 					return err
 				}
@@ -217,12 +213,17 @@ func (x *executor) drain() {
 	}
 }
 
-func (it *item) refuse(err error) {
+func (it *Item) refuse(err error) {
+	it.Done(it.failed(err))
+}
+
+// failed returns an error as the result of each call.
+func (it *Item) failed(err error) []adapter.Result {
 	results := make([]adapter.Result, it.size())
 	for i := range results {
 		results[i].Err = err
 	}
-	it.done(results)
+	return results
 }
 
 func (x *executor) do(t task) error {
@@ -236,15 +237,15 @@ func (x *executor) do(t task) error {
 		}
 	case t.flush:
 		return x.flush()
-	case t.inspect != nil:
-		t.inspect(x)
+	case t.do != nil:
+		t.do(x)
 	case t.commit != nil:
 		for _, e := range t.commit.entries {
 			if err := x.commit(e); err != nil {
 				return err
 			}
 		}
-		x.appliedIndex.Store(x.applied.index)
+		x.appliedIndex.Store(x.applied.Index)
 		x.loop.put(event{applied: t.commit})
 	}
 	return nil
@@ -254,7 +255,7 @@ func (x *executor) do(t task) error {
 // may still be committed by the next leader.
 func (x *executor) flush() error {
 	for _, l := range x.ledgers {
-		x.settle(l.ledger.Rollback(x.store.Newest()), nil)
+		x.resolve(l.Ledger.Rollback(x.store.Newest()), nil)
 	}
 	x.drain()
 	return nil
@@ -266,7 +267,7 @@ func (x *executor) executeReady() error {
 		return nil
 	}
 	for _, l := range x.ledgers {
-		if k, ok := l.ledger.(adapter.Keeper); ok && k.Ready() {
+		if k, ok := l.Ledger.(adapter.Keeper); ok && k.Ready() {
 			return x.execute(nil)
 		}
 	}

@@ -1,6 +1,8 @@
-package node
+package replica
 
-import "sync"
+import (
+	"sync"
+)
 
 // mailbox hands values to one goroutine, in order. Putting never blocks, so two goroutines may put
 // into each other's; what fills it must be bounded by other means.

@@ -1,4 +1,4 @@
-package node
+package replica
 
 import (
 	"fmt"
@@ -7,7 +7,6 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/batch"
-	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/store"
@@ -15,8 +14,8 @@ import (
 
 // execute runs one batch on top of head, seals it and hands it to the loop. The permit stays if
 // nothing of it became a transaction.
-func (x *executor) execute(items []*item) error {
-	if x.standing.replaced {
+func (x *executor) execute(items []*Item) error {
+	if !x.rules.Trusted {
 		for _, it := range items {
 			it.refuse(fmt.Errorf("%w: this node was replaced, and another one will lead", coco.ErrNotCommitted))
 		}
@@ -24,7 +23,7 @@ func (x *executor) execute(items []*item) error {
 		x.loop.put(event{sealed: &sealedEvent{}})
 		return nil
 	}
-	now := max(x.now(), x.head().time)
+	now := max(x.now(), x.head().Time)
 	set := x.store.Begin(x.permit.view, now)
 	batch := &sealed{view: x.permit.view, first: set.First()}
 
@@ -32,15 +31,15 @@ func (x *executor) execute(items []*item) error {
 	for _, it := range items {
 		it.open = it.size()
 		it.results = make([]adapter.Result, it.open)
-		if it.run != nil {
+		if it.Run != nil {
 			x.runOwn(set, it, batch)
 			continue
 		}
-		calls[it.ledger] = append(calls[it.ledger], x.admitted(it, batch)...)
+		calls[it.Ledger] = append(calls[it.Ledger], x.permitted(it, batch)...)
 	}
 	for _, l := range x.ledgers {
-		if c := calls[l.name]; len(c) > 0 || len(x.kept) > 0 {
-			x.settle(x.executeIn(l, set, c), batch)
+		if c := calls[l.Name]; len(c) > 0 || len(x.kept) > 0 {
+			x.resolve(x.executeIn(l, set, c), batch)
 		}
 	}
 	if set.Len() == 0 {
@@ -52,12 +51,12 @@ func (x *executor) execute(items []*item) error {
 
 // executeIn has one ledger execute its calls. What it has executed when its context ends is sealed like
 // any batch, if this node still leads.
-func (x *executor) executeIn(l namedLedger, set *store.Set, calls []*adapter.Call) []adapter.Outcome {
-	part := set.Part(l.scope)
+func (x *executor) executeIn(l Ledger, set *store.Set, calls []*adapter.Call) []adapter.Outcome {
+	part := set.Part(l.Scope)
 	defer part.End()
 	x.permit.since.Store(int64(x.clock.Elapsed()))
 	defer x.permit.since.Store(0)
-	return l.ledger.Execute(x.permit.ctx, part, calls)
+	return l.Ledger.Execute(x.permit.ctx, part, calls)
 }
 
 // clockSlack is how far a leader's time of day may run ahead of the ledger's, beyond the time that
@@ -81,7 +80,7 @@ func (x *executor) now() uint64 {
 	if now > latest {
 		if !x.warned {
 			x.warned = true
-			x.log.Error("this machine's clock is far ahead of the ledger's time: set it right", logevent.ClockAhead.Attr(), "clock", now, "ledger", x.head().time)
+			x.log.Error("this machine's clock is far ahead of the ledger's time: set it right", logevent.ClockAhead.Attr(), "clock", now, "ledger", x.head().Time)
 		}
 		return latest
 	}
@@ -90,10 +89,10 @@ func (x *executor) now() uint64 {
 }
 
 // runOwn executes a transaction of the node's own.
-func (x *executor) runOwn(set *store.Set, it *item, batch *sealed) {
+func (x *executor) runOwn(set *store.Set, it *Item, batch *sealed) {
 	tx := set.Begin()
 	p := &pending{item: it}
-	reply, err := it.run(tx)
+	reply, err := it.Run(tx)
 	if err != nil {
 		tx.Abort()
 		p.result.Err = err
@@ -105,9 +104,9 @@ func (x *executor) runOwn(set *store.Set, it *item, batch *sealed) {
 	batch.waiting = append(batch.waiting, p)
 }
 
-// settle moves outcomes from kept to the batch on whose commit they depend. A refusal depends on
+// resolve moves outcomes from kept to the batch on whose commit they depend. A refusal depends on
 // the state that it was decided on, so it waits for that state's commit, too.
-func (x *executor) settle(outcomes []adapter.Outcome, batch *sealed) {
+func (x *executor) resolve(outcomes []adapter.Outcome, batch *sealed) {
 	for _, o := range outcomes {
 		p := x.kept[o.Call]
 		if p == nil {
@@ -146,44 +145,44 @@ func (x *executor) seal(set *store.Set, b *sealed) error {
 		return x.drop(b, fmt.Errorf("%w: another leader took over during the execution", coco.ErrNotCommitted))
 	}
 	for _, e := range p.between {
-		if e.Index > start.index {
-			start.chain = ledgerEntry(e).Chain(start.chain)
-			start.index = e.Index
+		if e.Index > start.Index {
+			start.Chain = ledgerEntry(e).Chain(start.Chain)
+			start.Index = e.Index
 		}
 	}
-	if start.index+1 != p.index {
-		return fmt.Errorf("%w: permit for index %d on top of entry %d", coco.ErrCorrupt, p.index, start.index)
+	if start.Index+1 != p.index {
+		return fmt.Errorf("%w: permit for index %d on top of entry %d", coco.ErrCorrupt, p.index, start.Index)
 	}
-	epoch, keys := x.keys.current()
+	epoch, keys := x.keys.Current()
 	records := make([]batch.Record, set.Len())
 	for i, r := range set.Records() {
 		records[i] = batch.Record(r)
 	}
 	end := start
-	end.tree = start.tree.Clone()
+	end.Tree = start.Tree.Clone()
 	data, err := batch.Seal(batch.Header{
 		View: p.view, Index: p.index, First: set.First(), Node: x.self, Time: set.Time(),
-		Epoch: epoch, Committed: x.known.Load(), Prev: start.chain,
-	}, records, &end.tree, keys, x.signer)
+		Epoch: epoch, Committed: x.known.Load(), Prev: start.Chain,
+	}, records, &end.Tree, keys, x.signer)
 	if err != nil {
 		return fmt.Errorf("seal batch %d: %w", p.index, err)
 	}
-	if len(data) > maxBatch {
+	if len(data) > x.maxBatch {
 		// What was sealed never leaves the enclave, so its slot can be given out again.
 		return x.drop(b, fmt.Errorf("%w: a batch of %d bytes, expected at most %d: lower limits.batch_bytes and the adapters' limits",
-			coco.ErrInvalid, len(data), maxBatch))
+			coco.ErrInvalid, len(data), x.maxBatch))
 	}
 	entry := consensus.Entry{View: p.view, Index: p.index, Kind: consensus.Batch, Data: data}
-	end.index, end.chain = p.index, ledgerEntry(entry).Chain(start.chain)
-	end.seqno, end.time = set.Next()-1, set.Time()
+	end.Index, end.Chain = p.index, ledgerEntry(entry).Chain(start.Chain)
+	end.Seqno, end.Time = set.Next()-1, set.Time()
 	if err := set.Install(); err != nil {
 		return err
 	}
 	if x.anchor.time == 0 {
-		x.anchor = anchor{end.time, x.clock.Elapsed()}
+		x.anchor = anchor{end.Time, x.clock.Elapsed()}
 	}
 	if b.own {
-		if err := x.restand(); err != nil {
+		if err := x.readRules(); err != nil {
 			return err
 		}
 	}
@@ -200,12 +199,9 @@ func (x *executor) drop(batch *sealed, err error) error {
 		p.finish(adapter.Result{Err: err})
 	}
 	for _, l := range x.ledgers {
-		x.settle(l.ledger.Rollback(x.store.Newest()), nil)
+		x.resolve(l.Ledger.Rollback(x.store.Newest()), nil)
 	}
 	x.permit = nil
 	x.loop.put(event{sealed: &sealedEvent{}})
 	return nil
 }
-
-// maxBatch is how large a sealed batch can be: it travels in one frame, with what consensus adds.
-const maxBatch = channel.DefaultMaxFrame - 1<<20

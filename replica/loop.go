@@ -1,4 +1,4 @@
-package node
+package replica
 
 import (
 	"context"
@@ -14,13 +14,13 @@ import (
 	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/logevent"
-	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/internal/signal"
 )
 
 // One tick of consensus. A follower that hears nothing for electionTicks to twice that stands for
 // election; a leader that hears of no majority for as long steps down.
 const (
-	tickEvery      = 50 * time.Millisecond
+	Tick           = 50 * time.Millisecond
 	electionTicks  = 20
 	heartbeatTicks = 2
 )
@@ -60,12 +60,11 @@ type loop struct {
 	recv    chan received
 	exec    *mailbox[task]
 	disk    *mailbox[*raft.Append]
-	peers   *peer.Transport
-	meter   *meter
+	network Network
 	known   *atomic.Uint64
 	state   atomic.Pointer[consensus.State]
 	members atomic.Pointer[consensus.Membership] // as of the last applied change
-	changed *signal                              // wakes those who wait for another state
+	changed *signal.Signal                       // wakes those who wait for another state
 
 	applied   uint64 // by the executor
 	ticks     int
@@ -81,11 +80,11 @@ type loop struct {
 	forced    func() raft.Change // by a recovery: before anything else
 	leaving   bool               // another node is to lead
 	sparing   int                // retirements that are not committed yet
-	settle    int                // ticks until those who left consensus are hung up on; 0 if none did
+	hangUp    int                // ticks until those who left consensus are hung up on; 0 if none did
 }
 
 func (l *loop) run(ctx context.Context) error {
-	tick := l.clock.NewTicker(tickEvery)
+	tick := l.clock.NewTicker(Tick)
 	defer tick.Stop()
 	l.noteMembers()
 	for {
@@ -100,10 +99,10 @@ func (l *loop) run(ctx context.Context) error {
 			l.follow(l.machine.State())
 			l.tellBehind()
 			l.revokeSlow()
-			if l.settle--; l.settle == 0 {
-				l.exec.put(task{inspect: func(x *executor) { x.governed() }})
+			if l.hangUp--; l.hangUp == 0 {
+				l.exec.put(task{do: func(x *executor) { x.hooks.MembersChanged(x.applied.Seqno) }})
 			}
-			l.settle = max(0, l.settle)
+			l.hangUp = max(0, l.hangUp)
 		case m := <-l.recv:
 			l.step(m)
 			for range len(l.recv) {
@@ -125,7 +124,7 @@ func (l *loop) tellBehind() {
 		return
 	}
 	for _, id := range l.machine.Behind() {
-		l.peers.SendBehind(id)
+		l.network.SendBehind(id)
 	}
 }
 
@@ -186,7 +185,7 @@ func (l *loop) handleApplied(c *commitTask) error {
 	}
 	if changed {
 		m := l.noteMembers()
-		l.settle = electionTicks // until then they hear that they have left
+		l.hangUp = electionTicks // until then they hear that they have left
 		l.log.Info("consensus members changed", "voters", len(m.Voters), "learners", len(m.Learners), "joint", len(m.Outgoing) > 0)
 	}
 	if l.change != 0 && l.applied >= l.change {
@@ -224,7 +223,7 @@ func (l *loop) drainMachine() error {
 			l.disk.put(out.Append)
 		}
 		for _, m := range out.Messages {
-			l.peers.SendConsensus(m)
+			l.network.SendConsensus(m)
 		}
 		l.known.Store(l.machine.Commit())
 		if len(out.Committed) > 0 {
@@ -240,7 +239,7 @@ func (l *loop) follow(s consensus.State) {
 		return
 	}
 	l.state.Store(&s)
-	l.changed.fire()
+	l.changed.Fire()
 	if l.leading != 0 && (s.Role != consensus.Leader || s.View != l.leading) {
 		l.log.Info("leadership lost", logevent.LeadershipLost.Attr(), "view", l.leading, "now", s.View)
 		l.leading, l.termStart, l.between, l.inFlight, l.change = 0, 0, nil, nil, 0
@@ -329,112 +328,13 @@ func (l *loop) revokeSlow() {
 	}
 }
 
-// caughtUp is how many entries a learner may be behind when it becomes a voter.
-const caughtUp = 64
-
-// wantedChange compares the members of consensus with the nodes that the constitution trusts and
-// returns the next step: learners first; once one has caught up, it becomes a voter, and whoever
-// is not trusted any more leaves in the same joint change.
-func (l *loop) wantedChange() (raft.Change, bool) {
-	if l.change != 0 || len(l.trusted) == 0 {
-		return raft.Change{}, false
-	}
-	m := l.machine.Membership()
-	if len(m.Outgoing) > 0 {
-		return raft.Change{Leave: true}, true
-	}
-	if l.forced != nil {
-		return l.forced(), true
-	}
-	var c raft.Change
-	trusted := make(map[consensus.ID]bool, len(l.trusted))
-	for _, n := range l.trusted {
-		id := consensus.IDOf(n)
-		trusted[id] = true
-		if !slices.Contains(m.Voters, id) && !slices.Contains(m.Learners, id) {
-			return raft.Change{AddLearner: []consensus.ID{id}}, true
-		}
-	}
-	var gone []consensus.ID
-	for _, id := range append(slices.Clone(m.Voters), m.Learners...) {
-		if !trusted[id] && id != l.self {
-			gone = append(gone, id)
-		}
-	}
-	if len(m.Learners) > 0 {
-		_, next, _ := l.machine.Next()
-		l.machine.Progress(func(p consensus.Progress) {
-			// A learner that was just added counts as active; what it confirmed shows that it is there.
-			if !p.Voter && trusted[p.ID] && p.Active && p.Match > 0 && p.Match+caughtUp >= next {
-				c.AddVoter = append(c.AddVoter, p.ID)
-			}
-		})
-		slices.Sort(c.AddVoter)
-		if len(c.AddVoter) == 0 && l.learnersAlive() {
-			return c, false // those who leave wait for their successors
-		}
-	}
-	c.Remove = l.removable(gone, c.AddVoter)
-	return c, len(c.AddVoter)+len(c.Remove) > 0
-}
-
-// removable returns who of those that are to leave may do so now. Of the voters that are left a majority has to be there, or
-// nothing would be committed any more, not even that those who are down come back: a vote does not ask who is up. Until
-// enough are, whoever is there votes on, trusted or not.
-func (l *loop) removable(gone, added []consensus.ID) []consensus.ID {
-	active := map[consensus.ID]bool{l.self: true}
-	voters := slices.Clone(added)
-	l.machine.Progress(func(p consensus.Progress) {
-		active[p.ID] = active[p.ID] || p.Active && l.peers.Connected(p.ID)
-		if p.Voter {
-			voters = append(voters, p.ID)
-		}
-	})
-	silent := slices.DeleteFunc(slices.Clone(gone), func(id consensus.ID) bool { return active[id] })
-	for _, leave := range [][]consensus.ID{gone, silent} {
-		left, alive := 0, 0
-		for _, id := range voters {
-			if slices.Contains(leave, id) {
-				continue
-			}
-			left++
-			if active[id] {
-				alive++
-			}
-		}
-		if alive > left/2 {
-			return leave
-		}
-	}
-	return nil
-}
-
-// noteMembers tells others who takes part in consensus.
-func (l *loop) noteMembers() consensus.Membership {
-	m := l.machine.Membership()
-	l.meter.members(m)
-	l.members.Store(&m)
-	return m
-}
-
-// outcast reports whether this node was retired, or replaced, while it leads: another one has to remove it.
-func (l *loop) outcast() bool {
-	return len(l.trusted) > 0 && !slices.ContainsFunc(l.trusted, func(id coco.NodeID) bool { return consensus.IDOf(id) == l.self })
-}
-
-// learnersAlive reports whether a learner is on its way to become a voter.
-func (l *loop) learnersAlive() (alive bool) {
-	l.machine.Progress(func(p consensus.Progress) { alive = alive || !p.Voter && p.Active })
-	return alive
-}
-
-// diskPatience is how long a leader waits for its own disk before it lets another one lead.
-const diskPatience = 2 * electionTicks * tickEvery
+// DiskPatience is how long a leader waits for its own disk before it lets another one lead.
+const DiskPatience = 2 * electionTicks * Tick
 
 // diskHangs reports that the leader's disk has not confirmed a write for too long: the others wait
 // for nothing but it.
 func (l *loop) diskHangs() bool {
-	return l.writing > 0 && l.clock.Elapsed()-l.wrote > diskPatience
+	return l.writing > 0 && l.clock.Elapsed()-l.wrote > DiskPatience
 }
 
 // handOver transfers leadership to the voter that has come farthest, once no permit is out: a
@@ -442,7 +342,7 @@ func (l *loop) diskHangs() bool {
 func (l *loop) handOver(why string) bool {
 	var best consensus.Progress
 	l.machine.Progress(func(p consensus.Progress) {
-		if p.Voter && p.Active && p.ID != l.self && p.Match >= best.Match && l.peers.Connected(p.ID) {
+		if p.Voter && p.Active && p.ID != l.self && p.Match >= best.Match && l.network.Connected(p.ID) {
 			best = p
 		}
 	})

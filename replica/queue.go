@@ -1,4 +1,4 @@
-package node
+package replica
 
 import (
 	"fmt"
@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/fair"
 )
 
@@ -33,16 +32,12 @@ var (
 	errShareFull = fmt.Errorf("%w: this organisation has its share of the leader's queue already", coco.ErrBusy)
 )
 
-// queueBytes is how many bytes of payloads may wait on a node: sixteen batches of the largest size, and at
-// least four of the largest requests.
-func queueBytes(l gov.Limits) int { return max(16*l.BatchBytes, 4*l.BodyBytes) }
-
 // queue is safe for concurrent use; there MUST be one taker only.
 type queue struct {
 	ready chan struct{} // holds a token while items wait
 
 	mu    sync.Mutex
-	own   []*item
+	own   []*Item
 	lines map[coco.ActorID]*line
 	ring  []*line // those that are not empty
 	turn  int     // in ring
@@ -53,7 +48,7 @@ type queue struct {
 // line is what waits of one caller.
 type line struct {
 	caller  coco.ActorID
-	items   []*item
+	items   []*Item
 	credit  int  // what it may take still, in calls
 	serving bool // its turn has begun
 }
@@ -63,10 +58,10 @@ func newQueue(calls, bytes int) *queue {
 }
 
 // put adds an item, or says at once why it may not wait. All calls of an item are of one caller.
-func (q *queue) put(it *item) error {
+func (q *queue) put(it *Item) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if it.run != nil {
+	if it.Run != nil {
 		if len(q.own) >= maxOwn {
 			return errQueueFull
 		}
@@ -104,16 +99,16 @@ func (q *queue) wake() {
 
 // take removes what makes one batch: at least one item, if there is any, and no more once the items
 // taken reach a limit. Work of the node's own is a batch by itself.
-func (q *queue) take(most limits) []*item {
+func (q *queue) take(most Limits) []*Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var out []*item
-	var got limits
-	add := func(it *item) (full bool) {
+	var out []*Item
+	var got Limits
+	add := func(it *Item) (full bool) {
 		out = append(out, it)
-		got.count += it.size()
-		got.bytes += it.bytes
-		return got.count >= most.count || got.bytes >= most.bytes
+		got.Count += it.size()
+		got.Bytes += it.bytes
+		return got.Count >= most.Count || got.Bytes >= most.Bytes
 	}
 	full := false
 	for len(q.own) > 0 && !full {
@@ -134,7 +129,7 @@ func (q *queue) take(most limits) []*item {
 }
 
 // next takes one item of the caller whose turn it is, or ends the turn.
-func (q *queue) next() *item {
+func (q *queue) next() *Item {
 	l := q.ring[q.turn]
 	if !l.serving {
 		l.serving = true
@@ -162,10 +157,10 @@ func (q *queue) next() *item {
 }
 
 // drain removes everything.
-func (q *queue) drain() []*item {
-	var out []*item
+func (q *queue) drain() []*Item {
+	var out []*Item
 	for {
-		items := q.take(limits{count: math.MaxInt, bytes: math.MaxInt})
+		items := q.take(Limits{Count: math.MaxInt, Bytes: math.MaxInt})
 		if len(items) == 0 {
 			return out
 		}
@@ -173,25 +168,25 @@ func (q *queue) drain() []*item {
 	}
 }
 
-// load is what waits, and what may.
-type load struct{ calls, bytes, maxCalls, maxBytes int }
+// Load is what waits for execution, and what may.
+type Load struct{ Calls, Bytes, MaxCalls, MaxBytes int }
 
-func (q *queue) load() load {
+func (q *queue) load() Load {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return load{q.calls.Used() + len(q.own), q.bytes.Used(), q.calls.Limit(), q.bytes.Limit()}
+	return Load{q.calls.Used() + len(q.own), q.bytes.Used(), q.calls.Limit(), q.bytes.Limit()}
 }
 
-func (it *item) caller() coco.ActorID { return it.calls[0].Caller.Actor }
+func (it *Item) caller() coco.ActorID { return it.Calls[0].Caller.Actor }
 
-func (it *item) size() int { return max(1, len(it.calls)) }
+func (it *Item) size() int { return max(1, len(it.Calls)) }
 
-func (it *item) payload() (n int) {
-	for _, c := range it.calls {
+func (it *Item) payload() (n int) {
+	for _, c := range it.Calls {
 		n += len(c.Payload)
 	}
 	return n
 }
 
 // cost is what an item takes of its caller's turn.
-func (it *item) cost() int { return it.size() + it.bytes/callBytes }
+func (it *Item) cost() int { return it.size() + it.bytes/callBytes }

@@ -1,4 +1,4 @@
-package node
+package replica
 
 import (
 	"errors"
@@ -11,16 +11,16 @@ import (
 	"github.com/cocoframework/coco/store"
 )
 
-func waitingItem(caller, calls, size int) *item {
-	it := &item{ledger: "kv"}
+func waitingItem(caller, calls, size int) *Item {
+	it := &Item{Ledger: "kv"}
 	for range calls {
-		it.calls = append(it.calls, &adapter.Call{Caller: coco.Caller{Actor: coco.ActorID{byte(caller)}}, Payload: make([]byte, size)})
+		it.Calls = append(it.Calls, &adapter.Call{Caller: coco.Caller{Actor: coco.ActorID{byte(caller)}}, Payload: make([]byte, size)})
 	}
 	return it
 }
 
-func ownItem() *item {
-	return &item{run: func(*store.Tx) ([]byte, error) { return nil, nil }}
+func ownItem() *Item {
+	return &Item{Run: func(*store.Tx) ([]byte, error) { return nil, nil }}
 }
 
 func TestAPoliteCallerIsServedBesideAGreedyOne(t *testing.T) {
@@ -39,7 +39,7 @@ func TestAPoliteCallerIsServedBesideAGreedyOne(t *testing.T) {
 	if err := q.put(polite); err != nil {
 		t.Fatalf("a polite caller is refused: %v", err)
 	}
-	for n, it := range q.take(limits{count: 2 * quantum, bytes: 1 << 20}) {
+	for n, it := range q.take(Limits{Count: 2 * quantum, Bytes: 1 << 20}) {
 		if it == polite {
 			return
 		} else if n > quantum {
@@ -52,14 +52,14 @@ func TestAPoliteCallerIsServedBesideAGreedyOne(t *testing.T) {
 func TestTurnsAreEqualInCallsAndInBytes(t *testing.T) {
 	q := newQueue(100_000, 1<<30)
 	for range 2000 {
-		for caller, it := range map[int]*item{1: waitingItem(1, 1, 10), 2: waitingItem(2, 20, 10), 3: waitingItem(3, 1, 64<<10)} {
+		for caller, it := range map[int]*Item{1: waitingItem(1, 1, 10), 2: waitingItem(2, 20, 10), 3: waitingItem(3, 1, 64<<10)} {
 			if err := q.put(it); err != nil {
 				t.Fatalf("caller %d: %v", caller, err)
 			}
 		}
 	}
 	costs := map[byte]int{}
-	for _, it := range q.take(limits{count: 1500, bytes: 1 << 30}) {
+	for _, it := range q.take(Limits{Count: 1500, Bytes: 1 << 30}) {
 		costs[it.caller()[0]] += it.cost()
 	}
 	for caller, cost := range costs {
@@ -77,7 +77,7 @@ func TestWorkOfTheNodeItselfGoesFirst(t *testing.T) {
 	if err := q.put(own); err != nil {
 		t.Fatalf("the node's own work is refused: %v", err)
 	}
-	if got := q.take(limits{count: 1, bytes: 1}); len(got) != 1 || got[0] != own {
+	if got := q.take(Limits{Count: 1, Bytes: 1}); len(got) != 1 || got[0] != own {
 		t.Errorf("took %v first", got)
 	}
 	for range maxOwn {
@@ -94,14 +94,14 @@ func TestWorkOfTheNodeItselfGoesFirst(t *testing.T) {
 // a token is there whenever something waits; the bounds hold.
 func TestQueueAgainstAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		most := load{maxCalls: rapid.IntRange(1, 300).Draw(t, "calls"), maxBytes: rapid.IntRange(1, 5000).Draw(t, "bytes")}
-		q := newQueue(most.maxCalls, most.maxBytes)
-		model := map[byte][]*item{}
+		most := Load{MaxCalls: rapid.IntRange(1, 300).Draw(t, "calls"), MaxBytes: rapid.IntRange(1, 5000).Draw(t, "bytes")}
+		q := newQueue(most.MaxCalls, most.MaxBytes)
+		model := map[byte][]*Item{}
 		waiting, calls, bytes := 0, 0, 0
-		out := func(items []*item) {
+		out := func(items []*Item) {
 			for _, it := range items {
 				of := byte(0)
-				if it.run == nil {
+				if it.Run == nil {
 					of = it.caller()[0]
 					calls, bytes = calls-it.size(), bytes-it.payload()
 				}
@@ -128,14 +128,14 @@ func TestQueueAgainstAModel(t *testing.T) {
 				case <-q.ready:
 				default:
 				}
-				want := limits{count: rapid.IntRange(1, 100).Draw(t, "most"), bytes: rapid.IntRange(1, 5000).Draw(t, "most bytes")}
+				want := Limits{Count: rapid.IntRange(1, 100).Draw(t, "most"), Bytes: rapid.IntRange(1, 5000).Draw(t, "most bytes")}
 				got := q.take(want)
 				if waiting > 0 && len(got) == 0 {
 					t.Fatalf("%d items wait, none is taken", waiting)
 				}
 				n, size := 0, 0
 				for _, it := range got {
-					if n >= want.count || size >= want.bytes {
+					if n >= want.Count || size >= want.Bytes {
 						t.Fatalf("more is taken after %d calls of %d bytes", n, size)
 					}
 					n, size = n+it.size(), size+it.payload()
@@ -154,13 +154,13 @@ func TestQueueAgainstAModel(t *testing.T) {
 					continue
 				}
 				of := it.caller()[0]
-				if calls > 0 && calls+it.size() > most.maxCalls || bytes > 0 && bytes+it.payload() > most.maxBytes {
+				if calls > 0 && calls+it.size() > most.MaxCalls || bytes > 0 && bytes+it.payload() > most.MaxBytes {
 					t.Fatalf("%d calls of %d bytes wait, beyond %+v", calls+it.size(), bytes+it.payload(), most)
 				}
 				model[of] = append(model[of], it)
 				waiting, calls, bytes = waiting+1, calls+it.size(), bytes+it.payload()
 			}
-			if l := q.load(); l.calls != calls+len(model[0]) || l.bytes != bytes {
+			if l := q.load(); l.Calls != calls+len(model[0]) || l.Bytes != bytes {
 				t.Fatalf("load %+v, want %d calls of %d bytes", l, calls+len(model[0]), bytes)
 			}
 		}
