@@ -152,7 +152,7 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 // what was started.
 func (a *app) network(ctx context.Context, dir string, nodes int, change func(*sandbox.Options)) (info localnet.Info, stop func() error, err error) {
 	if dir != "" {
-		info, _, err := running(ctx, dir)
+		info, _, err := localnet.Running(ctx, dir)
 		return info, func() error { return nil }, err
 	}
 	tmp, err := os.MkdirTemp("", "coco-")

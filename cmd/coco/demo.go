@@ -18,7 +18,10 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/ledgercmd"
+	"github.com/cocoframework/coco/internal/cli/receiptcmd"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox"
@@ -41,8 +44,8 @@ Uses the network that runs in --dir, or a temporary one if none does.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			explicit := cmd.Flags().Changed("dir")
-			if _, _, err := running(cmd.Context(), dir); err != nil {
-				if explicit || !absent(err) {
+			if _, _, err := localnet.Running(cmd.Context(), dir); err != nil {
+				if explicit || !localnet.Absent(err) {
 					return err
 				}
 				dir = "" // a temporary network
@@ -175,7 +178,7 @@ func (a *app) demoToken(ctx context.Context, info localnet.Info, clients []*clie
 // verifies it with nothing but the service certificate.
 func (a *app) demoReceipt(ctx context.Context, info localnet.Info, tx coco.TxID) error {
 	n := info.Nodes[len(info.Nodes)/2]
-	data, err := fetchReceipt(ctx, info, n, tx)
+	data, err := receiptcmd.Fetch(ctx, info, n, tx, a.Verifiers())
 	if err != nil {
 		return err
 	}
@@ -212,21 +215,16 @@ func (a *app) demoTamper(ctx context.Context, info localnet.Info, tx coco.TxID) 
 	if err := copyLedger(nodeconfig.Dir(n.Dir).Ledger(), tmp); err != nil {
 		return err
 	}
-	cfg, err := auditorConfig(&info, "", "")
+	report, err := ledgercmd.Audit(ctx, a.App, &info, n.Name, tmp)
 	if err != nil {
 		return err
 	}
-	d := ledgerDir{n.Name, tmp}
-	v, err := a.verifyLedger(ctx, d, cfg, nil, &comparison{})
+	a.demoShow(demoLine{Step: "audit", Node: n.Name, TxID: report.Last, Text: fmt.Sprintf("a copy of %s's ledger is whole: %s, %s up to %s", n.Name, cli.Plural(report.Entries, "entry"), cli.Plural(report.Transactions, "transaction"), report.Last)})
+	file, offset, err := flipByte(tmp, tx)
 	if err != nil {
 		return err
 	}
-	a.demoShow(demoLine{Step: "audit", Node: n.Name, TxID: v.Report.Last, Text: fmt.Sprintf("a copy of %s's ledger is whole: %s, %s up to %s", n.Name, cli.Plural(v.Report.Entries, "entry"), cli.Plural(v.Report.Transactions, "transaction"), v.Report.Last)})
-	file, offset, err := flipByte(d, tx)
-	if err != nil {
-		return err
-	}
-	_, err = a.verifyLedger(ctx, d, cfg, nil, &comparison{})
+	_, err = ledgercmd.Audit(ctx, a.App, &info, n.Name, tmp)
 	var fault *ledger.Fault
 	if !errors.As(err, &fault) {
 		return fmt.Errorf("%w: byte %d of %s was flipped, and the audit says: %v", coco.ErrVerify, offset, file, err)
@@ -269,12 +267,12 @@ const frameHead = 4 + 4 + 1 + 8 + 8
 
 // flipByte changes one bit in the middle of the batch that holds a transaction, and mends the checksum
 // of its frame.
-func flipByte(d ledgerDir, tx coco.TxID) (file string, offset int64, err error) {
-	data, err := batchOf(d, tx)
+func flipByte(dir string, tx coco.TxID) (file string, offset int64, err error) {
+	data, err := batchOf(dir, tx)
 	if err != nil {
 		return "", 0, err
 	}
-	files, err := filepath.Glob(filepath.Join(d.path, "ledger_*"))
+	files, err := filepath.Glob(filepath.Join(dir, "ledger_*"))
 	if err != nil {
 		return "", 0, err
 	}
@@ -297,17 +295,17 @@ func flipByte(d ledgerDir, tx coco.TxID) (file string, offset int64, err error) 
 		binary.BigEndian.PutUint32(frame[4:], sum)
 		return file, int64(at), os.WriteFile(file, content, 0o600)
 	}
-	return "", 0, fmt.Errorf("%w: no file in %s holds the batch of %s", coco.ErrNotFound, d.path, tx)
+	return "", 0, fmt.Errorf("%w: no file in %s holds the batch of %s", coco.ErrNotFound, dir, tx)
 }
 
 // batchOf returns the bytes of the batch that holds a transaction.
-func batchOf(d ledgerDir, tx coco.TxID) ([]byte, error) {
-	disk, dir, err := d.open()
+func batchOf(dir string, tx coco.TxID) ([]byte, error) {
+	disk, err := local.OpenReadOnly(filepath.Dir(dir))
 	if err != nil {
 		return nil, err
 	}
 	defer disk.Close()
-	log, err := ledger.OpenReadOnly(disk, dir)
+	log, err := ledger.OpenReadOnly(disk, filepath.Base(dir))
 	if err != nil {
 		return nil, err
 	}
@@ -328,5 +326,5 @@ func batchOf(d ledgerDir, tx coco.TxID) ([]byte, error) {
 			return entries[0].Data, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: transaction %s is not in %s", coco.ErrNotFound, tx, d.path)
+	return nil, fmt.Errorf("%w: transaction %s is not in %s", coco.ErrNotFound, tx, dir)
 }

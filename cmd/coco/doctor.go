@@ -114,7 +114,7 @@ func examine(ctx context.Context, dir string) (*diagnosis, error) {
 	d.Durability = explainDurability(d.Sync, memoryDisk(at))
 	info, err := localnet.Load(dir)
 	if err != nil {
-		if !absent(err) {
+		if !localnet.Absent(err) {
 			d.add("network", findingProblem, "%v", err)
 		}
 		return d, nil

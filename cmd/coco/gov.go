@@ -178,7 +178,7 @@ func (f *governing) connectSandbox(ctx context.Context) (*officer, error) {
 
 // running loads the sandbox, whose supervisor must answer.
 func (f *governing) running(ctx context.Context) (*localnet.Info, error) {
-	info, _, err := running(ctx, f.dir)
+	info, _, err := localnet.Running(ctx, f.dir)
 	return &info, err
 }
 

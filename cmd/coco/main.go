@@ -23,6 +23,9 @@ import (
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/ledgercmd"
+	"github.com/cocoframework/coco/internal/cli/membercmd"
+	"github.com/cocoframework/coco/internal/cli/receiptcmd"
 )
 
 func main() {
@@ -62,8 +65,8 @@ func groups() []cli.Group {
 	type commands = []func(*cli.App) *cobra.Command
 	return []cli.Group{
 		{Title: "A network on this machine:", Commands: commands{upCommand, statusCommand, downCommand, restartCommand, nodeCommand, demoCommand}},
-		{Title: "Governing a network:", Commands: commands{govCommand, memberCommand}},
-		{Title: "Checking what a network did:", Commands: commands{ledgerCommand, receiptCommand}},
+		{Title: "Governing a network:", Commands: commands{govCommand, membercmd.Command}},
+		{Title: "Checking what a network did:", Commands: commands{ledgercmd.Command, receiptcmd.Command}},
 		{Title: "Measuring:", Commands: commands{benchCommand, doctorCommand}},
 		{Commands: commands{versionCommand}},
 	}

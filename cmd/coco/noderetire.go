@@ -47,7 +47,7 @@ code 2) if it is the only one.`,
 			if cert != "" || key != "" {
 				return fmt.Errorf("%w: --cert and --key belong to --config: a network of `coco up` has its own", coco.ErrInvalid)
 			}
-			info, _, err := running(cmd.Context(), dir)
+			info, _, err := localnet.Running(cmd.Context(), dir)
 			if err != nil {
 				return err
 			}

@@ -173,7 +173,7 @@ func health(ts *testscript.TestScript, neg bool, args []string) {
 	last := ""
 	for ctx.Err() == nil {
 		last = "down"
-		if info, st, err := running(ctx, ts.MkAbs(args[0])); err == nil {
+		if info, st, err := localnet.Running(ctx, ts.MkAbs(args[0])); err == nil {
 			last = askNodes(ctx, info, st).Health
 		}
 		if last == args[1] {

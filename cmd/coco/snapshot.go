@@ -46,7 +46,7 @@ func (a *app) onNode(cmd *cobra.Command, connect connector, do func(context.Cont
 	cmd.Flags().StringVar(&name, "node", "", "`name` of the node to ask (default: the first)")
 	a.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		info, _, err := running(cmd.Context(), dir)
+		info, _, err := localnet.Running(cmd.Context(), dir)
 		if err != nil {
 			return err
 		}
@@ -186,7 +186,7 @@ Exits with 3 if the file is damaged, or proves nothing.`,
 		Example: "  coco node snapshot verify coco-sandbox/nodes/alpha/snapshots/snapshot_7_9\n  coco node snapshot verify snapshot_7_9 --service service.pem",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cert, err := serviceOf(cmd, "snapshot", dir, service)
+			cert, err := cli.Service(cmd, "snapshot", dir, service)
 			if err != nil {
 				return err
 			}
@@ -202,16 +202,16 @@ Exits with 3 if the file is damaged, or proves nothing.`,
 func (a *app) verifySnapshot(ctx context.Context, file string, service *x509.Certificate) error {
 	path, err := filepath.Abs(file)
 	if err != nil {
-		return fileError("snapshot", err)
+		return cli.FileError("snapshot", err)
 	}
 	if st, err := os.Stat(path); err != nil {
-		return fileError("snapshot", err)
+		return cli.FileError("snapshot", err)
 	} else if !st.Mode().IsRegular() {
 		return fmt.Errorf("%w: %s: expected a snapshot's file, found something else", coco.ErrInvalid, file)
 	}
 	disk, err := local.OpenReadOnly(filepath.Dir(path))
 	if err != nil {
-		return fileError("snapshot", err)
+		return cli.FileError("snapshot", err)
 	}
 	defer disk.Close()
 	f, err := snapshot.Open(disk, filepath.Base(path))

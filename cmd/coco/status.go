@@ -62,7 +62,7 @@ Exits with 0 if the network commits, 5 if too few nodes answer, 6 if nothing is 
 		Example: "  coco status\n  coco status --dir /tmp/net -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			info, st, err := running(cmd.Context(), dir)
+			info, st, err := localnet.Running(cmd.Context(), dir)
 			if err != nil {
 				return err
 			}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -362,19 +361,4 @@ crashed has left running. The ledgers stay; ` + "`coco up`" + ` goes on with the
 	cli.DirFlag(cmd, &dir, "`folder` of the network")
 	a.OutputFlag(cmd)
 	return cmd
-}
-
-// running loads the sandbox in a folder and makes sure that its supervisor answers.
-func running(ctx context.Context, dir string) (localnet.Info, localnet.Status, error) {
-	info, err := localnet.Load(dir)
-	if err != nil {
-		return info, localnet.Status{}, err
-	}
-	st, err := localnet.GetStatus(ctx, info)
-	return info, st, err
-}
-
-// absent reports whether an error only says that no sandbox runs in a folder.
-func absent(err error) bool {
-	return errors.Is(err, coco.ErrNotFound) || errors.Is(err, coco.ErrUnreachable)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -64,4 +65,19 @@ func Ask(ctx context.Context, info Info, method, path string, answer any) error 
 func GetStatus(ctx context.Context, info Info) (Status, error) {
 	var st Status
 	return st, Ask(ctx, info, http.MethodGet, "/status", &st)
+}
+
+// Running loads the sandbox in a folder and makes sure that its supervisor answers.
+func Running(ctx context.Context, dir string) (Info, Status, error) {
+	info, err := Load(dir)
+	if err != nil {
+		return info, Status{}, err
+	}
+	st, err := GetStatus(ctx, info)
+	return info, st, err
+}
+
+// Absent reports whether an error only says that no sandbox runs in a folder.
+func Absent(err error) bool {
+	return errors.Is(err, coco.ErrNotFound) || errors.Is(err, coco.ErrUnreachable)
 }

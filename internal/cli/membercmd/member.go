@@ -1,4 +1,8 @@
-package main
+// Package membercmd is `coco member`: it makes the keys and certificates of an organisation, asks an
+// organisation's own authority for a certificate, and shows what a certificate is for. No network is asked.
+//
+// Trust: host
+package membercmd
 
 import (
 	"crypto"
@@ -22,7 +26,8 @@ import (
 	"github.com/cocoframework/coco/internal/signer"
 )
 
-func memberCommand(c *cli.App) *cobra.Command {
+// Command returns `coco member`.
+func Command(c *cli.App) *cobra.Command {
 	a := &app{c}
 	cmd := &cobra.Command{
 		Use:   "member",
@@ -245,3 +250,6 @@ func papersOf(file string, c *x509.Certificate) papersInfo {
 	}
 	return p
 }
+
+// app is the program, as this group's commands see it.
+type app struct{ *cli.App }

@@ -1,4 +1,8 @@
-package main
+// Package receiptcmd is `coco receipt`: it fetches the receipt of a committed transaction from a node, and
+// verifies one offline with nothing but the network's service certificate.
+//
+// Trust: host
+package receiptcmd
 
 import (
 	"context"
@@ -6,13 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/cli"
@@ -20,7 +24,8 @@ import (
 	"github.com/cocoframework/coco/receipt"
 )
 
-func receiptCommand(c *cli.App) *cobra.Command {
+// Command returns `coco receipt`.
+func Command(c *cli.App) *cobra.Command {
 	a := &app{c}
 	cmd := &cobra.Command{
 		Use:   "receipt",
@@ -47,7 +52,7 @@ the transaction's id, view.seqno, which every committed write answers in the hea
 			if err != nil {
 				return err
 			}
-			info, _, err := running(cmd.Context(), dir)
+			info, _, err := localnet.Running(cmd.Context(), dir)
 			if err != nil {
 				return err
 			}
@@ -57,7 +62,7 @@ the transaction's id, view.seqno, which every committed write answers in the hea
 					return err
 				}
 			}
-			data, err := fetchReceipt(cmd.Context(), info, n, tx)
+			data, err := Fetch(cmd.Context(), info, n, tx, a.Verifiers())
 			if err != nil {
 				return err
 			}
@@ -78,9 +83,9 @@ the transaction's id, view.seqno, which every committed write answers in the hea
 // receiptPatience is how long a node may take to learn that a transaction is committed, and to index it.
 const receiptPatience = 5 * time.Second
 
-// fetchReceipt asks a node for a receipt. A node may hear of the commit later than the client did.
-func fetchReceipt(ctx context.Context, info localnet.Info, n localnet.Node, tx coco.TxID) ([]byte, error) {
-	c, err := info.Connect(n, verifiers())
+// Fetch asks a node for a receipt. A node may hear of the commit later than the client did.
+func Fetch(ctx context.Context, info localnet.Info, n localnet.Node, tx coco.TxID, verifiers attest.Verifiers) ([]byte, error) {
+	c, err := info.Connect(n, verifiers)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +127,7 @@ Exits with 3 if the receipt proves nothing.`,
 		Example: "  coco receipt verify receipt.json\n  coco receipt verify receipt.json --service service.pem",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cert, err := serviceOf(cmd, "receipt", dir, service)
+			cert, err := cli.Service(cmd, "receipt", dir, service)
 			if err != nil {
 				return err
 			}
@@ -135,44 +140,12 @@ Exits with 3 if the receipt proves nothing.`,
 	return cmd
 }
 
-// fileError is an error that a file which the user named cannot be read.
-func fileError(what string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %s: %w", coco.ErrNotFound, what, err)
-	}
-	return fmt.Errorf("%w: %s: %w", coco.ErrInvalid, what, err)
-}
-
-// serviceOf reads the service certificate by which a command verifies something: the one that --service
-// names, or that of the sandbox that --dir does.
-func serviceOf(cmd *cobra.Command, what, dir, service string) (*x509.Certificate, error) {
-	if cmd.Flags().Changed("dir") && cmd.Flags().Changed("service") {
-		return nil, fmt.Errorf("%w: --dir and --service each name the network: expected one of them, found both", coco.ErrInvalid)
-	}
-	if service == "" {
-		info, err := localnet.Load(dir)
-		if err != nil {
-			return nil, fmt.Errorf("%w: which network's %s is this? Name its service certificate with --service, or a sandbox with --dir (%w)", coco.ErrInvalid, what, err)
-		}
-		service = info.ServicePEM
-	}
-	pem, err := os.ReadFile(service)
-	if err != nil {
-		return nil, fileError("service certificate", err)
-	}
-	cert, err := client.ParseCertificate(pem)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", service, err)
-	}
-	return cert, nil
-}
-
 func (a *app) verifyReceipt(file string, cert *x509.Certificate) error {
 	in := a.In
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return fileError("receipt", err)
+			return cli.FileError("receipt", err)
 		}
 		defer f.Close()
 		in = f
@@ -202,3 +175,6 @@ func (a *app) verifyReceipt(file string, cert *x509.Certificate) error {
 	a.Out.Printf("      signed by node %s under service %q; Merkle path of %d to root %s\n", h.Node.Short(), cert.Subject.CommonName, len(r.Path), h.Root.Short())
 	return nil
 }
+
+// app is the program, as this group's commands see it.
+type app struct{ *cli.App }

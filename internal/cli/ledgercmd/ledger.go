@@ -1,4 +1,13 @@
-package main
+// Package ledgercmd is `coco ledger`: it verifies, shows, backs up and restores ledgers by their files alone,
+// without any key and without a node.
+//
+//	verify    every file from the first byte on, and that the nodes of one network agree
+//	show      what entries a ledger holds; nothing is verified
+//	backup    a node's ledger and snapshots to another folder, also while the node runs
+//	restore   the way back, for a node to begin from
+//
+// Trust: host
+package ledgercmd
 
 import (
 	"context"
@@ -24,7 +33,8 @@ import (
 	"github.com/cocoframework/coco/ledger"
 )
 
-func ledgerCommand(c *cli.App) *cobra.Command {
+// Command returns `coco ledger`.
+func Command(c *cli.App) *cobra.Command {
 	a := &app{c}
 	cmd := &cobra.Command{
 		Use:   "ledger",
@@ -149,7 +159,7 @@ ledger is not there; the others are checked all the same.`,
 			if err != nil {
 				return err
 			}
-			cfg, err := auditorConfig(info, service, constitution)
+			cfg, err := a.auditorConfig(info, service, constitution)
 			if err != nil {
 				return err
 			}
@@ -169,8 +179,8 @@ ledger is not there; the others are checked all the same.`,
 }
 
 // auditorConfig collects what is known beforehand.
-func auditorConfig(info *localnet.Info, service, constitution string) (gov.AuditorConfig, error) {
-	cfg := gov.AuditorConfig{Verifiers: verifiers()}
+func (a *app) auditorConfig(info *localnet.Info, service, constitution string) (gov.AuditorConfig, error) {
+	cfg := gov.AuditorConfig{Verifiers: a.Verifiers()}
 	if info != nil {
 		cfg.Constitution = info.Constitution
 		if service == "" && info.Committed {
@@ -188,7 +198,7 @@ func auditorConfig(info *localnet.Info, service, constitution string) (gov.Audit
 	if service != "" {
 		data, err := os.ReadFile(service)
 		if err != nil {
-			return cfg, fileError("service certificate", err)
+			return cfg, cli.FileError("service certificate", err)
 		}
 		cert, err := client.ParseCertificate(data)
 		if err != nil {
@@ -270,6 +280,18 @@ func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg gov.AuditorConf
 		err = demanded(v.auditor, cfg)
 	}
 	return v, err
+}
+
+// Audit verifies the ledger in a folder as one of a network's. The error wraps a *ledger.Fault where the ledger is
+// not whole.
+func Audit(ctx context.Context, c *cli.App, info *localnet.Info, name, path string) (*ledger.Report, error) {
+	a := &app{c}
+	cfg, err := a.auditorConfig(info, "", "")
+	if err != nil {
+		return nil, err
+	}
+	v, err := a.verifyLedger(ctx, ledgerDir{name, path}, cfg, nil, &comparison{})
+	return v.Report, err
 }
 
 // demanded makes sure that the ledger named the constitution and the service that it must have: an
@@ -386,3 +408,6 @@ func (c *comparing) Apply(b *batch.Batch, public [][]byte) error {
 	}
 	return c.Auditor.Apply(b, public)
 }
+
+// app is the program, as this group's commands see it.
+type app struct{ *cli.App }
