@@ -1,6 +1,7 @@
 package arch
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -25,39 +27,49 @@ type pkg struct {
 	GoFiles         []string
 	CgoFiles        []string
 	IgnoredGoFiles  []string // other platforms'
-	Standard        bool
 
 	rel   string
 	fset  *token.FileSet
 	files map[string]*ast.File
 }
 
+// load returns the packages of the module. They are read once for all tests, which change nothing in them.
 func load(t *testing.T) []*pkg {
 	t.Helper()
-	listFolders(t)
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=Dir,ImportPath,GoFiles,CgoFiles,IgnoredGoFiles", "./...")
-	cmd.Dir = filepath.Join("..", "..")
-	cmd.Stderr = os.Stderr
+	pkgs, err := packages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pkgs
+}
+
+var packages = sync.OnceValues(func() ([]*pkg, error) {
+	root := filepath.Join("..", "..")
+	if err := listFolders(root); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command("go", "list", "-json=Dir,ImportPath,GoFiles,CgoFiles,IgnoredGoFiles", "./...")
+	cmd.Dir, cmd.Stderr = root, os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("go list: %v", err)
+		return nil, fmt.Errorf("go list: %w", err)
 	}
 	var pkgs []*pkg
-	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
 		p := &pkg{fset: token.NewFileSet(), files: map[string]*ast.File{}}
 		if err := dec.Decode(p); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
-		p.rel = strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		p.rel, _ = relative(p.ImportPath)
 		for _, name := range slices.Concat(p.GoFiles, p.CgoFiles, p.IgnoredGoFiles) {
 			if strings.HasSuffix(name, "_test.go") {
 				continue
 			}
 			f, err := parser.ParseFile(p.fset, filepath.Join(p.Dir, name), nil, parser.ParseComments|parser.SkipObjectResolution)
 			if err != nil {
-				t.Fatal(err)
+				return nil, err
 			}
 			p.files[name] = f
 		}
@@ -66,10 +78,10 @@ func load(t *testing.T) []*pkg {
 		}
 	}
 	if len(pkgs) < 5 {
-		t.Fatalf("go list found %d packages: the test looks at the wrong folder", len(pkgs))
+		return nil, fmt.Errorf("go list found %d packages: the test looks at the wrong folder", len(pkgs))
 	}
-	return pkgs
-}
+	return pkgs, nil
+})
 
 func (p *pkg) at(pos token.Pos) string {
 	at := p.fset.Position(pos)
@@ -79,9 +91,8 @@ func (p *pkg) at(pos token.Pos) string {
 // listFolders reads the folders of the module. The go command remembers a test's result for as long
 // as the files that the test itself read are the same, and `go list` is another process: without
 // this, a package that is new would not be looked at.
-func listFolders(t *testing.T) {
-	t.Helper()
-	err := filepath.WalkDir(filepath.Join("..", ".."), func(path string, d fs.DirEntry, err error) error {
+func listFolders(root string) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {
 			return err
 		}
@@ -90,9 +101,6 @@ func listFolders(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // source is a package with one file of these declarations, for the tests of the checks themselves.

@@ -39,6 +39,9 @@ func TestMutantsCompile(t *testing.T) {
 
 // The check itself must be able to fail, and name the mutant that makes it fail.
 func TestCheckNamesTheMutant(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles several times; `make test` runs it")
+	}
 	good := mutant{name: "good", file: "internal/fair/fair.go", old: "package fair", new: "package fair // mutated"}
 	for _, c := range []struct {
 		mutant mutant
