@@ -168,10 +168,12 @@ type Keeper interface {
 	Ready() bool
 }
 
-// Checker is implemented by adapters whose settings may change while the network runs.
+// Checker is implemented by adapters that say which of their settings members may change. Those of other adapters
+// cannot change while the network exists.
 type Checker interface {
-	// CheckSettings says, with coco.ErrInvalid, why the adapter would not open with other settings (canonical JSON).
-	CheckSettings(settings []byte) error
+	// CheckSettings says why settings cannot follow old ones, both in canonical JSON. It is asked when members
+	// propose the change, and not again. The error is coco.ErrInvalid.
+	CheckSettings(old, new []byte) error
 }
 
 // Noticer is implemented by ledgers that may run in a mode which every user must be told of.

@@ -237,9 +237,6 @@ func (d *draft) setPolicy(a *action.Action) error {
 	return nil
 }
 
-// fixedSettings are those parts of an adapter's settings that its state depends on from the start.
-var fixedSettings = []string{"chain_id", "alloc", "genesis", "pin", "fork"}
-
 func (d *draft) set(a *action.Action) error {
 	x := &a.Args
 	section, rest, _ := strings.Cut(x.Setting, ".")
@@ -304,9 +301,6 @@ func (d *draft) setAdapter(a *action.Action, rest string) error {
 	}
 	if len(path) < 2 || slices.Contains(path, "") {
 		return impossible(reason.NoSetting, x.Setting, "")
-	}
-	if slices.Contains(fixedSettings, path[1]) {
-		return &reason.Error{Reason: reason.New(reason.FixedSetting, x.Setting, ""), Detail: fmt.Sprintf("%s cannot change: the adapter's state depends on it from the start", x.Setting)}
 	}
 	value, err := settings.Parse([]byte(x.Value))
 	if err != nil {

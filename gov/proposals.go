@@ -35,9 +35,9 @@ type Env struct {
 	// NewEpoch shares the secret of the next epoch among others than before. If it is nil, no epoch
 	// is announced: only a test may do without.
 	NewEpoch func(recipients []keys.Recipient, threshold int) (*keys.SealedEpoch, error)
-	// CheckSettings says whether an adapter takes other settings, in canonical JSON. It is asked
-	// when they are proposed, and not again. nil: it does.
-	CheckSettings func(adapter string, settings []byte) error
+	// CheckSettings says why an adapter's settings cannot follow the old ones, both in canonical JSON. It is asked
+	// when they are proposed, and not again. If it is nil, all can.
+	CheckSettings func(adapter string, old, new []byte) error
 }
 
 // Outcome is what became of a proposal.
@@ -243,7 +243,7 @@ func (h *house) checkSettings(next *Constitution) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(next.done.digests)) {
 		if next.done.digests[name] != h.digests[name] {
-			if err := h.env.CheckSettings(name, next.done.settings[name]); err != nil {
+			if err := h.env.CheckSettings(name, h.c.done.settings[name], next.done.settings[name]); err != nil {
 				return fmt.Errorf("%w: the settings of adapter %q: %w", coco.ErrInvalid, name, err)
 			}
 		}

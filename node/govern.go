@@ -54,12 +54,12 @@ func (n *node) govEnv(tx *store.Tx) gov.Env {
 	}
 }
 
-// checkSettings asks an adapter whether it takes other settings.
-func (n *node) checkSettings(name string, settings []byte) error {
+// checkSettings asks an adapter whether its settings may change so.
+func (n *node) checkSettings(name string, old, next []byte) error {
 	for _, a := range n.cfg.Adapters {
 		if a.Manifest().Name == name {
 			if c, ok := a.(adapter.Checker); ok {
-				return c.CheckSettings(settings)
+				return c.CheckSettings(old, next)
 			}
 			return fmt.Errorf("%w: the settings of ledger %q cannot change while the network runs", coco.ErrInvalid, name)
 		}

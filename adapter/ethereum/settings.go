@@ -151,6 +151,30 @@ func clip(b []byte) string {
 	return string(b)
 }
 
+// fixed are the settings on which the state depends from block 0 on.
+var fixed = []string{"chain_id", "alloc", "fork", "pin"}
+
+// CheckSettings implements adapter.Checker. No setting can change as yet: those that the state does not depend on are
+// read when the ledger opens, and nodes that opened it at different times would differ.
+func (ethereum) CheckSettings(old, new []byte) error {
+	if _, err := ParseSettings(new); err != nil {
+		return err
+	}
+	var was, is map[string]json.RawMessage
+	if err := errors.Join(json.Unmarshal(old, &was), json.Unmarshal(new, &is)); err != nil {
+		return fmt.Errorf("%w: ethereum settings: %w", coco.ErrInvalid, err)
+	}
+	for _, name := range fixed {
+		if !bytes.Equal(was[name], is[name]) {
+			return fmt.Errorf("%w: ethereum settings: %s cannot change: the state depends on it from the start", coco.ErrInvalid, name)
+		}
+	}
+	if !bytes.Equal(old, new) {
+		return fmt.Errorf("%w: ethereum settings: they cannot change while the network runs", coco.ErrInvalid)
+	}
+	return nil
+}
+
 // ParseSettings reads the settings. Errors are coco.ErrInvalid and name the field.
 func ParseSettings(b []byte) (*Settings, error) {
 	var in settingsJSON

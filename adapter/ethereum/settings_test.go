@@ -10,6 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/params"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
 )
 
 func TestSettingsHaveDefaults(t *testing.T) {
@@ -113,4 +114,27 @@ func FuzzSettings(f *testing.F) {
 		}
 		newChain(s, nil)
 	})
+}
+
+// Canonical JSON is compared: a setting that the state depends on is named, whatever else changes with it.
+func TestSettingsThatTheStateDependsOnCannotChange(t *testing.T) {
+	checker, ok := New().(adapter.Checker)
+	if !ok {
+		t.Fatal("the adapter does not say which settings may change")
+	}
+	const old = `{"chain_id":7,"gas_limit":30000000}`
+	for settings, want := range map[string]string{
+		old:                                   "",
+		`{"chain_id":8,"gas_limit":30000000}`: "chain_id cannot change: the state depends on it from the start",
+		`{"alloc":{},"chain_id":7,"gas_limit":30000000}`:      "alloc cannot change: the state depends",
+		`{"chain_id":7,"fork":"london","gas_limit":30000000}`: "fork cannot change: the state depends",
+		`{"chain_id":7,"gas_limit":40000000}`:                 "cannot change while the network runs",
+		`{"chain_id":7,"gas_limit":1}`:                        "gas_limit: expected",
+		`{"chain_id":7,"gas_limit":30000000,"genesis":{}}`:    "genesis",
+	} {
+		err := checker.CheckSettings([]byte(old), []byte(settings))
+		if want == "" && err != nil || want != "" && (!errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: error %v, expected %q", settings, err, want)
+		}
+	}
 }

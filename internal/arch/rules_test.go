@@ -178,6 +178,12 @@ var protocols = []rule{
 		words: []string{"ethereum", "sawtooth", "corda", "erc20", "solidity"},
 		why:   "a core that knows one protocol by name treats it differently from the next",
 	},
+	{
+		name:  "no protocol's settings in governance",
+		in:    []string{"gov", "gov/..."},
+		words: []string{"chain_id", "chainid", "genesis_state", "gas"},
+		why:   "which settings may change is for the adapter to say: adapter.Checker",
+	},
 }
 
 var core = []string{
