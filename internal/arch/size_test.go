@@ -87,7 +87,6 @@ var tooWide = map[string]string{
 	"history.builder":          "batch",
 	"host/sim.stream":          "batch",
 	"internal/sandbox.Sandbox": "cli",
-	"internal/sim.witness":     "tests",
 	"ledger.Log":               "batch",
 	"node.Config":              "node",
 	"node.node":                "node and peer",

@@ -51,7 +51,7 @@ func (w *witness) unmet() map[version]int {
 	found := map[version]int{}
 	for _, o := range w.history {
 		v := version{o.key, o.tag}
-		if _, ok := w.seen[v]; !ok && o.outcome == refused && o.tag > 0 {
+		if _, ok := w.learned.seen[v]; !ok && o.outcome == refused && o.tag > 0 {
 			found[v] = o.client
 		}
 	}
@@ -62,7 +62,7 @@ func (w *witness) unmet() map[version]int {
 func (w *witness) versions() (all []version) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for v := range w.seen {
+	for v := range w.learned.seen {
 		if strings.Contains(v.key, "register") || strings.Contains(v.key, "counter") {
 			all = append(all, v)
 		}

@@ -73,7 +73,7 @@ func Run(t *testing.T, c Config) {
 		}
 		r.play()
 	})
-	judge(t, c.Trace, w.history, w.seen)
+	judge(t, c.Trace, w.history, w.learned.seen)
 }
 
 func (r *run) play() {

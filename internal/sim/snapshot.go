@@ -19,7 +19,7 @@ func (w *witness) saidOf(x reading, value string) {
 	if x.tag > x.at {
 		w.failLocked("snapshot", "%s was given version %d of %s as of the state of seqno %d", x.who, x.tag, x.key, x.at)
 	}
-	w.readings = append(w.readings, x)
+	w.learned.readings = append(w.learned.readings, x)
 	if x.tag > 0 {
 		w.versionLocked(x.key, x.tag, value, x.who)
 	}
@@ -34,17 +34,17 @@ func (w *witness) wrote(key string, seqno uint64, value, who string) {
 
 func (w *witness) versionLocked(key string, seqno uint64, value, who string) {
 	v := version{key, seqno}
-	if other, ok := w.seen[v]; ok && other != value {
+	if other, ok := w.learned.seen[v]; ok && other != value {
 		w.failLocked("snapshot", "version %d of %s is %q to %s, and was %q before", seqno, key, value, who, other)
 	}
-	w.seen[v] = value
+	w.learned.seen[v] = value
 }
 
 // vague takes note of a delete that may have happened.
 func (w *witness) vague(key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.deleted[key] = true
+	w.learned.deleted[key] = true
 }
 
 // snapshots compares what was read as of a state with all versions that anybody ever learned of: between
@@ -53,13 +53,13 @@ func (w *witness) snapshots() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	versions := map[string][]uint64{}
-	for v := range w.seen {
+	for v := range w.learned.seen {
 		versions[v.key] = append(versions[v.key], v.seqno)
 	}
 	for _, v := range versions {
 		slices.Sort(v)
 	}
-	for _, x := range w.readings {
+	for _, x := range w.learned.readings {
 		all := versions[x.key]
 		n, found := slices.BinarySearch(all, x.at)
 		if !found {
@@ -69,7 +69,7 @@ func (w *witness) snapshots() {
 			continue
 		}
 		last := all[n]
-		if x.tag == 0 && (w.seen[version{x.key, last}] == "" || w.deleted[x.key]) {
+		if x.tag == 0 && (w.learned.seen[version{x.key, last}] == "" || w.learned.deleted[x.key]) {
 			continue
 		}
 		w.failLocked("snapshot", "%s was given version %d of %s as of seqno %d, which has version %d", x.who, x.tag, x.key, x.at, last)

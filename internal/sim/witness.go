@@ -31,12 +31,17 @@ type witness struct {
 	counters map[string]*counter
 	digests  map[uint64]string // of the state, by seqno
 	history  []operation
-	seen     map[version]string // values by version
-	readings []reading
-	deleted  map[string]bool     // keys that may have been deleted at a time that nobody knows
+	learned  learned
 	shown    map[string]uint64   // the newest state that a host has shown, by host
 	logs     map[string][]record // of the nodes, by host
 	compared int                 // digests that met one of another node
+}
+
+// learned is what answers have said about versions of keys.
+type learned struct {
+	seen     map[version]string // values
+	readings []reading
+	deleted  map[string]bool // keys that may have been deleted at an unknown time
 }
 
 // write is a put of a key that nobody else puts.
@@ -56,7 +61,7 @@ func newWitness(t *testing.T, trace io.Writer) *witness {
 	return &witness{
 		t: t, trace: trace, start: time.Now(), failed: map[string]int{}, views: map[uint64]uint64{}, writes: map[uint64]write{},
 		nowhere: map[string]string{}, counters: map[string]*counter{}, digests: map[uint64]string{},
-		seen: map[version]string{}, deleted: map[string]bool{}, shown: map[string]uint64{}, logs: map[string][]record{},
+		learned: learned{seen: map[version]string{}, deleted: map[string]bool{}}, shown: map[string]uint64{}, logs: map[string][]record{},
 	}
 }
 
