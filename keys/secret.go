@@ -11,6 +11,8 @@
 // A member opens its share with OpenShare and its MemberKey; Combine takes the shares of enough
 // members and returns the secret, or says whose share is wrong.
 //
+// A Ring holds the secrets that a node knows. Package keys/rotation decides when a new epoch begins.
+//
 // All randomness comes from crypto/rand.
 //
 // Trust: enclave

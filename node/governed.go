@@ -7,6 +7,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/store"
 )
@@ -69,8 +70,8 @@ func (n *node) governed(applied uint64) {
 		n.log.Error("the list of nodes does not decode", "error", err)
 		return
 	}
-	if err := n.announced(s); err != nil {
-		n.log.Error("the list of epochs does not decode", "error", err)
+	if _, err := n.stepRotation(rotation.Committed{}); err != nil {
+		n.log.Error("the epochs", "error", err)
 		return
 	}
 	if err := n.followConstitution(s); err != nil {

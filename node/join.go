@@ -235,7 +235,7 @@ func (n *node) accept(a *admission) error {
 	}
 	n.cfg.known.service = g.Service
 	for epoch, secret := range g.Secrets {
-		n.keys.add(epoch, secret)
+		n.keys.Add(epoch, secret)
 	}
 	if last := n.ledgerLog.Last(); g.Shared < last && g.Shared > 0 { // with nothing in common the ledger is set aside
 		n.log.Info("the end of this node's ledger is not the network's, or not known to be: fetching it again", logevent.LedgerEndReplaced.Attr(), "entry", g.Shared+1, "to", last)
@@ -311,7 +311,7 @@ func (n *node) admit(ctx context.Context, conn *channel.Conn) (joinAnswer, error
 	}
 	return joinAnswer{Grant: &joinGrant{
 		Certificate: cert, Service: n.serviceCertificate().Raw, ServiceKey: serviceKey,
-		Secrets: n.keys.all(), Origin: n.charter.origin, Nodes: n.directory.Load().addresses, Seqno: seqno,
+		Secrets: n.keys.All(), Origin: n.charter.origin, Nodes: n.directory.Load().addresses, Seqno: seqno,
 		Shared: shared, Snapshots: snapshots, Sponsor: n.id.ID(),
 	}}, nil
 }

@@ -176,7 +176,7 @@ func (n *node) found() (func(context.Context, *node) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.keys.add(1, secret)
+	n.keys.Add(1, secret)
 	n.keys.Use(1)
 	n.charter = charter{constitution: c, service: service, origin: n.id.ID(), nodes: map[coco.NodeID]string{n.id.ID(): n.peerAddress}, seqno: 1}
 	return func(ctx context.Context, n *node) error {

@@ -49,6 +49,8 @@ import (
 	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/internal/signal"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/replica"
@@ -108,13 +110,12 @@ type node struct {
 	history        *history.Index
 	granted        *joinGrant // nil unless this node joined
 	sponsor        coco.NodeID
-	holders        holders
+	rotation       rotator
 	governedAt     atomic.Uint64 // the last seqno that changed the network's own tables
 	governedSignal *signal.Signal
-	wanted         atomic.Uint64 // the epoch whose secret this node has asked for
-	behind         atomic.Bool   // the leader cannot bring this node up to date any more
+	behind         atomic.Bool // the leader cannot bring this node up to date any more
 	meter          *meter
-	keys           *keyring
+	keys           *keys.Ring
 	ledgers        []replica.Ledger // in the order of the binary's list
 	pace           *pace
 	replica        *replica.Replica // nil until open
@@ -295,11 +296,12 @@ func newNode(ctx context.Context, cfg Config, log *ledger.Log) (*node, error) {
 			return nil, err
 		}
 	}
+	ring := keys.NewRing()
 	n := &node{
 		cfg: cfg, log: cfg.Log.With("id", id.ID().Short()), id: id, measurement: claims.Measurement,
 		peerAddress: cmp.Or(cfg.PeerAddress, cfg.PeerListen), clientAddress: cmp.Or(cfg.ClientAddress, cfg.ClientListen),
 		store: store.New(), meter: &meter{}, ledgerLog: log,
-		keys:     newKeyring(),
+		keys: ring, rotation: rotator{machine: rotation.New(id.ID(), ring)},
 		retiring: make(chan struct{}), retired: make(chan struct{}),
 	}
 	n.governedSignal = signal.New()
@@ -323,7 +325,7 @@ func (n *node) open(ctx context.Context, log *ledger.Log, s start) error {
 		Rules: replica.Rules{Limits: limitsOf(c), Trusted: true}, MaxBatch: maxBatch,
 		QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits), Network: n.peers, Start: s.basis.batch(),
 		Hooks: replica.Hooks{
-			Rules: n.rules, Committed: n.committed, MembersChanged: n.governed, WantSecret: n.want,
+			Rules: n.rules, Committed: n.committed, MembersChanged: n.governed, LackSecret: n.lackSecret,
 			LeftBehind: func(why string) error { return n.leftBehind(why) },
 		},
 	})

@@ -37,7 +37,7 @@ func (n *node) connect() {
 				n.behind.Store(true)
 			}
 		},
-		Secret: n.receiveSecret, SecretHeld: n.noteHolder, SecretWanted: n.giveSecret,
+		Secret: n.receiveSecret, SecretHeld: n.receiveSecretHeld, SecretWanted: n.receiveSecretWanted,
 		Forwarder: n.forwarder, Join: n.serveJoin, Fetches: peer.NewFetchServer(clock, n.answerFetch),
 	})
 }

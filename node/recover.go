@@ -50,10 +50,10 @@ func (n *node) recover(ctx context.Context, log *ledger.Log) (func(context.Conte
 	if err != nil {
 		return nil, err
 	}
-	if err := epoch.SealPrevious(secret, n.keys.all()); err != nil {
+	if err := epoch.SealPrevious(secret, n.keys.All()); err != nil {
 		return nil, err
 	}
-	n.keys.add(epoch.Epoch, secret)
+	n.keys.Add(epoch.Epoch, secret)
 	n.keys.Use(epoch.Epoch)
 	n.charter = charter{
 		constitution: c, service: service, origin: origin,
@@ -68,7 +68,7 @@ func (n *node) recover(ctx context.Context, log *ledger.Log) (func(context.Conte
 // it is the members of now whose shares count.
 func (n *node) openEpochs(epochs []*keys.SealedEpoch, used func(uint64) bool) error {
 	for _, sealed := range slices.Backward(epochs) {
-		if _, err := n.keys.secret(sealed.Epoch); err == nil {
+		if _, err := n.keys.Secret(sealed.Epoch); err == nil {
 			continue
 		}
 		shares, err := n.cfg.Recover.Open(sealed)
@@ -83,13 +83,13 @@ func (n *node) openEpochs(epochs []*keys.SealedEpoch, used func(uint64) bool) er
 			n.log.Info("an epoch that was announced and never used does not open", "epoch", sealed.Epoch, "error", err)
 			continue
 		}
-		n.keys.add(sealed.Epoch, secret)
+		n.keys.Add(sealed.Epoch, secret)
 		previous, err := sealed.OpenPrevious(secret)
 		if err != nil {
 			return err
 		}
 		for epoch, s := range previous {
-			n.keys.add(epoch, s)
+			n.keys.Add(epoch, s)
 		}
 	}
 	return nil

@@ -281,7 +281,7 @@ func (n *node) checkBridge(b *basis) error {
 // restore fills the store, and everybody who follows it, with the snapshot's state.
 func (n *node) restore(ctx context.Context, b *basis) error {
 	began := n.cfg.Host.Clock.Elapsed()
-	secret, err := n.keys.secret(b.header.Epoch)
+	secret, err := n.keys.Secret(b.header.Epoch)
 	if err != nil {
 		return err
 	}

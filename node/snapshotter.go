@@ -185,7 +185,7 @@ func (w *snapshotter) write(ctx context.Context, p snapshotPoint) error {
 	if err != nil {
 		return err
 	}
-	secret, err := n.keys.secret(p.at.Epoch)
+	secret, err := n.keys.Secret(p.at.Epoch)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/history"
+	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -115,26 +116,19 @@ func (x *executor) apply(e consensus.Entry) error {
 	})
 }
 
-// How long the executor waits for the secret of an epoch while a leader is known, and how often it asks.
-const (
-	secretPatience = 3 * time.Second
-	secretPause    = 100 * time.Millisecond
-)
-
 // keysOf returns the keys of an epoch, waiting for its secret if this node has missed it.
 func (x *executor) keysOf(epoch uint64) (*batch.Keys, error) {
-	keys, err := x.keys.Of(epoch)
-	for waited := time.Duration(0); err != nil && waited < secretPatience; keys, err = x.keys.Of(epoch) {
-		if x.hooks.WantSecret(epoch) {
-			waited += secretPause
+	for {
+		keys, err := x.keys.Of(epoch)
+		if err == nil || x.hooks.LackSecret(epoch) {
+			return keys, err
 		}
 		select {
 		case <-x.ended:
 			return nil, err
-		case <-x.clock.After(secretPause):
+		case <-x.clock.After(rotation.LackMillis * time.Millisecond):
 		}
 	}
-	return keys, err
 }
 
 // damaged says that an entry of this node's ledger is not what the network committed.

@@ -105,9 +105,9 @@ type Hooks struct {
 	Committed func(Batch) error
 	// MembersChanged is told, an election timeout after a change, that other nodes take part in consensus. Applied is the last seqno.
 	MembersChanged func(applied uint64)
-	// WantSecret asks other nodes for an epoch's secret, and reports whether one of them should give it: whether a leader is known, and
-	// the network trusts this node.
-	WantSecret func(epoch uint64) (led bool)
+	// LackSecret asks other nodes for an epoch's secret, and reports whether that is in vain. It is called every
+	// rotation.LackMillis until the secret has come.
+	LackSecret func(epoch uint64) (lost bool)
 	// LeftBehind returns the error that ends this replica, because it cannot apply what the network committed.
 	LeftBehind func(why string) error
 }

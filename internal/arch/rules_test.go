@@ -68,8 +68,8 @@ var pure = []rule{
 	},
 	{
 		name: "keys are pure",
-		in:   []string{"keys"}, pure: true,
-		only: []string{"", "canon"},
+		in:   []string{"keys", "keys/..."}, pure: true,
+		only: []string{"", "batch", "canon", "keys", "merkle"},
 		why:  "secrets must have no way out: no file, no socket and no log",
 	},
 	{
@@ -146,7 +146,7 @@ var layers = []rule{
 
 // server is the code that runs a node and that tools for users must not drag along.
 var server = []string{
-	"node", "peer", "replica", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "adapter", "adapter/...",
+	"node", "peer", "replica", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
 	"host", "host/...", "internal/sandbox", "cmd/...",
 }
 
@@ -188,7 +188,7 @@ var protocols = []rule{
 
 var core = []string{
 	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "gov/...", "history", "host/...", "host",
-	"batch", "canon", "keys", "ledger", "merkle", "node", "peer", "receipt", "replica", "snapshot", "store", "adapter", "wire",
+	"batch", "canon", "keys", "keys/...", "ledger", "merkle", "node", "peer", "receipt", "replica", "snapshot", "store", "adapter", "wire",
 }
 
 // Composition says which packages may put the parts together.
@@ -202,7 +202,7 @@ var composition = []rule{
 	{
 		name: "a node's settings and an organisation's keys are files",
 		in:   []string{"internal/identity", "internal/nodeconfig"},
-		only: []string{"", "canon", "host", "host/local", "internal/atomicfile", "internal/identity", "keys", "wire"}, std: []string{"net", "net/http", "os/exec"},
+		only: []string{"", "batch", "canon", "host", "host/local", "internal/atomicfile", "internal/identity", "keys", "merkle", "wire"}, std: []string{"net", "net/http", "os/exec"},
 		why: "what runs in production reads and writes them without the sandbox, which writes the same ones; a process that fails tells it by its exit code (wire)",
 	},
 	{
