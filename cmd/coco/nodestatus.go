@@ -10,6 +10,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/cli/finding"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/reach"
 )
@@ -106,11 +107,11 @@ func (a *app) showOwnStatus(s *client.Status) {
 // showCertificates says when certificates end, and which need looking after.
 func (a *app) showCertificates(all []client.Certificate, now time.Time) {
 	for _, c := range all {
-		level, text := judgeEnd(c.NotAfter, now)
-		if level != findingOK {
+		level, text := finding.End(c.NotAfter, now)
+		if level != finding.OK {
 			text = a.Out.Red("✗ " + text)
 		}
-		a.Out.Printf("  certificate   %s %s\n", certificateName(c), text)
+		a.Out.Printf("  certificate   %s %s\n", finding.Certificate(c), text)
 	}
 }
 
@@ -124,14 +125,14 @@ func (a *app) showEnds(page networkStatus, now time.Time) {
 			continue
 		}
 		for _, c := range n.Status.Certificates {
-			what := certificateName(c)
+			what := finding.Certificate(c)
 			if c.Of == "node" {
 				what = "of node " + n.Name
 			}
 			if first.Of == "" || c.NotAfter.Before(first.NotAfter) {
 				first, name = c, what
 			}
-			if level, text := judgeEnd(c.NotAfter, now); level != findingOK && !told[what] {
+			if level, text := finding.End(c.NotAfter, now); level != finding.OK && !told[what] {
 				told[what] = true
 				a.Out.Printf("  %s the certificate %s %s\n", a.Out.Red("✗"), what, text)
 			}
@@ -140,12 +141,4 @@ func (a *app) showEnds(page networkStatus, now time.Time) {
 	if first.Of != "" && len(told) == 0 {
 		a.Out.Printf("certificates: the first one, %s, ends on %s\n", name, first.NotAfter.Format(time.DateOnly))
 	}
-}
-
-func certificateName(c client.Certificate) string {
-	switch c.Of {
-	case "node", "service":
-		return "of the " + c.Of
-	}
-	return fmt.Sprintf("of %s %s", c.Of, c.Name)
 }

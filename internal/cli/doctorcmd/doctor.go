@@ -1,4 +1,12 @@
-package main
+// Package doctorcmd is `coco doctor`: it examines the machine on which a node runs, or is to run, and the
+// network in the folder, if there is one.
+//
+//	disk.go       what a durable write costs, and what each setting of consensus.durability survives
+//	doctor.go     free space and open files, which limits_*.go and memory_*.go ask the system for
+//	network.go    certificates, and the nodes' clocks
+//
+// Trust: host
+package doctorcmd
 
 import (
 	"context"
@@ -11,19 +19,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/finding"
 	"github.com/cocoframework/coco/internal/localnet"
 )
 
-// How serious a finding is.
-const (
-	findingOK      = "ok"
-	findingWarning = "warning" // it works, for now or not well
-	findingProblem = "problem" // it does not
-)
-
-// finding is one thing that the doctor looked at.
-type finding struct {
+// observation is one thing that the doctor looked at.
+type observation struct {
 	Check   string `json:"check"`
 	Level   string `json:"level"`
 	Message string `json:"message"`
@@ -31,12 +34,12 @@ type finding struct {
 
 // diagnosis is the answer of `coco doctor -o json`.
 type diagnosis struct {
-	Dir        string     `json:"dir"` // what was measured
-	Sync       *syncTimes `json:"sync,omitempty"`
-	FreeBytes  uint64     `json:"free_bytes,omitempty"`
-	OpenFiles  uint64     `json:"open_files,omitempty"` // that a process may have
-	Durability durability `json:"durability"`
-	Findings   []finding  `json:"findings"`
+	Dir        string        `json:"dir"` // what was measured
+	Sync       *syncTimes    `json:"sync,omitempty"`
+	FreeBytes  uint64        `json:"free_bytes,omitempty"`
+	OpenFiles  uint64        `json:"open_files,omitempty"` // that a process may have
+	Durability durability    `json:"durability"`
+	Findings   []observation `json:"findings"`
 }
 
 // durability says what each setting of consensus.durability survives.
@@ -46,20 +49,21 @@ type durability struct {
 }
 
 func (d *diagnosis) add(check, level, format string, args ...any) {
-	d.Findings = append(d.Findings, finding{check, level, fmt.Sprintf(format, args...)})
+	d.Findings = append(d.Findings, observation{check, level, fmt.Sprintf(format, args...)})
 }
 
 // problems counts the findings that make `coco doctor` fail.
 func (d *diagnosis) problems() (n int) {
 	for _, f := range d.Findings {
-		if f.Level == findingProblem {
+		if f.Level == finding.Problem {
 			n++
 		}
 	}
 	return n
 }
 
-func doctorCommand(c *cli.App) *cobra.Command {
+// Command returns `coco doctor`.
+func Command(c *cli.App) *cobra.Command {
 	a := &app{c}
 	var dir string
 	cmd := &cobra.Command{
@@ -73,7 +77,7 @@ It writes one temporary file and removes it. Exits with 1 if something is wrong.
 		Example: "  coco doctor\n  coco doctor --dir /var/lib/coco -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d, err := examine(cmd.Context(), dir)
+			d, err := examine(cmd.Context(), dir, a.Verifiers())
 			if err != nil {
 				return err
 			}
@@ -93,7 +97,7 @@ It writes one temporary file and removes it. Exits with 1 if something is wrong.
 	return cmd
 }
 
-func examine(ctx context.Context, dir string) (*diagnosis, error) {
+func examine(ctx context.Context, dir string, verifiers attest.Verifiers) (*diagnosis, error) {
 	at, err := existing(dir)
 	if err != nil {
 		return nil, err
@@ -104,7 +108,7 @@ func examine(ctx context.Context, dir string) (*diagnosis, error) {
 	case ctx.Err() != nil:
 		return nil, cli.ErrInterrupted
 	case err != nil:
-		d.add("disk", findingProblem, "cannot write in %s: %v", at, err)
+		d.add("disk", finding.Problem, "cannot write in %s: %v", at, err)
 	default:
 		d.Sync = times
 		level, message := times.judge(memoryDisk(at))
@@ -115,13 +119,13 @@ func examine(ctx context.Context, dir string) (*diagnosis, error) {
 	info, err := localnet.Load(dir)
 	if err != nil {
 		if !localnet.Absent(err) {
-			d.add("network", findingProblem, "%v", err)
+			d.add("network", finding.Problem, "%v", err)
 		}
 		return d, nil
 	}
 	d.examineCertificates(info, time.Now())
-	d.examineNodes(ctx, info, time.Now())
-	d.examineClocks(ctx, info)
+	d.examineNodes(ctx, info, verifiers, time.Now())
+	d.examineClocks(ctx, info, verifiers)
 	return d, nil
 }
 
@@ -158,25 +162,25 @@ func (d *diagnosis) examineMachine(at string) {
 	d.FreeBytes = free
 	switch {
 	case !ok:
-		d.add("space", findingWarning, "how much is free is not known on this system")
+		d.add("space", finding.Warning, "how much is free is not known on this system")
 	case free < noSpace:
-		d.add("space", findingProblem, "%s free: a node ends when it cannot write; make room first", bytesText(free))
+		d.add("space", finding.Problem, "%s free: a node ends when it cannot write; make room first", bytesText(free))
 	case free < littleSpace:
-		d.add("space", findingWarning, "%s free: enough to try, little for a network that stays", bytesText(free))
+		d.add("space", finding.Warning, "%s free: enough to try, little for a network that stays", bytesText(free))
 	default:
-		d.add("space", findingOK, "%s free", bytesText(free))
+		d.add("space", finding.OK, "%s free", bytesText(free))
 	}
 	files, ok := openFiles()
 	d.OpenFiles = files
 	switch {
 	case !ok:
-		d.add("files", findingWarning, "how many files a process may open is not known on this system")
+		d.add("files", finding.Warning, "how many files a process may open is not known on this system")
 	case files < noOpenFiles:
-		d.add("files", findingProblem, "a process may open %d files: raise it (ulimit -n) to %d", files, fewOpenFiles)
+		d.add("files", finding.Problem, "a process may open %d files: raise it (ulimit -n) to %d", files, fewOpenFiles)
 	case files < fewOpenFiles:
-		d.add("files", findingWarning, "a process may open %d files: a node with many clients wants %d (ulimit -n)", files, fewOpenFiles)
+		d.add("files", finding.Warning, "a process may open %d files: a node with many clients wants %d (ulimit -n)", files, fewOpenFiles)
 	default:
-		d.add("files", findingOK, "a process may open %d files", files)
+		d.add("files", finding.OK, "a process may open %d files", files)
 	}
 }
 
@@ -186,9 +190,9 @@ func (a *app) showDiagnosis(d *diagnosis) {
 	for _, f := range d.Findings {
 		mark := p.Green("✓")
 		switch f.Level {
-		case findingWarning:
+		case finding.Warning:
 			mark = p.Bold("!")
-		case findingProblem:
+		case finding.Problem:
 			mark = p.Red("✗")
 		}
 		p.Printf("  %s %s: %s\n", mark, f.Check, f.Message)
@@ -211,3 +215,6 @@ func readable(dir, file string) string {
 	}
 	return file
 }
+
+// app is the program, as this group's commands see it.
+type app struct{ *cli.App }

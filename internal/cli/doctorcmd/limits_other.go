@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package main
+package doctorcmd
 
 func freeSpace(string) (uint64, bool) { return 0, false }
 

@@ -1,4 +1,4 @@
-package main
+package doctorcmd
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/cli/finding"
 )
 
 // A sync is measured as the ledger does it, by fdatasync after a block is written. It is
@@ -105,15 +106,15 @@ func (t *syncTimes) judge(memory bool) (level, message string) {
 		round(m), round(p), round(t.Append.Median))
 	switch {
 	case memory:
-		return findingWarning, figures + ". This folder is kept in memory: nothing in it survives a restart of the machine"
+		return finding.Warning, figures + ". This folder is kept in memory: nothing in it survives a restart of the machine"
 	case m < implausible:
-		return findingWarning, figures + ". No disk is that fast: this one, or what is in front of it, confirms before it has stored"
+		return finding.Warning, figures + ". No disk is that fast: this one, or what is in front of it, confirms before it has stored"
 	case p >= hangingSync:
-		return findingProblem, figures + ". A leader on such a disk keeps losing its place: use another disk"
+		return finding.Problem, figures + ". A leader on such a disk keeps losing its place: use another disk"
 	case m >= slowSync || p >= 10*slowSync:
-		return findingWarning, figures + ". Slow: every commit waits for it on a majority of the nodes; an SSD with power-loss protection takes under 1 ms"
+		return finding.Warning, figures + ". Slow: every commit waits for it on a majority of the nodes; an SSD with power-loss protection takes under 1 ms"
 	}
-	return findingOK, figures
+	return finding.OK, figures
 }
 
 func round(d time.Duration) time.Duration {

@@ -1,4 +1,4 @@
-package main
+package doctorcmd
 
 import (
 	"context"
@@ -6,14 +6,13 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/cli/finding"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/reach"
 )
-
-// endingSoon is how long before its end a certificate should be renewed.
-const endingSoon = 30 * 24 * time.Hour
 
 func (d *diagnosis) examineCertificates(info localnet.Info, now time.Time) {
 	files := []string{info.ServicePEM}
@@ -27,11 +26,11 @@ func (d *diagnosis) examineCertificates(info localnet.Info, now time.Time) {
 		name := readable(info.Dir, file)
 		cert, err := identity.ReadLeaf(file)
 		if err != nil {
-			d.add("certificates", findingProblem, "%s: %v", name, err)
+			d.add("certificates", finding.Problem, "%s: %v", name, err)
 			continue
 		}
 		level, message := judgeCertificate(cert.NotBefore, cert.NotAfter, now)
-		if level != findingOK {
+		if level != finding.OK {
 			d.add("certificates", level, "%s: %s", name, message)
 			continue
 		}
@@ -40,13 +39,13 @@ func (d *diagnosis) examineCertificates(info localnet.Info, now time.Time) {
 		}
 	}
 	if good > 0 {
-		d.add("certificates", findingOK, "%d are valid, the first one ends on %s", good, first.UTC().Format(time.DateOnly))
+		d.add("certificates", finding.OK, "%d are valid, the first one ends on %s", good, first.UTC().Format(time.DateOnly))
 	}
 }
 
 // examineNodes looks at the certificates that the network's nodes show, and at those that its constitution
 // lists: what the network issued renews itself in time, so one that ends soon says that it does not.
-func (d *diagnosis) examineNodes(ctx context.Context, info localnet.Info, now time.Time) {
+func (d *diagnosis) examineNodes(ctx context.Context, info localnet.Info, verifiers attest.Verifiers, now time.Time) {
 	if _, err := localnet.GetStatus(ctx, info); err != nil {
 		return // nothing runs
 	}
@@ -57,9 +56,9 @@ func (d *diagnosis) examineNodes(ctx context.Context, info localnet.Info, now ti
 		if n.Retired {
 			continue
 		}
-		c, err := info.Connect(n, verifiers())
+		c, err := info.Connect(n, verifiers)
 		if err != nil {
-			d.add("certificates", findingWarning, "node %s is not asked: %v", n.Name, err)
+			d.add("certificates", finding.Warning, "node %s is not asked: %v", n.Name, err)
 			continue
 		}
 		s, err := c.Status(ctx)
@@ -78,11 +77,11 @@ func (d *diagnosis) addEnds(node string, all []client.Certificate, now time.Time
 		if c.Of != "node" && c.Of != "service" {
 			continue // addListed looks at all of them
 		}
-		level, message := judgeEnd(c.NotAfter, now)
-		if level != findingOK {
+		level, message := finding.End(c.NotAfter, now)
+		if level != finding.OK {
 			message += ": it should have renewed itself; look for \"not renewed\" in the node's log"
 		}
-		if c.Of == "node" || level != findingOK {
+		if c.Of == "node" || level != finding.OK {
 			d.add("certificates", level, "the %s's that node %s shows %s", c.Of, node, message)
 		}
 	}
@@ -95,35 +94,24 @@ func (d *diagnosis) addListed(ctx context.Context, c *client.Client, now time.Ti
 		return false
 	}
 	for _, a := range con.Certificates() {
-		if level, message := judgeEnd(a.Certificate.NotAfter, now); level != findingOK {
+		if level, message := finding.End(a.Certificate.NotAfter, now); level != finding.OK {
 			d.add("certificates", level, "%s's in the constitution %s: have members vote for a new one (add-certificate)", a.Name, message)
 		}
 	}
 	return true
 }
 
-func judgeEnd(ends, now time.Time) (level, message string) {
-	day := ends.UTC().Format(time.DateOnly)
-	switch {
-	case !now.Before(ends):
-		return findingProblem, "ended on " + day
-	case ends.Sub(now) < endingSoon:
-		return findingWarning, "ends on " + day
-	}
-	return findingOK, "ends on " + day
-}
-
 func judgeCertificate(begins, ends, now time.Time) (level, message string) {
 	switch {
 	case now.Before(begins):
-		return findingProblem, fmt.Sprintf("begins on %s, and this machine's clock says %s: set the clock right",
+		return finding.Problem, fmt.Sprintf("begins on %s, and this machine's clock says %s: set the clock right",
 			begins.UTC().Format(time.DateTime), now.UTC().Format(time.DateTime))
 	case !now.Before(ends):
-		return findingProblem, "ended on " + ends.UTC().Format(time.DateOnly) + ": renew it"
-	case ends.Sub(now) < endingSoon:
-		return findingWarning, "ends on " + ends.UTC().Format(time.DateOnly) + ": renew it soon"
+		return finding.Problem, "ended on " + ends.UTC().Format(time.DateOnly) + ": renew it"
+	case ends.Sub(now) < finding.EndingSoon:
+		return finding.Warning, "ends on " + ends.UTC().Format(time.DateOnly) + ": renew it soon"
 	}
-	return findingOK, "ends on " + ends.UTC().Format(time.DateOnly)
+	return finding.OK, "ends on " + ends.UTC().Format(time.DateOnly)
 }
 
 // How far two clocks may be apart. A node tells its time in whole seconds.
@@ -133,16 +121,16 @@ const (
 )
 
 // examineClocks compares this machine's clock with that of every node that runs.
-func (d *diagnosis) examineClocks(ctx context.Context, info localnet.Info) {
+func (d *diagnosis) examineClocks(ctx context.Context, info localnet.Info, verifiers attest.Verifiers) {
 	if _, err := localnet.GetStatus(ctx, info); err != nil {
 		return // nothing runs
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	for _, n := range info.Nodes {
-		apart, err := clockOf(ctx, info, n)
+		apart, err := clockOf(ctx, info, n, verifiers)
 		if err != nil {
-			d.add("clock", findingWarning, "node %s does not tell its time: %v", n.Name, err)
+			d.add("clock", finding.Warning, "node %s does not tell its time: %v", n.Name, err)
 			continue
 		}
 		level, message := judgeClock(apart)
@@ -153,16 +141,16 @@ func (d *diagnosis) examineClocks(ctx context.Context, info localnet.Info) {
 func judgeClock(apart time.Duration) (level, message string) {
 	switch off := apart.Abs(); {
 	case off >= clockFarApart:
-		return findingProblem, fmt.Sprintf("its clock and this one are %v apart: certificates and the ledger's times go by them; run NTP", off.Round(time.Second))
+		return finding.Problem, fmt.Sprintf("its clock and this one are %v apart: certificates and the ledger's times go by them; run NTP", off.Round(time.Second))
 	case off >= clockApart:
-		return findingWarning, fmt.Sprintf("its clock and this one are %v apart: run NTP", off.Round(time.Second))
+		return finding.Warning, fmt.Sprintf("its clock and this one are %v apart: run NTP", off.Round(time.Second))
 	}
-	return findingOK, "its clock agrees with this one"
+	return finding.OK, "its clock agrees with this one"
 }
 
 // clockOf is how far a node's clock is ahead of this one, by the date of its answer.
-func clockOf(ctx context.Context, info localnet.Info, n localnet.Node) (time.Duration, error) {
-	c, err := info.Connect(n, verifiers())
+func clockOf(ctx context.Context, info localnet.Info, n localnet.Node, verifiers attest.Verifiers) (time.Duration, error) {
+	c, err := info.Connect(n, verifiers)
 	if err != nil {
 		return 0, err
 	}

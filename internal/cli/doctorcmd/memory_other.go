@@ -1,5 +1,5 @@
 //go:build !linux
 
-package main
+package doctorcmd
 
 func memoryDisk(string) bool { return false }

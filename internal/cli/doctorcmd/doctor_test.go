@@ -1,4 +1,4 @@
-package main
+package doctorcmd
 
 import (
 	"os"
@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/cli/finding"
 )
 
 func TestSyncIsMeasuredAndLeavesNothingBehind(t *testing.T) {
@@ -45,12 +48,12 @@ func TestDiskIsJudgedInPlainWords(t *testing.T) {
 		memory            bool
 		level, says, disk string
 	}{
-		{times(200*time.Microsecond, time.Millisecond), false, findingOK, "after 200µs", "about 200µs for each commit"},
-		{times(25*time.Millisecond, 30*time.Millisecond), false, findingWarning, "Slow", "about 25ms"},
-		{times(time.Millisecond, 300*time.Millisecond), false, findingWarning, "Slow", "about 1ms"},
-		{times(time.Millisecond, 2*time.Second), false, findingProblem, "losing its place", "about 1ms"},
-		{times(3*time.Microsecond, time.Millisecond), false, findingWarning, "No disk is that fast", "NOT CERTAIN HERE"},
-		{times(3*time.Microsecond, time.Millisecond), true, findingWarning, "kept in memory", "NOT HERE"},
+		{times(200*time.Microsecond, time.Millisecond), false, finding.OK, "after 200µs", "about 200µs for each commit"},
+		{times(25*time.Millisecond, 30*time.Millisecond), false, finding.Warning, "Slow", "about 25ms"},
+		{times(time.Millisecond, 300*time.Millisecond), false, finding.Warning, "Slow", "about 1ms"},
+		{times(time.Millisecond, 2*time.Second), false, finding.Problem, "losing its place", "about 1ms"},
+		{times(3*time.Microsecond, time.Millisecond), false, finding.Warning, "No disk is that fast", "NOT CERTAIN HERE"},
+		{times(3*time.Microsecond, time.Millisecond), true, finding.Warning, "kept in memory", "NOT HERE"},
 	} {
 		level, says := tc.times.judge(tc.memory)
 		if level != tc.level || !strings.Contains(says, tc.says) {
@@ -73,19 +76,19 @@ func TestCertificatesAndClocksAreJudged(t *testing.T) {
 		begins, ends time.Duration // from now
 		level        string
 	}{
-		{-day, 365 * day, findingOK},
-		{-day, endingSoon, findingOK},
-		{-day, endingSoon - 1, findingWarning},
-		{-day, 0, findingProblem},
-		{1, 365 * day, findingProblem},
+		{-day, 365 * day, finding.OK},
+		{-day, finding.EndingSoon, finding.OK},
+		{-day, finding.EndingSoon - 1, finding.Warning},
+		{-day, 0, finding.Problem},
+		{1, 365 * day, finding.Problem},
 	} {
 		if level, says := judgeCertificate(now.Add(tc.begins), now.Add(tc.ends), now); level != tc.level {
 			t.Errorf("%v to %v: %s %s", tc.begins, tc.ends, level, says)
 		}
 	}
 	for apart, want := range map[time.Duration]string{
-		0: findingOK, -2 * time.Second: findingOK, -clockApart: findingWarning, clockApart: findingWarning,
-		clockFarApart: findingProblem, -time.Hour: findingProblem,
+		0: finding.OK, -2 * time.Second: finding.OK, -clockApart: finding.Warning, clockApart: finding.Warning,
+		clockFarApart: finding.Problem, -time.Hour: finding.Problem,
 	} {
 		if level, says := judgeClock(apart); level != want {
 			t.Errorf("%v apart: %s %s", apart, level, says)
@@ -117,11 +120,31 @@ func TestDoctorFindsWhatItCannotWriteIn(t *testing.T) {
 	if err := os.Chmod(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	d, err := examine(t.Context(), dir)
+	d, err := examine(t.Context(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.problems() != 1 || !slices.ContainsFunc(d.Findings, func(f finding) bool { return f.Check == "disk" && f.Level == findingProblem }) {
+	if d.problems() != 1 || !slices.ContainsFunc(d.Findings, func(f observation) bool { return f.Check == "disk" && f.Level == finding.Problem }) {
 		t.Errorf("%+v", d.Findings)
+	}
+}
+
+func TestDoctorFindsANodesCertificateThatEnds(t *testing.T) {
+	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	day := 24 * time.Hour
+	for _, c := range []struct {
+		left  time.Duration
+		level string
+	}{{-day, finding.Problem}, {0, finding.Problem}, {day, finding.Warning}, {29 * day, finding.Warning}, {31 * day, finding.OK}} {
+		d := &diagnosis{}
+		d.addEnds("alpha", []client.Certificate{
+			{Of: "node", NotAfter: now.Add(c.left)}, {Of: "service", NotAfter: now.Add(900 * day)}, {Of: "member", Name: "x", NotAfter: now},
+		}, now)
+		if len(d.Findings) != 1 || d.Findings[0].Level != c.level {
+			t.Errorf("with %v left: %v, expected one finding, %s", c.left, d.Findings, c.level)
+		}
+		if fails := d.problems() > 0; fails != (c.level == finding.Problem) {
+			t.Errorf("with %v left the doctor fails: %v", c.left, fails)
+		}
 	}
 }
