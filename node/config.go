@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/ledger"
 )
@@ -27,7 +27,7 @@ type Config struct {
 	PeerAddress, ClientAddress string
 	Adapters                   []adapter.Adapter
 	Verifiers                  attest.Verifiers
-	Owner                      Owner
+	Owner                      join.Owner
 	Version                    string // of the binary, for people
 
 	Genesis *gov.Constitution // start a new network
@@ -44,15 +44,15 @@ type Config struct {
 	LedgerFolders []host.Disk
 	Log           *slog.Logger
 	// Refused, if set, is told each time that the reason changes why this node is not admitted. It MUST NOT wait.
-	Refused func(*RefusedError)
+	Refused func(*join.RefusedError)
 	// LogLevel is the level of Log; the owner may change it while the node runs. Nil if it is fixed.
 	LogLevel *slog.LevelVar
 
 	began time.Time // when Run was called
 	life  int       // counts the keys that it has run under
 
-	known    *known     // what earlier lives learnt
-	admitted *admission // this life was admitted before it began; see comeBack
+	known    *known          // what earlier lives learnt
+	admitted *join.Admission // this life was admitted before it began; see comeBack
 }
 
 // known is what all lives of a node know.
@@ -64,15 +64,6 @@ type known struct {
 type Recover struct {
 	// Open returns at least a threshold of the members' shares of an epoch.
 	Open func(*keys.SealedEpoch) ([]keys.Share, error)
-}
-
-// Owner is the organisation that runs a node. Its key stays outside the enclave.
-type Owner interface {
-	Actor() coco.ActorID
-	// Certificates returns the chain from the signing certificate to the organisation's, DER.
-	Certificates() [][]byte
-	// Sign signs gov.NodeTuple's bytes.
-	Sign(ctx context.Context, tuple []byte) ([]byte, error)
 }
 
 // Info says how to reach a node that is ready.

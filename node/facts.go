@@ -53,7 +53,7 @@ func (n *node) Status() gateway.Status {
 		Node: n.id.ID(), Owner: c.Name(n.cfg.Owner.Actor()),
 		Role: n.role(s), View: s.View, Voter: n.votes(), Leader: n.directory.Load().byConsensus[s.Leader],
 		Committed: n.replica.Last(), Known: max(n.replica.Last().Seqno, n.knownSeqno()),
-		Constitution: c.Digest(), Measurement: n.measurement, Version: n.cfg.Version,
+		Constitution: c.Digest(), Measurement: n.attestor.Measurement, Version: n.cfg.Version,
 		Notice: strings.Join(n.notices(), " "), Certificates: n.certificates(),
 	}
 	if s.Leader == 0 {

@@ -60,7 +60,7 @@ func (n *node) committed(b replica.Batch) error {
 // governed takes the list of nodes from the committed tables. The executor calls it. Until this
 // node's own admission is applied, the tables tell of a past in which other nodes were trusted.
 func (n *node) governed(applied uint64) {
-	if applied < n.charter.seqno {
+	if applied < n.network.Seqno {
 		return
 	}
 	s := n.store.Snapshot()

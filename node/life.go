@@ -2,18 +2,19 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/catchup"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/store"
@@ -48,26 +49,6 @@ func setAside(cfg Config, why error) error {
 	return nil
 }
 
-// spoiltError asks for the ledger to be set aside and fetched again.
-type spoiltError struct{ err error }
-
-func (e *spoiltError) Error() string { return "this node's ledger is damaged: " + e.err.Error() }
-func (e *spoiltError) Unwrap() error { return e.err }
-
-// sound reads and checks the ledger's entries from one on, those that consensus will ask for.
-func (n *node) sound(from uint64) error {
-	switch err := n.ledgerLog.Load(from); {
-	case errors.Is(err, coco.ErrCorrupt):
-		return &spoiltError{err}
-	case err != nil:
-		return err
-	}
-	if first := n.ledgerLog.First(); first > from {
-		return &spoiltError{fmt.Errorf("%w: entries %d to %d are not there", coco.ErrMissing, from, first-1)}
-	}
-	return nil
-}
-
 func cutLedger(cfg Config, last uint64) error {
 	log, err := ledger.Open(cfg.Host.Disk, Dir, cfg.ledgerOptions())
 	if err != nil {
@@ -83,11 +64,11 @@ func cutLedger(cfg Config, last uint64) error {
 // start is the way in which a node begins.
 type start struct {
 	machine raft.Config
-	basis   *basis                             // the snapshot to begin with; nil: the ledger's first entry
+	basis   *catchup.Basis                     // the snapshot to begin with; nil: the ledger's first entry
 	begin   func(context.Context, *node) error // once everything runs
 }
 
-// prepare gets this node its charter, by one of the three ways.
+// prepare finds out about the network, in one of the three ways.
 func (n *node) prepare(ctx context.Context, log *ledger.Log) (start, error) {
 	self := consensus.IDOf(n.id.ID())
 	machine := raft.Config{}
@@ -107,10 +88,10 @@ func (n *node) prepare(ctx context.Context, log *ledger.Log) (start, error) {
 	}
 	begin, err := n.recover(ctx, log)
 	machine.Voters = []consensus.ID{self}
-	machine.Members.Voters = []consensus.ID{consensus.IDOf(n.charter.origin)}
+	machine.Members.Voters = []consensus.ID{consensus.IDOf(n.network.Origin)}
 	machine.Last, machine.Commit, machine.Fixed = log.Last(), log.Last(), log.Last()
 	view, _ := log.ViewOf(log.Last())
-	machine.View = view + 1 + uint64(binary.BigEndian.Uint16(newNonce()))
+	machine.View = view + 1 + uint64(binary.BigEndian.Uint16(join.NewNonce()))
 	return start{machine: machine, begin: begin}, err
 }
 
@@ -120,31 +101,21 @@ func (n *node) prepareJoin(ctx context.Context, machine raft.Config) (start, err
 	a := n.cfg.admitted
 	if a == nil {
 		var err error
-		if a, err = n.join(ctx); err != nil {
+		if a, err = newJoiner(n.cfg, n.attestor, n.local).Join(ctx); err != nil {
 			return s, err
 		}
 	}
-	if err := n.accept(a); err != nil {
-		return s, err
+	n.network, n.cfg.known.service = a.Network, a.Network.Service.Certificate().Raw
+	for epoch, secret := range a.Secrets {
+		n.keys.Add(epoch, secret)
 	}
-	if last := n.ledgerLog.Last(); n.granted.Shared == 0 && last > 0 {
-		// It may be another network's, or a past that nobody else has any more: not for this node to delete.
-		return s, &spoiltError{fmt.Errorf("%w: none of its %d entries is known to be the network's", coco.ErrVerify, last)}
-	}
-	machine.Voters = []consensus.ID{consensus.IDOf(n.charter.origin)}
-	from := uint64(1)
 	var err error
-	if s.basis, err = n.resume(ctx, n.granted.Snapshots, n.granted.Shared); err != nil {
+	if s.basis, err = a.Prepare(ctx, n.cfg.Host.Net, n.local); err != nil {
 		return s, err
 	}
+	machine.Voters = []consensus.ID{consensus.IDOf(a.Network.Origin)}
 	if s.basis != nil {
 		n.beginAfter(s.basis, &machine)
-		from = s.basis.header.Index + 1
-	}
-	if n.ledgerLog.Last() >= from {
-		if err := n.sound(from); err != nil {
-			return s, err
-		}
 	}
 	machine.Last = n.ledgerLog.Last()
 	s.machine = machine
@@ -154,7 +125,7 @@ func (n *node) prepareJoin(ctx context.Context, machine raft.Config) (start, err
 // ownClaims asks the platform what this program is, before it has a key: the evidence is bound to
 // none, and this node alone reads it.
 func ownClaims(ctx context.Context, cfg Config) (attest.Claims, error) {
-	ev, err := attest.Quote(ctx, cfg.Host.Quoter, "coco self", nil, newNonce())
+	ev, err := attest.Quote(ctx, cfg.Host.Quoter, "coco self", nil, join.NewNonce())
 	if err != nil {
 		return attest.Claims{}, err
 	}
@@ -178,7 +149,7 @@ func (n *node) found() (func(context.Context, *node) error, error) {
 	}
 	n.keys.Add(1, secret)
 	n.keys.Use(1)
-	n.charter = charter{constitution: c, service: service, origin: n.id.ID(), nodes: map[coco.NodeID]string{n.id.ID(): n.peerAddress}, seqno: 1}
+	n.network = join.Network{Constitution: c, Service: service, Origin: n.id.ID(), Nodes: map[coco.NodeID]string{n.id.ID(): n.attestor.PeerAddress}, Seqno: 1}
 	return func(ctx context.Context, n *node) error {
 		return n.firstTransaction(ctx, func(tx *store.Tx, rec gov.NodeRecord) error {
 			serviceKey, err := service.MarshalKey()
@@ -200,12 +171,7 @@ func (n *node) found() (func(context.Context, *node) error, error) {
 
 // firstTransaction stands for election, alone, and commits a transaction that makes this node trusted.
 func (n *node) firstTransaction(ctx context.Context, write func(*store.Tx, gov.NodeRecord) error) error {
-	nonce := newNonce()
-	ev, err := n.evidence(ctx, nonce)
-	if err != nil {
-		return err
-	}
-	rec, err := n.record(ctx, ev, nonce)
+	rec, err := n.attestor.Record(ctx, join.NewNonce())
 	if err != nil {
 		return err
 	}
@@ -214,7 +180,7 @@ func (n *node) firstTransaction(ctx context.Context, write func(*store.Tx, gov.N
 	}
 	done, err := n.replica.Do(ctx, func(tx *store.Tx) ([]byte, error) {
 		rec.Time = tx.Time()
-		if rec.Certificate, err = n.endorse(rec, rec.Time); err != nil {
+		if rec.Certificate, err = join.Endorse(n.current(), rec, rec.Time); err != nil {
 			return nil, err
 		}
 		return rec.Certificate, write(tx, rec)
@@ -223,13 +189,4 @@ func (n *node) firstTransaction(ctx context.Context, write func(*store.Tx, gov.N
 		return err
 	}
 	return n.id.SetCertificate(done.Reply)
-}
-
-// nonceSize is the size of the nonce in evidence that no connection binds.
-const nonceSize = 32
-
-func newNonce() []byte {
-	b := make([]byte, nonceSize)
-	_, _ = rand.Read(b) // never fails
-	return b
 }

@@ -49,7 +49,7 @@ func (n *node) instruments() instruments {
 		all = append(all, g)
 	}
 	fixed("info", "Always 1; the labels say what runs.", prometheus.Labels{
-		"version": n.cfg.Version, "measurement": string(n.measurement), "insecure": strconv.FormatBool(n.constitution.Load().Network.Insecure),
+		"version": n.cfg.Version, "measurement": string(n.attestor.Measurement), "insecure": strconv.FormatBool(n.constitution.Load().Network.Insecure),
 	}, 1)
 	fixed("process_start_time_seconds", "When this node's process began, since 1970. It rejoined then.", nil, float64(n.cfg.began.UnixMilli())/1000)
 	fixed("lives", "Keys that this process has joined under: above 1 it fetched a damaged ledger again, or had been left behind.", nil, float64(n.cfg.life))

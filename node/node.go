@@ -26,7 +26,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +41,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/catchup"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gateway"
@@ -49,6 +49,7 @@ import (
 	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/internal/signal"
+	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/ledger"
@@ -66,15 +67,6 @@ const (
 // ledgerTrouble is how often a node cuts a ledger that does not agree with the network before it
 // gives up.
 const ledgerTrouble = 3
-
-// charter is what a node must know to take part.
-type charter struct {
-	constitution *gov.Constitution // at the start; see node.constitution
-	service      *channel.Service
-	origin       coco.NodeID            // who started the network: the log's first voter
-	nodes        map[coco.NodeID]string // trusted ones, with addresses, as far as known at the start
-	seqno        uint64                 // that makes this node a trusted one
-}
 
 // directory is the list of trusted nodes. It is immutable.
 type directory struct {
@@ -95,21 +87,18 @@ func newDirectory(addresses, leaving map[coco.NodeID]string) *directory {
 
 // node is one life of a validating node, under one key.
 type node struct {
-	cfg         Config
-	log         *slog.Logger
-	id          *channel.Identity
-	measurement coco.Measurement
-	charter     charter
-	ctx         context.Context // of this life
-
-	peerAddress, clientAddress string
+	cfg      Config
+	log      *slog.Logger
+	id       *channel.Identity
+	attestor *join.Attestor
+	network  join.Network // when this node became part of it; see current
+	local    catchup.Local
+	ctx      context.Context // of this life
 
 	constitution   atomic.Pointer[gov.Constitution] // in force
 	store          *store.Store
 	ledgerLog      *ledger.Log
 	history        *history.Index
-	granted        *joinGrant // nil unless this node joined
-	sponsor        coco.NodeID
 	rotation       rotator
 	governedAt     atomic.Uint64 // the last seqno that changed the network's own tables
 	governedSignal *signal.Signal
@@ -121,7 +110,6 @@ type node struct {
 	replica        *replica.Replica // nil until open
 	peers          *peer.Transport
 	forwarder      *peer.Forwarder
-	fetcher        *peer.Fetcher
 	gateway        *gateway.Gateway
 	admin          *gateway.Gateway                // nil without an administrative listener
 	renewed        atomic.Pointer[channel.Service] // the service, once its certificate was renewed
@@ -166,18 +154,17 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 			_ = admin.Close()
 		}
 		var damage *replica.DamagedError
-		var behind *leftBehindError
-		var spoilt *spoiltError
+		var behind *join.LeftBehindError
+		var unusable *catchup.UnusableError
 		switch {
-		case errors.As(err, &spoilt) && len(cfg.Join) > 0 && try < ledgerTrouble:
+		case errors.As(err, &unusable) && len(cfg.Join) > 0 && try < ledgerTrouble:
 			if err := setAside(cfg, err); err != nil {
 				return err
 			}
 			continue
 		case errors.As(err, &behind):
 			cfg.Log.Error("the network went on without this node: joining it again", logevent.NodeLeftBehind.Attr(), "error", err)
-			cfg.Genesis, cfg.Recover, cfg.Join = nil, nil, behind.ask
-			cfg.Approve, cfg.Service, cfg.admitted = behind.constitution, behind.service, behind.admitted
+			cfg.again(behind)
 			try = 0
 			continue
 		case !errors.As(err, &damage) || len(cfg.Join) == 0 || try == ledgerTrouble:
@@ -242,11 +229,11 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, at 
 	if err != nil {
 		return err
 	}
-	n.constitution.Store(n.charter.constitution)
+	n.constitution.Store(n.network.Constitution)
 	if err := n.open(ctx, log, start); err != nil {
 		return err
 	}
-	n.setNodes(n.charter.nodes, nil)
+	n.setNodes(n.network.Nodes, nil)
 	n.peers.Open()
 	g.Go(func() error { return n.replica.Run(ctx) })
 	g.Go(func() error { return n.history.Run(ctx) })
@@ -266,45 +253,38 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, at 
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-n.replica.Reached(n.charter.seqno):
+	case <-n.replica.Reached(n.network.Seqno):
 	}
 	if err := n.serve(); err != nil {
 		return err
 	}
 	n.ready.Store(true)
-	g.Go(func() error { return n.backfill(ctx) })
+	g.Go(func() error {
+		return n.local.Backfill(ctx, func() { n.replica.LedgerGrew(n.ledgerLog.First()) })
+	})
 	g.Go(func() error { return n.renew(ctx) })
 	g.Go(func() error { return n.rotate(ctx) })
 	g.Go(func() error { return n.awaitRemoval(ctx) })
 	ready(Info{
-		ID: n.id.ID(), PeerAddress: n.peerAddress, ClientAddress: n.clientAddress, AdminAddress: n.cfg.AdminListen,
+		ID: n.id.ID(), PeerAddress: n.attestor.PeerAddress, ClientAddress: n.attestor.ClientAddress, AdminAddress: n.cfg.AdminListen,
 		Service: n.serviceCertificate().Raw, Constitution: n.constitution.Load().Digest(),
 	})
 	return nil
 }
 
 func newNode(ctx context.Context, cfg Config, log *ledger.Log) (*node, error) {
-	claims, err := ownClaims(ctx, cfg)
+	attestor, err := newAttestor(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	var id *channel.Identity
-	if cfg.admitted != nil {
-		id = cfg.admitted.id
-	} else {
-		if id, err = channel.NewIdentity(claims.Insecure); err != nil {
-			return nil, err
-		}
-	}
-	ring := keys.NewRing()
+	id, ring := attestor.Identity, keys.NewRing()
 	n := &node{
-		cfg: cfg, log: cfg.Log.With("id", id.ID().Short()), id: id, measurement: claims.Measurement,
-		peerAddress: cmp.Or(cfg.PeerAddress, cfg.PeerListen), clientAddress: cmp.Or(cfg.ClientAddress, cfg.ClientListen),
+		cfg: cfg, log: cfg.Log.With("id", id.ID().Short()), id: id, attestor: attestor, local: newLocal(cfg, log),
 		store: store.New(), meter: &meter{}, ledgerLog: log,
 		keys: ring, rotation: rotator{machine: rotation.New(id.ID(), ring)},
 		retiring: make(chan struct{}), retired: make(chan struct{}),
 	}
-	n.governedSignal = signal.New()
+	n.governedSignal, n.local.Log = signal.New(), n.log
 	n.history = history.New(history.Config{
 		Disk: cfg.Host.Disk, Dir: HistoryDir, Ledger: log, Keys: n.keys.Of, Clock: cfg.Host.Clock, Log: n.log,
 	})
@@ -315,7 +295,7 @@ func newNode(ctx context.Context, cfg Config, log *ledger.Log) (*node, error) {
 // open creates the tables and ledgers of the constitution and wires the goroutines.
 func (n *node) open(ctx context.Context, log *ledger.Log, s start) error {
 	c := n.constitution.Load()
-	n.pace = newPace(c, n.charter.seqno)
+	n.pace = newPace(c, n.network.Seqno)
 	if err := n.openLedgers(ctx, s.basis); err != nil {
 		return err
 	}
@@ -323,7 +303,7 @@ func (n *node) open(ctx context.Context, log *ledger.Log, s start) error {
 		Log: n.log, Clock: n.cfg.Host.Clock, Self: n.id.ID(), Signer: n.id.Signer(), Keys: n.keys, Store: n.store,
 		Ledgers: n.ledgers, History: n.history, Disk: log, Durable: c.Consensus.Durability != gov.DurableMemory, Machine: s.machine,
 		Rules: replica.Rules{Limits: limitsOf(c), Trusted: true}, MaxBatch: maxBatch,
-		QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits), Network: n.peers, Start: s.basis.batch(),
+		QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits), Network: n.peers, Start: batchOf(s.basis),
 		Hooks: replica.Hooks{
 			Rules: n.rules, Committed: n.committed, MembersChanged: n.governed, LackSecret: n.lackSecret,
 			LeftBehind: func(why string) error { return n.leftBehind(why) },
@@ -361,7 +341,7 @@ func (n *node) serve() error {
 }
 
 // openLedgers makes the tables, fills them from a snapshot if there is one, and opens the adapters on them.
-func (n *node) openLedgers(ctx context.Context, b *basis) error {
+func (n *node) openLedgers(ctx context.Context, b *catchup.Basis) error {
 	c := n.constitution.Load()
 	if _, err := n.store.Scope("coco", gov.Tables()...); err != nil {
 		return err

@@ -22,7 +22,7 @@ func (n *node) connect() {
 		Send:   func(to coco.NodeID, m peer.Message) bool { return n.peers.Send(to, m) },
 		Decode: n.decode, Submit: n.submitHere, Request: n.request, Reached: func(seqno uint64) <-chan struct{} { return n.replica.Reached(seqno) }, Full: n.refuse,
 	})
-	n.fetcher = &peer.Fetcher{
+	n.local.Fetcher = &peer.Fetcher{
 		Clock: clock, Dialer: dialer, Leader: n.leader,
 		Nodes: func() map[coco.NodeID]string { return n.directory.Load().addresses },
 	}
@@ -38,7 +38,10 @@ func (n *node) connect() {
 			}
 		},
 		Secret: n.receiveSecret, SecretHeld: n.receiveSecretHeld, SecretWanted: n.receiveSecretWanted,
-		Forwarder: n.forwarder, Join: n.serveJoin, Fetches: peer.NewFetchServer(clock, n.answerFetch),
+		Forwarder: n.forwarder, Join: n.sponsor().Serve,
+		Fetches: peer.NewFetchServer(clock, func(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
+			return n.local.Answer(n.replica.Applied(), rq)
+		}),
 	})
 }
 
@@ -51,11 +54,8 @@ func (n *node) leadership() peer.Leadership {
 	}
 }
 
-// leader returns the node that leads, as far as this one knows; the sponsor while this node is joining.
+// leader returns the node that leads, as far as this one knows; zero if none does.
 func (n *node) leader() coco.NodeID {
-	if n.replica == nil {
-		return n.sponsor
-	}
 	return n.directory.Load().byConsensus[n.replica.State().Leader]
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/replica"
@@ -55,9 +56,9 @@ func (n *node) recover(ctx context.Context, log *ledger.Log) (func(context.Conte
 	}
 	n.keys.Add(epoch.Epoch, secret)
 	n.keys.Use(epoch.Epoch)
-	n.charter = charter{
-		constitution: c, service: service, origin: origin,
-		nodes: map[coco.NodeID]string{n.id.ID(): n.peerAddress}, seqno: report.Last.Seqno + 1,
+	n.network = join.Network{
+		Constitution: c, Service: service, Origin: origin,
+		Nodes: map[coco.NodeID]string{n.id.ID(): n.attestor.PeerAddress}, Seqno: report.Last.Seqno + 1,
 	}
 	n.log.Info("recovering", "transactions", report.Transactions, "last", report.Last.String(), "epochs", len(epochs))
 	last := log.Last()
@@ -104,7 +105,7 @@ func (n *node) takeOver(ctx context.Context, last uint64, epoch *keys.SealedEpoc
 		case <-n.cfg.Host.Clock.After(replica.Tick):
 		}
 	}
-	n.replica.Restart(consensus.IDOf(n.charter.origin))
+	n.replica.Restart(consensus.IDOf(n.network.Origin))
 	return n.firstTransaction(ctx, func(tx *store.Tx, rec gov.NodeRecord) error {
 		claims, err := n.cfg.Verifiers.Verify(rec.Evidence, n.cfg.Host.Clock.Now())
 		if err != nil {

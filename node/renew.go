@@ -40,7 +40,7 @@ func (n *node) service() *channel.Service {
 	if s := n.renewed.Load(); s != nil {
 		return s
 	}
-	return n.charter.service
+	return n.network.Service
 }
 
 func (n *node) serviceCertificate() *x509.Certificate { return n.service().Certificate() }

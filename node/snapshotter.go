@@ -196,7 +196,7 @@ func (w *snapshotter) write(ctx context.Context, p snapshotPoint) error {
 	began := n.cfg.Host.Clock.Elapsed()
 	info, err := snapshot.Write(ctx, n.cfg.Host.Disk, SnapshotDir, snapshot.Header{
 		Network: n.networkID(), Epoch: p.at.Epoch, Index: p.at.Index, View: p.at.View, First: p.at.First, Seqno: p.at.Seqno,
-		Time: p.at.Time, Chain: p.at.Chain, Tree: tree, Origin: n.charter.origin,
+		Time: p.at.Time, Chain: p.at.Chain, Tree: tree, Origin: n.network.Origin,
 		Voters: fromConsensus(members.Voters), Learners: fromConsensus(members.Learners), Outgoing: fromConsensus(members.Outgoing),
 	}, secret, p.state, n.store.Tables())
 	if err != nil {

@@ -3,35 +3,17 @@ package node
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
-	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/replica"
 )
 
 // leftBehind is for how long a node hears of no leader, while nodes that it does not know reach it with
 // the service's endorsement, before it takes the network to have gone on without it.
 const leftBehind = 5 * time.Second
-
-// leftBehindError ends the life of a node that was replaced, or whose peers all were, while it was
-// cut off. It knows nobody who could tell it so, and has to join again, if it has not done so already.
-type leftBehindError struct {
-	ask          []string
-	constitution coco.Digest
-	service      []byte
-	why          string     // if that is not that the network went on
-	admitted     *admission // of the next life
-}
-
-func (e *leftBehindError) Error() string {
-	if e.why != "" {
-		return e.why
-	}
-	return fmt.Sprintf("no leader for %v, and nodes of this network come that are not in this node's list", leftBehind)
-}
 
 // watch ends this life if the network went on without it. That somebody whom the service endorsed
 // is unknown here proves that there is a network that has committed more; a mere
@@ -58,7 +40,7 @@ func (n *node) watch(ctx context.Context) error {
 			continue
 		}
 		if alone++; alone > int(leftBehind/time.Second) && n.unlisted.Load() && !n.retireAsked.Load() {
-			if err := n.comeBack(ctx, ""); err != nil {
+			if err := n.comeBack(ctx, fmt.Sprintf("no leader for %v, and nodes of this network come that are not in this node's list", leftBehind)); err != nil {
 				return err
 			}
 			alone = 0
@@ -73,8 +55,8 @@ func (n *node) comeBack(ctx context.Context, why string) error {
 	behind := n.leftBehind(why)
 	n.log.Warn("asking the network to admit this node again", "because", behind)
 	cfg := n.cfg
-	cfg.Join, cfg.Approve, cfg.Service, cfg.admitted = behind.ask, behind.constitution, behind.service, nil
-	next, err := newNode(ctx, cfg, n.ledgerLog)
+	cfg.again(behind)
+	next, err := newAttestor(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -93,7 +75,7 @@ func (n *node) comeBack(ctx context.Context, why string) error {
 		}
 		cancel()
 	}()
-	behind.admitted, err = next.join(asking)
+	behind.Admission, err = newJoiner(cfg, next, n.local).Join(asking)
 	cancel()
 	<-led
 	if err != nil {
@@ -104,7 +86,7 @@ func (n *node) comeBack(ctx context.Context, why string) error {
 
 // seeOut lets this life go on until consensus does without it: should its leader have come back, its vote may be needed
 // for its own removal.
-func (n *node) seeOut(ctx context.Context, next *leftBehindError) error {
+func (n *node) seeOut(ctx context.Context, next *join.LeftBehindError) error {
 	tick := n.cfg.Host.Clock.NewTicker(replica.Tick)
 	defer tick.Stop()
 	self, alone := consensus.IDOf(n.id.ID()), 0
@@ -122,11 +104,4 @@ func (n *node) seeOut(ctx context.Context, next *leftBehindError) error {
 		case <-tick.C():
 		}
 	}
-}
-
-func (n *node) leftBehind(why string) *leftBehindError {
-	known := maps.Clone(n.directory.Load().addresses)
-	delete(known, n.id.ID())
-	ask := append(slices.Clone(n.cfg.Join), slices.Sorted(maps.Values(known))...)
-	return &leftBehindError{ask: ask, constitution: n.constitution.Load().Digest(), service: n.serviceCertificate().Raw, why: why}
 }

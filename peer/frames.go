@@ -92,7 +92,7 @@ func (*SecretHeld) kind() kind   { return kindSecretHeld }
 func (*SecretWanted) kind() kind { return kindSecretWanted }
 
 // limits bound what a message may hold: as much as a frame.
-var limits = canon.Limits{Bytes: channel.DefaultMaxFrame, Elements: 1 << 17, Pairs: 1 << 10}
+var limits = canon.Limits{Bytes: channel.DefaultMaxFrame, Elements: 1 << 17, Pairs: 1 << 16}
 
 // encode returns a frame.
 func encode(m Message) ([]byte, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/nodeconfig"
+	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/node"
 )
@@ -77,7 +78,7 @@ func (a *app) runNode(ctx context.Context, file string) error {
 // nodeEvents is where a node's process tells what becomes of it.
 type nodeEvents struct {
 	log     io.Writer
-	refused func(*node.RefusedError) // may be nil
+	refused func(*join.RefusedError) // may be nil
 	ready   func(node.Info)
 }
 

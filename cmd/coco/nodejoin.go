@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/nodeconfig"
+	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/node"
 )
 
@@ -106,7 +107,7 @@ func (t *joinTeller) say(e joinEvent) {
 	}
 }
 
-func (t *joinTeller) refused(err *node.RefusedError) {
+func (t *joinTeller) refused(err *join.RefusedError) {
 	kind := string(err.Reason)
 	if kind == "" {
 		kind = "waiting"
@@ -131,7 +132,7 @@ func (t *joinTeller) ready(i node.Info) {
 }
 
 // plain says in plain words why a node is not admitted, and what to do.
-func (t *joinTeller) plain(err *node.RefusedError) string {
+func (t *joinTeller) plain(err *join.RefusedError) string {
 	self, _ := t.a.Own().Measure()
 	peer := t.cfg.Peer
 	if t.cfg.PeerAddress != "" {

@@ -17,7 +17,7 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/nodeconfig"
-	"github.com/cocoframework/coco/node"
+	"github.com/cocoframework/coco/join"
 )
 
 // freeport NAME...: sets each NAME to a loopback address that nobody uses.
@@ -96,7 +96,7 @@ func TestEveryRefusalHasPlainWords(t *testing.T) {
 		var out bytes.Buffer
 		tell := &joinTeller{a: &app{&cli.App{Program: program(), Out: cli.NewPrinter(&out), Err: cli.NewPrinter(io.Discard)}}, cfg: nodeconfig.Config{Peer: "here:7000"}}
 		for range 3 {
-			tell.refused(&node.RefusedError{Reason: reason})
+			tell.refused(&join.RefusedError{Reason: reason})
 		}
 		text := out.String()
 		if strings.Count(text, "\n") != 1 || !strings.Contains(text, want) {

@@ -94,7 +94,7 @@ var pure = []rule{
 var layers = []rule{
 	{
 		name:  "trusted code reaches the outside only through host",
-		in:    []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "node", "peer", "receipt", "replica"},
+		in:    []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "node", "peer", "catchup", "join", "receipt", "replica"},
 		std:   outside,
 		calls: append(slices.Clone(dials), clocks...),
 		why:   "what passes by package host can be neither checked by the enclave nor simulated by a test",
@@ -131,6 +131,18 @@ var layers = []rule{
 		why:  "who may connect is a function that it is given; so every frame can be read, fuzzed and replaced in one place",
 	},
 	{
+		name: "catching up knows the ledger and snapshots only",
+		in:   []string{"catchup"},
+		none: []string{"gov", "gov/...", "gateway", "node", "replica", "join", "history", "consensus/raft"},
+		why:  "what a disk lacks is checked by digests and chains; who is admitted, and what a state means, is not its business",
+	},
+	{
+		name: "joining needs no node",
+		in:   []string{"join"},
+		none: []string{"node", "replica", "gateway", "history", "consensus/raft"},
+		why:  "a joiner is no node yet: it makes one value of which a node is made, and nothing half-built",
+	},
+	{
 		name: "governance does not act",
 		in:   []string{"gov", "gov/..."},
 		none: []string{"node", "gateway", "consensus", "consensus/...", "channel", "adapter/..."},
@@ -146,7 +158,7 @@ var layers = []rule{
 
 // server is the code that runs a node and that tools for users must not drag along.
 var server = []string{
-	"node", "peer", "replica", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
+	"node", "peer", "replica", "catchup", "join", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
 	"host", "host/...", "internal/sandbox", "cmd/...",
 }
 
@@ -188,7 +200,7 @@ var protocols = []rule{
 
 var core = []string{
 	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "gov/...", "history", "host/...", "host",
-	"batch", "canon", "keys", "keys/...", "ledger", "merkle", "node", "peer", "receipt", "replica", "snapshot", "store", "adapter", "wire",
+	"batch", "canon", "keys", "keys/...", "ledger", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "store", "adapter", "wire",
 }
 
 // Composition says which packages may put the parts together.

@@ -1,4 +1,4 @@
-package node
+package catchup
 
 import (
 	"crypto/sha256"
@@ -7,23 +7,16 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/peer"
 )
-
-// sample names one entry of a joiner's ledger by its contents. A batch names everything before
-// itself, so a leader that has the same one has the same ledger up to it.
-type sample struct {
-	_      struct{} `cbor:",toarray"`
-	Index  uint64
-	Digest coco.Digest // SHA-256 of the entry's data
-}
 
 // maxSamples bounds the samples of one joiner: they lie twice as far back each.
 const maxSamples = 64
 
-// samples describes this node's own ledger: its last batch, and batches ever farther back.
-func (n *node) samples() ([]sample, error) {
-	var out []sample
-	log := n.ledgerLog
+// Samples describes the ledger: its last batch, and batches ever farther back.
+func (l *Local) Samples() ([]peer.Sample, error) {
+	var out []peer.Sample
+	log := l.Ledger
 	for back, index := uint64(1), log.Last(); index > 0 && len(out) < maxSamples; {
 		entries, err := log.Read(index, index+1, 0)
 		if errors.Is(err, coco.ErrMissing) || errors.Is(err, coco.ErrCorrupt) {
@@ -38,20 +31,21 @@ func (n *node) samples() ([]sample, error) {
 			index--
 			continue
 		}
-		out = append(out, sample{Index: index, Digest: sha256.Sum256(entries[0].Data)})
+		out = append(out, peer.Sample{Index: index, Digest: sha256.Sum256(entries[0].Data)})
 		index -= min(index, back)
 		back *= 2
 	}
 	return out, nil
 }
 
-// shared returns the index of the newest sample that is in this node's ledger, too, and committed.
-func (n *node) shared(samples []sample) (uint64, error) {
+// Shared returns the index of the newest sample that is in this node's ledger, too, among its entries up to
+// applied; 0 if there is none.
+func (l *Local) Shared(applied uint64, samples []peer.Sample) (uint64, error) {
 	for _, s := range samples[:min(len(samples), maxSamples)] {
-		if s.Index == 0 || s.Index > n.replica.Applied() {
+		if s.Index == 0 || s.Index > applied {
 			continue
 		}
-		entries, err := n.ledgerLog.Read(s.Index, s.Index+1, 0)
+		entries, err := l.Ledger.Read(s.Index, s.Index+1, 0)
 		if errors.Is(err, coco.ErrMissing) || errors.Is(err, coco.ErrCorrupt) {
 			continue // older ones may be here, and whole
 		}

@@ -1,4 +1,4 @@
-package node
+package catchup
 
 import (
 	"errors"
@@ -11,15 +11,15 @@ import (
 	"github.com/cocoframework/coco/snapshot"
 )
 
-// answerFetch finds what another node fetches.
-func (n *node) answerFetch(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
+// Answer finds what another node fetches. Of the entries, those up to applied are given out.
+func (l *Local) Answer(applied uint64, rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
 	switch rq.What {
 	case peer.FetchSnapshot:
-		return n.sendSnapshot(rq)
+		return l.sendSnapshot(rq)
 	case peer.FetchEntries:
-		return n.sendEntries(rq)
+		return l.sendEntries(applied, rq)
 	case peer.FetchChunk:
-		for _, c := range n.ledgerLog.Chunks() {
+		for _, c := range l.Ledger.Chunks() {
 			if c.First <= rq.Index && (rq.Index <= c.Last || !c.Complete) {
 				a := peer.FetchAnswer{First: c.First}
 				if c.Complete {
@@ -34,12 +34,12 @@ func (n *node) answerFetch(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces,
 }
 
 // sendEntries sends committed entries.
-func (n *node) sendEntries(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
+func (l *Local) sendEntries(applied uint64, rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
 	none := peer.FetchAnswer{}
-	if applied := n.replica.Applied(); rq.Index == 0 || rq.To <= rq.Index || rq.To > applied+1 {
+	if rq.Index == 0 || rq.To <= rq.Index || rq.To > applied+1 {
 		return none, peer.Pieces{}, fmt.Errorf("%w: entries %d to before %d: this node has applied %d", coco.ErrNotFound, rq.Index, rq.To, applied)
 	}
-	if _, err := n.ledgerLog.Read(rq.Index, rq.Index+1, 0); err != nil {
+	if _, err := l.Ledger.Read(rq.Index, rq.Index+1, 0); err != nil {
 		return none, peer.Pieces{}, err
 	}
 	next := rq.Index
@@ -47,7 +47,7 @@ func (n *node) sendEntries(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces,
 		if next == rq.To {
 			return nil, io.EOF
 		}
-		entries, err := n.ledgerLog.Read(next, rq.To, peer.FetchPiece)
+		entries, err := l.Ledger.Read(next, rq.To, peer.FetchPiece)
 		if err != nil {
 			return nil, err
 		}
@@ -57,9 +57,9 @@ func (n *node) sendEntries(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces,
 }
 
 // sendSnapshot sends a snapshot's file.
-func (n *node) sendSnapshot(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
+func (l *Local) sendSnapshot(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
 	none := peer.FetchAnswer{}
-	all, err := snapshot.List(n.cfg.Host.Disk, SnapshotDir)
+	all, err := snapshot.List(l.Disk, l.Snapshots)
 	if err != nil {
 		return none, peer.Pieces{}, err
 	}
@@ -67,7 +67,7 @@ func (n *node) sendSnapshot(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces
 		if i.Index != rq.Index {
 			continue
 		}
-		file, err := snapshot.Open(n.cfg.Host.Disk, snapshotPath(i))
+		file, err := snapshot.Open(l.Disk, l.path(i))
 		if errors.Is(err, fs.ErrNotExist) {
 			break
 		}

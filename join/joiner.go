@@ -1,0 +1,193 @@
+package join
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/canon"
+	"github.com/cocoframework/coco/channel"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/peer"
+)
+
+// Joiner asks for admission.
+type Joiner struct {
+	Log       *slog.Logger
+	Net       host.Net
+	Clock     host.Clock
+	Verifiers attest.Verifiers
+	Attestor  *Attestor
+	// Ask are the addresses of nodes to ask, again and again until one admits this node.
+	Ask []string
+	// Approve is the digest of the constitution that the operator approved.
+	Approve coco.Digest
+	// Service is the certificate (DER) of the service that the network answers under; empty if it is not known.
+	Service []byte
+	// Samples describes the ledger on this node's disk.
+	Samples func() ([]peer.Sample, error)
+	// Refused, if set, is told each time that the reason changes why this node is not admitted. It MUST NOT wait.
+	Refused func(*RefusedError)
+}
+
+// Admission is what a node gets from the network that it joins.
+type Admission struct {
+	Identity *channel.Identity // with the network's certificate
+	Network  Network
+	Secrets  map[uint64]keys.Secret // of the epochs
+	Sponsor  coco.NodeID            // that admitted it, and led then
+	// Shared is the index up to which the ledger on this node's disk is the network's.
+	Shared    uint64
+	Snapshots []gov.SnapshotRecord // that the ledger records, the newest first
+}
+
+// Join asks node after node until one admits this node, or ctx ends.
+func (j *Joiner) Join(ctx context.Context) (*Admission, error) {
+	said := map[string]string{}
+	for i := 0; ; i++ {
+		address := j.Ask[i%len(j.Ask)]
+		a, leader, err := j.ask(ctx, address)
+		if err == nil {
+			return a, nil
+		}
+		if leader != "" && leader != address {
+			address = leader
+			if a, _, err = j.ask(ctx, leader); err == nil {
+				return a, nil
+			}
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if reason := err.Error(); reason != said[address] {
+			j.Log.Warn("not admitted yet, trying again", logevent.NodeNotAdmitted.Attr(), "at", address, "error", err)
+			j.tell(address, err)
+			said[address] = reason
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-j.Clock.After(pauseAfter(err)):
+		}
+	}
+}
+
+// ask asks one node. If that one does not lead, it returns the leader's address with the error.
+func (j *Joiner) ask(ctx context.Context, address string) (_ *Admission, leader string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, peer.JoinPatience)
+	defer cancel()
+	raw, err := j.Net.Dial(ctx, address)
+	if err != nil {
+		return nil, "", fmt.Errorf("%w: %v", coco.ErrUnreachable, err)
+	}
+	// The node that answers proves its code below, before it is told or believed anything.
+	conn, err := channel.PeerClient(ctx, raw, j.Attestor.Identity, func(channel.PeerCert) error { return nil }, channel.Options{})
+	if err != nil {
+		return nil, "", err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+
+	var welcome peer.JoinWelcome
+	if err := peer.WriteMessage(conn, peer.JoinHello{Version: version}); err != nil {
+		return nil, "", err
+	}
+	if err := peer.ReadMessage(conn, &welcome); err != nil {
+		return nil, "", err
+	}
+	c, err := j.check(conn, welcome)
+	if err != nil {
+		return nil, "", fmt.Errorf("the node at %s: %w", address, err)
+	}
+	request, err := j.request(ctx, conn.Binding())
+	if err != nil {
+		return nil, "", err
+	}
+	var answer peer.JoinAnswer
+	if err := peer.WriteMessage(conn, request); err != nil {
+		return nil, "", err
+	}
+	if err := peer.ReadMessage(conn, &answer); err != nil {
+		return nil, "", err
+	}
+	if answer.Grant == nil {
+		return nil, answer.Address, refusal(&answer, address)
+	}
+	a, err := j.accept(c, answer.Grant)
+	return a, "", err
+}
+
+// request makes the request for a connection.
+func (j *Joiner) request(ctx context.Context, binding []byte) (rq peer.JoinRequest, err error) {
+	rec, err := j.Attestor.Record(ctx, binding)
+	if err != nil {
+		return rq, err
+	}
+	if rq.Record, err = canon.Marshal(rec); err != nil {
+		return rq, err
+	}
+	rq.Samples, err = j.Samples()
+	return rq, err
+}
+
+// check checks the constitution that a node shows against the approved digest, and the node's
+// code against that constitution.
+func (j *Joiner) check(conn *channel.Conn, w peer.JoinWelcome) (*gov.Constitution, error) {
+	c, err := gov.ParseConstitution(w.Constitution)
+	if err != nil {
+		return nil, err
+	}
+	if d := c.Digest(); d != j.Approve {
+		if err := j.checkService(conn.Peer()); err != nil {
+			return nil, fmt.Errorf("%w: its constitution has digest %s, the operator approved %s; %w", coco.ErrVerify, d, j.Approve, err)
+		}
+	}
+	claims, err := j.Verifiers.Verify(w.Evidence, j.Clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	return c, c.CheckEvidence(claims, conn.Peer().Key, conn.Binding())
+}
+
+// checkService checks that a node belongs to the network that this one knows: such a node follows a constitution that
+// members have changed by their votes.
+func (j *Joiner) checkService(p channel.PeerCert) error {
+	if len(j.Service) == 0 {
+		return errors.New("and no service certificate is given, under which the constitution might have been changed by votes")
+	}
+	service, err := x509.ParseCertificate(j.Service)
+	if err != nil {
+		return fmt.Errorf("the service certificate given: %w", err)
+	}
+	return p.EndorsedBy(service, j.Clock.Now())
+}
+
+// accept reads what the network grants.
+func (j *Joiner) accept(c *gov.Constitution, g *peer.Grant) (*Admission, error) {
+	service, err := channel.ParseService(g.Service, g.ServiceKey)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.Attestor.Identity.SetCertificate(g.Certificate); err != nil {
+		return nil, err
+	}
+	a := &Admission{
+		Identity: j.Attestor.Identity,
+		Network:  Network{Constitution: c, Service: service, Origin: g.Origin, Nodes: g.Nodes, Seqno: g.Seqno},
+		Secrets:  g.Secrets, Sponsor: g.Sponsor, Shared: g.Shared, Snapshots: make([]gov.SnapshotRecord, len(g.Snapshots)),
+	}
+	for i, raw := range g.Snapshots {
+		if err := canon.Unmarshal(raw, &a.Snapshots[i], canon.Limits{Bytes: len(raw)}); err != nil {
+			return nil, fmt.Errorf("%w: the record of a snapshot from node %s: %v", coco.ErrCorrupt, g.Sponsor.Short(), err)
+		}
+	}
+	return a, nil
+}

@@ -1,0 +1,205 @@
+package join
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/canon"
+	"github.com/cocoframework/coco/channel"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/store"
+)
+
+// Sponsor answers nodes that join. Its functions are called by several goroutines at a time.
+type Sponsor struct {
+	Log       *slog.Logger
+	Clock     host.Clock
+	Verifiers attest.Verifiers
+	Attestor  *Attestor
+
+	// Network returns what this node knows of the network, with the constitution, the service's certificate and the
+	// list of nodes as they are now.
+	Network func() Network
+	// Secrets returns the secrets of all epochs.
+	Secrets func() map[uint64]keys.Secret
+	// State returns the committed state, which is released afterwards.
+	State func() *store.Snapshot
+	// Applied is the seqno up to which transactions are committed and applied here.
+	Applied func() uint64
+	// Leads reports whether this node leads. If not, it returns the address of the node that does, if one does.
+	Leads func() (leads bool, leader string)
+	// Commit runs a transaction. It fails with coco.ErrNotCommitted if this node does not lead.
+	Commit func(ctx context.Context, run func(*store.Tx) ([]byte, error)) (adapter.Result, error)
+	// Shared returns the index of the newest of the samples that is in this node's ledger, too.
+	Shared func([]peer.Sample) (uint64, error)
+}
+
+// Serve answers one joiner.
+func (s *Sponsor) Serve(ctx context.Context, conn *channel.Conn) {
+	log := s.Log.With("node", conn.Peer().ID.Short())
+	answer, err := s.answer(ctx, conn)
+	if err != nil {
+		_, leader := s.Leads()
+		answer = refuse(err, leader)
+		if !errors.Is(err, coco.ErrNotCommitted) {
+			log.Warn("node refused", "error", err)
+		}
+	}
+	if err := peer.WriteMessage(conn, answer); err != nil {
+		log.Debug("answer to a joiner", "error", err)
+	}
+}
+
+func (s *Sponsor) answer(ctx context.Context, conn *channel.Conn) (peer.JoinAnswer, error) {
+	none := peer.JoinAnswer{}
+	var hello peer.JoinHello
+	if err := peer.ReadMessage(conn, &hello); err != nil {
+		return none, err
+	}
+	if hello.Version != version {
+		return none, fmt.Errorf("%w: joining by version %d, this node speaks %d", coco.ErrInvalid, hello.Version, version)
+	}
+	ev, err := s.Attestor.Evidence(ctx, conn.Binding())
+	if err != nil {
+		return none, err
+	}
+	if err := peer.WriteMessage(conn, peer.JoinWelcome{Evidence: ev, Constitution: s.Network().Constitution.TOML()}); err != nil {
+		return none, err
+	}
+	var request peer.JoinRequest
+	if err := peer.ReadMessage(conn, &request); err != nil {
+		return none, err
+	}
+	rec, err := readRecord(conn, request.Record)
+	if err != nil {
+		return none, err
+	}
+	seqno, cert, err := s.admit(ctx, rec)
+	if err != nil {
+		return none, err
+	}
+	s.Log.Info("node admitted", logevent.NodeAdmitted.Attr(), "node", rec.ID.Short(), "owner", s.Network().Constitution.Name(rec.Owner), "address", rec.Address)
+	grant, err := s.grant(seqno, cert, request.Samples)
+	if err != nil {
+		return none, err
+	}
+	return peer.JoinAnswer{Grant: grant}, nil
+}
+
+// readRecord reads the record of the node at the other end of a connection.
+func readRecord(conn *channel.Conn, raw canon.Raw) (gov.NodeRecord, error) {
+	var rec gov.NodeRecord
+	sender := conn.Peer()
+	if err := canon.Unmarshal(raw, &rec, canon.Limits{Bytes: len(raw)}); err != nil {
+		return rec, fmt.Errorf("%w: the record of node %s: %v", coco.ErrCorrupt, sender.ID.Short(), err)
+	}
+	if rec.ID != sender.ID || !bytes.Equal(rec.Key, sender.Key) || !bytes.Equal(rec.Nonce, conn.Binding()) {
+		return rec, fmt.Errorf("%w: the record is of node %s, the connection of %s", coco.ErrDenied, rec.ID.Short(), sender.ID.Short())
+	}
+	return rec, nil
+}
+
+// grant makes what an admitted node gets.
+func (s *Sponsor) grant(seqno uint64, cert []byte, samples []peer.Sample) (*peer.Grant, error) {
+	shared, err := s.Shared(samples)
+	if err != nil {
+		return nil, err
+	}
+	network := s.Network()
+	serviceKey, err := network.Service.MarshalKey()
+	if err != nil {
+		return nil, err
+	}
+	state := s.State()
+	defer state.Release()
+	recorded, err := gov.Snapshots(state)
+	if err != nil {
+		return nil, err
+	}
+	g := &peer.Grant{
+		Certificate: cert, Service: network.Service.Certificate().Raw, ServiceKey: serviceKey, Secrets: s.Secrets(),
+		Origin: network.Origin, Nodes: network.Nodes, Seqno: seqno, Shared: shared, Sponsor: s.Attestor.Identity.ID(),
+	}
+	for i := len(recorded) - 1; i >= 0; i-- {
+		raw, err := canon.Marshal(recorded[i])
+		if err != nil {
+			return nil, err
+		}
+		g.Snapshots = append(g.Snapshots, raw)
+	}
+	return g, nil
+}
+
+// admit commits a node's record, on the leader, and returns the seqno and the node's certificate.
+func (s *Sponsor) admit(ctx context.Context, rec gov.NodeRecord) (uint64, []byte, error) {
+	claims, err := s.Verifiers.Verify(rec.Evidence, s.Clock.Now())
+	if err != nil {
+		return 0, nil, err
+	}
+	network := s.Network()
+	if s.Applied() < network.Seqno {
+		// The first transaction of a network, or of a recovery, is this node's own.
+		return 0, nil, fmt.Errorf("%w: node %s is starting", coco.ErrNotCommitted, s.Attestor.Identity.ID().Short())
+	}
+	if old, ok := s.trusted(rec); ok {
+		// It was admitted before, and the answer got lost. Its evidence is of this connection.
+		err := network.Constitution.CheckEvidence(claims, rec.Key, rec.Nonce)
+		return old.Since, old.Certificate, err
+	}
+	result, err := s.Commit(ctx, func(tx *store.Tx) ([]byte, error) {
+		cert, err := Endorse(s.Network(), rec, tx.Time())
+		if err != nil {
+			return nil, err
+		}
+		rec.Certificate, rec.Time = cert, tx.Time()
+		return cert, gov.AdmitNode(tx, rec, claims)
+	})
+	if reasonOf(err) == gov.NotVotedIn {
+		if perr := s.pend(ctx, rec, claims); perr != nil {
+			s.Log.Warn("a node that waits for a vote is not in the list", "node", rec.ID.Short(), "error", perr)
+		}
+	}
+	return result.TxID.Seqno, result.Reply, err
+}
+
+// pend shows members a node that waits for their vote, once.
+func (s *Sponsor) pend(ctx context.Context, rec gov.NodeRecord, claims attest.Claims) error {
+	state := s.State()
+	old, err := gov.Node(state, rec.ID)
+	state.Release()
+	if err == nil && old.State == gov.Pending {
+		return nil
+	}
+	_, err = s.Commit(ctx, func(tx *store.Tx) ([]byte, error) { return nil, gov.PendNode(tx, rec, claims) })
+	return err
+}
+
+// trusted returns the record of a node that asks again, if this node leads and trusts it.
+func (s *Sponsor) trusted(rec gov.NodeRecord) (gov.NodeRecord, bool) {
+	if leads, _ := s.Leads(); !leads {
+		return gov.NodeRecord{}, false
+	}
+	state := s.State()
+	defer state.Release()
+	old, err := gov.Node(state, rec.ID)
+	return old, err == nil && old.State == gov.Trusted && old.Owner == rec.Owner && bytes.Equal(old.Key, rec.Key) &&
+		old.Address == rec.Address && old.ClientAddress == rec.ClientAddress
+}
+
+// Endorse makes a node's certificate, valid from a time of the ledger on (milliseconds since 1970): the
+// clock of this host may be wrong.
+func Endorse(network Network, rec gov.NodeRecord, now uint64) ([]byte, error) {
+	return network.Service.Endorse(rec.Key, rec.ID, []string{rec.Address, rec.ClientAddress},
+		network.Constitution.Network.Insecure, time.UnixMilli(int64(now)))
+}

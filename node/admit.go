@@ -1,0 +1,103 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/catchup"
+	"github.com/cocoframework/coco/channel"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/join"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/store"
+)
+
+// newAttestor makes an identity for one life of a node, and what proves it.
+func newAttestor(ctx context.Context, cfg Config) (*join.Attestor, error) {
+	claims, err := ownClaims(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	var id *channel.Identity
+	if cfg.admitted != nil {
+		id = cfg.admitted.Identity
+	} else if id, err = channel.NewIdentity(claims.Insecure); err != nil {
+		return nil, err
+	}
+	return &join.Attestor{
+		Identity: id, Owner: cfg.Owner, Quoter: cfg.Host.Quoter, Measurement: claims.Measurement,
+		PeerAddress: cmp.Or(cfg.PeerAddress, cfg.PeerListen), ClientAddress: cmp.Or(cfg.ClientAddress, cfg.ClientListen),
+	}, nil
+}
+
+// newLocal describes the ledger and the snapshots on a node's disk.
+func newLocal(cfg Config, log *ledger.Log) catchup.Local {
+	return catchup.Local{Log: cfg.Log, Clock: cfg.Host.Clock, Disk: cfg.Host.Disk, Snapshots: SnapshotDir, Ledger: log}
+}
+
+// newJoiner makes what asks for admission.
+func newJoiner(cfg Config, a *join.Attestor, local catchup.Local) *join.Joiner {
+	service := cfg.Service
+	if len(service) == 0 {
+		service = cfg.known.service
+	}
+	return &join.Joiner{
+		Log: local.Log, Net: cfg.Host.Net, Clock: cfg.Host.Clock, Verifiers: cfg.Verifiers, Attestor: a,
+		Ask: cfg.Join, Approve: cfg.Approve, Service: service, Samples: local.Samples, Refused: cfg.Refused,
+	}
+}
+
+// sponsor makes what answers nodes that join.
+func (n *node) sponsor() *join.Sponsor {
+	return &join.Sponsor{
+		Log: n.log, Clock: n.cfg.Host.Clock, Verifiers: n.cfg.Verifiers, Attestor: n.attestor,
+		Network: n.current, Secrets: n.keys.All, State: n.store.Snapshot, Commit: func(ctx context.Context, run func(*store.Tx) ([]byte, error)) (adapter.Result, error) {
+			return n.replica.Do(ctx, run)
+		},
+		Applied: func() uint64 { return n.replica.Last().Seqno },
+		Leads: func() (bool, string) {
+			s, d := n.replica.State(), n.directory.Load()
+			if s.Role == consensus.Leader {
+				return true, ""
+			}
+			return false, d.addresses[d.byConsensus[s.Leader]]
+		},
+		Shared: func(samples []peer.Sample) (uint64, error) { return n.local.Shared(n.replica.Applied(), samples) },
+	}
+}
+
+// current returns the network as members have changed it since this node was admitted.
+func (n *node) current() join.Network {
+	now := n.network
+	now.Constitution, now.Service, now.Nodes = n.constitution.Load(), n.service(), n.directory.Load().addresses
+	return now
+}
+
+// leftBehind ends this life, and has the next one join.
+func (n *node) leftBehind(why string) *join.LeftBehindError {
+	nodes := maps.Clone(n.directory.Load().addresses)
+	delete(nodes, n.id.ID())
+	return &join.LeftBehindError{
+		Ask: slices.Sorted(maps.Values(nodes)), Constitution: n.constitution.Load().Digest(),
+		Service: n.serviceCertificate().Raw, Why: why,
+	}
+}
+
+// again makes a configuration join again.
+func (c *Config) again(behind *join.LeftBehindError) {
+	for _, address := range behind.Ask {
+		if !slices.Contains(c.Join, address) {
+			c.Join = append(slices.Clone(c.Join), address)
+		}
+	}
+	c.Genesis, c.Recover = nil, nil
+	c.Approve, c.Service, c.admitted = behind.Constitution, behind.Service, behind.Admission
+}
+
+// networkID is gov.NetworkID.
+func (n *node) networkID() coco.Digest { return n.network.ID() }
