@@ -93,6 +93,48 @@ var pure = []rule{
 // Layers say which part may know which other.
 var layers = []rule{
 	{
+		name: "the host is a few interfaces",
+		in:   []string{"host"}, std: outside, third: never,
+		only: []string{}, calls: append(slices.Clone(dials), clocks...),
+		why: "it is the boundary of the enclave: what trusted code may ask for, and nothing of how it is done",
+	},
+	{
+		name: "a host knows nothing of what it hosts",
+		in:   []string{"host/local", "host/sim", "host/hosttest"},
+		only: []string{"", "host", "attest", "attest/virtual", "canon"},
+		why:  "the same suite tests every host, and the simulated one lies about bytes that it does not understand",
+	},
+	{
+		name: "a driver reads evidence only",
+		in:   []string{"attest/..."},
+		only: []string{"", "attest", "canon", "host"},
+		why:  "clients link drivers to verify nodes; the device, of package host, is all that a driver has of a server",
+	},
+	{
+		name: "small tools need nobody",
+		in:   []string{"internal/atomicfile", "internal/contracts", "internal/ctxtime", "internal/signal"},
+		only: []string{""},
+		why:  "what is imported from everywhere must not bring half of the module along",
+	},
+	{
+		name: "channels carry bytes",
+		in:   []string{"channel"},
+		only: []string{"", "canon", "host"},
+		why:  "a certificate names a key; what the key's owner may do is decided by those who use the channel",
+	},
+	{
+		name: "the gateway declares what it needs of a node",
+		in:   []string{"gateway"},
+		none: []string{"node", "join", "peer", "replica", "gov", "gov/...", "channel", "consensus", "consensus/...", "keys", "ledger", "history", "snapshot"},
+		why:  "clients' bytes are parsed there: it holds no key and no file, and tests drive it without a network",
+	},
+	{
+		name: "names of events are nouns",
+		in:   []string{"internal/logevent"}, third: never, std: outside,
+		only: []string{},
+		why:  "every part of a node logs, so whatever this package imports is imported everywhere",
+	},
+	{
 		name:  "trusted code reaches the outside only through host",
 		in:    []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "node", "peer", "catchup", "join", "receipt", "replica"},
 		std:   outside,
@@ -150,7 +192,7 @@ var layers = []rule{
 	},
 	{
 		name: "users' tools do not link servers",
-		in:   []string{"client", "console", "receipt"},
+		in:   []string{"client", "console", "receipt", "internal/bench", "internal/proxy"},
 		none: server,
 		why:  "a verifier that contains the server trusts it; a small one can be read and written again elsewhere",
 	},
@@ -218,10 +260,36 @@ var composition = []rule{
 		why: "what runs in production reads and writes them without the sandbox, which writes the same ones; a process that fails tells it by its exit code (wire)",
 	},
 	{
+		name: "a signer knows keys only",
+		in:   []string{"internal/signer"},
+		only: []string{"", "batch", "canon", "internal/atomicfile", "internal/identity", "keys", "merkle"},
+		why:  "it speaks with a program or a device that holds a key, and must have nothing else to tell it",
+	},
+	{
 		name: "a replica knows neither what members govern nor how it is reached",
 		in:   []string{"replica"},
 		none: []string{"gov", "gov/...", "gateway", "channel", "node", "peer", "snapshot"},
 		why:  "from log to state is one subject: who may transact, and who is connected, are functions that it is given",
+	},
+	{
+		name: "a node is no command line",
+		in:   []string{"node"},
+		none: []string{"client", "adapter/...", "attest/...", "internal/cli", "internal/cli/...", "internal/localnet", "internal/nodeconfig", "internal/proxy", "internal/bench"},
+		why:  "which adapters and platforms there are, and where settings come from, is told to it; it reads no file but through host",
+	},
+	{
+		name:   "what runs in production takes nothing from the sandbox",
+		in:     []string{"..."},
+		except: []string{"cmd/...", "internal/cli", "internal/cli/...", "internal/sandbox", "internal/sandbox/..."},
+		none:   []string{"internal/sandbox", "internal/sandbox/..."},
+		why:    "a sandbox keeps keys in plain files and has one owner for all; the one program contains it as a command, and no part of a node does",
+	},
+	{
+		name:   "nothing builds on a simulation",
+		in:     []string{"..."},
+		except: []string{"host/sim", "host/hosttest", "internal/sim/...", "internal/sim"},
+		none:   []string{"host/sim", "host/hosttest", "internal/sim", "internal/sim/..."},
+		why:    "hosts that lie and clocks that jump belong into tests; what both need has a package",
 	},
 	{
 		name:   "node is composed by the command line and the simulation only",
