@@ -24,6 +24,7 @@ import (
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/doctorcmd"
+	"github.com/cocoframework/coco/internal/cli/govcmd"
 	"github.com/cocoframework/coco/internal/cli/ledgercmd"
 	"github.com/cocoframework/coco/internal/cli/membercmd"
 	"github.com/cocoframework/coco/internal/cli/receiptcmd"
@@ -66,7 +67,7 @@ func groups() []cli.Group {
 	type commands = []func(*cli.App) *cobra.Command
 	return []cli.Group{
 		{Title: "A network on this machine:", Commands: commands{upCommand, statusCommand, downCommand, restartCommand, nodeCommand, demoCommand}},
-		{Title: "Governing a network:", Commands: commands{govCommand, membercmd.Command}},
+		{Title: "Governing a network:", Commands: commands{govcmd.Command, membercmd.Command}},
 		{Title: "Checking what a network did:", Commands: commands{ledgercmd.Command, receiptcmd.Command}},
 		{Title: "Measuring:", Commands: commands{benchCommand, doctorcmd.Command}},
 		{Commands: commands{versionCommand}},

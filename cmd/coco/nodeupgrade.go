@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
@@ -61,7 +62,7 @@ goes on where it ended. Clients lose no request: a node that ends sends them els
 	_ = cmd.MarkFlagRequired("to")
 	_ = cmd.MarkFlagRequired("as")
 	_ = cmd.MarkFlagFilename("to")
-	_ = cmd.RegisterFlagCompletionFunc("as", (&governing{dir: localnet.DefaultDir}).completeMembers)
+	_ = cmd.RegisterFlagCompletionFunc("as", (&officer.Access{Dir: localnet.DefaultDir}).CompleteMembers)
 	a.OutputFlag(cmd)
 	return cmd
 }
@@ -115,7 +116,7 @@ func (v *codeVote) decide(ctx context.Context, change sandbox.CodeChange) error 
 	if change.Remove {
 		act = action.Action{Kind: action.RemoveCode, Args: action.Args{Measurement: string(change.Measurement)}}
 	}
-	first, err := (&governing{dir: v.dir, as: v.members[0]}).connect(ctx)
+	first, err := (&officer.Access{Verifiers: v.a.Verifiers(), Dir: v.dir, As: v.members[0]}).Connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -139,7 +140,7 @@ func (v *codeVote) decide(ctx context.Context, change sandbox.CodeChange) error 
 }
 
 // open returns the open proposal of an action, which it makes if there is none.
-func (v *codeVote) open(ctx context.Context, o *officer, act action.Action) (client.Proposal, error) {
+func (v *codeVote) open(ctx context.Context, o *officer.Officer, act action.Action) (client.Proposal, error) {
 	list, err := o.Proposals(ctx, "open", 0)
 	if err != nil {
 		return client.Proposal{}, err
@@ -155,7 +156,7 @@ func (v *codeVote) open(ctx context.Context, o *officer, act action.Action) (cli
 			return p, nil
 		}
 	}
-	out, err := o.propose(ctx, &proposing{note: v.note, expires: someVoting}, []action.Action{act})
+	out, err := o.Propose(ctx, officer.Terms{Note: v.note, Expires: officer.DefaultVoting}, []action.Action{act})
 	if err != nil {
 		return client.Proposal{}, err
 	}
@@ -167,8 +168,8 @@ func (v *codeVote) open(ctx context.Context, o *officer, act action.Action) (cli
 }
 
 // proposalOf waits until the node that is asked knows of a proposal that is committed.
-func proposalOf(ctx context.Context, o *officer, out client.Outcome) (client.Proposal, error) {
-	ctx, cancel := context.WithTimeout(ctx, statementPatience)
+func proposalOf(ctx context.Context, o *officer.Officer, out client.Outcome) (client.Proposal, error) {
+	ctx, cancel := context.WithTimeout(ctx, officer.Patience)
 	defer cancel()
 	for {
 		p, err := o.Proposal(ctx, out.ID.String())
@@ -189,12 +190,12 @@ func errorOr(err, otherwise error) error {
 }
 
 func (v *codeVote) voteAs(ctx context.Context, name string, p client.Proposal) (client.Proposal, error) {
-	o, err := (&governing{dir: v.dir, as: name}).connect(ctx)
+	o, err := (&officer.Access{Verifiers: v.a.Verifiers(), Dir: v.dir, As: name}).Connect(ctx)
 	if err != nil {
 		return p, err
 	}
 	defer o.Close()
-	out, err := o.vote(ctx, p.ID, envelope.Yes)
+	out, err := o.Vote(ctx, p.ID, envelope.Yes)
 	if err != nil {
 		return p, fmt.Errorf("vote of %s: %w", name, err)
 	}
@@ -205,7 +206,7 @@ func (v *codeVote) voteAs(ctx context.Context, name string, p client.Proposal) (
 }
 
 // await waits until others have decided.
-func (v *codeVote) await(ctx context.Context, o *officer, p client.Proposal, change sandbox.CodeChange) error {
+func (v *codeVote) await(ctx context.Context, o *officer.Officer, p client.Proposal, change sandbox.CodeChange) error {
 	missing := ""
 	for p.State == "open" {
 		if now := strings.Join(p.Waiting, ", "); now != missing {

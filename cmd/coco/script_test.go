@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/localnet"
 )
 
@@ -198,4 +199,44 @@ func rpc(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	_, err = ts.Stdout().Write(append(bytes.TrimSpace(resp), '\n'))
 	ts.Check(err)
+}
+
+// ends PROPOSAL STATE DIR MEMBER: waits until a proposal is in a state.
+func ends(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: ends PROPOSAL STATE DIR MEMBER")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	f := &officer.Access{Verifiers: verifiers(), Dir: ts.MkAbs(args[2]), As: args[3]}
+	o, err := f.Connect(ctx)
+	ts.Check(err)
+	defer o.Close()
+	state := ""
+	for ctx.Err() == nil {
+		p, err := o.Proposal(ctx, args[0])
+		ts.Check(err)
+		if state = p.State; state == args[1] {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	ts.Fatalf("proposal %s is %s, want %s", args[0], state, args[1])
+}
+
+// gone DIR NODE: waits until a node has left its network for good.
+func gone(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: gone DIR NODE")
+	}
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		info, err := localnet.Load(ts.MkAbs(args[0]))
+		ts.Check(err)
+		n, err := info.Node(args[1])
+		ts.Check(err)
+		if n.Retired {
+			return
+		}
+	}
+	ts.Fatalf("node %s has not left the network", args[1])
 }

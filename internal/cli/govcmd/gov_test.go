@@ -1,8 +1,7 @@
-package main
+package govcmd
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -12,56 +11,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/internal/cli"
-	"github.com/cocoframework/coco/internal/localnet"
 )
-
-// ends PROPOSAL STATE DIR MEMBER: waits until a proposal is in a state.
-func ends(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 4 {
-		ts.Fatalf("usage: ends PROPOSAL STATE DIR MEMBER")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	f := &governing{dir: ts.MkAbs(args[2]), as: args[3]}
-	o, err := f.connect(ctx)
-	ts.Check(err)
-	defer o.Close()
-	state := ""
-	for ctx.Err() == nil {
-		p, err := o.Proposal(ctx, args[0])
-		ts.Check(err)
-		if state = p.State; state == args[1] {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	ts.Fatalf("proposal %s is %s, want %s", args[0], state, args[1])
-}
-
-// gone DIR NODE: waits until a node has left its network for good.
-func gone(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: gone DIR NODE")
-	}
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		info, err := localnet.Load(ts.MkAbs(args[0]))
-		ts.Check(err)
-		n, err := info.Node(args[1])
-		ts.Check(err)
-		if n.Retired {
-			return
-		}
-	}
-	ts.Fatalf("node %s has not left the network", args[1])
-}
 
 func TestEveryKindOfActionCanBeWritten(t *testing.T) {
 	var kinds []action.Kind

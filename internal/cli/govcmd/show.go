@@ -1,4 +1,4 @@
-package main
+package govcmd
 
 import (
 	"context"
@@ -13,28 +13,8 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/cli/officer"
 )
-
-// titleOf says in a few words what a proposal is about.
-func titleOf(p client.Proposal) string {
-	kinds := make([]string, len(p.Kinds))
-	for i, k := range p.Kinds {
-		kinds[i] = strings.ReplaceAll(k, "_", "-")
-	}
-	text := strings.Join(kinds, ", ")
-	if p.Note != "" {
-		text += ": " + firstLine(p.Note)
-	}
-	return text
-}
-
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	if r := []rune(line); len(r) > 60 {
-		line = string(r[:59]) + "…"
-	}
-	return line
-}
 
 // stateOf colours a state.
 func (a *app) stateOf(state string) string {
@@ -66,7 +46,7 @@ func (a *app) sentence(state string, p client.Proposal, reason string) string {
 	return text
 }
 
-func (a *app) proposalListCommand(f *governing) *cobra.Command {
+func (a *app) proposalListCommand(f *officer.Access) *cobra.Command {
 	var state string
 	var limit int
 	cmd := &cobra.Command{
@@ -78,7 +58,7 @@ func (a *app) proposalListCommand(f *governing) *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return f.with(cmd, func(ctx context.Context, o *officer) error {
+		return f.With(cmd, func(ctx context.Context, o *officer.Officer) error {
 			list, err := o.Proposals(ctx, state, limit)
 			if err != nil {
 				return err
@@ -101,7 +81,7 @@ func (a *app) proposalListCommand(f *governing) *cobra.Command {
 			return nil
 		})
 	}
-	f.connectFlags(a, cmd)
+	f.ConnectFlags(a.App, cmd)
 	cmd.Flags().StringVar(&state, "state", "", "only those in a `state`: open, accepted, rejected, withdrawn, expired or failed")
 	cmd.Flags().IntVar(&limit, "limit", 100, "at most so many")
 	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"open", "accepted", "rejected", "withdrawn", "expired", "failed"}, cobra.ShellCompDirectiveNoFileComp))
@@ -116,7 +96,7 @@ func (a *app) showProposals(list []client.Proposal) {
 	rows := [][]string{{"Proposal", "Id", "State", "Yes", "No", "By", "Voting ends", "What"}}
 	for _, p := range list {
 		rows = append(rows, []string{
-			numberOf(p.Number), p.ID.Short(), p.State, strconv.Itoa(p.Yes), strconv.Itoa(p.No), p.ProposerName, minute(p.Expires), titleOf(p),
+			numberOf(p.Number), p.ID.Short(), p.State, strconv.Itoa(p.Yes), strconv.Itoa(p.No), p.ProposerName, minute(p.Expires), officer.Title(p),
 		})
 	}
 	a.Out.Table(rows)
@@ -143,7 +123,7 @@ func shortCode(m coco.Measurement) string {
 
 func minute(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
 
-func (a *app) proposalShowCommand(f *governing) *cobra.Command {
+func (a *app) proposalShowCommand(f *officer.Access) *cobra.Command {
 	var envelope string
 	cmd := &cobra.Command{
 		Use:   "show PROPOSAL",
@@ -152,11 +132,11 @@ func (a *app) proposalShowCommand(f *governing) *cobra.Command {
 
 PROPOSAL is its number, as 3 or "#3", or at least 4 digits of its id.`,
 		Example: "  coco gov show 3 --as alpha\n  coco gov show ab12cd34 --as alpha --envelope proposal.cose",
-		Args:    cobra.ExactArgs(1), ValidArgsFunction: f.completeProposals("", 0),
+		Args:    cobra.ExactArgs(1), ValidArgsFunction: f.CompleteProposals("", 0),
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return f.with(cmd, func(ctx context.Context, o *officer) error {
-			p, err := o.find(ctx, args[0])
+		return f.With(cmd, func(ctx context.Context, o *officer.Officer) error {
+			p, err := o.Find(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -172,7 +152,7 @@ PROPOSAL is its number, as 3 or "#3", or at least 4 digits of its id.`,
 			return nil
 		})
 	}
-	f.connectFlags(a, cmd)
+	f.ConnectFlags(a.App, cmd)
 	cmd.Flags().StringVar(&envelope, "envelope", "", "also write the signed proposal, as it stands in the ledger, to a `file`")
 	return cmd
 }
@@ -210,7 +190,7 @@ func indent(page string) string {
 	return b.String()
 }
 
-func (a *app) constitutionCommand(f *governing) *cobra.Command {
+func (a *app) constitutionCommand(f *officer.Access) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "constitution", Short: "Show the constitution, compare versions, list them", Args: cobra.NoArgs,
 		Long: `The constitution says who belongs to the network, which code nodes run, and what decides about
@@ -221,7 +201,7 @@ changes. Every proposal that is accepted makes a new version; all of them are ke
 	return cmd
 }
 
-func (a *app) constitutionShowCommand(f *governing) *cobra.Command {
+func (a *app) constitutionShowCommand(f *officer.Access) *cobra.Command {
 	var version uint64
 	cmd := &cobra.Command{
 		Use:     "show",
@@ -231,7 +211,7 @@ func (a *app) constitutionShowCommand(f *governing) *cobra.Command {
 		Args:    cobra.NoArgs,
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return f.with(cmd, func(ctx context.Context, o *officer) error {
+		return f.With(cmd, func(ctx context.Context, o *officer.Officer) error {
 			page, v, err := o.ConstitutionAt(ctx, version)
 			if err != nil {
 				return err
@@ -244,12 +224,12 @@ func (a *app) constitutionShowCommand(f *governing) *cobra.Command {
 			return err
 		})
 	}
-	f.connectFlags(a, cmd)
+	f.ConnectFlags(a.App, cmd)
 	cmd.Flags().Uint64Var(&version, "version", 0, "a `version` of it (default: the one in force)")
 	return cmd
 }
 
-func (a *app) constitutionDiffCommand(f *governing) *cobra.Command {
+func (a *app) constitutionDiffCommand(f *officer.Access) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff [FROM [TO]]",
 		Short: "What changed from one version to another",
@@ -267,14 +247,14 @@ since FROM.`,
 			}
 			want[i] = n
 		}
-		return f.with(cmd, func(ctx context.Context, o *officer) error { return a.diffVersions(ctx, o, want[0], want[1]) })
+		return f.With(cmd, func(ctx context.Context, o *officer.Officer) error { return a.diffVersions(ctx, o, want[0], want[1]) })
 	}
-	f.connectFlags(a, cmd)
+	f.ConnectFlags(a.App, cmd)
 	return cmd
 }
 
 // diffVersions compares versions; zeros stand for the one in force and the one before the other.
-func (a *app) diffVersions(ctx context.Context, o *officer, from, to uint64) error {
+func (a *app) diffVersions(ctx context.Context, o *officer.Officer, from, to uint64) error {
 	after, v, err := o.ConstitutionAt(ctx, to)
 	if err != nil {
 		return err
@@ -308,14 +288,14 @@ func (a *app) diffVersions(ctx context.Context, o *officer, from, to uint64) err
 	return nil
 }
 
-func (a *app) constitutionHistoryCommand(f *governing) *cobra.Command {
+func (a *app) constitutionHistoryCommand(f *officer.Access) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "history", Short: "The versions, and the proposals that made them", Args: cobra.NoArgs,
 		Long:    `Lists the versions of the constitution, the oldest first, each with the proposal that made it.`,
 		Example: "  coco gov constitution history --as alpha",
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return f.with(cmd, func(ctx context.Context, o *officer) error {
+		return f.With(cmd, func(ctx context.Context, o *officer.Officer) error {
 			list, err := o.Versions(ctx)
 			if err != nil {
 				return err
@@ -335,7 +315,7 @@ func (a *app) constitutionHistoryCommand(f *governing) *cobra.Command {
 			return nil
 		})
 	}
-	f.connectFlags(a, cmd)
+	f.ConnectFlags(a.App, cmd)
 	return cmd
 }
 

@@ -1,14 +1,18 @@
-package main
+package govcmd
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
+	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/internal/cli/officer"
 )
 
 // simulation is the answer of POST /gov/simulate.
@@ -89,4 +93,48 @@ func changedLines(before, after string) string {
 		}
 	}
 	return b.String()
+}
+
+// simulateCommand shows what a change would do.
+func (a *app) simulateCommand(f *officer.Access) *cobra.Command {
+	var flags actionFlags
+	cmd := &cobra.Command{
+		Use:   "simulate KIND ARGUMENT... | --file FILE",
+		Short: "What a proposal would change, and which votes would accept it",
+		Long: `Checks actions as the network would if they were proposed now, and says what they would change, whose
+votes count, and what the policies say for which votes. Nothing is signed, nothing is handed in.
+The arguments are those of ` + "`coco gov propose`.",
+		Example: `  coco gov simulate remove-member alpha --as bravo
+  coco gov simulate --file actions.toml --as bravo -o json`,
+		Args: cobra.ArbitraryArgs, ValidArgsFunction: kindsOf(f),
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		// A file may stand alone, too.
+		if len(args) == 1 && flags.file == "" {
+			if _, err := action.ParseKind(args[0]); err != nil && isFile(args[0]) {
+				flags.file, args = args[0], nil
+			}
+		}
+		actions, err := flags.read(a, args)
+		if err != nil {
+			return err
+		}
+		text, err := action.Format(actions)
+		if err != nil {
+			return err
+		}
+		return f.With(cmd, func(ctx context.Context, o *officer.Officer) error {
+			raw, err := o.Simulate(ctx, text)
+			if err != nil {
+				return err
+			}
+			if a.WantsJSON() {
+				return a.Out.JSON(raw)
+			}
+			return a.showSimulation(raw)
+		})
+	}
+	f.ConnectFlags(a.App, cmd)
+	flags.add(cmd)
+	return cmd
 }

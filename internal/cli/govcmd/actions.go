@@ -1,4 +1,4 @@
-package main
+package govcmd
 
 import (
 	"bytes"
@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/gov/policy"
 	"github.com/cocoframework/coco/gov/settings"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/keys"
 )
@@ -39,6 +40,8 @@ type actionFlags struct {
 	debug     bool
 	remove    bool
 	force     string
+
+	verifiers attest.Verifiers // that check a policy of set-tee
 }
 
 func (f *actionFlags) add(cmd *cobra.Command) {
@@ -198,6 +201,7 @@ func (f *actionForm) arguments() (least, most int) {
 
 // read makes actions of a command line: a kind and its arguments, or a file.
 func (f *actionFlags) read(a *app, args []string) ([]action.Action, error) {
+	f.verifiers = a.Verifiers()
 	if f.file != "" {
 		if len(args) > 0 {
 			return nil, fmt.Errorf("%w: a kind of action (%s) and --file: expected one of them", coco.ErrInvalid, args[0])
@@ -235,8 +239,15 @@ func (f *actionFlags) read(a *app, args []string) ([]action.Action, error) {
 	return []action.Action{act}, nil
 }
 
-// complete completes a kind, and what may stand after it.
-func (f *governing) completeActions(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+// kindsOf returns completeActions for the arguments of a whole command.
+func kindsOf(f *officer.Access) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return completeActions(f, cmd, args)
+	}
+}
+
+// completeActions completes a kind of action, and what may stand after it.
+func completeActions(f *officer.Access, cmd *cobra.Command, args []string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {
 		var out []string
 		for _, form := range actionForms() {
@@ -247,7 +258,7 @@ func (f *governing) completeActions(cmd *cobra.Command, args []string, _ string)
 	switch kind, _ := action.ParseKind(args[0]); kind {
 	case action.RemoveMember, action.AddNode, action.RemoveNode, action.AddCertificate, action.RemoveCertificate:
 		if len(args) == 1 {
-			return f.completeMembers(cmd, args, "")
+			return f.CompleteMembers(cmd, args, "")
 		}
 	case action.SetPolicy, action.RemovePolicy:
 		if len(args) == 1 {
@@ -264,18 +275,6 @@ func (f *governing) completeActions(cmd *cobra.Command, args []string, _ string)
 		}
 	}
 	return nil, cobra.ShellCompDirectiveNoFileComp
-}
-
-// encoded are actions as a proposal has them.
-func encoded(actions []action.Action) ([][]byte, error) {
-	out := make([][]byte, len(actions))
-	for i := range actions {
-		var err error
-		if out[i], err = actions[i].Encode(); err != nil {
-			return nil, fmt.Errorf("action %d: %w", i+1, err)
-		}
-	}
-	return out, nil
 }
 
 // readFile reads a file that a user named; - is the standard input.
@@ -303,7 +302,7 @@ func setTEE(a *action.Args, args []string, f *actionFlags) error {
 	if err != nil {
 		return fmt.Errorf("--tee-policy: %w", err)
 	}
-	if err := verifiers().ValidatePolicy(a.Platform, []byte(a.TEEPolicy)); err != nil && !errors.Is(err, attest.ErrPlatform) {
+	if err := f.verifiers.ValidatePolicy(a.Platform, []byte(a.TEEPolicy)); err != nil && !errors.Is(err, attest.ErrPlatform) {
 		return fmt.Errorf("--tee-policy: %w", err)
 	}
 	return nil

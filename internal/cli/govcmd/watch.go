@@ -1,4 +1,4 @@
-package main
+package govcmd
 
 import (
 	"bytes"
@@ -18,6 +18,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/signer"
 )
 
@@ -30,7 +31,7 @@ type watching struct {
 	limit   int
 }
 
-func (a *app) govWatchCommand(f *governing) *cobra.Command {
+func (a *app) govWatchCommand(f *officer.Access) *cobra.Command {
 	w := &watching{}
 	cmd := &cobra.Command{
 		Use:   "watch",
@@ -58,7 +59,7 @@ left out. An event that a command or web address does not take is told again, un
 		}
 		return err
 	}
-	f.connectFlags(a, cmd)
+	f.ConnectFlags(a.App, cmd)
 	fl := cmd.Flags()
 	fl.Uint64Var(&w.after, "after", 0, "also what happened after a `seqno`; 0 for everything (default: only what happens from now on)")
 	fl.StringVar(&w.state, "state", "", "keep in a `file` how far it has come, and go on from there")
@@ -111,7 +112,7 @@ const (
 var errKey = errors.New("the key does not sign")
 
 // watchGovernance tells news until ctx ends, or the limit is reached.
-func (a *app) watchGovernance(ctx context.Context, f *governing, w *watching) error {
+func (a *app) watchGovernance(ctx context.Context, f *officer.Access, w *watching) error {
 	pause := watchPauseLow
 	for told := 0; ; {
 		n, err := a.watchNode(ctx, f, w, told)
@@ -136,8 +137,8 @@ func (a *app) watchGovernance(ctx context.Context, f *governing, w *watching) er
 }
 
 // watchNode tells the news of one node until it fails; nil is the end. It returns how much it told.
-func (a *app) watchNode(ctx context.Context, f *governing, w *watching, before int) (told int, err error) {
-	o, err := f.connect(ctx)
+func (a *app) watchNode(ctx context.Context, f *officer.Access, w *watching, before int) (told int, err error) {
+	o, err := f.Connect(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -148,7 +149,7 @@ func (a *app) watchNode(ctx context.Context, f *governing, w *watching, before i
 			after = 0
 		}
 		events, seqno, err := o.Watch(ctx, after)
-		if kerr := o.auth.Key.Err(); err != nil && kerr != nil {
+		if kerr := o.KeyError(); err != nil && kerr != nil {
 			return told, fmt.Errorf("%w: %w", errKey, kerr)
 		}
 		if err != nil {

@@ -1,4 +1,4 @@
-package main
+package govcmd
 
 import (
 	"context"
@@ -15,8 +15,7 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
-	"github.com/cocoframework/coco/internal/identity"
-	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/signer"
 )
 
@@ -29,7 +28,7 @@ const (
 	signature  = ".sig"
 )
 
-func (a *app) prepareCommand(f *governing) *cobra.Command {
+func (a *app) prepareCommand(f *officer.Access) *cobra.Command {
 	var p proposing
 	var out string
 	cmd := &cobra.Command{
@@ -52,68 +51,36 @@ With --service instead of a network, PROPOSAL is the whole id, and nothing is as
 			case len(args) == 0:
 				return []string{"propose", "vote", "withdraw"}, cobra.ShellCompDirectiveNoFileComp
 			case args[0] == "propose":
-				return f.completeActions(cmd, args[1:], text)
+				return completeActions(f, cmd, args[1:])
 			case args[0] == "vote":
-				return f.completeProposals("open", 1, "yes", "no")(cmd, args[1:], text)
+				return f.CompleteProposals("open", 1, "yes", "no")(cmd, args[1:], text)
 			}
-			return f.completeProposals("open", 0)(cmd, args[1:], text)
+			return f.CompleteProposals("open", 0)(cmd, args[1:], text)
 		},
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := p.check(); err != nil {
 			return err
 		}
-		chain, service, err := f.papers()
+		chain, service, err := f.Papers()
 		if err != nil {
 			return err
 		}
-		st, err := f.statement(cmd.Context(), a, &p, service, args)
+		st, err := a.statement(cmd.Context(), f, &p, service, args)
 		if err != nil {
 			return err
 		}
 		return a.prepare(chain, st, out)
 	}
-	f.connectFlags(a, cmd)
+	f.ConnectFlags(a.App, cmd)
 	p.add(cmd)
-	cmd.Flags().StringVar(&f.signCert, "sign-cert", "", "certificate of the key that will sign, a PEM `file` with its issuers (default: the one to connect with)")
+	cmd.Flags().StringVar(&f.SignCert, "sign-cert", "", "certificate of the key that will sign, a PEM `file` with its issuers (default: the one to connect with)")
 	cmd.Flags().StringVar(&out, "out", "statement.cose", "`file` to write")
 	return cmd
 }
 
-// papers are the certificates of who will sign, and the network's service: nothing secret.
-func (f *governing) papers() (chain []*x509.Certificate, service *x509.Certificate, err error) {
-	cert, serviceFile := f.signCert, f.service
-	if f.inSandbox() {
-		info, err := localnet.Load(f.dir)
-		if err != nil {
-			return nil, nil, err
-		}
-		serviceFile = info.ServicePEM
-		if cert == "" {
-			dir, err := info.Governance(f.as)
-			if err != nil {
-				return nil, nil, err
-			}
-			cert = dir.Gov()
-		}
-	}
-	if cert == "" {
-		cert = f.cert
-	}
-	if cert == "" || serviceFile == "" {
-		return nil, nil, fmt.Errorf("%w: expected --as MEMBER of a network of `coco up`, or --sign-cert and --service", coco.ErrInvalid)
-	}
-	if chain, err = identity.ReadChain(cert); err != nil {
-		return nil, nil, err
-	}
-	if service, err = identity.ReadLeaf(serviceFile); err != nil {
-		return nil, nil, fmt.Errorf("service certificate %s: %w", serviceFile, err)
-	}
-	return chain, service, nil
-}
-
 // statement is what the arguments of prepare say.
-func (f *governing) statement(ctx context.Context, a *app, p *proposing, service *x509.Certificate, args []string) (envelope.Statement, error) {
+func (a *app) statement(ctx context.Context, f *officer.Access, p *proposing, service *x509.Certificate, args []string) (envelope.Statement, error) {
 	audience, err := gov.NetworkID(service.Raw)
 	if err != nil {
 		return nil, err
@@ -126,7 +93,7 @@ func (f *governing) statement(ctx context.Context, a *app, p *proposing, service
 		if err != nil {
 			return nil, err
 		}
-		return p.statement(audience, actions)
+		return p.Statement(audience, actions)
 	case what == "vote" && len(rest) == 2 && (rest[0] == "yes" || rest[0] == "no"):
 		vote = envelope.Vote(rest[0])
 	case what == "withdraw" && len(rest) == 1:
@@ -137,28 +104,21 @@ func (f *governing) statement(ctx context.Context, a *app, p *proposing, service
 	ref := rest[len(rest)-1]
 	var id coco.Digest
 	if id.UnmarshalText([]byte(ref)) != nil {
-		if !f.inSandbox() && f.node == "" {
+		if !f.InSandbox() && f.Node == "" {
 			return nil, fmt.Errorf("%w: proposal %q: without a node to ask, expected its whole id, 64 digits", coco.ErrInvalid, ref)
 		}
-		o, err := f.asking(ctx)
+		o, err := f.ConnectToAsk(ctx)
 		if err != nil {
 			return nil, err
 		}
 		defer o.Close()
-		found, err := o.find(ctx, ref)
+		found, err := o.Find(ctx, ref)
 		if err != nil {
 			return nil, err
 		}
 		id = found.ID
 	}
-	return ballotOf(audience, id, vote), nil
-}
-
-// asking connects to ask only: the key that signs is elsewhere.
-func (f *governing) asking(ctx context.Context) (*officer, error) {
-	g := *f
-	g.signCert, g.signKey = "", ""
-	return g.connect(ctx)
+	return officer.Ballot(audience, id, vote), nil
 }
 
 func (a *app) prepare(chain []*x509.Certificate, st envelope.Statement, out string) error {
@@ -261,7 +221,7 @@ func (a *app) showStatement(s *envelope.Signed) error {
 	return err
 }
 
-func (a *app) finishCommand(f *governing) *cobra.Command {
+func (a *app) finishCommand(f *officer.Access) *cobra.Command {
 	var sigFile, envelopeFile string
 	cmd := &cobra.Command{
 		Use:   "finish FILE",
@@ -282,18 +242,18 @@ statement is only written, to be handed in by POST /gov/submit.`,
 		if envelopeFile != "" {
 			return os.WriteFile(envelopeFile, raw, 0o600)
 		}
-		o, err := f.asking(cmd.Context())
+		o, err := f.ConnectToAsk(cmd.Context())
 		if err != nil {
 			return err
 		}
 		defer o.Close()
-		out, err := o.submit(cmd.Context(), raw)
+		out, err := o.Submit(cmd.Context(), raw)
 		if err != nil {
-			return o.explain(err)
+			return o.Explain(err)
 		}
 		return a.showOutcome(cmd.Context(), o, out)
 	}
-	f.connectFlags(a, cmd)
+	f.ConnectFlags(a.App, cmd)
 	cmd.Flags().StringVar(&sigFile, "signature", "", "the signature, a `file` (default: FILE.sig)")
 	cmd.Flags().StringVar(&envelopeFile, "envelope", "", "write the signed statement to a `file` and do not hand it in")
 	return cmd
