@@ -182,6 +182,9 @@ func decodeEntries(piece []byte, index uint64) ([]batch.Entry, error) {
 	if err := canon.Unmarshal(piece, &in, limits); err != nil {
 		return nil, fmt.Errorf("%w: fetched entries: %v", coco.ErrCorrupt, err)
 	}
+	if len(in) == 0 {
+		return nil, fmt.Errorf("%w: a piece without entries", coco.ErrCorrupt)
+	}
 	out := make([]batch.Entry, len(in))
 	for i, e := range in {
 		out[i] = batch.Entry{Index: index + uint64(i), View: e.View, Kind: batch.Kind(e.Kind), Data: e.Data}

@@ -71,6 +71,7 @@ func FuzzFrames(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(piece)
+	f.Add([]byte{0xf6}) // null
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if m, err := decode(b); err == nil {
 			if again, err := encode(m); err != nil || !bytes.Equal(again, b) {
