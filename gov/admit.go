@@ -52,7 +52,7 @@ func RecoverNode(tx *store.Tx, rec NodeRecord, claims attest.Claims) error {
 
 func checkRecovery(c *Constitution, rec *NodeRecord) error {
 	if role, _ := c.Role(rec.Owner); role != coco.Member {
-		return rec.refuse(UnlistedOwner, "its owner %q is a participant; only members begin a recovery", c.Name(rec.Owner))
+		return refuse(rec, UnlistedOwner, "its owner %q is a participant; only members begin a recovery", c.Name(rec.Owner))
 	}
 	return nil
 }
@@ -61,7 +61,7 @@ func checkRecovery(c *Constitution, rec *NodeRecord) error {
 // it. All else about it is in order. It needs no Certificate. A pending node of the same owner at
 // the same address gives way to it; asking again with the same key changes nothing.
 func PendNode(tx *store.Tx, rec NodeRecord, claims attest.Claims) error {
-	c, _, err := loadCore(tx)
+	c, err := loadCore(tx)
 	if err != nil {
 		return err
 	}
@@ -102,20 +102,20 @@ func checkPending(nodes []NodeRecord, rec *NodeRecord) (again bool, err error) {
 		case old.ID == rec.ID && old.State == Pending:
 			return true, nil
 		case old.ID == rec.ID:
-			return false, rec.refuse(KnownNode, "its key is in the node list already: a node makes a new key whenever it starts")
+			return false, refuse(rec, KnownNode, "its key is in the node list already: a node makes a new key whenever it starts")
 		case old.State == Pending && old.Owner == rec.Owner && old.Address != rec.Address:
 			mine++
 		}
 	}
 	if mine >= maxPending {
-		return false, rec.refuse(NotVotedIn, "%d other nodes of its owner wait for a vote, expected at most %d", mine, maxPending-1)
+		return false, refuse(rec, NotVotedIn, "%d other nodes of its owner wait for a vote, expected at most %d", mine, maxPending-1)
 	}
 	return false, nil
 }
 
 // vet checks all about a node but whether the members want it.
 func vet(tx *store.Tx, rec *NodeRecord, claims attest.Claims) (*Constitution, error) {
-	c, _, err := loadCore(tx)
+	c, err := loadCore(tx)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func vet(tx *store.Tx, rec *NodeRecord, claims attest.Claims) (*Constitution, er
 			return nil, err
 		}
 		if old.State != Pending {
-			return nil, rec.refuse(KnownNode, "its key is in the node list already: a node makes a new key whenever it starts")
+			return nil, refuse(rec, KnownNode, "its key is in the node list already: a node makes a new key whenever it starts")
 		}
 	}
 	return c, nil
@@ -152,7 +152,7 @@ func checkAdmitted(r store.Reader, c *Constitution, rec *NodeRecord) error {
 	case err != nil:
 		return err
 	case voted && place.Removed:
-		return rec.refuse(NotVotedIn, "a vote has removed %s of %q: it needs another one to come back", rec.Address, c.Name(rec.Owner))
+		return refuse(rec, NotVotedIn, "a vote has removed %s of %q: it needs another one to come back", rec.Address, c.Name(rec.Owner))
 	case voted:
 		return nil
 	}
@@ -178,7 +178,7 @@ func checkAdmitted(r store.Reader, c *Constitution, rec *NodeRecord) error {
 	}
 	in.Votes = policy.Tally(in.Members, nil)
 	if ok, err := p.Decide(in); err != nil || !ok {
-		return rec.refuse(NotVotedIn, "the policy %s, %s, does not admit it without a vote: a member proposes add-node for %s of %q", PolicyAddNode, p, rec.Address, c.Name(rec.Owner))
+		return refuse(rec, NotVotedIn, "the policy %s, %s, does not admit it without a vote: a member proposes add-node for %s of %q", PolicyAddNode, p, rec.Address, c.Name(rec.Owner))
 	}
 	return nil
 }
@@ -222,7 +222,7 @@ func Replaces(r store.Reader, owner coco.ActorID, address string) (NodeRecord, b
 // its form, its owner and its evidence. The record needs no Certificate yet, but a Time. The error
 // is a *Refusal.
 func CheckNode(c *Constitution, rec *NodeRecord, claims attest.Claims) error {
-	if err := rec.check(); err != nil {
+	if err := checkForm(rec); err != nil {
 		return err
 	}
 	if err := checkPlace(c, rec); err != nil {
@@ -233,7 +233,7 @@ func CheckNode(c *Constitution, rec *NodeRecord, claims attest.Claims) error {
 
 // checkNode checks all that a record shows by itself.
 func checkNode(c *Constitution, service []byte, rec *NodeRecord) error {
-	if err := rec.check(); err != nil {
+	if err := checkForm(rec); err != nil {
 		return err
 	}
 	if err := checkPlace(c, rec); err != nil {
@@ -249,13 +249,13 @@ func checkPlace(c *Constitution, rec *NodeRecord) error {
 	}
 	platform := rec.Evidence.Platform
 	if !slices.ContainsFunc(c.TEE, func(t TEE) bool { return t.Platform == platform }) {
-		return rec.refuse(UnlistedPlatform, "platform %q is not in the TEE manifest", platform)
+		return refuse(rec, UnlistedPlatform, "platform %q is not in the TEE manifest", platform)
 	}
 	if rec.Measurement == "" {
 		return nil // the claims will say
 	}
 	if !slices.Contains(c.Measurements(), rec.Measurement) {
-		return rec.refuse(UnlistedCode, "it runs %s, which is not in the code manifest", rec.Measurement)
+		return refuse(rec, UnlistedCode, "it runs %s, which is not in the code manifest", rec.Measurement)
 	}
 	return nil
 }
@@ -264,9 +264,9 @@ func checkPlace(c *Constitution, rec *NodeRecord) error {
 func checkClaims(c *Constitution, rec *NodeRecord, claims attest.Claims) error {
 	switch {
 	case claims.Platform != rec.Evidence.Platform:
-		return rec.refuse(BadEvidence, "the record names platform %q, the evidence is of platform %q", rec.Evidence.Platform, claims.Platform)
+		return refuse(rec, BadEvidence, "the record names platform %q, the evidence is of platform %q", rec.Evidence.Platform, claims.Platform)
 	case rec.Measurement != "" && rec.Measurement != claims.Measurement:
-		return rec.refuse(BadEvidence, "the record says measurement %s, its evidence %s", rec.Measurement, claims.Measurement)
+		return refuse(rec, BadEvidence, "the record says measurement %s, its evidence %s", rec.Measurement, claims.Measurement)
 	}
 	if err := c.CheckEvidence(claims, rec.Key, rec.Nonce); err != nil {
 		return &Refusal{rec.ID, evidenceReason(err), err.Error(), err}
@@ -300,17 +300,17 @@ func checkEndorsed(service []byte, rec *NodeRecord) error {
 		return err
 	}
 	if n := len(rec.Certificate); n == 0 || n > maxCertificate {
-		return rec.refuse(BadCertificate, "its certificate has %d bytes, expected 1 to %d", n, maxCertificate)
+		return refuse(rec, BadCertificate, "its certificate has %d bytes, expected 1 to %d", n, maxCertificate)
 	}
 	cert, err := x509.ParseCertificate(rec.Certificate)
 	if err != nil {
-		return rec.refuse(BadCertificate, "its certificate is not X.509: %v", err)
+		return refuse(rec, BadCertificate, "its certificate is not X.509: %v", err)
 	}
 	if !bytes.Equal(cert.RawSubjectPublicKeyInfo, rec.Key) {
-		return rec.refuse(BadCertificate, "its certificate is for another key")
+		return refuse(rec, BadCertificate, "its certificate is for another key")
 	}
 	if err := cert.CheckSignatureFrom(issuer); err != nil {
-		return rec.refuse(BadCertificate, "its certificate was not issued by this network's service: %v", err)
+		return refuse(rec, BadCertificate, "its certificate was not issued by this network's service: %v", err)
 	}
 	return nil
 }

@@ -357,7 +357,7 @@ func FuzzDecodeRecords(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	f.Add(n.c.done.core)
+	f.Add(n.c.Canonical())
 	f.Add([]byte{0xa0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if rec, err := decodeNode(b); err == nil {
@@ -369,14 +369,14 @@ func FuzzDecodeRecords(f *testing.F) {
 		if rec, err := decodeEpoch(b); err == nil && encoded(t, rec) != string(b) {
 			t.Fatalf("an epoch record comes back as %x", encoded(t, rec))
 		}
-		c, digests, err := decodeCore(b)
+		c, err := DecodeConstitution(b)
 		if err != nil {
 			if !errors.Is(err, coco.ErrCorrupt) {
 				t.Fatalf("error %v, expected coco.ErrCorrupt", err)
 			}
 			return
 		}
-		again, err := c.canonical(digests)
+		again, err := c.canonical(c.AdapterDigests())
 		if err != nil || !bytes.Equal(again, b) || c.Digest() != sha256.Sum256(b) {
 			t.Fatalf("a constitution comes back as %x (%v)", again, err)
 		}

@@ -241,7 +241,7 @@ func (d *draft) set(a *action.Action) error {
 	x := &a.Args
 	section, rest, _ := strings.Cut(x.Setting, ".")
 	switch section {
-	case "limits", "snapshots", "shares":
+	case "limits", "snapshots", "shares", "rules":
 		return d.setNumber(a)
 	case "adapters":
 		return d.setAdapter(a, rest)
@@ -259,30 +259,9 @@ func (d *draft) setNumber(a *action.Action) error {
 	if err := json.Unmarshal([]byte(x.Value), &n); err != nil {
 		return impossible(reason.NotANumber, x.Setting, "")
 	}
-	var was int64
-	known := false
-	for _, l := range d.c.Limits.all() {
-		if l.path == x.Setting {
-			// Zero would stand for the default.
-			if n < int64(l.low) || n > int64(l.high) {
-				return outOfRange(l.path, int64(l.low), int64(l.high), n, "")
-			}
-			known, was, *l.value = true, int64(*l.value), int(n)
-		}
-	}
-	for _, l := range d.c.Snapshots.all() {
-		if l.path == x.Setting {
-			known, was, *l.value = true, *l.value, n
-		}
-	}
-	if x.Setting == "shares.threshold" {
-		if n < 1 || n > maxActors {
-			return outOfRange(x.Setting, 1, int64(len(d.c.Members)), n, ", the number of members")
-		}
-		known, was, d.c.Shares.Threshold = true, int64(d.c.Shares.Threshold), int(n)
-	}
-	if !known {
-		return impossible(reason.UnknownSetting, x.Setting, "")
+	was, err := d.c.SetNumber(x.Setting, n)
+	if err != nil {
+		return err
 	}
 	if was == n {
 		return impossible(reason.Unchanged, x.Setting, "")

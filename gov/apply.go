@@ -1,8 +1,6 @@
 package gov
 
 import (
-	"bytes"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -54,12 +52,7 @@ type draft struct {
 }
 
 func newDraft(now Present) *draft {
-	c := *now.Constitution
-	c.done = nil
-	c.Members, c.Participants = slices.Clone(c.Members), slices.Clone(c.Participants)
-	c.Code, c.TEE, c.Policies = slices.Clone(c.Code), slices.Clone(c.TEE), maps.Clone(c.Policies)
-	c.Adapters = maps.Clone(c.Adapters)
-	d := &draft{old: now.Constitution, c: &c, nodes: now.Nodes, places: map[string]PlaceRecord{}, removed: map[string]bool{}, changed: map[string]bool{}, now: now.Now}
+	d := &draft{old: now.Constitution, c: now.Constitution.Draft(), nodes: now.Nodes, places: map[string]PlaceRecord{}, removed: map[string]bool{}, changed: map[string]bool{}, now: now.Now}
 	for _, p := range now.Places {
 		d.places[string(placeKey(p.Owner, p.Address))] = p
 	}
@@ -120,7 +113,7 @@ func (d *draft) finish() (*Constitution, error) {
 	if err := d.follow(); err != nil {
 		return nil, err
 	}
-	next, err := d.c.succeed(d.old, d.changed)
+	next, err := d.c.Succeed(d.old, d.changed)
 	if err != nil {
 		return nil, err
 	}
@@ -197,32 +190,4 @@ func (d *draft) follow() error {
 		return impossible(reason.LastNode, "", "")
 	}
 	return nil
-}
-
-// succeed completes a constitution that follows another one. Only the adapters named have other
-// settings. If nothing differs, the old one is returned.
-func (c *Constitution) succeed(old *Constitution, changed map[string]bool) (*Constitution, error) {
-	done := &completed{settings: map[string][]byte{}, digests: maps.Clone(old.done.digests), roots: x509.NewCertPool()}
-	c.fill()
-	for _, check := range []func(*completed) error{c.checkNetwork, c.checkActors, c.checkCode, c.checkRules, c.checkPolicies} {
-		if err := check(done); err != nil {
-			return nil, err
-		}
-	}
-	if err := c.normalizeSome(done, old, changed); err != nil {
-		return nil, err
-	}
-	core, err := c.canonical(done.digests)
-	if err != nil {
-		return nil, err
-	}
-	if bytes.Equal(core, old.done.core) {
-		return old, nil
-	}
-	c.Version++
-	if done.core, err = c.canonical(done.digests); err != nil {
-		return nil, err
-	}
-	c.done = done
-	return c, nil
 }

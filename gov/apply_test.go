@@ -104,6 +104,8 @@ func TestEveryAction(t *testing.T) {
 		{"snapshots all the time", []action.Action{act(action.Set, action.Args{Setting: "snapshots.bytes", Value: "1"})}, "0 for never", nil, ""},
 		{"the threshold", []action.Action{act(action.Set, action.Args{Setting: "shares.threshold", Value: "3"})}, "", []EffectKind{SettingChanged, EpochRotated}, "it is so already"},
 		{"too high a threshold", []action.Action{act(action.Set, action.Args{Setting: "shares.threshold", Value: "4"})}, "1 to 3", nil, ""},
+		{"rules that are not known", []action.Action{act(action.Set, action.Args{Setting: "rules", Value: "2"})}, "expected 1 to 1", nil, ""},
+		{"the same rules", []action.Action{act(action.Set, action.Args{Setting: "rules", Value: "1"})}, "it is so already", nil, ""},
 		{"what cannot change", []action.Action{act(action.Set, action.Args{Setting: "network.insecure", Value: "false"})}, "cannot change", nil, ""},
 		{"chunks", []action.Action{act(action.Set, action.Args{Setting: "ledger.chunk_bytes", Value: "65536"})}, "cannot change", nil, ""},
 		{"members by set", []action.Action{act(action.Set, action.Args{Setting: "members.alpha.weight", Value: "9"})}, "there are actions for it", nil, ""},

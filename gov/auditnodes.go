@@ -90,7 +90,7 @@ func (a *Auditor) checkNew(rec *NodeRecord, known bool, now uint64) error {
 	if rec.Time != now {
 		return fmt.Errorf("node %s was admitted at time %d, expected the batch's, %d", rec.ID.Short(), rec.Time, now)
 	}
-	if err := rec.check(); err != nil {
+	if err := checkForm(rec); err != nil {
 		return err
 	}
 	if err := checkPlace(a.constitution, rec); err != nil {

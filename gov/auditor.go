@@ -205,7 +205,6 @@ func (a *Auditor) genesis(now uint64, byTable map[string][]store.Write) error {
 		return fmt.Errorf("a genesis with %d epochs and %d nodes, expected one of each", len(byTable[EpochsTable]), len(byTable[NodesTable]))
 	}
 	settings := map[string][]byte{}
-	var digests map[string]coco.Digest
 	for _, w := range byTable[ConstitutionTable] {
 		name, isSettings := strings.CutPrefix(string(w.Key), settingsKey)
 		switch {
@@ -213,7 +212,7 @@ func (a *Auditor) genesis(now uint64, byTable map[string][]store.Write) error {
 			settings[name] = w.Value
 		case string(w.Key) == coreKey:
 			var err error
-			if a.constitution, digests, err = decodeCore(bytes.Clone(w.Value)); err != nil {
+			if a.constitution, err = DecodeConstitution(bytes.Clone(w.Value)); err != nil {
 				return err
 			}
 		default:
@@ -224,8 +223,8 @@ func (a *Auditor) genesis(now uint64, byTable map[string][]store.Write) error {
 	if c == nil {
 		return fmt.Errorf("a genesis without a constitution")
 	}
-	for name, digest := range digests {
-		if err := c.addSettings(name, digest, settings[name]); err != nil {
+	for name := range c.AdapterDigests() {
+		if err := c.AddSettings(name, settings[name]); err != nil {
 			return err
 		}
 		delete(settings, name)

@@ -204,7 +204,7 @@ func TestAnAuditRefusesWhatTheNetworkWouldNotWrite(t *testing.T) {
 			return append(w, store.Write{Table: ConstitutionTable, Key: []byte("x"), Value: []byte("{}")})
 		}},
 		{"another constitution later", "without a decision", 2, func(n *network, w []store.Write) []store.Write {
-			return append(w, store.Write{Table: ConstitutionTable, Key: []byte(coreKey), Value: n.c.done.core})
+			return append(w, store.Write{Table: ConstitutionTable, Key: []byte(coreKey), Value: n.c.Canonical()})
 		}},
 		{"another service later", "service certificate", 2, func(_ *network, w []store.Write) []store.Write {
 			return append(w, store.Write{Table: ServiceTable, Key: []byte(certificateKey), Value: []byte{1}})

@@ -409,8 +409,10 @@ func (c *Constitution) checkRules(*completed) error {
 	return nil
 }
 
-// checkPolicies compiles the policies. What is stored has passed this check.
-func (c *Constitution) checkPolicies(*completed) error {
+func (c *Constitution) checkPolicies(*completed) error { return c.CheckPolicies() }
+
+// CheckPolicies compiles the policies. What is stored has passed this check. The error is coco.ErrInvalid.
+func (c *Constitution) CheckPolicies() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Policies)) {
 		if _, err := policy.Compile(c.Policies[name]); err != nil {
 			return invalid("policies."+name, reason.BadPolicy, "%s", strings.TrimPrefix(err.Error(), coco.ErrInvalid.Error()+": "))

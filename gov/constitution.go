@@ -208,6 +208,12 @@ const Virtual = "virtual"
 // the TOML page with every default filled in, and nothing of the page's layout, comments or order.
 func (c *Constitution) Digest() coco.Digest { return sha256.Sum256(c.completed().core) }
 
+// Canonical returns the canonical form, which names adapters' settings by digest. It MUST NOT be modified.
+func (c *Constitution) Canonical() []byte { return c.completed().core }
+
+// AdapterDigests returns the digests of the adapters' settings, by the adapters' names. It MUST NOT be modified.
+func (c *Constitution) AdapterDigests() map[string]coco.Digest { return c.completed().digests }
+
 // Settings returns an adapter's settings as canonical JSON; nil if the constitution does not have
 // the adapter. The result MUST NOT be modified.
 func (c *Constitution) Settings(name string) []byte { return c.completed().settings[name] }

@@ -347,8 +347,8 @@ func FuzzParseConstitution(f *testing.F) {
 		if again.Digest() != c.Digest() || !bytes.Equal(again.TOML(), page) {
 			t.Fatalf("another constitution came back from\n%s", page)
 		}
-		core, digests, err := decodeCore(c.done.core)
-		if err != nil || core.Digest() != c.Digest() || len(digests) != len(c.Adapters) {
+		core, err := DecodeConstitution(c.Canonical())
+		if err != nil || core.Digest() != c.Digest() || len(core.AdapterDigests()) != len(c.Adapters) {
 			t.Fatalf("the canonical form does not come back: %v", err)
 		}
 	})

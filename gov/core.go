@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 
 	"github.com/cocoframework/coco"
@@ -54,20 +55,21 @@ func (c *Constitution) canonical(adapters map[string]coco.Digest) ([]byte, error
 	})
 }
 
-// decodeCore reads a constitution back, without its adapters' settings: addSettings adds them.
-func decodeCore(b []byte) (*Constitution, map[string]coco.Digest, error) {
+// DecodeConstitution reads the canonical form of a constitution. AddSettings adds its adapters' settings, which it
+// names by digest. The error is coco.ErrCorrupt.
+func DecodeConstitution(b []byte) (*Constitution, error) {
 	if err := checkRulesKnown(b); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var k core
 	if err := canon.Unmarshal(b, &k, canon.Limits{Bytes: maxCore}); err != nil {
-		return nil, nil, fmt.Errorf("%w: constitution: %w", coco.ErrCorrupt, err)
+		return nil, fmt.Errorf("%w: constitution: %w", coco.ErrCorrupt, err)
 	}
 	if k.Version != 1 {
-		return nil, nil, fmt.Errorf("%w: constitution: format version %d, expected 1", coco.ErrCorrupt, k.Version)
+		return nil, fmt.Errorf("%w: constitution: format version %d, expected 1", coco.ErrCorrupt, k.Version)
 	}
 	if len(k.Adapters) > maxAdapters {
-		return nil, nil, fmt.Errorf("%w: constitution: %d adapters, expected at most %d", coco.ErrCorrupt, len(k.Adapters), maxAdapters)
+		return nil, fmt.Errorf("%w: constitution: %d adapters, expected at most %d", coco.ErrCorrupt, len(k.Adapters), maxAdapters)
 	}
 	c := &Constitution{
 		Version: k.Number, Rules: k.Rules, Network: k.Network, Members: k.Members, Participants: k.Participants, Code: k.Code, TEE: k.TEE,
@@ -80,21 +82,37 @@ func decodeCore(b []byte) (*Constitution, map[string]coco.Digest, error) {
 	done := &completed{roots: x509.NewCertPool(), settings: map[string][]byte{}}
 	for _, check := range []func(*completed) error{c.checkNetwork, c.checkActors, c.checkCode, c.checkRules} {
 		if err := check(done); err != nil {
-			return nil, nil, fmt.Errorf("%w: %w", coco.ErrCorrupt, err)
+			return nil, fmt.Errorf("%w: %w", coco.ErrCorrupt, err)
 		}
 	}
 	// What is stored must be complete and in order. No default of this program is filled in: another release
 	// may have others.
 	again, err := c.canonical(k.Adapters)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if !bytes.Equal(again, b) {
-		return nil, nil, fmt.Errorf("%w: constitution: not in its canonical form", coco.ErrCorrupt)
+		return nil, fmt.Errorf("%w: constitution: not in its canonical form", coco.ErrCorrupt)
 	}
 	done.core, done.digests = bytes.Clone(b), k.Adapters
 	c.done = done
-	return c, k.Adapters, nil
+	return c, nil
+}
+
+// AddSettings adds an adapter's settings, in canonical JSON, to a constitution that was decoded without them. The error
+// is coco.ErrCorrupt if they are others than the constitution names.
+func (c *Constitution) AddSettings(name string, text []byte) error {
+	if found, digest := coco.Digest(sha256.Sum256(text)), c.completed().digests[name]; found != digest {
+		return fmt.Errorf("%w: constitution: the settings of adapter %q have digest %s, expected %s", coco.ErrCorrupt, name, found, digest)
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	var settings map[string]any
+	if err := dec.Decode(&settings); err != nil || settings == nil {
+		return fmt.Errorf("%w: constitution: the settings of adapter %q are no JSON object: %w", coco.ErrCorrupt, name, err)
+	}
+	c.Adapters[name], c.done.settings[name] = settings, bytes.Clone(text)
+	return nil
 }
 
 // rulesKey is the key of core.Rules.

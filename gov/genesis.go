@@ -26,10 +26,9 @@ func WriteGenesis(tx *store.Tx, c *Constitution, rec NodeRecord, serviceCert []b
 	if len(serviceKey) == 0 || len(serviceKey) > maxServiceBytes {
 		return fmt.Errorf("%w: genesis: a service key of %d bytes, expected 1 to %d", coco.ErrInvalid, len(serviceKey), maxServiceBytes)
 	}
-	done := c.completed()
-	tx.Put(ConstitutionTable, []byte(coreKey), done.core)
-	for _, name := range slices.Sorted(maps.Keys(done.settings)) {
-		tx.Put(ConstitutionTable, []byte(settingsKey+name), done.settings[name])
+	tx.Put(ConstitutionTable, []byte(coreKey), c.Canonical())
+	for _, name := range slices.Sorted(maps.Keys(c.AdapterDigests())) {
+		tx.Put(ConstitutionTable, []byte(settingsKey+name), c.Settings(name))
 	}
 	if err := checkGenesis(c, tx.Time()); err != nil {
 		return err
@@ -44,7 +43,7 @@ func WriteGenesis(tx *store.Tx, c *Constitution, rec NodeRecord, serviceCert []b
 	}
 	rec.Time = tx.Time()
 	if rec.Measurement == "" {
-		return rec.refuse(BadRecord, "the measurement is missing")
+		return refuse(&rec, BadRecord, "the measurement is missing")
 	}
 	if err := checkNode(c, serviceCert, &rec); err != nil {
 		return err
@@ -58,7 +57,7 @@ func checkGenesis(c *Constitution, now uint64) error {
 	if c.Version != 1 {
 		return fmt.Errorf("%w: genesis: version %d of a constitution, expected 1: a network begins with its first", coco.ErrInvalid, c.Version)
 	}
-	if err := c.checkPolicies(nil); err != nil {
+	if err := c.CheckPolicies(); err != nil {
 		return err
 	}
 	return checkPath(c, now)
@@ -67,7 +66,7 @@ func checkGenesis(c *Constitution, now uint64) error {
 // WriteEpoch announces an epoch: the first one is 1, every further one the next number. Its shares
 // MUST be the members', with the constitution's threshold.
 func WriteEpoch(tx *store.Tx, sealed *keys.SealedEpoch) error {
-	c, _, err := loadCore(tx)
+	c, err := loadCore(tx)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -13,7 +14,8 @@ import (
 // Identify says who a client is: the certificate that it authenticated with, followed by those
 // that lead to its organisation's, as in a TLS handshake. The organisation's own certificate
 // identifies it too. If a certificate leads to several organisations, because one certifies
-// another, the nearest one counts. The error is coco.ErrDenied.
+// another, the nearest one counts, and of several the one with
+// the smallest id. The error is coco.ErrDenied.
 //
 // It checks the certificates' validity at the time given, and their signatures: call it once a
 // connection. The caller MUST have seen proof that the client holds the first certificate's key.
@@ -23,6 +25,16 @@ func Identify(c *Constitution, certs []*x509.Certificate, now time.Time) (coco.C
 		return coco.Caller{}, fmt.Errorf("%w: client certificate: %w", coco.ErrDenied, err)
 	}
 	return coco.Caller{Actor: a.id, Name: a.name, Role: a.role}, nil
+}
+
+// Signer returns whose certificate signed something, as Identify does, and whether it is the organisation's own. The
+// certificate need not be for TLS.
+func (c *Constitution) Signer(certs []*x509.Certificate, now time.Time) (who coco.Caller, organisation bool, err error) {
+	a, err := c.identify(certs, now, x509.ExtKeyUsageAny)
+	if err != nil {
+		return coco.Caller{}, false, err
+	}
+	return coco.Caller{Actor: a.id, Name: a.name, Role: a.role}, bytes.Equal(certs[0].Raw, a.cert.Raw), nil
 }
 
 func (c *Constitution) identify(certs []*x509.Certificate, now time.Time, usage x509.ExtKeyUsage) (actor, error) {
@@ -53,19 +65,22 @@ func (c *Constitution) identify(certs []*x509.Certificate, now time.Time, usage 
 	if err != nil {
 		return actor{}, fmt.Errorf("%q (issued by %q) belongs to no member or participant: %w", leaf.Subject, leaf.Issuer, err)
 	}
-	shortest := chains[0]
-	for _, chain := range chains[1:] {
-		if len(chain) < len(shortest) {
-			shortest = chain
+	return nearest(done.actors, chains), nil
+}
+
+// nearest returns the actor at the end of the shortest chain. Of chains of one length, that of the smallest id counts:
+// the order in which package x509 finds them is not part of what nodes agree on.
+func nearest(actors []actor, chains [][]*x509.Certificate) actor {
+	var found actor
+	least := 0
+	for _, chain := range chains {
+		root := chain[len(chain)-1]
+		i := slices.IndexFunc(actors, func(a actor) bool { return bytes.Equal(a.cert.Raw, root.Raw) }) // all roots are actors'
+		if n := len(chain); least == 0 || n < least || n == least && bytes.Compare(actors[i].id[:], found.id[:]) < 0 {
+			found, least = actors[i], n
 		}
 	}
-	root := shortest[len(shortest)-1]
-	for _, a := range done.actors {
-		if bytes.Equal(a.cert.Raw, root.Raw) {
-			return a, nil
-		}
-	}
-	return actor{}, fmt.Errorf("%q belongs to no member or participant", leaf.Subject)
+	return found
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

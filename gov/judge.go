@@ -271,11 +271,8 @@ func settingsFacts(c *Constitution) map[string]any {
 		}
 		table[name] = n
 	}
-	for _, l := range c.Limits.all() {
-		put(l.path, int64(*l.value))
-	}
-	for _, l := range append(c.Ledger.all(), c.Snapshots.all()...) {
-		put(l.path, *l.value)
+	for _, n := range c.Numbers() {
+		put(n.Path, n.Value)
 	}
 	return out
 }

@@ -149,7 +149,7 @@ func (r *Refusal) Unwrap() []error {
 	return []error{coco.ErrDenied, r.Cause}
 }
 
-func (rec *NodeRecord) refuse(reason Reason, format string, args ...any) error {
+func refuse(rec *NodeRecord, reason Reason, format string, args ...any) error {
 	return &Refusal{Node: rec.ID, Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
@@ -157,53 +157,53 @@ func (rec *NodeRecord) refuse(reason Reason, format string, args ...any) error {
 func (rec *NodeRecord) PublicKey() (*ecdsa.PublicKey, error) {
 	parsed, err := x509.ParsePKIXPublicKey(rec.Key)
 	if err != nil {
-		return nil, rec.refuse(BadRecord, "the node key is not in PKIX form: %v", err)
+		return nil, fmt.Errorf("%w: the node key is not in PKIX form: %w", coco.ErrInvalid, err)
 	}
 	key, ok := parsed.(*ecdsa.PublicKey)
 	if !ok || key.Curve != elliptic.P256() {
-		return nil, rec.refuse(BadRecord, "the node key is %T, expected ECDSA on P-256", parsed)
+		return nil, fmt.Errorf("%w: the node key is %T, expected ECDSA on P-256", coco.ErrInvalid, parsed)
 	}
 	return key, nil
 }
 
 // check looks at the record's form, its certificate apart.
-func (rec *NodeRecord) check() error {
+func checkForm(rec *NodeRecord) error {
 	if len(rec.Key) > maxNodeKey {
-		return rec.refuse(BadRecord, "the node key has %d bytes, expected at most %d", len(rec.Key), maxNodeKey)
+		return refuse(rec, BadRecord, "the node key has %d bytes, expected at most %d", len(rec.Key), maxNodeKey)
 	}
 	if id := coco.NodeID(sha256.Sum256(rec.Key)); rec.ID != id {
-		return rec.refuse(BadRecord, "the id is %s, expected %s, the SHA-256 of the node key", rec.ID, id)
+		return refuse(rec, BadRecord, "the id is %s, expected %s, the SHA-256 of the node key", rec.ID, id)
 	}
 	if _, err := rec.PublicKey(); err != nil {
-		return err
+		return refuse(rec, BadRecord, "%v", err)
 	}
 	if err := checkAddress(rec.Address); err != nil {
-		return rec.refuse(BadRecord, "the address %q: %v", rec.Address, err)
+		return refuse(rec, BadRecord, "the address %q: %v", rec.Address, err)
 	}
 	if rec.ClientAddress != "" {
 		if err := checkAddress(rec.ClientAddress); err != nil {
-			return rec.refuse(BadRecord, "the client address %q: %v", rec.ClientAddress, err)
+			return refuse(rec, BadRecord, "the client address %q: %v", rec.ClientAddress, err)
 		}
 	}
 	if n := len(rec.Nonce); n < minNonce || n > maxNonce {
-		return rec.refuse(BadRecord, "the nonce has %d bytes, expected %d to %d", n, minNonce, maxNonce)
+		return refuse(rec, BadRecord, "the nonce has %d bytes, expected %d to %d", n, minNonce, maxNonce)
 	}
 	if n := len(rec.Evidence.Quote); n == 0 || n > attest.MaxQuote {
-		return rec.refuse(BadRecord, "the evidence has %d bytes, expected 1 to %d", n, attest.MaxQuote)
+		return refuse(rec, BadRecord, "the evidence has %d bytes, expected 1 to %d", n, attest.MaxQuote)
 	}
 	if n := len(rec.OwnerSignature); n == 0 || n > maxSignature {
-		return rec.refuse(BadRecord, "the owner's signature has %d bytes, expected 1 to %d", n, maxSignature)
+		return refuse(rec, BadRecord, "the owner's signature has %d bytes, expected 1 to %d", n, maxSignature)
 	}
 	if n := len(rec.OwnerCertificates); n == 0 || n > maxChain {
-		return rec.refuse(BadRecord, "there are %d owner's certificates, expected 1 to %d", n, maxChain)
+		return refuse(rec, BadRecord, "there are %d owner's certificates, expected 1 to %d", n, maxChain)
 	}
 	for _, der := range rec.OwnerCertificates {
 		if len(der) == 0 || len(der) > maxCertificate {
-			return rec.refuse(BadRecord, "an owner's certificate has %d bytes, expected 1 to %d", len(der), maxCertificate)
+			return refuse(rec, BadRecord, "an owner's certificate has %d bytes, expected 1 to %d", len(der), maxCertificate)
 		}
 	}
 	if rec.Time == 0 || rec.Time > maxUnixMilli {
-		return rec.refuse(BadRecord, "the time is %d, expected the batch's in milliseconds since 1970", rec.Time)
+		return refuse(rec, BadRecord, "the time is %d, expected the batch's in milliseconds since 1970", rec.Time)
 	}
 	return nil
 }
@@ -232,30 +232,30 @@ func checkAddress(s string) error {
 // tuple. The error is a *Refusal.
 func VerifyOwner(c *Constitution, rec *NodeRecord) error {
 	if _, ok := c.Role(rec.Owner); !ok {
-		return rec.refuse(UnlistedOwner, "its owner %s is not in the constitution", rec.Owner.Short())
+		return refuse(rec, UnlistedOwner, "its owner %s is not in the constitution", rec.Owner.Short())
 	}
 	var certs []*x509.Certificate
 	for i, der := range rec.OwnerCertificates {
 		cert, err := x509.ParseCertificate(der)
 		if err != nil {
-			return rec.refuse(BadOwner, "certificate %d of its owner is not X.509: %v", i, err)
+			return refuse(rec, BadOwner, "certificate %d of its owner is not X.509: %v", i, err)
 		}
 		certs = append(certs, cert)
 	}
-	org, err := c.identify(certs, time.UnixMilli(int64(rec.Time)), x509.ExtKeyUsageAny)
+	org, _, err := c.Signer(certs, time.UnixMilli(int64(rec.Time)))
 	if err != nil {
-		return rec.refuse(BadOwner, "its owner's certificate: %v", err)
+		return refuse(rec, BadOwner, "its owner's certificate: %v", err)
 	}
-	if org.id != rec.Owner {
-		return rec.refuse(BadOwner, "its owner's certificate is %q's, expected %q's", org.name, c.Name(rec.Owner))
+	if org.Actor != rec.Owner {
+		return refuse(rec, BadOwner, "its owner's certificate is %q's, expected %q's", org.Name, c.Name(rec.Owner))
 	}
 	key, ok := certs[0].PublicKey.(*ecdsa.PublicKey)
 	if !ok || key.Curve != elliptic.P256() {
-		return rec.refuse(BadOwner, "its owner's key is %T, expected ECDSA on P-256", certs[0].PublicKey)
+		return refuse(rec, BadOwner, "its owner's key is %T, expected ECDSA on P-256", certs[0].PublicKey)
 	}
 	digest := sha256.Sum256(NodeTuple(rec.Owner, rec.Address, rec.ClientAddress, rec.Key))
 	if !ecdsa.VerifyASN1(key, digest[:], rec.OwnerSignature) {
-		return rec.refuse(BadSignature, "%q has not signed this owner, address, client address and node key", org.name)
+		return refuse(rec, BadSignature, "%q has not signed this owner, address, client address and node key", org.Name)
 	}
 	return nil
 }

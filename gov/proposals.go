@@ -1,8 +1,6 @@
 package gov
 
 import (
-	"bytes"
-	"crypto/x509"
 	"fmt"
 	"maps"
 	"slices"
@@ -118,19 +116,18 @@ func Expire(tx *store.Tx, env Env) (n int, err error) {
 
 // house is governance as one statement finds it.
 type house struct {
-	r       store.Reader
-	tx      *store.Tx // nil if nothing is to be written
-	env     Env
-	now     uint64
-	c       *Constitution
-	digests map[string]coco.Digest
-	index   openIndex
+	r     store.Reader
+	tx    *store.Tx // nil if nothing is to be written
+	env   Env
+	now   uint64
+	c     *Constitution
+	index openIndex
 }
 
 func enter(r store.Reader, now uint64) (*house, error) {
 	h := &house{r: r, now: now}
 	var err error
-	if h.c, h.digests, err = loadCore(r); err != nil {
+	if h.c, err = loadCore(r); err != nil {
 		return nil, err
 	}
 	h.index, err = loadOpen(r)
@@ -146,37 +143,37 @@ func (h *house) signer(s *envelope.Signed) (coco.ActorID, error) {
 	if s.Audience() != audience {
 		return coco.ActorID{}, fmt.Errorf("%w: the statement is for the network %s, expected %s, this one", coco.ErrInvalid, s.Audience().Short(), audience.Short())
 	}
-	a, err := h.c.identify(s.Chain, time.UnixMilli(int64(h.now)), x509.ExtKeyUsageAny)
+	a, organisation, err := h.c.Signer(s.Chain, time.UnixMilli(int64(h.now)))
 	if err != nil {
 		return coco.ActorID{}, fmt.Errorf("%w: the statement's certificate: %w", coco.ErrDenied, err)
 	}
-	if a.role != coco.Member {
-		return coco.ActorID{}, fmt.Errorf("%w: %q is a %s: only members propose and vote", coco.ErrDenied, a.name, a.role)
+	if a.Role != coco.Member {
+		return coco.ActorID{}, fmt.Errorf("%w: %q is a %s: only members propose and vote", coco.ErrDenied, a.Name, a.Role)
 	}
 	leaf := s.Chain[0]
-	if !bytes.Equal(leaf.Raw, a.cert.Raw) && !slices.Contains(leaf.Subject.OrganizationalUnit, coco.GovernanceUnit) {
-		return coco.ActorID{}, fmt.Errorf("%w: the certificate %q of %q is not for governing: expected the organisational unit %q", coco.ErrDenied, leaf.Subject, a.name, coco.GovernanceUnit)
+	if !organisation && !slices.Contains(leaf.Subject.OrganizationalUnit, coco.GovernanceUnit) {
+		return coco.ActorID{}, fmt.Errorf("%w: the certificate %q of %q is not for governing: expected the organisational unit %q", coco.ErrDenied, leaf.Subject, a.Name, coco.GovernanceUnit)
 	}
 	t := s.Time()
 	if t > h.now+maxAhead || t+maxAge < h.now {
 		return coco.ActorID{}, fmt.Errorf("%w: the statement was signed at %s, expected from 30 days before to 10 minutes after the ledger's time, %s", coco.ErrInvalid, stampMilli(t), stampMilli(h.now))
 	}
-	return a.id, nil
+	return a.Actor, nil
 }
 
-func stampMilli(ms uint64) string { return stamp(time.UnixMilli(int64(ms))) }
+func stampMilli(ms uint64) string { return time.UnixMilli(int64(ms)).UTC().Format(time.RFC3339) }
 
 // present gathers what actions change. Adapters' settings are loaded if the actions are about them.
 func (h *house) present(actions []action.Action) (Present, error) {
 	for i := range actions {
 		rest, ok := strings.CutPrefix(actions[i].Args.Setting, "adapters.")
 		name, _, _ := strings.Cut(rest, ".")
-		digest, known := h.digests[name]
+		_, known := h.c.AdapterDigests()[name]
 		if _, loaded := h.c.Adapters[name]; !ok || !known || loaded {
 			continue
 		}
 		text, _ := h.r.Get(ConstitutionTable, []byte(settingsKey+name))
-		if err := h.c.addSettings(name, digest, text); err != nil {
+		if err := h.c.AddSettings(name, text); err != nil {
 			return Present{}, err
 		}
 	}
@@ -241,9 +238,9 @@ func (h *house) checkSettings(next *Constitution) error {
 	if h.env.CheckSettings == nil {
 		return nil
 	}
-	for _, name := range slices.Sorted(maps.Keys(next.done.digests)) {
-		if next.done.digests[name] != h.digests[name] {
-			if err := h.env.CheckSettings(name, h.c.done.settings[name], next.done.settings[name]); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(next.AdapterDigests())) {
+		if next.AdapterDigests()[name] != h.c.AdapterDigests()[name] {
+			if err := h.env.CheckSettings(name, h.c.Settings(name), next.Settings(name)); err != nil {
 				return fmt.Errorf("%w: the settings of adapter %q: %w", coco.ErrInvalid, name, err)
 			}
 		}
@@ -354,19 +351,19 @@ func (h *house) accept(rec *ProposalRecord, next *Constitution, effects []Effect
 
 func (h *house) writeVersion(proposal coco.Digest, next *Constitution) error {
 	before := map[string][]byte{}
-	for _, name := range slices.Sorted(maps.Keys(next.done.digests)) {
-		if next.done.digests[name] != h.digests[name] {
-			before[name] = h.c.done.settings[name]
-			h.tx.Put(ConstitutionTable, []byte(settingsKey+name), next.done.settings[name])
+	for _, name := range slices.Sorted(maps.Keys(next.AdapterDigests())) {
+		if next.AdapterDigests()[name] != h.c.AdapterDigests()[name] {
+			before[name] = h.c.Settings(name)
+			h.tx.Put(ConstitutionTable, []byte(settingsKey+name), next.Settings(name))
 		}
 	}
-	h.tx.Put(ConstitutionTable, []byte(coreKey), next.done.core)
+	h.tx.Put(ConstitutionTable, []byte(coreKey), next.Canonical())
 	return putVersion(h.tx, next, proposal, before)
 }
 
 func putVersion(tx *store.Tx, c *Constitution, proposal coco.Digest, before map[string][]byte) error {
 	return putRow(tx, VersionsTable, versionKey(c.Version), VersionRecord{
-		Version: c.Version, Digest: c.Digest(), Since: tx.Seqno(), Time: tx.Time(), Proposal: proposal, Core: c.done.core, Before: before,
+		Version: c.Version, Digest: c.Digest(), Since: tx.Seqno(), Time: tx.Time(), Proposal: proposal, Core: c.Canonical(), Before: before,
 	})
 }
 

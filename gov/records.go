@@ -272,7 +272,7 @@ func ConstitutionAt(r store.Reader, version uint64) (*Constitution, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, digests, err := decodeCore(rec.Core)
+	c, err := DecodeConstitution(rec.Core)
 	if err != nil {
 		return nil, err
 	}
@@ -287,12 +287,12 @@ func ConstitutionAt(r store.Reader, version uint64) (*Constitution, error) {
 			replaced[name] = text
 		}
 	}
-	for name, digest := range digests {
+	for name := range c.AdapterDigests() {
 		text, ok := replaced[name]
 		if !ok {
 			text, _ = r.Get(ConstitutionTable, []byte(settingsKey+name))
 		}
-		if err := c.addSettings(name, digest, text); err != nil {
+		if err := c.AddSettings(name, text); err != nil {
 			return nil, err
 		}
 	}

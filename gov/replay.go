@@ -146,16 +146,16 @@ func (a *Auditor) reload(own []store.Write) error {
 	if core == nil {
 		return nil
 	}
-	c, digests, err := decodeCore(bytes.Clone(core))
+	c, err := DecodeConstitution(bytes.Clone(core))
 	if err != nil {
 		return err
 	}
-	for name, digest := range digests {
+	for name := range c.AdapterDigests() {
 		text, changed := settings[name]
 		if !changed {
-			text = a.constitution.done.settings[name]
+			text = a.constitution.Settings(name)
 		}
-		if err := c.addSettings(name, digest, text); err != nil {
+		if err := c.AddSettings(name, text); err != nil {
 			return err
 		}
 	}
@@ -171,7 +171,7 @@ func (a *Auditor) genesisVersion(now uint64, byTable map[string][]store.Write) e
 		}
 	}
 	c := a.constitution
-	expected, err := canon.Marshal(VersionRecord{Version: 1, Digest: c.Digest(), Since: 1, Time: now, Core: c.done.core, Before: map[string][]byte{}})
+	expected, err := canon.Marshal(VersionRecord{Version: 1, Digest: c.Digest(), Since: 1, Time: now, Core: c.Canonical(), Before: map[string][]byte{}})
 	if err != nil {
 		return err
 	}

@@ -200,7 +200,7 @@ func TestAnAuditRefusesWhatMembersDidNotDecide(t *testing.T) {
 			}
 			for i := range w {
 				if w[i].Table == ConstitutionTable && string(w[i].Key) == coreKey {
-					w[i].Value = c.done.core
+					w[i].Value = c.Canonical()
 				}
 			}
 			return w

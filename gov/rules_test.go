@@ -24,7 +24,7 @@ func TestLaterRulesAreRefusedAsSuch(t *testing.T) {
 		}
 	}
 	var k core
-	if err := canon.Unmarshal(n.c.done.core, &k, canon.Limits{Bytes: maxCore}); err != nil {
+	if err := canon.Unmarshal(n.c.Canonical(), &k, canon.Limits{Bytes: maxCore}); err != nil {
 		t.Fatal(err)
 	}
 	later := struct {
@@ -36,7 +36,7 @@ func TestLaterRulesAreRefusedAsSuch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := decodeCore(b); errors.Is(err, coco.ErrCorrupt) || err == nil || !strings.Contains(err.Error(), "use a later release") {
+	if _, err := DecodeConstitution(b); errors.Is(err, coco.ErrCorrupt) || err == nil || !strings.Contains(err.Error(), "use a later release") {
 		t.Errorf("stored by a later release: %v", err)
 	}
 }
@@ -57,7 +57,7 @@ func TestNoDefaultOfTheProgramEntersAStoredConstitution(t *testing.T) {
 		"an actor's id": func(k *core) { k.Members[0].ID = coco.ActorID{} },
 	} {
 		var k core
-		if err := canon.Unmarshal(n.c.done.core, &k, canon.Limits{Bytes: maxCore}); err != nil {
+		if err := canon.Unmarshal(n.c.Canonical(), &k, canon.Limits{Bytes: maxCore}); err != nil {
 			t.Fatal(err)
 		}
 		change(&k)
@@ -65,7 +65,7 @@ func TestNoDefaultOfTheProgramEntersAStoredConstitution(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := decodeCore(b); err == nil {
+		if _, err := DecodeConstitution(b); err == nil {
 			t.Errorf("%s is filled in", name)
 		}
 	}

@@ -202,7 +202,7 @@ func TestWhenSnapshotsAreWrittenIsReadFromThePage(t *testing.T) {
 		if err := k.Complete(); err != nil || k.Snapshots != c.want {
 			t.Errorf("%q: completed again it is %v (%v), expected %v", c.text, k.Snapshots, err, c.want)
 		}
-		again, _, err := decodeCore(k.done.core)
+		again, err := DecodeConstitution(k.Canonical())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -56,40 +55,26 @@ type EpochRecord struct {
 
 // LoadConstitution reads the constitution of a network.
 func LoadConstitution(r store.Reader) (*Constitution, error) {
-	c, digests, err := loadCore(r)
+	c, err := loadCore(r)
 	if err != nil {
 		return nil, err
 	}
-	for name, digest := range digests {
+	for name := range c.AdapterDigests() {
 		text, _ := r.Get(ConstitutionTable, []byte(settingsKey+name))
-		if err := c.addSettings(name, digest, text); err != nil {
+		if err := c.AddSettings(name, text); err != nil {
 			return nil, err
 		}
 	}
 	return c, nil
 }
 
-func (c *Constitution) addSettings(name string, digest coco.Digest, text []byte) error {
-	if found := coco.Digest(sha256.Sum256(text)); found != digest {
-		return fmt.Errorf("%w: constitution: the settings of adapter %q have digest %s, expected %s", coco.ErrCorrupt, name, found, digest)
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	var settings map[string]any
-	if err := dec.Decode(&settings); err != nil || settings == nil {
-		return fmt.Errorf("%w: constitution: the settings of adapter %q are no JSON object: %w", coco.ErrCorrupt, name, err)
-	}
-	c.Adapters[name], c.done.settings[name] = settings, bytes.Clone(text)
-	return nil
-}
-
 // loadCore reads the constitution without its adapters' settings.
-func loadCore(r store.Reader) (*Constitution, map[string]coco.Digest, error) {
+func loadCore(r store.Reader) (*Constitution, error) {
 	b, ok := r.Get(ConstitutionTable, []byte(coreKey))
 	if !ok {
-		return nil, nil, fmt.Errorf("%w: constitution: this network has none yet", coco.ErrNotFound)
+		return nil, fmt.Errorf("%w: constitution: this network has none yet", coco.ErrNotFound)
 	}
-	return decodeCore(b)
+	return DecodeConstitution(b)
 }
 
 // ConstitutionDigest returns the digest of a network's constitution without reading all of it.
