@@ -10,7 +10,6 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/canon"
-	"github.com/cocoframework/coco/gov/policy"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -163,22 +162,8 @@ func checkAdmitted(r store.Reader, c *Constitution, rec *NodeRecord) error {
 	if slices.ContainsFunc(nodes, func(n NodeRecord) bool { return n.Owner == rec.Owner && n.Address == rec.Address }) {
 		return nil // it takes that one's place
 	}
-	p, err := policy.Compile(c.Policies[PolicyAddNode])
-	if err != nil {
-		return err
-	}
-	owner := rec.Owner.String()
-	in := policy.Input{
-		Proposal: policy.ProposalFacts{Kinds: []string{PolicyAddNode}, Actions: []map[string]any{{"kind": PolicyAddNode, "owner": owner, "address": rec.Address}}, Time: rec.Time, Expires: rec.Time},
-		Members:  memberFacts(c), Constitution: constitutionFacts(c, nodes), Now: rec.Time,
-		Node: policy.NodeFacts{Owner: owner, OwnerName: c.Name(rec.Owner), Address: rec.Address, Measurement: string(rec.Measurement), Platform: rec.Evidence.Platform},
-	}
-	if _, member := c.Member(rec.Owner); member {
-		in.Proposal.Proposer = owner // it proposes its own node
-	}
-	in.Votes = policy.Tally(in.Members, nil)
-	if ok, err := p.Decide(in); err != nil || !ok {
-		return refuse(rec, NotVotedIn, "the policy %s, %s, does not admit it without a vote: a member proposes add-node for %s of %q", PolicyAddNode, p, rec.Address, c.Name(rec.Owner))
+	if admits, err := Admits(c, nodes, rec); err != nil || !admits {
+		return refuse(rec, NotVotedIn, "the policy %s, %s, does not admit it without a vote: a member proposes add-node for %s of %q", PolicyAddNode, c.Policies[PolicyAddNode], rec.Address, c.Name(rec.Owner))
 	}
 	return nil
 }

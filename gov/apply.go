@@ -118,7 +118,7 @@ func (d *draft) finish() (*Constitution, error) {
 		return nil, err
 	}
 	if d.governed && !d.forced {
-		if err := checkPath(next, d.now); err != nil {
+		if err := CheckPath(next, d.now); err != nil {
 			return nil, err
 		}
 	}
@@ -128,8 +128,8 @@ func (d *draft) finish() (*Constitution, error) {
 	return next, nil
 }
 
-// checkPath says whether the members can still change the rules and who makes them.
-func checkPath(c *Constitution, now uint64) error {
+// CheckPath checks that the members can still change the rules and who makes them. The error is coco.ErrInvalid.
+func CheckPath(c *Constitution, now uint64) error {
 	policies, err := compileAll(c)
 	if err != nil {
 		return err

@@ -75,6 +75,16 @@ func (a *Auditor) Nodes() []NodeRecord {
 // Epochs returns every epoch announced so far, in order.
 func (a *Auditor) Epochs() []*keys.SealedEpoch { return a.epochs }
 
+// Follow follows the public writes of one transaction, as Apply does for those of a batch; first tells that it is the
+// first one of its batch. now is the batch's time in milliseconds since 1970.
+func (a *Auditor) Follow(seqno, now uint64, first bool, writes []store.Write) error {
+	a.first = first
+	return a.transaction(seqno, now, writes)
+}
+
+// Tables returns the public tables of governance as they follow from the transactions so far.
+func (a *Auditor) Tables() store.Reader { return a.store.Begin(0, 0) }
+
 // Used says whether a batch so far is sealed in an epoch.
 func (a *Auditor) Used(epoch uint64) bool { return a.used[epoch] }
 
@@ -235,7 +245,7 @@ func (a *Auditor) genesis(now uint64, byTable map[string][]store.Write) error {
 	if d := a.cfg.Constitution; d != (coco.Digest{}) && d != c.Digest() {
 		return fmt.Errorf("a constitution with digest %s, expected %s", c.Digest(), d)
 	}
-	if err := checkGenesis(c, now); err != nil {
+	if err := CheckGenesis(c, now); err != nil {
 		return err
 	}
 	if err := a.genesisVersion(now, byTable); err != nil {

@@ -181,6 +181,9 @@ type SnapshotPolicy struct {
 	filled bool // the defaults are in
 }
 
+// MaxChain bounds the certificates that lead from a signer's to its organisation's.
+const MaxChain = 8
+
 // Never stands in SnapshotPolicy for what does not bring one about.
 const Never = -1
 

@@ -269,7 +269,7 @@ func TestWrongPagesAreRefusedByPlace(t *testing.T) {
 	if _, err := ParseConstitution(deep); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("a deep page: error %v, expected coco.ErrInvalid", err)
 	}
-	if _, err := ParseConstitution(make([]byte, maxTOML+1)); !errors.Is(err, coco.ErrInvalid) {
+	if _, err := ParseConstitution(make([]byte, 64<<20+1)); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("an oversized page: error %v, expected coco.ErrInvalid", err)
 	}
 }

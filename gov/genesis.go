@@ -30,7 +30,7 @@ func WriteGenesis(tx *store.Tx, c *Constitution, rec NodeRecord, serviceCert []b
 	for _, name := range slices.Sorted(maps.Keys(c.AdapterDigests())) {
 		tx.Put(ConstitutionTable, []byte(settingsKey+name), c.Settings(name))
 	}
-	if err := checkGenesis(c, tx.Time()); err != nil {
+	if err := CheckGenesis(c, tx.Time()); err != nil {
 		return err
 	}
 	if err := putVersion(tx, c, coco.Digest{}, map[string][]byte{}); err != nil {
@@ -50,17 +50,6 @@ func WriteGenesis(tx *store.Tx, c *Constitution, rec NodeRecord, serviceCert []b
 	}
 	rec.State, rec.Since = Trusted, tx.Seqno()
 	return putNode(tx, rec)
-}
-
-// checkGenesis checks what only a network's first constitution has to be.
-func checkGenesis(c *Constitution, now uint64) error {
-	if c.Version != 1 {
-		return fmt.Errorf("%w: genesis: version %d of a constitution, expected 1: a network begins with its first", coco.ErrInvalid, c.Version)
-	}
-	if err := c.CheckPolicies(); err != nil {
-		return err
-	}
-	return checkPath(c, now)
 }
 
 // WriteEpoch announces an epoch: the first one is 1, every further one the next number. Its shares

@@ -41,8 +41,8 @@ func (c *Constitution) identify(certs []*x509.Certificate, now time.Time, usage 
 	if len(certs) == 0 {
 		return actor{}, errors.New("none given")
 	}
-	if len(certs) > maxChain {
-		return actor{}, fmt.Errorf("%d given, expected at most %d", len(certs), maxChain)
+	if len(certs) > MaxChain {
+		return actor{}, fmt.Errorf("%d given, expected at most %d", len(certs), MaxChain)
 	}
 	leaf, done := certs[0], c.completed()
 	for _, a := range done.actors {

@@ -90,17 +90,3 @@ func TestALeafListedAsOrganisationStandsForItselfOnly(t *testing.T) {
 		t.Errorf("error %v, expected coco.ErrDenied", err)
 	}
 }
-
-// Two organisations may certify one intermediate. Whose a certificate under it is must not depend on the order in which
-// a library finds the chains, because it decides whose ballot a ballot is.
-func TestOfChainsOfOneLengthTheSmallestIDCounts(t *testing.T) {
-	a, b, c := issue(t, "a", nil, true, nil), issue(t, "b", nil, true, nil), issue(t, "c", nil, true, nil)
-	actors := []actor{{id: coco.ActorID{3}, cert: a.cert}, {id: coco.ActorID{1}, cert: b.cert}, {id: coco.ActorID{2}, cert: c.cert}}
-	chains := [][]*x509.Certificate{{c.cert, c.cert, b.cert}, {c.cert, a.cert}, {c.cert, c.cert}}
-	for range len(chains) {
-		chains = append(chains[1:], chains[0])
-		if got := nearest(actors, chains); got.id != actors[2].id {
-			t.Errorf("the actor is %s", got.id.Short())
-		}
-	}
-}

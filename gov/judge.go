@@ -1,6 +1,7 @@
 package gov
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -297,4 +298,34 @@ func kindsOf(actions []action.Action) []string {
 		}
 	}
 	return out
+}
+
+// Admits reports whether the policy add_node admits a node without a vote. nodes are the trusted ones.
+func Admits(c *Constitution, nodes []NodeRecord, rec *NodeRecord) (bool, error) {
+	p, err := policy.Compile(c.Policies[PolicyAddNode])
+	if err != nil {
+		return false, err
+	}
+	owner := rec.Owner.String()
+	in := policy.Input{
+		Proposal: policy.ProposalFacts{Kinds: []string{PolicyAddNode}, Actions: []map[string]any{{"kind": PolicyAddNode, "owner": owner, "address": rec.Address}}, Time: rec.Time, Expires: rec.Time},
+		Members:  memberFacts(c), Constitution: constitutionFacts(c, nodes), Now: rec.Time,
+		Node: policy.NodeFacts{Owner: owner, OwnerName: c.Name(rec.Owner), Address: rec.Address, Measurement: string(rec.Measurement), Platform: rec.Measurement.Platform()},
+	}
+	if _, member := c.Member(rec.Owner); member {
+		in.Proposal.Proposer = owner // it proposes its own node
+	}
+	in.Votes = policy.Tally(in.Members, nil)
+	return p.Decide(in)
+}
+
+// CheckGenesis checks what only a network's first constitution has to be.
+func CheckGenesis(c *Constitution, now uint64) error {
+	if c.Version != 1 {
+		return fmt.Errorf("%w: genesis: version %d of a constitution, expected 1: a network begins with its first", coco.ErrInvalid, c.Version)
+	}
+	if err := c.CheckPolicies(); err != nil {
+		return err
+	}
+	return CheckPath(c, now)
 }

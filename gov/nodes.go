@@ -28,7 +28,6 @@ const (
 	minNonce        = 16
 	maxNonce        = 64
 	maxAddress      = 255
-	maxChain        = 8 // certificates
 	maxNodeKey      = 256
 	maxSignature    = 128
 	maxRecord       = 512 << 10
@@ -194,8 +193,8 @@ func checkForm(rec *NodeRecord) error {
 	if n := len(rec.OwnerSignature); n == 0 || n > maxSignature {
 		return refuse(rec, BadRecord, "the owner's signature has %d bytes, expected 1 to %d", n, maxSignature)
 	}
-	if n := len(rec.OwnerCertificates); n == 0 || n > maxChain {
-		return refuse(rec, BadRecord, "there are %d owner's certificates, expected 1 to %d", n, maxChain)
+	if n := len(rec.OwnerCertificates); n == 0 || n > MaxChain {
+		return refuse(rec, BadRecord, "there are %d owner's certificates, expected 1 to %d", n, MaxChain)
 	}
 	for _, der := range rec.OwnerCertificates {
 		if len(der) == 0 || len(der) > maxCertificate {

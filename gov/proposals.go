@@ -11,7 +11,6 @@ import (
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/gov/reason"
-	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -28,14 +27,16 @@ const (
 	maxOpenByMember = 32
 )
 
-// Env is what governance needs from the node that runs it.
+// Env is what governance asks of the node that runs it.
 type Env struct {
-	// NewEpoch shares the secret of the next epoch among others than before. If it is nil, no epoch
-	// is announced: only a test may do without.
-	NewEpoch func(recipients []keys.Recipient, threshold int) (*keys.SealedEpoch, error)
 	// CheckSettings says why an adapter's settings cannot follow the old ones, both in canonical JSON. It is asked
 	// when they are proposed, and not again. If it is nil, all can.
 	CheckSettings func(adapter string, old, new []byte) error
+}
+
+// Rotates reports whether the holders of an epoch's shares have changed, so that a new epoch begins.
+func (o *Outcome) Rotates() bool {
+	return slices.ContainsFunc(o.Effects, func(e Effect) bool { return e.Kind == EpochRotated })
 }
 
 // Outcome is what became of a proposal.
@@ -57,8 +58,9 @@ func Audience(r store.Reader) (coco.Digest, error) {
 	return NetworkID(service)
 }
 
-// Submit takes in a signed proposal or ballot. A vote that decides applies the proposal's effects in
-// the same transaction; so does a proposal that needs no vote. After an error nothing counts, and the
+// Submit executes a signed proposal or ballot. A vote that decides applies the proposal's effects in
+// the same transaction; so does a proposal that needs no vote. One effect is left to the caller: after
+// EpochRotated, it MUST announce a new epoch in the same transaction. After an error nothing counts, and the
 // transaction MUST be aborted: coco.ErrInvalid for a statement that is wrong or known already or
 // comes at the wrong time, coco.ErrVerify for a wrong signature, coco.ErrDenied for a signer without
 // the right, coco.ErrNotFound for a ballot about no proposal, and coco.ErrBusy if too many are open.
@@ -84,11 +86,11 @@ func Submit(tx *store.Tx, raw []byte, env Env) (Outcome, error) {
 
 // Expire judges proposals whose time for voting is over, in the order of their numbers, up to the
 // first one that is accepted: what follows is judged under what it changed, by the next call. It
-// returns how many it has judged. See Due.
-func Expire(tx *store.Tx, env Env) (n int, err error) {
+// returns what became of those that it has judged. For their effects see Submit, for the time Due.
+func Expire(tx *store.Tx, env Env) (judged []Outcome, err error) {
 	index, err := loadOpen(tx)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	for _, o := range index.Open {
 		if o.Expires > tx.Time() {
@@ -96,22 +98,22 @@ func Expire(tx *store.Tx, env Env) (n int, err error) {
 		}
 		h, err := enter(tx, tx.Time())
 		if err != nil {
-			return n, err
+			return judged, err
 		}
 		h.tx, h.env = tx, env
 		rec, err := Proposal(tx, o.ID)
 		if err != nil {
-			return n, err
+			return judged, err
 		}
 		out, err := h.conclude(&rec, true)
 		if err != nil {
-			return n, err
+			return judged, err
 		}
-		if n++; out.State == Accepted {
+		if judged = append(judged, out); out.State == Accepted {
 			break
 		}
 	}
-	return n, nil
+	return judged, nil
 }
 
 // house is governance as one statement finds it.
@@ -383,15 +385,6 @@ func (h *house) effect(proposal coco.Digest, e *Effect, next *Constitution) erro
 		if _, stays := next.Member(e.Actor); !stays {
 			return h.void(e.Actor, proposal)
 		}
-	case EpochRotated:
-		if h.env.NewEpoch == nil {
-			return nil
-		}
-		sealed, err := h.env.NewEpoch(next.Recipients(), next.Shares.Threshold)
-		if err != nil {
-			return fmt.Errorf("a new epoch for other members: %w", err)
-		}
-		return WriteEpoch(h.tx, sealed)
 	}
 	return nil
 }

@@ -42,16 +42,31 @@ func nonce() []byte {
 	return binary.BigEndian.AppendUint64(make([]byte, 8), nonces)
 }
 
-// env rotates epochs as a node does.
-func (n *network) env(tx *store.Tx) Env {
-	return Env{NewEpoch: func(rs []keys.Recipient, threshold int) (*keys.SealedEpoch, error) {
-		epochs, err := Epochs(tx)
-		if err != nil {
-			return nil, err
+// act announces a new epoch where an outcome asks for one, as a node does.
+func (n *network) act(tx *store.Tx, outcomes ...Outcome) error {
+	for _, o := range outcomes {
+		if o.Rotates() {
+			c, err := LoadConstitution(tx)
+			if err != nil {
+				return err
+			}
+			return n.rotate(tx, c)
 		}
-		_, sealed, err := keys.NewEpoch(uint64(len(epochs)+1), rs, threshold)
-		return sealed, err
-	}}
+	}
+	return nil
+}
+
+// rotate announces a new epoch.
+func (n *network) rotate(tx *store.Tx, c *Constitution) error {
+	epochs, err := Epochs(tx)
+	if err != nil {
+		return err
+	}
+	_, sealed, err := keys.NewEpoch(uint64(len(epochs)+1), c.Recipients(), c.Shares.Threshold)
+	if err != nil {
+		return err
+	}
+	return WriteEpoch(tx, sealed)
 }
 
 func (n *network) audience() coco.Digest {
@@ -96,8 +111,10 @@ func (n *network) submit(raw []byte) (Outcome, error) {
 	n.now = n.now.Add(time.Second)
 	var out Outcome
 	err := n.transact(func(tx *store.Tx) (err error) {
-		out, err = Submit(tx, raw, n.env(tx))
-		return err
+		if out, err = Submit(tx, raw, Env{}); err != nil {
+			return err
+		}
+		return n.act(tx, out)
 	})
 	return out, err
 }
@@ -139,15 +156,17 @@ func (n *network) decide(actions ...action.Action) Outcome {
 
 func (n *network) expire() int {
 	n.t.Helper()
-	var judged int
+	var judged []Outcome
 	err := n.transact(func(tx *store.Tx) (err error) {
-		judged, err = Expire(tx, n.env(tx))
-		return err
+		if judged, err = Expire(tx, Env{}); err != nil {
+			return err
+		}
+		return n.act(tx, judged...)
 	})
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	return judged
+	return len(judged)
 }
 
 // read runs fn over the committed state.
@@ -553,11 +572,7 @@ func TestARecoveryNeedsNoVote(t *testing.T) {
 			if err := RecoverNode(tx, rec, claims); err != nil || !epoch {
 				return err
 			}
-			sealed, err := n.env(tx).NewEpoch(n.c.Recipients(), n.c.Shares.Threshold)
-			if err != nil {
-				return err
-			}
-			return WriteEpoch(tx, sealed)
+			return n.rotate(tx, n.c)
 		})
 	}
 	if err := takeOver(n.node(n.guest, "g:1"), true); !errors.Is(err, coco.ErrDenied) {
@@ -581,8 +596,8 @@ func TestARecoveryNeedsNoVote(t *testing.T) {
 	e := n.node(n.members[0], "e:1")
 	n.records, n.times = n.records[:2], n.times[:2]
 	if err := n.transact(func(tx *store.Tx) error {
-		e.Time = tx.Time()
-		if err := trust(tx, e); err != nil {
+		e.Time, e.State, e.Since = tx.Time(), Trusted, tx.Seqno()
+		if err := putNode(tx, e); err != nil {
 			return err
 		}
 		rec, _, err := row[EpochRecord](tx, EpochsTable, epochKey(2), maxRecord)

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/canon"
@@ -84,9 +85,9 @@ func checkRenewal(old, renewed []byte) error {
 	case was.IsCA != is.IsCA || !slices.Equal(was.DNSNames, is.DNSNames) || len(was.IPAddresses) != len(is.IPAddresses):
 		return fail("it is for other addresses or another purpose")
 	case !is.NotBefore.Equal(was.NotBefore):
-		return fail("it begins on %s, expected %s, as before", stamp(is.NotBefore), stamp(was.NotBefore))
+		return fail("it begins on %s, expected %s, as before", is.NotBefore.UTC().Format(time.RFC3339), was.NotBefore.UTC().Format(time.RFC3339))
 	case !is.NotAfter.After(was.NotAfter):
-		return fail("it ends on %s, expected later than %s", stamp(is.NotAfter), stamp(was.NotAfter))
+		return fail("it ends on %s, expected later than %s", is.NotAfter.UTC().Format(time.RFC3339), was.NotAfter.UTC().Format(time.RFC3339))
 	}
 	for i, ip := range was.IPAddresses {
 		if !ip.Equal(is.IPAddresses[i]) {

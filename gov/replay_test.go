@@ -194,7 +194,7 @@ func TestAnAuditRefusesWhatMembersDidNotDecide(t *testing.T) {
 		}},
 		{"a genesis of version 2", "version 2 of a constitution", 0, func(w []store.Write) []store.Write {
 			c := *n.c
-			c.Version, c.done = 2, nil
+			c.Version = 2
 			if err := c.Complete(); err != nil {
 				t.Fatal(err)
 			}
@@ -273,7 +273,11 @@ func FuzzSubmit(f *testing.F) {
 		}
 		set := n.store.Begin(2, n.ms())
 		tx := set.Begin()
-		if _, err := Submit(tx, statement, n.env(tx)); err != nil {
+		out, err := Submit(tx, statement, Env{})
+		if err == nil {
+			err = n.act(tx, out)
+		}
+		if err != nil {
 			tx.Abort()
 			if !errors.Is(err, coco.ErrInvalid) {
 				t.Fatalf("error %v, expected coco.ErrInvalid", err)
@@ -286,10 +290,10 @@ func FuzzSubmit(f *testing.F) {
 			t.Fatal(err)
 		}
 		a := NewAuditor(AuditorConfig{})
-		if err := a.transaction(1, n.times[0], slices.Clone(genesis)); err != nil {
+		if err := a.Follow(1, n.times[0], false, slices.Clone(genesis)); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.transaction(2, n.ms(), writes); err != nil {
+		if err := a.Follow(2, n.ms(), false, writes); err != nil {
 			t.Fatalf("the auditor refuses what was taken in: %v", err)
 		}
 	})

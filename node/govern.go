@@ -17,7 +17,6 @@ import (
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/gov/query"
 	"github.com/cocoframework/coco/gov/reason"
-	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
 )
@@ -36,8 +35,11 @@ func (g governor) Govern(ctx context.Context, raw []byte) (json.RawMessage, erro
 // submission is the transaction that executes a statement.
 func (n *node) submission(raw []byte) func(*store.Tx) ([]byte, error) {
 	return func(tx *store.Tx) ([]byte, error) {
-		out, err := gov.Submit(tx, raw, n.govEnv(tx))
+		out, err := gov.Submit(tx, raw, gov.Env{CheckSettings: n.checkSettings})
 		if err != nil {
+			return nil, err
+		}
+		if err := n.announceFor(tx, out); err != nil {
 			return nil, err
 		}
 		n.log.Info("governance", "proposal", out.ID.Short(), "state", out.State, "version", out.Version, "reason", reason.CodeOf(out.Reason))
@@ -45,13 +47,15 @@ func (n *node) submission(raw []byte) func(*store.Tx) ([]byte, error) {
 	}
 }
 
-func (n *node) govEnv(tx *store.Tx) gov.Env {
-	return gov.Env{
-		NewEpoch: func(recipients []keys.Recipient, threshold int) (*keys.SealedEpoch, error) {
-			return n.newEpoch(tx, recipients, threshold)
-		},
-		CheckSettings: n.checkSettings,
+// announceFor announces a new epoch in a transaction that has changed who holds shares.
+func (n *node) announceFor(tx *store.Tx, outcomes ...gov.Outcome) error {
+	if !slices.ContainsFunc(outcomes, func(o gov.Outcome) bool { return o.Rotates() }) {
+		return nil
 	}
+	if err := n.announceIn(tx); err != nil {
+		return fmt.Errorf("a new epoch for other members: %w", err)
+	}
+	return nil
 }
 
 // checkSettings asks an adapter whether its settings may change so.
@@ -79,11 +83,14 @@ func (n *node) expire(ctx context.Context) error {
 		return nil
 	}
 	_, err := n.replica.Do(ctx, func(tx *store.Tx) ([]byte, error) {
-		judged, err := gov.Expire(tx, n.govEnv(tx))
-		if err == nil && judged == 0 {
+		judged, err := gov.Expire(tx, gov.Env{CheckSettings: n.checkSettings})
+		if err == nil && len(judged) == 0 {
 			err = errNothingDue
 		}
-		return nil, err
+		if err != nil {
+			return nil, err
+		}
+		return nil, n.announceFor(tx, judged...)
 	})
 	if errors.Is(err, errNothingDue) {
 		return nil // the ledger's time is behind this machine's

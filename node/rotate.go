@@ -128,18 +128,21 @@ func (n *node) newEpoch(r store.Reader, recipients []keys.Recipient, threshold i
 
 // announceEpoch has this leader announce an epoch whose secret it holds.
 func (n *node) announceEpoch(ctx context.Context) error {
-	_, err := n.replica.Do(ctx, func(tx *store.Tx) ([]byte, error) {
-		c, err := gov.LoadConstitution(tx)
-		if err != nil {
-			return nil, err
-		}
-		sealed, err := n.newEpoch(tx, c.Recipients(), c.Shares.Threshold)
-		if err != nil {
-			return nil, err
-		}
-		return nil, gov.WriteEpoch(tx, sealed)
-	})
+	_, err := n.replica.Do(ctx, func(tx *store.Tx) ([]byte, error) { return nil, n.announceIn(tx) })
 	return err
+}
+
+// announceIn announces the next epoch, for those who hold shares by the transaction's constitution.
+func (n *node) announceIn(tx *store.Tx) error {
+	c, err := gov.LoadConstitution(tx)
+	if err != nil {
+		return err
+	}
+	sealed, err := n.newEpoch(tx, c.Recipients(), c.Shares.Threshold)
+	if err != nil {
+		return err
+	}
+	return gov.WriteEpoch(tx, sealed)
 }
 
 // rotate lets announced epochs begin, and proposals end whose time is over, while this node leads.
