@@ -31,9 +31,6 @@ import (
 // maxAnswer bounds what a call reads of an answer into memory.
 const maxAnswer = 64 << 20
 
-// TxIDHeader names the response header with the transaction id of a committed write.
-const TxIDHeader = "X-Coco-Transaction-Id"
-
 // Client calls one node.
 type Client struct {
 	t  *Transport
@@ -95,28 +92,14 @@ func (c *Client) Receipt(ctx context.Context, tx coco.TxID) ([]byte, error) {
 	return c.get(ctx, "/node/receipt/"+tx.String())
 }
 
-// TxState is what became of a transaction, as far as the node knows.
-type TxState string
-
-// The states of a transaction. Committed and invalid are final; an unknown transaction may become
-// known to the node later.
-const (
-	TxCommitted TxState = "committed"
-	TxPending   TxState = "pending"
-	TxInvalid   TxState = "invalid"
-	TxUnknown   TxState = "unknown"
-)
-
 // Tx asks what became of a transaction.
-func (c *Client) Tx(ctx context.Context, tx coco.TxID) (TxState, error) {
-	var answer struct {
-		Status TxState `json:"status"`
-	}
+func (c *Client) Tx(ctx context.Context, tx coco.TxID) (wire.TxStatus, error) {
+	var answer wire.Tx
 	if err := c.getJSON(ctx, "/node/tx/"+tx.String(), &answer); err != nil {
 		return "", err
 	}
 	switch answer.Status {
-	case TxCommitted, TxPending, TxInvalid, TxUnknown:
+	case wire.TxCommitted, wire.TxPending, wire.TxInvalid, wire.TxUnknown:
 		return answer.Status, nil
 	}
 	return "", fmt.Errorf("%w: transaction %s has the unheard-of status %q", coco.ErrCorrupt, tx, answer.Status)
@@ -166,9 +149,9 @@ func (c *Client) RPC(ctx context.Context, result any, method string, params ...a
 		}
 	}
 	var tx coco.TxID
-	if h := resp.Header.Get(TxIDHeader); h != "" {
+	if h := resp.Header.Get(wire.HeaderTxID); h != "" {
 		if tx, err = coco.ParseTxID(h); err != nil {
-			return coco.TxID{}, fmt.Errorf("%s: header %s: %w", method, TxIDHeader, err)
+			return coco.TxID{}, fmt.Errorf("%s: header %s: %w", method, wire.HeaderTxID, err)
 		}
 	}
 	return tx, nil
@@ -183,7 +166,15 @@ func (c *Client) get(ctx context.Context, path string) ([]byte, error) {
 }
 
 func (c *Client) getJSON(ctx context.Context, path string, v any) error {
-	body, err := c.get(ctx, path)
+	resp, err := c.do(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	return readJSON(resp, path, v)
+}
+
+func readJSON(resp *http.Response, path string, v any) error {
+	body, err := readAll(resp)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/wire"
 )
 
 var code = virtual.Measure([]byte("the approved program"))
@@ -125,7 +126,7 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		_ = json.NewEncoder(w).Encode(map[string]any{"platform": ev.Platform, "quote": ev.Quote, "key": n.quoteKey, "nonce": r.URL.Query().Get("nonce")})
 	case "/node/status":
-		_ = json.NewEncoder(w).Encode(Status{Role: "leader", Constitution: n.digest, Committed: coco.TxID{View: 2, Seqno: 17}})
+		_ = json.NewEncoder(w).Encode(wire.Status{Role: "leader", Constitution: n.digest, Committed: coco.TxID{View: 2, Seqno: 17}})
 	case "/node/tx/2.17":
 		_, _ = io.WriteString(w, `{"transaction_id":"2.17","status":"committed"}`)
 	default:
@@ -255,7 +256,7 @@ func TestConnectionsAreReused(t *testing.T) {
 		return d.DialContext(ctx, "tcp", addr)
 	}})
 	for range 20 {
-		if state, err := c.Tx(t.Context(), coco.TxID{View: 2, Seqno: 17}); err != nil || state != TxCommitted {
+		if state, err := c.Tx(t.Context(), coco.TxID{View: 2, Seqno: 17}); err != nil || state != wire.TxCommitted {
 			t.Fatalf("got %q, %v", state, err)
 		}
 	}
@@ -339,7 +340,7 @@ func TestRPCErrorsKeepCodeAndData(t *testing.T) {
 				_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"error":{"code":3,"message":"execution reverted","data":"0x08c379a0"}}`)
 				return
 			}
-			w.Header().Set(TxIDHeader, "2.18")
+			w.Header().Set(wire.HeaderTxID, "2.18")
 			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":"0xab"}`)
 		}
 	})

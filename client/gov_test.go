@@ -44,12 +44,12 @@ func TestMembersGovernThroughAVerifiedNode(t *testing.T) {
 	n := newNode(t, newAuthority(t, "service"), "", func(n *node) { n.handler = governed(&asked) })
 	c := newClient(t, Config{Addr: n.addr, Policy: policy()})
 	ctx := t.Context()
-	o, _, err := c.Govern(ctx, []byte("signed"))
+	o, err := c.Govern(ctx, []byte("signed"))
 	if err != nil || o.State != "accepted" || o.Version != 2 || len(o.Effects) != 1 || o.Effects[0].Text != "code is added" {
 		t.Errorf("Govern: %+v, %v", o, err)
 	}
-	if s, err := c.Simulate(ctx, []byte("actions")); err != nil || string(s) != `{"possible":true}` {
-		t.Errorf("Simulate: %s, %v", s, err)
+	if s, err := c.Simulate(ctx, []byte("actions")); err != nil || !s.Possible {
+		t.Errorf("Simulate: %+v, %v", s, err)
 	}
 	if list, err := c.Proposals(ctx, "open", 5); err != nil || len(list) != 1 || list[0].Number != 3 {
 		t.Errorf("Proposals: %+v, %v", list, err)

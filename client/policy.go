@@ -15,6 +15,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/wire"
 )
 
 // evidencePurpose is the context of the report data that a node's evidence for clients binds.
@@ -133,16 +134,12 @@ func (t *Transport) verify(ctx context.Context, c *conn) (Attested, error) {
 	}
 	nonce := make([]byte, 32)
 	_, _ = rand.Read(nonce) // it never fails
-	var answer struct {
-		attest.Evidence
-		Key   []byte `json:"key"`
-		Nonce string `json:"nonce"`
-	}
+	var answer wire.Evidence
 	if err := t.ask(ctx, c, "/node/evidence?nonce="+hex.EncodeToString(nonce), &answer); err != nil {
 		return Attested{}, err
 	}
 	now := t.cfg.Now()
-	claims, err := t.cfg.Policy.Verifiers.Verify(answer.Evidence, now)
+	claims, err := t.cfg.Policy.Verifiers.Verify(attest.Evidence{Platform: answer.Platform, Quote: answer.Quote}, now)
 	if err != nil {
 		return Attested{}, err
 	}
@@ -150,7 +147,7 @@ func (t *Transport) verify(ctx context.Context, c *conn) (Attested, error) {
 		return Attested{}, err
 	}
 	if want := t.cfg.Policy.Constitution; want != (coco.Digest{}) {
-		var s Status
+		var s wire.Status
 		if err := t.ask(ctx, c, "/node/status", &s); err != nil {
 			return Attested{}, err
 		}

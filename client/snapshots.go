@@ -10,20 +10,10 @@ import (
 	"github.com/cocoframework/coco/wire"
 )
 
-// SnapshotInfo is one snapshot in the answer of /node/snapshots.
-type SnapshotInfo struct {
-	ID     coco.TxID   `json:"transaction_id"` // the last transaction in it
-	Index  uint64      `json:"index"`          // of its batch, in the ledger
-	Digest coco.Digest `json:"digest"`
-	Bytes  uint64      `json:"bytes"`
-	Since  uint64      `json:"since"` // seqno of the transaction that recorded it
-	Held   bool        `json:"held"`  // this node has the file
-}
-
 // Snapshots lists the newest snapshots that the network recorded, the oldest first. Both of a node's
 // listeners answer.
-func (c *Client) Snapshots(ctx context.Context) ([]SnapshotInfo, error) {
-	var list []SnapshotInfo
+func (c *Client) Snapshots(ctx context.Context) ([]wire.Snapshot, error) {
+	var list []wire.Snapshot
 	if err := c.getJSON(ctx, "/node/snapshots", &list); err != nil {
 		return nil, err
 	}
@@ -46,9 +36,7 @@ func (c *Client) RequestSnapshot(ctx context.Context) (seqno uint64, err error) 
 	if err := wire.FromAnswer(resp.StatusCode, body); err != nil {
 		return 0, err
 	}
-	var answer struct {
-		Seqno uint64 `json:"seqno"`
-	}
+	var answer wire.SnapshotAsked
 	if err := json.Unmarshal(body, &answer); err != nil || answer.Seqno == 0 {
 		return 0, fmt.Errorf("%w: %s: expected a seqno, found %.80q", coco.ErrCorrupt, path, body)
 	}

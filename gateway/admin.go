@@ -11,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/wire"
 )
 
 // Bounds of what members send. An envelope is as large as package gov/envelope lets it be.
@@ -145,7 +146,7 @@ func (g *Gateway) serveProposals(_ coco.Caller, w http.ResponseWriter, r *http.R
 	}
 	list, err := g.governor.Proposals(ProposalQuery{State: state, Limit: limit})
 	if list == nil {
-		list = []ProposalInfo{}
+		list = []wire.Proposal{}
 	}
 	g.answer(w, r, list, err)
 }
@@ -175,7 +176,7 @@ func (g *Gateway) findProposal(text string) (coco.Digest, error) {
 	if err != nil && (numbered || len(text) < minPrefix) {
 		return id, fmt.Errorf("%w: proposal %q: expected its number, such as #3, or %d to 64 digits of its id", coco.ErrInvalid, text, minPrefix)
 	}
-	var found []ProposalInfo
+	var found []wire.Proposal
 	if err == nil && n > 0 { // the number counts before digits that happen to be decimal
 		if found, err = g.governor.Proposals(ProposalQuery{Number: n}); err != nil {
 			return id, err
@@ -220,7 +221,7 @@ func (g *Gateway) serveConstitutionAt(_ coco.Caller, w http.ResponseWriter, r *h
 func (g *Gateway) serveHistory(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
 	list, err := g.governor.History()
 	if list == nil {
-		list = []VersionInfo{}
+		list = []wire.ConstitutionVersion{}
 	}
 	g.answer(w, r, list, err)
 }
@@ -237,15 +238,15 @@ func (g *Gateway) serveSimulate(caller coco.Caller, w http.ResponseWriter, r *ht
 
 // serveGovNodes lists the nodes of the network and those that ask to be admitted.
 func (g *Gateway) serveGovNodes(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
-	list := []PendingNode{}
+	list := []wire.Node{}
 	nodes, err := g.cfg.Node.Nodes()
 	if err == nil {
 		for _, n := range nodes {
 			if n.State != pendingState {
-				list = append(list, PendingNode{NodeInfo: n})
+				list = append(list, n)
 			}
 		}
-		var pending []PendingNode
+		var pending []wire.Node
 		pending, err = g.governor.PendingNodes()
 		list = append(list, pending...)
 	}

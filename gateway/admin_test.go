@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
 )
 
 // governance makes a certificate for governance, self-signed as those of the harness.
@@ -49,20 +50,20 @@ func proposalID(number uint64) coco.Digest {
 	return coco.Digest{0xab, 0x10 * byte(number), byte(number)}
 }
 
-func (f *fakeGovernor) Govern(_ context.Context, raw []byte) (json.RawMessage, error) {
+func (f *fakeGovernor) Govern(_ context.Context, raw []byte) (wire.Outcome, error) {
 	if string(raw) != "signed" {
-		return nil, fmt.Errorf("%w: envelope: no COSE_Sign1", coco.ErrInvalid)
+		return wire.Outcome{}, fmt.Errorf("%w: envelope: no COSE_Sign1", coco.ErrInvalid)
 	}
-	return json.RawMessage(`{"state":"accepted"}`), nil
+	return wire.Outcome{State: "accepted"}, nil
 }
 
-func (f *fakeGovernor) Proposals(q ProposalQuery) ([]ProposalInfo, error) {
-	all := []ProposalInfo{
+func (f *fakeGovernor) Proposals(q ProposalQuery) ([]wire.Proposal, error) {
+	all := []wire.Proposal{
 		{ID: proposalID(3), Number: 3, State: "open", ProposerName: "Beta", Kinds: []string{"add-code", "set"}, Since: 15, Yes: 1},
 		{ID: proposalID(2), Number: 2, State: "accepted", ProposerName: "Alpha", Kinds: []string{"set"}, Since: 9, Decided: 12},
 		{ID: proposalID(1), Number: 1, State: "withdrawn", ProposerName: "Alpha", Kinds: []string{"set"}, Since: 5, Decided: 6},
 	}
-	var some []ProposalInfo
+	var some []wire.Proposal
 	for _, p := range all {
 		if q.Wants(p.ID, p.Number, p.State, p.Decided) && (q.Limit == 0 || len(some) < q.Limit) {
 			some = append(some, p)
@@ -71,37 +72,37 @@ func (f *fakeGovernor) Proposals(q ProposalQuery) ([]ProposalInfo, error) {
 	return some, nil
 }
 
-func (f *fakeGovernor) Proposal(id coco.Digest) (ProposalInfo, error) {
+func (f *fakeGovernor) Proposal(id coco.Digest) (wire.Proposal, error) {
 	all, err := f.Proposals(ProposalQuery{})
 	for _, p := range all {
 		if p.ID == id {
 			p.Actions = "actions"
 			if p.Number == 3 {
-				p.Ballots = []BallotInfo{{Name: "Alpha", Vote: "yes", Since: 16, Counts: true}}
+				p.Ballots = []wire.Ballot{{Name: "Alpha", Vote: "yes", Since: 16, Counts: true}}
 			}
 			return p, err
 		}
 	}
-	return ProposalInfo{}, fmt.Errorf("%w: proposal %s", coco.ErrNotFound, id.Short())
+	return wire.Proposal{}, fmt.Errorf("%w: proposal %s", coco.ErrNotFound, id.Short())
 }
 
-func (f *fakeGovernor) ConstitutionAt(version uint64) ([]byte, VersionInfo, error) {
+func (f *fakeGovernor) ConstitutionAt(version uint64) ([]byte, wire.ConstitutionVersion, error) {
 	if version > 2 {
-		return nil, VersionInfo{}, fmt.Errorf("%w: the constitution has 2 versions", coco.ErrNotFound)
+		return nil, wire.ConstitutionVersion{}, fmt.Errorf("%w: the constitution has 2 versions", coco.ErrNotFound)
 	}
-	return []byte("page"), VersionInfo{Version: max(version, 1), Digest: coco.Digest{7}}, nil
+	return []byte("page"), wire.ConstitutionVersion{Version: max(version, 1), Digest: coco.Digest{7}}, nil
 }
 
-func (f *fakeGovernor) History() ([]VersionInfo, error) {
-	return []VersionInfo{{Version: 1, Since: 1}, {Version: 2, Digest: coco.Digest{7}, Since: 12, Proposal: proposalID(2), Number: 2}}, nil
+func (f *fakeGovernor) History() ([]wire.ConstitutionVersion, error) {
+	return []wire.ConstitutionVersion{{Version: 1, Since: 1}, {Version: 2, Digest: coco.Digest{7}, Since: 12, Proposal: proposalID(2), Number: 2}}, nil
 }
 
-func (f *fakeGovernor) Simulate(_ context.Context, caller coco.Caller, actions []byte) (json.RawMessage, error) {
-	return json.Marshal(map[string]string{"caller": caller.Name, "actions": string(actions)})
+func (f *fakeGovernor) Simulate(_ context.Context, caller coco.Caller, actions []byte) (wire.Simulation, error) {
+	return wire.Simulation{Enough: []string{caller.Name}, After: string(actions)}, nil
 }
 
-func (f *fakeGovernor) PendingNodes() ([]PendingNode, error) {
-	return []PendingNode{{NodeInfo{OwnerName: "Beta", Address: "b:1", State: "pending", Since: 17}, "not voted in"}}, nil
+func (f *fakeGovernor) PendingNodes() ([]wire.Node, error) {
+	return []wire.Node{{OwnerName: "Beta", Address: "b:1", State: "pending", Since: 17, Reason: "not voted in"}}, nil
 }
 
 func (f *fakeGovernor) WaitFor(ctx context.Context, seqno uint64) (uint64, error) {
@@ -298,7 +299,7 @@ func TestWhatMembersAskForIsAnswered(t *testing.T) {
 		status             int
 		want               string
 	}{
-		{"POST", "/gov/submit", "signed", 200, `{"state":"accepted"}`},
+		{"POST", "/gov/submit", "signed", 200, `"state":"accepted"`},
 		{"POST", "/gov/submit", "", 400, "found nothing"},
 		{"POST", "/gov/submit", "nonsense", 400, "COSE_Sign1"},
 		{"POST", "/gov/submit", strings.Repeat("x", maxEnvelope+1), 413, "too_large"},
@@ -321,7 +322,7 @@ func TestWhatMembersAskForIsAnswered(t *testing.T) {
 		{"GET", "/gov/constitution?version=3", "", 404, "2 versions"},
 		{"GET", "/gov/constitution?version=0", "", 400, "positive"},
 		{"GET", "/gov/constitution/history", "", 200, `"version":2`},
-		{"POST", "/gov/simulate", "x = 1", 200, `{"actions":"x = 1","caller":"Alpha"}`},
+		{"POST", "/gov/simulate", "x = 1", 200, `"enough":["Alpha"]`},
 		{"GET", "/gov/nodes", "", 200, `"state":"pending","since":17,"reason":"not voted in"`},
 		{"GET", "/gov/watch?after=x", "", 400, "after"},
 		{"GET", "/gov/watch?wait=61", "", 400, "0 to 60 seconds"},
@@ -350,7 +351,7 @@ func TestAWatchTellsEverythingOnceInOrder(t *testing.T) {
 		{"12", "proposed #3,voted #3,pending-node #0"},
 		{"15", "voted #3,pending-node #0"},
 	} {
-		var got watched
+		var got wire.GovNews
 		if err := json.Unmarshal([]byte(a.get(c, "/gov/watch?after="+tc.after).body), &got); err != nil {
 			t.Fatal(err)
 		}

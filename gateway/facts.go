@@ -9,6 +9,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/wire"
 )
 
 // The lengths of a nonce that a client may ask evidence for, in bytes.
@@ -96,16 +97,14 @@ func (g *Gateway) serveEvidence(w http.ResponseWriter, r *http.Request) {
 	}
 	defer g.evidence.leave()
 	evidence, err := g.cfg.Node.Evidence(r.Context(), nonce)
-	g.answer(w, r, struct {
-		Evidence
-		Nonce string `json:"nonce"`
-	}{evidence, hex.EncodeToString(nonce)}, err)
+	evidence.Nonce = hex.EncodeToString(nonce)
+	g.answer(w, r, evidence, err)
 }
 
 func (g *Gateway) serveNodes(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
 	nodes, err := g.cfg.Node.Nodes()
 	if nodes == nil {
-		nodes = []NodeInfo{}
+		nodes = []wire.Node{}
 	}
 	g.answer(w, r, nodes, err)
 }
@@ -117,10 +116,7 @@ func (g *Gateway) serveTx(_ coco.Caller, w http.ResponseWriter, r *http.Request)
 		return
 	}
 	status, err := g.cfg.Node.TxStatus(id)
-	g.answer(w, r, struct {
-		ID     coco.TxID `json:"transaction_id"`
-		Status TxStatus  `json:"status"`
-	}{id, status}, err)
+	g.answer(w, r, wire.Tx{ID: id, Status: status}, err)
 }
 
 func (g *Gateway) serveReceipt(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
@@ -146,9 +142,7 @@ func (g *Gateway) serveRetire(caller coco.Caller, w http.ResponseWriter, r *http
 	}
 	g.cfg.Log.Warn("gateway: asked to retire this node", "by", caller.Name)
 	id, err := g.cfg.Retire(r.Context())
-	g.answer(w, r, struct {
-		ID coco.TxID `json:"transaction_id"`
-	}{id}, err)
+	g.answer(w, r, wire.Retired{ID: id}, err)
 }
 
 // serveDigest reads the whole state, so one caller at a time may ask.
@@ -168,10 +162,7 @@ func (g *Gateway) serveDigest(_ coco.Caller, w http.ResponseWriter, r *http.Requ
 	}
 	defer g.digests.leave()
 	seqno, digest, err := g.cfg.Node.StateDigest(seqno)
-	g.answer(w, r, struct {
-		Seqno  uint64      `json:"seqno"`
-		Digest coco.Digest `json:"digest"`
-	}{seqno, digest}, err)
+	g.answer(w, r, wire.StateDigest{Seqno: seqno, Digest: digest}, err)
 }
 
 // answer sends a value as JSON, or an error.

@@ -22,6 +22,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/wire"
 )
 
 // certificate makes a self-signed certificate whose name is the organisation's.
@@ -54,9 +55,9 @@ type fakeNode struct {
 	joining    bool
 	evidence   func() // runs while evidence is made
 	checks     []Check
-	snapshots  []SnapshotInfo
+	snapshots  []wire.Snapshot
 	requested  int // snapshots asked for
-	quote      func(nonce []byte) (Evidence, error)
+	quote      func(nonce []byte) (wire.Evidence, error)
 	refusal    error // of a receipt and of a request for a snapshot
 }
 
@@ -88,8 +89,8 @@ func (n *fakeNode) remove(name string) {
 	n.removed = map[string]bool{name: true}
 }
 
-func (n *fakeNode) Status() Status {
-	return Status{
+func (n *fakeNode) Status() wire.Status {
+	return wire.Status{
 		Network: "test", Insecure: true, Node: coco.NodeID{1}, Owner: "Alpha", Role: "follower", View: 3,
 		Committed: coco.TxID{View: 3, Seqno: 20}, Known: 21, Constitution: coco.Digest{9},
 		Measurement: "virtual:00", Version: "0.1.0", Notice: "INSECURE virtual TEE",
@@ -107,18 +108,18 @@ func (n *fakeNode) Constitution() ([]byte, coco.Digest, error) {
 
 func (n *fakeNode) Service() ([]byte, error) { return []byte("-----BEGIN CERTIFICATE-----\n"), nil }
 
-func (n *fakeNode) Evidence(_ context.Context, nonce []byte) (Evidence, error) {
+func (n *fakeNode) Evidence(_ context.Context, nonce []byte) (wire.Evidence, error) {
 	if n.evidence != nil {
 		n.evidence()
 	}
 	if n.quote != nil {
 		return n.quote(nonce)
 	}
-	return Evidence{Platform: "virtual", Quote: append([]byte("quote over "), nonce...), Key: []byte("key")}, nil
+	return wire.Evidence{Platform: "virtual", Quote: append([]byte("quote over "), nonce...), Key: []byte("key")}, nil
 }
 
-func (n *fakeNode) Nodes() ([]NodeInfo, error) {
-	return []NodeInfo{{Node: coco.NodeID{1}, OwnerName: "Alpha", State: "trusted", Since: 1}}, nil
+func (n *fakeNode) Nodes() ([]wire.Node, error) {
+	return []wire.Node{{Node: coco.NodeID{1}, OwnerName: "Alpha", State: "trusted", Since: 1}}, nil
 }
 
 func (n *fakeNode) StateDigest(seqno uint64) (uint64, coco.Digest, error) {
@@ -131,16 +132,16 @@ func (n *fakeNode) StateDigest(seqno uint64) (uint64, coco.Digest, error) {
 	return seqno, coco.Digest{7}, nil
 }
 
-func (n *fakeNode) TxStatus(id coco.TxID) (TxStatus, error) {
+func (n *fakeNode) TxStatus(id coco.TxID) (wire.TxStatus, error) {
 	switch {
 	case id.View != 3:
-		return TxInvalid, nil
+		return wire.TxInvalid, nil
 	case id.Seqno <= 20:
-		return TxCommitted, nil
+		return wire.TxCommitted, nil
 	case id.Seqno == 21:
-		return TxPending, nil
+		return wire.TxPending, nil
 	}
-	return TxUnknown, nil
+	return wire.TxUnknown, nil
 }
 
 func (n *fakeNode) Receipt(_ context.Context, caller coco.Caller, id coco.TxID) ([]byte, error) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
 )
 
 // Check is one of the conditions under which a node serves as it should.
@@ -50,12 +51,7 @@ func (g *Gateway) serveReady(w http.ResponseWriter, r *http.Request) {
 
 func (g *Gateway) serveVersion(w http.ResponseWriter, r *http.Request) {
 	s := g.cfg.Node.Status()
-	g.answer(w, r, struct {
-		Version     string           `json:"version"`
-		Go          string           `json:"go"`
-		Measurement coco.Measurement `json:"measurement"`
-		Insecure    bool             `json:"insecure"` // the TEE is simulated: nothing here is confidential
-	}{s.Version, runtime.Version(), s.Measurement, s.Insecure}, nil)
+	g.answer(w, r, wire.Version{Version: s.Version, Go: runtime.Version(), Measurement: s.Measurement, Insecure: s.Insecure}, nil)
 }
 
 // logLevels are the levels that may be set. The log goes to the host, so none may show what the host

@@ -27,9 +27,9 @@ func (w *world) verifiedClient(cert tls.Certificate) *client.Client {
 		w.t.Fatal(err)
 	}
 	key := leaf.RawSubjectPublicKeyInfo
-	w.node.quote = func(nonce []byte) (Evidence, error) {
+	w.node.quote = func(nonce []byte) (wire.Evidence, error) {
 		ev, err := attest.Quote(w.t.Context(), quoter, "coco client", key, nonce)
-		return Evidence{Platform: ev.Platform, Quote: ev.Quote, Key: key}, err
+		return wire.Evidence{Platform: ev.Platform, Quote: ev.Quote, Key: key}, err
 	}
 	c, err := client.New(client.Config{
 		Addr: w.addr, Certificate: &cert,

@@ -5,24 +5,14 @@ import (
 	"net/http"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
 )
-
-// SnapshotInfo is one snapshot in the answer of GET /node/snapshots.
-type SnapshotInfo struct {
-	ID     coco.TxID   `json:"transaction_id"` // the last transaction in it
-	Index  uint64      `json:"index"`          // of its batch, in the ledger
-	Digest coco.Digest `json:"digest"`
-	Bytes  uint64      `json:"bytes"` // without the receipt at its end
-	// Since is the seqno of the transaction that recorded it.
-	Since uint64 `json:"since"`
-	Held  bool   `json:"held"` // this node has the file, whole and with its receipt
-}
 
 // serveSnapshots lists what the network recorded.
 func (g *Gateway) serveSnapshots(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
 	list, err := g.cfg.Node.Snapshots()
 	if list == nil {
-		list = []SnapshotInfo{}
+		list = []wire.Snapshot{}
 	}
 	g.answer(w, r, list, err)
 }
@@ -35,9 +25,7 @@ func (g *Gateway) serveSnapshotRequest(caller coco.Caller, w http.ResponseWriter
 		g.fail(w, r, err)
 		return
 	}
-	text, err := json.Marshal(struct {
-		Seqno uint64 `json:"seqno"`
-	}{seqno})
+	text, err := json.Marshal(wire.SnapshotAsked{Seqno: seqno})
 	if err != nil {
 		g.fail(w, r, err)
 		return

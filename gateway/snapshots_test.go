@@ -8,9 +8,10 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
 )
 
-func (n *fakeNode) Snapshots() ([]SnapshotInfo, error) {
+func (n *fakeNode) Snapshots() ([]wire.Snapshot, error) {
 	if n.joining {
 		return nil, fmt.Errorf("%w: no state yet", coco.ErrBusy)
 	}
@@ -39,7 +40,7 @@ func TestSnapshotsAreListedForCallers(t *testing.T) {
 	if got := w.get(c, "/node/snapshots"); got.status != 200 || got.body != "[]\n" {
 		t.Errorf("none: %d %q", got.status, got.body)
 	}
-	w.node.snapshots = []SnapshotInfo{{ID: coco.TxID{View: 3, Seqno: 17}, Index: 9, Digest: coco.Digest{5}, Bytes: 1000, Since: 18, Held: true}}
+	w.node.snapshots = []wire.Snapshot{{ID: coco.TxID{View: 3, Seqno: 17}, Index: 9, Digest: coco.Digest{5}, Bytes: 1000, Since: 18, Held: true}}
 	want := `[{"transaction_id":"3.17","index":9,"digest":"05` + strings.Repeat("00", 31) + `","bytes":1000,"since":18,"held":true}]` + "\n"
 	if got := w.get(c, "/node/snapshots"); got.status != 200 || got.body != want || got.header.Get("Content-Type") != "application/json" {
 		t.Errorf("one: %d %s %q, expected %q", got.status, got.header.Get("Content-Type"), got.body, want)

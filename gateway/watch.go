@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
 )
 
 // A client waits for news of governance for so long at most. It then gets none, and asks again.
@@ -18,13 +19,6 @@ const (
 	someWait = 25 * time.Second
 	maxWait  = 60 * time.Second
 )
-
-// watched is the answer of GET /gov/watch.
-type watched struct {
-	// Seqno is up to where the events tell everything: the `after` of the next request.
-	Seqno  uint64     `json:"seqno"`
-	Events []GovEvent `json:"events"`
-}
 
 // serveWatch answers with what has happened since a seqno, as soon as anything has. The events are made
 // from the tables, so that a client that comes back much later misses nothing but a vote that was
@@ -42,9 +36,9 @@ func (g *Gateway) serveWatch(_ coco.Caller, w http.ResponseWriter, r *http.Reque
 	if err == nil {
 		err = r.Context().Err()
 	}
-	answer := watched{Seqno: max(seqno, after), Events: []GovEvent{}}
+	answer := wire.GovNews{Seqno: max(seqno, after), Events: []wire.GovEvent{}}
 	if err == nil && seqno > after {
-		var events []GovEvent
+		var events []wire.GovEvent
 		events, err = g.events(after, seqno)
 		answer.Events = append(answer.Events, events...)
 	}
@@ -70,16 +64,16 @@ func watchQuery(r *http.Request) (after uint64, wait time.Duration, err error) {
 }
 
 // events are what happened after one seqno and up to another, in order.
-func (g *Gateway) events(after, to uint64) ([]GovEvent, error) {
+func (g *Gateway) events(after, to uint64) ([]wire.GovEvent, error) {
 	in := func(seqno uint64) bool { return seqno > after && seqno <= to }
 	all, err := g.governor.Proposals(ProposalQuery{After: after}) // nothing happens to the others any more
 	if err != nil {
 		return nil, err
 	}
-	var events []GovEvent
+	var events []wire.GovEvent
 	for _, p := range all {
 		if in(p.Since) {
-			events = append(events, GovEvent{
+			events = append(events, wire.GovEvent{
 				Event: "proposed", Since: p.Since, Proposal: p.ID, Number: p.Number, Member: p.ProposerName,
 				Text: fmt.Sprintf("%s proposes #%d: %s", p.ProposerName, p.Number, strings.ReplaceAll(strings.Join(p.Kinds, ", "), "_", "-")),
 			})
@@ -90,7 +84,7 @@ func (g *Gateway) events(after, to uint64) ([]GovEvent, error) {
 		}
 		for _, b := range full.Ballots {
 			if in(b.Since) && b.Vote != "withdraw" {
-				events = append(events, GovEvent{
+				events = append(events, wire.GovEvent{
 					Event: "voted", Since: b.Since, Proposal: p.ID, Number: p.Number, Member: b.Name, Vote: b.Vote,
 					Text: fmt.Sprintf("%s votes %s on #%d", b.Name, b.Vote, p.Number),
 				})
@@ -101,7 +95,7 @@ func (g *Gateway) events(after, to uint64) ([]GovEvent, error) {
 			if p.Reason != "" {
 				text += ": " + p.Reason
 			}
-			events = append(events, GovEvent{Event: "decided", Since: p.Decided, Proposal: p.ID, Number: p.Number, State: p.State, Text: text})
+			events = append(events, wire.GovEvent{Event: "decided", Since: p.Decided, Proposal: p.ID, Number: p.Number, State: p.State, Text: text})
 		}
 	}
 	more, err := g.otherEvents(in)
@@ -109,19 +103,19 @@ func (g *Gateway) events(after, to uint64) ([]GovEvent, error) {
 		return nil, err
 	}
 	events = append(events, more...)
-	slices.SortStableFunc(events, func(a, b GovEvent) int { return cmp.Compare(a.Since, b.Since) })
+	slices.SortStableFunc(events, func(a, b wire.GovEvent) int { return cmp.Compare(a.Since, b.Since) })
 	return events, nil
 }
 
 // otherEvents are those that are about no proposal's votes.
-func (g *Gateway) otherEvents(in func(seqno uint64) bool) (events []GovEvent, err error) {
+func (g *Gateway) otherEvents(in func(seqno uint64) bool) (events []wire.GovEvent, err error) {
 	versions, err := g.governor.History()
 	if err != nil {
 		return nil, err
 	}
 	for _, v := range versions {
 		if in(v.Since) {
-			events = append(events, GovEvent{
+			events = append(events, wire.GovEvent{
 				Event: "constitution", Since: v.Since, Version: v.Version, Constitution: v.Digest, Proposal: v.Proposal, Number: v.Number,
 				Text: fmt.Sprintf("constitution %d (%s) is in force", v.Version, v.Digest.Short()),
 			})
@@ -133,7 +127,7 @@ func (g *Gateway) otherEvents(in func(seqno uint64) bool) (events []GovEvent, er
 	}
 	for _, n := range pending {
 		if in(n.Since) {
-			events = append(events, GovEvent{
+			events = append(events, wire.GovEvent{
 				Event: "pending-node", Since: n.Since, Node: n.Node, Member: n.OwnerName,
 				Text: fmt.Sprintf("a node of %s at %s asks to join: %s", n.OwnerName, n.Address, n.Node.Short()),
 			})

@@ -4,20 +4,20 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gateway"
+	"github.com/cocoframework/coco/wire"
 )
 
 // certificates says when this node's certificate ends, the service's, and the first of those that the
 // constitution lists.
-func (n *node) certificates() []gateway.Certificate {
-	out := []gateway.Certificate{
+func (n *node) certificates() []wire.Certificate {
+	out := []wire.Certificate{
 		{Of: "node", NotAfter: n.id.Certificate().Leaf.NotAfter.UTC()},
 		{Of: "service", NotAfter: n.serviceCertificate().NotAfter.UTC()},
 	}
-	var first gateway.Certificate
+	var first wire.Certificate
 	for _, a := range n.constitution.Load().Certificates() {
 		if ends := a.Certificate.NotAfter.UTC(); first.Of == "" || ends.Before(first.NotAfter) {
-			first = gateway.Certificate{Of: "member", Name: a.Name, NotAfter: ends}
+			first = wire.Certificate{Of: "member", Name: a.Name, NotAfter: ends}
 			if a.Role != coco.Member {
 				first.Of = "participant"
 			}

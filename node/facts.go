@@ -12,8 +12,8 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/consensus"
-	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/wire"
 )
 
 // ContextClient is the context of evidence for clients; see attest.ReportData.
@@ -46,9 +46,9 @@ func (n *node) knownSeqno() uint64 {
 }
 
 // Status implements gateway.Node.
-func (n *node) Status() gateway.Status {
+func (n *node) Status() wire.Status {
 	s, c := n.replica.State(), n.constitution.Load()
-	st := gateway.Status{
+	st := wire.Status{
 		Network: c.Network.Name, Insecure: c.Network.Insecure,
 		Node: n.id.ID(), Owner: c.Name(n.cfg.Owner.Actor()),
 		Role: n.role(s), View: s.View, Voter: n.votes(), Leader: n.directory.Load().byConsensus[s.Leader],
@@ -98,26 +98,26 @@ func (n *node) Service() ([]byte, error) {
 }
 
 // Evidence implements gateway.Node.
-func (n *node) Evidence(ctx context.Context, nonce []byte) (gateway.Evidence, error) {
+func (n *node) Evidence(ctx context.Context, nonce []byte) (wire.Evidence, error) {
 	key := n.id.PublicKey()
 	quote, err := n.cfg.Host.Quoter.Quote(ctx, attest.ReportData(ContextClient, key, nonce))
 	if err != nil {
-		return gateway.Evidence{}, fmt.Errorf("attestation device: %w", err)
+		return wire.Evidence{}, fmt.Errorf("attestation device: %w", err)
 	}
-	return gateway.Evidence{Platform: n.cfg.Host.Quoter.Platform(), Quote: quote, Key: key}, nil
+	return wire.Evidence{Platform: n.cfg.Host.Quoter.Platform(), Quote: quote, Key: key}, nil
 }
 
 // Nodes implements gateway.Node.
-func (n *node) Nodes() ([]gateway.NodeInfo, error) {
+func (n *node) Nodes() ([]wire.Node, error) {
 	s := n.store.Snapshot()
 	defer s.Release()
 	records, err := gov.Nodes(s)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]gateway.NodeInfo, len(records))
+	out := make([]wire.Node, len(records))
 	for i, r := range records {
-		out[i] = gateway.NodeInfo{
+		out[i] = wire.Node{
 			Node: r.ID, Owner: r.Owner, OwnerName: n.constitution.Load().Name(r.Owner), Address: r.Address,
 			ClientAddress: r.ClientAddress, Measurement: r.Measurement, State: string(r.State), Since: r.Since,
 		}
@@ -126,24 +126,24 @@ func (n *node) Nodes() ([]gateway.NodeInfo, error) {
 }
 
 // TxStatus implements gateway.Node.
-func (n *node) TxStatus(id coco.TxID) (gateway.TxStatus, error) {
+func (n *node) TxStatus(id coco.TxID) (wire.TxStatus, error) {
 	last := n.replica.Last() // before looking: what is committed meanwhile is not to be called invalid
 	if id.Seqno <= last.Seqno {
 		switch b, err := n.history.Find(id.Seqno); {
 		case err != nil:
-			return gateway.TxUnknown, err
+			return wire.TxUnknown, err
 		case b.View == id.View:
-			return gateway.TxCommitted, nil
+			return wire.TxCommitted, nil
 		}
-		return gateway.TxInvalid, nil
+		return wire.TxInvalid, nil
 	}
 	if id.View < last.View {
-		return gateway.TxInvalid, nil // a later view begins at a lower seqno
+		return wire.TxInvalid, nil // a later view begins at a lower seqno
 	}
 	if s := n.replica.State(); id.View == s.View && s.Role == consensus.Leader {
-		return gateway.TxPending, nil
+		return wire.TxPending, nil
 	}
-	return gateway.TxUnknown, nil
+	return wire.TxUnknown, nil
 }
 
 // StateDigest implements gateway.Node.

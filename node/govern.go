@@ -19,17 +19,24 @@ import (
 	"github.com/cocoframework/coco/gov/reason"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/wire"
 )
 
 // governor is gateway.Governor.
 type governor struct{ n *node }
 
 // Govern implements gateway.Governor. The leader executes the statement, whichever node the member talks to.
-func (g governor) Govern(ctx context.Context, raw []byte) (json.RawMessage, error) {
+func (g governor) Govern(ctx context.Context, raw []byte) (out wire.Outcome, err error) {
 	ctx, cancel := context.WithTimeout(ctx, peer.SubmitPatience)
 	defer cancel()
 	r := g.n.forwarder.Ask(ctx, peer.Request{Kind: peer.Govern, Body: raw})
-	return r.Reply, r.Err
+	if r.Err != nil {
+		return out, r.Err
+	}
+	if err := json.Unmarshal(r.Reply, &out); err != nil {
+		return out, fmt.Errorf("%w: the leader's outcome of a statement: %w", coco.ErrCorrupt, err)
+	}
+	return out, nil
 }
 
 // submission is the transaction that executes a statement.
@@ -101,7 +108,7 @@ func (n *node) expire(ctx context.Context) error {
 var errNothingDue = fmt.Errorf("%w: no proposal's time is over", coco.ErrNotFound)
 
 // Proposals implements gateway.Governor.
-func (g governor) Proposals(q gateway.ProposalQuery) ([]gateway.ProposalInfo, error) {
+func (g governor) Proposals(q gateway.ProposalQuery) ([]wire.Proposal, error) {
 	s := g.n.store.Snapshot()
 	defer s.Release()
 	list, err := gov.Proposals(s, func(p gov.ProposalRecord) bool { return q.Wants(p.ID, p.Number, string(p.State), p.Decided) })
@@ -112,7 +119,7 @@ func (g governor) Proposals(q gateway.ProposalQuery) ([]gateway.ProposalInfo, er
 	if q.Limit > 0 {
 		list = list[:min(q.Limit, len(list))]
 	}
-	out := make([]gateway.ProposalInfo, 0, len(list))
+	out := make([]wire.Proposal, 0, len(list))
 	for _, p := range list {
 		info, _, err := g.describe(s, p)
 		if err != nil {
@@ -124,12 +131,12 @@ func (g governor) Proposals(q gateway.ProposalQuery) ([]gateway.ProposalInfo, er
 }
 
 // Proposal implements gateway.Governor.
-func (g governor) Proposal(id coco.Digest) (gateway.ProposalInfo, error) {
+func (g governor) Proposal(id coco.Digest) (wire.Proposal, error) {
 	s := g.n.store.Snapshot()
 	defer s.Release()
 	rec, err := gov.Proposal(s, id)
 	if err != nil {
-		return gateway.ProposalInfo{}, err
+		return wire.Proposal{}, err
 	}
 	info, ballots, err := g.describe(s, rec)
 	if err != nil {
@@ -149,7 +156,7 @@ func (g governor) Proposal(id coco.Digest) (gateway.ProposalInfo, error) {
 	for _, b := range ballots {
 		_, member := c.Member(b.Actor)
 		voted[b.Actor] = b.Vote != envelope.Withdraw
-		info.Ballots = append(info.Ballots, gateway.BallotInfo{
+		info.Ballots = append(info.Ballots, wire.Ballot{
 			Member: b.Actor, Name: nameOf(c, b.Actor), Vote: string(b.Vote), Time: time.UnixMilli(int64(b.Time)).UTC(),
 			Since: b.Since, Counts: member && !b.Void, Envelope: b.Raw,
 		})
@@ -168,9 +175,9 @@ func (g governor) Proposal(id coco.Digest) (gateway.ProposalInfo, error) {
 func nameOf(c *gov.Constitution, id coco.ActorID) string { return cmp.Or(c.Name(id), id.Short()) }
 
 // describe says of a proposal what a list says.
-func (g governor) describe(s store.Reader, p gov.ProposalRecord) (gateway.ProposalInfo, []gov.BallotRecord, error) {
+func (g governor) describe(s store.Reader, p gov.ProposalRecord) (wire.Proposal, []gov.BallotRecord, error) {
 	c := g.n.constitution.Load()
-	info := gateway.ProposalInfo{
+	info := wire.Proposal{
 		ID: p.ID, Number: p.Number, State: string(p.State), Proposer: p.Proposer, ProposerName: nameOf(c, p.Proposer), Kinds: p.Kinds,
 		Expires: time.UnixMilli(int64(p.Expires)).UTC(), Since: p.Since, Decided: p.Decided, Code: string(reason.CodeOf(p.Reason)), Reason: p.Reason.String(),
 	}
@@ -197,12 +204,12 @@ func (g governor) describe(s store.Reader, p gov.ProposalRecord) (gateway.Propos
 }
 
 // ConstitutionAt implements gateway.Governor.
-func (g governor) ConstitutionAt(version uint64) ([]byte, gateway.VersionInfo, error) {
+func (g governor) ConstitutionAt(version uint64) ([]byte, wire.ConstitutionVersion, error) {
 	s := g.n.store.Snapshot()
 	defer s.Release()
 	list, err := g.versions(s)
 	if err != nil || len(list) == 0 {
-		return nil, gateway.VersionInfo{}, err
+		return nil, wire.ConstitutionVersion{}, err
 	}
 	info := list[len(list)-1]
 	if version == 0 {
@@ -225,20 +232,20 @@ func (g governor) ConstitutionAt(version uint64) ([]byte, gateway.VersionInfo, e
 }
 
 // History implements gateway.Governor.
-func (g governor) History() ([]gateway.VersionInfo, error) {
+func (g governor) History() ([]wire.ConstitutionVersion, error) {
 	s := g.n.store.Snapshot()
 	defer s.Release()
 	return g.versions(s)
 }
 
-func (governor) versions(s store.Reader) ([]gateway.VersionInfo, error) {
+func (governor) versions(s store.Reader) ([]wire.ConstitutionVersion, error) {
 	list, err := gov.Versions(s)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]gateway.VersionInfo, len(list))
+	out := make([]wire.ConstitutionVersion, len(list))
 	for i, v := range list {
-		out[i] = gateway.VersionInfo{
+		out[i] = wire.ConstitutionVersion{
 			Version: v.Version, Digest: v.Digest, Since: v.Since, Time: time.UnixMilli(int64(v.Time)).UTC(), Proposal: v.Proposal,
 		}
 		if v.Proposal != (coco.Digest{}) {
@@ -253,43 +260,35 @@ func (governor) versions(s store.Reader) ([]gateway.VersionInfo, error) {
 }
 
 // Simulate implements gateway.Governor.
-func (g governor) Simulate(_ context.Context, caller coco.Caller, text []byte) (json.RawMessage, error) {
+func (g governor) Simulate(_ context.Context, caller coco.Caller, text []byte) (wire.Simulation, error) {
 	actions, err := action.Parse(text)
 	if err != nil {
-		return nil, err
+		return wire.Simulation{}, err
 	}
 	s := g.n.store.Snapshot()
 	defer s.Release()
 	sim, err := gov.Simulate(s, actions, caller.Actor, uint64(g.n.cfg.Host.Clock.Now().UnixMilli()))
 	if err != nil {
-		return nil, err
+		return wire.Simulation{}, err
 	}
 	list, err := gov.Versions(s)
 	if err != nil {
-		return nil, err
+		return wire.Simulation{}, err
 	}
-	version := uint64(len(list))
-	if sim.After.Digest() != sim.Before.Digest() {
-		version++
-	}
-	return json.Marshal(struct {
-		*gov.Simulation
-		Version uint64 `json:"version"`
-		Before  string `json:"before"`
-		After   string `json:"after"`
-	}{sim, version, string(sim.Before.TOML()), string(sim.After.TOML())})
+	return query.SimulationOf(sim, uint64(len(list))), nil
 }
 
 // PendingNodes implements gateway.Governor.
-func (g governor) PendingNodes() ([]gateway.PendingNode, error) {
+func (g governor) PendingNodes() ([]wire.Node, error) {
 	nodes, err := g.n.Nodes()
 	if err != nil {
 		return nil, err
 	}
-	out := []gateway.PendingNode{}
+	out := []wire.Node{}
 	for _, n := range nodes {
 		if n.State == string(gov.Pending) {
-			out = append(out, gateway.PendingNode{NodeInfo: n, Reason: "no vote has admitted a node of its owner at its address"})
+			n.Reason = "no vote has admitted a node of its owner at its address"
+			out = append(out, n)
 		}
 	}
 	return out, nil

@@ -23,7 +23,6 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
-	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
@@ -175,7 +174,7 @@ func (n *network) decidedAt(id coco.Digest) uint64 {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	var p gateway.ProposalInfo
+	var p wire.Proposal
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		n.t.Fatal(err)
 	}

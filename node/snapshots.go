@@ -5,15 +5,15 @@ import (
 	"slices"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/snapshot"
 	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/wire"
 )
 
 // Snapshots implements gateway.Node.
-func (n *node) Snapshots() ([]gateway.SnapshotInfo, error) {
+func (n *node) Snapshots() ([]wire.Snapshot, error) {
 	s := n.store.Snapshot()
 	defer s.Release()
 	records, err := gov.Snapshots(s)
@@ -28,9 +28,9 @@ func (n *node) Snapshots() ([]gateway.SnapshotInfo, error) {
 	for _, f := range files {
 		held[f.Index] = held[f.Index] || !f.Pending
 	}
-	out := make([]gateway.SnapshotInfo, len(records))
+	out := make([]wire.Snapshot, len(records))
 	for i, r := range records {
-		out[i] = gateway.SnapshotInfo{
+		out[i] = wire.Snapshot{
 			ID: coco.TxID{View: r.View, Seqno: r.Seqno}, Index: r.Index, Digest: r.Digest, Bytes: r.Bytes, Since: r.Since, Held: held[r.Index],
 		}
 	}

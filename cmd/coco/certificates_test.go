@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/finding"
+	"github.com/cocoframework/coco/wire"
 )
 
 func TestStatusShowsACertificateThatEnds(t *testing.T) {
@@ -21,7 +21,7 @@ func TestStatusShowsACertificateThatEnds(t *testing.T) {
 	}{{-day, finding.Problem}, {0, finding.Problem}, {day, finding.Warning}, {29 * day, finding.Warning}, {31 * day, finding.OK}} {
 		var out bytes.Buffer
 		page := networkStatus{Nodes: []nodeStatus{
-			{Name: "alpha", Status: &client.Status{Certificates: []client.Certificate{{Of: "node", NotAfter: now.Add(c.left)}, {Of: "service", NotAfter: now.Add(900 * day)}}}},
+			{Name: "alpha", Status: &wire.Status{Certificates: []wire.Certificate{{Of: "node", NotAfter: now.Add(c.left)}, {Of: "service", NotAfter: now.Add(900 * day)}}}},
 			{Name: "bravo"},
 		}}
 		(&app{&cli.App{Out: cli.NewPrinter(&out), Err: cli.NewPrinter(io.Discard)}}).showEnds(page, now)

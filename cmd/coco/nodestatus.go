@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco/internal/cli/finding"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/reach"
+	"github.com/cocoframework/coco/wire"
 )
 
 func (a *app) nodeStatusCommand() *cobra.Command {
@@ -59,7 +60,7 @@ func orElse(text, otherwise string) string {
 }
 
 // ownStatus asks the node of a node.toml.
-func ownStatus(ctx context.Context, cfg nodeconfig.Config) (*client.Status, error) {
+func ownStatus(ctx context.Context, cfg nodeconfig.Config) (*wire.Status, error) {
 	c, err := connectOwn(ctx, cfg, cfg.Client, nil)
 	if err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func connectOwn(ctx context.Context, cfg nodeconfig.Config, addr string, as *tls
 	})
 }
 
-func (a *app) showOwnStatus(s *client.Status) {
+func (a *app) showOwnStatus(s *wire.Status) {
 	p := a.Out
 	p.Printf("%s, node %s of %s\n", p.Bold(s.Network), s.Node.Short(), s.Owner)
 	if s.Insecure {
@@ -105,7 +106,7 @@ func (a *app) showOwnStatus(s *client.Status) {
 }
 
 // showCertificates says when certificates end, and which need looking after.
-func (a *app) showCertificates(all []client.Certificate, now time.Time) {
+func (a *app) showCertificates(all []wire.Certificate, now time.Time) {
 	for _, c := range all {
 		level, text := finding.End(c.NotAfter, now)
 		if level != finding.OK {
@@ -117,7 +118,7 @@ func (a *app) showCertificates(all []client.Certificate, now time.Time) {
 
 // showEnds says which certificate of a network ends first, and every one that ends soon.
 func (a *app) showEnds(page networkStatus, now time.Time) {
-	var first client.Certificate
+	var first wire.Certificate
 	name := ""
 	told := map[string]bool{}
 	for _, n := range page.Nodes {

@@ -10,13 +10,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/wire"
 )
 
 // everybody, as --as, stands for all members whose keys a sandbox holds.
@@ -129,7 +129,7 @@ func (v *codeVote) decide(ctx context.Context, change sandbox.CodeChange) error 
 		if p.State != "open" {
 			break
 		}
-		if slices.ContainsFunc(p.Ballots, func(b client.Ballot) bool { return b.Name == name && b.Vote == string(envelope.Yes) }) {
+		if slices.ContainsFunc(p.Ballots, func(b wire.Ballot) bool { return b.Name == name && b.Vote == string(envelope.Yes) }) {
 			continue
 		}
 		if p, err = v.voteAs(ctx, name, p); err != nil {
@@ -140,10 +140,10 @@ func (v *codeVote) decide(ctx context.Context, change sandbox.CodeChange) error 
 }
 
 // open returns the open proposal of an action, which it makes if there is none.
-func (v *codeVote) open(ctx context.Context, o *officer.Officer, act action.Action) (client.Proposal, error) {
+func (v *codeVote) open(ctx context.Context, o *officer.Officer, act action.Action) (wire.Proposal, error) {
 	list, err := o.Proposals(ctx, "open", 0)
 	if err != nil {
-		return client.Proposal{}, err
+		return wire.Proposal{}, err
 	}
 	for _, short := range list {
 		p, err := o.Proposal(ctx, short.ID.String())
@@ -158,7 +158,7 @@ func (v *codeVote) open(ctx context.Context, o *officer.Officer, act action.Acti
 	}
 	out, err := o.Propose(ctx, officer.Terms{Note: v.note, Expires: officer.DefaultVoting}, []action.Action{act})
 	if err != nil {
-		return client.Proposal{}, err
+		return wire.Proposal{}, err
 	}
 	p, err := proposalOf(ctx, o, out)
 	if err == nil {
@@ -168,7 +168,7 @@ func (v *codeVote) open(ctx context.Context, o *officer.Officer, act action.Acti
 }
 
 // proposalOf waits until the node that is asked knows of a proposal that is committed.
-func proposalOf(ctx context.Context, o *officer.Officer, out client.Outcome) (client.Proposal, error) {
+func proposalOf(ctx context.Context, o *officer.Officer, out wire.Outcome) (wire.Proposal, error) {
 	ctx, cancel := context.WithTimeout(ctx, officer.Patience)
 	defer cancel()
 	for {
@@ -189,7 +189,7 @@ func errorOr(err, otherwise error) error {
 	return otherwise
 }
 
-func (v *codeVote) voteAs(ctx context.Context, name string, p client.Proposal) (client.Proposal, error) {
+func (v *codeVote) voteAs(ctx context.Context, name string, p wire.Proposal) (wire.Proposal, error) {
 	o, err := (&officer.Access{Verifiers: v.a.Verifiers(), Dir: v.dir, As: name}).Connect(ctx)
 	if err != nil {
 		return p, err
@@ -206,7 +206,7 @@ func (v *codeVote) voteAs(ctx context.Context, name string, p client.Proposal) (
 }
 
 // await waits until others have decided.
-func (v *codeVote) await(ctx context.Context, o *officer.Officer, p client.Proposal, change sandbox.CodeChange) error {
+func (v *codeVote) await(ctx context.Context, o *officer.Officer, p wire.Proposal, change sandbox.CodeChange) error {
 	missing := ""
 	for p.State == "open" {
 		if now := strings.Join(p.Waiting, ", "); now != missing {

@@ -20,6 +20,7 @@ import (
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/receipt"
 	"github.com/cocoframework/coco/snapshot"
+	"github.com/cocoframework/coco/wire"
 )
 
 func (a *app) snapshotCommand() *cobra.Command {
@@ -111,12 +112,12 @@ Exits with 1 if it is not there in time. It may come later: see ` + "`coco node 
 }
 
 // snapshotFile is where a node of a sandbox has a snapshot's file.
-func snapshotFile(n localnet.Node, s client.SnapshotInfo) string {
+func snapshotFile(n localnet.Node, s wire.Snapshot) string {
 	return filepath.Join(n.Dir, "snapshots", snapshot.Info{Index: s.Index, Seqno: s.ID.Seqno}.Name())
 }
 
 // awaitSnapshot waits until a node has a snapshot of a seqno or a later one, recorded by the network.
-func awaitSnapshot(ctx context.Context, c *client.Client, seqno uint64, patience time.Duration) (client.SnapshotInfo, error) {
+func awaitSnapshot(ctx context.Context, c *client.Client, seqno uint64, patience time.Duration) (wire.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -129,11 +130,11 @@ func awaitSnapshot(ctx context.Context, c *client.Client, seqno uint64, patience
 			}
 		}
 		if err != nil && ctx.Err() == nil {
-			return client.SnapshotInfo{}, err
+			return wire.Snapshot{}, err
 		}
 		select {
 		case <-ctx.Done():
-			return client.SnapshotInfo{}, fmt.Errorf("%w: the snapshot of seqno %d or later was asked for and is not there after %s: look again with `coco node snapshot list`",
+			return wire.Snapshot{}, fmt.Errorf("%w: the snapshot of seqno %d or later was asked for and is not there after %s: look again with `coco node snapshot list`",
 				coco.ErrPending, seqno, patience)
 		case <-tick.C:
 		}

@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/wire"
 )
 
 // The health of a network.
@@ -45,7 +45,7 @@ type nodeStatus struct {
 	Retired  bool   `json:"retired,omitempty"` // it has left the network for good
 	// Attested is what the node's evidence proved to this command.
 	Attested coco.Measurement `json:"attested_measurement,omitempty"`
-	Status   *client.Status   `json:"status,omitempty"`
+	Status   *wire.Status     `json:"status,omitempty"`
 	Lag      uint64           `json:"lag"` // transactions behind the furthest node
 	Error    string           `json:"error,omitempty"`
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/contracts"
 	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/wire"
 )
 
 const tokenSymbol = "DEMO"
@@ -74,7 +75,7 @@ func (t *token) send(ctx context.Context, node, from int, to *common.Address, ga
 		return coco.TxID{}, err
 	}
 	if id == (coco.TxID{}) {
-		return id, fmt.Errorf("%w: %s took the transaction without naming its id in the header %s", coco.ErrVerify, t.names[node], client.TxIDHeader)
+		return id, fmt.Errorf("%w: %s took the transaction without naming its id in the header %s", coco.ErrVerify, t.names[node], wire.HeaderTxID)
 	}
 	t.last = tx.Hash()
 	r, err := t.receipt(ctx, node)

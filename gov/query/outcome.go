@@ -1,27 +1,43 @@
 // Package query turns what the tables of governance hold into what people and programs are shown: codes
-// get their sentences, ids their names.
+// get their sentences, ids their names, and records the types of package wire.
 //
 // Trust: enclave
 package query
 
 import (
-	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/reason"
+	"github.com/cocoframework/coco/wire"
 )
 
-// Outcome is what became of a statement that a member handed in.
-type Outcome struct {
-	ID      coco.Digest       `json:"id"` // the proposal's
-	State   gov.ProposalState `json:"state"`
-	Code    reason.Code       `json:"code,omitempty"`   // of the reason
-	Reason  string            `json:"reason,omitempty"` // for people
-	Version uint64            `json:"version"`          // of the constitution, now
-	Digest  coco.Digest       `json:"digest"`           // the constitution's, now
-	Effects []gov.Effect      `json:"effects,omitempty"`
+// OutcomeOf describes what became of a statement that a member handed in.
+func OutcomeOf(o gov.Outcome) wire.Outcome {
+	return wire.Outcome{
+		ID: o.ID, State: string(o.State), Code: string(reason.CodeOf(o.Reason)), Reason: o.Reason.String(),
+		Version: o.Version, Digest: o.Digest, Effects: effectsOf(o.Effects),
+	}
 }
 
-// OutcomeOf describes an outcome.
-func OutcomeOf(o gov.Outcome) Outcome {
-	return Outcome{o.ID, o.State, reason.CodeOf(o.Reason), o.Reason.String(), o.Version, o.Digest, o.Effects}
+// SimulationOf describes what would become of actions, on top of a version of the constitution.
+func SimulationOf(s *gov.Simulation, version uint64) wire.Simulation {
+	if s.After.Digest() != s.Before.Digest() {
+		version++
+	}
+	out := wire.Simulation{
+		Effects: effectsOf(s.Effects), Policies: make([]wire.PolicyUse, len(s.Policies)),
+		Automatic: s.Automatic, Silent: s.Silent, Possible: s.Possible, Enough: s.Enough, ByYes: s.ByYes,
+		Version: version, Before: string(s.Before.TOML()), After: string(s.After.TOML()),
+	}
+	for i, p := range s.Policies {
+		out.Policies[i] = wire.PolicyUse{Kind: p.Kind, Policy: p.Policy, Expression: p.Expression}
+	}
+	return out
+}
+
+func effectsOf(list []gov.Effect) []wire.Effect {
+	out := make([]wire.Effect, len(list))
+	for i, e := range list {
+		out[i] = wire.Effect{Kind: string(e.Kind), Text: e.Text, Actor: e.Actor, Address: e.Address, Node: e.Node, Subject: e.Subject}
+	}
+	return out
 }

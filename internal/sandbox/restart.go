@@ -9,10 +9,10 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
-	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/ctxtime"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
+	"github.com/cocoframework/coco/wire"
 )
 
 const (
@@ -68,8 +68,8 @@ func Restart(ctx context.Context, dir string, names []string, verifiers attest.V
 }
 
 // nextRestart chooses a node that does not lead, if there is one, and says what it is now.
-func nextRestart(ctx context.Context, info localnet.Info, todo []localnet.Node, verifiers attest.Verifiers) (int, *client.Status, error) {
-	var first *client.Status
+func nextRestart(ctx context.Context, info localnet.Info, todo []localnet.Node, verifiers attest.Verifiers) (int, *wire.Status, error) {
+	var first *wire.Status
 	for i, n := range todo {
 		s, err := askStatus(ctx, info, n, verifiers)
 		if err != nil {
@@ -86,7 +86,7 @@ func nextRestart(ctx context.Context, info localnet.Info, todo []localnet.Node, 
 }
 
 // restartOne restarts a node, with another program if code is not empty.
-func restartOne(ctx context.Context, info localnet.Info, n localnet.Node, old *client.Status, code coco.Measurement, verifiers attest.Verifiers, report func(Step)) error {
+func restartOne(ctx context.Context, info localnet.Info, n localnet.Node, old *wire.Status, code coco.Measurement, verifiers attest.Verifiers, report func(Step)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, restartPatience, fmt.Errorf("it took longer than %v", restartPatience))
 	defer cancel()
 	text := n.Name + " is told to end"
@@ -118,11 +118,11 @@ func restartOne(ctx context.Context, info localnet.Info, n localnet.Node, old *c
 }
 
 // serves reports whether a node does all that it should: the network can do without another one then.
-func serves(s *client.Status) bool {
+func serves(s *wire.Status) bool {
 	return s != nil && s.Role != "joining" && s.Voter && s.Problem == ""
 }
 
-func state(s *client.Status, err error) string {
+func state(s *wire.Status, err error) string {
 	switch {
 	case err != nil:
 		return err.Error()
@@ -137,7 +137,7 @@ func state(s *client.Status, err error) string {
 }
 
 // askStatus verifies a node and asks it.
-func askStatus(ctx context.Context, info localnet.Info, n localnet.Node, verifiers attest.Verifiers) (*client.Status, error) {
+func askStatus(ctx context.Context, info localnet.Info, n localnet.Node, verifiers attest.Verifiers) (*wire.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	c, err := info.Connect(n, verifiers)

@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/reach"
+	"github.com/cocoframework/coco/wire"
 )
 
 // CodeChange is a change of the constitution's code manifest.
@@ -176,7 +177,7 @@ func (u *upgrade) voteOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var nodes []client.NodeInfo
+	var nodes []wire.Node
 	if err := u.ask(ctx, func(c *client.Client) (err error) { nodes, err = c.Nodes(ctx); return err }); err != nil {
 		return err
 	}
@@ -184,7 +185,7 @@ func (u *upgrade) voteOut(ctx context.Context) error {
 		if !slices.Contains(con.Measurements(), old) {
 			continue
 		}
-		if i := slices.IndexFunc(nodes, func(n client.NodeInfo) bool { return n.State == "trusted" && n.Measurement == old }); i >= 0 {
+		if i := slices.IndexFunc(nodes, func(n wire.Node) bool { return n.State == "trusted" && n.Measurement == old }); i >= 0 {
 			u.Report(Step{
 				Step: "kept", Measurement: string(old), NodeID: nodes[i].Node.String(),
 				Text: fmt.Sprintf("%s stays in the constitution: a node of %s at %s runs it", short(old), nodes[i].OwnerName, nodes[i].Address),

@@ -19,6 +19,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/wire"
 )
 
 const (
@@ -239,7 +240,7 @@ func (w *worker) judge(r *reply, resp *http.Response, what string) {
 			w.l.c.t.Errorf("%s: entity tag %q", what, tag)
 		}
 	}
-	if tx := resp.Header.Get(client.TxIDHeader); tx != "" {
+	if tx := resp.Header.Get(wire.HeaderTxID); tx != "" {
 		if r.tx, err = coco.ParseTxID(tx); err != nil {
 			w.l.c.t.Errorf("%s: transaction id: %v", what, err)
 		}

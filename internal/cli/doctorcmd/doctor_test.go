@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/cli/finding"
+	"github.com/cocoframework/coco/wire"
 )
 
 func TestSyncIsMeasuredAndLeavesNothingBehind(t *testing.T) {
@@ -137,7 +137,7 @@ func TestDoctorFindsANodesCertificateThatEnds(t *testing.T) {
 		level string
 	}{{-day, finding.Problem}, {0, finding.Problem}, {day, finding.Warning}, {29 * day, finding.Warning}, {31 * day, finding.OK}} {
 		d := &diagnosis{}
-		d.addEnds("alpha", []client.Certificate{
+		d.addEnds("alpha", []wire.Certificate{
 			{Of: "node", NotAfter: now.Add(c.left)}, {Of: "service", NotAfter: now.Add(900 * day)}, {Of: "member", Name: "x", NotAfter: now},
 		}, now)
 		if len(d.Findings) != 1 || d.Findings[0].Level != c.level {

@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/reach"
+	"github.com/cocoframework/coco/wire"
 )
 
 func (d *diagnosis) examineCertificates(info localnet.Info, now time.Time) {
@@ -72,7 +73,7 @@ func (d *diagnosis) examineNodes(ctx context.Context, info localnet.Info, verifi
 	}
 }
 
-func (d *diagnosis) addEnds(node string, all []client.Certificate, now time.Time) {
+func (d *diagnosis) addEnds(node string, all []wire.Certificate, now time.Time) {
 	for _, c := range all {
 		if c.Of != "node" && c.Of != "service" {
 			continue // addListed looks at all of them

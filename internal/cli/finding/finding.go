@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/wire"
 )
 
 // How serious a finding is.
@@ -33,7 +33,7 @@ func End(ends, now time.Time) (level, message string) {
 }
 
 // Certificate names a certificate that a node tells of, as in "of member alpha".
-func Certificate(c client.Certificate) string {
+func Certificate(c wire.Certificate) string {
 	switch c.Of {
 	case "node", "service":
 		return "of the " + c.Of

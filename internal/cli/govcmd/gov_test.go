@@ -13,9 +13,9 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/wire"
 )
 
 func TestEveryKindOfActionCanBeWritten(t *testing.T) {
@@ -36,7 +36,7 @@ func TestEveryKindOfActionCanBeWritten(t *testing.T) {
 }
 
 func TestAnEventIsToldAgainUntilItIsTaken(t *testing.T) {
-	var got []client.GovEvent
+	var got []wire.GovEvent
 	refuse := true
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if refuse {
@@ -44,7 +44,7 @@ func TestAnEventIsToldAgainUntilItIsTaken(t *testing.T) {
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
-		var e client.GovEvent
+		var e wire.GovEvent
 		if err := json.NewDecoder(r.Body).Decode(&e); err != nil || r.Method != http.MethodPost {
 			t.Errorf("%s: %v", r.Method, err)
 		}
@@ -53,7 +53,7 @@ func TestAnEventIsToldAgainUntilItIsTaken(t *testing.T) {
 	defer srv.Close()
 	a := &app{&cli.App{Out: cli.NewPrinter(new(bytes.Buffer)), Err: cli.NewPrinter(new(bytes.Buffer))}}
 	w := &watching{webhook: srv.URL}
-	event := client.GovEvent{Event: "voted", Since: 7, Number: 3, Member: "bravo", Vote: "yes"}
+	event := wire.GovEvent{Event: "voted", Since: 7, Number: 3, Member: "bravo", Vote: "yes"}
 	if err := a.tell(t.Context(), w, event); err == nil || !strings.Contains(err.Error(), "502") {
 		t.Errorf("refused: %v, expected what it answers", err)
 	}

@@ -8,10 +8,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/internal/cli/officer"
+	"github.com/cocoframework/coco/wire"
 )
 
 // proposing are the flags of whoever writes a proposal.
@@ -92,15 +92,15 @@ names or ids in the constitution, NODE is a node's id.`,
 }
 
 // showOutcome says what became of a statement.
-func (a *app) showOutcome(ctx context.Context, o *officer.Officer, out client.Outcome) error {
+func (a *app) showOutcome(ctx context.Context, o *officer.Officer, out wire.Outcome) error {
 	p, err := o.Proposal(ctx, out.ID.String())
 	if err != nil {
 		// It is committed; only this node may not have applied it yet.
-		p = client.Proposal{ID: out.ID, State: out.State}
+		p = wire.Proposal{ID: out.ID, State: out.State}
 	}
 	if a.WantsJSON() {
 		return a.Out.JSON(struct {
-			client.Outcome
+			wire.Outcome
 			Number  uint64   `json:"number,omitempty"`
 			Yes     int      `json:"yes"`
 			No      int      `json:"no"`

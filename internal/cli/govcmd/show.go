@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/cli/officer"
+	"github.com/cocoframework/coco/wire"
 )
 
 // stateOf colours a state.
@@ -28,7 +28,7 @@ func (a *app) stateOf(state string) string {
 }
 
 // sentence says where a proposal stands.
-func (a *app) sentence(state string, p client.Proposal, reason string) string {
+func (a *app) sentence(state string, p wire.Proposal, reason string) string {
 	name := p.ID.Short()
 	if p.Number > 0 {
 		name = numberOf(p.Number) + " (" + p.ID.Short() + ")"
@@ -67,7 +67,7 @@ func (a *app) proposalListCommand(f *officer.Access) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pending := []client.NodeInfo{}
+			pending := []wire.Node{}
 			for _, n := range nodes {
 				if n.State == "pending" {
 					pending = append(pending, n)
@@ -88,7 +88,7 @@ func (a *app) proposalListCommand(f *officer.Access) *cobra.Command {
 	return cmd
 }
 
-func (a *app) showProposals(list []client.Proposal) {
+func (a *app) showProposals(list []wire.Proposal) {
 	if len(list) == 0 {
 		a.Out.Printf("no proposals\n")
 		return
@@ -102,7 +102,7 @@ func (a *app) showProposals(list []client.Proposal) {
 	a.Out.Table(rows)
 }
 
-func (a *app) showPending(nodes []client.NodeInfo) {
+func (a *app) showPending(nodes []wire.Node) {
 	if len(nodes) == 0 {
 		return
 	}
@@ -157,7 +157,7 @@ PROPOSAL is its number, as 3 or "#3", or at least 4 digits of its id.`,
 	return cmd
 }
 
-func (a *app) showProposal(p client.Proposal) {
+func (a *app) showProposal(p wire.Proposal) {
 	a.Out.Printf("%s\n\n", a.sentence(p.State, p, p.Reason))
 	a.Out.Printf("  by           %s, signed %s\n", p.ProposerName, minute(p.Time))
 	a.Out.Printf("  voting ends  %s\n", minute(p.Expires))
@@ -268,7 +268,9 @@ func (a *app) diffVersions(ctx context.Context, o *officer.Officer, from, to uin
 	if err != nil {
 		return err
 	}
-	name := func(v client.Version) string { return fmt.Sprintf("version %d (%s)", v.Version, v.Digest.Short()) }
+	name := func(v wire.ConstitutionVersion) string {
+		return fmt.Sprintf("version %d (%s)", v.Version, v.Digest.Short())
+	}
 	text := string(diff.Diff(name(w), before, name(v), after))
 	if _, rest, ok := strings.Cut(text, "\n"); ok {
 		text = rest // without the line that names a program

@@ -2,43 +2,19 @@ package govcmd
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
-	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/internal/cli/officer"
+	"github.com/cocoframework/coco/wire"
 )
 
-// simulation is the answer of POST /gov/simulate.
-type simulation struct {
-	Effects  []client.Effect `json:"effects"`
-	Policies []struct {
-		Kind       string `json:"kind"`
-		Policy     string `json:"policy"`
-		Expression string `json:"expression"`
-	} `json:"policies"`
-	Automatic bool     `json:"automatic"`
-	Silent    bool     `json:"silent"`
-	Possible  bool     `json:"possible"`
-	Enough    []string `json:"enough"`
-	ByYes     []bool   `json:"by_yes"`
-	Version   uint64   `json:"version"`
-	Before    string   `json:"before"`
-	After     string   `json:"after"`
-}
-
 // showSimulation says what would change, what decides, and which votes are enough.
-func (a *app) showSimulation(raw json.RawMessage) error {
-	var s simulation
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return fmt.Errorf("%w: the node's simulation: %w", coco.ErrCorrupt, err)
-	}
+func (a *app) showSimulation(s wire.Simulation) error {
 	p := a.Out
 	p.Printf("%s\n", p.Bold("What would change"))
 	for _, e := range s.Effects {
@@ -60,7 +36,7 @@ func (a *app) showSimulation(raw json.RawMessage) error {
 		p.Printf("  %s: %s, %s\n", strings.ReplaceAll(u.Kind, "_", "-"), name, u.Expression)
 	}
 	p.Printf("\n%s\n", p.Bold("With which votes"))
-	p.Printf("  %s\n", s.verdict())
+	p.Printf("  %s\n", verdict(s))
 	for yes, enough := range s.ByYes {
 		word := "not enough"
 		if enough {
@@ -72,7 +48,7 @@ func (a *app) showSimulation(raw json.RawMessage) error {
 }
 
 // verdict says in a sentence who has to vote.
-func (s *simulation) verdict() string {
+func verdict(s wire.Simulation) string {
 	switch {
 	case s.Automatic:
 		return "It would be accepted when it is proposed, without a vote."
@@ -124,14 +100,14 @@ The arguments are those of ` + "`coco gov propose`.",
 			return err
 		}
 		return f.With(cmd, func(ctx context.Context, o *officer.Officer) error {
-			raw, err := o.Simulate(ctx, text)
+			s, err := o.Simulate(ctx, text)
 			if err != nil {
 				return err
 			}
 			if a.WantsJSON() {
-				return a.Out.JSON(raw)
+				return a.Out.JSON(s)
 			}
-			return a.showSimulation(raw)
+			return a.showSimulation(s)
 		})
 	}
 	f.ConnectFlags(a.App, cmd)

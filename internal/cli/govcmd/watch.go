@@ -17,9 +17,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/signer"
+	"github.com/cocoframework/coco/wire"
 )
 
 // watching says where news goes.
@@ -186,7 +186,7 @@ func (w *watching) save(seqno uint64) error {
 }
 
 // tell tells one event to everybody who wants it.
-func (a *app) tell(ctx context.Context, w *watching, e client.GovEvent) error {
+func (a *app) tell(ctx context.Context, w *watching, e wire.GovEvent) error {
 	text, err := json.Marshal(e)
 	if err != nil {
 		return err

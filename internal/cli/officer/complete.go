@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/wire"
 )
 
 // These functions complete words of the command line. A network that does not answer completes nothing.
@@ -64,7 +64,7 @@ func (f *Access) CompleteProposals(state string, at int, before ...string) cobra
 }
 
 // Title says in a few words what a proposal is about.
-func Title(p client.Proposal) string {
+func Title(p wire.Proposal) string {
 	kinds := make([]string, len(p.Kinds))
 	for i, k := range p.Kinds {
 		kinds[i] = strings.ReplaceAll(k, "_", "-")

@@ -22,6 +22,7 @@ import (
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/internal/ctxtime"
 	"github.com/cocoframework/coco/internal/signer"
+	"github.com/cocoframework/coco/wire"
 )
 
 // Officer governs at one node. Its client verifies the node.
@@ -49,11 +50,11 @@ const Patience = 15 * time.Second
 
 // Submit hands in a signed statement, again if it certainly did not get into the ledger: the same bytes
 // count once.
-func (o *Officer) Submit(ctx context.Context, envelope []byte) (client.Outcome, error) {
+func (o *Officer) Submit(ctx context.Context, envelope []byte) (wire.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	for {
-		out, _, err := o.Govern(ctx, envelope)
+		out, err := o.Govern(ctx, envelope)
 		if !errors.Is(err, coco.ErrBusy) && !errors.Is(err, coco.ErrNotCommitted) {
 			return out, err
 		}
@@ -64,7 +65,7 @@ func (o *Officer) Submit(ctx context.Context, envelope []byte) (client.Outcome, 
 }
 
 // Find returns a proposal by its number or the beginning of its id.
-func (o *Officer) Find(ctx context.Context, ref string) (client.Proposal, error) {
+func (o *Officer) Find(ctx context.Context, ref string) (wire.Proposal, error) {
 	p, err := o.Proposal(ctx, ref)
 	if err != nil {
 		return p, fmt.Errorf("proposal %s: %w", ref, err)
@@ -73,31 +74,31 @@ func (o *Officer) Find(ctx context.Context, ref string) (client.Proposal, error)
 }
 
 // Propose signs a proposal and hands it in.
-func (o *Officer) Propose(ctx context.Context, terms Terms, actions []action.Action) (client.Outcome, error) {
+func (o *Officer) Propose(ctx context.Context, terms Terms, actions []action.Action) (wire.Outcome, error) {
 	audience, err := o.Audience()
 	if err != nil {
-		return client.Outcome{}, err
+		return wire.Outcome{}, err
 	}
 	st, err := terms.Statement(audience, actions)
 	if err != nil {
-		return client.Outcome{}, err
+		return wire.Outcome{}, err
 	}
 	raw, err := envelope.SignProposal(ctx, o.identity, st)
 	if err != nil {
-		return client.Outcome{}, err
+		return wire.Outcome{}, err
 	}
 	return o.Submit(ctx, raw)
 }
 
 // Vote signs a ballot and hands it in.
-func (o *Officer) Vote(ctx context.Context, proposal coco.Digest, vote envelope.Vote) (client.Outcome, error) {
+func (o *Officer) Vote(ctx context.Context, proposal coco.Digest, vote envelope.Vote) (wire.Outcome, error) {
 	audience, err := o.Audience()
 	if err != nil {
-		return client.Outcome{}, err
+		return wire.Outcome{}, err
 	}
 	raw, err := envelope.SignBallot(ctx, o.identity, Ballot(audience, proposal, vote))
 	if err != nil {
-		return client.Outcome{}, err
+		return wire.Outcome{}, err
 	}
 	return o.Submit(ctx, raw)
 }

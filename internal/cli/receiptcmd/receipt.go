@@ -18,10 +18,10 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/batch"
-	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/receipt"
+	"github.com/cocoframework/coco/wire"
 )
 
 // Command returns `coco receipt`.
@@ -44,7 +44,7 @@ func (a *app) receiptGetCommand() *cobra.Command {
 		Short: "Fetch the receipt of a committed transaction",
 		Long: `Fetches the receipt of a committed transaction from a node and writes it as JSON. TX is
 the transaction's id, view.seqno, which every committed write answers in the header
-` + client.TxIDHeader + `. The receipt proves the commit to anyone, offline.`,
+` + wire.HeaderTxID + `. The receipt proves the commit to anyone, offline.`,
 		Example: "  coco receipt get 2.17\n  coco receipt get 2.17 --node bravo -f receipt.json\n  coco receipt get 2.17 | coco receipt verify -",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
