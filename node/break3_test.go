@@ -78,27 +78,27 @@ func TestMembersOfASnapshotThatWasExchangedAfterItsCheckAreNotBelieved(t *testin
 		n.open()
 		n.busy(3 * time.Second)
 		names := n.finished(0)
-		h, err := snapshot.ReadHeader(n.world.Host(hostName(0)).Disk, names[len(names)-1])
+		h, err := snapshot.ReadHeader(n.World.Host(hostName(0)).Disk, names[len(names)-1])
 		if err != nil {
 			t.Fatal(err)
 		}
-		n.crash(2)
-		n.world.Restart(hostName(2))
+		n.Crash(2)
+		n.World.Restart(hostName(2))
 		disk := &liar{voters: h.Voters[:1], read: map[string]int{}}
-		n.alter = func(c *node.Config) {
+		n.Alter = func(c *node.Config) {
 			if c.Name == hostName(2) {
 				disk.Disk = c.Host.Disk
 				c.Host.Disk = disk
 			}
 		}
-		r := n.start(2, n.join(0, 1))
+		r := n.Start(2, n.Join(0, 1))
 		select {
-		case <-r.done:
-			delete(n.nodes, hostName(2))
-			if !errors.Is(r.err, coco.ErrVerify) {
-				t.Errorf("the node ended with %v", r.err)
+		case <-r.Done():
+			n.Forget(2)
+			if !errors.Is(r.Err(), coco.ErrVerify) {
+				t.Errorf("the node ended with %v", r.Err())
 			}
-		case <-r.ready:
+		case <-r.Ready():
 			time.Sleep(5 * time.Second)
 			if v := n.voters(2); v != "3" {
 				t.Errorf("the node counts %s voters, as its disk said, expected 3", v)
@@ -122,16 +122,16 @@ func TestSnapshotsOfALostForkDoNotDisplaceThoseOfTheNetwork(t *testing.T) {
 		n.frequent()
 		n.open()
 		n.busy(2 * time.Second)
-		n.crash(0)
+		n.Crash(0)
 		n.busy(6 * time.Second)
-		n.crash(1)
-		n.crash(2)
+		n.Crash(1)
+		n.Crash(2)
 		for i := range 3 {
-			n.world.Restart(hostName(i))
+			n.World.Restart(hostName(i))
 		}
-		n.waitReady(n.start(0, n.recover))
-		n.waitReady(n.start(1, n.join(0)))
-		n.waitReady(n.start(2, n.join(0)))
+		n.waitReady(n.Start(0, n.Recover))
+		n.waitReady(n.Start(1, n.Join(0)))
+		n.waitReady(n.Start(2, n.Join(0)))
 		n.busy(time.Second)
 		want := n.finished(0)
 		if len(want) == 0 {
@@ -151,19 +151,19 @@ func TestASnapshotThatNobodyRecordedDoesNotHoldUpTheNext(t *testing.T) {
 		n.frequent()
 		n.open()
 		n.busy(2 * time.Second)
-		n.crash(0)
+		n.Crash(0)
 		n.busy(6 * time.Second)
-		n.crash(1)
-		n.crash(2)
-		files := n.world.Files(hostName(0), "")
-		for name, b := range n.world.Files(hostName(1), node.SnapshotDir) {
+		n.Crash(1)
+		n.Crash(2)
+		files := n.World.Files(hostName(0), "")
+		for name, b := range n.World.Files(hostName(1), node.SnapshotDir) {
 			if !strings.HasSuffix(name, ".pending") {
 				files[name+".pending"] = b // a receipt behind a pending body is of no matter
 			}
 		}
-		n.world.SetFiles(hostName(0), files)
-		n.world.Restart(hostName(0))
-		n.waitReady(n.start(0, n.recover))
+		n.World.SetFiles(hostName(0), files)
+		n.World.Restart(hostName(0))
+		n.waitReady(n.Start(0, n.Recover))
 		before := n.finished(0)
 		c := n.client(0, 0)
 		for k := range 350 {
@@ -184,17 +184,17 @@ func TestAJoinerWithoutNetworkWaitsForItsSnapshot(t *testing.T) {
 		n.frequent()
 		n.open()
 		n.busy(2 * time.Second)
-		n.crash(2)
-		n.world.SetFiles(hostName(2), nil)
-		n.world.Restart(hostName(2))
+		n.Crash(2)
+		n.World.SetFiles(hostName(2), nil)
+		n.World.Restart(hostName(2))
 		log := n.listen(2)
-		r := n.start(2, n.join(0, 1))
+		r := n.Start(2, n.Join(0, 1))
 		for !strings.Contains(log.String(), string(logevent.SnapshotFetched)) {
 			time.Sleep(100 * time.Microsecond)
 		}
-		n.world.Isolate(hostName(2))
+		n.World.Isolate(hostName(2))
 		time.Sleep(30 * time.Second)
-		n.world.Rejoin(hostName(2))
+		n.World.Rejoin(hostName(2))
 		n.waitReady(r)
 		if strings.Contains(log.String(), string(logevent.WholeLedgerExecuted)) {
 			t.Errorf("the node gave up its snapshot:\n%s", log)
@@ -208,10 +208,10 @@ func TestANodeThatComesBackKeepsThePastThatOthersLack(t *testing.T) {
 		n.frequent()
 		n.open()
 		n.busy(3 * time.Second)
-		n.crash(2)
+		n.Crash(2)
 		n.busy(3 * time.Second)
-		n.world.Restart(hostName(2))
-		kept := n.world.Files(hostName(2), node.Dir)
+		n.World.Restart(hostName(2))
+		kept := n.World.Files(hostName(2), node.Dir)
 		var last uint64
 		for name := range kept {
 			var first uint64
@@ -219,8 +219,8 @@ func TestANodeThatComesBackKeepsThePastThatOthersLack(t *testing.T) {
 			last = max(last, first)
 		}
 		for i := range 2 {
-			disk := n.world.Host(hostName(i)).Disk
-			for name := range n.world.Files(hostName(i), node.Dir) {
+			disk := n.World.Host(hostName(i)).Disk
+			for name := range n.World.Files(hostName(i), node.Dir) {
 				var first, end uint64
 				if k, _ := fmt.Sscanf(name, node.Dir+"/ledger_%d-%d", &first, &end); k == 2 && first <= last {
 					if err := disk.Remove(name); err != nil {
@@ -229,14 +229,14 @@ func TestANodeThatComesBackKeepsThePastThatOthersLack(t *testing.T) {
 				}
 			}
 		}
-		n.waitReady(n.start(2, n.join(0, 1)))
+		n.waitReady(n.Start(2, n.Join(0, 1)))
 		time.Sleep(20 * time.Second)
 		for name, b := range kept {
 			if !strings.Contains(name, "-") {
 				continue
 			}
 			held := false
-			for _, there := range n.world.Files(hostName(2), "") {
+			for _, there := range n.World.Files(hostName(2), "") {
 				held = held || string(there) == string(b)
 			}
 			if !held {
@@ -253,12 +253,12 @@ func TestTwoNodesThatRetireAtOnceLeaveANetwork(t *testing.T) {
 		n.open()
 		time.Sleep(5 * time.Second)
 		lead := n.leader()
-		n.crash((lead + 1) % 4)
+		n.Crash((lead + 1) % 4)
 		time.Sleep(5 * time.Second)
 		var wait sync.WaitGroup
 		agreed := 0
 		for _, i := range []int{(lead + 2) % 4, (lead + 3) % 4} {
-			c := n.officer(n.members[i], i)
+			c := n.officer(n.Members[i], i)
 			wait.Go(func() {
 				resp, err := c.Post("https://node/node/retire", "", nil)
 				if err != nil {
@@ -273,11 +273,9 @@ func TestTwoNodesThatRetireAtOnceLeaveANetwork(t *testing.T) {
 		}
 		wait.Wait()
 		time.Sleep(10 * time.Second)
-		for name, r := range n.nodes {
-			select {
-			case <-r.done:
-				delete(n.nodes, name)
-			default:
+		for _, i := range n.Running() {
+			if n.Node(i).Ended() {
+				n.Forget(i)
 			}
 		}
 		if _, err := put(n.client(lead, lead), "after", "value"); err != nil {
@@ -290,12 +288,12 @@ func TestTwoNodesThatRetireAtOnceLeaveANetwork(t *testing.T) {
 func TestAJoinerThatDiesWithItsGrantTakesNoVote(t *testing.T) {
 	simulate(t, 2, func(t *testing.T, n *network) {
 		log := n.listen(0)
-		n.waitReady(n.start(0, n.genesis))
-		n.start(1, n.join(0))
+		n.waitReady(n.Start(0, n.Found))
+		n.Start(1, n.Join(0))
 		for !strings.Contains(log.String(), string(logevent.NodeAdmitted)) {
 			time.Sleep(10 * time.Microsecond)
 		}
-		n.crash(1)
+		n.Crash(1)
 		time.Sleep(5 * time.Second)
 		if _, err := put(n.client(0, 0), "key", "value"); err != nil {
 			t.Error(err)
@@ -323,22 +321,22 @@ func TestAJoinerWhosePeersWereAllReplacedJoinsAgain(t *testing.T) {
 		n.frequent()
 		n.open()
 		n.busy(3 * time.Second)
-		n.crash(3)
-		n.world.SetFiles(hostName(3), n.world.Files(hostName(3), node.SnapshotDir)) // it needs entries still
-		n.world.Restart(hostName(3))
+		n.Crash(3)
+		n.World.SetFiles(hostName(3), n.World.Files(hostName(3), node.SnapshotDir)) // it needs entries still
+		n.World.Restart(hostName(3))
 		var once sync.Once
-		n.alter = func(c *node.Config) {
+		n.Alter = func(c *node.Config) {
 			if c.Name == hostName(3) {
-				c.Host.Disk = &hooked{c.Host.Disk, func() { once.Do(func() { n.world.Isolate(hostName(3)) }) }}
+				c.Host.Disk = &hooked{c.Host.Disk, func() { once.Do(func() { n.World.Isolate(hostName(3)) }) }}
 			}
 		}
-		r := n.start(3, n.join(0, 1, 2))
+		r := n.Start(3, n.Join(0, 1, 2))
 		time.Sleep(time.Second)
 		for i := range 3 {
 			n.lose(i, (i+1)%3, (i+2)%3)
 			time.Sleep(5 * time.Second)
 		}
-		n.world.Rejoin(hostName(3))
+		n.World.Rejoin(hostName(3))
 		n.waitReady(r)
 	})
 }
@@ -348,7 +346,7 @@ func TestManyJoinersAtOnceAllBeginWithTheSnapshot(t *testing.T) {
 	simulate(t, 7, func(t *testing.T, n *network) {
 		n.frequent()
 		var slow atomic.Bool
-		n.alter = func(c *node.Config) {
+		n.Alter = func(c *node.Config) {
 			if c.Name == hostName(0) {
 				c.Host.Disk = &hooked{c.Host.Disk, func() {
 					if slow.Load() {
@@ -357,7 +355,7 @@ func TestManyJoinersAtOnceAllBeginWithTheSnapshot(t *testing.T) {
 				}}
 			}
 		}
-		n.waitReady(n.start(0, n.genesis))
+		n.waitReady(n.Start(0, n.Found))
 		c := n.client(0, 0)
 		for k := range 250 {
 			if _, err := put(c, fmt.Sprint("key", k), "value"); err != nil {
@@ -369,10 +367,10 @@ func TestManyJoinersAtOnceAllBeginWithTheSnapshot(t *testing.T) {
 		var logs []*said
 		for i := 1; i < 7; i++ {
 			logs = append(logs, n.listen(i))
-			n.start(i, n.join(0))
+			n.Start(i, n.Join(0))
 		}
 		for i := 1; i < 7; i++ {
-			n.waitReady(n.nodes[hostName(i)])
+			n.waitReady(n.Node(i))
 		}
 		for _, log := range logs {
 			if strings.Contains(log.String(), string(logevent.WholeLedgerExecuted)) {
@@ -390,16 +388,16 @@ func TestAJoinerMakesDoWithAnOlderSnapshot(t *testing.T) {
 		n.busy(3 * time.Second)
 		names := n.finished(0)
 		newest := slices.MaxFunc(names, func(a, b string) int { return len(a)*1000 - len(b)*1000 + strings.Compare(a, b) })
-		n.crash(2)
-		n.world.SetFiles(hostName(2), nil)
-		n.world.Restart(hostName(2))
+		n.Crash(2)
+		n.World.SetFiles(hostName(2), nil)
+		n.World.Restart(hostName(2))
 		for i := range 2 {
-			if err := n.world.Host(hostName(i)).Disk.Remove(newest); err != nil {
+			if err := n.World.Host(hostName(i)).Disk.Remove(newest); err != nil {
 				t.Fatal(err)
 			}
 		}
 		log := n.listen(2)
-		n.waitReady(n.start(2, n.join(0, 1)))
+		n.waitReady(n.Start(2, n.Join(0, 1)))
 		if strings.Contains(log.String(), string(logevent.WholeLedgerExecuted)) {
 			t.Errorf("the node did without any snapshot; the others hold %v", n.finished(0))
 		}
@@ -412,18 +410,18 @@ func TestASnapshotIsWholeAfterACrashWhileItGotItsReceipt(t *testing.T) {
 		n.frequent()
 		n.open()
 		n.busy(3 * time.Second)
-		n.crash(2)
+		n.Crash(2)
 		want := n.finished(0)
-		files := n.world.Files(hostName(2), "")
+		files := n.World.Files(hostName(2), "")
 		for _, name := range want {
 			files[name+".pending"] = files[name]
 			delete(files, name)
 		}
-		n.world.SetFiles(hostName(2), files)
-		n.world.Restart(hostName(2))
-		n.waitReady(n.start(2, n.join(0, 1)))
+		n.World.SetFiles(hostName(2), files)
+		n.World.Restart(hostName(2))
+		n.waitReady(n.Start(2, n.Join(0, 1)))
 		time.Sleep(5 * time.Second)
-		disk := n.world.Host(hostName(2)).Disk
+		disk := n.World.Host(hostName(2)).Disk
 		if len(n.finished(2)) == 0 {
 			t.Errorf("no snapshot got its receipt; here are %v", n.snapshots(2))
 		}

@@ -18,13 +18,13 @@ func TestANodeComesBackWithAnyMixtureOfFiles(t *testing.T) {
 				n.frequent()
 				n.open()
 				acked := n.busy(2 * time.Second)
-				old := n.world.Files(hostName(2), "")
+				old := n.World.Files(hostName(2), "")
 				maps.Copy(acked, n.busy(2*time.Second))
-				n.crash(2)
+				n.Crash(2)
 				maps.Copy(acked, n.busy(time.Second))
 				r := rand.New(rand.NewPCG(seed, 3))
 				mixed := map[string][]byte{}
-				for _, from := range []map[string][]byte{old, n.world.Files(hostName(2), ""), n.world.Files(hostName(1), "")} {
+				for _, from := range []map[string][]byte{old, n.World.Files(hostName(2), ""), n.World.Files(hostName(1), "")} {
 					for _, name := range slices.Sorted(maps.Keys(from)) {
 						b := slices.Clone(from[name])
 						switch r.IntN(6) {
@@ -42,9 +42,9 @@ func TestANodeComesBackWithAnyMixtureOfFiles(t *testing.T) {
 						mixed[name] = b
 					}
 				}
-				n.world.SetFiles(hostName(2), mixed)
-				n.world.Restart(hostName(2))
-				n.waitReady(n.start(2, n.join(0, 1)))
+				n.World.SetFiles(hostName(2), mixed)
+				n.World.Restart(hostName(2))
+				n.waitReady(n.Start(2, n.Join(0, 1)))
 				time.Sleep(30 * time.Second)
 				n.check(acked, 2)
 				n.sameState(0, 1, 2)

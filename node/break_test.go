@@ -29,6 +29,7 @@ import (
 	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/sim"
+	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/store"
@@ -52,13 +53,13 @@ func (n *network) status(i int) (s struct {
 }
 
 // readyWithin is waitReady that reports instead of ending the test.
-func (n *network) readyWithin(r *running, d time.Duration) bool {
+func (n *network) readyWithin(r *nettest.Node, d time.Duration) bool {
 	n.t.Helper()
 	select {
-	case <-r.ready:
+	case <-r.Ready():
 		return true
-	case <-r.done:
-		n.t.Errorf("node stopped: %v", r.err)
+	case <-r.Done():
+		n.t.Errorf("node stopped: %v", r.Err())
 	case <-time.After(d):
 		n.t.Errorf("node not ready after %v", d)
 	}
@@ -70,8 +71,8 @@ func TestBestLedgerJoinsANetworkRecoveredFromTheSecondBest(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.open()
 		time.Sleep(time.Second)
-		n.world.Partition(hostName(0), hostName(1))
-		n.world.Partition(hostName(0), hostName(2))
+		n.World.Partition(hostName(0), hostName(1))
+		n.World.Partition(hostName(0), hostName(2))
 		time.Sleep(5 * time.Second)
 		var lost []coco.TxID
 		c := n.client(1, 1)
@@ -83,15 +84,15 @@ func TestBestLedgerJoinsANetworkRecoveredFromTheSecondBest(t *testing.T) {
 			lost = append(lost, id)
 		}
 		for i := range 3 {
-			n.crash(i)
+			n.Crash(i)
 		}
-		n.world.Heal(hostName(0), hostName(1))
-		n.world.Heal(hostName(0), hostName(2))
+		n.World.Heal(hostName(0), hostName(1))
+		n.World.Heal(hostName(0), hostName(2))
 		for i := range 3 {
-			n.world.Restart(hostName(i))
+			n.World.Restart(hostName(i))
 		}
-		n.waitReady(n.start(0, n.recover))
-		if n.readyWithin(n.start(1, n.join(0)), time.Minute) {
+		n.waitReady(n.Start(0, n.Recover))
+		if n.readyWithin(n.Start(1, n.Join(0)), time.Minute) {
 			time.Sleep(time.Second)
 			_, err0 := get(n.client(0, 0), "/app/kv/lost0")
 			v, err1 := get(n.client(1, 1), "/app/kv/lost0")
@@ -119,15 +120,15 @@ func TestJoinerWhoseGrantGotLostIsAdmittedAtLast(t *testing.T) {
 	for at := 300 * time.Microsecond; at < 6*time.Millisecond && !t.Failed(); at += 300 * time.Microsecond {
 		t.Run(at.String(), func(t *testing.T) {
 			simulate(t, 4, func(t *testing.T, n *network) {
-				n.waitReady(n.start(0, n.genesis))
-				n.waitReady(n.start(1, n.join(0)))
-				n.waitReady(n.start(2, n.join(0)))
+				n.waitReady(n.Start(0, n.Found))
+				n.waitReady(n.Start(1, n.Join(0)))
+				n.waitReady(n.Start(2, n.Join(0)))
 				time.Sleep(time.Second)
-				r := n.start(3, n.join(0, 1, 2))
+				r := n.Start(3, n.Join(0, 1, 2))
 				time.Sleep(at)
-				n.world.Partition(hostName(0), hostName(3))
+				n.World.Partition(hostName(0), hostName(3))
 				time.Sleep(25 * time.Second)
-				n.world.Heal(hostName(0), hostName(3))
+				n.World.Heal(hostName(0), hostName(3))
 				n.readyWithin(r, 2*time.Minute)
 			})
 		})
@@ -139,21 +140,21 @@ func TestNodeCutOffWhileAllOthersAreReplacedComesBack(t *testing.T) {
 		n.open()
 		time.Sleep(time.Second)
 		for i := range 4 {
-			n.world.Partition(hostName(i), hostName(4))
+			n.World.Partition(hostName(i), hostName(4))
 		}
 		for i := range 4 {
 			time.Sleep(3 * time.Second)
-			n.crash(i)
+			n.Crash(i)
 			time.Sleep(3 * time.Second)
-			n.world.Restart(hostName(i))
-			n.waitReady(n.start(i, n.join((i+1)%4, (i+2)%4, (i+3)%4)))
+			n.World.Restart(hostName(i))
+			n.waitReady(n.Start(i, n.Join((i+1)%4, (i+2)%4, (i+3)%4)))
 		}
 		time.Sleep(3 * time.Second)
 		if _, err := put(n.client(0, 0), "key", "value"); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 4 {
-			n.world.Heal(hostName(i), hostName(4))
+			n.World.Heal(hostName(i), hostName(4))
 		}
 		time.Sleep(2 * time.Minute)
 		n.check(map[string]string{"key": "value"}, 0, 1, 2, 3, 4)
@@ -186,7 +187,7 @@ func (l slowLedger) Execute(ctx context.Context, set *store.Part, calls []*adapt
 func TestLongExecutionOverAChangeOfLeader(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		var gate atomic.Pointer[chan struct{}]
-		n.alter = func(c *node.Config) {
+		n.Alter = func(c *node.Config) {
 			if c.Name == hostName(0) {
 				c.Adapters = []adapter.Adapter{slow{kv.Adapter{}, &gate}}
 			}
@@ -197,16 +198,16 @@ func TestLongExecutionOverAChangeOfLeader(t *testing.T) {
 		gate.Store(&g)
 		var wait sync.WaitGroup
 		wait.Go(func() { _, _ = put(n.client(0, 0), "slow", "value") })
-		n.world.Isolate(hostName(0))
+		n.World.Isolate(hostName(0))
 		time.Sleep(3 * time.Second)
-		n.world.Rejoin(hostName(0))
+		n.World.Rejoin(hostName(0))
 		time.Sleep(time.Second)
 		gate.Store(nil)
 		close(g)
 		time.Sleep(5 * time.Second)
 		select {
-		case <-n.nodes[hostName(0)].done:
-			t.Errorf("the node stopped: %v", n.nodes[hostName(0)].err)
+		case <-n.Node(0).Done():
+			t.Errorf("the node stopped: %v", n.Node(0).Err())
 		default:
 		}
 		wait.Wait()
@@ -216,7 +217,7 @@ func TestLongExecutionOverAChangeOfLeader(t *testing.T) {
 func TestLongExecutionOverTwoChangesOfLeader(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		var gate atomic.Pointer[chan struct{}]
-		n.alter = func(c *node.Config) {
+		n.Alter = func(c *node.Config) {
 			if c.Name == hostName(0) {
 				c.Adapters = []adapter.Adapter{slow{kv.Adapter{}, &gate}}
 			}
@@ -231,11 +232,11 @@ func TestLongExecutionOverTwoChangesOfLeader(t *testing.T) {
 		pairs := [][2]int{{0, 1}, {0, 2}, {1, 2}}
 		for range 20 {
 			for _, p := range pairs {
-				n.world.Partition(hostName(p[0]), hostName(p[1]))
+				n.World.Partition(hostName(p[0]), hostName(p[1]))
 			}
 			time.Sleep(3 * time.Second)
 			for _, p := range pairs {
-				n.world.Heal(hostName(p[0]), hostName(p[1]))
+				n.World.Heal(hostName(p[0]), hostName(p[1]))
 			}
 			time.Sleep(4 * time.Second)
 			if s := n.status(0); s.Role == "leader" && s.View > first.View {
@@ -250,8 +251,8 @@ func TestLongExecutionOverTwoChangesOfLeader(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		wait.Wait()
 		select {
-		case <-n.nodes[hostName(0)].done:
-			t.Errorf("the node stopped: %v", n.nodes[hostName(0)].err)
+		case <-n.Node(0).Done():
+			t.Errorf("the node stopped: %v", n.Node(0).Err())
 		default:
 		}
 	})
@@ -261,7 +262,7 @@ func TestLeaderWhoseDiskHangsMakesRoom(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.open()
 		time.Sleep(time.Second)
-		n.world.SetSyncDelay(hostName(0), 10*time.Minute)
+		n.World.SetSyncDelay(hostName(0), 10*time.Minute)
 		var err error
 		for range 3 {
 			if _, err = put(n.client(1, 1), "key", "value"); err == nil {
@@ -317,7 +318,7 @@ func TestNodeStopsThoughAPeerDoesNotRead(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		var stuck atomic.Bool
 		free := make(chan struct{})
-		n.alter = func(c *node.Config) {
+		n.Alter = func(c *node.Config) {
 			if c.Name == hostName(0) {
 				c.Host.Net = stuckNet{c.Host.Net, hostName(2) + peerPort, &stuck, free}
 			}
@@ -325,16 +326,16 @@ func TestNodeStopsThoughAPeerDoesNotRead(t *testing.T) {
 		n.open()
 		stuck.Store(true)
 		time.Sleep(5 * time.Second)
-		r := n.nodes[hostName(0)]
-		r.stop()
+		r := n.Node(0)
+		r.Stop()
 		select {
-		case <-r.done:
+		case <-r.Done():
 		case <-time.After(5 * time.Minute):
 			t.Error("the node does not stop")
 		}
 		close(free)
-		<-r.done
-		delete(n.nodes, hostName(0))
+		<-r.Done()
+		n.Forget(0)
 	})
 }
 
@@ -342,18 +343,18 @@ func TestLeaderWithAFastClockDoesNotCloseTheNetworkForEver(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.open()
 		time.Sleep(time.Second)
-		n.world.SetClock(hostName(0), 11*365*24*time.Hour)
+		n.World.SetClock(hostName(0), 11*365*24*time.Hour)
 		for range 3 {
 			if _, err := put(n.client(1, 1), "key", "value"); err != nil {
 				t.Log(err)
 			}
 		}
-		n.world.SetClock(hostName(0), 0)
-		n.crash(2)
-		n.world.Restart(hostName(2))
+		n.World.SetClock(hostName(0), 0)
+		n.Crash(2)
+		n.World.Restart(hostName(2))
 		var log syncBuffer
-		n.alter = func(c *node.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) }
-		if !n.readyWithin(n.start(2, n.join(0, 1)), time.Minute) {
+		n.Alter = func(c *node.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) }
+		if !n.readyWithin(n.Start(2, n.Join(0, 1)), time.Minute) {
 			t.Log(log.String())
 		}
 	})
@@ -518,27 +519,27 @@ func TestChaos(t *testing.T) {
 					b := (a + 1 + r.IntN(2)) % 3
 					switch r.IntN(5) {
 					case 0:
-						n.world.Partition(hostName(a), hostName(b))
+						n.World.Partition(hostName(a), hostName(b))
 						ms(6000)
-						n.world.Heal(hostName(a), hostName(b))
+						n.World.Heal(hostName(a), hostName(b))
 					case 1:
-						n.world.Isolate(hostName(a))
+						n.World.Isolate(hostName(a))
 						ms(6000)
-						n.world.Rejoin(hostName(a))
+						n.World.Rejoin(hostName(a))
 					case 2:
-						n.world.SetLinkBetween(hostName(a), hostName(b), sim.Link{Delay: time.Duration(r.IntN(400)) * time.Millisecond, Jitter: 100 * time.Millisecond, Loss: 0.05})
+						n.World.SetLinkBetween(hostName(a), hostName(b), sim.Link{Delay: time.Duration(r.IntN(400)) * time.Millisecond, Jitter: 100 * time.Millisecond, Loss: 0.05})
 						ms(5000)
-						n.world.SetLinkBetween(hostName(a), hostName(b), sim.DefaultLink)
+						n.World.SetLinkBetween(hostName(a), hostName(b), sim.DefaultLink)
 					default:
 						time.Sleep(4 * time.Second)
-						n.crash(a)
+						n.Crash(a)
 						ms(4000)
-						n.world.Restart(hostName(a))
-						run := n.start(a, n.join((a+1)%3, (a+2)%3))
+						n.World.Restart(hostName(a))
+						run := n.Start(a, n.Join((a+1)%3, (a+2)%3))
 						ms(3)
-						n.world.Partition(hostName(a), hostName(b))
+						n.World.Partition(hostName(a), hostName(b))
 						ms(3000)
-						n.world.Heal(hostName(a), hostName(b))
+						n.World.Heal(hostName(a), hostName(b))
 						if !n.readyWithin(run, 2*time.Minute) {
 							l.end()
 							return
@@ -565,7 +566,7 @@ func TestChaos(t *testing.T) {
 // joint change.
 func (n *network) lastMembers(i int) (index uint64, joint bool) {
 	n.t.Helper()
-	log, err := ledger.OpenReadOnly(n.world.Host(hostName(i)).Disk, node.Dir)
+	log, err := ledger.OpenReadOnly(n.World.Host(hostName(i)).Disk, node.Dir)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -589,14 +590,14 @@ func (n *network) lastMembers(i int) (index uint64, joint bool) {
 
 func TestRecoveryFromALedgerThatEndsWithinAChangeOfMembers(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
-		n.waitReady(n.start(0, n.genesis))
-		n.waitReady(n.start(1, n.join(0)))
+		n.waitReady(n.Start(0, n.Found))
+		n.waitReady(n.Start(1, n.Join(0)))
 		time.Sleep(time.Second)
 		for i := range 3 {
-			n.world.SetSyncDelay(hostName(i), 50*time.Millisecond)
+			n.World.SetSyncDelay(hostName(i), 50*time.Millisecond)
 		}
 		before, _ := n.lastMembers(0)
-		n.start(2, n.join(0))
+		n.Start(2, n.Join(0))
 		for range 1000 {
 			if at, joint := n.lastMembers(0); joint && at > before {
 				break
@@ -605,25 +606,25 @@ func TestRecoveryFromALedgerThatEndsWithinAChangeOfMembers(t *testing.T) {
 		}
 		time.Sleep(60 * time.Millisecond)
 		for i := range 3 {
-			n.crash(i)
+			n.Crash(i)
 		}
 		for i := range 3 {
-			n.world.SetSyncDelay(hostName(i), 0)
-			n.world.Restart(hostName(i))
+			n.World.SetSyncDelay(hostName(i), 0)
+			n.World.Restart(hostName(i))
 		}
 		if _, joint := n.lastMembers(0); !joint {
 			t.Fatal("the change of members ended in time")
 		}
-		n.waitReady(n.start(0, n.recover))
-		n.readyWithin(n.start(1, n.join(0)), time.Minute)
-		n.readyWithin(n.start(2, n.join(0)), time.Minute)
+		n.waitReady(n.Start(0, n.Recover))
+		n.readyWithin(n.Start(1, n.Join(0)), time.Minute)
+		n.readyWithin(n.Start(2, n.Join(0)), time.Minute)
 	})
 }
 
 func TestLargestCallThatAConstitutionAllowsIsReplicated(t *testing.T) {
 	long(t)
 	simulate(t, 3, func(t *testing.T, n *network) {
-		c := n.constitution
+		c := n.Constitution
 		c.Limits.BodyBytes, c.Limits.BatchBytes = 16<<20, 16<<20
 		c.Adapters["kv"] = map[string]any{"max_value_bytes": 15 << 20}
 		if err := c.Complete(); err != nil {
@@ -654,9 +655,9 @@ func TestRestartsInAnyOrderOneAfterTheOther(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		l := n.load(3)
 		for _, i := range []int{2, 2, 2, 0, 1, 0, 0, 2} {
-			n.crash(i)
-			n.world.Restart(hostName(i))
-			if !n.readyWithin(n.start(i, n.join(0, 1, 2)), 2*time.Minute) {
+			n.Crash(i)
+			n.World.Restart(hostName(i))
+			if !n.readyWithin(n.Start(i, n.Join(0, 1, 2)), 2*time.Minute) {
 				l.end()
 				return
 			}
@@ -673,15 +674,15 @@ func TestLeaderWhoseClockIsBefore1970(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.open()
 		time.Sleep(time.Second)
-		n.world.SetClock(hostName(0), -60*365*24*time.Hour)
+		n.World.SetClock(hostName(0), -60*365*24*time.Hour)
 		_, err := put(n.client(1, 1), "key", "value")
 		t.Log(err)
-		n.world.SetClock(hostName(0), 0)
+		n.World.SetClock(hostName(0), 0)
 		if _, err := put(n.client(1, 1), "key", "value"); err != nil {
 			t.Errorf("after the clock was set right: %v", err)
 		}
-		n.crash(2)
-		n.world.Restart(hostName(2))
-		n.readyWithin(n.start(2, n.join(0, 1)), time.Minute)
+		n.Crash(2)
+		n.World.Restart(hostName(2))
+		n.readyWithin(n.Start(2, n.Join(0, 1)), time.Minute)
 	})
 }

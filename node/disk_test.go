@@ -11,14 +11,14 @@ import (
 func TestAWriteThatTheDiskDidNotSyncIsNotAcknowledged(t *testing.T) {
 	simulate(t, 1, func(t *testing.T, n *network) {
 		n.open()
-		r := n.nodes[hostName(0)]
-		n.world.SetDiskErrors(hostName(0), sim.DiskErrors{Sync: 1})
+		r := n.Node(0)
+		n.World.SetDiskErrors(hostName(0), sim.DiskErrors{Sync: 1})
 		if id, err := put(n.client(0, 0), "key", "value"); err == nil {
 			t.Errorf("the write was acknowledged as %s, and its disk fails every sync", id)
 		}
 		select {
-		case <-r.done:
-			delete(n.nodes, hostName(0))
+		case <-r.Done():
+			n.Forget(0)
 		case <-time.After(time.Minute):
 			t.Error("the node goes on with a disk of which nobody knows what it holds")
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/node"
 )
@@ -23,12 +24,12 @@ func TestANodeThatMissedAnEpochIsAVoterStill(t *testing.T) {
 		n.governs()
 		n.open()
 		time.Sleep(time.Second)
-		n.world.Partition(hostName(2), hostName(0))
-		n.world.Partition(hostName(2), hostName(1))
+		n.World.Partition(hostName(2), hostName(0))
+		n.World.Partition(hostName(2), hostName(1))
 		n.decide(setThreshold("3"))
 		acked := n.busy(2 * time.Second)
-		n.crash(0)
-		n.world.Heal(hostName(2), hostName(1))
+		n.Crash(0)
+		n.World.Heal(hostName(2), hostName(1))
 		time.Sleep(time.Minute)
 		if _, err := put(n.client(1, 1), "after", "x"); err != nil {
 			t.Fatalf("two of three nodes are there for a minute: %v", err)
@@ -47,9 +48,9 @@ func TestRecoveryByMembersWhoCameLater(t *testing.T) {
 		acked := n.busy(time.Second)
 		for _, name := range []string{"delta", "echo"} {
 			m := newMember(t, name)
-			n.decideAll(action.Action{Kind: action.AddMember, Args: action.Args{Name: name, Certificate: m.cert, EncryptionKey: m.share.Public()}},
-				setThreshold([]string{"3", "2"}[len(n.members)-3]))
-			n.members = append(n.members, m)
+			n.decideAll(action.Action{Kind: action.AddMember, Args: action.Args{Name: name, Certificate: m.Cert, EncryptionKey: m.Share.Public()}},
+				setThreshold([]string{"3", "2"}[len(n.Members)-3]))
+			n.Members = append(n.Members, m)
 		}
 		time.Sleep(2 * time.Second)
 		_ = acked
@@ -58,8 +59,8 @@ func TestRecoveryByMembersWhoCameLater(t *testing.T) {
 			action.Action{Kind: action.RemoveMember, Args: action.Args{Actor: "member3"}})
 		for _, i := range []int{1, 2} {
 			select {
-			case <-n.nodes[hostName(i)].done:
-				delete(n.nodes, hostName(i))
+			case <-n.Node(i).Done():
+				n.Forget(i)
 			case <-time.After(time.Minute):
 				t.Fatal("a removed member's node goes on")
 			}
@@ -68,15 +69,15 @@ func TestRecoveryByMembersWhoCameLater(t *testing.T) {
 		for k, v := range more {
 			acked[k] = v
 		}
-		n.crash(0)
-		n.world.Restart(hostName(0))
-		present := []*member{n.members[0], n.members[3], n.members[4]}
-		n.members = present
-		r := n.start(0, func(c *node.Config) {
-			c.Approve = n.constitution.Digest()
+		n.Crash(0)
+		n.World.Restart(hostName(0))
+		present := []*nettest.Member{n.Members[0], n.Members[3], n.Members[4]}
+		n.Members = present
+		r := n.Start(0, func(c *node.Config) {
+			c.Approve = n.Constitution.Digest()
 			c.Recover = &node.Recover{Open: func(e *keys.SealedEpoch) (out []keys.Share, err error) {
 				for _, m := range present {
-					if s, err := e.OpenShare(m.Actor(), m.share); err == nil {
+					if s, err := e.OpenShare(m.Actor(), m.Share); err == nil {
 						out = append(out, s)
 					}
 				}
@@ -91,8 +92,8 @@ func TestRecoveryByMembersWhoCameLater(t *testing.T) {
 // decideAll is decide, with every member's vote.
 func (n *network) decideAll(actions ...action.Action) {
 	n.t.Helper()
-	out := n.propose(n.members[0], 0, time.Hour, actions...)
-	for _, m := range n.members {
+	out := n.propose(n.Members[0], 0, time.Hour, actions...)
+	for _, m := range n.Members {
 		if out.State != gov.Open {
 			break
 		}
@@ -129,10 +130,10 @@ func TestTheLeaderAndAnotherNodeAreRemovedAtOnce(t *testing.T) {
 		l := n.leader()
 		other := (l + 1) % 3
 		left := (l + 2) % 3
-		out := n.propose(n.members[0], left, time.Hour,
-			action.Action{Kind: action.RemoveNode, Args: action.Args{Owner: n.members[l].name, Address: hostName(l) + peerPort}},
-			action.Action{Kind: action.RemoveNode, Args: action.Args{Owner: n.members[other].name, Address: hostName(other) + peerPort}})
-		for _, m := range n.members[:2] {
+		out := n.propose(n.Members[0], left, time.Hour,
+			action.Action{Kind: action.RemoveNode, Args: action.Args{Owner: n.Members[l].Name, Address: hostName(l) + peerPort}},
+			action.Action{Kind: action.RemoveNode, Args: action.Args{Owner: n.Members[other].Name, Address: hostName(other) + peerPort}})
+		for _, m := range n.Members[:2] {
 			var err error
 			if out, err = n.vote(m, left, out.ID, "yes"); err != nil {
 				t.Fatal(err)
@@ -143,8 +144,8 @@ func TestTheLeaderAndAnotherNodeAreRemovedAtOnce(t *testing.T) {
 		}
 		for _, i := range []int{l, other} {
 			select {
-			case <-n.nodes[hostName(i)].done:
-				delete(n.nodes, hostName(i))
+			case <-n.Node(i).Done():
+				n.Forget(i)
 			case <-time.After(time.Minute):
 				t.Fatal("a removed node goes on")
 			}
@@ -167,19 +168,19 @@ func TestADecisionThatIsRolledBackLeavesNothing(t *testing.T) {
 		n.governs()
 		n.open()
 		shop := newMember(t, "shop")
-		n.decide(action.Action{Kind: action.AddParticipant, Args: action.Args{Name: "shop", Certificate: shop.cert}})
+		n.decide(action.Action{Kind: action.AddParticipant, Args: action.Args{Name: "shop", Certificate: shop.Cert}})
 		l := n.leader()
 		a, b := (l+1)%3, (l+2)%3
-		out := n.propose(n.members[0], l, time.Hour, action.Action{Kind: action.RemoveParticipant, Args: action.Args{Actor: "shop"}},
+		out := n.propose(n.Members[0], l, time.Hour, action.Action{Kind: action.RemoveParticipant, Args: action.Args{Actor: "shop"}},
 			setThreshold("3"))
-		if _, err := n.vote(n.members[0], l, out.ID, "yes"); err != nil {
+		if _, err := n.vote(n.Members[0], l, out.ID, "yes"); err != nil {
 			t.Fatal(err)
 		}
-		n.world.Partition(hostName(l), hostName(a))
-		n.world.Partition(hostName(l), hostName(b))
+		n.World.Partition(hostName(l), hostName(a))
+		n.World.Partition(hostName(l), hostName(b))
 		voted, wrote := make(chan error, 1), make(chan error, 1)
 		cutOff, elsewhere := n.clientOf(shop, l), n.clientOf(shop, a)
-		second := n.members[1]
+		second := n.Members[1]
 		go func() {
 			o, err := n.vote(second, l, out.ID, "yes")
 			if err == nil {
@@ -202,12 +203,12 @@ func TestADecisionThatIsRolledBackLeavesNothing(t *testing.T) {
 		if err != nil {
 			t.Errorf("the participant, where nothing was decided: %v", err)
 		}
-		n.world.Heal(hostName(l), hostName(a))
-		n.world.Heal(hostName(l), hostName(b))
+		n.World.Heal(hostName(l), hostName(a))
+		n.World.Heal(hostName(l), hostName(b))
 		t.Logf("the vote: %v", <-voted)
 		t.Logf("the write: %v", <-wrote)
 		time.Sleep(2 * time.Second)
-		text, err := get(n.officer(n.members[0], a), "/gov/proposals/"+out.ID.String())
+		text, err := get(n.officer(n.Members[0], a), "/gov/proposals/"+out.ID.String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -242,20 +243,20 @@ func testRemovalWhileAnotherNodeIsDown(t *testing.T, a action.Action) {
 		n.open()
 		acked := n.busy(time.Second)
 		service := n.serviceCertificate().Raw
-		n.crash(2)
+		n.Crash(2)
 		time.Sleep(5 * time.Second)
 		n.decide(a)
 		for k, v := range n.busyAt(0, 10*time.Second) {
 			acked[k] = v
 		}
-		n.world.Restart(hostName(2))
-		r := n.start(2, func(c *node.Config) { n.join(0)(c); c.Service = service })
+		n.World.Restart(hostName(2))
+		r := n.Start(2, func(c *node.Config) { n.Join(0)(c); c.Service = service })
 		if !n.readyWithin(r, time.Minute) {
 			t.Fatal("the machine that was down does not come back")
 		}
 		select {
-		case <-n.nodes[hostName(1)].done:
-			delete(n.nodes, hostName(1))
+		case <-n.Node(1).Done():
+			n.Forget(1)
 		case <-time.After(time.Minute):
 			t.Error("the removed node goes on")
 		}
@@ -285,12 +286,12 @@ func TestEpochsThatBeginWhileLeadersGo(t *testing.T) {
 				n.decideAt(l, setThreshold([]string{"2", "2"}[round%2]))
 			}
 			time.Sleep(time.Duration(round*70) * time.Millisecond)
-			n.crash(l)
+			n.Crash(l)
 			for k, v := range n.busyAt(a, 3*time.Second) {
 				acked[k] = v
 			}
-			n.world.Restart(hostName(l))
-			n.waitReady(n.start(l, func(c *node.Config) { n.join(a, b)(c); c.Service = service }))
+			n.World.Restart(hostName(l))
+			n.waitReady(n.Start(l, func(c *node.Config) { n.Join(a, b)(c); c.Service = service }))
 			for k, v := range n.busyAt(b, time.Second) {
 				acked[k] = v
 			}
@@ -304,8 +305,8 @@ func TestEpochsThatBeginWhileLeadersGo(t *testing.T) {
 // decideAt is decideAll at one node.
 func (n *network) decideAt(at int, actions ...action.Action) {
 	n.t.Helper()
-	out := n.propose(n.members[0], at, time.Hour, actions...)
-	for _, m := range n.members {
+	out := n.propose(n.Members[0], at, time.Hour, actions...)
+	for _, m := range n.Members {
 		if out.State != gov.Open {
 			break
 		}
@@ -328,18 +329,18 @@ func TestANodeThatBeginsWithASnapshotKnowsWhatWasDecided(t *testing.T) {
 		n.open()
 		service := n.serviceCertificate().Raw
 		shop, stall := newMember(t, "shop"), newMember(t, "stall")
-		for _, m := range []*member{shop, stall} {
-			n.decide(action.Action{Kind: action.AddParticipant, Args: action.Args{Name: m.name, Certificate: m.cert}})
+		for _, m := range []*nettest.Member{shop, stall} {
+			n.decide(action.Action{Kind: action.AddParticipant, Args: action.Args{Name: m.Name, Certificate: m.Cert}})
 		}
 		n.busy(3 * time.Second)
 		n.decide(action.Action{Kind: action.RemoveParticipant, Args: action.Args{Actor: "stall"}})
-		n.crash(2)
+		n.Crash(2)
 		n.decide(setThreshold("3"))
 		acked := n.busyAt(1, 3*time.Second)
-		n.world.Restart(hostName(2))
-		n.waitReady(n.start(2, func(c *node.Config) { n.join(0, 1)(c); c.Service = service }))
+		n.World.Restart(hostName(2))
+		n.waitReady(n.Start(2, func(c *node.Config) { n.Join(0, 1)(c); c.Service = service }))
 		time.Sleep(3 * time.Second)
-		n.crash(n.leader())
+		n.Crash(n.leader())
 		time.Sleep(5 * time.Second)
 		if _, err := put(n.clientOf(shop, 2), "shop", "x"); err != nil {
 			t.Errorf("a participant at the node that came back: %v", err)

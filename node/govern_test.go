@@ -26,6 +26,7 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/wire"
@@ -35,8 +36,8 @@ const adminPort = ":9000"
 
 // governs gives every node an administrative listener.
 func (n *network) governs() {
-	before := n.alter
-	n.alter = func(c *node.Config) {
+	before := n.Alter
+	n.Alter = func(c *node.Config) {
 		if before != nil {
 			before(c)
 		}
@@ -45,13 +46,13 @@ func (n *network) governs() {
 }
 
 // officer is a member's client at the administrative listener of a node.
-func (n *network) officer(m *member, to int) *http.Client {
+func (n *network) officer(m *nettest.Member, to int) *http.Client {
 	n.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	org, err := x509.ParseCertificate(m.cert)
+	org, err := x509.ParseCertificate(m.Cert)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -60,18 +61,18 @@ func (n *network) officer(m *member, to int) *http.Client {
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(365 * 24 * time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, leaf, org, key.Public(), m.key)
+	der, err := x509.CreateCertificate(rand.Reader, leaf, org, key.Public(), m.Key)
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	dial := n.world.Host("officers").Net
+	dial := n.World.Host("officers").Net
 	c := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return dial.Dial(ctx, hostName(to)+adminPort)
 		},
 		TLSClientConfig: &tls.Config{
 			InsecureSkipVerify: true, MinVersion: tls.VersionTLS13,
-			Certificates: []tls.Certificate{{Certificate: [][]byte{der, m.cert}, PrivateKey: key}},
+			Certificates: []tls.Certificate{{Certificate: [][]byte{der, m.Cert}, PrivateKey: key}},
 		},
 	}}
 	n.mu.Lock()
@@ -114,7 +115,7 @@ func nonce() []byte {
 }
 
 // propose has a member propose and vote for a change.
-func (n *network) propose(m *member, to int, lasts time.Duration, actions ...action.Action) gov.Outcome {
+func (n *network) propose(m *nettest.Member, to int, lasts time.Duration, actions ...action.Action) gov.Outcome {
 	n.t.Helper()
 	now := uint64(time.Now().UnixMilli())
 	p := envelope.Proposal{Audience: n.audience(), Time: now, Expires: now + uint64(lasts.Milliseconds()), Nonce: nonce()}
@@ -136,7 +137,7 @@ func (n *network) propose(m *member, to int, lasts time.Duration, actions ...act
 	return out
 }
 
-func (n *network) vote(m *member, to int, id coco.Digest, vote envelope.Vote) (gov.Outcome, error) {
+func (n *network) vote(m *nettest.Member, to int, id coco.Digest, vote envelope.Vote) (gov.Outcome, error) {
 	n.t.Helper()
 	raw, err := envelope.SignBallot(context.Background(), m, envelope.Ballot{
 		Audience: n.audience(), Time: uint64(time.Now().UnixMilli()), Nonce: nonce(), Proposal: id, Vote: vote,
@@ -150,8 +151,8 @@ func (n *network) vote(m *member, to int, id coco.Digest, vote envelope.Vote) (g
 // decide has members 1 and 2, a majority of three, change something.
 func (n *network) decide(actions ...action.Action) gov.Outcome {
 	n.t.Helper()
-	out := n.propose(n.members[0], 0, time.Hour, actions...)
-	for _, m := range n.members[:2] {
+	out := n.propose(n.Members[0], 0, time.Hour, actions...)
+	for _, m := range n.Members[:2] {
 		if out.State != gov.Open {
 			break
 		}
@@ -170,7 +171,7 @@ func (n *network) decide(actions ...action.Action) gov.Outcome {
 // decidedAt returns the seqno of the deciding transaction.
 func (n *network) decidedAt(id coco.Digest) uint64 {
 	n.t.Helper()
-	text, err := get(n.officer(n.members[0], 0), "/gov/proposals/"+id.String())
+	text, err := get(n.officer(n.Members[0], 0), "/gov/proposals/"+id.String())
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -189,7 +190,7 @@ func TestARemovedActorTransactsUpToTheDecidingVoteAndNotAfter(t *testing.T) {
 		if _, err := put(n.clientOf(shop, 1), "early", "x"); err == nil {
 			t.Fatal("a stranger can write")
 		}
-		n.decide(action.Action{Kind: action.AddParticipant, Args: action.Args{Name: "shop", Certificate: shop.cert}})
+		n.decide(action.Action{Kind: action.AddParticipant, Args: action.Args{Name: "shop", Certificate: shop.Cert}})
 		if _, err := put(n.clientOf(shop, 1), "first", "x"); err != nil {
 			t.Fatalf("a participant that was voted in: %v", err)
 		}
@@ -242,16 +243,16 @@ func TestARemovedMembersNodeLeavesAndANewEpochBegins(t *testing.T) {
 		n.governs()
 		n.open()
 		acked := n.busy(time.Second)
-		gone := n.nodes[hostName(2)]
+		gone := n.Node(2)
 		n.decide(action.Action{Kind: action.RemoveMember, Args: action.Args{Actor: "member3"}})
 		select {
-		case <-gone.done:
-			delete(n.nodes, hostName(2))
+		case <-gone.Done():
+			n.Forget(2)
 		case <-time.After(time.Minute):
 			t.Fatal("the removed member's node goes on")
 		}
-		removed := n.members[2]
-		n.members = n.members[:2]
+		removed := n.Members[2]
+		n.Members = n.Members[:2]
 		if _, err := put(n.clientOf(removed, 0), "late", "x"); err == nil {
 			t.Error("the removed member can write")
 		}
@@ -261,7 +262,7 @@ func TestARemovedMembersNodeLeavesAndANewEpochBegins(t *testing.T) {
 		n.check(acked, 0, 1)
 		n.sameState(0, 1)
 		epochs := map[uint64]bool{}
-		log, err := ledger.OpenReadOnly(n.world.Host(hostName(1)).Disk, node.Dir)
+		log, err := ledger.OpenReadOnly(n.World.Host(hostName(1)).Disk, node.Dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -284,19 +285,19 @@ func TestARemovedMembersNodeLeavesAndANewEpochBegins(t *testing.T) {
 		}
 		// Those who are left open everything.
 		for i := range 2 {
-			n.crash(i)
-			n.world.Restart(hostName(i))
+			n.Crash(i)
+			n.World.Restart(hostName(i))
 		}
-		n.waitReady(n.start(n.longestOf(2), n.recover))
+		n.waitReady(n.Start(n.longestOf(2), n.Recover))
 		n.check(acked, n.longestOf(2))
 	})
 }
 
 // longestOf is longest among the first hosts.
 func (n *network) longestOf(hosts int) int {
-	all := n.members
-	n.members = n.members[:hosts]
-	defer func() { n.members = all }()
+	all := n.Members
+	n.Members = n.Members[:hosts]
+	defer func() { n.Members = all }()
 	return n.longest()
 }
 
@@ -306,11 +307,11 @@ func TestEveryVersionOfTheConstitutionSaysWhenItCameInForce(t *testing.T) {
 		began := time.Now()
 		n.open()
 		shop := newMember(t, "shop")
-		out := n.propose(n.members[0], 0, time.Hour, action.Action{Kind: action.AddParticipant, Args: action.Args{Name: "shop", Certificate: shop.cert}})
-		if _, err := n.vote(n.members[0], 0, out.ID, envelope.Yes); err != nil {
+		out := n.propose(n.Members[0], 0, time.Hour, action.Action{Kind: action.AddParticipant, Args: action.Args{Name: "shop", Certificate: shop.Cert}})
+		if _, err := n.vote(n.Members[0], 0, out.ID, envelope.Yes); err != nil {
 			t.Fatal(err)
 		}
-		text, err := get(n.officer(n.members[0], 0), "/gov/constitution/history")
+		text, err := get(n.officer(n.Members[0], 0), "/gov/constitution/history")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -334,15 +335,15 @@ func TestAProposalExpires(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.governs()
 		n.open()
-		out := n.propose(n.members[0], 0, time.Hour, action.Action{Kind: action.AddCode, Args: action.Args{Measurement: "virtual:" + strings.Repeat("ab", 32)}})
+		out := n.propose(n.Members[0], 0, time.Hour, action.Action{Kind: action.AddCode, Args: action.Args{Measurement: "virtual:" + strings.Repeat("ab", 32)}})
 		if out.State != gov.Open {
 			t.Fatalf("the proposal is %s", out.State)
 		}
 		time.Sleep(61 * time.Minute)
-		if _, err := n.vote(n.members[1], 1, out.ID, envelope.Yes); err == nil {
+		if _, err := n.vote(n.Members[1], 1, out.ID, envelope.Yes); err == nil {
 			t.Error("a vote counts after the end")
 		}
-		text, err := get(n.officer(n.members[1], 2), "/gov/proposals/"+out.ID.String())
+		text, err := get(n.officer(n.Members[1], 2), "/gov/proposals/"+out.ID.String())
 		if err != nil || !strings.Contains(text, `"expired"`) {
 			t.Errorf("the proposal an hour later: %s, %v", text, err)
 		}
@@ -355,25 +356,25 @@ func TestANodeComesBackAfterTheConstitutionHasChanged(t *testing.T) {
 		n.governs()
 		n.open()
 		service := n.serviceCertificate().Raw
-		n.crash(2)
+		n.Crash(2)
 		n.decide(action.Action{Kind: action.AddCode, Args: action.Args{Measurement: "virtual:" + strings.Repeat("cd", 32)}})
-		n.world.Restart(hostName(2))
-		r := n.start(2, n.join(0, 1))
+		n.World.Restart(hostName(2))
+		r := n.Start(2, n.Join(0, 1))
 		if n.comesUpWithin(r, 10*time.Second) {
 			t.Error("a node joined under a constitution that its operator has not approved")
 		}
-		n.halt(hostName(2))
-		n.waitReady(n.start(2, func(c *node.Config) { n.join(0, 1)(c); c.Service = service }))
+		_ = n.Halt(2)
+		n.waitReady(n.Start(2, func(c *node.Config) { n.Join(0, 1)(c); c.Service = service }))
 		n.sameState(0, 1, 2)
 	})
 }
 
 // comesUpWithin is readyWithin, but that neither outcome is an error.
-func (n *network) comesUpWithin(r *running, d time.Duration) bool {
+func (n *network) comesUpWithin(r *nettest.Node, d time.Duration) bool {
 	select {
-	case <-r.ready:
+	case <-r.Ready():
 		return true
-	case <-r.done:
+	case <-r.Done():
 	case <-time.After(d):
 	}
 	return false

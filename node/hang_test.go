@@ -42,7 +42,7 @@ func (l foreignLedger) Execute(ctx context.Context, set *store.Part, calls []*ad
 
 // withForeign makes the first node's ledger one that hangs.
 func withForeign(n *network) {
-	n.alter = func(c *node.Config) {
+	n.Alter = func(c *node.Config) {
 		if c.Name == hostName(0) {
 			c.Adapters = []adapter.Adapter{foreign{kv.Adapter{}}}
 		}
@@ -87,12 +87,12 @@ func TestANodeWhoseExecuteHangsAppliesWhatAnotherLeaderCommits(t *testing.T) {
 		n.open()
 		time.Sleep(time.Second)
 		end := n.hangs()
-		n.world.Isolate(hostName(0))
+		n.World.Isolate(hostName(0))
 		time.Sleep(3 * time.Second)
 		if _, err := put(n.client(1, 1), "key", "value"); err != nil {
 			t.Error(err)
 		}
-		n.world.Rejoin(hostName(0))
+		n.World.Rejoin(hostName(0))
 		time.Sleep(3 * time.Second)
 		n.check(map[string]string{"key": "value"}, 0, 1, 2)
 		end()
@@ -105,14 +105,14 @@ func TestANodeWhoseExecuteHangsStops(t *testing.T) {
 		n.open()
 		time.Sleep(time.Second)
 		end := n.hangs()
-		r := n.nodes[hostName(0)]
-		r.stop()
+		r := n.Node(0)
+		r.Stop()
 		select {
-		case <-r.done:
+		case <-r.Done():
 		case <-time.After(15 * time.Second):
 			t.Error("it does not stop")
 		}
-		delete(n.nodes, hostName(0))
+		n.Forget(0)
 		end()
 	})
 }

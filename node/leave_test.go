@@ -14,8 +14,8 @@ import (
 func (n *network) leader() int {
 	n.t.Helper()
 	for range 1000 {
-		for i := range n.members {
-			if n.nodes[hostName(i)] != nil && n.status(i).Role == "leader" {
+		for i := range n.Members {
+			if n.Node(i) != nil && n.status(i).Role == "leader" {
 				return i
 			}
 		}
@@ -42,7 +42,7 @@ func (n *network) follows(i int) string {
 // retire asks a node to retire, as its owner.
 func (n *network) retire(i int) (status int, answer string) {
 	n.t.Helper()
-	resp, err := n.officer(n.members[i], i).Post("https://node/node/retire", "", nil)
+	resp, err := n.officer(n.Members[i], i).Post("https://node/node/retire", "", nil)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestLeaderThatStopsLeavesALeader(t *testing.T) {
 			other := (old + 1) % 3
 			before := n.follows(other)
 			began := time.Now()
-			n.halt(hostName(old))
+			_ = n.Halt(old)
 			if after := n.follows(other); after == before || after == "" {
 				t.Errorf("round %d: the leader was %s, and after it left %q", round, before, after)
 			}
@@ -89,7 +89,7 @@ func TestLeaderThatStopsLeavesALeader(t *testing.T) {
 			if took := time.Since(began); took > time.Second {
 				t.Errorf("round %d: a write was committed %v after the leader was told to leave, expected less than an election", round, took)
 			}
-			n.waitReady(n.start(old, n.join(other)))
+			n.waitReady(n.Start(old, n.Join(other)))
 			time.Sleep(5 * time.Second)
 		}
 	})
@@ -110,15 +110,15 @@ func TestStoppingNodeFinishesWhatIsUnderWay(t *testing.T) {
 				}()
 			}
 			time.Sleep(3 * time.Millisecond)
-			n.nodes[hostName(old)].stop()
+			n.Node(old).Stop()
 			for range cap(answers) {
 				// A client that came too late is told to go elsewhere, and never left in doubt.
 				if err := <-answers; err != nil && !strings.HasPrefix(err.Error(), "503") && !strings.Contains(err.Error(), "refused") {
 					t.Errorf("a call that was under way: %v", err)
 				}
 			}
-			n.halt(hostName(old))
-			n.waitReady(n.start(old, n.join((old+1)%3)))
+			_ = n.Halt(old)
+			n.waitReady(n.Start(old, n.Join((old+1)%3)))
 			time.Sleep(5 * time.Second)
 		}
 	})
@@ -142,16 +142,16 @@ func TestRetiredNodeEndsAndTheNetworkGoesOn(t *testing.T) {
 				if status, answer := n.retire(gone); status != http.StatusOK {
 					t.Fatalf("retire: %d %s", status, answer)
 				}
-				r := n.nodes[hostName(gone)]
+				r := n.Node(gone)
 				select {
-				case <-r.done:
+				case <-r.Done():
 				case <-time.After(20 * time.Second):
 					t.Fatal("the retired node does not end")
 				}
-				if r.err != nil {
-					t.Errorf("the retired node ended with %v", r.err)
+				if r.Err() != nil {
+					t.Errorf("the retired node ended with %v", r.Err())
 				}
-				delete(n.nodes, hostName(gone))
+				n.Forget(gone)
 				left := (gone + 1) % 4
 				time.Sleep(5 * time.Second)
 				if v := n.voters(left); v != "3" {
@@ -169,17 +169,17 @@ func TestRetiredNodeEndsAndTheNetworkGoesOn(t *testing.T) {
 func TestNodeThatIsNeededDoesNotRetire(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.governs()
-		n.waitReady(n.start(0, n.genesis))
+		n.waitReady(n.Start(0, n.Found))
 		if status, answer := n.retire(0); status != http.StatusBadRequest || !strings.Contains(answer, "only node") {
 			t.Errorf("the only node: %d %s", status, answer)
 		}
 		for i := 1; i < 3; i++ {
-			n.waitReady(n.start(i, n.join(0)))
+			n.waitReady(n.Start(i, n.Join(0)))
 		}
 		time.Sleep(5 * time.Second)
 		lead := n.leader()
 		down, asked := (lead+1)%3, (lead+2)%3
-		n.crash(down)
+		n.Crash(down)
 		time.Sleep(5 * time.Second)
 		for _, i := range []int{lead, asked} {
 			if status, answer := n.retire(i); status != http.StatusServiceUnavailable || !strings.Contains(answer, "heard of lately") {
@@ -189,8 +189,8 @@ func TestNodeThatIsNeededDoesNotRetire(t *testing.T) {
 		if _, err := put(n.client(lead, lead), "after", "value"); err != nil {
 			t.Errorf("after a refused retirement: %v", err)
 		}
-		n.world.Restart(hostName(down))
-		n.waitReady(n.start(down, n.join(lead)))
+		n.World.Restart(hostName(down))
+		n.waitReady(n.Start(down, n.Join(lead)))
 	})
 }
 
@@ -202,10 +202,10 @@ func TestLostMachineIsReplaced(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		work := n.load(3)
 		time.Sleep(time.Second)
-		n.crash(2)
-		n.world.SetFiles(hostName(2), nil)
-		n.world.Restart(hostName(2))
-		n.waitReady(n.start(2, n.join(0, 1)))
+		n.Crash(2)
+		n.World.SetFiles(hostName(2), nil)
+		n.World.Restart(hostName(2))
+		n.waitReady(n.Start(2, n.Join(0, 1)))
 		time.Sleep(10 * time.Second)
 		acked := work.end()
 		time.Sleep(time.Second)

@@ -91,7 +91,7 @@ func TestNodeWhoseDiskHangsIsAliveAndNotReady(t *testing.T) {
 		if page, err := get(c, "/readyz?verbose"); err != nil || !strings.Contains(page, "[+] disk\n") {
 			t.Errorf("a healthy node: %q, %v", page, err)
 		}
-		n.world.SetSyncDelay(hostName(1), 30*time.Second)
+		n.World.SetSyncDelay(hostName(1), 30*time.Second)
 		if _, err := put(n.client(0, 0), "key", "value"); err != nil {
 			t.Fatal(err)
 		}
@@ -108,8 +108,8 @@ func TestNodeWhoseDiskHangsIsAliveAndNotReady(t *testing.T) {
 func TestCutOffNodeIsNotReady(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.open()
-		n.crash(0)
-		n.crash(1)
+		n.Crash(0)
+		n.Crash(1)
 		time.Sleep(10 * time.Second)
 		if _, err := get(n.client(2, 2), "/readyz"); err == nil || !strings.Contains(err.Error(), "[-] leader: ") {
 			t.Errorf("the last node of three: %v", err)
@@ -120,7 +120,7 @@ func TestCutOffNodeIsNotReady(t *testing.T) {
 func TestLogLevelIsTheOwners(t *testing.T) {
 	simulate(t, 2, func(t *testing.T, n *network) {
 		levels := map[string]*slog.LevelVar{}
-		n.alter = func(c *node.Config) {
+		n.Alter = func(c *node.Config) {
 			c.LogLevel = new(slog.LevelVar)
 			levels[c.Name] = c.LogLevel
 		}
@@ -131,7 +131,7 @@ func TestLogLevelIsTheOwners(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			resp, err := n.officer(n.members[i], 1).Do(req)
+			resp, err := n.officer(n.Members[i], 1).Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -51,7 +51,7 @@ func create(c *http.Client, key, value string) (status int, code string, err err
 // entry reads one entry of a node's ledger.
 func (n *network) entry(i int, index uint64) batch.Entry {
 	n.t.Helper()
-	log, err := ledger.OpenReadOnly(n.world.Host(hostName(i)).Disk, node.Dir)
+	log, err := ledger.OpenReadOnly(n.World.Host(hostName(i)).Disk, node.Dir)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -65,8 +65,8 @@ func (n *network) entry(i int, index uint64) batch.Entry {
 
 func TestALearnerThatIsFarBehindDoesNotVote(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
-		n.waitReady(n.start(0, n.genesis))
-		n.waitReady(n.start(1, n.join(0)))
+		n.waitReady(n.Start(0, n.Found))
+		n.waitReady(n.Start(1, n.Join(0)))
 		time.Sleep(time.Second)
 		for i := range 100 { // one after the other: as many entries
 			if _, err := put(n.client(0, 0), fmt.Sprint("key", i), "value"); err != nil {
@@ -75,8 +75,8 @@ func TestALearnerThatIsFarBehindDoesNotVote(t *testing.T) {
 		}
 		before, _ := n.lastMembers(0)
 		const behind = 5 * time.Second // until it has the first entry on its disk
-		n.world.SetSyncDelay(hostName(2), behind)
-		r := n.start(2, n.join(0))
+		n.World.SetSyncDelay(hostName(2), behind)
+		r := n.Start(2, n.Join(0))
 		for range 10_000 {
 			if n.changesAfter(before) > 0 {
 				break
@@ -89,7 +89,7 @@ func TestALearnerThatIsFarBehindDoesNotVote(t *testing.T) {
 			}
 			time.Sleep(behind / 250)
 		}
-		n.world.SetSyncDelay(hostName(2), 0)
+		n.World.SetSyncDelay(hostName(2), 0)
 		n.waitReady(r)
 		for range 100 {
 			if n.changesAfter(before) == 3 {
@@ -104,7 +104,7 @@ func TestALearnerThatIsFarBehindDoesNotVote(t *testing.T) {
 // changesAfter counts the changes of members in the first node's ledger, after an entry.
 func (n *network) changesAfter(index uint64) (count int) {
 	n.t.Helper()
-	log, err := ledger.OpenReadOnly(n.world.Host(hostName(0)).Disk, node.Dir)
+	log, err := ledger.OpenReadOnly(n.World.Host(hostName(0)).Disk, node.Dir)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -125,8 +125,8 @@ func TestARefusalWaitsForTheStateThatItWasJudgedBy(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.open()
 		time.Sleep(time.Second)
-		n.world.Partition(hostName(0), hostName(1))
-		n.world.Partition(hostName(0), hostName(2))
+		n.World.Partition(hostName(0), hostName(1))
+		n.World.Partition(hostName(0), hostName(2))
 		written := make(chan error, 1)
 		go func() {
 			_, err := put(n.client(0, 0), "key", "value")
@@ -146,8 +146,8 @@ func TestARefusalWaitsForTheStateThatItWasJudgedBy(t *testing.T) {
 		case <-time.After(500 * time.Millisecond):
 		}
 		time.Sleep(4 * time.Second)
-		n.world.Heal(hostName(0), hostName(1))
-		n.world.Heal(hostName(0), hostName(2))
+		n.World.Heal(hostName(0), hostName(1))
+		n.World.Heal(hostName(0), hostName(2))
 		<-written
 		<-refused
 	})
@@ -156,7 +156,7 @@ func TestARefusalWaitsForTheStateThatItWasJudgedBy(t *testing.T) {
 func TestAForwardedCallThatIsNotAnsweredInTimeIsNotCalledNotCommitted(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		var gate atomic.Pointer[chan struct{}]
-		n.alter = func(c *node.Config) {
+		n.Alter = func(c *node.Config) {
 			if c.Name == hostName(0) {
 				c.Adapters = []adapter.Adapter{slow{kv.Adapter{}, &gate}}
 			}
@@ -180,10 +180,10 @@ func TestAForwardedCallWhoseAnswerIsLostIsNotCalledNotCommitted(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.open()
 		time.Sleep(time.Second)
-		n.world.PartitionOneWay(hostName(0), hostName(1))
+		n.World.PartitionOneWay(hostName(0), hostName(1))
 		go func() {
 			time.Sleep(10 * time.Second)
-			n.world.Heal(hostName(0), hostName(1))
+			n.World.Heal(hostName(0), hostName(1))
 		}()
 		// Called not committed, the call would be sent again, and be refused for what it has done itself.
 		status, code, err := create(n.client(1, 1), "key", "value")
@@ -197,7 +197,7 @@ func TestAForwardedCallWhoseAnswerIsLostIsNotCalledNotCommitted(t *testing.T) {
 
 func TestANodeThatStopsDoesNotCallWhatItSealedNotCommitted(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
-		c := n.constitution
+		c := n.Constitution
 		c.Limits.BodyBytes, c.Limits.BatchBytes = 16<<20, 16<<20
 		c.Adapters["kv"] = map[string]any{"max_value_bytes": 15 << 20}
 		if err := c.Complete(); err != nil {
@@ -207,31 +207,31 @@ func TestANodeThatStopsDoesNotCallWhatItSealedNotCommitted(t *testing.T) {
 		time.Sleep(time.Second)
 		// The others have both batches long before they are on their disks. The leader is busy with the
 		// first one until it finds that there is no room for the second one, and stops.
-		n.world.SetSyncDelay(hostName(1), 4*time.Second)
-		n.world.SetSyncDelay(hostName(2), 4*time.Second)
-		n.world.SetSyncDelay(hostName(0), time.Second)
-		n.world.SetDiskCapacity(hostName(0), 1)
+		n.World.SetSyncDelay(hostName(1), 4*time.Second)
+		n.World.SetSyncDelay(hostName(2), 4*time.Second)
+		n.World.SetSyncDelay(hostName(0), time.Second)
+		n.World.SetDiskCapacity(hostName(0), 1)
 		first := make(chan error, 1)
 		go func() {
 			_, err := put(n.client(0, 0), "first", "value")
 			first <- err
 		}()
 		time.Sleep(100 * time.Millisecond)
-		value, r := strings.Repeat("x", 8<<20), n.nodes[hostName(0)]
+		value, r := strings.Repeat("x", 8<<20), n.Node(0)
 		if status, code, err := create(n.client(0, 0), "second", value); err != nil || code != "outcome_unknown" {
 			t.Errorf("the node that stops answers %d %q, %v", status, code, err)
 		}
 		select {
-		case <-r.done:
+		case <-r.Done():
 		case <-time.After(time.Minute):
 			t.Fatal("the node goes on with a full disk")
 		}
 		<-first
-		n.world.SetSyncDelay(hostName(1), 0)
-		n.world.SetSyncDelay(hostName(2), 0)
+		n.World.SetSyncDelay(hostName(1), 0)
+		n.World.SetSyncDelay(hostName(2), 0)
 		time.Sleep(15 * time.Second)
 		n.check(map[string]string{"second": value}, 1, 2) // as the others have committed it
-		n.crash(0)
+		n.Crash(0)
 	})
 }
 
@@ -247,19 +247,19 @@ func TestALedgerWithAForgedChangeOfMembersIsFetchedAgain(t *testing.T) {
 		for n.entry(2, index).Kind != batch.KindMembers {
 			index++
 		}
-		n.crash(2)
-		files := n.world.Files(hostName(2), "")
+		n.Crash(2)
+		files := n.World.Files(hostName(2), "")
 		for name, b := range files {
 			if strings.Contains(name, "ledger_") {
 				forgeFrame(b, int(index-1))
 			}
 		}
-		n.world.SetFiles(hostName(2), files)
-		n.world.Restart(hostName(2))
+		n.World.SetFiles(hostName(2), files)
+		n.World.Restart(hostName(2))
 		if bytes.Equal(n.entry(2, index).Data, n.entry(0, index).Data) {
 			t.Fatal("nothing was forged")
 		}
-		n.waitReady(n.start(2, n.join(0, 1)))
+		n.waitReady(n.Start(2, n.Join(0, 1)))
 		time.Sleep(time.Second)
 		if got, want := n.entry(2, index), n.entry(0, index); !bytes.Equal(got.Data, want.Data) {
 			t.Errorf("entry %d, which no transaction's root speaks for, is %x; the network has %x", index, got.Data, want.Data)
@@ -273,14 +273,14 @@ func TestAForkThatIsNewerThanTheNetworkDoesNotUnseatItsLeader(t *testing.T) {
 		n.open()
 		time.Sleep(time.Second)
 		for i := range 3 {
-			n.crash(i)
+			n.Crash(i)
 		}
-		n.world.Restart(hostName(0))
-		n.world.Restart(hostName(1))
+		n.World.Restart(hostName(0))
+		n.World.Restart(hostName(1))
 		// Two recoveries that know nothing of each other. The one of the lower view is the network.
-		n.world.Partition(hostName(0), hostName(1))
-		n.waitReady(n.start(0, n.recover))
-		n.waitReady(n.start(1, n.recover))
+		n.World.Partition(hostName(0), hostName(1))
+		n.waitReady(n.Start(0, n.Recover))
+		n.waitReady(n.Start(1, n.Recover))
 		network, fork := 0, 1
 		if n.status(0).View > n.status(1).View {
 			network, fork = 1, 0
@@ -294,10 +294,10 @@ func TestAForkThatIsNewerThanTheNetworkDoesNotUnseatItsLeader(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := n.status(network)
-		n.crash(fork)
-		n.world.Restart(hostName(fork))
-		n.world.Heal(hostName(0), hostName(1))
-		n.waitReady(n.start(fork, n.join(network)))
+		n.Crash(fork)
+		n.World.Restart(hostName(fork))
+		n.World.Heal(hostName(0), hostName(1))
+		n.waitReady(n.Start(fork, n.Join(network)))
 		time.Sleep(time.Second)
 		if after := n.status(network); after != before {
 			t.Errorf("the network had %+v; with a joiner whose ledger is of a newer fork it has %+v", before, after)

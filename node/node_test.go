@@ -25,6 +25,7 @@ import (
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/host/sim"
+	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/receipt"
@@ -58,7 +59,7 @@ func TestCrashedLeaderLosesNoAcknowledgedWrite(t *testing.T) {
 		l := n.load(8)
 		time.Sleep(2 * time.Second)
 		before := l.count()
-		n.crash(0)
+		n.Crash(0)
 		time.Sleep(5 * time.Second)
 		acked := l.end()
 		if before == 0 || len(acked) <= before {
@@ -77,10 +78,10 @@ func TestCrashedNodeRejoinsAndCatchesUp(t *testing.T) {
 		l := n.load(4)
 		for _, victim := range []int{2, 0} { // a follower, the leader
 			time.Sleep(time.Second)
-			n.crash(victim)
+			n.Crash(victim)
 			time.Sleep(5 * time.Second)
-			n.world.Restart(hostName(victim))
-			n.waitReady(n.start(victim, n.join((victim+1)%3, (victim+2)%3)))
+			n.World.Restart(hostName(victim))
+			n.waitReady(n.Start(victim, n.Join((victim+1)%3, (victim+2)%3)))
 			time.Sleep(time.Second)
 		}
 		acked := l.end()
@@ -97,16 +98,16 @@ func TestNetworkGoesOnFromItsLedgersAfterAllNodesCrash(t *testing.T) {
 			l := n.load(4)
 			time.Sleep(time.Second)
 			for i := range 3 {
-				n.crash(i)
+				n.Crash(i)
 			}
 			acked := l.end()
 			for i := range 3 {
-				n.world.Restart(hostName(i))
+				n.World.Restart(hostName(i))
 			}
 			best := n.longest()
-			n.waitReady(n.start(best, n.recover))
-			n.waitReady(n.start((best+1)%3, n.join(best)))
-			n.waitReady(n.start((best+2)%3, n.join(best)))
+			n.waitReady(n.Start(best, n.Recover))
+			n.waitReady(n.Start((best+1)%3, n.Join(best)))
+			n.waitReady(n.Start((best+2)%3, n.Join(best)))
 			time.Sleep(time.Second)
 			n.check(acked, 0, 1, 2)
 			n.sameState(0, 1, 2)
@@ -119,7 +120,7 @@ func TestPrivateDataIsNeverInTheClear(t *testing.T) {
 		const planted = "planted-secret-4711"
 		var mu sync.Mutex
 		seen, public := 0, 0
-		n.world.Tap(func(_, _ string, b []byte) {
+		n.World.Tap(func(_, _ string, b []byte) {
 			mu.Lock()
 			defer mu.Unlock()
 			seen += len(b)
@@ -134,7 +135,7 @@ func TestPrivateDataIsNeverInTheClear(t *testing.T) {
 		time.Sleep(time.Second)
 		n.check(map[string]string{planted: planted}, 0, 1, 2)
 		for i := range 3 {
-			for name, contents := range n.world.Files(hostName(i), node.Dir) {
+			for name, contents := range n.World.Files(hostName(i), node.Dir) {
 				if bytes.Contains(contents, []byte(planted)) {
 					t.Errorf("a planted value is in the clear in %s of %s", name, hostName(i))
 				}
@@ -152,15 +153,15 @@ func TestPrivateDataIsNeverInTheClear(t *testing.T) {
 // refusals starts member 3's node in a way that the network refuses and returns what its log says.
 func refusals(t *testing.T, alter func(*network, *node.Config)) (said string) {
 	simulate(t, 3, func(t *testing.T, n *network) {
-		n.waitReady(n.start(0, n.genesis))
+		n.waitReady(n.Start(0, n.Found))
 		var log syncBuffer
-		n.alter = func(c *node.Config) {
+		n.Alter = func(c *node.Config) {
 			c.Log = slog.New(slog.NewTextHandler(&log, nil))
 			alter(n, c)
 		}
-		r := n.start(2, n.join(0))
+		r := n.Start(2, n.Join(0))
 		select {
-		case <-r.ready:
+		case <-r.Ready():
 			t.Error("the node was admitted")
 		case <-time.After(10 * time.Second):
 		}
@@ -187,7 +188,7 @@ func (s *syncBuffer) String() string {
 }
 
 // forger signs for a node with a key that is not its organisation's.
-type forger struct{ *member }
+type forger struct{ *nettest.Member }
 
 func (f forger) Sign(_ context.Context, tuple []byte) ([]byte, error) {
 	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -217,7 +218,7 @@ func TestNodesThatMayNotJoinAreRefusedWithTheReason(t *testing.T) {
 			}
 			c.Host.Quoter = q.Debug()
 		}, "debug"},
-		"no signature of the owner": {func(n *network, c *node.Config) { c.Owner = forger{n.members[2]} }, "signature"},
+		"no signature of the owner": {func(n *network, c *node.Config) { c.Owner = forger{n.Members[2]} }, "signature"},
 		"an owner who is no member": {func(_ *network, c *node.Config) { c.Owner = newMember(t, "stranger") }, "not in the constitution"},
 		"another constitution":      {func(_ *network, c *node.Config) { c.Approve = coco.Digest{1} }, "the operator approved 0100"},
 	} {
@@ -322,12 +323,12 @@ func TestNodeWhoseLedgerIsDamagedFetchesItAgain(t *testing.T) {
 				n.open()
 				l := n.load(4)
 				time.Sleep(3 * time.Second)
-				n.crash(2)
-				files := n.world.Files(hostName(2), "")
+				n.Crash(2)
+				files := n.World.Files(hostName(2), "")
 				damage(files)
-				n.world.SetFiles(hostName(2), files)
-				n.world.Restart(hostName(2))
-				n.waitReady(n.start(2, n.join(0, 1)))
+				n.World.SetFiles(hostName(2), files)
+				n.World.Restart(hostName(2))
+				n.waitReady(n.Start(2, n.Join(0, 1)))
 				time.Sleep(time.Second)
 				acked := l.end()
 				time.Sleep(time.Second)
@@ -362,25 +363,25 @@ func TestFullDiskStopsANodeWithAClearErrorAndLosesNothing(t *testing.T) {
 				n.open()
 				l := n.load(4)
 				time.Sleep(time.Second)
-				n.world.SetDiskCapacity(hostName(victim), 1)
-				r := n.nodes[hostName(victim)]
+				n.World.SetDiskCapacity(hostName(victim), 1)
+				r := n.Node(victim)
 				select {
-				case <-r.done:
+				case <-r.Done():
 				case <-time.After(time.Minute):
 					t.Fatal("the node goes on with a full disk")
 				}
-				if r.err == nil || !strings.Contains(r.err.Error(), "write the ledger") || !errors.Is(r.err, syscall.ENOSPC) {
-					t.Fatalf("the node stopped with %v", r.err)
+				if r.Err() == nil || !strings.Contains(r.Err().Error(), "write the ledger") || !errors.Is(r.Err(), syscall.ENOSPC) {
+					t.Fatalf("the node stopped with %v", r.Err())
 				}
 				before := l.count()
 				time.Sleep(5 * time.Second)
 				if l.count() == before {
 					t.Fatal("the other nodes do not go on")
 				}
-				n.crash(victim)
-				n.world.Restart(hostName(victim))
-				n.world.SetDiskCapacity(hostName(victim), 0)
-				n.waitReady(n.start(victim, n.join((victim+1)%3)))
+				n.Crash(victim)
+				n.World.Restart(hostName(victim))
+				n.World.SetDiskCapacity(hostName(victim), 0)
+				n.waitReady(n.Start(victim, n.Join((victim+1)%3)))
 				time.Sleep(time.Second)
 				acked := l.end()
 				time.Sleep(time.Second)
@@ -399,23 +400,23 @@ func TestRecoveryComesBeforeWhoeverJoins(t *testing.T) {
 		}
 		for range 3 {
 			for i := range 5 {
-				n.crash(i)
+				n.Crash(i)
 			}
 			for i := range 5 {
-				n.world.Restart(hostName(i))
+				n.World.Restart(hostName(i))
 			}
 			best := n.longest()
-			n.world.SetSyncDelay(hostName(best), 30*time.Millisecond) // joiners come while it takes over
-			nodes := []*running{n.start(best, n.recover)}
+			n.World.SetSyncDelay(hostName(best), 30*time.Millisecond) // joiners come while it takes over
+			nodes := []*nettest.Node{n.Start(best, n.Recover)}
 			for i := range 5 {
 				if i != best {
-					nodes = append(nodes, n.start(i, n.join(best)))
+					nodes = append(nodes, n.Start(i, n.Join(best)))
 				}
 			}
 			for _, r := range nodes {
 				n.waitReady(r)
 			}
-			n.world.SetSyncDelay(hostName(best), 0)
+			n.World.SetSyncDelay(hostName(best), 0)
 			n.audit()
 		}
 	})
@@ -424,9 +425,9 @@ func TestRecoveryComesBeforeWhoeverJoins(t *testing.T) {
 // audit checks every node's ledger without a key.
 func (n *network) audit() {
 	n.t.Helper()
-	for i := range n.members {
-		auditor := gov.NewAuditor(gov.AuditorConfig{Constitution: n.constitution.Digest()})
-		if _, err := ledger.Audit(context.Background(), n.world.Host(hostName(i)).Disk, node.Dir, auditor, nil); err != nil {
+	for i := range n.Members {
+		auditor := gov.NewAuditor(gov.AuditorConfig{Constitution: n.Constitution.Digest()})
+		if _, err := ledger.Audit(context.Background(), n.World.Host(hostName(i)).Disk, node.Dir, auditor, nil); err != nil {
 			n.t.Errorf("ledger of node %d: %v", i+1, err)
 		}
 	}
@@ -442,7 +443,7 @@ func TestCallsToAFrozenLeaderDoNotWaitForEver(t *testing.T) {
 				c.Timeout = 15 * time.Second // far below a submission's patience
 				time.Sleep(time.Duration(i) * time.Millisecond / 4)
 				if i == 10 {
-					n.world.Isolate(hostName(0)) // connections stall, as those of a frozen process
+					n.World.Isolate(hostName(0)) // connections stall, as those of a frozen process
 				}
 				_, err := put(c, fmt.Sprint("key", i), "value")
 				if err != nil && !strings.Contains(err.Error(), "outcome") {
@@ -451,6 +452,6 @@ func TestCallsToAFrozenLeaderDoNotWaitForEver(t *testing.T) {
 			})
 		}
 		wait.Wait()
-		n.world.Rejoin(hostName(0))
+		n.World.Rejoin(hostName(0))
 	})
 }

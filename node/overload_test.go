@@ -21,6 +21,7 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/host/sim"
+	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/store"
 )
@@ -45,7 +46,7 @@ func (l throttledLedger) Execute(ctx context.Context, set *store.Part, calls []*
 // overloaded is a network of three on loopback and on real disks.
 type overloaded struct {
 	t       *testing.T
-	members []*member
+	members []*nettest.Member
 	infos   []node.Info
 }
 
@@ -60,7 +61,7 @@ func newOverloaded(t *testing.T, limits gov.Limits) *overloaded {
 	for i := range 3 {
 		m := newMember(t, fmt.Sprintf("member%d", i+1))
 		o.members = append(o.members, m)
-		c.Members = append(c.Members, gov.Member{Name: m.name, Certificate: m.cert, EncryptionKey: m.share.Public()})
+		c.Members = append(c.Members, gov.Member{Name: m.Name, Certificate: m.Cert, EncryptionKey: m.Share.Public()})
 	}
 	if err := c.Complete(); err != nil {
 		t.Fatal(err)
@@ -115,7 +116,7 @@ func (o *overloaded) client(of, at int, patience time.Duration) *http.Client {
 		},
 		TLSClientConfig: &tls.Config{
 			InsecureSkipVerify: true, MinVersion: tls.VersionTLS13,
-			Certificates: []tls.Certificate{{Certificate: [][]byte{m.cert}, PrivateKey: m.key}},
+			Certificates: []tls.Certificate{{Certificate: [][]byte{m.Cert}, PrivateKey: m.Key}},
 		},
 	}
 	o.t.Cleanup(tr.CloseIdleConnections)

@@ -33,14 +33,14 @@ func (c leap) Elapsed() time.Duration { return c.Clock.Elapsed() + time.Duration
 // leaping makes the clocks of a network that is not open yet leap together.
 func (n *network) leaping() (pass func(time.Duration)) {
 	by := &atomic.Int64{}
-	n.alter = func(c *node.Config) { c.Host.Clock = leap{c.Host.Clock, by} }
+	n.Alter = func(c *node.Config) { c.Host.Clock = leap{c.Host.Clock, by} }
 	return func(d time.Duration) { by.Add(int64(d)) }
 }
 
 // shown is the certificate that a node shows on a new connection.
 func (n *network) shown(i int) *x509.Certificate {
 	n.t.Helper()
-	raw, err := n.world.Host("client").Net.Dial(n.t.Context(), hostName(i)+clientPort)
+	raw, err := n.World.Host("client").Net.Dial(n.t.Context(), hostName(i)+clientPort)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestCertificatesRenewThemselvesAndNobodyNotices(t *testing.T) {
 		pass := n.leaping()
 		n.open()
 		time.Sleep(5 * time.Second)
-		began := n.world.Host(hostName(0)).Clock.Now()
+		began := n.World.Host(hostName(0)).Clock.Now()
 		kept := n.client(1, 1) // its connection lives on
 		id, err := put(kept, "first", "value")
 		if err != nil {
@@ -133,18 +133,18 @@ func TestCertificatesRenewThemselvesAndNobodyNotices(t *testing.T) {
 		n.checkAudit(pinned, service)
 
 		// A node that comes now is given the service as it is, and a recovery takes it from the ledger.
-		n.crash(2)
-		n.world.Restart(hostName(2))
-		n.waitReady(n.start(2, n.join(0, 1)))
+		n.Crash(2)
+		n.World.Restart(hostName(2))
+		n.waitReady(n.Start(2, n.Join(0, 1)))
 		if got := n.serviceNow(2); !got.Equal(service) {
 			t.Errorf("a node that joined shows the service's certificate that ends on %s, expected %s", got.NotAfter, service.NotAfter)
 		}
 		for i := range 3 {
-			n.crash(i)
-			n.world.Restart(hostName(i))
+			n.Crash(i)
+			n.World.Restart(hostName(i))
 		}
 		best := n.longest()
-		n.waitReady(n.start(best, n.recover))
+		n.waitReady(n.Start(best, n.Recover))
 		if got := n.serviceNow(best); !got.Equal(service) {
 			t.Errorf("after a recovery the service's certificate ends on %s, expected %s", got.NotAfter, service.NotAfter)
 		}
@@ -169,11 +169,11 @@ func (n *network) checkReceipts(old *receipt.Receipt, id string, at time.Time, s
 // checkPinned connects as a client that has known the service from the beginning.
 func (n *network) checkPinned(service *x509.Certificate, now time.Time) {
 	n.t.Helper()
-	m, dial := n.members[0], n.world.Host("client").Net
+	m, dial := n.Members[0], n.World.Host("client").Net
 	c, err := client.New(client.Config{
 		Addr: hostName(0) + clientPort, Dial: dial.Dial, Now: func() time.Time { return now },
-		Certificate: &tls.Certificate{Certificate: [][]byte{m.cert}, PrivateKey: m.key},
-		Policy:      client.Policy{Code: n.constitution.Measurements(), Verifiers: attest.Verifiers{virtual.Verifier{}}, Service: service},
+		Certificate: &tls.Certificate{Certificate: [][]byte{m.Cert}, PrivateKey: m.Key},
+		Policy:      client.Policy{Code: n.Constitution.Measurements(), Verifiers: attest.Verifiers{virtual.Verifier{}}, Service: service},
 	})
 	if err != nil {
 		n.t.Fatal(err)
@@ -193,7 +193,7 @@ func (n *network) checkAudit(services ...*x509.Certificate) {
 	n.t.Helper()
 	for _, service := range services {
 		a := gov.NewAuditor(gov.AuditorConfig{Service: service.Raw, Verifiers: attest.Verifiers{virtual.Verifier{}}})
-		if _, err := ledger.Audit(n.t.Context(), n.world.Host(hostName(0)).Disk, node.Dir, a, nil); err != nil {
+		if _, err := ledger.Audit(n.t.Context(), n.World.Host(hostName(0)).Disk, node.Dir, a, nil); err != nil {
 			n.t.Fatalf("audit: %v", err)
 		}
 		if got, err := x509.ParseCertificate(a.ServiceCertificate()); err != nil || !got.Equal(services[len(services)-1]) {
@@ -211,7 +211,7 @@ func TestNodesWithoutAQuorumKeepAcceptingEachOther(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		all := []string{hostName(0), hostName(1), hostName(2)}
 		for _, name := range all {
-			n.world.Isolate(name)
+			n.World.Isolate(name)
 		}
 		time.Sleep(10 * time.Second)
 		for range 3 {
@@ -219,13 +219,13 @@ func TestNodesWithoutAQuorumKeepAcceptingEachOther(t *testing.T) {
 			time.Sleep(3 * time.Minute)
 		}
 		for _, name := range all {
-			n.world.Rejoin(name)
+			n.World.Rejoin(name)
 		}
 		time.Sleep(3 * time.Minute)
 		if _, err := put(n.client(0, 0), "after", "value"); err != nil {
 			t.Fatalf("the network does not come back: %v", err)
 		}
-		at := n.world.Host(hostName(0)).Clock.Now().Add(3 * year / 2)
+		at := n.World.Host(hostName(0)).Clock.Now().Add(3 * year / 2)
 		for i := range 3 {
 			if cert := n.shown(i); channel.Due(cert, at) {
 				t.Errorf("node %d shows a certificate that ends on %s: the network did not renew it", i, cert.NotAfter)

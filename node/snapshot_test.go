@@ -22,16 +22,16 @@ import (
 // frequent makes a network write snapshots and complete chunks all the time.
 func (n *network) frequent() {
 	n.t.Helper()
-	n.constitution.Snapshots.Transactions = 100
-	n.constitution.Ledger.ChunkBytes = 64 << 10
-	if err := n.constitution.Complete(); err != nil {
+	n.Constitution.Snapshots.Transactions = 100
+	n.Constitution.Ledger.ChunkBytes = 64 << 10
+	if err := n.Constitution.Complete(); err != nil {
 		n.t.Fatal(err)
 	}
 }
 
 // snapshots returns the names of a host's snapshot files.
 func (n *network) snapshots(i int) (names []string) {
-	for name := range n.world.Files(hostName(i), node.SnapshotDir) {
+	for name := range n.World.Files(hostName(i), node.SnapshotDir) {
 		names = append(names, name)
 	}
 	return names
@@ -40,7 +40,7 @@ func (n *network) snapshots(i int) (names []string) {
 // chunks returns the first entry of a host's ledger and how many complete chunks it has.
 func (n *network) chunks(i int) (first uint64, complete int) {
 	n.t.Helper()
-	log, err := ledger.OpenReadOnly(n.world.Host(hostName(i)).Disk, node.Dir)
+	log, err := ledger.OpenReadOnly(n.World.Host(hostName(i)).Disk, node.Dir)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -83,8 +83,8 @@ func (s *said) String() string {
 func (n *network) listen(host int) *said {
 	s := &said{}
 	log := slog.New(slog.NewTextHandler(s, nil))
-	before := n.alter
-	n.alter = func(c *node.Config) {
+	before := n.Alter
+	n.Alter = func(c *node.Config) {
 		if before != nil {
 			before(c)
 		}
@@ -100,19 +100,19 @@ func TestEveryNodeWritesTheSameSnapshots(t *testing.T) {
 		n.frequent()
 		n.open()
 		n.busy(5 * time.Second)
-		files := n.world.Files(hostName(0), node.SnapshotDir)
+		files := n.World.Files(hostName(0), node.SnapshotDir)
 		if len(files) == 0 {
 			t.Fatal("no snapshot was written")
 		}
 		for i := 1; i < 3; i++ {
-			other := n.world.Files(hostName(i), node.SnapshotDir)
+			other := n.World.Files(hostName(i), node.SnapshotDir)
 			if !maps.EqualFunc(files, other, func(a, b []byte) bool { return string(a) == string(b) }) {
 				t.Errorf("%s has snapshots %v, %s has %v, or their contents differ", hostName(0), n.snapshots(0), hostName(i), n.snapshots(i))
 			}
 		}
 		service := n.serviceCertificate()
 		for name := range files {
-			disk := n.world.Host(hostName(1)).Disk
+			disk := n.World.Host(hostName(1)).Disk
 			h, digest, evidence, err := snapshot.Verify(disk, name)
 			if err != nil {
 				t.Fatal(err)
@@ -154,10 +154,10 @@ func (n *network) serviceCertificate() *x509.Certificate {
 // lose takes a machine away for ever and starts another one in its place.
 func (n *network) lose(i int, others ...int) {
 	n.t.Helper()
-	n.crash(i)
-	n.world.SetFiles(hostName(i), nil)
-	n.world.Restart(hostName(i))
-	n.waitReady(n.start(i, n.join(others...)))
+	n.Crash(i)
+	n.World.SetFiles(hostName(i), nil)
+	n.World.Restart(hostName(i))
+	n.waitReady(n.Start(i, n.Join(others...)))
 }
 
 func TestAReplacedMachineBeginsWithASnapshotAndFetchesThePastLater(t *testing.T) {
@@ -195,8 +195,8 @@ func TestAReplacedMachineBeginsWithASnapshotAndFetchesThePastLater(t *testing.T)
 		if err := r.Verify(n.serviceCertificate(), receipt.Options{}); err != nil || r.TxID != first {
 			t.Errorf("receipt of %s: %v", first, err)
 		}
-		same := n.world.Files(hostName(0), node.Dir)
-		for name, contents := range n.world.Files(hostName(2), node.Dir) {
+		same := n.World.Files(hostName(0), node.Dir)
+		for name, contents := range n.World.Files(hostName(2), node.Dir) {
 			if other, ok := same[name]; strings.Contains(name, "-") && ok && string(other) != string(contents) {
 				t.Errorf("%s of the joiner is not that of the others", name)
 			}
@@ -209,10 +209,10 @@ func TestARestartedNodeBeginsWithItsOwnSnapshot(t *testing.T) {
 		n.frequent()
 		n.open()
 		acked := n.busy(5 * time.Second)
-		n.crash(2)
-		n.world.Restart(hostName(2))
+		n.Crash(2)
+		n.World.Restart(hostName(2))
 		log := n.listen(2)
-		n.waitReady(n.start(2, n.join(0, 1)))
+		n.waitReady(n.Start(2, n.Join(0, 1)))
 		if said := log.String(); !strings.Contains(said, string(logevent.SnapshotLoaded)) || strings.Contains(said, string(logevent.SnapshotFetched)) {
 			t.Errorf("the node did not begin with its own snapshot:\n%s", said)
 		}
@@ -234,17 +234,17 @@ func TestADamagedSnapshotIsFetchedAgain(t *testing.T) {
 				n.frequent()
 				n.open()
 				acked := n.busy(5 * time.Second)
-				n.crash(2)
-				files := n.world.Files(hostName(2), "")
+				n.Crash(2)
+				files := n.World.Files(hostName(2), "")
 				for name, b := range files {
 					if strings.Contains(name, node.SnapshotDir) {
 						files[name] = damage(b)
 					}
 				}
-				n.world.SetFiles(hostName(2), files)
-				n.world.Restart(hostName(2))
+				n.World.SetFiles(hostName(2), files)
+				n.World.Restart(hostName(2))
 				log := n.listen(2)
-				n.waitReady(n.start(2, n.join(0, 1)))
+				n.waitReady(n.Start(2, n.Join(0, 1)))
 				if said := log.String(); !strings.Contains(said, string(logevent.SnapshotDamaged)) {
 					t.Errorf("the node does not say that its snapshot is damaged:\n%s", said)
 				}
@@ -264,13 +264,13 @@ func TestANodeThatIsTooFarBehindJoinsAgain(t *testing.T) {
 		n.frequent()
 		n.open()
 		acked := n.busy(time.Second)
-		n.world.Isolate(hostName(4))
+		n.World.Isolate(hostName(4))
 		maps.Copy(acked, n.busy(3*time.Second))
 		for i := range 4 {
 			n.lose(i, (i+1)%4, (i+2)%4)
 			maps.Copy(acked, n.busy(time.Second))
 		}
-		n.world.Rejoin(hostName(4))
+		n.World.Rejoin(hostName(4))
 		time.Sleep(30 * time.Second)
 		maps.Copy(acked, n.busy(2*time.Second))
 		if !strings.Contains(log.String(), string(logevent.NodeLeftBehind)) {

@@ -6,7 +6,7 @@
 // elections and timeouts take seconds (docs/adr/0001-virtual-time.md).
 //
 //	draw      (draw.go)      seed → rounds of faults (plan.go); nothing that happens changes them
-//	Network   (network.go)   a consortium with one node a member
+//	network   (network.go)   a consortium with one node a member, from internal/nettest
 //	play      (run.go)       begins and ends the faults of each round, waits for progress
 //	inject    (inject.go)    what each fault does to the world; lies.go: what a host does to its disk
 //	heal      (heal.go)      ends the faults, and does what operators would

@@ -47,13 +47,13 @@ func (r *run) heal() {
 func (r *run) healHost(i int, probe *session) error {
 	name := hostName(i)
 	for attempt := 0; ; attempt++ {
-		now := r.network.running(i)
-		err := now.await(patience)
+		now := r.network.Node(i)
+		err := now.Await(patience)
 		if err == nil {
 			err = r.commits(i, probe)
 		}
-		if now.ended() {
-			err = fmt.Errorf("it stopped: %w", now.err)
+		if now.Ended() {
+			err = fmt.Errorf("it stopped: %w", now.Err())
 			if why := r.excused[i]; attempt == 0 && why != nil && !strings.Contains(err.Error(), why.because) {
 				r.witness.fail("told", "%s stopped and did not say %q: %v", name, why.because, err)
 			}
@@ -62,12 +62,12 @@ func (r *run) healHost(i int, probe *session) error {
 			return err
 		}
 		r.witness.say("%s: %v", name, err)
-		r.network.crash(i, false)
+		r.network.Crash(i)
 		if attempt == 1 { // its operator gives up on this disk
 			r.network.World.SetFiles(name, nil)
 		}
 		r.network.World.Restart(name)
-		r.network.start(i, r.network.join(i))
+		r.network.Start(i, r.network.join(i))
 	}
 }
 
@@ -79,7 +79,7 @@ func (r *run) commits(i int, probe *session) error {
 		if a.outcome == done {
 			return nil
 		}
-		if now := r.network.running(i); now.ended() {
+		if now := r.network.Node(i); now.Ended() {
 			return nil // its caller finds out
 		}
 		if time.Since(start) > patience {

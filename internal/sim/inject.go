@@ -6,6 +6,7 @@ import (
 
 	"github.com/cocoframework/coco/host/sim"
 	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/node"
 )
 
@@ -125,7 +126,7 @@ func (r *run) crash(f fault) {
 	}
 	w.Restart(name)
 	r.witness.say("%s starts again", name)
-	r.network.start(f.host, r.network.join(f.host))
+	r.network.Start(f.host, r.network.join(f.host))
 }
 
 // clone starts what a node's disk holds on a second machine, with the first one's address and owner, and takes
@@ -139,15 +140,15 @@ func (r *run) clone(f fault) {
 		r.witness.another(name)
 		w.Redirect(name, second)
 	}
-	double := r.network.startOn(second, f.host, func(c *node.Config) {
+	double := r.network.StartOn(second, f.host, func(c *node.Config) {
 		r.network.join(f.host)(c)
-		c.PeerAddress, c.ClientAddress = name+peerPort, name+clientPort
+		c.PeerAddress, c.ClientAddress = name+nettest.PeerPort, name+nettest.ClientPort
 	})
 	time.Sleep(f.lasts)
-	r.witness.say("the clone of %s: it takes part: %t, it stopped: %t", name, double.takesPart(), double.ended())
+	r.witness.say("the clone of %s: it takes part: %t, it stopped: %t", name, double.TakesPart(), double.Ended())
 	w.Crash(second)
-	double.stop()
-	<-double.done
+	double.Stop()
+	<-double.Done()
 	for file, content := range w.Files(second, "") {
 		r.secretIn(second, file, content)
 	}
@@ -169,21 +170,21 @@ func (r *run) blackout(f fault) {
 	for i := range r.plan.members {
 		n.World.Restart(hostName(i))
 	}
-	best, err := n.longest()
+	best, err := n.Longest()
 	if err != nil {
 		r.witness.fail("ledger", "after a blackout: %v", err)
 		r.abort()
 		return
 	}
 	r.witness.say("all machines are up again; the members recover from the ledger of %s", hostName(best))
-	if err := n.start(best, n.recover).await(patience); err != nil {
+	if err := n.Start(best, n.Recover).Await(patience); err != nil {
 		r.witness.fail("alive", "%s, recovering: %v", hostName(best), err)
 		r.abort()
 		return
 	}
 	for i := range r.plan.members {
 		if i != best {
-			n.start(i, n.join(i))
+			n.Start(i, n.join(i))
 		}
 	}
 }

@@ -37,7 +37,7 @@ type Config struct {
 type run struct {
 	seed     uint64
 	plan     plan
-	network  *Network
+	network  network
 	witness  *witness
 	sessions []*session
 	service  []byte        // the certificate that receipts are verified by
@@ -68,7 +68,7 @@ func Run(t *testing.T, c Config) {
 			r.plan = *c.plan
 		}
 		var err error
-		if r.network, err = NewNetwork(c.Seed, r.plan.members, func(host string) *slog.Logger { return w.listen(host, c.Log) }); err != nil {
+		if r.network, err = newNetwork(c.Seed, r.plan.members, func(host string) *slog.Logger { return w.listen(host, c.Log) }); err != nil {
 			t.Fatal(err)
 		}
 		r.play()
@@ -110,17 +110,17 @@ func (r *run) open() {
 	n := r.network
 	for i := range r.plan.members {
 		n.World.SetSyncDelay(hostName(i), r.plan.sync)
-		how := n.found
+		how := n.Found
 		if i > 0 {
 			how = n.join(i)
 		}
-		started := n.start(i, how)
-		if err := started.await(patience); err != nil {
+		started := n.Start(i, how)
+		if err := started.Await(patience); err != nil {
 			r.witness.fail("alive", "%s, at first: %v", hostName(i), err)
 			r.abort()
 			return
 		}
-		r.service = started.info.Service
+		r.service = started.Info().Service
 	}
 	time.Sleep(quiet)
 	r.backup()
@@ -245,12 +245,12 @@ func (r *run) shutdown() {
 		}
 	}
 	for i := range r.plan.members {
-		running := r.network.running(i)
+		running := r.network.Node(i)
 		if running == nil {
 			continue
 		}
-		stopped := running.ended()
-		if err := r.network.halt(i); !r.aborted() && (stopped || err != nil) {
+		stopped := running.Ended()
+		if err := r.network.Halt(i); !r.aborted() && (stopped || err != nil) {
 			r.witness.fail("alive", "%s stopped (before it was asked to: %t): %v", hostName(i), stopped, err)
 		}
 	}

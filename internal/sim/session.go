@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -74,7 +75,7 @@ func (s *session) ask(method, path string, body []byte, header ...string) answer
 }
 
 func (s *session) askAt(host int, method, path string, body []byte, header ...string) (a answer) {
-	req, err := http.NewRequest(method, "https://"+hostName(host)+clientPort+path, bytes.NewReader(body))
+	req, err := http.NewRequest(method, "https://"+hostName(host)+nettest.ClientPort+path, bytes.NewReader(body))
 	if err != nil {
 		panic(err) // this package makes every path
 	}

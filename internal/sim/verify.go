@@ -173,7 +173,7 @@ func (r *run) verifyLedgers() {
 }
 
 // read returns the entries of a ledger up to an index.
-func read(n *Network, host int, to uint64) (map[uint64]batch.Entry, error) {
+func read(n network, host int, to uint64) (map[uint64]batch.Entry, error) {
 	log, err := ledger.OpenReadOnly(n.World.Host(hostName(host)).Disk, node.Dir)
 	if err != nil {
 		return nil, err
