@@ -106,6 +106,14 @@ func (m Measurement) Platform() string {
 	return p
 }
 
+// Short returns the platform and the first eight digits, for people.
+func (m Measurement) Short() string {
+	if n := len(m.Platform()) + 9; len(m) > n {
+		return string(m[:n]) + "…"
+	}
+	return string(m)
+}
+
 // Kinds of errors. A package wraps one of them so that a caller decides by errors.Is, never by
 // text; the command line turns them into exit codes and the gateway into status codes.
 var (

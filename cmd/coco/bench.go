@@ -166,7 +166,7 @@ func (a *app) network(ctx context.Context, dir string, nodes int, change func(*s
 	}
 	opts.KeepCode = false
 	opts.Log = slog.New(slog.DiscardHandler)
-	opts.Report = func(s sandbox.Step) {
+	opts.Report = func(s localnet.Step) {
 		if s.Step == "stopped" {
 			return // nobody asked whether a temporary network goes on
 		}

@@ -103,7 +103,7 @@ func (a *app) demo(ctx context.Context, dir string) (err error) {
 		}
 		a.demoShow(demoLine{
 			Step: "verify", Node: n.Name, Values: map[string]string{"measurement": string(proof.Claims.Measurement)},
-			Text: fmt.Sprintf("%s proves that it runs %s", n.Name, shortMeasurement(proof.Claims.Measurement)),
+			Text: fmt.Sprintf("%s proves that it runs %s", n.Name, proof.Claims.Measurement.Short()),
 		})
 	}
 	deployed, paid, err := a.demoToken(ctx, info, clients)

@@ -28,7 +28,7 @@ func postJSON(url string, body []byte) ([]byte, error) {
 }
 
 // startNetwork starts a sandbox in this process whose nodes are processes of the test binary.
-func startNetwork(t *testing.T, dir string, steps chan<- sandbox.Step) *sandbox.Sandbox {
+func startNetwork(t *testing.T, dir string, steps chan<- localnet.Step) *sandbox.Sandbox {
 	t.Helper()
 	exe, err := exec.LookPath("coco") // installed by TestMain
 	if err != nil {
@@ -40,7 +40,7 @@ func startNetwork(t *testing.T, dir string, steps chan<- sandbox.Step) *sandbox.
 	}
 	s, err := sandbox.Start(context.WithoutCancel(t.Context()), sandbox.Options{
 		Dir: dir, Exe: exe, Code: virtual.Measure(program), Verifiers: verifiers(),
-		Report: func(s sandbox.Step) {
+		Report: func(s localnet.Step) {
 			t.Logf("%s %s", s.Step, s.Text)
 			select {
 			case steps <- s:
@@ -115,7 +115,7 @@ func (l *load) advance(t *testing.T, n int64) {
 }
 
 // await waits for a step of the supervisor.
-func await(t *testing.T, steps <-chan sandbox.Step, name string) {
+func await(t *testing.T, steps <-chan localnet.Step, name string) {
 	t.Helper()
 	timeout := time.After(time.Minute)
 	for {
@@ -158,7 +158,7 @@ func TestKilledNodesCostNoAcknowledgedTransaction(t *testing.T) {
 		t.Skip("starts a network of processes")
 	}
 	dir := t.TempDir() + "/net"
-	steps := make(chan sandbox.Step, 1000)
+	steps := make(chan localnet.Step, 1000)
 	s := startNetwork(t, dir, steps)
 	stopped := false
 	defer func() {

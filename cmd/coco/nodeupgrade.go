@@ -15,7 +15,7 @@ import (
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/localnet"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/rolling"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -50,7 +50,7 @@ goes on where it ended. Clients lose no request: a node that ends sends them els
 				return err
 			}
 			v := &codeVote{a: a, dir: dir, members: members, note: note}
-			return sandbox.Upgrade(cmd.Context(), sandbox.UpgradeOptions{
+			return rolling.Upgrade(cmd.Context(), rolling.UpgradeOptions{
 				Dir: dir, To: to, Verifiers: verifiers(), Vote: v.decide, Report: a.showUpgrade,
 			})
 		},
@@ -84,7 +84,7 @@ func voters(info localnet.Info, as []string) ([]string, error) {
 	return as, nil
 }
 
-func (a *app) showUpgrade(s sandbox.Step) {
+func (a *app) showUpgrade(s localnet.Step) {
 	if a.WantsJSON() {
 		_ = a.Out.JSON(s)
 		return
@@ -111,7 +111,7 @@ type codeVote struct {
 const votePause = 500 * time.Millisecond
 
 // decide returns once the change is in force. A proposal of the same change that is open already is gone on with.
-func (v *codeVote) decide(ctx context.Context, change sandbox.CodeChange) error {
+func (v *codeVote) decide(ctx context.Context, change rolling.CodeChange) error {
 	act := action.Action{Kind: action.AddCode, Args: action.Args{Measurement: string(change.Measurement), Note: v.note}}
 	if change.Remove {
 		act = action.Action{Kind: action.RemoveCode, Args: action.Args{Measurement: string(change.Measurement)}}
@@ -206,7 +206,7 @@ func (v *codeVote) voteAs(ctx context.Context, name string, p wire.Proposal) (wi
 }
 
 // await waits until others have decided.
-func (v *codeVote) await(ctx context.Context, o *officer.Officer, p wire.Proposal, change sandbox.CodeChange) error {
+func (v *codeVote) await(ctx context.Context, o *officer.Officer, p wire.Proposal, change rolling.CodeChange) error {
 	missing := ""
 	for p.State == "open" {
 		if now := strings.Join(p.Waiting, ", "); now != missing {
@@ -228,5 +228,5 @@ func (v *codeVote) await(ctx context.Context, o *officer.Officer, p wire.Proposa
 }
 
 func (v *codeVote) say(format string, args ...any) {
-	v.a.showUpgrade(sandbox.Step{Step: "voting", Text: fmt.Sprintf(format, args...)})
+	v.a.showUpgrade(localnet.Step{Step: "voting", Text: fmt.Sprintf(format, args...)})
 }

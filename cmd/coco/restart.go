@@ -10,7 +10,7 @@ import (
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/rolling"
 )
 
 func restartCommand(c *cli.App) *cobra.Command {
@@ -30,7 +30,7 @@ It takes a network of three nodes at least, all of which serve.`,
 			if err := checkSettings(dir, args); err != nil {
 				return err
 			}
-			err := sandbox.Restart(cmd.Context(), dir, args, verifiers(), func(s sandbox.Step) {
+			err := rolling.Restart(cmd.Context(), dir, args, verifiers(), func(s localnet.Step) {
 				if a.WantsJSON() {
 					_ = a.Out.JSON(s)
 					return

@@ -22,7 +22,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/localnet"
-	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/rolling"
 )
 
 // traffic is clients that go to another node when one says that nothing happened, and count what they
@@ -178,7 +178,7 @@ func TestRollingRestartLosesNoRequest(t *testing.T) {
 	}
 	load := startTraffic(t, info, 4, 2)
 	var back []string
-	err := sandbox.Restart(t.Context(), dir, nil, verifiers(), func(step sandbox.Step) {
+	err := rolling.Restart(t.Context(), dir, nil, verifiers(), func(step localnet.Step) {
 		t.Logf("%s (%d requests, %d retries)", step.Text, load.done.Load(), load.retried.Load())
 		if step.Step == "back" {
 			back = append(back, step.Node)

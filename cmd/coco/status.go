@@ -197,7 +197,7 @@ func (a *app) showStatus(page networkStatus) {
 			row[1], row[2], row[3], row[4], row[5] = s.Node.Short(), s.Role, strconv.FormatUint(s.View, 10), s.Committed.String(), strconv.FormatUint(n.Lag, 10)
 		}
 		if n.Attested != "" {
-			row[6] = shortMeasurement(n.Attested)
+			row[6] = n.Attested.Short()
 		}
 		rows = append(rows, row)
 	}
@@ -220,11 +220,4 @@ func (a *app) showStatus(page networkStatus) {
 	default:
 		p.Printf("%s\n", p.Red("no quorum: nothing can be committed"))
 	}
-}
-
-func shortMeasurement(m coco.Measurement) string {
-	if n := len(m.Platform()) + 9; len(m) > n {
-		return string(m[:n]) + "…"
-	}
-	return string(m)
 }

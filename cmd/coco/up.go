@@ -140,7 +140,7 @@ func (a *app) up(ctx context.Context, f upFlags) error {
 	defer log.Close()
 	opts.Log = slog.New(slog.NewJSONHandler(log, nil))
 	ready := false
-	opts.Report = func(s sandbox.Step) {
+	opts.Report = func(s localnet.Step) {
 		// Programs read until "ready"; what happens later is in the log.
 		if a.WantsJSON() && ready {
 			return
@@ -229,11 +229,11 @@ func (a *app) followSteps(r io.Reader) (ready bool, err error) {
 	sc := bufio.NewScanner(r)
 	sc.Buffer(nil, 1<<20)
 	for sc.Scan() {
-		var s sandbox.Step
+		var s localnet.Step
 		if json.Unmarshal(sc.Bytes(), &s) != nil {
 			continue
 		}
-		if s.Step == sandbox.StepFailed {
+		if s.Step == localnet.StepFailed {
 			return false, s.Err()
 		}
 		a.showStep(s)
@@ -253,7 +253,7 @@ func (a *app) supervise(ctx context.Context, f upFlags) error {
 	}
 	opts.Log = slog.New(slog.NewJSONHandler(a.Err.W, nil))
 	ready := false
-	opts.Report = func(s sandbox.Step) {
+	opts.Report = func(s localnet.Step) {
 		if !ready {
 			_ = a.Out.JSON(s)
 		}
@@ -261,14 +261,14 @@ func (a *app) supervise(ctx context.Context, f upFlags) error {
 	}
 	s, err := sandbox.Start(ctx, opts)
 	if err != nil {
-		_ = a.Out.JSON(sandbox.FailedStep(err))
+		_ = a.Out.JSON(localnet.FailedStep(err))
 		return err
 	}
 	return s.Wait()
 }
 
 // showStep shows what a sandbox did.
-func (a *app) showStep(s sandbox.Step) {
+func (a *app) showStep(s localnet.Step) {
 	if a.WantsJSON() {
 		_ = a.Out.JSON(s)
 		return

@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/reach"
+	"github.com/cocoframework/coco/internal/rolling"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
@@ -35,13 +36,13 @@ func buildRelease(t *testing.T, version string) (file string, m coco.Measurement
 }
 
 // upgrading are the means to upgrade a sandbox in a test.
-func upgrading(s *sandbox.Sandbox, to string, report func(sandbox.Step)) sandbox.UpgradeOptions {
+func upgrading(s *sandbox.Sandbox, to string, report func(localnet.Step)) rolling.UpgradeOptions {
 	var members []string
 	for _, m := range s.Info().Members {
 		members = append(members, m.Name)
 	}
 	v := &codeVote{a: &app{&cli.App{Out: cli.NewPrinter(io.Discard), Err: cli.NewPrinter(io.Discard)}}, dir: s.Info().Dir, members: members}
-	return sandbox.UpgradeOptions{Dir: s.Info().Dir, To: to, Verifiers: verifiers(), Vote: v.decide, Report: report}
+	return rolling.UpgradeOptions{Dir: s.Info().Dir, To: to, Verifiers: verifiers(), Vote: v.decide, Report: report}
 }
 
 // believe has clients accept the code that the constitution lists by now, as the proxies do by themselves.
@@ -78,7 +79,7 @@ func TestUpgradeLosesNoRequest(t *testing.T) {
 	var replaced []string
 	for try := 0; ; try++ {
 		ctx, interrupt := context.WithCancel(t.Context())
-		err := sandbox.Upgrade(ctx, upgrading(s, to, func(step sandbox.Step) {
+		err := rolling.Upgrade(ctx, upgrading(s, to, func(step localnet.Step) {
 			t.Logf("%s (%d requests, %d retries)", step.Text, load.done.Load(), load.retried.Load())
 			switch step.Step {
 			case "stopping":
@@ -161,7 +162,7 @@ func TestUpgradeGoesOnAfterTheNetworkStopped(t *testing.T) {
 	}
 	ctx, interrupt := context.WithCancel(t.Context())
 	first := ""
-	err := sandbox.Upgrade(ctx, upgrading(s, to, func(step sandbox.Step) {
+	err := rolling.Upgrade(ctx, upgrading(s, to, func(step localnet.Step) {
 		if step.Step == "back" {
 			first = step.Node
 			interrupt()
@@ -188,7 +189,7 @@ func TestUpgradeGoesOnAfterTheNetworkStopped(t *testing.T) {
 		}
 	}
 	var replaced []string
-	if err := sandbox.Upgrade(t.Context(), upgrading(s, to, func(step sandbox.Step) {
+	if err := rolling.Upgrade(t.Context(), upgrading(s, to, func(step localnet.Step) {
 		if step.Step == "back" {
 			replaced = append(replaced, step.Node)
 		}

@@ -249,7 +249,7 @@ var core = []string{
 var composition = []rule{
 	{
 		name: "a folder's description starts nothing",
-		in:   []string{"internal/localnet", "internal/reach"},
+		in:   []string{"internal/localnet", "internal/reach", "internal/rolling"},
 		none: []string{"node", "gateway", "internal/sandbox"}, std: []string{"os/exec"},
 		why: "commands for production networks read it to find keys and nodes, and must not link what runs a network",
 	},

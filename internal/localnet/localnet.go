@@ -15,11 +15,16 @@
 package localnet
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"runtime"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 )
@@ -85,4 +90,18 @@ func (l Layout) ProgramFile() string {
 		name += ".exe"
 	}
 	return filepath.Join(l.Code(), name)
+}
+
+// Measure computes what a virtual TEE measures of a program.
+func Measure(file string) (coco.Measurement, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return coco.Measurement(gov.Virtual + ":" + hex.EncodeToString(h.Sum(nil))), nil
 }

@@ -24,7 +24,7 @@ import (
 
 // firstUp brings the network up at the start of the supervisor, when nothing depends on the nodes'
 // addresses yet: if another process has taken one, all get others.
-func (s *Sandbox) firstUp(ctx context.Context, n *nursery) error {
+func (s *Sandbox) firstUp(ctx context.Context, n *processes) error {
 	again := func(err error) bool { return s.info.Committed && !final(err) }
 	return s.tryUp(ctx, n, again, func() error {
 		err := s.bringUp(ctx, n)
@@ -32,7 +32,7 @@ func (s *Sandbox) firstUp(ctx context.Context, n *nursery) error {
 			if try == giveUp {
 				return fmt.Errorf("%w: found no free loopback ports from %d to %d in %d tries: %w", coco.ErrInvalid, nodePortLow, nodePortHigh, giveUp, err)
 			}
-			s.report(Step{Step: "down", Text: fmt.Sprintf("%v: all nodes get other ports", err)})
+			s.report(localnet.Step{Step: "down", Text: fmt.Sprintf("%v: all nodes get other ports", err)})
 			n.clear()
 			if err := s.changeNodePorts(); err != nil {
 				return err
@@ -45,7 +45,7 @@ func (s *Sandbox) firstUp(ctx context.Context, n *nursery) error {
 
 // tryUp calls up until it succeeds, with a pause after each failure that again admits, up to giveUp
 // times. Nodes that a failure leaves behind are stopped before the next try.
-func (s *Sandbox) tryUp(ctx context.Context, n *nursery, again func(error) bool, up func() error) error {
+func (s *Sandbox) tryUp(ctx context.Context, n *processes, again func(error) bool, up func() error) error {
 	for try := 1; ; try++ {
 		err := up()
 		if err == nil || ctx.Err() != nil || !again(err) {
@@ -54,7 +54,7 @@ func (s *Sandbox) tryUp(ctx context.Context, n *nursery, again func(error) bool,
 		if try == giveUp {
 			return fmt.Errorf("the network does not come up again: %w", err)
 		}
-		s.report(Step{Step: "down", Text: err.Error()})
+		s.report(localnet.Step{Step: "down", Text: err.Error()})
 		n.clear()
 		if !ctxtime.Sleep(ctx, pauseHigh/giveUp) {
 			return err
@@ -69,7 +69,7 @@ func final(err error) bool {
 
 // bringUp starts all nodes: the first of them alone, from the genesis constitution or from the
 // longest ledger, and the others, which join it.
-func (s *Sandbox) bringUp(ctx context.Context, n *nursery) error {
+func (s *Sandbox) bringUp(ctx context.Context, n *processes) error {
 	first, found, err := s.longestLedger()
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (s *Sandbox) bringUp(ctx context.Context, n *nursery) error {
 		if err := s.fillGaps(first); err != nil {
 			return err
 		}
-		s.report(Step{Step: "recovering", Node: s.info.Nodes[first].Name, Text: fmt.Sprintf("%s has the longest ledger and opens it with the members' keys", s.info.Nodes[first].Name)})
+		s.report(localnet.Step{Step: "recovering", Node: s.info.Nodes[first].Name, Text: fmt.Sprintf("%s has the longest ledger and opens it with the members' keys", s.info.Nodes[first].Name)})
 	} else {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, startPatience, fmt.Errorf("it took longer than %v", startPatience))
@@ -115,7 +115,7 @@ func (s *Sandbox) bringUp(ctx context.Context, n *nursery) error {
 	if found {
 		text = "goes on from its ledger"
 	}
-	s.report(Step{Step: "joined", Node: s.info.Nodes[first].Name, Text: fmt.Sprintf("%s %s", s.info.Nodes[first].Name, text)})
+	s.report(localnet.Step{Step: "joined", Node: s.info.Nodes[first].Name, Text: fmt.Sprintf("%s %s", s.info.Nodes[first].Name, text)})
 	if err := s.joinOthers(ctx, n, first); err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (s *Sandbox) bringUp(ctx context.Context, n *nursery) error {
 
 // joinOthers waits until all nodes but the first have joined it. They ask nobody else, so the end
 // of the first one ends the wait.
-func (s *Sandbox) joinOthers(ctx context.Context, n *nursery, first int) error {
+func (s *Sandbox) joinOthers(ctx context.Context, n *processes, first int) error {
 	watched, cancel := context.WithCancelCause(ctx)
 	c := n.child(first)
 	var watch sync.WaitGroup
@@ -150,7 +150,7 @@ func (s *Sandbox) joinOthers(ctx context.Context, n *nursery, first int) error {
 			if err := s.attestReady(ctx, n.child(i), i, e); err != nil {
 				return err
 			}
-			s.report(Step{Step: "joined", Node: s.info.Nodes[i].Name, Text: s.info.Nodes[i].Name + " has joined"})
+			s.report(localnet.Step{Step: "joined", Node: s.info.Nodes[i].Name, Text: s.info.Nodes[i].Name + " has joined"})
 			return nil
 		})
 	}
@@ -200,11 +200,11 @@ func (s *Sandbox) attest(ctx context.Context, i int, id coco.NodeID) error {
 	if a.Node != id {
 		return fmt.Errorf("%w: %s answers as node %s, but %s started as %s", errOtherNode, s.info.Nodes[i].Client, a.Node.Short(), s.info.Nodes[i].Name, id.Short())
 	}
-	text := fmt.Sprintf("%s runs %s", s.info.Nodes[i].Name, short(a.Claims.Measurement))
+	text := fmt.Sprintf("%s runs %s", s.info.Nodes[i].Name, a.Claims.Measurement.Short())
 	if a.Claims.Insecure {
 		text += " in a simulated TEE"
 	}
-	s.report(Step{Step: "attested", Node: s.info.Nodes[i].Name, NodeID: id.String(), Measurement: string(a.Claims.Measurement), Insecure: a.Claims.Insecure, Text: text})
+	s.report(localnet.Step{Step: "attested", Node: s.info.Nodes[i].Name, NodeID: id.String(), Measurement: string(a.Claims.Measurement), Insecure: a.Claims.Insecure, Text: text})
 	return nil
 }
 
@@ -268,7 +268,7 @@ func (s *Sandbox) longestLedger() (node int, found bool, err error) {
 		v, x, w, err := ledgerEnd(nodeconfig.Dir(n.Dir))
 		switch {
 		case err != nil:
-			s.report(Step{Step: "damaged", Node: n.Name, Text: fmt.Sprintf("the ledger of %s is damaged, it must fetch what is missing from the others: %v", n.Name, err)})
+			s.report(localnet.Step{Step: "damaged", Node: n.Name, Text: fmt.Sprintf("the ledger of %s is damaged, it must fetch what is missing from the others: %v", n.Name, err)})
 			damage = errors.Join(damage, fmt.Errorf("node %s: %w", n.Name, err))
 			continue
 		case x == 0:

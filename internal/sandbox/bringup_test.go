@@ -54,7 +54,7 @@ func TestNodesThatMeetAUsedAddressGetOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	n := &nursery{s: s}
+	n := &processes{s: s}
 	defer n.stopAll()
 	if err := s.firstUp(t.Context(), n); !errors.Is(err, coco.ErrDenied) {
 		t.Errorf("firstUp: %v, want the refusal of a node that could listen", err)
@@ -101,7 +101,7 @@ func TestNoTwoNodesShareAPort(t *testing.T) {
 func TestTheEndOfTheFirstNodeEndsTheOthersWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Sandbox{info: localnet.Info{Nodes: []localnet.Node{{Name: "alpha"}, {Name: "bravo"}, {Name: "charlie"}}}}
-		n := &nursery{s: s}
+		n := &processes{s: s}
 		for _, node := range s.info.Nodes {
 			n.at = append(n.at, &child{name: node.Name, ready: make(chan nodeconfig.Event, 1), done: make(chan struct{})})
 		}
@@ -132,10 +132,10 @@ func TestANetworkThatDoesNotComeUpAgainIsTriedSomeTimes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &Sandbox{opts: Options{Report: func(Step) {}, Log: slog.New(slog.DiscardHandler)}, info: localnet.Info{Committed: test.committed}}
+				s := &Sandbox{opts: Options{Report: func(localnet.Step) {}, Log: slog.New(slog.DiscardHandler)}, info: localnet.Info{Committed: test.committed}}
 				again := func(err error) bool { return s.info.Committed && !final(err) }
 				tries := 0
-				err := s.tryUp(t.Context(), &nursery{s: s}, again, func() error {
+				err := s.tryUp(t.Context(), &processes{s: s}, again, func() error {
 					if tries++; tries == test.works {
 						return nil
 					}

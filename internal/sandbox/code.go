@@ -16,6 +16,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/ctxtime"
+	"github.com/cocoframework/coco/internal/localnet"
 )
 
 // A sandbox's nodes run one program, except while another one replaces it: then each node that was replaced has
@@ -51,7 +52,7 @@ func isFile(name string) bool {
 
 // install copies a program into the folder. The constitution in force must list it.
 func (s *Sandbox) install(ctx context.Context, file string) (coco.Measurement, error) {
-	m, err := measure(file)
+	m, err := localnet.Measure(file)
 	if err != nil {
 		return "", fmt.Errorf("%w: the new program: %w", coco.ErrInvalid, err)
 	}
@@ -62,7 +63,7 @@ func (s *Sandbox) install(ctx context.Context, file string) (coco.Measurement, e
 		return "", fmt.Errorf("%w: %s measures %s, which the constitution in force does not list: have members add it by vote", coco.ErrDenied, file, m)
 	}
 	to := filepath.Join(s.lay.Code(), programName(m))
-	if got, err := measure(to); err == nil && got == m {
+	if got, err := localnet.Measure(to); err == nil && got == m {
 		return m, nil
 	}
 	return m, copyProgram(file, to, m)
@@ -110,20 +111,20 @@ func copyProgram(file, to string, m coco.Measurement) error {
 	if err != nil {
 		return fmt.Errorf("keeping the program: %w", err)
 	}
-	if got, err := measure(part.Name()); err != nil || got != m {
+	if got, err := localnet.Measure(part.Name()); err != nil || got != m {
 		return fmt.Errorf("%w: %s has changed while it was copied: it measures %s, before %s", coco.ErrVerify, file, got, m)
 	}
 	return os.Rename(part.Name(), to)
 }
 
-// settle makes the program that every node runs by now the sandbox's.
-func (s *Sandbox) settle(m coco.Measurement) error {
+// adopt makes the program that every node runs by now the sandbox's.
+func (s *Sandbox) adopt(m coco.Measurement) error {
 	code := programName(m)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range s.info.Nodes {
 		if !n.Retired && n.Code != code {
-			return fmt.Errorf("%w: node %s does not run %s yet", coco.ErrBusy, n.Name, short(m))
+			return fmt.Errorf("%w: node %s does not run %s yet", coco.ErrBusy, n.Name, m.Short())
 		}
 	}
 	file := s.lay.ProgramFile()
@@ -142,12 +143,12 @@ func (s *Sandbox) settle(m coco.Measurement) error {
 }
 
 // code serves Upgrade: it takes over a new program (POST /code?file=), or makes it everybody's
-// (POST /code?settle=MEASUREMENT).
+// (POST /code?adopt=MEASUREMENT).
 func (c *control) code(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	m, err := coco.Measurement(q.Get("settle")), error(nil)
+	m, err := coco.Measurement(q.Get("adopt")), error(nil)
 	if m != "" {
-		err = c.s.settle(m)
+		err = c.s.adopt(m)
 	} else {
 		m, err = c.s.install(r.Context(), q.Get("file"))
 	}
@@ -162,7 +163,7 @@ func (c *control) code(w http.ResponseWriter, r *http.Request) {
 // assign notes which program a node runs when it starts the next time.
 func (s *Sandbox) assign(i int, m coco.Measurement) error {
 	code := programName(m)
-	if got, err := measure(filepath.Join(s.lay.Code(), code)); err != nil || got != m {
+	if got, err := localnet.Measure(filepath.Join(s.lay.Code(), code)); err != nil || got != m {
 		return fmt.Errorf("%w: the program %s is not in %s", coco.ErrNotFound, m, s.lay.Code())
 	}
 	s.mu.Lock()

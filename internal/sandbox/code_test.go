@@ -60,14 +60,14 @@ func TestNodesRunTwoProgramsUntilAllHaveTheNewOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range s.info.Nodes {
-		if err := s.settle(code); err == nil {
-			t.Errorf("settled with %d of %d nodes", i, len(s.info.Nodes))
+		if err := s.adopt(code); err == nil {
+			t.Errorf("adopted with %d of %d nodes", i, len(s.info.Nodes))
 		}
 		if err := s.assign(i, code); err != nil {
 			t.Fatal(err)
 		}
 		for k := range s.info.Nodes {
-			got, err := measure(s.exeOf(k))
+			got, err := localnet.Measure(s.exeOf(k))
 			if err != nil || (got == code) != (k <= i) {
 				t.Errorf("after %d of 3, node %d runs %s, %v", i+1, k, got, err)
 			}
@@ -77,10 +77,10 @@ func TestNodesRunTwoProgramsUntilAllHaveTheNewOne(t *testing.T) {
 	if err != nil || kept.Nodes[2].Code == "" || kept.Measurement != string(s.opts.Code) {
 		t.Errorf("the description says %+v, %v", kept, err)
 	}
-	if err := s.settle(code); err != nil {
+	if err := s.adopt(code); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := measure(s.exeOf(1)); err != nil || got != code || s.exeOf(1) != old {
+	if got, err := localnet.Measure(s.exeOf(1)); err != nil || got != code || s.exeOf(1) != old {
 		t.Errorf("in the end node 1 runs %s from %s, %v", got, s.exeOf(1), err)
 	}
 	again, err := localnet.Load(s.info.Dir)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/localnet"
 )
 
@@ -92,4 +93,33 @@ func (c *control) status(w http.ResponseWriter, _ *http.Request) {
 func (c *control) stop(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 	c.s.cancel(errStopped)
+}
+
+// restart serves Restart: the supervisor ends a node, and starts it again as if it had died.
+func (c *control) restart(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("node")
+	c.s.mu.Lock()
+	at := -1
+	for i, n := range c.s.info.Nodes {
+		if n.Name == name && !n.Retired && !c.s.starting && i < len(c.s.state) && c.s.state[i].Ready {
+			at = i
+		}
+	}
+	c.s.mu.Unlock()
+	if at < 0 {
+		http.Error(w, fmt.Sprintf("node %q is not running", name), http.StatusConflict)
+		return
+	}
+	if code := r.URL.Query().Get("code"); code != "" {
+		if err := c.s.assign(at, coco.Measurement(code)); err != nil {
+			http.Error(w, err.Error(), http.StatusConflict)
+			return
+		}
+	}
+	select {
+	case c.s.restarts <- at:
+		w.WriteHeader(http.StatusAccepted)
+	default:
+		http.Error(w, "another node is being restarted", http.StatusConflict)
+	}
 }

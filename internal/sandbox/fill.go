@@ -7,6 +7,7 @@ import (
 
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/ledger"
 )
@@ -35,7 +36,7 @@ func (s *Sandbox) fillGaps(node int) error {
 			continue
 		}
 		if err := fillFrom(log, missing, other.Dir); err != nil {
-			s.report(Step{Step: "recovering", Node: n.Name, Text: fmt.Sprintf("the ledger of %s does not help: %v", other.Name, err)})
+			s.report(localnet.Step{Step: "recovering", Node: n.Name, Text: fmt.Sprintf("the ledger of %s does not help: %v", other.Name, err)})
 		}
 	}
 	return nil

@@ -1,8 +1,6 @@
 package sandbox
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -76,7 +74,7 @@ func (s *Sandbox) create() error {
 		info.Members = append(info.Members, localnet.Member{Name: name})
 		info.Nodes = append(info.Nodes, localnet.Node{Name: name, Member: name})
 	}
-	s.report(Step{
+	s.report(localnet.Step{
 		Step: "organisations", Members: localnet.Names[:s.opts.Members],
 		Text: fmt.Sprintf("%d organisations, each with certificate, encryption key and a user", s.opts.Members),
 	})
@@ -84,7 +82,7 @@ func (s *Sandbox) create() error {
 		return err
 	}
 	info.Constitution = c.Digest()
-	s.report(Step{
+	s.report(localnet.Step{
 		Step: "constitution", Constitution: info.Constitution.String(),
 		Text: fmt.Sprintf("constitution %s: 1 code measurement, any member's node that runs it is admitted", info.Constitution.Short()),
 	})
@@ -205,15 +203,15 @@ func (s *Sandbox) keepCode() error {
 func (s *Sandbox) chooseCode(c *gov.Constitution) error {
 	listed := c.Measurements()
 	own := slices.Contains(listed, s.opts.Code)
-	kept, err := measure(s.lay.ProgramFile())
+	kept, err := localnet.Measure(s.lay.ProgramFile())
 	switch {
 	case err == nil && slices.Contains(listed, kept):
 		s.exe, s.info.Measurement = s.lay.ProgramFile(), string(kept)
 		if !own {
-			s.report(Step{
+			s.report(localnet.Step{
 				Step: "code", Measurement: string(kept),
 				Text: fmt.Sprintf("this program measures %s, which the constitution does not list: the nodes run the one that made the network (--fresh makes a new network with this one)",
-					short(s.opts.Code)),
+					s.opts.Code.Short()),
 			})
 		}
 	case own:
@@ -223,25 +221,4 @@ func (s *Sandbox) chooseCode(c *gov.Constitution) error {
 			coco.ErrDenied, s.opts.Code, listed)
 	}
 	return nil
-}
-
-// measure computes what a virtual TEE measures of a program.
-func measure(file string) (coco.Measurement, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return coco.Measurement(gov.Virtual + ":" + hex.EncodeToString(h.Sum(nil))), nil
-}
-
-func short(m coco.Measurement) string {
-	if s := string(m); len(s) > len(m.Platform())+9 {
-		return s[:len(m.Platform())+9] + "…"
-	}
-	return string(m)
 }

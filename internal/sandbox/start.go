@@ -50,7 +50,7 @@ type Options struct {
 	// be called more than once. A network that is there already is refused.
 	Constitution func(*gov.Constitution) error
 	// Report is told every step, from one goroutine at a time.
-	Report func(Step)
+	Report func(localnet.Step)
 	Log    *slog.Logger
 }
 
@@ -68,7 +68,7 @@ func (o *Options) validate() error {
 		return fmt.Errorf("%w: a sandbox needs a folder, a program, its measurement and verifiers", coco.ErrInvalid)
 	}
 	if o.Report == nil {
-		o.Report = func(Step) {}
+		o.Report = func(localnet.Step) {}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -121,11 +121,11 @@ func Start(ctx context.Context, opts Options) (*Sandbox, error) {
 		return nil, err
 	}
 	s := &Sandbox{opts: opts, lay: lay, exe: opts.Exe, starting: true, restarts: make(chan int, 1), done: make(chan struct{})}
-	if err := s.takeFolder(); err != nil {
+	if err := s.lockFolder(); err != nil {
 		return nil, err
 	}
 	ctx, s.cancel = context.WithCancelCause(ctx)
-	children := &nursery{s: s}
+	children := &processes{s: s}
 	if err := s.open(ctx, children); err != nil {
 		if context.Cause(ctx) == errStopped {
 			err = fmt.Errorf("%w before the network was ready", errStopped)
@@ -140,7 +140,7 @@ func Start(ctx context.Context, opts Options) (*Sandbox, error) {
 	}
 	go s.run(ctx, children)
 	for _, n := range s.Info().Nodes {
-		s.report(Step{Step: "open", Node: n.Name, URL: n.HTTP, Text: fmt.Sprintf("%s answers at %s", n.Name, n.HTTP)})
+		s.report(localnet.Step{Step: "open", Node: n.Name, URL: n.HTTP, Text: fmt.Sprintf("%s answers at %s", n.Name, n.HTTP)})
 	}
 	s.report(s.readyStep())
 	return s, nil
@@ -161,8 +161,8 @@ func Prepare(dir string) (localnet.Layout, error) {
 	return lay, nil
 }
 
-// takeFolder locks the folder.
-func (s *Sandbox) takeFolder() error {
+// lockFolder locks the folder.
+func (s *Sandbox) lockFolder() error {
 	s.lock = flock.New(s.lay.LockFile(), flock.SetPermissions(0o600))
 	ok, err := s.lock.TryLock()
 	if err != nil {
@@ -182,7 +182,7 @@ func (s *Sandbox) takeFolder() error {
 var ErrRunning = errors.New("a sandbox is running in this folder already")
 
 // open brings the network up: a new one, or the one in the folder.
-func (s *Sandbox) open(ctx context.Context, n *nursery) error {
+func (s *Sandbox) open(ctx context.Context, n *processes) error {
 	resume, err := s.load()
 	if err != nil {
 		return err
@@ -292,7 +292,7 @@ func (s *Sandbox) load() (resume bool, err error) {
 }
 
 // run supervises until the end and then cleans up.
-func (s *Sandbox) run(ctx context.Context, n *nursery) {
+func (s *Sandbox) run(ctx context.Context, n *processes) {
 	defer close(s.done)
 	g := new(errgroup.Group)
 	fail := func(err error) error {
@@ -312,7 +312,7 @@ func (s *Sandbox) run(ctx context.Context, n *nursery) {
 	n.stopAll()
 	s.release()
 	if err == nil {
-		s.report(Step{Step: "stopped", Dir: s.lay.Dir, Text: "stopped; `coco up` goes on where it ended"})
+		s.report(localnet.Step{Step: "stopped", Dir: s.lay.Dir, Text: "stopped; `coco up` goes on where it ended"})
 	}
 	s.err = err
 }
@@ -339,16 +339,16 @@ func (s *Sandbox) release() {
 	_ = s.lock.Unlock()
 }
 
-func (s *Sandbox) report(step Step) {
+func (s *Sandbox) report(step localnet.Step) {
 	s.reporting.Lock()
 	defer s.reporting.Unlock()
 	s.opts.Log.Info(step.Step, "node", step.Node, "text", step.Text)
 	s.opts.Report(step)
 }
 
-func (s *Sandbox) readyStep() Step {
+func (s *Sandbox) readyStep() localnet.Step {
 	info := s.Info()
-	step := Step{Step: "ready", ChainID: info.ChainID, Dir: info.Dir, Insecure: info.Insecure, Constitution: info.Constitution.String()}
+	step := localnet.Step{Step: "ready", ChainID: info.ChainID, Dir: info.Dir, Insecure: info.Insecure, Constitution: info.Constitution.String()}
 	for _, n := range info.Nodes {
 		step.RPC = append(step.RPC, n.HTTP)
 		step.WS = append(step.WS, n.WS)

@@ -19,22 +19,22 @@ const (
 	giveUp = 5
 )
 
-// nursery holds the nodes' processes. Except for its lock it belongs to the goroutine that brings
+// processes holds the nodes' processes. Except for its lock it belongs to the goroutine that brings
 // the network up and then supervises it.
-type nursery struct {
+type processes struct {
 	s  *Sandbox
 	mu sync.Mutex
 	at []*child // by node
 }
 
-func (n *nursery) child(i int) *child {
+func (n *processes) child(i int) *child {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.at[i]
 }
 
 // start starts a node's process; see nodeConfig.
-func (n *nursery) start(i int, how string, others []int) error {
+func (n *processes) start(i int, how string, others []int) error {
 	s := n.s
 	if err := s.nodeConfig(i, how, others); err != nil {
 		return err
@@ -54,7 +54,7 @@ func (n *nursery) start(i int, how string, others []int) error {
 	return nil
 }
 
-func (n *nursery) waitReady(ctx context.Context, i int) (nodeconfig.Event, error) {
+func (n *processes) waitReady(ctx context.Context, i int) (nodeconfig.Event, error) {
 	c := n.child(i)
 	e, err := c.waitReady(ctx)
 	if err != nil {
@@ -65,20 +65,20 @@ func (n *nursery) waitReady(ctx context.Context, i int) (nodeconfig.Event, error
 }
 
 // explain adds to a node's error where its log is.
-func (n *nursery) explain(err error, i int) error {
+func (n *processes) explain(err error, i int) error {
 	name := n.s.info.Nodes[i].Name
 	return fmt.Errorf("%w (the log of %s: %s)", err, name, n.s.lay.Node(name).Log())
 }
 
 // clear stops all nodes and notes that none runs.
-func (n *nursery) clear() {
+func (n *processes) clear() {
 	n.stopAll()
 	for i := range n.at {
 		n.s.setState(i, func(st *localnet.NodeState) { st.Ready, st.Pid = false, 0 })
 	}
 }
 
-func (n *nursery) stopAll() {
+func (n *processes) stopAll() {
 	n.mu.Lock()
 	children := append([]*child(nil), n.at...)
 	n.mu.Unlock()
@@ -134,7 +134,7 @@ type nodeEvent struct {
 
 // supervisor restarts what dies.
 type supervisor struct {
-	*nursery
+	*processes
 	events  chan nodeEvent
 	watches sync.WaitGroup
 	due     []time.Time // when a node that is down is started again; zero for none
@@ -142,8 +142,8 @@ type supervisor struct {
 	asked   []*child // processes that were told to end, to be started again
 }
 
-func (s *Sandbox) supervise(ctx context.Context, n *nursery) error {
-	v := &supervisor{nursery: n, events: make(chan nodeEvent), due: make([]time.Time, len(n.at)), pause: make([]time.Duration, len(n.at)), asked: make([]*child, len(n.at))}
+func (s *Sandbox) supervise(ctx context.Context, n *processes) error {
+	v := &supervisor{processes: n, events: make(chan nodeEvent), due: make([]time.Time, len(n.at)), pause: make([]time.Duration, len(n.at)), asked: make([]*child, len(n.at))}
 	ctx, cancel := context.WithCancel(ctx)
 	defer v.watches.Wait()
 	defer n.stopAll() // ends the watches
@@ -209,7 +209,7 @@ func (v *supervisor) handle(ctx context.Context, e nodeEvent) error {
 	name := s.info.Nodes[e.node].Name
 	if !e.ended {
 		v.pause[e.node] = 0
-		s.report(Step{Step: "back", Node: name, Text: name + " is back under a new identity and has caught up"})
+		s.report(localnet.Step{Step: "back", Node: name, Text: name + " is back under a new identity and has caught up"})
 		s.setState(e.node, func(st *localnet.NodeState) { st.Ready = true })
 		return nil
 	}
@@ -221,7 +221,7 @@ func (v *supervisor) handle(ctx context.Context, e nodeEvent) error {
 		v.asked[e.node], v.due[e.node] = nil, time.Now()
 		return nil
 	}
-	s.report(Step{Step: "down", Node: name, Text: e.err.Error()})
+	s.report(localnet.Step{Step: "down", Node: name, Text: e.err.Error()})
 	if len(s.readyNodes()) < s.quorum() {
 		return v.recover(ctx)
 	}
@@ -237,7 +237,7 @@ func (v *supervisor) restart(i int) {
 		return // it is on its way back already
 	}
 	v.asked[i] = c
-	v.s.report(Step{Step: "restarting", Node: c.name, Text: c.name + " is told to end and starts again"})
+	v.s.report(localnet.Step{Step: "restarting", Node: c.name, Text: c.name + " is told to end and starts again"})
 	v.watches.Go(func() { stop(c) })
 }
 
@@ -246,7 +246,7 @@ func (v *supervisor) retire(i int) error {
 	s := v.s
 	name := s.info.Nodes[i].Name
 	s.setState(i, func(st *localnet.NodeState) { st.Ready, st.Pid = false, 0 })
-	s.report(Step{Step: "retired", Node: name, Text: name + " has left the network for good"})
+	s.report(localnet.Step{Step: "retired", Node: name, Text: name + " has left the network for good"})
 	return s.update(func(info *localnet.Info) { info.Nodes[i].Retired = true })
 }
 
@@ -270,7 +270,7 @@ func (v *supervisor) startDue(ctx context.Context) {
 		}
 		v.due[i] = time.Time{}
 		name := v.s.info.Nodes[i].Name
-		v.s.report(Step{Step: "restarting", Node: name, Text: name + " starts again and joins the others"})
+		v.s.report(localnet.Step{Step: "restarting", Node: name, Text: name + " starts again and joins the others"})
 		if err := v.start(i, nodeconfig.StartJoin, v.s.readyNodes()); err != nil {
 			v.s.opts.Log.Error("a node cannot be started", "node", name, "error", err)
 			v.due[i] = now.Add(pauseHigh)
@@ -287,7 +287,7 @@ func (v *supervisor) recover(ctx context.Context) error {
 	clear(v.due)
 	v.clear()
 	s.setStarting(true)
-	err := s.tryUp(ctx, v.nursery, func(error) bool { return true }, func() error { return s.bringUp(ctx, v.nursery) })
+	err := s.tryUp(ctx, v.processes, func(error) bool { return true }, func() error { return s.bringUp(ctx, v.processes) })
 	if ctx.Err() != nil {
 		return nil
 	}

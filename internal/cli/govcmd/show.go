@@ -108,17 +108,10 @@ func (a *app) showPending(nodes []wire.Node) {
 	}
 	rows := [][]string{{"Node that asks to join", "Owner", "Address", "Code", "Waits for"}}
 	for _, n := range nodes {
-		rows = append(rows, []string{n.Node.Short(), n.OwnerName, n.Address, shortCode(n.Measurement), n.Reason})
+		rows = append(rows, []string{n.Node.Short(), n.OwnerName, n.Address, n.Measurement.Short(), n.Reason})
 	}
 	a.Out.Printf("\n")
 	a.Out.Table(rows)
-}
-
-func shortCode(m coco.Measurement) string {
-	if text, n := string(m), len(m.Platform())+9; len(text) > n {
-		return text[:n] + "…"
-	}
-	return string(m)
 }
 
 func minute(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }

@@ -1,4 +1,4 @@
-package sandbox
+package rolling
 
 import (
 	"context"
@@ -38,7 +38,7 @@ type UpgradeOptions struct {
 	// Vote has the members accept a change, and returns once it is in force. It is called again for the
 	// same change after an interruption: then it goes on with the proposal that is open.
 	Vote   func(context.Context, CodeChange) error
-	Report func(Step)
+	Report func(localnet.Step)
 }
 
 // Upgrade replaces the program of a running sandbox's nodes while the network goes on: members vote the new one
@@ -53,16 +53,16 @@ func Upgrade(ctx context.Context, opts UpgradeOptions) error {
 	if u.To, err = filepath.Abs(opts.To); err != nil {
 		return fmt.Errorf("%w: %s: %w", coco.ErrInvalid, opts.To, err)
 	}
-	if u.code, err = measure(u.To); err != nil {
+	if u.code, err = localnet.Measure(u.To); err != nil {
 		return fmt.Errorf("%w: the new program: %w", coco.ErrInvalid, err)
 	}
-	u.Report(Step{Step: "measured", Measurement: string(u.code), Text: fmt.Sprintf("the new program measures %s", u.code)})
-	for _, step := range []func(context.Context) error{u.look, u.voteIn, u.replace, u.voteOut, u.settle} {
+	u.Report(localnet.Step{Step: "measured", Measurement: string(u.code), Text: fmt.Sprintf("the new program measures %s", u.code)})
+	for _, step := range []func(context.Context) error{u.look, u.voteIn, u.replace, u.voteOut, u.adopt} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	u.Report(Step{Step: "upgraded", Measurement: string(u.code), Text: "every node runs the new program"})
+	u.Report(localnet.Step{Step: "upgraded", Measurement: string(u.code), Text: "every node runs the new program"})
 	return nil
 }
 
@@ -141,13 +141,13 @@ func (u *upgrade) voteIn(ctx context.Context) error {
 		return err
 	}
 	if slices.Contains(con.Measurements(), u.code) {
-		u.Report(Step{Step: "listed", Measurement: string(u.code), Text: "the constitution lists it already"})
+		u.Report(localnet.Step{Step: "listed", Measurement: string(u.code), Text: "the constitution lists it already"})
 		return nil
 	}
 	if err := u.Vote(ctx, CodeChange{Measurement: u.code}); err != nil {
 		return err
 	}
-	u.Report(Step{Step: "listed", Measurement: string(u.code), Text: "the constitution lists it"})
+	u.Report(localnet.Step{Step: "listed", Measurement: string(u.code), Text: "the constitution lists it"})
 	return nil
 }
 
@@ -186,23 +186,23 @@ func (u *upgrade) voteOut(ctx context.Context) error {
 			continue
 		}
 		if i := slices.IndexFunc(nodes, func(n wire.Node) bool { return n.State == "trusted" && n.Measurement == old }); i >= 0 {
-			u.Report(Step{
+			u.Report(localnet.Step{
 				Step: "kept", Measurement: string(old), NodeID: nodes[i].Node.String(),
-				Text: fmt.Sprintf("%s stays in the constitution: a node of %s at %s runs it", short(old), nodes[i].OwnerName, nodes[i].Address),
+				Text: fmt.Sprintf("%s stays in the constitution: a node of %s at %s runs it", old.Short(), nodes[i].OwnerName, nodes[i].Address),
 			})
 			continue
 		}
 		if err := u.Vote(ctx, CodeChange{Remove: true, Measurement: old}); err != nil {
 			return err
 		}
-		u.Report(Step{Step: "removed", Measurement: string(old), Text: "the constitution does not list " + short(old) + " any more"})
+		u.Report(localnet.Step{Step: "removed", Measurement: string(old), Text: "the constitution does not list " + old.Short() + " any more"})
 	}
 	return nil
 }
 
-func (u *upgrade) settle(ctx context.Context) error {
+func (u *upgrade) adopt(ctx context.Context) error {
 	if now, err := localnet.Load(u.info.Dir); err == nil && now.Measurement == string(u.code) {
 		return nil
 	}
-	return localnet.Ask(ctx, u.info, http.MethodPost, "/code?settle="+url.QueryEscape(string(u.code)), nil)
+	return localnet.Ask(ctx, u.info, http.MethodPost, "/code?adopt="+url.QueryEscape(string(u.code)), nil)
 }

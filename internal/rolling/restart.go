@@ -1,4 +1,15 @@
-package sandbox
+// Package rolling replaces the nodes of a running network one after the other, while the network goes on:
+//
+//	look ─▶ [vote the new program in] ─▶ for each node, the leader last: stop ─ start ─ wait until it votes
+//	     ─▶ [vote the old program out]
+//
+// The next node is touched when the last one is a voter again, in its predecessor's place: so there is a
+// majority at any time. [Restart] starts the same program again, [Upgrade] another one. Both look at what is
+// there already, so that the same call goes on after an interruption. The supervisor (package sandbox)
+// stops and starts the processes; the package asks it, and the nodes.
+//
+// Trust: host
+package rolling
 
 import (
 	"context"
@@ -27,7 +38,7 @@ const (
 // Restart restarts nodes of a running sandbox, all if none is named, one after the other, and the leader
 // last, so that leadership moves once. The next node is not touched before the last one is back, as a voter
 // in its predecessor's place. report is told each step.
-func Restart(ctx context.Context, dir string, names []string, verifiers attest.Verifiers, report func(Step)) error {
+func Restart(ctx context.Context, dir string, names []string, verifiers attest.Verifiers, report func(localnet.Step)) error {
 	info, err := localnet.Load(dir)
 	if err != nil {
 		return err
@@ -86,14 +97,14 @@ func nextRestart(ctx context.Context, info localnet.Info, todo []localnet.Node, 
 }
 
 // restartOne restarts a node, with another program if code is not empty.
-func restartOne(ctx context.Context, info localnet.Info, n localnet.Node, old *wire.Status, code coco.Measurement, verifiers attest.Verifiers, report func(Step)) error {
+func restartOne(ctx context.Context, info localnet.Info, n localnet.Node, old *wire.Status, code coco.Measurement, verifiers attest.Verifiers, report func(localnet.Step)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, restartPatience, fmt.Errorf("it took longer than %v", restartPatience))
 	defer cancel()
 	text := n.Name + " is told to end"
 	if old.Leader == old.Node {
 		text = n.Name + " leads: it hands over, and is told to end"
 	}
-	report(Step{Step: "stopping", Node: n.Name, NodeID: old.Node.String(), Text: text})
+	report(localnet.Step{Step: "stopping", Node: n.Name, NodeID: old.Node.String(), Text: text})
 	if err := localnet.Ask(ctx, info, http.MethodPost, "/restart?node="+url.QueryEscape(n.Name)+"&code="+url.QueryEscape(string(code)), nil); err != nil {
 		return err
 	}
@@ -102,10 +113,10 @@ func restartOne(ctx context.Context, info localnet.Info, n localnet.Node, old *w
 		s, err := askStatus(ctx, info, n, verifiers)
 		if !gone && err != nil {
 			gone = true
-			report(Step{Step: "restarting", Node: n.Name, Text: n.Name + " starts again and joins the others"})
+			report(localnet.Step{Step: "restarting", Node: n.Name, Text: n.Name + " starts again and joins the others"})
 		}
 		if err == nil && s.Node != old.Node && serves(s) && (code == "" || s.Measurement == code) {
-			report(Step{
+			report(localnet.Step{
 				Step: "back", Node: n.Name, NodeID: s.Node.String(), Measurement: string(s.Measurement),
 				Text: fmt.Sprintf("%s is back after %v, as a voter in its old place", n.Name, time.Since(began).Round(100*time.Millisecond)),
 			})
@@ -146,33 +157,4 @@ func askStatus(ctx context.Context, info localnet.Info, n localnet.Node, verifie
 	}
 	defer c.Close()
 	return c.Status(ctx)
-}
-
-// restart serves Restart: the supervisor ends a node, and starts it again as if it had died.
-func (c *control) restart(w http.ResponseWriter, r *http.Request) {
-	name := r.URL.Query().Get("node")
-	c.s.mu.Lock()
-	at := -1
-	for i, n := range c.s.info.Nodes {
-		if n.Name == name && !n.Retired && !c.s.starting && i < len(c.s.state) && c.s.state[i].Ready {
-			at = i
-		}
-	}
-	c.s.mu.Unlock()
-	if at < 0 {
-		http.Error(w, fmt.Sprintf("node %q is not running", name), http.StatusConflict)
-		return
-	}
-	if code := r.URL.Query().Get("code"); code != "" {
-		if err := c.s.assign(at, coco.Measurement(code)); err != nil {
-			http.Error(w, err.Error(), http.StatusConflict)
-			return
-		}
-	}
-	select {
-	case c.s.restarts <- at:
-		w.WriteHeader(http.StatusAccepted)
-	default:
-		http.Error(w, "another node is being restarted", http.StatusConflict)
-	}
 }

@@ -1,4 +1,4 @@
-package sandbox
+package localnet
 
 import "github.com/cocoframework/coco/wire"
 
