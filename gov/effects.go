@@ -32,12 +32,12 @@ const (
 
 // Effect is one thing that an accepted proposal changes: data, on which package node acts.
 type Effect struct {
-	Kind    EffectKind   `json:"kind"`
-	Text    string       `json:"text"`              // for people
-	Actor   coco.ActorID `json:"actor,omitzero"`    // of actors, places and nodes
-	Address string       `json:"address,omitempty"` // of places and nodes
-	Node    coco.NodeID  `json:"node,omitzero"`     // of retired nodes
-	Subject string       `json:"subject,omitempty"` // measurement, platform, policy or setting
+	Kind    EffectKind
+	Text    string       // for people
+	Actor   coco.ActorID // of actors, places and nodes
+	Address string       // of places and nodes
+	Node    coco.NodeID  // of retired nodes
+	Subject string       // measurement, platform, policy or setting
 }
 
 // Rotates says whether the holders of an epoch's shares, or how many of them are needed, differ

@@ -49,29 +49,29 @@ const (
 // NodeRecord is a row of the node list: the tuple that its owner signed, the evidence that the
 // node's key lives in a TEE that runs known code, and what the network made of it.
 type NodeRecord struct {
-	ID            coco.NodeID  `cbor:"1,keyasint" json:"id"`
-	Owner         coco.ActorID `cbor:"2,keyasint" json:"owner"`
-	Address       string       `cbor:"3,keyasint" json:"address"`        // host:port for other nodes
-	ClientAddress string       `cbor:"4,keyasint" json:"client_address"` // host:port for clients; may be empty
-	Key           []byte       `cbor:"5,keyasint" json:"key"`            // PKIX DER, ECDSA P-256
+	ID            coco.NodeID  `cbor:"1,keyasint"`
+	Owner         coco.ActorID `cbor:"2,keyasint"`
+	Address       string       `cbor:"3,keyasint"` // host:port for other nodes
+	ClientAddress string       `cbor:"4,keyasint"` // host:port for clients; may be empty
+	Key           []byte       `cbor:"5,keyasint"` // PKIX DER, ECDSA P-256
 	// OwnerCertificates begins with the certificate whose key made OwnerSignature and leads to the
 	// organisation's, which may be left out unless it signed itself.
-	OwnerCertificates [][]byte `cbor:"6,keyasint" json:"owner_certificates"` // DER
-	OwnerSignature    []byte   `cbor:"7,keyasint" json:"owner_signature"`    // see NodeTuple
+	OwnerCertificates [][]byte `cbor:"6,keyasint"` // DER
+	OwnerSignature    []byte   `cbor:"7,keyasint"` // see NodeTuple
 
 	// Evidence is bound to EvidenceContext, Key and Nonce.
-	Evidence    attest.Evidence  `cbor:"8,keyasint" json:"evidence"`
-	Nonce       []byte           `cbor:"9,keyasint" json:"nonce"` // 16 to 64 bytes, the verifier's choice
-	Measurement coco.Measurement `cbor:"10,keyasint" json:"measurement"`
+	Evidence    attest.Evidence  `cbor:"8,keyasint"`
+	Nonce       []byte           `cbor:"9,keyasint"` // 16 to 64 bytes, the verifier's choice
+	Measurement coco.Measurement `cbor:"10,keyasint"`
 
 	// Certificate is the node's, issued by the service over Key, in DER form.
-	Certificate []byte    `cbor:"11,keyasint" json:"certificate"`
-	State       NodeState `cbor:"12,keyasint" json:"state"`
+	Certificate []byte    `cbor:"11,keyasint"`
+	State       NodeState `cbor:"12,keyasint"`
 	// Since is the seqno of the transaction that gave the node its state.
-	Since uint64 `cbor:"13,keyasint" json:"since"`
+	Since uint64 `cbor:"13,keyasint"`
 	// Time is the batch's, in milliseconds since 1970, when the node was admitted. The owner's
 	// certificates are valid then.
-	Time uint64 `cbor:"14,keyasint" json:"time"`
+	Time uint64 `cbor:"14,keyasint"`
 }
 
 // NodeTuple returns the bytes that the owner of a node signs:

@@ -41,12 +41,12 @@ func (o *Outcome) Rotates() bool {
 
 // Outcome is what became of a proposal.
 type Outcome struct {
-	ID      coco.Digest    `json:"id"` // the proposal's
-	State   ProposalState  `json:"state"`
-	Reason  *reason.Reason `json:"-"`       // of Rejected, Expired and Failed
-	Version uint64         `json:"version"` // of the constitution, now
-	Digest  coco.Digest    `json:"digest"`  // the constitution's, now
-	Effects []Effect       `json:"effects,omitempty"`
+	ID      coco.Digest // the proposal's
+	State   ProposalState
+	Reason  *reason.Reason // of Rejected, Expired and Failed
+	Version uint64         // of the constitution, now
+	Digest  coco.Digest    // the constitution's, now
+	Effects []Effect
 }
 
 // Audience returns what statements for this network carry: its NetworkID.

@@ -28,15 +28,15 @@ const maxVersionRecord = maxCore + 2*maxSettings
 
 // VersionRecord is a version of the constitution.
 type VersionRecord struct {
-	Version  uint64      `cbor:"1,keyasint" json:"version"`
-	Digest   coco.Digest `cbor:"2,keyasint" json:"digest"`
-	Since    uint64      `cbor:"3,keyasint" json:"since"`    // seqno of the transaction that made it
-	Time     uint64      `cbor:"4,keyasint" json:"time"`     // that batch's, in milliseconds since 1970
-	Proposal coco.Digest `cbor:"5,keyasint" json:"proposal"` // zero for version 1
-	Core     []byte      `cbor:"6,keyasint" json:"-"`        // its canonical form
+	Version  uint64      `cbor:"1,keyasint"`
+	Digest   coco.Digest `cbor:"2,keyasint"`
+	Since    uint64      `cbor:"3,keyasint"` // seqno of the transaction that made it
+	Time     uint64      `cbor:"4,keyasint"` // that batch's, in milliseconds since 1970
+	Proposal coco.Digest `cbor:"5,keyasint"` // zero for version 1
+	Core     []byte      `cbor:"6,keyasint"` // its canonical form
 	// Before holds the settings (canonical JSON) of each adapter whose settings this version
 	// changed, as they were before. Current ones stand in ConstitutionTable.
-	Before map[string][]byte `cbor:"7,keyasint" json:"-"`
+	Before map[string][]byte `cbor:"7,keyasint"`
 }
 
 // ProposalState says what became of a proposal.
@@ -54,20 +54,20 @@ const (
 
 // ProposalRecord is a proposal, kept for ever.
 type ProposalRecord struct {
-	ID       coco.Digest   `cbor:"1,keyasint" json:"id"`     // of its envelope
-	Number   uint64        `cbor:"2,keyasint" json:"number"` // 1 for the network's first, and so on
-	State    ProposalState `cbor:"3,keyasint" json:"state"`
-	Proposer coco.ActorID  `cbor:"4,keyasint" json:"proposer"`
-	Kinds    []string      `cbor:"5,keyasint" json:"kinds"` // of its actions, without repetition
-	Expires  uint64        `cbor:"6,keyasint" json:"expires"`
-	Since    uint64        `cbor:"7,keyasint" json:"since"` // seqno of the transaction that recorded it
+	ID       coco.Digest   `cbor:"1,keyasint"` // of its envelope
+	Number   uint64        `cbor:"2,keyasint"` // 1 for the network's first, and so on
+	State    ProposalState `cbor:"3,keyasint"`
+	Proposer coco.ActorID  `cbor:"4,keyasint"`
+	Kinds    []string      `cbor:"5,keyasint"` // of its actions, without repetition
+	Expires  uint64        `cbor:"6,keyasint"`
+	Since    uint64        `cbor:"7,keyasint"` // seqno of the transaction that recorded it
 	// Decided is the seqno of the transaction that ended it, at the batch's time DecidedTime; 0
 	// while it is open. Version is that of the constitution which it made, 0 if it made none.
-	Decided     uint64         `cbor:"8,keyasint" json:"decided"`
-	DecidedTime uint64         `cbor:"9,keyasint" json:"decided_time"`
-	Version     uint64         `cbor:"10,keyasint" json:"version"`
-	Reason      *reason.Reason `cbor:"11,keyasint,omitempty" json:"reason"` // of Rejected, Expired and Failed
-	Raw         []byte         `cbor:"12,keyasint" json:"raw"`              // the envelope, verbatim
+	Decided     uint64         `cbor:"8,keyasint"`
+	DecidedTime uint64         `cbor:"9,keyasint"`
+	Version     uint64         `cbor:"10,keyasint"`
+	Reason      *reason.Reason `cbor:"11,keyasint,omitempty"` // of Rejected, Expired and Failed
+	Raw         []byte         `cbor:"12,keyasint"`           // the envelope, verbatim
 }
 
 // Signed opens the proposal's envelope.
@@ -87,24 +87,24 @@ func (p *ProposalRecord) Actions() ([]action.Action, error) {
 
 // BallotRecord is the last ballot of an actor about a proposal.
 type BallotRecord struct {
-	Proposal coco.Digest   `cbor:"1,keyasint" json:"proposal"`
-	Actor    coco.ActorID  `cbor:"2,keyasint" json:"actor"`
-	Vote     envelope.Vote `cbor:"3,keyasint" json:"vote"`
-	Time     uint64        `cbor:"4,keyasint" json:"time"`  // of signing, in milliseconds since 1970
-	Since    uint64        `cbor:"5,keyasint" json:"since"` // seqno of the transaction that recorded it
+	Proposal coco.Digest   `cbor:"1,keyasint"`
+	Actor    coco.ActorID  `cbor:"2,keyasint"`
+	Vote     envelope.Vote `cbor:"3,keyasint"`
+	Time     uint64        `cbor:"4,keyasint"` // of signing, in milliseconds since 1970
+	Since    uint64        `cbor:"5,keyasint"` // seqno of the transaction that recorded it
 	// Void: the actor has been removed since, so that the ballot does not count, even if it comes back.
-	Void bool   `cbor:"6,keyasint" json:"void"`
-	Raw  []byte `cbor:"7,keyasint" json:"raw"` // the envelope, verbatim
+	Void bool   `cbor:"6,keyasint"`
+	Raw  []byte `cbor:"7,keyasint"` // the envelope, verbatim
 }
 
 // PlaceRecord says what a vote decided about a place where a node may run: a node of that owner
 // there is admitted without another vote, or, once Removed, only by another vote.
 type PlaceRecord struct {
-	Owner    coco.ActorID `cbor:"1,keyasint" json:"owner"`
-	Address  string       `cbor:"2,keyasint" json:"address"`
-	Removed  bool         `cbor:"3,keyasint" json:"removed"`
-	Since    uint64       `cbor:"4,keyasint" json:"since"`
-	Proposal coco.Digest  `cbor:"5,keyasint" json:"proposal"`
+	Owner    coco.ActorID `cbor:"1,keyasint"`
+	Address  string       `cbor:"2,keyasint"`
+	Removed  bool         `cbor:"3,keyasint"`
+	Since    uint64       `cbor:"4,keyasint"`
+	Proposal coco.Digest  `cbor:"5,keyasint"`
 }
 
 // openIndex is the row openKey: a vote costs the same however many proposals there were.

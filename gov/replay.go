@@ -171,10 +171,10 @@ func (a *Auditor) genesisVersion(now uint64, byTable map[string][]store.Write) e
 
 // Governance counts what the auditor has checked.
 type Governance struct {
-	Version   uint64 `json:"version"` // of the constitution
-	Proposals int    `json:"proposals"`
-	Accepted  int    `json:"accepted"`
-	Ballots   int    `json:"ballots"` // the last ones of each member about each proposal
+	Version   uint64 // of the constitution
+	Proposals int
+	Accepted  int
+	Ballots   int // the last ones of each member about each proposal
 }
 
 // Governance returns what the auditor has checked so far.

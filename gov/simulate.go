@@ -13,22 +13,22 @@ import (
 
 // Simulation is what would become of a proposal, and with which votes.
 type Simulation struct {
-	Before  *Constitution `json:"-"`
-	After   *Constitution `json:"-"` // Before itself if it stays as it is
-	Effects []Effect      `json:"effects"`
+	Before  *Constitution
+	After   *Constitution // Before itself if it stays as it is
+	Effects []Effect
 	// Policies are those that decide.
-	Policies []PolicyUse `json:"policies"`
+	Policies []PolicyUse
 	// Automatic: it is accepted when proposed, without a vote. Silent: it is accepted if nobody
 	// votes until the end.
-	Automatic bool `json:"automatic"`
-	Silent    bool `json:"silent"`
+	Automatic bool
+	Silent    bool
 	// Possible: it is accepted, at once or in the end, if every member votes yes. Enough names members whose
 	// votes are enough at once, none of which can be left out; others may be enough too.
-	Possible bool     `json:"possible"`
-	Enough   []string `json:"enough"`
+	Possible bool
+	Enough   []string
 	// ByYes says, for each number of yes votes from 0 to that of the members, whether they are
 	// enough at once, if it is the members that come first by name who vote, the proposer before all.
-	ByYes []bool `json:"by_yes"`
+	ByYes []bool
 
 	judge  *judge
 	actors map[string]string // member's id by name
@@ -37,9 +37,9 @@ type Simulation struct {
 
 // PolicyUse is a policy that decides about a proposal.
 type PolicyUse struct {
-	Kind       string `json:"kind"`   // of action
-	Policy     string `json:"policy"` // its name
-	Expression string `json:"expression"`
+	Kind       string // of action
+	Policy     string // its name
+	Expression string
 }
 
 // Simulate says what would become of actions if a member proposed them now, in milliseconds since

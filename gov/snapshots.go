@@ -21,13 +21,13 @@ const KeepSnapshots = 8
 
 // SnapshotRecord is the network's word that a snapshot is what it says: nodes may begin with it.
 type SnapshotRecord struct {
-	Index  uint64      `cbor:"1,keyasint" json:"index"` // of the batch that it ends with
-	View   uint64      `cbor:"2,keyasint" json:"view"`
-	Seqno  uint64      `cbor:"3,keyasint" json:"seqno"` // that batch's last
-	Digest coco.Digest `cbor:"4,keyasint" json:"digest"`
-	Bytes  uint64      `cbor:"5,keyasint" json:"bytes"`
+	Index  uint64      `cbor:"1,keyasint"` // of the batch that it ends with
+	View   uint64      `cbor:"2,keyasint"`
+	Seqno  uint64      `cbor:"3,keyasint"` // that batch's last
+	Digest coco.Digest `cbor:"4,keyasint"`
+	Bytes  uint64      `cbor:"5,keyasint"`
 	// Since is the seqno of the transaction that recorded it.
-	Since uint64 `cbor:"6,keyasint" json:"since"`
+	Since uint64 `cbor:"6,keyasint"`
 }
 
 // snapshotRequest is the row requestKey: a member has asked for a snapshot.

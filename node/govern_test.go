@@ -96,7 +96,9 @@ func submit(c *http.Client, raw []byte) (gov.Outcome, error) {
 	if resp.StatusCode != http.StatusOK {
 		return out, fmt.Errorf("%s: %s", resp.Status, body)
 	}
-	return out, json.Unmarshal(body, &out)
+	var answer wire.Outcome
+	err = json.Unmarshal(body, &answer)
+	return gov.Outcome{ID: answer.ID, State: gov.ProposalState(answer.State), Version: answer.Version, Digest: answer.Digest}, err
 }
 
 func (n *network) audience() coco.Digest {

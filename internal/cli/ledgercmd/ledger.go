@@ -107,13 +107,21 @@ type verified struct {
 	Dir          string         `json:"dir"`
 	Report       *ledger.Report `json:"report,omitempty"`
 	Constitution coco.Digest    `json:"constitution,omitzero"` // in force at its end
-	Governance   gov.Governance `json:"governance,omitzero"`
+	Governance   governance     `json:"governance,omitzero"`
 	Service      string         `json:"service,omitempty"` // its name
 	Nodes        int            `json:"nodes"`             // that were ever admitted
 	Fault        *faultJSON     `json:"fault,omitempty"`
 	Missing      bool           `json:"missing,omitempty"` // there is no ledger
 
 	auditor *gov.Auditor
+}
+
+// governance is gov.Governance, with the names that it has in the answer.
+type governance struct {
+	Version   uint64 `json:"version"` // of the constitution
+	Proposals int    `json:"proposals"`
+	Accepted  int    `json:"accepted"`
+	Ballots   int    `json:"ballots"` // the last ones of each member about each proposal
 }
 
 type faultJSON struct {
@@ -259,8 +267,8 @@ func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg gov.AuditorConf
 	v.Report = &report
 	if c := v.auditor.Constitution(); c != nil {
 		v.Constitution = c.Digest()
-		var gerr error
-		if v.Governance, gerr = v.auditor.Governance(); gerr != nil && err == nil {
+		counted, gerr := v.auditor.Governance()
+		if v.Governance = governance(counted); gerr != nil && err == nil {
 			err = gerr
 		}
 	}
