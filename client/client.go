@@ -72,7 +72,7 @@ func (c *Client) Constitution(ctx context.Context) (page []byte, digest coco.Dig
 	if err != nil {
 		return nil, coco.Digest{}, err
 	}
-	if err := digest.UnmarshalText([]byte(resp.Header.Get("X-Coco-Digest"))); err != nil {
+	if err := digest.UnmarshalText([]byte(resp.Header.Get(wire.HeaderDigest))); err != nil {
 		return nil, coco.Digest{}, fmt.Errorf("the node's constitution: header X-Coco-Digest: %w", err)
 	}
 	return page, digest, nil
@@ -188,7 +188,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 	if body == nil {
 		return c.send(ctx, method, path, "", nil)
 	}
-	return c.send(ctx, method, path, "application/json", bytes.NewReader(body))
+	return c.send(ctx, method, path, wire.MediaJSON, bytes.NewReader(body))
 }
 
 // send makes a request; a nil r is no body. Any status but 200 is an error: 202 too, by which a node says that

@@ -64,10 +64,10 @@ func (c *Client) ConstitutionAt(ctx context.Context, version uint64) ([]byte, wi
 	if err != nil {
 		return nil, v, err
 	}
-	if err := v.Digest.UnmarshalText([]byte(resp.Header.Get("X-Coco-Digest"))); err != nil {
+	if err := v.Digest.UnmarshalText([]byte(resp.Header.Get(wire.HeaderDigest))); err != nil {
 		return nil, v, fmt.Errorf("%s: header X-Coco-Digest: %w", path, err)
 	}
-	if v.Version, err = strconv.ParseUint(resp.Header.Get("X-Coco-Version"), 10, 64); err != nil {
+	if v.Version, err = strconv.ParseUint(resp.Header.Get(wire.HeaderVersion), 10, 64); err != nil {
 		return nil, v, fmt.Errorf("%w: %s: header X-Coco-Version: %w", coco.ErrCorrupt, path, err)
 	}
 	return page, v, nil

@@ -213,9 +213,9 @@ func (g *Gateway) serveConstitutionAt(_ coco.Caller, w http.ResponseWriter, r *h
 		return
 	}
 	h := w.Header()
-	h.Set("X-Coco-Digest", info.Digest.String())
-	h.Set("X-Coco-Version", strconv.FormatUint(info.Version, 10))
-	write(w, "text/toml; charset=utf-8", page)
+	h.Set(wire.HeaderDigest, info.Digest.String())
+	h.Set(wire.HeaderVersion, strconv.FormatUint(info.Version, 10))
+	write(w, wire.MediaPage, page)
 }
 
 func (g *Gateway) serveHistory(_ coco.Caller, w http.ResponseWriter, r *http.Request) {

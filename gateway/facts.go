@@ -70,8 +70,8 @@ func (g *Gateway) serveConstitution(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, err)
 		return
 	}
-	w.Header().Set("X-Coco-Digest", digest.String())
-	write(w, "text/toml; charset=utf-8", page)
+	w.Header().Set(wire.HeaderDigest, digest.String())
+	write(w, wire.MediaPage, page)
 }
 
 func (g *Gateway) serveService(w http.ResponseWriter, r *http.Request) {
@@ -80,7 +80,7 @@ func (g *Gateway) serveService(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, err)
 		return
 	}
-	write(w, "application/x-pem-file", certificate)
+	write(w, wire.MediaPEM, certificate)
 }
 
 func (g *Gateway) serveEvidence(w http.ResponseWriter, r *http.Request) {
@@ -130,7 +130,7 @@ func (g *Gateway) serveReceipt(caller coco.Caller, w http.ResponseWriter, r *htt
 		g.fail(w, r, err)
 		return
 	}
-	write(w, "application/json", receipt)
+	write(w, wire.MediaJSON, receipt)
 }
 
 // serveRetire takes this node out of its network, for the organisation that runs it. The answer is sent
@@ -175,7 +175,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, value any, err 
 		g.fail(w, r, err)
 		return
 	}
-	write(w, "application/json", append(text, '\n'))
+	write(w, wire.MediaJSON, append(text, '\n'))
 }
 
 func write(w http.ResponseWriter, contentType string, content []byte) {

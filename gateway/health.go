@@ -20,7 +20,7 @@ type Check struct {
 // serveLive answers as long as the process does. It passes no gate: a node that has too much to do
 // must not be killed for it.
 func (g *Gateway) serveLive(w http.ResponseWriter, _ *http.Request) {
-	write(w, "text/plain; charset=utf-8", []byte("ok\n"))
+	write(w, wire.MediaText, []byte("ok\n"))
 }
 
 // serveReady answers 200 if every check holds, else 503 and which ones do not; with ?verbose all.
@@ -37,7 +37,7 @@ func (g *Gateway) serveReady(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Content-Type", wire.MediaText)
 	h.Set("Cache-Control", "no-store")
 	if ready {
 		page.WriteString("ok\n")

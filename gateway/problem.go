@@ -31,7 +31,7 @@ func refuse(w http.ResponseWriter, code, message string) { writeProblem(w, wire.
 
 func writeProblem(w http.ResponseWriter, p wire.Problem, message string) {
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", wire.MediaJSON)
 	h.Set("Cache-Control", "no-store")
 	if p.Retry {
 		h.Set("Retry-After", "1")

@@ -30,7 +30,7 @@ func (g *Gateway) serveSnapshotRequest(caller coco.Caller, w http.ResponseWriter
 		g.fail(w, r, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", wire.MediaJSON)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusAccepted)
 	_, _ = w.Write(append(text, '\n')) // a client that has gone

@@ -19,6 +19,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/wire"
 )
 
 // rpcServer answers web3 JSON-RPC over HTTP and WebSocket.
@@ -209,7 +210,7 @@ func (s *rpcServer) servePost(caller coco.Caller, w http.ResponseWriter, r *http
 var jsonType = []string{"application/json"}
 
 // transactionHeader names the newest transaction that a reply says is committed.
-const transactionHeader = "X-Coco-Transaction-Id"
+const transactionHeader = wire.HeaderTxID
 
 // isJSON accepts what go-ethereum accepts.
 func isJSON(contentType string) bool {

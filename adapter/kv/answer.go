@@ -89,7 +89,7 @@ func (l *ledger) fail(w http.ResponseWriter, err error) {
 		h.Set("Retry-After", "1")
 	}
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", wire.MediaJSON)
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(p.Body(message)) // fails if the client has gone
 }
@@ -100,7 +100,7 @@ func (l *ledger) answer(w http.ResponseWriter, value any) {
 		l.fail(w, err)
 		return
 	}
-	writeContent(w, "application/json", append(text, '\n'))
+	writeContent(w, wire.MediaJSON, append(text, '\n'))
 }
 
 func writeContent(w http.ResponseWriter, contentType string, content []byte) {
@@ -111,7 +111,7 @@ func writeContent(w http.ResponseWriter, contentType string, content []byte) {
 
 // setID tells the transaction that a write became, or whose state was read.
 func setID(w http.ResponseWriter, id coco.TxID) {
-	w.Header()["X-Coco-Transaction-Id"] = []string{id.String()}
+	w.Header()[wire.HeaderTxID] = []string{id.String()}
 }
 
 func setTag(w http.ResponseWriter, version uint64) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/wire"
 )
 
 const (
@@ -25,10 +26,10 @@ const (
 // snapshot returns this node's last committed state, and its transaction id. It waits until the
 // state holds what the client has seen elsewhere.
 func (l *ledger) snapshot(r *http.Request) (*store.Snapshot, coco.TxID, error) {
-	if h := r.Header["X-Coco-At-Least"]; len(h) > 0 {
+	if h := r.Header[wire.HeaderAtLeast]; len(h) > 0 {
 		least, err := coco.ParseTxID(h[0])
 		if err != nil {
-			return nil, coco.TxID{}, fmt.Errorf("X-Coco-At-Least: %w", err)
+			return nil, coco.TxID{}, fmt.Errorf("%s: %w", wire.HeaderAtLeast, err)
 		}
 		if err := l.wait(r.Context(), least.Seqno); err != nil {
 			return nil, coco.TxID{}, err
@@ -117,7 +118,7 @@ func (l *ledger) answerValue(w http.ResponseWriter, stored []byte, condition con
 	setTag(w, version)
 	switch {
 	case condition.holds(version):
-		writeContent(w, "application/octet-stream", stored[versionSize:])
+		writeContent(w, wire.MediaBytes, stored[versionSize:])
 	case condition.kind == present || condition.kind == equals:
 		l.fail(w, &preconditionError{condition: condition, found: version})
 	default:

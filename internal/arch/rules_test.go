@@ -216,7 +216,7 @@ var protocols = []rule{
 	{
 		name: "only Quorum builds on Ethereum",
 		in:   []string{"adapter/quorum"},
-		only: []string{"", "adapter", "store", "host", "merkle", "canon", "adapter/ethereum"},
+		only: []string{"", "adapter", "store", "host", "merkle", "canon", "wire", "adapter/ethereum"},
 		why:  "adapters compose, they never edit: Quorum wraps Ethereum, and no other protocol contains another",
 	},
 	{

@@ -89,7 +89,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "X-Coco-Transaction-Id, X-Coco-Digest, Retry-After")
+		h.Set("Access-Control-Expose-Headers", wire.HeaderTxID+", "+wire.HeaderDigest+", Retry-After")
 		h.Add("Vary", "Origin")
 		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 			preflight(h, r)
@@ -267,7 +267,7 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 func deny(w http.ResponseWriter, message string) { fail(w, wire.ByCode(wire.CodeDenied), message) }
 
 func fail(w http.ResponseWriter, p wire.Problem, message string) {
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", wire.MediaJSON)
 	if p.Retry {
 		w.Header().Set("Retry-After", "1")
 	}

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/cocoframework/coco/wire"
 )
 
 // registers is how many keys all clients put, change by compare-and-set and delete.
@@ -61,7 +63,7 @@ func (s *session) use(key string) bool {
 	switch p := s.rand.IntN(20); {
 	case p < 8:
 		o.verb, method = verbRead, http.MethodGet
-		header = []string{"X-Coco-Consistency", "linearizable"}
+		header = []string{wire.HeaderConsistency, wire.Linearizable}
 	case p < 12:
 		o.verb, o.expected = verbSwap, s.tags[key]
 		header = []string{"If-None-Match", "*"}

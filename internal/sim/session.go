@@ -106,7 +106,7 @@ func (s *session) askAt(host int, method, path string, body []byte, header ...st
 	case errors.Is(problem, coco.ErrBusy), errors.Is(problem, coco.ErrNotCommitted):
 		a.outcome = nothing
 	}
-	if text := resp.Header.Get("X-Coco-Transaction-Id"); text != "" {
+	if text := resp.Header.Get(wire.HeaderTxID); text != "" {
 		if a.id, err = coco.ParseTxID(text); err != nil {
 			s.witness.fail("txid", "%s: %s %s: %v", hostName(host), method, path, err)
 		}
@@ -129,7 +129,7 @@ func (s *session) read(path string) answer {
 	var header []string
 	before := s.last
 	if before.Seqno > 0 {
-		header = []string{"X-Coco-At-Least", before.String()}
+		header = []string{wire.HeaderAtLeast, before.String()}
 	}
 	a := s.ask(http.MethodGet, path, nil, header...)
 	if a.outcome != done && a.outcome != missing {

@@ -14,6 +14,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/cocoframework/coco/internal/contracts"
+	"github.com/cocoframework/coco/wire"
 )
 
 // supply is all of the wallet's tokens.
@@ -105,7 +106,7 @@ func (w *wallet) call(host int, result any, method string, params ...any) error 
 	if err != nil {
 		return err
 	}
-	a := w.s.askAt(host, http.MethodPost, "/rpc", body, "Content-Type", "application/json")
+	a := w.s.askAt(host, http.MethodPost, "/rpc", body, "Content-Type", wire.MediaJSON)
 	if a.outcome != done {
 		return fmt.Errorf("%s: %s", method, a.what)
 	}
