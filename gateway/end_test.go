@@ -167,16 +167,16 @@ func TestShutdownCutsOffWhatDoesNotEnd(t *testing.T) {
 
 func TestNobodyTakesOverAConnectionBehindReidentifyOrShutdown(t *testing.T) {
 	w := start(t, nil)
-	stale := &response{ResponseWriter: &recorder{header: http.Header{}}, g: w.g, gate: &w.g.streams}
+	stale := &response{ResponseWriter: &recorder{header: http.Header{}}, g: w.g, gate: &w.g.gates.streams}
 	w.g.Reidentify()
 	if _, _, err := stale.Hijack(); !errors.Is(err, context.Canceled) {
 		t.Errorf("a caller that was identified before Reidentify: %v", err)
 	}
-	fresh := &response{ResponseWriter: stale.ResponseWriter, g: w.g, gate: &w.g.streams, generation: 1}
+	fresh := &response{ResponseWriter: stale.ResponseWriter, g: w.g, gate: &w.g.gates.streams, generation: 1}
 	if _, _, err := fresh.Hijack(); !errors.Is(err, http.ErrNotSupported) { // as far as the recorder can
 		t.Errorf("a caller that is known: %v", err)
 	}
-	w.g.cancelBase()
+	w.g.end.cancelBase()
 	if _, _, err := fresh.Hijack(); !errors.Is(err, context.Canceled) {
 		t.Errorf("after Shutdown closed what it found: %v", err)
 	}
@@ -184,7 +184,7 @@ func TestNobodyTakesOverAConnectionBehindReidentifyOrShutdown(t *testing.T) {
 
 func TestAnonymousRequestsCannotTakeOverTheConnection(t *testing.T) {
 	w := start(t, nil)
-	resp := &response{ResponseWriter: &recorder{header: http.Header{}}, g: w.g, gate: &w.g.anonymous}
+	resp := &response{ResponseWriter: &recorder{header: http.Header{}}, g: w.g, gate: &w.g.gates.anonymous}
 	if _, _, err := resp.Hijack(); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("%v", err)
 	}

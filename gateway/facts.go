@@ -91,11 +91,11 @@ func (g *Gateway) serveEvidence(w http.ResponseWriter, r *http.Request) {
 			coco.ErrInvalid, minNonce, maxNonce))
 		return
 	}
-	if !g.evidence.enter() {
+	if !g.gates.evidence.enter() {
 		g.fail(w, r, fmt.Errorf("%w: too many clients ask for evidence at a time", coco.ErrBusy))
 		return
 	}
-	defer g.evidence.leave()
+	defer g.gates.evidence.leave()
 	evidence, err := g.cfg.Node.Evidence(r.Context(), nonce)
 	evidence.Nonce = hex.EncodeToString(nonce)
 	g.answer(w, r, evidence, err)
@@ -156,11 +156,11 @@ func (g *Gateway) serveDigest(_ coco.Caller, w http.ResponseWriter, r *http.Requ
 		}
 		seqno = n
 	}
-	if !g.digests.enter() {
+	if !g.gates.digests.enter() {
 		g.fail(w, r, fmt.Errorf("%w: a digest of the state is being made", coco.ErrBusy))
 		return
 	}
-	defer g.digests.leave()
+	defer g.gates.digests.leave()
 	seqno, digest, err := g.cfg.Node.StateDigest(seqno)
 	g.answer(w, r, wire.StateDigest{Seqno: seqno, Digest: digest}, err)
 }

@@ -93,10 +93,10 @@ func TestReadySaysWhatIsWrong(t *testing.T) {
 
 func TestNodeWithTooManyStrangersIsAliveAndNotReady(t *testing.T) {
 	w := start(t, nil, func(c *Config) { c.MaxAnonymous = 1 })
-	if !w.g.anonymous.enter() {
+	if !w.g.gates.anonymous.enter() {
 		t.Fatal("the gate is full at the start")
 	}
-	defer w.g.anonymous.leave()
+	defer w.g.gates.anonymous.leave()
 	c := w.client("")
 	if got := w.get(c, "/livez"); got.status != 200 || got.body != "ok\n" {
 		t.Errorf("/livez: %d %q", got.status, got.body)

@@ -59,6 +59,23 @@ func (g *gate) close() {
 
 func (g *gate) closed() bool { return g.n.Load() >= gateClosed/2 }
 
+// gates bound what is served at a time, by kind.
+type gates struct {
+	requests  gate // of callers
+	anonymous gate // without a certificate, or before it is looked at
+	evidence  gate // those of anonymous that make a quote
+	digests   gate // those of requests that read the whole state
+	streams   gate // upgraded connections
+}
+
+func (g *gates) init(l *Limits) {
+	g.requests.init(l.MaxRequests)
+	g.anonymous.init(l.MaxAnonymous)
+	g.evidence.init(l.MaxEvidence)
+	g.digests.init(1)
+	g.streams.init(l.MaxStreams)
+}
+
 // conns are the open connections below TLS.
 type conns struct {
 	max int

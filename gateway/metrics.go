@@ -97,7 +97,7 @@ func (g *Gateway) newRegistry() (*prometheus.Registry, error) {
 	registry := prometheus.NewRegistry()
 	all := []prometheus.Collector{
 		g.tally,
-		in("http_requests_in_flight", "Requests of callers that are being served.", &g.requests),
+		in("http_requests_in_flight", "Requests of callers that are being served.", &g.gates.requests),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "coco", Name: "http_body_bytes", Help: "Bytes of the bodies of the requests that are being served.",
 		}, func() float64 { bodies, _ := g.shares.held(); return float64(bodies) }),
@@ -107,7 +107,7 @@ func (g *Gateway) newRegistry() (*prometheus.Registry, error) {
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Namespace: "coco", Name: "http_refused_share_total", Help: "Requests refused because their caller had its share.",
 		}, func() float64 { return float64(g.shares.refused.Load()) }),
-		in("http_streams", "Upgraded (WebSocket) connections.", &g.streams),
+		in("http_streams", "Upgraded (WebSocket) connections.", &g.gates.streams),
 	}
 	if g.cfg.Metrics != nil {
 		all = append(all, g.cfg.Metrics)

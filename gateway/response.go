@@ -1,15 +1,9 @@
 package gateway
 
 import (
-	"bufio"
-	"context"
-	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"io"
-	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -110,74 +104,5 @@ func (w *response) leave() {
 	if w.place != nil {
 		w.place.leave()
 		w.place = nil
-	}
-}
-
-// upgraded is a connection that a handler took over, as a WebSocket. It keeps its place in the
-// gate until it is closed.
-type upgraded struct {
-	net.Conn
-	g      *Gateway
-	gate   *gate
-	place  *place
-	caller coco.Caller
-	chain  []*x509.Certificate
-	once   sync.Once
-}
-
-// Hijack implements http.Hijacker.
-func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if w.gate == nil || w.gate == &w.g.anonymous {
-		return nil, nil, errors.ErrUnsupported
-	}
-	w.g.mu.Lock()
-	defer w.g.mu.Unlock()
-	// Either this connection is among those that Shutdown and Reidentify go through, or it sees
-	// that they have begun: they change the state first and then go through.
-	if w.g.base.Err() != nil || w.generation != w.g.generation.Load() {
-		return nil, nil, context.Canceled
-	}
-	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	u := &upgraded{Conn: conn, g: w.g, gate: w.gate, place: w.place, caller: w.caller, chain: w.chain}
-	w.g.upgraded[u] = struct{}{}
-	w.gate, w.place, w.hijacked, w.begun = nil, nil, u, true
-	return u, rw, nil
-}
-
-func (u *upgraded) Close() error {
-	err := u.Conn.Close()
-	u.once.Do(func() {
-		u.g.mu.Lock()
-		delete(u.g.upgraded, u)
-		u.g.mu.Unlock()
-		u.gate.leave()
-		u.place.leave()
-	})
-	return err
-}
-
-// abort closes the connection without waiting for the client to take a farewell.
-func (u *upgraded) abort() {
-	if c, ok := u.Conn.(*tls.Conn); ok {
-		_ = c.NetConn().Close()
-	}
-	_ = u.Close()
-}
-
-// closeUpgraded ends the upgraded connections that end says. It holds no lock while it asks.
-func (g *Gateway) closeUpgraded(end func(*upgraded) bool) {
-	g.mu.Lock()
-	all := make([]*upgraded, 0, len(g.upgraded))
-	for u := range g.upgraded {
-		all = append(all, u)
-	}
-	g.mu.Unlock()
-	for _, u := range all {
-		if end(u) {
-			u.abort()
-		}
 	}
 }

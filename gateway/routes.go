@@ -102,7 +102,7 @@ func (rt *routes) mount(g *Gateway, maxBody int64, e adapter.Endpoint) (err erro
 func (g *Gateway) serve(rw http.ResponseWriter, r *http.Request) {
 	w := &response{ResponseWriter: rw, g: g}
 	defer g.finish(w, r)
-	if g.leaving.Load() {
+	if g.end.leaving.Load() {
 		w.Header().Set("Connection", "close")
 	}
 	if r.ContentLength != 0 {
@@ -139,7 +139,7 @@ func checkPath(r *http.Request) error {
 func (g *Gateway) withoutCaller(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w := rw.(*response)
-		if !g.enter(w, &g.anonymous) {
+		if !g.enter(w, &g.gates.anonymous) {
 			return
 		}
 		h(w, r)
@@ -167,18 +167,18 @@ func (g *Gateway) withCaller(maxBody int64, h adapter.Handler) http.Handler {
 			return
 		}
 		if stream {
-			if g.leaving.Load() {
+			if g.end.leaving.Load() {
 				g.fail(w, r, fmt.Errorf("%w: the node is shutting down", coco.ErrBusy))
 				return
 			}
-			if !g.enter(w, &g.streams) {
+			if !g.enter(w, &g.gates.streams) {
 				return
 			}
 			ctx, cancel := context.WithCancel(r.Context())
 			defer cancel()
-			defer context.AfterFunc(g.draining, cancel)()
+			defer context.AfterFunc(g.end.draining, cancel)()
 			r = r.WithContext(ctx)
-		} else if !g.enter(w, &g.requests) {
+		} else if !g.enter(w, &g.gates.requests) {
 			return
 		}
 		w.limitBody(r, maxBody)

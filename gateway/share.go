@@ -32,7 +32,7 @@ type shares struct {
 	refused atomic.Uint64
 }
 
-func newShares(c *Config) *shares {
+func newShares(c *Limits) *shares {
 	return &shares{
 		requests: fair.New(c.MaxRequests), streams: fair.New(c.MaxStreams),
 		bodies: fair.New(c.MaxBodies), answers: fair.New(c.MaxAnswers),

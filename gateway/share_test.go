@@ -58,7 +58,7 @@ func TestBytesOfBodiesAreBounded(t *testing.T) {
 	if _, err := send.Write([]byte("slowly")); err != nil {
 		t.Fatal(err)
 	}
-	for w.g.requests.n.Load() == 0 { // it is in once the handler runs
+	for w.g.gates.requests.n.Load() == 0 { // it is in once the handler runs
 		if bodies, _ := w.g.shares.held(); bodies > 0 {
 			break
 		}

@@ -31,7 +31,7 @@ func (g *Gateway) serveWatch(_ coco.Caller, w http.ResponseWriter, r *http.Reque
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
-	defer context.AfterFunc(g.draining, cancel)()
+	defer context.AfterFunc(g.end.draining, cancel)()
 	seqno, err := g.governor.WaitFor(ctx, after)
 	if err == nil {
 		err = r.Context().Err()

@@ -79,8 +79,6 @@ var tooWide = map[string]string{
 	"adapter/ethereum.account": "adapter",
 	"adapter/ethereum.builder": "adapter",
 	"adapter/ethereum.state":   "adapter",
-	"gateway.Config":           "wire",
-	"gateway.Gateway":          "wire",
 	"gov/action.Args":          "gov",
 	"gov/action.entry":         "gov",
 	"history.Index":            "batch",

@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/host"
+)
+
+// Config is what a gateway needs.
+type Config struct {
+	Node Node
+	// TLS is the client listener's configuration (channel.ClientServerConfig): TLS 1.3, asking
+	// for a client certificate without requiring one.
+	TLS   *tls.Config
+	Clock host.Clock
+	Log   *slog.Logger
+	// Metrics are the node's, shown with the gateway's own; nil if there are none. No label may name
+	// an account, a key or a contract. Collect is called concurrently.
+	Metrics prometheus.Collector
+	// LogLevel is the level of Log, which Owner, the organisation that runs this node, may change at the
+	// administrative listener; nil if it cannot be changed.
+	LogLevel *slog.LevelVar
+	Owner    coco.ActorID
+	// Retire takes this node out of its network for good, for Owner at that listener; nil if it cannot.
+	Retire func(context.Context) (coco.TxID, error)
+	Limits
+}
+
+// Limits bound what clients may cost a node. Zero limits and timeouts take the defaults given beside them.
+type Limits struct {
+	MaxConns       int           // open connections; 8192
+	MaxRequests    int           // requests of callers at a time; 4096
+	MaxAnonymous   int           // requests at a time that need no certificate; 256
+	MaxStreams     int           // upgraded (WebSocket) connections; 2048
+	MaxEvidence    int           // quotes made at a time; 8
+	MaxBodies      int           // bytes of requests' bodies at a time; 256 MiB
+	MaxAnswers     int           // bytes of large answers that wait for their readers; 256 MiB
+	MaxHeaderBytes int           // 32 KiB
+	HeaderTimeout  time.Duration // TLS handshake, and a request's header once it began; 10 s
+	BodyTimeout    time.Duration // a request's body; 30 s
+	WriteTimeout   time.Duration // for the client to take what was written, from each write on; 30 s
+	IdleTimeout    time.Duration // between requests; 2 min
+}
+
+func (c *Config) validate() error {
+	if c.Node == nil || c.Clock == nil || c.Log == nil {
+		return fmt.Errorf("%w: gateway: Config needs a Node, a Clock and a Log", coco.ErrInvalid)
+	}
+	if c.TLS == nil || c.TLS.MinVersion < tls.VersionTLS13 || c.TLS.ClientAuth == tls.NoClientCert {
+		return fmt.Errorf("%w: gateway: Config.TLS must be of TLS 1.3 and ask for client certificates", coco.ErrInvalid)
+	}
+	return c.Limits.fill()
+}
+
+// fill puts the defaults where nothing is set.
+func (c *Limits) fill() error {
+	for _, l := range []struct {
+		limit *int
+		value int
+	}{
+		{&c.MaxConns, 8192},
+		{&c.MaxRequests, 4096},
+		{&c.MaxAnonymous, 256},
+		{&c.MaxStreams, 2048},
+		{&c.MaxEvidence, 8},
+		{&c.MaxBodies, 256 << 20},
+		{&c.MaxAnswers, 256 << 20},
+		{&c.MaxHeaderBytes, 32 << 10},
+	} {
+		if *l.limit < 0 {
+			return fmt.Errorf("%w: gateway: a limit of %d: expected 1 or more, or 0 for the default", coco.ErrInvalid, *l.limit)
+		}
+		if *l.limit == 0 {
+			*l.limit = l.value
+		}
+	}
+	for _, t := range []struct {
+		timeout *time.Duration
+		value   time.Duration
+	}{
+		{&c.HeaderTimeout, 10 * time.Second},
+		{&c.BodyTimeout, 30 * time.Second},
+		{&c.WriteTimeout, 30 * time.Second},
+		{&c.IdleTimeout, 2 * time.Minute},
+	} {
+		if *t.timeout < 0 {
+			return fmt.Errorf("%w: gateway: a timeout of %v: expected a positive one, or 0 for the default", coco.ErrInvalid, *t.timeout)
+		}
+		if *t.timeout == 0 {
+			*t.timeout = t.value
+		}
+	}
+	return nil
+}
