@@ -80,7 +80,7 @@ func (l *Local) fill(ctx context.Context, from coco.NodeID, address string, gap 
 	if first > last {
 		return fmt.Errorf("%w: its chunk begins with entry %d, one with entry %d was asked for", coco.ErrCorrupt, chunk.First, last)
 	}
-	prev, err := l.following(last)
+	after, err := l.following(last)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (l *Local) fill(ctx context.Context, from coco.NodeID, address string, gap 
 		return err
 	}
 	defer in.Close()
-	check := &chainCheck{prev: prev, first: first}
+	check := &chainCheck{after: after, first: first}
 	var waiting []batch.Entry
 	next := first
 	err = l.Ledger.Insert(first, last, func() (batch.Entry, error) {

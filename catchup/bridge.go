@@ -97,7 +97,7 @@ func (l *Local) checkBridge(b *Basis) error {
 			first = c.First
 		}
 	}
-	check := &chainCheck{prev: link{chain: b.Header.Chain}, first: first}
+	check := &chainCheck{after: link{chain: b.Header.Chain}, first: first}
 	for next := first; next <= at; {
 		entries, err := log.Read(next, at+1, peer.FetchPiece)
 		if err != nil {

@@ -34,14 +34,16 @@ func (l *Local) following(last uint64) (link, error) {
 	}
 }
 
-// chainCheck follows the entries of a chunk to the link after it.
+// chainCheck checks that consecutive entries, from first on, lead to the link after them. Before the first batch among them
+// the chain digest is known only at the beginning of the ledger; that batch says what it is.
 type chainCheck struct {
-	prev  link
+	after link
 	first uint64
 	chain coco.Digest
 	known bool
 }
 
+// next checks the next entry; with the last one, that all of them lead on.
 func (c *chainCheck) next(e batch.Entry, last uint64) error {
 	c.known = c.known || e.Index == 1
 	if e.Kind == batch.KindBatch {
@@ -61,10 +63,10 @@ func (c *chainCheck) next(e batch.Entry, last uint64) error {
 		return nil
 	}
 	chain := c.chain
-	for _, between := range c.prev.between {
+	for _, between := range c.after.between {
 		chain = between.Chain(chain)
 	}
-	if chain != c.prev.chain {
+	if chain != c.after.chain {
 		return fmt.Errorf("%w: entries %d to %d do not lead to the one after them", coco.ErrVerify, c.first, last)
 	}
 	return nil

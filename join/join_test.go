@@ -299,19 +299,18 @@ func TestANodeThatWaitsForAVoteIsInTheListAndAsksOn(t *testing.T) {
 // A request that another node made, for another connection, is of no use.
 func TestARequestHoldsForOneConnection(t *testing.T) {
 	withNetwork(t, func(t *testing.T, n *network) {
-		for name, alter := range map[string]func(rec *gov.NodeRecord, other *join.Attestor){
-			"another node's record": func(rec *gov.NodeRecord, other *join.Attestor) {
-				got, err := other.Record(t.Context(), rec.Nonce)
-				n.must(err)
-				*rec = got
+		for name, record := range map[string]func(at *join.Attestor, binding []byte) (gov.NodeRecord, error){
+			"another node's record": func(_ *join.Attestor, binding []byte) (gov.NodeRecord, error) {
+				return n.attestor("beta", n.members[1]).Record(t.Context(), binding)
 			},
-			"another connection's evidence": func(rec *gov.NodeRecord, _ *join.Attestor) { rec.Nonce = join.NewNonce() },
+			"another connection's evidence": func(at *join.Attestor, _ []byte) (gov.NodeRecord, error) {
+				return at.Record(t.Context(), join.NewNonce())
+			},
 		} {
 			at := n.attestor("beta", n.members[1])
 			answer := n.converse(at.Identity, func(binding []byte) any {
-				rec, err := at.Record(t.Context(), binding)
+				rec, err := record(at, binding)
 				n.must(err)
-				alter(&rec, n.attestor("beta", n.members[1]))
 				raw, err := canon.Marshal(rec)
 				n.must(err)
 				return peer.JoinRequest{Record: raw}
