@@ -15,9 +15,9 @@ import (
 // the service's endorsement, before it takes the network to have gone on without it.
 const leftBehind = 5 * time.Second
 
-// watch ends this life if the network went on without it. That somebody whom the service endorsed
-// is unknown here proves that there is a network that has committed more; a mere
-// partition does not show that.
+// watch ends this life if the network went on without this node. A missing leader alone does not show that: it may be
+// a partition. A node that the service has endorsed and that is not in this node's list does: the network has
+// committed at least its admission since.
 func (n *node) watch(ctx context.Context) error {
 	tick := n.cfg.Host.Clock.NewTicker(time.Second)
 	defer tick.Stop()
@@ -48,8 +48,8 @@ func (n *node) watch(ctx context.Context) error {
 	}
 }
 
-// comeBack asks the network to admit this node under the key of its next life, and ends this one once that is
-// committed. Until then this one goes on: its vote may be what the others wait for. It returns nil
+// comeBack asks the network to admit the next life of this node, and ends this one once that is
+// committed. Until then this life goes on: the others may need its vote. It returns nil
 // if this node hears of a leader meanwhile.
 func (n *node) comeBack(ctx context.Context, why string) error {
 	behind := n.leftBehind(why)
@@ -84,8 +84,8 @@ func (n *node) comeBack(ctx context.Context, why string) error {
 	return n.seeOut(ctx, behind)
 }
 
-// seeOut lets this life go on until consensus does without it: should its leader have come back, its vote may be needed
-// for its own removal.
+// seeOut lets this life go on until consensus does without it: if the leader has come back, it may need this node's
+// vote to remove this node.
 func (n *node) seeOut(ctx context.Context, next *join.LeftBehindError) error {
 	tick := n.cfg.Host.Clock.NewTicker(replica.Tick)
 	defer tick.Stop()

@@ -87,7 +87,7 @@ type Transport struct {
 	wait  sync.WaitGroup
 }
 
-// New returns a transport without connections. It hangs up on whoever connects until Open.
+// New returns a transport without connections. Until Open, it hangs up on every node that connects.
 func New(cfg Config) *Transport {
 	return &Transport{cfg: cfg, peers: map[consensus.ID]*sender{}}
 }
