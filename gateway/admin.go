@@ -3,15 +3,12 @@ package gateway
 import (
 	"crypto/x509/pkix"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/wire"
 )
 
 // Bounds of what members send. An envelope is as large as package gov/envelope lets it be.
@@ -20,12 +17,12 @@ const (
 	maxActions  = 256 << 10
 )
 
-// NewAdmin makes the administrative gateway of a node: the same node, on a listener of its own. It has
-// /gov, for members alone; what changes how the node or its network is run, for who owns the node or for
-// members; and of /node what a client needs to verify the node first.
+// NewAdmin makes the administrative gateway of a node: the same node, on a listener of its own. It serves
+// /gov, for members; the routes that change how the node or its network is run, for the node's owner or for
+// members; and those routes under /node by which a client verifies the node first.
 //
-// The two have no credential in common: here a caller shows a certificate whose organisational unit is
-// coco.GovernanceUnit, there one whose unit is not. Answers are counted in the metrics of g.
+// No certificate works at both listeners: the administrative one accepts those whose organisational unit is
+// coco.GovernanceUnit, the other one all others. Answers are counted in the metrics of g.
 func (g *Gateway) NewAdmin(governor Governor) (*Gateway, error) {
 	if governor == nil {
 		return nil, fmt.Errorf("%w: gateway: the administrative listener needs a Governor", coco.ErrInvalid)
@@ -66,8 +63,8 @@ func (g *Gateway) adminFacts() []fact {
 	return facts
 }
 
-// checkUnit keeps applications' certificates from the administrative listener, and governance ones from
-// the other.
+// checkUnit refuses applications' certificates at the administrative listener, and governance certificates at
+// the other one.
 func (g *Gateway) checkUnit(subject pkix.Name) error {
 	governs := slices.Contains(subject.OrganizationalUnit, coco.GovernanceUnit)
 	switch {
@@ -81,8 +78,7 @@ func (g *Gateway) checkUnit(subject pkix.Name) error {
 	return nil
 }
 
-// serveElsewhere tells a caller who wants to govern, or to administer the node, that this is the wrong
-// listener.
+// serveElsewhere refuses a request for the administrative listener that came to the listener for applications.
 func (g *Gateway) serveElsewhere(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
 	what := "members govern"
 	if strings.HasPrefix(r.URL.Path, "/node/") {
@@ -92,7 +88,7 @@ func (g *Gateway) serveElsewhere(_ coco.Caller, w http.ResponseWriter, r *http.R
 		coco.ErrDenied, what, coco.GovernanceUnit))
 }
 
-// forMembers lets members through. Whoever gets here is known.
+// forMembers refuses participants at the administrative listener. The caller is identified already.
 func (g *Gateway) forMembers(h adapter.Handler) adapter.Handler {
 	if g.governor == nil {
 		return h
@@ -106,152 +102,3 @@ func (g *Gateway) forMembers(h adapter.Handler) adapter.Handler {
 		h(caller, w, r)
 	}
 }
-
-// serveSubmit takes a signed statement. The answer means that it is committed.
-func (g *Gateway) serveSubmit(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
-	raw, err := io.ReadAll(r.Body)
-	if err == nil && len(raw) == 0 {
-		err = fmt.Errorf("%w: expected a signed proposal or ballot (COSE_Sign1) as the body, found nothing", coco.ErrInvalid)
-	}
-	if err != nil {
-		g.fail(w, r, err)
-		return
-	}
-	outcome, err := g.governor.Govern(r.Context(), raw)
-	g.answer(w, r, outcome, err)
-}
-
-// States of a proposal, for the filter of GET /gov/proposals.
-var proposalStates = []string{"open", "accepted", "rejected", "withdrawn", "expired", "failed"}
-
-// The proposals in a list: 100 unless the client says otherwise.
-const (
-	someProposals = 100
-	maxProposals  = 10_000
-)
-
-func (g *Gateway) serveProposals(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
-	state, limit := r.URL.Query().Get("state"), someProposals
-	if state != "" && !slices.Contains(proposalStates, state) {
-		g.fail(w, r, fmt.Errorf("%w: state %q: expected one of %s", coco.ErrInvalid, state, strings.Join(proposalStates, ", ")))
-		return
-	}
-	if text := r.URL.Query().Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > maxProposals {
-			g.fail(w, r, fmt.Errorf("%w: limit %q: expected 1 to %d", coco.ErrInvalid, text, maxProposals))
-			return
-		}
-		limit = n
-	}
-	list, err := g.governor.Proposals(ProposalQuery{State: state, Limit: limit})
-	if list == nil {
-		list = []wire.Proposal{}
-	}
-	g.answer(w, r, list, err)
-}
-
-func (g *Gateway) serveProposal(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
-	id, err := g.findProposal(r.PathValue("id"))
-	if err != nil {
-		g.fail(w, r, err)
-		return
-	}
-	p, err := g.governor.Proposal(id)
-	g.answer(w, r, p, err)
-}
-
-// minPrefix is how many digits of a proposal's id name it at least, if it is the only such one.
-const minPrefix = 4
-
-// findProposal finds a proposal by its id, the beginning of it, or its number.
-func (g *Gateway) findProposal(text string) (coco.Digest, error) {
-	var id coco.Digest
-	if len(text) == 2*len(id) {
-		err := id.UnmarshalText([]byte(text))
-		return id, err
-	}
-	number, numbered := strings.CutPrefix(text, "#")
-	n, err := strconv.ParseUint(number, 10, 64)
-	if err != nil && (numbered || len(text) < minPrefix) {
-		return id, fmt.Errorf("%w: proposal %q: expected its number, such as #3, or %d to 64 digits of its id", coco.ErrInvalid, text, minPrefix)
-	}
-	var found []wire.Proposal
-	if err == nil && n > 0 { // the number counts before digits that happen to be decimal
-		if found, err = g.governor.Proposals(ProposalQuery{Number: n}); err != nil {
-			return id, err
-		}
-	}
-	if len(found) == 0 && !numbered && len(text) >= minPrefix {
-		if found, err = g.governor.Proposals(ProposalQuery{Prefix: text}); err != nil {
-			return id, err
-		}
-	}
-	switch len(found) {
-	case 0:
-		return id, fmt.Errorf("%w: proposal %q", coco.ErrNotFound, text)
-	case 1:
-		return found[0].ID, nil
-	}
-	return id, fmt.Errorf("%w: proposal %q: %d ids begin so, #%d and #%d among them: write more digits", coco.ErrInvalid, text, len(found), found[0].Number, found[1].Number)
-}
-
-// serveConstitutionAt sends one version of the constitution as a page.
-func (g *Gateway) serveConstitutionAt(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
-	var version uint64
-	if text := r.URL.Query().Get("version"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil || n == 0 {
-			g.fail(w, r, fmt.Errorf("%w: version %q: expected a positive number, or none for the constitution in force", coco.ErrInvalid, text))
-			return
-		}
-		version = n
-	}
-	page, info, err := g.governor.ConstitutionAt(version)
-	if err != nil {
-		g.fail(w, r, err)
-		return
-	}
-	h := w.Header()
-	h.Set(wire.HeaderDigest, info.Digest.String())
-	h.Set(wire.HeaderVersion, strconv.FormatUint(info.Version, 10))
-	write(w, wire.MediaPage, page)
-}
-
-func (g *Gateway) serveHistory(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
-	list, err := g.governor.History()
-	if list == nil {
-		list = []wire.ConstitutionVersion{}
-	}
-	g.answer(w, r, list, err)
-}
-
-func (g *Gateway) serveSimulate(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
-	actions, err := io.ReadAll(r.Body)
-	if err != nil {
-		g.fail(w, r, err)
-		return
-	}
-	result, err := g.governor.Simulate(r.Context(), caller, actions)
-	g.answer(w, r, result, err)
-}
-
-// serveGovNodes lists the nodes of the network and those that ask to be admitted.
-func (g *Gateway) serveGovNodes(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
-	list := []wire.Node{}
-	nodes, err := g.cfg.Node.Nodes()
-	if err == nil {
-		for _, n := range nodes {
-			if n.State != pendingState {
-				list = append(list, n)
-			}
-		}
-		var pending []wire.Node
-		pending, err = g.governor.PendingNodes()
-		list = append(list, pending...)
-	}
-	g.answer(w, r, list, err)
-}
-
-// pendingState is the state of a node that asks to be admitted.
-const pendingState = "pending"

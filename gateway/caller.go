@@ -33,7 +33,7 @@ type identity struct {
 	until      time.Time // the certificate's end; zero for an error
 }
 
-// identify finds who sent a request and notes it in w.
+// identify returns the caller of a request and notes it in w.
 func (g *Gateway) identify(w *response, r *http.Request) (coco.Caller, error) {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return coco.Caller{}, errNoCertificate

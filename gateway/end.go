@@ -26,8 +26,8 @@ func (e *ending) init() {
 const flushPatience = time.Second
 
 // lameDuck is how long Shutdown refuses requests before it closes idle connections. A client whose
-// request crosses the closing of its connection cannot know what became of it; one who is told to go
-// elsewhere can.
+// request crosses the closing of its connection cannot know what became of it; a client whose request is
+// refused can.
 const lameDuck = 200 * time.Millisecond
 
 // Leave says that Shutdown follows: from now on each connection is closed with its next answer, and there
@@ -75,7 +75,7 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	<-flushed
 	g.end.cancelBase()
 	g.conns.closeAll()
-	_ = g.server.Close() // their errors are nobody's
+	_ = g.server.Close() // errors of connections that are being cut mean nothing
 	g.upgrades.closeIf(func(*upgraded) bool { return true })
 	for _, gate := range gates {
 		<-gate.drained

@@ -165,7 +165,7 @@ func TestShutdownCutsOffWhatDoesNotEnd(t *testing.T) {
 	}
 }
 
-func TestNobodyTakesOverAConnectionBehindReidentifyOrShutdown(t *testing.T) {
+func TestNoConnectionIsUpgradedBehindReidentifyOrShutdown(t *testing.T) {
 	w := start(t, nil)
 	stale := &response{ResponseWriter: &recorder{header: http.Header{}}, g: w.g, gate: &w.g.gates.streams}
 	w.g.Reidentify()

@@ -27,9 +27,9 @@ type fact struct {
 	always    http.HandlerFunc // open to all, and beyond all limits
 	anonymous http.HandlerFunc
 	handler   adapter.Handler
-	body      int64 // how many bytes of a body handler takes
-	// owners says that handler is, at the administrative listener, for participants too: it asks itself who
-	// runs this node, or tells what every caller may know.
+	body      int64 // limit of the body in bytes, for handler
+	// owners opens the route to participants at the administrative listener. The handler itself checks that the
+	// caller runs this node, unless every caller may have the answer.
 	owners bool
 }
 

@@ -3,10 +3,17 @@
 // endpoints and to the routes under /node. Members govern, and owners administer their nodes, at a
 // second listener.
 //
+//	connection ── conns ── TLS ── serve ── route ─┬─ anonymous gate ──────────────── facts about the node
+//	                                              └─ caller ── share ── gate ─┬───── facts for callers
+//	                                                                          ├───── an adapter's endpoint
+//	                                                                          └───── /gov (administrative)
+//
 // A client's host, network and clock are unknown, so everything here has a limit: connections,
 // requests at a time, upgraded connections, header and body sizes, and the time that a peer may
-// take to send or to take the next bytes. Waiting for a commit and WebSocket connections may last.
-// Beyond a limit the answer is 503 with Retry-After. docs/http.md lists routes, headers and errors.
+// take to send bytes or to receive them. Waiting for a commit and WebSocket connections have no limit of time.
+// Beyond a limit the answer is 503 with Retry-After.
+//
+// Answers and errors are types of package wire; docs/http.md lists routes, headers and errors.
 //
 // Trust: enclave
 package gateway

@@ -14,7 +14,7 @@ import (
 // Check is one of the conditions under which a node serves as it should.
 type Check struct {
 	Name    string // one word
-	Problem string // empty if it holds, else one sentence without secrets: everybody may read it
+	Problem string // empty if it holds, else one sentence without secrets: it is shown to clients without certificate
 }
 
 // serveLive answers as long as the process does. It passes no gate: a node that has too much to do

@@ -91,7 +91,7 @@ func TestReadySaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestNodeWithTooManyStrangersIsAliveAndNotReady(t *testing.T) {
+func TestNodeWithTooManyAnonymousRequestsIsAliveAndNotReady(t *testing.T) {
 	w := start(t, nil, func(c *Config) { c.MaxAnonymous = 1 })
 	if !w.g.gates.anonymous.enter() {
 		t.Fatal("the gate is full at the start")

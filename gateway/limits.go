@@ -18,7 +18,7 @@ type gate struct {
 	limit   int64
 	n       atomic.Int64 // how many are in, and gateClosed once closed
 	once    sync.Once
-	drained chan struct{} // closed when the gate is closed and nobody is in
+	drained chan struct{} // closed when the gate is closed and empty
 }
 
 func (g *gate) init(limit int) {
@@ -33,15 +33,15 @@ func (g *gate) enter() bool {
 	return false
 }
 
-// leave also ends the moment for which an enter that fails counts as being in: whoever brings the
-// count of a closed gate to zero says so.
+// leave also takes back the count of an enter that failed. The leave that empties a closed gate closes
+// drained.
 func (g *gate) leave() {
 	if g.n.Add(-1) == gateClosed {
 		g.once.Do(func() { close(g.drained) })
 	}
 }
 
-// close refuses everybody from now on. Closing twice is closing once.
+// close makes every later enter fail. Closing twice is closing once.
 func (g *gate) close() {
 	for {
 		n := g.n.Load()
@@ -136,7 +136,7 @@ func (c *conn) Close() error {
 }
 
 // listener bounds the open connections. Beyond it a connection is closed at once, so that the
-// client asks another node, instead of waiting for strangers to go.
+// client asks another node instead of waiting for other clients to leave.
 type listener struct {
 	net.Listener
 	conns *conns

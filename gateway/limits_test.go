@@ -213,7 +213,7 @@ func TestASlowBodyEndsTheRequest(t *testing.T) {
 	}
 }
 
-func TestABodyThatNobodyReadsDoesNotHoldTheConnection(t *testing.T) {
+func TestABodyThatTheHandlerLeavesDoesNotHoldTheConnection(t *testing.T) {
 	w := start(t, nil, func(c *Config) { c.BodyTimeout = 20 * time.Millisecond })
 	c := w.dial("")
 	fmt.Fprintf(c, "POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")

@@ -14,9 +14,9 @@ import (
 type response struct {
 	http.ResponseWriter
 	g *Gateway
-	// gate is what the request went in by; nil if it has left, or an upgraded connection has it.
+	// gate is the gate that counts the request; nil after leave, or once an upgraded connection has it.
 	gate *gate
-	// place is what it holds of its caller's shares, with the gate.
+	// place is its part of its caller's shares; it is given back with the gate.
 	place *place
 
 	caller     coco.Caller
@@ -24,7 +24,7 @@ type response struct {
 	generation uint64
 
 	status       int  // of the answer, 0 until it is known
-	begun        bool // the status is with net/http, or with whoever hijacked
+	begun        bool // the status is with net/http, or with the handler that hijacked
 	hijacked     *upgraded
 	readDeadline bool
 	writeUntil   time.Time

@@ -201,7 +201,7 @@ func (g *Gateway) enter(w *response, through *gate) bool {
 }
 
 // checkOrigin refuses what a web page of another site makes a browser send: a browser adds the
-// user's certificate to any request, whoever wrote the page.
+// user's certificate to the requests of every page.
 func (g *Gateway) checkOrigin(r *http.Request) error {
 	err := g.origin.Check(r)
 	if err == nil && len(r.Header["Upgrade"]) > 0 && len(r.Header["Origin"]) > 0 {

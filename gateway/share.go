@@ -20,8 +20,8 @@ var (
 // requests.
 const largeAnswer = 32 << 10
 
-// shares are what the callers hold of what a node can bear. The gates bound how much that is for all of
-// them; shares see to it that no organisation takes it all.
+// shares divide the node's capacity among organisations. The gates bound the total; shares keep one
+// organisation from using it up.
 type shares struct {
 	mu       sync.Mutex
 	requests *fair.Shares // all under mu

@@ -6,8 +6,8 @@
 //	  └─ number in a frame ── another node
 //
 // An error has a kind, one of the sentinels of package coco. Each row of the table (see [Problems]) says how
-// a kind is told at each of these borders, and each border maps it back to the same kind. Whoever receives
-// an error therefore decides as if it had happened in its own process: errors.Is finds the kind.
+// a kind is told at each of these borders, and each border maps it back to the same kind. A process
+// that receives an error therefore decides as if it had happened there: errors.Is finds the kind.
 //
 // Files on disk, the frames between nodes and the protocols of adapters have formats of their own.
 //

@@ -1,7 +1,7 @@
 // Package proxy offers a node's interface as plain HTTP and WebSocket on loopback, so that stock
 // wallets and web3 tools reach a node whose own listener speaks mutual TLS only.
 //
-// It holds a user's identity, so whoever reaches it acts as that user. It therefore answers only
+// It holds a user's identity, so every program that reaches it acts as that user. It therefore answers only
 // requests that name a loopback host, which a page of a foreign site cannot make a browser do
 // (DNS rebinding), and of browsers' requests only those from pages of this machine and from
 // installed extensions. The upstream is a verified connection (client.Transport): a node that has
@@ -208,7 +208,7 @@ func (p *Proxy) copy(w http.ResponseWriter, resp *http.Response) {
 		dst = flusher{w, http.NewResponseController(w)}
 	}
 	if _, err := io.CopyBuffer(dst, resp.Body, *buf); err != nil {
-		panic(http.ErrAbortHandler) // cut the connection, so that nobody takes half an answer for a whole one
+		panic(http.ErrAbortHandler) // cut the connection: half an answer must not pass for a whole one
 	}
 }
 
@@ -253,7 +253,7 @@ func hasToken(values []string, token string) bool {
 // failed answers for a node that did not.
 func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // nobody waits for an answer
+		panic(http.ErrAbortHandler) // the client has gone
 	}
 	p.cfg.Log.Warn("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	problem := wire.ProblemOf(err)
