@@ -153,7 +153,7 @@ func TestAuditReportsWhatItChecked(t *testing.T) {
 	var done []int64
 	c := newChecker()
 	got, err := ledger.Audit(context.Background(), disk, dir, c, func(d, total int64) {
-		if total != 2000+int64(len(disk.files[dir+"/ledger_1-6"].data)) {
+		if total != 2000+int64(len(disk.Data(dir+"/ledger_1-6"))) {
 			t.Errorf("total of %d bytes", total)
 		}
 		done = append(done, d)
@@ -172,7 +172,7 @@ func TestAuditReportsWhatItChecked(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("report:\n got %+v\nwant %+v", got, want)
 	}
-	if !slices.IsSorted(done) || got.Bytes != 2000+int64(len(disk.files[dir+"/ledger_1-6"].data)) {
+	if !slices.IsSorted(done) || got.Bytes != 2000+int64(len(disk.Data(dir+"/ledger_1-6"))) {
 		t.Errorf("progress %v, report of %d bytes", done, got.Bytes)
 	}
 	if wantCalls := []string{
@@ -219,14 +219,15 @@ func indexAt(data []byte, at int) uint64 {
 func TestAuditFindsEveryFlippedByte(t *testing.T) {
 	disk, _, _ := writeSample(t)
 	files := 0
-	for name, f := range disk.files {
+	for _, name := range disk.Names() {
+		f := disk.Data(name)
 		files++
 		file := strings.TrimPrefix(name, dir+"/")
-		for at := range f.data {
-			f.data[at] ^= 0x20
+		for at := range f {
+			f[at] ^= 0x20
 			_, err := audit(disk)
-			f.data[at] ^= 0x20
-			mustFault(t, err, file, indexAt(f.data, at))
+			f[at] ^= 0x20
+			mustFault(t, err, file, indexAt(f, at))
 		}
 	}
 	if files != 2 {
@@ -248,17 +249,18 @@ func fixChecksums(data []byte) {
 
 func TestAuditFindsEveryFlippedByteUnderRightChecksums(t *testing.T) {
 	disk, _, _ := writeSample(t)
-	for name, f := range disk.files {
+	for _, name := range disk.Names() {
+		f := disk.Data(name)
 		file := strings.TrimPrefix(name, dir+"/")
-		offsets, first := framesOf(f.data)
+		offsets, first := framesOf(f)
 		for i, start := range offsets[:len(offsets)-1] {
 			index := first + uint64(i)
 			for at := start + 8; at < offsets[i+1]; at++ {
-				original := bytes.Clone(f.data)
-				f.data[at] ^= 0x01
-				fixChecksums(f.data)
+				original := bytes.Clone(f)
+				f[at] ^= 0x01
+				fixChecksums(f)
 				_, err := audit(disk)
-				f.data = original
+				copy(f, original)
 				// Entries 4 and 5 are not signed themselves: batch 6 covers them.
 				want := index
 				if (index == 4 || index == 5) && errors.As(err, new(*ledger.Fault)) {

@@ -30,7 +30,7 @@ func mustCopy(t testing.TB, disk *memDisk, want []batch.Entry) {
 		t.Fatal(err)
 	}
 	mustHold(t, l, want)
-	for name := range disk.files {
+	for _, name := range disk.Names() {
 		if strings.HasSuffix(name, ".part") {
 			t.Errorf("%s was left behind", name)
 		}
@@ -38,7 +38,7 @@ func mustCopy(t testing.TB, disk *memDisk, want []batch.Entry) {
 }
 
 func put(disk *memDisk, name, data string) {
-	disk.files[name] = &memFile{disk: disk, data: []byte(data), durable: []byte(data), exists: true}
+	disk.Put(name, []byte(data))
 }
 
 func TestBackupCopiesWhatIsNewAndRestoreGivesItBack(t *testing.T) {
@@ -61,11 +61,11 @@ func TestBackupCopiesWhatIsNewAndRestoreGivesItBack(t *testing.T) {
 		t.Errorf("progress %v", shown)
 	}
 	mustCopy(t, backup, g.all)
-	if s := backup.files["node/snapshots/snapshot_7_9"]; s == nil || string(s.data) != "the state" || len(backup.files) != 5 {
-		t.Errorf("files of the backup: %d", len(backup.files))
+	if s := backup.Data("node/snapshots/snapshot_7_9"); s == nil || string(s) != "the state" || len(backup.Names()) != 5 {
+		t.Errorf("files of the backup: %d", len(backup.Names()))
 	}
-	for name, f := range backup.files {
-		if strings.Contains(name, "-") && len(f.durable) != len(f.data) {
+	for _, name := range backup.Names() {
+		if strings.Contains(name, "-") && backup.Unsynced(name) {
 			t.Errorf("%s is not durable", name)
 		}
 	}
@@ -79,7 +79,7 @@ func TestBackupCopiesWhatIsNewAndRestoreGivesItBack(t *testing.T) {
 		t.Fatalf("second backup: %+v, %v", got, err)
 	}
 	mustCopy(t, backup, all)
-	if backup.files[dir+"/ledger_10"] != nil {
+	if backup.Data(dir+"/ledger_10") != nil {
 		t.Error("the incomplete chunk stays beside the complete one")
 	}
 	restored := newMemDisk()
@@ -88,8 +88,9 @@ func TestBackupCopiesWhatIsNewAndRestoreGivesItBack(t *testing.T) {
 		t.Fatalf("restore: %+v, %v", got, err)
 	}
 	mustCopy(t, restored, all)
-	for name, f := range backup.files {
-		if r := restored.files[name]; r == nil || !bytes.Equal(r.data, f.data) {
+	for _, name := range backup.Names() {
+		f := backup.Data(name)
+		if r := restored.Data(name); r == nil || !bytes.Equal(r, f) {
 			t.Errorf("%s is not what was backed up", name)
 		}
 	}
@@ -195,19 +196,19 @@ func TestBackupRefusesWhatItMustNotMix(t *testing.T) {
 		kind   error
 		says   string
 	}{
-		"another network's copy": {func(g *gapped, b *memDisk) { *b = *other.clone() }, coco.ErrInvalid, "ledger_1-3"},
+		"another network's copy": {func(g *gapped, b *memDisk) { b.SetFiles(other.Files("")) }, coco.ErrInvalid, "ledger_1-3"},
 		"other chunks":           {func(g *gapped, b *memDisk) { put(b, dir+"/ledger_2-4", "x") }, coco.ErrInvalid, "ledger_2-4"},
 		"a longer copy":          {func(g *gapped, b *memDisk) { put(b, dir+"/ledger_10", strings.Repeat("x", 500)) }, coco.ErrInvalid, "ledger_10"},
 		"a copy that went on":    {func(g *gapped, b *memDisk) { put(b, dir+"/ledger_11-12", "x") }, coco.ErrInvalid, "ledger_11-12"},
-		"damage":                 {func(g *gapped, b *memDisk) { g.disk.files[dir+"/ledger_4-6"].data[60] ^= 1 }, coco.ErrCorrupt, "ledger_4-6"},
+		"damage":                 {func(g *gapped, b *memDisk) { g.disk.Data(dir + "/ledger_4-6")[60] ^= 1 }, coco.ErrCorrupt, "ledger_4-6"},
 		"damage in the last one": {func(g *gapped, b *memDisk) {
 			if err := g.log.Append(entriesOf(7, 11, 30)); err != nil {
 				t.Fatal(err)
 			}
-			g.disk.files[dir+"/ledger_10"].data[60] ^= 1
+			g.disk.Data(dir + "/ledger_10")[60] ^= 1
 		}, coco.ErrCorrupt, "ledger_10"},
-		"a missing chunk": {func(g *gapped, b *memDisk) { delete(g.disk.files, dir+"/ledger_4-6") }, coco.ErrMissing, "entries 4 to 6"},
-		"nothing":         {func(g *gapped, b *memDisk) { clear(g.disk.files) }, coco.ErrNotFound, dir},
+		"a missing chunk": {func(g *gapped, b *memDisk) { g.disk.Delete(dir + "/ledger_4-6") }, coco.ErrMissing, "entries 4 to 6"},
+		"nothing":         {func(g *gapped, b *memDisk) { g.disk.SetFiles(nil) }, coco.ErrNotFound, dir},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, backup := newGapped(t), newMemDisk()
@@ -217,8 +218,9 @@ func TestBackupRefusesWhatItMustNotMix(t *testing.T) {
 			if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v", err)
 			}
-			for name, f := range before.files {
-				if got := backup.files[name]; got == nil || !bytes.Equal(got.data, f.data) {
+			for _, name := range before.Names() {
+				f := before.Data(name)
+				if got := backup.Data(name); got == nil || !bytes.Equal(got, f) {
 					t.Errorf("%s of the copy was changed", name)
 				}
 			}
@@ -229,7 +231,7 @@ func TestBackupRefusesWhatItMustNotMix(t *testing.T) {
 	if _, err := ledger.Backup(t.Context(), g.place(), placeOf(backup), nil); err != nil {
 		t.Fatal(err)
 	}
-	delete(g.disk.files, dir+"/ledger_4-6")
+	g.disk.Delete(dir + "/ledger_4-6")
 	if got, err := ledger.Backup(t.Context(), g.place(), placeOf(backup), nil); err != nil || got.Kept != 2 {
 		t.Errorf("with the missing chunk in the copy: %+v, %v", got, err)
 	}
@@ -240,8 +242,8 @@ func TestBackupStopsWhenAsked(t *testing.T) {
 	g, backup := newGapped(t), newMemDisk()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := ledger.Backup(ctx, g.place(), placeOf(backup), nil); !errors.Is(err, context.Canceled) || len(backup.files) != 0 {
-		t.Errorf("got %v, %d files", err, len(backup.files))
+	if _, err := ledger.Backup(ctx, g.place(), placeOf(backup), nil); !errors.Is(err, context.Canceled) || len(backup.Names()) != 0 {
+		t.Errorf("got %v, %d files", err, len(backup.Names()))
 	}
 }
 

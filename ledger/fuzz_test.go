@@ -17,7 +17,7 @@ func FuzzOpenChunk(f *testing.F) {
 		if err := l.Append(entries); err != nil {
 			f.Fatal(err)
 		}
-		data := disk.files[dir+"/ledger_1"].data
+		data := disk.Data(dir + "/ledger_1")
 		f.Add(data)
 		f.Add(data[:len(data)-1])
 		f.Add(bytes.TrimRight(data, "\x00"))
@@ -28,7 +28,7 @@ func FuzzOpenChunk(f *testing.F) {
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		disk := newMemDisk()
-		disk.files[dir+"/ledger_1"] = &memFile{disk: disk, data: bytes.Clone(data), exists: true}
+		disk.Put(dir+"/ledger_1", bytes.Clone(data))
 		l, err := ledger.Open(disk, dir, ledger.Options{ChunkBytes: 1 << 20})
 		if err != nil {
 			if !errors.Is(err, coco.ErrCorrupt) {
@@ -47,7 +47,7 @@ func FuzzOpenChunk(f *testing.F) {
 		if err := openLog(t, again, ledger.Options{ChunkBytes: 1 << 20}).Append(entries); err != nil {
 			t.Fatal(err)
 		}
-		written := bytes.TrimRight(again.files[dir+"/ledger_1"].data, "\x00")
+		written := bytes.TrimRight(again.Data(dir+"/ledger_1"), "\x00")
 		if !bytes.HasPrefix(data, written) {
 			t.Fatal("entries were read from bytes that they are not written to")
 		}
@@ -60,14 +60,14 @@ func FuzzLoadCompleteChunk(f *testing.F) {
 	if err := l.Append(entriesOf(1, 1, 10, 20, 30)); err != nil {
 		f.Fatal(err)
 	}
-	data := disk.files[dir+"/ledger_1-3"].data
+	data := disk.Data(dir + "/ledger_1-3")
 	f.Add(data)
 	f.Add(data[:len(data)-1])
 	f.Add(append(bytes.Clone(data), 0))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		disk := newMemDisk()
-		disk.files[dir+"/ledger_1-3"] = &memFile{disk: disk, data: bytes.Clone(data), exists: true}
+		disk.Put(dir+"/ledger_1-3", bytes.Clone(data))
 		l := openLog(t, disk, ledger.Options{ChunkBytes: 120})
 		err := l.Load(1)
 		entries, rerr := l.Read(1, 4, 1<<30)
@@ -82,7 +82,7 @@ func FuzzLoadCompleteChunk(f *testing.F) {
 		if rerr == nil {
 			rerr = openLog(t, again, ledger.Options{ChunkBytes: int64(len(data))}).Append(entries)
 		}
-		if rerr != nil || !bytes.Equal(again.files[dir+"/ledger_1-3"].data, data) {
+		if rerr != nil || !bytes.Equal(again.Data(dir+"/ledger_1-3"), data) {
 			t.Fatalf("entries were read from bytes that they are not written to: %v", rerr)
 		}
 	})

@@ -123,7 +123,7 @@ func (m *life) follow() {
 // truncate cuts both logs, as a new leader may make them.
 func (m *life) truncate() {
 	low := uint64(0) // what was moved away is committed
-	for name := range m.away.files {
+	for _, name := range m.away.Names() {
 		var from, to uint64
 		fmt.Sscanf(name, "ledger_%d-%d", &from, &to)
 		low = max(low, to)
@@ -256,24 +256,23 @@ func TestLogWithGapsEqualsItsModelThroughCrashes(t *testing.T) {
 				m.base = 0
 			}),
 			"move away": with(func(c ledger.Chunk) {
-				if m.disk.files[dir+"/"+fileOf(c)] != nil {
+				if m.disk.Data(dir+"/"+fileOf(c)) != nil {
 					moveFile(m.disk, dir+"/"+fileOf(c), m.away, fileOf(c))
 				}
 			}),
 			"bring back": with(func(c ledger.Chunk) {
-				if m.away.files[fileOf(c)] != nil {
+				if m.away.Data(fileOf(c)) != nil {
 					moveFile(m.away, fileOf(c), m.disk, dir+"/"+fileOf(c))
 				}
 			}),
 			"lose": with(func(c ledger.Chunk) {
-				delete(m.disk.files, dir+"/"+fileOf(c))
-				delete(m.away.files, fileOf(c))
+				m.disk.Delete(dir + "/" + fileOf(c))
+				m.away.Delete(fileOf(c))
 				m.set(c, false)
 			}),
 			"damage": with(func(c ledger.Chunk) {
-				if f := m.disk.files[dir+"/"+fileOf(c)]; f != nil {
-					f.data = bytes.Clone(f.data)
-					f.data[rapid.IntRange(0, len(f.data)-1).Draw(m.t, "at")] ^= 1
+				if f := m.disk.Data(dir + "/" + fileOf(c)); f != nil {
+					f[rapid.IntRange(0, len(f)-1).Draw(m.t, "at")] ^= 1
 					if _, err := m.log.Read(c.First, c.Last+1, 1<<20); !errors.Is(err, coco.ErrCorrupt) {
 						m.t.Fatalf("read a damaged chunk: %v", err)
 					}
@@ -306,11 +305,11 @@ func (m *life) sameFiles() {
 		if !c.Complete {
 			continue
 		}
-		f := m.disk.files[dir+"/"+fileOf(c)]
+		f := m.disk.Data(dir + "/" + fileOf(c))
 		if f == nil {
-			f = m.away.files[fileOf(c)]
+			f = m.away.Data(fileOf(c))
 		}
-		if f == nil || !bytes.Equal(f.data, m.netDisk.files[dir+"/"+fileOf(c)].data) {
+		if f == nil || !bytes.Equal(f, m.netDisk.Data(dir+"/"+fileOf(c))) {
 			m.t.Fatalf("%s is not the network's file", fileOf(c))
 		}
 	}

@@ -42,13 +42,9 @@ func (g *gapped) open() {
 
 // moveFile moves a file from one disk to another, durably.
 func moveFile(from *memDisk, name string, to *memDisk, as string) {
-	from.mu.Lock()
-	f := from.files[name]
-	delete(from.files, name)
-	from.mu.Unlock()
-	to.mu.Lock()
-	defer to.mu.Unlock()
-	to.files[as] = &memFile{disk: to, data: f.data, durable: f.data, exists: true}
+	data := from.Data(name)
+	from.Delete(name)
+	to.Put(as, data)
 }
 
 func (g *gapped) moveAway(name string) { moveFile(g.disk, dir+"/"+name, g.away, name) }
@@ -148,7 +144,7 @@ func feed(entries []batch.Entry) func() (batch.Entry, error) {
 func TestInsertRestoresTheVeryFile(t *testing.T) {
 	g := newGapped(t)
 	want := g.disk.clone()
-	delete(g.disk.files, dir+"/ledger_4-6")
+	g.disk.Delete(dir + "/ledger_4-6")
 	g.has(1, 7, 10)
 	for name, c := range map[string]struct {
 		first, last uint64
@@ -179,8 +175,9 @@ func TestInsertRestoresTheVeryFile(t *testing.T) {
 	if g.log.First() != 1 {
 		t.Errorf("first %d", g.log.First())
 	}
-	for name, f := range want.files {
-		if got := g.disk.files[name]; got == nil || name != dir+"/ledger_10" && string(got.data) != string(f.data) {
+	for _, name := range want.Names() {
+		f := want.Data(name)
+		if got := g.disk.Data(name); got == nil || name != dir+"/ledger_10" && string(got) != string(f) {
 			t.Errorf("%s is not what it was", name)
 		}
 	}
@@ -190,10 +187,10 @@ func TestInsertRestoresTheVeryFile(t *testing.T) {
 
 func TestDamagedChunkIsSetAsideAndInsertedAnew(t *testing.T) {
 	g := newGapped(t)
-	f := g.disk.files[dir+"/ledger_4-6"]
-	damaged := slices.Clone(f.data)
+	f := g.disk.Data(dir + "/ledger_4-6")
+	damaged := slices.Clone(f)
 	damaged[200] ^= 1
-	f.data = damaged
+	g.disk.Put(dir+"/ledger_4-6", damaged)
 	g.open()
 	if _, err := g.log.Read(5, 6, 0); !errors.Is(err, coco.ErrCorrupt) || !strings.Contains(err.Error(), "ledger_4-6") {
 		t.Fatalf("read from a damaged chunk: %v", err)
@@ -215,7 +212,7 @@ func TestDamagedChunkIsSetAsideAndInsertedAnew(t *testing.T) {
 	if err := g.log.Quarantine(4); err != nil {
 		t.Fatal(err)
 	}
-	if kept := g.disk.files[dir+"/ledger_4-6.damaged"]; kept == nil || string(kept.data) != string(damaged) {
+	if kept := g.disk.Data(dir + "/ledger_4-6.damaged"); kept == nil || string(kept) != string(damaged) {
 		t.Error("the damaged file was not kept")
 	}
 	g.has(1, 7, 10)
@@ -233,7 +230,7 @@ func TestDamagedChunkIsSetAsideAndInsertedAnew(t *testing.T) {
 func TestDamagedChunkOfAFurtherFolderIsNotTakenAgain(t *testing.T) {
 	g := newGapped(t)
 	g.moveAway("ledger_4-6")
-	g.away.files["ledger_4-6"].data[50] ^= 1
+	g.away.Data("ledger_4-6")[50] ^= 1
 	g.open()
 	if _, err := g.log.Read(4, 5, 0); !errors.Is(err, coco.ErrCorrupt) || !strings.Contains(err.Error(), "further ledger folder 1/ledger_4-6") {
 		t.Fatalf("read: %v", err)
@@ -246,7 +243,7 @@ func TestDamagedChunkOfAFurtherFolderIsNotTakenAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.has(1, 4, 7, 10)
-	if g.away.writes != 0 || g.away.files["ledger_4-6"] == nil {
+	if g.away.writes != 0 || g.away.Data("ledger_4-6") == nil {
 		t.Error("the further folder was written to")
 	}
 }
@@ -254,7 +251,7 @@ func TestDamagedChunkOfAFurtherFolderIsNotTakenAgain(t *testing.T) {
 func TestOwnFolderComesFirstAndStrangeFilesElsewhereAreIgnored(t *testing.T) {
 	g := newGapped(t)
 	for _, name := range []string{"ledger_1-3", "ledger_1-4", "ledger_9-12", "ledger_11-12", "ledger_7", "ledger_x", "notes.txt"} {
-		g.away.files[name] = &memFile{disk: g.away, data: []byte("nothing of this may be read")}
+		g.away.Put(name, []byte("nothing of this may be read"))
 	}
 	g.has(1, 4, 7, 10)
 	g.open()

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -127,11 +128,11 @@ func TestLogEqualsSliceThroughCrashes(t *testing.T) {
 				l = openLog(t, disk, opts)
 			},
 			"full disk": func(t *rapid.T) {
-				disk.full = int64(rapid.IntRange(0, 300).Draw(t, "room"))
+				disk.fill(int64(rapid.IntRange(0, 300).Draw(t, "room")))
 				entries := entriesOf(view, uint64(len(all))+1, rapid.SliceOfN(rapid.IntRange(0, 150), 1, 8).Draw(t, "sizes")...)
 				err := l.Append(entries)
-				disk.full = -1
-				if err != nil && !errors.Is(err, errDiskFull) {
+				disk.SetCapacity(0)
+				if err != nil && !errors.Is(err, syscall.ENOSPC) {
 					t.Fatal(err)
 				}
 				all = append(all, entries[:l.Last()-uint64(len(all))]...)
@@ -190,8 +191,9 @@ func TestFilesDependOnContentsOnly(t *testing.T) {
 		}
 		mustHold(t, l, entries)
 		files := map[string][]byte{}
-		for name, f := range disk.files {
-			files[name] = f.data
+		for _, name := range disk.Names() {
+			f := disk.Data(name)
+			files[name] = f
 		}
 		return files
 	}
@@ -216,7 +218,7 @@ func TestFrameHasDocumentedBytes(t *testing.T) {
 	if err := l.Append([]batch.Entry{{View: 2, Index: 1, Kind: batch.KindView, Data: []byte("abc")}}); err != nil {
 		t.Fatal(err)
 	}
-	got := fmt.Sprintf("%x", disk.files[dir+"/ledger_1-1"].data)
+	got := fmt.Sprintf("%x", disk.Data(dir+"/ledger_1-1"))
 	if want := "00000014" + "e77bb4e5" + "02" + "0000000000000002" + "0000000000000001" + "616263"; got != want {
 		t.Errorf("chunk: got %s, want %s", got, want)
 	}
@@ -311,12 +313,13 @@ func TestOpenAndLoadRefuseDamageWithValidDataBehind(t *testing.T) {
 			}
 			lastFrame := int64(25 + len(entries[7].Data))
 			var refused, cut int
-			for file, f := range disk.files {
-				used := int64(len(bytes.TrimRight(f.data, "\x00")))
-				for at := range f.data {
+			for _, file := range disk.Names() {
+				f := disk.Data(file)
+				used := int64(len(bytes.TrimRight(f, "\x00")))
+				for at := range f {
 					broken := disk.clone()
-					broken.files[file].data[at] ^= 0x10
-					before := bytes.Clone(broken.files[file].data)
+					broken.Data(file)[at] ^= 0x10
+					before := bytes.Clone(broken.Data(file))
 					l, err := ledger.Open(broken, dir, ledger.Options{ChunkBytes: chunkBytes})
 					if err == nil {
 						err = l.Load(1)
@@ -340,7 +343,7 @@ func TestOpenAndLoadRefuseDamageWithValidDataBehind(t *testing.T) {
 					if !errors.Is(err, coco.ErrCorrupt) || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "offset") || !strings.Contains(err.Error(), "entry") {
 						t.Fatalf("%s, byte %d: error does not name the place: %v", file, at, err)
 					}
-					if !bytes.Equal(before, broken.files[file].data) {
+					if !bytes.Equal(before, broken.Data(file)) {
 						t.Fatalf("%s, byte %d: a refused file was changed", file, at)
 					}
 				}
@@ -359,7 +362,7 @@ func TestOpenAndLoadRefuseForeignAndDamagedChunks(t *testing.T) {
 		if err := l.Append(entriesOf(7, 1, slices.Repeat([]int{100}, 10)...)); err != nil {
 			t.Fatal(err)
 		}
-		if got := len(disk.files); got != 4 {
+		if got := len(disk.Names()); got != 4 {
 			t.Fatalf("%d files, the test expects 4", got)
 		}
 		return disk
@@ -383,9 +386,9 @@ func TestOpenAndLoadRefuseForeignAndDamagedChunks(t *testing.T) {
 			rename("ledger_7-9", "ledger_4-6")(d)
 			rename("x", "ledger_7-9")(d)
 		},
-		"zeros behind":    func(d *memDisk) { f := d.files[dir+"/ledger_4-6"]; f.data = append(f.data, 0) },
-		"shortened":       func(d *memDisk) { f := d.files[dir+"/ledger_4-6"]; f.data = f.data[:len(f.data)-1] },
-		"emptied":         func(d *memDisk) { d.files[dir+"/ledger_4-6"].data = nil },
+		"zeros behind":    func(d *memDisk) { f := d.Data(dir + "/ledger_4-6"); d.Put(dir+"/ledger_4-6", append(f, 0)) },
+		"shortened":       func(d *memDisk) { f := d.Data(dir + "/ledger_4-6"); d.Put(dir+"/ledger_4-6", f[:len(f)-1]) },
+		"emptied":         func(d *memDisk) { d.Put(dir+"/ledger_4-6", nil) },
 		"complete, empty": func(d *memDisk) { d.Create(dir + "/ledger_10-10") },
 	} {
 		t.Run(name, func(t *testing.T) {

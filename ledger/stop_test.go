@@ -20,7 +20,7 @@ func TestCrashAtEveryCallLosesNothingThatWasDurable(t *testing.T) {
 		gone   []uint64 // or must not be
 	}{
 		"insert": {
-			before: func(g *gapped) { delete(g.disk.files, dir+"/ledger_4-6") },
+			before: func(g *gapped) { g.disk.Delete(dir + "/ledger_4-6") },
 			do:     func(g *gapped) error { return g.log.Insert(4, 6, feed(g.all[3:6])) },
 			keeps:  []uint64{1, 3, 7, 9, 10}, after: []uint64{4, 5, 6},
 		},
@@ -35,7 +35,7 @@ func TestCrashAtEveryCallLosesNothingThatWasDurable(t *testing.T) {
 			keeps: []uint64{1, 3, 4, 6, 7, 9}, after: []uint64{101, 102, 103, 104}, gone: []uint64{10},
 		},
 		"cut across a gap": {
-			before: func(g *gapped) { delete(g.disk.files, dir+"/ledger_4-6") },
+			before: func(g *gapped) { g.disk.Delete(dir + "/ledger_4-6") },
 			do:     func(g *gapped) error { return g.log.TruncateAfter(2) },
 			keeps:  []uint64{1, 2}, gone: []uint64{3, 4, 7, 10},
 		},

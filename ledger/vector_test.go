@@ -111,11 +111,7 @@ func makeVector(t *testing.T) vector {
 	if err := l.Append(entries); err != nil {
 		t.Fatal(err)
 	}
-	file, err := disk.find(dir + "/ledger_1-3")
-	if err != nil {
-		t.Fatal(err)
-	}
-	v.Chunk = file.data
+	v.Chunk = disk.Data(dir + "/ledger_1-3")
 	v.Frontier, _ = tree.MarshalBinary()
 	return v
 }

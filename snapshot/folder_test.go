@@ -20,14 +20,14 @@ func TestAConfirmedSnapshotProvesItself(t *testing.T) {
 	}
 	body := slices.Clone(d.get(t, name(i)))
 	// A Confirm that a crash ended leaves something behind the body.
-	d.set(name(i), append(slices.Clone(body), "half a receipt that is longer than the one that comes"...))
+	d.Put(name(i), append(slices.Clone(body), "half a receipt that is longer than the one that comes"...))
 	if _, digest, receipt, err := Verify(d, name(i)); err != nil || digest != i.Digest || receipt != nil {
 		t.Fatalf("after a crash: %s %q %v", digest, receipt, err)
 	}
 	if err := Confirm(d, dir, i, []byte("receipt")); err != nil {
 		t.Fatal(err)
 	}
-	if names := d.names(); !slices.Equal(names, []string{"snapshots/snapshot_7_9"}) {
+	if names := d.Names(); !slices.Equal(names, []string{"snapshots/snapshot_7_9"}) {
 		t.Fatalf("files %v", names)
 	}
 	i.Pending = false
@@ -41,7 +41,7 @@ func TestAConfirmedSnapshotProvesItself(t *testing.T) {
 	good := slices.Clone(d.get(t, name(i)))
 	for at := len(body); at <= len(good); at++ {
 		b := append(slices.Clone(good[:at]), 0)
-		d.set("x", b)
+		d.Put("x", b)
 		if _, _, _, err := Verify(d, "x"); !errors.Is(err, coco.ErrCorrupt) {
 			t.Errorf("a trailer of %d bytes and a zero: error %v, expected coco.ErrCorrupt", at-len(body), err)
 		}
@@ -55,10 +55,10 @@ func TestListShowsWholeFilesInOrder(t *testing.T) {
 	if err := Confirm(d, dir, i, []byte("receipt")); err != nil {
 		t.Fatal(err)
 	}
-	d.set("snapshots/snapshot_10_12.pending", make([]byte, 77))
-	d.set("snapshots/snapshot_9_12", []byte{1})
+	d.Put("snapshots/snapshot_10_12.pending", make([]byte, 77))
+	d.Put("snapshots/snapshot_9_12", []byte{1})
 	for _, other := range []string{"snapshot_11_12.part", "snapshot_011_12", "snapshot_11", "other", "snapshot_11_12.pending.part"} {
-		d.set("snapshots/"+other, nil)
+		d.Put("snapshots/"+other, nil)
 	}
 	got, err := List(d, dir)
 	want := []Info{
@@ -76,7 +76,7 @@ func TestListShowsWholeFilesInOrder(t *testing.T) {
 	if err := Remove(d, dir, got[2]); err != nil {
 		t.Errorf("removing it again: %v", err)
 	}
-	if names := d.names(); !slices.Equal(names, []string{"snapshots/other", "snapshots/snapshot_011_12", "snapshots/snapshot_11", "snapshots/snapshot_7_9", "snapshots/snapshot_9_12"}) {
+	if names := d.Names(); !slices.Equal(names, []string{"snapshots/other", "snapshots/snapshot_011_12", "snapshots/snapshot_11", "snapshots/snapshot_7_9", "snapshots/snapshot_9_12"}) {
 		t.Errorf("files %v are left", names)
 	}
 }
@@ -115,8 +115,8 @@ func TestASnapshotTravelsInPieces(t *testing.T) {
 	if _, err := r.Done(from.Receipt()); err != nil {
 		t.Fatal(err)
 	}
-	if a, b := to.get(t, "snapshots/snapshot_7_9"), d.get(t, "snapshots/snapshot_7_9"); !bytes.Equal(a, b) || len(to.files) != 1 {
-		t.Errorf("another file came: %v", to.names())
+	if a, b := to.get(t, "snapshots/snapshot_7_9"), d.get(t, "snapshots/snapshot_7_9"); !bytes.Equal(a, b) || len(to.Names()) != 1 {
+		t.Errorf("another file came: %v", to.Names())
 	}
 }
 
@@ -130,8 +130,8 @@ func TestWhatIsNotTheRecordedSnapshotIsNotKept(t *testing.T) {
 		if _, err := r.Write([]byte(sent)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.Done(nil); !errors.Is(err, coco.ErrCorrupt) || len(d.files) > 0 {
-			t.Errorf("%s: error %v, expected coco.ErrCorrupt; files %v", what, err, d.names())
+		if _, err := r.Done(nil); !errors.Is(err, coco.ErrCorrupt) || len(d.Names()) > 0 {
+			t.Errorf("%s: error %v, expected coco.ErrCorrupt; files %v", what, err, d.Names())
 		}
 	}
 	if _, err := Receive(d, dir, Info{Index: 1, Seqno: 1, Bytes: 4}); !errors.Is(err, coco.ErrInvalid) {

@@ -28,7 +28,7 @@ func FuzzFile(f *testing.F) {
 		if !final {
 			name += pending
 		}
-		d.set(name, b)
+		d.Put(name, b)
 		h, digest, receipt, err := Verify(d, name)
 		if err != nil {
 			if !errors.Is(err, coco.ErrCorrupt) {

@@ -185,7 +185,7 @@ func TestADamagedFileIsRefused(t *testing.T) {
 	good := d.get(t, name(i))
 	refuse := func(what string, b []byte, digest coco.Digest, secret [32]byte) {
 		t.Helper()
-		d.set("x", b)
+		d.Put("x", b)
 		into := newStore(t, tables...)
 		if _, err := Load(t.Context(), d, "x", digest, secret, into); !errors.Is(err, coco.ErrCorrupt) {
 			t.Errorf("%s: error %v, expected coco.ErrCorrupt", what, err)
@@ -239,8 +239,8 @@ func TestWritingAndLoadingEndWithTheContext(t *testing.T) {
 	if _, err := Write(ctx, d, dir, header(), secret, pinned, tables); !errors.Is(err, context.Canceled) {
 		t.Errorf("write: error %v, expected context.Canceled", err)
 	}
-	if len(d.names()) > 0 {
-		t.Errorf("files %v are left", d.names())
+	if len(d.Names()) > 0 {
+		t.Errorf("files %v are left", d.Names())
 	}
 }
 
@@ -285,9 +285,9 @@ func TestADiskThatFailsIsNotCalledDamage(t *testing.T) {
 	if err := all(d); err != nil {
 		t.Fatal(err)
 	}
-	for n := 1; n < d.ops; n++ {
+	for n := 1; n < int(d.ops.Load()); n++ {
 		b := newDisk()
-		b.fail = n
+		b.fail = int64(n)
 		if err := all(b); !errors.Is(err, errBroken) || errors.Is(err, coco.ErrCorrupt) {
 			t.Fatalf("operation %d fails: error %v, expected the disk's", n+1, err)
 		}

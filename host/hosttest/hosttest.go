@@ -27,7 +27,16 @@ type Env struct {
 // Run runs all tests. With is called for each of them, in a test of its own: it sets a machine up
 // and calls the test.
 func Run(t *testing.T, with func(t *testing.T, test func(*testing.T, Env))) {
-	for _, c := range slices.Concat(diskTests, netTests, clockTests) {
+	run(t, slices.Concat(diskTests, netTests, clockTests), with)
+}
+
+// RunDisk runs the tests of a disk alone.
+func RunDisk(t *testing.T, with func(t *testing.T, test func(*testing.T, Env))) {
+	run(t, diskTests, with)
+}
+
+func run(t *testing.T, tests []contract, with func(t *testing.T, test func(*testing.T, Env))) {
+	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) { with(t, c.test) })
 	}
 }
