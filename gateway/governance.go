@@ -23,8 +23,8 @@ type Governor interface {
 	// what became of it. What the rules refuse is coco.ErrDenied or coco.ErrInvalid and names the rule.
 	Govern(ctx context.Context, raw []byte) (wire.Outcome, error)
 	// Proposals returns the proposals that a query wants, the newest first, without actions, ballots and
-	// envelopes. A network has many past ones: what it costs to describe one should be spent on those only.
-	Proposals(q ProposalQuery) ([]wire.Proposal, error)
+	// envelopes. A network has many past ones, so only the wanted ones should be described.
+	Proposals(q wire.ProposalQuery) ([]wire.Proposal, error)
 	// Proposal returns all of one proposal.
 	Proposal(id coco.Digest) (wire.Proposal, error)
 	// ConstitutionAt returns a version of the constitution as a TOML page, 0 for the one in force.
@@ -36,24 +36,11 @@ type Governor interface {
 	Simulate(ctx context.Context, caller coco.Caller, actions []byte) (wire.Simulation, error)
 	// PendingNodes returns the nodes that ask to be admitted.
 	PendingNodes() ([]wire.Node, error)
+	// Events returns what happened in governance after one seqno and up to another, in order.
+	Events(after, to uint64) ([]wire.GovEvent, error)
 	// WaitFor returns once a transaction later than a seqno has changed anything that the other methods
 	// tell, or ctx is done, which is no error. It returns the seqno up to which they then tell it.
 	WaitFor(ctx context.Context, seqno uint64) (uint64, error)
-}
-
-// ProposalQuery says which proposals are wanted. Zero fields say nothing.
-type ProposalQuery struct {
-	State  string
-	Number uint64
-	Prefix string // of the id, in hexadecimal
-	After  uint64 // those that are open, and those that a transaction later than this seqno decided
-	Limit  int    // the newest so many
-}
-
-// Wants says whether a proposal is among those, the limit apart.
-func (q ProposalQuery) Wants(id coco.Digest, number uint64, state string, decided uint64) bool {
-	return (q.State == "" || q.State == state) && (q.Number == 0 || q.Number == number) &&
-		(q.Prefix == "" || strings.HasPrefix(id.String(), q.Prefix)) && (q.After == 0 || decided == 0 || decided > q.After)
 }
 
 // serveSubmit hands a signed statement to the network. The answer means that it is committed.
@@ -93,7 +80,7 @@ func (g *Gateway) serveProposals(_ coco.Caller, w http.ResponseWriter, r *http.R
 		}
 		limit = n
 	}
-	list, err := g.governor.Proposals(ProposalQuery{State: state, Limit: limit})
+	list, err := g.governor.Proposals(wire.ProposalQuery{State: state, Limit: limit})
 	if list == nil {
 		list = []wire.Proposal{}
 	}
@@ -127,12 +114,12 @@ func (g *Gateway) findProposal(text string) (coco.Digest, error) {
 	}
 	var found []wire.Proposal
 	if err == nil && n > 0 { // the number counts before digits that happen to be decimal
-		if found, err = g.governor.Proposals(ProposalQuery{Number: n}); err != nil {
+		if found, err = g.governor.Proposals(wire.ProposalQuery{Number: n}); err != nil {
 			return id, err
 		}
 	}
 	if len(found) == 0 && !numbered && len(text) >= minPrefix {
-		if found, err = g.governor.Proposals(ProposalQuery{Prefix: text}); err != nil {
+		if found, err = g.governor.Proposals(wire.ProposalQuery{Prefix: text}); err != nil {
 			return id, err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/query"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -111,18 +112,7 @@ func (n *node) Evidence(ctx context.Context, nonce []byte) (wire.Evidence, error
 func (n *node) Nodes() ([]wire.Node, error) {
 	s := n.store.Snapshot()
 	defer s.Release()
-	records, err := gov.Nodes(s)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]wire.Node, len(records))
-	for i, r := range records {
-		out[i] = wire.Node{
-			Node: r.ID, Owner: r.Owner, OwnerName: n.constitution.Load().Name(r.Owner), Address: r.Address,
-			ClientAddress: r.ClientAddress, Measurement: r.Measurement, State: string(r.State), Since: r.Since,
-		}
-	}
-	return out, nil
+	return query.Nodes(s, n.constitution.Load())
 }
 
 // TxStatus implements gateway.Node.

@@ -1,20 +1,16 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/action"
-	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/gov/query"
 	"github.com/cocoframework/coco/gov/reason"
 	"github.com/cocoframework/coco/peer"
@@ -108,155 +104,45 @@ func (n *node) expire(ctx context.Context) error {
 var errNothingDue = fmt.Errorf("%w: no proposal's time is over", coco.ErrNotFound)
 
 // Proposals implements gateway.Governor.
-func (g governor) Proposals(q gateway.ProposalQuery) ([]wire.Proposal, error) {
+func (g governor) Proposals(q wire.ProposalQuery) ([]wire.Proposal, error) {
 	s := g.n.store.Snapshot()
 	defer s.Release()
-	list, err := gov.Proposals(s, func(p gov.ProposalRecord) bool { return q.Wants(p.ID, p.Number, string(p.State), p.Decided) })
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(list, func(a, b gov.ProposalRecord) int { return cmp.Compare(b.Number, a.Number) })
-	if q.Limit > 0 {
-		list = list[:min(q.Limit, len(list))]
-	}
-	out := make([]wire.Proposal, 0, len(list))
-	for _, p := range list {
-		info, _, err := g.describe(s, p)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, info)
-	}
-	return out, nil
+	return query.Proposals(s, g.n.constitution.Load(), q)
 }
 
 // Proposal implements gateway.Governor.
 func (g governor) Proposal(id coco.Digest) (wire.Proposal, error) {
 	s := g.n.store.Snapshot()
 	defer s.Release()
-	rec, err := gov.Proposal(s, id)
-	if err != nil {
-		return wire.Proposal{}, err
-	}
-	info, ballots, err := g.describe(s, rec)
-	if err != nil {
-		return info, err
-	}
-	actions, err := rec.Actions()
-	if err != nil {
-		return info, err
-	}
-	text, err := action.Format(actions)
-	if err != nil {
-		return info, err
-	}
-	info.Actions, info.Envelope = string(text), rec.Raw
-	c := g.n.constitution.Load()
-	voted := map[coco.ActorID]bool{}
-	for _, b := range ballots {
-		_, member := c.Member(b.Actor)
-		voted[b.Actor] = b.Vote != envelope.Withdraw
-		info.Ballots = append(info.Ballots, wire.Ballot{
-			Member: b.Actor, Name: nameOf(c, b.Actor), Vote: string(b.Vote), Time: time.UnixMilli(int64(b.Time)).UTC(),
-			Since: b.Since, Counts: member && !b.Void, Envelope: b.Raw,
-		})
-	}
-	if rec.State == gov.Open {
-		for _, m := range c.Members {
-			if !voted[m.Actor()] {
-				info.Waiting = append(info.Waiting, m.Name)
-			}
-		}
-	}
-	return info, nil
-}
-
-// nameOf is an organisation's name, or what is known of one that was removed.
-func nameOf(c *gov.Constitution, id coco.ActorID) string { return cmp.Or(c.Name(id), id.Short()) }
-
-// describe says of a proposal what a list says.
-func (g governor) describe(s store.Reader, p gov.ProposalRecord) (wire.Proposal, []gov.BallotRecord, error) {
-	c := g.n.constitution.Load()
-	info := wire.Proposal{
-		ID: p.ID, Number: p.Number, State: string(p.State), Proposer: p.Proposer, ProposerName: nameOf(c, p.Proposer), Kinds: p.Kinds,
-		Expires: time.UnixMilli(int64(p.Expires)).UTC(), Since: p.Since, Decided: p.Decided, Code: string(reason.CodeOf(p.Reason)), Reason: p.Reason.String(),
-	}
-	signed, err := p.Signed()
-	if err != nil {
-		return info, nil, err
-	}
-	if signed.Proposal != nil {
-		info.Note, info.Time = signed.Proposal.Note, time.UnixMilli(int64(signed.Proposal.Time)).UTC()
-	}
-	ballots, err := gov.Ballots(s, p.ID)
-	for _, b := range ballots {
-		if _, member := c.Member(b.Actor); !member || b.Void {
-			continue
-		}
-		switch b.Vote {
-		case envelope.Yes:
-			info.Yes++
-		case envelope.No:
-			info.No++
-		}
-	}
-	return info, ballots, err
+	return query.Proposal(s, g.n.constitution.Load(), id)
 }
 
 // ConstitutionAt implements gateway.Governor.
 func (g governor) ConstitutionAt(version uint64) ([]byte, wire.ConstitutionVersion, error) {
 	s := g.n.store.Snapshot()
 	defer s.Release()
-	list, err := g.versions(s)
-	if err != nil || len(list) == 0 {
-		return nil, wire.ConstitutionVersion{}, err
-	}
-	info := list[len(list)-1]
-	if version == 0 {
-		c, err := gov.LoadConstitution(s)
-		if err != nil {
-			return nil, info, err
-		}
-		return c.TOML(), info, nil
-	}
-	c, err := gov.ConstitutionAt(s, version)
-	if err != nil {
-		return nil, info, err
-	}
-	for _, v := range list {
-		if v.Version == version {
-			info = v
-		}
-	}
-	return c.TOML(), info, nil
+	return query.ConstitutionAt(s, version)
 }
 
 // History implements gateway.Governor.
 func (g governor) History() ([]wire.ConstitutionVersion, error) {
 	s := g.n.store.Snapshot()
 	defer s.Release()
-	return g.versions(s)
+	return query.Versions(s)
 }
 
-func (governor) versions(s store.Reader) ([]wire.ConstitutionVersion, error) {
-	list, err := gov.Versions(s)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]wire.ConstitutionVersion, len(list))
-	for i, v := range list {
-		out[i] = wire.ConstitutionVersion{
-			Version: v.Version, Digest: v.Digest, Since: v.Since, Time: time.UnixMilli(int64(v.Time)).UTC(), Proposal: v.Proposal,
-		}
-		if v.Proposal != (coco.Digest{}) {
-			p, err := gov.Proposal(s, v.Proposal)
-			if err != nil {
-				return nil, err
-			}
-			out[i].Number = p.Number
-		}
-	}
-	return out, nil
+// Events implements gateway.Governor.
+func (g governor) Events(after, to uint64) ([]wire.GovEvent, error) {
+	s := g.n.store.Snapshot()
+	defer s.Release()
+	return query.Events(s, g.n.constitution.Load(), after, to)
+}
+
+// PendingNodes implements gateway.Governor.
+func (g governor) PendingNodes() ([]wire.Node, error) {
+	s := g.n.store.Snapshot()
+	defer s.Release()
+	return query.PendingNodes(s, g.n.constitution.Load())
 }
 
 // Simulate implements gateway.Governor.
@@ -276,22 +162,6 @@ func (g governor) Simulate(_ context.Context, caller coco.Caller, text []byte) (
 		return wire.Simulation{}, err
 	}
 	return query.SimulationOf(sim, uint64(len(list))), nil
-}
-
-// PendingNodes implements gateway.Governor.
-func (g governor) PendingNodes() ([]wire.Node, error) {
-	nodes, err := g.n.Nodes()
-	if err != nil {
-		return nil, err
-	}
-	out := []wire.Node{}
-	for _, n := range nodes {
-		if n.State == string(gov.Pending) {
-			n.Reason = "no vote has admitted a node of its owner at its address"
-			out = append(out, n)
-		}
-	}
-	return out, nil
 }
 
 // WaitFor implements gateway.Governor.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"strings"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -50,6 +51,21 @@ type Proposal struct {
 	Ballots  []Ballot `json:"ballots,omitempty"`  // each member's last one
 	Waiting  []string `json:"waiting,omitempty"`  // members that have not voted, while it is open
 	Envelope []byte   `json:"envelope,omitempty"` // verbatim
+}
+
+// ProposalQuery selects proposals. A field that is zero selects all.
+type ProposalQuery struct {
+	State  string
+	Number uint64
+	Prefix string // of the id, in hexadecimal
+	After  uint64 // those that are open, and those that a transaction later than this seqno decided
+	Limit  int    // the newest so many
+}
+
+// Wants reports whether a proposal is selected, the limit apart.
+func (q ProposalQuery) Wants(id coco.Digest, number uint64, state string, decided uint64) bool {
+	return (q.State == "" || q.State == state) && (q.Number == 0 || q.Number == number) &&
+		(q.Prefix == "" || strings.HasPrefix(id.String(), q.Prefix)) && (q.After == 0 || decided == 0 || decided > q.After)
 }
 
 // Ballot is one vote in the answer of GET /gov/proposals/{id}.

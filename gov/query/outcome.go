@@ -1,7 +1,3 @@
-// Package query turns what the tables of governance hold into what people and programs are shown: codes
-// get their sentences, ids their names, and records the types of package wire.
-//
-// Trust: enclave
 package query
 
 import (

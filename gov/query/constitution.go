@@ -1,0 +1,85 @@
+package query
+
+import (
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/wire"
+)
+
+// Versions returns the versions of the constitution, the oldest first.
+func Versions(r store.Reader) ([]wire.ConstitutionVersion, error) {
+	records, err := gov.Versions(r)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]wire.ConstitutionVersion, len(records))
+	for i, v := range records {
+		out[i] = wire.ConstitutionVersion{Version: v.Version, Digest: v.Digest, Since: v.Since, Time: timeOf(v.Time), Proposal: v.Proposal}
+		if v.Proposal == (coco.Digest{}) {
+			continue
+		}
+		p, err := gov.Proposal(r, v.Proposal)
+		if err != nil {
+			return nil, err
+		}
+		out[i].Number = p.Number
+	}
+	return out, nil
+}
+
+// ConstitutionAt returns a version of the constitution as a TOML page, 0 for the one in force. The error is
+// coco.ErrNotFound if there is no such version.
+func ConstitutionAt(r store.Reader, version uint64) ([]byte, wire.ConstitutionVersion, error) {
+	versions, err := Versions(r)
+	if err != nil || len(versions) == 0 {
+		return nil, wire.ConstitutionVersion{}, err
+	}
+	about := versions[len(versions)-1]
+	if version == 0 {
+		c, err := gov.LoadConstitution(r)
+		if err != nil {
+			return nil, about, err
+		}
+		return c.TOML(), about, nil
+	}
+	c, err := gov.ConstitutionAt(r, version)
+	if err != nil {
+		return nil, about, err
+	}
+	for _, v := range versions {
+		if v.Version == version {
+			about = v
+		}
+	}
+	return c.TOML(), about, nil
+}
+
+// Nodes returns the nodes of the network, retired ones and those that ask to be admitted too.
+func Nodes(r store.Reader, c *gov.Constitution) ([]wire.Node, error) {
+	records, err := gov.Nodes(r)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]wire.Node, len(records))
+	for i, n := range records {
+		out[i] = wire.Node{
+			Node: n.ID, Owner: n.Owner, OwnerName: c.Name(n.Owner), Address: n.Address,
+			ClientAddress: n.ClientAddress, Measurement: n.Measurement, State: string(n.State), Since: n.Since,
+		}
+	}
+	return out, nil
+}
+
+// PendingNodes returns the nodes that ask to be admitted.
+func PendingNodes(r store.Reader, c *gov.Constitution) ([]wire.Node, error) {
+	nodes, err := Nodes(r, c)
+	out := []wire.Node{}
+	for _, n := range nodes {
+		if n.State == string(gov.Pending) {
+			n.Reason = "no vote has admitted a node of its owner at its address"
+			out = append(out, n)
+		}
+	}
+	return out, err
+}

@@ -1,0 +1,107 @@
+package query
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/gov/reason"
+	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/wire"
+)
+
+// Proposals returns the proposals that a query wants, the newest first, without actions, ballots and envelopes.
+// The constitution is the one in force, for names and for the votes that count.
+func Proposals(r store.Reader, c *gov.Constitution, q wire.ProposalQuery) ([]wire.Proposal, error) {
+	records, err := gov.Proposals(r, func(p gov.ProposalRecord) bool { return q.Wants(p.ID, p.Number, string(p.State), p.Decided) })
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(records, func(a, b gov.ProposalRecord) int { return cmp.Compare(b.Number, a.Number) })
+	if q.Limit > 0 {
+		records = records[:min(q.Limit, len(records))]
+	}
+	out := make([]wire.Proposal, len(records))
+	for i, p := range records {
+		if out[i], _, err = describe(r, c, p); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Proposal returns all of one proposal. The error is coco.ErrNotFound if there is none with this id.
+func Proposal(r store.Reader, c *gov.Constitution, id coco.Digest) (wire.Proposal, error) {
+	rec, err := gov.Proposal(r, id)
+	if err != nil {
+		return wire.Proposal{}, err
+	}
+	p, ballots, err := describe(r, c, rec)
+	if err != nil {
+		return p, err
+	}
+	actions, err := rec.Actions()
+	if err != nil {
+		return p, err
+	}
+	text, err := action.Format(actions)
+	if err != nil {
+		return p, err
+	}
+	p.Actions, p.Envelope = string(text), rec.Raw
+	voted := map[coco.ActorID]bool{}
+	for _, b := range ballots {
+		_, member := c.Member(b.Actor)
+		voted[b.Actor] = b.Vote != envelope.Withdraw
+		p.Ballots = append(p.Ballots, wire.Ballot{
+			Member: b.Actor, Name: nameOf(c, b.Actor), Vote: string(b.Vote), Time: timeOf(b.Time),
+			Since: b.Since, Counts: member && !b.Void, Envelope: b.Raw,
+		})
+	}
+	if rec.State == gov.Open {
+		for _, m := range c.Members {
+			if !voted[m.Actor()] {
+				p.Waiting = append(p.Waiting, m.Name)
+			}
+		}
+	}
+	return p, nil
+}
+
+// describe returns what a list says of a proposal, and its ballots.
+func describe(r store.Reader, c *gov.Constitution, p gov.ProposalRecord) (wire.Proposal, []gov.BallotRecord, error) {
+	out := wire.Proposal{
+		ID: p.ID, Number: p.Number, State: string(p.State), Proposer: p.Proposer, ProposerName: nameOf(c, p.Proposer), Kinds: p.Kinds,
+		Expires: timeOf(p.Expires), Since: p.Since, Decided: p.Decided, Code: string(reason.CodeOf(p.Reason)), Reason: p.Reason.String(),
+	}
+	signed, err := p.Signed()
+	if err != nil {
+		return out, nil, err
+	}
+	if signed.Proposal != nil {
+		out.Note, out.Time = signed.Proposal.Note, timeOf(signed.Proposal.Time)
+	}
+	ballots, err := gov.Ballots(r, p.ID)
+	for _, b := range ballots {
+		if _, member := c.Member(b.Actor); !member || b.Void {
+			continue
+		}
+		switch b.Vote {
+		case envelope.Yes:
+			out.Yes++
+		case envelope.No:
+			out.No++
+		}
+	}
+	return out, ballots, err
+}
+
+// nameOf returns an organisation's name, or the beginning of its id if it was removed.
+func nameOf(c *gov.Constitution, id coco.ActorID) string { return cmp.Or(c.Name(id), id.Short()) }
+
+// timeOf returns the time that a record gives in milliseconds since 1970.
+func timeOf(ms uint64) time.Time { return time.UnixMilli(int64(ms)).UTC() }
