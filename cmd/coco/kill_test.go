@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/internal/cli/sandboxcmd"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
@@ -132,7 +133,7 @@ func await(t *testing.T, steps <-chan localnet.Step, name string) {
 
 func leader(t *testing.T, info localnet.Info) int {
 	t.Helper()
-	page := askNodes(t.Context(), info, localnet.Status{})
+	page := sandboxcmd.Ask(t.Context(), info, localnet.Status{}, verifiers())
 	for i, n := range page.Nodes {
 		if n.Status != nil && n.Status.Role == "leader" {
 			return i

@@ -19,15 +19,18 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum"
 	"github.com/cocoframework/coco/adapter/kv"
-	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/benchcmd"
+	"github.com/cocoframework/coco/internal/cli/democmd"
 	"github.com/cocoframework/coco/internal/cli/doctorcmd"
 	"github.com/cocoframework/coco/internal/cli/govcmd"
 	"github.com/cocoframework/coco/internal/cli/ledgercmd"
 	"github.com/cocoframework/coco/internal/cli/membercmd"
+	"github.com/cocoframework/coco/internal/cli/nodecmd"
 	"github.com/cocoframework/coco/internal/cli/receiptcmd"
+	"github.com/cocoframework/coco/internal/cli/sandboxcmd"
 )
 
 func main() {
@@ -66,10 +69,10 @@ func program() cli.Program {
 func groups() []cli.Group {
 	type commands = []func(*cli.App) *cobra.Command
 	return []cli.Group{
-		{Title: "A network on this machine:", Commands: commands{upCommand, statusCommand, downCommand, restartCommand, nodeCommand, demoCommand}},
+		{Title: "A network on this machine:", Commands: commands{sandboxcmd.Up, sandboxcmd.Status, sandboxcmd.Down, sandboxcmd.Restart, nodecmd.Command, democmd.Command}},
 		{Title: "Governing a network:", Commands: commands{govcmd.Command, membercmd.Command}},
 		{Title: "Checking what a network did:", Commands: commands{ledgercmd.Command, receiptcmd.Command}},
-		{Title: "Measuring:", Commands: commands{benchCommand, doctorcmd.Command}},
+		{Title: "Measuring:", Commands: commands{benchcmd.Command, doctorcmd.Command}},
 		{Commands: commands{versionCommand}},
 	}
 }
@@ -93,13 +96,4 @@ Start with ` + "`coco up`" + `: it runs a network of three members on this machi
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
-}
-
-// app is the program, as the commands of this package see it.
-type app struct{ *cli.App }
-
-// verifiers are the TEE platforms whose evidence this program reads.
-func verifiers() attest.Verifiers {
-	p := program()
-	return p.Verifiers()
 }

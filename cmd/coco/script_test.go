@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,8 +17,12 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/internal/cli/nodecmd"
 	"github.com/cocoframework/coco/internal/cli/officer"
+	"github.com/cocoframework/coco/internal/cli/sandboxcmd"
 	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 )
 
 // The scripts run the program itself: the test binary installs itself as `coco`, and so do the
@@ -175,7 +180,7 @@ func health(ts *testscript.TestScript, neg bool, args []string) {
 	for ctx.Err() == nil {
 		last = "down"
 		if info, st, err := localnet.Running(ctx, ts.MkAbs(args[0])); err == nil {
-			last = askNodes(ctx, info, st).Health
+			last = sandboxcmd.Ask(ctx, info, st, verifiers()).Health
 		}
 		if last == args[1] {
 			return
@@ -239,4 +244,75 @@ func gone(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("node %s has not left the network", args[1])
+}
+
+// freeport NAME...: sets each NAME to a loopback address that nobody uses.
+func freeport(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: freeport NAME...")
+	}
+	for _, name := range args {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		defer ln.Close() // after all are drawn
+		ts.Setenv(name, ln.Addr().String())
+	}
+}
+
+// logged FILE TEXT: waits until a file contains a text.
+func logged(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: logged FILE TEXT")
+	}
+	until(ts, args[0]+" has no "+args[1], func(context.Context) bool {
+		data, err := os.ReadFile(ts.MkAbs(args[0]))
+		return err == nil && bytes.Contains(data, []byte(args[1]))
+	})
+}
+
+// serves CONFIG: waits until the node of a node.toml serves as a voter.
+func serves(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: serves CONFIG")
+	}
+	cfg, err := nodeconfig.Load(ts.MkAbs(args[0]))
+	ts.Check(err)
+	until(ts, "the node of "+args[0]+" does not serve", func(ctx context.Context) bool {
+		s, err := nodecmd.Status(ctx, cfg, verifiers())
+		return err == nil && s.Role != "joining" && s.Voter && s.Problem == ""
+	})
+}
+
+func until(ts *testscript.TestScript, otherwise string, is func(context.Context) bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for !is(ctx) {
+		if ctx.Err() != nil {
+			ts.Fatalf("%s after a minute", otherwise)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// otherProgram FOLDER: puts a program into a folder that does the same and measures something else.
+func otherProgram(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: otherprogram FOLDER")
+	}
+	exe, err := exec.LookPath("coco")
+	ts.Check(err)
+	program, err := os.ReadFile(exe)
+	ts.Check(err)
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(dir, 0o700))
+	file := filepath.Join(dir, filepath.Base(exe))
+	ts.Check(os.WriteFile(file, append(program, '!'), 0o700))
+	// A process that another script forks at this moment holds the file open for writing until it executes.
+	until(ts, file+" cannot be executed", func(ctx context.Context) bool { return exec.CommandContext(ctx, file, "version").Run() == nil })
+}
+
+// verifiers are the platforms whose evidence the tests read.
+func verifiers() attest.Verifiers {
+	p := program()
+	return p.Verifiers()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/nodecmd"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/reach"
 	"github.com/cocoframework/coco/internal/rolling"
@@ -41,8 +42,8 @@ func upgrading(s *sandbox.Sandbox, to string, report func(localnet.Step)) rollin
 	for _, m := range s.Info().Members {
 		members = append(members, m.Name)
 	}
-	v := &codeVote{a: &app{&cli.App{Out: cli.NewPrinter(io.Discard), Err: cli.NewPrinter(io.Discard)}}, dir: s.Info().Dir, members: members}
-	return rolling.UpgradeOptions{Dir: s.Info().Dir, To: to, Verifiers: verifiers(), Vote: v.decide, Report: report}
+	app := &cli.App{Program: program(), Out: cli.NewPrinter(io.Discard), Err: cli.NewPrinter(io.Discard)}
+	return rolling.UpgradeOptions{Dir: s.Info().Dir, To: to, Verifiers: verifiers(), Vote: nodecmd.VoteOnCode(app, s.Info().Dir, members), Report: report}
 }
 
 // believe has clients accept the code that the constitution lists by now, as the proxies do by themselves.

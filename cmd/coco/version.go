@@ -36,8 +36,7 @@ func version() string {
 	return v
 }
 
-func versionCommand(c *cli.App) *cobra.Command {
-	a := &app{c}
+func versionCommand(a *cli.App) *cobra.Command {
 	var only bool
 	cmd := &cobra.Command{
 		Use:   "version",

@@ -22,7 +22,6 @@ const (
 // entry that is no longer needed fails the test.
 var tooLong = map[string]string{
 	"adapter/ethereum": "chain and rpc become packages of their own",
-	"cmd/coco":         "the commands move to internal/cli, and cmd is wiring only",
 	"gov":              "constitution, decide, members, query and audit become packages of their own",
 	"internal/bench":   "the load and its report part",
 	"node":             "replica, peer and join become packages of their own",

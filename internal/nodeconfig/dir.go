@@ -5,8 +5,12 @@ import "path/filepath"
 // Dir names the files of a node's folder.
 type Dir string
 
-// LedgerDir is the ledger's folder within a node's folder, which is the root of the node's disk.
-const LedgerDir = "ledger"
+// The folders within a node's folder, which is the root of the node's disk.
+const (
+	LedgerDir   = "ledger"
+	SnapshotDir = "snapshots"
+	HistoryDir  = "history"
+)
 
 // The node's settings, its ledger and its log.
 func (d Dir) Config() string { return filepath.Join(string(d), "node.toml") }

@@ -19,7 +19,7 @@ import (
 )
 
 // besideLedger are the folders of a node that a backup copies with its ledger.
-var besideLedger = []string{"snapshots"}
+var besideLedger = []string{nodeconfig.SnapshotDir}
 
 func (a *app) ledgerBackupCommand() *cobra.Command {
 	var moved []string

@@ -1,6 +1,7 @@
-package main
+package nodecmd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/cli/finding"
 	"github.com/cocoframework/coco/internal/nodeconfig"
@@ -32,7 +34,7 @@ Exits with 0 if the node serves, 5 if it joins or cannot serve, 6 if it does not
 			if err != nil {
 				return err
 			}
-			s, err := ownStatus(cmd.Context(), cfg)
+			s, err := Status(cmd.Context(), cfg, a.Verifiers())
 			if err != nil {
 				return err
 			}
@@ -42,7 +44,7 @@ Exits with 0 if the node serves, 5 if it joins or cannot serve, 6 if it does not
 				a.showOwnStatus(s)
 			}
 			if err == nil && (s.Role == "joining" || s.Problem != "") {
-				err = fmt.Errorf("%w: the node does not serve yet: %s", coco.ErrBusy, orElse(s.Problem, "it is joining"))
+				err = fmt.Errorf("%w: the node does not serve yet: %s", coco.ErrBusy, cmp.Or(s.Problem, "it is joining"))
 			}
 			return err
 		},
@@ -52,16 +54,9 @@ Exits with 0 if the node serves, 5 if it joins or cannot serve, 6 if it does not
 	return cmd
 }
 
-func orElse(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
-}
-
-// ownStatus asks the node of a node.toml.
-func ownStatus(ctx context.Context, cfg nodeconfig.Config) (*wire.Status, error) {
-	c, err := connectOwn(ctx, cfg, cfg.Client, nil)
+// Status verifies and asks the node of a node.toml.
+func Status(ctx context.Context, cfg nodeconfig.Config, verifiers attest.Verifiers) (*wire.Status, error) {
+	c, err := connectOwn(ctx, cfg, verifiers, cfg.Client, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -70,18 +65,18 @@ func ownStatus(ctx context.Context, cfg nodeconfig.Config) (*wire.Status, error)
 }
 
 // connectOwn connects to a node where it listens for clients, or for who administers it.
-func connectOwn(ctx context.Context, cfg nodeconfig.Config, addr string, as *tls.Certificate) (*client.Client, error) {
+func connectOwn(ctx context.Context, cfg nodeconfig.Config, verifiers attest.Verifiers, addr string, as *tls.Certificate) (*client.Client, error) {
 	known, err := knownService(cfg)
 	if err != nil {
 		return nil, err
 	}
-	id, err := reach.Identify(ctx, []string{cfg.Client}, known, verifiers())
+	id, err := reach.Identify(ctx, []string{cfg.Client}, known, verifiers)
 	if err != nil {
 		return nil, err
 	}
 	return client.New(client.Config{
 		Addr: addr, Certificate: as,
-		Policy: client.Policy{Code: id.Parsed.Measurements(), Verifiers: verifiers(), Service: id.ServiceCertificate},
+		Policy: client.Policy{Code: id.Parsed.Measurements(), Verifiers: verifiers, Service: id.ServiceCertificate},
 	})
 }
 
@@ -113,33 +108,5 @@ func (a *app) showCertificates(all []wire.Certificate, now time.Time) {
 			text = a.Out.Red("✗ " + text)
 		}
 		a.Out.Printf("  certificate   %s %s\n", finding.Certificate(c), text)
-	}
-}
-
-// showEnds says which certificate of a network ends first, and every one that ends soon.
-func (a *app) showEnds(page networkStatus, now time.Time) {
-	var first wire.Certificate
-	name := ""
-	told := map[string]bool{}
-	for _, n := range page.Nodes {
-		if n.Status == nil {
-			continue
-		}
-		for _, c := range n.Status.Certificates {
-			what := finding.Certificate(c)
-			if c.Of == "node" {
-				what = "of node " + n.Name
-			}
-			if first.Of == "" || c.NotAfter.Before(first.NotAfter) {
-				first, name = c, what
-			}
-			if level, text := finding.End(c.NotAfter, now); level != finding.OK && !told[what] {
-				told[what] = true
-				a.Out.Printf("  %s the certificate %s %s\n", a.Out.Red("✗"), what, text)
-			}
-		}
-	}
-	if first.Of != "" && len(told) == 0 {
-		a.Out.Printf("certificates: the first one, %s, ends on %s\n", name, first.NotAfter.Format(time.DateOnly))
 	}
 }

@@ -1,6 +1,7 @@
-package main
+package nodecmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/officer"
+	"github.com/cocoframework/coco/internal/ctxtime"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/rolling"
 	"github.com/cocoframework/coco/wire"
@@ -51,7 +53,7 @@ goes on where it ended. Clients lose no request: a node that ends sends them els
 			}
 			v := &codeVote{a: a, dir: dir, members: members, note: note}
 			return rolling.Upgrade(cmd.Context(), rolling.UpgradeOptions{
-				Dir: dir, To: to, Verifiers: verifiers(), Vote: v.decide, Report: a.showUpgrade,
+				Dir: dir, To: to, Verifiers: a.Verifiers(), Vote: v.decide, Report: a.showUpgrade,
 			})
 		},
 	}
@@ -105,6 +107,12 @@ type codeVote struct {
 	dir     string
 	members []string // that vote here, the first one proposes
 	note    string
+}
+
+// VoteOnCode returns a function by which members of a network of `coco up`, whose keys are in its folder, decide on
+// a change of the code manifest. The first member proposes. The function returns once the change is in force.
+func VoteOnCode(c *cli.App, dir string, members []string) func(context.Context, rolling.CodeChange) error {
+	return (&codeVote{a: &app{c}, dir: dir, members: members}).decide
 }
 
 // votePause is how often a proposal that waits for others is looked at.
@@ -176,17 +184,10 @@ func proposalOf(ctx context.Context, o *officer.Officer, out wire.Outcome) (wire
 		if err == nil && (p.State == out.State || p.State != "open") {
 			return p, nil
 		}
-		if werr := pause(ctx, votePause/5); werr != nil {
-			return p, fmt.Errorf("proposal %s: %w", out.ID.Short(), errorOr(err, werr))
+		if !ctxtime.Sleep(ctx, votePause/5) {
+			return p, fmt.Errorf("proposal %s: %w", out.ID.Short(), cmp.Or(err, cli.ErrInterrupted))
 		}
 	}
-}
-
-func errorOr(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 func (v *codeVote) voteAs(ctx context.Context, name string, p wire.Proposal) (wire.Proposal, error) {
@@ -213,7 +214,7 @@ func (v *codeVote) await(ctx context.Context, o *officer.Officer, p wire.Proposa
 			missing = now
 			v.say("waiting for the votes of %s: `coco gov vote yes %d --as MEMBER`", now, p.Number)
 		}
-		if err := pause(ctx, votePause); err != nil {
+		if !ctxtime.Sleep(ctx, votePause) {
 			return fmt.Errorf("%w: proposal %d (%s) is open still: the same command goes on", cli.ErrInterrupted, p.Number, change)
 		}
 		next, err := o.Proposal(ctx, p.ID.String())

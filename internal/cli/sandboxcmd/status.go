@@ -1,4 +1,4 @@
-package main
+package sandboxcmd
 
 import (
 	"context"
@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/finding"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/wire"
 )
@@ -22,8 +24,8 @@ const (
 	noQuorum = "no quorum" // too few do: nothing can be committed
 )
 
-// networkStatus is the answer of `coco status -o json`.
-type networkStatus struct {
+// NetworkStatus is the answer of `coco status -o json`.
+type NetworkStatus struct {
 	Dir          string       `json:"dir"`
 	Network      string       `json:"network"`
 	ChainID      uint64       `json:"chain_id"`
@@ -31,10 +33,10 @@ type networkStatus struct {
 	Insecure     bool         `json:"insecure"`
 	Health       string       `json:"health"`
 	Notices      []string     `json:"notices,omitempty"`
-	Nodes        []nodeStatus `json:"nodes"`
+	Nodes        []NodeStatus `json:"nodes"`
 }
 
-type nodeStatus struct {
+type NodeStatus struct {
 	Name     string `json:"name"`
 	Member   string `json:"member"`
 	RPC      string `json:"rpc"`
@@ -50,7 +52,8 @@ type nodeStatus struct {
 	Error    string           `json:"error,omitempty"`
 }
 
-func statusCommand(c *cli.App) *cobra.Command {
+// Status returns `coco status`.
+func Status(c *cli.App) *cobra.Command {
 	a := &app{c}
 	var dir string
 	cmd := &cobra.Command{
@@ -69,7 +72,7 @@ Exits with 0 if the network commits, 5 if too few nodes answer, 6 if nothing is 
 			if st.Starting {
 				return fmt.Errorf("%w: the network in %s is starting: ask again in a moment; its nodes' logs are in %s", coco.ErrNotCommitted, info.Dir, localnet.Layout{Dir: info.Dir}.Nodes())
 			}
-			page := askNodes(cmd.Context(), info, st)
+			page := Ask(cmd.Context(), info, st, a.Verifiers())
 			if a.WantsJSON() {
 				err = a.Out.JSON(page)
 			} else {
@@ -86,18 +89,18 @@ Exits with 0 if the network commits, 5 if too few nodes answer, 6 if nothing is 
 	return cmd
 }
 
-// askNodes asks all nodes at once.
-func askNodes(ctx context.Context, info localnet.Info, st localnet.Status) networkStatus {
-	page := networkStatus{
+// Ask verifies and asks all nodes at once.
+func Ask(ctx context.Context, info localnet.Info, st localnet.Status, verifiers attest.Verifiers) NetworkStatus {
+	page := NetworkStatus{
 		Dir: info.Dir, Network: info.Network, ChainID: info.ChainID, Constitution: info.Constitution, Insecure: info.Insecure,
-		Nodes: make([]nodeStatus, len(info.Nodes)),
+		Nodes: make([]NodeStatus, len(info.Nodes)),
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	var wg sync.WaitGroup
 	for i, n := range info.Nodes {
 		at := &page.Nodes[i]
-		*at = nodeStatus{Name: n.Name, Member: n.Member, RPC: n.HTTP, WS: n.WS, Client: n.Client, Retired: n.Retired}
+		*at = NodeStatus{Name: n.Name, Member: n.Member, RPC: n.HTTP, WS: n.WS, Client: n.Client, Retired: n.Retired}
 		if n.Retired {
 			continue
 		}
@@ -107,7 +110,7 @@ func askNodes(ctx context.Context, info localnet.Info, st localnet.Status) netwo
 			}
 		}
 		wg.Go(func() {
-			if err := at.ask(ctx, info, n); err != nil {
+			if err := at.ask(ctx, info, n, verifiers); err != nil {
 				at.Error = err.Error()
 			}
 		})
@@ -117,8 +120,8 @@ func askNodes(ctx context.Context, info localnet.Info, st localnet.Status) netwo
 	return page
 }
 
-func (s *nodeStatus) ask(ctx context.Context, info localnet.Info, n localnet.Node) error {
-	c, err := info.Connect(n, verifiers())
+func (s *NodeStatus) ask(ctx context.Context, info localnet.Info, n localnet.Node, verifiers attest.Verifiers) error {
+	c, err := info.Connect(n, verifiers)
 	if err != nil {
 		return err
 	}
@@ -133,7 +136,7 @@ func (s *nodeStatus) ask(ctx context.Context, info localnet.Info, n localnet.Nod
 }
 
 // judge derives what follows from all answers together.
-func (p *networkStatus) judge() {
+func (p *NetworkStatus) judge() {
 	var furthest uint64
 	serving, all := 0, 0
 	seen := map[string]bool{}
@@ -174,7 +177,7 @@ func (p *networkStatus) judge() {
 	}
 }
 
-func (a *app) showStatus(page networkStatus) {
+func (a *app) showStatus(page NetworkStatus) {
 	p := a.Out
 	p.Printf("%s, chain id %d, constitution %s\n", p.Bold(page.Network), page.ChainID, page.Constitution.Short())
 	if page.Insecure && len(page.Notices) == 0 {
@@ -219,5 +222,33 @@ func (a *app) showStatus(page networkStatus) {
 		p.Printf("%s\n", p.Red("degraded: not every node serves, the network commits"))
 	default:
 		p.Printf("%s\n", p.Red("no quorum: nothing can be committed"))
+	}
+}
+
+// showEnds says which certificate of a network ends first, and every one that ends soon.
+func (a *app) showEnds(page NetworkStatus, now time.Time) {
+	var first wire.Certificate
+	name := ""
+	told := map[string]bool{}
+	for _, n := range page.Nodes {
+		if n.Status == nil {
+			continue
+		}
+		for _, c := range n.Status.Certificates {
+			what := finding.Certificate(c)
+			if c.Of == "node" {
+				what = "of node " + n.Name
+			}
+			if first.Of == "" || c.NotAfter.Before(first.NotAfter) {
+				first, name = c, what
+			}
+			if level, text := finding.End(c.NotAfter, now); level != finding.OK && !told[what] {
+				told[what] = true
+				a.Out.Printf("  %s the certificate %s %s\n", a.Out.Red("✗"), what, text)
+			}
+		}
+	}
+	if first.Of != "" && len(told) == 0 {
+		a.Out.Printf("certificates: the first one, %s, ends on %s\n", name, first.NotAfter.Format(time.DateOnly))
 	}
 }

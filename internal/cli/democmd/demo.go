@@ -1,4 +1,8 @@
-package main
+// Package democmd is `coco demo`: what a network does, in half a minute. token.go is the token that the members pay
+// each other with.
+//
+// Trust: host
+package democmd
 
 import (
 	"bytes"
@@ -22,6 +26,7 @@ import (
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/ledgercmd"
 	"github.com/cocoframework/coco/internal/cli/receiptcmd"
+	"github.com/cocoframework/coco/internal/cli/sandboxcmd"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox"
@@ -29,7 +34,8 @@ import (
 	"github.com/cocoframework/coco/receipt"
 )
 
-func demoCommand(c *cli.App) *cobra.Command {
+// Command returns `coco demo`.
+func Command(c *cli.App) *cobra.Command {
 	a := &app{c}
 	var dir string
 	cmd := &cobra.Command{
@@ -76,7 +82,7 @@ func (a *app) demoShow(l demoLine) {
 }
 
 func (a *app) demo(ctx context.Context, dir string) (err error) {
-	info, stop, err := a.network(ctx, dir, sandbox.DefaultMembers, nil)
+	info, stop, err := sandboxcmd.Network(ctx, a.App, dir, sandbox.DefaultMembers, nil)
 	if err != nil {
 		return err
 	}
@@ -93,7 +99,7 @@ func (a *app) demo(ctx context.Context, dir string) (err error) {
 	}
 	clients := make([]*client.Client, len(info.Nodes))
 	for i, n := range info.Nodes {
-		if clients[i], err = info.Connect(n, verifiers()); err != nil {
+		if clients[i], err = info.Connect(n, a.Verifiers()); err != nil {
 			return err
 		}
 		defer clients[i].Close()
@@ -328,3 +334,6 @@ func batchOf(dir string, tx coco.TxID) ([]byte, error) {
 	}
 	return nil, fmt.Errorf("%w: transaction %s is not in %s", coco.ErrNotFound, tx, dir)
 }
+
+// app is the program, as this group's commands see it.
+type app struct{ *cli.App }

@@ -1,4 +1,14 @@
-package main
+// Package nodecmd is `coco node`: an operator's way with nodes.
+//
+//	init ─▶ approve ─▶ join ─▶ status … retire     a node of one's own, by its node.toml
+//	run                                             what a supervisor starts: the same node, approved already
+//	upgrade, snapshot                               nodes of a network of `coco up`
+//
+// startNode makes the node's configuration ([node.Config]) from a node.toml and what the program contains. Nothing
+// is fetched from a network before its constitution is approved.
+//
+// Trust: host
+package nodecmd
 
 import (
 	"context"
@@ -27,7 +37,8 @@ import (
 // in the environment overrides it.
 const nodeGC = 300
 
-func nodeCommand(c *cli.App) *cobra.Command {
+// Command returns `coco node`.
+func Command(c *cli.App) *cobra.Command {
 	a := &app{c}
 	cmd := &cobra.Command{
 		Use: "node", Short: "A node of one's own that joins a network; upgrades, snapshots, retiring", Args: cobra.NoArgs,
@@ -206,3 +217,6 @@ func openDisk(ctx context.Context, dir string) (*local.Disk, error) {
 		}
 	}
 }
+
+// app is the program, as this group's commands see it.
+type app struct{ *cli.App }

@@ -1,4 +1,4 @@
-package main
+package benchcmd
 
 import (
 	"context"
@@ -14,9 +14,11 @@ import (
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/bench"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/sandboxcmd"
+	"github.com/cocoframework/coco/internal/ctxtime"
 	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/ledger"
-	"github.com/cocoframework/coco/node"
 )
 
 // joinFlags are the flags of `coco bench join`.
@@ -70,7 +72,7 @@ has its own disk still.`,
 }
 
 func (a *app) benchJoin(ctx context.Context, f joinFlags) (err error) {
-	info, stop, err := a.network(ctx, "", f.nodes, nil)
+	info, stop, err := sandboxcmd.Network(ctx, a.App, "", f.nodes, nil)
 	if err != nil {
 		return err
 	}
@@ -143,7 +145,7 @@ func (a *app) measureLedger(info localnet.Info, r *joinReport) error {
 
 // writeSnapshot asks for a snapshot and waits until the network has recorded it.
 func (a *app) writeSnapshot(ctx context.Context, info localnet.Info, r *joinReport) error {
-	c, err := info.ConnectAdmin(info.Nodes[0], verifiers())
+	c, err := info.ConnectAdmin(info.Nodes[0], a.Verifiers())
 	if err != nil {
 		return err
 	}
@@ -165,8 +167,8 @@ func (a *app) writeSnapshot(ctx context.Context, info localnet.Info, r *joinRepo
 			}
 		}
 		a.Err.Line("snapshot %4.1f s", time.Since(began).Seconds())
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
-			return err
+		if !ctxtime.Sleep(ctx, 50*time.Millisecond) {
+			return cli.ErrInterrupted
 		}
 	}
 }
@@ -184,7 +186,7 @@ func (a *app) replace(ctx context.Context, info localnet.Info, i int, lost bool)
 		return 0, err
 	}
 	if lost {
-		for _, dir := range []string{node.Dir, node.SnapshotDir, node.HistoryDir} {
+		for _, dir := range []string{nodeconfig.LedgerDir, nodeconfig.SnapshotDir, nodeconfig.HistoryDir} {
 			from := filepath.Join(string(lay.Node(n.Name)), dir)
 			if err := os.Rename(from, from+"-lost"); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return 0, err
@@ -208,8 +210,8 @@ func (a *app) replace(ctx context.Context, info localnet.Info, i int, lost bool)
 			return time.Since(began), nil
 		}
 		a.Err.Line("%s joins %4.1f s", n.Name, time.Since(began).Seconds())
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
-			return 0, err
+		if !ctxtime.Sleep(ctx, 20*time.Millisecond) {
+			return 0, cli.ErrInterrupted
 		}
 	}
 }
@@ -227,8 +229,8 @@ func (a *app) awaitWholeLedger(ctx context.Context, info localnet.Info, i int) e
 			return err
 		}
 		a.Err.Line("the past %4.1f s", time.Since(began).Seconds())
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
-			return err
+		if !ctxtime.Sleep(ctx, 100*time.Millisecond) {
+			return cli.ErrInterrupted
 		}
 	}
 }
@@ -240,21 +242,10 @@ func wholeLedger(dir string) (bool, error) {
 		return false, err
 	}
 	defer disk.Close()
-	log, err := ledger.OpenReadOnly(disk, node.Dir)
+	log, err := ledger.OpenReadOnly(disk, nodeconfig.LedgerDir)
 	if err != nil {
 		return false, err
 	}
 	defer log.Close()
 	return log.First() == 1, nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return cli.ErrInterrupted
-	case <-t.C:
-		return nil
-	}
 }

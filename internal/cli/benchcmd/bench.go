@@ -1,12 +1,14 @@
-package main
+// Package benchcmd is `coco bench`: it starts a network, or finds one, has package bench load it, and shows what was
+// committed. join.go measures how long a node takes that joins a state of a given size.
+//
+// Trust: host
+package benchcmd
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -17,12 +19,14 @@ import (
 	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/internal/bench"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/sandboxcmd"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
-func benchCommand(c *cli.App) *cobra.Command {
+// Command returns `coco bench`.
+func Command(c *cli.App) *cobra.Command {
 	a := &app{c}
 	cmd := &cobra.Command{
 		Use:   "bench",
@@ -110,7 +114,7 @@ func checkNodes(n int) error {
 }
 
 func (a *app) bench(ctx context.Context, f benchFlags) error {
-	info, stop, err := a.network(ctx, f.dir, f.Nodes, nil)
+	info, stop, err := sandboxcmd.Network(ctx, a.App, f.dir, f.Nodes, nil)
 	if err != nil {
 		return err
 	}
@@ -146,41 +150,6 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 	}
 	a.showReport(report)
 	return err
-}
-
-// network returns the running network in a folder, or a temporary one if dir is empty. stop ends
-// what was started.
-func (a *app) network(ctx context.Context, dir string, nodes int, change func(*sandbox.Options)) (info localnet.Info, stop func() error, err error) {
-	if dir != "" {
-		info, _, err := localnet.Running(ctx, dir)
-		return info, func() error { return nil }, err
-	}
-	tmp, err := os.MkdirTemp("", "coco-")
-	if err != nil {
-		return info, nil, err
-	}
-	flags := upFlags{dir: tmp, members: nodes}
-	opts, err := a.options(&flags)
-	if err != nil {
-		return info, nil, err
-	}
-	opts.KeepCode = false
-	opts.Log = slog.New(slog.DiscardHandler)
-	opts.Report = func(s localnet.Step) {
-		if s.Step == "stopped" {
-			return // nobody asked whether a temporary network goes on
-		}
-		a.Err.Line("starting a network of %d: %s", nodes, s.Text)
-	}
-	if change != nil {
-		change(&opts)
-	}
-	s, err := sandbox.Start(ctx, opts)
-	a.Err.Line("")
-	if err != nil {
-		return info, nil, errors.Join(err, os.RemoveAll(tmp))
-	}
-	return s.Info(), func() error { return errors.Join(s.Stop(), os.RemoveAll(tmp)) }, nil
 }
 
 // targets are the ways into a network: each node under its member's user.
@@ -273,7 +242,7 @@ Exits with 3 on any difference.`,
 
 func (a *app) benchMainnet(ctx context.Context, o bench.MainnetOptions, nodes int) error {
 	start := func(ctx context.Context, block *bench.MainnetBlock) ([]bench.Target, func() error, error) {
-		info, stop, err := a.network(ctx, "", nodes, func(opts *sandbox.Options) {
+		info, stop, err := sandboxcmd.Network(ctx, a.App, "", nodes, func(opts *sandbox.Options) {
 			opts.ChainID = 1
 			opts.Constitution = func(c *gov.Constitution) error {
 				c.Adapters["ethereum"] = block.Settings()
@@ -322,3 +291,6 @@ func (a *app) showBlock(r bench.BlockResult) {
 		a.Out.Printf("      %s\n", m)
 	}
 }
+
+// app is the program, as this group's commands see it.
+type app struct{ *cli.App }

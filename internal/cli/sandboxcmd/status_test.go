@@ -1,4 +1,4 @@
-package main
+package sandboxcmd
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ func TestStatusShowsACertificateThatEnds(t *testing.T) {
 		level string
 	}{{-day, finding.Problem}, {0, finding.Problem}, {day, finding.Warning}, {29 * day, finding.Warning}, {31 * day, finding.OK}} {
 		var out bytes.Buffer
-		page := networkStatus{Nodes: []nodeStatus{
+		page := NetworkStatus{Nodes: []NodeStatus{
 			{Name: "alpha", Status: &wire.Status{Certificates: []wire.Certificate{{Of: "node", NotAfter: now.Add(c.left)}, {Of: "service", NotAfter: now.Add(900 * day)}}}},
 			{Name: "bravo"},
 		}}

@@ -1,4 +1,4 @@
-package main
+package nodecmd
 
 import (
 	"context"
@@ -58,7 +58,7 @@ code 2) if it is the only one.`,
 			if n.Retired {
 				return fmt.Errorf("%w: node %s has retired already", coco.ErrInvalid, n.Name)
 			}
-			id, err := retireNode(cmd.Context(), info, n)
+			id, err := a.retireNode(cmd.Context(), info, n)
 			if err != nil {
 				return err
 			}
@@ -95,7 +95,7 @@ func (a *app) retireOwn(ctx context.Context, file, cert, key string) error {
 	if err != nil {
 		return err
 	}
-	c, err := connectOwn(ctx, cfg, cfg.Admin, officer.TLS())
+	c, err := connectOwn(ctx, cfg, a.Verifiers(), cfg.Admin, officer.TLS())
 	if err != nil {
 		return err
 	}
@@ -132,8 +132,8 @@ func ownersOfficer(cfg nodeconfig.Config, cert, key string) (*signer.Identity, e
 }
 
 // retireNode asks, and waits until the supervisor has seen the node end.
-func retireNode(ctx context.Context, info localnet.Info, n localnet.Node) (coco.TxID, error) {
-	c, err := info.ConnectAdmin(n, verifiers())
+func (a *app) retireNode(ctx context.Context, info localnet.Info, n localnet.Node) (coco.TxID, error) {
+	c, err := info.ConnectAdmin(n, a.Verifiers())
 	if err != nil {
 		return coco.TxID{}, err
 	}

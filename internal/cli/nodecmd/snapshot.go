@@ -1,4 +1,4 @@
-package main
+package nodecmd
 
 import (
 	"bytes"
@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/receipt"
 	"github.com/cocoframework/coco/snapshot"
 	"github.com/cocoframework/coco/wire"
@@ -57,7 +58,7 @@ func (a *app) onNode(cmd *cobra.Command, connect connector, do func(context.Cont
 				return err
 			}
 		}
-		c, err := connect(&info, n, verifiers())
+		c, err := connect(&info, n, a.Verifiers())
 		if err != nil {
 			return err
 		}
@@ -113,7 +114,7 @@ Exits with 1 if it is not there in time. It may come later: see ` + "`coco node 
 
 // snapshotFile is where a node of a sandbox has a snapshot's file.
 func snapshotFile(n localnet.Node, s wire.Snapshot) string {
-	return filepath.Join(n.Dir, "snapshots", snapshot.Info{Index: s.Index, Seqno: s.ID.Seqno}.Name())
+	return filepath.Join(n.Dir, nodeconfig.SnapshotDir, snapshot.Info{Index: s.Index, Seqno: s.ID.Seqno}.Name())
 }
 
 // awaitSnapshot waits until a node has a snapshot of a seqno or a later one, recorded by the network.

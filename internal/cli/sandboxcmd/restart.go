@@ -1,4 +1,4 @@
-package main
+package sandboxcmd
 
 import (
 	"fmt"
@@ -13,7 +13,8 @@ import (
 	"github.com/cocoframework/coco/internal/rolling"
 )
 
-func restartCommand(c *cli.App) *cobra.Command {
+// Restart returns `coco restart`.
+func Restart(c *cli.App) *cobra.Command {
 	a := &app{c}
 	var dir string
 	cmd := &cobra.Command{
@@ -30,7 +31,7 @@ It takes a network of three nodes at least, all of which serve.`,
 			if err := checkSettings(dir, args); err != nil {
 				return err
 			}
-			err := rolling.Restart(cmd.Context(), dir, args, verifiers(), func(s localnet.Step) {
+			err := rolling.Restart(cmd.Context(), dir, args, a.Verifiers(), func(s localnet.Step) {
 				if a.WantsJSON() {
 					_ = a.Out.JSON(s)
 					return

@@ -1,4 +1,4 @@
-package main
+package nodecmd
 
 import (
 	"bufio"
@@ -51,7 +51,7 @@ the new one after a restart.
 				return err
 			}
 			if a.WantsJSON() && digest == "" {
-				id, err := lookUp(cmd.Context(), cfg)
+				id, err := a.lookUp(cmd.Context(), cfg)
 				if err != nil {
 					return err
 				}
@@ -67,7 +67,7 @@ the new one after a restart.
 }
 
 // lookUp asks the nodes of a node.toml who their network is.
-func lookUp(ctx context.Context, cfg nodeconfig.Config) (*reach.Identity, error) {
+func (a *app) lookUp(ctx context.Context, cfg nodeconfig.Config) (*reach.Identity, error) {
 	if len(cfg.Ask) == 0 {
 		return nil, fmt.Errorf("%w: node.toml has no ask: list where clients reach the nodes of the network", coco.ErrInvalid)
 	}
@@ -75,7 +75,7 @@ func lookUp(ctx context.Context, cfg nodeconfig.Config) (*reach.Identity, error)
 	if err != nil {
 		return nil, err
 	}
-	return reach.Identify(ctx, cfg.Ask, known, verifiers())
+	return reach.Identify(ctx, cfg.Ask, known, a.Verifiers())
 }
 
 // knownService is the service that was approved before; nil if there is none.
@@ -92,7 +92,7 @@ func knownService(cfg nodeconfig.Config) (*x509.Certificate, error) {
 
 // approve has the operator approve what the network shows, and notes it in node.toml.
 func (a *app) approve(ctx context.Context, file string, cfg *nodeconfig.Config, digest string) error {
-	id, err := lookUp(ctx, *cfg)
+	id, err := a.lookUp(ctx, *cfg)
 	if err != nil {
 		return err
 	}

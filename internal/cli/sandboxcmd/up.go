@@ -1,4 +1,11 @@
-package main
+// Package sandboxcmd runs a network on this machine: `coco up`, `coco down`, `coco restart`, `coco status`. Other
+// commands get such a network, a running or a temporary one, from [Network].
+//
+//	up            the supervisor in this process (package sandbox)
+//	up --detach   up --supervise as a process of its own, whose steps it shows until the network is ready
+//
+// Trust: host
+package sandboxcmd
 
 import (
 	"bufio"
@@ -33,7 +40,8 @@ type upFlags struct {
 	set       []string
 }
 
-func upCommand(c *cli.App) *cobra.Command {
+// Up returns `coco up`.
+func Up(c *cli.App) *cobra.Command {
 	a := &app{c}
 	var f upFlags
 	cmd := &cobra.Command{
@@ -332,7 +340,8 @@ func dirHint(dir string) string {
 	return " --dir " + dir
 }
 
-func downCommand(c *cli.App) *cobra.Command {
+// Down returns `coco down`.
+func Down(c *cli.App) *cobra.Command {
 	a := &app{c}
 	var dir string
 	cmd := &cobra.Command{
@@ -362,3 +371,6 @@ crashed has left running. The ledgers stay; ` + "`coco up`" + ` goes on with the
 	a.OutputFlag(cmd)
 	return cmd
 }
+
+// app is the program, as this group's commands see it.
+type app struct{ *cli.App }

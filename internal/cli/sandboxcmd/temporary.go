@@ -1,0 +1,48 @@
+package sandboxcmd
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+
+	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/sandbox"
+)
+
+// Network returns the running network in a folder, or a temporary one if dir is empty. stop ends
+// what was started.
+func Network(ctx context.Context, c *cli.App, dir string, nodes int, change func(*sandbox.Options)) (info localnet.Info, stop func() error, err error) {
+	a := &app{c}
+	if dir != "" {
+		info, _, err := localnet.Running(ctx, dir)
+		return info, func() error { return nil }, err
+	}
+	tmp, err := os.MkdirTemp("", "coco-")
+	if err != nil {
+		return info, nil, err
+	}
+	flags := upFlags{dir: tmp, members: nodes}
+	opts, err := a.options(&flags)
+	if err != nil {
+		return info, nil, err
+	}
+	opts.KeepCode = false
+	opts.Log = slog.New(slog.DiscardHandler)
+	opts.Report = func(s localnet.Step) {
+		if s.Step == "stopped" {
+			return // nobody asked whether a temporary network goes on
+		}
+		a.Err.Line("starting a network of %d: %s", nodes, s.Text)
+	}
+	if change != nil {
+		change(&opts)
+	}
+	s, err := sandbox.Start(ctx, opts)
+	a.Err.Line("")
+	if err != nil {
+		return info, nil, errors.Join(err, os.RemoveAll(tmp))
+	}
+	return s.Info(), func() error { return errors.Join(s.Stop(), os.RemoveAll(tmp)) }, nil
+}
