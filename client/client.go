@@ -73,7 +73,7 @@ func (c *Client) Constitution(ctx context.Context) (page []byte, digest coco.Dig
 		return nil, coco.Digest{}, err
 	}
 	if err := digest.UnmarshalText([]byte(resp.Header.Get(wire.HeaderDigest))); err != nil {
-		return nil, coco.Digest{}, fmt.Errorf("the node's constitution: header X-Coco-Digest: %w", err)
+		return nil, coco.Digest{}, fmt.Errorf("the node's constitution: header %s: %w", wire.HeaderDigest, err)
 	}
 	return page, digest, nil
 }

@@ -65,10 +65,10 @@ func (c *Client) ConstitutionAt(ctx context.Context, version uint64) ([]byte, wi
 		return nil, v, err
 	}
 	if err := v.Digest.UnmarshalText([]byte(resp.Header.Get(wire.HeaderDigest))); err != nil {
-		return nil, v, fmt.Errorf("%s: header X-Coco-Digest: %w", path, err)
+		return nil, v, fmt.Errorf("%s: header %s: %w", path, wire.HeaderDigest, err)
 	}
 	if v.Version, err = strconv.ParseUint(resp.Header.Get(wire.HeaderVersion), 10, 64); err != nil {
-		return nil, v, fmt.Errorf("%w: %s: header X-Coco-Version: %w", coco.ErrCorrupt, path, err)
+		return nil, v, fmt.Errorf("%w: %s: header %s: %w", coco.ErrCorrupt, path, wire.HeaderVersion, err)
 	}
 	return page, v, nil
 }

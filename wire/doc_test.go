@@ -3,6 +3,7 @@ package wire_test
 import (
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -48,4 +49,45 @@ func TestTheNumbersOfErrorsInTheDocumentAreThese(t *testing.T) {
 	if want := strings.Join(codes, ", ") + "."; !strings.Contains(string(page), want) {
 		t.Errorf("docs/formats.md does not say %q", want)
 	}
+}
+
+func TestEveryFieldIsInTheDocument(t *testing.T) {
+	page, err := os.ReadFile("../docs/http.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, answer := range []any{
+		wire.Status{},
+		wire.Version{},
+		wire.Evidence{},
+		wire.Node{},
+		wire.Tx{},
+		wire.Retired{},
+		wire.StateDigest{},
+		wire.Snapshot{},
+		wire.SnapshotAsked{},
+		wire.Outcome{},
+		wire.Proposal{},
+		wire.ConstitutionVersion{},
+		wire.Simulation{},
+		wire.GovNews{},
+	} {
+		for _, name := range fields(reflect.TypeOf(answer)) {
+			if !strings.Contains(string(page), "`"+name+"`") {
+				t.Errorf("docs/http.md does not name `%s` of %T", name, answer)
+			}
+		}
+	}
+}
+
+// fields returns the names in JSON of a type's fields, and of the structs in its lists.
+func fields(typ reflect.Type) (names []string) {
+	for f := range typ.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+		if f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct {
+			names = append(names, fields(f.Type.Elem())...)
+		}
+	}
+	return names
 }
