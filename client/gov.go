@@ -15,8 +15,8 @@ import (
 // The calls of this file are for a node's administrative listener: Config.Addr is that one's address, and
 // Config.Certificate a member's whose organisational unit is coco.GovernanceUnit.
 
-// Govern hands in a signed proposal or ballot. The answer means that it is committed. If the outcome is
-// unknown (coco.ErrUnknown), the same bytes may be handed in again: the network takes a statement once.
+// Govern sends a signed proposal or ballot. The answer means that it is committed. If the outcome is
+// unknown (coco.ErrUnknown), the same bytes may be sent again: a statement counts once.
 func (c *Client) Govern(ctx context.Context, envelope []byte) (o wire.Outcome, err error) {
 	err = c.post(ctx, "/gov/submit", wire.MediaEnvelope, envelope, &o)
 	return o, err

@@ -45,7 +45,7 @@ type Limits struct {
 	MaxHeaderBytes int           // 32 KiB
 	HeaderTimeout  time.Duration // TLS handshake, and a request's header once it began; 10 s
 	BodyTimeout    time.Duration // a request's body; 30 s
-	WriteTimeout   time.Duration // for the client to take what was written, from each write on; 30 s
+	WriteTimeout   time.Duration // for the client to receive what was written, from each write on; 30 s
 	IdleTimeout    time.Duration // between requests; 2 min
 }
 

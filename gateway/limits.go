@@ -101,8 +101,8 @@ func (c *conns) any() bool {
 	return len(c.open) > 0
 }
 
-// closeAll closes every connection, now and later. TLS would give each peer seconds to take its
-// farewell.
+// closeAll closes every connection, now and later, below TLS: a closing message would wait seconds for a peer that
+// does not read.
 func (c *conns) closeAll() {
 	c.mu.Lock()
 	open := c.open
@@ -118,8 +118,8 @@ type conn struct {
 	all *conns
 }
 
-// Write closes the connection if it fails: TLS cannot go on after that, and would give the client
-// that has taken nothing so far seconds to take its farewell.
+// Write closes the connection if it fails: TLS cannot go on after that, and its closing message would wait
+// seconds for a client that does not read.
 func (c *conn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if err != nil {

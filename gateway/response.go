@@ -10,7 +10,7 @@ import (
 )
 
 // response is the http.ResponseWriter that handlers get. It knows whether an answer has begun, and
-// gives the client a time to take it that starts with each write, so that a handler may wait.
+// gives the client a time to receive it that starts with each write, so that a handler may wait.
 type response struct {
 	http.ResponseWriter
 	g *Gateway

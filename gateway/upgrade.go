@@ -60,7 +60,7 @@ func (u *upgraded) Close() error {
 	return err
 }
 
-// abort closes the connection without waiting for the client to take a farewell.
+// abort closes the connection without TLS's closing message, for which it would have to wait.
 func (u *upgraded) abort() {
 	if c, ok := u.Conn.(*tls.Conn); ok {
 		_ = c.NetConn().Close()
