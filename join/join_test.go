@@ -369,7 +369,7 @@ func TestALedgerIsCutToWhatIsShared(t *testing.T) {
 
 // ledger makes a ledger of entries that carry no transactions.
 func (n *network) ledger(h host.Host, count uint64) *ledger.Log {
-	log, err := ledger.Open(h.Disk, "ledger", ledger.Options{})
+	log, err := ledger.Open(h.Disk, "ledger", ledger.Options{ChunkBytes: 1 << 20})
 	n.must(err)
 	for i := range count {
 		n.must(log.Append([]batch.Entry{{Index: i + 1, View: 1, Kind: batch.KindView}}))

@@ -25,6 +25,9 @@ func (l *Log) Append(entries []batch.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
+	if l.opts.ChunkBytes == 0 {
+		return fmt.Errorf("%w: ledger: append entry %d: the size of chunk files is not set yet", coco.ErrInvalid, entries[0].Index)
+	}
 	if first := entries[0].Index; first <= l.Last() {
 		if err := l.TruncateAfter(first - 1); err != nil {
 			return err
@@ -244,7 +247,7 @@ func (l *Log) completeFull() error {
 }
 
 // SetChunkBytes sets the size at which a chunk is complete, for a log that was opened before it was
-// known: until then nothing SHOULD be appended. A chunk that has the size already is completed.
+// known. A chunk that has the size already is completed.
 func (l *Log) SetChunkBytes(n int64) error {
 	if err := l.writable(); err != nil {
 		return err

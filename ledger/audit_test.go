@@ -409,7 +409,7 @@ func TestAuditRefusesALedgerWithoutATransaction(t *testing.T) {
 		return disk
 	}
 	unsigned := newMemDisk()
-	newWriter(t, unsigned, 0).entry(1, batch.KindView, nil)
+	newWriter(t, unsigned, 1<<20).entry(1, batch.KindView, nil)
 	for name, disk := range map[string]*memDisk{
 		"zeros": put(make([]byte, 4096)), "one zero": put([]byte{0}), "an entry that nobody signed": unsigned,
 	} {

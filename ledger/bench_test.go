@@ -11,7 +11,7 @@ import (
 func BenchmarkAppendSync(b *testing.B) {
 	const count = 500
 	disk := discard{newMemDisk()}
-	l, err := ledger.Open(disk, dir, ledger.Options{})
+	l, err := ledger.Open(disk, dir, ledger.Options{ChunkBytes: 64 << 20})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func BenchmarkAppendSyncToDisk(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer disk.Close()
-	w := newWriter(b, disk, 0)
+	w := newWriter(b, disk, 64<<20)
 	defer w.log.Close()
 	data := make([]byte, 600*count)
 	for b.Loop() {

@@ -15,8 +15,9 @@ import (
 
 // Options of a Log.
 type Options struct {
-	// ChunkBytes is the size at which a chunk file is complete. It MUST be the same on all nodes of
-	// a network for their files to be identical. Default 64 MiB, at most 2 GiB. See SetChunkBytes.
+	// ChunkBytes is the size in bytes at which a chunk file is complete, at most 2 GiB. It MUST be the
+	// same on all nodes of a network for their files to be identical, so it has no default: while it is
+	// 0, nothing can be appended. See SetChunkBytes.
 	ChunkBytes int64
 	// Extra are further folders, from which the log only reads: complete chunks may be moved there
 	// while the log is open, and brought back.
@@ -24,16 +25,15 @@ type Options struct {
 }
 
 const (
-	defaultChunkBytes = 64 << 20
-	maxChunkBytes     = 2 << 30
-	fillStep          = 4 << 20 // how far ahead of its frames the active file is filled with zeros
-	keepBuffer        = 4 << 20 // the largest write buffer that is kept, and the size at which it is written
-	keepOffsets       = 1 << 20 // frames of complete chunks that are remembered: those of two chunks at least
+	maxChunkBytes = 2 << 30
+	fillStep      = 4 << 20 // how far ahead of its frames the active file is filled with zeros
+	keepBuffer    = 4 << 20 // the largest write buffer that is kept, and the size at which it is written
+	keepOffsets   = 1 << 20 // frames of complete chunks that are remembered: those of two chunks at least
 )
 
 func (o Options) validate() (Options, error) {
 	if o.ChunkBytes == 0 {
-		o.ChunkBytes = defaultChunkBytes
+		return o, nil
 	}
 	return o, checkChunkBytes(o.ChunkBytes)
 }

@@ -430,3 +430,22 @@ func TestFailedSyncIsFinal(t *testing.T) {
 		}
 	}
 }
+
+// The size of chunk files is the network's: a default of this program would make files that other nodes
+// do not have.
+func TestNothingIsAppendedBeforeTheChunkSizeIsKnown(t *testing.T) {
+	disk := newMemDisk()
+	l, err := ledger.Open(disk, dir, ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Append(entriesOf(1, 1, 10)); !errors.Is(err, coco.ErrInvalid) || disk.writes > 0 {
+		t.Errorf("appended with %d writes: %v", disk.writes, err)
+	}
+	if err := l.SetChunkBytes(1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Append(entriesOf(1, 1, 10)); err != nil || l.Last() != 1 {
+		t.Errorf("the last entry is %d: %v", l.Last(), err)
+	}
+}

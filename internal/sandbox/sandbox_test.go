@@ -251,7 +251,7 @@ func entries(t *testing.T, dir nodeconfig.Dir, views ...uint64) {
 		t.Fatal(err)
 	}
 	defer disk.Close()
-	log, err := ledger.Open(disk, nodeconfig.LedgerDir, ledger.Options{})
+	log, err := ledger.Open(disk, nodeconfig.LedgerDir, ledger.Options{ChunkBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 // chunk writes a ledger of a few entries and returns its file.
 func chunk(t *testing.T, disk *sim.World) map[string][]byte {
 	t.Helper()
-	log, err := ledger.Open(disk.Host("a").Disk, "ledger", ledger.Options{})
+	log, err := ledger.Open(disk.Host("a").Disk, "ledger", ledger.Options{ChunkBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestAMendedEntryHasAValidChecksumAndOtherBytes(t *testing.T) {
 			continue
 		}
 		w.SetFiles("a", map[string][]byte{"ledger/ledger_1": file})
-		log, err := ledger.Open(w.Host("a").Disk, "ledger", ledger.Options{})
+		log, err := ledger.Open(w.Host("a").Disk, "ledger", ledger.Options{ChunkBytes: 1 << 20})
 		if err != nil {
 			t.Fatalf("at %d: %v", at, err)
 		}
