@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/batch"
@@ -97,7 +96,7 @@ func (n *network) found(ctx context.Context) (wait func()) {
 	var epoch *keys.SealedEpoch
 	n.secret, epoch, err = keys.NewEpoch(1, c.Recipients(), c.Shares.Threshold)
 	n.must(err)
-	_, err = n.commit(ctx, func(tx *store.Tx) ([]byte, error) {
+	_, _, err = n.commit(ctx, func(tx *store.Tx) ([]byte, error) {
 		rec.Time = tx.Time()
 		if rec.Certificate, err = join.Endorse(n.network, rec, rec.Time); err != nil {
 			return nil, err
@@ -141,23 +140,23 @@ func (n *network) attestor(host string, owner *nettest.Member) *join.Attestor {
 }
 
 // commit runs a transaction, if the sponsor leads.
-func (n *network) commit(_ context.Context, run func(*store.Tx) ([]byte, error)) (adapter.Result, error) {
+func (n *network) commit(_ context.Context, run func(*store.Tx) ([]byte, error)) (uint64, []byte, error) {
 	if !n.leads {
-		return adapter.Result{}, coco.ErrNotCommitted
+		return 0, nil, coco.ErrNotCommitted
 	}
 	set := n.state.Begin(2, uint64(time.Now().UnixMilli()))
 	tx := set.Begin()
 	reply, err := run(tx)
 	if err != nil {
 		tx.Abort()
-		return adapter.Result{}, err
+		return 0, nil, err
 	}
 	tx.Commit()
 	if err := set.Install(); err != nil {
-		return adapter.Result{}, err
+		return 0, nil, err
 	}
 	n.state.Commit(set.Next() - 1)
-	return adapter.Result{TxID: coco.TxID{View: 2, Seqno: set.Next() - 1}, Reply: reply}, nil
+	return set.Next() - 1, reply, nil
 }
 
 // joiner makes a joiner that knows the network, and what it is told.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/channel"
@@ -39,8 +38,9 @@ type Sponsor struct {
 	Applied func() uint64
 	// Leads reports whether this node leads. If not, it returns the address of the node that does, if one does.
 	Leads func() (leads bool, leader string)
-	// Commit runs a transaction. It fails with coco.ErrNotCommitted if this node does not lead.
-	Commit func(ctx context.Context, run func(*store.Tx) ([]byte, error)) (adapter.Result, error)
+	// Commit runs a transaction, and returns its seqno and what run returned once it is committed. It fails with
+	// coco.ErrNotCommitted if this node does not lead.
+	Commit func(ctx context.Context, run func(*store.Tx) ([]byte, error)) (seqno uint64, reply []byte, err error)
 	// Shared returns the index of the newest of the samples that is in this node's ledger, too.
 	Shared func([]peer.Sample) (uint64, error)
 }
@@ -157,7 +157,7 @@ func (s *Sponsor) admit(ctx context.Context, rec gov.NodeRecord) (uint64, []byte
 		err := network.Constitution.CheckEvidence(claims, rec.Key, rec.Nonce)
 		return old.Since, old.Certificate, err
 	}
-	result, err := s.Commit(ctx, func(tx *store.Tx) ([]byte, error) {
+	seqno, cert, err := s.Commit(ctx, func(tx *store.Tx) ([]byte, error) {
 		cert, err := Endorse(s.Network(), rec, tx.Time())
 		if err != nil {
 			return nil, err
@@ -170,7 +170,7 @@ func (s *Sponsor) admit(ctx context.Context, rec gov.NodeRecord) (uint64, []byte
 			s.Log.Warn("a node that waits for a vote is not in the list", "node", rec.ID.Short(), "error", perr)
 		}
 	}
-	return result.TxID.Seqno, result.Reply, err
+	return seqno, cert, err
 }
 
 // pend shows members a node that waits for their vote, once.
@@ -181,7 +181,7 @@ func (s *Sponsor) pend(ctx context.Context, rec gov.NodeRecord, claims attest.Cl
 	if err == nil && old.State == gov.Pending {
 		return nil
 	}
-	_, err = s.Commit(ctx, func(tx *store.Tx) ([]byte, error) { return nil, gov.PendNode(tx, rec, claims) })
+	_, _, err = s.Commit(ctx, func(tx *store.Tx) ([]byte, error) { return nil, gov.PendNode(tx, rec, claims) })
 	return err
 }
 

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/catchup"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
@@ -56,8 +55,10 @@ func newJoiner(cfg Config, a *join.Attestor, local catchup.Local) *join.Joiner {
 func (n *node) sponsor() *join.Sponsor {
 	return &join.Sponsor{
 		Log: n.log, Clock: n.cfg.Host.Clock, Verifiers: n.cfg.Verifiers, Attestor: n.attestor,
-		Network: n.current, Secrets: n.keys.All, State: n.store.Snapshot, Commit: func(ctx context.Context, run func(*store.Tx) ([]byte, error)) (adapter.Result, error) {
-			return n.replica.Do(ctx, run)
+		Network: n.current, Secrets: n.keys.All, State: n.store.Snapshot,
+		Commit: func(ctx context.Context, run func(*store.Tx) ([]byte, error)) (uint64, []byte, error) {
+			r, err := n.replica.Do(ctx, run)
+			return r.TxID.Seqno, r.Reply, err
 		},
 		Applied: func() uint64 { return n.replica.Last().Seqno },
 		Leads: func() (bool, string) {
