@@ -8,7 +8,8 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/channel"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host"
 )
 
@@ -17,7 +18,7 @@ type Owner interface {
 	Actor() coco.ActorID
 	// Certificates returns the chain from the signing certificate to the organisation's, DER.
 	Certificates() [][]byte
-	// Sign signs gov.NodeTuple's bytes.
+	// Sign signs table.NodeTuple's bytes.
 	Sign(ctx context.Context, tuple []byte) ([]byte, error)
 }
 
@@ -32,21 +33,21 @@ type Attestor struct {
 
 // Evidence proves this node's code. The nonce is a connection's binding, where there is one.
 func (a *Attestor) Evidence(ctx context.Context, nonce []byte) (attest.Evidence, error) {
-	return attest.Quote(ctx, a.Quoter, gov.EvidenceContext, a.Identity.PublicKey(), nonce)
+	return attest.Quote(ctx, a.Quoter, constitution.EvidenceContext, a.Identity.PublicKey(), nonce)
 }
 
 // Record makes this node's entry for the list of nodes, signed by its owner, with evidence over the nonce.
-func (a *Attestor) Record(ctx context.Context, nonce []byte) (gov.NodeRecord, error) {
+func (a *Attestor) Record(ctx context.Context, nonce []byte) (table.NodeRecord, error) {
 	ev, err := a.Evidence(ctx, nonce)
 	if err != nil {
-		return gov.NodeRecord{}, err
+		return table.NodeRecord{}, err
 	}
-	rec := gov.NodeRecord{
+	rec := table.NodeRecord{
 		ID: a.Identity.ID(), Owner: a.Owner.Actor(), Address: a.PeerAddress, ClientAddress: a.ClientAddress,
 		Key: a.Identity.PublicKey(), OwnerCertificates: a.Owner.Certificates(), Evidence: ev, Nonce: nonce,
 		Measurement: a.Measurement,
 	}
-	sig, err := a.Owner.Sign(ctx, gov.NodeTuple(rec.Owner, rec.Address, rec.ClientAddress, rec.Key))
+	sig, err := a.Owner.Sign(ctx, table.NodeTuple(rec.Owner, rec.Address, rec.ClientAddress, rec.Key))
 	if err != nil {
 		return rec, fmt.Errorf("the owner's signature on this node: %w", err)
 	}

@@ -34,7 +34,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/channel"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/wire"
 )
@@ -44,16 +44,16 @@ const version = 2
 
 // Network is what a node must know of a network to take part in it.
 type Network struct {
-	Constitution *gov.Constitution // when the node was admitted; members may have changed it since
-	Service      *channel.Service  // with its key
-	Origin       coco.NodeID       // the node that started the network: the log's first voter
+	Constitution *constitution.Constitution // when the node was admitted; members may have changed it since
+	Service      *channel.Service           // with its key
+	Origin       coco.NodeID                // the node that started the network: the log's first voter
 	// Nodes are the trusted nodes with their addresses, as far as known when the node was admitted.
 	Nodes map[coco.NodeID]string
 	Seqno uint64 // of the transaction that makes the node a trusted one
 }
 
 // ID returns what names a network for ever: its constitution changes, its certificates are renewed,
-// its service's key stays. It is gov.NetworkID of the state.
+// its service's key stays. It is table.NetworkID of the state.
 func (n *Network) ID() coco.Digest {
 	return sha256.Sum256(n.Service.Certificate().RawSubjectPublicKeyInfo)
 }

@@ -15,7 +15,9 @@ import (
 	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/catchup"
 	"github.com/cocoframework/coco/channel"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/members"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/sim"
 	"github.com/cocoframework/coco/internal/nettest"
@@ -66,9 +68,9 @@ func (n *network) must(err error) {
 
 // found makes the network's genesis and starts the sponsor. It returns what waits for its end.
 func (n *network) found(ctx context.Context) (wait func()) {
-	c := &gov.Constitution{
-		Network: gov.Network{Name: "test", Insecure: true}, Adapters: map[string]map[string]any{"kv": {}},
-		Code: []gov.Code{{Measurement: sim.Measurement, Note: "simulated"}}, TEE: []gov.TEE{{Platform: virtual.Platform}},
+	c := &constitution.Constitution{
+		Network: constitution.Network{Name: "test", Insecure: true}, Adapters: map[string]map[string]any{"kv": {}},
+		Code: []constitution.Code{{Measurement: sim.Measurement, Note: "simulated"}}, TEE: []constitution.TEE{{Platform: virtual.Platform}},
 	}
 	for _, name := range []string{"alpha", "beta"} {
 		m, err := nettest.NewMember(name)
@@ -79,7 +81,7 @@ func (n *network) found(ctx context.Context) (wait func()) {
 	var err error
 	n.guest, err = nettest.NewMember("guest")
 	n.must(err)
-	c.Participants = []gov.Participant{{Name: "guest", Certificate: n.guest.Cert}}
+	c.Participants = []constitution.Participant{{Name: "guest", Certificate: n.guest.Cert}}
 	n.must(c.Complete())
 	service, err := channel.NewService("test", true, time.Now())
 	n.must(err)
@@ -89,7 +91,7 @@ func (n *network) found(ctx context.Context) (wait func()) {
 		Constitution: c, Service: service, Origin: at.Identity.ID(),
 		Nodes: map[coco.NodeID]string{at.Identity.ID(): at.PeerAddress}, Seqno: 1,
 	}
-	_, err = n.state.Scope("coco", gov.Tables()...)
+	_, err = n.state.Scope("coco", table.All()...)
 	n.must(err)
 	rec, err := at.Record(ctx, join.NewNonce())
 	n.must(err)
@@ -105,7 +107,7 @@ func (n *network) found(ctx context.Context) (wait func()) {
 		if err != nil {
 			return nil, err
 		}
-		return nil, gov.WriteGenesis(tx, c, rec, service.Certificate().Raw, epoch, key)
+		return nil, members.WriteGenesis(tx, c, rec, service.Certificate().Raw, epoch, key)
 	})
 	n.must(err)
 	n.must(at.Identity.SetCertificate(rec.Certificate))
@@ -172,10 +174,10 @@ func (n *network) joiner(host string, owner *nettest.Member) (*join.Joiner, *[]*
 }
 
 // record returns what the sponsor's state says of a node.
-func (n *network) record(id coco.NodeID) (gov.NodeRecord, error) {
+func (n *network) record(id coco.NodeID) (table.NodeRecord, error) {
 	s := n.state.Snapshot()
 	defer s.Release()
-	return gov.Node(s, id)
+	return table.Node(s, id)
 }
 
 func TestAnAdmissionHoldsWhatANodeNeeds(t *testing.T) {
@@ -187,7 +189,7 @@ func TestAnAdmissionHoldsWhatANodeNeeds(t *testing.T) {
 			t.Fatal(err, *told)
 		}
 		id := j.Attestor.Identity
-		if rec, err := n.record(id.ID()); err != nil || rec.State != gov.Trusted || rec.Since != a.Network.Seqno {
+		if rec, err := n.record(id.ID()); err != nil || rec.State != table.Trusted || rec.Since != a.Network.Seqno {
 			t.Errorf("admitted at seqno %d, the list of nodes says %+v (%v)", a.Network.Seqno, rec, err)
 		}
 		leaf := id.Certificate().Leaf
@@ -283,10 +285,10 @@ func TestANodeThatWaitsForAVoteIsInTheListAndAsksOn(t *testing.T) {
 		if _, err := j.Join(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(err)
 		}
-		if len(*told) != 1 || (*told)[0].Reason != gov.NotVotedIn || (*told)[0].Address != sponsorAddress {
+		if len(*told) != 1 || (*told)[0].Reason != members.NotVotedIn || (*told)[0].Address != sponsorAddress {
 			t.Errorf("told %+v, expected that no vote has admitted it", *told)
 		}
-		if rec, err := n.record(j.Attestor.Identity.ID()); err != nil || rec.State != gov.Pending {
+		if rec, err := n.record(j.Attestor.Identity.ID()); err != nil || rec.State != table.Pending {
 			t.Errorf("the list of nodes says %q (%v)", rec.State, err)
 		}
 		if at := n.state.Committed(); at != 2 {
@@ -298,11 +300,11 @@ func TestANodeThatWaitsForAVoteIsInTheListAndAsksOn(t *testing.T) {
 // A request that another node made, for another connection, is of no use.
 func TestARequestHoldsForOneConnection(t *testing.T) {
 	withNetwork(t, func(t *testing.T, n *network) {
-		for name, record := range map[string]func(at *join.Attestor, binding []byte) (gov.NodeRecord, error){
-			"another node's record": func(_ *join.Attestor, binding []byte) (gov.NodeRecord, error) {
+		for name, record := range map[string]func(at *join.Attestor, binding []byte) (table.NodeRecord, error){
+			"another node's record": func(_ *join.Attestor, binding []byte) (table.NodeRecord, error) {
 				return n.attestor("beta", n.members[1]).Record(t.Context(), binding)
 			},
-			"another connection's evidence": func(at *join.Attestor, _ []byte) (gov.NodeRecord, error) {
+			"another connection's evidence": func(at *join.Attestor, _ []byte) (table.NodeRecord, error) {
 				return at.Record(t.Context(), join.NewNonce())
 			},
 		} {

@@ -11,7 +11,8 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/channel"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/keys"
@@ -45,7 +46,7 @@ type Admission struct {
 	Sponsor  coco.NodeID            // that admitted it, and led then
 	// Shared is the index up to which the ledger on this node's disk is the network's.
 	Shared    uint64
-	Snapshots []gov.SnapshotRecord // that the ledger records, the newest first
+	Snapshots []table.SnapshotRecord // that the ledger records, the newest first
 }
 
 // Join asks node after node until one admits this node, or ctx ends.
@@ -140,8 +141,8 @@ func (j *Joiner) request(ctx context.Context, binding []byte) (rq peer.JoinReque
 
 // check checks the constitution that a node shows against the approved digest, and the node's
 // code against that constitution.
-func (j *Joiner) check(conn *channel.Conn, w peer.JoinWelcome) (*gov.Constitution, error) {
-	c, err := gov.ParseConstitution(w.Constitution)
+func (j *Joiner) check(conn *channel.Conn, w peer.JoinWelcome) (*constitution.Constitution, error) {
+	c, err := constitution.Parse(w.Constitution)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +172,7 @@ func (j *Joiner) checkService(p channel.PeerCert) error {
 }
 
 // accept reads what the network grants.
-func (j *Joiner) accept(c *gov.Constitution, g *peer.Grant) (*Admission, error) {
+func (j *Joiner) accept(c *constitution.Constitution, g *peer.Grant) (*Admission, error) {
 	service, err := channel.ParseService(g.Service, g.ServiceKey)
 	if err != nil {
 		return nil, err
@@ -182,7 +183,7 @@ func (j *Joiner) accept(c *gov.Constitution, g *peer.Grant) (*Admission, error) 
 	a := &Admission{
 		Identity: j.Attestor.Identity,
 		Network:  Network{Constitution: c, Service: service, Origin: g.Origin, Nodes: g.Nodes, Seqno: g.Seqno},
-		Secrets:  g.Secrets, Sponsor: g.Sponsor, Shared: g.Shared, Snapshots: make([]gov.SnapshotRecord, len(g.Snapshots)),
+		Secrets:  g.Secrets, Sponsor: g.Sponsor, Shared: g.Shared, Snapshots: make([]table.SnapshotRecord, len(g.Snapshots)),
 	}
 	for i, raw := range g.Snapshots {
 		if err := canon.Unmarshal(raw, &a.Snapshots[i], canon.Limits{Bytes: len(raw)}); err != nil {

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/wire"
 )
@@ -21,8 +21,8 @@ const (
 // RefusedError is why the network, or what this node found out about it, keeps a node from joining. The joiner
 // goes on asking; Joiner.Refused is told.
 type RefusedError struct {
-	Address string     // of the node that was asked
-	Reason  gov.Reason // empty if no rule of the constitution is the reason
+	Address string         // of the node that was asked
+	Reason  members.Reason // empty if no rule of the constitution is the reason
 	err     error
 }
 
@@ -30,8 +30,8 @@ func (e *RefusedError) Error() string { return e.err.Error() }
 func (e *RefusedError) Unwrap() error { return e.err }
 
 // reasonOf returns the rule of the constitution by which a node is refused; empty for none.
-func reasonOf(err error) gov.Reason {
-	var refusal *gov.Refusal
+func reasonOf(err error) members.Reason {
+	var refusal *members.Refusal
 	if errors.As(err, &refusal) {
 		return refusal.Reason
 	}
@@ -40,7 +40,7 @@ func reasonOf(err error) gov.Reason {
 
 // refusal returns the error that a sponsor answered.
 func refusal(a *peer.JoinAnswer, address string) error {
-	return &RefusedError{Address: address, Reason: gov.Reason(a.Rule), err: wire.FromNumber(max(1, a.Kind), a.Reason)}
+	return &RefusedError{Address: address, Reason: members.Reason(a.Rule), err: wire.FromNumber(max(1, a.Kind), a.Reason)}
 }
 
 // pauseAfter returns how long to wait before asking again.

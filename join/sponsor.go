@@ -12,7 +12,8 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/channel"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/members"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/keys"
@@ -98,8 +99,8 @@ func (s *Sponsor) answer(ctx context.Context, conn *channel.Conn) (peer.JoinAnsw
 }
 
 // readRecord reads the record of the node at the other end of a connection.
-func readRecord(conn *channel.Conn, raw canon.Raw) (gov.NodeRecord, error) {
-	var rec gov.NodeRecord
+func readRecord(conn *channel.Conn, raw canon.Raw) (table.NodeRecord, error) {
+	var rec table.NodeRecord
 	sender := conn.Peer()
 	if err := canon.Unmarshal(raw, &rec, canon.Limits{Bytes: len(raw)}); err != nil {
 		return rec, fmt.Errorf("%w: the record of node %s: %v", coco.ErrCorrupt, sender.ID.Short(), err)
@@ -123,7 +124,7 @@ func (s *Sponsor) grant(seqno uint64, cert []byte, samples []peer.Sample) (*peer
 	}
 	state := s.State()
 	defer state.Release()
-	recorded, err := gov.Snapshots(state)
+	recorded, err := table.Snapshots(state)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +143,7 @@ func (s *Sponsor) grant(seqno uint64, cert []byte, samples []peer.Sample) (*peer
 }
 
 // admit commits a node's record, on the leader, and returns the seqno and the node's certificate.
-func (s *Sponsor) admit(ctx context.Context, rec gov.NodeRecord) (uint64, []byte, error) {
+func (s *Sponsor) admit(ctx context.Context, rec table.NodeRecord) (uint64, []byte, error) {
 	claims, err := s.Verifiers.Verify(rec.Evidence, s.Clock.Now())
 	if err != nil {
 		return 0, nil, err
@@ -163,9 +164,9 @@ func (s *Sponsor) admit(ctx context.Context, rec gov.NodeRecord) (uint64, []byte
 			return nil, err
 		}
 		rec.Certificate, rec.Time = cert, tx.Time()
-		return cert, gov.AdmitNode(tx, rec, claims)
+		return cert, members.AdmitNode(tx, rec, claims)
 	})
-	if reasonOf(err) == gov.NotVotedIn {
+	if reasonOf(err) == members.NotVotedIn {
 		if perr := s.pend(ctx, rec, claims); perr != nil {
 			s.Log.Warn("a node that waits for a vote is not in the list", "node", rec.ID.Short(), "error", perr)
 		}
@@ -174,32 +175,32 @@ func (s *Sponsor) admit(ctx context.Context, rec gov.NodeRecord) (uint64, []byte
 }
 
 // pend shows members a node that waits for their vote, once.
-func (s *Sponsor) pend(ctx context.Context, rec gov.NodeRecord, claims attest.Claims) error {
+func (s *Sponsor) pend(ctx context.Context, rec table.NodeRecord, claims attest.Claims) error {
 	state := s.State()
-	old, err := gov.Node(state, rec.ID)
+	old, err := table.Node(state, rec.ID)
 	state.Release()
-	if err == nil && old.State == gov.Pending {
+	if err == nil && old.State == table.Pending {
 		return nil
 	}
-	_, _, err = s.Commit(ctx, func(tx *store.Tx) ([]byte, error) { return nil, gov.PendNode(tx, rec, claims) })
+	_, _, err = s.Commit(ctx, func(tx *store.Tx) ([]byte, error) { return nil, members.PendNode(tx, rec, claims) })
 	return err
 }
 
 // trusted returns the record of a node that asks again, if this node leads and trusts it.
-func (s *Sponsor) trusted(rec gov.NodeRecord) (gov.NodeRecord, bool) {
+func (s *Sponsor) trusted(rec table.NodeRecord) (table.NodeRecord, bool) {
 	if leads, _ := s.Leads(); !leads {
-		return gov.NodeRecord{}, false
+		return table.NodeRecord{}, false
 	}
 	state := s.State()
 	defer state.Release()
-	old, err := gov.Node(state, rec.ID)
-	return old, err == nil && old.State == gov.Trusted && old.Owner == rec.Owner && bytes.Equal(old.Key, rec.Key) &&
+	old, err := table.Node(state, rec.ID)
+	return old, err == nil && old.State == table.Trusted && old.Owner == rec.Owner && bytes.Equal(old.Key, rec.Key) &&
 		old.Address == rec.Address && old.ClientAddress == rec.ClientAddress
 }
 
 // Endorse makes a node's certificate, valid from a time of the ledger on (milliseconds since 1970): the
 // clock of this host may be wrong.
-func Endorse(network Network, rec gov.NodeRecord, now uint64) ([]byte, error) {
+func Endorse(network Network, rec table.NodeRecord, now uint64) ([]byte, error) {
 	return network.Service.Endorse(rec.Key, rec.ID, []string{rec.Address, rec.ClientAddress},
 		network.Constitution.Network.Insecure, time.UnixMilli(int64(now)))
 }

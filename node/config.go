@@ -8,7 +8,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/attest"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys"
@@ -30,9 +30,9 @@ type Config struct {
 	Owner                      join.Owner
 	Version                    string // of the binary, for people
 
-	Genesis *gov.Constitution // start a new network
-	Join    []string          // addresses of nodes to ask, again and again until one admits this node
-	Recover *Recover          // go on from this node's own ledger, alone
+	Genesis *constitution.Constitution // start a new network
+	Join    []string                   // addresses of nodes to ask, again and again until one admits this node
+	Recover *Recover                   // go on from this node's own ledger, alone
 
 	// Approve is the digest of the constitution that the operator approved: a network with
 	// another one is not joined or recovered. Not used with Genesis.

@@ -12,7 +12,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/consensus"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/query"
 	"github.com/cocoframework/coco/wire"
 )
@@ -22,7 +22,7 @@ const ContextClient = "coco client"
 
 // Identify implements gateway.Node.
 func (n *node) Identify(chain []*x509.Certificate) (coco.Caller, error) {
-	return gov.Identify(n.constitution.Load(), chain, n.cfg.Host.Clock.Now())
+	return constitution.Identify(n.constitution.Load(), chain, n.cfg.Host.Clock.Now())
 }
 
 func (n *node) status() adapter.Status {
@@ -80,7 +80,7 @@ func (n *node) notices() []string {
 	return out
 }
 
-func networkNotices(c *gov.Constitution) (out []string) {
+func networkNotices(c *constitution.Constitution) (out []string) {
 	if c.Network.Insecure {
 		out = append(out, "INSECURE: the TEE of this network is simulated; its host can read and change everything.")
 	}

@@ -9,10 +9,11 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/decide"
 	"github.com/cocoframework/coco/gov/query"
 	"github.com/cocoframework/coco/gov/reason"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
 	"github.com/cocoframework/coco/wire"
@@ -38,7 +39,7 @@ func (g governor) Govern(ctx context.Context, raw []byte) (out wire.Outcome, err
 // submission is the transaction that executes a statement.
 func (n *node) submission(raw []byte) func(*store.Tx) ([]byte, error) {
 	return func(tx *store.Tx) ([]byte, error) {
-		out, err := gov.Submit(tx, raw, gov.Env{CheckSettings: n.checkSettings})
+		out, err := decide.Submit(tx, raw, decide.Env{CheckSettings: n.checkSettings})
 		if err != nil {
 			return nil, err
 		}
@@ -51,8 +52,8 @@ func (n *node) submission(raw []byte) func(*store.Tx) ([]byte, error) {
 }
 
 // announceFor announces a new epoch in a transaction that has changed who holds shares.
-func (n *node) announceFor(tx *store.Tx, outcomes ...gov.Outcome) error {
-	if !slices.ContainsFunc(outcomes, func(o gov.Outcome) bool { return o.Rotates() }) {
+func (n *node) announceFor(tx *store.Tx, outcomes ...decide.Outcome) error {
+	if !slices.ContainsFunc(outcomes, func(o decide.Outcome) bool { return o.Rotates() }) {
 		return nil
 	}
 	if err := n.announceIn(tx); err != nil {
@@ -80,13 +81,13 @@ func (n *node) expire(ctx context.Context) error {
 		return nil
 	}
 	s := n.store.Snapshot()
-	due, ok := gov.Due(s)
+	due, ok := table.Due(s)
 	s.Release()
 	if !ok || due > uint64(n.cfg.Host.Clock.Now().UnixMilli()) {
 		return nil
 	}
 	_, err := n.replica.Do(ctx, func(tx *store.Tx) ([]byte, error) {
-		judged, err := gov.Expire(tx, gov.Env{CheckSettings: n.checkSettings})
+		judged, err := decide.Expire(tx, decide.Env{CheckSettings: n.checkSettings})
 		if err == nil && len(judged) == 0 {
 			err = errNothingDue
 		}
@@ -153,11 +154,11 @@ func (g governor) Simulate(_ context.Context, caller coco.Caller, text []byte) (
 	}
 	s := g.n.store.Snapshot()
 	defer s.Release()
-	sim, err := gov.Simulate(s, actions, caller.Actor, uint64(g.n.cfg.Host.Clock.Now().UnixMilli()))
+	sim, err := decide.Simulate(s, actions, caller.Actor, uint64(g.n.cfg.Host.Clock.Now().UnixMilli()))
 	if err != nil {
 		return wire.Simulation{}, err
 	}
-	list, err := gov.Versions(s)
+	list, err := table.Versions(s)
 	if err != nil {
 		return wire.Simulation{}, err
 	}

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/node"
@@ -94,7 +94,7 @@ func (n *network) decideAll(actions ...action.Action) {
 	n.t.Helper()
 	out := n.propose(n.Members[0], 0, time.Hour, actions...)
 	for _, m := range n.Members {
-		if out.State != gov.Open {
+		if out.State != table.Open {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -103,7 +103,7 @@ func (n *network) decideAll(actions ...action.Action) {
 			n.t.Fatal(err)
 		}
 	}
-	if out.State != gov.Accepted {
+	if out.State != table.Accepted {
 		n.t.Fatalf("the proposal is %s: %s", out.State, out.Reason)
 	}
 }
@@ -139,7 +139,7 @@ func TestTheLeaderAndAnotherNodeAreRemovedAtOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if out.State != gov.Accepted {
+		if out.State != table.Accepted {
 			t.Fatalf("%+v", out)
 		}
 		for _, i := range []int{l, other} {
@@ -307,7 +307,7 @@ func (n *network) decideAt(at int, actions ...action.Action) {
 	n.t.Helper()
 	out := n.propose(n.Members[0], at, time.Hour, actions...)
 	for _, m := range n.Members {
-		if out.State != gov.Open {
+		if out.State != table.Open {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -316,7 +316,7 @@ func (n *network) decideAt(at int, actions ...action.Action) {
 			n.t.Fatal(err)
 		}
 	}
-	if out.State != gov.Accepted {
+	if out.State != table.Accepted {
 		n.t.Fatalf("the proposal is %s: %s", out.State, out.Reason)
 	}
 }

@@ -23,9 +23,10 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
-	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/decide"
 	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
@@ -82,8 +83,8 @@ func (n *network) officer(m *nettest.Member, to int) *http.Client {
 }
 
 // submit hands a statement in.
-func submit(c *http.Client, raw []byte) (gov.Outcome, error) {
-	var out gov.Outcome
+func submit(c *http.Client, raw []byte) (decide.Outcome, error) {
+	var out decide.Outcome
 	resp, err := c.Post("https://node/gov/submit", "application/cose", bytes.NewReader(raw))
 	if err != nil {
 		return out, err
@@ -98,12 +99,12 @@ func submit(c *http.Client, raw []byte) (gov.Outcome, error) {
 	}
 	var answer wire.Outcome
 	err = json.Unmarshal(body, &answer)
-	return gov.Outcome{ID: answer.ID, State: gov.ProposalState(answer.State), Version: answer.Version, Digest: answer.Digest}, err
+	return decide.Outcome{ID: answer.ID, State: table.ProposalState(answer.State), Version: answer.Version, Digest: answer.Digest}, err
 }
 
 func (n *network) audience() coco.Digest {
 	n.t.Helper()
-	id, err := gov.NetworkID(n.serviceCertificate().Raw)
+	id, err := table.NetworkID(n.serviceCertificate().Raw)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -117,7 +118,7 @@ func nonce() []byte {
 }
 
 // propose has a member propose and vote for a change.
-func (n *network) propose(m *nettest.Member, to int, lasts time.Duration, actions ...action.Action) gov.Outcome {
+func (n *network) propose(m *nettest.Member, to int, lasts time.Duration, actions ...action.Action) decide.Outcome {
 	n.t.Helper()
 	now := uint64(time.Now().UnixMilli())
 	p := envelope.Proposal{Audience: n.audience(), Time: now, Expires: now + uint64(lasts.Milliseconds()), Nonce: nonce()}
@@ -139,7 +140,7 @@ func (n *network) propose(m *nettest.Member, to int, lasts time.Duration, action
 	return out
 }
 
-func (n *network) vote(m *nettest.Member, to int, id coco.Digest, vote envelope.Vote) (gov.Outcome, error) {
+func (n *network) vote(m *nettest.Member, to int, id coco.Digest, vote envelope.Vote) (decide.Outcome, error) {
 	n.t.Helper()
 	raw, err := envelope.SignBallot(context.Background(), m, envelope.Ballot{
 		Audience: n.audience(), Time: uint64(time.Now().UnixMilli()), Nonce: nonce(), Proposal: id, Vote: vote,
@@ -151,11 +152,11 @@ func (n *network) vote(m *nettest.Member, to int, id coco.Digest, vote envelope.
 }
 
 // decide has members 1 and 2, a majority of three, change something.
-func (n *network) decide(actions ...action.Action) gov.Outcome {
+func (n *network) decide(actions ...action.Action) decide.Outcome {
 	n.t.Helper()
 	out := n.propose(n.Members[0], 0, time.Hour, actions...)
 	for _, m := range n.Members[:2] {
-		if out.State != gov.Open {
+		if out.State != table.Open {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -164,7 +165,7 @@ func (n *network) decide(actions ...action.Action) gov.Outcome {
 			n.t.Fatal(err)
 		}
 	}
-	if out.State != gov.Accepted {
+	if out.State != table.Accepted {
 		n.t.Fatalf("the proposal is %s: %s", out.State, out.Reason)
 	}
 	return out
@@ -338,7 +339,7 @@ func TestAProposalExpires(t *testing.T) {
 		n.governs()
 		n.open()
 		out := n.propose(n.Members[0], 0, time.Hour, action.Action{Kind: action.AddCode, Args: action.Args{Measurement: "virtual:" + strings.Repeat("ab", 32)}})
-		if out.State != gov.Open {
+		if out.State != table.Open {
 			t.Fatalf("the proposal is %s", out.State)
 		}
 		time.Sleep(61 * time.Minute)

@@ -6,7 +6,8 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/consensus"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/store"
@@ -19,16 +20,16 @@ import (
 // rules reads what the executor judges by.
 func (n *node) rules(newest store.Reader, last replica.Rules) (replica.Rules, error) {
 	next := last
-	rec, err := gov.Node(newest, n.id.ID())
+	rec, err := table.Node(newest, n.id.ID())
 	if err != nil && !errors.Is(err, coco.ErrNotFound) {
 		return last, err
 	}
-	next.Trusted = err != nil || rec.State == gov.Trusted
-	digest, err := gov.ConstitutionDigest(newest)
+	next.Trusted = err != nil || rec.State == table.Trusted
+	digest, err := table.ConstitutionDigest(newest)
 	if err != nil || digest == last.Version {
 		return next, nil // before genesis, or nothing has changed
 	}
-	c, err := gov.LoadConstitution(newest)
+	c, err := table.LoadConstitution(newest)
 	if err != nil {
 		return last, err
 	}
@@ -39,7 +40,7 @@ func (n *node) rules(newest store.Reader, last replica.Rules) (replica.Rules, er
 	return next, nil
 }
 
-func limitsOf(c *gov.Constitution) replica.Limits {
+func limitsOf(c *constitution.Constitution) replica.Limits {
 	return replica.Limits{Count: c.Limits.BatchCount, Bytes: c.Limits.BatchBytes}
 }
 
@@ -65,7 +66,7 @@ func (n *node) governed(applied uint64) {
 	}
 	s := n.store.Snapshot()
 	defer s.Release()
-	records, err := gov.Nodes(s)
+	records, err := table.Nodes(s)
 	if err != nil {
 		n.log.Error("the list of nodes does not decode", "error", err)
 		return
@@ -85,7 +86,7 @@ func (n *node) governed(applied uint64) {
 	addresses, leaving := map[coco.NodeID]string{}, map[coco.NodeID]string{}
 	m := n.replica.Members()
 	for _, r := range records {
-		if r.State == gov.Trusted {
+		if r.State == table.Trusted {
 			addresses[r.ID] = r.Address
 		} else if id := consensus.IDOf(r.ID); slices.Contains(m.Voters, id) || slices.Contains(m.Outgoing, id) {
 			leaving[r.ID] = r.Address
@@ -103,15 +104,15 @@ func (n *node) governed(applied uint64) {
 
 // leaveIfRemoved ends this node, once consensus does without it, if it is not trusted any more and no other node has
 // its place: members have removed it, or its owner.
-func (n *node) leaveIfRemoved(records []gov.NodeRecord) {
+func (n *node) leaveIfRemoved(records []table.NodeRecord) {
 	id := n.id.ID()
-	at := slices.IndexFunc(records, func(r gov.NodeRecord) bool { return r.ID == id })
-	if at < 0 || records[at].State != gov.Retired {
+	at := slices.IndexFunc(records, func(r table.NodeRecord) bool { return r.ID == id })
+	if at < 0 || records[at].State != table.Retired {
 		return
 	}
 	me := records[at]
 	for _, r := range records {
-		if r.State == gov.Trusted && r.Owner == me.Owner && r.Address == me.Address {
+		if r.State == table.Trusted && r.Owner == me.Owner && r.Address == me.Address {
 			return // replaced
 		}
 	}
@@ -126,11 +127,11 @@ func (n *node) retire() { n.retireOnce.Do(func() { close(n.retiring) }) }
 
 // followConstitution takes over a constitution that was committed.
 func (n *node) followConstitution(s store.Reader) error {
-	digest, err := gov.ConstitutionDigest(s)
+	digest, err := table.ConstitutionDigest(s)
 	if err != nil || digest == n.constitution.Load().Digest() {
 		return err
 	}
-	c, err := gov.LoadConstitution(s)
+	c, err := table.LoadConstitution(s)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/members"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys"
@@ -151,12 +152,12 @@ func (n *node) found() (func(context.Context, *node) error, error) {
 	n.keys.Use(1)
 	n.network = join.Network{Constitution: c, Service: service, Origin: n.id.ID(), Nodes: map[coco.NodeID]string{n.id.ID(): n.attestor.PeerAddress}, Seqno: 1}
 	return func(ctx context.Context, n *node) error {
-		return n.firstTransaction(ctx, func(tx *store.Tx, rec gov.NodeRecord) error {
+		return n.firstTransaction(ctx, func(tx *store.Tx, rec table.NodeRecord) error {
 			serviceKey, err := service.MarshalKey()
 			if err != nil {
 				return err
 			}
-			if err := gov.WriteGenesis(tx, c, rec, service.Certificate().Raw, epoch, serviceKey); err != nil {
+			if err := members.WriteGenesis(tx, c, rec, service.Certificate().Raw, epoch, serviceKey); err != nil {
 				return err
 			}
 			for _, l := range n.ledgers {
@@ -170,7 +171,7 @@ func (n *node) found() (func(context.Context, *node) error, error) {
 }
 
 // firstTransaction stands for election, alone, and commits a transaction that makes this node trusted.
-func (n *node) firstTransaction(ctx context.Context, write func(*store.Tx, gov.NodeRecord) error) error {
+func (n *node) firstTransaction(ctx context.Context, write func(*store.Tx, table.NodeRecord) error) error {
 	rec, err := n.attestor.Record(ctx, join.NewNonce())
 	if err != nil {
 		return err

@@ -45,7 +45,8 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gateway"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/internal/signal"
@@ -95,7 +96,7 @@ type node struct {
 	local    catchup.Local
 	ctx      context.Context // of this life
 
-	constitution   atomic.Pointer[gov.Constitution] // in force
+	constitution   atomic.Pointer[constitution.Constitution] // in force
 	store          *store.Store
 	ledgerLog      *ledger.Log
 	history        *history.Index
@@ -301,7 +302,7 @@ func (n *node) open(ctx context.Context, log *ledger.Log, s start) error {
 	}
 	r, err := replica.New(replica.Config{
 		Log: n.log, Clock: n.cfg.Host.Clock, Self: n.id.ID(), Signer: n.id.Signer(), Keys: n.keys, Store: n.store,
-		Ledgers: n.ledgers, History: n.history, Disk: log, Durable: c.Consensus.Durability != gov.DurableMemory, Machine: s.machine,
+		Ledgers: n.ledgers, History: n.history, Disk: log, Durable: c.Consensus.Durability != constitution.DurableMemory, Machine: s.machine,
 		Rules: replica.Rules{Limits: limitsOf(c), Trusted: true}, MaxBatch: maxBatch,
 		QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits), Network: n.peers, Start: batchOf(s.basis),
 		Hooks: replica.Hooks{
@@ -329,7 +330,7 @@ const maxBatch = channel.DefaultMaxFrame - 1<<20
 
 // queueBytes is how many bytes of payloads may wait on a node: sixteen batches of the largest size, and at
 // least four of the largest requests.
-func queueBytes(l gov.Limits) int { return max(16*l.BatchBytes, 4*l.BodyBytes) }
+func queueBytes(l constitution.Limits) int { return max(16*l.BatchBytes, 4*l.BodyBytes) }
 
 // serve opens the adapters' endpoints, once their state is there.
 func (n *node) serve() error {
@@ -343,7 +344,7 @@ func (n *node) serve() error {
 // openLedgers makes the tables, fills them from a snapshot if there is one, and opens the adapters on them.
 func (n *node) openLedgers(ctx context.Context, b *catchup.Basis) error {
 	c := n.constitution.Load()
-	if _, err := n.store.Scope("coco", gov.Tables()...); err != nil {
+	if _, err := n.store.Scope("coco", table.All()...); err != nil {
 		return err
 	}
 	scopes := map[string]*store.Scope{}

@@ -23,7 +23,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest/virtual"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/audit"
 	"github.com/cocoframework/coco/host/sim"
 	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/ledger"
@@ -426,7 +426,7 @@ func TestRecoveryComesBeforeWhoeverJoins(t *testing.T) {
 func (n *network) audit() {
 	n.t.Helper()
 	for i := range n.Members {
-		auditor := gov.NewAuditor(gov.AuditorConfig{Constitution: n.Constitution.Digest()})
+		auditor := audit.New(audit.Config{Constitution: n.Constitution.Digest()})
 		if _, err := ledger.Audit(context.Background(), n.World.Host(hostName(i)).Disk, node.Dir, auditor, nil); err != nil {
 			n.t.Errorf("ledger of node %d: %v", i+1, err)
 		}

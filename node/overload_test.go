@@ -18,7 +18,7 @@ import (
 	"github.com/cocoframework/coco/adapter/kv"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/host/sim"
 	"github.com/cocoframework/coco/internal/nettest"
@@ -50,18 +50,18 @@ type overloaded struct {
 	infos   []node.Info
 }
 
-func newOverloaded(t *testing.T, limits gov.Limits) *overloaded {
+func newOverloaded(t *testing.T, limits constitution.Limits) *overloaded {
 	t.Helper()
 	o := &overloaded{t: t}
-	c := &gov.Constitution{
-		Network: gov.Network{Name: "overload", Insecure: true},
-		Code:    []gov.Code{{Measurement: sim.Measurement}}, TEE: []gov.TEE{{Platform: virtual.Platform}},
+	c := &constitution.Constitution{
+		Network: constitution.Network{Name: "overload", Insecure: true},
+		Code:    []constitution.Code{{Measurement: sim.Measurement}}, TEE: []constitution.TEE{{Platform: virtual.Platform}},
 		Adapters: map[string]map[string]any{"kv": {}}, Limits: limits,
 	}
 	for i := range 3 {
 		m := newMember(t, fmt.Sprintf("member%d", i+1))
 		o.members = append(o.members, m)
-		c.Members = append(c.Members, gov.Member{Name: m.Name, Certificate: m.Cert, EncryptionKey: m.Share.Public()})
+		c.Members = append(c.Members, constitution.Member{Name: m.Name, Certificate: m.Cert, EncryptionKey: m.Share.Public()})
 	}
 	if err := c.Complete(); err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func TestOverload(t *testing.T) {
 		// seconds of what is offered would be several times as much.
 		bound = 192 << 20
 	)
-	o := newOverloaded(t, gov.Limits{Queue: 200, BatchCount: 20, BatchBytes: 64 << 10, BodyBytes: 64 << 10})
+	o := newOverloaded(t, constitution.Limits{Queue: 200, BatchCount: 20, BatchBytes: 64 << 10, BodyBytes: 64 << 10})
 	heap := func() uint64 {
 		var m runtime.MemStats
 		runtime.GC()

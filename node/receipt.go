@@ -3,7 +3,7 @@ package node
 import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/merkle"
 	"github.com/cocoframework/coco/receipt"
 )
@@ -16,7 +16,7 @@ func (n *node) receipt(b *batch.Batch, before merkle.Frontier, id coco.TxID) ([]
 	}
 	s := n.store.Snapshot()
 	defer s.Release()
-	signer, err := gov.Node(s, b.Header.Node)
+	signer, err := table.Node(s, b.Header.Node)
 	if err != nil {
 		return nil, err
 	}

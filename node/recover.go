@@ -9,7 +9,9 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/audit"
+	"github.com/cocoframework/coco/gov/members"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/ledger"
@@ -30,7 +32,7 @@ import (
 
 // recover prepares a recovery.
 func (n *node) recover(ctx context.Context, log *ledger.Log) (func(context.Context, *node) error, error) {
-	auditor := gov.NewAuditor(gov.AuditorConfig{Constitution: n.cfg.Approve, Verifiers: n.cfg.Verifiers})
+	auditor := audit.New(audit.Config{Constitution: n.cfg.Approve, Verifiers: n.cfg.Verifiers})
 	report, err := ledger.Audit(ctx, n.cfg.Host.Disk, Dir, auditor, nil, n.cfg.LedgerFolders...)
 	if err != nil {
 		return nil, fmt.Errorf("audit before recovery: %w", err)
@@ -106,15 +108,15 @@ func (n *node) takeOver(ctx context.Context, last uint64, epoch *keys.SealedEpoc
 		}
 	}
 	n.replica.Restart(consensus.IDOf(n.network.Origin))
-	return n.firstTransaction(ctx, func(tx *store.Tx, rec gov.NodeRecord) error {
+	return n.firstTransaction(ctx, func(tx *store.Tx, rec table.NodeRecord) error {
 		claims, err := n.cfg.Verifiers.Verify(rec.Evidence, n.cfg.Host.Clock.Now())
 		if err != nil {
 			return err
 		}
-		if err := gov.RecoverNode(tx, rec, claims); err != nil {
+		if err := members.RecoverNode(tx, rec, claims); err != nil {
 			return err
 		}
-		return gov.WriteEpoch(tx, epoch)
+		return members.WriteEpoch(tx, epoch)
 	})
 }
 
@@ -157,14 +159,14 @@ func (n *node) serviceKey(genesis *batch.Batch) (keys.SecretBytes, error) {
 		return nil, err
 	}
 	s := store.New()
-	if err := s.Create(gov.Tables()...); err != nil {
+	if err := s.Create(table.All()...); err != nil {
 		return nil, err
 	}
 	tx := s.Begin(0, 0).Begin()
 	for _, w := range writes {
-		if w.Table == gov.SecretsTable {
+		if w.Table == table.SecretsTable {
 			tx.Put(w.Table, w.Key, w.Value)
 		}
 	}
-	return gov.ServiceKey(tx)
+	return table.ServiceKey(tx)
 }

@@ -9,7 +9,8 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/channel"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/members"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
@@ -96,7 +97,7 @@ func (n *node) renewDue(ctx context.Context) error {
 func (n *node) recordedCertificate() (*x509.Certificate, error) {
 	s := n.store.Snapshot()
 	defer s.Release()
-	rec, err := gov.Node(s, n.id.ID())
+	rec, err := table.Node(s, n.id.ID())
 	if err != nil {
 		return nil, err
 	}
@@ -130,13 +131,13 @@ func (n *node) renewService(tx *store.Tx) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, gov.RenewService(tx, der)
+	return nil, members.RenewService(tx, der)
 }
 
 // renewNode renews a node's certificate, on the leader.
 func (n *node) renewNode(id coco.NodeID) func(*store.Tx) ([]byte, error) {
 	return func(tx *store.Tx) ([]byte, error) {
-		rec, err := gov.Node(tx, id)
+		rec, err := table.Node(tx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -152,7 +153,7 @@ func (n *node) renewNode(id coco.NodeID) func(*store.Tx) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return nil, gov.RenewNode(tx, id, der)
+		return nil, members.RenewNode(tx, id, der)
 	}
 }
 
@@ -164,7 +165,7 @@ func notDue(cert *x509.Certificate, now time.Time) error {
 // followCertificates takes over certificates that were renewed. Older ones than this node has are of
 // a past that it is catching up from.
 func (n *node) followCertificates(s store.Reader) error {
-	der, err := gov.ServiceCertificate(s)
+	der, err := table.ServiceCertificate(s)
 	if err != nil {
 		return err
 	}
@@ -175,7 +176,7 @@ func (n *node) followCertificates(s store.Reader) error {
 		}
 		n.renewed.Store(service)
 	}
-	rec, err := gov.Node(s, n.id.ID())
+	rec, err := table.Node(s, n.id.ID())
 	if err != nil || !later(rec.Certificate, n.id.Certificate().Leaf) {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/client"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/audit"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
@@ -192,7 +192,7 @@ func (n *network) checkPinned(service *x509.Certificate, now time.Time) {
 func (n *network) checkAudit(services ...*x509.Certificate) {
 	n.t.Helper()
 	for _, service := range services {
-		a := gov.NewAuditor(gov.AuditorConfig{Service: service.Raw, Verifiers: attest.Verifiers{virtual.Verifier{}}})
+		a := audit.New(audit.Config{Service: service.Raw, Verifiers: attest.Verifiers{virtual.Verifier{}}})
 		if _, err := ledger.Audit(n.t.Context(), n.World.Host(hostName(0)).Disk, node.Dir, a, nil); err != nil {
 			n.t.Fatalf("audit: %v", err)
 		}

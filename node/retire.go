@@ -10,7 +10,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/consensus"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/replica"
@@ -84,7 +84,7 @@ func (n *node) commitRetirement(ctx context.Context) (coco.TxID, error) {
 
 // retireNode commits the retirement of a node that asks for it, if the network can spare it.
 func (n *node) retireNode(from coco.NodeID, done func([]adapter.Result)) {
-	n.replica.Remove(consensus.IDOf(from), func(tx *store.Tx) ([]byte, error) { return nil, gov.RetireNode(tx, from) }, done)
+	n.replica.Remove(consensus.IDOf(from), func(tx *store.Tx) ([]byte, error) { return nil, table.RetireNode(tx, from) }, done)
 }
 
 // awaitRemoval waits until this node's retirement is committed and consensus does without it, and

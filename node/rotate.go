@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/members"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/peer"
@@ -50,7 +51,7 @@ func (n *node) rotationState(in rotation.Input) (rotation.State, error) {
 	}
 	snapshot := n.store.Snapshot()
 	defer snapshot.Release()
-	epochs, err := gov.Epochs(snapshot)
+	epochs, err := table.Epochs(snapshot)
 	if err != nil {
 		return s, fmt.Errorf("the list of epochs: %w", err)
 	}
@@ -116,7 +117,7 @@ func (n *node) receiveRotation(from coco.NodeID, m rotation.Message) {
 
 // newEpoch makes the next epoch for a transaction of this leader's.
 func (n *node) newEpoch(r store.Reader, recipients []keys.Recipient, threshold int) (*keys.SealedEpoch, error) {
-	epochs, err := gov.Epochs(r)
+	epochs, err := table.Epochs(r)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +135,7 @@ func (n *node) announceEpoch(ctx context.Context) error {
 
 // announceIn announces the next epoch, for those who hold shares by the transaction's constitution.
 func (n *node) announceIn(tx *store.Tx) error {
-	c, err := gov.LoadConstitution(tx)
+	c, err := table.LoadConstitution(tx)
 	if err != nil {
 		return err
 	}
@@ -142,7 +143,7 @@ func (n *node) announceIn(tx *store.Tx) error {
 	if err != nil {
 		return err
 	}
-	return gov.WriteEpoch(tx, sealed)
+	return members.WriteEpoch(tx, sealed)
 }
 
 // rotate lets announced epochs begin, and proposals end whose time is over, while this node leads.

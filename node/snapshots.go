@@ -5,7 +5,8 @@ import (
 	"slices"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/members"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/snapshot"
 	"github.com/cocoframework/coco/store"
@@ -16,7 +17,7 @@ import (
 func (n *node) Snapshots() ([]wire.Snapshot, error) {
 	s := n.store.Snapshot()
 	defer s.Release()
-	records, err := gov.Snapshots(s)
+	records, err := table.Snapshots(s)
 	if err != nil {
 		return nil, err
 	}
@@ -38,10 +39,10 @@ func (n *node) Snapshots() ([]wire.Snapshot, error) {
 }
 
 // recordedSnapshots returns the snapshots that the ledger records, the newest first.
-func (n *node) recordedSnapshots() ([]gov.SnapshotRecord, error) {
+func (n *node) recordedSnapshots() ([]table.SnapshotRecord, error) {
 	s := n.store.Snapshot()
 	defer s.Release()
-	records, err := gov.Snapshots(s)
+	records, err := table.Snapshots(s)
 	slices.Reverse(records)
 	return records, err
 }
@@ -57,4 +58,4 @@ func (n *node) RequestSnapshot(ctx context.Context, caller coco.Caller) (uint64,
 	return r.TxID.Seqno, nil
 }
 
-func requestSnapshot(tx *store.Tx) ([]byte, error) { return nil, gov.RequestSnapshot(tx) }
+func requestSnapshot(tx *store.Tx) ([]byte, error) { return nil, members.RequestSnapshot(tx) }

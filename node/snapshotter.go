@@ -10,7 +10,9 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/consensus"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/members"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/snapshot"
@@ -53,20 +55,20 @@ type pace struct {
 	from         uint64 // the first seqno whose state is worth writing: before, this node replays what others have
 }
 
-func newPace(c *gov.Constitution, from uint64) *pace {
+func newPace(c *constitution.Constitution, from uint64) *pace {
 	return &pace{pacer: snapshot.NewPacer(policyOf(c)), points: make(chan snapshotPoint, 1), from: from}
 }
 
-func policyOf(c *gov.Constitution) snapshot.Policy {
+func policyOf(c *constitution.Constitution) snapshot.Policy {
 	s := c.Snapshots
 	return snapshot.Policy{Transactions: uint64(s.Transactions), Bytes: uint64(s.Bytes), Every: time.Duration(s.Seconds) * time.Second}
 }
 
 // newestSnapshot returns the newest snapshot that the ledger records, nil if there is none.
-func (n *node) newestSnapshot() (*gov.SnapshotRecord, error) {
+func (n *node) newestSnapshot() (*table.SnapshotRecord, error) {
 	s := n.store.Snapshot()
 	defer s.Release()
-	rec, ok, err := gov.NewestSnapshot(s)
+	rec, ok, err := table.NewestSnapshot(s)
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -76,24 +78,24 @@ func (n *node) newestSnapshot() (*gov.SnapshotRecord, error) {
 // governed reads what the network's own tables say about snapshots, after they changed. The policy is the one of that state: this
 // node may know of a later constitution, from who admitted it, and all nodes must come to the same answer.
 func (p *pace) governed(s store.Reader, first uint64) error {
-	if digest, err := gov.ConstitutionDigest(s); err != nil {
+	if digest, err := table.ConstitutionDigest(s); err != nil {
 		return err
 	} else if digest != p.constitution {
-		c, err := gov.LoadConstitution(s)
+		c, err := table.LoadConstitution(s)
 		if err != nil {
 			return err
 		}
 		p.pacer.Follow(policyOf(c))
 		p.constitution = digest
 	}
-	rec, ok, err := gov.NewestSnapshot(s)
+	rec, ok, err := table.NewestSnapshot(s)
 	if err != nil {
 		return err
 	}
 	if ok {
 		p.bytes = rec.Bytes
 	}
-	since, err := gov.SnapshotRequest(s)
+	since, err := table.SnapshotRequest(s)
 	p.requested = since >= first
 	return err
 }
@@ -242,19 +244,19 @@ func (w *snapshotter) settleOne(ctx context.Context, i snapshot.Info) error {
 }
 
 // recorded returns the ledger's record of a snapshot; the zero one while there is none.
-func (w *snapshotter) recorded(i snapshot.Info) (gov.SnapshotRecord, error) {
+func (w *snapshotter) recorded(i snapshot.Info) (table.SnapshotRecord, error) {
 	s := w.n.store.Snapshot()
 	defer s.Release()
-	all, err := gov.Snapshots(s)
+	all, err := table.Snapshots(s)
 	if err != nil {
-		return gov.SnapshotRecord{}, err
+		return table.SnapshotRecord{}, err
 	}
 	for _, r := range all {
 		if r.Index == i.Index && r.Seqno == i.Seqno {
 			return r, nil
 		}
 	}
-	return gov.SnapshotRecord{}, nil
+	return table.SnapshotRecord{}, nil
 }
 
 // record has a snapshot's digest committed.
@@ -266,7 +268,7 @@ func (w *snapshotter) record(ctx context.Context, i snapshot.Info) error {
 	}
 	_, err = w.n.replica.Do(ctx, func(tx *store.Tx) ([]byte, error) {
 		tx.Claim(snapshot.Claims(h, i.Digest, i.Bytes))
-		return nil, gov.RecordSnapshot(tx, gov.SnapshotRecord{Index: h.Index, View: h.View, Seqno: h.Seqno, Digest: i.Digest, Bytes: i.Bytes})
+		return nil, members.RecordSnapshot(tx, table.SnapshotRecord{Index: h.Index, View: h.View, Seqno: h.Seqno, Digest: i.Digest, Bytes: i.Bytes})
 	})
 	if errors.Is(err, coco.ErrInvalid) {
 		return nil // it, or a later one, was recorded meanwhile, which shows with the commit
@@ -275,7 +277,7 @@ func (w *snapshotter) record(ctx context.Context, i snapshot.Info) error {
 }
 
 // confirm gives a file its receipt, or throws it away.
-func (w *snapshotter) confirm(ctx context.Context, i snapshot.Info, r gov.SnapshotRecord) error {
+func (w *snapshotter) confirm(ctx context.Context, i snapshot.Info, r table.SnapshotRecord) error {
 	n := w.n
 	if i.Digest == (coco.Digest{}) { // of an earlier life: whoever loads it compares it
 		_, digest, _, err := snapshot.Verify(n.cfg.Host.Disk, snapshotPath(i))
@@ -324,14 +326,14 @@ func (w *snapshotter) prune() error {
 		return err
 	}
 	s := w.n.store.Snapshot()
-	records, err := gov.Snapshots(s)
+	records, err := table.Snapshots(s)
 	s.Release()
 	if err != nil {
 		return err
 	}
 	kept := 0
 	for _, i := range slices.Backward(all) {
-		recorded := slices.ContainsFunc(records, func(r gov.SnapshotRecord) bool { return r.Index == i.Index && r.Seqno == i.Seqno })
+		recorded := slices.ContainsFunc(records, func(r table.SnapshotRecord) bool { return r.Index == i.Index && r.Seqno == i.Seqno })
 		if i.Pending {
 			continue
 		}

@@ -59,6 +59,8 @@ type Action struct {
 }
 
 // Args are the arguments of an action. Each kind takes some of them; the others are zero.
+//
+// Fields: one for each argument that is signed; the form of a kind says which ones it takes.
 type Args struct {
 	// Actor names a member or participant: its id in hexadecimal, or its name.
 	Actor string `cbor:"actor,omitempty"`

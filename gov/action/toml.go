@@ -23,6 +23,8 @@ type page struct {
 }
 
 // entry is an action as people write it: certificates and keys in PEM, a value as TOML says it.
+//
+// Fields: one for each argument that people write, as in Args.
 type entry struct {
 	Kind          string   `toml:"kind"`
 	Actor         string   `toml:"actor,omitempty"`

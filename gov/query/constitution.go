@@ -2,14 +2,15 @@ package query
 
 import (
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/store"
 	"github.com/cocoframework/coco/wire"
 )
 
 // Versions returns the versions of the constitution, the oldest first.
 func Versions(r store.Reader) ([]wire.ConstitutionVersion, error) {
-	records, err := gov.Versions(r)
+	records, err := table.Versions(r)
 	if err != nil {
 		return nil, err
 	}
@@ -19,7 +20,7 @@ func Versions(r store.Reader) ([]wire.ConstitutionVersion, error) {
 		if v.Proposal == (coco.Digest{}) {
 			continue
 		}
-		p, err := gov.Proposal(r, v.Proposal)
+		p, err := table.Proposal(r, v.Proposal)
 		if err != nil {
 			return nil, err
 		}
@@ -37,13 +38,13 @@ func ConstitutionAt(r store.Reader, version uint64) ([]byte, wire.ConstitutionVe
 	}
 	about := versions[len(versions)-1]
 	if version == 0 {
-		c, err := gov.LoadConstitution(r)
+		c, err := table.LoadConstitution(r)
 		if err != nil {
 			return nil, about, err
 		}
 		return c.TOML(), about, nil
 	}
-	c, err := gov.ConstitutionAt(r, version)
+	c, err := table.ConstitutionAt(r, version)
 	if err != nil {
 		return nil, about, err
 	}
@@ -56,8 +57,8 @@ func ConstitutionAt(r store.Reader, version uint64) ([]byte, wire.ConstitutionVe
 }
 
 // Nodes returns the nodes of the network, retired ones and those that ask to be admitted too.
-func Nodes(r store.Reader, c *gov.Constitution) ([]wire.Node, error) {
-	records, err := gov.Nodes(r)
+func Nodes(r store.Reader, c *constitution.Constitution) ([]wire.Node, error) {
+	records, err := table.Nodes(r)
 	if err != nil {
 		return nil, err
 	}
@@ -72,11 +73,11 @@ func Nodes(r store.Reader, c *gov.Constitution) ([]wire.Node, error) {
 }
 
 // PendingNodes returns the nodes that ask to be admitted.
-func PendingNodes(r store.Reader, c *gov.Constitution) ([]wire.Node, error) {
+func PendingNodes(r store.Reader, c *constitution.Constitution) ([]wire.Node, error) {
 	nodes, err := Nodes(r, c)
 	out := []wire.Node{}
 	for _, n := range nodes {
-		if n.State == string(gov.Pending) {
+		if n.State == string(table.Pending) {
 			n.Reason = "no vote has admitted a node of its owner at its address"
 			out = append(out, n)
 		}

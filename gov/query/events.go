@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/store"
 	"github.com/cocoframework/coco/wire"
@@ -15,7 +15,7 @@ import (
 // Events returns what happened after one seqno and up to another, in order. The events are made from the
 // tables, so that a client that comes back much later misses nothing but a vote that was changed again before
 // it looked.
-func Events(r store.Reader, c *gov.Constitution, after, to uint64) ([]wire.GovEvent, error) {
+func Events(r store.Reader, c *constitution.Constitution, after, to uint64) ([]wire.GovEvent, error) {
 	var h happened
 	listed, err := Proposals(r, c, wire.ProposalQuery{After: after}) // nothing happens to the others any more
 	if err != nil {

@@ -1,13 +1,13 @@
 package query
 
 import (
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/decide"
 	"github.com/cocoframework/coco/gov/reason"
 	"github.com/cocoframework/coco/wire"
 )
 
 // OutcomeOf describes what became of a statement that a member handed in.
-func OutcomeOf(o gov.Outcome) wire.Outcome {
+func OutcomeOf(o decide.Outcome) wire.Outcome {
 	return wire.Outcome{
 		ID: o.ID, State: string(o.State), Code: string(reason.CodeOf(o.Reason)), Reason: o.Reason.String(),
 		Version: o.Version, Digest: o.Digest, Effects: effectsOf(o.Effects),
@@ -15,7 +15,7 @@ func OutcomeOf(o gov.Outcome) wire.Outcome {
 }
 
 // SimulationOf describes what would become of actions, on top of a version of the constitution.
-func SimulationOf(s *gov.Simulation, version uint64) wire.Simulation {
+func SimulationOf(s *decide.Simulation, version uint64) wire.Simulation {
 	if s.After.Digest() != s.Before.Digest() {
 		version++
 	}
@@ -30,7 +30,7 @@ func SimulationOf(s *gov.Simulation, version uint64) wire.Simulation {
 	return out
 }
 
-func effectsOf(list []gov.Effect) []wire.Effect {
+func effectsOf(list []decide.Effect) []wire.Effect {
 	out := make([]wire.Effect, len(list))
 	for i, e := range list {
 		out[i] = wire.Effect{Kind: string(e.Kind), Text: e.Text, Actor: e.Actor, Address: e.Address, Node: e.Node, Subject: e.Subject}

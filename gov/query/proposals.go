@@ -6,22 +6,23 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/gov/reason"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/store"
 	"github.com/cocoframework/coco/wire"
 )
 
 // Proposals returns the proposals that a query wants, the newest first, without actions, ballots and envelopes.
 // The constitution is the one in force, for names and for the votes that count.
-func Proposals(r store.Reader, c *gov.Constitution, q wire.ProposalQuery) ([]wire.Proposal, error) {
-	records, err := gov.Proposals(r, func(p gov.ProposalRecord) bool { return q.Wants(p.ID, p.Number, string(p.State), p.Decided) })
+func Proposals(r store.Reader, c *constitution.Constitution, q wire.ProposalQuery) ([]wire.Proposal, error) {
+	records, err := table.Proposals(r, func(p table.ProposalRecord) bool { return q.Wants(p.ID, p.Number, string(p.State), p.Decided) })
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(records, func(a, b gov.ProposalRecord) int { return cmp.Compare(b.Number, a.Number) })
+	slices.SortFunc(records, func(a, b table.ProposalRecord) int { return cmp.Compare(b.Number, a.Number) })
 	if q.Limit > 0 {
 		records = records[:min(q.Limit, len(records))]
 	}
@@ -35,8 +36,8 @@ func Proposals(r store.Reader, c *gov.Constitution, q wire.ProposalQuery) ([]wir
 }
 
 // Proposal returns all of one proposal. The error is coco.ErrNotFound if there is none with this id.
-func Proposal(r store.Reader, c *gov.Constitution, id coco.Digest) (wire.Proposal, error) {
-	rec, err := gov.Proposal(r, id)
+func Proposal(r store.Reader, c *constitution.Constitution, id coco.Digest) (wire.Proposal, error) {
+	rec, err := table.Proposal(r, id)
 	if err != nil {
 		return wire.Proposal{}, err
 	}
@@ -62,7 +63,7 @@ func Proposal(r store.Reader, c *gov.Constitution, id coco.Digest) (wire.Proposa
 			Since: b.Since, Counts: member && !b.Void, Envelope: b.Raw,
 		})
 	}
-	if rec.State == gov.Open {
+	if rec.State == table.Open {
 		for _, m := range c.Members {
 			if !voted[m.Actor()] {
 				p.Waiting = append(p.Waiting, m.Name)
@@ -73,7 +74,7 @@ func Proposal(r store.Reader, c *gov.Constitution, id coco.Digest) (wire.Proposa
 }
 
 // describe returns what a list says of a proposal, and its ballots.
-func describe(r store.Reader, c *gov.Constitution, p gov.ProposalRecord) (wire.Proposal, []gov.BallotRecord, error) {
+func describe(r store.Reader, c *constitution.Constitution, p table.ProposalRecord) (wire.Proposal, []table.BallotRecord, error) {
 	out := wire.Proposal{
 		ID: p.ID, Number: p.Number, State: string(p.State), Proposer: p.Proposer, ProposerName: nameOf(c, p.Proposer), Kinds: p.Kinds,
 		Expires: timeOf(p.Expires), Since: p.Since, Decided: p.Decided, Code: string(reason.CodeOf(p.Reason)), Reason: p.Reason.String(),
@@ -85,7 +86,7 @@ func describe(r store.Reader, c *gov.Constitution, p gov.ProposalRecord) (wire.P
 	if signed.Proposal != nil {
 		out.Note, out.Time = signed.Proposal.Note, timeOf(signed.Proposal.Time)
 	}
-	ballots, err := gov.Ballots(r, p.ID)
+	ballots, err := table.Ballots(r, p.ID)
 	for _, b := range ballots {
 		if _, member := c.Member(b.Actor); !member || b.Void {
 			continue
@@ -101,7 +102,9 @@ func describe(r store.Reader, c *gov.Constitution, p gov.ProposalRecord) (wire.P
 }
 
 // nameOf returns an organisation's name, or the beginning of its id if it was removed.
-func nameOf(c *gov.Constitution, id coco.ActorID) string { return cmp.Or(c.Name(id), id.Short()) }
+func nameOf(c *constitution.Constitution, id coco.ActorID) string {
+	return cmp.Or(c.Name(id), id.Short())
+}
 
 // timeOf returns the time that a record gives in milliseconds since 1970.
 func timeOf(ms uint64) time.Time { return time.UnixMilli(int64(ms)).UTC() }

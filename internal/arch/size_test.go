@@ -22,7 +22,6 @@ const (
 // entry that is no longer needed fails the test.
 var tooLong = map[string]string{
 	"adapter/ethereum": "chain and rpc become packages of their own",
-	"gov":              "constitution, decide, members, query and audit become packages of their own",
 	"internal/bench":   "the load and its report part",
 	"node":             "replica, peer and join become packages of their own",
 }
@@ -78,8 +77,6 @@ var tooWide = map[string]string{
 	"adapter/ethereum.account": "adapter",
 	"adapter/ethereum.builder": "adapter",
 	"adapter/ethereum.state":   "adapter",
-	"gov/action.Args":          "gov",
-	"gov/action.entry":         "gov",
 	"history.Index":            "batch",
 	"history.builder":          "batch",
 	"host/sim.stream":          "batch",

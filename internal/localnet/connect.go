@@ -12,18 +12,18 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/identity"
 )
 
 // Constitution returns the sandbox's genesis constitution, checked against its digest.
-func (i *Info) LoadConstitution() (*gov.Constitution, error) {
+func (i *Info) LoadConstitution() (*constitution.Constitution, error) {
 	file := Layout{i.Dir}.ConstitutionFile()
 	page, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	c, err := gov.ParseConstitution(page)
+	c, err := constitution.Parse(page)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -115,7 +115,7 @@ func (i *Info) Governance(name string) (identity.Dir, error) {
 func (l Layout) InForceFile() string { return filepath.Join(l.Dir, "constitution-in-force.toml") }
 
 // inForce is the constitution that the sandbox's nodes are verified by; nil if nothing has changed.
-func (l Layout) InForce() (*gov.Constitution, error) {
+func (l Layout) InForce() (*constitution.Constitution, error) {
 	page, err := os.ReadFile(l.InForceFile())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -123,7 +123,7 @@ func (l Layout) InForce() (*gov.Constitution, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	c, err := gov.ParseConstitution(page)
+	c, err := constitution.Parse(page)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", l.InForceFile(), err)
 	}
@@ -131,7 +131,7 @@ func (l Layout) InForce() (*gov.Constitution, error) {
 }
 
 // InForce returns the constitution as members have changed it, as far as the supervisor has heard.
-func (i *Info) InForce() (*gov.Constitution, error) {
+func (i *Info) InForce() (*constitution.Constitution, error) {
 	genesis, err := i.LoadConstitution()
 	if err != nil {
 		return nil, err

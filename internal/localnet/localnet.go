@@ -24,7 +24,7 @@ import (
 	"runtime"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 )
@@ -103,5 +103,5 @@ func Measure(file string) (coco.Measurement, error) {
 	if _, err := io.Copy(h, f); err != nil {
 		return "", err
 	}
-	return coco.Measurement(gov.Virtual + ":" + hex.EncodeToString(h.Sum(nil))), nil
+	return coco.Measurement(constitution.Virtual + ":" + hex.EncodeToString(h.Sum(nil))), nil
 }

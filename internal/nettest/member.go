@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys"
 )
@@ -63,6 +63,6 @@ func (m *Member) Sign(_ context.Context, tuple []byte) ([]byte, error) {
 }
 
 // Entry returns the member as a constitution lists it.
-func (m *Member) Entry() gov.Member {
-	return gov.Member{Name: m.Name, Certificate: m.Cert, EncryptionKey: m.Share.Public()}
+func (m *Member) Entry() constitution.Member {
+	return constitution.Member{Name: m.Name, Certificate: m.Cert, EncryptionKey: m.Share.Public()}
 }

@@ -32,7 +32,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host/sim"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/ledger"
@@ -55,13 +55,13 @@ type Options struct {
 	// Log returns the log of a node; nil for none.
 	Log func(host string) *slog.Logger
 	// Constitution changes the constitution before the network begins; nil for none.
-	Constitution func(*gov.Constitution)
+	Constitution func(*constitution.Constitution)
 }
 
 // Network is a consortium, one node a member.
 type Network struct {
 	World        *sim.World
-	Constitution *gov.Constitution // of the beginning
+	Constitution *constitution.Constitution // of the beginning
 	Members      []*Member
 	// Alter changes the settings of every node that starts from then on; nil for none. It belongs to the test's goroutine.
 	Alter func(*node.Config)
@@ -75,10 +75,10 @@ type Network struct {
 // New makes a consortium whose nodes do not run yet.
 func New(seed uint64, members int, opts Options) (*Network, error) {
 	n := &Network{World: sim.New(seed), opts: opts, nodes: map[int]*Node{}}
-	c := &gov.Constitution{
-		Network:  gov.Network{Name: "sim", Insecure: true},
-		Code:     []gov.Code{{Measurement: sim.Measurement, Note: "simulated"}},
-		TEE:      []gov.TEE{{Platform: virtual.Platform}},
+	c := &constitution.Constitution{
+		Network:  constitution.Network{Name: "sim", Insecure: true},
+		Code:     []constitution.Code{{Measurement: sim.Measurement, Note: "simulated"}},
+		TEE:      []constitution.TEE{{Platform: virtual.Platform}},
 		Adapters: map[string]map[string]any{"kv": {}},
 	}
 	for i := range members {

@@ -11,7 +11,8 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/table"
 )
 
 // Identity is what an operator reads before a node joins a network: its name and service, its constitution, and
@@ -26,8 +27,8 @@ type Identity struct {
 	Page         string      `json:"page"` // TOML
 	Peers        []Peer      `json:"peers"`
 
-	ServiceCertificate *x509.Certificate `json:"-"`
-	Parsed             *gov.Constitution `json:"-"` // of Page
+	ServiceCertificate *x509.Certificate          `json:"-"`
+	Parsed             *constitution.Constitution `json:"-"` // of Page
 }
 
 // Peer is a node that was asked.
@@ -126,7 +127,7 @@ func askPeer(ctx context.Context, address string, verifiers attest.Verifiers) (*
 	if con.Digest() != claim.Parsed.Digest() || !bytes.Equal(service.RawSubjectPublicKeyInfo, claim.ServiceCertificate.RawSubjectPublicKeyInfo) {
 		return nil, fmt.Errorf("%w: the node at %s says another thing once it is verified", coco.ErrVerify, address)
 	}
-	networkID, err := gov.NetworkID(service.Raw)
+	networkID, err := table.NetworkID(service.Raw)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +149,7 @@ func askUnverified(ctx context.Context, address string) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	con, err := gov.ParseConstitution(page)
+	con, err := constitution.Parse(page)
 	if err != nil {
 		return nil, fmt.Errorf("node at %s: %w", address, err)
 	}

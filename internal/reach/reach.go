@@ -24,7 +24,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 )
 
 const (
@@ -35,12 +35,12 @@ const (
 )
 
 // Constitution asks a node, which c verifies, for the constitution in force. It returns the TOML page too.
-func Constitution(ctx context.Context, c *client.Client) (*gov.Constitution, []byte, error) {
+func Constitution(ctx context.Context, c *client.Client) (*constitution.Constitution, []byte, error) {
 	page, digest, err := c.Constitution(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	con, err := gov.ParseConstitution(page)
+	con, err := constitution.Parse(page)
 	if err != nil {
 		return nil, nil, err
 	}

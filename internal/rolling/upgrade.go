@@ -11,7 +11,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/reach"
 	"github.com/cocoframework/coco/wire"
@@ -108,8 +108,8 @@ func (u *upgrade) look(ctx context.Context) error {
 }
 
 // constitution asks a node for the one in force.
-func (u *upgrade) constitution(ctx context.Context) (*gov.Constitution, error) {
-	var con *gov.Constitution
+func (u *upgrade) constitution(ctx context.Context) (*constitution.Constitution, error) {
+	var con *constitution.Constitution
 	return con, u.ask(ctx, func(c *client.Client) (err error) {
 		con, _, err = reach.Constitution(ctx, c)
 		return err

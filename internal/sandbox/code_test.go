@@ -13,7 +13,7 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/channel"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/localnet"
 )
@@ -108,7 +108,7 @@ func TestAConstitutionThatMembersChangedIsRemembered(t *testing.T) {
 		t.Fatalf("at first %v", err)
 	}
 	changed := *s.con
-	changed.Code = append(slices.Clone(s.con.Code), gov.Code{Measurement: coco.Measurement("virtual:" + strings.Repeat("ab", 32))})
+	changed.Code = append(slices.Clone(s.con.Code), constitution.Code{Measurement: coco.Measurement("virtual:" + strings.Repeat("ab", 32))})
 	if err := changed.Complete(); err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
@@ -97,11 +97,11 @@ func (s *Sandbox) create() error {
 }
 
 // constitution makes the members' files and the constitution of a new network.
-func (s *Sandbox) constitution(lay localnet.Layout, info localnet.Info, now time.Time) (*gov.Constitution, error) {
-	c := &gov.Constitution{
-		Network:  gov.Network{Name: info.Network, Insecure: true},
-		Code:     []gov.Code{{Measurement: s.opts.Code, Note: "the program that started this sandbox"}},
-		TEE:      []gov.TEE{{Platform: gov.Virtual}},
+func (s *Sandbox) constitution(lay localnet.Layout, info localnet.Info, now time.Time) (*constitution.Constitution, error) {
+	c := &constitution.Constitution{
+		Network:  constitution.Network{Name: info.Network, Insecure: true},
+		Code:     []constitution.Code{{Measurement: s.opts.Code, Note: "the program that started this sandbox"}},
+		TEE:      []constitution.TEE{{Platform: constitution.Virtual}},
 		Adapters: adapterSettings(info),
 	}
 	for _, name := range localnet.Names[:s.opts.Members] {
@@ -109,7 +109,7 @@ func (s *Sandbox) constitution(lay localnet.Layout, info localnet.Info, now time
 		if err != nil {
 			return nil, err
 		}
-		c.Members = append(c.Members, gov.Member{Name: name, Certificate: org.Certificate, EncryptionKey: org.EncryptionKey})
+		c.Members = append(c.Members, constitution.Member{Name: name, Certificate: org.Certificate, EncryptionKey: org.EncryptionKey})
 	}
 	if s.opts.Constitution != nil {
 		if err := s.opts.Constitution(c); err != nil {
@@ -200,7 +200,7 @@ func (s *Sandbox) keepCode() error {
 
 // chooseCode decides which program the nodes run: the kept one, if there is one that the
 // constitution lists, because it stays what it is for as long as the network runs; otherwise this one.
-func (s *Sandbox) chooseCode(c *gov.Constitution) error {
+func (s *Sandbox) chooseCode(c *constitution.Constitution) error {
 	listed := c.Measurements()
 	own := slices.Contains(listed, s.opts.Code)
 	kept, err := localnet.Measure(s.lay.ProgramFile())

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/localnet"
 )
 
@@ -47,7 +47,7 @@ func TestEveryMemberHasACertificateForGovernance(t *testing.T) {
 		if !slices.Contains(chain[0].Subject.OrganizationalUnit, coco.GovernanceUnit) {
 			t.Errorf("%s: unit %q", m.Name, chain[0].Subject.OrganizationalUnit)
 		}
-		if caller, err := gov.Identify(c, chain, time.Now()); err != nil || caller.Name != m.Name {
+		if caller, err := constitution.Identify(c, chain, time.Now()); err != nil || caller.Name != m.Name {
 			t.Errorf("%s is %+v, %v", m.Name, caller, err)
 		}
 		if user := chainOf(t, dir.User(), dir.UserKey()); len(user[0].Subject.OrganizationalUnit) > 0 {

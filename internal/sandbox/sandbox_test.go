@@ -18,7 +18,9 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/batch"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/members"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
@@ -108,7 +110,7 @@ func TestMembersCertificatesMakeTheirUsersCallers(t *testing.T) {
 			}
 			chain = append(chain, cert)
 		}
-		caller, err := gov.Identify(c, chain, time.Now())
+		caller, err := constitution.Identify(c, chain, time.Now())
 		if err != nil || caller.Name != m.Name || caller.Role != coco.Member {
 			t.Errorf("user of %s is %+v, %v", m.Name, caller, err)
 		}
@@ -141,15 +143,15 @@ func TestAnOwnersSignatureIsWhatTheNetworkChecks(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := []byte("a node's public key")
-	rec := gov.NodeRecord{Owner: owner.Actor(), Address: "127.0.0.1:1", ClientAddress: "127.0.0.1:2", Key: key, OwnerCertificates: owner.Certificates(), Time: uint64(time.Now().UnixMilli())}
-	if rec.OwnerSignature, err = owner.Sign(t.Context(), gov.NodeTuple(rec.Owner, rec.Address, rec.ClientAddress, key)); err != nil {
+	rec := table.NodeRecord{Owner: owner.Actor(), Address: "127.0.0.1:1", ClientAddress: "127.0.0.1:2", Key: key, OwnerCertificates: owner.Certificates(), Time: uint64(time.Now().UnixMilli())}
+	if rec.OwnerSignature, err = owner.Sign(t.Context(), table.NodeTuple(rec.Owner, rec.Address, rec.ClientAddress, key)); err != nil {
 		t.Fatal(err)
 	}
-	if err := gov.VerifyOwner(c, &rec); err != nil {
+	if err := members.VerifyOwner(c, &rec); err != nil {
 		t.Error(err)
 	}
 	rec.Address = "127.0.0.1:3"
-	if err := gov.VerifyOwner(c, &rec); err == nil {
+	if err := members.VerifyOwner(c, &rec); err == nil {
 		t.Error("the signature holds for another address")
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 )
 
 // settable are the sections of a constitution's page of which a new network's settings are chosen one by one;
@@ -22,7 +22,7 @@ var settable = []string{"consensus", "ledger", "limits", "shares", "snapshots"}
 // Set changes a constitution that is being made by settings of the form KEY=VALUE. A key is dotted, as
 // ledger.chunk_bytes or adapters.kv.max_value_bytes; a value is JSON, or else a text. check says whether an
 // adapter takes its settings, in canonical JSON. The error is coco.ErrInvalid.
-func Set(c *gov.Constitution, settings []string, check func(adapter string, settings []byte) error) error {
+func Set(c *constitution.Constitution, settings []string, check func(adapter string, settings []byte) error) error {
 	if err := c.Complete(); err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func Set(c *gov.Constitution, settings []string, check func(adapter string, sett
 	if err != nil {
 		return err
 	}
-	made, err := gov.ParseConstitution(text)
+	made, err := constitution.Parse(text)
 	if err != nil {
 		return err
 	}

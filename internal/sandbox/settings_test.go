@@ -12,12 +12,12 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 )
 
 // chosen makes a network with settings. The adapters take everything but the word "bad".
-func chosen(dir string, settings ...string) (*gov.Constitution, error) {
+func chosen(dir string, settings ...string) (*constitution.Constitution, error) {
 	check := func(adapter string, text []byte) error {
 		if strings.Contains(string(text), "bad") {
 			return fmt.Errorf("%w: %s takes no %s", coco.ErrInvalid, adapter, text)
@@ -26,7 +26,7 @@ func chosen(dir string, settings ...string) (*gov.Constitution, error) {
 	}
 	info, err := Create(Options{
 		Dir: dir, Exe: "coco", Code: testCode, Verifiers: attest.Verifiers{virtual.Verifier{}},
-		Constitution: func(c *gov.Constitution) error { return Set(c, settings, check) },
+		Constitution: func(c *constitution.Constitution) error { return Set(c, settings, check) },
 	})
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func TestANewNetworkHasTheSettingsThatWereChosen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Ledger.ChunkBytes != 65536 || c.Snapshots.Transactions != 0 || c.Snapshots.Seconds != 7 || c.Limits.Queue != 9 || c.Shares.Threshold != 3 || c.Consensus.Durability != gov.DurableMemory {
+	if c.Ledger.ChunkBytes != 65536 || c.Snapshots.Transactions != 0 || c.Snapshots.Seconds != 7 || c.Limits.Queue != 9 || c.Shares.Threshold != 3 || c.Consensus.Durability != constitution.DurableMemory {
 		t.Errorf("%+v", c)
 	}
 	if want := `{"deep":{"list":[1,{"x":"y"}],"word":"some text"},"large":12345678901234567890123,"max_value_bytes":4096}`; string(c.Settings("kv")) != want {
@@ -100,7 +100,7 @@ func TestRefusedSettingsDoNotHarmTheNetworkThatIsThere(t *testing.T) {
 	for _, fresh := range []bool{false, true} {
 		opts := s.opts
 		opts.Members, opts.Fresh = 0, fresh
-		opts.Constitution = func(c *gov.Constitution) error { return Set(c, []string{"limits.queue=0"}, nil) }
+		opts.Constitution = func(c *constitution.Constitution) error { return Set(c, []string{"limits.queue=0"}, nil) }
 		want := "limits.queue: expected 1 to"
 		if !fresh {
 			want = "has its constitution already: leave --set out"

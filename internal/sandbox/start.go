@@ -16,7 +16,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/proxy"
@@ -48,7 +48,7 @@ type Options struct {
 	Verifiers attest.Verifiers
 	// Constitution, if set, changes a new network's constitution before it is completed, or refuses to. It may
 	// be called more than once. A network that is there already is refused.
-	Constitution func(*gov.Constitution) error
+	Constitution func(*constitution.Constitution) error
 	// Report is told every step, from one goroutine at a time.
 	Report func(localnet.Step)
 	Log    *slog.Logger
@@ -81,8 +81,8 @@ type Sandbox struct {
 	opts Options
 	lay  localnet.Layout
 	lock *flock.Flock
-	exe  string            // what the nodes run
-	con  *gov.Constitution // in force, as far as it is known here; under mu once nodes run
+	exe  string                     // what the nodes run
+	con  *constitution.Constitution // in force, as far as it is known here; under mu once nodes run
 
 	reporting sync.Mutex // of opts.Report
 
@@ -199,7 +199,7 @@ func (s *Sandbox) open(ctx context.Context, n *processes) error {
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
-	if s.con, err = gov.ParseConstitution(page); err != nil {
+	if s.con, err = constitution.Parse(page); err != nil {
 		return fmt.Errorf("%s: %w", s.lay.ConstitutionFile(), err)
 	}
 	if got := s.con.Digest(); got != s.info.Constitution {

@@ -8,7 +8,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum"
 	"github.com/cocoframework/coco/adapter/kv"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/node"
 )
@@ -24,11 +24,11 @@ func newNetwork(seed uint64, members int, log func(host string) *slog.Logger) (n
 	n, err := nettest.New(seed, members, nettest.Options{
 		Adapters: func() []adapter.Adapter { return []adapter.Adapter{kv.Adapter{}, ethereum.New()} },
 		Log:      log,
-		Constitution: func(c *gov.Constitution) {
+		Constitution: func(c *constitution.Constitution) {
 			c.Adapters["ethereum"] = map[string]any{"chain_id": chainID}
 			// Small, so that chunks end, snapshots are written and old entries are fetched all the time.
-			c.Ledger = gov.Ledger{ChunkBytes: 64 << 10}
-			c.Snapshots = gov.SnapshotPolicy{Transactions: 40}
+			c.Ledger = constitution.Ledger{ChunkBytes: 64 << 10}
+			c.Snapshots = constitution.SnapshotPolicy{Transactions: 40}
 		},
 	})
 	return network{n}, err

@@ -16,7 +16,7 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/batch"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/audit"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/receipt"
@@ -139,7 +139,7 @@ func (r *run) verifyLedgers() {
 		name := hostName(i)
 		r.secretOnDisk(i)
 		disk := r.network.World.Host(name).Disk
-		auditor := gov.NewAuditor(gov.AuditorConfig{
+		auditor := audit.New(audit.Config{
 			Service: r.service, Constitution: r.network.Constitution.Digest(), Verifiers: attest.Verifiers{virtual.Verifier{}},
 		})
 		report, err := ledger.Audit(context.Background(), disk, node.Dir, auditor, nil)

@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/bench"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/sandboxcmd"
@@ -244,7 +244,7 @@ func (a *app) benchMainnet(ctx context.Context, o bench.MainnetOptions, nodes in
 	start := func(ctx context.Context, block *bench.MainnetBlock) ([]bench.Target, func() error, error) {
 		info, stop, err := sandboxcmd.Network(ctx, a.App, "", nodes, func(opts *sandbox.Options) {
 			opts.ChainID = 1
-			opts.Constitution = func(c *gov.Constitution) error {
+			opts.Constitution = func(c *constitution.Constitution) error {
 				c.Adapters["ethereum"] = block.Settings()
 				return nil
 			}

@@ -12,9 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/signer"
 )
@@ -81,7 +81,7 @@ With --service instead of a network, PROPOSAL is the whole id, and nothing is as
 
 // statement is what the arguments of prepare say.
 func (a *app) statement(ctx context.Context, f *officer.Access, p *proposing, service *x509.Certificate, args []string) (envelope.Statement, error) {
-	audience, err := gov.NetworkID(service.Raw)
+	audience, err := table.NetworkID(service.Raw)
 	if err != nil {
 		return nil, err
 	}

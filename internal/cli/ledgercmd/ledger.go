@@ -24,7 +24,8 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/client"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/audit"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/cli"
@@ -113,10 +114,10 @@ type verified struct {
 	Fault        *faultJSON     `json:"fault,omitempty"`
 	Missing      bool           `json:"missing,omitempty"` // there is no ledger
 
-	auditor *gov.Auditor
+	auditor *audit.Auditor
 }
 
-// governance is gov.Governance, with the names that it has in the answer.
+// governance is audit.Governance, with the names that it has in the answer.
 type governance struct {
 	Version   uint64 `json:"version"` // of the constitution
 	Proposals int    `json:"proposals"`
@@ -187,8 +188,8 @@ ledger is not there; the others are checked all the same.`,
 }
 
 // auditorConfig collects what is known beforehand.
-func (a *app) auditorConfig(info *localnet.Info, service, constitution string) (gov.AuditorConfig, error) {
-	cfg := gov.AuditorConfig{Verifiers: a.Verifiers()}
+func (a *app) auditorConfig(info *localnet.Info, service, constitution string) (audit.Config, error) {
+	cfg := audit.Config{Verifiers: a.Verifiers()}
 	if info != nil {
 		cfg.Constitution = info.Constitution
 		if service == "" && info.Committed {
@@ -217,7 +218,7 @@ func (a *app) auditorConfig(info *localnet.Info, service, constitution string) (
 	return cfg, nil
 }
 
-func (a *app) verifyLedgers(ctx context.Context, dirs []ledgerDir, cfg gov.AuditorConfig, extra []host.Disk) error {
+func (a *app) verifyLedgers(ctx context.Context, dirs []ledgerDir, cfg audit.Config, extra []host.Disk) error {
 	var all []verified
 	var failure error
 	compare := &comparison{}
@@ -254,8 +255,8 @@ func (a *app) verifyLedgers(ctx context.Context, dirs []ledgerDir, cfg gov.Audit
 }
 
 // verifyLedger audits one ledger.
-func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg gov.AuditorConfig, extra []host.Disk, compare *comparison) (verified, error) {
-	v := verified{Name: d.name, Dir: d.path, auditor: gov.NewAuditor(cfg)}
+func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg audit.Config, extra []host.Disk, compare *comparison) (verified, error) {
+	v := verified{Name: d.name, Dir: d.path, auditor: audit.New(cfg)}
 	disk, dir, err := d.open()
 	if err != nil {
 		return v, err
@@ -304,7 +305,7 @@ func Audit(ctx context.Context, c *cli.App, info *localnet.Info, name, path stri
 
 // demanded makes sure that the ledger named the constitution and the service that it must have: an
 // auditor compares them when it meets them.
-func demanded(found *gov.Auditor, cfg gov.AuditorConfig) error {
+func demanded(found *audit.Auditor, cfg audit.Config) error {
 	// The digest is that of the genesis constitution; later ones follow from it.
 	if cfg.Constitution != (coco.Digest{}) && found.Constitution() == nil {
 		return fmt.Errorf("%w: the ledger does not hold the constitution %s", coco.ErrVerify, cfg.Constitution)
@@ -317,8 +318,8 @@ func demanded(found *gov.Auditor, cfg gov.AuditorConfig) error {
 
 // sameService compares the keys of two certificates: a renewed one is of the same.
 func sameService(a, b []byte) bool {
-	x, err1 := gov.NetworkID(a)
-	y, err2 := gov.NetworkID(b)
+	x, err1 := table.NetworkID(a)
+	y, err2 := table.NetworkID(b)
 	return err1 == nil && err2 == nil && x == y
 }
 
@@ -396,7 +397,7 @@ func (c *comparison) check() error {
 
 // comparing is an auditor that takes part in a comparison.
 type comparing struct {
-	*gov.Auditor
+	*audit.Auditor
 	all  *comparison
 	node string
 }

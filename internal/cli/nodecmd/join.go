@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/node"
@@ -138,19 +138,19 @@ func (t *joinTeller) plain(err *join.RefusedError) string {
 	if t.cfg.PeerAddress != "" {
 		peer = t.cfg.PeerAddress
 	}
-	words := map[gov.Reason]string{
-		gov.NotVotedIn:       "too early: the members have not voted this node in. One of them proposes `coco gov propose add-node OWNER " + peer + "`; it is admitted once that is accepted",
-		gov.UnlistedOwner:    "too early: the organisation that owns this node is not in the constitution. A member proposes it, as a participant or member, with the certificate " + t.cfg.OwnerCertificate,
-		gov.UnlistedCode:     "wrong code: this program measures " + string(self) + ", which the constitution does not list. Run a program that it lists, or have members vote this one in by `coco gov propose add-code`",
-		gov.BadOwner:         "wrong owner: the owner's certificate does not lead to an organisation of the constitution, or is not valid now",
-		gov.BadSignature:     "wrong owner's signature: owner_key does not belong to owner_certificate, or something changed what it signed",
-		gov.StaleEvidence:    "stale evidence: it was made too long ago or for another connection. Compare this machine's clock with the others'",
-		gov.BadEvidence:      "bad evidence: what the TEE says is not about this node",
-		gov.DebugTEE:         "debug TEE: somebody can look into it. Start the node's TEE without debugging",
-		gov.InsecureTEE:      "simulated TEE: this network takes real ones only",
-		gov.UnlistedPlatform: "wrong platform: the constitution does not list this kind of TEE",
-		gov.OldTEE:           "old TEE: its firmware is older than the constitution allows. Update it",
-		gov.TEEPolicy:        "unfit TEE: it is not set up as the constitution's policy for this platform demands",
+	words := map[members.Reason]string{
+		members.NotVotedIn:       "too early: the members have not voted this node in. One of them proposes `coco gov propose add-node OWNER " + peer + "`; it is admitted once that is accepted",
+		members.UnlistedOwner:    "too early: the organisation that owns this node is not in the constitution. A member proposes it, as a participant or member, with the certificate " + t.cfg.OwnerCertificate,
+		members.UnlistedCode:     "wrong code: this program measures " + string(self) + ", which the constitution does not list. Run a program that it lists, or have members vote this one in by `coco gov propose add-code`",
+		members.BadOwner:         "wrong owner: the owner's certificate does not lead to an organisation of the constitution, or is not valid now",
+		members.BadSignature:     "wrong owner's signature: owner_key does not belong to owner_certificate, or something changed what it signed",
+		members.StaleEvidence:    "stale evidence: it was made too long ago or for another connection. Compare this machine's clock with the others'",
+		members.BadEvidence:      "bad evidence: what the TEE says is not about this node",
+		members.DebugTEE:         "debug TEE: somebody can look into it. Start the node's TEE without debugging",
+		members.InsecureTEE:      "simulated TEE: this network takes real ones only",
+		members.UnlistedPlatform: "wrong platform: the constitution does not list this kind of TEE",
+		members.OldTEE:           "old TEE: its firmware is older than the constitution allows. Update it",
+		members.TEEPolicy:        "unfit TEE: it is not set up as the constitution's policy for this platform demands",
 	}
 	if text, ok := words[err.Reason]; ok {
 		return text

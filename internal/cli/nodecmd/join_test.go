@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco/attest/virtual"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/join"
@@ -16,11 +16,11 @@ import (
 
 // TestEveryRefusalHasPlainWords: whatever rule refuses a node, its operator is told what it means, once.
 func TestEveryRefusalHasPlainWords(t *testing.T) {
-	seen := map[string]gov.Reason{}
-	for reason, want := range map[gov.Reason]string{
-		gov.NotVotedIn: "too early", gov.UnlistedOwner: "too early", gov.UnlistedCode: "wrong code", gov.BadOwner: "wrong owner",
-		gov.BadSignature: "wrong owner's signature", gov.StaleEvidence: "stale evidence", gov.BadEvidence: "bad evidence",
-		gov.DebugTEE: "debug TEE", gov.InsecureTEE: "simulated TEE", gov.UnlistedPlatform: "wrong platform", gov.OldTEE: "old TEE", gov.TEEPolicy: "unfit TEE",
+	seen := map[string]members.Reason{}
+	for reason, want := range map[members.Reason]string{
+		members.NotVotedIn: "too early", members.UnlistedOwner: "too early", members.UnlistedCode: "wrong code", members.BadOwner: "wrong owner",
+		members.BadSignature: "wrong owner's signature", members.StaleEvidence: "stale evidence", members.BadEvidence: "bad evidence",
+		members.DebugTEE: "debug TEE", members.InsecureTEE: "simulated TEE", members.UnlistedPlatform: "wrong platform", members.OldTEE: "old TEE", members.TEEPolicy: "unfit TEE",
 	} {
 		var out bytes.Buffer
 		tell := &joinTeller{a: &app{&cli.App{Program: cli.Program{Platforms: []cli.Platform{{Measure: virtual.Self}}}, Out: cli.NewPrinter(&out), Err: cli.NewPrinter(io.Discard)}}, cfg: nodeconfig.Config{Peer: "here:7000"}}

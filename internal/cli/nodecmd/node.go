@@ -23,7 +23,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
@@ -160,7 +160,7 @@ func howToStart(c *node.Config, cfg nodeconfig.Config) error {
 		if err != nil {
 			return fmt.Errorf("constitution: %w", err)
 		}
-		if c.Genesis, err = gov.ParseConstitution(page); err != nil {
+		if c.Genesis, err = constitution.Parse(page); err != nil {
 			return fmt.Errorf("%s: %w", cfg.Constitution, err)
 		}
 	case nodeconfig.StartJoin:

@@ -12,7 +12,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
@@ -183,7 +183,7 @@ func (f *Access) listedCode(ctx context.Context, addr string, service *x509.Cert
 	if err != nil {
 		return nil, err
 	}
-	c, err := gov.ParseConstitution(page)
+	c, err := constitution.Parse(page)
 	if err != nil {
 		return nil, err
 	}

@@ -7,9 +7,9 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/canon"
-	"github.com/cocoframework/coco/gov"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/gov/table"
 )
 
 // How long may be voted on a proposal, as package gov bounds it.
@@ -52,7 +52,7 @@ func Ballot(audience, proposal coco.Digest, vote envelope.Vote) envelope.Ballot 
 }
 
 // Audience is the network that statements are for.
-func (o *Officer) Audience() (coco.Digest, error) { return gov.NetworkID(o.service.Raw) }
+func (o *Officer) Audience() (coco.Digest, error) { return table.NetworkID(o.service.Raw) }
 
 // encoded returns actions in the form in which a proposal has them.
 func encoded(actions []action.Action) ([][]byte, error) {

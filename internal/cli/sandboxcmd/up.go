@@ -22,7 +22,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/gov"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
@@ -111,9 +111,9 @@ func (a *app) options(f *upFlags) (sandbox.Options, error) {
 	if err != nil {
 		return sandbox.Options{}, err
 	}
-	var set func(*gov.Constitution) error
+	var set func(*constitution.Constitution) error
 	if len(f.set) > 0 {
-		set = func(c *gov.Constitution) error { return sandbox.Set(c, f.set, a.checkAdapter) }
+		set = func(c *constitution.Constitution) error { return sandbox.Set(c, f.set, a.checkAdapter) }
 	}
 	return sandbox.Options{
 		Dir: f.dir, Members: f.members, Fresh: f.fresh, Port: f.port, ChainID: f.chainID, Constitution: set,

@@ -1,0 +1,292 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/decide"
+	"github.com/cocoframework/coco/gov/members"
+	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/store"
+)
+
+// Config says what an audit takes as known. All of it may be left out: then the ledger's
+// first transaction is believed, and whoever reads the result compares what it names.
+type Config struct {
+	Service      []byte      // a certificate of the service in DER form: its key counts
+	Constitution coco.Digest // the digest of the first constitution
+	// Verifiers check the evidence of every node. Without them evidence has only to be in its
+	// place: listed platform, listed code, for a node whose owner signed.
+	Verifiers attest.Verifiers
+}
+
+// Auditor follows governance through a ledger, by its public records alone, and says who may sign
+// each batch: a node that was trusted before it. It repeats every check that the network made, and every
+// decision of its members from their signed statements. Two
+// batches name their own signer: the first one, and one by which a node begins a recovery, whose
+// first transaction leaves that node as the only trusted one. For these Apply MUST be called before
+// Signer; for all others the order does not matter.
+//
+// It implements ledger.Checker. It belongs to one goroutine, and after an error it is of no use.
+type Auditor struct {
+	cfg          Config
+	constitution *constitution.Constitution
+	service      []byte
+	nodes        map[coco.NodeID]table.NodeRecord
+	epoch        uint64 // the last one announced
+	epochs       []*keys.SealedEpoch
+	sealed       uint64 // the last one used
+	used         map[uint64]bool
+	snapshots    []table.SnapshotRecord
+	store        *store.Store // the public tables of governance, in which decisions are replayed
+
+	applied   uint64                   // index of the batch applied last
+	before    map[coco.NodeID]struct{} // who was trusted before it
+	recovered coco.NodeID              // the node that its first transaction left alone, if it did
+	first     bool                     // of its transactions is being followed
+	writes    []store.Write            // reused
+}
+
+// New returns an auditor for a ledger from its beginning.
+func New(cfg Config) *Auditor {
+	a := &Auditor{cfg: cfg, nodes: map[coco.NodeID]table.NodeRecord{}, used: map[uint64]bool{}, store: store.New()}
+	if err := a.store.Create(table.All()...); err != nil {
+		panic(err) // the names differ
+	}
+	return a
+}
+
+// Constitution returns the constitution in force; nil before the first batch.
+func (a *Auditor) Constitution() *constitution.Constitution { return a.constitution }
+
+// ServiceCertificate returns the service's certificate in DER form.
+func (a *Auditor) ServiceCertificate() []byte { return a.service }
+
+// Nodes returns every node so far, in order of their ids.
+func (a *Auditor) Nodes() []table.NodeRecord {
+	return slices.SortedFunc(maps.Values(a.nodes), func(x, y table.NodeRecord) int { return bytes.Compare(x.ID[:], y.ID[:]) })
+}
+
+// Epochs returns every epoch announced so far, in order.
+func (a *Auditor) Epochs() []*keys.SealedEpoch { return a.epochs }
+
+// Follow follows the public writes of one transaction, as Apply does for those of a batch; first tells that it is the
+// first one of its batch. now is the batch's time in milliseconds since 1970.
+func (a *Auditor) Follow(seqno, now uint64, first bool, writes []store.Write) error {
+	a.first = first
+	return a.transaction(seqno, now, writes)
+}
+
+// Tables returns the public tables of governance as they follow from the transactions so far.
+func (a *Auditor) Tables() store.Reader { return a.store.Begin(0, 0) }
+
+// Used says whether a batch so far is sealed in an epoch.
+func (a *Auditor) Used(epoch uint64) bool { return a.used[epoch] }
+
+// Signer returns the key that must have signed a batch, or why its node may not sign it.
+func (a *Auditor) Signer(h batch.Header) (*ecdsa.PublicKey, error) {
+	rec, known := a.nodes[h.Node]
+	trusted := known && rec.State == table.Trusted
+	if a.applied == h.Index {
+		_, trusted = a.before[h.Node]
+		trusted = trusted || known && h.Node == a.recovered
+	}
+	switch {
+	case trusted:
+		return rec.PublicKey()
+	case known:
+		return nil, fmt.Errorf("%w: batch %d: node %s is not trusted at this point (%s since %d)", coco.ErrVerify, h.Index, h.Node.Short(), rec.State, rec.Since)
+	}
+	return nil, fmt.Errorf("%w: batch %d: node %s is not in the node list", coco.ErrVerify, h.Index, h.Node.Short())
+}
+
+// Apply follows a batch's public records.
+func (a *Auditor) Apply(b *batch.Batch, public [][]byte) error {
+	h := &b.Header
+	a.before, a.recovered = a.trusted(), coco.NodeID{}
+	for i, record := range public {
+		seqno := h.First + uint64(i)
+		var err error
+		a.first = i == 0
+		if a.writes, err = store.AppendWrites(a.writes[:0], record); err == nil {
+			err = a.transaction(seqno, h.Time, a.writes)
+		}
+		if err == nil && i == 0 {
+			if now := a.trusted(); len(now) == 1 {
+				for id := range now {
+					a.recovered = id
+				}
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("%w: transaction %s: %v", coco.ErrVerify, coco.TxID{View: h.View, Seqno: seqno}, err)
+		}
+	}
+	if h.Epoch < max(a.sealed, 1) || h.Epoch > a.epoch {
+		return fmt.Errorf("%w: batch %d is sealed in epoch %d, expected %d to %d", coco.ErrVerify, h.Index, h.Epoch, max(a.sealed, 1), a.epoch)
+	}
+	a.sealed, a.applied = h.Epoch, h.Index
+	a.used[h.Epoch] = true
+	return nil
+}
+
+func (a *Auditor) trusted() map[coco.NodeID]struct{} {
+	out := map[coco.NodeID]struct{}{}
+	for id, rec := range a.nodes {
+		if rec.State == table.Trusted {
+			out[id] = struct{}{}
+		}
+	}
+	return out
+}
+
+// transaction follows one transaction's writes.
+func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {
+	own, byTable, err := sortWrites(writes)
+	if err != nil || own == nil && seqno != 1 {
+		return err
+	}
+	if err := a.applySnapshots(seqno, byTable[table.SnapshotsTable]); err != nil {
+		return err
+	}
+	switch {
+	case seqno == 1:
+		err = a.genesis(now, byTable)
+	case decides(byTable):
+		err = a.replay(seqno, now, own)
+	default:
+		err = a.applyService(byTable[table.ServiceTable])
+	}
+	if err != nil {
+		return err
+	}
+	for _, w := range byTable[table.EpochsTable] {
+		if err := a.applyEpoch(seqno, w); err != nil {
+			return err
+		}
+	}
+	if err := a.applyNodes(seqno, now, byTable); err != nil {
+		return err
+	}
+	// The writes are of a buffer that is used again.
+	for i := range own {
+		own[i].Key, own[i].Value = bytes.Clone(own[i].Key), bytes.Clone(own[i].Value)
+	}
+	if err := a.store.Apply(seqno, own); err != nil {
+		return err
+	}
+	a.store.Commit(seqno)
+	return nil
+}
+
+// sortWrites returns the writes to tables of the core, which are public and known, and the same by
+// table.
+func sortWrites(writes []store.Write) (own []store.Write, byTable map[string][]store.Write, err error) {
+	known := []string{
+		table.ConstitutionTable, table.ServiceTable, table.EpochsTable, table.NodesTable, table.SnapshotsTable,
+		table.VersionsTable, table.ProposalsTable, table.BallotsTable, table.PlacesTable,
+	}
+	for _, w := range writes {
+		if !strings.HasPrefix(w.Table, table.TablePrefix) {
+			continue
+		}
+		if !slices.Contains(known, w.Table) {
+			return nil, nil, fmt.Errorf("it writes to %s in public", w.Table)
+		}
+		if w.Delete && w.Table != table.SnapshotsTable && w.Table != table.PlacesTable {
+			return nil, nil, fmt.Errorf("it deletes from %s, where nothing is deleted", w.Table)
+		}
+		if byTable == nil {
+			byTable = map[string][]store.Write{}
+		}
+		byTable[w.Table] = append(byTable[w.Table], w)
+		own = append(own, w)
+	}
+	return own, byTable, nil
+}
+
+func (a *Auditor) genesis(now uint64, byTable map[string][]store.Write) error {
+	if len(byTable[table.EpochsTable]) != 1 || len(byTable[table.NodesTable]) != 1 {
+		return fmt.Errorf("a genesis with %d epochs and %d nodes, expected one of each", len(byTable[table.EpochsTable]), len(byTable[table.NodesTable]))
+	}
+	settings := map[string][]byte{}
+	for _, w := range byTable[table.ConstitutionTable] {
+		name, isSettings := strings.CutPrefix(string(w.Key), table.SettingsKey)
+		switch {
+		case isSettings:
+			settings[name] = w.Value
+		case string(w.Key) == table.CoreKey:
+			var err error
+			if a.constitution, err = constitution.Decode(bytes.Clone(w.Value)); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("an unknown part %q of the constitution", w.Key)
+		}
+	}
+	c := a.constitution
+	if c == nil {
+		return fmt.Errorf("a genesis without a constitution")
+	}
+	for name := range c.AdapterDigests() {
+		if err := c.AddSettings(name, settings[name]); err != nil {
+			return err
+		}
+		delete(settings, name)
+	}
+	for name := range settings {
+		return fmt.Errorf("settings of adapter %q, which the constitution does not name", name)
+	}
+	if d := a.cfg.Constitution; d != (coco.Digest{}) && d != c.Digest() {
+		return fmt.Errorf("a constitution with digest %s, expected %s", c.Digest(), d)
+	}
+	if err := decide.CheckGenesis(c, now); err != nil {
+		return err
+	}
+	if err := a.genesisVersion(now, byTable); err != nil {
+		return err
+	}
+	if rows := byTable[table.ServiceTable]; len(rows) != 1 || string(rows[0].Key) != table.CertificateKey {
+		return fmt.Errorf("a genesis without a service certificate")
+	}
+	a.service = bytes.Clone(byTable[table.ServiceTable][0].Value)
+	if _, err := members.ParseService(a.service); err != nil {
+		return err
+	}
+	if a.cfg.Service != nil && !members.SameNetwork(a.cfg.Service, a.service) {
+		return fmt.Errorf("another service certificate than the one expected: this is another network's ledger")
+	}
+	return nil
+}
+
+func (a *Auditor) applyEpoch(seqno uint64, w store.Write) error {
+	rec, err := table.DecodeEpoch(w.Value)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(w.Key, table.EpochKey(rec.Epoch)) || rec.Since != seqno {
+		return fmt.Errorf("epoch %d (since %d) is written in the wrong place", rec.Epoch, rec.Since)
+	}
+	sealed, err := keys.ParseSealedEpoch(rec.Sealed)
+	if err != nil {
+		return err
+	}
+	if sealed.Epoch != rec.Epoch {
+		return fmt.Errorf("epoch %d holds shares of epoch %d", rec.Epoch, sealed.Epoch)
+	}
+	if err := members.CheckEpoch(a.constitution, a.epoch, sealed); err != nil {
+		return err
+	}
+	a.epoch = rec.Epoch
+	a.epochs = append(a.epochs, sealed)
+	return nil
+}

@@ -1,0 +1,201 @@
+package audit
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/decide"
+	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/store"
+)
+
+// decides says whether a transaction with these writes is one of Submit or Expire, or claims to be.
+func decides(byTable map[string][]store.Write) bool {
+	return len(byTable[table.ProposalsTable])+len(byTable[table.BallotsTable])+len(byTable[table.VersionsTable])+len(byTable[table.PlacesTable])+len(byTable[table.ConstitutionTable]) > 0
+}
+
+// replay repeats what a transaction decided, from the signed statement that it recorded or, if there
+// is none, from the time that had passed, by the code that decided it. Whatever else it wrote than follows
+// from that is not the members' will.
+func (a *Auditor) replay(seqno, now uint64, own []store.Write) error {
+	if last := a.store.Newest(); last < seqno-1 {
+		if err := a.store.Apply(seqno-1, nil); err != nil {
+			return err
+		}
+	}
+	set := a.store.Begin(0, now)
+	raw, err := a.statement(set, seqno, own)
+	if err != nil {
+		return err
+	}
+	tx := set.Begin()
+	var outcomes []decide.Outcome
+	if raw != nil {
+		var out decide.Outcome
+		out, err = decide.Submit(tx, raw, decide.Env{})
+		outcomes = []decide.Outcome{out}
+	} else {
+		outcomes, err = decide.Expire(tx, decide.Env{}) // a change that nothing called for shows as a write too many
+	}
+	if err != nil {
+		return err
+	}
+	epochs := slices.ContainsFunc(own, func(w store.Write) bool { return w.Table == table.EpochsTable })
+	if rotates := slices.ContainsFunc(outcomes, func(o decide.Outcome) bool { return o.Rotates() }); rotates && !epochs {
+		return fmt.Errorf("those who hold shares have changed, and no epoch is announced for them")
+	} else if rotates {
+		own = slices.DeleteFunc(slices.Clone(own), func(w store.Write) bool { return w.Table == table.EpochsTable }) // applyEpoch checks it
+	}
+	tx.Commit()
+	expected, err := store.DecodeWrites(set.Records()[0].Public)
+	if err != nil {
+		return err
+	}
+	if err := sameWrites(expected, own); err != nil {
+		return err
+	}
+	return a.reload(own)
+}
+
+// statement returns the envelope that a transaction brought; nil if it brought none.
+func (a *Auditor) statement(before store.Reader, seqno uint64, own []store.Write) (raw []byte, err error) {
+	for _, w := range own {
+		var brought []byte
+		switch w.Table {
+		case table.BallotsTable:
+			b, err := table.Decode[table.BallotRecord](w.Table, w.Value, table.MaxRecord)
+			if err != nil {
+				return nil, err
+			}
+			if b.Since == seqno {
+				brought = b.Raw
+			}
+		case table.ProposalsTable:
+			if _, known := before.Get(w.Table, w.Key); known || string(w.Key) == table.OpenKey {
+				continue
+			}
+			p, err := table.Decode[table.ProposalRecord](w.Table, w.Value, table.MaxRecord)
+			if err != nil {
+				return nil, err
+			}
+			brought = p.Raw
+		}
+		switch {
+		case brought == nil:
+		case raw != nil:
+			return nil, fmt.Errorf("it records two statements")
+		default:
+			raw = brought
+		}
+	}
+	return raw, nil
+}
+
+// sameWrites compares what must have been written with what was.
+func sameWrites(expected, found []store.Write) error {
+	type cell struct{ table, key string }
+	want := map[cell]store.Write{}
+	for _, w := range expected {
+		want[cell{w.Table, string(w.Key)}] = w
+	}
+	for _, w := range found {
+		c := cell{w.Table, string(w.Key)}
+		e, ok := want[c]
+		switch {
+		case !ok:
+			return fmt.Errorf("it changes %s, row %.20x, without a decision of the members to do so", w.Table, w.Key)
+		case e.Delete != w.Delete || !bytes.Equal(e.Value, w.Value):
+			return fmt.Errorf("what it writes to %s, row %.20x, is not what the members' decision comes to", w.Table, w.Key)
+		}
+		delete(want, c)
+	}
+	for c := range want {
+		return fmt.Errorf("it leaves out what the members' decision does to %s, row %.20x", c.table, c.key)
+	}
+	return nil
+}
+
+// reload takes over a constitution that a decision has changed.
+func (a *Auditor) reload(own []store.Write) error {
+	var core []byte
+	settings := map[string][]byte{}
+	for _, w := range own {
+		if w.Table != table.ConstitutionTable {
+			continue
+		}
+		if string(w.Key) == table.CoreKey {
+			core = w.Value
+		} else {
+			settings[string(w.Key[len(table.SettingsKey):])] = w.Value
+		}
+	}
+	if core == nil {
+		return nil
+	}
+	c, err := constitution.Decode(bytes.Clone(core))
+	if err != nil {
+		return err
+	}
+	for name := range c.AdapterDigests() {
+		text, changed := settings[name]
+		if !changed {
+			text = a.constitution.Settings(name)
+		}
+		if err := c.AddSettings(name, text); err != nil {
+			return err
+		}
+	}
+	a.constitution = c
+	return nil
+}
+
+// genesisVersion checks the first version's record.
+func (a *Auditor) genesisVersion(now uint64, byTable map[string][]store.Write) error {
+	for _, table := range []string{table.ProposalsTable, table.BallotsTable, table.PlacesTable} {
+		if len(byTable[table]) > 0 {
+			return fmt.Errorf("a genesis that writes to %s", table)
+		}
+	}
+	c := a.constitution
+	expected, err := canon.Marshal(table.VersionRecord{Version: 1, Digest: c.Digest(), Since: 1, Time: now, Core: c.Canonical(), Before: map[string][]byte{}})
+	if err != nil {
+		return err
+	}
+	rows := byTable[table.VersionsTable]
+	if len(rows) != 1 || !bytes.Equal(rows[0].Key, table.VersionKey(1)) || !bytes.Equal(rows[0].Value, expected) {
+		return fmt.Errorf("a genesis without the record of its constitution's version")
+	}
+	return nil
+}
+
+// Governance counts what the auditor has checked.
+type Governance struct {
+	Version   uint64 // of the constitution
+	Proposals int
+	Accepted  int
+	Ballots   int // the last ones of each member about each proposal
+}
+
+// Governance returns what the auditor has checked so far.
+func (a *Auditor) Governance() (Governance, error) {
+	if a.constitution == nil {
+		return Governance{}, fmt.Errorf("%w: nothing is audited yet", coco.ErrNotFound)
+	}
+	r := a.store.Begin(0, 0)
+	g := Governance{Version: a.constitution.Version}
+	_, err := table.Proposals(r, func(p table.ProposalRecord) bool {
+		g.Proposals++
+		if p.State == table.Accepted {
+			g.Accepted++
+		}
+		return false
+	})
+	if err == nil {
+		_, err = table.List(r, table.BallotsTable, nil, nil, table.MaxRecord, func(table.BallotRecord) bool { g.Ballots++; return false })
+	}
+	return g, err
+}

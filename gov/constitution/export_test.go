@@ -1,0 +1,5 @@
+package constitution
+
+// What tests of this package see of its inside.
+
+type Core = core

@@ -1,0 +1,86 @@
+package constitution
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cocoframework/coco"
+)
+
+// Identify says who a client is: the certificate that it authenticated with, followed by those
+// that lead to its organisation's, as in a TLS handshake. The organisation's own certificate
+// identifies it too. If a certificate leads to several organisations, because one certifies
+// another, the nearest one counts, and of several the one with
+// the smallest id. The error is coco.ErrDenied.
+//
+// It checks the certificates' validity at the time given, and their signatures: call it once a
+// connection. The caller MUST have seen proof that the client holds the first certificate's key.
+func Identify(c *Constitution, certs []*x509.Certificate, now time.Time) (coco.Caller, error) {
+	a, err := c.identify(certs, now, x509.ExtKeyUsageClientAuth)
+	if err != nil {
+		return coco.Caller{}, fmt.Errorf("%w: client certificate: %w", coco.ErrDenied, err)
+	}
+	return coco.Caller{Actor: a.id, Name: a.name, Role: a.role}, nil
+}
+
+// Signer returns whose certificate signed something, as Identify does, and whether it is the organisation's own. The
+// certificate need not be for TLS.
+func (c *Constitution) Signer(certs []*x509.Certificate, now time.Time) (who coco.Caller, organisation bool, err error) {
+	a, err := c.identify(certs, now, x509.ExtKeyUsageAny)
+	if err != nil {
+		return coco.Caller{}, false, err
+	}
+	return coco.Caller{Actor: a.id, Name: a.name, Role: a.role}, bytes.Equal(certs[0].Raw, a.cert.Raw), nil
+}
+
+func (c *Constitution) identify(certs []*x509.Certificate, now time.Time, usage x509.ExtKeyUsage) (actor, error) {
+	if len(certs) == 0 {
+		return actor{}, errors.New("none given")
+	}
+	if len(certs) > MaxChain {
+		return actor{}, fmt.Errorf("%d given, expected at most %d", len(certs), MaxChain)
+	}
+	leaf, done := certs[0], c.completed()
+	for _, a := range done.actors {
+		if !bytes.Equal(a.cert.Raw, leaf.Raw) {
+			continue
+		}
+		if now.Before(a.cert.NotBefore) || now.After(a.cert.NotAfter) {
+			return actor{}, fmt.Errorf("the certificate of %q is valid from %s to %s only, and it is %s", a.name,
+				Stamp(a.cert.NotBefore), Stamp(a.cert.NotAfter), Stamp(now))
+		}
+		return a, nil
+	}
+	between := x509.NewCertPool()
+	for _, cert := range certs[1:] {
+		between.AddCert(cert)
+	}
+	chains, err := leaf.Verify(x509.VerifyOptions{
+		Roots: done.roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage},
+	})
+	if err != nil {
+		return actor{}, fmt.Errorf("%q (issued by %q) belongs to no member or participant: %w", leaf.Subject, leaf.Issuer, err)
+	}
+	return nearest(done.actors, chains), nil
+}
+
+// nearest returns the actor at the end of the shortest chain. Of chains of one length, that of the smallest id counts:
+// the order in which package x509 finds them is not part of what nodes agree on.
+func nearest(actors []actor, chains [][]*x509.Certificate) actor {
+	var found actor
+	least := 0
+	for _, chain := range chains {
+		root := chain[len(chain)-1]
+		i := slices.IndexFunc(actors, func(a actor) bool { return bytes.Equal(a.cert.Raw, root.Raw) }) // all roots are actors'
+		if n := len(chain); least == 0 || n < least || n == least && bytes.Compare(actors[i].id[:], found.id[:]) < 0 {
+			found, least = actors[i], n
+		}
+	}
+	return found
+}
+
+func Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,0 +1,306 @@
+package decide
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/gov/policy"
+	"github.com/cocoframework/coco/gov/reason"
+	"github.com/cocoframework/coco/gov/table"
+)
+
+func compileAll(c *constitution.Constitution) (map[string]*policy.Policy, error) {
+	out := map[string]*policy.Policy{}
+	for name, text := range c.Policies {
+		p, err := policy.Compile(text)
+		if err != nil {
+			return nil, err
+		}
+		out[name] = p
+	}
+	return out, nil
+}
+
+// question is one that a policy has to answer with yes for a proposal to be accepted.
+type question struct {
+	kind string // of action
+	name string // of the policy
+	node policy.NodeFacts
+	// before are the nodes that the same proposal adds before this one.
+	before []policy.NodeFacts
+	// optional: the question is asked only if the members, all together, could have it answered
+	// with yes.
+	optional bool
+}
+
+// questions returns what has to be asked about actions. Beside the policy of its own kind, the
+// policy that is to be replaced decides on its replacement, unless it could never say yes to it.
+func questions(now Present, actions []action.Action) []question {
+	c := now.Constitution
+	var out []question
+	add := func(q question) {
+		if q.node != (policy.NodeFacts{}) || !slices.ContainsFunc(out, func(o question) bool { return o.name == q.name && o.optional == q.optional }) {
+			out = append(out, q)
+		}
+	}
+	var before []policy.NodeFacts
+	d := newDraft(now)
+	for i := range actions {
+		a := &actions[i]
+		name, _ := c.PolicyOf(string(a.Kind))
+		q := question{kind: string(a.Kind), name: name}
+		if a.Kind == action.AddNode {
+			q.node, q.before = d.nodeFacts(a), slices.Clone(before)
+			before = append(before, q.node)
+			if d.removedPlace(a) { // where nodes are admitted without a vote, its owner would undo alone what a vote decided
+				undo, _ := c.PolicyOf(string(action.RemoveNode))
+				add(question{kind: string(a.Kind), name: undo})
+			}
+		}
+		add(q)
+		if a.Kind == action.SetPolicy || a.Kind == action.RemovePolicy {
+			if old, _ := c.PolicyOf(a.Args.Policy); old != name {
+				add(question{kind: string(a.Kind), name: old, optional: true})
+			}
+		}
+		_ = d.apply(a) // later actions may be about actors that earlier ones add; Apply has checked all
+	}
+	return out
+}
+
+// removedPlace says whether a vote has removed the place that an action is about.
+func (d *draft) removedPlace(a *action.Action) bool {
+	owner, _, address, err := d.where(a)
+	return err == nil && d.places[string(table.PlaceKey(owner, address))].Removed
+}
+
+// nodeFacts says what is known about the node that an action adds: of one that has not asked to join
+// yet, its place.
+func (d *draft) nodeFacts(a *action.Action) policy.NodeFacts {
+	owner, name, address, err := d.where(a)
+	if err != nil {
+		return policy.NodeFacts{Address: a.Args.Address}
+	}
+	facts := policy.NodeFacts{Owner: owner.String(), OwnerName: name, Address: address}
+	for i := range d.nodes {
+		if rec := &d.nodes[i]; rec.Owner == owner && rec.Address == address && rec.State == table.Pending {
+			facts.Measurement, facts.Platform = string(rec.Measurement), rec.Evidence.Platform
+		}
+	}
+	return facts
+}
+
+// judge asks policies about one proposal.
+type judge struct {
+	now       Present
+	in        policy.Input
+	questions []question
+	compiled  map[string]*policy.Policy
+}
+
+func newJudge(now Present, p policy.ProposalFacts, actions []action.Action) *judge {
+	return &judge{
+		now: now, questions: questions(now, actions), compiled: map[string]*policy.Policy{},
+		in: policy.Input{Proposal: p, Members: memberFacts(now.Constitution), Constitution: constitutionFacts(now.Constitution, now.Nodes), Now: now.Now},
+	}
+}
+
+// accepts says whether every policy does, and names the first one that does not.
+func (j *judge) accepts(in policy.Input) (bool, string) {
+	for _, q := range j.questions {
+		if !j.asks(q, in) {
+			if q.optional && !j.possible(q) {
+				continue
+			}
+			return false, q.name
+		}
+	}
+	return true, ""
+}
+
+func (j *judge) asks(q question, in policy.Input) bool {
+	p := j.compiled[q.name]
+	if p == nil {
+		var err error
+		if p, err = policy.Compile(j.now.Constitution.Policies[q.name]); err != nil {
+			return false // what is stored was compiled before
+		}
+		j.compiled[q.name] = p
+	}
+	in.Node = q.node
+	if len(q.before) > 0 {
+		in.Constitution = constitutionFacts(j.now.Constitution, j.now.Nodes, q.before...)
+	}
+	ok, err := p.Decide(in)
+	return ok && err == nil // a policy that has no answer does not accept
+}
+
+func (j *judge) possible(q question) bool {
+	in := j.in
+	in.Votes = policy.Tally(in.Members, nil)
+	in = in.AllYes()
+	return j.asks(q, in) || j.asks(q, over(in))
+}
+
+// over returns the input as it is when the time for voting is over.
+func over(in policy.Input) policy.Input {
+	in.Now, in.Closed = max(in.Now, in.Proposal.Expires), true
+	return in
+}
+
+// verdict says what becomes of the proposal with these votes; closed tells that the time for voting
+// is over.
+func (j *judge) verdict(votes []policy.VoteFacts, closed bool) (table.ProposalState, *reason.Reason) {
+	in := j.in
+	in.Votes, in.Closed = policy.Tally(in.Members, votes), closed
+	ok, name := j.accepts(in)
+	switch {
+	case ok:
+		return table.Accepted, nil
+	case closed:
+		why := reason.New(reason.NotInTime, name, "")
+		return table.Expired, &why
+	}
+	in = in.AllYes()
+	if ok, _ := j.accepts(in); ok {
+		return table.Open, nil
+	}
+	if ok, name = j.accepts(over(in)); ok {
+		return table.Open, nil
+	}
+	why := reason.New(reason.Refused, name, "")
+	return table.Rejected, &why
+}
+
+// voteFacts are the ballots that count.
+func voteFacts(ballots []table.BallotRecord) []policy.VoteFacts {
+	var out []policy.VoteFacts
+	for _, b := range ballots {
+		if !b.Void && (b.Vote == envelope.Yes || b.Vote == envelope.No) {
+			out = append(out, policy.VoteFacts{Member: b.Actor.String(), Vote: string(b.Vote)})
+		}
+	}
+	return out
+}
+
+func memberFacts(c *constitution.Constitution) []policy.MemberFacts {
+	out := make([]policy.MemberFacts, len(c.Members))
+	for i, m := range c.Members {
+		out[i] = policy.MemberFacts{ID: m.Actor().String(), Name: m.Name, Weight: int64(m.Weight)}
+	}
+	return out
+}
+
+// constitutionFacts are the constitution as policies see it: with the trusted nodes, without the
+// adapters' settings, which may be large.
+func constitutionFacts(c *constitution.Constitution, nodes []table.NodeRecord, more ...policy.NodeFacts) map[string]any {
+	list := []map[string]any{}
+	for i := range nodes {
+		if rec := &nodes[i]; rec.State == table.Trusted {
+			list = append(list, map[string]any{
+				"id": rec.ID.String(), "owner": rec.Owner.String(), "owner_name": c.Name(rec.Owner), "address": rec.Address,
+				"measurement": string(rec.Measurement), "platform": rec.Evidence.Platform,
+			})
+		}
+	}
+	for _, n := range more {
+		list = append(list, map[string]any{
+			"id": "", "owner": n.Owner, "owner_name": n.OwnerName, "address": n.Address, "measurement": n.Measurement, "platform": n.Platform,
+		})
+	}
+	code, tee, members, participants := []map[string]any{}, []map[string]any{}, []map[string]any{}, []map[string]any{}
+	for _, e := range c.Code {
+		code = append(code, map[string]any{"measurement": string(e.Measurement), "note": e.Note})
+	}
+	for _, e := range c.TEE {
+		tee = append(tee, map[string]any{"platform": e.Platform, "policy": plainJSON(e.PolicyTable()), "debug": e.Debug})
+	}
+	for _, m := range c.Members {
+		members = append(members, map[string]any{"id": m.Actor().String(), "name": m.Name, "weight": m.Weight})
+	}
+	for _, p := range c.Participants {
+		participants = append(participants, map[string]any{"id": p.Actor().String(), "name": p.Name})
+	}
+	return map[string]any{
+		"version": c.Version, "nodes": list, "code": code, "tee": tee, "members": members, "participants": participants,
+		"settings": settingsFacts(c),
+	}
+}
+
+func settingsFacts(c *constitution.Constitution) map[string]any {
+	out := map[string]any{
+		"network":   map[string]any{"name": c.Network.Name, "insecure": c.Network.Insecure},
+		"shares":    map[string]any{"threshold": c.Shares.Threshold},
+		"consensus": map[string]any{"durability": string(c.Consensus.Durability)},
+	}
+	put := func(path string, n int64) {
+		section, name, _ := strings.Cut(path, ".")
+		table, ok := out[section].(map[string]any)
+		if !ok {
+			table = map[string]any{}
+			out[section] = table
+		}
+		table[name] = n
+	}
+	for _, n := range c.Numbers() {
+		put(n.Path, n.Value)
+	}
+	return out
+}
+
+func proposalFacts(id coco.Digest, proposer string, kinds []string, p *envelope.Proposal, actions []action.Action) policy.ProposalFacts {
+	facts := policy.ProposalFacts{Proposer: proposer, Kinds: kinds, Time: p.Time, Expires: p.Expires}
+	if id != (coco.Digest{}) {
+		facts.ID = id.String()
+	}
+	for i := range actions {
+		facts.Actions = append(facts.Actions, actions[i].Facts())
+	}
+	return facts
+}
+
+// kindsOf returns the kinds of actions, without repetition.
+func kindsOf(actions []action.Action) []string {
+	out := []string{}
+	for _, a := range actions {
+		if !slices.Contains(out, string(a.Kind)) {
+			out = append(out, string(a.Kind))
+		}
+	}
+	return out
+}
+
+// Admits reports whether the policy add_node admits a node without a vote. nodes are the trusted ones.
+func Admits(c *constitution.Constitution, nodes []table.NodeRecord, rec *table.NodeRecord) (bool, error) {
+	p, err := policy.Compile(c.Policies[constitution.PolicyAddNode])
+	if err != nil {
+		return false, err
+	}
+	owner := rec.Owner.String()
+	in := policy.Input{
+		Proposal: policy.ProposalFacts{Kinds: []string{constitution.PolicyAddNode}, Actions: []map[string]any{{"kind": constitution.PolicyAddNode, "owner": owner, "address": rec.Address}}, Time: rec.Time, Expires: rec.Time},
+		Members:  memberFacts(c), Constitution: constitutionFacts(c, nodes), Now: rec.Time,
+		Node: policy.NodeFacts{Owner: owner, OwnerName: c.Name(rec.Owner), Address: rec.Address, Measurement: string(rec.Measurement), Platform: rec.Measurement.Platform()},
+	}
+	if _, member := c.Member(rec.Owner); member {
+		in.Proposal.Proposer = owner // it proposes its own node
+	}
+	in.Votes = policy.Tally(in.Members, nil)
+	return p.Decide(in)
+}
+
+// CheckGenesis checks what only a network's first constitution has to be.
+func CheckGenesis(c *constitution.Constitution, now uint64) error {
+	if c.Version != 1 {
+		return fmt.Errorf("%w: genesis: version %d of a constitution, expected 1: a network begins with its first", coco.ErrInvalid, c.Version)
+	}
+	if err := c.CheckPolicies(); err != nil {
+		return err
+	}
+	return CheckPath(c, now)
+}

@@ -1,0 +1,18 @@
+// Package table is the tables of governance: their names, the form of their rows, and how they are read and written.
+//
+//	coco.constitution   the canonical form, and each adapter's settings
+//	coco.versions       every version of it
+//	coco.proposals      proposals, for ever, and the index of open ones
+//	coco.ballots        each member's last ballot about each proposal
+//	coco.places         where a vote lets nodes run
+//	coco.nodes          the node list, retired ones too
+//	coco.service        the service's certificate
+//	coco.epochs         the epochs, sealed to the members
+//	coco.snapshots      the newest snapshots
+//	coco.secrets        the service's key; private, all others are public
+//
+// A row is CBOR in the form of package canon, with limits. The functions here check the form. Whether a row may be
+// written is decided by packages decide and members, and checked again by package audit.
+//
+// Trust: enclave
+package table

@@ -1,0 +1,201 @@
+package table
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/store"
+)
+
+// The names of the tables.
+const (
+	ConstitutionTable = "coco.constitution" // public: coreKey, and settingsKey+name for each adapter
+	NodesTable        = "coco.nodes"        // public, ordered: NodeRecord by id
+	ServiceTable      = "coco.service"      // public: certificateKey
+	EpochsTable       = "coco.epochs"       // public, ordered: EpochRecord by epoch (u64be)
+	SecretsTable      = "coco.secrets"      // private: serviceKeyRow
+
+	CoreKey        = "constitution"
+	SettingsKey    = "adapter/"
+	CertificateKey = "certificate"
+	ServiceKeyRow  = "service key"
+)
+
+const TablePrefix = "coco."
+
+// All returns the tables of governance.
+func All() []store.Table {
+	return []store.Table{
+		{Name: ConstitutionTable},
+		{Name: NodesTable, Ordered: true},
+		{Name: ServiceTable},
+		{Name: EpochsTable, Ordered: true},
+		{Name: SecretsTable, Private: true},
+		{Name: SnapshotsTable, Ordered: true},
+		{Name: VersionsTable, Ordered: true},
+		{Name: ProposalsTable, Ordered: true},
+		{Name: BallotsTable, Ordered: true},
+		{Name: PlacesTable, Ordered: true},
+	}
+}
+
+// EpochRecord is a row of the epochs' table.
+type EpochRecord struct {
+	Epoch  uint64 `cbor:"1,keyasint"`
+	Since  uint64 `cbor:"2,keyasint"` // seqno of the transaction that announced it
+	Sealed []byte `cbor:"3,keyasint"` // see keys.ParseSealedEpoch
+}
+
+// LoadConstitution reads the constitution of a network.
+func LoadConstitution(r store.Reader) (*constitution.Constitution, error) {
+	c, err := LoadCore(r)
+	if err != nil {
+		return nil, err
+	}
+	for name := range c.AdapterDigests() {
+		text, _ := r.Get(ConstitutionTable, []byte(SettingsKey+name))
+		if err := c.AddSettings(name, text); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// LoadCore reads the constitution without its adapters' settings.
+func LoadCore(r store.Reader) (*constitution.Constitution, error) {
+	b, ok := r.Get(ConstitutionTable, []byte(CoreKey))
+	if !ok {
+		return nil, fmt.Errorf("%w: constitution: this network has none yet", coco.ErrNotFound)
+	}
+	return constitution.Decode(b)
+}
+
+// ConstitutionDigest returns the digest of a network's constitution without reading all of it.
+func ConstitutionDigest(r store.Reader) (coco.Digest, error) {
+	b, ok := r.Get(ConstitutionTable, []byte(CoreKey))
+	if !ok {
+		return coco.Digest{}, fmt.Errorf("%w: constitution: this network has none yet", coco.ErrNotFound)
+	}
+	return sha256.Sum256(b), nil
+}
+
+// Nodes returns every node that the network knows, retired ones too, in order of their ids.
+func Nodes(r store.Reader) ([]NodeRecord, error) {
+	var out []NodeRecord
+	var err error
+	r.Range(NodesTable, nil, nil, func(_, value []byte) bool {
+		var rec NodeRecord
+		if rec, err = DecodeNode(value); err != nil {
+			return false
+		}
+		out = append(out, rec)
+		return true
+	})
+	return out, err
+}
+
+// TrustedNodes returns the nodes that belong to the network, in order of their ids.
+func TrustedNodes(r store.Reader) ([]NodeRecord, error) {
+	return NodesOf(r, Trusted)
+}
+
+// NodesOf returns the nodes in one of the states, in order of their ids. Retired ones, of which there are
+// more and more, cost little as long as they are not asked for.
+func NodesOf(r store.Reader, states ...NodeState) (out []NodeRecord, err error) {
+	r.Range(NodesTable, nil, nil, func(_, value []byte) bool {
+		var state NodeState
+		if state, err = stateOf(value); err != nil {
+			return false
+		}
+		if !slices.Contains(states, state) {
+			return true
+		}
+		var rec NodeRecord
+		if rec, err = DecodeNode(value); err != nil {
+			return false
+		}
+		out = append(out, rec)
+		return true
+	})
+	return out, err
+}
+
+// stateOf reads the state of an encoded node record, and nothing else of it.
+func stateOf(b []byte) (state NodeState, err error) {
+	limits := canon.Limits{Bytes: MaxRecord}
+	field, _, err := canon.Field(b, 12, limits)
+	if err == nil {
+		err = canon.Unmarshal(field, &state, limits)
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: node record: %w", coco.ErrCorrupt, err)
+	}
+	return state, err
+}
+
+// Node returns one node. The error is coco.ErrNotFound if the network does not know it.
+func Node(r store.Reader, id coco.NodeID) (NodeRecord, error) {
+	b, ok := r.Get(NodesTable, id[:])
+	if !ok {
+		return NodeRecord{}, fmt.Errorf("%w: node %s is not in the node list", coco.ErrNotFound, id.Short())
+	}
+	return DecodeNode(b)
+}
+
+func DecodeNode(b []byte) (NodeRecord, error) {
+	var rec NodeRecord
+	if err := canon.Unmarshal(b, &rec, canon.Limits{Bytes: MaxRecord}); err != nil {
+		return NodeRecord{}, fmt.Errorf("%w: node record: %w", coco.ErrCorrupt, err)
+	}
+	return rec, nil
+}
+
+// ServiceCertificate returns the service's certificate in DER form.
+func ServiceCertificate(r store.Reader) ([]byte, error) {
+	b, ok := r.Get(ServiceTable, []byte(CertificateKey))
+	if !ok {
+		return nil, fmt.Errorf("%w: service certificate: this network has none yet", coco.ErrNotFound)
+	}
+	return bytes.Clone(b), nil
+}
+
+// ServiceKey returns the service's private key in the form that WriteGenesis was given.
+func ServiceKey(r store.Reader) (keys.SecretBytes, error) {
+	b, ok := r.Get(SecretsTable, []byte(ServiceKeyRow))
+	if !ok {
+		return nil, fmt.Errorf("%w: service key: this network has none yet", coco.ErrNotFound)
+	}
+	return bytes.Clone(b), nil
+}
+
+// Epochs returns the epochs in order.
+func Epochs(r store.Reader) ([]EpochRecord, error) {
+	var out []EpochRecord
+	var err error
+	r.Range(EpochsTable, nil, nil, func(_, value []byte) bool {
+		var rec EpochRecord
+		if rec, err = DecodeEpoch(value); err != nil {
+			return false
+		}
+		out = append(out, rec)
+		return true
+	})
+	return out, err
+}
+
+func DecodeEpoch(b []byte) (EpochRecord, error) {
+	var rec EpochRecord
+	if err := canon.Unmarshal(b, &rec, canon.Limits{Bytes: MaxRecord}); err != nil {
+		return EpochRecord{}, fmt.Errorf("%w: epoch record: %w", coco.ErrCorrupt, err)
+	}
+	return rec, nil
+}
+
+func EpochKey(epoch uint64) []byte { return binary.BigEndian.AppendUint64(nil, epoch) }
