@@ -230,7 +230,7 @@ var layers = []rule{
 	},
 	{
 		name: "users' tools do not link servers",
-		in:   []string{"client", "console", "receipt", "internal/bench", "internal/proxy"},
+		in:   []string{"client", "console", "receipt", "internal/bench", "internal/bench/...", "internal/proxy"},
 		none: server,
 		why:  "a verifier that contains the server trusts it; a small one can be read and written again elsewhere",
 	},
@@ -260,7 +260,7 @@ var protocols = []rule{
 	{
 		name:   "only adapters know the protocols' libraries",
 		in:     []string{"..."},
-		except: []string{"adapter/...", "internal/sandbox", "internal/bench", "internal/cli/democmd", "internal/contracts", "internal/deps", "internal/sim", "cmd/...", "test/..."},
+		except: []string{"adapter/...", "internal/sandbox", "internal/bench", "internal/bench/mainnet", "internal/cli/democmd", "internal/contracts", "internal/deps", "internal/sim", "cmd/...", "test/..."},
 		third:  func(path string) bool { return !strings.HasPrefix(path, "github.com/ethereum/") },
 		why:    "no variant may be threaded through the core",
 	},
@@ -296,6 +296,18 @@ var composition = []rule{
 		in:   []string{"internal/identity", "internal/nodeconfig"},
 		only: []string{"", "batch", "canon", "host", "host/local", "internal/atomicfile", "internal/identity", "keys", "merkle", "wire"}, std: []string{"net", "net/http", "os/exec"},
 		why: "what runs in production reads and writes them without the sandbox, which writes the same ones; a process that fails tells it by its exit code (wire)",
+	},
+	{
+		name: "the load generator's connections know no protocol",
+		in:   []string{"internal/bench/link"},
+		only: []string{""}, third: never,
+		why: "their cost is taken from the network that is measured, so what they do must be readable in one place",
+	},
+	{
+		name: "a block of mainnet is data",
+		in:   []string{"internal/bench/mainnet"},
+		only: []string{""}, std: []string{"net", "net/http"},
+		why: "what is compared with a header must not depend on the network that executed the block",
 	},
 	{
 		name: "a signer knows keys only",

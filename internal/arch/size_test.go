@@ -22,7 +22,6 @@ const (
 // entry that is no longer needed fails the test.
 var tooLong = map[string]string{
 	"adapter/ethereum": "chain and rpc become packages of their own",
-	"internal/bench":   "the load and its report part",
 	"node":             "replica, peer and join become packages of their own",
 }
 

@@ -14,12 +14,11 @@ package bench
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
-	"net/url"
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/bench/link"
 )
 
 // The kinds of work.
@@ -29,22 +28,10 @@ const (
 	KV       = "kv"       // writes of 64 to 256 bytes under /app/kv/
 )
 
-// Target is one way into the network.
-type Target struct {
-	// Name is the node's, for messages; the URL if empty.
-	Name string
-	// URL is https://HOST:PORT of a node's client listener or http://HOST:PORT of a proxy; wss
-	// and ws use a WebSocket instead. Without a path, JSON-RPC goes to /rpc.
-	URL string
-	// TLS is for https and wss: the client's certificate, and the service certificate as the
-	// root. See ClientTLS.
-	TLS *tls.Config
-}
-
 // Options says what to run. Zero values take the defaults given beside them.
 type Options struct {
 	Work     string
-	Targets  []Target      // clients are spread over them in turn
+	Targets  []link.Target // clients are spread over them in turn
 	Nodes    int           // of the network, for the report; the number of targets
 	Clients  int           // 64
 	Batch    int           // transactions a request; 1
@@ -81,11 +68,11 @@ func (o *Options) validate() error {
 		return fmt.Errorf("%w: bench: no target: expected the address of at least one node or proxy", coco.ErrInvalid)
 	}
 	for _, t := range o.Targets {
-		a, err := t.parse()
+		webSocket, err := t.Check()
 		if err != nil {
 			return err
 		}
-		if a.webSocket && o.Work == KV {
+		if webSocket && o.Work == KV {
 			return fmt.Errorf("%w: bench: target %q: %s writes over HTTP: use http or https", coco.ErrInvalid, t.URL, KV)
 		}
 	}
@@ -121,55 +108,6 @@ func defaults[T comparable](v *T, value T) {
 	if *v == *new(T) {
 		*v = value
 	}
-}
-
-// label is what messages call the target.
-func (t *Target) label() string {
-	if t.Name != "" {
-		return t.Name
-	}
-	return t.URL
-}
-
-// address is where a target leads.
-type address struct {
-	host      string // with the port
-	name      string // without
-	path      string // of JSON-RPC
-	secure    bool
-	webSocket bool
-}
-
-func (t *Target) parse() (address, error) {
-	fault := func(why string) (address, error) {
-		return address{}, fmt.Errorf("%w: bench: target %q: %s", coco.ErrInvalid, t.URL, why)
-	}
-	u, err := url.Parse(t.URL)
-	if err != nil {
-		return fault(err.Error())
-	}
-	a := address{host: u.Host, name: u.Hostname(), path: u.EscapedPath()}
-	switch u.Scheme {
-	case "http":
-	case "https":
-		a.secure = true
-	case "ws":
-		a.webSocket = true
-	case "wss":
-		a.secure, a.webSocket = true, true
-	default:
-		return fault("expected a URL that begins with https, http, wss or ws")
-	}
-	if u.Port() == "" || a.name == "" || u.User != nil || u.RawQuery != "" {
-		return fault("expected SCHEME://HOST:PORT, with or without a path")
-	}
-	if a.secure && t.TLS == nil {
-		return fault("a secure target needs a client certificate and the service certificate")
-	}
-	if a.path == "" || a.path == "/" {
-		a.path = "/rpc"
-	}
-	return a, nil
 }
 
 // Sample is what a live display shows.

@@ -23,6 +23,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/bench/link"
 )
 
 func serve(t *testing.T, f *fakeNode) string {
@@ -35,7 +36,7 @@ func serve(t *testing.T, f *fakeNode) string {
 func quick(work string, urls ...string) Options {
 	o := Options{Work: work, Clients: 5, Duration: 60 * time.Millisecond, WarmUp: 30 * time.Millisecond, Receivers: 20}
 	for _, u := range urls {
-		o.Targets = append(o.Targets, Target{URL: u})
+		o.Targets = append(o.Targets, link.Target{URL: u})
 	}
 	return o
 }
@@ -313,7 +314,7 @@ func TestRunOverMutualTLS(t *testing.T) {
 	s.StartTLS()
 	t.Cleanup(s.Close)
 
-	cfg, err := ClientTLS(filepath.Join(dir, "user.pem"), filepath.Join(dir, "user-key.pem"), filepath.Join(dir, "service.pem"))
+	cfg, err := link.ClientTLS(filepath.Join(dir, "user.pem"), filepath.Join(dir, "user-key.pem"), filepath.Join(dir, "service.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,13 +324,13 @@ func TestRunOverMutualTLS(t *testing.T) {
 
 	other, _ := certificate(t, "other service", nil, nil)
 	write(t, filepath.Join(dir, "service.pem"), "CERTIFICATE", other.Raw)
-	if o.Targets[0].TLS, err = ClientTLS(filepath.Join(dir, "user.pem"), filepath.Join(dir, "user-key.pem"), filepath.Join(dir, "service.pem")); err != nil {
+	if o.Targets[0].TLS, err = link.ClientTLS(filepath.Join(dir, "user.pem"), filepath.Join(dir, "user-key.pem"), filepath.Join(dir, "service.pem")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Run(t.Context(), o, nil); err == nil {
 		t.Error("a node of another network was accepted")
 	}
-	if _, err := ClientTLS(filepath.Join(dir, "user.pem"), filepath.Join(dir, "user-key.pem"), filepath.Join(dir, "user-key.pem")); err == nil {
+	if _, err := link.ClientTLS(filepath.Join(dir, "user.pem"), filepath.Join(dir, "user-key.pem"), filepath.Join(dir, "user-key.pem")); err == nil {
 		t.Error("a key was taken for the service certificate")
 	}
 }

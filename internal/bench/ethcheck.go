@@ -42,7 +42,7 @@ func (w *ethWork) checkTarget(ctx context.Context, i int) error {
 			return ctx.Err()
 		}
 		if !errors.Is(err, coco.ErrVerify) || time.Now().After(deadline) {
-			return fmt.Errorf("%s: %w", w.Targets[i].label(), err)
+			return fmt.Errorf("%s: %w", w.Targets[i].Label(), err)
 		}
 		time.Sleep(50 * time.Millisecond) // the node may not have applied the last batch yet
 	}

@@ -20,11 +20,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/bench/link"
 )
 
 // FillOptions say what state a network is to hold.
 type FillOptions struct {
-	Targets []Target
+	Targets []link.Target
 	// Keys are written under /app/kv/ with values of ValueBytes, so many that are not there yet.
 	Keys, ValueBytes int
 	// Accounts receive one wei each, from the Funders: private keys in hexadecimal.
@@ -107,12 +108,12 @@ func (r *run) fillKeys(ctx context.Context, keys, size int) error {
 			body = append(body, ']')
 			s := clients[c].session
 			p := s.patience()
-			_, err := s.send(&p, func(l link) ([]byte, error) {
-				h, ok := l.(*httpLink)
+			_, err := s.send(&p, func(l link.Link) ([]byte, error) {
+				h, ok := l.(*link.HTTP)
 				if !ok {
 					return nil, fmt.Errorf("%w: bench: keys are written over HTTP", coco.ErrInvalid)
 				}
-				return h.do("POST", strings.TrimSuffix(kvPath, "/"), body)
+				return h.Do("POST", strings.TrimSuffix(kvPath, "/"), body)
 			})
 			if err == nil {
 				count.done.Add(uint64(n))

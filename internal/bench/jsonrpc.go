@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/bench/link"
 )
 
 // rpcError is JSON-RPC's error object.
@@ -140,7 +141,7 @@ func (s *session) ask(queries []query, fn func(i int, a answer) error) error {
 		}
 		body = append(body, ']')
 		p := s.patience()
-		reply, err := s.send(&p, func(l link) ([]byte, error) { return l.call(body) })
+		reply, err := s.send(&p, func(l link.Link) ([]byte, error) { return l.Call(body) })
 		if err != nil {
 			return fmt.Errorf("%s: %w", part[0].method, err)
 		}

@@ -15,6 +15,7 @@ import (
 	crand "crypto/rand"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/bench/link"
 )
 
 const (
@@ -97,8 +98,8 @@ func (w *writer) step() (committed, failed int, err error) {
 		w.body = w.operations(w.body[:0], first, batch)
 	}
 	p := w.patience()
-	_, err = w.send(&p, func(l link) ([]byte, error) {
-		return l.(*httpLink).do(method, path, w.body) // validate admits no other links
+	_, err = w.send(&p, func(l link.Link) ([]byte, error) {
+		return l.(*link.HTTP).Do(method, path, w.body) // validate admits no other links
 	})
 	for n := first; n < first+uint64(batch); n++ {
 		if i := w.keyOf(n); err == nil {
@@ -114,8 +115,8 @@ func (w *writer) step() (committed, failed int, err error) {
 		return 0, batch, w.ctx.Err()
 	}
 	w.kinds[kind(err)] += uint64(batch)
-	var status *statusError
-	if errors.As(err, &status) && !passing(status.code) {
+	var status *link.StatusError
+	if errors.As(err, &status) && !status.Passing() {
 		return 0, batch, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	return 0, batch, nil
@@ -148,7 +149,7 @@ func (w *kvWork) check(ctx context.Context) error {
 	return w.during("check", len(w.Targets), &count, func() error {
 		for i := range w.Targets {
 			if err := w.checkTarget(ctx, i); err != nil {
-				return fmt.Errorf("%s: %w", w.Targets[i].label(), err)
+				return fmt.Errorf("%s: %w", w.Targets[i].Label(), err)
 			}
 			count.done.Add(1)
 		}
@@ -188,11 +189,11 @@ func (w *kvWork) checkTarget(ctx context.Context, target int) error {
 
 func (s *session) get(path string) ([]byte, error) {
 	p := s.patience()
-	reply, err := s.send(&p, func(l link) ([]byte, error) { return l.(*httpLink).do("GET", path, nil) })
+	reply, err := s.send(&p, func(l link.Link) ([]byte, error) { return l.(*link.HTTP).Do("GET", path, nil) })
 	return reply, err
 }
 
 func isStatus(err error, code int) bool {
-	var status *statusError
-	return errors.As(err, &status) && status.code == code
+	var status *link.StatusError
+	return errors.As(err, &status) && status.Code == code
 }

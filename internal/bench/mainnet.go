@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/bench/link"
+	"github.com/cocoframework/coco/internal/bench/mainnet"
 )
 
 // MainnetOptions says what to replay.
@@ -19,7 +21,7 @@ type MainnetOptions struct {
 
 // Start starts a network whose Ethereum adapter has block.Settings(), and returns the clients' ways
 // into it, one for each node. stop ends it.
-type Start func(ctx context.Context, block *MainnetBlock) (targets []Target, stop func() error, err error)
+type Start func(ctx context.Context, block *mainnet.Block) (targets []link.Target, stop func() error, err error)
 
 // MainnetReport is a replay's result.
 type MainnetReport struct {
@@ -53,7 +55,7 @@ func Mainnet(ctx context.Context, o MainnetOptions, start Start, progress func(S
 	if o.Batch < 1 || o.Batch > MaxBatch || o.Timeout < 0 {
 		return MainnetReport{}, fmt.Errorf("%w: bench: batches of %d: expected 1 to %d", coco.ErrInvalid, o.Batch, MaxBatch)
 	}
-	files, err := mainnetFiles(o.Dir)
+	files, err := mainnet.Files(o.Dir)
 	if err != nil {
 		return MainnetReport{}, err
 	}
@@ -61,7 +63,7 @@ func Mainnet(ctx context.Context, o MainnetOptions, start Start, progress func(S
 	var hist histogram
 	var elapsed time.Duration
 	for _, file := range files {
-		block, err := LoadMainnetBlock(file)
+		block, err := mainnet.Load(file)
 		if err != nil {
 			return report, err
 		}
@@ -93,7 +95,7 @@ func Mainnet(ctx context.Context, o MainnetOptions, start Start, progress func(S
 type replay struct {
 	MainnetOptions
 	meter
-	block    *MainnetBlock
+	block    *mainnet.Block
 	hist     *histogram
 	sessions []*session // by target
 }
@@ -129,10 +131,10 @@ func (p *replay) run(ctx context.Context, start Start) (result BlockResult, err 
 	for i, s := range p.sessions {
 		receipts, err := p.receipts(s, 0, len(p.block.Transactions))
 		if err != nil {
-			return result, fmt.Errorf("%s: %w", targets[i].label(), err)
+			return result, fmt.Errorf("%s: %w", targets[i].Label(), err)
 		}
-		for _, d := range p.block.compare(receipts) {
-			result.Mismatches = append(result.Mismatches, targets[i].label()+": "+d)
+		for _, d := range p.block.Compare(receipts) {
+			result.Mismatches = append(result.Mismatches, targets[i].Label()+": "+d)
 		}
 	}
 	return result, nil
@@ -140,7 +142,7 @@ func (p *replay) run(ctx context.Context, start Start) (result BlockResult, err 
 
 // submit sends all transactions. Those that are refused are mismatches, and end the replay.
 func (p *replay) submit(count *counters) (elapsed time.Duration, refused []string, err error) {
-	raws, err := p.block.raws()
+	raws, err := p.block.Raws()
 	if err != nil {
 		return 0, nil, err
 	}
@@ -169,7 +171,7 @@ func (p *replay) submit(count *counters) (elapsed time.Duration, refused []strin
 func (p *replay) send(s *session, body []byte, from, to int) (refused []string, err error) {
 	patience := s.patience()
 	for {
-		reply, err := s.send(&patience, func(l link) ([]byte, error) { return l.call(body) })
+		reply, err := s.send(&patience, func(l link.Link) ([]byte, error) { return l.Call(body) })
 		if err != nil {
 			return nil, err
 		}
@@ -212,7 +214,7 @@ func (p *replay) await(i int) error {
 				break
 			}
 			if !patience.pause() {
-				return fmt.Errorf("%w: transaction %d is committed, but %s does not have it after %v", coco.ErrNotCommitted, i, s.targets[0].label(), s.timeout)
+				return fmt.Errorf("%w: transaction %d is committed, but %s does not have it after %v", coco.ErrNotCommitted, i, s.targets[0].Label(), s.timeout)
 			}
 		}
 	}
@@ -220,12 +222,12 @@ func (p *replay) await(i int) error {
 }
 
 // receipts asks for those of the transactions from up to, excluding, to; nil where there is none.
-func (p *replay) receipts(s *session, from, to int) ([]*mainnetReceipt, error) {
+func (p *replay) receipts(s *session, from, to int) ([]*mainnet.Receipt, error) {
 	queries := make([]query, to-from)
 	for i := range queries {
 		queries[i] = query{"eth_getTransactionReceipt", []any{p.block.Transactions[from+i].Hash()}}
 	}
-	receipts := make([]*mainnetReceipt, len(queries))
+	receipts := make([]*mainnet.Receipt, len(queries))
 	err := s.ask(queries, func(i int, a answer) error { return a.decode(&receipts[i]) })
 	return receipts, err
 }

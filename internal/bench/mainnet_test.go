@@ -27,6 +27,8 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum"
+	"github.com/cocoframework/coco/internal/bench/link"
+	"github.com/cocoframework/coco/internal/bench/mainnet"
 )
 
 // blockFile makes a block of transactions of all kinds, whose header fits the receipts that fakeMainnet
@@ -96,8 +98,8 @@ func writeBlock(t *testing.T, file string, v any) {
 	}
 }
 
-func fakeReceipt(tx *types.Transaction, i int) *mainnetReceipt {
-	r := &mainnetReceipt{
+func fakeReceipt(tx *types.Transaction, i int) *mainnet.Receipt {
+	r := &mainnet.Receipt{
 		Hash: tx.Hash(), Type: hexutil.Uint64(tx.Type()), Status: hexutil.Uint64(i % 2), GasUsed: hexutil.Uint64(21_000 + i),
 		BlockNumber: hexutil.Uint64(i / 10), Index: hexutil.Uint64(i % 10), Logs: []*types.Log{},
 	}
@@ -111,24 +113,24 @@ func fakeReceipt(tx *types.Transaction, i int) *mainnetReceipt {
 // come, and refuse a first batch.
 type fakeMainnet struct {
 	mu       sync.Mutex
-	receipts map[common.Hash]*mainnetReceipt
+	receipts map[common.Hash]*mainnet.Receipt
 	uses     []int // requests with transactions by node
 	busy     int
 	refuse   int // the transaction that is refused; -1: none
-	change   func(i int, r *mainnetReceipt)
+	change   func(i int, r *mainnet.Receipt)
 }
 
 func (f *fakeMainnet) start(t *testing.T) Start {
-	return func(context.Context, *MainnetBlock) ([]Target, func() error, error) {
-		f.receipts = make(map[common.Hash]*mainnetReceipt)
+	return func(context.Context, *mainnet.Block) ([]link.Target, func() error, error) {
+		f.receipts = make(map[common.Hash]*mainnet.Receipt)
 		f.uses = make([]int, 3)
 		f.busy = 0
-		var targets []Target
+		var targets []link.Target
 		var servers []*httptest.Server
 		for node := range f.uses {
 			s := httptest.NewServer(f.handler(t, node))
 			servers = append(servers, s)
-			targets = append(targets, Target{URL: s.URL})
+			targets = append(targets, link.Target{URL: s.URL})
 		}
 		return targets, func() error {
 			for _, s := range servers {
@@ -236,14 +238,14 @@ func TestMainnetFindsNoMismatchInWhatFitsTheHeader(t *testing.T) {
 func TestMainnetFindsEveryMismatch(t *testing.T) {
 	dir := t.TempDir()
 	blockFile(t, dir, 17_000_000, 25)
-	for want, change := range map[string]func(i int, r *mainnetReceipt){
-		"gas used":      func(_ int, r *mainnetReceipt) { r.GasUsed++ },
-		"receipts root": func(_ int, r *mainnetReceipt) { r.Status ^= 1 },
-		"logs bloom":    func(_ int, r *mainnetReceipt) { r.Logs[0].Address[0]++ },
-		"out of order":  func(_ int, r *mainnetReceipt) { r.BlockNumber = 0 },
-		"of type":       func(_ int, r *mainnetReceipt) { r.Type++ },
+	for want, change := range map[string]func(i int, r *mainnet.Receipt){
+		"gas used":      func(_ int, r *mainnet.Receipt) { r.GasUsed++ },
+		"receipts root": func(_ int, r *mainnet.Receipt) { r.Status ^= 1 },
+		"logs bloom":    func(_ int, r *mainnet.Receipt) { r.Logs[0].Address[0]++ },
+		"out of order":  func(_ int, r *mainnet.Receipt) { r.BlockNumber = 0 },
+		"of type":       func(_ int, r *mainnet.Receipt) { r.Type++ },
 	} {
-		f := &fakeMainnet{refuse: -1, change: func(i int, r *mainnetReceipt) {
+		f := &fakeMainnet{refuse: -1, change: func(i int, r *mainnet.Receipt) {
 			if i == 21 {
 				change(i, r)
 			}
@@ -262,7 +264,7 @@ func TestMainnetFindsEveryMismatch(t *testing.T) {
 func TestMainnetSettingsPinTheBlock(t *testing.T) {
 	dir := t.TempDir()
 	blockFile(t, dir, 17_000_000, 2)
-	b, err := LoadMainnetBlock(filepath.Join(dir, "17000000.json.gz"))
+	b, err := mainnet.Load(filepath.Join(dir, "17000000.json.gz"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,14 +298,14 @@ func TestMainnetBlockIsCheckedAgainstItself(t *testing.T) {
 		v["block"] = maps.Clone(good["block"].(map[string]any))
 		change(v)
 		writeBlock(t, file, v)
-		if _, err := LoadMainnetBlock(file); !errors.Is(err, coco.ErrVerify) && !errors.Is(err, coco.ErrCorrupt) {
+		if _, err := mainnet.Load(file); !errors.Is(err, coco.ErrVerify) && !errors.Is(err, coco.ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if err := os.WriteFile(file, []byte("plain"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := LoadMainnetBlock(file); !errors.Is(err, coco.ErrCorrupt) {
+	if _, err := mainnet.Load(file); !errors.Is(err, coco.ErrCorrupt) {
 		t.Errorf("not gzip: %v", err)
 	}
 	if _, err := replayed(t, t.TempDir(), &fakeMainnet{}); !errors.Is(err, coco.ErrNotFound) {

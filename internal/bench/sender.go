@@ -10,6 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/bench/link"
 )
 
 // sender is an account that one client alone sends from, so a used nonce tells that this client's
@@ -98,7 +99,7 @@ func (s *sender) submit(raws [][]byte) (committed int, err error) {
 	for {
 		rest := raws[committed:]
 		s.body = appendSend(s.body[:0], rest)
-		reply, err := s.send(&p, func(l link) ([]byte, error) { return l.call(s.body) })
+		reply, err := s.send(&p, func(l link.Link) ([]byte, error) { return l.Call(s.body) })
 		if err != nil {
 			return committed, err
 		}

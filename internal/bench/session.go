@@ -10,15 +10,16 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/bench/link"
 )
 
 // session is a client's way to the network: a link that is made again when it breaks, to the next
 // target if the same one does not answer. One goroutine uses it.
 type session struct {
 	ctx     context.Context
-	targets []Target
+	targets []link.Target
 	at      int // the target in use
-	link    link
+	link    link.Link
 	timeout time.Duration
 	kinds   map[string]uint64 // failures, those made good included
 	failed  atomic.Int32      // connections in a row that could not be made; the window's watch reads it
@@ -28,11 +29,11 @@ type session struct {
 func (s *session) bind(ctx context.Context) {
 	s.ctx = ctx
 	if s.link != nil {
-		s.link.bind(ctx, s.timeout)
+		s.link.Bind(ctx, s.timeout)
 	}
 }
 
-func newSession(ctx context.Context, targets []Target, at int, timeout time.Duration) *session {
+func newSession(ctx context.Context, targets []link.Target, at int, timeout time.Duration) *session {
 	return &session{ctx: ctx, targets: targets, at: at % len(targets), timeout: timeout, kinds: make(map[string]uint64)}
 }
 
@@ -40,7 +41,7 @@ func (s *session) connect() error {
 	if s.link != nil {
 		return nil
 	}
-	l, err := dial(s.ctx, &s.targets[s.at], s.timeout)
+	l, err := link.Dial(s.ctx, &s.targets[s.at], s.timeout)
 	if err != nil {
 		s.failed.Add(1)
 		s.at = (s.at + 1) % len(s.targets)
@@ -95,7 +96,7 @@ func (p *patience) pause() bool {
 
 // send has ask put a request to the current link until it is answered, within p. A request whose
 // reply got lost is sent again, so it MUST be one that may be carried out twice.
-func (s *session) send(p *patience, ask func(link) ([]byte, error)) ([]byte, error) {
+func (s *session) send(p *patience, ask func(link.Link) ([]byte, error)) ([]byte, error) {
 	for {
 		target := &s.targets[s.at]
 		err := s.connect()
@@ -104,10 +105,10 @@ func (s *session) send(p *patience, ask func(link) ([]byte, error)) ([]byte, err
 			if reply, err = ask(s.link); err == nil {
 				return reply, nil
 			}
-			var status *statusError
+			var status *link.StatusError
 			if !errors.As(err, &status) {
 				s.close()
-			} else if !passing(status.code) {
+			} else if !status.Passing() {
 				return nil, err
 			}
 		}
@@ -116,30 +117,25 @@ func (s *session) send(p *patience, ask func(link) ([]byte, error)) ([]byte, err
 		}
 		s.kinds["retried: "+kind(err)]++
 		if !p.pause() {
-			var status *statusError
+			var status *link.StatusError
 			switch {
 			case errors.As(err, &status):
-				return nil, fmt.Errorf("%s: %w", target.label(), err)
+				return nil, fmt.Errorf("%s: %w", target.Label(), err)
 			case errors.Is(err, coco.ErrUnreachable) || errors.Is(err, coco.ErrCorrupt):
 				return nil, err
 			}
-			return nil, fmt.Errorf("%w: %s does not reply: %w", coco.ErrUnreachable, target.label(), err)
+			return nil, fmt.Errorf("%w: %s does not reply: %w", coco.ErrUnreachable, target.Label(), err)
 		}
 	}
 }
 
-// passing says whether a status means that the same request may be answered later.
-func passing(code int) bool {
-	return code == 202 || code == 429 || code == 502 || code == 503 || code == 504
-}
-
 // kind is the short name under which a failure is counted.
 func kind(err error) string {
-	var status *statusError
+	var status *link.StatusError
 	var rpc *rpcError
 	switch {
 	case errors.As(err, &status):
-		return "HTTP status " + strconv.Itoa(status.code)
+		return "HTTP status " + strconv.Itoa(status.Code)
 	case errors.As(err, &rpc):
 		return fmt.Sprintf("JSON-RPC %d %s", rpc.Code, cut([]byte(rpc.Message)))
 	case errors.Is(err, coco.ErrUnreachable):
@@ -149,3 +145,6 @@ func kind(err error) string {
 	}
 	return "connection broken"
 }
+
+// cut shortens what another program said.
+func cut(b []byte) []byte { return b[:min(len(b), 64)] }

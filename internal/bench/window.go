@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/bench/link"
 )
 
 // result is what happened in a window.
@@ -181,7 +182,7 @@ func (r *run) silent(ctx context.Context) []string {
 	var wg sync.WaitGroup
 	for i := range r.Targets {
 		wg.Go(func() {
-			l, err := dial(ctx, &r.Targets[i], min(time.Second, r.patience))
+			l, err := link.Dial(ctx, &r.Targets[i], min(time.Second, r.patience))
 			if down[i] = err != nil; !down[i] {
 				_ = l.Close()
 			}
@@ -191,7 +192,7 @@ func (r *run) silent(ctx context.Context) []string {
 	var names []string
 	for i, d := range down {
 		if d {
-			names = append(names, r.Targets[i].label())
+			names = append(names, r.Targets[i].Label())
 		}
 	}
 	return names

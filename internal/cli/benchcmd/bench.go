@@ -18,6 +18,8 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/bench"
+	"github.com/cocoframework/coco/internal/bench/link"
+	"github.com/cocoframework/coco/internal/bench/mainnet"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/sandboxcmd"
 	"github.com/cocoframework/coco/internal/identity"
@@ -153,17 +155,17 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 }
 
 // targets are the ways into a network: each node under its member's user.
-func targets(info localnet.Info, plain, ws bool) ([]bench.Target, error) {
-	var out []bench.Target
+func targets(info localnet.Info, plain, ws bool) ([]link.Target, error) {
+	var out []link.Target
 	for i, n := range info.Nodes {
 		switch {
 		case plain && ws:
-			out = append(out, bench.Target{Name: n.Name, URL: n.WS})
+			out = append(out, link.Target{Name: n.Name, URL: n.WS})
 		case plain:
-			out = append(out, bench.Target{Name: n.Name, URL: n.HTTP})
+			out = append(out, link.Target{Name: n.Name, URL: n.HTTP})
 		default:
 			dir := identity.Dir(info.Members[i].Dir)
-			conf, err := bench.ClientTLS(dir.User(), dir.UserKey(), info.ServicePEM)
+			conf, err := link.ClientTLS(dir.User(), dir.UserKey(), info.ServicePEM)
 			if err != nil {
 				return nil, err
 			}
@@ -171,7 +173,7 @@ func targets(info localnet.Info, plain, ws bool) ([]bench.Target, error) {
 			if ws {
 				scheme = "wss://"
 			}
-			out = append(out, bench.Target{Name: n.Name, URL: scheme + n.Client, TLS: conf})
+			out = append(out, link.Target{Name: n.Name, URL: scheme + n.Client, TLS: conf})
 		}
 	}
 	return out, nil
@@ -241,7 +243,7 @@ Exits with 3 on any difference.`,
 }
 
 func (a *app) benchMainnet(ctx context.Context, o bench.MainnetOptions, nodes int) error {
-	start := func(ctx context.Context, block *bench.MainnetBlock) ([]bench.Target, func() error, error) {
+	start := func(ctx context.Context, block *mainnet.Block) ([]link.Target, func() error, error) {
 		info, stop, err := sandboxcmd.Network(ctx, a.App, "", nodes, func(opts *sandbox.Options) {
 			opts.ChainID = 1
 			opts.Constitution = func(c *constitution.Constitution) error {

@@ -1,4 +1,4 @@
-package bench
+package link
 
 import (
 	"crypto/rand"
@@ -11,9 +11,9 @@ import (
 	"github.com/cocoframework/coco"
 )
 
-// wsLink sends JSON-RPC over a WebSocket (RFC 6455), one text message a request. Masks are zero:
+// webSocket sends JSON-RPC over a WebSocket (RFC 6455), one text message a request. Masks are zero:
 // they protect intermediaries from hostile scripts, and here is neither.
-type wsLink struct{ stream }
+type webSocket struct{ stream }
 
 // Opcodes of RFC 6455, section 5.2.
 const (
@@ -30,7 +30,7 @@ const (
 	maskBit = 0x80
 )
 
-func (l *wsLink) upgrade(a address) error {
+func (l *webSocket) upgrade(a address) error {
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails
 	key := base64.StdEncoding.EncodeToString(nonce)
@@ -50,7 +50,7 @@ func (l *wsLink) upgrade(a address) error {
 	return nil
 }
 
-func (l *wsLink) call(body []byte) ([]byte, error) {
+func (l *webSocket) Call(body []byte) ([]byte, error) {
 	l.frame(opText, body)
 	if err := l.write(); err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (l *wsLink) call(body []byte) ([]byte, error) {
 }
 
 // frame renders one whole, masked message into out.
-func (l *wsLink) frame(op byte, payload []byte) {
+func (l *webSocket) frame(op byte, payload []byte) {
 	l.out = append(l.out[:0], finBit|op)
 	switch n := len(payload); {
 	case n < 126:
@@ -97,7 +97,7 @@ func (l *wsLink) frame(op byte, payload []byte) {
 	l.out = append(l.out, payload...)
 }
 
-func (l *wsLink) readFrameHead() (op byte, fin bool, n uint64, err error) {
+func (l *webSocket) readFrameHead() (op byte, fin bool, n uint64, err error) {
 	var b [8]byte
 	if _, err = readFull(l.r, b[:2]); err != nil {
 		return 0, false, 0, err
@@ -119,7 +119,7 @@ func (l *wsLink) readFrameHead() (op byte, fin bool, n uint64, err error) {
 
 var errWebSocketClosed = errors.New("the server closed the WebSocket")
 
-func (l *wsLink) control(op byte, fin bool, n uint64) error {
+func (l *webSocket) control(op byte, fin bool, n uint64) error {
 	if n > 125 || !fin {
 		return fmt.Errorf("%w: WebSocket control frame of %d bytes: expected at most 125 in one frame", coco.ErrCorrupt, n)
 	}

@@ -1,4 +1,11 @@
-package bench
+// Package link is the load generator's connection to a node. It speaks just as much of HTTP/1.1 and of WebSocket as
+// JSON-RPC and the key-value ledger need, because the standard library's client would cost more of the machine
+// than the node that is measured.
+//
+// Replies are read into one buffer that the next call uses again, and are bounded.
+//
+// Trust: host
+package link
 
 import (
 	"bufio"
@@ -20,14 +27,14 @@ import (
 // maxReply bounds what one reply may take in memory.
 const maxReply = 64 << 20
 
-// A link is one connection. One goroutine uses it; replies are valid until its next call. After
-// any error other than a *statusError it is of no further use.
-type link interface {
-	// call posts a JSON-RPC body.
-	call(body []byte) ([]byte, error)
-	// bind has the connection closed when ctx ends, and no longer when the context before ends.
+// Link is one connection. One goroutine uses it; replies are valid until its next call. After
+// any error other than a *StatusError it is of no further use.
+type Link interface {
+	// Call posts a JSON-RPC body.
+	Call(body []byte) ([]byte, error)
+	// Bind has the connection closed when ctx ends, and no longer when the context before ends.
 	// Replies may take the timeout.
-	bind(ctx context.Context, timeout time.Duration)
+	Bind(ctx context.Context, timeout time.Duration)
 	Close() error
 }
 
@@ -66,8 +73,8 @@ func ClientTLS(certificate, key, service string) (*tls.Config, error) {
 	}, nil
 }
 
-// dial connects to a target. The connection is closed when ctx ends.
-func dial(ctx context.Context, t *Target, timeout time.Duration) (link, error) {
+// Dial connects to a target. The connection is closed when ctx ends.
+func Dial(ctx context.Context, t *Target, timeout time.Duration) (Link, error) {
 	a, err := t.parse()
 	if err != nil {
 		return nil, err
@@ -94,14 +101,14 @@ func dial(ctx context.Context, t *Target, timeout time.Duration) (link, error) {
 	s := stream{conn: conn, r: bufio.NewReaderSize(conn, 4096), timeout: timeout}
 	s.stop = context.AfterFunc(ctx, func() { conn.Close() })
 	if a.webSocket {
-		ws := &wsLink{stream: s}
+		ws := &webSocket{stream: s}
 		if err := ws.upgrade(a); err != nil {
 			ws.Close()
 			return nil, unreachable(t, err)
 		}
 		return ws, nil
 	}
-	return newHTTPLink(s, a), nil
+	return newHTTP(s, a), nil
 }
 
 // dialPatience is how long a target may take to accept a connection.
@@ -112,7 +119,7 @@ func unreachable(t *Target, err error) error {
 	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" {
 		err = op.Err
 	}
-	return fmt.Errorf("%w: %s: %w", coco.ErrUnreachable, t.label(), err)
+	return fmt.Errorf("%w: %s: %w", coco.ErrUnreachable, t.Label(), err)
 }
 
 // stream is what both kinds of links have.
@@ -129,7 +136,7 @@ func (s *stream) Close() error {
 	return s.conn.Close()
 }
 
-func (s *stream) bind(ctx context.Context, timeout time.Duration) {
+func (s *stream) Bind(ctx context.Context, timeout time.Duration) {
 	s.timeout = timeout
 	s.stop()
 	conn := s.conn
@@ -158,28 +165,33 @@ func (s *stream) readN(n int) error {
 	return nil
 }
 
-// statusError is a reply whose HTTP status is not a success.
-type statusError struct {
-	code   int
-	reason string
+// StatusError is a reply whose HTTP status is not a success.
+type StatusError struct {
+	Code   int
+	Reason string
 }
 
-func (e *statusError) Error() string { return "HTTP status " + strconv.Itoa(e.code) + ": " + e.reason }
+func (e *StatusError) Error() string { return "HTTP status " + strconv.Itoa(e.Code) + ": " + e.Reason }
 
 // Unwrap makes a status that will pass an error of kind coco.ErrBusy.
-func (e *statusError) Unwrap() error {
-	if passing(e.code) {
+func (e *StatusError) Unwrap() error {
+	if e.Passing() {
 		return coco.ErrBusy
 	}
 	return nil
 }
 
-func newStatusError(code int, body []byte) *statusError {
+// Passing reports whether the same request may be answered later.
+func (e *StatusError) Passing() bool {
+	return e.Code == 202 || e.Code == 429 || e.Code == 502 || e.Code == 503 || e.Code == 504
+}
+
+func newStatusError(code int, body []byte) *StatusError {
 	var answer struct {
 		Error struct{ Code, Message string } `json:"error"`
 	}
 	if json.Unmarshal(body, &answer) == nil && answer.Error.Message != "" {
-		return &statusError{code, answer.Error.Message}
+		return &StatusError{code, answer.Error.Message}
 	}
-	return &statusError{code, strconv.Quote(string(body[:min(len(body), 200)]))}
+	return &StatusError{code, strconv.Quote(string(body[:min(len(body), 200)]))}
 }

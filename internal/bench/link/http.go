@@ -1,4 +1,4 @@
-package bench
+package link
 
 import (
 	"bufio"
@@ -11,16 +11,16 @@ import (
 	"github.com/cocoframework/coco"
 )
 
-// httpLink speaks HTTP/1.1 on one connection that is kept alive.
-type httpLink struct {
+// HTTP speaks HTTP/1.1 on one connection that is kept alive.
+type HTTP struct {
 	stream
 	host   string
 	post   []byte // a JSON-RPC request up to the value of its Content-Length
 	closes bool   // the server said that it closes after this reply
 }
 
-func newHTTPLink(s stream, a address) *httpLink {
-	return &httpLink{
+func newHTTP(s stream, a address) *HTTP {
+	return &HTTP{
 		stream: s,
 		host:   a.host,
 		post:   []byte("POST " + a.path + " HTTP/1.1\r\nHost: " + a.host + "\r\nContent-Type: application/json\r\nContent-Length: "),
@@ -29,7 +29,7 @@ func newHTTPLink(s stream, a address) *httpLink {
 
 var errClosed = errors.New("the server closed the connection")
 
-func (l *httpLink) call(body []byte) ([]byte, error) {
+func (l *HTTP) Call(body []byte) ([]byte, error) {
 	if l.closes {
 		return nil, errClosed
 	}
@@ -40,8 +40,8 @@ func (l *httpLink) call(body []byte) ([]byte, error) {
 	return l.finish()
 }
 
-// do sends any request with a body, which may be empty.
-func (l *httpLink) do(method, path string, body []byte) ([]byte, error) {
+// Do sends any request with a body, which may be empty.
+func (l *HTTP) Do(method, path string, body []byte) ([]byte, error) {
 	if l.closes {
 		return nil, errClosed
 	}
@@ -59,7 +59,7 @@ func (l *httpLink) do(method, path string, body []byte) ([]byte, error) {
 	return l.finish()
 }
 
-func (l *httpLink) finish() ([]byte, error) {
+func (l *HTTP) finish() ([]byte, error) {
 	if err := l.write(); err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (l *httpLink) finish() ([]byte, error) {
 
 // read reads one reply into in. It knows what RFC 9112 lets a server send to a request such as
 // ours: interim replies, a body by length, by chunks or up to the connection's end, or none.
-func (l *httpLink) read() (int, error) {
+func (l *HTTP) read() (int, error) {
 	for {
 		h, err := readHead(l.r)
 		if err != nil {

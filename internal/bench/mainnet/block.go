@@ -1,4 +1,10 @@
-package bench
+// Package mainnet reads blocks of Ethereum's mainnet, with the state that they were executed on, and compares
+// receipts with a block's header.
+//
+//	NUMBER.json.gz ──Load──▶ Block ──Settings──▶ genesis of a network ──Raws──▶ receipts ──Compare──▶ differences
+//
+// Trust: host
+package mainnet
 
 import (
 	"compress/gzip"
@@ -21,8 +27,8 @@ import (
 	"github.com/cocoframework/coco"
 )
 
-// MainnetBlock is a block of Ethereum's mainnet with the state that it was executed on.
-type MainnetBlock struct {
+// Block is a block of Ethereum's mainnet with the state that it was executed on.
+type Block struct {
 	Number       uint64
 	Header       *types.Header
 	Transactions types.Transactions
@@ -34,8 +40,8 @@ type MainnetBlock struct {
 // maxBlockFile bounds a block file, uncompressed.
 const maxBlockFile = 256 << 20
 
-// mainnetFiles returns a folder's block files in the order of their numbers.
-func mainnetFiles(dir string) ([]string, error) {
+// Files returns a folder's block files in the order of their numbers.
+func Files(dir string) ([]string, error) {
 	const suffix = ".json.gz"
 	names, err := filepath.Glob(filepath.Join(dir, "*"+suffix))
 	if err != nil {
@@ -61,23 +67,23 @@ func mainnetFiles(dir string) ([]string, error) {
 	return names, nil
 }
 
-// LoadMainnetBlock reads a block file: gzipped JSON with the members block (as eth_getBlockByNumber
+// Load reads a block file: gzipped JSON with the members block (as eth_getBlockByNumber
 // answers it, with full transactions), blockHashes and preState. It checks the header against the
 // block's hash and the transactions against the header.
-func LoadMainnetBlock(file string) (*MainnetBlock, error) {
+func Load(file string) (*Block, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", coco.ErrNotFound, err)
 	}
 	defer f.Close()
-	b, err := readMainnetBlock(f)
+	b, err := read(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return b, nil
 }
 
-func readMainnetBlock(r io.Reader) (*MainnetBlock, error) {
+func read(r io.Reader) (*Block, error) {
 	z, err := gzip.NewReader(r)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", coco.ErrCorrupt, err)
@@ -97,7 +103,7 @@ func readMainnetBlock(r io.Reader) (*MainnetBlock, error) {
 	if err := json.Unmarshal(data, &in); err != nil {
 		return nil, fmt.Errorf("%w: %w", coco.ErrCorrupt, err)
 	}
-	b := &MainnetBlock{preState: in.PreState, blockHashes: in.BlockHashes}
+	b := &Block{preState: in.PreState, blockHashes: in.BlockHashes}
 	var body struct {
 		Hash         common.Hash        `json:"hash"`
 		Transactions types.Transactions `json:"transactions"`
@@ -124,7 +130,7 @@ func readMainnetBlock(r io.Reader) (*MainnetBlock, error) {
 
 // Settings returns the Ethereum adapter's section of a constitution whose network begins with the
 // state before the block, and executes every transaction in the block's own context.
-func (b *MainnetBlock) Settings() map[string]any {
+func (b *Block) Settings() map[string]any {
 	h := b.Header
 	pin := map[string]any{
 		"number":      strconv.FormatUint(b.Number, 10),
@@ -160,8 +166,8 @@ func (b *MainnetBlock) Settings() map[string]any {
 
 func quantity(v *big.Int) string { return hexutil.EncodeBig(v) }
 
-// raws returns the signed transactions as they are sent.
-func (b *MainnetBlock) raws() ([][]byte, error) {
+// Raws returns the signed transactions as they are sent.
+func (b *Block) Raws() ([][]byte, error) {
 	raws := make([][]byte, len(b.Transactions))
 	for i, tx := range b.Transactions {
 		var err error
@@ -172,8 +178,8 @@ func (b *MainnetBlock) raws() ([][]byte, error) {
 	return raws, nil
 }
 
-// compare computes what a block's header says about its receipts and returns the differences.
-func (b *MainnetBlock) compare(receipts []*mainnetReceipt) []string {
+// Compare computes what a block's header says about its receipts and returns the differences.
+func (b *Block) Compare(receipts []*Receipt) []string {
 	var differences []string
 	var list types.Receipts
 	var gas uint64
@@ -218,8 +224,8 @@ func (b *MainnetBlock) compare(receipts []*mainnetReceipt) []string {
 	return differences
 }
 
-// mainnetReceipt is what compare needs of eth_getTransactionReceipt's result.
-type mainnetReceipt struct {
+// Receipt is what Compare needs of eth_getTransactionReceipt's result.
+type Receipt struct {
 	Hash        common.Hash    `json:"transactionHash"`
 	Type        hexutil.Uint64 `json:"type"`
 	Status      hexutil.Uint64 `json:"status"`
