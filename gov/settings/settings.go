@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -44,21 +45,10 @@ func Value(parent, key string, v any) (any, error) {
 	return value(parent, key, v, 1)
 }
 
-// JSON returns the canonical form of a normalized value: UTF-8, keys in order of their bytes, no
-// white space.
-func JSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
 func table(path string, m map[string]any, depth int) (map[string]any, error) {
 	out := make(map[string]any, len(m))
-	for k, v := range m {
+	for _, k := range slices.Sorted(maps.Keys(m)) { // so that of several errors the first one in order is told
+		v := m[k]
 		if !utf8.ValidString(k) {
 			return nil, invalid(path, "the name %q is not UTF-8", k)
 		}
@@ -168,8 +158,7 @@ func float(f float64) (json.Number, error) {
 	if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
 		return json.Number(strconv.FormatInt(int64(f), 10)), nil
 	}
-	text, err := json.Marshal(f)
-	return json.Number(text), err
+	return json.Number(decimal(f)), nil
 }
 
 // Parse reads one JSON value strictly: a name twice in one object and anything after the
