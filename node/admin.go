@@ -2,25 +2,11 @@ package node
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 )
-
-// listenAdmin binds the administrative listener, if there is one.
-func listenAdmin(cfg *Config) (net.Listener, error) {
-	if cfg.AdminListen == "" {
-		return nil, nil
-	}
-	l, err := cfg.Host.Net.Listen(cfg.AdminListen)
-	if err != nil {
-		return nil, fmt.Errorf("listen for members who govern: %w", err)
-	}
-	cfg.AdminListen = l.Addr().String() // for another life
-	return l, nil
-}
 
 // openAdmin makes the administrative gateway.
 func (n *node) openAdmin() (err error) {

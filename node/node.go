@@ -27,11 +27,9 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -48,7 +46,6 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/history"
-	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/internal/signal"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys"
@@ -64,10 +61,6 @@ const (
 	Dir        = "ledger"
 	HistoryDir = "history"
 )
-
-// ledgerTrouble is how often a node cuts a ledger that does not agree with the network before it
-// gives up.
-const ledgerTrouble = 3
 
 // directory is the list of trusted nodes. It is immutable.
 type directory struct {
@@ -124,60 +117,6 @@ type node struct {
 	retired        chan struct{} // closed when it is out of consensus
 }
 
-// Run runs a node until ctx ends. It calls ready once the node takes part in the network.
-// A node whose ledger turns out damaged cuts it and starts again under a new key.
-func Run(ctx context.Context, cfg Config, ready func(Info)) error {
-	if err := cfg.validate(); err != nil {
-		return err
-	}
-	cfg.began, cfg.known = cfg.Host.Clock.Now(), &known{}
-	for try := 1; ; try++ {
-		cfg.life++
-		nodes, err := cfg.Host.Net.Listen(cfg.PeerListen)
-		if err != nil {
-			return fmt.Errorf("listen for nodes: %w", err)
-		}
-		client, err := cfg.Host.Net.Listen(cfg.ClientListen)
-		if err != nil {
-			_ = nodes.Close()
-			return fmt.Errorf("listen for clients: %w", err)
-		}
-		cfg.PeerListen, cfg.ClientListen = nodes.Addr().String(), client.Addr().String() // for another life
-		admin, err := listenAdmin(&cfg)
-		if err != nil {
-			return err
-		}
-		this := cfg
-		cfg.admitted = nil // of no use to the life after
-		err = runOnce(ctx, this, listeners{nodes, client, admin}, ready)
-		_, _ = nodes.Close(), client.Close()
-		if admin != nil {
-			_ = admin.Close()
-		}
-		var damage *replica.DamagedError
-		var behind *join.LeftBehindError
-		var unusable *catchup.UnusableError
-		switch {
-		case errors.As(err, &unusable) && len(cfg.Join) > 0 && try < ledgerTrouble:
-			if err := setAside(cfg, err); err != nil {
-				return err
-			}
-			continue
-		case errors.As(err, &behind):
-			cfg.Log.Error("the network went on without this node: joining it again", logevent.NodeLeftBehind.Attr(), "error", err)
-			cfg.again(behind)
-			try = 0
-			continue
-		case !errors.As(err, &damage) || len(cfg.Join) == 0 || try == ledgerTrouble:
-			return err
-		}
-		cfg.Log.Error("this node's ledger is damaged: cutting it and fetching the rest again", logevent.LedgerCut.Attr(), "entry", damage.Index, "error", damage.Err)
-		if err := cutLedger(cfg, damage.Index-1); err != nil {
-			return err
-		}
-	}
-}
-
 func (n *node) ledger(name string) adapter.Ledger {
 	for _, l := range n.ledgers {
 		if l.Name == name {
@@ -186,9 +125,6 @@ func (n *node) ledger(name string) adapter.Ledger {
 	}
 	return nil
 }
-
-// listeners are what a node is reached at. There may be none for governance.
-type listeners struct{ peer, client, admin net.Listener }
 
 func runOnce(ctx context.Context, cfg Config, at listeners, ready func(Info)) error {
 	log, err := openLedger(cfg)

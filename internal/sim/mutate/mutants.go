@@ -78,7 +78,7 @@ var mutants = []mutant{
 		old: "Private: true, Ordered: true", new: "Private: false, Ordered: true",
 	},
 	{
-		name: "mute", what: "a node mends its ledger and does not say so", file: "node/node.go",
+		name: "mute", what: "a node mends its ledger and does not say so", file: "node/run.go",
 		old: `cfg.Log.Error("this node's ledger is damaged: cutting it and fetching the rest again",`, new: `cfg.Log.Debug("",`,
 	},
 	{
