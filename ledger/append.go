@@ -36,16 +36,16 @@ func (l *Log) Append(entries []batch.Entry) error {
 	if err := l.completeFull(); err != nil {
 		return err
 	}
-	l.buf = l.buf[:0]
+	l.active.reset()
 	start := 0
 	for i, e := range entries {
 		c, err := l.activeChunk(e.Index)
 		if err != nil {
 			return err
 		}
-		l.buf = appendFrame(l.buf, e)
-		full := c.end+int64(len(l.buf)) >= l.opts.ChunkBytes
-		if !full && i < len(entries)-1 && len(l.buf) < keepBuffer {
+		l.active.gather(e)
+		full := c.end+int64(len(l.active.buf)) >= l.opts.ChunkBytes
+		if !full && i < len(entries)-1 && len(l.active.buf) < keepBuffer {
 			continue
 		}
 		if err := l.write(c, entries[start:i+1]); err != nil {
@@ -129,28 +129,18 @@ func (l *Log) activeChunk(index uint64) (*chunk, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.active, l.filled, l.garbage = file, 0, false
+	l.active.use(file, 0)
 	l.chunks = append(l.chunks, c)
 	l.findRun()
 	return c, nil
 }
 
-// write writes the buffer, which holds the entries' frames, and adds them to the index.
-//
-// A crash before the next Sync leaves any part of the frames behind; Open cuts them.
+// write writes the gathered frames of the entries, and adds them to the index.
 func (l *Log) write(c *chunk, entries []batch.Entry) error {
-	if err := l.sweep(c); err != nil {
-		return fmt.Errorf("ledger: %s: %w", l.show(c.file()), err)
-	}
-	l.unsynced = true
-	if _, err := l.active.WriteAt(l.buf, c.end); err != nil {
-		l.garbage = true
-		err = fmt.Errorf("ledger: %s: write entries %d to %d: %w", l.show(c.file()),
+	if err := l.active.write(c.end, l.opts.ChunkBytes); err != nil {
+		return fmt.Errorf("ledger: %s: write entries %d to %d: %w", l.show(c.file()),
 			entries[0].Index, entries[len(entries)-1].Index, err)
-		return errors.Join(err, l.sweep(c))
 	}
-	end := c.end + int64(len(l.buf))
-	l.fill(end)
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -160,45 +150,8 @@ func (l *Log) write(c *chunk, entries []batch.Entry) error {
 		c.last = e.Index
 		c.views = noteView(c.views, e.Index, e.View)
 	}
-	l.buf = l.buf[:0]
-	if cap(l.buf) > 2*keepBuffer {
-		l.buf = nil
-	}
+	l.active.reset()
 	return nil
-}
-
-// sweep removes what a failed write left: some of its frames may be whole, and must not come back
-// behind those written later. Until the next Sync, a crash can bring them back.
-func (l *Log) sweep(c *chunk) error {
-	if !l.garbage {
-		return nil
-	}
-	if err := l.active.Truncate(c.end); err != nil {
-		return err
-	}
-	l.filled, l.garbage = c.end, false
-	return nil
-}
-
-var zeros [256 << 10]byte
-
-// fill writes zeros ahead of the frames once these have used up the ones written before.
-func (l *Log) fill(end int64) {
-	if end <= l.filled {
-		return
-	}
-	l.filled = end
-	if end >= l.opts.ChunkBytes {
-		return
-	}
-	step := min(fillStep, l.opts.ChunkBytes)
-	for upTo := (end/step + 1) * step; l.filled < upTo; {
-		n, err := l.active.WriteAt(zeros[:min(int64(len(zeros)), upTo-l.filled)], l.filled)
-		l.filled += int64(n)
-		if err != nil {
-			return // of no harm: the frames are written, and the next ones will find the disk full
-		}
-	}
 }
 
 // complete closes the active chunk. A crash before the file has its new name leaves a chunk that is
@@ -206,20 +159,16 @@ func (l *Log) fill(end int64) {
 func (l *Log) complete() error {
 	c := l.tail()
 	name := l.show(c.file())
-	err := l.active.Truncate(c.end)
-	if err == nil {
-		err = l.active.Sync()
-	}
+	err := l.active.cut(c.end)
 	if err == nil {
 		err = l.rename(c)
 	}
 	if err == nil {
-		err = l.active.Close()
+		err = l.active.close()
 	}
 	if err != nil {
 		return l.fail(fmt.Errorf("ledger: %s: complete the chunk: %w", name, err))
 	}
-	l.active, l.filled, l.unsynced = nil, 0, false
 	return nil
 }
 
@@ -233,7 +182,7 @@ func (l *Log) rename(c *chunk) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.complete = true
-	l.use(c)
+	l.recent.use(c)
 	return nil
 }
 
@@ -270,12 +219,8 @@ func (l *Log) Sync() error {
 	if err := l.writable(); err != nil {
 		return err
 	}
-	if !l.unsynced || l.active == nil {
-		return nil
-	}
-	if err := l.active.Sync(); err != nil {
+	if err := l.active.sync(); err != nil {
 		return l.fail(fmt.Errorf("ledger: %s: sync: %w", l.path(l.tail().file().name()), err))
 	}
-	l.unsynced = false
 	return nil
 }

@@ -81,7 +81,7 @@ func (l *Log) cutChunk(c *chunk, keep int) error {
 		_, end = frame(all, chunkEnd, keep-1)
 		offsets = all[:keep:keep]
 	}
-	if l.active == nil {
+	if l.active.file == nil {
 		// A complete chunk that is cut must not keep its name. A crash after this leaves a chunk
 		// that is completed again.
 		active := l.path(chunkName(c.first, 0))
@@ -92,22 +92,18 @@ func (l *Log) cutChunk(c *chunk, keep int) error {
 		if err != nil {
 			return err
 		}
-		l.active = file
+		l.active.use(file, end)
 		l.mu.Lock()
-		l.forget(c)
+		l.recent.forget(c)
 		c.complete, c.offsets = false, offsets
 		l.mu.Unlock()
 	}
 	// The cut must be durable before other frames are written in place of these: a mixture of both
 	// would look like damage. The same for a file to be removed: should it come back, it is empty,
 	// and Open removes it again.
-	if err := l.active.Truncate(end); err != nil {
+	if err := l.active.cut(end); err != nil {
 		return err
 	}
-	if err := l.active.Sync(); err != nil {
-		return err
-	}
-	l.filled, l.garbage, l.unsynced = end, false, false
 
 	l.mu.Lock()
 	c.offsets, c.end, c.last = offsets, end, c.first+uint64(keep)-1
@@ -121,9 +117,7 @@ func (l *Log) cutChunk(c *chunk, keep int) error {
 	if keep > 0 {
 		return nil
 	}
-	err := errors.Join(l.active.Close(), l.folders[0].disk.Remove(l.path(chunkName(c.first, 0))))
-	l.active = nil
-	return err
+	return errors.Join(l.active.close(), l.folders[0].disk.Remove(l.path(chunkName(c.first, 0))))
 }
 
 // StartAt begins a new run of entries at an index: Last is then the index before, and that index is
@@ -165,10 +159,5 @@ func (l *Log) Close() error {
 	if l.failed == nil {
 		l.failed = fmt.Errorf("%w: ledger: %s is closed", coco.ErrInvalid, l.folders[0].name)
 	}
-	if l.active == nil {
-		return nil
-	}
-	err := l.active.Close()
-	l.active = nil
-	return err
+	return l.active.close()
 }

@@ -1,7 +1,7 @@
 package ledger
 
 // KeepOffsets sets how many frames of complete chunks a log remembers.
-func (l *Log) KeepOffsets(n int) { l.keep = n }
+func (l *Log) KeepOffsets(n int) { l.recent.keep = n }
 
 // KeptOffsets returns how many it does.
 func (l *Log) KeptOffsets() (n int) {

@@ -109,7 +109,7 @@ func (l *Log) search() {
 			return false
 		}
 		if c != last {
-			l.forget(c)
+			l.recent.forget(c)
 		}
 		return c != last
 	})
@@ -130,7 +130,7 @@ func (l *Log) take(f chunkFile, known *frames) bool {
 	l.chunks = slices.Insert(slices.Clone(l.chunks), i, c)
 	if known != nil {
 		c.offsets, c.views = known.offsets, known.views
-		l.use(c)
+		l.recent.use(c)
 	}
 	l.findRun()
 	return true
@@ -290,7 +290,7 @@ func (l *Log) Quarantine(first uint64) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.forget(c)
+	l.recent.forget(c)
 	l.chunks = slices.DeleteFunc(slices.Clone(l.chunks), func(x *chunk) bool { return x == c })
 	l.findRun()
 	return nil

@@ -59,7 +59,7 @@ func (l *Log) openActive(cf chunkFile) error {
 	if l.readOnly {
 		return file.Close()
 	}
-	l.active = file
+	l.active.file = file
 	return nil
 }
 
@@ -86,7 +86,7 @@ func (l *Log) readActive(file host.File, cf chunkFile) (*chunk, error) {
 	}
 	// What was found may still be on its way to the disk, and so may the cut: what was cut must
 	// not come back behind frames that are written in its place.
-	l.filled = r.size
+	l.active.filled = r.size
 	return c, file.Sync()
 }
 
@@ -208,7 +208,7 @@ func (l *Log) index(c *chunk) (offsets []uint32, end int64, err error) {
 	for {
 		l.mu.Lock()
 		if c.offsets != nil || !c.complete {
-			l.use(c)
+			l.recent.use(c)
 			offsets, end = c.offsets, c.end
 			l.mu.Unlock()
 			return offsets, end, nil
@@ -235,7 +235,7 @@ func (l *Log) index(c *chunk) (offsets []uint32, end int64, err error) {
 	}
 	if c.complete {
 		c.offsets, c.views, c.end = f.offsets, f.views, end
-		l.use(c)
+		l.recent.use(c)
 	}
 	return f.offsets, end, nil
 }
@@ -264,28 +264,4 @@ func (l *Log) readComplete(cf chunkFile) (f frames, end int64, err error) {
 		err = corruptAt(bad.off, bad.index, bad.reason)
 	}
 	return f, 0, err
-}
-
-// use notes that a complete chunk's offsets are needed, and forgets those that were not for long. It
-// needs mu.
-func (l *Log) use(c *chunk) {
-	if !c.complete || c.offsets == nil {
-		return
-	}
-	l.forget(c)
-	l.used = append(l.used, c)
-	sum := 0
-	for _, u := range l.used {
-		sum += len(u.offsets)
-	}
-	for len(l.used) > 2 && sum > l.keep {
-		sum -= len(l.used[0].offsets)
-		l.used[0].offsets = nil
-		l.used = l.used[1:]
-	}
-}
-
-// forget takes a chunk off the list of those that were used last. It needs mu.
-func (l *Log) forget(c *chunk) {
-	l.used = slices.DeleteFunc(l.used, func(u *chunk) bool { return u == c })
 }

@@ -60,12 +60,8 @@ type Log struct {
 	torn     uint64
 
 	// Owned by the goroutine that appends.
-	active   host.File // the last chunk's file, if that chunk is incomplete
-	filled   int64     // its size; from the chunk's end on it holds zeros
-	garbage  bool      // a write failed: what follows the chunk's end is unknown
-	unsynced bool      // frames were written since the last Sync
-	failed   error     // why nothing more can be written
-	buf      []byte
+	active active
+	failed error // why nothing more can be written
 
 	// layout is held while chunk files are renamed, removed or looked for. Reading does not hold it: a
 	// reader opens the file by its name, and looks again if the name has gone.
@@ -75,11 +71,10 @@ type Log struct {
 
 	// mu guards what follows. It is taken after layout, and never held while the disk works.
 	mu        sync.RWMutex
-	chunks    []*chunk        // in order; only the last may be incomplete
-	base      uint64          // the entry before the next one, if greater than the last chunk's last: see StartAt
-	run       uint64          // first entry of the last run without a gap
-	keep      int             // so many offsets of complete chunks are kept
-	used      []*chunk        // complete ones whose offsets are known, the last used one last
+	chunks    []*chunk // in order; only the last may be incomplete
+	base      uint64   // the entry before the next one, if greater than the last chunk's last: see StartAt
+	run       uint64   // first entry of the last run without a gap
+	recent    recent
 	inserting map[uint64]bool // chunks that are being inserted, by their first entry
 	refused   map[string]bool // files in further folders that are damaged
 }
@@ -91,9 +86,9 @@ type chunk struct {
 	end         int64  // of the last frame
 	complete    bool
 	in          int           // number of its folder
-	offsets     []uint32      // of each entry's frame; of a complete chunk, nil unless it is in used
+	offsets     []uint32      // of each entry's frame; of a complete chunk, nil unless it is among the recent ones
 	views       []viewRun     // of its entries; nil until a complete chunk was read
-	loading     chan struct{} // closed when whoever reads the file now has done so; nil if nobody does
+	loading     chan struct{} // closed when the file has been read; nil if it is not being read
 }
 
 // file describes the chunk's file.
@@ -148,7 +143,7 @@ func open(disk host.Disk, dir string, opts Options, readOnly bool) (_ *Log, err 
 		return nil, err
 	}
 	l := &Log{
-		folders: foldersOf(disk, dir, opts.Extra), opts: opts, readOnly: readOnly, layout: host.NewLock(), keep: keepOffsets,
+		folders: foldersOf(disk, dir, opts.Extra), opts: opts, readOnly: readOnly, layout: host.NewLock(), recent: recent{keep: keepOffsets},
 		inserting: make(map[uint64]bool), refused: make(map[string]bool),
 	}
 	defer func() {
@@ -192,10 +187,7 @@ func (l *Log) dropAbandoned() []string {
 		return nil
 	}
 	l.chunks = l.chunks[:n-1]
-	if l.active != nil {
-		l.active.Close()
-	}
-	l.active, l.filled = nil, 0
+	l.active.close()
 	return []string{c.file().name()}
 }
 

@@ -80,7 +80,6 @@ var tooWide = map[string]string{
 	"history.builder":          "batch",
 	"host/sim.stream":          "batch",
 	"internal/sandbox.Sandbox": "cli",
-	"ledger.Log":               "batch",
 	"node.Config":              "node",
 	"node.node":                "node and peer",
 	"replica.executor":         "node",
