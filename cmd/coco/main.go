@@ -18,6 +18,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum"
+	"github.com/cocoframework/coco/adapter/ethereum/settings"
 	"github.com/cocoframework/coco/adapter/kv"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/host"
@@ -53,7 +54,7 @@ func program() cli.Program {
 	return cli.Program{
 		Version: version(),
 		Adapters: []cli.Adapter{
-			{Adapter: ethereum.New(), CheckSettings: func(s []byte) error { _, err := ethereum.ParseSettings(s); return err }},
+			{Adapter: ethereum.New(), CheckSettings: func(s []byte) error { _, err := settings.Parse(s); return err }},
 			{Adapter: kv.Adapter{}, CheckSettings: func(s []byte) error { _, err := kv.ParseSettings(s); return err }},
 		},
 		Platforms: []cli.Platform{

@@ -247,14 +247,44 @@ var protocols = []rule{
 	{
 		name:   "an adapter knows its contract and nothing else",
 		in:     []string{"adapter", "adapter/..."},
-		except: []string{"adapter/quorum"},
+		except: []string{"adapter/quorum", "adapter/ethereum", "adapter/ethereum/..."},
 		only:   []string{"", "adapter", "canon", "store", "host", "merkle", "wire"},
 		why:    "a protocol that reaches into the core cannot be exchanged; what it lacks belongs into adapter.Env. Its errors are told by the table in wire, as the gateway's are",
 	},
 	{
+		name: "Ethereum knows its contract, and itself from rpc down to rows",
+		in:   []string{"adapter/ethereum", "adapter/ethereum/..."},
+		only: []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "adapter/ethereum/..."},
+		why:  "a protocol that reaches into the core cannot be exchanged",
+	},
+	{
+		name: "rows and settings are the bottom of Ethereum",
+		in:   []string{"adapter/ethereum/rows", "adapter/ethereum/settings"},
+		only: []string{"", "canon", "store"},
+		why:  "formats and settings depend on nothing that executes",
+	},
+	{
+		name: "the EVM's state knows rows only",
+		in:   []string{"adapter/ethereum/statedb"},
+		only: []string{"", "canon", "store", "adapter/ethereum/rows"},
+		why:  "what executes must not depend on how blocks are made or read",
+	},
+	{
+		name: "state roots follow the state, not the chain",
+		in:   []string{"adapter/ethereum/stateroot"},
+		only: []string{"", "canon", "store", "host", "adapter/ethereum/rows", "adapter/ethereum/statedb"},
+		why:  "the root is computed behind the executor, from what it has changed",
+	},
+	{
+		name: "the chain does not know JSON-RPC",
+		in:   []string{"adapter/ethereum/chain"},
+		only: []string{"", "adapter", "canon", "store", "host", "adapter/ethereum/rows", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot"},
+		why:  "what is committed must not depend on how it is asked for",
+	},
+	{
 		name: "only Quorum builds on Ethereum",
 		in:   []string{"adapter/quorum"},
-		only: []string{"", "adapter", "store", "host", "merkle", "canon", "wire", "adapter/ethereum"},
+		only: []string{"", "adapter", "store", "host", "merkle", "canon", "wire", "adapter/ethereum", "adapter/ethereum/..."},
 		why:  "adapters compose, they never edit: Quorum wraps Ethereum, and no other protocol contains another",
 	},
 	{

@@ -26,7 +26,7 @@ import (
 	"github.com/ethereum/go-ethereum/trie"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter/ethereum"
+	"github.com/cocoframework/coco/adapter/ethereum/settings"
 	"github.com/cocoframework/coco/internal/bench/link"
 	"github.com/cocoframework/coco/internal/bench/mainnet"
 )
@@ -272,7 +272,7 @@ func TestMainnetSettingsPinTheBlock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := ethereum.ParseSettings(text)
+	s, err := settings.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,301 @@
+package chain
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/consensus/misc/eip4844"
+	"github.com/ethereum/go-ethereum/core"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/core/vm"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/params"
+	"github.com/ethereum/go-ethereum/rlp"
+	"github.com/ethereum/go-ethereum/trie"
+
+	"github.com/cocoframework/coco/adapter/ethereum/rows"
+	"github.com/cocoframework/coco/adapter/ethereum/settings"
+)
+
+// chain is what stays the same from block to block. It is immutable.
+type chain struct {
+	settings *settings.Settings
+	config   *params.ChainConfig
+	rules    params.Rules
+	baseFee  *big.Int // nil before London
+	blobFee  *big.Int // nil before Cancun
+	jumps    vm.JumpDestCache
+	log      *slog.Logger
+}
+
+func newChain(s *settings.Settings, log *slog.Logger) *chain {
+	c := &chain{settings: s, config: s.ChainConfig(), jumps: core.NewJumpDestCache(), log: log}
+	num, time, merged := new(big.Int), uint64(0), s.Pin == nil && settings.ForkIndex(s.Fork) >= settings.ForkIndex("paris")
+	if p := s.Pin; p != nil {
+		num.SetUint64(p.Number)
+		time, merged = p.Timestamp, p.Difficulty.Sign() == 0
+		c.baseFee = p.BaseFee
+	} else if settings.ForkIndex(s.Fork) >= settings.ForkIndex("london") {
+		c.baseFee = new(big.Int)
+	}
+	c.rules = c.config.Rules(num, merged, time)
+	if c.rules.IsCancun {
+		h := &types.Header{Number: num, Time: time, ExcessBlobGas: new(uint64)}
+		if s.Pin != nil {
+			h.ExcessBlobGas = s.Pin.ExcessBlobGas
+		}
+		c.blobFee = eip4844.CalcBlobFee(c.config, h)
+	}
+	return c
+}
+
+// newHeader returns a block's header but for what its transactions decide. PREVRANDAO is
+// randomness of the enclave.
+func (c *chain) newHeader(parent rows.Head, time uint64, random io.Reader) *types.Header {
+	h := c.plainHeader(parent.Number+1, time, parent.Hash)
+	if p := c.settings.Pin; p != nil {
+		h.MixDigest = p.MixHash
+	} else if c.rules.IsMerge {
+		if _, err := io.ReadFull(random, h.MixDigest[:]); err != nil {
+			panic(fmt.Sprintf("ethereum: the set's randomness fails: %v", err)) // it is the enclave's own
+		}
+	}
+	c.forkFields(h)
+	return h
+}
+
+func (c *chain) plainHeader(number, time uint64, parent common.Hash) *types.Header {
+	return &types.Header{
+		ParentHash: parent,
+		UncleHash:  types.EmptyUncleHash,
+		Coinbase:   c.settings.Coinbase,
+		Number:     new(big.Int).SetUint64(number),
+		Difficulty: c.difficulty(),
+		GasLimit:   c.settings.GasLimit,
+		Time:       time,
+		BaseFee:    c.baseFee,
+	}
+}
+
+// bareHeader is the newest block's header as far as the state tells it: what calls on top of it see.
+func (c *chain) bareHeader(src rows.Source, at *rows.Head) *types.Header {
+	parent := common.Hash{}
+	if at.Number > 0 {
+		parent = recentHash(src, at.Number-1)
+	}
+	h := c.plainHeader(at.Number, at.Time, parent)
+	h.MixDigest = at.Mix
+	c.forkFields(h)
+	return h
+}
+
+// difficulty is 0 from the merge on. Before, it says nothing here, but must not be 0.
+func (c *chain) difficulty() *big.Int {
+	switch p := c.settings.Pin; {
+	case p != nil:
+		return p.Difficulty
+	case c.rules.IsMerge:
+		return new(big.Int)
+	}
+	return big.NewInt(1)
+}
+
+// forkFields fills what a header has from some fork on.
+func (c *chain) forkFields(h *types.Header) {
+	if c.rules.IsShanghai {
+		h.WithdrawalsHash = &types.EmptyWithdrawalsHash
+	}
+	if c.rules.IsCancun {
+		h.BlobGasUsed, h.ExcessBlobGas = new(uint64), new(uint64)
+		h.ParentBeaconRoot = new(common.Hash) // there is no beacon chain
+		if c.settings.Pin != nil {
+			h.ExcessBlobGas = c.settings.Pin.ExcessBlobGas
+		}
+	}
+	if c.rules.IsPrague {
+		h.RequestsHash = &types.EmptyRequestsHash
+	}
+}
+
+// blockContext is what the EVM sees of a block. A pinned network shows the pinned block. older finds
+// hashes that BLOCKHASH cannot ask for, unless a call pretends to be in another block; it may be nil.
+func (c *chain) blockContext(h *types.Header, src rows.Source, older vm.GetHashFunc) vm.BlockContext {
+	ctx := vm.BlockContext{
+		CanTransfer:      core.CanTransfer,
+		Transfer:         core.Transfer,
+		GetHash:          blockHashes(h, src, older),
+		Coinbase:         h.Coinbase,
+		GasLimit:         h.GasLimit,
+		BlockNumber:      h.Number,
+		Time:             h.Time,
+		Difficulty:       h.Difficulty,
+		BaseFee:          c.baseFee,
+		BlobBaseFee:      c.blobFee,
+		CostPerStateByte: params.CostPerStateByte,
+	}
+	if p := c.settings.Pin; p != nil {
+		ctx.BlockNumber, ctx.Time = new(big.Int).SetUint64(p.Number), p.Timestamp
+		ctx.GetHash = func(n uint64) common.Hash { return p.BlockHashes[n] }
+	}
+	if c.rules.IsMerge {
+		ctx.Random = &h.MixDigest
+	}
+	return ctx
+}
+
+// recentHashes is how many blocks' hashes the state holds: more than BLOCKHASH reaches back.
+const recentHashes = 512
+
+func recentKey(number uint64) []byte {
+	return binary.BigEndian.AppendUint16(nil, uint16(number%recentHashes))
+}
+
+// recentHash returns the hash of one of the newest recentHashes blocks.
+func recentHash(src rows.Source, number uint64) common.Hash {
+	row, _ := src.Get(rows.Recent, recentKey(number))
+	return common.BytesToHash(row)
+}
+
+func blockHashes(h *types.Header, src rows.Source, older vm.GetHashFunc) vm.GetHashFunc {
+	const reach = 256
+	number := h.Number.Uint64()
+	return func(n uint64) common.Hash {
+		switch {
+		case n+1 == number:
+			return h.ParentHash
+		case n < number && number-n <= reach:
+			return recentHash(src, n)
+		case n < number && older != nil:
+			return older(n)
+		}
+		return common.Hash{}
+	}
+}
+
+// preExecution makes the system calls that precede a block's transactions (EIP-4788 with a zero
+// root, EIP-2935).
+func (c *chain) preExecution(evm *vm.EVM, h *types.Header) {
+	if c.rules.IsCancun {
+		core.ProcessBeaconBlockRoot(*h.ParentBeaconRoot, evm, nil)
+	}
+	if c.rules.IsPrague {
+		core.ProcessParentBlockHash(h.ParentHash, evm, nil)
+	}
+}
+
+// finishBlock makes the system calls that follow the transactions, completes the header and
+// commits the last transaction with the block's rows.
+func (b *builder) finishBlock() error {
+	h := b.header
+	if b.chain.rules.IsPrague && b.chain.settings.Pin == nil {
+		requests, _, err := core.PostExecution(context.Background(), b.chain.config, h.Number, h.Time, b.logs, nil, b.evm, 0)
+		if err != nil {
+			return fmt.Errorf("block %d: %w", b.number(), err)
+		}
+		hash := types.CalcRequestsHash(requests)
+		h.RequestsHash = &hash
+	}
+	h.GasUsed = b.gas.Used()
+	txs, receipts := make(rawList, len(b.included)), make(rawList, len(b.included))
+	hashes := make([]byte, 0, common.HashLength*len(b.included))
+	for i := range b.included {
+		in := &b.included[i]
+		txs[i], receipts[i] = in.raw, in.receipt
+		hashes = append(hashes, in.hash[:]...)
+	}
+	h.TxHash, h.ReceiptHash = txs.root(), receipts.root()
+	b.nextRoot()
+	h.Root, h.Extra = b.carried.Root, binary.BigEndian.AppendUint64(nil, b.carried.Number)
+	row, err := b.chain.blockRow(h, b.bytes, hashes)
+	if err != nil {
+		return err
+	}
+	row.View = b.set.View()
+	row.First = b.tx.Seqno() - uint64(len(b.included)-1)
+	b.at = writeBlock(b.tx, h, row)
+	b.tx.Commit()
+	b.changes.Number, b.changes.Hash = b.number(), b.at.Hash
+	b.roots.Add(b.changes)
+	return nil
+}
+
+// nextRoot chooses the root that the next header carries.
+func (b *builder) nextRoot() {
+	if k, ok := b.roots.Newest(b.parent.Number); ok && k.Number > b.carried.Number {
+		b.carried = k
+	}
+}
+
+// blockRow returns the row of a block whose transactions take txBytes in its RLP.
+func (c *chain) blockRow(h *types.Header, txBytes int, hashes []byte) (*rows.Block, error) {
+	enc, err := rlp.EncodeToBytes(h)
+	if err != nil {
+		return nil, fmt.Errorf("header of block %d: %w", h.Number, err)
+	}
+	size := len(enc) + rows.LengthLen(txBytes) + txBytes + 1 // no uncles
+	if c.rules.IsShanghai {
+		size++ // no withdrawals
+	}
+	return &rows.Block{Hash: crypto.Keccak256Hash(enc), Size: uint64(rows.LengthLen(size) + size), Header: enc, Txs: hashes}, nil
+}
+
+// writeBlock writes a block and makes it the newest.
+func writeBlock(out rows.Sink, h *types.Header, row *rows.Block) rows.Head {
+	at := rows.Head{Number: h.Number.Uint64(), Time: h.Time, Hash: row.Hash, Mix: h.MixDigest, Carried: rows.CarriedBy(h)}
+	key := rows.BlockKey(at.Number)
+	out.Put(rows.Blocks, key, row.Encode())
+	out.Put(rows.BlockHashes, row.Hash[:], key)
+	out.Put(rows.Recent, recentKey(at.Number), row.Hash[:])
+	out.Put(rows.Meta, rows.KeyHead, at.Encode())
+	if at.Number%Milestones == Milestones-1 {
+		out.Put(rows.Meta, milestoneKey(at.Number), binary.BigEndian.AppendUint64(nil, row.Last()))
+	}
+	return at
+}
+
+// rawList is a list of encoded transactions or receipts, as types.DeriveSha wants it.
+type rawList [][]byte
+
+func (l rawList) Len() int                           { return len(l) }
+func (l rawList) EncodeIndex(i int, w *bytes.Buffer) { w.Write(l[i]) }
+func (l rawList) root() common.Hash                  { return types.DeriveSha(l, trie.NewStackTrie(nil)) }
+
+// bloomCache remembers the bits of addresses and topics, which recur.
+type bloomCache map[common.Hash][3]uint16
+
+// maxBlooms bounds the cache.
+const maxBlooms = 1 << 16
+
+func (c bloomCache) add(bloom *types.Bloom, logs []*types.Log) {
+	for _, l := range logs {
+		key := common.BytesToHash(l.Address[:])
+		key[0] = 1 // apart from a topic that looks like the address
+		c.set(bloom, key, l.Address[:])
+		for i := range l.Topics {
+			c.set(bloom, l.Topics[i], l.Topics[i][:])
+		}
+	}
+}
+
+func (c bloomCache) set(bloom *types.Bloom, key common.Hash, data []byte) {
+	bits, ok := c[key]
+	if !ok {
+		sum := crypto.Keccak256(data)
+		for i := range bits {
+			bits[i] = binary.BigEndian.Uint16(sum[2*i:]) & 0x7ff
+		}
+		if len(c) >= maxBlooms {
+			clear(c)
+		}
+		c[key] = bits
+	}
+	for _, bit := range bits {
+		bloom[types.BloomByteLength-1-bit/8] |= 1 << (bit % 8)
+	}
+}

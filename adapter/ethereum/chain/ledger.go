@@ -1,0 +1,134 @@
+// Package chain makes Ethereum blocks of calls, and reads them.
+//
+// A batch of Coco is a block. State is kept flat (package statedb): no trie is in the way of a
+// transaction. Headers are real Ethereum headers, so that unmodified go-ethereum can execute any
+// block again. Gas is metered and free. Blocks appear when there are transactions, and are final
+// at once.
+//
+// The state is in memory. Blocks, transactions and receipts leave it after a while, and so do older
+// states: views read those from the ledger (past.go). Execution never does, so a node that begins
+// with a snapshot can lead.
+//
+// The way of a transaction: DecodeAndCheck on the node that the client reached (payload.go),
+// Execute on the leader (execute.go, block.go; pool.go keeps what must wait), Committed on every
+// node (feed.go). Reads go through a View (view.go, logs.go, call.go).
+//
+// Trust: enclave
+package chain
+
+import (
+	"fmt"
+	"math/big"
+	"sync/atomic"
+	"time"
+
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/params"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/rows"
+	"github.com/cocoframework/coco/adapter/ethereum/settings"
+	"github.com/cocoframework/coco/adapter/ethereum/stateroot"
+)
+
+// Ledger is an open Ethereum chain.
+type Ledger struct {
+	env     *adapter.Env
+	chain   *chain
+	checker checker
+	exec    *executor // the core's goroutine only
+	head    atomic.Pointer[Block]
+	feed    feed
+	sending sending
+
+	pastTime time.Duration // what one request may spend on reading the ledger
+}
+
+// Open returns the ledger that the settings describe, on the node's state.
+func Open(env *adapter.Env) (*Ledger, error) {
+	settings, err := settings.Parse(env.Settings)
+	if err != nil {
+		return nil, err
+	}
+	c := newChain(settings, env.Log)
+	signer := signerOf(c)
+	l := &Ledger{
+		env:     env,
+		chain:   c,
+		checker: checker{settings: settings, rules: c.rules, signer: signer, baseFee: c.baseFee},
+	}
+	limits := settings.RPC.WithDefaults()
+	l.pastTime = limits.CallTimeout()
+	l.feed.init()
+	l.sending.init()
+	state := env.State.Snapshot()
+	defer state.Release()
+	if err := l.advance(state); err != nil {
+		return nil, err
+	}
+	l.exec = newExecutor(c, stateroot.NewWorker(env.Clock, env.Log, env.State.Snapshot))
+	return l, nil
+}
+
+func signerOf(c *chain) types.Signer {
+	if p := c.settings.Pin; p != nil {
+		return types.MakeSigner(c.config, new(big.Int).SetUint64(p.Number), p.Timestamp)
+	}
+	return types.MakeSigner(c.config, new(big.Int), 0)
+}
+
+// Decode implements adapter.Ledger.
+func (l *Ledger) Decode(payload []byte) (any, error) { return l.checker.decodePayload(payload) }
+
+// Rollback implements adapter.Ledger. What was executed may be committed nevertheless, by another
+// leader: the executor finds out when it is asked again.
+func (l *Ledger) Rollback(uint64) []adapter.Outcome {
+	l.exec.at = rows.Head{}
+	l.exec.roots.Stop()
+	return l.exec.pool.drain(fmt.Errorf("%w: the node that was to execute the transaction does not lead any more", coco.ErrNotCommitted))
+}
+
+// Authorize implements adapter.Ledger: every caller may see the whole chain.
+func (l *Ledger) Authorize(coco.Caller, adapter.Read) error { return nil }
+
+// Close ends the chain's goroutine and all subscriptions.
+func (l *Ledger) Close() {
+	l.feed.close()
+	l.exec.roots.Close()
+}
+
+// Settings returns the network's settings, which MUST NOT be modified.
+func (l *Ledger) Settings() *settings.Settings { return l.chain.settings }
+
+// ChainConfig returns go-ethereum's form of the rules, which MUST NOT be modified.
+func (l *Ledger) ChainConfig() *params.ChainConfig { return l.chain.config }
+
+// ChainID returns a fresh copy of the chain's id.
+func (l *Ledger) ChainID() *big.Int { return new(big.Int).Set(l.chain.config.ChainID) }
+
+// Signer returns what transactions of this network are signed by.
+func (l *Ledger) Signer() types.Signer { return l.checker.signer }
+
+// BaseFee is the same for every block: 0, or the pinned one; nil before London.
+func (l *Ledger) BaseFee() *big.Int {
+	if l.chain.baseFee == nil {
+		return nil
+	}
+	return new(big.Int).Set(l.chain.baseFee)
+}
+
+// BlobFee is the same for every block; nil before Cancun. It MUST NOT be modified.
+func (l *Ledger) BlobFee() *big.Int { return l.chain.blobFee }
+
+// Notices implements adapter.Noticer.
+func (l *Ledger) Notices() []string {
+	p := l.chain.settings.Pin
+	if p == nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("PINNED: every transaction is evaluated as if it were in Ethereum mainnet's block %d of %d (a test network, not for use)", p.Number, p.Timestamp)}
+}
+
+// Head is the newest committed block, or nil before genesis is committed.
+func (l *Ledger) Head() *Block { return l.head.Load() }

@@ -1,0 +1,146 @@
+package chain
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/rows"
+)
+
+// Views read what has left memory from the ledger, through Env.Past: blocks, transactions and their
+// indexes, and the rows of states that the store does not retain. Each request has a
+// adapter.PastReader, which bounds what that may cost it.
+
+// anywhere is the bound of a row of which nothing is known but its key.
+const anywhere = math.MaxUint64
+
+// archived reads a row of an archive, from memory or else from the ledger; it was written by a transaction
+// up to the seqno by, if ever. The ledger is looked through from there backwards, so the time that it takes
+// grows with what was written between the row and by. written is the seqno of the transaction that wrote
+// it, anywhere if the row is in memory. coco.ErrNotFound means that there is no such row.
+func (v *View) archived(ctx context.Context, table string, key []byte, by uint64) (row []byte, written uint64, err error) {
+	if row, ok := v.snapshot.Get(table, key); ok {
+		return row, anywhere, nil
+	}
+	// Asked in this order nothing can be missed: what has left memory until now was written up to the
+	// oldest version. So the newest batches, which the ledger's index may lack, are not waited for,
+	// and a young network is not asked at all.
+	at := min(by, v.ledger.env.State.Oldest())
+	if at == 0 {
+		return nil, 0, errNoRow
+	}
+	p, err := v.past.Get(ctx, table, key, at)
+	if err == nil && p.Deleted {
+		err = fmt.Errorf("%w: row %x of %s is deleted in transaction %v", coco.ErrCorrupt, key, table, p.TxID)
+	}
+	return p.Value, p.TxID.Seqno, err
+}
+
+var errNoRow = fmt.Errorf("%w: no such row", coco.ErrNotFound)
+
+// Milestones is how many blocks share a milestone. Such a row stays in memory for ever, and says up to where
+// in the ledger its blocks are.
+const Milestones = 64
+
+// milestoneKey is the key in the meta table of a block's milestone.
+func milestoneKey(number uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte("milestone "), number/Milestones)
+}
+
+// writtenBy returns a seqno by which a block is written: that of the last transaction of the last block that
+// has the same milestone. Blocks whose milestone is still to come are close to the newest one.
+func (v *View) writtenBy(number uint64) uint64 {
+	if row, ok := v.snapshot.Get(rows.Meta, milestoneKey(number)); ok && len(row) == 8 {
+		return binary.BigEndian.Uint64(row)
+	}
+	return anywhere
+}
+
+// oldState is a state that the store does not hold any more: rows as of a seqno, read one by one.
+type oldState struct {
+	seqno uint64
+
+	mu   sync.Mutex
+	rows map[string][]byte // what was read already; nil for no row
+}
+
+// maxOldRows bounds what a view remembers of an old state. An estimation executes the same call some
+// twenty times.
+const maxOldRows = 1 << 14
+
+func newOldState(b *Block) *oldState {
+	return &oldState{seqno: rows.LastOf(b.First, len(b.Txs)), rows: map[string][]byte{}}
+}
+
+// oldRow reads a row of an old state; nil if there was none.
+func (v *View) oldRow(ctx context.Context, table string, key []byte) ([]byte, error) {
+	o, name := v.old, table+"\x00"+string(key)
+	o.mu.Lock()
+	row, ok := o.rows[name]
+	o.mu.Unlock()
+	if ok {
+		return row, nil
+	}
+	p, err := v.past.Get(ctx, table, key, o.seqno)
+	if err != nil && !errors.Is(err, coco.ErrNotFound) {
+		return nil, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.rows) < maxOldRows {
+		o.rows[name] = p.Value
+	}
+	return p.Value, nil
+}
+
+// viewState is the source that a view's state is read from, for one execution or one read. Its first
+// failure sticks: what was read then is worth nothing.
+type viewState struct {
+	ctx  context.Context // of the one request
+	view *View
+	stop func() // ends the execution that reads, unless nil
+	err  error
+}
+
+// Get implements source.
+func (s *viewState) Get(table string, key []byte) ([]byte, bool) {
+	// Code is named by its content and never removed, so the newest state has all of it.
+	if s.view.old == nil || table == rows.Code {
+		return s.view.snapshot.Get(table, key)
+	}
+	if s.err != nil {
+		return nil, false
+	}
+	row, err := s.view.oldRow(s.ctx, table, key)
+	if err != nil {
+		s.fail(err)
+	}
+	return row, row != nil
+}
+
+// hash returns the hash of a block that is too old for BLOCKHASH.
+func (s *viewState) hash(number uint64) common.Hash {
+	if s.err != nil {
+		return common.Hash{}
+	}
+	b, err := s.view.Block(s.ctx, number)
+	if err != nil {
+		s.fail(err)
+		return common.Hash{}
+	}
+	return b.Hash
+}
+
+func (s *viewState) fail(err error) {
+	s.err = err
+	if s.stop != nil {
+		s.stop()
+	}
+}

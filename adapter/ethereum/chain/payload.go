@@ -1,0 +1,187 @@
+package chain
+
+import (
+	"errors"
+	"fmt"
+	"math/big"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/core/vm"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/params"
+	"github.com/holiman/uint256"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/settings"
+)
+
+// checked is a transaction whose form, signature and limits are in order: all that does not
+// depend on the state. It is a Call's Decoded. The payload of a Call is the sender's address and
+// the signed transaction: the leader takes the sender from the node that recovered it.
+type checked struct {
+	tx   *types.Transaction
+	hash common.Hash
+	raw  []byte
+	msg  core.Message
+	size int // of the payload
+}
+
+// checker decodes and checks transactions. It is immutable and safe for concurrent use.
+type checker struct {
+	settings *settings.Settings
+	rules    params.Rules
+	signer   types.Signer
+	baseFee  *big.Int
+}
+
+// DecodeAndCheck decodes a signed transaction and checks everything that does not depend on the
+// state, the dearest part being the recovery of its sender. Errors have go-ethereum's texts.
+func (l *Ledger) DecodeAndCheck(raw []byte) (*checked, error) { return l.checker.check(raw) }
+
+func (k *checker) check(raw []byte) (*checked, error) {
+	tx, err := k.decode(raw)
+	if err != nil {
+		return nil, err
+	}
+	sender, err := types.Sender(k.signer, tx)
+	if err != nil {
+		return nil, refusef("%w: %w", errInvalidSender, err)
+	}
+	c, err := k.message(tx, raw, sender)
+	if err != nil {
+		return nil, err
+	}
+	return c, k.limits(c)
+}
+
+func (k *checker) decode(raw []byte) (*types.Transaction, error) {
+	if len(raw) > k.settings.MaxTxBytes {
+		return nil, refusef("%w: transaction size %v, limit %v", errOversizedData, len(raw), k.settings.MaxTxBytes)
+	}
+	tx := new(types.Transaction)
+	if err := tx.UnmarshalBinary(raw); err != nil {
+		return nil, refuse(err)
+	}
+	r := &k.rules
+	switch kind := tx.Type(); {
+	case kind == types.BlobTxType && k.settings.Pin == nil:
+		return nil, refusef("%w: blob transactions are not accepted here, there is no blob network", types.ErrTxTypeNotSupported)
+	case kind == types.BlobTxType && tx.BlobTxSidecar() != nil:
+		return nil, refusef("%w: blobs are not kept here, send the transaction without its sidecar", types.ErrTxTypeNotSupported)
+	case kind == types.LegacyTxType,
+		kind == types.AccessListTxType && r.IsBerlin,
+		kind == types.DynamicFeeTxType && r.IsLondon,
+		kind == types.BlobTxType && r.IsCancun,
+		kind == types.SetCodeTxType && r.IsPrague:
+	default:
+		return nil, refusef("%w: type %d", types.ErrTxTypeNotSupported, kind)
+	}
+	if !tx.Protected() && !k.settings.AllowUnprotected {
+		return nil, refuse(errUnprotected)
+	}
+	return tx, nil
+}
+
+// message prepares what go-ethereum executes, so that the executor has nothing left to convert.
+func (k *checker) message(tx *types.Transaction, raw []byte, sender common.Address) (*checked, error) {
+	c := &checked{tx: tx, hash: crypto.Keccak256Hash(raw), raw: raw, size: len(raw) + common.AddressLength}
+	m := &c.msg
+	m.From, m.To, m.Nonce, m.GasLimit = sender, tx.To(), tx.Nonce(), tx.Gas()
+	m.Data, m.AccessList = tx.Data(), tx.AccessList()
+	m.SetCodeAuthorizations, m.BlobHashes = tx.SetCodeAuthorizations(), tx.BlobHashes()
+	var o1, o2, o3, o4 bool
+	m.Value, o1 = uint256.FromBig(tx.Value())
+	m.GasFeeCap, o2 = uint256.FromBig(tx.GasFeeCap())
+	m.GasTipCap, o3 = uint256.FromBig(tx.GasTipCap())
+	if fee := tx.BlobGasFeeCap(); fee != nil {
+		m.BlobGasFeeCap, o4 = uint256.FromBig(fee)
+	}
+	switch {
+	case o1:
+		return nil, refuse(core.ErrInsufficientFunds)
+	case o2:
+		return nil, refuse(core.ErrFeeCapVeryHigh)
+	case o3:
+		return nil, refuse(core.ErrTipVeryHigh)
+	case o4:
+		return nil, refuse(errors.New("max fee per blob gas higher than 2^256-1"))
+	}
+	m.GasPrice = m.GasFeeCap
+	if k.baseFee != nil {
+		base := uint256.MustFromBig(k.baseFee)
+		if price, overflow := new(uint256.Int).AddOverflow(base, m.GasTipCap); !overflow && price.Lt(m.GasFeeCap) {
+			m.GasPrice = price
+		}
+	}
+	return c, nil
+}
+
+// limits follows go-ethereum's txpool.ValidateTransaction.
+func (k *checker) limits(c *checked) error {
+	m, r := &c.msg, &k.rules
+	if m.To == nil {
+		if err := vm.CheckMaxInitCodeSize(r, uint64(len(m.Data))); err != nil {
+			return refuse(err)
+		}
+	}
+	if r.IsOsaka && m.GasLimit > params.MaxTxGas {
+		return refusef("%w (cap: %d, tx: %d)", core.ErrGasLimitTooHigh, params.MaxTxGas, m.GasLimit)
+	}
+	if m.GasLimit > k.settings.GasLimit {
+		return refuse(errGasLimit)
+	}
+	if m.GasFeeCap.Lt(m.GasTipCap) {
+		return refuse(core.ErrTipAboveFeeCap)
+	}
+	if m.Nonce+1 < m.Nonce {
+		return refuse(core.ErrNonceMax)
+	}
+	intrinsic, err := core.IntrinsicGas(m.Data, m.AccessList, m.SetCodeAuthorizations, m.From, m.To, m.Value, *r)
+	if err != nil {
+		return refuse(err)
+	}
+	if m.GasLimit < intrinsic {
+		return refusef("%w: gas %v, minimum needed %v", core.ErrIntrinsicGas, m.GasLimit, intrinsic)
+	}
+	if r.IsPrague {
+		floor, err := core.FloorDataGas(*r, m.From, m.To, m.Value, m.Data, m.AccessList)
+		if err != nil {
+			return refuse(err)
+		}
+		if m.GasLimit < floor {
+			return refusef("%w: gas %v, minimum needed %v", core.ErrFloorDataGas, m.GasLimit, floor)
+		}
+	}
+	if m.GasTipCap.CmpBig(k.settings.MinGasPrice) < 0 {
+		return refusef("%w: gas tip cap %v, minimum needed %v", errGasPriceTooLow, m.GasTipCap, k.settings.MinGasPrice)
+	}
+	if c.tx.Type() == types.SetCodeTxType && len(m.SetCodeAuthorizations) == 0 {
+		return refuse(errors.New("set code tx must have at least one authorization tuple"))
+	}
+	return nil
+}
+
+// payload returns what travels to the leader.
+func (c *checked) payload() []byte {
+	return append(append(make([]byte, 0, c.size), c.msg.From[:]...), c.raw...)
+}
+
+// decodePayload reads a payload of another node. Its signature is checked there; the rest is
+// checked again, since it costs little.
+func (k *checker) decodePayload(payload []byte) (*checked, error) {
+	if len(payload) < common.AddressLength {
+		return nil, fmt.Errorf("%w: ethereum payload of %d bytes: expected an address and a transaction", coco.ErrCorrupt, len(payload))
+	}
+	raw := payload[common.AddressLength:]
+	tx, err := k.decode(raw)
+	if err != nil {
+		return nil, err
+	}
+	c, err := k.message(tx, raw, common.BytesToAddress(payload[:common.AddressLength]))
+	if err != nil {
+		return nil, err
+	}
+	return c, k.limits(c)
+}

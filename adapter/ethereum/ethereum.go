@@ -1,0 +1,69 @@
+// Package ethereum is the Ethereum ledger: go-ethereum's EVM, transaction types and rules as a
+// library, over the store's tables. This package is the adapter itself: its name, its tables, and how its
+// parts are put together.
+//
+//	ethereum ── rpc ──┬── rpc/scan, rpc/encode    what web3 clients send and get
+//	                  │
+//	                chain                         blocks: execution, pool, views, subscriptions
+//	                  ├── stateroot               the Merkle-Patricia root, behind the executor's back
+//	                  ├── statedb                 the EVM's state over flat tables
+//	                  ├── rows                    what the rows of the tables hold
+//	                  └── settings                the adapter's section of the constitution
+//
+// Each package imports those below it only.
+//
+// Trust: enclave
+package ethereum
+
+import (
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rows"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc"
+	"github.com/cocoframework/coco/adapter/ethereum/settings"
+)
+
+// New returns the adapter.
+func New() adapter.Adapter { return ethereum{} }
+
+type ethereum struct{}
+
+// Manifest implements adapter.Adapter.
+func (ethereum) Manifest() adapter.Manifest {
+	return adapter.Manifest{Name: "ethereum", Tables: rows.Tables()}
+}
+
+// Open implements adapter.Adapter.
+func (ethereum) Open(env adapter.Env) (adapter.Ledger, error) {
+	l, err := chain.Open(&env)
+	if err != nil {
+		return nil, err
+	}
+	return &ledger{Ledger: l, rpc: rpc.New(l, &env)}, nil
+}
+
+// CheckSettings implements adapter.Checker.
+func (ethereum) CheckSettings(old, next []byte) error { return settings.CheckChange(old, next) }
+
+// ledger is a chain with its JSON-RPC.
+type ledger struct {
+	*chain.Ledger
+	rpc *rpc.Server
+}
+
+var (
+	_ adapter.Checker = ethereum{}
+	_ adapter.Ledger  = (*ledger)(nil)
+	_ adapter.Keeper  = (*ledger)(nil)
+	_ adapter.Noticer = (*ledger)(nil)
+)
+
+// Endpoints implements adapter.Ledger.
+func (l *ledger) Endpoints() []adapter.Endpoint { return l.rpc.Endpoints() }
+
+// Close implements adapter.Ledger.
+func (l *ledger) Close() error {
+	err := l.rpc.Close()
+	l.Ledger.Close()
+	return err
+}

@@ -1,0 +1,297 @@
+package rows
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+
+	"github.com/cocoframework/coco"
+)
+
+// Head is what the next block and calls need of the newest one, whose own row may be in the ledger
+// only. The row "head" of the meta table is
+//
+//	number u64 | time u64 | hash | mix | carried number u64 | carried root
+type Head struct {
+	Number  uint64
+	Time    uint64 // seconds
+	Hash    common.Hash
+	Mix     common.Hash // the header's mix digest: PREVRANDAO
+	Carried KnownRoot   // by the header; by the first block's, its own
+}
+
+const headSize = 3*8 + 3*common.HashLength
+
+var KeyHead = []byte("head")
+
+func (h *Head) Encode() []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, headSize), h.Number)
+	b = append(binary.BigEndian.AppendUint64(b, h.Time), h.Hash[:]...)
+	b = binary.BigEndian.AppendUint64(append(b, h.Mix[:]...), h.Carried.Number)
+	return append(b, h.Carried.Root[:]...)
+}
+
+func decodeHead(b []byte) (Head, error) {
+	if len(b) != headSize {
+		return Head{}, fmt.Errorf("%w: head row of %d bytes, expected %d", coco.ErrCorrupt, len(b), headSize)
+	}
+	return Head{
+		Number: binary.BigEndian.Uint64(b), Time: binary.BigEndian.Uint64(b[8:]),
+		Hash: common.BytesToHash(b[16:48]), Mix: common.BytesToHash(b[48:80]),
+		Carried: KnownRoot{binary.BigEndian.Uint64(b[80:]), common.BytesToHash(b[88:])},
+	}, nil
+}
+
+// KnownRoot is a block's number and the state root after it.
+type KnownRoot struct {
+	Number uint64
+	Root   common.Hash
+}
+
+// CarriedBy returns the root that a block's header carries: its own, for the first block.
+func CarriedBy(h *types.Header) KnownRoot {
+	k := KnownRoot{Root: h.Root}
+	if len(h.Extra) == 8 {
+		k.Number = binary.BigEndian.Uint64(h.Extra)
+	}
+	return k
+}
+
+func ReadHead(src Source) (Head, bool, error) {
+	b, ok := src.Get(Meta, KeyHead)
+	if !ok {
+		return Head{}, false, nil
+	}
+	h, err := decodeHead(b)
+	return h, err == nil, err
+}
+
+func BlockKey(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, number) }
+
+// Block is a block as its row holds it:
+//
+//	hash | view, first seqno, size uvarints | header's length uvarint, header in RLP | hashes of the transactions
+type Block struct {
+	Hash   common.Hash
+	View   uint64
+	First  uint64 // seqno of the first transaction; those of a block follow each other
+	Size   uint64 // of the block in RLP
+	Header []byte
+	Txs    []byte // 32 bytes each
+}
+
+// LastOf returns the seqno of a block's last transaction, with which the block is written. That of a block
+// without any is its first.
+func LastOf(first uint64, txs int) uint64 { return first + uint64(max(txs, 1)) - 1 }
+
+// Last is lastOf of the row's block.
+func (r *Block) Last() uint64 { return LastOf(r.First, len(r.Txs)/common.HashLength) }
+
+func (r *Block) Encode() []byte {
+	b := make([]byte, 0, common.HashLength+4*binary.MaxVarintLen64+len(r.Header)+len(r.Txs))
+	b = append(b, r.Hash[:]...)
+	b = binary.AppendUvarint(b, r.View)
+	b = binary.AppendUvarint(b, r.First)
+	b = binary.AppendUvarint(b, r.Size)
+	b = binary.AppendUvarint(b, uint64(len(r.Header)))
+	b = append(b, r.Header...)
+	return append(b, r.Txs...)
+}
+
+func DecodeBlock(b []byte) (Block, error) {
+	var r Block
+	d := reader{rest: b}
+	r.Hash = common.BytesToHash(d.take(common.HashLength))
+	r.View, r.First, r.Size = d.uvarint(), d.uvarint(), d.uvarint()
+	r.Header = d.take(d.length(1))
+	r.Txs = d.take(len(d.rest))
+	if d.err == nil && len(r.Txs)%common.HashLength != 0 {
+		d.fail("part of a hash")
+	}
+	if d.err != nil {
+		return Block{}, fmt.Errorf("%w: block row: %w", coco.ErrCorrupt, d.err)
+	}
+	return r, nil
+}
+
+// bloomAt is where a header's bloom begins in its RLP: behind the list's and the fixed fields'
+// lengths, which do not vary because a header is longer than 255 and shorter than 65,536 bytes.
+const bloomAt = 3 + 33 + 33 + 21 + 33 + 33 + 33 + 3
+
+// Bloom returns the bloom of a block row without decoding the header.
+func (r *Block) Bloom() (bloom types.Bloom, ok bool) {
+	if len(r.Header) < bloomAt+types.BloomByteLength {
+		return bloom, false
+	}
+	copy(bloom[:], r.Header[bloomAt:])
+	return bloom, true
+}
+
+// Tx is an included transaction as its row holds it:
+//
+//	sender | view, seqno, block, index, index of the first log in the block, gas used, cumulative gas,
+//	status uvarints | length of the logs uvarint, logs as an RLP list | the transaction as it was signed
+type Tx struct {
+	Sender     common.Address
+	View       uint64
+	Seqno      uint64
+	Block      uint64
+	Index      uint64
+	FirstLog   uint64
+	GasUsed    uint64
+	Cumulative uint64
+	Status     uint64
+	Logs       []byte
+	Raw        []byte
+}
+
+func (r *Tx) Encode() []byte {
+	b := make([]byte, 0, common.AddressLength+32+len(r.Logs)+len(r.Raw))
+	b = append(b, r.Sender[:]...)
+	for _, v := range [...]uint64{r.View, r.Seqno, r.Block, r.Index, r.FirstLog, r.GasUsed, r.Cumulative, r.Status} {
+		b = binary.AppendUvarint(b, v)
+	}
+	b = binary.AppendUvarint(b, uint64(len(r.Logs)))
+	b = append(b, r.Logs...)
+	return append(b, r.Raw...)
+}
+
+func DecodeTx(b []byte) (Tx, error) {
+	var r Tx
+	d := reader{rest: b}
+	r.Sender = common.BytesToAddress(d.take(common.AddressLength))
+	for _, p := range [...]*uint64{&r.View, &r.Seqno, &r.Block, &r.Index, &r.FirstLog, &r.GasUsed, &r.Cumulative, &r.Status} {
+		*p = d.uvarint()
+	}
+	if r.Status > types.ReceiptStatusSuccessful {
+		d.fail("unknown status")
+	}
+	r.Logs = d.take(d.length(1))
+	r.Raw = d.take(len(d.rest))
+	if d.err != nil {
+		return Tx{}, fmt.Errorf("%w: transaction row: %w", coco.ErrCorrupt, d.err)
+	}
+	return r, nil
+}
+
+func (r *Tx) TxID() coco.TxID { return coco.TxID{View: r.View, Seqno: r.Seqno} }
+
+// The rest of this file appends RLP to a buffer.
+
+// appendLength appends the head of a string (base 0x80) or list (base 0xc0) of n bytes.
+func appendLength(b []byte, base byte, n int) []byte {
+	if n < 56 {
+		return append(b, base+byte(n))
+	}
+	k := uintLen(uint64(n))
+	b = append(b, base+55+byte(k))
+	return appendUintBytes(b, uint64(n), k)
+}
+
+func LengthLen(n int) int {
+	if n < 56 {
+		return 1
+	}
+	return 1 + uintLen(uint64(n))
+}
+
+func uintLen(v uint64) int {
+	n := 0
+	for ; v > 0; v >>= 8 {
+		n++
+	}
+	return n
+}
+
+func appendUintBytes(b []byte, v uint64, n int) []byte {
+	for i := n - 1; i >= 0; i-- {
+		b = append(b, byte(v>>(8*i)))
+	}
+	return b
+}
+
+func appendUint(b []byte, v uint64) []byte {
+	if v > 0 && v < 0x80 {
+		return append(b, byte(v))
+	}
+	n := uintLen(v)
+	return appendUintBytes(append(b, 0x80+byte(n)), v, n)
+}
+
+func uintSize(v uint64) int {
+	if v > 0 && v < 0x80 {
+		return 1
+	}
+	return 1 + uintLen(v)
+}
+
+func appendString(b, s []byte) []byte {
+	if len(s) == 1 && s[0] < 0x80 {
+		return append(b, s[0])
+	}
+	return append(appendLength(b, 0x80, len(s)), s...)
+}
+
+func StringSize(s []byte) int {
+	if len(s) == 1 && s[0] < 0x80 {
+		return 1
+	}
+	return LengthLen(len(s)) + len(s)
+}
+
+func logSize(l *types.Log) int {
+	topics := 33 * len(l.Topics)
+	return 21 + LengthLen(topics) + topics + StringSize(l.Data)
+}
+
+// EncodeLogs returns the logs' list as a receipt contains it.
+func EncodeLogs(logs []*types.Log) []byte {
+	size := 0
+	for _, l := range logs {
+		n := logSize(l)
+		size += LengthLen(n) + n
+	}
+	b := appendLength(make([]byte, 0, LengthLen(size)+size), 0xc0, size)
+	for _, l := range logs {
+		b = appendLength(b, 0xc0, logSize(l))
+		b = append(append(b, 0x80+common.AddressLength), l.Address[:]...)
+		b = appendLength(b, 0xc0, 33*len(l.Topics))
+		for i := range l.Topics {
+			b = append(append(b, 0x80+common.HashLength), l.Topics[i][:]...)
+		}
+		b = appendString(b, l.Data)
+	}
+	return b
+}
+
+// EncodeClaims returns what a receipt of Coco proves about a transaction: the RLP list of its hash,
+// block number, index and consensus receipt (EIP-2718), and the receipt alone, which is the end of
+// it. Receipts before Byzantium would hold an intermediate state root instead of the status; this
+// ledger has none.
+func EncodeClaims(hash *common.Hash, kind uint8, r *Tx, bloom *types.Bloom) (claims, receipt []byte) {
+	const bloomSize = 3 + types.BloomByteLength
+	body := uintSize(r.Status) + uintSize(r.Cumulative) + bloomSize + len(r.Logs)
+	size := LengthLen(body) + body
+	if kind != types.LegacyTxType {
+		size++
+	}
+	// The receipt is longer than 55 bytes: it has a bloom.
+	all := 33 + uintSize(r.Block) + uintSize(r.Index) + LengthLen(size) + size
+	b := appendLength(make([]byte, 0, LengthLen(all)+all), 0xc0, all)
+	b = append(append(b, 0x80+common.HashLength), hash[:]...)
+	b = appendUint(b, r.Block)
+	b = appendUint(b, r.Index)
+	b = appendLength(b, 0x80, size)
+	start := len(b)
+	if kind != types.LegacyTxType {
+		b = append(b, kind)
+	}
+	b = appendLength(b, 0xc0, body)
+	b = appendUint(b, r.Status)
+	b = appendUint(b, r.Cumulative)
+	b = append(appendLength(b, 0x80, types.BloomByteLength), bloom[:]...)
+	b = append(b, r.Logs...)
+	return b, b[start:]
+}

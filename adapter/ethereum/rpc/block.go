@@ -1,0 +1,219 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
+)
+
+// absent turns "not found" into null, which is how the specification says it.
+func absent(err error) (json.RawMessage, error) {
+	if errors.Is(err, coco.ErrNotFound) {
+		return encode.Null, nil
+	}
+	return nil, rpcErrorOf(err)
+}
+
+// blockAt returns the block that a parameter means.
+func blockAt(ctx context.Context, v *chain.View, at rpc.BlockNumberOrHash) (*chain.Block, error) {
+	if hash, ok := at.Hash(); ok {
+		return v.BlockByHash(ctx, hash)
+	}
+	n, _ := at.Number()
+	return v.Block(ctx, resolveNumber(n, v.Number()))
+}
+
+// withBlock calls fn with a block of the past; null if there is none.
+func (m *ethMethods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn func(*chain.View, *chain.Block) (json.RawMessage, error)) (json.RawMessage, error) {
+	v := m.s.view(exchangeOf(ctx))
+	defer v.Release()
+	b, err := blockAt(ctx, v, at)
+	if err != nil {
+		return absent(err)
+	}
+	return rpcResult(fn(v, b))
+}
+
+func byNumber(n rpc.BlockNumber) rpc.BlockNumberOrHash { return rpc.BlockNumberOrHashWithNumber(n) }
+
+func byHash(hash common.Hash) rpc.BlockNumberOrHash {
+	return rpc.BlockNumberOrHashWithHash(hash, false)
+}
+
+// GetBlockByNumber is a block, with whole transactions if full.
+func (m *ethMethods) GetBlockByNumber(ctx context.Context, n rpc.BlockNumber, full bool) (json.RawMessage, error) {
+	return m.block(ctx, byNumber(n), full)
+}
+
+// GetBlockByHash is a block, with whole transactions if full.
+func (m *ethMethods) GetBlockByHash(ctx context.Context, hash common.Hash, full bool) (json.RawMessage, error) {
+	return m.block(ctx, byHash(hash), full)
+}
+
+func (m *ethMethods) block(ctx context.Context, at rpc.BlockNumberOrHash, full bool) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(v *chain.View, b *chain.Block) (json.RawMessage, error) {
+		if !full {
+			return encode.AppendBlock(nil, b, nil), nil
+		}
+		txs, err := v.Transactions(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		return encode.AppendBlock(nil, b, txs), nil
+	})
+}
+
+// GetHeaderByNumber is a block without its transactions.
+func (m *ethMethods) GetHeaderByNumber(ctx context.Context, n rpc.BlockNumber) (json.RawMessage, error) {
+	return m.header(ctx, byNumber(n))
+}
+
+// GetHeaderByHash is a block without its transactions.
+func (m *ethMethods) GetHeaderByHash(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
+	return m.header(ctx, byHash(hash))
+}
+
+func (m *ethMethods) header(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(_ *chain.View, b *chain.Block) (json.RawMessage, error) {
+		return encode.AppendHead(nil, b), nil
+	})
+}
+
+// GetBlockReceipts is the receipts of a block's transactions.
+func (m *ethMethods) GetBlockReceipts(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(v *chain.View, b *chain.Block) (json.RawMessage, error) {
+		txs, err := v.Transactions(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		out := []byte{'['}
+		for i, t := range txs {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = encode.AppendReceipt(out, t)
+		}
+		return append(out, ']'), nil
+	})
+}
+
+// GetBlockTransactionCountByNumber is the number of a block's transactions.
+func (m *ethMethods) GetBlockTransactionCountByNumber(ctx context.Context, n rpc.BlockNumber) (json.RawMessage, error) {
+	return m.transactionCount(ctx, byNumber(n))
+}
+
+// GetBlockTransactionCountByHash is the number of a block's transactions.
+func (m *ethMethods) GetBlockTransactionCountByHash(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
+	return m.transactionCount(ctx, byHash(hash))
+}
+
+func (m *ethMethods) transactionCount(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(_ *chain.View, b *chain.Block) (json.RawMessage, error) {
+		return encode.AppendQuantity(nil, uint64(len(b.Txs))), nil
+	})
+}
+
+// GetUncleCountByBlockNumber is 0: nobody mines.
+func (m *ethMethods) GetUncleCountByBlockNumber(ctx context.Context, n rpc.BlockNumber) (json.RawMessage, error) {
+	return m.uncleCount(ctx, byNumber(n))
+}
+
+// GetUncleCountByBlockHash is 0: nobody mines.
+func (m *ethMethods) GetUncleCountByBlockHash(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
+	return m.uncleCount(ctx, byHash(hash))
+}
+
+func (m *ethMethods) uncleCount(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(*chain.View, *chain.Block) (json.RawMessage, error) {
+		return encode.AppendQuantity(nil, 0), nil
+	})
+}
+
+// GetUncleByBlockNumberAndIndex is null: nobody mines.
+func (m *ethMethods) GetUncleByBlockNumberAndIndex(rpc.BlockNumber, hexutil.Uint) json.RawMessage {
+	return encode.Null
+}
+
+// GetUncleByBlockHashAndIndex is null: nobody mines.
+func (m *ethMethods) GetUncleByBlockHashAndIndex(common.Hash, hexutil.Uint) json.RawMessage {
+	return encode.Null
+}
+
+// GetTransactionByHash is an included transaction; there are no others.
+func (m *ethMethods) GetTransactionByHash(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
+	v := m.s.view(exchangeOf(ctx))
+	defer v.Release()
+	t, b, err := v.TransactionInBlock(ctx, hash)
+	if err != nil {
+		return absent(err)
+	}
+	return encode.AppendTransaction(nil, t, b), nil
+}
+
+// GetTransactionByBlockNumberAndIndex is one of a block's transactions.
+func (m *ethMethods) GetTransactionByBlockNumberAndIndex(ctx context.Context, n rpc.BlockNumber, i hexutil.Uint) (json.RawMessage, error) {
+	return m.transactionAt(ctx, byNumber(n), i)
+}
+
+// GetTransactionByBlockHashAndIndex is one of a block's transactions.
+func (m *ethMethods) GetTransactionByBlockHashAndIndex(ctx context.Context, hash common.Hash, i hexutil.Uint) (json.RawMessage, error) {
+	return m.transactionAt(ctx, byHash(hash), i)
+}
+
+func (m *ethMethods) transactionAt(ctx context.Context, at rpc.BlockNumberOrHash, i hexutil.Uint) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(v *chain.View, b *chain.Block) (json.RawMessage, error) {
+		if uint64(i) >= uint64(len(b.Txs)) {
+			return encode.Null, nil
+		}
+		t, err := v.TransactionOf(ctx, b, int(i))
+		if err != nil {
+			return nil, err
+		}
+		return encode.AppendTransaction(nil, t, b), nil
+	})
+}
+
+// GetRawTransactionByHash is the encoding that was signed.
+func (m *ethMethods) GetRawTransactionByHash(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
+	v := m.s.view(exchangeOf(ctx))
+	defer v.Release()
+	t, err := v.Transaction(ctx, hash)
+	if errors.Is(err, coco.ErrNotFound) {
+		return json.RawMessage(`"0x"`), nil
+	}
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	raw, err := t.Tx.MarshalBinary()
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	return encode.AppendData(nil, raw), nil
+}
+
+// GetTransactionReceipt is null until the transaction is committed.
+func (m *ethMethods) GetTransactionReceipt(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
+	return rpcResult(m.s.appendReceiptOf(ctx, exchangeOf(ctx), nil, hash))
+}
+
+// appendReceiptOf writes a transaction's receipt, or null.
+func (s *Server) appendReceiptOf(ctx context.Context, x *exchange, b []byte, hash common.Hash) ([]byte, error) {
+	v := s.view(x)
+	defer v.Release()
+	t, err := v.Transaction(ctx, hash)
+	if errors.Is(err, coco.ErrNotFound) {
+		return append(b, encode.Null...), nil
+	}
+	if err != nil {
+		return b, err
+	}
+	return encode.AppendReceipt(b, t), nil
+}

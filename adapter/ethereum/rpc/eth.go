@@ -1,0 +1,216 @@
+package rpc
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
+)
+
+// web3Methods is the namespace web3.
+type web3Methods struct{ s *Server }
+
+// ClientVersion names the program, and says what every user must know.
+func (m *web3Methods) ClientVersion() string {
+	version := "v0.0.0"
+	if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") {
+		version = info.Main.Version
+	}
+	name := "Coco/" + version
+	for _, notice := range slices.Concat(m.s.env.Notices, m.s.ledger.Notices()) {
+		word, _, _ := strings.Cut(notice, ":")
+		name += "/" + word
+	}
+	return name + "/" + runtime.GOOS + "-" + runtime.GOARCH + "/" + runtime.Version()
+}
+
+// Sha3 is the Keccak-256 of the input.
+func (m *web3Methods) Sha3(input hexutil.Bytes) hexutil.Bytes { return crypto.Keccak256(input) }
+
+// netMethods is the namespace net.
+type netMethods struct{ s *Server }
+
+// Version is the chain id in decimal.
+func (m *netMethods) Version() string { return m.s.ledger.ChainID().String() }
+
+// Listening says that the node accepts connections, which a reply proves.
+func (m *netMethods) Listening() bool { return true }
+
+// ethMethods is the namespace eth. Methods that return json.RawMessage share their encoding with
+// the direct way.
+type ethMethods struct{ s *Server }
+
+// ChainId is what transactions must be signed for.
+func (m *ethMethods) ChainId() json.RawMessage { return m.s.chain }
+
+// BlockNumber is the number of the newest block.
+func (m *ethMethods) BlockNumber() hexutil.Uint64 {
+	return hexutil.Uint64(m.s.height())
+}
+
+// height is the number of the newest block.
+func (s *Server) height() uint64 {
+	if b := s.ledger.Head(); b != nil {
+		return b.Number()
+	}
+	return 0 // the network begins
+}
+
+// syncingLag is how many committed transactions a node may lack before it says so.
+const syncingLag = 1000
+
+// Syncing is false, or how far a node that catches up has come.
+func (m *ethMethods) Syncing() any {
+	st := m.s.env.Status()
+	if st.Known <= st.Committed || (st.Role != "joining" && st.Known-st.Committed <= syncingLag) {
+		return false
+	}
+	head := m.s.height()
+	return map[string]hexutil.Uint64{
+		"startingBlock": hexutil.Uint64(head),
+		"currentBlock":  hexutil.Uint64(head),
+		// Every block holds at least one transaction, so there cannot be more blocks than this.
+		"highestBlock": hexutil.Uint64(head + st.Known - st.Committed),
+	}
+}
+
+// Accounts is empty: a node keeps no users' keys.
+func (m *ethMethods) Accounts() []common.Address { return []common.Address{} }
+
+// GetBalance is what an account holds, in wei.
+func (m *ethMethods) GetBalance(ctx context.Context, addr common.Address, at *rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	v, err := m.s.viewAt(ctx, exchangeOf(ctx), at)
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	defer v.Release()
+	balance, err := v.Balance(ctx, addr)
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	return encode.AppendBig(nil, balance.ToBig()), nil
+}
+
+// GetCode is a contract's code.
+func (m *ethMethods) GetCode(ctx context.Context, addr common.Address, at *rpc.BlockNumberOrHash) (hexutil.Bytes, error) {
+	v, err := m.s.viewAt(ctx, exchangeOf(ctx), at)
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	defer v.Release()
+	code, err := v.Code(ctx, addr)
+	return rpcResult(append(hexutil.Bytes{}, code...), err)
+}
+
+// GetStorageAt is a slot of a contract's storage.
+func (m *ethMethods) GetStorageAt(ctx context.Context, addr common.Address, slot string, at *rpc.BlockNumberOrHash) (hexutil.Bytes, error) {
+	v, err := m.s.viewAt(ctx, exchangeOf(ctx), at)
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	defer v.Release()
+	key, err := storageKey(slot)
+	if err != nil {
+		return nil, rpcErrorf(codeInvalidParams, "%v: %q", err, slot)
+	}
+	value, err := v.Storage(ctx, addr, key)
+	return rpcResult(hexutil.Bytes(value[:]), err)
+}
+
+// storageKey reads a slot leniently: the prefix and leading zeros may be missing.
+func storageKey(s string) (common.Hash, error) {
+	if strings.HasPrefix(s, "0x") || strings.HasPrefix(s, "0X") {
+		s = s[2:]
+	}
+	if len(s)&1 > 0 {
+		s = "0" + s
+	}
+	if len(s) > 64 {
+		return common.Hash{}, errors.New("storage key too long (want at most 32 bytes)")
+	}
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		return common.Hash{}, errors.New("invalid hex in storage key")
+	}
+	return common.BytesToHash(b), nil
+}
+
+// GetTransactionCount is an account's nonce. Pending counts what this node is about to commit.
+func (m *ethMethods) GetTransactionCount(ctx context.Context, addr common.Address, at *rpc.BlockNumberOrHash) (hexutil.Uint64, error) {
+	if at != nil {
+		if n, ok := at.Number(); ok && n == rpc.PendingBlockNumber {
+			nonce, err := m.s.ledger.PendingNonce(ctx, addr)
+			return rpcResult(hexutil.Uint64(nonce), err)
+		}
+	}
+	v, err := m.s.viewAt(ctx, exchangeOf(ctx), at)
+	if err != nil {
+		return 0, rpcErrorOf(err)
+	}
+	defer v.Release()
+	nonce, err := v.Nonce(ctx, addr)
+	return rpcResult(hexutil.Uint64(nonce), err)
+}
+
+// Call executes a message without keeping its effects.
+func (m *ethMethods) Call(ctx context.Context, args callArgs, at *rpc.BlockNumberOrHash, state *stateOverride, block *blockOverride) (hexutil.Bytes, error) {
+	o, err := callOptions(state, block)
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	out, err := m.s.callMessage(ctx, exchangeOf(ctx), at, &args, o)
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	return append(hexutil.Bytes{}, out...), nil
+}
+
+// EstimateGas is the smallest gas limit with which a message succeeds.
+func (m *ethMethods) EstimateGas(ctx context.Context, args callArgs, at *rpc.BlockNumberOrHash, state *stateOverride, block *blockOverride) (hexutil.Uint64, error) {
+	o, err := callOptions(state, block)
+	if err != nil {
+		return 0, rpcErrorOf(err)
+	}
+	gas, err := m.s.estimate(ctx, exchangeOf(ctx), at, &args, o)
+	return rpcResult(hexutil.Uint64(gas), err)
+}
+
+// SendRawTransaction returns once the transaction is committed.
+func (m *ethMethods) SendRawTransaction(ctx context.Context, raw hexutil.Bytes) (json.RawMessage, error) {
+	x := exchangeOf(ctx)
+	res := m.s.send(ctx, x, raw)[0]
+	if res.Err != nil {
+		return nil, x.failed(res.Err)
+	}
+	return encode.AppendData(nil, res.Hash[:]), nil
+}
+
+// send submits transactions and notes in x what became of them.
+func (s *Server) send(ctx context.Context, x *exchange, raw ...[]byte) []chain.SendResult {
+	results := s.submit(ctx, x.caller, raw...)
+	for i := range results {
+		if r := &results[i]; r.Err == nil && r.TxID.Seqno > x.committed.Seqno {
+			x.committed = r.TxID
+		}
+	}
+	return results
+}
+
+// failed notes a refusal in x and returns it as a JSON-RPC error.
+func (x *exchange) failed(err error) *rpcError {
+	x.busy = x.busy || errors.Is(err, coco.ErrBusy)
+	return rpcErrorOf(err)
+}

@@ -1,0 +1,178 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/common/math"
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
+)
+
+// Limits of eth_feeHistory, go-ethereum's but for rewards, which need whole blocks.
+const (
+	maxFeeBlocks      = 1024
+	maxRewardBlocks   = 128
+	maxFeePercentiles = 100
+)
+
+// GasPrice is what a transaction must offer to be accepted: nothing, unless the network says
+// otherwise.
+func (m *ethMethods) GasPrice() *hexutil.Big {
+	price := m.s.tip()
+	if fee := m.s.ledger.BaseFee(); fee != nil {
+		price.Add(price, fee)
+	}
+	return (*hexutil.Big)(price)
+}
+
+// MaxPriorityFeePerGas is the least tip that is accepted.
+func (m *ethMethods) MaxPriorityFeePerGas() *hexutil.Big { return (*hexutil.Big)(m.s.tip()) }
+
+// BaseFee is that of every block.
+func (m *ethMethods) BaseFee() *hexutil.Big { return (*hexutil.Big)(m.s.ledger.BaseFee()) }
+
+// BlobBaseFee is that of every block.
+func (m *ethMethods) BlobBaseFee() *hexutil.Big {
+	return (*hexutil.Big)(m.s.blobFee(m.s.ledger.Head()))
+}
+
+// blobFee is 0 for blocks of before blobs.
+func (s *Server) blobFee(b *chain.Block) *big.Int {
+	if fee := s.ledger.BlobFee(); fee != nil && b != nil && b.Header.ExcessBlobGas != nil {
+		return fee
+	}
+	return new(big.Int)
+}
+
+// tip is the least price above the base fee that is accepted.
+func (s *Server) tip() *big.Int {
+	tip := new(big.Int)
+	if least := s.ledger.Settings().MinGasPrice; least != nil {
+		tip.Set(least)
+	}
+	return tip
+}
+
+// feeHistory is the reply to eth_feeHistory.
+type feeHistory struct {
+	OldestBlock      *hexutil.Big     `json:"oldestBlock"`
+	Reward           [][]*hexutil.Big `json:"reward,omitempty"`
+	BaseFee          []*hexutil.Big   `json:"baseFeePerGas,omitempty"`
+	GasUsedRatio     []float64        `json:"gasUsedRatio"`
+	BlobBaseFee      []*hexutil.Big   `json:"baseFeePerBlobGas,omitempty"`
+	BlobGasUsedRatio []float64        `json:"blobGasUsedRatio,omitempty"`
+}
+
+// FeeHistory tells how full the last blocks were and what tips were paid.
+func (m *ethMethods) FeeHistory(ctx context.Context, count math.HexOrDecimal64, last rpc.BlockNumber, percentiles []float64) (*feeHistory, error) {
+	if err := checkPercentiles(percentiles); err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	v := m.s.view(exchangeOf(ctx))
+	defer v.Release()
+	head := v.Number()
+	end := resolveNumber(last, head)
+	if end > head {
+		return nil, rpcErrorf(codeServer, "request beyond head block: requested %d, head %d", end, head)
+	}
+	blocks := min(uint64(count), maxFeeBlocks, end+1)
+	if len(percentiles) > 0 {
+		blocks = min(blocks, maxRewardBlocks)
+	}
+	h := &feeHistory{OldestBlock: new(hexutil.Big)}
+	if blocks == 0 {
+		return h, nil
+	}
+	first := end + 1 - blocks
+	h.OldestBlock = (*hexutil.Big)(new(big.Int).SetUint64(first))
+	h.BaseFee, h.BlobBaseFee = make([]*hexutil.Big, blocks+1), make([]*hexutil.Big, blocks+1)
+	h.GasUsedRatio, h.BlobGasUsedRatio = make([]float64, blocks), make([]float64, blocks) // blobs are not carried
+	if len(percentiles) > 0 {
+		h.Reward = make([][]*hexutil.Big, blocks)
+	}
+	err := v.Backwards(ctx, first, end, func(b *chain.Block) (err error) {
+		i, fee := b.Number()-first, b.Header.BaseFee
+		if fee == nil {
+			fee = new(big.Int)
+		}
+		h.BaseFee[i], h.BlobBaseFee[i] = (*hexutil.Big)(fee), (*hexutil.Big)(m.s.blobFee(b))
+		h.GasUsedRatio[i] = ratio(b.Header.GasUsed, b.Header.GasLimit)
+		if len(percentiles) > 0 {
+			h.Reward[i], err = rewardsOf(ctx, v, b, percentiles)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	// Fees never move, so the next block's are known.
+	h.BaseFee[blocks], h.BlobBaseFee[blocks] = h.BaseFee[blocks-1], h.BlobBaseFee[blocks-1]
+	return h, nil
+}
+
+func checkPercentiles(percentiles []float64) error {
+	errPercentile := errors.New("invalid reward percentile")
+	if len(percentiles) > maxFeePercentiles {
+		return fmt.Errorf("%w: over the query limit %d", errPercentile, maxFeePercentiles)
+	}
+	for i, p := range percentiles {
+		if p < 0 || p > 100 {
+			return fmt.Errorf("%w: %f", errPercentile, p)
+		}
+		if i > 0 && p <= percentiles[i-1] {
+			return fmt.Errorf("%w: #%d:%f >= #%d:%f", errPercentile, i-1, percentiles[i-1], i, p)
+		}
+	}
+	return nil
+}
+
+func ratio(used, limit uint64) float64 {
+	if limit == 0 {
+		return 0
+	}
+	return float64(used) / float64(limit)
+}
+
+// rewardsOf finds the tips at the percentiles of a block's gas, cheapest first.
+func rewardsOf(ctx context.Context, v *chain.View, b *chain.Block, percentiles []float64) ([]*hexutil.Big, error) {
+	rewards := make([]*hexutil.Big, len(percentiles))
+	txs, err := v.Transactions(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	if len(txs) == 0 {
+		for i := range rewards {
+			rewards[i] = new(hexutil.Big)
+		}
+		return rewards, nil
+	}
+	type paid struct {
+		gas uint64
+		tip *big.Int
+	}
+	all := make([]paid, len(txs))
+	for i, t := range txs {
+		tip := encode.EffectiveGasPrice(t.Tx, b.Header.BaseFee)
+		if b.Header.BaseFee != nil {
+			tip = new(big.Int).Sub(tip, b.Header.BaseFee)
+		}
+		all[i] = paid{t.Receipt.GasUsed, tip}
+	}
+	slices.SortStableFunc(all, func(x, y paid) int { return x.tip.Cmp(y.tip) })
+	at, sum := 0, all[0].gas
+	for i, p := range percentiles {
+		for threshold := uint64(float64(b.Header.GasUsed) * p / 100); sum < threshold && at < len(all)-1; {
+			at++
+			sum += all[at].gas
+		}
+		rewards[i] = (*hexutil.Big)(all[at].tip)
+	}
+	return rewards, nil
+}

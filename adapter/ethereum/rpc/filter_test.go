@@ -1,0 +1,183 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/host/local"
+)
+
+func TestPolledFilters(t *testing.T) {
+	n := newTestNode(t, map[string]any{"log_results": 3, "log_blocks": 4})
+	contract := n.deploy(emitter)
+	emit := func() { n.send(n.raw(&contract, 100_000, []byte{1})) }
+	emit() // before the filters
+	var blocks, logs, windowed, other string
+	n.ask(&blocks, "eth_newBlockFilter")
+	n.ask(&logs, "eth_newFilter", map[string]any{"address": contract})
+	n.ask(&windowed, "eth_newFilter", map[string]any{"fromBlock": "0x4", "toBlock": "0x5"})
+	n.ask(&other, "eth_newFilter", map[string]any{"address": common.Address{9}})
+
+	changes := func(id string) (numbers []uint64) {
+		var found []*types.Log
+		n.ask(&found, "eth_getFilterChanges", id)
+		for _, l := range found {
+			numbers = append(numbers, l.BlockNumber)
+		}
+		return numbers
+	}
+	if got := changes(logs); got != nil {
+		t.Fatalf("a fresh filter returns %v", got)
+	}
+	for range 9 { // blocks 3 to 11
+		emit()
+	}
+	// The limits cut the answer into parts, of which none is lost.
+	var all []uint64
+	for {
+		part := changes(logs)
+		if len(part) == 0 {
+			break
+		}
+		if len(part) > 3 {
+			t.Fatalf("%d logs at once, the limit is 3", len(part))
+		}
+		all = append(all, part...)
+	}
+	if want := []uint64{3, 4, 5, 6, 7, 8, 9, 10, 11}; !slices.Equal(all, want) {
+		t.Fatalf("logs of blocks %v, expected %v", all, want)
+	}
+	var inWindow []uint64
+	for range 9 {
+		inWindow = append(inWindow, changes(windowed)...)
+	}
+	if want := []uint64{4, 5}; !slices.Equal(inWindow, want) {
+		t.Fatalf("logs of blocks %v, expected %v", inWindow, want)
+	}
+	var hashes, more []common.Hash
+	n.ask(&hashes, "eth_getFilterChanges", blocks)
+	n.ask(&more, "eth_getFilterChanges", blocks)
+	if len(hashes) != 3 || len(more) != 3 || hashes[0] == more[0] {
+		t.Fatalf("%d and %d blocks, expected 3 and the next 3", len(hashes), len(more))
+	}
+	if got := changes(other); got != nil {
+		t.Fatalf("another address has logs in %v", got)
+	}
+	var found []*types.Log
+	n.ask(&found, "eth_getFilterLogs", windowed)
+	if len(found) != 2 {
+		t.Fatalf("eth_getFilterLogs returns %d logs, expected 2", len(found))
+	}
+	var ok bool
+	n.ask(&ok, "eth_uninstallFilter", logs)
+	equal(t, "uninstalled", ok, true)
+	n.ask(&ok, "eth_uninstallFilter", logs)
+	equal(t, "uninstalled again", ok, false)
+}
+
+// TestFiltersBelongToTheirCaller: nobody polls, and so empties, another organisation's filter.
+func TestFiltersBelongToTheirCaller(t *testing.T) {
+	n := newTestNode(t, nil)
+	var id string
+	n.ask(&id, "eth_newBlockFilter")
+	x := &exchange{ctx: context.Background(), caller: coco.Caller{Actor: coco.ActorID{2}}}
+	for _, method := range []string{"eth_getFilterChanges", "eth_uninstallFilter"} {
+		var r reply
+		must(t, json.Unmarshal(n.rpc.replyFull(x, []byte(call(method, id)), nil), &r))
+		if r.Error == nil && string(r.Result) != "false" {
+			t.Errorf("%s of a stranger: %s", method, r.Result)
+		}
+	}
+	var hashes []common.Hash
+	n.ask(&hashes, "eth_getFilterChanges", id)
+}
+
+// setClock is a clock that stands still.
+type setClock struct {
+	local.Clock
+	now time.Time
+}
+
+var _ host.Clock = (*setClock)(nil)
+
+func (c *setClock) Elapsed() time.Duration { return 0 }
+func (c *setClock) Now() time.Time         { return c.now }
+
+func TestFiltersAreBoundedAndForgotten(t *testing.T) {
+	clock := &setClock{now: time.Unix(1000, 0)}
+	table := newFilterTable(clock, 2)
+	a, b := coco.ActorID{1}, coco.ActorID{2}
+	first, err := table.add(&pollFilter{owner: a})
+	must(t, err)
+	clock.now = clock.now.Add(3 * time.Minute)
+	second, err := table.add(&pollFilter{owner: a})
+	must(t, err)
+	if _, err := table.add(&pollFilter{owner: a}); err == nil {
+		t.Fatal("a third filter is accepted, the limit is 2")
+	}
+	if _, err := table.add(&pollFilter{owner: b}); err != nil {
+		t.Fatalf("another caller is refused: %v", err)
+	}
+	clock.now = clock.now.Add(3 * time.Minute) // the first has not been polled for six
+	if _, err := table.add(&pollFilter{owner: a}); err != nil {
+		t.Fatalf("an idle filter was not forgotten: %v", err)
+	}
+	if _, err := table.get(a, first); err == nil {
+		t.Error("the idle filter is still there")
+	}
+	if _, err := table.get(a, second); err != nil {
+		t.Errorf("the other filter is gone: %v", err)
+	}
+	clock.now = clock.now.Add(6 * time.Minute)
+	if _, err := table.get(a, second); err == nil {
+		t.Error("a filter is there after six idle minutes")
+	}
+	equal(t, "filters of the caller", table.counts[a], 1)
+}
+
+func FuzzLogQuery(f *testing.F) {
+	for _, s := range []string{
+		`{}`, `null`, `{"address":"0x0000000000000000000000000000000000000001","topics":[null,["0x0000000000000000000000000000000000000000000000000000000000000001",null]]}`,
+		`{"address":[],"fromBlock":"0x1","toBlock":"latest"}`, `{"blockHash":"0x0000000000000000000000000000000000000000000000000000000000000001","fromBlock":"0x1"}`, `{"topics":[[1]]}`, `[`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var q logQuery
+		if err := json.Unmarshal(data, &q); err != nil {
+			return
+		}
+		if len(q.Topics) > maxTopics || len(q.Addresses) > maxAddresses || (q.BlockHash != nil && q.From != nil) {
+			t.Fatalf("accepted %s as %+v", data, q)
+		}
+		q.Match(&types.Log{Topics: []common.Hash{{1}}})
+	})
+}
+
+func TestCallsWaitForASlot(t *testing.T) {
+	g := newCallGuard(local.Clock{}, time.Hour, 1)
+	inside, finish := make(chan struct{}), make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		done <- g.do(context.Background(), func(context.Context) error { close(inside); <-finish; return nil })
+	}()
+	<-inside
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := g.do(ctx, func(context.Context) error { return nil }); err == nil {
+		t.Error("a second call ran, there is one slot")
+	}
+	close(finish)
+	must(t, <-done)
+	must(t, g.do(context.Background(), func(context.Context) error { return nil }))
+	g.close()
+	g.close()
+}

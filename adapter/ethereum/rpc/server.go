@@ -1,0 +1,304 @@
+// Package rpc answers web3 JSON-RPC over HTTP and WebSocket, from views of the chain.
+//
+// There are two ways through it. The full server is go-ethereum's, for its breadth; it finds
+// methods and decodes arguments by reflection, which costs more than the hottest calls themselves.
+// The direct way (direct.go) recognises those calls in their plain form, and leaves everything
+// else, right or wrong, to the full server: whichever way is taken, the reply is the same.
+//
+//	HTTP, WebSocket ──> exchange ──┬── direct ──────────────┬──> chain.View
+//	                               └── go-ethereum's server ┘
+//
+// Trust: enclave
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/scan"
+	"github.com/cocoframework/coco/adapter/ethereum/settings"
+	"github.com/cocoframework/coco/wire"
+)
+
+// Server answers the requests of one ledger.
+type Server struct {
+	ledger *chain.Ledger
+	env    *adapter.Env
+	submit func(context.Context, coco.Caller, ...[]byte) []chain.SendResult // Ledger.Send
+	limits settings.RPC
+	full   *rpc.Server
+	calls  *callGuard
+	polls  *filterTable
+	chain  []byte       // the reply to eth_chainId
+	queued atomic.Int64 // bytes of messages that wait to be written, of all connections
+
+	mu     sync.Mutex
+	closed bool           // no more connections; guarded by mu
+	conns  sync.WaitGroup // WebSocket connections; added to under mu
+	stop   context.Context
+	cancel context.CancelFunc
+}
+
+// New returns the JSON-RPC server of l. Nothing runs until a request comes.
+func New(l *chain.Ledger, env *adapter.Env) *Server {
+	limits := l.Settings().RPC.WithDefaults()
+	s := &Server{
+		ledger: l,
+		env:    env,
+		submit: l.Send,
+		limits: limits,
+		full:   rpc.NewServer(),
+		calls:  newCallGuard(env.Clock, limits.CallTimeout(), 2*runtime.GOMAXPROCS(0)),
+		polls:  newFilterTable(env.Clock, limits.MaxFilters),
+		chain:  encode.AppendBig(nil, l.ChainID()),
+	}
+	s.stop, s.cancel = context.WithCancel(context.Background())
+	s.full.SetBatchLimits(limits.BatchItems, limits.ReplyBytes)
+	s.full.SetHTTPBodyLimit(limits.BodyBytes + 2) // room for the brackets around one call
+	for name, methods := range map[string]any{
+		"eth":  &ethMethods{s},
+		"net":  &netMethods{s},
+		"web3": &web3Methods{s},
+	} {
+		if err := s.full.RegisterName(name, methods); err != nil {
+			panic(err) // only a receiver without methods is refused
+		}
+	}
+	return s
+}
+
+// Endpoints are what the ledger serves.
+func (s *Server) Endpoints() []adapter.Endpoint {
+	return []adapter.Endpoint{{Pattern: "/rpc", Handler: s.serve}}
+}
+
+// Close ends all connections and waits for them.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	s.conns.Wait()
+	s.full.Stop()
+	s.calls.close()
+	return nil
+}
+
+// exchange is one HTTP request, or one message of a WebSocket connection, on its way to a reply.
+// It belongs to one goroutine at a time.
+type exchange struct {
+	ctx    context.Context
+	caller coco.Caller
+	remote string
+	conn   *wsConn // nil over HTTP, where there are no subscriptions
+
+	committed coco.TxID // the newest transaction that the exchange committed
+	busy      bool      // a call was refused because a queue was full
+	started   []func()  // what begins once the reply is on its way
+
+	past *adapter.PastReader // of all calls together; made when the first is about to read
+}
+
+type exchangeKey struct{}
+
+// exchangeOf returns the exchange that a method of the full server serves.
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// view returns the newest state for a call of an exchange.
+func (s *Server) view(x *exchange) *chain.View {
+	return s.ledger.View(s.pastReader(x))
+}
+
+func (s *Server) pastReader(x *exchange) *adapter.PastReader {
+	if x.past == nil {
+		x.past = s.ledger.PastReader()
+	}
+	return x.past
+}
+
+// bodies keeps buffers for requests and replies.
+var bodies = sync.Pool{New: func() any { return &buffers{} }}
+
+type buffers struct {
+	in, out []byte
+	reqs    []scan.Request
+}
+
+// release returns b to the pool unless it has grown large.
+func (b *buffers) release() {
+	const keep = 1 << 20
+	if cap(b.in) <= keep && cap(b.out) <= keep && cap(b.reqs) <= keep/64 {
+		clear(b.reqs[:cap(b.reqs)])
+		bodies.Put(b)
+	}
+}
+
+// serve is the adapter.Handler of the endpoint.
+func (s *Server) serve(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Method == http.MethodPost:
+		s.servePost(caller, w, r)
+	case r.Method == http.MethodGet && isUpgrade(r):
+		s.serveWebSocket(caller, w, r)
+	case r.Method == http.MethodGet && r.ContentLength == 0 && r.URL.RawQuery == "":
+		w.WriteHeader(http.StatusOK) // a health check, as go-ethereum answers it
+	default:
+		w.Header().Set("Allow", "GET, POST")
+		http.Error(w, "method not allowed: POST a JSON-RPC request, or GET with an upgrade to WebSocket", http.StatusMethodNotAllowed)
+	}
+}
+
+func isUpgrade(r *http.Request) bool {
+	for _, v := range r.Header["Connection"] {
+		for token := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(token), "upgrade") {
+				return true
+			}
+		}
+	}
+	return r.Header.Get("Upgrade") != ""
+}
+
+func (s *Server) servePost(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
+	if !isJSON(r.Header.Get("Content-Type")) {
+		http.Error(w, "invalid content type, only application/json is supported", http.StatusUnsupportedMediaType)
+		return
+	}
+	if r.ContentLength > int64(s.limits.BodyBytes) {
+		http.Error(w, fmt.Sprintf("content length too large (%d>%d)", r.ContentLength, s.limits.BodyBytes), http.StatusRequestEntityTooLarge)
+		return
+	}
+	b := bodies.Get().(*buffers)
+	defer b.release()
+	var err error
+	if b.in, err = readBody(b.in[:0], r.Body, s.limits.BodyBytes); err != nil {
+		status := http.StatusBadRequest
+		if big := (*http.MaxBytesError)(nil); errors.As(err, &big) { // the gateway's limit
+			status = http.StatusRequestEntityTooLarge
+		}
+		http.Error(w, err.Error(), status)
+		return
+	}
+	if len(b.in) > s.limits.BodyBytes {
+		http.Error(w, fmt.Sprintf("content length too large (>%d)", s.limits.BodyBytes), http.StatusRequestEntityTooLarge)
+		return
+	}
+	x := &exchange{ctx: r.Context(), caller: caller, remote: r.RemoteAddr}
+	single := s.reply(x, b)
+
+	h := w.Header()
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = []string{strconv.Itoa(len(b.out))}
+	if x.committed.Seqno != 0 {
+		h[transactionHeader] = []string{x.committed.String()}
+	}
+	if x.busy && single {
+		h["Retry-After"] = []string{"1"}
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_, _ = w.Write(b.out) // the caller has gone; there is nobody to tell
+}
+
+var jsonType = []string{"application/json"}
+
+// transactionHeader names the newest transaction that a reply says is committed.
+const transactionHeader = wire.HeaderTxID
+
+// isJSON accepts what go-ethereum accepts.
+func isJSON(contentType string) bool {
+	if contentType == "application/json" {
+		return true
+	}
+	mt, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (mt == "application/json" || mt == "application/json-rpc" || mt == "application/jsonrequest")
+}
+
+// readBody appends at most limit+1 bytes of r to b.
+func readBody(b []byte, r io.Reader, limit int) ([]byte, error) {
+	for len(b) <= limit {
+		if len(b) == cap(b) {
+			b = append(b, make([]byte, max(512, len(b)))...)[:len(b)]
+		}
+		n, err := r.Read(b[len(b):min(cap(b), limit+1)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// reply answers the request in b.in and leaves the reply, empty for notifications, in b.out. It
+// reports whether the request was a single one.
+func (s *Server) reply(x *exchange, b *buffers) (single bool) {
+	b.out, b.reqs = b.out[:0], b.reqs[:0]
+	i := scan.SkipSpace(b.in, 0)
+	if i < len(b.in) && b.in[i] == '[' {
+		s.replyBatch(x, b)
+		return false
+	}
+	if req, end, ok := scan.Parse(b.in, i); ok && scan.SkipSpace(b.in, end) == len(b.in) {
+		if out, done := s.direct(x, req, b.out); done {
+			b.out = out
+			return true
+		}
+	}
+	b.out = s.replyFull(x, b.in, b.out)
+	return true
+}
+
+// replyFull lets the full server answer a body, appending to out.
+func (s *Server) replyFull(x *exchange, body, out []byte) []byte {
+	if x.conn != nil {
+		if out, done := s.subscriptionCall(x, body, out); done {
+			return out
+		}
+	}
+	r := (&http.Request{
+		Method:        http.MethodPost,
+		URL:           &url.URL{Path: "/rpc"},
+		Header:        http.Header{"Content-Type": jsonType},
+		Body:          io.NopCloser(bytes.NewReader(body)),
+		ContentLength: int64(len(body)),
+		RemoteAddr:    x.remote,
+	}).WithContext(context.WithValue(x.ctx, exchangeKey{}, x))
+	c := capture{out: out, header: http.Header{}}
+	s.full.ServeHTTP(&c, r)
+	return c.out
+}
+
+// capture is a http.ResponseWriter that appends to a slice.
+type capture struct {
+	out    []byte
+	header http.Header
+}
+
+func (c *capture) Header() http.Header { return c.header }
+func (c *capture) WriteHeader(int)     {}
+func (c *capture) Write(p []byte) (int, error) {
+	c.out = append(c.out, p...)
+	return len(p), nil
+}

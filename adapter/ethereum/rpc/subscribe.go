@@ -1,0 +1,250 @@
+package rpc
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/coder/websocket"
+	"github.com/ethereum/go-ethereum/core/types"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
+)
+
+// subscriptionBuffer is how many blocks a subscriber may fall behind before it is dropped.
+const subscriptionBuffer = 1024
+
+// wsSubscription is a subscription of one connection.
+type wsSubscription struct {
+	id   string
+	quit chan struct{} // closed when the client has had enough
+	end  func()        // ends the ledger's side
+}
+
+// subscriptionCall answers eth_subscribe and eth_unsubscribe, which go-ethereum's server would tie
+// to a connection of its own. It reports false if body is another call.
+func (s *Server) subscriptionCall(x *exchange, body, out []byte) ([]byte, bool) {
+	if !bytes.Contains(body, []byte("subscribe")) {
+		return out, false
+	}
+	batched := false
+	if trimmed := bytes.TrimSpace(body); len(trimmed) > 1 && trimmed[0] == '[' {
+		body, batched = trimmed[1:len(trimmed)-1], true // a batch of one
+	}
+	var msg struct {
+		Version string          `json:"jsonrpc"`
+		ID      json.RawMessage `json:"id"`
+		Method  string          `json:"method"`
+		Params  json.RawMessage `json:"params"`
+	}
+	if err := json.Unmarshal(body, &msg); err != nil || msg.Version != "2.0" || len(msg.ID) == 0 || msg.ID[0] == '{' || msg.ID[0] == '[' {
+		return out, false
+	}
+	var result any
+	var err error
+	switch msg.Method {
+	case "eth_subscribe":
+		result, err = x.subscribe(msg.Params)
+	case "eth_unsubscribe":
+		result, err = x.unsubscribe(msg.Params)
+	default:
+		return out, false
+	}
+	if batched {
+		out = append(out, '[')
+	}
+	if err != nil {
+		out = appendError(out, msg.ID, err)
+	} else {
+		enc, _ := json.Marshal(result) // a string or a truth value
+		out = append(append(appendReply(out, msg.ID), enc...), '}')
+	}
+	if batched {
+		out = append(out, ']')
+	}
+	return out, true
+}
+
+// positional splits positional parameters.
+func positional(raw json.RawMessage, least, most int) ([]json.RawMessage, error) {
+	var params []json.RawMessage
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &params); err != nil {
+			return nil, rpcErrorf(codeInvalidParams, "non-array args")
+		}
+	}
+	if len(params) < least {
+		return nil, rpcErrorf(codeInvalidParams, "missing value for required argument %d", len(params))
+	}
+	if len(params) > most {
+		return nil, rpcErrorf(codeInvalidParams, "too many arguments, want at most %d", most)
+	}
+	return params, nil
+}
+
+// subscribe makes a subscription; its notifications begin once the reply is on its way.
+func (x *exchange) subscribe(raw json.RawMessage) (string, error) {
+	params, err := positional(raw, 1, 2)
+	if err != nil {
+		return "", err
+	}
+	var name string
+	if json.Unmarshal(params[0], &name) != nil {
+		return "", rpcErrorf(codeInvalidParams, "expected subscription name as first argument")
+	}
+	var query logQuery
+	switch name {
+	case "newHeads":
+		_, err = positional(raw, 1, 1)
+	case "logs":
+		if _, err = positional(raw, 2, 2); err == nil {
+			if err = json.Unmarshal(params[1], &query); err != nil {
+				err = rpcErrorf(codeInvalidParams, "invalid argument 1: %v", err)
+			}
+		}
+	default:
+		err = rpcErrorf(codeNoMethod, "no %q subscription in eth namespace", name)
+	}
+	if err != nil {
+		return "", err
+	}
+	c := x.conn
+	sub := &wsSubscription{id: newID(), quit: make(chan struct{})}
+	if err := c.register(sub); err != nil {
+		return "", err
+	}
+	ledger := c.server.ledger
+	if name == "newHeads" {
+		heads := ledger.SubscribeHeads(subscriptionBuffer)
+		c.begin(x, sub, heads.Close, func() { deliver(c, sub, heads, notifyHead) })
+	} else {
+		logs := ledger.SubscribeLogs(&query.LogFilter, subscriptionBuffer)
+		from, to := query.window(math.MaxUint64)
+		c.begin(x, sub, logs.Close, func() {
+			deliver(c, sub, logs, func(c *wsConn, id string, logs []*types.Log) bool {
+				return logs[0].BlockNumber < from || logs[0].BlockNumber > to || notifyLogs(c, id, logs)
+			})
+		})
+	}
+	return sub.id, nil
+}
+
+// unsubscribe ends a subscription of this connection.
+func (x *exchange) unsubscribe(raw json.RawMessage) (bool, error) {
+	params, err := positional(raw, 1, 1)
+	if err != nil {
+		return false, err
+	}
+	var id string
+	if err := json.Unmarshal(params[0], &id); err != nil {
+		return false, rpcErrorf(codeInvalidParams, "invalid argument 0: %v", err)
+	}
+	c := x.conn
+	c.mu.Lock()
+	sub := c.subs[id]
+	if sub == nil || sub.end == nil { // unknown, or another message is about to make it
+		c.mu.Unlock()
+		return false, rpcErrorf(codeServer, "subscription not found")
+	}
+	delete(c.subs, id)
+	c.mu.Unlock()
+	close(sub.quit)
+	sub.end()
+	return true, nil
+}
+
+// register adds a subscription to the connection.
+func (c *wsConn) register(sub *wsSubscription) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.subs) >= c.server.limits.MaxSubscriptions {
+		return rpcErrorf(codeLimit, "more than %d subscriptions on one connection: unsubscribe from those that are not needed", c.server.limits.MaxSubscriptions)
+	}
+	c.subs[sub.id] = sub
+	return nil
+}
+
+// begin arranges for run to be started behind the reply of x.
+func (c *wsConn) begin(x *exchange, sub *wsSubscription, end func(), run func()) {
+	c.mu.Lock()
+	sub.end = end
+	c.mu.Unlock()
+	x.started = append(x.started, func() {
+		c.wg.Add(1)
+		go func() {
+			defer c.wg.Done()
+			run()
+		}()
+	})
+}
+
+// closeSubscriptions ends what is left when the connection has ended.
+func (c *wsConn) closeSubscriptions() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, sub := range c.subs {
+		if sub.end != nil {
+			sub.end()
+		}
+		delete(c.subs, id)
+	}
+}
+
+// deliver sends what comes from the ledger until the subscription or the connection ends. A
+// client that falls behind too far loses the connection: it must not believe that it saw all.
+func deliver[T any](c *wsConn, sub *wsSubscription, from *chain.Subscription[T], notify func(*wsConn, string, T) bool) {
+	defer from.Close()
+	for {
+		select {
+		case event, ok := <-from.C:
+			if !ok {
+				select {
+				case <-sub.quit:
+				case <-c.ctx.Done():
+				default:
+					c.drop(dropCode(from.Err()))
+				}
+				return
+			}
+			if !notify(c, sub.id, event) {
+				return
+			}
+		case <-sub.quit:
+			return
+		case <-c.ctx.Done():
+			return
+		}
+	}
+}
+
+// dropCode is what a client is told when the ledger ended its subscription.
+func dropCode(err error) (websocket.StatusCode, string) {
+	if errors.Is(err, coco.ErrBusy) {
+		return websocket.StatusPolicyViolation, errSlowReader.Error()
+	}
+	return websocket.StatusGoingAway, "the node stops"
+}
+
+// notifyHead notifies of a new block.
+func notifyHead(c *wsConn, id string, b *chain.Block) bool {
+	return c.send(outgoing{data: append(encode.AppendHead(notification(id), b), "}}"...)})
+}
+
+// notifyLogs notifies of each log of one block.
+func notifyLogs(c *wsConn, id string, logs []*types.Log) bool {
+	for _, l := range logs {
+		if !c.send(outgoing{data: append(encode.AppendLog(notification(id), l), "}}"...)}) {
+			return false
+		}
+	}
+	return true
+}
+
+// notification begins a notification; the result and two braces must follow.
+func notification(id string) []byte {
+	return fmt.Appendf(make([]byte, 0, 2048), `{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":%q,"result":`, id)
+}

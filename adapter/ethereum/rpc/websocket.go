@@ -1,0 +1,255 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/cocoframework/coco"
+)
+
+// Limits of a connection.
+const (
+	wsQueue      = 1024      // messages that wait to be written
+	wsQueueBytes = 64 << 20  // and their size: a client that reads less is dropped
+	wsAllBytes   = 256 << 20 // the same for all connections together
+	wsFewBytes   = 128 << 10 // what any may have waiting even then
+	wsTick       = 5 * time.Second
+	wsWriteTicks = 2               // a message that takes longer to write ends the connection
+	wsPingTicks  = 6               // a ping goes out this often, and must be answered before the next
+	wsLeave      = 2 * time.Second // for calls under way, when the node stops
+)
+
+var errSlowReader = errors.New("connection dropped: the client reads too slowly")
+
+// wsConn is a WebSocket connection. The handler's goroutine reads messages and gives each to a
+// goroutine of its own, so that a transaction waiting for its commit holds nothing up; replies go
+// out in the order in which they are ready. One goroutine writes, one watches. All of them end
+// before the handler returns.
+type wsConn struct {
+	server *Server
+	ws     *websocket.Conn
+	caller coco.Caller
+	remote string
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	calls   chan struct{} // one token for each call under way
+	out     chan outgoing
+	waiting atomic.Int64 // bytes in out
+	writing atomic.Int32 // 0, or 1 + ticks since the current write began
+	wg      sync.WaitGroup
+	drops   sync.Once
+	leaves  sync.Once
+
+	mu   sync.Mutex
+	subs map[string]*wsSubscription
+}
+
+// outgoing is a message to write. Its buffers, if any, return to the pool then.
+type outgoing struct {
+	data []byte
+	from *buffers
+	last bool // says farewell instead: the node stops
+}
+
+// serveWebSocket upgrades a request and serves the connection until it ends.
+func (s *Server) serveWebSocket(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
+	if !s.admit() {
+		http.Error(w, "the node stops", http.StatusServiceUnavailable)
+		return
+	}
+	defer s.conns.Done()
+	ws, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return // Accept has answered
+	}
+	ws.SetReadLimit(int64(s.limits.BodyBytes))
+	c := &wsConn{
+		server: s, ws: ws, caller: caller, remote: r.RemoteAddr,
+		calls: make(chan struct{}, s.limits.ConnectionCalls),
+		out:   make(chan outgoing, wsQueue),
+		subs:  map[string]*wsSubscription{},
+	}
+	// The request's context ends when the gateway stops. The connection outlives that by a farewell.
+	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
+	left := make(chan struct{})
+	leave := func() { c.leaves.Do(func() { defer close(left); c.leave() }) }
+	stopped, ended := context.AfterFunc(s.stop, leave), context.AfterFunc(r.Context(), leave)
+	c.wg.Add(2)
+	go c.write()
+	go c.watch()
+	c.read()
+	c.cancel()
+	_ = ws.CloseNow() // the peer may be gone already
+	if a, b := stopped(), ended(); !a || !b {
+		<-left
+	}
+	c.drops.Do(func() {}) // waits for the farewell
+	c.wg.Wait()
+	c.server.queued.Add(-c.waiting.Load()) // nobody sends any more
+	c.closeSubscriptions()
+}
+
+// admit counts a connection, unless the server is closed.
+func (s *Server) admit() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.conns.Add(1)
+	}
+	return !s.closed
+}
+
+// read hands out messages until the connection ends.
+func (c *wsConn) read() {
+	for {
+		_, r, err := c.ws.Reader(c.ctx)
+		if err != nil {
+			return
+		}
+		b := bodies.Get().(*buffers)
+		// The library ends the connection of a message beyond its limit, one byte later than said.
+		if b.in, err = readBody(b.in[:0], r, c.server.limits.BodyBytes+2); err != nil {
+			return
+		}
+		select {
+		case c.calls <- struct{}{}:
+		case <-c.ctx.Done():
+			return
+		}
+		c.wg.Add(1)
+		go c.answer(b)
+	}
+}
+
+// answer replies to one message.
+func (c *wsConn) answer(b *buffers) {
+	defer c.wg.Done()
+	defer func() { <-c.calls }()
+	x := &exchange{ctx: c.ctx, caller: c.caller, remote: c.remote, conn: c}
+	c.server.reply(x, b)
+	if len(b.out) == 0 {
+		b.release()
+	} else if !c.send(outgoing{data: b.out, from: b}) {
+		return
+	}
+	for _, start := range x.started {
+		start()
+	}
+}
+
+// send queues a message. It reports false once the connection is ending.
+func (c *wsConn) send(m outgoing) bool {
+	n := int64(len(m.data))
+	own, all := c.waiting.Add(n), c.server.queued.Add(n)
+	if own > wsQueueBytes || own > wsFewBytes && all > wsAllBytes {
+		c.drop(websocket.StatusPolicyViolation, errSlowReader.Error())
+		return false
+	}
+	select {
+	case c.out <- m:
+		return true
+	case <-c.ctx.Done():
+		return false
+	}
+}
+
+// write writes what is queued.
+func (c *wsConn) write() {
+	defer c.wg.Done()
+	defer c.cancel()
+	for {
+		select {
+		case m := <-c.out:
+			if m.last {
+				c.drop(websocket.StatusGoingAway, "the node stops")
+				return
+			}
+			c.writing.Store(1)
+			err := c.ws.Write(c.ctx, websocket.MessageText, m.data)
+			c.writing.Store(0)
+			c.waiting.Add(-int64(len(m.data)))
+			c.server.queued.Add(-int64(len(m.data)))
+			if m.from != nil {
+				m.from.release()
+			}
+			if err != nil {
+				return
+			}
+		case <-c.ctx.Done():
+			return
+		}
+	}
+}
+
+// watch drops the connection when a write takes too long or a ping is not answered.
+func (c *wsConn) watch() {
+	defer c.wg.Done()
+	ticker := c.server.env.Clock.NewTicker(wsTick)
+	defer ticker.Stop()
+	answered := make(chan error, 1)
+	answered <- nil
+	for ticks := 1; ; ticks++ {
+		select {
+		case <-ticker.C():
+		case <-c.ctx.Done():
+			return
+		}
+		if n := c.writing.Load(); n > 0 && !c.writing.CompareAndSwap(n, n+1) {
+			continue // that write has ended
+		} else if n > wsWriteTicks {
+			c.drop(websocket.StatusPolicyViolation, errSlowReader.Error())
+			return
+		}
+		if ticks%wsPingTicks != 0 {
+			continue
+		}
+		select {
+		case <-answered:
+			c.wg.Add(1)
+			go func() {
+				defer c.wg.Done()
+				answered <- c.ws.Ping(c.ctx)
+			}()
+		default:
+			c.drop(websocket.StatusPolicyViolation, "connection dropped: a ping was not answered")
+			return
+		}
+	}
+}
+
+// leave ends the connection because the node stops: calls under way are answered first, new ones are not
+// taken.
+func (c *wsConn) leave() {
+	late := c.server.env.Clock.After(wsLeave)
+	for range cap(c.calls) {
+		select {
+		case c.calls <- struct{}{}:
+		case <-c.ctx.Done():
+			return
+		case <-late:
+			c.drop(websocket.StatusGoingAway, "the node stops")
+			return
+		}
+	}
+	select {
+	case c.out <- outgoing{last: true}:
+	case <-c.ctx.Done():
+	case <-late:
+		c.drop(websocket.StatusGoingAway, "the node stops")
+	}
+}
+
+// drop ends the connection and tells the client why, if it still listens.
+func (c *wsConn) drop(code websocket.StatusCode, reason string) {
+	c.drops.Do(func() {
+		_ = c.ws.Close(code, reason)
+		c.cancel()
+	})
+}

@@ -1,0 +1,353 @@
+// Package settings are the Ethereum adapter's section of the constitution: what they mean, what they may
+// be, and which of them may change.
+//
+// Trust: either
+package settings
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/big"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	gethmath "github.com/ethereum/go-ethereum/common/math"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/params"
+	"github.com/holiman/uint256"
+
+	"github.com/cocoframework/coco"
+)
+
+// Settings are the adapter's section of the constitution. Every field but ChainID has a default.
+type Settings struct {
+	ChainID uint64
+	// Fork names the rules that hold from block 0 on: those of the mainnet today, unless an older
+	// fork is named. A pinned network follows the mainnet's schedule instead.
+	Fork string
+	// GasLimit is a block's gas limit. Gas is metered and free: the base fee is 0.
+	GasLimit uint64
+	// CallGasLimit bounds eth_call and eth_estimateGas.
+	CallGasLimit uint64
+	// MaxTxBytes bounds the encoding of one transaction.
+	MaxTxBytes int
+	// MinGasPrice refuses transactions that offer less, in wei.
+	MinGasPrice *big.Int
+	// Coinbase receives the fees of those who offer any.
+	Coinbase common.Address
+	// AllowUnprotected admits transactions without a chain id (before EIP-155), which could be
+	// replayed here from other networks.
+	AllowUnprotected bool
+	// GapWait is how long a transaction waits for those with lower nonces.
+	GapWait time.Duration
+	// GapPerSender, GapTotal and GapBytes bound the transactions that wait.
+	GapPerSender, GapTotal, GapBytes int
+	// Alloc is the state of block 0.
+	Alloc types.GenesisAlloc
+	// Pin, if not nil, evaluates every transaction in one block context of the mainnet.
+	Pin *Pin
+	// RPC bounds what one caller can ask of a node's JSON-RPC.
+	RPC RPC
+}
+
+// Pin is the block context of a pinned network, as a block's header gives it.
+type Pin struct {
+	Number           uint64
+	Timestamp        uint64
+	Coinbase         common.Address
+	Difficulty       *big.Int
+	MixHash          common.Hash // PREVRANDAO once the difficulty is 0
+	GasLimit         uint64
+	BaseFee          *big.Int // nil before London
+	ExcessBlobGas    *uint64  // nil before Cancun
+	ParentHash       common.Hash
+	ParentBeaconRoot *common.Hash // stored at genesis (EIP-4788)
+	BlockHashes      map[uint64]common.Hash
+}
+
+const (
+	defaultGasLimit     = 100_000_000
+	defaultCallGasLimit = 50_000_000
+	defaultMaxTxBytes   = 128 << 10
+	maxMaxTxBytes       = 2 << 20
+	defaultGapWait      = 10 * time.Second
+	maxGapWait          = 10 * time.Minute
+	defaultGapPerSender = 1024
+	defaultGapTotal     = 16384
+	defaultGapBytes     = 64 << 20
+	minGasLimit         = params.MinGasLimit
+	maxGasLimit         = 500_000_000           // what that much gas can write fits into a batch of the ledger
+	maxChainID          = math.MaxUint64/2 - 36 // so that V of EIP-155 fits 64 bits
+)
+
+type settingsJSON struct {
+	ChainID          number                 `json:"chain_id"`
+	Fork             string                 `json:"fork"`
+	GasLimit         *number                `json:"gas_limit"`
+	CallGasLimit     *number                `json:"call_gas_limit"`
+	MaxTxBytes       *number                `json:"max_tx_bytes"`
+	MinGasPrice      *quantity              `json:"min_gas_price"`
+	Coinbase         common.Address         `json:"coinbase"`
+	AllowUnprotected bool                   `json:"allow_unprotected"`
+	GapWaitMs        *number                `json:"gap_wait_ms"`
+	GapPerSender     *number                `json:"gap_per_sender"`
+	GapTotal         *number                `json:"gap_total"`
+	GapBytes         *number                `json:"gap_bytes"`
+	Alloc            map[string]accountJSON `json:"alloc"`
+	Pin              *pinJSON               `json:"pin"`
+	RPC              RPC                    `json:"rpc"`
+}
+
+type accountJSON struct {
+	Balance *quantity         `json:"balance"`
+	Nonce   number            `json:"nonce"`
+	Code    hexutil.Bytes     `json:"code"`
+	Storage map[string]string `json:"storage"`
+}
+
+type pinJSON struct {
+	Number           *number           `json:"number"`
+	Timestamp        *number           `json:"timestamp"`
+	Coinbase         common.Address    `json:"coinbase"`
+	Difficulty       *quantity         `json:"difficulty"`
+	MixHash          common.Hash       `json:"mix_hash"`
+	GasLimit         *number           `json:"gas_limit"`
+	BaseFee          *quantity         `json:"base_fee"`
+	ExcessBlobGas    *number           `json:"excess_blob_gas"`
+	ParentHash       common.Hash       `json:"parent_hash"`
+	ParentBeaconRoot *common.Hash      `json:"parent_beacon_root"`
+	BlockHashes      map[string]string `json:"block_hashes"`
+}
+
+// number is an unsigned 64-bit JSON number, or a decimal or 0x-prefixed string.
+type number uint64
+
+func (n *number) UnmarshalJSON(b []byte) error {
+	v, ok := gethmath.ParseUint64(string(bytes.Trim(b, `"`)))
+	if !ok || len(b) == 0 || string(b) == `""` {
+		return fmt.Errorf("expected a number of 64 bits, found %s", clip(b))
+	}
+	*n = number(v)
+	return nil
+}
+
+// quantity is a number of up to 256 bits in the same forms.
+type quantity big.Int
+
+func (q *quantity) UnmarshalJSON(b []byte) error {
+	v, ok := gethmath.ParseBig256(string(bytes.Trim(b, `"`)))
+	if !ok || v.Sign() < 0 || len(b) == 0 || string(b) == `""` {
+		return fmt.Errorf("expected a number of 256 bits, found %s", clip(b))
+	}
+	*q = quantity(*v)
+	return nil
+}
+
+func clip(b []byte) string {
+	if len(b) > 40 {
+		return string(b[:40]) + "…"
+	}
+	return string(b)
+}
+
+// fixed are the settings on which the state depends from block 0 on.
+var fixed = []string{"chain_id", "alloc", "fork", "pin"}
+
+// CheckChange says why settings cannot follow old ones, both in canonical JSON. No setting can change as yet: those that the state does not depend on are
+// read when the ledger opens, and nodes that opened it at different times would differ.
+func CheckChange(old, new []byte) error {
+	if _, err := Parse(new); err != nil {
+		return err
+	}
+	var was, is map[string]json.RawMessage
+	if err := errors.Join(json.Unmarshal(old, &was), json.Unmarshal(new, &is)); err != nil {
+		return fmt.Errorf("%w: ethereum settings: %w", coco.ErrInvalid, err)
+	}
+	for _, name := range fixed {
+		if !bytes.Equal(was[name], is[name]) {
+			return fmt.Errorf("%w: ethereum settings: %s cannot change: the state depends on it from the start", coco.ErrInvalid, name)
+		}
+	}
+	if !bytes.Equal(old, new) {
+		return fmt.Errorf("%w: ethereum settings: they cannot change while the network runs", coco.ErrInvalid)
+	}
+	return nil
+}
+
+// Parse reads the settings. Errors are coco.ErrInvalid and name the field.
+func Parse(b []byte) (*Settings, error) {
+	var in settingsJSON
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&in); err != nil {
+		return nil, fmt.Errorf("%w: ethereum settings: %w", coco.ErrInvalid, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: ethereum settings: something follows the object", coco.ErrInvalid)
+	}
+	s, err := in.settings()
+	if err != nil {
+		return nil, fmt.Errorf("%w: ethereum settings: %w", coco.ErrInvalid, err)
+	}
+	return s, nil
+}
+
+func (in *settingsJSON) settings() (*Settings, error) {
+	s := &Settings{
+		ChainID:          uint64(in.ChainID),
+		Fork:             in.Fork,
+		MinGasPrice:      in.MinGasPrice.big(),
+		Coinbase:         in.Coinbase,
+		AllowUnprotected: in.AllowUnprotected,
+		Alloc:            make(types.GenesisAlloc, len(in.Alloc)),
+		RPC:              in.RPC,
+	}
+	if err := s.RPC.Validate(); err != nil {
+		return nil, err
+	}
+	if s.ChainID == 0 || s.ChainID > maxChainID {
+		return nil, fmt.Errorf("chain_id: expected 1 to %d, found %d", uint64(maxChainID), s.ChainID)
+	}
+	if s.MinGasPrice == nil {
+		s.MinGasPrice = new(big.Int)
+	}
+	var wait, perSender, total, size, txBytes uint64
+	for _, f := range []struct {
+		name            string
+		in              *number
+		out             *uint64
+		value, min, max uint64
+	}{
+		{"gas_limit", in.GasLimit, &s.GasLimit, defaultGasLimit, minGasLimit, maxGasLimit},
+		{"call_gas_limit", in.CallGasLimit, &s.CallGasLimit, defaultCallGasLimit, params.TxGas, params.MaxGasLimit},
+		{"max_tx_bytes", in.MaxTxBytes, &txBytes, defaultMaxTxBytes, 256, maxMaxTxBytes},
+		{"gap_wait_ms", in.GapWaitMs, &wait, uint64(defaultGapWait.Milliseconds()), 0, uint64(maxGapWait.Milliseconds())},
+		{"gap_per_sender", in.GapPerSender, &perSender, defaultGapPerSender, 0, 1 << 20},
+		{"gap_total", in.GapTotal, &total, defaultGapTotal, 0, 1 << 20},
+		{"gap_bytes", in.GapBytes, &size, defaultGapBytes, 0, 1 << 30},
+	} {
+		*f.out = f.value
+		if f.in != nil {
+			*f.out = uint64(*f.in)
+		}
+		if *f.out < f.min || *f.out > f.max {
+			return nil, fmt.Errorf("%s: expected %d to %d, found %d", f.name, f.min, f.max, *f.out)
+		}
+	}
+	s.GapWait = time.Duration(wait) * time.Millisecond
+	s.MaxTxBytes, s.GapPerSender, s.GapTotal, s.GapBytes = int(txBytes), int(perSender), int(total), int(size)
+	for text, a := range in.Alloc {
+		addr, account, err := a.account(text)
+		if err != nil {
+			return nil, fmt.Errorf("alloc.%s: %w", text, err)
+		}
+		if _, ok := s.Alloc[addr]; ok {
+			return nil, fmt.Errorf("alloc.%s: the address is listed twice", text)
+		}
+		s.Alloc[addr] = account
+	}
+	if in.Pin == nil {
+		if s.Fork == "" {
+			s.Fork = currentFork
+		}
+		if ForkIndex(s.Fork) < 0 {
+			return nil, fmt.Errorf("fork: expected one of %v, found %q", forkNames(), s.Fork)
+		}
+		return s, nil
+	}
+	if s.Fork != "" || in.GasLimit != nil || in.Coinbase != (common.Address{}) {
+		return nil, errors.New("pin: fork, gas_limit and coinbase are the pinned block's and must be left out")
+	}
+	var err error
+	if s.Pin, err = in.Pin.pin(); err != nil {
+		return nil, fmt.Errorf("pin: %w", err)
+	}
+	s.GasLimit = s.Pin.GasLimit
+	s.Coinbase = s.Pin.Coinbase
+	s.AllowUnprotected = true
+	return s, nil
+}
+
+func (a *accountJSON) account(text string) (common.Address, types.Account, error) {
+	if !common.IsHexAddress(text) {
+		return common.Address{}, types.Account{}, errors.New("expected an address of 40 hexadecimal digits")
+	}
+	out := types.Account{Balance: a.Balance.big(), Nonce: uint64(a.Nonce), Code: a.Code}
+	if out.Balance == nil {
+		out.Balance = new(big.Int)
+	}
+	for k, v := range a.Storage {
+		slot, err1 := hexWord(k)
+		value, err2 := hexWord(v)
+		if err := errors.Join(err1, err2); err != nil {
+			return common.Address{}, types.Account{}, fmt.Errorf("storage.%s: %w", clip([]byte(k)), err)
+		}
+		if out.Storage == nil {
+			out.Storage = make(map[common.Hash]common.Hash, len(a.Storage))
+		}
+		if _, ok := out.Storage[slot]; ok {
+			return common.Address{}, types.Account{}, fmt.Errorf("storage.%s: the slot is listed twice", clip([]byte(k)))
+		}
+		out.Storage[slot] = value
+	}
+	return common.HexToAddress(text), out, nil
+}
+
+// hexWord reads up to 64 hexadecimal digits.
+func hexWord(s string) (common.Hash, error) {
+	v, ok := gethmath.ParseBig256(s)
+	if !ok || len(s) < 3 || s[:2] != "0x" || len(s) > 66 || v.Sign() < 0 {
+		return common.Hash{}, fmt.Errorf("expected 0x and up to 64 hexadecimal digits, found %q", clip([]byte(s)))
+	}
+	return common.BigToHash(v), nil
+}
+
+func (q *quantity) big() *big.Int { return (*big.Int)(q) }
+
+func (in *pinJSON) pin() (*Pin, error) {
+	if in.Number == nil || in.Timestamp == nil || in.Difficulty == nil || in.GasLimit == nil {
+		return nil, errors.New("number, timestamp, difficulty and gas_limit: one is missing")
+	}
+	p := &Pin{
+		Number: uint64(*in.Number), Timestamp: uint64(*in.Timestamp), Coinbase: in.Coinbase,
+		Difficulty: in.Difficulty.big(), MixHash: in.MixHash, GasLimit: uint64(*in.GasLimit),
+		BaseFee: in.BaseFee.big(), ExcessBlobGas: (*uint64)(in.ExcessBlobGas), ParentHash: in.ParentHash,
+		ParentBeaconRoot: in.ParentBeaconRoot, BlockHashes: make(map[uint64]common.Hash, len(in.BlockHashes)),
+	}
+	if p.Number == 0 || p.Number > math.MaxInt64 {
+		return nil, fmt.Errorf("number: expected 1 to %d, found %d", math.MaxInt64, p.Number)
+	}
+	if p.GasLimit < minGasLimit || p.GasLimit > maxGasLimit {
+		return nil, fmt.Errorf("gas_limit: expected %d to %d, found %d", minGasLimit, maxGasLimit, p.GasLimit)
+	}
+	for k, v := range in.BlockHashes {
+		n, ok := gethmath.ParseUint64(k)
+		h, err := hexutil.Decode(v)
+		if !ok || k == "" || n >= p.Number || err != nil || len(h) != common.HashLength {
+			return nil, fmt.Errorf("block_hashes.%s: expected an earlier block's number and 32 bytes in hexadecimal, found %q", clip([]byte(k)), clip([]byte(v)))
+		}
+		p.BlockHashes[n] = common.BytesToHash(h)
+	}
+	p.BlockHashes[p.Number-1] = p.ParentHash
+	c, num := params.MainnetChainConfig, new(big.Int).SetUint64(p.Number)
+	if c.IsLondon(num) != (p.BaseFee != nil) {
+		return nil, errors.New("base_fee: is there from the London fork on, and only then")
+	}
+	if c.IsCancun(num, p.Timestamp) != (p.ExcessBlobGas != nil) {
+		return nil, errors.New("excess_blob_gas: is there from the Cancun fork on, and only then")
+	}
+	if p.ParentBeaconRoot != nil && p.ExcessBlobGas == nil {
+		return nil, errors.New("parent_beacon_root: is there from the Cancun fork on, and only then")
+	}
+	if p.BaseFee != nil {
+		if _, overflow := uint256.FromBig(p.BaseFee); overflow {
+			return nil, errors.New("base_fee: exceeds 256 bits")
+		}
+	}
+	return p, nil
+}

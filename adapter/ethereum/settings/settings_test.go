@@ -1,0 +1,140 @@
+package settings
+
+import (
+	"errors"
+	"math/big"
+	"strings"
+	"testing"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/params"
+
+	"github.com/cocoframework/coco"
+)
+
+func TestSettingsHaveDefaults(t *testing.T) {
+	s, err := Parse([]byte(`{"chain_id": "0x1092", "alloc": {
+		"0x00000000000000000000000000000000000000aa": {"balance": "0x10", "nonce": 3, "code": "0x6001", "storage": {"0x1": "0x0203"}}}}`))
+	must(t, err)
+	equal(t, "chain id", s.ChainID, 4242)
+	equal(t, "fork", s.Fork, "osaka")
+	equal(t, "gas limit", s.GasLimit, defaultGasLimit)
+	equal(t, "wait", s.GapWait, defaultGapWait)
+	a := s.Alloc[common.BytesToAddress([]byte{0xaa})]
+	equal(t, "balance", a.Balance.Int64(), 16)
+	equal(t, "nonce", a.Nonce, 3)
+	equal(t, "slot", a.Storage[common.BigToHash(big.NewInt(1))], common.BytesToHash([]byte{2, 3}))
+	r := s.ChainConfig().Rules(new(big.Int), true, 0)
+	if !r.IsOsaka || r.IsAmsterdam {
+		t.Fatalf("rules: %+v", r)
+	}
+}
+
+func TestSettingsAreStrict(t *testing.T) {
+	for in, want := range map[string]string{
+		``:                                     "EOF",
+		`{}`:                                   "chain_id: expected 1 to",
+		`{"chain_id": 1, "gaslimit": 3}`:       `unknown field "gaslimit"`,
+		`{"chain_id": 1} {}`:                   "something follows",
+		`{"chain_id": -1}`:                     "expected a number of 64 bits, found -1",
+		`{"chain_id": 1, "fork": "amsterdam"}`: `fork: expected one of`,
+		`{"chain_id": 1, "gas_limit": 10}`:     "gas_limit: expected 5000 to",
+		`{"chain_id": 1, "max_tx_bytes": 99999999}`:                                                                                      "max_tx_bytes: expected 256 to",
+		`{"chain_id": 1, "min_gas_price": "0x1` + strings.Repeat("0", 64) + `"}`:                                                         "expected a number of 256 bits",
+		`{"chain_id": 1, "alloc": {"0x12": {}}}`:                                                                                         "alloc.0x12: expected an address",
+		`{"chain_id": 1, "alloc": {"0x00000000000000000000000000000000000000aa": {"x": 1}}}`:                                             "unknown field",
+		`{"chain_id": 1, "alloc": {"0x00000000000000000000000000000000000000aa": {"storage": {"1": "0x1"}}}}`:                            "storage.1: expected 0x and up to 64",
+		`{"chain_id": 1, "alloc": {"0x00000000000000000000000000000000000000aa": {"storage": {"0x1": "0x1", "0x01": "0x1"}}}}`:           "the slot is listed twice",
+		`{"chain_id": 1, "alloc": {"0x00000000000000000000000000000000000000aa": {}, "0x00000000000000000000000000000000000000AA": {}}}`: "the address is listed twice",
+		`{"chain_id": 1, "pin": {}}`: "one is missing",
+		`{"chain_id": 1, "fork": "cancun", "pin": {"number": 1, "timestamp": 1, "difficulty": 1, "gas_limit": 9000}}`:              "must be left out",
+		`{"chain_id": 1, "pin": {"number": 1, "timestamp": 1, "difficulty": 1, "gas_limit": 9000, "base_fee": 1}}`:                 "base_fee: is there from",
+		`{"chain_id": 1, "pin": {"number": 19929064, "timestamp": 1716487000, "difficulty": 0, "gas_limit": 9000, "base_fee": 1}}`: "excess_blob_gas: is there from",
+		`{"chain_id": 1, "pin": {"number": 9, "timestamp": 1, "difficulty": 1, "gas_limit": 9000, "block_hashes": {"9": "0x00"}}}`: "block_hashes.9: expected an earlier",
+		`{"chain_id": 1, "rpc": {"batch_items": -1}}`: "batch_items",
+	} {
+		if _, err := Parse([]byte(in)); err == nil || !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", in, err, want)
+		}
+	}
+}
+
+func TestForksAreThoseOfTheMainnet(t *testing.T) {
+	// A moment of the mainnet under each fork, as number and time.
+	for _, at := range []struct {
+		fork   string
+		number int64
+		time   uint64
+	}{
+		{"frontier", 1, 0},
+		{"homestead", 1_150_000, 0},
+		{"tangerine-whistle", 2_463_000, 0},
+		{"spurious-dragon", 2_675_000, 0},
+		{"byzantium", 4_370_000, 0},
+		{"constantinople", 7_280_000, 0},
+		{"istanbul", 9_069_000, 0},
+		{"berlin", 12_244_000, 0},
+		{"london", 12_965_000, 0},
+		{"paris", 15_537_394, 1663224179},
+		{"shanghai", 17_034_870, 1681338455},
+		{"cancun", 19_426_587, 1710338135},
+		{"prague", 22_431_084, 1746612311},
+		{"osaka", 23_935_694, 1764798551},
+	} {
+		merged := ForkIndex(at.fork) >= ForkIndex("paris")
+		c := (&Settings{ChainID: 1, Fork: at.fork}).ChainConfig()
+		got := c.Rules(new(big.Int), merged, 0)
+		want := params.MainnetChainConfig.Rules(big.NewInt(at.number), merged, at.time)
+		equal(t, at.fork, got, want)
+		must(t, c.CheckConfigForkOrder())
+	}
+	equal(t, "forks", len(Forks), 14)
+}
+
+func FuzzSettings(f *testing.F) {
+	f.Add([]byte(`{"chain_id": 1, "alloc": {"0x00000000000000000000000000000000000000aa": {"balance": 1, "storage": {"0x1": "0x2"}}}}`))
+	f.Add([]byte(`{"chain_id": 1, "pin": {"number": 9, "timestamp": 1, "difficulty": 1, "gas_limit": 9000, "block_hashes": {"8": "0x00"}}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := Parse(b)
+		if err != nil {
+			if !errors.Is(err, coco.ErrInvalid) {
+				t.Fatalf("%q: %v", b, err)
+			}
+			return
+		}
+		s.ChainConfig()
+	})
+}
+
+// Canonical JSON is compared: a setting that the state depends on is named, whatever else changes with it.
+func TestSettingsThatTheStateDependsOnCannotChange(t *testing.T) {
+	const old = `{"chain_id":7,"gas_limit":30000000}`
+	for settings, want := range map[string]string{
+		old:                                   "",
+		`{"chain_id":8,"gas_limit":30000000}`: "chain_id cannot change: the state depends on it from the start",
+		`{"alloc":{},"chain_id":7,"gas_limit":30000000}`:      "alloc cannot change: the state depends",
+		`{"chain_id":7,"fork":"london","gas_limit":30000000}`: "fork cannot change: the state depends",
+		`{"chain_id":7,"gas_limit":40000000}`:                 "cannot change while the network runs",
+		`{"chain_id":7,"gas_limit":1}`:                        "gas_limit: expected",
+		`{"chain_id":7,"gas_limit":30000000,"genesis":{}}`:    "genesis",
+	} {
+		err := CheckChange([]byte(old), []byte(settings))
+		if want == "" && err != nil || want != "" && (!errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: error %v, expected %q", settings, err, want)
+		}
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func equal[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Fatalf("%s: got %v, want %v", what, got, want)
+	}
+}
