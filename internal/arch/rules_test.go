@@ -290,7 +290,7 @@ var protocols = []rule{
 	{
 		name:   "only adapters know the protocols' libraries",
 		in:     []string{"..."},
-		except: []string{"adapter/...", "internal/sandbox", "internal/bench", "internal/bench/mainnet", "internal/cli/democmd", "internal/contracts", "internal/deps", "internal/sim", "cmd/...", "test/..."},
+		except: []string{"adapter/...", "internal/sandbox/genesis", "internal/bench", "internal/bench/mainnet", "internal/cli/democmd", "internal/contracts", "internal/deps", "internal/sim", "cmd/...", "test/..."},
 		third:  func(path string) bool { return !strings.HasPrefix(path, "github.com/ethereum/") },
 		why:    "no variant may be threaded through the core",
 	},
@@ -338,6 +338,12 @@ var composition = []rule{
 		in:   []string{"internal/bench/mainnet"},
 		only: []string{""}, std: []string{"net", "net/http"},
 		why: "what is compared with a header must not depend on the network that executed the block",
+	},
+	{
+		name: "a genesis is files",
+		in:   []string{"internal/sandbox/genesis"},
+		none: []string{"node", "gateway", "internal/proxy", "internal/sandbox"}, std: []string{"net", "net/http", "os/exec"},
+		why: "what a network begins with is made before anything runs, and can be made for nodes that something else starts",
 	},
 	{
 		name: "a signer knows keys only",

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/ctxtime"
 	"github.com/cocoframework/coco/internal/localnet"
 )
@@ -170,4 +171,29 @@ func (s *Sandbox) assign(i int, m coco.Measurement) error {
 	defer s.mu.Unlock()
 	s.info.Nodes[i].Code = code
 	return s.info.Save()
+}
+
+// chooseCode decides which program the nodes run: the kept one, if there is one that the
+// constitution lists, because it stays what it is for as long as the network runs; otherwise this one.
+func (s *Sandbox) chooseCode(c *constitution.Constitution) error {
+	listed := c.Measurements()
+	own := slices.Contains(listed, s.opts.Code)
+	kept, err := localnet.Measure(s.lay.ProgramFile())
+	switch {
+	case err == nil && slices.Contains(listed, kept):
+		s.exe, s.info.Measurement = s.lay.ProgramFile(), string(kept)
+		if !own {
+			s.report(localnet.Step{
+				Step: "code", Measurement: string(kept),
+				Text: fmt.Sprintf("this program measures %s, which the constitution does not list: the nodes run the one that made the network (--fresh makes a new network with this one)",
+					s.opts.Code.Short()),
+			})
+		}
+	case own:
+		s.exe, s.info.Measurement = s.opts.Exe, string(s.opts.Code)
+	default:
+		return fmt.Errorf("%w: this program measures %s, but the network's constitution lists %v: run the program that made the network, or start a new one with --fresh",
+			coco.ErrDenied, s.opts.Code, listed)
+	}
+	return nil
 }

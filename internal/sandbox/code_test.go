@@ -16,6 +16,7 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/sandbox/genesis"
 )
 
 // folder makes a sandbox that nobody starts, with a program of its own.
@@ -121,7 +122,8 @@ func TestAConstitutionThatMembersChangedIsRemembered(t *testing.T) {
 	if _, err := Prepare(s.info.Dir); err != nil {
 		t.Errorf("the folder is not taken for a sandbox's any more: %v", err)
 	}
-	if err := s.clear(); err != nil {
+	s.opts.Members = DefaultMembers
+	if _, err := genesis.Make(s.lay, s.opts.genesis(s.report)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(s.lay.InForceFile()); err == nil {

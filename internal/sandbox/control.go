@@ -2,7 +2,9 @@ package sandbox
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/subtle"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -122,4 +124,11 @@ func (c *control) restart(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.Error(w, "another node is being restarted", http.StatusConflict)
 	}
+}
+
+// makeToken makes the control endpoint's bearer token.
+func makeToken() string {
+	b := make([]byte, 24)
+	_, _ = rand.Read(b) // it never fails
+	return hex.EncodeToString(b)
 }

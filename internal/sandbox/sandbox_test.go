@@ -25,6 +25,7 @@ import (
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
+	"github.com/cocoframework/coco/internal/sandbox/genesis"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/wire"
 )
@@ -47,7 +48,7 @@ func made(t *testing.T, members int) *Sandbox {
 		t.Fatal(err)
 	}
 	s := &Sandbox{opts: opts, lay: lay, done: make(chan struct{})}
-	if err := s.create(); err != nil {
+	if s.info, err = genesis.Make(lay, opts.genesis(opts.Report)); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.info.Save(); err != nil {
@@ -73,7 +74,7 @@ func TestADescriptionSurvivesAndIsPrivate(t *testing.T) {
 			}
 		}
 	}
-	if len(got.Accounts) != accountCount || got.Accounts[0].Key == got.Accounts[1].Key {
+	if len(got.Accounts) != 10 || got.Accounts[0].Key == got.Accounts[1].Key {
 		t.Errorf("accounts %v", got.Accounts)
 	}
 	if got.ChainID < 1<<20 || got.ChainID >= 1<<31 {
@@ -324,7 +325,8 @@ func TestFreshKeepsNothingOfTheOldNetwork(t *testing.T) {
 	s := made(t, 3)
 	old := s.info
 	s.opts.Members = 2
-	if err := s.create(); err != nil {
+	var err error
+	if s.info, err = genesis.Make(s.lay, s.opts.genesis(s.report)); err != nil {
 		t.Fatal(err)
 	}
 	if s.info.ChainID == old.ChainID || s.info.Constitution == old.Constitution || s.info.Accounts[0] == old.Accounts[0] || len(s.info.Nodes) != 2 {

@@ -20,6 +20,7 @@ import (
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/proxy"
+	"github.com/cocoframework/coco/internal/sandbox/genesis"
 )
 
 // DefaultMembers is how many members a sandbox has unless the user says otherwise.
@@ -74,6 +75,13 @@ func (o *Options) validate() error {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return nil
+}
+
+// genesis returns what a new network begins with.
+func (o *Options) genesis(report func(localnet.Step)) genesis.Options {
+	return genesis.Options{
+		Members: o.Members, ChainID: o.ChainID, Exe: o.Exe, Code: o.Code, KeepCode: o.KeepCode, Constitution: o.Constitution, Report: report,
+	}
 }
 
 // Sandbox is a running network.
@@ -146,21 +154,6 @@ func Start(ctx context.Context, opts Options) (*Sandbox, error) {
 	return s, nil
 }
 
-// Prepare makes the folder of a sandbox, unless it is there. It refuses one with other contents.
-func Prepare(dir string) (localnet.Layout, error) {
-	lay, err := localnet.NewLayout(dir)
-	if err != nil {
-		return lay, err
-	}
-	if err := checkFolder(lay); err != nil {
-		return lay, err
-	}
-	if err := os.MkdirAll(lay.Dir, 0o700); err != nil {
-		return lay, fmt.Errorf("%w: sandbox folder: %w", coco.ErrInvalid, err)
-	}
-	return lay, nil
-}
-
 // lockFolder locks the folder.
 func (s *Sandbox) lockFolder() error {
 	s.lock = flock.New(s.lay.LockFile(), flock.SetPermissions(0o600))
@@ -188,7 +181,7 @@ func (s *Sandbox) open(ctx context.Context, n *processes) error {
 		return err
 	}
 	if !resume {
-		if err := s.create(); err != nil {
+		if s.info, err = genesis.Make(s.lay, s.opts.genesis(s.report)); err != nil {
 			return err
 		}
 	}

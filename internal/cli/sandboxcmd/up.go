@@ -26,6 +26,7 @@ import (
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/sandbox/genesis"
 )
 
 // upFlags are the flags of `coco up`.
@@ -113,7 +114,7 @@ func (a *app) options(f *upFlags) (sandbox.Options, error) {
 	}
 	var set func(*constitution.Constitution) error
 	if len(f.set) > 0 {
-		set = func(c *constitution.Constitution) error { return sandbox.Set(c, f.set, a.checkAdapter) }
+		set = func(c *constitution.Constitution) error { return genesis.Set(c, f.set, a.checkAdapter) }
 	}
 	return sandbox.Options{
 		Dir: f.dir, Members: f.members, Fresh: f.fresh, Port: f.port, ChainID: f.chainID, Constitution: set,

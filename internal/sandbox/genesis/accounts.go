@@ -1,8 +1,7 @@
-package sandbox
+package genesis
 
 import (
 	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"math/big"
 
@@ -41,11 +40,4 @@ func makeChainID() (uint64, error) {
 		return 0, fmt.Errorf("chain id: %w", err)
 	}
 	return low + n.Uint64(), nil
-}
-
-// makeToken makes the control endpoint's bearer token.
-func makeToken() string {
-	b := make([]byte, 24)
-	_, _ = rand.Read(b) // it never fails
-	return hex.EncodeToString(b)
 }

@@ -1,0 +1,177 @@
+// Package genesis makes the files with which a network on this machine begins:
+//
+//	members/NAME/       an organisation with its keys (package identity)
+//	constitution.toml   their constitution, with the settings that the user chose ([Set])
+//	bin/coco            the program that it lists, if that is to be kept
+//	sandbox.json        the description, which the caller saves last
+//
+// A change of the constitution that is refused is refused before a network that the folder holds already is
+// discarded. Nothing is started.
+//
+// Trust: host
+package genesis
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/internal/atomicfile"
+	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/localnet"
+)
+
+// funds of each account at genesis, in wei: a million ether.
+const funds = "1000000000000000000000000"
+
+// Options say which network to make.
+type Options struct {
+	Members int    // organisations, each with one node; 1 to len(localnet.Names)
+	ChainID uint64 // zero means a random one
+	// Exe is the program that nodes run, and Code its measurement.
+	Exe  string
+	Code coco.Measurement
+	// KeepCode copies Exe into the folder.
+	KeepCode bool
+	// Constitution, if set, changes the constitution before it is completed, or refuses to. It may be called
+	// more than once.
+	Constitution func(*constitution.Constitution) error
+	Report       func(localnet.Step)
+}
+
+// Make makes everything that a new network needs but its nodes' ledgers, and discards what the folder holds of
+// another one. It returns the description, which the caller MUST save: a crash before that leaves a folder that
+// holds no network.
+func Make(lay localnet.Layout, o Options) (localnet.Info, error) {
+	now := time.Now()
+	var err error
+	info := localnet.Info{Version: localnet.InfoVersion, Insecure: true, Measurement: string(o.Code), ChainID: o.ChainID}
+	if info.ChainID == 0 {
+		if info.ChainID, err = makeChainID(); err != nil {
+			return localnet.Info{}, err
+		}
+	}
+	info.Network = fmt.Sprintf("sandbox %d", info.ChainID)
+	if info.Accounts, err = makeAccounts(); err != nil {
+		return localnet.Info{}, err
+	}
+	if o.Constitution != nil {
+		if err := o.rehearse(info, now); err != nil {
+			return localnet.Info{}, err
+		}
+	}
+	if err := clearFolder(lay); err != nil {
+		return localnet.Info{}, err
+	}
+	c, err := o.constitution(lay, info, now)
+	if err != nil {
+		return localnet.Info{}, err
+	}
+	for _, name := range localnet.Names[:o.Members] {
+		info.Members = append(info.Members, localnet.Member{Name: name})
+		info.Nodes = append(info.Nodes, localnet.Node{Name: name, Member: name})
+	}
+	o.Report(localnet.Step{
+		Step: "organisations", Members: localnet.Names[:o.Members],
+		Text: fmt.Sprintf("%d organisations, each with certificate, encryption key and a user", o.Members),
+	})
+	if err := atomicfile.Write(lay.ConstitutionFile(), c.TOML()); err != nil {
+		return localnet.Info{}, err
+	}
+	info.Constitution = c.Digest()
+	o.Report(localnet.Step{
+		Step: "constitution", Constitution: info.Constitution.String(),
+		Text: fmt.Sprintf("constitution %s: 1 code measurement, any member's node that runs it is admitted", info.Constitution.Short()),
+	})
+	if o.KeepCode {
+		if err := o.keepCode(lay); err != nil {
+			return localnet.Info{}, err
+		}
+	}
+	info.MoveTo(lay)
+	return info, nil
+}
+
+// constitution makes the members' files and the constitution of a new network.
+func (o *Options) constitution(lay localnet.Layout, info localnet.Info, now time.Time) (*constitution.Constitution, error) {
+	c := &constitution.Constitution{
+		Network:  constitution.Network{Name: info.Network, Insecure: true},
+		Code:     []constitution.Code{{Measurement: o.Code, Note: "the program that started this sandbox"}},
+		TEE:      []constitution.TEE{{Platform: constitution.Virtual}},
+		Adapters: adapterSettings(info),
+	}
+	for _, name := range localnet.Names[:o.Members] {
+		org, err := identity.Make(name, lay.Member(name), now)
+		if err != nil {
+			return nil, err
+		}
+		c.Members = append(c.Members, constitution.Member{Name: name, Certificate: org.Certificate, EncryptionKey: org.EncryptionKey})
+	}
+	if o.Constitution != nil {
+		if err := o.Constitution(c); err != nil {
+			return nil, err
+		}
+	}
+	return c, c.Complete()
+}
+
+// rehearse makes the constitution in a temporary folder, so that one that is refused is refused before the
+// network in the folder is discarded.
+func (o *Options) rehearse(info localnet.Info, now time.Time) error {
+	dir, err := os.MkdirTemp("", "coco-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	_, err = o.constitution(localnet.Layout{Dir: dir}, info, now)
+	return err
+}
+
+// adapterSettings are those of a network for developers.
+func adapterSettings(info localnet.Info) map[string]map[string]any {
+	alloc := map[string]any{}
+	for _, a := range info.Accounts {
+		alloc[a.Address] = map[string]any{"balance": funds}
+	}
+	return map[string]map[string]any{
+		"ethereum": {"chain_id": info.ChainID, "alloc": alloc},
+		"kv":       {},
+	}
+}
+
+// clearFolder removes what another network left in the folder, and nothing else.
+func clearFolder(lay localnet.Layout) error {
+	own := []string{lay.InfoFile(), lay.ConstitutionFile(), lay.InForceFile(), lay.ServiceFile(), lay.Members(), lay.Nodes(), lay.Code()}
+	for _, name := range own { // sandbox.json first: without it the rest is nothing
+		if err := os.RemoveAll(name); err != nil {
+			return fmt.Errorf("clearing the sandbox: %w", err)
+		}
+	}
+	return nil
+}
+
+func (o *Options) keepCode(lay localnet.Layout) error {
+	src, err := os.Open(o.Exe)
+	if err != nil {
+		return fmt.Errorf("keeping the program: %w", err)
+	}
+	defer src.Close()
+	if err := os.MkdirAll(lay.Code(), 0o700); err != nil {
+		return fmt.Errorf("keeping the program: %w", err)
+	}
+	dst, err := os.OpenFile(lay.ProgramFile(), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o700)
+	if err != nil {
+		return fmt.Errorf("keeping the program: %w", err)
+	}
+	_, err = io.Copy(dst, src)
+	if cerr := dst.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("keeping the program: %w", err)
+	}
+	return nil
+}
