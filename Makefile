@@ -29,7 +29,7 @@ fmt: ## format every Go file
 test: ## run every Go test
 	$(GO) test ./...
 
-short: ## run the tests that start no network of processes
+short: ## run every test but the long ones
 	$(GO) test -short ./...
 
 race: ## run the short tests under the race detector

@@ -30,7 +30,9 @@ func main() {
 	flag.Parse()
 	err := error(nil)
 	if *only {
-		err = check(mutants)
+		if err = check(mutants); err == nil {
+			fmt.Printf("%d mutants apply and compile\n", len(mutants))
+		}
 	} else {
 		err = run(*first, *seeds, flag.Args())
 	}
