@@ -16,28 +16,28 @@ import (
 // begin begins segments where they are needed: for the newest transactions, and for the oldest that are
 // not covered.
 func (x *Index) begin(chunks []ledger.Chunk) (began bool) {
-	if x.cfg.Clock.Elapsed() < x.beginAt {
+	if x.cfg.Clock.Elapsed() < x.loop.beginAt {
 		return false
 	}
 	x.mu.RLock()
-	holes := x.holes(x.claimed)
+	holes := x.holes(x.loop.claimed)
 	start, end, tail := x.start, x.end.Seqno, x.tail
 	x.mu.RUnlock()
 	var missing []Range
-	for _, s := range x.claimed {
+	for _, s := range x.loop.claimed {
 		if s.to < start.Seqno && !x.here(chunks, s.last) {
 			missing = append(missing, Range{s.from, s.to})
 		}
 	}
 	for _, h := range holes {
-		if tail != nil && tail.to+1 == h.from || x.fill != nil && x.fill.to+1 == h.from {
+		if tail != nil && tail.to+1 == h.from || x.loop.fill != nil && x.loop.fill.to+1 == h.from {
 			continue
 		}
 		newest := h.to == end && h.from > start.Seqno
 		if entry, known := h.entry(&start); known && !x.here(chunks, entry) {
 			missing = append(missing, Range{h.from, h.to})
 		}
-		if newest && tail != nil && len(tail.refs) > 0 || !newest && x.fill != nil {
+		if newest && tail != nil && len(tail.refs) > 0 || !newest && x.loop.fill != nil {
 			continue
 		}
 		b := x.builderFor(h, chunks)
@@ -46,7 +46,7 @@ func (x *Index) begin(chunks []ledger.Chunk) (began bool) {
 		}
 		began = true
 		if !newest {
-			x.fill = b
+			x.loop.fill = b
 			continue
 		}
 		x.mu.Lock()
@@ -54,7 +54,7 @@ func (x *Index) begin(chunks []ledger.Chunk) (began bool) {
 		x.mu.Unlock()
 	}
 	x.mu.Lock()
-	x.missing = missing
+	x.found.missing = missing
 	x.mu.Unlock()
 	return began
 }
@@ -65,8 +65,8 @@ func (x *Index) here(chunks []ledger.Chunk, entry uint64) bool {
 	if _, ok := chunkAt(chunks, entry); ok {
 		return true
 	}
-	if now := x.cfg.Clock.Elapsed(); now >= x.lookAt {
-		x.lookAt = now + poll
+	if now := x.cfg.Clock.Elapsed(); now >= x.loop.lookAt {
+		x.loop.lookAt = now + poll
 		_, _ = x.cfg.Ledger.Read(entry, entry+1, 0) // makes the ledger look, whatever comes of it
 	}
 	return false
@@ -132,11 +132,11 @@ func (x *Index) builderBehind(h hole, entry uint64, chunks []ledger.Chunk) *buil
 // there is nothing to do, 0 if there may be more.
 func (x *Index) grow(ctx context.Context, b *builder, chunks []ledger.Chunk) time.Duration {
 	x.mu.RLock()
-	holes := x.holes(x.claimed)
+	holes := x.holes(x.loop.claimed)
 	end, start := x.end.Seqno, x.start.Seqno
 	x.mu.RUnlock()
 	i := slices.IndexFunc(holes, func(h hole) bool { return h.from <= b.to+1 && b.to+1 <= h.to })
-	bounded := i < 0 && (b.to != end || b == x.fill) // what follows is covered, or the tail's
+	bounded := i < 0 && (b.to != end || b == x.loop.fill) // what follows is covered, or the tail's
 	if len(b.refs) > 0 {
 		c, ok := chunkAt(chunks, b.next-1)
 		chunkDone := ok && c.Complete && c.Last == b.next-1
@@ -156,8 +156,8 @@ func (x *Index) grow(ctx context.Context, b *builder, chunks []ledger.Chunk) tim
 		return x.away(ctx, b)
 	}
 	limit := min(holes[i].last, c.Last)
-	if b == x.fill && x.doubted(chunks) && b.next <= x.doubt {
-		limit = min(limit, x.doubt-1)
+	if b == x.loop.fill && x.doubted(chunks) && b.next <= x.loop.doubt {
+		limit = min(limit, x.loop.doubt-1)
 	}
 	if limit < b.next {
 		if len(b.refs) > 0 {
@@ -259,11 +259,11 @@ func (x *Index) distrust(b *builder) {
 
 // drop gives a builder up. The next one waits a little, should it come to the same end.
 func (x *Index) drop(b *builder) {
-	x.beginAt = x.cfg.Clock.Elapsed() + notYet
+	x.loop.beginAt = x.cfg.Clock.Elapsed() + notYet
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.fill == b {
-		x.fill = nil
+	if x.loop.fill == b {
+		x.loop.fill = nil
 	}
 	if x.tail == b {
 		x.tail = nil
@@ -273,7 +273,7 @@ func (x *Index) drop(b *builder) {
 // finish writes a builder's file, and puts it in the builder's place.
 func (x *Index) finish(ctx context.Context, b *builder) time.Duration {
 	if ok, known := x.confirmed(b); !known {
-		x.doubt = b.last
+		x.loop.doubt = b.last
 		x.drop(b)
 		return notYet
 	} else if !ok {
@@ -291,7 +291,7 @@ func (x *Index) finish(ctx context.Context, b *builder) time.Duration {
 		last = x.cfg.Clock.Elapsed()
 		return ctx.Err()
 	}
-	s, err := b.save(ctx, x.cfg.Disk, x.cfg.Dir, keys, x.blocks, pause)
+	s, err := b.save(ctx, x.cfg.Disk, x.cfg.Dir, keys, x.caches.blocks, pause)
 	if ctx.Err() != nil {
 		return nothing
 	}
@@ -300,7 +300,7 @@ func (x *Index) finish(ctx context.Context, b *builder) time.Duration {
 		return trouble
 	}
 	// It has replaced a file of the same name that could not be opened so far.
-	x.locked = slices.DeleteFunc(x.locked, func(name string) bool { return name == fileName(s.first, s.last) })
+	x.loop.locked = slices.DeleteFunc(x.loop.locked, func(name string) bool { return name == fileName(s.first, s.last) })
 	x.publish(b, s)
 	x.fine()
 	return 0
@@ -351,10 +351,10 @@ func (x *Index) confirmed(b *builder) (ok, known bool) {
 // doubted says whether there is a batch that nothing confirms because the chunk after it is not here.
 // Segments end before it as long as that is so.
 func (x *Index) doubted(chunks []ledger.Chunk) bool {
-	if c, ok := chunkAt(chunks, x.doubt); ok && !x.here(chunks, c.Last+1) {
+	if c, ok := chunkAt(chunks, x.loop.doubt); ok && !x.here(chunks, c.Last+1) {
 		return true
 	}
-	x.doubt = 0
+	x.loop.doubt = 0
 	return false
 }
 
@@ -363,12 +363,12 @@ func (x *Index) publish(b *builder, s *segment) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.trust(s)
-	if x.fill == b {
-		x.fill = nil
+	if x.loop.fill == b {
+		x.loop.fill = nil
 	}
 	if x.tail == b {
 		x.tail = nil
-		if s.to == x.end.Seqno || !slices.ContainsFunc(x.claimed, func(o *segment) bool { return o.from == s.to+1 }) {
+		if s.to == x.end.Seqno || !slices.ContainsFunc(x.loop.claimed, func(o *segment) bool { return o.from == s.to+1 }) {
 			x.tail = x.newBuilder(b.next, b.tree)
 			x.tail.chain, x.tail.chained = b.chain, true
 		}

@@ -38,8 +38,7 @@ type builder struct {
 	tree    merkle.Frontier
 	epoch   uint64   // of the last batch
 	slots   [][]byte // encoded frontiers, before each slotEvery-th batch
-	scratch []store.Write
-	hashes  []record
+	adding  batchRecords
 
 	mu     sync.RWMutex // guards what follows, against readers
 	header              // without records and after, which come with the file
@@ -47,6 +46,12 @@ type builder struct {
 	runs   [][]record // each sorted
 	fresh  []record   // not sorted yet
 	count  int        // records
+}
+
+// batchRecords are the records of the batch that is being added, in memory that the next one uses again.
+type batchRecords struct {
+	writes  []store.Write
+	records []record // each key once
 }
 
 // newBuilder begins a segment with the first batch at or after an entry.
@@ -118,29 +123,29 @@ func (b *builder) add(e batch.Entry, keys func(uint64) (*batch.Keys, error), che
 	return nil
 }
 
-// hashAll leaves the records of a batch in b.hashes, each key once.
+// hashAll leaves the records of a batch in b.adding.records, each key once.
 func (b *builder) hashAll(records []batch.Record) (err error) {
-	b.hashes = b.hashes[:0]
+	b.adding.records = b.adding.records[:0]
 	n := uint32(len(b.refs))
 	for i := range records {
 		for _, part := range [2][]byte{records[i].Public, records[i].Private} {
-			if b.scratch, err = store.AppendWrites(b.scratch[:0], part); err != nil {
+			if b.adding.writes, err = store.AppendWrites(b.adding.writes[:0], part); err != nil {
 				return err
 			}
-			for _, w := range b.scratch {
-				b.hashes = append(b.hashes, newRecord(b.hash(w.Table, w.Key), n))
+			for _, w := range b.adding.writes {
+				b.adding.records = append(b.adding.records, newRecord(b.hash(w.Table, w.Key), n))
 			}
 		}
 	}
-	clear(b.scratch[:cap(b.scratch)]) // it would keep the batch in memory
-	slices.SortFunc(b.hashes, compareRecords)
-	b.hashes = slices.Compact(b.hashes)
+	clear(b.adding.writes[:cap(b.adding.writes)]) // it would keep the batch in memory
+	slices.SortFunc(b.adding.records, compareRecords)
+	b.adding.records = slices.Compact(b.adding.records)
 	return nil
 }
 
 func compareRecords(a, b record) int { return bytes.Compare(a[:], b[:]) }
 
-// note adds a batch and the records in b.hashes to what readers see.
+// note adds a batch and the records in b.adding.records to what readers see.
 func (b *builder) note(batch *batch.Batch) {
 	h := &batch.Header
 	digest := sha256.Sum256(batch.HeaderBytes)
@@ -153,8 +158,8 @@ func (b *builder) note(batch *batch.Batch) {
 	b.header.chain = b.chain
 	b.refs = append(b.refs, ref{first: h.First, index: h.Index, view: h.View, digest: [digestSize]byte(digest[:])})
 	b.batches = uint32(len(b.refs))
-	b.fresh = append(b.fresh, b.hashes...)
-	b.count += len(b.hashes)
+	b.fresh = append(b.fresh, b.adding.records...)
+	b.count += len(b.adding.records)
 }
 
 // sort makes a run of the fresh records once there are enough of them.

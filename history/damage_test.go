@@ -91,12 +91,12 @@ func TestIndexOfWhatWasCutOffDoesNotSurvive(t *testing.T) {
 	settle(x)
 	n.answersAll(t, x)
 	for _, name := range n.indexFiles() {
-		if slices.Contains(files[len(files)-1:], name) && len(x.claimed) > 0 {
+		if slices.Contains(files[len(files)-1:], name) && len(x.loop.claimed) > 0 {
 			t.Errorf("%s of the ledger that was cut off is still there", name)
 		}
 	}
-	if len(x.claimed) > 0 {
-		t.Errorf("%d files are still in doubt", len(x.claimed))
+	if len(x.loop.claimed) > 0 {
+		t.Errorf("%d files are still in doubt", len(x.loop.claimed))
 	}
 }
 

@@ -128,7 +128,7 @@ func (x *Index) uncovered(seqno uint64) error {
 	x.Wake()
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	for _, r := range x.missing {
+	for _, r := range x.found.missing {
 		if r.First <= seqno && seqno <= r.Last {
 			return fmt.Errorf("%w: the ledger's chunk that holds seqno %d is not on this node, nor are others between seqnos %d and %d: bring them back, or ask another node",
 				coco.ErrMissing, seqno, r.First, r.Last)
@@ -163,7 +163,7 @@ func (x *Index) Batch(ctx context.Context, seqno uint64) (*batch.Batch, merkle.F
 	if err != nil {
 		return nil, none, err
 	}
-	if o, ok := x.opened.get(p.Index); ok && o.tree != nil {
+	if o, ok := x.caches.opened.get(p.Index); ok && o.tree != nil {
 		return o.Batch, o.tree.Clone(), nil
 	}
 	o, err := x.roll(ctx, &p)

@@ -45,21 +45,9 @@ type Index struct {
 	cfg    Config
 	limits limits
 	hash   func(table string, key []byte) hash
-	blocks *cache[blockID, []byte]
-	opened *cache[uint64, *opened]
+	caches caches
 	wake   chan struct{} // has room for one
-
-	// Owned by Run.
-	listed    bool          // unread is there
-	unread    []string      // names of files that are not opened yet
-	locked    []string      // names of files that could not be opened
-	openAt    time.Duration // when to try them again
-	beginAt   time.Duration // when to begin another segment
-	lookAt    time.Duration // when to ask for missing entries again
-	claimed   []*segment    // opened, in order, but nothing vouches for them yet
-	fill      *builder      // makes a segment for transactions before the newest ones
-	doubt     uint64        // an entry that fill must not take, see doubted
-	disturbed int           // commits, when Run last looked
+	loop   loop          // owned by Run
 
 	// mu is never held while the host is asked for anything.
 	mu       sync.RWMutex
@@ -70,9 +58,34 @@ type Index struct {
 	recent   recent
 	segments []*segment // trusted, in order. The slice is replaced, not changed
 	tail     *builder   // makes the segment of the newest transactions, nil for a while
-	damaged  []damage   // found by readers
-	missing  []Range    // transactions whose entries are not here
-	fault    string     // why indexing does not go on
+	found    found
+}
+
+// caches hold what was read from files. Each has a lock of its own.
+type caches struct {
+	blocks *cache[blockID, []byte]
+	opened *cache[uint64, *opened]
+}
+
+// loop is the state of the goroutine in Run: which files wait, and which segment it makes.
+type loop struct {
+	listed    bool          // unread is there
+	unread    []string      // names of files that are not opened yet
+	locked    []string      // names of files that could not be opened
+	openAt    time.Duration // when to try them again
+	beginAt   time.Duration // when to begin another segment
+	lookAt    time.Duration // when to ask for missing entries again
+	claimed   []*segment    // opened, in order, but nothing vouches for them yet
+	fill      *builder      // makes a segment for transactions before the newest ones
+	doubt     uint64        // an entry that fill must leave out, see doubted
+	disturbed int           // commits, when Run last looked
+}
+
+// found is what keeps the index from being complete.
+type found struct {
+	damaged []damage // by readers
+	missing []Range  // transactions whose entries are not here
+	fault   string   // why indexing does not go on
 }
 
 // damage is an entry that is not what the network wrote.
@@ -96,8 +109,7 @@ func New(cfg Config) *Index {
 		cfg:    cfg,
 		limits: limits{slice: 256 << 10, records: maxRecords, batches: maxBatches, run: 8 << 10, keep: 1024},
 		hash:   hashOf,
-		blocks: newCache[blockID, []byte](8 << 20),
-		opened: newCache[uint64, *opened](16 << 20),
+		caches: caches{blocks: newCache[blockID, []byte](8 << 20), opened: newCache[uint64, *opened](16 << 20)},
 		wake:   make(chan struct{}, 1),
 	}
 }
@@ -155,7 +167,7 @@ type Status struct {
 func (x *Index) Status() Status {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	s := Status{Committed: x.end.Seqno, Segments: len(x.segments), Missing: slices.Clone(x.missing), Fault: x.fault}
+	s := Status{Committed: x.end.Seqno, Segments: len(x.segments), Missing: slices.Clone(x.found.missing), Fault: x.found.fault}
 	for _, seg := range x.segments {
 		s.Bytes += seg.bytes()
 		s.Indexed = seg.to

@@ -75,7 +75,7 @@ func TestTheLogSaysHowDamageShowed(t *testing.T) {
 	bad := bytes.Clone(good)
 	bad[len(bad)/2] ^= 1
 	n.rewrite(name, bad)
-	x.opened = newCache[uint64, *opened](1 << 20)
+	x.caches.opened = newCache[uint64, *opened](1 << 20)
 	missing := false
 	for seqno := at.first; seqno <= n.tree.Size() && !missing; seqno++ {
 		_, err := x.Get(t.Context(), "private", []byte("hot"), seqno)

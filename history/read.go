@@ -22,7 +22,7 @@ type opened struct {
 
 // batchAt reads the batch at an entry. What it holds is not checked against anything but itself.
 func (x *Index) batchAt(index uint64) (*opened, error) {
-	if o, ok := x.opened.get(index); ok {
+	if o, ok := x.caches.opened.get(index); ok {
 		return o, nil
 	}
 	entries, err := x.cfg.Ledger.Read(index, index+1, 0)
@@ -53,7 +53,7 @@ func decodeEntry(e batch.Entry) (*opened, error) {
 // suspect has the chunk of an entry set aside, and says so to whom asked.
 func (x *Index) suspect(index uint64, err error) error {
 	x.mu.Lock()
-	x.damaged = append(x.damaged, damage{index, err})
+	x.found.damaged = append(x.found.damaged, damage{index, err})
 	x.mu.Unlock()
 	x.Wake()
 	return fmt.Errorf("%w: entry %d is damaged on this node, and will be fetched again: %w", coco.ErrMissing, index, err)
@@ -65,7 +65,7 @@ func (x *Index) keep(index uint64, o *opened) {
 	if o.records != nil {
 		size = 2*size + 72*len(o.records)
 	}
-	x.opened.put(index, o, size)
+	x.caches.opened.put(index, o, size)
 }
 
 // recordsAt reads and decrypts the batch of a directory.

@@ -23,13 +23,13 @@ const (
 // review takes segments into use that something vouches for, and removes those that do not belong
 // here. It says whether it did anything.
 func (x *Index) review() bool {
-	for i, s := range slices.Backward(x.claimed) {
+	for i, s := range slices.Backward(x.loop.claimed) {
 		v := x.judge(s)
 		if v == unknown || v == unfinished {
 			continue
 		}
-		above := x.claimed[i+1:]
-		x.claimed = slices.Concat(x.claimed[:i], above)
+		above := x.loop.claimed[i+1:]
+		x.loop.claimed = slices.Concat(x.loop.claimed[:i], above)
 		switch v {
 		case trusted:
 			x.mu.Lock()
@@ -42,7 +42,7 @@ func (x *Index) review() bool {
 			for _, later := range above {
 				x.remove(later.name, "it follows one that is not of the network's ledger")
 			}
-			x.claimed = x.claimed[:i]
+			x.loop.claimed = x.loop.claimed[:i]
 		}
 		return true
 	}
@@ -105,7 +105,7 @@ func (x *Index) judgeFromMemory(s *segment) (v verdict, ask bool) {
 			next = o
 		}
 	}
-	for _, b := range []*builder{x.tail, x.fill} {
+	for _, b := range []*builder{x.tail, x.loop.fill} {
 		if b != nil && b.from <= b.to && b.from <= s.to && s.from <= b.to {
 			return redundant, false
 		}

@@ -47,8 +47,8 @@ func (x *Index) Run(ctx context.Context) error {
 // otherwise two thirds.
 func (x *Index) rest(ctx context.Context, worked time.Duration) {
 	x.mu.RLock()
-	busy := x.commits != x.disturbed
-	x.disturbed = x.commits
+	busy := x.commits != x.loop.disturbed
+	x.loop.disturbed = x.commits
 	x.mu.RUnlock()
 	if busy {
 		x.sleep(ctx, busyRest*worked)
@@ -84,7 +84,7 @@ func (x *Index) step(ctx context.Context) time.Duration {
 	}
 	wait := nothing
 	chunks := x.cfg.Ledger.Chunks()
-	for _, b := range []*builder{x.tail, x.fill} {
+	for _, b := range []*builder{x.tail, x.loop.fill} {
 		if b == nil {
 			continue
 		}
@@ -97,10 +97,10 @@ func (x *Index) step(ctx context.Context) time.Duration {
 	if x.begin(chunks) {
 		return 0
 	}
-	if x.cfg.Clock.Elapsed() < x.beginAt {
+	if x.cfg.Clock.Elapsed() < x.loop.beginAt {
 		wait = notYet
 	}
-	if len(x.locked) > 0 || len(x.claimed) > 0 || len(x.missing) > 0 {
+	if len(x.loop.locked) > 0 || len(x.loop.claimed) > 0 || len(x.found.missing) > 0 {
 		wait = min(wait, poll)
 	}
 	return wait
@@ -108,45 +108,45 @@ func (x *Index) step(ctx context.Context) time.Duration {
 
 // openFiles opens the next of the files found on the disk.
 func (x *Index) openFiles() (wait time.Duration, done bool) {
-	if !x.listed {
+	if !x.loop.listed {
 		names, err := x.cfg.Disk.List(x.cfg.Dir)
 		if err != nil {
 			x.trouble("the folder of the index cannot be listed", err)
 			return trouble, false
 		}
-		x.listed = true
+		x.loop.listed = true
 		for _, name := range names {
 			if _, _, ok := parseFileName(name); ok {
-				x.unread = append(x.unread, name)
+				x.loop.unread = append(x.loop.unread, name)
 			} else if strings.HasPrefix(name, filePrefix) {
 				x.remove(path.Join(x.cfg.Dir, name), "it is not a whole index file")
 			}
 		}
 	}
-	if now := x.cfg.Clock.Elapsed(); len(x.locked) > 0 && now >= x.openAt {
-		x.unread, x.locked = append(x.unread, x.locked...), nil
-		x.openAt = now + poll
+	if now := x.cfg.Clock.Elapsed(); len(x.loop.locked) > 0 && now >= x.loop.openAt {
+		x.loop.unread, x.loop.locked = append(x.loop.unread, x.loop.locked...), nil
+		x.loop.openAt = now + poll
 	}
-	if len(x.unread) == 0 {
+	if len(x.loop.unread) == 0 {
 		return 0, true
 	}
-	name := x.unread[0]
-	x.unread = x.unread[1:]
-	s, err := openSegment(x.cfg.Disk, x.cfg.Dir, name, x.cfg.Keys, x.blocks)
+	name := x.loop.unread[0]
+	x.loop.unread = x.loop.unread[1:]
+	s, err := openSegment(x.cfg.Disk, x.cfg.Dir, name, x.cfg.Keys, x.caches.blocks)
 	switch {
 	case err == nil:
-		i, _ := slices.BinarySearchFunc(x.claimed, s.from, func(s *segment, from uint64) int {
+		i, _ := slices.BinarySearchFunc(x.loop.claimed, s.from, func(s *segment, from uint64) int {
 			if s.from < from {
 				return -1
 			}
 			return 1
 		})
-		x.claimed = slices.Insert(x.claimed, i, s)
+		x.loop.claimed = slices.Insert(x.loop.claimed, i, s)
 	case errors.Is(err, coco.ErrCorrupt):
 		x.remove(path.Join(x.cfg.Dir, name), err.Error())
 	case errors.Is(err, fs.ErrNotExist):
 	default: // the epoch's key is not here yet, or the disk is in trouble
-		x.locked = append(x.locked, name)
+		x.loop.locked = append(x.loop.locked, name)
 	}
 	return 0, false
 }
@@ -168,8 +168,8 @@ func (x *Index) damage(what string, entry uint64, err error) {
 func (x *Index) trouble(what string, err error, attrs ...any) {
 	text := what + ": " + err.Error()
 	x.mu.Lock()
-	known := x.fault == text
-	x.fault = text
+	known := x.found.fault == text
+	x.found.fault = text
 	x.mu.Unlock()
 	if !known {
 		x.cfg.Log.Error("the index of the ledger does not go on", append(attrs, "reason", what, "error", err)...)
@@ -178,7 +178,7 @@ func (x *Index) trouble(what string, err error, attrs ...any) {
 
 func (x *Index) fine() {
 	x.mu.Lock()
-	x.fault = ""
+	x.found.fault = ""
 	x.mu.Unlock()
 }
 
@@ -186,8 +186,8 @@ func (x *Index) fine() {
 // found something else than the network wrote.
 func (x *Index) sweep() {
 	x.mu.Lock()
-	damaged := x.damaged
-	x.damaged = nil
+	damaged := x.found.damaged
+	x.found.damaged = nil
 	var broken []*segment
 	for _, s := range x.segments {
 		if s.broken.Load() {

@@ -15,6 +15,9 @@ const window = 4 << 20
 
 // stream is one direction of a connection: bytes that arrive some time after they were written,
 // in order.
+//
+// Fields: one direction of a connection is one queue under one lock; its two ends and its faults all wait
+// for the same change.
 type stream struct {
 	link func() Link         // how the network behaves now
 	tap  func() func([]byte) // who listens on the wire, or nil

@@ -72,9 +72,6 @@ func TestFilesFitInAHead(t *testing.T) {
 //
 // A struct that moves to another package takes its entry along.
 var tooWide = map[string]string{
-	"history.Index":            "batch",
-	"history.builder":          "batch",
-	"host/sim.stream":          "batch",
 	"internal/sandbox.Sandbox": "cli",
 	"node.Config":              "node",
 	"node.node":                "node and peer",
