@@ -1,0 +1,52 @@
+package arch
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// docs/architecture.md leads a reader from file to file, so every file and package that it names must be there.
+func TestArchitecturePageNamesWhatExists(t *testing.T) {
+	root := filepath.Join("..", "..")
+	page, err := os.ReadFile(filepath.Join(root, "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, m := range regexp.MustCompile("`([a-z]+(?:/[a-z0-9_]+)*(?:/[a-z0-9_]+\\.go)?)`").FindAllStringSubmatch(string(page), -1) {
+		named[m[1]] = true
+	}
+	packages := 0
+	for _, p := range load(t) {
+		if p.rel == "" || strings.HasPrefix(p.rel, "internal/") || strings.HasPrefix(p.rel, "test/") || strings.HasSuffix(p.rel, "test") {
+			continue
+		}
+		packages++
+		covered := named[p.rel]
+		for dir := path.Dir(p.rel); dir != "."; dir = path.Dir(dir) {
+			covered = covered || strings.Contains(string(page), "`"+dir+"` and below")
+		}
+		if !covered {
+			t.Errorf("docs/architecture.md does not name package %s", p.rel)
+		}
+	}
+	files := 0
+	for name := range named {
+		if !strings.Contains(name, "/") {
+			continue
+		}
+		if strings.HasSuffix(name, ".go") {
+			files++
+		}
+		if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(name))); err != nil {
+			t.Errorf("docs/architecture.md names %s, which is not there", name)
+		}
+	}
+	if packages < 30 || files < 20 {
+		t.Errorf("the test read %d packages and %d names of files: it looks at the wrong places", packages, files)
+	}
+}
