@@ -106,7 +106,7 @@ func (s *Sandbox) bringUp(ctx context.Context, n *processes) error {
 	if err := s.attestReady(ctx, n.child(first), first, e); err != nil {
 		return err
 	}
-	if s.trust.Service == nil {
+	if s.known.trust.Service == nil {
 		if err := s.learnService(ctx, first); err != nil {
 			return err
 		}
@@ -225,7 +225,7 @@ func (s *Sandbox) learnService(ctx context.Context, first int) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.trust.Service = cert
+	s.known.trust.Service = cert
 	return nil
 }
 
@@ -245,7 +245,7 @@ func (s *Sandbox) clientConfig(i int) (client.Config, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	trust := s.trust
+	trust := s.known.trust
 	if trust.Service != nil {
 		trust.Constitution = coco.Digest{} // members may have changed it since; the service stays
 	}

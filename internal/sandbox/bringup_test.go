@@ -153,7 +153,7 @@ func TestWhoAsksDuringAStartIsAnswered(t *testing.T) {
 	s := made(t, 1)
 	s.starting = true
 	ctx, cancel := context.WithCancelCause(t.Context())
-	s.cancel = cancel
+	s.end.cancel = cancel
 	c, err := newControl(s)
 	if err != nil {
 		t.Fatal(err)

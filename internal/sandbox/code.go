@@ -89,7 +89,7 @@ func (s *Sandbox) awaitListed(ctx context.Context, m coco.Measurement) error {
 func (s *Sandbox) lists(m coco.Measurement) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Contains(s.con.Measurements(), m)
+	return slices.Contains(s.known.con.Measurements(), m)
 }
 
 // copyProgram copies a program, which must still be what was measured, atomically.

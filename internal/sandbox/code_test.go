@@ -41,7 +41,7 @@ func folder(t *testing.T) *Sandbox {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Sandbox{opts: opts, lay: localnet.Layout{Dir: info.Dir}, info: info, con: con}
+	s := &Sandbox{opts: opts, lay: localnet.Layout{Dir: info.Dir}, info: info, known: known{con: con}}
 	s.exe = s.lay.ProgramFile()
 	return s
 }
@@ -108,8 +108,8 @@ func TestAConstitutionThatMembersChangedIsRemembered(t *testing.T) {
 	if c, err := s.info.InForce(); err != nil || c.Digest() != s.info.Constitution {
 		t.Fatalf("at first %v", err)
 	}
-	changed := *s.con
-	changed.Code = append(slices.Clone(s.con.Code), constitution.Code{Measurement: coco.Measurement("virtual:" + strings.Repeat("ab", 32))})
+	changed := *s.known.con
+	changed.Code = append(slices.Clone(s.known.con.Code), constitution.Code{Measurement: coco.Measurement("virtual:" + strings.Repeat("ab", 32))})
 	if err := changed.Complete(); err != nil {
 		t.Fatal(err)
 	}

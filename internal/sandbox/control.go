@@ -94,7 +94,7 @@ func (c *control) status(w http.ResponseWriter, _ *http.Request) {
 
 func (c *control) stop(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
-	c.s.cancel(errStopped)
+	c.s.end.cancel(errStopped)
 }
 
 // restart serves Restart: the supervisor ends a node, and starts it again as if it had died.

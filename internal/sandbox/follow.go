@@ -33,13 +33,13 @@ func (s *Sandbox) keepFollowing(ctx context.Context) error {
 func (s *Sandbox) knowsService() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.trust.Service != nil
+	return s.known.trust.Service != nil
 }
 
 // follow learns from a node that serves what has changed.
 func (s *Sandbox) follow(ctx context.Context) error {
-	s.following.Lock()
-	defer s.following.Unlock()
+	s.known.asking.Lock()
+	defer s.known.asking.Unlock()
 	err := fmt.Errorf("%w: no node serves that could be asked for the constitution in force", coco.ErrBusy)
 	for _, i := range s.readyNodes() {
 		if err = s.followNode(ctx, i); err == nil {
@@ -65,21 +65,21 @@ func (s *Sandbox) followNode(ctx context.Context, i int) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if Renewed(s.trust.Service, service) {
+	if Renewed(s.known.trust.Service, service) {
 		if err := atomicfile.Write(s.lay.ServiceFile(), identity.CertificatePEM(service)); err != nil {
 			return err
 		}
-		s.trust.Service = service
+		s.known.trust.Service = service
 	}
-	if con.Digest() == s.con.Digest() {
+	if con.Digest() == s.known.con.Digest() {
 		return nil
 	}
 	if err := atomicfile.Write(s.lay.InForceFile(), page); err != nil {
 		return err
 	}
-	s.con, s.trust.Code = con, con.Measurements()
-	for _, up := range s.upstreams {
-		up.SetCode(s.trust.Code)
+	s.known.con, s.known.trust.Code = con, con.Measurements()
+	for _, up := range s.front.upstreams {
+		up.SetCode(s.known.trust.Code)
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ func (s *Sandbox) assignPorts() error {
 		if err != nil {
 			return err
 		}
-		s.listeners = append(s.listeners, ln)
+		s.front.listeners = append(s.front.listeners, ln)
 		next = ln.Addr().(*net.TCPAddr).Port + 1
 		n.HTTP, n.WS = "http://"+ln.Addr().String(), "ws://"+ln.Addr().String()
 	}

@@ -47,7 +47,7 @@ func made(t *testing.T, members int) *Sandbox {
 	if err := opts.validate(); err != nil {
 		t.Fatal(err)
 	}
-	s := &Sandbox{opts: opts, lay: lay, done: make(chan struct{})}
+	s := &Sandbox{opts: opts, lay: lay, end: end{done: make(chan struct{})}}
 	if s.info, err = genesis.Make(lay, opts.genesis(opts.Report)); err != nil {
 		t.Fatal(err)
 	}
@@ -210,13 +210,13 @@ func TestPortsInUseAreSteppedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		for _, ln := range s.listeners {
+		for _, ln := range s.front.listeners {
 			ln.Close()
 		}
 	}()
 	seen := map[string]bool{taken.Addr().String(): true}
 	for i, n := range s.info.Nodes {
-		at := s.listeners[i].Addr().String()
+		at := s.front.listeners[i].Addr().String()
 		for _, addr := range []string{at, n.Peer, n.Client} {
 			if seen[addr] {
 				t.Errorf("%s: %s is in use", n.Name, addr)
@@ -235,12 +235,12 @@ func TestPortsAreKeptOverARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := s.info.Nodes[0]
-	s.listeners[0].Close()
+	s.front.listeners[0].Close()
 	again := &Sandbox{info: localnet.Info{Nodes: []localnet.Node{first}}}
 	if err := again.assignPorts(); err != nil {
 		t.Fatal(err)
 	}
-	defer again.listeners[0].Close()
+	defer again.front.listeners[0].Close()
 	if got := again.info.Nodes[0]; got != first {
 		t.Errorf("got %+v, had %+v", got, first)
 	}
@@ -344,7 +344,7 @@ func TestTheControlEndpointAsksForTheToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
-	s.cancel = cancel
+	s.end.cancel = cancel
 	served := make(chan error, 1)
 	go func() { served <- c.serve(ctx) }()
 	info := s.info

@@ -89,8 +89,7 @@ type Sandbox struct {
 	opts Options
 	lay  localnet.Layout
 	lock *flock.Flock
-	exe  string                     // what the nodes run
-	con  *constitution.Constitution // in force, as far as it is known here; under mu once nodes run
+	exe  string // what the nodes run
 
 	reporting sync.Mutex // of opts.Report
 
@@ -99,17 +98,31 @@ type Sandbox struct {
 	state []localnet.NodeState
 	// starting says that the network is being brought up.
 	starting bool
+
 	restarts chan int // nodes that are to be restarted
+	control  *control
+	front    front
+	known    known
+	end      end
+}
 
-	following sync.Mutex // of follow
+// front is how users reach the nodes: by node, a loopback listener, its proxy, and the proxy's connections.
+type front struct {
+	listeners []net.Listener
+	proxies   []*proxy.Proxy
+	upstreams []*client.Transport
+}
 
-	proxies   []*proxy.Proxy      // by node
-	upstreams []*client.Transport // theirs
-	listeners []net.Listener      // theirs
-	control   *control
-	// trust is who may answer as a node; its Service is learnt from the first node.
-	trust client.Policy
+// known is what the supervisor knows of the network, which members and the service change; see follow. It is
+// under the sandbox's mu once nodes run.
+type known struct {
+	asking sync.Mutex                 // one asks at a time
+	con    *constitution.Constitution // in force
+	trust  client.Policy              // for nodes; its Service is learnt from the first one
+}
 
+// end is how the sandbox ends.
+type end struct {
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when everything has ended
 	err    error         // why, once done is closed
@@ -128,17 +141,17 @@ func Start(ctx context.Context, opts Options) (*Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sandbox{opts: opts, lay: lay, exe: opts.Exe, starting: true, restarts: make(chan int, 1), done: make(chan struct{})}
+	s := &Sandbox{opts: opts, lay: lay, exe: opts.Exe, starting: true, restarts: make(chan int, 1), end: end{done: make(chan struct{})}}
 	if err := s.lockFolder(); err != nil {
 		return nil, err
 	}
-	ctx, s.cancel = context.WithCancelCause(ctx)
+	ctx, s.end.cancel = context.WithCancelCause(ctx)
 	children := &processes{s: s}
 	if err := s.open(ctx, children); err != nil {
 		if context.Cause(ctx) == errStopped {
 			err = fmt.Errorf("%w before the network was ready", errStopped)
 		}
-		s.cancel(err)
+		s.end.cancel(err)
 		children.stopAll()
 		if s.control != nil {
 			err = errors.Join(err, s.control.wait())
@@ -192,10 +205,10 @@ func (s *Sandbox) open(ctx context.Context, n *processes) error {
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
-	if s.con, err = constitution.Parse(page); err != nil {
+	if s.known.con, err = constitution.Parse(page); err != nil {
 		return fmt.Errorf("%s: %w", s.lay.ConstitutionFile(), err)
 	}
-	if got := s.con.Digest(); got != s.info.Constitution {
+	if got := s.known.con.Digest(); got != s.info.Constitution {
 		return fmt.Errorf("%w: %s has digest %s, expected %s: it has been changed since the network started; restore it, or start anew with --fresh",
 			coco.ErrVerify, s.lay.ConstitutionFile(), got.Short(), s.info.Constitution.Short())
 	}
@@ -204,14 +217,14 @@ func (s *Sandbox) open(ctx context.Context, n *processes) error {
 		return err
 	}
 	if changed != nil {
-		s.con = changed
+		s.known.con = changed
 	}
-	if err := s.chooseCode(s.con); err != nil {
+	if err := s.chooseCode(s.known.con); err != nil {
 		return err
 	}
-	s.trust = client.Policy{Code: s.con.Measurements(), Verifiers: s.opts.Verifiers, Constitution: s.info.Constitution}
+	s.known.trust = client.Policy{Code: s.known.con.Measurements(), Verifiers: s.opts.Verifiers, Constitution: s.info.Constitution}
 	if s.info.Committed {
-		if s.trust.Service, err = identity.ReadCertificate(s.lay.ServiceFile()); err != nil {
+		if s.known.trust.Service, err = identity.ReadCertificate(s.lay.ServiceFile()); err != nil {
 			return fmt.Errorf("service certificate: %w", err)
 		}
 	}
@@ -246,8 +259,8 @@ func (s *Sandbox) addProxy(i int) error {
 	if err != nil {
 		return err
 	}
-	s.upstreams = append(s.upstreams, up)
-	s.proxies = append(s.proxies, proxy.New(proxy.Config{Upstream: up, BodyBytes: int64(s.con.Limits.BodyBytes), Log: s.opts.Log.With("proxy", s.info.Nodes[i].Name)}))
+	s.front.upstreams = append(s.front.upstreams, up)
+	s.front.proxies = append(s.front.proxies, proxy.New(proxy.Config{Upstream: up, BodyBytes: int64(s.known.con.Limits.BodyBytes), Log: s.opts.Log.With("proxy", s.info.Nodes[i].Name)}))
 	return nil
 }
 
@@ -286,33 +299,33 @@ func (s *Sandbox) load() (resume bool, err error) {
 
 // run supervises until the end and then cleans up.
 func (s *Sandbox) run(ctx context.Context, n *processes) {
-	defer close(s.done)
+	defer close(s.end.done)
 	g := new(errgroup.Group)
 	fail := func(err error) error {
 		if err != nil {
-			s.cancel(err)
+			s.end.cancel(err)
 		}
 		return err
 	}
-	for i, p := range s.proxies {
-		g.Go(func() error { return fail(p.Serve(ctx, s.listeners[i])) })
+	for i, p := range s.front.proxies {
+		g.Go(func() error { return fail(p.Serve(ctx, s.front.listeners[i])) })
 	}
 	g.Go(func() error { return fail(s.control.wait()) })
 	g.Go(func() error { return fail(s.keepFollowing(ctx)) })
 	g.Go(func() error { return fail(s.supervise(ctx, n)) })
 	err := g.Wait()
-	s.cancel(err)
+	s.end.cancel(err)
 	n.stopAll()
 	s.release()
 	if err == nil {
 		s.report(localnet.Step{Step: "stopped", Dir: s.lay.Dir, Text: "stopped; `coco up` goes on where it ended"})
 	}
-	s.err = err
+	s.end.err = err
 }
 
 // release gives the folder back.
 func (s *Sandbox) release() {
-	for _, ln := range s.listeners {
+	for _, ln := range s.front.listeners {
 		ln.Close()
 	}
 	if s.control != nil {
@@ -360,14 +373,14 @@ func (s *Sandbox) Info() localnet.Info {
 
 // Stop ends the sandbox and waits for it.
 func (s *Sandbox) Stop() error {
-	s.cancel(errStopped)
+	s.end.cancel(errStopped)
 	return s.Wait()
 }
 
 // Wait waits for the end. It returns nil if the end was asked for.
 func (s *Sandbox) Wait() error {
-	<-s.done
-	return s.err
+	<-s.end.done
+	return s.end.err
 }
 
 // startPatience bounds the start of a new network, whose ledger is empty.
