@@ -3,10 +3,8 @@ package decide
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
-	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/policy"
@@ -27,41 +25,84 @@ type Present struct {
 //
 // The constitution is the same if only places and nodes change; otherwise its version is one more.
 func Apply(now Present, actions []action.Action) (*constitution.Constitution, []Effect, error) {
-	d := newDraft(now)
+	c := newChange(now)
+	var effects []Effect
 	for i := range actions {
-		if err := d.apply(&actions[i]); err != nil {
+		e, err := c.apply(&actions[i])
+		if err != nil {
 			return nil, nil, inAction(err, actions, i)
 		}
+		effects = append(effects, e)
 	}
-	next, err := d.finish()
+	followed, err := c.places.follow(c.actors.ids(), *c.manifest.code)
 	if err != nil {
 		return nil, nil, err
 	}
-	return next, d.effects, nil
-}
-
-// draft is a constitution under change.
-type draft struct {
-	old, c   *constitution.Constitution
-	nodes    []table.NodeRecord
-	places   map[string]table.PlaceRecord // by key
-	removed  map[string]bool              // places that these actions remove, by key
-	changed  map[string]bool              // adapters whose settings changed
-	effects  []Effect
-	forced   bool
-	now      uint64
-	governed bool // policies or members changed
-}
-
-func newDraft(now Present) *draft {
-	d := &draft{old: now.Constitution, c: now.Constitution.Draft(), nodes: now.Nodes, places: map[string]table.PlaceRecord{}, removed: map[string]bool{}, changed: map[string]bool{}, now: now.Now}
-	for _, p := range now.Places {
-		d.places[string(table.PlaceKey(p.Owner, p.Address))] = p
+	next, err := c.draft.Succeed(now.Constitution, c.settings.changed)
+	if err != nil {
+		return nil, nil, err
 	}
-	return d
+	if governs(actions) && !slices.ContainsFunc(actions, func(a action.Action) bool { return a.Args.Force }) {
+		if err := CheckPath(next, now.Now); err != nil {
+			return nil, nil, err
+		}
+	}
+	effects = append(effects, followed...)
+	if Rotates(now.Constitution, next) {
+		effects = append(effects, Effect{Kind: EpochRotated, Text: fmt.Sprintf("a new epoch begins: %d members hold shares, and %d of them open it", len(next.Members), next.Shares.Threshold)})
+	}
+	return next, effects, nil
 }
 
-func (d *draft) effect(e Effect) { d.effects = append(d.effects, e) }
+// governs reports whether actions change who decides, or how.
+func governs(actions []action.Action) bool {
+	return slices.ContainsFunc(actions, func(a action.Action) bool {
+		return slices.Contains([]action.Kind{action.AddMember, action.RemoveMember, action.SetPolicy, action.RemovePolicy}, a.Kind)
+	})
+}
+
+// change is a constitution under change, in its parts: an action changes one of them, and sees no other but the
+// organisations.
+type change struct {
+	draft    *constitution.Constitution // which the parts are of
+	actors   actors
+	manifest manifest
+	policies policies
+	settings values
+	places   places
+}
+
+func newChange(now Present) *change {
+	d := now.Constitution.Draft()
+	return &change{
+		draft: d, actors: actors{&d.Members, &d.Participants}, manifest: manifest{&d.Code, &d.TEE}, policies: d.Policies,
+		settings: values{d.SetNumber, d.Adapters, map[string]bool{}}, places: newPlaces(now),
+	}
+}
+
+func (c *change) apply(a *action.Action) (Effect, error) {
+	switch a.Kind {
+	case action.AddMember, action.AddParticipant:
+		return c.actors.add(a)
+	case action.RemoveMember, action.RemoveParticipant:
+		return c.actors.remove(a)
+	case action.AddCertificate, action.RemoveCertificate:
+		return c.actors.certificate(a)
+	case action.AddNode, action.RemoveNode:
+		return c.places.change(a, c.actors)
+	case action.AddCode, action.Upgrade:
+		return c.manifest.addCode(a)
+	case action.RemoveCode:
+		return c.manifest.removeCode(a)
+	case action.SetTEE:
+		return c.manifest.setTEE(a)
+	case action.SetPolicy, action.RemovePolicy:
+		return c.policies.change(a)
+	case action.Set:
+		return c.settings.set(a)
+	}
+	return Effect{}, impossible(reason.UnknownAction, string(a.Kind), "")
+}
 
 // impossible is the error that an action is not possible.
 func impossible(code reason.Code, subject, other string) error {
@@ -85,51 +126,6 @@ func inAction(err error, actions []action.Action, i int) error {
 	return e
 }
 
-func (d *draft) apply(a *action.Action) error {
-	d.forced = d.forced || a.Args.Force
-	switch a.Kind {
-	case action.AddMember, action.AddParticipant:
-		return d.addActor(a)
-	case action.RemoveMember, action.RemoveParticipant:
-		return d.removeActor(a)
-	case action.AddCertificate, action.RemoveCertificate:
-		return d.certificate(a)
-	case action.AddNode, action.RemoveNode:
-		return d.place(a)
-	case action.AddCode, action.Upgrade:
-		return d.addCode(a)
-	case action.RemoveCode:
-		return d.removeCode(a)
-	case action.SetTEE:
-		return d.setTEE(a)
-	case action.SetPolicy, action.RemovePolicy:
-		return d.setPolicy(a)
-	case action.Set:
-		return d.set(a)
-	}
-	return impossible(reason.UnknownAction, string(a.Kind), "")
-}
-
-// finish checks the whole, and says what follows for nodes and places.
-func (d *draft) finish() (*constitution.Constitution, error) {
-	if err := d.follow(); err != nil {
-		return nil, err
-	}
-	next, err := d.c.Succeed(d.old, d.changed)
-	if err != nil {
-		return nil, err
-	}
-	if d.governed && !d.forced {
-		if err := CheckPath(next, d.now); err != nil {
-			return nil, err
-		}
-	}
-	if Rotates(d.old, next) {
-		d.effect(Effect{Kind: EpochRotated, Text: fmt.Sprintf("a new epoch begins: %d members hold shares, and %d of them open it", len(next.Members), next.Shares.Threshold)})
-	}
-	return next, nil
-}
-
 // CheckPath checks that the members can still change the rules and who makes them. The error is coco.ErrInvalid.
 func CheckPath(c *constitution.Constitution, now uint64) error {
 	policies, err := compileAll(c)
@@ -144,52 +140,4 @@ func CheckPath(c *constitution.Constitution, now uint64) error {
 		}
 	}
 	return err
-}
-
-// follow forgets the places of actors that are gone and retires nodes that the constitution no longer
-// has room for. One node at least stays, or the network would stop for good.
-func (d *draft) follow() error {
-	actors := map[coco.ActorID]bool{}
-	for _, m := range d.c.Members {
-		actors[m.Actor()] = true
-	}
-	for _, p := range d.c.Participants {
-		actors[p.Actor()] = true
-	}
-	for _, key := range slices.Sorted(maps.Keys(d.places)) {
-		if p := d.places[key]; !actors[p.Owner] {
-			delete(d.places, key)
-			d.effect(Effect{Kind: PlaceForgotten, Actor: p.Owner, Address: p.Address, Text: "the place " + p.Address + " of an actor that is removed is forgotten"})
-		}
-	}
-	before, left := 0, 0
-	for i := range d.nodes {
-		rec := &d.nodes[i]
-		if rec.State == table.Retired {
-			continue
-		}
-		place, why := table.PlaceKey(rec.Owner, rec.Address), ""
-		switch {
-		case !actors[rec.Owner]:
-			why = "its owner is removed"
-		case !slices.ContainsFunc(d.c.Code, func(c constitution.Code) bool { return c.Measurement == rec.Measurement }):
-			why = "its code is removed"
-		case d.removed[string(place)] && d.places[string(place)].Removed:
-			// A place that was removed before may have a node: one that waits for a vote, or began a recovery.
-			why = "its place is removed"
-		}
-		if rec.State == table.Trusted {
-			before++
-			if why == "" {
-				left++
-			}
-		}
-		if why != "" {
-			d.effect(Effect{Kind: NodeRetired, Node: rec.ID, Actor: rec.Owner, Address: rec.Address, Text: fmt.Sprintf("node %s at %s retires: %s", rec.ID.Short(), rec.Address, why)})
-		}
-	}
-	if before > 0 && left == 0 {
-		return impossible(reason.LastNode, "", "")
-	}
-	return nil
 }

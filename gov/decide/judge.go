@@ -49,15 +49,15 @@ func questions(now Present, actions []action.Action) []question {
 		}
 	}
 	var before []policy.NodeFacts
-	d := newDraft(now)
+	d := newChange(now)
 	for i := range actions {
 		a := &actions[i]
 		name, _ := c.PolicyOf(string(a.Kind))
 		q := question{kind: string(a.Kind), name: name}
 		if a.Kind == action.AddNode {
-			q.node, q.before = d.nodeFacts(a), slices.Clone(before)
+			q.node, q.before = d.places.facts(a, d.actors), slices.Clone(before)
 			before = append(before, q.node)
-			if d.removedPlace(a) { // where nodes are admitted without a vote, its owner would undo alone what a vote decided
+			if d.places.wasRemoved(a, d.actors) { // where nodes are admitted without a vote, its owner would undo alone what a vote decided
 				undo, _ := c.PolicyOf(string(action.RemoveNode))
 				add(question{kind: string(a.Kind), name: undo})
 			}
@@ -68,31 +68,9 @@ func questions(now Present, actions []action.Action) []question {
 				add(question{kind: string(a.Kind), name: old, optional: true})
 			}
 		}
-		_ = d.apply(a) // later actions may be about actors that earlier ones add; Apply has checked all
+		_, _ = d.apply(a) // later actions may be about actors that earlier ones add; Apply has checked all
 	}
 	return out
-}
-
-// removedPlace says whether a vote has removed the place that an action is about.
-func (d *draft) removedPlace(a *action.Action) bool {
-	owner, _, address, err := d.where(a)
-	return err == nil && d.places[string(table.PlaceKey(owner, address))].Removed
-}
-
-// nodeFacts says what is known about the node that an action adds: of one that has not asked to join
-// yet, its place.
-func (d *draft) nodeFacts(a *action.Action) policy.NodeFacts {
-	owner, name, address, err := d.where(a)
-	if err != nil {
-		return policy.NodeFacts{Address: a.Args.Address}
-	}
-	facts := policy.NodeFacts{Owner: owner.String(), OwnerName: name, Address: address}
-	for i := range d.nodes {
-		if rec := &d.nodes[i]; rec.Owner == owner && rec.Address == address && rec.State == table.Pending {
-			facts.Measurement, facts.Platform = string(rec.Measurement), rec.Evidence.Platform
-		}
-	}
-	return facts
 }
 
 // judge asks policies about one proposal.

@@ -1,0 +1,117 @@
+package decide
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/reason"
+)
+
+// actors are the organisations of a constitution under change.
+type actors struct {
+	members      *[]constitution.Member
+	participants *[]constitution.Participant
+}
+
+// ids returns the identities of all of them.
+func (x actors) ids() map[coco.ActorID]bool {
+	out := map[coco.ActorID]bool{}
+	for _, m := range *x.members {
+		out[m.Actor()] = true
+	}
+	for _, p := range *x.participants {
+		out[p.Actor()] = true
+	}
+	return out
+}
+
+// find returns the actor that a text names, by its id in hexadecimal or by its name.
+func (x actors) find(text string) (id coco.ActorID, name string, role coco.Role, err error) {
+	byID := id.UnmarshalText([]byte(text)) == nil
+	for _, m := range *x.members {
+		if byID && m.Actor() == id || !byID && m.Name == text {
+			return m.Actor(), m.Name, coco.Member, nil
+		}
+	}
+	for _, p := range *x.participants {
+		if byID && p.Actor() == id || !byID && p.Name == text {
+			return p.Actor(), p.Name, coco.Participant, nil
+		}
+	}
+	return id, "", "", impossible(reason.UnknownActor, text, "")
+}
+
+func (x actors) add(a *action.Action) (Effect, error) {
+	args := &a.Args
+	id := coco.ActorID(sha256.Sum256(args.Certificate))
+	if _, name, role, err := x.find(id.String()); err == nil {
+		return Effect{}, impossible(reason.ActorExists, name, string(role))
+	}
+	role := coco.Participant
+	if a.Kind == action.AddMember {
+		role = coco.Member
+		*x.members = append(*x.members, constitution.Member{
+			Name: args.Name, Certificate: args.Certificate, Certificates: args.Certificates, EncryptionKey: args.EncryptionKey, Weight: max(args.Weight, 1), ID: id,
+		})
+	} else {
+		*x.participants = append(*x.participants, constitution.Participant{Name: args.Name, Certificate: args.Certificate, Certificates: args.Certificates, ID: id})
+	}
+	return Effect{Kind: ActorAdded, Actor: id, Subject: string(role), Text: fmt.Sprintf("%s %q (%s) is added", role, args.Name, id.Short())}, nil
+}
+
+func (x actors) remove(a *action.Action) (Effect, error) {
+	id, name, role, err := x.find(a.Args.Actor)
+	if err != nil {
+		return Effect{}, err
+	}
+	if (role == coco.Member) != (a.Kind == action.RemoveMember) {
+		return Effect{}, impossible(reason.WrongRole, name, string(role))
+	}
+	*x.members = slices.DeleteFunc(*x.members, func(m constitution.Member) bool { return m.Actor() == id })
+	*x.participants = slices.DeleteFunc(*x.participants, func(p constitution.Participant) bool { return p.Actor() == id })
+	return Effect{Kind: ActorRemoved, Actor: id, Subject: string(role), Text: fmt.Sprintf("%s %q (%s) is removed: its sessions end, its ballots no longer count", role, name, id.Short())}, nil
+}
+
+// certificate adds one to an actor, or removes one, of which at least one stays. The actor's id stays
+// the same.
+func (x actors) certificate(a *action.Action) (Effect, error) {
+	id, name, _, err := x.find(a.Args.Actor)
+	if err != nil {
+		return Effect{}, err
+	}
+	var first *[]byte
+	var further *[][]byte
+	for i := range *x.members {
+		if m := &(*x.members)[i]; m.Actor() == id {
+			m.ID, first, further = id, &m.Certificate, &m.Certificates
+		}
+	}
+	for i := range *x.participants {
+		if p := &(*x.participants)[i]; p.Actor() == id {
+			p.ID, first, further = id, &p.Certificate, &p.Certificates
+		}
+	}
+	all := append([][]byte{*first}, *further...)
+	der := a.Args.Certificate
+	at := slices.IndexFunc(all, func(b []byte) bool { return bytes.Equal(b, der) })
+	verb := "is added to"
+	switch {
+	case a.Kind == action.AddCertificate && at >= 0:
+		return Effect{}, impossible(reason.CertificateExists, name, "")
+	case a.Kind == action.AddCertificate:
+		all = append(all, der)
+	case at < 0:
+		return Effect{}, impossible(reason.CertificateUnknown, name, "")
+	case len(all) == 1:
+		return Effect{}, impossible(reason.LastCertificate, name, "")
+	default:
+		all, verb = slices.Delete(all, at, at+1), "is removed from"
+	}
+	*first, *further = all[0], all[1:]
+	return Effect{Kind: ActorChanged, Actor: id, Text: fmt.Sprintf("certificate %s %s %q", coco.Digest(sha256.Sum256(der)).Short(), verb, name)}, nil
+}

@@ -1,0 +1,111 @@
+package decide
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/reason"
+	"github.com/cocoframework/coco/gov/settings"
+)
+
+// values are the settings of a constitution under change.
+type values struct {
+	number   func(path string, n int64) (was int64, err error) // changes one of the core's
+	adapters map[string]map[string]any
+	changed  map[string]bool // adapters whose settings changed
+}
+
+func (v values) set(a *action.Action) (Effect, error) {
+	x := &a.Args
+	section, rest, _ := strings.Cut(x.Setting, ".")
+	switch section {
+	case "limits", "snapshots", "shares", "rules":
+		return v.setNumber(a)
+	case "adapters":
+		return v.setAdapter(a, rest)
+	case "network", "ledger", "consensus":
+		return Effect{}, impossible(reason.FixedSetting, x.Setting, "")
+	case "members", "participants", "code", "tee", "policies", "version":
+		return Effect{}, impossible(reason.OtherAction, section, "")
+	}
+	return Effect{}, impossible(reason.UnknownSetting, x.Setting, "")
+}
+
+func (v values) setNumber(a *action.Action) (Effect, error) {
+	x := &a.Args
+	var n int64
+	if err := json.Unmarshal([]byte(x.Value), &n); err != nil {
+		return Effect{}, impossible(reason.NotANumber, x.Setting, "")
+	}
+	was, err := v.number(x.Setting, n)
+	if err != nil {
+		return Effect{}, err
+	}
+	if was == n {
+		return Effect{}, impossible(reason.Unchanged, x.Setting, "")
+	}
+	return Effect{Kind: SettingChanged, Subject: x.Setting, Text: fmt.Sprintf("%s is %d instead of %d", x.Setting, n, was)}, nil
+}
+
+func (v values) setAdapter(a *action.Action, rest string) (Effect, error) {
+	x := &a.Args
+	path := strings.Split(rest, ".")
+	name := path[0]
+	table, ok := v.adapters[name]
+	if !ok {
+		return Effect{}, impossible(reason.UnknownAdapter, name, "")
+	}
+	if len(path) < 2 || slices.Contains(path, "") {
+		return Effect{}, impossible(reason.NoSetting, x.Setting, "")
+	}
+	value, err := settings.Parse([]byte(x.Value))
+	if err != nil {
+		return Effect{}, because(reason.BadValue, x.Setting, err)
+	}
+	next, was, ok := replace(table, path[1:], value)
+	if !ok {
+		return Effect{}, impossible(reason.NotATable, x.Setting, "")
+	}
+	before := "unset"
+	if was != nil {
+		text, err := settings.JSON(was)
+		if err != nil {
+			return Effect{}, err
+		}
+		if string(text) == x.Value {
+			return Effect{}, impossible(reason.Unchanged, x.Setting, "")
+		}
+		before = shorten(string(text))
+	}
+	v.adapters[name], v.changed[name] = next, true
+	return Effect{Kind: SettingChanged, Subject: x.Setting, Text: fmt.Sprintf("%s is %s instead of %s", x.Setting, shorten(x.Value), before)}, nil
+}
+
+func shorten(s string) string {
+	if len(s) > 80 {
+		return strings.ToValidUTF8(s[:80], "") + "…"
+	}
+	return s
+}
+
+// replace returns a copy of a table with another value at path; was is the value there before. It is not ok
+// if the path leads through a value that is no table.
+func replace(table map[string]any, path []string, value any) (next map[string]any, was any, ok bool) {
+	next = make(map[string]any, len(table)+1)
+	for k, v := range table {
+		next[k] = v
+	}
+	if len(path) == 1 {
+		was, next[path[0]] = table[path[0]], value
+		return next, was, true
+	}
+	below, ok := table[path[0]].(map[string]any)
+	if !ok && table[path[0]] != nil {
+		return nil, nil, false
+	}
+	next[path[0]], was, ok = replace(below, path[1:], value)
+	return next, was, ok
+}
