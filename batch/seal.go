@@ -113,8 +113,8 @@ var (
 	halfOrder = new(big.Int).Rsh(order, 1)
 )
 
-// sign signs a header. Of the two valid values of s it takes the smaller, so that nobody without
-// the key can make a second valid form of a batch.
+// sign signs a header. Of the two valid values of s it returns the smaller, so that a second
+// valid form of a batch cannot be made without the key.
 func sign(signer crypto.Signer, header []byte) ([]byte, error) {
 	if pub, ok := signer.Public().(*ecdsa.PublicKey); !ok || pub.Curve != elliptic.P256() {
 		return nil, fmt.Errorf("%w: the key that signs batches must be ECDSA P-256", coco.ErrInvalid)

@@ -13,7 +13,7 @@ import (
 	"github.com/cocoframework/coco"
 )
 
-// ID is a node's name inside consensus: the first eight bytes of its NodeID. Zero means nobody.
+// ID is a node's name inside consensus: the first eight bytes of its NodeID. Zero means no node.
 type ID uint64
 
 // IDOf returns a node's consensus name.

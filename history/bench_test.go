@@ -32,7 +32,7 @@ func large(b *testing.B, batches int) *network {
 func build(n *network) *Index {
 	x := n.index(0)
 	x.limits.slice = New(Config{}).limits.slice
-	settle(x)
+	runOn(x)
 	return x
 }
 

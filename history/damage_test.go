@@ -37,7 +37,7 @@ func TestDamagedChunkIsSetAsideAndIndexedWhenItIsBack(t *testing.T) {
 	bad[len(bad)/2] ^= 1
 	n.rewrite(name, bad)
 	x := n.index(0)
-	settle(x)
+	runOn(x)
 	if n.world.Files("n", ledgerDir)[name] != nil {
 		t.Fatal("the damaged chunk is still in use")
 	}
@@ -48,7 +48,7 @@ func TestDamagedChunkIsSetAsideAndIndexedWhenItIsBack(t *testing.T) {
 		t.Error("the newest value is not answered, though its chunk is here")
 	}
 	n.rewrite(name, good)
-	settle(x)
+	runOn(x)
 	n.answersAll(t, x)
 }
 
@@ -59,7 +59,7 @@ func TestChunkOfAnotherHistoryIsNotIndexed(t *testing.T) {
 	c := chunks[len(chunks)-2]
 	name := fmt.Sprintf("%s/ledger_%d-%d", ledgerDir, c.First, c.Last)
 	other := n.world.Files("n", ledgerDir)[name]
-	settle(n.index(0))
+	runOn(n.index(0))
 
 	// The network goes on without that chunk and writes one of the same size in its place. The disk
 	// shows the old one, which every signature and key vouches for.
@@ -70,7 +70,7 @@ func TestChunkOfAnotherHistoryIsNotIndexed(t *testing.T) {
 		t.Fatalf("there is no %s: the new chunk has other bounds", name)
 	}
 	n.rewrite(name, other)
-	settle(x)
+	runOn(x)
 	for seqno := uint64(1); seqno <= n.tree.Size(); seqno++ {
 		n.checkGet(x, "private", "hot", seqno)
 		n.checkGet(x, "private", "once5", seqno)
@@ -83,12 +83,12 @@ func TestChunkOfAnotherHistoryIsNotIndexed(t *testing.T) {
 func TestIndexOfWhatWasCutOffDoesNotSurvive(t *testing.T) {
 	n := newNetwork(t, 3000)
 	n.fill(40)
-	settle(n.index(0))
+	runOn(n.index(0))
 	files := n.indexFiles()
 	n.cut(22)
 	n.fill(40)
 	x := n.index(0)
-	settle(x)
+	runOn(x)
 	n.answersAll(t, x)
 	for _, name := range n.indexFiles() {
 		if slices.Contains(files[len(files)-1:], name) && len(x.loop.claimed) > 0 {
@@ -111,7 +111,7 @@ func TestFullDiskDelaysFilesOnly(t *testing.T) {
 	}
 	n.world.SetDiskCapacity("n", used+blockSize)
 	x := n.index(0)
-	settle(x)
+	runOn(x)
 	if s := x.Status(); s.Segments > 0 || s.Fault == "" {
 		t.Fatalf("status %+v, expected a fault", s)
 	}
@@ -119,7 +119,7 @@ func TestFullDiskDelaysFilesOnly(t *testing.T) {
 		t.Error("what is in memory is not answered")
 	}
 	n.world.SetDiskCapacity("n", 0)
-	settle(x)
+	runOn(x)
 	n.answersAll(t, x)
 	if s := x.Status(); s.Segments == 0 || s.Fault != "" {
 		t.Errorf("status %+v", s)
@@ -141,7 +141,7 @@ func TestCrashWhileWritingAnIndexFileLeavesNoHalfOne(t *testing.T) {
 		n.openLog()
 	}
 	x := n.index(0)
-	settle(x)
+	runOn(x)
 	n.answersAll(t, x)
 	for _, name := range n.indexFiles() {
 		if strings.HasSuffix(name, partSuffix) {
@@ -245,7 +245,7 @@ func TestForgedBatchIsNeverAnswered(t *testing.T) {
 				}
 				x := n.index(from)
 				if indexed {
-					settle(x)
+					runOn(x)
 				}
 				n.forge(t, n.done[victim])
 				next := n.chunks()[4]
@@ -265,7 +265,7 @@ func TestForgedBatchIsNeverAnswered(t *testing.T) {
 					if last && round == 2 {
 						n.move(awayDir, ledgerDir, next)
 					}
-					settle(y)
+					runOn(y)
 					for seqno := uint64(1); seqno <= n.tree.Size(); seqno++ {
 						for i := range 7 {
 							n.checkGet(y, "public", fmt.Sprint("key", i), seqno)

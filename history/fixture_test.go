@@ -207,8 +207,8 @@ func (n *network) index(from int) *Index {
 	return x
 }
 
-// settle lets an index do all that it can.
-func settle(x *Index) {
+// runOn steps an index until it has nothing more to do.
+func runOn(x *Index) {
 	for waited := 0; waited < 8; {
 		if wait := x.step(context.Background()); wait > 0 {
 			<-x.cfg.Clock.After(min(wait, poll))

@@ -78,7 +78,7 @@ func TestFilesOfThisFormatStayReadable(t *testing.T) {
 	if *update {
 		n := newNetwork(t, 3000)
 		n.fill(10)
-		settle(n.index(0))
+		runOn(n.index(0))
 		if err := os.WriteFile("testdata/"+sample, n.world.Files("n", indexDir)[indexDir+"/"+sample], 0o600); err != nil {
 			t.Fatal(err)
 		}

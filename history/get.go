@@ -212,7 +212,7 @@ func (x *Index) roll(ctx context.Context, p *place) (*opened, error) {
 }
 
 // Get returns what a key held as of a committed seqno: the last version that a transaction up to it
-// wrote, which may be a deletion. It fails with coco.ErrNotFound where nobody had written the key, with
+// wrote, which may be a deletion. It fails with coco.ErrNotFound where the key had not been written, with
 // coco.ErrPending where the index has not come so far, and with coco.ErrMissing where a part of the
 // ledger that may hold the answer is not on this node.
 func (x *Index) Get(ctx context.Context, table string, key []byte, at uint64) (Version, error) {
@@ -238,7 +238,7 @@ func (x *Index) Get(ctx context.Context, table string, key []byte, at uint64) (V
 		}
 		upTo = from - 1
 	}
-	return Version{}, fmt.Errorf("%w: nobody had written the key up to seqno %d", coco.ErrNotFound, at)
+	return Version{}, fmt.Errorf("%w: the key had not been written up to seqno %d", coco.ErrNotFound, at)
 }
 
 // candidates finds batches of a segment that may have written a key.

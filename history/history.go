@@ -24,7 +24,7 @@ type Ledger interface {
 // Config says what an index works with. All fields must be set.
 type Config struct {
 	Disk   host.Disk
-	Dir    string // of the index's files, which belong to nobody else
+	Dir    string // of the index's files, which no other program uses
 	Ledger Ledger
 	// Keys returns the keys of an epoch. Its error means that this node does not hold them yet.
 	Keys  func(epoch uint64) (*batch.Keys, error)
@@ -39,7 +39,7 @@ type Position struct {
 	Tree        merkle.Frontier // over all transactions up to it
 }
 
-// Index finds what was. Its methods may be called at any time, by anybody; those that say so belong to
+// Index finds what was. Its methods may be called concurrently, except those that say that they belong to
 // one caller.
 type Index struct {
 	cfg    Config

@@ -80,13 +80,13 @@ func TestRunIndexesWhatIsCommittedAndEnds(t *testing.T) {
 func TestRestartUsesFilesAsTheyAre(t *testing.T) {
 	n := newNetwork(t, 3000)
 	n.fill(60)
-	settle(n.index(0))
+	runOn(n.index(0))
 	before := n.world.Files("n", indexDir)
 	if len(before) < 5 {
 		t.Fatalf("%d index files, expected one for each chunk", len(before))
 	}
 	x := n.index(0)
-	settle(x)
+	runOn(x)
 	n.answersAll(t, x)
 	for name, data := range n.world.Files("n", indexDir) {
 		if !bytes.Equal(before[name], data) {
@@ -119,7 +119,7 @@ func TestAnswersWaitForTheIndexUnlessTheyAreCertain(t *testing.T) {
 	n := newNetwork(t, 1<<20)
 	n.fill(10)
 	x := n.index(0)
-	settle(x)
+	runOn(x)
 	indexed := n.tree.Size()
 	n.fill(1)
 	b := n.done[10]
@@ -150,7 +150,7 @@ func TestAnswersWaitForTheIndexUnlessTheyAreCertain(t *testing.T) {
 func TestNothingPrivateIsInTheClear(t *testing.T) {
 	n := newNetwork(t, 3000)
 	n.fill(20)
-	settle(n.index(0))
+	runOn(n.index(0))
 	first := n.world.Files("n", indexDir)
 	for name, data := range first {
 		for _, secret := range []string{"planted", "once", "hot"} {
@@ -168,7 +168,7 @@ func TestNothingPrivateIsInTheClear(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	settle(n.index(0))
+	runOn(n.index(0))
 	for name, data := range n.world.Files("n", indexDir) {
 		old := first[name]
 		if len(old) != len(data) {
@@ -230,7 +230,7 @@ func TestJoinerIndexesChunksThatComeLaterInAnyOrder(t *testing.T) {
 	n.fill(60)
 	const from = 40
 	x, log := n.joiner(t, from)
-	settle(x)
+	runOn(x)
 	start := n.done[from-1].at.Seqno
 	for seqno := start + 1; seqno <= n.tree.Size(); seqno++ {
 		if !n.checkPlace(x, seqno) || !n.checkGet(x, "private", "hot", seqno) && seqno > start+2 {
@@ -250,7 +250,7 @@ func TestJoinerIndexesChunksThatComeLaterInAnyOrder(t *testing.T) {
 	for _, c := range slices.Backward(n.log.Chunks()) {
 		if c.First < live {
 			n.insert(t, log, c)
-			settle(x)
+			runOn(x)
 			n.checkGet(x, "private", "once3", n.tree.Size())
 		}
 	}
@@ -262,7 +262,7 @@ func TestJoinerIndexesChunksThatComeLaterInAnyOrder(t *testing.T) {
 	// Started again from the snapshot, it finds all of its files, and the next one vouches for each.
 	y := n.index(from)
 	y.cfg = x.cfg
-	settle(y)
+	runOn(y)
 	n.answersAll(t, y)
 	if !slices.Equal(ranges(x), ranges(y)) {
 		t.Errorf("segments %v, before the restart %v", ranges(y), ranges(x))
@@ -274,16 +274,16 @@ func TestFilesWaitForTheirEpochsKey(t *testing.T) {
 	n.fill(20)
 	n.epochs = 2
 	n.fill(20)
-	settle(n.index(0))
+	runOn(n.index(0))
 	before := n.world.Files("n", indexDir)
 	n.epochs = 1
 	x := n.index(0)
-	settle(x)
+	runOn(x)
 	if !n.checkGet(x, "private", "hot", 3) || n.checkGet(x, "private", "hot", n.tree.Size()) {
 		t.Errorf("answers do not follow the keys; %+v", x.Status())
 	}
 	n.epochs = 2
-	settle(x)
+	runOn(x)
 	n.answersAll(t, x)
 	mixed := 0 // the file whose first batches could be read, and were
 	for name, data := range before {
@@ -340,7 +340,7 @@ func TestReadersDoNotDisturbTheIndexer(t *testing.T) {
 			x.step(t.Context())
 		}
 	}
-	settle(x)
+	runOn(x)
 	close(stop)
 	readers.Wait()
 	n.answersAll(t, x)
@@ -362,7 +362,7 @@ func TestLargeSegmentFindsEveryKey(t *testing.T) {
 		if inFile {
 			x.limits.records = batches * writes
 		}
-		settle(x)
+		runOn(x)
 		if s := x.Status(); (s.Segments == 1) != inFile || (s.Records == batches*writes) == inFile {
 			t.Fatalf("status %+v", s)
 		}

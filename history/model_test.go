@@ -199,14 +199,14 @@ func checkModel(t *rapid.T, hash func(string, []byte) hash) {
 		},
 	})
 	m.bringBack()
-	settle(m.x)
+	runOn(m.x)
 	m.ask(t) // finds what is damaged on the disk
 	for range 3 {
 		for at := uint64(1); at <= m.tree.Size(); at++ {
 			m.checkPlace(m.x, at)
 			m.checkGet(m.x, "public", "a", at)
 		}
-		settle(m.x)
+		runOn(m.x)
 	}
 	m.askEverything(t)
 }

@@ -17,7 +17,7 @@ func TestLookupBeginsInTheSegmentThatHoldsTheSeqno(t *testing.T) {
 	n := newNetwork(t, 3000)
 	n.fill(150)
 	x := n.index(0)
-	settle(x)
+	runOn(x)
 	if len(x.segments) < 5 {
 		t.Fatalf("%d segments, expected more", len(x.segments))
 	}
@@ -44,7 +44,7 @@ func TestAPartThatIsIndexedAgainIsNamed(t *testing.T) {
 	n := newNetwork(t, 3000)
 	n.fill(150)
 	x := n.index(0)
-	settle(x)
+	runOn(x)
 	s := x.segments[2]
 	s.broken.Store(true)
 	x.sweep()
@@ -57,7 +57,7 @@ func TestAPartThatIsIndexedAgainIsNamed(t *testing.T) {
 			t.Errorf("found %v, expected %q", err, want)
 		}
 	}
-	settle(x)
+	runOn(x)
 	n.answersAll(t, x)
 }
 
@@ -67,7 +67,7 @@ func TestTheLogSaysHowDamageShowed(t *testing.T) {
 	var log bytes.Buffer
 	x := n.index(0)
 	x.cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
-	settle(x)
+	runOn(x)
 	c := n.log.Chunks()[1]
 	name := fmt.Sprintf("%s/ledger_%d-%d", ledgerDir, c.First, c.Last)
 	good := n.world.Files("n", ledgerDir)[name]
@@ -85,11 +85,11 @@ func TestTheLogSaysHowDamageShowed(t *testing.T) {
 		t.Fatal("no reader came across the damage")
 	}
 	log.Reset()
-	settle(x)
+	runOn(x)
 	if text := log.String(); !strings.Contains(text, string(logevent.ChunkSetAside)) || !strings.Contains(text, name) || !strings.Contains(text, "offset ") || !strings.Contains(text, "checksum") {
 		t.Errorf("the log says %q, expected the file, the offset and what is wrong there", text)
 	}
 	n.rewrite(name, good)
-	settle(x)
+	runOn(x)
 	n.answersAll(t, x)
 }

@@ -17,7 +17,7 @@ type opened struct {
 	*batch.Batch
 	size    int
 	records []batch.Record   // nil if it was not decrypted
-	tree    *merkle.Frontier // before it; nil if nobody asked
+	tree    *merkle.Frontier // before it; nil if it was not asked for
 }
 
 // batchAt reads the batch at an entry. What it holds is not checked against anything but itself.

@@ -13,11 +13,11 @@ import (
 type verdict int
 
 const (
-	unknown    verdict = iota // nobody can say yet
+	unknown    verdict = iota // not to be told yet
 	trusted                   // yes
 	refuted                   // no: the ledger went another way
 	redundant                 // others cover it
-	unfinished                // nobody can say, as the commits have not come to its end
+	unfinished                // not to be told, as the commits have not come to its end
 )
 
 // review takes segments into use that something vouches for, and removes those that do not belong
@@ -59,7 +59,7 @@ func (x *Index) removeUnused(s *segment, reason string) {
 	}
 }
 
-// judge looks for somebody who vouches for a segment: the executor, the snapshot that the state began
+// judge looks for a witness of a segment: the executor, the snapshot that the state began
 // with, the segment that follows, or the ledger's batch at its end.
 func (x *Index) judge(s *segment) verdict {
 	x.mu.RLock()

@@ -62,7 +62,7 @@ type Net interface {
 type Clock interface {
 	Now() time.Time
 	// Elapsed is the time since some moment before the enclave began. Unlike Now it does not jump
-	// when somebody sets the clock.
+	// when the clock is set.
 	Elapsed() time.Duration
 	NewTicker(d time.Duration) Ticker
 	// After sends the time once d has passed.

@@ -13,7 +13,7 @@ import (
 	"github.com/cocoframework/coco"
 )
 
-// An epoch carries the secrets of those before it, sealed under its own: whoever opens the newest epoch opens all of the
+// An epoch carries the secrets of those before it, sealed under its own: the secret of the newest epoch opens all of the
 // ledger. Members who came later have no shares of earlier epochs; those who left have none of later ones.
 //
 //	key   = HKDF-SHA256(secret, no salt, "coco previous epochs" ‖ 0x00 ‖ epoch u64be)

@@ -14,7 +14,7 @@ import (
 //
 // On an error some of the entries, in order, may be in the log: Last tells. If the disk was full,
 // Append may be called again; after a failed sync or a failed cut the log refuses everything else,
-// because nobody knows what the disk holds, and MUST be opened anew.
+// because what the disk holds is unknown, and MUST be opened anew.
 func (l *Log) Append(entries []batch.Entry) error {
 	if err := l.writable(); err != nil {
 		return err

@@ -48,8 +48,8 @@ func Backup(ctx context.Context, from, to Place, progress func(done, total int64
 }
 
 // Restore copies a backup to a folder for a node to begin with, which must hold no ledger. The chunk
-// that begins with the first entry comes last: as long as it is absent, nobody takes the ledger for a
-// whole one.
+// that begins with the first entry comes last: as long as it is absent, the ledger does not look like
+// a whole one.
 func Restore(ctx context.Context, from, to Place, progress func(done, total int64)) (Copied, error) {
 	names, err := to.Disk.List(to.Dir)
 	if err != nil {

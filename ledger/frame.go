@@ -77,7 +77,7 @@ type frameReader struct {
 	expect uint64 // the index of the next frame's entry
 	buf    []byte // contents of the file from start
 	start  int64
-	retry  int // how often a damaged frame is read again: somebody may be writing it
+	retry  int // how often a damaged frame is read again: it may be being written
 }
 
 // newFrameReader reads frames from the beginning of a file; first is the index of the first.
@@ -119,7 +119,7 @@ func (r *frameReader) next() (batch.Entry, int64, error) {
 	return e, off, nil
 }
 
-// mayBeWritten tells whether the error may be due to somebody writing the file at this moment.
+// mayBeWritten tells whether the error may be due to a writer of the file at this moment.
 func mayBeWritten(err error) bool {
 	var bad *damage
 	return errors.As(err, &bad) || errors.Is(err, io.ErrUnexpectedEOF)

@@ -169,7 +169,7 @@ func (l *Log) Insert(first, last uint64, next func() (batch.Entry, error)) error
 	}
 	l.mu.Unlock()
 	if !ok || busy {
-		return fmt.Errorf("%w: ledger: insert the chunk of entries %d to %d: they are not all missing, or somebody else inserts them", coco.ErrInvalid, first, last)
+		return fmt.Errorf("%w: ledger: insert the chunk of entries %d to %d: they are not all missing, or another call inserts them", coco.ErrInvalid, first, last)
 	}
 	defer func() {
 		l.mu.Lock()

@@ -12,7 +12,7 @@ import (
 	"github.com/cocoframework/coco/host"
 )
 
-// liveRetries is how often a file that somebody may be appending to is read again.
+// liveRetries is how often a file that a node may be appending to is read again.
 const liveRetries = 16
 
 // frames is what a chunk file holds.

@@ -8,7 +8,7 @@
 // A tree of n > 1 leaves has as its left child the complete tree over the first k leaves, k being
 // the largest power of two smaller than n, and as its right child the tree over the others.
 //
-// Nobody keeps the whole tree. A Frontier holds what is needed to append and to know the root: the
+// The whole tree is kept nowhere. A Frontier holds what is needed to append and to know the root: the
 // roots of the complete subtrees that n leaves fall into, one for each bit that is set in n. The
 // frontier as it was before a batch, together with the batch's leaves, is enough to prove the
 // inclusion of any leaf of that batch in the tree that ends with it.

@@ -1,4 +1,4 @@
-// Package receipt makes and verifies receipts: proofs, checked offline and by anybody, that a
+// Package receipt makes and verifies receipts: proofs, checked offline without trust in any node, that a
 // transaction with certain writes and claims is committed in a network's ledger.
 //
 // A receipt holds the signed header of the transaction's batch, the parts of the transaction's leaf in

@@ -11,7 +11,7 @@
 // A file goes through three names. Write fills "snapshot_INDEX_SEQNO.part" and, once it is whole and
 // durable, names it ".pending". The network then records its digest in a transaction, whose
 // receipt Confirm appends; from then on the file has its final name and proves itself. Only what the
-// network recorded may be loaded: whoever calls Load MUST take the digest from the ledger or from a
+// network recorded may be loaded: the caller of Load MUST take the digest from the ledger or from a
 // receipt that it has verified, never from the file or its sender.
 //
 // The package starts no goroutine and reads no clock, and holds a few MiB at a time, however large the

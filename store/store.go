@@ -131,7 +131,7 @@ func (s *Store) Tables() []Table {
 	return out
 }
 
-// named returns a table by its name, from the tables that somebody may name.
+// named returns a table by its name, from the tables that the caller may name.
 func named(tables map[string]*table, name string) *table {
 	t := tables[name]
 	if t == nil {
@@ -238,7 +238,7 @@ func (s *Store) Commit(last uint64) {
 	s.batches = slices.Delete(s.batches, 0, n)
 }
 
-// prune drops what lies below versions that are the horizon now: nobody sees past them. A
+// prune drops what lies below versions that are the horizon now: no reader sees past them. A
 // tombstone that newer versions lie on goes when the next one of these becomes the horizon. Rows of
 // archives go themselves.
 func prune(list []touched) {

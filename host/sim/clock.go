@@ -31,7 +31,7 @@ func (c *clock) Elapsed() time.Duration {
 
 func (c *clock) elapsed() time.Duration {
 	passed := time.Since(c.since)
-	if c.rate != 1 { // exact as long as nobody asked for a drift
+	if c.rate != 1 { // exact as long as no drift was asked for
 		passed = time.Duration(float64(passed) * c.rate)
 	}
 	return c.counted + passed

@@ -8,7 +8,7 @@ import (
 
 // SetTampering makes the network between two hosts lie: each write is, with this probability, not
 // delivered as it was sent. It is garbled, replayed, put after the one that follows, left out, or followed by bytes
-// that nobody sent, as the seed says. 0 ends it. Over TLS every one of these ends the
+// that no host sent, as the seed says. 0 ends it. Over TLS every one of these ends the
 // connection, and does nothing else.
 func (w *World) SetTampering(a, b string, probability float64) {
 	w.mu.Lock()

@@ -17,7 +17,7 @@
 //
 // Before a majority holds the secret no batch is sealed under it, because the crash of the leader would
 // lose the secret and with it the batch. A crash after the announcement leaves an epoch that is never
-// used: a later leader that nobody can give the secret announces another one. A node that asks in vain
+// used: a later leader that no node can give the secret announces another one. A node that asks in vain
 // although the network has a leader has lost contact with the secret, and must join again.
 //
 // Machine is a pure machine. It has no clock, no goroutine, no network and no log: a step takes an
