@@ -43,7 +43,7 @@ func (g *Gateway) adminFacts() []fact {
 		{pattern: "GET /node/constitution", anonymous: g.serveConstitution},
 		{pattern: "GET /node/service", anonymous: g.serveService},
 		{pattern: "GET /node/evidence", anonymous: g.serveEvidence},
-		{pattern: "GET /node/snapshots", handler: g.serveSnapshots, owners: true},
+		{pattern: "GET /node/snapshots", handler: g.serveSnapshots, reads: readsDigest, owners: true},
 		{pattern: "POST /node/snapshots", handler: g.serveSnapshotRequest},
 		{pattern: "POST /gov/submit", handler: g.serveSubmit, body: maxEnvelope},
 		{pattern: "GET /gov/proposals", handler: g.serveProposals},

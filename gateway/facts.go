@@ -27,7 +27,9 @@ type fact struct {
 	always    http.HandlerFunc // open to all, and beyond all limits
 	anonymous http.HandlerFunc
 	handler   adapter.Handler
-	body      int64 // limit of the body in bytes, for handler
+	// reads says what of the ledgers the request asks to see; nil if the answer tells nothing of them.
+	reads func(*http.Request) (adapter.Read, error)
+	body  int64 // limit of the body in bytes, for handler
 	// owners opens the route to participants at the administrative listener. The handler itself checks that the
 	// caller runs this node, unless every caller may have the answer.
 	owners bool
@@ -49,14 +51,45 @@ func (g *Gateway) facts() []fact {
 		{pattern: "GET /node/service", anonymous: g.serveService},
 		{pattern: "GET /node/evidence", anonymous: g.serveEvidence},
 		{pattern: "GET /node/nodes", handler: g.serveNodes},
-		{pattern: "GET /node/tx/{txid}", handler: g.serveTx},
-		{pattern: "GET /node/receipt/{txid}", handler: g.serveReceipt},
-		{pattern: "GET /node/digest", handler: g.serveDigest},
-		{pattern: "GET /node/snapshots", handler: g.serveSnapshots},
+		{pattern: "GET /node/tx/{txid}", handler: g.serveTx, reads: readsTx(adapter.Transaction)},
+		{pattern: "GET /node/receipt/{txid}", handler: g.serveReceipt, reads: readsTx(adapter.Receipt)},
+		{pattern: "GET /node/digest", handler: g.serveDigest, reads: readsDigest},
+		{pattern: "GET /node/snapshots", handler: g.serveSnapshots, reads: readsDigest},
 		{pattern: "POST /node/snapshots", handler: g.serveElsewhere},
 		{pattern: "POST /node/retire", handler: g.serveElsewhere},
 		{pattern: "PUT /node/log-level", handler: g.serveElsewhere},
 		{pattern: "/gov/", handler: g.serveElsewhere, body: maxEnvelope},
+	}
+}
+
+// readsTx is a read about the transaction that the path names.
+func readsTx(subject adapter.Subject) func(*http.Request) (adapter.Read, error) {
+	return func(r *http.Request) (adapter.Read, error) {
+		id, err := coco.ParseTxID(r.PathValue("txid"))
+		return adapter.Read{Subject: subject, TxID: id}, err
+	}
+}
+
+// readsDigest is a read of a digest of the whole state: a snapshot has one, too.
+func readsDigest(*http.Request) (adapter.Read, error) {
+	return adapter.Read{Subject: adapter.Digest}, nil
+}
+
+// authorized asks the ledgers before h looks anything up.
+func (g *Gateway) authorized(f fact) adapter.Handler {
+	if f.reads == nil {
+		return f.handler
+	}
+	return func(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
+		read, err := f.reads(r)
+		if err == nil {
+			err = g.cfg.Node.Authorize(caller, read)
+		}
+		if err != nil {
+			g.fail(w, r, err)
+			return
+		}
+		f.handler(caller, w, r)
 	}
 }
 
@@ -119,13 +152,13 @@ func (g *Gateway) serveTx(_ coco.Caller, w http.ResponseWriter, r *http.Request)
 	g.answer(w, r, wire.Tx{ID: id, Status: status}, err)
 }
 
-func (g *Gateway) serveReceipt(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
+func (g *Gateway) serveReceipt(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
 	id, err := coco.ParseTxID(r.PathValue("txid"))
 	if err != nil {
 		g.fail(w, r, err)
 		return
 	}
-	receipt, err := g.cfg.Node.Receipt(r.Context(), caller, id)
+	receipt, err := g.cfg.Node.Receipt(r.Context(), id)
 	if err != nil {
 		g.fail(w, r, err)
 		return

@@ -51,6 +51,9 @@ func certificate(t testing.TB, name string, life time.Duration) tls.Certificate 
 type fakeNode struct {
 	mu         sync.Mutex
 	identified int
+	asked      []adapter.Read // of Authorize
+	asker      coco.Caller
+	denial     error // of Authorize
 	removed    map[string]bool
 	joining    bool
 	evidence   func() // runs while evidence is made
@@ -132,6 +135,13 @@ func (n *fakeNode) StateDigest(seqno uint64) (uint64, coco.Digest, error) {
 	return seqno, coco.Digest{7}, nil
 }
 
+func (n *fakeNode) Authorize(caller coco.Caller, read adapter.Read) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.asker, n.asked = caller, append(n.asked, read)
+	return n.denial
+}
+
 func (n *fakeNode) TxStatus(id coco.TxID) (wire.TxStatus, error) {
 	switch {
 	case id.View != 3:
@@ -144,14 +154,14 @@ func (n *fakeNode) TxStatus(id coco.TxID) (wire.TxStatus, error) {
 	return wire.TxUnknown, nil
 }
 
-func (n *fakeNode) Receipt(_ context.Context, caller coco.Caller, id coco.TxID) ([]byte, error) {
+func (n *fakeNode) Receipt(_ context.Context, id coco.TxID) ([]byte, error) {
 	if n.refusal != nil {
 		return nil, n.refusal
 	}
 	if id.Seqno > 20 {
 		return nil, fmt.Errorf("%w: transaction %v", coco.ErrNotFound, id)
 	}
-	return fmt.Appendf(nil, `{"transaction_id":%q,"for":%q}`, id, caller.Name), nil
+	return fmt.Appendf(nil, `{"transaction_id":%q,"for":%q}`, id, n.asker.Name), nil
 }
 
 // logs collects what the gateway logs.

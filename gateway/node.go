@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -31,11 +32,14 @@ type Node interface {
 	Evidence(ctx context.Context, nonce []byte) (wire.Evidence, error)
 	// Nodes returns the nodes of the network, retired ones too.
 	Nodes() ([]wire.Node, error)
+	// Authorize reports whether a caller may see what a read asks for: nil, or an error of kind
+	// coco.ErrDenied or coco.ErrNotFound, which is the answer. It is asked before anything is looked up.
+	Authorize(caller coco.Caller, read adapter.Read) error
 	// TxStatus says what became of a transaction.
 	TxStatus(id coco.TxID) (wire.TxStatus, error)
 	// Receipt returns the receipt of a committed transaction as JSON: coco.ErrNotFound if there
 	// is none, coco.ErrBusy while it is not committed.
-	Receipt(ctx context.Context, caller coco.Caller, id coco.TxID) ([]byte, error)
+	Receipt(ctx context.Context, id coco.TxID) ([]byte, error)
 	// StateDigest returns a digest of the whole state as of a committed seqno, 0 for the last one:
 	// equal on every node. coco.ErrNotFound if that state is not in memory.
 	StateDigest(seqno uint64) (uint64, coco.Digest, error)

@@ -37,9 +37,9 @@ func (g *Gateway) newRoutes(maxBody int64, endpoints []adapter.Endpoint) (rt *ro
 		case f.anonymous != nil:
 			rt.mux.Handle(f.pattern, g.withoutCaller(f.anonymous))
 		case f.owners:
-			rt.mux.Handle(f.pattern, g.withCaller(f.body, f.handler))
+			rt.mux.Handle(f.pattern, g.withCaller(f.body, g.authorized(f)))
 		default:
-			rt.mux.Handle(f.pattern, g.withCaller(f.body, g.forMembers(f.handler)))
+			rt.mux.Handle(f.pattern, g.withCaller(f.body, g.forMembers(g.authorized(f))))
 		}
 		rt.counts[f.pattern] = g.tally.of(f.pattern)
 	}

@@ -149,8 +149,18 @@ func (n *node) StateDigest(seqno uint64) (uint64, coco.Digest, error) {
 	return seqno, n.store.Digest(s), nil
 }
 
+// Authorize implements gateway.Node: every ledger must agree, as a transaction may belong to any of them.
+func (n *node) Authorize(caller coco.Caller, read adapter.Read) error {
+	for _, l := range n.ledgers {
+		if err := l.Ledger.Authorize(caller, read); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Receipt implements gateway.Node.
-func (n *node) Receipt(ctx context.Context, _ coco.Caller, id coco.TxID) ([]byte, error) {
+func (n *node) Receipt(ctx context.Context, id coco.TxID) ([]byte, error) {
 	if n.replica.Last().Seqno < id.Seqno {
 		return nil, fmt.Errorf("%w: transaction %s is not committed on this node", coco.ErrBusy, id)
 	}

@@ -298,7 +298,7 @@ func (w *snapshotter) confirm(ctx context.Context, i snapshot.Info, r table.Snap
 	if err != nil {
 		return err
 	}
-	receipt, err := n.Receipt(ctx, coco.Caller{}, coco.TxID{View: b.View, Seqno: r.Since})
+	receipt, err := n.Receipt(ctx, coco.TxID{View: b.View, Seqno: r.Since})
 	if err != nil {
 		return err
 	}

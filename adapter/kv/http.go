@@ -140,6 +140,9 @@ func (l *ledger) delete(caller coco.Caller, w http.ResponseWriter, r *http.Reque
 
 // submit sends a write through consensus. A write that was refused is a preconditionError.
 func (l *ledger) submit(caller coco.Caller, wr *write, payload []byte, r *http.Request) (coco.TxID, reply, error) {
+	if err := l.mayWrite(caller, wr); err != nil {
+		return coco.TxID{}, reply{}, err
+	}
 	ctx := r.Context()
 	result := l.env.Submit(ctx, &adapter.Call{Caller: caller, Payload: payload, Decoded: wr, Done: ctx.Done()})[0]
 	if result.Err != nil {

@@ -94,6 +94,8 @@ func (Adapter) Open(env adapter.Env) (adapter.Ledger, error) {
 type ledger struct {
 	env      adapter.Env
 	settings Settings
+	// policy answers Authorize, unless it is nil: then every caller may see every key.
+	policy func(coco.Caller, adapter.Read) error
 
 	mu      sync.Mutex
 	commit  adapter.Commit // the last one; under mu
@@ -178,8 +180,23 @@ func (l *ledger) before(set *store.Part) coco.TxID {
 	return id
 }
 
-// Authorize implements adapter.Ledger: every caller may see every key.
-func (l *ledger) Authorize(coco.Caller, adapter.Read) error { return nil }
+// Authorize implements adapter.Ledger: every caller may see every key, as yet.
+func (l *ledger) Authorize(caller coco.Caller, read adapter.Read) error {
+	if l.policy == nil {
+		return nil
+	}
+	return l.policy(caller, read)
+}
+
+// mayWrite asks for the keys of a write, whose answer tells the versions that it met.
+func (l *ledger) mayWrite(caller coco.Caller, w *write) error {
+	for i := range w.ops {
+		if err := l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: table, Key: w.ops[i].key}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Committed implements adapter.Ledger.
 func (l *ledger) Committed(c adapter.Commit) {

@@ -77,8 +77,14 @@ func parseSeqno(name, text string) (uint64, error) {
 }
 
 // getPast answers a read of what a key had.
-func (l *ledger) getPast(w http.ResponseWriter, r *http.Request, key []byte, condition condition) {
+func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Request, key []byte, condition condition) {
 	q, err := parsePast(r.URL.RawQuery)
+	if err == nil {
+		err = l.Authorize(caller, adapter.Read{Subject: adapter.Past, Table: table, Key: key, At: q.at})
+	}
+	if err == nil {
+		err = l.latest(caller, r)
+	}
 	if err != nil {
 		l.fail(w, err)
 		return

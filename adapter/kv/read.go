@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/store"
 	"github.com/cocoframework/coco/wire"
 )
@@ -89,12 +90,16 @@ func (l *ledger) get(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 		l.fail(w, err)
 		return
 	}
-	if err := l.latest(caller, r); err != nil {
-		l.fail(w, err)
+	if r.URL.RawQuery != "" {
+		l.getPast(caller, w, r, key, condition)
 		return
 	}
-	if r.URL.RawQuery != "" {
-		l.getPast(w, r, key, condition)
+	err = l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: table, Key: key})
+	if err == nil {
+		err = l.latest(caller, r)
+	}
+	if err != nil {
+		l.fail(w, err)
 		return
 	}
 	snap, id, err := l.snapshot(r)
@@ -141,6 +146,9 @@ type item struct {
 
 func (l *ledger) list(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
 	from, to, limit, err := l.bounds(r.URL.RawQuery)
+	if err == nil {
+		err = l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: table, Key: from, End: to, Range: true})
+	}
 	if err == nil {
 		err = l.latest(caller, r)
 	}
