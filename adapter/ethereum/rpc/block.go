@@ -33,7 +33,10 @@ func blockAt(ctx context.Context, v *chain.View, at rpc.BlockNumberOrHash) (*cha
 
 // withBlock calls fn with a block of the past; null if there is none.
 func (m *ethMethods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn func(*chain.View, *chain.Block) (json.RawMessage, error)) (json.RawMessage, error) {
-	v := m.s.view(exchangeOf(ctx))
+	v, err := m.s.view(exchangeOf(ctx), readBlocks)
+	if err != nil {
+		return absent(err)
+	}
 	defer v.Release()
 	b, err := blockAt(ctx, v, at)
 	if err != nil {
@@ -149,7 +152,10 @@ func (m *ethMethods) GetUncleByBlockHashAndIndex(common.Hash, hexutil.Uint) json
 
 // GetTransactionByHash is an included transaction; there are no others.
 func (m *ethMethods) GetTransactionByHash(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
-	v := m.s.view(exchangeOf(ctx))
+	v, err := m.s.view(exchangeOf(ctx), readTx(hash))
+	if err != nil {
+		return absent(err)
+	}
 	defer v.Release()
 	t, b, err := v.TransactionInBlock(ctx, hash)
 	if err != nil {
@@ -183,9 +189,12 @@ func (m *ethMethods) transactionAt(ctx context.Context, at rpc.BlockNumberOrHash
 
 // GetRawTransactionByHash is the encoding that was signed.
 func (m *ethMethods) GetRawTransactionByHash(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
-	v := m.s.view(exchangeOf(ctx))
-	defer v.Release()
-	t, err := v.Transaction(ctx, hash)
+	v, err := m.s.view(exchangeOf(ctx), readTx(hash))
+	var t *chain.Transaction
+	if err == nil {
+		defer v.Release()
+		t, err = v.Transaction(ctx, hash)
+	}
 	if errors.Is(err, coco.ErrNotFound) {
 		return json.RawMessage(`"0x"`), nil
 	}
@@ -206,9 +215,12 @@ func (m *ethMethods) GetTransactionReceipt(ctx context.Context, hash common.Hash
 
 // appendReceiptOf writes a transaction's receipt, or null.
 func (s *Server) appendReceiptOf(ctx context.Context, x *exchange, b []byte, hash common.Hash) ([]byte, error) {
-	v := s.view(x)
-	defer v.Release()
-	t, err := v.Transaction(ctx, hash)
+	v, err := s.view(x, readTx(hash))
+	var t *chain.Transaction
+	if err == nil {
+		defer v.Release()
+		t, err = v.Transaction(ctx, hash)
+	}
 	if errors.Is(err, coco.ErrNotFound) {
 		return append(b, encode.Null...), nil
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/holiman/uint256"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/statedb"
 )
@@ -177,7 +178,7 @@ func callOptions(state *stateOverride, block *blockOverride) (*chain.CallOptions
 
 // callMessage runs eth_call and returns what the contract returned.
 func (s *Server) callMessage(ctx context.Context, x *exchange, at *rpc.BlockNumberOrHash, args *callArgs, o *chain.CallOptions) ([]byte, error) {
-	v, err := s.viewAt(ctx, x, at)
+	v, err := s.viewAt(ctx, x, at, readAccount(args.To))
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +205,7 @@ func (s *Server) callMessage(ctx context.Context, x *exchange, at *rpc.BlockNumb
 
 // estimate runs eth_estimateGas.
 func (s *Server) estimate(ctx context.Context, x *exchange, at *rpc.BlockNumberOrHash, args *callArgs, o *chain.CallOptions) (uint64, error) {
-	v, err := s.viewAt(ctx, x, at)
+	v, err := s.viewAt(ctx, x, at, readAccount(args.To))
 	if err != nil {
 		return 0, err
 	}
@@ -240,10 +241,10 @@ func (s *Server) baseFee(o *chain.CallOptions) *big.Int {
 
 // viewAt returns the state that a block parameter means. Blocks are final at once, so latest,
 // safe, finalized and pending are the same, and so is no parameter.
-func (s *Server) viewAt(ctx context.Context, x *exchange, at *rpc.BlockNumberOrHash) (*chain.View, error) {
-	v := s.view(x)
-	if at == nil {
-		return v, nil
+func (s *Server) viewAt(ctx context.Context, x *exchange, at *rpc.BlockNumberOrHash, read adapter.Read) (*chain.View, error) {
+	v, err := s.view(x, read)
+	if err != nil || at == nil {
+		return v, err
 	}
 	var number uint64
 	if hash, ok := at.Hash(); ok {

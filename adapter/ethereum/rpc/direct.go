@@ -49,7 +49,11 @@ func (s *Server) direct(x *exchange, req scan.Request, out []byte) (reply []byte
 		if !noParams(req.Params) {
 			return out, false
 		}
-		out = encode.AppendQuantity(appendReply(out, req.ID), s.height())
+		n, err := s.height(x)
+		if err != nil {
+			return appendError(out, req.ID, err), true
+		}
+		out = encode.AppendQuantity(appendReply(out, req.ID), n)
 		return append(out, '}'), true
 	case "eth_chainId":
 		if !noParams(req.Params) {

@@ -57,34 +57,41 @@ type ethMethods struct{ s *Server }
 func (m *ethMethods) ChainId() json.RawMessage { return m.s.chain }
 
 // BlockNumber is the number of the newest block.
-func (m *ethMethods) BlockNumber() hexutil.Uint64 {
-	return hexutil.Uint64(m.s.height())
+func (m *ethMethods) BlockNumber(ctx context.Context) (hexutil.Uint64, error) {
+	n, err := m.s.height(exchangeOf(ctx))
+	return rpcResult(hexutil.Uint64(n), err)
 }
 
 // height is the number of the newest block.
-func (s *Server) height() uint64 {
-	if b := s.ledger.Head(); b != nil {
-		return b.Number()
+func (s *Server) height(x *exchange) (uint64, error) {
+	if err := s.authorize(x.caller, readCommits); err != nil {
+		return 0, err
 	}
-	return 0 // the network begins
+	if b := s.ledger.Head(); b != nil {
+		return b.Number(), nil
+	}
+	return 0, nil // the network begins
 }
 
 // syncingLag is how many committed transactions a node may lack before it says so.
 const syncingLag = 1000
 
 // Syncing is false, or how far a node that catches up has come.
-func (m *ethMethods) Syncing() any {
+func (m *ethMethods) Syncing(ctx context.Context) (any, error) {
+	head, err := m.s.height(exchangeOf(ctx))
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
 	st := m.s.env.Status()
 	if st.Known <= st.Committed || (st.Role != "joining" && st.Known-st.Committed <= syncingLag) {
-		return false
+		return false, nil
 	}
-	head := m.s.height()
 	return map[string]hexutil.Uint64{
 		"startingBlock": hexutil.Uint64(head),
 		"currentBlock":  hexutil.Uint64(head),
 		// Every block holds at least one transaction, so there cannot be more blocks than this.
 		"highestBlock": hexutil.Uint64(head + st.Known - st.Committed),
-	}
+	}, nil
 }
 
 // Accounts is empty: a node keeps no users' keys.
@@ -92,7 +99,7 @@ func (m *ethMethods) Accounts() []common.Address { return []common.Address{} }
 
 // GetBalance is what an account holds, in wei.
 func (m *ethMethods) GetBalance(ctx context.Context, addr common.Address, at *rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	v, err := m.s.viewAt(ctx, exchangeOf(ctx), at)
+	v, err := m.s.viewAt(ctx, exchangeOf(ctx), at, readAccount(&addr))
 	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
@@ -106,7 +113,7 @@ func (m *ethMethods) GetBalance(ctx context.Context, addr common.Address, at *rp
 
 // GetCode is a contract's code.
 func (m *ethMethods) GetCode(ctx context.Context, addr common.Address, at *rpc.BlockNumberOrHash) (hexutil.Bytes, error) {
-	v, err := m.s.viewAt(ctx, exchangeOf(ctx), at)
+	v, err := m.s.viewAt(ctx, exchangeOf(ctx), at, readAccount(&addr))
 	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
@@ -117,7 +124,7 @@ func (m *ethMethods) GetCode(ctx context.Context, addr common.Address, at *rpc.B
 
 // GetStorageAt is a slot of a contract's storage.
 func (m *ethMethods) GetStorageAt(ctx context.Context, addr common.Address, slot string, at *rpc.BlockNumberOrHash) (hexutil.Bytes, error) {
-	v, err := m.s.viewAt(ctx, exchangeOf(ctx), at)
+	v, err := m.s.viewAt(ctx, exchangeOf(ctx), at, readAccount(&addr))
 	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
@@ -152,11 +159,14 @@ func storageKey(s string) (common.Hash, error) {
 func (m *ethMethods) GetTransactionCount(ctx context.Context, addr common.Address, at *rpc.BlockNumberOrHash) (hexutil.Uint64, error) {
 	if at != nil {
 		if n, ok := at.Number(); ok && n == rpc.PendingBlockNumber {
+			if err := m.s.authorize(exchangeOf(ctx).caller, readAccount(&addr)); err != nil {
+				return 0, rpcErrorOf(err)
+			}
 			nonce, err := m.s.ledger.PendingNonce(ctx, addr)
 			return rpcResult(hexutil.Uint64(nonce), err)
 		}
 	}
-	v, err := m.s.viewAt(ctx, exchangeOf(ctx), at)
+	v, err := m.s.viewAt(ctx, exchangeOf(ctx), at, readAccount(&addr))
 	if err != nil {
 		return 0, rpcErrorOf(err)
 	}

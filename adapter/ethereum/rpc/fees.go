@@ -75,7 +75,10 @@ func (m *ethMethods) FeeHistory(ctx context.Context, count math.HexOrDecimal64, 
 	if err := checkPercentiles(percentiles); err != nil {
 		return nil, rpcErrorOf(err)
 	}
-	v := m.s.view(exchangeOf(ctx))
+	v, err := m.s.view(exchangeOf(ctx), readBlocks)
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
 	defer v.Release()
 	head := v.Number()
 	end := resolveNumber(last, head)
@@ -97,7 +100,7 @@ func (m *ethMethods) FeeHistory(ctx context.Context, count math.HexOrDecimal64, 
 	if len(percentiles) > 0 {
 		h.Reward = make([][]*hexutil.Big, blocks)
 	}
-	err := v.Backwards(ctx, first, end, func(b *chain.Block) (err error) {
+	err = v.Backwards(ctx, first, end, func(b *chain.Block) (err error) {
 		i, fee := b.Number()-first, b.Header.BaseFee
 		if fee == nil {
 			fee = new(big.Int)

@@ -143,7 +143,10 @@ func (m *ethMethods) GetLogs(ctx context.Context, q logQuery) (json.RawMessage, 
 
 // logs answers a query.
 func (s *Server) logs(ctx context.Context, q *logQuery) (json.RawMessage, error) {
-	v := s.view(exchangeOf(ctx))
+	v, err := s.view(exchangeOf(ctx), readLogs)
+	if err != nil {
+		return nil, err
+	}
 	defer v.Release()
 	from, to, err := q.blocks(ctx, v)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 )
@@ -24,8 +25,24 @@ func (m *ethMethods) NewBlockFilter(ctx context.Context) (string, error) {
 	return m.addFilter(ctx, nil)
 }
 
+// read is what a poll of the filter sees.
+func (f *pollFilter) read() adapter.Read {
+	if f.query == nil {
+		return readBlocks
+	}
+	return readLogs
+}
+
 func (m *ethMethods) addFilter(ctx context.Context, q *logQuery) (string, error) {
-	f := &pollFilter{owner: exchangeOf(ctx).caller.Actor, query: q, seen: m.s.height()}
+	x := exchangeOf(ctx)
+	f := &pollFilter{owner: x.caller.Actor, query: q}
+	err := m.s.authorize(x.caller, f.read())
+	if err == nil {
+		f.seen, err = m.s.height(x)
+	}
+	if err != nil {
+		return "", rpcErrorOf(err)
+	}
 	return rpcResult(m.s.polls.add(f))
 }
 
@@ -53,7 +70,10 @@ func (m *ethMethods) GetFilterChanges(ctx context.Context, id string) (json.RawM
 	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
-	v := m.s.view(exchangeOf(ctx))
+	v, err := m.s.view(exchangeOf(ctx), f.read())
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
 	defer v.Release()
 	f.mu.Lock()
 	defer f.mu.Unlock()

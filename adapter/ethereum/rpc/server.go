@@ -42,12 +42,14 @@ type Server struct {
 	ledger *chain.Ledger
 	env    *adapter.Env
 	submit func(context.Context, coco.Caller, ...[]byte) []chain.SendResult // Ledger.Send
-	limits settings.RPC
-	full   *rpc.Server
-	calls  *callGuard
-	polls  *filterTable
-	chain  []byte       // the reply to eth_chainId
-	queued atomic.Int64 // bytes of messages that wait to be written, of all connections
+	// authorize is Ledger.Authorize.
+	authorize func(coco.Caller, adapter.Read) error
+	limits    settings.RPC
+	full      *rpc.Server
+	calls     *callGuard
+	polls     *filterTable
+	chain     []byte       // the reply to eth_chainId
+	queued    atomic.Int64 // bytes of messages that wait to be written, of all connections
 
 	mu     sync.Mutex
 	closed bool           // no more connections; guarded by mu
@@ -62,7 +64,7 @@ func New(l *chain.Ledger, env *adapter.Env) *Server {
 	s := &Server{
 		ledger: l,
 		env:    env,
-		submit: l.Send,
+		submit: l.Send, authorize: l.Authorize,
 		limits: limits,
 		full:   rpc.NewServer(),
 		calls:  newCallGuard(env.Clock, limits.CallTimeout(), 2*runtime.GOMAXPROCS(0)),
@@ -124,9 +126,12 @@ func exchangeOf(ctx context.Context) *exchange {
 	return x
 }
 
-// view returns the newest state for a call of an exchange.
-func (s *Server) view(x *exchange) *chain.View {
-	return s.ledger.View(s.pastReader(x))
+// view returns the newest state for a call of an exchange, if its caller may see what the call reads.
+func (s *Server) view(x *exchange, read adapter.Read) (*chain.View, error) {
+	if err := s.authorize(x.caller, read); err != nil {
+		return nil, err
+	}
+	return s.ledger.View(s.pastReader(x)), nil
 }
 
 func (s *Server) pastReader(x *exchange) *adapter.PastReader {

@@ -112,7 +112,13 @@ func (x *exchange) subscribe(raw json.RawMessage) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	c := x.conn
+	c, read := x.conn, readBlocks
+	if name == "logs" {
+		read = readLogs
+	}
+	if err := c.server.authorize(x.caller, read); err != nil {
+		return "", err
+	}
 	sub := &wsSubscription{id: newID(), quit: make(chan struct{})}
 	if err := c.register(sub); err != nil {
 		return "", err

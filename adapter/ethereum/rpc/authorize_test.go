@@ -1,0 +1,86 @@
+package rpc
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+)
+
+// tellNothing are the methods whose replies say nothing of the state or of blocks: facts about the program and the
+// settings, what is known without asking, and sending. A new method is here, or it asks.
+var tellNothing = map[string]bool{
+	"web3_clientVersion": true, "web3_sha3": true, "net_version": true, "net_listening": true, "eth_chainId": true, "eth_accounts": true,
+	"eth_gasPrice": true, "eth_maxPriorityFeePerGas": true, "eth_baseFee": true, "eth_blobBaseFee": true, "eth_uninstallFilter": true,
+	"eth_getUncleByBlockNumberAndIndex": true, "eth_getUncleByBlockHashAndIndex": true, "eth_sendRawTransaction": true,
+}
+
+func TestEveryMethodAsksWhetherTheCallerMaySee(t *testing.T) {
+	n := newTestNode(t, nil)
+	contract := n.deploy(keeper)
+	tx := n.send(n.raw(&contract, 100_000, make([]byte, 32)))
+	block, none := n.Head().Hash, common.Hash{1}
+	var blocks, logs string
+	n.ask(&blocks, "eth_newBlockFilter")
+	n.ask(&logs, "eth_newFilter", map[string]any{})
+	message := map[string]any{"to": contract}
+	params := map[string][][]any{
+		"eth_blockNumber": {{}}, "eth_syncing": {{}},
+		"eth_getBlockByNumber": {{"latest", true}, {"0x99", false}}, "eth_getBlockByHash": {{block, true}, {none, false}},
+		"eth_getHeaderByNumber": {{"latest"}}, "eth_getHeaderByHash": {{block}}, "eth_getBlockReceipts": {{"latest"}},
+		"eth_getBlockTransactionCountByNumber": {{"latest"}}, "eth_getBlockTransactionCountByHash": {{block}},
+		"eth_getUncleCountByBlockNumber": {{"latest"}}, "eth_getUncleCountByBlockHash": {{block}},
+		"eth_getTransactionByHash": {{tx}, {none}}, "eth_getTransactionByBlockNumberAndIndex": {{"latest", "0x0"}},
+		"eth_getTransactionByBlockHashAndIndex": {{block, "0x0"}}, "eth_getRawTransactionByHash": {{tx}, {none}},
+		"eth_getTransactionReceipt": {{tx}, {none}},
+		"eth_getBalance":            {{contract, "latest"}, {contract, "0x0"}}, "eth_getCode": {{contract, "latest"}},
+		"eth_getStorageAt": {{contract, "0x0", "latest"}}, "eth_getTransactionCount": {{contract, "latest"}, {contract, "pending"}},
+		"eth_call": {{message, "latest"}, {message, "0x0"}}, "eth_estimateGas": {{message}, {map[string]any{"data": "0x00"}}},
+		"eth_feeHistory": {{"0x1", "latest", []float64{50}}}, "eth_getLogs": {{map[string]any{}}},
+		"eth_newFilter": {{map[string]any{}}}, "eth_newBlockFilter": {{}}, "eth_getFilterLogs": {{logs}}, "eth_getFilterChanges": {{blocks}, {logs}},
+	}
+	n.rpc.authorize = func(caller coco.Caller, read adapter.Read) error {
+		if caller.Actor != testCaller.Actor || read.Subject == 0 {
+			t.Errorf("asked about %+v for %v", read, caller)
+		}
+		return fmt.Errorf("%w: by the test", coco.ErrDenied)
+	}
+	for space, methods := range map[string]any{"eth": &ethMethods{}, "net": &netMethods{}, "web3": &web3Methods{}} {
+		for m := range reflect.TypeOf(methods).NumMethod() {
+			name := reflect.TypeOf(methods).Method(m).Name
+			name = space + "_" + strings.ToLower(name[:1]) + name[1:]
+			if len(params[name]) == 0 && !tellNothing[name] {
+				t.Errorf("%s: nothing to try it with, and not listed as a method that tells nothing", name)
+			}
+			for _, p := range params[name] {
+				direct, full := n.replies([]byte(call(name, p...)))
+				for _, reply := range []string{string(direct), string(full)} {
+					if !strings.Contains(reply, "by the test") || strings.Contains(reply, `"result"`) {
+						t.Errorf("%s %v: %s", name, p, reply)
+					}
+				}
+			}
+		}
+	}
+	s := n.dial()
+	for _, p := range [][]any{{"newHeads"}, {"logs", map[string]any{}}} {
+		s.write(call("eth_subscribe", p...))
+		if reply := s.read(); !strings.Contains(reply, "by the test") || n.Subscribers() != 0 {
+			t.Errorf("eth_subscribe %v: %s", p, reply)
+		}
+	}
+
+	// Where existence must not be told, a refusal looks like what does not exist.
+	n.rpc.authorize = func(coco.Caller, adapter.Read) error { return coco.ErrNotFound }
+	for _, name := range []string{"eth_getTransactionReceipt", "eth_getTransactionByHash", "eth_getRawTransactionByHash"} {
+		refused := n.post(call(name, tx)).Body.String()
+		if absent := n.post(call(name, none)).Body.String(); refused != absent || strings.Contains(refused, `"error"`) {
+			t.Errorf("%s: %s and %s", name, refused, absent)
+		}
+	}
+}
