@@ -29,6 +29,7 @@ import (
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/receipt"
+	"github.com/cocoframework/coco/wire"
 )
 
 // simulate runs a test under virtual time.
@@ -274,7 +275,7 @@ func TestReceiptsOfEveryNodeVerifyOffline(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r, err := receipt.Parse(receipt.JSON, []byte(text))
+				r, err := receipt.Parse(wire.MediaJSON, []byte(text))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -6,6 +6,7 @@ import (
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/merkle"
 	"github.com/cocoframework/coco/receipt"
+	"github.com/cocoframework/coco/wire"
 )
 
 // receipt makes the receipt of a committed transaction.
@@ -24,5 +25,5 @@ func (n *node) receipt(b *batch.Batch, before merkle.Frontier, id coco.TxID) ([]
 	if err != nil {
 		return nil, err
 	}
-	return r.Encode(receipt.JSON)
+	return r.Encode(wire.MediaJSON)
 }

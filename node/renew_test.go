@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/receipt"
+	"github.com/cocoframework/coco/wire"
 )
 
 // leap is a clock that years pass by on at once, for the time of day and the time that has passed. What waits
@@ -58,7 +59,7 @@ func (n *network) receipt(i int, id string) *receipt.Receipt {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	r, err := receipt.Parse(receipt.JSON, []byte(text))
+	r, err := receipt.Parse(wire.MediaJSON, []byte(text))
 	if err != nil {
 		n.t.Fatal(err)
 	}

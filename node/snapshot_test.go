@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/receipt"
 	"github.com/cocoframework/coco/snapshot"
+	"github.com/cocoframework/coco/wire"
 )
 
 // frequent makes a network write snapshots and complete chunks all the time.
@@ -123,7 +124,7 @@ func TestEveryNodeWritesTheSameSnapshots(t *testing.T) {
 			}
 			bytes := f.Bytes()
 			f.Close()
-			r, err := receipt.Parse(receipt.JSON, evidence)
+			r, err := receipt.Parse(wire.MediaJSON, evidence)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -188,7 +189,7 @@ func TestAReplacedMachineBeginsWithASnapshotAndFetchesThePastLater(t *testing.T)
 		if err != nil {
 			t.Fatalf("receipt of a transaction of the past: %v", err)
 		}
-		r, err := receipt.Parse(receipt.JSON, []byte(text))
+		r, err := receipt.Parse(wire.MediaJSON, []byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}

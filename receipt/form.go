@@ -5,10 +5,8 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/merkle"
+	"github.com/cocoframework/coco/wire"
 )
-
-// JSON is the media type of the form that docs/formats.md describes.
-const JSON = "application/json"
 
 // A form is one way to write receipts down. Another one is another row of the table below.
 type form struct {
@@ -18,7 +16,7 @@ type form struct {
 }
 
 var forms = []form{
-	{JSON, encodeJSON, parseJSON},
+	{wire.MediaJSON, encodeJSON, parseJSON},
 }
 
 func formOf(mediaType string) (form, error) {

@@ -26,6 +26,7 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/merkle"
 	"github.com/cocoframework/coco/receipt"
+	"github.com/cocoframework/coco/wire"
 )
 
 var update = flag.Bool("update", false, "write the recorded receipt anew: only after a deliberate change of the format")
@@ -138,7 +139,7 @@ func TestReceiptsOfAllTransactionsVerify(t *testing.T) {
 	for _, size := range []struct{ before, count int }{{0, 1}, {0, 2}, {1, 1}, {7, 5}, {8, 17}, {100, 3}} {
 		n := newNetwork(t, size.before, size.count)
 		for i, rec := range n.records {
-			r, err := receipt.Parse(receipt.JSON, encode(t, n.receipt(t, i)))
+			r, err := receipt.Parse(wire.MediaJSON, encode(t, n.receipt(t, i)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -207,14 +208,14 @@ func TestVerifyRefusesEveryOtherReceipt(t *testing.T) {
 func TestEveryFlippedByteOfAReceiptIsFound(t *testing.T) {
 	n := newNetwork(t, 3, 3)
 	data := encode(t, n.receipt(t, 1))
-	good, err := receipt.Parse(receipt.JSON, data)
+	good, err := receipt.Parse(wire.MediaJSON, data)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for at := range data {
 		bad := bytes.Clone(data)
 		bad[at] ^= 1
-		r, err := receipt.Parse(receipt.JSON, bad)
+		r, err := receipt.Parse(wire.MediaJSON, bad)
 		if err != nil {
 			if !errors.Is(err, coco.ErrCorrupt) {
 				t.Fatalf("byte %d: wrong kind of error: %v", at, err)
@@ -272,7 +273,7 @@ func TestParseRefusesAmbiguousJSON(t *testing.T) {
 		if bad == good {
 			t.Fatalf("%s: the test changes nothing in %s", name, good)
 		}
-		if _, err := receipt.Parse(receipt.JSON, []byte(bad)); !errors.Is(err, coco.ErrCorrupt) {
+		if _, err := receipt.Parse(wire.MediaJSON, []byte(bad)); !errors.Is(err, coco.ErrCorrupt) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -284,7 +285,7 @@ func TestParseRefusesAmbiguousJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err := receipt.Parse(receipt.JSON, reordered); err != nil || string(encode(t, r)) != good {
+	if r, err := receipt.Parse(wire.MediaJSON, reordered); err != nil || string(encode(t, r)) != good {
 		t.Errorf("fields in another order (%v): %v", slices.Sorted(maps.Keys(fields)), err)
 	}
 }
@@ -330,7 +331,7 @@ func TestReceiptEqualsRecordedOne(t *testing.T) {
 	if !bytes.Equal(got, want) {
 		t.Errorf("the receipt differs from %s, which other implementations rely on", file)
 	}
-	r, err := receipt.Parse(receipt.JSON, want)
+	r, err := receipt.Parse(wire.MediaJSON, want)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -345,7 +346,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"format":"coco receipt 1"}`))
 	f.Add([]byte(`{`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := receipt.Parse(receipt.JSON, data)
+		r, err := receipt.Parse(wire.MediaJSON, data)
 		if err != nil {
 			if !errors.Is(err, coco.ErrCorrupt) {
 				t.Fatalf("wrong kind of error: %v", err)
@@ -354,7 +355,7 @@ func FuzzParse(f *testing.F) {
 		}
 		_ = r.Verify(n.service, receipt.Options{})
 		again := encode(t, r)
-		other, err := receipt.Parse(receipt.JSON, again)
+		other, err := receipt.Parse(wire.MediaJSON, again)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -375,11 +376,11 @@ func unhex(t *testing.T, s string) []byte {
 
 func TestAFormIsNamedByItsMediaType(t *testing.T) {
 	good := newNetwork(t, 3, 3).receipt(t, 1)
-	data, err := good.Encode(receipt.JSON)
+	data, err := good.Encode(wire.MediaJSON)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if back, err := receipt.Parse(receipt.JSON, data); err != nil || !reflect.DeepEqual(back, good) {
+	if back, err := receipt.Parse(wire.MediaJSON, data); err != nil || !reflect.DeepEqual(back, good) {
 		t.Errorf("%+v (%v), expected %+v", back, err, good)
 	}
 	if _, err := good.Encode("text/html"); !errors.Is(err, coco.ErrInvalid) {

@@ -20,6 +20,7 @@ import (
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/receipt"
+	"github.com/cocoframework/coco/wire"
 )
 
 // samples is how many acknowledged writes are asked for one by one, on every node.
@@ -119,7 +120,7 @@ func (r *run) sample(s *session, host int, w write, service *x509.Certificate) {
 		r.witness.fail("receipt", "%s has none of %s: %s", name, w.id, a.what)
 		return
 	}
-	rec, err := receipt.Parse(receipt.JSON, a.body)
+	rec, err := receipt.Parse(wire.MediaJSON, a.body)
 	if err == nil {
 		err = rec.Verify(service, receipt.Options{})
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/receipt"
+	"github.com/cocoframework/coco/wire"
 )
 
 // receiptsEach is how many receipts each node is asked for.
@@ -277,7 +278,7 @@ func verifyReceipt(ctx context.Context, m *member, tx coco.TxID, key string, che
 			}
 			return err
 		}
-		r, err := receipt.Parse(receipt.JSON, data)
+		r, err := receipt.Parse(wire.MediaJSON, data)
 		if err != nil {
 			return err
 		}

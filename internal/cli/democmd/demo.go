@@ -32,6 +32,7 @@ import (
 	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/receipt"
+	"github.com/cocoframework/coco/wire"
 )
 
 // Command returns `coco demo`.
@@ -196,7 +197,7 @@ func (a *app) demoReceipt(ctx context.Context, info localnet.Info, tx coco.TxID)
 	if err != nil {
 		return err
 	}
-	r, err := receipt.Parse(receipt.JSON, data)
+	r, err := receipt.Parse(wire.MediaJSON, data)
 	if err != nil {
 		return err
 	}

@@ -228,7 +228,7 @@ func (a *app) verifySnapshot(ctx context.Context, file string, service *x509.Cer
 	if err != nil {
 		return err
 	}
-	r, err := receipt.Parse(receipt.JSON, f.Receipt())
+	r, err := receipt.Parse(wire.MediaJSON, f.Receipt())
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", coco.ErrVerify, file, err)
 	}

@@ -157,7 +157,7 @@ func (a *app) verifyReceipt(file string, cert *x509.Certificate) error {
 	if len(data) > receipt.MaxSize {
 		return fmt.Errorf("%w: %s exceeds %d bytes, more than any receipt has", coco.ErrVerify, file, receipt.MaxSize)
 	}
-	r, err := receipt.Parse(receipt.JSON, data)
+	r, err := receipt.Parse(wire.MediaJSON, data)
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", coco.ErrVerify, file, err)
 	}
