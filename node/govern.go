@@ -87,7 +87,7 @@ func (n *node) expire(ctx context.Context) error {
 		return nil
 	}
 	_, err := n.replica.Do(ctx, func(tx *store.Tx) ([]byte, error) {
-		judged, err := decide.Expire(tx, decide.Env{CheckSettings: n.checkSettings})
+		judged, err := decide.Expire(tx)
 		if err == nil && len(judged) == 0 {
 			err = errNothingDue
 		}

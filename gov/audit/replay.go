@@ -39,7 +39,7 @@ func (a *Auditor) replay(seqno, now uint64, own []store.Write) error {
 		out, err = decide.Submit(tx, raw, decide.Env{})
 		outcomes = []decide.Outcome{out}
 	} else {
-		outcomes, err = decide.Expire(tx, decide.Env{}) // a change that nothing called for shows as a write too many
+		outcomes, err = decide.Expire(tx) // a change that nothing called for shows as a write too many
 	}
 	if err != nil {
 		return err

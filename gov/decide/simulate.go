@@ -52,30 +52,30 @@ func Simulate(r store.Reader, actions []action.Action, proposer coco.ActorID, no
 			return nil, fmt.Errorf("action %d: %w", i+1, err)
 		}
 	}
-	h, err := enter(r, now)
+	found, err := read(r, now)
 	if err != nil {
 		return nil, err
 	}
-	if h.c, err = table.LoadConstitution(r); err != nil {
+	if found.c, err = table.LoadConstitution(r); err != nil {
 		return nil, err
 	}
-	present, err := h.present(actions)
+	present, err := found.present(actions)
 	if err != nil {
 		return nil, err
 	}
-	s := &Simulation{Before: h.c, ByYes: []bool{}, Enough: []string{}, actors: map[string]string{}}
+	s := &Simulation{Before: found.c, ByYes: []bool{}, Enough: []string{}, actors: map[string]string{}}
 	if s.After, s.Effects, err = Apply(present, actions); err != nil {
 		return nil, err
 	}
 	const week = 7 * 24 * 60 * 60 * 1000
 	name := ""
-	if _, ok := h.c.Member(proposer); ok {
+	if _, ok := found.c.Member(proposer); ok {
 		name = proposer.String()
 	}
 	facts := proposalFacts(coco.Digest{}, name, kindsOf(actions), &envelope.Proposal{Time: now, Expires: now + week}, actions)
 	s.judge = newJudge(present, facts, actions)
 	for _, q := range s.judge.questions {
-		if u := (PolicyUse{q.kind, q.name, h.c.Policies[q.name]}); !slices.Contains(s.Policies, u) {
+		if u := (PolicyUse{q.kind, q.name, found.c.Policies[q.name]}); !slices.Contains(s.Policies, u) {
 			s.Policies = append(s.Policies, u)
 		}
 	}

@@ -1,0 +1,31 @@
+package decide
+
+import (
+	"fmt"
+
+	"github.com/cocoframework/coco"
+)
+
+// rules are the numbers of a version of the rules. They never change: another number is another version.
+type rules struct {
+	// The times that a statement may have, in milliseconds.
+	maxAhead  uint64 // of the ledger's time, for clocks that differ
+	maxAge    uint64 // since signing, for ceremonies without a network
+	maxVoting uint64 // from signing to the end of voting
+	// Bounds of what is open at a time, so that a member cannot fill the table.
+	maxOpen, maxOpenByMember int
+}
+
+const (
+	minute = 60 * 1000
+	day    = 24 * 60 * minute
+)
+
+// rulesOf returns the rules of a version. A later program keeps those of every earlier one.
+func rulesOf(version uint64) (rules, error) {
+	switch version {
+	case 1:
+		return rules{maxAhead: 10 * minute, maxAge: 30 * day, maxVoting: 90 * day, maxOpen: 256, maxOpenByMember: 32}, nil
+	}
+	return rules{}, fmt.Errorf("%w: rules of version %d are not known to this program: use a later release", coco.ErrInvalid, version)
+}
