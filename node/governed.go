@@ -50,11 +50,11 @@ func (n *node) committed(b replica.Batch) error {
 		n.governed(b.Seqno)
 		s := n.store.Snapshot()
 		defer s.Release()
-		if err := n.pace.governed(s, b.First); err != nil {
+		if err := n.pace.ReadTables(s, b.First); err != nil {
 			return err
 		}
 	}
-	n.pace.committed(b, n.store)
+	n.pace.Committed(b, n.store)
 	return nil
 }
 

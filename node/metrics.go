@@ -11,10 +11,6 @@ import (
 type meter struct {
 	refused atomic.Uint64 // lists of calls that found no room among those on their way to the leader
 	unfair  atomic.Uint64 // those of them whose caller had its share already
-
-	snapshotSeqno atomic.Uint64 // of the newest one on this disk that the ledger records
-	snapshotBytes atomic.Uint64
-	differing     atomic.Uint64 // snapshots that were not what the ledger records
 }
 
 // instruments are several collectors as one.
@@ -94,10 +90,10 @@ func (n *node) instruments() instruments {
 		}
 		return missing
 	})
-	gauge("snapshot_seqno", "The newest snapshot on this node that the ledger records.", func() float64 { return float64(n.meter.snapshotSeqno.Load()) })
-	gauge("snapshot_bytes", "Its size.", func() float64 { return float64(n.meter.snapshotBytes.Load()) })
+	gauge("snapshot_seqno", "The newest snapshot on this node that the ledger records.", func() float64 { seqno, _ := n.snapshots.Newest(); return float64(seqno) })
+	gauge("snapshot_bytes", "Its size.", func() float64 { _, bytes := n.snapshots.Newest(); return float64(bytes) })
 	counter("snapshot_differing_total", "Snapshots of this node that differed from the network's: its memory or its program is not what it should be.",
-		func() float64 { return float64(n.meter.differing.Load()) })
+		func() float64 { return float64(n.snapshots.Differing()) })
 	gauge("applied_index", "The last entry committed and applied here.", func() float64 { return float64(n.replica.Applied()) })
 	gauge("trusted_nodes", "Nodes that the network trusts now.", func() float64 { return float64(len(n.directory.Load().addresses)) })
 	gauge("voters", "Nodes that vote in consensus.", func() float64 { return float64(len(n.replica.Members().Voters)) })

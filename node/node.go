@@ -53,13 +53,15 @@ import (
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/replica"
+	"github.com/cocoframework/coco/snapshotter"
 	"github.com/cocoframework/coco/store"
 )
 
-// Dir and HistoryDir are the folders of the ledger, and of the index of its past, on a node's disk.
+// Dir, HistoryDir and SnapshotDir are the folders of the ledger, of the index of its past, and of snapshots, on a node's disk.
 const (
-	Dir        = "ledger"
-	HistoryDir = "history"
+	Dir         = "ledger"
+	HistoryDir  = "history"
+	SnapshotDir = "snapshots"
 )
 
 // directory is the list of trusted nodes. It is immutable.
@@ -100,7 +102,8 @@ type node struct {
 	meter          *meter
 	keys           *keys.Ring
 	ledgers        []replica.Ledger // in the order of the binary's list
-	pace           *pace
+	pace           *snapshotter.Pace
+	snapshots      *snapshotter.Writer
 	replica        *replica.Replica // nil until open
 	peers          *peer.Transport
 	forwarder      *peer.Forwarder
@@ -174,7 +177,7 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, at 
 	n.peers.Open()
 	g.Go(func() error { return n.replica.Run(ctx) })
 	g.Go(func() error { return n.history.Run(ctx) })
-	g.Go(func() error { return (&snapshotter{n: n, points: n.pace.points}).run(ctx) })
+	g.Go(func() error { return n.snapshots.Run(ctx) })
 	g.Go(func() error { return n.gateway.Serve(at.client) })
 	g.Go(func() error {
 		<-ctx.Done()
@@ -232,7 +235,7 @@ func newNode(ctx context.Context, cfg Config, log *ledger.Log) (*node, error) {
 // open creates the tables and ledgers of the constitution and wires the goroutines.
 func (n *node) open(ctx context.Context, log *ledger.Log, s start) error {
 	c := n.constitution.Load()
-	n.pace = newPace(c, n.network.Seqno)
+	n.pace = snapshotter.NewPace(c, n.network.Seqno)
 	if err := n.openLedgers(ctx, s.basis); err != nil {
 		return err
 	}
@@ -250,6 +253,11 @@ func (n *node) open(ctx context.Context, log *ledger.Log, s start) error {
 		return err
 	}
 	n.replica = r
+	n.snapshots = snapshotter.NewWriter(snapshotter.Config{
+		Log: n.log, Clock: n.cfg.Host.Clock, Disk: n.cfg.Host.Disk, Dir: SnapshotDir, Store: n.store, Pace: n.pace,
+		NetworkID: n.networkID(), Origin: n.network.Origin, Secret: n.keys.Secret,
+		Members: r.MembersAt, Leads: r.Leads, Ready: n.ready.Load, Commit: r.Do, Receipt: n.receiptOf,
+	})
 	n.forwarder.Bound(c.Limits.Queue, queueBytes(c.Limits))
 	n.gateway, err = gateway.New(gateway.Config{
 		Node: n, TLS: channel.ClientServerConfig(n.id), Clock: n.cfg.Host.Clock, Log: n.log,

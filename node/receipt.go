@@ -1,6 +1,8 @@
 package node
 
 import (
+	"context"
+
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gov/table"
@@ -26,4 +28,13 @@ func (n *node) receipt(b *batch.Batch, before merkle.Frontier, id coco.TxID) ([]
 		return nil, err
 	}
 	return r.Encode(wire.MediaJSON)
+}
+
+// receiptOf returns the receipt of the transaction with a seqno.
+func (n *node) receiptOf(ctx context.Context, seqno uint64) ([]byte, error) {
+	b, err := n.history.Find(seqno)
+	if err != nil {
+		return nil, err
+	}
+	return n.Receipt(ctx, coco.TxID{View: b.View, Seqno: seqno})
 }

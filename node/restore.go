@@ -30,10 +30,9 @@ func (n *node) restore(ctx context.Context, b *catchup.Basis) error {
 	if !reflect.DeepEqual(h, b.Header) {
 		return fmt.Errorf("%w: the disk gave another header of the snapshot of seqno %d than it gives now", coco.ErrVerify, h.Seqno)
 	}
-	n.pace.pacer.Reset(h.Seqno, h.Time)
 	s := n.store.Snapshot()
 	defer s.Release()
-	if err := n.pace.governed(s, h.Seqno+1); err != nil {
+	if err := n.pace.Restart(batchOf(b), s); err != nil {
 		return err
 	}
 	n.history.Start(history.Position{Index: h.Index, View: h.View, Seqno: h.Seqno, Tree: b.Tree})

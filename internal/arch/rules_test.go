@@ -149,7 +149,7 @@ var layers = []rule{
 	},
 	{
 		name:   "trusted code reaches the outside only through host",
-		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "node", "peer", "catchup", "join", "receipt", "replica"},
+		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "node", "peer", "catchup", "join", "receipt", "replica", "snapshotter"},
 		except: []string{"gov/govtest"},
 		std:    outside,
 		calls:  append(slices.Clone(dials), clocks...),
@@ -191,6 +191,12 @@ var layers = []rule{
 		in:   []string{"catchup"},
 		none: []string{"gov", "gov/...", "gateway", "node", "replica", "join", "history", "consensus/raft"},
 		why:  "what a disk lacks is checked by digests and chains; who is admitted, and what a state means, is not its business",
+	},
+	{
+		name: "writing snapshots needs no node",
+		in:   []string{"snapshotter"},
+		none: []string{"node", "gateway", "peer", "join", "channel"},
+		why:  "when one is due follows from the state alone; who leads, what a receipt says and how a transaction is committed are functions that it is given",
 	},
 	{
 		name: "joining needs no node",
@@ -238,7 +244,7 @@ var layers = []rule{
 
 // server is the code that runs a node and that tools for users must not drag along.
 var server = []string{
-	"node", "peer", "replica", "catchup", "join", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
+	"node", "peer", "replica", "snapshotter", "catchup", "join", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
 	"host", "host/...", "internal/sandbox", "cmd/...",
 }
 
@@ -310,7 +316,7 @@ var protocols = []rule{
 
 var core = []string{
 	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "gov/...", "history", "host/...", "host",
-	"batch", "canon", "keys", "keys/...", "ledger", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "store", "adapter", "wire",
+	"batch", "canon", "keys", "keys/...", "ledger", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "snapshotter", "store", "adapter", "wire",
 }
 
 // Composition says which packages may put the parts together.
