@@ -6,8 +6,9 @@ import (
 	"github.com/ethereum/go-ethereum/params"
 )
 
-// currentFork is what the mainnet follows today.
-const currentFork = "osaka"
+// defaultFork is what the mainnet followed when the default was chosen. It never changes: networks that name no fork
+// would change their rules with the program.
+const defaultFork = "osaka"
 
 // Forks are the named rule sets, oldest first. Each switches on one more step of the schedule.
 var Forks = []struct {

@@ -27,8 +27,8 @@ import (
 // Settings are the adapter's section of the constitution. Every field but ChainID has a default.
 type Settings struct {
 	ChainID uint64
-	// Fork names the rules that hold from block 0 on: those of the mainnet today, unless an older
-	// fork is named. A pinned network follows the mainnet's schedule instead.
+	// Fork names the rules that hold from block 0 on: "osaka" unless another one is named. A pinned network
+	// follows the mainnet's schedule instead.
 	Fork string
 	// GasLimit is a block's gas limit. Gas is metered and free: the base fee is 0.
 	GasLimit uint64
@@ -70,6 +70,7 @@ type Pin struct {
 	BlockHashes      map[uint64]common.Hash
 }
 
+// The defaults never change: see TestDefaultsAndForksArePartOfTheFormat.
 const (
 	defaultGasLimit     = 100_000_000
 	defaultCallGasLimit = 50_000_000
@@ -253,7 +254,7 @@ func (in *settingsJSON) settings() (*Settings, error) {
 	}
 	if in.Pin == nil {
 		if s.Fork == "" {
-			s.Fork = currentFork
+			s.Fork = defaultFork
 		}
 		if ForkIndex(s.Fork) < 0 {
 			return nil, fmt.Errorf("fork: expected one of %v, found %q", forkNames(), s.Fork)
