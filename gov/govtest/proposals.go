@@ -8,10 +8,9 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/audit"
 	"github.com/cocoframework/coco/gov/constitution"
@@ -84,7 +83,7 @@ func (n *Network) SignProposal(by envelope.Signer, actions ...action.Action) []b
 		if err != nil {
 			n.T.Fatal(err)
 		}
-		p.Actions = append(p.Actions, cbor.RawMessage(raw))
+		p.Actions = append(p.Actions, canon.Raw(raw))
 	}
 	raw, err := envelope.SignProposal(n.T.Context(), by, p)
 	if err != nil {

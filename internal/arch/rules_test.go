@@ -162,6 +162,13 @@ var layers = []rule{
 		why:  "clients verify evidence, and a verifier that contains the server trusts it",
 	},
 	{
+		name:   "there is one CBOR",
+		in:     []string{"..."},
+		except: []string{"canon"},
+		third:  func(path string) bool { return !strings.HasPrefix(path, "github.com/fxamacker/cbor") },
+		why:    "a second set of options accepts what the first refuses, and a library's defaults are no format",
+	},
+	{
 		name: "the ledger carries opaque bytes",
 		in:   []string{"ledger"},
 		only: []string{"", "batch", "canon", "host", "merkle"},
