@@ -3,7 +3,6 @@ package decide
 import (
 	"bytes"
 	"crypto/sha256"
-	"fmt"
 	"slices"
 
 	"github.com/cocoframework/coco"
@@ -61,7 +60,7 @@ func (x actors) add(a *action.Action) (Effect, error) {
 	} else {
 		*x.participants = append(*x.participants, constitution.Participant{Name: args.Name, Certificate: args.Certificate, Certificates: args.Certificates, ID: id})
 	}
-	return Effect{Kind: ActorAdded, Actor: id, Subject: string(role), Text: fmt.Sprintf("%s %q (%s) is added", role, args.Name, id.Short())}, nil
+	return Effect{Kind: ActorAdded, Actor: id, Subject: string(role), Name: args.Name}, nil
 }
 
 func (x actors) remove(a *action.Action) (Effect, error) {
@@ -74,7 +73,7 @@ func (x actors) remove(a *action.Action) (Effect, error) {
 	}
 	*x.members = slices.DeleteFunc(*x.members, func(m constitution.Member) bool { return m.Actor() == id })
 	*x.participants = slices.DeleteFunc(*x.participants, func(p constitution.Participant) bool { return p.Actor() == id })
-	return Effect{Kind: ActorRemoved, Actor: id, Subject: string(role), Text: fmt.Sprintf("%s %q (%s) is removed: its sessions end, its ballots no longer count", role, name, id.Short())}, nil
+	return Effect{Kind: ActorRemoved, Actor: id, Subject: string(role), Name: name}, nil
 }
 
 // certificate adds one to an actor, or removes one, of which at least one stays. The actor's id stays
@@ -99,7 +98,6 @@ func (x actors) certificate(a *action.Action) (Effect, error) {
 	all := append([][]byte{*first}, *further...)
 	der := a.Args.Certificate
 	at := slices.IndexFunc(all, func(b []byte) bool { return bytes.Equal(b, der) })
-	verb := "is added to"
 	switch {
 	case a.Kind == action.AddCertificate && at >= 0:
 		return Effect{}, impossible(reason.CertificateExists, name, "")
@@ -110,8 +108,8 @@ func (x actors) certificate(a *action.Action) (Effect, error) {
 	case len(all) == 1:
 		return Effect{}, impossible(reason.LastCertificate, name, "")
 	default:
-		all, verb = slices.Delete(all, at, at+1), "is removed from"
+		all = slices.Delete(all, at, at+1)
 	}
 	*first, *further = all[0], all[1:]
-	return Effect{Kind: ActorChanged, Actor: id, Text: fmt.Sprintf("certificate %s %s %q", coco.Digest(sha256.Sum256(der)).Short(), verb, name)}, nil
+	return Effect{Kind: ActorChanged, Actor: id, Name: name, Value: coco.Digest(sha256.Sum256(der)).String(), Removed: a.Kind == action.RemoveCertificate}, nil
 }

@@ -49,7 +49,7 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 	}
 	effects = append(effects, followed...)
 	if Rotates(now.Constitution, next) {
-		effects = append(effects, Effect{Kind: EpochRotated, Text: fmt.Sprintf("a new epoch begins: %d members hold shares, and %d of them open it", len(next.Members), next.Shares.Threshold)})
+		effects = append(effects, Effect{Kind: EpochRotated, Holders: len(next.Members), Threshold: next.Shares.Threshold})
 	}
 	return next, effects, nil
 }

@@ -34,12 +34,31 @@ const (
 // Effect is one thing that an accepted proposal changes: data, on which package node acts.
 type Effect struct {
 	Kind    EffectKind
-	Text    string       // for people
 	Actor   coco.ActorID // of actors, places and nodes
+	Name    string       // the actor's
 	Address string       // of places and nodes
 	Node    coco.NodeID  // of retired nodes
-	Subject string       // measurement, platform, policy or setting
+	Cause   Cause        // of retired nodes
+	Subject string       // measurement, platform, policy, setting, or an actor's role
+	// Value is the digest of a certificate, the code that an upgrade replaces, a platform's policy, the expression or
+	// the name of a policy that decides from then on, or a setting's value. Before is a setting's value before; empty
+	// if it had none.
+	Value, Before string
+	Removed       bool // a certificate is removed, and not added
+	Debug         bool // the platform's evidence counts in debug mode, too
+	// Holders is the number of members that hold shares, Threshold how many of them open an epoch.
+	Holders, Threshold int
 }
+
+// Cause says why a node is retired.
+type Cause string
+
+// The causes by which a decision retires a node.
+const (
+	OwnerGone Cause = "owner" // its owner is removed
+	CodeGone  Cause = "code"  // its code is removed
+	PlaceGone Cause = "place" // its place is removed
+)
 
 // Rotates says whether the holders of an epoch's shares, or how many of them are needed, differ
 // between two constitutions: then a new epoch begins.

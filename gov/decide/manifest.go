@@ -1,7 +1,6 @@
 package decide
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/cocoframework/coco"
@@ -26,11 +25,7 @@ func (m manifest) addCode(a *action.Action) (Effect, error) {
 		return Effect{}, impossible(reason.UnlistedCode, x.Replaces, "")
 	}
 	*m.code = append(*m.code, constitution.Code{Measurement: code, Note: x.Note})
-	text := fmt.Sprintf("nodes may run %s", code)
-	if x.Replaces != "" {
-		text += fmt.Sprintf("; once all do, remove-code %s", x.Replaces)
-	}
-	return Effect{Kind: CodeAdded, Subject: string(code), Text: text}, nil
+	return Effect{Kind: CodeAdded, Subject: string(code), Value: x.Replaces}, nil
 }
 
 func (m manifest) removeCode(a *action.Action) (Effect, error) {
@@ -39,7 +34,7 @@ func (m manifest) removeCode(a *action.Action) (Effect, error) {
 	if len(*m.code) == n {
 		return Effect{}, impossible(reason.UnlistedCode, a.Args.Measurement, "")
 	}
-	return Effect{Kind: CodeRemoved, Subject: a.Args.Measurement, Text: fmt.Sprintf("nodes may not run %s any more", a.Args.Measurement)}, nil
+	return Effect{Kind: CodeRemoved, Subject: a.Args.Measurement}, nil
 }
 
 func (m manifest) setTEE(a *action.Action) (Effect, error) {
@@ -50,7 +45,7 @@ func (m manifest) setTEE(a *action.Action) (Effect, error) {
 			return Effect{}, impossible(reason.UnlistedPlatform, x.Platform, "")
 		}
 		*m.tee = slices.Delete(*m.tee, i, i+1)
-		return Effect{Kind: TEERemoved, Subject: x.Platform, Text: fmt.Sprintf("evidence of platform %q does not count any more", x.Platform)}, nil
+		return Effect{Kind: TEERemoved, Subject: x.Platform}, nil
 	}
 	t := constitution.TEE{Platform: x.Platform, Policy: x.TEEPolicy, Debug: x.Debug}
 	switch {
@@ -61,12 +56,5 @@ func (m manifest) setTEE(a *action.Action) (Effect, error) {
 	default:
 		(*m.tee)[i] = t
 	}
-	text := fmt.Sprintf("evidence of platform %q counts", t.Platform)
-	if t.Policy != "" {
-		text += " if it satisfies " + t.Policy
-	}
-	if t.Debug {
-		text += ", even in debug mode, which protects nothing"
-	}
-	return Effect{Kind: TEESet, Subject: x.Platform, Text: text}, nil
+	return Effect{Kind: TEESet, Subject: x.Platform, Value: t.Policy, Debug: t.Debug}, nil
 }

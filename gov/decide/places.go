@@ -1,7 +1,6 @@
 package decide
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -65,13 +64,13 @@ func (p places) change(a *action.Action, who actors) (Effect, error) {
 			return Effect{}, impossible(reason.PlaceExists, address, name)
 		}
 		p.rows[key] = table.PlaceRecord{Owner: owner, Address: address}
-		return Effect{Kind: PlaceAdmitted, Actor: owner, Address: address, Text: fmt.Sprintf("a node of %q is admitted at %s", name, address)}, nil
+		return Effect{Kind: PlaceAdmitted, Actor: owner, Address: address, Name: name}, nil
 	}
 	if (!voted || row.Removed) && !present {
 		return Effect{}, impossible(reason.UnknownPlace, address, name)
 	}
 	p.rows[key], p.removed[key] = table.PlaceRecord{Owner: owner, Address: address, Removed: true}, true
-	return Effect{Kind: PlaceRemoved, Actor: owner, Address: address, Text: fmt.Sprintf("no node of %q is admitted at %s without another vote", name, address)}, nil
+	return Effect{Kind: PlaceRemoved, Actor: owner, Address: address, Name: name}, nil
 }
 
 // wasRemoved reports whether a vote has removed the place that an action is about.
@@ -102,7 +101,7 @@ func (p places) follow(actors map[coco.ActorID]bool, code []constitution.Code) (
 	for _, key := range slices.Sorted(maps.Keys(p.rows)) {
 		if row := p.rows[key]; !actors[row.Owner] {
 			delete(p.rows, key)
-			effects = append(effects, Effect{Kind: PlaceForgotten, Actor: row.Owner, Address: row.Address, Text: "the place " + row.Address + " of an actor that is removed is forgotten"})
+			effects = append(effects, Effect{Kind: PlaceForgotten, Actor: row.Owner, Address: row.Address})
 		}
 	}
 	before, left := 0, 0
@@ -111,15 +110,15 @@ func (p places) follow(actors map[coco.ActorID]bool, code []constitution.Code) (
 		if rec.State == table.Retired {
 			continue
 		}
-		place, why := table.PlaceKey(rec.Owner, rec.Address), ""
+		place, why := table.PlaceKey(rec.Owner, rec.Address), Cause("")
 		switch {
 		case !actors[rec.Owner]:
-			why = "its owner is removed"
+			why = OwnerGone
 		case !slices.ContainsFunc(code, func(c constitution.Code) bool { return c.Measurement == rec.Measurement }):
-			why = "its code is removed"
+			why = CodeGone
 		case p.removed[string(place)] && p.rows[string(place)].Removed:
 			// A place that was removed before may have a node: one that waits for a vote, or began a recovery.
-			why = "its place is removed"
+			why = PlaceGone
 		}
 		if rec.State == table.Trusted {
 			before++
@@ -128,7 +127,7 @@ func (p places) follow(actors map[coco.ActorID]bool, code []constitution.Code) (
 			}
 		}
 		if why != "" {
-			effects = append(effects, Effect{Kind: NodeRetired, Node: rec.ID, Actor: rec.Owner, Address: rec.Address, Text: fmt.Sprintf("node %s at %s retires: %s", rec.ID.Short(), rec.Address, why)})
+			effects = append(effects, Effect{Kind: NodeRetired, Node: rec.ID, Actor: rec.Owner, Address: rec.Address, Cause: why})
 		}
 	}
 	if before > 0 && left == 0 {

@@ -1,8 +1,6 @@
 package decide
 
 import (
-	"fmt"
-
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/policy"
@@ -22,7 +20,7 @@ func (p policies) change(a *action.Action) (Effect, error) {
 			return Effect{}, impossible(reason.UnknownPolicy, x.Policy, "")
 		}
 		delete(p, x.Policy)
-		return Effect{Kind: PolicyRemoved, Subject: x.Policy, Text: fmt.Sprintf("%s is decided by the policy %s", x.Policy, constitution.Fallbacks(x.Policy)[1])}, nil
+		return Effect{Kind: PolicyRemoved, Subject: x.Policy, Value: constitution.Fallbacks(x.Policy)[1]}, nil
 	}
 	if p[x.Policy] == x.Expression {
 		return Effect{}, impossible(reason.Unchanged, "policies."+x.Policy, "")
@@ -31,5 +29,5 @@ func (p policies) change(a *action.Action) (Effect, error) {
 		return Effect{}, because(reason.BadPolicy, x.Policy, err)
 	}
 	p[x.Policy] = x.Expression
-	return Effect{Kind: PolicySet, Subject: x.Policy, Text: fmt.Sprintf("%s is decided by: %s", x.Policy, x.Expression)}, nil
+	return Effect{Kind: PolicySet, Subject: x.Policy, Value: x.Expression}, nil
 }

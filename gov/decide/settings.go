@@ -2,8 +2,8 @@ package decide
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cocoframework/coco/gov/action"
@@ -47,7 +47,7 @@ func (v values) setNumber(a *action.Action) (Effect, error) {
 	if was == n {
 		return Effect{}, impossible(reason.Unchanged, x.Setting, "")
 	}
-	return Effect{Kind: SettingChanged, Subject: x.Setting, Text: fmt.Sprintf("%s is %d instead of %d", x.Setting, n, was)}, nil
+	return Effect{Kind: SettingChanged, Subject: x.Setting, Value: strconv.FormatInt(n, 10), Before: strconv.FormatInt(was, 10)}, nil
 }
 
 func (v values) setAdapter(a *action.Action, rest string) (Effect, error) {
@@ -69,7 +69,7 @@ func (v values) setAdapter(a *action.Action, rest string) (Effect, error) {
 	if !ok {
 		return Effect{}, impossible(reason.NotATable, x.Setting, "")
 	}
-	before := "unset"
+	before := ""
 	if was != nil {
 		text, err := settings.JSON(was)
 		if err != nil {
@@ -78,17 +78,10 @@ func (v values) setAdapter(a *action.Action, rest string) (Effect, error) {
 		if string(text) == x.Value {
 			return Effect{}, impossible(reason.Unchanged, x.Setting, "")
 		}
-		before = shorten(string(text))
+		before = string(text)
 	}
 	v.adapters[name], v.changed[name] = next, true
-	return Effect{Kind: SettingChanged, Subject: x.Setting, Text: fmt.Sprintf("%s is %s instead of %s", x.Setting, shorten(x.Value), before)}, nil
-}
-
-func shorten(s string) string {
-	if len(s) > 80 {
-		return strings.ToValidUTF8(s[:80], "") + "…"
-	}
-	return s
+	return Effect{Kind: SettingChanged, Subject: x.Setting, Value: x.Value, Before: before}, nil
 }
 
 // replace returns a copy of a table with another value at path; was is the value there before. It is not ok

@@ -33,7 +33,7 @@ func SimulationOf(s *decide.Simulation, version uint64) wire.Simulation {
 func effectsOf(list []decide.Effect) []wire.Effect {
 	out := make([]wire.Effect, len(list))
 	for i, e := range list {
-		out[i] = wire.Effect{Kind: string(e.Kind), Text: e.Text, Actor: e.Actor, Address: e.Address, Node: e.Node, Subject: e.Subject}
+		out[i] = wire.Effect{Kind: string(e.Kind), Text: textOf(&e), Actor: e.Actor, Address: e.Address, Node: e.Node, Subject: e.Subject}
 	}
 	return out
 }

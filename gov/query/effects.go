@@ -1,0 +1,74 @@
+package query
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/cocoframework/coco/gov/decide"
+)
+
+// textOf says in words what an effect is. Nothing that is stored contains them.
+func textOf(e *decide.Effect) string {
+	switch e.Kind {
+	case decide.ActorAdded:
+		return fmt.Sprintf("%s %q (%s) is added", e.Subject, e.Name, e.Actor.Short())
+	case decide.ActorRemoved:
+		return fmt.Sprintf("%s %q (%s) is removed: its sessions end, its ballots no longer count", e.Subject, e.Name, e.Actor.Short())
+	case decide.ActorChanged:
+		verb := "added to"
+		if e.Removed {
+			verb = "removed from"
+		}
+		return fmt.Sprintf("certificate %.8s is %s %q", e.Value, verb, e.Name)
+	case decide.PlaceAdmitted:
+		return fmt.Sprintf("a node of %q is admitted at %s", e.Name, e.Address)
+	case decide.PlaceRemoved:
+		return fmt.Sprintf("no node of %q is admitted at %s without another vote", e.Name, e.Address)
+	case decide.PlaceForgotten:
+		return fmt.Sprintf("the place %s of an actor that is removed is forgotten", e.Address)
+	case decide.NodeRetired:
+		return fmt.Sprintf("node %s at %s retires: its %s is removed", e.Node.Short(), e.Address, e.Cause)
+	case decide.PolicySet:
+		return fmt.Sprintf("%s is decided by: %s", e.Subject, e.Value)
+	case decide.PolicyRemoved:
+		return fmt.Sprintf("%s is decided by the policy %s", e.Subject, e.Value)
+	case decide.SettingChanged:
+		return fmt.Sprintf("%s is %s instead of %s", e.Subject, shorten(e.Value), shorten(cmp.Or(e.Before, "unset")))
+	case decide.EpochRotated:
+		return fmt.Sprintf("a new epoch begins: %d members hold shares, and %d of them open it", e.Holders, e.Threshold)
+	}
+	return manifestText(e)
+}
+
+func manifestText(e *decide.Effect) string {
+	switch e.Kind {
+	case decide.CodeAdded:
+		text := "nodes may run " + e.Subject
+		if e.Value != "" {
+			text += "; once all do, remove-code " + e.Value
+		}
+		return text
+	case decide.CodeRemoved:
+		return fmt.Sprintf("nodes may not run %s any more", e.Subject)
+	case decide.TEESet:
+		text := fmt.Sprintf("evidence of platform %q counts", e.Subject)
+		if e.Value != "" {
+			text += " if it satisfies " + e.Value
+		}
+		if e.Debug {
+			text += ", even in debug mode, which protects nothing"
+		}
+		return text
+	case decide.TEERemoved:
+		return fmt.Sprintf("evidence of platform %q does not count any more", e.Subject)
+	}
+	return string(e.Kind)
+}
+
+func shorten(s string) string {
+	if len(s) > 80 {
+		return strings.ToValidUTF8(s[:80], "") + "…"
+	}
+	return s
+}
