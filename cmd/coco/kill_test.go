@@ -158,6 +158,7 @@ func TestKilledNodesCostNoAcknowledgedTransaction(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a network of processes")
 	}
+	t.Parallel()
 	dir := t.TempDir() + "/net"
 	steps := make(chan localnet.Step, 1000)
 	s := startNetwork(t, dir, steps)

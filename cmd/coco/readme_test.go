@@ -20,6 +20,7 @@ func TestREADMERuns(t *testing.T) {
 	if testing.Short() || runtime.GOOS == "windows" {
 		t.Skip("starts a network of processes from a shell")
 	}
+	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("the README uses curl")
 	}

@@ -164,6 +164,7 @@ func TestRollingRestartLosesNoRequest(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
+	t.Parallel()
 	dir := t.TempDir()
 	s := startNetwork(t, dir, nil)
 	defer func() {

@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,7 +29,10 @@ import (
 
 // The scripts run the program itself: the test binary installs itself as `coco`, and so do the
 // nodes that it starts.
+//
+// Most of the time a test waits for processes, so more tests than there are cores run at once.
 func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))) // -parallel on the command line wins
 	testscript.Main(m, map[string]func(){"coco": main})
 }
 

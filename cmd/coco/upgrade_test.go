@@ -59,12 +59,25 @@ func (l *traffic) believe(info localnet.Info) {
 	}
 }
 
-// TestUpgradeLosesNoRequest: three nodes get another program while clients work; on the way it is interrupted
-// after every node.
-func TestUpgradeLosesNoRequest(t *testing.T) {
+func TestUpgrade(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a program and starts processes")
 	}
+	t.Parallel()
+	to, code := buildRelease(t, "v2.0.0-test")
+	t.Run("LosesNoRequest", func(t *testing.T) {
+		t.Parallel()
+		testUpgradeLosesNoRequest(t, to, code)
+	})
+	t.Run("GoesOnAfterTheNetworkStopped", func(t *testing.T) {
+		t.Parallel()
+		testUpgradeGoesOn(t, to, code)
+	})
+}
+
+// testUpgradeLosesNoRequest gives three nodes another program while clients work. The upgrade is interrupted after
+// every node.
+func testUpgradeLosesNoRequest(t *testing.T, to string, code coco.Measurement) {
 	s := startNetwork(t, t.TempDir(), nil)
 	defer func() {
 		if err := s.Stop(); err != nil {
@@ -73,7 +86,6 @@ func TestUpgradeLosesNoRequest(t *testing.T) {
 	}()
 	info := s.Info()
 	old := coco.Measurement(info.Measurement)
-	to, code := buildRelease(t, "v2.0.0-test")
 	load := startTraffic(t, info, 4, 2)
 	proxied := startLoad(info, 2)
 
@@ -145,15 +157,11 @@ func checkUpgraded(t *testing.T, s *sandbox.Sandbox, old, code coco.Measurement)
 	}
 }
 
-// TestUpgradeGoesOnAfterTheNetworkStopped: between two programs a network is one like any other.
-func TestUpgradeGoesOnAfterTheNetworkStopped(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds a program and starts processes")
-	}
+// testUpgradeGoesOn stops the network between two programs and starts it again, as any other.
+func testUpgradeGoesOn(t *testing.T, to string, code coco.Measurement) {
 	dir := t.TempDir()
 	s := startNetwork(t, dir, nil)
 	old := coco.Measurement(s.Info().Measurement)
-	to, code := buildRelease(t, "v2.0.0-test")
 	again := func() {
 		t.Helper()
 		if err := s.Stop(); err != nil {
