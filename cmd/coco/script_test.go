@@ -251,7 +251,7 @@ func gone(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("node %s has not left the network", args[1])
 }
 
-// freeport NAME...: sets each NAME to a loopback address that nobody uses.
+// freeport NAME...: sets each NAME to a free loopback address.
 func freeport(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: freeport NAME...")

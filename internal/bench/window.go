@@ -45,12 +45,12 @@ func (r *run) window(ctx context.Context, phase string, d time.Duration, atEnd f
 		}()
 		err := r.watch(ctx, d, &count, done, atEnd)
 		res.elapsed = time.Since(begin)
-		answered := false // by everybody, so that the connections are good for what follows
+		answered := false // by all nodes, so that the connections are good for what follows
 		select {
 		case <-done:
 			answered = true
 		default:
-			cancel() // closes the connections, and so ends whoever waits
+			cancel() // closes the connections, and so ends the clients that wait
 			<-done
 		}
 		for _, c := range r.clients {

@@ -2,7 +2,7 @@
 // what it issues:
 //
 //	org.pem, org-key.pem ──issues──┬── user.pem, user-key.pem   an application's
-//	  (in the constitution)        └── gov.pem, gov-key.pem     a person's who governs (OU "governance")
+//	  (in the constitution)        └── gov.pem, gov-key.pem     for governance (OU "governance")
 //	encryption.pub, encryption.key      what the member's shares of the ledger's secrets are encrypted to
 //
 // The organisation's certificate is self-signed and is its identity: the SHA-256 of it is its

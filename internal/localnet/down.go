@@ -63,7 +63,7 @@ func end(ctx context.Context, lay Layout, lock *flock.Flock) error {
 		if ctx.Err() != nil || info.Pid == 0 {
 			return fmt.Errorf("%w: the sandbox in %s does not stop: end process %d by hand", coco.ErrUnreachable, lay.Dir, info.Pid)
 		}
-		// Whoever holds the lock wrote its process id: it lives and does not answer.
+		// The process that holds the lock wrote its process id: it lives and does not answer.
 		p, err := os.FindProcess(info.Pid)
 		if err == nil {
 			err = p.Kill()

@@ -99,7 +99,7 @@ func (c *Config) Save(file string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	_, rest, _ := bytes.Cut(data, []byte("\n")) // the comment that says who writes a supervised node's
+	_, rest, _ := bytes.Cut(data, []byte("\n")) // the comment that belongs to a supervised node's
 	return atomicfile.Write(file, append([]byte("# Of a node that `coco node join` runs; `coco node approve` writes approve and service.\n"), rest...))
 }
 

@@ -122,7 +122,7 @@ func (s *Sandbox) bringUp(ctx context.Context, n *processes) error {
 	return s.update(func(info *localnet.Info) { info.Committed = true })
 }
 
-// joinOthers waits until all nodes but the first have joined it. They ask nobody else, so the end
+// joinOthers waits until all nodes but the first have joined it. They ask no other node, so the end
 // of the first one ends the wait.
 func (s *Sandbox) joinOthers(ctx context.Context, n *processes, first int) error {
 	watched, cancel := context.WithCancelCause(ctx)
@@ -208,8 +208,8 @@ func (s *Sandbox) attest(ctx context.Context, i int, id coco.NodeID) error {
 	return nil
 }
 
-// learnService takes the network's service certificate from the first node, which has just proven
-// that it runs listed code, and pins it for everybody else and for later.
+// learnService reads the network's service certificate from the first node, which has just proven
+// that it runs listed code, and pins it for all clients and for later starts.
 func (s *Sandbox) learnService(ctx context.Context, first int) error {
 	c, err := s.clientOf(first)
 	if err != nil {

@@ -21,7 +21,7 @@ type child struct {
 	name  string
 	cmd   *exec.Cmd
 	stdin io.Closer
-	ready chan nodeconfig.Event // holds the last ready event that nobody has taken
+	ready chan nodeconfig.Event // holds the last ready event until it is received
 	done  chan struct{}         // closed when the process has ended; then err is set
 	err   error
 	// retired says, once done is closed, that the node has left the network.

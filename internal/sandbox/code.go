@@ -143,7 +143,7 @@ func (s *Sandbox) adopt(m coco.Measurement) error {
 	return os.Remove(filepath.Join(s.lay.Code(), code))
 }
 
-// code serves Upgrade: it takes over a new program (POST /code?file=), or makes it everybody's
+// code serves Upgrade: it installs a new program (POST /code?file=), or makes it that of all nodes
 // (POST /code?adopt=MEASUREMENT).
 func (c *control) code(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()

@@ -19,7 +19,7 @@ import (
 	"github.com/cocoframework/coco/internal/sandbox/genesis"
 )
 
-// folder makes a sandbox that nobody starts, with a program of its own.
+// folder makes a sandbox that is not started, with a program of its own.
 func folder(t *testing.T) *Sandbox {
 	t.Helper()
 	exe := filepath.Join(t.TempDir(), "program")

@@ -25,7 +25,7 @@ type control struct {
 	ln         net.Listener
 	url, token string
 	served     chan struct{} // closed when it answers no more; nil before it is started
-	err        error         // why, if nobody asked for it
+	err        error         // why, unless the end was asked for
 }
 
 func newControl(s *Sandbox) (*control, error) {

@@ -51,8 +51,8 @@ func Prepare(dir string) (localnet.Layout, error) {
 	return lay, nil
 }
 
-// checkFolder makes sure that a sandbox may live in the folder. One that holds other files is
-// somebody else's.
+// checkFolder makes sure that a sandbox may live in the folder. One that holds other files is used for
+// something else.
 func checkFolder(lay localnet.Layout) error {
 	entries, err := os.ReadDir(lay.Dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -20,7 +20,7 @@ import (
 // followEvery is how often the supervisor asks.
 const followEvery = 20 * time.Second
 
-// keepFollowing asks until ctx is done. That nobody answers is for others to report.
+// keepFollowing asks until ctx is done. It does not report that no node answers: the supervision does.
 func (s *Sandbox) keepFollowing(ctx context.Context) error {
 	for ctxtime.Sleep(ctx, followEvery) {
 		if err := s.follow(ctx); err != nil {

@@ -99,7 +99,7 @@ func listenFrom(want int) (net.Listener, error) {
 	return nil, fmt.Errorf("%w: no loopback port from %d on is free: name another one with --port", coco.ErrInvalid, want)
 }
 
-// nodePort returns the address that a node had, if it is free and given to nobody, or a new one.
+// nodePort returns the address that a node had, if it is free and not given to another node, or a new one.
 func nodePort(had string, given, avoid map[string]bool) (string, error) {
 	if had != "" && !given[had] && free(had) {
 		return had, nil

@@ -232,7 +232,7 @@ func (s *Sandbox) open(ctx context.Context, n *processes) error {
 		return err
 	}
 	s.info.Control, s.info.Token, s.info.Pid = s.control.url, s.control.token, os.Getpid()
-	// It answers before the network does: who asks learns that it starts, and can stop it.
+	// It answers before the network does: a client learns that the network starts, and can stop it.
 	s.control.start(ctx)
 	if err := s.info.Save(); err != nil {
 		return err

@@ -41,7 +41,7 @@ import (
 	"github.com/cocoframework/coco/internal/identity"
 )
 
-// patience bounds how long a command may take: somebody may have to type a PIN.
+// patience bounds how long a command may take: a person may have to type a PIN.
 const patience = 2 * time.Minute
 
 // maxSignature bounds what is read of a command.
@@ -56,7 +56,7 @@ type Key struct {
 }
 
 // Err returns why the key last failed to sign; nil if it did not. A TLS handshake tells it as text only.
-// Whoever tries again by themselves should not: a token counts wrong PINs.
+// A caller should not try again by itself: a token counts wrong PINs.
 func (k *Key) Err() error {
 	if err := k.failed.Load(); err != nil {
 		return *err

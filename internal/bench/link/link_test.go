@@ -105,7 +105,7 @@ func TestDialEndsWithItsContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() // which accepts nobody's request
+	defer l.Close() // which answers no request
 	ctx, cancel := context.WithCancel(t.Context())
 	link, err := Dial(ctx, &Target{URL: "http://" + l.Addr().String()}, time.Minute)
 	if err != nil {

@@ -292,7 +292,7 @@ func flipByte(dir string, tx coco.TxID) (file string, offset int64, err error) {
 		if at < frameHead {
 			continue
 		}
-		// Whoever changes a ledger on purpose mends the checksum, too, which is there against disks.
+		// An attacker mends the checksum, too: it is there against disks.
 		begin, end := at-frameHead, at+len(data)
 		at += len(data) / 2
 		content[at] ^= 1

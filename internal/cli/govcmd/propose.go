@@ -14,7 +14,7 @@ import (
 	"github.com/cocoframework/coco/wire"
 )
 
-// proposing are the flags of whoever writes a proposal.
+// proposing are the flags of commands that write a proposal.
 type proposing struct {
 	actionFlags
 	officer.Terms

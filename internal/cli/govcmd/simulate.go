@@ -47,7 +47,7 @@ func (a *app) showSimulation(s wire.Simulation) error {
 	return nil
 }
 
-// verdict says in a sentence who has to vote.
+// verdict says in a sentence which votes are needed.
 func verdict(s wire.Simulation) string {
 	switch {
 	case s.Automatic:

@@ -185,7 +185,7 @@ func (w *watching) save(seqno uint64) error {
 	return os.Rename(next, w.state)
 }
 
-// tell tells one event to everybody who wants it.
+// tell writes one event, hands it to the command, and posts it, as the flags say.
 func (a *app) tell(ctx context.Context, w *watching, e wire.GovEvent) error {
 	text, err := json.Marshal(e)
 	if err != nil {

@@ -136,7 +136,8 @@ func notApproved(id *reach.Identity) error {
 // shortApproval is how many digits of the digest an operator types.
 const shortApproval = 8
 
-// question asks the operator. Whoever reads no further than the question has not read the digest.
+// question asks the operator for the first digits of the digest, which stand above the constitution and not in the
+// question.
 func (a *app) question(ctx context.Context, id *reach.Identity) error {
 	want := id.Constitution.String()[:shortApproval]
 	a.Out.Printf("Read the constitution above. To approve it, type the first %d digits of its digest: ", shortApproval)

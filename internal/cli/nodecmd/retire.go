@@ -114,7 +114,7 @@ func (a *app) retireOwn(ctx context.Context, file, cert, key string) error {
 	return nil
 }
 
-// ownersOfficer is who administers a node: the certificate for governance that was named, or the one that
+// ownersOfficer is the identity that administers a node: the certificate for governance that was named, or the one that
 // `coco member keygen` put beside the owner's.
 func ownersOfficer(cfg nodeconfig.Config, cert, key string) (*signer.Identity, error) {
 	if (cert == "") != (key == "") {

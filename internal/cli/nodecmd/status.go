@@ -64,7 +64,7 @@ func Status(ctx context.Context, cfg nodeconfig.Config, verifiers attest.Verifie
 	return c.Status(ctx)
 }
 
-// connectOwn connects to a node where it listens for clients, or for who administers it.
+// connectOwn connects to a node at its listener for clients, or at the administrative one.
 func connectOwn(ctx context.Context, cfg nodeconfig.Config, verifiers attest.Verifiers, addr string, as *tls.Certificate) (*client.Client, error) {
 	known, err := knownService(cfg)
 	if err != nil {

@@ -32,7 +32,7 @@ func Network(ctx context.Context, c *cli.App, dir string, nodes int, change func
 	opts.Log = slog.New(slog.DiscardHandler)
 	opts.Report = func(s localnet.Step) {
 		if s.Step == "stopped" {
-			return // nobody asked whether a temporary network goes on
+			return // a temporary network does not go on
 		}
 		a.Err.Line("starting a network of %d: %s", nodes, s.Text)
 	}
