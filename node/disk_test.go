@@ -24,3 +24,20 @@ func TestAWriteThatTheDiskDidNotSyncIsNotAcknowledged(t *testing.T) {
 		}
 	})
 }
+
+func TestLeaderWhoseDiskHangsMakesRoom(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, n *network) {
+		n.open()
+		time.Sleep(time.Second)
+		n.World.SetSyncDelay(hostName(0), 10*time.Minute)
+		var err error
+		for range 3 {
+			if _, err = put(n.client(1, 1), "key", "value"); err == nil {
+				break
+			}
+		}
+		if err != nil {
+			t.Errorf("two of three nodes are well, a write fails: %v", err)
+		}
+	})
+}

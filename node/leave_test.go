@@ -1,13 +1,20 @@
 package node_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/node"
 )
 
 // leader returns the member whose node leads.
@@ -213,5 +220,69 @@ func TestLostMachineIsReplaced(t *testing.T) {
 		if v := n.voters(0); v != "3" {
 			t.Errorf("%s voters, expected 3", v)
 		}
+	})
+}
+
+// stuckNet makes connections to one host whose writes wait, as to a process that is stopped.
+type stuckNet struct {
+	host.Net
+	to    string
+	stuck *atomic.Bool
+	free  chan struct{}
+}
+
+func (s stuckNet) Dial(ctx context.Context, address string) (net.Conn, error) {
+	c, err := s.Net.Dial(ctx, address)
+	if err == nil && address == s.to {
+		c = &stuckConn{Conn: c, net: s, closed: make(chan struct{})}
+	}
+	return c, err
+}
+
+type stuckConn struct {
+	net.Conn
+	net    stuckNet
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *stuckConn) Write(b []byte) (int, error) {
+	if c.net.stuck.Load() {
+		select {
+		case <-c.net.free:
+		case <-c.closed:
+			return 0, net.ErrClosed
+		}
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *stuckConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+func TestNodeStopsThoughAPeerDoesNotRead(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, n *network) {
+		var stuck atomic.Bool
+		free := make(chan struct{})
+		n.Alter = func(c *node.Config) {
+			if c.Name == hostName(0) {
+				c.Host.Net = stuckNet{c.Host.Net, hostName(2) + peerPort, &stuck, free}
+			}
+		}
+		n.open()
+		stuck.Store(true)
+		time.Sleep(5 * time.Second)
+		r := n.Node(0)
+		r.Stop()
+		select {
+		case <-r.Done():
+		case <-time.After(5 * time.Minute):
+			t.Error("the node does not stop")
+		}
+		close(free)
+		<-r.Done()
+		n.Forget(0)
 	})
 }

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -222,4 +223,35 @@ func (n *network) longest() int {
 		n.t.Fatal(err)
 	}
 	return best
+}
+
+// status asks a node what it believes.
+func (n *network) status(i int) (s struct {
+	Role string `json:"role"`
+	View uint64 `json:"view"`
+},
+) {
+	n.t.Helper()
+	text, err := get(n.client(i, i), "/node/status")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		n.t.Fatal(err)
+	}
+	return s
+}
+
+// readyWithin is waitReady that reports instead of ending the test.
+func (n *network) readyWithin(r *nettest.Node, d time.Duration) bool {
+	n.t.Helper()
+	select {
+	case <-r.Ready():
+		return true
+	case <-r.Done():
+		n.t.Errorf("node stopped: %v", r.Err())
+	case <-time.After(d):
+		n.t.Errorf("node not ready after %v", d)
+	}
+	return false
 }

@@ -215,3 +215,29 @@ func TestOverload(t *testing.T) {
 		}
 	}
 }
+
+func TestLargestCallThatAConstitutionAllowsIsReplicated(t *testing.T) {
+	long(t)
+	simulate(t, 3, func(t *testing.T, n *network) {
+		c := n.Constitution
+		c.Limits.BodyBytes, c.Limits.BatchBytes = 16<<20, 16<<20
+		c.Adapters["kv"] = map[string]any{"max_value_bytes": 15 << 20}
+		if err := c.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		n.open()
+		time.Sleep(time.Second)
+		var wait sync.WaitGroup
+		for i := range 3 { // in one batch, as far as it goes
+			wait.Go(func() {
+				if _, err := put(n.client(i, i), fmt.Sprint("big", i), strings.Repeat("x", 15<<20)); err != nil {
+					t.Errorf("the large write: %v", err)
+				}
+			})
+		}
+		wait.Wait()
+		if _, err := put(n.client(1, 1), "small", "x"); err != nil {
+			t.Errorf("a small write after it: %v", err)
+		}
+	})
+}

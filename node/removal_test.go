@@ -8,85 +8,11 @@ import (
 
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/table"
-	"github.com/cocoframework/coco/internal/nettest"
-	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/node"
 )
 
 func setThreshold(v string) action.Action {
 	return action.Action{Kind: action.Set, Args: action.Args{Setting: "shares.threshold", Value: v}}
-}
-
-// A node that was cut off while an epoch began counts for the majority again once it is back: one crash of three is
-// one that the network survives.
-func TestANodeThatMissedAnEpochIsAVoterStill(t *testing.T) {
-	simulate(t, 3, func(t *testing.T, n *network) {
-		n.governs()
-		n.open()
-		time.Sleep(time.Second)
-		n.World.Partition(hostName(2), hostName(0))
-		n.World.Partition(hostName(2), hostName(1))
-		n.decide(setThreshold("3"))
-		acked := n.busy(2 * time.Second)
-		n.Crash(0)
-		n.World.Heal(hostName(2), hostName(1))
-		time.Sleep(time.Minute)
-		if _, err := put(n.client(1, 1), "after", "x"); err != nil {
-			t.Fatalf("two of three nodes are there for a minute: %v", err)
-		}
-		acked["after"] = "x"
-		n.check(acked, 1, 2)
-		n.sameState(1, 2)
-	})
-}
-
-// Recovery works with the members that there are, also once those who began the network are gone.
-func TestRecoveryByMembersWhoCameLater(t *testing.T) {
-	simulate(t, 3, func(t *testing.T, n *network) {
-		n.governs()
-		n.open()
-		acked := n.busy(time.Second)
-		for _, name := range []string{"delta", "echo"} {
-			m := newMember(t, name)
-			n.decideAll(action.Action{Kind: action.AddMember, Args: action.Args{Name: name, Certificate: m.Cert, EncryptionKey: m.Share.Public()}},
-				setThreshold([]string{"3", "2"}[len(n.Members)-3]))
-			n.Members = append(n.Members, m)
-		}
-		time.Sleep(2 * time.Second)
-		_ = acked
-		// As they leave, the later ones decide: the first two vote once more.
-		n.decideAll(action.Action{Kind: action.RemoveMember, Args: action.Args{Actor: "member2"}},
-			action.Action{Kind: action.RemoveMember, Args: action.Args{Actor: "member3"}})
-		for _, i := range []int{1, 2} {
-			select {
-			case <-n.Node(i).Done():
-				n.Forget(i)
-			case <-time.After(time.Minute):
-				t.Fatal("a removed member's node goes on")
-			}
-		}
-		more := n.busyAt(0, 2*time.Second)
-		for k, v := range more {
-			acked[k] = v
-		}
-		n.Crash(0)
-		n.World.Restart(hostName(0))
-		present := []*nettest.Member{n.Members[0], n.Members[3], n.Members[4]}
-		n.Members = present
-		r := n.Start(0, func(c *node.Config) {
-			c.Approve = n.Constitution.Digest()
-			c.Recover = &node.Recover{Open: func(e *keys.SealedEpoch) (out []keys.Share, err error) {
-				for _, m := range present {
-					if s, err := e.OpenShare(m.Actor(), m.Share); err == nil {
-						out = append(out, s)
-					}
-				}
-				return out, nil
-			}}
-		})
-		n.waitReady(r)
-		n.check(acked, 0)
-	})
 }
 
 // decideAll is decide, with every member's vote.
@@ -268,40 +194,6 @@ func testRemovalWhileAnotherNodeIsDown(t *testing.T, a action.Action) {
 	})
 }
 
-// One epoch after the other is announced, and the leader goes away right after each, before or after it has handed out the
-// secret; a node that comes back joins in between.
-func TestEpochsThatBeginWhileLeadersGo(t *testing.T) {
-	simulate(t, 3, func(t *testing.T, n *network) {
-		n.governs()
-		n.open()
-		service := n.serviceCertificate().Raw
-		acked := n.busy(time.Second)
-		for round := range 8 {
-			l := n.leader()
-			a, b := (l+1)%3, (l+2)%3
-			for _, v := range []string{"3", "1", "2"}[:1+round%3] {
-				n.decideAt(l, setThreshold(v))
-			}
-			if round%3 != 2 {
-				n.decideAt(l, setThreshold([]string{"2", "2"}[round%2]))
-			}
-			time.Sleep(time.Duration(round*70) * time.Millisecond)
-			n.Crash(l)
-			for k, v := range n.busyAt(a, 3*time.Second) {
-				acked[k] = v
-			}
-			n.World.Restart(hostName(l))
-			n.waitReady(n.Start(l, func(c *node.Config) { n.Join(a, b)(c); c.Service = service }))
-			for k, v := range n.busyAt(b, time.Second) {
-				acked[k] = v
-			}
-		}
-		n.check(acked, 0, 1, 2)
-		n.sameState(0, 1, 2)
-		n.audit()
-	})
-}
-
 // decideAt is decideAll at one node.
 func (n *network) decideAt(at int, actions ...action.Action) {
 	n.t.Helper()
@@ -319,35 +211,4 @@ func (n *network) decideAt(at int, actions ...action.Action) {
 	if out.State != table.Accepted {
 		n.t.Fatalf("the proposal is %s: %s", out.State, out.Reason)
 	}
-}
-
-// A node that begins with a snapshot follows the constitution that was in force then, and what was decided after it.
-func TestANodeThatBeginsWithASnapshotKnowsWhatWasDecided(t *testing.T) {
-	simulate(t, 3, func(t *testing.T, n *network) {
-		n.frequent()
-		n.governs()
-		n.open()
-		service := n.serviceCertificate().Raw
-		shop, stall := newMember(t, "shop"), newMember(t, "stall")
-		for _, m := range []*nettest.Member{shop, stall} {
-			n.decide(action.Action{Kind: action.AddParticipant, Args: action.Args{Name: m.Name, Certificate: m.Cert}})
-		}
-		n.busy(3 * time.Second)
-		n.decide(action.Action{Kind: action.RemoveParticipant, Args: action.Args{Actor: "stall"}})
-		n.Crash(2)
-		n.decide(setThreshold("3"))
-		acked := n.busyAt(1, 3*time.Second)
-		n.World.Restart(hostName(2))
-		n.waitReady(n.Start(2, func(c *node.Config) { n.Join(0, 1)(c); c.Service = service }))
-		time.Sleep(3 * time.Second)
-		n.Crash(n.leader())
-		time.Sleep(5 * time.Second)
-		if _, err := put(n.clientOf(shop, 2), "shop", "x"); err != nil {
-			t.Errorf("a participant at the node that came back: %v", err)
-		}
-		if _, err := put(n.clientOf(stall, 2), "stall", "x"); err == nil {
-			t.Error("a removed participant writes at the node that came back")
-		}
-		n.check(acked, 2)
-	})
 }
