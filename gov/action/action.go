@@ -2,7 +2,7 @@
 // kind and arguments, as people write them (TOML) and as they are signed (CBOR).
 //
 // It knows the form of an action. Whether a change is possible, given the constitution, is for
-// package gov to say, when it is proposed and again when it is applied.
+// package decide to say, when it is proposed and again when it is applied.
 //
 // Trust: enclave
 package action

@@ -313,7 +313,7 @@ func BenchmarkParseLarge(b *testing.B) {
 	}
 }
 
-func FuzzParseConstitution(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	f.Add(readTestdata(f, "constitution.toml"))
 	f.Add(readTestdata(f, "constitution.full.toml"))
 	f.Add([]byte("[adapters.x]\njson='{}'"))

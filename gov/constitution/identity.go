@@ -51,7 +51,7 @@ func (c *Constitution) identify(certs []*x509.Certificate, now time.Time, usage 
 		}
 		if now.Before(a.cert.NotBefore) || now.After(a.cert.NotAfter) {
 			return actor{}, fmt.Errorf("the certificate of %q is valid from %s to %s only, and it is %s", a.name,
-				Stamp(a.cert.NotBefore), Stamp(a.cert.NotAfter), Stamp(now))
+				stamp(a.cert.NotBefore), stamp(a.cert.NotAfter), stamp(now))
 		}
 		return a, nil
 	}
@@ -83,4 +83,4 @@ func nearest(actors []actor, chains [][]*x509.Certificate) actor {
 	return found
 }
 
-func Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

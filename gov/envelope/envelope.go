@@ -12,7 +12,7 @@
 // tells whether a statement has been seen before.
 //
 // Open checks the form and the signature. Whether the signer is a member, and whether the audience
-// and the times are right, is for the caller to decide: package gov does.
+// and the times are right, is for the caller to decide: package decide does.
 //
 // Trust: enclave
 package envelope
@@ -33,7 +33,7 @@ const (
 	MaxActions     = 256       // in a proposal
 	MaxNote        = 4 << 10   // bytes
 	NonceBytes     = 16
-	maxChain       = 8 // certificates, as in package gov
+	maxChain       = 8 // certificates, as constitution.MaxChain
 	maxCertificate = 16 << 10
 	maxTime        = 1 << 52 // milliseconds; a JSON number carries it exactly
 )
@@ -62,7 +62,7 @@ type Proposal struct {
 	Expires  uint64      `cbor:"3,keyasint"` // when voting ends, later than Time
 	Nonce    []byte      `cbor:"4,keyasint"` // NonceBytes random bytes
 	Note     string      `cbor:"5,keyasint"` // for people
-	// Actions are 1 to MaxActions changes, in deterministic CBOR; what they mean is package gov's.
+	// Actions are 1 to MaxActions changes, in deterministic CBOR; what they mean is for package action and package decide.
 	Actions []canon.Raw `cbor:"6,keyasint"`
 }
 

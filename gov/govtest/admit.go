@@ -6,6 +6,7 @@ import (
 	"github.com/cocoframework/coco/canon"
 )
 
+// Encoded returns a value in canonical CBOR.
 func Encoded(t *testing.T, v any) string {
 	t.Helper()
 	b, err := canon.Marshal(v)

@@ -4,6 +4,7 @@ import (
 	"github.com/cocoframework/coco/gov/action"
 )
 
+// Act returns an action.
 func Act(kind action.Kind, args action.Args) action.Action {
 	return action.Action{Kind: kind, Args: args}
 }

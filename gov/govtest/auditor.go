@@ -62,6 +62,7 @@ func Audit(a *audit.Auditor, batches []*batch.Batch, applyFirst bool) error {
 	return nil
 }
 
+// Put writes a transaction that is not about governance.
 func (n *Network) Put() {
 	n.T.Helper()
 	err := n.Transact(func(tx *store.Tx) error {
@@ -73,6 +74,7 @@ func (n *Network) Put() {
 	}
 }
 
+// Without returns writes without those to a table.
 func Without(w []store.Write, table string) []store.Write {
 	return slices.DeleteFunc(w, func(w store.Write) bool { return w.Table == table })
 }

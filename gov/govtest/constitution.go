@@ -8,6 +8,7 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 )
 
+// Parse reads a page, which MUST be right.
 func Parse(t testing.TB, text string) *constitution.Constitution {
 	t.Helper()
 	c, err := constitution.Parse([]byte(text))

@@ -34,6 +34,7 @@ type Org struct {
 	Encryption *keys.MemberKey
 }
 
+// Actor returns the organisation's identity.
 func (o *Org) Actor() coco.ActorID { return sha256.Sum256(o.Cert.Raw) }
 
 func (o *Org) member() constitution.Member {
@@ -80,6 +81,7 @@ func Issue(t testing.TB, name string, issuer *Org, ca bool, change func(*x509.Ce
 	return &Org{name, cert, key, encryption}
 }
 
+// TestCode is what nodes run.
 var TestCode = virtual.Measure([]byte("a program"))
 
 // Network is a constitution with everything that is needed to run it.
@@ -121,6 +123,7 @@ func New(t testing.TB) *Network {
 	return n
 }
 
+// Constitution returns a constitution of the organisations, which is not completed.
 func (n *Network) Constitution() *constitution.Constitution {
 	c := &constitution.Constitution{
 		Network:      constitution.Network{Name: "test", Insecure: true},
@@ -174,8 +177,10 @@ func (n *Network) Finish(rec *table.NodeRecord, owner *ecdsa.PrivateKey, code co
 	}
 }
 
+// Verifiers check the evidence of the network's nodes.
 var Verifiers = attest.Verifiers{virtual.Verifier{}}
 
+// Claims returns what a node's evidence claims.
 func (n *Network) Claims(rec table.NodeRecord) attest.Claims {
 	n.T.Helper()
 	claims, err := Verifiers.Verify(rec.Evidence, n.Now)
@@ -214,6 +219,7 @@ func (n *Network) Genesis() table.NodeRecord {
 	return rec
 }
 
+// WriteGenesis writes the first transaction.
 func (n *Network) WriteGenesis(tx *store.Tx, rec table.NodeRecord) error {
 	n.T.Helper()
 	_, sealed, err := keys.NewEpoch(1, n.C.Recipients(), n.C.Shares.Threshold)

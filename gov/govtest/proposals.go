@@ -25,6 +25,7 @@ import (
 // Certificates and Sign make an org an envelope.Signer.
 func (o *Org) Certificates() [][]byte { return [][]byte{o.Cert.Raw} }
 
+// Sign implements envelope.Signer.
 func (o *Org) Sign(_ context.Context, tbs []byte) ([]byte, error) {
 	digest := sha256.Sum256(tbs)
 	return ecdsa.SignASN1(rand.Reader, o.Key, digest[:])
@@ -32,6 +33,7 @@ func (o *Org) Sign(_ context.Context, tbs []byte) ([]byte, error) {
 
 var nonces uint64
 
+// Nonce returns another nonce each time.
 func Nonce() []byte {
 	nonces++
 	return binary.BigEndian.AppendUint64(make([]byte, 8), nonces)
@@ -64,6 +66,7 @@ func (n *Network) Rotate(tx *store.Tx, c *constitution.Constitution) error {
 	return members.WriteEpoch(tx, sealed)
 }
 
+// Audience returns what statements for this network carry.
 func (n *Network) Audience() coco.Digest {
 	id, err := table.NetworkID(n.Service.Certificate().Raw)
 	if err != nil {
@@ -72,6 +75,7 @@ func (n *Network) Audience() coco.Digest {
 	return id
 }
 
+// Ms returns the time in milliseconds since 1970.
 func (n *Network) Ms() uint64 { return uint64(n.Now.UnixMilli()) }
 
 // SignProposal makes the envelope of a proposal with a day to vote.
@@ -92,6 +96,7 @@ func (n *Network) SignProposal(by envelope.Signer, actions ...action.Action) []b
 	return raw
 }
 
+// SignBallot returns a signed ballot.
 func (n *Network) SignBallot(by envelope.Signer, proposal coco.Digest, vote envelope.Vote) []byte {
 	n.T.Helper()
 	raw, err := envelope.SignBallot(n.T.Context(), by, envelope.Ballot{Audience: n.Audience(), Time: n.Ms(), Nonce: Nonce(), Proposal: proposal, Vote: vote})
@@ -101,6 +106,7 @@ func (n *Network) SignBallot(by envelope.Signer, proposal coco.Digest, vote enve
 	return raw
 }
 
+// Submit executes a statement in a transaction, and announces the epoch that it asks for.
 func (n *Network) Submit(raw []byte) (decide.Outcome, error) {
 	n.T.Helper()
 	n.Now = n.Now.Add(time.Second)
@@ -149,6 +155,7 @@ func (n *Network) Decide(actions ...action.Action) decide.Outcome {
 	return out
 }
 
+// Expire judges what time has decided, and returns how many proposals it was.
 func (n *Network) Expire() int {
 	n.T.Helper()
 	var judged []decide.Outcome
@@ -172,6 +179,7 @@ func (n *Network) Read(fn func(r store.Reader)) {
 	fn(s)
 }
 
+// Load returns the constitution in force.
 func (n *Network) Load() *constitution.Constitution {
 	n.T.Helper()
 	var c *constitution.Constitution
@@ -201,8 +209,10 @@ func (n *Network) Audited(by table.NodeRecord) *audit.Auditor {
 	return a
 }
 
+// OtherCode is code that is not listed at first.
 var OtherCode = virtual.Measure([]byte("another program"))
 
+// AddCode returns the action that lists code.
 func AddCode(m coco.Measurement) action.Action {
 	return action.Action{Kind: action.AddCode, Args: action.Args{Measurement: string(m)}}
 }

@@ -31,6 +31,7 @@ func Forge[T any](t testing.TB, writes []store.Write, name string, change func(*
 	return writes
 }
 
+// EncodedT returns a value in canonical CBOR, as a string.
 func EncodedT(t testing.TB, v any) string {
 	t.Helper()
 	b, err := canon.Marshal(v)

@@ -6,6 +6,7 @@ import (
 	"github.com/cocoframework/coco/store"
 )
 
+// Snapshot records a snapshot.
 func (n *Network) Snapshot(rec table.SnapshotRecord) error {
 	return n.Transact(func(tx *store.Tx) error { return members.RecordSnapshot(tx, rec) })
 }

@@ -51,6 +51,7 @@ func RecoverNode(tx *store.Tx, rec table.NodeRecord, claims attest.Claims) error
 	return SetNodes(tx, rec.ID)
 }
 
+// CheckRecovery checks that a node may begin a recovery: its owner is a member. The error is a *Refusal.
 func CheckRecovery(c *constitution.Constitution, rec *table.NodeRecord) error {
 	if role, _ := c.Role(rec.Owner); role != coco.Member {
 		return refuse(rec, UnlistedOwner, "its owner %q is a participant; only members begin a recovery", c.Name(rec.Owner))

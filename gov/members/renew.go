@@ -58,6 +58,7 @@ func RenewService(tx *store.Tx, certificate []byte) error {
 	return nil
 }
 
+// CheckRenewedService checks a service's certificate that replaces an old one. The error is coco.ErrInvalid.
 func CheckRenewedService(old, renewed []byte) error {
 	if _, err := ParseService(renewed); err != nil {
 		return err

@@ -99,6 +99,7 @@ func (rec *NodeRecord) PublicKey() (*ecdsa.PublicKey, error) {
 	return key, nil
 }
 
+// CheckAddress checks that a text is host:port, with a host name or address in ASCII and a port of 1 to 65535.
 func CheckAddress(s string) error {
 	if len(s) > maxAddress {
 		return fmt.Errorf("expected at most %d bytes, found %d", maxAddress, len(s))

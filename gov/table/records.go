@@ -114,18 +114,22 @@ type OpenIndex struct {
 	Open []OpenProposal `cbor:"2,keyasint"` // in order of their numbers
 }
 
+// OpenProposal is a proposal in OpenIndex.
 type OpenProposal struct {
 	ID       coco.Digest  `cbor:"1,keyasint"`
 	Expires  uint64       `cbor:"2,keyasint"`
 	Proposer coco.ActorID `cbor:"3,keyasint"`
 }
 
+// VersionKey returns the key of a version.
 func VersionKey(version uint64) []byte { return binary.BigEndian.AppendUint64(nil, version) }
 
+// BallotKey returns the key of an actor's ballot about a proposal.
 func BallotKey(proposal coco.Digest, actor coco.ActorID) []byte {
 	return append(bytes.Clone(proposal[:]), actor[:]...)
 }
 
+// PlaceKey returns the key of a place.
 func PlaceKey(owner coco.ActorID, address string) []byte {
 	return append(bytes.Clone(owner[:]), address...)
 }
@@ -140,6 +144,7 @@ func Get[T any](r store.Reader, table string, key []byte, limit int) (v T, ok bo
 	return v, true, err
 }
 
+// Decode reads the value of a row. The error is coco.ErrCorrupt.
 func Decode[T any](table string, b []byte, limit int) (v T, err error) {
 	if err := canon.Unmarshal(b, &v, canon.Limits{Bytes: limit}); err != nil {
 		return v, fmt.Errorf("%w: %s: %w", coco.ErrCorrupt, table, err)
@@ -176,6 +181,7 @@ func after(prefix []byte) []byte {
 	return nil
 }
 
+// Put writes a row of CBOR.
 func Put(tx *store.Tx, table string, key []byte, v any) error {
 	b, err := canon.Marshal(v)
 	if err != nil {
@@ -185,6 +191,7 @@ func Put(tx *store.Tx, table string, key []byte, v any) error {
 	return nil
 }
 
+// DecodeActions returns what a proposal proposes. The error is coco.ErrInvalid.
 func DecodeActions(p *envelope.Proposal) ([]action.Action, error) {
 	out := make([]action.Action, len(p.Actions))
 	for i, raw := range p.Actions {
@@ -196,6 +203,7 @@ func DecodeActions(p *envelope.Proposal) ([]action.Action, error) {
 	return out, nil
 }
 
+// LoadOpen returns the index of open proposals; it is empty if there has never been one.
 func LoadOpen(r store.Reader) (OpenIndex, error) {
 	index, _, err := Get[OpenIndex](r, ProposalsTable, []byte(OpenKey), MaxRecord)
 	return index, err
@@ -298,4 +306,11 @@ func ConstitutionAt(r store.Reader, version uint64) (*constitution.Constitution,
 		}
 	}
 	return c, nil
+}
+
+// PutVersion writes the row of a version of the constitution; before holds the settings that it replaces, by adapter.
+func PutVersion(tx *store.Tx, c *constitution.Constitution, proposal coco.Digest, before map[string][]byte) error {
+	return Put(tx, VersionsTable, VersionKey(c.Version), VersionRecord{
+		Version: c.Version, Digest: c.Digest(), Since: tx.Seqno(), Time: tx.Time(), Proposal: proposal, Core: c.Canonical(), Before: before,
+	})
 }

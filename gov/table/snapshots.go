@@ -13,6 +13,7 @@ import (
 // index (u64be), and a row requestKey.
 const SnapshotsTable = "coco.snapshots"
 
+// RequestKey is the row of the newest request for a snapshot.
 const RequestKey = "request"
 
 // SnapshotRecord is the network's word that a snapshot is what it says: nodes may begin with it.
@@ -81,8 +82,10 @@ func NewestSnapshot(r store.Reader) (SnapshotRecord, bool, error) {
 	return list[len(list)-1], true, nil
 }
 
+// SnapshotKey returns the key of a snapshot.
 func SnapshotKey(index uint64) []byte { return binary.BigEndian.AppendUint64(nil, index) }
 
+// DecodeSnapshot reads a snapshot's row. The error is coco.ErrCorrupt.
 func DecodeSnapshot(b []byte) (SnapshotRecord, error) {
 	var rec SnapshotRecord
 	if err := canon.Unmarshal(b, &rec, canon.Limits{Bytes: MaxRecord}); err != nil {
@@ -91,6 +94,7 @@ func DecodeSnapshot(b []byte) (SnapshotRecord, error) {
 	return rec, nil
 }
 
+// DecodeRequest returns the seqno of a request for a snapshot. The error is coco.ErrCorrupt.
 func DecodeRequest(b []byte) (uint64, error) {
 	var req RequestRecord
 	if err := canon.Unmarshal(b, &req, canon.Limits{Bytes: MaxRecord}); err != nil {

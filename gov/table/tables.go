@@ -28,6 +28,7 @@ const (
 	ServiceKeyRow  = "service key"
 )
 
+// TablePrefix begins the name of every table of the core.
 const TablePrefix = "coco."
 
 // All returns the tables of governance.
@@ -149,6 +150,7 @@ func Node(r store.Reader, id coco.NodeID) (NodeRecord, error) {
 	return DecodeNode(b)
 }
 
+// DecodeNode reads a node's row. The error is coco.ErrCorrupt.
 func DecodeNode(b []byte) (NodeRecord, error) {
 	var rec NodeRecord
 	if err := canon.Unmarshal(b, &rec, canon.Limits{Bytes: MaxRecord}); err != nil {
@@ -190,6 +192,7 @@ func Epochs(r store.Reader) ([]EpochRecord, error) {
 	return out, err
 }
 
+// DecodeEpoch reads an epoch's row. The error is coco.ErrCorrupt.
 func DecodeEpoch(b []byte) (EpochRecord, error) {
 	var rec EpochRecord
 	if err := canon.Unmarshal(b, &rec, canon.Limits{Bytes: MaxRecord}); err != nil {
@@ -198,4 +201,5 @@ func DecodeEpoch(b []byte) (EpochRecord, error) {
 	return rec, nil
 }
 
+// EpochKey returns the key of an epoch.
 func EpochKey(epoch uint64) []byte { return binary.BigEndian.AppendUint64(nil, epoch) }

@@ -12,7 +12,7 @@ import (
 	"github.com/cocoframework/coco/gov/table"
 )
 
-// How long may be voted on a proposal, as package gov bounds it.
+// How long may be voted on a proposal, as package gov/decide bounds it.
 const (
 	DefaultVoting = 7 * 24 * time.Hour
 	MaxVoting     = 90 * 24 * time.Hour

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/store"
 )
 
 // NetworkID names a network for ever: the SHA-256 of its service's public key (SubjectPublicKeyInfo, DER),
@@ -17,4 +18,13 @@ func NetworkID(serviceCertificate []byte) (coco.Digest, error) {
 		return coco.Digest{}, fmt.Errorf("%w: service certificate: not X.509: %w", coco.ErrInvalid, err)
 	}
 	return sha256.Sum256(cert.RawSubjectPublicKeyInfo), nil
+}
+
+// Audience returns what statements for this network carry: its NetworkID.
+func Audience(r store.Reader) (coco.Digest, error) {
+	service, err := ServiceCertificate(r)
+	if err != nil {
+		return coco.Digest{}, err
+	}
+	return NetworkID(service)
 }

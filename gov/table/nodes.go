@@ -8,6 +8,7 @@ import (
 	"github.com/cocoframework/coco/store"
 )
 
+// PutNode writes a node's row.
 func PutNode(tx *store.Tx, rec NodeRecord) error {
 	b, err := canon.Marshal(rec)
 	if err != nil {
@@ -17,6 +18,7 @@ func PutNode(tx *store.Tx, rec NodeRecord) error {
 	return nil
 }
 
+// Retire writes a node's row as that of a retired one.
 func Retire(tx *store.Tx, rec NodeRecord) error {
 	rec.State, rec.Since = Retired, tx.Seqno()
 	return PutNode(tx, rec)
