@@ -150,9 +150,6 @@ func (p *NetworkStatus) judge() {
 		if n.Status.Committed.Seqno >= furthest && n.Status.Constitution != (coco.Digest{}) {
 			p.Constitution = n.Status.Constitution // members may have changed it since genesis
 		}
-		if n.Status.Committed.Seqno >= furthest && n.Status.Constitution != (coco.Digest{}) {
-			p.Constitution = n.Status.Constitution // members may have changed it since genesis
-		}
 		furthest = max(furthest, n.Status.Committed.Seqno, n.Status.Known)
 		if n.Status.Role != "joining" && n.Status.Problem == "" {
 			serving++
