@@ -116,14 +116,11 @@ func (n *node) leaveIfRemoved(records []table.NodeRecord) {
 			return // replaced
 		}
 	}
-	if n.retireAsked.CompareAndSwap(false, true) {
+	if n.retirement.asked.CompareAndSwap(false, true) {
 		n.log.Warn("members have removed this node, or its owner, from the network")
-		n.retire()
+		n.retirement.commit()
 	}
 }
-
-// retire begins to end this node; see awaitRemoval.
-func (n *node) retire() { n.retireOnce.Do(func() { close(n.retiring) }) }
 
 // followConstitution takes over a constitution that was committed.
 func (n *node) followConstitution(s store.Reader) error {

@@ -1,19 +1,24 @@
 // Package node composes a validating node out of store, ledger, consensus, constitution, adapters
 // and gateway, and runs its life: start a network, join one, or recover one from its ledger.
 //
-// # Goroutines
+// # A life
 //
-// Four goroutines do the work, each the owner of its state, and hand it on by mailboxes:
+//	         ┌── found ───┐
+//	starting ├── join ────┤ open ──▶ joining ──▶ serving ──▶ leaving ──▶ ended
+//	         └── recover ─┘          (applies    (clients,   (hands over leadership,
+//	                                  until it is certificates, finishes what is under way)
+//	                                  trusted)    epochs, the past)
 //
-//	requests ──▶ executor ──▶ loop ──▶ writer        executor: the store (execute, seal, apply)
-//	                ▲         │  ▲        │          loop:     consensus
-//	                └─────────┘  └────────┘          writer:   the ledger's files
-//	                             ▲  │
-//	                        peers │  ▼ peers
+// Run (run.go) goes through lives, each under a key of its own: a life that ends because its ledger is damaged, or because the
+// network went on without it, is followed by another one. A life is prepared in one of three ways (life.go), opened with
+// what that gives (node.go), and watched (watch.go). It ends when it is told to, or is retired (leave.go, retire.go).
 //
-// The loop gives the executor a permit for one slot of the log; the executor fills it with a
-// sealed batch; the loop proposes it; the writer makes it durable while the peers receive it; once
-// a majority has it, the executor takes it as committed and answers those who wait.
+// The work is done by packages that know no node: replica (from log to state), peer, join, catchup, history, snapshotter
+// and gateway. This one gives them each other as functions, and looks after what is the node's own:
+//
+//	governed.go  what members decided takes effect   renew.go   certificates
+//	connect.go   what nodes ask of the leader        rotate.go  epochs
+//	facts.go     what clients are told               govern.go  what members are told and send
 //
 // # What a crash leaves
 //
@@ -31,7 +36,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -114,10 +118,7 @@ type node struct {
 	unlisted       atomic.Bool // a node that the service vouches for is not in this node's list
 	ready          atomic.Bool // trusted, and has applied as much as was committed then
 	stopping       atomic.Bool // told to end
-	retireAsked    atomic.Bool
-	retireOnce     sync.Once
-	retiring       chan struct{} // closed when this node's retirement is committed
-	retired        chan struct{} // closed when it is out of consensus
+	retirement     *retirement
 }
 
 func (n *node) ledger(name string) adapter.Ledger {
@@ -150,7 +151,7 @@ func runOnce(ctx context.Context, cfg Config, at listeners, ready func(Info)) er
 		defer end()
 		select {
 		case <-told:
-		case <-n.retired:
+		case <-n.retirement.done:
 		case <-ctx.Done():
 			return nil
 		}
@@ -222,7 +223,7 @@ func newNode(ctx context.Context, cfg Config, log *ledger.Log) (*node, error) {
 		cfg: cfg, log: cfg.Log.With("id", id.ID().Short()), id: id, attestor: attestor, local: newLocal(cfg, log),
 		store: store.New(), meter: &meter{}, ledgerLog: log,
 		keys: ring, rotation: rotator{machine: rotation.New(id.ID(), ring)},
-		retiring: make(chan struct{}), retired: make(chan struct{}),
+		retirement: newRetirement(),
 	}
 	n.governedSignal, n.local.Log = signal.New(), n.log
 	n.history = history.New(history.Config{

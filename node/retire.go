@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -28,6 +30,21 @@ const (
 	retirePause    = 200 * time.Millisecond
 )
 
+// retirement is how far a node's retirement for good has come.
+type retirement struct {
+	asked     atomic.Bool // by its owner, or by members
+	once      sync.Once
+	committed chan struct{} // closed when it is committed
+	done      chan struct{} // closed when consensus does without this node
+}
+
+func newRetirement() *retirement {
+	return &retirement{committed: make(chan struct{}), done: make(chan struct{})}
+}
+
+// commit begins to end this node; see awaitRemoval.
+func (r *retirement) commit() { r.once.Do(func() { close(r.committed) }) }
+
 // errRetiring refuses a second request.
 var errRetiring = fmt.Errorf("%w: this node is retiring already", coco.ErrBusy)
 
@@ -38,7 +55,7 @@ func (n *node) Retire(ctx context.Context) (coco.TxID, error) {
 	if !n.ready.Load() {
 		return coco.TxID{}, fmt.Errorf("%w: this node has not joined yet", coco.ErrBusy)
 	}
-	if !n.retireAsked.CompareAndSwap(false, true) {
+	if !n.retirement.asked.CompareAndSwap(false, true) {
 		return coco.TxID{}, errRetiring
 	}
 	ctx, cancel := context.WithTimeout(ctx, retirePatience)
@@ -46,12 +63,12 @@ func (n *node) Retire(ctx context.Context) (coco.TxID, error) {
 	id, err := n.commitRetirement(ctx)
 	if err != nil {
 		n.replica.SetLeaving(n.stopping.Load())
-		n.retireAsked.Store(false)
+		n.retirement.asked.Store(false)
 		return coco.TxID{}, err
 	}
 	n.log.Info("retirement committed", "transaction", id.String())
 	n.replica.SetLeaving(true) // should it be elected again
-	n.retire()
+	n.retirement.commit()
 	return id, nil
 }
 
@@ -93,7 +110,7 @@ func (n *node) awaitRemoval(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-n.retiring:
+	case <-n.retirement.committed:
 	}
 	tick := n.cfg.Host.Clock.NewTicker(replica.Tick)
 	defer tick.Stop()
@@ -118,6 +135,6 @@ func (n *node) awaitRemoval(ctx context.Context) error {
 			break
 		}
 	}
-	close(n.retired)
+	close(n.retirement.done)
 	return nil
 }

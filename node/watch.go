@@ -39,7 +39,7 @@ func (n *node) watch(ctx context.Context) error {
 			n.unlisted.Store(false)
 			continue
 		}
-		if alone++; alone > int(leftBehind/time.Second) && n.unlisted.Load() && !n.retireAsked.Load() {
+		if alone++; alone > int(leftBehind/time.Second) && n.unlisted.Load() && !n.retirement.asked.Load() {
 			if err := n.comeBack(ctx, fmt.Sprintf("no leader for %v, and nodes of this network come that are not in this node's list", leftBehind)); err != nil {
 				return err
 			}
