@@ -88,7 +88,7 @@ type Call struct {
 	// Repeatable says that executing the call a second time is recognised and harmless, so that
 	// the core may send it again when it cannot know what became of it.
 	Repeatable bool
-	// Done is closed when nobody waits for this call any more. Nil means somebody always does.
+	// Done is closed once the client has stopped waiting for this call. Nil means that it never stops.
 	Done <-chan struct{}
 }
 

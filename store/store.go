@@ -64,7 +64,7 @@ type table struct {
 	index int // position in Store.list
 
 	mu   sync.RWMutex
-	rows map[string]*version // guarded by mu for everybody but the writer's own reads
+	rows map[string]*version // guarded by mu, except for the writer's own reads
 	keys *btree.Set[string]  // nil unless Ordered; guarded by mu
 }
 

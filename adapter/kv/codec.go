@@ -196,7 +196,7 @@ type decoder struct {
 	failed bool
 }
 
-func (d *decoder) take(n uint64) []byte {
+func (d *decoder) next(n uint64) []byte {
 	if n > uint64(len(d.rest)) {
 		d.failed, d.rest = true, nil
 		return nil
@@ -207,27 +207,27 @@ func (d *decoder) take(n uint64) []byte {
 }
 
 func (d *decoder) u8() byte {
-	if b := d.take(1); b != nil {
+	if b := d.next(1); b != nil {
 		return b[0]
 	}
 	return 0
 }
 
 func (d *decoder) u32() uint32 {
-	if b := d.take(4); b != nil {
+	if b := d.next(4); b != nil {
 		return binary.BigEndian.Uint32(b)
 	}
 	return 0
 }
 
 func (d *decoder) u64() uint64 {
-	if b := d.take(8); b != nil {
+	if b := d.next(8); b != nil {
 		return binary.BigEndian.Uint64(b)
 	}
 	return 0
 }
 
-func (d *decoder) bytes() []byte { return d.take(uint64(d.u32())) }
+func (d *decoder) bytes() []byte { return d.next(uint64(d.u32())) }
 
 // The reply to a call:
 //

@@ -99,7 +99,7 @@ type ledger struct {
 
 	mu      sync.Mutex
 	commit  adapter.Commit // the last one; under mu
-	changed chan struct{}  // closed at the next commit; nil while nobody waits; under mu
+	changed chan struct{}  // closed at the next commit; nil while no request waits; under mu
 	commits commits        // under mu
 }
 

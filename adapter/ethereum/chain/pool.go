@@ -22,7 +22,7 @@ type kept struct {
 	since   uint64 // the set's time when it came, in milliseconds
 }
 
-// errAbandoned is the outcome of a call that nobody waits for: nobody hears it.
+// errAbandoned is the outcome of a call whose client has stopped waiting; it is not delivered.
 var errAbandoned = fmt.Errorf("%w: %w", coco.ErrNotCommitted, context.Canceled)
 
 func (k *kept) abandoned() bool {
@@ -160,7 +160,7 @@ func (p *pool) takeBacklog() []*kept {
 }
 
 // sweep removes and returns, from time to time, the waiting calls that have waited long enough,
-// that nobody waits for, or whose nonce is not above the next any more.
+// whose client has stopped waiting, or whose nonce is not above the next any more.
 func (p *pool) sweep(now uint64, next func(common.Address) uint64) []*kept {
 	if len(p.gaps) == 0 || now < p.swept+sweepEvery {
 		return nil

@@ -124,12 +124,12 @@ func (m *ethMethods) transactionCount(ctx context.Context, at rpc.BlockNumberOrH
 	})
 }
 
-// GetUncleCountByBlockNumber is 0: nobody mines.
+// GetUncleCountByBlockNumber is 0: there is no mining.
 func (m *ethMethods) GetUncleCountByBlockNumber(ctx context.Context, n rpc.BlockNumber) (json.RawMessage, error) {
 	return m.uncleCount(ctx, byNumber(n))
 }
 
-// GetUncleCountByBlockHash is 0: nobody mines.
+// GetUncleCountByBlockHash is 0: there is no mining.
 func (m *ethMethods) GetUncleCountByBlockHash(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
 	return m.uncleCount(ctx, byHash(hash))
 }
@@ -140,12 +140,12 @@ func (m *ethMethods) uncleCount(ctx context.Context, at rpc.BlockNumberOrHash) (
 	})
 }
 
-// GetUncleByBlockNumberAndIndex is null: nobody mines.
+// GetUncleByBlockNumberAndIndex is null: there is no mining.
 func (m *ethMethods) GetUncleByBlockNumberAndIndex(rpc.BlockNumber, hexutil.Uint) json.RawMessage {
 	return encode.Null
 }
 
-// GetUncleByBlockHashAndIndex is null: nobody mines.
+// GetUncleByBlockHashAndIndex is null: there is no mining.
 func (m *ethMethods) GetUncleByBlockHashAndIndex(common.Hash, hexutil.Uint) json.RawMessage {
 	return encode.Null
 }

@@ -226,7 +226,7 @@ type pollFilter struct {
 	seen uint64 // the client knows what happened up to this block
 }
 
-// filterLife is how long a filter is kept that nobody polls, as in go-ethereum.
+// filterLife is how long a filter is kept without a poll, as in go-ethereum.
 const filterLife = 5 * time.Minute
 
 func newFilterTable(clock host.Clock, most int) *filterTable {

@@ -221,7 +221,7 @@ func (s *Server) servePost(caller coco.Caller, w http.ResponseWriter, r *http.Re
 		h["Retry-After"] = []string{"1"}
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	_, _ = w.Write(b.out) // the caller has gone; there is nobody to tell
+	_, _ = w.Write(b.out) // fails only if the caller has gone
 }
 
 var jsonType = []string{"application/json"}

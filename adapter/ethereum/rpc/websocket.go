@@ -92,7 +92,7 @@ func (s *Server) serveWebSocket(caller coco.Caller, w http.ResponseWriter, r *ht
 	}
 	c.drops.Do(func() {}) // waits for the farewell
 	c.wg.Wait()
-	c.server.queued.Add(-c.waiting.Load()) // nobody sends any more
+	c.server.queued.Add(-c.waiting.Load()) // all senders have ended
 	c.closeSubscriptions()
 }
 
