@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -80,7 +82,42 @@ func TestMetricsTellWhatTheNetworkDid(t *testing.T) {
 				t.Errorf("the metrics show %q", secret)
 			}
 		}
+		compareWithManual(t, pages)
 	})
+}
+
+// compareWithManual reports the metrics of a page that docs/operations.md does not list, and those that are listed
+// there and not on the page.
+func compareWithManual(t *testing.T, page string) {
+	t.Helper()
+	manual, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rows, ok := strings.Cut(string(manual), "| metric | kind | meaning |\n")
+	rows, _, _ = strings.Cut(rows, "\n\n")
+	if !ok {
+		t.Fatal("docs/operations.md has no table of metrics")
+	}
+	listed := map[string]string{} // kind by name
+	for row := range strings.Lines(rows) {
+		columns := strings.Split(row, "|")
+		for _, m := range regexp.MustCompile("`([a-z_]+)[`{]").FindAllStringSubmatch(columns[1], -1) {
+			listed[m[1]] = strings.TrimSpace(columns[2])
+		}
+	}
+	shown := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)$`).FindAllStringSubmatch(page, -1) {
+		shown[m[1]] = true
+		if listed[m[1]] != m[2] {
+			t.Errorf("%s is a %s; docs/operations.md calls it %q", m[1], m[2], listed[m[1]])
+		}
+	}
+	for name := range listed {
+		if !shown[name] {
+			t.Errorf("docs/operations.md lists %s, which no node measures", name)
+		}
+	}
 }
 
 func TestNodeWhoseDiskHangsIsAliveAndNotReady(t *testing.T) {
