@@ -20,8 +20,17 @@ func TestArchitecturePageNamesWhatExists(t *testing.T) {
 	for _, m := range regexp.MustCompile("`([a-z]+(?:/[a-z0-9_]+)*(?:/[a-z0-9_]+\\.go)?)`").FindAllStringSubmatch(string(page), -1) {
 		named[m[1]] = true
 	}
+	trusts := map[string]string{} // what a package's row says, by package
+	for _, row := range regexp.MustCompile("(?m)^\\| (`.*`.*?) \\| .* \\| (.*) \\|$").FindAllStringSubmatch(string(page), -1) {
+		for _, m := range regexp.MustCompile("`([a-z/]+)`").FindAllStringSubmatch(row[1], -1) {
+			trusts[strings.TrimPrefix(m[1], "coco")] = row[2]
+		}
+	}
 	packages := 0
 	for _, p := range load(t) {
+		if says, ok := trusts[p.rel]; ok && !strings.Contains(says, trustOf(p)) {
+			t.Errorf("docs/architecture.md says of %s %q; its comment says %s", p.rel, says, trustOf(p))
+		}
 		if p.rel == "" || strings.HasPrefix(p.rel, "internal/") || strings.HasPrefix(p.rel, "test/") || strings.HasSuffix(p.rel, "test") {
 			continue
 		}
@@ -46,7 +55,17 @@ func TestArchitecturePageNamesWhatExists(t *testing.T) {
 			t.Errorf("docs/architecture.md names %s, which is not there", name)
 		}
 	}
-	if packages < 30 || files < 20 {
+	if packages < 30 || files < 20 || len(trusts) < 30 {
 		t.Errorf("the test read %d packages and %d names of files: it looks at the wrong places", packages, files)
 	}
+}
+
+// trustOf returns the last word of a package's comment.
+func trustOf(p *pkg) (trust string) {
+	for _, f := range p.files {
+		if f.Doc != nil {
+			trust = strings.TrimPrefix(lastLine(f.Doc.Text()), "Trust: ")
+		}
+	}
+	return trust
 }
