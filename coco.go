@@ -88,7 +88,7 @@ const (
 // them, so that a credential that leaks from an application cannot reach governance.
 const GovernanceUnit = "governance"
 
-// Caller is who sent a request, once authenticated.
+// Caller is the authenticated sender of a request.
 type Caller struct {
 	Actor ActorID `cbor:"1,keyasint"` // the organisation
 	Name  string  `cbor:"2,keyasint"` // the organisation's name in the constitution
@@ -121,16 +121,17 @@ var (
 	ErrInvalid = errors.New("invalid")
 	// ErrNotFound: the thing does not exist, as far as this caller may know.
 	ErrNotFound = errors.New("not found")
-	// ErrDenied: the caller is known, or is not, and may not do this.
+	// ErrDenied: the caller, authenticated or not, may not do this.
 	ErrDenied = errors.New("denied")
-	// ErrBusy: a queue is full; nothing happened, and the same request may be sent again.
+	// ErrBusy: a limit is reached, or the node does not serve yet; nothing happened, and the same request
+	// may be sent again.
 	ErrBusy = errors.New("busy")
 	// ErrNotCommitted: the transaction is certainly not in the ledger; the same request may be
 	// sent again.
 	ErrNotCommitted = errors.New("not committed")
 	// ErrUnknown: the outcome is unknown; the transaction may still commit.
 	ErrUnknown = errors.New("outcome unknown")
-	// ErrUnreachable: no node answered.
+	// ErrUnreachable: no node answered, or the node reaches no leader.
 	ErrUnreachable = errors.New("unreachable")
 	// ErrVerify: a signature, proof, digest or measurement is not what it must be.
 	ErrVerify = errors.New("verification failed")

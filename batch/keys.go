@@ -57,7 +57,7 @@ func (k *Keys) Sub(purpose string, salt []byte) [32]byte {
 }
 
 // Salt returns the salt of a transaction. It MUST be given out only once the transaction is
-// committed, and only to those who may see all of it: with the salt, small values can be guessed.
+// committed, and only to callers that may see all of it: with the salt, small values can be guessed.
 func (k *Keys) Salt(view, seqno uint64) coco.Digest {
 	mac := hmac.New(sha256.New, k.salt)
 	mac.Write(saltInput(make([]byte, 0, 16), view, seqno))

@@ -52,7 +52,7 @@ func newConn(raw *rawConn, t *tls.Conn, opts Options) *Conn {
 	return &Conn{raw: raw, tls: t, max: limit, in: bufio.NewReaderSize(t, 2*record), writing: host.NewLock()}
 }
 
-// Peer says who is on the other side.
+// Peer returns the certificate of the other side.
 func (c *Conn) Peer() PeerCert { return c.peer }
 
 // Binding returns BindingSize bytes that only the two sides of this connection know. A statement that names them was made for this connection. The caller MUST NOT modify them.

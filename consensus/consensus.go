@@ -26,7 +26,7 @@ type Kind uint8
 const (
 	Batch   Kind = 1 // a sealed batch of transactions
 	View    Kind = 2 // empty: the first entry of a leader, or a change of members that was not made
-	Members Kind = 3 // a change of who takes part in consensus
+	Members Kind = 3 // a change of the members
 )
 
 // Entry is one slot of the log.
@@ -63,7 +63,7 @@ type State struct {
 	Role   Role
 }
 
-// Membership is who takes part in consensus.
+// Membership is the members of consensus.
 type Membership struct {
 	Voters   []ID
 	Learners []ID

@@ -11,7 +11,7 @@
 // A client's host, network and clock are unknown, so everything here has a limit: connections,
 // requests at a time, upgraded connections, header and body sizes, and the time that a peer may
 // take to send bytes or to receive them. Waiting for a commit and WebSocket connections have no limit of time.
-// Beyond a limit the answer is 503 with Retry-After.
+// Beyond most limits the answer is 503 with Retry-After; docs/http.md lists them.
 //
 // Answers and errors are types of package wire; docs/http.md lists routes, headers and errors.
 //

@@ -23,7 +23,7 @@
 // that announcement alone, in memory, Find and Batch answer for everything since the start until a
 // segment's file has taken over.
 //
-// # Whom it believes
+// # What it believes
 //
 // The disk may lie. What is read back is held against what the executor has announced, by its Merkle
 // root; where the node began with a snapshot and has not executed what is before it, against the chain

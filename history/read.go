@@ -50,7 +50,7 @@ func decodeEntry(e batch.Entry) (*opened, error) {
 	return &opened{Batch: batch, size: len(e.Data)}, nil
 }
 
-// suspect has the chunk of an entry set aside, and says so to whom asked.
+// suspect has the chunk of an entry set aside, and returns the error for the caller to answer.
 func (x *Index) suspect(index uint64, err error) error {
 	x.mu.Lock()
 	x.found.damaged = append(x.found.damaged, damage{index, err})

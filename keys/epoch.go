@@ -29,7 +29,7 @@ const (
 	shareContext  = "coco key share"
 )
 
-// Recipient is a member who gets a share.
+// Recipient is a member that gets a share.
 type Recipient struct {
 	Actor coco.ActorID
 	Key   []byte // public encryption key, PublicKeySize bytes
@@ -64,7 +64,7 @@ type SealedShare struct {
 // Threshold returns how many shares give the secret back.
 func (e *SealedEpoch) Threshold() int { return len(e.Commitment) }
 
-// NewEpoch makes the secret of an epoch and shares it among the recipients, threshold of whom can
+// NewEpoch makes the secret of an epoch and shares it among the recipients; any threshold of them can
 // get it back. Every recipient has its own actor and key.
 func NewEpoch(epoch uint64, recipients []Recipient, threshold int) (Secret, *SealedEpoch, error) {
 	if len(recipients) == 0 || len(recipients) > MaxMembers {

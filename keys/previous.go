@@ -14,7 +14,7 @@ import (
 )
 
 // An epoch carries the secrets of those before it, sealed under its own: the secret of the newest epoch opens all of the
-// ledger. Members who came later have no shares of earlier epochs; those who left have none of later ones.
+// ledger. Members that came later have no shares of earlier epochs; those that left have none of later ones.
 //
 //	key   = HKDF-SHA256(secret, no salt, "coco previous epochs" ‖ 0x00 ‖ epoch u64be)
 //	plain = (epoch u64be ‖ secret), … in order of the epochs

@@ -84,12 +84,13 @@ func (f *Fault) Unwrap() error { return coco.ErrVerify }
 
 // Audit checks the whole ledger in a directory without any key: names and frames of the files,
 // indexes without gaps, views that never decrease, the chain digests, the parts' digests, seqnos
-// without gaps, the Merkle roots, and that each batch is signed by whom the checker says. It never
+// without gaps, the Merkle roots, and that each batch is signed by the key that the checker names. It never
 // writes, needs memory for a few entries only, and may run while a node appends, of which it then
 // sees what was there when it came to the last file.
 //
 // It returns a *Fault for the first thing that is wrong, also where the ledger ends before its first
-// transaction; the report then says what was checked before. What was cut off the end of a ledger leaves no trace in it: compare Report.Last with other
+// transaction; the report then says what was checked before. What was cut off the end of a ledger
+// leaves no trace in it: compare Report.Last with other
 // nodes' or with a receipt. progress, if not nil, is told how many bytes of how many are done.
 func Audit(ctx context.Context, disk host.Disk, dir string, checker Checker, progress func(done, total int64), extra ...host.Disk) (Report, error) {
 	a := audit{folders: foldersOf(disk, dir, extra), checker: checker, progress: progress}

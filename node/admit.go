@@ -100,5 +100,5 @@ func (c *Config) again(behind *join.LeftBehindError) {
 	c.Approve, c.Service, c.admitted = behind.Constitution, behind.Service, behind.Admission
 }
 
-// networkID is gov.NetworkID.
+// networkID returns the network's id, see table.NetworkID.
 func (n *node) networkID() coco.Digest { return n.network.ID() }

@@ -32,7 +32,7 @@ func (m *logOf) Read(from, to uint64, _ int) ([]consensus.Entry, error) {
 }
 
 // A change of members that was cut off the log must not keep its proposer, once it leads again,
-// from making changes: node/loop.go gives no permit to execute until the change is proposed.
+// from making changes: replica/loop.go gives no permit to execute until the change is proposed.
 func TestChangeOfMembersThatWasCutOffBlocksNoLaterOne(t *testing.T) {
 	machines := map[consensus.ID]*raft.Machine{}
 	logs := map[consensus.ID]*logOf{}

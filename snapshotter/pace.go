@@ -37,8 +37,9 @@ func policyOf(c *constitution.Constitution) snapshot.Policy {
 	return snapshot.Policy{Transactions: uint64(s.Transactions), Bytes: uint64(s.Bytes), Every: time.Duration(s.Seconds) * time.Second}
 }
 
-// ReadTables reads what the network's own tables say about snapshots, after they changed. The policy is the one of that state: this
-// node may know of a later constitution, from who admitted it, and all nodes must come to the same answer.
+// ReadTables reads what the network's own tables say about snapshots, after they changed. The policy is the one of that
+// state, although the node that admitted this one may have told it of a later constitution: all nodes must come to the
+// same answer.
 func (p *Pace) ReadTables(s store.Reader, first uint64) error {
 	if digest, err := table.ConstitutionDigest(s); err != nil {
 		return err

@@ -54,7 +54,7 @@ type Config struct {
 
 	// Secret returns the secret of an epoch, under which a file is sealed.
 	Secret func(epoch uint64) (keys.Secret, error)
-	// Members returns who took part in consensus as of an entry.
+	// Members returns the members of consensus as of an entry.
 	Members func(ctx context.Context, index uint64) (consensus.Membership, error)
 	// Leads reports whether this node leads, and Ready whether it has applied what was committed when it began.
 	Leads, Ready func() bool

@@ -67,7 +67,7 @@ func (r *Restoration) Done() error {
 	return nil
 }
 
-// Drop gives up and leaves the store empty.
+// Drop ends the restoration and leaves the store empty.
 func (r *Restoration) Drop() {
 	if r.store.newest != 0 {
 		return // it was not empty when this began

@@ -73,7 +73,7 @@ type Part struct {
 // Part returns the part of the set that belongs to a scope.
 func (b *Set) Part(c *Scope) *Part { return &Part{set: b, tables: c.tables} }
 
-// End takes the part back: using it from then on panics, but for what names no table.
+// End ends the use of the part: from then on every method that names a table panics.
 func (p *Part) End() { p.tables = nil }
 
 // First returns the seqno of the set's first transaction, of whatever scope.
@@ -109,8 +109,8 @@ func (p *Part) Range(name string, from, to []byte, fn func(key, value []byte) bo
 	p.set.scan(named(p.tables, name), from, to, fn)
 }
 
-// In calls fn with the part of the transaction that belongs to a scope, and takes it back afterwards.
-// The part can neither claim for the transaction nor commit nor abort it.
+// In calls fn with the part of the transaction that belongs to a scope. The part MUST NOT be used after fn
+// has returned; it can neither claim for the transaction nor commit nor abort it.
 func (t *Tx) In(c *Scope, fn func(*Tx) error) error {
 	part := &Tx{set: t.set, tables: c.tables, whole: t.whole}
 	defer func() { part.tables = nil }()

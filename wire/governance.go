@@ -20,7 +20,7 @@ type Outcome struct {
 
 // Effect is one thing that an accepted proposal changes.
 type Effect struct {
-	Kind    string       `json:"kind"`              // such as "actor_added"; docs/governance.md lists them
+	Kind    string       `json:"kind"`              // such as "actor_added"; docs/http.md lists them
 	Text    string       `json:"text"`              // for people
 	Actor   coco.ActorID `json:"actor,omitzero"`    // of actors, places and nodes
 	Address string       `json:"address,omitempty"` // of places and nodes

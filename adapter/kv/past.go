@@ -192,7 +192,8 @@ func (l *ledger) recorded(ctx context.Context, key []byte, at uint64) (oldValue,
 	return oldValue{p.Value, p.TxID}, nil
 }
 
-// readPast reads a key's version as of a seqno, and holds that it says itself who wrote it.
+// readPast reads a key's version as of a seqno. A value names the transaction that wrote it: an entry of the ledger
+// that names another one is coco.ErrCorrupt.
 func readPast(ctx context.Context, past *adapter.PastReader, key []byte, at uint64) (adapter.PastValue, error) {
 	p, err := past.Get(ctx, table, key, at)
 	switch {

@@ -40,7 +40,7 @@ const Platform = "virtual"
 const Notice = "INSECURE virtual TEE"
 
 // DevelopmentSeed is the seed of the Ed25519 key that signs every virtual quote. It is public on
-// purpose: nobody shall take a virtual quote for a proof.
+// purpose, so that a virtual quote cannot pass for a proof.
 const DevelopmentSeed = "INSECURE Coco development seed!!"
 
 func developmentKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed([]byte(DevelopmentSeed)) }

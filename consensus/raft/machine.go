@@ -103,8 +103,8 @@ type Machine struct {
 	pendingConf uint64 // index of the last proposed change of members
 	applied     uint64
 	silent      int                 // ticks since the leader's last message
-	patience    int                 // after so many of them, who does not vote takes the leader for gone
-	history     []tenure            // who the members were, from Base on
+	patience    int                 // after so many of them a node without a vote takes the leader for gone
+	history     []tenure            // the members as of each change, from Base on
 	skipped     []consensus.ID      // members of Base and of changes up to fixed
 	out         []consensus.Message // released by Appended, for the next Ready
 }

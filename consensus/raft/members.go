@@ -23,7 +23,7 @@ type tenure struct {
 
 // MembershipAt returns the members as the log has them once the entry is applied; false before
 // Base and beyond what is applied. It is a function of the log, hence the same on every node: on
-// one that recovers, it tells who the members were, while Membership tells who takes part.
+// one that recovers, it returns the members of the lost network, and Membership those of the recovered one.
 func (m *Machine) MembershipAt(index uint64) (consensus.Membership, bool) {
 	if index < m.log.base.Index || index > m.applied {
 		return consensus.Membership{}, false

@@ -203,7 +203,7 @@ func (s *storage) LastIndex() (uint64, error) { return s.last, nil }
 // FirstIndex implements raft.Storage.
 func (s *storage) FirstIndex() (uint64, error) { return s.first, nil }
 
-// Snapshot implements raft.Storage. A snapshot is fetched by who joins, never sent: for the
+// Snapshot implements raft.Storage. Joining nodes fetch snapshots, and none is ever sent: for the
 // library there is none, and it leaves alone the peers that would need one (see Behind).
 func (s *storage) Snapshot() (*pb.Snapshot, error) {
 	return nil, raft.ErrSnapshotTemporarilyUnavailable

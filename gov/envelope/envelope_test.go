@@ -26,7 +26,7 @@ import (
 	"github.com/cocoframework/coco"
 )
 
-// signer signs as sandbox.Owner and its like do.
+// signer signs with a key in memory, as a Signer of a file does.
 type signer struct {
 	chain [][]byte
 	key   crypto.Signer

@@ -20,7 +20,7 @@ const window = 4 << 20
 // for the same change.
 type stream struct {
 	link func() Link         // how the network behaves now
-	tap  func() func([]byte) // who listens on the wire, or nil
+	tap  func() func([]byte) // the listener on the wire, or nil
 	kill func(err error)     // resets the connection; called without mu
 	// tampering is how likely the host changes a write on its way.
 	tampering func() float64

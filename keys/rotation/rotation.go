@@ -1,4 +1,4 @@
-// Package rotation lets a new epoch begin: it decides who makes its secret, which nodes are given it,
+// Package rotation lets a new epoch begin: it decides which node makes its secret, which nodes are given it,
 // and when batches may be sealed under it.
 //
 // When the members change, so do the secrets: the secret of a new epoch is shared among the members of

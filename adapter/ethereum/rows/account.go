@@ -26,7 +26,7 @@ const (
 	Storage  = "ethereum.storage"  // address, slot, generation -> value
 	Code     = "ethereum.code"     // Keccak-256 -> code
 	Recent   = "ethereum.recent"   // number modulo recentHashes -> hash of the newest such block
-	Meta     = "ethereum.meta"     // "head" -> what execution needs of the newest block; milestones (past.go)
+	Meta     = "ethereum.meta"     // "head" -> what execution needs of the newest block; milestones (package chain, past.go)
 
 	// The archives: rows of long ago are in the ledger only, so nothing that is executed reads them.
 	Blocks      = "ethereum.blocks"      // number -> block
