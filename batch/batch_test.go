@@ -16,7 +16,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/big"
 	"strings"
@@ -400,11 +399,4 @@ func TestKeysNeverPrint(t *testing.T) {
 	if keys.Salt(1, 2) == keys.Salt(2, 1) || keys.Salt(1, 2) == batch.NewKeys(8, [32]byte{1, 2, 3}).Salt(1, 2) {
 		t.Error("salts repeat")
 	}
-}
-
-// deterministic signs as RFC 6979 says, so that a batch can be compared with recorded bytes.
-type deterministic struct{ *ecdsa.PrivateKey }
-
-func (d deterministic) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	return d.PrivateKey.Sign(nil, digest, opts)
 }

@@ -12,5 +12,11 @@ func NewLock() Lock { return make(Lock, 1) }
 // Lock waits until no other goroutine holds the lock, and holds it.
 func (l Lock) Lock() { l <- struct{}{} }
 
+// Wait returns once no other goroutine holds the lock, without holding it afterwards.
+func (l Lock) Wait() {
+	l <- struct{}{}
+	<-l
+}
+
 // Unlock releases the lock, which MUST be held.
 func (l Lock) Unlock() { <-l }

@@ -22,8 +22,7 @@ func (l *Log) Read(from, to uint64, maxBytes int) ([]batch.Entry, error) {
 	for {
 		cuts := l.cuts.Load()
 		if cuts%2 == 1 { // wait for the cut's end
-			l.layout.Lock()
-			l.layout.Unlock()
+			l.layout.Wait()
 			continue
 		}
 		entries, err := l.read(from, to, int64(maxBytes))

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"slices"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/members"
@@ -36,15 +35,6 @@ func (n *node) Snapshots() ([]wire.Snapshot, error) {
 		}
 	}
 	return out, nil
-}
-
-// recordedSnapshots returns the snapshots that the ledger records, the newest first.
-func (n *node) recordedSnapshots() ([]table.SnapshotRecord, error) {
-	s := n.store.Snapshot()
-	defer s.Release()
-	records, err := table.Snapshots(s)
-	slices.Reverse(records)
-	return records, err
 }
 
 // RequestSnapshot implements gateway.Node. Which batches have a snapshot is in the ledger, so the request is a

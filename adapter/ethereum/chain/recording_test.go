@@ -72,10 +72,3 @@ func (r *recording) read(ctx context.Context, table string, key []byte, at uint6
 	}
 	return adapter.PastValue{}, fmt.Errorf("%w: nobody had written %s %x", coco.ErrNotFound, table, key)
 }
-
-// count returns how many reads fn causes.
-func (r *recording) count(fn func()) int {
-	before := r.reads
-	fn()
-	return r.reads - before
-}

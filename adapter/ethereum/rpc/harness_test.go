@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"encoding/json"
@@ -187,13 +186,6 @@ func equal[T comparable](t testing.TB, what string, got, want T) {
 	}
 }
 
-func sameBytes(t testing.TB, what string, got, want []byte) {
-	t.Helper()
-	if !bytes.Equal(got, want) {
-		t.Fatalf("%s: got %x, want %x", what, got, want)
-	}
-}
-
 // settingsOf returns the settings of newTestChain(t, accounts, nil).
 func settingsOf(t testing.TB, accounts int) []byte {
 	alloc := map[string]any{}
@@ -235,12 +227,4 @@ func (hurriedClock) After(time.Duration) <-chan time.Time {
 	c := make(chan time.Time, 1)
 	c <- time.Time{}
 	return c
-}
-
-// balanceIn and nonceIn read an account of a view.
-func (c *testChain) balanceIn(v *chain.View, addr common.Address) uint64 {
-	c.t.Helper()
-	balance, err := v.Balance(c.t.Context(), addr)
-	must(c.t, err)
-	return balance.Uint64()
 }
