@@ -23,8 +23,8 @@ func newAttestor(ctx context.Context, cfg Config) (*join.Attestor, error) {
 		return nil, err
 	}
 	var id *channel.Identity
-	if cfg.admitted != nil {
-		id = cfg.admitted.Identity
+	if cfg.past.admitted != nil {
+		id = cfg.past.admitted.Identity
 	} else if id, err = channel.NewIdentity(claims.Insecure); err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func newLocal(cfg Config, log *ledger.Log) catchup.Local {
 func newJoiner(cfg Config, a *join.Attestor, local catchup.Local) *join.Joiner {
 	service := cfg.Service
 	if len(service) == 0 {
-		service = cfg.known.service
+		service = cfg.past.known.service
 	}
 	return &join.Joiner{
 		Log: local.Log, Net: cfg.Host.Net, Clock: cfg.Host.Clock, Verifiers: cfg.Verifiers, Attestor: a,
@@ -97,7 +97,7 @@ func (c *Config) again(behind *join.LeftBehindError) {
 		}
 	}
 	c.Genesis, c.Recover = nil, nil
-	c.Approve, c.Service, c.admitted = behind.Constitution, behind.Service, behind.Admission
+	c.Approve, c.Service, c.past.admitted = behind.Constitution, behind.Service, behind.Admission
 }
 
 // networkID returns the network's id, see table.NetworkID.

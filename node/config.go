@@ -15,21 +15,39 @@ import (
 	"github.com/cocoframework/coco/ledger"
 )
 
-// Config is how a node starts. Exactly one of Genesis, Join and Recover is set.
+// Config is how a node starts.
 type Config struct {
 	Name string // for people
 	Host host.Host
+	Addresses
+	Beginning
+	Adapters  []adapter.Adapter
+	Verifiers attest.Verifiers
+	Owner     join.Owner
+	Version   string // of the binary, for people
+	// LedgerFolders are folders, which are only read, of chunks that were moved out of the ledger's own.
+	LedgerFolders []host.Disk
+	Log           *slog.Logger
+	// LogLevel is the level of Log; the owner may change it while the node runs. Nil if it is fixed.
+	LogLevel *slog.LevelVar
+	// Refused, if set, is told each time that the reason changes why this node is not admitted. It MUST NOT wait.
+	Refused func(*join.RefusedError)
+
+	past past
+}
+
+// Addresses are what a node binds and what others dial.
+type Addresses struct {
 	// PeerListen and ClientListen are bound at the start, "127.0.0.1:0" is allowed.
 	PeerListen, ClientListen string
 	// AdminListen is where members reach the node to govern; empty for nowhere.
 	AdminListen string
 	// PeerAddress and ClientAddress are what others dial, if that differs from what is bound.
 	PeerAddress, ClientAddress string
-	Adapters                   []adapter.Adapter
-	Verifiers                  attest.Verifiers
-	Owner                      join.Owner
-	Version                    string // of the binary, for people
+}
 
+// Beginning is how a node becomes part of a network. Exactly one of Genesis, Join and Recover is set.
+type Beginning struct {
 	Genesis *constitution.Constitution // start a new network
 	Join    []string                   // addresses of nodes to ask, again and again until one admits this node
 	Recover *Recover                   // go on from this node's own ledger, alone
@@ -40,19 +58,14 @@ type Config struct {
 	// Service is the certificate (DER) of the service that the network answers under, if it is known: a node that
 	// the service endorsed is then believed what members have changed in the constitution since it was approved.
 	Service []byte
-	// LedgerFolders are folders, which are only read, of chunks that were moved out of the ledger's own.
-	LedgerFolders []host.Disk
-	Log           *slog.Logger
-	// Refused, if set, is told each time that the reason changes why this node is not admitted. It MUST NOT wait.
-	Refused func(*join.RefusedError)
-	// LogLevel is the level of Log; the owner may change it while the node runs. Nil if it is fixed.
-	LogLevel *slog.LevelVar
+}
 
-	began time.Time // when Run was called
-	life  int       // counts the keys that it has run under
-
-	known    *known          // what earlier lives learnt
-	admitted *join.Admission // this life was admitted before it began; see comeBack
+// past is what the lives of a node leave to the next one.
+type past struct {
+	began    time.Time       // when Run was called
+	lives    int             // counts the keys that the node has run under, the present one included
+	known    *known          // the same for all lives
+	admitted *join.Admission // the present life was admitted before it began; see comeBack
 }
 
 // known is what all lives of a node know.
@@ -78,14 +91,18 @@ type Info struct {
 
 func (c *Config) ledgerOptions() ledger.Options { return ledger.Options{Extra: c.LedgerFolders} }
 
-func (c *Config) validate() error {
-	ways := 0
-	for _, set := range []bool{c.Genesis != nil, len(c.Join) > 0, c.Recover != nil} {
-		if set {
-			ways++
+// ways counts the ways that are given.
+func (b *Beginning) ways() (n int) {
+	for _, given := range []bool{b.Genesis != nil, len(b.Join) > 0, b.Recover != nil} {
+		if given {
+			n++
 		}
 	}
-	switch {
+	return n
+}
+
+func (c *Config) validate() error {
+	switch ways := c.ways(); {
 	case ways != 1:
 		return fmt.Errorf("%w: a node starts a network, joins one or recovers one: exactly one way, found %d", coco.ErrInvalid, ways)
 	case c.Genesis == nil && c.Approve == (coco.Digest{}):

@@ -99,14 +99,14 @@ func (n *node) prepare(ctx context.Context, log *ledger.Log) (start, error) {
 // prepareJoin is prepare for a node that joins.
 func (n *node) prepareJoin(ctx context.Context, machine raft.Config) (start, error) {
 	s := start{begin: func(context.Context, *node) error { return nil }}
-	a := n.cfg.admitted
+	a := n.cfg.past.admitted
 	if a == nil {
 		var err error
 		if a, err = newJoiner(n.cfg, n.attestor, n.local).Join(ctx); err != nil {
 			return s, err
 		}
 	}
-	n.network, n.cfg.known.service = a.Network, a.Network.Service.Certificate().Raw
+	n.network, n.cfg.past.known.service = a.Network, a.Network.Service.Certificate().Raw
 	for epoch, secret := range a.Secrets {
 		n.keys.Add(epoch, secret)
 	}

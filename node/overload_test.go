@@ -79,7 +79,7 @@ func newOverloaded(t *testing.T, limits constitution.Limits) *overloaded {
 			t.Fatal(err)
 		}
 		cfg := node.Config{
-			Name: c.Members[i].Name, Host: local.Host(disk, quoter), PeerListen: "127.0.0.1:0", ClientListen: "127.0.0.1:0",
+			Name: c.Members[i].Name, Host: local.Host(disk, quoter), Addresses: node.Addresses{PeerListen: "127.0.0.1:0", ClientListen: "127.0.0.1:0"},
 			Adapters: []adapter.Adapter{throttled{}}, Verifiers: attest.Verifiers{virtual.Verifier{}}, Owner: o.members[i],
 			Log: slog.New(slog.DiscardHandler), Version: "test",
 		}

@@ -22,11 +22,11 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 	if err := cfg.validate(); err != nil {
 		return err
 	}
-	cfg.began, cfg.known = cfg.Host.Clock.Now(), &known{}
+	cfg.past.began, cfg.past.known = cfg.Host.Clock.Now(), &known{}
 	for repairs := 0; ; {
-		cfg.life++
+		cfg.past.lives++
 		err := liveOnce(ctx, &cfg, ready)
-		cfg.admitted = nil // of no use to the life after
+		cfg.past.admitted = nil // of no use to the life after
 		var behind *join.LeftBehindError
 		if errors.As(err, &behind) {
 			cfg.Log.Error("the network went on without this node: joining it again", logevent.NodeLeftBehind.Attr(), "error", err)

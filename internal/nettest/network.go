@@ -108,7 +108,7 @@ func (n *Network) Start(i int, way func(*node.Config)) *Node {
 // StartOn runs a node of member i on any host. The caller ends it.
 func (n *Network) StartOn(host string, i int, way func(*node.Config)) *Node {
 	cfg := node.Config{
-		Name: host, Host: n.World.Host(host), PeerListen: host + PeerPort, ClientListen: host + ClientPort,
+		Name: host, Host: n.World.Host(host), Addresses: node.Addresses{PeerListen: host + PeerPort, ClientListen: host + ClientPort},
 		Adapters: n.opts.Adapters(), Verifiers: attest.Verifiers{virtual.Verifier{}},
 		Owner: n.Members[i], Version: "test", Log: slog.New(slog.DiscardHandler),
 	}

@@ -116,11 +116,13 @@ func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, events nodeE
 		return err
 	}
 	c := node.Config{
-		Name: cfg.Name, Host: local.Host(disk, quoter), PeerListen: cfg.Peer, ClientListen: cfg.Client, AdminListen: cfg.Admin, PeerAddress: cfg.PeerAddress,
-		ClientAddress: cfg.ClientAddress, Refused: events.refused,
-		Adapters: a.Ledgers(), Verifiers: a.Verifiers(), Owner: owner, Version: a.Version, Approve: cfg.Approve, Log: log, LogLevel: level,
+		Name: cfg.Name, Host: local.Host(disk, quoter),
+		Addresses: node.Addresses{
+			PeerListen: cfg.Peer, ClientListen: cfg.Client, AdminListen: cfg.Admin, PeerAddress: cfg.PeerAddress, ClientAddress: cfg.ClientAddress,
+		},
+		Adapters: a.Ledgers(), Verifiers: a.Verifiers(), Owner: owner, Version: a.Version, Log: log, LogLevel: level, Refused: events.refused,
 	}
-	if err := howToStart(&c, cfg); err != nil {
+	if c.Beginning, err = beginning(cfg); err != nil {
 		return err
 	}
 	moved, err := nodeconfig.OpenLedgerFolders(cfg.LedgerFolders)
@@ -152,30 +154,31 @@ func (a *app) untilEOF(cancel func()) {
 	}
 }
 
-// howToStart fills in one of the ways in which a node starts.
-func howToStart(c *node.Config, cfg nodeconfig.Config) error {
+// beginning is the way in which the settings say that a node starts.
+func beginning(cfg nodeconfig.Config) (node.Beginning, error) {
+	b := node.Beginning{Approve: cfg.Approve}
 	switch cfg.Start {
 	case nodeconfig.StartGenesis:
 		page, err := os.ReadFile(cfg.Constitution)
 		if err != nil {
-			return fmt.Errorf("constitution: %w", err)
+			return b, fmt.Errorf("constitution: %w", err)
 		}
-		if c.Genesis, err = constitution.Parse(page); err != nil {
-			return fmt.Errorf("%s: %w", cfg.Constitution, err)
+		if b.Genesis, err = constitution.Parse(page); err != nil {
+			return b, fmt.Errorf("%s: %w", cfg.Constitution, err)
 		}
 	case nodeconfig.StartJoin:
-		c.Join = cfg.Join
+		b.Join = cfg.Join
 		if cfg.Service != "" {
 			service, err := identity.ReadLeaf(cfg.Service)
 			if err != nil {
-				return err
+				return b, err
 			}
-			c.Service = service.Raw
+			b.Service = service.Raw
 		}
 	case nodeconfig.StartRecover:
-		c.Recover = &node.Recover{Open: func(sealed *keys.SealedEpoch) ([]keys.Share, error) { return openShares(cfg.RecoverKeys, sealed) }}
+		b.Recover = &node.Recover{Open: func(sealed *keys.SealedEpoch) ([]keys.Share, error) { return openShares(cfg.RecoverKeys, sealed) }}
 	}
-	return nil
+	return b, nil
 }
 
 // openShares decrypts every member's share of an epoch. A sandbox holds all members' keys; real
