@@ -9,7 +9,7 @@ import (
 	"github.com/cocoframework/coco/replica"
 )
 
-// A node leaves in this order, so that no caller of its own, and nobody else's, has to wait for an
+// A node leaves in this order, so that no caller, its own or another node's, has to wait for an
 // election:
 //
 //  1. It says that it is stopping, and closes each connection of a client with its next answer; it
@@ -28,7 +28,7 @@ const (
 	drainPatience = 3 * time.Second
 )
 
-// leave makes this node one that nobody will miss.
+// leave does steps 1 to 3: afterwards the node can end without an election.
 func (n *node) leave(ctx context.Context) {
 	n.stopping.Store(true)
 	if !n.peers.Opened() {
@@ -45,7 +45,7 @@ func (n *node) leave(ctx context.Context) {
 }
 
 // makeRoom sees to it that this node does not lead, and reports whether another one does. It gives up
-// at once if there is nobody to lead.
+// at once if there is no other voter.
 func (n *node) makeRoom(ctx context.Context) bool {
 	leads := func() bool { return n.replica.Leads() }
 	if !leads() {

@@ -34,7 +34,7 @@ func openLedger(cfg Config) (*ledger.Log, error) {
 	return ledger.Open(cfg.Host.Disk, Dir, cfg.ledgerOptions())
 }
 
-// setAside moves the ledger's files to another folder, for whoever wants to know what happened to them.
+// setAside moves the ledger's files to another folder, so that an operator can find out what happened to them.
 func setAside(cfg Config, why error) error {
 	aside := Dir + "-damaged-" + cfg.Host.Clock.Now().UTC().Format("20060102T150405.000")
 	cfg.Log.Error("this node's ledger does not open: setting it aside and fetching the network's", logevent.LedgerSetAside.Attr(), "entry", ledger.DamagedEntry(why), "aside", aside, "error", why)

@@ -17,13 +17,13 @@ import (
 )
 
 // Certificates that the network issued renew themselves when two thirds of their life are over. Every node
-// looks after its own, and whoever leads after the service's. A renewal is a transaction: receipts of what a node
+// looks after its own, and the leader after the service's. A renewal is a transaction: receipts of what a node
 // signs name the certificate in its record, and an auditor follows the service's from one to the next. The new
 // certificate has the key, the name and the beginning of the old one, so either verifies what was signed under
 // the other. Dates go by the ledger's time, as when a node is admitted.
 //
-// With the commit, new connections show the new certificate; connections that exist keep theirs, and nobody
-// is cut off.
+// With the commit, new connections show the new certificate; connections that exist keep theirs, and none
+// ends.
 //
 // A network that commits nothing for months cannot renew anything, and once the nodes refuse each other's
 // certificates it never will. So a node whose own one is about to end, or has ended, vouches for itself:

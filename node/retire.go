@@ -72,8 +72,8 @@ func (n *node) Retire(ctx context.Context) (coco.TxID, error) {
 	return id, nil
 }
 
-// commitRetirement asks whoever leads, after this node does not, until one agrees, or says why not. A
-// leader that was just elected has heard of nobody yet, so its doubts are asked about again.
+// commitRetirement asks the leader, which is another node, until one agrees or says why not. A leader that was
+// just elected has heard of no other node yet, so after its refusal it is asked again.
 func (n *node) commitRetirement(ctx context.Context) (coco.TxID, error) {
 	for {
 		err := n.replica.Spared(ctx)

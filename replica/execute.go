@@ -63,7 +63,7 @@ func (x *executor) executeIn(l Ledger, set *store.Set, calls []*adapter.Call) []
 // has passed since this node learnt the latter.
 const clockSlack = 10 * time.Minute
 
-// anchor ties the ledger's time to the clock that nobody sets.
+// anchor ties the ledger's time to the monotonic clock, which cannot be set.
 type anchor struct {
 	time    uint64 // of a batch, in milliseconds since 1970
 	elapsed time.Duration
@@ -110,7 +110,7 @@ func (x *executor) resolve(outcomes []adapter.Outcome, batch *sealed) {
 	for _, o := range outcomes {
 		p := x.kept[o.Call]
 		if p == nil {
-			continue // nobody waits
+			continue // no client waits
 		}
 		delete(x.kept, o.Call)
 		p.result = adapter.Result{TxID: o.TxID, Reply: o.Reply, Err: o.Err}

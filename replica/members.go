@@ -16,8 +16,8 @@ import (
 const CaughtUp = 64
 
 // wantedChange compares the members of consensus with the nodes that the constitution trusts and
-// returns the next step: learners first; once one has caught up, it becomes a voter, and whoever
-// is not trusted any more leaves in the same joint change.
+// returns the next step: learners first; once one has caught up, it becomes a voter, and the
+// nodes that are not trusted any more leave in the same joint change.
 func (l *loop) wantedChange() (raft.Change, bool) {
 	if l.change != 0 || len(l.trusted) == 0 {
 		return raft.Change{}, false
@@ -61,9 +61,9 @@ func (l *loop) wantedChange() (raft.Change, bool) {
 	return c, len(c.AddVoter)+len(c.Remove) > 0
 }
 
-// removable returns who of those that are to leave may do so now. Of the voters that are left a majority has to be there, or
-// nothing would be committed any more, not even that those who are down come back: a vote does not ask who is up. Until
-// enough are, whoever is there votes on, trusted or not.
+// removable returns which of the nodes that are to leave may leave now. Without a reachable majority of the remaining
+// voters nothing commits, including the change that readmits a failed node, and a vote of the members does not ask which
+// nodes are up. Until enough are, the nodes that are there vote on, trusted or not.
 func (l *loop) removable(gone, added []consensus.ID) []consensus.ID {
 	active := map[consensus.ID]bool{l.self: true}
 	voters := slices.Clone(added)
@@ -204,7 +204,7 @@ func (l *loop) spare(id consensus.ID) error {
 	if l.leading == 0 {
 		return fmt.Errorf("%w: this node does not lead", coco.ErrNotCommitted)
 	}
-	// Who was let go, or is being let go, is counted by nobody any more: one after the other.
+	// A node that is being let go does not count for the next one: one after the other.
 	if l.sparing > 0 || l.change != 0 || len(l.machine.Membership().Outgoing) > 0 || l.parting(id) {
 		return fmt.Errorf("%w: the members of consensus are being changed", coco.ErrBusy)
 	}

@@ -146,7 +146,7 @@ func (q *queue) next() *Item {
 	l.items = l.items[1:]
 	q.calls.Give(l.caller, it.size())
 	q.bytes.Give(l.caller, it.bytes)
-	if len(l.items) == 0 { // whoever has nothing waiting saves nothing up
+	if len(l.items) == 0 { // a caller without waiting calls keeps no credit
 		delete(q.lines, l.caller)
 		q.ring = append(q.ring[:q.turn], q.ring[q.turn+1:]...)
 		if q.turn >= len(q.ring) {

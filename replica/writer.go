@@ -16,7 +16,7 @@ import (
 const flushEvery = 100 * time.Millisecond
 
 // writer is the one goroutine that writes the ledger. A crash before its Sync loses entries that
-// nobody was told of; a crash after it leaves entries that the network may or may not have committed, which
+// no node was told of; a crash after it leaves entries that the network may or may not have committed, which
 // is for the other nodes to say when this one joins again.
 type writer struct {
 	clock   host.Clock

@@ -20,7 +20,7 @@ import (
 )
 
 // Config says what an audit takes as known. All of it may be left out: then the ledger's
-// first transaction is believed, and whoever reads the result compares what it names.
+// first transaction is believed, and the reader of the result compares what it names.
 type Config struct {
 	Service      []byte      // a certificate of the service in DER form: its key counts
 	Constitution coco.Digest // the digest of the first constitution

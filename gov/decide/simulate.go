@@ -20,8 +20,8 @@ type Simulation struct {
 	Effects []Effect
 	// Policies are those that decide.
 	Policies []PolicyUse
-	// Automatic: it is accepted when proposed, without a vote. Silent: it is accepted if nobody
-	// votes until the end.
+	// Automatic: it is accepted when proposed, without a vote. Silent: it is accepted at the end of
+	// voting if there are no votes.
 	Automatic bool
 	Silent    bool
 	// Possible: it is accepted, at once or in the end, if every member votes yes. Enough names members whose
@@ -110,7 +110,7 @@ func (s *Simulation) count() {
 	if !at {
 		return
 	}
-	// From the last one on, leave out whoever is not needed.
+	// From the last member on, leave out each whose vote is not needed.
 	enough := slices.Clone(names)
 	for i := len(enough) - 1; i >= 0; i-- {
 		without := slices.Delete(slices.Clone(enough), i, i+1)

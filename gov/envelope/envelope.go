@@ -7,7 +7,7 @@
 // deterministic CBOR. The exact form is in docs/formats.md.
 //
 // There is exactly one envelope for a statement and a signature: unknown fields, other encodings,
-// and the second of the two forms that every ECDSA signature has are refused. So nobody but the
+// and the second of the two forms that every ECDSA signature has are refused. So only the
 // signer can make another envelope of the same statement, and the ID, the SHA-256 of the bytes,
 // tells whether a statement has been seen before.
 //

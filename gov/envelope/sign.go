@@ -49,7 +49,7 @@ func Prepare(chain [][]byte, st Statement) (tbs, unfinished []byte, err error) {
 		return nil, nil, fmt.Errorf("%w: statement: %w", coco.ErrInvalid, err)
 	}
 	if unfinished, err = e.bytes(); err == nil {
-		_, _, err = read(unfinished) // what nobody could open must not be signed
+		_, _, err = read(unfinished) // what cannot be opened must not be signed
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: statement: %w", coco.ErrInvalid, err)
@@ -84,8 +84,8 @@ func prepare(chain [][]byte, st Statement) (*sign1, error) {
 }
 
 // Unfinished shows what an envelope that waits for its signature says, and the bytes to be signed.
-// Whoever holds the key should derive them in this way, from the statement that they have read,
-// rather than sign bytes that somebody else computed.
+// The holder of the key should derive them in this way, from the statement that was read, rather than sign
+// bytes that came with it.
 func Unfinished(unfinished []byte) (s *Signed, tbs []byte, err error) {
 	e, s, err := readUnfinished(unfinished)
 	if err != nil {

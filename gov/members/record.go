@@ -39,7 +39,7 @@ const (
 	BadSignature     Reason = "bad_owner_signature"  // the owner did not sign this tuple
 	UnlistedPlatform Reason = "unlisted_platform"    // not in the TEE manifest
 	UnlistedCode     Reason = "unlisted_code"        // not in the code manifest
-	DebugTEE         Reason = "debug_tee"            // somebody can look inside
+	DebugTEE         Reason = "debug_tee"            // its owner can look inside
 	InsecureTEE      Reason = "insecure_tee"         // simulated, and the network is not insecure
 	BadEvidence      Reason = "bad_evidence"         // for another key, nonce or purpose
 	KnownNode        Reason = "known_node"           // its key was used before

@@ -110,7 +110,7 @@ func (r *restriction) call(e ast.Expr) {
 	}
 }
 
-// accumulates reports whether an expression is the result so far of a macro. Nobody can write it.
+// accumulates reports whether an expression is the result so far of a macro. It has no spelling in a policy.
 func accumulates(e ast.Expr) bool {
 	return e.Kind() == ast.IdentKind && e.AsIdent() == parser.HiddenAccumulatorName
 }

@@ -155,7 +155,7 @@ func (p *Policy) Decide(in Input) (bool, error) {
 // decide also returns what the evaluation cost.
 func (p *Policy) decide(variables map[string]any) (bool, uint64, error) {
 	out, details, err := p.program.Eval(variables)
-	cost := uint64(MaxCost) // if nobody knows
+	cost := uint64(MaxCost) // if the library does not say
 	if details != nil && details.ActualCost() != nil {
 		cost = *details.ActualCost()
 	}

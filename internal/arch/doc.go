@@ -1,5 +1,5 @@
-// Package arch holds the rules of the house as tests: who may import whom and why, what trusted
-// code must not touch, and that every package says whom it trusts. It contains no other code.
+// Package arch holds the project's rules of structure as tests: which package may import which and why, what trusted
+// code must not touch, and that every package states its trust. It contains no other code.
 //
 // A rule that turns out wrong is changed here, with its reason, in the commit that needs it.
 //

@@ -1,9 +1,9 @@
-// Package fair divides a bounded resource among callers who cannot be asked to be modest.
+// Package fair divides a bounded resource among callers that do not limit themselves.
 //
 // The rule is that a caller may hold at most half of what the others leave: a caller alone gets half
 // of everything, of two that want all each gets a third, of n each gets 1/(n+1). So the busiest
-// callers always leave as much as one of them holds, and whoever comes next, with little, finds room.
-// There are no weights, and nothing is set aside for those who do not come.
+// callers always leave as much as one of them holds, and a caller that comes next with little finds room.
+// There are no weights, and nothing is reserved for callers that do not come.
 //
 // Trust: enclave
 package fair
@@ -20,9 +20,9 @@ type Shares struct {
 // New returns shares of a resource of which there is so much.
 func New(limit int) *Shares { return &Shares{limit: limit, held: map[coco.ActorID]int{}} }
 
-// Fits reports whether a caller may take n more. What is larger than the whole resource fits while
-// nobody holds anything, so that it is not refused for ever; a caller who holds nothing gets whatever
-// is free.
+// Fits reports whether a caller may take n more. A part that is larger than the whole resource
+// fits while no caller holds any, so that it is not refused for ever; a caller that holds nothing may take all
+// that is free.
 func (s *Shares) Fits(who coco.ActorID, n int) bool {
 	if s.used == 0 {
 		return true

@@ -7,8 +7,8 @@
 //	DIR/nodes/NAME/              see package nodeconfig
 //	DIR/bin/                     the programs that the nodes run
 //
-// Commands find in it how to reach a node, what the node must prove, and the keys of the member for whom
-// they act. [GetStatus], [Ask] and [Down] speak with the supervisor (package sandbox), which alone writes
+// Commands find in it how to reach a node, what the node must prove, and the keys of the member that
+// they act for. [GetStatus], [Ask] and [Down] speak with the supervisor (package sandbox), which alone writes
 // sandbox.json while it runs. The package starts nothing.
 //
 // Trust: host

@@ -29,8 +29,8 @@
 //     increment, and no more than those whose outcome the client did not learn. The same for tokens.
 //   - txid: a transaction id that was once given is committed for ever, in one view, and has one meaning.
 //   - session: a client that sends the highest id that it was given never sees an older state.
-//   - rollback: no node shows an older state than it has shown before, whoever asks and however it was restarted.
-//   - snapshot: whoever reads a key as of a state gets the last version of it up to that state, now and
+//   - rollback: no node shows an older state than it has shown before, to any client, restarted or not.
+//   - snapshot: a read of a key as of a state gets the last version of it up to that state, now and
 //     from the past; a version has one value.
 //   - linear: writes, compare-and-sets, their refusals and linearizable reads of each key have an
 //     order that explains their answers and agrees with their times.

@@ -73,7 +73,7 @@ func (r *run) inject(f fault) {
 	r.witness.say("%s of %s is over", f.kind, a)
 }
 
-// tamper has the network lie on all links of a node to others; somebody has to say so.
+// tamper has the network lie on all links of a node to others; a node has to report it.
 func (r *run) tamper(f fault) {
 	w, a := r.network.World, hostName(f.host)
 	before, since := int64(0), make([]int, r.plan.members)

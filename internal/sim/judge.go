@@ -58,7 +58,7 @@ func newRegister(ops []operation, seen map[version]string) *register {
 			r.values[v.seqno], r.known[value] = value, true
 		}
 	}
-	unnamed := false // somebody met a version whose value nobody knows
+	unnamed := false // a client met a version whose value no client knows
 	for _, o := range ops {
 		_, expected := r.values[o.expected]
 		_, found := r.values[o.tag]
@@ -74,7 +74,7 @@ func newRegister(ops []operation, seen map[version]string) *register {
 		case o.verb == verbDelete || unnamed:
 			o.answered = math.MaxInt64
 		case !r.known[o.value]:
-			continue // nobody ever met what it wrote: it makes no difference whether it happened
+			continue // no client met what it wrote: it makes no difference whether it happened
 		default:
 			o.answered = math.MaxInt64
 			o.met = true
@@ -105,7 +105,7 @@ func (r *register) step(state string, o operation) (bool, any) {
 	case r.is(state, o.expected):
 		return true, o.value
 	}
-	// A compare-and-set that nobody saw succeed, and whose outcome nobody learned, may have been refused.
+	// A compare-and-set without an answer, whose value no client met, may have been refused.
 	return o.outcome == unknown && !o.met, state
 }
 

@@ -31,8 +31,8 @@ func (r *run) past() {
 	}
 }
 
-// named asks for the versions that refusals named and that nobody has met otherwise: a transaction must have written
-// them. A refusal by a state that was never committed gives itself away here.
+// named asks for the versions that refusals named and that no client has met otherwise: a transaction must have
+// written them. This finds a refusal by a state that was never committed.
 func (r *run) named() {
 	s := r.newSession("historian", 0)
 	defer s.http.CloseIdleConnections()

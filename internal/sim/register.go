@@ -34,7 +34,7 @@ type operation struct {
 	outcome  outcome
 	found    string // read: the value
 	tag      uint64 // read: the value's version; put and compare-and-set: the new one; refused: what was found
-	met      bool   // it has no answer, and yet it was done: somebody has seen what it wrote
+	met      bool   // it has no answer, and yet it was done: a client has seen what it wrote
 }
 
 // begin notes the time of a call.

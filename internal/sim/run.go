@@ -27,7 +27,7 @@ const (
 // Config says what to play.
 type Config struct {
 	Seed  uint64
-	Trace io.Writer // gets a line for each fault; io.Discard if nobody reads it
+	Trace io.Writer // gets a line for each fault; io.Discard for none
 	Log   io.Writer // gets the nodes' logs; nil for none
 
 	plan *plan // instead of the seed's

@@ -65,7 +65,7 @@ func (w *witness) snapshots() {
 		if !found {
 			n--
 		}
-		if n < 0 || all[n] == x.tag { // n < 0: nobody has learned of the delete that it may have been
+		if n < 0 || all[n] == x.tag { // n < 0: no client has learned of the delete that it may have been
 			continue
 		}
 		last := all[n]

@@ -44,7 +44,7 @@ type learned struct {
 	deleted  map[string]bool // keys that may have been deleted at an unknown time
 }
 
-// write is a put of a key that nobody else puts.
+// write is the only put of a key.
 type write struct {
 	key, value string
 	by         int // the session
@@ -92,7 +92,7 @@ func (w *witness) failLocked(invariant, format string, args ...any) {
 	w.t.Errorf("%.3fs  %s", time.Since(w.start).Seconds(), text)
 }
 
-// saw takes note of a transaction id that somebody called committed.
+// saw takes note of a transaction id that an answer called committed.
 func (w *witness) saw(id coco.TxID, who string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

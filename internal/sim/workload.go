@@ -45,7 +45,7 @@ func (r *run) client(s *session) {
 	}
 }
 
-// put writes a key that nobody else writes, once.
+// put writes a key that no other session writes, once.
 func (s *session) put(key string) (write, bool) {
 	w := write{key: key, by: s.number, value: planted + "value-" + key + strings.Repeat(".", s.rand.IntN(200))}
 	a := s.ask(http.MethodPut, "/app/kv/"+key, []byte(w.value))
@@ -63,7 +63,7 @@ func (s *session) put(key string) (write, bool) {
 	return w, a.outcome == done
 }
 
-// increment reads a counter and adds one to it if nobody else did meanwhile.
+// increment reads a counter and adds one to it unless another session did meanwhile.
 func (s *session) increment(key string, seen map[string]int) bool {
 	a := s.read("/app/kv/" + key)
 	n, header := 0, []string{"If-None-Match", "*"}

@@ -11,7 +11,7 @@
 //	links     (proxy_test.go)    slow, lossy and one-way links, by a proxy before each node
 //	cluster   (cluster_test.go)  three members, started and restarted as `coco up` does
 //	load      (load_test.go)     clients that write, retry and remember what they were told
-//	watch     (watch_test.go)    who leads, and who is well
+//	watch     (watch_test.go)    which node leads, and which are well
 //	faults    (faults_test.go)   what is broken, and how it is mended
 //	verify    (verify_test.go)   what must hold afterwards
 //	report    (report_test.go)   the figures
@@ -25,7 +25,7 @@
 //   - digest: nodes at the same transaction have the same digest of their state.
 //   - ledger: `coco ledger verify` finds nothing wrong with any ledger, and that they agree.
 //   - receipt: receipts of acknowledged writes verify offline.
-//   - alive: nobody stops but the victims, a leader is found, and all take part again.
+//   - alive: no node stops but the victims, a leader is found, and all take part again.
 //
 // Trust: host
 package faults

@@ -20,7 +20,7 @@ import (
 	"github.com/cocoframework/coco/internal/signer"
 )
 
-// Access says as whom, and at which node, a command governs.
+// Access says for which member, and at which node, a command governs.
 type Access struct {
 	Verifiers attest.Verifiers
 	Dir, As   string // a network of `coco up`, and the member
