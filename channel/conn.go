@@ -55,7 +55,8 @@ func newConn(raw *rawConn, t *tls.Conn, opts Options) *Conn {
 // Peer returns the certificate of the other side.
 func (c *Conn) Peer() PeerCert { return c.peer }
 
-// Binding returns BindingSize bytes that only the two sides of this connection know. A statement that names them was made for this connection. The caller MUST NOT modify them.
+// Binding returns BindingSize bytes that only the two sides of this connection know. A statement that names them
+// was made for this connection. The caller MUST NOT modify them.
 func (c *Conn) Binding() []byte { return c.binding }
 
 // ReadFrame returns the next frame, in memory of its own that the caller may keep. It returns

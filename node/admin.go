@@ -16,7 +16,7 @@ func (n *node) openAdmin() (err error) {
 	return err
 }
 
-// serveAdmin serves members who govern until ctx ends.
+// serveAdmin serves the administrative listener until ctx ends.
 func (n *node) serveAdmin(ctx context.Context, g *errgroup.Group, l net.Listener) {
 	if n.admin == nil {
 		return

@@ -51,7 +51,7 @@ func (n *node) submission(raw []byte) func(*store.Tx) ([]byte, error) {
 	}
 }
 
-// announceFor announces a new epoch in a transaction that has changed who holds shares.
+// announceFor announces a new epoch in a transaction that has changed the holders of shares.
 func (n *node) announceFor(tx *store.Tx, outcomes ...decide.Outcome) error {
 	if !slices.ContainsFunc(outcomes, func(o decide.Outcome) bool { return o.Rotates() }) {
 		return nil

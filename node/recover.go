@@ -120,7 +120,7 @@ func (n *node) takeOver(ctx context.Context, last uint64, epoch *keys.SealedEpoc
 	})
 }
 
-// readGenesis takes from the first batch who started the network, and the service's key.
+// readGenesis reads from the first batch which node started the network, and the service's key.
 func (n *node) readGenesis(log *ledger.Log, certificate []byte) (coco.NodeID, *channel.Service, error) {
 	none := coco.NodeID{}
 	for index := uint64(1); index <= log.Last(); index++ {

@@ -15,7 +15,7 @@ import (
 	"github.com/cocoframework/coco/snapshot"
 )
 
-// restore fills the store, and everybody who follows it, with the snapshot's state.
+// restore fills the store, and what follows it, with the snapshot's state.
 func (n *node) restore(ctx context.Context, b *catchup.Basis) error {
 	began := n.cfg.Host.Clock.Elapsed()
 	secret, err := n.keys.Secret(b.Header.Epoch)

@@ -130,7 +130,7 @@ func (n *node) awaitRemoval(ctx context.Context) error {
 			alone = 0
 		}
 		if alone > int(leftBehind/replica.Tick) {
-			// Who is removed may not hear of it: the others talk to it no more.
+			// A removed node may not hear of it: the others send it nothing any more.
 			n.log.Info("this node has retired: its retirement is committed and nobody speaks to it any more", logevent.NodeRetired.Attr())
 			break
 		}

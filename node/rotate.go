@@ -133,7 +133,7 @@ func (n *node) announceEpoch(ctx context.Context) error {
 	return err
 }
 
-// announceIn announces the next epoch, for those who hold shares by the transaction's constitution.
+// announceIn announces the next epoch, for the members of the transaction's constitution.
 func (n *node) announceIn(tx *store.Tx) error {
 	c, err := table.LoadConstitution(tx)
 	if err != nil {

@@ -44,7 +44,7 @@ const (
 	Govern   RequestKind = "govern:"  // execute a governance statement
 )
 
-// Leadership is who leads, as far as this node knows.
+// Leadership names the leader, as far as this node knows.
 type Leadership struct {
 	Leader coco.NodeID     // zero if no node does
 	Self   bool            // this node does
@@ -56,7 +56,7 @@ type ForwarderConfig struct {
 	Clock host.Clock
 	Self  coco.NodeID
 
-	// Leadership returns who leads.
+	// Leadership returns the leader.
 	Leadership func() Leadership
 	// Send queues a message for a node and reports whether there was room; see Transport.Send.
 	Send func(to coco.NodeID, m Message) bool

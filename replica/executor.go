@@ -191,7 +191,7 @@ func (x *executor) run(ctx context.Context) error {
 	}
 }
 
-// abandon tells everybody who still waits that the outcome is unknown here.
+// abandon answers all callers that still wait: the outcome is unknown here.
 func (x *executor) abandon() {
 	err := fmt.Errorf("%w: this node stopped before the transaction was committed", coco.ErrUnknown)
 	for _, s := range x.spec {

@@ -232,7 +232,7 @@ func (l *loop) drainMachine() error {
 	}
 }
 
-// follow takes note of who leads.
+// follow takes note of the leader.
 func (l *loop) follow(s consensus.State) {
 	old := l.state.Load()
 	if *old == s {

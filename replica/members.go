@@ -92,7 +92,7 @@ func (l *loop) removable(gone, added []consensus.ID) []consensus.ID {
 	return nil
 }
 
-// noteMembers tells others who takes part in consensus.
+// noteMembers publishes the members of consensus.
 func (l *loop) noteMembers() consensus.Membership {
 	m := l.machine.Membership()
 	l.members.Store(&m)
@@ -169,7 +169,7 @@ func (r *Replica) Restart(origin consensus.ID) {
 	}})
 }
 
-// MembersAt returns who took part in consensus as of an entry, once consensus has applied it, too.
+// MembersAt returns the members of consensus as of an entry, once consensus has applied it, too.
 func (r *Replica) MembersAt(ctx context.Context, index uint64) (consensus.Membership, error) {
 	type answer struct {
 		members consensus.Membership

@@ -8,7 +8,7 @@ import (
 	"github.com/cocoframework/coco"
 )
 
-// progress says how far this replica's state has come, and wakes those who wait for it.
+// progress says how far this replica's state has come, and wakes the goroutines that wait for it.
 type progress struct {
 	last atomic.Pointer[coco.TxID] // committed and applied here
 

@@ -14,8 +14,8 @@ import (
 // all in turn (deficit round robin: Shreedhar and Varghese, 1995), so that what a caller waits depends
 // on what it sent itself and on how many others there are, not on how much those have sent.
 //
-// One caller's items stay in order. Work of the node's own goes first: it is little, and members who
-// join or leave must not wait behind those who overload the network.
+// One caller's items stay in order. Work of the node's own goes first: it is little, and nodes that
+// join or leave must not wait behind callers that overload the network.
 
 const (
 	// callBytes is how many bytes of payload count as much as one call, when turns are dealt.

@@ -184,7 +184,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// State returns who leads, as far as this node knows.
+// State returns view, leader and role, as far as this node knows.
 func (r *Replica) State() consensus.State { return *r.loop.state.Load() }
 
 // Leads reports whether this node leads.
@@ -193,7 +193,7 @@ func (r *Replica) Leads() bool { return r.State().Role == consensus.Leader }
 // Changed returns a channel that closes at the next change of State. Call it before State.
 func (r *Replica) Changed() <-chan struct{} { return r.loop.changed.Wait() }
 
-// Members returns who takes part in consensus, as of the last applied change. It is immutable.
+// Members returns the members of consensus, as of the last applied change. It is immutable.
 func (r *Replica) Members() consensus.Membership { return *r.loop.members.Load() }
 
 // Last returns the last transaction that is committed and applied here.

@@ -12,7 +12,7 @@ import (
 	"github.com/cocoframework/coco/consensus"
 )
 
-// Membership returns the members who take part, as of the last applied change.
+// Membership returns the members of consensus, as of the last applied change.
 func (m *Machine) Membership() consensus.Membership { return m.conf }
 
 // tenure is a membership and the entry from which on it was in force.

@@ -241,7 +241,7 @@ func (c *Constitution) Role(id coco.ActorID) (coco.Role, bool) {
 	return "", false
 }
 
-// Recipients returns who gets the shares of an epoch: the members.
+// Recipients returns the recipients of an epoch's shares: the members.
 func (c *Constitution) Recipients() []keys.Recipient {
 	out := make([]keys.Recipient, len(c.Members))
 	for i, m := range c.Members {

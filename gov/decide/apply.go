@@ -54,7 +54,7 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 	return next, effects, nil
 }
 
-// governs reports whether actions change who decides, or how.
+// governs reports whether actions change the members or the policies.
 func governs(actions []action.Action) bool {
 	return slices.ContainsFunc(actions, func(a action.Action) bool {
 		return slices.Contains([]action.Kind{action.AddMember, action.RemoveMember, action.SetPolicy, action.RemovePolicy}, a.Kind)

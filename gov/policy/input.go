@@ -41,7 +41,7 @@ type ProposalFacts struct {
 	Expires  uint64
 }
 
-// VotesFacts is who voted how. Only current members' votes count.
+// VotesFacts are the votes, by member. Only current members' votes count.
 type VotesFacts struct {
 	Yes, No             int
 	YesWeight, NoWeight int64

@@ -62,7 +62,7 @@ type Member struct {
 	Dir  string `json:"dir"` // its keys and certificates
 }
 
-// Account is a funded account. Everybody who can read the sandbox folder can spend from it.
+// Account is a funded account. Every user that can read the sandbox folder can spend from it.
 type Account struct {
 	Address string `json:"address"`
 	Key     string `json:"key"`

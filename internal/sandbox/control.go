@@ -61,7 +61,7 @@ func (c *control) serve(ctx context.Context) error {
 	mux.HandleFunc("POST /code", c.code)
 	srv := &http.Server{Handler: c.authenticate(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() {
-		// The answer to the one who asked to stop goes out first.
+		// The answer to the request to stop goes out first.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		_ = srv.Shutdown(ctx)

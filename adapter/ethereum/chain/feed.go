@@ -78,7 +78,7 @@ func (f *feed) init() {
 	f.logs = map[*Subscription[[]*types.Log]]*LogFilter{}
 }
 
-// wantsLogs tells whether anybody listens for logs. Who subscribes later hears of later blocks.
+// wantsLogs reports whether a subscriber wants logs. A later subscriber hears of later blocks.
 func (f *feed) wantsLogs() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -38,7 +38,7 @@ type Settings struct {
 	MaxTxBytes int
 	// MinGasPrice refuses transactions that offer less, in wei.
 	MinGasPrice *big.Int
-	// Coinbase receives the fees of those who offer any.
+	// Coinbase receives the fees, where a transaction offers any.
 	Coinbase common.Address
 	// AllowUnprotected admits transactions without a chain id (before EIP-155), which could be
 	// replayed here from other networks.
@@ -159,8 +159,9 @@ func clip(b []byte) string {
 // fixed are the settings on which the state depends from block 0 on.
 var fixed = []string{"chain_id", "alloc", "fork", "pin"}
 
-// CheckChange says why settings cannot follow old ones, both in canonical JSON. No setting can change as yet: those that the state does not depend on are
-// read when the ledger opens, and nodes that opened it at different times would differ.
+// CheckChange says why settings cannot follow old ones, both in canonical JSON. No setting can change as yet: those
+// that the state does not depend on are read when the ledger opens, and nodes that opened it at different times would
+// differ.
 func CheckChange(old, new []byte) error {
 	if _, err := Parse(new); err != nil {
 		return err

@@ -66,7 +66,7 @@ the new one after a restart.
 	return cmd
 }
 
-// lookUp asks the nodes of a node.toml who their network is.
+// lookUp asks the nodes of a node.toml for their network's identity.
 func (a *app) lookUp(ctx context.Context, cfg nodeconfig.Config) (*reach.Identity, error) {
 	if len(cfg.Ask) == 0 {
 		return nil, fmt.Errorf("%w: node.toml has no ask: list where clients reach the nodes of the network", coco.ErrInvalid)
