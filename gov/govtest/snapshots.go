@@ -11,7 +11,7 @@ func (n *Network) Snapshot(rec table.SnapshotRecord) error {
 	return n.Transact(func(tx *store.Tx) error { return members.RecordSnapshot(tx, rec) })
 }
 
-// read returns what the network's table says.
+// Snapshots returns the records of the network's table.
 func (n *Network) Snapshots() (list []table.SnapshotRecord, requested uint64) {
 	n.T.Helper()
 	p := n.Store.Snapshot()

@@ -75,7 +75,7 @@ func refuse(rec *table.NodeRecord, reason Reason, format string, args ...any) er
 	return &Refusal{Node: rec.ID, Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
-// check looks at the record's form, its certificate apart.
+// CheckForm looks at the record's form, its certificate apart.
 func CheckForm(rec *table.NodeRecord) error {
 	if len(rec.Key) > table.MaxNodeKey {
 		return refuse(rec, BadRecord, "the node key has %d bytes, expected at most %d", len(rec.Key), table.MaxNodeKey)

@@ -16,7 +16,7 @@ import (
 	"github.com/cocoframework/coco/internal/identity"
 )
 
-// Constitution returns the sandbox's genesis constitution, checked against its digest.
+// LoadConstitution returns the sandbox's genesis constitution, checked against its digest.
 func (i *Info) LoadConstitution() (*constitution.Constitution, error) {
 	file := Layout{i.Dir}.ConstitutionFile()
 	page, err := os.ReadFile(file)
@@ -114,7 +114,7 @@ func (i *Info) Governance(name string) (identity.Dir, error) {
 // absent until then.
 func (l Layout) InForceFile() string { return filepath.Join(l.Dir, "constitution-in-force.toml") }
 
-// inForce is the constitution that the sandbox's nodes are verified by; nil if nothing has changed.
+// InForce returns the constitution that the sandbox's nodes are verified by; nil if nothing has changed.
 func (l Layout) InForce() (*constitution.Constitution, error) {
 	page, err := os.ReadFile(l.InForceFile())
 	if errors.Is(err, fs.ErrNotExist) {

@@ -28,7 +28,7 @@ type NodeState struct {
 	Restarts int    `json:"restarts"`
 }
 
-// ask makes a request of the running supervisor.
+// Ask makes a request of the running supervisor.
 func Ask(ctx context.Context, info Info, method, path string, answer any) error {
 	if info.Control == "" {
 		return fmt.Errorf("%w: no sandbox is running in %s: start it with `coco up`", coco.ErrUnreachable, info.Dir)

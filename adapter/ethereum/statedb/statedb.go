@@ -18,7 +18,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 )
 
-// This file is go-ethereum's vm.StateDB, as its own state.StateDB behaves: state_test.go compares
+// This file is go-ethereum's vm.StateDB, as its own state.StateDB behaves: statedb_test.go compares
 // the two over random operations.
 
 var _ vm.StateDB = (*DB)(nil)
