@@ -100,7 +100,7 @@ func (l *loop) run(ctx context.Context) error {
 			l.tellBehind()
 			l.revokeSlow()
 			if l.hangUp--; l.hangUp == 0 {
-				l.exec.put(task{do: func(x *executor) { x.hooks.MembersChanged(x.applied.Seqno) }})
+				l.exec.put(task{do: func(x *executor) { x.hooks.MembersChanged(x.chain.applied.Seqno) }})
 			}
 			l.hangUp = max(0, l.hangUp)
 		case m := <-l.recv:
@@ -297,16 +297,11 @@ func (l *loop) lead(ctx context.Context) (again bool, err error) {
 		return true, nil
 	}
 	if l.permit == nil && len(l.inFlight) < maxInFlight {
-		l.permit = &permit{view: view, index: next, between: slices.Clone(l.between)}
-		l.permit.ctx, l.permit.end = context.WithCancel(ctx)
+		l.permit = newPermit(ctx, view, next, l.between)
 		l.exec.put(task{permit: l.permit})
 	}
 	return false, nil
 }
-
-// executePatience is how long an Execute may wait for a process of its adapter's. While it waits, this
-// node applies nothing, and the clients of earlier batches get no replies.
-const executePatience = 2 * time.Second
 
 // revoke asks for the permit back, and ends the context of an Execute that is under way.
 func (l *loop) revoke() {
@@ -319,10 +314,7 @@ func (l *loop) revoke() {
 // revokeSlow asks for the permit of an Execute that takes too long back. The batch ends there, and what waits
 // goes into the next one.
 func (l *loop) revokeSlow() {
-	if l.permit == nil || l.permit.ctx.Err() != nil {
-		return
-	}
-	if since := l.permit.since.Load(); since != 0 && l.clock.Elapsed()-time.Duration(since) > executePatience {
+	if l.permit != nil && l.permit.slow(l.clock.Elapsed()) {
 		l.log.Warn("a ledger takes too long to execute calls: its batch ends here", "limit", executePatience)
 		l.revoke()
 	}

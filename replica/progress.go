@@ -8,9 +8,11 @@ import (
 	"github.com/cocoframework/coco"
 )
 
-// progress says how far this replica's state has come, and wakes the goroutines that wait for it.
+// progress says how far this replica has come, to every goroutine, and wakes those that wait for a seqno.
 type progress struct {
-	last atomic.Pointer[coco.TxID] // committed and applied here
+	known   atomic.Uint64             // highest index known to be committed; the loop's
+	applied atomic.Uint64             // index of the last entry that is applied; the executor's
+	last    atomic.Pointer[coco.TxID] // committed and applied here
 
 	mu      sync.Mutex
 	waiting []waiter // by seqno

@@ -38,7 +38,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -128,8 +127,6 @@ type Replica struct {
 	writer   *writer
 	progress *progress
 	meter    *meter
-	known    atomic.Uint64 // the highest index known to be committed
-	applied  atomic.Uint64 // the last index that was applied
 }
 
 // New makes a replica. The ledgers hear of Config.Start here.
@@ -143,15 +140,15 @@ func New(cfg Config) (*Replica, error) {
 	r := &Replica{cfg: cfg, progress: newProgress(), meter: newMeter()}
 	inbox := newMailbox[event]()
 	r.exec = &executor{
-		log: cfg.Log, clock: cfg.Clock, store: cfg.Store, keys: cfg.Keys, signer: cfg.Signer, self: cfg.Self, hooks: cfg.Hooks, maxBatch: cfg.MaxBatch,
-		ledgers: cfg.Ledgers, history: cfg.History, rules: cfg.Rules, progress: r.progress, meter: r.meter,
-		tasks: newMailbox[task](), queue: newQueue(cfg.QueueCalls, cfg.QueueBytes), loop: inbox,
-		known: &r.known, appliedIndex: &r.applied, kept: map[*adapter.Call]*pending{},
+		log: cfg.Log, clock: cfg.Clock, store: cfg.Store, history: cfg.History, hooks: cfg.Hooks, progress: r.progress, meter: r.meter,
+		tasks: newMailbox[task](), queue: newQueue(cfg.QueueCalls, cfg.QueueBytes), lease: lease{loop: inbox},
+		codec:   codec{self: cfg.Self, signer: cfg.Signer, keys: cfg.Keys, maxBatch: cfg.MaxBatch},
+		ledgers: newLedgers(cfg.Ledgers), rules: cfg.Rules,
 	}
 	r.writer = &writer{clock: cfg.Clock, log: cfg.Disk, meter: r.meter, durable: cfg.Durable, tasks: newMailbox[*raft.Append](), loop: inbox}
 	r.loop = &loop{
 		log: cfg.Log, clock: cfg.Clock, self: m.Self, machine: machine, inbox: inbox, recv: make(chan received, 1024),
-		exec: r.exec.tasks, disk: r.writer.tasks, network: cfg.Network, known: &r.known, changed: signal.New(),
+		exec: r.exec.tasks, disk: r.writer.tasks, network: cfg.Network, known: &r.progress.known, changed: signal.New(),
 	}
 	r.loop.state.Store(&consensus.State{})
 	r.loop.members.Store(&consensus.Membership{})
@@ -164,14 +161,12 @@ func New(cfg Config) (*Replica, error) {
 // begin goes on after a batch whose state the store holds.
 func (r *Replica) begin(b Batch) {
 	x := r.exec
-	x.applied, x.batch = b.Position, b.Index
-	x.anchor = anchor{b.Time, r.cfg.Clock.Elapsed()}
-	x.keys.Use(b.Epoch)
-	r.applied.Store(b.Index)
+	x.chain.begin(b.Position)
+	x.time.set(b.Time, r.cfg.Clock.Elapsed())
+	x.codec.keys.Use(b.Epoch)
+	r.progress.applied.Store(b.Index)
 	r.loop.applied = b.Index
-	for _, l := range x.ledgers {
-		l.Ledger.Committed(adapter.Commit{View: b.View, First: b.First, Last: b.Seqno, Time: b.Time})
-	}
+	x.ledgers.committed(b)
 	r.progress.committed(coco.TxID{View: b.View, Seqno: b.Seqno})
 }
 
@@ -203,12 +198,12 @@ func (r *Replica) Last() coco.TxID { return *r.progress.last.Load() }
 func (r *Replica) Reached(seqno uint64) <-chan struct{} { return r.progress.reached(seqno) }
 
 // Applied returns the index of the last entry that is committed and applied here.
-func (r *Replica) Applied() uint64 { return r.applied.Load() }
+func (r *Replica) Applied() uint64 { return r.progress.applied.Load() }
 
 // Lag returns how many entries are known to be committed and not applied here yet.
 func (r *Replica) Lag() uint64 {
-	applied := r.applied.Load() // first: it never passes what is known
-	if known := r.known.Load(); known > applied {
+	applied := r.progress.applied.Load() // first: it never passes what is known
+	if known := r.progress.known.Load(); known > applied {
 		return known - applied
 	}
 	return 0

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter"
 )
 
 // Rules are what the network's own tables say about execution.
@@ -50,24 +49,6 @@ func (x *executor) readRules() error {
 	if !lost {
 		return nil
 	}
-	for _, l := range x.ledgers {
-		x.resolve(l.Ledger.Rollback(x.store.Newest()), nil)
-	}
+	x.ledgers.rollback(x.store.Newest())
 	return nil
-}
-
-// permitted sorts out the calls of an item that may be executed.
-func (x *executor) permitted(it *Item, batch *sealed) []*adapter.Call {
-	calls := it.Calls[:0:len(it.Calls)]
-	for i, c := range it.Calls {
-		p := &pending{item: it, at: i}
-		if err := x.rules.check(c.Caller); err != nil {
-			p.result.Err = err
-			batch.waiting = append(batch.waiting, p)
-			continue
-		}
-		x.kept[c] = p
-		calls = append(calls, c)
-	}
-	return calls
 }

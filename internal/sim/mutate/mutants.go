@@ -33,11 +33,11 @@ var mutants = []mutant{
 	},
 	{
 		name: "early", what: "callers are answered when a batch is sealed, before it is committed", file: "replica/execute.go",
-		old: "	x.spec = append(x.spec, b)\n", new: "	for _, p := range b.waiting {\n		p.finish(p.result)\n	}\n	b.waiting = nil\n	x.spec = append(x.spec, b)\n",
+		old: "	x.chain.seal(b)\n", new: "	b.answer()\n	b.waiting = nil\n	x.chain.seal(b)\n",
 	},
 	{
 		name: "rollback", what: "a new leader's entries do not roll back what was executed", file: "replica/apply.go",
-		old: "		if err := x.rollback(); err != nil {\n			return err\n		}\n", new: "		x.spec = nil\n",
+		old: "		if err := x.rollback(); err != nil {\n			return err\n		}\n", new: "		x.chain.drop()\n",
 	},
 	{
 		name: "once", what: "a forwarded call whose outcome is unknown is sent again: executed twice", file: "peer/forward.go",
@@ -50,7 +50,7 @@ var mutants = []mutant{
 		new: `fmt.Errorf("%w: the leader did not answer in time: %w", coco.ErrNotCommitted, ctx.Err())`,
 	},
 	{
-		name: "refusal", what: "a refused condition is answered before the state that it was judged by is committed", file: "replica/execute.go",
+		name: "refusal", what: "a refused condition is answered before the state that it was judged by is committed", file: "replica/calls.go",
 		old: "		if batch == nil {\n			p.finish(p.result)", new: "		if batch == nil || o.Tx == nil {\n			p.finish(p.result)",
 	},
 	{
@@ -82,11 +82,11 @@ var mutants = []mutant{
 		old: `cfg.Log.Error("this node's ledger is damaged: cutting it and fetching the rest again",`, new: `cfg.Log.Debug("",`,
 	},
 	{
-		name: "chain", what: "the chain digest before a batch is not compared", file: "replica/apply.go",
-		old: "	if h.Prev != x.applied.Chain {", new: "	if false {",
+		name: "chain", what: "the chain digest before a batch is not compared", file: "replica/chain.go",
+		old: "	if h.Prev != c.applied.Chain {", new: "	if false {",
 	},
 	{
-		name: "root", what: "a batch's Merkle root is not compared", file: "replica/apply.go",
+		name: "root", what: "a batch's Merkle root is not compared", file: "replica/chain.go",
 		old: "	if err := b.VerifyRoot(&end.Tree); err != nil {", new: "	if err := b.VerifyRoot(&end.Tree); err != nil && len(e.Data) == 0 {",
 	},
 	{
