@@ -131,7 +131,7 @@ func (n *node) awaitRemoval(ctx context.Context) error {
 		}
 		if alone > int(leftBehind/replica.Tick) {
 			// A removed node may not hear of it: the others send it nothing any more.
-			n.log.Info("this node has retired: its retirement is committed and nobody speaks to it any more", logevent.NodeRetired.Attr())
+			n.log.Info("this node has retired: its retirement is committed and no node speaks to it any more", logevent.NodeRetired.Attr())
 			break
 		}
 	}

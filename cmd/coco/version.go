@@ -42,7 +42,7 @@ func versionCommand(a *cli.App) *cobra.Command {
 		Use:   "version",
 		Short: "Show the version and this program's measurement",
 		Long: `Shows the version, and the measurement by which a constitution lists this program: of a simulated
-TEE, the SHA-256 of its file. Whoever builds the same source by ` + "`make repro`" + ` gets the same one.`,
+TEE, the SHA-256 of its file. Every build of the same source by ` + "`make repro`" + ` has the same one.`,
 		Example: "  coco version\n  coco version --measurement\n  coco version -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

@@ -217,13 +217,13 @@ func (a *app) benchMainnetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "mainnet DIR",
 		Short: "Replay blocks of Ethereum's mainnet and compare receipts with their headers",
-		Long: `For every block file in DIR a network is started whose genesis holds the block's
+		Long: `For every block file in DIR (NUMBER.json.gz) a network is started whose genesis holds the block's
 pre-state and whose block context is pinned to the block's header. The original signed
 transactions go in through the nodes in block order and are committed on all of them; then
 gas used, logs bloom and, from Byzantium on, the receipts root must be the header's.
 
 Exits with 3 on any difference.`,
-		Example: "  coco bench mainnet ../shared/mainnet\n  coco bench mainnet ../shared/mainnet --nodes 1 -o json",
+		Example: "  coco bench mainnet blocks\n  coco bench mainnet blocks --nodes 1 -o json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Dir = args[0]

@@ -53,7 +53,7 @@ func verdict(s wire.Simulation) string {
 	case s.Automatic:
 		return "It would be accepted when it is proposed, without a vote."
 	case s.Silent:
-		return "It would be accepted when the time for voting is over, if nobody votes."
+		return "It would be accepted at the end of voting if there are no votes."
 	case s.Possible:
 		return "It would be accepted by the votes of " + strings.Join(s.Enough, ", ") + "; others may be enough, too."
 	}

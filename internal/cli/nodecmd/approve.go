@@ -130,7 +130,7 @@ func (a *app) approve(ctx context.Context, file string, cfg *nodeconfig.Config, 
 }
 
 func notApproved(id *reach.Identity) error {
-	return fmt.Errorf("%w: nobody has approved the constitution, so nothing is fetched: answer the question, or give --approve %s", coco.ErrDenied, id.Constitution)
+	return fmt.Errorf("%w: the constitution is not approved, so nothing is fetched: answer the question, or give --approve %s", coco.ErrDenied, id.Constitution)
 }
 
 // shortApproval is how many digits of the digest an operator types.

@@ -146,7 +146,7 @@ func (t *joinTeller) plain(err *join.RefusedError) string {
 		members.BadSignature:     "wrong owner's signature: owner_key does not belong to owner_certificate, or something changed what it signed",
 		members.StaleEvidence:    "stale evidence: it was made too long ago or for another connection. Compare this machine's clock with the others'",
 		members.BadEvidence:      "bad evidence: what the TEE says is not about this node",
-		members.DebugTEE:         "debug TEE: somebody can look into it. Start the node's TEE without debugging",
+		members.DebugTEE:         "debug TEE: its owner can look into it. Start the node's TEE without debugging",
 		members.InsecureTEE:      "simulated TEE: this network takes real ones only",
 		members.UnlistedPlatform: "wrong platform: the constitution does not list this kind of TEE",
 		members.OldTEE:           "old TEE: its firmware is older than the constitution allows. Update it",
