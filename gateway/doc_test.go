@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -42,5 +43,34 @@ func TestTheDocumentListsTheRoutes(t *testing.T) {
 	}
 	if routes < 30 {
 		t.Errorf("the test looked at %d routes", routes)
+	}
+}
+
+func TestTheDocumentListsTheLimits(t *testing.T) {
+	page, err := os.ReadFile("../docs/http.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var l Limits
+	if err := l.fill(); err != nil {
+		t.Fatal(err)
+	}
+	mib := func(n int) string { return fmt.Sprintf("%d MiB", n>>20) }
+	for _, want := range []string{
+		fmt.Sprintf("| open connections | %d |", l.MaxConns),
+		fmt.Sprintf("| requests of callers at a time | %d;", l.MaxRequests),
+		fmt.Sprintf("| bytes of bodies of requests being served | %s,", mib(l.MaxBodies)),
+		fmt.Sprintf("| bytes of answers of %d KiB and more that are not taken yet | %s,", largeAnswer>>10, mib(l.MaxAnswers)),
+		fmt.Sprintf("| requests without caller at a time | %d, of which %d make evidence |", l.MaxAnonymous, l.MaxEvidence),
+		fmt.Sprintf("| upgraded (WebSocket) connections | %d,", l.MaxStreams),
+		fmt.Sprintf("| headers | %d KiB |", l.MaxHeaderBytes>>10),
+		fmt.Sprintf("| TLS handshake, and a header once it began | %.0f s each |", l.HeaderTimeout.Seconds()),
+		fmt.Sprintf("| body | %.0f s |", l.BodyTimeout.Seconds()),
+		fmt.Sprintf("| taking an answer | %.0f s for each write |", l.WriteTimeout.Seconds()),
+		fmt.Sprintf("| between requests | %.0f min |", l.IdleTimeout.Minutes()),
+	} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("docs/http.md does not say %q", want)
+		}
 	}
 }
