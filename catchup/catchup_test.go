@@ -121,13 +121,13 @@ func withNodes(t *testing.T, ledgers [][]batch.Entry, test func(t *testing.T, no
 					Leader: func() coco.NodeID { return coco.NodeID{} },
 				},
 			}
-			transport := peer.New(peer.Config{
-				Log: n.Log, Clock: h.Clock, Dialer: dialer, Listed: func(coco.NodeID) bool { return true },
+			transport := peer.New(n.Log, h.Clock)
+			transport.Open(ctx, peer.Config{
+				Dialer: dialer, Listed: func(coco.NodeID) bool { return true },
 				Fetches: peer.NewFetchServer(h.Clock, func(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
 					return n.Answer(n.Ledger.Last(), rq)
 				}),
-			})
-			transport.Open()
+			}, nil)
 			l, err := h.Net.Listen(n.address)
 			if err != nil {
 				t.Fatal(err)

@@ -122,10 +122,8 @@ func (n *network) found(ctx context.Context) (wait func()) {
 		Commit: n.commit,
 		Shared: func([]peer.Sample) (uint64, error) { return n.shared, nil },
 	}
-	t := peer.New(peer.Config{
-		Log: n.sponsor.Log, Clock: h.Clock, Dialer: peer.Dialer{Net: h.Net, Identity: at.Identity}, Join: n.sponsor.Serve,
-	})
-	t.Open()
+	t := peer.New(n.sponsor.Log, h.Clock)
+	t.Open(ctx, peer.Config{Dialer: peer.Dialer{Net: h.Net, Identity: at.Identity}, Join: n.sponsor.Serve}, nil)
 	l, err := h.Net.Listen(sponsorAddress)
 	n.must(err)
 	go func() { _ = t.Serve(ctx, l) }()

@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 
@@ -35,8 +36,8 @@ func newAttestor(ctx context.Context, cfg Config) (*join.Attestor, error) {
 }
 
 // newLocal describes the ledger and the snapshots on a node's disk.
-func newLocal(cfg Config, log *ledger.Log) catchup.Local {
-	return catchup.Local{Log: cfg.Log, Clock: cfg.Host.Clock, Disk: cfg.Host.Disk, Snapshots: SnapshotDir, Ledger: log}
+func newLocal(cfg Config, log *slog.Logger, files *ledger.Log) catchup.Local {
+	return catchup.Local{Log: log, Clock: cfg.Host.Clock, Disk: cfg.Host.Disk, Snapshots: SnapshotDir, Ledger: files}
 }
 
 // newJoiner makes what asks for admission.

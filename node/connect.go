@@ -8,26 +8,31 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/store"
 )
 
-// connect makes the connections between this node and the others, and what works over them.
-func (n *node) connect() {
-	clock := n.cfg.Host.Clock
-	dialer := peer.Dialer{Net: n.cfg.Host.Net, Identity: n.id, Verify: n.verifyPeer}
-	n.forwarder = peer.NewForwarder(peer.ForwarderConfig{
-		Clock: clock, Self: n.id.ID(), Leadership: n.leadership,
-		Send:   func(to coco.NodeID, m peer.Message) bool { return n.peers.Send(to, m) },
+// dialer connects to nodes of this network.
+func (n *node) dialer() peer.Dialer {
+	return peer.Dialer{Net: n.cfg.Host.Net, Identity: n.id, Verify: n.verifyPeer}
+}
+
+// newForwarder makes what sends calls and requests to the leader.
+func (n *node) newForwarder(l constitution.Limits) *peer.Forwarder {
+	f := peer.NewForwarder(peer.ForwarderConfig{
+		Clock: n.cfg.Host.Clock, Self: n.id.ID(), Leadership: n.leadership, Send: n.peers.Send,
 		Decode: n.decode, Submit: n.submitHere, Request: n.request, Reached: func(seqno uint64) <-chan struct{} { return n.replica.Reached(seqno) }, Full: n.refuse,
 	})
-	n.local.Fetcher = &peer.Fetcher{
-		Clock: clock, Dialer: dialer, Leader: n.leader,
-		Nodes: func() map[coco.NodeID]string { return n.directory.Load().addresses },
-	}
-	n.peers = peer.New(peer.Config{
-		Log: n.log, Clock: clock, Dialer: dialer, Listed: n.listed,
+	f.Bound(l.Queue, queueBytes(l))
+	return f
+}
+
+// connections is what the connections to other nodes are opened with.
+func (n *node) connections() peer.Config {
+	return peer.Config{
+		Dialer: n.dialer(), Listed: n.listed,
 		Broken: func(id coco.NodeID) { n.replica.Unreachable(consensus.IDOf(id)) },
 		Consensus: func(from coco.NodeID, data []byte) {
 			n.replica.Step(n.ctx, consensus.IDOf(from), data)
@@ -39,10 +44,10 @@ func (n *node) connect() {
 		},
 		Secret: n.receiveSecret, SecretHeld: n.receiveSecretHeld, SecretWanted: n.receiveSecretWanted,
 		Forwarder: n.forwarder, Join: n.sponsor().Serve,
-		Fetches: peer.NewFetchServer(clock, func(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
+		Fetches: peer.NewFetchServer(n.cfg.Host.Clock, func(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
 			return n.local.Answer(n.replica.Applied(), rq)
 		}),
-	})
+	}
 }
 
 // leadership is peer.ForwarderConfig.Leadership.

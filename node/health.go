@@ -10,8 +10,7 @@ import (
 
 // vitals is what a node's health is judged by.
 type vitals struct {
-	leaving bool          // it was told to end
-	ready   bool          // it was admitted, and has applied what was committed then
+	stage   stage
 	listed  bool          // the network trusts it now
 	leader  bool          // it knows one
 	lag     uint64        // in entries
@@ -24,11 +23,11 @@ const maxLag = replica.CaughtUp
 func (v vitals) checks() []gateway.Check {
 	running, member, leader, lag, disk := gateway.Check{Name: "running"}, gateway.Check{Name: "member"}, gateway.Check{Name: "leader"},
 		gateway.Check{Name: "lag"}, gateway.Check{Name: "disk"}
-	if v.leaving {
+	if v.stage.ending() {
 		running.Problem = "this node is stopping"
 	}
 	switch {
-	case !v.ready:
+	case !v.stage.joined():
 		member.Problem = "this node is joining: it has not applied its own admission yet"
 	case !v.listed:
 		member.Problem = "the network does not trust this node any more"
@@ -48,6 +47,6 @@ func (v vitals) checks() []gateway.Check {
 // Health implements gateway.Node.
 func (n *node) Health() []gateway.Check {
 	_, listed := n.directory.Load().addresses[n.id.ID()]
-	v := vitals{leaving: n.stopping.Load(), ready: n.ready.Load(), listed: listed, leader: n.replica.State().Leader != 0, lag: n.replica.Lag(), writing: n.replica.Writing()}
+	v := vitals{stage: n.progress.stage(), listed: listed, leader: n.replica.State().Leader != 0, lag: n.replica.Lag(), writing: n.replica.Writing()}
 	return v.checks()
 }

@@ -30,10 +30,7 @@ const (
 
 // leave does steps 1 to 3: afterwards the node can end without an election.
 func (n *node) leave(ctx context.Context) {
-	n.stopping.Store(true)
-	if !n.peers.Opened() {
-		return // it takes no part yet
-	}
+	n.progress.enter(leaving) // a node that is retired stays that
 	n.log.Info("stopping")
 	n.gateway.Leave()
 	n.makeRoom(ctx)

@@ -2,9 +2,9 @@ package node
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
@@ -62,65 +62,53 @@ func cutLedger(cfg Config, last uint64) error {
 	return log.Sync()
 }
 
-// start is the way in which a node begins.
+// start is what a life finds out before there is a node.
 type start struct {
+	cfg     Config
+	log     *slog.Logger
+	self    *join.Attestor
+	local   catchup.Local // the ledger and the snapshots on this node's disk
+	keys    *keys.Ring
+	network join.Network // that the node becomes part of
 	machine raft.Config
 	basis   *catchup.Basis                     // the snapshot to begin with; nil: the ledger's first entry
 	begin   func(context.Context, *node) error // once everything runs
 }
 
 // prepare finds out about the network, in one of the three ways.
-func (n *node) prepare(ctx context.Context, log *ledger.Log) (start, error) {
-	self := consensus.IDOf(n.id.ID())
-	machine := raft.Config{}
+func prepare(ctx context.Context, cfg Config, self *join.Attestor, local catchup.Local) (*start, error) {
+	s := &start{cfg: cfg, log: local.Log, self: self, local: local, keys: keys.NewRing()}
 	switch {
-	case n.cfg.Genesis != nil:
-		if log.Last() > 0 {
-			return start{}, fmt.Errorf("%w: the ledger folder holds %d entries of a network already: join it or recover it, or use an empty folder", coco.ErrInvalid, log.Last())
-		}
-		if err := log.SetChunkBytes(n.cfg.Genesis.Ledger.ChunkBytes); err != nil {
-			return start{}, err
-		}
-		begin, err := n.found()
-		machine.Voters = []consensus.ID{self}
-		return start{machine: machine, begin: begin}, err
-	case len(n.cfg.Join) > 0:
-		return n.prepareJoin(ctx, machine)
+	case cfg.Genesis != nil:
+		return s, s.found()
+	case len(cfg.Join) > 0:
+		return s, s.join(ctx)
 	}
-	begin, err := n.recover(ctx, log)
-	machine.Voters = []consensus.ID{self}
-	machine.Members.Voters = []consensus.ID{consensus.IDOf(n.network.Origin)}
-	machine.Last, machine.Commit, machine.Fixed = log.Last(), log.Last(), log.Last()
-	view, _ := log.ViewOf(log.Last())
-	machine.View = view + 1 + uint64(binary.BigEndian.Uint16(join.NewNonce()))
-	return start{machine: machine, begin: begin}, err
+	return s, s.recover(ctx)
 }
 
-// prepareJoin is prepare for a node that joins.
-func (n *node) prepareJoin(ctx context.Context, machine raft.Config) (start, error) {
-	s := start{begin: func(context.Context, *node) error { return nil }}
-	a := n.cfg.past.admitted
+// join has the network admit the node, and fetches what the node begins with.
+func (s *start) join(ctx context.Context) (err error) {
+	a := s.cfg.past.admitted
 	if a == nil {
-		var err error
-		if a, err = newJoiner(n.cfg, n.attestor, n.local).Join(ctx); err != nil {
-			return s, err
+		if a, err = newJoiner(s.cfg, s.self, s.local).Join(ctx); err != nil {
+			return err
 		}
 	}
-	n.network, n.cfg.past.known.service = a.Network, a.Network.Service.Certificate().Raw
+	s.network, s.cfg.past.known.service = a.Network, a.Network.Service.Certificate().Raw
 	for epoch, secret := range a.Secrets {
-		n.keys.Add(epoch, secret)
+		s.keys.Add(epoch, secret)
 	}
-	var err error
-	if s.basis, err = a.Prepare(ctx, n.cfg.Host.Net, n.local); err != nil {
-		return s, err
+	if s.basis, err = a.Prepare(ctx, s.cfg.Host.Net, s.local); err != nil {
+		return err
 	}
-	machine.Voters = []consensus.ID{consensus.IDOf(a.Network.Origin)}
+	s.machine.Voters = []consensus.ID{consensus.IDOf(a.Network.Origin)}
 	if s.basis != nil {
-		n.beginAfter(s.basis, &machine)
+		s.beginAfter(s.basis)
 	}
-	machine.Last = n.ledgerLog.Last()
-	s.machine = machine
-	return s, nil
+	s.machine.Last = s.local.Ledger.Last()
+	s.begin = func(context.Context, *node) error { return nil }
+	return nil
 }
 
 // ownClaims asks the platform what this program is, before it has a key: the evidence is bound to
@@ -138,20 +126,28 @@ func ownClaims(ctx context.Context, cfg Config) (attest.Claims, error) {
 }
 
 // found prepares a new network: service, first epoch, genesis transaction.
-func (n *node) found() (func(context.Context, *node) error, error) {
-	c := n.cfg.Genesis
-	service, err := channel.NewService(c.Network.Name, c.Network.Insecure, n.cfg.Host.Clock.Now())
+func (s *start) found() error {
+	c, log := s.cfg.Genesis, s.local.Ledger
+	if log.Last() > 0 {
+		return fmt.Errorf("%w: the ledger folder holds %d entries of a network already: join it or recover it, or use an empty folder", coco.ErrInvalid, log.Last())
+	}
+	if err := log.SetChunkBytes(c.Ledger.ChunkBytes); err != nil {
+		return err
+	}
+	service, err := channel.NewService(c.Network.Name, c.Network.Insecure, s.cfg.Host.Clock.Now())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	secret, epoch, err := keys.NewEpoch(1, c.Recipients(), c.Shares.Threshold)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	n.keys.Add(1, secret)
-	n.keys.Use(1)
-	n.network = join.Network{Constitution: c, Service: service, Origin: n.id.ID(), Nodes: map[coco.NodeID]string{n.id.ID(): n.attestor.PeerAddress}, Seqno: 1}
-	return func(ctx context.Context, n *node) error {
+	id := s.self.Identity.ID()
+	s.machine.Voters = []consensus.ID{consensus.IDOf(id)}
+	s.keys.Add(1, secret)
+	s.keys.Use(1)
+	s.network = join.Network{Constitution: c, Service: service, Origin: id, Nodes: map[coco.NodeID]string{id: s.self.PeerAddress}, Seqno: 1}
+	s.begin = func(ctx context.Context, n *node) error {
 		return n.firstTransaction(ctx, func(tx *store.Tx, rec table.NodeRecord) error {
 			serviceKey, err := service.MarshalKey()
 			if err != nil {
@@ -167,7 +163,8 @@ func (n *node) found() (func(context.Context, *node) error, error) {
 			}
 			return nil
 		})
-	}, nil
+	}
+	return nil
 }
 
 // firstTransaction stands for election, alone, and commits a transaction that makes this node trusted.

@@ -3,15 +3,18 @@
 //
 // # A life
 //
-//	         ┌── found ───┐
-//	starting ├── join ────┤ open ──▶ joining ──▶ serving ──▶ leaving ──▶ ended
-//	         └── recover ─┘          (applies    (clients,   (hands over leadership,
-//	                                  until it is certificates, finishes what is under way)
-//	                                  trusted)    epochs, the past)
+//	starting ──▶ joining ──▶ serving ──▶ retired    consensus does without it, for good
+//	 found        │           │             ▲
+//	 join         └───────────┴──▶ leaving ─┘       told to end: hands over leadership, finishes what is under way
+//	 recover
 //
-// Run (run.go) goes through lives, each under a key of its own: a life that ends because its ledger is damaged, or because the
-// network went on without it, is followed by another one. A life is prepared in one of three ways (life.go), opened with
-// what that gives (node.go), and watched (watch.go). It ends when it is told to, or is retired (leave.go, retire.go).
+//	joining: takes part in consensus, applies what is committed until it is trusted
+//	serving: clients, certificates, epochs, snapshots, the past
+//
+// The stages are a type (stage.go). While a life starts there is no node: what it finds out, in one of three ways
+// (life.go), is what a whole node is made of (node.go). One that leaves or is retired ends (leave.go, retire.go), and so does
+// one on which the network went on (watch.go). Run (run.go) goes through lives, each under a key of its own: a life that
+// ends because its ledger is damaged, or because it was left behind, is followed by another one.
 //
 // The work is done by packages that know no node: replica (from log to state), peer, join, catchup, history, snapshotter
 // and gateway. This one gives them each other as functions, and looks after what is the node's own:
@@ -89,6 +92,7 @@ func newDirectory(addresses, leaving map[coco.NodeID]string) *directory {
 type node struct {
 	cfg      Config
 	log      *slog.Logger
+	progress *progress
 	id       *channel.Identity
 	attestor *join.Attestor
 	network  join.Network // when this node became part of it; see current
@@ -108,7 +112,7 @@ type node struct {
 	ledgers        []replica.Ledger // in the order of the binary's list
 	pace           *snapshotter.Pace
 	snapshots      *snapshotter.Writer
-	replica        *replica.Replica // nil until open
+	replica        *replica.Replica
 	peers          *peer.Transport
 	forwarder      *peer.Forwarder
 	gateway        *gateway.Gateway
@@ -116,8 +120,6 @@ type node struct {
 	renewed        atomic.Pointer[channel.Service] // the service, once its certificate was renewed
 	directory      atomic.Pointer[directory]
 	unlisted       atomic.Bool // a node that the service vouches for is not in this node's list
-	ready          atomic.Bool // trusted, and has applied as much as was committed then
-	stopping       atomic.Bool // told to end
 	retirement     *retirement
 }
 
@@ -130,52 +132,71 @@ func (n *node) ledger(name string) adapter.Ledger {
 	return nil
 }
 
-func runOnce(ctx context.Context, cfg Config, at listeners, ready func(Info)) error {
-	log, err := openLedger(cfg)
+// runOnce runs one life. Other nodes that connect are hung up on while it starts.
+func runOnce(told context.Context, cfg Config, at listeners, ready func(Info)) error {
+	files, err := openLedger(cfg)
 	if err != nil {
 		return err
 	}
-	defer log.Close()
-	n, err := newNode(ctx, cfg, log)
+	defer files.Close()
+	self, err := newAttestor(told, cfg)
 	if err != nil {
 		return err
 	}
-	life, end := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx by what it takes to leave
+	log := cfg.Log.With("id", self.Identity.ID().Short())
+	peers := peer.New(log, cfg.Host.Clock)
+	life, end := context.WithCancel(context.WithoutCancel(told)) // outlives told by what it takes to leave
 	defer end()
-	told := ctx.Done()
 	g, ctx := errgroup.WithContext(life)
-	n.ctx = ctx
-	g.Go(func() error { return n.peers.Serve(ctx, at.peer) })
-	g.Go(func() error { return n.live(ctx, g, log, at, ready) })
+	g.Go(func() error { return peers.Serve(ctx, at.peer) })
+	var n *node
 	g.Go(func() error {
-		defer end()
-		select {
-		case <-told:
-		case <-n.retirement.done:
-		case <-ctx.Done():
-			return nil
+		s, err := prepareUntil(told, ctx, cfg, self, newLocal(cfg, log, files))
+		if err != nil {
+			return err
 		}
-		n.leave(ctx)
-		return nil
+		if n, err = newNode(ctx, s, peers); err != nil {
+			return err
+		}
+		n.open(ctx)
+		g.Go(func() error {
+			defer end()
+			select {
+			case <-told.Done():
+			case <-n.retirement.done:
+			case <-ctx.Done():
+				return nil
+			}
+			n.leave(ctx)
+			return nil
+		})
+		return n.live(ctx, g, s, at, ready)
 	})
 	err = g.Wait()
-	n.peers.Wait()
-	n.close()
+	peers.Wait()
+	if n != nil {
+		n.close()
+	}
 	return err
 }
 
-// live prepares this node and starts the goroutines of its work.
-func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, at listeners, ready func(Info)) error {
-	start, err := n.prepare(ctx, log)
-	if err != nil {
-		return err
-	}
-	n.constitution.Store(n.network.Constitution)
-	if err := n.open(ctx, log, start); err != nil {
-		return err
-	}
-	n.setNodes(n.network.Nodes, nil)
-	n.peers.Open()
+// prepareUntil is prepare until either context ends.
+func prepareUntil(told, ctx context.Context, cfg Config, self *join.Attestor, local catchup.Local) (*start, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(told, cancel)()
+	return prepare(ctx, cfg, self, local)
+}
+
+// open lets this node and the others connect.
+func (n *node) open(ctx context.Context) {
+	n.progress.enter(joining)
+	n.replica.Trust(slices.Collect(maps.Keys(n.network.Nodes)))
+	n.peers.Open(ctx, n.connections(), n.network.Nodes)
+}
+
+// live starts the goroutines of the node's work as it goes from stage to stage.
+func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listeners, ready func(Info)) error {
 	g.Go(func() error { return n.replica.Run(ctx) })
 	g.Go(func() error { return n.history.Run(ctx) })
 	g.Go(func() error { return n.snapshots.Run(ctx) })
@@ -187,7 +208,7 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, at 
 		return n.gateway.Shutdown(patience)
 	})
 	n.serveAdmin(ctx, g, at.admin)
-	if err := start.begin(ctx, n); err != nil {
+	if err := s.begin(ctx, n); err != nil {
 		return err
 	}
 	g.Go(func() error { return n.watch(ctx) })
@@ -199,7 +220,9 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, at 
 	if err := n.serve(); err != nil {
 		return err
 	}
-	n.ready.Store(true)
+	if !n.progress.enter(serving) {
+		return nil // it was told to end meanwhile
+	}
 	g.Go(func() error {
 		return n.local.Backfill(ctx, func() { n.replica.LedgerGrew(n.ledgerLog.First()) })
 	})
@@ -213,61 +236,62 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, log *ledger.Log, at 
 	return nil
 }
 
-func newNode(ctx context.Context, cfg Config, log *ledger.Log) (*node, error) {
-	attestor, err := newAttestor(ctx, cfg)
-	if err != nil {
+// newNode makes a node that is whole, though nothing of it runs yet.
+func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err error) {
+	id, c, clock := s.self.Identity, s.network.Constitution, s.cfg.Host.Clock
+	n := &node{
+		cfg: s.cfg, log: s.log, ctx: ctx, id: id, attestor: s.self, network: s.network, local: s.local,
+		progress: &progress{log: s.log}, store: store.New(), meter: &meter{}, ledgerLog: s.local.Ledger,
+		keys: s.keys, rotation: rotator{machine: rotation.New(id.ID(), s.keys)},
+		retirement: newRetirement(), governedSignal: signal.New(), peers: peers, pace: snapshotter.NewPace(c, s.network.Seqno),
+		history: history.New(history.Config{
+			Disk: s.cfg.Host.Disk, Dir: HistoryDir, Ledger: s.local.Ledger, Keys: s.keys.Of, Clock: clock, Log: s.log,
+		}),
+	}
+	n.constitution.Store(c)
+	n.directory.Store(newDirectory(s.network.Nodes, nil))
+	n.local.Fetcher = &peer.Fetcher{
+		Clock: clock, Dialer: n.dialer(), Leader: n.leader, Nodes: func() map[coco.NodeID]string { return n.directory.Load().addresses },
+	}
+	n.forwarder = n.newForwarder(c.Limits)
+	defer func() {
+		if err != nil {
+			n.close()
+		}
+	}()
+	if err := n.openLedgers(ctx, s.basis); err != nil {
 		return nil, err
 	}
-	id, ring := attestor.Identity, keys.NewRing()
-	n := &node{
-		cfg: cfg, log: cfg.Log.With("id", id.ID().Short()), id: id, attestor: attestor, local: newLocal(cfg, log),
-		store: store.New(), meter: &meter{}, ledgerLog: log,
-		keys: ring, rotation: rotator{machine: rotation.New(id.ID(), ring)},
-		retirement: newRetirement(),
-	}
-	n.governedSignal, n.local.Log = signal.New(), n.log
-	n.history = history.New(history.Config{
-		Disk: cfg.Host.Disk, Dir: HistoryDir, Ledger: log, Keys: n.keys.Of, Clock: cfg.Host.Clock, Log: n.log,
-	})
-	n.connect()
-	return n, nil
-}
-
-// open creates the tables and ledgers of the constitution and wires the goroutines.
-func (n *node) open(ctx context.Context, log *ledger.Log, s start) error {
-	c := n.constitution.Load()
-	n.pace = snapshotter.NewPace(c, n.network.Seqno)
-	if err := n.openLedgers(ctx, s.basis); err != nil {
-		return err
-	}
-	r, err := replica.New(replica.Config{
-		Log: n.log, Clock: n.cfg.Host.Clock, Self: n.id.ID(), Signer: n.id.Signer(), Keys: n.keys, Store: n.store,
-		Ledgers: n.ledgers, History: n.history, Disk: log, Durable: c.Consensus.Durability != constitution.DurableMemory, Machine: s.machine,
+	n.replica, err = replica.New(replica.Config{
+		Log: n.log, Clock: clock, Self: id.ID(), Signer: id.Signer(), Keys: n.keys, Store: n.store,
+		Ledgers: n.ledgers, History: n.history, Disk: n.ledgerLog, Durable: c.Consensus.Durability != constitution.DurableMemory, Machine: s.machine,
 		Rules: replica.Rules{Limits: limitsOf(c), Trusted: true}, MaxBatch: maxBatch,
-		QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits), Network: n.peers, Start: batchOf(s.basis),
+		QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits), Network: peers, Start: batchOf(s.basis),
 		Hooks: replica.Hooks{
 			Rules: n.rules, Committed: n.committed, MembersChanged: n.governed, LackSecret: n.lackSecret,
 			LeftBehind: func(why string) error { return n.leftBehind(why) },
 		},
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	n.replica = r
 	n.snapshots = snapshotter.NewWriter(snapshotter.Config{
-		Log: n.log, Clock: n.cfg.Host.Clock, Disk: n.cfg.Host.Disk, Dir: SnapshotDir, Store: n.store, Pace: n.pace,
+		Log: n.log, Clock: clock, Disk: n.cfg.Host.Disk, Dir: SnapshotDir, Store: n.store, Pace: n.pace,
 		NetworkID: n.networkID(), Origin: n.network.Origin, Secret: n.keys.Secret,
-		Members: r.MembersAt, Leads: r.Leads, Ready: n.ready.Load, Commit: r.Do, Receipt: n.receiptOf,
+		Members: n.replica.MembersAt, Leads: n.replica.Leads, Ready: func() bool { return n.progress.stage().joined() },
+		Commit: n.replica.Do, Receipt: n.receiptOf,
 	})
-	n.forwarder.Bound(c.Limits.Queue, queueBytes(c.Limits))
 	n.gateway, err = gateway.New(gateway.Config{
-		Node: n, TLS: channel.ClientServerConfig(n.id), Clock: n.cfg.Host.Clock, Log: n.log,
+		Node: n, TLS: channel.ClientServerConfig(id), Clock: clock, Log: n.log,
 		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Owner: n.cfg.Owner.Actor(), Retire: n.Retire,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return n.openAdmin()
+	if err := n.openAdmin(); err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
 // maxBatch is how many bytes a sealed batch can have: it travels in one frame, with what consensus adds.

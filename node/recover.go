@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -31,50 +32,58 @@ import (
 // A crash before that transaction leaves the ledger as it was, with empty entries of new views.
 
 // recover prepares a recovery.
-func (n *node) recover(ctx context.Context, log *ledger.Log) (func(context.Context, *node) error, error) {
-	auditor := audit.New(audit.Config{Constitution: n.cfg.Approve, Verifiers: n.cfg.Verifiers})
-	report, err := ledger.Audit(ctx, n.cfg.Host.Disk, Dir, auditor, nil, n.cfg.LedgerFolders...)
+func (s *start) recover(ctx context.Context) error {
+	log := s.local.Ledger
+	auditor := audit.New(audit.Config{Constitution: s.cfg.Approve, Verifiers: s.cfg.Verifiers})
+	report, err := ledger.Audit(ctx, s.cfg.Host.Disk, Dir, auditor, nil, s.cfg.LedgerFolders...)
 	if err != nil {
-		return nil, fmt.Errorf("audit before recovery: %w", err)
+		return fmt.Errorf("audit before recovery: %w", err)
 	}
 	epochs := auditor.Epochs()
-	if err := n.openEpochs(epochs, auditor.Used); err != nil {
-		return nil, err
+	if err := s.openEpochs(epochs, auditor.Used); err != nil {
+		return err
 	}
 	c := auditor.Constitution()
 	if err := log.SetChunkBytes(c.Ledger.ChunkBytes); err != nil {
-		return nil, err
+		return err
 	}
-	origin, service, err := n.readGenesis(log, auditor.ServiceCertificate())
+	origin, service, err := s.readGenesis(auditor.ServiceCertificate())
 	if err != nil {
-		return nil, fmt.Errorf("read the genesis: %w", err)
+		return fmt.Errorf("read the genesis: %w", err)
 	}
 	secret, epoch, err := keys.NewEpoch(epochs[len(epochs)-1].Epoch+1, c.Recipients(), c.Shares.Threshold)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := epoch.SealPrevious(secret, n.keys.All()); err != nil {
-		return nil, err
+	if err := epoch.SealPrevious(secret, s.keys.All()); err != nil {
+		return err
 	}
-	n.keys.Add(epoch.Epoch, secret)
-	n.keys.Use(epoch.Epoch)
-	n.network = join.Network{
+	s.keys.Add(epoch.Epoch, secret)
+	s.keys.Use(epoch.Epoch)
+	self := s.self.Identity.ID()
+	s.network = join.Network{
 		Constitution: c, Service: service, Origin: origin,
-		Nodes: map[coco.NodeID]string{n.id.ID(): n.attestor.PeerAddress}, Seqno: report.Last.Seqno + 1,
+		Nodes: map[coco.NodeID]string{self: s.self.PeerAddress}, Seqno: report.Last.Seqno + 1,
 	}
-	n.log.Info("recovering", "transactions", report.Transactions, "last", report.Last.String(), "epochs", len(epochs))
+	s.log.Info("recovering", "transactions", report.Transactions, "last", report.Last.String(), "epochs", len(epochs))
 	last := log.Last()
-	return func(ctx context.Context, n *node) error { return n.takeOver(ctx, last, epoch) }, nil
+	view, _ := log.ViewOf(last)
+	s.machine.Voters = []consensus.ID{consensus.IDOf(self)}
+	s.machine.Members.Voters = []consensus.ID{consensus.IDOf(origin)}
+	s.machine.Last, s.machine.Commit, s.machine.Fixed = last, last, last
+	s.machine.View = view + 1 + uint64(binary.BigEndian.Uint16(join.NewNonce()))
+	s.begin = func(ctx context.Context, n *node) error { return n.takeOver(ctx, last, epoch) }
+	return nil
 }
 
 // openEpochs opens every epoch that batches are sealed in, the newest first: it carries the secrets of those before it. So
 // it is the members of now whose shares count.
-func (n *node) openEpochs(epochs []*keys.SealedEpoch, used func(uint64) bool) error {
+func (s *start) openEpochs(epochs []*keys.SealedEpoch, used func(uint64) bool) error {
 	for _, sealed := range slices.Backward(epochs) {
-		if _, err := n.keys.Secret(sealed.Epoch); err == nil {
+		if _, err := s.keys.Secret(sealed.Epoch); err == nil {
 			continue
 		}
-		shares, err := n.cfg.Recover.Open(sealed)
+		shares, err := s.cfg.Recover.Open(sealed)
 		var secret keys.Secret
 		if err == nil {
 			secret, err = keys.Combine(sealed, shares)
@@ -83,16 +92,16 @@ func (n *node) openEpochs(epochs []*keys.SealedEpoch, used func(uint64) bool) er
 			return fmt.Errorf("open epoch %d with the members' shares: %w", sealed.Epoch, err)
 		}
 		if err != nil {
-			n.log.Info("an epoch that was announced and never used does not open", "epoch", sealed.Epoch, "error", err)
+			s.log.Info("an epoch that was announced and never used does not open", "epoch", sealed.Epoch, "error", err)
 			continue
 		}
-		n.keys.Add(sealed.Epoch, secret)
+		s.keys.Add(sealed.Epoch, secret)
 		previous, err := sealed.OpenPrevious(secret)
 		if err != nil {
 			return err
 		}
-		for epoch, s := range previous {
-			n.keys.Add(epoch, s)
+		for epoch, old := range previous {
+			s.keys.Add(epoch, old)
 		}
 	}
 	return nil
@@ -121,8 +130,8 @@ func (n *node) takeOver(ctx context.Context, last uint64, epoch *keys.SealedEpoc
 }
 
 // readGenesis reads from the first batch which node started the network, and the service's key.
-func (n *node) readGenesis(log *ledger.Log, certificate []byte) (coco.NodeID, *channel.Service, error) {
-	none := coco.NodeID{}
+func (s *start) readGenesis(certificate []byte) (coco.NodeID, *channel.Service, error) {
+	none, log := coco.NodeID{}, s.local.Ledger
 	for index := uint64(1); index <= log.Last(); index++ {
 		entries, err := log.Read(index, index+1, 0)
 		if err != nil {
@@ -135,7 +144,7 @@ func (n *node) readGenesis(log *ledger.Log, certificate []byte) (coco.NodeID, *c
 		if err != nil {
 			return none, nil, err
 		}
-		key, err := n.serviceKey(b)
+		key, err := s.serviceKey(b)
 		if err != nil {
 			return none, nil, err
 		}
@@ -145,8 +154,8 @@ func (n *node) readGenesis(log *ledger.Log, certificate []byte) (coco.NodeID, *c
 	return none, nil, fmt.Errorf("%w: the ledger holds no transaction", coco.ErrNotFound)
 }
 
-func (n *node) serviceKey(genesis *batch.Batch) (keys.SecretBytes, error) {
-	k, err := n.keys.Of(genesis.Header.Epoch)
+func (s *start) serviceKey(genesis *batch.Batch) (keys.SecretBytes, error) {
+	k, err := s.keys.Of(genesis.Header.Epoch)
 	if err != nil {
 		return nil, err
 	}
@@ -158,11 +167,11 @@ func (n *node) serviceKey(genesis *batch.Batch) (keys.SecretBytes, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := store.New()
-	if err := s.Create(table.All()...); err != nil {
+	tables := store.New()
+	if err := tables.Create(table.All()...); err != nil {
 		return nil, err
 	}
-	tx := s.Begin(0, 0).Begin()
+	tx := tables.Begin(0, 0).Begin()
 	for _, w := range writes {
 		if w.Table == table.SecretsTable {
 			tx.Put(w.Table, w.Key, w.Value)

@@ -53,8 +53,9 @@ func batchOf(b *catchup.Basis) replica.Batch {
 }
 
 // beginAfter sets up consensus after the snapshot.
-func (n *node) beginAfter(b *catchup.Basis, cfg *raft.Config) {
-	cfg.First = min(n.ledgerLog.First(), b.Header.Index+1)
+func (s *start) beginAfter(b *catchup.Basis) {
+	cfg := &s.machine
+	cfg.First = min(s.local.Ledger.First(), b.Header.Index+1)
 	cfg.Base = raft.Base{Index: b.Header.Index, View: b.Header.View}
 	cfg.Members = consensus.Membership{
 		Voters: asConsensus(b.Header.Voters), Learners: asConsensus(b.Header.Learners), Outgoing: asConsensus(b.Header.Outgoing),

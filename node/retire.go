@@ -52,7 +52,7 @@ var errRetiring = fmt.Errorf("%w: this node is retiring already", coco.ErrBusy)
 // ends by itself once consensus does without it. It fails with coco.ErrInvalid if there would be no
 // network left, and with coco.ErrBusy if too few of the others are there to go on.
 func (n *node) Retire(ctx context.Context) (coco.TxID, error) {
-	if !n.ready.Load() {
+	if !n.progress.stage().joined() {
 		return coco.TxID{}, fmt.Errorf("%w: this node has not joined yet", coco.ErrBusy)
 	}
 	if !n.retirement.asked.CompareAndSwap(false, true) {
@@ -62,7 +62,7 @@ func (n *node) Retire(ctx context.Context) (coco.TxID, error) {
 	defer cancel()
 	id, err := n.commitRetirement(ctx)
 	if err != nil {
-		n.replica.SetLeaving(n.stopping.Load())
+		n.replica.SetLeaving(n.progress.stage().ending())
 		n.retirement.asked.Store(false)
 		return coco.TxID{}, err
 	}
@@ -135,6 +135,7 @@ func (n *node) awaitRemoval(ctx context.Context) error {
 			break
 		}
 	}
+	n.progress.enter(retired)
 	close(n.retirement.done)
 	return nil
 }

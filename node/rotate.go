@@ -41,11 +41,8 @@ func (r *rotator) propose(newest uint64, recipients []keys.Recipient, threshold 
 
 // rotationState returns the state that an input is stepped on.
 func (n *node) rotationState(in rotation.Input) (rotation.State, error) {
-	s := rotation.State{Leading: n.replica != nil && n.replica.Leads()}
-	if d := n.directory.Load(); d != nil {
-		s.Leader = n.leader()
-		s.Nodes = slices.SortedFunc(maps.Keys(d.addresses), func(a, b coco.NodeID) int { return bytes.Compare(a[:], b[:]) })
-	}
+	s := rotation.State{Leading: n.replica.Leads(), Leader: n.leader()}
+	s.Nodes = slices.SortedFunc(maps.Keys(n.directory.Load().addresses), func(a, b coco.NodeID) int { return bytes.Compare(a[:], b[:]) })
 	if _, tick := in.(rotation.Tick); tick && !s.Leading {
 		return s, nil // no decision depends on the epochs
 	}

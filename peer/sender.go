@@ -52,24 +52,24 @@ func (s *sender) drain() [][]byte {
 
 // run connects again and again until ctx ends.
 func (s *sender) run(ctx context.Context) {
-	cfg := &s.transport.cfg
+	t := s.transport
 	defer s.lost() // what was queued meanwhile
 	pause := redialFirst
 	for ctx.Err() == nil {
 		conn, err := s.dial(ctx)
 		if err != nil {
-			s.transport.tampered(s.to.Short(), err)
-			cfg.Log.Debug("no connection to a node", "node", s.to.Short(), "address", s.address, "error", err)
+			t.tampered(s.to.Short(), err)
+			t.log.Debug("no connection to a node", "node", s.to.Short(), "address", s.address, "error", err)
 			s.lost()
 			select {
 			case <-ctx.Done():
-			case <-cfg.Clock.After(pause):
+			case <-t.clock.After(pause):
 			}
 			pause = min(2*pause, redialLast)
 			continue
 		}
 		pause = redialFirst
-		cfg.Log.Debug("connected", "node", s.to.Short(), "address", s.address)
+		t.log.Debug("connected", "node", s.to.Short(), "address", s.address)
 		s.up.Store(true)
 		s.write(ctx, conn)
 		s.lost()
@@ -101,9 +101,9 @@ func (s *sender) lost() {
 // write sends what is queued until the connection ends. The other node sends nothing on it, so a
 // read that returns means that the connection is gone.
 func (s *sender) write(ctx context.Context, conn *channel.Conn) {
-	cfg := &s.transport.cfg
+	t := s.transport
 	gone := make(chan struct{})
-	s.transport.wait.Go(func() {
+	t.wait.Go(func() {
 		defer close(gone)
 		_, _ = conn.ReadFrame()
 	})
@@ -122,9 +122,9 @@ func (s *sender) write(ctx context.Context, conn *channel.Conn) {
 		case <-s.ready:
 		}
 		if frames := s.drain(); len(frames) > 0 {
-			_ = conn.SetWriteDeadline(cfg.Clock.Now().Add(sendPatience))
+			_ = conn.SetWriteDeadline(t.clock.Now().Add(sendPatience))
 			if err := conn.WriteFrames(frames); err != nil {
-				cfg.Log.Debug("connection lost", "node", s.to.Short(), "error", err)
+				t.log.Debug("connection lost", "node", s.to.Short(), "error", err)
 				return
 			}
 		}

@@ -52,10 +52,8 @@ func (d *Dialer) Dial(ctx context.Context, id coco.NodeID, address string) (*cha
 	}, channel.Options{})
 }
 
-// Config is what a Transport is made of. The functions are called by several goroutines at a time.
+// Config is what a Transport is opened with. The functions are called by several goroutines at a time.
 type Config struct {
-	Log    *slog.Logger
-	Clock  host.Clock
 	Dialer Dialer
 	// Listed reports whether a node whose connection was accepted may still send.
 	Listed func(coco.NodeID) bool
@@ -79,24 +77,28 @@ type Config struct {
 
 // Transport holds the connections to the other nodes. It is safe for concurrent use.
 type Transport struct {
-	cfg  Config
-	open atomic.Bool
+	log   *slog.Logger
+	clock host.Clock
+	cfg   Config // set before open
+	open  atomic.Bool
 
 	mu    sync.Mutex
 	peers map[consensus.ID]*sender // under mu
 	wait  sync.WaitGroup
 }
 
-// New returns a transport without connections. Until Open, it hangs up on every node that connects.
-func New(cfg Config) *Transport {
-	return &Transport{cfg: cfg, peers: map[consensus.ID]*sender{}}
+// New returns a transport without connections. Until Open, Serve hangs up on each node that connects, so that it asks
+// another one, and no other method may be called but Wait.
+func New(log *slog.Logger, clock host.Clock) *Transport {
+	return &Transport{log: log, clock: clock, peers: map[consensus.ID]*sender{}}
 }
 
-// Open lets other nodes connect. Before, they are hung up on, so that they ask other nodes.
-func (t *Transport) Open() { t.open.Store(true) }
-
-// Opened reports whether Open was called.
-func (t *Transport) Opened() bool { return t.open.Load() }
+// Open follows the list of nodes, until ctx ends, and lets them connect.
+func (t *Transport) Open(ctx context.Context, cfg Config, nodes map[coco.NodeID]string) {
+	t.cfg = cfg
+	t.Follow(ctx, nodes)
+	t.open.Store(true)
+}
 
 // Wait waits until all goroutines have ended that Follow and Serve have started, after their contexts ended.
 func (t *Transport) Wait() { t.wait.Wait() }
@@ -141,7 +143,7 @@ func (t *Transport) send(to consensus.ID, m Message) bool {
 	}
 	frame, err := encode(m)
 	if err != nil {
-		t.cfg.Log.Error("a message for another node", "node", s.to.Short(), "error", err)
+		t.log.Error("a message for another node", "node", s.to.Short(), "error", err)
 		return false
 	}
 	return s.queue(frame)
@@ -168,10 +170,10 @@ func (t *Transport) Serve(ctx context.Context, l net.Listener) error {
 		case errors.Is(err, net.ErrClosed):
 			return err
 		case err != nil: // such as too many open files
-			t.cfg.Log.Warn("accept failed", "error", err)
+			t.log.Warn("accept failed", "error", err)
 			select {
 			case <-ctx.Done():
-			case <-t.cfg.Clock.After(100 * time.Millisecond):
+			case <-t.clock.After(100 * time.Millisecond):
 			}
 			continue
 		}
@@ -196,7 +198,7 @@ func (t *Transport) accept(ctx context.Context, raw net.Conn, joiners chan struc
 	}, channel.Options{})
 	if err != nil {
 		t.tampered(raw.RemoteAddr().String(), err)
-		t.cfg.Log.Debug("connection refused", "from", raw.RemoteAddr().String(), "error", err)
+		t.log.Debug("connection refused", "from", raw.RemoteAddr().String(), "error", err)
 		_ = raw.Close()
 		return
 	}
@@ -210,7 +212,7 @@ func (t *Transport) accept(ctx context.Context, raw net.Conn, joiners chan struc
 	select {
 	case joiners <- struct{}{}:
 		defer func() { <-joiners }()
-		_ = conn.SetDeadline(t.cfg.Clock.Now().Add(JoinPatience))
+		_ = conn.SetDeadline(t.clock.Now().Add(JoinPatience))
 		t.cfg.Join(ctx, conn)
 	default: // the joiner tries again
 	}
@@ -227,12 +229,12 @@ func (t *Transport) receive(ctx context.Context, conn *channel.Conn) {
 		}
 		m, err := decode(frame)
 		if err != nil {
-			t.cfg.Log.Warn("a frame from a node does not decode", "node", from.Short(), "error", err)
+			t.log.Warn("a frame from a node does not decode", "node", from.Short(), "error", err)
 			continue
 		}
 		if rq, ok := m.(*FetchRequest); ok {
 			if err := t.cfg.Fetches.serve(ctx, conn, *rq); err != nil {
-				t.cfg.Log.Debug("a fetch ended early", "node", from.Short(), "error", err)
+				t.log.Debug("a fetch ended early", "node", from.Short(), "error", err)
 			}
 			return
 		}
@@ -264,6 +266,6 @@ func (t *Transport) dispatch(from coco.NodeID, m Message) {
 func (t *Transport) tampered(with string, err error) {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "local error" { // so package tls calls what it refuses of a record
-		t.cfg.Log.Warn("what came on a connection is not what the other node sent: the network or a host changes bytes", logevent.ConnectionTampered.Attr(), "node", with, "error", err)
+		t.log.Warn("what came on a connection is not what the other node sent: the network or a host changes bytes", logevent.ConnectionTampered.Attr(), "node", with, "error", err)
 	}
 }

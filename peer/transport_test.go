@@ -103,9 +103,8 @@ func withNetwork(t *testing.T, count int, test func(t *testing.T, n *network)) {
 		}
 		for i, m := range n.nodes {
 			m.follow(n.nodes[0])
-			n.build(m, addresses)
-			m.transport.Open()
-			m.transport.Follow(ctx, addresses)
+			cfg := n.build(m, addresses)
+			m.transport.Open(ctx, cfg, addresses)
 			go func() { _ = m.transport.Serve(ctx, listeners[i]) }()
 		}
 		time.Sleep(time.Second)
@@ -134,7 +133,7 @@ func (n *network) identity(t *testing.T) *channel.Identity {
 	return id
 }
 
-func (n *network) build(m *member, addresses map[coco.NodeID]string) {
+func (n *network) build(m *member, addresses map[coco.NodeID]string) Config {
 	h := n.Host(m.host)
 	note := func(from coco.NodeID, what string, args ...any) {
 		m.got <- n.names[from] + " " + fmt.Sprintf(what, args...)
@@ -170,8 +169,9 @@ func (n *network) build(m *member, addresses map[coco.NodeID]string) {
 		Clock: h.Clock, Dialer: dialer, Nodes: func() map[coco.NodeID]string { return addresses },
 		Leader: func() coco.NodeID { return m.leadership().Leader },
 	}
-	m.transport = New(Config{
-		Log: slog.New(slog.DiscardHandler), Clock: h.Clock, Dialer: dialer,
+	m.transport = New(slog.New(slog.DiscardHandler), h.Clock)
+	return Config{
+		Dialer: dialer,
 		Listed: func(id coco.NodeID) bool { return n.names[id] != "" },
 		Broken: func(coco.NodeID) {}, Forwarder: m.forwarder,
 		Consensus:    func(from coco.NodeID, data []byte) { note(from, "consensus %s", data) },
@@ -184,7 +184,7 @@ func (n *network) build(m *member, addresses map[coco.NodeID]string) {
 			p, err := m.pieces()
 			return FetchAnswer{First: rq.Index}, p, err
 		}),
-	})
+	}
 }
 
 func call(payload string) []*adapter.Call {
