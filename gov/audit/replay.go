@@ -44,11 +44,10 @@ func (a *Auditor) replay(seqno, now uint64, own []store.Write) error {
 	if err != nil {
 		return err
 	}
-	epochs := slices.ContainsFunc(own, func(w store.Write) bool { return w.Table == table.EpochsTable })
-	if rotates := slices.ContainsFunc(outcomes, func(o decide.Outcome) bool { return o.Rotates() }); rotates && !epochs {
-		return fmt.Errorf("those who hold shares have changed, and no epoch is announced for them")
-	} else if rotates {
-		own = slices.DeleteFunc(slices.Clone(own), func(w store.Write) bool { return w.Table == table.EpochsTable }) // applyEpoch checks it
+	if slices.ContainsFunc(outcomes, func(o decide.Outcome) bool { return o.Rotates() }) {
+		if own, err = withoutEpoch(own); err != nil {
+			return err
+		}
 	}
 	tx.Commit()
 	expected, err := store.DecodeWrites(set.Records()[0].Public)
@@ -59,6 +58,18 @@ func (a *Auditor) replay(seqno, now uint64, own []store.Write) error {
 		return err
 	}
 	return a.reload(own)
+}
+
+// withoutEpoch leaves out the one epoch that a change of those who hold shares announces: applyEpoch checks it.
+func withoutEpoch(writes []store.Write) ([]store.Write, error) {
+	rest := slices.DeleteFunc(slices.Clone(writes), func(w store.Write) bool { return w.Table == table.EpochsTable })
+	switch len(writes) - len(rest) {
+	case 0:
+		return nil, fmt.Errorf("those who hold shares have changed, and no epoch is announced for them")
+	case 1:
+		return rest, nil
+	}
+	return nil, fmt.Errorf("it announces more than one epoch for the change of those who hold shares")
 }
 
 // statement returns the envelope that a transaction brought; nil if it brought none.

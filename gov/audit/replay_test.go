@@ -136,6 +136,28 @@ func TestAnAuditRefusesWhatMembersDidNotDecide(t *testing.T) {
 			}
 			return govtest.Forge(t, w, table.EpochsTable, func(e *table.EpochRecord) { e.Sealed = b })
 		}},
+		{"two epochs", "more than one epoch", 3, func(w []store.Write) []store.Write {
+			rs, threshold := n.C.Recipients(), n.C.Shares.Threshold
+			for _, write := range w {
+				if write.Table == table.ConstitutionTable && string(write.Key) == table.CoreKey {
+					c, err := constitution.Decode(write.Value)
+					if err != nil {
+						t.Fatal(err)
+					}
+					rs, threshold = c.Recipients(), c.Shares.Threshold
+				}
+			}
+			_, sealed, err := keys.NewEpoch(3, rs, threshold)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := sealed.Marshal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			again := table.EpochRecord{Epoch: 3, Since: 4, Sealed: b}
+			return append(w, store.Write{Table: table.EpochsTable, Key: table.EpochKey(3), Value: []byte(govtest.EncodedT(t, again))})
+		}},
 		{"a node retired beside it", "without a decision", 3, func(w []store.Write) []store.Write {
 			rec := a
 			rec.State, rec.Since, rec.Time = table.Retired, 4, times[0]
