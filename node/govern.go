@@ -155,6 +155,9 @@ func (g governor) Simulate(_ context.Context, caller coco.Caller, text []byte) (
 	s := g.n.store.Snapshot()
 	defer s.Release()
 	sim, err := decide.Simulate(s, actions, caller.Actor, uint64(g.n.cfg.Host.Clock.Now().UnixMilli()))
+	if err == nil {
+		err = decide.Env{CheckSettings: g.n.checkSettings}.Check(sim.Before, sim.After)
+	}
 	if err != nil {
 		return wire.Simulation{}, err
 	}

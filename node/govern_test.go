@@ -382,3 +382,24 @@ func (n *network) comesUpWithin(r *nettest.Node, d time.Duration) bool {
 	}
 	return false
 }
+
+// What an adapter refuses when it is proposed is refused when it is tried.
+func TestASimulationAsksTheAdapterAboutItsSettings(t *testing.T) {
+	simulate(t, 1, func(t *testing.T, n *network) {
+		n.governs()
+		n.open()
+		text, err := action.Format([]action.Action{{Kind: action.Set, Args: action.Args{Setting: "adapters.kv.chain_id", Value: "6"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := n.officer(n.Members[0], 0).Post("https://node/gov/simulate", wire.MediaActions, bytes.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		answer, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(answer), "cannot change") {
+			t.Errorf("%s: %s (%v)", resp.Status, answer, err)
+		}
+	})
+}

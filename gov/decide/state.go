@@ -127,7 +127,7 @@ func (found *state) proposed(member coco.ActorID, s *envelope.Signed, env Env) (
 	if err != nil {
 		return rec, err
 	}
-	if err := env.check(found.c, next); err != nil {
+	if err := env.Check(found.c, next); err != nil {
 		return rec, err
 	}
 	return table.ProposalRecord{
@@ -135,8 +135,8 @@ func (found *state) proposed(member coco.ActorID, s *envelope.Signed, env Env) (
 	}, nil
 }
 
-// check asks about the settings of adapters that differ between two constitutions.
-func (env Env) check(old, next *constitution.Constitution) error {
+// Check asks about the settings of adapters that differ between two constitutions.
+func (env Env) Check(old, next *constitution.Constitution) error {
 	if env.CheckSettings == nil {
 		return nil
 	}
