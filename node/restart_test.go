@@ -2,16 +2,20 @@ package node_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/node"
 )
@@ -19,24 +23,62 @@ import (
 func TestNodeCutOffWhileAllOthersAreReplacedComesBack(t *testing.T) {
 	simulate(t, 5, func(t *testing.T, n *network) {
 		n.open()
-		time.Sleep(time.Second)
-		for i := range 4 {
-			n.World.Partition(hostName(i), hostName(4))
-		}
-		for i := range 4 {
-			time.Sleep(3 * time.Second)
-			n.Crash(i)
-			time.Sleep(3 * time.Second)
-			n.World.Restart(hostName(i))
-			n.waitReady(n.Start(i, n.Join((i+1)%4, (i+2)%4, (i+3)%4)))
-		}
+		n.replaceAllBut4()
+		time.Sleep(2 * time.Minute)
+		n.check(map[string]string{"key": "value"}, 0, 1, 2, 3, 4)
+	})
+}
+
+// replaceAllBut4 leaves node 4 with a list of nodes that holds none of those that run. The network can be reached again.
+func (n *network) replaceAllBut4() {
+	n.t.Helper()
+	time.Sleep(time.Second)
+	for i := range 4 {
+		n.World.Partition(hostName(i), hostName(4))
+	}
+	for i := range 4 {
 		time.Sleep(3 * time.Second)
-		if _, err := put(n.client(0, 0), "key", "value"); err != nil {
-			t.Fatal(err)
+		n.Crash(i)
+		time.Sleep(3 * time.Second)
+		n.World.Restart(hostName(i))
+		n.waitReady(n.Start(i, n.Join((i+1)%4, (i+2)%4, (i+3)%4)))
+	}
+	time.Sleep(3 * time.Second)
+	if _, err := put(n.client(0, 0), "key", "value"); err != nil {
+		n.t.Fatal(err)
+	}
+	for i := range 4 {
+		n.World.Heal(hostName(i), hostName(4))
+	}
+}
+
+// quoter is a device that gives no quotes while it is broken.
+type quoter struct {
+	host.Quoter
+	broken atomic.Bool
+}
+
+func (q *quoter) Quote(ctx context.Context, reportData [host.ReportDataSize]byte) ([]byte, error) {
+	if q.broken.Load() {
+		return nil, errors.New("the device does not answer")
+	}
+	return q.Quoter.Quote(ctx, reportData)
+}
+
+func TestANodeThatMustJoinAgainOutlastsItsAttestationDevice(t *testing.T) {
+	simulate(t, 5, func(t *testing.T, n *network) {
+		device := &quoter{}
+		n.Alter = func(c *node.Config) {
+			if c.Name == hostName(4) {
+				device.Quoter = c.Host.Quoter
+				c.Host.Quoter = device
+			}
 		}
-		for i := range 4 {
-			n.World.Heal(hostName(i), hostName(4))
-		}
+		n.open()
+		device.broken.Store(true)
+		n.replaceAllBut4()
+		time.Sleep(time.Minute)
+		device.broken.Store(false)
 		time.Sleep(2 * time.Minute)
 		n.check(map[string]string{"key": "value"}, 0, 1, 2, 3, 4)
 	})

@@ -57,8 +57,9 @@ func (n *node) comeBack(ctx context.Context, why string) error {
 	cfg := n.cfg
 	cfg.again(behind)
 	next, err := newAttestor(ctx, cfg)
-	if err != nil {
-		return err
+	if err != nil { // such as a device that does not answer: it is asked again at the next occasion
+		n.log.Warn("no evidence of this node to join with, trying again later", "error", err)
+		return nil
 	}
 	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
