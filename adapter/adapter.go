@@ -141,7 +141,8 @@ type Ledger interface {
 	// goroutine of the adapter, with the call kept back until its result is there.
 	Execute(ctx context.Context, set *store.Part, calls []*Call) []Outcome
 	// Committed is called for every batch, in order, on every node. Readers of the store see the
-	// batch already.
+	// batch already, a moment before. A node that begins with a restored state calls it first with the
+	// batch that the state ends with.
 	Committed(Commit)
 	// Rollback says that batches above seqno will never be committed: drop what was cached of
 	// them. The kept calls are returned with an outcome of coco.ErrNotCommitted.

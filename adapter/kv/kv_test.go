@@ -456,10 +456,10 @@ func TestASessionNeverGoesBackInTime(t *testing.T) {
 	}
 }
 
-func TestAStateFromBeforeTheLedgerWasOpenedHasTheNodesView(t *testing.T) {
+func TestNothingIsReadBeforeTheLedgerHearsOfTheRestoredState(t *testing.T) {
 	c := newCore(t, "")
 	c.commit = adapter.Commit{}
-	if got := line(c.do("GET", "/app/kv/k", "")); got != "404 7.1 not_found" {
+	if got := line(c.do("GET", "/app/kv/k", "")); got != "503 busy" {
 		t.Errorf("%s", got)
 	}
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/wire"
 )
 
 func TestALinearizableReadCommitsBeforeItReads(t *testing.T) {
@@ -48,4 +50,33 @@ func TestALinearizableReadCommitsBeforeItReads(t *testing.T) {
 		return []adapter.Result{{Err: fmt.Errorf("%w: no leader", coco.ErrNotCommitted)}}
 	}
 	ask("503 not_committed", "/app/kv/k", "X-Coco-Consistency", "linearizable")
+}
+
+// A batch is in the store a moment before the ledger is told of it. An answer in between must not give its
+// transaction a view by guess.
+func TestReadNamesTheViewThatCommittedWhatItShows(t *testing.T) {
+	c := newCore(t, "")
+	c.do("PUT", "/app/kv/a", "1")
+	set := c.store.Begin(testView+1, 2)
+	tx := set.Begin()
+	if err := tx.In(c.scope, func(tx *store.Tx) error {
+		tx.Put(table, []byte("b"), append(make([]byte, versionSize), '2'))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	tx.Commit()
+	first := set.First()
+	if err := set.Install(); err != nil {
+		t.Fatal(err)
+	}
+	c.store.Commit(first)
+	id := func() string { return c.do("GET", "/app/kv/a", "").Header().Get(wire.HeaderTxID) }
+	if got, want := id(), (coco.TxID{View: testView, Seqno: first - 1}).String(); got != want {
+		t.Errorf("before the ledger hears of the batch a read is as of %s, expected %s", got, want)
+	}
+	c.Committed(adapter.Commit{View: testView + 1, First: first, Last: first, Time: 2})
+	if got, want := id(), (coco.TxID{View: testView + 1, Seqno: first}).String(); got != want {
+		t.Errorf("after it a read is as of %s, expected %s", got, want)
+	}
 }

@@ -36,23 +36,25 @@ func (l *ledger) snapshot(r *http.Request) (*store.Snapshot, coco.TxID, error) {
 			return nil, coco.TxID{}, err
 		}
 	}
-	snap := l.env.State.Snapshot()
-	id := coco.TxID{Seqno: snap.Version()}
-	l.mu.Lock()
-	commit := l.commit
-	l.mu.Unlock()
-	if commit.Last == id.Seqno {
-		id.View = commit.View
-	} else {
-		// The batch became readable a moment ago, or before this ledger was opened.
-		id.View = l.env.Status().View
+	commit := l.newest()
+	if commit.Last == 0 && l.env.State.Committed() > 0 {
+		return nil, coco.TxID{}, fmt.Errorf("%w: this node is beginning with a state that is restored; ask again", coco.ErrBusy)
 	}
-	return snap, id, nil
+	snap, err := l.env.State.SnapshotAt(commit.Last)
+	return snap, coco.TxID{View: commit.View, Seqno: commit.Last}, err
+}
+
+// newest returns the last commit that this ledger was told of. The store may hold a later one already,
+// for a moment: nothing is read from that, because its view is not known yet.
+func (l *ledger) newest() adapter.Commit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.commit
 }
 
 // wait returns once this node has committed and applied seqno.
 func (l *ledger) wait(ctx context.Context, seqno uint64) error {
-	if l.env.State.Committed() >= seqno {
+	if l.newest().Last >= seqno {
 		return nil
 	}
 	timeout := l.env.Clock.After(maxWait)
@@ -61,11 +63,9 @@ func (l *ledger) wait(ctx context.Context, seqno uint64) error {
 		if l.changed == nil {
 			l.changed = make(chan struct{})
 		}
-		changed := l.changed
+		commit, changed := l.commit, l.changed
 		l.mu.Unlock()
-		// Looked at after taking the channel: Committed closes it after the state has changed.
-		committed := l.env.State.Committed()
-		if committed >= seqno {
+		if commit.Last >= seqno {
 			return nil
 		}
 		select {
@@ -74,7 +74,7 @@ func (l *ledger) wait(ctx context.Context, seqno uint64) error {
 			return fmt.Errorf("%w: the request ended before this node committed seqno %d", coco.ErrBusy, seqno)
 		case <-timeout:
 			return fmt.Errorf("%w: X-Coco-At-Least: this node has committed up to seqno %d, not %d yet; ask again or ask another node",
-				coco.ErrBusy, committed, seqno)
+				coco.ErrBusy, commit.Last, seqno)
 		}
 	}
 }
