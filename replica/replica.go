@@ -48,7 +48,6 @@ import (
 	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/host"
-	"github.com/cocoframework/coco/internal/signal"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/store"
 )
@@ -147,11 +146,10 @@ func New(cfg Config) (*Replica, error) {
 	}
 	r.writer = &writer{clock: cfg.Clock, log: cfg.Disk, meter: r.meter, durable: cfg.Durable, tasks: newMailbox[*raft.Append](), loop: inbox}
 	r.loop = &loop{
-		log: cfg.Log, clock: cfg.Clock, self: m.Self, machine: machine, inbox: inbox, recv: make(chan received, 1024),
-		exec: r.exec.tasks, disk: r.writer.tasks, network: cfg.Network, known: &r.progress.known, changed: signal.New(),
+		log: cfg.Log, clock: cfg.Clock, machine: machine, inbox: inbox, recv: make(chan received, 1024),
+		exec: r.exec.tasks, disk: r.writer.tasks, network: cfg.Network, progress: r.progress, status: newStatus(),
+		membership: membership{self: m.Self},
 	}
-	r.loop.state.Store(&consensus.State{})
-	r.loop.members.Store(&consensus.Membership{})
 	if cfg.Start.Index > 0 {
 		r.begin(cfg.Start)
 	}
@@ -165,7 +163,7 @@ func (r *Replica) begin(b Batch) {
 	x.time.set(b.Time, r.cfg.Clock.Elapsed())
 	x.codec.keys.Use(b.Epoch)
 	r.progress.applied.Store(b.Index)
-	r.loop.applied = b.Index
+	r.loop.slots.applied = b.Index
 	x.ledgers.committed(b)
 	r.progress.committed(coco.TxID{View: b.View, Seqno: b.Seqno})
 }
@@ -180,16 +178,16 @@ func (r *Replica) Run(ctx context.Context) error {
 }
 
 // State returns view, leader and role, as far as this node knows.
-func (r *Replica) State() consensus.State { return *r.loop.state.Load() }
+func (r *Replica) State() consensus.State { return *r.loop.status.state.Load() }
 
 // Leads reports whether this node leads.
 func (r *Replica) Leads() bool { return r.State().Role == consensus.Leader }
 
 // Changed returns a channel that closes at the next change of State. Call it before State.
-func (r *Replica) Changed() <-chan struct{} { return r.loop.changed.Wait() }
+func (r *Replica) Changed() <-chan struct{} { return r.loop.status.changed.Wait() }
 
 // Members returns the members of consensus, as of the last applied change. It is immutable.
-func (r *Replica) Members() consensus.Membership { return *r.loop.members.Load() }
+func (r *Replica) Members() consensus.Membership { return *r.loop.status.members.Load() }
 
 // Last returns the last transaction that is committed and applied here.
 func (r *Replica) Last() coco.TxID { return *r.progress.last.Load() }

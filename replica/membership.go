@@ -1,0 +1,209 @@
+package replica
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/consensus/raft"
+)
+
+// CaughtUp is how many entries a learner may be behind when it becomes a voter.
+const CaughtUp = 64
+
+// membership decides how the members of consensus follow the nodes that the constitution trusts, one change at a time, and
+// when leadership goes to another node. It decides on what a leader knows of the members (group), and does nothing itself.
+type membership struct {
+	self    consensus.ID
+	trusted []consensus.ID     // empty until the constitution is known
+	change  uint64             // index of a change of members that is not applied yet, 0 if there is none
+	forced  func() raft.Change // by a recovery: before anything else
+	leaving bool               // another node is to lead
+	sparing int                // retirements that are not committed yet
+	hangUp  int                // ticks until the connections of nodes that left consensus are closed; 0 if none left
+}
+
+// group is what a leader knows of the members of consensus.
+type group struct {
+	consensus.Membership
+	next  uint64 // index of the log's next slot
+	peers []peer // all voters and learners, this node among them
+}
+
+type peer struct {
+	consensus.Progress
+	connected bool // to this node; false for this node itself
+}
+
+// trust makes the members follow a list of nodes.
+func (m *membership) trust(nodes []coco.NodeID) {
+	m.trusted = make([]consensus.ID, len(nodes))
+	for i, n := range nodes {
+		m.trusted[i] = consensus.IDOf(n)
+	}
+}
+
+// tick counts down to the closing of connections, and reports whether it is due.
+func (m *membership) tick() (due bool) {
+	if m.hangUp == 0 {
+		return false
+	}
+	m.hangUp--
+	return m.hangUp == 0
+}
+
+// changed notes that other nodes take part in consensus. Those that left are connected until they have learnt it.
+func (m *membership) changed() { m.hangUp = electionTicks }
+
+// applied notes how far entries are applied.
+func (m *membership) applied(index uint64) {
+	if m.change != 0 && index >= m.change {
+		m.change = 0
+	}
+}
+
+// proposed notes that a change was appended, and is the only one until it is applied or the view is lost.
+func (m *membership) proposed(index uint64) { m.change, m.forced = index, nil }
+
+// lose notes that this node does not lead any more.
+func (m *membership) lose() { m.change = 0 }
+
+// idle reports that no change is to be decided now: one is under way, or the constitution is not known.
+func (m *membership) idle() bool { return m.change != 0 || len(m.trusted) == 0 }
+
+// next compares the members of consensus with the nodes that the constitution trusts and returns the next
+// step: learners first; once one has caught up, it becomes a voter, and the nodes that are not trusted any more
+// leave in the same joint change.
+func (m *membership) next(g group) (raft.Change, bool) {
+	switch {
+	case m.idle():
+		return raft.Change{}, false
+	case len(g.Outgoing) > 0:
+		return raft.Change{Leave: true}, true
+	case m.forced != nil:
+		return m.forced(), true
+	}
+	var c raft.Change
+	for _, id := range m.trusted {
+		if !slices.Contains(g.Voters, id) && !slices.Contains(g.Learners, id) {
+			return raft.Change{AddLearner: []consensus.ID{id}}, true
+		}
+	}
+	var gone []consensus.ID
+	for _, ids := range [2][]consensus.ID{g.Voters, g.Learners} {
+		for _, id := range ids {
+			if id != m.self && !slices.Contains(m.trusted, id) {
+				gone = append(gone, id)
+			}
+		}
+	}
+	if len(g.Learners) > 0 {
+		alive := false
+		for _, p := range g.peers {
+			if p.Voter {
+				continue
+			}
+			alive = alive || p.Active
+			// A learner that was just added counts as active; what it confirmed shows that it is there.
+			if slices.Contains(m.trusted, p.ID) && p.Active && p.Match > 0 && p.Match+CaughtUp >= g.next {
+				c.AddVoter = append(c.AddVoter, p.ID)
+			}
+		}
+		slices.Sort(c.AddVoter)
+		if len(c.AddVoter) == 0 && alive {
+			return c, false // the nodes that leave wait for their successors
+		}
+	}
+	c.Remove = m.removable(g, gone, c.AddVoter)
+	return c, len(c.AddVoter)+len(c.Remove) > 0
+}
+
+// removable returns which of the nodes that are to leave may leave now. Without a reachable majority of the remaining
+// voters nothing commits, including the change that readmits a failed node, and a vote of the members does not ask which
+// nodes are up. Until enough are, the nodes that are there vote on, trusted or not.
+func (m *membership) removable(g group, gone, added []consensus.ID) []consensus.ID {
+	if len(gone) == 0 {
+		return nil
+	}
+	active := map[consensus.ID]bool{m.self: true}
+	voters := slices.Clone(added)
+	for _, p := range g.peers {
+		active[p.ID] = active[p.ID] || p.Active && p.connected
+		if p.Voter {
+			voters = append(voters, p.ID)
+		}
+	}
+	silent := slices.DeleteFunc(slices.Clone(gone), func(id consensus.ID) bool { return active[id] })
+	for _, leave := range [][]consensus.ID{gone, silent} {
+		left, alive := 0, 0
+		for _, id := range voters {
+			if slices.Contains(leave, id) {
+				continue
+			}
+			left++
+			if active[id] {
+				alive++
+			}
+		}
+		if alive > left/2 {
+			return leave
+		}
+	}
+	return nil
+}
+
+// handOver returns why another node is to lead, empty if this one may.
+func (m *membership) handOver() (why string) {
+	switch {
+	case m.leaving:
+		return "this node leaves"
+	case len(m.trusted) > 0 && !slices.Contains(m.trusted, m.self): // it was retired or replaced: another node has to remove it
+		return "the network does not trust this node any more"
+	}
+	return ""
+}
+
+// successor returns the voter that has come farthest among those that this node reaches, 0 if there is none.
+func (m *membership) successor(g group) consensus.ID {
+	var best consensus.Progress
+	for _, p := range g.peers {
+		if p.Voter && p.Active && p.connected && p.ID != m.self && p.Match >= best.Match {
+			best = p.Progress
+		}
+	}
+	return best.ID
+}
+
+// spare says whether the network can go on without a node: a majority of the voters that would be left
+// has been heard of within the last election timeout. It fails with coco.ErrInvalid if no voter would be left, and with
+// coco.ErrBusy if too few were heard of, or members are being changed.
+func (m *membership) spare(g group, id consensus.ID) error {
+	// A node that is being let go does not count for the next one: one after the other.
+	if m.sparing > 0 || m.change != 0 || len(g.Outgoing) > 0 || m.parting(g, id) {
+		return fmt.Errorf("%w: the members of consensus are being changed", coco.ErrBusy)
+	}
+	voters, alive := 0, 0
+	for _, p := range g.peers {
+		if !p.Voter || p.ID == id {
+			continue
+		}
+		voters++
+		if p.Active || p.ID == m.self {
+			alive++
+		}
+	}
+	switch need := voters/2 + 1; {
+	case voters == 0:
+		return fmt.Errorf("%w: this is the only node that votes: without it there is no network. Let another node join first, or stop the network", coco.ErrInvalid)
+	case alive < need:
+		return fmt.Errorf("%w: without this node %d voters are left, of which %d were heard of lately, expected at least %d: bring them back first",
+			coco.ErrBusy, voters, alive, need)
+	}
+	return nil
+}
+
+// parting reports whether a voter other than the one given is to leave.
+func (m *membership) parting(g group, id consensus.ID) bool {
+	return slices.ContainsFunc(g.Voters, func(v consensus.ID) bool { return v != id && !slices.Contains(m.trusted, v) })
+}

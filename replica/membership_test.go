@@ -1,0 +1,191 @@
+package replica
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/consensus/raft"
+)
+
+type ids = []consensus.ID
+
+// voter and learner are peers that were heard of, are connected and have the whole log up to index 100.
+func voter(id consensus.ID) peer {
+	return peer{consensus.Progress{ID: id, Match: 100, Active: true, Voter: true}, true}
+}
+
+func learner(id consensus.ID, match uint64) peer {
+	return peer{consensus.Progress{ID: id, Match: match, Active: true}, true}
+}
+
+func down(p peer) peer {
+	p.Active, p.connected = false, false
+	return p
+}
+
+// groupOf makes a group whose log has its next slot at 101.
+func groupOf(peers ...peer) group {
+	g := group{next: 101, peers: peers}
+	for _, p := range peers {
+		if p.Voter {
+			g.Voters = append(g.Voters, p.ID)
+		} else {
+			g.Learners = append(g.Learners, p.ID)
+		}
+	}
+	return g
+}
+
+func TestMembersFollowTheTrustedNodes(t *testing.T) {
+	joint := groupOf(voter(1), voter(2))
+	joint.Outgoing = ids{1, 3}
+	for _, c := range []struct {
+		name    string
+		m       membership
+		g       group
+		want    raft.Change
+		nothing bool
+	}{
+		{name: "before the constitution is known", g: groupOf(voter(1), voter(2)), nothing: true},
+		{name: "as they are", m: membership{trusted: ids{1, 2, 3}}, g: groupOf(voter(1), voter(2), voter(3)), nothing: true},
+		{name: "while a change is under way", m: membership{trusted: ids{1, 2, 3}, change: 90}, g: groupOf(voter(1)), nothing: true},
+		{name: "a joint change is completed first", m: membership{trusted: ids{1, 2, 4}}, g: joint, want: raft.Change{Leave: true}},
+		{name: "a recovery before other changes", m: membership{trusted: ids{1, 2}, forced: func() raft.Change { return raft.Change{AddVoter: ids{1}} }}, g: groupOf(voter(9)), want: raft.Change{AddVoter: ids{1}}},
+		{name: "a new node is a learner first", m: membership{trusted: ids{1, 2, 3}}, g: groupOf(voter(1), voter(2)), want: raft.Change{AddLearner: ids{3}}},
+		{name: "a learner that has caught up votes", m: membership{trusted: ids{1, 2}}, g: groupOf(voter(1), learner(2, 101-CaughtUp)), want: raft.Change{AddVoter: ids{2}}},
+		{name: "a learner that is behind does not", m: membership{trusted: ids{1, 2}}, g: groupOf(voter(1), learner(2, 100-CaughtUp)), nothing: true},
+		{name: "a learner that confirmed nothing does not", m: membership{trusted: ids{1, 2}}, g: group{Membership: consensus.Membership{Voters: ids{1}, Learners: ids{2}}, next: 5, peers: []peer{voter(1), learner(2, 0)}}, nothing: true},
+		{name: "learners become voters in order", m: membership{trusted: ids{1, 2, 3}}, g: groupOf(voter(1), learner(3, 100), learner(2, 100)), want: raft.Change{AddVoter: ids{2, 3}}},
+		{name: "a node leaves with its successor's vote", m: membership{trusted: ids{1, 3}}, g: groupOf(voter(1), voter(2), learner(3, 100)), want: raft.Change{AddVoter: ids{3}, Remove: ids{2}}},
+		{name: "a node waits for its successor", m: membership{trusted: ids{1, 3}}, g: groupOf(voter(1), voter(2), learner(3, 1)), nothing: true},
+		{name: "a node does not wait for a successor that is down", m: membership{trusted: ids{1, 3}}, g: groupOf(voter(1), voter(2), down(learner(3, 1))), want: raft.Change{Remove: ids{2}}},
+		{name: "a leader does not remove itself", m: membership{trusted: ids{2, 3}}, g: groupOf(voter(1), voter(2), voter(3)), nothing: true},
+		{name: "a learner that is not trusted leaves", m: membership{trusted: ids{1}}, g: groupOf(voter(1), down(learner(2, 1))), want: raft.Change{Remove: ids{2}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.m.self = 1
+			got, want := c.m.next(c.g)
+			if want == c.nothing || want && !reflect.DeepEqual(got, c.want) {
+				t.Errorf("the next change is %+v (%v), expected %+v (%v)", got, want, c.want, !c.nothing)
+			}
+		})
+	}
+}
+
+func TestNodesLeaveOnlyIfAMajorityOfTheRestIsReached(t *testing.T) {
+	unplugged := voter(3)
+	unplugged.connected = false
+	for _, c := range []struct {
+		name    string
+		trusted ids
+		g       group
+		remove  ids
+	}{
+		{"the rest is up", ids{1, 2, 3}, groupOf(voter(1), voter(2), voter(3), voter(4)), ids{4}},
+		{"half of the rest is down: the node that is up votes on", ids{1, 3}, groupOf(voter(1), voter(2), down(voter(3))), nil},
+		{"half of the rest is not connected", ids{1, 3}, groupOf(voter(1), voter(2), unplugged), nil},
+		{"only the silent node leaves", ids{1, 3}, groupOf(voter(1), voter(2), down(voter(3)), down(voter(4))), ids{4}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := membership{self: 1, trusted: c.trusted}
+			if got, _ := m.next(c.g); !slices.Equal(got.Remove, c.remove) {
+				t.Errorf("%v leave, expected %v", got.Remove, c.remove)
+			}
+		})
+	}
+}
+
+func TestTheSuccessorIsTheReachableVoterThatHasComeFarthest(t *testing.T) {
+	behind, ahead, cut := voter(2), voter(3), voter(4)
+	behind.Match, ahead.Match, cut.Match = 90, 95, 99
+	cut.connected = false
+	m := membership{self: 1}
+	if got := m.successor(groupOf(voter(1), behind, ahead, cut, down(voter(5)), learner(6, 100))); got != 3 {
+		t.Errorf("the successor is %d, expected 3", got)
+	}
+	if got := m.successor(groupOf(voter(1), down(voter(2)), learner(3, 100))); got != 0 {
+		t.Errorf("the successor is %d, expected none", got)
+	}
+}
+
+func TestALeaderHandsOverIfItLeavesOrIsNotTrusted(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		m    membership
+		is   bool
+	}{
+		{"the constitution is not known", membership{}, false},
+		{"trusted", membership{trusted: ids{1, 2}}, false},
+		{"leaving", membership{trusted: ids{1, 2}, leaving: true}, true},
+		{"not trusted", membership{trusted: ids{2}}, true},
+	} {
+		c.m.self = 1
+		if why := c.m.handOver(); (why != "") != c.is {
+			t.Errorf("%s: handing over because %q", c.name, why)
+		}
+	}
+}
+
+func TestANodeIsSparedIfAMajorityOfTheOtherVotersWasHeardOf(t *testing.T) {
+	three := ids{1, 2, 3}
+	joint := groupOf(voter(1), voter(2), voter(3))
+	joint.Outgoing = ids{4}
+	for _, c := range []struct {
+		name string
+		m    membership
+		g    group
+		id   consensus.ID
+		kind error
+	}{
+		{"all are up", membership{trusted: three}, groupOf(voter(1), voter(2), voter(3)), 3, nil},
+		{"the node itself is down", membership{trusted: three}, groupOf(voter(1), voter(2), down(voter(3))), 3, nil},
+		{"one of two others is down", membership{trusted: three}, groupOf(voter(1), down(voter(2)), voter(3)), 3, coco.ErrBusy},
+		{"learners do not count", membership{trusted: three}, groupOf(voter(1), learner(2, 100), voter(3)), 3, nil},
+		{"the only voter", membership{trusted: ids{1}}, groupOf(voter(1), learner(2, 100)), 1, coco.ErrInvalid},
+		{"another retirement is not committed", membership{trusted: three, sparing: 1}, groupOf(voter(1), voter(2), voter(3)), 3, coco.ErrBusy},
+		{"a change is not applied", membership{trusted: three, change: 7}, groupOf(voter(1), voter(2), voter(3)), 3, coco.ErrBusy},
+		{"a joint change", membership{trusted: three}, joint, 3, coco.ErrBusy},
+		{"another voter is to leave", membership{trusted: ids{1, 3}}, groupOf(voter(1), voter(2), voter(3)), 3, coco.ErrBusy},
+		{"the voter that is to leave anyway", membership{trusted: ids{1, 2}}, groupOf(voter(1), voter(2), voter(3)), 3, nil},
+	} {
+		c.m.self = 1
+		if err := c.m.spare(c.g, c.id); !errors.Is(err, c.kind) {
+			t.Errorf("%s: %v, expected %v", c.name, err, c.kind)
+		}
+	}
+}
+
+func TestAChangeOfMembersIsTheOnlyOneUntilItIsAppliedOrTheViewIsLost(t *testing.T) {
+	m := membership{trusted: ids{1}, forced: func() raft.Change { return raft.Change{} }}
+	m.proposed(7)
+	m.applied(6)
+	if !m.idle() || m.forced != nil {
+		t.Error("a change that is proposed is not waited for, or a recovery's change is made twice")
+	}
+	if m.applied(7); m.idle() {
+		t.Error("a change that is applied is waited for")
+	}
+	m.proposed(9)
+	if m.lose(); m.idle() {
+		t.Error("a change of a lost view is waited for")
+	}
+}
+
+func TestConnectionsCloseOneElectionTimeoutAfterTheLastChange(t *testing.T) {
+	var m membership
+	if m.tick() {
+		t.Error("connections close without a change")
+	}
+	m.changed()
+	m.tick()
+	m.changed()
+	for i := 1; i <= electionTicks+1; i++ {
+		if due := m.tick(); due != (i == electionTicks) {
+			t.Errorf("tick %d: due is %v", i, due)
+		}
+	}
+}
