@@ -44,7 +44,7 @@ func TestPagesNameWhatIsThere(t *testing.T) {
 
 // notPaths are words with slashes that are no paths of the repository: media types, files of a network, packages of the
 // standard library.
-var notPaths = regexp.MustCompile(`^(application|text|bin|delta|ledger|snapshots|crypto|net|testing)/[a-z0-9_.]+$`)
+var notPaths = regexp.MustCompile(`^(application|text|bin|delta|crypto|net|testing)/[a-z0-9_.]+$`)
 
 // missing returns what a page names that is not in the repository. Its links are relative to dir.
 func missing(t *testing.T, page, makefile, root, dir string) (faults []string) {
