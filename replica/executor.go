@@ -69,7 +69,7 @@ func (x *executor) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-x.tasks.ready:
-			for _, t := range x.tasks.take() {
+			for _, t := range x.tasks.receive() {
 				if err := x.do(ctx, t); err != nil {
 					return err
 				}
@@ -80,7 +80,7 @@ func (x *executor) run(ctx context.Context) error {
 				}
 			}
 		case <-queue:
-			if items := x.queue.take(x.rules.Limits); len(items) > 0 {
+			if items := x.queue.remove(x.rules.Limits); len(items) > 0 {
 				if err := x.execute(items); err != nil {
 					return err
 				}

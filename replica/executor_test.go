@@ -123,7 +123,7 @@ func TestAPermitIsGivenBackOnce(t *testing.T) {
 	l := lease{permit: newPermit(t.Context(), 1, 7, nil), loop: inbox}
 	l.end(&consensus.Entry{Index: 7})
 	l.end(nil)
-	if events := inbox.take(); len(events) != 1 || events[0].sealed == nil || events[0].sealed.entry.Index != 7 {
+	if events := inbox.receive(); len(events) != 1 || events[0].sealed == nil || events[0].sealed.entry.Index != 7 {
 		t.Errorf("the loop received %d events, expected the filled permit", len(events))
 	}
 }

@@ -128,7 +128,7 @@ func (l *loop) run(ctx context.Context) error {
 				l.step(<-l.recv)
 			}
 		case <-l.inbox.ready:
-			for _, e := range l.inbox.take() {
+			for _, e := range l.inbox.receive() {
 				if err := l.handle(e); err != nil {
 					return err
 				}

@@ -24,8 +24,8 @@ func (m *mailbox[T]) put(items ...T) {
 	}
 }
 
-// take returns everything that waits. The slice is the caller's.
-func (m *mailbox[T]) take() []T {
+// receive removes and returns everything that waits. The slice is the caller's.
+func (m *mailbox[T]) receive() []T {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	items := m.items

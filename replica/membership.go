@@ -53,7 +53,7 @@ func (m *membership) tick() (due bool) {
 	return m.hangUp == 0
 }
 
-// changed notes that other nodes take part in consensus. Those that left are connected until they have learnt it.
+// changed notes that other nodes take part in consensus. The nodes that left stay connected until they have learnt it.
 func (m *membership) changed() { m.hangUp = electionTicks }
 
 // applied notes how far entries are applied.

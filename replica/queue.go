@@ -10,9 +10,9 @@ import (
 )
 
 // The queue holds what waits for the executor. It is bounded in calls and in bytes of their payloads,
-// and fair to callers in both directions: none may fill it (package fair), and the executor takes from
-// all in turn (deficit round robin: Shreedhar and Varghese, 1995), so that what a caller waits depends
-// on what it sent itself and on how many others there are, not on how much those have sent.
+// and fair to callers in both directions: none may fill it (package fair), and the executor is given items of
+// all in turn (deficit round robin: Shreedhar and Varghese, 1995), so that how long a caller waits depends
+// on how much it sent itself and on how many other callers there are, not on how much those have sent.
 //
 // One caller's items stay in order. Work of the node's own goes first: it is little, and nodes that
 // join or leave must not wait behind callers that overload the network.
@@ -20,7 +20,7 @@ import (
 const (
 	// callBytes is how many bytes of payload count as much as one call, when turns are dealt.
 	callBytes = 4 << 10
-	// quantum is how much a caller may take in one turn, in calls.
+	// quantum is how many calls of a caller are removed in one turn.
 	quantum = 64
 	// maxOwn bounds the work of the node's own that waits: joiners, mostly, of which a node serves
 	// maxJoiners at a time.
@@ -32,7 +32,7 @@ var (
 	errShareFull = fmt.Errorf("%w: this organisation has its share of the leader's queue already", coco.ErrBusy)
 )
 
-// queue is safe for concurrent use; there MUST be one taker only.
+// queue is safe for concurrent use; items MUST be removed by one goroutine only.
 type queue struct {
 	ready chan struct{} // holds a token while items wait
 
@@ -49,7 +49,7 @@ type queue struct {
 type line struct {
 	caller  coco.ActorID
 	items   []*Item
-	credit  int  // what it may take still, in calls
+	credit  int  // how many calls may still be removed
 	serving bool // its turn has begun
 }
 
@@ -57,7 +57,7 @@ func newQueue(calls, bytes int) *queue {
 	return &queue{ready: make(chan struct{}, 1), lines: map[coco.ActorID]*line{}, calls: fair.New(calls), bytes: fair.New(bytes)}
 }
 
-// put adds an item, or says at once why it may not wait. All calls of an item are of one caller.
+// put adds an item, or fails at once with coco.ErrBusy if there is no room for it. All calls of an item are of one caller.
 func (q *queue) put(it *Item) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -70,19 +70,19 @@ func (q *queue) put(it *Item) error {
 		return nil
 	}
 	it.bytes = it.payload()
-	who, calls, bytes := it.caller(), it.size(), it.bytes
+	caller, calls, bytes := it.caller(), it.size(), it.bytes
 	switch {
 	case q.calls.Full(calls) || q.bytes.Full(bytes):
 		return errQueueFull
-	case !q.calls.Fits(who, calls) || !q.bytes.Fits(who, bytes):
+	case !q.calls.Fits(caller, calls) || !q.bytes.Fits(caller, bytes):
 		return errShareFull
 	}
-	q.calls.Take(who, calls)
-	q.bytes.Take(who, bytes)
-	l := q.lines[who]
+	q.calls.Take(caller, calls)
+	q.bytes.Take(caller, bytes)
+	l := q.lines[caller]
 	if l == nil {
-		l = &line{caller: who}
-		q.lines[who] = l
+		l = &line{caller: caller}
+		q.lines[caller] = l
 		q.ring = append(q.ring, l)
 	}
 	l.items = append(l.items, it)
@@ -97,9 +97,9 @@ func (q *queue) wake() {
 	}
 }
 
-// take removes what makes one batch: at least one item, if there is any, and no more once the items
-// taken reach a limit. Work of the node's own is a batch by itself.
-func (q *queue) take(most Limits) []*Item {
+// remove removes and returns the items of one batch: at least one, if there is any, and no more once they
+// reach a limit. Work of the node's own is a batch by itself.
+func (q *queue) remove(most Limits) []*Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var out []*Item
@@ -128,7 +128,7 @@ func (q *queue) take(most Limits) []*Item {
 	return out
 }
 
-// next takes one item of the caller whose turn it is, or ends the turn.
+// next removes one item of the caller whose turn it is. If the caller's credit is too small, it ends the turn and returns nil.
 func (q *queue) next() *Item {
 	l := q.ring[q.turn]
 	if !l.serving {
@@ -160,7 +160,7 @@ func (q *queue) next() *Item {
 func (q *queue) drain() []*Item {
 	var out []*Item
 	for {
-		items := q.take(Limits{Count: math.MaxInt, Bytes: math.MaxInt})
+		items := q.remove(Limits{Count: math.MaxInt, Bytes: math.MaxInt})
 		if len(items) == 0 {
 			return out
 		}
@@ -188,5 +188,5 @@ func (it *Item) payload() (n int) {
 	return n
 }
 
-// cost is what an item takes of its caller's turn.
+// cost is how much of its caller's credit an item uses, in calls.
 func (it *Item) cost() int { return it.size() + it.bytes/callBytes }

@@ -39,7 +39,7 @@ func TestAPoliteCallerIsServedBesideAGreedyOne(t *testing.T) {
 	if err := q.put(polite); err != nil {
 		t.Fatalf("a polite caller is refused: %v", err)
 	}
-	for n, it := range q.take(Limits{Count: 2 * quantum, Bytes: 1 << 20}) {
+	for n, it := range q.remove(Limits{Count: 2 * quantum, Bytes: 1 << 20}) {
 		if it == polite {
 			return
 		} else if n > quantum {
@@ -59,7 +59,7 @@ func TestTurnsAreEqualInCallsAndInBytes(t *testing.T) {
 		}
 	}
 	costs := map[byte]int{}
-	for _, it := range q.take(Limits{Count: 1500, Bytes: 1 << 30}) {
+	for _, it := range q.remove(Limits{Count: 1500, Bytes: 1 << 30}) {
 		costs[it.caller()[0]] += it.cost()
 	}
 	for caller, cost := range costs {
@@ -77,7 +77,7 @@ func TestWorkOfTheNodeItselfGoesFirst(t *testing.T) {
 	if err := q.put(own); err != nil {
 		t.Fatalf("the node's own work is refused: %v", err)
 	}
-	if got := q.take(Limits{Count: 1, Bytes: 1}); len(got) != 1 || got[0] != own {
+	if got := q.remove(Limits{Count: 1, Bytes: 1}); len(got) != 1 || got[0] != own {
 		t.Errorf("took %v first", got)
 	}
 	for range maxOwn {
@@ -90,7 +90,7 @@ func TestWorkOfTheNodeItselfGoesFirst(t *testing.T) {
 	}
 }
 
-// TestQueueAgainstAModel puts and takes at random. What comes out is what went in, in each caller's order;
+// TestQueueAgainstAModel puts and removes at random. What comes out is what went in, in each caller's order;
 // a token is there whenever something waits; the bounds hold.
 func TestQueueAgainstAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -122,21 +122,21 @@ func TestQueueAgainstAModel(t *testing.T) {
 				}
 			case 1, 2:
 				if waiting > 0 && len(q.ready) == 0 {
-					t.Fatalf("%d items wait and nobody is woken", waiting)
+					t.Fatalf("%d items wait and no token was given", waiting)
 				}
 				select { // as the executor does
 				case <-q.ready:
 				default:
 				}
 				want := Limits{Count: rapid.IntRange(1, 100).Draw(t, "most"), Bytes: rapid.IntRange(1, 5000).Draw(t, "most bytes")}
-				got := q.take(want)
+				got := q.remove(want)
 				if waiting > 0 && len(got) == 0 {
-					t.Fatalf("%d items wait, none is taken", waiting)
+					t.Fatalf("%d items wait, none is removed", waiting)
 				}
 				n, size := 0, 0
 				for _, it := range got {
 					if n >= want.Count || size >= want.Bytes {
-						t.Fatalf("more is taken after %d calls of %d bytes", n, size)
+						t.Fatalf("more is removed after %d calls of %d bytes", n, size)
 					}
 					n, size = n+it.size(), size+it.payload()
 				}

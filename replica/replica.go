@@ -21,7 +21,7 @@
 //     head, so its previous-entry digest, its Merkle root and its seqnos follow from what comes before.
 //   - A committed entry either is the first sealed batch (same view, same index), or proves that
 //     no sealed batch will ever be committed. In the latter case the store is rolled back to what is applied.
-//   - A slot is given out once in a view. A permit that is taken back unused may be given again.
+//   - A slot is given out once in a view. A slot whose permit comes back unused may be given again.
 //   - An entry is acknowledged to the leader only after it is on this node's disk (Config.Durable).
 //
 // # What a crash leaves
@@ -99,7 +99,7 @@ type Network interface {
 type Hooks struct {
 	// Rules reads the rules from the newest state. It is given those of the last time, to compare their version.
 	Rules func(newest store.Reader, last Rules) (Rules, error)
-	// Committed is told of each batch, in order, after the ledgers and before those who wait for its transactions.
+	// Committed is told of each batch, in order, after the ledgers and before the callers that wait for its transactions.
 	Committed func(Batch) error
 	// MembersChanged is told, an election timeout after a change, that other nodes take part in consensus. Applied is the last seqno.
 	MembersChanged func(applied uint64)
@@ -128,7 +128,7 @@ type Replica struct {
 	meter    *meter
 }
 
-// New makes a replica. The ledgers hear of Config.Start here.
+// New makes a replica. The ledgers are told of Config.Start here.
 func New(cfg Config) (*Replica, error) {
 	m := cfg.Machine
 	m.Self, m.Log, m.ElectionTicks, m.HeartbeatTicks = consensus.IDOf(cfg.Self), logReader{cfg.Disk}, electionTicks, heartbeatTicks

@@ -47,7 +47,7 @@ func (w *writer) run(ctx context.Context) error {
 				}
 			}
 		case <-w.tasks.ready:
-			tasks := w.tasks.take()
+			tasks := w.tasks.receive()
 			wrote, err := w.append(tasks)
 			if err != nil {
 				return fmt.Errorf("write the ledger: %w", err)
