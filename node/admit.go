@@ -55,38 +55,38 @@ func newJoiner(cfg Config, a *join.Attestor, local catchup.Local) *join.Joiner {
 // sponsor makes what answers nodes that join.
 func (n *node) sponsor() *join.Sponsor {
 	return &join.Sponsor{
-		Log: n.log, Clock: n.cfg.Host.Clock, Verifiers: n.cfg.Verifiers, Attestor: n.attestor,
-		Network: n.current, Secrets: n.keys.All, State: n.store.Snapshot,
+		Log: n.log, Clock: n.cfg.Host.Clock, Verifiers: n.cfg.Verifiers, Attestor: n.self,
+		Network: n.current, Secrets: n.state.keys.All, State: n.state.store.Snapshot,
 		Commit: func(ctx context.Context, run func(*store.Tx) ([]byte, error)) (uint64, []byte, error) {
 			r, err := n.replica.Do(ctx, run)
 			return r.TxID.Seqno, r.Reply, err
 		},
 		Applied: func() uint64 { return n.replica.Last().Seqno },
 		Leads: func() (bool, string) {
-			s, d := n.replica.State(), n.directory.Load()
+			s, d := n.replica.State(), n.decided.directory.Load()
 			if s.Role == consensus.Leader {
 				return true, ""
 			}
 			return false, d.addresses[d.byConsensus[s.Leader]]
 		},
-		Shared: func(samples []peer.Sample) (uint64, error) { return n.local.Shared(n.replica.Applied(), samples) },
+		Shared: func(samples []peer.Sample) (uint64, error) { return n.state.disk.Shared(n.replica.Applied(), samples) },
 	}
 }
 
 // current returns the network as members have changed it since this node was admitted.
 func (n *node) current() join.Network {
 	now := n.network
-	now.Constitution, now.Service, now.Nodes = n.constitution.Load(), n.service(), n.directory.Load().addresses
+	now.Constitution, now.Service, now.Nodes = n.decided.constitution.Load(), n.certificates.service(), n.decided.directory.Load().addresses
 	return now
 }
 
 // leftBehind ends this life, and has the next one join.
 func (n *node) leftBehind(why string) *join.LeftBehindError {
-	nodes := maps.Clone(n.directory.Load().addresses)
-	delete(nodes, n.id.ID())
+	nodes := maps.Clone(n.decided.directory.Load().addresses)
+	delete(nodes, n.self.Identity.ID())
 	return &join.LeftBehindError{
-		Ask: slices.Sorted(maps.Values(nodes)), Constitution: n.constitution.Load().Digest(),
-		Service: n.serviceCertificate().Raw, Why: why,
+		Ask: slices.Sorted(maps.Values(nodes)), Constitution: n.decided.constitution.Load().Digest(),
+		Service: n.certificates.ofService().Raw, Why: why,
 	}
 }
 

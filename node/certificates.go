@@ -4,18 +4,18 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/wire"
 )
 
-// certificates says when this node's certificate ends, the service's, and the first of those that the
-// constitution lists.
-func (n *node) certificates() []wire.Certificate {
+// list says when this node's certificate ends, the service's, and the first of those that the constitution lists.
+func (c *certificates) list(listed *constitution.Constitution) []wire.Certificate {
 	out := []wire.Certificate{
-		{Of: "node", NotAfter: n.id.Certificate().Leaf.NotAfter.UTC()},
-		{Of: "service", NotAfter: n.serviceCertificate().NotAfter.UTC()},
+		{Of: "node", NotAfter: c.own.Certificate().Leaf.NotAfter.UTC()},
+		{Of: "service", NotAfter: c.ofService().NotAfter.UTC()},
 	}
 	var first wire.Certificate
-	for _, a := range n.constitution.Load().Certificates() {
+	for _, a := range listed.Certificates() {
 		if ends := a.Certificate.NotAfter.UTC(); first.Of == "" || ends.Before(first.NotAfter) {
 			first = wire.Certificate{Of: "member", Name: a.Name, NotAfter: ends}
 			if a.Role != coco.Member {
@@ -28,11 +28,11 @@ func (n *node) certificates() []wire.Certificate {
 
 // actorsEnd is when the first member or participant is without a certificate: any of several will do. Metrics
 // name no organisation.
-func (n *node) actorsEnd() time.Time {
+func actorsEnd(c *constitution.Constitution) time.Time {
 	last := map[coco.ActorID]time.Time{}
-	for _, c := range n.constitution.Load().Certificates() {
-		if ends := c.Certificate.NotAfter; ends.After(last[c.Actor]) {
-			last[c.Actor] = ends
+	for _, a := range c.Certificates() {
+		if ends := a.Certificate.NotAfter; ends.After(last[a.Actor]) {
+			last[a.Actor] = ends
 		}
 	}
 	var first time.Time

@@ -1,8 +1,10 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -14,16 +16,33 @@ import (
 	"github.com/cocoframework/coco/store"
 )
 
+// links are the connections to other nodes, and what is counted of them.
+type links struct {
+	ctx       context.Context // of this life
+	peers     *peer.Transport
+	forwarder *peer.Forwarder
+	refused   atomic.Uint64 // lists of calls that found no room among those on their way to the leader
+	unfair    atomic.Uint64 // those of them whose caller had its share already
+}
+
+// refuse counts calls that found no room on their way to the leader.
+func (l *links) refuse(err error) {
+	l.refused.Add(1)
+	if errors.Is(err, peer.ErrShare) {
+		l.unfair.Add(1)
+	}
+}
+
 // dialer connects to nodes of this network.
 func (n *node) dialer() peer.Dialer {
-	return peer.Dialer{Net: n.cfg.Host.Net, Identity: n.id, Verify: n.verifyPeer}
+	return peer.Dialer{Net: n.cfg.Host.Net, Identity: n.self.Identity, Verify: n.verifyPeer}
 }
 
 // newForwarder makes what sends calls and requests to the leader.
 func (n *node) newForwarder(l constitution.Limits) *peer.Forwarder {
 	f := peer.NewForwarder(peer.ForwarderConfig{
-		Clock: n.cfg.Host.Clock, Self: n.id.ID(), Leadership: n.leadership, Send: n.peers.Send,
-		Decode: n.decode, Submit: n.submitHere, Request: n.request, Reached: func(seqno uint64) <-chan struct{} { return n.replica.Reached(seqno) }, Full: n.refuse,
+		Clock: n.cfg.Host.Clock, Self: n.self.Identity.ID(), Leadership: n.leadership, Send: n.links.peers.Send,
+		Decode: n.decode, Submit: n.submitHere, Request: n.request, Reached: func(seqno uint64) <-chan struct{} { return n.replica.Reached(seqno) }, Full: n.links.refuse,
 	})
 	f.Bound(l.Queue, queueBytes(l))
 	return f
@@ -32,20 +51,20 @@ func (n *node) newForwarder(l constitution.Limits) *peer.Forwarder {
 // connections is what the connections to other nodes are opened with.
 func (n *node) connections() peer.Config {
 	return peer.Config{
-		Dialer: n.dialer(), Listed: n.listed,
+		Dialer: n.dialer(), Listed: func(id coco.NodeID) bool { return n.decided.directory.Load().listed(id) },
 		Broken: func(id coco.NodeID) { n.replica.Unreachable(consensus.IDOf(id)) },
 		Consensus: func(from coco.NodeID, data []byte) {
-			n.replica.Step(n.ctx, consensus.IDOf(from), data)
+			n.replica.Step(n.links.ctx, consensus.IDOf(from), data)
 		},
 		Behind: func(from coco.NodeID) {
 			if from == n.leader() {
-				n.behind.Store(true)
+				n.watch.behind.Store(true)
 			}
 		},
-		Secret: n.receiveSecret, SecretHeld: n.receiveSecretHeld, SecretWanted: n.receiveSecretWanted,
-		Forwarder: n.forwarder, Join: n.sponsor().Serve,
+		Secret: n.epochs.receiveSecret, SecretHeld: n.epochs.receiveSecretHeld, SecretWanted: n.epochs.receiveSecretWanted,
+		Forwarder: n.links.forwarder, Join: n.sponsor().Serve,
 		Fetches: peer.NewFetchServer(n.cfg.Host.Clock, func(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
-			return n.local.Answer(n.replica.Applied(), rq)
+			return n.state.disk.Answer(n.replica.Applied(), rq)
 		}),
 	}
 }
@@ -55,18 +74,18 @@ func (n *node) leadership() peer.Leadership {
 	change := n.replica.Changed() // before looking
 	s := n.replica.State()
 	return peer.Leadership{
-		Leader: n.directory.Load().byConsensus[s.Leader], Self: s.Role == consensus.Leader, Change: change,
+		Leader: n.decided.directory.Load().byConsensus[s.Leader], Self: s.Role == consensus.Leader, Change: change,
 	}
 }
 
 // leader returns the node that leads, as far as this one knows; zero if none does.
 func (n *node) leader() coco.NodeID {
-	return n.directory.Load().byConsensus[n.replica.State().Leader]
+	return n.decided.directory.Load().byConsensus[n.replica.State().Leader]
 }
 
 // decode is peer.ForwarderConfig.Decode.
 func (n *node) decode(ledger string, payload []byte) (any, error) {
-	l := n.ledger(ledger)
+	l := n.state.ledger(ledger)
 	if l == nil {
 		return nil, fmt.Errorf("%w: no ledger %q here", coco.ErrInvalid, ledger)
 	}
@@ -88,39 +107,23 @@ func (n *node) request(from coco.NodeID, rq peer.Request, done func([]adapter.Re
 	case peer.Snapshot:
 		run = requestSnapshot
 	case peer.Renew:
-		run = n.renewNode(from)
+		run = n.certificates.renewNode(from)
 	case peer.Govern:
 		run = n.submission(rq.Body)
 	default:
-		return fmt.Errorf("%w: node %s does not know this request", coco.ErrInvalid, n.id.ID().Short())
+		return fmt.Errorf("%w: node %s does not know this request", coco.ErrInvalid, n.self.Identity.ID().Short())
 	}
 	return n.replica.Enqueue(&replica.Item{Run: run, Done: done})
 }
 
-// refuse counts calls that found no room on their way to the leader.
-func (n *node) refuse(err error) {
-	n.meter.refused.Add(1)
-	if errors.Is(err, peer.ErrShare) {
-		n.meter.unfair.Add(1)
-	}
-}
-
 // verifyPeer accepts the connection of a trusted node.
 func (n *node) verifyPeer(p channel.PeerCert) error {
-	if err := p.EndorsedBy(n.serviceCertificate(), n.cfg.Host.Clock.Now()); err != nil {
+	if err := p.EndorsedBy(n.certificates.ofService(), n.cfg.Host.Clock.Now()); err != nil {
 		return err
 	}
-	if !n.listed(p.ID) {
-		n.unlisted.Store(true)
+	if !n.decided.directory.Load().listed(p.ID) {
+		n.watch.unlisted.Store(true)
 		return fmt.Errorf("%w: node %s is not in this network's list", coco.ErrDenied, p.ID.Short())
 	}
 	return nil
-}
-
-// listed reports whether a node may send to this one.
-func (n *node) listed(id coco.NodeID) bool {
-	d := n.directory.Load()
-	_, trusted := d.addresses[id]
-	_, leaving := d.leaving[id]
-	return trusted || leaving
 }

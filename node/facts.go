@@ -22,7 +22,7 @@ const ContextClient = "coco client"
 
 // Identify implements gateway.Node.
 func (n *node) Identify(chain []*x509.Certificate) (coco.Caller, error) {
-	return constitution.Identify(n.constitution.Load(), chain, n.cfg.Host.Clock.Now())
+	return constitution.Identify(n.decided.constitution.Load(), chain, n.cfg.Host.Clock.Now())
 }
 
 func (n *node) status() adapter.Status {
@@ -48,14 +48,14 @@ func (n *node) knownSeqno() uint64 {
 
 // Status implements gateway.Node.
 func (n *node) Status() wire.Status {
-	s, c := n.replica.State(), n.constitution.Load()
+	s, c := n.replica.State(), n.decided.constitution.Load()
 	st := wire.Status{
 		Network: c.Network.Name, Insecure: c.Network.Insecure,
-		Node: n.id.ID(), Owner: c.Name(n.cfg.Owner.Actor()),
-		Role: n.role(s), View: s.View, Voter: n.votes(), Leader: n.directory.Load().byConsensus[s.Leader],
+		Node: n.self.Identity.ID(), Owner: c.Name(n.cfg.Owner.Actor()),
+		Role: n.role(s), View: s.View, Voter: n.votes(), Leader: n.decided.directory.Load().byConsensus[s.Leader],
 		Committed: n.replica.Last(), Known: max(n.replica.Last().Seqno, n.knownSeqno()),
-		Constitution: c.Digest(), Measurement: n.attestor.Measurement, Version: n.cfg.Version,
-		Notice: strings.Join(n.notices(), " "), Certificates: n.certificates(),
+		Constitution: c.Digest(), Measurement: n.self.Measurement, Version: n.cfg.Version,
+		Notice: strings.Join(n.notices(), " "), Certificates: n.certificates.list(c),
 	}
 	if s.Leader == 0 {
 		st.Problem = "the network has no leader: fewer than a majority of the nodes reach each other"
@@ -66,13 +66,13 @@ func (n *node) Status() wire.Status {
 // votes reports whether this node is one of the voters, for good.
 func (n *node) votes() bool {
 	m := n.replica.Members()
-	return len(m.Outgoing) == 0 && slices.Contains(m.Voters, consensus.IDOf(n.id.ID()))
+	return len(m.Outgoing) == 0 && slices.Contains(m.Voters, consensus.IDOf(n.self.Identity.ID()))
 }
 
 // notices are what every user must be told of this network.
 func (n *node) notices() []string {
-	out := networkNotices(n.constitution.Load())
-	for _, l := range n.ledgers {
+	out := networkNotices(n.decided.constitution.Load())
+	for _, l := range n.state.ledgers {
 		if l, ok := l.Ledger.(adapter.Noticer); ok {
 			out = append(out, l.Notices()...)
 		}
@@ -89,18 +89,18 @@ func networkNotices(c *constitution.Constitution) (out []string) {
 
 // Constitution implements gateway.Node.
 func (n *node) Constitution() ([]byte, coco.Digest, error) {
-	c := n.constitution.Load()
+	c := n.decided.constitution.Load()
 	return c.TOML(), c.Digest(), nil
 }
 
 // Service implements gateway.Node.
 func (n *node) Service() ([]byte, error) {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.serviceCertificate().Raw}), nil
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.certificates.ofService().Raw}), nil
 }
 
 // Evidence implements gateway.Node.
 func (n *node) Evidence(ctx context.Context, nonce []byte) (wire.Evidence, error) {
-	key := n.id.PublicKey()
+	key := n.self.Identity.PublicKey()
 	quote, err := n.cfg.Host.Quoter.Quote(ctx, attest.ReportData(ContextClient, key, nonce))
 	if err != nil {
 		return wire.Evidence{}, fmt.Errorf("attestation device: %w", err)
@@ -110,16 +110,16 @@ func (n *node) Evidence(ctx context.Context, nonce []byte) (wire.Evidence, error
 
 // Nodes implements gateway.Node.
 func (n *node) Nodes() ([]wire.Node, error) {
-	s := n.store.Snapshot()
+	s := n.state.store.Snapshot()
 	defer s.Release()
-	return query.Nodes(s, n.constitution.Load())
+	return query.Nodes(s, n.decided.constitution.Load())
 }
 
 // TxStatus implements gateway.Node.
 func (n *node) TxStatus(id coco.TxID) (wire.TxStatus, error) {
 	last := n.replica.Last() // before looking: what is committed meanwhile is not to be called invalid
 	if id.Seqno <= last.Seqno {
-		switch b, err := n.history.Find(id.Seqno); {
+		switch b, err := n.state.history.Find(id.Seqno); {
 		case err != nil:
 			return wire.TxUnknown, err
 		case b.View == id.View:
@@ -139,19 +139,19 @@ func (n *node) TxStatus(id coco.TxID) (wire.TxStatus, error) {
 // StateDigest implements gateway.Node.
 func (n *node) StateDigest(seqno uint64) (uint64, coco.Digest, error) {
 	if seqno == 0 {
-		seqno = n.store.Committed()
+		seqno = n.state.store.Committed()
 	}
-	s, err := n.store.SnapshotAt(seqno)
+	s, err := n.state.store.SnapshotAt(seqno)
 	if err != nil {
 		return 0, coco.Digest{}, err
 	}
 	defer s.Release()
-	return seqno, n.store.Digest(s), nil
+	return seqno, n.state.store.Digest(s), nil
 }
 
 // Authorize implements gateway.Node: every ledger must agree, as a transaction may belong to any of them.
 func (n *node) Authorize(caller coco.Caller, read adapter.Read) error {
-	for _, l := range n.ledgers {
+	for _, l := range n.state.ledgers {
 		if err := l.Ledger.Authorize(caller, read); err != nil {
 			return err
 		}
@@ -164,7 +164,7 @@ func (n *node) Receipt(ctx context.Context, id coco.TxID) ([]byte, error) {
 	if n.replica.Last().Seqno < id.Seqno {
 		return nil, fmt.Errorf("%w: transaction %s is not committed on this node", coco.ErrBusy, id)
 	}
-	batch, before, err := n.history.Batch(ctx, id.Seqno)
+	batch, before, err := n.state.history.Batch(ctx, id.Seqno)
 	if err != nil {
 		return nil, err
 	}
@@ -176,6 +176,6 @@ func (n *node) Receipt(ctx context.Context, id coco.TxID) ([]byte, error) {
 
 // past is adapter.Env.Past.
 func (n *node) past(ctx context.Context, table string, key []byte, at uint64) (adapter.PastValue, error) {
-	v, err := n.history.Get(ctx, table, key, at)
+	v, err := n.state.history.Get(ctx, table, key, at)
 	return adapter.PastValue{Value: v.Value, Deleted: v.Deleted, TxID: v.TxID, Time: v.Time}, err
 }

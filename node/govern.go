@@ -26,7 +26,7 @@ type governor struct{ n *node }
 func (g governor) Govern(ctx context.Context, raw []byte) (out wire.Outcome, err error) {
 	ctx, cancel := context.WithTimeout(ctx, peer.SubmitPatience)
 	defer cancel()
-	r := g.n.forwarder.Ask(ctx, peer.Request{Kind: peer.Govern, Body: raw})
+	r := g.n.links.forwarder.Ask(ctx, peer.Request{Kind: peer.Govern, Body: raw})
 	if r.Err != nil {
 		return out, r.Err
 	}
@@ -56,7 +56,7 @@ func (n *node) announceFor(tx *store.Tx, outcomes ...decide.Outcome) error {
 	if !slices.ContainsFunc(outcomes, func(o decide.Outcome) bool { return o.Rotates() }) {
 		return nil
 	}
-	if err := n.announceIn(tx); err != nil {
+	if err := n.epochs.announceIn(tx); err != nil {
 		return fmt.Errorf("a new epoch for other members: %w", err)
 	}
 	return nil
@@ -80,7 +80,7 @@ func (n *node) expire(ctx context.Context) error {
 	if !n.replica.Leads() {
 		return nil
 	}
-	s := n.store.Snapshot()
+	s := n.state.store.Snapshot()
 	due, ok := table.Due(s)
 	s.Release()
 	if !ok || due > uint64(n.cfg.Host.Clock.Now().UnixMilli()) {
@@ -106,44 +106,44 @@ var errNothingDue = fmt.Errorf("%w: no proposal's time is over", coco.ErrNotFoun
 
 // Proposals implements gateway.Governor.
 func (g governor) Proposals(q wire.ProposalQuery) ([]wire.Proposal, error) {
-	s := g.n.store.Snapshot()
+	s := g.n.state.store.Snapshot()
 	defer s.Release()
-	return query.Proposals(s, g.n.constitution.Load(), q)
+	return query.Proposals(s, g.n.decided.constitution.Load(), q)
 }
 
 // Proposal implements gateway.Governor.
 func (g governor) Proposal(id coco.Digest) (wire.Proposal, error) {
-	s := g.n.store.Snapshot()
+	s := g.n.state.store.Snapshot()
 	defer s.Release()
-	return query.Proposal(s, g.n.constitution.Load(), id)
+	return query.Proposal(s, g.n.decided.constitution.Load(), id)
 }
 
 // ConstitutionAt implements gateway.Governor.
 func (g governor) ConstitutionAt(version uint64) ([]byte, wire.ConstitutionVersion, error) {
-	s := g.n.store.Snapshot()
+	s := g.n.state.store.Snapshot()
 	defer s.Release()
 	return query.ConstitutionAt(s, version)
 }
 
 // History implements gateway.Governor.
 func (g governor) History() ([]wire.ConstitutionVersion, error) {
-	s := g.n.store.Snapshot()
+	s := g.n.state.store.Snapshot()
 	defer s.Release()
 	return query.Versions(s)
 }
 
 // Events implements gateway.Governor.
 func (g governor) Events(after, to uint64) ([]wire.GovEvent, error) {
-	s := g.n.store.Snapshot()
+	s := g.n.state.store.Snapshot()
 	defer s.Release()
-	return query.Events(s, g.n.constitution.Load(), after, to)
+	return query.Events(s, g.n.decided.constitution.Load(), after, to)
 }
 
 // PendingNodes implements gateway.Governor.
 func (g governor) PendingNodes() ([]wire.Node, error) {
-	s := g.n.store.Snapshot()
+	s := g.n.state.store.Snapshot()
 	defer s.Release()
-	return query.PendingNodes(s, g.n.constitution.Load())
+	return query.PendingNodes(s, g.n.decided.constitution.Load())
 }
 
 // Simulate implements gateway.Governor.
@@ -152,7 +152,7 @@ func (g governor) Simulate(_ context.Context, caller coco.Caller, text []byte) (
 	if err != nil {
 		return wire.Simulation{}, err
 	}
-	s := g.n.store.Snapshot()
+	s := g.n.state.store.Snapshot()
 	defer s.Release()
 	sim, err := decide.Simulate(s, actions, caller.Actor, uint64(g.n.cfg.Host.Clock.Now().UnixMilli()))
 	if err == nil {
@@ -172,13 +172,13 @@ func (g governor) Simulate(_ context.Context, caller coco.Caller, text []byte) (
 func (g governor) WaitFor(ctx context.Context, seqno uint64) (uint64, error) {
 	n := g.n
 	for {
-		changed := n.governedSignal.Wait()
-		if n.governedAt.Load() > seqno {
-			return n.store.Committed(), nil
+		changed := n.decided.changed.Wait()
+		if n.decided.at.Load() > seqno {
+			return n.state.store.Committed(), nil
 		}
 		select {
 		case <-ctx.Done():
-			return max(seqno, n.store.Committed()), nil
+			return max(seqno, n.state.store.Committed()), nil
 		case <-changed:
 		}
 	}

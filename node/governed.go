@@ -20,7 +20,7 @@ import (
 // rules reads what the executor judges by.
 func (n *node) rules(newest store.Reader, last replica.Rules) (replica.Rules, error) {
 	next := last
-	rec, err := table.Node(newest, n.id.ID())
+	rec, err := table.Node(newest, n.self.Identity.ID())
 	if err != nil && !errors.Is(err, coco.ErrNotFound) {
 		return last, err
 	}
@@ -48,13 +48,13 @@ func limitsOf(c *constitution.Constitution) replica.Limits {
 func (n *node) committed(b replica.Batch) error {
 	if b.Network {
 		n.governed(b.Seqno)
-		s := n.store.Snapshot()
+		s := n.state.store.Snapshot()
 		defer s.Release()
-		if err := n.pace.ReadTables(s, b.First); err != nil {
+		if err := n.snapshots.pace.ReadTables(s, b.First); err != nil {
 			return err
 		}
 	}
-	n.pace.Committed(b, n.store)
+	n.snapshots.pace.Committed(b, n.state.store)
 	return nil
 }
 
@@ -64,14 +64,14 @@ func (n *node) governed(applied uint64) {
 	if applied < n.network.Seqno {
 		return
 	}
-	s := n.store.Snapshot()
+	s := n.state.store.Snapshot()
 	defer s.Release()
 	records, err := table.Nodes(s)
 	if err != nil {
 		n.log.Error("the list of nodes does not decode", "error", err)
 		return
 	}
-	if _, err := n.stepRotation(rotation.Committed{}); err != nil {
+	if _, err := n.epochs.step(rotation.Committed{}); err != nil {
 		n.log.Error("the epochs", "error", err)
 		return
 	}
@@ -79,7 +79,7 @@ func (n *node) governed(applied uint64) {
 		n.log.Error("the constitution does not decode", "error", err)
 		return
 	}
-	if err := n.followCertificates(s); err != nil {
+	if err := n.certificates.follow(s); err != nil {
 		n.log.Error("a certificate does not decode", "error", err)
 		return
 	}
@@ -94,18 +94,15 @@ func (n *node) governed(applied uint64) {
 	}
 	n.setNodes(addresses, leaving)
 	n.leaveIfRemoved(records)
-	n.governedAt.Store(applied)
-	n.governedSignal.Fire()
-	n.gateway.Reidentify()
-	if n.admin != nil {
-		n.admin.Reidentify()
-	}
+	n.decided.at.Store(applied)
+	n.decided.changed.Fire()
+	n.gateways.reidentify()
 }
 
 // leaveIfRemoved ends this node, once consensus does without it, if it is not trusted any more and no other node has
 // its place: members have removed it, or its owner.
 func (n *node) leaveIfRemoved(records []table.NodeRecord) {
-	id := n.id.ID()
+	id := n.self.Identity.ID()
 	at := slices.IndexFunc(records, func(r table.NodeRecord) bool { return r.ID == id })
 	if at < 0 || records[at].State != table.Retired {
 		return
@@ -125,14 +122,14 @@ func (n *node) leaveIfRemoved(records []table.NodeRecord) {
 // followConstitution takes over a constitution that was committed.
 func (n *node) followConstitution(s store.Reader) error {
 	digest, err := table.ConstitutionDigest(s)
-	if err != nil || digest == n.constitution.Load().Digest() {
+	if err != nil || digest == n.decided.constitution.Load().Digest() {
 		return err
 	}
 	c, err := table.LoadConstitution(s)
 	if err != nil {
 		return err
 	}
-	n.constitution.Store(c)
+	n.decided.constitution.Store(c)
 	n.log.Info("the constitution has changed", "digest", digest.Short())
 	return nil
 }

@@ -46,7 +46,7 @@ func (v vitals) checks() []gateway.Check {
 
 // Health implements gateway.Node.
 func (n *node) Health() []gateway.Check {
-	_, listed := n.directory.Load().addresses[n.id.ID()]
+	_, listed := n.decided.directory.Load().addresses[n.self.Identity.ID()]
 	v := vitals{stage: n.progress.stage(), listed: listed, leader: n.replica.State().Leader != 0, lag: n.replica.Lag(), writing: n.replica.Writing()}
 	return v.checks()
 }

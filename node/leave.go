@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/replica"
 )
 
@@ -32,49 +34,61 @@ const (
 func (n *node) leave(ctx context.Context) {
 	n.progress.enter(leaving) // a node that is retired stays that
 	n.log.Info("stopping")
-	n.gateway.Leave()
-	n.makeRoom(ctx)
+	n.gateways.client.Leave()
+	n.handover().run(ctx)
 	patience, cancel := context.WithTimeout(ctx, drainPatience)
 	defer cancel()
-	if err := n.gateway.Shutdown(patience); err != nil {
+	if err := n.gateways.client.Shutdown(patience); err != nil {
 		n.log.Warn("stopping before all requests were answered", "error", err)
 	}
 }
 
-// makeRoom sees to it that this node does not lead, and reports whether another one does. It gives up
+// handover moves leadership to another node.
+type handover struct {
+	log       *slog.Logger
+	clock     host.Clock
+	replica   *replica.Replica
+	connected func(consensus.ID) bool
+}
+
+func (n *node) handover() handover {
+	return handover{log: n.log, clock: n.cfg.Host.Clock, replica: n.replica, connected: n.links.peers.Connected}
+}
+
+// run sees to it that this node does not lead, and reports whether another one does. It gives up
 // at once if there is no other voter.
-func (n *node) makeRoom(ctx context.Context) bool {
-	leads := func() bool { return n.replica.Leads() }
+func (h handover) run(ctx context.Context) bool {
+	leads := func() bool { return h.replica.Leads() }
 	if !leads() {
-		return n.replica.State().Leader != 0
+		return h.replica.State().Leader != 0
 	}
-	n.replica.SetLeaving(true)
-	late := n.cfg.Host.Clock.After(handOverPatience)
+	h.replica.SetLeaving(true)
+	late := h.clock.After(handOverPatience)
 	for {
-		changed := n.replica.Changed()
-		s := n.replica.State()
+		changed := h.replica.Changed()
+		s := h.replica.State()
 		if s.Role != consensus.Leader && s.Leader != 0 {
-			n.log.Info("handed over leadership", "view", s.View)
+			h.log.Info("handed over leadership", "view", s.View)
 			return true
 		}
-		if leads() && !n.othersReached() {
-			n.replica.SetLeaving(false) // what is under way may still be committed, if this node votes alone
+		if leads() && !h.othersReached() {
+			h.replica.SetLeaving(false) // what is under way may still be committed, if this node votes alone
 			return false
 		}
 		select {
 		case <-ctx.Done():
 			return false
 		case <-late:
-			n.log.Warn("no other node took over leadership", "after", handOverPatience)
-			n.replica.SetLeaving(false)
+			h.log.Warn("no other node took over leadership", "after", handOverPatience)
+			h.replica.SetLeaving(false)
 			return false
 		case <-changed:
-		case <-n.cfg.Host.Clock.After(replica.Tick):
+		case <-h.clock.After(replica.Tick):
 		}
 	}
 }
 
 // othersReached reports whether another voter is connected.
-func (n *node) othersReached() bool {
-	return slices.ContainsFunc(n.replica.Members().Voters, n.peers.Connected)
+func (h handover) othersReached() bool {
+	return slices.ContainsFunc(h.replica.Members().Voters, h.connected)
 }

@@ -156,7 +156,7 @@ func (s *start) found() error {
 			if err := members.WriteGenesis(tx, c, rec, service.Certificate().Raw, epoch, serviceKey); err != nil {
 				return err
 			}
-			for _, l := range n.ledgers {
+			for _, l := range n.state.ledgers {
 				if err := tx.In(l.Scope, l.Ledger.Genesis); err != nil {
 					return fmt.Errorf("genesis of ledger %q: %w", l.Name, err)
 				}
@@ -169,7 +169,7 @@ func (s *start) found() error {
 
 // firstTransaction stands for election, alone, and commits a transaction that makes this node trusted.
 func (n *node) firstTransaction(ctx context.Context, write func(*store.Tx, table.NodeRecord) error) error {
-	rec, err := n.attestor.Record(ctx, join.NewNonce())
+	rec, err := n.self.Record(ctx, join.NewNonce())
 	if err != nil {
 		return err
 	}
@@ -186,5 +186,5 @@ func (n *node) firstTransaction(ctx context.Context, write func(*store.Tx, table
 	if err != nil {
 		return err
 	}
-	return n.id.SetCertificate(done.Reply)
+	return n.self.Identity.SetCertificate(done.Reply)
 }

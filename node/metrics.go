@@ -2,16 +2,9 @@ package node
 
 import (
 	"strconv"
-	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
-
-// meter is where the node notes what the metrics show and package replica does not.
-type meter struct {
-	refused atomic.Uint64 // lists of calls that found no room among those on their way to the leader
-	unfair  atomic.Uint64 // those of them whose caller had its share already
-}
 
 // instruments are several collectors as one.
 type instruments []prometheus.Collector
@@ -45,16 +38,16 @@ func (n *node) instruments() instruments {
 		all = append(all, g)
 	}
 	fixed("info", "Always 1; the labels say what runs.", prometheus.Labels{
-		"version": n.cfg.Version, "measurement": string(n.attestor.Measurement), "insecure": strconv.FormatBool(n.constitution.Load().Network.Insecure),
+		"version": n.cfg.Version, "measurement": string(n.self.Measurement), "insecure": strconv.FormatBool(n.decided.constitution.Load().Network.Insecure),
 	}, 1)
 	fixed("process_start_time_seconds", "When this node's process began, since 1970. It rejoined then.", nil, float64(n.cfg.past.began.UnixMilli())/1000)
 	fixed("lives", "Keys that this process has joined under: above 1 it fetched a damaged ledger again, or had been left behind.", nil, float64(n.cfg.past.lives))
 	gauge("service_certificate_not_after_seconds", "When the network's service certificate ends, since 1970.",
-		func() float64 { return float64(n.serviceCertificate().NotAfter.Unix()) })
+		func() float64 { return float64(n.certificates.ofService().NotAfter.Unix()) })
 	gauge("node_certificate_not_after_seconds", "When the certificate that this node shows ends, since 1970.",
-		func() float64 { return float64(n.id.Certificate().Leaf.NotAfter.Unix()) })
+		func() float64 { return float64(n.self.Identity.Certificate().Leaf.NotAfter.Unix()) })
 	gauge("actor_certificate_not_after_seconds", "When the first member or participant is without a certificate, since 1970.",
-		func() float64 { return float64(n.actorsEnd().Unix()) })
+		func() float64 { return float64(actorsEnd(n.decided.constitution.Load()).Unix()) })
 
 	gauge("is_leader", "1 if this node leads.", func() float64 { return truth(n.replica.Leads()) })
 	gauge("has_leader", "1 if this node knows a leader.", func() float64 { return truth(n.replica.State().Leader != 0) })
@@ -74,28 +67,28 @@ func (n *node) instruments() instruments {
 	gauge("queue_bytes", "Bytes of the calls that wait for execution on this node.", func() float64 { return float64(n.replica.Load().Bytes) })
 	gauge("queue_capacity_bytes", "How many bytes may wait.", func() float64 { return float64(n.replica.Load().MaxBytes) })
 	counter("queue_refused_total", "Lists of calls that found no room in the queue, or among those on their way to the leader.",
-		func() float64 { all, _ := n.replica.Refused(); return float64(all + n.meter.refused.Load()) })
+		func() float64 { all, _ := n.replica.Refused(); return float64(all + n.links.refused.Load()) })
 	counter("queue_refused_share_total", "Those of them that were refused because their caller had its share.",
-		func() float64 { _, unfair := n.replica.Refused(); return float64(unfair + n.meter.unfair.Load()) })
+		func() float64 { _, unfair := n.replica.Refused(); return float64(unfair + n.links.unfair.Load()) })
 	gauge("forwarded_calls", "Calls that wait for the leader's answer.", func() float64 {
-		calls, _ := n.forwarder.Waiting()
+		calls, _ := n.links.forwarder.Waiting()
 		return float64(calls)
 	})
-	gauge("ledger_bytes", "Size of the entries in this node's ledger.", func() float64 { return float64(n.ledgerLog.Bytes()) })
-	gauge("ledger_index", "The last entry in this node's ledger, committed or not.", func() float64 { return float64(n.ledgerLog.Last()) })
+	gauge("ledger_bytes", "Size of the entries in this node's ledger.", func() float64 { return float64(n.state.disk.Ledger.Bytes()) })
+	gauge("ledger_index", "The last entry in this node's ledger, committed or not.", func() float64 { return float64(n.state.disk.Ledger.Last()) })
 	gauge("ledger_missing_entries", "Entries of the past that are not on this node: moved away, or not fetched yet.", func() float64 {
 		missing := 0.0
-		for _, r := range n.ledgerLog.Missing() {
+		for _, r := range n.state.disk.Ledger.Missing() {
 			missing += float64(r.Last - r.First + 1)
 		}
 		return missing
 	})
-	gauge("snapshot_seqno", "The newest snapshot on this node that the ledger records.", func() float64 { seqno, _ := n.snapshots.Newest(); return float64(seqno) })
-	gauge("snapshot_bytes", "Its size.", func() float64 { _, bytes := n.snapshots.Newest(); return float64(bytes) })
+	gauge("snapshot_seqno", "The newest snapshot on this node that the ledger records.", func() float64 { seqno, _ := n.snapshots.writer.Newest(); return float64(seqno) })
+	gauge("snapshot_bytes", "Its size.", func() float64 { _, bytes := n.snapshots.writer.Newest(); return float64(bytes) })
 	counter("snapshot_differing_total", "Snapshots of this node that differed from the network's: its memory or its program is not what it should be.",
-		func() float64 { return float64(n.snapshots.Differing()) })
+		func() float64 { return float64(n.snapshots.writer.Differing()) })
 	gauge("applied_index", "The last entry committed and applied here.", func() float64 { return float64(n.replica.Applied()) })
-	gauge("trusted_nodes", "Nodes that the network trusts now.", func() float64 { return float64(len(n.directory.Load().addresses)) })
+	gauge("trusted_nodes", "Nodes that the network trusts now.", func() float64 { return float64(len(n.decided.directory.Load().addresses)) })
 	gauge("voters", "Nodes that vote in consensus.", func() float64 { return float64(len(n.replica.Members().Voters)) })
 	gauge("learners", "Nodes that catch up before they vote.", func() float64 { return float64(len(n.replica.Members().Learners)) })
 	return all

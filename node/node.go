@@ -39,8 +39,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -55,9 +53,7 @@ import (
 	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/internal/signal"
 	"github.com/cocoframework/coco/join"
-	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/rotation"
-	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/snapshotter"
@@ -71,65 +67,24 @@ const (
 	SnapshotDir = "snapshots"
 )
 
-// directory is the list of trusted nodes. It is immutable.
-type directory struct {
-	addresses   map[coco.NodeID]string
-	leaving     map[coco.NodeID]string // retired, and in consensus still: it needs their votes until they are out
-	byConsensus map[consensus.ID]coco.NodeID
-}
-
-func newDirectory(addresses, leaving map[coco.NodeID]string) *directory {
-	d := &directory{addresses: addresses, leaving: leaving, byConsensus: map[consensus.ID]coco.NodeID{}}
-	for _, all := range []map[coco.NodeID]string{addresses, leaving} {
-		for id := range all {
-			d.byConsensus[consensus.IDOf(id)] = id
-		}
-	}
-	return d
-}
-
-// node is one life of a validating node, under one key.
+// node is one life of a validating node, under one key, from when it joins.
 type node struct {
 	cfg      Config
 	log      *slog.Logger
+	self     *join.Attestor // the identity, and what proves it
+	network  join.Network   // when this node became part of it; see current
 	progress *progress
-	id       *channel.Identity
-	attestor *join.Attestor
-	network  join.Network // when this node became part of it; see current
-	local    catchup.Local
-	ctx      context.Context // of this life
 
-	constitution   atomic.Pointer[constitution.Constitution] // in force
-	store          *store.Store
-	ledgerLog      *ledger.Log
-	history        *history.Index
-	rotation       rotator
-	governedAt     atomic.Uint64 // the last seqno that changed the network's own tables
-	governedSignal *signal.Signal
-	behind         atomic.Bool // the leader cannot bring this node up to date any more
-	meter          *meter
-	keys           *keys.Ring
-	ledgers        []replica.Ledger // in the order of the binary's list
-	pace           *snapshotter.Pace
-	snapshots      *snapshotter.Writer
-	replica        *replica.Replica
-	peers          *peer.Transport
-	forwarder      *peer.Forwarder
-	gateway        *gateway.Gateway
-	admin          *gateway.Gateway                // nil without an administrative listener
-	renewed        atomic.Pointer[channel.Service] // the service, once its certificate was renewed
-	directory      atomic.Pointer[directory]
-	unlisted       atomic.Bool // a node that the service vouches for is not in this node's list
-	retirement     *retirement
-}
-
-func (n *node) ledger(name string) adapter.Ledger {
-	for _, l := range n.ledgers {
-		if l.Name == name {
-			return l.Ledger
-		}
-	}
-	return nil
+	state        state
+	decided      decided
+	certificates *certificates
+	replica      *replica.Replica
+	snapshots    snapshots
+	epochs       *epochs
+	links        links
+	gateways     gateways
+	watch        *watch
+	retirement   *retirement
 }
 
 // runOnce runs one life. Other nodes that connect are hung up on while it starts.
@@ -175,7 +130,7 @@ func runOnce(told context.Context, cfg Config, at listeners, ready func(Info)) e
 	err = g.Wait()
 	peers.Wait()
 	if n != nil {
-		n.close()
+		n.state.close(log)
 	}
 	return err
 }
@@ -192,26 +147,19 @@ func prepareUntil(told, ctx context.Context, cfg Config, self *join.Attestor, lo
 func (n *node) open(ctx context.Context) {
 	n.progress.enter(joining)
 	n.replica.Trust(slices.Collect(maps.Keys(n.network.Nodes)))
-	n.peers.Open(ctx, n.connections(), n.network.Nodes)
+	n.links.peers.Open(ctx, n.connections(), n.network.Nodes)
 }
 
 // live starts the goroutines of the node's work as it goes from stage to stage.
 func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listeners, ready func(Info)) error {
 	g.Go(func() error { return n.replica.Run(ctx) })
-	g.Go(func() error { return n.history.Run(ctx) })
-	g.Go(func() error { return n.snapshots.Run(ctx) })
-	g.Go(func() error { return n.gateway.Serve(at.client) })
-	g.Go(func() error {
-		<-ctx.Done()
-		patience, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		return n.gateway.Shutdown(patience)
-	})
-	n.serveAdmin(ctx, g, at.admin)
+	g.Go(func() error { return n.state.history.Run(ctx) })
+	g.Go(func() error { return n.snapshots.writer.Run(ctx) })
+	n.gateways.serve(ctx, g, at)
 	if err := s.begin(ctx, n); err != nil {
 		return err
 	}
-	g.Go(func() error { return n.watch(ctx) })
+	g.Go(func() error { return n.watch.run(ctx, n.comeBack) })
 	select {
 	case <-ctx.Done():
 		return nil
@@ -224,14 +172,15 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listene
 		return nil // it was told to end meanwhile
 	}
 	g.Go(func() error {
-		return n.local.Backfill(ctx, func() { n.replica.LedgerGrew(n.ledgerLog.First()) })
+		return n.state.disk.Backfill(ctx, func() { n.replica.LedgerGrew(n.state.disk.Ledger.First()) })
 	})
-	g.Go(func() error { return n.renew(ctx) })
-	g.Go(func() error { return n.rotate(ctx) })
-	g.Go(func() error { return n.awaitRemoval(ctx) })
+	r := renewal{certificates: n.certificates, log: n.log, clock: n.cfg.Host.Clock, store: n.state.store, replica: n.replica, ask: n.links.forwarder.AskOnce}
+	g.Go(func() error { return r.run(ctx) })
+	g.Go(func() error { return n.epochs.run(ctx, n.expire) })
+	g.Go(func() error { return n.retirement.awaitRemoval(ctx) })
 	ready(Info{
-		ID: n.id.ID(), PeerAddress: n.attestor.PeerAddress, ClientAddress: n.attestor.ClientAddress, AdminAddress: n.cfg.AdminListen,
-		Service: n.serviceCertificate().Raw, Constitution: n.constitution.Load().Digest(),
+		ID: n.self.Identity.ID(), PeerAddress: n.self.PeerAddress, ClientAddress: n.self.ClientAddress, AdminAddress: n.cfg.AdminListen,
+		Service: n.certificates.ofService().Raw, Constitution: n.decided.constitution.Load().Digest(),
 	})
 	return nil
 }
@@ -240,56 +189,72 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listene
 func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err error) {
 	id, c, clock := s.self.Identity, s.network.Constitution, s.cfg.Host.Clock
 	n := &node{
-		cfg: s.cfg, log: s.log, ctx: ctx, id: id, attestor: s.self, network: s.network, local: s.local,
-		progress: &progress{log: s.log}, store: store.New(), meter: &meter{}, ledgerLog: s.local.Ledger,
-		keys: s.keys, rotation: rotator{machine: rotation.New(id.ID(), s.keys)},
-		retirement: newRetirement(), governedSignal: signal.New(), peers: peers, pace: snapshotter.NewPace(c, s.network.Seqno),
-		history: history.New(history.Config{
-			Disk: s.cfg.Host.Disk, Dir: HistoryDir, Ledger: s.local.Ledger, Keys: s.keys.Of, Clock: clock, Log: s.log,
-		}),
+		cfg: s.cfg, log: s.log, self: s.self, network: s.network, progress: &progress{log: s.log},
+		state: state{
+			store: store.New(), disk: s.local, keys: s.keys,
+			history: history.New(history.Config{
+				Disk: s.cfg.Host.Disk, Dir: HistoryDir, Ledger: s.local.Ledger, Keys: s.keys.Of, Clock: clock, Log: s.log,
+			}),
+		},
+		decided:      decided{changed: signal.New()},
+		certificates: newCertificates(id, s.network.Service),
+		snapshots:    snapshots{pace: snapshotter.NewPace(c, s.network.Seqno)},
+		links:        links{ctx: ctx, peers: peers},
 	}
-	n.constitution.Store(c)
-	n.directory.Store(newDirectory(s.network.Nodes, nil))
-	n.local.Fetcher = &peer.Fetcher{
-		Clock: clock, Dialer: n.dialer(), Leader: n.leader, Nodes: func() map[coco.NodeID]string { return n.directory.Load().addresses },
-	}
-	n.forwarder = n.newForwarder(c.Limits)
+	n.decided.constitution.Store(c)
+	n.decided.directory.Store(newDirectory(s.network.Nodes, nil))
+	nodes := func() map[coco.NodeID]string { return n.decided.directory.Load().addresses }
+	n.state.disk.Fetcher = &peer.Fetcher{Clock: clock, Dialer: n.dialer(), Leader: n.leader, Nodes: nodes}
+	n.links.forwarder = n.newForwarder(c.Limits)
 	defer func() {
 		if err != nil {
-			n.close()
+			n.state.close(s.log)
 		}
 	}()
 	if err := n.openLedgers(ctx, s.basis); err != nil {
 		return nil, err
 	}
 	n.replica, err = replica.New(replica.Config{
-		Log: n.log, Clock: clock, Self: id.ID(), Signer: id.Signer(), Keys: n.keys, Store: n.store,
-		Ledgers: n.ledgers, History: n.history, Disk: n.ledgerLog, Durable: c.Consensus.Durability != constitution.DurableMemory, Machine: s.machine,
+		Log: n.log, Clock: clock, Self: id.ID(), Signer: id.Signer(), Keys: n.state.keys, Store: n.state.store,
+		Ledgers: n.state.ledgers, History: n.state.history, Disk: n.state.disk.Ledger, Durable: c.Consensus.Durability != constitution.DurableMemory, Machine: s.machine,
 		Rules: replica.Rules{Limits: limitsOf(c), Trusted: true}, MaxBatch: maxBatch,
 		QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits), Network: peers, Start: batchOf(s.basis),
 		Hooks: replica.Hooks{
-			Rules: n.rules, Committed: n.committed, MembersChanged: n.governed, LackSecret: n.lackSecret,
+			Rules: n.rules, Committed: n.committed, MembersChanged: n.governed, LackSecret: func(epoch uint64) bool { return n.epochs.lackSecret(epoch) },
 			LeftBehind: func(why string) error { return n.leftBehind(why) },
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	n.snapshots = snapshotter.NewWriter(snapshotter.Config{
-		Log: n.log, Clock: clock, Disk: n.cfg.Host.Disk, Dir: SnapshotDir, Store: n.store, Pace: n.pace,
-		NetworkID: n.networkID(), Origin: n.network.Origin, Secret: n.keys.Secret,
+	n.epochs = &epochs{
+		log: n.log, clock: clock, store: n.state.store, keys: n.state.keys, replica: n.replica,
+		leader: n.leader, nodes: nodes, send: peers.Send, machine: rotation.New(id.ID(), s.keys),
+	}
+	n.retirement = &retirement{
+		log: n.log, clock: clock, self: consensus.IDOf(id.ID()), progress: n.progress, replica: n.replica, handover: n.handover(),
+		ask: n.links.forwarder.AskOnce, committed: make(chan struct{}), done: make(chan struct{}),
+	}
+	n.watch = &watch{
+		clock: clock, led: func() bool { return n.replica.State().Leader != 0 }, retiring: n.retirement.asked.Load,
+	}
+	n.snapshots.writer = snapshotter.NewWriter(snapshotter.Config{
+		Log: n.log, Clock: clock, Disk: n.cfg.Host.Disk, Dir: SnapshotDir, Store: n.state.store, Pace: n.snapshots.pace,
+		NetworkID: n.networkID(), Origin: n.network.Origin, Secret: n.state.keys.Secret,
 		Members: n.replica.MembersAt, Leads: n.replica.Leads, Ready: func() bool { return n.progress.stage().joined() },
 		Commit: n.replica.Do, Receipt: n.receiptOf,
 	})
-	n.gateway, err = gateway.New(gateway.Config{
+	n.gateways.client, err = gateway.New(gateway.Config{
 		Node: n, TLS: channel.ClientServerConfig(id), Clock: clock, Log: n.log,
-		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Owner: n.cfg.Owner.Actor(), Retire: n.Retire,
+		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Owner: n.cfg.Owner.Actor(), Retire: n.retirement.Retire,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := n.openAdmin(); err != nil {
-		return nil, err
+	if n.cfg.AdminListen != "" {
+		if n.gateways.admin, err = n.gateways.client.NewAdmin(governor{n}); err != nil {
+			return nil, err
+		}
 	}
 	return n, nil
 }
@@ -304,22 +269,22 @@ func queueBytes(l constitution.Limits) int { return max(16*l.BatchBytes, 4*l.Bod
 // serve opens the adapters' endpoints, once their state is there.
 func (n *node) serve() error {
 	var endpoints []adapter.Endpoint
-	for _, l := range n.ledgers {
+	for _, l := range n.state.ledgers {
 		endpoints = append(endpoints, l.Ledger.Endpoints()...)
 	}
-	return n.gateway.Mount(int64(n.constitution.Load().Limits.BodyBytes), endpoints...)
+	return n.gateways.client.Mount(int64(n.decided.constitution.Load().Limits.BodyBytes), endpoints...)
 }
 
 // openLedgers makes the tables, fills them from a snapshot if there is one, and opens the adapters on them.
 func (n *node) openLedgers(ctx context.Context, b *catchup.Basis) error {
-	c := n.constitution.Load()
-	if _, err := n.store.Scope("coco", table.All()...); err != nil {
+	c := n.decided.constitution.Load()
+	if _, err := n.state.store.Scope("coco", table.All()...); err != nil {
 		return err
 	}
 	scopes := map[string]*store.Scope{}
 	for _, a := range n.cfg.Adapters {
 		if m := a.Manifest(); c.Settings(m.Name) != nil {
-			scope, err := n.store.Scope(m.Name, m.Tables...)
+			scope, err := n.state.store.Scope(m.Name, m.Tables...)
 			if err != nil {
 				return err
 			}
@@ -327,7 +292,7 @@ func (n *node) openLedgers(ctx context.Context, b *catchup.Basis) error {
 		}
 	}
 	if b == nil {
-		n.history.Start(history.Position{})
+		n.state.history.Start(history.Position{})
 	} else if err := n.restore(ctx, b); err != nil {
 		return err
 	}
@@ -341,35 +306,27 @@ func (n *node) openLedgers(ctx context.Context, b *catchup.Basis) error {
 		l, err := a.Open(adapter.Env{
 			Settings: settings, Notices: networkNotices(c), State: scope, Past: adapter.OwnPast(scope, n.past), Status: n.status, Clock: n.cfg.Host.Clock, Log: n.log.With("ledger", m.Name),
 			Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
-				return n.forwarder.Submit(ctx, m.Name, calls)
+				return n.links.forwarder.Submit(ctx, m.Name, calls)
 			},
 		})
 		if err != nil {
 			return fmt.Errorf("open ledger %q: %w", m.Name, err)
 		}
-		n.ledgers = append(n.ledgers, replica.Ledger{Name: m.Name, Scope: scope, Ledger: l})
+		n.state.ledgers = append(n.state.ledgers, replica.Ledger{Name: m.Name, Scope: scope, Ledger: l})
 	}
 	for name := range c.Adapters {
-		if n.ledger(name) == nil {
+		if n.state.ledger(name) == nil {
 			return fmt.Errorf("%w: the constitution asks for ledger %q, which this binary does not have", coco.ErrInvalid, name)
 		}
 	}
 	return nil
 }
 
-func (n *node) close() {
-	for _, l := range n.ledgers {
-		if err := l.Ledger.Close(); err != nil {
-			n.log.Warn("close ledger", "ledger", l.Name, "error", err)
-		}
-	}
-}
-
 // setNodes makes directory, connections and consensus follow the list of trusted nodes.
 func (n *node) setNodes(addresses, leaving map[coco.NodeID]string) {
-	n.directory.Store(newDirectory(addresses, leaving))
+	n.decided.directory.Store(newDirectory(addresses, leaving))
 	all := maps.Clone(addresses)
 	maps.Copy(all, leaving)
-	n.peers.Follow(n.ctx, all)
+	n.links.peers.Follow(n.links.ctx, all)
 	n.replica.Trust(slices.Collect(maps.Keys(addresses)))
 }

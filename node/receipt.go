@@ -13,17 +13,17 @@ import (
 
 // receipt makes the receipt of a committed transaction.
 func (n *node) receipt(b *batch.Batch, before merkle.Frontier, id coco.TxID) ([]byte, error) {
-	keys, err := n.keys.Of(b.Header.Epoch)
+	keys, err := n.state.keys.Of(b.Header.Epoch)
 	if err != nil {
 		return nil, err
 	}
-	s := n.store.Snapshot()
+	s := n.state.store.Snapshot()
 	defer s.Release()
 	signer, err := table.Node(s, b.Header.Node)
 	if err != nil {
 		return nil, err
 	}
-	r, err := receipt.New(b, int(id.Seqno-b.Header.First), keys, before, signer.Certificate, n.serviceCertificate().Raw)
+	r, err := receipt.New(b, int(id.Seqno-b.Header.First), keys, before, signer.Certificate, n.certificates.ofService().Raw)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func (n *node) receipt(b *batch.Batch, before merkle.Frontier, id coco.TxID) ([]
 
 // receiptOf returns the receipt of the transaction with a seqno.
 func (n *node) receiptOf(ctx context.Context, seqno uint64) ([]byte, error) {
-	b, err := n.history.Find(seqno)
+	b, err := n.state.history.Find(seqno)
 	if err != nil {
 		return nil, err
 	}

@@ -5,14 +5,19 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -36,19 +41,36 @@ const (
 	renewAlone = channel.NodeValidity / 12
 )
 
-// service is the network's service under its newest certificate.
-func (n *node) service() *channel.Service {
-	if s := n.renewed.Load(); s != nil {
-		return s
-	}
-	return n.network.Service
+// certificates are the node's own and the service's. It is safe for concurrent use.
+type certificates struct {
+	own    *channel.Identity
+	newest atomic.Pointer[channel.Service]
 }
 
-func (n *node) serviceCertificate() *x509.Certificate { return n.service().Certificate() }
+func newCertificates(own *channel.Identity, service *channel.Service) *certificates {
+	c := &certificates{own: own}
+	c.newest.Store(service)
+	return c
+}
 
-// renew looks after the certificates of this node and of the service.
-func (n *node) renew(ctx context.Context) error {
-	tick := n.cfg.Host.Clock.NewTicker(renewEvery)
+// service is the network's service under its newest certificate.
+func (c *certificates) service() *channel.Service { return c.newest.Load() }
+
+func (c *certificates) ofService() *x509.Certificate { return c.service().Certificate() }
+
+// renewal renews the certificates of this node and of the service.
+type renewal struct {
+	*certificates
+	log     *slog.Logger
+	clock   host.Clock
+	store   *store.Store
+	replica *replica.Replica
+	ask     func(context.Context, peer.Request) adapter.Result // the leader, once
+}
+
+// run renews what is due, until ctx ends.
+func (r *renewal) run(ctx context.Context) error {
+	tick := r.clock.NewTicker(renewEvery)
 	defer tick.Stop()
 	last := ""
 	for {
@@ -57,77 +79,77 @@ func (n *node) renew(ctx context.Context) error {
 			return nil
 		case <-tick.C():
 		}
-		err := n.renewDue(ctx)
+		err := r.due(ctx)
 		if err == nil || ctx.Err() != nil {
 			last = ""
 			continue
 		}
 		if text := err.Error(); text != last {
-			n.log.Warn("a certificate is not renewed yet, trying again", logevent.CertificateNotRenewed.Attr(), "error", err)
+			r.log.Warn("a certificate is not renewed yet, trying again", logevent.CertificateNotRenewed.Attr(), "error", err)
 			last = text
 		}
 	}
 }
 
-// renewDue renews what is due.
-func (n *node) renewDue(ctx context.Context) error {
+// due renews what is due.
+func (r *renewal) due(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, peer.SubmitPatience)
 	defer cancel()
-	now := n.cfg.Host.Clock.Now()
-	if n.replica.Leads() && channel.Due(n.serviceCertificate(), now) {
-		r, err := n.replica.Do(ctx, n.renewService)
+	now := r.clock.Now()
+	if r.replica.Leads() && channel.Due(r.ofService(), now) {
+		done, err := r.replica.Do(ctx, r.renewService)
 		if err != nil {
 			return fmt.Errorf("the service's: %w", err)
 		}
-		n.log.Info("the service's certificate is renewed", "transaction", r.TxID.String(), "ends", n.serviceCertificate().NotAfter)
+		r.log.Info("the service's certificate is renewed", "transaction", done.TxID.String(), "ends", r.ofService().NotAfter)
 	}
-	recorded, err := n.recordedCertificate()
+	recorded, err := r.recorded()
 	if err != nil || !channel.Due(recorded, now) {
 		return err
 	}
-	r := n.forwarder.AskOnce(ctx, peer.Request{Kind: peer.Renew})
-	if r.Err == nil {
-		n.log.Info("this node's certificate is renewed", "transaction", r.TxID.String())
+	answer := r.ask(ctx, peer.Request{Kind: peer.Renew})
+	if answer.Err == nil {
+		r.log.Info("this node's certificate is renewed", "transaction", answer.TxID.String())
 		return nil
 	}
-	return fmt.Errorf("this node's: %w", errors.Join(r.Err, n.renewUnrecorded(now)))
+	return fmt.Errorf("this node's: %w", errors.Join(answer.Err, r.unrecorded(now)))
 }
 
-// recordedCertificate is this node's in the node list.
-func (n *node) recordedCertificate() (*x509.Certificate, error) {
-	s := n.store.Snapshot()
+// recorded is this node's in the node list.
+func (r *renewal) recorded() (*x509.Certificate, error) {
+	s := r.store.Snapshot()
 	defer s.Release()
-	rec, err := table.Node(s, n.id.ID())
+	rec, err := table.Node(s, r.own.ID())
 	if err != nil {
 		return nil, err
 	}
 	return x509.ParseCertificate(rec.Certificate)
 }
 
-// renewUnrecorded has this node vouch for itself if that cannot wait for the network.
-func (n *node) renewUnrecorded(now time.Time) error {
-	shown := n.id.Certificate().Leaf
+// unrecorded has this node vouch for itself if that cannot wait for the network.
+func (r *renewal) unrecorded(now time.Time) error {
+	shown := r.own.Certificate().Leaf
 	if shown.NotAfter.Sub(now) > renewAlone {
 		return nil
 	}
-	der, err := n.service().Renew(shown, now)
+	der, err := r.service().Renew(shown, now)
 	if err != nil {
 		return err
 	}
-	if err := n.id.SetCertificate(der); err != nil {
+	if err := r.own.SetCertificate(der); err != nil {
 		return err
 	}
-	n.log.Warn("this node's certificate was about to end and the network does not commit its renewal: the node has renewed it by itself", logevent.CertificateSelfRenewed.Attr())
+	r.log.Warn("this node's certificate was about to end and the network does not commit its renewal: the node has renewed it by itself", logevent.CertificateSelfRenewed.Attr())
 	return nil
 }
 
 // renewService renews the service's certificate, on the leader.
-func (n *node) renewService(tx *store.Tx) ([]byte, error) {
+func (c *certificates) renewService(tx *store.Tx) ([]byte, error) {
 	now := time.UnixMilli(int64(tx.Time()))
-	if cert := n.serviceCertificate(); !channel.Due(cert, now) {
+	if cert := c.ofService(); !channel.Due(cert, now) {
 		return nil, notDue(cert, now)
 	}
-	der, err := n.service().RenewSelf(now)
+	der, err := c.service().RenewSelf(now)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +157,7 @@ func (n *node) renewService(tx *store.Tx) ([]byte, error) {
 }
 
 // renewNode renews a node's certificate, on the leader.
-func (n *node) renewNode(id coco.NodeID) func(*store.Tx) ([]byte, error) {
+func (c *certificates) renewNode(id coco.NodeID) func(*store.Tx) ([]byte, error) {
 	return func(tx *store.Tx) ([]byte, error) {
 		rec, err := table.Node(tx, id)
 		if err != nil {
@@ -149,7 +171,7 @@ func (n *node) renewNode(id coco.NodeID) func(*store.Tx) ([]byte, error) {
 		if !channel.Due(cert, now) {
 			return nil, notDue(cert, now)
 		}
-		der, err := n.service().Renew(cert, now)
+		der, err := c.service().Renew(cert, now)
 		if err != nil {
 			return nil, err
 		}
@@ -162,25 +184,25 @@ func notDue(cert *x509.Certificate, now time.Time) error {
 		coco.ErrInvalid, cert.Subject.CommonName, cert.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 }
 
-// followCertificates takes over certificates that were renewed. Older ones than this node has are of
+// follow takes over certificates that were renewed. Older ones than this node has are of
 // a past that it is catching up from.
-func (n *node) followCertificates(s store.Reader) error {
+func (c *certificates) follow(s store.Reader) error {
 	der, err := table.ServiceCertificate(s)
 	if err != nil {
 		return err
 	}
-	if later(der, n.serviceCertificate()) {
-		service, err := n.service().With(der)
+	if later(der, c.ofService()) {
+		service, err := c.service().With(der)
 		if err != nil {
 			return err
 		}
-		n.renewed.Store(service)
+		c.newest.Store(service)
 	}
-	rec, err := table.Node(s, n.id.ID())
-	if err != nil || !later(rec.Certificate, n.id.Certificate().Leaf) {
+	rec, err := table.Node(s, c.own.ID())
+	if err != nil || !later(rec.Certificate, c.own.Certificate().Leaf) {
 		return err
 	}
-	return n.id.SetCertificate(rec.Certificate)
+	return c.own.SetCertificate(rec.Certificate)
 }
 
 func later(der []byte, than *x509.Certificate) bool {

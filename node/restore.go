@@ -18,11 +18,11 @@ import (
 // restore fills the store, and what follows it, with the snapshot's state.
 func (n *node) restore(ctx context.Context, b *catchup.Basis) error {
 	began := n.cfg.Host.Clock.Elapsed()
-	secret, err := n.keys.Secret(b.Header.Epoch)
+	secret, err := n.state.keys.Secret(b.Header.Epoch)
 	if err != nil {
 		return err
 	}
-	h, err := snapshot.Load(ctx, n.cfg.Host.Disk, b.Path, b.Record.Digest, secret, n.store)
+	h, err := snapshot.Load(ctx, n.cfg.Host.Disk, b.Path, b.Record.Digest, secret, n.state.store)
 	if err != nil {
 		return fmt.Errorf("load the snapshot of seqno %d: %w", b.Header.Seqno, err)
 	}
@@ -30,12 +30,12 @@ func (n *node) restore(ctx context.Context, b *catchup.Basis) error {
 	if !reflect.DeepEqual(h, b.Header) {
 		return fmt.Errorf("%w: the disk gave another header of the snapshot of seqno %d than it gives now", coco.ErrVerify, h.Seqno)
 	}
-	s := n.store.Snapshot()
+	s := n.state.store.Snapshot()
 	defer s.Release()
-	if err := n.pace.Restart(batchOf(b), s); err != nil {
+	if err := n.snapshots.pace.Restart(batchOf(b), s); err != nil {
 		return err
 	}
-	n.history.Start(history.Position{Index: h.Index, View: h.View, Seqno: h.Seqno, Tree: b.Tree})
+	n.state.history.Start(history.Position{Index: h.Index, View: h.View, Seqno: h.Seqno, Tree: b.Tree})
 	n.log.Info("beginning with a snapshot", logevent.SnapshotLoaded.Attr(), "seqno", h.Seqno, "bytes", b.Record.Bytes, "took", n.cfg.Host.Clock.Elapsed()-began)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/replica"
@@ -30,16 +32,20 @@ const (
 	retirePause    = 200 * time.Millisecond
 )
 
-// retirement is how far a node's retirement for good has come.
+// retirement retires this node for good.
 type retirement struct {
+	log      *slog.Logger
+	clock    host.Clock
+	self     consensus.ID
+	progress *progress
+	replica  *replica.Replica
+	handover handover
+	ask      func(context.Context, peer.Request) adapter.Result // the leader, once
+
 	asked     atomic.Bool // by its owner, or by members
 	once      sync.Once
 	committed chan struct{} // closed when it is committed
 	done      chan struct{} // closed when consensus does without this node
-}
-
-func newRetirement() *retirement {
-	return &retirement{committed: make(chan struct{}), done: make(chan struct{})}
 }
 
 // commit begins to end this node; see awaitRemoval.
@@ -51,41 +57,41 @@ var errRetiring = fmt.Errorf("%w: this node is retiring already", coco.ErrBusy)
 // Retire takes this node out of the network, for good, and returns the transaction that says so. The node
 // ends by itself once consensus does without it. It fails with coco.ErrInvalid if there would be no
 // network left, and with coco.ErrBusy if too few of the others are there to go on.
-func (n *node) Retire(ctx context.Context) (coco.TxID, error) {
-	if !n.progress.stage().joined() {
+func (r *retirement) Retire(ctx context.Context) (coco.TxID, error) {
+	if !r.progress.stage().joined() {
 		return coco.TxID{}, fmt.Errorf("%w: this node has not joined yet", coco.ErrBusy)
 	}
-	if !n.retirement.asked.CompareAndSwap(false, true) {
+	if !r.asked.CompareAndSwap(false, true) {
 		return coco.TxID{}, errRetiring
 	}
 	ctx, cancel := context.WithTimeout(ctx, retirePatience)
 	defer cancel()
-	id, err := n.commitRetirement(ctx)
+	id, err := r.commitAtLeader(ctx)
 	if err != nil {
-		n.replica.SetLeaving(n.progress.stage().ending())
-		n.retirement.asked.Store(false)
+		r.replica.SetLeaving(r.progress.stage().ending())
+		r.asked.Store(false)
 		return coco.TxID{}, err
 	}
-	n.log.Info("retirement committed", "transaction", id.String())
-	n.replica.SetLeaving(true) // should it be elected again
-	n.retirement.commit()
+	r.log.Info("retirement committed", "transaction", id.String())
+	r.replica.SetLeaving(true) // should it be elected again
+	r.commit()
 	return id, nil
 }
 
-// commitRetirement asks the leader, which is another node, until one agrees or says why not. A leader that was
+// commitAtLeader asks the leader, which is another node, until one agrees or says why not. A leader that was
 // just elected has heard of no other node yet, so after its refusal it is asked again.
-func (n *node) commitRetirement(ctx context.Context) (coco.TxID, error) {
+func (r *retirement) commitAtLeader(ctx context.Context) (coco.TxID, error) {
 	for {
-		err := n.replica.Spared(ctx)
+		err := r.replica.Spared(ctx)
 		if err != nil {
 			return coco.TxID{}, err
 		}
 		err = fmt.Errorf("%w: no other node takes over leadership", coco.ErrBusy)
-		if n.makeRoom(ctx) {
-			r := n.forwarder.AskOnce(ctx, peer.Request{Kind: peer.Retire})
-			err = r.Err
+		if r.handover.run(ctx) {
+			answer := r.ask(ctx, peer.Request{Kind: peer.Retire})
+			err = answer.Err
 			if err == nil {
-				return r.TxID, nil
+				return answer.TxID, nil
 			}
 		}
 		if !errors.Is(err, coco.ErrBusy) && !errors.Is(err, coco.ErrNotCommitted) && !errors.Is(err, coco.ErrUnknown) {
@@ -94,7 +100,7 @@ func (n *node) commitRetirement(ctx context.Context) (coco.TxID, error) {
 		select {
 		case <-ctx.Done():
 			return coco.TxID{}, err
-		case <-n.cfg.Host.Clock.After(retirePause):
+		case <-r.clock.After(retirePause):
 		}
 	}
 }
@@ -106,36 +112,36 @@ func (n *node) retireNode(from coco.NodeID, done func([]adapter.Result)) {
 
 // awaitRemoval waits until this node's retirement is committed and consensus does without it, and
 // then ends this node.
-func (n *node) awaitRemoval(ctx context.Context) error {
+func (r *retirement) awaitRemoval(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-n.retirement.committed:
+	case <-r.committed:
 	}
-	tick := n.cfg.Host.Clock.NewTicker(replica.Tick)
+	tick := r.clock.NewTicker(replica.Tick)
 	defer tick.Stop()
-	self, alone := consensus.IDOf(n.id.ID()), 0
+	alone := 0
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C():
 		}
-		m := n.replica.Members()
-		if !slices.Contains(slices.Concat(m.Voters, m.Learners, m.Outgoing), self) {
-			n.log.Info("this node has retired: the network goes on without it", logevent.NodeRetired.Attr())
+		m := r.replica.Members()
+		if !slices.Contains(slices.Concat(m.Voters, m.Learners, m.Outgoing), r.self) {
+			r.log.Info("this node has retired: the network goes on without it", logevent.NodeRetired.Attr())
 			break
 		}
-		if alone++; n.replica.State().Leader != 0 {
+		if alone++; r.replica.State().Leader != 0 {
 			alone = 0
 		}
 		if alone > int(leftBehind/replica.Tick) {
 			// A removed node may not hear of it: the others send it nothing any more.
-			n.log.Info("this node has retired: its retirement is committed and no node speaks to it any more", logevent.NodeRetired.Attr())
+			r.log.Info("this node has retired: its retirement is committed and no node speaks to it any more", logevent.NodeRetired.Attr())
 			break
 		}
 	}
-	n.progress.enter(retired)
-	close(n.retirement.done)
+	r.progress.enter(retired)
+	close(r.done)
 	return nil
 }

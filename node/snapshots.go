@@ -14,7 +14,7 @@ import (
 
 // Snapshots implements gateway.Node.
 func (n *node) Snapshots() ([]wire.Snapshot, error) {
-	s := n.store.Snapshot()
+	s := n.state.store.Snapshot()
 	defer s.Release()
 	records, err := table.Snapshots(s)
 	if err != nil {
@@ -40,7 +40,7 @@ func (n *node) Snapshots() ([]wire.Snapshot, error) {
 // RequestSnapshot implements gateway.Node. Which batches have a snapshot is in the ledger, so the request is a
 // transaction, and the leader's to make.
 func (n *node) RequestSnapshot(ctx context.Context, caller coco.Caller) (uint64, error) {
-	r := n.forwarder.AskOnce(ctx, peer.Request{Kind: peer.Snapshot})
+	r := n.links.forwarder.AskOnce(ctx, peer.Request{Kind: peer.Snapshot})
 	if r.Err != nil {
 		return 0, r.Err
 	}

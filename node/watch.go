@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/replica"
 )
@@ -15,11 +17,20 @@ import (
 // the service's endorsement, before it takes the network to have gone on without it.
 const leftBehind = 5 * time.Second
 
-// watch ends this life if the network went on without this node. A missing leader alone does not show that: it may be
+// watch finds out whether the network went on without this node.
+type watch struct {
+	clock    host.Clock
+	led      func() bool // whether this node hears of a leader
+	retiring func() bool // whether this node is to retire
+	behind   atomic.Bool // the leader cannot bring this node up to date any more
+	unlisted atomic.Bool // a node that the service vouches for is not in this node's list
+}
+
+// run ends this life if the network went on without this node. A missing leader alone does not show that: it may be
 // a partition. A node that the service has endorsed and that is not in this node's list does: the network has
 // committed at least its admission since.
-func (n *node) watch(ctx context.Context) error {
-	tick := n.cfg.Host.Clock.NewTicker(time.Second)
+func (w *watch) run(ctx context.Context, comeBack func(ctx context.Context, why string) error) error {
+	tick := w.clock.NewTicker(time.Second)
 	defer tick.Stop()
 	alone := 0
 	for {
@@ -28,19 +39,19 @@ func (n *node) watch(ctx context.Context) error {
 			return nil
 		case <-tick.C():
 		}
-		if n.behind.Load() {
-			if err := n.comeBack(ctx, "this node needs ledger entries that the leader does not have any more"); err != nil {
+		if w.behind.Load() {
+			if err := comeBack(ctx, "this node needs ledger entries that the leader does not have any more"); err != nil {
 				return err
 			}
-			n.behind.Store(false)
+			w.behind.Store(false)
 		}
-		if n.replica.State().Leader != 0 {
+		if w.led() {
 			alone = 0
-			n.unlisted.Store(false)
+			w.unlisted.Store(false)
 			continue
 		}
-		if alone++; alone > int(leftBehind/time.Second) && n.unlisted.Load() && !n.retirement.asked.Load() {
-			if err := n.comeBack(ctx, fmt.Sprintf("no leader for %v, and nodes of this network come that are not in this node's list", leftBehind)); err != nil {
+		if alone++; alone > int(leftBehind/time.Second) && w.unlisted.Load() && !w.retiring() {
+			if err := comeBack(ctx, fmt.Sprintf("no leader for %v, and nodes of this network come that are not in this node's list", leftBehind)); err != nil {
 				return err
 			}
 			alone = 0
@@ -66,7 +77,7 @@ func (n *node) comeBack(ctx context.Context, why string) error {
 	led := make(chan struct{})
 	go func() {
 		defer close(led)
-		for asking.Err() == nil && (n.replica.State().Leader == 0 || n.behind.Load()) {
+		for asking.Err() == nil && (n.replica.State().Leader == 0 || n.watch.behind.Load()) {
 			changed := n.replica.Changed()
 			select {
 			case <-asking.Done():
@@ -76,7 +87,7 @@ func (n *node) comeBack(ctx context.Context, why string) error {
 		}
 		cancel()
 	}()
-	behind.Admission, err = newJoiner(cfg, next, n.local).Join(asking)
+	behind.Admission, err = newJoiner(cfg, next, n.state.disk).Join(asking)
 	cancel()
 	<-led
 	if err != nil {
@@ -90,7 +101,7 @@ func (n *node) comeBack(ctx context.Context, why string) error {
 func (n *node) seeOut(ctx context.Context, next *join.LeftBehindError) error {
 	tick := n.cfg.Host.Clock.NewTicker(replica.Tick)
 	defer tick.Stop()
-	self, alone := consensus.IDOf(n.id.ID()), 0
+	self, alone := consensus.IDOf(n.self.Identity.ID()), 0
 	for {
 		m := n.replica.Members()
 		if alone++; n.replica.State().Leader != 0 {
