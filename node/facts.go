@@ -32,7 +32,7 @@ func (n *node) status() adapter.Status {
 
 func (n *node) role(s consensus.State) string {
 	switch {
-	case !n.progress.stage().joined():
+	case !n.progress.joined():
 		return "joining"
 	case s.Role == consensus.Leader:
 		return "leader"

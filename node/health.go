@@ -11,6 +11,7 @@ import (
 // vitals is what a node's health is judged by.
 type vitals struct {
 	stage   stage
+	joined  bool          // it has applied its own admission
 	listed  bool          // the network trusts it now
 	leader  bool          // it knows one
 	lag     uint64        // in entries
@@ -27,7 +28,7 @@ func (v vitals) checks() []gateway.Check {
 		running.Problem = "this node is stopping"
 	}
 	switch {
-	case !v.stage.joined():
+	case !v.joined:
 		member.Problem = "this node is joining: it has not applied its own admission yet"
 	case !v.listed:
 		member.Problem = "the network does not trust this node any more"
@@ -47,6 +48,6 @@ func (v vitals) checks() []gateway.Check {
 // Health implements gateway.Node.
 func (n *node) Health() []gateway.Check {
 	_, listed := n.decided.directory.Load().addresses[n.self.Identity.ID()]
-	v := vitals{stage: n.progress.stage(), listed: listed, leader: n.replica.State().Leader != 0, lag: n.replica.Lag(), writing: n.replica.Writing()}
+	v := vitals{stage: n.progress.stage(), joined: n.progress.joined(), listed: listed, leader: n.replica.State().Leader != 0, lag: n.replica.Lag(), writing: n.replica.Writing()}
 	return v.checks()
 }

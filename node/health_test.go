@@ -10,14 +10,15 @@ import (
 )
 
 func TestHealthNamesTheOneThingThatIsWrong(t *testing.T) {
-	well := vitals{stage: serving, listed: true, leader: true, lag: maxLag, writing: replica.DiskPatience}
+	well := vitals{stage: serving, joined: true, listed: true, leader: true, lag: maxLag, writing: replica.DiskPatience}
 	for _, tc := range []struct {
 		hurt  func(*vitals)
 		check string
 		says  string
 	}{
 		{func(*vitals) {}, "", ""},
-		{func(v *vitals) { v.stage = joining }, "member", "joining"},
+		{func(v *vitals) { v.stage, v.joined = joining, false }, "member", "joining"},
+		{func(v *vitals) { v.stage = leaving }, "running", "stopping"},
 		{func(v *vitals) { v.listed = false }, "member", "not trust"},
 		{func(v *vitals) { v.leader = false }, "leader", "no leader"},
 		{func(v *vitals) { v.lag++ }, "lag", "65 ledger entries behind"},

@@ -241,7 +241,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 	n.snapshots.writer = snapshotter.NewWriter(snapshotter.Config{
 		Log: n.log, Clock: clock, Disk: n.cfg.Host.Disk, Dir: SnapshotDir, Store: n.state.store, Pace: n.snapshots.pace,
 		NetworkID: n.networkID(), Origin: n.network.Origin, Secret: n.state.keys.Secret,
-		Members: n.replica.MembersAt, Leads: n.replica.Leads, Ready: func() bool { return n.progress.stage().joined() },
+		Members: n.replica.MembersAt, Leads: n.replica.Leads, Ready: n.progress.joined,
 		Commit: n.replica.Do, Receipt: n.receiptOf,
 	})
 	n.gateways.client, err = gateway.New(gateway.Config{

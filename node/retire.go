@@ -58,7 +58,7 @@ var errRetiring = fmt.Errorf("%w: this node is retiring already", coco.ErrBusy)
 // ends by itself once consensus does without it. It fails with coco.ErrInvalid if there would be no
 // network left, and with coco.ErrBusy if too few of the others are there to go on.
 func (r *retirement) Retire(ctx context.Context) (coco.TxID, error) {
-	if !r.progress.stage().joined() {
+	if !r.progress.joined() {
 		return coco.TxID{}, fmt.Errorf("%w: this node has not joined yet", coco.ErrBusy)
 	}
 	if !r.asked.CompareAndSwap(false, true) {

@@ -36,9 +36,6 @@ func (s stage) next() []stage {
 	return nil
 }
 
-// joined reports whether the node is past joining.
-func (s stage) joined() bool { return s >= serving }
-
 // ending reports whether the node is about to end.
 func (s stage) ending() bool { return s >= leaving }
 
@@ -46,9 +43,14 @@ func (s stage) ending() bool { return s >= leaving }
 type progress struct {
 	log *slog.Logger
 	now atomic.Int32
+
+	served atomic.Bool // serving was entered
 }
 
 func (p *progress) stage() stage { return stage(p.now.Load()) }
+
+// joined reports whether the node has applied its own admission. One that is told to end before that leaves without.
+func (p *progress) joined() bool { return p.served.Load() }
 
 // enter goes on to a stage. It reports false, and changes nothing, if that stage may not follow.
 func (p *progress) enter(to stage) bool {
@@ -58,6 +60,9 @@ func (p *progress) enter(to stage) bool {
 			return false
 		}
 		if p.now.CompareAndSwap(int32(from), int32(to)) {
+			if to == serving {
+				p.served.Store(true)
+			}
 			p.log.Info("the node's state", "is", to.String(), "was", from.String())
 			return true
 		}
