@@ -21,6 +21,14 @@ import (
 // Adapter is a ledger protocol that a binary contains.
 type Adapter interface {
 	Manifest() Manifest
+	// CompleteSettings writes out what a page for people leaves open: it returns the settings with a value for every
+	// setting that the page leaves out, and with the name of its own for whatever is named relatively, in canonical
+	// JSON. Complete settings come back unchanged. It checks them as Open does; the error is coco.ErrInvalid and names
+	// the adapter and the setting.
+	//
+	// It is asked once, when the page of a new network is read. What is stored, hashed and approved is what it
+	// returned, so that no default of a later program enters a ledger of today: Open fills in nothing.
+	CompleteSettings(settings []byte) ([]byte, error)
 	// Open returns the ledger of one network. It MUST NOT have side effects before.
 	Open(Env) (Ledger, error)
 }
@@ -36,8 +44,9 @@ type Manifest struct {
 
 // Env is what the core gives to a ledger.
 type Env struct {
-	// Settings is the adapter's section of the constitution, as JSON. Unknown fields MUST be
-	// refused with coco.ErrInvalid.
+	// Settings is the adapter's section of the constitution, as JSON. Open MUST refuse unknown fields, and settings
+	// that are not complete, with coco.ErrInvalid: see Adapter.CompleteSettings. A setting that a later release adds is
+	// the exception: in a ledger from before, its absence means what the program did before.
 	Settings []byte
 	// Notices are sentences about the network that every user must be told, such as that its TEE
 	// is simulated. Each begins with a word in capitals and a colon.
@@ -172,8 +181,8 @@ type Keeper interface {
 // Checker is implemented by adapters that say which of their settings members may change. Those of other adapters
 // cannot change while the network exists.
 type Checker interface {
-	// CheckSettings says why settings cannot follow old ones, both in canonical JSON. It is asked when members
-	// propose the change, and not again. The error is coco.ErrInvalid.
+	// CheckSettings says why settings cannot follow old ones, both complete and in canonical JSON. It is asked when
+	// members propose the change, and not again. The error is coco.ErrInvalid.
 	CheckSettings(old, new []byte) error
 }
 

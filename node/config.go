@@ -48,7 +48,7 @@ type Addresses struct {
 
 // Beginning is how a node becomes part of a network. Exactly one of Genesis, Join and Recover is set.
 type Beginning struct {
-	Genesis *constitution.Constitution // start a new network
+	Genesis *constitution.Constitution // start a new network; its adapters' settings are complete
 	Join    []string                   // addresses of nodes to ask, again and again until one admits this node
 	Recover *Recover                   // go on from this node's own ledger, alone
 

@@ -66,6 +66,9 @@ func (n *node) announceFor(tx *store.Tx, outcomes ...decide.Outcome) error {
 func (n *node) checkSettings(name string, old, next []byte) error {
 	for _, a := range n.cfg.Adapters {
 		if a.Manifest().Name == name {
+			if err := adapter.CheckComplete(a, next); err != nil {
+				return err
+			}
 			if c, ok := a.(adapter.Checker); ok {
 				return c.CheckSettings(old, next)
 			}

@@ -388,18 +388,20 @@ func TestASimulationAsksTheAdapterAboutItsSettings(t *testing.T) {
 	simulate(t, 1, func(t *testing.T, n *network) {
 		n.governs()
 		n.open()
-		text, err := action.Format([]action.Action{{Kind: action.Set, Args: action.Args{Setting: "adapters.kv.chain_id", Value: "6"}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := n.officer(n.Members[0], 0).Post("https://node/gov/simulate", wire.MediaActions, bytes.NewReader(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		answer, err := io.ReadAll(resp.Body)
-		if err != nil || resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(answer), "cannot change") {
-			t.Errorf("%s: %s (%v)", resp.Status, answer, err)
+		for setting, want := range map[string]string{"max_key_bytes": "cannot change", "chain_id": "unknown field"} {
+			text, err := action.Format([]action.Action{{Kind: action.Set, Args: action.Args{Setting: "adapters.kv." + setting, Value: "6"}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := n.officer(n.Members[0], 0).Post("https://node/gov/simulate", wire.MediaActions, bytes.NewReader(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil || resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(answer), want) {
+				t.Errorf("%s: %s: %s (%v)", setting, resp.Status, answer, err)
+			}
 		}
 	})
 }

@@ -147,7 +147,7 @@ func TestANodeThatStopsDoesNotCallWhatItSealedNotCommitted(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		c := n.Constitution
 		c.Limits.BodyBytes, c.Limits.BatchBytes = 16<<20, 16<<20
-		c.Adapters["kv"] = map[string]any{"max_value_bytes": 15 << 20}
+		c.Adapters["kv"]["max_value_bytes"] = 15 << 20
 		if err := c.Complete(); err != nil {
 			t.Fatal(err)
 		}

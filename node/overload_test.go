@@ -63,7 +63,7 @@ func newOverloaded(t *testing.T, limits constitution.Limits) *overloaded {
 		o.members = append(o.members, m)
 		c.Members = append(c.Members, constitution.Member{Name: m.Name, Certificate: m.Cert, EncryptionKey: m.Share.Public()})
 	}
-	if err := c.Complete(); err != nil {
+	if err := c.CompleteNew(adapter.Completer([]adapter.Adapter{throttled{}})); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -221,7 +221,7 @@ func TestLargestCallThatAConstitutionAllowsIsReplicated(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		c := n.Constitution
 		c.Limits.BodyBytes, c.Limits.BatchBytes = 16<<20, 16<<20
-		c.Adapters["kv"] = map[string]any{"max_value_bytes": 15 << 20}
+		c.Adapters["kv"]["max_value_bytes"] = 15 << 20
 		if err := c.Complete(); err != nil {
 			t.Fatal(err)
 		}

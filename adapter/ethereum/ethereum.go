@@ -33,6 +33,9 @@ func (ethereum) Manifest() adapter.Manifest {
 	return adapter.Manifest{Name: "ethereum", Tables: rows.Tables()}
 }
 
+// CompleteSettings implements adapter.Adapter.
+func (ethereum) CompleteSettings(page []byte) ([]byte, error) { return settings.Complete(page) }
+
 // Open implements adapter.Adapter.
 func (ethereum) Open(env adapter.Env) (adapter.Ledger, error) {
 	l, err := chain.Open(&env)

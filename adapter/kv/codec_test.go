@@ -148,25 +148,3 @@ func FuzzDecodeReply(f *testing.F) {
 		}
 	})
 }
-
-func TestSettings(t *testing.T) {
-	for text, want := range map[string]Settings{
-		"":                    DefaultSettings,
-		" \n":                 DefaultSettings,
-		"{}":                  DefaultSettings,
-		`{"max_key_bytes":7}`: {7, DefaultSettings.MaxValueBytes, DefaultSettings.MaxBatchOps},
-		`{"max_key_bytes":4096,"max_value_bytes":67108864,"max_batch_ops":10000}`: {4096, 64 << 20, 10000},
-	} {
-		if got, err := ParseSettings([]byte(text)); got != want || err != nil {
-			t.Errorf("%s: %+v %v", text, got, err)
-		}
-	}
-	for _, text := range []string{
-		"x", "[]", `"a"`, `{"max_keys":1}`, `{"max_key_bytes":"7"}`, `{"max_key_bytes":0}`, `{"max_key_bytes":4097}`,
-		`{"max_value_bytes":67108865}`, `{"max_batch_ops":-1}`, `{"max_batch_ops":10001}`, `{} {}`, `{`,
-	} {
-		if _, err := ParseSettings([]byte(text)); !errors.Is(err, coco.ErrInvalid) {
-			t.Errorf("%s: %v", text, err)
-		}
-	}
-}

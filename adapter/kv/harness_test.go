@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -53,8 +54,12 @@ func newCore(t T, settings string) *core {
 		t.Fatal(err)
 	}
 	c.submit = c.execute
+	complete, err := Adapter{}.CompleteSettings([]byte(cmp.Or(settings, "{}")))
+	if err != nil {
+		t.Fatal(err)
+	}
 	l, err := Adapter{}.Open(adapter.Env{
-		Settings: []byte(settings),
+		Settings: complete,
 		Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
 			return c.submit(ctx, calls...)
 		},

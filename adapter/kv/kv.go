@@ -46,40 +46,76 @@ func (Adapter) Manifest() adapter.Manifest {
 
 // Settings are the adapter's section of the constitution.
 type Settings struct {
+	MaxBatchOps   int `json:"max_batch_ops"` // operations of one POST, and of one transaction
 	MaxKeyBytes   int `json:"max_key_bytes"`
 	MaxValueBytes int `json:"max_value_bytes"`
-	MaxBatchOps   int `json:"max_batch_ops"` // operations of one POST, and of one transaction
 }
 
-// DefaultSettings holds for what the constitution does not say.
+// DefaultSettings are filled in where the page of a new network leaves a setting out.
 var DefaultSettings = Settings{MaxKeyBytes: 1024, MaxValueBytes: 1 << 20, MaxBatchOps: 1000}
 
-// ParseSettings reads settings from JSON; empty JSON gives the defaults.
-func ParseSettings(text []byte) (Settings, error) {
+// CompleteSettings implements adapter.Adapter.
+func (Adapter) CompleteSettings(page []byte) ([]byte, error) {
 	s := DefaultSettings
-	if len(bytes.TrimSpace(text)) > 0 {
-		dec := json.NewDecoder(bytes.NewReader(text))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&s); err != nil {
-			return s, fmt.Errorf("%w: settings of kv: %v", coco.ErrInvalid, err)
-		}
-		if _, err := dec.Token(); err != io.EOF {
-			return s, fmt.Errorf("%w: settings of kv: expected one JSON object, found something after it", coco.ErrInvalid)
+	if err := s.read(page); err != nil {
+		return nil, err
+	}
+	if err := s.validate(); err != nil {
+		return nil, err
+	}
+	return json.Marshal(s) // canonical: the fields are in the order of their names
+}
+
+// ParseSettings reads complete settings from JSON.
+func ParseSettings(text []byte) (s Settings, err error) {
+	if err := s.read(text); err != nil {
+		return s, err
+	}
+	var written map[string]json.RawMessage
+	if err := json.Unmarshal(text, &written); err != nil {
+		return s, fmt.Errorf("%w: settings of kv: %w", coco.ErrInvalid, err)
+	}
+	for _, f := range s.fields() {
+		if v := written[f.name]; v == nil || string(v) == "null" {
+			return s, fmt.Errorf("%w: settings of kv: %s is missing: what is stored must be complete, and no default of this program is filled in", coco.ErrInvalid, f.name)
 		}
 	}
-	for _, f := range []struct {
-		name       string
-		value, max int
-	}{
+	return s, s.validate()
+}
+
+// read overwrites s by the settings that a JSON object has.
+func (s *Settings) read(text []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(s); err != nil {
+		return fmt.Errorf("%w: settings of kv: %w", coco.ErrInvalid, err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return fmt.Errorf("%w: settings of kv: expected one JSON object, found something after it", coco.ErrInvalid)
+	}
+	return nil
+}
+
+func (s *Settings) validate() error {
+	for _, f := range s.fields() {
+		if f.value < 1 || f.value > f.max {
+			return fmt.Errorf("%w: settings of kv: %s: expected 1 to %d, found %d", coco.ErrInvalid, f.name, f.max, f.value)
+		}
+	}
+	return nil
+}
+
+type field struct {
+	name       string
+	value, max int
+}
+
+func (s *Settings) fields() []field {
+	return []field{
 		{"max_key_bytes", s.MaxKeyBytes, 4096}, // a key travels in a URL, where it may need three times its length
 		{"max_value_bytes", s.MaxValueBytes, 64 << 20},
 		{"max_batch_ops", s.MaxBatchOps, 10_000},
-	} {
-		if f.value < 1 || f.value > f.max {
-			return s, fmt.Errorf("%w: settings of kv: %s: expected 1 to %d, found %d", coco.ErrInvalid, f.name, f.max, f.value)
-		}
 	}
-	return s, nil
 }
 
 // Open implements adapter.Adapter.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/internal/cli/sandboxcmd"
 	"github.com/cocoframework/coco/internal/localnet"
@@ -35,12 +36,12 @@ func startNetwork(t *testing.T, dir string, steps chan<- localnet.Step) *sandbox
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := os.ReadFile(exe)
+	code, err := os.ReadFile(exe)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s, err := sandbox.Start(context.WithoutCancel(t.Context()), sandbox.Options{
-		Dir: dir, Exe: exe, Code: virtual.Measure(program), Verifiers: verifiers(),
+		Dir: dir, Exe: exe, Code: virtual.Measure(code), Verifiers: verifiers(), CompleteSettings: adapter.Completer(program().Adapters),
 		Report: func(s localnet.Step) {
 			t.Logf("%s %s", s.Step, s.Text)
 			select {

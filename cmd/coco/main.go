@@ -17,8 +17,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum"
-	"github.com/cocoframework/coco/adapter/ethereum/settings"
 	"github.com/cocoframework/coco/adapter/kv"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/host"
@@ -52,11 +52,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // program lists what this binary contains.
 func program() cli.Program {
 	return cli.Program{
-		Version: version(),
-		Adapters: []cli.Adapter{
-			{Adapter: ethereum.New(), CheckSettings: func(s []byte) error { _, err := settings.Parse(s); return err }},
-			{Adapter: kv.Adapter{}, CheckSettings: func(s []byte) error { _, err := kv.ParseSettings(s); return err }},
-		},
+		Version:  version(),
+		Adapters: []adapter.Adapter{ethereum.New(), kv.Adapter{}},
 		Platforms: []cli.Platform{
 			{
 				Verifier: virtual.Verifier{}, Measure: virtual.Self,

@@ -375,3 +375,50 @@ func FuzzSettings(f *testing.F) {
 		}
 	})
 }
+
+func TestAdaptersCompleteTheSettingsOfANewNetwork(t *testing.T) {
+	page := readTestdata(t, "constitution.toml")
+	asked := map[string]string{}
+	complete := func(adapter string, text []byte) ([]byte, error) {
+		asked[adapter] = string(text)
+		if adapter != "kv" || bytes.Contains(text, []byte(`"default"`)) {
+			return text, nil
+		}
+		return []byte(`{"default":7}`), nil // it has none of its own
+	}
+	c, err := constitution.ParseNew(page, complete)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := constitution.Parse(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range plain.Adapters {
+		if asked[name] != string(plain.Settings(name)) {
+			t.Errorf("%s was asked about %s, expected %s", name, asked[name], plain.Settings(name))
+		}
+	}
+	if !strings.Contains(string(c.Settings("kv")), `"default":7`) || !strings.Contains(string(c.TOML()), "default = 7") || c.Digest() == plain.Digest() {
+		t.Errorf("settings %s and page\n%s", c.Settings("kv"), c.TOML())
+	}
+	// Whoever reads the page or the stored form needs no adapter.
+	for name, again := range map[string]func() (*constitution.Constitution, error){
+		"the page":        func() (*constitution.Constitution, error) { return constitution.Parse(c.TOML()) },
+		"the page, new":   func() (*constitution.Constitution, error) { return constitution.ParseNew(c.TOML(), complete) },
+		"the stored form": func() (*constitution.Constitution, error) { return constitution.Decode(c.Canonical()) },
+	} {
+		if got, err := again(); err != nil || got.Digest() != c.Digest() {
+			t.Errorf("%s: other digest (%v)", name, err)
+		}
+	}
+	for want, bad := range map[string]func(string, []byte) ([]byte, error){
+		"no such setting":        func(string, []byte) ([]byte, error) { return nil, fmt.Errorf("%w: no such setting", coco.ErrInvalid) },
+		"expected a JSON object": func(string, []byte) ([]byte, error) { return []byte("7"), nil },
+		"adapters.":              func(string, []byte) ([]byte, error) { return []byte("{"), nil },
+	} {
+		if _, err := constitution.ParseNew(page, bad); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, expected %q", err, want)
+		}
+	}
+}

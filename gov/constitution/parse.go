@@ -67,8 +67,9 @@ type page struct {
 	Adapters map[string]map[string]any `toml:"adapters"`
 }
 
-// Parse reads a genesis constitution from its TOML page, fills in the defaults and
-// checks everything. Unknown fields are refused. The error is coco.ErrInvalid and names the field.
+// Parse reads a constitution from its TOML page, fills in the defaults and checks everything. Unknown fields are
+// refused. The error is coco.ErrInvalid and names the field. Adapters' settings stay as they are written: the page of a
+// network that runs has them complete, that of a new network is for ParseNew.
 //
 // An adapter's settings are a table of any shape. Large ones, such as a genesis state, stand in the
 // key "json" as a string that holds a JSON object, whose fields count as written in the table: TOML
@@ -89,6 +90,15 @@ func Parse(text []byte) (*Constitution, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// ParseNew is Parse for the page of a new network, of which the adapters complete their settings.
+func ParseNew(text []byte, complete CompleteSettings) (*Constitution, error) {
+	c, err := Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.CompleteNew(complete)
 }
 
 // tomlError says where a page is wrong.

@@ -62,6 +62,34 @@ func normalizeAdapter(name string, given map[string]any) (map[string]any, []byte
 	return table, text, nil
 }
 
+// CompleteSettings returns the settings of an adapter, in JSON, with a value for each setting that is left out. It
+// refuses settings that the adapter does not open with. The error is coco.ErrInvalid.
+type CompleteSettings func(adapter string, settings []byte) ([]byte, error)
+
+// CompleteNew is Complete for the constitution of a new network, of which the adapters complete their settings: what
+// is stored, hashed and approved leaves nothing to the programs that will read it. Nothing else fills settings in.
+func (c *Constitution) CompleteNew(complete CompleteSettings) error {
+	if err := c.Complete(); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Adapters)) {
+		text, err := complete(name, c.Settings(name))
+		if err != nil {
+			return err
+		}
+		v, err := settings.Parse(text)
+		if err != nil {
+			return invalid("adapters."+name, reason.BadValue, "%v", err)
+		}
+		table, ok := v.(map[string]any)
+		if !ok {
+			return invalid("adapters."+name, reason.BadForm, "expected a JSON object")
+		}
+		c.Adapters[name] = table
+	}
+	return c.Complete()
+}
+
 // normalizeSome is normalizeAdapters for a constitution of which only some adapters' settings differ
 // from the old one's. Settings that the old one has not loaded stay so.
 func (c *Constitution) normalizeSome(done *completed, old *Constitution, changed map[string]bool) error {

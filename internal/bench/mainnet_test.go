@@ -272,7 +272,11 @@ func TestMainnetSettingsPinTheBlock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := settings.Parse(text)
+	complete, err := settings.Complete(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := settings.Parse(complete)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,15 +27,8 @@ import (
 // Program is what a binary contains, as package main lists it.
 type Program struct {
 	Version   string
-	Adapters  []Adapter
+	Adapters  []adapter.Adapter
 	Platforms []Platform // at least one; the first is the one that this machine's nodes run on
-}
-
-// Adapter is a ledger protocol.
-type Adapter struct {
-	adapter.Adapter
-	// CheckSettings says whether the adapter opens with settings, in canonical JSON.
-	CheckSettings func(settings []byte) error
 }
 
 // Platform is an attestation driver.
@@ -55,15 +48,6 @@ func (p *Program) Verifiers() attest.Verifiers {
 	var all attest.Verifiers
 	for _, platform := range p.Platforms {
 		all = append(all, platform.Verifier)
-	}
-	return all
-}
-
-// Ledgers are the adapters, as a node takes them.
-func (p *Program) Ledgers() []adapter.Adapter {
-	var all []adapter.Adapter
-	for _, a := range p.Adapters {
-		all = append(all, a.Adapter)
 	}
 	return all
 }

@@ -93,7 +93,7 @@ func New(seed uint64, members int, opts Options) (*Network, error) {
 		opts.Constitution(c)
 	}
 	n.Constitution = c
-	return n, c.Complete()
+	return n, c.CompleteNew(adapter.Completer(opts.Adapters()))
 }
 
 // Start runs member i's node on its host. The way to start sets Genesis, Join or Recover: Found, Join and Recover below.

@@ -28,7 +28,7 @@ func folder(t *testing.T) *Sandbox {
 	}
 	opts := Options{
 		Dir: filepath.Join(t.TempDir(), "net"), Exe: exe, Code: virtual.Measure([]byte("the old program")), KeepCode: true,
-		Verifiers: attest.Verifiers{virtual.Verifier{}},
+		Verifiers: attest.Verifiers{virtual.Verifier{}}, CompleteSettings: asWritten,
 	}
 	info, err := Create(opts)
 	if err != nil {

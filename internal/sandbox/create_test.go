@@ -14,7 +14,7 @@ import (
 )
 
 func TestANetworkIsMadeOnceAndNotStarted(t *testing.T) {
-	opts := Options{Dir: filepath.Join(t.TempDir(), "net"), Exe: "coco", Code: testCode, Verifiers: attest.Verifiers{virtual.Verifier{}}}
+	opts := Options{Dir: filepath.Join(t.TempDir(), "net"), Exe: "coco", Code: testCode, Verifiers: attest.Verifiers{virtual.Verifier{}}, CompleteSettings: asWritten}
 	info, err := Create(opts)
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ func TestRefusedSettingsDoNotHarmTheNetworkThatIsThere(t *testing.T) {
 	for _, fresh := range []bool{false, true} {
 		opts := s.opts
 		opts.Members, opts.Fresh = 0, fresh
-		opts.Constitution = func(c *constitution.Constitution) error { return genesis.Set(c, []string{"limits.queue=0"}, nil) }
+		opts.Constitution = func(c *constitution.Constitution) error { return genesis.Set(c, []string{"limits.queue=0"}) }
 		want := "limits.queue: expected 1 to"
 		if !fresh {
 			want = "has its constitution already: leave --set out"

@@ -32,6 +32,9 @@ import (
 
 var testCode = virtual.Measure([]byte("program"))
 
+// asWritten takes the settings of adapters for complete.
+func asWritten(_ string, settings []byte) ([]byte, error) { return settings, nil }
+
 // made returns a sandbox that has been created in a new folder and not started.
 func made(t *testing.T, members int) *Sandbox {
 	t.Helper()
@@ -43,7 +46,7 @@ func made(t *testing.T, members int) *Sandbox {
 	if err := os.WriteFile(exe, []byte("program"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	opts := Options{Dir: lay.Dir, Members: members, Exe: exe, Code: testCode, Verifiers: attest.Verifiers{virtual.Verifier{}}, KeepCode: true}
+	opts := Options{Dir: lay.Dir, Members: members, Exe: exe, Code: testCode, Verifiers: attest.Verifiers{virtual.Verifier{}}, KeepCode: true, CompleteSettings: asWritten}
 	if err := opts.validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -174,18 +177,19 @@ func TestForeignFoldersAreRefused(t *testing.T) {
 }
 
 func TestOptionsAreChecked(t *testing.T) {
-	good := Options{Dir: "d", Exe: "e", Code: testCode, Verifiers: attest.Verifiers{virtual.Verifier{}}}
+	good := Options{Dir: "d", Exe: "e", Code: testCode, Verifiers: attest.Verifiers{virtual.Verifier{}}, CompleteSettings: asWritten}
 	if err := good.validate(); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*Options){
-		"members":    func(o *Options) { o.Members = len(localnet.Names) + 1 },
-		"negative":   func(o *Options) { o.Members = -1 },
-		"port":       func(o *Options) { o.Port = 65536 },
-		"chain id":   func(o *Options) { o.ChainID = 1 << 31 },
-		"no folder":  func(o *Options) { o.Dir = "" },
-		"no code":    func(o *Options) { o.Code = "" },
-		"no drivers": func(o *Options) { o.Verifiers = nil },
+		"members":     func(o *Options) { o.Members = len(localnet.Names) + 1 },
+		"negative":    func(o *Options) { o.Members = -1 },
+		"port":        func(o *Options) { o.Port = 65536 },
+		"chain id":    func(o *Options) { o.ChainID = 1 << 31 },
+		"no folder":   func(o *Options) { o.Dir = "" },
+		"no code":     func(o *Options) { o.Code = "" },
+		"no drivers":  func(o *Options) { o.Verifiers = nil },
+		"no adapters": func(o *Options) { o.CompleteSettings = nil },
 	} {
 		o := good
 		change(&o)

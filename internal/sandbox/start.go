@@ -50,6 +50,8 @@ type Options struct {
 	// Constitution, if set, changes a new network's constitution before it is completed, or refuses to. It may
 	// be called more than once. A network that is there already is refused.
 	Constitution func(*constitution.Constitution) error
+	// CompleteSettings completes the settings of a new network's adapters. Required.
+	CompleteSettings constitution.CompleteSettings
 	// Report is told every step, from one goroutine at a time.
 	Report func(localnet.Step)
 	Log    *slog.Logger
@@ -65,8 +67,8 @@ func (o *Options) validate() error {
 	if o.ChainID >= 1<<31 {
 		return fmt.Errorf("%w: chain id %d: expected one below %d, which every tool can hold", coco.ErrInvalid, o.ChainID, uint64(1)<<31)
 	}
-	if o.Dir == "" || o.Exe == "" || o.Code == "" || len(o.Verifiers) == 0 {
-		return fmt.Errorf("%w: a sandbox needs a folder, a program, its measurement and verifiers", coco.ErrInvalid)
+	if o.Dir == "" || o.Exe == "" || o.Code == "" || len(o.Verifiers) == 0 || o.CompleteSettings == nil {
+		return fmt.Errorf("%w: a sandbox needs a folder, a program, its measurement, verifiers, and who completes settings", coco.ErrInvalid)
 	}
 	if o.Report == nil {
 		o.Report = func(localnet.Step) {}
@@ -80,7 +82,8 @@ func (o *Options) validate() error {
 // genesis returns what a new network begins with.
 func (o *Options) genesis(report func(localnet.Step)) genesis.Options {
 	return genesis.Options{
-		Members: o.Members, ChainID: o.ChainID, Exe: o.Exe, Code: o.Code, KeepCode: o.KeepCode, Constitution: o.Constitution, Report: report,
+		Members: o.Members, ChainID: o.ChainID, Exe: o.Exe, Code: o.Code, KeepCode: o.KeepCode, Constitution: o.Constitution,
+		CompleteSettings: o.CompleteSettings, Report: report,
 	}
 }
 

@@ -14,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum"
+	"github.com/cocoframework/coco/adapter/kv"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/client"
@@ -81,6 +84,7 @@ func newCluster(t *testing.T, name string, net int, proxied bool) (context.Conte
 	c := &cluster{t: t, exe: exe}
 	c.info, err = sandbox.Create(sandbox.Options{
 		Dir: filepath.Join(os.Getenv(roomEnv), name), Members: size, Exe: exe, Code: virtual.Measure(program), Verifiers: verifiers,
+		CompleteSettings: adapter.Completer([]adapter.Adapter{ethereum.New(), kv.Adapter{}}),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
+	"github.com/cocoframework/coco/adapter/ethereum/settings"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/contracts"
@@ -66,20 +67,22 @@ func newTestChain(t testing.TB, accounts int, settings map[string]any) *testChai
 	return c
 }
 
-func (c *testChain) open(settings []byte) {
+func (c *testChain) open(page []byte) {
 	scope, err := c.store.Scope("ethereum", rows.Tables()...)
 	must(c.t, err)
 	c.scope = scope
-	c.reopen(settings)
+	c.reopen(page)
 }
 
-func (c *testChain) reopen(settings []byte) {
+func (c *testChain) reopen(page []byte) {
 	clock := host.Clock(hurriedClock{})
 	if _, ok := c.t.(*testing.B); ok {
 		clock = local.Clock{}
 	}
+	complete, err := settings.Complete(page)
+	must(c.t, err)
 	c.env = &adapter.Env{
-		Settings: settings, State: c.scope, Submit: c.submit, Clock: clock, Past: c.past.read,
+		Settings: complete, State: c.scope, Submit: c.submit, Clock: clock, Past: c.past.read,
 		Status: func() adapter.Status { return adapter.Status{Role: "leader"} },
 		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}

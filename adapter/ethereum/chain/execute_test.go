@@ -233,7 +233,9 @@ func TestFollowerBecomesLeader(t *testing.T) {
 }
 
 func TestSystemContractsCannotBeReplaced(t *testing.T) {
-	s, err := settings.Parse([]byte(`{"chain_id": 5, "alloc": {"` + params.WithdrawalQueueAddress.Hex() + `": {"code": "0xfe"}}}`))
+	complete, err := settings.Complete([]byte(`{"chain_id": 5, "alloc": {"` + params.WithdrawalQueueAddress.Hex() + `": {"code": "0xfe"}}}`))
+	must(t, err)
+	s, err := settings.Parse(complete)
 	must(t, err)
 	err = newChain(s, nil).tryGenesis(t)
 	if !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), "system contract") {

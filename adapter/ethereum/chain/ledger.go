@@ -58,8 +58,7 @@ func Open(env *adapter.Env) (*Ledger, error) {
 		chain:   c,
 		checker: checker{settings: settings, rules: c.rules, signer: signer, baseFee: c.baseFee},
 	}
-	limits := settings.RPC.WithDefaults()
-	l.pastTime = limits.CallTimeout()
+	l.pastTime = settings.RPC.CallTimeout()
 	l.feed.init()
 	l.sending.init()
 	state := env.State.Snapshot()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,7 +20,6 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
-	"github.com/cocoframework/coco/adapter/ethereum/settings"
 )
 
 // testNode is a chain with its JSON-RPC, which may be called concurrently.
@@ -351,18 +349,6 @@ func TestRequestsBeyondTheLimits(t *testing.T) {
 		w := httptest.NewRecorder()
 		n.rpc.serve(testCaller, w, r)
 		equal(t, "status", w.Code, want)
-	}
-}
-
-func TestSettingsOfRPC(t *testing.T) {
-	if err := (settings.RPC{LogBlocks: -1}).Validate(); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), "rpc.log_blocks") {
-		t.Errorf("validate = %v", err)
-	}
-	if got := (settings.RPC{BatchItems: 7}).WithDefaults(); got.BatchItems != 7 || got.BodyBytes != 5<<20 {
-		t.Errorf("withDefaults = %+v", got)
-	}
-	if err := (settings.RPC{}).Validate(); err != nil {
-		t.Error(err)
 	}
 }
 

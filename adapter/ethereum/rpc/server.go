@@ -60,7 +60,7 @@ type Server struct {
 
 // New returns the JSON-RPC server of l. Nothing runs until a request comes.
 func New(l *chain.Ledger, env *adapter.Env) *Server {
-	limits := l.Settings().RPC.WithDefaults()
+	limits := l.Settings().RPC
 	s := &Server{
 		ledger: l,
 		env:    env,

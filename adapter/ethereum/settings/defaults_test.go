@@ -11,14 +11,13 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file anew: only before a format is released")
 
-// A constitution that leaves a setting out means the default of the program that founded the network: another default,
-// or another schedule of go-ethereum's behind a fork's name, would execute old networks by new rules. So
-// both are part of the format. What must change gets a new name, or is set in new constitutions.
+// A page that leaves a setting out means this default in version 1 of the rules. What is stored names each setting, but
+// another schedule of go-ethereum's behind a fork's name would execute old networks by new rules. So both are part of
+// the format. What must change gets a new name, or is set on the pages of new networks.
 func TestDefaultsAndForksArePartOfTheFormat(t *testing.T) {
 	var out strings.Builder
-	s, err := Parse([]byte(`{"chain_id": 1}`))
+	s, err := parsePage([]byte(`{"chain_id": 1}`))
 	must(t, err)
-	s.RPC = s.RPC.WithDefaults()
 	show := func(name string, v any) {
 		text, err := json.MarshalIndent(v, "", "  ")
 		must(t, err)

@@ -6,8 +6,7 @@ import (
 	"github.com/ethereum/go-ethereum/params"
 )
 
-// defaultFork is what the mainnet followed when the default was chosen. It never changes: networks that name no fork
-// would change their rules with the program.
+// defaultFork is what the mainnet followed when the default was chosen. A page that names no fork gets this name.
 const defaultFork = "osaka"
 
 // Forks are the named rule sets, oldest first. Each switches on one more step of the schedule.

@@ -1,36 +1,35 @@
 package settings
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
-
-	"github.com/cocoframework/coco"
 )
 
-// RPC bound what one caller can ask of a node's JSON-RPC. Zero means the default.
+// RPC bound what one caller can ask of a node's JSON-RPC.
 type RPC struct {
 	// BodyBytes is the size of a request, over HTTP or as a message of a WebSocket.
-	BodyBytes int `json:"body_bytes,omitempty"`
+	BodyBytes int `json:"body_bytes"`
 	// BatchItems is the number of calls in a JSON-RPC batch.
-	BatchItems int `json:"batch_items,omitempty"`
+	BatchItems int `json:"batch_items"`
 	// ReplyBytes is the size of the replies to one batch, and of one reply with logs.
-	ReplyBytes int `json:"reply_bytes,omitempty"`
+	ReplyBytes int `json:"reply_bytes"`
 	// CallTimeoutMS ends eth_call, eth_estimateGas and eth_getLogs, in milliseconds. No request spends
 	// more on reading the ledger for what has left memory.
-	CallTimeoutMS int `json:"call_timeout_ms,omitempty"`
+	CallTimeoutMS int `json:"call_timeout_ms"`
 	// LogBlocks is the number of blocks that eth_getLogs looks through.
-	LogBlocks int `json:"log_blocks,omitempty"`
+	LogBlocks int `json:"log_blocks"`
 	// LogResults is the number of logs that eth_getLogs returns.
-	LogResults int `json:"log_results,omitempty"`
+	LogResults int `json:"log_results"`
 	// ArchiveBlocks is how many of these blocks may be such that have left memory.
-	ArchiveBlocks int `json:"archive_blocks,omitempty"`
+	ArchiveBlocks int `json:"archive_blocks"`
 	// MaxFilters is the number of polled filters that a node keeps for one caller.
-	MaxFilters int `json:"max_filters,omitempty"`
+	MaxFilters int `json:"max_filters"`
 	// MaxSubscriptions is the number of subscriptions of one WebSocket connection.
-	MaxSubscriptions int `json:"max_subscriptions,omitempty"`
+	MaxSubscriptions int `json:"max_subscriptions"`
 	// ConnectionCalls is the number of calls that one WebSocket connection has under way; more
 	// wait on the connection.
-	ConnectionCalls int `json:"connection_calls,omitempty"`
+	ConnectionCalls int `json:"connection_calls"`
 }
 
 // defaultRPC follow go-ethereum's where it has a limit. Its own default for the length of a batch
@@ -70,21 +69,20 @@ type rpcField struct {
 	name     string
 }
 
-// WithDefaults fills what is not set.
-func (r RPC) WithDefaults() RPC {
-	for _, f := range r.fields() {
-		if *f.value == 0 {
-			*f.value = f.standard
-		}
+// rpcDefaults are what a page may leave out, by name.
+func rpcDefaults() map[string]json.RawMessage {
+	all := map[string]json.RawMessage{}
+	for _, f := range new(RPC).fields() {
+		all[f.name] = jsonNumber(uint64(f.standard))
 	}
-	return r
+	return all
 }
 
-// Validate refuses settings that cannot be meant.
-func (r RPC) Validate() error {
+// validate refuses settings that cannot be meant.
+func (r RPC) validate() error {
 	for _, f := range r.fields() {
-		if *f.value < 0 || *f.value > 1<<30 {
-			return fmt.Errorf("%w: adapters.ethereum.rpc.%s is %d: expected 0 (the default, %d) to %d", coco.ErrInvalid, f.name, *f.value, f.standard, 1<<30)
+		if *f.value < 1 || *f.value > 1<<30 {
+			return fmt.Errorf("rpc.%s: expected 1 to %d (on a page 0 is the default, %d), found %d", f.name, 1<<30, f.standard, *f.value)
 		}
 	}
 	return nil

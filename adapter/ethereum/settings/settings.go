@@ -1,6 +1,11 @@
 // Package settings are the Ethereum adapter's section of the constitution: what they mean, what they may
 // be, and which of them may change.
 //
+//	page of a new network ── Complete: the defaults ──▶ what is stored, hashed and approved ── Parse ──▶ Settings
+//
+// The defaults are in [Complete] only. [Parse] refuses what is not complete, so that a later program with other
+// defaults executes an old ledger as it was.
+//
 // Trust: either
 package settings
 
@@ -24,11 +29,10 @@ import (
 	"github.com/cocoframework/coco"
 )
 
-// Settings are the adapter's section of the constitution. Every field but ChainID has a default.
+// Settings are the adapter's section of the constitution.
 type Settings struct {
 	ChainID uint64
-	// Fork names the rules that hold from block 0 on: "osaka" unless another one is named. A pinned network
-	// follows the mainnet's schedule instead.
+	// Fork names the rules that hold from block 0 on. A pinned network follows the mainnet's schedule instead.
 	Fork string
 	// GasLimit is a block's gas limit. Gas is metered and free: the base fee is 0.
 	GasLimit uint64
@@ -70,20 +74,12 @@ type Pin struct {
 	BlockHashes      map[uint64]common.Hash
 }
 
-// The defaults never change: see TestDefaultsAndForksArePartOfTheFormat.
 const (
-	defaultGasLimit     = 100_000_000
-	defaultCallGasLimit = 50_000_000
-	defaultMaxTxBytes   = 128 << 10
-	maxMaxTxBytes       = 2 << 20
-	defaultGapWait      = 10 * time.Second
-	maxGapWait          = 10 * time.Minute
-	defaultGapPerSender = 1024
-	defaultGapTotal     = 16384
-	defaultGapBytes     = 64 << 20
-	minGasLimit         = params.MinGasLimit
-	maxGasLimit         = 500_000_000           // what that much gas can write fits into a batch of the ledger
-	maxChainID          = math.MaxUint64/2 - 36 // so that V of EIP-155 fits 64 bits
+	maxMaxTxBytes = 2 << 20
+	maxGapWait    = 10 * time.Minute
+	minGasLimit   = params.MinGasLimit
+	maxGasLimit   = 500_000_000           // what that much gas can write fits into a batch of the ledger
+	maxChainID    = math.MaxUint64/2 - 36 // so that V of EIP-155 fits 64 bits
 )
 
 type settingsJSON struct {
@@ -181,7 +177,7 @@ func CheckChange(old, new []byte) error {
 	return nil
 }
 
-// Parse reads the settings. Errors are coco.ErrInvalid and name the field.
+// Parse reads complete settings. Errors are coco.ErrInvalid and name the field.
 func Parse(b []byte) (*Settings, error) {
 	var in settingsJSON
 	d := json.NewDecoder(bytes.NewReader(b))
@@ -191,6 +187,9 @@ func Parse(b []byte) (*Settings, error) {
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w: ethereum settings: something follows the object", coco.ErrInvalid)
+	}
+	if err := checkComplete(b); err != nil {
+		return nil, fmt.Errorf("%w: ethereum settings: %w", coco.ErrInvalid, err)
 	}
 	s, err := in.settings()
 	if err != nil {
@@ -209,34 +208,31 @@ func (in *settingsJSON) settings() (*Settings, error) {
 		Alloc:            make(types.GenesisAlloc, len(in.Alloc)),
 		RPC:              in.RPC,
 	}
-	if err := s.RPC.Validate(); err != nil {
+	if err := s.RPC.validate(); err != nil {
 		return nil, err
 	}
 	if s.ChainID == 0 || s.ChainID > maxChainID {
 		return nil, fmt.Errorf("chain_id: expected 1 to %d, found %d", uint64(maxChainID), s.ChainID)
 	}
-	if s.MinGasPrice == nil {
-		s.MinGasPrice = new(big.Int)
-	}
 	var wait, perSender, total, size, txBytes uint64
 	for _, f := range []struct {
-		name            string
-		in              *number
-		out             *uint64
-		value, min, max uint64
+		name     string
+		in       *number
+		out      *uint64
+		min, max uint64
 	}{
-		{"gas_limit", in.GasLimit, &s.GasLimit, defaultGasLimit, minGasLimit, maxGasLimit},
-		{"call_gas_limit", in.CallGasLimit, &s.CallGasLimit, defaultCallGasLimit, params.TxGas, params.MaxGasLimit},
-		{"max_tx_bytes", in.MaxTxBytes, &txBytes, defaultMaxTxBytes, 256, maxMaxTxBytes},
-		{"gap_wait_ms", in.GapWaitMs, &wait, uint64(defaultGapWait.Milliseconds()), 0, uint64(maxGapWait.Milliseconds())},
-		{"gap_per_sender", in.GapPerSender, &perSender, defaultGapPerSender, 0, 1 << 20},
-		{"gap_total", in.GapTotal, &total, defaultGapTotal, 0, 1 << 20},
-		{"gap_bytes", in.GapBytes, &size, defaultGapBytes, 0, 1 << 30},
+		{"gas_limit", in.GasLimit, &s.GasLimit, minGasLimit, maxGasLimit},
+		{"call_gas_limit", in.CallGasLimit, &s.CallGasLimit, params.TxGas, params.MaxGasLimit},
+		{"max_tx_bytes", in.MaxTxBytes, &txBytes, 256, maxMaxTxBytes},
+		{"gap_wait_ms", in.GapWaitMs, &wait, 0, uint64(maxGapWait.Milliseconds())},
+		{"gap_per_sender", in.GapPerSender, &perSender, 0, 1 << 20},
+		{"gap_total", in.GapTotal, &total, 0, 1 << 20},
+		{"gap_bytes", in.GapBytes, &size, 0, 1 << 30},
 	} {
-		*f.out = f.value
-		if f.in != nil {
-			*f.out = uint64(*f.in)
+		if f.in == nil {
+			continue // the pinned block says it
 		}
+		*f.out = uint64(*f.in)
 		if *f.out < f.min || *f.out > f.max {
 			return nil, fmt.Errorf("%s: expected %d to %d, found %d", f.name, f.min, f.max, *f.out)
 		}
@@ -254,9 +250,6 @@ func (in *settingsJSON) settings() (*Settings, error) {
 		s.Alloc[addr] = account
 	}
 	if in.Pin == nil {
-		if s.Fork == "" {
-			s.Fork = defaultFork
-		}
 		if ForkIndex(s.Fork) < 0 {
 			return nil, fmt.Errorf("fork: expected one of %v, found %q", forkNames(), s.Fork)
 		}

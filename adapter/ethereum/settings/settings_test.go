@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"encoding/json"
 	"errors"
 	"math/big"
 	"strings"
@@ -13,7 +14,7 @@ import (
 )
 
 func TestSettingsHaveDefaults(t *testing.T) {
-	s, err := Parse([]byte(`{"chain_id": "0x1092", "alloc": {
+	s, err := parsePage([]byte(`{"chain_id": "0x1092", "alloc": {
 		"0x00000000000000000000000000000000000000aa": {"balance": "0x10", "nonce": 3, "code": "0x6001", "storage": {"0x1": "0x0203"}}}}`))
 	must(t, err)
 	equal(t, "chain id", s.ChainID, 4242)
@@ -51,9 +52,14 @@ func TestSettingsAreStrict(t *testing.T) {
 		`{"chain_id": 1, "pin": {"number": 1, "timestamp": 1, "difficulty": 1, "gas_limit": 9000, "base_fee": 1}}`:                 "base_fee: is there from",
 		`{"chain_id": 1, "pin": {"number": 19929064, "timestamp": 1716487000, "difficulty": 0, "gas_limit": 9000, "base_fee": 1}}`: "excess_blob_gas: is there from",
 		`{"chain_id": 1, "pin": {"number": 9, "timestamp": 1, "difficulty": 1, "gas_limit": 9000, "block_hashes": {"9": "0x00"}}}`: "block_hashes.9: expected an earlier",
-		`{"chain_id": 1, "rpc": {"batch_items": -1}}`: "batch_items",
+		`{"chain_id": 1, "rpc": {"batch_items": -1}}`:     "rpc.batch_items",
+		`{"chain_id": 1, "rpc": {"batch_items": "many"}}`: "rpc",
+		`{"chain_id": 1, "rpc": {"Batch_items": 7}}`:      `unknown field "rpc.Batch_items"`,
+		`{"chain_id": 1, "rpc": 7}`:                       "rpc",
+		`{"chain_id": 1, "Fork": "london"}`:               `unknown field "Fork"`,
+		`null`:                                            "expected an object",
 	} {
-		if _, err := Parse([]byte(in)); err == nil || !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), want) {
+		if _, err := Complete([]byte(in)); err == nil || !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", in, err, want)
 		}
 	}
@@ -95,7 +101,7 @@ func FuzzSettings(f *testing.F) {
 	f.Add([]byte(`{"chain_id": 1, "alloc": {"0x00000000000000000000000000000000000000aa": {"balance": 1, "storage": {"0x1": "0x2"}}}}`))
 	f.Add([]byte(`{"chain_id": 1, "pin": {"number": 9, "timestamp": 1, "difficulty": 1, "gas_limit": 9000, "block_hashes": {"8": "0x00"}}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := Parse(b)
+		s, err := parsePage(b)
 		if err != nil {
 			if !errors.Is(err, coco.ErrInvalid) {
 				t.Fatalf("%q: %v", b, err)
@@ -108,21 +114,107 @@ func FuzzSettings(f *testing.F) {
 
 // Canonical JSON is compared: a setting that the state depends on is named, whatever else changes with it.
 func TestSettingsThatTheStateDependsOnCannotChange(t *testing.T) {
-	const old = `{"chain_id":7,"gas_limit":30000000}`
-	for settings, want := range map[string]string{
-		old:                                   "",
+	complete := func(page string) []byte {
+		t.Helper()
+		b, err := Complete([]byte(page))
+		must(t, err)
+		return b
+	}
+	old := complete(`{"chain_id":7,"gas_limit":30000000}`)
+	for page, want := range map[string]string{
+		`{"chain_id":7,"gas_limit":30000000}`: "",
 		`{"chain_id":8,"gas_limit":30000000}`: "chain_id cannot change: the state depends on it from the start",
-		`{"alloc":{},"chain_id":7,"gas_limit":30000000}`:      "alloc cannot change: the state depends",
-		`{"chain_id":7,"fork":"london","gas_limit":30000000}`: "fork cannot change: the state depends",
-		`{"chain_id":7,"gas_limit":40000000}`:                 "cannot change while the network runs",
-		`{"chain_id":7,"gas_limit":1}`:                        "gas_limit: expected",
-		`{"chain_id":7,"gas_limit":30000000,"genesis":{}}`:    "genesis",
+		`{"alloc":{"0x00000000000000000000000000000000000000aa":{}},"chain_id":7,"gas_limit":30000000}`: "alloc cannot change: the state depends",
+		`{"chain_id":7,"fork":"london","gas_limit":30000000}`:                                           "fork cannot change: the state depends",
+		`{"chain_id":7,"gas_limit":40000000}`:                                                           "cannot change while the network runs",
 	} {
-		err := CheckChange([]byte(old), []byte(settings))
+		err := CheckChange(old, complete(page))
 		if want == "" && err != nil || want != "" && (!errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%s: error %v, expected %q", settings, err, want)
+			t.Errorf("%s: error %v, expected %q", page, err, want)
 		}
 	}
+	for found, want := range map[string]string{
+		strings.Replace(string(old), `"gas_limit":30000000`, `"gas_limit":1`, 1):   "gas_limit: expected",
+		strings.Replace(string(old), `"gas_limit"`, `"genesis":{},"gas_limit"`, 1): "genesis",
+		strings.Replace(string(old), `"fork":"osaka",`, "", 1):                     "fork is missing",
+	} {
+		if err := CheckChange(old, []byte(found)); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, expected %q", found, err, want)
+		}
+	}
+}
+
+// What is stored is complete. Whatever setting it lacks, the program's default does not stand in for it.
+func TestSettingsThatAreNotCompleteAreRefused(t *testing.T) {
+	for _, page := range []string{
+		`{"chain_id":7}`,
+		`{"chain_id":1,"pin":{"difficulty":1,"gas_limit":9000,"number":1,"timestamp":1}}`,
+	} {
+		complete, err := Complete([]byte(page))
+		must(t, err)
+		again, err := Complete(complete)
+		must(t, err)
+		equal(t, "completed twice", string(again), string(complete))
+		s, err := Parse(complete)
+		must(t, err)
+		if s.Pin == nil && s.Fork != "osaka" || s.Pin != nil && (s.Fork != "" || !s.AllowUnprotected || s.GasLimit != 9000) {
+			t.Errorf("%s: %+v", page, s)
+		}
+		if _, err := Parse([]byte(page)); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), "missing") {
+			t.Errorf("%s: error %v, expected that settings are missing", page, err)
+		}
+		var all, rpc map[string]json.RawMessage
+		must(t, json.Unmarshal(complete, &all))
+		must(t, json.Unmarshal(all["rpc"], &rpc))
+		refused := func(name string) {
+			t.Helper()
+			text, err := json.Marshal(all)
+			must(t, err)
+			if _, err := Parse(text); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), name) {
+				t.Errorf("without %s: error %v", name, err)
+			}
+		}
+		for name, v := range all {
+			if name == "pin" {
+				continue
+			}
+			delete(all, name)
+			refused(name)
+			if name != "chain_id" { // which is no number then
+				all[name] = json.RawMessage("null")
+				refused(name)
+			}
+			all[name] = v
+		}
+		for name, v := range rpc {
+			delete(rpc, name)
+			all["rpc"], err = json.Marshal(rpc)
+			must(t, err)
+			refused(name)
+			rpc[name] = json.RawMessage("0")
+			all["rpc"], err = json.Marshal(rpc)
+			must(t, err)
+			refused(name)
+			rpc[name] = v
+		}
+	}
+}
+
+func TestLimitsOfRPCAreCompleted(t *testing.T) {
+	s, err := parsePage([]byte(`{"chain_id":7,"rpc":{"batch_items":7,"log_blocks":0}}`))
+	must(t, err)
+	want := defaultRPC
+	want.BatchItems = 7
+	equal(t, "rpc", s.RPC, want)
+}
+
+// parsePage reads settings as the page of a new network has them.
+func parsePage(page []byte) (*Settings, error) {
+	complete, err := Complete(page)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(complete)
 }
 
 func must(t testing.TB, err error) {

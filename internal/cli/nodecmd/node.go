@@ -23,6 +23,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/cli"
@@ -120,9 +121,9 @@ func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, events nodeE
 		Addresses: node.Addresses{
 			PeerListen: cfg.Peer, ClientListen: cfg.Client, AdminListen: cfg.Admin, PeerAddress: cfg.PeerAddress, ClientAddress: cfg.ClientAddress,
 		},
-		Adapters: a.Ledgers(), Verifiers: a.Verifiers(), Owner: owner, Version: a.Version, Log: log, LogLevel: level, Refused: events.refused,
+		Adapters: a.Adapters, Verifiers: a.Verifiers(), Owner: owner, Version: a.Version, Log: log, LogLevel: level, Refused: events.refused,
 	}
-	if c.Beginning, err = beginning(cfg); err != nil {
+	if c.Beginning, err = a.beginning(cfg); err != nil {
 		return err
 	}
 	moved, err := nodeconfig.OpenLedgerFolders(cfg.LedgerFolders)
@@ -155,7 +156,7 @@ func (a *app) untilEOF(cancel func()) {
 }
 
 // beginning is the way in which the settings say that a node starts.
-func beginning(cfg nodeconfig.Config) (node.Beginning, error) {
+func (a *app) beginning(cfg nodeconfig.Config) (node.Beginning, error) {
 	b := node.Beginning{Approve: cfg.Approve}
 	switch cfg.Start {
 	case nodeconfig.StartGenesis:
@@ -163,7 +164,7 @@ func beginning(cfg nodeconfig.Config) (node.Beginning, error) {
 		if err != nil {
 			return b, fmt.Errorf("constitution: %w", err)
 		}
-		if b.Genesis, err = constitution.Parse(page); err != nil {
+		if b.Genesis, err = constitution.ParseNew(page, adapter.Completer(a.Adapters)); err != nil {
 			return b, fmt.Errorf("%s: %w", cfg.Constitution, err)
 		}
 	case nodeconfig.StartJoin:

@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
@@ -114,22 +115,12 @@ func (a *app) options(f *upFlags) (sandbox.Options, error) {
 	}
 	var set func(*constitution.Constitution) error
 	if len(f.set) > 0 {
-		set = func(c *constitution.Constitution) error { return genesis.Set(c, f.set, a.checkAdapter) }
+		set = func(c *constitution.Constitution) error { return genesis.Set(c, f.set) }
 	}
 	return sandbox.Options{
-		Dir: f.dir, Members: f.members, Fresh: f.fresh, Port: f.port, ChainID: f.chainID, Constitution: set,
+		Dir: f.dir, Members: f.members, Fresh: f.fresh, Port: f.port, ChainID: f.chainID, Constitution: set, CompleteSettings: adapter.Completer(a.Adapters),
 		Exe: exe, Code: code, KeepCode: true, Verifiers: a.Verifiers(),
 	}, nil
-}
-
-// checkAdapter says whether an adapter opens with settings.
-func (a *app) checkAdapter(name string, settings []byte) error {
-	for _, known := range a.Adapters {
-		if known.Manifest().Name == name {
-			return known.CheckSettings(settings)
-		}
-	}
-	return nil
 }
 
 // up runs a network until it is told to stop.

@@ -39,7 +39,9 @@ type Options struct {
 	// Constitution, if set, changes the constitution before it is completed, or refuses to. It may be called
 	// more than once.
 	Constitution func(*constitution.Constitution) error
-	Report       func(localnet.Step)
+	// CompleteSettings completes the settings of the adapters. Required.
+	CompleteSettings constitution.CompleteSettings
+	Report           func(localnet.Step)
 }
 
 // Make makes everything that a new network needs but its nodes' ledgers, and discards what the folder holds of
@@ -115,7 +117,7 @@ func (o *Options) constitution(lay localnet.Layout, info localnet.Info, now time
 			return nil, err
 		}
 	}
-	return c, c.Complete()
+	return c, c.CompleteNew(o.CompleteSettings)
 }
 
 // rehearse makes the constitution in a temporary folder, so that one that is refused is refused before the

@@ -20,9 +20,9 @@ import (
 var settable = []string{"consensus", "ledger", "limits", "shares", "snapshots"}
 
 // Set changes a constitution that is being made by settings of the form KEY=VALUE. A key is dotted, as
-// ledger.chunk_bytes or adapters.kv.max_value_bytes; a value is JSON, or else a text. check says whether an
-// adapter takes its settings, in canonical JSON. The error is coco.ErrInvalid.
-func Set(c *constitution.Constitution, settings []string, check func(adapter string, settings []byte) error) error {
+// ledger.chunk_bytes or adapters.kv.max_value_bytes; a value is JSON, or else a text. The adapters' own are
+// checked when the constitution is completed. The error is coco.ErrInvalid.
+func Set(c *constitution.Constitution, settings []string) error {
 	if err := c.Complete(); err != nil {
 		return err
 	}
@@ -31,7 +31,6 @@ func Set(c *constitution.Constitution, settings []string, check func(adapter str
 		return err
 	}
 	keys := known(page)
-	var changed []string // adapters
 	given := map[string]bool{}
 	adapters := c.Adapters
 	for _, text := range settings {
@@ -61,7 +60,6 @@ func Set(c *constitution.Constitution, settings []string, check func(adapter str
 			if err := setAdapter(adapters, path, value); err != nil {
 				return err
 			}
-			changed = append(changed, path[1])
 		}
 	}
 	text, err := toml.Marshal(page)
@@ -75,11 +73,6 @@ func Set(c *constitution.Constitution, settings []string, check func(adapter str
 	made.Adapters = adapters
 	if err := made.Complete(); err != nil {
 		return err
-	}
-	for _, name := range changed {
-		if err := check(name, made.Settings(name)); err != nil {
-			return err
-		}
 	}
 	*c = *made
 	return nil

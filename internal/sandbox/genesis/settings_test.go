@@ -1,6 +1,7 @@
 package genesis
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -16,18 +17,18 @@ import (
 
 // chosen makes a network with settings. The adapters take everything but the word "bad".
 func chosen(dir string, settings ...string) (*constitution.Constitution, error) {
-	check := func(adapter string, text []byte) error {
+	complete := func(adapter string, text []byte) ([]byte, error) {
 		if strings.Contains(string(text), "bad") {
-			return fmt.Errorf("%w: %s takes no %s", coco.ErrInvalid, adapter, text)
+			return nil, fmt.Errorf("%w: %s takes no %s", coco.ErrInvalid, adapter, text)
 		}
-		return nil
+		return bytes.Replace(text, []byte(`"max_value_bytes"`), []byte(`"left_out":7,"max_value_bytes"`), 1), nil
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
 	info, err := Make(localnet.Layout{Dir: dir}, Options{
 		Members: 3, Exe: "coco", Code: virtual.Measure([]byte("program")), Report: func(localnet.Step) {},
-		Constitution: func(c *constitution.Constitution) error { return Set(c, settings, check) },
+		Constitution: func(c *constitution.Constitution) error { return Set(c, settings) }, CompleteSettings: complete,
 	})
 	if err != nil {
 		return nil, err
@@ -45,7 +46,7 @@ func TestANewNetworkHasTheSettingsThatWereChosen(t *testing.T) {
 	if c.Ledger.ChunkBytes != 65536 || c.Snapshots.Transactions != 0 || c.Snapshots.Seconds != 7 || c.Limits.Queue != 9 || c.Shares.Threshold != 3 || c.Consensus.Durability != constitution.DurableMemory {
 		t.Errorf("%+v", c)
 	}
-	if want := `{"deep":{"list":[1,{"x":"y"}],"word":"some text"},"large":12345678901234567890123,"max_value_bytes":4096}`; string(c.Settings("kv")) != want {
+	if want := `{"deep":{"list":[1,{"x":"y"}],"word":"some text"},"large":12345678901234567890123,"left_out":7,"max_value_bytes":4096}`; string(c.Settings("kv")) != want {
 		t.Errorf("kv has %s, expected %s", c.Settings("kv"), want)
 	}
 	d, err := chosen(filepath.Join(t.TempDir(), "net"))
