@@ -59,7 +59,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "session", what: "`X-Coco-At-Least` is ignored", file: "adapter/kv/read.go",
-		old: "	if l.env.State.Committed() >= seqno {\n		return nil\n	}\n	timeout", new: "	if seqno > 0 {\n		return nil\n	}\n	timeout",
+		old: "	if l.newest().Last >= seqno {\n		return nil\n	}\n	timeout", new: "	if seqno > 0 {\n		return nil\n	}\n	timeout",
 	},
 	{
 		name: "linear", what: "a linearizable read does not wait for its barrier", file: "adapter/kv/latest.go",
