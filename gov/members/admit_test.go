@@ -360,6 +360,7 @@ func FuzzDecodeRecords(f *testing.F) {
 				t.Fatalf("a node record comes back as %x", govtest.Encoded(t, rec))
 			}
 			_ = members.CheckNode(n.C, &rec, attest.Claims{})
+			_ = members.CheckEndorsed(n.Service.Certificate().Raw, &rec)
 		}
 		if rec, err := table.DecodeEpoch(b); err == nil && govtest.Encoded(t, rec) != string(b) {
 			t.Fatalf("an epoch record comes back as %x", govtest.Encoded(t, rec))
