@@ -153,3 +153,54 @@ func TestTheChainFollowsTheCommittedLog(t *testing.T) {
 		})
 	})
 }
+
+// The header says which prefix a batch was sealed on. A digest that differs blames the last batch: it confirmed what is before it.
+func TestABatchMustFollowWhatIsApplied(t *testing.T) {
+	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	treeBefore := func(first uint64) (tree merkle.Frontier) { // of the transactions before the first
+		for i := range first - 1 {
+			tree.Append(merkle.LeafHash([]byte{byte(i)}))
+		}
+		return tree
+	}
+	var c chain
+	c.begin(Position{Index: 3, Seqno: 7, Chain: coco.Digest{3}, Tree: treeBefore(8)})
+	c.pass(consensus.Entry{View: 2, Index: 4, Kind: consensus.View})
+	right := batch.Header{View: 2, Index: 5, First: 8, Node: coco.NodeID{1}, Time: 9, Epoch: 1, Committed: 4, Prev: c.applied.Chain}
+	for _, test := range []struct {
+		name   string
+		change func(*batch.Header)
+		blamed uint64 // 0 if the batch is right
+	}{
+		{"right", func(*batch.Header) {}, 0},
+		{"another prefix", func(h *batch.Header) { h.Prev = coco.Digest{9} }, 3},
+		{"another view", func(h *batch.Header) { h.View = 1 }, 5},
+		{"another index", func(h *batch.Header) { h.Index = 6 }, 5},
+		{"a gap of seqnos", func(h *batch.Header) { h.First = 9 }, 5},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, before := right, c.applied
+			test.change(&h)
+			tree := treeBefore(h.First)
+			data, err := batch.Seal(h, []batch.Record{{Claims: []byte("claim")}}, &tree, batch.NewKeys(1, keys.Secret{1}), signer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			entry := consensus.Entry{View: 2, Index: 5, Kind: consensus.Batch, Data: data}
+			_, end, err := c.verify(entry)
+			if c.applied != before {
+				t.Error("verifying a batch changed what is applied")
+			}
+			var damage *DamagedError
+			switch {
+			case test.blamed == 0 && (err != nil || end.Index != 5 || end.Seqno != 8 || end.Time != 9 || end.Tree.Root() != tree.Root() || end.Chain != before.after(entry).Chain):
+				t.Errorf("the ledger ends at index %d, seqno %d, time %d: %v", end.Index, end.Seqno, end.Time, err)
+			case test.blamed != 0 && (!errors.As(err, &damage) || !errors.Is(err, coco.ErrVerify) || damage.Index != test.blamed):
+				t.Errorf("%v, expected that entry %d is damaged", err, test.blamed)
+			}
+		})
+	}
+}
