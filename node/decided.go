@@ -1,13 +1,23 @@
 package node
 
 import (
+	"errors"
+	"slices"
 	"sync/atomic"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/signal"
+	"github.com/cocoframework/coco/keys/rotation"
+	"github.com/cocoframework/coco/replica"
+	"github.com/cocoframework/coco/store"
 )
+
+// What members decide takes effect with the commit of the deciding vote; see replica.Rules for what the leader executes
+// after it. With the commit every node reads the new constitution from the tables: connections are identified again,
+// and members of consensus follow the list of nodes.
 
 // decided is what members have decided, as far as this node has applied it.
 type decided struct {
@@ -39,4 +49,121 @@ func (d *directory) listed(id coco.NodeID) bool {
 	_, trusted := d.addresses[id]
 	_, leaving := d.leaving[id]
 	return trusted || leaving
+}
+
+// rules reads what the executor judges by.
+func (n *node) rules(newest store.Reader, last replica.Rules) (replica.Rules, error) {
+	next := last
+	rec, err := table.Node(newest, n.self.Identity.ID())
+	if err != nil && !errors.Is(err, coco.ErrNotFound) {
+		return last, err
+	}
+	next.Trusted = err != nil || rec.State == table.Trusted
+	digest, err := table.ConstitutionDigest(newest)
+	if err != nil || digest == last.Version {
+		return next, nil // before genesis, or nothing has changed
+	}
+	c, err := table.LoadConstitution(newest)
+	if err != nil {
+		return last, err
+	}
+	next.Version, next.Limits, next.Actors = digest, limitsOf(c), map[coco.ActorID]struct{}{}
+	for _, id := range c.Actors() {
+		next.Actors[id] = struct{}{}
+	}
+	return next, nil
+}
+
+func limitsOf(c *constitution.Constitution) replica.Limits {
+	return replica.Limits{Count: c.Limits.BatchCount, Bytes: c.Limits.BatchBytes}
+}
+
+// committed follows a batch that was committed. The executor calls it.
+func (n *node) committed(b replica.Batch) error {
+	if b.Network {
+		n.followDecisions(b.Seqno)
+		s := n.state.store.Snapshot()
+		defer s.Release()
+		if err := n.snapshots.pace.ReadTables(s, b.First); err != nil {
+			return err
+		}
+	}
+	n.snapshots.pace.Committed(b, n.state.store)
+	return nil
+}
+
+// followDecisions has this node follow what the committed tables say that members have decided. The executor calls it.
+// Until this node's own admission is applied, the tables tell of a past in which other nodes were trusted.
+func (n *node) followDecisions(applied uint64) {
+	if applied < n.network.Seqno {
+		return
+	}
+	s := n.state.store.Snapshot()
+	defer s.Release()
+	records, err := table.Nodes(s)
+	if err != nil {
+		n.log.Error("the list of nodes does not decode", "error", err)
+		return
+	}
+	if _, err := n.epochs.step(rotation.Committed{}); err != nil {
+		n.log.Error("the epochs", "error", err)
+		return
+	}
+	if err := n.followConstitution(s); err != nil {
+		n.log.Error("the constitution does not decode", "error", err)
+		return
+	}
+	if err := n.certificates.follow(s); err != nil {
+		n.log.Error("a certificate does not decode", "error", err)
+		return
+	}
+	addresses, leaving := map[coco.NodeID]string{}, map[coco.NodeID]string{}
+	m := n.replica.Members()
+	for _, r := range records {
+		if r.State == table.Trusted {
+			addresses[r.ID] = r.Address
+		} else if id := consensus.IDOf(r.ID); slices.Contains(m.Voters, id) || slices.Contains(m.Outgoing, id) {
+			leaving[r.ID] = r.Address
+		}
+	}
+	n.setNodes(addresses, leaving)
+	n.leaveIfRemoved(records)
+	n.decided.at.Store(applied)
+	n.decided.changed.Fire()
+	n.gateways.reidentify()
+}
+
+// leaveIfRemoved ends this node, once consensus does without it, if it is not trusted any more and no other node has
+// its place: members have removed it, or its owner.
+func (n *node) leaveIfRemoved(records []table.NodeRecord) {
+	id := n.self.Identity.ID()
+	at := slices.IndexFunc(records, func(r table.NodeRecord) bool { return r.ID == id })
+	if at < 0 || records[at].State != table.Retired {
+		return
+	}
+	me := records[at]
+	for _, r := range records {
+		if r.State == table.Trusted && r.Owner == me.Owner && r.Address == me.Address {
+			return // replaced
+		}
+	}
+	if n.retirement.asked.CompareAndSwap(false, true) {
+		n.log.Warn("members have removed this node, or its owner, from the network")
+		n.retirement.commit()
+	}
+}
+
+// followConstitution puts a committed constitution in force on this node.
+func (n *node) followConstitution(s store.Reader) error {
+	digest, err := table.ConstitutionDigest(s)
+	if err != nil || digest == n.decided.constitution.Load().Digest() {
+		return err
+	}
+	c, err := table.LoadConstitution(s)
+	if err != nil {
+		return err
+	}
+	n.decided.constitution.Store(c)
+	n.log.Info("the constitution has changed", "digest", digest.Short())
+	return nil
 }

@@ -17,7 +17,7 @@ import (
 //  1. It says that it is stopping, and closes each connection of a client with its next answer; it
 //     serves on.
 //  2. If it leads, it hands leadership to the voter that has come farthest.
-//  3. It takes no new calls, finishes those under way, and closes WebSockets.
+//  3. It accepts no new calls, finishes those under way, and closes WebSockets.
 //  4. It ends.
 //
 // A crash in between is the crash of any node.

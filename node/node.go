@@ -19,8 +19,8 @@
 // The work is done by packages that know no node: replica (from log to state), peer, join, catchup, history, snapshotter
 // and gateway. This one gives them each other as functions, and looks after what is the node's own:
 //
-//	governed.go  what members decided takes effect   renew.go   certificates
-//	connect.go   what nodes ask of the leader        rotate.go  epochs
+//	decided.go   what members decided takes effect   renew.go   certificates
+//	connect.go   what nodes ask of the leader        epochs.go  epochs
 //	facts.go     what clients are told               govern.go  what members are told and send
 //
 // # What a crash leaves
@@ -214,17 +214,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 	if err := n.openLedgers(ctx, s.basis); err != nil {
 		return nil, err
 	}
-	n.replica, err = replica.New(replica.Config{
-		Log: n.log, Clock: clock, Self: id.ID(), Signer: id.Signer(), Keys: n.state.keys, Store: n.state.store,
-		Ledgers: n.state.ledgers, History: n.state.history, Disk: n.state.disk.Ledger, Durable: c.Consensus.Durability != constitution.DurableMemory, Machine: s.machine,
-		Rules: replica.Rules{Limits: limitsOf(c), Trusted: true}, MaxBatch: maxBatch,
-		QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits), Network: peers, Start: batchOf(s.basis),
-		Hooks: replica.Hooks{
-			Rules: n.rules, Committed: n.committed, MembersChanged: n.governed, LackSecret: func(epoch uint64) bool { return n.epochs.lackSecret(epoch) },
-			LeftBehind: func(why string) error { return n.leftBehind(why) },
-		},
-	})
-	if err != nil {
+	if n.replica, err = n.newReplica(s); err != nil {
 		return nil, err
 	}
 	n.epochs = &epochs{
@@ -244,19 +234,38 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		Members: n.replica.MembersAt, Leads: n.replica.Leads, Ready: n.progress.joined,
 		Commit: n.replica.Do, Receipt: n.receiptOf,
 	})
-	n.gateways.client, err = gateway.New(gateway.Config{
-		Node: n, TLS: channel.ClientServerConfig(id), Clock: clock, Log: n.log,
-		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Owner: n.cfg.Owner.Actor(), Retire: n.retirement.Retire,
-	})
-	if err != nil {
+	if n.gateways, err = n.newGateways(); err != nil {
 		return nil, err
 	}
-	if n.cfg.AdminListen != "" {
-		if n.gateways.admin, err = n.gateways.client.NewAdmin(governor{n}); err != nil {
-			return nil, err
-		}
-	}
 	return n, nil
+}
+
+// newReplica makes what turns the log into state, on the ledgers that are open.
+func (n *node) newReplica(s *start) (*replica.Replica, error) {
+	id, c := s.self.Identity, s.network.Constitution
+	return replica.New(replica.Config{
+		Log: n.log, Clock: n.cfg.Host.Clock, Self: id.ID(), Signer: id.Signer(), Keys: n.state.keys, Store: n.state.store,
+		Ledgers: n.state.ledgers, History: n.state.history, Disk: n.state.disk.Ledger, Durable: c.Consensus.Durability != constitution.DurableMemory, Machine: s.machine,
+		Rules: replica.Rules{Limits: limitsOf(c), Trusted: true}, MaxBatch: maxBatch,
+		QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits), Network: n.links.peers, Start: batchOf(s.basis),
+		Hooks: replica.Hooks{
+			Rules: n.rules, Committed: n.committed, MembersChanged: n.followDecisions, LackSecret: func(epoch uint64) bool { return n.epochs.lackSecret(epoch) },
+			LeftBehind: func(why string) error { return n.leftBehind(why) },
+		},
+	})
+}
+
+// newGateways makes the gateways, which do not listen yet.
+func (n *node) newGateways() (gs gateways, err error) {
+	gs.client, err = gateway.New(gateway.Config{
+		Node: n, TLS: channel.ClientServerConfig(n.self.Identity), Clock: n.cfg.Host.Clock, Log: n.log,
+		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Owner: n.cfg.Owner.Actor(), Retire: n.retirement.Retire,
+	})
+	if err != nil || n.cfg.AdminListen == "" {
+		return gs, err
+	}
+	gs.admin, err = gs.client.NewAdmin(governor{n})
+	return gs, err
 }
 
 // maxBatch is how many bytes a sealed batch can have: it travels in one frame, with what consensus adds.

@@ -72,7 +72,7 @@ func (s *start) recover(ctx context.Context) error {
 	s.machine.Members.Voters = []consensus.ID{consensus.IDOf(origin)}
 	s.machine.Last, s.machine.Commit, s.machine.Fixed = last, last, last
 	s.machine.View = view + 1 + uint64(binary.BigEndian.Uint16(join.NewNonce()))
-	s.begin = func(ctx context.Context, n *node) error { return n.takeOver(ctx, last, epoch) }
+	s.begin = func(ctx context.Context, n *node) error { return n.leadAlone(ctx, last, epoch) }
 	return nil
 }
 
@@ -107,8 +107,8 @@ func (s *start) openEpochs(epochs []*keys.SealedEpoch, used func(uint64) bool) e
 	return nil
 }
 
-// takeOver leads, alone, once the ledger is replayed.
-func (n *node) takeOver(ctx context.Context, last uint64, epoch *keys.SealedEpoch) error {
+// leadAlone leads, as the only voter, once the ledger is replayed.
+func (n *node) leadAlone(ctx context.Context, last uint64, epoch *keys.SealedEpoch) error {
 	for n.replica.Applied() < last {
 		select {
 		case <-ctx.Done():

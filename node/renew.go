@@ -184,7 +184,7 @@ func notDue(cert *x509.Certificate, now time.Time) error {
 		coco.ErrInvalid, cert.Subject.CommonName, cert.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 }
 
-// follow takes over certificates that were renewed. Older ones than this node has are of
+// follow uses certificates that were renewed. Older ones than this node has are of
 // a past that it is catching up from.
 func (c *certificates) follow(s store.Reader) error {
 	der, err := table.ServiceCertificate(s)

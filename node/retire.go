@@ -27,7 +27,7 @@ import (
 // answer, which consensus removes all the same.
 
 const (
-	// retirePatience bounds what it takes until the retirement is committed.
+	// retirePatience bounds the time until the retirement is committed.
 	retirePatience = 20 * time.Second
 	retirePause    = 200 * time.Millisecond
 )

@@ -31,3 +31,23 @@ func TestANodeThatLeavesBeforeItServesHasNotJoined(t *testing.T) {
 		}
 	}
 }
+
+func TestALifeGoesOnlyFromStageToStage(t *testing.T) {
+	legal := map[[2]stage]bool{
+		{starting, joining}: true, {joining, serving}: true, {joining, leaving}: true,
+		{serving, leaving}: true, {serving, retired}: true, {leaving, retired}: true,
+	}
+	for from := starting; from <= retired; from++ {
+		for to := starting; to <= retired; to++ {
+			p := &progress{log: slog.New(slog.DiscardHandler)}
+			p.now.Store(int32(from))
+			want, stays := legal[[2]stage{from, to}], from
+			if want {
+				stays = to
+			}
+			if got := p.enter(to); got != want || p.stage() != stays {
+				t.Errorf("from %s to %s: %t, then it is %s", from, to, got, p.stage())
+			}
+		}
+	}
+}

@@ -14,7 +14,7 @@ import (
 )
 
 // leftBehind is for how long a node hears of no leader, while nodes that it does not know reach it with
-// the service's endorsement, before it takes the network to have gone on without it.
+// the service's endorsement, before it concludes that the network went on without it.
 const leftBehind = 5 * time.Second
 
 // watch finds out whether the network went on without this node.
