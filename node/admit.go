@@ -76,7 +76,7 @@ func (n *node) sponsor() *join.Sponsor {
 // current returns the network as members have changed it since this node was admitted.
 func (n *node) current() join.Network {
 	now := n.network
-	now.Constitution, now.Service, now.Nodes = n.decided.constitution.Load(), n.certificates.service(), n.decided.directory.Load().addresses
+	now.Constitution, now.Service, now.Nodes = n.decided.constitution.Load(), n.certificates.Service(), n.decided.directory.Load().addresses
 	return now
 }
 
@@ -86,7 +86,7 @@ func (n *node) leftBehind(why string) *join.LeftBehindError {
 	delete(nodes, n.self.Identity.ID())
 	return &join.LeftBehindError{
 		Ask: slices.Sorted(maps.Values(nodes)), Constitution: n.decided.constitution.Load().Digest(),
-		Service: n.certificates.ofService().Raw, Why: why,
+		Service: n.certificates.OfService().Raw, Why: why,
 	}
 }
 

@@ -8,11 +8,11 @@ import (
 	"github.com/cocoframework/coco/wire"
 )
 
-// list says when this node's certificate ends, the service's, and the first of those that the constitution lists.
-func (c *certificates) list(listed *constitution.Constitution) []wire.Certificate {
+// listCertificates says when this node's certificate ends, the service's, and the first of those that the constitution lists.
+func (n *node) listCertificates(listed *constitution.Constitution) []wire.Certificate {
 	out := []wire.Certificate{
-		{Of: "node", NotAfter: c.own.Certificate().Leaf.NotAfter.UTC()},
-		{Of: "service", NotAfter: c.ofService().NotAfter.UTC()},
+		{Of: "node", NotAfter: n.self.Identity.Certificate().Leaf.NotAfter.UTC()},
+		{Of: "service", NotAfter: n.certificates.OfService().NotAfter.UTC()},
 	}
 	var first wire.Certificate
 	for _, a := range listed.Certificates() {

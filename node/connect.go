@@ -61,7 +61,7 @@ func (n *node) connections() peer.Config {
 				n.watch.behind.Store(true)
 			}
 		},
-		Secret: n.epochs.receiveSecret, SecretHeld: n.epochs.receiveSecretHeld, SecretWanted: n.epochs.receiveSecretWanted,
+		Secret: n.epochs.ReceiveSecret, SecretHeld: n.epochs.ReceiveSecretHeld, SecretWanted: n.epochs.ReceiveSecretWanted,
 		Forwarder: n.links.forwarder, Join: n.sponsor().Serve,
 		Fetches: peer.NewFetchServer(n.cfg.Host.Clock, func(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
 			return n.state.disk.Answer(n.replica.Applied(), rq)
@@ -107,7 +107,7 @@ func (n *node) request(from coco.NodeID, rq peer.Request, done func([]adapter.Re
 	case peer.Snapshot:
 		run = requestSnapshot
 	case peer.Renew:
-		run = n.certificates.renewNode(from)
+		run = n.certificates.RenewNode(from)
 	case peer.Govern:
 		run = n.submission(rq.Body)
 	default:
@@ -118,7 +118,7 @@ func (n *node) request(from coco.NodeID, rq peer.Request, done func([]adapter.Re
 
 // verifyPeer accepts the connection of a trusted node.
 func (n *node) verifyPeer(p channel.PeerCert) error {
-	if err := p.EndorsedBy(n.certificates.ofService(), n.cfg.Host.Clock.Now()); err != nil {
+	if err := p.EndorsedBy(n.certificates.OfService(), n.cfg.Host.Clock.Now()); err != nil {
 		return err
 	}
 	if !n.decided.directory.Load().listed(p.ID) {

@@ -105,7 +105,7 @@ func (n *node) followDecisions(applied uint64) {
 		n.log.Error("the list of nodes does not decode", "error", err)
 		return
 	}
-	if _, err := n.epochs.step(rotation.Committed{}); err != nil {
+	if _, err := n.epochs.Step(rotation.Committed{}); err != nil {
 		n.log.Error("the epochs", "error", err)
 		return
 	}
@@ -113,7 +113,7 @@ func (n *node) followDecisions(applied uint64) {
 		n.log.Error("the constitution does not decode", "error", err)
 		return
 	}
-	if err := n.certificates.follow(s); err != nil {
+	if err := n.certificates.Follow(s); err != nil {
 		n.log.Error("a certificate does not decode", "error", err)
 		return
 	}

@@ -55,7 +55,7 @@ func (n *node) Status() wire.Status {
 		Role: n.role(s), View: s.View, Voter: n.votes(), Leader: n.decided.directory.Load().byConsensus[s.Leader],
 		Committed: n.replica.Last(), Known: max(n.replica.Last().Seqno, n.knownSeqno()),
 		Constitution: c.Digest(), Measurement: n.self.Measurement, Version: n.cfg.Version,
-		Notice: strings.Join(n.notices(), " "), Certificates: n.certificates.list(c),
+		Notice: strings.Join(n.notices(), " "), Certificates: n.listCertificates(c),
 	}
 	if s.Leader == 0 {
 		st.Problem = "the network has no leader: fewer than a majority of the nodes reach each other"
@@ -95,7 +95,7 @@ func (n *node) Constitution() ([]byte, coco.Digest, error) {
 
 // Service implements gateway.Node.
 func (n *node) Service() ([]byte, error) {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.certificates.ofService().Raw}), nil
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.certificates.OfService().Raw}), nil
 }
 
 // Evidence implements gateway.Node.

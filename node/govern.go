@@ -56,7 +56,7 @@ func (n *node) announceFor(tx *store.Tx, outcomes ...decide.Outcome) error {
 	if !slices.ContainsFunc(outcomes, func(o decide.Outcome) bool { return o.Rotates() }) {
 		return nil
 	}
-	if err := n.epochs.announceIn(tx); err != nil {
+	if err := n.epochs.AnnounceIn(tx); err != nil {
 		return fmt.Errorf("a new epoch for other members: %w", err)
 	}
 	return nil

@@ -43,7 +43,7 @@ func (n *node) instruments() instruments {
 	fixed("process_start_time_seconds", "When this node's process began, since 1970. It rejoined then.", nil, float64(n.cfg.past.began.UnixMilli())/1000)
 	fixed("lives", "Keys that this process has joined under: above 1 it fetched a damaged ledger again, or had been left behind.", nil, float64(n.cfg.past.lives))
 	gauge("service_certificate_not_after_seconds", "When the network's service certificate ends, since 1970.",
-		func() float64 { return float64(n.certificates.ofService().NotAfter.Unix()) })
+		func() float64 { return float64(n.certificates.OfService().NotAfter.Unix()) })
 	gauge("node_certificate_not_after_seconds", "When the certificate that this node shows ends, since 1970.",
 		func() float64 { return float64(n.self.Identity.Certificate().Leaf.NotAfter.Unix()) })
 	gauge("actor_certificate_not_after_seconds", "When the first member or participant is without a certificate, since 1970.",

@@ -16,12 +16,13 @@
 // one on which the network went on (watch.go). Run (run.go) goes through lives, each under a key of its own: a life that
 // ends because its ledger is damaged, or because it was left behind, is followed by another one.
 //
-// The work is done by packages that know no node: replica (from log to state), peer, join, catchup, history, snapshotter
-// and gateway. This one gives them each other as functions, and looks after what is the node's own:
+// The work is done by packages that know no node: replica (from log to state), peer, join, catchup, history, snapshotter,
+// renew, epochs and gateway. This one gives them each other as functions, and looks after what is the node's own:
 //
-//	decided.go   what members decided takes effect   renew.go   certificates
-//	connect.go   what nodes ask of the leader        epochs.go  epochs
-//	facts.go     what clients are told               govern.go  what members are told and send
+//	connect.go   what nodes ask of the leader
+//	decided.go   what members decided takes effect
+//	facts.go     what clients are told
+//	govern.go    what members are told and send
 //
 // # What a crash leaves
 //
@@ -47,6 +48,7 @@ import (
 	"github.com/cocoframework/coco/catchup"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/epochs"
 	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/table"
@@ -55,6 +57,7 @@ import (
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/renew"
 	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/snapshotter"
 	"github.com/cocoframework/coco/store"
@@ -77,10 +80,10 @@ type node struct {
 
 	state        state
 	decided      decided
-	certificates *certificates
+	certificates *renew.Certificates
 	replica      *replica.Replica
 	snapshots    snapshots
-	epochs       *epochs
+	epochs       *epochs.Driver
 	links        links
 	gateways     gateways
 	watch        *watch
@@ -174,13 +177,15 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listene
 	g.Go(func() error {
 		return n.state.disk.Backfill(ctx, func() { n.replica.LedgerGrew(n.state.disk.Ledger.First()) })
 	})
-	r := renewal{certificates: n.certificates, log: n.log, clock: n.cfg.Host.Clock, store: n.state.store, replica: n.replica, ask: n.links.forwarder.AskOnce}
-	g.Go(func() error { return r.run(ctx) })
-	g.Go(func() error { return n.epochs.run(ctx, n.expire) })
+	r := renew.Renewal{
+		Certificates: n.certificates, Log: n.log, Clock: n.cfg.Host.Clock, Store: n.state.store, Replica: n.replica, Ask: n.links.forwarder.AskOnce,
+	}
+	g.Go(func() error { return r.Run(ctx) })
+	g.Go(func() error { return n.epochs.Run(ctx, n.expire) })
 	g.Go(func() error { return n.retirement.awaitRemoval(ctx) })
 	ready(Info{
 		ID: n.self.Identity.ID(), PeerAddress: n.self.PeerAddress, ClientAddress: n.self.ClientAddress, AdminAddress: n.cfg.AdminListen,
-		Service: n.certificates.ofService().Raw, Constitution: n.decided.constitution.Load().Digest(),
+		Service: n.certificates.OfService().Raw, Constitution: n.decided.constitution.Load().Digest(),
 	})
 	return nil
 }
@@ -197,7 +202,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 			}),
 		},
 		decided:      decided{changed: signal.New()},
-		certificates: newCertificates(id, s.network.Service),
+		certificates: renew.New(id, s.network.Service),
 		snapshots:    snapshots{pace: snapshotter.NewPace(c, s.network.Seqno)},
 		links:        links{ctx: ctx, peers: peers},
 	}
@@ -217,9 +222,9 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 	if n.replica, err = n.newReplica(s); err != nil {
 		return nil, err
 	}
-	n.epochs = &epochs{
-		log: n.log, clock: clock, store: n.state.store, keys: n.state.keys, replica: n.replica,
-		leader: n.leader, nodes: nodes, send: peers.Send, machine: rotation.New(id.ID(), s.keys),
+	n.epochs = &epochs.Driver{
+		Log: n.log, Clock: clock, Store: n.state.store, Keys: n.state.keys, Replica: n.replica,
+		Leader: n.leader, Nodes: nodes, Send: peers.Send, Machine: rotation.New(id.ID(), s.keys),
 	}
 	n.retirement = &retirement{
 		log: n.log, clock: clock, self: consensus.IDOf(id.ID()), progress: n.progress, replica: n.replica, handover: n.handover(),
@@ -249,7 +254,7 @@ func (n *node) newReplica(s *start) (*replica.Replica, error) {
 		Rules: replica.Rules{Limits: limitsOf(c), Trusted: true}, MaxBatch: maxBatch,
 		QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits), Network: n.links.peers, Start: batchOf(s.basis),
 		Hooks: replica.Hooks{
-			Rules: n.rules, Committed: n.committed, MembersChanged: n.followDecisions, LackSecret: func(epoch uint64) bool { return n.epochs.lackSecret(epoch) },
+			Rules: n.rules, Committed: n.committed, MembersChanged: n.followDecisions, LackSecret: func(epoch uint64) bool { return n.epochs.LackSecret(epoch) },
 			LeftBehind: func(why string) error { return n.leftBehind(why) },
 		},
 	})

@@ -23,7 +23,7 @@ func (n *node) receipt(b *batch.Batch, before merkle.Frontier, id coco.TxID) ([]
 	if err != nil {
 		return nil, err
 	}
-	r, err := receipt.New(b, int(id.Seqno-b.Header.First), keys, before, signer.Certificate, n.certificates.ofService().Raw)
+	r, err := receipt.New(b, int(id.Seqno-b.Header.First), keys, before, signer.Certificate, n.certificates.OfService().Raw)
 	if err != nil {
 		return nil, err
 	}

@@ -149,7 +149,7 @@ var layers = []rule{
 	},
 	{
 		name:   "trusted code reaches the outside only through host",
-		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "node", "peer", "catchup", "join", "receipt", "replica", "snapshotter"},
+		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "node", "peer", "catchup", "join", "receipt", "replica", "snapshotter", "renew", "epochs"},
 		except: []string{"gov/govtest"},
 		std:    outside,
 		calls:  append(slices.Clone(dials), clocks...),
@@ -198,6 +198,12 @@ var layers = []rule{
 		in:   []string{"catchup"},
 		none: []string{"gov", "gov/...", "gateway", "node", "replica", "join", "history", "consensus/raft"},
 		why:  "what a disk lacks is checked by digests and chains; who is admitted, and what a state means, is not its business",
+	},
+	{
+		name: "renewing certificates and changing epochs needs no node",
+		in:   []string{"renew", "epochs"},
+		none: []string{"node", "gateway", "join", "catchup", "snapshotter"},
+		why:  "what is due follows from the state and the clock; who leads and how the leader is asked are functions that they are given",
 	},
 	{
 		name: "writing snapshots needs no node",
@@ -251,7 +257,7 @@ var layers = []rule{
 
 // server is the code that runs a node and that tools for users must not drag along.
 var server = []string{
-	"node", "peer", "replica", "snapshotter", "catchup", "join", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
+	"node", "peer", "replica", "snapshotter", "renew", "epochs", "catchup", "join", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
 	"host", "host/...", "internal/sandbox", "cmd/...",
 }
 
@@ -323,7 +329,7 @@ var protocols = []rule{
 
 var core = []string{
 	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "gov/...", "history", "host/...", "host",
-	"batch", "canon", "keys", "keys/...", "ledger", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "snapshotter", "store", "adapter", "wire",
+	"batch", "canon", "keys", "keys/...", "ledger", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "snapshotter", "renew", "epochs", "store", "adapter", "wire",
 }
 
 // Composition says which packages may put the parts together.

@@ -1,4 +1,20 @@
-package node
+// Package renew renews the certificates that a network has issued.
+//
+// Certificates that the network issued renew themselves when two thirds of their life are over. Every node
+// looks after its own, and the leader after the service's. A renewal is a transaction: receipts of what a node
+// signs name the certificate in its record, and an auditor follows the service's from one to the next. The new
+// certificate has the key, the name and the beginning of the old one, so either verifies what was signed under
+// the other. Dates go by the ledger's time, as when a node is admitted.
+//
+// With the commit, new connections show the new certificate; connections that exist keep theirs, and none
+// ends.
+//
+// A network that commits nothing for months cannot renew anything, and once the nodes refuse each other's
+// certificates it never will. So a node whose own one is about to end, or has ended, vouches for itself:
+// it holds the service's key. That is not recorded, and ends with the next renewal that is.
+//
+// Trust: enclave
+package renew
 
 import (
 	"context"
@@ -21,19 +37,6 @@ import (
 	"github.com/cocoframework/coco/store"
 )
 
-// Certificates that the network issued renew themselves when two thirds of their life are over. Every node
-// looks after its own, and the leader after the service's. A renewal is a transaction: receipts of what a node
-// signs name the certificate in its record, and an auditor follows the service's from one to the next. The new
-// certificate has the key, the name and the beginning of the old one, so either verifies what was signed under
-// the other. Dates go by the ledger's time, as when a node is admitted.
-//
-// With the commit, new connections show the new certificate; connections that exist keep theirs, and none
-// ends.
-//
-// A network that commits nothing for months cannot renew anything, and once the nodes refuse each other's
-// certificates it never will. So a node whose own one is about to end, or has ended, vouches for itself:
-// it holds the service's key. That is not recorded, and ends with the next renewal that is.
-
 const (
 	// renewEvery is how often a node looks at the dates.
 	renewEvery = time.Minute
@@ -41,36 +44,38 @@ const (
 	renewAlone = channel.NodeValidity / 12
 )
 
-// certificates are the node's own and the service's. It is safe for concurrent use.
-type certificates struct {
+// Certificates are the node's own and the service's. It is safe for concurrent use.
+type Certificates struct {
 	own    *channel.Identity
 	newest atomic.Pointer[channel.Service]
 }
 
-func newCertificates(own *channel.Identity, service *channel.Service) *certificates {
-	c := &certificates{own: own}
+// New returns the certificate of a node and that of the service.
+func New(own *channel.Identity, service *channel.Service) *Certificates {
+	c := &Certificates{own: own}
 	c.newest.Store(service)
 	return c
 }
 
-// service is the network's service under its newest certificate.
-func (c *certificates) service() *channel.Service { return c.newest.Load() }
+// Service is the network's service under its newest certificate.
+func (c *Certificates) Service() *channel.Service { return c.newest.Load() }
 
-func (c *certificates) ofService() *x509.Certificate { return c.service().Certificate() }
+// OfService is the service's newest certificate.
+func (c *Certificates) OfService() *x509.Certificate { return c.Service().Certificate() }
 
-// renewal renews the certificates of this node and of the service.
-type renewal struct {
-	*certificates
-	log     *slog.Logger
-	clock   host.Clock
-	store   *store.Store
-	replica *replica.Replica
-	ask     func(context.Context, peer.Request) adapter.Result // the leader, once
+// Renewal renews the certificates of this node and of the service.
+type Renewal struct {
+	*Certificates
+	Log     *slog.Logger
+	Clock   host.Clock
+	Store   *store.Store
+	Replica *replica.Replica
+	Ask     func(context.Context, peer.Request) adapter.Result // the leader, once
 }
 
-// run renews what is due, until ctx ends.
-func (r *renewal) run(ctx context.Context) error {
-	tick := r.clock.NewTicker(renewEvery)
+// Run renews what is due, until ctx ends.
+func (r *Renewal) Run(ctx context.Context) error {
+	tick := r.Clock.NewTicker(renewEvery)
 	defer tick.Stop()
 	last := ""
 	for {
@@ -85,39 +90,39 @@ func (r *renewal) run(ctx context.Context) error {
 			continue
 		}
 		if text := err.Error(); text != last {
-			r.log.Warn("a certificate is not renewed yet, trying again", logevent.CertificateNotRenewed.Attr(), "error", err)
+			r.Log.Warn("a certificate is not renewed yet, trying again", logevent.CertificateNotRenewed.Attr(), "error", err)
 			last = text
 		}
 	}
 }
 
 // due renews what is due.
-func (r *renewal) due(ctx context.Context) error {
+func (r *Renewal) due(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, peer.SubmitPatience)
 	defer cancel()
-	now := r.clock.Now()
-	if r.replica.Leads() && channel.Due(r.ofService(), now) {
-		done, err := r.replica.Do(ctx, r.renewService)
+	now := r.Clock.Now()
+	if r.Replica.Leads() && channel.Due(r.OfService(), now) {
+		done, err := r.Replica.Do(ctx, r.renewService)
 		if err != nil {
 			return fmt.Errorf("the service's: %w", err)
 		}
-		r.log.Info("the service's certificate is renewed", "transaction", done.TxID.String(), "ends", r.ofService().NotAfter)
+		r.Log.Info("the service's certificate is renewed", "transaction", done.TxID.String(), "ends", r.OfService().NotAfter)
 	}
 	recorded, err := r.recorded()
 	if err != nil || !channel.Due(recorded, now) {
 		return err
 	}
-	answer := r.ask(ctx, peer.Request{Kind: peer.Renew})
+	answer := r.Ask(ctx, peer.Request{Kind: peer.Renew})
 	if answer.Err == nil {
-		r.log.Info("this node's certificate is renewed", "transaction", answer.TxID.String())
+		r.Log.Info("this node's certificate is renewed", "transaction", answer.TxID.String())
 		return nil
 	}
 	return fmt.Errorf("this node's: %w", errors.Join(answer.Err, r.unrecorded(now)))
 }
 
 // recorded is this node's in the node list.
-func (r *renewal) recorded() (*x509.Certificate, error) {
-	s := r.store.Snapshot()
+func (r *Renewal) recorded() (*x509.Certificate, error) {
+	s := r.Store.Snapshot()
 	defer s.Release()
 	rec, err := table.Node(s, r.own.ID())
 	if err != nil {
@@ -127,37 +132,37 @@ func (r *renewal) recorded() (*x509.Certificate, error) {
 }
 
 // unrecorded has this node vouch for itself if that cannot wait for the network.
-func (r *renewal) unrecorded(now time.Time) error {
+func (r *Renewal) unrecorded(now time.Time) error {
 	shown := r.own.Certificate().Leaf
 	if shown.NotAfter.Sub(now) > renewAlone {
 		return nil
 	}
-	der, err := r.service().Renew(shown, now)
+	der, err := r.Service().Renew(shown, now)
 	if err != nil {
 		return err
 	}
 	if err := r.own.SetCertificate(der); err != nil {
 		return err
 	}
-	r.log.Warn("this node's certificate was about to end and the network does not commit its renewal: the node has renewed it by itself", logevent.CertificateSelfRenewed.Attr())
+	r.Log.Warn("this node's certificate was about to end and the network does not commit its renewal: the node has renewed it by itself", logevent.CertificateSelfRenewed.Attr())
 	return nil
 }
 
 // renewService renews the service's certificate, on the leader.
-func (c *certificates) renewService(tx *store.Tx) ([]byte, error) {
+func (c *Certificates) renewService(tx *store.Tx) ([]byte, error) {
 	now := time.UnixMilli(int64(tx.Time()))
-	if cert := c.ofService(); !channel.Due(cert, now) {
+	if cert := c.OfService(); !channel.Due(cert, now) {
 		return nil, notDue(cert, now)
 	}
-	der, err := c.service().RenewSelf(now)
+	der, err := c.Service().RenewSelf(now)
 	if err != nil {
 		return nil, err
 	}
 	return nil, members.RenewService(tx, der)
 }
 
-// renewNode renews a node's certificate, on the leader.
-func (c *certificates) renewNode(id coco.NodeID) func(*store.Tx) ([]byte, error) {
+// RenewNode renews a node's certificate, on the leader.
+func (c *Certificates) RenewNode(id coco.NodeID) func(*store.Tx) ([]byte, error) {
 	return func(tx *store.Tx) ([]byte, error) {
 		rec, err := table.Node(tx, id)
 		if err != nil {
@@ -171,7 +176,7 @@ func (c *certificates) renewNode(id coco.NodeID) func(*store.Tx) ([]byte, error)
 		if !channel.Due(cert, now) {
 			return nil, notDue(cert, now)
 		}
-		der, err := c.service().Renew(cert, now)
+		der, err := c.Service().Renew(cert, now)
 		if err != nil {
 			return nil, err
 		}
@@ -184,15 +189,15 @@ func notDue(cert *x509.Certificate, now time.Time) error {
 		coco.ErrInvalid, cert.Subject.CommonName, cert.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 }
 
-// follow uses certificates that were renewed. Older ones than this node has are of
+// Follow uses certificates that were renewed. Older ones than this node has are of
 // a past that it is catching up from.
-func (c *certificates) follow(s store.Reader) error {
+func (c *Certificates) Follow(s store.Reader) error {
 	der, err := table.ServiceCertificate(s)
 	if err != nil {
 		return err
 	}
-	if later(der, c.ofService()) {
-		service, err := c.service().With(der)
+	if later(der, c.OfService()) {
+		service, err := c.Service().With(der)
 		if err != nil {
 			return err
 		}
