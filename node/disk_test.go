@@ -7,7 +7,7 @@ import (
 	"github.com/cocoframework/coco/host/sim"
 )
 
-// Nobody is told of a write that a disk has not made durable: the disk says so, and the node ends.
+// No client is told of a write that a disk has not made durable: the disk says so, and the node ends.
 func TestAWriteThatTheDiskDidNotSyncIsNotAcknowledged(t *testing.T) {
 	simulate(t, 1, func(t *testing.T, n *network) {
 		n.open()

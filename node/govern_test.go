@@ -191,7 +191,7 @@ func TestARemovedActorTransactsUpToTheDecidingVoteAndNotAfter(t *testing.T) {
 		n.open()
 		shop := newMember(t, "shop")
 		if _, err := put(n.clientOf(shop, 1), "early", "x"); err == nil {
-			t.Fatal("a stranger can write")
+			t.Fatal("an organisation that is not in the constitution can write")
 		}
 		n.decide(action.Action{Kind: action.AddParticipant, Args: action.Args{Name: "shop", Certificate: shop.Cert}})
 		if _, err := put(n.clientOf(shop, 1), "first", "x"); err != nil {

@@ -220,7 +220,7 @@ func TestNodesThatMayNotJoinAreRefusedWithTheReason(t *testing.T) {
 			c.Host.Quoter = q.Debug()
 		}, "debug"},
 		"no signature of the owner": {func(n *network, c *node.Config) { c.Owner = forger{n.Members[2]} }, "signature"},
-		"an owner who is no member": {func(_ *network, c *node.Config) { c.Owner = newMember(t, "stranger") }, "not in the constitution"},
+		"an owner who is no member": {func(_ *network, c *node.Config) { c.Owner = newMember(t, "outsider") }, "not in the constitution"},
 		"another constitution":      {func(_ *network, c *node.Config) { c.Approve = coco.Digest{1} }, "the operator approved 0100"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -393,7 +393,7 @@ func TestFullDiskStopsANodeWithAClearErrorAndLosesNothing(t *testing.T) {
 	}
 }
 
-func TestRecoveryComesBeforeWhoeverJoins(t *testing.T) {
+func TestRecoveryComesBeforeNodesThatJoin(t *testing.T) {
 	simulate(t, 5, func(t *testing.T, n *network) {
 		n.open()
 		if _, err := put(n.client(0, 0), "k", "v"); err != nil {

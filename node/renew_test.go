@@ -82,7 +82,7 @@ func (n *network) serviceNow(i int) *x509.Certificate {
 
 const year = 365 * 24 * time.Hour
 
-func TestCertificatesRenewThemselvesAndNobodyNotices(t *testing.T) {
+func TestCertificatesRenewThemselvesWithoutAnInterruption(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		pass := n.leaping()
 		n.open()

@@ -142,7 +142,7 @@ func TestSnapshotsOfALostForkDoNotDisplaceThoseOfTheNetwork(t *testing.T) {
 }
 
 // A crash leaves a snapshot that nobody recorded. It must not keep the next ones from being recorded.
-func TestASnapshotThatNobodyRecordedDoesNotHoldUpTheNext(t *testing.T) {
+func TestASnapshotWithoutARecordDoesNotHoldUpTheNext(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.frequent()
 		n.open()
