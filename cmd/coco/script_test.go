@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -159,9 +160,24 @@ func crash(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: crash DIR NODE...")
 	}
-	info, err := localnet.Load(ts.MkAbs(args[0]))
-	ts.Check(err)
+	var killed []*os.Process
 	for _, name := range args[1:] {
+		killed = append(killed, kill(ts, ts.MkAbs(args[0]), name))
+	}
+	for _, p := range killed { // a node that is not gone yet may still say that all is well
+		for began := time.Now(); time.Since(began) < time.Second && p.Signal(syscall.Signal(0)) == nil; {
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}
+
+// kill kills one process of a network. The network's page may name the process before for a moment after a
+// restart, so a process that has ended already is looked up again.
+func kill(ts *testscript.TestScript, dir, name string) *os.Process {
+	const patience = 10 * time.Second
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		info, err := localnet.Load(dir)
+		ts.Check(err)
 		pid := info.Pid
 		if name != "supervisor" {
 			n, err := info.Node(name)
@@ -170,7 +186,12 @@ func crash(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		p, err := os.FindProcess(pid)
 		ts.Check(err)
-		ts.Check(p.Kill())
+		err = p.Kill()
+		if errors.Is(err, os.ErrProcessDone) && time.Since(began) < patience {
+			continue
+		}
+		ts.Check(err)
+		return p
 	}
 }
 
