@@ -57,20 +57,7 @@ func SnapshotRequest(r store.Reader) (uint64, error) {
 
 // Snapshots returns the records that are kept, in order.
 func Snapshots(r store.Reader) ([]SnapshotRecord, error) {
-	var out []SnapshotRecord
-	var err error
-	r.Range(SnapshotsTable, nil, nil, func(key, value []byte) bool {
-		if string(key) == RequestKey {
-			return true
-		}
-		var rec SnapshotRecord
-		if rec, err = DecodeSnapshot(value); err != nil {
-			return false
-		}
-		out = append(out, rec)
-		return true
-	})
-	return out, err
+	return rowsOf(r, SnapshotsTable, RequestKey, DecodeSnapshot)
 }
 
 // NewestSnapshot returns the last record, and whether there is one.

@@ -87,20 +87,25 @@ func ConstitutionDigest(r store.Reader) (coco.Digest, error) {
 	return sha256.Sum256(b), nil
 }
 
-// Nodes returns every node that the network knows, retired ones too, in order of their ids.
-func Nodes(r store.Reader) ([]NodeRecord, error) {
-	var out []NodeRecord
-	var err error
-	r.Range(NodesTable, nil, nil, func(_, value []byte) bool {
-		var rec NodeRecord
-		if rec, err = DecodeNode(value); err != nil {
+// rowsOf decodes the rows of a table in order of their keys, but for the row of the key other, which holds
+// something else; empty for none.
+func rowsOf[T any](r store.Reader, table, other string, decode func([]byte) (T, error)) (out []T, err error) {
+	r.Range(table, nil, nil, func(key, value []byte) bool {
+		if other != "" && string(key) == other {
+			return true
+		}
+		var row T
+		if row, err = decode(value); err != nil {
 			return false
 		}
-		out = append(out, rec)
+		out = append(out, row)
 		return true
 	})
 	return out, err
 }
+
+// Nodes returns every node that the network knows, retired ones too, in order of their ids.
+func Nodes(r store.Reader) ([]NodeRecord, error) { return rowsOf(r, NodesTable, "", DecodeNode) }
 
 // TrustedNodes returns the nodes that belong to the network, in order of their ids.
 func TrustedNodes(r store.Reader) ([]NodeRecord, error) {
@@ -178,19 +183,7 @@ func ServiceKey(r store.Reader) (keys.SecretBytes, error) {
 }
 
 // Epochs returns the epochs in order.
-func Epochs(r store.Reader) ([]EpochRecord, error) {
-	var out []EpochRecord
-	var err error
-	r.Range(EpochsTable, nil, nil, func(_, value []byte) bool {
-		var rec EpochRecord
-		if rec, err = DecodeEpoch(value); err != nil {
-			return false
-		}
-		out = append(out, rec)
-		return true
-	})
-	return out, err
-}
+func Epochs(r store.Reader) ([]EpochRecord, error) { return rowsOf(r, EpochsTable, "", DecodeEpoch) }
 
 // DecodeEpoch reads an epoch's row. The error is coco.ErrCorrupt.
 func DecodeEpoch(b []byte) (EpochRecord, error) {
