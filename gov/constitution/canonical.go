@@ -34,6 +34,8 @@ type core struct {
 	Snapshots SnapshotPolicy         `cbor:"13,keyasint"`
 	Number    uint64                 `cbor:"14,keyasint"` // of the version of the constitution
 	Rules     uint64                 `cbor:"15,keyasint"`
+	// Since2 is there exactly under rules 2 and later, and complete.
+	Since2 *Since2 `cbor:"16,keyasint,omitempty"`
 }
 
 func (c *Constitution) encodeCore(done *completed) error {
@@ -49,10 +51,14 @@ func (c *Constitution) encodeCore(done *completed) error {
 // canonical encodes a checked constitution.
 func (c *Constitution) canonical(adapters map[string]coco.Digest) ([]byte, error) {
 	c.sort()
-	return canon.Marshal(core{
+	k := core{
 		1, c.Network, c.Members, c.Participants, c.Code, c.TEE, c.Policies, c.Limits,
-		c.Shares, c.Consensus, adapters, c.Ledger, c.Snapshots, c.Version, c.Rules,
-	})
+		c.Shares, c.Consensus, adapters, c.Ledger, c.Snapshots, c.Version, c.Rules, nil,
+	}
+	if c.Rules >= 2 {
+		k.Since2 = &c.Since2
+	}
+	return canon.Marshal(k)
 }
 
 // Decode reads the canonical form of a constitution. AddSettings adds its adapters' settings, which it
@@ -77,6 +83,13 @@ func Decode(b []byte) (*Constitution, error) {
 	}
 	k.Snapshots.filled = true // what is stored is complete: zero means never
 	c.Ledger, c.Snapshots = k.Ledger, k.Snapshots
+	if has := k.Since2 != nil; has != (k.Rules >= 2) {
+		return nil, fmt.Errorf("%w: constitution: the settings of rules 2 are there: %t, under rules %d", coco.ErrCorrupt, has, k.Rules)
+	} else if has {
+		c.Since2 = *k.Since2
+		c.Since2.filled = true
+	}
+	c.fillSince() // by earlier rules they are what programs did before
 	c.own()
 	c.Adapters = map[string]map[string]any{}
 	done := &completed{roots: x509.NewCertPool(), settings: map[string][]byte{}}

@@ -102,6 +102,7 @@ func (c *Constitution) fill() {
 		*l.value = cmp.Or(*l.value, l.def)
 	}
 	c.Snapshots.fill()
+	c.fillSince()
 	c.Shares.Threshold = cmp.Or(c.Shares.Threshold, len(c.Members)/2+1)
 	c.Consensus.Durability = cmp.Or(c.Consensus.Durability, DurableDisk)
 	policies := map[string]string{PolicyAddNode: AutomaticAddNode, PolicyDefault: Majority}
@@ -406,7 +407,7 @@ func (c *Constitution) checkRules(*completed) error {
 	if d := c.Consensus.Durability; d != DurableDisk && d != DurableMemory {
 		return invalid("consensus.durability", reason.BadForm, "expected %q or %q, found %q", DurableDisk, DurableMemory, d)
 	}
-	return nil
+	return c.checkSince()
 }
 
 func (c *Constitution) checkPolicies(*completed) error { return c.CheckPolicies() }

@@ -14,6 +14,8 @@ import (
 // completed by Complete before anything else is done with it; Parse and
 // table.LoadConstitution return completed ones. A completed constitution MUST NOT be modified; it may be used
 // by several goroutines.
+//
+// Fields: one for each section of the page.
 type Constitution struct {
 	// Version is 1 at genesis and one more with every proposal that changed something. Zero means 1.
 	Version uint64
@@ -31,6 +33,7 @@ type Constitution struct {
 	Consensus    Consensus
 	Ledger       Ledger
 	Snapshots    SnapshotPolicy
+	Since2
 	// Adapters holds the settings of each ledger protocol by its name. A protocol that is not
 	// here does not run. Values are what JSON can say, except null, which counts as absent.
 	Adapters map[string]map[string]any
@@ -55,7 +58,7 @@ type actor struct {
 }
 
 // CurrentRules is the newest version of the rules that this program knows, and that of new networks.
-const CurrentRules = 1
+const CurrentRules = 2
 
 // Network names the network.
 type Network struct {

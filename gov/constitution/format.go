@@ -82,26 +82,45 @@ func (c *Constitution) TOML() []byte {
 	for _, l := range c.Limits.all() {
 		w.field(strings.TrimPrefix(l.path, "limits."), *l.value)
 	}
+	w.added(c, "limits")
 	w.heading("How many members together open an epoch's secret.")
 	w.table("shares")
 	w.field("threshold", c.Shares.Threshold)
+	w.added(c, "shares")
 	w.heading(`When a node acknowledges a batch: once it is on its "disk" or in its "memory".`)
 	w.table("consensus")
 	w.field("durability", string(c.Consensus.Durability))
+	w.added(c, "consensus")
 	w.heading("With how many bytes a file of the ledger is complete.")
 	w.table("ledger")
 	for _, l := range c.Ledger.all() {
 		w.field(strings.TrimPrefix(l.path, "ledger."), *l.value)
 	}
+	w.added(c, "ledger")
 	w.heading("When a snapshot of the state is written, counted from the last one; 0 means never by that.")
 	w.table("snapshots")
 	for _, l := range c.Snapshots.all() {
 		w.field(strings.TrimPrefix(l.path, "snapshots."), *l.value)
 	}
+	w.added(c, "snapshots")
+	for _, section := range c.sections() {
+		w.heading(headings[section])
+		w.table(section)
+		w.added(c, section)
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Adapters)) {
 		w.adapter(name, c.Adapters[name])
 	}
 	return []byte(w.b.String())
+}
+
+// added writes the settings of a section that versions of the rules added.
+func (w *tomlWriter) added(c *Constitution, section string) {
+	for _, s := range c.Added() {
+		if name, ok := strings.CutPrefix(s.Path, section+"."); ok {
+			w.field(name, s.Value)
+		}
+	}
 }
 
 func (w *tomlWriter) actor(name string, id coco.ActorID, first []byte, further [][]byte) {

@@ -64,7 +64,14 @@ type page struct {
 		Bytes        *int64 `toml:"bytes"`
 		Seconds      *int64 `toml:"seconds"`
 	} `toml:"snapshots"`
+	// The sections of settings that versions of the rules added.
+	Voting   map[string]any            `toml:"voting"`
 	Adapters map[string]map[string]any `toml:"adapters"`
+}
+
+// since returns the sections of settings that versions of the rules added.
+func (p *page) since() map[string]map[string]any {
+	return map[string]map[string]any{"voting": p.Voting}
 }
 
 // Parse reads a constitution from its TOML page, fills in the defaults and checks everything. Unknown fields are
@@ -220,7 +227,7 @@ func (p *page) numbers(c *Constitution) error {
 		}
 		c.Consensus.Durability = Durability(*d)
 	}
-	return nil
+	return c.writtenSince(p.since())
 }
 
 // snapshots takes over when snapshots are written: here, a zero is written down to mean never.

@@ -19,9 +19,9 @@ func TestLaterRulesAreRefusedAsSuch(t *testing.T) {
 		t.Errorf("a new network has rules %d", n.C.Rules)
 	}
 	page := string(n.C.TOML())
-	for _, rules := range []string{"0", "2"} {
-		_, err := constitution.Parse([]byte(strings.Replace(page, "rules = 1\n", "rules = "+rules+"\n", 1)))
-		if !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), "rules: version "+rules) || !strings.Contains(err.Error(), "up to version 1") {
+	for _, rules := range []string{"0", "3"} {
+		_, err := constitution.Parse([]byte(strings.Replace(page, "rules = 2\n", "rules = "+rules+"\n", 1)))
+		if !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), "rules: version "+rules) || !strings.Contains(err.Error(), "up to version 2") {
 			t.Errorf("a page with rules %s: %v", rules, err)
 		}
 	}
@@ -31,9 +31,9 @@ func TestLaterRulesAreRefusedAsSuch(t *testing.T) {
 	}
 	later := struct {
 		constitution.Core
-		More bool `cbor:"16,keyasint"`
+		More bool `cbor:"99,keyasint"`
 	}{Core: k, More: true}
-	later.Rules = 2
+	later.Rules = 3
 	b, err := canon.Marshal(later)
 	if err != nil {
 		t.Fatal(err)
@@ -48,15 +48,16 @@ func TestLaterRulesAreRefusedAsSuch(t *testing.T) {
 func TestNoDefaultOfTheProgramEntersAStoredConstitution(t *testing.T) {
 	n := govtest.New(t)
 	for name, change := range map[string]func(*constitution.Core){
-		"a limit":       func(k *constitution.Core) { k.Limits.Queue = 0 },
-		"chunks":        func(k *constitution.Core) { k.Ledger.ChunkBytes = 0 },
-		"a threshold":   func(k *constitution.Core) { k.Shares.Threshold = 0 },
-		"durability":    func(k *constitution.Core) { k.Consensus.Durability = "" },
-		"a weight":      func(k *constitution.Core) { k.Members[0].Weight = 0 },
-		"a policy":      func(k *constitution.Core) { delete(k.Policies, constitution.PolicyAddNode) },
-		"the rules":     func(k *constitution.Core) { k.Rules = 0 },
-		"the version":   func(k *constitution.Core) { k.Number = 0 },
-		"an actor's id": func(k *constitution.Core) { k.Members[0].ID = coco.ActorID{} },
+		"a limit":            func(k *constitution.Core) { k.Limits.Queue = 0 },
+		"chunks":             func(k *constitution.Core) { k.Ledger.ChunkBytes = 0 },
+		"a threshold":        func(k *constitution.Core) { k.Shares.Threshold = 0 },
+		"durability":         func(k *constitution.Core) { k.Consensus.Durability = "" },
+		"a weight":           func(k *constitution.Core) { k.Members[0].Weight = 0 },
+		"a policy":           func(k *constitution.Core) { delete(k.Policies, constitution.PolicyAddNode) },
+		"the rules":          func(k *constitution.Core) { k.Rules = 0 },
+		"the version":        func(k *constitution.Core) { k.Number = 0 },
+		"what rules 2 added": func(k *constitution.Core) { k.Since2 = nil },
+		"an actor's id":      func(k *constitution.Core) { k.Members[0].ID = coco.ActorID{} },
 	} {
 		var k constitution.Core
 		if err := canon.Unmarshal(n.C.Canonical(), &k, canon.Limits{Bytes: constitution.MaxCore}); err != nil {

@@ -94,7 +94,8 @@ func (c *Constitution) SetNumber(path string, n int64) (was int64, err error) {
 		if n < int64(c.Rules) || n > CurrentRules {
 			return 0, outOfRange(path, int64(c.Rules), CurrentRules, n, ", the newest rules of this program")
 		}
-		was, c.Rules = int64(c.Rules), uint64(n)
+		was = int64(c.Rules)
+		c.raise(uint64(n))
 		return was, nil
 	}
 	return 0, &reason.Error{Reason: reason.New(reason.UnknownSetting, path, "")}

@@ -76,7 +76,7 @@ func newChange(now Present) *change {
 	d := now.Constitution.Draft()
 	return &change{
 		draft: d, actors: actors{&d.Members, &d.Participants}, manifest: manifest{&d.Code, &d.TEE}, policies: d.Policies,
-		settings: values{d.SetNumber, d.Adapters, map[string]bool{}}, places: newPlaces(now),
+		settings: values{d.SetNumber, d.SetAdded, d.Adapters, map[string]bool{}}, places: newPlaces(now),
 	}
 }
 

@@ -216,7 +216,7 @@ func settingsFacts(c *constitution.Constitution) map[string]any {
 		"shares":    map[string]any{"threshold": c.Shares.Threshold},
 		"consensus": map[string]any{"durability": string(c.Consensus.Durability)},
 	}
-	put := func(path string, n int64) {
+	put := func(path string, n any) {
 		section, name, _ := strings.Cut(path, ".")
 		table, ok := out[section].(map[string]any)
 		if !ok {
@@ -227,6 +227,9 @@ func settingsFacts(c *constitution.Constitution) map[string]any {
 	}
 	for _, n := range c.Numbers() {
 		put(n.Path, n.Value)
+	}
+	for _, s := range c.Added() {
+		put(s.Path, s.Value)
 	}
 	return out
 }

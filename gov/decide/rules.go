@@ -24,7 +24,7 @@ const (
 // rulesOf returns the rules of a version. A later program keeps those of every earlier one.
 func rulesOf(version uint64) (rules, error) {
 	switch version {
-	case 1:
+	case 1, 2:
 		return rules{maxAhead: 10 * minute, maxAge: 30 * day, maxVoting: 90 * day, maxOpen: 256, maxOpenByMember: 32}, nil
 	}
 	return rules{}, fmt.Errorf("%w: rules of version %d are not known to this program: use a later release", coco.ErrInvalid, version)

@@ -13,13 +13,18 @@ import (
 
 // values are the settings of a constitution under change.
 type values struct {
-	number   func(path string, n int64) (was int64, err error) // changes one of the core's
+	number func(path string, n int64) (was int64, err error) // changes one of the core's
+	// added changes one that a version of the rules added; it is not ok if the rules in force have none of that name.
+	added    func(path string, value []byte) (was any, ok bool, err error)
 	adapters map[string]map[string]any
 	changed  map[string]bool // adapters whose settings changed
 }
 
 func (v values) set(a *action.Action) (Effect, error) {
 	x := &a.Args
+	if e, ok, err := v.setAdded(a); ok {
+		return e, err
+	}
 	section, rest, _ := strings.Cut(x.Setting, ".")
 	switch section {
 	case "limits", "snapshots", "shares", "rules":
@@ -32,6 +37,23 @@ func (v values) set(a *action.Action) (Effect, error) {
 		return Effect{}, impossible(reason.OtherAction, section, "")
 	}
 	return Effect{}, impossible(reason.UnknownSetting, x.Setting, "")
+}
+
+func (v values) setAdded(a *action.Action) (e Effect, ok bool, err error) {
+	x := &a.Args
+	was, ok, err := v.added(x.Setting, []byte(x.Value))
+	if !ok || err != nil {
+		return Effect{}, ok, err
+	}
+	normal, err := settings.Value("", x.Setting, was)
+	if err != nil {
+		return Effect{}, true, err
+	}
+	before, err := settings.JSON(normal)
+	if err == nil && string(before) == x.Value {
+		err = impossible(reason.Unchanged, x.Setting, "")
+	}
+	return Effect{Kind: SettingChanged, Subject: x.Setting, Value: x.Value, Before: string(before)}, true, err
 }
 
 func (v values) setNumber(a *action.Action) (Effect, error) {

@@ -30,7 +30,7 @@ func Set(c *constitution.Constitution, settings []string) error {
 	if err := toml.Unmarshal(c.TOML(), &page); err != nil {
 		return err
 	}
-	keys := known(page)
+	keys := known(page, c.Added())
 	given := map[string]bool{}
 	adapters := c.Adapters
 	for _, text := range settings {
@@ -82,15 +82,19 @@ func refuseSetting(key, format string, args ...any) error {
 	return fmt.Errorf("%w: --set %s: %s", coco.ErrInvalid, key, fmt.Sprintf(format, args...))
 }
 
-// known returns the settings that a page with every default written out has.
-func known(page map[string]any) (keys []string) {
+// known returns the settings that a page with every default written out has, with those that versions of the rules added.
+func known(page map[string]any, added []constitution.Added) (keys []string) {
 	for _, section := range settable {
 		fields, _ := page[section].(map[string]any)
 		for _, name := range slices.Sorted(maps.Keys(fields)) {
 			keys = append(keys, section+"."+name)
 		}
 	}
-	return keys
+	for _, s := range added {
+		keys = append(keys, s.Path)
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
 }
 
 // setAdapter changes a setting of an adapter, below adapters.NAME.

@@ -1,0 +1,254 @@
+package constitution
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/cocoframework/coco/gov/reason"
+)
+
+// Since2 are the settings that exist since version 2 of the rules. In a completed constitution by earlier rules they
+// have the values that say what programs did before there were any, and the canonical form and the page leave them out.
+//
+// Before it is completed, zero means the default and Never means zero, as in SnapshotPolicy.
+type Since2 struct {
+	Voting Voting `cbor:"1,keyasint"`
+
+	filled bool // no value is left to be completed
+}
+
+// Voting says how long members vote.
+type Voting struct {
+	// MinimumSeconds is how long the ledger has known a proposal before a policy sees `closed` as true.
+	MinimumSeconds int64 `cbor:"1,keyasint"`
+}
+
+// setting is a setting that a version of the rules added: a whole number, or one of some words.
+type setting struct {
+	path  string
+	since uint64 // the version of the rules
+
+	number *int64
+	word   *string
+
+	low, high int64    // of a number; zero is possible too if it is before
+	words     []string // that are possible
+
+	// before is what programs did before the setting existed. raised is the value that a network gets when its members
+	// raise the rules: it is part of the rules' text. Neither ever changes. fresh is that of new networks, which a later
+	// release may change.
+	before, raised, fresh any // int or string
+
+	// fixed: it cannot change while the network exists.
+	fixed bool
+}
+
+// settings returns the settings of the constitution that a version of the rules added, in the order of their paths.
+// CONTRIBUTING.md says how one is added.
+func (c *Constitution) settings() []setting {
+	s := &c.Since2
+	return []setting{
+		{path: "voting.minimum_seconds", since: 2, number: &s.Voting.MinimumSeconds, low: 0, high: 90 * 24 * 3600, before: 0, raised: 24 * 3600, fresh: 24 * 3600},
+	}
+}
+
+// headings are the comments above the sections of the page that consist of such settings.
+var headings = map[string]string{
+	"voting": "How long the ledger has known a proposal before its time for voting counts as over.",
+}
+
+func (s setting) put(v any) {
+	switch v := v.(type) {
+	case int:
+		*s.number = int64(v)
+	case int64:
+		*s.number = v
+	case string:
+		*s.word = v
+	}
+}
+
+// get returns an int64 or a string.
+func (s setting) get() any {
+	if s.word != nil {
+		return *s.word
+	}
+	return *s.number
+}
+
+// is reports whether the setting has a value of the table.
+func (s setting) is(v any) bool {
+	if n, ok := v.(int); ok {
+		v = int64(n)
+	}
+	return s.get() == v
+}
+
+// check says why the setting cannot have a value, an int64 or a string.
+func (s setting) check(v any) error {
+	switch v := v.(type) {
+	case int64:
+		if s.number == nil {
+			break
+		}
+		if (v < s.low || v > s.high) && !(v == 0 && s.before == 0) {
+			more := ""
+			if s.before == 0 && s.low > 0 {
+				more = ", or 0 for none"
+			}
+			return outOfRange(s.path, s.low, s.high, v, more)
+		}
+		return nil
+	case string:
+		if s.word != nil && slices.Contains(s.words, v) {
+			return nil
+		}
+	}
+	if s.number != nil {
+		return invalid(s.path, reason.NotANumber, "expected a whole number, found %v", v)
+	}
+	return invalid(s.path, reason.BadForm, "expected one of %s, found %q", strings.Join(s.words, ", "), v)
+}
+
+// fillSince completes the settings that versions of the rules added, for a constitution that was built in Go or read
+// from a page.
+func (c *Constitution) fillSince() {
+	if c.Since2.filled {
+		return
+	}
+	for _, s := range c.settings() {
+		v := s.fresh
+		if c.Rules < s.since {
+			v = s.before
+		}
+		switch {
+		case s.word != nil && *s.word == "", s.word == nil && *s.number == 0:
+			s.put(v)
+		case s.word == nil:
+			*s.number = max(*s.number, 0)
+		}
+	}
+	c.Since2.filled = true
+}
+
+// checkSince checks the settings that versions of the rules added. By earlier rules they say what programs did before.
+func (c *Constitution) checkSince() error {
+	for _, s := range c.settings() {
+		if c.Rules < s.since {
+			if !s.is(s.before) {
+				return invalid(s.path, reason.UnknownSetting, "the rules of version %d do not have it: it exists since version %d", c.Rules, s.since)
+			}
+			continue
+		}
+		if err := s.check(s.get()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// raise changes a draft to later rules. The settings that come with them get the values that are part of their text.
+func (c *Constitution) raise(rules uint64) {
+	for _, s := range c.settings() {
+		if c.Rules < s.since && s.since <= rules {
+			s.put(s.raised)
+		}
+	}
+	c.Rules = rules
+}
+
+// sections returns the sections of the page that consist of such settings alone.
+func (c *Constitution) sections() []string {
+	var out []string
+	for _, s := range c.inForce() {
+		section, _, _ := strings.Cut(s.path, ".")
+		if _, own := headings[section]; own && !slices.Contains(out, section) {
+			out = append(out, section)
+		}
+	}
+	return out
+}
+
+// inForce returns the settings that the rules in force have.
+func (c *Constitution) inForce() []setting {
+	return slices.DeleteFunc(c.settings(), func(s setting) bool { return c.Rules < s.since })
+}
+
+// Added is a setting that a version of the rules added.
+type Added struct {
+	Path  string // such as "voting.minimum_seconds"
+	Value any    // int64 or string
+}
+
+// Added returns the settings that versions of the rules added, as far as the rules in force have them.
+func (c *Constitution) Added() (out []Added) {
+	for _, s := range c.inForce() {
+		out = append(out, Added{s.path, s.get()})
+	}
+	return out
+}
+
+// SetAdded changes a setting of a draft that a version of the rules added, and returns what it was, an int64 or a string.
+// The new value is JSON. It is not ok if the rules in force have no such setting. The error is a *reason.Error.
+func (c *Constitution) SetAdded(path string, value []byte) (was any, ok bool, err error) {
+	for _, s := range c.inForce() {
+		if s.path != path {
+			continue
+		}
+		if s.fixed {
+			return nil, true, &reason.Error{Reason: reason.New(reason.FixedSetting, path, "")}
+		}
+		var v any
+		if s.word != nil {
+			var text string
+			err = json.Unmarshal(value, &text)
+			v = text
+		} else {
+			var n int64
+			err = json.Unmarshal(value, &n)
+			v = n
+		}
+		if err != nil {
+			v = string(value)
+		}
+		if err := s.check(v); err != nil {
+			return nil, true, err
+		}
+		was = s.get()
+		s.put(v)
+		return was, true, nil
+	}
+	return nil, false, nil
+}
+
+// writtenSince takes over the settings of a page, by section, that versions of the rules added. Unknown ones are refused.
+func (c *Constitution) writtenSince(sections map[string]map[string]any) error {
+	rules := cmp.Or(c.Rules, CurrentRules)
+	known := map[string]setting{}
+	for _, s := range c.settings() {
+		known[s.path] = s
+	}
+	for _, section := range slices.Sorted(maps.Keys(sections)) {
+		for _, name := range slices.Sorted(maps.Keys(sections[section])) {
+			path, v := section+"."+name, sections[section][name]
+			s, ok := known[path]
+			if !ok {
+				return invalid(path, reason.BadForm, "unknown field")
+			}
+			if rules < s.since {
+				return invalid(path, reason.UnknownSetting, "the rules of version %d do not have it: it exists since version %d", rules, s.since)
+			}
+			if err := s.check(v); err != nil {
+				return err
+			}
+			if v == int64(0) {
+				v = int64(Never)
+			}
+			s.put(v)
+		}
+	}
+	return nil
+}
