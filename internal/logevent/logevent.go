@@ -59,7 +59,7 @@ const (
 	ClockAhead      Code = "clock_ahead" // of the ledger's time; no transaction is executed until it is set right
 )
 
-// Connections and certificates.
+// Connections and certificates, and what clients were told.
 const (
 	// ConnectionTampered: bytes came that the other node had not sent; the network or a host changes them.
 	ConnectionTampered Code = "connection_tampered"
@@ -67,6 +67,8 @@ const (
 	CertificateNotRenewed Code = "certificate_not_renewed"
 	// CertificateSelfRenewed: a node has vouched for itself, because its certificate was about to end.
 	CertificateSelfRenewed Code = "certificate_self_renewed"
+	// StateRootWrong: a block's header carries a state root that is not the one of the block that it names.
+	StateRootWrong Code = "state_root_wrong"
 	// RequestFailed: a client was answered 500. It has the attribute "route".
 	RequestFailed Code = "request_failed"
 )

@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gov/audit"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/receipt"
@@ -36,6 +37,7 @@ func (r *run) verify() {
 		return
 	}
 	r.digests(s)
+	r.roots()
 	writes, nowhere, counters := r.witness.snapshot()
 	seqnos := slices.Sorted(maps.Keys(writes))
 	pick := rand.New(rand.NewPCG(r.seed, 3))
@@ -73,6 +75,15 @@ func (r *run) verify() {
 	for n, seqno := range seqnos {
 		if w := writes[seqno]; w.by == r.sessions[0].number { // every write of one client, each from one node
 			r.sample(s, n%r.plan.members, w, service)
+		}
+	}
+}
+
+// roots asks whether a node has found a state root in a block's header that is not the one of the block it names.
+func (r *run) roots() {
+	for i := range r.plan.members {
+		if name := hostName(i); r.witness.mentioned(name, 0, logevent.StateRootWrong) {
+			r.witness.fail("root", "%s has computed another state root than a header carries: see its log", name)
 		}
 	}
 }

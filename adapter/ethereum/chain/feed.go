@@ -55,7 +55,20 @@ func (l *Ledger) advance(state *store.Snapshot) error {
 	}
 	l.head.Store(block)
 	l.feed.publish(block, state.Version(), logs)
+	if !block.bare {
+		l.roots.Saw(block.View, block.Number(), rows.CarriedBy(block.Header))
+	}
 	return nil
+}
+
+// stateAfter returns the state after a recent block, unless it has left memory. It MUST be released.
+func (l *Ledger) stateAfter(number uint64) (*store.Snapshot, bool) {
+	seqno, ok := l.feed.state(number)
+	if !ok {
+		return nil, false
+	}
+	s, err := l.env.State.SnapshotAt(seqno)
+	return s, err == nil
 }
 
 // feed tells subscribers about committed blocks, and remembers at which version of the store each

@@ -40,6 +40,7 @@ type Ledger struct {
 	exec    *executor // the core's goroutine only
 	head    atomic.Pointer[Block]
 	feed    feed
+	roots   *stateroot.Sampler
 	sending sending
 
 	pastTime time.Duration // what one request may spend on reading the ledger
@@ -61,12 +62,15 @@ func Open(env *adapter.Env) (*Ledger, error) {
 	l.pastTime = settings.RPC.CallTimeout()
 	l.feed.init()
 	l.sending.init()
+	worker := stateroot.NewWorker(env.Clock, env.Log, env.State.Snapshot)
+	l.exec = newExecutor(c, worker)
+	l.roots = stateroot.NewSampler(env.Clock, env.Log, l.stateAfter, worker.Doubt)
 	state := env.State.Snapshot()
 	defer state.Release()
 	if err := l.advance(state); err != nil {
+		l.Close()
 		return nil, err
 	}
-	l.exec = newExecutor(c, stateroot.NewWorker(env.Clock, env.Log, env.State.Snapshot))
 	return l, nil
 }
 
@@ -91,9 +95,10 @@ func (l *Ledger) Rollback(uint64) []adapter.Outcome {
 // Authorize implements adapter.Ledger: every caller may see the whole chain.
 func (l *Ledger) Authorize(coco.Caller, adapter.Read) error { return nil }
 
-// Close ends the chain's goroutine and all subscriptions.
+// Close ends the chain's goroutines and all subscriptions.
 func (l *Ledger) Close() {
 	l.feed.close()
+	l.roots.Close()
 	l.exec.roots.Close()
 }
 

@@ -13,6 +13,9 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/rows"
+	"github.com/cocoframework/coco/adapter/ethereum/statedb"
+	"github.com/cocoframework/coco/adapter/ethereum/stateroot"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/contracts"
 	"github.com/cocoframework/coco/store"
@@ -53,7 +56,53 @@ func TestHeadersCarryTheRootOfAnEarlierBlock(t *testing.T) {
 				}
 			}
 			a.follow(c) // checks every root
+			snap := c.env.State.Snapshot()
+			defer snap.Release()
+			root, err := stateroot.Recompute(snap, func() bool { return true })
+			must(t, err)
+			equal(t, "root computed from the rows", root, a.roots[len(a.roots)-1])
 		})
+	}
+}
+
+// A wrong root is found by every node that sees the header, and the leader builds its trie anew.
+func TestAWrongRootInAHeaderIsFound(t *testing.T) {
+	c := newTestChain(t, 1, nil)
+	included_(t, c.execute(c.call(c.transfer(0, 0, 1))), 1)
+	c.awaitRoot(1)
+	included_(t, c.execute(c.call(c.transfer(0, 1, 1))), 1) // carries the root of block 1
+	c.awaitSamples(1, 0)
+	// What no block has changed reaches the trie: memory that is broken, or a fault of the program.
+	c.exec.roots.Add(statedb.Changes{Number: 2, Accounts: []statedb.AccountChange{{
+		Addr: common.Address{1}, Record: rows.Account{Exists: true, Nonce: 1, Balance: rows.ZeroBalance, CodeHash: types.EmptyCodeHash},
+	}}})
+	c.view++ // the first new root of a view is computed again at once
+	for c.roots.Done().Wrong == 0 {
+		included_(t, c.execute(c.call(c.transfer(0, c.Head().Number(), 1))), 1)
+		time.Sleep(time.Millisecond)
+	}
+	wrong := c.Head().Number()
+	for c.carried() < wrong {
+		included_(t, c.execute(c.call(c.transfer(0, c.Head().Number(), 1))), 1)
+		time.Sleep(time.Millisecond)
+	}
+	snap, ok := c.stateAfter(c.carried())
+	if !ok {
+		t.Fatalf("no state of block %d", c.carried())
+	}
+	defer snap.Release()
+	root, err := stateroot.Recompute(snap, func() bool { return true })
+	must(t, err)
+	equal(t, "root after the trie was built anew", c.Head().Header.Root, root)
+}
+
+// awaitSamples waits until so many roots were computed again.
+func (c *testChain) awaitSamples(right, wrong int) {
+	for {
+		if d := c.roots.Done(); d.Right == right && d.Wrong == wrong {
+			return
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

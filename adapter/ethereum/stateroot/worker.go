@@ -6,6 +6,12 @@
 // the trie is built from the tables.
 //
 //	executor ── Add(changes of a block) ──> Worker (one goroutine, one Trie) ── Newest ──> next header
+//	committed block ── Saw ──> Sampler (every node) ── Recompute(state of the named block) ──> event if it differs
+//
+// The chain that the executor builds on begins anew when a node loses its view. A trie therefore carries the
+// number of the chain, the run, that its blocks are of, and a root is published for that run only. A root
+// that is wrong all the same is found by every node, which computes some of the roots that headers carry
+// again, from the committed rows and by other code.
 //
 // Trust: enclave
 package stateroot
@@ -50,7 +56,16 @@ type Worker struct {
 	base   rows.Head
 	blocks []statedb.Changes
 	known  rows.KnownRoot // of this run, if its number is not 0
-	closed bool
+	// doubted says that the trie of this run is to be built anew.
+	doubted bool
+	closed  bool
+}
+
+// runTrie is a trie with the run whose blocks it holds. They never part: a trie that outlives its run
+// holds blocks that were rolled back.
+type runTrie struct {
+	*Trie
+	run int
 }
 
 var errStopped = errors.New("stopped")
@@ -86,7 +101,7 @@ func (r *Worker) Restart(at rows.Head) {
 
 func (r *Worker) begin(active bool, at rows.Head) {
 	r.Run++
-	r.active, r.base, r.blocks, r.known = active, at, nil, rows.KnownRoot{}
+	r.active, r.base, r.blocks, r.known, r.doubted = active, at, nil, rows.KnownRoot{}, false
 	r.changed.Broadcast()
 }
 
@@ -98,10 +113,31 @@ func (r *Worker) Stop() {
 	r.poke()
 }
 
-// Add takes what the chain's next block changed.
+// stopRun is Stop unless another run has begun since.
+func (r *Worker) stopRun(run int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.Run == run {
+		r.begin(false, rows.Head{})
+	}
+}
+
+// Doubt drops the trie, a root of which is found to be wrong, and has it built anew from the committed rows. Until
+// then headers repeat the root that they carry.
+func (r *Worker) Doubt() {
+	r.mu.Lock()
+	r.known, r.doubted = rows.KnownRoot{}, true
+	r.changed.Broadcast()
+	r.mu.Unlock()
+	r.poke()
+}
+
+// Add takes what the chain's next block changed. Without a run nothing is kept.
 func (r *Worker) Add(b statedb.Changes) {
 	r.mu.Lock()
-	r.blocks = append(r.blocks, b)
+	if r.active {
+		r.blocks = append(r.blocks, b)
+	}
 	r.mu.Unlock()
 	r.poke()
 }
@@ -126,67 +162,51 @@ func (r *Worker) Newest(before uint64) (rows.KnownRoot, bool) {
 }
 
 func (r *Worker) loop() {
-	var t *Trie
-	run := 0
+	var t *runTrie
 	for {
 		select {
 		case <-r.done:
 			return
 		case <-r.wake:
 		}
+		run, active := r.current()
+		if !active {
+			t = nil
+			continue
+		}
 		next, err := r.step(t, run)
 		if err != nil && !errors.Is(err, errStopped) {
 			// Headers repeat the last root then; the next leader builds the trie anew.
 			r.log.Error("ethereum: no state roots until the next leader", "err", err)
-			r.Stop()
-			next = nil
+			r.stopRun(run)
 		}
-		r.mu.Lock()
-		t, run = next, r.Run
-		again := r.active && t == nil
-		r.mu.Unlock()
-		if t == nil && !again {
-			continue
-		}
+		t = next
 		select {
 		case <-r.done:
 			return
 		case <-r.clock.After(rootEvery):
 		}
-		if again { // the trie waits for the commit of the block that it begins with
+		if t == nil { // the trie waits for the commit of the block that it begins with, or for its run
 			r.poke()
 		}
 	}
 }
 
-// step brings the trie, which is that of a run, up to the newest block and publishes the root.
-// Without a trie of the current run it builds one, which is nil as long as the state to build it
+// current returns the run, and whether it is one.
+func (r *Worker) current() (run int, active bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.Run, r.active
+}
+
+// step brings a trie of the run up to the newest block and publishes the root. A trie of another run, or one that
+// is doubted, is dropped. Without one it builds a trie, which is nil as long as the state to build it
 // from is not committed.
-func (r *Worker) step(t *Trie, run int) (*Trie, error) {
-	r.mu.Lock()
-	if r.Run != run || !r.active {
-		t = nil
+func (r *Worker) step(t *runTrie, run int) (*runTrie, error) {
+	base, blocks, keep := r.pending(t, run)
+	if !keep {
+		return r.build(run, base)
 	}
-	run = r.Run
-	active, base := r.active, r.base
-	r.mu.Unlock()
-	if !active {
-		return nil, nil
-	}
-	if t == nil {
-		var err error
-		if t, err = r.build(run, base); t == nil || err != nil {
-			return nil, err
-		}
-	}
-	r.mu.Lock()
-	blocks := r.blocks
-	if r.Run != run {
-		blocks = nil
-	} else {
-		r.blocks = nil
-	}
-	r.mu.Unlock()
 	if len(blocks) == 0 {
 		return t, nil
 	}
@@ -197,22 +217,38 @@ func (r *Worker) step(t *Trie, run int) (*Trie, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.publish(run, rows.KnownRoot{Number: blocks[len(blocks)-1].Number, Root: root})
+	if !r.publish(run, rows.KnownRoot{Number: blocks[len(blocks)-1].Number, Root: root}) {
+		return nil, nil
+	}
 	return t, nil
 }
 
-func (r *Worker) publish(run int, k rows.KnownRoot) {
+// pending removes and returns the blocks that a trie lacks. keep is false if the trie is not one of the run.
+func (r *Worker) pending(t *runTrie, run int) (base rows.Head, blocks []statedb.Changes, keep bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.Run == run {
-		r.known = k
-		r.changed.Broadcast()
+	if t == nil || t.run != run || r.Run != run || r.doubted {
+		return r.base, nil, false
 	}
+	blocks, r.blocks = r.blocks, nil
+	return r.base, blocks, true
+}
+
+// publish makes a root the newest, and reports whether its run goes on and nobody doubts the trie that it is of.
+func (r *Worker) publish(run int, k rows.KnownRoot) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.Run != run || r.doubted {
+		return false
+	}
+	r.known = k
+	r.changed.Broadcast()
+	return true
 }
 
 // build makes the trie of the newest committed block, and drops the blocks up to it. It returns
 // nil if that block is not one of the run's chain yet.
-func (r *Worker) build(run int, base rows.Head) (*Trie, error) {
+func (r *Worker) build(run int, base rows.Head) (*runTrie, error) {
 	state := r.latest()
 	defer state.Release()
 	at, ok, err := rows.ReadHead(state)
@@ -240,9 +276,9 @@ func (r *Worker) build(run int, base rows.Head) (*Trie, error) {
 	for len(r.blocks) > 0 && r.blocks[0].Number <= at.Number {
 		r.blocks = r.blocks[1:]
 	}
-	r.known = rows.KnownRoot{Number: at.Number, Root: root}
+	r.known, r.doubted = rows.KnownRoot{Number: at.Number, Root: root}, false
 	r.changed.Broadcast()
-	return t, nil
+	return &runTrie{t, run}, nil
 }
 
 // onChain tells whether a block is the run's base or one after it.

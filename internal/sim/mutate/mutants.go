@@ -106,6 +106,14 @@ var mutants = []mutant{
 		old: "		if canVote && r.raftLog.isUpToDate(candLastID) {", new: "		if canVote {",
 	},
 	{
+		name: "slot", what: "the trie of state roots misses what a slot becomes", file: "adapter/ethereum/stateroot/trie.go",
+		old: "	return s.trie.Update(key, value)\n", new: "	_ = value\n	return nil\n",
+	},
+	{
+		name: "run", what: "a trie of state roots goes on after its blocks were rolled back", file: "adapter/ethereum/stateroot/worker.go",
+		old: "	if t == nil || t.run != run || r.Run != run || r.doubted {\n", new: "	if t == nil || r.doubted {\n",
+	},
+	{
 		name: "append", what: "Raft: a follower appends without comparing the entry before", library: raft, file: "log.go",
 		old: "	if !l.matchTerm(a.prev) {\n		return 0, false", new: "	if !l.matchTerm(a.prev) && a.prev.index > l.lastIndex() {\n		return 0, false",
 	},
