@@ -32,10 +32,14 @@ func (a *Admission) Dialer(net host.Net, clock host.Clock) peer.Dialer {
 // from its end. It returns the snapshot to begin with, nil to begin with the ledger's first entry. It
 // needs local's Fetcher only while it runs, and sets it.
 //
-// It fails with a catchup.UnusableError if the ledger has to be set aside, and with a
-// LeftBehindError if the admission has become old.
-func (a *Admission) Prepare(ctx context.Context, net host.Net, local catchup.Local) (*catchup.Basis, error) {
-	log := local.Ledger
+// It fails with a catchup.UnusableError if the ledger has to be set aside, with a LeftBehindError if the
+// admission has become old, and with coco.ErrVerify, before it changes anything, if the folder holds another
+// network's ledger, or one of which the network has nothing and that does not say whose it is.
+func (a *Admission) Prepare(ctx context.Context, net host.Net, local catchup.Local, folder Folder) (*catchup.Basis, error) {
+	log, service := local.Ledger, a.Network.Service.Certificate()
+	if err := folder.Admits(service); err != nil {
+		return nil, err
+	}
 	local.Fetcher = &peer.Fetcher{
 		Clock: local.Clock, Dialer: a.Dialer(net, local.Clock),
 		Nodes:  func() map[coco.NodeID]string { return a.Network.Nodes },
@@ -43,8 +47,14 @@ func (a *Admission) Prepare(ctx context.Context, net host.Net, local catchup.Loc
 	}
 	last := log.Last()
 	if a.Shared == 0 && last > 0 {
-		// It may be another network's, or a past that no other node has any more: not for this node to delete.
+		// It may be a past that no other node has any more: not for this node to delete.
+		if err := folder.Belongs(service); err != nil {
+			return nil, err
+		}
 		return nil, &catchup.UnusableError{Err: fmt.Errorf("%w: none of its %d entries is known to be the network's", coco.ErrVerify, last)}
+	}
+	if err := folder.Note(service); err != nil {
+		return nil, err
 	}
 	if a.Shared < last {
 		local.Log.Info("the end of this node's ledger is not the network's, or not known to be: fetching it again", logevent.LedgerEndReplaced.Attr(), "entry", a.Shared+1, "to", last)

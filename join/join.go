@@ -11,9 +11,13 @@
 //	   ── request {signed node record} ──────▶    the leader checks it and commits it
 //	   ◀── answer {grant} ────────────────────    or a refusal, with the leader's address
 //
-// The operator approves a constitution by its digest, before the joiner starts. A node that follows
-// another one is believed only if it is endorsed by the service that the operator named, or that an
-// earlier life of this node belonged to: then members have changed the constitution by their votes.
+// The operator approves a constitution by its digest, before the joiner starts, and names the service, whose certificate
+// says which network it is: two networks may begin with one constitution. Every node that is asked must be endorsed by
+// that service, or the one that an earlier life of this node belonged to, and so must what it grants. Such a node is
+// believed a constitution of another digest, too: members have changed it by their votes.
+//
+// A ledger that is on the joiner's disk already belongs to some service (Folder). No node of another one is asked, and
+// nothing of that ledger is changed or moved before it is known to be the network's.
 //
 // A joiner is no node yet. It has an identity and a ledger on its disk, and its result is one value:
 //
@@ -31,6 +35,7 @@ package join
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/channel"
@@ -54,8 +59,11 @@ type Network struct {
 
 // ID returns what names a network for ever: its constitution changes, its certificates are renewed,
 // its service's key stays. It is table.NetworkID of the state.
-func (n *Network) ID() coco.Digest {
-	return sha256.Sum256(n.Service.Certificate().RawSubjectPublicKeyInfo)
+func (n *Network) ID() coco.Digest { return serviceID(n.Service.Certificate()) }
+
+// serviceID returns the id of the network that a certificate is of.
+func serviceID(service *x509.Certificate) coco.Digest {
+	return sha256.Sum256(service.RawSubjectPublicKeyInfo)
 }
 
 // LeftBehindError ends the life of a node that has to join the network again, under another key.

@@ -43,6 +43,7 @@ type network struct {
 	leader  string // of a sponsor that does not lead: the address of the node that does
 	shared  uint64
 	sponsor *join.Sponsor
+	forged  func(*peer.Grant) // changes what the sponsor grants; nil for none
 }
 
 const sponsorAddress = "sponsor:7000"
@@ -123,11 +124,37 @@ func (n *network) found(ctx context.Context) (wait func()) {
 		Shared: func([]peer.Sample) (uint64, error) { return n.shared, nil },
 	}
 	t := peer.New(n.sponsor.Log, h.Clock)
-	t.Open(ctx, peer.Config{Dialer: peer.Dialer{Net: h.Net, Identity: at.Identity}, Join: n.sponsor.Serve}, nil)
+	t.Open(ctx, peer.Config{Dialer: peer.Dialer{Net: h.Net, Identity: at.Identity}, Join: n.serve}, nil)
 	l, err := h.Net.Listen(sponsorAddress)
 	n.must(err)
 	go func() { _ = t.Serve(ctx, l) }()
 	return t.Wait
+}
+
+// serve has the sponsor answer, unless its grants are forged.
+func (n *network) serve(ctx context.Context, conn *channel.Conn) {
+	if n.forged == nil {
+		n.sponsor.Serve(ctx, conn)
+		return
+	}
+	var hello peer.JoinHello
+	n.must(peer.ReadMessage(conn, &hello))
+	ev, err := n.sponsor.Attestor.Evidence(ctx, conn.Binding())
+	n.must(err)
+	n.must(peer.WriteMessage(conn, peer.JoinWelcome{Evidence: ev, Constitution: n.network.Constitution.TOML()}))
+	var request peer.JoinRequest
+	n.must(peer.ReadMessage(conn, &request))
+	key, err := n.network.Service.MarshalKey()
+	n.must(err)
+	joiner := conn.Peer()
+	cert, err := n.network.Service.Endorse(joiner.Key, joiner.ID, []string{"beta:7000"}, true, time.Now())
+	n.must(err)
+	g := &peer.Grant{
+		Certificate: cert, Service: n.network.Service.Certificate().Raw, ServiceKey: key, Secrets: map[uint64]keys.Secret{1: n.secret},
+		Origin: n.network.Origin, Nodes: n.network.Nodes, Seqno: 1, Sponsor: n.network.Origin,
+	}
+	n.forged(g)
+	n.must(peer.WriteMessage(conn, peer.JoinAnswer{Grant: g}))
 }
 
 func (n *network) attestor(host string, owner *nettest.Member) *join.Attestor {
@@ -355,12 +382,17 @@ func TestALedgerIsCutToWhatIsShared(t *testing.T) {
 		log := n.ledger(h, 5)
 		defer log.Close()
 		local := catchup.Local{Log: j.Log, Clock: h.Clock, Disk: h.Disk, Snapshots: "snapshots", Ledger: log}
+		folder := join.Folder{Disk: h.Disk, Dir: "ledger"}
+		if _, err := a.Prepare(t.Context(), h.Net, local, folder); !errors.Is(err, coco.ErrVerify) || log.Last() != 5 {
+			t.Errorf("nothing is shared, and nothing says whose ledger it is: %v, and the ledger ends with entry %d", err, log.Last())
+		}
+		n.must(folder.Note(n.network.Service.Certificate()))
 		var unusable *catchup.UnusableError
-		if _, err := a.Prepare(t.Context(), h.Net, local); !errors.As(err, &unusable) || log.Last() != 5 {
+		if _, err := a.Prepare(t.Context(), h.Net, local, folder); !errors.As(err, &unusable) || log.Last() != 5 {
 			t.Errorf("nothing is shared: %v, and the ledger ends with entry %d", err, log.Last())
 		}
 		a.Shared = 3
-		if basis, err := a.Prepare(t.Context(), h.Net, local); err != nil || basis != nil || log.Last() != 3 {
+		if basis, err := a.Prepare(t.Context(), h.Net, local, folder); err != nil || basis != nil || log.Last() != 3 {
 			t.Errorf("entries up to 3 are shared: %v, and the ledger ends with entry %d", err, log.Last())
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
@@ -30,8 +31,12 @@ type Joiner struct {
 	Ask []string
 	// Approve is the digest of the constitution that the operator approved.
 	Approve coco.Digest
-	// Service is the certificate (DER) of the service that the network answers under; empty if it is not known.
+	// Service is the certificate (DER) of the service that the network answers under; empty if it is not known. No node of
+	// another service is asked for admission, and a node of this one is believed what members have changed since Approve.
 	Service []byte
+	// Held is the service whose ledger is on this node's disk, on the word of its host; nil if there is none. No node of another
+	// service is asked for admission.
+	Held *x509.Certificate
 	// Samples describes the ledger on this node's disk.
 	Samples func() ([]peer.Sample, error)
 	// Refused, if set, is told each time that the reason changes why this node is not admitted. It MUST NOT wait.
@@ -122,7 +127,7 @@ func (j *Joiner) ask(ctx context.Context, address string) (_ *Admission, leader 
 	if answer.Grant == nil {
 		return nil, answer.Address, refusal(&answer, address)
 	}
-	a, err := j.accept(c, answer.Grant)
+	a, err := j.accept(c, conn.Peer(), answer.Grant)
 	return a, "", err
 }
 
@@ -139,17 +144,22 @@ func (j *Joiner) request(ctx context.Context, binding []byte) (rq peer.JoinReque
 	return rq, err
 }
 
-// check checks the constitution that a node shows against the approved digest, and the node's
-// code against that constitution.
+// check checks the constitution that a node shows against the approved digest, the service that vouches for the node, and the
+// node's code against that constitution.
 func (j *Joiner) check(conn *channel.Conn, w peer.JoinWelcome) (*constitution.Constitution, error) {
 	c, err := constitution.Parse(w.Constitution)
 	if err != nil {
 		return nil, err
 	}
-	if d := c.Digest(); d != j.Approve {
-		if err := j.checkService(conn.Peer()); err != nil {
-			return nil, fmt.Errorf("%w: its constitution has digest %s, the operator approved %s; %w", coco.ErrVerify, d, j.Approve, err)
-		}
+	known, err := j.checkService(conn.Peer())
+	if d := c.Digest(); err == nil && d != j.Approve && !known {
+		err = errors.New("and no service certificate is given, under which the constitution might have been changed by votes")
+	}
+	if d := c.Digest(); err != nil && d != j.Approve {
+		err = fmt.Errorf("%w: its constitution has digest %s, the operator approved %s; %w", coco.ErrVerify, d, j.Approve, err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	claims, err := j.Verifiers.Verify(w.Evidence, j.Clock.Now())
 	if err != nil {
@@ -158,23 +168,44 @@ func (j *Joiner) check(conn *channel.Conn, w peer.JoinWelcome) (*constitution.Co
 	return c, c.CheckEvidence(claims, conn.Peer().Key, conn.Binding())
 }
 
-// checkService checks that a node belongs to the network that this one knows: such a node follows a constitution that
-// members have changed by their votes.
-func (j *Joiner) checkService(p channel.PeerCert) error {
-	if len(j.Service) == 0 {
-		return errors.New("and no service certificate is given, under which the constitution might have been changed by votes")
+// checkService checks that a node belongs to the network that the operator named, and to the one whose ledger this node has. Two
+// networks may have been started from one constitution, so its digest does not tell. Known says that the operator named a
+// network: a node of it follows a constitution that its members have changed by their votes.
+func (j *Joiner) checkService(p channel.PeerCert) (known bool, _ error) {
+	if j.Held != nil {
+		if err := p.EndorsedBy(j.Held, j.Clock.Now()); err != nil {
+			return false, fmt.Errorf("%w: it is not a node of %s, whose ledger is on this node's disk: %w", coco.ErrVerify, showService(j.Held), err)
+		}
 	}
-	service, err := x509.ParseCertificate(j.Service)
-	if err != nil {
-		return fmt.Errorf("the service certificate given: %w", err)
+	named, err := j.named()
+	if named == nil || err != nil {
+		return false, err
 	}
-	return p.EndorsedBy(service, j.Clock.Now())
+	if err := p.EndorsedBy(named, j.Clock.Now()); err != nil {
+		return false, fmt.Errorf("%w: it is not a node of %s, which the operator named: %w", coco.ErrVerify, showService(named), err)
+	}
+	return true, nil
 }
 
-// accept reads what the network grants.
-func (j *Joiner) accept(c *constitution.Constitution, g *peer.Grant) (*Admission, error) {
+// named is the certificate of the service that the operator named; nil if there is none.
+func (j *Joiner) named() (*x509.Certificate, error) {
+	if len(j.Service) == 0 {
+		return nil, nil
+	}
+	named, err := x509.ParseCertificate(j.Service)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the service certificate given: %w", coco.ErrInvalid, err)
+	}
+	return named, nil
+}
+
+// accept reads what the node at the other end grants.
+func (j *Joiner) accept(c *constitution.Constitution, p channel.PeerCert, g *peer.Grant) (*Admission, error) {
 	service, err := channel.ParseService(g.Service, g.ServiceKey)
 	if err != nil {
+		return nil, err
+	}
+	if err := j.checkGrant(p, g, service.Certificate()); err != nil {
 		return nil, err
 	}
 	if err := j.Attestor.Identity.SetCertificate(g.Certificate); err != nil {
@@ -191,4 +222,26 @@ func (j *Joiner) accept(c *constitution.Constitution, g *peer.Grant) (*Admission
 		}
 	}
 	return a, nil
+}
+
+// checkGrant checks that a grant is of the service that vouches for the node which gave it, that this is the service which the operator
+// named and whose ledger this node has, and that the certificate in it is this node's.
+func (j *Joiner) checkGrant(p channel.PeerCert, g *peer.Grant, service *x509.Certificate) error {
+	named, err := j.named()
+	if err != nil {
+		return err
+	}
+	for _, want := range []*x509.Certificate{named, j.Held} {
+		if want != nil && !SameService(want, service) {
+			return fmt.Errorf("%w: node %s grants a place in %s, this node asked for %s", coco.ErrVerify, p.ID.Short(), showService(service), showService(want))
+		}
+	}
+	if err := p.EndorsedBy(service, j.Clock.Now()); err != nil || g.Sponsor != p.ID {
+		return fmt.Errorf("%w: node %s grants a place in %s in the name of node %s: %w", coco.ErrVerify, p.ID.Short(), showService(service), g.Sponsor.Short(), err)
+	}
+	own, err := x509.ParseCertificate(g.Certificate)
+	if err != nil {
+		return fmt.Errorf("%w: the certificate that node %s grants: %w", coco.ErrCorrupt, p.ID.Short(), err)
+	}
+	return channel.CheckEndorsed(own, service, time.Time{})
 }

@@ -42,13 +42,9 @@ func newLocal(cfg Config, log *slog.Logger, files *ledger.Log) catchup.Local {
 
 // newJoiner makes what asks for admission.
 func newJoiner(cfg Config, a *join.Attestor, local catchup.Local) *join.Joiner {
-	service := cfg.Service
-	if len(service) == 0 {
-		service = cfg.past.known.service
-	}
 	return &join.Joiner{
 		Log: local.Log, Net: cfg.Host.Net, Clock: cfg.Host.Clock, Verifiers: cfg.Verifiers, Attestor: a,
-		Ask: cfg.Join, Approve: cfg.Approve, Service: service, Samples: local.Samples, Refused: cfg.Refused,
+		Ask: cfg.Join, Approve: cfg.Approve, Service: cfg.service(), Samples: local.Samples, Refused: cfg.Refused,
 	}
 }
 

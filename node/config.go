@@ -55,8 +55,9 @@ type Beginning struct {
 	// Approve is the digest of the constitution that the operator approved: a network with
 	// another one is not joined or recovered. Not used with Genesis.
 	Approve coco.Digest
-	// Service is the certificate (DER) of the service that the network answers under, if it is known: a node that
-	// the service endorsed is then believed what members have changed in the constitution since it was approved.
+	// Service is the certificate (DER) of the service that the network answers under, if it is known: no other network is joined or
+	// recovered, and a node that the service endorsed is believed what members have changed in the constitution since
+	// it was approved. Not used with Genesis.
 	Service []byte
 }
 
@@ -89,6 +90,15 @@ type Info struct {
 	Constitution  coco.Digest
 }
 
+// service is the certificate (DER) of the service that the node belongs to, as the operator named it or an earlier life found it; empty if
+// it is not known.
+func (c *Config) service() []byte {
+	if len(c.Service) > 0 || c.past.known == nil {
+		return c.Service
+	}
+	return c.past.known.service
+}
+
 func (c *Config) ledgerOptions() ledger.Options { return ledger.Options{Extra: c.LedgerFolders} }
 
 // ways counts the ways that are given.
@@ -107,6 +117,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("%w: a node starts a network, joins one or recovers one: exactly one way, found %d", coco.ErrInvalid, ways)
 	case c.Genesis == nil && c.Approve == (coco.Digest{}):
 		return fmt.Errorf("%w: no approved constitution: give the digest that the operator has checked", coco.ErrInvalid)
+	case c.Genesis != nil && len(c.Service) > 0:
+		return fmt.Errorf("%w: a new network has no service yet: the certificate of one is given", coco.ErrInvalid)
 	case c.Owner == nil || c.Log == nil || len(c.Verifiers) == 0 || len(c.Adapters) == 0:
 		return fmt.Errorf("%w: a node needs an owner, a log, verifiers and adapters", coco.ErrInvalid)
 	case c.Host.Disk == nil || c.Host.Net == nil || c.Host.Clock == nil || c.Host.Quoter == nil:

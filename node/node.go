@@ -92,11 +92,11 @@ type node struct {
 
 // runOnce runs one life. Other nodes that connect are hung up on while it starts.
 func runOnce(told context.Context, cfg Config, at listeners, ready func(Info)) error {
-	files, err := openLedger(cfg)
+	own, err := openLedger(cfg)
 	if err != nil {
 		return err
 	}
-	defer files.Close()
+	defer own.close()
 	self, err := newAttestor(told, cfg)
 	if err != nil {
 		return err
@@ -109,7 +109,7 @@ func runOnce(told context.Context, cfg Config, at listeners, ready func(Info)) e
 	g.Go(func() error { return peers.Serve(ctx, at.peer) })
 	var n *node
 	g.Go(func() error {
-		s, err := prepareUntil(told, ctx, cfg, self, newLocal(cfg, log, files))
+		s, err := prepareUntil(told, ctx, cfg, self, own, newLocal(cfg, log, own.log))
 		if err != nil {
 			return err
 		}
@@ -139,11 +139,11 @@ func runOnce(told context.Context, cfg Config, at listeners, ready func(Info)) e
 }
 
 // prepareUntil is prepare until either context ends.
-func prepareUntil(told, ctx context.Context, cfg Config, self *join.Attestor, local catchup.Local) (*start, error) {
+func prepareUntil(told, ctx context.Context, cfg Config, self *join.Attestor, own *ownLedger, local catchup.Local) (*start, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(told, cancel)()
-	return prepare(ctx, cfg, self, local)
+	return prepare(ctx, cfg, self, own, local)
 }
 
 // open lets this node and the others connect.

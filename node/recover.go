@@ -34,7 +34,7 @@ import (
 // recover prepares a recovery.
 func (s *start) recover(ctx context.Context) error {
 	log := s.local.Ledger
-	auditor := audit.New(audit.Config{Constitution: s.cfg.Approve, Verifiers: s.cfg.Verifiers})
+	auditor := audit.New(audit.Config{Service: s.cfg.Service, Constitution: s.cfg.Approve, Verifiers: s.cfg.Verifiers})
 	report, err := ledger.Audit(ctx, s.cfg.Host.Disk, Dir, auditor, nil, s.cfg.LedgerFolders...)
 	if err != nil {
 		return fmt.Errorf("audit before recovery: %w", err)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -50,7 +51,10 @@ func repair(cfg Config, ended error) (again bool, _ error) {
 	var unusable *catchup.UnusableError
 	switch {
 	case errors.As(ended, &unusable):
-		err := setAside(cfg, ended)
+		service, err := x509.ParseCertificate(cfg.service())
+		if err == nil {
+			err = setAside(cfg, service, ended)
+		}
 		return err == nil, err
 	case errors.As(ended, &damaged):
 		cfg.Log.Error("this node's ledger is damaged: cutting it and fetching the rest again", logevent.LedgerCut.Attr(), "entry", damaged.Index, "error", damaged.Err)

@@ -57,7 +57,7 @@ type Config struct {
 	Join         []string             `toml:"join,omitempty" comment:"nodes to ask for admission"`
 	Ask          []string             `toml:"ask,omitempty" comment:"where clients reach those nodes: what the operator approves is asked there"`
 	Approve      coco.Digest          `toml:"approve" comment:"digest of the constitution that the operator approved"`
-	Service      string               `toml:"service,omitempty" comment:"the network's certificate: under it, members may have changed the constitution since"`
+	Service      string               `toml:"service,omitempty" comment:"the network's certificate: no other network is joined, and under it members may have changed the constitution since"`
 	RecoverKeys  []identity.MemberKey `toml:"recover_keys,omitempty" comment:"members' keys that open the ledger when no node is left"`
 }
 

@@ -337,12 +337,12 @@ func (s *Sandbox) nodeConfig(i int, start string, others []int) error {
 			c.RecoverKeys = append(c.RecoverKeys, identity.MemberKey{Certificate: d.Org(), Key: d.Encryption()})
 		}
 	case nodeconfig.StartJoin:
-		if s.knowsService() { // learnt from the first node of this start
-			c.Service = s.lay.ServiceFile()
-		}
 		for _, k := range others {
 			c.Join = append(c.Join, s.info.Nodes[k].Peer)
 		}
+	}
+	if start != nodeconfig.StartGenesis && s.knowsService() {
+		c.Service = s.lay.ServiceFile()
 	}
 	if err := os.MkdirAll(string(dir), 0o700); err != nil {
 		return err

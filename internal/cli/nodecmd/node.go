@@ -169,15 +169,15 @@ func (a *app) beginning(cfg nodeconfig.Config) (node.Beginning, error) {
 		}
 	case nodeconfig.StartJoin:
 		b.Join = cfg.Join
-		if cfg.Service != "" {
-			service, err := identity.ReadLeaf(cfg.Service)
-			if err != nil {
-				return b, err
-			}
-			b.Service = service.Raw
-		}
 	case nodeconfig.StartRecover:
 		b.Recover = &node.Recover{Open: func(sealed *keys.SealedEpoch) ([]keys.Share, error) { return openShares(cfg.RecoverKeys, sealed) }}
+	}
+	if cfg.Service != "" && cfg.Start != nodeconfig.StartGenesis {
+		service, err := identity.ReadLeaf(cfg.Service)
+		if err != nil {
+			return b, err
+		}
+		b.Service = service.Raw
 	}
 	return b, nil
 }
