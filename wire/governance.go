@@ -114,6 +114,8 @@ type PolicyUse struct {
 	Kind       string `json:"kind"`   // of action
 	Policy     string `json:"policy"` // its name
 	Expression string `json:"expression"`
+	// Unanimity: the yes of all members is as good, because the policy itself is to be replaced.
+	Unanimity bool `json:"unanimity,omitempty"`
 }
 
 // GovNews is the answer of GET /gov/watch.

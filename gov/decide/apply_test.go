@@ -268,7 +268,7 @@ func TestASimulationSaysWhoIsNeeded(t *testing.T) {
 	if s.Automatic || s.Silent || !s.Possible || !slices.Equal(s.Enough, []string{"gamma"}) || !slices.Equal(s.ByYes, []bool{false, false, false, true}) {
 		t.Errorf("%+v", s)
 	}
-	if s.Policies[0] != (decide.PolicyUse{"add_code", "add_code", policy.Weighted}) || s.After.Version != 2 || s.Before.Version != 1 {
+	if s.Policies[0] != (decide.PolicyUse{Kind: "add_code", Policy: "add_code", Expression: policy.Weighted}) || s.After.Version != 2 || s.Before.Version != 1 {
 		t.Errorf("%+v", s)
 	}
 	for _, c := range []struct {

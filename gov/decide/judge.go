@@ -2,6 +2,7 @@ package decide
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -33,15 +34,18 @@ type question struct {
 	node policy.NodeFacts
 	// before are the nodes that the same proposal adds before this one.
 	before []policy.NodeFacts
-	// optional: the question is asked only if the members, all together, could have it answered
-	// with yes.
+	// optional: the policy is asked beside that of the kind, because the actions replace it or leave it without any
+	// way to accept. What else is enough, the rules say.
 	optional bool
+	// everybody are the members whose yes is as good as that of an optional policy, by the rules since version 2.
+	everybody []policy.MemberFacts
 }
 
 // questions returns what has to be asked about actions. Beside the policy of its own kind, the
-// policy that is to be replaced decides on its replacement, unless it could never say yes to it.
-func questions(now Present, actions []action.Action) []question {
+// policy that is to be replaced decides on its replacement.
+func questions(now Present, actions []action.Action, r rules) []question {
 	c := now.Constitution
+	everybody := memberFacts(c)
 	var out []question
 	add := func(q question) {
 		if q.node != (policy.NodeFacts{}) || !slices.ContainsFunc(out, func(o question) bool { return o.name == q.name && o.optional == q.optional }) {
@@ -65,10 +69,39 @@ func questions(now Present, actions []action.Action) []question {
 		add(q)
 		if a.Kind == action.SetPolicy || a.Kind == action.RemovePolicy {
 			if old, _ := c.PolicyOf(a.Args.Policy); old != name {
-				add(question{kind: string(a.Kind), name: old, optional: true})
+				add(question{kind: string(a.Kind), name: old, optional: true, everybody: everybody})
 			}
 		}
 		_, _ = d.apply(a) // later actions may be about actors that earlier ones add; Apply has checked all
+	}
+	if r.strict {
+		for i := range actions {
+			if k := actions[i].Kind; k == action.AddMember || k == action.RemoveMember {
+				for _, q := range muted(c, d, string(k)) {
+					add(q)
+				}
+				break
+			}
+		}
+	}
+	return out
+}
+
+// muted returns the questions to the policies that a change of members would leave without any way to accept: they could
+// then be replaced without being asked. All members who stay are as good.
+func muted(c *constitution.Constitution, d *change, kind string) (out []question) {
+	before, after := memberFacts(c), memberFacts(d.draft)
+	stay := slices.DeleteFunc(slices.Clone(before), func(m policy.MemberFacts) bool {
+		return !slices.ContainsFunc(after, func(o policy.MemberFacts) bool { return o.ID == m.ID })
+	})
+	for _, name := range slices.Sorted(maps.Keys(c.Policies)) {
+		if d.policies[name] != c.Policies[name] {
+			continue // it is replaced, and asked about that
+		}
+		p, err := policy.Compile(c.Policies[name])
+		if err == nil && p.AcceptsNothing(after) && !p.AcceptsNothing(before) {
+			out = append(out, question{kind: kind, name: name, optional: true, everybody: stay})
+		}
 	}
 	return out
 }
@@ -79,11 +112,13 @@ type judge struct {
 	in        policy.Input
 	questions []question
 	compiled  map[string]*policy.Policy
+	rules     rules
+	vacuous   map[string]bool // by policy, as far as it was asked
 }
 
-func newJudge(now Present, p policy.ProposalFacts, actions []action.Action) *judge {
+func newJudge(now Present, r rules, p policy.ProposalFacts, actions []action.Action) *judge {
 	return &judge{
-		now: now, questions: questions(now, actions), compiled: map[string]*policy.Policy{},
+		now: now, questions: questions(now, actions, r), compiled: map[string]*policy.Policy{}, rules: r, vacuous: map[string]bool{},
 		in: policy.Input{Proposal: p, Members: memberFacts(now.Constitution), Constitution: constitutionFacts(now.Constitution, now.Nodes), Now: now.Now},
 	}
 }
@@ -92,7 +127,7 @@ func newJudge(now Present, p policy.ProposalFacts, actions []action.Action) *jud
 func (j *judge) accepts(in policy.Input) (bool, string) {
 	for _, q := range j.questions {
 		if !j.asks(q, in) {
-			if q.optional && !j.possible(q) {
+			if q.optional && j.otherwise(q, in) {
 				continue
 			}
 			return false, q.name
@@ -101,14 +136,40 @@ func (j *judge) accepts(in policy.Input) (bool, string) {
 	return true, ""
 }
 
-func (j *judge) asks(q question, in policy.Input) bool {
-	p := j.compiled[q.name]
+// otherwise reports whether the proposal can do without the yes of an optional policy.
+func (j *judge) otherwise(q question, in policy.Input) bool {
+	if !j.rules.strict {
+		return !j.possible(q)
+	}
+	if len(q.everybody) > 0 && !slices.ContainsFunc(q.everybody, func(m policy.MemberFacts) bool {
+		return !slices.Contains(in.Votes.By, policy.VoteFacts{Member: m.ID, Vote: policy.Yes, Weight: m.Weight})
+	}) {
+		return true
+	}
+	nothing, known := j.vacuous[q.name]
+	if p := j.policy(q.name); !known && p != nil {
+		nothing = p.AcceptsNothing(j.in.Members)
+		j.vacuous[q.name] = nothing
+	}
+	return nothing
+}
+
+func (j *judge) policy(name string) *policy.Policy {
+	p := j.compiled[name]
 	if p == nil {
 		var err error
-		if p, err = policy.Compile(j.now.Constitution.Policies[q.name]); err != nil {
-			return false // what is stored was compiled before
+		if p, err = policy.Compile(j.now.Constitution.Policies[name]); err != nil {
+			return nil // what is stored was compiled before
 		}
-		j.compiled[q.name] = p
+		j.compiled[name] = p
+	}
+	return p
+}
+
+func (j *judge) asks(q question, in policy.Input) bool {
+	p := j.policy(q.name)
+	if p == nil {
+		return false
 	}
 	in.Node = q.node
 	if len(q.before) > 0 {

@@ -35,6 +35,9 @@ type rule struct {
 type votes struct {
 	yes, no, members, yesWeight, weight int
 	closed                              bool
+	long, single                        bool            // voting lasts a week or more; there is one action
+	proposer                            bool            // who proposed it votes yes
+	said                                map[string]bool // members who vote yes, by name
 }
 
 func rules() []rule {
@@ -45,6 +48,10 @@ func rules() []rule {
 		{policy.OneOfN, func(v votes) bool { return v.yes >= 1 }},
 		{policy.Veto, func(v votes) bool { return v.closed && v.no == 0 }},
 		{policy.Weighted, func(v votes) bool { return v.yesWeight > v.weight/2 }},
+		{strict[0], func(v votes) bool { return v.yes == v.members && v.long }},
+		{strict[1], func(v votes) bool { return v.yes == v.members && v.single }},
+		{strict[2], func(v votes) bool { return v.closed && v.no == 0 && v.long }},
+		{strict[4], func(v votes) bool { return v.closed && v.no == 0 && v.proposer }},
 		// Without votes of others it is a majority, as far as the life below goes: of add_node only.
 		{constitution.AutomaticAddNode, nil},
 		{policy.MofN(99), func(votes) bool { return false }},
@@ -70,6 +77,10 @@ func newLife(t *testing.T, seed uint64) *life {
 	}
 	l.C = l.Constitution()
 	l.C.Shares.Threshold = 1
+	l.C.Policies = map[string]string{}
+	for _, kind := range []action.Kind{action.AddCode, action.SetTEE} {
+		l.C.Policies[string(kind)] = rules()[l.rnd.IntN(len(rules())-2)].expression
+	}
 	for i := range l.C.Members {
 		l.C.Members[i].Weight = uint64(1 + l.rnd.IntN(3))
 	}
@@ -131,9 +142,12 @@ func (l *life) pick() *govtest.Org { return l.orgs[l.rnd.IntN(len(l.orgs))] }
 func (l *life) action() action.Action {
 	o, other := l.pick(), l.pick()
 	rs := rules()
-	kinds := []string{"add_code", "set", "add_member", "remove_member", "set_policy", constitution.PolicyDefault, "remove_code"}
+	kinds := []string{"add_code", "set", "add_member", "remove_member", "set_policy", constitution.PolicyDefault, "remove_code", "set_tee", "add_participant"}
 	args := action.Args{}
 	kind := action.Kinds()[l.rnd.IntN(len(action.Kinds()))]
+	if l.rnd.IntN(7) == 0 {
+		kind = action.SetPolicy
+	}
 	measurement := fmt.Sprintf("virtual:%02x", l.rnd.IntN(4))
 	switch kind {
 	case action.AddMember:
@@ -187,11 +201,20 @@ func (l *life) world() (c *constitution.Constitution, text string) {
 
 // tally counts a proposal's ballots as a member would, who reads the envelopes.
 func (l *life) tally(c *constitution.Constitution, id coco.Digest, closed bool) votes {
-	v := votes{closed: closed, members: len(c.Members)}
+	v := votes{closed: closed, members: len(c.Members), said: map[string]bool{}}
 	for _, m := range c.Members {
 		v.weight += int(m.Weight)
 	}
 	l.Read(func(r store.Reader) {
+		rec, err := table.Proposal(r, id)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		p, err := envelope.Open(rec.Raw)
+		if err != nil {
+			l.fatal("a proposal does not open: %v", err)
+		}
+		v.long, v.single = p.Proposal.Expires-p.Proposal.Time >= uint64(week.Milliseconds()), len(p.Proposal.Actions) == 1
 		ballots, err := table.Ballots(r, id)
 		if err != nil {
 			l.t.Fatal(err)
@@ -205,7 +228,8 @@ func (l *life) tally(c *constitution.Constitution, id coco.Digest, closed bool) 
 			switch {
 			case b.Void || !member:
 			case s.Ballot.Vote == envelope.Yes:
-				v.yes, v.yesWeight = v.yes+1, v.yesWeight+int(m.Weight)
+				v.yes, v.yesWeight, v.said[m.Name] = v.yes+1, v.yesWeight+int(m.Weight), true
+				v.proposer = v.proposer || b.Actor == rec.Proposer
 			case s.Ballot.Vote == envelope.No:
 				v.no++
 			}
@@ -214,20 +238,36 @@ func (l *life) tally(c *constitution.Constitution, id coco.Digest, closed bool) 
 	return v
 }
 
+// accepts says whether a policy does.
+func (l *life) accepts(expression string, v votes) bool {
+	if expression == constitution.AutomaticAddNode {
+		return v.yes > v.members/2 // of actions that add no node of a member
+	}
+	for _, r := range rules() {
+		if r.expression == expression {
+			return r.accepts(v)
+		}
+	}
+	l.fatal("a policy %q that was never proposed", expression)
+	return false
+}
+
+// kept checks that no kind of action is decided by another policy than before, unless the one before accepted that, every
+// member did, or it could accept nothing.
+func (l *life) kept(before *constitution.Constitution, rec table.ProposalRecord, v votes) {
+	l.t.Helper()
+	after := l.Load()
+	for _, kind := range action.Kinds() {
+		_, old := before.PolicyOf(string(kind))
+		if _, now := after.PolicyOf(string(kind)); now != old && !l.accepts(old, v) && v.yes < v.members && !l.nothing(old, v) {
+			l.fatal("proposal %d: %s is decided by %s, and was by %s, which did not accept that", rec.Number, kind, now, old)
+		}
+	}
+}
+
 // expected says whether the policies of a constitution accept actions with these votes.
 func (l *life) expected(c *constitution.Constitution, actions []action.Action, v votes) bool {
-	accepts := func(expression string) bool {
-		if expression == constitution.AutomaticAddNode {
-			return v.yes > v.members/2 // of actions that add no node of a member
-		}
-		for _, r := range rules() {
-			if r.expression == expression {
-				return r.accepts(v)
-			}
-		}
-		l.fatal("a policy %q that was never proposed", expression)
-		return false
-	}
+	accepts := func(expression string) bool { return l.accepts(expression, v) }
 	for _, a := range actions {
 		name, expression := c.PolicyOf(string(a.Kind))
 		if a.Kind == action.AddNode && expression == constitution.AutomaticAddNode {
@@ -240,16 +280,61 @@ func (l *life) expected(c *constitution.Constitution, actions []action.Action, v
 		}
 		if a.Kind == action.SetPolicy || a.Kind == action.RemovePolicy {
 			if old, replaced := c.PolicyOf(a.Args.Policy); old != name {
-				all := votes{yes: v.members, members: v.members, yesWeight: v.weight, weight: v.weight}
-				over := all
-				over.closed = true
-				w := v
-				v = all
-				possible := accepts(replaced)
-				v = over
-				possible = possible || accepts(replaced)
-				v = w
-				if possible && !accepts(replaced) {
+				if !accepts(replaced) && v.yes < v.members && !l.nothing(replaced, v) {
+					return false
+				}
+			}
+		}
+	}
+	return l.mutedAgree(c, actions, v, accepts)
+}
+
+// nothing reports whether a policy accepts nothing that members with these weights could propose and vote, by trying all.
+func (l *life) nothing(expression string, of votes) bool {
+	if expression == constitution.AutomaticAddNode {
+		return false
+	}
+	i := slices.IndexFunc(rules(), func(r rule) bool { return r.expression == expression })
+	for yes := range of.members + 1 {
+		for no := range of.members - yes + 1 {
+			for bits := range 16 {
+				v := votes{yes: yes, no: no, members: of.members, weight: of.weight, closed: bits&1 > 0, long: bits&2 > 0, single: bits&4 > 0, proposer: bits&8 > 0}
+				if v.yesWeight = 0; yes == of.members {
+					v.yesWeight = of.weight
+				}
+				if rules()[i].accepts(v) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// mutedAgree reports whether the policies that could accept nothing any more after actions agree, or all who stay do.
+func (l *life) mutedAgree(c *constitution.Constitution, actions []action.Action, v votes, accepts func(string) bool) bool {
+	in, out := 0, map[string]bool{}
+	replaced := map[string]bool{}
+	for _, a := range actions {
+		switch a.Kind {
+		case action.AddMember:
+			in++
+		case action.RemoveMember:
+			out[a.Args.Actor] = true
+		case action.SetPolicy, action.RemovePolicy:
+			replaced[a.Args.Policy] = true
+		}
+	}
+	if in == 0 && len(out) == 0 {
+		return true
+	}
+	after := votes{members: v.members + in - len(out), weight: 1}
+	for name, expression := range c.Policies {
+		// Weights decide none of these policies for good.
+		before := votes{members: v.members, weight: v.weight}
+		if !replaced[name] && !l.nothing(expression, before) && l.nothing(expression, after) && !accepts(expression) {
+			for _, m := range c.Members {
+				if !out[m.Name] && !v.said[m.Name] {
 					return false
 				}
 			}
@@ -278,6 +363,7 @@ func (l *life) judged(before *constitution.Constitution, world string, out decid
 		for _, k := range rec.Kinds {
 			l.kinds[k]++
 		}
+		l.kept(before, rec, l.tally(before, out.ID, closed))
 	}
 	passing := rec.State != table.Withdrawn && l.expected(before, actions, l.talliedBefore(before, out.ID, closed))
 	switch {
@@ -308,7 +394,7 @@ func (l *life) path() {
 		if err != nil {
 			l.fatal("%v", err)
 		}
-		if !s.Possible && !s.Silent {
+		if _, set := c.PolicyOf(string(action.Set)); !s.Possible && !s.Silent && set != policy.MofN(99) {
 			l.fatal("no votes are enough for a setting under %+v", s.Policies)
 		}
 	})
@@ -337,12 +423,17 @@ func (l *life) step() {
 			actions = append(actions, l.action())
 		}
 		l.log = append(l.log, fmt.Sprintf("%s proposes %v", by.Name, actions))
-		out, err := l.Submit(l.SignProposal(by, actions...))
+		voting := []time.Duration{24 * time.Hour, 24 * time.Hour, week + time.Hour}[l.rnd.IntN(3)]
+		out, err := l.Submit(l.SignProposalUntil(by, l.Now.Add(voting), actions...))
 		if err != nil {
 			l.refused(err, world, member)
 			return
 		}
-		if slices.ContainsFunc(actions, func(a action.Action) bool { return a.Args.Expression == policy.MofN(99) && lasting(a.Args.Policy) }) {
+		set := map[string]string{} // what the actions, one after the other, set policies to
+		for _, a := range actions {
+			set[a.Args.Policy] = a.Args.Expression
+		}
+		if slices.ContainsFunc(policy.Lasting(), func(name string) bool { return set[name] == policy.MofN(99) }) {
 			l.fatal("a lock-out was taken in")
 		}
 		l.judged(before, world, out, false)
@@ -364,7 +455,7 @@ func (l *life) step() {
 		}
 		l.judged(before, world, out, false)
 	default:
-		l.Now = l.Now.Add(time.Duration(l.rnd.IntN(10)) * time.Hour)
+		l.Now = l.Now.Add(time.Duration(l.rnd.IntN(30)) * time.Hour)
 		for {
 			due, ok := uint64(0), false
 			l.Read(func(r store.Reader) { due, ok = table.Due(r) })
@@ -389,11 +480,6 @@ func (l *life) step() {
 	}
 }
 
-// lasting says whether a policy is one of those that keep the members able to act.
-func lasting(name string) bool {
-	return slices.Contains([]string{policy.SetPolicy, policy.AddMember, policy.RemoveMember, policy.Default}, name)
-}
-
 // decided returns those proposals that the last transaction ended.
 func (l *life) decided(open []table.ProposalRecord) (out []table.ProposalRecord) {
 	l.Read(func(r store.Reader) {
@@ -416,7 +502,11 @@ func (l *life) judgedAtExpiry(before *constitution.Constitution, world string, p
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	passing := l.expected(before, actions, l.tally(before, p.ID, true))
+	v := l.tally(before, p.ID, true)
+	passing := l.expected(before, actions, v)
+	if p.State == table.Accepted && judged == 1 {
+		l.kept(before, p, v)
+	}
 	if _, after := l.world(); after != world && p.State != table.Accepted && judged == 1 {
 		l.fatal("proposal %d is %s, and something changed", p.Number, p.State)
 	}
@@ -455,7 +545,7 @@ func (l *life) node() {
 }
 
 func TestRandomGovernance(t *testing.T) {
-	seeds, steps := 6, 150
+	seeds, steps := 8, 180
 	if testing.Short() {
 		seeds, steps = 2, 60
 	}

@@ -14,6 +14,10 @@ type rules struct {
 	maxVoting uint64 // from signing to the end of voting
 	// Bounds of what is open at a time, so that a member cannot fill the table.
 	maxOpen, maxOpenByMember int
+	// strict: a policy that is replaced, or that a change of members leaves without any way to accept, decides about it
+	// unless it can accept nothing at all; else the members do, if they all vote yes. By rules 1 it decides only where it
+	// could accept the proposal in question.
+	strict bool
 }
 
 const (
@@ -21,11 +25,17 @@ const (
 	day    = 24 * 60 * minute
 )
 
+var first = rules{maxAhead: 10 * minute, maxAge: 30 * day, maxVoting: 90 * day, maxOpen: 256, maxOpenByMember: 32}
+
 // rulesOf returns the rules of a version. A later program keeps those of every earlier one.
 func rulesOf(version uint64) (rules, error) {
 	switch version {
-	case 1, 2:
-		return rules{maxAhead: 10 * minute, maxAge: 30 * day, maxVoting: 90 * day, maxOpen: 256, maxOpenByMember: 32}, nil
+	case 1:
+		return first, nil
+	case 2:
+		second := first
+		second.strict = true
+		return second, nil
 	}
 	return rules{}, fmt.Errorf("%w: rules of version %d are not known to this program: use a later release", coco.ErrInvalid, version)
 }

@@ -42,6 +42,8 @@ type PolicyUse struct {
 	Kind       string // of action
 	Policy     string // its name
 	Expression string
+	// Unanimity: the yes of all members is as good, because the policy is replaced or can accept nothing afterwards.
+	Unanimity bool
 }
 
 // Simulate says what would become of actions if a member proposed them now, in milliseconds since
@@ -73,9 +75,9 @@ func Simulate(r store.Reader, actions []action.Action, proposer coco.ActorID, no
 		name = proposer.String()
 	}
 	facts := proposalFacts(coco.Digest{}, name, kindsOf(actions), &envelope.Proposal{Time: now, Expires: now + week}, actions)
-	s.judge = newJudge(present, facts, actions)
+	s.judge = newJudge(present, found.rules, facts, actions)
 	for _, q := range s.judge.questions {
-		if u := (PolicyUse{q.kind, q.name, found.c.Policies[q.name]}); !slices.Contains(s.Policies, u) {
+		if u := (PolicyUse{q.kind, q.name, found.c.Policies[q.name], q.optional && found.rules.strict}); !slices.Contains(s.Policies, u) {
 			s.Policies = append(s.Policies, u)
 		}
 	}

@@ -200,7 +200,7 @@ func (found *state) judge(rec *table.ProposalRecord, ballots []table.BallotRecor
 		return decision{}, err
 	}
 	facts := proposalFacts(rec.ID, rec.Proposer.String(), rec.Kinds, s.Proposal, actions)
-	verdict, why := newJudge(now, facts, actions).verdict(voteFacts(ballots), closed)
+	verdict, why := newJudge(now, found.rules, facts, actions).verdict(voteFacts(ballots), closed)
 	if verdict != table.Accepted {
 		return decision{state: verdict, why: why, next: found.c}, nil
 	}

@@ -81,7 +81,13 @@ func (n *Network) Ms() uint64 { return uint64(n.Now.UnixMilli()) }
 // SignProposal makes the envelope of a proposal with a day to vote.
 func (n *Network) SignProposal(by envelope.Signer, actions ...action.Action) []byte {
 	n.T.Helper()
-	p := envelope.Proposal{Audience: n.Audience(), Time: n.Ms(), Expires: n.Ms() + 24*3600*1000, Nonce: Nonce()}
+	return n.SignProposalUntil(by, n.Now.Add(24*time.Hour), actions...)
+}
+
+// SignProposalUntil makes the envelope of a proposal to be voted on until then.
+func (n *Network) SignProposalUntil(by envelope.Signer, expires time.Time, actions ...action.Action) []byte {
+	n.T.Helper()
+	p := envelope.Proposal{Audience: n.Audience(), Time: n.Ms(), Expires: uint64(expires.UnixMilli()), Nonce: Nonce()}
 	for i := range actions {
 		raw, err := actions[i].Encode()
 		if err != nil {
@@ -190,6 +196,19 @@ func (n *Network) Load() *constitution.Constitution {
 		}
 	})
 	return c
+}
+
+// Simulate simulates actions that a member proposes, which MUST be possible.
+func (n *Network) Simulate(by *Org, actions ...action.Action) *decide.Simulation {
+	n.T.Helper()
+	var s *decide.Simulation
+	n.Read(func(r store.Reader) {
+		var err error
+		if s, err = decide.Simulate(r, actions, by.Actor(), n.Ms()); err != nil {
+			n.T.Fatal(err)
+		}
+	})
+	return s
 }
 
 // Audited checks that an audit of the whole agrees, all batches being signed by one node.

@@ -25,7 +25,7 @@ func SimulationOf(s *decide.Simulation, version uint64) wire.Simulation {
 		Version: version, Before: string(s.Before.TOML()), After: string(s.After.TOML()),
 	}
 	for i, p := range s.Policies {
-		out.Policies[i] = wire.PolicyUse{Kind: p.Kind, Policy: p.Policy, Expression: p.Expression}
+		out.Policies[i] = wire.PolicyUse{Kind: p.Kind, Policy: p.Policy, Expression: p.Expression, Unanimity: p.Unanimity}
 	}
 	return out
 }

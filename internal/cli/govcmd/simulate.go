@@ -33,7 +33,11 @@ func (a *app) showSimulation(s wire.Simulation) error {
 		if u.Policy != u.Kind {
 			name = "the policy " + u.Policy
 		}
-		p.Printf("  %s: %s, %s\n", strings.ReplaceAll(u.Kind, "_", "-"), name, u.Expression)
+		otherwise := ""
+		if u.Unanimity {
+			otherwise = " (which this replaces or ends), or the yes of all members"
+		}
+		p.Printf("  %s: %s, %s%s\n", strings.ReplaceAll(u.Kind, "_", "-"), name, u.Expression, otherwise)
 	}
 	p.Printf("\n%s\n", p.Bold("With which votes"))
 	p.Printf("  %s\n", verdict(s))
