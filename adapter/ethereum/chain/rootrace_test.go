@@ -14,7 +14,7 @@ import (
 // A leader that loses its view and leads again while the worker computes a root begins with a trie of its own:
 // what the trie of the chain before holds was rolled back.
 func TestNoHeaderCarriesARootOfAChainThatWasRolledBack(t *testing.T) {
-	for range 5 {
+	for range 3 {
 		c := newTestChain(t, 1, nil)
 		a := newAuditor(c)
 		nonce := uint64(0)

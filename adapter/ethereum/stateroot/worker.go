@@ -217,9 +217,7 @@ func (r *Worker) step(t *runTrie, run int) (*runTrie, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !r.publish(run, rows.KnownRoot{Number: blocks[len(blocks)-1].Number, Root: root}) {
-		return nil, nil
-	}
+	r.publish(run, rows.KnownRoot{Number: blocks[len(blocks)-1].Number, Root: root})
 	return t, nil
 }
 
@@ -234,16 +232,14 @@ func (r *Worker) pending(t *runTrie, run int) (base rows.Head, blocks []statedb.
 	return r.base, blocks, true
 }
 
-// publish makes a root the newest, and reports whether its run goes on and nobody doubts the trie that it is of.
-func (r *Worker) publish(run int, k rows.KnownRoot) bool {
+// publish makes a root the newest if its run goes on and nobody doubts the trie that it is of.
+func (r *Worker) publish(run int, k rows.KnownRoot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.Run != run || r.doubted {
-		return false
+	if r.Run == run && !r.doubted {
+		r.known = k
+		r.changed.Broadcast()
 	}
-	r.known = k
-	r.changed.Broadcast()
-	return true
 }
 
 // build makes the trie of the newest committed block, and drops the blocks up to it. It returns

@@ -111,7 +111,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "run", what: "a trie of state roots goes on after its blocks were rolled back", file: "adapter/ethereum/stateroot/worker.go",
-		old: "	if t == nil || t.run != run || r.Run != run || r.doubted {\n", new: "	if t == nil || r.doubted {\n",
+		old: "	if t == nil || t.run != run || r.Run != run || r.doubted {\n", new: "	if t == nil || r.Run != run || r.doubted {\n",
 	},
 	{
 		name: "append", what: "Raft: a follower appends without comparing the entry before", library: raft, file: "log.go",
