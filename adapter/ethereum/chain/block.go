@@ -95,6 +95,22 @@ func (c *chain) bareHeader(src rows.Source, at *rows.Head) *types.Header {
 	return h
 }
 
+// nextHeader is what a transaction that is sent now meets of its block, as far as that can be known: the number, the time
+// and the hash before it. PREVRANDAO is drawn by the leader, so a value stands for it that no block has.
+func (c *chain) nextHeader(at *Block, now uint64) *types.Header {
+	h := c.plainHeader(at.Number()+1, c.nextTime(at.Header.Time, now), at.Hash)
+	if p := c.settings.Pin; p != nil {
+		h.MixDigest = p.MixHash
+	} else if c.rules.IsMerge {
+		h.MixDigest = crypto.Keccak256Hash(at.Hash[:])
+	}
+	c.forkFields(h)
+	return h
+}
+
+// nextTime is the timestamp of the block after one of the time parent, in seconds; now is in milliseconds.
+func (c *chain) nextTime(parent, now uint64) uint64 { return max(parent, now/1000) }
+
 // difficulty is 0 from the merge on. Before, it says nothing here, but must not be 0.
 func (c *chain) difficulty() *big.Int {
 	switch p := c.settings.Pin; {

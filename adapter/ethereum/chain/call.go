@@ -24,6 +24,9 @@ type CallOptions struct {
 	State  StateOverride
 	Block  *BlockOverrides
 	GasCap uint64 // 0: Settings.CallGasLimit
+	// Next executes in the block that a transaction sent now would be in, the one after the view's, instead of the
+	// view's own.
+	Next bool
 }
 
 // StateOverride replaces parts of accounts for one call.
@@ -108,7 +111,11 @@ func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptio
 		return nil, fmt.Errorf("%w: the chain has no block yet", coco.ErrNotFound)
 	}
 	src := &viewState{ctx: ctx, view: v}
-	block := l.chain.blockContext(v.head.Header, src, src.hash)
+	header, next := v.head.Header, o != nil && o.Next
+	if next {
+		header = l.chain.nextHeader(v.head, uint64(l.env.Clock.Now().UnixMilli()))
+	}
+	block := l.chain.blockContext(header, src, src.hash)
 	s := statedb.New(src)
 	if o != nil && o.Block != nil {
 		o.Block.apply(&block)
@@ -124,6 +131,9 @@ func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptio
 	defer evm.Release()
 	src.stop = evm.Cancel
 	evm.SetJumpDestCache(l.chain.jumps)
+	if next && l.chain.settings.Pin == nil {
+		l.chain.preExecution(evm, header)
+	}
 	if o != nil && len(o.State) > 0 {
 		precompiles := vm.ActivePrecompiledContracts(evm.GetRules())
 		if err := applyOverrides(s, o.State, precompiles); err != nil {

@@ -151,7 +151,7 @@ func (b *builder) begin() error {
 	}
 	b.cache.Src = b
 	b.parent = at
-	b.time = max(at.Time, b.set.Time()/1000)
+	b.time = b.chain.nextTime(at.Time, b.set.Time())
 	b.gas = core.NewGasPool(b.chain.settings.GasLimit)
 	return nil
 }

@@ -176,6 +176,26 @@ func callOptions(state *stateOverride, block *blockOverride) (*chain.CallOptions
 	return o, nil
 }
 
+// isTag tells whether a block parameter is one of the words that mean the newest block here, or is missing.
+func isTag(at *rpc.BlockNumberOrHash) bool {
+	if at == nil {
+		return true
+	}
+	n, ok := at.Number()
+	return ok && n < 0 && n != rpc.EarliestBlockNumber
+}
+
+// isPending tells whether a block parameter is the word for the next block.
+func isPending(at *rpc.BlockNumberOrHash) bool {
+	n := rpc.LatestBlockNumber
+	if at != nil {
+		n, _ = at.Number()
+	}
+	return n == rpc.PendingBlockNumber
+}
+
+var pending = byNumber(rpc.PendingBlockNumber)
+
 // callMessage runs eth_call and returns what the contract returned.
 func (s *Server) callMessage(ctx context.Context, x *exchange, at *rpc.BlockNumberOrHash, args *callArgs, o *chain.CallOptions) ([]byte, error) {
 	v, err := s.viewAt(ctx, x, at, readAccount(args.To))
@@ -183,6 +203,7 @@ func (s *Server) callMessage(ctx context.Context, x *exchange, at *rpc.BlockNumb
 		return nil, err
 	}
 	defer v.Release()
+	o.Next = isPending(at)
 	msg, err := args.message(s.baseFee(o), s.ledger.ChainID())
 	if err != nil {
 		return nil, err
@@ -203,13 +224,15 @@ func (s *Server) callMessage(ctx context.Context, x *exchange, at *rpc.BlockNumb
 	return res.Return, nil
 }
 
-// estimate runs eth_estimateGas.
+// estimate runs eth_estimateGas. What is estimated is about to be sent, so it meets the next block, unless a
+// block is asked for by its number or hash.
 func (s *Server) estimate(ctx context.Context, x *exchange, at *rpc.BlockNumberOrHash, args *callArgs, o *chain.CallOptions) (uint64, error) {
 	v, err := s.viewAt(ctx, x, at, readAccount(args.To))
 	if err != nil {
 		return 0, err
 	}
 	defer v.Release()
+	o.Next = isTag(at)
 	msg, err := args.message(s.baseFee(o), s.ledger.ChainID())
 	if err != nil {
 		return 0, err
@@ -233,14 +256,15 @@ func (s *Server) estimate(ctx context.Context, x *exchange, at *rpc.BlockNumberO
 
 // baseFee is the base fee that a call meets.
 func (s *Server) baseFee(o *chain.CallOptions) *big.Int {
-	if o != nil && o.Block != nil && o.Block.BaseFee != nil {
+	if o.Block != nil && o.Block.BaseFee != nil {
 		return o.Block.BaseFee
 	}
 	return s.ledger.BaseFee()
 }
 
 // viewAt returns the state that a block parameter means. Blocks are final at once, so latest,
-// safe, finalized and pending are the same, and so is no parameter.
+// safe, finalized and pending mean the same state, and so does no parameter; what is executed at pending
+// meets another block (see chain.CallOptions).
 func (s *Server) viewAt(ctx context.Context, x *exchange, at *rpc.BlockNumberOrHash, read adapter.Read) (*chain.View, error) {
 	v, err := s.view(x, read)
 	if err != nil || at == nil {

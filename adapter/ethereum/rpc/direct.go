@@ -10,6 +10,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
@@ -83,6 +84,7 @@ func (s *Server) appendSent(x *exchange, out, id []byte, res chain.SendResult) [
 // directCall answers an eth_call whose members are the usual ones, on the newest state.
 func (s *Server) directCall(x *exchange, req scan.Request, out []byte) ([]byte, bool) {
 	var args callArgs
+	var at *rpc.BlockNumberOrHash // nil: latest
 	position, plain := 0, true
 	scan.Elements(req.Params, func(value []byte) bool {
 		switch position {
@@ -90,7 +92,9 @@ func (s *Server) directCall(x *exchange, req scan.Request, out []byte) ([]byte, 
 			plain = plainCall(value, &args)
 		case 1:
 			switch string(value) {
-			case `"latest"`, `"pending"`, `"safe"`, `"finalized"`:
+			case `"latest"`, `"safe"`, `"finalized"`:
+			case `"pending"`:
+				at = &pending
 			default:
 				plain = false
 			}
@@ -103,7 +107,7 @@ func (s *Server) directCall(x *exchange, req scan.Request, out []byte) ([]byte, 
 	if !plain || position == 0 {
 		return out, false
 	}
-	result, err := s.callMessage(x.ctx, x, nil, &args, nil)
+	result, err := s.callMessage(x.ctx, x, at, &args, &chain.CallOptions{})
 	if err != nil {
 		return appendError(out, req.ID, err), true
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,11 +40,12 @@ type testChain struct {
 	now   uint64
 	keys  []*ecdsa.PrivateKey
 	past  *recording
+	clock *testClock
 }
 
 // newTestChain opens a chain with funded accounts; settings override the defaults.
 func newTestChain(t testing.TB, accounts int, settings map[string]any) *testChain {
-	c := &testChain{t: t, store: store.New(), view: 2, now: 1_700_000_000_000, past: new(recording)}
+	c := &testChain{t: t, store: store.New(), view: 2, now: 1_700_000_000_000, past: new(recording), clock: new(testClock)}
 	all := map[string]any{"chain_id": testChainID}
 	alloc := map[string]any{}
 	for i := range accounts {
@@ -76,6 +78,9 @@ func (c *testChain) open(page []byte) {
 
 func (c *testChain) reopen(page []byte) {
 	clock := host.Clock(hurriedClock{})
+	if c.clock != nil {
+		clock = c.clock
+	}
 	if _, ok := c.t.(*testing.B); ok {
 		clock = local.Clock{}
 	}
@@ -221,6 +226,19 @@ func (c *testChain) restored(settings []byte) *testChain {
 	must(c.t, r.Done())
 	n.reopen(settings)
 	return n
+}
+
+// testClock is a hurried clock that a test sets: 0 is the time of this machine.
+type testClock struct {
+	hurriedClock
+	now atomic.Int64 // milliseconds since 1970
+}
+
+func (c *testClock) Now() time.Time {
+	if now := c.now.Load(); now > 0 {
+		return time.UnixMilli(now)
+	}
+	return c.hurriedClock.Now()
 }
 
 // hurriedClock waits for nothing.
