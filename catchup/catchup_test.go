@@ -123,7 +123,7 @@ func withNodes(t *testing.T, ledgers [][]batch.Entry, test func(t *testing.T, no
 			}
 			transport := peer.New(n.Log, h.Clock)
 			transport.Open(ctx, peer.Config{
-				Dialer: dialer, Listed: func(coco.NodeID) bool { return true },
+				Dialer: dialer, Standing: func(coco.NodeID) peer.Standing { return peer.Trusted },
 				Fetches: peer.NewFetchServer(h.Clock, func(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
 					return n.Answer(n.Ledger.Last(), rq)
 				}),

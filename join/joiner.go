@@ -239,6 +239,9 @@ func (j *Joiner) checkGrant(p channel.PeerCert, g *peer.Grant, service *x509.Cer
 	if err := p.EndorsedBy(service, j.Clock.Now()); err != nil || g.Sponsor != p.ID {
 		return fmt.Errorf("%w: node %s grants a place in %s in the name of node %s: %w", coco.ErrVerify, p.ID.Short(), showService(service), g.Sponsor.Short(), err)
 	}
+	if _, listed := g.Nodes[p.ID]; !listed {
+		return fmt.Errorf("%w: node %s grants a place in %s, and is not in the list of nodes that it sends", coco.ErrVerify, p.ID.Short(), showService(service))
+	}
 	own, err := x509.ParseCertificate(g.Certificate)
 	if err != nil {
 		return fmt.Errorf("%w: the certificate that node %s grants: %w", coco.ErrCorrupt, p.ID.Short(), err)

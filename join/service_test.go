@@ -8,9 +8,12 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/channel"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/store"
 )
 
 func (n *network) otherService() *channel.Service {
@@ -85,6 +88,32 @@ func TestAGrantOfAnotherServiceIsRefused(t *testing.T) {
 			if len(*told) == 0 || !errors.Is((*told)[0], coco.ErrVerify) {
 				t.Errorf("%s: told %v, expected a failed verification", name, *told)
 			}
+		}
+	})
+}
+
+// A node that members have removed knows the network's secrets until it ends.
+func TestARemovedNodeSponsorsNobody(t *testing.T) {
+	withNetwork(t, func(t *testing.T, n *network) {
+		j, _ := n.joiner("beta", n.members[1])
+		ask := func() peer.JoinAnswer {
+			return n.converse(j.Attestor.Identity, func(binding []byte) any {
+				rec, err := j.Attestor.Record(t.Context(), binding)
+				n.must(err)
+				raw, err := canon.Marshal(rec)
+				n.must(err)
+				return peer.JoinRequest{Record: raw}
+			}, 2)
+		}
+		if answer := ask(); answer.Grant == nil {
+			t.Fatalf("refused: %+v", answer)
+		}
+		_, _, err := n.commit(t.Context(), func(tx *store.Tx) ([]byte, error) {
+			return nil, table.RetireNode(tx, n.sponsor.Attestor.Identity.ID())
+		})
+		n.must(err)
+		if answer := ask(); answer.Grant != nil || answer.Kind == 0 { // it was admitted before, so no transaction is needed
+			t.Errorf("a removed node grants a place to a node that asks again")
 		}
 	})
 }

@@ -153,6 +153,9 @@ func (s *Sponsor) admit(ctx context.Context, rec table.NodeRecord) (uint64, []by
 		// The first transaction of a network, or of a recovery, is this node's own.
 		return 0, nil, fmt.Errorf("%w: node %s is starting", coco.ErrNotCommitted, s.Attestor.Identity.ID().Short())
 	}
+	if !s.sponsors() {
+		return 0, nil, fmt.Errorf("%w: node %s is no node of this network any more", coco.ErrNotCommitted, s.Attestor.Identity.ID().Short())
+	}
 	if old, ok := s.trusted(rec); ok {
 		// It was admitted before, and the answer got lost. Its evidence is of this connection.
 		err := network.Constitution.CheckEvidence(claims, rec.Key, rec.Nonce)
@@ -172,6 +175,14 @@ func (s *Sponsor) admit(ctx context.Context, rec table.NodeRecord) (uint64, []by
 		}
 	}
 	return seqno, cert, err
+}
+
+// sponsors reports whether the network trusts this node: one that is removed knows the network's secrets, and grants them to none.
+func (s *Sponsor) sponsors() bool {
+	state := s.State()
+	defer state.Release()
+	rec, err := table.Node(state, s.Attestor.Identity.ID())
+	return err == nil && rec.State == table.Trusted
 }
 
 // pend shows members a node that waits for their vote, once.

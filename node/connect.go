@@ -51,7 +51,7 @@ func (n *node) newForwarder(l constitution.Limits) *peer.Forwarder {
 // connections is what the connections to other nodes are opened with.
 func (n *node) connections() peer.Config {
 	return peer.Config{
-		Dialer: n.dialer(), Listed: func(id coco.NodeID) bool { return n.decided.directory.Load().listed(id) },
+		Dialer: n.dialer(), Standing: func(id coco.NodeID) peer.Standing { return n.decided.directory.Load().standing(id) },
 		Broken: func(id coco.NodeID) { n.replica.Unreachable(consensus.IDOf(id)) },
 		Consensus: func(from coco.NodeID, data []byte) {
 			n.replica.Step(n.links.ctx, consensus.IDOf(from), data)
@@ -74,13 +74,14 @@ func (n *node) leadership() peer.Leadership {
 	change := n.replica.Changed() // before looking
 	s := n.replica.State()
 	return peer.Leadership{
-		Leader: n.decided.directory.Load().byConsensus[s.Leader], Self: s.Role == consensus.Leader, Change: change,
+		Leader: n.decided.directory.Load().leader(s.Leader), Self: s.Role == consensus.Leader, Change: change,
 	}
 }
 
-// leader returns the node that leads, as far as this one knows; zero if none does.
+// leader returns the node that leads, as far as this one knows; zero if none does that the network trusts. One that members have removed
+// seals nothing any more, and is told nothing.
 func (n *node) leader() coco.NodeID {
-	return n.decided.directory.Load().byConsensus[n.replica.State().Leader]
+	return n.decided.directory.Load().leader(n.replica.State().Leader)
 }
 
 // decode is peer.ForwarderConfig.Decode.
@@ -93,8 +94,8 @@ func (n *node) decode(ledger string, payload []byte) (any, error) {
 }
 
 // submitHere is peer.ForwarderConfig.Submit.
-func (n *node) submitHere(ledger string, calls []*adapter.Call, done func([]adapter.Result)) error {
-	return n.replica.Enqueue(&replica.Item{Ledger: ledger, Calls: calls, Done: done})
+func (n *node) submitHere(from coco.NodeID, ledger string, calls []*adapter.Call, done func([]adapter.Result)) error {
+	return n.replica.Enqueue(&replica.Item{Node: from, Ledger: ledger, Calls: calls, Done: done})
 }
 
 // request is peer.ForwarderConfig.Request.
@@ -113,15 +114,15 @@ func (n *node) request(from coco.NodeID, rq peer.Request, done func([]adapter.Re
 	default:
 		return fmt.Errorf("%w: node %s does not know this request", coco.ErrInvalid, n.self.Identity.ID().Short())
 	}
-	return n.replica.Enqueue(&replica.Item{Run: run, Done: done})
+	return n.replica.Enqueue(&replica.Item{Node: from, Run: run, Done: done})
 }
 
-// verifyPeer accepts the connection of a trusted node.
+// verifyPeer accepts the connection of a node that has a standing. Each frame on it is judged by the standing at that time.
 func (n *node) verifyPeer(p channel.PeerCert) error {
 	if err := p.EndorsedBy(n.certificates.OfService(), n.cfg.Host.Clock.Now()); err != nil {
 		return err
 	}
-	if !n.decided.directory.Load().listed(p.ID) {
+	if n.decided.directory.Load().standing(p.ID) == peer.Stranger {
 		n.watch.unlisted.Store(true)
 		return fmt.Errorf("%w: node %s is not in this network's list", coco.ErrDenied, p.ID.Short())
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/signal"
 	"github.com/cocoframework/coco/keys/rotation"
+	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/store"
 )
@@ -44,11 +45,23 @@ func newDirectory(addresses, leaving map[coco.NodeID]string) *directory {
 	return d
 }
 
-// listed reports whether a node may send to this one.
-func (d *directory) listed(id coco.NodeID) bool {
-	_, trusted := d.addresses[id]
-	_, leaving := d.leaving[id]
-	return trusted || leaving
+// standing returns what a node may send to this one.
+func (d *directory) standing(id coco.NodeID) peer.Standing {
+	if _, trusted := d.addresses[id]; trusted {
+		return peer.Trusted
+	}
+	if _, leaving := d.leaving[id]; leaving {
+		return peer.Leaving
+	}
+	return peer.Stranger
+}
+
+// leader returns the trusted node that has a name in consensus; zero for none.
+func (d *directory) leader(id consensus.ID) coco.NodeID {
+	if n := d.byConsensus[id]; d.standing(n) == peer.Trusted {
+		return n
+	}
+	return coco.NodeID{}
 }
 
 // rules reads what the executor judges by.
@@ -59,6 +72,14 @@ func (n *node) rules(newest store.Reader, last replica.Rules) (replica.Rules, er
 		return last, err
 	}
 	next.Trusted = err != nil || rec.State == table.Trusted
+	trusted, err := table.TrustedNodes(newest)
+	if err != nil {
+		return last, err
+	}
+	next.Nodes = make(map[coco.NodeID]struct{}, len(trusted))
+	for _, r := range trusted {
+		next.Nodes[r.ID] = struct{}{}
+	}
 	digest, err := table.ConstitutionDigest(newest)
 	if err != nil || digest == last.Version {
 		return next, nil // before genesis, or nothing has changed

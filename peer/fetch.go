@@ -76,8 +76,8 @@ func NewFetchServer(clock host.Clock, answer func(FetchRequest) (FetchAnswer, Pi
 	return &FetchServer{clock: clock, answer: answer, slots: make(chan struct{}, maxFetches)}
 }
 
-// serve answers one request.
-func (s *FetchServer) serve(ctx context.Context, conn *channel.Conn, rq FetchRequest) error {
+// serve answers one request. It stops when the other node may fetch no longer.
+func (s *FetchServer) serve(ctx context.Context, conn *channel.Conn, rq FetchRequest, may func() bool) error {
 	refuse := func(err error) error {
 		return WriteMessage(conn, FetchAnswer{Kind: wire.Number(err), Reason: err.Error()})
 	}
@@ -98,6 +98,9 @@ func (s *FetchServer) serve(ctx context.Context, conn *channel.Conn, rq FetchReq
 		return err
 	}
 	for ctx.Err() == nil {
+		if !may() {
+			return errRemoved(conn.Peer().ID)
+		}
 		piece, err := pieces.Next()
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err // the fetcher sees a connection that ends early

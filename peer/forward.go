@@ -46,7 +46,7 @@ const (
 
 // Leadership names the leader, as far as this node knows.
 type Leadership struct {
-	Leader coco.NodeID     // zero if no node does
+	Leader coco.NodeID     // zero if no node does that the network trusts
 	Self   bool            // this node does
 	Change <-chan struct{} // closes when this may not hold any more
 }
@@ -62,10 +62,11 @@ type ForwarderConfig struct {
 	Send func(to coco.NodeID, m Message) bool
 	// Decode decodes a forwarded call's payload for a ledger.
 	Decode func(ledger string, payload []byte) (any, error)
-	// Submit queues calls of one ledger on this node, which leads. If it returns nil, done MUST be
+	// Submit queues calls of one ledger on this node, which leads, that a node brings: this one, or one that was trusted when its frame
+	// arrived. It executes none of them once the network trusts that node no more. If it returns nil, done MUST be
 	// called once, with the results or why there are none; done does not block.
-	Submit func(ledger string, calls []*adapter.Call, done func([]adapter.Result)) error
-	// Request does what a node asks for, on this node, which leads. It calls done as Submit does.
+	Submit func(from coco.NodeID, ledger string, calls []*adapter.Call, done func([]adapter.Result)) error
+	// Request does what a node asks for, on this node, which leads. It judges the node and calls done as Submit does.
 	Request func(from coco.NodeID, rq Request, done func([]adapter.Result)) error
 	// Reached returns a channel that closes once a seqno is committed and applied here.
 	Reached func(seqno uint64) <-chan struct{}
@@ -178,7 +179,7 @@ func (f *Forwarder) pause(ctx context.Context, lead Leadership) bool {
 // submit brings calls to the leader once.
 func (f *Forwarder) submit(ctx context.Context, lead Leadership, ledger string, calls []*adapter.Call) []adapter.Result {
 	return f.once(ctx, lead, ledger, calls, func(done func([]adapter.Result)) error {
-		return f.cfg.Submit(ledger, calls, done)
+		return f.cfg.Submit(f.cfg.Self, ledger, calls, done)
 	})
 }
 
@@ -283,6 +284,11 @@ func (f *Forwarder) serve(from coco.NodeID, m *Forward) {
 	}
 }
 
+// deny answers what a node forwarded that may not.
+func (f *Forwarder) deny(from coco.NodeID, m *Forward) {
+	f.reply(from, m.ID, failed(len(m.Calls), errRemoved(from)))
+}
+
 func (f *Forwarder) served(from coco.NodeID, m *Forward, done func([]adapter.Result)) error {
 	if m.Ledger == requests {
 		rq, err := parseRequest(m)
@@ -305,7 +311,7 @@ func (f *Forwarder) served(from coco.NodeID, m *Forward, done func([]adapter.Res
 	if err := f.leads(); err != nil {
 		return err
 	}
-	return f.cfg.Submit(m.Ledger, calls, done)
+	return f.cfg.Submit(from, m.Ledger, calls, done)
 }
 
 // leads returns an error if this node does not lead.

@@ -11,8 +11,11 @@
 //
 // A node therefore has two connections with every other trusted node: the one that it dialed, on
 // which it only writes, and the one that the other node dialed, on which it only reads. Frames of
-// one sender arrive in order, at most once. Whether the other side is a trusted node is for a
-// function to say that the transport is given; this package knows no constitution.
+// one sender arrive in order, at most once. What the other side may do is for a function to say that
+// the transport is given (Standing); this package knows no constitution. It is asked for every frame and every piece
+// of a fetch, because members may remove a node while it is connected. A node that is removed sends
+// consensus messages and replies until consensus does without it. It forwards nothing: the leader believes
+// a node whom a call is from.
 //
 // # Frames
 //

@@ -55,8 +55,8 @@ func (d *Dialer) Dial(ctx context.Context, id coco.NodeID, address string) (*cha
 // Config is what a Transport is opened with. The functions are called by several goroutines at a time.
 type Config struct {
 	Dialer Dialer
-	// Listed reports whether a node whose connection was accepted may still send.
-	Listed func(coco.NodeID) bool
+	// Standing returns what a node whose connection was accepted may send at this moment.
+	Standing func(coco.NodeID) Standing
 	// Broken is told that the connection to a node ended, or cannot be made.
 	Broken func(coco.NodeID)
 
@@ -218,12 +218,13 @@ func (t *Transport) accept(ctx context.Context, raw net.Conn, joiners chan struc
 	}
 }
 
-// receive reads the frames of a trusted node until the connection ends. A fetch ends it, too.
+// receive reads the frames of a node of the network until the connection ends, or the node loses its standing. A fetch ends it, too.
 func (t *Transport) receive(ctx context.Context, conn *channel.Conn) {
 	from := conn.Peer().ID
 	for {
 		frame, err := conn.ReadFrame()
-		if err != nil || len(frame) == 0 || !t.cfg.Listed(from) {
+		standing := t.cfg.Standing(from)
+		if err != nil || len(frame) == 0 || standing == Stranger {
 			t.tampered(from.Short(), err)
 			return
 		}
@@ -232,8 +233,15 @@ func (t *Transport) receive(ctx context.Context, conn *channel.Conn) {
 			t.log.Warn("a frame from a node does not decode", "node", from.Short(), "error", err)
 			continue
 		}
+		if standing < standingFor(m) {
+			t.log.Warn("a removed node sends what only a node of the network may", "node", from.Short(), "kind", m.kind())
+			if f, ok := m.(*Forward); ok {
+				t.cfg.Forwarder.deny(from, f)
+			}
+			continue
+		}
 		if rq, ok := m.(*FetchRequest); ok {
-			if err := t.cfg.Fetches.serve(ctx, conn, *rq); err != nil {
+			if err := t.cfg.Fetches.serve(ctx, conn, *rq, func() bool { return t.cfg.Standing(from) == Trusted }); err != nil {
 				t.log.Debug("a fetch ended early", "node", from.Short(), "error", err)
 			}
 			return

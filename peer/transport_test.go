@@ -67,6 +67,28 @@ type network struct {
 	nodes   []*member
 	service *channel.Service
 	names   map[coco.NodeID]string
+	mu      sync.Mutex
+	leaving map[coco.NodeID]bool // under mu
+}
+
+// standing says what a node may send: those that are listed are trusted, unless they are leaving.
+func (n *network) standing(id coco.NodeID) Standing {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.names[id] == "":
+		return Stranger
+	case n.leaving[id]:
+		return Leaving
+	}
+	return Trusted
+}
+
+// remove has all nodes remove one, which consensus needs still.
+func (n *network) remove(id coco.NodeID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.leaving = map[coco.NodeID]bool{id: true}
 }
 
 func (n *network) verify(p channel.PeerCert) error {
@@ -150,7 +172,7 @@ func (n *network) build(m *member, addresses map[coco.NodeID]string) Config {
 			}
 			return string(payload), nil
 		},
-		Submit: func(_ string, calls []*adapter.Call, done func([]adapter.Result)) error {
+		Submit: func(_ coco.NodeID, _ string, calls []*adapter.Call, done func([]adapter.Result)) error {
 			m.got <- fmt.Sprintf("calls of %s: %v", calls[0].Caller.Name, calls[0].Decoded)
 			m.answer(done, result)
 			return nil
@@ -171,9 +193,9 @@ func (n *network) build(m *member, addresses map[coco.NodeID]string) Config {
 	}
 	m.transport = New(slog.New(slog.DiscardHandler), h.Clock)
 	return Config{
-		Dialer: dialer,
-		Listed: func(id coco.NodeID) bool { return n.names[id] != "" },
-		Broken: func(coco.NodeID) {}, Forwarder: m.forwarder,
+		Dialer:   dialer,
+		Standing: n.standing,
+		Broken:   func(coco.NodeID) {}, Forwarder: m.forwarder,
 		Consensus:    func(from coco.NodeID, data []byte) { note(from, "consensus %s", data) },
 		Behind:       func(from coco.NodeID) { note(from, "behind") },
 		Secret:       func(from coco.NodeID, s *Secret) { note(from, "secret %d", s.Epoch) },

@@ -78,8 +78,14 @@ func (x *executor) apply(ctx context.Context, e consensus.Entry) error {
 	if err != nil {
 		return damaged(e.Index, err)
 	}
+	trusted := x.rules.checkNode(h.Node) == nil // before it
 	if err := x.store.Apply(end.Seqno, writes); err != nil {
 		return damaged(e.Index, err)
+	}
+	if !trusted {
+		if err := x.checkRecovery(h); err != nil {
+			return err
+		}
 	}
 	x.chain.begin(end)
 	x.codec.keys.Use(h.Epoch)
@@ -88,6 +94,20 @@ func (x *executor) apply(ctx context.Context, e consensus.Entry) error {
 		Position: end, View: h.View, First: h.First, Epoch: h.Epoch, Size: len(e.Data),
 		Network: slices.ContainsFunc(writes, func(w store.Write) bool { return strings.HasPrefix(w.Table, "coco.") }),
 	})
+}
+
+// checkRecovery checks that a batch begins a recovery, which its node seals before the network trusts it: the batch leaves that node as the
+// only trusted one. Any other batch of a node that is not trusted is no part of the ledger, though a majority holds it: an audit
+// refuses it, and so does every node. It fails with coco.ErrVerify.
+func (x *executor) checkRecovery(h batch.Header) error {
+	after, err := x.hooks.Rules(x.store.Begin(0, 0), x.rules)
+	if err != nil {
+		return err
+	}
+	if _, alone := after.Nodes[h.Node]; !alone || len(after.Nodes) != 1 {
+		return fmt.Errorf("%w: batch %d is sealed by node %s, which the network does not trust", coco.ErrVerify, h.Index, h.Node.Short())
+	}
+	return nil
 }
 
 // keysOf returns the keys of an epoch, waiting for its secret if this node has missed it.

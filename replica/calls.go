@@ -11,6 +11,7 @@ import (
 
 // Item is a list of calls that arrived together, in order, for one adapter; or work of the node's own.
 type Item struct {
+	Node   coco.NodeID // that brought it; zero for this one
 	Ledger string
 	Calls  []*adapter.Call
 	Run    func(tx *store.Tx) ([]byte, error) // one transaction of the node's own; Calls is empty then
@@ -75,7 +76,7 @@ func (l *ledgers) admit(rules *Rules, it *Item, batch *sealed) []*adapter.Call {
 	calls := it.Calls[:0:len(it.Calls)]
 	for i, c := range it.Calls {
 		p := &pending{item: it, at: i}
-		if err := rules.check(c.Caller); err != nil {
+		if err := rules.check(it.Node, c.Caller); err != nil {
 			p.result.Err = err
 			batch.waiting = append(batch.waiting, p)
 			continue
@@ -130,6 +131,16 @@ func (l *ledgers) rollback(to uint64) {
 	for _, of := range l.list {
 		l.resolve(of.Ledger.Rollback(to), nil)
 	}
+}
+
+// keepsOf reports whether a ledger keeps a call that one of the nodes brought.
+func (l *ledgers) keepsOf(nodes map[coco.NodeID]struct{}) bool {
+	for _, p := range l.kept {
+		if _, ok := nodes[p.item.Node]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // resolve moves outcomes from kept to the batch on whose commit they depend, or answers them at once if batch is nil. A

@@ -26,7 +26,7 @@ func (x *executor) execute(items []*Item) error {
 	for _, it := range items {
 		it.start()
 		if it.Run != nil {
-			runOwn(set, it, batch)
+			x.runOwn(set, it, batch)
 			continue
 		}
 		calls[it.Ledger] = append(calls[it.Ledger], x.ledgers.admit(&x.rules, it, batch)...)
@@ -50,10 +50,15 @@ func (x *executor) now() uint64 {
 	return now
 }
 
-// runOwn executes a transaction of the node's own.
-func runOwn(set *store.Set, it *Item, batch *sealed) {
-	tx := set.Begin()
+// runOwn executes a transaction of this node's own, or one that another node asked for.
+func (x *executor) runOwn(set *store.Set, it *Item, batch *sealed) {
 	p := &pending{item: it}
+	if err := x.rules.checkNode(it.Node); err != nil {
+		p.result.Err = err
+		batch.waiting = append(batch.waiting, p)
+		return
+	}
+	tx := set.Begin()
 	reply, err := it.Run(tx)
 	if err != nil {
 		tx.Abort()

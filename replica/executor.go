@@ -60,6 +60,11 @@ func (x *executor) run(ctx context.Context) error {
 	tick := x.clock.NewTicker(time.Second)
 	defer tick.Stop()
 	defer x.abandon()
+	if x.store.Committed() > 0 { // from a snapshot
+		if err := x.readRules(); err != nil {
+			return err
+		}
+	}
 	for {
 		queue := x.queue.ready
 		if x.lease.permit == nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/store"
 )
@@ -139,5 +140,89 @@ func TestASlotFollowsTheHeadAndTheEntriesBetween(t *testing.T) {
 	}
 	if got := p.start(want); got != want {
 		t.Errorf("entries that the head includes were added again: the slot begins after index %d, expected %d", got.Index, want.Index)
+	}
+}
+
+// The rules that a vote leaves hold for what the leader executes after it, whenever that came.
+func TestWhatARemovedNodeBroughtIsNotExecuted(t *testing.T) {
+	removed, other := coco.NodeID{1}, coco.NodeID{2}
+	rules := Rules{Nodes: map[coco.NodeID]struct{}{other: {}}}
+	x := &executor{rules: rules, ledgers: newLedgers(nil)}
+	for node, denied := range map[coco.NodeID]bool{removed: true, other: false, {}: false} {
+		it, got := answers(1)
+		it.Node = node
+		batch := &sealed{}
+		if calls := x.ledgers.admit(&rules, it, batch); (len(calls) == 0) != denied {
+			t.Errorf("node %s: %d of 1 calls are admitted", node.Short(), len(calls))
+		}
+		batch.answer()
+		x.ledgers.abandon()
+		x.ledgers = newLedgers(nil)
+		if r := *got; errors.Is(r[0].Err, coco.ErrBusy) != denied {
+			t.Errorf("node %s: answered %+v", node.Short(), r)
+		}
+
+		st := store.New()
+		if err := st.Create(store.Table{Name: "coco.test"}); err != nil {
+			t.Fatal(err)
+		}
+		ran := false
+		own, got := answers(0)
+		own.Node, own.Run = node, func(*store.Tx) ([]byte, error) { ran = true; return nil, nil }
+		own.start()
+		batch = &sealed{}
+		x.runOwn(st.Begin(1, 1), own, batch)
+		batch.answer()
+		if ran == denied || errors.Is((*got)[0].Err, coco.ErrBusy) != denied {
+			t.Errorf("node %s: its request ran: %v, answered %+v", node.Short(), ran, *got)
+		}
+	}
+}
+
+func TestCallsThatARemovedNodeBroughtAreSentBack(t *testing.T) {
+	stays, leaves := coco.NodeID{1}, coco.NodeID{2}
+	for _, from := range []coco.NodeID{stays, leaves} {
+		ledger := &keeping{}
+		x := &executor{
+			store: store.New(), ledgers: newLedgers([]Ledger{{Name: "kv", Ledger: ledger}}),
+			rules: Rules{Nodes: map[coco.NodeID]struct{}{stays: {}, leaves: {}}},
+			hooks: Hooks{Rules: func(_ store.Reader, last Rules) (Rules, error) {
+				last.Nodes = map[coco.NodeID]struct{}{stays: {}}
+				return last, nil
+			}},
+		}
+		it, got := answers(1)
+		it.Node = from
+		ledger.calls = x.ledgers.admit(&x.rules, it, &sealed{})
+		if err := x.readRules(); err != nil {
+			t.Fatal(err)
+		}
+		if sent := len(*got) == 1 && errors.Is((*got)[0].Err, coco.ErrNotCommitted); sent != (from == leaves) {
+			t.Errorf("a kept call of node %s: sent back is %v", from.Short(), sent)
+		}
+	}
+}
+
+// A node that is not trusted seals nothing but the batch by which it recovers the network.
+func TestABatchOfARemovedNodeIsNoPartOfTheLedger(t *testing.T) {
+	removed, other := coco.NodeID{1}, coco.NodeID{2}
+	for name, c := range map[string]struct {
+		after []coco.NodeID
+		ok    bool
+	}{
+		"an ordinary batch": {[]coco.NodeID{other}, false},
+		"it admits itself":  {[]coco.NodeID{removed, other}, false},
+		"a recovery":        {[]coco.NodeID{removed}, true},
+	} {
+		x := &executor{store: store.New(), hooks: Hooks{Rules: func(_ store.Reader, last Rules) (Rules, error) {
+			last.Nodes = map[coco.NodeID]struct{}{}
+			for _, id := range c.after {
+				last.Nodes[id] = struct{}{}
+			}
+			return last, nil
+		}}}
+		if err := x.checkRecovery(batch.Header{Node: removed}); (err == nil) != c.ok || err != nil && !errors.Is(err, coco.ErrVerify) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

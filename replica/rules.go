@@ -15,13 +15,26 @@ import (
 type Rules struct {
 	Version coco.Digest               // of the constitution that Actors and Limits are from
 	Actors  map[coco.ActorID]struct{} // those that may transact; nil for all. It is immutable.
-	Limits  Limits
+	// Nodes are those that the network trusts; nil for all. It is immutable.
+	Nodes  map[coco.NodeID]struct{}
+	Limits Limits
 	// Trusted says that the network trusts this node. What another node seals is no part of the ledger.
 	Trusted bool
 }
 
-// check refuses the calls of actors that the constitution does not list.
-func (r *Rules) check(c coco.Caller) error {
+// checkNode refuses the work of a node that the network trusts no more: whom a call is from is that node's word.
+func (r *Rules) checkNode(node coco.NodeID) error {
+	if _, ok := r.Nodes[node]; ok || r.Nodes == nil || node == (coco.NodeID{}) {
+		return nil
+	}
+	return fmt.Errorf("%w: node %s is no node of this network any more: ask another one", coco.ErrBusy, node.Short())
+}
+
+// check refuses the calls of actors that the constitution does not list, and all calls of a node that the network does not trust.
+func (r *Rules) check(node coco.NodeID, c coco.Caller) error {
+	if err := r.checkNode(node); err != nil {
+		return err
+	}
 	if _, ok := r.Actors[c.Actor]; ok || r.Actors == nil {
 		return nil
 	}
@@ -29,7 +42,7 @@ func (r *Rules) check(c coco.Caller) error {
 }
 
 // readRules reads the rules again, after the network's own tables were written or rolled back. Calls that ledgers keep are
-// sent back if an actor lost the right to transact.
+// sent back if an actor lost the right to transact, or a node that brought one its place in the network.
 func (x *executor) readRules() error {
 	old := x.rules
 	next, err := x.hooks.Rules(x.store.Begin(0, 0), old)
@@ -37,18 +50,20 @@ func (x *executor) readRules() error {
 		return err
 	}
 	x.rules = next
-	if next.Version == old.Version {
-		return nil
+	actors := next.Version != old.Version && len(without(old.Actors, next.Actors)) > 0
+	if actors || x.ledgers.keepsOf(without(old.Nodes, next.Nodes)) {
+		x.ledgers.rollback(x.store.Newest())
 	}
-	lost := false
-	for id := range old.Actors {
-		if _, ok := next.Actors[id]; !ok {
-			lost = true
+	return nil
+}
+
+// without returns what is in a set and not in a later one.
+func without[K comparable](old, next map[K]struct{}) map[K]struct{} {
+	lost := map[K]struct{}{}
+	for k := range old {
+		if _, ok := next[k]; !ok {
+			lost[k] = struct{}{}
 		}
 	}
-	if !lost {
-		return nil
-	}
-	x.ledgers.rollback(x.store.Newest())
-	return nil
+	return lost
 }

@@ -295,6 +295,9 @@ func (m *Machine) lack(epoch uint64, s State) (out Output) {
 }
 
 func (m *Machine) receive(from coco.NodeID, msg Message, s State) (Output, error) {
+	if !s.trusts(from) {
+		return Output{}, fmt.Errorf("%w: a message about epochs from node %s, which is not trusted", coco.ErrInvalid, from.Short())
+	}
 	switch msg := msg.(type) {
 	case Secret:
 		if from != s.Leader && msg.Epoch != m.wanted {
@@ -310,7 +313,7 @@ func (m *Machine) receive(from coco.NodeID, msg Message, s State) (Output, error
 	case Wanted:
 		e, announced := m.find(msg.Epoch)
 		secret, err := m.ring.Secret(msg.Epoch)
-		if announced && err == nil && s.trusts(from) {
+		if announced && err == nil {
 			return Output{Messages: []Envelope{{from, Secret{e.Sealed, e.Epoch, secret}}}}, nil
 		}
 	}

@@ -18,3 +18,20 @@ func TestAnAnswerThatNothingWasAskedForIsIgnored(t *testing.T) {
 		}
 	}
 }
+
+func TestANodeThatIsNotTrustedTeachesNoSecret(t *testing.T) {
+	removed, other := coco.NodeID{1}, coco.NodeID{2}
+	ring := keys.NewRing()
+	m := rotation.New(coco.NodeID{3}, ring)
+	s := rotation.State{Leader: removed, Nodes: []coco.NodeID{other, {3}}, Epochs: []rotation.Announced{{Epoch: 2, Sealed: coco.Digest{7}}}}
+	for _, from := range []coco.NodeID{removed, other} {
+		s.Leader = from
+		_, err := m.Step(rotation.Received{From: from, Message: rotation.Secret{Sealed: coco.Digest{7}, Epoch: 2, Secret: keys.Secret{byte(from[0])}}}, s)
+		if (err == nil) != (from == other) {
+			t.Errorf("a secret from node %s: %v", from.Short(), err)
+		}
+	}
+	if secret, err := ring.Secret(2); err != nil || secret != (keys.Secret{2}) {
+		t.Errorf("the secret is not the trusted node's (%v)", err)
+	}
+}
