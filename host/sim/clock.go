@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -15,13 +16,13 @@ type clock struct {
 	rate    float64       // how many seconds this clock counts in a true one
 	since   time.Time     // when the rate was set
 	counted time.Duration // by this clock, from epoch until since
-	tickers map[*ticker]struct{}
+	tickers []*ticker     // in the order in which they were made
 }
 
 // epoch is before the time of every bubble.
 var epoch = time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func newClock() *clock { return &clock{rate: 1, since: epoch, tickers: map[*ticker]struct{}{}} }
+func newClock() *clock { return &clock{rate: 1, since: epoch} }
 
 func (c *clock) Elapsed() time.Duration {
 	c.mu.Lock()
@@ -61,7 +62,7 @@ func (c *clock) NewTicker(d time.Duration) host.Ticker {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := &ticker{clock: c, every: d, t: time.NewTicker(c.truly(d))}
-	c.tickers[t] = struct{}{}
+	c.tickers = append(c.tickers, t)
 	return t
 }
 
@@ -76,7 +77,7 @@ func (t *ticker) C() <-chan time.Time { return t.t.C }
 func (t *ticker) Stop() {
 	t.clock.mu.Lock()
 	defer t.clock.mu.Unlock()
-	delete(t.clock.tickers, t)
+	t.clock.tickers = slices.DeleteFunc(t.clock.tickers, func(other *ticker) bool { return other == t })
 	t.t.Stop()
 }
 
@@ -96,7 +97,7 @@ func (w *World) SetClockRate(name string, rate float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counted, c.since, c.rate = c.elapsed(), time.Now(), rate
-	for t := range c.tickers {
+	for _, t := range c.tickers {
 		t.t.Reset(c.truly(t.every))
 	}
 }

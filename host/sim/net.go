@@ -164,7 +164,8 @@ func (n *network) connect(to addr) (net.Conn, error) {
 	if !l.offer(far) {
 		return nil, errRefused
 	}
-	w.conns[near] = struct{}{}
+	w.made++
+	w.conns[near] = w.made
 	return near, nil
 }
 

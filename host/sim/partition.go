@@ -1,5 +1,10 @@
 package sim
 
+import (
+	"maps"
+	"slices"
+)
+
 // Partition cuts the network between two hosts, both ways: connections stall, and are reset when it lasts
 // longer than StallLimit; dials wait and fail.
 func (w *World) Partition(a, b string) {
@@ -63,15 +68,12 @@ func (w *World) Redirect(name, to string) {
 
 func (w *World) eachOther(name string, do func(a, b string)) {
 	w.mu.Lock()
-	var others []string
-	for other := range w.hosts {
-		if other != name {
-			others = append(others, other)
-		}
-	}
+	others := slices.Sorted(maps.Keys(w.hosts))
 	w.mu.Unlock()
 	for _, other := range others {
-		do(name, other)
+		if other != name {
+			do(name, other)
+		}
 	}
 }
 

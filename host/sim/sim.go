@@ -23,10 +23,13 @@
 package sim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,8 +54,9 @@ type World struct {
 	tampering  map[pair]float64
 	tampered   map[pair]*atomic.Int64 // writes, so far
 	redirected map[string]string
-	conns      map[*conn]struct{} // the dialling ends
-	dialled    map[pair]uint64    // connections made so far, for their seeds
+	conns      map[*conn]uint64 // the dialling ends, and how many connections were made before each
+	made       uint64           // connections made so far
+	dialled    map[pair]uint64  // … between two hosts, for their seeds
 	stallLimit time.Duration
 	tap        func(from, to string, b []byte)
 }
@@ -96,7 +100,7 @@ func New(seed uint64) *World {
 		tampering:  make(map[pair]float64),
 		tampered:   make(map[pair]*atomic.Int64),
 		redirected: make(map[string]string),
-		conns:      make(map[*conn]struct{}),
+		conns:      make(map[*conn]uint64),
 		dialled:    make(map[pair]uint64),
 		stallLimit: StallLimit,
 	}
@@ -179,7 +183,10 @@ func (w *World) crash(name string, forget func(*diskState)) {
 	m.up = false
 	m.life.over.Store(true)
 	forget(m.disk)
-	listeners := m.listeners
+	var listeners []*listener
+	for _, port := range slices.Sorted(maps.Keys(m.listeners)) {
+		listeners = append(listeners, m.listeners[port])
+	}
 	m.listeners = make(map[string]*listener)
 	conns := w.connsOf(func(c *conn) bool { return c.local.host == name || c.remote.host == name })
 	w.mu.Unlock()
@@ -247,7 +254,7 @@ func (w *World) linkOf(p pair) Link {
 	return w.link
 }
 
-// connsOf returns the connections that a predicate picks. w.mu is held.
+// connsOf returns the connections that a predicate picks, in the order in which they were made. w.mu is held.
 func (w *World) connsOf(pick func(*conn) bool) []*conn {
 	var picked []*conn
 	for c := range w.conns {
@@ -255,5 +262,6 @@ func (w *World) connsOf(pick func(*conn) bool) []*conn {
 			picked = append(picked, c)
 		}
 	}
+	slices.SortFunc(picked, func(a, b *conn) int { return cmp.Compare(w.conns[a], w.conns[b]) })
 	return picked
 }

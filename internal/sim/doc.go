@@ -18,6 +18,7 @@
 //	verify    (verify.go)    what is left after the last round, on every node and every disk
 //	past      (past.go)      what nodes say of the past, from their ledgers
 //	judge     (judge.go)     whether the history is linearizable, by porcupine
+//	recorder  (recorder.go)  the digest of all that happened
 //
 // # What is checked
 //
@@ -50,10 +51,17 @@
 //
 // A seed fixes the plan (size of the network, every fault with its time and its victims), what is
 // lost, delayed and torn as far as host/sim says so, the operations that each client chooses, and
-// the numbers that package crypto draws, in their order. It does not fix in which order goroutines
-// run that are runnable at one instant of virtual time, nor the random order in which Go walks maps
-// and selects. So a seed that fails once may pass the next time; with GOMAXPROCS=1, as
-// the command plays it, it varies least. A failing seed should be played several times, and its trace read.
+// the numbers that package crypto draws, in their order. Built with the overlay of package replay and
+// with GOMAXPROCS=1, as the command plays it, a seed fixes everything that happens (recorder.go digests it): the order in
+// which goroutines run, what select picks, how maps are walked. So a seed that fails once fails each time, whatever was
+// played before it.
+//
+// It does so for one version of the code and of Go. A line more in a log may give the seed another course: what a seed
+// found is kept as a plan in regression_test.go, whose fault must not hang on one order. As the search of judge is
+// bounded in real time, a slow machine may end it without a verdict, which proves nothing and fails nothing.
+//
+// Without the overlay, as in `go test`, it does not fix in which order goroutines run that are runnable at one
+// instant of virtual time, nor the random order in which Go walks maps and selects.
 //
 // # What it does not do
 //

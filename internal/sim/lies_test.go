@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 
@@ -78,7 +79,7 @@ func TestALieHitsEveryFolderAndTheLedgerOnlyIfItMustBeReported(t *testing.T) {
 }
 
 func TestAnEventReportsALieIfItNamesTheEntryOrOneBefore(t *testing.T) {
-	w := newWitness(t, &bytes.Buffer{})
+	w := newWitness(t, newRecorder(io.Discard, nil))
 	log := w.listen("n1", nil)
 	log.Error("this node's ledger is damaged", logevent.LedgerCut.Attr(), "entry", 2) // before the lie
 	lie := &told{file: "ledger/ledger_7-9", entry: 8, since: w.logged("n1")}
@@ -114,7 +115,7 @@ func TestAnEventReportsALieIfItNamesTheEntryOrOneBefore(t *testing.T) {
 
 func TestTheWitnessHearsOfSnapshotsAndChangedBytes(t *testing.T) {
 	var copied bytes.Buffer
-	w := newWitness(t, &bytes.Buffer{})
+	w := newWitness(t, newRecorder(io.Discard, nil))
 	log := w.listen("n1", &copied)
 	log.Info("beginning with a snapshot", logevent.SnapshotLoaded.Attr(), "seqno", 7)
 	since := w.logged("n1")

@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/cocoframework/coco/wire"
@@ -38,21 +37,19 @@ type operation struct {
 }
 
 // begin notes the time of a call.
-func (w *witness) begin() int64 { return int64(time.Since(w.start)) }
+func (w *witness) begin() int64 { return int64(time.Since(w.recorder.start)) }
 
 // end adds an operation to the history.
 func (w *witness) end(o operation) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	o.answered = int64(time.Since(w.start))
+	o.answered = int64(time.Since(w.recorder.start))
 	w.history = append(w.history, o)
 }
 
-// unique numbers values, so that each is written by one operation only.
-var unique atomic.Uint64
-
+// value returns one that no other operation of the run writes.
 func (s *session) value() string {
-	return fmt.Sprintf("%s%s-value-%d", planted, s.name, unique.Add(1))
+	return fmt.Sprintf("%s%s-value-%d", planted, s.name, s.witness.learned.values.Add(1))
 }
 
 // use does something with a register, and reports whether the node answered well.

@@ -29,6 +29,8 @@ type Config struct {
 	Seed  uint64
 	Trace io.Writer // gets a line for each fault; io.Discard for none
 	Log   io.Writer // gets the nodes' logs; nil for none
+	// Events gets a line for every event that the digest covers; nil for none.
+	Events io.Writer
 
 	plan *plan // instead of the seed's
 }
@@ -53,13 +55,32 @@ type run struct {
 	seen    int                       // bytes on the wire; under mu
 }
 
-// Run plays a seed and reports each invariant that does not hold as an error of the test. It MUST
-// NOT run in parallel to anything else: the random numbers of the process become the seed's.
-func Run(t *testing.T, c Config) {
+// Run plays a seed, reports each invariant that does not hold as an error of the test, and returns the digest of all
+// that happened. It MUST NOT run in parallel to anything else: the random numbers of the process become the seed's.
+//
+// With the overlay of package replay the digest is a function of the seed.
+func Run(t *testing.T, c Config) string {
+	if replayed {
+		warmUp.Do(func() { play(t, Config{Trace: io.Discard, plan: &warm}) })
+	}
+	return play(t, c)
+}
+
+// warm has the process do once what is done at first use, and kept: it would change the order of things in the first
+// run only.
+var (
+	warmUp sync.Once
+	warm   = plan{members: 3, rounds: [][]fault{{{kind: blackout, lasts: time.Second}}}}
+)
+
+func play(t *testing.T, c Config) string {
 	cryptotest.SetGlobalRandom(t, c.Seed)
 	var w *witness
 	synctest.Test(t, func(t *testing.T) {
-		w = newWitness(t, c.Trace)
+		w = newWitness(t, newRecorder(c.Trace, c.Events))
+		over := make(chan struct{})
+		defer close(over)
+		defer collectAtRest(over)()
 		r := &run{
 			seed: c.Seed, plan: draw(c.Seed), witness: w, stop: make(chan struct{}),
 			backups: map[int]map[string][]byte{}, excused: map[int]*excuse{}, lies: map[int]*told{},
@@ -74,6 +95,7 @@ func Run(t *testing.T, c Config) {
 		r.play()
 	})
 	judge(t, c.Trace, w.history, w.learned.seen)
+	return w.recorder.digest()
 }
 
 func (r *run) play() {
@@ -220,6 +242,7 @@ func (r *run) wire(from, to string, b []byte) {
 	if bytes.Contains(b, []byte(planted)) {
 		r.witness.fail("secret", "a planted secret crossed the wire from %s to %s in the clear", from, to)
 	}
+	r.witness.recorder.note(from+">"+to, b)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seen += len(b)

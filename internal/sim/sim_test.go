@@ -47,7 +47,15 @@ func play(t *testing.T, seed uint64) {
 	if os.Getenv("LOG") != "" {
 		c.Log = os.Stdout
 	}
-	sim.Run(t, c)
+	if name := os.Getenv("EVENTS"); name != "" {
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		c.Events = f
+	}
+	t.Logf("digest %s", sim.Run(t, c))
 	if t.Failed() {
 		t.Logf("go run ./internal/sim/cmd -seed %d -v\n%s", seed, &kept)
 	}

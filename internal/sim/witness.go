@@ -2,9 +2,9 @@ package sim
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,9 +19,8 @@ const maxReports = 3
 
 // witness keeps what clients and nodes have said, and compares it with what they say next.
 type witness struct {
-	t     *testing.T
-	trace io.Writer
-	start time.Time
+	t        *testing.T
+	recorder *recorder
 
 	mu       sync.Mutex
 	failed   map[string]int    // reports by invariant
@@ -39,6 +38,7 @@ type witness struct {
 
 // learned is what answers have said about versions of keys.
 type learned struct {
+	values   atomic.Uint64      // how many values the clients have made
 	seen     map[version]string // values
 	readings []reading
 	deleted  map[string]bool // keys that may have been deleted at an unknown time
@@ -57,9 +57,9 @@ type counter struct {
 	unknown int            // increments that may have happened
 }
 
-func newWitness(t *testing.T, trace io.Writer) *witness {
+func newWitness(t *testing.T, recorder *recorder) *witness {
 	return &witness{
-		t: t, trace: trace, start: time.Now(), failed: map[string]int{}, views: map[uint64]uint64{}, writes: map[uint64]write{},
+		t: t, recorder: recorder, failed: map[string]int{}, views: map[uint64]uint64{}, writes: map[uint64]write{},
 		nowhere: map[string]string{}, counters: map[string]*counter{}, digests: map[uint64]string{},
 		learned: learned{seen: map[version]string{}, deleted: map[string]bool{}}, shown: map[string]uint64{}, logs: map[string][]record{},
 	}
@@ -73,7 +73,7 @@ func (w *witness) say(format string, args ...any) {
 }
 
 func (w *witness) sayLocked(format string, args ...any) {
-	fmt.Fprintf(w.trace, "%9.3fs  %s\n", time.Since(w.start).Seconds(), fmt.Sprintf(format, args...))
+	w.recorder.say(fmt.Sprintf(format, args...))
 }
 
 // fail reports that an invariant does not hold.
@@ -89,7 +89,7 @@ func (w *witness) failLocked(invariant, format string, args ...any) {
 	}
 	text := fmt.Sprintf("VIOLATED %s: ", invariant) + fmt.Sprintf(format, args...)
 	w.sayLocked("%s", text)
-	w.t.Errorf("%.3fs  %s", time.Since(w.start).Seconds(), text)
+	w.t.Errorf("%.3fs  %s", time.Since(w.recorder.start).Seconds(), text)
 }
 
 // saw takes note of a transaction id that an answer called committed.

@@ -21,6 +21,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/cocoframework/coco/internal/sim/replay"
 )
 
 func main() {
@@ -181,7 +183,12 @@ func (b *bench) play() (caught, seed string, err error) {
 	if out, err := b.command("go", "vet", "./internal/sim").CombinedOutput(); err != nil {
 		return "", "", fmt.Errorf("it does not compile:\n%s", out)
 	}
-	c := b.command("go", "test", "-run", "^TestNothingIsLostWhateverTheSeed$", "-count", "1", "-failfast", "-v", "-timeout", "1h", "./internal/sim")
+	flags, err := replay.Flags()
+	if err != nil {
+		return "", "", err
+	}
+	args := append([]string{"test", "-run", "^TestNothingIsLostWhateverTheSeed$", "-count", "1", "-failfast", "-v", "-timeout", "1h"}, flags...)
+	c := b.command("go", append(args, "./internal/sim")...)
 	c.Env = append(c.Environ(), "GOMAXPROCS=1", fmt.Sprintf("FIRST=%d", b.first), fmt.Sprintf("SEEDS=%d", b.seeds))
 	out, err := c.CombinedOutput()
 	if err == nil {
