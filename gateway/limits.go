@@ -1,12 +1,18 @@
 package gateway
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
 )
 
 // gateClosed is added to a gate's count to close it, far above any limit.
@@ -157,9 +163,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// body is a request's body. Its read deadline is set before the handler runs, because net/http
-// reads what a handler leaves over; it is lifted at the end of the body, because a deadline that
-// passes while the handler waits for a commit would look like a client that has gone.
+// body is a request's body. Its read deadline is set before the handler runs; it is lifted at the end of the body,
+// because a deadline that passes while the handler waits for a commit would look like a client that has gone.
 type body struct {
 	io.ReadCloser
 	w *response
@@ -167,11 +172,39 @@ type body struct {
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
+	late := interface{ Timeout() bool }(nil)
+	switch {
+	case err == nil:
+	case err == io.EOF:
 		b.w.liftReadDeadline()
+	case errors.As(err, &late) && late.Timeout():
+		err = &slowBodyError{after: b.w.g.cfg.BodyTimeout, cause: err}
+	case errors.As(err, new(*net.OpError)): // it names addresses of the node
+		err = fmt.Errorf("%w: the connection ended before the body did", coco.ErrInvalid)
+	case !errors.As(err, new(*http.MaxBytesError)):
+		err = fmt.Errorf("%w: the body ended early: %w", coco.ErrInvalid, err)
 	}
 	return n, err
 }
+
+// slowBodyError is a body that did not arrive in time. It is a timeout, of coco.ErrNotCommitted.
+type slowBodyError struct {
+	after time.Duration
+	cause error // names addresses of the node
+}
+
+func (e *slowBodyError) Error() string {
+	return fmt.Sprintf("too slow: the body did not arrive within %v; nothing happened", e.after)
+}
+
+func (e *slowBodyError) Timeout() bool { return true }
+
+func (e *slowBodyError) Unwrap() []error {
+	return []error{coco.ErrNotCommitted, e.cause}
+}
+
+// WireCode selects the row of the table of errors.
+func (e *slowBodyError) WireCode() string { return wire.CodeTooSlow }
 
 // limitBody bounds a body whose length the client has not told.
 func (w *response) limitBody(r *http.Request, limit int64) {

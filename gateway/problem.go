@@ -6,6 +6,7 @@ import (
 
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/wire"
+	"github.com/cocoframework/coco/wire/problem"
 )
 
 // problemOf returns the row of the table of errors by which a request is answered.
@@ -23,19 +24,8 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 		g.cfg.Log.Error("gateway: a request failed", logevent.RequestFailed.Attr(), "route", r.Pattern, "error", err)
 		message = wire.InternalMessage
 	}
-	writeProblem(w, p, message)
+	problem.Write(w, p, message)
 }
 
 // refuse answers a request by a row of the table.
-func refuse(w http.ResponseWriter, code, message string) { writeProblem(w, wire.ByCode(code), message) }
-
-func writeProblem(w http.ResponseWriter, p wire.Problem, message string) {
-	h := w.Header()
-	h.Set("Content-Type", wire.MediaJSON)
-	h.Set("Cache-Control", "no-store")
-	if p.Retry {
-		h.Set("Retry-After", "1")
-	}
-	w.WriteHeader(p.Status)
-	_, _ = w.Write(p.Body(message)) // fails if the client has gone
-}
+func refuse(w http.ResponseWriter, code, message string) { problem.Write(w, wire.ByCode(code), message) }

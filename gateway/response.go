@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/linger"
 )
 
 // response is the http.ResponseWriter that handlers get. It knows whether an answer has begun, and
@@ -23,6 +24,8 @@ type response struct {
 	chain      []*x509.Certificate
 	generation uint64
 
+	body *linger.Body // nil if the request has none
+
 	status       int  // of the answer, 0 until it is known
 	begun        bool // the status is with net/http, or with the handler that hijacked
 	hijacked     *upgraded
@@ -36,9 +39,25 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *response) WriteHeader(status int) {
 	w.extend()
 	if status >= http.StatusOK && !w.begun {
-		w.status, w.begun = status, true
+		w.begin()
+		w.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// begin notes that the answer begins, which does not wait for the rest of the body.
+func (w *response) begin() {
+	if !w.begun && w.body != nil {
+		w.body.Answer(w.ResponseWriter)
+	}
+	w.begun = true
+}
+
+// discardBody lets a client that is still sending receive the answer.
+func (w *response) discardBody() {
+	if w.body != nil && w.hijacked == nil {
+		w.body.Discard(w.ResponseWriter)
+	}
 }
 
 func (w *response) Write(p []byte) (int, error) {
@@ -51,21 +70,21 @@ func (w *response) Write(p []byte) (int, error) {
 		}
 		defer w.g.shares.answered(w.caller.Actor, len(p))
 	}
-	w.begun = true
+	w.begin()
 	return w.ResponseWriter.Write(p)
 }
 
 // WriteString implements io.StringWriter.
 func (w *response) WriteString(s string) (int, error) {
 	w.extend()
-	w.begun = true
+	w.begin()
 	return io.WriteString(w.ResponseWriter, s)
 }
 
 // FlushError is what http.ResponseController calls.
 func (w *response) FlushError() error {
 	w.extend()
-	w.begun = true
+	w.begin()
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/internal/linger"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/wire"
 )
@@ -107,6 +108,7 @@ func (g *Gateway) serve(rw http.ResponseWriter, r *http.Request) {
 	}
 	if r.ContentLength != 0 {
 		w.setReadDeadline()
+		w.body = linger.New(r, g.cfg.Clock.Now)
 		r.Body = &body{r.Body, w}
 	}
 	if err := checkPath(r); err != nil {
@@ -243,6 +245,7 @@ func (rt *routes) none(g *Gateway) http.HandlerFunc {
 // where it happened: a panic's value may hold what a client sent, or a key.
 func (g *Gateway) finish(w *response, r *http.Request) {
 	v := recover()
+	defer w.discardBody()
 	defer w.leave()
 	defer g.count(w, r)
 	if v == nil {
@@ -263,6 +266,7 @@ func (g *Gateway) finish(w *response, r *http.Request) {
 			return
 		}
 	}
+	w.body = nil
 	panic(http.ErrAbortHandler) // the client must not take what it has for the whole answer
 }
 

@@ -33,6 +33,7 @@ func TestErrorTableIsFixed(t *testing.T) {
 		{"method_not_allowed", coco.ErrInvalid, http.StatusMethodNotAllowed, false, 2, 1, false},
 		{"precondition_failed", coco.ErrInvalid, http.StatusPreconditionFailed, false, 2, 1, false},
 		{"too_large", coco.ErrInvalid, http.StatusRequestEntityTooLarge, false, 2, 1, false},
+		{"unsupported_media_type", coco.ErrInvalid, http.StatusUnsupportedMediaType, false, 2, 1, false},
 		{"not_found", coco.ErrNotFound, http.StatusNotFound, false, 1, 2, false},
 		{"pending", coco.ErrPending, http.StatusAccepted, true, 5, 10, false},
 		{"missing", coco.ErrMissing, http.StatusServiceUnavailable, false, 1, 11, false},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/wire"
+	"github.com/cocoframework/coco/wire/problem"
 )
 
 // preconditionError is a write, or a read, whose condition did not hold.
@@ -84,14 +85,7 @@ func (l *ledger) fail(w http.ResponseWriter, err error) {
 		l.env.Log.Error("kv: a request failed", "error", err)
 		message = wire.InternalMessage
 	}
-	h := w.Header()
-	if p.Retry {
-		h.Set("Retry-After", "1")
-	}
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Type", wire.MediaJSON)
-	w.WriteHeader(p.Status)
-	_, _ = w.Write(p.Body(message)) // fails if the client has gone
+	problem.Write(w, p, message)
 }
 
 func (l *ledger) answer(w http.ResponseWriter, value any) {

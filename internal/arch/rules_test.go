@@ -24,6 +24,11 @@ var pure = []rule{
 		why:  "servers, clients and tools all import it, and must not import each other through it",
 	},
 	{
+		name: "an error's answer is a row of the table",
+		in:   []string{"wire/problem"}, third: never, only: []string{"", "wire"},
+		why: "gateway, adapters and the loopback proxy answer errors in one form",
+	},
+	{
 		name: "the Merkle tree is pure",
 		in:   []string{"merkle"}, pure: true, third: never,
 		only: []string{""},
@@ -140,6 +145,11 @@ var layers = []rule{
 		in:   []string{"gateway"},
 		none: []string{"node", "join", "peer", "replica", "gov", "gov/...", "channel", "consensus", "consensus/...", "keys", "ledger", "history", "snapshot"},
 		why:  "clients' bytes are parsed there: it holds no key and no file, and tests drive it without a network",
+	},
+	{
+		name: "lingering knows a request and its answer",
+		in:   []string{"internal/linger"}, third: never, only: []string{}, calls: clocks,
+		why: "node and loopback proxy answer before a body has arrived in one way",
 	},
 	{
 		name: "names of events are nouns",
@@ -267,13 +277,13 @@ var protocols = []rule{
 		name:   "an adapter knows its contract and nothing else",
 		in:     []string{"adapter", "adapter/..."},
 		except: []string{"adapter/quorum", "adapter/ethereum", "adapter/ethereum/..."},
-		only:   []string{"", "adapter", "canon", "store", "host", "merkle", "wire"},
+		only:   []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem"},
 		why:    "a protocol that reaches into the core cannot be exchanged; what it lacks belongs into adapter.Env. Its errors are told by the table in wire, as the gateway's are",
 	},
 	{
 		name: "Ethereum knows its contract, and itself from rpc down to rows",
 		in:   []string{"adapter/ethereum", "adapter/ethereum/..."},
-		only: []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "internal/logevent", "adapter/ethereum/..."},
+		only: []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem", "internal/logevent", "adapter/ethereum/..."},
 		why:  "a protocol that reaches into the core cannot be exchanged; logevent is the list of what operators' alarms wait for",
 	},
 	{

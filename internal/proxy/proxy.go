@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco/wire"
+	"github.com/cocoframework/coco/wire/problem"
 )
 
 // Config says what a proxy serves.
@@ -168,7 +169,7 @@ func (p *Proxy) tooLarge(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(discardFor))
 		_, _ = io.CopyN(io.Discard, r.Body, discardBytes)
 	}
-	fail(w, wire.ByCode(wire.CodeTooLarge), fmt.Sprintf("the body is larger than the %d bytes that limits.body_bytes of the constitution allows", p.cfg.BodyBytes))
+	problem.Write(w, wire.ByCode(wire.CodeTooLarge), fmt.Sprintf("the body is larger than the %d bytes that limits.body_bytes of the constitution allows", p.cfg.BodyBytes))
 }
 
 // outgoing is the request as the node gets it. What a browser says of the page that asks has been
@@ -256,24 +257,15 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 		panic(http.ErrAbortHandler) // the client has gone
 	}
 	p.cfg.Log.Warn("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
-	problem := wire.ProblemOf(err)
-	if problem.Status <= http.StatusInternalServerError {
+	row := wire.ProblemOf(err)
+	if row.Status <= http.StatusInternalServerError {
 		// The node refused to be verified, or its answer cannot be read: that says nothing about the request.
-		problem = wire.ByCode(wire.CodeCorrupt)
+		row = wire.ByCode(wire.CodeCorrupt)
 	}
-	fail(w, problem, err.Error())
+	problem.Write(w, row, err.Error())
 }
 
-func deny(w http.ResponseWriter, message string) { fail(w, wire.ByCode(wire.CodeDenied), message) }
-
-func fail(w http.ResponseWriter, p wire.Problem, message string) {
-	w.Header().Set("Content-Type", wire.MediaJSON)
-	if p.Retry {
-		w.Header().Set("Retry-After", "1")
-	}
-	w.WriteHeader(p.Status)
-	_, _ = w.Write(p.Body(message))
-}
+func deny(w http.ResponseWriter, message string) { problem.Write(w, wire.ByCode(wire.CodeDenied), message) }
 
 func preflight(h http.Header, r *http.Request) {
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")

@@ -35,6 +35,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/scan"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 	"github.com/cocoframework/coco/wire"
+	"github.com/cocoframework/coco/wire/problem"
 )
 
 // Server answers the requests of one ledger.
@@ -169,7 +170,7 @@ func (s *Server) serve(caller coco.Caller, w http.ResponseWriter, r *http.Reques
 		w.WriteHeader(http.StatusOK) // a health check, as go-ethereum answers it
 	default:
 		w.Header().Set("Allow", "GET, POST")
-		http.Error(w, "method not allowed: POST a JSON-RPC request, or GET with an upgrade to WebSocket", http.StatusMethodNotAllowed)
+		problem.Write(w, wire.ByCode(wire.CodeMethod), "method not allowed: POST a JSON-RPC request, or GET with an upgrade to WebSocket")
 	}
 }
 
@@ -186,26 +187,26 @@ func isUpgrade(r *http.Request) bool {
 
 func (s *Server) servePost(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
 	if !isJSON(r.Header.Get("Content-Type")) {
-		http.Error(w, "invalid content type, only application/json is supported", http.StatusUnsupportedMediaType)
+		problem.Write(w, wire.ByCode(wire.CodeMediaType), fmt.Sprintf("expected Content-Type: application/json, found %q", r.Header.Get("Content-Type")))
 		return
 	}
 	if r.ContentLength > int64(s.limits.BodyBytes) {
-		http.Error(w, fmt.Sprintf("content length too large (%d>%d)", r.ContentLength, s.limits.BodyBytes), http.StatusRequestEntityTooLarge)
+		s.tooLarge(w)
 		return
 	}
 	b := bodies.Get().(*buffers)
 	defer b.release()
 	var err error
 	if b.in, err = readBody(b.in[:0], r.Body, s.limits.BodyBytes); err != nil {
-		status := http.StatusBadRequest
 		if big := (*http.MaxBytesError)(nil); errors.As(err, &big) { // the gateway's limit
-			status = http.StatusRequestEntityTooLarge
+			s.tooLarge(w)
+			return
 		}
-		http.Error(w, err.Error(), status)
+		problem.Write(w, wire.AnswerTo(err), err.Error())
 		return
 	}
 	if len(b.in) > s.limits.BodyBytes {
-		http.Error(w, fmt.Sprintf("content length too large (>%d)", s.limits.BodyBytes), http.StatusRequestEntityTooLarge)
+		s.tooLarge(w)
 		return
 	}
 	x := &exchange{ctx: r.Context(), caller: caller, remote: r.RemoteAddr}
@@ -222,6 +223,10 @@ func (s *Server) servePost(caller coco.Caller, w http.ResponseWriter, r *http.Re
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	_, _ = w.Write(b.out) // fails only if the caller has gone
+}
+
+func (s *Server) tooLarge(w http.ResponseWriter) {
+	problem.Write(w, wire.ByCode(wire.CodeTooLarge), fmt.Sprintf("the body is larger than the %d bytes that rpc.body_bytes of the adapter's settings or limits.body_bytes of the constitution allow", s.limits.BodyBytes))
 }
 
 var jsonType = []string{"application/json"}

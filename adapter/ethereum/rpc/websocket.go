@@ -11,6 +11,8 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
+	"github.com/cocoframework/coco/wire/problem"
 )
 
 // Limits of a connection.
@@ -61,7 +63,7 @@ type outgoing struct {
 // serveWebSocket upgrades a request and serves the connection until it ends.
 func (s *Server) serveWebSocket(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
 	if !s.admit() {
-		http.Error(w, "the node stops", http.StatusServiceUnavailable)
+		problem.Write(w, wire.ByCode(wire.CodeBusy), "the node stops")
 		return
 	}
 	defer s.conns.Done()
