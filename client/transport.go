@@ -101,7 +101,7 @@ type conn struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Body != nil {
+	if req.Body != nil && !sentApart(req) {
 		defer req.Body.Close()
 	}
 	for {
@@ -156,6 +156,9 @@ func rewind(req *http.Request) bool {
 // roundTrip sends a request and reads the head of its answer. sent says whether the whole request
 // may have reached the node; a node acts on nothing less.
 func (c *conn) roundTrip(req *http.Request) (resp *http.Response, sent bool, err error) {
+	if sentApart(req) {
+		return c.exchange(req)
+	}
 	if err = req.Write(c.bw); err == nil {
 		err = c.bw.Flush()
 	}
@@ -168,15 +171,23 @@ func (c *conn) roundTrip(req *http.Request) (resp *http.Response, sent bool, err
 		}
 		return nil, false, err
 	}
+	resp, err = c.readResponse(req, func() {})
+	return resp, true, err
+}
+
+// readResponse reads the head of the final answer. It calls proceed when the node asks for the body.
+func (c *conn) readResponse(req *http.Request, proceed func()) (*http.Response, error) {
 	for {
-		resp, err = http.ReadResponse(c.br, req)
+		resp, err := http.ReadResponse(c.br, req)
 		if err != nil {
-			return nil, true, err
+			return nil, err
 		}
-		if resp.StatusCode/100 != 1 || resp.StatusCode == http.StatusSwitchingProtocols {
-			return resp, true, nil
+		switch {
+		case resp.StatusCode == http.StatusContinue:
+			proceed()
+		case resp.StatusCode/100 != 1 || resp.StatusCode == http.StatusSwitchingProtocols:
+			return resp, nil
 		}
-		// 100 Continue or 103 Early Hints: the answer follows.
 	}
 }
 

@@ -16,8 +16,11 @@
 package linger
 
 import (
+	"errors"
 	"io"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,38 +38,42 @@ const (
 	patience = 10 * time.Millisecond
 )
 
-// Body is the body of a request to a server. One goroutine at a time uses it.
+// Body is the body of a request to a server. Answer and Discard are called by the handler's goroutine; Read may be called by
+// another one, even while they run: it then fails.
 type Body struct {
 	io.ReadCloser
 
-	now     func() time.Time
-	http1   bool
-	left    int64 // of the declared length; negative if the length is unknown
-	waiting bool  // the client waits for 100 Continue, which the first Read sends
-	ended   bool  // the end of the body has been read, or reading it has failed
+	now   func() time.Time
+	http1 bool
+	ended atomic.Bool // the end of the body has been read, or the connection has failed
+
+	mu      sync.Mutex // held while the body is read
+	left    int64      // of the declared length; negative if the length is unknown
+	waiting bool       // the client waits for 100 Continue, which the first Read sends
 }
 
 // New makes a request's body a Body; now tells the time of the connection's deadlines.
 func New(r *http.Request, now func() time.Time) *Body {
-	b := &Body{
-		ReadCloser: r.Body, now: now, http1: r.ProtoMajor == 1, left: r.ContentLength,
-		waiting: r.Header.Get("Expect") != "", ended: r.Body == nil || r.ContentLength == 0,
+	b := &Body{ReadCloser: r.Body, now: now, http1: r.ProtoMajor == 1, left: r.ContentLength, waiting: r.Header.Get("Expect") != ""}
+	if r.Body == nil || r.ContentLength == 0 {
+		b.ended.Store(true)
+		return b
 	}
-	if !b.ended {
-		r.Body = b
-	}
+	r.Body = b
 	return b
 }
 
 // Read implements io.Reader.
 func (b *Body) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.waiting = false
 	n, err := b.ReadCloser.Read(p)
 	if b.left >= 0 {
 		b.left -= int64(n)
 	}
-	if err != nil {
-		b.ended = true
+	if late := interface{ Timeout() bool }(nil); b.left == 0 || err != nil && !(errors.As(err, &late) && late.Timeout()) {
+		b.ended.Store(true)
 	}
 	return n, err
 }
@@ -75,18 +82,19 @@ func (b *Body) Read(p []byte) (int, error) {
 // the header of the final answer is written. Unless the whole body has arrived, the connection ends with the answer: what is
 // left of a body must not be parsed as another request.
 func (b *Body) Answer(w http.ResponseWriter) {
-	if b.ended || !b.http1 {
+	if b.ended.Load() || !b.http1 {
 		return
 	}
 	rc := http.NewResponseController(w)
-	if !b.waiting && b.left >= 0 && b.left <= short {
-		_ = rc.SetReadDeadline(b.now().Add(patience))
-		if _, err := io.CopyN(io.Discard, b, b.left); err == nil {
-			b.ended = true
+	_ = rc.SetReadDeadline(b.now().Add(patience)) // also ends a Read that waits
+	b.mu.Lock()
+	left, waiting := b.left, b.waiting
+	b.mu.Unlock()
+	if !waiting && left >= 0 && left <= short {
+		if _, err := io.CopyN(io.Discard, b, left); err == nil {
 			_ = rc.SetReadDeadline(time.Time{})
 			return
 		}
-		b.ended = false // the deadline has passed
 	}
 	_ = rc.EnableFullDuplex() // without it the answer is late, and no worse
 	w.Header().Set("Connection", "close")
@@ -95,18 +103,21 @@ func (b *Body) Answer(w http.ResponseWriter) {
 // Discard sends the answer, and then reads what still arrives of the body, so that the client can
 // receive the answer before the connection is reset.
 func (b *Body) Discard(w http.ResponseWriter) {
-	if b.ended || !b.http1 {
+	if b.ended.Load() || !b.http1 {
 		return
 	}
 	rc := http.NewResponseController(w)
-	if b.waiting || rc.Flush() != nil {
+	b.mu.Lock()
+	waiting := b.waiting
+	b.mu.Unlock()
+	if waiting || rc.Flush() != nil {
 		_ = rc.SetReadDeadline(b.now()) // net/http would wait for the body
 		return
 	}
 	until, buf := b.now().Add(total), make([]byte, 32<<10)
 	for sum := 0; sum < most && b.now().Before(until); {
 		_ = rc.SetReadDeadline(b.now().Add(idle))
-		n, err := b.ReadCloser.Read(buf)
+		n, err := b.Read(buf)
 		if sum += n; err != nil {
 			return
 		}

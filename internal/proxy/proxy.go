@@ -12,6 +12,7 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cocoframework/coco/internal/linger"
 	"github.com/cocoframework/coco/wire"
 	"github.com/cocoframework/coco/wire/problem"
 )
@@ -79,6 +81,9 @@ func (p *Proxy) Serve(ctx context.Context, ln net.Listener) error {
 
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	request := linger.New(r, time.Now)
+	w = &response{ResponseWriter: w, body: request}
+	defer request.Discard(w)
 	if !loopbackHost(r.Host) {
 		deny(w, fmt.Sprintf("this proxy answers to localhost only, not to %q", r.Host))
 		return
@@ -103,22 +108,43 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		deny(w, "pages of other sites may not use this proxy")
 		return
 	}
-	body := &body{Reader: r.Body, left: p.cfg.BodyBytes}
 	if p.cfg.BodyBytes > 0 && r.ContentLength > p.cfg.BodyBytes {
-		p.tooLarge(w, r)
+		p.tooLarge(w)
 		return
 	}
-	out := p.outgoing(r)
-	if p.cfg.BodyBytes > 0 && r.ContentLength < 0 {
-		out.Body = body
+	p.pass(w, r, p.outgoing(r))
+}
+
+// response is a response whose answer does not wait for the rest of the request's body.
+type response struct {
+	http.ResponseWriter
+	body *linger.Body
+}
+
+// Unwrap lets http.ResponseController find what response does not do itself.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *response) WriteHeader(status int) {
+	if status >= http.StatusOK {
+		w.body.Answer(w.ResponseWriter)
 	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// pass sends a request to the node, and the answer back.
+func (p *Proxy) pass(w http.ResponseWriter, r, out *http.Request) {
 	if upgrade := r.Header.Get("Upgrade"); upgrade != "" && hasToken(r.Header["Connection"], "upgrade") {
 		p.tunnel(w, r, out, upgrade)
 		return
 	}
+	body := &body{Reader: r.Body, left: p.cfg.BodyBytes}
+	if r.ContentLength < 0 && p.cfg.BodyBytes > 0 {
+		out.Body = body
+	}
+	readShort(r, out)
 	resp, err := p.cfg.Upstream.RoundTrip(out)
 	if err != nil && body.exceeded.Load() {
-		p.tooLarge(w, r)
+		p.tooLarge(w)
 		return
 	}
 	if err != nil {
@@ -130,6 +156,69 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(resp.StatusCode)
 	p.copy(w, resp)
 }
+
+// A short body has mostly arrived with its header.
+const (
+	short    = 16 << 10 // bytes
+	patience = 20 * time.Millisecond
+)
+
+// readShort gives out the body of r as a whole, if it is short and has arrived. Otherwise the client may be slow: the
+// header goes out without it, and the node may answer before the body is there.
+func readShort(r, out *http.Request) {
+	if r.ContentLength < 1 || r.ContentLength > short || r.Header.Get("Expect") != "" {
+		return
+	}
+	a := &arriving{content: make([]byte, r.ContentLength), done: make(chan struct{})}
+	go a.read(r.Body)
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case <-a.done:
+	case <-late.C:
+		out.Body = rest{a}
+		return
+	}
+	if a.err != nil {
+		out.Body = rest{a}
+		return
+	}
+	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(a.content)), nil }
+	out.Body, _ = out.GetBody()
+}
+
+// arriving is a short body that is being received. Its other fields are read once done is closed.
+type arriving struct {
+	done    chan struct{}
+	content []byte
+	err     error
+	sent    int
+}
+
+// read ends with the request at the latest, because net/http then closes its body or ends its connection.
+func (a *arriving) read(body io.Reader) {
+	defer close(a.done)
+	_, a.err = io.ReadFull(body, a.content)
+}
+
+// Read implements io.Reader.
+func (a *arriving) Read(p []byte) (int, error) {
+	<-a.done
+	if a.err != nil {
+		return 0, a.err
+	}
+	if a.sent == len(a.content) {
+		return 0, io.EOF
+	}
+	n := copy(p, a.content[a.sent:])
+	a.sent += n
+	return n, nil
+}
+
+// rest is a body that is closed by net/http, once its request has been answered.
+type rest struct{ io.Reader }
+
+func (rest) Close() error { return nil }
 
 // body is a request's body of a length that the client has not told.
 type body struct {
@@ -155,20 +244,8 @@ func (b *body) Read(p []byte) (int, error) {
 
 var errTooLarge = errors.New("the body is too large")
 
-// What is left of a body that is too large is read up to these bounds: a client that is still
-// sending when its connection is closed may never see the answer.
-const (
-	discardBytes = 256 << 20
-	discardFor   = 10 * time.Second
-)
-
 // tooLarge answers in the node's words.
-func (p *Proxy) tooLarge(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Connection", "close")
-	if r.Header.Get("Expect") == "" || r.ContentLength < 0 { // else the client waits to be asked for the body
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(discardFor))
-		_, _ = io.CopyN(io.Discard, r.Body, discardBytes)
-	}
+func (p *Proxy) tooLarge(w http.ResponseWriter) {
 	problem.Write(w, wire.ByCode(wire.CodeTooLarge), fmt.Sprintf("the body is larger than the %d bytes that limits.body_bytes of the constitution allows", p.cfg.BodyBytes))
 }
 
@@ -182,7 +259,7 @@ func (p *Proxy) outgoing(r *http.Request) *http.Request {
 	}
 	out := &http.Request{
 		Method: r.Method, URL: &u, Host: "node", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: make(http.Header, len(r.Header)), Body: r.Body, ContentLength: r.ContentLength,
+		Header: make(http.Header, len(r.Header)), Body: rest{r.Body}, ContentLength: r.ContentLength,
 	}
 	if r.ContentLength == 0 {
 		out.Body = nil
@@ -265,7 +342,9 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	problem.Write(w, row, err.Error())
 }
 
-func deny(w http.ResponseWriter, message string) { problem.Write(w, wire.ByCode(wire.CodeDenied), message) }
+func deny(w http.ResponseWriter, message string) {
+	problem.Write(w, wire.ByCode(wire.CodeDenied), message)
+}
 
 func preflight(h http.Header, r *http.Request) {
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")

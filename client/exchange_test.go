@@ -1,0 +1,122 @@
+package client
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// endless is a body that does not come.
+type endless struct{ ended chan struct{} }
+
+func (e endless) Read([]byte) (int, error) {
+	<-e.ended
+	return 0, io.ErrUnexpectedEOF
+}
+
+func (e endless) Close() error { return nil }
+
+func TestAnAnswerIsReceivedBeforeTheBodyIsSent(t *testing.T) {
+	service := newAuthority(t, "service")
+	n := newNode(t, service, "", func(n *node) {
+		n.handler = func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).EnableFullDuplex()
+			w.Header().Set("Content-Length", "2")
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, "no")
+			_ = http.NewResponseController(w).Flush()
+		}
+	})
+	tr, err := NewTransport(Config{Addr: n.addr, Policy: policy()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tr.CloseIdleConnections)
+	for _, expect := range []string{"", "100-continue"} {
+		for _, length := range []int64{-1, 5, 1 << 30} {
+			ended := make(chan struct{})
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://node/x", endless{ended})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if req.ContentLength = length; expect != "" {
+				req.Header.Set("Expect", expect)
+			}
+			resp, err := tr.RoundTrip(req)
+			if err != nil {
+				t.Fatalf("length %d: %v", length, err)
+			}
+			if text, err := io.ReadAll(resp.Body); resp.StatusCode != 404 || string(text) != "no" || err != nil {
+				t.Errorf("length %d: %s %q %v", length, resp.Status, text, err)
+			}
+			resp.Body.Close()
+			close(ended)
+		}
+	}
+}
+
+func TestALargeBodyArrivesAndItsConnectionIsReused(t *testing.T) {
+	service := newAuthority(t, "service")
+	n := newNode(t, service, "", func(n *node) {
+		n.handler = func(w http.ResponseWriter, r *http.Request) {
+			size, err := io.Copy(io.Discard, r.Body)
+			if err != nil || size != 1<<20 {
+				t.Errorf("%d bytes arrived: %v", size, err)
+			}
+			time.Sleep(time.Millisecond) // the client notes that it has sent everything
+		}
+	})
+	tr, err := NewTransport(Config{Addr: n.addr, Policy: policy()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tr.CloseIdleConnections)
+	for _, body := range []io.Reader{
+		bytes.NewReader(make([]byte, 1<<20)),
+		io.MultiReader(bytes.NewReader(make([]byte, 1<<20))),
+	} {
+		for _, expect := range []string{"", "100-continue"} {
+			if seeker, ok := body.(io.Seeker); ok {
+				_, _ = seeker.Seek(0, io.SeekStart)
+			} else if expect != "" {
+				body = io.MultiReader(bytes.NewReader(make([]byte, 1<<20)))
+			}
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://node/x", body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if expect != "" {
+				req.Header.Set("Expect", expect)
+			}
+			resp, err := tr.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+	}
+}
+
+func TestABodyThatFailsIsReportedAsItself(t *testing.T) {
+	service := newAuthority(t, "service")
+	n := newNode(t, service, "", func(n *node) {
+		n.handler = func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }
+	})
+	tr, err := NewTransport(Config{Addr: n.addr, Policy: policy()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	close(ended)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://node/x", endless{ended})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tr.RoundTrip(req); err == nil || !strings.Contains(err.Error(), io.ErrUnexpectedEOF.Error()) {
+		t.Errorf("%v", err)
+	}
+}
