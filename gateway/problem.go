@@ -28,4 +28,6 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // refuse answers a request by a row of the table.
-func refuse(w http.ResponseWriter, code, message string) { problem.Write(w, wire.ByCode(code), message) }
+func refuse(w http.ResponseWriter, code, message string) {
+	problem.Write(w, wire.ByCode(code), message)
+}
