@@ -1,8 +1,9 @@
-// Package atomicfile replaces files as a whole:
+// Package atomicfile writes files as a whole:
 //
-//	data ──▶ .NAME-random ──sync──▶ rename ──▶ NAME
+//	data ──▶ .NAME-random ──sync──▶ rename ──▶ NAME    Write: the program's own files, which it replaces
+//	                              └▶ link ────▶ NAME    Create: files that a person named, which are never replaced
 //
-// A reader or a crash finds the old file or the new one, never a part. Files are readable by their
+// A reader or a crash finds the old file or the new one, never a part. What Write makes is readable by its
 // owner alone, because keys and tokens are written by the same call as everything else.
 //
 // Trust: host

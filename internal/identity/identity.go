@@ -111,21 +111,49 @@ type file struct {
 }
 
 // makeGovernance issues a member's certificate for governance. The key comes first: a certificate that is
-// there has its key.
+// there has its key. A key that is there without one gets a certificate, and is never replaced.
 func makeGovernance(name string, dir Dir, org *x509.Certificate, orgKey crypto.Signer, now time.Time) error {
 	subject := pkix.Name{CommonName: "governance of " + name, Organization: []string{name}, OrganizationalUnit: []string{coco.GovernanceUnit}}
-	key, cert, err := issue(name, subject, org, orgKey, now)
+	key, err := governanceKey(dir.GovKey())
 	if err != nil {
 		return err
 	}
-	text, err := keyPEM(key)
+	cert, err := certify(name, subject, key, org, orgKey, now)
 	if err != nil {
-		return err
-	}
-	if err := atomicfile.Write(dir.GovKey(), text); err != nil {
 		return err
 	}
 	return atomicfile.Write(dir.Gov(), append(CertificatePEM(cert), CertificatePEM(org)...))
+}
+
+// governanceKey returns the key in a file, which is made if it is missing.
+func governanceKey(file string) (*ecdsa.PrivateKey, error) {
+	text, err := os.ReadFile(file)
+	if err == nil {
+		block, _ := pem.Decode(text)
+		if block == nil {
+			return nil, fmt.Errorf("%w: %s holds no key in PEM form: put the key back, or move the file away for a new key", coco.ErrInvalid, file)
+		}
+		parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+		key, ok := parsed.(*ecdsa.PrivateKey)
+		if err != nil || !ok {
+			return nil, fmt.Errorf("%w: %s: expected an ECDSA key, found %T, %v: put the key back, or move the file away for a new key", coco.ErrInvalid, file, parsed, err)
+		}
+		return key, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	if text, err = keyPEM(key); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, err
+	}
+	return key, atomicfile.Create(file, text, 0o600)
 }
 
 // EnsureGovernance makes a member's certificate for governance if there is none: sandboxes that an older
@@ -186,9 +214,15 @@ func issue(org string, subject pkix.Name, issuer *x509.Certificate, issuerKey cr
 	if err != nil {
 		return nil, nil, err
 	}
+	cert, err := certify(org, subject, key, issuer, issuerKey, now)
+	return key, cert, err
+}
+
+// certify makes a certificate for a key.
+func certify(org string, subject pkix.Name, key *ecdsa.PrivateKey, issuer *x509.Certificate, issuerKey crypto.Signer, now time.Time) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	tmpl := &x509.Certificate{
 		SerialNumber: serial, Subject: subject,
@@ -205,10 +239,9 @@ func issue(org string, subject pkix.Name, issuer *x509.Certificate, issuerKey cr
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, issuer, key.Public(), issuerKey)
 	if err != nil {
-		return nil, nil, fmt.Errorf("certificate of %s: %w", org, err)
+		return nil, fmt.Errorf("certificate of %s: %w", org, err)
 	}
-	cert, err := x509.ParseCertificate(der)
-	return key, cert, err
+	return x509.ParseCertificate(der)
 }
 
 // CertificatePEM returns a certificate in PEM form.

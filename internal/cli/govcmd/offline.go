@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/signer"
 )
@@ -75,7 +76,7 @@ With --service instead of a network, PROPOSAL is the whole id, and nothing is as
 	f.ConnectFlags(a.App, cmd)
 	p.add(cmd)
 	cmd.Flags().StringVar(&f.SignCert, "sign-cert", "", "certificate of the key that will sign, a PEM `file` with its issuers (default: the one to connect with)")
-	cmd.Flags().StringVar(&out, "out", "statement.cose", "`file` to write")
+	cmd.Flags().StringVar(&out, "out", "statement.cose", "`file` to write, which must not exist")
 	return cmd
 }
 
@@ -130,8 +131,14 @@ func (a *app) prepare(chain []*x509.Certificate, st envelope.Statement, out stri
 	if err != nil {
 		return err
 	}
+	// A signature that is there belongs to an older statement of this name.
+	for _, name := range []string{out, out + toBeSigned, out + signature} {
+		if err := atomicfile.Free(name); err != nil {
+			return err
+		}
+	}
 	for name, data := range map[string][]byte{out: unfinished, out + toBeSigned: tbs} {
-		if err := os.WriteFile(name, data, 0o600); err != nil {
+		if err := atomicfile.Create(name, data, 0o600); err != nil {
 			return err
 		}
 	}
@@ -163,6 +170,9 @@ the bytes to be signed are made from the statement that is shown. Carry FILE.sig
 		if err != nil {
 			return fmt.Errorf("%s: %w", args[0], err)
 		}
+		if err := atomicfile.Free(args[0] + signature); err != nil {
+			return err
+		}
 		k, err := signer.Open(key, st.Chain[0].PublicKey)
 		if err != nil {
 			return err
@@ -179,7 +189,7 @@ the bytes to be signed are made from the statement that is shown. Carry FILE.sig
 		if _, err := envelope.Finish(data, sig); err != nil {
 			return err
 		}
-		if err := os.WriteFile(args[0]+signature, sig, 0o600); err != nil {
+		if err := atomicfile.Create(args[0]+signature, sig, 0o600); err != nil {
 			return err
 		}
 		if a.WantsJSON() {
@@ -240,7 +250,7 @@ statement is only written, to be handed in by POST /gov/submit.`,
 			return err
 		}
 		if envelopeFile != "" {
-			return os.WriteFile(envelopeFile, raw, 0o600)
+			return atomicfile.Create(envelopeFile, raw, 0o600)
 		}
 		o, err := f.ConnectToAsk(cmd.Context())
 		if err != nil {

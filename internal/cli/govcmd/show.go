@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/wire"
 )
@@ -128,13 +129,18 @@ PROPOSAL is its number, as 3 or "#3", or at least 4 digits of its id.`,
 		Args:    cobra.ExactArgs(1), ValidArgsFunction: f.CompleteProposals("", 0),
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if envelope != "" {
+			if err := atomicfile.Free(envelope); err != nil {
+				return err
+			}
+		}
 		return f.With(cmd, func(ctx context.Context, o *officer.Officer) error {
 			p, err := o.Find(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			if envelope != "" {
-				if err := os.WriteFile(envelope, p.Envelope, 0o600); err != nil {
+				if err := atomicfile.Create(envelope, p.Envelope, 0o600); err != nil {
 					return err
 				}
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/signer"
 	"github.com/cocoframework/coco/wire"
@@ -178,11 +179,7 @@ func (w *watching) save(seqno uint64) error {
 	if w.state == "" {
 		return nil
 	}
-	next := w.state + ".new"
-	if err := os.WriteFile(next, []byte(strconv.FormatUint(seqno, 10)+"\n"), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(next, w.state)
+	return atomicfile.Write(w.state, []byte(strconv.FormatUint(seqno, 10)+"\n"))
 }
 
 // tell writes one event, hands it to the command, and posts it, as the flags say.

@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/signer"
@@ -126,7 +127,7 @@ given. An authority that sets the subject by itself has to keep that unit.`,
 			_, err = a.Out.W.Write(text)
 			return err
 		}
-		if err := os.WriteFile(out, text, 0o644); err != nil {
+		if err := atomicfile.Create(out, text, 0o644); err != nil {
 			return err
 		}
 		if a.WantsJSON() {

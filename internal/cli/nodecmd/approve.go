@@ -4,11 +4,9 @@ import (
 	"bufio"
 	"context"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/nodeconfig"
@@ -116,7 +115,7 @@ func (a *app) approve(ctx context.Context, file string, cfg *nodeconfig.Config, 
 		}
 	}
 	service := filepath.Join(cfg.Dir, "service.pem")
-	if err := os.WriteFile(service, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: id.ServiceCertificate.Raw}), 0o600); err != nil {
+	if err := atomicfile.Write(service, identity.CertificatePEM(id.ServiceCertificate)); err != nil {
 		return err
 	}
 	cfg.Approve, cfg.Service = id.Constitution, service

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 )
@@ -89,8 +90,8 @@ func initNode(dir string, c nodeconfig.Config) (string, error) {
 		return "", err
 	}
 	file := filepath.Join(abs, nodeFile)
-	if _, err := os.Stat(file); err == nil {
-		return "", fmt.Errorf("%w: %s is there already: edit it, or name another folder", coco.ErrInvalid, file)
+	if err := atomicfile.Free(file); err != nil {
+		return "", err
 	}
 	if err := os.MkdirAll(abs, 0o700); err != nil {
 		return "", fmt.Errorf("%w: %w", coco.ErrInvalid, err)

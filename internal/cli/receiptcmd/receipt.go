@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/receipt"
@@ -52,6 +53,11 @@ the transaction's id, view.seqno, which every committed write answers in the hea
 			if err != nil {
 				return err
 			}
+			if file != "" {
+				if err := atomicfile.Free(file); err != nil {
+					return err
+				}
+			}
 			info, _, err := localnet.Running(cmd.Context(), dir)
 			if err != nil {
 				return err
@@ -71,12 +77,12 @@ the transaction's id, view.seqno, which every committed write answers in the hea
 				_, err = a.Out.W.Write(data)
 				return err
 			}
-			return os.WriteFile(file, data, 0o644)
+			return atomicfile.Create(file, data, 0o644)
 		},
 	}
 	cli.DirFlag(cmd, &dir, "`folder` of the running network")
 	cmd.Flags().StringVar(&nodeName, "node", "", "`name` of the node to ask (default: the first)")
-	cmd.Flags().StringVarP(&file, "file", "f", "", "`file` to write (default: standard output)")
+	cmd.Flags().StringVarP(&file, "file", "f", "", "`file` to write, which must not exist (default: standard output)")
 	return cmd
 }
 
