@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -45,6 +46,12 @@ func TestScripts(t *testing.T) {
 			env.Setenv("NO_COLOR", "1")
 			env.Defer(func() { downAll(env.WorkDir) })
 			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "mounts" { // whether file systems can be mounted here, in a namespace of one's own
+				return exec.Command("unshare", "-rm", "true").Run() == nil, nil
+			}
+			return false, fmt.Errorf("unknown condition %s", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":   exits,

@@ -77,20 +77,30 @@ func Load(dir string) (Info, error) {
 	}
 	data, err := os.ReadFile(lay.InfoFile())
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, lerr := os.Lstat(lay.InfoFile()); lerr == nil {
+			return Info{}, fmt.Errorf("%w: %s is a link to something that is not there", coco.ErrCorrupt, lay.InfoFile())
+		}
 		return Info{}, fmt.Errorf("%w: no sandbox in %s: start one with `coco up`, or name its folder with --dir", coco.ErrNotFound, lay.Dir)
 	}
 	if err != nil {
-		return Info{}, fmt.Errorf("sandbox: %w", err)
+		return Info{}, fmt.Errorf("%w: sandbox: %w", coco.ErrInvalid, err)
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return Info{}, fmt.Errorf("%w: %s is empty", coco.ErrCorrupt, lay.InfoFile())
+	}
+	// The version first: what another one has in its file is not to be judged.
+	var head struct {
+		Version int `json:"version"`
+	}
+	if json.Unmarshal(data, &head) == nil && head.Version != InfoVersion {
+		return Info{}, fmt.Errorf("%w: %s has version %d, this program reads version %d: use the program that made it",
+			coco.ErrInvalid, lay.InfoFile(), head.Version, InfoVersion)
 	}
 	var info Info
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&info); err != nil {
 		return Info{}, fmt.Errorf("%w: %s: %w", coco.ErrCorrupt, lay.InfoFile(), err)
-	}
-	if info.Version != InfoVersion {
-		return Info{}, fmt.Errorf("%w: %s has version %d, this program reads version %d: use the program that made it, or `coco up --fresh`",
-			coco.ErrInvalid, lay.InfoFile(), info.Version, InfoVersion)
 	}
 	if len(info.Nodes) == 0 || len(info.Nodes) != len(info.Members) || len(info.Nodes) > len(Names) {
 		return Info{}, fmt.Errorf("%w: %s names %d nodes and %d members", coco.ErrCorrupt, lay.InfoFile(), len(info.Nodes), len(info.Members))

@@ -122,7 +122,7 @@ func TestAConstitutionThatMembersChangedIsRemembered(t *testing.T) {
 	if _, err := Prepare(s.info.Dir); err != nil {
 		t.Errorf("the folder is not taken for a sandbox's any more: %v", err)
 	}
-	s.opts.Members = DefaultMembers
+	s.opts.Members, s.opts.Fresh = DefaultMembers, true
 	if _, err := genesis.Make(s.lay, s.opts.genesis(s.report)); err != nil {
 		t.Fatal(err)
 	}

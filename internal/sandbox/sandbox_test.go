@@ -54,9 +54,6 @@ func made(t *testing.T, members int) *Sandbox {
 	if s.info, err = genesis.Make(lay, opts.genesis(opts.Report)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.info.Save(); err != nil {
-		t.Fatal(err)
-	}
 	return s
 }
 
@@ -328,7 +325,7 @@ func TestNodesRunListedCodeOnly(t *testing.T) {
 func TestFreshKeepsNothingOfTheOldNetwork(t *testing.T) {
 	s := made(t, 3)
 	old := s.info
-	s.opts.Members = 2
+	s.opts.Members, s.opts.Fresh = 2, true
 	var err error
 	if s.info, err = genesis.Make(s.lay, s.opts.genesis(s.report)); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -47,8 +48,8 @@ type Options struct {
 	KeepCode bool
 	// Verifiers are the TEE platforms that count.
 	Verifiers attest.Verifiers
-	// Constitution, if set, changes a new network's constitution before it is completed, or refuses to. It may
-	// be called more than once. A network that is there already is refused.
+	// Constitution, if set, changes a new network's constitution before it is completed, or refuses to. A network
+	// that is there already is refused.
 	Constitution func(*constitution.Constitution) error
 	// CompleteSettings completes the settings of a new network's adapters. Required.
 	CompleteSettings constitution.CompleteSettings
@@ -82,7 +83,7 @@ func (o *Options) validate() error {
 // genesis returns what a new network begins with.
 func (o *Options) genesis(report func(localnet.Step)) genesis.Options {
 	return genesis.Options{
-		Members: o.Members, ChainID: o.ChainID, Exe: o.Exe, Code: o.Code, KeepCode: o.KeepCode, Constitution: o.Constitution,
+		Members: o.Members, ChainID: o.ChainID, Exe: o.Exe, Code: o.Code, KeepCode: o.KeepCode, Replace: o.Fresh, Constitution: o.Constitution,
 		CompleteSettings: o.CompleteSettings, Report: report,
 	}
 }
@@ -192,6 +193,12 @@ var ErrRunning = errors.New("a sandbox is running in this folder already")
 
 // open brings the network up: a new one, or the one in the folder.
 func (s *Sandbox) open(ctx context.Context, n *processes) error {
+	if err := s.listen(ctx); err != nil {
+		return err
+	}
+	if err := localnet.AwaitNodes(ctx, s.lay); err != nil { // of a supervisor that was killed
+		return err
+	}
 	resume, err := s.load()
 	if err != nil {
 		return err
@@ -206,7 +213,7 @@ func (s *Sandbox) open(ctx context.Context, n *processes) error {
 	}
 	page, err := os.ReadFile(s.lay.ConstitutionFile())
 	if err != nil {
-		return fmt.Errorf("sandbox: %w", err)
+		return partMissing(s.lay.ConstitutionFile(), err)
 	}
 	if s.known.con, err = constitution.Parse(page); err != nil {
 		return fmt.Errorf("%s: %w", s.lay.ConstitutionFile(), err)
@@ -228,15 +235,10 @@ func (s *Sandbox) open(ctx context.Context, n *processes) error {
 	s.known.trust = client.Policy{Code: s.known.con.Measurements(), Verifiers: s.opts.Verifiers, Constitution: s.info.Constitution}
 	if s.info.Committed {
 		if s.known.trust.Service, err = identity.ReadCertificate(s.lay.ServiceFile()); err != nil {
-			return fmt.Errorf("service certificate: %w", err)
+			return partMissing(s.lay.ServiceFile(), err)
 		}
 	}
-	if s.control, err = newControl(s); err != nil {
-		return err
-	}
 	s.info.Control, s.info.Token, s.info.Pid = s.control.url, s.control.token, os.Getpid()
-	// It answers before the network does: a client learns that the network starts, and can stop it.
-	s.control.start(ctx)
 	if err := s.info.Save(); err != nil {
 		return err
 	}
@@ -249,6 +251,19 @@ func (s *Sandbox) open(ctx context.Context, n *processes) error {
 		}
 	}
 	s.setStarting(false)
+	return nil
+}
+
+// listen starts the control endpoint, which answers before the network does: a client learns that the network starts,
+// and can stop it.
+func (s *Sandbox) listen(ctx context.Context) (err error) {
+	if s.control, err = newControl(s); err != nil {
+		return err
+	}
+	if err := (localnet.Supervisor{Pid: os.Getpid(), Control: s.control.url, Token: s.control.token}).Save(s.lay); err != nil {
+		return fmt.Errorf("%w: sandbox folder: %w", coco.ErrInvalid, err)
+	}
+	s.control.start(ctx)
 	return nil
 }
 
@@ -267,10 +282,13 @@ func (s *Sandbox) addProxy(i int) error {
 	return nil
 }
 
-// load reads the folder's description and decides whether its network goes on. A network that has
-// not committed its first transaction anywhere is made anew.
+// load reads the folder's description and decides whether its network goes on or a new one is made. A new one is
+// made in a folder that holds nothing of any network, or with --fresh.
 func (s *Sandbox) load() (resume bool, err error) {
-	info, err := localnet.Load(s.lay.Dir)
+	if err := genesis.Finish(s.lay); err != nil {
+		return false, err
+	}
+	info, err := describe(s.lay)
 	switch {
 	case errors.Is(err, coco.ErrNotFound), s.opts.Fresh:
 		if s.opts.Members == 0 {
@@ -333,6 +351,9 @@ func (s *Sandbox) release() {
 	}
 	if s.control != nil {
 		s.control.ln.Close()
+	}
+	if err := os.Remove(s.lay.SupervisorFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.opts.Log.Error("removing the supervisor's file", "error", err) // the next one replaces it
 	}
 	if s.info.Version != 0 {
 		s.mu.Lock()

@@ -3,15 +3,17 @@
 //	members/NAME/       an organisation with its keys (package identity)
 //	constitution.toml   their constitution, with the settings that the user chose ([Set])
 //	bin/coco            the program that it lists, if that is to be kept
-//	sandbox.json        the description, which the caller saves last
+//	sandbox.json        the description
 //
-// A change of the constitution that is refused is refused before a network that the folder holds already is
-// discarded. Nothing is started.
+// [Make] makes them in a folder of their own and moves them to their place when they are whole (place.go). Whatever
+// is refused, fails or is interrupted leaves the network that the folder holds already as it is, or leaves the new one.
+// Nothing is started.
 //
 // Trust: host
 package genesis
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,18 +38,38 @@ type Options struct {
 	Code coco.Measurement
 	// KeepCode copies Exe into the folder.
 	KeepCode bool
-	// Constitution, if set, changes the constitution before it is completed, or refuses to. It may be called
-	// more than once.
+	// Replace discards the network that the folder holds. Without it such a folder is refused.
+	Replace bool
+	// Constitution, if set, changes the constitution before it is completed, or refuses to.
 	Constitution func(*constitution.Constitution) error
 	// CompleteSettings completes the settings of the adapters. Required.
 	CompleteSettings constitution.CompleteSettings
 	Report           func(localnet.Step)
 }
 
-// Make makes everything that a new network needs but its nodes' ledgers, and discards what the folder holds of
-// another one. It returns the description, which the caller MUST save: a crash before that leaves a folder that
-// holds no network.
+// Make makes everything that a new network needs but its nodes' ledgers. It calls [Finish] first. No node and no
+// other Make may run in the folder.
 func Make(lay localnet.Layout, o Options) (localnet.Info, error) {
+	if err := Finish(lay); err != nil {
+		return localnet.Info{}, err
+	}
+	stage := stageOf(lay)
+	info, err := o.prepare(stage)
+	if err != nil {
+		return localnet.Info{}, errors.Join(err, os.RemoveAll(stage.Dir))
+	}
+	if err := place(lay, o.Replace, os.Rename); err != nil {
+		if errors.Is(err, errOccupied) { // nothing was moved
+			err = errors.Join(err, os.RemoveAll(stage.Dir))
+		}
+		return localnet.Info{}, err
+	}
+	info.MoveTo(lay)
+	return info, info.Save() // until then the file names the folder in which it was made; [localnet.Load] corrects that
+}
+
+// prepare makes the network in the folder from which it is moved to its place.
+func (o *Options) prepare(lay localnet.Layout) (localnet.Info, error) {
 	now := time.Now()
 	var err error
 	info := localnet.Info{Version: localnet.InfoVersion, Insecure: true, Measurement: string(o.Code), ChainID: o.ChainID}
@@ -60,13 +82,11 @@ func Make(lay localnet.Layout, o Options) (localnet.Info, error) {
 	if info.Accounts, err = makeAccounts(); err != nil {
 		return localnet.Info{}, err
 	}
-	if o.Constitution != nil {
-		if err := o.rehearse(info, now); err != nil {
+	// They are there even if they stay empty: see place.
+	for _, dir := range []string{lay.Members(), lay.Nodes(), lay.Code()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return localnet.Info{}, err
 		}
-	}
-	if err := clearFolder(lay); err != nil {
-		return localnet.Info{}, err
 	}
 	c, err := o.constitution(lay, info, now)
 	if err != nil {
@@ -94,7 +114,7 @@ func Make(lay localnet.Layout, o Options) (localnet.Info, error) {
 		}
 	}
 	info.MoveTo(lay)
-	return info, nil
+	return info, info.Save() // last: it says that the rest is whole
 }
 
 // constitution makes the members' files and the constitution of a new network.
@@ -120,18 +140,6 @@ func (o *Options) constitution(lay localnet.Layout, info localnet.Info, now time
 	return c, c.CompleteNew(o.CompleteSettings)
 }
 
-// rehearse makes the constitution in a temporary folder, so that one that is refused is refused before the
-// network in the folder is discarded.
-func (o *Options) rehearse(info localnet.Info, now time.Time) error {
-	dir, err := os.MkdirTemp("", "coco-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	_, err = o.constitution(localnet.Layout{Dir: dir}, info, now)
-	return err
-}
-
 // adapterSettings are those of a network for developers.
 func adapterSettings(info localnet.Info) map[string]map[string]any {
 	alloc := map[string]any{}
@@ -144,35 +152,21 @@ func adapterSettings(info localnet.Info) map[string]map[string]any {
 	}
 }
 
-// clearFolder removes what another network left in the folder, and nothing else.
-func clearFolder(lay localnet.Layout) error {
-	own := []string{lay.InfoFile(), lay.ConstitutionFile(), lay.InForceFile(), lay.ServiceFile(), lay.Members(), lay.Nodes(), lay.Code()}
-	for _, name := range own { // sandbox.json first: without it the rest is nothing
-		if err := os.RemoveAll(name); err != nil {
-			return fmt.Errorf("clearing the sandbox: %w", err)
-		}
-	}
-	return nil
-}
-
 func (o *Options) keepCode(lay localnet.Layout) error {
 	src, err := os.Open(o.Exe)
 	if err != nil {
 		return fmt.Errorf("keeping the program: %w", err)
 	}
 	defer src.Close()
-	if err := os.MkdirAll(lay.Code(), 0o700); err != nil {
-		return fmt.Errorf("keeping the program: %w", err)
-	}
 	dst, err := os.OpenFile(lay.ProgramFile(), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o700)
 	if err != nil {
 		return fmt.Errorf("keeping the program: %w", err)
 	}
 	_, err = io.Copy(dst, src)
-	if cerr := dst.Close(); err == nil {
-		err = cerr
+	if err == nil {
+		err = dst.Sync()
 	}
-	if err != nil {
+	if err = errors.Join(err, dst.Close()); err != nil {
 		return fmt.Errorf("keeping the program: %w", err)
 	}
 	return nil
