@@ -20,9 +20,13 @@ type Since2 struct {
 	filled bool // no value is left to be completed
 }
 
+// MinimumVoting is the path of Voting.MinimumSeconds.
+const MinimumVoting = "voting.minimum_seconds"
+
 // Voting says how long members vote.
 type Voting struct {
-	// MinimumSeconds is how long the ledger has known a proposal before a policy sees `closed` as true.
+	// MinimumSeconds is how long a proposal has been open in the ledger at the end of voting, if policies are to see
+	// `closed` as true. At most 30 days, so that a statement which was signed long before can still be open for as long.
 	MinimumSeconds int64 `cbor:"1,keyasint"`
 }
 
@@ -51,13 +55,13 @@ type setting struct {
 func (c *Constitution) settings() []setting {
 	s := &c.Since2
 	return []setting{
-		{path: "voting.minimum_seconds", since: 2, number: &s.Voting.MinimumSeconds, low: 0, high: 90 * 24 * 3600, before: 0, raised: 24 * 3600, fresh: 24 * 3600},
+		{path: MinimumVoting, since: 2, number: &s.Voting.MinimumSeconds, low: 0, high: 30 * 24 * 3600, before: 0, raised: 20 * 3600, fresh: 20 * 3600},
 	}
 }
 
 // headings are the comments above the sections of the page that consist of such settings.
 var headings = map[string]string{
-	"voting": "How long the ledger has known a proposal before its time for voting counts as over.",
+	"voting": "How long a proposal must be open if the end of its time for voting is to count as `closed` for policies.",
 }
 
 func (s setting) put(v any) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cocoframework/coco"
@@ -76,11 +77,15 @@ func questions(now Present, actions []action.Action, r rules) []question {
 	}
 	if r.strict {
 		for i := range actions {
+			if hastens(c, &actions[i]) {
+				for _, q := range closing(c) {
+					add(q)
+				}
+			}
 			if k := actions[i].Kind; k == action.AddMember || k == action.RemoveMember {
 				for _, q := range muted(c, d, string(k)) {
 					add(q)
 				}
-				break
 			}
 		}
 	}
@@ -106,6 +111,22 @@ func muted(c *constitution.Constitution, d *change, kind string) (out []question
 	return out
 }
 
+// hastens reports whether an action lets voting count as closed earlier.
+func hastens(c *constitution.Constitution, a *action.Action) bool {
+	n, err := strconv.ParseInt(a.Args.Value, 10, 64)
+	return a.Kind == action.Set && a.Args.Setting == constitution.MinimumVoting && err == nil && n < c.Voting.MinimumSeconds
+}
+
+// closing returns the questions to the policies that look at the end of voting: a shorter time weakens them.
+func closing(c *constitution.Constitution) (out []question) {
+	for _, name := range slices.Sorted(maps.Keys(c.Policies)) {
+		if p, err := policy.Compile(c.Policies[name]); err == nil && p.Closes() {
+			out = append(out, question{kind: string(action.Set), name: name, optional: true, everybody: memberFacts(c)})
+		}
+	}
+	return out
+}
+
 // judge asks policies about one proposal.
 type judge struct {
 	now       Present
@@ -114,6 +135,14 @@ type judge struct {
 	compiled  map[string]*policy.Policy
 	rules     rules
 	vacuous   map[string]bool // by policy, as far as it was asked
+	ends      bool            // policies see the end of voting as closed
+}
+
+// ends reports whether a proposal that was opened then is open for so long that policies may see its end as closed. When
+// it was signed does not count: its proposer may have kept it to itself.
+func ends(c *constitution.Constitution, opened, expires uint64) bool {
+	least := uint64(c.Voting.MinimumSeconds) * 1000
+	return least == 0 || opened != 0 && expires >= opened+least
 }
 
 func newJudge(now Present, r rules, p policy.ProposalFacts, actions []action.Action) *judge {
@@ -183,12 +212,12 @@ func (j *judge) possible(q question) bool {
 	in := j.in
 	in.Votes = policy.Tally(in.Members, nil)
 	in = in.AllYes()
-	return j.asks(q, in) || j.asks(q, over(in))
+	return j.asks(q, in) || j.asks(q, j.over(in))
 }
 
 // over returns the input as it is when the time for voting is over.
-func over(in policy.Input) policy.Input {
-	in.Now, in.Closed = max(in.Now, in.Proposal.Expires), true
+func (j *judge) over(in policy.Input) policy.Input {
+	in.Now, in.Closed = max(in.Now, in.Proposal.Expires), j.ends
 	return in
 }
 
@@ -196,7 +225,7 @@ func over(in policy.Input) policy.Input {
 // is over.
 func (j *judge) verdict(votes []policy.VoteFacts, closed bool) (table.ProposalState, *reason.Reason) {
 	in := j.in
-	in.Votes, in.Closed = policy.Tally(in.Members, votes), closed
+	in.Votes, in.Closed = policy.Tally(in.Members, votes), closed && j.ends
 	ok, name := j.accepts(in)
 	switch {
 	case ok:
@@ -209,7 +238,7 @@ func (j *judge) verdict(votes []policy.VoteFacts, closed bool) (table.ProposalSt
 	if ok, _ := j.accepts(in); ok {
 		return table.Open, nil
 	}
-	if ok, name = j.accepts(over(in)); ok {
+	if ok, name = j.accepts(j.over(in)); ok {
 		return table.Open, nil
 	}
 	why := reason.New(reason.Refused, name, "")

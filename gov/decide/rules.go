@@ -18,6 +18,8 @@ type rules struct {
 	// unless it can accept nothing at all; else the members do, if they all vote yes. By rules 1 it decides only where it
 	// could accept the proposal in question.
 	strict bool
+	// opened: the record of a proposal says when it was opened.
+	opened bool
 }
 
 const (
@@ -34,7 +36,7 @@ func rulesOf(version uint64) (rules, error) {
 		return first, nil
 	case 2:
 		second := first
-		second.strict = true
+		second.strict, second.opened = true, true
 		return second, nil
 	}
 	return rules{}, fmt.Errorf("%w: rules of version %d are not known to this program: use a later release", coco.ErrInvalid, version)

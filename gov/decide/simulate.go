@@ -31,6 +31,9 @@ type Simulation struct {
 	// ByYes says, for each number of yes votes from 0 to that of the members, whether they are
 	// enough at once, if it is the members that come first by name who vote, the proposer before all.
 	ByYes []bool
+	// MinimumSeconds is how long the proposal must be open if a policy that decides is to see its end as closed. It is 0
+	// if none looks at that, or any time will do.
+	MinimumSeconds int64
 
 	judge  *judge
 	actors map[string]string // member's id by name
@@ -47,7 +50,7 @@ type PolicyUse struct {
 }
 
 // Simulate says what would become of actions if a member proposed them now, in milliseconds since
-// 1970, with a week to vote. The error is coco.ErrInvalid, as when they are proposed.
+// 1970, with a week to vote, or as long as it takes until voting counts as closed. The error is coco.ErrInvalid, as when they are proposed.
 func Simulate(r store.Reader, actions []action.Action, proposer coco.ActorID, now uint64) (*Simulation, error) {
 	for i := range actions {
 		if _, err := actions[i].Encode(); err != nil {
@@ -69,14 +72,18 @@ func Simulate(r store.Reader, actions []action.Action, proposer coco.ActorID, no
 	if s.After, s.Effects, err = Apply(present, actions); err != nil {
 		return nil, err
 	}
-	const week = 7 * 24 * 60 * 60 * 1000
+	voting := max(7*day, uint64(found.c.Voting.MinimumSeconds)*1000)
 	name := ""
 	if _, ok := found.c.Member(proposer); ok {
 		name = proposer.String()
 	}
-	facts := proposalFacts(coco.Digest{}, name, kindsOf(actions), &envelope.Proposal{Time: now, Expires: now + week}, actions)
+	facts := proposalFacts(coco.Digest{}, name, kindsOf(actions), &envelope.Proposal{Time: now, Expires: now + voting}, actions)
 	s.judge = newJudge(present, found.rules, facts, actions)
+	s.judge.ends = true
 	for _, q := range s.judge.questions {
+		if p := s.judge.policy(q.name); p != nil && p.Closes() {
+			s.MinimumSeconds = found.c.Voting.MinimumSeconds
+		}
 		if u := (PolicyUse{q.kind, q.name, found.c.Policies[q.name], q.optional && found.rules.strict}); !slices.Contains(s.Policies, u) {
 			s.Policies = append(s.Policies, u)
 		}
@@ -132,9 +139,9 @@ func (s *Simulation) state(yes, no []string, closed bool) table.ProposalState {
 		votes = append(votes, policy.VoteFacts{Member: s.actors[name], Vote: policy.No})
 	}
 	in := s.judge.in
-	in.Votes, in.Closed = policy.Tally(in.Members, votes), closed
+	in.Votes = policy.Tally(in.Members, votes)
 	if closed {
-		in = over(in)
+		in = s.judge.over(in)
 	}
 	if ok, _ := s.judge.accepts(in); ok {
 		return table.Accepted

@@ -130,8 +130,11 @@ func (found *state) proposed(member coco.ActorID, s *envelope.Signed, env Env) (
 	if err := env.Check(found.c, next); err != nil {
 		return rec, err
 	}
+	if found.rules.opened {
+		rec.Opened = found.now
+	}
 	return table.ProposalRecord{
-		ID: s.ID, Number: found.open.Last + 1, State: table.Open, Proposer: member, Kinds: kindsOf(actions), Expires: p.Expires, Raw: s.Raw,
+		Opened: rec.Opened, ID: s.ID, Number: found.open.Last + 1, State: table.Open, Proposer: member, Kinds: kindsOf(actions), Expires: p.Expires, Raw: s.Raw,
 	}, nil
 }
 
@@ -200,7 +203,9 @@ func (found *state) judge(rec *table.ProposalRecord, ballots []table.BallotRecor
 		return decision{}, err
 	}
 	facts := proposalFacts(rec.ID, rec.Proposer.String(), rec.Kinds, s.Proposal, actions)
-	verdict, why := newJudge(now, found.rules, facts, actions).verdict(voteFacts(ballots), closed)
+	j := newJudge(now, found.rules, facts, actions)
+	j.ends = ends(found.c, rec.Opened, rec.Expires)
+	verdict, why := j.verdict(voteFacts(ballots), closed)
 	if verdict != table.Accepted {
 		return decision{state: verdict, why: why, next: found.c}, nil
 	}

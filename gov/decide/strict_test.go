@@ -211,3 +211,57 @@ func TestASimulationNamesThePolicyThatIsReplaced(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// The proposer chooses when voting ends, so an end that nobody could notice must not count as the others' consent.
+func TestAVetoHoldsAgainstAShortTimeForVoting(t *testing.T) {
+	remove := govtest.Act(action.RemoveMember, action.Args{Actor: "gamma"})
+	for _, c := range []struct {
+		policy string
+		voting time.Duration // from when it is handed in
+		signed time.Duration // before it is handed in
+		want   table.ProposalState
+	}{
+		{policy.Veto, 2 * time.Second, 0, table.Rejected},
+		{policy.Veto, 19 * time.Hour, 0, table.Rejected},
+		{policy.Veto, 19 * time.Hour, 20 * 24 * time.Hour, table.Rejected},
+		{policy.Veto, 21 * time.Hour, 0, table.Accepted},
+		{policy.Veto, 21 * time.Hour, 20 * 24 * time.Hour, table.Accepted},
+		{policy.Seconded, 21 * time.Hour, 0, table.Expired},
+		{policy.Majority + " || " + policy.Veto, time.Hour, 0, table.Expired},
+	} {
+		n, first := network(t, map[string]string{"remove_member": c.policy})
+		raw := n.SignProposalUntil(n.Members[1], n.Now.Add(c.signed+c.voting), remove)
+		n.Now = n.Now.Add(c.signed)
+		p, err := n.Submit(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.State == table.Open {
+			n.Vote(n.Members[1], p.ID, envelope.Yes)
+		}
+		n.Now = n.Now.Add(c.voting)
+		n.Expire()
+		if got := n.Proposal(p.ID).State; got != c.want {
+			t.Errorf("%s, voting for %s, signed %s before: %s, expected %s", c.policy, c.voting, c.signed, got, c.want)
+		}
+		n.Audited(first)
+	}
+}
+
+// Whoever could shorten the time for voting by another policy than the veto's would go around the veto.
+func TestAShorterTimeForVotingNeedsTheVeto(t *testing.T) {
+	shorter := govtest.Act(action.Set, action.Args{Setting: constitution.MinimumVoting, Value: "0"})
+	n, first := network(t, map[string]string{"remove_member": policy.Veto, "set": policy.OneOfN})
+	p := n.Propose(n.Members[1], shorter)
+	if state := n.Vote(n.Members[1], p.ID, envelope.Yes).State; state != table.Open {
+		t.Fatalf("one member shortens the time for a veto: %s", state)
+	}
+	if state := n.Vote(n.Members[2], p.ID, envelope.No).State; state != table.Rejected {
+		t.Errorf("after a veto: %s", state)
+	}
+	longer := n.Propose(n.Members[1], govtest.Act(action.Set, action.Args{Setting: constitution.MinimumVoting, Value: "90000"}))
+	if state := n.Vote(n.Members[1], longer.ID, envelope.Yes).State; state != table.Accepted {
+		t.Errorf("a longer time: %s", state)
+	}
+	n.Audited(first)
+}

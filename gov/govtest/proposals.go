@@ -198,6 +198,18 @@ func (n *Network) Load() *constitution.Constitution {
 	return c
 }
 
+// Proposal returns the record of a proposal.
+func (n *Network) Proposal(id coco.Digest) (rec table.ProposalRecord) {
+	n.T.Helper()
+	n.Read(func(r store.Reader) {
+		var err error
+		if rec, err = table.Proposal(r, id); err != nil {
+			n.T.Fatal(err)
+		}
+	})
+	return rec
+}
+
 // Simulate simulates actions that a member proposes, which MUST be possible.
 func (n *Network) Simulate(by *Org, actions ...action.Action) *decide.Simulation {
 	n.T.Helper()

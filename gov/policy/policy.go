@@ -16,7 +16,7 @@
 //	              measurement, platform; empty texts otherwise
 //	constitution  map: version, nodes, code, tee, members, participants, settings
 //	now           the time of judging, in milliseconds since 1970
-//	closed        whether the time for voting is over
+//	closed        whether the time for voting is over, if it was long enough (see docs/policies.md)
 //
 // and a policy is of type bool. It has CEL's operators; the macros has, all, exists, exists_one and
 // filter; and the functions size, contains, startsWith, endsWith, int and string. What it has not is
@@ -60,7 +60,11 @@ const (
 type Policy struct {
 	expr    string
 	program cel.Program
+	closes  bool // it looks at the end of voting
 }
+
+// Closes reports whether the policy looks at the variable closed.
+func (p *Policy) Closes() bool { return p.closes }
 
 // String returns the expression.
 func (p *Policy) String() string { return p.expr }
@@ -95,7 +99,7 @@ func Compile(expr string) (*Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: policy: %v", coco.ErrInvalid, err)
 	}
-	return &Policy{expr, program}, nil
+	return &Policy{expr, program, names(tree, "closed")}, nil
 }
 
 // prices are those that CEL has not: a search in a list is one step if the list's type is not known

@@ -58,6 +58,11 @@ func mustCompile(t testing.TB, expr string) *Policy {
 	return p
 }
 
+func proposedBy(id string, in Input) Input {
+	in.Proposal.Proposer = id
+	return in
+}
+
 func TestShippedPolicies(t *testing.T) {
 	three := func(n NodeFacts, proposer string, owned int) Input {
 		in := network(3, 0, 0)
@@ -106,6 +111,12 @@ func TestShippedPolicies(t *testing.T) {
 		{"veto: one objects", Veto, closed(network(3, 2, 1)), false},
 		{"veto: one of 50 objects", Veto, closed(network(50, 49, 1)), false},
 		{"veto: none of 50", Veto, closed(network(50, 7, 0)), true},
+
+		{"seconded: silence is no consent", Seconded, closed(network(3, 0, 0)), false},
+		{"seconded: by another", Seconded, proposedBy("id2", closed(network(3, 1, 0))), true},
+		{"seconded: by its proposer", Seconded, proposedBy("id0", closed(network(3, 1, 0))), false},
+		{"seconded: one objects", Seconded, proposedBy("id2", closed(network(3, 1, 1))), false},
+		{"seconded: while it is open", Seconded, proposedBy("id2", network(3, 3, 0)), false},
 
 		// weights 1, 2, 3, 4: together 10
 		{"weighted: half", Weighted, func() Input {

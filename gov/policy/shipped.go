@@ -11,8 +11,11 @@ const (
 	Majority = "votes.yes > members.size() / 2"
 	// OneOfN is content with one member: the proposer, if it votes for its own proposal.
 	OneOfN = "votes.yes >= 1"
-	// Veto accepts, when the time for voting is over, what no member has objected to.
+	// Veto accepts, when the time for voting is over, what no member has objected to. While the others are silent its
+	// proposer alone decides, so it holds only with a minimum voting time.
 	Veto = "closed && votes.no == 0"
+	// Seconded is Veto for what another member than its proposer has voted for. No member alone can pass it.
+	Seconded = Veto + ` && votes.by.exists(v, v.vote == "yes" && v.member != proposal.proposer)`
 	// Weighted wants more than half of all members' weight.
 	Weighted = "votes.yes_weight > votes.total_weight / 2"
 )

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"github.com/cocoframework/coco/gov/consequence"
 	"github.com/cocoframework/coco/gov/decide"
 	"github.com/cocoframework/coco/gov/reason"
 	"github.com/cocoframework/coco/wire"
@@ -21,8 +22,12 @@ func SimulationOf(s *decide.Simulation, version uint64) wire.Simulation {
 	}
 	out := wire.Simulation{
 		Effects: effectsOf(s.Effects), Policies: make([]wire.PolicyUse, len(s.Policies)),
-		Automatic: s.Automatic, Silent: s.Silent, Possible: s.Possible, Enough: s.Enough, ByYes: s.ByYes,
+		Automatic: s.Automatic, Silent: s.Silent, Possible: s.Possible, Enough: s.Enough, ByYes: s.ByYes, Consequences: []wire.Consequence{},
 		Version: version, Before: string(s.Before.TOML()), After: string(s.After.TOML()),
+	}
+	out.MinimumSeconds = s.MinimumSeconds
+	for _, c := range consequence.New(s.Before, s.After) {
+		out.Consequences = append(out.Consequences, consequenceOf(c, s.After))
 	}
 	for i, p := range s.Policies {
 		out.Policies[i] = wire.PolicyUse{Kind: p.Kind, Policy: p.Policy, Expression: p.Expression, Unanimity: p.Unanimity}

@@ -69,6 +69,8 @@ type ProposalRecord struct {
 	Version     uint64         `cbor:"10,keyasint"`
 	Reason      *reason.Reason `cbor:"11,keyasint,omitempty"` // of Rejected, Expired and Failed
 	Raw         []byte         `cbor:"12,keyasint"`           // the envelope, verbatim
+	// Opened is the time of the transaction that recorded it, in milliseconds since 1970. Zero by rules 1.
+	Opened uint64 `cbor:"13,keyasint,omitempty"`
 }
 
 // Signed opens the proposal's envelope.

@@ -101,6 +101,13 @@ var pure = []rule{
 		why:   "an audit repeats it years later: it may depend on the tables, the statement and the rules, and on nothing else",
 	},
 	{
+		name: "what a constitution lets members do is computed from it alone",
+		in:   []string{"gov/consequence"}, pure: true,
+		only:  []string{"", "attest", "canon", "gov/action", "gov/constitution", "gov/policy", "gov/reason", "gov/settings", "keys", "batch", "merkle"},
+		third: never,
+		why:   "what members are warned of must follow from the constitution that they vote on, whichever node they ask",
+	},
+	{
 		name: "what is stored of a reason is pure",
 		in:   []string{"gov/reason"}, pure: true, third: never,
 		only: []string{""},

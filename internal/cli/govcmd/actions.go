@@ -268,7 +268,7 @@ func completeActions(f *officer.Access, cmd *cobra.Command, args []string) ([]st
 			}
 			return out, cobra.ShellCompDirectiveNoFileComp
 		}
-		return []string{policy.Majority, policy.Unanimous, policy.OneOfN, policy.Veto, policy.Weighted}, cobra.ShellCompDirectiveNoFileComp
+		return []string{policy.Majority, policy.Unanimous, policy.OneOfN, policy.Seconded, policy.Veto, policy.Weighted}, cobra.ShellCompDirectiveNoFileComp
 	case action.AddMember, action.AddParticipant:
 		if len(args) > 1 {
 			return nil, cobra.ShellCompDirectiveDefault // files

@@ -73,6 +73,7 @@ names or ids in the constitution, NODE is a node's id.`,
 			return err
 		}
 		return f.With(cmd, func(ctx context.Context, o *officer.Officer) error {
+			a.warn(ctx, o, p.Expires, actions)
 			out, err := o.Propose(ctx, p.Terms, actions)
 			if err == nil && yes && out.State == "open" {
 				out, err = o.Vote(ctx, out.ID, envelope.Yes)

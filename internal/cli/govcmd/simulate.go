@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
@@ -39,6 +40,12 @@ func (a *app) showSimulation(s wire.Simulation) error {
 		}
 		p.Printf("  %s: %s, %s%s\n", strings.ReplaceAll(u.Kind, "_", "-"), name, u.Expression, otherwise)
 	}
+	if len(s.Consequences) > 0 {
+		p.Printf("\n%s\n", p.Bold("From then on"))
+		for _, c := range s.Consequences {
+			p.Printf("  %s\n", c.Text)
+		}
+	}
 	p.Printf("\n%s\n", p.Bold("With which votes"))
 	p.Printf("  %s\n", verdict(s))
 	for yes, enough := range s.ByYes {
@@ -57,11 +64,35 @@ func verdict(s wire.Simulation) string {
 	case s.Automatic:
 		return "It would be accepted when it is proposed, without a vote."
 	case s.Silent:
+		if s.MinimumSeconds > 0 {
+			return fmt.Sprintf("It would be accepted at the end of voting if there are no votes and it was open for %s.", seconds(s.MinimumSeconds))
+		}
 		return "It would be accepted at the end of voting if there are no votes."
 	case s.Possible:
 		return "It would be accepted by the votes of " + strings.Join(s.Enough, ", ") + "; others may be enough, too."
 	}
 	return "It could not be accepted before the time for voting is over, even if all members voted yes."
+}
+
+func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
+
+// warn says what a proposal would give away, and whether it has the time that its policies want. What it cannot learn it
+// leaves out: the proposal is checked when it is handed in.
+func (a *app) warn(ctx context.Context, o *officer.Officer, expires time.Duration, actions []action.Action) {
+	text, err := action.Format(actions)
+	if err != nil || a.WantsJSON() {
+		return
+	}
+	s, err := o.Simulate(ctx, text)
+	if err != nil {
+		return
+	}
+	for _, c := range s.Consequences {
+		a.Out.Printf("  %s from then on, %s\n", a.Out.Bold("!"), c.Text)
+	}
+	if least := seconds(s.MinimumSeconds); expires < least {
+		a.Out.Printf("  %s the end of voting does not count as closed: it is in %s, and voting.minimum_seconds wants %s\n", a.Out.Bold("!"), expires, least)
+	}
 }
 
 // changedLines are the lines that differ, marked with + and -.

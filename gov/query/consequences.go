@@ -1,0 +1,71 @@
+package query
+
+import (
+	"strings"
+
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/consequence"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/wire"
+)
+
+// deeds say in words what a member who could have an action of a kind accepted could do.
+var deeds = map[action.Kind]string{
+	action.AddMember:         "add any member",
+	action.RemoveMember:      "remove any member",
+	action.AddParticipant:    "add any participant",
+	action.RemoveParticipant: "remove any participant",
+	action.AddCertificate:    "give any organisation another certificate",
+	action.RemoveCertificate: "take a certificate from any organisation",
+	action.AddNode:           "admit nodes",
+	action.RemoveNode:        "remove any node",
+	action.AddCode:           "let nodes run other code",
+	action.RemoveCode:        "remove code",
+	action.SetTEE:            "change which TEEs count",
+	action.SetPolicy:         "replace policies that accept it",
+	action.RemovePolicy:      "remove policies that accept it",
+	action.Set:               "change settings",
+	action.Upgrade:           "upgrade the code",
+}
+
+func consequenceOf(x consequence.Consequence, c *constitution.Constitution) wire.Consequence {
+	out := wire.Consequence{Form: string(x.Form)}
+	var what []string
+	for _, kind := range x.Kinds {
+		out.Kinds = append(out.Kinds, string(kind))
+		what = append(what, deeds[kind])
+	}
+	for _, id := range x.Members {
+		out.Members = append(out.Members, c.Name(id))
+	}
+	do := enumerate(what, "and")
+	if x.All {
+		do = "do anything"
+	}
+	who := enumerate(out.Members, "or")
+	if x.Everybody {
+		who = "any member"
+		if x.Form == consequence.Unvoted {
+			who = "anybody"
+		}
+	}
+	switch x.Form {
+	case consequence.Never:
+		out.Text = "nobody could ever " + do
+	case consequence.Unvoted:
+		out.Text = who + " could " + do + ", without a vote"
+	case consequence.Silent:
+		out.Text = who + " alone could " + do + " if no other member votes in time"
+	default:
+		out.Text = who + " alone could " + do
+	}
+	return out
+}
+
+// enumerate writes "a, b and c".
+func enumerate(list []string, last string) string {
+	if n := len(list); n > 1 {
+		return strings.Join(list[:n-1], ", ") + " " + last + " " + list[n-1]
+	}
+	return strings.Join(list, "")
+}
