@@ -6,7 +6,7 @@
 // Snapshot of a committed version and never wait for an execution. When a leader loses its view,
 // Rollback removes the versions that will not be committed.
 //
-// Versions older than the horizon (a number of batches, or the oldest pinned snapshot) are pruned.
+// Versions older than the horizon (a number of batches and of bytes, or the oldest pinned snapshot) are pruned.
 //
 // The package does no input or output, starts no goroutine and reads no clock.
 //
@@ -42,6 +42,16 @@ type Table struct {
 // Retain is the number of committed batches whose overwritten values stay readable.
 const Retain = 256
 
+// RetainBytes is how much these batches may have written, in bytes: where it is more, fewer batches are retained, but
+// never fewer than retainLeast.
+const (
+	RetainBytes = 512 << 20
+	retainLeast = 2
+)
+
+// rowOverhead is about what a version takes in memory beside its key and its value, in bytes.
+const rowOverhead = 128
+
 // Reader reads one state. Naming a table that was never created, or ranging over one that is not
 // ordered, is a programming error and panics. Returned slices MUST NOT be modified.
 type Reader interface {
@@ -72,6 +82,7 @@ type table struct {
 type applied struct {
 	last    uint64
 	touched []touched
+	bytes   int // of the rows that it wrote
 }
 
 // touched is a version that a batch added.
@@ -96,11 +107,13 @@ type Store struct {
 	// The writer's own, unguarded.
 	newest  uint64
 	batches []applied // oldest first; those above base
+	bytes   int       // of all batches
+	retain  int       // RetainBytes, but for tests
 }
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{tables: map[string]*table{}, scopes: map[string]*Scope{}, pins: map[uint64]int{}}
+	return &Store{tables: map[string]*table{}, scopes: map[string]*Scope{}, pins: map[uint64]int{}, retain: RetainBytes}
 }
 
 // Create adds tables. It MUST NOT be called once a batch is applied.
@@ -155,7 +168,8 @@ func (s *Store) Oldest() uint64 {
 func (s *Store) Newest() uint64 { return s.newest }
 
 // Apply installs the writes of one batch whose last transaction is seqno last. Later writes of a
-// key win. Writer only. The values are kept: the caller MUST NOT modify them afterwards.
+// key win. Writer only. Values of archives are kept: the caller MUST NOT modify them afterwards. All others are copied: a
+// row may stay for ever, and must not keep the batch or the request in memory that its value is a part of.
 func (s *Store) Apply(last uint64, writes []Write) error {
 	if last <= s.newest {
 		return fmt.Errorf("%w: batch up to seqno %d applied on top of %d", coco.ErrCorrupt, last, s.newest)
@@ -177,7 +191,12 @@ func (s *Store) Apply(last uint64, writes []Write) error {
 				s.undo(b.touched)
 				return errArchive(t.Name, w.Key)
 			}
-			if v := t.put(last, key, w.Value, w.Delete); v != nil {
+			value := w.Value
+			if !t.Archive && value != nil {
+				value = append(make([]byte, 0, len(value)), value...)
+			}
+			b.bytes += len(key) + len(value) + rowOverhead
+			if v := t.put(last, key, value, w.Delete); v != nil {
 				b.touched = append(b.touched, touched{t, key, v})
 			}
 		}
@@ -185,6 +204,7 @@ func (s *Store) Apply(last uint64, writes []Write) error {
 	}
 	s.newest = last
 	s.batches = append(s.batches, b)
+	s.bytes += b.bytes
 	return nil
 }
 
@@ -225,7 +245,8 @@ func (s *Store) Commit(last uint64) {
 		horizon = min(horizon, v)
 	}
 	n := 0
-	for n < len(s.batches)-Retain && s.batches[n].last <= horizon {
+	for keep := len(s.batches); keep > retainLeast && (keep > Retain || s.bytes > s.retain) && s.batches[n].last <= horizon; keep-- {
+		s.bytes -= s.batches[n].bytes
 		n++
 	}
 	if n > 0 {
@@ -274,6 +295,7 @@ func (s *Store) Rollback(to uint64) error {
 		for _, r := range s.batches[n-1].touched {
 			r.table.rollback(r.key, to)
 		}
+		s.bytes -= s.batches[n-1].bytes
 		s.batches[n-1] = applied{}
 	}
 	s.batches = s.batches[:n]

@@ -2,9 +2,11 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -255,5 +257,83 @@ func BenchmarkTx(b *testing.B) {
 		}
 		last = s.Newest()
 		s.Commit(last)
+	}
+}
+
+// A batch has megabytes, of which a row may hold a few bytes for ever.
+func TestARowDoesNotKeepItsBatchInMemory(t *testing.T) {
+	s := newStore(t)
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for n := uint64(1); n <= 200; n++ {
+		batch := make([]byte, 1<<20)
+		w := Write{Table: "t.hashed", Key: binary.BigEndian.AppendUint64(nil, n), Value: batch[100:108]}
+		if err := s.Apply(n, []Write{w}); err != nil {
+			t.Fatal(err)
+		}
+		s.Commit(n)
+	}
+	if after := heap(); after > before+20<<20 {
+		t.Errorf("200 rows of 8 bytes keep %d MiB in memory", (after-before)>>20)
+	}
+	runtime.KeepAlive(s)
+}
+
+func TestRetainedBatchesAreBoundedByTheirBytes(t *testing.T) {
+	s := newStore(t)
+	s.retain = 1 << 20
+	put := func(n uint64) {
+		t.Helper()
+		w := Write{Table: "t.hashed", Key: []byte("k"), Value: bytes.Repeat([]byte{byte(n)}, 100<<10)}
+		if err := s.Apply(n, []Write{w}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := uint64(1); n <= 100; n++ {
+		put(n)
+		s.Commit(n)
+		if s.bytes > s.retain {
+			t.Fatalf("%d bytes are retained, the bound is %d", s.bytes, s.retain)
+		}
+	}
+	if _, err := s.SnapshotAt(80); !errors.Is(err, coco.ErrNotFound) {
+		t.Errorf("a version behind the bound: %v", err)
+	}
+	old, err := s.SnapshotAt(95)
+	if err != nil {
+		t.Fatalf("a version within the bound: %v", err)
+	}
+	for n := uint64(101); n <= 120; n++ {
+		put(n)
+		s.Commit(n)
+	}
+	if v, ok := old.Get("t.hashed", []byte("k")); !ok || v[0] != 95 {
+		t.Error("a pinned version is gone")
+	}
+	old.Release()
+	put(121)
+	put(122)
+	if err := s.Rollback(121); err != nil {
+		t.Fatal(err)
+	}
+	s.Commit(121)
+	sum := 0
+	for _, b := range s.batches {
+		sum += b.bytes
+	}
+	if s.bytes != sum || s.bytes > s.retain {
+		t.Errorf("%d bytes are counted, the batches have %d", s.bytes, sum)
+	}
+	// The newest are retained, however large.
+	s.retain = 1
+	put(123)
+	s.Commit(123)
+	if len(s.batches) != retainLeast {
+		t.Errorf("%d batches are retained, expected %d", len(s.batches), retainLeast)
 	}
 }
