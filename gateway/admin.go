@@ -30,8 +30,8 @@ func (g *Gateway) NewAdmin(governor Governor) (*Gateway, error) {
 	cfg := g.cfg
 	cfg.Metrics = nil
 	cfg.MaxConns, cfg.MaxRequests, cfg.MaxAnonymous, cfg.MaxStreams = min(cfg.MaxConns, 512), min(cfg.MaxRequests, 512), min(cfg.MaxAnonymous, 64), 1
-	cfg.MaxBodies, cfg.MaxAnswers = min(cfg.MaxBodies, 64<<20), min(cfg.MaxAnswers, 64<<20)
-	return newGateway(cfg, governor, g.tally)
+	cfg.MaxBodies = min(cfg.MaxBodies, 64<<20)
+	return newGateway(cfg, governor, g.tally, g.replies)
 }
 
 // adminFacts lists the routes of the administrative listener.

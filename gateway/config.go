@@ -41,7 +41,8 @@ type Limits struct {
 	MaxStreams     int           // upgraded (WebSocket) connections; 2048
 	MaxEvidence    int           // quotes made at a time; 8
 	MaxBodies      int           // bytes of requests' bodies at a time; 256 MiB
-	MaxAnswers     int           // bytes of large answers that wait for their readers; 256 MiB
+	MaxReplies     int           // bytes of replies that are being built or wait for their readers, see package budget; 512 MiB
+	MaxBuilds      int           // replies of the gateway's own, such as lists and receipts, that are built at a time; others wait; 4
 	MaxHeaderBytes int           // 32 KiB
 	HeaderTimeout  time.Duration // TLS handshake, and a request's header once it began; 10 s
 	BodyTimeout    time.Duration // a request's body; 30 s
@@ -71,7 +72,8 @@ func (c *Limits) fill() error {
 		{&c.MaxStreams, 2048},
 		{&c.MaxEvidence, 8},
 		{&c.MaxBodies, 256 << 20},
-		{&c.MaxAnswers, 256 << 20},
+		{&c.MaxReplies, 512 << 20},
+		{&c.MaxBuilds, 4},
 		{&c.MaxHeaderBytes, 32 << 10},
 	} {
 		if *l.limit < 0 {

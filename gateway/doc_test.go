@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/cocoframework/coco/internal/budget"
 )
 
 // docs/http.md describes every route of the core, and says right who may call it.
@@ -60,7 +62,9 @@ func TestTheDocumentListsTheLimits(t *testing.T) {
 		fmt.Sprintf("| open connections | %d |", l.MaxConns),
 		fmt.Sprintf("| requests of callers at a time | %d;", l.MaxRequests),
 		fmt.Sprintf("| bytes of bodies of requests being served | %s,", mib(l.MaxBodies)),
-		fmt.Sprintf("| bytes of answers of %d KiB and more that are not taken yet | %s,", largeAnswer>>10, mib(l.MaxAnswers)),
+		fmt.Sprintf("| bytes of replies that are being built or not taken yet, beyond %d KiB each | %s,", budget.Free>>10, mib(l.MaxReplies)),
+		fmt.Sprintf("| lists and receipts of a node's own that are built at a time | %d |", l.MaxBuilds),
+		fmt.Sprintf("| one reply of a node's own | %s |", mib(maxOwn)),
 		fmt.Sprintf("| requests without caller at a time | %d, of which %d make evidence |", l.MaxAnonymous, l.MaxEvidence),
 		fmt.Sprintf("| upgraded (WebSocket) connections | %d,", l.MaxStreams),
 		fmt.Sprintf("| headers | %d KiB |", l.MaxHeaderBytes>>10),

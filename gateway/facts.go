@@ -9,6 +9,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -135,11 +136,7 @@ func (g *Gateway) serveEvidence(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gateway) serveNodes(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
-	nodes, err := g.cfg.Node.Nodes()
-	if nodes == nil {
-		nodes = []wire.Node{}
-	}
-	g.answer(w, r, nodes, err)
+	answerList(g, w, r, "ask another node", g.cfg.Node.Nodes)
 }
 
 func (g *Gateway) serveTx(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
@@ -158,12 +155,13 @@ func (g *Gateway) serveReceipt(_ coco.Caller, w http.ResponseWriter, r *http.Req
 		g.fail(w, r, err)
 		return
 	}
-	receipt, err := g.cfg.Node.Receipt(r.Context(), id)
-	if err != nil {
-		g.fail(w, r, err)
-		return
-	}
-	write(w, wire.MediaJSON, receipt)
+	g.build(w, r, wire.MediaJSON, "the transaction claims more than a receipt over HTTP may hold", func(out *budget.Buffer) error {
+		receipt, err := g.cfg.Node.Receipt(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		return out.Own(receipt)
+	})
 }
 
 // serveRetire takes this node out of its network, for the organisation that runs it. The answer is sent

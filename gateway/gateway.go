@@ -32,6 +32,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/internal/budget"
 )
 
 // Gateway serves clients. It is made by New, told by Mount what the adapters offer, run by Serve
@@ -45,6 +46,8 @@ type Gateway struct {
 	routes   atomic.Pointer[routes]
 	gates    gates
 	shares   *shares
+	replies  *budget.Budget // of the whole node: the administrative gateway has the same
+	builds   chan struct{}  // one token for each reply that is being built, see build
 	conns    conns
 	upgrades upgrades
 	tally    *tally
@@ -55,13 +58,17 @@ type Gateway struct {
 }
 
 // New makes a gateway that serves /node. The adapters' paths answer 503 until Mount.
-func New(cfg Config) (*Gateway, error) { return newGateway(cfg, nil, newTally()) }
+func New(cfg Config) (*Gateway, error) { return newGateway(cfg, nil, newTally(), nil) }
 
-func newGateway(cfg Config, governor Governor, tally *tally) (*Gateway, error) {
+func newGateway(cfg Config, governor Governor, tally *tally, replies *budget.Budget) (*Gateway, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
 	g := &Gateway{cfg: cfg, governor: governor, origin: http.NewCrossOriginProtection(), tally: tally, shares: newShares(&cfg.Limits)}
+	if g.replies = replies; replies == nil {
+		g.replies = budget.New(cfg.MaxReplies)
+	}
+	g.builds = make(chan struct{}, cfg.MaxBuilds)
 	g.upgrades.open = make(map[*upgraded]struct{})
 	g.gates.init(&cfg.Limits)
 	g.conns.max, g.conns.open = cfg.MaxConns, make(map[*conn]struct{})

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -80,21 +81,19 @@ func (g *Gateway) serveProposals(_ coco.Caller, w http.ResponseWriter, r *http.R
 		}
 		limit = n
 	}
-	list, err := g.governor.Proposals(wire.ProposalQuery{State: state, Limit: limit})
-	if list == nil {
-		list = []wire.Proposal{}
-	}
-	g.answer(w, r, list, err)
+	answerList(g, w, r, "ask for fewer proposals, by limit", func() ([]wire.Proposal, error) {
+		return g.governor.Proposals(wire.ProposalQuery{State: state, Limit: limit})
+	})
 }
 
 func (g *Gateway) serveProposal(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
-	id, err := g.findProposal(r.PathValue("id"))
-	if err != nil {
-		g.fail(w, r, err)
-		return
-	}
-	p, err := g.governor.Proposal(id)
-	g.answer(w, r, p, err)
+	g.answerBuilt(w, r, func() (any, error) {
+		id, err := g.findProposal(r.PathValue("id"))
+		if err != nil {
+			return nil, err
+		}
+		return g.governor.Proposal(id)
+	})
 }
 
 // minPrefix is how many digits of a proposal's id name it at least, if it is the only such one.
@@ -143,23 +142,20 @@ func (g *Gateway) serveConstitutionAt(_ coco.Caller, w http.ResponseWriter, r *h
 		}
 		version = n
 	}
-	page, info, err := g.governor.ConstitutionAt(version)
-	if err != nil {
-		g.fail(w, r, err)
-		return
-	}
-	h := w.Header()
-	h.Set(wire.HeaderDigest, info.Digest.String())
-	h.Set(wire.HeaderVersion, strconv.FormatUint(info.Version, 10))
-	write(w, wire.MediaPage, page)
+	g.build(w, r, wire.MediaPage, "read the version from the ledger", func(out *budget.Buffer) error {
+		page, info, err := g.governor.ConstitutionAt(version)
+		if err != nil {
+			return err
+		}
+		h := w.Header()
+		h.Set(wire.HeaderDigest, info.Digest.String())
+		h.Set(wire.HeaderVersion, strconv.FormatUint(info.Version, 10))
+		return out.Own(page)
+	})
 }
 
 func (g *Gateway) serveHistory(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
-	list, err := g.governor.History()
-	if list == nil {
-		list = []wire.ConstitutionVersion{}
-	}
-	g.answer(w, r, list, err)
+	answerList(g, w, r, "read the versions from the ledger", g.governor.History)
 }
 
 func (g *Gateway) serveSimulate(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
@@ -168,25 +164,24 @@ func (g *Gateway) serveSimulate(caller coco.Caller, w http.ResponseWriter, r *ht
 		g.fail(w, r, err)
 		return
 	}
-	result, err := g.governor.Simulate(r.Context(), caller, actions)
-	g.answer(w, r, result, err)
+	g.answerBuilt(w, r, func() (any, error) { return g.governor.Simulate(r.Context(), caller, actions) })
 }
 
 // serveGovNodes lists the nodes of the network and those that ask to be admitted.
 func (g *Gateway) serveGovNodes(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
-	list := []wire.Node{}
-	nodes, err := g.cfg.Node.Nodes()
-	if err == nil {
+	answerList(g, w, r, "read the nodes from the ledger", func() (list []wire.Node, err error) {
+		nodes, err := g.cfg.Node.Nodes()
+		if err != nil {
+			return nil, err
+		}
 		for _, n := range nodes {
 			if n.State != pendingState {
 				list = append(list, n)
 			}
 		}
-		var pending []wire.Node
-		pending, err = g.governor.PendingNodes()
-		list = append(list, pending...)
-	}
-	g.answer(w, r, list, err)
+		pending, err := g.governor.PendingNodes()
+		return append(list, pending...), err
+	})
 }
 
 // pendingState is the state of a node that asks to be admitted.

@@ -61,6 +61,7 @@ type fakeNode struct {
 	snapshots  []wire.Snapshot
 	requested  int // snapshots asked for
 	quote      func(nonce []byte) (wire.Evidence, error)
+	receipt    func() ([]byte, error)
 	refusal    error // of a receipt and of a request for a snapshot
 }
 
@@ -160,6 +161,9 @@ func (n *fakeNode) Receipt(_ context.Context, id coco.TxID) ([]byte, error) {
 	}
 	if id.Seqno > 20 {
 		return nil, fmt.Errorf("%w: transaction %v", coco.ErrNotFound, id)
+	}
+	if n.receipt != nil {
+		return n.receipt()
 	}
 	return fmt.Appendf(nil, `{"transaction_id":%q,"for":%q}`, id, n.asker.Name), nil
 }

@@ -100,13 +100,13 @@ func (g *Gateway) newRegistry() (*prometheus.Registry, error) {
 		in("http_requests_in_flight", "Requests of callers that are being served.", &g.gates.requests),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "coco", Name: "http_body_bytes", Help: "Bytes of the bodies of the requests that are being served.",
-		}, func() float64 { bodies, _ := g.shares.held(); return float64(bodies) }),
+		}, func() float64 { return float64(g.shares.held()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "coco", Name: "http_answer_bytes", Help: "Bytes of large answers that clients have not taken yet.",
-		}, func() float64 { _, answers := g.shares.held(); return float64(answers) }),
+			Namespace: "coco", Name: "http_answer_bytes", Help: "Bytes of replies that are being built, or that clients have not taken yet.",
+		}, func() float64 { return float64(g.replies.Used()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Namespace: "coco", Name: "http_refused_share_total", Help: "Requests refused because their caller had its share.",
-		}, func() float64 { return float64(g.shares.refused.Load()) }),
+			Namespace: "coco", Name: "http_refused_share_total", Help: "Requests refused because their caller had its share, or the memory for replies was in use.",
+		}, func() float64 { return float64(g.shares.refused.Load() + g.replies.Refused()) }),
 		in("http_streams", "Upgraded (WebSocket) connections.", &g.gates.streams),
 	}
 	if g.cfg.Metrics != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/internal/linger"
 )
 
@@ -19,6 +20,7 @@ type response struct {
 	gate *gate
 	// place is its part of its caller's shares; it is given back with the gate.
 	place *place
+	claim *budget.Claim // on the node's memory for replies; nil before the caller is known, and again after leave
 
 	caller     coco.Caller
 	chain      []*x509.Certificate
@@ -62,16 +64,27 @@ func (w *response) discardBody() {
 
 func (w *response) Write(p []byte) (int, error) {
 	w.extend()
-	if len(p) >= largeAnswer {
-		if !w.g.shares.answer(w.caller.Actor, len(p), w.begun) {
+	// What the handler has claimed for its reply is counted already.
+	if more := len(p) - w.Claim().Held(); more > 0 {
+		if err := w.claim.Take(more); err != nil && !w.begun {
 			clear(w.Header())
-			w.g.fail(w, &http.Request{}, errAnswers)
-			return 0, errAnswers
+			w.g.fail(w, &http.Request{}, err)
+			return 0, err
+		} else if err != nil {
+			w.claim.Must(more)
 		}
-		defer w.g.shares.answered(w.caller.Actor, len(p))
+		defer w.claim.Give(more)
 	}
 	w.begin()
 	return w.ResponseWriter.Write(p)
+}
+
+// Claim is what adapter.ClaimOf finds.
+func (w *response) Claim() *budget.Claim {
+	if w.claim == nil {
+		w.claim = w.g.replies.Claim(w.caller.Actor)
+	}
+	return w.claim
 }
 
 // WriteString implements io.StringWriter.
@@ -124,4 +137,6 @@ func (w *response) leave() {
 		w.place.leave()
 		w.place = nil
 	}
+	w.claim.Release()
+	w.claim = nil
 }

@@ -11,14 +11,9 @@ import (
 )
 
 var (
-	errShare   = fmt.Errorf("%w: this organisation has its share of the requests that the node serves at a time", coco.ErrBusy)
-	errBodies  = fmt.Errorf("%w: too many bytes of requests at a time", coco.ErrBusy)
-	errAnswers = fmt.Errorf("%w: too many bytes of answers wait for slow readers", coco.ErrBusy)
+	errShare  = fmt.Errorf("%w: this organisation has its share of the requests that the node serves at a time", coco.ErrBusy)
+	errBodies = fmt.Errorf("%w: too many bytes of requests at a time", coco.ErrBusy)
 )
-
-// largeAnswer is the size from which an answer is counted. A smaller one is bounded by the number of
-// requests.
-const largeAnswer = 32 << 10
 
 // shares divide the node's capacity among organisations. The gates bound the total; shares keep one
 // organisation from using it up.
@@ -27,7 +22,6 @@ type shares struct {
 	requests *fair.Shares // all under mu
 	streams  *fair.Shares
 	bodies   *fair.Shares // bytes
-	answers  *fair.Shares // bytes
 
 	refused atomic.Uint64
 }
@@ -35,7 +29,7 @@ type shares struct {
 func newShares(c *Limits) *shares {
 	return &shares{
 		requests: fair.New(c.MaxRequests), streams: fair.New(c.MaxStreams),
-		bodies: fair.New(c.MaxBodies), answers: fair.New(c.MaxAnswers),
+		bodies: fair.New(c.MaxBodies),
 	}
 }
 
@@ -81,30 +75,11 @@ func (p *place) leave() {
 	p.of.bodies.Give(p.caller, p.body)
 }
 
-// answer counts bytes that wait for a reader. If that is too much for the caller it is refused,
-// unless it must.
-func (s *shares) answer(caller coco.ActorID, n int, must bool) bool {
+// held is how many bytes of bodies there are.
+func (s *shares) held() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !must && !s.answers.Fits(caller, n) {
-		s.refused.Add(1)
-		return false
-	}
-	s.answers.Take(caller, n)
-	return true
-}
-
-func (s *shares) answered(caller coco.ActorID, n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.answers.Give(caller, n)
-}
-
-// held is how many bytes of bodies and of answers there are.
-func (s *shares) held() (bodies, answers int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.bodies.Used(), s.answers.Used()
+	return s.bodies.Used()
 }
 
 // bodySize is what a request's body counts as: if its client does not say, as the largest.

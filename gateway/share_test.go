@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/budget"
 )
 
 func TestOneOrganisationLeavesRoomForAnother(t *testing.T) {
@@ -59,7 +60,7 @@ func TestBytesOfBodiesAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for w.g.gates.requests.n.Load() == 0 { // it is in once the handler runs
-		if bodies, _ := w.g.shares.held(); bodies > 0 {
+		if w.g.shares.held() > 0 {
 			break
 		}
 	}
@@ -73,8 +74,8 @@ func TestBytesOfBodiesAreBounded(t *testing.T) {
 	if got := <-first; got.status != 200 {
 		t.Errorf("the slow body: %d %s", got.status, got.body)
 	}
-	if bodies, answers := w.g.shares.held(); bodies != 0 || answers != 0 {
-		t.Errorf("%d bytes of bodies and %d of answers are held after all ended", bodies, answers)
+	if bodies, replies := w.g.shares.held(), w.g.replies.Used(); bodies != 0 || replies != 0 {
+		t.Errorf("%d bytes of bodies and %d of replies are held after all ended", bodies, replies)
 	}
 }
 
@@ -82,13 +83,13 @@ func TestAnswersForSlowReadersAreBounded(t *testing.T) {
 	const size = 8 << 20 // beyond what sockets hold
 	w := start(t, one("GET /app/x", func(_ coco.Caller, rw http.ResponseWriter, _ *http.Request) {
 		_, _ = rw.Write(make([]byte, size))
-	}), func(c *Config) { c.MaxAnswers = size + size/2 })
+	}), func(c *Config) { c.MaxReplies = size + size/2 })
 	slow := w.dial("Alpha")
 	if _, err := fmt.Fprintf(slow, "GET /app/x HTTP/1.1\r\nHost: node\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	for {
-		if _, answers := w.g.shares.held(); answers == size {
+		if w.g.replies.Used() == size-budget.Free {
 			break
 		}
 	}

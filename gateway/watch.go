@@ -31,14 +31,34 @@ func (g *Gateway) serveWatch(_ coco.Caller, w http.ResponseWriter, r *http.Reque
 	if err == nil {
 		err = r.Context().Err()
 	}
-	answer := wire.GovNews{Seqno: max(seqno, after), Events: []wire.GovEvent{}}
-	if err == nil && seqno > after {
-		var events []wire.GovEvent
-		events, err = g.governor.Events(after, seqno)
-		answer.Events = append(answer.Events, events...)
+	if err != nil {
+		g.fail(w, r, err)
+		return
 	}
-	g.answer(w, r, answer, err)
+	g.answerBuilt(w, r, func() (any, error) {
+		news := wire.GovNews{Seqno: max(seqno, after), Events: []wire.GovEvent{}}
+		if seqno <= after {
+			return news, nil
+		}
+		events, err := g.governor.Events(after, seqno)
+		if len(events) > maxEvents {
+			// Those of one transaction stay together. The client asks for the others with this seqno.
+			end := maxEvents
+			for end < len(events) && events[end].Since == events[maxEvents-1].Since {
+				end++
+			}
+			if end < len(events) {
+				news.Seqno = events[end-1].Since
+			}
+			events = events[:end]
+		}
+		news.Events = append(news.Events, events...)
+		return news, err
+	})
 }
+
+// maxEvents is about how many events one answer has.
+const maxEvents = 1000
 
 func watchQuery(r *http.Request) (after uint64, wait time.Duration, err error) {
 	q := r.URL.Query()

@@ -26,7 +26,7 @@ func Events(r store.Reader, c *constitution.Constitution, after, to uint64) ([]w
 		if err != nil {
 			return nil, err
 		}
-		h.proposals = append(h.proposals, full)
+		h.decisions = append(h.decisions, within(ofProposal(full), after, to)...) // what it says in full is not kept
 	}
 	if h.versions, err = Versions(r); err != nil {
 		return nil, err
@@ -39,16 +39,13 @@ func Events(r store.Reader, c *constitution.Constitution, after, to uint64) ([]w
 
 // happened is what events are made of.
 type happened struct {
-	proposals []wire.Proposal // all of each
+	decisions []wire.GovEvent // of proposals
 	versions  []wire.ConstitutionVersion
 	pending   []wire.Node
 }
 
 func (h *happened) between(after, to uint64) []wire.GovEvent {
-	var events []wire.GovEvent
-	for _, p := range h.proposals {
-		events = append(events, ofProposal(p)...)
-	}
+	events := h.decisions
 	for _, v := range h.versions {
 		events = append(events, wire.GovEvent{
 			Event: "constitution", Since: v.Since, Version: v.Version, Constitution: v.Digest, Proposal: v.Proposal, Number: v.Number,
@@ -61,9 +58,14 @@ func (h *happened) between(after, to uint64) []wire.GovEvent {
 			Text: fmt.Sprintf("a node of %s at %s asks to join: %s", n.OwnerName, n.Address, n.Node.Short()),
 		})
 	}
-	events = slices.DeleteFunc(events, func(e wire.GovEvent) bool { return e.Since <= after || e.Since > to })
+	events = within(events, after, to)
 	slices.SortStableFunc(events, func(a, b wire.GovEvent) int { return cmp.Compare(a.Since, b.Since) })
 	return events
+}
+
+// within returns the events after one seqno and up to another.
+func within(events []wire.GovEvent, after, to uint64) []wire.GovEvent {
+	return slices.DeleteFunc(events, func(e wire.GovEvent) bool { return e.Since <= after || e.Since > to })
 }
 
 // ofProposal returns the events of a proposal: it was made, voted on, and decided.

@@ -66,6 +66,12 @@ var pure = []rule{
 		why:  "node and gateway decide by it under their locks, so it may do nothing but count",
 	},
 	{
+		name: "the memory for replies is counted, and nothing else",
+		in:   []string{"internal/budget"}, pure: true, third: never,
+		only: []string{"", "internal/fair"},
+		why:  "gateway and adapters claim by it what they build: it may know neither",
+	},
+	{
 		name: "consensus is a pure machine",
 		in:   []string{"consensus/raft"}, pure: true,
 		only: []string{"", "consensus"},
@@ -284,13 +290,13 @@ var protocols = []rule{
 		name:   "an adapter knows its contract and nothing else",
 		in:     []string{"adapter", "adapter/..."},
 		except: []string{"adapter/quorum", "adapter/ethereum", "adapter/ethereum/..."},
-		only:   []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem"},
+		only:   []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem", "internal/budget", "internal/fair"},
 		why:    "a protocol that reaches into the core cannot be exchanged; what it lacks belongs into adapter.Env. Its errors are told by the table in wire, as the gateway's are",
 	},
 	{
 		name: "Ethereum knows its contract, and itself from rpc down to rows",
 		in:   []string{"adapter/ethereum", "adapter/ethereum/..."},
-		only: []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem", "internal/logevent", "adapter/ethereum/..."},
+		only: []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem", "internal/budget", "internal/fair", "internal/logevent", "adapter/ethereum/..."},
 		why:  "a protocol that reaches into the core cannot be exchanged; logevent is the list of what operators' alarms wait for",
 	},
 	{
@@ -298,6 +304,12 @@ var protocols = []rule{
 		in:   []string{"adapter/ethereum/rows", "adapter/ethereum/settings"},
 		only: []string{"", "canon", "store"},
 		why:  "formats and settings depend on nothing that executes",
+	},
+	{
+		name: "logs are selected by what they hold",
+		in:   []string{"adapter/ethereum/logs"},
+		only: []string{"", "canon", "store", "adapter/ethereum/rows"},
+		why:  "the index of the past asks for their terms where no chain is open",
 	},
 	{
 		name: "the EVM's state knows rows only",
@@ -314,7 +326,7 @@ var protocols = []rule{
 	{
 		name: "the chain does not know JSON-RPC",
 		in:   []string{"adapter/ethereum/chain"},
-		only: []string{"", "adapter", "canon", "store", "host", "internal/logevent", "adapter/ethereum/rows", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot"},
+		only: []string{"", "adapter", "canon", "store", "host", "internal/budget", "internal/fair", "internal/logevent", "adapter/ethereum/logs", "adapter/ethereum/rows", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot"},
 		why:  "what is committed must not depend on how it is asked for",
 	},
 	{
