@@ -166,6 +166,10 @@ func (x *Index) Batch(ctx context.Context, seqno uint64) (*batch.Batch, merkle.F
 	if o, ok := x.caches.opened.get(p.Index); ok && o.tree != nil {
 		return o.Batch, o.tree.Clone(), nil
 	}
+	if err := x.inTurn(ctx); err != nil {
+		return nil, none, err
+	}
+	defer x.endTurn()
 	o, err := x.roll(ctx, &p)
 	if err != nil {
 		return nil, none, err
@@ -222,6 +226,10 @@ func (x *Index) Get(ctx context.Context, table string, key []byte, at uint64) (V
 	if at > end {
 		return Version{}, pendingError("seqno %d is not committed on this node, the last one is %d", at, end)
 	}
+	if err := x.inTurn(ctx); err != nil {
+		return Version{}, err
+	}
+	defer x.endTurn()
 	h := x.hash(table, key)
 	for upTo := at; upTo > 0; {
 		if err := ctx.Err(); err != nil {
@@ -240,6 +248,18 @@ func (x *Index) Get(ctx context.Context, table string, key []byte, at uint64) (V
 	}
 	return Version{}, fmt.Errorf("%w: the key had not been written up to seqno %d", coco.ErrNotFound, at)
 }
+
+// inTurn waits until fewer than maxReads other look-ups are under way.
+func (x *Index) inTurn(ctx context.Context) error {
+	select {
+	case x.caches.reads <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (x *Index) endTurn() { <-x.caches.reads }
 
 // candidates finds batches of a segment that may have written a key.
 type candidates interface {

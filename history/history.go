@@ -2,6 +2,7 @@ package history
 
 import (
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -65,6 +66,7 @@ type Index struct {
 type caches struct {
 	blocks *cache[blockID, []byte]
 	opened *cache[uint64, *opened]
+	reads  chan struct{} // one token for each look-up that has a batch in memory beside them
 }
 
 // loop is the state of the goroutine in Run: which files wait, and which segment it makes.
@@ -103,13 +105,17 @@ type limits struct {
 	keep    int // batches that stay in memory although a file covers them
 }
 
+// maxReads is how many look-ups read batches of the ledger at a time, unless there are more processors. Each has a batch
+// in memory, sealed and opened; others wait for their turn.
+const maxReads = 4
+
 // New returns an index that knows nothing. Start tells it where the state begins, and Run does its work.
 func New(cfg Config) *Index {
 	return &Index{
 		cfg:    cfg,
 		limits: limits{slice: 256 << 10, records: maxRecords, batches: maxBatches, run: 8 << 10, keep: 1024},
 		hash:   hashOf,
-		caches: caches{blocks: newCache[blockID, []byte](8 << 20), opened: newCache[uint64, *opened](16 << 20)},
+		caches: caches{blocks: newCache[blockID, []byte](8 << 20), opened: newCache[uint64, *opened](16 << 20), reads: make(chan struct{}, max(maxReads, runtime.GOMAXPROCS(0)))},
 		wake:   make(chan struct{}, 1),
 	}
 }

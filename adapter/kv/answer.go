@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/wire"
 	"github.com/cocoframework/coco/wire/problem"
 )
@@ -95,6 +97,21 @@ func (l *ledger) answer(w http.ResponseWriter, value any) {
 		return
 	}
 	writeContent(w, wire.MediaJSON, append(text, '\n'))
+}
+
+// answerPage answers by a page, whose JSON is claimed while it is built. A page is small beside the budget, so a refusal
+// is a matter of the moment.
+func (l *ledger) answerPage(w http.ResponseWriter, write func(*budget.Buffer) error) {
+	out := budget.NewBuffer(adapter.ClaimOf(w), 0)
+	defer out.Release()
+	if err := write(out); err != nil {
+		w.Header().Del(wire.HeaderTxID)
+		l.fail(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", wire.MediaJSON)
+	w.Header().Set("Content-Length", strconv.Itoa(out.Len()))
+	_, _ = out.WriteTo(w) // a client that has gone
 }
 
 func writeContent(w http.ResponseWriter, contentType string, content []byte) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/internal/budget"
 )
 
 const (
@@ -228,7 +229,7 @@ func (l *ledger) history(w http.ResponseWriter, r *http.Request, key []byte, q p
 	if q.before != 0 {
 		at = q.before - 1
 	}
-	past := l.env.NewPastReader(pastTime)
+	past, claim := l.env.NewPastReader(pastTime), adapter.ClaimOf(w)
 	page, size := versionsPage{ID: newest, Items: []oldVersion{}}, 0
 	for at > 0 {
 		if len(page.Items) == q.limit || size >= pageBytes {
@@ -247,6 +248,10 @@ func (l *ledger) history(w http.ResponseWriter, r *http.Request, key []byte, q p
 			l.fail(w, err)
 			return
 		}
+		if err := claim.Take(len(p.Value)); err != nil { // the value came from the ledger: it is this request's alone
+			l.fail(w, err)
+			return
+		}
 		page.Items = append(page.Items, versionItem(&p))
 		size += len(p.Value)
 		at = p.TxID.Seqno - 1
@@ -256,7 +261,7 @@ func (l *ledger) history(w http.ResponseWriter, r *http.Request, key []byte, q p
 		return
 	}
 	setID(w, newest)
-	l.answer(w, page)
+	l.answerPage(w, func(out *budget.Buffer) error { return writePage(out, page.ID, page.Items, page.Next) })
 }
 
 func versionItem(p *adapter.PastValue) oldVersion {

@@ -2,6 +2,7 @@ package kv
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/store"
 	"github.com/cocoframework/coco/wire"
 )
@@ -138,6 +140,42 @@ type page struct {
 	Next  string    `json:"next,omitempty"` // path and query of the next page, if there is more
 }
 
+// write writes the page's JSON item by item.
+func (p *page) write(out *budget.Buffer) error { return writePage(out, p.ID, p.Items, p.Next) }
+
+// writePage writes a page as encoding/json would, with one item in memory twice at a time.
+func writePage[T any](out *budget.Buffer, id coco.TxID, items []T, next string) error {
+	head, err := json.Marshal(id)
+	if err == nil {
+		_, err = fmt.Fprintf(out, `{"transaction_id":%s,"items":[`, head)
+	}
+	for i := 0; i < len(items) && err == nil; i++ {
+		var text []byte
+		if i > 0 {
+			_, err = out.WriteString(",")
+		}
+		if err == nil {
+			text, err = json.Marshal(&items[i])
+		}
+		if err == nil {
+			err = out.Own(text)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	end := []byte("]")
+	if next != "" {
+		text, err := json.Marshal(next)
+		if err != nil {
+			return err
+		}
+		end = append(append(end, `,"next":`...), text...)
+	}
+	_, err = out.Write(append(end, "}\n"...))
+	return err
+}
+
 type item struct {
 	Key     []byte `json:"key"`
 	Value   []byte `json:"value"`
@@ -177,7 +215,7 @@ func (l *ledger) list(caller coco.Caller, w http.ResponseWriter, r *http.Request
 	})
 	snap.Release()
 	setID(w, id)
-	l.answer(w, p)
+	l.answerPage(w, p.write)
 }
 
 // bounds reads the query of a range.
