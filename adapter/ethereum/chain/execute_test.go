@@ -176,10 +176,14 @@ func TestClaimsAreTheConsensusReceipt(t *testing.T) {
 	defer v.Release()
 	got, err := v.Transaction(c.t.Context(), tx.Hash())
 	must(t, err)
+	must(t, got.EachLog(c.Head(), func(l *types.Log) error {
+		got.Receipt.Logs = append(got.Receipt.Logs, l)
+		return nil
+	}))
+	equal(t, "logs", len(got.Receipt.Logs), 1)
 	want, err := got.Receipt.MarshalBinary()
 	must(t, err)
 	sameBytes(t, "receipt", claims.Receipt, want)
-	equal(t, "logs", len(got.Receipt.Logs), 1)
 }
 
 func TestBlockThatIsNotCommittedLeavesNoTrace(t *testing.T) {

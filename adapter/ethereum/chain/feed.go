@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/ethereum/go-ethereum/core/types"
-
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
@@ -40,21 +38,8 @@ func (l *Ledger) advance(state *store.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	var logs []*types.Log
-	if block.Header.Bloom != (types.Bloom{}) && l.feed.wantsLogs() {
-		logs, err = logsOf(block, &LogFilter{}, func(i int) (rows.Tx, error) {
-			row, ok := state.Get(rows.Txs, block.Txs[i][:])
-			if !ok {
-				return rows.Tx{}, lost(errNoRow, "transaction %v of block %d", block.Txs[i], block.Number())
-			}
-			return rows.DecodeTx(row)
-		})
-		if err != nil {
-			return err
-		}
-	}
 	l.head.Store(block)
-	l.feed.publish(block, state.Version(), logs)
+	l.feed.publish(block, state.Version())
 	if !block.bare {
 		l.roots.Saw(block.View, block.Number(), rows.CarriedBy(block.Header))
 	}
@@ -77,8 +62,7 @@ type feed struct {
 	mu     sync.Mutex
 	states map[uint64]uint64 // block -> seqno; the newest keepStates
 	oldest uint64            // of states
-	heads  map[*Subscription[*Block]]struct{}
-	logs   map[*Subscription[[]*types.Log]]*LogFilter
+	heads  map[*Subscription]struct{}
 	closed bool
 }
 
@@ -87,18 +71,10 @@ const keepStates = store.Retain
 
 func (f *feed) init() {
 	f.states = map[uint64]uint64{}
-	f.heads = map[*Subscription[*Block]]struct{}{}
-	f.logs = map[*Subscription[[]*types.Log]]*LogFilter{}
+	f.heads = map[*Subscription]struct{}{}
 }
 
-// wantsLogs reports whether a subscriber wants logs. A later subscriber hears of later blocks.
-func (f *feed) wantsLogs() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.logs) > 0
-}
-
-func (f *feed) publish(b *Block, seqno uint64, logs []*types.Log) {
+func (f *feed) publish(b *Block, seqno uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	number := b.Number()
@@ -109,23 +85,14 @@ func (f *feed) publish(b *Block, seqno uint64, logs []*types.Log) {
 	for ; len(f.states) > keepStates && f.oldest < number; f.oldest++ {
 		delete(f.states, f.oldest)
 	}
-	for s := range f.heads {
-		if !s.deliver(b) {
-			delete(f.heads, s)
-		}
-	}
-	if len(logs) == 0 {
+	if len(f.heads) == 0 {
 		return
 	}
-	for s, filter := range f.logs {
-		var match []*types.Log
-		for _, l := range logs {
-			if filter.Match(l) {
-				match = append(match, l)
-			}
-		}
-		if len(match) > 0 && !s.deliver(match) {
-			delete(f.logs, s)
+	head := *b
+	head.Txs = nil // subscribers that are behind keep headers in memory, and nothing else
+	for s := range f.heads {
+		if !s.deliver(&head) {
+			delete(f.heads, s)
 		}
 	}
 }
@@ -142,7 +109,7 @@ func (f *feed) state(number uint64) (seqno uint64, ok bool) {
 func (l *Ledger) Subscribers() int {
 	l.feed.mu.Lock()
 	defer l.feed.mu.Unlock()
-	return len(l.feed.heads) + len(l.feed.logs)
+	return len(l.feed.heads)
 }
 
 func (f *feed) close() {
@@ -152,11 +119,7 @@ func (f *feed) close() {
 	for s := range f.heads {
 		s.end(errClosed)
 	}
-	for s := range f.logs {
-		s.end(errClosed)
-	}
 	clear(f.heads)
-	clear(f.logs)
 }
 
 var (
@@ -165,26 +128,21 @@ var (
 	errEnded  = fmt.Errorf("%w: the subscription was closed by its reader", coco.ErrNotFound)
 )
 
-// Subscription delivers what is committed after it was made, in order. A reader that falls behind
-// by more than the buffer loses the subscription: C is closed, and Err says why.
-type Subscription[T any] struct {
-	C      <-chan T
-	c      chan T
-	remove func()
+// Subscription delivers the heads of the blocks that are committed after it was made, in order: blocks without Txs.
+// A reader that falls behind by more than the buffer loses the subscription: C is closed, and Err says why.
+type Subscription struct {
+	C    <-chan *Block
+	c    chan *Block
+	feed *feed
 
 	mu  sync.Mutex
 	err error
 }
 
-func newSubscription[T any](buffer int) *Subscription[T] {
-	c := make(chan T, max(buffer, 1))
-	return &Subscription[T]{C: c, c: c}
-}
-
 // deliver is called by the feed only, under its lock.
-func (s *Subscription[T]) deliver(v T) bool {
+func (s *Subscription) deliver(b *Block) bool {
 	select {
-	case s.c <- v:
+	case s.c <- b:
 		return true
 	default:
 		s.end(errSlow)
@@ -192,7 +150,7 @@ func (s *Subscription[T]) deliver(v T) bool {
 	}
 }
 
-func (s *Subscription[T]) end(err error) {
+func (s *Subscription) end(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
@@ -202,41 +160,32 @@ func (s *Subscription[T]) end(err error) {
 }
 
 // Err says why C was closed, or nil while it is open.
-func (s *Subscription[T]) Err() error {
+func (s *Subscription) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
 }
 
 // Close ends the subscription. It may be called more than once.
-func (s *Subscription[T]) Close() { s.remove() }
-
-// SubscribeHeads delivers every block that is committed from now on.
-func (l *Ledger) SubscribeHeads(buffer int) *Subscription[*Block] {
-	s := newSubscription[*Block](buffer)
-	subscribe(&l.feed, s, func() { l.feed.heads[s] = struct{}{} }, func() { delete(l.feed.heads, s) })
-	return s
+func (s *Subscription) Close() {
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	delete(s.feed.heads, s)
+	s.end(errEnded)
 }
 
-// SubscribeLogs delivers, block by block, the logs that match; blocks without any are left out.
-func (l *Ledger) SubscribeLogs(filter *LogFilter, buffer int) *Subscription[[]*types.Log] {
-	s := newSubscription[[]*types.Log](buffer)
-	subscribe(&l.feed, s, func() { l.feed.logs[s] = filter }, func() { delete(l.feed.logs, s) })
-	return s
-}
-
-func subscribe[T any](f *feed, s *Subscription[T], add, remove func()) {
+// Subscribe delivers the head of every block that is committed from now on. Whoever wants more of a block reads it
+// when its turn comes (View.Block, View.LogsOf), so that what waits for a slow reader is small.
+func (l *Ledger) Subscribe(buffer int) *Subscription {
+	f := &l.feed
+	c := make(chan *Block, max(buffer, 1))
+	s := &Subscription{C: c, c: c, feed: f}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s.remove = func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		remove()
-		s.end(errEnded)
-	}
 	if f.closed {
 		s.end(errClosed)
-		return
+	} else {
+		f.heads[s] = struct{}{}
 	}
-	add()
+	return s
 }

@@ -2,118 +2,102 @@ package chain
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
-	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 )
 
-// LogFilter selects logs as eth_getLogs does: of any of the addresses, or of all if there are none,
-// and by position with any of the topics, or with whichever if there are none. It MUST NOT be
-// modified while it is in use.
-type LogFilter struct {
-	Addresses []common.Address
-	Topics    [][]common.Hash
-}
-
-// Match tells whether the filter selects the log.
-func (f *LogFilter) Match(l *types.Log) bool {
-	if len(f.Addresses) > 0 && !slices.Contains(f.Addresses, l.Address) || len(f.Topics) > len(l.Topics) {
-		return false
-	}
-	for i, any := range f.Topics {
-		if len(any) > 0 && !slices.Contains(any, l.Topics[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// matchBloom tells whether a block with the bloom may contain logs that the filter selects.
-func (f *LogFilter) matchBloom(bloom *types.Bloom) bool {
-	if *bloom == (types.Bloom{}) {
-		return false
-	}
-	if len(f.Addresses) > 0 && !slices.ContainsFunc(f.Addresses, func(a common.Address) bool { return bloom.Test(a[:]) }) {
-		return false
-	}
-	for _, any := range f.Topics {
-		if len(any) > 0 && !slices.ContainsFunc(any, func(h common.Hash) bool { return bloom.Test(h[:]) }) {
-			return false
-		}
-	}
-	return true
-}
-
-// LogLimits bound a search for logs. 0 means no limit.
-type LogLimits struct {
-	Results  int
-	Archived int // blocks that have left memory, each of which is looked up in the ledger
-}
-
-// Logs returns the logs of the blocks from <= number <= to that the filter selects, oldest first.
-// A search beyond a limit is coco.ErrInvalid.
-func (v *View) Logs(ctx context.Context, from, to uint64, f *LogFilter, limits LogLimits) ([]*types.Log, error) {
+// Logs calls fn with the logs of the blocks from <= number <= to that the filter selects, the oldest first, until fn
+// fails. Blocks whose bloom says that they have none are not looked into.
+func (v *View) Logs(ctx context.Context, from, to uint64, f *logs.Filter, fn func(*types.Log) error) error {
 	if from > to {
-		return nil, refusef("invalid block range params")
+		return refusef("invalid block range params")
 	}
 	to = min(to, v.Number())
-	if v.head == nil || from > to {
-		return nil, nil
-	}
-	if n := uint64(limits.Archived); n > 0 && to-from >= n && !v.InMemory(from+n) {
-		return nil, refusef("blocks %d to %d are in the ledger only, where %d may be searched at a time: ask for fewer blocks", from, from+n, n)
-	}
-	found, count := [][]*types.Log{}, 0 // by block, the newest first
-	err := v.backwards(ctx, from, to, func(_ uint64, row *rows.Block) error {
-		if bloom, ok := row.Bloom(); ok && !f.matchBloom(&bloom) {
-			return nil
-		}
-		block, err := blockOf(row)
-		if err != nil {
-			return err
-		}
-		logs, err := logsOf(block, f, func(i int) (rows.Tx, error) { return v.txRowOf(ctx, block, i) })
-		if err != nil {
-			return err
-		}
-		if count += len(logs); limits.Results > 0 && count > limits.Results {
-			return refusef("query returned more than %d results: ask for fewer blocks at a time", limits.Results)
-		}
-		if len(logs) > 0 {
-			found = append(found, logs)
-		}
+	if v.head == nil {
 		return nil
-	})
-	if err != nil || count == 0 {
-		return nil, err
 	}
-	slices.Reverse(found)
-	return slices.Concat(found...), nil
+	for from <= to {
+		// Each block tells where in the ledger the one before it ends, and a milestone where the last one of some does:
+		// these are found backwards, and then looked into in order.
+		last := min(to, from|(Milestones-1))
+		var found []*Block
+		err := v.backwards(ctx, from, last, func(_ uint64, row *rows.Block) error {
+			if bloom, ok := row.Bloom(); ok && !f.MatchBloom(&bloom) {
+				return nil
+			}
+			block, err := blockOf(row)
+			found = append(found, block)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, block := range slices.Backward(found) {
+			if err := v.LogsOf(ctx, block, f, fn); err != nil {
+				return err
+			}
+		}
+		from = last + 1
+	}
+	return nil
 }
 
-// logsOf returns the logs of a block that the filter selects; read reads the i-th transaction's row.
-func logsOf(b *Block, f *LogFilter, read func(i int) (rows.Tx, error)) ([]*types.Log, error) {
-	var out []*types.Log
+// LogsOf calls fn with the logs of a block that the filter selects, in order, until fn fails.
+func (v *View) LogsOf(ctx context.Context, b *Block, f *logs.Filter, fn func(*types.Log) error) error {
 	for i, hash := range b.Txs {
-		r, err := read(i)
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		r, err := v.txRowOf(ctx, b, i)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if len(r.Logs) == 1 { // an empty list
 			continue
 		}
-		logs, err := expandLogs(&r, hash, b)
-		if err != nil {
-			return nil, err
-		}
-		for _, log := range logs {
-			if f.Match(log) {
-				out = append(out, log)
+		t := Transaction{Hash: hash, BlockNumber: r.Block, Index: r.Index, Logs: r.Logs, FirstLog: r.FirstLog}
+		err = t.EachLog(b, func(l *types.Log) error {
+			if f.Match(l) {
+				return fn(l)
 			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
-	return out, nil
+	return nil
+}
+
+// EachLog calls fn with the transaction's logs in order, which are those of a block, until fn fails. Each is decoded
+// when its turn comes.
+func (t *Transaction) EachLog(b *Block, fn func(*types.Log) error) error {
+	err := logs.Each(t.Logs, func(i int, l *types.Log) error {
+		l.BlockNumber, l.BlockHash, l.BlockTimestamp = t.BlockNumber, b.Hash, b.Header.Time
+		l.TxHash, l.TxIndex, l.Index = t.Hash, uint(t.Index), uint(t.FirstLog)+uint(i)
+		return fn(l)
+	})
+	if errors.Is(err, coco.ErrCorrupt) {
+		return fmt.Errorf("transaction %v: %w", t.Hash, err)
+	}
+	return err
+}
+
+// bloom is that of the transaction's logs.
+func (t *Transaction) bloom() (bloom types.Bloom, err error) {
+	err = logs.Each(t.Logs, func(_ int, l *types.Log) error {
+		bloom.Add(l.Address[:])
+		for i := range l.Topics {
+			bloom.Add(l.Topics[i][:])
+		}
+		return nil
+	})
+	return bloom, err
 }

@@ -117,7 +117,7 @@ func TestBloomIsWhereItIsReadInEveryHeader(t *testing.T) {
 func FuzzRowsExpand(f *testing.F) {
 	f.Add([]byte{0xc0})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		_, _ = expandLogs(&rows.Tx{Logs: b}, common.Hash{}, &Block{Header: new(types.Header)})
+		_ = (&Transaction{Logs: b}).EachLog(&Block{Header: new(types.Header)}, func(*types.Log) error { return nil })
 		_, _ = blockOf(&rows.Block{Header: b})
 	})
 }

@@ -85,7 +85,7 @@ func (a *auditor) follow(c *testChain) {
 	for n := uint64(len(a.blocks)); n <= v.Number(); n++ {
 		b, err := v.Block(c.t.Context(), n)
 		must(a.t, err)
-		list, err := v.Transactions(c.t.Context(), b)
+		list, err := transactionsOf(v, b)
 		must(a.t, err)
 		body := &types.Body{}
 		for _, tx := range list {

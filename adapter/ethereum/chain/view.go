@@ -51,7 +51,7 @@ func blockOf(r *rows.Block) (*Block, error) {
 	return &Block{Header: h, Hash: r.Hash, Size: r.Size, Txs: txs, First: r.First, View: r.View}, nil
 }
 
-// Transaction is an included transaction with its receipt.
+// Transaction is an included transaction with its receipt. The receipt's logs are left out: see EachLog.
 type Transaction struct {
 	Tx          *types.Transaction
 	Hash        common.Hash
@@ -59,7 +59,9 @@ type Transaction struct {
 	BlockNumber uint64
 	Index       uint64
 	TxID        coco.TxID
-	Receipt     *types.Receipt // with all derived fields
+	Receipt     *types.Receipt // with all derived fields, but without logs
+	Logs        []byte         // as an RLP list, see EachLog
+	FirstLog    uint64         // index of the first one in the block
 }
 
 // View is one committed state of the chain, with all blocks up to it. It is safe for concurrent
@@ -258,25 +260,14 @@ func (v *View) TransactionInBlock(ctx context.Context, hash common.Hash) (*Trans
 	return t, b, err
 }
 
-// TransactionOf returns the i-th transaction of a block.
+// TransactionOf returns the i-th transaction of a block. A block's transactions are read one by one: together with
+// their logs they may take much more memory than what is made of them.
 func (v *View) TransactionOf(ctx context.Context, b *Block, i int) (*Transaction, error) {
 	r, err := v.txRowOf(ctx, b, i)
 	if err != nil {
 		return nil, err
 	}
 	return v.ledger.chain.expand(&r, b.Txs[i], b)
-}
-
-// Transactions returns those of a block, in order.
-func (v *View) Transactions(ctx context.Context, b *Block) ([]*Transaction, error) {
-	out := make([]*Transaction, len(b.Txs))
-	for i := range b.Txs {
-		var err error
-		if out[i], err = v.TransactionOf(ctx, b, i); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }
 
 // txRowOf reads the row of the i-th transaction of a block, whose seqno is known.
@@ -306,16 +297,19 @@ func (c *chain) expand(r *rows.Tx, hash common.Hash, b *Block) (*Transaction, er
 	if err := tx.UnmarshalBinary(r.Raw); err != nil {
 		return nil, fmt.Errorf("%w: transaction %v: %w", coco.ErrCorrupt, hash, err)
 	}
-	logs, err := expandLogs(r, hash, b)
-	if err != nil {
-		return nil, err
+	t := &Transaction{
+		Tx: tx, Hash: hash, From: r.Sender, BlockNumber: r.Block, Index: r.Index, TxID: r.TxID(),
+		Logs: r.Logs, FirstLog: r.FirstLog,
 	}
-	t := &Transaction{Tx: tx, Hash: hash, From: r.Sender, BlockNumber: r.Block, Index: r.Index, TxID: r.TxID()}
+	bloom, err := t.bloom()
+	if err != nil {
+		return nil, fmt.Errorf("transaction %v: %w", hash, err)
+	}
 	rc := &types.Receipt{
 		Type:              tx.Type(),
 		Status:            r.Status,
 		CumulativeGasUsed: r.Cumulative,
-		Logs:              logs,
+		Bloom:             bloom,
 		TxHash:            hash,
 		GasUsed:           r.GasUsed,
 		BlockHash:         b.Hash,
@@ -335,22 +329,8 @@ func (c *chain) expand(r *rows.Tx, hash common.Hash, b *Block) (*Transaction, er
 	if n := len(tx.BlobHashes()); n > 0 {
 		rc.BlobGasUsed, rc.BlobGasPrice = uint64(n)*params.BlobTxBlobGasPerBlob, c.blobFee
 	}
-	rc.Bloom = types.CreateBloom(rc)
 	t.Receipt = rc
 	return t, nil
-}
-
-// expandLogs decodes the logs of a transaction's row, which is that of a hash within a block.
-func expandLogs(r *rows.Tx, hash common.Hash, b *Block) ([]*types.Log, error) {
-	logs := []*types.Log{}
-	if err := rlp.DecodeBytes(r.Logs, &logs); err != nil {
-		return nil, fmt.Errorf("%w: logs of transaction %v: %w", coco.ErrCorrupt, hash, err)
-	}
-	for i, l := range logs {
-		l.BlockNumber, l.BlockHash, l.BlockTimestamp = r.Block, b.Hash, b.Header.Time
-		l.TxHash, l.TxIndex, l.Index = hash, uint(r.Index), uint(r.FirstLog)+uint(i)
-	}
-	return logs, nil
 }
 
 // account reads an account.

@@ -14,6 +14,7 @@ import (
 	"github.com/holiman/uint256"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/internal/contracts"
 )
 
@@ -43,7 +44,7 @@ func TestOlderStatesStayReadable(t *testing.T) {
 	defer v.Release()
 	b, err := v.Block(c.t.Context(), 3)
 	must(t, err)
-	list, err := v.Transactions(c.t.Context(), b)
+	list, err := transactionsOf(v, b)
 	must(t, err)
 	equal(t, "transactions of an old block", len(list), 1)
 }
@@ -59,14 +60,14 @@ func TestLogsAreFoundByAddressTopicAndRange(t *testing.T) {
 	ctx := context.Background()
 	transfer := crypto.Keccak256Hash([]byte("Transfer(address,address,uint256)"))
 	to := common.BytesToHash(c.address(2).Bytes())
-	count := func(f *LogFilter, from, end uint64, want int) []*types.Log {
+	count := func(f *logs.Filter, from, end uint64, want int) []*types.Log {
 		t.Helper()
-		logs, err := v.Logs(ctx, from, end, f, LogLimits{})
+		found, err := logsIn(v, from, end, f)
 		must(t, err)
-		equal(t, "logs", len(logs), want)
-		return logs
+		equal(t, "logs", len(found), want)
+		return found
 	}
-	all := count(&LogFilter{Addresses: []common.Address{token}, Topics: [][]common.Hash{{transfer}, nil, {to}}}, first, first+4, 5)
+	all := count(&logs.Filter{Addresses: []common.Address{token}, Topics: [][]common.Hash{{transfer}, nil, {to}}}, first, first+4, 5)
 	for i, l := range all {
 		b, err := v.Block(c.t.Context(), first+uint64(i))
 		must(t, err)
@@ -76,32 +77,38 @@ func TestLogsAreFoundByAddressTopicAndRange(t *testing.T) {
 		equal(t, "index", l.TxIndex, 1)
 		equal(t, "time", l.BlockTimestamp, b.Header.Time)
 	}
-	count(&LogFilter{}, first+1, first+2, 2)
-	count(&LogFilter{Topics: [][]common.Hash{{to}}}, 0, ^uint64(0), 0)
-	count(&LogFilter{Addresses: []common.Address{c.address(0)}}, 0, 1000, 0)
-	count(&LogFilter{Topics: [][]common.Hash{nil, nil, nil, nil}}, 0, 1000, 0)
-	if _, err := v.Logs(ctx, 0, 1000, &LogFilter{}, LogLimits{Results: 4}); !errors.Is(err, coco.ErrInvalid) {
-		t.Fatalf("more than the limit: %v", err)
+	count(&logs.Filter{}, first+1, first+2, 2)
+	count(&logs.Filter{Topics: [][]common.Hash{{to}}}, 0, ^uint64(0), 0)
+	count(&logs.Filter{Addresses: []common.Address{c.address(0)}}, 0, 1000, 0)
+	count(&logs.Filter{Topics: [][]common.Hash{nil, nil, nil, nil}}, 0, 1000, 0)
+	enough := errors.New("enough")
+	if err := v.Logs(ctx, 0, 1000, &logs.Filter{}, func(*types.Log) error { return enough }); !errors.Is(err, enough) {
+		t.Fatalf("a caller that has enough: %v", err)
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := v.Logs(ended, 0, 1000, &LogFilter{}, LogLimits{}); !errors.Is(err, context.Canceled) {
+	if err := v.Logs(ended, 0, 1000, &logs.Filter{}, nil); !errors.Is(err, context.Canceled) {
 		t.Fatalf("ended context: %v", err)
 	}
 }
 
 func TestSubscribersHearWhatIsCommitted(t *testing.T) {
 	c, token := newTokenChain(t, 3)
-	heads, slow := c.SubscribeHeads(8), c.SubscribeHeads(1)
-	logs := c.SubscribeLogs(&LogFilter{Addresses: []common.Address{token}}, 8)
+	heads, slow, open := c.Subscribe(8), c.Subscribe(1), c.Subscribe(8)
 	included_(t, c.execute(c.call(c.transfer(1, 0, 1))), 1)
 	included_(t, c.execute(c.call(c.sign(1, 1, &token, 100_000, 0, contracts.Transfer(c.address(2), big.NewInt(7))))), 1)
 	b1, b2 := <-heads.C, <-heads.C
 	equal(t, "parent", b2.Header.ParentHash, b1.Hash)
 	equal(t, "head", b2.Hash, c.Head().Hash)
-	got := <-logs.C
+	equal(t, "transactions that wait with a head", len(b2.Txs), 0)
+	v := c.Latest()
+	defer v.Release()
+	got, err := logsIn(v, b2.Number(), b2.Number(), &logs.Filter{Addresses: []common.Address{token}})
+	must(t, err)
 	equal(t, "logs", len(got), 1)
 	equal(t, "block of the log", got[0].BlockHash, b2.Hash)
+	<-open.C
+	<-open.C
 	<-slow.C
 	if _, ok := <-slow.C; ok || !errors.Is(slow.Err(), coco.ErrBusy) {
 		t.Fatalf("the slow reader: %v", slow.Err())
@@ -113,10 +120,10 @@ func TestSubscribersHearWhatIsCommitted(t *testing.T) {
 		t.Fatal("a closed subscription is open")
 	}
 	c.Close()
-	if _, ok := <-logs.C; ok || !errors.Is(logs.Err(), coco.ErrUnreachable) {
-		t.Fatalf("after the ledger's end: %v", logs.Err())
+	if _, ok := <-open.C; ok || !errors.Is(open.Err(), coco.ErrUnreachable) {
+		t.Fatalf("after the ledger's end: %v", open.Err())
 	}
-	if s := c.SubscribeHeads(1); s.Err() == nil {
+	if s := c.Subscribe(1); s.Err() == nil {
 		t.Fatal("a closed ledger takes subscribers")
 	}
 }
@@ -260,4 +267,25 @@ func TestAMessageThatCannotBeExecutedIsRefusedInTheWordsOfGeth(t *testing.T) {
 	if _, _, err = c.EstimateGas(ctx, v, &m, nil); err == nil || err.Error() != core.ErrInsufficientFundsForTransfer.Error() {
 		t.Errorf("estimate with a price and no balance: %v", err)
 	}
+}
+
+// logsIn collects what View.Logs finds.
+func logsIn(v *View, from, to uint64, f *logs.Filter) (found []*types.Log, err error) {
+	err = v.Logs(context.Background(), from, to, f, func(l *types.Log) error {
+		found = append(found, l)
+		return nil
+	})
+	return found, err
+}
+
+// transactionsOf reads all transactions of a block.
+func transactionsOf(v *View, b *Block) ([]*Transaction, error) {
+	out := make([]*Transaction, len(b.Txs))
+	for i := range b.Txs {
+		var err error
+		if out[i], err = v.TransactionOf(context.Background(), b, i); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }

@@ -63,14 +63,13 @@ func (m *ethMethods) GetBlockByHash(ctx context.Context, hash common.Hash, full 
 
 func (m *ethMethods) block(ctx context.Context, at rpc.BlockNumberOrHash, full bool) (json.RawMessage, error) {
 	return m.withBlock(ctx, at, func(v *chain.View, b *chain.Block) (json.RawMessage, error) {
+		x := exchangeOf(ctx)
+		out := m.s.buffer(x)
 		if !full {
-			return encode.AppendBlock(nil, b, nil), nil
+			return m.s.result(x, out, encode.WriteBlock(out, b, nil), "ask for single transactions by eth_getTransactionByBlockNumberAndIndex")
 		}
-		txs, err := v.Transactions(ctx, b)
-		if err != nil {
-			return nil, err
-		}
-		return encode.AppendBlock(nil, b, txs), nil
+		err := encode.WriteBlock(out, b, func(i int) (*chain.Transaction, error) { return v.TransactionOf(ctx, b, i) })
+		return m.s.result(x, out, err, "ask for the block without its transactions, and for these by eth_getTransactionByBlockNumberAndIndex")
 	})
 }
 
@@ -93,18 +92,25 @@ func (m *ethMethods) header(ctx context.Context, at rpc.BlockNumberOrHash) (json
 // GetBlockReceipts is the receipts of a block's transactions.
 func (m *ethMethods) GetBlockReceipts(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
 	return m.withBlock(ctx, at, func(v *chain.View, b *chain.Block) (json.RawMessage, error) {
-		txs, err := v.Transactions(ctx, b)
-		if err != nil {
-			return nil, err
-		}
-		out := []byte{'['}
-		for i, t := range txs {
+		x := exchangeOf(ctx)
+		out := m.s.buffer(x)
+		_, err := out.WriteString("[")
+		for i := 0; i < len(b.Txs) && err == nil; i++ {
 			if i > 0 {
-				out = append(out, ',')
+				_, err = out.WriteString(",")
 			}
-			out = encode.AppendReceipt(out, t)
+			var t *chain.Transaction
+			if err == nil {
+				t, err = v.TransactionOf(ctx, b, i)
+			}
+			if err == nil {
+				err = encode.WriteReceipt(out, t, b)
+			}
 		}
-		return append(out, ']'), nil
+		if err == nil {
+			_, err = out.WriteString("]")
+		}
+		return m.s.result(x, out, err, "ask for single receipts by eth_getTransactionReceipt, or for logs by eth_getLogs")
 	})
 }
 
@@ -210,22 +216,20 @@ func (m *ethMethods) GetRawTransactionByHash(ctx context.Context, hash common.Ha
 
 // GetTransactionReceipt is null until the transaction is committed.
 func (m *ethMethods) GetTransactionReceipt(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
-	return rpcResult(m.s.appendReceiptOf(ctx, exchangeOf(ctx), nil, hash))
+	return m.s.receiptOf(ctx, exchangeOf(ctx), hash)
 }
 
-// appendReceiptOf writes a transaction's receipt, or null.
-func (s *Server) appendReceiptOf(ctx context.Context, x *exchange, b []byte, hash common.Hash) ([]byte, error) {
+// receiptOf is a transaction's receipt, or null.
+func (s *Server) receiptOf(ctx context.Context, x *exchange, hash common.Hash) (json.RawMessage, error) {
 	v, err := s.view(x, readTx(hash))
-	var t *chain.Transaction
-	if err == nil {
-		defer v.Release()
-		t, err = v.Transaction(ctx, hash)
-	}
-	if errors.Is(err, coco.ErrNotFound) {
-		return append(b, encode.Null...), nil
-	}
 	if err != nil {
-		return b, err
+		return absent(err)
 	}
-	return encode.AppendReceipt(b, t), nil
+	defer v.Release()
+	t, b, err := v.TransactionInBlock(ctx, hash)
+	if err != nil {
+		return absent(err)
+	}
+	out := s.buffer(x)
+	return s.result(x, out, encode.WriteReceipt(out, t, b), "ask for its logs by eth_getLogs, with addresses and topics, or for a vote to raise the limit")
 }

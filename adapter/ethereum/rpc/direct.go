@@ -3,7 +3,6 @@ package rpc
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"runtime"
@@ -29,7 +28,7 @@ func (s *Server) direct(x *exchange, req scan.Request, out []byte) (reply []byte
 	}()
 	switch string(req.Method) {
 	case "eth_sendRawTransaction":
-		raw, ok := rawParam(req.Params)
+		raw, ok := scan.DataParam(req.Params)
 		if !ok {
 			return out, false
 		}
@@ -38,16 +37,16 @@ func (s *Server) direct(x *exchange, req scan.Request, out []byte) (reply []byte
 		return s.directCall(x, req, out)
 	case "eth_getTransactionReceipt":
 		var hash common.Hash
-		if value, ok := onlyParam(req.Params); !ok || !fixedHex(hash[:], value) {
+		if value, ok := scan.OnlyParam(req.Params); !ok || !scan.FixedHex(hash[:], value) {
 			return out, false
 		}
-		reply, err := s.appendReceiptOf(x.ctx, x, appendReply(out, req.ID), hash)
+		result, err := s.receiptOf(x.ctx, x, hash)
 		if err != nil {
 			return appendError(out, req.ID, err), true
 		}
-		return append(reply, '}'), true
+		return append(append(appendReply(out, req.ID), result...), '}'), true
 	case "eth_blockNumber":
-		if !noParams(req.Params) {
+		if !scan.NoParams(req.Params) {
 			return out, false
 		}
 		n, err := s.height(x)
@@ -57,7 +56,7 @@ func (s *Server) direct(x *exchange, req scan.Request, out []byte) (reply []byte
 		out = encode.AppendQuantity(appendReply(out, req.ID), n)
 		return append(out, '}'), true
 	case "eth_chainId":
-		if !noParams(req.Params) {
+		if !scan.NoParams(req.Params) {
 			return out, false
 		}
 		return append(append(appendReply(out, req.ID), s.chain...), '}'), true
@@ -111,7 +110,14 @@ func (s *Server) directCall(x *exchange, req scan.Request, out []byte) ([]byte, 
 	if err != nil {
 		return appendError(out, req.ID, err), true
 	}
-	return append(encode.AppendData(appendReply(out, req.ID), result), '}'), true
+	if len(result) <= smallResult {
+		return append(encode.AppendData(appendReply(out, req.ID), result), '}'), true
+	}
+	large, err := s.data(x, result)
+	if err != nil {
+		return appendError(out, req.ID, err), true
+	}
+	return append(append(appendReply(out, req.ID), large...), '}'), true
 }
 
 // plainCall reads a transaction object with the usual members, each once and well-formed.
@@ -127,7 +133,7 @@ func plainCall(object []byte, args *callArgs) bool {
 		case "input":
 			return dataMember(&args.Input, value)
 		case "gas":
-			text, ok := stringValue(value)
+			text, ok := scan.StringValue(value)
 			gas, err := hexutil.DecodeUint64(text)
 			if !ok || err != nil || args.Gas != nil {
 				return false
@@ -135,7 +141,7 @@ func plainCall(object []byte, args *callArgs) bool {
 			args.Gas = (*hexutil.Uint64)(&gas)
 			return true
 		case "value":
-			text, ok := stringValue(value)
+			text, ok := scan.StringValue(value)
 			amount, err := hexutil.DecodeBig(text)
 			if !ok || err != nil || args.Value != nil {
 				return false
@@ -149,7 +155,7 @@ func plainCall(object []byte, args *callArgs) bool {
 
 func addressMember(field **common.Address, value []byte) bool {
 	var addr common.Address
-	if *field != nil || !fixedHex(addr[:], value) {
+	if *field != nil || !scan.FixedHex(addr[:], value) {
 		return false
 	}
 	*field = &addr
@@ -157,68 +163,12 @@ func addressMember(field **common.Address, value []byte) bool {
 }
 
 func dataMember(field **hexutil.Bytes, value []byte) bool {
-	data, ok := hexValue(value)
+	data, ok := scan.HexValue(value)
 	if *field != nil || !ok {
 		return false
 	}
 	*field = (*hexutil.Bytes)(&data)
 	return true
-}
-
-// noParams reports whether a call has no parameters.
-func noParams(params []byte) bool {
-	return params == nil || scan.SkipSpace(params, 1) == len(params)-1
-}
-
-// onlyParam returns the one parameter of a call.
-func onlyParam(params []byte) (value []byte, ok bool) {
-	n := 0
-	if params != nil {
-		scan.Elements(params, func(v []byte) bool {
-			value = v
-			n++
-			return n < 2
-		})
-	}
-	return value, n == 1
-}
-
-// rawParam returns the transaction that is the one parameter of a call.
-func rawParam(params []byte) ([]byte, bool) {
-	value, ok := onlyParam(params)
-	if !ok {
-		return nil, false
-	}
-	return hexValue(value)
-}
-
-func stringValue(value []byte) (string, bool) {
-	if len(value) < 2 || value[0] != '"' {
-		return "", false
-	}
-	return string(value[1 : len(value)-1]), true
-}
-
-// hexValue decodes a JSON string of bytes, which must have its prefix.
-func hexValue(value []byte) ([]byte, bool) {
-	if len(value) < 4 || value[0] != '"' || value[1] != '0' || value[2] != 'x' {
-		return nil, false
-	}
-	digits := value[3 : len(value)-1]
-	data := make([]byte, len(digits)/2)
-	if _, err := hex.Decode(data, digits); err != nil {
-		return nil, false
-	}
-	return data, true
-}
-
-// fixedHex is hexValue for a known length.
-func fixedHex(dst, value []byte) bool {
-	if len(value) != 2*len(dst)+4 || value[0] != '"' || value[1] != '0' || value[2] != 'x' {
-		return false
-	}
-	_, err := hex.Decode(dst, value[3:len(value)-1])
-	return err == nil
 }
 
 // replyBatch answers a JSON-RPC batch. Transactions that follow one another are submitted
@@ -230,7 +180,7 @@ func (s *Server) replyBatch(x *exchange, b *buffers) {
 		s.replyUnusualBatch(x, b)
 		return
 	}
-	batch := batchReply{server: s, x: x, out: b.out}
+	batch := batchReply{server: s, x: x, buffers: b}
 	for i := 0; i < len(reqs); {
 		if n := batch.transactions(reqs[i:]); n > 0 {
 			i += n
@@ -239,7 +189,7 @@ func (s *Server) replyBatch(x *exchange, b *buffers) {
 		batch.call(reqs[i], nil)
 		i++
 	}
-	b.out = batch.close()
+	batch.close()
 }
 
 // replyUnusualBatch answers a batch with an element that is not in plain form: it is split as
@@ -250,7 +200,7 @@ func (s *Server) replyUnusualBatch(x *exchange, b *buffers) {
 		b.out = s.replyFull(x, b.in, b.out)
 		return
 	}
-	batch := batchReply{server: s, x: x, out: b.out}
+	batch := batchReply{server: s, x: x, buffers: b}
 	for i := 0; i < len(raw); {
 		b.reqs = b.reqs[:0]
 		for _, element := range raw[i:] {
@@ -273,17 +223,16 @@ func (s *Server) replyUnusualBatch(x *exchange, b *buffers) {
 		batch.call(req, raw[i])
 		i++
 	}
-	b.out = batch.close()
+	batch.close()
 }
 
 // batchReply collects the replies to a batch.
 type batchReply struct {
-	server *Server
-	x      *exchange
-	out    []byte
-	count  int
-	size   int  // of the results, which is what the limit counts
-	full   bool // the limit is reached: all other calls are refused
+	*buffers
+	server  *Server
+	x       *exchange // its size is that of the results, which is what the limit counts
+	count   int
+	refused error // once the limit or the claim is reached: the answer to all other calls
 }
 
 // next makes room for a reply.
@@ -296,12 +245,11 @@ func (r *batchReply) next() {
 	r.count++
 }
 
-// close returns the whole reply, nothing if no call wants one.
-func (r *batchReply) close() []byte {
-	if r.count == 0 {
-		return r.out
+// close ends the reply, which is empty if no call wants one.
+func (r *batchReply) close() {
+	if r.count > 0 {
+		r.out = append(r.out, ']')
 	}
-	return append(r.out, ']')
 }
 
 var errReplyTooLarge = rpcErrorf(codeReplyTooLarge, "response too large")
@@ -311,18 +259,18 @@ var errReplyTooLarge = rpcErrorf(codeReplyTooLarge, "response too large")
 func (r *batchReply) transactions(reqs []scan.Request) int {
 	const result = 68 // bytes of a hash in JSON
 	var raw [][]byte
-	for room := r.server.limits.ReplyBytes - r.size; room >= 0; room -= result {
+	for room := r.server.limits.ReplyBytes - r.x.size; room >= 0; room -= result {
 		if len(raw) == len(reqs) || string(reqs[len(raw)].Method) != "eth_sendRawTransaction" {
 			break
 		}
 		req := reqs[len(raw)]
-		tx, ok := rawParam(req.Params)
+		tx, ok := scan.DataParam(req.Params)
 		if !ok {
 			break
 		}
 		raw = append(raw, tx)
 	}
-	if len(raw) < 2 || r.full {
+	if len(raw) < 2 || r.refused != nil {
 		return 0
 	}
 	results, err := r.server.sendAll(r.x.ctx, r.x, raw)
@@ -352,14 +300,15 @@ func (s *Server) sendAll(ctx context.Context, x *exchange, raw [][]byte) (result
 
 // call answers one call, given in plain form or else raw.
 func (r *batchReply) call(req scan.Request, raw []byte) {
-	if r.full {
+	if r.refused != nil {
 		id, answered := req.ID, true
 		if id == nil {
 			id, answered = leftOver(raw)
 		}
 		if answered {
 			r.next()
-			r.out = appendError(r.out, id, errReplyTooLarge)
+			r.out = appendError(r.out, id, r.refused)
+			r.flushed()
 		}
 		return
 	}
@@ -410,16 +359,33 @@ func leftOver(raw []byte) (id []byte, answered bool) {
 // grown counts the reply at out[start:] towards the limit of all replies: its result or error.
 func (r *batchReply) grown(start int, id []byte) {
 	const envelope, failed = `{"jsonrpc":"2.0","id":`, `,"error":`
-	reply := r.out[start:]
+	reply, x := r.out[start:], r.x
 	switch {
 	case id == nil: // as the full server read it
 		var parts struct{ Result, Error json.RawMessage }
 		_ = json.Unmarshal(reply, &parts)
-		r.size += len(parts.Result) + len(parts.Error)
+		x.size += len(parts.Result) + len(parts.Error)
 	case bytes.HasPrefix(reply[len(envelope)+len(id):], []byte(failed)):
-		r.size += len(reply) - len(envelope) - len(id) - len(failed) - 1
+		x.size += len(reply) - len(envelope) - len(id) - len(failed) - 1
 	default:
-		r.size += len(reply) - len(envelope) - len(id) - len(`,"result":`) - 1
+		x.size += len(reply) - len(envelope) - len(id) - len(`,"result":`) - 1
 	}
-	r.full = r.full || r.size > r.server.limits.ReplyBytes
+	if x.large != nil {
+		x.size += x.large.Len() - len(token)
+		r.settle(x, start)
+	}
+	r.flushed()
+	if x.size > r.server.limits.ReplyBytes {
+		r.refused = errReplyTooLarge
+	}
+}
+
+// flushed moves what is ready to memory that is claimed. If there is none left, the calls that follow are refused.
+func (r *batchReply) flushed() {
+	if len(r.out) < smallResult {
+		return
+	}
+	if err := r.flush(r.x); err != nil && r.refused == nil {
+		r.refused = err
+	}
 }

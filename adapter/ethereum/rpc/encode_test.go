@@ -11,7 +11,9 @@ import (
 	"github.com/holiman/uint256"
 
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
+	"github.com/cocoframework/coco/internal/budget"
 )
 
 // decoded makes JSON comparable: key order does not matter.
@@ -123,7 +125,14 @@ func TestReceiptIsEncodedAsGoEthereumDoes(t *testing.T) {
 		GasUsed: 25000, EffectiveGasPrice: big.NewInt(1), BlockHash: common.Hash{4}, BlockNumber: big.NewInt(5), TransactionIndex: 6,
 		Logs: []*types.Log{{Address: common.Address{1}, Topics: []common.Hash{{2}}}},
 	}
-	got := decoded(t, encode.AppendReceipt(nil, &chain.Transaction{Tx: tx, Hash: tx.Hash(), From: common.Address{7}, BlockNumber: 5, Index: 6, Receipt: r}))
+	block := &chain.Block{Hash: r.BlockHash, Header: &types.Header{Number: r.BlockNumber, Time: 9}}
+	out := budget.NewBuffer(nil, 0)
+	must(t, encode.WriteReceipt(out, &chain.Transaction{
+		Tx: tx, Hash: tx.Hash(), From: common.Address{7}, BlockNumber: 5, Index: 6, Receipt: r, Logs: rows.EncodeLogs(r.Logs), FirstLog: 3,
+	}, block))
+	got := decoded(t, out.Bytes())
+	l := r.Logs[0]
+	l.BlockHash, l.BlockNumber, l.BlockTimestamp, l.TxHash, l.TxIndex, l.Index = r.BlockHash, 5, 9, tx.Hash(), 6, 3
 	want := marshalled(t, r)
 	delete(want, "root") // of before Byzantium
 	want["from"], want["to"] = "0x0700000000000000000000000000000000000000", nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/logs"
 )
 
 // JSON-RPC error codes, of the specification, of EIP-1474 and of go-ethereum.
@@ -59,7 +60,7 @@ func rpcErrorOf(err error) *rpcError {
 		return e
 	case errors.Is(err, coco.ErrMissing):
 		return rpcErrorf(codeUnavailable, "not on this node, ask another one (%v)", err)
-	case errors.Is(err, adapter.ErrPastLimit):
+	case errors.Is(err, adapter.ErrPastLimit), errors.As(err, new(*logs.LimitError)):
 		return &rpcError{code: codeLimit, message: err.Error()}
 	case errors.Is(err, coco.ErrBusy):
 		return rpcErrorf(codeLimit, "busy, nothing was done: send the same call again in a moment (%v)", err)
@@ -81,9 +82,15 @@ func rpcResult[T any](v T, err error) (T, error) {
 	return v, nil
 }
 
+// maxRevertData bounds what an error carries of what a contract said, in bytes.
+const maxRevertData = 128 << 10
+
 // revertError says why a contract refused: the reason if it is a string or a panic code of
 // Solidity, and the data as it came.
 func revertError(data []byte) *rpcError {
+	if len(data) > maxRevertData {
+		return rpcErrorf(codeReverted, "%v, with %d bytes of data, which are left out: at most %d are shown", vm.ErrExecutionReverted, len(data), maxRevertData)
+	}
 	e := &rpcError{code: codeReverted, message: vm.ErrExecutionReverted.Error(), data: hexutil.Encode(data)}
 	if reason, err := abi.UnpackRevert(data); err == nil {
 		e.message += ": " + reason

@@ -176,16 +176,17 @@ func (m *ethMethods) GetTransactionCount(ctx context.Context, addr common.Addres
 }
 
 // Call executes a message without keeping its effects.
-func (m *ethMethods) Call(ctx context.Context, args callArgs, at *rpc.BlockNumberOrHash, state *stateOverride, block *blockOverride) (hexutil.Bytes, error) {
+func (m *ethMethods) Call(ctx context.Context, args callArgs, at *rpc.BlockNumberOrHash, state *stateOverride, block *blockOverride) (json.RawMessage, error) {
 	o, err := callOptions(state, block)
 	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
-	out, err := m.s.callMessage(ctx, exchangeOf(ctx), at, &args, o)
+	x := exchangeOf(ctx)
+	out, err := m.s.callMessage(ctx, x, at, &args, o)
 	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
-	return append(hexutil.Bytes{}, out...), nil
+	return m.s.data(x, out)
 }
 
 // EstimateGas is the smallest gas limit with which a message succeeds.

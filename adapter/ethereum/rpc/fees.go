@@ -146,11 +146,7 @@ func ratio(used, limit uint64) float64 {
 // rewardsOf finds the tips at the percentiles of a block's gas, cheapest first.
 func rewardsOf(ctx context.Context, v *chain.View, b *chain.Block, percentiles []float64) ([]*hexutil.Big, error) {
 	rewards := make([]*hexutil.Big, len(percentiles))
-	txs, err := v.Transactions(ctx, b)
-	if err != nil {
-		return nil, err
-	}
-	if len(txs) == 0 {
+	if len(b.Txs) == 0 {
 		for i := range rewards {
 			rewards[i] = new(hexutil.Big)
 		}
@@ -160,8 +156,12 @@ func rewardsOf(ctx context.Context, v *chain.View, b *chain.Block, percentiles [
 		gas uint64
 		tip *big.Int
 	}
-	all := make([]paid, len(txs))
-	for i, t := range txs {
+	all := make([]paid, len(b.Txs))
+	for i := range b.Txs {
+		t, err := v.TransactionOf(ctx, b, i)
+		if err != nil {
+			return nil, err
+		}
 		tip := encode.EffectiveGasPrice(t.Tx, b.Header.BaseFee)
 		if b.Header.BaseFee != nil {
 			tip = new(big.Int).Sub(tip, b.Header.BaseFee)

@@ -11,7 +11,6 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
 )
 
@@ -98,68 +97,6 @@ func TestFiltersBelongToTheirCaller(t *testing.T) {
 	}
 	var hashes []common.Hash
 	n.ask(&hashes, "eth_getFilterChanges", id)
-}
-
-// setClock is a clock that stands still.
-type setClock struct {
-	local.Clock
-	now time.Time
-}
-
-var _ host.Clock = (*setClock)(nil)
-
-func (c *setClock) Elapsed() time.Duration { return 0 }
-func (c *setClock) Now() time.Time         { return c.now }
-
-func TestFiltersAreBoundedAndForgotten(t *testing.T) {
-	clock := &setClock{now: time.Unix(1000, 0)}
-	table := newFilterTable(clock, 2)
-	a, b := coco.ActorID{1}, coco.ActorID{2}
-	first, err := table.add(&pollFilter{owner: a})
-	must(t, err)
-	clock.now = clock.now.Add(3 * time.Minute)
-	second, err := table.add(&pollFilter{owner: a})
-	must(t, err)
-	if _, err := table.add(&pollFilter{owner: a}); err == nil {
-		t.Fatal("a third filter is accepted, the limit is 2")
-	}
-	if _, err := table.add(&pollFilter{owner: b}); err != nil {
-		t.Fatalf("another caller is refused: %v", err)
-	}
-	clock.now = clock.now.Add(3 * time.Minute) // the first has not been polled for six
-	if _, err := table.add(&pollFilter{owner: a}); err != nil {
-		t.Fatalf("an idle filter was not forgotten: %v", err)
-	}
-	if _, err := table.get(a, first); err == nil {
-		t.Error("the idle filter is still there")
-	}
-	if _, err := table.get(a, second); err != nil {
-		t.Errorf("the other filter is gone: %v", err)
-	}
-	clock.now = clock.now.Add(6 * time.Minute)
-	if _, err := table.get(a, second); err == nil {
-		t.Error("a filter is there after six idle minutes")
-	}
-	equal(t, "filters of the caller", table.counts[a], 1)
-}
-
-func FuzzLogQuery(f *testing.F) {
-	for _, s := range []string{
-		`{}`, `null`, `{"address":"0x0000000000000000000000000000000000000001","topics":[null,["0x0000000000000000000000000000000000000000000000000000000000000001",null]]}`,
-		`{"address":[],"fromBlock":"0x1","toBlock":"latest"}`, `{"blockHash":"0x0000000000000000000000000000000000000000000000000000000000000001","fromBlock":"0x1"}`, `{"topics":[[1]]}`, `[`,
-	} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		var q logQuery
-		if err := json.Unmarshal(data, &q); err != nil {
-			return
-		}
-		if len(q.Topics) > maxTopics || len(q.Addresses) > maxAddresses || (q.BlockHash != nil && q.From != nil) {
-			t.Fatalf("accepted %s as %+v", data, q)
-		}
-		q.Match(&types.Log{Topics: []common.Hash{{1}}})
-	})
 }
 
 func TestCallsWaitForASlot(t *testing.T) {

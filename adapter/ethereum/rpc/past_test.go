@@ -240,7 +240,7 @@ func TestOneRequestReadsOnlySoMuchOfTheLedger(t *testing.T) {
 	logs := func(from, to int) []byte {
 		return n.post(call("eth_getLogs", map[string]any{"fromBlock": hexutil.Uint64(from), "toBlock": hexutil.Uint64(to)})).Body.Bytes()
 	}
-	if code, message, _ := errorOf(t, logs(1, 21)); code != codeLimit || !strings.Contains(message, "fewer blocks") {
+	if code, message, _ := errorOf(t, logs(1, 21)); code != codeLimit || !strings.Contains(message, "Try with this block range [0x1, 0x14]") {
 		t.Errorf("21 blocks that have left memory: %d %s", code, message)
 	}
 	for _, r := range [][2]int{{1, 20}, {20, 31 + store.Retain}} {

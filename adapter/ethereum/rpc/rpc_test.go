@@ -20,6 +20,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/internal/budget"
 )
 
 // testNode is a chain with its JSON-RPC, which may be called concurrently.
@@ -29,6 +30,7 @@ type testNode struct {
 	batches []int // the number of calls of each Submit
 	refuse  error // what Submit answers, if set
 	nonce   uint64
+	budget  *budget.Budget // of replies; nil: none
 }
 
 var testCaller = coco.Caller{Actor: coco.ActorID{1}, Name: "Alpha", Role: coco.Member}
@@ -64,9 +66,28 @@ func (n *testNode) post(body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "/rpc", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
-	n.rpc.serve(testCaller, w, r)
+	n.serve(w, r)
 	return w
 }
+
+// serve is what the core does: it gives each request a claim on the budget.
+func (n *testNode) serve(w http.ResponseWriter, r *http.Request) {
+	if n.budget != nil {
+		claim := n.budget.Claim(testCaller.Actor)
+		defer claim.Release()
+		w = &claimed{w, claim}
+	}
+	n.rpc.serve(testCaller, w, r)
+}
+
+// claimed is a http.ResponseWriter with a claim, as adapter.ClaimOf wants it.
+type claimed struct {
+	http.ResponseWriter
+	claim *budget.Claim
+}
+
+func (c *claimed) Claim() *budget.Claim        { return c.claim }
+func (c *claimed) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 func call(method string, params ...any) string {
 	if params == nil {

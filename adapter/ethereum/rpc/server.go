@@ -24,7 +24,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/ethereum/go-ethereum/rpc"
 
@@ -32,8 +31,10 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/filter"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/scan"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
+	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/wire"
 	"github.com/cocoframework/coco/wire/problem"
 )
@@ -48,9 +49,8 @@ type Server struct {
 	limits    settings.RPC
 	full      *rpc.Server
 	calls     *callGuard
-	polls     *filterTable
-	chain     []byte       // the reply to eth_chainId
-	queued    atomic.Int64 // bytes of messages that wait to be written, of all connections
+	polls     *filter.Table
+	chain     []byte // the reply to eth_chainId
 
 	mu     sync.Mutex
 	closed bool           // no more connections; guarded by mu
@@ -69,7 +69,7 @@ func New(l *chain.Ledger, env *adapter.Env) *Server {
 		limits: limits,
 		full:   rpc.NewServer(),
 		calls:  newCallGuard(env.Clock, limits.CallTimeout(), 2*runtime.GOMAXPROCS(0)),
-		polls:  newFilterTable(env.Clock, limits.MaxFilters),
+		polls:  filter.NewTable(env.Clock, limits.MaxFilters),
 		chain:  encode.AppendBig(nil, l.ChainID()),
 	}
 	s.stop, s.cancel = context.WithCancel(context.Background())
@@ -117,6 +117,10 @@ type exchange struct {
 	started   []func()  // what begins once the reply is on its way
 
 	past *adapter.PastReader // of all calls together; made when the first is about to read
+
+	claim *budget.Claim  // what the reply takes in memory
+	size  int            // of the results so far, which rpc.reply_bytes bounds
+	large *budget.Buffer // the result that token stands for; see buffers.settle
 }
 
 type exchangeKey struct{}
@@ -140,23 +144,6 @@ func (s *Server) pastReader(x *exchange) *adapter.PastReader {
 		x.past = s.ledger.PastReader()
 	}
 	return x.past
-}
-
-// bodies keeps buffers for requests and replies.
-var bodies = sync.Pool{New: func() any { return &buffers{} }}
-
-type buffers struct {
-	in, out []byte
-	reqs    []scan.Request
-}
-
-// release returns b to the pool unless it has grown large.
-func (b *buffers) release() {
-	const keep = 1 << 20
-	if cap(b.in) <= keep && cap(b.out) <= keep && cap(b.reqs) <= keep/64 {
-		clear(b.reqs[:cap(b.reqs)])
-		bodies.Put(b)
-	}
 }
 
 // serve is the adapter.Handler of the endpoint.
@@ -191,30 +178,30 @@ func (s *Server) servePost(caller coco.Caller, w http.ResponseWriter, r *http.Re
 		return
 	}
 	if r.ContentLength > int64(s.limits.BodyBytes) {
-		s.tooLarge(w)
+		s.bodyTooLarge(w)
 		return
 	}
 	b := bodies.Get().(*buffers)
 	defer b.release()
 	var err error
-	if b.in, err = readBody(b.in[:0], r.Body, s.limits.BodyBytes); err != nil {
+	if b.in, err = readBody(b.in[:0], r.Body, s.limits.BodyBytes, nil); err != nil {
 		if big := (*http.MaxBytesError)(nil); errors.As(err, &big) { // the gateway's limit
-			s.tooLarge(w)
+			s.bodyTooLarge(w)
 			return
 		}
 		problem.Write(w, wire.AnswerTo(err), err.Error())
 		return
 	}
 	if len(b.in) > s.limits.BodyBytes {
-		s.tooLarge(w)
+		s.bodyTooLarge(w)
 		return
 	}
-	x := &exchange{ctx: r.Context(), caller: caller, remote: r.RemoteAddr}
+	x := &exchange{ctx: r.Context(), caller: caller, remote: r.RemoteAddr, claim: adapter.ClaimOf(w)}
 	single := s.reply(x, b)
 
 	h := w.Header()
 	h["Content-Type"] = jsonType
-	h["Content-Length"] = []string{strconv.Itoa(len(b.out))}
+	h["Content-Length"] = []string{strconv.Itoa(b.size())}
 	if x.committed.Seqno != 0 {
 		h[transactionHeader] = []string{x.committed.String()}
 	}
@@ -222,10 +209,10 @@ func (s *Server) servePost(caller coco.Caller, w http.ResponseWriter, r *http.Re
 		h["Retry-After"] = []string{"1"}
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	_, _ = w.Write(b.out) // fails only if the caller has gone
+	_ = b.writeTo(w) // fails only if the caller has gone
 }
 
-func (s *Server) tooLarge(w http.ResponseWriter) {
+func (s *Server) bodyTooLarge(w http.ResponseWriter) {
 	problem.Write(w, wire.ByCode(wire.CodeTooLarge), fmt.Sprintf("the body is larger than the %d bytes that rpc.body_bytes of the adapter's settings or limits.body_bytes of the constitution allow", s.limits.BodyBytes))
 }
 
@@ -243,14 +230,20 @@ func isJSON(contentType string) bool {
 	return err == nil && (mt == "application/json" || mt == "application/json-rpc" || mt == "application/jsonrequest")
 }
 
-// readBody appends at most limit+1 bytes of r to b.
-func readBody(b []byte, r io.Reader, limit int) ([]byte, error) {
+// readBody appends at most limit+1 bytes of r to b. It claims what it reads by take, unless that is nil: over HTTP the
+// core counts bodies itself.
+func readBody(b []byte, r io.Reader, limit int, take func(int) error) ([]byte, error) {
 	for len(b) <= limit {
 		if len(b) == cap(b) {
 			b = append(b, make([]byte, max(512, len(b)))...)[:len(b)]
 		}
 		n, err := r.Read(b[len(b):min(cap(b), limit+1)])
 		b = b[:len(b)+n]
+		if take != nil {
+			if err := take(n); err != nil {
+				return b, err
+			}
+		}
 		if err == io.EOF {
 			return b, nil
 		}
@@ -265,6 +258,7 @@ func readBody(b []byte, r io.Reader, limit int) ([]byte, error) {
 // reports whether the request was a single one.
 func (s *Server) reply(x *exchange, b *buffers) (single bool) {
 	b.out, b.reqs = b.out[:0], b.reqs[:0]
+	defer b.settle(x, 0)
 	i := scan.SkipSpace(b.in, 0)
 	if i < len(b.in) && b.in[i] == '[' {
 		s.replyBatch(x, b)

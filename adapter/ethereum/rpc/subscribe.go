@@ -12,7 +12,9 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/filter"
 )
 
 // subscriptionBuffer is how many blocks a subscriber may fall behind before it is dropped.
@@ -96,7 +98,7 @@ func (x *exchange) subscribe(raw json.RawMessage) (string, error) {
 	if json.Unmarshal(params[0], &name) != nil {
 		return "", rpcErrorf(codeInvalidParams, "expected subscription name as first argument")
 	}
-	var query logQuery
+	var query filter.Query
 	switch name {
 	case "newHeads":
 		_, err = positional(raw, 1, 1)
@@ -119,23 +121,23 @@ func (x *exchange) subscribe(raw json.RawMessage) (string, error) {
 	if err := c.server.authorize(x.caller, read); err != nil {
 		return "", err
 	}
-	sub := &wsSubscription{id: newID(), quit: make(chan struct{})}
+	sub := &wsSubscription{id: filter.NewID(), quit: make(chan struct{})}
 	if err := c.register(sub); err != nil {
 		return "", err
 	}
 	ledger := c.server.ledger
-	if name == "newHeads" {
-		heads := ledger.SubscribeHeads(subscriptionBuffer)
-		c.begin(x, sub, heads.Close, func() { deliver(c, sub, heads, notifyHead) })
-	} else {
-		logs := ledger.SubscribeLogs(&query.LogFilter, subscriptionBuffer)
-		from, to := query.window(math.MaxUint64)
-		c.begin(x, sub, logs.Close, func() {
-			deliver(c, sub, logs, func(c *wsConn, id string, logs []*types.Log) bool {
-				return logs[0].BlockNumber < from || logs[0].BlockNumber > to || notifyLogs(c, id, logs)
-			})
-		})
+	notify := notifyHead
+	if name == "logs" {
+		from, to := query.Window(math.MaxUint64)
+		notify = func(c *wsConn, id string, head *chain.Block) error {
+			if n := head.Number(); n < from || n > to || !query.MatchBloom(&head.Header.Bloom) {
+				return nil
+			}
+			return c.notifyLogs(id, head, &query.Filter)
+		}
 	}
+	heads := ledger.Subscribe(subscriptionBuffer)
+	c.begin(x, sub, heads.Close, func() { deliver(c, sub, heads, notify) })
 	return sub.id, nil
 }
 
@@ -202,11 +204,11 @@ func (c *wsConn) closeSubscriptions() {
 
 // deliver sends what comes from the ledger until the subscription or the connection ends. A
 // client that falls behind too far loses the connection: it must not believe that it saw all.
-func deliver[T any](c *wsConn, sub *wsSubscription, from *chain.Subscription[T], notify func(*wsConn, string, T) bool) {
+func deliver(c *wsConn, sub *wsSubscription, from *chain.Subscription, notify func(*wsConn, string, *chain.Block) error) {
 	defer from.Close()
 	for {
 		select {
-		case event, ok := <-from.C:
+		case head, ok := <-from.C:
 			if !ok {
 				select {
 				case <-sub.quit:
@@ -216,7 +218,8 @@ func deliver[T any](c *wsConn, sub *wsSubscription, from *chain.Subscription[T],
 				}
 				return
 			}
-			if !notify(c, sub.id, event) {
+			if err := notify(c, sub.id, head); err != nil {
+				c.drop(dropCode(err))
 				return
 			}
 		case <-sub.quit:
@@ -227,27 +230,34 @@ func deliver[T any](c *wsConn, sub *wsSubscription, from *chain.Subscription[T],
 	}
 }
 
-// dropCode is what a client is told when the ledger ended its subscription.
+// dropCode is what a client is told when its subscription ends.
 func dropCode(err error) (websocket.StatusCode, string) {
-	if errors.Is(err, coco.ErrBusy) {
+	switch {
+	case errors.Is(err, coco.ErrBusy), errors.Is(err, errSlowReader):
 		return websocket.StatusPolicyViolation, errSlowReader.Error()
+	case errors.Is(err, coco.ErrPending), errors.Is(err, coco.ErrMissing):
+		return websocket.StatusPolicyViolation, "connection dropped: the client is so far behind that a block has left this node's memory"
 	}
 	return websocket.StatusGoingAway, "the node stops"
 }
 
 // notifyHead notifies of a new block.
-func notifyHead(c *wsConn, id string, b *chain.Block) bool {
-	return c.send(outgoing{data: append(encode.AppendHead(notification(id), b), "}}"...)})
+func notifyHead(c *wsConn, id string, head *chain.Block) error {
+	return c.send(outgoing{data: append(encode.AppendHead(notification(id), head), "}}"...)})
 }
 
-// notifyLogs notifies of each log of one block.
-func notifyLogs(c *wsConn, id string, logs []*types.Log) bool {
-	for _, l := range logs {
-		if !c.send(outgoing{data: append(encode.AppendLog(notification(id), l), "}}"...)}) {
-			return false
-		}
+// notifyLogs notifies of each log of a block that a filter selects. They are read now, not when the block came: while
+// the client reads slowly, numbers of blocks wait and not their logs.
+func (c *wsConn) notifyLogs(id string, head *chain.Block, f *logs.Filter) error {
+	v := c.server.ledger.Latest()
+	defer v.Release()
+	b, err := v.Block(c.ctx, head.Number())
+	if err != nil {
+		return err
 	}
-	return true
+	return v.LogsOf(c.ctx, b, f, func(l *types.Log) error {
+		return c.send(outgoing{data: append(encode.AppendLog(notification(id), l), "}}"...)})
+	})
 }
 
 // notification begins a notification; the result and two braces must follow.

@@ -11,6 +11,8 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/wire"
 	"github.com/cocoframework/coco/wire/problem"
 )
@@ -19,8 +21,7 @@ import (
 const (
 	wsQueue      = 1024      // messages that wait to be written
 	wsQueueBytes = 64 << 20  // and their size: a client that reads less is dropped
-	wsAllBytes   = 256 << 20 // the same for all connections together
-	wsFewBytes   = 128 << 10 // what any may have waiting even then
+	wsFewBytes   = 128 << 10 // what any connection may have waiting even if the node's memory for replies is in use
 	wsTick       = 5 * time.Second
 	wsWriteTicks = 2               // a message that takes longer to write ends the connection
 	wsPingTicks  = 6               // a ping goes out this often, and must be answered before the next
@@ -36,8 +37,8 @@ var errSlowReader = errors.New("connection dropped: the client reads too slowly"
 type wsConn struct {
 	server *Server
 	ws     *websocket.Conn
-	caller coco.Caller
-	remote string
+	of     peerOf
+	claim  *budget.Claim // all that the connection has in memory: messages under way, replies, and what waits in out
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -53,11 +54,39 @@ type wsConn struct {
 	subs map[string]*wsSubscription
 }
 
-// outgoing is a message to write. Its buffers, if any, return to the pool then.
+// peerOf is whose connection it is.
+type peerOf struct {
+	caller coco.Caller
+	remote string
+}
+
+// outgoing is a message to write: data, or the reply in buffers, which return to the pool then.
 type outgoing struct {
 	data []byte
 	from *buffers
 	last bool // says farewell instead: the node stops
+}
+
+// size is how many bytes of the message wait.
+func (m *outgoing) size() int {
+	if m.from != nil {
+		return m.from.size()
+	}
+	return len(m.data)
+}
+
+// unclaimed is how many of them no claim of a reply has counted.
+func (m *outgoing) unclaimed() int {
+	if m.from != nil {
+		return len(m.from.out)
+	}
+	return len(m.data)
+}
+
+func (m *outgoing) release() {
+	if m.from != nil {
+		m.from.release()
+	}
 }
 
 // serveWebSocket upgrades a request and serves the connection until it ends.
@@ -73,7 +102,7 @@ func (s *Server) serveWebSocket(caller coco.Caller, w http.ResponseWriter, r *ht
 	}
 	ws.SetReadLimit(int64(s.limits.BodyBytes))
 	c := &wsConn{
-		server: s, ws: ws, caller: caller, remote: r.RemoteAddr,
+		server: s, ws: ws, of: peerOf{caller, r.RemoteAddr}, claim: adapter.ClaimOf(w),
 		calls: make(chan struct{}, s.limits.ConnectionCalls),
 		out:   make(chan outgoing, wsQueue),
 		subs:  map[string]*wsSubscription{},
@@ -94,7 +123,7 @@ func (s *Server) serveWebSocket(caller coco.Caller, w http.ResponseWriter, r *ht
 	}
 	c.drops.Do(func() {}) // waits for the farewell
 	c.wg.Wait()
-	c.server.queued.Add(-c.waiting.Load()) // all senders have ended
+	c.discard()
 	c.closeSubscriptions()
 }
 
@@ -108,6 +137,19 @@ func (s *Server) admit() bool {
 	return !s.closed
 }
 
+// discard gives the memory of messages back that are not written any more. All senders have ended.
+func (c *wsConn) discard() {
+	for {
+		select {
+		case m := <-c.out:
+			m.release()
+		default:
+			c.claim.Release()
+			return
+		}
+	}
+}
+
 // read hands out messages until the connection ends.
 func (c *wsConn) read() {
 	for {
@@ -117,7 +159,14 @@ func (c *wsConn) read() {
 		}
 		b := bodies.Get().(*buffers)
 		// The library ends the connection of a message beyond its limit, one byte later than said.
-		if b.in, err = readBody(b.in[:0], r, c.server.limits.BodyBytes+2); err != nil {
+		b.in, err = readBody(b.in[:0], r, c.server.limits.BodyBytes+2, c.take)
+		if err == nil {
+			err = c.take(smallResult) // of its reply, before it is counted
+		}
+		if errors.Is(err, coco.ErrBusy) {
+			c.drop(websocket.StatusTryAgainLater, "connection dropped: the node's memory for messages is in use; come back in a moment")
+		}
+		if err != nil {
 			return
 		}
 		select {
@@ -130,15 +179,28 @@ func (c *wsConn) read() {
 	}
 }
 
-// answer replies to one message.
+// take claims memory for the connection, which may have a little even if there is none left.
+func (c *wsConn) take(n int) error {
+	err := c.claim.Take(n)
+	if err != nil && c.claim.Held()+n <= wsFewBytes {
+		c.claim.Must(n)
+		err = nil
+	}
+	return err
+}
+
+// answer replies to one message. The message counts until its reply is built.
 func (c *wsConn) answer(b *buffers) {
 	defer c.wg.Done()
 	defer func() { <-c.calls }()
-	x := &exchange{ctx: c.ctx, caller: c.caller, remote: c.remote, conn: c}
+	x := &exchange{ctx: c.ctx, caller: c.of.caller, remote: c.of.remote, conn: c, claim: c.claim}
+	taken := len(b.in) + smallResult
 	c.server.reply(x, b)
-	if len(b.out) == 0 {
+	b.in = nil
+	defer c.claim.Give(taken)
+	if b.size() == 0 {
 		b.release()
-	} else if !c.send(outgoing{data: b.out, from: b}) {
+	} else if c.send(outgoing{from: b}) != nil {
 		return
 	}
 	for _, start := range x.started {
@@ -146,19 +208,26 @@ func (c *wsConn) answer(b *buffers) {
 	}
 }
 
-// send queues a message. It reports false once the connection is ending.
-func (c *wsConn) send(m outgoing) bool {
-	n := int64(len(m.data))
-	own, all := c.waiting.Add(n), c.server.queued.Add(n)
-	if own > wsQueueBytes || own > wsFewBytes && all > wsAllBytes {
+// send queues a message. It fails once the connection is ending, and then has released the message.
+func (c *wsConn) send(m outgoing) error {
+	n := m.unclaimed()
+	own := c.waiting.Add(int64(m.size()))
+	if own > wsQueueBytes {
+		m.release()
 		c.drop(websocket.StatusPolicyViolation, errSlowReader.Error())
-		return false
+		return errSlowReader
+	}
+	if c.take(n) != nil {
+		m.release()
+		c.drop(websocket.StatusPolicyViolation, errSlowReader.Error())
+		return errSlowReader
 	}
 	select {
 	case c.out <- m:
-		return true
+		return nil
 	case <-c.ctx.Done():
-		return false
+		m.release()
+		return c.ctx.Err()
 	}
 }
 
@@ -173,14 +242,13 @@ func (c *wsConn) write() {
 				c.drop(websocket.StatusGoingAway, "the node stops")
 				return
 			}
+			size, claimed := int64(m.size()), m.unclaimed()
 			c.writing.Store(1)
-			err := c.ws.Write(c.ctx, websocket.MessageText, m.data)
+			err := c.writeMessage(&m)
 			c.writing.Store(0)
-			c.waiting.Add(-int64(len(m.data)))
-			c.server.queued.Add(-int64(len(m.data)))
-			if m.from != nil {
-				m.from.release()
-			}
+			c.waiting.Add(-size)
+			c.claim.Give(claimed)
+			m.release()
 			if err != nil {
 				return
 			}
@@ -189,6 +257,33 @@ func (c *wsConn) write() {
 		}
 	}
 }
+
+// writeMessage writes one message. A large reply goes out in frames, each of which has the time of a write.
+func (c *wsConn) writeMessage(m *outgoing) error {
+	if m.from == nil {
+		return c.ws.Write(c.ctx, websocket.MessageText, m.data)
+	}
+	if m.from.done == nil {
+		return c.ws.Write(c.ctx, websocket.MessageText, m.from.out)
+	}
+	w, err := c.ws.Writer(c.ctx, websocket.MessageText)
+	if err != nil {
+		return err
+	}
+	err = m.from.writeTo(writerFunc(func(p []byte) (int, error) {
+		c.writing.Store(1)
+		return w.Write(p)
+	}))
+	if err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// writerFunc is a function that writes.
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // watch drops the connection when a write takes too long or a ping is not answered.
 func (c *wsConn) watch() {

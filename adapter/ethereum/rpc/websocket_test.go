@@ -13,7 +13,9 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/internal/budget"
 )
 
 // testSocket is a client's end of a connection.
@@ -24,7 +26,7 @@ type testSocket struct {
 
 func (n *testNode) dial() *testSocket {
 	n.t.Helper()
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { n.rpc.serve(testCaller, w, r) }))
+	srv := httptest.NewServer(http.HandlerFunc(n.serve))
 	n.t.Cleanup(srv.Close)
 	ws, _, err := websocket.Dial(context.Background(), "ws"+strings.TrimPrefix(srv.URL, "http")+"/rpc", nil)
 	must(n.t, err)
@@ -182,11 +184,13 @@ func TestASlowReaderIsDropped(t *testing.T) {
 
 func TestWhatWaitsForAllReadersTogetherIsBounded(t *testing.T) {
 	n := newTestNode(t, nil)
+	n.budget = budget.New(1 << 20)
 	n.send(n.raw(&common.Address{0xee}, 21000, nil))
 	s := n.dial()
 	s.write(call("eth_chainId"))
 	s.read()
-	n.rpc.queued.Add(wsAllBytes) // other connections'
+	others := n.budget.Claim(coco.ActorID{9})
+	others.Must(1 << 20)
 	s.write(call("eth_chainId"))
 	s.read() // a client with little waiting is served still
 	var id string
@@ -199,7 +203,8 @@ func TestWhatWaitsForAllReadersTogetherIsBounded(t *testing.T) {
 	}
 	must(t, n.rpc.Close())
 	n.Close()
-	equal(t, "bytes that wait after all connections ended", n.rpc.queued.Load(), int64(wsAllBytes))
+	others.Release()
+	equal(t, "bytes that are held after all connections ended", n.budget.Used(), 0)
 }
 
 // flood publishes heads until nobody listens any more: those of two blocks in turn.

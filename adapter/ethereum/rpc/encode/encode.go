@@ -15,6 +15,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/internal/budget"
 )
 
 // Null is the reply to a question about something that does not exist.
@@ -116,27 +117,56 @@ func AppendHead(b []byte, block *chain.Block) []byte {
 	return append(appendHeaderFields(append(b, '{'), block), '}')
 }
 
-// AppendBlock writes a block with its transactions' hashes, or with the transactions if they are
-// not nil.
-func AppendBlock(b []byte, block *chain.Block, full []*chain.Transaction) []byte {
-	b = appendHeaderFields(append(b, '{'), block)
-	b = appendQuantityField(b, "size", block.Size)
-	b = append(appendKey(b, "transactions"), '[')
-	for i := range block.Txs {
-		if i > 0 {
-			b = append(b, ',')
+// WriteBlock writes a block with its transactions' hashes or, if full is not nil, with the transactions that it returns,
+// one by one.
+func WriteBlock(out *budget.Buffer, block *chain.Block, full func(i int) (*chain.Transaction, error)) error {
+	err := out.Append(headBound, func(b []byte) []byte {
+		b = appendHeaderFields(append(b, '{'), block)
+		b = appendQuantityField(b, "size", block.Size)
+		return append(appendKey(b, "transactions"), '[')
+	})
+	for i := 0; i < len(block.Txs) && err == nil; i++ {
+		if full == nil {
+			err = out.Append(2*len(block.Txs[i])+5, func(b []byte) []byte { return AppendData(comma(b, i), block.Txs[i][:]) })
+			continue
 		}
-		if full != nil {
-			b = AppendTransaction(b, full[i], block)
-		} else {
-			b = AppendData(b, block.Txs[i][:])
+		var t *chain.Transaction
+		if t, err = full(i); err == nil {
+			err = out.Append(transactionBound(t.Tx), func(b []byte) []byte { return AppendTransaction(comma(b, i), t, block) })
 		}
 	}
-	b = append(b, `],"uncles":[]`...)
+	if err != nil {
+		return err
+	}
+	end := `],"uncles":[]}`
 	if block.Header.WithdrawalsHash != nil {
-		b = append(b, `,"withdrawals":[]`...)
+		end = `],"uncles":[],"withdrawals":[]}`
 	}
-	return append(b, '}')
+	_, err = out.WriteString(end)
+	return err
+}
+
+// Bounds of what is written at once, in bytes.
+const (
+	headBound  = 4 << 10 // the members of a header, and of a receipt but for its logs
+	logBound   = 1 << 10 // a log but for its topics and data
+	topicBound = 72
+	txBound    = 4 << 10 // a transaction but for what its own size tells
+)
+
+// transactionBound is a bound of what AppendTransaction writes, with a comma: two digits for each byte of the data, and
+// less than four bytes, digits and the names of members, for each other byte of the transaction.
+func transactionBound(tx *types.Transaction) int {
+	data := len(tx.Data())
+	return txBound + 2*data + 4*(int(tx.Size())-data)
+}
+
+// comma writes what separates the i-th element from the one before.
+func comma(b []byte, i int) []byte {
+	if i > 0 {
+		b = append(b, ',')
+	}
+	return b
 }
 
 // AppendTransaction writes an included transaction.
@@ -244,49 +274,59 @@ func appendAuthorizations(b []byte, list []types.SetCodeAuthorization) []byte {
 	return append(b, ']')
 }
 
-// AppendReceipt writes the receipt of an included transaction.
-func AppendReceipt(b []byte, t *chain.Transaction) []byte {
+// WriteReceipt writes the receipt of a transaction of a block, one log after the other.
+func WriteReceipt(out *budget.Buffer, t *chain.Transaction, block *chain.Block) error {
 	r := t.Receipt
-	b = append(b, '{')
-	b = appendDataField(b, "blockHash", r.BlockHash[:])
-	b = appendQuantityField(b, "blockNumber", t.BlockNumber)
-	b = appendKey(b, "contractAddress")
-	if r.ContractAddress == (common.Address{}) {
-		b = append(b, Null...)
-	} else {
-		b = AppendData(b, r.ContractAddress[:])
+	err := out.Append(headBound, func(b []byte) []byte {
+		b = append(b, '{')
+		b = appendDataField(b, "blockHash", r.BlockHash[:])
+		b = appendQuantityField(b, "blockNumber", t.BlockNumber)
+		b = appendKey(b, "contractAddress")
+		if r.ContractAddress == (common.Address{}) {
+			b = append(b, Null...)
+		} else {
+			b = AppendData(b, r.ContractAddress[:])
+		}
+		b = appendQuantityField(b, "cumulativeGasUsed", r.CumulativeGasUsed)
+		b = appendBigField(b, "effectiveGasPrice", r.EffectiveGasPrice)
+		b = appendDataField(b, "from", t.From[:])
+		b = appendQuantityField(b, "gasUsed", r.GasUsed)
+		if t.Tx.Type() == types.BlobTxType {
+			b = appendQuantityField(b, "blobGasUsed", r.BlobGasUsed)
+			b = appendBigField(b, "blobGasPrice", r.BlobGasPrice)
+		}
+		return append(appendKey(b, "logs"), '[')
+	})
+	if err != nil {
+		return err
 	}
-	b = appendQuantityField(b, "cumulativeGasUsed", r.CumulativeGasUsed)
-	b = appendBigField(b, "effectiveGasPrice", r.EffectiveGasPrice)
-	b = appendDataField(b, "from", t.From[:])
-	b = appendQuantityField(b, "gasUsed", r.GasUsed)
-	if t.Tx.Type() == types.BlobTxType {
-		b = appendQuantityField(b, "blobGasUsed", r.BlobGasUsed)
-		b = appendBigField(b, "blobGasPrice", r.BlobGasPrice)
+	i := 0
+	err = t.EachLog(block, func(l *types.Log) error {
+		i++
+		return WriteLog(out, l, i-1)
+	})
+	if err != nil {
+		return err
 	}
-	b = AppendLogs(appendKey(b, "logs"), r.Logs)
-	b = appendDataField(b, "logsBloom", r.Bloom[:])
-	if len(r.PostState) > 0 {
-		b = appendDataField(b, "root", r.PostState)
-	} else {
-		b = appendQuantityField(b, "status", r.Status)
-	}
-	b = appendAddressField(b, "to", t.Tx.To())
-	b = appendDataField(b, "transactionHash", t.Hash[:])
-	b = appendQuantityField(b, "transactionIndex", t.Index)
-	b = appendQuantityField(b, "type", uint64(t.Tx.Type()))
-	return append(b, '}')
+	return out.Append(headBound, func(b []byte) []byte {
+		b = append(b, ']')
+		b = appendDataField(b, "logsBloom", r.Bloom[:])
+		if len(r.PostState) > 0 {
+			b = appendDataField(b, "root", r.PostState)
+		} else {
+			b = appendQuantityField(b, "status", r.Status)
+		}
+		b = appendAddressField(b, "to", t.Tx.To())
+		b = appendDataField(b, "transactionHash", t.Hash[:])
+		b = appendQuantityField(b, "transactionIndex", t.Index)
+		b = appendQuantityField(b, "type", uint64(t.Tx.Type()))
+		return append(b, '}')
+	})
 }
 
-func AppendLogs(b []byte, logs []*types.Log) []byte {
-	b = append(b, '[')
-	for i, l := range logs {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = AppendLog(b, l)
-	}
-	return append(b, ']')
+// WriteLog writes the i-th log of a list.
+func WriteLog(out *budget.Buffer, l *types.Log, i int) error {
+	return out.Append(logBound+topicBound*len(l.Topics)+2*len(l.Data), func(b []byte) []byte { return AppendLog(comma(b, i), l) })
 }
 
 func AppendLog(b []byte, l *types.Log) []byte {

@@ -1,0 +1,114 @@
+package filter
+
+import (
+	crand "crypto/rand"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/host"
+)
+
+// ErrNone says that there is no such filter, or not any more.
+var ErrNone = errors.New("filter not found")
+
+// ErrTooMany says that a caller has as many filters as it may.
+var ErrTooMany = errors.New("too many filters")
+
+// Table holds the filters that clients poll. A filter is only a query and the number of the
+// block up to which its client knows everything; what is new comes from the ledger. Filters are a
+// matter of one node, and forgotten when they are not polled.
+type Table struct {
+	clock  host.Clock
+	max    int // of one caller
+	mu     sync.Mutex
+	byID   map[string]*Polled
+	counts map[coco.ActorID]int
+}
+
+// Polled is a filter. Seen is guarded by Mu.
+type Polled struct {
+	Owner coco.ActorID
+	Query *Query    // nil: new blocks' hashes
+	used  time.Time // guarded by the table's mutex
+
+	Mu   sync.Mutex
+	Seen uint64 // the client knows what happened up to this block
+}
+
+// filterLife is how long a filter is kept without a poll, as in go-ethereum.
+const filterLife = 5 * time.Minute
+
+// NewTable returns a table of at most that many filters of one caller.
+func NewTable(clock host.Clock, most int) *Table {
+	return &Table{clock: clock, max: most, byID: map[string]*Polled{}, counts: map[coco.ActorID]int{}}
+}
+
+// Add returns the new filter's id. An id is random: it is not guessed by other callers.
+func (t *Table) Add(f *Polled) (string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.clock.Now()
+	if t.counts[f.Owner] >= t.max {
+		for id, old := range t.byID {
+			if now.Sub(old.used) > filterLife {
+				t.drop(id, old)
+			}
+		}
+	}
+	if t.counts[f.Owner] >= t.max {
+		return "", ErrTooMany
+	}
+	f.used = now
+	id := NewID()
+	t.byID[id] = f
+	t.counts[f.Owner]++
+	return id, nil
+}
+
+// Get returns a caller's own filter and prolongs its life.
+func (t *Table) Get(owner coco.ActorID, id string) (*Polled, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f := t.byID[id]
+	if f == nil || f.Owner != owner {
+		return nil, ErrNone
+	}
+	now := t.clock.Now()
+	if now.Sub(f.used) > filterLife {
+		t.drop(id, f)
+		return nil, ErrNone
+	}
+	f.used = now
+	return f, nil
+}
+
+// Remove reports whether the caller had such a filter.
+func (t *Table) Remove(owner coco.ActorID, id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f := t.byID[id]
+	if f == nil || f.Owner != owner {
+		return false
+	}
+	t.drop(id, f)
+	return true
+}
+
+func (t *Table) drop(id string, f *Polled) {
+	delete(t.byID, id)
+	if t.counts[f.Owner]--; t.counts[f.Owner] == 0 {
+		delete(t.counts, f.Owner)
+	}
+}
+
+// NewID returns an id of filters and subscriptions, a JSON-RPC quantity.
+func NewID() string {
+	var id [16]byte
+	_, _ = crand.Read(id[:]) // never fails
+	s := strings.TrimLeft(hex.EncodeToString(id[:]), "0")
+	return "0x" + s
+}
