@@ -3,6 +3,7 @@ package kv
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/cocoframework/coco"
@@ -11,67 +12,26 @@ import (
 // The payload of a call, all integers big-endian:
 //
 //	payload   = 0x01 ‖ count u32 ‖ operation × count
-//	operation = kind u8 ‖ condition u8 ‖ [version u64] ‖ key length u32 ‖ key ‖ [value length u32 ‖ value]
+//	operation = kind u8 ‖ condition ‖ key length u32 ‖ key ‖ [media type length u8 ‖ media type] ‖ [value length u32 ‖ value]
+//	condition = kind u8 ‖ [version u64] ‖ [count u8 ‖ version u64 × count]
 //
-// A version follows the conditions equals and differs, a value the kind put. Every write has one
-// encoding, and nothing may follow it. A write of no operations is what a linearizable read waits for.
+// A version follows the conditions equals and differs, a list the conditions among and outside. A value follows the kinds
+// put and put with a media type. Every write has one encoding, and nothing may follow it. A write of no operations is what
+// a linearizable read waits for.
 const payloadFormat = 1
 
 // Kinds of operations.
 const (
-	opPut    = 1
-	opDelete = 2
+	opPut      = 1
+	opDelete   = 2
+	opPutTyped = 3 // a put with a media type; in an operation it is opPut
 )
-
-// Conditions on a key's version, which is 0 while the key is absent.
-const (
-	always  = 0
-	absent  = 1 // If-None-Match: *
-	present = 2 // If-Match: *
-	equals  = 3 // If-Match: "version"
-	differs = 4 // If-None-Match: "version"
-)
-
-// condition is what must hold before an operation.
-type condition struct {
-	kind    byte
-	version uint64 // of equals and differs; not 0
-}
-
-func (c condition) holds(version uint64) bool {
-	switch c.kind {
-	case absent:
-		return version == 0
-	case present:
-		return version != 0
-	case equals:
-		return version == c.version
-	case differs:
-		return version != c.version
-	}
-	return true
-}
-
-func (c condition) versioned() bool { return c.kind == equals || c.kind == differs }
-
-func (c condition) String() string {
-	switch c.kind {
-	case absent:
-		return "no such key"
-	case present:
-		return "any version"
-	case equals:
-		return fmt.Sprintf("version %d", c.version)
-	case differs:
-		return fmt.Sprintf("another version than %d", c.version)
-	}
-	return "anything"
-}
 
 type operation struct {
 	kind      byte
 	condition condition
 	key       []byte
+	media     string      // media type of a put; empty for wire.MediaBytes
 	value     []byte      // of a put
 	digest    coco.Digest // of value, for the claims: made where it costs the leader's executor nothing
 }
@@ -95,12 +55,12 @@ const (
 )
 
 func (op *operation) size() int {
-	n := leastOperation - 1 + len(op.key)
-	if op.condition.versioned() {
-		n += 8
-	}
+	n := leastOperation - 1 + len(op.key) + op.condition.size()
 	if op.kind == opPut {
 		n += 4 + len(op.value)
+	}
+	if op.media != "" {
+		n += 1 + len(op.media)
 	}
 	return n
 }
@@ -108,17 +68,24 @@ func (op *operation) size() int {
 // append encodes an operation. With room it appends the length of a value of that many bytes
 // instead of op.value, and leaves the bytes to the caller.
 func (op *operation) append(b []byte, room int) []byte {
-	b = append(b, op.kind, op.condition.kind)
-	if op.condition.versioned() {
-		b = binary.BigEndian.AppendUint64(b, op.condition.version)
-	}
+	b = op.condition.append(append(b, op.encodedKind()))
 	b = binary.BigEndian.AppendUint32(b, uint32(len(op.key)))
 	b = append(b, op.key...)
+	if op.media != "" {
+		b = append(append(b, byte(len(op.media))), op.media...)
+	}
 	if op.kind == opPut {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(op.value)+room))
 		b = append(b, op.value...)
 	}
 	return b
+}
+
+func (op *operation) encodedKind() byte {
+	if op.media != "" {
+		return opPutTyped
+	}
+	return op.kind
 }
 
 func appendPayloadHeader(b []byte, count int) []byte {
@@ -153,20 +120,8 @@ func decodeWrite(payload []byte, s Settings) (*write, error) {
 	}
 	for i := range w.ops {
 		op := &w.ops[i]
-		op.kind, op.condition.kind = d.u8(), d.u8()
-		if op.condition.versioned() {
-			op.condition.version = d.u64()
-		}
-		op.key = d.bytes()
-		if op.kind == opPut {
-			op.value = d.bytes()
-		}
-		if d.failed {
-			return nil, fmt.Errorf("%w: kv write: operation %d ends early", coco.ErrCorrupt, i)
-		}
-		if op.kind != opPut && op.kind != opDelete || op.condition.kind > differs || op.condition.versioned() && op.condition.version == 0 {
-			return nil, fmt.Errorf("%w: kv write: operation %d: kind %d, condition %d of version %d do not exist",
-				coco.ErrCorrupt, i, op.kind, op.condition.kind, op.condition.version)
+		if err := d.operation(op); err != nil {
+			return nil, fmt.Errorf("%w: kv write: operation %d: %w", coco.ErrCorrupt, i, err)
 		}
 		if err := s.check(op); err != nil {
 			return nil, fmt.Errorf("operation %d: %w", i, err)
@@ -177,6 +132,38 @@ func decodeWrite(payload []byte, s Settings) (*write, error) {
 		return nil, fmt.Errorf("%w: kv write: %d bytes follow the last operation", coco.ErrCorrupt, len(d.rest))
 	}
 	return w, nil
+}
+
+var (
+	errShort     = errors.New("it ends early")
+	errKind      = errors.New("its kind does not exist")
+	errCondition = errors.New("its condition does not exist")
+	errMedia     = errors.New("its media type is none")
+)
+
+func (d *decoder) operation(op *operation) error {
+	op.kind = d.u8()
+	var ok bool
+	op.condition, ok = d.condition()
+	op.key = d.bytes()
+	typed := op.kind == opPutTyped
+	if typed {
+		op.kind, op.media = opPut, string(d.next(uint64(d.u8())))
+	}
+	if op.kind == opPut {
+		op.value = d.bytes()
+	}
+	switch {
+	case d.failed:
+		return errShort
+	case !ok:
+		return errCondition
+	case op.kind != opPut && op.kind != opDelete:
+		return errKind
+	case typed && !storedMedia(op.media):
+		return errMedia
+	}
+	return nil
 }
 
 // check holds the limits of the constitution.
@@ -281,13 +268,13 @@ func decodeReply(b []byte, count int) (reply, error) {
 // receipt's transaction id has the seqno, which is the new version of what was put.
 //
 //	claims    = "coco kv write" ‖ 0x00 ‖ 0x01 ‖ caller's actor id (32 bytes) ‖ count u32 ‖ operation × count
-//	operation = kind u8 ‖ key length u32 ‖ key ‖ previous version u64 ‖ [SHA-256 of the value]
+//	operation = kind u8 ‖ key length u32 ‖ key ‖ previous version u64 ‖ [SHA-256 of the value] ‖ [media type length u8 ‖ media type]
 const claimsContext = "coco kv write\x00\x01"
 
 func newClaims(actor coco.ActorID, ops []operation) []byte {
 	n := len(claimsContext) + len(actor) + 4
 	for i := range ops {
-		n += 1 + 4 + len(ops[i].key) + 8 + len(coco.Digest{})
+		n += 1 + 4 + len(ops[i].key) + 8 + len(coco.Digest{}) + 1 + len(ops[i].media)
 	}
 	b := append(make([]byte, 0, n), claimsContext...)
 	b = append(b, actor[:]...)
@@ -295,12 +282,15 @@ func newClaims(actor coco.ActorID, ops []operation) []byte {
 }
 
 func (op *operation) appendClaim(b []byte, previous uint64) []byte {
-	b = append(b, op.kind)
+	b = append(b, op.encodedKind())
 	b = binary.BigEndian.AppendUint32(b, uint32(len(op.key)))
 	b = append(b, op.key...)
 	b = binary.BigEndian.AppendUint64(b, previous)
 	if op.kind == opPut {
 		b = append(b, op.digest[:]...)
+	}
+	if op.media != "" {
+		b = append(append(b, byte(len(op.media))), op.media...)
 	}
 	return b
 }

@@ -29,6 +29,20 @@ const samplePayload = "01" + "00000005" +
 	"02" + "04" + "0000000000000001" + "00000001" + "78" +
 	"01" + "01" + "00000001" + "79" + "00000001" + "07"
 
+// newer are operations of forms that came later.
+func newer() []operation {
+	return []operation{
+		{kind: opPut, condition: condition{kind: among, versions: []uint64{3, 300}}, key: []byte("z"), media: "text/plain", value: []byte{7}},
+		{kind: opDelete, condition: condition{kind: outside, versions: []uint64{1, 2, 4}}, key: []byte("z")},
+		{kind: opDelete, condition: condition{kind: among}, key: []byte("z")},
+	}
+}
+
+const newerPayload = "01" + "00000003" +
+	"03" + "05" + "02" + "0000000000000003" + "000000000000012c" + "00000001" + "7a" + "0a" + "746578742f706c61696e" + "00000001" + "07" +
+	"02" + "06" + "03" + "0000000000000001" + "0000000000000002" + "0000000000000004" + "00000001" + "7a" +
+	"02" + "05" + "00" + "00000001" + "7a"
+
 func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(s)
@@ -39,19 +53,20 @@ func unhex(t testing.TB, s string) []byte {
 }
 
 func TestPayloadIsTheDocumentedBytes(t *testing.T) {
-	if got := hex.EncodeToString(encodeWrite(sample())); got != samplePayload {
-		t.Errorf("found    %s\nexpected %s", got, samplePayload)
-	}
-	w, err := decodeWrite(unhex(t, samplePayload), DefaultSettings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := sample()
-	for i := range want {
-		want[i].digest = sha256.Sum256(want[i].value)
-	}
-	if !reflect.DeepEqual(w.ops, want) {
-		t.Errorf("decoded %+v", w.ops)
+	for payload, ops := range map[string][]operation{samplePayload: sample(), newerPayload: newer()} {
+		if got := hex.EncodeToString(encodeWrite(ops)); got != payload {
+			t.Errorf("found    %s\nexpected %s", got, payload)
+		}
+		w, err := decodeWrite(unhex(t, payload), DefaultSettings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range ops {
+			ops[i].digest = sha256.Sum256(ops[i].value)
+		}
+		if !reflect.DeepEqual(w.ops, ops) {
+			t.Errorf("decoded %+v", w.ops)
+		}
 	}
 }
 
@@ -61,6 +76,12 @@ func TestClaimsAreTheDocumentedBytes(t *testing.T) {
 	claims := newClaims(alpha.Actor, ops)
 	claims = ops[0].appendClaim(claims, 258)
 	claims = ops[1].appendClaim(claims, 3)
+	media := newer()[0]
+	media.digest = sha256.Sum256(media.value)
+	if got, want := hex.EncodeToString(media.appendClaim(nil, 2)), "03"+"00000001"+"7a"+"0000000000000002"+
+		"ca358758f6d27e6cf45272937977a748fd88391db679ceda7dc7bf1f005ee879"+"0a"+"746578742f706c61696e"; got != want {
+		t.Errorf("a put with a media type: found %s, expected %s", got, want)
+	}
 	want := hex.EncodeToString([]byte("coco kv write")) + "00" + "01" + "a1" + strings.Repeat("00", 31) + "00000002" +
 		"01" + "00000003" + "6b6579" + "0000000000000102" + "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" +
 		"02" + "00000002" + "00ff" + "0000000000000003"
@@ -86,8 +107,14 @@ func TestMalformedPayloadsAreRefused(t *testing.T) {
 		"huge count":           {"01ffffffff" + samplePayload[10:], coco.ErrCorrupt},
 		"trailing byte":        {samplePayload + "00", coco.ErrCorrupt},
 		"kind 0":               {"0100000001" + "0000" + "00000001" + "6b", coco.ErrCorrupt},
-		"kind 3":               {"0100000001" + "0300" + "00000001" + "6b", coco.ErrCorrupt},
-		"condition 5":          {"0100000001" + "0205" + "00000001" + "6b", coco.ErrCorrupt},
+		"kind 4":               {"0100000001" + "0400" + "00000001" + "6b", coco.ErrCorrupt},
+		"condition 7":          {"0100000001" + "0207" + "00000001" + "6b", coco.ErrCorrupt},
+		"list of one":          {"0100000001" + "0205" + "01" + "0000000000000001" + "00000001" + "6b", coco.ErrCorrupt},
+		"outside nothing":      {"0100000001" + "0206" + "00" + "00000001" + "6b", coco.ErrCorrupt},
+		"falling list":         {"0100000001" + "0205" + "02" + "0000000000000002" + "0000000000000001" + "00000001" + "6b", coco.ErrCorrupt},
+		"list with 0":          {"0100000001" + "0205" + "02" + "0000000000000000" + "0000000000000001" + "00000001" + "6b", coco.ErrCorrupt},
+		"no media type":        {"0100000001" + "0300" + "00000001" + "6b" + "00" + "00000000", coco.ErrCorrupt},
+		"media type with LF":   {"0100000001" + "0300" + "00000001" + "6b" + "01" + "0a" + "00000000", coco.ErrCorrupt},
 		"version 0":            {"0100000001" + "0203" + "0000000000000000" + "00000001" + "6b", coco.ErrCorrupt},
 		"empty key":            {"0100000001" + "0200" + "00000000" + "", coco.ErrInvalid},
 		"long key":             {"0100000001" + "0200" + "00000004" + "6b6b6b6b", coco.ErrInvalid},

@@ -2,13 +2,14 @@ package kv
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -34,50 +35,15 @@ func (l *ledger) key(r *http.Request) ([]byte, error) {
 	return op.key, l.settings.check(&op)
 }
 
-// conditionOf reads If-Match and If-None-Match (RFC 9110, section 13.1). Only one of them, with
-// only one entity tag, is understood; anything else is refused rather than half obeyed.
-func conditionOf(h http.Header) (condition, error) {
-	match, none := h["If-Match"], h["If-None-Match"]
-	switch {
-	case len(match)+len(none) == 0:
-		return condition{}, nil
-	case len(match)+len(none) > 1:
-		return condition{}, fmt.Errorf("%w: expected one of If-Match and If-None-Match, once", coco.ErrInvalid)
-	case len(match) == 1:
-		return parseCondition("If-Match", present, equals, match[0], unquote)
-	}
-	// Weak comparison is the same as strong here (section 8.8.3.2): a value has one representation.
-	return parseCondition("If-None-Match", absent, differs, strings.TrimPrefix(none[0], "W/"), unquote)
-}
-
-// parseCondition reads "*" or the version in an entity tag.
-func parseCondition(name string, star, one byte, text string, unquote func(string) string) (condition, error) {
-	if text == "*" {
-		return condition{kind: star}, nil
-	}
-	tag := unquote(text)
-	version, err := strconv.ParseUint(tag, 10, 64)
-	if err != nil || version == 0 || strconv.FormatUint(version, 10) != tag {
-		return condition{}, fmt.Errorf("%w: %s: expected * or one entity tag that was given for this key, found %q", coco.ErrInvalid, name, text)
-	}
-	return condition{kind: one, version: version}, nil
-}
-
-func unquote(s string) string {
-	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
-		return ""
-	}
-	return s[1 : len(s)-1]
-}
-
-func plain(s string) string { return s }
-
 func (l *ledger) put(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
 	wr := newWrite()
 	op := &wr.ops[0]
 	var err error
 	if op.key, err = l.key(r); err == nil {
 		op.condition, err = conditionOf(r.Header)
+	}
+	if err == nil {
+		op.media, err = parseMedia(r.Header["Content-Type"])
 	}
 	if err == nil && (len(r.Header["Content-Range"]) > 0 || len(r.Header["Content-Encoding"]) > 0) {
 		err = fmt.Errorf("%w: a value is put as a whole and as it is: without Content-Range and Content-Encoding", coco.ErrInvalid)
@@ -179,6 +145,7 @@ func (l *ledger) submitOne(caller coco.Caller, wr *write, payload []byte, w http
 type batchOperation struct {
 	Op          string  `json:"op"` // "put" or "delete"
 	Key         []byte  `json:"key"`
+	Media       *string `json:"content_type"`  // of a put; absent for wire.MediaBytes
 	Value       *[]byte `json:"value"`         // of a put
 	IfMatch     *string `json:"if_match"`      // "*" or an entity tag without quotes
 	IfNoneMatch *string `json:"if_none_match"` // the same
@@ -189,18 +156,23 @@ func (b *batchOperation) operation() (op operation, err error) {
 	switch {
 	case b.Op == "put" && b.Value != nil:
 		op.kind, op.value = opPut, *b.Value
-	case b.Op == "delete" && b.Value == nil:
+	case b.Op == "delete" && b.Value == nil && b.Media == nil:
 		op.kind = opDelete
 	default:
 		return op, fmt.Errorf("%w: expected \"op\":\"put\" with a value or \"op\":\"delete\" without one, found %q", coco.ErrInvalid, b.Op)
+	}
+	if b.Media != nil {
+		if op.media, err = parseMedia([]string{*b.Media}); err != nil {
+			return op, err
+		}
 	}
 	switch {
 	case b.IfMatch != nil && b.IfNoneMatch != nil:
 		err = fmt.Errorf("%w: expected one of if_match and if_none_match", coco.ErrInvalid)
 	case b.IfMatch != nil:
-		op.condition, err = parseCondition("if_match", present, equals, *b.IfMatch, plain)
+		op.condition, err = parsePlain("if_match", present, equals, *b.IfMatch)
 	case b.IfNoneMatch != nil:
-		op.condition, err = parseCondition("if_none_match", absent, differs, *b.IfNoneMatch, plain)
+		op.condition, err = parsePlain("if_none_match", absent, differs, *b.IfNoneMatch)
 	}
 	return op, err
 }
@@ -236,21 +208,20 @@ func (l *ledger) batch(caller coco.Caller, w http.ResponseWriter, r *http.Reques
 }
 
 // readBatch reads a JSON list of operations, one at a time, so that what it takes in memory is
-// bounded by the number of operations allowed.
+// bounded by the number of operations allowed. Names are compared exactly, and none may be there twice.
 func (l *ledger) readBatch(body io.Reader) (*write, error) {
-	dec := json.NewDecoder(body)
-	dec.DisallowUnknownFields()
-	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
+	dec := jsontext.NewDecoder(body)
+	if t, err := dec.ReadToken(); err != nil || t.Kind() != jsontext.KindBeginArray {
 		return nil, jsonError("expected a list of operations", err)
 	}
 	wr := new(write)
-	for dec.More() {
+	for dec.PeekKind() != jsontext.KindEndArray {
 		i := len(wr.ops)
 		if i == l.settings.MaxBatchOps {
 			return nil, fmt.Errorf("%w: batch: more than %d operations", coco.ErrInvalid, i)
 		}
 		var b batchOperation
-		if err := dec.Decode(&b); err != nil {
+		if err := jsonv2.UnmarshalDecode(dec, &b, jsonv2.RejectUnknownMembers(true)); err != nil {
 			return nil, jsonError(fmt.Sprintf("operation %d", i), err)
 		}
 		op, err := b.operation()
@@ -263,10 +234,10 @@ func (l *ledger) readBatch(body io.Reader) (*write, error) {
 		op.digest = sha256.Sum256(op.value)
 		wr.ops = append(wr.ops, op)
 	}
-	if _, err := dec.Token(); err != nil {
+	if _, err := dec.ReadToken(); err != nil {
 		return nil, jsonError("expected the end of the list", err)
 	}
-	if _, err := dec.Token(); err != io.EOF {
+	if _, err := dec.ReadToken(); err != io.EOF {
 		return nil, jsonError("expected nothing after the list", err)
 	}
 	if len(wr.ops) == 0 {

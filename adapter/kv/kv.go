@@ -184,9 +184,7 @@ func (l *ledger) execute(set *store.Part, call *adapter.Call) adapter.Outcome {
 		}
 		switch op.kind {
 		case opPut:
-			value := make([]byte, 0, versionSize+len(op.value))
-			value = binary.BigEndian.AppendUint64(value, seqno)
-			tx.Put(table, op.key, append(value, op.value...))
+			tx.Put(table, op.key, op.store(seqno))
 		case opDelete:
 			if exists {
 				tx.Delete(table, op.key)
@@ -199,11 +197,6 @@ func (l *ledger) execute(set *store.Part, call *adapter.Call) adapter.Outcome {
 	tx.Commit()
 	return adapter.Outcome{Call: call, Tx: tx, Reply: reply}
 }
-
-// versionSize is the length of the version before every stored value.
-const versionSize = 8
-
-func versionOf(stored []byte) uint64 { return binary.BigEndian.Uint64(stored) }
 
 // before names the last transaction that a set's next one sees.
 func (l *ledger) before(set *store.Part) coco.TxID {

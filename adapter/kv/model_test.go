@@ -3,6 +3,7 @@ package kv
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -14,6 +15,7 @@ import (
 type value struct {
 	version uint64
 	content string
+	media   string
 }
 
 // TestAnyWritesDoWhatAMapDoes sends random writes, several in a batch, and holds every reply and
@@ -28,12 +30,18 @@ func TestAnyWritesDoWhatAMapDoes(t *testing.T) {
 				kind: rapid.SampledFrom([]byte{opPut, opDelete}).Draw(t, "kind"),
 				key:  []byte(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key")),
 			}
-			op.condition.kind = rapid.ByteRange(always, differs).Draw(t, "condition")
-			if op.condition.versioned() {
-				op.condition.version = rapid.Uint64Range(max(1, seqno-min(seqno, 3)), seqno+2).Draw(t, "version")
+			op.condition.kind = rapid.ByteRange(always, outside).Draw(t, "condition")
+			versions := rapid.Uint64Range(max(1, seqno-min(seqno, 3)), seqno+2)
+			switch op.condition.kind {
+			case equals, differs:
+				op.condition.version = versions.Draw(t, "version")
+			case among, outside:
+				op.condition.versions = rapid.SliceOfNDistinct(versions, 2, 4, rapid.ID).Draw(t, "versions")
+				slices.Sort(op.condition.versions)
 			}
 			if op.kind == opPut {
 				op.value = rapid.SliceOfN(rapid.Byte(), 0, 3).Draw(t, "value")
+				op.media = rapid.SampledFrom([]string{"", "text/plain"}).Draw(t, "media")
 			}
 			return op
 		})
@@ -66,7 +74,7 @@ func TestAnyWritesDoWhatAMapDoes(t *testing.T) {
 			t.Fatalf("%d keys at %v, expected %d at %d", len(p.Items), p.ID, len(model), seqno)
 		}
 		for _, i := range p.Items {
-			if m := model[string(i.Key)]; m.version != i.Version || m.content != string(i.Value) {
+			if m := model[string(i.Key)]; m.version != i.Version || m.content != string(i.Value) || m.media != i.Media {
 				t.Fatalf("%q: version %d of %q, expected %+v", i.Key, i.Version, i.Value, m)
 			}
 		}
@@ -85,13 +93,14 @@ func expected(model map[string]value, ops []operation, seqno uint64) (reply []by
 		ok := map[byte]bool{
 			always: true, absent: found == 0, present: found != 0,
 			equals: found == op.condition.version, differs: found != op.condition.version,
+			among: slices.Contains(op.condition.versions, found), outside: !slices.Contains(op.condition.versions, found),
 		}[op.condition.kind]
 		if !ok {
 			return refusal(i, found), nil
 		}
 		reply = append(reply, 0, 0, 0, 0, 0, 0, 0, byte(found))
 		if op.kind == opPut {
-			after[string(op.key)] = value{seqno, string(op.value)}
+			after[string(op.key)] = value{seqno, string(op.value), op.media}
 		} else {
 			delete(after, string(op.key))
 		}

@@ -202,7 +202,7 @@ func readPast(ctx context.Context, past *adapter.PastReader, key []byte, at uint
 		return p, err
 	case p.TxID.Seqno < 1 || p.TxID.Seqno > at:
 		return p, fmt.Errorf("%w: as of seqno %d the ledger answers by transaction %v, which is later", coco.ErrCorrupt, at, p.TxID)
-	case !p.Deleted && (len(p.Value) < versionSize || versionOf(p.Value) != p.TxID.Seqno):
+	case !p.Deleted && !wellFormed(p.Value, p.TxID.Seqno):
 		return p, fmt.Errorf("%w: a value in %s of transaction %v has %d bytes and does not begin with its seqno", coco.ErrCorrupt, table, p.TxID, len(p.Value))
 	}
 	return p, nil
@@ -219,7 +219,8 @@ type oldVersion struct {
 	ID      coco.TxID `json:"transaction_id"` // that wrote or deleted
 	Time    string    `json:"time"`           // of its batch
 	Deleted bool      `json:"deleted,omitempty"`
-	Value   *[]byte   `json:"value,omitempty"` // nil if deleted
+	Media   string    `json:"content_type,omitempty"` // absent for wire.MediaBytes
+	Value   *[]byte   `json:"value,omitempty"`        // nil if deleted
 }
 
 // history answers by a key's versions. A page that has some ends where the ledger cannot be read at
@@ -267,8 +268,8 @@ func (l *ledger) history(w http.ResponseWriter, r *http.Request, key []byte, q p
 func versionItem(p *adapter.PastValue) oldVersion {
 	v := oldVersion{ID: p.TxID, Deleted: p.Deleted, Time: time.UnixMilli(int64(p.Time)).UTC().Format("2006-01-02T15:04:05.000Z")}
 	if !p.Deleted {
-		content := p.Value[versionSize:]
-		v.Value = &content
+		media, value := contentOf(p.Value)
+		v.Media, v.Value = otherMedia(media), &value
 	}
 	return v
 }

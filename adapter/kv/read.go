@@ -125,13 +125,21 @@ func (l *ledger) answerValue(w http.ResponseWriter, stored []byte, condition con
 	setTag(w, version)
 	switch {
 	case condition.holds(version):
-		writeContent(w, wire.MediaBytes, stored[versionSize:])
-	case condition.kind == present || condition.kind == equals:
+		media, value := contentOf(stored)
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", valuePolicy)
+		writeContent(w, media, value)
+	case condition.match():
 		l.fail(w, &preconditionError{condition: condition, found: version})
 	default:
 		w.WriteHeader(http.StatusNotModified)
 	}
 }
+
+// valuePolicy keeps a browser that opens a value from running it, or from letting it use what the page's origin may: the
+// value is another organisation's, and the loopback proxy serves it beside JSON-RPC.
+const valuePolicy = "sandbox; default-src 'none'"
 
 // page is the answer to a range.
 type page struct {
@@ -178,8 +186,17 @@ func writePage[T any](out *budget.Buffer, id coco.TxID, items []T, next string) 
 
 type item struct {
 	Key     []byte `json:"key"`
+	Media   string `json:"content_type,omitempty"` // absent for wire.MediaBytes
 	Value   []byte `json:"value"`
 	Version uint64 `json:"etag,string"`
+}
+
+// otherMedia is what a page says of a media type.
+func otherMedia(media string) string {
+	if media == wire.MediaBytes {
+		return ""
+	}
+	return media
 }
 
 func (l *ledger) list(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
@@ -209,7 +226,8 @@ func (l *ledger) list(caller coco.Caller, w http.ResponseWriter, r *http.Request
 			p.Next = root + "?" + query.Encode()
 			return false
 		}
-		p.Items = append(p.Items, item{key, stored[versionSize:], versionOf(stored)})
+		media, value := contentOf(stored)
+		p.Items = append(p.Items, item{key, otherMedia(media), value, versionOf(stored)})
 		size += len(key) + len(stored)
 		return true
 	})
