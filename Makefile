@@ -2,7 +2,7 @@
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build repro install lint fmt test race short cover fuzz sim mutants test-faults test-web3 bench ci clean
+.PHONY: help build repro install lint fmt test race short cover fuzz sim mutants test-faults test-kills test-web3 bench ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ mutants: ## break a copy of the code in each way of internal/sim/mutate, or in t
 TIMES ?= 3
 test-faults: build ## break real processes, links and disks TIMES (3) times each (Linux, root)
 	COCO_FAULTS="$(CURDIR)/coco" COCO_FAULTS_TIMES=$(TIMES) $(GO) test -v -count 1 -timeout 15m ./test/faults
+
+KILLS ?= 200
+test-kills: ## kill starts of a network at KILLS (200) random moments
+	$(GO) test -v -count 1 -timeout 30m -run 'KilledAtAnyMoment' ./cmd/coco -kills $(KILLS)
 
 test-web3: build ## run unmodified ethers and viem against `coco up` (needs Node.js and npm)
 	cd test/web3 && npm ci --no-audit --no-fund && COCO="$(CURDIR)/coco" npm test

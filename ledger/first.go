@@ -61,3 +61,28 @@ func firstBatchOf(f folder, c chunkFile) ([]byte, error) {
 		}
 	}
 }
+
+// Begun reports whether a network has begun in the log: whether it holds a batch, or a complete chunk, or lacks entries. Until a
+// network's first transaction is on the disk, its ledger is one chunk of other entries, and Open has checked them all.
+func (l *Log) Begun() (bool, error) {
+	chunks := l.Chunks()
+	if len(chunks) == 0 && l.Last() == 0 {
+		return false, nil
+	}
+	if len(chunks) != 1 || chunks[0].First != 1 || chunks[0].Complete {
+		return true, nil
+	}
+	for next, last := uint64(1), chunks[0].Last; next <= last; {
+		entries, err := l.Read(next, last+1, windowSize)
+		if err != nil {
+			return false, err
+		}
+		for _, e := range entries {
+			if e.Kind == batch.KindBatch {
+				return true, nil
+			}
+		}
+		next += uint64(len(entries))
+	}
+	return false, nil
+}

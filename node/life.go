@@ -191,8 +191,17 @@ func ownClaims(ctx context.Context, cfg Config) (attest.Claims, error) {
 // found prepares a new network: service, first epoch, genesis transaction.
 func (s *start) found() error {
 	c, log := s.cfg.Genesis, s.local.Ledger
-	if log.Last() > 0 {
+	begun, err := log.Begun()
+	if err != nil {
+		return fmt.Errorf("read the ledger that is there: %w", err)
+	}
+	if begun {
 		return fmt.Errorf("%w: the ledger folder holds %d entries of a network already: join it or recover it, or use an empty folder", coco.ErrInvalid, log.Last())
+	}
+	// Entries without a transaction are what a start leaves that was interrupted before the network's first one. There is
+	// nothing to join or to recover.
+	if err := log.TruncateAfter(0); err != nil {
+		return err
 	}
 	if err := log.SetChunkBytes(c.Ledger.ChunkBytes); err != nil {
 		return err

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,10 +69,38 @@ func final(err error) bool {
 	return errors.Is(err, coco.ErrVerify) && !errors.Is(err, errOtherNode) || errors.Is(err, coco.ErrCorrupt) || errors.Is(err, coco.ErrInvalid) || errors.Is(err, coco.ErrDenied)
 }
 
-// bringUp starts all nodes: the first of them alone, from the genesis constitution or from the
-// longest ledger, and the others, which join it.
+// bringUp starts all nodes; see bringUpFrom. A node that finds that it cannot go on from its ledger is passed over, as
+// long as a majority of ledgers is left: any majority has what was committed.
 func (s *Sandbox) bringUp(ctx context.Context, n *processes) error {
-	first, found, err := s.longestLedger()
+	unfit := map[int]error{}
+	for {
+		err := s.bringUpFrom(ctx, n, unfit)
+		var bad *unfitError
+		if !errors.As(err, &bad) {
+			return err
+		}
+		unfit[bad.node] = err
+		if s.info.Active()-len(unfit) < s.quorum() {
+			return errors.Join(slices.Collect(maps.Values(unfit))...)
+		}
+		s.report(localnet.Step{Step: "damaged", Node: s.info.Nodes[bad.node].Name, Text: fmt.Sprintf("%v: another ledger is taken", err)})
+		n.clear()
+	}
+}
+
+// unfitError says that a node cannot go on from its ledger.
+type unfitError struct {
+	node int
+	err  error
+}
+
+func (e *unfitError) Error() string { return e.err.Error() }
+func (e *unfitError) Unwrap() error { return e.err }
+
+// bringUpFrom starts all nodes: the first of them alone, from the genesis constitution or from the
+// longest ledger, and the others, which join it.
+func (s *Sandbox) bringUpFrom(ctx context.Context, n *processes, unfit map[int]error) error {
+	first, found, err := s.longestLedger(unfit)
 	if err != nil {
 		return err
 	}
@@ -101,6 +131,9 @@ func (s *Sandbox) bringUp(ctx context.Context, n *processes) error {
 	}
 	e, err := n.waitReady(ctx, first)
 	if err != nil {
+		if found && (errors.Is(err, coco.ErrVerify) || errors.Is(err, coco.ErrCorrupt)) {
+			return &unfitError{first, err}
+		}
 		return err
 	}
 	if err := s.attestReady(ctx, n.child(first), first, e); err != nil {
@@ -254,9 +287,9 @@ func (s *Sandbox) clientConfig(i int) (client.Config, error) {
 
 // longestLedger finds the node whose ledger is the furthest: of the highest view and in it of the
 // highest index, as consensus compares logs. A committed entry is on a majority of the nodes, so
-// the longest of any majority of ledgers has it; with fewer, nothing is started. found is false for
-// a network that has not come up yet.
-func (s *Sandbox) longestLedger() (node int, found bool, err error) {
+// the longest of any majority of ledgers has it; with fewer, nothing is started. Those in unfit do not count: nodes that
+// could not go on from their ledgers, and why. found is false for a network that has not begun.
+func (s *Sandbox) longestLedger(unfit map[int]error) (node int, found bool, err error) {
 	var view, index uint64
 	var whole bool
 	var damage error
@@ -267,6 +300,9 @@ func (s *Sandbox) longestLedger() (node int, found bool, err error) {
 		}
 		v, x, w, err := ledgerEnd(nodeconfig.Dir(n.Dir))
 		switch {
+		case unfit[i] != nil:
+			damage = errors.Join(damage, unfit[i])
+			continue
 		case err != nil:
 			s.report(localnet.Step{Step: "damaged", Node: n.Name, Text: fmt.Sprintf("the ledger of %s is damaged, it must fetch what is missing from the others: %v", n.Name, err)})
 			damage = errors.Join(damage, fmt.Errorf("node %s: %w", n.Name, err))
@@ -288,7 +324,7 @@ func (s *Sandbox) longestLedger() (node int, found bool, err error) {
 // quorum is how many nodes the network needs.
 func (s *Sandbox) quorum() int { return s.info.Active()/2 + 1 }
 
-// ledgerEnd returns the view and index of a ledger's last entry, zeros if it has none, and whether it has all
+// ledgerEnd returns the view and index of a ledger's last entry, zeros if no network has begun in it, and whether it has all
 // entries before it.
 func ledgerEnd(dir nodeconfig.Dir) (view, index uint64, whole bool, err error) {
 	disk, err := local.OpenReadOnly(string(dir))
@@ -304,9 +340,10 @@ func ledgerEnd(dir nodeconfig.Dir) (view, index uint64, whole bool, err error) {
 		return 0, 0, false, err
 	}
 	defer log.Close()
-	if index = log.Last(); index == 0 {
-		return 0, 0, false, nil
+	if begun, err := log.Begun(); err != nil || !begun {
+		return 0, 0, false, err
 	}
+	index = log.Last()
 	view, ok := log.ViewOf(index)
 	if !ok {
 		return 0, 0, false, fmt.Errorf("%w: the ledger does not know the view of its last entry %d", coco.ErrCorrupt, index)

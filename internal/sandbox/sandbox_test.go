@@ -261,7 +261,7 @@ func entries(t *testing.T, dir nodeconfig.Dir, views ...uint64) {
 	}
 	defer log.Close()
 	for i, v := range views {
-		if err := log.Append([]batch.Entry{{View: v, Index: uint64(i + 1), Kind: batch.KindView}}); err != nil {
+		if err := log.Append([]batch.Entry{{View: v, Index: uint64(i + 1), Kind: batch.KindBatch}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -272,27 +272,27 @@ func entries(t *testing.T, dir nodeconfig.Dir, views ...uint64) {
 
 func TestTheFurthestLedgerGoesOn(t *testing.T) {
 	s := made(t, 3)
-	if _, found, err := s.longestLedger(); err != nil || found {
+	if _, found, err := s.longestLedger(nil); err != nil || found {
 		t.Fatalf("no ledger: found %v, %v", found, err)
 	}
 	dir := func(i int) nodeconfig.Dir { return nodeconfig.Dir(s.info.Nodes[i].Dir) }
 	entries(t, dir(0), 1, 1, 1, 1) // longer, of an older view
 	entries(t, dir(1), 1, 2)
 	entries(t, dir(2), 1, 2, 2)
-	if node, found, err := s.longestLedger(); err != nil || !found || node != 2 {
+	if node, found, err := s.longestLedger(nil); err != nil || !found || node != 2 {
 		t.Errorf("chose %d, found %v, %v; want 2", node, found, err)
 	}
 	s.info.Committed = true
 	if err := os.RemoveAll(dir(2).Ledger()); err != nil {
 		t.Fatal(err)
 	}
-	if node, found, err := s.longestLedger(); err != nil || !found || node != 1 {
+	if node, found, err := s.longestLedger(nil); err != nil || !found || node != 1 {
 		t.Errorf("chose %d of the two that are left, found %v, %v; want 1", node, found, err)
 	}
 	if err := os.RemoveAll(dir(1).Ledger()); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.longestLedger(); !errors.Is(err, coco.ErrCorrupt) {
+	if _, _, err := s.longestLedger(nil); !errors.Is(err, coco.ErrCorrupt) {
 		t.Errorf("one of three ledgers: %v, want a refusal", err)
 	}
 }
