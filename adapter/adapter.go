@@ -95,7 +95,7 @@ type Call struct {
 	// that came from another node; the adapter fills it itself for its own.
 	Decoded any
 	// Repeatable says that executing the call a second time is recognised and harmless, so that
-	// the core may send it again when it cannot know what became of it.
+	// the core may send it again when it cannot know what became of it; the result says that it did.
 	Repeatable bool
 	// Done is closed once the client has stopped waiting for this call. Nil means that it never stops.
 	Done <-chan struct{}
@@ -106,6 +106,9 @@ type Result struct {
 	TxID  coco.TxID // if Err is nil
 	Reply []byte
 	Err   error
+	// Again says that the core sent the call again because it could not know what became of an earlier attempt.
+	// What the ledger says of a call that was executed before may then be about that attempt.
+	Again bool
 }
 
 // Outcome is what executing a call gave. Exactly one of Tx and Err is set, except that a call

@@ -115,6 +115,7 @@ func (f *Forwarder) Submit(ctx context.Context, ledger string, calls []*adapter.
 	}
 	results := make([]adapter.Result, len(calls))
 	open := make([]int, len(calls)) // positions that have no final result
+	repeated := make([]bool, len(calls))
 	for i := range calls {
 		open[i] = i
 	}
@@ -128,9 +129,11 @@ func (f *Forwarder) Submit(ctx context.Context, ledger string, calls []*adapter.
 		var again []int
 		for i, at := range open {
 			results[at] = got[i]
+			results[at].Again = repeated[at]
 			err := got[i].Err
 			if errors.Is(err, coco.ErrNotCommitted) || calls[at].Repeatable && errors.Is(err, coco.ErrUnknown) {
 				again = append(again, at)
+				repeated[at] = repeated[at] || errors.Is(err, coco.ErrUnknown)
 			}
 		}
 		if open = again; len(open) == 0 || !f.pause(ctx, lead) {

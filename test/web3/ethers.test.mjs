@@ -83,6 +83,44 @@ describe("ethers", { timeout }, () => {
     assert.equal(await providers[0].getTransactionCount(wallet.address), 3);
   });
 
+  test("a payment with a used nonce is an error, not a second success", async () => {
+    const wallet = await fresh();
+    const to = Wallet.createRandom().address;
+    const hasty = wallet.connect(new JsonRpcProvider(rpc[0])); // shares equal requests within 250 ms, the nonce's among them
+    const told = [];
+    for (let i = 0; i < 3; i++) {
+      await hasty.sendTransaction({ to, value: 5n }).then((tx) => told.push(tx.hash), (error) => assert.equal(error.code, "NONCE_EXPIRED"));
+    }
+    assert.equal(new Set(told).size, told.length);
+    assert.equal(await providers[0].getBalance(to), 5n * BigInt(told.length));
+    hasty.provider.destroy();
+    const raw = await wallet.signTransaction(await wallet.populateTransaction({ to, value: 5n }));
+    const { hash } = await providers[0].broadcastTransaction(raw);
+    await assert.rejects(providers[0].broadcastTransaction(raw), { code: "NONCE_EXPIRED" });
+    assert.equal(await providers[0].send("coco_sendRawTransaction", [raw]), hash);
+    for (const provider of providers) {
+      await eventually(() => provider.getTransactionReceipt(hash), "the receipt");
+      await assert.rejects(provider.broadcastTransaction(raw), { code: "NONCE_EXPIRED" });
+    }
+  });
+
+  test("estimates meet the next block, and the time that it is now", async () => {
+    const wallet = await fresh();
+    const deploy = async (runtime) => {
+      const creation = `0x61${(runtime.length / 2).toString(16).padStart(4, "0")}80600a5f395ff3${runtime}`;
+      const made = await new ContractFactory([], creation, wallet).deploy();
+      return (await made.waitForDeployment()).getAddress();
+    };
+    const lock = await deploy("5f354210600b57425f55005b5f5ffd"); // reverts before the time that its input says
+    const opens = (await providers[0].getBlock("latest")).timestamp + 3;
+    const data = `0x${opens.toString(16).padStart(64, "0")}`;
+    await assert.rejects(wallet.estimateGas({ to: lock, data }), { code: "CALL_EXCEPTION" });
+    await new Promise((resolve) => setTimeout(resolve, 4500)); // no block comes meanwhile
+    await (await wallet.sendTransaction({ to: lock, data })).wait();
+    const checkpoints = await deploy("5f544314600f57435f5560014355005b00"); // writes more in a new block
+    for (let i = 0; i < 4; i++) assert.equal((await (await wallet.sendTransaction({ to: checkpoints })).wait()).status, 1);
+  });
+
   test("an account without ether can send", async () => {
     const poor = Wallet.createRandom().connect(providers[0]);
     await (await contract.mint(poor.address, 10n)).wait();

@@ -222,9 +222,9 @@ func (b *builder) postpone(k *kept) {
 	}
 }
 
-// known answers a call whose nonce is used: by that very transaction, perhaps, because a client
-// that did not hear of the outcome sends the same transaction again. After a long time the row has
-// left memory, and only the nonce says that the transaction is not executed twice.
+// known answers a call whose nonce is used. If it is used by that very transaction, the reply says so: only the node
+// that the client reached knows whether the core has sent the call again, or the client has. After a long time the
+// row has left memory, and only the nonce says that the transaction is not executed twice.
 func (b *builder) known(k *kept, nonce uint64) {
 	if row, ok := b.Get(rows.Txs, k.checked.hash[:]); ok {
 		r, err := rows.DecodeTx(row)
@@ -232,10 +232,10 @@ func (b *builder) known(k *kept, nonce uint64) {
 			b.refuse(k.call, err)
 			return
 		}
-		b.outcomes = append(b.outcomes, adapter.Outcome{Call: k.call, TxID: r.TxID(), Reply: k.checked.hash.Bytes()})
+		b.outcomes = append(b.outcomes, adapter.Outcome{Call: k.call, TxID: r.TxID(), Reply: knownReply(k.checked.hash, nonce)})
 		return
 	}
-	b.refuse(k.call, refusef("%w: next nonce %v, tx nonce %v", core.ErrNonceTooLow, nonce, k.checked.msg.Nonce))
+	b.refuse(k.call, nonceTooLow(nonce, k.checked.msg.Nonce))
 }
 
 // apply executes a transaction whose turn it is.

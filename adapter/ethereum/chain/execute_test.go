@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"context"
 	"errors"
 	"math/big"
 	"strings"
@@ -135,8 +136,62 @@ func TestSameTransactionAgainGivesTheFirstOutcome(t *testing.T) {
 	if len(again) != 1 || again[0].Err != nil || again[0].Tx != nil || again[0].TxID != out[0].TxID {
 		t.Fatalf("in a later batch: %+v", again)
 	}
-	sameBytes(t, "reply", again[0].Reply, tx.Hash().Bytes())
+	sameBytes(t, "reply", again[0].Reply, knownReply(tx.Hash(), 1))
 	equal(t, "head", c.Head().Number(), 1)
+}
+
+// What a node has sent again itself, because an answer was lost, is told as sent. What a client sends again is not,
+// unless it asks for that.
+func TestTheSameBytesAgainAreNotTakenForAnotherPayment(t *testing.T) {
+	c := newTestChain(t, 1, nil)
+	raw, err := c.transfer(0, 0, 1).MarshalBinary()
+	must(t, err)
+	send := func(again bool, raw ...[]byte) []SendResult { return c.Send(t.Context(), coco.Caller{}, again, raw...) }
+	first := send(false, raw)[0]
+	must(t, first.Err)
+	for range 3 {
+		r := send(false, raw)[0]
+		if r.Err == nil || r.Err.Error() != "nonce too low: next nonce 1, tx nonce 0" || !errors.Is(r.Err, coco.ErrInvalid) || r.Hash != first.Hash {
+			t.Fatalf("sent again: %+v", r)
+		}
+		equal(t, "sent again by a client that asks for it", send(true, raw)[0], first)
+	}
+	equal(t, "blocks", c.Head().Number(), 1)
+
+	// The leader executes the second attempt after it has executed the first, whose answer was lost.
+	submit := c.env.Submit
+	c.env.Submit = func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
+		submit(ctx, calls...)
+		out := submit(ctx, calls...)
+		for i := range out {
+			out[i].Again = true
+		}
+		return out
+	}
+	raw, err = c.transfer(0, 1, 1).MarshalBinary()
+	must(t, err)
+	lost := send(false, raw)[0]
+	if lost.Err != nil || lost.TxID.Seqno != first.TxID.Seqno+1 {
+		t.Fatalf("sent again by the node: %+v", lost)
+	}
+
+	// While the first copy is under way, a second one is known, whichever way they came.
+	c.env.Submit = func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
+		c.env.Submit = submit
+		if r := send(false, raw)[0]; r.Err == nil || r.Err.Error() != "already known" {
+			t.Errorf("sent twice at a time: %+v", r)
+		}
+		return submit(ctx, calls...)
+	}
+	raw, err = c.transfer(0, 2, 1).MarshalBinary()
+	must(t, err)
+	out := send(false, raw, raw)
+	if out[0].Err != nil || out[1].Err == nil || out[1].Err.Error() != "nonce too low: next nonce 3, tx nonce 2" {
+		t.Fatalf("twice in a batch: %+v", out)
+	}
+	if len(c.sending.count)+len(c.sending.hashes) != 0 {
+		t.Errorf("under way when nothing is: %v, %v", c.sending.count, c.sending.hashes)
+	}
 }
 
 func TestFailedExecutionIsATransaction(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ethereum/go-ethereum/core"
+
 	"github.com/cocoframework/coco"
 )
 
@@ -19,6 +21,10 @@ func (r *refusal) Unwrap() []error { return []error{r.cause, r.kind} }
 
 // refuse returns a refusal that no repetition can change.
 func refuse(cause error) error { return &refusal{coco.ErrInvalid, cause} }
+
+func nonceTooLow(next, nonce uint64) error {
+	return refusef("%w: next nonce %v, tx nonce %v", core.ErrNonceTooLow, next, nonce)
+}
 
 func refusef(format string, args ...any) error { return refuse(fmt.Errorf(format, args...)) }
 

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"encoding/binary"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -21,12 +22,20 @@ type SendResult struct {
 
 // Send checks signed transactions on this node and submits them. They are executed in the order
 // given. It returns once each is refused, or committed and applied on this node. raw is kept.
-func (l *Ledger) Send(ctx context.Context, caller coco.Caller, raw ...[]byte) []SendResult {
+//
+// A transaction that was sent before is refused in go-ethereum's words, so that a client does not take one payment for
+// two: "already known" while this node sends it, "nonce too low" once it is committed. With again it is answered as the
+// first time instead, for clients that repeat what they did not hear the answer of.
+func (l *Ledger) Send(ctx context.Context, caller coco.Caller, again bool, raw ...[]byte) []SendResult {
 	out := make([]SendResult, len(raw))
 	calls := make([]*adapter.Call, 0, len(raw))
 	at := make([]int, 0, len(raw))
 	for i, c := range l.checkAll(raw, out) {
 		if out[i].Err != nil {
+			continue
+		}
+		if !again && l.sending.knows(c.hash) {
+			out[i].Err = refuse(errAlreadyKnown)
 			continue
 		}
 		calls = append(calls, &adapter.Call{Caller: caller, Payload: c.payload(), Decoded: c, Repeatable: true, Done: ctx.Done()})
@@ -38,9 +47,27 @@ func (l *Ledger) Send(ctx context.Context, caller coco.Caller, raw ...[]byte) []
 	l.sending.add(calls)
 	defer l.sending.remove(calls)
 	for i, r := range l.env.Submit(ctx, calls...) {
-		out[at[i]].TxID, out[at[i]].Err = r.TxID, r.Err
+		res := &out[at[i]]
+		res.TxID, res.Err = r.TxID, r.Err
+		if next, known := isKnownReply(r.Reply); r.Err == nil && known && !r.Again && !again {
+			res.TxID, res.Err = coco.TxID{}, nonceTooLow(next, calls[i].Decoded.(*checked).msg.Nonce)
+		}
 	}
 	return out
+}
+
+// knownReply is the reply to a call whose transaction was executed before: the hash, as in any reply, and the sender's
+// next nonce.
+func knownReply(hash common.Hash, next uint64) []byte {
+	return binary.BigEndian.AppendUint64(hash.Bytes(), next)
+}
+
+// isKnownReply tells whether a reply is a knownReply.
+func isKnownReply(reply []byte) (next uint64, known bool) {
+	if len(reply) != common.HashLength+8 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(reply[common.HashLength:]), true
 }
 
 // checkAll checks transactions, those of a large batch on all processors: recovering a sender is
@@ -82,10 +109,11 @@ func (l *Ledger) PendingNonce(ctx context.Context, addr common.Address) (uint64,
 	return l.sending.next(addr, nonce), err
 }
 
-// sending counts the transactions under way on this node, by sender and nonce.
+// sending counts the transactions under way on this node, by sender and nonce, and by hash.
 type sending struct {
-	mu    sync.Mutex
-	count map[sendingKey]int
+	mu     sync.Mutex
+	count  map[sendingKey]int
+	hashes map[common.Hash]int
 }
 
 type sendingKey struct {
@@ -93,30 +121,40 @@ type sendingKey struct {
 	nonce uint64
 }
 
-func (s *sending) init() { s.count = map[sendingKey]int{} }
+func (s *sending) init() {
+	s.count, s.hashes = map[sendingKey]int{}, map[common.Hash]int{}
+}
 
-func keyOf(c *adapter.Call) sendingKey {
-	m := &c.Decoded.(*checked).msg
-	return sendingKey{m.From, m.Nonce}
+func (s *sending) knows(hash common.Hash) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hashes[hash] > 0
 }
 
 func (s *sending) add(calls []*adapter.Call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range calls {
-		s.count[keyOf(c)]++
+	for _, call := range calls {
+		c := call.Decoded.(*checked)
+		s.count[sendingKey{c.msg.From, c.msg.Nonce}]++
+		s.hashes[c.hash]++
 	}
 }
 
 func (s *sending) remove(calls []*adapter.Call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range calls {
-		if k := keyOf(c); s.count[k] > 1 {
-			s.count[k]--
-		} else {
-			delete(s.count, k)
-		}
+	for _, call := range calls {
+		c := call.Decoded.(*checked)
+		less(s.count, sendingKey{c.msg.From, c.msg.Nonce})
+		less(s.hashes, c.hash)
+	}
+}
+
+// less counts down, to no entry.
+func less[K comparable](counts map[K]int, key K) {
+	if counts[key]--; counts[key] <= 0 {
+		delete(counts, key)
 	}
 }
 

@@ -72,10 +72,15 @@ func TestAWrongRootInAHeaderIsFound(t *testing.T) {
 	c.awaitRoot(1)
 	included_(t, c.execute(c.call(c.transfer(0, 1, 1))), 1) // carries the root of block 1
 	c.awaitSamples(1, 0)
+	c.awaitRoot(2)
+	right, _ := c.exec.roots.Newest(0)
 	// What no block has changed reaches the trie: memory that is broken, or a fault of the program.
 	c.exec.roots.Add(statedb.Changes{Number: 2, Accounts: []statedb.AccountChange{{
 		Addr: common.Address{1}, Record: rows.Account{Exists: true, Nonce: 1, Balance: rows.ZeroBalance, CodeHash: types.EmptyCodeHash},
 	}}})
+	for k := right; k.Root == right.Root; k, _ = c.exec.roots.Newest(0) {
+		time.Sleep(time.Millisecond)
+	}
 	c.view++ // the first new root of a view is computed again at once
 	for c.roots.Done().Wrong == 0 {
 		included_(t, c.execute(c.call(c.transfer(0, c.Head().Number(), 1))), 1)

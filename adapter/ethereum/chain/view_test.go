@@ -217,7 +217,7 @@ func TestSendKeepsOrderAndTellsPendingNonces(t *testing.T) {
 		raw = append(raw, b)
 	}
 	raw = append(raw[:1], append([][]byte{{1, 2, 3}}, raw[1:]...)...)
-	out := c.Send(context.Background(), coco.Caller{}, raw...)
+	out := c.Send(context.Background(), coco.Caller{}, false, raw...)
 	equal(t, "results", len(out), 4)
 	for i, r := range out {
 		if (r.Err != nil) != (i == 1) {
@@ -237,7 +237,7 @@ func TestSendKeepsOrderAndTellsPendingNonces(t *testing.T) {
 	}
 	raw[50] = raw[50][1:]
 	raw = raw[:60]
-	for i, r := range c.Send(context.Background(), coco.Caller{}, raw...) {
+	for i, r := range c.Send(context.Background(), coco.Caller{}, false, raw...) {
 		// Those behind the damaged one wait for it, and this chain has nobody who waits for them.
 		if bad := i == 50; (r.Err != nil) != bad || i < 50 && r.TxID.Seqno != out[3].TxID.Seqno+uint64(i)+1 {
 			t.Fatalf("result %d: %+v", i, r)

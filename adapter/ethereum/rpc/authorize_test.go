@@ -18,6 +18,7 @@ var tellNothing = map[string]bool{
 	"web3_clientVersion": true, "web3_sha3": true, "net_version": true, "net_listening": true, "eth_chainId": true, "eth_accounts": true,
 	"eth_gasPrice": true, "eth_maxPriorityFeePerGas": true, "eth_baseFee": true, "eth_blobBaseFee": true, "eth_uninstallFilter": true,
 	"eth_getUncleByBlockNumberAndIndex": true, "eth_getUncleByBlockHashAndIndex": true, "eth_sendRawTransaction": true,
+	"coco_sendRawTransaction": true,
 }
 
 func TestEveryMethodAsksWhetherTheCallerMaySee(t *testing.T) {
@@ -50,7 +51,7 @@ func TestEveryMethodAsksWhetherTheCallerMaySee(t *testing.T) {
 		}
 		return fmt.Errorf("%w: by the test", coco.ErrDenied)
 	}
-	for space, methods := range map[string]any{"eth": &ethMethods{}, "net": &netMethods{}, "web3": &web3Methods{}} {
+	for space, methods := range map[string]any{"coco": &cocoMethods{}, "eth": &ethMethods{}, "net": &netMethods{}, "web3": &web3Methods{}} {
 		for m := range reflect.TypeOf(methods).NumMethod() {
 			name := reflect.TypeOf(methods).Method(m).Name
 			name = space + "_" + strings.ToLower(name[:1]) + name[1:]

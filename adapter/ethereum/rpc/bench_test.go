@@ -69,7 +69,7 @@ func BenchmarkSend(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			tx := hexutil.MustDecode(raw)
-			if n.Send(context.Background(), testCaller, tx)[0].Err != nil {
+			if n.Send(context.Background(), testCaller, false, tx)[0].Err != nil {
 				b.Fatal("refused")
 			}
 		}
@@ -77,7 +77,9 @@ func BenchmarkSend(b *testing.B) {
 	all := func(w http.ResponseWriter, r *http.Request) { n.rpc.serve(testCaller, w, r) }
 	b.Run("direct", func(b *testing.B) { serve(b, body, all) })
 	b.Run("full", func(b *testing.B) { serve(b, unusual, all) })
-	n.rpc.submit = func(_ context.Context, _ coco.Caller, raw ...[]byte) []chain.SendResult { return done[:len(raw)] }
+	n.rpc.submit = func(_ context.Context, _ coco.Caller, _ bool, raw ...[]byte) []chain.SendResult {
+		return done[:len(raw)]
+	}
 	b.Run("direct-without-ledger", func(b *testing.B) { serve(b, body, all) })
 	b.Run("full-without-ledger", func(b *testing.B) { serve(b, unusual, all) })
 	batch := "[" + strings.Repeat(string(body)+",", 99) + string(body) + "]"

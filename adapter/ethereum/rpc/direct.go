@@ -27,12 +27,13 @@ func (s *Server) direct(x *exchange, req scan.Request, out []byte) (reply []byte
 		}
 	}()
 	switch string(req.Method) {
-	case "eth_sendRawTransaction":
+	case sendOnce, sendAgain:
 		raw, ok := scan.DataParam(req.Params)
 		if !ok {
 			return out, false
 		}
-		return s.appendSent(x, out, req.ID, s.send(x.ctx, x, raw)[0]), true
+		again, _ := isSend(req.Method)
+		return s.appendSent(x, out, req.ID, s.send(x.ctx, x, again, raw)[0]), true
 	case "eth_call":
 		return s.directCall(x, req, out)
 	case "eth_getTransactionReceipt":
@@ -208,7 +209,8 @@ func (s *Server) replyUnusualBatch(x *exchange, b *buffers) {
 			if !ok || end != len(element) {
 				break
 			}
-			if b.reqs = append(b.reqs, req); string(req.Method) != "eth_sendRawTransaction" {
+			b.reqs = append(b.reqs, req)
+			if _, sends := isSend(req.Method); !sends {
 				break
 			}
 		}
@@ -254,13 +256,20 @@ func (r *batchReply) close() {
 
 var errReplyTooLarge = rpcErrorf(codeReplyTooLarge, "response too large")
 
-// transactions submits the transactions that reqs begin with, and returns how many they are. No
+// transactions submits the transactions that reqs begin with, by one method, and returns how many they are. No
 // more are submitted than there is room for replies; what was submitted is always told.
 func (r *batchReply) transactions(reqs []scan.Request) int {
 	const result = 68 // bytes of a hash in JSON
 	var raw [][]byte
+	if len(reqs) == 0 {
+		return 0
+	}
+	again, sends := isSend(reqs[0].Method)
+	if !sends {
+		return 0
+	}
 	for room := r.server.limits.ReplyBytes - r.x.size; room >= 0; room -= result {
-		if len(raw) == len(reqs) || string(reqs[len(raw)].Method) != "eth_sendRawTransaction" {
+		if len(raw) == len(reqs) || string(reqs[len(raw)].Method) != string(reqs[0].Method) {
 			break
 		}
 		req := reqs[len(raw)]
@@ -273,7 +282,7 @@ func (r *batchReply) transactions(reqs []scan.Request) int {
 	if len(raw) < 2 || r.refused != nil {
 		return 0
 	}
-	results, err := r.server.sendAll(r.x.ctx, r.x, raw)
+	results, err := r.server.sendAll(r.x.ctx, r.x, again, raw)
 	for i := range raw {
 		r.next()
 		start := len(r.out)
@@ -288,14 +297,14 @@ func (r *batchReply) transactions(reqs []scan.Request) int {
 }
 
 // sendAll is send with go-ethereum's answer to a panic.
-func (s *Server) sendAll(ctx context.Context, x *exchange, raw [][]byte) (results []chain.SendResult, err error) {
+func (s *Server) sendAll(ctx context.Context, x *exchange, again bool, raw [][]byte) (results []chain.SendResult, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.logPanic("eth_sendRawTransaction", p)
+			s.logPanic(sendOnce, p)
 			err = errCrashed
 		}
 	}()
-	return s.send(ctx, x, raw...), nil
+	return s.send(ctx, x, again, raw...), nil
 }
 
 // call answers one call, given in plain form or else raw.

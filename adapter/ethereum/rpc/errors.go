@@ -68,7 +68,7 @@ func rpcErrorOf(err error) *rpcError {
 		return rpcErrorf(codeServer, "not committed: send the same transaction again (%v)", err)
 	case errors.Is(err, coco.ErrUnknown):
 		return rpcErrorf(codeServer, "outcome unknown, the transaction may still commit: "+
-			"ask for its receipt, or send the same transaction again, which never executes it twice (%v)", err)
+			"ask for its receipt, or send the same transaction again by "+sendAgain+"; it never executes twice (%v)", err)
 	}
 	return &rpcError{code: codeServer, message: err.Error()}
 }

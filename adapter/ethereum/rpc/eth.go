@@ -199,10 +199,40 @@ func (m *ethMethods) EstimateGas(ctx context.Context, args callArgs, at *rpc.Blo
 	return rpcResult(hexutil.Uint64(gas), err)
 }
 
+// The methods that send a transaction.
+const (
+	sendOnce  = "eth_sendRawTransaction"
+	sendAgain = "coco_sendRawTransaction"
+)
+
+// isSend tells whether a method sends a transaction, and whether one that was sent before is answered as the first time.
+func isSend(method []byte) (again, ok bool) {
+	switch string(method) {
+	case sendOnce:
+		return false, true
+	case sendAgain:
+		return true, true
+	}
+	return false, false
+}
+
 // SendRawTransaction returns once the transaction is committed.
 func (m *ethMethods) SendRawTransaction(ctx context.Context, raw hexutil.Bytes) (json.RawMessage, error) {
+	return m.s.sendOne(ctx, false, raw)
+}
+
+// cocoMethods is the namespace coco.
+type cocoMethods struct{ s *Server }
+
+// SendRawTransaction is eth_sendRawTransaction for clients that repeat what they did not hear the answer of: a transaction
+// that is committed already is answered by its hash.
+func (m *cocoMethods) SendRawTransaction(ctx context.Context, raw hexutil.Bytes) (json.RawMessage, error) {
+	return m.s.sendOne(ctx, true, raw)
+}
+
+func (s *Server) sendOne(ctx context.Context, again bool, raw []byte) (json.RawMessage, error) {
 	x := exchangeOf(ctx)
-	res := m.s.send(ctx, x, raw)[0]
+	res := s.send(ctx, x, again, raw)[0]
 	if res.Err != nil {
 		return nil, x.failed(res.Err)
 	}
@@ -210,8 +240,8 @@ func (m *ethMethods) SendRawTransaction(ctx context.Context, raw hexutil.Bytes) 
 }
 
 // send submits transactions and notes in x what became of them.
-func (s *Server) send(ctx context.Context, x *exchange, raw ...[]byte) []chain.SendResult {
-	results := s.submit(ctx, x.caller, raw...)
+func (s *Server) send(ctx context.Context, x *exchange, again bool, raw ...[]byte) []chain.SendResult {
+	results := s.submit(ctx, x.caller, again, raw...)
 	for i := range results {
 		if r := &results[i]; r.Err == nil && r.TxID.Seqno > x.committed.Seqno {
 			x.committed = r.TxID

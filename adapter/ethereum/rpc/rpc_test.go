@@ -272,6 +272,9 @@ func TestTransactionsOfABatchAreSubmittedTogether(t *testing.T) {
 		"[" + strings.Join([]string{sends[0], sends[1], `{"jsonrpc":"2.0","method":"eth_blockNumber"}`, sends[2], sends[3], sends[4]}, ",") + "]",
 	} {
 		n.batches = nil
+		if i == 1 {
+			body = strings.ReplaceAll(body, sendOnce, sendAgain)
+		}
 		w := n.post(body)
 		var replies []reply
 		must(t, json.Unmarshal(w.Body.Bytes(), &replies))
@@ -286,6 +289,34 @@ func TestTransactionsOfABatchAreSubmittedTogether(t *testing.T) {
 		if got := w.Header().Get(transactionHeader); got != "2.6" {
 			t.Fatalf("body %d: %s is %q, expected that of the newest transaction, 2.6", i, transactionHeader, got)
 		}
+	}
+}
+
+func TestTheSameBytesAgainAreAnsweredAsByGeth(t *testing.T) {
+	n := newTestNode(t, nil)
+	to := common.Address{7}
+	raw := n.raw(&to, 21000, nil)
+	hash := n.send(raw)
+	for _, plain := range []string{"id", `i\u0064`} { // the direct way, and the full server
+		ask := func(method string) (r reply) {
+			t.Helper()
+			must(t, json.Unmarshal(n.post(strings.Replace(call(method, raw), "id", plain, 1)).Body.Bytes(), &r))
+			return r
+		}
+		if r := ask(sendOnce); r.Error == nil || r.Error.Code != codeServer || r.Error.Message != "nonce too low: next nonce 1, tx nonce 0" {
+			t.Errorf("%s: %+v", sendOnce, r)
+		}
+		var got common.Hash
+		r := ask(sendAgain)
+		if err := json.Unmarshal(r.Result, &got); err != nil || got != hash {
+			t.Errorf("%s: %+v", sendAgain, r)
+		}
+	}
+	raw = n.raw(&to, 21000, nil)
+	var replies []reply
+	must(t, json.Unmarshal(n.post("["+call(sendOnce, raw)+","+call(sendOnce, raw)+"]").Body.Bytes(), &replies))
+	if len(replies) != 2 || replies[0].Error != nil || replies[1].Error == nil || replies[1].Error.Message != "nonce too low: next nonce 2, tx nonce 1" {
+		t.Errorf("twice in a batch: %+v", replies)
 	}
 }
 
@@ -312,7 +343,7 @@ func TestRefusalsSayWhetherToSendAgain(t *testing.T) {
 		if (w.Header().Get("Retry-After") == "1") != (c.status == 503) || w.Header().Get(transactionHeader) != "" {
 			t.Errorf("%v: header %v", c.err, w.Header())
 		}
-		if w = n.post("[" + body + "," + body + "]"); w.Code != 200 || strings.Count(w.Body.String(), fmt.Sprint(c.code)) != 2 {
+		if w = n.post(strings.ReplaceAll("["+body+","+body+"]", sendOnce, sendAgain)); w.Code != 200 || strings.Count(w.Body.String(), fmt.Sprint(c.code)) != 2 {
 			t.Errorf("%v in a batch: status %d, %s", c.err, w.Code, w.Body)
 		}
 		// The full server says the same.
@@ -330,7 +361,7 @@ func TestAPanicIsAnswered(t *testing.T) {
 	n := newTestNode(t, nil)
 	to := common.Address{7}
 	one := call("eth_sendRawTransaction", n.raw(&to, 21000, nil))
-	n.rpc.submit = func(context.Context, coco.Caller, ...[]byte) []chain.SendResult { panic("for the test") }
+	n.rpc.submit = func(context.Context, coco.Caller, bool, ...[]byte) []chain.SendResult { panic("for the test") }
 	for _, body := range []string{one, "[" + one + "," + one + "]"} {
 		sameReplies(t, n, []byte(body))
 		if w := n.post(body); !strings.Contains(w.Body.String(), "method handler crashed") {

@@ -43,7 +43,7 @@ import (
 type Server struct {
 	ledger *chain.Ledger
 	env    *adapter.Env
-	submit func(context.Context, coco.Caller, ...[]byte) []chain.SendResult // Ledger.Send
+	submit func(ctx context.Context, caller coco.Caller, again bool, raw ...[]byte) []chain.SendResult // Ledger.Send
 	// authorize is Ledger.Authorize.
 	authorize func(coco.Caller, adapter.Read) error
 	limits    settings.RPC
@@ -76,6 +76,7 @@ func New(l *chain.Ledger, env *adapter.Env) *Server {
 	s.full.SetBatchLimits(limits.BatchItems, limits.ReplyBytes)
 	s.full.SetHTTPBodyLimit(limits.BodyBytes + 2) // room for the brackets around one call
 	for name, methods := range map[string]any{
+		"coco": &cocoMethods{s},
 		"eth":  &ethMethods{s},
 		"net":  &netMethods{s},
 		"web3": &web3Methods{s},
