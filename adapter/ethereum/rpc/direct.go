@@ -12,6 +12,7 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/callargs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/scan"
 )
@@ -83,7 +84,7 @@ func (s *Server) appendSent(x *exchange, out, id []byte, res chain.SendResult) [
 
 // directCall answers an eth_call whose members are the usual ones, on the newest state.
 func (s *Server) directCall(x *exchange, req scan.Request, out []byte) ([]byte, bool) {
-	var args callArgs
+	var args callargs.Args
 	var at *rpc.BlockNumberOrHash // nil: latest
 	position, plain := 0, true
 	scan.Elements(req.Params, func(value []byte) bool {
@@ -122,7 +123,7 @@ func (s *Server) directCall(x *exchange, req scan.Request, out []byte) ([]byte, 
 }
 
 // plainCall reads a transaction object with the usual members, each once and well-formed.
-func plainCall(object []byte, args *callArgs) bool {
+func plainCall(object []byte, args *callargs.Args) bool {
 	return scan.Members(object, func(key, value []byte) bool {
 		switch string(key) {
 		case "to":

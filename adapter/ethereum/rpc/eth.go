@@ -17,6 +17,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/callargs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 )
 
@@ -176,8 +177,8 @@ func (m *ethMethods) GetTransactionCount(ctx context.Context, addr common.Addres
 }
 
 // Call executes a message without keeping its effects.
-func (m *ethMethods) Call(ctx context.Context, args callArgs, at *rpc.BlockNumberOrHash, state *stateOverride, block *blockOverride) (json.RawMessage, error) {
-	o, err := callOptions(state, block)
+func (m *ethMethods) Call(ctx context.Context, args callargs.Args, at *rpc.BlockNumberOrHash, state *callargs.StateOverride, block *callargs.BlockOverride) (json.RawMessage, error) {
+	o, err := callargs.Options(state, block)
 	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
@@ -190,8 +191,8 @@ func (m *ethMethods) Call(ctx context.Context, args callArgs, at *rpc.BlockNumbe
 }
 
 // EstimateGas is the smallest gas limit with which a message succeeds.
-func (m *ethMethods) EstimateGas(ctx context.Context, args callArgs, at *rpc.BlockNumberOrHash, state *stateOverride, block *blockOverride) (hexutil.Uint64, error) {
-	o, err := callOptions(state, block)
+func (m *ethMethods) EstimateGas(ctx context.Context, args callargs.Args, at *rpc.BlockNumberOrHash, state *callargs.StateOverride, block *callargs.BlockOverride) (hexutil.Uint64, error) {
+	o, err := callargs.Options(state, block)
 	if err != nil {
 		return 0, rpcErrorOf(err)
 	}
