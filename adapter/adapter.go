@@ -200,7 +200,13 @@ type Endpoint struct {
 	// Pattern is a pattern of http.ServeMux, such as "POST /rpc" or "/app/kv/".
 	Pattern string
 	Handler Handler
+	// Query names the parameters that a query may have; the gateway refuses others. AnyQuery leaves queries to the handler.
+	Query []string
 }
+
+// AnyQuery is the Query of an endpoint whose clients may add parameters of their own, such as keys that a provider
+// wants in its URLs.
+var AnyQuery = []string{"*"}
 
 // Handler answers a request of an authenticated caller. The request's body is bounded already.
 type Handler func(caller coco.Caller, w http.ResponseWriter, r *http.Request)

@@ -38,27 +38,27 @@ func (g *Gateway) NewAdmin(governor Governor) (*Gateway, error) {
 func (g *Gateway) adminFacts() []fact {
 	facts := []fact{
 		{pattern: "GET /livez", always: g.serveLive},
-		{pattern: "GET /readyz", anonymous: g.serveReady},
+		{pattern: "GET /readyz", anonymous: g.serveReady, query: []string{"verbose"}},
 		{pattern: "GET /node/status", anonymous: g.serveStatus},
 		{pattern: "GET /node/constitution", anonymous: g.serveConstitution},
 		{pattern: "GET /node/service", anonymous: g.serveService},
-		{pattern: "GET /node/evidence", anonymous: g.serveEvidence},
+		{pattern: "GET /node/evidence", anonymous: g.serveEvidence, query: []string{"nonce"}},
 		{pattern: "GET /node/snapshots", handler: g.serveSnapshots, reads: readsDigest, owners: true},
 		{pattern: "POST /node/snapshots", handler: g.serveSnapshotRequest},
 		{pattern: "POST /gov/submit", handler: g.serveSubmit, body: maxEnvelope},
-		{pattern: "GET /gov/proposals", handler: g.serveProposals},
+		{pattern: "GET /gov/proposals", handler: g.serveProposals, query: []string{"state", "limit"}},
 		{pattern: "GET /gov/proposals/{id}", handler: g.serveProposal},
-		{pattern: "GET /gov/constitution", handler: g.serveConstitutionAt},
+		{pattern: "GET /gov/constitution", handler: g.serveConstitutionAt, query: []string{"version"}},
 		{pattern: "GET /gov/constitution/history", handler: g.serveHistory},
 		{pattern: "POST /gov/simulate", handler: g.serveSimulate, body: maxActions},
 		{pattern: "GET /gov/nodes", handler: g.serveGovNodes},
-		{pattern: "GET /gov/watch", handler: g.serveWatch},
+		{pattern: "GET /gov/watch", handler: g.serveWatch, query: []string{"after", "wait"}},
 	}
 	if g.cfg.Retire != nil {
 		facts = append(facts, fact{pattern: "POST /node/retire", handler: g.serveRetire, owners: true})
 	}
 	if g.cfg.LogLevel != nil {
-		facts = append(facts, fact{pattern: "PUT /node/log-level", handler: g.serveLogLevel, owners: true})
+		facts = append(facts, fact{pattern: "PUT /node/log-level", handler: g.serveLogLevel, owners: true, query: []string{"level"}})
 	}
 	return facts
 }

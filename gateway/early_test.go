@@ -92,3 +92,43 @@ func TestABodyThatStopsIsTooSlow(t *testing.T) {
 		t.Errorf("%s %v", text, err)
 	}
 }
+
+func TestUnknownParametersAreRefusedOnEveryVerb(t *testing.T) {
+	ok := func(_ coco.Caller, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
+	w := start(t, []adapter.Endpoint{
+		{Pattern: "GET /app/x", Handler: ok, Query: []string{"at"}},
+		{Pattern: "PUT /app/x", Handler: ok},
+		{Pattern: "POST /app/any", Handler: ok, Query: adapter.AnyQuery},
+	})
+	c := w.client("Alpha")
+	for request, status := range map[string]int{
+		"GET /app/x": 200, "GET /app/x?at=1": 200, "GET /app/x?At=1": 400, "GET /app/x?at=1&at=2": 400, "GET /app/x?%zz": 400,
+		"PUT /app/x": 200, "PUT /app/x?at=1": 400, "POST /app/any?key=1": 200,
+		"GET /node/status?x": 400, "GET /node/tx/3.1?seqno=1": 400, "GET /node/digest?seqno=1": 200, "GET /readyz?verbose": 200, "GET /livez?now": 200,
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		if got := w.do(c, method, path, nil); got.status != status {
+			t.Errorf("%s: %d %s, want %d", request, got.status, got.body, status)
+		}
+	}
+}
+
+// OPTIONS tells the methods of a path (RFC 9110, section 9.3.7), and HEAD is there wherever GET is.
+func TestOptionsAndHead(t *testing.T) {
+	ok := func(_ coco.Caller, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
+	w := start(t, []adapter.Endpoint{{Pattern: "GET /app/x", Handler: ok}, {Pattern: "PUT /app/x", Handler: ok}})
+	c := w.client("Alpha")
+	for path, allow := range map[string]string{"/app/x": "GET, HEAD, PUT, OPTIONS", "/node/status": "GET, HEAD, OPTIONS", "/node/retire": "POST, OPTIONS"} {
+		if got := w.do(c, "OPTIONS", path, nil); got.status != 204 || got.header.Get("Allow") != allow {
+			t.Errorf("OPTIONS %s: %d, Allow: %s", path, got.status, got.header.Get("Allow"))
+		}
+	}
+	if got := w.do(c, "OPTIONS", "/nothing", nil); got.status != 404 {
+		t.Errorf("OPTIONS /nothing: %d", got.status)
+	}
+	for _, path := range []string{"/app/x", "/node/status", "/node/constitution", "/node/service", "/node/nodes", "/metrics", "/livez", "/version"} {
+		if got := w.do(c, "HEAD", path, nil); got.status != 200 || got.body != "" {
+			t.Errorf("HEAD %s: %d %q", path, got.status, got.body)
+		}
+	}
+}

@@ -30,7 +30,8 @@ type fact struct {
 	handler   adapter.Handler
 	// reads says what of the ledgers the request asks to see; nil if the answer tells nothing of them.
 	reads func(*http.Request) (adapter.Read, error)
-	body  int64 // limit of the body in bytes, for handler
+	body  int64    // limit of the body in bytes, for handler
+	query []string // the parameters that a query may have
 	// owners opens the route to participants at the administrative listener. The handler itself checks that the
 	// caller runs this node, unless every caller may have the answer.
 	owners bool
@@ -44,22 +45,22 @@ func (g *Gateway) facts() []fact {
 	}
 	return []fact{
 		{pattern: "GET /livez", always: g.serveLive},
-		{pattern: "GET /readyz", anonymous: g.serveReady},
+		{pattern: "GET /readyz", anonymous: g.serveReady, query: []string{"verbose"}},
 		{pattern: "GET /version", anonymous: g.serveVersion},
 		{pattern: "GET /metrics", handler: g.serveMetrics},
 		{pattern: "GET /node/status", anonymous: g.serveStatus},
 		{pattern: "GET /node/constitution", anonymous: g.serveConstitution},
 		{pattern: "GET /node/service", anonymous: g.serveService},
-		{pattern: "GET /node/evidence", anonymous: g.serveEvidence},
+		{pattern: "GET /node/evidence", anonymous: g.serveEvidence, query: []string{"nonce"}},
 		{pattern: "GET /node/nodes", handler: g.serveNodes},
 		{pattern: "GET /node/tx/{txid}", handler: g.serveTx, reads: readsTx(adapter.Transaction)},
 		{pattern: "GET /node/receipt/{txid}", handler: g.serveReceipt, reads: readsTx(adapter.Receipt)},
-		{pattern: "GET /node/digest", handler: g.serveDigest, reads: readsDigest},
+		{pattern: "GET /node/digest", handler: g.serveDigest, reads: readsDigest, query: []string{"seqno"}},
 		{pattern: "GET /node/snapshots", handler: g.serveSnapshots, reads: readsDigest},
 		{pattern: "POST /node/snapshots", handler: g.serveElsewhere},
 		{pattern: "POST /node/retire", handler: g.serveElsewhere},
-		{pattern: "PUT /node/log-level", handler: g.serveElsewhere},
-		{pattern: "/gov/", handler: g.serveElsewhere, body: maxEnvelope},
+		{pattern: "PUT /node/log-level", handler: g.serveElsewhere, query: []string{"level"}},
+		{pattern: "/gov/", handler: g.serveElsewhere, body: maxEnvelope, query: adapter.AnyQuery},
 	}
 }
 

@@ -342,8 +342,8 @@ func TestShutdownDoesNotWaitForClientsThatTakeNothing(t *testing.T) {
 func TestAPanicIsAnsweredAndItsValueStaysInside(t *testing.T) {
 	const secret = "swordfish"
 	w := start(t, []adapter.Endpoint{
-		{Pattern: "GET /app/early", Handler: func(coco.Caller, http.ResponseWriter, *http.Request) { panic(secret) }},
-		{Pattern: "GET /app/late", Handler: func(_ coco.Caller, rw http.ResponseWriter, _ *http.Request) {
+		{Pattern: "GET /app/early", Query: adapter.AnyQuery, Handler: func(coco.Caller, http.ResponseWriter, *http.Request) { panic(secret) }},
+		{Pattern: "GET /app/late", Query: adapter.AnyQuery, Handler: func(_ coco.Caller, rw http.ResponseWriter, _ *http.Request) {
 			_, _ = rw.Write([]byte("begin"))
 			panic(errors.New(secret))
 		}},

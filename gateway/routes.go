@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"runtime"
@@ -36,11 +37,11 @@ func (g *Gateway) newRoutes(maxBody int64, endpoints []adapter.Endpoint) (rt *ro
 		case f.always != nil:
 			rt.mux.Handle(f.pattern, f.always)
 		case f.anonymous != nil:
-			rt.mux.Handle(f.pattern, g.withoutCaller(f.anonymous))
+			rt.mux.Handle(f.pattern, g.withQuery(f.query, g.withoutCaller(f.anonymous)))
 		case f.owners:
-			rt.mux.Handle(f.pattern, g.withCaller(f.body, g.authorized(f)))
+			rt.mux.Handle(f.pattern, g.withQuery(f.query, g.withCaller(f.body, g.authorized(f))))
 		default:
-			rt.mux.Handle(f.pattern, g.withCaller(f.body, g.forMembers(g.authorized(f))))
+			rt.mux.Handle(f.pattern, g.withQuery(f.query, g.withCaller(f.body, g.forMembers(g.authorized(f)))))
 		}
 		rt.counts[f.pattern] = g.tally.of(f.pattern)
 	}
@@ -94,7 +95,7 @@ func (rt *routes) mount(g *Gateway, maxBody int64, e adapter.Endpoint) (err erro
 			err = fmt.Errorf("%w: endpoint %q: %v", coco.ErrInvalid, e.Pattern, v)
 		}
 	}()
-	rt.mux.Handle(e.Pattern, g.withCaller(maxBody, e.Handler))
+	rt.mux.Handle(e.Pattern, g.withQuery(e.Query, g.withCaller(maxBody, e.Handler)))
 	rt.counts[e.Pattern] = g.tally.of(e.Pattern)
 	return nil
 }
@@ -133,6 +134,43 @@ func checkPath(r *http.Request) error {
 	}
 	if !clean || r.Method == http.MethodConnect {
 		return fmt.Errorf("%w: the request's target: expected an absolute path without empty or dot segments; escape a slash as %%2F and a dot as %%2E", coco.ErrInvalid)
+	}
+	return nil
+}
+
+// withQuery refuses queries with parameters that the route does not know: a misspelt one must not be taken for its absence.
+func (g *Gateway) withQuery(names []string, h http.Handler) http.Handler {
+	if slices.Equal(names, adapter.AnyQuery) {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := checkQuery(r.URL.RawQuery, names); err != nil {
+			g.fail(w, r, err)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func checkQuery(query string, names []string) error {
+	if query == "" {
+		return nil
+	}
+	expected := "no parameters"
+	if len(names) > 0 {
+		expected = strings.Join(names, ", ")
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return fmt.Errorf("%w: query: expected %s: %w", coco.ErrInvalid, expected, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		switch {
+		case !slices.Contains(names, name):
+			return fmt.Errorf("%w: query: expected %s, found %q", coco.ErrInvalid, expected, name)
+		case len(values[name]) > 1:
+			return fmt.Errorf("%w: query: %q is given %d times", coco.ErrInvalid, name, len(values[name]))
+		}
 	}
 	return nil
 }
@@ -230,6 +268,9 @@ func (rt *routes) none(g *Gateway) http.HandlerFunc {
 			}
 		}
 		switch {
+		case len(allowed) > 0 && r.Method == http.MethodOptions:
+			w.Header().Set("Allow", strings.Join(append(allowed, http.MethodOptions), ", "))
+			w.WriteHeader(http.StatusNoContent)
 		case len(allowed) > 0:
 			w.Header().Set("Allow", strings.Join(allowed, ", "))
 			refuse(w, wire.CodeMethod, "this path has other methods: see Allow")

@@ -79,3 +79,14 @@ func TestABodyThatComesInPartsPasses(t *testing.T) {
 		}
 	}
 }
+
+// A page that cannot read ETag cannot send If-Match.
+func TestPagesMayReadTheHeadersThatTheyNeed(t *testing.T) {
+	base := start(t, echo, nil)
+	resp, _ := do(t, "PUT", base+"/x", "hi", "Origin", "http://localhost:3000")
+	for _, name := range []string{"ETag", "Retry-After", "X-Coco-Transaction-Id"} {
+		if exposed := resp.Header.Get("Access-Control-Expose-Headers"); !strings.Contains(exposed, name) {
+			t.Errorf("%s is not exposed: %q", name, exposed)
+		}
+	}
+}

@@ -95,7 +95,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", wire.HeaderTxID+", "+wire.HeaderDigest+", Retry-After")
+		h.Set("Access-Control-Expose-Headers", exposed)
 		h.Add("Vary", "Origin")
 		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 			preflight(h, r)
@@ -346,8 +346,11 @@ func deny(w http.ResponseWriter, message string) {
 	problem.Write(w, wire.ByCode(wire.CodeDenied), message)
 }
 
+// exposed are the headers of answers that pages may read beside those of the Fetch standard's safe list.
+var exposed = strings.Join([]string{"Allow", "ETag", "Retry-After", wire.HeaderTxID, wire.HeaderDigest, wire.HeaderVersion}, ", ")
+
 func preflight(h http.Header, r *http.Request) {
-	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS, POST, PUT, DELETE")
 	if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
 		h.Set("Access-Control-Allow-Headers", asked)
 	}

@@ -90,7 +90,10 @@ func New(l *chain.Ledger, env *adapter.Env) *Server {
 
 // Endpoints are what the ledger serves.
 func (s *Server) Endpoints() []adapter.Endpoint {
-	return []adapter.Endpoint{{Pattern: "/rpc", Handler: s.serve}}
+	return []adapter.Endpoint{
+		{Pattern: "POST /rpc", Handler: s.serve, Query: adapter.AnyQuery},
+		{Pattern: "GET /rpc", Handler: s.serve, Query: adapter.AnyQuery}, // and HEAD
+	}
 }
 
 // Close ends all connections and waits for them.
@@ -154,11 +157,8 @@ func (s *Server) serve(caller coco.Caller, w http.ResponseWriter, r *http.Reques
 		s.servePost(caller, w, r)
 	case r.Method == http.MethodGet && isUpgrade(r):
 		s.serveWebSocket(caller, w, r)
-	case r.Method == http.MethodGet && r.ContentLength == 0 && r.URL.RawQuery == "":
-		w.WriteHeader(http.StatusOK) // a health check, as go-ethereum answers it
 	default:
-		w.Header().Set("Allow", "GET, POST")
-		problem.Write(w, wire.ByCode(wire.CodeMethod), "method not allowed: POST a JSON-RPC request, or GET with an upgrade to WebSocket")
+		w.WriteHeader(http.StatusOK) // a health check, as go-ethereum answers it
 	}
 }
 
