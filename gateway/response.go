@@ -107,9 +107,9 @@ func (w *response) Flush() { _ = w.FlushError() }
 // extend gives the client WriteTimeout again, unless most of the last one is left. net/http lifts
 // the deadline at the end of a request.
 func (w *response) extend() {
-	now, timeout := w.g.cfg.Clock.Now(), w.g.cfg.WriteTimeout
-	if w.writeUntil.Sub(now) < timeout-timeout/4 {
-		w.writeUntil = now.Add(timeout)
+	timeout := w.g.cfg.WriteTimeout
+	if until := w.g.cfg.Clock.Deadline(timeout); w.writeUntil.Before(until.Add(-timeout / 4)) {
+		w.writeUntil = until
 		// An error means a connection without deadlines, which only a test has.
 		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(w.writeUntil)
 	}
@@ -117,7 +117,7 @@ func (w *response) extend() {
 
 func (w *response) setReadDeadline() {
 	w.readDeadline = true
-	_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(w.g.cfg.Clock.Now().Add(w.g.cfg.BodyTimeout))
+	_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(w.g.cfg.Clock.Deadline(w.g.cfg.BodyTimeout))
 }
 
 func (w *response) liftReadDeadline() {

@@ -64,6 +64,9 @@ type Clock interface {
 	// Elapsed is the time since some moment before the enclave began. Unlike Now it does not jump
 	// when the clock is set.
 	Elapsed() time.Duration
+	// Deadline returns the moment that is d from now, as the connections of this host's Net take deadlines. On a host that lies about
+	// the time of day it differs from Now plus d.
+	Deadline(d time.Duration) time.Time
 	NewTicker(d time.Duration) Ticker
 	// After sends the time once d has passed.
 	After(d time.Duration) <-chan time.Time

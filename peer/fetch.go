@@ -105,7 +105,7 @@ func (s *FetchServer) serve(ctx context.Context, conn *channel.Conn, rq FetchReq
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err // the fetcher sees a connection that ends early
 		}
-		_ = conn.SetWriteDeadline(s.clock.Now().Add(sendPatience))
+		_ = conn.SetWriteDeadline(s.clock.Deadline(sendPatience))
 		if werr := conn.WriteFrames([][]byte{append([]byte{byte(kindFetch)}, piece...)}); werr != nil || err != nil {
 			return werr
 		}
@@ -153,7 +153,7 @@ func (f *Fetcher) Fetch(ctx context.Context, from coco.NodeID, address string, r
 	if err := conn.WriteFrames([][]byte{frame}); err != nil {
 		return nil, err
 	}
-	_ = conn.SetReadDeadline(f.Clock.Now().Add(fetchPatience))
+	_ = conn.SetReadDeadline(f.Clock.Deadline(fetchPatience))
 	if err := ReadMessage(conn, &in.FetchAnswer); err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (f *Fetched) Close() {
 
 // Piece returns what comes next, io.EOF after the last. It is valid until the next call.
 func (f *Fetched) Piece() ([]byte, error) {
-	_ = f.conn.SetReadDeadline(f.clock.Now().Add(sendPatience))
+	_ = f.conn.SetReadDeadline(f.clock.Deadline(sendPatience))
 	frame, err := f.conn.ReadFrame()
 	switch {
 	case err != nil:

@@ -8,6 +8,7 @@ import (
 var clockTests = []contract{
 	{"waiting takes its time", after},
 	{"a ticker ticks until it is stopped", ticker},
+	{"a deadline is as far away as it says", deadline},
 }
 
 func after(t *testing.T, e Env) {
@@ -18,6 +19,13 @@ func after(t *testing.T, e Env) {
 		t.Errorf("waited %v of %v", waited, d)
 	}
 	<-e.Host.Clock.After(0)
+}
+
+func deadline(t *testing.T, e Env) {
+	c := e.Host.Clock
+	if d := c.Deadline(time.Hour).Sub(c.Deadline(0)); d < time.Hour-time.Minute || d > time.Hour+time.Minute {
+		t.Errorf("a deadline of an hour is %v after one of now", d)
+	}
 }
 
 func ticker(t *testing.T, e Env) {

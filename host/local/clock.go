@@ -20,6 +20,9 @@ var start = time.Now()
 // Elapsed implements host.Clock.
 func (Clock) Elapsed() time.Duration { return time.Since(start) }
 
+// Deadline implements host.Clock.
+func (Clock) Deadline(d time.Duration) time.Time { return time.Now().Add(d) }
+
 // After implements host.Clock.
 func (Clock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 

@@ -50,6 +50,13 @@ func (c *clock) After(d time.Duration) <-chan time.Time {
 	return time.After(c.truly(d))
 }
 
+// Deadline implements host.Clock: connections go by the true time.
+func (c *clock) Deadline(d time.Duration) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.truly(d))
+}
+
 // truly returns how long this clock's duration takes. c.mu is held.
 func (c *clock) truly(d time.Duration) time.Duration {
 	if c.rate == 1 {
