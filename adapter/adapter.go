@@ -64,7 +64,7 @@ type Env struct {
 	Past func(ctx context.Context, table string, key []byte, at uint64) (PastValue, error)
 	// Status tells what this node is doing, for protocols that report it.
 	Status func() Status
-	Clock  host.Clock
+	Clock  host.Clock // its time of day is the ledger's: what a transaction would get now
 	Log    *slog.Logger
 }
 

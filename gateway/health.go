@@ -15,6 +15,7 @@ import (
 type Check struct {
 	Name    string // one word
 	Problem string // empty if it holds, else one sentence without secrets: it is shown to clients without certificate
+	Warning string // as Problem, for what must be looked after and does not keep the node from serving
 }
 
 // serveLive answers as long as the process does. It passes no gate: a node that has too much to do
@@ -23,7 +24,7 @@ func (g *Gateway) serveLive(w http.ResponseWriter, _ *http.Request) {
 	write(w, wire.MediaText, []byte("ok\n"))
 }
 
-// serveReady answers 200 if every check holds, else 503 and which ones do not; with ?verbose all.
+// serveReady answers 200 if every check holds, else 503 and which ones do not; with ?verbose all. Warnings are always shown.
 func (g *Gateway) serveReady(w http.ResponseWriter, r *http.Request) {
 	verbose, ready := r.URL.Query().Has("verbose"), true
 	var page strings.Builder
@@ -32,6 +33,8 @@ func (g *Gateway) serveReady(w http.ResponseWriter, r *http.Request) {
 		case c.Problem != "":
 			ready = false
 			fmt.Fprintf(&page, "[-] %s: %s\n", c.Name, c.Problem)
+		case c.Warning != "":
+			fmt.Fprintf(&page, "[!] %s: %s\n", c.Name, c.Warning)
 		case verbose:
 			fmt.Fprintf(&page, "[+] %s\n", c.Name)
 		}

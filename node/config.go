@@ -78,6 +78,10 @@ type known struct {
 type Recover struct {
 	// Open returns at least a threshold of the members' shares of an epoch.
 	Open func(*keys.SealedEpoch) ([]keys.Share, error)
+	// Time is what time it is, as the members say who open the ledger. The ledger's time goes on there, whatever this host's clock says, until the
+	// clocks of a quorum of nodes say otherwise. Zero if the members say nothing: then it goes on at most ten minutes after the ledger's last batch,
+	// until a quorum has told its time.
+	Time time.Time
 }
 
 // Info says how to reach a node that is ready.

@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/pulse"
 	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/store"
 )
@@ -62,6 +63,7 @@ func (n *node) connections() peer.Config {
 			}
 		},
 		Secret: n.epochs.ReceiveSecret, SecretHeld: n.epochs.ReceiveSecretHeld, SecretWanted: n.epochs.ReceiveSecretWanted,
+		Beat: func(from coco.NodeID, b pulse.Beat) { n.replica.Hear(consensus.IDOf(from), b) }, Reached: func(to coco.NodeID) { n.replica.Reach(consensus.IDOf(to)) },
 		Forwarder: n.links.forwarder, Join: n.sponsor().Serve,
 		Fetches: peer.NewFetchServer(n.cfg.Host.Clock, func(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
 			return n.state.disk.Answer(n.replica.Applied(), rq)

@@ -80,6 +80,9 @@ func (n *node) rules(newest store.Reader, last replica.Rules) (replica.Rules, er
 	for _, r := range trusted {
 		next.Nodes[r.ID] = struct{}{}
 	}
+	if next.Alone, err = n.alone(newest, last); err != nil {
+		return last, err
+	}
 	digest, err := table.ConstitutionDigest(newest)
 	if err != nil || digest == last.Version {
 		return next, nil // before genesis, or nothing has changed
@@ -93,6 +96,20 @@ func (n *node) rules(newest store.Reader, last replica.Rules) (replica.Rules, er
 		next.Actors[id] = struct{}{}
 	}
 	return next, nil
+}
+
+// alone reports whether no other organisation has had a node of this network. Once one has, that stays.
+func (n *node) alone(newest store.Reader, last replica.Rules) (bool, error) {
+	if last.Version != (coco.Digest{}) && !last.Alone {
+		return false, nil
+	}
+	records, err := table.Nodes(newest)
+	if err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(records, func(r table.NodeRecord) bool {
+		return r.State != table.Pending && r.Owner != n.cfg.Owner.Actor()
+	}), nil
 }
 
 func limitsOf(c *constitution.Constitution) replica.Limits {

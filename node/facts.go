@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -55,6 +56,7 @@ func (n *node) Status() wire.Status {
 		Role: n.role(s), View: s.View, Voter: n.votes(), Leader: n.decided.directory.Load().byConsensus[s.Leader],
 		Committed: n.replica.Last(), Known: max(n.replica.Last().Seqno, n.knownSeqno()),
 		Constitution: c.Digest(), Measurement: n.self.Measurement, Version: n.cfg.Version,
+		LedgerTime: n.replica.Now().UTC().Truncate(time.Millisecond), ClockLag: n.replica.ClockLag().Seconds(), Warning: clockWarning(n.replica.ClockLag()),
 		Notice: strings.Join(n.notices(), " "), Certificates: n.listCertificates(c),
 	}
 	if s.Leader == 0 {

@@ -86,7 +86,7 @@ func (n *node) expire(ctx context.Context) error {
 	s := n.state.store.Snapshot()
 	due, ok := table.Due(s)
 	s.Release()
-	if !ok || due > uint64(n.cfg.Host.Clock.Now().UnixMilli()) {
+	if !ok || due > uint64(max(0, n.replica.Now().UnixMilli())) {
 		return nil
 	}
 	_, err := n.replica.Do(ctx, func(tx *store.Tx) ([]byte, error) {
@@ -100,7 +100,7 @@ func (n *node) expire(ctx context.Context) error {
 		return nil, n.announceFor(tx, judged...)
 	})
 	if errors.Is(err, errNothingDue) {
-		return nil // the ledger's time is behind this machine's
+		return nil // the ledger's time is behind what this node took it for
 	}
 	return err
 }
@@ -157,7 +157,7 @@ func (g governor) Simulate(_ context.Context, caller coco.Caller, text []byte) (
 	}
 	s := g.n.state.store.Snapshot()
 	defer s.Release()
-	sim, err := decide.Simulate(s, actions, caller.Actor, uint64(g.n.cfg.Host.Clock.Now().UnixMilli()))
+	sim, err := decide.Simulate(s, actions, caller.Actor, uint64(max(0, g.n.replica.Now().UnixMilli())))
 	if err == nil {
 		err = decide.Env{CheckSettings: g.n.checkSettings}.Check(sim.Before, sim.After)
 	}

@@ -16,6 +16,7 @@ type vitals struct {
 	leader  bool          // it knows one
 	lag     uint64        // in entries
 	writing time.Duration // how long its disk has been at one write
+	clock   time.Duration // by how much the ledger's time is behind this machine's
 }
 
 // maxLag is how many entries a node may be behind and still serve reads that are worth having.
@@ -24,6 +25,7 @@ const maxLag = replica.CaughtUp
 func (v vitals) checks() []gateway.Check {
 	running, member, leader, lag, disk := gateway.Check{Name: "running"}, gateway.Check{Name: "member"}, gateway.Check{Name: "leader"},
 		gateway.Check{Name: "lag"}, gateway.Check{Name: "disk"}
+	clock := gateway.Check{Name: "clock", Warning: clockWarning(v.clock)}
 	if v.stage.ending() {
 		running.Problem = "this node is stopping"
 	}
@@ -42,12 +44,23 @@ func (v vitals) checks() []gateway.Check {
 	if v.writing > replica.DiskPatience {
 		disk.Problem = fmt.Sprintf("the disk has not confirmed a write for %v; up to %v are well", v.writing.Truncate(time.Second), replica.DiskPatience)
 	}
-	return []gateway.Check{running, member, leader, lag, disk}
+	return []gateway.Check{running, member, leader, lag, disk, clock}
+}
+
+// clockWarning says in one sentence that this machine's clock and the ledger's time are apart; empty if they are not.
+func clockWarning(lag time.Duration) string {
+	switch {
+	case lag > replica.LagPatience:
+		return fmt.Sprintf("this machine's clock is %v ahead of the ledger's time, which follows the clocks of a majority of the nodes: compare the nodes' clocks", lag.Truncate(time.Second))
+	case lag < -replica.LagPatience:
+		return fmt.Sprintf("this machine's clock is %v behind the ledger's time, which never goes back: compare the nodes' clocks", (-lag).Truncate(time.Second))
+	}
+	return ""
 }
 
 // Health implements gateway.Node.
 func (n *node) Health() []gateway.Check {
 	_, listed := n.decided.directory.Load().addresses[n.self.Identity.ID()]
-	v := vitals{stage: n.progress.stage(), joined: n.progress.joined(), listed: listed, leader: n.replica.State().Leader != 0, lag: n.replica.Lag(), writing: n.replica.Writing()}
+	v := vitals{stage: n.progress.stage(), joined: n.progress.joined(), listed: listed, leader: n.replica.State().Leader != 0, lag: n.replica.Lag(), writing: n.replica.Writing(), clock: n.replica.ClockLag()}
 	return v.checks()
 }

@@ -251,7 +251,7 @@ func (n *node) newReplica(s *start) (*replica.Replica, error) {
 	return replica.New(replica.Config{
 		Log: n.log, Clock: n.cfg.Host.Clock, Self: id.ID(), Signer: id.Signer(), Keys: n.state.keys, Store: n.state.store,
 		Ledgers: n.state.ledgers, History: n.state.history, Disk: n.state.disk.Ledger, Durable: c.Consensus.Durability != constitution.DurableMemory, Machine: s.machine,
-		Rules: replica.Rules{Limits: limitsOf(c), Trusted: true}, MaxBatch: maxBatch,
+		Rules: replica.Rules{Limits: limitsOf(c), Trusted: true, Alone: s.cfg.Genesis != nil}, Time: s.time(), MaxBatch: maxBatch,
 		QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits), Network: n.links.peers, Start: batchOf(s.basis),
 		Hooks: replica.Hooks{
 			Rules: n.rules, Committed: n.committed, MembersChanged: n.followDecisions, LackSecret: func(epoch uint64) bool { return n.epochs.LackSecret(epoch) },
@@ -318,7 +318,7 @@ func (n *node) openLedgers(ctx context.Context, b *catchup.Basis) error {
 		}
 		scope := scopes[m.Name]
 		l, err := a.Open(adapter.Env{
-			Settings: settings, Notices: networkNotices(c), State: scope, Past: adapter.OwnPast(scope, n.past), Status: n.status, Clock: n.cfg.Host.Clock, Log: n.log.With("ledger", m.Name),
+			Settings: settings, Notices: networkNotices(c), State: scope, Past: adapter.OwnPast(scope, n.past), Status: n.status, Clock: ledgerClock{n.cfg.Host.Clock, n}, Log: n.log.With("ledger", m.Name),
 			Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
 				return n.links.forwarder.Submit(ctx, m.Name, calls)
 			},

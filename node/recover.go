@@ -76,6 +76,14 @@ func (s *start) recover(ctx context.Context) error {
 	return nil
 }
 
+// time returns the time that the members say in a recovery, in milliseconds since 1970; 0 if there is none.
+func (s *start) time() uint64 {
+	if s.cfg.Recover == nil || s.cfg.Recover.Time.IsZero() {
+		return 0
+	}
+	return uint64(max(0, s.cfg.Recover.Time.UnixMilli()))
+}
+
 // openEpochs opens every epoch that batches are sealed in, the newest first: it carries the secrets of those before it. So
 // it is the members of now whose shares count.
 func (s *start) openEpochs(epochs []*keys.SealedEpoch, used func(uint64) bool) error {

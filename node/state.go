@@ -2,10 +2,12 @@ package node
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/catchup"
 	"github.com/cocoframework/coco/history"
+	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/snapshotter"
@@ -19,6 +21,20 @@ type state struct {
 	disk    catchup.Local    // the ledger's files, and snapshots
 	history *history.Index   // of the ledger's files
 	keys    *keys.Ring       // that open them
+}
+
+// ledgerClock is the host's clock, but for the time of day, which is the ledger's: what a ledger shows of now must agree with its next transaction.
+type ledgerClock struct {
+	host.Clock
+	node *node
+}
+
+// Now implements host.Clock.
+func (c ledgerClock) Now() time.Time {
+	if c.node.replica == nil { // while the ledgers are opened
+		return c.Clock.Now()
+	}
+	return c.node.replica.Now()
 }
 
 // ledger returns an adapter's ledger; nil if the network has none of that name.

@@ -8,6 +8,7 @@ import (
 	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/pulse"
 )
 
 // kind is the first byte of a frame.
@@ -22,6 +23,7 @@ const (
 	kindSecret       kind = 6
 	kindSecretHeld   kind = 7
 	kindSecretWanted kind = 8
+	kindBeat         kind = 9
 )
 
 // Message is the body of a frame.
@@ -72,6 +74,9 @@ type Secret struct {
 	Secret keys.Secret `cbor:"3,keyasint"`
 }
 
+// Beat is what a node tells every second of its clock and of what it has heard.
+type Beat pulse.Beat
+
 // SecretHeld says that the sender holds an epoch's secret.
 type SecretHeld struct {
 	Sealed coco.Digest `cbor:"1,keyasint"` // SHA-256 of the epoch's public form
@@ -90,6 +95,7 @@ func (Behind) kind() kind        { return kindBehind }
 func (*Secret) kind() kind       { return kindSecret }
 func (*SecretHeld) kind() kind   { return kindSecretHeld }
 func (*SecretWanted) kind() kind { return kindSecretWanted }
+func (*Beat) kind() kind         { return kindBeat }
 
 // limits bound what a message may hold: as much as a frame.
 var limits = canon.Limits{Bytes: channel.DefaultMaxFrame, Elements: 1 << 17, Pairs: 1 << 16}
@@ -140,6 +146,8 @@ func decode(frame []byte) (Message, error) {
 		m = &SecretHeld{}
 	case kindSecretWanted:
 		m = &SecretWanted{}
+	case kindBeat:
+		m = &Beat{}
 	default:
 		return nil, fmt.Errorf("%w: a frame of unknown kind %d", coco.ErrCorrupt, frame[0])
 	}

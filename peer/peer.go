@@ -32,6 +32,9 @@
 //	6 secret            holder → any         the leader offers it again; a node that needs it asks again
 //	7 secret held       any → leader         the leader offers it again, and is answered again
 //	8 secret wanted     any → any            the node asks again, until it has the secret or rejoins
+//	9 beat              any → any            the next one follows within a second, the first one with a new connection
+//
+// A node of an earlier build logs and drops frames of a kind that it does not know.
 //
 // # Memory
 //

@@ -71,6 +71,7 @@ func (s *sender) run(ctx context.Context) {
 		pause = redialFirst
 		t.log.Debug("connected", "node", s.to.Short(), "address", s.address)
 		s.up.Store(true)
+		t.cfg.Reached(s.to)
 		s.write(ctx, conn)
 		s.lost()
 	}
@@ -122,7 +123,7 @@ func (s *sender) write(ctx context.Context, conn *channel.Conn) {
 		case <-s.ready:
 		}
 		if frames := s.drain(); len(frames) > 0 {
-			_ = conn.SetWriteDeadline(t.clock.Now().Add(sendPatience))
+			_ = conn.SetWriteDeadline(t.clock.Deadline(sendPatience))
 			if err := conn.WriteFrames(frames); err != nil {
 				t.log.Debug("connection lost", "node", s.to.Short(), "error", err)
 				return

@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/pulse"
 )
 
 const (
@@ -67,6 +68,9 @@ type Config struct {
 	Secret       func(from coco.NodeID, s *Secret)
 	SecretHeld   func(from coco.NodeID, s *SecretHeld)
 	SecretWanted func(from coco.NodeID, s *SecretWanted)
+	// Beat receives beats, in the order in which their sender sent them. Reached is told that the connection to a node is made.
+	Beat    func(from coco.NodeID, b pulse.Beat)
+	Reached func(coco.NodeID)
 	// Forwarder receives forwards and replies.
 	Forwarder *Forwarder
 	// Join serves a node that is not trusted yet, on a connection of its own that is closed afterwards.
@@ -130,6 +134,9 @@ func (t *Transport) SendConsensus(m consensus.Message) { t.send(m.To, Consensus(
 
 // SendBehind tells a node that it needs entries that this one, the leader, does not have any more.
 func (t *Transport) SendBehind(to consensus.ID) { t.send(to, Behind{}) }
+
+// SendBeat tells a node of this one's clock and of what it has heard.
+func (t *Transport) SendBeat(to consensus.ID, b pulse.Beat) { m := Beat(b); t.send(to, &m) }
 
 // Send queues a message for a node. It reports false if there is no connection to it, or no room.
 func (t *Transport) Send(to coco.NodeID, m Message) bool { return t.send(consensus.IDOf(to), m) }
@@ -212,7 +219,7 @@ func (t *Transport) accept(ctx context.Context, raw net.Conn, joiners chan struc
 	select {
 	case joiners <- struct{}{}:
 		defer func() { <-joiners }()
-		_ = conn.SetDeadline(t.clock.Now().Add(JoinPatience))
+		_ = conn.SetDeadline(t.clock.Deadline(JoinPatience))
 		t.cfg.Join(ctx, conn)
 	default: // the joiner tries again
 	}
@@ -266,6 +273,8 @@ func (t *Transport) dispatch(from coco.NodeID, m Message) {
 		t.cfg.SecretHeld(from, m)
 	case *SecretWanted:
 		t.cfg.SecretWanted(from, m)
+	case *Beat:
+		t.cfg.Beat(from, pulse.Beat(*m))
 	}
 }
 

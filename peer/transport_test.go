@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/host/sim"
+	"github.com/cocoframework/coco/pulse"
 )
 
 // member is one node of a test's network, as this package sees it.
@@ -200,6 +201,8 @@ func (n *network) build(m *member, addresses map[coco.NodeID]string) Config {
 		Behind:       func(from coco.NodeID) { note(from, "behind") },
 		Secret:       func(from coco.NodeID, s *Secret) { note(from, "secret %d", s.Epoch) },
 		SecretHeld:   func(from coco.NodeID, s *SecretHeld) { note(from, "held %x", s.Sealed[0]) },
+		Beat:         func(from coco.NodeID, b pulse.Beat) { note(from, "beat %d", b.Round) },
+		Reached:      func(coco.NodeID) {},
 		SecretWanted: func(from coco.NodeID, s *SecretWanted) { note(from, "wanted %d", s.Epoch) },
 		Join:         func(_ context.Context, conn *channel.Conn) { m.joined(conn) },
 		Fetches: NewFetchServer(h.Clock, func(rq FetchRequest) (FetchAnswer, Pieces, error) {

@@ -101,6 +101,9 @@ func (r *Renewal) due(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, peer.SubmitPatience)
 	defer cancel()
 	now := r.Clock.Now()
+	if ledger := r.Replica.Now(); ledger.After(now) { // this host's clock may be wrong, and a node that no quorum reaches knows no other
+		now = ledger
+	}
 	if r.Replica.Leads() && channel.Due(r.OfService(), now) {
 		done, err := r.Replica.Do(ctx, r.renewService)
 		if err != nil {

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -20,7 +21,7 @@ func (x *executor) execute(items []*Item) error {
 		return nil
 	}
 	p := x.lease.permit
-	set := x.store.Begin(p.view, max(x.now(), x.chain.head().Time))
+	set := x.store.Begin(p.view, x.now())
 	batch := &sealed{view: p.view, first: set.First()}
 	calls := make(map[string][]*adapter.Call, len(x.ledgers.list))
 	for _, it := range items {
@@ -41,13 +42,35 @@ func (x *executor) execute(items []*Item) error {
 
 // now returns the time of the next batch, in milliseconds since 1970.
 func (x *executor) now() uint64 {
+	now := x.time.now(x.clock.Now(), x.clock.Elapsed(), x.progress.clocks.Load(), x.rules.Alone)
+	return max(now, x.chain.head().Time)
+}
+
+// watchClock compares this machine's clock with the time that the next batch would get, and tells the operator once for
+// each time that they part. As long as no quorum has told its time, only the leader knows what that would be.
+func (x *executor) watchClock() {
 	day := x.clock.Now()
-	now, warn := x.time.now(day, x.clock.Elapsed())
-	if warn {
-		x.log.Error("this machine's clock is far ahead of the ledger's time: set it right", logevent.ClockAhead.Attr(),
-			"clock", day.UnixMilli(), "ledger", x.chain.head().Time)
+	if _, ok := x.progress.clocks.Load().Agreed(0); !ok && x.lease.permit == nil {
+		return
 	}
-	return now
+	now := x.now()
+	behind := time.Duration(day.UnixMilli()-int64(now)) * time.Millisecond
+	x.progress.lag.Store(int64(behind))
+	side := sideOf(behind)
+	if side == x.time.told {
+		return
+	}
+	x.time.told = side
+	switch side {
+	case clockAhead:
+		x.log.Error("this machine's clock is ahead of the ledger's time, and no quorum of the nodes' clocks is: compare the nodes' clocks", logevent.ClockAhead.Attr(),
+			"clock", day.UnixMilli(), "ledger", now)
+	case clockBehind:
+		x.log.Error("this machine's clock is behind the ledger's time: compare the nodes' clocks", logevent.ClockBehind.Attr(),
+			"clock", day.UnixMilli(), "ledger", now)
+	default:
+		x.log.Info("this machine's clock and the ledger's time agree again", "clock", day.UnixMilli(), "ledger", now)
+	}
 }
 
 // runOwn executes a transaction of this node's own, or one that another node asked for.

@@ -91,6 +91,7 @@ func (x *executor) run(ctx context.Context) error {
 				}
 			}
 		case <-tick.C():
+			x.watchClock()
 			if x.lease.permit != nil && len(x.ledgers.kept) > 0 { // kept calls may have timed out
 				if err := x.execute(nil); err != nil {
 					return err

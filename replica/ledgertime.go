@@ -1,34 +1,80 @@
 package replica
 
-import "time"
+import (
+	"time"
 
-// clockSlack is how far a leader's time of day may run ahead of the ledger's, beyond the time that
-// has passed since this node learnt the latter.
-const clockSlack = 10 * time.Minute
+	"github.com/cocoframework/coco/pulse"
+)
 
-// ledgerTime bounds the time of day that this node writes into the ledger. A ledger's time never goes back, so one batch from
-// the far future would hold it there. The bound is the time of an earlier batch, the anchor, plus what a clock that cannot
-// be set has counted since, plus clockSlack. The anchor is the last applied batch of another node, or the first batch that
-// this node sealed.
+// How far the time of day of a leader's host is believed.
+const (
+	// quorumSlack is how far it may run ahead of what the clocks of a quorum have reached.
+	quorumSlack = 10 * time.Second
+	// clockSlack is how far it may run ahead of the ledger's time, beyond the time that has passed since this node learnt the
+	// latter, as long as no quorum has told its time.
+	clockSlack = 10 * time.Minute
+	// LagPatience is how far this machine's clock and the ledger's time may be apart before an operator is told.
+	LagPatience = 30 * time.Second
+)
+
+// ledgerTime decides what time a leader writes into the ledger. A ledger's time never goes back, so one batch from the far future
+// would hold it there for ever. The time is the host's time of day, kept within bounds:
+//
+//   - If a quorum of clocks has told its time, that time is the earliest, and that time plus quorumSlack is the latest. A pause of any
+//     length is over with the first batch after it.
+//   - Otherwise the latest is the time of an earlier batch, the anchor, plus what a clock that cannot be set has counted since, plus clockSlack.
+//     The anchor is the last applied batch of another node, or the first batch that this node sealed.
+//   - In a recovery the members say what time it is (word). That counts as an anchor, and as the earliest time, until a quorum has told its own.
 type ledgerTime struct {
-	anchor  uint64        // time of the batch, in milliseconds since 1970; 0 before the first one
-	elapsed time.Duration // Clock.Elapsed when this node learnt it
-	ahead   bool          // the time of day was beyond the bound at the last call of now
+	anchor   uint64        // time of the batch, in milliseconds since 1970; 0 before the first one
+	anchored time.Duration // Clock.Elapsed when this node learnt it
+	word     uint64        // of the members who recover the network, in milliseconds since 1970; 0 if there is none
+	given    time.Duration // Clock.Elapsed when it was given
+	told     clockSide     // what the operator was told last
 }
 
 // set makes a batch the anchor.
-func (t *ledgerTime) set(anchor uint64, elapsed time.Duration) { t.anchor, t.elapsed = anchor, elapsed }
+func (t *ledgerTime) set(anchor uint64, elapsed time.Duration) {
+	t.anchor, t.anchored = anchor, elapsed
+}
 
-// now returns the time of day, or the latest that is plausible if the time of day is later. Warn is true for the first of
-// several calls that find it later. Without an anchor any time is plausible: a network begins with its founder's time,
-// and goes on after a recovery with the recoverer's. Times are in milliseconds since 1970.
-func (t *ledgerTime) now(day time.Time, elapsed time.Duration) (now uint64, warn bool) {
-	now = uint64(max(0, day.UnixMilli()))
-	if t.anchor == 0 {
-		return now, false
+// now returns the time of the next batch, which the ledger's last batch may still exceed. Alone says that the only voter's own clock is all
+// the clocks that there are. Without an anchor any time is plausible: a network begins with its founder's time. Times are in milliseconds since 1970.
+func (t *ledgerTime) now(day time.Time, elapsed time.Duration, clocks *pulse.Clocks, alone bool) uint64 {
+	now := uint64(max(0, day.UnixMilli()))
+	if agreed, ok := clocks.Agreed(now); ok && (alone || !clocks.Alone()) {
+		return min(max(now, agreed), agreed+uint64(quorumSlack.Milliseconds()))
 	}
-	latest := t.anchor + uint64((elapsed - t.elapsed + clockSlack).Milliseconds())
-	warn = now > latest && !t.ahead
-	t.ahead = now > latest
-	return min(now, latest), warn
+	if t.anchor == 0 {
+		return now
+	}
+	counted := func(from uint64, since time.Duration) uint64 {
+		return from + uint64(max(0, elapsed-since).Milliseconds())
+	}
+	latest, earliest := counted(t.anchor, t.anchored), uint64(0)
+	if t.word != 0 {
+		earliest = counted(t.word, t.given)
+		latest = max(latest, earliest)
+	}
+	return min(max(now, earliest), latest+uint64(clockSlack.Milliseconds()))
+}
+
+// clockSide says on which side of the ledger's time this machine's clock is.
+type clockSide int
+
+const (
+	clockRight clockSide = iota
+	clockAhead
+	clockBehind
+)
+
+// sideOf judges how far the ledger's time is behind this machine's clock.
+func sideOf(lag time.Duration) clockSide {
+	switch {
+	case lag > LagPatience:
+		return clockAhead
+	case lag < -LagPatience:
+		return clockBehind
+	}
+	return clockRight
 }

@@ -3,50 +3,62 @@ package replica
 import (
 	"testing"
 	"time"
+
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/pulse"
 )
 
-func TestTheLedgersTimeIsTheTimeOfDayWithinTheBound(t *testing.T) {
-	const anchor = 1_000_000_000
-	slack := uint64(clockSlack.Milliseconds())
+// clocksOf returns what node 1 knows of the clocks of others; nothing if none is given.
+func clocksOf(others ...uint64) *pulse.Clocks {
+	m, members := pulse.New(1), consensus.Membership{Voters: []consensus.ID{1}}
+	for i, t := range others {
+		id := consensus.ID(i + 2)
+		members.Voters = append(members.Voters, id)
+		if t != 0 {
+			m.Hear(id, pulse.Beat{Time: t})
+		}
+	}
+	return m.Clocks(members)
+}
+
+func TestTheLedgersTimeIsTheTimeOfDayWithinTheBounds(t *testing.T) {
+	const anchor, week = uint64(1_000_000_000), uint64(7 * 24 * 3600 * 1000)
+	slack, near := uint64(clockSlack.Milliseconds()), uint64(quorumSlack.Milliseconds())
+	unheard := clocksOf(0, 0)
 	for _, c := range []struct {
-		name   string
-		anchor uint64
-		day    int64 // in milliseconds since 1970
-		passed time.Duration
-		now    uint64
-		warn   bool
+		name         string
+		anchor, word uint64
+		clocks       *pulse.Clocks
+		alone        bool
+		day          int64 // in milliseconds since 1970
+		passed       time.Duration
+		now          uint64
 	}{
-		{name: "any time goes without an anchor", day: 1 << 50, now: 1 << 50},
-		{name: "a time before 1970 is 1970", day: -5, now: 0},
-		{name: "the time of day", anchor: anchor, day: anchor + 7, now: anchor + 7},
-		{name: "a clock behind the ledger is not mended here", anchor: anchor, day: anchor - 7, now: anchor - 7},
-		{name: "the bound itself", anchor: anchor, day: int64(anchor + slack), now: anchor + slack},
-		{name: "beyond the bound", anchor: anchor, day: int64(anchor + slack + 1), now: anchor + slack, warn: true},
-		{name: "the bound moves with the time that has passed", anchor: anchor, day: int64(anchor+slack) + 3000, passed: 3 * time.Second, now: anchor + slack + 3000},
-		{name: "beyond the bound that moved", anchor: anchor, day: 1 << 50, passed: 3 * time.Second, now: anchor + slack + 3000, warn: true},
+		{name: "any time goes without an anchor", clocks: unheard, day: 1 << 50, now: 1 << 50},
+		{name: "a time before 1970 is 1970", clocks: unheard, day: -5, now: 0},
+		{name: "no quorum: the time of day", anchor: anchor, clocks: unheard, day: int64(anchor) + 7, now: anchor + 7},
+		{name: "no quorum: the bound itself", anchor: anchor, clocks: unheard, day: int64(anchor + slack), now: anchor + slack},
+		{name: "no quorum: beyond the bound", anchor: anchor, clocks: unheard, day: int64(anchor + slack + 1), now: anchor + slack},
+		{name: "no quorum: the bound moves with the time that has passed", anchor: anchor, clocks: unheard, day: 1 << 50, passed: 3 * time.Second, now: anchor + slack + 3000},
+		{name: "a quorum: the time of day after a week", anchor: anchor, clocks: clocksOf(anchor+week, anchor+week), day: int64(anchor + week + 7), now: anchor + week + 7},
+		{name: "a quorum: the latest that one host is believed", anchor: anchor, clocks: clocksOf(anchor+week, anchor+week), day: 1 << 50, now: anchor + week + near},
+		{name: "a quorum: the earliest", anchor: anchor, clocks: clocksOf(anchor+week, anchor+week), day: int64(anchor), now: anchor + week},
+		{name: "a quorum of two of three", anchor: anchor, clocks: clocksOf(anchor+week, 0), day: 1 << 50, now: anchor + week + near},
+		{name: "recovery: the members' word", anchor: anchor, word: anchor + week, clocks: clocksOf(), day: int64(anchor + week), now: anchor + week},
+		{name: "recovery: a clock that is behind", anchor: anchor, word: anchor + week, clocks: clocksOf(), day: 5, passed: time.Second, now: anchor + week + 1000},
+		{name: "recovery: a clock that is ahead", anchor: anchor, word: anchor + week, clocks: clocksOf(), day: 1 << 50, passed: time.Second, now: anchor + week + slack + 1000},
+		{name: "recovery: no word", anchor: anchor, clocks: clocksOf(), day: 1 << 50, now: anchor + slack},
+		{name: "recovery: a quorum counts more than the word", anchor: anchor, word: anchor + 2*week, clocks: clocksOf(anchor + week), day: int64(anchor + week), now: anchor + week},
+		{name: "the only voter of a network of one organisation", anchor: anchor, clocks: clocksOf(), alone: true, day: int64(anchor + week), now: anchor + week},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var lt ledgerTime
+			lt := ledgerTime{word: c.word, given: time.Minute}
 			if c.anchor != 0 {
 				lt.set(c.anchor, time.Minute)
 			}
-			if now, warn := lt.now(time.UnixMilli(c.day), time.Minute+c.passed); now != c.now || warn != c.warn {
-				t.Errorf("now is %d (warning: %v), expected %d (%v)", now, warn, c.now, c.warn)
+			if now := lt.now(time.UnixMilli(c.day), time.Minute+c.passed, c.clocks, c.alone); now != c.now {
+				t.Errorf("now is %d, expected %d", now, c.now)
 			}
 		})
-	}
-}
-
-func TestAClockThatIsAheadIsReportedOnceUntilItIsRight(t *testing.T) {
-	var lt ledgerTime
-	lt.set(1_000_000, 0)
-	ahead, right := time.UnixMilli(1<<50), time.UnixMilli(1_000_000)
-	for i, c := range []struct {
-		day  time.Time
-		warn bool
-	}{{ahead, true}, {ahead, false}, {right, false}, {ahead, true}, {ahead, false}} {
-		if _, warn := lt.now(c.day, 0); warn != c.warn {
-			t.Errorf("call %d: warning %v, expected %v", i, warn, c.warn)
-		}
 	}
 }

@@ -61,6 +61,7 @@ type loop struct {
 	slots      slots
 	writes     writes
 	membership membership
+	pulse      heart
 }
 
 // status is what other goroutines may read of consensus.
@@ -107,6 +108,7 @@ func (l *loop) run(ctx context.Context) error {
 	tick := l.clock.NewTicker(Tick)
 	defer tick.Stop()
 	l.noteMembers()
+	l.round(false)
 	for {
 		if err := l.pump(ctx); err != nil {
 			return err
@@ -118,6 +120,7 @@ func (l *loop) run(ctx context.Context) error {
 			l.machine.Tick()
 			l.follow(l.machine.State())
 			l.tellBehind()
+			l.beat()
 			l.revokeSlow()
 			if l.membership.tick() {
 				l.exec.put(task{do: func(x *executor) { x.hooks.MembersChanged(x.chain.applied.Seqno) }})

@@ -6,13 +6,17 @@ import (
 	"sync/atomic"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/pulse"
 )
 
 // progress says how far this replica has come, to every goroutine, and wakes those that wait for a seqno.
 type progress struct {
-	known   atomic.Uint64             // highest index known to be committed; the loop's
-	applied atomic.Uint64             // index of the last entry that is applied; the executor's
-	last    atomic.Pointer[coco.TxID] // committed and applied here
+	known   atomic.Uint64                // highest index known to be committed; the loop's
+	applied atomic.Uint64                // index of the last entry that is applied; the executor's
+	last    atomic.Pointer[coco.TxID]    // committed and applied here
+	clocks  atomic.Pointer[pulse.Clocks] // what the voters' have reached; the loop's
+	lag     atomic.Int64                 // nanoseconds by which the ledger's time is behind this machine's clock; the executor's
+	fresh   atomic.Int64                 // when the last round began that a quorum confirmed and this state holds, by Clock.Elapsed; 0 before. The loop's
 
 	mu      sync.Mutex
 	waiting []waiter // by seqno
@@ -26,6 +30,7 @@ type waiter struct {
 func newProgress() *progress {
 	p := &progress{}
 	p.last.Store(&coco.TxID{})
+	p.clocks.Store(&pulse.Clocks{})
 	return p
 }
 

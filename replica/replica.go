@@ -49,6 +49,7 @@ import (
 	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/pulse"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -75,6 +76,8 @@ type Config struct {
 	Hooks                  Hooks
 	// Start is the batch whose state Store holds; the zero one for an empty store.
 	Start Batch
+	// Time is the time of day, in milliseconds since 1970, that the members say in a recovery; 0 if they say none.
+	Time uint64
 }
 
 // Keys are the epochs' keys that this node holds.
@@ -93,6 +96,7 @@ type Network interface {
 	Connected(consensus.ID) bool
 	// SendBehind tells a node to join again: this leader's ledger begins after the entries that the node needs next.
 	SendBehind(consensus.ID)
+	SendBeat(consensus.ID, pulse.Beat)
 }
 
 // Hooks are what a replica asks of the node. The executor calls them on its goroutine; they MUST NOT wait for the replica.
@@ -148,8 +152,9 @@ func New(cfg Config) (*Replica, error) {
 	r.loop = &loop{
 		log: cfg.Log, clock: cfg.Clock, machine: machine, inbox: inbox, recv: make(chan received, 1024),
 		exec: r.exec.tasks, disk: r.writer.tasks, network: cfg.Network, progress: r.progress, status: newStatus(),
-		membership: membership{self: m.Self},
+		membership: membership{self: m.Self}, pulse: heart{machine: pulse.New(m.Self)},
 	}
+	r.exec.time.word, r.exec.time.given = cfg.Time, cfg.Clock.Elapsed()
 	if cfg.Start.Index > 0 {
 		r.begin(cfg.Start)
 	}

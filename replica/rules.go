@@ -20,6 +20,8 @@ type Rules struct {
 	Limits Limits
 	// Trusted says that the network trusts this node. What another node seals is no part of the ledger.
 	Trusted bool
+	// Alone says that no other organisation has ever had a node of this network: the clock of a single voter is believed.
+	Alone bool
 }
 
 // checkNode refuses the work of a node that the network trusts no more: whom a call is from is that node's word.

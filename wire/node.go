@@ -23,6 +23,12 @@ type Status struct {
 	Version      string           `json:"version"` // of the binary
 	// Problem says in one sentence why the node cannot serve as it should; empty when healthy.
 	Problem string `json:"problem,omitempty"`
+	// Warning says in one sentence what must be looked after, though the node serves; empty if nothing.
+	Warning string `json:"warning,omitempty"`
+	// LedgerTime is the time that a transaction would get that was committed now, ClockLag by how many seconds it is behind the clock of the
+	// node's host; negative if it is ahead. A node that has not heard of a quorum yet says 0.
+	LedgerTime time.Time `json:"ledger_time"`
+	ClockLag   float64   `json:"clock_lag_seconds"`
 	// Notice is shown wherever the status is: a simulated TEE, a pinned block context.
 	Notice string `json:"notice,omitempty"`
 	// Certificates are the node's, the service's, and the one of the constitution that ends first.

@@ -60,6 +60,12 @@ var pure = []rule{
 		why:  "every node must write the same bytes for the same state, or their digests could not be agreed on",
 	},
 	{
+		name: "what a pulse says is pure",
+		in:   []string{"pulse"}, pure: true, third: never,
+		only: []string{"", "consensus"},
+		why:  "what a quorum's clocks and echoes prove must follow from the messages alone; a test plays every order of them",
+	},
+	{
 		name: "fairness is pure",
 		in:   []string{"internal/fair"}, pure: true, third: never,
 		only: []string{""},
@@ -172,7 +178,7 @@ var layers = []rule{
 	},
 	{
 		name:   "trusted code reaches the outside only through host",
-		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "node", "peer", "catchup", "join", "receipt", "replica", "snapshotter", "renew", "epochs"},
+		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "epochs"},
 		except: []string{"gov/govtest"},
 		std:    outside,
 		calls:  append(slices.Clone(dials), clocks...),
@@ -358,7 +364,7 @@ var protocols = []rule{
 
 var core = []string{
 	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "gov/...", "history", "host/...", "host",
-	"batch", "canon", "keys", "keys/...", "ledger", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "snapshotter", "renew", "epochs", "store", "adapter", "wire",
+	"batch", "canon", "keys", "keys/...", "ledger", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "snapshotter", "renew", "epochs", "pulse", "store", "adapter", "wire",
 }
 
 // Composition says which packages may put the parts together.

@@ -56,7 +56,8 @@ const (
 	NodeNotAdmitted Code = "node_not_admitted" // "error"
 	NodeLeftBehind  Code = "node_left_behind"  // the network went on without this node, which joins again
 	NodeRetired     Code = "node_retired"
-	ClockAhead      Code = "clock_ahead" // of the ledger's time; no transaction is executed until it is set right
+	ClockAhead      Code = "clock_ahead"  // of the ledger's time
+	ClockBehind     Code = "clock_behind" // the ledger's time
 )
 
 // Connections and certificates, and what clients were told.

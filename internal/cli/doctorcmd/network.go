@@ -136,6 +136,10 @@ func (d *diagnosis) examineClocks(ctx context.Context, info localnet.Info, verif
 		}
 		level, message := judgeClock(apart)
 		d.add("clock", level, "node %s: %s", n.Name, message)
+		if lag, err := lagOf(ctx, info, n, verifiers); err == nil {
+			level, message := judgeLag(lag)
+			d.add("ledger time", level, "node %s: %s", n.Name, message)
+		}
 	}
 }
 
@@ -147,6 +151,33 @@ func judgeClock(apart time.Duration) (level, message string) {
 		return finding.Warning, fmt.Sprintf("its clock and this one are %v apart: run NTP", off.Round(time.Second))
 	}
 	return finding.OK, "its clock agrees with this one"
+}
+
+// judgeLag judges by how much the ledger's time is behind a node's clock. A statement of a member that is signed more than ten minutes ahead of
+// the ledger's time is refused.
+func judgeLag(lag time.Duration) (level, message string) {
+	switch off := lag.Abs().Round(time.Second); {
+	case off < 30*time.Second:
+		return finding.OK, "the ledger's time and its clock agree"
+	case lag > 0:
+		return finding.Problem, fmt.Sprintf("the ledger's time is %v behind its clock; it follows the clocks of a majority of the nodes: compare those, and run NTP", off)
+	default:
+		return finding.Problem, fmt.Sprintf("the ledger's time is %v ahead of its clock, and never goes back: run NTP; if the clock is right, the time stands still until then", off)
+	}
+}
+
+// lagOf is by how much the ledger's time is behind a node's clock, as the node says.
+func lagOf(ctx context.Context, info localnet.Info, n localnet.Node, verifiers attest.Verifiers) (time.Duration, error) {
+	c, err := info.Connect(n, verifiers)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	s, err := c.Status(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return time.Duration(s.ClockLag * float64(time.Second)), nil
 }
 
 // clockOf is how far a node's clock is ahead of this one, by the date of its answer.

@@ -170,7 +170,8 @@ func (a *app) beginning(cfg nodeconfig.Config) (node.Beginning, error) {
 	case nodeconfig.StartJoin:
 		b.Join = cfg.Join
 	case nodeconfig.StartRecover:
-		b.Recover = &node.Recover{Open: func(sealed *keys.SealedEpoch) ([]keys.Share, error) { return openShares(cfg.RecoverKeys, sealed) }}
+		// The members give their keys to this machine, and with them their word that its clock is right.
+		b.Recover = &node.Recover{Time: time.Now(), Open: func(sealed *keys.SealedEpoch) ([]keys.Share, error) { return openShares(cfg.RecoverKeys, sealed) }}
 	}
 	if cfg.Service != "" && cfg.Start != nodeconfig.StartGenesis {
 		service, err := identity.ReadLeaf(cfg.Service)

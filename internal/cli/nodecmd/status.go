@@ -94,9 +94,13 @@ func (a *app) showOwnStatus(s *wire.Status) {
 	p.Printf("  committed     %s\n", s.Committed)
 	p.Printf("  constitution  %s\n", s.Constitution)
 	p.Printf("  code          %s (%s)\n", s.Measurement, s.Version)
+	p.Printf("  ledger's time %s\n", s.LedgerTime.UTC().Format(time.RFC3339))
 	a.showCertificates(s.Certificates, time.Now())
 	if s.Problem != "" {
 		p.Printf("  %s %s\n", p.Red("✗"), s.Problem)
+	}
+	if s.Warning != "" {
+		p.Printf("  %s %s\n", p.Red("!"), s.Warning)
 	}
 }
 

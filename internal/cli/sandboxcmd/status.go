@@ -209,6 +209,8 @@ func (a *app) showStatus(page NetworkStatus) {
 			p.Printf("  %s %s: %s\n", p.Red("✗"), n.Name, n.Error)
 		case n.Status != nil && n.Status.Problem != "":
 			p.Printf("  %s %s: %s\n", p.Red("✗"), n.Name, n.Status.Problem)
+		case n.Status != nil && n.Status.Warning != "":
+			p.Printf("  %s %s: %s\n", p.Red("!"), n.Name, n.Status.Warning)
 		}
 	}
 	a.showEnds(page, time.Now())
