@@ -68,8 +68,9 @@ type Network struct {
 
 	opts Options
 
-	mu    sync.Mutex
-	nodes map[int]*Node // under mu
+	mu     sync.Mutex
+	nodes  map[int]*Node // under mu
+	passed time.Duration // in pauses that no clock counts; under mu
 }
 
 // New makes a consortium whose nodes do not run yet.
@@ -94,6 +95,31 @@ func New(seed uint64, members int, opts Options) (*Network, error) {
 	}
 	n.Constitution = c
 	return n, c.CompleteNew(adapter.Completer(opts.Adapters()))
+}
+
+// Now is what a right clock says: package time's, and the pauses that Pass has made.
+func (n *Network) Now() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return time.Now().Add(n.passed)
+}
+
+// Pass lets time pass that package time does not count, as while hosts sleep or are off: the time of day of the hosts named goes on by
+// as much, and what they count does not. A clock that was wrong is right then.
+func (n *Network) Pass(d time.Duration, hosts ...string) {
+	n.mu.Lock()
+	n.passed += d
+	n.mu.Unlock()
+	for _, host := range hosts {
+		n.SetClock(host, 0)
+	}
+}
+
+// SetClock sets how far a host's time of day is from Now.
+func (n *Network) SetClock(host string, off time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.World.SetClock(host, n.passed+off)
 }
 
 // Start runs member i's node on its host. The way to start sets Genesis, Join or Recover: Found, Join and Recover below.
@@ -138,7 +164,7 @@ func (n *Network) Join(others ...int) func(*node.Config) {
 // Recover has a node go on alone from its ledger, with the shares of all members.
 func (n *Network) Recover(c *node.Config) {
 	c.Approve = n.Constitution.Digest()
-	c.Recover = &node.Recover{Open: func(e *keys.SealedEpoch) (shares []keys.Share, err error) {
+	c.Recover = &node.Recover{Time: n.Now(), Open: func(e *keys.SealedEpoch) (shares []keys.Share, err error) {
 		for _, m := range n.Members {
 			s, err := e.OpenShare(m.Actor(), m.Share)
 			if err != nil {

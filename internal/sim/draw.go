@@ -19,7 +19,7 @@ func draw(seed uint64) plan {
 
 func drawRound(r *rand.Rand, members int) (faults []fault) {
 	if r.IntN(8) == 0 {
-		return []fault{{kind: blackout, at: upTo(r, roundLength), lasts: upTo(r, 5*time.Second), torn: r.IntN(2) == 0}}
+		return []fault{drawPause(r)}
 	}
 	victims := r.Perm(members)[:r.IntN((members-1)/2+1)]
 	if len(victims) == 0 && r.IntN(2) == 0 {
@@ -28,10 +28,32 @@ func drawRound(r *rand.Rand, members int) (faults []fault) {
 	for _, v := range victims {
 		faults = append(faults, drawMachine(r, v, members))
 	}
+	jumps := -1 // the one host whose clock jumps: a majority of wrong clocks moves the ledger's time
 	for range 1 + r.IntN(3) {
-		faults = append(faults, drawOther(r, members))
+		f := drawOther(r, members)
+		if f.kind == clockJump {
+			if jumps < 0 {
+				jumps = f.host
+			}
+			f.host, f.other = jumps, (jumps+1)%members
+		}
+		faults = append(faults, f)
 	}
 	return faults
+}
+
+// drawPause draws a pause of all machines: they crash, and the members recover the network, or they sleep.
+func drawPause(r *rand.Rand) fault {
+	f := fault{kind: blackout, at: upTo(r, roundLength), lasts: upTo(r, 5*time.Second)}
+	longest := []time.Duration{0, time.Hour, 30 * 24 * time.Hour, 3 * 365 * 24 * time.Hour}[r.IntN(4)]
+	if f.torn = r.IntN(2) == 0; r.IntN(3) == 0 {
+		f.kind, f.torn = suspension, false
+		longest = max(time.Hour, min(longest, 30*24*time.Hour)) // no running node outlives its certificate asleep
+	}
+	if longest > 0 {
+		f.by = upTo(r, longest)
+	}
+	return f
 }
 
 // drawMachine draws what happens to a machine.

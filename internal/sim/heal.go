@@ -27,7 +27,7 @@ func (r *run) heal() {
 		w.Rejoin(name)
 		w.SetSyncDelay(name, r.plan.sync)
 		w.SetClockRate(name, 1)
-		w.SetClock(name, 0)
+		r.network.SetClock(name, 0)
 		w.SetDiskCapacity(name, 0)
 		w.SetDiskErrors(name, sim.DiskErrors{})
 	}

@@ -29,6 +29,8 @@ func (r *run) inject(f fault) {
 	case blackout:
 		r.blackout(f)
 		return
+	case suspension:
+		r.pass(f.by)
 	case clone:
 		r.clone(f)
 	case fullDisk:
@@ -66,7 +68,7 @@ func (r *run) inject(f fault) {
 	case slowSync:
 		during(func() { w.SetSyncDelay(a, f.by) }, func() { w.SetSyncDelay(a, r.plan.sync) })
 	case clockJump:
-		during(func() { w.SetClock(a, f.by) }, func() { w.SetClock(a, 0) })
+		during(func() { r.network.SetClock(a, f.by) }, func() { r.network.SetClock(a, 0) })
 	case clockDrift:
 		during(func() { w.SetClockRate(a, f.rate) }, func() { w.SetClockRate(a, 1) })
 	}
@@ -135,6 +137,7 @@ func (r *run) clone(f fault) {
 	w, name, second := r.network.World, hostName(f.host), hostName(f.host)+"-clone"
 	r.mayStop(f.host, "")
 	w.SetSyncDelay(second, r.plan.sync)
+	r.network.SetClock(second, 0)
 	w.SetFiles(second, w.Files(name, ""))
 	if f.redirect {
 		r.witness.another(name)
@@ -167,6 +170,7 @@ func (r *run) blackout(f fault) {
 		r.secretOnDisk(i)
 	}
 	time.Sleep(f.lasts)
+	r.pass(f.by)
 	for i := range r.plan.members {
 		n.World.Restart(hostName(i))
 	}
@@ -187,6 +191,15 @@ func (r *run) blackout(f fault) {
 			n.Start(i, n.join(i))
 		}
 	}
+}
+
+// pass lets time pass for all hosts that they do not count.
+func (r *run) pass(d time.Duration) {
+	var hosts []string
+	for i := range r.plan.members {
+		hosts = append(hosts, hostName(i))
+	}
+	r.network.Pass(d, hosts...)
 }
 
 // backup remembers every node's disk, for a host to put back later.

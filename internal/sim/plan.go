@@ -34,6 +34,7 @@ const (
 	tampering  kind = "lies on the wire"
 	slowSync   kind = "slow sync"
 	clockJump  kind = "clock jump"
+	suspension kind = "suspension" // of all machines, which count no time meanwhile
 	clockDrift kind = "clock drift"
 )
 
@@ -62,7 +63,7 @@ type fault struct {
 	lie       lie            // crash
 	where     [3]float64     // of a lie: which folder, which file, how far into it
 	link      sim.Link       // badLink
-	by        time.Duration  // clockJump, slowSync; flapping: the period
+	by        time.Duration  // clockJump, slowSync; flapping: the period; suspension, blackout: how much time passes uncounted
 	rate      float64        // clockDrift: of the clock; tampering: how likely a write is tampered with
 	disk      sim.DiskErrors // ioErrors
 	redirect  bool           // clone: it is the one that is reached at their address
@@ -76,7 +77,7 @@ func (f fault) String() string {
 		fmt.Fprintf(&b, " between %s and %s", hostName(f.host), hostName(f.other))
 	case oneWay, flappingTo:
 		fmt.Fprintf(&b, " from %s to %s", hostName(f.host), hostName(f.other))
-	case blackout:
+	case blackout, suspension:
 		fmt.Fprint(&b, " of all")
 	default:
 		fmt.Fprintf(&b, " of %s", hostName(f.host))

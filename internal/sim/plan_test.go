@@ -21,7 +21,7 @@ func TestSeedFixesThePlanAndMachinesKeepAMajority(t *testing.T) {
 				switch f.kind {
 				case crash, fullDisk, ioErrors, clone:
 					down[f.host] = true
-				case blackout:
+				case blackout, suspension:
 					if len(faults) > 1 {
 						t.Errorf("seed %d: a blackout beside other faults", seed)
 					}
@@ -38,7 +38,7 @@ func TestSeedFixesThePlanAndMachinesKeepAMajority(t *testing.T) {
 	}
 	for _, k := range []kind{
 		crash, fullDisk, ioErrors, clone, blackout, partition, oneWay, flapping, flappingTo, isolation, muted, deafened, alone,
-		badLink, tampering, slowSync, clockJump, clockDrift,
+		badLink, tampering, slowSync, clockJump, clockDrift, suspension,
 	} {
 		if kinds[k] < 20 {
 			t.Errorf("%q was drawn %d times in 300 seeds", k, kinds[k])

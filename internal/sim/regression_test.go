@@ -40,6 +40,21 @@ func TestACertificateOutlivesItsIssuersWrongClock(t *testing.T) {
 	)
 }
 
+// All machines are off for a time, or asleep, and the clock of one of them jumps besides.
+func TestAPauseCostsNothing(t *testing.T) {
+	const day = 24 * time.Hour
+	replay(t,
+		[]fault{{kind: blackout, at: time.Second, lasts: time.Second, by: 21 * time.Minute}},
+		[]fault{
+			{kind: suspension, at: time.Second, lasts: time.Second, by: 20 * day},
+			{kind: clockJump, at: 3 * time.Second, lasts: 5 * time.Second, host: 0, other: 1, by: 9 * 365 * day},
+			{kind: crash, at: 4 * time.Second, lasts: time.Second, host: 1},
+		},
+		[]fault{{kind: blackout, at: time.Second, lasts: time.Second, by: 4 * 365 * day}},
+		[]fault{{kind: clockJump, at: time.Second, lasts: 7 * time.Second, host: 2, other: 1, by: -9 * 365 * day}},
+	)
+}
+
 // The leader is replaced by a clone that nobody reaches, when there is little that a learner has to catch up with.
 func TestAnUnreachableSuccessorDoesNotVote(t *testing.T) {
 	replay(t, []fault{{kind: clone, at: time.Second, lasts: 12 * time.Second, host: 0}})

@@ -12,6 +12,8 @@ import (
 	"testing/cryptotest"
 	"testing/synctest"
 	"time"
+
+	"github.com/cocoframework/coco/wire"
 )
 
 const (
@@ -210,6 +212,7 @@ func (r *run) round(i int, faults []fault) {
 	time.Sleep(quiet)
 	probe := r.newSession("probe", 0)
 	r.digests(probe)
+	r.times(probe)
 	probe.http.CloseIdleConnections()
 	r.backup()
 }
@@ -234,6 +237,28 @@ func (r *run) digests(s *session) {
 		}
 		r.witness.digest(d.Seqno, d.Digest, hostName(host))
 		path = fmt.Sprintf("/node/digest?seqno=%d", d.Seqno)
+	}
+}
+
+// timeTolerance is how far the ledger's time may be from the true one, once all clocks are right: a leader is believed ten seconds, and
+// tells of a second ago.
+const timeTolerance = 15 * time.Second
+
+// times compares the ledger's time, as every node tells it, with the true one.
+func (r *run) times(s *session) {
+	for i := range r.plan.members {
+		a := s.askAt(i, http.MethodGet, "/node/status", nil)
+		if a.outcome != done {
+			continue
+		}
+		var st wire.Status
+		if err := json.Unmarshal(a.body, &st); err != nil {
+			r.witness.fail("time", "%s answers %s", hostName(i), a.what)
+			continue
+		}
+		if d := st.LedgerTime.Sub(r.network.Now()); d.Abs() > timeTolerance {
+			r.witness.fail("time", "on %s the ledger's time is %v off", hostName(i), d)
+		}
 	}
 }
 

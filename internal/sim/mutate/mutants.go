@@ -54,6 +54,14 @@ var mutants = []mutant{
 		old: "		if batch == nil {\n			p.finish(p.result)", new: "		if batch == nil || o.Tx == nil {\n			p.finish(p.result)",
 	},
 	{
+		name: "clock", what: "a leader believes its own host's clock, whatever the others say", file: "replica/ledgertime.go",
+		old: "		return min(max(now, agreed), agreed+uint64(quorumSlack.Milliseconds()))", new: "		return now + 0*agreed",
+	},
+	{
+		name: "pause", what: "a leader counts on from the last batch, whatever a quorum's clocks say", file: "replica/ledgertime.go",
+		old: "ok && (alone || !clocks.Alone())", new: "ok && agreed == 0",
+	},
+	{
 		name: "swap", what: "`If-Match` always holds", file: "adapter/kv/codec.go",
 		old: "		return version == c.version", new: "		return true",
 	},
