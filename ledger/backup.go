@@ -41,8 +41,9 @@ type Copied struct {
 // interrupted, or one of yesterday, is gone on with. What the copy has and the ledger no longer has
 // stays there. It never reads a key, and what it copies is as sealed as the ledger is.
 //
-// A copy with other contents than the ledger, such as another network's, is refused. progress may be
-// nil.
+// A copy belongs to one network, and nothing in it is replaced but the chunk that was being written, by one that begins with
+// all of its entries. A copy of another network, or with files that are no chunks under names of chunks, is refused before
+// anything is written. progress may be nil.
 func Backup(ctx context.Context, from, to Place, progress func(done, total int64)) (Copied, error) {
 	return transfer(ctx, from, to, progress, false)
 }
@@ -79,6 +80,9 @@ func transfer(ctx context.Context, from, to Place, progress func(done, total int
 	if err := c.listCopy(); err != nil {
 		return c.report, err
 	}
+	if err := c.sameNetwork(from, to); err != nil {
+		return c.report, err
+	}
 	for again := liveRetries; ; again-- {
 		err := c.chunks(ctx, firstLast)
 		// A node that writes the ledger may have renamed what was listed.
@@ -100,6 +104,9 @@ func transfer(ctx context.Context, from, to Place, progress func(done, total int
 
 // listCopy lists what the copy has, and removes what an interruption left.
 func (c *copier) listCopy() error {
+	if _, err := list([]folder{c.to}); err != nil {
+		return fmt.Errorf("the copy: %w", err)
+	}
 	names, err := c.to.disk.List(c.to.dir)
 	if err != nil {
 		return fmt.Errorf("ledger: list %s: %w", c.to.name, err)
@@ -119,6 +126,25 @@ func (c *copier) listCopy() error {
 		}
 	}
 	return nil
+}
+
+// sameNetwork compares the first transactions, which no two networks share, as far as both have them.
+func (c *copier) sameNetwork(from, to Place) error {
+	theirs, err := FirstBatch(from.Disk, from.Dir, from.Extra...)
+	if errors.Is(err, coco.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ours, err := FirstBatch(to.Disk, to.Dir)
+	if errors.Is(err, coco.ErrNotFound) {
+		return nil
+	}
+	if err == nil && !slices.Equal(ours, theirs) {
+		err = fmt.Errorf("%w: the copy in %s is of another network than the ledger in %s: choose another folder for the copy", coco.ErrInvalid, c.to.name, c.from.name)
+	}
+	return err
 }
 
 func (c *copier) chunks(ctx context.Context, firstLast bool) error {
@@ -190,22 +216,47 @@ func (c *copier) same(f chunkFile, size int64) error {
 	if size != f.size {
 		return c.differs(f, f.name())
 	}
-	var ends [2][]byte
-	for i, at := range []folder{c.sources[f.in], c.to} {
-		file, err := at.disk.Open(at.path(f.name()))
-		if err != nil {
-			return err
+	src := c.sources[f.in]
+	if same, err := sameEnd(src.disk, src.path(f.name()), c.to.disk, c.to.path(f.name())); err != nil || same {
+		return err
+	}
+	return c.differs(f, f.name())
+}
+
+// sameEnd reports whether two files have the same size and end with the same bytes.
+func sameEnd(a host.Disk, nameA string, b host.Disk, nameB string) (bool, error) {
+	size, err := fileSize(a, nameA)
+	if err != nil {
+		return false, err
+	}
+	if other, err := fileSize(b, nameB); err != nil || other != size {
+		return false, err
+	}
+	return sameBytes(a, nameA, b, nameB, max(0, size-64<<10), size)
+}
+
+// sameBytes compares a range of two files.
+func sameBytes(a host.Disk, nameA string, b host.Disk, nameB string, from, to int64) (bool, error) {
+	fileA, err := a.Open(nameA)
+	if err != nil {
+		return false, err
+	}
+	defer fileA.Close()
+	fileB, err := b.Open(nameB)
+	if err != nil {
+		return false, err
+	}
+	defer fileB.Close()
+	for ; from < to; from += windowSize {
+		left, right := make([]byte, min(windowSize, to-from)), make([]byte, min(windowSize, to-from))
+		if err := errors.Join(readFull(fileA, left, from), readFull(fileB, right, from)); err != nil {
+			return false, fmt.Errorf("compare %s: %w", nameB, err)
 		}
-		ends[i] = make([]byte, min(size, 64<<10))
-		err = readFull(file, ends[i], size-int64(len(ends[i])))
-		if err := errors.Join(err, file.Close()); err != nil {
-			return fmt.Errorf("ledger: %s: %w", at.show(f.name()), err)
+		if !slices.Equal(left, right) {
+			return false, nil
 		}
 	}
-	if !slices.Equal(ends[0], ends[1]) {
-		return c.differs(f, f.name())
-	}
-	return nil
+	return true, nil
 }
 
 func (c *copier) differs(f chunkFile, name string) error {
@@ -243,16 +294,33 @@ func (c *copier) copyChunk(ctx context.Context, src folder, f chunkFile) (*chunk
 	if r.expect == f.first {
 		return nil, c.to.disk.Remove(part)
 	}
+	if err := c.extends(part, f, r.off); err != nil {
+		return nil, errors.Join(err, c.to.disk.Remove(part))
+	}
 	return &chunkFile{first: f.first, last: f.last, size: r.off}, c.name(part, f, r.off)
+}
+
+// extends makes sure that a copied chunk begins with the state of it that the copy may have.
+func (c *copier) extends(part string, f chunkFile, size int64) error {
+	older := chunkName(f.first, 0)
+	had, ok := c.have[older]
+	if !ok {
+		return nil
+	}
+	if had > size {
+		return fmt.Errorf("%w: the copy holds more in %s than the ledger does: if the ledger is the right one, choose another folder for the copy", coco.ErrInvalid, c.to.show(older))
+	}
+	same, err := sameBytes(c.to.disk, c.to.path(older), c.to.disk, part, 0, had)
+	if err == nil && !same {
+		err = fmt.Errorf("%w: the copy holds other entries in %s than the ledger does in %s: they are of another network, or were never committed: choose another folder for the copy, or move that file away first",
+			coco.ErrInvalid, c.to.show(older), c.sources[f.in].show(f.name()))
+	}
+	return err
 }
 
 // name gives a copied chunk its name. Of the same chunk, the copy may have an older, shorter state.
 func (c *copier) name(part string, f chunkFile, size int64) error {
 	older := chunkName(f.first, 0)
-	if had, ok := c.have[older]; ok && had > size {
-		return errors.Join(fmt.Errorf("%w: the copy holds more in %s than the ledger does: if the ledger is the right one, choose another folder for the copy",
-			coco.ErrInvalid, c.to.show(older)), c.to.disk.Remove(part))
-	}
 	if err := c.to.disk.Rename(part, c.to.path(f.name())); err != nil {
 		return err
 	}
@@ -318,6 +386,14 @@ func (c *copier) beside(ctx context.Context, from, to host.Disk, dir string) err
 			continue
 		}
 		if slices.Contains(have, name) {
+			file := path.Join(dir, name)
+			switch same, err := sameEnd(from, file, to, file); {
+			case errors.Is(err, fs.ErrNotExist): // the node has removed it
+			case err != nil:
+				return err
+			case !same:
+				return fmt.Errorf("%w: the copy holds another %s than the node: it is of another network, or damaged: choose another folder for the copy, or move that file away first", coco.ErrInvalid, file)
+			}
 			c.report.Kept++
 			continue
 		}

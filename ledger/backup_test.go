@@ -191,16 +191,38 @@ func TestBackupRefusesWhatItMustNotMix(t *testing.T) {
 	if err := l.Append(entriesOf(8, 1, slices.Repeat([]int{100}, 8)...)); err != nil {
 		t.Fatal(err)
 	}
+	live, short := newMemDisk(), newMemDisk()
+	if err := openLog(t, live, ledger.Options{ChunkBytes: 1 << 20}).Append(entriesOf(8, 1, 10, 11)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ledger.Backup(t.Context(), placeOf(live), placeOf(short), nil); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		change func(g *gapped, backup *memDisk)
 		kind   error
 		says   string
 	}{
-		"another network's copy": {func(g *gapped, b *memDisk) { b.SetFiles(other.Files("")) }, coco.ErrInvalid, "ledger_1-3"},
-		"other chunks":           {func(g *gapped, b *memDisk) { put(b, dir+"/ledger_2-4", "x") }, coco.ErrInvalid, "ledger_2-4"},
-		"a longer copy":          {func(g *gapped, b *memDisk) { put(b, dir+"/ledger_10", strings.Repeat("x", 500)) }, coco.ErrInvalid, "ledger_10"},
-		"a copy that went on":    {func(g *gapped, b *memDisk) { put(b, dir+"/ledger_11-12", "x") }, coco.ErrInvalid, "ledger_11-12"},
-		"damage":                 {func(g *gapped, b *memDisk) { g.disk.Data(dir + "/ledger_4-6")[60] ^= 1 }, coco.ErrCorrupt, "ledger_4-6"},
+		"another network's copy":                          {func(g *gapped, b *memDisk) { b.SetFiles(other.Files("")) }, coco.ErrInvalid, "of another network"},
+		"another network's copy that is not a chunk long": {func(g *gapped, b *memDisk) { b.SetFiles(short.Files("")) }, coco.ErrInvalid, "of another network"},
+		"an entry that the ledger has not": {func(g *gapped, b *memDisk) {
+			if _, err := ledger.Backup(t.Context(), g.place(), placeOf(b), nil); err != nil {
+				t.Fatal(err)
+			}
+			b.Data(dir + "/ledger_10")[60] ^= 1
+			if err := g.log.Append(entriesOf(8, 11, 30)); err != nil {
+				t.Fatal(err)
+			}
+		}, coco.ErrInvalid, "other entries in node/ledger/ledger_10"},
+		"another snapshot of the same name": {func(g *gapped, b *memDisk) {
+			put(g.disk, "node/snapshots/snapshot_7_9", "the state")
+			put(b, "node/snapshots/snapshot_7_9", "the other")
+		}, coco.ErrInvalid, "node/snapshots/snapshot_7_9"},
+		"a file that is no chunk": {func(g *gapped, b *memDisk) { put(b, dir+"/ledger_old", "x") }, coco.ErrCorrupt, "no chunk of a ledger has this name"},
+		"other chunks":            {func(g *gapped, b *memDisk) { put(b, dir+"/ledger_2-4", "x") }, coco.ErrInvalid, "ledger_2-4"},
+		"a longer copy":           {func(g *gapped, b *memDisk) { put(b, dir+"/ledger_10", strings.Repeat("x", 500)) }, coco.ErrInvalid, "ledger_10"},
+		"a copy that went on":     {func(g *gapped, b *memDisk) { put(b, dir+"/ledger_11-12", "x") }, coco.ErrInvalid, "ledger_11-12"},
+		"damage":                  {func(g *gapped, b *memDisk) { g.disk.Data(dir + "/ledger_4-6")[60] ^= 1 }, coco.ErrCorrupt, "ledger_4-6"},
 		"damage in the last one": {func(g *gapped, b *memDisk) {
 			if err := g.log.Append(entriesOf(7, 11, 30)); err != nil {
 				t.Fatal(err)
@@ -223,6 +245,9 @@ func TestBackupRefusesWhatItMustNotMix(t *testing.T) {
 				if got := backup.Data(name); got == nil || !bytes.Equal(got, f) {
 					t.Errorf("%s of the copy was changed", name)
 				}
+			}
+			if now := backup.Names(); strings.Contains(c.says, "another network") && len(now) != len(before.Names()) {
+				t.Errorf("beside another network's copy: %v", now)
 			}
 		})
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
+	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/ledger"
 )
 
@@ -31,6 +32,10 @@ DIR is the node's folder. Every entry's framing is checked on the way; files get
 when they are whole and on the disk. What DEST holds already is kept, so a backup that was
 interrupted, or the one of yesterday, is gone on with. Nothing in it is readable that was
 not readable in the ledger, and no key is needed.
+
+DEST belongs to one network. Nothing in it is replaced but the chunk that was being written, and
+that by one which begins with the same entries: a backup of another network, or of a ledger that
+was rolled back, is refused.
 
 One node's ledger is the whole network's: a backup of one node is enough. Check it with
 ` + "`coco ledger verify DEST`" + `. If chunks were moved away from the node's folder, name where to with
@@ -159,6 +164,25 @@ func outside(node, dest string) error {
 	}
 }
 
+// claim refuses a copy that is of another service than the ledger, and otherwise notes in the copy whose it is: the chunk
+// that says it may come later.
+func claim(from ledger.Place, to host.Disk) error {
+	service, err := join.Folder{Disk: from.Disk, Dir: from.Dir, Extra: from.Extra}.Service()
+	if err != nil || service == nil {
+		return err
+	}
+	dest := join.Folder{Disk: to, Dir: nodeconfig.LedgerDir}
+	held, err := dest.Service()
+	if err != nil {
+		return err
+	}
+	if held != nil && !join.SameService(held, service) {
+		return fmt.Errorf("%w: it holds the ledger of the network %q, and this one is of %q, with another service certificate: nothing was changed: choose another folder for the copy",
+			coco.ErrInvalid, held.Subject.CommonName, service.Subject.CommonName)
+	}
+	return dest.Note(service)
+}
+
 type transferFunc func(ctx context.Context, from, to ledger.Place, progress func(done, total int64)) (ledger.Copied, error)
 
 // transfer runs a backup or a restore and says what it did.
@@ -171,6 +195,9 @@ func (a *app) transfer(ctx context.Context, what string, from ledger.Place, dest
 		return err
 	}
 	defer disk.Close()
+	if err := claim(from, disk); err != nil {
+		return fmt.Errorf("%s to %s: %w", what, dest, err)
+	}
 	report, err := do(ctx, from, ledger.Place{Disk: disk, Dir: nodeconfig.LedgerDir}, a.progress(what))
 	a.Err.Line("")
 	if ctx.Err() != nil {

@@ -81,10 +81,10 @@ func findLedgers(dir string) ([]ledgerDir, *localnet.Info, error) {
 		return dirs, &info, nil
 	case !errors.Is(err, coco.ErrNotFound):
 		return nil, nil, err
+	case holdsLedger(filepath.Join(abs, nodeconfig.LedgerDir)): // first: a file beside it may have a name like a chunk's
+		return []ledgerDir{{filepath.Base(abs), filepath.Join(abs, nodeconfig.LedgerDir)}}, nil, nil
 	case holdsLedger(abs):
 		return []ledgerDir{{filepath.Base(abs), abs}}, nil, nil
-	case holdsLedger(filepath.Join(abs, nodeconfig.LedgerDir)):
-		return []ledgerDir{{filepath.Base(abs), filepath.Join(abs, nodeconfig.LedgerDir)}}, nil, nil
 	}
 	return nil, nil, fmt.Errorf("%w: no ledger in %s: expected files ledger_…, a folder %s of a node, or a sandbox", coco.ErrNotFound, dir, nodeconfig.LedgerDir)
 }
