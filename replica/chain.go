@@ -117,6 +117,10 @@ func (c *chain) verify(e consensus.Entry) (*batch.Batch, Position, error) {
 		return nil, Position{}, damaged(e.Index, fmt.Errorf("%w: batch of view %d, index %d, first seqno %d does not follow entry %d and seqno %d",
 			coco.ErrVerify, h.View, h.Index, h.First, c.applied.Index, c.applied.Seqno))
 	}
+	if h.Time < c.applied.Time {
+		return nil, Position{}, damaged(e.Index, fmt.Errorf("%w: batch %d is of %d ms since 1970, and the one before it of %d: a ledger's time never goes back",
+			coco.ErrVerify, e.Index, h.Time, c.applied.Time))
+	}
 	end := c.applied.after(e)
 	end.Tree = c.applied.Tree.Clone()
 	if err := b.VerifyRoot(&end.Tree); err != nil {

@@ -40,6 +40,30 @@ func TestABatchOnTopOfAnotherTreeIsRefused(t *testing.T) {
 	}
 }
 
+func TestABatchThatIsOlderThanTheOneBeforeIsRefused(t *testing.T) {
+	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := batch.NewKeys(1, keys.Secret{1})
+	const before = 1_800_000_000_000
+	for at, ok := range map[uint64]bool{before - 20*24*3600*1000: false, before - 1: false, before: true, before + 1: true} {
+		var c chain
+		var tree merkle.Frontier
+		c.applied = Position{Index: 1, Time: before, Chain: coco.Digest{1}}
+		data, err := batch.Seal(batch.Header{View: 1, Index: 2, First: 1, Node: coco.NodeID{1}, Time: at, Epoch: 1, Committed: 1, Prev: c.applied.Chain},
+			[]batch.Record{{}}, &tree, opened, signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var damage *DamagedError
+		_, end, err := c.verify(consensus.Entry{View: 1, Index: 2, Kind: consensus.Batch, Data: data})
+		if ok != (err == nil) || !ok && (!errors.As(err, &damage) || !errors.Is(err, coco.ErrVerify)) || ok && end.Time != at {
+			t.Errorf("a batch %d ms after the one before: %v, expected it to be accepted: %v", int64(at)-before, err, ok)
+		}
+	}
+}
+
 func sealedAt(view, index, seqno uint64) *sealed {
 	return &sealed{view: view, first: seqno, end: Position{Index: index, Seqno: seqno, Chain: coco.Digest{byte(view), byte(index)}}}
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
@@ -27,7 +28,12 @@ type Config struct {
 	// Verifiers check the evidence of every node. Without them evidence has only to be in its
 	// place: listed platform, listed code, for a node whose owner signed.
 	Verifiers attest.Verifiers
+	// Now is what time it is: under rules 2 no batch is later by more than maxAhead. The zero time leaves that out.
+	Now time.Time
 }
+
+// maxAhead is how far a batch may be ahead of Config.Now, as clocks differ: as far as a statement may be ahead of the ledger's time.
+const maxAhead = 10 * time.Minute
 
 // Auditor follows governance through a ledger, by its public records alone, and says who may sign
 // each batch: a node that was trusted before it. It repeats every check that the network made, and every
@@ -49,11 +55,11 @@ type Auditor struct {
 	snapshots    []table.SnapshotRecord
 	store        *store.Store // the public tables of governance, in which decisions are replayed
 
-	applied   uint64                   // index of the batch applied last
-	before    map[coco.NodeID]struct{} // who was trusted before it
-	recovered coco.NodeID              // the node that its first transaction left alone, if it did
-	first     bool                     // of its transactions is being followed
-	writes    []store.Write            // reused
+	applied   struct{ index, time uint64 } // of the batch applied last
+	before    map[coco.NodeID]struct{}     // who was trusted before it
+	recovered coco.NodeID                  // the node that its first transaction left alone, if it did
+	first     bool                         // of its transactions is being followed
+	writes    []store.Write                // reused
 }
 
 // New returns an auditor for a ledger from its beginning.
@@ -96,7 +102,7 @@ func (a *Auditor) Used(epoch uint64) bool { return a.used[epoch] }
 func (a *Auditor) Signer(h batch.Header) (*ecdsa.PublicKey, error) {
 	rec, known := a.nodes[h.Node]
 	trusted := known && rec.State == table.Trusted
-	if a.applied == h.Index {
+	if a.applied.index == h.Index {
 		_, trusted = a.before[h.Node]
 		trusted = trusted || known && h.Node == a.recovered
 	}
@@ -112,6 +118,9 @@ func (a *Auditor) Signer(h batch.Header) (*ecdsa.PublicKey, error) {
 // Apply follows a batch's public records.
 func (a *Auditor) Apply(b *batch.Batch, public [][]byte) error {
 	h := &b.Header
+	if h.Time < a.applied.time {
+		return fmt.Errorf("%w: batch %d is of %s, and the one before it of %s: a ledger's time never goes back", coco.ErrVerify, h.Index, stamp(h.Time), stamp(a.applied.time))
+	}
 	a.before, a.recovered = a.trusted(), coco.NodeID{}
 	for i, record := range public {
 		seqno := h.First + uint64(i)
@@ -134,9 +143,17 @@ func (a *Auditor) Apply(b *batch.Batch, public [][]byte) error {
 	if h.Epoch < max(a.sealed, 1) || h.Epoch > a.epoch {
 		return fmt.Errorf("%w: batch %d is sealed in epoch %d, expected %d to %d", coco.ErrVerify, h.Index, h.Epoch, max(a.sealed, 1), a.epoch)
 	}
-	a.sealed, a.applied = h.Epoch, h.Index
+	if latest := a.cfg.Now.Add(maxAhead); a.constitution.Rules >= 2 && !a.cfg.Now.IsZero() && h.Time > uint64(max(0, latest.UnixMilli())) {
+		return fmt.Errorf("%w: batch %d is of %s, expected at most %s, ten minutes from now: the clocks of a majority of its nodes were ahead, or this machine's is behind",
+			coco.ErrVerify, h.Index, stamp(h.Time), latest.UTC().Format(time.RFC3339))
+	}
+	a.sealed, a.applied.index, a.applied.time = h.Epoch, h.Index, h.Time
 	a.used[h.Epoch] = true
 	return nil
+}
+
+func stamp(ms uint64) string {
+	return time.UnixMilli(int64(min(ms, 1<<52))).UTC().Format(time.RFC3339)
 }
 
 func (a *Auditor) trusted() map[coco.NodeID]struct{} {

@@ -189,7 +189,7 @@ ledger is not there; the others are checked all the same.`,
 
 // auditorConfig collects what is known beforehand.
 func (a *app) auditorConfig(info *localnet.Info, service, constitution string) (audit.Config, error) {
-	cfg := audit.Config{Verifiers: a.Verifiers()}
+	cfg := audit.Config{Verifiers: a.Verifiers(), Now: time.Now()}
 	if info != nil {
 		cfg.Constitution = info.Constitution
 		if service == "" && info.Committed {
