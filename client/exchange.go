@@ -70,7 +70,7 @@ func (s *sending) send(req *http.Request) error {
 	if req.ContentLength < 0 {
 		out.TransferEncoding = []string{"chunked"} // else net/http looks at the body before it sends the header
 	}
-	err := out.Write(s.c.bw)
+	err := out.Write(noReadFrom{s.c.bw, s.c.bw, s.c.bw})
 	if err == nil {
 		err = s.c.bw.Flush()
 	}
@@ -78,6 +78,14 @@ func (s *sending) send(req *http.Request) error {
 		_ = s.c.SetReadDeadline(time.Now().Add(lastWords))
 	}
 	return err
+}
+
+// noReadFrom hides ReadFrom of a bufio.Writer: while that reads into its own buffer, Read flushes the buffer, and what it read is lost.
+// It keeps what net/http looks for in a writer that buffers already.
+type noReadFrom struct {
+	io.Writer
+	io.ByteWriter
+	io.StringWriter
 }
 
 // wanted notes that the node asks for the body.

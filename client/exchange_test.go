@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -118,5 +119,44 @@ func TestABodyThatFailsIsReportedAsItself(t *testing.T) {
 	}
 	if _, err := tr.RoundTrip(req); err == nil || !strings.Contains(err.Error(), io.ErrUnexpectedEOF.Error()) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestABodyArrivesAsItWasSentWhateverItsLength(t *testing.T) {
+	service := newAuthority(t, "service")
+	n := newNode(t, service, "", func(n *node) {
+		n.handler = func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body) // of HTTP/1: the answer comes after it
+			_, _ = w.Write(body)
+		}
+	})
+	tr, err := NewTransport(Config{Addr: n.addr, Policy: policy()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tr.CloseIdleConnections)
+	for _, size := range []int{1, 1000, 4095, 4096, 5000, 32 << 10, 68_390, 1 << 20} {
+		for _, length := range []int64{-1, int64(size)} {
+			body := make([]byte, size)
+			for i := range body {
+				body[i] = byte(i * i >> 8)
+			}
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://node/x", io.NopCloser(iotest.OneByteReader(bytes.NewReader(body))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if size > 5000 {
+				req.Body = io.NopCloser(bytes.NewReader(body))
+			}
+			req.ContentLength = length
+			resp, err := tr.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(resp.Body); !bytes.Equal(got, body) || err != nil {
+				t.Errorf("a body of %d bytes, with length %d, arrives as %d others: %v", size, length, len(got), err)
+			}
+			resp.Body.Close()
+		}
 	}
 }
