@@ -172,6 +172,9 @@ func (j *Joiner) check(conn *channel.Conn, w peer.JoinWelcome) (*constitution.Co
 // networks may have been started from one constitution, so its digest does not tell. Known says that the operator named a
 // network: a node of it follows a constitution that its members have changed by their votes.
 func (j *Joiner) checkService(p channel.PeerCert) (known bool, _ error) {
+	if p.SelfSigned() {
+		return false, fmt.Errorf("%w: node %s is starting", coco.ErrNotCommitted, p.ID.Short())
+	}
 	if j.Held != nil {
 		if err := p.EndorsedBy(j.Held, j.Clock.Now()); err != nil {
 			return false, fmt.Errorf("%w: it is not a node of %s, whose ledger is on this node's disk: %w", coco.ErrVerify, showService(j.Held), err)

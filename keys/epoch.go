@@ -114,6 +114,16 @@ func NewEpoch(epoch uint64, recipients []Recipient, threshold int) (Secret, *Sea
 	return secret, sealed, err
 }
 
+// ActorOf returns the member whose share is encrypted to a public key.
+func (e *SealedEpoch) ActorOf(public []byte) (coco.ActorID, bool) {
+	for i := range e.Shares {
+		if bytes.Equal(e.Shares[i].Key, public) {
+			return e.Shares[i].Actor, true
+		}
+	}
+	return coco.ActorID{}, false
+}
+
 // OpenShare decrypts a member's share and checks it against the commitment.
 func (e *SealedEpoch) OpenShare(actor coco.ActorID, key *MemberKey) (Share, error) {
 	if err := e.Check(); err != nil {
@@ -159,23 +169,24 @@ func (e *SealedEpoch) Verify(s Share) error {
 	return err
 }
 
-// Combine returns the secret of an epoch, given the shares of enough members. Every share given is
-// checked, so one wrong share is an error even if there are enough others: a *ShareError names it,
-// and the caller may go on without. A share given twice counts once.
-func Combine(e *SealedEpoch, shares []Share) (Secret, error) {
+// Combine returns the secret of an epoch, given the shares of enough members. Every share given is checked. One that is wrong does not
+// count, and faults has a *ShareError that names its member, also if there are enough others. A share given twice
+// counts once. The error is coco.ErrInvalid if there are not enough.
+func Combine(e *SealedEpoch, shares []Share) (_ Secret, faults []error, err error) {
 	if err := e.Check(); err != nil {
-		return Secret{}, err
+		return Secret{}, nil, err
 	}
 	commitment, err := e.elements()
 	if err != nil {
-		return Secret{}, err
+		return Secret{}, nil, err
 	}
 	var points []secretsharing.Share
 	seen := map[coco.ActorID]bool{}
 	for _, s := range shares {
 		point, err := e.verify(s, commitment)
 		if err != nil {
-			return Secret{}, err
+			faults = append(faults, err)
+			continue
 		}
 		if !seen[s.Actor] {
 			seen[s.Actor] = true
@@ -183,17 +194,18 @@ func Combine(e *SealedEpoch, shares []Share) (Secret, error) {
 		}
 	}
 	if len(points) < e.Threshold() {
-		return Secret{}, fmt.Errorf("%w: epoch %d: expected shares of %d members, found %d: ask more members for theirs",
+		return Secret{}, faults, fmt.Errorf("%w: epoch %d: expected shares of %d members, found %d that are right: ask more members for theirs",
 			coco.ErrInvalid, e.Epoch, e.Threshold(), len(points))
 	}
 	scalar, err := secretsharing.Recover(uint(e.Threshold()-1), points)
 	if err != nil {
-		return Secret{}, fmt.Errorf("%w: epoch %d: %w", coco.ErrInvalid, e.Epoch, err)
+		return Secret{}, faults, fmt.Errorf("%w: epoch %d: %w", coco.ErrInvalid, e.Epoch, err)
 	}
 	if !group.Ristretto255.NewElement().MulGen(scalar).IsEqual(commitment[0]) {
-		return Secret{}, fmt.Errorf("%w: epoch %d: the combined secret does not match its commitment", coco.ErrVerify, e.Epoch)
+		return Secret{}, faults, fmt.Errorf("%w: epoch %d: the combined secret does not match its commitment", coco.ErrVerify, e.Epoch)
 	}
-	return derive(e.Epoch, scalar)
+	secret, err := derive(e.Epoch, scalar)
+	return secret, faults, err
 }
 
 func (e *SealedEpoch) verify(s Share, commitment []group.Element) (secretsharing.Share, error) {

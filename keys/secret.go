@@ -9,7 +9,7 @@
 // share names its sender.
 //
 // A member opens its share with OpenShare and its MemberKey; Combine takes the shares of enough
-// members and returns the secret, or says whose share is wrong.
+// members and returns the secret, and says whose share is wrong. Package keys/recovery brings them together.
 //
 // A Ring holds the secrets that a node knows. Package keys/rotation decides when a new epoch begins.
 //

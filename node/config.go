@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/ledger"
 )
 
@@ -76,13 +77,33 @@ type known struct {
 
 // Recover is what opens a ledger when no node is left that holds its keys.
 type Recover struct {
-	// Open returns at least a threshold of the members' shares of an epoch.
-	Open func(*keys.SealedEpoch) ([]keys.Share, error)
+	// AtLeast is a transaction that is known to be committed: a ledger without it was rolled back, and is not gone on from. Zero
+	// if none is known.
+	AtLeast coco.TxID
+	// Show is told where the ledger ends, before any key is used. An error ends the recovery. May be nil.
+	Show func(recovery.Point) error
+	// Release asks members for their shares of an epoch, and returns those that it got, and why it did not get others. It is
+	// not called before Show has returned.
+	Release func(recovery.Request, *keys.SealedEpoch) ([]recovery.Release, []error)
 	// Time is what time it is, as the members say who open the ledger. The ledger's time goes on there, whatever this host's clock says, until the
 	// clocks of a quorum of nodes say otherwise. Zero if the members say nothing: then it goes on at most ten minutes after the ledger's last batch,
 	// until a quorum has told its time.
 	Time time.Time
 }
+
+// LossError refuses to go on from a ledger that lacks a transaction which is known to be committed.
+type LossError struct {
+	Point recovery.Point // where the ledger ends
+	Lacks coco.TxID
+}
+
+func (e *LossError) Error() string {
+	return fmt.Sprintf("%v: the ledger ends with transaction %s of %s (root %s) and lacks transaction %s, which was committed: it is older, or another history",
+		coco.ErrVerify, e.Point.Last(), time.UnixMilli(int64(e.Point.Time)).UTC().Format(time.RFC3339), e.Point.Root, e.Lacks)
+}
+
+// Unwrap returns coco.ErrVerify.
+func (e *LossError) Unwrap() error { return coco.ErrVerify }
 
 // Info says how to reach a node that is ready.
 type Info struct {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -13,15 +14,18 @@ import (
 	"github.com/cocoframework/coco/gov/audit"
 	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/store"
 )
 
 // Recovery goes on from one node's ledger when no enclave is left that holds the network's keys.
-// The ledger is audited without any key, the members' shares open its epochs, and the node replays
+// The ledger is audited without any key, and where it ends is shown to the members. They release
+// their shares for that end alone (package keys/recovery), which open its epochs, and the node replays
 // it and leads alone. Its first transaction retires every other node and starts a new epoch: under
 // the old ones nothing is ever sealed again, so a ledger that was continued elsewhere cannot meet
 // the same nonce. The other nodes then join.
@@ -35,12 +39,17 @@ import (
 func (s *start) recover(ctx context.Context) error {
 	log := s.local.Ledger
 	auditor := audit.New(audit.Config{Service: s.cfg.Service, Constitution: s.cfg.Approve, Verifiers: s.cfg.Verifiers})
-	report, err := ledger.Audit(ctx, s.cfg.Host.Disk, Dir, auditor, nil, s.cfg.LedgerFolders...)
+	seen := &witness{Auditor: auditor, of: s.cfg.Recover.AtLeast.Seqno}
+	report, err := ledger.Audit(ctx, s.cfg.Host.Disk, Dir, seen, nil, s.cfg.LedgerFolders...)
 	if err != nil {
 		return fmt.Errorf("audit before recovery: %w", err)
 	}
+	receiver, err := s.agree(seen, report)
+	if err != nil {
+		return err
+	}
 	epochs := auditor.Epochs()
-	if err := s.openEpochs(epochs, auditor.Used); err != nil {
+	if err := s.openEpochs(receiver, epochs, auditor.Used); err != nil {
 		return err
 	}
 	c := auditor.Constitution()
@@ -84,20 +93,61 @@ func (s *start) time() uint64 {
 	return uint64(max(0, s.cfg.Recover.Time.UnixMilli()))
 }
 
+// witness notes, beside an audit, where the ledger ends and in which view one transaction is in it.
+type witness struct {
+	*audit.Auditor
+	last batch.Header
+	of   uint64 // seqno of the transaction
+	view uint64 // zero if it is not in the ledger
+}
+
+// Apply implements ledger.Checker.
+func (w *witness) Apply(b *batch.Batch, public [][]byte) error {
+	w.last = b.Header
+	if w.of >= b.Header.First && w.of <= b.Header.Last() {
+		w.view = b.Header.View
+	}
+	return w.Auditor.Apply(b, public)
+}
+
+// agree shows where the ledger ends, unless it lacks what is known to be committed, and returns what opens the shares that members
+// release for that end.
+func (s *start) agree(seen *witness, report ledger.Report) (*recovery.Receiver, error) {
+	network, err := table.NetworkID(seen.ServiceCertificate())
+	if err != nil {
+		return nil, err
+	}
+	point := recovery.Point{
+		Network: network, View: report.Last.View, Seqno: report.Last.Seqno, Index: seen.last.Index, Time: seen.last.Time, Root: report.Root,
+	}
+	if want := s.cfg.Recover.AtLeast; want.Seqno > 0 && seen.view != want.View {
+		return nil, &LossError{Point: point, Lacks: want}
+	}
+	s.log.Warn("recovering: members release their shares for this end of the ledger", logevent.RecoveryBegins.Attr(),
+		"last", point.Last().String(), "time", point.Time, "root", point.Root.String(), "point", point.Digest().String())
+	if s.cfg.Recover.Show != nil {
+		if err := s.cfg.Recover.Show(point); err != nil {
+			return nil, err
+		}
+	}
+	return recovery.NewReceiver(point)
+}
+
 // openEpochs opens every epoch that batches are sealed in, the newest first: it carries the secrets of those before it. So
-// it is the members of now whose shares count.
-func (s *start) openEpochs(epochs []*keys.SealedEpoch, used func(uint64) bool) error {
+// it is the members of now whose shares count. Members that are missing or wrong are named, whether or not there are enough others.
+func (s *start) openEpochs(receiver *recovery.Receiver, epochs []*keys.SealedEpoch, used func(uint64) bool) error {
 	for _, sealed := range slices.Backward(epochs) {
 		if _, err := s.keys.Secret(sealed.Epoch); err == nil {
 			continue
 		}
-		shares, err := s.cfg.Recover.Open(sealed)
-		var secret keys.Secret
-		if err == nil {
-			secret, err = keys.Combine(sealed, shares)
+		releases, missing := s.cfg.Recover.Release(receiver.Request(), sealed)
+		secret, wrong, err := receiver.Combine(sealed, releases)
+		faults := append(missing, wrong...)
+		for _, fault := range faults {
+			s.log.Warn("a member's share is missing or wrong", logevent.ShareUnusable.Attr(), "epoch", sealed.Epoch, "error", fault)
 		}
 		if err != nil && used(sealed.Epoch) {
-			return fmt.Errorf("open epoch %d with the members' shares: %w", sealed.Epoch, err)
+			return errors.Join(fmt.Errorf("open epoch %d with the members' shares: %w", sealed.Epoch, err), errors.Join(faults...))
 		}
 		if err != nil {
 			s.log.Info("an epoch that was announced and never used does not open", "epoch", sealed.Epoch, "error", err)
@@ -105,8 +155,9 @@ func (s *start) openEpochs(epochs []*keys.SealedEpoch, used func(uint64) bool) e
 		}
 		s.keys.Add(sealed.Epoch, secret)
 		previous, err := sealed.OpenPrevious(secret)
-		if err != nil {
-			return err
+		if err != nil { // the shares of those epochs may open them still
+			s.log.Warn("an epoch does not open those before it", "epoch", sealed.Epoch, "error", err)
+			continue
 		}
 		for epoch, old := range previous {
 			s.keys.Add(epoch, old)

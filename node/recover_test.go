@@ -13,7 +13,6 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/internal/nettest"
-	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 )
@@ -157,18 +156,10 @@ func TestRecoveryByMembersWhoCameLater(t *testing.T) {
 		}
 		n.Crash(0)
 		n.World.Restart(hostName(0))
-		present := []*nettest.Member{n.Members[0], n.Members[3], n.Members[4]}
-		n.Members = present
+		n.Members = []*nettest.Member{n.Members[0], n.Members[3], n.Members[4]}
 		r := n.Start(0, func(c *node.Config) {
 			c.Approve = n.Constitution.Digest()
-			c.Recover = &node.Recover{Open: func(e *keys.SealedEpoch) (out []keys.Share, err error) {
-				for _, m := range present {
-					if s, err := e.OpenShare(m.Actor(), m.Share); err == nil {
-						out = append(out, s)
-					}
-				}
-				return out, nil
-			}}
+			c.Recover = &node.Recover{Release: n.Release}
 		})
 		n.waitReady(r)
 		n.check(acked, 0)

@@ -62,6 +62,9 @@ func (l Layout) ConstitutionFile() string { return filepath.Join(l.Dir, "constit
 // ServiceFile is the network's service certificate, once verified.
 func (l Layout) ServiceFile() string { return filepath.Join(l.Dir, "service.pem") }
 
+// CommittedFile holds the last transaction that the supervisor has seen committed.
+func (l Layout) CommittedFile() string { return filepath.Join(l.Dir, "last-committed") }
+
 // Members holds a folder for each member.
 func (l Layout) Members() string { return filepath.Join(l.Dir, "members") }
 

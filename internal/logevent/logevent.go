@@ -56,8 +56,12 @@ const (
 	NodeNotAdmitted Code = "node_not_admitted" // "error"
 	NodeLeftBehind  Code = "node_left_behind"  // the network went on without this node, which joins again
 	NodeRetired     Code = "node_retired"
-	ClockAhead      Code = "clock_ahead"  // of the ledger's time
-	ClockBehind     Code = "clock_behind" // the ledger's time
+	// RecoveryBegins: members release their shares for this end of the ledger, which "last", "time", "root" and "point" name.
+	RecoveryBegins Code = "recovery_begins"
+	// ShareUnusable: a member's share of the "epoch" is missing or wrong.
+	ShareUnusable Code = "share_unusable"
+	ClockAhead    Code = "clock_ahead"  // of the ledger's time
+	ClockBehind   Code = "clock_behind" // the ledger's time
 )
 
 // Connections and certificates, and what clients were told.

@@ -35,6 +35,7 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host/sim"
 	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 )
@@ -164,16 +165,20 @@ func (n *Network) Join(others ...int) func(*node.Config) {
 // Recover has a node go on alone from its ledger, with the shares of all members.
 func (n *Network) Recover(c *node.Config) {
 	c.Approve = n.Constitution.Digest()
-	c.Recover = &node.Recover{Time: n.Now(), Open: func(e *keys.SealedEpoch) (shares []keys.Share, err error) {
-		for _, m := range n.Members {
-			s, err := e.OpenShare(m.Actor(), m.Share)
-			if err != nil {
-				return nil, err
-			}
-			shares = append(shares, s)
+	c.Recover = &node.Recover{Time: n.Now(), Release: n.Release}
+}
+
+// Release releases the shares of all members.
+func (n *Network) Release(rq recovery.Request, e *keys.SealedEpoch) (releases []recovery.Release, missing []error) {
+	for _, m := range n.Members {
+		r, err := recovery.New(rq, e, m.Actor(), m.Share)
+		if err != nil {
+			missing = append(missing, err)
+			continue
 		}
-		return shares, nil
-	}}
+		releases = append(releases, r)
+	}
+	return releases, missing
 }
 
 // Node returns the node of member i that runs, or has ended by itself; nil after Halt, Crash or Forget.

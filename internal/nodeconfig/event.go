@@ -9,19 +9,26 @@ import (
 
 // Event is a line that a node's process writes to its standard output for the supervisor.
 type Event struct {
-	Event  string      `json:"event"` // "ready", "failed" or "retired"
+	Event  string      `json:"event"` // "recovering", "ready", "failed" or "retired"
 	Node   coco.NodeID `json:"node,omitzero"`
 	Peer   string      `json:"peer,omitempty"`
 	Client string      `json:"client,omitempty"`
 	Error  string      `json:"error,omitempty"`
 	Code   int         `json:"code,omitempty"` // of the error's kind; see FailedEvent
+	// Of "recovering": the last transaction of the ledger, its time in milliseconds since 1970, the Merkle root, and
+	// the digest that members' shares are released for.
+	Last  coco.TxID   `json:"last,omitzero"`
+	Time  uint64      `json:"time,omitempty"`
+	Root  coco.Digest `json:"root,omitzero"`
+	Point coco.Digest `json:"point,omitzero"`
 }
 
 // The events.
 const (
-	EventReady   = "ready"
-	EventFailed  = "failed"
-	EventRetired = "retired" // it has left the network for good, and ends
+	EventRecovering = "recovering" // it goes on from its ledger, whose end it has shown before any key was used
+	EventReady      = "ready"
+	EventFailed     = "failed"
+	EventRetired    = "retired" // it has left the network for good, and ends
 )
 
 // codeAddressInUse is what a node's process tells its supervisor, beside the exit codes of commands, when

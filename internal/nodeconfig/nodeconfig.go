@@ -59,6 +59,9 @@ type Config struct {
 	Approve      coco.Digest          `toml:"approve" comment:"digest of the constitution that the operator approved"`
 	Service      string               `toml:"service,omitempty" comment:"the network's certificate: no other network is joined, and under it members may have changed the constitution since"`
 	RecoverKeys  []identity.MemberKey `toml:"recover_keys,omitempty" comment:"members' keys that open the ledger when no node is left"`
+	// The transaction that a recovery must find, and the one that it must end with.
+	RecoverAtLeast coco.TxID `toml:"recover_at_least,omitzero" comment:"a committed transaction: a ledger without it is not gone on from"`
+	RecoverLast    coco.TxID `toml:"recover_last,omitzero" comment:"the last transaction that members accept: a ledger that ends with another one is not gone on from"`
 }
 
 // Load reads a node.toml. Unknown keys are an error. Every error is coco.ErrInvalid.

@@ -110,7 +110,7 @@ func (s *Sandbox) bringUpFrom(ctx context.Context, n *processes, unfit map[int]e
 		if err := s.fillGaps(first); err != nil {
 			return err
 		}
-		s.report(localnet.Step{Step: "recovering", Node: s.info.Nodes[first].Name, Text: fmt.Sprintf("%s has the longest ledger and opens it with the members' keys", s.info.Nodes[first].Name)})
+		s.report(localnet.Step{Step: "recovering", Node: s.info.Nodes[first].Name, Text: fmt.Sprintf("%s has the longest ledger and checks it", s.info.Nodes[first].Name)})
 	} else {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, startPatience, fmt.Errorf("it took longer than %v", startPatience))
@@ -150,6 +150,9 @@ func (s *Sandbox) bringUpFrom(ctx context.Context, n *processes, unfit map[int]e
 	}
 	s.report(localnet.Step{Step: "joined", Node: s.info.Nodes[first].Name, Text: fmt.Sprintf("%s %s", s.info.Nodes[first].Name, text)})
 	if err := s.joinOthers(ctx, n, first); err != nil {
+		return err
+	}
+	if err := s.accepted(); err != nil {
 		return err
 	}
 	return s.update(func(info *localnet.Info) { info.Committed = true })
@@ -369,6 +372,9 @@ func (s *Sandbox) nodeConfig(i int, start string, others []int) error {
 	case nodeconfig.StartGenesis:
 		c.Constitution = s.lay.ConstitutionFile()
 	case nodeconfig.StartRecover:
+		if c.RecoverAtLeast, c.RecoverLast, err = s.mustHold(); err != nil {
+			return err
+		}
 		for _, m := range s.info.Members {
 			d := s.lay.Member(m.Name)
 			c.RecoverKeys = append(c.RecoverKeys, identity.MemberKey{Certificate: d.Org(), Key: d.Encryption()})

@@ -29,7 +29,8 @@ type child struct {
 }
 
 // startChild starts a node's process. Its log goes to the node's log file.
-func startChild(exe string, name string, dir nodeconfig.Dir) (*child, error) {
+// Recovering is told where the ledger ends that the node goes on from.
+func startChild(exe string, name string, dir nodeconfig.Dir, recovering func(nodeconfig.Event)) (*child, error) {
 	log, err := os.OpenFile(dir.Log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("node %s: %w", name, err)
@@ -51,12 +52,12 @@ func startChild(exe string, name string, dir nodeconfig.Dir) (*child, error) {
 		return nil, fmt.Errorf("node %s: %w", name, err)
 	}
 	c := &child{name: name, cmd: cmd, stdin: stdin, ready: make(chan nodeconfig.Event, 1), done: make(chan struct{})}
-	go c.watch(stdout)
+	go c.watch(stdout, recovering)
 	return c, nil
 }
 
 // watch reads what the process says until it ends.
-func (c *child) watch(stdout io.Reader) {
+func (c *child) watch(stdout io.Reader, recovering func(nodeconfig.Event)) {
 	var failed error
 	sc := bufio.NewScanner(stdout)
 	sc.Buffer(nil, 1<<20)
@@ -72,6 +73,8 @@ func (c *child) watch(stdout io.Reader) {
 			default:
 			}
 			c.ready <- e // only this goroutine sends, so there is room
+		case nodeconfig.EventRecovering:
+			recovering(e)
 		case nodeconfig.EventRetired:
 			c.retired = true
 		case nodeconfig.EventFailed:

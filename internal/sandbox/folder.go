@@ -66,7 +66,7 @@ func checkFolder(lay localnet.Layout) error {
 		return fmt.Errorf("%w: sandbox folder: %w", coco.ErrInvalid, err)
 	}
 	ours := []string{
-		lay.InfoFile(), lay.LockFile(), lay.LogFile(), lay.ConstitutionFile(), lay.InForceFile(), lay.ServiceFile(), lay.Members(), lay.Nodes(), lay.Code(),
+		lay.InfoFile(), lay.LockFile(), lay.LogFile(), lay.ConstitutionFile(), lay.InForceFile(), lay.ServiceFile(), lay.CommittedFile(), lay.Members(), lay.Nodes(), lay.Code(),
 	}
 	for _, e := range entries {
 		if !slices.Contains(ours, filepath.Join(lay.Dir, e.Name())) && e.Name()[0] != '.' {

@@ -46,6 +46,8 @@ type Options struct {
 	Code coco.Measurement
 	// KeepCode copies Exe into the folder, so that the network can go on after Exe was replaced.
 	KeepCode bool
+	// AcceptLast is the last transaction of the ledgers, if the user accepts that what was committed after it is lost; zero if nothing may be.
+	AcceptLast coco.TxID
 	// Verifiers are the TEE platforms that count.
 	Verifiers attest.Verifiers
 	// Constitution, if set, changes a new network's constitution before it is completed, or refuses to. A network
@@ -204,6 +206,9 @@ func (s *Sandbox) open(ctx context.Context, n *processes) error {
 		return err
 	}
 	if !resume {
+		if err := os.Remove(s.lay.CommittedFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("what another network had committed: %w", err)
+		}
 		if s.info, err = genesis.Make(s.lay, s.opts.genesis(s.report)); err != nil {
 			return err
 		}
@@ -333,6 +338,7 @@ func (s *Sandbox) run(ctx context.Context, n *processes) {
 	}
 	g.Go(func() error { return fail(s.control.wait()) })
 	g.Go(func() error { return fail(s.keepFollowing(ctx)) })
+	g.Go(func() error { return fail(s.keepNoting(ctx)) })
 	g.Go(func() error { return fail(s.supervise(ctx, n)) })
 	err := g.Wait()
 	s.end.cancel(err)

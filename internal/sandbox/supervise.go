@@ -40,7 +40,7 @@ func (n *processes) start(i int, how string, others []int) error {
 		return err
 	}
 	name := s.info.Nodes[i].Name
-	c, err := startChild(s.exeOf(i), name, s.lay.Node(name))
+	c, err := startChild(s.exeOf(i), name, s.lay.Node(name), func(e nodeconfig.Event) { s.showRecovery(name, e) })
 	if err != nil {
 		return err
 	}
@@ -147,6 +147,7 @@ func (s *Sandbox) supervise(ctx context.Context, n *processes) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer v.watches.Wait()
 	defer n.stopAll() // ends the watches
+	defer s.noteLast()
 	defer cancel()
 	for i := range n.at {
 		if n.at[i] != nil {

@@ -22,7 +22,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host/local"
@@ -30,7 +29,7 @@ import (
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/join"
-	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/node"
 )
 
@@ -78,9 +77,15 @@ func (a *app) runNode(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	err = a.startNode(ctx, cfg, nodeEvents{log: a.Err.W, ready: func(info node.Info) {
-		_ = a.Out.JSON(nodeconfig.Event{Event: nodeconfig.EventReady, Node: info.ID, Peer: info.PeerAddress, Client: info.ClientAddress})
-	}})
+	err = a.startNode(ctx, cfg, nodeEvents{
+		log: a.Err.W,
+		ready: func(info node.Info) {
+			_ = a.Out.JSON(nodeconfig.Event{Event: nodeconfig.EventReady, Node: info.ID, Peer: info.PeerAddress, Client: info.ClientAddress})
+		},
+		recovering: func(p recovery.Point) {
+			_ = a.Out.JSON(nodeconfig.Event{Event: nodeconfig.EventRecovering, Last: p.Last(), Time: p.Time, Root: p.Root, Point: p.Digest()})
+		},
+	})
 	if err == nil && ctx.Err() == nil {
 		_ = a.Out.JSON(nodeconfig.Event{Event: nodeconfig.EventRetired})
 	}
@@ -92,6 +97,8 @@ type nodeEvents struct {
 	log     io.Writer
 	refused func(*join.RefusedError) // may be nil
 	ready   func(node.Info)
+	// recovering is told where the ledger ends that the node goes on from, before any key is used; may be nil.
+	recovering func(recovery.Point)
 }
 
 // startNode runs a node until ctx ends, or it has retired.
@@ -123,7 +130,7 @@ func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, events nodeE
 		},
 		Adapters: a.Adapters, Verifiers: a.Verifiers(), Owner: owner, Version: a.Version, Log: log, LogLevel: level, Refused: events.refused,
 	}
-	if c.Beginning, err = a.beginning(cfg); err != nil {
+	if c.Beginning, err = a.beginning(cfg, events.recovering); err != nil {
 		return err
 	}
 	moved, err := nodeconfig.OpenLedgerFolders(cfg.LedgerFolders)
@@ -140,7 +147,7 @@ func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, events nodeE
 	if err = node.Run(ctx, c, events.ready); errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return nil
 	}
-	return err
+	return explainLoss(err)
 }
 
 // untilEOF waits for the end of the standard input. The goroutine ends with the process: a read
@@ -156,7 +163,7 @@ func (a *app) untilEOF(cancel func()) {
 }
 
 // beginning is the way in which the settings say that a node starts.
-func (a *app) beginning(cfg nodeconfig.Config) (node.Beginning, error) {
+func (a *app) beginning(cfg nodeconfig.Config, show func(recovery.Point)) (node.Beginning, error) {
 	b := node.Beginning{Approve: cfg.Approve}
 	switch cfg.Start {
 	case nodeconfig.StartGenesis:
@@ -170,8 +177,7 @@ func (a *app) beginning(cfg nodeconfig.Config) (node.Beginning, error) {
 	case nodeconfig.StartJoin:
 		b.Join = cfg.Join
 	case nodeconfig.StartRecover:
-		// The members give their keys to this machine, and with them their word that its clock is right.
-		b.Recover = &node.Recover{Time: time.Now(), Open: func(sealed *keys.SealedEpoch) ([]keys.Share, error) { return openShares(cfg.RecoverKeys, sealed) }}
+		b.Recover = recovering(cfg, show)
 	}
 	if cfg.Service != "" && cfg.Start != nodeconfig.StartGenesis {
 		service, err := identity.ReadLeaf(cfg.Service)
@@ -181,27 +187,6 @@ func (a *app) beginning(cfg nodeconfig.Config) (node.Beginning, error) {
 		b.Service = service.Raw
 	}
 	return b, nil
-}
-
-// openShares decrypts every member's share of an epoch. A sandbox holds all members' keys; real
-// members each open their own.
-func openShares(members []identity.MemberKey, sealed *keys.SealedEpoch) ([]keys.Share, error) {
-	var shares []keys.Share
-	for _, m := range members {
-		actor, key, err := m.Load()
-		if err != nil {
-			return nil, err
-		}
-		share, err := sealed.OpenShare(actor, key)
-		if errors.Is(err, coco.ErrNotFound) {
-			continue // it was no member then, or is none any more
-		}
-		if err != nil {
-			return nil, err
-		}
-		shares = append(shares, share)
-	}
-	return shares, nil
 }
 
 // openDisk opens the node's folder. A node that has just been told to end may still hold it.

@@ -40,6 +40,8 @@ type upFlags struct {
 	port      int
 	chainID   uint64
 	set       []string
+	accept    string
+	last      coco.TxID // that accept names
 }
 
 // Up returns `coco up`.
@@ -58,6 +60,10 @@ proxy behind it has verified its node's evidence and speaks mutual TLS with the 
 
 The network runs until Ctrl-C or ` + "`coco down`" + `. In the same folder it goes on where it ended.
 Without a terminal every step is one line of JSON; the last one says "ready".
+
+A network that goes on shows the last transaction of its ledger, with its time and Merkle root, before any
+member's key is read. If the ledgers lack a transaction that was seen committed, as when folders were restored
+from older copies, nothing starts; --accept-last goes on from the transaction that they end with.
 
 A new network has the default settings; --set gives it others, for tests and measurements: a name as
 in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots means never by that.`,
@@ -79,6 +85,12 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
 					}
 				}
 			}
+			if f.accept != "" {
+				var err error
+				if f.last, err = coco.ParseTxID(f.accept); err != nil {
+					return fmt.Errorf("--accept-last: %w", err)
+				}
+			}
 			switch {
 			case f.supervise:
 				return a.supervise(cmd.Context(), f)
@@ -96,6 +108,7 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
 	fl.IntVar(&f.port, "port", 0, fmt.Sprintf("where the loopback URLs begin (default %d); ports in use are stepped over", sandbox.DefaultPort))
 	fl.Uint64Var(&f.chainID, "chain-id", 0, "chain `id` of a new network (default random)")
 	fl.StringArrayVar(&f.set, "set", nil, "`KEY=VALUE`, a setting of a new network, such as ledger.chunk_bytes=1048576; may be repeated")
+	fl.StringVar(&f.accept, "accept-last", "", "the `transaction` that the ledgers end with, to go on from it though later ones were committed and are lost")
 	fl.BoolVar(&f.supervise, "supervise", false, "")
 	_ = fl.MarkHidden("supervise")
 	cmd.MarkFlagsMutuallyExclusive("detach", "supervise")
@@ -118,7 +131,8 @@ func (a *app) options(f *upFlags) (sandbox.Options, error) {
 		set = func(c *constitution.Constitution) error { return genesis.Set(c, f.set) }
 	}
 	return sandbox.Options{
-		Dir: f.dir, Members: f.members, Fresh: f.fresh, Port: f.port, ChainID: f.chainID, Constitution: set, CompleteSettings: adapter.Completer(a.Adapters),
+		AcceptLast: f.last,
+		Dir:        f.dir, Members: f.members, Fresh: f.fresh, Port: f.port, ChainID: f.chainID, Constitution: set, CompleteSettings: adapter.Completer(a.Adapters),
 		Exe: exe, Code: code, KeepCode: true, Verifiers: a.Verifiers(),
 	}, nil
 }
@@ -186,6 +200,9 @@ func (a *app) upDetached(ctx context.Context, f upFlags) error {
 	defer log.Close()
 	cmd := exec.Command(exe, "up", "--supervise", "-o", cli.OutputJSON, "--dir", lay.Dir,
 		"--members", strconv.Itoa(f.members), "--port", strconv.Itoa(f.port), "--chain-id", strconv.FormatUint(f.chainID, 10), "--fresh="+strconv.FormatBool(f.fresh))
+	if f.accept != "" {
+		cmd.Args = append(cmd.Args, "--accept-last", f.accept)
+	}
 	for _, setting := range f.set {
 		cmd.Args = append(cmd.Args, "--set", setting)
 	}
