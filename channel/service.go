@@ -154,6 +154,9 @@ func setAddresses(template *x509.Certificate, addresses []string) error {
 // CheckEndorsed checks that the service signed a node's certificate and that it is one for a node
 // and valid at the time given; the zero time skips the latter.
 func CheckEndorsed(cert, service *x509.Certificate, now time.Time) error {
+	if bytes.Equal(cert.RawIssuer, cert.RawSubject) && !cert.IsCA {
+		return fmt.Errorf("%w: certificate %q is the node's own, which service %q has not endorsed: the node has not joined", coco.ErrVerify, cert.Subject, service.Subject)
+	}
 	if !bytes.Equal(cert.RawIssuer, service.RawSubject) {
 		return fmt.Errorf("%w: certificate %q: expected issuer %q, found %q", coco.ErrVerify, cert.Subject, service.Subject, cert.Issuer)
 	}

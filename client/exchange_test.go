@@ -2,12 +2,16 @@ package client
 
 import (
 	"bytes"
+	"crypto/tls"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"github.com/cocoframework/coco"
 )
 
 // endless is a body that does not come.
@@ -158,5 +162,20 @@ func TestABodyArrivesAsItWasSentWhateverItsLength(t *testing.T) {
 			}
 			resp.Body.Close()
 		}
+	}
+}
+
+// A node that has not joined yet has the certificate that it made itself. That is no attack, and nothing is sent to it.
+func TestANodeThatHasNotJoinedIsNotReady(t *testing.T) {
+	service, own := newAuthority(t, "service"), newAuthority(t, "node 7")
+	n := newNode(t, service, "", func(n *node) {
+		n.cert = tls.Certificate{Certificate: [][]byte{own.cert.Raw}, PrivateKey: own.key}
+	})
+	p := policy()
+	p.Service = service.cert
+	c := newClient(t, Config{Addr: n.addr, Policy: p})
+	_, err := c.Status(t.Context())
+	if !errors.Is(err, coco.ErrUnreachable) || errors.Is(err, coco.ErrVerify) || !strings.Contains(err.Error(), "has not joined its network yet") || n.requests.Load() != 0 {
+		t.Errorf("%v; %d requests", err, n.requests.Load())
 	}
 }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -84,6 +85,10 @@ func (t *Transport) verifyCertificate(cs tls.ConnectionState) error {
 			leaf.NotBefore.Format("2006-01-02"), leaf.NotAfter.Format("2006-01-02"), now.Format("2006-01-02"))
 	}
 	if s := t.cfg.Policy.Service; s != nil {
+		if bytes.Equal(leaf.RawIssuer, leaf.RawSubject) && leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) == nil {
+			return fmt.Errorf("%w: the node shows a certificate of its own, which the network's service has not endorsed: it has not joined its network yet; if that does not change, something else answers at this address",
+				coco.ErrUnreachable)
+		}
 		if err := leaf.CheckSignatureFrom(s); err != nil {
 			return fmt.Errorf("%w: the node's certificate %q is not endorsed by service %q: %w", coco.ErrVerify, leaf.Subject, s.Subject, err)
 		}

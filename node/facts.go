@@ -132,7 +132,7 @@ func (n *node) TxStatus(id coco.TxID) (wire.TxStatus, error) {
 	if id.View < last.View {
 		return wire.TxInvalid, nil // a later view begins at a lower seqno
 	}
-	if s := n.replica.State(); id.View == s.View && s.Role == consensus.Leader {
+	if s := n.replica.State(); id.View == s.View && s.Role == consensus.Leader && id.Seqno <= n.state.store.Newest() {
 		return wire.TxPending, nil
 	}
 	return wire.TxUnknown, nil
@@ -163,8 +163,8 @@ func (n *node) Authorize(caller coco.Caller, read adapter.Read) error {
 
 // Receipt implements gateway.Node.
 func (n *node) Receipt(ctx context.Context, id coco.TxID) ([]byte, error) {
-	if n.replica.Last().Seqno < id.Seqno {
-		return nil, fmt.Errorf("%w: transaction %s is not committed on this node", coco.ErrBusy, id)
+	if err := n.awaitCommit(ctx, id); err != nil {
+		return nil, err
 	}
 	batch, before, err := n.state.history.Batch(ctx, id.Seqno)
 	if err != nil {
@@ -174,6 +174,24 @@ func (n *node) Receipt(ctx context.Context, id coco.TxID) ([]byte, error) {
 		return nil, fmt.Errorf("%w: transaction %s is not in the ledger; seqno %d was committed in view %d", coco.ErrNotFound, id, id.Seqno, batch.Header.View)
 	}
 	return n.receipt(batch, before, id)
+}
+
+// commitPatience is how long a receipt waits for its transaction: a client may have heard of it from a node that is ahead.
+const commitPatience = 2 * time.Second
+
+// awaitCommit waits until a seqno is committed and applied here.
+func (n *node) awaitCommit(ctx context.Context, id coco.TxID) error {
+	select {
+	case <-n.replica.Reached(id.Seqno):
+		return nil
+	case <-ctx.Done():
+	case <-n.cfg.Host.Clock.After(commitPatience):
+	}
+	kind := coco.ErrNotFound
+	if s := n.replica.State(); ctx.Err() != nil || s.Leader == 0 || s.Role == consensus.Leader && id.Seqno <= n.state.store.Newest() {
+		kind = coco.ErrBusy
+	}
+	return fmt.Errorf("%w: transaction %s is not committed on this node, whose last one is %s", kind, id, n.replica.Last())
 }
 
 // past is adapter.Env.Past.

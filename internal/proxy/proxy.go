@@ -333,13 +333,22 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // the client has gone
 	}
-	p.cfg.Log.Warn("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	p.cfg.Log.Warn("request failed", "method", r.Method, "route", route(r.URL.Path), "error", err)
 	row := wire.ProblemOf(err)
 	if row.Status <= http.StatusInternalServerError {
 		// The node refused to be verified, or its answer cannot be read: that says nothing about the request.
 		row = wire.ByCode(wire.CodeCorrupt)
 	}
 	problem.Write(w, row, err.Error())
+}
+
+// route is what a log may hold of a path: the rest may be a key, or name an account.
+func route(path string) string {
+	parts := strings.SplitN(path, "/", 4)
+	if len(parts) == 4 {
+		parts[3] = "…"
+	}
+	return strings.Join(parts, "/")
 }
 
 func deny(w http.ResponseWriter, message string) {

@@ -200,6 +200,17 @@ func TestFailuresSayWhetherToTryAgain(t *testing.T) {
 	}
 }
 
+func TestKeysAreNotLogged(t *testing.T) {
+	var out bytes.Buffer
+	base := start(t, echo, func(c *Config) {
+		c.Upstream, c.Log = failing{coco.ErrUnreachable}, slog.New(slog.NewTextHandler(&out, nil))
+	})
+	do(t, "PUT", base+"/app/kv/customer-4711/iban", "x")
+	if text := out.String(); strings.Contains(text, "4711") || !strings.Contains(text, "/app/kv/") {
+		t.Errorf("%s", text)
+	}
+}
+
 // A node that refuses a body early may reset the connection, and its answer is lost.
 func TestABodyAboveTheLimitIsRefusedHoweverItIsSent(t *testing.T) {
 	const limit = 1 << 20
