@@ -62,6 +62,11 @@ type Env struct {
 	// Its errors are of kind coco.ErrInvalid (a table of another owner), coco.ErrNotFound (never written up to then), coco.ErrPending (ask again: the index is
 	// being made) or coco.ErrMissing. It is nil where there is no ledger, as in an adapter's tests.
 	Past func(ctx context.Context, table string, key []byte, at uint64) (PastValue, error)
+	// Search finds rows of the past by what they hold: see Indexer. It calls fn, in order, with the first and the last seqno
+	// of each batch that has transactions from..to and may have rows of one of these tables with at least one term
+	// of each group; fn MUST look for itself. It returns the seqno up to which all was searched. Its errors are those of Past,
+	// for the seqno after it, and those of fn. It is nil where Past is, or where the adapter is no Indexer.
+	Search func(ctx context.Context, table string, groups [][][]byte, from, to uint64, fn func(first, last uint64) error) (done uint64, err error)
 	// Status tells what this node is doing, for protocols that report it.
 	Status func() Status
 	Clock  host.Clock // its time of day is the ledger's: what a transaction would get now
@@ -187,6 +192,13 @@ type Checker interface {
 	// CheckSettings says why settings cannot follow old ones, both complete and in canonical JSON. It is asked when
 	// members propose the change, and not again. The error is coco.ErrInvalid.
 	CheckSettings(old, new []byte) error
+}
+
+// Indexer is implemented by adapters whose rows are looked for by what they hold, and not by their keys alone.
+type Indexer interface {
+	// Terms calls add with each term of a row that a transaction wrote: bytes that Env.Search looks for. It MUST depend on
+	// its arguments only, and be the same in every release, as files of an index are kept. add copies what it needs.
+	Terms(table string, key, value []byte, add func(term []byte))
 }
 
 // Noticer is implemented by ledgers that may run in a mode which every user must be told of.

@@ -34,6 +34,23 @@ func OwnPast(scope *store.Scope, read readPast) readPast {
 	}
 }
 
+// searchPast is how the past is searched; see Env.Search.
+type searchPast = func(ctx context.Context, table string, groups [][][]byte, from, to uint64, fn func(first, last uint64) error) (uint64, error)
+
+// OwnSearch narrows search to the tables of an adapter's scope; it is nil if the adapter has no terms. The error for other
+// tables is coco.ErrInvalid.
+func OwnSearch(a Adapter, scope *store.Scope, search searchPast) searchPast {
+	if _, ok := a.(Indexer); !ok {
+		return nil
+	}
+	return func(ctx context.Context, table string, groups [][][]byte, from, to uint64, fn func(first, last uint64) error) (uint64, error) {
+		if !scope.Has(table) {
+			return from - 1, fmt.Errorf("%w: table %q does not belong to this adapter", coco.ErrInvalid, table)
+		}
+		return search(ctx, table, groups, from, to, fn)
+	}
+}
+
 // PastReader reads the past for one request, within bounds of time for all its reads together. It is
 // safe for concurrent use.
 type PastReader struct {
@@ -57,30 +74,69 @@ func (r *PastReader) Get(ctx context.Context, table string, key []byte, at uint6
 		return PastValue{}, fmt.Errorf("%w: this node keeps no index of its ledger, and memory does not go back to seqno %d", coco.ErrMissing, at)
 	}
 	for {
-		if err := context.Cause(ctx); err != nil {
+		if err := r.mayRead(ctx); err != nil {
 			return PastValue{}, err
-		}
-		r.mu.Lock()
-		spent := r.spent
-		r.mu.Unlock()
-		if spent > r.limit {
-			return PastValue{}, fmt.Errorf("%w: %v were spent on it: ask for less at a time", ErrPastLimit, r.limit)
 		}
 		start := r.env.Clock.Elapsed()
 		v, err := r.env.Past(ctx, table, key, at)
-		r.mu.Lock()
-		r.spent += r.env.Clock.Elapsed() - start
-		wait := errors.Is(err, coco.ErrPending) && r.waited < pastPatience
-		if wait {
-			r.waited += pastPoll
-		}
-		r.mu.Unlock()
-		if !wait {
+		r.spend(r.env.Clock.Elapsed() - start)
+		if !r.waits(ctx, err) {
 			return v, err
 		}
+	}
+}
+
+// Search is Env.Search, but it waits a little for a part of the index that is being made, and fails with ErrPastLimit once
+// the request has spent its time. What fn reads by Get counts there.
+func (r *PastReader) Search(ctx context.Context, table string, groups [][][]byte, from, to uint64, fn func(first, last uint64) error) error {
+	for {
+		if err := r.mayRead(ctx); err != nil {
+			return err
+		}
+		done, err := r.env.Search(ctx, table, groups, from, to, func(first, last uint64) error {
+			if err := r.mayRead(ctx); err != nil {
+				return err
+			}
+			return fn(first, last)
+		})
+		if from = done + 1; from > to || !r.waits(ctx, err) {
+			return err
+		}
+	}
+}
+
+// mayRead fails once the request has spent its time, or has ended.
+func (r *PastReader) mayRead(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.spent > r.limit {
+		return fmt.Errorf("%w: %v were spent on it: ask for less at a time", ErrPastLimit, r.limit)
+	}
+	return nil
+}
+
+func (r *PastReader) spend(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.spent += d
+}
+
+// waits reports whether an answer may be there in a moment, after that moment.
+func (r *PastReader) waits(ctx context.Context, err error) bool {
+	r.mu.Lock()
+	wait := errors.Is(err, coco.ErrPending) && r.waited < pastPatience
+	if wait {
+		r.waited += pastPoll
+	}
+	r.mu.Unlock()
+	if wait {
 		select {
 		case <-r.env.Clock.After(pastPoll):
 		case <-ctx.Done():
 		}
 	}
+	return wait
 }

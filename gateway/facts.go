@@ -156,6 +156,11 @@ func (g *Gateway) serveReceipt(_ coco.Caller, w http.ResponseWriter, r *http.Req
 		g.fail(w, r, err)
 		return
 	}
+	// A transaction that is on its way is not waited for in a turn of others.
+	if err := g.cfg.Node.AwaitCommit(r.Context(), id); err != nil {
+		g.fail(w, r, err)
+		return
+	}
 	g.build(w, r, wire.MediaJSON, "the transaction claims more than a receipt over HTTP may hold", func(out *budget.Buffer) error {
 		receipt, err := g.cfg.Node.Receipt(r.Context(), id)
 		if err != nil {

@@ -155,6 +155,14 @@ func (n *fakeNode) TxStatus(id coco.TxID) (wire.TxStatus, error) {
 	return wire.TxUnknown, nil
 }
 
+func (n *fakeNode) AwaitCommit(ctx context.Context, id coco.TxID) error {
+	if id.Seqno == 21 { // on its way
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return nil
+}
+
 func (n *fakeNode) Receipt(_ context.Context, id coco.TxID) ([]byte, error) {
 	if n.refusal != nil {
 		return nil, n.refusal

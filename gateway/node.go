@@ -37,6 +37,9 @@ type Node interface {
 	Authorize(caller coco.Caller, read adapter.Read) error
 	// TxStatus says what became of a transaction.
 	TxStatus(id coco.TxID) (wire.TxStatus, error)
+	// AwaitCommit waits a little until a transaction's seqno is committed and applied on this node: a client may have heard
+	// of it from a node that is ahead. Its errors are those of Receipt.
+	AwaitCommit(ctx context.Context, id coco.TxID) error
 	// Receipt returns the receipt of a committed transaction as JSON: coco.ErrNotFound if there
 	// is none, coco.ErrBusy while it is not committed.
 	Receipt(ctx context.Context, id coco.TxID) ([]byte, error)

@@ -29,8 +29,8 @@ func hashOf(table string, key []byte) hash {
 // builder is a segment in memory: 20 bytes a record, 40 a batch. One goroutine adds; others may look
 // things up meanwhile.
 type builder struct {
-	hash func(string, []byte) hash
-	run  int // how many records are sorted at once
+	rowRecords
+	run int // how many records are sorted at once
 
 	next    uint64      // the entry to read next
 	chain   coco.Digest // chain digest of the entry before
@@ -48,6 +48,12 @@ type builder struct {
 	count  int        // records
 }
 
+// rowRecords is what a row has records of: its key, and its terms unless that is nil.
+type rowRecords struct {
+	hash  func(table string, key []byte) hash
+	terms func(table string, key, value []byte, add func(term []byte))
+}
+
 // batchRecords are the records of the batch that is being added, in memory that the next one uses again.
 type batchRecords struct {
 	writes  []store.Write
@@ -56,7 +62,7 @@ type batchRecords struct {
 
 // newBuilder begins a segment with the first batch at or after an entry.
 func (x *Index) newBuilder(next uint64, tree merkle.Frontier) *builder {
-	b := &builder{hash: x.hash, run: x.limits.run, next: next, tree: tree.Clone()}
+	b := &builder{rowRecords: rowRecords{hash: x.hash, terms: x.cfg.Terms}, run: x.limits.run, next: next, tree: tree.Clone()}
 	b.before, b.to = tree.Root(), tree.Size()
 	b.from = b.to + 1
 	return b
@@ -134,6 +140,11 @@ func (b *builder) hashAll(records []batch.Record) (err error) {
 			}
 			for _, w := range b.adding.writes {
 				b.adding.records = append(b.adding.records, newRecord(b.hash(w.Table, w.Key), n))
+				if b.terms != nil && !w.Delete {
+					b.terms(w.Table, w.Key, w.Value, func(term []byte) {
+						b.adding.records = append(b.adding.records, newRecord(b.hash(termTable(w.Table), term), n))
+					})
+				}
 			}
 		}
 	}

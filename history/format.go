@@ -18,9 +18,11 @@ const (
 	filePrefix = "index_"
 	partSuffix = ".part"
 
-	magic       = "cocoidx\x01"
+	magic       = "cocoidx"
+	plainFile   = 1 // the byte after it: a file has records of keys
+	termsFile   = 2 // and of terms
 	saltSize    = 32
-	prefixSize  = len(magic) + 8 + saltSize // in the clear: magic, epoch, salt
+	prefixSize  = len(magic) + 1 + 8 + saltSize // in the clear: magic, kind of file, epoch, salt
 	tagSize     = 16
 	blockSize   = 4096
 	blockData   = blockSize - tagSize
@@ -221,19 +223,23 @@ func newSealer(keys *batch.Keys, prefix [prefixSize]byte) *sealer {
 	return &sealer{aead, prefix}
 }
 
-func newPrefix(epoch uint64, salt [saltSize]byte) (p [prefixSize]byte) {
-	b := append(p[:0], magic...)
+func newPrefix(terms bool, epoch uint64, salt [saltSize]byte) (p [prefixSize]byte) {
+	b := append(append(p[:0], magic...), plainFile)
+	if terms {
+		b[len(magic)] = termsFile
+	}
 	b = binary.BigEndian.AppendUint64(b, epoch)
 	copy(p[len(b):], salt[:])
 	return p
 }
 
-// parsePrefix returns the epoch whose keys the file's key derives from.
-func parsePrefix(p [prefixSize]byte) (epoch uint64, err error) {
-	if string(p[:len(magic)]) != magic {
-		return 0, fmt.Errorf("%w: index: it begins with %x, expected %x: it is of another version", coco.ErrCorrupt, p[:len(magic)], magic)
+// parsePrefix returns the epoch whose keys the file's key derives from, and whether it has records of terms.
+func parsePrefix(p [prefixSize]byte) (epoch uint64, terms bool, err error) {
+	kind := p[len(magic)]
+	if string(p[:len(magic)]) != magic || kind != plainFile && kind != termsFile {
+		return 0, false, fmt.Errorf("%w: index: it begins with %x, expected %x and 01 or 02: it is of another version", coco.ErrCorrupt, p[:len(magic)+1], magic)
 	}
-	return binary.BigEndian.Uint64(p[len(magic):]), nil
+	return binary.BigEndian.Uint64(p[len(magic)+1:]), kind == termsFile, nil
 }
 
 func blockNonce(n int) []byte {

@@ -138,7 +138,7 @@ func FuzzContents(f *testing.F) {
 		if len(plain) > 1<<16 {
 			return
 		}
-		prefix := newPrefix(1, [saltSize]byte{})
+		prefix := newPrefix(false, 1, [saltSize]byte{})
 		s := newSealer(must(fuzzKeys(1)), prefix)
 		plain = append(plain, make([]byte, max(0, headerData-len(plain)))...)
 		data := s.seal(append([]byte{}, prefix[:]...), 0, plain[:headerData])

@@ -267,6 +267,12 @@ type candidates interface {
 	find(seqno uint64) (uint32, error)
 	// latest returns the last one that wrote a key of the hash and has a lower number.
 	latest(h hash, below uint32) (uint32, ref, bool, error)
+	// following returns the first one from a number on that has a record of the hash, or none.
+	following(h hash, from uint32) (uint32, error)
+	// ref returns a batch and its last seqno.
+	ref(n uint32) (ref, uint64, error)
+	hasTerms() bool
+	size() (batches uint32, to uint64)
 	close()
 }
 

@@ -22,13 +22,16 @@ type Ledger interface {
 	Quarantine(first uint64) error
 }
 
-// Config says what an index works with. All fields must be set.
+// Config says what an index works with. All fields must be set but Terms.
 type Config struct {
 	Disk   host.Disk
 	Dir    string // of the index's files, which no other program uses
 	Ledger Ledger
 	// Keys returns the keys of an epoch. Its error means that this node does not hold them yet.
-	Keys  func(epoch uint64) (*batch.Keys, error)
+	Keys func(epoch uint64) (*batch.Keys, error)
+	// Terms calls add with every term of a row that a transaction wrote, see Search. It returns the same whenever it is
+	// called, and is called by the goroutine of Run.
+	Terms func(table string, key, value []byte, add func(term []byte))
 	Clock host.Clock
 	Log   *slog.Logger
 }

@@ -94,7 +94,7 @@ func (x *Index) step(ctx context.Context) time.Duration {
 		}
 		wait = min(wait, w)
 	}
-	if x.begin(chunks) {
+	if x.begin(chunks) || x.renew(chunks) {
 		return 0
 	}
 	if x.cfg.Clock.Elapsed() < x.loop.beginAt {

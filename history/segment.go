@@ -22,6 +22,7 @@ type segment struct {
 	*sealer
 	name     string      // of the file, with its folder
 	epoch    uint64      // whose keys it is sealed under
+	terms    bool        // it has records of terms
 	compared bool        // with the ledger's batch at its end; Run's own
 	broken   atomic.Bool // a block could not be read: the file is to be made again
 	files    host.Disk   // where it is
@@ -48,7 +49,7 @@ func openSegment(disk host.Disk, dir, name string, keys func(uint64) (*batch.Key
 		return nil, err
 	}
 	prefix := [prefixSize]byte(b[:])
-	if s.epoch, err = parsePrefix(prefix); err != nil {
+	if s.epoch, s.terms, err = parsePrefix(prefix); err != nil {
 		return nil, err
 	}
 	k, err := keys(s.epoch)

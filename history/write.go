@@ -118,8 +118,8 @@ func (b *builder) save(ctx context.Context, disk host.Disk, dir string, keys *ba
 	name := path.Join(dir, fileName(h.first, h.last))
 	var salt [saltSize]byte
 	rand.Read(salt[:]) // it never fails
-	prefix := newPrefix(b.epoch, salt)
-	s := &segment{header: h, layout: h.layout(), sealer: newSealer(keys, prefix), name: name, epoch: b.epoch, files: disk, blocks: blocks}
+	prefix := newPrefix(b.terms != nil, b.epoch, salt)
+	s := &segment{header: h, layout: h.layout(), sealer: newSealer(keys, prefix), name: name, epoch: b.epoch, terms: b.terms != nil, files: disk, blocks: blocks}
 
 	file, err := disk.Create(name + partSuffix)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/query"
+	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -163,7 +164,7 @@ func (n *node) Authorize(caller coco.Caller, read adapter.Read) error {
 
 // Receipt implements gateway.Node.
 func (n *node) Receipt(ctx context.Context, id coco.TxID) ([]byte, error) {
-	if err := n.awaitCommit(ctx, id); err != nil {
+	if err := n.AwaitCommit(ctx, id); err != nil {
 		return nil, err
 	}
 	batch, before, err := n.state.history.Batch(ctx, id.Seqno)
@@ -179,8 +180,8 @@ func (n *node) Receipt(ctx context.Context, id coco.TxID) ([]byte, error) {
 // commitPatience is how long a receipt waits for its transaction: a client may have heard of it from a node that is ahead.
 const commitPatience = 2 * time.Second
 
-// awaitCommit waits until a seqno is committed and applied here.
-func (n *node) awaitCommit(ctx context.Context, id coco.TxID) error {
+// AwaitCommit implements gateway.Node.
+func (n *node) AwaitCommit(ctx context.Context, id coco.TxID) error {
 	select {
 	case <-n.replica.Reached(id.Seqno):
 		return nil
@@ -192,6 +193,28 @@ func (n *node) awaitCommit(ctx context.Context, id coco.TxID) error {
 		kind = coco.ErrBusy
 	}
 	return fmt.Errorf("%w: transaction %s is not committed on this node, whose last one is %s", kind, id, n.replica.Last())
+}
+
+// search is adapter.Env.Search.
+func (n *node) search(ctx context.Context, table string, groups [][][]byte, from, to uint64, fn func(first, last uint64) error) (uint64, error) {
+	return n.state.history.Search(ctx, table, groups, from, to, func(b history.Batch) error { return fn(b.First, b.Last) })
+}
+
+// termsOf returns what the index of the past asks for the terms of a row: the adapter that has the table.
+func termsOf(adapters []adapter.Adapter) func(table string, key, value []byte, add func([]byte)) {
+	by := map[string]adapter.Indexer{}
+	for _, a := range adapters {
+		if x, ok := a.(adapter.Indexer); ok {
+			for _, t := range a.Manifest().Tables {
+				by[t.Name] = x
+			}
+		}
+	}
+	return func(table string, key, value []byte, add func([]byte)) {
+		if x := by[table]; x != nil {
+			x.Terms(table, key, value, add)
+		}
+	}
 }
 
 // past is adapter.Env.Past.

@@ -198,7 +198,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		state: state{
 			store: store.New(), disk: s.local, keys: s.keys,
 			history: history.New(history.Config{
-				Disk: s.cfg.Host.Disk, Dir: HistoryDir, Ledger: s.local.Ledger, Keys: s.keys.Of, Clock: clock, Log: s.log,
+				Disk: s.cfg.Host.Disk, Dir: HistoryDir, Ledger: s.local.Ledger, Keys: s.keys.Of, Terms: termsOf(s.cfg.Adapters), Clock: clock, Log: s.log,
 			}),
 		},
 		decided:      decided{changed: signal.New()},
@@ -318,6 +318,7 @@ func (n *node) openLedgers(ctx context.Context, b *catchup.Basis) error {
 		}
 		scope := scopes[m.Name]
 		l, err := a.Open(adapter.Env{
+			Search:   adapter.OwnSearch(a, scope, n.search),
 			Settings: settings, Notices: networkNotices(c), State: scope, Past: adapter.OwnPast(scope, n.past), Status: n.status, Clock: ledgerClock{n.cfg.Host.Clock, n}, Log: n.log.With("ledger", m.Name),
 			Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
 				return n.links.forwarder.Submit(ctx, m.Name, calls)

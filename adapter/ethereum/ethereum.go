@@ -7,6 +7,7 @@
 //	                chain                         blocks: execution, pool, views, subscriptions
 //	                  ├── stateroot               the Merkle-Patricia root, behind the executor's back
 //	                  ├── statedb                 the EVM's state over flat tables
+//	                  ├── logs                    selecting logs, and their terms in the index of the past
 //	                  ├── rows                    what the rows of the tables hold
 //	                  └── settings                the adapter's section of the constitution
 //
@@ -18,6 +19,7 @@ package ethereum
 import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
@@ -45,6 +47,13 @@ func (ethereum) Open(env adapter.Env) (adapter.Ledger, error) {
 	return &ledger{Ledger: l, rpc: rpc.New(l, &env)}, nil
 }
 
+// Terms implements adapter.Indexer: logs are found by their addresses and topics.
+func (ethereum) Terms(table string, _, value []byte, add func(term []byte)) {
+	if table == rows.Txs {
+		logs.Terms(value, add)
+	}
+}
+
 // CheckSettings implements adapter.Checker.
 func (ethereum) CheckSettings(old, next []byte) error { return settings.CheckChange(old, next) }
 
@@ -56,6 +65,7 @@ type ledger struct {
 
 var (
 	_ adapter.Checker = ethereum{}
+	_ adapter.Indexer = ethereum{}
 	_ adapter.Ledger  = (*ledger)(nil)
 	_ adapter.Keeper  = (*ledger)(nil)
 	_ adapter.Noticer = (*ledger)(nil)

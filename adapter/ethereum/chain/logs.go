@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/ethereum/go-ethereum/core/types"
 
@@ -14,15 +15,63 @@ import (
 )
 
 // Logs calls fn with the logs of the blocks from <= number <= to that the filter selects, the oldest first, until fn
-// fails. Blocks whose bloom says that they have none are not looked into.
-func (v *View) Logs(ctx context.Context, from, to uint64, f *logs.Filter, fn func(*types.Log) error) error {
+// fails. look is called with the number of each block before it is looked into, and tells by an error if that is one too
+// many; archived says that the block has left memory. Blocks are looked into if their bloom, or the index of the past,
+// does not say that they have none of these logs.
+func (v *View) Logs(ctx context.Context, from, to uint64, f *logs.Filter, look func(number uint64, archived bool) error, fn func(*types.Log) error) error {
 	if from > to {
 		return refusef("invalid block range params")
 	}
 	to = min(to, v.Number())
-	if v.head == nil {
+	if v.head == nil || from > to {
 		return nil
 	}
+	// Blocks that are in memory are the newest.
+	recent := from + uint64(sort.Search(int(to-from+1), func(i int) bool { return v.InMemory(from + uint64(i)) }))
+	if v.ledger.env.Search == nil {
+		recent = from
+	}
+	if recent > from {
+		if err := v.searchLogs(ctx, from, recent-1, f, look, fn); err != nil {
+			return err
+		}
+	}
+	return v.scanLogs(ctx, recent, to, f, look, fn)
+}
+
+// searchLogs is Logs for blocks that have left memory, by the index.
+func (v *View) searchLogs(ctx context.Context, from, to uint64, f *logs.Filter, look func(uint64, bool) error, fn func(*types.Log) error) error {
+	first, err := v.blockRow(ctx, from, anywhere)
+	if err != nil {
+		return err
+	}
+	last, err := v.blockRow(ctx, to, anywhere)
+	if err != nil {
+		return err
+	}
+	return v.past.Search(ctx, rows.Txs, f.Groups(), first.First, last.Last(), func(_, end uint64) error {
+		// A batch has one block at most: the newest as of the batch's end.
+		head, err := v.past.Get(ctx, rows.Meta, rows.KeyHead, end)
+		if err != nil {
+			return lost(err, "the head as of seqno %d", end)
+		}
+		at, err := rows.DecodeHead(head.Value)
+		if err != nil {
+			return err
+		}
+		if err := look(at.Number, true); err != nil {
+			return err
+		}
+		block, err := v.block(ctx, at.Number, end)
+		if err != nil || !f.MatchBloom(&block.Header.Bloom) {
+			return err
+		}
+		return v.LogsOf(ctx, block, f, fn)
+	})
+}
+
+// scanLogs is Logs by the blooms of all blocks.
+func (v *View) scanLogs(ctx context.Context, from, to uint64, f *logs.Filter, look func(uint64, bool) error, fn func(*types.Log) error) error {
 	for from <= to {
 		// Each block tells where in the ledger the one before it ends, and a milestone where the last one of some does:
 		// these are found backwards, and then looked into in order.
@@ -40,6 +89,9 @@ func (v *View) Logs(ctx context.Context, from, to uint64, f *logs.Filter, fn fun
 			return err
 		}
 		for _, block := range slices.Backward(found) {
+			if err := look(block.Number(), false); err != nil {
+				return err
+			}
 			if err := v.LogsOf(ctx, block, f, fn); err != nil {
 				return err
 			}

@@ -33,7 +33,8 @@ func (h *Head) Encode() []byte {
 	return append(b, h.Carried.Root[:]...)
 }
 
-func decodeHead(b []byte) (Head, error) {
+// DecodeHead is the inverse of Head.Encode.
+func DecodeHead(b []byte) (Head, error) {
 	if len(b) != headSize {
 		return Head{}, fmt.Errorf("%w: head row of %d bytes, expected %d", coco.ErrCorrupt, len(b), headSize)
 	}
@@ -64,7 +65,7 @@ func ReadHead(src Source) (Head, bool, error) {
 	if !ok {
 		return Head{}, false, nil
 	}
-	h, err := decodeHead(b)
+	h, err := DecodeHead(b)
 	return h, err == nil, err
 }
 

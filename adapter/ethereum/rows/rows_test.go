@@ -45,7 +45,7 @@ func FuzzHeadRow(f *testing.F) {
 	f.Add(h.Encode())
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if h, err := decodeHead(b); err == nil && !bytes.Equal(h.Encode(), b) {
+		if h, err := DecodeHead(b); err == nil && !bytes.Equal(h.Encode(), b) {
 			t.Fatalf("%x encodes as %x", b, h.Encode())
 		}
 	})

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/filter"
@@ -48,29 +50,52 @@ func (s *Server) logs(ctx context.Context, q *filter.Query) (json.RawMessage, er
 	return s.result(x, list.Out, err, "ask for fewer blocks, addresses or topics")
 }
 
-// findLogs adds what it finds in from..to to a list, within the limits of time, results and bytes. Beyond one the error
-// is a *logs.LimitError, and the list has all logs of the blocks before its block At, and maybe some of that block.
+// findLogs adds what it finds in from..to to a list, within the limits of time, blocks, results and bytes. Beyond one
+// the error is a *logs.LimitError, and the list has all logs of the blocks before its block At, and maybe some of that block.
 func (s *Server) findLogs(ctx context.Context, v *chain.View, from, to uint64, f *logs.Filter, list *filter.List) error {
 	at := from // the block that is being looked into
+	blocks, archived := 0, 0
+	var reached error
 	limit := func(format string, args ...any) error {
-		return &logs.LimitError{Limit: fmt.Sprintf(format, args...), From: from, At: at}
+		reached = &logs.LimitError{Limit: fmt.Sprintf(format, args...), From: from, At: at}
+		return reached
 	}
-	return s.calls.do(ctx, func(ctx context.Context) error {
-		err := v.Logs(ctx, from, to, f, func(l *types.Log) error {
-			if at = l.BlockNumber; list.Count == s.limits.LogResults {
+	look := func(number uint64, left bool) error {
+		at = number
+		if blocks++; left {
+			archived++
+		}
+		switch {
+		case blocks > s.limits.LogBlocks:
+			return limit("more than %d blocks may have such logs", s.limits.LogBlocks)
+		case archived > s.limits.ArchiveBlocks:
+			return limit("more than %d blocks that have left memory may have such logs", s.limits.ArchiveBlocks)
+		}
+		return nil
+	}
+	err := s.calls.do(ctx, func(ctx context.Context) error {
+		err := v.Logs(ctx, from, to, f, look, func(l *types.Log) error {
+			if list.Count == s.limits.LogResults {
 				return limit("query returned more than %d results", s.limits.LogResults)
 			}
 			return list.Add(l)
 		})
-		if errors.Is(err, budget.ErrLimit) {
+		switch {
+		case errors.Is(err, budget.ErrLimit):
 			return limit("query returned more than %d bytes (rpc.reply_bytes)", s.limits.ReplyBytes)
+		case errors.Is(err, adapter.ErrPastLimit), context.Cause(ctx) == errCallTimeout:
+			return limit("query takes more than %v (rpc.call_timeout_ms)", s.limits.CallTimeout())
 		}
 		return err
 	})
+	return cmp.Or(reached, err)
 }
 
-// mayLookAt refuses a range with more blocks than one request may look at.
+// mayLookAt refuses a range with more blocks than one request may look at, where no index tells which of them to look at.
 func (s *Server) mayLookAt(v *chain.View, from, to uint64) error {
+	if s.env.Search != nil {
+		return nil
+	}
 	if n := uint64(s.limits.LogBlocks); to-from >= n {
 		return &logs.LimitError{Limit: fmt.Sprintf("exceed maximum block range %d", n), From: from, At: from + n}
 	}

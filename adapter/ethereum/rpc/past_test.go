@@ -249,7 +249,7 @@ func TestOneRequestReadsOnlySoMuchOfTheLedger(t *testing.T) {
 		}
 	}
 	n.env.Clock = &creepingClock{}
-	if code, message, _ := errorOf(t, logs(1, 20)); code != codeLimit || !strings.Contains(message, "ask for less") {
+	if code, message, _ := errorOf(t, logs(1, 20)); code != codeLimit || !strings.Contains(message, "rpc.call_timeout_ms") {
 		t.Errorf("slow reads: %d %s", code, message)
 	}
 }
@@ -300,3 +300,99 @@ func TestTheNewestBlockOfASnapshotIsReadFromTheLedger(t *testing.T) {
 		}
 	}
 }
+
+// A query from block 0, as ethers' queryFilter makes it, costs what it finds, however long the chain is.
+func TestLogsOfTheWholeChainComeFromTheIndex(t *testing.T) {
+	n := newTestNode(t, map[string]any{"archive_blocks": 12, "log_blocks": 40, "log_results": 100})
+	rare, common := n.deploy(emitter), n.deploy(emitter)
+	for i := range 60 {
+		contract := &common
+		if i%15 == 7 {
+			contract = &rare
+		}
+		n.send(n.raw(contract, 100_000, []byte{byte(i)}))
+		n.send(n.raw(nil, 100_000, nil)) // a block without logs
+	}
+	n.forget()
+	n.send(n.raw(&rare, 100_000, []byte{99}))
+	ask := func(filter map[string]any) ([]byte, int, string) {
+		body := n.post(call("eth_getLogs", filter)).Body.Bytes()
+		var r struct {
+			Result json.RawMessage
+			Error  struct {
+				Code    int
+				Message string
+			}
+		}
+		must(t, json.Unmarshal(body, &r))
+		return r.Result, r.Error.Code, r.Error.Message
+	}
+	query := map[string]any{"fromBlock": "0x0", "toBlock": "latest", "address": rare}
+	if _, code, message := ask(query); code != codeLimit || !strings.Contains(message, "exceed maximum block range") {
+		t.Fatalf("without an index: %d %s", code, message)
+	}
+	n.env.Search = n.past.search
+	before := n.past.reads
+	got, code, message := ask(query)
+	var found []*types.Log
+	must(t, json.Unmarshal(got, &found))
+	if code != 0 || len(found) != 5 {
+		t.Fatalf("%d logs: %d %s", len(found), code, message)
+	}
+	for i, l := range found {
+		if l.Address != rare || i > 0 && l.BlockNumber <= found[i-1].BlockNumber {
+			t.Errorf("log %d: of %v in block %d", i, l.Address, l.BlockNumber)
+		}
+	}
+	if reads := n.past.reads - before; reads > 40 {
+		t.Errorf("%d reads of the past for 4 blocks", reads)
+	}
+	// Nothing matches: nothing is read but the range's ends.
+	before = n.past.reads
+	if got, _, _ := ask(map[string]any{"fromBlock": "0x0", "topics": []any{nil, nil, rareTopic}}); string(got) != "[]" || n.past.reads-before > 4 {
+		t.Errorf("%s after %d reads", got, n.past.reads-before)
+	}
+	// Who asks for too much is told what fits, and comes to the end by it.
+	all, next, asks := []*types.Log{}, uint64(0), 0
+	for ; ; asks++ {
+		got, code, message := ask(map[string]any{"fromBlock": hexutil.Uint64(next), "toBlock": "latest"})
+		if code == codeLimit {
+			var from, to, then uint64
+			if _, err := fmt.Sscanf(message[strings.Index(message, "["):], "[%v, %v], and then go on from block %v.", &from, &to, &then); err != nil || from != next || then != to+1 {
+				t.Fatalf("%q: %v", message, err)
+			}
+			if got, code, message = ask(map[string]any{"fromBlock": hexutil.Uint64(from), "toBlock": hexutil.Uint64(to)}); code != 0 {
+				t.Fatalf("the range that fits does not: %d %s", code, message)
+			}
+			next = then
+		} else {
+			next = 0
+		}
+		var part []*types.Log
+		must(t, json.Unmarshal(got, &part))
+		if all = append(all, part...); next == 0 {
+			break
+		}
+	}
+	if len(all) != 61 || asks < 4 {
+		t.Errorf("%d logs after %d refusals, expected 61", len(all), asks)
+	}
+	// An index that is being made is waited for a little, and then said.
+	n.past.pending = 2
+	if got, code, message = ask(query); code != 0 || len(got) < 100 {
+		t.Errorf("after a moment: %d %s", code, message)
+	}
+	n.past.pending = 1_000_000
+	if _, code, _ = ask(query); code != codeUnavailable {
+		t.Errorf("not for a long time: code %d", code)
+	}
+	n.past.pending = 0
+	// A poll that was away for long gets everything from the index.
+	var id string
+	n.ask(&id, "eth_newFilter", map[string]any{"fromBlock": "0x0", "address": rare})
+	n.ask(&found, "eth_getFilterLogs", id)
+	equal(t, "logs of a filter", len(found), 5)
+}
+
+// rareTopic is one that no log has.
+const rareTopic = "0x00000000000000000000000000000000000000000000000000000000000000ff"

@@ -127,7 +127,7 @@ func (m *ethMethods) newLogs(ctx context.Context, v *chain.View, f *filter.Polle
 		} else { // a single block's logs are all returned: a poll must come on
 			list.Out.Release()
 			list, to = filter.List{Out: budget.NewBuffer(x.claim, 0)}, from
-			err = v.Logs(ctx, from, from, &f.Query.Filter, list.Add)
+			err = v.Logs(ctx, from, from, &f.Query.Filter, func(uint64, bool) error { return nil }, list.Add)
 		}
 	}
 	if err == nil {
@@ -143,7 +143,8 @@ func (m *ethMethods) newLogs(ctx context.Context, v *chain.View, f *filter.Polle
 // pollTo returns the last block that a poll looks at: after at most limit blocks, and after few if they have
 // left memory, so that a poll comes to its end in time and the next one goes on.
 func (s *Server) pollTo(v *chain.View, f *filter.Polled, limit int) uint64 {
-	if few := max(1, s.limits.ArchiveBlocks/10); few < limit && !v.InMemory(min(v.Number(), f.Seen+uint64(few))) {
+	indexed := s.env.Search != nil && f.Query != nil
+	if few := max(1, s.limits.ArchiveBlocks/10); !indexed && few < limit && !v.InMemory(min(v.Number(), f.Seen+uint64(few))) {
 		limit = few
 	}
 	return min(v.Number(), f.Seen+uint64(limit))

@@ -3,11 +3,13 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/store"
 )
@@ -16,6 +18,8 @@ import (
 type recording struct {
 	mu       sync.Mutex
 	versions map[string][]adapter.PastValue // of each table's keys, oldest first
+	batches  []recordedBatch
+	pending  int // searches that find the index not ready
 	end      uint64
 	fail     func(read int) error // instead of the read's answer, unless nil
 	reads    int
@@ -29,6 +33,8 @@ func (r *recording) add(t testing.TB, set *store.Set) {
 	if r.versions == nil {
 		r.versions = map[string][]adapter.PastValue{}
 	}
+	terms := map[string]bool{}
+	defer func() { r.batches = append(r.batches, recordedBatch{set.First(), set.Next() - 1, terms}) }()
 	for i, rec := range set.Records() {
 		r.end = set.First() + uint64(i)
 		if len(rec.Private) == 0 {
@@ -37,6 +43,9 @@ func (r *recording) add(t testing.TB, set *store.Set) {
 		writes, err := store.DecodeWrites(rec.Private)
 		must(t, err)
 		for _, w := range writes {
+			if w.Table == rows.Txs {
+				logs.Terms(w.Value, func(term []byte) { terms[string(term)] = true })
+			}
 			name := w.Table + "\x00" + string(w.Key)
 			r.versions[name] = append(r.versions[name], adapter.PastValue{
 				Value: w.Value, Deleted: w.Delete, TxID: coco.TxID{View: set.View(), Seqno: r.end}, Time: set.Time(),
@@ -78,4 +87,34 @@ func (r *recording) count(fn func()) int {
 	before := r.reads
 	fn()
 	return r.reads - before
+}
+
+// recordedBatch is what the index of the past has of a batch.
+type recordedBatch struct {
+	first, last uint64
+	terms       map[string]bool
+}
+
+// search is adapter.Env.Search over rows.Txs.
+func (r *recording) search(_ context.Context, _ string, groups [][][]byte, from, to uint64, fn func(first, last uint64) error) (uint64, error) {
+	r.mu.Lock()
+	all := r.batches
+	if r.pending > 0 {
+		r.pending--
+		r.mu.Unlock()
+		return from - 1, fmt.Errorf("%w: being indexed", coco.ErrPending)
+	}
+	r.mu.Unlock()
+	for _, b := range all {
+		match := b.last >= from && b.first <= to
+		for _, g := range groups {
+			match = match && slices.ContainsFunc(g, func(term []byte) bool { return b.terms[string(term)] })
+		}
+		if match {
+			if err := fn(b.first, b.last); err != nil {
+				return b.first - 1, err
+			}
+		}
+	}
+	return to, nil
 }

@@ -17,7 +17,7 @@ type RPC struct {
 	// CallTimeoutMS ends eth_call, eth_estimateGas and eth_getLogs, in milliseconds. No request spends
 	// more on reading the ledger for what has left memory.
 	CallTimeoutMS int `json:"call_timeout_ms"`
-	// LogBlocks is the number of blocks that eth_getLogs looks through.
+	// LogBlocks is the number of blocks that eth_getLogs looks into. The index rules others out.
 	LogBlocks int `json:"log_blocks"`
 	// LogResults is the number of logs that eth_getLogs returns.
 	LogResults int `json:"log_results"`
