@@ -43,7 +43,7 @@ func upgrading(s *sandbox.Sandbox, to string, report func(localnet.Step)) rollin
 		members = append(members, m.Name)
 	}
 	app := &cli.App{Program: program(), Out: cli.NewPrinter(io.Discard), Err: cli.NewPrinter(io.Discard)}
-	return rolling.UpgradeOptions{Dir: s.Info().Dir, To: to, Verifiers: verifiers(), Vote: nodecmd.VoteOnCode(app, s.Info().Dir, members), Report: report}
+	return rolling.UpgradeOptions{Dir: s.Info().Dir, To: to, Verifiers: verifiers(), Try: nodecmd.TryProgram, Vote: nodecmd.VoteOnCode(app, s.Info().Dir, members), Report: report}
 }
 
 // believe has clients accept the code that the constitution lists by now, as the proxies do by themselves.
@@ -68,6 +68,10 @@ func TestUpgrade(t *testing.T) {
 	t.Run("LosesNoRequest", func(t *testing.T) {
 		t.Parallel()
 		testUpgradeLosesNoRequest(t, to, code)
+	})
+	t.Run("IsOfAProgramThatStarts", func(t *testing.T) {
+		t.Parallel()
+		testUpgradeOfWhatDoesNotStart(t)
 	})
 	t.Run("GoesOnAfterTheNetworkStopped", func(t *testing.T) {
 		t.Parallel()
@@ -154,6 +158,68 @@ func checkUpgraded(t *testing.T, s *sandbox.Sandbox, old, code coco.Measurement)
 		if err != nil || status.Version != "v2.0.0-test" {
 			t.Errorf("%s is version %q, %v", n.Name, status.Version, err)
 		}
+	}
+}
+
+// testUpgradeOfWhatDoesNotStart offers files that are no program of a node, and one that passes for one until it is started.
+func testUpgradeOfWhatDoesNotStart(t *testing.T) {
+	s := startNetwork(t, t.TempDir(), nil)
+	defer func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	info := s.Info()
+	old := coco.Measurement(info.Measurement)
+	exe, err := exec.LookPath("coco")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"a text":                            "some text\n",
+		"a script that fails":               "#!/bin/sh\nexit 1\n",
+		"a script that says nothing":        "#!/bin/sh\nexit 0\n",
+		"a script that starts this program": "#!/bin/sh\nexec '" + exe + "' \"$@\"\n",
+	} {
+		file := filepath.Join(t.TempDir(), "program")
+		if err := os.WriteFile(file, []byte(content), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		err := rolling.Upgrade(t.Context(), upgrading(s, file, func(step localnet.Step) {
+			if step.Step != "measured" {
+				t.Errorf("%s: %s %s", name, step.Step, step.Text)
+			}
+		}))
+		if !errors.Is(err, coco.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+
+	file := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(file, []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	code := virtual.Measure([]byte("#!/bin/sh\nexit 1\n"))
+	opts := upgrading(s, file, func(step localnet.Step) { t.Log(step.Text) })
+	opts.Try = func(context.Context, string, []byte) (rolling.Candidate, error) {
+		return rolling.Candidate{Measurement: code}, nil
+	}
+	if err := rolling.Upgrade(t.Context(), opts); !errors.Is(err, coco.ErrInvalid) {
+		t.Errorf("a program that does not start: %v", err)
+	}
+	for _, n := range info.Nodes {
+		c, err := info.Connect(n, verifiers())
+		if err != nil {
+			t.Fatal(err)
+		}
+		proof, err := c.Verify(t.Context())
+		c.Close()
+		if err != nil || proof.Claims.Measurement != old {
+			t.Errorf("%s runs %s, %v; expected %s", n.Name, proof.Claims.Measurement, err, old)
+		}
+	}
+	if err := putOnce(t.Context(), info.Nodes[0].HTTP); err != nil {
+		t.Errorf("a write afterwards: %v", err)
 	}
 }
 

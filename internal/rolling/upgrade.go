@@ -30,11 +30,21 @@ func (c CodeChange) String() string {
 	return "add-code " + string(c.Measurement)
 }
 
+// Candidate is what a program says of itself that has checked that it can be a node.
+type Candidate struct {
+	Version     string           `json:"version"`
+	Platform    string           `json:"platform"` // operating system and processor, as linux/amd64
+	Measurement coco.Measurement `json:"measurement"`
+}
+
 // UpgradeOptions say how Upgrade replaces the program that a sandbox's nodes run.
 type UpgradeOptions struct {
 	Dir       string
 	To        string // the new program's file
 	Verifiers attest.Verifiers
+	// Try has the program in a file check that it can be a node, under the page of the constitution in force. It
+	// runs the program.
+	Try func(ctx context.Context, file string, page []byte) (Candidate, error)
 	// Vote has the members accept a change, and returns once it is in force. It is called again for the
 	// same change after an interruption: then it goes on with the proposal that is open.
 	Vote   func(context.Context, CodeChange) error
@@ -57,7 +67,7 @@ func Upgrade(ctx context.Context, opts UpgradeOptions) error {
 		return fmt.Errorf("%w: the new program: %w", coco.ErrInvalid, err)
 	}
 	u.Report(localnet.Step{Step: "measured", Measurement: string(u.code), Text: fmt.Sprintf("the new program measures %s", u.code)})
-	for _, step := range []func(context.Context) error{u.look, u.voteIn, u.replace, u.voteOut, u.adopt} {
+	for _, step := range []func(context.Context) error{u.look, u.try, u.voteIn, u.replace, u.voteOut, u.adopt} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -133,6 +143,29 @@ func (u *upgrade) ask(ctx context.Context, do func(*client.Client) error) (err e
 		}
 	}
 	return err
+}
+
+// try runs the new program before anybody is asked to list it: members vote on a measurement, which a file of any kind has.
+func (u *upgrade) try(ctx context.Context) error {
+	var page []byte
+	if err := u.ask(ctx, func(c *client.Client) (err error) {
+		_, page, err = reach.Constitution(ctx, c)
+		return err
+	}); err != nil {
+		return err
+	}
+	got, err := u.Try(ctx, u.To, page)
+	if err != nil {
+		return err
+	}
+	if got.Measurement != u.code {
+		return fmt.Errorf("%w: %s measures %s, and says of itself that it measures %s: it starts another program: name that one", coco.ErrInvalid, u.To, u.code, got.Measurement)
+	}
+	u.Report(localnet.Step{
+		Step: "checked", Measurement: string(u.code),
+		Text: fmt.Sprintf("it is coco %s for %s: it reads the constitution in force, attests itself, and starts", got.Version, got.Platform),
+	})
+	return nil
 }
 
 func (u *upgrade) voteIn(ctx context.Context) error {

@@ -8,10 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
@@ -69,8 +66,8 @@ func final(err error) bool {
 	return errors.Is(err, coco.ErrVerify) && !errors.Is(err, errOtherNode) || errors.Is(err, coco.ErrCorrupt) || errors.Is(err, coco.ErrInvalid) || errors.Is(err, coco.ErrDenied)
 }
 
-// bringUp starts all nodes; see bringUpFrom. A node that finds that it cannot go on from its ledger is passed over, as
-// long as a majority of ledgers is left: any majority has what was committed.
+// bringUp starts all nodes; see bringUpFrom. A node that cannot go on from its ledger is passed over, as long as a majority of
+// ledgers is left: any majority has what was committed.
 func (s *Sandbox) bringUp(ctx context.Context, n *processes) error {
 	unfit := map[int]error{}
 	for {
@@ -83,7 +80,11 @@ func (s *Sandbox) bringUp(ctx context.Context, n *processes) error {
 		if s.info.Active()-len(unfit) < s.quorum() {
 			return errors.Join(slices.Collect(maps.Values(unfit))...)
 		}
-		s.report(localnet.Step{Step: "damaged", Node: s.info.Nodes[bad.node].Name, Text: fmt.Sprintf("%v: another ledger is taken", err)})
+		step := "down"
+		if errors.Is(err, coco.ErrVerify) || errors.Is(err, coco.ErrCorrupt) {
+			step = "damaged"
+		}
+		s.report(localnet.Step{Step: step, Node: s.info.Nodes[bad.node].Name, Text: fmt.Sprintf("%v: another ledger is taken", err)})
 		n.clear()
 	}
 }
@@ -98,7 +99,8 @@ func (e *unfitError) Error() string { return e.err.Error() }
 func (e *unfitError) Unwrap() error { return e.err }
 
 // bringUpFrom starts all nodes: the first of them alone, from the genesis constitution or from the
-// longest ledger, and the others, which join it.
+// longest ledger, and the others, which join it. It is done when a quorum is up and the others are, or cannot be: one that cannot be
+// started keeps nobody else from starting, and the supervision tries it again.
 func (s *Sandbox) bringUpFrom(ctx context.Context, n *processes, unfit map[int]error) error {
 	first, found, err := s.longestLedger(unfit)
 	if err != nil {
@@ -108,7 +110,7 @@ func (s *Sandbox) bringUpFrom(ctx context.Context, n *processes, unfit map[int]e
 	if found {
 		start = nodeconfig.StartRecover
 		if err := s.fillGaps(first); err != nil {
-			return err
+			return &unfitError{first, err}
 		}
 		s.report(localnet.Step{Step: "recovering", Node: s.info.Nodes[first].Name, Text: fmt.Sprintf("%s has the longest ledger and checks it", s.info.Nodes[first].Name)})
 	} else {
@@ -125,18 +127,21 @@ func (s *Sandbox) bringUpFrom(ctx context.Context, n *processes, unfit map[int]e
 		if i == first {
 			how, others = start, nil
 		}
-		if err := n.start(i, how, others); err != nil {
+		err := n.start(i, how, others)
+		switch {
+		case err == nil:
+		case i != first:
+			s.report(localnet.Step{Step: "down", Node: s.info.Nodes[i].Name, Text: err.Error()})
+		case found:
+			return &unfitError{first, err}
+		default:
 			return err
 		}
 	}
-	e, err := n.waitReady(ctx, first)
-	if err != nil {
-		if found && (errors.Is(err, coco.ErrVerify) || errors.Is(err, coco.ErrCorrupt)) {
+	if err := n.awaitReady(ctx, first, start, nil); err != nil {
+		if found && ctx.Err() == nil && !errors.Is(err, nodeconfig.ErrAddressInUse) && !errors.Is(err, errOtherNode) {
 			return &unfitError{first, err}
 		}
-		return err
-	}
-	if err := s.attestReady(ctx, n.child(first), first, e); err != nil {
 		return err
 	}
 	if s.known.trust.Service == nil {
@@ -156,41 +161,6 @@ func (s *Sandbox) bringUpFrom(ctx context.Context, n *processes, unfit map[int]e
 		return err
 	}
 	return s.update(func(info *localnet.Info) { info.Committed = true })
-}
-
-// joinOthers waits until all nodes but the first have joined it. They ask no other node, so the end
-// of the first one ends the wait.
-func (s *Sandbox) joinOthers(ctx context.Context, n *processes, first int) error {
-	watched, cancel := context.WithCancelCause(ctx)
-	c := n.child(first)
-	var watch sync.WaitGroup
-	watch.Go(func() {
-		select {
-		case <-c.done:
-			cancel(n.explain(c.err, first))
-		case <-watched.Done():
-		}
-	})
-	defer watch.Wait()
-	defer cancel(nil)
-	g, ctx := errgroup.WithContext(watched)
-	for i := range s.info.Nodes {
-		if i == first || s.info.Nodes[i].Retired {
-			continue
-		}
-		g.Go(func() error {
-			e, err := n.waitReady(ctx, i)
-			if err != nil {
-				return err
-			}
-			if err := s.attestReady(ctx, n.child(i), i, e); err != nil {
-				return err
-			}
-			s.report(localnet.Step{Step: "joined", Node: s.info.Nodes[i].Name, Text: s.info.Nodes[i].Name + " has joined"})
-			return nil
-		})
-	}
-	return g.Wait()
 }
 
 // attestPatience bounds how long a node that said that it is ready may be out of reach.

@@ -116,6 +116,28 @@ func TestTheEndOfTheFirstNodeEndsTheOthersWait(t *testing.T) {
 	})
 }
 
+func TestANetworkThatIsUpHasAQuorum(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Sandbox{opts: Options{Report: func(localnet.Step) {}, Log: slog.New(slog.DiscardHandler)}}
+		s.info.Nodes = []localnet.Node{{Name: "alpha"}, {Name: "bravo"}, {Name: "charlie"}}
+		n := &processes{s: s}
+		for _, node := range s.info.Nodes {
+			n.at = append(n.at, &child{name: node.Name, ready: make(chan nodeconfig.Event, 1), done: make(chan struct{})})
+		}
+		for _, c := range n.at[1:] {
+			c.err = fmt.Errorf("node %s: %w", c.name, syscall.EACCES)
+			close(c.done)
+		}
+		if err := s.joinOthers(t.Context(), n, 0); !errors.Is(err, syscall.EACCES) || !strings.Contains(err.Error(), "1 of 3 nodes are up, and the network needs 2") {
+			t.Errorf("with the first node alone: %v", err)
+		}
+		n.at[2] = nil // it could not even be started
+		if err := s.joinOthers(t.Context(), n, 0); err == nil || !strings.Contains(err.Error(), "node charlie could not be started") {
+			t.Errorf("with the first node alone: %v", err)
+		}
+	})
+}
+
 func TestANetworkThatDoesNotComeUpAgainIsTriedSomeTimes(t *testing.T) {
 	full := fmt.Errorf("node alpha: %w", syscall.ENOSPC)
 	for name, test := range map[string]struct {

@@ -46,6 +46,13 @@ func (s *Sandbox) exeOf(i int) string {
 	return s.exe
 }
 
+// hasOwnProgram reports whether a node runs another program than the sandbox's.
+func (s *Sandbox) hasOwnProgram(i int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.info.Nodes[i].Code != ""
+}
+
 func isFile(name string) bool {
 	st, err := os.Stat(name)
 	return err == nil && st.Mode().IsRegular()

@@ -206,9 +206,6 @@ func (s *Sandbox) open(ctx context.Context, n *processes) error {
 		return err
 	}
 	if !resume {
-		if err := os.Remove(s.lay.CommittedFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("what another network had committed: %w", err)
-		}
 		if s.info, err = genesis.Make(s.lay, s.opts.genesis(s.report)); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +16,8 @@ import (
 const (
 	pauseLow  = 100 * time.Millisecond
 	pauseHigh = 10 * time.Second
+	// trialPatience bounds the start of a node with a program that the others do not run yet.
+	trialPatience = 4 * time.Minute
 	// giveUp is how often in a row a network without a quorum is brought up in vain.
 	giveUp = 5
 )
@@ -40,7 +43,11 @@ func (n *processes) start(i int, how string, others []int) error {
 		return err
 	}
 	name := s.info.Nodes[i].Name
-	c, err := startChild(s.exeOf(i), name, s.lay.Node(name), func(e nodeconfig.Event) { s.showRecovery(name, e) })
+	recovering := func(e nodeconfig.Event) { s.showRecovery(name, e) }
+	c, err := startChild(s.exeOf(i), name, s.lay.Node(name), recovering)
+	if err != nil && s.revert(i, err) {
+		c, err = startChild(s.exeOf(i), name, s.lay.Node(name), recovering)
+	}
 	if err != nil {
 		return err
 	}
@@ -73,6 +80,9 @@ func (n *processes) explain(err error, i int) error {
 // clear stops all nodes and notes that none runs.
 func (n *processes) clear() {
 	n.stopAll()
+	n.mu.Lock()
+	clear(n.at)
+	n.mu.Unlock()
 	for i := range n.at {
 		n.s.setState(i, func(st *localnet.NodeState) { st.Ready, st.Pid = false, 0 })
 	}
@@ -149,11 +159,7 @@ func (s *Sandbox) supervise(ctx context.Context, n *processes) error {
 	defer n.stopAll() // ends the watches
 	defer s.noteLast()
 	defer cancel()
-	for i := range n.at {
-		if n.at[i] != nil {
-			v.watch(ctx, i, false)
-		}
-	}
+	v.watchAll(ctx)
 	wake := time.NewTimer(time.Hour)
 	defer wake.Stop()
 	for {
@@ -175,6 +181,21 @@ func (s *Sandbox) supervise(ctx context.Context, n *processes) error {
 	}
 }
 
+// watchAll watches every node after the network has come up. Those that are not up are started again.
+func (v *supervisor) watchAll(ctx context.Context) {
+	ready := v.s.readyNodes()
+	for i := range v.at {
+		v.pause[i] = 0
+		switch c := v.child(i); {
+		case v.s.info.Nodes[i].Retired:
+		case c == nil:
+			v.due[i] = time.Now().Add(pauseHigh)
+		default:
+			v.watch(ctx, i, !slices.Contains(ready, i))
+		}
+	}
+}
+
 // watch sends what becomes of a node's process.
 func (v *supervisor) watch(ctx context.Context, i int, starting bool) {
 	c := v.child(i)
@@ -186,7 +207,13 @@ func (v *supervisor) watch(ctx context.Context, i int, starting bool) {
 	}
 	v.watches.Go(func() {
 		if starting {
-			e, err := c.waitReady(ctx)
+			patience := ctx
+			if v.s.hasOwnProgram(i) { // which may be one that does nothing
+				var cancel context.CancelFunc
+				patience, cancel = context.WithTimeoutCause(ctx, trialPatience, fmt.Errorf("it took longer than %v", trialPatience))
+				defer cancel()
+			}
+			e, err := c.waitReady(patience)
 			if err == nil {
 				err = v.s.attestReady(ctx, c, i, e)
 			}
@@ -217,7 +244,12 @@ func (v *supervisor) handle(ctx context.Context, e nodeEvent) error {
 	if e.child.retired {
 		return v.retire(e.node)
 	}
+	served := slices.Contains(s.readyNodes(), e.node)
 	s.setState(e.node, func(st *localnet.NodeState) { st.Ready, st.Pid = false, 0; st.Restarts++ })
+	if !served && s.revert(e.node, e.err) {
+		v.due[e.node] = time.Now()
+		return nil
+	}
 	if v.asked[e.node] == e.child {
 		v.asked[e.node], v.due[e.node] = nil, time.Now()
 		return nil
@@ -296,12 +328,7 @@ func (v *supervisor) recover(ctx context.Context) error {
 		return err
 	}
 	s.setStarting(false)
-	for i := range v.at {
-		v.pause[i] = 0
-		if c := v.child(i); c != nil && c.running() {
-			v.watch(ctx, i, false)
-		}
-	}
+	v.watchAll(ctx)
 	s.report(s.readyStep())
 	return nil
 }

@@ -2,6 +2,7 @@
 //
 //	init ─▶ approve ─▶ join ─▶ status … retire     a node of one's own, by its node.toml
 //	run                                             what a supervisor starts: the same node, approved already
+//	check                                           whether this program can be a node here
 //	upgrade, snapshot                               nodes of a network of `coco up`
 //
 // startNode makes the node's configuration ([node.Config]) from a node.toml and what the program contains. Nothing
@@ -64,7 +65,7 @@ line of JSON that it is ready, or why it is not; its log goes to standard error.
 	run.Flags().StringVar(&file, "config", "", "the node's settings, a node.toml")
 	_ = run.MarkFlagRequired("config")
 	run.Hidden = true // the supervisor's
-	cmd.AddCommand(run, a.nodeInitCommand(), a.joinCommand(), a.approveCommand(), a.nodeStatusCommand(), a.upgradeCommand(), a.snapshotCommand(), a.retireCommand())
+	cmd.AddCommand(run, a.nodeInitCommand(), a.joinCommand(), a.approveCommand(), a.nodeStatusCommand(), a.checkCommand(), a.upgradeCommand(), a.snapshotCommand(), a.retireCommand())
 	return cmd
 }
 

@@ -30,9 +30,10 @@ func (a *app) upgradeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "upgrade --to FILE --as MEMBER",
 		Short: "Replace the program that the nodes run, while the network goes on",
-		Long: `Measures the new program, has members vote it into the constitution, replaces one node after the
-other, the leader last, each of which is a voter again before the next one is touched, and has
-members vote the old program out.
+		Long: `Measures the new program and has it check itself (` + "`coco node check`" + `), has members vote it into the
+constitution, replaces one node after the other, the leader last, each of which is a voter again
+before the next one is touched, and has members vote the old program out. A node whose new program
+does not start goes back to the old one, and the upgrade ends.
 
 --as names the members, of a network of ` + "`coco up`" + `, that vote here: the first one proposes.
 It may be given several times; --as ALL stands for all of them. The others vote by ` + "`coco gov vote`" + `;
@@ -53,7 +54,7 @@ goes on where it ended. Clients lose no request: a node that ends sends them els
 			}
 			v := &codeVote{a: a, dir: dir, members: members, note: note}
 			return rolling.Upgrade(cmd.Context(), rolling.UpgradeOptions{
-				Dir: dir, To: to, Verifiers: a.Verifiers(), Vote: v.decide, Report: a.showUpgrade,
+				Dir: dir, To: to, Verifiers: a.Verifiers(), Try: TryProgram, Vote: v.decide, Report: a.showUpgrade,
 			})
 		},
 	}

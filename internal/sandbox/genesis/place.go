@@ -48,6 +48,7 @@ var parts = []part{
 	{localnet.Layout.Code, false},
 	{localnet.Layout.InForceFile, true},
 	{localnet.Layout.ServiceFile, true},
+	{localnet.Layout.CommittedFile, true},
 }
 
 // Parts returns the files and folders of a network that are in the folder, sandbox.json first. A link that

@@ -107,7 +107,7 @@ func TestANetworkThatIsDiscardedIsThereOrTheNewOneIsWhereverThatIsInterrupted(t 
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, text := range map[string]string{lay.Node("alpha").Config(): "node", lay.ServiceFile(): "service", lay.InForceFile(): "in force"} {
+		for name, text := range map[string]string{lay.Node("alpha").Config(): "node", lay.ServiceFile(): "service", lay.InForceFile(): "in force", lay.CommittedFile(): "2.17"} {
 			if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(text), 0o600)); err != nil {
 				t.Fatal(err)
 			}
@@ -146,7 +146,7 @@ func TestANetworkThatIsDiscardedIsThereOrTheNewOneIsWhereverThatIsInterrupted(t 
 		case got.ChainID != fresh.ChainID:
 			t.Errorf("interrupted at step %d: chain %d, made was %d", crash, got.ChainID, fresh.ChainID)
 		default:
-			for _, name := range []string{lay.Node("alpha").Config(), lay.ServiceFile(), lay.InForceFile()} {
+			for _, name := range []string{lay.Node("alpha").Config(), lay.ServiceFile(), lay.InForceFile(), lay.CommittedFile()} {
 				if _, err := os.Lstat(name); !errors.Is(err, os.ErrNotExist) {
 					t.Errorf("interrupted at step %d: %s of the old network is left", crash, name)
 				}

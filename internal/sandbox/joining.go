@@ -1,0 +1,133 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/nodeconfig"
+)
+
+// stragglerPatience is how long a start waits for the others once a quorum is up.
+const stragglerPatience = 30 * time.Second
+
+// joinOthers waits until all nodes but the first have joined it, or cannot: with a quorum it goes on without those that end,
+// and after stragglerPatience without those that are joining still. They ask no other node, so the end of the first one ends the wait.
+func (s *Sandbox) joinOthers(ctx context.Context, n *processes, first int) error {
+	watched, cancel := context.WithCancelCause(ctx)
+	c := n.child(first)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel(nil)
+	running.Go(func() {
+		select {
+		case <-c.done:
+			cancel(n.explain(c.err, first))
+		case <-watched.Done():
+		}
+	})
+	type outcome struct {
+		node int
+		err  error
+	}
+	outcomes := make(chan outcome)
+	waiting := 0
+	var down []error
+	for i := range s.info.Nodes {
+		switch {
+		case i == first || s.info.Nodes[i].Retired:
+		case n.child(i) == nil: // it could not be started
+			down = append(down, fmt.Errorf("node %s could not be started", s.info.Nodes[i].Name))
+		default:
+			waiting++
+			running.Go(func() {
+				err := n.awaitReady(watched, i, nodeconfig.StartJoin, []int{first})
+				select {
+				case outcomes <- outcome{i, err}:
+				case <-watched.Done():
+				}
+			})
+		}
+	}
+	up := 1
+	var late <-chan time.Time
+	for ; waiting > 0; waiting-- {
+		if up >= s.quorum() && late == nil {
+			t := time.NewTimer(stragglerPatience)
+			defer t.Stop()
+			late = t.C
+		}
+		select {
+		case o := <-outcomes:
+			name := s.info.Nodes[o.node].Name
+			switch {
+			case o.err == nil:
+				up++
+				s.report(localnet.Step{Step: "joined", Node: name, Text: name + " has joined"})
+			case watched.Err() != nil:
+				return context.Cause(watched)
+			case errors.Is(o.err, nodeconfig.ErrAddressInUse):
+				return o.err
+			default:
+				down = append(down, o.err)
+				s.report(localnet.Step{Step: "down", Node: name, Text: o.err.Error()})
+			}
+		case <-watched.Done():
+			return context.Cause(watched)
+		case <-late:
+			s.report(localnet.Step{Step: "down", Text: fmt.Sprintf("%d nodes are joining still", waiting)})
+			return nil
+		}
+	}
+	if up < s.quorum() {
+		return fmt.Errorf("%d of %d nodes are up, and the network needs %d: %w", up, s.info.Active(), s.quorum(), errors.Join(down...))
+	}
+	return nil
+}
+
+// awaitReady waits until a node that was started serves and has proven what it runs. One whose own program does not get that far is
+// started again with the sandbox's.
+func (n *processes) awaitReady(ctx context.Context, i int, how string, others []int) error {
+	for {
+		c := n.child(i)
+		e, err := n.waitReady(ctx, i)
+		if err == nil {
+			err = n.s.attestReady(ctx, c, i, e)
+		}
+		if err == nil || ctx.Err() != nil || !n.s.revert(i, err) {
+			return err
+		}
+		stop(c)
+		if err := n.start(i, how, others); err != nil {
+			return err
+		}
+	}
+}
+
+// revert gives a node the sandbox's program again if its own one does not start, and reports whether it did. What a node ran
+// before an upgrade stays listed until every node runs the new program.
+func (s *Sandbox) revert(i int, why error) bool {
+	if errors.Is(why, nodeconfig.ErrAddressInUse) || errors.Is(why, coco.ErrBusy) {
+		return false
+	}
+	s.mu.Lock()
+	n := &s.info.Nodes[i]
+	name, code := n.Name, n.Code
+	back := code != "" && slices.Contains(s.known.con.Measurements(), coco.Measurement(s.info.Measurement))
+	if back {
+		n.Code = ""
+		if err := s.info.Save(); err != nil {
+			s.opts.Log.Error("saving the sandbox's description", "error", err) // the next start tries the program again
+		}
+	}
+	s.mu.Unlock()
+	if back {
+		s.report(localnet.Step{Step: "reverted", Node: name, Text: fmt.Sprintf("%s goes back to the sandbox's program, because its own, %s, does not start: %v", name, code, why)})
+	}
+	return back
+}
