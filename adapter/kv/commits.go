@@ -61,3 +61,19 @@ func (c *commits) id(seqno uint64) (id coco.TxID, ok bool) {
 	}
 	return coco.TxID{View: c.views[i].View, Seqno: seqno}, true
 }
+
+// around returns where the recent batch that holds a seqno ends, and where the one before it does, and the oldest seqno of which this
+// can be told. before is 0 if end is the seqno itself and nothing earlier is known.
+func (c *commits) around(seqno uint64) (before, end, oldest uint64, ok bool) {
+	if len(c.ends) > 0 {
+		oldest = c.ends[0]
+	}
+	i, exact := slices.BinarySearch(c.ends, seqno)
+	if i == len(c.ends) || i == 0 && !exact {
+		return 0, 0, oldest, false
+	}
+	if i > 0 {
+		before = c.ends[i-1]
+	}
+	return before, c.ends[i], oldest, true
+}

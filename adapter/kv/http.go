@@ -20,7 +20,7 @@ const root = "/app/kv"
 // Endpoints implements adapter.Ledger.
 func (l *ledger) Endpoints() []adapter.Endpoint {
 	return []adapter.Endpoint{
-		{Pattern: "GET " + root, Handler: l.list, Query: []string{"from", "to", "limit"}},
+		{Pattern: "GET " + root, Handler: l.list, Query: []string{"prefix", "from", "to", "limit", "keys", "at"}},
 		{Pattern: "POST " + root, Handler: l.batch},
 		{Pattern: "GET " + root + "/{key...}", Handler: l.get, Query: []string{"at", "history", "limit", "before"}},
 		{Pattern: "PUT " + root + "/{key...}", Handler: l.put},

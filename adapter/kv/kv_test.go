@@ -241,8 +241,8 @@ func TestKeysAreAnyBytes(t *testing.T) {
 	}
 	var keys []string
 	for _, i := range p.Items {
-		if string(i.Key) != string(i.Value) {
-			t.Errorf("%q holds %q", i.Key, i.Value)
+		if string(i.Key) != string(*i.Value) {
+			t.Errorf("%q holds %q", i.Key, *i.Value)
 		}
 		keys = append(keys, string(i.Key))
 	}

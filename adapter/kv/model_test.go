@@ -74,8 +74,8 @@ func TestAnyWritesDoWhatAMapDoes(t *testing.T) {
 			t.Fatalf("%d keys at %v, expected %d at %d", len(p.Items), p.ID, len(model), seqno)
 		}
 		for _, i := range p.Items {
-			if m := model[string(i.Key)]; m.version != i.Version || m.content != string(i.Value) || m.media != i.Media {
-				t.Fatalf("%q: version %d of %q, expected %+v", i.Key, i.Version, i.Value, m)
+			if m := model[string(i.Key)]; m.version != i.Version || m.content != string(*i.Value) || m.media != i.Media {
+				t.Fatalf("%q: version %d of %q, expected %+v", i.Key, i.Version, *i.Value, m)
 			}
 		}
 	})

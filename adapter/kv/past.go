@@ -98,7 +98,7 @@ func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Requ
 	present, exists := snap.Get(table, key)
 	snap.Release()
 	if q.at > newest.Seqno || q.before > newest.Seqno+1 {
-		l.fail(w, fmt.Errorf("%w: seqno %d is in the future: this node has committed up to %d", coco.ErrInvalid, max(q.at, q.before), newest.Seqno))
+		l.fail(w, inFuture(max(q.at, q.before), newest.Seqno))
 		return
 	}
 	if q.history {
@@ -117,6 +117,10 @@ func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Requ
 		setID(w, old.id)
 	}
 	l.answerValue(w, old.stored, condition)
+}
+
+func inFuture(seqno, newest uint64) error {
+	return fmt.Errorf("%w: seqno %d is in the future: this node has committed up to %d", coco.ErrInvalid, seqno, newest)
 }
 
 // oldValue is a value and the transaction that wrote it, which is zero if this node cannot tell its

@@ -2,16 +2,12 @@ package kv
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/store"
 	"github.com/cocoframework/coco/wire"
 )
@@ -19,11 +15,6 @@ import (
 const (
 	// maxWait bounds how long a read waits for this node to catch up with its session.
 	maxWait = 5 * time.Second
-
-	defaultItems = 100
-	maxItems     = 1000
-	// pageBytes is the size of keys and values after which a page ends before its limit of items.
-	pageBytes = 1 << 20
 )
 
 // snapshot returns this node's last committed state, and its transaction id. It waits until the
@@ -140,132 +131,3 @@ func (l *ledger) answerValue(w http.ResponseWriter, stored []byte, condition con
 // valuePolicy keeps a browser that opens a value from running it, or from letting it use what the page's origin may: the
 // value is another organisation's, and the loopback proxy serves it beside JSON-RPC.
 const valuePolicy = "sandbox; default-src 'none'"
-
-// page is the answer to a range.
-type page struct {
-	ID    coco.TxID `json:"transaction_id"` // of the state read
-	Items []item    `json:"items"`
-	Next  string    `json:"next,omitempty"` // path and query of the next page, if there is more
-}
-
-// write writes the page's JSON item by item.
-func (p *page) write(out *budget.Buffer) error { return writePage(out, p.ID, p.Items, p.Next) }
-
-// writePage writes a page as encoding/json would, with one item in memory twice at a time.
-func writePage[T any](out *budget.Buffer, id coco.TxID, items []T, next string) error {
-	head, err := json.Marshal(id)
-	if err == nil {
-		_, err = fmt.Fprintf(out, `{"transaction_id":%s,"items":[`, head)
-	}
-	for i := 0; i < len(items) && err == nil; i++ {
-		var text []byte
-		if i > 0 {
-			_, err = out.WriteString(",")
-		}
-		if err == nil {
-			text, err = json.Marshal(&items[i])
-		}
-		if err == nil {
-			err = out.Own(text)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	end := []byte("]")
-	if next != "" {
-		text, err := json.Marshal(next)
-		if err != nil {
-			return err
-		}
-		end = append(append(end, `,"next":`...), text...)
-	}
-	_, err = out.Write(append(end, "}\n"...))
-	return err
-}
-
-type item struct {
-	Key     []byte `json:"key"`
-	Media   string `json:"content_type,omitempty"` // absent for wire.MediaBytes
-	Value   []byte `json:"value"`
-	Version uint64 `json:"etag,string"`
-}
-
-// otherMedia is what a page says of a media type.
-func otherMedia(media string) string {
-	if media == wire.MediaBytes {
-		return ""
-	}
-	return media
-}
-
-func (l *ledger) list(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
-	from, to, limit, err := l.bounds(r.URL.RawQuery)
-	if err == nil {
-		err = l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: table, Key: from, End: to, Range: true})
-	}
-	if err == nil {
-		err = l.latest(caller, r)
-	}
-	if err != nil {
-		l.fail(w, err)
-		return
-	}
-	snap, id, err := l.snapshot(r)
-	if err != nil {
-		l.fail(w, err)
-		return
-	}
-	p, size := page{ID: id, Items: []item{}}, 0
-	snap.Range(table, from, to, func(key, stored []byte) bool {
-		if len(p.Items) == limit || size >= pageBytes {
-			query := url.Values{"from": {string(key)}, "limit": {strconv.Itoa(limit)}}
-			if to != nil {
-				query.Set("to", string(to))
-			}
-			p.Next = root + "?" + query.Encode()
-			return false
-		}
-		media, value := contentOf(stored)
-		p.Items = append(p.Items, item{key, otherMedia(media), value, versionOf(stored)})
-		size += len(key) + len(stored)
-		return true
-	})
-	snap.Release()
-	setID(w, id)
-	l.answerPage(w, p.write)
-}
-
-// bounds reads the query of a range.
-func (l *ledger) bounds(query string) (from, to []byte, limit int, err error) {
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return nil, nil, 0, fmt.Errorf("%w: query: %v", coco.ErrInvalid, err)
-	}
-	limit = defaultItems
-	for name, v := range values {
-		if len(v) != 1 {
-			return nil, nil, 0, fmt.Errorf("%w: query: %q is given %d times", coco.ErrInvalid, name, len(v))
-		}
-		switch name {
-		case "from":
-			from = []byte(v[0])
-		case "to":
-			to = []byte(v[0])
-		case "limit":
-			limit, err = strconv.Atoi(v[0])
-			if err != nil || limit < 1 || limit > maxItems {
-				return nil, nil, 0, fmt.Errorf("%w: query: limit: expected 1 to %d, found %q", coco.ErrInvalid, maxItems, v[0])
-			}
-		default:
-			return nil, nil, 0, fmt.Errorf("%w: query: expected from, to and limit, found %q", coco.ErrInvalid, name)
-		}
-	}
-	if most := max(len(from), len(to)); most > l.settings.MaxKeyBytes {
-		return nil, nil, 0, fmt.Errorf("%w: query: a bound of %d bytes: keys have at most %d", coco.ErrInvalid, most, l.settings.MaxKeyBytes)
-	}
-	if len(to) == 0 {
-		to = nil // no end
-	}
-	return from, to, limit, nil
-}
