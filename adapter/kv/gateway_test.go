@@ -119,7 +119,7 @@ func TestThroughTheGateway(t *testing.T) {
 		{"PUT", "/app/kv/a%2F%2Fb", "two", []string{"If-Match", `"2"`}, `204 "3" 2.3`},
 		{"GET", "/app/kv/a%2F%2Fb", "", []string{"If-None-Match", `"3"`}, `304 "3" 2.3`},
 		{"POST", "/app/kv", `[{"op":"put","key":"Yw==","value":""}]`, nil, `200 2.4 {"transaction_id":"2.4","etag":"4","results":[{}]}`},
-		{"GET", "/app/kv?to=b", "", nil, `200 2.4 {"transaction_id":"2.4","items":[{"key":"YS8vYg==","value":"dHdv","etag":"3"}]}`},
+		{"GET", "/app/kv?to=b", "", nil, `200 2.4 {"transaction_id":"2.4","items":[{"key":"YS8vYg==","key_text":"a//b","value":"dHdv","etag":"3"}]}`},
 		{"DELETE", "/app/kv/c", "", nil, `204 2.5`},
 		{"PATCH", "/app/kv/c", "", nil, `405 method_not_allowed`},
 		{"PUT", "/app/kv", "", nil, `405 method_not_allowed`},

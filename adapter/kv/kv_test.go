@@ -318,7 +318,7 @@ func TestABatchIsOneTransactionOrNone(t *testing.T) {
 	c := newCore(t, "")
 	c.do("PUT", "/app/kv/a", "1")
 	if got, want := line(c.do("POST", "/app/kv", `[
-		{"op":"put","key":"YQ==","value":"Mg==","if_match":"2"},
+		{"op":"put","key":"YQ==","key_text":"a","value":"Mg==","if_match":"2"},
 		{"op":"put","key":"Yg==","value":"Mw==","if_none_match":"*"},
 		{"op":"delete","key":"Yg==","if_match":"3"},
 		{"op":"delete","key":"Yw=="}]`)),
@@ -329,7 +329,7 @@ func TestABatchIsOneTransactionOrNone(t *testing.T) {
 	if line(w) != "412 precondition_failed" || !strings.Contains(w.Body.String(), "operation 1: precondition failed: expected version 2, found version 3; nothing was written") {
 		t.Errorf("%s", w.Body)
 	}
-	if got := c.do("GET", "/app/kv", "").Body.String(); got != `{"transaction_id":"2.3","items":[{"key":"YQ==","value":"Mg==","etag":"3"}]}`+"\n" {
+	if got := c.do("GET", "/app/kv", "").Body.String(); got != `{"transaction_id":"2.3","items":[{"key":"YQ==","key_text":"a","value":"Mg==","etag":"3"}]}`+"\n" {
 		t.Errorf("after the batches: %s", got)
 	}
 	if len(c.claims) != 3 {

@@ -206,13 +206,16 @@ func (l *ledger) parseList(query string) (q listQuery, err error) {
 
 // endOf returns the first key behind those with a prefix; nil if there is none.
 func endOf(prefix []byte) []byte {
-	end := bytes.TrimRight(prefix, "\xff")
-	if len(end) == 0 {
-		return nil
+	end := bytes.Clone(prefix)
+	for len(end) > 0 {
+		last := &end[len(end)-1]
+		if *last < 0xff {
+			*last++
+			return end
+		}
+		end = end[:len(end)-1]
 	}
-	end = bytes.Clone(end)
-	end[len(end)-1]++
-	return end
+	return nil
 }
 
 // page is the answer to a range.
