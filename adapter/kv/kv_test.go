@@ -318,7 +318,7 @@ func TestABatchIsOneTransactionOrNone(t *testing.T) {
 	c := newCore(t, "")
 	c.do("PUT", "/app/kv/a", "1")
 	if got, want := line(c.do("POST", "/app/kv", `[
-		{"op":"put","key":"YQ==","key_text":"a","value":"Mg==","if_match":"2"},
+		{"op":"put","key":"YQ==","value":"Mg==","if_match":"2"},
 		{"op":"put","key":"Yg==","value":"Mw==","if_none_match":"*"},
 		{"op":"delete","key":"Yg==","if_match":"3"},
 		{"op":"delete","key":"Yw=="}]`)),
