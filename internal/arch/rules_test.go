@@ -78,6 +78,12 @@ var pure = []rule{
 		why:  "gateway and adapters claim by it what they build: it may know neither",
 	},
 	{
+		name: "slots count, and wait",
+		in:   []string{"internal/slots"}, std: outside, third: never, calls: clocks,
+		only: []string{"", "internal/fair"},
+		why:  "adapters and the node share their work out by it, and its tests run in virtual time",
+	},
+	{
 		name: "consensus is a pure machine",
 		in:   []string{"consensus/raft"}, pure: true,
 		only: []string{"", "consensus"},
@@ -302,7 +308,7 @@ var protocols = []rule{
 	{
 		name: "Ethereum knows its contract, and itself from rpc down to rows",
 		in:   []string{"adapter/ethereum", "adapter/ethereum/..."},
-		only: []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem", "internal/budget", "internal/fair", "internal/logevent", "adapter/ethereum/..."},
+		only: []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem", "internal/budget", "internal/fair", "internal/slots", "internal/logevent", "adapter/ethereum/..."},
 		why:  "a protocol that reaches into the core cannot be exchanged; logevent is the list of what operators' alarms wait for",
 	},
 	{
@@ -332,7 +338,7 @@ var protocols = []rule{
 	{
 		name: "the chain does not know JSON-RPC",
 		in:   []string{"adapter/ethereum/chain"},
-		only: []string{"", "adapter", "canon", "store", "host", "internal/budget", "internal/fair", "internal/logevent", "adapter/ethereum/logs", "adapter/ethereum/rows", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot"},
+		only: []string{"", "adapter", "canon", "store", "host", "internal/budget", "internal/fair", "internal/slots", "internal/logevent", "adapter/ethereum/logs", "adapter/ethereum/rows", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot"},
 		why:  "what is committed must not depend on how it is asked for",
 	},
 	{
