@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/cocoframework/coco"
@@ -63,6 +64,14 @@ func (c *Scope) SnapshotAt(seqno uint64) (*Snapshot, error) {
 	return c.store.snapshotAt(c.tables, seqno)
 }
 
+// Newest pins the newest state of the scope's tables, committed or not, for a reader on another goroutine. Writer only.
+// Once that state is rolled back, what the snapshot reads means nothing.
+func (c *Scope) Newest() *Snapshot {
+	c.store.mu.Lock()
+	defer c.store.mu.Unlock()
+	return c.store.pin(c.tables, c.store.newest)
+}
+
 // Part is a transaction set as the owner of a scope may use it: to open transactions over its own
 // tables. It belongs to the writer's goroutine until End.
 type Part struct {
@@ -81,6 +90,15 @@ func (p *Part) First() uint64 { return p.set.First() }
 
 // Next returns the seqno that the next transaction gets.
 func (p *Part) Next() uint64 { return p.set.Next() }
+
+// Room returns how many bytes the records of further transactions may have, and of how many the set may hold. A set
+// without a bound has room for everything.
+func (p *Part) Room() (left, most int) {
+	if p.set.limit == 0 {
+		return math.MaxInt, math.MaxInt
+	}
+	return p.set.limit - p.set.size, p.set.limit
+}
 
 // View returns the view that the set executes in.
 func (p *Part) View() uint64 { return p.set.View() }

@@ -29,6 +29,8 @@ type Set struct {
 	spare   []entry             // memory for the next transaction's writes
 	open    bool
 	twice   *entry // a row of an archive that two transactions wrote
+	size    int    // bytes of the records
+	limit   int    // of size; 0: none
 }
 
 // entry is a pending write.
@@ -62,6 +64,15 @@ func (b *Set) Rand() io.Reader { return rand.Reader }
 
 // Len returns the number of committed transactions.
 func (b *Set) Len() int { return len(b.records) }
+
+// Size returns how many bytes the records of the committed transactions have.
+func (b *Set) Size() int { return b.size }
+
+// Bound says how many bytes the records may have together. Set and Tx do not enforce it: see Tx.Fits.
+func (b *Set) Bound(bytes int) { b.limit = bytes }
+
+// recordOverhead is what a record adds to its contents where it is sealed, at most: three lengths and a hash.
+const recordOverhead = 64
 
 // Records returns what the transactions leave behind, in order.
 func (b *Set) Records() []Record { return b.records }
@@ -264,15 +275,36 @@ func (t *Tx) Claim(claims []byte) {
 	t.claims = claims
 }
 
+// entryOverhead is what a write adds to key, value and the table's name where it is encoded, at most.
+const entryOverhead = 16
+
+// Size returns how many bytes the transaction's record has at most, if it is committed as it is.
+func (t *Tx) Size() int {
+	n := recordOverhead + len(t.whole.claims)
+	for _, e := range t.whole.writes {
+		n += entryOverhead + len(e.table.Name) + len(e.key) + len(e.value)
+	}
+	return n
+}
+
+// Fits reports whether the transaction, with so many further bytes, can be committed within the bound of the set; and
+// if not, whether it could be within that of an empty one.
+func (t *Tx) Fits(more int) (now, alone bool) {
+	b, n := t.set, t.Size()+more
+	return b.limit == 0 || b.size+n <= b.limit, b.limit == 0 || n <= b.limit
+}
+
 // Commit merges the transaction into the set as its next seqno.
 func (t *Tx) Commit() {
 	t.entire()
 	b := t.set
-	b.records = append(b.records, Record{
+	r := Record{
 		Public:  encodeEntries(t.writes, false),
 		Private: encodeEntries(t.writes, true),
 		Claims:  t.claims,
-	})
+	}
+	b.records = append(b.records, r)
+	b.size += recordOverhead + len(r.Public) + len(r.Private) + len(r.Claims)
 	for _, e := range t.writes {
 		over := b.over[e.table.index]
 		if over == nil {
