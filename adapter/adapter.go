@@ -12,6 +12,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host"
@@ -67,6 +68,9 @@ type Env struct {
 	// of each group; fn MUST look for itself. It returns the seqno up to which all was searched. Its errors are those of Past,
 	// for the seqno after it, and those of fn. It is nil where Past is, or where the adapter is no Indexer.
 	Search func(ctx context.Context, table string, groups [][][]byte, from, to uint64, fn func(first, last uint64) error) (done uint64, err error)
+	// Wake has the core ask Keeper again. It may be called by any goroutine. It is nil where there is no core, as in an
+	// adapter's tests.
+	Wake func()
 	// Status tells what this node is doing, for protocols that report it.
 	Status func() Status
 	Clock  host.Clock // its time of day is the ledger's: what a transaction would get now
@@ -106,6 +110,31 @@ type Call struct {
 	Done <-chan struct{}
 }
 
+// Calls are what a batch may execute of one ledger. The core deals turns to the organisations that have calls: see
+// package replica. A turn costs the time from one pull to the next.
+type Calls struct {
+	// Next returns the next call, and nil once the batch shall have no more.
+	Next func() *Call
+	// Back hands a call back that Next has returned, in this Execute or an earlier one, and that has no outcome. It is
+	// the next one of its organisation: by a later Next or, as a rule, in a later batch.
+	Back func(*Call)
+}
+
+// Queue returns calls in the order given, for those who execute without a core.
+func Queue(calls ...*Call) Calls {
+	return Calls{
+		Next: func() *Call {
+			if len(calls) == 0 {
+				return nil
+			}
+			c := calls[0]
+			calls = calls[1:]
+			return c
+		},
+		Back: func(c *Call) { calls = append([]*Call{c}, calls...) },
+	}
+}
+
 // Result is what became of a call.
 type Result struct {
 	TxID  coco.TxID // if Err is nil
@@ -124,6 +153,9 @@ type Outcome struct {
 	TxID  coco.TxID
 	Reply []byte // handed to the waiting client once the transaction is committed
 	Err   error  // the call is refused; nothing of it is in the ledger
+	// Beside is how long a goroutine of the adapter's has worked on the call, beside Execute. Its organisation is
+	// charged for it.
+	Beside time.Duration
 }
 
 // Commit says that a batch is committed and applied on this node.
@@ -142,21 +174,24 @@ type Ledger interface {
 	Genesis(tx *store.Tx) error
 	// Decode parses and checks the payload of a call from another node.
 	Decode(payload []byte) (any, error)
-	// Execute runs calls in order on top of the set. Each accepted call MUST be one transaction
-	// of the set. The set and its transactions MUST NOT be used after Execute has returned.
+	// Execute runs calls on top of the set, in the order in which it pulls them. Each accepted call MUST be one
+	// transaction of the set. Neither the set and its transactions nor calls MUST be used after Execute has returned.
+	//
+	// Execute pulls calls until there is none, or until one cannot be executed in this batch; that one it hands back.
+	// Executing a call MUST NOT take long, because nothing else is executed meanwhile, and nothing that the network
+	// commits is applied on this node. A call that may take longer than some tens of milliseconds belongs into a
+	// goroutine of the adapter: see Keeper.
 	//
 	// The adapter may keep a call back and return its outcome from a later Execute; it MUST bound how
-	// many it keeps, and drop those whose Done is closed. The core runs Execute with no calls when kept
-	// calls may have timed out.
+	// many it keeps, for each organisation, and drop those whose Done is closed. The core runs Execute with no calls
+	// when kept calls may have timed out.
 	//
-	// While Execute runs, nothing that the network commits is applied on this node. It MUST NOT read or
-	// write anything but the set and memory, except that it may wait for a process of its own for as
-	// long as ctx lasts. Once ctx has ended, because this node does not lead any more, is stopping, or
+	// Execute MUST NOT read or write anything but the set and memory, except that it may wait for a process of its own
+	// for as long as ctx lasts. Once ctx has ended, because this node does not lead any more, is stopping, or
 	// has given the batch all the time that it may take, Execute MUST return at once: it aborts the
 	// transaction that is open, and returns the calls that are not executed with coco.ErrNotCommitted,
-	// or keeps them. What is executed stays. Work that takes longer than a batch may belongs into a
-	// goroutine of the adapter, with the call kept back until its result is there.
-	Execute(ctx context.Context, set *store.Part, calls []*Call) []Outcome
+	// or keeps them, or hands them back. What is executed stays.
+	Execute(ctx context.Context, set *store.Part, calls Calls) []Outcome
 	// Committed is called for every batch, in order, on every node. Readers of the store see the
 	// batch already, a moment before. A node that begins with a restored state calls it first with the
 	// batch that the state ends with.
@@ -179,10 +214,13 @@ type Ledger interface {
 	Close() error
 }
 
-// Keeper is implemented by ledgers that keep calls back for a later Execute.
+// Keeper is implemented by ledgers that execute long calls in goroutines of their own. The core asks on the goroutine
+// that runs Execute, and again after Env.Wake.
 type Keeper interface {
-	// Ready reports whether a kept call can be executed now. The core asks after every Execute,
-	// on the same goroutine.
+	// Busy reports that the ledger executes a call and cannot execute others meanwhile. The core runs no Execute of it
+	// then; its calls wait in the queue, and other ledgers' are executed.
+	Busy() bool
+	// Ready reports that what a kept call has come to can be put into a batch. The core then runs Execute soon.
 	Ready() bool
 }
 

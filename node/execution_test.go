@@ -29,7 +29,7 @@ type slowLedger struct {
 	gate *atomic.Pointer[chan struct{}]
 }
 
-func (l slowLedger) Execute(ctx context.Context, set *store.Part, calls []*adapter.Call) []adapter.Outcome {
+func (l slowLedger) Execute(ctx context.Context, set *store.Part, calls adapter.Calls) []adapter.Outcome {
 	if g := l.gate.Load(); g != nil {
 		<-*g
 	}

@@ -25,17 +25,14 @@ func (f foreign) Open(e adapter.Env) (adapter.Ledger, error) {
 
 type foreignLedger struct{ adapter.Ledger }
 
-func (l foreignLedger) Execute(ctx context.Context, set *store.Part, calls []*adapter.Call) (out []adapter.Outcome) {
-	for i, c := range calls {
+func (l foreignLedger) Execute(ctx context.Context, set *store.Part, calls adapter.Calls) (out []adapter.Outcome) {
+	for c := calls.Next(); c != nil; c = calls.Next() {
 		if !bytes.Contains(c.Payload, []byte("hang")) {
-			out = append(out, l.Ledger.Execute(ctx, set, []*adapter.Call{c})...)
+			out = append(out, l.Ledger.Execute(ctx, set, adapter.Queue(c))...)
 			continue
 		}
 		<-ctx.Done()
-		for _, c := range calls[i:] {
-			out = append(out, adapter.Outcome{Call: c, Err: fmt.Errorf("%w: %w", coco.ErrNotCommitted, ctx.Err())})
-		}
-		return out
+		return append(out, adapter.Outcome{Call: c, Err: fmt.Errorf("%w: %w", coco.ErrNotCommitted, ctx.Err())})
 	}
 	return out
 }

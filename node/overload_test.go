@@ -38,8 +38,15 @@ func (a throttled) Open(e adapter.Env) (adapter.Ledger, error) {
 
 type throttledLedger struct{ adapter.Ledger }
 
-func (l throttledLedger) Execute(ctx context.Context, set *store.Part, calls []*adapter.Call) []adapter.Outcome {
-	time.Sleep(time.Duration(len(calls)) * perCall)
+func (l throttledLedger) Execute(ctx context.Context, set *store.Part, calls adapter.Calls) []adapter.Outcome {
+	next := calls.Next
+	calls.Next = func() *adapter.Call {
+		c := next()
+		if c != nil {
+			time.Sleep(perCall)
+		}
+		return c
+	}
 	return l.Ledger.Execute(ctx, set, calls)
 }
 

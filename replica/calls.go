@@ -9,17 +9,38 @@ import (
 	"github.com/cocoframework/coco/store"
 )
 
-// Item is a list of calls that arrived together, in order, for one adapter; or work of the node's own.
+// Item is a list of calls that arrived together, in order, for one adapter; or work of no adapter.
 type Item struct {
 	Node   coco.NodeID // that brought it; zero for this one
 	Ledger string
 	Calls  []*adapter.Call
-	Run    func(tx *store.Tx) ([]byte, error) // one transaction of the node's own; Calls is empty then
-	Done   func([]adapter.Result)             // called once, from the executor's goroutine; must not block
+	Done   func([]adapter.Result) // called once, from the executor's goroutine; must not block
 
-	bytes   int // of the calls' payloads; the queue's
+	// Run is one transaction of no adapter; Ledger and Calls are empty then.
+	Run func(tx *store.Tx) ([]byte, error)
+	// By is the organisation that Run is done for; zero is the node itself.
+	By coco.ActorID
+	// Until is closed once nobody waits for Run any more; nil means never.
+	Until <-chan struct{}
+
 	results []adapter.Result
 	open    int
+}
+
+func (it *Item) caller() coco.ActorID {
+	if it.Run != nil {
+		return it.By
+	}
+	return it.Calls[0].Caller.Actor
+}
+
+func (it *Item) size() int { return max(1, len(it.Calls)) }
+
+func (it *Item) payload() (n int) {
+	for _, c := range it.Calls {
+		n += len(c.Payload)
+	}
+	return n
 }
 
 // start prepares an item for its calls' results.
@@ -28,21 +49,37 @@ func (it *Item) start() {
 	it.results = make([]adapter.Result, it.open)
 }
 
-// refuse answers every call of an item that was not started with an error.
-func (it *Item) refuse(err error) {
-	results := make([]adapter.Result, it.size())
-	for i := range results {
-		results[i].Err = err
-	}
-	it.Done(results)
-}
-
-// pending is one call of an item.
+// pending is one call of an item, or the item's own work.
 type pending struct {
 	item   *Item
 	at     int
 	result adapter.Result
 }
+
+// call returns the call; nil for own work.
+func (p *pending) call() *adapter.Call {
+	if p.item.Run != nil {
+		return nil
+	}
+	return p.item.Calls[p.at]
+}
+
+// abandoned reports whether nobody waits for the result any more.
+func (p *pending) abandoned() bool {
+	until := p.item.Until
+	if c := p.call(); c != nil {
+		until = c.Done
+	}
+	select {
+	case <-until: // a nil channel never is ready
+		return true
+	default:
+		return false
+	}
+}
+
+// errAbandoned is the result of a call whose client has stopped waiting before the call was executed.
+var errAbandoned = fmt.Errorf("%w: its client stopped waiting before it was executed", coco.ErrNotCommitted)
 
 // finish answers the call. The item's last answer hands the item's results back.
 func (p *pending) finish(r adapter.Result) {
@@ -53,6 +90,9 @@ func (p *pending) finish(r adapter.Result) {
 	}
 }
 
+// fail answers the call with an error.
+func (p *pending) fail(err error) { p.finish(adapter.Result{Err: err}) }
+
 // Ledger is an adapter's ledger, by its name in the constitution.
 type Ledger struct {
 	Name   string
@@ -61,43 +101,21 @@ type Ledger struct {
 }
 
 // ledgers are the adapters' ledgers, and the calls that were given to them and have no outcome yet. Each such call is in kept
-// exactly once, until its ledger returns an outcome.
+// exactly once, until its ledger returns an outcome or hands it back.
 type ledgers struct {
-	list []Ledger // in the order of the binary's list
-	kept map[*adapter.Call]*pending
+	list  []Ledger // in the order of the binary's list
+	first int      // of list, in the next batch
+	kept  map[*adapter.Call]*pending
+
+	overdue bool // some of kept may have timed out
 }
 
 func newLedgers(list []Ledger) ledgers {
 	return ledgers{list: list, kept: map[*adapter.Call]*pending{}}
 }
 
-// admit keeps the calls of an item that the rules permit, and returns them. The others wait in the batch with their refusal.
-func (l *ledgers) admit(rules *Rules, it *Item, batch *sealed) []*adapter.Call {
-	calls := it.Calls[:0:len(it.Calls)]
-	for i, c := range it.Calls {
-		p := &pending{item: it, at: i}
-		if err := rules.check(it.Node, c.Caller); err != nil {
-			p.result.Err = err
-			batch.waiting = append(batch.waiting, p)
-			continue
-		}
-		l.kept[c] = p
-		calls = append(calls, c)
-	}
-	return calls
-}
-
-// execute executes calls of each ledger, by its name. A ledger without new calls is asked for those that it keeps. What a
-// ledger has executed when the permit's context ends is sealed like any batch, if this node still leads.
-func (l *ledgers) execute(p *permit, elapsed func() time.Duration, set *store.Set, calls map[string][]*adapter.Call, batch *sealed) {
-	for _, of := range l.list {
-		if c := calls[of.Name]; len(c) > 0 || len(l.kept) > 0 {
-			l.resolve(of.execute(p, elapsed, set, c), batch)
-		}
-	}
-}
-
-func (l Ledger) execute(p *permit, elapsed func() time.Duration, set *store.Set, calls []*adapter.Call) []adapter.Outcome {
+// What a ledger has executed when the permit's context ends is sealed like any batch, if this node still leads.
+func (l Ledger) execute(p *permit, elapsed func() time.Duration, set *store.Set, calls adapter.Calls) []adapter.Outcome {
 	part := set.Part(l.Scope)
 	defer part.End()
 	p.since.Store(int64(elapsed()))
@@ -105,17 +123,16 @@ func (l Ledger) execute(p *permit, elapsed func() time.Duration, set *store.Set,
 	return l.Ledger.Execute(p.ctx, part, calls)
 }
 
-// ready reports whether a ledger can execute a call that it keeps.
-func (l *ledgers) ready() bool {
-	if len(l.kept) == 0 {
-		return false
-	}
-	for _, of := range l.list {
-		if k, ok := of.Ledger.(adapter.Keeper); ok && k.Ready() {
-			return true
-		}
-	}
-	return false
+// busy reports whether a ledger cannot execute calls now.
+func (l Ledger) busy() bool {
+	k, ok := l.Ledger.(adapter.Keeper)
+	return ok && k.Busy()
+}
+
+// ready reports whether a ledger has something for a batch, beside what waits in the queue.
+func (l Ledger) ready() bool {
+	k, ok := l.Ledger.(adapter.Keeper)
+	return ok && k.Ready()
 }
 
 // committed tells every ledger of a committed batch.

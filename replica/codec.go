@@ -48,6 +48,12 @@ func (c *codec) seal(b *sealed, set *store.Set, p *permit, head Position, commit
 	return entry, nil
 }
 
+// headerRoom is what a sealed batch holds beside its records, at most.
+const headerRoom = 64 << 10
+
+// room is how many bytes the records of a batch may have.
+func (c *codec) room() int { return max(0, c.maxBatch-headerRoom) }
+
 // fits fails with coco.ErrInvalid if a sealed batch is too large for a frame.
 func (c *codec) fits(e consensus.Entry) error {
 	if len(e.Data) <= c.maxBatch {

@@ -79,24 +79,16 @@ func (x *executor) run(ctx context.Context) error {
 					return err
 				}
 			}
-			if x.lease.permit != nil && x.ledgers.ready() {
-				if err := x.execute(nil); err != nil {
-					return err
-				}
-			}
 		case <-queue:
-			if items := x.queue.remove(x.rules.Limits); len(items) > 0 {
-				if err := x.execute(items); err != nil {
-					return err
-				}
-			}
 		case <-tick.C():
 			x.watchClock()
-			if x.lease.permit != nil && len(x.ledgers.kept) > 0 { // kept calls may have timed out
-				if err := x.execute(nil); err != nil {
-					return err
-				}
+			for _, p := range x.queue.removeIf((*pending).abandoned) {
+				p.fail(errAbandoned)
 			}
+			x.ledgers.overdue = len(x.ledgers.kept) > 0 // kept calls may have timed out
+		}
+		if err := x.work(); err != nil {
+			return err
 		}
 	}
 }
@@ -112,8 +104,8 @@ func (x *executor) abandon() {
 
 // drain sends queued items back.
 func (x *executor) drain() {
-	for _, it := range x.queue.drain() {
-		it.refuse(fmt.Errorf("%w: this node does not lead any more", coco.ErrNotCommitted))
+	for _, p := range x.queue.removeIf(func(*pending) bool { return true }) {
+		p.fail(fmt.Errorf("%w: this node does not lead any more", coco.ErrNotCommitted))
 	}
 }
 

@@ -39,6 +39,14 @@ func answers(calls int) (*Item, *[]adapter.Result) {
 	return it, got
 }
 
+// keep gives a ledger the calls of an item.
+func (l *ledgers) keep(it *Item) []*adapter.Call {
+	for i, c := range it.Calls {
+		l.kept[c] = &pending{item: it, at: i}
+	}
+	return it.Calls
+}
+
 func TestAnotherLeadersEntryRollsBackTheStoreTheLedgersAndTheCalls(t *testing.T) {
 	st := store.New()
 	if err := st.Create(store.Table{Name: "kv.data"}); err != nil {
@@ -64,7 +72,7 @@ func TestAnotherLeadersEntryRollsBackTheStoreTheLedgersAndTheCalls(t *testing.T)
 		x.chain.seal(b)
 	}
 	waits, kept := answers(1)
-	ledger.calls = x.ledgers.admit(&Rules{}, waits, &sealed{})
+	ledger.calls = x.ledgers.keep(waits)
 
 	if err := x.commit(t.Context(), consensus.Entry{View: 2, Index: 5, Kind: consensus.View}); err != nil {
 		t.Fatal(err)
@@ -91,30 +99,13 @@ func TestOutcomesWaitForTheBatchTheyDependOn(t *testing.T) {
 	l := newLedgers(nil)
 	it, got := answers(2)
 	batch := &sealed{view: 1}
-	calls := l.admit(&Rules{}, it, batch)
+	calls := l.keep(it)
 	l.resolve([]adapter.Outcome{{Call: calls[0], Reply: []byte("a")}, {Call: calls[1], Err: coco.ErrInvalid}, {Call: &adapter.Call{}}}, batch)
 	if *got != nil || len(batch.waiting) != 2 || len(l.kept) != 0 {
 		t.Fatalf("%d of 2 calls wait for the batch, %d are kept, answered: %v", len(batch.waiting), len(l.kept), *got)
 	}
 	batch.answer()
 	if r := *got; len(r) != 2 || string(r[0].Reply) != "a" || !errors.Is(r[1].Err, coco.ErrInvalid) {
-		t.Errorf("answered %+v", r)
-	}
-}
-
-func TestAnActorThatTheConstitutionDoesNotListIsRefusedWithTheBatch(t *testing.T) {
-	l := newLedgers(nil)
-	it, got := answers(2)
-	it.Calls[0].Caller.Actor = coco.ActorID{1}
-	it.Calls[1].Caller.Actor = coco.ActorID{2}
-	batch := &sealed{}
-	calls := l.admit(&Rules{Actors: map[coco.ActorID]struct{}{{2}: {}}}, it, batch)
-	if len(calls) != 1 || calls[0].Caller.Actor != (coco.ActorID{2}) || len(l.kept) != 1 || len(batch.waiting) != 1 {
-		t.Fatalf("%d calls admitted, %d kept, %d wait for the batch", len(calls), len(l.kept), len(batch.waiting))
-	}
-	l.abandon()
-	batch.answer()
-	if r := *got; len(r) != 2 || !errors.Is(r[0].Err, coco.ErrDenied) || !errors.Is(r[1].Err, coco.ErrNotCommitted) {
 		t.Errorf("answered %+v", r)
 	}
 }
@@ -149,17 +140,8 @@ func TestWhatARemovedNodeBroughtIsNotExecuted(t *testing.T) {
 	rules := Rules{Nodes: map[coco.NodeID]struct{}{other: {}}}
 	x := &executor{rules: rules, ledgers: newLedgers(nil)}
 	for node, denied := range map[coco.NodeID]bool{removed: true, other: false, {}: false} {
-		it, got := answers(1)
-		it.Node = node
-		batch := &sealed{}
-		if calls := x.ledgers.admit(&rules, it, batch); (len(calls) == 0) != denied {
-			t.Errorf("node %s: %d of 1 calls are admitted", node.Short(), len(calls))
-		}
-		batch.answer()
-		x.ledgers.abandon()
-		x.ledgers = newLedgers(nil)
-		if r := *got; errors.Is(r[0].Err, coco.ErrBusy) != denied {
-			t.Errorf("node %s: answered %+v", node.Short(), r)
+		if err := rules.check(node, coco.Caller{}); errors.Is(err, coco.ErrBusy) != denied {
+			t.Errorf("node %s: a call is answered %v", node.Short(), err)
 		}
 
 		st := store.New()
@@ -170,8 +152,8 @@ func TestWhatARemovedNodeBroughtIsNotExecuted(t *testing.T) {
 		own, got := answers(0)
 		own.Node, own.Run = node, func(*store.Tx) ([]byte, error) { ran = true; return nil, nil }
 		own.start()
-		batch = &sealed{}
-		x.runOwn(st.Begin(1, 1), own, batch)
+		batch := &sealed{}
+		x.runOwn(st.Begin(1, 1), &pending{item: own}, batch)
 		batch.answer()
 		if ran == denied || errors.Is((*got)[0].Err, coco.ErrBusy) != denied {
 			t.Errorf("node %s: its request ran: %v, answered %+v", node.Short(), ran, *got)
@@ -193,7 +175,7 @@ func TestCallsThatARemovedNodeBroughtAreSentBack(t *testing.T) {
 		}
 		it, got := answers(1)
 		it.Node = from
-		ledger.calls = x.ledgers.admit(&x.rules, it, &sealed{})
+		ledger.calls = x.ledgers.keep(it)
 		if err := x.readRules(); err != nil {
 			t.Fatal(err)
 		}

@@ -48,6 +48,7 @@ const executePatience = 2 * time.Second
 // lease is the executor's side of a permit: the one that it holds, and the loop to give it back to.
 type lease struct {
 	permit *permit // nil if none is held
+	own    bool    // the last batch was one of own work
 	loop   *mailbox[event]
 }
 

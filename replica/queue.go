@@ -2,29 +2,32 @@ package replica
 
 import (
 	"fmt"
-	"math"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/fair"
 )
 
-// The queue holds what waits for the executor. It is bounded in calls and in bytes of their payloads,
-// and fair to callers in both directions: none may fill it (package fair), and the executor is given items of
-// all in turn (deficit round robin: Shreedhar and Varghese, 1995), so that how long a caller waits depends
-// on how much it sent itself and on how many other callers there are, not on how much those have sent.
+// The queue holds what waits for the executor: calls in one lane for each ledger, and in a lane of its own the work that
+// is no adapter's, such as votes and joins. It is bounded in calls and in bytes of their payloads, and fair to
+// organisations in both directions: none may fill it (fair.Shares), and in each lane they get turns that cost what
+// executing their calls cost (fair.Turns), so that how long one waits depends on how much it has sent itself and on how
+// many others there are, not on how much those have sent.
 //
-// One caller's items stay in order. Work of the node's own goes first: it is little, and nodes that
-// join or leave must not wait behind callers that overload the network.
+// What one organisation has in a lane stays in order. Within the lane of own work, that of the node itself goes first: it
+// is little.
 
 const (
-	// callBytes is how many bytes of payload count as much as one call, when turns are dealt.
-	callBytes = 4 << 10
-	// quantum is how many calls of a caller are removed in one turn.
-	quantum = 64
-	// maxOwn bounds the work of the node's own that waits: joiners, mostly, of which a node serves
-	// maxJoiners at a time.
+	// What a call costs beside the time that it takes: for being sealed, replicated and answered, and for each byte
+	// of its payload.
+	callCost = 5 * time.Microsecond
+	byteCost = 5 * time.Nanosecond
+	// maxOwn bounds the own work that waits.
 	maxOwn = 1024
+	// own is the lane of own work. No ledger has an empty name.
+	own = ""
 )
 
 var (
@@ -32,62 +35,109 @@ var (
 	errShareFull = fmt.Errorf("%w: this organisation has its share of the leader's queue already", coco.ErrBusy)
 )
 
-// queue is safe for concurrent use; items MUST be removed by one goroutine only.
+// queue is safe for concurrent use; what waits MUST be removed by one goroutine only.
 type queue struct {
-	ready chan struct{} // holds a token while items wait
+	ready chan struct{} // holds a token after something was put
 
 	mu    sync.Mutex
-	own   []*Item
-	lines map[coco.ActorID]*line
-	ring  []*line // those that are not empty
-	turn  int     // in ring
+	lanes map[string]*lane // by ledger
+	own   *fair.Shares     // of maxOwn
 	calls *fair.Shares
 	bytes *fair.Shares
 }
 
-// line is what waits of one caller.
+// lane is what waits for one ledger, or as own work. It is guarded by the queue's mutex.
+type lane struct {
+	lines []*line // those that are not empty, in the order in which they began to wait
+	turns *fair.Turns
+}
+
+// line is what waits of one organisation, in order.
 type line struct {
-	caller  coco.ActorID
-	items   []*Item
-	credit  int  // how many calls may still be removed
-	serving bool // its turn has begun
+	caller coco.ActorID
+	waits  []*pending // the first is at head
+	head   int
+}
+
+func (l *line) empty() bool { return l.head == len(l.waits) }
+
+func (l *line) pop() *pending {
+	p := l.waits[l.head]
+	l.waits[l.head] = nil
+	if l.head++; l.empty() {
+		l.waits, l.head = l.waits[:0], 0
+	}
+	return p
+}
+
+func (l *line) pushFront(p *pending) {
+	if l.head > 0 {
+		l.head--
+		l.waits[l.head] = p
+		return
+	}
+	l.waits = slices.Insert(l.waits, 0, p)
 }
 
 func newQueue(calls, bytes int) *queue {
-	return &queue{ready: make(chan struct{}, 1), lines: map[coco.ActorID]*line{}, calls: fair.New(calls), bytes: fair.New(bytes)}
+	return &queue{
+		ready: make(chan struct{}, 1), lanes: map[string]*lane{},
+		own: fair.New(maxOwn), calls: fair.New(calls), bytes: fair.New(bytes),
+	}
 }
 
 // put adds an item, or fails at once with coco.ErrBusy if there is no room for it. All calls of an item are of one caller.
 func (q *queue) put(it *Item) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if it.Run != nil {
-		if len(q.own) >= maxOwn {
+	caller, calls, bytes := it.caller(), it.size(), it.payload()
+	switch {
+	case it.Run != nil:
+		if !q.own.Fits(caller, 1) {
 			return errQueueFull
 		}
-		q.own = append(q.own, it)
-		q.wake()
-		return nil
-	}
-	it.bytes = it.payload()
-	caller, calls, bytes := it.caller(), it.size(), it.bytes
-	switch {
 	case q.calls.Full(calls) || q.bytes.Full(bytes):
 		return errQueueFull
 	case !q.calls.Fits(caller, calls) || !q.bytes.Fits(caller, bytes):
 		return errShareFull
 	}
-	q.calls.Take(caller, calls)
-	q.bytes.Take(caller, bytes)
-	l := q.lines[caller]
-	if l == nil {
-		l = &line{caller: caller}
-		q.lines[caller] = l
-		q.ring = append(q.ring, l)
+	it.start()
+	l := q.line(it.Ledger, caller)
+	for i := range calls {
+		p := &pending{item: it, at: i}
+		q.count(p, (*fair.Shares).Take)
+		l.waits = append(l.waits, p)
 	}
-	l.items = append(l.items, it)
 	q.wake()
 	return nil
+}
+
+// line returns the line of a caller in a lane, which is made if there is none. The caller holds q.mu and adds to it.
+func (q *queue) line(name string, caller coco.ActorID) *line {
+	of := q.lanes[name]
+	if of == nil {
+		of = &lane{turns: fair.NewTurns()}
+		q.lanes[name] = of
+	}
+	for _, l := range of.lines {
+		if l.caller == caller {
+			return l
+		}
+	}
+	l := &line{caller: caller}
+	of.lines = append(of.lines, l)
+	return l
+}
+
+// count takes or gives back what one call holds. The caller holds q.mu.
+func (q *queue) count(p *pending, change func(*fair.Shares, coco.ActorID, int)) {
+	caller := p.item.caller()
+	if p.item.Run != nil {
+		change(q.own, caller, 1)
+		return
+	}
+	change(q.calls, caller, 1)
+	change(q.bytes, caller, len(p.call().Payload))
 }
 
 func (q *queue) wake() {
@@ -97,75 +147,81 @@ func (q *queue) wake() {
 	}
 }
 
-// remove removes and returns the items of one batch: at least one, if there is any, and no more once they
-// reach a limit. Work of the node's own is a batch by itself.
-func (q *queue) remove(most Limits) []*Item {
+// waits reports whether something waits in a lane.
+func (q *queue) waits(name string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var out []*Item
-	var got Limits
-	add := func(it *Item) (full bool) {
-		out = append(out, it)
-		got.Count += it.size()
-		got.Bytes += it.bytes
-		return got.Count >= most.Count || got.Bytes >= most.Bytes
-	}
-	full := false
-	for len(q.own) > 0 && !full {
-		full = add(q.own[0])
-		q.own[0] = nil
-		q.own = q.own[1:]
-	}
-	full = full || len(out) > 0 // what is decided about the network holds for all calls after it
-	for len(q.ring) > 0 && !full {
-		if it := q.next(); it != nil {
-			full = add(it)
-		}
-	}
-	if len(q.own)+len(q.ring) > 0 {
-		q.wake()
-	}
-	return out
+	of := q.lanes[name]
+	return of != nil && len(of.lines) > 0
 }
 
-// next removes one item of the caller whose turn it is. If the caller's credit is too small, it ends the turn and returns nil.
-func (q *queue) next() *Item {
-	l := q.ring[q.turn]
-	if !l.serving {
-		l.serving = true
-		l.credit += quantum
-	}
-	it := l.items[0]
-	if it.cost() > l.credit {
-		l.serving = false
-		q.turn = (q.turn + 1) % len(q.ring)
+// next deals a turn: it removes and returns the first call of the organisation whose turn it is in a lane, or returns nil
+// if nothing waits there.
+func (q *queue) next(name string) *pending {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	of := q.lanes[name]
+	if of == nil || len(of.lines) == 0 {
 		return nil
 	}
-	l.credit -= it.cost()
-	l.items[0] = nil
-	l.items = l.items[1:]
-	q.calls.Give(l.caller, it.size())
-	q.bytes.Give(l.caller, it.bytes)
-	if len(l.items) == 0 { // a caller without waiting calls keeps no credit
-		delete(q.lines, l.caller)
-		q.ring = append(q.ring[:q.turn], q.ring[q.turn+1:]...)
-		if q.turn >= len(q.ring) {
-			q.turn = 0
+	at, first := 0, of.turns.Start(of.lines[0].caller)
+	for i, l := range of.lines {
+		if start := of.turns.Start(l.caller); start < first {
+			at, first = i, start
+		}
+		if name == own && l.caller == (coco.ActorID{}) {
+			at = i
+			break
 		}
 	}
-	return it
+	l := of.lines[at]
+	p := l.pop()
+	if l.empty() {
+		of.lines = slices.Delete(of.lines, at, at+1)
+	}
+	of.turns.Deal(l.caller)
+	q.count(p, (*fair.Shares).Give)
+	return p
 }
 
-// drain removes everything.
-func (q *queue) drain() []*Item {
-	var out []*Item
-	for {
-		items := q.remove(Limits{Count: math.MaxInt, Bytes: math.MaxInt})
-		if len(items) == 0 {
-			return out
-		}
-		out = append(out, items...)
+// back puts a call that next has returned at the head of its caller's line, whether or not there is room for it.
+func (q *queue) back(p *pending) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.count(p, (*fair.Shares).Take)
+	q.line(p.item.Ledger, p.item.caller()).pushFront(p)
+}
+
+// charge says what a turn of an organisation in a lane took, and what it sent for it.
+func (q *queue) charge(name string, caller coco.ActorID, took time.Duration, bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if of := q.lanes[name]; of != nil {
+		of.turns.Charge(caller, int64(max(0, took)+callCost+time.Duration(bytes)*byteCost))
 	}
+}
+
+// removeIf removes and returns what waits and satisfies a condition.
+func (q *queue) removeIf(gone func(*pending) bool) (out []*pending) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, of := range q.lanes {
+		for _, l := range of.lines {
+			kept := l.waits[:0]
+			for _, p := range l.waits[l.head:] {
+				if gone(p) {
+					q.count(p, (*fair.Shares).Give)
+					out = append(out, p)
+					continue
+				}
+				kept = append(kept, p)
+			}
+			clear(l.waits[len(kept):])
+			l.waits, l.head = kept, 0
+		}
+		of.lines = slices.DeleteFunc(of.lines, func(l *line) bool { return l.empty() })
+	}
+	return out
 }
 
 // Load is what waits for execution, and what may.
@@ -174,19 +230,5 @@ type Load struct{ Calls, Bytes, MaxCalls, MaxBytes int }
 func (q *queue) load() Load {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return Load{q.calls.Used() + len(q.own), q.bytes.Used(), q.calls.Limit(), q.bytes.Limit()}
+	return Load{q.calls.Used() + q.own.Used(), q.bytes.Used(), q.calls.Limit(), q.bytes.Limit()}
 }
-
-func (it *Item) caller() coco.ActorID { return it.Calls[0].Caller.Actor }
-
-func (it *Item) size() int { return max(1, len(it.Calls)) }
-
-func (it *Item) payload() (n int) {
-	for _, c := range it.Calls {
-		n += len(c.Payload)
-	}
-	return n
-}
-
-// cost is how much of its caller's credit an item uses, in calls.
-func (it *Item) cost() int { return it.size() + it.bytes/callBytes }

@@ -275,13 +275,21 @@ func (r *Replica) Enqueue(it *Item) error {
 	return nil
 }
 
+// Wake has the executor ask the ledgers again whether they are ready.
+func (r *Replica) Wake() { r.exec.queue.wake() }
+
 // Do commits a transaction of the node's own. It fails with coco.ErrNotCommitted if this node does not lead.
 func (r *Replica) Do(ctx context.Context, run func(tx *store.Tx) ([]byte, error)) (adapter.Result, error) {
+	return r.DoFor(ctx, coco.ActorID{}, run)
+}
+
+// DoFor is Do on behalf of an organisation, with which the transaction waits for its turn.
+func (r *Replica) DoFor(ctx context.Context, by coco.ActorID, run func(tx *store.Tx) ([]byte, error)) (adapter.Result, error) {
 	if !r.Leads() {
 		return adapter.Result{}, fmt.Errorf("%w: this node does not lead", coco.ErrNotCommitted)
 	}
 	done := make(chan adapter.Result, 1)
-	if err := r.Enqueue(&Item{Run: run, Done: func(results []adapter.Result) { done <- results[0] }}); err != nil {
+	if err := r.Enqueue(&Item{Run: run, By: by, Until: ctx.Done(), Done: func(results []adapter.Result) { done <- results[0] }}); err != nil {
 		return adapter.Result{}, err
 	}
 	select {

@@ -49,7 +49,7 @@ func BenchmarkExecute(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		c.Execute(b.Context(), c.store.Begin(testView, 1).Part(c.scope), calls)
+		c.Execute(b.Context(), c.store.Begin(testView, 1).Part(c.scope), adapter.Queue(calls...))
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/call")
 }

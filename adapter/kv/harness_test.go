@@ -146,7 +146,7 @@ func (c *core) execute(_ context.Context, calls ...*adapter.Call) []adapter.Resu
 	set := c.store.Begin(testView, 1)
 	results := make([]adapter.Result, len(calls))
 	next := set.First()
-	for i, o := range c.Execute(context.Background(), set.Part(c.scope), calls) {
+	for i, o := range c.Execute(context.Background(), set.Part(c.scope), adapter.Queue(calls...)) {
 		results[i] = adapter.Result{TxID: o.TxID, Reply: o.Reply, Err: o.Err}
 		if o.Tx != nil {
 			results[i].TxID = coco.TxID{View: testView, Seqno: next}

@@ -152,18 +152,24 @@ func (l *ledger) Decode(payload []byte) (any, error) {
 }
 
 // Execute implements adapter.Ledger.
-func (l *ledger) Execute(_ context.Context, set *store.Part, calls []*adapter.Call) []adapter.Outcome {
-	outcomes := make([]adapter.Outcome, len(calls))
-	for i, call := range calls {
-		outcomes[i] = l.execute(set, call)
+func (l *ledger) Execute(_ context.Context, set *store.Part, calls adapter.Calls) []adapter.Outcome {
+	var outcomes []adapter.Outcome
+	for call := calls.Next(); call != nil; call = calls.Next() {
+		outcome, full := l.execute(set, call)
+		if full {
+			calls.Back(call)
+			break
+		}
+		outcomes = append(outcomes, outcome)
 	}
 	return outcomes
 }
 
-func (l *ledger) execute(set *store.Part, call *adapter.Call) adapter.Outcome {
+// execute executes one call, unless the batch is too full for it.
+func (l *ledger) execute(set *store.Part, call *adapter.Call) (_ adapter.Outcome, full bool) {
 	w, ok := call.Decoded.(*write)
 	if !ok {
-		return adapter.Outcome{Call: call, Err: fmt.Errorf("kv: a call was not decoded: found a %T", call.Decoded)}
+		return adapter.Outcome{Call: call, Err: fmt.Errorf("kv: a call was not decoded: found a %T", call.Decoded)}, false
 	}
 	tx := set.Begin()
 	seqno := tx.Seqno()
@@ -180,7 +186,7 @@ func (l *ledger) execute(set *store.Part, call *adapter.Call) adapter.Outcome {
 			tx.Abort()
 			// The refusal is true once what it was judged by is committed, and this transaction
 			// is the last of that.
-			return adapter.Outcome{Call: call, TxID: l.before(set), Reply: refusal(i, version)}
+			return adapter.Outcome{Call: call, TxID: l.before(set), Reply: refusal(i, version)}, false
 		}
 		switch op.kind {
 		case opPut:
@@ -194,8 +200,18 @@ func (l *ledger) execute(set *store.Part, call *adapter.Call) adapter.Outcome {
 		claims = op.appendClaim(claims, version)
 	}
 	tx.Claim(claims)
+	if now, alone := tx.Fits(0); !now {
+		size := tx.Size()
+		tx.Abort()
+		if alone {
+			return adapter.Outcome{}, true
+		}
+		_, most := set.Room()
+		return adapter.Outcome{Call: call, Err: fmt.Errorf("%w: the writes of this request have %d bytes in the ledger, expected at most %d: write less at a time",
+			coco.ErrInvalid, size, most)}, false
+	}
 	tx.Commit()
-	return adapter.Outcome{Call: call, Tx: tx, Reply: reply}
+	return adapter.Outcome{Call: call, Tx: tx, Reply: reply}, false
 }
 
 // before names the last transaction that a set's next one sees.

@@ -349,7 +349,7 @@ func TestARefusalNamesTheStateItWasJudgedBy(t *testing.T) {
 	}
 	missing := operation{kind: opDelete, condition: condition{kind: present}, key: []byte("x")}
 	set := c.store.Begin(5, 1) // a later view
-	out := c.Execute(t.Context(), set.Part(c.scope), []*adapter.Call{call(missing), call(operation{kind: opPut, key: []byte("y")}), call(missing)})
+	out := c.Execute(t.Context(), set.Part(c.scope), adapter.Queue(call(missing), call(operation{kind: opPut, key: []byte("y")}), call(missing)))
 	if o := out[0]; o.Tx != nil || o.Err != nil || o.TxID != (coco.TxID{View: testView, Seqno: 2}) || !bytes.Equal(o.Reply, refusal(0, 0)) {
 		t.Errorf("judged by what is committed: %+v", o)
 	}
@@ -359,7 +359,7 @@ func TestARefusalNamesTheStateItWasJudgedBy(t *testing.T) {
 	if o := out[2]; o.Tx != nil || o.TxID != (coco.TxID{View: 5, Seqno: 3}) {
 		t.Errorf("judged by the transaction before: %+v", o)
 	}
-	if o := c.Execute(t.Context(), set.Part(c.scope), []*adapter.Call{{Caller: alpha}})[0]; o.Err == nil {
+	if o := c.Execute(t.Context(), set.Part(c.scope), adapter.Queue(&adapter.Call{Caller: alpha}))[0]; o.Err == nil {
 		t.Errorf("a call that nobody decoded: %+v", o)
 	}
 	if set.Len() != 1 {

@@ -39,6 +39,8 @@ type testChain struct {
 	now   uint64
 	keys  []*ecdsa.PrivateKey
 	past  *recording
+	queue []*adapter.Call // as the core's
+	given int             // calls of the queue that one batch may have; 0: all
 }
 
 // newTestChain opens a chain with funded accounts; settings override the defaults.
@@ -107,19 +109,35 @@ func (c *testChain) submit(_ context.Context, calls ...*adapter.Call) []adapter.
 	return out
 }
 
-// execute runs one batch and commits it.
+// execute runs one batch and commits it. If that begins a long transaction, the next batch follows once it is done.
 func (c *testChain) execute(calls ...*adapter.Call) []adapter.Outcome {
 	set := c.store.Begin(c.view, c.now)
 	out := c.run(set, calls...)
 	c.commit(set)
+	if l := c.exec.long; l != nil {
+		<-l.done
+		out = append(out, c.execute()...)
+	}
 	return out
 }
 
-// run executes calls on top of a set.
+// run executes calls, after those that are in the queue, on top of a set.
 func (c *testChain) run(set *store.Set, calls ...*adapter.Call) []adapter.Outcome {
 	part := set.Part(c.scope)
 	defer part.End()
-	return c.Execute(context.Background(), part, calls)
+	c.queue = append(c.queue, calls...)
+	n := 0
+	return c.Execute(context.Background(), part, adapter.Calls{
+		Next: func() *adapter.Call {
+			if n++; len(c.queue) == 0 || c.given > 0 && n > c.given {
+				return nil
+			}
+			next := c.queue[0]
+			c.queue = c.queue[1:]
+			return next
+		},
+		Back: func(call *adapter.Call) { c.queue = append([]*adapter.Call{call}, c.queue...) },
+	})
 }
 
 func (c *testChain) commit(set *store.Set) {

@@ -3,6 +3,9 @@ package chain
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
+	"sync"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core"
@@ -15,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/statedb"
 	"github.com/cocoframework/coco/adapter/ethereum/stateroot"
+	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -37,6 +41,12 @@ type executor struct {
 
 	roots   *stateroot.Worker
 	carried rows.KnownRoot // by the header of the block at
+
+	state *store.Scope
+	clock host.Clock
+	wake  func()         // adapter.Env.Wake
+	long  *long          // under way, or done and not in a block; nil if there is none
+	ends  sync.WaitGroup // goroutines of long transactions
 }
 
 // jumpCache remembers the analysis of contracts' code. go-ethereum's own is made for many readers,
@@ -60,8 +70,15 @@ func (c jumpCache) Store(code common.Hash, v vm.BitVec) {
 	c[code] = v
 }
 
-func newExecutor(c *chain, roots *stateroot.Worker) *executor {
-	return &executor{chain: c, roots: roots, pool: newPool(c.settings), cache: statedb.New(nil), blooms: bloomCache{}, jumps: jumpCache{}}
+func newExecutor(c *chain, env *adapter.Env, roots *stateroot.Worker) *executor {
+	wake := env.Wake
+	if wake == nil {
+		wake = func() {}
+	}
+	return &executor{
+		chain: c, roots: roots, pool: newPool(c.settings), cache: statedb.New(nil), blooms: bloomCache{}, jumps: jumpCache{},
+		state: env.State, clock: env.Clock, wake: wake,
+	}
 }
 
 // builder is one Execute: it becomes one block if at least one call is a transaction.
@@ -70,11 +87,10 @@ func newExecutor(c *chain, roots *stateroot.Worker) *executor {
 // sealed: the header and the index of the block are written with it.
 type builder struct {
 	*executor
-	set      *store.Part
-	tx       *store.Tx // nil: none is open
-	filled   bool      // tx holds a transaction, not only what precedes the first
-	full     bool      // the rest waits for the next block
-	time     uint64    // seconds
+	source
+	filled   bool   // tx holds a transaction, not only what precedes the first
+	full     bool   // the rest waits for the next block
+	time     uint64 // seconds
 	parent   rows.Head
 	header   *types.Header // nil until the first execution
 	evm      *vm.EVM
@@ -84,6 +100,14 @@ type builder struct {
 	logs     []*types.Log
 	changes  statedb.Changes
 	outcomes []adapter.Outcome
+}
+
+// source is where a builder's calls come from, and its state.
+type source struct {
+	set    *store.Part
+	calls  adapter.Calls
+	tx     *store.Tx       // nil: none is open
+	pinned *store.Snapshot // read instead of set and tx while the block's first transaction is a long one under way
 }
 
 // number is the block's.
@@ -96,40 +120,66 @@ type included struct {
 	receipt []byte // consensus encoding
 }
 
-// Execute implements adapter.Ledger. A call without an outcome is kept: it waits for lower nonces,
-// or, as Ready tells, for the next block. It waits for nothing: what it may cost is bounded by the
-// block's gas limit.
-func (l *Ledger) Execute(_ context.Context, set *store.Part, calls []*adapter.Call) []adapter.Outcome {
+// Execute implements adapter.Ledger. A call without an outcome is kept: it waits for lower nonces, or executes as a long
+// one. It waits for nothing.
+func (l *Ledger) Execute(_ context.Context, set *store.Part, calls adapter.Calls) []adapter.Outcome {
 	return l.exec.execute(set, calls)
 }
 
-// Ready implements adapter.Keeper: there are calls that only did not fit into the last block.
-func (l *Ledger) Ready() bool { return len(l.exec.pool.backlog) > 0 }
-
-func (x *executor) execute(set *store.Part, calls []*adapter.Call) []adapter.Outcome {
-	b := &builder{executor: x, set: set, outcomes: make([]adapter.Outcome, 0, len(calls))}
-	if err := b.begin(); err != nil {
-		for _, c := range calls {
+func (x *executor) execute(set *store.Part, calls adapter.Calls) []adapter.Outcome {
+	if x.long != nil && !x.long.ended() {
+		return nil
+	}
+	b, err := x.builder(set, calls)
+	if err != nil {
+		for c := calls.Next(); c != nil; c = calls.Next() {
 			b.outcomes = append(b.outcomes, adapter.Outcome{Call: c, Err: err})
 		}
-		return append(b.outcomes, x.pool.drain(err)...)
+		return append(b.outcomes, x.drain(err)...)
 	}
-	b.included = make([]included, 0, len(calls))
-	now := set.Time()
-	for _, k := range x.pool.takeBacklog() {
-		b.offer(k)
-	}
-	for _, c := range calls {
+	b.sweep(set.Time())
+	for !b.full {
+		c := calls.Next()
+		if c == nil {
+			break
+		}
 		d, ok := c.Decoded.(*checked)
 		if !ok {
 			b.refuse(c, refusef("internal: the call carries no Ethereum transaction"))
 			continue
 		}
-		b.offer(&kept{call: c, checked: d, since: now})
+		b.offer(&kept{call: c, checked: d, since: set.Time()})
 	}
-	b.sweep(now)
-	b.seal()
+	if x.long == nil {
+		b.seal()
+	}
 	return b.outcomes
+}
+
+// builder begins a block, or goes on with the one that a long transaction has begun.
+func (x *executor) builder(set *store.Part, calls adapter.Calls) (*builder, error) {
+	if l := x.long; l != nil {
+		x.long = nil
+		if at, ok, err := rows.ReadHead(set); err == nil && ok && at == x.at {
+			l.b.resume(l, set, calls)
+			return l.b, nil
+		}
+		l.abandon(x)
+		calls.Back(l.kept.call)
+	}
+	b := &builder{executor: x, source: source{set: set, calls: calls}}
+	return b, b.begin()
+}
+
+// drain removes everything that is kept, with the same outcome.
+func (x *executor) drain(err error) []adapter.Outcome {
+	out := x.pool.drain(err)
+	if l := x.long; l != nil {
+		x.long = nil
+		l.abandon(x)
+		out = append(out, adapter.Outcome{Call: l.kept.call, Err: err})
+	}
+	return out
 }
 
 // begin makes the cached state that of the newest block.
@@ -158,7 +208,10 @@ func (b *builder) begin() error {
 
 // Get implements source: the newest state, the open transaction included.
 func (b *builder) Get(table string, key []byte) ([]byte, bool) {
-	if b.tx != nil {
+	switch {
+	case b.pinned != nil:
+		return b.pinned.Get(table, key)
+	case b.tx != nil:
 		return b.tx.Get(table, key)
 	}
 	return b.set.Get(table, key)
@@ -168,18 +221,22 @@ func (b *builder) refuse(c *adapter.Call, err error) {
 	b.outcomes = append(b.outcomes, adapter.Outcome{Call: c, Err: err})
 }
 
-// offer executes, keeps or refuses a call, and then those that waited for it.
+// offer executes, keeps or refuses a call. The one that waited for it goes back into the queue, where its organisation
+// waits for its turn like any other.
 func (b *builder) offer(k *kept) {
-	for k != nil {
-		next := k.checked.msg.Nonce + 1
-		if !b.try(k) {
-			return
-		}
-		from := k.checked.msg.From
-		if rival := b.pool.take(from, next-1); rival != nil {
-			b.try(rival) // its nonce is used now
-		}
-		k = b.pool.take(from, next)
+	if b.try(k) {
+		b.follow(k)
+	}
+}
+
+// follow looks in the pool for what an executed call's nonce has decided.
+func (b *builder) follow(k *kept) {
+	from, nonce := k.checked.msg.From, k.checked.msg.Nonce
+	if rival := b.pool.take(from, nonce); rival != nil {
+		b.try(rival) // its nonce is used now
+	}
+	if next := b.pool.take(from, nonce+1); next != nil {
+		b.calls.Back(next.call)
 	}
 }
 
@@ -191,9 +248,6 @@ func (b *builder) try(k *kept) bool {
 	}
 	msg := &k.checked.msg
 	switch nonce := b.cache.GetNonce(msg.From); {
-	case b.full:
-		b.postpone(k)
-		return false
 	case msg.Nonce < nonce:
 		b.known(k, nonce)
 		return false
@@ -206,8 +260,13 @@ func (b *builder) try(k *kept) bool {
 		return false
 	case b.gas.Available(false) < msg.GasLimit, len(b.included) == maxBlockTxs,
 		b.bytes+len(k.checked.raw) > params.MaxBlockSize-maxHeaderSize:
-		b.full = true
 		b.postpone(k)
+		return false
+	case msg.GasLimit > longGas && b.header != nil:
+		b.postpone(k)
+		return false
+	case msg.GasLimit > longGas:
+		b.start(k)
 		return false
 	}
 	return b.apply(k)
@@ -216,10 +275,10 @@ func (b *builder) try(k *kept) bool {
 // maxHeaderSize bounds what a block's RLP holds beside the transactions.
 const maxHeaderSize = 2048
 
+// postpone leaves a call to the next block, and ends this one.
 func (b *builder) postpone(k *kept) {
-	if err := b.pool.postpone(k); err != nil {
-		b.refuse(k.call, err)
-	}
+	b.full = true
+	b.calls.Back(k.call)
 }
 
 // known answers a call whose nonce is used. If it is used by that very transaction, the reply says so: only the node
@@ -241,18 +300,40 @@ func (b *builder) known(k *kept, nonce uint64) {
 // apply executes a transaction whose turn it is.
 func (b *builder) apply(k *kept) bool {
 	b.open()
-	s, c := b.cache, k.checked
-	s.SetTxContext(c.hash, len(b.included), 0)
-	gas := *b.gas
-	firstLog := s.LogIndex
-	result, err := core.ApplyMessage(b.evm, &c.msg, b.gas)
+	gas, firstLog := *b.gas, b.cache.LogIndex
+	b.cache.SetTxContext(k.checked.hash, len(b.included), 0)
+	result, err := core.ApplyMessage(b.evm, &k.checked.msg, b.gas)
+	return b.conclude(k, &executed{result: result, err: err, gas: gas, firstLog: firstLog})
+}
+
+// executed is what ApplyMessage has left, and what was before it.
+type executed struct {
+	result   *core.ExecutionResult
+	err      error
+	gas      core.GasPool // before
+	firstLog uint
+	took     time.Duration // beside Execute
+}
+
+// conclude puts an executed transaction into the block, or undoes it.
+func (b *builder) conclude(k *kept, e *executed) bool {
+	s, err := b.cache, e.err
 	if err == nil && s.Corrupt != nil {
 		err = s.Corrupt
 	}
+	if err == nil {
+		fits := false
+		if fits, err = b.fits(k); err == nil && !fits {
+			s.Discard()
+			*b.gas = e.gas
+			b.postpone(k)
+			return false
+		}
+	}
 	if err != nil {
 		s.Discard()
-		*b.gas = gas
-		b.refuse(k.call, refuse(err))
+		*b.gas = e.gas
+		b.outcomes = append(b.outcomes, adapter.Outcome{Call: k.call, Err: refuse(err), Beside: e.took})
 		return false
 	}
 	if b.filled {
@@ -262,20 +343,44 @@ func (b *builder) apply(k *kept) bool {
 	}
 	b.filled = true
 	s.Finish(b.chain.rules.IsEIP158)
-	b.include(k, result, s.TakeLogs(), firstLog)
+	b.include(k, e, s.TakeLogs())
 	return true
 }
 
+// What a block adds to the last transaction's record: header and fixed rows, and for each transaction its hash.
+const (
+	blockBytes = 4096
+	txBytes    = 512 // of a transaction's row beside its encoding and its logs, with the claims
+)
+
+// fits reports whether the writes of an executed transaction have room in this batch. The error is for one that no batch
+// has room for.
+func (b *builder) fits(k *kept) (bool, error) {
+	need := b.cache.Written() + len(k.checked.raw) + txBytes
+	for _, l := range b.cache.Logs() {
+		need += 64 + 33*len(l.Topics) + len(l.Data)
+	}
+	block := blockBytes + common.HashLength*(len(b.included)+1)
+	left, most := b.set.Room()
+	switch open := b.tx.Size(); {
+	case need+block+open <= left:
+		return true, nil
+	case need+2*blockBytes <= most:
+		return false, nil
+	}
+	return false, fmt.Errorf("the transaction writes %d bytes, expected at most %d: it exceeds what one batch of the ledger holds", need, most)
+}
+
 // include writes the transaction's row and claims.
-func (b *builder) include(k *kept, result *core.ExecutionResult, logs []*types.Log, firstLog uint) {
+func (b *builder) include(k *kept, e *executed, logs []*types.Log) {
 	c := k.checked
 	row := rows.Tx{
 		Sender: c.msg.From, View: b.set.View(), Seqno: b.tx.Seqno(), Block: b.number(),
-		Index: uint64(len(b.included)), FirstLog: uint64(firstLog), GasUsed: result.UsedGas,
+		Index: uint64(len(b.included)), FirstLog: uint64(e.firstLog), GasUsed: e.result.UsedGas,
 		Cumulative: b.gas.CumulativeUsed(), Status: types.ReceiptStatusSuccessful,
 		Logs: rows.EncodeLogs(logs), Raw: c.raw,
 	}
-	if result.Failed() {
+	if e.result.Failed() {
 		row.Status = types.ReceiptStatusFailed
 	}
 	var bloom types.Bloom
@@ -294,7 +399,7 @@ func (b *builder) include(k *kept, result *core.ExecutionResult, logs []*types.L
 	}
 	b.bytes += txSize(c)
 	b.outcomes = append(b.outcomes, adapter.Outcome{
-		Call: k.call, Tx: b.tx, Reply: c.hash.Bytes(),
+		Call: k.call, Tx: b.tx, Reply: c.hash.Bytes(), Beside: e.took,
 		TxID: coco.TxID{View: row.View, Seqno: row.Seqno},
 	})
 }
@@ -312,8 +417,10 @@ func (b *builder) open() {
 	if b.header != nil {
 		return
 	}
-	b.tx = b.set.Begin()
-	b.cache.Sink = b.tx
+	if b.pinned == nil {
+		b.tx = b.set.Begin()
+		b.cache.Sink = b.tx
+	}
 	b.changes.Accounts = make([]statedb.AccountChange, 0, 4+cap(b.outcomes))
 	b.changes.Slots = make([]statedb.SlotChange, 0, 8+2*cap(b.outcomes))
 	b.cache.Diff = &b.changes
@@ -336,7 +443,11 @@ func (b *builder) sweep(now uint64) {
 				core.ErrNonceTooHigh, next, k.checked.msg.Nonce, b.chain.settings.GapWait))
 			continue
 		}
-		b.offer(k)
+		if k.checked.msg.Nonce == next && !k.abandoned() {
+			b.calls.Back(k.call)
+			continue
+		}
+		b.try(k)
 	}
 }
 

@@ -63,7 +63,7 @@ func Open(env *adapter.Env) (*Ledger, error) {
 	l.feed.init()
 	l.sending.init()
 	worker := stateroot.NewWorker(env.Clock, env.Log, env.State.Snapshot)
-	l.exec = newExecutor(c, worker)
+	l.exec = newExecutor(c, env, worker)
 	l.roots = stateroot.NewSampler(env.Clock, env.Log, l.stateAfter, worker.Doubt)
 	state := env.State.Snapshot()
 	defer state.Release()
@@ -89,7 +89,7 @@ func (l *Ledger) Decode(payload []byte) (any, error) { return l.checker.decodePa
 func (l *Ledger) Rollback(uint64) []adapter.Outcome {
 	l.exec.at = rows.Head{}
 	l.exec.roots.Stop()
-	return l.exec.pool.drain(fmt.Errorf("%w: the node that was to execute the transaction does not lead any more", coco.ErrNotCommitted))
+	return l.exec.drain(fmt.Errorf("%w: the node that was to execute the transaction does not lead any more", coco.ErrNotCommitted))
 }
 
 // Authorize implements adapter.Ledger: every caller may see the whole chain.
@@ -99,6 +99,8 @@ func (l *Ledger) Authorize(coco.Caller, adapter.Read) error { return nil }
 func (l *Ledger) Close() {
 	l.feed.close()
 	l.roots.Close()
+	l.exec.drain(errClosed)
+	l.exec.ends.Wait()
 	l.exec.roots.Close()
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
+	"github.com/cocoframework/coco/internal/fair"
 )
 
 // kept is a call on its way to a block.
@@ -34,14 +35,13 @@ func (k *kept) abandoned() bool {
 	}
 }
 
-// pool keeps the calls that cannot be executed yet, on the leader: those that wait for lower nonces
-// of their sender, and those that did not fit into the last block (the backlog, in order).
+// pool keeps the calls that wait for lower nonces of their sender, on the leader. None of the organisations that send
+// them may fill it (package fair).
 type pool struct {
 	settings *settings.Settings
 	gaps     map[common.Address]map[uint64]*kept
-	backlog  []*kept
-	count    int // of both
-	bytes    int
+	calls    *fair.Shares
+	bytes    *fair.Shares
 	swept    uint64
 }
 
@@ -49,18 +49,32 @@ type pool struct {
 const sweepEvery = 100
 
 func newPool(s *settings.Settings) *pool {
-	return &pool{settings: s, gaps: map[common.Address]map[uint64]*kept{}}
+	return &pool{
+		settings: s, gaps: map[common.Address]map[uint64]*kept{},
+		calls: fair.New(s.GapTotal), bytes: fair.New(s.GapBytes),
+	}
 }
 
 func (p *pool) room(k *kept) error {
-	if p.count >= p.settings.GapTotal || p.bytes+k.checked.size > p.settings.GapBytes {
-		return fmt.Errorf("%w: %d transactions of %d bytes wait already: send this one again later", coco.ErrBusy, p.count, p.bytes)
+	who, size := k.call.Caller.Actor, k.checked.size
+	switch {
+	case p.calls.Used()+1 > p.settings.GapTotal || p.bytes.Used()+size > p.settings.GapBytes:
+		return fmt.Errorf("%w: %d transactions of %d bytes wait already: send this one again later", coco.ErrBusy, p.calls.Used(), p.bytes.Used())
+	case !p.calls.Fits(who, 1) || !p.bytes.Fits(who, size):
+		return fmt.Errorf("%w: this organisation has its share of the transactions that wait for lower nonces already: send this one again later", coco.ErrBusy)
 	}
 	return nil
 }
 
-func (p *pool) add(k *kept) { p.count++; p.bytes += k.checked.size }
-func (p *pool) sub(k *kept) { p.count--; p.bytes -= k.checked.size }
+func (p *pool) add(k *kept) {
+	p.calls.Take(k.call.Caller.Actor, 1)
+	p.bytes.Take(k.call.Caller.Actor, k.checked.size)
+}
+
+func (p *pool) sub(k *kept) {
+	p.calls.Give(k.call.Caller.Actor, 1)
+	p.bytes.Give(k.call.Caller.Actor, k.checked.size)
+}
 
 // keep lets a call wait for lower nonces. It may take the place of one with the same nonce that
 // offers a tenth less, as in go-ethereum's pool.
@@ -139,26 +153,6 @@ func (p *pool) take(from common.Address, nonce uint64) *kept {
 	return k
 }
 
-// postpone keeps a call for the next block.
-func (p *pool) postpone(k *kept) error {
-	if err := p.room(k); err != nil {
-		return err
-	}
-	p.backlog = append(p.backlog, k)
-	p.add(k)
-	return nil
-}
-
-// takeBacklog removes and returns the backlog.
-func (p *pool) takeBacklog() []*kept {
-	out := p.backlog
-	p.backlog = nil
-	for _, k := range out {
-		p.sub(k)
-	}
-	return out
-}
-
 // sweep removes and returns, from time to time, the waiting calls that have waited long enough,
 // whose client has stopped waiting, or whose nonce is not above the next any more.
 func (p *pool) sweep(now uint64, next func(common.Address) uint64) []*kept {
@@ -185,14 +179,15 @@ func (p *pool) sweep(now uint64, next func(common.Address) uint64) []*kept {
 
 // drain removes everything, with the same outcome.
 func (p *pool) drain(err error) []adapter.Outcome {
-	all := p.takeBacklog()
+	var all []*kept
 	for _, waiting := range p.gaps {
 		for _, k := range waiting {
 			all = append(all, k)
 		}
 	}
-	clear(p.gaps)
-	p.count, p.bytes = 0, 0
+	for _, k := range all {
+		p.remove(k)
+	}
 	sortKept(all)
 	out := make([]adapter.Outcome, len(all))
 	for i, k := range all {

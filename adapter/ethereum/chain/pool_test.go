@@ -33,8 +33,8 @@ func TestGapWaitsUntilItIsFilled(t *testing.T) {
 	if out[1].Call != late1 || out[2].Call != late2 {
 		t.Fatal("the waiting calls came in the wrong order")
 	}
-	equal(t, "kept", c.exec.pool.count, 0)
-	equal(t, "bytes kept", c.exec.pool.bytes, 0)
+	equal(t, "kept", c.exec.pool.calls.Used(), 0)
+	equal(t, "bytes kept", c.exec.pool.bytes.Used(), 0)
 }
 
 func TestGapIsRefusedInTheEnd(t *testing.T) {
@@ -55,7 +55,7 @@ func TestAbandonedCallsAreDropped(t *testing.T) {
 	none(t, c.execute(gone))
 	close(done)
 	out := c.execute(c.call(c.transfer(0, 0, 1)))
-	if len(out) != 2 || out[0].Err != nil || !errors.Is(out[1].Err, coco.ErrNotCommitted) {
+	if len(out) != 2 || out[1].Err != nil || !errors.Is(out[0].Err, coco.ErrNotCommitted) {
 		t.Fatalf("outcomes: %+v", out)
 	}
 	equal(t, "transactions", len(c.Head().Txs), 1)
@@ -67,10 +67,16 @@ func TestAbandonedCallsAreDropped(t *testing.T) {
 
 func TestPoolIsBounded(t *testing.T) {
 	c := newTestChain(t, 3, map[string]any{"gap_per_sender": 2, "gap_total": 3})
-	none(t, c.execute(c.call(c.transfer(0, 5, 1)), c.call(c.transfer(0, 6, 1))))
-	refused(t, c.execute(c.call(c.transfer(0, 7, 1))), "account limit exceeded", coco.ErrBusy)
-	none(t, c.execute(c.call(c.transfer(1, 5, 1))))
-	refused(t, c.execute(c.call(c.transfer(2, 5, 1))), "busy: 3 transactions", coco.ErrBusy)
+	of := func(organisation, sender int, nonce uint64) *adapter.Call {
+		call := c.call(c.transfer(sender, nonce, 1))
+		call.Caller.Actor = coco.ActorID{byte(organisation)}
+		return call
+	}
+	none(t, c.execute(of(1, 0, 5), of(1, 0, 6)))
+	refused(t, c.execute(of(1, 0, 7)), "account limit exceeded", coco.ErrBusy)
+	refused(t, c.execute(of(1, 1, 5)), "busy: this organisation has its share", coco.ErrBusy)
+	none(t, c.execute(of(2, 1, 5)))
+	refused(t, c.execute(of(3, 2, 5)), "busy: 3 transactions", coco.ErrBusy)
 }
 
 func TestPoolReplacesByHigherFees(t *testing.T) {
@@ -88,7 +94,7 @@ func TestPoolReplacesByHigherFees(t *testing.T) {
 	if out[0].Call != first {
 		t.Fatal("the wrong call was replaced")
 	}
-	equal(t, "kept", c.exec.pool.count, 1)
+	equal(t, "kept", c.exec.pool.calls.Used(), 1)
 }
 
 func TestWaitingRivalOfAnExecutedNonceIsRefused(t *testing.T) {
@@ -109,7 +115,7 @@ func TestFullBlockLeavesTheRestToTheNext(t *testing.T) {
 		calls = append(calls, c.call(c.transfer(i%3, uint64(i/3), 1)))
 	}
 	included_(t, c.execute(calls...), 3)
-	equal(t, "ready", c.Ready(), true)
+	equal(t, "left to the next", len(c.queue), 4)
 	late := c.call(c.transfer(0, 3, 1))
 	out := c.execute(late)
 	included_(t, out, 3)
@@ -123,8 +129,8 @@ func TestFullBlockLeavesTheRestToTheNext(t *testing.T) {
 	if out[1].Call != late {
 		t.Fatal("the late call did not come last")
 	}
-	equal(t, "ready", c.Ready(), false)
-	equal(t, "kept", c.exec.pool.count, 0)
+	equal(t, "left to the next", len(c.queue), 0)
+	equal(t, "kept", c.exec.pool.calls.Used(), 0)
 	equal(t, "blocks", c.Head().Number(), 3)
 }
 

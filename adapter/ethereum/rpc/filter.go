@@ -73,7 +73,7 @@ func (s *Server) findLogs(ctx context.Context, v *chain.View, from, to uint64, f
 		}
 		return nil
 	}
-	err := s.calls.do(ctx, func(ctx context.Context) error {
+	err := s.calls.do(ctx, exchangeOf(ctx).caller, func(ctx context.Context) error {
 		err := v.Logs(ctx, from, to, f, look, func(l *types.Log) error {
 			if list.Count == s.limits.LogResults {
 				return limit("query returned more than %d results", s.limits.LogResults)

@@ -104,17 +104,17 @@ func TestCallsWaitForASlot(t *testing.T) {
 	inside, finish := make(chan struct{}), make(chan struct{})
 	done := make(chan error, 1)
 	go func() {
-		done <- g.do(context.Background(), func(context.Context) error { close(inside); <-finish; return nil })
+		done <- g.do(context.Background(), coco.Caller{}, func(context.Context) error { close(inside); <-finish; return nil })
 	}()
 	<-inside
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := g.do(ctx, func(context.Context) error { return nil }); err == nil {
+	if err := g.do(ctx, coco.Caller{}, func(context.Context) error { return nil }); err == nil {
 		t.Error("a second call ran, there is one slot")
 	}
 	close(finish)
 	must(t, <-done)
-	must(t, g.do(context.Background(), func(context.Context) error { return nil }))
+	must(t, g.do(context.Background(), coco.Caller{}, func(context.Context) error { return nil }))
 	g.close()
 	g.close()
 }

@@ -7,7 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/slots"
 )
 
 // callGuard bounds the work of eth_call and its kin: how many run at once, and for how long. One
@@ -16,7 +18,7 @@ import (
 type callGuard struct {
 	clock   host.Clock
 	timeout time.Duration
-	slots   chan struct{}
+	slots   *slots.Slots
 
 	mu      sync.Mutex
 	running map[*guardedCall]struct{}
@@ -37,29 +39,32 @@ const guardTicks = 8
 
 var errCallTimeout = errors.New("timeout")
 
+// maxWaiting is how many calls may wait for a slot, of which one organisation's fill half. Further ones are refused.
+const maxWaiting = 8192
+
+// newCallGuard returns a guard of a number of slots, of which one organisation holds half.
 func newCallGuard(clock host.Clock, timeout time.Duration, parallel int) *callGuard {
 	return &callGuard{
 		clock:   clock,
 		timeout: timeout,
-		slots:   make(chan struct{}, max(parallel, 1)),
+		slots:   slots.New(max(parallel, 1), maxWaiting, clock.Elapsed),
 		running: map[*guardedCall]struct{}{},
 		quit:    make(chan struct{}),
 	}
 }
 
 // do runs fn with a context that ends with ctx or after the timeout, once there is a slot for it.
-func (g *callGuard) do(ctx context.Context, fn func(context.Context) error) error {
-	select {
-	case g.slots <- struct{}{}:
-		defer func() { <-g.slots }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
+func (g *callGuard) do(ctx context.Context, who coco.Caller, fn func(context.Context) error) error {
+	leave, err := g.slots.Enter(ctx, who.Actor)
+	if err != nil {
+		return err
 	}
+	defer leave()
 	ctx, cancel := context.WithCancelCause(ctx)
 	c := &guardedCall{cancel: cancel}
 	g.enter(c)
 	defer g.leave(c)
-	err := fn(ctx)
+	err = fn(ctx)
 	if context.Cause(ctx) == errCallTimeout {
 		return rpcErrorf(codeServer, "execution aborted (timeout = %v)", g.timeout)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -113,19 +114,33 @@ func (c *testChain) submit(_ context.Context, calls ...*adapter.Call) []adapter.
 	return out
 }
 
-// execute runs one batch and commits it.
-func (c *testChain) execute(calls ...*adapter.Call) []adapter.Outcome {
-	set := c.store.Begin(c.view, c.now)
-	out := c.run(set, calls...)
-	c.commit(set)
-	return out
+// execute runs one batch and commits it, and more until nothing is left.
+func (c *testChain) execute(calls ...*adapter.Call) (out []adapter.Outcome) {
+	queue := adapter.Queue(calls...)
+	for {
+		set := c.store.Begin(c.view, c.now)
+		part := set.Part(c.scope)
+		out = append(out, c.Execute(context.Background(), part, queue)...)
+		part.End()
+		c.commit(set)
+		for c.Busy() {
+			runtime.Gosched()
+		}
+		next := queue.Next()
+		if next == nil && !c.Ready() {
+			return out
+		}
+		if next != nil {
+			queue.Back(next)
+		}
+	}
 }
 
 // run executes calls on top of a set.
 func (c *testChain) run(set *store.Set, calls ...*adapter.Call) []adapter.Outcome {
 	part := set.Part(c.scope)
 	defer part.End()
-	return c.Execute(context.Background(), part, calls)
+	return c.Execute(context.Background(), part, adapter.Queue(calls...))
 }
 
 func (c *testChain) commit(set *store.Set) {

@@ -244,6 +244,26 @@ func (s *DB) Finish(eip158 bool) {
 	s.endTx()
 }
 
+// What a row has beside an account's code, at most: keys, table's name and encoding.
+const (
+	slotBytes    = 160
+	accountBytes = 240
+)
+
+// Written returns how many bytes Finish will write to the sink, at most.
+func (s *DB) Written() (n int) {
+	for _, a := range s.touched {
+		if a.mutations == 0 {
+			continue
+		}
+		n += accountBytes + slotBytes*len(a.changed)
+		if a.newCode {
+			n += slotBytes + len(a.code)
+		}
+	}
+	return n
+}
+
 // forgetSlots drops the marks of slots whose writes were reverted.
 func (a *account) forgetSlots() {
 	for _, sl := range a.changed {
@@ -334,6 +354,9 @@ func (s *DB) writeRecord(a *account) {
 		s.Sink.Delete(rows.Accounts, a.addr[:])
 	}
 }
+
+// Logs returns the logs of the current transaction, which MUST NOT be modified.
+func (s *DB) Logs() []*types.Log { return s.logs }
 
 // TakeLogs returns the logs of the current transaction and begins a new list.
 func (s *DB) TakeLogs() []*types.Log {
