@@ -116,7 +116,7 @@ func (n *node) request(from coco.NodeID, rq peer.Request, done func([]adapter.Re
 	default:
 		return fmt.Errorf("%w: node %s does not know this request", coco.ErrInvalid, n.self.Identity.ID().Short())
 	}
-	return n.replica.Enqueue(&replica.Item{Node: from, Run: run, Done: done})
+	return n.replica.Enqueue(&replica.Item{Node: from, Run: run, By: rq.By.Actor, Until: rq.Until, Done: done})
 }
 
 // verifyPeer accepts the connection of a node that has a standing. Each frame on it is judged by the standing at that time.

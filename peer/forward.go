@@ -13,7 +13,7 @@ import (
 	"github.com/cocoframework/coco/wire"
 )
 
-// SubmitPatience bounds a submission whose context has no deadline of its own.
+// SubmitPatience bounds every submission.
 const SubmitPatience = 30 * time.Second
 
 // retryPause is how long a submission waits for another leader to show before it looks again.
@@ -31,6 +31,11 @@ const requests = "coco"
 type Request struct {
 	Kind RequestKind
 	Body []byte // of a Govern: the statement
+	// By is who has the node ask; zero if it asks for itself.
+	By coco.Caller
+	// Until is closed once nobody waits for the result any more; nil means never. It does not travel as such: a forward
+	// says how long its sender waits.
+	Until <-chan struct{}
 }
 
 // RequestKind says what a node asks for.
@@ -106,7 +111,7 @@ func (f *Forwarder) Waiting() (calls, bytes int) { return f.pending.waiting() }
 // committed and applied here. It finds the leader, and sends again what certainly was not executed, or
 // may be executed twice without harm, until ctx ends.
 func (f *Forwarder) Submit(ctx context.Context, ledger string, calls []*adapter.Call) []adapter.Result {
-	ctx, cancel := bounded(ctx)
+	ctx, until, cancel := f.bounded(ctx)
 	defer cancel()
 	for _, c := range calls {
 		if c.Done == nil {
@@ -125,7 +130,7 @@ func (f *Forwarder) Submit(ctx context.Context, ledger string, calls []*adapter.
 		for i, at := range open {
 			send[i] = calls[at]
 		}
-		got := f.submit(ctx, lead, ledger, send)
+		got := f.submit(ctx, until, lead, ledger, send)
 		var again []int
 		for i, at := range open {
 			results[at] = got[i]
@@ -145,11 +150,11 @@ func (f *Forwarder) Submit(ctx context.Context, ledger string, calls []*adapter.
 // Ask has the leader do what this node asks for, and returns once that is refused, or is committed and
 // applied here. It asks again while certainly nothing was executed, until ctx ends.
 func (f *Forwarder) Ask(ctx context.Context, rq Request) adapter.Result {
-	ctx, cancel := bounded(ctx)
+	ctx, until, cancel := f.bounded(ctx)
 	defer cancel()
 	for {
 		lead := f.cfg.Leadership()
-		r := f.ask(ctx, lead, rq)
+		r := f.ask(ctx, until, lead, rq)
 		if !errors.Is(r.Err, coco.ErrNotCommitted) || !f.pause(ctx, lead) {
 			return r
 		}
@@ -158,14 +163,15 @@ func (f *Forwarder) Ask(ctx context.Context, rq Request) adapter.Result {
 
 // AskOnce is Ask without asking again: it fails with coco.ErrNotCommitted while no node leads.
 func (f *Forwarder) AskOnce(ctx context.Context, rq Request) adapter.Result {
-	return f.ask(ctx, f.cfg.Leadership(), rq)
+	ctx, until, cancel := f.bounded(ctx)
+	defer cancel()
+	return f.ask(ctx, until, f.cfg.Leadership(), rq)
 }
 
-func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, SubmitPatience)
+// bounded ends a context after SubmitPatience, and returns when that is, by Clock.Elapsed.
+func (f *Forwarder) bounded(ctx context.Context) (context.Context, time.Duration, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, SubmitPatience)
+	return ctx, f.cfg.Clock.Elapsed() + SubmitPatience, cancel
 }
 
 // pause waits until another node may lead. It reports false if ctx has ended.
@@ -180,27 +186,28 @@ func (f *Forwarder) pause(ctx context.Context, lead Leadership) bool {
 }
 
 // submit brings calls to the leader once.
-func (f *Forwarder) submit(ctx context.Context, lead Leadership, ledger string, calls []*adapter.Call) []adapter.Result {
-	return f.once(ctx, lead, ledger, calls, func(done func([]adapter.Result)) error {
+func (f *Forwarder) submit(ctx context.Context, until time.Duration, lead Leadership, ledger string, calls []*adapter.Call) []adapter.Result {
+	return f.once(ctx, until, lead, ledger, calls, func(done func([]adapter.Result)) error {
 		return f.cfg.Submit(f.cfg.Self, ledger, calls, done)
 	})
 }
 
 // ask brings a request to the leader once.
-func (f *Forwarder) ask(ctx context.Context, lead Leadership, rq Request) adapter.Result {
-	call := &adapter.Call{Payload: append([]byte(rq.Kind), rq.Body...)}
-	return f.once(ctx, lead, requests, []*adapter.Call{call}, func(done func([]adapter.Result)) error {
+func (f *Forwarder) ask(ctx context.Context, until time.Duration, lead Leadership, rq Request) adapter.Result {
+	call := &adapter.Call{Caller: rq.By, Payload: append([]byte(rq.Kind), rq.Body...)}
+	return f.once(ctx, until, lead, requests, []*adapter.Call{call}, func(done func([]adapter.Result)) error {
+		rq.Until = ctx.Done()
 		return f.cfg.Request(f.cfg.Self, rq, done)
 	})[0]
 }
 
 // once does what is asked for here, if this node leads, or forwards it to the leader.
-func (f *Forwarder) once(ctx context.Context, lead Leadership, ledger string, calls []*adapter.Call, here func(func([]adapter.Result)) error) []adapter.Result {
+func (f *Forwarder) once(ctx context.Context, until time.Duration, lead Leadership, ledger string, calls []*adapter.Call, here func(func([]adapter.Result)) error) []adapter.Result {
 	switch {
 	case lead.Leader == coco.NodeID{}:
 		return failed(len(calls), fmt.Errorf("%w: the network has no leader at the moment", coco.ErrNotCommitted))
 	case !lead.Self:
-		return f.forward(ctx, lead.Leader, ledger, calls)
+		return f.forward(ctx, until, lead.Leader, ledger, calls)
 	}
 	done := make(chan []adapter.Result, 1)
 	if err := here(func(r []adapter.Result) { done <- r }); err != nil {
@@ -215,8 +222,8 @@ func (f *Forwarder) once(ctx context.Context, lead Leadership, ledger string, ca
 }
 
 // forward sends calls to the leader and waits for its reply.
-func (f *Forwarder) forward(ctx context.Context, leader coco.NodeID, ledger string, calls []*adapter.Call) []adapter.Result {
-	id, sent, err := f.pending.add(leader, calls)
+func (f *Forwarder) forward(ctx context.Context, until time.Duration, leader coco.NodeID, ledger string, calls []*adapter.Call) []adapter.Result {
+	id, sent, err := f.pending.add(leader, calls, until-f.cfg.Clock.Elapsed())
 	if err != nil {
 		f.cfg.Full(err)
 		return failed(len(calls), err)
@@ -281,8 +288,16 @@ func (f *Forwarder) applied(ctx context.Context, results []adapter.Result) []ada
 
 // serve does what another node forwarded, if this node leads.
 func (f *Forwarder) serve(from coco.NodeID, m *Forward) {
-	done := func(results []adapter.Result) { f.reply(from, m.ID, results) }
-	if err := f.served(from, m, done); err != nil {
+	patience, ok := patienceOf(m.ID)
+	if !ok {
+		patience = SubmitPatience
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience) // ends with the reply, or when nobody waits for it
+	done := func(results []adapter.Result) {
+		cancel()
+		f.reply(from, m.ID, results)
+	}
+	if err := f.served(ctx, from, m, done); err != nil {
 		done(failed(len(m.Calls), err))
 	}
 }
@@ -292,7 +307,7 @@ func (f *Forwarder) deny(from coco.NodeID, m *Forward) {
 	f.reply(from, m.ID, failed(len(m.Calls), errRemoved(from)))
 }
 
-func (f *Forwarder) served(from coco.NodeID, m *Forward, done func([]adapter.Result)) error {
+func (f *Forwarder) served(ctx context.Context, from coco.NodeID, m *Forward, done func([]adapter.Result)) error {
 	if m.Ledger == requests {
 		rq, err := parseRequest(m)
 		if err != nil {
@@ -301,6 +316,7 @@ func (f *Forwarder) served(from coco.NodeID, m *Forward, done func([]adapter.Res
 		if err := f.leads(); err != nil {
 			return err
 		}
+		rq.By, rq.Until = m.Calls[0].Caller, ctx.Done()
 		return f.cfg.Request(from, rq, done)
 	}
 	calls := make([]*adapter.Call, len(m.Calls))
@@ -309,7 +325,7 @@ func (f *Forwarder) served(from coco.NodeID, m *Forward, done func([]adapter.Res
 		if err != nil {
 			return err
 		}
-		calls[i] = &adapter.Call{Caller: c.Caller, Payload: c.Payload, Decoded: decoded}
+		calls[i] = &adapter.Call{Caller: c.Caller, Payload: c.Payload, Decoded: decoded, Done: ctx.Done()}
 	}
 	if err := f.leads(); err != nil {
 		return err

@@ -38,7 +38,7 @@ type Behind struct{}
 // Forward carries calls to the leader.
 type Forward struct {
 	_      struct{} `cbor:",toarray"`
-	ID     uint64   // chosen by the sender; names the reply
+	ID     uint64   // chosen by the sender; names the reply, and says how long the sender waits: see idOf
 	Ledger string   // an adapter's, or requests
 	Calls  []Call
 }

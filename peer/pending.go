@@ -3,6 +3,7 @@ package peer
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -13,7 +14,7 @@ import (
 // queue, and as fair: what a follower has under way is its own memory, whatever the leader does.
 type pending struct {
 	mu    sync.Mutex
-	last  uint64 // the ID given last
+	last  uint64 // the number given last
 	open  map[uint64]*forward
 	calls *fair.Shares // nil until bound
 	bytes *fair.Shares
@@ -41,8 +42,27 @@ func (p *pending) bound(calls, bytes int) {
 	p.calls, p.bytes = fair.New(calls), fair.New(bytes)
 }
 
-// add registers calls, which are of one caller, before they are sent.
-func (p *pending) add(to coco.NodeID, calls []*adapter.Call) (uint64, *forward, error) {
+// A forward's ID has a number that names it, and above that the milliseconds that its sender waits for the reply. A node
+// that knows nothing of the latter sends the whole ID back as it came; from a node that knows nothing of it, it is 0.
+const (
+	numberBits  = 40
+	maxPatience = 1<<(64-numberBits) - 1 // in milliseconds: 4.6 hours
+)
+
+// idOf returns the ID of the forward of a number.
+func idOf(number uint64, patience time.Duration) uint64 {
+	ms := uint64(min(max(patience.Milliseconds(), 1), maxPatience))
+	return ms<<numberBits | number&(1<<numberBits-1)
+}
+
+// patienceOf returns how long the sender of a forward waits, and whether it says so.
+func patienceOf(id uint64) (time.Duration, bool) {
+	ms := id >> numberBits
+	return time.Duration(ms) * time.Millisecond, ms != 0
+}
+
+// add registers calls, which are of one caller, before they are sent. Patience is how long their sender waits.
+func (p *pending) add(to coco.NodeID, calls []*adapter.Call, patience time.Duration) (uint64, *forward, error) {
 	f := &forward{to: to, done: make(chan []adapter.Result, 1), caller: calls[0].Caller.Actor, calls: len(calls)}
 	for _, c := range calls {
 		f.bytes += len(c.Payload)
@@ -58,8 +78,9 @@ func (p *pending) add(to coco.NodeID, calls []*adapter.Call) (uint64, *forward, 
 	p.calls.Take(f.caller, f.calls)
 	p.bytes.Take(f.caller, f.bytes)
 	p.last++
-	p.open[p.last] = f
-	return p.last, f, nil
+	id := idOf(p.last, patience)
+	p.open[id] = f
+	return id, f, nil
 }
 
 // remove ends a forward, and returns nil if there is none of this ID to this node.

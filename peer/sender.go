@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -17,19 +18,50 @@ type sender struct {
 	stop      context.CancelFunc
 
 	mu     sync.Mutex
-	frames [][]byte // under mu
-	bytes  int      // under mu
+	urgent frames // of consensus and about epochs; under mu
+	calls  frames // forwards and replies; under mu
 	ready  chan struct{}
 	up     atomic.Bool // the connection is there
 }
 
-// queue adds a frame and reports whether there was room.
+// frames wait in order.
+type frames struct {
+	list  [][]byte
+	bytes int
+}
+
+// take removes frames from the front: all, or as long as those before have fewer bytes than most.
+func (f *frames) take(most int) (out [][]byte) {
+	n, bytes := 0, 0
+	for n < len(f.list) && bytes < most {
+		bytes += len(f.list[n])
+		n++
+	}
+	out = f.list[:n:n]
+	f.list, f.bytes = f.list[n:], f.bytes-bytes
+	if len(f.list) == 0 {
+		f.list = nil
+	}
+	return out
+}
+
+// turnBytes is about how many bytes of forwards and replies are written before urgent frames go first again.
+const turnBytes = 256 << 10
+
+// queue adds a frame and reports whether there was room. Forwards and replies fill half of it at most.
 func (s *sender) queue(frame []byte) bool {
 	s.mu.Lock()
-	room := s.bytes+len(frame) <= maxQueued
+	of, most := &s.urgent, maxQueued
+	if k := kind(frame[0]); k == kindForward || k == kindReply {
+		of, most = &s.calls, maxQueued/2
+		if of.bytes == 0 { // the largest frame fits
+			most = maxQueued
+		}
+	}
+	room := of.bytes+len(frame) <= most && s.urgent.bytes+s.calls.bytes+len(frame) <= maxQueued
 	if room {
-		s.frames = append(s.frames, frame)
-		s.bytes += len(frame)
+		of.list = append(of.list, frame)
+		of.bytes += len(frame)
 	}
 	s.mu.Unlock()
 	if room {
@@ -45,9 +77,14 @@ func (s *sender) queue(frame []byte) bool {
 func (s *sender) drain() [][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	frames := s.frames
-	s.frames, s.bytes = nil, 0
-	return frames
+	return append(s.urgent.take(math.MaxInt), s.calls.take(math.MaxInt)...)
+}
+
+// next removes what is to be written next: all that is urgent, and some of the rest.
+func (s *sender) next() [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(s.urgent.take(math.MaxInt), s.calls.take(turnBytes)...)
 }
 
 // run connects again and again until ctx ends.
@@ -122,7 +159,7 @@ func (s *sender) write(ctx context.Context, conn *channel.Conn) {
 			return
 		case <-s.ready:
 		}
-		if frames := s.drain(); len(frames) > 0 {
+		for frames := s.next(); len(frames) > 0; frames = s.next() {
 			_ = conn.SetWriteDeadline(t.clock.Deadline(sendPatience))
 			if err := conn.WriteFrames(frames); err != nil {
 				t.log.Debug("connection lost", "node", s.to.Short(), "error", err)
