@@ -350,7 +350,7 @@ func (b *builder) conclude(k *kept, e *executed) bool {
 // What a block adds to the last transaction's record: header and fixed rows, and for each transaction its hash.
 const (
 	blockBytes = 4096
-	txBytes    = 512 // of a transaction's row beside its encoding and its logs, with the claims
+	txBytes    = 640 // of a transaction's row and claims beside its encoding and its logs
 )
 
 // fits reports whether the writes of an executed transaction have room in this batch. The error is for one that no batch
@@ -358,7 +358,7 @@ const (
 func (b *builder) fits(k *kept) (bool, error) {
 	need := b.cache.Written() + len(k.checked.raw) + txBytes
 	for _, l := range b.cache.Logs() {
-		need += 64 + 33*len(l.Topics) + len(l.Data)
+		need += 2 * (64 + 33*len(l.Topics) + len(l.Data)) // in the row and in the claims
 	}
 	block := blockBytes + common.HashLength*(len(b.included)+1)
 	left, most := b.set.Room()
