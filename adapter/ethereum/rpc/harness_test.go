@@ -136,13 +136,6 @@ func (c *testChain) execute(calls ...*adapter.Call) (out []adapter.Outcome) {
 	}
 }
 
-// run executes calls on top of a set.
-func (c *testChain) run(set *store.Set, calls ...*adapter.Call) []adapter.Outcome {
-	part := set.Part(c.scope)
-	defer part.End()
-	return c.Execute(context.Background(), part, adapter.Queue(calls...))
-}
-
 func (c *testChain) commit(set *store.Set) {
 	if set.Len() == 0 {
 		return
