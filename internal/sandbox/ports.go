@@ -27,6 +27,10 @@ func (s *Sandbox) assignPorts() error {
 	next := cmp.Or(s.opts.Port, DefaultPort)
 	for i := range s.info.Nodes {
 		n := &s.info.Nodes[i]
+		if n.Retired {
+			n.HTTP, n.WS = "", ""
+			continue
+		}
 		want := next
 		if u, err := url.Parse(n.HTTP); err == nil && u.Port() != "" && s.opts.Port == 0 {
 			want, _ = strconv.Atoi(u.Port())

@@ -112,7 +112,7 @@ type Sandbox struct {
 	end      end
 }
 
-// front is how users reach the nodes: by node, a loopback listener, its proxy, and the proxy's connections.
+// front is how users reach the nodes: for each that has not retired, a loopback listener, its proxy, and the proxy's connections.
 type front struct {
 	listeners []net.Listener
 	proxies   []*proxy.Proxy
@@ -167,6 +167,9 @@ func Start(ctx context.Context, opts Options) (*Sandbox, error) {
 	}
 	go s.run(ctx, children)
 	for _, n := range s.Info().Nodes {
+		if n.Retired {
+			continue
+		}
 		s.report(localnet.Step{Step: "open", Node: n.Name, URL: n.HTTP, Text: fmt.Sprintf("%s answers at %s", n.Name, n.HTTP)})
 	}
 	s.report(s.readyStep())
@@ -248,6 +251,9 @@ func (s *Sandbox) open(ctx context.Context, n *processes) error {
 		return err
 	}
 	for i := range s.info.Nodes {
+		if s.info.Nodes[i].Retired { // it has no listener either
+			continue
+		}
 		if err := s.addProxy(i); err != nil {
 			return err
 		}
@@ -383,6 +389,9 @@ func (s *Sandbox) readyStep() localnet.Step {
 	info := s.Info()
 	step := localnet.Step{Step: "ready", ChainID: info.ChainID, Dir: info.Dir, Insecure: info.Insecure, Constitution: info.Constitution.String()}
 	for _, n := range info.Nodes {
+		if n.Retired {
+			continue
+		}
 		step.RPC = append(step.RPC, n.HTTP)
 		step.WS = append(step.WS, n.WS)
 	}

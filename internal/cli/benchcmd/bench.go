@@ -157,14 +157,18 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 // targets are the ways into a network: each node under its member's user.
 func targets(info localnet.Info, plain, ws bool) ([]link.Target, error) {
 	var out []link.Target
-	for i, n := range info.Nodes {
+	for _, n := range info.Nodes {
 		switch {
 		case plain && ws:
 			out = append(out, link.Target{Name: n.Name, URL: n.WS})
 		case plain:
 			out = append(out, link.Target{Name: n.Name, URL: n.HTTP})
 		default:
-			dir := identity.Dir(info.Members[i].Dir)
+			m, err := info.Member(n.Member)
+			if err != nil {
+				return nil, err
+			}
+			dir := identity.Dir(m.Dir)
 			conf, err := link.ClientTLS(dir.User(), dir.UserKey(), info.ServicePEM)
 			if err != nil {
 				return nil, err

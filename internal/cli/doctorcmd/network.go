@@ -129,6 +129,9 @@ func (d *diagnosis) examineClocks(ctx context.Context, info localnet.Info, verif
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	for _, n := range info.Nodes {
+		if n.Retired {
+			continue
+		}
 		apart, err := clockOf(ctx, info, n, verifiers)
 		if err != nil {
 			d.add("clock", finding.Warning, "node %s does not tell its time: %v", n.Name, err)

@@ -45,18 +45,16 @@ type connector = func(*localnet.Info, localnet.Node, attest.Verifiers) (*client.
 func (a *app) onNode(cmd *cobra.Command, connect connector, do func(context.Context, *client.Client, localnet.Node) error) *cobra.Command {
 	var dir, name string
 	cli.DirFlag(cmd, &dir, "`folder` of the running network")
-	cmd.Flags().StringVar(&name, "node", "", "`name` of the node to ask (default: the first)")
+	cmd.Flags().StringVar(&name, "node", "", "`name` of the node to ask (default: one that serves)")
 	a.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		info, _, err := localnet.Running(cmd.Context(), dir)
 		if err != nil {
 			return err
 		}
-		n := info.Nodes[0]
-		if name != "" {
-			if n, err = info.Node(name); err != nil {
-				return err
-			}
+		n, err := info.One(cmd.Context(), name, a.Verifiers())
+		if err != nil {
+			return err
 		}
 		c, err := connect(&info, n, a.Verifiers())
 		if err != nil {

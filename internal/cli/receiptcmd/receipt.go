@@ -62,11 +62,9 @@ the transaction's id, view.seqno, which every committed write answers in the hea
 			if err != nil {
 				return err
 			}
-			n := info.Nodes[0]
-			if nodeName != "" {
-				if n, err = info.Node(nodeName); err != nil {
-					return err
-				}
+			n, err := info.One(cmd.Context(), nodeName, a.Verifiers())
+			if err != nil {
+				return err
 			}
 			data, err := Fetch(cmd.Context(), info, n, tx, a.Verifiers())
 			if err != nil {
@@ -81,7 +79,7 @@ the transaction's id, view.seqno, which every committed write answers in the hea
 		},
 	}
 	cli.DirFlag(cmd, &dir, "`folder` of the running network")
-	cmd.Flags().StringVar(&nodeName, "node", "", "`name` of the node to ask (default: the first)")
+	cmd.Flags().StringVar(&nodeName, "node", "", "`name` of the node to ask (default: one that serves)")
 	cmd.Flags().StringVarP(&file, "file", "f", "", "`file` to write, which must not exist (default: standard output)")
 	return cmd
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/finding"
 	"github.com/cocoframework/coco/internal/localnet"
@@ -37,10 +38,11 @@ type NetworkStatus struct {
 }
 
 type NodeStatus struct {
-	Name     string `json:"name"`
+	Name     string `json:"name"` // of a node that joined from outside, its address for other nodes
 	Member   string `json:"member"`
 	RPC      string `json:"rpc"`
 	WS       string `json:"ws"`
+	Outside  bool   `json:"outside,omitempty"` // it is none of the sandbox's
 	Client   string `json:"client"`
 	Pid      int    `json:"pid,omitempty"`
 	Restarts int    `json:"restarts"`
@@ -59,7 +61,8 @@ func Status(c *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show nodes, roles, view, commit, lag and attested code",
-		Long: `Asks every node of the network that ` + "`coco up`" + ` runs, after verifying its evidence.
+		Long: `Asks every node of the network that ` + "`coco up`" + ` runs, after verifying its evidence, and those that have joined
+it from elsewhere, which its nodes name.
 
 Exits with 0 if the network commits, 5 if too few nodes answer, 6 if nothing is running.`,
 		Example: "  coco status\n  coco status --dir /tmp/net -o json",
@@ -89,13 +92,13 @@ Exits with 0 if the network commits, 5 if too few nodes answer, 6 if nothing is 
 	return cmd
 }
 
-// Ask verifies and asks all nodes at once.
+// Ask verifies and asks all nodes of the network at once: the sandbox's, and those that its nodes say have joined from outside.
 func Ask(ctx context.Context, info localnet.Info, st localnet.Status, verifiers attest.Verifiers) NetworkStatus {
 	page := NetworkStatus{
 		Dir: info.Dir, Network: info.Network, ChainID: info.ChainID, Constitution: info.Constitution, Insecure: info.Insecure,
 		Nodes: make([]NodeStatus, len(info.Nodes)),
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	asked, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
 	var wg sync.WaitGroup
 	for i, n := range info.Nodes {
@@ -110,29 +113,59 @@ func Ask(ctx context.Context, info localnet.Info, st localnet.Status, verifiers 
 			}
 		}
 		wg.Go(func() {
-			if err := at.ask(ctx, info, n, verifiers); err != nil {
-				at.Error = err.Error()
-			}
+			c, err := info.Connect(n, verifiers)
+			at.ask(asked, c, err)
 		})
 	}
 	wg.Wait()
+	page.Nodes = append(page.Nodes, askOthers(ctx, info, page.Nodes, verifiers)...)
 	page.judge()
 	return page
 }
 
-func (s *NodeStatus) ask(ctx context.Context, info localnet.Info, n localnet.Node, verifiers attest.Verifiers) error {
-	c, err := info.Connect(n, verifiers)
-	if err != nil {
-		return err
+// askPatience bounds how long nodes may take to answer.
+const askPatience = 5 * time.Second
+
+// askOthers asks the nodes that have joined from outside. No others are known to a network whose nodes do not answer.
+func askOthers(ctx context.Context, info localnet.Info, own []NodeStatus, verifiers attest.Verifiers) []NodeStatus {
+	var serving []localnet.Node
+	for i, n := range own {
+		if n.Status != nil && n.Status.Role != "joining" && n.Status.Problem == "" {
+			serving = append(serving, info.Nodes[i])
+		}
 	}
-	defer c.Close()
-	proof, err := c.Verify(ctx)
+	others, err := info.Others(ctx, serving, verifiers)
 	if err != nil {
-		return err
+		return nil
 	}
-	s.Attested = proof.Claims.Measurement
-	s.Status, err = c.Status(ctx)
-	return err
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	outside := make([]NodeStatus, len(others))
+	var wg sync.WaitGroup
+	for i, n := range others {
+		outside[i] = NodeStatus{Name: n.Address, Member: n.OwnerName, Client: n.ClientAddress, Outside: true}
+		wg.Go(func() {
+			c, err := info.ConnectOther(n, verifiers)
+			outside[i].ask(ctx, c, err)
+		})
+	}
+	wg.Wait()
+	return outside
+}
+
+// ask fills in what a node says, or why it does not.
+func (s *NodeStatus) ask(ctx context.Context, c *client.Client, err error) {
+	if err == nil {
+		defer c.Close()
+		var proof client.Attested
+		if proof, err = c.Verify(ctx); err == nil {
+			s.Attested = proof.Claims.Measurement
+			s.Status, err = c.Status(ctx)
+		}
+	}
+	if err != nil {
+		s.Error = err.Error()
+	}
 }
 
 // judge derives what follows from all answers together.
@@ -189,6 +222,9 @@ func (a *app) showStatus(page NetworkStatus) {
 		row := []string{n.Name, "", "down", "", "", "", "", n.RPC, "–"}
 		if n.Retired {
 			row[2] = "retired"
+		}
+		if n.Outside {
+			row[0], row[7], row[8] = n.Member+" at "+n.Name, "", "elsewhere"
 		}
 		if n.Pid != 0 {
 			row[8] = strconv.Itoa(n.Pid)

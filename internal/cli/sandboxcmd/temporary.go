@@ -11,12 +11,15 @@ import (
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
-// Network returns the running network in a folder, or a temporary one if dir is empty. stop ends
-// what was started.
+// Network returns the running network in a folder, with those of its nodes that serve, or a temporary one if dir is empty. stop
+// ends what was started.
 func Network(ctx context.Context, c *cli.App, dir string, nodes int, change func(*sandbox.Options)) (info localnet.Info, stop func() error, err error) {
 	a := &app{c}
 	if dir != "" {
 		info, _, err := localnet.Running(ctx, dir)
+		if err == nil {
+			info.Nodes, err = info.Serving(ctx, c.Verifiers())
+		}
 		return info, func() error { return nil }, err
 	}
 	tmp, err := os.MkdirTemp("", "coco-")

@@ -311,6 +311,9 @@ func (a *app) showNetwork(info localnet.Info, end string) {
 	p.Printf("\n")
 	rows := [][]string{{"Member", "JSON-RPC", "WebSocket"}}
 	for _, n := range info.Nodes {
+		if n.Retired {
+			continue
+		}
 		rows = append(rows, []string{n.Member, n.HTTP, n.WS})
 	}
 	p.Table(rows)
