@@ -224,6 +224,14 @@ type Keeper interface {
 	Ready() bool
 }
 
+// Idler is implemented by ledgers that may have something to commit though nobody has called.
+type Idler interface {
+	// Idle reports whether Execute without calls may make a transaction now. The core asks about once a second on a node
+	// that leads, on the goroutine of Execute, and runs Execute then. A transaction of which no outcome
+	// is returned belongs to no call.
+	Idle() bool
+}
+
 // Checker is implemented by adapters that say which of their settings members may change. Those of other adapters
 // cannot change while the network exists.
 type Checker interface {

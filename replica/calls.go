@@ -2,6 +2,7 @@ package replica
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -127,6 +128,14 @@ func (l Ledger) execute(p *permit, elapsed func() time.Duration, set *store.Set,
 func (l Ledger) busy() bool {
 	k, ok := l.Ledger.(adapter.Keeper)
 	return ok && k.Busy()
+}
+
+// idle reports whether a ledger may have something to commit without a call.
+func (l *ledgers) idle() bool { return slices.ContainsFunc(l.list, Ledger.idle) }
+
+func (l Ledger) idle() bool {
+	i, ok := l.Ledger.(adapter.Idler)
+	return ok && i.Idle()
 }
 
 // ready reports whether a ledger has something for a batch, beside what waits in the queue.

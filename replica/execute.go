@@ -85,7 +85,7 @@ func (x *executor) executeOwn(_ *permit, set *store.Set, batch *sealed) {
 
 // executeCalls executes calls of all ledgers that are not busy, which share the batch: each gets an equal part of what those
 // before it have left. Another one goes first in the next batch. A ledger without calls of its own is asked for those
-// that it keeps.
+// that it keeps, and for what it commits without any.
 func (x *executor) executeCalls(p *permit, set *store.Set, batch *sealed) {
 	l := &x.ledgers
 	left := batchTime
@@ -102,7 +102,7 @@ func (x *executor) executeCalls(p *permit, set *store.Set, batch *sealed) {
 		}
 		d.last = d.began
 		d.written = set.Size()
-		if !x.queue.waits(of.Name) && len(l.kept) == 0 {
+		if !x.queue.waits(of.Name) && len(l.kept) == 0 && !of.idle() {
 			continue
 		}
 		outcomes := of.execute(p, x.clock.Elapsed, set, adapter.Calls{Next: d.next, Back: d.back})

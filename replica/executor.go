@@ -85,7 +85,7 @@ func (x *executor) run(ctx context.Context) error {
 			for _, p := range x.queue.removeIf((*pending).abandoned) {
 				p.fail(errAbandoned)
 			}
-			x.ledgers.overdue = len(x.ledgers.kept) > 0 // kept calls may have timed out
+			x.ledgers.overdue = len(x.ledgers.kept) > 0 || x.ledgers.idle() // kept calls may have timed out
 		}
 		if err := x.work(); err != nil {
 			return err

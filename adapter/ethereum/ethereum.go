@@ -6,6 +6,7 @@
 //	                  │
 //	                chain                         blocks: execution, pool, views, subscriptions
 //	                  ├── stateroot               the Merkle-Patricia root, behind the executor's back
+//	                  ├── memo                    what the executor computes once
 //	                  ├── statedb                 the EVM's state over flat tables
 //	                  ├── logs                    selecting logs, and their terms in the index of the past
 //	                  ├── rows                    what the rows of the tables hold
@@ -68,6 +69,7 @@ var (
 	_ adapter.Indexer = ethereum{}
 	_ adapter.Ledger  = (*ledger)(nil)
 	_ adapter.Keeper  = (*ledger)(nil)
+	_ adapter.Idler   = (*ledger)(nil)
 	_ adapter.Noticer = (*ledger)(nil)
 )
 

@@ -338,7 +338,7 @@ var protocols = []rule{
 	{
 		name: "the chain does not know JSON-RPC",
 		in:   []string{"adapter/ethereum/chain"},
-		only: []string{"", "adapter", "canon", "store", "host", "internal/budget", "internal/fair", "internal/slots", "internal/logevent", "adapter/ethereum/logs", "adapter/ethereum/rows", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot"},
+		only: []string{"", "adapter", "canon", "store", "host", "internal/budget", "internal/fair", "internal/slots", "internal/logevent", "adapter/ethereum/logs", "adapter/ethereum/rows", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
 		why:  "what is committed must not depend on how it is asked for",
 	},
 	{

@@ -115,10 +115,18 @@ describe("ethers", { timeout }, () => {
     const opens = (await providers[0].getBlock("latest")).timestamp + 3;
     const data = `0x${opens.toString(16).padStart(64, "0")}`;
     await assert.rejects(wallet.estimateGas({ to: lock, data }), { code: "CALL_EXCEPTION" });
-    await new Promise((resolve) => setTimeout(resolve, 4500)); // no block comes meanwhile
+    await new Promise((resolve) => setTimeout(resolve, 4500));
     await (await wallet.sendTransaction({ to: lock, data })).wait();
     const checkpoints = await deploy("5f544314600f57435f5560014355005b00"); // writes more in a new block
     for (let i = 0; i < 4; i++) assert.equal((await (await wallet.sendTransaction({ to: checkpoints })).wait()).status, 1);
+  });
+
+  test("confirmations come without traffic", async () => {
+    const wallet = await fresh();
+    const tx = await wallet.sendTransaction({ to: wallet.address });
+    assert.equal((await tx.wait(2)).status, 1);
+    const receipt = await tx.wait(5); // as Hardhat Ignition waits
+    assert.ok((await receipt.confirmations()) >= 5);
   });
 
   test("an account without ether can send", async () => {

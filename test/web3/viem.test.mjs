@@ -180,6 +180,13 @@ describe("viem", { timeout }, () => {
     }
   });
 
+  test("confirmations come without traffic", async () => {
+    const hash = await wallet.sendTransaction({ to: random().address, value: 1n });
+    const receipt = await clients[0].waitForTransactionReceipt({ hash, confirmations: 3 });
+    assert.equal(receipt.status, "success");
+    assert.ok((await clients[0].getBlockNumber({ cacheTime: 0 })) >= receipt.blockNumber + 2n);
+  });
+
   test("fees, history and estimates suit a free network", async () => {
     assert.equal(await clients[0].getGasPrice(), 0n);
     const fees = await clients[0].estimateFeesPerGas();

@@ -109,7 +109,12 @@ func (c *chain) nextHeader(at *Block, now uint64) *types.Header {
 }
 
 // nextTime is the timestamp of the block after one of the time parent, in seconds; now is in milliseconds.
-func (c *chain) nextTime(parent, now uint64) uint64 { return max(parent, now/1000) }
+func (c *chain) nextTime(parent, now uint64) uint64 {
+	if c.settings.Timestamps == settings.Increasing {
+		parent++
+	}
+	return max(parent, now/1000)
+}
 
 // difficulty is 0 from the merge on. Before, it says nothing here, but must not be 0.
 func (c *chain) difficulty() *big.Int {
@@ -233,7 +238,10 @@ func (b *builder) finishBlock() error {
 		return err
 	}
 	row.View = b.set.View()
-	row.First = b.tx.Seqno() - uint64(len(b.included)-1)
+	row.First = b.tx.Seqno() - uint64(max(len(b.included), 1)-1)
+	if b.empty > 0 {
+		b.tx.Put(rows.Meta, rows.KeyEmpty, rows.EncodeEmpty(b.number(), b.empty))
+	}
 	b.at = writeBlock(b.tx, h, row)
 	b.tx.Commit()
 	b.changes.Number, b.changes.Hash = b.number(), b.at.Hash
@@ -281,37 +289,3 @@ type rawList [][]byte
 func (l rawList) Len() int                           { return len(l) }
 func (l rawList) EncodeIndex(i int, w *bytes.Buffer) { w.Write(l[i]) }
 func (l rawList) root() common.Hash                  { return types.DeriveSha(l, trie.NewStackTrie(nil)) }
-
-// bloomCache remembers the bits of addresses and topics, which recur.
-type bloomCache map[common.Hash][3]uint16
-
-// maxBlooms bounds the cache.
-const maxBlooms = 1 << 16
-
-func (c bloomCache) add(bloom *types.Bloom, logs []*types.Log) {
-	for _, l := range logs {
-		key := common.BytesToHash(l.Address[:])
-		key[0] = 1 // apart from a topic that looks like the address
-		c.set(bloom, key, l.Address[:])
-		for i := range l.Topics {
-			c.set(bloom, l.Topics[i], l.Topics[i][:])
-		}
-	}
-}
-
-func (c bloomCache) set(bloom *types.Bloom, key common.Hash, data []byte) {
-	bits, ok := c[key]
-	if !ok {
-		sum := crypto.Keccak256(data)
-		for i := range bits {
-			bits[i] = binary.BigEndian.Uint16(sum[2*i:]) & 0x7ff
-		}
-		if len(c) >= maxBlooms {
-			clear(c)
-		}
-		c[key] = bits
-	}
-	for _, bit := range bits {
-		bloom[types.BloomByteLength-1-bit/8] |= 1 << (bit % 8)
-	}
-}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/memo"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/statedb"
 	"github.com/cocoframework/coco/adapter/ethereum/stateroot"
@@ -36,11 +37,13 @@ type executor struct {
 	// newest, which a rollback or another leader's block ends. The same holds for the roots.
 	cache  *statedb.DB
 	at     rows.Head
-	blooms bloomCache
-	jumps  jumpCache
+	blooms memo.Blooms
+	jumps  memo.Jumps
 
 	roots   *stateroot.Worker
 	carried rows.KnownRoot // by the header of the block at
+
+	sealed uint64 // the time of the batch of the last block that was made here, in milliseconds
 
 	state *store.Scope
 	clock host.Clock
@@ -49,34 +52,13 @@ type executor struct {
 	ends  sync.WaitGroup // goroutines of long transactions
 }
 
-// jumpCache remembers the analysis of contracts' code. go-ethereum's own is made for many readers,
-// and costs more than the executor's one lookup a call.
-type jumpCache map[common.Hash]vm.BitVec
-
-// maxJumps bounds the cache: code of the greatest size has an analysis of 3 KiB.
-const maxJumps = 4096
-
-// Load implements vm.JumpDestCache.
-func (c jumpCache) Load(code common.Hash) (vm.BitVec, bool) {
-	v, ok := c[code]
-	return v, ok
-}
-
-// Store implements vm.JumpDestCache.
-func (c jumpCache) Store(code common.Hash, v vm.BitVec) {
-	if len(c) >= maxJumps {
-		clear(c)
-	}
-	c[code] = v
-}
-
 func newExecutor(c *chain, env *adapter.Env, roots *stateroot.Worker) *executor {
 	wake := env.Wake
 	if wake == nil {
 		wake = func() {}
 	}
 	return &executor{
-		chain: c, roots: roots, pool: newPool(c.settings), cache: statedb.New(nil), blooms: bloomCache{}, jumps: jumpCache{},
+		chain: c, roots: roots, pool: newPool(c.settings), cache: statedb.New(nil), blooms: memo.Blooms{}, jumps: memo.Jumps{},
 		state: env.State, clock: env.Clock, wake: wake,
 	}
 }
@@ -91,6 +73,7 @@ type builder struct {
 	filled   bool   // tx holds a transaction, not only what precedes the first
 	full     bool   // the rest waits for the next block
 	time     uint64 // seconds
+	empty    uint64 // the block is without transactions, as the last so many with it; 0: it has some
 	parent   rows.Head
 	header   *types.Header // nil until the first execution
 	evm      *vm.EVM
@@ -138,11 +121,13 @@ func (x *executor) execute(set *store.Part, calls adapter.Calls) []adapter.Outco
 		return append(b.outcomes, x.drain(err)...)
 	}
 	b.sweep(set.Time())
+	none := true
 	for !b.full {
 		c := calls.Next()
 		if c == nil {
 			break
 		}
+		none = false
 		d, ok := c.Decoded.(*checked)
 		if !ok {
 			b.refuse(c, refusef("internal: the call carries no Ethereum transaction"))
@@ -151,9 +136,32 @@ func (x *executor) execute(set *store.Part, calls adapter.Calls) []adapter.Outco
 		b.offer(&kept{call: c, checked: d, since: set.Time()})
 	}
 	if x.long == nil {
+		if none {
+			b.confirm()
+		}
 		b.seal()
 	}
 	return b.outcomes
+}
+
+// Idle implements adapter.Idler: blocks without transactions are due.
+func (l *Ledger) Idle() bool {
+	h := l.head.Load()
+	return h != nil && h.Number() > 0 && l.empty.Load() < l.chain.settings.ConfirmationBlocks
+}
+
+// confirmEvery is the least time between a block and the next one without transactions, in milliseconds.
+const confirmEvery = 1000
+
+// confirm makes a block without transactions if one is due. Clients count blocks on top of a transaction's, and
+// wait for so many; on a chain without traffic none would come. A chain that nobody uses comes to rest.
+func (b *builder) confirm() {
+	n := rows.EmptyBlocks(b.set, b.parent.Number)
+	if b.header != nil || b.parent.Number == 0 || n >= b.chain.settings.ConfirmationBlocks || b.set.Time() < b.sealed+confirmEvery {
+		return
+	}
+	b.open()
+	b.filled, b.empty = true, n+1
 }
 
 // builder begins a block, or goes on with the one that a long transaction has begun.
@@ -384,7 +392,7 @@ func (b *builder) include(k *kept, e *executed, logs []*types.Log) {
 		row.Status = types.ReceiptStatusFailed
 	}
 	var bloom types.Bloom
-	b.blooms.add(&bloom, logs)
+	b.blooms.Add(&bloom, logs)
 	for i := 0; i < types.BloomByteLength; i += 8 {
 		at := b.header.Bloom[i : i+8]
 		binary.NativeEndian.PutUint64(at, binary.NativeEndian.Uint64(at)|binary.NativeEndian.Uint64(bloom[i:]))
@@ -468,4 +476,5 @@ func (b *builder) seal() {
 		b.chain.log.Error("block not sealed", "number", b.number(), "err", err)
 		panic(err)
 	}
+	b.sealed = b.set.Time()
 }

@@ -38,6 +38,7 @@ func (l *Ledger) advance(state *store.Snapshot) error {
 	if err != nil {
 		return err
 	}
+	l.empty.Store(rows.EmptyBlocks(state, at.Number))
 	l.head.Store(block)
 	l.feed.publish(block, state.Version())
 	if !block.bare {

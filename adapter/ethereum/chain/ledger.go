@@ -39,6 +39,7 @@ type Ledger struct {
 	checker checker
 	exec    *executor // the core's goroutine only
 	head    atomic.Pointer[Block]
+	empty   atomic.Uint64 // how many of the newest committed blocks are without transactions
 	feed    feed
 	roots   *stateroot.Sampler
 	sending sending

@@ -4,6 +4,7 @@ import (
 	"github.com/ethereum/go-ethereum/core"
 
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/memo"
 	"github.com/cocoframework/coco/adapter/ethereum/statedb"
 	"github.com/cocoframework/coco/store"
 )
@@ -103,5 +104,5 @@ func (b *builder) resume(l *long, set *store.Part, calls adapter.Calls) {
 // abandon ends a long transaction without waiting for it. Its goroutine keeps the cache that it works on.
 func (l *long) abandon(x *executor) {
 	l.b.evm.Cancel()
-	x.cache, x.jumps = statedb.New(nil), jumpCache{}
+	x.cache, x.jumps = statedb.New(nil), memo.Jumps{}
 }

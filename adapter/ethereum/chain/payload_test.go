@@ -9,6 +9,7 @@ import (
 	"github.com/ethereum/go-ethereum/rlp"
 	"pgregory.net/rapid"
 
+	"github.com/cocoframework/coco/adapter/ethereum/memo"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 )
@@ -59,7 +60,7 @@ func genLogs(t *rapid.T) []*types.Log {
 }
 
 func TestReceiptsEncodeAsGoEthereums(t *testing.T) {
-	cache := bloomCache{}
+	cache := memo.Blooms{}
 	rapid.Check(t, func(t *rapid.T) {
 		want := &types.Receipt{
 			Type:              rapid.SampledFrom([]uint8{0, 1, 2, 3, 4}).Draw(t, "type"),
@@ -73,7 +74,7 @@ func TestReceiptsEncodeAsGoEthereums(t *testing.T) {
 			t.Fatal(err)
 		}
 		var bloom types.Bloom
-		cache.add(&bloom, want.Logs)
+		cache.Add(&bloom, want.Logs)
 		row := rows.Tx{
 			Status: want.Status, Cumulative: want.CumulativeGasUsed, Logs: rows.EncodeLogs(want.Logs),
 			Block: rapid.Uint64().Draw(t, "block"), Index: rapid.Uint64Range(0, 300).Draw(t, "index"),

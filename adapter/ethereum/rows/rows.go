@@ -45,6 +45,27 @@ func DecodeHead(b []byte) (Head, error) {
 	}, nil
 }
 
+// KeyEmpty is the key in the meta table of how many of the newest blocks are without transactions. The row is
+//
+//	number u64 | count u64
+//
+// of the newest block without any, and holds as long as that is the newest block. Without a row the count is 0.
+var KeyEmpty = []byte("empty")
+
+// EncodeEmpty returns the row of a block without transactions.
+func EncodeEmpty(number, count uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, number), count)
+}
+
+// EmptyBlocks returns how many of the newest blocks, of which the last has a number, are without transactions.
+func EmptyBlocks(src Source, number uint64) uint64 {
+	b, ok := src.Get(Meta, KeyEmpty)
+	if !ok || len(b) != 16 || binary.BigEndian.Uint64(b) != number {
+		return 0
+	}
+	return binary.BigEndian.Uint64(b[8:])
+}
+
 // KnownRoot is a block's number and the state root after it.
 type KnownRoot struct {
 	Number uint64

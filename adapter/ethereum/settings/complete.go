@@ -26,7 +26,14 @@ const (
 	defaultGapPerSender = 1024
 	defaultGapTotal     = 16384
 	defaultGapBytes     = 64 << 20
+
+	defaultTimestamps         = Real
+	defaultConfirmationBlocks = 12
 )
+
+// added are the settings that later releases have added. A stored section without one is of before, and what its absence
+// means is what the program did then: real timestamps, no blocks without transactions.
+var added = []string{"timestamps", "confirmation_blocks"}
 
 // defaults are what the page may leave out, by name, but for those of rpc.
 func defaults(pinned bool) map[string]json.RawMessage {
@@ -36,8 +43,10 @@ func defaults(pinned bool) map[string]json.RawMessage {
 		"allow_unprotected": strconv.AppendBool(nil, pinned), "gap_wait_ms": jsonNumber(uint64(defaultGapWait.Milliseconds())),
 		"gap_per_sender": jsonNumber(defaultGapPerSender), "gap_total": jsonNumber(defaultGapTotal), "gap_bytes": jsonNumber(defaultGapBytes),
 		"alloc": json.RawMessage("{}"), "rpc": json.RawMessage("{}"),
+		"timestamps": jsonText(string(defaultTimestamps)), "confirmation_blocks": jsonNumber(defaultConfirmationBlocks),
 	}
 	if pinned {
+		all["confirmation_blocks"] = jsonNumber(0)
 		for _, name := range ofTheBlock {
 			delete(all, name)
 		}
@@ -135,7 +144,7 @@ func checkNames(path string, all, required map[string]json.RawMessage, others []
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(required)) {
-		if all[name] == nil {
+		if all[name] == nil && !slices.Contains(added, name) {
 			return fmt.Errorf("%s%s is missing: what is stored must be complete, and no default of this program is filled in", path, name)
 		}
 	}

@@ -11,6 +11,7 @@ package settings
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ import (
 )
 
 // Settings are the adapter's section of the constitution.
+//
+// Fields: one for each setting.
 type Settings struct {
 	ChainID uint64
 	// Fork names the rules that hold from block 0 on. A pinned network follows the mainnet's schedule instead.
@@ -51,6 +54,10 @@ type Settings struct {
 	GapWait time.Duration
 	// GapPerSender, GapTotal and GapBytes bound the transactions that wait.
 	GapPerSender, GapTotal, GapBytes int
+	// Timestamps says how a block's time follows its parent's.
+	Timestamps Timestamps
+	// ConfirmationBlocks is how many blocks without transactions follow the last one with some, about a second apart.
+	ConfirmationBlocks uint64
 	// Alloc is the state of block 0.
 	Alloc types.GenesisAlloc
 	// Pin, if not nil, evaluates every transaction in one block context of the mainnet.
@@ -74,30 +81,48 @@ type Pin struct {
 	BlockHashes      map[uint64]common.Hash
 }
 
+// Timestamps is a choice of how blocks' times follow one another, in seconds.
+type Timestamps string
+
+const (
+	// Real times are those of the ledger. Blocks of one second have equal times.
+	Real Timestamps = "real"
+	// Increasing times obey Ethereum's rule: each is later than its parent's. More than one block a second runs ahead
+	// of the ledger's time, by a second for each.
+	Increasing Timestamps = "increasing"
+)
+
 const (
 	maxMaxTxBytes = 2 << 20
 	maxGapWait    = 10 * time.Minute
-	minGasLimit   = params.MinGasLimit
-	maxGasLimit   = 500_000_000           // what that much gas can write fits into a batch of the ledger
-	maxChainID    = math.MaxUint64/2 - 36 // so that V of EIP-155 fits 64 bits
+	// maxConfirmationBlocks bounds what one transaction adds to an idle ledger.
+	maxConfirmationBlocks = 256
+	minGasLimit           = params.MinGasLimit
+	maxGasLimit           = 500_000_000           // what that much gas can write fits into a batch of the ledger
+	maxChainID            = math.MaxUint64/2 - 36 // so that V of EIP-155 fits 64 bits
 )
 
+// settingsJSON is the section as it is stored.
+//
+// Fields: one for each setting.
 type settingsJSON struct {
-	ChainID          number                 `json:"chain_id"`
-	Fork             string                 `json:"fork"`
-	GasLimit         *number                `json:"gas_limit"`
-	CallGasLimit     *number                `json:"call_gas_limit"`
-	MaxTxBytes       *number                `json:"max_tx_bytes"`
-	MinGasPrice      *quantity              `json:"min_gas_price"`
-	Coinbase         common.Address         `json:"coinbase"`
-	AllowUnprotected bool                   `json:"allow_unprotected"`
-	GapWaitMs        *number                `json:"gap_wait_ms"`
-	GapPerSender     *number                `json:"gap_per_sender"`
-	GapTotal         *number                `json:"gap_total"`
-	GapBytes         *number                `json:"gap_bytes"`
-	Alloc            map[string]accountJSON `json:"alloc"`
-	Pin              *pinJSON               `json:"pin"`
-	RPC              RPC                    `json:"rpc"`
+	ChainID            number                 `json:"chain_id"`
+	Fork               string                 `json:"fork"`
+	GasLimit           *number                `json:"gas_limit"`
+	CallGasLimit       *number                `json:"call_gas_limit"`
+	MaxTxBytes         *number                `json:"max_tx_bytes"`
+	MinGasPrice        *quantity              `json:"min_gas_price"`
+	Coinbase           common.Address         `json:"coinbase"`
+	AllowUnprotected   bool                   `json:"allow_unprotected"`
+	GapWaitMs          *number                `json:"gap_wait_ms"`
+	GapPerSender       *number                `json:"gap_per_sender"`
+	GapTotal           *number                `json:"gap_total"`
+	GapBytes           *number                `json:"gap_bytes"`
+	Timestamps         Timestamps             `json:"timestamps"`
+	ConfirmationBlocks number                 `json:"confirmation_blocks"`
+	Alloc              map[string]accountJSON `json:"alloc"`
+	Pin                *pinJSON               `json:"pin"`
+	RPC                RPC                    `json:"rpc"`
 }
 
 type accountJSON struct {
@@ -205,6 +230,7 @@ func (in *settingsJSON) settings() (*Settings, error) {
 		MinGasPrice:      in.MinGasPrice.big(),
 		Coinbase:         in.Coinbase,
 		AllowUnprotected: in.AllowUnprotected,
+		Timestamps:       cmp.Or(in.Timestamps, Real),
 		Alloc:            make(types.GenesisAlloc, len(in.Alloc)),
 		RPC:              in.RPC,
 	}
@@ -213,6 +239,9 @@ func (in *settingsJSON) settings() (*Settings, error) {
 	}
 	if s.ChainID == 0 || s.ChainID > maxChainID {
 		return nil, fmt.Errorf("chain_id: expected 1 to %d, found %d", uint64(maxChainID), s.ChainID)
+	}
+	if s.Timestamps != Real && s.Timestamps != Increasing {
+		return nil, fmt.Errorf("timestamps: expected %q or %q, found %q", Real, Increasing, s.Timestamps)
 	}
 	var wait, perSender, total, size, txBytes uint64
 	for _, f := range []struct {
@@ -228,6 +257,7 @@ func (in *settingsJSON) settings() (*Settings, error) {
 		{"gap_per_sender", in.GapPerSender, &perSender, 0, 1 << 20},
 		{"gap_total", in.GapTotal, &total, 0, 1 << 20},
 		{"gap_bytes", in.GapBytes, &size, 0, 1 << 30},
+		{"confirmation_blocks", &in.ConfirmationBlocks, &s.ConfirmationBlocks, 0, maxConfirmationBlocks},
 	} {
 		if f.in == nil {
 			continue // the pinned block says it

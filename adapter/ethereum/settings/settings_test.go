@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,13 +34,15 @@ func TestSettingsHaveDefaults(t *testing.T) {
 
 func TestSettingsAreStrict(t *testing.T) {
 	for in, want := range map[string]string{
-		``:                                     "EOF",
-		`{}`:                                   "chain_id: expected 1 to",
-		`{"chain_id": 1, "gaslimit": 3}`:       `unknown field "gaslimit"`,
-		`{"chain_id": 1} {}`:                   "something follows",
-		`{"chain_id": -1}`:                     "expected a number of 64 bits, found -1",
-		`{"chain_id": 1, "fork": "amsterdam"}`: `fork: expected one of`,
-		`{"chain_id": 1, "gas_limit": 10}`:     "gas_limit: expected 5000 to",
+		``:                                       "EOF",
+		`{}`:                                     "chain_id: expected 1 to",
+		`{"chain_id": 1, "gaslimit": 3}`:         `unknown field "gaslimit"`,
+		`{"chain_id": 1} {}`:                     "something follows",
+		`{"chain_id": -1}`:                       "expected a number of 64 bits, found -1",
+		`{"chain_id": 1, "fork": "amsterdam"}`:   `fork: expected one of`,
+		`{"chain_id": 1, "gas_limit": 10}`:       "gas_limit: expected 5000 to",
+		`{"chain_id": 1, "timestamps": "early"}`: `timestamps: expected "real" or "increasing", found "early"`,
+		`{"chain_id": 1, "confirmation_blocks": 257}`:                                                                                    "confirmation_blocks: expected 0 to 256, found 257",
 		`{"chain_id": 1, "max_tx_bytes": 99999999}`:                                                                                      "max_tx_bytes: expected 256 to",
 		`{"chain_id": 1, "min_gas_price": "0x1` + strings.Repeat("0", 64) + `"}`:                                                         "expected a number of 256 bits",
 		`{"chain_id": 1, "alloc": {"0x12": {}}}`:                                                                                         "alloc.0x12: expected an address",
@@ -175,7 +178,7 @@ func TestSettingsThatAreNotCompleteAreRefused(t *testing.T) {
 			}
 		}
 		for name, v := range all {
-			if name == "pin" {
+			if name == "pin" || slices.Contains(added, name) {
 				continue
 			}
 			delete(all, name)
@@ -198,6 +201,26 @@ func TestSettingsThatAreNotCompleteAreRefused(t *testing.T) {
 			rpc[name] = v
 		}
 	}
+}
+
+// A section that was stored before a setting was added means what the program did then.
+func TestASettingThatIsMissingInAnOlderLedgerMeansWhatTheProgramDid(t *testing.T) {
+	complete, err := Complete([]byte(`{"chain_id":7}`))
+	must(t, err)
+	var all map[string]json.RawMessage
+	must(t, json.Unmarshal(complete, &all))
+	for _, name := range added {
+		if all[name] == nil {
+			t.Errorf("%s: a new network's section does not name it", name)
+		}
+		delete(all, name)
+	}
+	older, err := json.Marshal(all)
+	must(t, err)
+	s, err := Parse(older)
+	must(t, err)
+	equal(t, "timestamps", s.Timestamps, Real)
+	equal(t, "blocks without transactions", s.ConfirmationBlocks, 0)
 }
 
 func TestLimitsOfRPCAreCompleted(t *testing.T) {
