@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"runtime"
@@ -247,4 +248,67 @@ func TestLargestCallThatAConstitutionAllowsIsReplicated(t *testing.T) {
 			t.Errorf("a small write after it: %v", err)
 		}
 	})
+}
+
+// TestANetworkWorksWithEveryLimitAtItsLeastAndMost writes as much at a time as the limits let through.
+func TestANetworkWorksWithEveryLimitAtItsLeastAndMost(t *testing.T) {
+	long(t)
+	for name, c := range map[string]struct {
+		limits    constitution.Limits
+		chunk     int64
+		snapshots constitution.SnapshotPolicy
+		kv        map[string]any
+		key       string
+		size      int
+	}{
+		"least": {
+			constitution.Limits{BodyBytes: 1 << 10, BatchCount: 1, BatchBytes: 1 << 10, Queue: 1},
+			64 << 10,
+			constitution.SnapshotPolicy{Transactions: 2, Bytes: 64 << 10, Seconds: 1},
+			map[string]any{"max_value_bytes": 1, "max_key_bytes": 1, "max_batch_ops": 1},
+			"k", 1,
+		},
+		"most": {
+			constitution.Limits{BodyBytes: 16 << 20, BatchCount: 100_000, BatchBytes: 16 << 20, Queue: 10_000_000},
+			2 << 30,
+			constitution.SnapshotPolicy{Transactions: 1e12, Bytes: 1 << 50, Seconds: 1e9},
+			map[string]any{"max_value_bytes": 64 << 20, "max_key_bytes": 4096, "max_batch_ops": 10_000},
+			strings.Repeat("k", 4000), 16 << 20,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, 3, func(t *testing.T, n *network) {
+				n.Constitution.Limits, n.Constitution.Ledger.ChunkBytes, n.Constitution.Snapshots = c.limits, c.chunk, c.snapshots
+				maps.Copy(n.Constitution.Adapters["kv"], c.kv)
+				if err := n.Constitution.Complete(); err != nil {
+					t.Fatal(err)
+				}
+				n.open()
+				time.Sleep(time.Second)
+				var wait sync.WaitGroup
+				for i := range 6 {
+					wait.Go(func() {
+						var err error
+						for range 200 { // a queue of one call refuses others
+							if _, err = put(n.client(i%3, i%3), c.key, strings.Repeat("x", c.size)); err == nil || !strings.HasPrefix(err.Error(), "503") {
+								break
+							}
+							time.Sleep(50 * time.Millisecond)
+						}
+						if err != nil {
+							t.Errorf("write %d: %v", i, err)
+						}
+					})
+				}
+				wait.Wait()
+				time.Sleep(5 * time.Second)
+				n.check(map[string]string{c.key: strings.Repeat("x", c.size)}, 0, 1, 2)
+				n.World.Isolate(hostName(0)) // and it works with another leader
+				time.Sleep(5 * time.Second)
+				if _, err := put(n.client(1, 1), c.key, "y"); err != nil {
+					t.Errorf("a write with another leader: %v", err)
+				}
+			})
+		})
+	}
 }

@@ -37,7 +37,7 @@ func (ethereum) Manifest() adapter.Manifest {
 }
 
 // CompleteSettings implements adapter.Adapter.
-func (ethereum) CompleteSettings(page []byte) ([]byte, error) { return settings.Complete(page) }
+func (ethereum) CompleteSettings(page []byte) ([]byte, error) { return settings.CompleteNew(page) }
 
 // Open implements adapter.Adapter.
 func (ethereum) Open(env adapter.Env) (adapter.Ledger, error) {

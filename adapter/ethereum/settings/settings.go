@@ -98,7 +98,7 @@ const (
 	// maxConfirmationBlocks bounds what one transaction adds to an idle ledger.
 	maxConfirmationBlocks = 256
 	minGasLimit           = params.MinGasLimit
-	maxGasLimit           = 500_000_000           // what that much gas can write fits into a batch of the ledger
+	maxGasLimit           = 500_000_000
 	maxChainID            = math.MaxUint64/2 - 36 // so that V of EIP-155 fits 64 bits
 )
 
