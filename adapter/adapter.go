@@ -16,6 +16,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/contain"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -75,6 +76,9 @@ type Env struct {
 	Status func() Status
 	Clock  host.Clock // its time of day is the ledger's: what a transaction would get now
 	Log    *slog.Logger
+	// Panics ends panics in goroutines of the adapter's own that serve one request: nothing else keeps one client's
+	// request from ending the node. It is nil in an adapter's tests. Execute MUST NOT use it.
+	Panics *contain.Panics
 }
 
 // PastValue is one version of a key.

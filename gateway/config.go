@@ -11,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/contain"
 )
 
 // Config is what a gateway needs.
@@ -24,6 +25,8 @@ type Config struct {
 	// Metrics are the node's, shown with the gateway's own; nil if there are none. No label may name
 	// an account, a key or a contract. Collect is called concurrently.
 	Metrics prometheus.Collector
+	// Panics counts what a request could not go on with, of the whole node; nil for a count of the gateway's own.
+	Panics *contain.Panics
 	// LogLevel is the level of Log, which Owner, the organisation that runs this node, may change at the
 	// administrative listener; nil if it cannot be changed.
 	LogLevel *slog.LevelVar
@@ -56,6 +59,9 @@ func (c *Config) validate() error {
 	}
 	if c.TLS == nil || c.TLS.MinVersion < tls.VersionTLS13 || c.TLS.ClientAuth == tls.NoClientCert {
 		return fmt.Errorf("%w: gateway: Config.TLS must be of TLS 1.3 and ask for client certificates", coco.ErrInvalid)
+	}
+	if c.Panics == nil {
+		c.Panics = contain.New(c.Log)
 	}
 	return c.Limits.fill()
 }

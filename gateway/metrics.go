@@ -107,6 +107,9 @@ func (g *Gateway) newRegistry() (*prometheus.Registry, error) {
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Namespace: "coco", Name: "http_refused_share_total", Help: "Requests refused because their caller had its share, or the memory for replies was in use.",
 		}, func() float64 { return float64(g.shares.refused.Load() + g.replies.Refused()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "coco", Name: "panics_total", Help: "Faults of the program that ended one request, message or connection.",
+		}, func() float64 { return float64(g.cfg.Panics.Total()) }),
 		in("http_streams", "Upgraded (WebSocket) connections.", &g.gates.streams),
 	}
 	if g.cfg.Metrics != nil {

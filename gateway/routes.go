@@ -6,14 +6,12 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/internal/linger"
-	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -282,8 +280,7 @@ func (rt *routes) none(g *Gateway) http.HandlerFunc {
 	}
 }
 
-// finish runs after every request, also after a panic, which is answered by 500 and logged by
-// where it happened: a panic's value may hold what a client sent, or a key.
+// finish runs after every request, also after a panic, which is answered by 500.
 func (g *Gateway) finish(w *response, r *http.Request) {
 	v := recover()
 	defer w.discardBody()
@@ -299,7 +296,7 @@ func (g *Gateway) finish(w *response, r *http.Request) {
 		w.hijacked.abort()
 	}
 	if v != http.ErrAbortHandler {
-		g.cfg.Log.Error("gateway: a handler panicked", logevent.RequestFailed.Attr(), "route", r.Pattern, "type", fmt.Sprintf("%T", v), "stack", stack())
+		g.cfg.Panics.Caught(r.Pattern, v)
 		if !w.begun {
 			clear(w.Header())
 			w.Header().Set("Connection", "close")
@@ -309,23 +306,4 @@ func (g *Gateway) finish(w *response, r *http.Request) {
 	}
 	w.body = nil
 	panic(http.ErrAbortHandler) // the client must not take what it has for the whole answer
-}
-
-// stack says where a panic happened, without arguments.
-func stack() []string {
-	var pcs [48]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
-	var lines []string
-	for {
-		f, more := frames.Next()
-		lines = append(lines, fmt.Sprintf("%s:%d", f.Function, f.Line))
-		if !more {
-			break
-		}
-	}
-	// What is below the gateway is the same for every request.
-	if i := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "(*Gateway).serve:") }); i >= 0 {
-		lines = lines[:i]
-	}
-	return lines
 }

@@ -264,7 +264,7 @@ func (n *node) newReplica(s *start) (*replica.Replica, error) {
 func (n *node) newGateways() (gs gateways, err error) {
 	gs.client, err = gateway.New(gateway.Config{
 		Node: n, TLS: channel.ClientServerConfig(n.self.Identity), Clock: n.cfg.Host.Clock, Log: n.log,
-		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Owner: n.cfg.Owner.Actor(), Retire: n.retirement.Retire,
+		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Panics: n.links.peers.Panics, Owner: n.cfg.Owner.Actor(), Retire: n.retirement.Retire,
 	})
 	if err != nil || n.cfg.AdminListen == "" {
 		return gs, err
@@ -318,7 +318,7 @@ func (n *node) openLedgers(ctx context.Context, b *catchup.Basis) error {
 		}
 		scope := scopes[m.Name]
 		l, err := a.Open(adapter.Env{
-			Search:   adapter.OwnSearch(a, scope, n.search),
+			Search: adapter.OwnSearch(a, scope, n.search), Panics: n.links.peers.Panics,
 			Settings: settings, Notices: networkNotices(c), State: scope, Past: adapter.OwnPast(scope, n.past), Status: n.status, Clock: ledgerClock{n.cfg.Host.Clock, n}, Log: n.log.With("ledger", m.Name),
 			Wake: func() { n.replica.Wake() },
 			Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {

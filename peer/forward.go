@@ -307,6 +307,11 @@ func (f *Forwarder) deny(from coco.NodeID, m *Forward) {
 	f.reply(from, m.ID, failed(len(m.Calls), errRemoved(from)))
 }
 
+// panicked answers what a node forwarded with which this one could not go on. It may have been queued before.
+func (f *Forwarder) panicked(from coco.NodeID, m *Forward) {
+	f.reply(from, m.ID, failed(len(m.Calls), fmt.Errorf("%w: the leader panicked over it", coco.ErrUnknown)))
+}
+
 func (f *Forwarder) served(ctx context.Context, from coco.NodeID, m *Forward, done func([]adapter.Result)) error {
 	if m.Ledger == requests {
 		rq, err := parseRequest(m)

@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/contain"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/pulse"
 )
@@ -81,6 +82,9 @@ type Config struct {
 
 // Transport holds the connections to the other nodes. It is safe for concurrent use.
 type Transport struct {
+	// Panics counts what other nodes' requests could not go on with. Consensus, secrets and beats are not requests.
+	Panics *contain.Panics
+
 	log   *slog.Logger
 	clock host.Clock
 	cfg   Config // set before open
@@ -94,7 +98,7 @@ type Transport struct {
 // New returns a transport without connections. Until Open, Serve hangs up on each node that connects, so that it asks
 // another one, and no other method may be called but Wait.
 func New(log *slog.Logger, clock host.Clock) *Transport {
-	return &Transport{log: log, clock: clock, peers: map[consensus.ID]*sender{}}
+	return &Transport{Panics: contain.New(log), log: log, clock: clock, peers: map[consensus.ID]*sender{}}
 }
 
 // Open follows the list of nodes, until ctx ends, and lets them connect.
@@ -197,12 +201,7 @@ func (t *Transport) accept(ctx context.Context, raw net.Conn, joiners chan struc
 	shake, cancel := context.WithTimeout(ctx, dialPatience)
 	defer cancel()
 	joiner := false
-	conn, err := channel.PeerServer(shake, raw, t.cfg.Dialer.Identity, func(c channel.PeerCert) error {
-		if joiner = c.SelfSigned(); joiner {
-			return nil // may ask to join, and nothing else
-		}
-		return t.cfg.Dialer.Verify(c)
-	}, channel.Options{})
+	conn, err := t.shake(shake, raw, &joiner)
 	if err != nil {
 		t.tampered(raw.RemoteAddr().String(), err)
 		t.log.Debug("connection refused", "from", raw.RemoteAddr().String(), "error", err)
@@ -220,9 +219,48 @@ func (t *Transport) accept(ctx context.Context, raw net.Conn, joiners chan struc
 	case joiners <- struct{}{}:
 		defer func() { <-joiners }()
 		_ = conn.SetDeadline(t.clock.Deadline(JoinPatience))
-		t.cfg.Join(ctx, conn)
+		t.join(ctx, conn)
 	default: // the joiner tries again
 	}
+}
+
+// errPanicked ends a connection whose request had no end of its own.
+var errPanicked = fmt.Errorf("%w: the request panicked", coco.ErrCorrupt)
+
+// shake proves both sides to each other, and says whether the other one may ask to join and nothing else.
+func (t *Transport) shake(ctx context.Context, raw net.Conn, joiner *bool) (_ *channel.Conn, err error) {
+	defer t.Panics.End("a handshake with another node", func() { err = errPanicked })
+	return channel.PeerServer(ctx, raw, t.cfg.Dialer.Identity, func(c channel.PeerCert) error {
+		if *joiner = c.SelfSigned(); *joiner {
+			return nil
+		}
+		return t.cfg.Dialer.Verify(c)
+	}, channel.Options{})
+}
+
+// join serves a joiner.
+func (t *Transport) join(ctx context.Context, conn *channel.Conn) {
+	defer t.Panics.End("a node that joins", nil)
+	t.cfg.Join(ctx, conn)
+}
+
+// fetch serves a fetch.
+func (t *Transport) fetch(ctx context.Context, conn *channel.Conn, rq FetchRequest) (err error) {
+	defer t.Panics.End("a fetch of another node", func() { err = errPanicked })
+	from := conn.Peer().ID
+	return t.cfg.Fetches.serve(ctx, conn, rq, func() bool { return t.cfg.Standing(from) == Trusted })
+}
+
+// forwarded serves calls that another node has forwarded.
+func (t *Transport) forwarded(from coco.NodeID, m *Forward) {
+	defer t.Panics.End("calls that another node has forwarded", func() { t.cfg.Forwarder.panicked(from, m) })
+	t.cfg.Forwarder.serve(from, m)
+}
+
+// decoded decodes a frame.
+func (t *Transport) decoded(frame []byte) (_ Message, err error) {
+	defer t.Panics.End("a frame of another node", func() { err = errPanicked })
+	return decode(frame)
 }
 
 // receive reads the frames of a node of the network until the connection ends, or the node loses its standing. A fetch ends it, too.
@@ -235,7 +273,7 @@ func (t *Transport) receive(ctx context.Context, conn *channel.Conn) {
 			t.tampered(from.Short(), err)
 			return
 		}
-		m, err := decode(frame)
+		m, err := t.decoded(frame)
 		if err != nil {
 			t.log.Warn("a frame from a node does not decode", "node", from.Short(), "error", err)
 			continue
@@ -248,7 +286,7 @@ func (t *Transport) receive(ctx context.Context, conn *channel.Conn) {
 			continue
 		}
 		if rq, ok := m.(*FetchRequest); ok {
-			if err := t.cfg.Fetches.serve(ctx, conn, *rq, func() bool { return t.cfg.Standing(from) == Trusted }); err != nil {
+			if err := t.fetch(ctx, conn, *rq); err != nil {
 				t.log.Debug("a fetch ended early", "node", from.Short(), "error", err)
 			}
 			return
@@ -262,7 +300,7 @@ func (t *Transport) dispatch(from coco.NodeID, m Message) {
 	case Consensus:
 		t.cfg.Consensus(from, m)
 	case *Forward:
-		t.cfg.Forwarder.serve(from, m)
+		t.forwarded(from, m)
 	case *Reply:
 		t.cfg.Forwarder.replied(from, m)
 	case Behind:

@@ -171,6 +171,9 @@ func (n *network) build(m *member, addresses map[coco.NodeID]string) Config {
 			if ledger != "kv" {
 				return nil, fmt.Errorf("%w: no ledger %q", coco.ErrInvalid, ledger)
 			}
+			if string(payload) == "panic" {
+				panic("for the test")
+			}
 			return string(payload), nil
 		},
 		Submit: func(_ coco.NodeID, _ string, calls []*adapter.Call, done func([]adapter.Result)) error {

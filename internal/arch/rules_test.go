@@ -154,6 +154,12 @@ var layers = []rule{
 		why:  "clients link drivers to verify nodes; the device, of package host, is all that a driver has of a server",
 	},
 	{
+		name: "what contains a panic knows its event and nothing else",
+		in:   []string{"internal/contain"}, third: never,
+		only: []string{"internal/logevent"},
+		why:  "peer, gateway and adapters defer it",
+	},
+	{
 		name: "small tools need nobody",
 		in:   []string{"internal/atomicfile", "internal/contracts", "internal/ctxtime", "internal/signal"},
 		only: []string{""},
@@ -302,13 +308,13 @@ var protocols = []rule{
 		name:   "an adapter knows its contract and nothing else",
 		in:     []string{"adapter", "adapter/..."},
 		except: []string{"adapter/quorum", "adapter/ethereum", "adapter/ethereum/..."},
-		only:   []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem", "internal/budget", "internal/fair"},
+		only:   []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem", "internal/budget", "internal/contain", "internal/fair", "internal/logevent"},
 		why:    "a protocol that reaches into the core cannot be exchanged; what it lacks belongs into adapter.Env. Its errors are told by the table in wire, as the gateway's are",
 	},
 	{
 		name: "Ethereum knows its contract, and itself from rpc down to rows",
 		in:   []string{"adapter/ethereum", "adapter/ethereum/..."},
-		only: []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem", "internal/budget", "internal/fair", "internal/slots", "internal/logevent", "adapter/ethereum/..."},
+		only: []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem", "internal/budget", "internal/contain", "internal/fair", "internal/slots", "internal/logevent", "adapter/ethereum/..."},
 		why:  "a protocol that reaches into the core cannot be exchanged; logevent is the list of what operators' alarms wait for",
 	},
 	{
@@ -338,7 +344,7 @@ var protocols = []rule{
 	{
 		name: "the chain does not know JSON-RPC",
 		in:   []string{"adapter/ethereum/chain"},
-		only: []string{"", "adapter", "canon", "store", "host", "internal/budget", "internal/fair", "internal/slots", "internal/logevent", "adapter/ethereum/logs", "adapter/ethereum/rows", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
+		only: []string{"", "adapter", "canon", "store", "host", "internal/budget", "internal/contain", "internal/fair", "internal/slots", "internal/logevent", "adapter/ethereum/logs", "adapter/ethereum/rows", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
 		why:  "what is committed must not depend on how it is asked for",
 	},
 	{

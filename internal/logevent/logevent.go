@@ -74,6 +74,9 @@ const (
 	CertificateSelfRenewed Code = "certificate_self_renewed"
 	// StateRootWrong: a block's header carries a state root that is not the one of the block that it names.
 	StateRootWrong Code = "state_root_wrong"
+	// RequestPanicked: the program has a fault, which ended one request, message or connection. It has the attributes
+	// "where" and "stack".
+	RequestPanicked Code = "request_panicked"
 	// RequestFailed: a client was answered 500. It has the attribute "route".
 	RequestFailed Code = "request_failed"
 )

@@ -89,14 +89,23 @@ func (l *Ledger) checkAll(raw [][]byte, out []SendResult) []*checked {
 	}
 	var next atomic.Int64
 	var wg sync.WaitGroup
+	var failed atomic.Pointer[any] // what a check panicked with
 	for range workers {
 		wg.Go(func() {
+			defer func() {
+				if v := recover(); v != nil {
+					failed.Store(&v)
+				}
+			}()
 			for i := int(next.Add(1)) - 1; i < len(raw); i = int(next.Add(1)) - 1 {
 				check(i)
 			}
 		})
 	}
 	wg.Wait()
+	if v := failed.Load(); v != nil {
+		panic(*v) // in the goroutine of the request, which contains it
+	}
 	return list
 }
 

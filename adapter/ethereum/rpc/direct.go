@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"runtime"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -23,7 +21,7 @@ func (s *Server) direct(x *exchange, req scan.Request, out []byte) (reply []byte
 	size := len(out)
 	defer func() { // go-ethereum's server answers for a method that panics; so does this
 		if p := recover(); p != nil {
-			s.logPanic(string(req.Method), p)
+			s.panics.Caught(string(req.Method), p)
 			reply, done = appendError(out[:size], req.ID, errCrashed), true
 		}
 	}()
@@ -67,12 +65,6 @@ func (s *Server) direct(x *exchange, req scan.Request, out []byte) (reply []byte
 }
 
 var errCrashed = rpcErrorf(codeInternal, "method handler crashed")
-
-func (s *Server) logPanic(method string, p any) {
-	stack := make([]byte, 16<<10)
-	stack = stack[:runtime.Stack(stack, false)]
-	s.env.Log.Error("a JSON-RPC method crashed", "method", method, "panic", fmt.Sprint(p), "stack", string(stack))
-}
 
 // appendSent writes the reply to a transaction.
 func (s *Server) appendSent(x *exchange, out, id []byte, res chain.SendResult) []byte {
@@ -301,7 +293,7 @@ func (r *batchReply) transactions(reqs []scan.Request) int {
 func (s *Server) sendAll(ctx context.Context, x *exchange, again bool, raw [][]byte) (results []chain.SendResult, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.logPanic(sendOnce, p)
+			s.panics.Caught(sendOnce, p)
 			err = errCrashed
 		}
 	}()

@@ -35,6 +35,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/scan"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 	"github.com/cocoframework/coco/internal/budget"
+	"github.com/cocoframework/coco/internal/contain"
 	"github.com/cocoframework/coco/wire"
 	"github.com/cocoframework/coco/wire/problem"
 )
@@ -49,6 +50,7 @@ type Server struct {
 	limits    settings.RPC
 	full      *rpc.Server
 	calls     *callGuard
+	panics    *contain.Panics
 	polls     *filter.Table
 	chain     []byte // the reply to eth_chainId
 
@@ -71,6 +73,9 @@ func New(l *chain.Ledger, env *adapter.Env) *Server {
 		calls:  newCallGuard(env.Clock, limits.CallTimeout(), 2*runtime.GOMAXPROCS(0)),
 		polls:  filter.NewTable(env.Clock, limits.MaxFilters),
 		chain:  encode.AppendBig(nil, l.ChainID()),
+	}
+	if s.panics = env.Panics; s.panics == nil {
+		s.panics = contain.New(env.Log)
 	}
 	s.stop, s.cancel = context.WithCancel(context.Background())
 	s.full.SetBatchLimits(limits.BatchItems, limits.ReplyBytes)
@@ -292,8 +297,15 @@ func (s *Server) replyFull(x *exchange, body, out []byte) []byte {
 	}).WithContext(context.WithValue(x.ctx, exchangeKey{}, x))
 	c := capture{out: out, header: http.Header{}}
 	s.full.ServeHTTP(&c, r)
+	if bytes.Contains(c.out[len(out):], []byte(methodCrashed)) {
+		req, _, _ := scan.Parse(body, scan.SkipSpace(body, 0))
+		s.panics.Noted("JSON-RPC " + string(req.Method))
+	}
 	return c.out
 }
+
+// methodCrashed is how go-ethereum's server answers for a method that panicked. No result has these members.
+const methodCrashed = `"error":{"code":-32603,"message":"method handler crashed"}`
 
 // capture is a http.ResponseWriter that appends to a slice.
 type capture struct {

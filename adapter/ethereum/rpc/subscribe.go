@@ -185,6 +185,7 @@ func (c *wsConn) begin(x *exchange, sub *wsSubscription, end func(), run func())
 		c.wg.Add(1)
 		go func() {
 			defer c.wg.Done()
+			defer c.crash("a subscription")
 			run()
 		}()
 	})

@@ -137,6 +137,15 @@ func (s *Server) admit() bool {
 	return !s.closed
 }
 
+// crash is deferred by each goroutine of the connection: a panic ends the connection, and nothing else. After one the client
+// cannot know what became of its calls.
+func (c *wsConn) crash(where string) {
+	if v := recover(); v != nil {
+		c.server.panics.Caught(where, v)
+		c.cancel()
+	}
+}
+
 // discard gives the memory of messages back that are not written any more. All senders have ended.
 func (c *wsConn) discard() {
 	for {
@@ -152,6 +161,7 @@ func (c *wsConn) discard() {
 
 // read hands out messages until the connection ends.
 func (c *wsConn) read() {
+	defer c.crash("reading from a WebSocket")
 	for {
 		_, r, err := c.ws.Reader(c.ctx)
 		if err != nil {
@@ -193,6 +203,7 @@ func (c *wsConn) take(n int) error {
 func (c *wsConn) answer(b *buffers) {
 	defer c.wg.Done()
 	defer func() { <-c.calls }()
+	defer c.crash("a message of a WebSocket")
 	x := &exchange{ctx: c.ctx, caller: c.of.caller, remote: c.of.remote, conn: c, claim: c.claim}
 	taken := len(b.in) + smallResult
 	c.server.reply(x, b)
@@ -235,6 +246,7 @@ func (c *wsConn) send(m outgoing) error {
 func (c *wsConn) write() {
 	defer c.wg.Done()
 	defer c.cancel()
+	defer c.crash("writing to a WebSocket")
 	for {
 		select {
 		case m := <-c.out:
@@ -288,6 +300,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 // watch drops the connection when a write takes too long or a ping is not answered.
 func (c *wsConn) watch() {
 	defer c.wg.Done()
+	defer c.crash("watching a WebSocket")
 	ticker := c.server.env.Clock.NewTicker(wsTick)
 	defer ticker.Stop()
 	answered := make(chan error, 1)
@@ -312,6 +325,7 @@ func (c *wsConn) watch() {
 			c.wg.Add(1)
 			go func() {
 				defer c.wg.Done()
+				defer c.crash("a ping of a WebSocket")
 				answered <- c.ws.Ping(c.ctx)
 			}()
 		default:
