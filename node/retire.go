@@ -13,7 +13,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/consensus"
-	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/peer"
@@ -107,7 +107,7 @@ func (r *retirement) commitAtLeader(ctx context.Context) (coco.TxID, error) {
 
 // retireNode commits the retirement of a node that asks for it, if the network can spare it.
 func (n *node) retireNode(from coco.NodeID, done func([]adapter.Result)) {
-	n.replica.Remove(consensus.IDOf(from), func(tx *store.Tx) ([]byte, error) { return nil, table.RetireNode(tx, from) }, done)
+	n.replica.Remove(consensus.IDOf(from), func(tx *store.Tx) ([]byte, error) { return nil, members.LeaveNode(tx, from) }, done)
 }
 
 // awaitRemoval waits until this node's retirement is committed and consensus does without it, and

@@ -178,6 +178,8 @@ func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {
 	switch {
 	case seqno == 1:
 		err = a.genesis(now, byTable)
+	case leaves(byTable):
+		err = a.checkLeaving(seqno, byTable)
 	case decides(byTable):
 		err = a.replay(seqno, now, own)
 	default:

@@ -41,6 +41,31 @@ func (a *Auditor) applyNodes(seqno, now uint64, byTable map[string][]store.Write
 	return a.checkPlaces()
 }
 
+// leaves says whether a transaction with these writes is a node's that leaves in its owner's name, or claims to be.
+func leaves(byTable map[string][]store.Write) bool {
+	return len(byTable[table.PlacesTable]) == 1 && len(byTable[table.NodesTable]) == 1 &&
+		len(byTable[table.ProposalsTable])+len(byTable[table.BallotsTable])+len(byTable[table.VersionsTable])+len(byTable[table.ConstitutionTable]) == 0
+}
+
+// checkLeaving checks that a node leaves its own place, and no more. That its row is that of a retired node is for applyNodes to say.
+func (a *Auditor) checkLeaving(seqno uint64, byTable map[string][]store.Write) error {
+	rec, err := table.DecodeNode(bytes.Clone(byTable[table.NodesTable][0].Value))
+	if err != nil {
+		return err
+	}
+	if a.constitution.Rules < 2 || rec.State != table.Retired || a.nodes[rec.ID].State != table.Trusted {
+		return fmt.Errorf("it changes a place without a vote, and no node leaves one")
+	}
+	expected, err := canon.Marshal(table.LeftPlace(&rec, seqno))
+	if err != nil {
+		return err
+	}
+	if w := byTable[table.PlacesTable][0]; w.Delete || !bytes.Equal(w.Key, table.PlaceKey(rec.Owner, rec.Address)) || !bytes.Equal(w.Value, expected) {
+		return fmt.Errorf("node %s leaves, and the place that changes is not its own", rec.ID.Short())
+	}
+	return nil
+}
+
 // applyNode follows one row. refused is why the members had to vote about the node first, if they had.
 func (a *Auditor) applyNode(before store.Reader, seqno, now uint64, w store.Write) (rec table.NodeRecord, refused, err error) {
 	if rec, err = table.DecodeNode(bytes.Clone(w.Value)); err != nil {

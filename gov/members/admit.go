@@ -153,6 +153,8 @@ func CheckAdmitted(r store.Reader, c *constitution.Constitution, rec *table.Node
 	switch {
 	case err != nil:
 		return err
+	case voted && place.Left():
+		return refuse(rec, NotVotedIn, "the node at %s of %q has left for good, in its owner's name: it needs a vote to come back", rec.Address, c.Name(rec.Owner))
 	case voted && place.Removed:
 		return refuse(rec, NotVotedIn, "a vote has removed %s of %q: it needs another one to come back", rec.Address, c.Name(rec.Owner))
 	case voted:
@@ -169,6 +171,25 @@ func CheckAdmitted(r store.Reader, c *constitution.Constitution, rec *table.Node
 		return refuse(rec, NotVotedIn, "the policy %s, %s, does not admit it without a vote: a member proposes add-node for %s of %q", constitution.PolicyAddNode, c.Policies[constitution.PolicyAddNode], rec.Address, c.Name(rec.Owner))
 	}
 	return nil
+}
+
+// LeaveNode takes a node out of the network for good, in the name of its owner. Leaving again does nothing. From rules 2 on, a
+// vote must admit the next node in its place: what has left does not come back by the policy add_node.
+func LeaveNode(tx *store.Tx, id coco.NodeID) error {
+	rec, err := table.Node(tx, id)
+	if err != nil || rec.State == table.Retired {
+		return err
+	}
+	c, err := table.LoadCore(tx)
+	if err != nil {
+		return err
+	}
+	if c.Rules >= 2 {
+		if err := table.Put(tx, table.PlacesTable, table.PlaceKey(rec.Owner, rec.Address), table.LeftPlace(&rec, tx.Seqno())); err != nil {
+			return err
+		}
+	}
+	return table.Retire(tx, rec)
 }
 
 // trust makes a node trusted, and retires the one whose place it takes.

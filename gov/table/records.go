@@ -100,8 +100,9 @@ type BallotRecord struct {
 	Raw  []byte `cbor:"7,keyasint"` // the envelope, verbatim
 }
 
-// PlaceRecord says what a vote decided about a place where a node may run: a node of that owner
-// there is admitted without another vote, or, once Removed, only by another vote.
+// PlaceRecord says what was decided about a place where a node may run: by a vote, a node of that owner
+// there is admitted without another vote, or, once Removed, only by another vote. When a node leaves in its owner's name, its place is
+// Removed without a Proposal, from rules 2 on.
 type PlaceRecord struct {
 	Owner    coco.ActorID `cbor:"1,keyasint"`
 	Address  string       `cbor:"2,keyasint"`
@@ -109,6 +110,14 @@ type PlaceRecord struct {
 	Since    uint64       `cbor:"4,keyasint"`
 	Proposal coco.Digest  `cbor:"5,keyasint"`
 }
+
+// LeftPlace is the record of the place of a node that leaves in its owner's name.
+func LeftPlace(rec *NodeRecord, seqno uint64) PlaceRecord {
+	return PlaceRecord{Owner: rec.Owner, Address: rec.Address, Removed: true, Since: seqno}
+}
+
+// Left reports whether the place was removed because its node left in its owner's name.
+func (p *PlaceRecord) Left() bool { return p.Removed && p.Proposal == coco.Digest{} }
 
 // OpenIndex is the row openKey: a vote costs the same however many proposals there were.
 type OpenIndex struct {

@@ -22,6 +22,7 @@ type child struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
 	ready chan nodeconfig.Event // holds the last ready event until it is received
+	votes chan string           // holds why the node waits for a vote, until it is received
 	done  chan struct{}         // closed when the process has ended; then err is set
 	err   error
 	// retired says, once done is closed, that the node has left the network.
@@ -51,7 +52,7 @@ func startChild(exe string, name string, dir nodeconfig.Dir, recovering func(nod
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("node %s: %w", name, err)
 	}
-	c := &child{name: name, cmd: cmd, stdin: stdin, ready: make(chan nodeconfig.Event, 1), done: make(chan struct{})}
+	c := &child{name: name, cmd: cmd, stdin: stdin, ready: make(chan nodeconfig.Event, 1), votes: make(chan string, 1), done: make(chan struct{})}
 	go c.watch(stdout, recovering)
 	return c, nil
 }
@@ -73,6 +74,11 @@ func (c *child) watch(stdout io.Reader, recovering func(nodeconfig.Event)) {
 			default:
 			}
 			c.ready <- e // only this goroutine sends, so there is room
+		case nodeconfig.EventWaiting:
+			select {
+			case c.votes <- e.Error:
+			default: // it is known
+			}
 		case nodeconfig.EventRecovering:
 			recovering(e)
 		case nodeconfig.EventRetired:

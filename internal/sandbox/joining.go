@@ -16,8 +16,9 @@ import (
 // stragglerPatience is how long a start waits for the others once a quorum is up.
 const stragglerPatience = 30 * time.Second
 
-// joinOthers waits until all nodes but the first have joined it, or cannot: with a quorum it goes on without those that end,
-// and after stragglerPatience without those that are joining still. They ask no other node, so the end of the first one ends the wait.
+// joinOthers waits until all nodes but the first have joined it, or cannot: with a quorum it goes on without those that end or wait
+// for a vote, and after stragglerPatience without those that are joining still. They ask no other node, so the end of the first one ends
+// the wait.
 func (s *Sandbox) joinOthers(ctx context.Context, n *processes, first int) error {
 	watched, cancel := context.WithCancelCause(ctx)
 	c := n.child(first)
@@ -46,7 +47,7 @@ func (s *Sandbox) joinOthers(ctx context.Context, n *processes, first int) error
 		default:
 			waiting++
 			running.Go(func() {
-				err := n.awaitReady(watched, i, nodeconfig.StartJoin, []int{first})
+				err := n.awaitAdmitted(watched, i, first)
 				select {
 				case outcomes <- outcome{i, err}:
 				case <-watched.Done():
@@ -88,6 +89,26 @@ func (s *Sandbox) joinOthers(ctx context.Context, n *processes, first int) error
 		return fmt.Errorf("%d of %d nodes are up, and the network needs %d: %w", up, s.info.Active(), s.quorum(), errors.Join(down...))
 	}
 	return nil
+}
+
+// errWaitsForVote says that members have to vote about a node, whose process goes on asking.
+var errWaitsForVote = errors.New("it waits for a vote")
+
+// awaitAdmitted is awaitReady for a node that joins. It returns errWaitsForVote as soon as the node has to wait for one.
+func (n *processes) awaitAdmitted(ctx context.Context, i, first int) error {
+	c := n.child(i)
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel(nil)
+	watch.Go(func() {
+		select {
+		case why := <-c.votes:
+			cancel(fmt.Errorf("%w: %s", errWaitsForVote, why))
+		case <-ctx.Done():
+		}
+	})
+	return n.awaitReady(ctx, i, nodeconfig.StartJoin, []int{first})
 }
 
 // awaitReady waits until a node that was started serves and has proven what it runs. One whose own program does not get that far is

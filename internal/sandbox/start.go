@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -166,10 +167,9 @@ func Start(ctx context.Context, opts Options) (*Sandbox, error) {
 		return nil, err
 	}
 	go s.run(ctx, children)
-	for _, n := range s.Info().Nodes {
-		if n.Retired {
-			continue
-		}
+	info := s.Info()
+	for _, i := range s.readyNodes() {
+		n := info.Nodes[i]
 		s.report(localnet.Step{Step: "open", Node: n.Name, URL: n.HTTP, Text: fmt.Sprintf("%s answers at %s", n.Name, n.HTTP)})
 	}
 	s.report(s.readyStep())
@@ -388,12 +388,16 @@ func (s *Sandbox) report(step localnet.Step) {
 func (s *Sandbox) readyStep() localnet.Step {
 	info := s.Info()
 	step := localnet.Step{Step: "ready", ChainID: info.ChainID, Dir: info.Dir, Insecure: info.Insecure, Constitution: info.Constitution.String()}
-	for _, n := range info.Nodes {
-		if n.Retired {
-			continue
+	// Programs take the first one: those that are not up come last.
+	order := s.readyNodes()
+	for i, n := range info.Nodes {
+		if !n.Retired && !slices.Contains(order, i) {
+			order = append(order, i)
 		}
-		step.RPC = append(step.RPC, n.HTTP)
-		step.WS = append(step.WS, n.WS)
+	}
+	for _, i := range order {
+		step.RPC = append(step.RPC, info.Nodes[i].HTTP)
+		step.WS = append(step.WS, info.Nodes[i].WS)
 	}
 	return step
 }

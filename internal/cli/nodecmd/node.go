@@ -25,6 +25,7 @@ import (
 
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
@@ -80,6 +81,11 @@ func (a *app) runNode(ctx context.Context, file string) error {
 	}
 	err = a.startNode(ctx, cfg, nodeEvents{
 		log: a.Err.W,
+		refused: func(err *join.RefusedError) {
+			if err.Reason == members.NotVotedIn {
+				_ = a.Out.JSON(nodeconfig.Event{Event: nodeconfig.EventWaiting, Error: err.Error()})
+			}
+		},
 		ready: func(info node.Info) {
 			_ = a.Out.JSON(nodeconfig.Event{Event: nodeconfig.EventReady, Node: info.ID, Peer: info.PeerAddress, Client: info.ClientAddress})
 		},
