@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/ledger/chain"
 	"github.com/cocoframework/coco/peer"
 )
 
@@ -80,7 +81,7 @@ func (l *Local) fill(ctx context.Context, from coco.NodeID, address string, gap 
 	if first > last {
 		return fmt.Errorf("%w: its chunk begins with entry %d, one with entry %d was asked for", coco.ErrCorrupt, chunk.First, last)
 	}
-	after, err := l.following(last)
+	after, err := chain.Following(l.Ledger, last)
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (l *Local) fill(ctx context.Context, from coco.NodeID, address string, gap 
 		return err
 	}
 	defer in.Close()
-	check := &chainCheck{after: after, first: first}
+	check := chain.NewCheck(first, last, after)
 	var waiting []batch.Entry
 	next := first
 	err = l.Ledger.Insert(first, last, func() (batch.Entry, error) {
@@ -105,7 +106,7 @@ func (l *Local) fill(ctx context.Context, from coco.NodeID, address string, gap 
 		}
 		e := waiting[0]
 		waiting = waiting[1:]
-		return e, check.next(e, last)
+		return e, check.Next(e)
 	})
 	if err == nil {
 		l.Log.Info("a chunk of the past fetched", "first", first, "last", last, "from", from.Short())

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/ledger/chain"
 	"github.com/cocoframework/coco/peer"
 )
 
@@ -97,14 +98,14 @@ func (l *Local) checkBridge(b *Basis) error {
 			first = c.First
 		}
 	}
-	check := &chainCheck{after: link{chain: b.Header.Chain}, first: first}
+	check := chain.NewCheck(first, at, chain.To(b.Header.Chain))
 	for next := first; next <= at; {
 		entries, err := log.Read(next, at+1, peer.FetchPiece)
 		if err != nil {
 			return err
 		}
 		for _, e := range entries {
-			if err := check.next(e, at); err != nil {
+			if err := check.Next(e); err != nil {
 				return err
 			}
 		}

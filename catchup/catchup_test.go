@@ -51,44 +51,6 @@ func entries(t *testing.T, count uint64) []batch.Entry {
 	return out
 }
 
-func TestEntriesThatDoNotLeadToTheNextOneAreRefused(t *testing.T) {
-	all := entries(t, 12)
-	b, err := batch.Decode(all[11].Data) // entry 11, between, is a leader's first
-	if err != nil {
-		t.Fatal(err)
-	}
-	after := link{between: all[10:11], chain: b.Header.Prev}
-	check := func(first uint64, part []batch.Entry) error {
-		c := &chainCheck{after: after, first: first}
-		for _, e := range part {
-			if err := c.next(e, 10); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	for first := range uint64(9) { // from every entry on, unless there is no batch
-		if err := check(first+1, all[first:10]); err != nil {
-			t.Errorf("entries from %d on: %v", first+1, err)
-		}
-	}
-	other := entries(t, 12) // another key: the same entries with other signatures
-	for i := range 10 {
-		altered := slices.Clone(all[:10])
-		altered[i].View++
-		if err := check(1, altered); !errors.Is(err, coco.ErrVerify) {
-			t.Errorf("entry %d with another view: %v", i+1, err)
-		}
-		if i%5 == 0 {
-			continue
-		}
-		altered[i] = other[i]
-		if err := check(1, altered); !errors.Is(err, coco.ErrVerify) {
-			t.Errorf("entry %d of another ledger: %v", i+1, err)
-		}
-	}
-}
-
 // node is one of a test's network: a ledger, and what serves it.
 type node struct {
 	Local

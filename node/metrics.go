@@ -84,6 +84,8 @@ func (n *node) instruments() instruments {
 		}
 		return missing
 	})
+	counter("ledger_damaged_chunks_total", "Chunks that this node found damaged while it read through its ledger.",
+		func() float64 { return float64(n.state.scrub.Damaged()) })
 	gauge("snapshot_seqno", "The newest snapshot on this node that the ledger records.", func() float64 { seqno, _ := n.snapshots.writer.Newest(); return float64(seqno) })
 	gauge("snapshot_bytes", "Its size.", func() float64 { _, bytes := n.snapshots.writer.Newest(); return float64(bytes) })
 	counter("snapshot_differing_total", "Snapshots of this node that differed from the network's: its memory or its program is not what it should be.",

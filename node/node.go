@@ -177,6 +177,7 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listene
 	g.Go(func() error {
 		return n.state.disk.Backfill(ctx, func() { n.replica.LedgerGrew(n.state.disk.Ledger.First()) })
 	})
+	g.Go(func() error { return n.state.scrub.Run(ctx) })
 	r := renew.Renewal{
 		Certificates: n.certificates, Log: n.log, Clock: n.cfg.Host.Clock, Store: n.state.store, Replica: n.replica, Ask: n.links.forwarder.AskOnce,
 	}
@@ -210,6 +211,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 	n.decided.directory.Store(newDirectory(s.network.Nodes, nil))
 	nodes := func() map[coco.NodeID]string { return n.decided.directory.Load().addresses }
 	n.state.disk.Fetcher = &peer.Fetcher{Clock: clock, Dialer: n.dialer(), Leader: n.leader, Nodes: nodes}
+	n.state.scrub = &catchup.Scrubber{Local: &n.state.disk, Committed: func() uint64 { return n.replica.Applied() }}
 	n.links.forwarder = n.newForwarder(c.Limits)
 	defer func() {
 		if err != nil {

@@ -19,6 +19,7 @@ type state struct {
 	store   *store.Store
 	ledgers []replica.Ledger // of the adapters, on the store; in the order of the binary's list
 	disk    catchup.Local    // the ledger's files, and snapshots
+	scrub   *catchup.Scrubber
 	history *history.Index   // of the ledger's files
 	keys    *keys.Ring       // that open them
 }
