@@ -17,6 +17,7 @@
 package nettest
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -29,14 +30,17 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host/sim"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/ledger/chain"
 	"github.com/cocoframework/coco/node"
 )
 
@@ -226,23 +230,56 @@ func (n *Network) CrashTorn(i int) {
 	_ = n.Halt(i)
 }
 
-// Longest returns the member whose ledger ends last.
-func (n *Network) Longest() (best int, err error) {
-	var view, index uint64
-	for i := range n.Members {
-		log, err := ledger.OpenReadOnly(n.World.Host(Host(i)).Disk, node.Dir)
-		if err != nil {
-			return 0, fmt.Errorf("ledger of %s: %w", Host(i), err)
-		}
-		last := log.Last()
-		if v, _ := log.ViewOf(last); v > view || v == view && last > index {
-			best, view, index = i, v, last
-		}
-		if err := log.Close(); err != nil {
-			return 0, err
-		}
+// Longest returns the member whose ledger ends last. It is an error if none opens.
+func (n *Network) Longest() (int, error) {
+	order, err := n.Ledgers()
+	if len(order) == 0 {
+		return 0, err
 	}
-	return best, nil
+	return order[0], nil
+}
+
+// Ledgers returns the members whose ledgers open and hold something, the one that ends last first. The error says why others do not open.
+func (n *Network) Ledgers() (order []int, err error) {
+	ends := make([]batch.Entry, len(n.Members))
+	for i := range n.Members {
+		log, e := ledger.OpenReadOnly(n.World.Host(Host(i)).Disk, node.Dir)
+		if e == nil && log.Last() == 0 {
+			e = errors.Join(fmt.Errorf("%w: it is empty", coco.ErrNotFound), log.Close())
+		} else if e == nil {
+			ends[i].Index = log.Last()
+			ends[i].View, _ = log.ViewOf(log.Last())
+			e = log.Close()
+		}
+		if e != nil {
+			err = errors.Join(err, fmt.Errorf("ledger of %s: %w", Host(i), e))
+			continue
+		}
+		order = append(order, i)
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(ends[b].View, ends[a].View), cmp.Compare(ends[b].Index, ends[a].Index))
+	})
+	return order, err
+}
+
+// Repair takes what is damaged or missing in a member's ledger from those of others. Their nodes MUST NOT run.
+func (n *Network) Repair(i int, others []int) ([]chain.Repaired, error) {
+	log, err := ledger.Open(n.World.Host(Host(i)).Disk, node.Dir, ledger.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	var have []*ledger.Log
+	for _, o := range others {
+		other, err := ledger.OpenReadOnly(n.World.Host(Host(o)).Disk, node.Dir)
+		if err != nil {
+			return nil, err
+		}
+		defer other.Close()
+		have = append(have, other)
+	}
+	return chain.Repair(log, have)
 }
 
 // Transport carries requests of a member's user, on a host of its own, to the node on the host "to", or on the host that each

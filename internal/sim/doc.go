@@ -45,7 +45,7 @@
 //   - receipt: the receipt of an acknowledged write verifies offline, for what was written.
 //   - secret: values and keys of private tables are on no disk and on no wire in the clear.
 //   - told: a node that stops says why, and one that was lied to about its ledger, or on the wire, says so and
-//     names the entry.
+//     names the entry, though nobody asks for it.
 //   - alive: no node stops without a reason, every node takes part again, commits a write, and writes go on
 //     after all faults have ended.
 //

@@ -19,7 +19,7 @@ func draw(seed uint64) plan {
 
 func drawRound(r *rand.Rand, members int) (faults []fault) {
 	if r.IntN(8) == 0 {
-		return []fault{drawPause(r)}
+		return []fault{drawPause(r, members)}
 	}
 	victims := r.Perm(members)[:r.IntN((members-1)/2+1)]
 	if len(victims) == 0 && r.IntN(2) == 0 {
@@ -43,7 +43,7 @@ func drawRound(r *rand.Rand, members int) (faults []fault) {
 }
 
 // drawPause draws a pause of all machines: they crash, and the members recover the network, or they sleep.
-func drawPause(r *rand.Rand) fault {
+func drawPause(r *rand.Rand, members int) fault {
 	f := fault{kind: blackout, at: upTo(r, roundLength), lasts: upTo(r, 5*time.Second)}
 	longest := []time.Duration{0, time.Hour, 30 * 24 * time.Hour, 3 * 365 * 24 * time.Hour}[r.IntN(4)]
 	if f.torn = r.IntN(2) == 0; r.IntN(3) == 0 {
@@ -52,6 +52,10 @@ func drawPause(r *rand.Rand) fault {
 	}
 	if longest > 0 {
 		f.by = upTo(r, longest)
+	}
+	if f.kind == blackout && r.IntN(2) == 0 { // one host lies to its disk meanwhile
+		f.lie, f.host, f.where = drawLie(r), r.IntN(members), [3]float64{r.Float64(), r.Float64(), r.Float64()}
+		f.other = (f.host + 1) % members
 	}
 	return f
 }
@@ -84,10 +88,15 @@ func drawMachine(r *rand.Rand, victim, members int) fault {
 	default:
 		f.torn = r.IntN(2) == 0
 		if r.IntN(5) < 3 {
-			f.lie = []lie{lost, rollBack, foreign, truncated, flipped, flipped, older, gone, mended, mended}[r.IntN(10)]
+			f.lie = drawLie(r)
 		}
 	}
 	return f
+}
+
+// drawLie draws what a host does to its disk.
+func drawLie(r *rand.Rand) lie {
+	return []lie{lost, rollBack, foreign, truncated, flipped, flipped, older, gone, mended, mended}[r.IntN(10)]
 }
 
 // drawOther draws a fault that leaves every node running.

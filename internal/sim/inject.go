@@ -1,12 +1,17 @@
 package sim
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host/sim"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/internal/nettest"
+	"github.com/cocoframework/coco/ledger/chain"
 	"github.com/cocoframework/coco/node"
 )
 
@@ -118,17 +123,24 @@ func (r *run) crash(f fault) {
 	r.network.crash(f.host, f.torn)
 	r.secretOnDisk(f.host)
 	time.Sleep(f.lasts)
-	if f.lie != honest {
-		files, what, report := r.tell(f)
-		r.witness.say("%s: %s", name, what)
-		w.SetFiles(name, files)
-		r.mu.Lock()
-		r.lies[f.host] = report
-		r.mu.Unlock()
-	}
+	r.lie(f)
 	w.Restart(name)
 	r.witness.say("%s starts again", name)
 	r.network.Start(f.host, r.network.join(f.host))
+}
+
+// lie has a host do to its disk what a fault says, while its node is down.
+func (r *run) lie(f fault) {
+	if f.lie == honest {
+		return
+	}
+	name := hostName(f.host)
+	files, what, report := r.tell(f)
+	r.witness.say("%s: %s", name, what)
+	r.network.World.SetFiles(name, files)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lies[f.host] = report
 }
 
 // clone starts what a node's disk holds on a second machine, with the first one's address and owner, and takes
@@ -171,18 +183,14 @@ func (r *run) blackout(f fault) {
 	}
 	time.Sleep(f.lasts)
 	r.pass(f.by)
+	r.lie(f)
 	for i := range r.plan.members {
 		n.World.Restart(hostName(i))
 	}
-	best, err := n.Longest()
+	r.witness.say("all machines are up again; the members recover the network")
+	best, err := r.recover()
 	if err != nil {
-		r.witness.fail("ledger", "after a blackout: %v", err)
-		r.abort()
-		return
-	}
-	r.witness.say("all machines are up again; the members recover from the ledger of %s", hostName(best))
-	if err := n.Start(best, n.Recover).Await(patience); err != nil {
-		r.witness.fail("alive", "%s, recovering: %v", hostName(best), err)
+		r.witness.fail("alive", "after a blackout: %v", err)
 		r.abort()
 		return
 	}
@@ -200,6 +208,37 @@ func (r *run) pass(d time.Duration) {
 		hosts = append(hosts, hostName(i))
 	}
 	r.network.Pass(d, hosts...)
+}
+
+// recover does what the members do when no node is left: they go on from the longest ledger, with what others have of its
+// chunks in the place of what is damaged or missing there. If no other ledger can mend it they turn to the next one, as long as those
+// that are left are a majority: one of those has whatever was committed.
+func (r *run) recover() (int, error) {
+	n := r.network
+	order, err := n.Ledgers()
+	for k, i := range order {
+		if len(order)-k <= r.plan.members/2 {
+			break
+		}
+		r.witness.say("the members recover from the ledger of %s", hostName(i))
+		done, e := n.Repair(i, slices.Delete(slices.Clone(order), k, k+1))
+		for _, d := range done {
+			r.witness.repaired(hostName(i), d)
+		}
+		if e == nil {
+			e = n.Start(i, n.Recover).Await(patience)
+		}
+		if e == nil {
+			return i, nil
+		}
+		err = errors.Join(err, fmt.Errorf("%s: %w", hostName(i), e))
+		if !chain.IsDamage(e) && !errors.Is(e, coco.ErrMissing) {
+			break
+		}
+		r.witness.say("%s: %v", hostName(i), e)
+		n.Forget(i)
+	}
+	return 0, fmt.Errorf("the members cannot recover from any of the ledgers %v: %w", order, err)
 }
 
 // backup remembers every node's disk, for a host to put back later.

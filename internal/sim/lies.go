@@ -77,6 +77,9 @@ func (r *run) tell(f fault) (files map[string][]byte, what string, report *told)
 func victim(files map[string][]byte, f fault) string {
 	folders := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if f.lie == mended && len(frames(files[name])) == 0 {
+			continue
+		}
 		if len(files[name]) > 0 && !strings.Contains(name, "-damaged-") {
 			folders[path.Dir(name)] = append(folders[path.Dir(name)], name)
 		}
@@ -165,8 +168,8 @@ func mend(b []byte, at int) (frame, bool) {
 	return frame{}, false
 }
 
-// reported looks whether a node has said in its log what it was lied to about.
-func (r *run) reported(host int) {
+// reported looks whether a node has said in its log what it was lied to about. At the end it must have looked at all that it has.
+func (r *run) reported(host int, end bool) {
 	name := hostName(host)
 	r.mu.Lock()
 	lie := r.lies[host]
@@ -177,6 +180,9 @@ func (r *run) reported(host int) {
 	if line, ok := r.witness.heard(name, lie); ok {
 		r.witness.say("%s has found out: %s", name, line)
 	} else if bytes.Equal(r.network.World.Files(name, "")[lie.file], lie.bytes) {
+		if end {
+			r.witness.fail("told", "%s never looked at entry %d, which its host had changed in %s", name, lie.entry, lie.file)
+		}
 		return // it has not looked yet
 	} else if r.witness.began(name, lie) >= lie.seqno {
 		r.witness.say("%s has begun with a snapshot beyond entry %d of %s, and dropped that", name, lie.entry, lie.file)

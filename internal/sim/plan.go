@@ -60,7 +60,7 @@ type fault struct {
 	host      int
 	other     int            // of a partition or link
 	torn      bool           // crash, blackout
-	lie       lie            // crash
+	lie       lie            // crash; blackout: of one host
 	where     [3]float64     // of a lie: which folder, which file, how far into it
 	link      sim.Link       // badLink
 	by        time.Duration  // clockJump, slowSync; flapping: the period; suspension, blackout: how much time passes uncounted
@@ -98,6 +98,9 @@ func (f fault) String() string {
 	}
 	if f.by != 0 {
 		fmt.Fprintf(&b, " by %v", f.by)
+	}
+	if f.kind == blackout && f.lie != honest {
+		fmt.Fprintf(&b, ", with a lie of %s", hostName(f.host))
 	}
 	if f.torn {
 		fmt.Fprint(&b, ", unsynced writes torn")

@@ -95,3 +95,29 @@ func TestTheWholePastIsFetchedAgain(t *testing.T) {
 		[]fault{{kind: crash, at: 1600 * time.Millisecond, lasts: 600 * time.Millisecond, host: 2, lie: gone, where: firstChunk}},
 	)
 }
+
+// An entry of an old chunk is changed and its checksum mended. Its node begins with a snapshot, and nobody asks for that part of the past.
+func TestAChangedChunkIsNoticedThoughNobodyAsksForIt(t *testing.T) {
+	replay(t, nil, nil, []fault{{kind: crash, at: time.Second, lasts: time.Second, host: 2, lie: mended, where: oldest}})
+}
+
+// oldest is where the oldest file of the only folder with entries is hit.
+var oldest = [3]float64{0, 0, 0.5}
+
+// All machines are down, and a host has changed a chunk of the longest ledger meanwhile. The others have it.
+func TestARecoveryTakesADamagedChunkFromTheOtherLedgers(t *testing.T) {
+	for _, l := range []lie{flipped, mended, gone} {
+		t.Run(string(l), func(t *testing.T) {
+			where := firstChunk
+			if l == mended {
+				where = oldest
+			}
+			replay(t, nil, nil, []fault{{kind: blackout, at: 6 * time.Second, lasts: time.Second, host: 0, other: 1, lie: l, where: where}})
+		})
+	}
+}
+
+// The end of the longest ledger is changed, which no other ledger can mend: the members go on from the next one.
+func TestARecoveryGoesOnFromAnotherLedgerIfTheEndIsDamaged(t *testing.T) {
+	replay(t, []fault{{kind: blackout, at: 500 * time.Millisecond, lasts: time.Second, host: 0, other: 1, lie: mended, where: oldest}})
+}

@@ -121,6 +121,9 @@ func (r *run) play() {
 		r.past()
 		r.named()
 		r.witness.snapshots()
+		for i := range r.plan.members {
+			r.reported(i, true)
+		}
 	}
 	r.shutdown()
 	if !r.aborted() {
@@ -207,7 +210,7 @@ func (r *run) round(i int, faults []fault) {
 	}
 	r.witness.say("healed; writes go on after %v", time.Since(healed))
 	for i := range r.plan.members {
-		r.reported(i)
+		r.reported(i, false)
 	}
 	time.Sleep(quiet)
 	probe := r.newSession("probe", 0)

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/ledger/chain"
 )
 
 // listen returns a node's log. The witness keeps its records, and copies them as text to a reader, if
@@ -73,6 +74,19 @@ type record struct {
 	event   logevent.Code
 	numbers map[string]uint64
 	text    string
+}
+
+// repaired takes note of what operators have replaced in a host's ledger, and told.
+func (w *witness) repaired(host string, d chain.Repaired) {
+	w.say("entries %d to %d of %s are taken from another ledger: %v", d.First, d.Last, host, d.Damage)
+	if d.Damage == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.logs[host] = append(w.logs[host], record{
+		event: logevent.ChunkSetAside, numbers: map[string]uint64{"first": d.First, "last": d.Last}, text: d.Damage.Error(),
+	})
 }
 
 // logged returns how many records a host's nodes have logged.
