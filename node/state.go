@@ -20,8 +20,8 @@ type state struct {
 	ledgers []replica.Ledger // of the adapters, on the store; in the order of the binary's list
 	disk    catchup.Local    // the ledger's files, and snapshots
 	scrub   *catchup.Scrubber
-	history *history.Index   // of the ledger's files
-	keys    *keys.Ring       // that open them
+	history *history.Index // of the ledger's files
+	keys    *keys.Ring     // that open them
 }
 
 // ledgerClock is the host's clock, but for the time of day, which is the ledger's: what a ledger shows of now must agree with its next transaction.

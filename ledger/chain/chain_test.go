@@ -84,7 +84,6 @@ func TestEntriesThatDoNotLeadToTheNextOneAreRefused(t *testing.T) {
 	}
 }
 
-
 const dir = "ledger"
 
 // written writes a ledger of chunks of a few entries, without some of the files.
