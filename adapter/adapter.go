@@ -72,6 +72,9 @@ type Env struct {
 	// Wake has the core ask Keeper again. It may be called by any goroutine. It is nil where there is no core, as in an
 	// adapter's tests.
 	Wake func()
+	// Fresh waits until the node's newest state is what a read asks for, and says how old it may be. It fails with a StaleError, or with
+	// coco.ErrBusy if no quorum answers. It is nil in an adapter's tests, where nothing is old.
+	Fresh func(context.Context, Reading) (Age, error)
 	// Status tells what this node is doing, for protocols that report it.
 	Status func() Status
 	Clock  host.Clock // its time of day is the ledger's: what a transaction would get now
@@ -95,6 +98,7 @@ type Status struct {
 	View      uint64
 	Committed uint64 // seqno of the last transaction that is committed and applied here
 	Known     uint64 // highest seqno that this node knows to be committed anywhere
+	Stale     bool   // as in Age
 }
 
 // Call is one request for a transaction. It is checked on the node that the client reached and

@@ -26,7 +26,7 @@ func TestFactsThatVerifyANodeNeedNoCertificate(t *testing.T) {
 		{
 			"/node/status", "application/json",
 			`{"network":"test","insecure":true,"node":"01` + zeros + `","owner":"Alpha","role":"follower","view":3,"voter":false,"transaction_id":"3.20",` +
-				`"known_seqno":21,"constitution":"09` + zeros + `","measurement":"virtual:00","version":"0.1.0","ledger_time":"0001-01-01T00:00:00Z","clock_lag_seconds":0,"notice":"INSECURE virtual TEE"}` + "\n",
+				`"known_seqno":21,"constitution":"09` + zeros + `","measurement":"virtual:00","version":"0.1.0","ledger_time":"0001-01-01T00:00:00Z","clock_lag_seconds":0,"age_seconds":0,"notice":"INSECURE virtual TEE"}` + "\n",
 		},
 		{"/node/constitution", "text/toml; charset=utf-8", "[network]\nname = \"test\"\n"},
 		{"/node/service", "application/x-pem-file", "-----BEGIN CERTIFICATE-----\n"},

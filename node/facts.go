@@ -29,7 +29,7 @@ func (n *node) Identify(chain []*x509.Certificate) (coco.Caller, error) {
 
 func (n *node) status() adapter.Status {
 	s, last := n.replica.State(), n.replica.Last()
-	return adapter.Status{Role: n.role(s), View: s.View, Committed: last.Seqno, Known: max(last.Seqno, n.knownSeqno())}
+	return adapter.Status{Role: n.role(s), View: s.View, Committed: last.Seqno, Known: max(last.Seqno, n.knownSeqno()), Stale: n.age().Stale}
 }
 
 func (n *node) role(s consensus.State) string {
@@ -57,9 +57,10 @@ func (n *node) Status() wire.Status {
 		Role: n.role(s), View: s.View, Voter: n.votes(), Leader: n.decided.directory.Load().byConsensus[s.Leader],
 		Committed: n.replica.Last(), Known: max(n.replica.Last().Seqno, n.knownSeqno()),
 		Constitution: c.Digest(), Measurement: n.self.Measurement, Version: n.cfg.Version,
-		LedgerTime: n.replica.Now().UTC().Truncate(time.Millisecond), ClockLag: n.replica.ClockLag().Seconds(), Warning: clockWarning(n.replica.ClockLag()),
+		LedgerTime: n.replica.Now().UTC().Truncate(time.Millisecond), ClockLag: n.replica.ClockLag().Seconds(), Age: n.replica.Age().Seconds(), Warning: clockWarning(n.replica.ClockLag()),
 		Notice: strings.Join(n.notices(), " "), Certificates: n.listCertificates(c),
 	}
+	st.Problem = staleProblem(n.age())
 	if s.Leader == 0 {
 		st.Problem = "the network has no leader: fewer than a majority of the nodes reach each other"
 	}

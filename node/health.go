@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/gateway"
+	"github.com/cocoframework/coco/pulse"
 	"github.com/cocoframework/coco/replica"
 )
 
@@ -16,6 +18,7 @@ type vitals struct {
 	leader  bool          // it knows one
 	lag     uint64        // in entries
 	writing time.Duration // how long its disk has been at one write
+	age     adapter.Age
 	clock   time.Duration // by how much the ledger's time is behind this machine's
 }
 
@@ -26,6 +29,7 @@ func (v vitals) checks() []gateway.Check {
 	running, member, leader, lag, disk := gateway.Check{Name: "running"}, gateway.Check{Name: "member"}, gateway.Check{Name: "leader"},
 		gateway.Check{Name: "lag"}, gateway.Check{Name: "disk"}
 	clock := gateway.Check{Name: "clock", Warning: clockWarning(v.clock)}
+	fresh := gateway.Check{Name: "fresh", Problem: staleProblem(v.age)}
 	if v.stage.ending() {
 		running.Problem = "this node is stopping"
 	}
@@ -44,15 +48,23 @@ func (v vitals) checks() []gateway.Check {
 	if v.writing > replica.DiskPatience {
 		disk.Problem = fmt.Sprintf("the disk has not confirmed a write for %v; up to %v are well", v.writing.Truncate(time.Second), replica.DiskPatience)
 	}
-	return []gateway.Check{running, member, leader, lag, disk, clock}
+	return []gateway.Check{running, member, leader, lag, disk, fresh, clock}
+}
+
+// staleProblem says in one sentence that this node's state is older than the constitution has it; empty if it is not.
+func staleProblem(age adapter.Age) string {
+	if !age.Stale {
+		return ""
+	}
+	return fmt.Sprintf("this node's state may be %v old: it has not heard of a majority of the nodes, with a leader, for so long", age.Of.Truncate(time.Second))
 }
 
 // clockWarning says in one sentence that this machine's clock and the ledger's time are apart; empty if they are not.
 func clockWarning(lag time.Duration) string {
 	switch {
-	case lag > replica.LagPatience:
+	case lag > pulse.LagPatience:
 		return fmt.Sprintf("this machine's clock is %v ahead of the ledger's time, which follows the clocks of a majority of the nodes: compare the nodes' clocks", lag.Truncate(time.Second))
-	case lag < -replica.LagPatience:
+	case lag < -pulse.LagPatience:
 		return fmt.Sprintf("this machine's clock is %v behind the ledger's time, which never goes back: compare the nodes' clocks", (-lag).Truncate(time.Second))
 	}
 	return ""
@@ -61,6 +73,6 @@ func clockWarning(lag time.Duration) string {
 // Health implements gateway.Node.
 func (n *node) Health() []gateway.Check {
 	_, listed := n.decided.directory.Load().addresses[n.self.Identity.ID()]
-	v := vitals{stage: n.progress.stage(), joined: n.progress.joined(), listed: listed, leader: n.replica.State().Leader != 0, lag: n.replica.Lag(), writing: n.replica.Writing(), clock: n.replica.ClockLag()}
+	v := vitals{stage: n.progress.stage(), joined: n.progress.joined(), listed: listed, leader: n.replica.State().Leader != 0, lag: n.replica.Lag(), writing: n.replica.Writing(), age: n.age(), clock: n.replica.ClockLag()}
 	return v.checks()
 }

@@ -60,6 +60,7 @@ func (n *node) instruments() instruments {
 		return 1
 	})
 	gauge("clock_lag_seconds", "By how much the ledger's time is behind this machine's clock; negative if it is ahead.", func() float64 { return n.replica.ClockLag().Seconds() })
+	gauge("state_age_seconds", "How old the state may be that this node shows: since a majority confirmed that it held all that was committed.", func() float64 { return n.replica.Age().Seconds() })
 	gauge("view", "The view that this node is in. It grows with each election.", func() float64 { return float64(n.replica.State().View) })
 	gauge("committed_seqno", "The last transaction committed and applied here.", func() float64 { return float64(n.replica.Last().Seqno) })
 	gauge("lag_entries", "Ledger entries that are known to be committed and not applied here yet.", func() float64 { return float64(n.replica.Lag()) })

@@ -321,7 +321,7 @@ func (n *node) openLedgers(ctx context.Context, b *catchup.Basis) error {
 		scope := scopes[m.Name]
 		l, err := a.Open(adapter.Env{
 			Search: adapter.OwnSearch(a, scope, n.search), Panics: n.links.peers.Panics,
-			Settings: settings, Notices: networkNotices(c), State: scope, Past: adapter.OwnPast(scope, n.past), Status: n.status, Clock: ledgerClock{n.cfg.Host.Clock, n}, Log: n.log.With("ledger", m.Name),
+			Settings: settings, Notices: networkNotices(c), State: scope, Past: adapter.OwnPast(scope, n.past), Fresh: n.fresh, Status: n.status, Clock: ledgerClock{n.cfg.Host.Clock, n}, Log: n.log.With("ledger", m.Name),
 			Wake: func() { n.replica.Wake() },
 			Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
 				return n.links.forwarder.Submit(ctx, m.Name, calls)

@@ -86,6 +86,9 @@ func (m *Machine) Begin(elapsed time.Duration, members consensus.Membership) {
 	}
 }
 
+// Round returns the round that began last.
+func (m *Machine) Round() uint64 { return m.round }
+
 // Beat returns what to tell a node. Day is this host's time of day, in milliseconds since 1970.
 func (m *Machine) Beat(to consensus.ID, day uint64, own Standing) Beat {
 	return Beat{Time: day, Round: m.round, Echo: m.peers[to].Round, View: own.View, Known: own.Known, Leads: own.Leads}
@@ -167,6 +170,7 @@ func (c *Clocks) Agreed(own uint64) (agreed uint64, ok bool) {
 
 // Confirmed is a round that a quorum has confirmed.
 type Confirmed struct {
+	Round uint64
 	Began time.Duration // when the round did, by Clock.Elapsed
 	// Known is the index up to which this node MUST have applied what is committed, to show a state that is not older than the round's
 	// beginning.
@@ -198,7 +202,7 @@ func (m *Machine) Confirm(members consensus.Membership, own Standing) (Confirmed
 			known, led = b.Known, true
 		}
 	}
-	return Confirmed{Began: m.began[uint64(len(m.began))-1-back], Known: known}, led
+	return Confirmed{Round: round, Began: m.began[uint64(len(m.began))-1-back], Known: known}, led
 }
 
 // echoed returns the last round that a majority of voters has echoed, 0 if there is none.

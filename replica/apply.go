@@ -89,7 +89,7 @@ func (x *executor) apply(ctx context.Context, e consensus.Entry) error {
 	}
 	x.chain.begin(end)
 	x.codec.keys.Use(h.Epoch)
-	x.time.set(h.Time, x.clock.Elapsed())
+	x.time.Set(h.Time, x.clock.Elapsed())
 	return x.committed(Batch{
 		Position: end, View: h.View, First: h.First, Epoch: h.Epoch, Size: len(e.Data),
 		Network: slices.ContainsFunc(writes, func(w store.Write) bool { return strings.HasPrefix(w.Table, "coco.") }),

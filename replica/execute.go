@@ -7,6 +7,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/pulse"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -186,9 +187,15 @@ func (d *deal) settle() {
 	d.last = now
 }
 
+// watch is the ledger's time, and what the operator was told last of this machine's clock.
+type watch struct {
+	pulse.LedgerTime
+	told pulse.Side
+}
+
 // now returns the time of the next batch, in milliseconds since 1970.
 func (x *executor) now() uint64 {
-	now := x.time.now(x.clock.Now(), x.clock.Elapsed(), x.progress.clocks.Load(), x.rules.Alone)
+	now := x.time.Now(x.clock.Now(), x.clock.Elapsed(), x.progress.clocks.Load(), x.rules.Alone)
 	return max(now, x.chain.head().Time)
 }
 
@@ -202,16 +209,16 @@ func (x *executor) watchClock() {
 	now := x.now()
 	behind := time.Duration(day.UnixMilli()-int64(now)) * time.Millisecond
 	x.progress.lag.Store(int64(behind))
-	side := sideOf(behind)
+	side := pulse.SideOf(behind)
 	if side == x.time.told {
 		return
 	}
 	x.time.told = side
 	switch side {
-	case clockAhead:
+	case pulse.Ahead:
 		x.log.Error("this machine's clock is ahead of the ledger's time, and no quorum of the nodes' clocks is: compare the nodes' clocks", logevent.ClockAhead.Attr(),
 			"clock", day.UnixMilli(), "ledger", now)
-	case clockBehind:
+	case pulse.Behind:
 		x.log.Error("this machine's clock is behind the ledger's time: compare the nodes' clocks", logevent.ClockBehind.Attr(),
 			"clock", day.UnixMilli(), "ledger", now)
 	default:
@@ -271,8 +278,8 @@ func (x *executor) seal(set *store.Set, b *sealed) error {
 	if err := set.Install(); err != nil {
 		return err
 	}
-	if x.time.anchor == 0 {
-		x.time.set(b.end.Time, x.clock.Elapsed())
+	if !x.time.Anchored() {
+		x.time.Set(b.end.Time, x.clock.Elapsed())
 	}
 	if b.own {
 		if err := x.readRules(); err != nil {

@@ -44,7 +44,7 @@ type executor struct {
 	lease   lease
 	codec   codec
 	chain   chain
-	time    ledgerTime
+	time    watch
 	ledgers ledgers
 	rules   Rules
 }

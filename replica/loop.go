@@ -212,6 +212,7 @@ func (l *loop) handleApplied(c *commitTask) error {
 		l.log.Info("consensus members changed", "voters", len(m.Voters), "learners", len(m.Learners), "joint", len(m.Outgoing) > 0)
 	}
 	l.membership.applied(l.slots.applied)
+	l.freshen()
 	return nil
 }
 

@@ -154,7 +154,7 @@ func New(cfg Config) (*Replica, error) {
 		exec: r.exec.tasks, disk: r.writer.tasks, network: cfg.Network, progress: r.progress, status: newStatus(),
 		membership: membership{self: m.Self}, pulse: heart{machine: pulse.New(m.Self)},
 	}
-	r.exec.time.word, r.exec.time.given = cfg.Time, cfg.Clock.Elapsed()
+	r.exec.time.Give(cfg.Time, cfg.Clock.Elapsed())
 	if cfg.Start.Index > 0 {
 		r.begin(cfg.Start)
 	}
@@ -165,7 +165,7 @@ func New(cfg Config) (*Replica, error) {
 func (r *Replica) begin(b Batch) {
 	x := r.exec
 	x.chain.begin(b.Position)
-	x.time.set(b.Time, r.cfg.Clock.Elapsed())
+	x.time.Set(b.Time, r.cfg.Clock.Elapsed())
 	x.codec.keys.Use(b.Epoch)
 	r.progress.applied.Store(b.Index)
 	r.loop.slots.applied = b.Index

@@ -39,6 +39,7 @@ const (
 	CodePending       = "pending"
 	CodeMissing       = "missing"
 	CodeBusy          = "busy"
+	CodeStale         = "stale"
 	CodeNotCommitted  = "not_committed"
 	CodeTooSlow       = "too_slow"
 	CodeUnreachable   = "unreachable"
@@ -66,6 +67,7 @@ var problems = []Problem{
 	{Code: CodePending, Kind: coco.ErrPending, Status: 202, Retry: true, Exit: ExitNotCommitted, Number: 10},
 	{Code: CodeMissing, Kind: coco.ErrMissing, Status: 503, Exit: ExitError, Number: 11},
 	{Code: CodeBusy, Kind: coco.ErrBusy, Status: 503, Retry: true, Exit: ExitNotCommitted, Number: 4},
+	{Code: CodeStale, Kind: coco.ErrBusy, Status: 503, Retry: true, Exit: ExitNotCommitted, Number: 4},
 	{Code: CodeNotCommitted, Kind: coco.ErrNotCommitted, Status: 503, Retry: true, Exit: ExitNotCommitted, Number: 5},
 	{Code: CodeTooSlow, Kind: coco.ErrNotCommitted, Status: 408, Retry: true, Exit: ExitNotCommitted, Number: 5},
 	{Code: CodeUnreachable, Kind: coco.ErrUnreachable, Status: 503, Retry: true, Exit: ExitUnreachable, Number: 7},

@@ -38,6 +38,7 @@ func TestErrorTableIsFixed(t *testing.T) {
 		{"pending", coco.ErrPending, http.StatusAccepted, true, 5, 10, false},
 		{"missing", coco.ErrMissing, http.StatusServiceUnavailable, false, 1, 11, false},
 		{"busy", coco.ErrBusy, http.StatusServiceUnavailable, true, 5, 4, false},
+		{"stale", coco.ErrBusy, http.StatusServiceUnavailable, true, 5, 4, false},
 		{"not_committed", coco.ErrNotCommitted, http.StatusServiceUnavailable, true, 5, 5, false},
 		{"too_slow", coco.ErrNotCommitted, http.StatusRequestTimeout, true, 5, 5, false},
 		{"unreachable", coco.ErrUnreachable, http.StatusServiceUnavailable, true, 6, 7, false},

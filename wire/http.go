@@ -8,6 +8,12 @@ const (
 	HeaderAtLeast = "X-Coco-At-Least"
 	// HeaderConsistency is in a read: Linearizable or Session.
 	HeaderConsistency = "X-Coco-Consistency"
+	// HeaderMaxAge is in a read: how many seconds old the node's state may be at most.
+	HeaderMaxAge = "X-Coco-Max-Age"
+	// HeaderAge is in the answer to a read: how many seconds old the node's state may be. HeaderStale is there, and "true", if that is more than the
+	// constitution's reads.stale_seconds.
+	HeaderAge   = "X-Coco-Age"
+	HeaderStale = "X-Coco-Stale"
 	// HeaderDigest is in the answer that is a constitution: its digest.
 	HeaderDigest = "X-Coco-Digest"
 	// HeaderVersion is in the answer that is a constitution: its version.

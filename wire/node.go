@@ -29,6 +29,8 @@ type Status struct {
 	// node's host; negative if it is ahead. A node that has not heard of a quorum yet says 0.
 	LedgerTime time.Time `json:"ledger_time"`
 	ClockLag   float64   `json:"clock_lag_seconds"`
+	// Age is how many seconds old the node's state may be: since a majority of the nodes confirmed that it held all that was committed.
+	Age float64 `json:"age_seconds"`
 	// Notice is shown wherever the status is: a simulated TEE, a pinned block context.
 	Notice string `json:"notice,omitempty"`
 	// Certificates are the node's, the service's, and the one of the constitution that ends first.

@@ -26,6 +26,7 @@ const testView = 2
 
 // core is a network of one node: it executes calls on a real store and commits them at once.
 type core struct {
+	fresh func(context.Context, adapter.Reading) (adapter.Age, error) // nil: nothing is old
 	*ledger
 	store  *store.Store
 	scope  *store.Scope
@@ -63,8 +64,14 @@ func newCore(t T, settings string) *core {
 		Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
 			return c.submit(ctx, calls...)
 		},
-		State:  c.scope,
-		Past:   c.readPast,
+		State: c.scope,
+		Past:  c.readPast,
+		Fresh: func(ctx context.Context, rd adapter.Reading) (adapter.Age, error) {
+			if c.fresh == nil {
+				return adapter.Age{}, nil
+			}
+			return c.fresh(ctx, rd)
+		},
 		Status: func() adapter.Status { return adapter.Status{Role: "leader", View: 7} },
 		Clock:  c.clock,
 		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),

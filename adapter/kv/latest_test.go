@@ -3,7 +3,9 @@ package kv
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -11,7 +13,7 @@ import (
 	"github.com/cocoframework/coco/wire"
 )
 
-func TestALinearizableReadCommitsBeforeItReads(t *testing.T) {
+func TestAReadIsAsNewAsItAsksFor(t *testing.T) {
 	c := newCore(t, "")
 	c.do("PUT", "/app/kv/k", "old") // 2.2
 	ask := func(want string, target string, header ...string) {
@@ -20,36 +22,67 @@ func TestALinearizableReadCommitsBeforeItReads(t *testing.T) {
 			t.Errorf("GET %s: %s, expected %s", target, got, want)
 		}
 	}
-	ask(`200 "2" 2.2 old`, "/app/kv/k", "X-Coco-Consistency", "session")
-	ask(`200 "2" 2.3 old`, "/app/kv/k", "X-Coco-Consistency", "linearizable")
-	ask(`404 2.4 not_found`, "/app/kv/other", "X-Coco-Consistency", "linearizable")
-	for _, h := range [][]string{{"strong"}, {""}, {"linearizable", "linearizable"}} {
-		var header []string
-		for _, v := range h {
-			header = append(header, "X-Coco-Consistency", v)
+	var asked []adapter.Reading
+	c.fresh = func(_ context.Context, rd adapter.Reading) (adapter.Age, error) {
+		asked = append(asked, rd)
+		return adapter.Age{Of: 1500 * time.Millisecond}, nil
+	}
+	for _, target := range []string{"/app/kv/k", "/app/kv", "/app/kv/k?history"} {
+		asked = nil
+		for _, header := range [][]string{
+			nil,
+			{"X-Coco-Consistency", "session"},
+			{"X-Coco-Consistency", "linearizable"},
+			{"X-Coco-Max-Age", "3"},
+			{"X-Coco-Max-Age", "0", "X-Coco-Consistency", "linearizable"},
+		} {
+			if w := c.do("GET", target, "", header...); w.Code != 200 || w.Header().Get("X-Coco-Age") != "1.500" || w.Header().Get("X-Coco-Stale") != "" {
+				t.Errorf("GET %s %q: %d, age %q, stale %q", target, header, w.Code, w.Header().Get("X-Coco-Age"), w.Header().Get("X-Coco-Stale"))
+			}
 		}
+		if want := []adapter.Reading{{MaxAge: -1}, {MaxAge: -1}, {Latest: true, MaxAge: -1}, {MaxAge: 3 * time.Second}, {Latest: true}}; !slices.Equal(asked, want) {
+			t.Errorf("GET %s asks for %+v, expected %+v", target, asked, want)
+		}
+	}
+	asked = nil
+	for _, header := range [][]string{
+		{"X-Coco-Consistency", "strong"},
+		{"X-Coco-Consistency", ""},
+		{"X-Coco-Consistency", "linearizable", "X-Coco-Consistency", "linearizable"},
+		{"X-Coco-Max-Age", "-1"},
+		{"X-Coco-Max-Age", "1.5"},
+		{"X-Coco-Max-Age", ""},
+	} {
 		ask("400 invalid", "/app/kv/k", header...)
 		ask("400 invalid", "/app/kv", header...)
 	}
+	if len(asked) > 0 {
+		t.Errorf("a request that is invalid waits for %+v", asked)
+	}
 	// This node has not heard of a write yet that another one commits before the read.
-	c.submit = func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
-		if len(calls) == 1 && string(calls[0].Payload) == "\x01\x00\x00\x00\x00" && calls[0].Repeatable {
-			w, err := decodeWrite(encodeWrite([]operation{{kind: opPut, key: []byte("k"), value: []byte("new")}}), DefaultSettings)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return append(c.execute(ctx, &adapter.Call{Payload: encodeWrite(w.ops)}), c.execute(ctx, calls...)...)[1:]
+	c.fresh = func(ctx context.Context, rd adapter.Reading) (adapter.Age, error) {
+		w, err := decodeWrite(encodeWrite([]operation{{kind: opPut, key: []byte("k"), value: []byte("new")}}), DefaultSettings)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return c.execute(ctx, calls...)
+		c.execute(ctx, &adapter.Call{Payload: encodeWrite(w.ops)})
+		return adapter.Age{}, nil
 	}
-	ask(`200 "5" 2.6 new`, "/app/kv/k", "X-Coco-Consistency", "linearizable")
-	if w := c.do("GET", "/app/kv", "", "X-Coco-Consistency", "linearizable"); w.Code != 200 || w.Header().Get("X-Coco-Transaction-Id") != "2.8" {
-		t.Errorf("a range: %s", line(w))
+	ask(`200 "3" 2.3 new`, "/app/kv/k", "X-Coco-Consistency", "linearizable")
+	c.fresh = func(context.Context, adapter.Reading) (adapter.Age, error) {
+		return adapter.Age{}, fmt.Errorf("%w: no majority answers", coco.ErrBusy)
 	}
-	c.submit = func(context.Context, ...*adapter.Call) []adapter.Result {
-		return []adapter.Result{{Err: fmt.Errorf("%w: no leader", coco.ErrNotCommitted)}}
+	ask("503 busy", "/app/kv/k", "X-Coco-Consistency", "linearizable")
+	c.fresh = func(context.Context, adapter.Reading) (adapter.Age, error) {
+		return adapter.Age{Of: time.Minute, Stale: true}, &adapter.StaleError{Age: time.Minute, Most: time.Second}
 	}
-	ask("503 not_committed", "/app/kv/k", "X-Coco-Consistency", "linearizable")
+	ask("503 stale", "/app/kv/k")
+	if w := c.do("GET", "/app/kv", ""); w.Code != 503 || w.Header().Get("X-Coco-Age") != "60.000" || w.Header().Get("X-Coco-Stale") != "true" {
+		t.Errorf("%s: age %q, stale %q", line(w), w.Header().Get("X-Coco-Age"), w.Header().Get("X-Coco-Stale"))
+	}
+	if w := c.do("PUT", "/app/kv/k", "newer"); w.Code >= 300 {
+		t.Errorf("a write is refused, because reads are: %s", line(w))
+	}
 }
 
 // A batch is in the store a moment before the ledger is told of it. An answer in between must not give its

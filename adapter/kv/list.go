@@ -12,6 +12,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/reading"
 	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/store"
 	"github.com/cocoframework/coco/wire"
@@ -42,7 +43,7 @@ func (l *ledger) list(caller coco.Caller, w http.ResponseWriter, r *http.Request
 		err = l.Authorize(caller, adapter.Read{Subject: adapter.Past, Table: table, Key: q.from, End: q.to, Range: true, At: q.at})
 	}
 	if err == nil {
-		err = l.latest(caller, r)
+		err = reading.Freshen(r.Context(), &l.env, r.Header, w.Header())
 	}
 	if err != nil {
 		l.fail(w, err)

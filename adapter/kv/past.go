@@ -11,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/reading"
 	"github.com/cocoframework/coco/internal/budget"
 )
 
@@ -84,7 +85,7 @@ func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Requ
 		err = l.Authorize(caller, adapter.Read{Subject: adapter.Past, Table: table, Key: key, At: q.at})
 	}
 	if err == nil {
-		err = l.latest(caller, r)
+		err = reading.Freshen(r.Context(), &l.env, r.Header, w.Header())
 	}
 	if err != nil {
 		l.fail(w, err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/reading"
 	"github.com/cocoframework/coco/store"
 	"github.com/cocoframework/coco/wire"
 )
@@ -89,7 +90,7 @@ func (l *ledger) get(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 	}
 	err = l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: table, Key: key})
 	if err == nil {
-		err = l.latest(caller, r)
+		err = reading.Freshen(r.Context(), &l.env, r.Header, w.Header())
 	}
 	if err != nil {
 		l.fail(w, err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/cli/sandboxcmd"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
@@ -32,6 +33,12 @@ func postJSON(url string, body []byte) ([]byte, error) {
 // startNetwork starts a sandbox in this process whose nodes are processes of the test binary.
 func startNetwork(t *testing.T, dir string, steps chan<- localnet.Step) *sandbox.Sandbox {
 	t.Helper()
+	return startNetworkWith(t, dir, steps, nil)
+}
+
+// startNetworkWith starts a sandbox whose constitution a function has changed, if it is given.
+func startNetworkWith(t *testing.T, dir string, steps chan<- localnet.Step, change func(*constitution.Constitution) error) *sandbox.Sandbox {
+	t.Helper()
 	exe, err := exec.LookPath("coco") // installed by TestMain
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +48,7 @@ func startNetwork(t *testing.T, dir string, steps chan<- localnet.Step) *sandbox
 		t.Fatal(err)
 	}
 	s, err := sandbox.Start(context.WithoutCancel(t.Context()), sandbox.Options{
-		Dir: dir, Exe: exe, Code: virtual.Measure(code), Verifiers: verifiers(), CompleteSettings: adapter.Completer(program().Adapters),
+		Dir: dir, Exe: exe, Code: virtual.Measure(code), Verifiers: verifiers(), Constitution: change, CompleteSettings: adapter.Completer(program().Adapters),
 		Report: func(s localnet.Step) {
 			t.Logf("%s %s", s.Step, s.Text)
 			select {

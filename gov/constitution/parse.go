@@ -17,6 +17,7 @@ import (
 const maxTOML = 64 << 20
 
 // page is the TOML form. Pointers tell what is not there from what is zero.
+// Fields: one for each section of the page.
 type page struct {
 	Version *uint64 `toml:"version"`
 	Rules   *uint64 `toml:"rules"`
@@ -66,12 +67,13 @@ type page struct {
 	} `toml:"snapshots"`
 	// The sections of settings that versions of the rules added.
 	Voting   map[string]any            `toml:"voting"`
+	Reads    map[string]any            `toml:"reads"`
 	Adapters map[string]map[string]any `toml:"adapters"`
 }
 
 // since returns the sections of settings that versions of the rules added.
 func (p *page) since() map[string]map[string]any {
-	return map[string]map[string]any{"voting": p.Voting}
+	return map[string]map[string]any{"voting": p.Voting, "reads": p.Reads}
 }
 
 // Parse reads a constitution from its TOML page, fills in the defaults and checks everything. Unknown fields are

@@ -16,6 +16,7 @@ import (
 // Before it is completed, zero means the default and Never means zero, as in SnapshotPolicy.
 type Since2 struct {
 	Voting Voting `cbor:"1,keyasint"`
+	Reads  Reads  `cbor:"2,keyasint"`
 
 	filled bool // no value is left to be completed
 }
@@ -28,6 +29,15 @@ type Voting struct {
 	// MinimumSeconds is how long a proposal has been open in the ledger at the end of voting, if policies are to see
 	// `closed` as true. At most 30 days, so that a statement which was signed long before can still be open for as long.
 	MinimumSeconds int64 `cbor:"1,keyasint"`
+}
+
+// Reads says how old the state may be that a node shows: the time since a quorum has confirmed that the node held all that was
+// committed, as the node's host counts it. A healthy node's is two to three seconds.
+type Reads struct {
+	// StaleSeconds is the age from which on a node says that its state is stale. 0 for never, as programs before rules 2 did.
+	StaleSeconds int64 `cbor:"1,keyasint"`
+	// RefuseSeconds is the age from which on it refuses reads. 0 for never.
+	RefuseSeconds int64 `cbor:"2,keyasint"`
 }
 
 // setting is a setting that a version of the rules added: a whole number, or one of some words.
@@ -55,12 +65,15 @@ type setting struct {
 func (c *Constitution) settings() []setting {
 	s := &c.Since2
 	return []setting{
+		{path: "reads.refuse_seconds", since: 2, number: &s.Reads.RefuseSeconds, low: 5, high: 30 * 24 * 3600, before: 0, raised: 60, fresh: 60},
+		{path: "reads.stale_seconds", since: 2, number: &s.Reads.StaleSeconds, low: 5, high: 30 * 24 * 3600, before: 0, raised: 10, fresh: 10},
 		{path: MinimumVoting, since: 2, number: &s.Voting.MinimumSeconds, low: 0, high: 30 * 24 * 3600, before: 0, raised: 20 * 3600, fresh: 20 * 3600},
 	}
 }
 
 // headings are the comments above the sections of the page that consist of such settings.
 var headings = map[string]string{
+	"reads":  "How old a node's state may be, in seconds since a majority of the nodes has confirmed it, before the node says so and before it refuses reads.",
 	"voting": "How long a proposal must be open if the end of its time for voting is to count as `closed` for policies.",
 }
 

@@ -60,6 +60,12 @@ var pure = []rule{
 		why:  "every node must write the same bytes for the same state, or their digests could not be agreed on",
 	},
 	{
+		name: "the HTTP of reads is apart from the contract",
+		in:   []string{"adapter/reading"}, third: never,
+		none: []string{"node", "gateway", "peer", "replica", "gov", "gov/...", "consensus", "consensus/...", "channel", "ledger", "adapter/kv", "adapter/ethereum", "adapter/ethereum/..."},
+		why:  "how a header asks for a new state is one subject for all adapters; a chain that executes does not link HTTP's words",
+	},
+	{
 		name: "what a pulse says is pure",
 		in:   []string{"pulse"}, pure: true, third: never,
 		only: []string{"", "consensus"},
@@ -314,13 +320,13 @@ var protocols = []rule{
 		name:   "an adapter knows its contract and nothing else",
 		in:     []string{"adapter", "adapter/..."},
 		except: []string{"adapter/quorum", "adapter/ethereum", "adapter/ethereum/..."},
-		only:   []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem", "internal/budget", "internal/contain", "internal/fair", "internal/logevent"},
+		only:   []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem", "adapter/reading", "internal/budget", "internal/contain", "internal/fair", "internal/logevent"},
 		why:    "a protocol that reaches into the core cannot be exchanged; what it lacks belongs into adapter.Env. Its errors are told by the table in wire, as the gateway's are",
 	},
 	{
 		name: "Ethereum knows its contract, and itself from rpc down to rows",
 		in:   []string{"adapter/ethereum", "adapter/ethereum/..."},
-		only: []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem", "internal/budget", "internal/contain", "internal/fair", "internal/slots", "internal/logevent", "adapter/ethereum/..."},
+		only: []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem", "adapter/reading", "internal/budget", "internal/contain", "internal/fair", "internal/slots", "internal/logevent", "adapter/ethereum/..."},
 		why:  "a protocol that reaches into the core cannot be exchanged; logevent is the list of what operators' alarms wait for",
 	},
 	{

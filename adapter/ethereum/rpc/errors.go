@@ -54,6 +54,10 @@ func rpcErrorOf(err error) *rpcError {
 	switch {
 	case errors.As(err, &e):
 		return e
+	case errors.As(err, new(*adapter.StaleError)):
+		e := rpcErrorf(codeUnavailable, "%v", err)
+		e.data = retryLater{RetryAfter: 1}
+		return e
 	case errors.Is(err, coco.ErrPending):
 		e := rpcErrorf(codeUnavailable, "being prepared, ask again in a second (%v)", err)
 		e.data = retryLater{RetryAfter: 1}

@@ -65,7 +65,7 @@ func (m *ethMethods) BlockNumber(ctx context.Context) (hexutil.Uint64, error) {
 
 // height is the number of the newest block.
 func (s *Server) height(x *exchange) (uint64, error) {
-	if err := s.authorize(x.caller, readCommits); err != nil {
+	if err := s.may(x, readCommits); err != nil {
 		return 0, err
 	}
 	if b := s.ledger.Head(); b != nil {
@@ -77,21 +77,24 @@ func (s *Server) height(x *exchange) (uint64, error) {
 // syncingLag is how many committed transactions a node may lack before it says so.
 const syncingLag = 1000
 
-// Syncing is false, or how far a node that catches up has come.
+// Syncing is false, or how far a node has come that catches up, or that does not know how far the network is. It is answered also if reads are refused.
 func (m *ethMethods) Syncing(ctx context.Context) (any, error) {
-	head, err := m.s.height(exchangeOf(ctx))
-	if err != nil {
+	if err := m.s.authorize(exchangeOf(ctx).caller, readCommits); err != nil {
 		return nil, rpcErrorOf(err)
 	}
+	head := uint64(0)
+	if b := m.s.ledger.Head(); b != nil {
+		head = b.Number()
+	}
 	st := m.s.env.Status()
-	if st.Known <= st.Committed || (st.Role != "joining" && st.Known-st.Committed <= syncingLag) {
+	if !st.Stale && (st.Known <= st.Committed || (st.Role != "joining" && st.Known-st.Committed <= syncingLag)) {
 		return false, nil
 	}
 	return map[string]hexutil.Uint64{
 		"startingBlock": hexutil.Uint64(head),
 		"currentBlock":  hexutil.Uint64(head),
 		// Every block holds at least one transaction, so there cannot be more blocks than this.
-		"highestBlock": hexutil.Uint64(head + st.Known - st.Committed),
+		"highestBlock": hexutil.Uint64(head + max(st.Known, st.Committed) - st.Committed),
 	}, nil
 }
 
@@ -160,7 +163,7 @@ func storageKey(s string) (common.Hash, error) {
 func (m *ethMethods) GetTransactionCount(ctx context.Context, addr common.Address, at *rpc.BlockNumberOrHash) (hexutil.Uint64, error) {
 	if at != nil {
 		if n, ok := at.Number(); ok && n == rpc.PendingBlockNumber {
-			if err := m.s.authorize(exchangeOf(ctx).caller, readAccount(&addr)); err != nil {
+			if err := m.s.may(exchangeOf(ctx), readAccount(&addr)); err != nil {
 				return 0, rpcErrorOf(err)
 			}
 			nonce, err := m.s.ledger.PendingNonce(ctx, addr)

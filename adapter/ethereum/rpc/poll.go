@@ -39,7 +39,7 @@ func readOf(f *filter.Polled) adapter.Read {
 func (m *ethMethods) addFilter(ctx context.Context, q *filter.Query) (string, error) {
 	x := exchangeOf(ctx)
 	f := &filter.Polled{Owner: x.caller.Actor, Query: q}
-	err := m.s.authorize(x.caller, readOf(f))
+	err := m.s.may(x, readOf(f))
 	if err == nil {
 		f.Seen, err = m.s.height(x)
 	}

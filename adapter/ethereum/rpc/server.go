@@ -34,6 +34,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/filter"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/scan"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
+	"github.com/cocoframework/coco/adapter/reading"
 	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/internal/contain"
 	"github.com/cocoframework/coco/wire"
@@ -125,7 +126,8 @@ type exchange struct {
 	busy      bool      // a call was refused because a queue was full
 	started   []func()  // what begins once the reply is on its way
 
-	past *adapter.PastReader // of all calls together; made when the first is about to read
+	fresh freshness
+	past  *adapter.PastReader // of all calls together; made when the first is about to read
 
 	claim *budget.Claim  // what the reply takes in memory
 	size  int            // of the results so far, which rpc.reply_bytes bounds
@@ -142,7 +144,7 @@ func exchangeOf(ctx context.Context) *exchange {
 
 // view returns the newest state for a call of an exchange, if its caller may see what the call reads.
 func (s *Server) view(x *exchange, read adapter.Read) (*chain.View, error) {
-	if err := s.authorize(x.caller, read); err != nil {
+	if err := s.may(x, read); err != nil {
 		return nil, err
 	}
 	return s.ledger.View(s.pastReader(x)), nil
@@ -202,10 +204,18 @@ func (s *Server) servePost(caller coco.Caller, w http.ResponseWriter, r *http.Re
 		s.bodyTooLarge(w)
 		return
 	}
-	x := &exchange{ctx: r.Context(), caller: caller, remote: r.RemoteAddr, claim: adapter.ClaimOf(w)}
+	asked, err := readingOf(r)
+	if err != nil {
+		problem.Write(w, wire.AnswerTo(err), err.Error())
+		return
+	}
+	x := &exchange{ctx: r.Context(), caller: caller, remote: r.RemoteAddr, claim: adapter.ClaimOf(w), fresh: freshness{asked: asked}}
 	single := s.reply(x, b)
 
 	h := w.Header()
+	if x.fresh.known {
+		reading.SetHeaders(x.fresh.age, h)
+	}
 	h["Content-Type"] = jsonType
 	h["Content-Length"] = []string{strconv.Itoa(b.size())}
 	if x.committed.Seqno != 0 {

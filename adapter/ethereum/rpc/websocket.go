@@ -58,6 +58,7 @@ type wsConn struct {
 type peerOf struct {
 	caller coco.Caller
 	remote string
+	asked  adapter.Reading // with every message
 }
 
 // outgoing is a message to write: data, or the reply in buffers, which return to the pool then.
@@ -96,13 +97,18 @@ func (s *Server) serveWebSocket(caller coco.Caller, w http.ResponseWriter, r *ht
 		return
 	}
 	defer s.conns.Done()
+	asked, err := readingOf(r)
+	if err != nil {
+		problem.Write(w, wire.AnswerTo(err), err.Error())
+		return
+	}
 	ws, err := websocket.Accept(w, r, nil)
 	if err != nil {
 		return // Accept has answered
 	}
 	ws.SetReadLimit(int64(s.limits.BodyBytes))
 	c := &wsConn{
-		server: s, ws: ws, of: peerOf{caller, r.RemoteAddr}, claim: adapter.ClaimOf(w),
+		server: s, ws: ws, of: peerOf{caller, r.RemoteAddr, asked}, claim: adapter.ClaimOf(w),
 		calls: make(chan struct{}, s.limits.ConnectionCalls),
 		out:   make(chan outgoing, wsQueue),
 		subs:  map[string]*wsSubscription{},
@@ -204,7 +210,7 @@ func (c *wsConn) answer(b *buffers) {
 	defer c.wg.Done()
 	defer func() { <-c.calls }()
 	defer c.crash("a message of a WebSocket")
-	x := &exchange{ctx: c.ctx, caller: c.of.caller, remote: c.of.remote, conn: c, claim: c.claim}
+	x := &exchange{ctx: c.ctx, caller: c.of.caller, remote: c.of.remote, conn: c, claim: c.claim, fresh: freshness{asked: c.of.asked}}
 	taken := len(b.in) + smallResult
 	c.server.reply(x, b)
 	b.in = nil

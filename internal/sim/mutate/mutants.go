@@ -54,11 +54,11 @@ var mutants = []mutant{
 		old: "		if batch == nil {\n			p.finish(p.result)", new: "		if batch == nil || o.Tx == nil {\n			p.finish(p.result)",
 	},
 	{
-		name: "clock", what: "a leader believes its own host's clock, whatever the others say", file: "replica/ledgertime.go",
+		name: "clock", what: "a leader believes its own host's clock, whatever the others say", file: "pulse/ledgertime.go",
 		old: "		return min(max(now, agreed), agreed+uint64(quorumSlack.Milliseconds()))", new: "		return now + 0*agreed",
 	},
 	{
-		name: "pause", what: "a leader counts on from the last batch, whatever a quorum's clocks say", file: "replica/ledgertime.go",
+		name: "pause", what: "a leader counts on from the last batch, whatever a quorum's clocks say", file: "pulse/ledgertime.go",
 		old: "ok && (alone || !clocks.Alone())", new: "ok && agreed == 0",
 	},
 	{
@@ -70,8 +70,16 @@ var mutants = []mutant{
 		old: "	if l.newest().Last >= seqno {\n		return nil\n	}\n	timeout", new: "	if seqno > 0 {\n		return nil\n	}\n	timeout",
 	},
 	{
-		name: "linear", what: "a linearizable read does not wait for its barrier", file: "adapter/kv/latest.go",
-		old: "	if len(h) == 0 ||", new: "	if len(h) >= 0 ||",
+		name: "linear", what: "a linearizable read waits for no round", file: "node/fresh.go",
+		old: "	if rd.Latest {", new: "	if rd.Latest && n.cfg.Name == \"\" {",
+	},
+	{
+		name: "echo", what: "a round counts as confirmed without the leader", file: "pulse/pulse.go",
+		old: "Known: known}, led\n", new: "Known: known}, led || true\n",
+	},
+	{
+		name: "before", what: "a linearizable read is let go by a round that began before it", file: "replica/pulse.go",
+		old: "if w.round == 0 || w.round > round {", new: "if w.round == 0 && w.round > round {",
 	},
 	{
 		name: "dirty", what: "reads show what is executed but not committed", file: "store/snapshot.go",

@@ -1,10 +1,6 @@
-package replica
+package pulse
 
-import (
-	"time"
-
-	"github.com/cocoframework/coco/pulse"
-)
+import "time"
 
 // How far the time of day of a leader's host is believed.
 const (
@@ -17,7 +13,7 @@ const (
 	LagPatience = 30 * time.Second
 )
 
-// ledgerTime decides what time a leader writes into the ledger. A ledger's time never goes back, so one batch from the far future
+// LedgerTime decides what time a leader writes into the ledger. A ledger's time never goes back, so one batch from the far future
 // would hold it there for ever. The time is the host's time of day, kept within bounds:
 //
 //   - If a quorum of clocks has told its time, that time is the earliest, and that time plus quorumSlack is the latest. A pause of any
@@ -25,22 +21,27 @@ const (
 //   - Otherwise the latest is the time of an earlier batch, the anchor, plus what a clock that cannot be set has counted since, plus clockSlack.
 //     The anchor is the last applied batch of another node, or the first batch that this node sealed.
 //   - In a recovery the members say what time it is (word). That counts as an anchor, and as the earliest time, until a quorum has told its own.
-type ledgerTime struct {
+type LedgerTime struct {
 	anchor   uint64        // time of the batch, in milliseconds since 1970; 0 before the first one
 	anchored time.Duration // Clock.Elapsed when this node learnt it
-	word     uint64        // of the members who recover the network, in milliseconds since 1970; 0 if there is none
+	word     uint64        // in milliseconds since 1970; 0 if there is none
 	given    time.Duration // Clock.Elapsed when it was given
-	told     clockSide     // what the operator was told last
 }
 
-// set makes a batch the anchor.
-func (t *ledgerTime) set(anchor uint64, elapsed time.Duration) {
+// Give notes what time it is as the members say who recover the network, in milliseconds since 1970; 0 if they say nothing.
+func (t *LedgerTime) Give(word uint64, elapsed time.Duration) { t.word, t.given = word, elapsed }
+
+// Anchored reports whether there is an anchor.
+func (t *LedgerTime) Anchored() bool { return t.anchor != 0 }
+
+// Set makes a batch the anchor.
+func (t *LedgerTime) Set(anchor uint64, elapsed time.Duration) {
 	t.anchor, t.anchored = anchor, elapsed
 }
 
-// now returns the time of the next batch, which the ledger's last batch may still exceed. Alone says that the only voter's own clock is all
+// Now returns the time of the next batch, which the ledger's last batch may still exceed. Alone says that the only voter's own clock is all
 // the clocks that there are. Without an anchor any time is plausible: a network begins with its founder's time. Times are in milliseconds since 1970.
-func (t *ledgerTime) now(day time.Time, elapsed time.Duration, clocks *pulse.Clocks, alone bool) uint64 {
+func (t *LedgerTime) Now(day time.Time, elapsed time.Duration, clocks *Clocks, alone bool) uint64 {
 	now := uint64(max(0, day.UnixMilli()))
 	if agreed, ok := clocks.Agreed(now); ok && (alone || !clocks.Alone()) {
 		return min(max(now, agreed), agreed+uint64(quorumSlack.Milliseconds()))
@@ -59,22 +60,23 @@ func (t *ledgerTime) now(day time.Time, elapsed time.Duration, clocks *pulse.Clo
 	return min(max(now, earliest), latest+uint64(clockSlack.Milliseconds()))
 }
 
-// clockSide says on which side of the ledger's time this machine's clock is.
-type clockSide int
+// Side says on which side of the ledger's time this machine's clock is.
+type Side int
 
+// A clock is right within LagPatience, or ahead of the ledger's time, or behind it.
 const (
-	clockRight clockSide = iota
-	clockAhead
-	clockBehind
+	Right Side = iota
+	Ahead
+	Behind
 )
 
-// sideOf judges how far the ledger's time is behind this machine's clock.
-func sideOf(lag time.Duration) clockSide {
+// SideOf judges how far the ledger's time is behind this machine's clock.
+func SideOf(lag time.Duration) Side {
 	switch {
 	case lag > LagPatience:
-		return clockAhead
+		return Ahead
 	case lag < -LagPatience:
-		return clockBehind
+		return Behind
 	}
-	return clockRight
+	return Right
 }

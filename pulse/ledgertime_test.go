@@ -1,21 +1,20 @@
-package replica
+package pulse
 
 import (
 	"testing"
 	"time"
 
 	"github.com/cocoframework/coco/consensus"
-	"github.com/cocoframework/coco/pulse"
 )
 
 // clocksOf returns what node 1 knows of the clocks of others; nothing if none is given.
-func clocksOf(others ...uint64) *pulse.Clocks {
-	m, members := pulse.New(1), consensus.Membership{Voters: []consensus.ID{1}}
+func clocksOf(others ...uint64) *Clocks {
+	m, members := New(1), consensus.Membership{Voters: []consensus.ID{1}}
 	for i, t := range others {
 		id := consensus.ID(i + 2)
 		members.Voters = append(members.Voters, id)
 		if t != 0 {
-			m.Hear(id, pulse.Beat{Time: t})
+			m.Hear(id, Beat{Time: t})
 		}
 	}
 	return m.Clocks(members)
@@ -28,7 +27,7 @@ func TestTheLedgersTimeIsTheTimeOfDayWithinTheBounds(t *testing.T) {
 	for _, c := range []struct {
 		name         string
 		anchor, word uint64
-		clocks       *pulse.Clocks
+		clocks       *Clocks
 		alone        bool
 		day          int64 // in milliseconds since 1970
 		passed       time.Duration
@@ -52,11 +51,11 @@ func TestTheLedgersTimeIsTheTimeOfDayWithinTheBounds(t *testing.T) {
 		{name: "the only voter of a network of one organisation", anchor: anchor, clocks: clocksOf(), alone: true, day: int64(anchor + week), now: anchor + week},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			lt := ledgerTime{word: c.word, given: time.Minute}
+			lt := LedgerTime{word: c.word, given: time.Minute}
 			if c.anchor != 0 {
-				lt.set(c.anchor, time.Minute)
+				lt.Set(c.anchor, time.Minute)
 			}
-			if now := lt.now(time.UnixMilli(c.day), time.Minute+c.passed, c.clocks, c.alone); now != c.now {
+			if now := lt.Now(time.UnixMilli(c.day), time.Minute+c.passed, c.clocks, c.alone); now != c.now {
 				t.Errorf("now is %d, expected %d", now, c.now)
 			}
 		})
