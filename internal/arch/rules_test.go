@@ -189,6 +189,11 @@ var layers = []rule{
 		why: "node and loopback proxy answer before a body has arrived in one way",
 	},
 	{
+		name: "making text visible needs nothing",
+		in:   []string{"internal/visible"}, third: never, only: []string{},
+		why: "terminals and logs on both sides of the network pass texts of others by it",
+	},
+	{
 		name: "names of events are nouns",
 		in:   []string{"internal/logevent"}, third: never, std: outside,
 		only: []string{},

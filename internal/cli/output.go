@@ -12,6 +12,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/visible"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -35,8 +36,47 @@ func NewPrinter(w io.Writer) *Printer {
 // Terminal reports whether a person reads what is written.
 func (p *Printer) Terminal() bool { return p.terminal }
 
-// Printf writes formatted text.
-func (p *Printer) Printf(format string, args ...any) { fmt.Fprintf(p.W, format, args...) }
+// Printf writes formatted text. What others wrote may be among the arguments: characters that cannot be seen, and
+// sequences other than the printer's own colours, are written out (package visible).
+func (p *Printer) Printf(format string, args ...any) {
+	_, _ = io.WriteString(p.W, p.shown(fmt.Sprintf(format, args...), visible.Lines)) // a terminal that has gone
+}
+
+// Page writes a page that another program may read, as it is; on a terminal, what cannot be seen is written out.
+func (p *Printer) Page(page []byte) error {
+	if p.terminal {
+		page = []byte(visible.Lines(string(page)))
+	}
+	_, err := p.W.Write(page)
+	return err
+}
+
+// shown makes a text visible and keeps the printer's own colours.
+func (p *Printer) shown(text string, visible func(string) string) string {
+	if !p.color || !strings.Contains(text, "\x1b") {
+		return visible(text)
+	}
+	var b strings.Builder
+	for text != "" {
+		at, end := ownColour(text)
+		b.WriteString(visible(text[:at]))
+		b.WriteString(text[at:end])
+		text = text[end:]
+	}
+	return b.String()
+}
+
+// ownColour finds the first of the printer's sequences; it is empty at the end of a text that has none.
+func ownColour(text string) (at, end int) {
+	for at = 0; at < len(text); at++ {
+		for _, code := range colours {
+			if sequence := "\x1b[" + code + "m"; strings.HasPrefix(text[at:], sequence) {
+				return at, at + len(sequence)
+			}
+		}
+	}
+	return len(text), len(text)
+}
 
 // JSON writes one line.
 func (p *Printer) JSON(v any) error {
@@ -49,19 +89,30 @@ func (p *Printer) paint(code, s string) string {
 	if !p.color {
 		return s
 	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
+	return "\x1b[" + code + "m" + s + "\x1b[" + plain + "m"
 }
 
+// What a printer may change on a terminal. None of it hides anything.
+const (
+	plain = "0"
+	red   = "1;31"
+	green = "32"
+	bold  = "1"
+	dim   = "2"
+)
+
+var colours = []string{plain, red, green, bold, dim}
+
 // The colours of a terminal, where there is one.
-func (p *Printer) Red(s string) string   { return p.paint("1;31", s) }
-func (p *Printer) Green(s string) string { return p.paint("32", s) }
-func (p *Printer) Bold(s string) string  { return p.paint("1", s) }
-func (p *Printer) Dim(s string) string   { return p.paint("2", s) }
+func (p *Printer) Red(s string) string   { return p.paint(red, s) }
+func (p *Printer) Green(s string) string { return p.paint(green, s) }
+func (p *Printer) Bold(s string) string  { return p.paint(bold, s) }
+func (p *Printer) Dim(s string) string   { return p.paint(dim, s) }
 
 // Line replaces the last line of a terminal; elsewhere it prints nothing. An empty one clears it.
 func (p *Printer) Line(format string, args ...any) {
 	if p.terminal {
-		p.Printf("\r\x1b[K"+format, args...)
+		_, _ = io.WriteString(p.W, "\r\x1b[K"+p.shown(fmt.Sprintf(format, args...), visible.Text))
 	}
 }
 
@@ -92,7 +143,9 @@ func Plural[N int | uint64](n N, thing string) string {
 func (p *Printer) Table(rows [][]string) {
 	var width []int
 	for _, r := range rows {
-		for i, cell := range r {
+		for i := range r {
+			r[i] = p.shown(r[i], visible.Text)
+			cell := r[i]
 			if i == len(width) {
 				width = append(width, 0)
 			}

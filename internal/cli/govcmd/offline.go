@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/signer"
+	"github.com/cocoframework/coco/internal/visible"
 )
 
 // A key that never meets the network signs in three steps: prepare writes a statement without signature,
@@ -207,14 +208,14 @@ the bytes to be signed are made from the statement that is shown. Carry FILE.sig
 // showStatement shows what is about to be signed.
 func (a *app) showStatement(s *envelope.Signed) error {
 	p := a.Out
-	p.Printf("  network  %s\n  signer   %s\n  time     %s\n", s.Audience(), s.Chain[0].Subject, minute(time.UnixMilli(int64(s.Time()))))
+	p.Printf("  network  %s\n  signer   %s\n  time     %s\n", s.Audience(), visible.Text(s.Chain[0].Subject.String()), minute(time.UnixMilli(int64(s.Time()))))
 	if b := s.Ballot; b != nil {
 		p.Printf("  vote     %s\n  on       proposal %s\n", p.Bold(string(b.Vote)), b.Proposal)
 		return nil
 	}
 	p.Printf("  propose, to be voted on until %s\n", minute(time.UnixMilli(int64(s.Proposal.Expires))))
 	if s.Proposal.Note != "" {
-		p.Printf("  note     %s\n", s.Proposal.Note)
+		p.Printf("  note     %s\n", visible.Text(s.Proposal.Note))
 	}
 	var actions []action.Action
 	for _, raw := range s.Proposal.Actions {

@@ -68,7 +68,7 @@ names or ids in the constitution, NODE is a node's id.`,
 		if print {
 			text, err := action.Format(actions)
 			if err == nil {
-				_, err = a.Out.W.Write(text)
+				err = a.Out.Page(text)
 			}
 			return err
 		}

@@ -219,7 +219,7 @@ func (a *app) constitutionShowCommand(f *officer.Access) *cobra.Command {
 				return a.Out.JSON(map[string]any{"version": v.Version, "digest": v.Digest, "page": string(page)})
 			}
 			a.Err.Printf("%s\n", a.Err.Dim(fmt.Sprintf("# version %d, digest %s", v.Version, v.Digest)))
-			_, err = a.Out.W.Write(page)
+			err = a.Out.Page(page)
 			return err
 		})
 	}

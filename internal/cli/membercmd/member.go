@@ -124,7 +124,7 @@ given. An authority that sets the subject by itself has to keep that unit.`,
 		}
 		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
 		if out == "" {
-			_, err = a.Out.W.Write(text)
+			err = a.Out.Page(text)
 			return err
 		}
 		if err := atomicfile.Create(out, text, 0o644); err != nil {

@@ -30,6 +30,7 @@ import (
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/nodeconfig"
+	"github.com/cocoframework/coco/internal/visible"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/node"
@@ -111,7 +112,7 @@ type nodeEvents struct {
 // startNode runs a node until ctx ends, or it has retired.
 func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, events nodeEvents) error {
 	level := new(slog.LevelVar)
-	log := slog.New(slog.NewJSONHandler(events.log, &slog.HandlerOptions{Level: level})).With("name", cfg.Name)
+	log := slog.New(slog.NewJSONHandler(events.log, &slog.HandlerOptions{Level: level, ReplaceAttr: visible.Attr})).With("name", cfg.Name)
 	disk, err := openDisk(ctx, cfg.Dir)
 	if err != nil {
 		return err

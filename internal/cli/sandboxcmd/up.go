@@ -28,6 +28,7 @@ import (
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/internal/sandbox/genesis"
+	"github.com/cocoframework/coco/internal/visible"
 )
 
 // upFlags are the flags of `coco up`.
@@ -152,7 +153,7 @@ func (a *app) up(ctx context.Context, f upFlags) error {
 		return err
 	}
 	defer log.Close()
-	opts.Log = slog.New(slog.NewJSONHandler(log, nil))
+	opts.Log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{ReplaceAttr: visible.Attr}))
 	ready := false
 	opts.Report = func(s localnet.Step) {
 		// Programs read until "ready"; what happens later is in the log.
@@ -268,7 +269,7 @@ func (a *app) supervise(ctx context.Context, f upFlags) error {
 	if err != nil {
 		return err
 	}
-	opts.Log = slog.New(slog.NewJSONHandler(a.Err.W, nil))
+	opts.Log = slog.New(slog.NewJSONHandler(a.Err.W, &slog.HandlerOptions{ReplaceAttr: visible.Attr}))
 	ready := false
 	opts.Report = func(s localnet.Step) {
 		if !ready {
