@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,15 +148,11 @@ func putOnce(ctx context.Context, base string) error {
 	return nil
 }
 
-// One bit of a complete chunk is wrong on the disk of the node from which the network would go on.
-func TestADamagedChunkOfOneLedgerKeepsNoNetworkFromStarting(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a network of processes")
-	}
-	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "net")
-	up := []string{"up", "--dir", dir, "--detach", "-o", "json"}
-	if code, out := runCoco(t, t.TempDir(), append(up, "--set", "ledger.chunk_bytes=65536")...); code != 0 {
+// networkOfChunks returns a network of three, which does not run, and has a ledger of several complete chunks.
+func networkOfChunks(t *testing.T) (dir string, info localnet.Info) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "net")
+	if code, out := runCoco(t, t.TempDir(), "up", "--dir", dir, "--detach", "-o", "json", "--set", "ledger.chunk_bytes=65536"); code != 0 {
 		t.Fatal(out)
 	}
 	t.Cleanup(func() { _, _ = localnet.Down(context.Background(), dir) })
@@ -180,20 +178,47 @@ func TestADamagedChunkOfOneLedgerKeepsNoNetworkFromStarting(t *testing.T) {
 	if code, out := runCoco(t, dir, "down", "--dir", dir); code != 0 {
 		t.Fatal(out)
 	}
-	// Each ledger alone: with two damaged ones there is no majority of whole ones, unless a chunk is taken from another.
+	return dir, info
+}
+
+// chunksOf returns the files of a node's complete chunks, in order.
+func chunksOf(t *testing.T, n localnet.Node) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(nodeconfig.Dir(n.Dir).Ledger(), "ledger_*-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(files, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	return files
+}
+
+// damageChunk changes one bit in the middle of a file.
+func damageChunk(t *testing.T, file string) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// One bit of a complete chunk is wrong on the disk of the node from which the network would go on.
+func TestADamagedChunkOfOneLedgerKeepsNoNetworkFromStarting(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a network of processes")
+	}
+	t.Parallel()
+	dir, info := networkOfChunks(t)
+	up := []string{"up", "--dir", dir, "--detach", "-o", "json"}
 	for i, n := range info.Nodes {
-		chunks, err := filepath.Glob(filepath.Join(nodeconfig.Dir(n.Dir).Ledger(), "ledger_*-*"))
-		if err != nil || len(chunks) < 3 {
-			t.Fatalf("%d complete chunks, %v: the test shows nothing", len(chunks), err)
+		chunks := chunksOf(t, n)
+		if len(chunks) < 3 {
+			t.Fatalf("%d complete chunks: the test shows nothing", len(chunks))
 		}
-		data, err := os.ReadFile(chunks[1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		data[len(data)/2] ^= 1
-		if err := os.WriteFile(chunks[1], data, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		damageChunk(t, chunks[1])
 		if code, out := runCoco(t, dir, up...); code != 0 {
 			t.Fatalf("with a damaged chunk of %s: exit code %d: %s", n.Name, code, out)
 		}
@@ -210,5 +235,39 @@ func TestADamagedChunkOfOneLedgerKeepsNoNetworkFromStarting(t *testing.T) {
 		if code, out := runCoco(t, dir, "down", "--dir", dir); code != 0 {
 			t.Fatal(out)
 		}
+	}
+}
+
+// Every ledger has a damaged chunk and lacks another one, and each chunk is whole in one of them.
+func TestARecoveryTakesWhatItLacksFromTheOtherLedgers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a network of processes")
+	}
+	t.Parallel()
+	dir, info := networkOfChunks(t)
+	chunks := make([][]string, len(info.Nodes))
+	for i, n := range info.Nodes {
+		if chunks[i] = chunksOf(t, n); len(chunks[i]) < 4 {
+			t.Fatalf("%d complete chunks: the test shows nothing", len(chunks[i]))
+		}
+	}
+	for node, c := range []struct{ damaged, missing int }{{0, 3}, {1, 0}, {2, 1}} {
+		damageChunk(t, chunks[node][c.damaged])
+		if err := os.Remove(chunks[node][c.missing]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, out := runCoco(t, dir, "up", "--dir", dir, "--detach", "-o", "json")
+	if code != 0 || !strings.Contains(out, "alpha takes entries") || !strings.Contains(out, "which are damaged in its ledger") || !strings.Contains(out, "which it lacked") {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	if code, out := runCoco(t, dir, "down", "--dir", dir); code != 0 {
+		t.Fatal(out)
+	}
+	if now := chunksOf(t, info.Nodes[0]); len(now) < len(chunks[0]) {
+		t.Errorf("alpha has the chunks %v, before %v", now, chunks[0])
+	}
+	if code, out := runCoco(t, dir, "ledger", "verify", info.Nodes[0].Dir, "--service", info.ServicePEM); code != 0 {
+		t.Error(out)
 	}
 }

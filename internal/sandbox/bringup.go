@@ -109,7 +109,7 @@ func (s *Sandbox) bringUpFrom(ctx context.Context, n *processes, unfit map[int]e
 	start := nodeconfig.StartGenesis
 	if found {
 		start = nodeconfig.StartRecover
-		if err := s.fillGaps(first); err != nil {
+		if err := s.mend(first); err != nil {
 			return &unfitError{first, err}
 		}
 		s.report(localnet.Step{Step: "recovering", Node: s.info.Nodes[first].Name, Text: fmt.Sprintf("%s has the longest ledger and checks it", s.info.Nodes[first].Name)})

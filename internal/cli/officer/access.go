@@ -111,7 +111,7 @@ func (f *Access) connectSandbox(ctx context.Context) (*Officer, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := f.sandboxNode(info)
+	n, err := f.sandboxNode(ctx, info)
 	if err != nil {
 		return nil, err
 	}
@@ -128,8 +128,8 @@ func (f *Access) running(ctx context.Context) (*localnet.Info, error) {
 	return &info, err
 }
 
-// sandboxNode is the node to ask: the one that was named, the member's own, or any other.
-func (f *Access) sandboxNode(info *localnet.Info) (localnet.Node, error) {
+// sandboxNode is the node to ask: the one that was named, or one that serves, the member's own if it does.
+func (f *Access) sandboxNode(ctx context.Context, info *localnet.Info) (localnet.Node, error) {
 	if f.Node != "" {
 		n, err := info.Node(f.Node)
 		if err == nil && n.Retired {
@@ -137,19 +137,20 @@ func (f *Access) sandboxNode(info *localnet.Info) (localnet.Node, error) {
 		}
 		return n, err
 	}
+	serving, err := info.Serving(ctx, f.Verifiers)
+	if err != nil {
+		return localnet.Node{}, err
+	}
 	best := -1
-	for i, n := range info.Nodes {
-		if n.Admin == "" || n.Retired || n.Pid == 0 {
-			continue
-		}
-		if best < 0 || n.Member == f.As {
+	for i, n := range serving {
+		if n.Admin != "" && (best < 0 || n.Member == f.As) {
 			best = i
 		}
 	}
 	if best < 0 {
 		return localnet.Node{}, fmt.Errorf("%w: no node of the network in %s has an administrative listener: restart it with `coco down` and `coco up`", coco.ErrUnreachable, info.Dir)
 	}
-	return info.Nodes[best], nil
+	return serving[best], nil
 }
 
 // officer makes the client, and the identity that signs.
