@@ -50,7 +50,7 @@ func proposalID(number uint64) coco.Digest {
 	return coco.Digest{0xab, 0x10 * byte(number), byte(number)}
 }
 
-func (f *fakeGovernor) Govern(_ context.Context, raw []byte) (wire.Outcome, error) {
+func (f *fakeGovernor) Govern(_ context.Context, _ coco.Caller, raw []byte) (wire.Outcome, error) {
 	if string(raw) != "signed" {
 		return wire.Outcome{}, fmt.Errorf("%w: envelope: no COSE_Sign1", coco.ErrInvalid)
 	}

@@ -22,7 +22,7 @@ import (
 type Governor interface {
 	// Govern hands in a signed proposal or ballot (package gov/envelope) and returns, once it is committed,
 	// what became of it. What the rules refuse is coco.ErrDenied or coco.ErrInvalid and names the rule.
-	Govern(ctx context.Context, raw []byte) (wire.Outcome, error)
+	Govern(ctx context.Context, caller coco.Caller, raw []byte) (wire.Outcome, error)
 	// Proposals returns the proposals that a query wants, the newest first, without actions, ballots and
 	// envelopes. A network has many past ones, so only the wanted ones should be described.
 	Proposals(q wire.ProposalQuery) ([]wire.Proposal, error)
@@ -45,7 +45,7 @@ type Governor interface {
 }
 
 // serveSubmit hands a signed statement to the network. The answer means that it is committed.
-func (g *Gateway) serveSubmit(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
+func (g *Gateway) serveSubmit(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
 	raw, err := io.ReadAll(r.Body)
 	if err == nil && len(raw) == 0 {
 		err = fmt.Errorf("%w: expected a signed proposal or ballot (COSE_Sign1) as the body, found nothing", coco.ErrInvalid)
@@ -54,7 +54,7 @@ func (g *Gateway) serveSubmit(_ coco.Caller, w http.ResponseWriter, r *http.Requ
 		g.fail(w, r, err)
 		return
 	}
-	outcome, err := g.governor.Govern(r.Context(), raw)
+	outcome, err := g.governor.Govern(r.Context(), caller, raw)
 	g.answer(w, r, outcome, err)
 }
 

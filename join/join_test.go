@@ -99,7 +99,7 @@ func (n *network) found(ctx context.Context) (wait func()) {
 	var epoch *keys.SealedEpoch
 	n.secret, epoch, err = keys.NewEpoch(1, c.Recipients(), c.Shares.Threshold)
 	n.must(err)
-	_, _, err = n.commit(ctx, func(tx *store.Tx) ([]byte, error) {
+	_, _, err = n.commit(ctx, coco.ActorID{}, func(tx *store.Tx) ([]byte, error) {
 		rec.Time = tx.Time()
 		if rec.Certificate, err = join.Endorse(n.network, rec, rec.Time); err != nil {
 			return nil, err
@@ -116,7 +116,7 @@ func (n *network) found(ctx context.Context) (wait func()) {
 	h := n.Host("sponsor")
 	n.sponsor = &join.Sponsor{
 		Log: slog.New(slog.DiscardHandler), Clock: h.Clock, Verifiers: verifiers, Attestor: at,
-		Network: func() join.Network { return n.network },
+		Network: func() join.Network { return n.network }, Page: func() []byte { return n.network.Constitution.TOML() },
 		Secrets: func() map[uint64]keys.Secret { return map[uint64]keys.Secret{1: n.secret} },
 		State:   n.state.Snapshot, Applied: n.state.Committed,
 		Leads:  func() (bool, string) { return n.leads, n.leader },
@@ -132,9 +132,9 @@ func (n *network) found(ctx context.Context) (wait func()) {
 }
 
 // serve has the sponsor answer, unless its grants are forged.
-func (n *network) serve(ctx context.Context, conn *channel.Conn) {
+func (n *network) serve(ctx context.Context, conn *channel.Conn, heard peer.Heard) {
 	if n.forged == nil {
-		n.sponsor.Serve(ctx, conn)
+		n.sponsor.Serve(ctx, conn, heard)
 		return
 	}
 	var hello peer.JoinHello
@@ -167,7 +167,7 @@ func (n *network) attestor(host string, owner *nettest.Member) *join.Attestor {
 }
 
 // commit runs a transaction, if the sponsor leads.
-func (n *network) commit(_ context.Context, run func(*store.Tx) ([]byte, error)) (uint64, []byte, error) {
+func (n *network) commit(_ context.Context, _ coco.ActorID, run func(*store.Tx) ([]byte, error)) (uint64, []byte, error) {
 	if !n.leads {
 		return 0, nil, coco.ErrNotCommitted
 	}
@@ -318,6 +318,28 @@ func TestANodeThatWaitsForAVoteIsInTheListAndAsksOn(t *testing.T) {
 		}
 		if at := n.state.Committed(); at != 2 {
 			t.Errorf("%d transactions, expected the genesis and one that shows the node", at)
+		}
+	})
+}
+
+func TestANodeThatIsStartedAgainAndAgainWaitsInOneRow(t *testing.T) {
+	withNetwork(t, func(t *testing.T, n *network) {
+		for range 30 {
+			j, _ := n.joiner("guest", n.guest) // each with a key of its own
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			if _, err := j.Join(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+			cancel()
+		}
+		s := n.state.Snapshot()
+		defer s.Release()
+		nodes, err := table.Nodes(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := n.state.Committed(); len(nodes) != 2 || at != 2 {
+			t.Errorf("%d nodes after %d transactions, expected the sponsor, the one that waits, and the genesis with one that shows it", len(nodes), at)
 		}
 	})
 }

@@ -108,7 +108,7 @@ func TestARemovedNodeSponsorsNobody(t *testing.T) {
 		if answer := ask(); answer.Grant == nil {
 			t.Fatalf("refused: %+v", answer)
 		}
-		_, _, err := n.commit(t.Context(), func(tx *store.Tx) ([]byte, error) {
+		_, _, err := n.commit(t.Context(), coco.ActorID{}, func(tx *store.Tx) ([]byte, error) {
 			return nil, table.RetireNode(tx, n.sponsor.Attestor.Identity.ID())
 		})
 		n.must(err)

@@ -2,6 +2,7 @@ package join
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,8 @@ type Sponsor struct {
 	// Network returns what this node knows of the network, with the constitution, the service's certificate and the
 	// list of nodes as they are now.
 	Network func() Network
+	// Page returns the constitution of Network as a page. Any stranger asks for it, so it is not made anew for each.
+	Page func() []byte
 	// Secrets returns the secrets of all epochs.
 	Secrets func() map[uint64]keys.Secret
 	// State returns the committed state, which is released afterwards.
@@ -41,15 +44,16 @@ type Sponsor struct {
 	Leads func() (leads bool, leader string)
 	// Commit runs a transaction, and returns its seqno and what run returned once it is committed. It fails with
 	// coco.ErrNotCommitted if this node does not lead.
-	Commit func(ctx context.Context, run func(*store.Tx) ([]byte, error)) (seqno uint64, reply []byte, err error)
+	// The transaction waits for its turn with others of the organisation.
+	Commit func(ctx context.Context, by coco.ActorID, run func(*store.Tx) ([]byte, error)) (seqno uint64, reply []byte, err error)
 	// Shared returns the index of the newest of the samples that is in this node's ledger, too.
 	Shared func([]peer.Sample) (uint64, error)
 }
 
-// Serve answers one joiner.
-func (s *Sponsor) Serve(ctx context.Context, conn *channel.Conn) {
+// Serve answers one joiner. See peer.Config for heard.
+func (s *Sponsor) Serve(ctx context.Context, conn *channel.Conn, heard peer.Heard) {
 	log := s.Log.With("node", conn.Peer().ID.Short())
-	answer, err := s.answer(ctx, conn)
+	answer, err := s.answer(ctx, conn, heard)
 	if err != nil {
 		_, leader := s.Leads()
 		answer = refuse(err, leader)
@@ -62,7 +66,7 @@ func (s *Sponsor) Serve(ctx context.Context, conn *channel.Conn) {
 	}
 }
 
-func (s *Sponsor) answer(ctx context.Context, conn *channel.Conn) (peer.JoinAnswer, error) {
+func (s *Sponsor) answer(ctx context.Context, conn *channel.Conn, heard peer.Heard) (peer.JoinAnswer, error) {
 	none := peer.JoinAnswer{}
 	var hello peer.JoinHello
 	if err := peer.ReadMessage(conn, &hello); err != nil {
@@ -75,7 +79,7 @@ func (s *Sponsor) answer(ctx context.Context, conn *channel.Conn) (peer.JoinAnsw
 	if err != nil {
 		return none, err
 	}
-	if err := peer.WriteMessage(conn, peer.JoinWelcome{Evidence: ev, Constitution: s.Network().Constitution.TOML()}); err != nil {
+	if err := peer.WriteMessage(conn, peer.JoinWelcome{Evidence: ev, Constitution: s.Page()}); err != nil {
 		return none, err
 	}
 	var request peer.JoinRequest
@@ -86,6 +90,11 @@ func (s *Sponsor) answer(ctx context.Context, conn *channel.Conn) (peer.JoinAnsw
 	if err != nil {
 		return none, err
 	}
+	leave, err := heard(ctx, rec.Owner)
+	if err != nil {
+		return none, err
+	}
+	defer leave()
 	seqno, cert, err := s.admit(ctx, rec)
 	if err != nil {
 		return none, err
@@ -161,7 +170,7 @@ func (s *Sponsor) admit(ctx context.Context, rec table.NodeRecord) (uint64, []by
 		err := network.Constitution.CheckEvidence(claims, rec.Key, rec.Nonce)
 		return old.Since, old.Certificate, err
 	}
-	seqno, cert, err := s.Commit(ctx, func(tx *store.Tx) ([]byte, error) {
+	seqno, cert, err := s.Commit(ctx, rec.Owner, func(tx *store.Tx) ([]byte, error) {
 		cert, err := Endorse(s.Network(), rec, tx.Time())
 		if err != nil {
 			return nil, err
@@ -185,15 +194,22 @@ func (s *Sponsor) sponsors() bool {
 	return err == nil && rec.State == table.Trusted
 }
 
-// pend shows members a node that waits for their vote, once.
+// pend shows members a node that waits for their vote, once: they vote on its place, which has one row however often a process is
+// started there, unless what is voted on has changed with it.
 func (s *Sponsor) pend(ctx context.Context, rec table.NodeRecord, claims attest.Claims) error {
 	state := s.State()
-	old, err := table.Node(state, rec.ID)
+	waiting, err := table.NodesOf(state, table.Pending)
 	state.Release()
-	if err == nil && old.State == table.Pending {
-		return nil
+	if err != nil {
+		return err
 	}
-	_, _, err = s.Commit(ctx, func(tx *store.Tx) ([]byte, error) { return nil, members.PendNode(tx, rec, claims) })
+	measurement := cmp.Or(rec.Measurement, claims.Measurement)
+	for _, old := range waiting {
+		if old.Owner == rec.Owner && old.Address == rec.Address && old.ClientAddress == rec.ClientAddress && old.Measurement == measurement {
+			return nil
+		}
+	}
+	_, _, err = s.Commit(ctx, rec.Owner, func(tx *store.Tx) ([]byte, error) { return nil, members.PendNode(tx, rec, claims) })
 	return err
 }
 

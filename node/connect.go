@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/internal/intake"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/pulse"
 	"github.com/cocoframework/coco/replica"
@@ -19,11 +20,12 @@ import (
 
 // links are the connections to other nodes, and what is counted of them.
 type links struct {
-	ctx       context.Context // of this life
-	peers     *peer.Transport
-	forwarder *peer.Forwarder
-	refused   atomic.Uint64 // lists of calls that found no room among those on their way to the leader
-	unfair    atomic.Uint64 // those of them whose caller had its share already
+	ctx        context.Context // of this life
+	peers      *peer.Transport
+	forwarder  *peer.Forwarder
+	statements *intake.Intake // of members, on their way to the leader
+	refused    atomic.Uint64  // lists of calls that found no room among those on their way to the leader
+	unfair     atomic.Uint64  // those of them whose caller had its share already
 }
 
 // refuse counts calls that found no room on their way to the leader.

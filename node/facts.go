@@ -93,8 +93,8 @@ func networkNotices(c *constitution.Constitution) (out []string) {
 
 // Constitution implements gateway.Node.
 func (n *node) Constitution() ([]byte, coco.Digest, error) {
-	c := n.decided.constitution.Load()
-	return c.TOML(), c.Digest(), nil
+	p := n.decided.page(n.decided.constitution.Load())
+	return p.text, p.digest, nil
 }
 
 // Service implements gateway.Node.

@@ -23,17 +23,21 @@ import (
 type governor struct{ n *node }
 
 // Govern implements gateway.Governor. The leader executes the statement, whichever node the member talks to.
-func (g governor) Govern(ctx context.Context, raw []byte) (out wire.Outcome, err error) {
-	ctx, cancel := context.WithTimeout(ctx, peer.SubmitPatience)
-	defer cancel()
-	r := g.n.links.forwarder.Ask(ctx, peer.Request{Kind: peer.Govern, Body: raw})
-	if r.Err != nil {
-		return out, r.Err
-	}
-	if err := json.Unmarshal(r.Reply, &out); err != nil {
-		return out, fmt.Errorf("%w: the leader's outcome of a statement: %w", coco.ErrCorrupt, err)
-	}
-	return out, nil
+func (g governor) Govern(ctx context.Context, caller coco.Caller, raw []byte) (wire.Outcome, error) {
+	return g.n.links.statements.Submit(ctx, caller, raw, func() error {
+		s := g.n.state.store.Snapshot()
+		defer s.Release()
+		return decide.Known(s, raw)
+	}, func(ctx context.Context) (out wire.Outcome, err error) {
+		r := g.n.links.forwarder.Ask(ctx, peer.Request{Kind: peer.Govern, Body: raw, By: caller})
+		if r.Err != nil {
+			return out, r.Err
+		}
+		if err := json.Unmarshal(r.Reply, &out); err != nil {
+			return out, fmt.Errorf("%w: the leader's outcome of a statement: %w", coco.ErrCorrupt, err)
+		}
+		return out, nil
+	})
 }
 
 // submission is the transaction that executes a statement.

@@ -53,6 +53,7 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/history"
+	"github.com/cocoframework/coco/internal/intake"
 	"github.com/cocoframework/coco/internal/signal"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys/rotation"
@@ -205,7 +206,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		decided:      decided{changed: signal.New()},
 		certificates: renew.New(id, s.network.Service),
 		snapshots:    snapshots{pace: snapshotter.NewPace(c, s.network.Seqno)},
-		links:        links{ctx: ctx, peers: peers},
+		links:        links{ctx: ctx, peers: peers, statements: intake.New(peer.SubmitPatience, clock.Elapsed)},
 	}
 	n.decided.constitution.Store(c)
 	n.decided.directory.Store(newDirectory(s.network.Nodes, nil))

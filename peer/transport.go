@@ -16,12 +16,13 @@ import (
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/contain"
 	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/internal/slots"
 	"github.com/cocoframework/coco/pulse"
 )
 
 const (
 	maxQueued    = 64 << 20 // bytes that wait for one peer; beyond it frames are dropped
-	maxJoiners   = 16       // nodes that ask to join at a time
+	maxJoiners   = 16       // nodes whose request to join is judged at a time
 	redialFirst  = 20 * time.Millisecond
 	redialLast   = time.Second
 	dialPatience = 5 * time.Second
@@ -75,10 +76,16 @@ type Config struct {
 	// Forwarder receives forwards and replies.
 	Forwarder *Forwarder
 	// Join serves a node that is not trusted yet, on a connection of its own that is closed afterwards.
-	Join func(context.Context, *channel.Conn)
+	// Until it has the node's request it may be interrupted; then it calls heard with the organisation that the node names, and waits for
+	// its turn there. If that returns nil, it calls leave when the request is answered.
+	Join func(ctx context.Context, conn *channel.Conn, heard Heard)
 	// Fetches serves fetches.
 	Fetches *FetchServer
 }
+
+// Heard is how a node that joins gets from a connection that may be closed at any time to the judging of its request. It fails with
+// coco.ErrBusy, or when ctx ends.
+type Heard func(ctx context.Context, owner coco.ActorID) (leave func(), err error)
 
 // Transport holds the connections to the other nodes. It is safe for concurrent use.
 type Transport struct {
@@ -93,12 +100,15 @@ type Transport struct {
 	mu    sync.Mutex
 	peers map[consensus.ID]*sender // under mu
 	wait  sync.WaitGroup
+
+	strangers strangers
+	joins     *slots.Slots // by the organisations that own the nodes
 }
 
 // New returns a transport without connections. Until Open, Serve hangs up on each node that connects, so that it asks
 // another one, and no other method may be called but Wait.
 func New(log *slog.Logger, clock host.Clock) *Transport {
-	return &Transport{Panics: contain.New(log), log: log, clock: clock, peers: map[consensus.ID]*sender{}}
+	return &Transport{Panics: contain.New(log), log: log, clock: clock, peers: map[consensus.ID]*sender{}, joins: slots.New(maxJoiners, 4*maxJoiners, clock.Elapsed)}
 }
 
 // Open follows the list of nodes, until ctx ends, and lets them connect.
@@ -170,7 +180,6 @@ func (t *Transport) Connected(id consensus.ID) bool {
 
 // Serve accepts connections until ctx ends.
 func (t *Transport) Serve(ctx context.Context, l net.Listener) error {
-	joiners := make(chan struct{}, maxJoiners)
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
 	for {
@@ -192,12 +201,14 @@ func (t *Transport) Serve(ctx context.Context, l net.Listener) error {
 			_ = raw.Close()
 			continue
 		}
-		t.wait.Go(func() { t.accept(ctx, raw, joiners) })
+		t.wait.Go(func() { t.accept(ctx, raw) })
 	}
 }
 
 // accept serves one connection that another node made.
-func (t *Transport) accept(ctx context.Context, raw net.Conn, joiners chan struct{}) {
+func (t *Transport) accept(ctx context.Context, raw net.Conn) {
+	stranger := t.strangers.enter(raw)
+	defer t.strangers.leave(stranger)
 	shake, cancel := context.WithTimeout(ctx, dialPatience)
 	defer cancel()
 	joiner := false
@@ -212,16 +223,17 @@ func (t *Transport) accept(ctx context.Context, raw net.Conn, joiners chan struc
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if !joiner {
+		t.strangers.leave(stranger)
 		t.receive(ctx, conn)
 		return
 	}
-	select {
-	case joiners <- struct{}{}:
-		defer func() { <-joiners }()
-		_ = conn.SetDeadline(t.clock.Deadline(JoinPatience))
-		t.join(ctx, conn)
-	default: // the joiner tries again
-	}
+	_ = conn.SetDeadline(t.clock.Deadline(JoinPatience))
+	ctx, cancel = context.WithTimeout(ctx, JoinPatience)
+	defer cancel()
+	t.join(ctx, conn, func(ctx context.Context, owner coco.ActorID) (func(), error) {
+		t.strangers.leave(stranger)
+		return t.joins.Enter(ctx, owner)
+	})
 }
 
 // errPanicked ends a connection whose request had no end of its own.
@@ -239,9 +251,9 @@ func (t *Transport) shake(ctx context.Context, raw net.Conn, joiner *bool) (_ *c
 }
 
 // join serves a joiner.
-func (t *Transport) join(ctx context.Context, conn *channel.Conn) {
+func (t *Transport) join(ctx context.Context, conn *channel.Conn, heard Heard) {
 	defer t.Panics.End("a node that joins", nil)
-	t.cfg.Join(ctx, conn)
+	t.cfg.Join(ctx, conn, heard)
 }
 
 // fetch serves a fetch.

@@ -29,10 +29,11 @@ type member struct {
 	transport *Transport
 	forwarder *Forwarder
 	fetcher   *Fetcher
-	got       chan string              // what arrived, in words
-	held      chan func()              // answers that wait, while hold
-	pieces    func() (Pieces, error)   // what its fetch server sends
-	joined    func(conn *channel.Conn) // serves a joiner
+	got       chan string                                                // what arrived, in words
+	held      chan func()                                                // answers that wait, while hold
+	pieces    func() (Pieces, error)                                     // what its fetch server sends
+	joined    func(conn *channel.Conn)                                   // serves a joiner
+	joins     func(ctx context.Context, conn *channel.Conn, heard Heard) // instead, if it is set
 	mu        sync.Mutex
 	leader    coco.NodeID // under mu: as far as it knows
 	hold      bool        // under mu: answers wait in held
@@ -207,7 +208,13 @@ func (n *network) build(m *member, addresses map[coco.NodeID]string) Config {
 		Beat:         func(from coco.NodeID, b pulse.Beat) { note(from, "beat %d", b.Round) },
 		Reached:      func(coco.NodeID) {},
 		SecretWanted: func(from coco.NodeID, s *SecretWanted) { note(from, "wanted %d", s.Epoch) },
-		Join:         func(_ context.Context, conn *channel.Conn) { m.joined(conn) },
+		Join: func(ctx context.Context, conn *channel.Conn, heard Heard) {
+			if m.joins != nil {
+				m.joins(ctx, conn, heard)
+				return
+			}
+			m.joined(conn)
+		},
 		Fetches: NewFetchServer(h.Clock, func(rq FetchRequest) (FetchAnswer, Pieces, error) {
 			p, err := m.pieces()
 			return FetchAnswer{First: rq.Index}, p, err

@@ -90,6 +90,12 @@ var pure = []rule{
 		why:  "adapters and the node share their work out by it, and its tests run in virtual time",
 	},
 	{
+		name: "what lets statements in knows none of them",
+		in:   []string{"internal/intake"}, std: outside, third: never, calls: clocks,
+		only: []string{"", "wire", "internal/fair", "internal/slots"},
+		why:  "what a statement says is for governance to judge; here the same bytes are the same statement",
+	},
+	{
 		name: "consensus is a pure machine",
 		in:   []string{"consensus/raft"}, pure: true,
 		only: []string{"", "consensus"},
