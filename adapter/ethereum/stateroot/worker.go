@@ -205,7 +205,14 @@ func (r *Worker) current() (run int, active bool) {
 func (r *Worker) step(t *runTrie, run int) (*runTrie, error) {
 	base, blocks, keep := r.pending(t, run)
 	if !keep {
-		return r.build(run, base)
+		var err error
+		if t, err = r.build(run, base); t == nil || err != nil {
+			return nil, err
+		}
+		// What came since is not announced again.
+		if _, blocks, keep = r.pending(t, run); !keep {
+			return nil, nil
+		}
 	}
 	if len(blocks) == 0 {
 		return t, nil
