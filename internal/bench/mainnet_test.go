@@ -286,6 +286,32 @@ func TestMainnetSettingsPinTheBlock(t *testing.T) {
 	}
 }
 
+// Some blocks of the mainnet, 19910734 among them, have no transactions, and so nothing that they read.
+func TestABlockWithoutTransactionsIsReplayed(t *testing.T) {
+	dir := t.TempDir()
+	blockFile(t, dir, 17_000_000, 4)
+	blockFile(t, dir, 17_000_001, 0)
+	file := filepath.Join(dir, "17000001.json.gz")
+	v := read(t, file)
+	v["preState"] = map[string]any{}
+	writeBlock(t, file, v)
+	report, err := replayed(t, dir, &fakeMainnet{refuse: -1})
+	if err != nil || report.Blocks != 2 || report.Transactions != 4 || report.Mismatches != 0 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	b, err := mainnet.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(b.Settings())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := settings.Complete(text); err != nil {
+		t.Errorf("a network that begins before the block: %v", err)
+	}
+}
+
 func TestMainnetBlockIsCheckedAgainstItself(t *testing.T) {
 	dir := t.TempDir()
 	blockFile(t, dir, 17_000_000, 4)

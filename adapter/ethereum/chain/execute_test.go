@@ -116,6 +116,11 @@ func TestRefusalsHaveGethsTexts(t *testing.T) {
 		BlobFeeCap: uint256.NewInt(1), BlobHashes: []common.Hash{{1}},
 	})
 	check(blob, "transaction type not supported: blob transactions are not accepted here")
+	// With a sidecar it is larger than any transaction may be, and refused for its type all the same.
+	sidecar := append([]byte{types.BlobTxType}, make([]byte, 1<<20)...)
+	if _, err := c.DecodeAndCheck(sidecar); !errors.Is(err, types.ErrTxTypeNotSupported) || !errors.Is(err, coco.ErrInvalid) {
+		t.Fatalf("a blob transaction with its sidecar: %v", err)
+	}
 	if _, err := c.DecodeAndCheck([]byte{0xc0, 1}); err == nil || !errors.Is(err, coco.ErrInvalid) {
 		t.Fatalf("garbage: %v", err)
 	}

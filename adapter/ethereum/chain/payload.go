@@ -57,6 +57,10 @@ func (k *checker) check(raw []byte) (*checked, error) {
 }
 
 func (k *checker) decode(raw []byte) (*types.Transaction, error) {
+	// The type comes first: a blob transaction with its sidecar is too large for any limit, and no smaller one is accepted.
+	if len(raw) > 0 && raw[0] == types.BlobTxType && (k.settings.Pin == nil || len(raw) > k.settings.MaxTxBytes) {
+		return nil, k.refuseBlob()
+	}
 	if len(raw) > k.settings.MaxTxBytes {
 		return nil, refusef("%w: transaction size %v, limit %v", errOversizedData, len(raw), k.settings.MaxTxBytes)
 	}
@@ -66,10 +70,8 @@ func (k *checker) decode(raw []byte) (*types.Transaction, error) {
 	}
 	r := &k.rules
 	switch kind := tx.Type(); {
-	case kind == types.BlobTxType && k.settings.Pin == nil:
-		return nil, refusef("%w: blob transactions are not accepted here, there is no blob network", types.ErrTxTypeNotSupported)
 	case kind == types.BlobTxType && tx.BlobTxSidecar() != nil:
-		return nil, refusef("%w: blobs are not kept here, send the transaction without its sidecar", types.ErrTxTypeNotSupported)
+		return nil, k.refuseBlob()
 	case kind == types.LegacyTxType,
 		kind == types.AccessListTxType && r.IsBerlin,
 		kind == types.DynamicFeeTxType && r.IsLondon,
@@ -82,6 +84,13 @@ func (k *checker) decode(raw []byte) (*types.Transaction, error) {
 		return nil, refuse(errUnprotected)
 	}
 	return tx, nil
+}
+
+func (k *checker) refuseBlob() error {
+	if k.settings.Pin == nil {
+		return refusef("%w: blob transactions are not accepted here, there is no blob network", types.ErrTxTypeNotSupported)
+	}
+	return refusef("%w: blobs are not kept here, send the transaction without its sidecar", types.ErrTxTypeNotSupported)
 }
 
 // message prepares what go-ethereum executes, so that the executor has nothing left to convert.

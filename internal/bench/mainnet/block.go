@@ -114,8 +114,8 @@ func read(r io.Reader) (*Block, error) {
 	if err := json.Unmarshal(in.Block, &body); err != nil {
 		return nil, fmt.Errorf("%w: block: %w", coco.ErrCorrupt, err)
 	}
-	if b.Header == nil || b.Header.Number == nil || !b.Header.Number.IsUint64() || len(b.preState) == 0 {
-		return nil, fmt.Errorf("%w: expected the members block and preState", coco.ErrCorrupt)
+	if b.Header == nil || b.Header.Number == nil || !b.Header.Number.IsUint64() || b.preState == nil {
+		return nil, fmt.Errorf("%w: expected the members block and preState (which may be empty)", coco.ErrCorrupt)
 	}
 	b.Number, b.Transactions = b.Header.Number.Uint64(), body.Transactions
 	if hash := b.Header.Hash(); hash != body.Hash {
