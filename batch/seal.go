@@ -89,7 +89,7 @@ func Seal(h Header, recs []Record, tree *merkle.Frontier, keys *Keys, signer cry
 	h.Root = after.Root()
 
 	h.append(header[:0]) // in place: the three digests change no length
-	signature, err := sign(signer, header)
+	signature, err := sign(signer, sealContext, header)
 	if err != nil {
 		return nil, err
 	}
@@ -97,11 +97,15 @@ func Seal(h Header, recs []Record, tree *merkle.Frontier, keys *Keys, signer cry
 	return canon.AppendBytes(b, signature), nil
 }
 
-const signContext = "coco batch\x00"
+// What a signature over a header says is in its context: that a leader sealed the batch, or that a node has applied it as committed.
+const (
+	sealContext   = "coco batch\x00"
+	commitContext = "coco commit\x00"
+)
 
-// signedDigest returns the digest that a header's signature is over.
-func signedDigest(header []byte) [32]byte {
-	return sha256.Sum256(append(append(make([]byte, 0, len(signContext)+maxHeader), signContext...), header...))
+// signedDigest returns the digest that a signature over a header is over.
+func signedDigest(context string, header []byte) [32]byte {
+	return sha256.Sum256(append(append(make([]byte, 0, len(context)+maxHeader), context...), header...))
 }
 
 // ecdsaSignature is an ECDSA signature in ASN.1.
@@ -115,11 +119,11 @@ var (
 
 // sign signs a header. Of the two valid values of s it returns the smaller, so that a second
 // valid form of a batch cannot be made without the key.
-func sign(signer crypto.Signer, header []byte) ([]byte, error) {
+func sign(signer crypto.Signer, context string, header []byte) ([]byte, error) {
 	if pub, ok := signer.Public().(*ecdsa.PublicKey); !ok || pub.Curve != elliptic.P256() {
 		return nil, fmt.Errorf("%w: the key that signs batches must be ECDSA P-256", coco.ErrInvalid)
 	}
-	digest := signedDigest(header)
+	digest := signedDigest(context, header)
 	der, err := signer.Sign(rand.Reader, digest[:], crypto.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("sign batch: %w", err)
@@ -135,13 +139,28 @@ func sign(signer crypto.Signer, header []byte) ([]byte, error) {
 	return der, nil
 }
 
+// SignCommit signs, by a node's key, that the node has applied the batch of a header as committed. It MUST be called for such a batch
+// only.
+func SignCommit(signer crypto.Signer, header []byte) ([]byte, error) {
+	return sign(signer, commitContext, header)
+}
+
 // VerifySignature checks a batch's signature, given its encoded header. Its error is of kind
 // coco.ErrVerify.
 func VerifySignature(pub *ecdsa.PublicKey, header, signature []byte) error {
+	return verify(pub, sealContext, header, signature)
+}
+
+// VerifyCommit checks what SignCommit made. Its error is of kind coco.ErrVerify.
+func VerifyCommit(pub *ecdsa.PublicKey, header, signature []byte) error {
+	return verify(pub, commitContext, header, signature)
+}
+
+func verify(pub *ecdsa.PublicKey, context string, header, signature []byte) error {
 	if pub == nil || pub.Curve != elliptic.P256() {
 		return fmt.Errorf("%w: batch signature: the signer's key is not ECDSA P-256", coco.ErrVerify)
 	}
-	digest := signedDigest(header)
+	digest := signedDigest(context, header)
 	if !ecdsa.VerifyASN1(pub, digest[:], signature) {
 		return fmt.Errorf("%w: batch signature: it was not made by this key over this header", coco.ErrVerify)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/cocoframework/coco/wire"
 )
 
-// receipt makes the receipt of a committed transaction.
+// receipt makes the receipt of a transaction, of a batch that this node has applied as committed.
 func (n *node) receipt(b *batch.Batch, before merkle.Frontier, id coco.TxID) ([]byte, error) {
 	keys, err := n.state.keys.Of(b.Header.Epoch)
 	if err != nil {
@@ -23,7 +23,9 @@ func (n *node) receipt(b *batch.Batch, before merkle.Frontier, id coco.TxID) ([]
 	if err != nil {
 		return nil, err
 	}
-	r, err := receipt.New(b, int(id.Seqno-b.Header.First), keys, before, signer.Certificate, n.certificates.OfService().Raw)
+	r, err := receipt.New(b, int(id.Seqno-b.Header.First), keys, before, n.self.Identity.Signer(), receipt.Certificates{
+		Node: signer.Certificate, Commit: n.self.Identity.Certificate().Certificate[0], Service: n.certificates.OfService().Raw,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -8,9 +8,15 @@
 //	service certificate ─ signs → node certificate ─ signs → batch header ─ names → Merkle root
 //	                                      write set, salt, claims → leaf ─ path → Merkle root
 //
-// The salt is known only to enclaves, which give it out once the transaction is committed. So a
-// batch that was signed and then lost, because its leader fell before it could commit it, yields no
-// receipt.
+// That the batch was signed does not prove that it was committed: a leader signs before it knows, and may fall. So the
+// node that makes the receipt, which has applied the batch as committed, signs that, too:
+//
+//	service certificate ─ signs → its certificate ─ signs → this header is of a committed batch
+//
+// A receipt of format 1, which earlier releases made, lacks that signature. It relies on the salt, which is known only to enclaves
+// and is given out once the transaction is committed, and so on the epoch's keys being in enclaves alone. A
+// threshold of members can open an epoch; whoever has its keys can make a receipt of format 1 for a batch
+// that was signed and lost. Verify refuses that format unless it is told to accept it for what it proves.
 //
 // A Receipt is independent of how it is written down. Encode and Parse take a media type; the JSON form is
 // in docs/formats.md.
@@ -20,6 +26,7 @@ package receipt
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -32,8 +39,12 @@ import (
 	"github.com/cocoframework/coco/merkle"
 )
 
-// Format names the contents of receipts that this package makes and reads, whatever their media type.
-const Format = "coco receipt 1"
+// The formats name the contents of receipts, whatever their media type. This package makes receipts of Format, and reads both.
+const (
+	Format = "coco receipt 2"
+	// Older receipts prove that a batch was signed; see the package comment.
+	Older = "coco receipt 1"
+)
 
 // MaxSize is the size in bytes of the largest receipt that Parse reads.
 const MaxSize = 16 << 20
@@ -46,6 +57,8 @@ type Receipt struct {
 	Header             []byte        `json:"header"`    // of the batch, as batch.Header encodes it
 	Signature          []byte        `json:"signature"` // over the header, by the node's key
 	NodeCertificate    []byte        `json:"node_certificate"`
+	CommitSignature    []byte        `json:"commit_signature,omitempty"`   // over the header, by the key of the node that made the receipt; none in Older
+	CommitCertificate  []byte        `json:"commit_certificate,omitempty"` // of that node; none in Older
 	ServiceCertificate []byte        `json:"service_certificate"`
 	WriteSet           coco.Digest   `json:"write_set"` // batch.WriteSetDigest
 	Salt               coco.Digest   `json:"salt"`
@@ -53,10 +66,17 @@ type Receipt struct {
 	Path               []coco.Digest `json:"path"` // from the leaf upwards
 }
 
+// Certificates are those of a receipt, in DER form.
+type Certificates struct {
+	Node    []byte // of the node that sealed the batch
+	Commit  []byte // of the node that makes the receipt
+	Service []byte
+}
+
 // New makes the receipt of the i-th transaction of a batch, of which before is the tree as it was
-// before the batch. It MUST be called only for committed batches: the receipt reveals the salt.
-// Certificates are in DER form.
-func New(b *batch.Batch, i int, keys *batch.Keys, before merkle.Frontier, node, service []byte) (*Receipt, error) {
+// before the batch. It MUST be called only for batches that the signer's node has applied as committed: the receipt
+// says so under the signer's key, and reveals the salt.
+func New(b *batch.Batch, i int, keys *batch.Keys, before merkle.Frontier, signer crypto.Signer, certs Certificates) (*Receipt, error) {
 	h := &b.Header
 	if i < 0 || uint64(i) >= h.Count {
 		return nil, fmt.Errorf("%w: receipt: batch %s has no transaction %d", coco.ErrNotFound, b, i)
@@ -70,13 +90,19 @@ func New(b *batch.Batch, i int, keys *batch.Keys, before merkle.Frontier, node, 
 		return nil, fmt.Errorf("receipt: %w", err)
 	}
 	id := coco.TxID{View: h.View, Seqno: h.First + uint64(i)}
+	commit, err := batch.SignCommit(signer, b.HeaderBytes)
+	if err != nil {
+		return nil, fmt.Errorf("receipt: %w", err)
+	}
 	return &Receipt{
 		Format:             Format,
 		TxID:               id,
 		Header:             bytes.Clone(b.HeaderBytes),
 		Signature:          bytes.Clone(b.Signature),
-		NodeCertificate:    node,
-		ServiceCertificate: service,
+		NodeCertificate:    certs.Node,
+		CommitSignature:    commit,
+		CommitCertificate:  certs.Commit,
+		ServiceCertificate: certs.Service,
 		WriteSet:           batch.WriteSetDigest(records[i].Public, records[i].Private),
 		Salt:               keys.Salt(id.View, id.Seqno),
 		Claims:             bytes.Clone(records[i].Claims),
@@ -86,7 +112,9 @@ func New(b *batch.Batch, i int, keys *batch.Keys, before merkle.Frontier, node, 
 
 // Options of Verify.
 type Options struct {
-	// At, unless zero, is a time at which both certificates must be valid. A receipt speaks of the
+	// Older accepts receipts of the format Older, too, for what they prove; see ProvesCommit.
+	Older bool
+	// At, unless zero, is a time at which the certificates must be valid. A receipt speaks of the
 	// past, by the clock of a host that is not trusted: usually nothing is gained by asking for it.
 	At time.Time
 }
@@ -94,7 +122,8 @@ type Options struct {
 // Verify checks everything that a receipt says, given the network's service certificate, which the
 // verifier must have from elsewhere: from the constitution, or from a node whose evidence it has
 // verified. A nil error proves that the network committed the transaction r.TxID, with the writes
-// that r.WriteSet is the digest of, and the claims r.Claims. Errors are of kind coco.ErrVerify, or
+// that r.WriteSet is the digest of, and the claims r.Claims; if Options.Older is set, only where
+// r.ProvesCommit is true. Errors are of kind coco.ErrVerify, or
 // coco.ErrInvalid where there is no certificate to verify with.
 func (r *Receipt) Verify(service *x509.Certificate, opts Options) error {
 	if service == nil {
@@ -103,14 +132,20 @@ func (r *Receipt) Verify(service *x509.Certificate, opts Options) error {
 	fail := func(format string, args ...any) error {
 		return fmt.Errorf("%w: receipt of %s: %w", coco.ErrVerify, r.TxID, fmt.Errorf(format, args...))
 	}
-	if r.Format != Format {
+	switch {
+	case r.Format == Older && !opts.Older:
+		return fail("its format, %q, proves that a node signed the batch, and not that it was committed if the epoch's keys are known outside of enclaves: ask a node for a receipt of format %q, or accept it for what it proves", Older, Format)
+	case r.Format != Format && r.Format != Older:
 		return fail("format %q, expected %q", r.Format, Format)
 	}
 	var h batch.Header
 	if err := h.UnmarshalBinary(r.Header); err != nil {
 		return fail("%w", err)
 	}
-	node, err := r.endorsed(service, opts)
+	if err := r.ofService(service, opts); err != nil {
+		return fail("%w", err)
+	}
+	node, err := endorsed("node", r.NodeCertificate, service, opts)
 	if err != nil {
 		return fail("%w", err)
 	}
@@ -132,40 +167,64 @@ func (r *Receipt) Verify(service *x509.Certificate, opts Options) error {
 	if err := merkle.Verify(r.TxID.Seqno-1, h.Last(), leaf, r.Path, h.Root); err != nil {
 		return fail("%w", err)
 	}
+	if r.Format == Older {
+		return nil
+	}
+	committer, err := endorsed("commit", r.CommitCertificate, service, opts)
+	if err != nil {
+		return fail("%w", err)
+	}
+	if err := batch.VerifyCommit(committer, r.Header, r.CommitSignature); err != nil {
+		return fail("that the batch is committed: %w", err)
+	}
 	return nil
 }
 
-// endorsed returns the key of the node certificate, once the service's key is found to have signed it.
-func (r *Receipt) endorsed(service *x509.Certificate, opts Options) (*ecdsa.PublicKey, error) {
+// ProvesCommit reports whether a receipt that verifies proves that its transaction is committed. One of the format Older proves that a node of
+// the network signed its batch, and that it is committed only if nobody outside of enclaves has ever had the keys of the batch's epoch.
+func (r *Receipt) ProvesCommit() bool { return r.Format == Format }
+
+// ofService checks that the receipt's service certificate is of the key of the one given, which counts.
+func (r *Receipt) ofService(service *x509.Certificate, opts Options) error {
 	trusted, ok := service.PublicKey.(*ecdsa.PublicKey)
 	if !ok {
-		return nil, errors.New("the service certificate given has no ECDSA key")
+		return errors.New("the service certificate given has no ECDSA key")
 	}
 	own, err := x509.ParseCertificate(r.ServiceCertificate)
 	if err != nil {
-		return nil, fmt.Errorf("service certificate: %w", err)
+		return fmt.Errorf("service certificate: %w", err)
 	}
 	if !trusted.Equal(own.PublicKey) {
-		return nil, fmt.Errorf("it is of the service %q, the one expected is %q with another key", own.Subject, service.Subject)
+		return fmt.Errorf("it is of the service %q, the one expected is %q with another key", own.Subject, service.Subject)
 	}
-	node, err := x509.ParseCertificate(r.NodeCertificate)
+	return validAt(service, opts.At)
+}
+
+// endorsed returns the key of a certificate of a node, once the service's key is found to have signed it. The certificate is named as
+// the receipt's field is.
+func endorsed(name string, der []byte, service *x509.Certificate, opts Options) (*ecdsa.PublicKey, error) {
+	node, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("node certificate: %w", err)
+		return nil, fmt.Errorf("%s certificate: %w", name, err)
 	}
 	if err := node.CheckSignatureFrom(service); err != nil {
-		return nil, fmt.Errorf("the service's key has not signed the node certificate: %w", err)
+		return nil, fmt.Errorf("the service's key has not signed the %s certificate: %w", name, err)
 	}
-	if !opts.At.IsZero() {
-		for _, cert := range []*x509.Certificate{service, node} {
-			if opts.At.Before(cert.NotBefore) || opts.At.After(cert.NotAfter) {
-				return nil, fmt.Errorf("the certificate of %q is valid from %s to %s, not at %s", cert.Subject,
-					cert.NotBefore.UTC().Format(time.RFC3339), cert.NotAfter.UTC().Format(time.RFC3339), opts.At.UTC().Format(time.RFC3339))
-			}
-		}
+	if err := validAt(node, opts.At); err != nil {
+		return nil, err
 	}
 	key, ok := node.PublicKey.(*ecdsa.PublicKey)
 	if !ok {
-		return nil, errors.New("the node certificate has no ECDSA key")
+		return nil, fmt.Errorf("the %s certificate has no ECDSA key", name)
 	}
 	return key, nil
+}
+
+// validAt checks that a certificate is valid at a time, unless that is zero.
+func validAt(cert *x509.Certificate, at time.Time) error {
+	if at.IsZero() || !at.Before(cert.NotBefore) && !at.After(cert.NotAfter) {
+		return nil
+	}
+	return fmt.Errorf("the certificate of %q is valid from %s to %s, not at %s", cert.Subject,
+		cert.NotBefore.UTC().Format(time.RFC3339), cert.NotAfter.UTC().Format(time.RFC3339), at.UTC().Format(time.RFC3339))
 }

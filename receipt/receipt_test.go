@@ -87,6 +87,7 @@ func certificate(t testing.TB, name string, key crypto.PublicKey, parent *x509.C
 type network struct {
 	service *x509.Certificate
 	node    *x509.Certificate
+	commit  *x509.Certificate // of another node, which makes the receipts
 	keys    *batch.Keys
 	batch   *batch.Batch
 	before  merkle.Frontier
@@ -99,6 +100,7 @@ func newNetwork(t testing.TB, before, count int) *network {
 	n := &network{keys: batch.NewKeys(1, sha256.Sum256([]byte("coco test vector: epoch secret")))}
 	n.service = certificate(t, "service", serviceKey.Public(), nil, serviceKey)
 	n.node = certificate(t, "node", nodeKey.Public(), n.service, serviceKey)
+	n.commit = certificate(t, "other node", testKey(t, "other node key").Public(), n.service, serviceKey)
 	for i := range before {
 		n.before.Append(coco.Digest{byte(i)})
 	}
@@ -119,10 +121,20 @@ func newNetwork(t testing.TB, before, count int) *network {
 
 func (n *network) receipt(t testing.TB, i int) *receipt.Receipt {
 	t.Helper()
-	r, err := receipt.New(n.batch, i, n.keys, n.before, n.node.Raw, n.service.Raw)
+	r, err := receipt.New(n.batch, i, n.keys, n.before, testKey(t, "other node key"), receipt.Certificates{
+		Node: n.node.Raw, Commit: n.commit.Raw, Service: n.service.Raw,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return r
+}
+
+// older is the receipt as earlier releases made it.
+func (n *network) older(t testing.TB, i int) *receipt.Receipt {
+	t.Helper()
+	r := n.receipt(t, i)
+	r.Format, r.CommitSignature, r.CommitCertificate = receipt.Older, nil, nil
 	return r
 }
 
@@ -162,7 +174,7 @@ func TestVerifyRefusesEveryOtherReceipt(t *testing.T) {
 		change func(*receipt.Receipt)
 		reason string
 	}{
-		"format":              {func(r *receipt.Receipt) { r.Format = "coco receipt 2" }, "format"},
+		"format":              {func(r *receipt.Receipt) { r.Format = "coco receipt 3" }, "format"},
 		"next transaction":    {func(r *receipt.Receipt) { r.TxID.Seqno++ }, "Merkle path"},
 		"first seqno":         {func(r *receipt.Receipt) { r.TxID.Seqno = 1 }, "holds the transactions 3.6 to 3.9"},
 		"seqno behind":        {func(r *receipt.Receipt) { r.TxID.Seqno = 10 }, "holds the transactions 3.6 to 3.9"},
@@ -179,6 +191,18 @@ func TestVerifyRefusesEveryOtherReceipt(t *testing.T) {
 		"no path":             {func(r *receipt.Receipt) { r.Path = nil }, "Merkle path"},
 		"no node certificate": {func(r *receipt.Receipt) { r.NodeCertificate = nil }, "node certificate"},
 		"other node's":        {func(r *receipt.Receipt) { r.NodeCertificate = strangeNode.Raw }, "certificate is of node"},
+		"no commit":           {func(r *receipt.Receipt) { r.CommitSignature = nil }, "committed: "},
+		"the seal as commit": {func(r *receipt.Receipt) {
+			r.CommitSignature, r.CommitCertificate = r.Signature, r.NodeCertificate
+		}, "committed: "},
+		"the commit as seal":    {func(r *receipt.Receipt) { r.Signature = r.CommitSignature }, "batch signature"},
+		"commit of another":     {func(r *receipt.Receipt) { r.CommitSignature = larger.receipt(t, 1).CommitSignature }, "committed: "},
+		"no commit certificate": {func(r *receipt.Receipt) { r.CommitCertificate = nil }, "commit certificate"},
+		"commit by another":     {func(r *receipt.Receipt) { r.CommitCertificate = r.NodeCertificate }, "committed: "},
+		"commit by stranger": {func(r *receipt.Receipt) {
+			r.CommitCertificate = certificate(t, "node", stranger.Public(), strangeService, stranger).Raw
+			r.CommitSignature = signCommit(t, stranger, r.Header)
+		}, "has not signed"},
 		"node by stranger": {func(r *receipt.Receipt) {
 			r.NodeCertificate = certificate(t, "node", testKey(t, "node key").Public(), strangeService, stranger).Raw
 		}, "has not signed"},
@@ -237,16 +261,16 @@ func TestEveryFlippedByteOfAReceiptIsFound(t *testing.T) {
 }
 
 func TestNewRefusesWhatIsNotThere(t *testing.T) {
-	n := newNetwork(t, 5, 2)
+	n, signer := newNetwork(t, 5, 2), testKey(t, "other node key")
 	for _, i := range []int{-1, 2} {
-		if _, err := receipt.New(n.batch, i, n.keys, n.before, nil, nil); !errors.Is(err, coco.ErrNotFound) {
+		if _, err := receipt.New(n.batch, i, n.keys, n.before, signer, receipt.Certificates{}); !errors.Is(err, coco.ErrNotFound) {
 			t.Errorf("transaction %d: got %v", i, err)
 		}
 	}
-	if _, err := receipt.New(n.batch, 0, n.keys, merkle.Frontier{}, nil, nil); !errors.Is(err, coco.ErrInvalid) {
+	if _, err := receipt.New(n.batch, 0, n.keys, merkle.Frontier{}, signer, receipt.Certificates{}); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("another tree: got %v", err)
 	}
-	if _, err := receipt.New(n.batch, 0, batch.NewKeys(1, [32]byte{}), n.before, nil, nil); !errors.Is(err, coco.ErrVerify) {
+	if _, err := receipt.New(n.batch, 0, batch.NewKeys(1, [32]byte{}), n.before, signer, receipt.Certificates{}); !errors.Is(err, coco.ErrVerify) {
 		t.Errorf("other keys: got %v", err)
 	}
 }
@@ -262,9 +286,11 @@ func TestParseRefusesAmbiguousJSON(t *testing.T) {
 		"field twice":    strings.Replace(good, "{", `{"salt":"00",`, 1),
 		"unknown field":  strings.Replace(good, "{", `{"note":"",`, 1),
 		"other case":     strings.Replace(good, `"salt"`, `"Salt"`, 1),
-		"missing field":  strings.Replace(good, `"format":"coco receipt 1",`, "", 1),
+		"missing field":  strings.Replace(good, `"format":"coco receipt 2",`, "", 1),
+		"newer as older": strings.Replace(good, "receipt 2", "receipt 1", 1),
+		"older as newer": strings.Replace(string(encode(t, n.older(t, 1))), "receipt 1", "receipt 2", 1),
 		"null field":     strings.Replace(good, `"claims":"CQ=="`, `"claims":null`, 1),
-		"other format":   strings.Replace(good, "receipt 1", "receipt 9", 1),
+		"other format":   strings.Replace(good, "receipt 2", "receipt 9", 1),
 		"transaction id": strings.Replace(good, `"3.5"`, `"3.05"`, 1),
 		"short digest":   strings.Replace(good, `"salt":"`, `"salt":"00`, 1),
 		"long path":      strings.Replace(good, `"path":[`, `"path":[`+strings.Repeat(`"`+strings.Repeat("00", 32)+`",`, 70), 1),
@@ -290,9 +316,8 @@ func TestParseRefusesAmbiguousJSON(t *testing.T) {
 	}
 }
 
-// TestReceiptEqualsRecordedOne makes the receipt of a transaction of the ledger's recorded vector.
+// TestReceiptEqualsRecordedOne makes the receipt of a transaction of the ledger's recorded vector, in both formats.
 func TestReceiptEqualsRecordedOne(t *testing.T) {
-	const file = "testdata/receipt.json"
 	var vector struct {
 		Entries []struct {
 			Data string `json:"data"`
@@ -314,35 +339,88 @@ func TestReceiptEqualsRecordedOne(t *testing.T) {
 			n.before.Append(n.batch.Leaf(0))
 		}
 	}
-	got, err := json.MarshalIndent(n.receipt(t, 1), "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got = append(got, '\n')
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
+	for file, made := range map[string]*receipt.Receipt{"testdata/receipt.json": n.older(t, 1), "testdata/receipt2.json": n.receipt(t, 1)} {
+		got, err := json.MarshalIndent(made, "", "  ")
+		if err != nil {
 			t.Fatal(err)
 		}
+		got = append(got, '\n')
+		if *update && made.ProvesCommit() {
+			if err := os.WriteFile(file, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("the receipt differs from %s, which other implementations rely on", file)
+		}
+		r, err := receipt.Parse(wire.MediaJSON, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Verify(n.service, receipt.Options{Older: true}); err != nil || r.ProvesCommit() != made.ProvesCommit() {
+			t.Errorf("%s: %v, proves the commit: %v", file, err, r.ProvesCommit())
+		}
 	}
-	want, err := os.ReadFile(file)
+}
+
+// A leader signs a batch before it is committed. If it falls, its host has the batch still. Once a threshold of members have opened the
+// epoch, its salts are known, too: that is all that an older receipt is made of.
+func TestABatchThatWasRolledBackAndTheKeysOfItsEpochMakeNoReceipt(t *testing.T) {
+	n := newNetwork(t, 5, 3)
+	host := testKey(t, "a key of the host's own")
+	seal := n.receipt(t, 0).Signature
+	other := newNetwork(t, 6, 3).receipt(t, 0) // of a batch that was committed
+	for name, commit := range map[string]func(r *receipt.Receipt){
+		"an older receipt": func(r *receipt.Receipt) { r.Format = receipt.Older },
+		"no commit":        func(*receipt.Receipt) {},
+		"the leader's signature over the batch": func(r *receipt.Receipt) {
+			r.CommitSignature, r.CommitCertificate = seal, n.node.Raw
+		},
+		"the commit of another batch": func(r *receipt.Receipt) {
+			r.CommitSignature, r.CommitCertificate = other.CommitSignature, other.CommitCertificate
+		},
+		"the other batch's header and commit": func(r *receipt.Receipt) {
+			r.Header, r.Signature = other.Header, other.Signature
+			r.CommitSignature, r.CommitCertificate = other.CommitSignature, other.CommitCertificate
+		},
+		"a commit under the host's key": func(r *receipt.Receipt) {
+			r.CommitSignature = signCommit(t, host, r.Header)
+			r.CommitCertificate = certificate(t, "node", host.Public(), nil, host).Raw
+		},
+		"a commit under the host's key, with a node's certificate": func(r *receipt.Receipt) {
+			r.CommitSignature, r.CommitCertificate = signCommit(t, host, r.Header), n.commit.Raw
+		},
+	} {
+		r := n.older(t, 0) // what the host can make
+		r.Format = receipt.Format
+		commit(r)
+		if err := r.Verify(n.service, receipt.Options{}); !errors.Is(err, coco.ErrVerify) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	r := n.older(t, 0)
+	if err := r.Verify(n.service, receipt.Options{Older: true}); err != nil || r.ProvesCommit() {
+		t.Errorf("an older receipt, taken for what it proves: %v, and it claims the commit: %v", err, r.ProvesCommit())
+	}
+}
+
+func signCommit(t testing.TB, key crypto.Signer, header []byte) []byte {
+	t.Helper()
+	sig, err := batch.SignCommit(key, header)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("the receipt differs from %s, which other implementations rely on", file)
-	}
-	r, err := receipt.Parse(wire.MediaJSON, want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Verify(n.service, receipt.Options{}); err != nil {
-		t.Error(err)
-	}
+	return sig
 }
 
 func FuzzParse(f *testing.F) {
 	n := newNetwork(f, 3, 3)
 	f.Add(encode(f, n.receipt(f, 1)))
+	f.Add(encode(f, n.older(f, 1)))
 	f.Add([]byte(`{"format":"coco receipt 1"}`))
 	f.Add([]byte(`{`))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -82,7 +82,7 @@ func commandLines(page string) (lines [][]string) {
 		for _, m := range matches {
 			line, _, _ := strings.Cut(m[1], " #")
 			line = quoted.ReplaceAllString(strings.ReplaceAll(line, `\|`, "|"), "TEXT")
-			if line != "receipt 1" { // the name of a format
+			if line != "receipt 1" && line != "receipt 2" { // names of formats
 				lines = append(lines, strings.Fields(line))
 			}
 		}

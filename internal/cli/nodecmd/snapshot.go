@@ -175,6 +175,7 @@ func (a *app) snapshotListCommand() *cobra.Command {
 
 func (a *app) snapshotVerifyCommand() *cobra.Command {
 	var dir, service string
+	var older bool
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Verify a snapshot's file offline",
@@ -190,16 +191,17 @@ Exits with 3 if the file is damaged, or proves nothing.`,
 			if err != nil {
 				return err
 			}
-			return a.verifySnapshot(cmd.Context(), args[0], cert)
+			return a.verifySnapshot(cmd.Context(), args[0], cert, receipt.Options{Older: older})
 		},
 	}
 	cli.DirFlag(cmd, &dir, "`folder` of the network whose service certificate counts")
 	cmd.Flags().StringVar(&service, "service", "", "`file` of the network's service certificate")
+	cmd.Flags().BoolVar(&older, "accept-older", false, "accept the receipt of an earlier release for what it proves; see coco receipt verify")
 	a.OutputFlag(cmd)
 	return cmd
 }
 
-func (a *app) verifySnapshot(ctx context.Context, file string, service *x509.Certificate) error {
+func (a *app) verifySnapshot(ctx context.Context, file string, service *x509.Certificate, opts receipt.Options) error {
 	path, err := filepath.Abs(file)
 	if err != nil {
 		return cli.FileError("snapshot", err)
@@ -230,7 +232,7 @@ func (a *app) verifySnapshot(ctx context.Context, file string, service *x509.Cer
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", coco.ErrVerify, file, err)
 	}
-	if err := r.Verify(service, receipt.Options{}); err != nil {
+	if err := r.Verify(service, opts); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	h := f.Header()

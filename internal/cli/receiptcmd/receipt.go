@@ -45,7 +45,8 @@ func (a *app) receiptGetCommand() *cobra.Command {
 		Short: "Fetch the receipt of a committed transaction",
 		Long: `Fetches the receipt of a committed transaction from a node and writes it as JSON. TX is
 the transaction's id, view.seqno, which every committed write answers in the header
-` + wire.HeaderTxID + `. The receipt proves the commit to anyone, offline.`,
+` + wire.HeaderTxID + `. The receipt proves the commit to anyone, offline: the node signs that it has
+applied the transaction's batch as committed.`,
 		Example: "  coco receipt get 2.17\n  coco receipt get 2.17 --node bravo -f receipt.json\n  coco receipt get 2.17 | coco receipt verify -",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -120,14 +121,20 @@ func Fetch(ctx context.Context, info localnet.Info, n localnet.Node, tx coco.TxI
 
 func (a *app) receiptVerifyCommand() *cobra.Command {
 	var dir, service string
+	var older bool
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Verify a receipt offline",
 		Long: `Verifies a receipt against the network's service certificate, without asking anybody: the
-certificate of the node that signed, its signature over the Merkle root, and the path from
-the transaction to the root. FILE may be - for standard input.
+certificate of the node that sealed the batch, its signature over the Merkle root, the path from
+the transaction to the root, and the signature of a node that has applied the batch as committed.
+FILE may be - for standard input.
 
-Exits with 3 if the receipt proves nothing.`,
+Receipts of earlier releases ("coco receipt 1") lack the last signature. They prove that a node signed the
+batch, and that it was committed only if the epoch's keys were never known outside of enclaves: they are
+refused, unless --accept-older takes them for that.
+
+Exits with 3 if the receipt does not prove what is asked of it.`,
 		Example: "  coco receipt verify receipt.json\n  coco receipt verify receipt.json --service service.pem",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -135,16 +142,17 @@ Exits with 3 if the receipt proves nothing.`,
 			if err != nil {
 				return err
 			}
-			return a.verifyReceipt(args[0], cert)
+			return a.verifyReceipt(args[0], cert, receipt.Options{Older: older})
 		},
 	}
 	cli.DirFlag(cmd, &dir, "`folder` of the network whose service certificate counts")
 	cmd.Flags().StringVar(&service, "service", "", "`file` of the network's service certificate")
+	cmd.Flags().BoolVar(&older, "accept-older", false, "accept a receipt of an earlier release for what it proves: that the batch was signed")
 	a.OutputFlag(cmd)
 	return cmd
 }
 
-func (a *app) verifyReceipt(file string, cert *x509.Certificate) error {
+func (a *app) verifyReceipt(file string, cert *x509.Certificate, opts receipt.Options) error {
 	in := a.In
 	if file != "-" {
 		f, err := os.Open(file)
@@ -165,7 +173,7 @@ func (a *app) verifyReceipt(file string, cert *x509.Certificate) error {
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", coco.ErrVerify, file, err)
 	}
-	if err := r.Verify(cert, receipt.Options{}); err != nil {
+	if err := r.Verify(cert, opts); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	var h batch.Header
@@ -173,11 +181,24 @@ func (a *app) verifyReceipt(file string, cert *x509.Certificate) error {
 		return err
 	}
 	if a.WantsJSON() {
-		return a.Out.JSON(map[string]any{"ok": true, "transaction_id": r.TxID, "node": h.Node, "root": h.Root, "write_set": r.WriteSet, "claims": r.Claims})
+		return a.Out.JSON(map[string]any{"ok": true, "proves": proves(r), "format": r.Format, "transaction_id": r.TxID, "node": h.Node, "root": h.Root, "write_set": r.WriteSet, "claims": r.Claims})
 	}
-	a.Out.OK("transaction %s is committed", r.TxID)
+	if r.ProvesCommit() {
+		a.Out.OK("transaction %s is committed", r.TxID)
+	} else {
+		a.Out.OK("transaction %s is in a batch that a node of the network signed", r.TxID)
+		a.Out.Printf("      an older receipt (%q): it was committed if nobody outside of enclaves has ever had the keys of epoch %d\n", r.Format, h.Epoch)
+	}
 	a.Out.Printf("      signed by node %s under service %q; Merkle path of %d to root %s\n", h.Node.Short(), cert.Subject.CommonName, len(r.Path), h.Root.Short())
 	return nil
+}
+
+// proves names what a receipt proves that was verified, for programs.
+func proves(r *receipt.Receipt) string {
+	if r.ProvesCommit() {
+		return "committed"
+	}
+	return "signed"
 }
 
 // app is the program, as this group's commands see it.
