@@ -1,10 +1,13 @@
 package govcmd
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -28,6 +31,7 @@ import (
 const (
 	toBeSigned = ".tbs"
 	signature  = ".sig"
+	subject    = ".proposal" // of a ballot: the signed proposal that it is about, whose SHA-256 the ballot names
 )
 
 func (a *app) prepareCommand(f *officer.Access) *cobra.Command {
@@ -36,8 +40,8 @@ func (a *app) prepareCommand(f *officer.Access) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prepare propose KIND ARGUMENT... | vote yes|no PROPOSAL | withdraw PROPOSAL",
 		Short: "Write a statement for a key that never meets the network",
-		Long: `Writes a proposal or a ballot without a signature to FILE, and the bytes to be signed to FILE.tbs.
-Only certificates are read, no key: name that of the key which will sign by --sign-cert.
+		Long: `Writes a proposal or a ballot without a signature to FILE, and the bytes to be signed to FILE.tbs. Beside a
+ballot stands FILE.proposal, the signed proposal that it is about: carry it along, so that it can be read before it is voted on. Only certificates are read, no key: name that of the key which will sign by --sign-cert.
 
 Where the key is, sign FILE by ` + "`coco gov sign`" + `, which shows what it says, or FILE.tbs by any other
 tool; then hand it in by ` + "`coco gov finish`" + `. A statement is taken for 30 days after it was prepared.
@@ -68,11 +72,11 @@ With --service instead of a network, PROPOSAL is the whole id, and nothing is as
 		if err != nil {
 			return err
 		}
-		st, err := a.statement(cmd.Context(), f, &p, service, args)
+		st, about, err := a.statement(cmd.Context(), f, &p, service, args)
 		if err != nil {
 			return err
 		}
-		return a.prepare(chain, st, out)
+		return a.prepare(chain, st, about, out)
 	}
 	f.ConnectFlags(a.App, cmd)
 	p.add(cmd)
@@ -81,11 +85,11 @@ With --service instead of a network, PROPOSAL is the whole id, and nothing is as
 	return cmd
 }
 
-// statement is what the arguments of prepare say.
-func (a *app) statement(ctx context.Context, f *officer.Access, p *proposing, service *x509.Certificate, args []string) (envelope.Statement, error) {
+// statement is what the arguments of prepare say. about is the proposal's envelope, for a ballot if there is a node to ask.
+func (a *app) statement(ctx context.Context, f *officer.Access, p *proposing, service *x509.Certificate, args []string) (st envelope.Statement, about []byte, err error) {
 	audience, err := table.NetworkID(service.Raw)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	what, rest := args[0], args[1:]
 	var vote envelope.Vote
@@ -93,37 +97,39 @@ func (a *app) statement(ctx context.Context, f *officer.Access, p *proposing, se
 	case what == "propose":
 		actions, err := p.read(a, rest)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return p.Statement(audience, actions)
+		st, err = p.Statement(audience, actions)
+		return st, nil, err
 	case what == "vote" && len(rest) == 2 && (rest[0] == "yes" || rest[0] == "no"):
 		vote = envelope.Vote(rest[0])
 	case what == "withdraw" && len(rest) == 1:
 		vote = envelope.Withdraw
 	default:
-		return nil, fmt.Errorf("%w: prepare %s: expected propose KIND ARGUMENT..., vote yes PROPOSAL, vote no PROPOSAL or withdraw PROPOSAL", coco.ErrInvalid, strings.Join(args, " "))
+		return nil, nil, fmt.Errorf("%w: prepare %s: expected propose KIND ARGUMENT..., vote yes PROPOSAL, vote no PROPOSAL or withdraw PROPOSAL", coco.ErrInvalid, strings.Join(args, " "))
 	}
 	ref := rest[len(rest)-1]
 	var id coco.Digest
-	if id.UnmarshalText([]byte(ref)) != nil {
-		if !f.InSandbox() && f.Node == "" {
-			return nil, fmt.Errorf("%w: proposal %q: without a node to ask, expected its whole id, 64 digits", coco.ErrInvalid, ref)
+	asks := f.InSandbox() || f.Node != ""
+	if whole := id.UnmarshalText([]byte(ref)) == nil; !whole || asks {
+		if !asks {
+			return nil, nil, fmt.Errorf("%w: proposal %q: without a node to ask, expected its whole id, 64 digits", coco.ErrInvalid, ref)
 		}
 		o, err := f.ConnectToAsk(ctx)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		defer o.Close()
 		found, err := o.Find(ctx, ref)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		id = found.ID
+		id, about = found.ID, found.Envelope
 	}
-	return officer.Ballot(audience, id, vote), nil
+	return officer.Ballot(audience, id, vote), about, nil
 }
 
-func (a *app) prepare(chain []*x509.Certificate, st envelope.Statement, out string) error {
+func (a *app) prepare(chain []*x509.Certificate, st envelope.Statement, about []byte, out string) error {
 	raw := make([][]byte, len(chain))
 	for i, c := range chain {
 		raw[i] = c.Raw
@@ -133,32 +139,47 @@ func (a *app) prepare(chain []*x509.Certificate, st envelope.Statement, out stri
 		return err
 	}
 	// A signature that is there belongs to an older statement of this name.
-	for _, name := range []string{out, out + toBeSigned, out + signature} {
+	for _, name := range []string{out, out + toBeSigned, out + signature, out + subject} {
 		if err := atomicfile.Free(name); err != nil {
 			return err
 		}
 	}
-	for name, data := range map[string][]byte{out: unfinished, out + toBeSigned: tbs} {
+	files := map[string][]byte{out: unfinished, out + toBeSigned: tbs}
+	if about != nil {
+		files[out+subject] = about
+	}
+	for name, data := range files {
 		if err := atomicfile.Create(name, data, 0o600); err != nil {
 			return err
 		}
 	}
 	if a.WantsJSON() {
-		return a.Out.JSON(map[string]any{"file": out, "to_be_signed": out + toBeSigned, "signature": out + signature})
+		told := map[string]any{"file": out, "to_be_signed": out + toBeSigned, "signature": out + signature}
+		if about != nil {
+			told["proposal"] = out + subject
+		}
+		return a.Out.JSON(told)
 	}
 	a.Out.OK("%s is the statement, %s are the bytes to be signed with the key of %q", out, out+toBeSigned, chain[0].Subject)
+	if about != nil {
+		a.Out.Printf("    %s is the proposal: take it along\n", out+subject)
+	}
 	a.Out.Printf("    There: coco gov sign %s --key file:KEY   (or put another tool's signature into %s)\n", out, out+signature)
 	a.Out.Printf("    Here:  coco gov finish %s\n", out)
 	return nil
 }
 
 func (a *app) signCommand() *cobra.Command {
-	var key string
+	var key, about string
+	var unseen bool
 	cmd := &cobra.Command{
 		Use:   "sign FILE",
 		Short: "Show a prepared statement and sign it, where the key is",
 		Long: `Shows what a statement says that ` + "`coco gov prepare`" + ` has written, and signs it. It needs no network:
-the bytes to be signed are made from the statement that is shown. Carry FILE.sig back.`,
+the bytes to be signed are made from the statement that is shown. Carry FILE.sig back.
+
+A ballot names its proposal by SHA-256. The proposal is read from FILE.proposal, compared with that, and shown whole; its fingerprint is the
+beginning of what ` + "`sha256sum FILE.proposal`" + ` and ` + "`coco gov show`" + ` print.`,
 		Example: "  coco gov sign ballot.cose --key file:offline-key.pem",
 		Args:    cobra.ExactArgs(1),
 	}
@@ -174,12 +195,18 @@ the bytes to be signed are made from the statement that is shown. Carry FILE.sig
 		if err := atomicfile.Free(args[0] + signature); err != nil {
 			return err
 		}
+		var proposal *envelope.Signed
+		if st.Ballot != nil && !unseen {
+			if proposal, err = readSubject(cmp.Or(about, args[0]+subject), st.Ballot.Proposal); err != nil {
+				return err
+			}
+		}
 		k, err := signer.Open(key, st.Chain[0].PublicKey)
 		if err != nil {
 			return err
 		}
 		if !a.WantsJSON() {
-			if err := a.showStatement(st); err != nil {
+			if err := a.showStatement(st, proposal); err != nil {
 				return err
 			}
 		}
@@ -200,25 +227,68 @@ the bytes to be signed are made from the statement that is shown. Carry FILE.sig
 		return nil
 	}
 	cmd.Flags().StringVar(&key, "key", "", "the `key` that signs: file:PATH or cmd:COMMAND")
+	cmd.Flags().StringVar(&about, "proposal", "", "the signed proposal that a ballot is about, a `file` (default: FILE.proposal)")
+	cmd.Flags().BoolVar(&unseen, "unseen", false, "sign a ballot without its proposal: what is voted on cannot be shown")
 	_ = cmd.MarkFlagRequired("key")
 	a.OutputFlag(cmd)
 	return cmd
 }
 
-// showStatement shows what is about to be signed.
-func (a *app) showStatement(s *envelope.Signed) error {
+// readSubject reads the proposal that a ballot names by its digest.
+func readSubject(file string, id coco.Digest) (*envelope.Signed, error) {
+	raw, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: the ballot is about proposal %s, and there is no %s that holds it: bring the file that `coco gov prepare` wrote, or `coco gov show --envelope FILE`, or sign --unseen",
+			coco.ErrInvalid, id, file)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if found := coco.Digest(sha256.Sum256(raw)); found != id {
+		return nil, fmt.Errorf("%w: %s is not the proposal that the ballot is about: expected SHA-256 %s, found %s", coco.ErrVerify, file, id, found)
+	}
+	s, err := envelope.Open(raw)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", file, err)
+	case s.Proposal == nil:
+		return nil, fmt.Errorf("%w: %s is no proposal", coco.ErrInvalid, file)
+	}
+	return s, nil
+}
+
+// fingerprint is the beginning of a proposal's id, for people to compare.
+func fingerprint(id coco.Digest) string {
+	text := id.String()
+	return strings.Join([]string{text[:4], text[4:8], text[8:12], text[12:16], text[16:20]}, " ")
+}
+
+// showStatement shows what is about to be signed; about is the proposal that a ballot is about, if it is known.
+func (a *app) showStatement(s, about *envelope.Signed) error {
 	p := a.Out
 	p.Printf("  network  %s\n  signer   %s\n  time     %s\n", s.Audience(), visible.Text(s.Chain[0].Subject.String()), minute(time.UnixMilli(int64(s.Time()))))
 	if b := s.Ballot; b != nil {
-		p.Printf("  vote     %s\n  on       proposal %s\n", p.Bold(string(b.Vote)), b.Proposal)
-		return nil
+		p.Printf("  vote     %s\n  on       proposal %s\n  which is %s\n", p.Bold(string(b.Vote)), b.Proposal, p.Bold(fingerprint(b.Proposal)))
+		if about == nil {
+			p.Printf("           %s\n", p.Red("not shown"))
+			return nil
+		}
+		p.Printf("  by       %s\n", visible.Text(about.Chain[0].Subject.String()))
+		return a.showActions(about.Proposal)
 	}
-	p.Printf("  propose, to be voted on until %s\n", minute(time.UnixMilli(int64(s.Proposal.Expires))))
-	if s.Proposal.Note != "" {
-		p.Printf("  note     %s\n", visible.Text(s.Proposal.Note))
+	p.Printf("  propose\n")
+	return a.showActions(s.Proposal)
+}
+
+// showActions shows what a proposal says.
+func (a *app) showActions(proposal *envelope.Proposal) error {
+	p := a.Out
+	p.Printf("  until    %s\n", minute(time.UnixMilli(int64(proposal.Expires))))
+	if proposal.Note != "" {
+		p.Printf("  note     %s\n", visible.Text(proposal.Note))
 	}
 	var actions []action.Action
-	for _, raw := range s.Proposal.Actions {
+	for _, raw := range proposal.Actions {
 		act, err := action.Decode(raw)
 		if err != nil {
 			return err

@@ -161,6 +161,7 @@ func (a *app) showProposal(p wire.Proposal) {
 	a.Out.Printf("  by           %s, signed %s\n", p.ProposerName, minute(p.Time))
 	a.Out.Printf("  voting ends  %s\n", minute(p.Expires))
 	a.Out.Printf("  id           %s\n", p.ID)
+	a.Out.Printf("  fingerprint  %s\n", fingerprint(p.ID))
 	if p.Note != "" {
 		a.Out.Printf("  note         %s\n", strings.ReplaceAll(p.Note, "\n", "\n               "))
 	}
