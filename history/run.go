@@ -51,7 +51,7 @@ func (x *Index) rest(ctx context.Context, worked time.Duration) {
 	x.loop.disturbed = x.commits
 	x.mu.RUnlock()
 	if busy {
-		x.sleep(ctx, busyRest*worked)
+		x.sleep(ctx, min(busyRest*worked, poll)) // a machine that is short of processors makes work last long
 	} else {
 		x.sleep(ctx, worked/2)
 	}

@@ -167,7 +167,13 @@ func (m *ethMethods) GetTransactionByHash(ctx context.Context, hash common.Hash)
 	if err != nil {
 		return absent(err)
 	}
-	return encode.AppendTransaction(nil, t, b), nil
+	return m.transaction(ctx, t, b)
+}
+
+// transaction is an included transaction.
+func (m *ethMethods) transaction(ctx context.Context, t *chain.Transaction, b *chain.Block) (json.RawMessage, error) {
+	out := m.s.buffer(exchangeOf(ctx))
+	return m.s.result(exchangeOf(ctx), out, encode.WriteTransaction(out, t, b), "ask for a vote to raise the limit")
 }
 
 // GetTransactionByBlockNumberAndIndex is one of a block's transactions.
@@ -189,7 +195,7 @@ func (m *ethMethods) transactionAt(ctx context.Context, at rpc.BlockNumberOrHash
 		if err != nil {
 			return nil, err
 		}
-		return encode.AppendTransaction(nil, t, b), nil
+		return m.transaction(ctx, t, b)
 	})
 }
 
@@ -211,7 +217,7 @@ func (m *ethMethods) GetRawTransactionByHash(ctx context.Context, hash common.Ha
 	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
-	return encode.AppendData(nil, raw), nil
+	return m.s.data(exchangeOf(ctx), raw)
 }
 
 // GetTransactionReceipt is null until the transaction is committed.

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
@@ -71,7 +72,7 @@ type feeHistory struct {
 }
 
 // FeeHistory tells how full the last blocks were and what tips were paid.
-func (m *ethMethods) FeeHistory(ctx context.Context, count math.HexOrDecimal64, last rpc.BlockNumber, percentiles []float64) (*feeHistory, error) {
+func (m *ethMethods) FeeHistory(ctx context.Context, count math.HexOrDecimal64, last rpc.BlockNumber, percentiles []float64) (json.RawMessage, error) {
 	if err := checkPercentiles(percentiles); err != nil {
 		return nil, rpcErrorOf(err)
 	}
@@ -91,7 +92,7 @@ func (m *ethMethods) FeeHistory(ctx context.Context, count math.HexOrDecimal64, 
 	}
 	h := &feeHistory{OldestBlock: new(hexutil.Big)}
 	if blocks == 0 {
-		return h, nil
+		return m.feeReply(ctx, h)
 	}
 	first := end + 1 - blocks
 	h.OldestBlock = (*hexutil.Big)(new(big.Int).SetUint64(first))
@@ -117,7 +118,18 @@ func (m *ethMethods) FeeHistory(ctx context.Context, count math.HexOrDecimal64, 
 	}
 	// Fees never move, so the next block's are known.
 	h.BaseFee[blocks], h.BlobBaseFee[blocks] = h.BaseFee[blocks-1], h.BlobBaseFee[blocks-1]
-	return h, nil
+	return m.feeReply(ctx, h)
+}
+
+// feeReply is the reply to eth_feeHistory.
+func (m *ethMethods) feeReply(ctx context.Context, h *feeHistory) (json.RawMessage, error) {
+	x := exchangeOf(ctx)
+	out := m.s.buffer(x)
+	text, err := json.Marshal(h)
+	if err == nil {
+		err = out.Own(text)
+	}
+	return m.s.result(x, out, err, "ask for fewer blocks or percentiles")
 }
 
 func checkPercentiles(percentiles []float64) error {

@@ -104,8 +104,13 @@ func (m *ethMethods) newBlocks(ctx context.Context, v *chain.View, f *filter.Pol
 	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
-	f.Seen = to
-	return encode.AppendHashes(nil, hashes), nil
+	out := m.s.buffer(exchangeOf(ctx))
+	err = out.Append(70*len(hashes)+2, func(b []byte) []byte { return encode.AppendHashes(b, hashes) })
+	result, err := m.s.result(exchangeOf(ctx), out, err, "ask for a vote to raise the limit")
+	if err == nil {
+		f.Seen = to
+	}
+	return result, err
 }
 
 func (m *ethMethods) newLogs(ctx context.Context, v *chain.View, f *filter.Polled) (json.RawMessage, error) {

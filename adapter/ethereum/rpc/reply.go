@@ -144,5 +144,5 @@ func (s *Server) tooLarge(x *exchange, instead string) error {
 func (s *Server) data(x *exchange, data []byte) (json.RawMessage, error) {
 	out := s.buffer(x)
 	err := out.Append(2*len(data)+4, func(b []byte) []byte { return encode.AppendData(b, data) })
-	return s.result(x, out, err, "have the contract return less at a time")
+	return s.result(x, out, err, "ask for less at a time")
 }

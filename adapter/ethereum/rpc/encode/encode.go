@@ -146,6 +146,11 @@ func WriteBlock(out *budget.Buffer, block *chain.Block, full func(i int) (*chain
 	return err
 }
 
+// WriteTransaction writes an included transaction.
+func WriteTransaction(out *budget.Buffer, t *chain.Transaction, block *chain.Block) error {
+	return out.Append(transactionBound(t.Tx), func(b []byte) []byte { return AppendTransaction(b, t, block) })
+}
+
 // Bounds of what is written at once, in bytes.
 const (
 	headBound  = 4 << 10 // the members of a header, and of a receipt but for its logs
