@@ -26,6 +26,7 @@ package canon
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -45,14 +46,7 @@ type Limits struct {
 }
 
 func (l Limits) complete() Limits {
-	for _, d := range []struct {
-		at       *int
-		fallback int
-	}{{&l.Depth, 8}, {&l.Elements, 1024}, {&l.Pairs, 128}} {
-		if *d.at == 0 {
-			*d.at = d.fallback
-		}
-	}
+	l.Depth, l.Elements, l.Pairs = cmp.Or(l.Depth, 8), cmp.Or(l.Elements, 1024), cmp.Or(l.Pairs, 128)
 	return l
 }
 

@@ -50,6 +50,12 @@ func (e *Driver) locked(in rotation.Input, s rotation.State) (rotation.Output, e
 	return e.Machine.Step(in, s)
 }
 
+func (e *Driver) newest() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.Machine.Newest()
+}
+
 func (e *Driver) propose(newest uint64, recipients []keys.Recipient, threshold int) (*keys.SealedEpoch, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -65,7 +71,7 @@ func (e *Driver) state(in rotation.Input) (rotation.State, error) {
 	}
 	snapshot := e.Store.Snapshot()
 	defer snapshot.Release()
-	announced, err := table.Epochs(snapshot)
+	announced, err := table.EpochsAfter(snapshot, e.newest())
 	if err != nil {
 		return s, fmt.Errorf("the list of epochs: %w", err)
 	}
@@ -134,14 +140,11 @@ func (e *Driver) receive(from coco.NodeID, m rotation.Message) {
 
 // newEpoch makes the next epoch for a transaction of this leader's.
 func (e *Driver) newEpoch(r store.Reader, recipients []keys.Recipient, threshold int) (*keys.SealedEpoch, error) {
-	announced, err := table.Epochs(r)
-	if err != nil {
-		return nil, err
-	}
-	if len(announced) == 0 {
+	last := table.LastEpoch(r)
+	if last == 0 {
 		return nil, fmt.Errorf("%w: this network has no epoch yet", coco.ErrNotFound)
 	}
-	return e.propose(announced[len(announced)-1].Epoch, recipients, threshold)
+	return e.propose(last, recipients, threshold)
 }
 
 // announce has this leader announce an epoch whose secret it holds.

@@ -21,30 +21,31 @@ import (
 //	box   = AES-256-GCM(key, nonce 0, plain, associated data: SHA-256(commitment))
 //
 // The key seals one box only, so that its nonce needs no counting.
+//
+// It carries the newest of them, Carried at most: each of those opens earlier ones in turn, so the size of an epoch does not
+// grow with their number, and an epoch that was announced and never used breaks no chain.
 
 const (
 	previousContext = "coco previous epochs"
 	previousSize    = 8 + SecretSize
-	maxPrevious     = 256 << 10
 )
 
-// SealPrevious puts the secrets of earlier epochs into a new one, whose own secret is given. It MUST be called once at
+// Carried is how many secrets of earlier epochs an epoch carries. Those of programs before this limit carry all.
+const Carried = 64
+
+// SealPrevious puts the newest secrets of earlier epochs into a new one, whose own secret is given. It MUST be called once at
 // most, before the epoch is announced.
 func (e *SealedEpoch) SealPrevious(secret Secret, previous map[uint64]Secret) error {
 	var plain []byte
-	for _, epoch := range slices.Sorted(maps.Keys(previous)) {
-		if epoch >= e.Epoch {
-			continue
-		}
+	epochs := slices.Sorted(maps.Keys(previous))
+	epochs = slices.DeleteFunc(epochs, func(epoch uint64) bool { return epoch >= e.Epoch })
+	for _, epoch := range epochs[max(0, len(epochs)-Carried):] {
 		s := previous[epoch]
 		plain = append(binary.BigEndian.AppendUint64(plain, epoch), s[:]...)
 	}
 	defer clear(plain)
 	if len(plain) == 0 {
 		return nil
-	}
-	if len(plain) > maxPrevious {
-		return fmt.Errorf("%w: epoch %d: %d epochs before it are too many", coco.ErrInvalid, e.Epoch, len(previous))
 	}
 	aead, err := e.previous(secret)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 type Ring struct {
 	mu      sync.RWMutex
 	current uint64
+	newest  uint64 // of those that it holds
 	secrets map[uint64]Secret
 	derived map[uint64]*batch.Keys
 }
@@ -28,6 +29,7 @@ func (r *Ring) Add(epoch uint64, s Secret) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.secrets[epoch] = s
+	r.newest = max(r.newest, epoch)
 	r.derived[epoch] = batch.NewKeys(epoch, s)
 }
 
@@ -69,6 +71,19 @@ func (r *Ring) Secret(epoch uint64) (Secret, error) {
 		return s, nil
 	}
 	return Secret{}, fmt.Errorf("%w: this node does not hold the secret of epoch %d", coco.ErrNotFound, epoch)
+}
+
+// Recent returns the secrets of the newest epochs, as many as an epoch carries.
+func (r *Ring) Recent() map[uint64]Secret {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	recent := map[uint64]Secret{}
+	for epoch := r.newest; epoch > 0 && len(recent) < Carried; epoch-- {
+		if s, ok := r.secrets[epoch]; ok {
+			recent[epoch] = s
+		}
+	}
+	return recent
 }
 
 // All returns a copy of the secrets by their epochs, for a node that joins.

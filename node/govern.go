@@ -168,11 +168,7 @@ func (g governor) Simulate(_ context.Context, caller coco.Caller, text []byte) (
 	if err != nil {
 		return wire.Simulation{}, err
 	}
-	list, err := table.Versions(s)
-	if err != nil {
-		return wire.Simulation{}, err
-	}
-	return query.SimulationOf(sim, uint64(len(list))), nil
+	return query.SimulationOf(sim, table.LastVersion(s)), nil
 }
 
 // WaitFor implements gateway.Governor.

@@ -64,7 +64,7 @@ func (s *start) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := epoch.SealPrevious(secret, s.keys.All()); err != nil {
+	if err := epoch.SealPrevious(secret, s.keys.Recent()); err != nil {
 		return err
 	}
 	s.keys.Add(epoch.Epoch, secret)
@@ -137,7 +137,8 @@ func (s *start) agree(seen *witness, report ledger.Report) (*recovery.Receiver, 
 // it is the members of now whose shares count. Members that are missing or wrong are named, whether or not there are enough others.
 func (s *start) openEpochs(receiver *recovery.Receiver, epochs []*keys.SealedEpoch, used func(uint64) bool) error {
 	for _, sealed := range slices.Backward(epochs) {
-		if _, err := s.keys.Secret(sealed.Epoch); err == nil {
+		if secret, err := s.keys.Secret(sealed.Epoch); err == nil { // a newer one carries it; it carries older ones
+			s.openPrevious(sealed, secret)
 			continue
 		}
 		releases, missing := s.cfg.Recover.Release(receiver.Request(), sealed)
@@ -154,16 +155,20 @@ func (s *start) openEpochs(receiver *recovery.Receiver, epochs []*keys.SealedEpo
 			continue
 		}
 		s.keys.Add(sealed.Epoch, secret)
-		previous, err := sealed.OpenPrevious(secret)
-		if err != nil { // the shares of those epochs may open them still
-			s.log.Warn("an epoch does not open those before it", "epoch", sealed.Epoch, "error", err)
-			continue
-		}
-		for epoch, old := range previous {
-			s.keys.Add(epoch, old)
-		}
+		s.openPrevious(sealed, secret)
 	}
 	return nil
+}
+
+// openPrevious opens the epochs that one carries. If it cannot be done, members' shares may open them still.
+func (s *start) openPrevious(sealed *keys.SealedEpoch, secret keys.Secret) {
+	previous, err := sealed.OpenPrevious(secret)
+	if err != nil {
+		s.log.Warn("an epoch does not open those before it", "epoch", sealed.Epoch, "error", err)
+	}
+	for epoch, old := range previous {
+		s.keys.Add(epoch, old)
+	}
 }
 
 // leadAlone leads, as the only voter, once the ledger is replayed.

@@ -97,8 +97,8 @@ func (*SecretHeld) kind() kind   { return kindSecretHeld }
 func (*SecretWanted) kind() kind { return kindSecretWanted }
 func (*Beat) kind() kind         { return kindBeat }
 
-// limits bound what a message may hold: as much as a frame.
-var limits = canon.Limits{Bytes: channel.DefaultMaxFrame, Elements: 1 << 17, Pairs: 1 << 16}
+// limits bound what a message may hold: as much as a frame. A grant has a pair for each epoch: about 40 bytes.
+var limits = canon.Limits{Bytes: channel.DefaultMaxFrame, Elements: 1 << 17, Pairs: 1 << 20}
 
 // encode returns a frame.
 func encode(m Message) ([]byte, error) {

@@ -62,15 +62,7 @@ func WriteEpoch(tx *store.Tx, sealed *keys.SealedEpoch) error {
 	if err != nil {
 		return err
 	}
-	epochs, err := table.Epochs(tx)
-	if err != nil {
-		return err
-	}
-	last := uint64(0)
-	if n := len(epochs); n > 0 {
-		last = epochs[n-1].Epoch
-	}
-	if err := CheckEpoch(c, last, sealed); err != nil {
+	if err := CheckEpoch(c, table.LastEpoch(tx), sealed); err != nil {
 		return err
 	}
 	b, err := sealed.Marshal()

@@ -16,44 +16,48 @@ func Versions(r store.Reader) ([]wire.ConstitutionVersion, error) {
 	}
 	out := make([]wire.ConstitutionVersion, len(records))
 	for i, v := range records {
-		out[i] = wire.ConstitutionVersion{Version: v.Version, Digest: v.Digest, Since: v.Since, Time: timeOf(v.Time), Proposal: v.Proposal}
-		if v.Proposal == (coco.Digest{}) {
-			continue
-		}
-		p, err := table.Proposal(r, v.Proposal)
-		if err != nil {
+		if out[i], err = about(r, v); err != nil {
 			return nil, err
 		}
-		out[i].Number = p.Number
 	}
 	return out, nil
+}
+
+func about(r store.Reader, v table.VersionRecord) (wire.ConstitutionVersion, error) {
+	out := wire.ConstitutionVersion{Version: v.Version, Digest: v.Digest, Since: v.Since, Time: timeOf(v.Time), Proposal: v.Proposal}
+	if v.Proposal == (coco.Digest{}) {
+		return out, nil
+	}
+	p, err := table.Proposal(r, v.Proposal)
+	out.Number = p.Number
+	return out, err
 }
 
 // ConstitutionAt returns a version of the constitution as a TOML page, 0 for the one in force. The error is
 // coco.ErrNotFound if there is no such version.
 func ConstitutionAt(r store.Reader, version uint64) ([]byte, wire.ConstitutionVersion, error) {
-	versions, err := Versions(r)
-	if err != nil || len(versions) == 0 {
+	last := table.LastVersion(r)
+	if last == 0 {
+		return nil, wire.ConstitutionVersion{}, nil
+	}
+	load := func() (*constitution.Constitution, error) { return table.LoadConstitution(r) }
+	if version != 0 {
+		last = version
+		load = func() (*constitution.Constitution, error) { return table.ConstitutionAt(r, version) }
+	}
+	rec, err := table.Version(r, last)
+	if err != nil {
 		return nil, wire.ConstitutionVersion{}, err
 	}
-	about := versions[len(versions)-1]
-	if version == 0 {
-		c, err := table.LoadConstitution(r)
-		if err != nil {
-			return nil, about, err
-		}
-		return c.TOML(), about, nil
-	}
-	c, err := table.ConstitutionAt(r, version)
+	is, err := about(r, rec)
 	if err != nil {
-		return nil, about, err
+		return nil, is, err
 	}
-	for _, v := range versions {
-		if v.Version == version {
-			about = v
-		}
+	c, err := load()
+	if err != nil {
+		return nil, is, err
 	}
-	return c.TOML(), about, nil
+	return c.TOML(), is, nil
 }
 
 // Nodes returns the nodes of the network, retired ones and those that ask to be admitted too.

@@ -282,13 +282,22 @@ func Versions(r store.Reader) ([]VersionRecord, error) {
 	return List[VersionRecord](r, VersionsTable, nil, nil, MaxVersionRecord, nil)
 }
 
-// ConstitutionAt returns a version of the constitution. The error is coco.ErrNotFound if there is
-// no such version.
-func ConstitutionAt(r store.Reader, version uint64) (*constitution.Constitution, error) {
+// LastVersion returns the number of the newest version of the constitution; 0 if there is none.
+func LastVersion(r store.Reader) uint64 { return lastOf(r, VersionsTable, VersionKey) }
+
+// Version returns the record of a version. The error is coco.ErrNotFound if there is no such version.
+func Version(r store.Reader, version uint64) (VersionRecord, error) {
 	rec, ok, err := Get[VersionRecord](r, VersionsTable, VersionKey(version), MaxVersionRecord)
 	if err == nil && !ok {
 		err = fmt.Errorf("%w: there is no version %d of the constitution", coco.ErrNotFound, version)
 	}
+	return rec, err
+}
+
+// ConstitutionAt returns a version of the constitution. The error is coco.ErrNotFound if there is
+// no such version.
+func ConstitutionAt(r store.Reader, version uint64) (*constitution.Constitution, error) {
+	rec, err := Version(r, version)
 	if err != nil {
 		return nil, err
 	}

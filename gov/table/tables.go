@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/canon"
@@ -133,17 +134,23 @@ func NodesOf(r store.Reader, states ...NodeState) (out []NodeRecord, err error) 
 	return out, err
 }
 
-// stateOf reads the state of an encoded node record, and nothing else of it.
-func stateOf(b []byte) (state NodeState, err error) {
-	limits := canon.Limits{Bytes: MaxRecord}
-	field, _, err := canon.Field(b, 12, limits)
+// stateOf reads the state of an encoded node record, and nothing else of it. It allocates nothing: a network of many years has
+// many rows of retired nodes.
+func stateOf(b []byte) (NodeState, error) {
+	field, _, err := canon.Field(b, 12, canon.Limits{Bytes: MaxRecord})
+	var text []byte
 	if err == nil {
-		err = canon.Unmarshal(field, &state, limits)
+		_, text, err = canon.CutHead(field, canon.Text)
 	}
 	if err != nil {
-		err = fmt.Errorf("%w: node record: %w", coco.ErrCorrupt, err)
+		return "", fmt.Errorf("%w: node record: %w", coco.ErrCorrupt, err)
 	}
-	return state, err
+	for _, state := range [...]NodeState{Retired, Trusted, Pending} {
+		if string(text) == string(state) {
+			return state, nil
+		}
+	}
+	return NodeState(text), nil
 }
 
 // Node returns one node. The error is coco.ErrNotFound if the network does not know it.
@@ -184,6 +191,35 @@ func ServiceKey(r store.Reader) (keys.SecretBytes, error) {
 
 // Epochs returns the epochs in order.
 func Epochs(r store.Reader) ([]EpochRecord, error) { return rowsOf(r, EpochsTable, "", DecodeEpoch) }
+
+// EpochsAfter returns the epochs after one, in order. What it costs does not grow with the epochs before.
+func EpochsAfter(r store.Reader, epoch uint64) (out []EpochRecord, err error) {
+	r.Range(EpochsTable, EpochKey(epoch+1), nil, func(_, value []byte) bool {
+		var rec EpochRecord
+		if rec, err = DecodeEpoch(value); err != nil {
+			return false
+		}
+		out = append(out, rec)
+		return true
+	})
+	return out, err
+}
+
+// LastEpoch returns the newest epoch; 0 if there is none. Epochs are numbered from 1 without gaps.
+func LastEpoch(r store.Reader) uint64 { return lastOf(r, EpochsTable, EpochKey) }
+
+// lastOf returns the last row of a table whose rows are numbered from 1 without gaps. It reads few rows, however many there are.
+func lastOf(r store.Reader, table string, key func(uint64) []byte) uint64 {
+	has := func(n uint64) bool {
+		_, ok := r.Get(table, key(n))
+		return ok
+	}
+	beyond := uint64(1)
+	for has(beyond) {
+		beyond *= 2
+	}
+	return beyond/2 + uint64(sort.Search(int(beyond-beyond/2), func(i int) bool { return !has(beyond/2 + 1 + uint64(i)) }))
+}
 
 // DecodeEpoch reads an epoch's row. The error is coco.ErrCorrupt.
 func DecodeEpoch(b []byte) (EpochRecord, error) {

@@ -56,7 +56,7 @@ type State struct {
 	Leading bool          // this node leads
 	Leader  coco.NodeID   // the node that leads, as far as this one knows; zero if none
 	Nodes   []coco.NodeID // that the network trusts, in order
-	Epochs  []Announced   // in order; may be empty where nothing was committed since the last step
+	Epochs  []Announced   // in order; only those after Newest count
 }
 
 func (s *State) trusts(id coco.NodeID) bool { return slices.Contains(s.Nodes, id) }
@@ -157,6 +157,14 @@ func New(self coco.NodeID, ring *keys.Ring) *Machine {
 	return &Machine{self: self, ring: ring, holders: map[coco.NodeID]bool{}}
 }
 
+// Newest returns the newest epoch that the machine knows to be announced; 0 if it knows none.
+func (m *Machine) Newest() uint64 {
+	if n := len(m.announced); n > 0 {
+		return m.announced[n-1].Epoch
+	}
+	return 0
+}
+
 // Propose makes the next epoch for a transaction of this node's. Its secret is kept until the epoch is
 // announced. The newest epoch is the one before it, as that transaction sees it.
 func (m *Machine) Propose(newest uint64, recipients []keys.Recipient, threshold int) (*keys.SealedEpoch, error) {
@@ -164,7 +172,7 @@ func (m *Machine) Propose(newest uint64, recipients []keys.Recipient, threshold 
 	if err != nil {
 		return nil, err
 	}
-	if err := sealed.SealPrevious(secret, m.ring.All()); err != nil {
+	if err := sealed.SealPrevious(secret, m.ring.Recent()); err != nil {
 		return nil, err
 	}
 	public, err := sealed.Marshal()
