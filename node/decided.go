@@ -8,6 +8,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/decide"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/signal"
 	"github.com/cocoframework/coco/keys/rotation"
@@ -183,11 +184,24 @@ func (n *node) followDecisions(applied uint64) {
 			leaving[r.ID] = r.Address
 		}
 	}
-	n.setNodes(addresses, leaving)
+	voters, err := decide.Voters(s, n.decided.constitution.Load(), records)
+	if err != nil {
+		n.log.Error("the list of places does not decode", "error", err)
+		return
+	}
+	n.setNodes(addresses, leaving, votersOf(voters))
 	n.leaveIfRemoved(records)
 	n.decided.at.Store(applied)
 	n.decided.changed.Fire()
 	n.gateways.reidentify()
+}
+
+func votersOf(list []decide.Voter) []replica.Voter {
+	out := make([]replica.Voter, len(list))
+	for i, v := range list {
+		out[i] = replica.Voter{Node: v.Node, Owner: v.Owner, Free: v.Free}
+	}
+	return out
 }
 
 // leaveIfRemoved ends this node, once consensus does without it, if it is not trusted any more and no other node has

@@ -116,7 +116,12 @@ func (n *node) Evidence(ctx context.Context, nonce []byte) (wire.Evidence, error
 func (n *node) Nodes() ([]wire.Node, error) {
 	s := n.state.store.Snapshot()
 	defer s.Release()
-	return query.Nodes(s, n.decided.constitution.Load())
+	nodes, err := query.Nodes(s, n.decided.constitution.Load())
+	voters := n.replica.Members().Voters
+	for i := range nodes {
+		nodes[i].Voter = slices.Contains(voters, consensus.IDOf(nodes[i].Node))
+	}
+	return nodes, err
 }
 
 // TxStatus implements gateway.Node.

@@ -39,7 +39,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -150,7 +149,11 @@ func prepareUntil(told, ctx context.Context, cfg Config, self *join.Attestor, ow
 // open lets this node and the others connect.
 func (n *node) open(ctx context.Context) {
 	n.progress.enter(joining)
-	n.replica.Trust(slices.Collect(maps.Keys(n.network.Nodes)))
+	voters := []replica.Voter{} // whose they are, the committed tables will say
+	for id := range n.network.Nodes {
+		voters = append(voters, replica.Voter{Node: id, Free: true})
+	}
+	n.replica.Trust(voters)
 	n.links.peers.Open(ctx, n.connections(), n.network.Nodes)
 }
 
@@ -342,10 +345,10 @@ func (n *node) openLedgers(ctx context.Context, b *catchup.Basis) error {
 }
 
 // setNodes makes directory, connections and consensus follow the list of trusted nodes.
-func (n *node) setNodes(addresses, leaving map[coco.NodeID]string) {
+func (n *node) setNodes(addresses, leaving map[coco.NodeID]string, voters []replica.Voter) {
 	n.decided.directory.Store(newDirectory(addresses, leaving))
 	all := maps.Clone(addresses)
 	maps.Copy(all, leaving)
 	n.links.peers.Follow(n.links.ctx, all)
-	n.replica.Trust(slices.Collect(maps.Keys(addresses)))
+	n.replica.Trust(voters)
 }

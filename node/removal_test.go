@@ -57,7 +57,7 @@ func TestTheLeaderAndAnotherNodeAreRemovedAtOnce(t *testing.T) {
 		other := (l + 1) % 3
 		left := (l + 2) % 3
 		out := n.propose(n.Members[0], left, time.Hour,
-			action.Action{Kind: action.RemoveNode, Args: action.Args{Owner: n.Members[l].Name, Address: hostName(l) + peerPort}},
+			action.Action{Kind: action.RemoveNode, Args: action.Args{Owner: n.Members[l].Name, Address: hostName(l) + peerPort, Unbalanced: true}},
 			action.Action{Kind: action.RemoveNode, Args: action.Args{Owner: n.Members[other].Name, Address: hostName(other) + peerPort}})
 		for _, m := range n.Members[:2] {
 			var err error

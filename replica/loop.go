@@ -30,8 +30,8 @@ type event struct {
 	applied     *commitTask
 	sealed      *sealedEvent
 	unreachable consensus.ID
-	nodes       []coco.NodeID // the nodes that the constitution trusts, after a change
-	do          func(*loop)   // run on the loop's goroutine
+	nodes       []Voter     // the nodes that the constitution trusts, after a change
+	do          func(*loop) // run on the loop's goroutine
 }
 
 // sealedEvent gives a permit back, with the batch that was sealed under it, if any.

@@ -7,6 +7,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
+	"github.com/cocoframework/coco/internal/balance"
 )
 
 // CaughtUp is how many entries a learner may be behind when it becomes a voter.
@@ -16,7 +17,8 @@ const CaughtUp = 64
 // when leadership goes to another node. It decides on what a leader knows of the members (group), and does nothing itself.
 type membership struct {
 	self    consensus.ID
-	trusted []consensus.ID     // empty until the constitution is known
+	trusted []consensus.ID // empty until the constitution is known
+	voters  map[consensus.ID]Voter
 	change  uint64             // index of a change of members that is not applied yet, 0 if there is none
 	forced  func() raft.Change // by a recovery: before anything else
 	leaving bool               // another node is to lead
@@ -37,10 +39,45 @@ type peer struct {
 }
 
 // trust makes the members follow a list of nodes.
-func (m *membership) trust(nodes []coco.NodeID) {
-	m.trusted = make([]consensus.ID, len(nodes))
+func (m *membership) trust(nodes []Voter) {
+	m.trusted, m.voters = make([]consensus.ID, len(nodes)), make(map[consensus.ID]Voter, len(nodes))
 	for i, n := range nodes {
-		m.trusted[i] = consensus.IDOf(n)
+		m.trusted[i] = consensus.IDOf(n.Node)
+		m.voters[m.trusted[i]] = n
+	}
+}
+
+// votes counts the votes of trusted nodes by their owners.
+func (m *membership) votes(ids ...consensus.ID) balance.Votes {
+	out := balance.Votes{}
+	for _, id := range ids {
+		if v, trusted := m.voters[id]; trusted {
+			out[v.Owner]++
+		}
+	}
+	return out
+}
+
+// admissible returns those of the learners given that may vote: together they give no owner too many votes, but for
+// nodes that are free.
+func (m *membership) admissible(g group, learners []consensus.ID) []consensus.ID {
+	out := slices.Clone(learners)
+	before := m.votes(g.Voters...)
+	for {
+		owner, raises := balance.Raises(before, m.votes(slices.Concat(g.Voters, out)...), false)
+		if !raises {
+			return out
+		}
+		last := -1
+		for i, id := range out {
+			if v := m.voters[id]; v.Owner == owner && !v.Free {
+				last = i
+			}
+		}
+		if last < 0 {
+			return out
+		}
+		out = slices.Delete(out, last, last+1)
 	}
 }
 
@@ -104,13 +141,14 @@ func (m *membership) next(g group) (raft.Change, bool) {
 			if p.Voter {
 				continue
 			}
-			alive = alive || p.Active
+			alive = alive || p.Active && len(m.admissible(g, []consensus.ID{p.ID})) > 0
 			// A learner that was just added counts as active; what it confirmed shows that it is there.
 			if slices.Contains(m.trusted, p.ID) && p.Active && p.Match > 0 && p.Match+CaughtUp >= g.next {
 				c.AddVoter = append(c.AddVoter, p.ID)
 			}
 		}
 		slices.Sort(c.AddVoter)
+		c.AddVoter = m.admissible(g, c.AddVoter)
 		if len(c.AddVoter) == 0 && alive {
 			return c, false // the nodes that leave wait for their successors
 		}
@@ -193,7 +231,10 @@ func (m *membership) spare(g group, id consensus.ID) error {
 			alive++
 		}
 	}
+	owner, raises := balance.Raises(m.votes(g.Voters...), m.votes(except(g.Voters, id)...), false)
 	switch need := voters/2 + 1; {
+	case raises && !m.free(owner):
+		return fmt.Errorf("%w: without this node another organisation, %s, would have too many of the votes in consensus: members decide about that by `remove-node` with `unbalanced`", coco.ErrInvalid, owner.Short())
 	case voters == 0:
 		return fmt.Errorf("%w: this is the only node that votes: without it there is no network. Let another node join first, or stop the network", coco.ErrInvalid)
 	case alive < need:
@@ -201,6 +242,15 @@ func (m *membership) spare(g group, id consensus.ID) error {
 			coco.ErrBusy, voters, alive, need)
 	}
 	return nil
+}
+
+// free reports whether an owner may have too many votes.
+func (m *membership) free(owner coco.ActorID) bool {
+	return slices.ContainsFunc(m.trusted, func(id consensus.ID) bool { return m.voters[id].Owner == owner && m.voters[id].Free })
+}
+
+func except(ids []consensus.ID, id consensus.ID) []consensus.ID {
+	return slices.DeleteFunc(slices.Clone(ids), func(x consensus.ID) bool { return x == id })
 }
 
 // parting reports whether a voter other than the one given is to leave.

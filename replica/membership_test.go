@@ -76,6 +76,71 @@ func TestMembersFollowTheTrustedNodes(t *testing.T) {
 	}
 }
 
+// owned are voters whose owners are named by a letter each; those in free may vote whatever follows.
+func owned(owners string, free ...int) (trusted ids, voters map[consensus.ID]Voter) {
+	voters = map[consensus.ID]Voter{}
+	for i, o := range []byte(owners) {
+		id := consensus.ID(i + 1)
+		trusted = append(trusted, id)
+		voters[id] = Voter{Owner: coco.ActorID{o}, Free: slices.Contains(free, i+1)}
+	}
+	return trusted, voters
+}
+
+// A leader makes voters of learners by itself, so it must not give an organisation what members would have to vote for.
+func TestNoLearnerGivesItsOwnerTooManyVotes(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		owners string // of nodes 1, 2, …
+		free   []int
+		g      group
+		want   raft.Change
+	}{
+		{"the second organisation", "ab", nil, groupOf(voter(1), learner(2, 100)), raft.Change{AddVoter: ids{2}}},
+		{"half of four", "abcc", nil, groupOf(voter(1), voter(2), voter(3), learner(4, 100)), raft.Change{}},
+		{"half of four, as members have voted", "abcc", []int{4}, groupOf(voter(1), voter(2), voter(3), learner(4, 100)), raft.Change{AddVoter: ids{4}}},
+		{"two organisations one more each", "abcab", nil, groupOf(voter(1), voter(2), voter(3), learner(4, 100), learner(5, 100)), raft.Change{AddVoter: ids{4, 5}}},
+		{"one of two that have caught up", "abcca", nil, groupOf(voter(1), voter(2), voter(3), learner(4, 100), learner(5, 1)), raft.Change{}},
+		{"the only one, beside other members", "aa", nil, groupOf(voter(1), learner(2, 100)), raft.Change{}},
+		{"the only member", "aa", []int{1, 2}, groupOf(voter(1), learner(2, 100)), raft.Change{AddVoter: ids{2}}},
+		{"others beside one that has too many", "aaab", nil, groupOf(voter(1), voter(2), voter(3), learner(4, 100)), raft.Change{AddVoter: ids{4}}},
+	} {
+		m := membership{self: 1}
+		m.trusted, m.voters = owned(c.owners, c.free...)
+		if got, _ := m.next(c.g); !reflect.DeepEqual(got, c.want) && len(got.AddVoter)+len(c.want.AddVoter) > 0 {
+			t.Errorf("%s: the next change is %+v, expected %+v", c.name, got, c.want)
+		}
+	}
+	// A node that only learns is no successor that those who leave wait for.
+	m := membership{self: 1}
+	m.trusted, m.voters = owned("abcc")
+	if got, _ := m.next(groupOf(voter(1), voter(2), voter(3), voter(9), learner(4, 100))); !slices.Equal(got.Remove, ids{9}) {
+		t.Errorf("beside a node that only learns, the next change is %+v, expected that node 9 leaves", got)
+	}
+}
+
+// What an organisation takes away by retiring its node must not give another one a quorum of its own.
+func TestARetirementThatLeavesAQuorumToOneOrganisationIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		owners string
+		free   []int
+		id     consensus.ID
+		ok     bool
+	}{
+		{"abc", nil, 3, true}, {"ab", nil, 2, false}, {"ab", []int{1, 2}, 2, true}, {"aabbc", nil, 5, true}, {"aabc", []int{2}, 4, true}, {"aabc", nil, 4, false}, {"aa", nil, 2, true},
+	} {
+		m := membership{self: 1}
+		m.trusted, m.voters = owned(c.owners, c.free...)
+		var peers []peer
+		for _, id := range m.trusted {
+			peers = append(peers, voter(id))
+		}
+		if err := m.spare(groupOf(peers...), c.id); (err == nil) != c.ok || err != nil && !errors.Is(err, coco.ErrInvalid) {
+			t.Errorf("nodes of %s, without node %d: %v", c.owners, c.id, err)
+		}
+	}
+}
+
 func TestNodesLeaveOnlyIfAMajorityOfTheRestIsReached(t *testing.T) {
 	unplugged := voter(3)
 	unplugged.connected = false

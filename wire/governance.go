@@ -112,6 +112,18 @@ type Simulation struct {
 	// MinimumSeconds is how long the proposal must be open if a policy that decides is to see the end of voting as closed;
 	// 0 if none looks at that.
 	MinimumSeconds int64 `json:"minimum_seconds,omitempty"`
+	// Quorum tells of the votes in consensus before, QuorumAfter after, once every node that may vote does.
+	Quorum      Quorum `json:"quorum"`
+	QuorumAfter Quorum `json:"quorum_after"`
+}
+
+// Quorum says how many organisations hold the votes in consensus.
+type Quorum struct {
+	Votes map[string]int `json:"votes"` // by the organisation's name, or its id if it has none
+	// Spans is the least number of organisations whose nodes together are a quorum, a majority of the votes. Stops is the least
+	// number of organisations without whose nodes nothing commits.
+	Spans int `json:"spans"`
+	Stops int `json:"stops"`
 }
 
 // Consequence is something that a constitution lets members do, or keeps from all of them.

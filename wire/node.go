@@ -71,6 +71,8 @@ type Node struct {
 	State         string           `json:"state"`            // "trusted" or "retired"; "pending" in the answer of GET /gov/nodes only
 	Since         uint64           `json:"since"`            // the seqno that gave it this state
 	Reason        string           `json:"reason,omitempty"` // why it is pending, for people
+	// Voter: it votes in consensus now, as far as the node that answers knows. Absent from the answer of GET /gov/nodes.
+	Voter bool `json:"voter,omitempty"`
 }
 
 // TxStatus is what became of a transaction.

@@ -94,6 +94,9 @@ type Args struct {
 	Value   string `cbor:"value,omitempty"`
 	// Force has a change applied after which no further one can pass. People write it as ForceSentence.
 	Force bool `cbor:"force,omitempty"`
+	// Unbalanced has a change applied after which one organisation may have half of the votes in consensus or more.
+	// People write it as UnbalancedSentence. By rules 1 no action may have it.
+	Unbalanced bool `cbor:"unbalanced,omitempty"`
 }
 
 // form says which arguments a kind takes.
@@ -106,15 +109,15 @@ type form struct {
 func forms() []form {
 	return []form{
 		{AddMember, []string{"name", "certificate", "encryption_key"}, []string{"certificates", "weight", "force"}},
-		{RemoveMember, []string{"actor"}, []string{"force"}},
+		{RemoveMember, []string{"actor"}, []string{"force", "unbalanced"}},
 		{AddParticipant, []string{"name", "certificate"}, []string{"certificates"}},
-		{RemoveParticipant, []string{"actor"}, nil},
+		{RemoveParticipant, []string{"actor"}, []string{"unbalanced"}},
 		{AddCertificate, []string{"actor", "certificate"}, nil},
 		{RemoveCertificate, []string{"actor", "certificate"}, nil},
-		{AddNode, nil, []string{"owner", "address", "node"}},
-		{RemoveNode, nil, []string{"owner", "address", "node"}},
+		{AddNode, nil, []string{"owner", "address", "node", "unbalanced"}},
+		{RemoveNode, nil, []string{"owner", "address", "node", "unbalanced"}},
 		{AddCode, []string{"measurement"}, []string{"note"}},
-		{RemoveCode, []string{"measurement"}, nil},
+		{RemoveCode, []string{"measurement"}, []string{"unbalanced"}},
 		{SetTEE, []string{"platform"}, []string{"tee_policy", "debug", "remove"}},
 		{SetPolicy, []string{"policy", "expression"}, []string{"force"}},
 		{RemovePolicy, []string{"policy"}, []string{"force"}},
@@ -282,6 +285,17 @@ func ParseForce(text string) (bool, error) {
 	return text != "", nil
 }
 
+// UnbalancedSentence is how a member writes Args.Unbalanced.
+const UnbalancedSentence = "I accept that one organisation may have half of the votes in consensus or more"
+
+// ParseUnbalanced reads Args.Unbalanced. The error is coco.ErrInvalid for any other text than UnbalancedSentence and none.
+func ParseUnbalanced(text string) (bool, error) {
+	if text != "" && text != UnbalancedSentence {
+		return false, fmt.Errorf("%w: unbalanced: expected exactly the sentence %q", coco.ErrInvalid, UnbalancedSentence)
+	}
+	return text != "", nil
+}
+
 // DefaultPolicy is the name of the policy of every kind that has none of its own.
 const DefaultPolicy = "default"
 
@@ -321,7 +335,7 @@ func fields() []string {
 	return []string{
 		"actor", "name", "certificate", "certificates", "encryption_key", "weight", "owner", "address", "node",
 		"measurement", "note", "replaces", "platform", "tee_policy", "debug", "remove", "policy",
-		"expression", "setting", "value", "force",
+		"expression", "setting", "value", "force", "unbalanced",
 	}
 }
 
@@ -352,7 +366,7 @@ func (a *Action) Facts() map[string]any {
 			out[name] = n
 		}
 	}
-	for name, b := range map[string]bool{"debug": x.Debug, "remove": x.Remove, "force": x.Force} {
+	for name, b := range map[string]bool{"debug": x.Debug, "remove": x.Remove, "force": x.Force, "unbalanced": x.Unbalanced} {
 		if b {
 			out[name] = true
 		}

@@ -48,6 +48,7 @@ type entry struct {
 	Setting       string   `toml:"setting,omitempty"`
 	Value         any      `toml:"value,omitempty"`
 	Force         string   `toml:"force,omitempty"`
+	Unbalanced    string   `toml:"unbalanced,omitempty"`
 }
 
 // Parse reads a file of actions:
@@ -109,11 +110,15 @@ func (e *entry) action() (Action, error) {
 	if err != nil {
 		return Action{}, err
 	}
+	unbalanced, err := ParseUnbalanced(e.Unbalanced)
+	if err != nil {
+		return Action{}, err
+	}
 	a := Action{kind, Args{
 		Actor: e.Actor, Name: e.Name, Weight: e.Weight, Owner: e.Owner, Address: e.Address, Node: e.Node,
 		Measurement: e.Measurement, Note: e.Note, Replaces: e.Replaces, Platform: e.Platform,
 		Debug: e.Debug, Remove: e.Remove,
-		Policy: strings.ReplaceAll(e.Policy, "-", "_"), Expression: e.Expression, Setting: e.Setting, Force: force,
+		Policy: strings.ReplaceAll(e.Policy, "-", "_"), Expression: e.Expression, Setting: e.Setting, Force: force, Unbalanced: unbalanced,
 	}}
 	if e.Certificate != "" {
 		if a.Args.Certificate, err = certificate(e.Certificate); err != nil {
@@ -196,6 +201,9 @@ func Format(actions []Action) ([]byte, error) {
 		}
 		if x.Force {
 			e.Force = ForceSentence
+		}
+		if x.Unbalanced {
+			e.Unbalanced = UnbalancedSentence
 		}
 		if len(x.Certificate) > 0 {
 			e.Certificate = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: x.Certificate}))

@@ -17,6 +17,7 @@ import (
 const maxTOML = 64 << 20
 
 // page is the TOML form. Pointers tell what is not there from what is zero.
+//
 // Fields: one for each section of the page.
 type page struct {
 	Version *uint64 `toml:"version"`
@@ -66,6 +67,7 @@ type page struct {
 		Seconds      *int64 `toml:"seconds"`
 	} `toml:"snapshots"`
 	// The sections of settings that versions of the rules added.
+	Nodes    map[string]any            `toml:"nodes"`
 	Voting   map[string]any            `toml:"voting"`
 	Reads    map[string]any            `toml:"reads"`
 	Adapters map[string]map[string]any `toml:"adapters"`
@@ -73,7 +75,7 @@ type page struct {
 
 // since returns the sections of settings that versions of the rules added.
 func (p *page) since() map[string]map[string]any {
-	return map[string]map[string]any{"voting": p.Voting, "reads": p.Reads}
+	return map[string]map[string]any{"nodes": p.Nodes, "reads": p.Reads, "voting": p.Voting}
 }
 
 // Parse reads a constitution from its TOML page, fills in the defaults and checks everything. Unknown fields are

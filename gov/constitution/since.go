@@ -17,9 +17,19 @@ import (
 type Since2 struct {
 	Voting Voting `cbor:"1,keyasint"`
 	Reads  Reads  `cbor:"2,keyasint"`
+	Nodes  Nodes  `cbor:"3,keyasint"`
 
 	filled bool // no value is left to be completed
 }
+
+// Nodes says what nodes organisations may have without a vote.
+type Nodes struct {
+	// Automatic is up to how many nodes of one organisation the policy add_node admits without a vote.
+	Automatic int64 `cbor:"1,keyasint"`
+}
+
+// AnyNodes is the value of Nodes.Automatic that bounds nothing.
+const AnyNodes = 100_000
 
 // MinimumVoting is the path of Voting.MinimumSeconds.
 const MinimumVoting = "voting.minimum_seconds"
@@ -65,6 +75,7 @@ type setting struct {
 func (c *Constitution) settings() []setting {
 	s := &c.Since2
 	return []setting{
+		{path: "nodes.automatic", since: 2, number: &s.Nodes.Automatic, low: 0, high: AnyNodes, before: AnyNodes, raised: 3, fresh: 3},
 		{path: "reads.refuse_seconds", since: 2, number: &s.Reads.RefuseSeconds, low: 5, high: 30 * 24 * 3600, before: 0, raised: 60, fresh: 60},
 		{path: "reads.stale_seconds", since: 2, number: &s.Reads.StaleSeconds, low: 5, high: 30 * 24 * 3600, before: 0, raised: 10, fresh: 10},
 		{path: MinimumVoting, since: 2, number: &s.Voting.MinimumSeconds, low: 0, high: 30 * 24 * 3600, before: 0, raised: 20 * 3600, fresh: 20 * 3600},
@@ -73,6 +84,7 @@ func (c *Constitution) settings() []setting {
 
 // headings are the comments above the sections of the page that consist of such settings.
 var headings = map[string]string{
+	"nodes":  "Up to how many nodes of one organisation are admitted without a vote, if the policy add_node wants none.",
 	"reads":  "How old a node's state may be, in seconds since a majority of the nodes has confirmed it, before the node says so and before it refuses reads.",
 	"voting": "How long a proposal must be open if the end of its time for voting is to count as `closed` for policies.",
 }

@@ -47,6 +47,13 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 			return nil, nil, err
 		}
 	}
+	r, err := rulesOf(now.Constitution.Rules)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := checkBalance(now, r, next, actions, followed); err != nil {
+		return nil, nil, err
+	}
 	effects = append(effects, followed...)
 	if Rotates(now.Constitution, next) {
 		effects = append(effects, Effect{Kind: EpochRotated, Holders: len(next.Members), Threshold: next.Shares.Threshold})

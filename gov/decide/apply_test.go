@@ -52,7 +52,7 @@ func TestEveryAction(t *testing.T) {
 		{"a member that is there", []action.Action{govtest.Act(action.AddMember, action.Args{Name: "x", Certificate: alpha.Cert.Raw, EncryptionKey: delta.Encryption.Public()})}, "is a member already", nil, ""},
 		{"a member that is a participant", []action.Action{govtest.Act(action.AddMember, action.Args{Name: "guest", Certificate: guest.Cert.Raw, EncryptionKey: guest.Encryption.Public()})}, "is a participant already", nil, ""},
 		{"a participant becomes a member", []action.Action{govtest.Act(action.RemoveParticipant, action.Args{Actor: "guest"}), govtest.Act(action.AddMember, action.Args{Name: "guest", Certificate: guest.Cert.Raw, EncryptionKey: guest.Encryption.Public()})}, "", []decide.EffectKind{decide.ActorRemoved, decide.ActorAdded, decide.EpochRotated}, "action 1"},
-		{"a member goes", []action.Action{govtest.Act(action.RemoveMember, action.Args{Actor: b.Owner.String()})}, "", []decide.EffectKind{decide.ActorRemoved, decide.NodeRetired, decide.EpochRotated}, "neither a member"},
+		{"a member goes", []action.Action{govtest.Act(action.RemoveMember, action.Args{Actor: b.Owner.String(), Unbalanced: true})}, "", []decide.EffectKind{decide.ActorRemoved, decide.NodeRetired, decide.EpochRotated}, "neither a member"},
 		{"a stranger goes", []action.Action{govtest.Act(action.RemoveMember, action.Args{Actor: "delta"})}, "neither a member", nil, ""},
 		{"a participant goes as a member", []action.Action{govtest.Act(action.RemoveMember, action.Args{Actor: "guest"})}, "is a participant", nil, ""},
 		{"all shares are needed", []action.Action{govtest.Act(action.RemoveMember, action.Args{Actor: "gamma"}), govtest.Act(action.RemoveMember, action.Args{Actor: "beta"})}, "shares.threshold", nil, ""},
@@ -72,7 +72,7 @@ func TestEveryAction(t *testing.T) {
 		{"a stranger's place", []action.Action{govtest.Act(action.AddNode, action.Args{Owner: "delta", Address: "g:1"})}, "neither a member", nil, ""},
 		{"no address", []action.Action{govtest.Act(action.AddNode, action.Args{Owner: "guest", Address: "g"})}, "host:port", nil, ""},
 		{"an unknown node", []action.Action{govtest.Act(action.AddNode, action.Args{Node: coco.NodeID{1}.String()})}, "not in the node list", nil, ""},
-		{"a node goes", []action.Action{govtest.Act(action.RemoveNode, action.Args{Node: b.ID.String()})}, "", []decide.EffectKind{decide.PlaceRemoved, decide.NodeRetired}, "nor is one admitted"},
+		{"a node goes", []action.Action{govtest.Act(action.RemoveNode, action.Args{Node: b.ID.String(), Unbalanced: true})}, "", []decide.EffectKind{decide.PlaceRemoved, decide.NodeRetired}, "nor is one admitted"},
 		{"a node that is not there", []action.Action{govtest.Act(action.RemoveNode, action.Args{Owner: "beta", Address: "b:2"})}, "nor is one admitted", nil, ""},
 		{"all nodes go", []action.Action{govtest.Act(action.RemoveNode, action.Args{Node: b.ID.String()}), govtest.Act(action.RemoveNode, action.Args{Node: first.ID.String()})}, "no node would be left", nil, ""},
 		{"code", []action.Action{govtest.AddCode(govtest.OtherCode)}, "", []decide.EffectKind{decide.CodeAdded}, "in the code manifest already"},
@@ -284,7 +284,7 @@ func TestASimulationSaysWhoIsNeeded(t *testing.T) {
 	if _, err := s.With([]string{"guest"}, nil, false); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("a participant's vote: error %v", err)
 	}
-	s = simulate(govtest.Act(action.RemoveNode, action.Args{Owner: "beta", Address: "b:1"}))
+	s = simulate(govtest.Act(action.RemoveNode, action.Args{Owner: "beta", Address: "b:1", Unbalanced: true}))
 	if s.Automatic || !s.Silent || !s.Possible || s.ByYes[3] || len(s.Enough) > 0 {
 		t.Errorf("a veto: %+v", s)
 	}

@@ -46,6 +46,7 @@ type Effect struct {
 	Value, Before string
 	Removed       bool // a certificate is removed, and not added
 	Debug         bool // the platform's evidence counts in debug mode, too
+	Unbalanced    bool // the node at the place votes, whatever share of the votes its owner has
 	// Holders is the number of members that hold shares, Threshold how many of them open an epoch.
 	Holders, Threshold int
 }

@@ -66,6 +66,9 @@ func questions(now Present, actions []action.Action, r rules) []question {
 				undo, _ := c.PolicyOf(string(action.RemoveNode))
 				add(question{kind: string(a.Kind), name: undo})
 			}
+			if r.balanced && d.places.crowds(a, d.actors, c.Nodes.Automatic) {
+				add(question{kind: string(a.Kind), name: constitution.PolicyDefault})
+			}
 		}
 		add(q)
 		if a.Kind == action.SetPolicy || a.Kind == action.RemovePolicy {

@@ -64,7 +64,7 @@ func (p places) change(a *action.Action, who actors) (Effect, error) {
 			return Effect{}, impossible(reason.PlaceExists, address, name)
 		}
 		p.rows[key] = table.PlaceRecord{Owner: owner, Address: address}
-		return Effect{Kind: PlaceAdmitted, Actor: owner, Address: address, Name: name}, nil
+		return Effect{Kind: PlaceAdmitted, Actor: owner, Address: address, Name: name, Unbalanced: a.Args.Unbalanced}, nil
 	}
 	if (!voted || row.Removed) && !present {
 		return Effect{}, impossible(reason.UnknownPlace, address, name)

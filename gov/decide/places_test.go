@@ -20,7 +20,7 @@ func TestANodeThatWaitsAtARemovedPlaceIsAdmittedByTheNextVote(t *testing.T) {
 	n := govtest.New(t)
 	first := n.Genesis()
 	n.Admit(n.Node(n.Members[1], "b:1"))
-	n.Decide(govtest.Act(action.RemoveNode, action.Args{Owner: "beta", Address: "b:1"}))
+	n.Decide(govtest.Act(action.RemoveNode, action.Args{Owner: "beta", Address: "b:1", Unbalanced: true}))
 	back := n.Node(n.Members[1], "b:1")
 	claims := n.Claims(back)
 	if err := n.Transact(func(tx *store.Tx) error { return members.PendNode(tx, back, claims) }); err != nil {
@@ -42,7 +42,7 @@ func TestADecisionAfterARecoveryLeavesItsNode(t *testing.T) {
 	n := govtest.New(t)
 	n.Genesis()
 	n.Admit(n.Node(n.Members[1], "b:1"))
-	n.Decide(govtest.Act(action.RemoveNode, action.Args{Owner: "beta", Address: "b:1"}))
+	n.Decide(govtest.Act(action.RemoveNode, action.Args{Owner: "beta", Address: "b:1", Unbalanced: true}))
 	back := n.Node(n.Members[1], "b:1")
 	claims := n.Claims(back)
 	if err := n.Transact(func(tx *store.Tx) error {
@@ -70,7 +70,7 @@ func TestADecisionAfterARecoveryLeavesItsNode(t *testing.T) {
 	}
 	// By a vote about itself it goes.
 	n.Admit(n.Node(n.Members[0], "a:1"))
-	n.Decide(govtest.Act(action.RemoveNode, action.Args{Owner: "beta", Address: "b:1"}))
+	n.Decide(govtest.Act(action.RemoveNode, action.Args{Owner: "beta", Address: "b:1", Unbalanced: true}))
 	if s := n.States()[back.ID]; s != table.Retired {
 		t.Errorf("after a vote to remove it the node is %s", s)
 	}
@@ -81,7 +81,7 @@ func TestTheOwnerOfARemovedPlaceDoesNotUndoTheVoteAlone(t *testing.T) {
 	n := govtest.New(t)
 	first := n.Genesis()
 	n.Admit(n.Node(n.Members[1], "b:1"))
-	n.Decide(govtest.Act(action.RemoveNode, action.Args{Owner: "beta", Address: "b:1"}))
+	n.Decide(govtest.Act(action.RemoveNode, action.Args{Owner: "beta", Address: "b:1", Unbalanced: true}))
 	out := n.Propose(n.Members[1], govtest.Act(action.AddNode, action.Args{Owner: "beta", Address: "b:1"}))
 	if out.State != table.Open {
 		t.Fatalf("the removed member's own proposal is %s without a vote", out.State)

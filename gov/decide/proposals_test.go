@@ -269,7 +269,7 @@ func TestARemovedMemberCountsNoLonger(t *testing.T) {
 	}
 	n.Audited(first)
 	// Members come and go with their nodes, the founder too; the last node stays.
-	n.Decide(action.Action{Kind: action.RemoveMember, Args: action.Args{Actor: n.Members[0].Actor().String()}})
+	n.Decide(action.Action{Kind: action.RemoveMember, Args: action.Args{Actor: n.Members[0].Actor().String(), Unbalanced: true}})
 	if s := n.States(); s[first.ID] != table.Retired || s[b.ID] != table.Trusted {
 		t.Errorf("states %v after the founder was removed", s)
 	}

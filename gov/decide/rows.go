@@ -69,7 +69,7 @@ func (w *rows) effect(proposal coco.Digest, e *Effect, next *constitution.Consti
 	switch e.Kind {
 	case PlaceAdmitted, PlaceRemoved:
 		return table.Put(w.tx, table.PlacesTable, place, table.PlaceRecord{
-			Owner: e.Actor, Address: e.Address, Removed: e.Kind == PlaceRemoved, Since: w.tx.Seqno(), Proposal: proposal,
+			Owner: e.Actor, Address: e.Address, Removed: e.Kind == PlaceRemoved, Unbalanced: e.Unbalanced, Since: w.tx.Seqno(), Proposal: proposal,
 		})
 	case PlaceForgotten:
 		w.tx.Delete(table.PlacesTable, place)

@@ -20,6 +20,8 @@ type rules struct {
 	strict bool
 	// opened: the record of a proposal says when it was opened.
 	opened bool
+	// balanced: no change gives one organisation too many votes in consensus, unless members vote for that by name.
+	balanced bool
 }
 
 const (
@@ -36,7 +38,7 @@ func rulesOf(version uint64) (rules, error) {
 		return first, nil
 	case 2:
 		second := first
-		second.strict, second.opened = true, true
+		second.strict, second.opened, second.balanced = true, true, true
 		return second, nil
 	}
 	return rules{}, fmt.Errorf("%w: rules of version %d are not known to this program: use a later release", coco.ErrInvalid, version)

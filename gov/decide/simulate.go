@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/gov/policy"
 	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/internal/balance"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -34,6 +35,9 @@ type Simulation struct {
 	// MinimumSeconds is how long the proposal must be open if a policy that decides is to see its end as closed. It is 0
 	// if none looks at that, or any time will do.
 	MinimumSeconds int64
+	// Votes are those in consensus before and after, by the organisations whose nodes have them, once every node that may
+	// vote does.
+	Votes, VotesAfter balance.Votes
 
 	judge  *judge
 	actors map[string]string // member's id by name
@@ -72,6 +76,8 @@ func Simulate(r store.Reader, actions []action.Action, proposer coco.ActorID, no
 	if s.After, s.Effects, err = Apply(present, actions); err != nil {
 		return nil, err
 	}
+	s.Votes = Votes(votersOf(found.c, found.rules, present.Nodes, present.Places))
+	s.VotesAfter = votesAfter(present, found.rules, s.Effects, len(s.After.Members))
 	voting := max(7*day, uint64(found.c.Voting.MinimumSeconds)*1000)
 	name := ""
 	if _, ok := found.c.Member(proposer); ok {

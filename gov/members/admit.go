@@ -170,6 +170,9 @@ func CheckAdmitted(r store.Reader, c *constitution.Constitution, rec *table.Node
 	if admits, err := decide.Admits(c, nodes, rec); err != nil || !admits {
 		return refuse(rec, NotVotedIn, "the policy %s, %s, does not admit it without a vote: a member proposes add-node for %s of %q", constitution.PolicyAddNode, c.Policies[constitution.PolicyAddNode], rec.Address, c.Name(rec.Owner))
 	}
+	if decide.Crowded(c, nodes, rec.Owner, rec.Address) {
+		return refuse(rec, NotVotedIn, "%q has %d other nodes or more, and nodes.automatic is %d: a member proposes add-node for %s of %q", c.Name(rec.Owner), c.Nodes.Automatic, c.Nodes.Automatic, rec.Address, c.Name(rec.Owner))
+	}
 	return nil
 }
 

@@ -73,7 +73,7 @@ func TestPlacesAreVotedIn(t *testing.T) {
 	}
 	n.Decide(
 		action.Action{Kind: action.AddNode, Args: action.Args{Owner: "guest", Address: "g:1"}},
-		action.Action{Kind: action.RemoveNode, Args: action.Args{Owner: "beta", Address: "b:1"}},
+		action.Action{Kind: action.RemoveNode, Args: action.Args{Owner: "beta", Address: "b:1", Unbalanced: true}},
 	)
 	if s := n.States(); s[again.ID] != table.Retired {
 		t.Fatalf("states %v", s)

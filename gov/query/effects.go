@@ -22,6 +22,9 @@ func textOf(e *decide.Effect) string {
 		}
 		return fmt.Sprintf("certificate %.8s is %s %q", e.Value, verb, e.Name)
 	case decide.PlaceAdmitted:
+		if e.Unbalanced {
+			return fmt.Sprintf("a node of %q is admitted at %s, and votes even if %q has half of the votes in consensus or more then", e.Name, e.Address, e.Name)
+		}
 		return fmt.Sprintf("a node of %q is admitted at %s", e.Name, e.Address)
 	case decide.PlaceRemoved:
 		return fmt.Sprintf("no node of %q is admitted at %s without another vote", e.Name, e.Address)

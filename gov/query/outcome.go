@@ -1,9 +1,13 @@
 package query
 
 import (
+	"cmp"
+
 	"github.com/cocoframework/coco/gov/consequence"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/decide"
 	"github.com/cocoframework/coco/gov/reason"
+	"github.com/cocoframework/coco/internal/balance"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -26,11 +30,21 @@ func SimulationOf(s *decide.Simulation, version uint64) wire.Simulation {
 		Version: version, Before: string(s.Before.TOML()), After: string(s.After.TOML()),
 	}
 	out.MinimumSeconds = s.MinimumSeconds
+	out.Quorum, out.QuorumAfter = QuorumOf(s.Votes, s.Before), QuorumOf(s.VotesAfter, s.Before)
 	for _, c := range consequence.New(s.Before, s.After) {
 		out.Consequences = append(out.Consequences, consequenceOf(c, s.After))
 	}
 	for i, p := range s.Policies {
 		out.Policies[i] = wire.PolicyUse{Kind: p.Kind, Policy: p.Policy, Expression: p.Expression, Unanimity: p.Unanimity}
+	}
+	return out
+}
+
+// QuorumOf says how many organisations hold votes in consensus.
+func QuorumOf(votes balance.Votes, c *constitution.Constitution) wire.Quorum {
+	out := wire.Quorum{Votes: map[string]int{}, Spans: votes.Spans(), Stops: votes.Stops()}
+	for id, n := range votes {
+		out.Votes[cmp.Or(c.Name(id), id.String())] += n
 	}
 	return out
 }

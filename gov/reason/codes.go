@@ -20,6 +20,8 @@ const (
 	BadAddress         Code = "bad_address"         // Subject: the address
 	PlaceExists        Code = "place_exists"        // Subject: the address; Other: the owner's name
 	UnknownPlace       Code = "unknown_place"       // Subject: the address; Other: the owner's name
+	Unbalanced         Code = "unbalanced"          // Subject: the name of the organisation
+	LaterRules         Code = "later_rules"         // Subject: the argument that exists by later rules only
 	LastNode           Code = "last_node"           // no trusted node would be left
 	CodeExists         Code = "code_exists"         // Subject: its measurement
 	UnlistedCode       Code = "unlisted_code"       // Subject: a measurement
@@ -86,6 +88,10 @@ func sentence(r *Reason) string {
 		return fmt.Sprintf("there is no node of %q at %s, nor is one admitted there", o, s)
 	case LastNode:
 		return "no node would be left, and the network would stop: add the nodes that stay first"
+	case Unbalanced:
+		return fmt.Sprintf("%q would have so many votes in consensus that nothing commits without it, or nothing but it is needed", s)
+	case LaterRules:
+		return fmt.Sprintf("the rules in force do not have the argument %q: members raise them by set rules", s)
 	case CodeExists:
 		return fmt.Sprintf("%s is in the code manifest already", s)
 	case UnlistedCode:

@@ -109,6 +109,8 @@ type PlaceRecord struct {
 	Removed  bool         `cbor:"3,keyasint"`
 	Since    uint64       `cbor:"4,keyasint"`
 	Proposal coco.Digest  `cbor:"5,keyasint"`
+	// Unbalanced: the node there votes in consensus, whatever share of the votes its owner has then.
+	Unbalanced bool `cbor:"6,keyasint,omitempty"`
 }
 
 // LeftPlace is the record of the place of a node that leaves in its owner's name.

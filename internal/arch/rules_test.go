@@ -102,6 +102,12 @@ var pure = []rule{
 		why:  "time is ticks and messages are values, so that a simulation can replay every schedule",
 	},
 	{
+		name: "counting votes is pure",
+		in:   []string{"internal/balance"}, pure: true, third: never,
+		only: []string{""},
+		why:  "members decide by it what the leader does with their nodes, and both must count alike",
+	},
+	{
 		name: "keys are pure",
 		in:   []string{"keys", "keys/..."}, pure: true,
 		only: []string{"", "batch", "canon", "keys", "merkle"},
@@ -126,7 +132,7 @@ var pure = []rule{
 	{
 		name: "a decision is pure",
 		in:   []string{"gov/decide"}, pure: true,
-		only:  []string{"", "attest", "batch", "canon", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "merkle", "store"},
+		only:  []string{"", "attest", "batch", "canon", "internal/balance", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "merkle", "store"},
 		third: never,
 		why:   "an audit repeats it years later: it may depend on the tables, the statement and the rules, and on nothing else",
 	},
@@ -296,7 +302,7 @@ var layers = []rule{
 	{
 		name: "fixtures of governance",
 		in:   []string{"gov/govtest"},
-		only: []string{"", "attest", "attest/virtual", "batch", "canon", "channel", "gov/...", "host", "keys", "ledger", "merkle", "store", "wire"},
+		only: []string{"", "attest", "attest/virtual", "batch", "canon", "channel", "gov/...", "host", "internal/balance", "keys", "ledger", "merkle", "store", "wire"},
 		why:  "tests of governance need no node",
 	},
 	{

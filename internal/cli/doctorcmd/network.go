@@ -1,6 +1,7 @@
 package doctorcmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/balance"
 	"github.com/cocoframework/coco/internal/cli/finding"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
@@ -68,6 +70,7 @@ func (d *diagnosis) examineNodes(ctx context.Context, info localnet.Info, verifi
 		}
 		if err == nil && !listed {
 			listed = d.addListed(ctx, c, now)
+			d.addQuorum(ctx, c)
 		}
 		c.Close()
 	}
@@ -86,6 +89,23 @@ func (d *diagnosis) addEnds(node string, all []wire.Certificate, now time.Time) 
 			d.add("certificates", level, "the %s's that node %s shows %s", c.Of, node, message)
 		}
 	}
+}
+
+// addQuorum looks at whose nodes vote in consensus.
+func (d *diagnosis) addQuorum(ctx context.Context, c *client.Client) {
+	nodes, err := c.Nodes(ctx)
+	if err != nil {
+		return
+	}
+	votes, names := balance.Votes{}, map[string]int{}
+	for _, n := range nodes {
+		if n.Voter {
+			votes[n.Owner]++
+			names[cmp.Or(n.OwnerName, n.Owner.Short())]++
+		}
+	}
+	level, message := finding.JudgeQuorum(wire.Quorum{Votes: names, Spans: votes.Spans(), Stops: votes.Stops()})
+	d.add("votes", level, "%s", message)
 }
 
 // addListed looks at the organisations' certificates.

@@ -5,6 +5,9 @@ package finding
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cocoframework/coco/wire"
@@ -30,6 +33,36 @@ func End(ends, now time.Time) (level, message string) {
 		return Warning, "ends on " + day
 	}
 	return OK, "ends on " + day
+}
+
+// Quorum says how many organisations a quorum spans.
+func Quorum(q wire.Quorum) string {
+	names := slices.SortedFunc(maps.Keys(q.Votes), func(a, b string) int {
+		if q.Votes[a] != q.Votes[b] {
+			return q.Votes[b] - q.Votes[a]
+		}
+		return strings.Compare(a, b)
+	})
+	var each []string
+	for _, name := range names {
+		each = append(each, fmt.Sprintf("%s %d", name, q.Votes[name]))
+	}
+	return fmt.Sprintf("%s: a quorum spans at least %s; nothing commits without %d of them", strings.Join(each, ", "), organisations(q.Spans), q.Stops)
+}
+
+// JudgeQuorum says how serious it is that so many organisations hold the votes of a network.
+func JudgeQuorum(q wire.Quorum) (level, message string) {
+	if len(q.Votes) > 1 && q.Spans < 2 {
+		return Warning, Quorum(q) + ": one organisation decides what is committed; let others run more nodes"
+	}
+	return OK, Quorum(q)
+}
+
+func organisations(n int) string {
+	if n == 1 {
+		return "1 organisation"
+	}
+	return fmt.Sprintf("%d organisations", n)
 }
 
 // Certificate names a certificate that a node tells of, as in "of member alpha".

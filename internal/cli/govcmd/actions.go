@@ -40,6 +40,7 @@ type actionFlags struct {
 	debug     bool
 	remove    bool
 	force     string
+	unbalance string
 
 	verifiers attest.Verifiers // that check a policy of set-tee
 }
@@ -52,6 +53,7 @@ func (f *actionFlags) add(cmd *cobra.Command) {
 	fl.BoolVar(&f.debug, "debug", false, "of set-tee: let TEEs in debug mode in; insecure networks only")
 	fl.BoolVar(&f.remove, "remove", false, "of set-tee: remove the platform")
 	fl.StringVar(&f.force, "force", "", "the `sentence` \""+action.ForceSentence+"\", for a change after which no vote could pass any more")
+	fl.StringVar(&f.unbalance, "unbalanced", "", "the `sentence` \""+action.UnbalancedSentence+"\", for a change that may give one so many")
 	_ = cmd.MarkFlagFilename("file", "toml")
 }
 
@@ -232,6 +234,9 @@ func (f *actionFlags) read(a *app, args []string) ([]action.Action, error) {
 	act := action.Action{Kind: kind}
 	if err := form.build(&act.Args, args[1:], f); err != nil {
 		return nil, fmt.Errorf("%s: %w", dashed(kind), err)
+	}
+	if act.Args.Unbalanced, err = action.ParseUnbalanced(f.unbalance); err != nil {
+		return nil, err
 	}
 	if err := act.Check(); err != nil {
 		return nil, err

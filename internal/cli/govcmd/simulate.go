@@ -3,6 +3,7 @@ package govcmd
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/internal/cli/finding"
 	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/wire"
 )
@@ -39,6 +41,10 @@ func (a *app) showSimulation(s wire.Simulation) error {
 			otherwise = " (which this replaces or ends), or the yes of all members"
 		}
 		p.Printf("  %s: %s, %s%s\n", strings.ReplaceAll(u.Kind, "_", "-"), name, u.Expression, otherwise)
+	}
+	if after := s.QuorumAfter; !reflect.DeepEqual(s.Quorum, after) {
+		p.Printf("\n%s\n", p.Bold("Votes in consensus"))
+		p.Printf("  %s\n", finding.Quorum(after))
 	}
 	if len(s.Consequences) > 0 {
 		p.Printf("\n%s\n", p.Bold("From then on"))

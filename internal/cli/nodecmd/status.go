@@ -86,7 +86,7 @@ func (a *app) showOwnStatus(s *wire.Status) {
 	if s.Insecure {
 		p.Insecure()
 	}
-	vote := "it does not vote yet"
+	vote := "it does not vote: it has not caught up, or its vote would give its organisation too many"
 	if s.Voter {
 		vote = "it votes"
 	}
