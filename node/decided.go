@@ -51,8 +51,9 @@ func (d *decided) page(c *constitution.Constitution) *page {
 // directory is the list of trusted nodes. It is immutable.
 type directory struct {
 	addresses   map[coco.NodeID]string
-	leaving     map[coco.NodeID]string // retired, and in consensus still: it needs their votes until they are out
+	leaving     map[coco.NodeID]string // retired, and in consensus still: it needs their votes until they are out, and they its answers
 	byConsensus map[consensus.ID]coco.NodeID
+	voters      []replica.Voter // the trusted nodes with their owners, once the tables have told
 }
 
 func newDirectory(addresses, leaving map[coco.NodeID]string) *directory {
@@ -180,7 +181,7 @@ func (n *node) followDecisions(applied uint64) {
 	for _, r := range records {
 		if r.State == table.Trusted {
 			addresses[r.ID] = r.Address
-		} else if id := consensus.IDOf(r.ID); slices.Contains(m.Voters, id) || slices.Contains(m.Outgoing, id) {
+		} else if id := consensus.IDOf(r.ID); slices.Contains(slices.Concat(m.Voters, m.Outgoing, m.Learners), id) {
 			leaving[r.ID] = r.Address
 		}
 	}

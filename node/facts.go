@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,8 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/query"
 	"github.com/cocoframework/coco/history"
+	"github.com/cocoframework/coco/internal/balance"
+	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -23,8 +26,15 @@ import (
 const ContextClient = "coco client"
 
 // Identify implements gateway.Node.
+//
+// A governance certificate is judged as of Constitution.AsOf, as the statements that it signs are: members whose certificates have
+// all ended must reach a node to renew them.
 func (n *node) Identify(chain []*x509.Certificate) (coco.Caller, error) {
-	return constitution.Identify(n.decided.constitution.Load(), chain, n.cfg.Host.Clock.Now())
+	c, now := n.decided.constitution.Load(), n.cfg.Host.Clock.Now()
+	if len(chain) > 0 && slices.Contains(chain[0].Subject.OrganizationalUnit, coco.GovernanceUnit) {
+		now = c.AsOf(now)
+	}
+	return constitution.Identify(c, chain, now)
 }
 
 func (n *node) status() adapter.Status {
@@ -60,6 +70,7 @@ func (n *node) Status() wire.Status {
 		LedgerTime: n.replica.Now().UTC().Truncate(time.Millisecond), ClockLag: n.replica.ClockLag().Seconds(), Age: n.replica.Age().Seconds(), Warning: clockWarning(n.replica.ClockLag()),
 		Notice: strings.Join(n.notices(), " "), Certificates: n.listCertificates(c),
 	}
+	st.Learns = n.learns()
 	st.Problem = staleProblem(n.age())
 	if s.Leader == 0 {
 		st.Problem = "the network has no leader: fewer than a majority of the nodes reach each other"
@@ -71,6 +82,27 @@ func (n *node) Status() wire.Status {
 func (n *node) votes() bool {
 	m := n.replica.Members()
 	return len(m.Outgoing) == 0 && slices.Contains(m.Voters, consensus.IDOf(n.self.Identity.ID()))
+}
+
+// learns reports whether this node does not vote because its vote would give its owner too many.
+func (n *node) learns() bool {
+	m, self := n.replica.Members(), n.self.Identity.ID()
+	if !slices.Contains(m.Learners, consensus.IDOf(self)) {
+		return false
+	}
+	votes, mine := balance.Votes{}, replica.Voter{Free: true}
+	for _, v := range n.decided.directory.Load().voters {
+		if slices.Contains(m.Voters, consensus.IDOf(v.Node)) {
+			votes[v.Owner]++
+		}
+		if v.Node == self {
+			mine = v
+		}
+	}
+	more := maps.Clone(votes)
+	more[mine.Owner]++
+	owner, raises := balance.Raises(votes, more, false)
+	return raises && owner == mine.Owner && !mine.Free
 }
 
 // notices are what every user must be told of this network.

@@ -346,7 +346,9 @@ func (n *node) openLedgers(ctx context.Context, b *catchup.Basis) error {
 
 // setNodes makes directory, connections and consensus follow the list of trusted nodes.
 func (n *node) setNodes(addresses, leaving map[coco.NodeID]string, voters []replica.Voter) {
-	n.decided.directory.Store(newDirectory(addresses, leaving))
+	d := newDirectory(addresses, leaving)
+	d.voters = voters
+	n.decided.directory.Store(d)
 	all := maps.Clone(addresses)
 	maps.Copy(all, leaving)
 	n.links.peers.Follow(n.links.ctx, all)

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"testing"
 	"time"
 
@@ -91,6 +92,27 @@ func TestOneMembersNodesNeverHoldTheMajorityWithoutAVote(t *testing.T) {
 		for _, r := range more {
 			r.Stop()
 			<-r.Done()
+		}
+	})
+}
+
+// A node that only learns retires like any other: it gets the answer before the others close its connection.
+func TestANodeThatOnlyLearnsRetires(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, n *network) {
+		n.governs()
+		n.open()
+		n.Members = append(n.Members, n.Members[2]) // a second node of the third member
+		learner := n.Start(3, n.Join(0, 1))
+		n.waitReady(learner)
+		time.Sleep(5 * time.Second)
+		if status, answer := n.retire(3); status != http.StatusOK {
+			t.Errorf("%d %s", status, answer)
+		}
+		select {
+		case <-learner.Done():
+			n.Forget(3)
+		case <-time.After(time.Minute):
+			t.Error("it goes on")
 		}
 	})
 }

@@ -15,6 +15,7 @@ type Status struct {
 	Role         string           `json:"role"`  // "leader", "follower" or "joining"
 	View         uint64           `json:"view"`
 	Voter        bool             `json:"voter"`                   // its vote counts, and no change of voters is under way
+	Learns       bool             `json:"learns,omitempty"`        // it does not vote because its organisation would have too many votes
 	Leader       coco.NodeID      `json:"leader,omitzero"`         // absent while there is none
 	Committed    coco.TxID        `json:"transaction_id,omitzero"` // the last one committed and applied here
 	Known        uint64           `json:"known_seqno"`             // the highest seqno known to be committed anywhere

@@ -312,7 +312,7 @@ func serves(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	until(ts, "the node of "+args[0]+" does not serve", func(ctx context.Context) bool {
 		s, err := nodecmd.Status(ctx, cfg, verifiers())
-		return err == nil && s.Role != "joining" && s.Voter && s.Problem == ""
+		return err == nil && s.Role != "joining" && (s.Voter || s.Learns) && s.Problem == ""
 	})
 }
 

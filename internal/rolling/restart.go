@@ -134,7 +134,7 @@ func restartOne(ctx context.Context, info localnet.Info, n localnet.Node, old *w
 
 // serves reports whether a node does all that it should: the network can do without another one then.
 func serves(s *wire.Status) bool {
-	return s != nil && s.Role != "joining" && s.Voter && s.Problem == ""
+	return s != nil && s.Role != "joining" && (s.Voter || s.Learns) && s.Problem == ""
 }
 
 func state(s *wire.Status, err error) string {

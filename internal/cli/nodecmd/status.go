@@ -86,9 +86,11 @@ func (a *app) showOwnStatus(s *wire.Status) {
 	if s.Insecure {
 		p.Insecure()
 	}
-	vote := "it does not vote: it has not caught up, or its vote would give its organisation too many"
+	vote := "it does not vote yet"
 	if s.Voter {
 		vote = "it votes"
+	} else if s.Learns {
+		vote = "it learns and does not vote: its organisation would have too many of the votes"
 	}
 	p.Printf("  role          %s in view %d; %s\n", s.Role, s.View, vote)
 	p.Printf("  committed     %s\n", s.Committed)
