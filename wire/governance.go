@@ -112,6 +112,8 @@ type Simulation struct {
 	// MinimumSeconds is how long the proposal must be open if a policy that decides is to see the end of voting as closed;
 	// 0 if none looks at that.
 	MinimumSeconds int64 `json:"minimum_seconds,omitempty"`
+	// Warnings say which members cannot sign afterwards, or not until the end of voting, and which certificates end soon.
+	Warnings []string `json:"warnings,omitempty"`
 	// Quorum tells of the votes in consensus before, QuorumAfter after, once every node that may vote does.
 	Quorum      Quorum `json:"quorum"`
 	QuorumAfter Quorum `json:"quorum_after"`

@@ -28,9 +28,9 @@ func Identify(c *Constitution, certs []*x509.Certificate, now time.Time) (coco.C
 }
 
 // Signer returns whose certificate signed something, as Identify does, and whether it is the organisation's own. The
-// certificate need not be for TLS.
+// certificate need not be for TLS. Certificates are judged as of AsOf.
 func (c *Constitution) Signer(certs []*x509.Certificate, now time.Time) (who coco.Caller, organisation bool, err error) {
-	a, err := c.identify(certs, now, x509.ExtKeyUsageAny)
+	a, err := c.identify(certs, c.AsOf(now), x509.ExtKeyUsageAny)
 	if err != nil {
 		return coco.Caller{}, false, err
 	}

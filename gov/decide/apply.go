@@ -18,6 +18,8 @@ type Present struct {
 	Nodes        []table.NodeRecord         // trusted and pending ones, and those that the actions name
 	Places       []table.PlaceRecord
 	Now          uint64 // milliseconds since 1970
+	// Until is when the time for voting about the actions is over, in milliseconds since 1970; zero if nobody votes.
+	Until uint64
 }
 
 // Apply returns the constitution that follows from actions, one after the other, and what else
@@ -25,10 +27,17 @@ type Present struct {
 //
 // The constitution is the same if only places and nodes change; otherwise its version is one more.
 func Apply(now Present, actions []action.Action) (*constitution.Constitution, []Effect, error) {
+	r, err := rulesOf(now.Constitution.Rules)
+	if err != nil {
+		return nil, nil, err
+	}
 	c := newChange(now)
 	var effects []Effect
 	for i := range actions {
 		e, err := c.apply(&actions[i])
+		if err == nil && r.dated {
+			err = checkEntering(&actions[i], now.Now, r)
+		}
 		if err != nil {
 			return nil, nil, inAction(err, actions, i)
 		}
@@ -42,14 +51,12 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 	if err != nil {
 		return nil, nil, err
 	}
-	if governs(actions) && !slices.ContainsFunc(actions, func(a action.Action) bool { return a.Args.Force }) {
-		if err := CheckPath(next, now.Now); err != nil {
-			return nil, nil, err
+	if governs(actions, r) && !slices.ContainsFunc(actions, func(a action.Action) bool { return a.Args.Force }) {
+		for _, at := range []uint64{now.Now, max(now.Now, now.Until)} {
+			if err := CheckPath(next, at); err != nil {
+				return nil, nil, err
+			}
 		}
-	}
-	r, err := rulesOf(now.Constitution.Rules)
-	if err != nil {
-		return nil, nil, err
 	}
 	if err := checkBalance(now, r, next, actions, followed); err != nil {
 		return nil, nil, err
@@ -61,10 +68,10 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 	return next, effects, nil
 }
 
-// governs reports whether actions change the members or the policies.
-func governs(actions []action.Action) bool {
+// governs reports whether actions change the members or the policies, or, where dates count, take a certificate away.
+func governs(actions []action.Action, r rules) bool {
 	return slices.ContainsFunc(actions, func(a action.Action) bool {
-		return slices.Contains([]action.Kind{action.AddMember, action.RemoveMember, action.SetPolicy, action.RemovePolicy}, a.Kind)
+		return r.dated && a.Kind == action.RemoveCertificate || slices.Contains([]action.Kind{action.AddMember, action.RemoveMember, action.SetPolicy, action.RemovePolicy}, a.Kind)
 	})
 }
 
@@ -133,13 +140,22 @@ func inAction(err error, actions []action.Action, i int) error {
 	return e
 }
 
-// CheckPath checks that the members can still change the rules and who makes them. The error is coco.ErrInvalid.
-func CheckPath(c *constitution.Constitution, now uint64) error {
+// CheckPath checks that the members can still change the rules and who makes them at a time: by rules 2 and later, those that
+// can sign then. The error is coco.ErrInvalid.
+func CheckPath(c *constitution.Constitution, at uint64) error {
+	r, err := rulesOf(c.Rules)
+	if err != nil {
+		return err
+	}
 	policies, err := compileAll(c)
 	if err != nil {
 		return err
 	}
-	err = policy.CanPass(policies, policy.Input{Members: memberFacts(c), Constitution: constitutionFacts(c, nil), Now: now})
+	able := func(string) bool { return true }
+	if signers := signersOf(c, at); r.dated {
+		able = func(id string) bool { return signers[id] }
+	}
+	err = policy.CanPassBy(policies, policy.Input{Members: memberFacts(c), Constitution: constitutionFacts(c, nil), Now: at}, able)
 	if locked := (*policy.LockOutError)(nil); errors.As(err, &locked) {
 		return &reason.Error{
 			Reason: reason.New(reason.LockOut, locked.Kind, ""), Cause: err,

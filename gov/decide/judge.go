@@ -376,5 +376,8 @@ func CheckGenesis(c *constitution.Constitution, now uint64) error {
 	if err := c.CheckPolicies(); err != nil {
 		return err
 	}
+	if err := checkFounders(c, now); err != nil {
+		return err
+	}
 	return CheckPath(c, now)
 }

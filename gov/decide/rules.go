@@ -22,6 +22,9 @@ type rules struct {
 	opened bool
 	// balanced: no change gives one organisation too many votes in consensus, unless members vote for that by name.
 	balanced bool
+	// dated: the dates and keys of certificates are checked where they enter, and a lock-out is judged with the members that can
+	// sign.
+	dated bool
 }
 
 const (
@@ -38,7 +41,7 @@ func rulesOf(version uint64) (rules, error) {
 		return first, nil
 	case 2:
 		second := first
-		second.strict, second.opened, second.balanced = true, true, true
+		second.strict, second.opened, second.balanced, second.dated = true, true, true, true
 		return second, nil
 	}
 	return rules{}, fmt.Errorf("%w: rules of version %d are not known to this program: use a later release", coco.ErrInvalid, version)

@@ -3,6 +3,7 @@ package decide
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/action"
@@ -15,6 +16,8 @@ import (
 )
 
 // Simulation is what would become of a proposal, and with which votes.
+//
+// Fields: one for each thing that is said of it.
 type Simulation struct {
 	Before  *constitution.Constitution
 	After   *constitution.Constitution // Before itself if it stays as it is
@@ -38,6 +41,8 @@ type Simulation struct {
 	// Votes are those in consensus before and after, by the organisations whose nodes have them, once every node that may
 	// vote does.
 	Votes, VotesAfter balance.Votes
+	// Now is when the simulation was made, Until when the time for voting would be over.
+	Now, Until time.Time
 
 	judge  *judge
 	actors map[string]string // member's id by name
@@ -73,12 +78,14 @@ func Simulate(r store.Reader, actions []action.Action, proposer coco.ActorID, no
 		return nil, err
 	}
 	s := &Simulation{Before: found.c, ByYes: []bool{}, Enough: []string{}, actors: map[string]string{}}
+	voting := max(7*day, uint64(found.c.Voting.MinimumSeconds)*1000)
+	present.Until = now + voting
+	s.Now, s.Until = timeOf(now), timeOf(now+voting)
 	if s.After, s.Effects, err = Apply(present, actions); err != nil {
 		return nil, err
 	}
 	s.Votes = Votes(votersOf(found.c, found.rules, present.Nodes, present.Places))
 	s.VotesAfter = votesAfter(present, found.rules, s.Effects, len(s.After.Members))
-	voting := max(7*day, uint64(found.c.Voting.MinimumSeconds)*1000)
 	name := ""
 	if _, ok := found.c.Member(proposer); ok {
 		name = proposer.String()

@@ -123,6 +123,7 @@ func (found *state) proposed(member coco.ActorID, s *envelope.Signed, env Env) (
 	if err != nil {
 		return rec, err
 	}
+	now.Until = p.Expires
 	next, _, err := Apply(now, actions)
 	if err != nil {
 		return rec, err
@@ -205,6 +206,7 @@ func (found *state) judge(rec *table.ProposalRecord, ballots []table.BallotRecor
 	facts := proposalFacts(rec.ID, rec.Proposer.String(), rec.Kinds, s.Proposal, actions)
 	j := newJudge(now, found.rules, facts, actions)
 	j.ends = ends(found.c, rec.Opened, rec.Expires)
+	now.Until = rec.Expires
 	verdict, why := j.verdict(voteFacts(ballots), closed)
 	if verdict != table.Accepted {
 		return decision{state: verdict, why: why, next: found.c}, nil

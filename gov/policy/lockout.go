@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // The kinds of actions whose policies keep the members able to act. Default is the policy of every
@@ -54,13 +55,22 @@ func Of(policies map[string]*Policy, kind string) *Policy {
 // Of an action it knows the kind only. A policy that looks into the fields of actions of these
 // kinds may therefore be refused although some action could pass.
 func CanPass(policies map[string]*Policy, in Input) error {
+	return CanPassBy(policies, in, func(string) bool { return true })
+}
+
+// CanPassBy is CanPass where only those members can propose and vote of whose ids able says so.
+func CanPassBy(policies map[string]*Policy, in Input, able func(id string) bool) error {
 	for _, kind := range Lasting() {
 		p := Of(policies, kind)
 		if p == nil {
 			return &LockOutError{kind, fmt.Sprintf("there is no policy %q", kind)}
 		}
-		if ok, why := p.canPass(kind, in); !ok {
-			return &LockOutError{kind, fmt.Sprintf("the policy %q, %.80q, does not accept even with every member's yes%s", kind, p, why)}
+		if ok, why := p.canPass(kind, in, able); !ok {
+			whose := "every member's yes"
+			if slices.ContainsFunc(in.Members, func(m MemberFacts) bool { return !able(m.ID) }) {
+				whose = "the yes of every member that can sign"
+			}
+			return &LockOutError{kind, fmt.Sprintf("the policy %q, %.80q, does not accept even with %s%s", kind, p, whose, why)}
 		}
 	}
 	return nil
@@ -70,12 +80,17 @@ func CanPass(policies map[string]*Policy, in Input) error {
 const week = 7 * 24 * 60 * 60 * 1000
 
 // canPass also returns, if it found one, a reason why it is not so.
-func (p *Policy) canPass(kind string, in Input) (ok bool, why string) {
+func (p *Policy) canPass(kind string, in Input, able func(id string) bool) (ok bool, why string) {
 	if kind == Default {
 		kind = "set"
 	}
-	in.Votes = VotesFacts{}
-	in = in.AllYes()
+	var votes []VoteFacts
+	for _, m := range in.Members {
+		if able(m.ID) {
+			votes = append(votes, VoteFacts{Member: m.ID, Vote: Yes})
+		}
+	}
+	in.Votes = Tally(in.Members, votes)
 	in.Node, in.Closed = NodeFacts{}, false
 	in.Proposal = ProposalFacts{
 		Kinds: []string{kind}, Actions: []map[string]any{{"kind": kind}}, Time: in.Now, Expires: in.Now + week,
@@ -85,6 +100,9 @@ func (p *Policy) canPass(kind string, in Input) (ok bool, why string) {
 	open, over := in.variables(), closed.variables()
 	left := uint64(maxTries * MaxCost)
 	for _, m := range in.Members {
+		if !able(m.ID) {
+			continue
+		}
 		in.Proposal.Proposer = m.ID
 		proposal := in.Proposal.value()
 		for _, variables := range []map[string]any{open, over} {

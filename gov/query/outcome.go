@@ -29,7 +29,7 @@ func SimulationOf(s *decide.Simulation, version uint64) wire.Simulation {
 		Automatic: s.Automatic, Silent: s.Silent, Possible: s.Possible, Enough: s.Enough, ByYes: s.ByYes, Consequences: []wire.Consequence{},
 		Version: version, Before: string(s.Before.TOML()), After: string(s.After.TOML()),
 	}
-	out.MinimumSeconds = s.MinimumSeconds
+	out.MinimumSeconds, out.Warnings = s.MinimumSeconds, datesOf(s)
 	out.Quorum, out.QuorumAfter = QuorumOf(s.Votes, s.Before), QuorumOf(s.VotesAfter, s.Before)
 	for _, c := range consequence.New(s.Before, s.After) {
 		out.Consequences = append(out.Consequences, consequenceOf(c, s.After))

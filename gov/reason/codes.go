@@ -15,6 +15,9 @@ const (
 	WrongRole          Code = "wrong_role"          // Subject: the actor's name; Other: its role
 	CertificateExists  Code = "certificate_exists"  // Subject: the actor's name
 	CertificateUnknown Code = "certificate_unknown" // Subject: the actor's name
+	EndedCertificate   Code = "ended_certificate"   // Subject: the name of the organisation
+	EarlyCertificate   Code = "early_certificate"   // Subject: the name of the organisation
+	WeakCertificate    Code = "weak_certificate"    // Subject: the name of the organisation
 	LastCertificate    Code = "last_certificate"    // Subject: the actor's name
 	UnknownNode        Code = "unknown_node"        // Subject: its id
 	BadAddress         Code = "bad_address"         // Subject: the address
@@ -76,6 +79,12 @@ func sentence(r *Reason) string {
 		return fmt.Sprintf("%q has this certificate already", s)
 	case CertificateUnknown:
 		return fmt.Sprintf("%q does not have this certificate", s)
+	case EndedCertificate:
+		return fmt.Sprintf("a certificate of %q has ended: let its authority make one that is valid", s)
+	case EarlyCertificate:
+		return fmt.Sprintf("no certificate of %q is valid yet: it could not take part", s)
+	case WeakCertificate:
+		return fmt.Sprintf("a certificate of %q has a key that is too weak: expected ECDSA on P-256, P-384 or P-521, Ed25519, or RSA of 2048 bits or more", s)
 	case LastCertificate:
 		return fmt.Sprintf("it is the only certificate of %q: add another one first", s)
 	case UnknownNode:

@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/balance"
 	"github.com/cocoframework/coco/internal/cli/finding"
+	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/reach"
@@ -71,6 +72,7 @@ func (d *diagnosis) examineNodes(ctx context.Context, info localnet.Info, verifi
 		if err == nil && !listed {
 			listed = d.addListed(ctx, c, now)
 			d.addQuorum(ctx, c)
+			d.addSigners(ctx, c, now)
 		}
 		c.Close()
 	}
@@ -106,6 +108,16 @@ func (d *diagnosis) addQuorum(ctx context.Context, c *client.Client) {
 	}
 	level, message := finding.JudgeQuorum(wire.Quorum{Votes: names, Spans: votes.Spans(), Stops: votes.Stops()})
 	d.add("votes", level, "%s", message)
+}
+
+// addSigners counts the members that can sign statements now, and when a vote that begins now ends.
+func (d *diagnosis) addSigners(ctx context.Context, c *client.Client, now time.Time) {
+	con, _, err := reach.Constitution(ctx, c)
+	if err != nil {
+		return
+	}
+	level, message := finding.Signers(con, now, officer.DefaultVoting)
+	d.add("members", level, "%s", message)
 }
 
 // addListed looks at the organisations' certificates.

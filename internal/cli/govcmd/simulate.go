@@ -52,6 +52,12 @@ func (a *app) showSimulation(s wire.Simulation) error {
 			p.Printf("  %s\n", c.Text)
 		}
 	}
+	if len(s.Warnings) > 0 {
+		p.Printf("\n%s\n", p.Bold("Certificates"))
+		for _, text := range s.Warnings {
+			p.Printf("  %s\n", text)
+		}
+	}
 	p.Printf("\n%s\n", p.Bold("With which votes"))
 	p.Printf("  %s\n", verdict(s))
 	for yes, enough := range s.ByYes {
@@ -95,6 +101,9 @@ func (a *app) warn(ctx context.Context, o *officer.Officer, expires time.Duratio
 	}
 	for _, c := range s.Consequences {
 		a.Out.Printf("  %s from then on, %s\n", a.Out.Bold("!"), c.Text)
+	}
+	for _, text := range s.Warnings {
+		a.Out.Printf("  %s %s\n", a.Out.Bold("!"), text)
 	}
 	if least := seconds(s.MinimumSeconds); expires < least {
 		a.Out.Printf("  %s the end of voting does not count as closed: it is in %s, and voting.minimum_seconds wants %s\n", a.Out.Bold("!"), expires, least)

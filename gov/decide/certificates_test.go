@@ -1,0 +1,200 @@
+package decide_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/decide"
+	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/gov/govtest"
+	"github.com/cocoframework/coco/gov/policy"
+	"github.com/cocoframework/coco/gov/reason"
+	"github.com/cocoframework/coco/gov/table"
+)
+
+// dated is an organisation whose certificate is valid for these times, counted from when networks begin.
+func dated(t *testing.T, name string, from, to time.Duration) *govtest.Org {
+	return govtest.Issue(t, name, nil, true, func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = govtest.Start.Add(from), govtest.Start.Add(to)
+	})
+}
+
+const day = 24 * time.Hour
+
+// weak is a certificate of an RSA key of so many bits.
+func weak(t *testing.T, bits int) []byte {
+	t.Setenv("GODEBUG", "rsa1024min=0")
+	key, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "weak"}, NotBefore: govtest.Start.Add(-day), NotAfter: govtest.Start.Add(365 * day)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// A member that cannot sign counts in policies all the same: under a unanimous one nothing could be decided any more.
+func TestCertificatesAreCheckedWhereTheyEnter(t *testing.T) {
+	encryption := govtest.Issue(t, "delta", nil, true, nil).Encryption.Public()
+	ended, early, good := dated(t, "delta", -800*day, -400*day), dated(t, "delta", 40*day, 400*day), dated(t, "delta", -day, 400*day)
+	member := func(cert []byte) action.Action {
+		return govtest.Act(action.AddMember, action.Args{Name: "delta", Certificate: cert, EncryptionKey: encryption})
+	}
+	more := func(cert []byte) action.Action {
+		return govtest.Act(action.AddCertificate, action.Args{Actor: "alpha", Certificate: cert})
+	}
+	for _, c := range []struct {
+		name string
+		act  action.Action
+		want reason.Code
+	}{
+		{"a member whose certificate has ended", member(ended.Cert.Raw), reason.EndedCertificate},
+		{"a member whose certificate is not valid yet", member(early.Cert.Raw), reason.EarlyCertificate},
+		{"a member with a weak key", member(weak(t, 1024)), reason.WeakCertificate},
+		{"a member with an RSA key of 2048 bits", member(weak(t, 2048)), ""},
+		{"a member", member(good.Cert.Raw), ""},
+		{"a participant whose certificate has ended", govtest.Act(action.AddParticipant, action.Args{Name: "delta", Certificate: ended.Cert.Raw}), reason.EndedCertificate},
+		{"a further certificate that has ended", more(ended.Cert.Raw), reason.EndedCertificate},
+		{"a further certificate with a weak key", more(weak(t, 1024)), reason.WeakCertificate},
+		{"a further certificate for later", more(early.Cert.Raw), ""},
+	} {
+		n := govtest.New(t)
+		n.Genesis()
+		if _, err := n.Submit(n.SignProposal(n.Members[0], c.act)); reasonOf(err) != c.want || (err == nil) != (c.want == "") {
+			t.Errorf("%s: %v, expected %q", c.name, err, c.want)
+		}
+		// A network does not begin with what members would refuse.
+		if c.act.Kind != action.AddMember {
+			continue
+		}
+		n = govtest.New(t)
+		founding := n.Constitution()
+		founding.Members[2].Certificate = c.act.Args.Certificate
+		if err := founding.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		if err := decide.CheckGenesis(founding, n.Ms()); reasonOf(err) != c.want || (err == nil) != (c.want == "") {
+			t.Errorf("a network begins with %s: %v, expected %q", c.name, err, c.want)
+		}
+		founding = n.Constitution()
+		founding.Members[2].Certificate, founding.Rules = c.act.Args.Certificate, 1
+		if err := founding.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		if err := decide.CheckGenesis(founding, n.Ms()); err != nil {
+			t.Errorf("by rules 1 a network begins with %s: %v", c.name, err)
+		}
+	}
+}
+
+// What is proposed in time and decided too late fails.
+func TestACertificateThatEndsBeforeTheDecisionDoesNotEnter(t *testing.T) {
+	n := govtest.New(t)
+	first := n.Genesis()
+	delta := dated(t, "delta", -day, 2*time.Hour)
+	p := n.Propose(n.Members[0], govtest.Act(action.AddParticipant, action.Args{Name: "delta", Certificate: delta.Cert.Raw}))
+	n.Vote(n.Members[0], p.ID, envelope.Yes)
+	n.Now = n.Now.Add(3 * time.Hour)
+	if out := n.Vote(n.Members[1], p.ID, envelope.Yes); out.State != table.Failed || out.Reason.Code != reason.EndedCertificate {
+		t.Errorf("%+v", out)
+	}
+	n.Audited(first)
+}
+
+// A policy that needs a member which cannot sign locks everybody out, at once or when voting ends.
+func TestALockOutIsJudgedWithTheMembersThatCanSign(t *testing.T) {
+	unanimous := setPolicy(constitution.PolicyDefault, policy.Unanimous)
+	for _, c := range []struct {
+		name string
+		ends time.Duration
+		ok   bool
+	}{{"a member whose certificate has ended", time.Hour, false}, {"one whose certificate ends before the vote does", 2*time.Hour + 20*time.Hour, false}, {"one whose certificate stays", 400 * day, true}} {
+		n := govtest.New(t)
+		n.Members[2] = dated(t, "gamma", -day, c.ends)
+		n.C = n.Constitution()
+		if err := n.C.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		n.Genesis()
+		n.Now = n.Now.Add(2 * time.Hour)
+		_, err := n.Submit(n.SignProposal(n.Members[0], unanimous))
+		if (err == nil) != c.ok || err != nil && (reasonOf(err) != reason.LockOut || !strings.Contains(err.Error(), "every member that can sign")) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// ended is a network of which all members' certificates have ended one after the other.
+func ended(t *testing.T, rules uint64, ends ...time.Duration) (*govtest.Network, table.NodeRecord) {
+	n := govtest.New(t)
+	for i, end := range ends {
+		n.Members[i] = dated(t, fmt.Sprintf("member %d", i), -day, end)
+	}
+	n.C = n.Constitution()
+	n.C.Rules = rules
+	if err := n.C.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	first := n.Genesis()
+	n.Now = n.Now.Add(1000 * day)
+	return n, first
+}
+
+// A consortium that has forgotten all of its certificates renews them by its own votes, signed with the keys that it had.
+func TestAConsortiumWhoseCertificatesAllEndedRenewsThem(t *testing.T) {
+	n, first := ended(t, 2, 100*day, 200*day, 300*day)
+	renewed := make([]*govtest.Org, 3)
+	var renewals []action.Action
+	for i, m := range n.Members {
+		renewed[i] = dated(t, m.Name, 900*day, 2000*day)
+		renewals = append(renewals, govtest.Act(action.AddCertificate, action.Args{Actor: m.Name, Certificate: renewed[i].Cert.Raw}))
+	}
+	// The first one's had ended when two could still decide.
+	if _, err := n.Submit(n.SignProposal(n.Members[0], renewals...)); err == nil || !strings.Contains(err.Error(), "valid from") {
+		t.Errorf("a member whose certificate had ended before: %v", err)
+	}
+	p := n.Propose(n.Members[1], renewals...)
+	n.Vote(n.Members[1], p.ID, envelope.Yes)
+	if out := n.Vote(n.Members[2], p.ID, envelope.Yes); out.State != table.Accepted {
+		t.Fatalf("%+v", out)
+	}
+	// From then on dates count as ever.
+	if _, err := n.Submit(n.SignProposal(n.Members[1], govtest.AddCode(govtest.OtherCode))); err == nil {
+		t.Error("an ended certificate counts although there are others")
+	}
+	p = n.Propose(renewed[0], govtest.AddCode(govtest.OtherCode))
+	n.Vote(renewed[0], p.ID, envelope.Yes)
+	if out := n.Vote(renewed[1], p.ID, envelope.Yes); out.State != table.Accepted {
+		t.Errorf("with the new certificates: %+v", out)
+	}
+	n.Audited(first)
+}
+
+// Ended certificates count for nothing while members that can sign could renew them.
+func TestEndedCertificatesCountOnlyWhereNobodyCouldDecide(t *testing.T) {
+	add := govtest.AddCode(govtest.OtherCode)
+	n, _ := ended(t, 2, 100*day, 2000*day, 2000*day)
+	if _, err := n.Submit(n.SignProposal(n.Members[0], add)); err == nil {
+		t.Error("an ended certificate counts while two of three members can sign")
+	}
+	n, _ = ended(t, 1, 100*day, 200*day, 300*day)
+	if _, err := n.Submit(n.SignProposal(n.Members[1], add)); err == nil {
+		t.Error("by rules 1 an ended certificate counts")
+	}
+	n, _ = ended(t, 2, 100*day, 200*day, 300*day)
+	if got := n.Load().AsOf(n.Now); !got.Equal(govtest.Start.Add(200 * day)) {
+		t.Errorf("certificates are judged as of %s", got)
+	}
+}
