@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/decide"
 	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/internal/balance"
 	"github.com/cocoframework/coco/internal/signal"
 	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/peer"
@@ -53,7 +54,7 @@ type directory struct {
 	addresses   map[coco.NodeID]string
 	leaving     map[coco.NodeID]string // retired, and in consensus still: it needs their votes until they are out, and they its answers
 	byConsensus map[consensus.ID]coco.NodeID
-	voters      []replica.Voter // the trusted nodes with their owners, once the tables have told
+	voters      []balance.Seat // the trusted nodes with their owners, once the tables have told
 }
 
 func newDirectory(addresses, leaving map[coco.NodeID]string) *directory {
@@ -190,19 +191,11 @@ func (n *node) followDecisions(applied uint64) {
 		n.log.Error("the list of places does not decode", "error", err)
 		return
 	}
-	n.setNodes(addresses, leaving, votersOf(voters))
+	n.setNodes(addresses, leaving, voters)
 	n.leaveIfRemoved(records)
 	n.decided.at.Store(applied)
 	n.decided.changed.Fire()
 	n.gateways.reidentify()
-}
-
-func votersOf(list []decide.Voter) []replica.Voter {
-	out := make([]replica.Voter, len(list))
-	for i, v := range list {
-		out[i] = replica.Voter{Node: v.Node, Owner: v.Owner, Free: v.Free}
-	}
-	return out
 }
 
 // leaveIfRemoved ends this node, once consensus does without it, if it is not trusted any more and no other node has

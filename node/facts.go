@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"github.com/cocoframework/coco/gov/query"
 	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/internal/balance"
-	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -70,7 +68,8 @@ func (n *node) Status() wire.Status {
 		LedgerTime: n.replica.Now().UTC().Truncate(time.Millisecond), ClockLag: n.replica.ClockLag().Seconds(), Age: n.replica.Age().Seconds(), Warning: clockWarning(n.replica.ClockLag()),
 		Notice: strings.Join(n.notices(), " "), Certificates: n.listCertificates(c),
 	}
-	st.Learns = n.learns()
+	voters := n.replica.Members().Voters
+	st.Learns = balance.Learns(n.decided.directory.Load().voters, st.Node, func(id coco.NodeID) bool { return slices.Contains(voters, consensus.IDOf(id)) })
 	st.Problem = staleProblem(n.age())
 	if s.Leader == 0 {
 		st.Problem = "the network has no leader: fewer than a majority of the nodes reach each other"
@@ -82,27 +81,6 @@ func (n *node) Status() wire.Status {
 func (n *node) votes() bool {
 	m := n.replica.Members()
 	return len(m.Outgoing) == 0 && slices.Contains(m.Voters, consensus.IDOf(n.self.Identity.ID()))
-}
-
-// learns reports whether this node does not vote because its vote would give its owner too many.
-func (n *node) learns() bool {
-	m, self := n.replica.Members(), n.self.Identity.ID()
-	if !slices.Contains(m.Learners, consensus.IDOf(self)) {
-		return false
-	}
-	votes, mine := balance.Votes{}, replica.Voter{Free: true}
-	for _, v := range n.decided.directory.Load().voters {
-		if slices.Contains(m.Voters, consensus.IDOf(v.Node)) {
-			votes[v.Owner]++
-		}
-		if v.Node == self {
-			mine = v
-		}
-	}
-	more := maps.Clone(votes)
-	more[mine.Owner]++
-	owner, raises := balance.Raises(votes, more, false)
-	return raises && owner == mine.Owner && !mine.Free
 }
 
 // notices are what every user must be told of this network.

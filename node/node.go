@@ -52,6 +52,7 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/history"
+	"github.com/cocoframework/coco/internal/balance"
 	"github.com/cocoframework/coco/internal/intake"
 	"github.com/cocoframework/coco/internal/signal"
 	"github.com/cocoframework/coco/join"
@@ -149,9 +150,9 @@ func prepareUntil(told, ctx context.Context, cfg Config, self *join.Attestor, ow
 // open lets this node and the others connect.
 func (n *node) open(ctx context.Context) {
 	n.progress.enter(joining)
-	voters := []replica.Voter{} // whose they are, the committed tables will say
+	voters := []balance.Seat{} // whose they are, the committed tables will say
 	for id := range n.network.Nodes {
-		voters = append(voters, replica.Voter{Node: id, Free: true})
+		voters = append(voters, balance.Seat{Node: id, Free: true})
 	}
 	n.replica.Trust(voters)
 	n.links.peers.Open(ctx, n.connections(), n.network.Nodes)
@@ -345,7 +346,7 @@ func (n *node) openLedgers(ctx context.Context, b *catchup.Basis) error {
 }
 
 // setNodes makes directory, connections and consensus follow the list of trusted nodes.
-func (n *node) setNodes(addresses, leaving map[coco.NodeID]string, voters []replica.Voter) {
+func (n *node) setNodes(addresses, leaving map[coco.NodeID]string, voters []balance.Seat) {
 	d := newDirectory(addresses, leaving)
 	d.voters = voters
 	n.decided.directory.Store(d)

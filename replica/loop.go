@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/balance"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/internal/signal"
 )
@@ -30,8 +31,8 @@ type event struct {
 	applied     *commitTask
 	sealed      *sealedEvent
 	unreachable consensus.ID
-	nodes       []Voter     // the nodes that the constitution trusts, after a change
-	do          func(*loop) // run on the loop's goroutine
+	nodes       []balance.Seat // the nodes that the constitution trusts, after a change
+	do          func(*loop)    // run on the loop's goroutine
 }
 
 // sealedEvent gives a permit back, with the batch that was sealed under it, if any.

@@ -8,20 +8,13 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
+	"github.com/cocoframework/coco/internal/balance"
 	"github.com/cocoframework/coco/store"
 )
 
-// Voter is a node that the constitution trusts. It votes once it has caught up and may.
-type Voter struct {
-	Node  coco.NodeID
-	Owner coco.ActorID
-	// Free: it votes whatever share of the votes its owner has then.
-	Free bool
-}
-
 // Trust makes consensus follow the list of the nodes that the constitution trusts. A node that is not free goes on learning
 // while its vote would give its owner too many; see package balance.
-func (r *Replica) Trust(nodes []Voter) { r.loop.inbox.put(event{nodes: nodes}) }
+func (r *Replica) Trust(nodes []balance.Seat) { r.loop.inbox.put(event{nodes: nodes}) }
 
 // SetLeaving says whether another node is to lead from now on. See Members for what becomes of it.
 func (r *Replica) SetLeaving(is bool) {

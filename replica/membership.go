@@ -18,7 +18,7 @@ const CaughtUp = 64
 type membership struct {
 	self    consensus.ID
 	trusted []consensus.ID // empty until the constitution is known
-	voters  map[consensus.ID]Voter
+	voters  map[consensus.ID]balance.Seat
 	change  uint64             // index of a change of members that is not applied yet, 0 if there is none
 	forced  func() raft.Change // by a recovery: before anything else
 	leaving bool               // another node is to lead
@@ -39,46 +39,28 @@ type peer struct {
 }
 
 // trust makes the members follow a list of nodes.
-func (m *membership) trust(nodes []Voter) {
-	m.trusted, m.voters = make([]consensus.ID, len(nodes)), make(map[consensus.ID]Voter, len(nodes))
+func (m *membership) trust(nodes []balance.Seat) {
+	m.trusted, m.voters = make([]consensus.ID, len(nodes)), make(map[consensus.ID]balance.Seat, len(nodes))
 	for i, n := range nodes {
 		m.trusted[i] = consensus.IDOf(n.Node)
 		m.voters[m.trusted[i]] = n
 	}
 }
 
-// votes counts the votes of trusted nodes by their owners.
-func (m *membership) votes(ids ...consensus.ID) balance.Votes {
-	out := balance.Votes{}
+// seats returns the trusted nodes among those given.
+func (m *membership) seats(ids ...consensus.ID) (out []balance.Seat) {
 	for _, id := range ids {
-		if v, trusted := m.voters[id]; trusted {
-			out[v.Owner]++
+		if s, trusted := m.voters[id]; trusted {
+			out = append(out, s)
 		}
 	}
 	return out
 }
 
-// admissible returns those of the learners given that may vote: together they give no owner too many votes, but for
-// nodes that are free.
-func (m *membership) admissible(g group, learners []consensus.ID) []consensus.ID {
-	out := slices.Clone(learners)
-	before := m.votes(g.Voters...)
-	for {
-		owner, raises := balance.Raises(before, m.votes(slices.Concat(g.Voters, out)...), false)
-		if !raises {
-			return out
-		}
-		last := -1
-		for i, id := range out {
-			if v := m.voters[id]; v.Owner == owner && !v.Free {
-				last = i
-			}
-		}
-		if last < 0 {
-			return out
-		}
-		out = slices.Delete(out, last, last+1)
-	}
+// held reports whether a learner does not become a voter, because its owner would have too many votes.
+func (m *membership) held(g group, id consensus.ID) bool {
+	seats := m.seats(id)
+	return len(balance.Admissible(m.seats(g.Voters...), seats)) < len(seats)
 }
 
 // tick counts down to the closing of connections, and reports whether it is due.
@@ -141,14 +123,16 @@ func (m *membership) next(g group) (raft.Change, bool) {
 			if p.Voter {
 				continue
 			}
-			alive = alive || p.Active && len(m.admissible(g, []consensus.ID{p.ID})) > 0
+			alive = alive || p.Active && !m.held(g, p.ID)
 			// A learner that was just added counts as active; what it confirmed shows that it is there.
 			if slices.Contains(m.trusted, p.ID) && p.Active && p.Match > 0 && p.Match+CaughtUp >= g.next {
 				c.AddVoter = append(c.AddVoter, p.ID)
 			}
 		}
 		slices.Sort(c.AddVoter)
-		c.AddVoter = m.admissible(g, c.AddVoter)
+		if may := balance.Admissible(m.seats(g.Voters...), m.seats(c.AddVoter...)); len(m.voters) > 0 {
+			c.AddVoter = slices.DeleteFunc(c.AddVoter, func(id consensus.ID) bool { return !slices.Contains(may, m.voters[id]) })
+		}
 		if len(c.AddVoter) == 0 && alive {
 			return c, false // the nodes that leave wait for their successors
 		}
@@ -231,7 +215,7 @@ func (m *membership) spare(g group, id consensus.ID) error {
 			alive++
 		}
 	}
-	owner, raises := balance.Raises(m.votes(g.Voters...), m.votes(except(g.Voters, id)...), false)
+	owner, raises := balance.Raises(balance.Count(m.seats(g.Voters...)...), balance.Count(m.seats(except(g.Voters, id)...)...), false)
 	switch need := voters/2 + 1; {
 	case raises && !m.free(owner):
 		return fmt.Errorf("%w: without this node another organisation, %s, would have too many of the votes in consensus: members decide about that by `remove-node` with `unbalanced`", coco.ErrInvalid, owner.Short())

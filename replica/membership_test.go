@@ -9,6 +9,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
+	"github.com/cocoframework/coco/internal/balance"
 )
 
 type ids = []consensus.ID
@@ -77,12 +78,12 @@ func TestMembersFollowTheTrustedNodes(t *testing.T) {
 }
 
 // owned are voters whose owners are named by a letter each; those in free may vote whatever follows.
-func owned(owners string, free ...int) (trusted ids, voters map[consensus.ID]Voter) {
-	voters = map[consensus.ID]Voter{}
+func owned(owners string, free ...int) (trusted ids, voters map[consensus.ID]balance.Seat) {
+	voters = map[consensus.ID]balance.Seat{}
 	for i, o := range []byte(owners) {
 		id := consensus.ID(i + 1)
 		trusted = append(trusted, id)
-		voters[id] = Voter{Owner: coco.ActorID{o}, Free: slices.Contains(free, i+1)}
+		voters[id] = balance.Seat{Node: coco.NodeID{byte(i + 1)}, Owner: coco.ActorID{o}, Free: slices.Contains(free, i+1)}
 	}
 	return trusted, voters
 }

@@ -16,15 +16,8 @@ import (
 // name. A node that is admitted without that learns, and does not vote while its vote would do so; what would take other
 // organisations' votes away is refused.
 
-// Voter is a trusted node. It votes once it has caught up and may.
-type Voter struct {
-	Node  coco.NodeID
-	Owner coco.ActorID
-	Free  bool // it may vote whatever share of the votes its owner has
-}
-
 // Voters returns the trusted nodes among records.
-func Voters(r store.Reader, c *constitution.Constitution, records []table.NodeRecord) ([]Voter, error) {
+func Voters(r store.Reader, c *constitution.Constitution, records []table.NodeRecord) ([]balance.Seat, error) {
 	rules, err := rulesOf(c.Rules)
 	if err != nil {
 		return nil, err
@@ -36,7 +29,7 @@ func Voters(r store.Reader, c *constitution.Constitution, records []table.NodeRe
 	return votersOf(c, rules, records, places), nil
 }
 
-func votersOf(c *constitution.Constitution, r rules, records []table.NodeRecord, places []table.PlaceRecord) (out []Voter) {
+func votersOf(c *constitution.Constitution, r rules, records []table.NodeRecord, places []table.PlaceRecord) (out []balance.Seat) {
 	all := !r.balanced || len(c.Members) == 1
 	for i := range records {
 		rec := &records[i]
@@ -46,13 +39,13 @@ func votersOf(c *constitution.Constitution, r rules, records []table.NodeRecord,
 		free := slices.ContainsFunc(places, func(p table.PlaceRecord) bool {
 			return p.Unbalanced && !p.Removed && p.Owner == rec.Owner && p.Address == rec.Address
 		})
-		out = append(out, Voter{rec.ID, rec.Owner, all || free})
+		out = append(out, balance.Seat{Node: rec.ID, Owner: rec.Owner, Free: all || free})
 	}
 	return out
 }
 
 // Votes returns how many votes organisations have once all of their nodes that may vote do.
-func Votes(voters []Voter) balance.Votes {
+func Votes(voters []balance.Seat) balance.Votes {
 	nodes, free := balance.Votes{}, balance.Votes{}
 	for _, v := range voters {
 		nodes[v.Owner]++
@@ -137,14 +130,14 @@ func votesAfter(now Present, r rules, effects []Effect, members int) balance.Vot
 	for i := range effects {
 		switch e := &effects[i]; e.Kind {
 		case NodeRetired:
-			voters = slices.DeleteFunc(voters, func(v Voter) bool { return v.Node == e.Node })
+			voters = slices.DeleteFunc(voters, func(v balance.Seat) bool { return v.Node == e.Node })
 		case PlaceAdmitted:
 			at := slices.IndexFunc(now.Nodes, func(rec table.NodeRecord) bool {
 				return rec.State == table.Trusted && rec.Owner == e.Actor && rec.Address == e.Address
 			})
 			if at < 0 {
-				voters = append(voters, Voter{Owner: e.Actor, Free: e.Unbalanced || !r.balanced || members == 1})
-			} else if i := slices.IndexFunc(voters, func(v Voter) bool { return v.Node == now.Nodes[at].ID }); e.Unbalanced && i >= 0 {
+				voters = append(voters, balance.Seat{Owner: e.Actor, Free: e.Unbalanced || !r.balanced || members == 1})
+			} else if i := slices.IndexFunc(voters, func(v balance.Seat) bool { return v.Node == now.Nodes[at].ID }); e.Unbalanced && i >= 0 {
 				voters[i].Free = true
 			}
 		}

@@ -22,6 +22,57 @@ import (
 // Votes is how many votes organisations have, by their ids. Those that have none are left out.
 type Votes map[coco.ActorID]int
 
+// Seat is a trusted node. It votes once it has caught up and may.
+type Seat struct {
+	Node  coco.NodeID
+	Owner coco.ActorID
+	Free  bool // it votes whatever share of the votes its owner has then
+}
+
+// Count counts a vote for each of the nodes.
+func Count(seats ...Seat) Votes {
+	out := Votes{}
+	for _, s := range seats {
+		out[s.Owner]++
+	}
+	return out
+}
+
+// Admissible returns those of the learners that may vote beside the voters: together they give no owner too many votes, but for
+// nodes that are free.
+func Admissible(voters, learners []Seat) []Seat {
+	out := slices.Clone(learners)
+	for {
+		owner, raises := Raises(Count(voters...), Count(slices.Concat(voters, out)...), false)
+		if !raises {
+			return out
+		}
+		last := -1
+		for i, s := range out {
+			if s.Owner == owner && !s.Free {
+				last = i
+			}
+		}
+		if last < 0 {
+			return out
+		}
+		out = slices.Delete(out, last, last+1)
+	}
+}
+
+// Learns reports whether a node, one of the seats, does not vote because its owner would have too many votes.
+func Learns(seats []Seat, node coco.NodeID, votes func(coco.NodeID) bool) bool {
+	var voters, mine []Seat
+	for _, s := range seats {
+		if votes(s.Node) {
+			voters = append(voters, s)
+		} else if s.Node == node {
+			mine = append(mine, s)
+		}
+	}
+	return len(Admissible(voters, mine)) < len(mine)
+}
+
 // Total returns the number of votes.
 func (v Votes) Total() (n int) {
 	for _, votes := range v {
