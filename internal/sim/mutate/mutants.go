@@ -62,7 +62,7 @@ var mutants = []mutant{
 		old: "ok && (alone || !clocks.Alone())", new: "ok && agreed == 0",
 	},
 	{
-		name: "swap", what: "`If-Match` always holds", file: "adapter/kv/codec.go",
+		name: "swap", what: "`If-Match` always holds", file: "adapter/kv/condition.go",
 		old: "		return version == c.version", new: "		return true",
 	},
 	{
