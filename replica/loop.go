@@ -152,8 +152,11 @@ func (l *loop) tellBehind() {
 }
 
 func (l *loop) step(m received) {
+	if l.ignores(m.from) {
+		return
+	}
 	if err := l.machine.Step(m.from, m.data); err != nil {
-		l.log.Warn("message from a peer refused", "error", err)
+		l.refused(m.from, err)
 	}
 }
 

@@ -23,24 +23,14 @@ const (
 // heart is what a replica exchanges with the others about time and freshness; the loop's.
 type heart struct {
 	machine *pulse.Machine
+	readers pulse.Readers
 	ticks   int
-	pending *confirmed // what it needs is not applied here yet
-	asked   uint64     // the last round that began because a client waits; 0 if none does
-	since   int        // ticks, when it began
-	waiting []reader
+	future  future
 }
 
-// confirmed is a confirmed round, and the voters that confirmed it.
-type confirmed struct {
-	pulse.Confirmed
-	by consensus.Membership
-}
-
-// reader waits for a round that began after it came.
-type reader struct {
-	ctx   context.Context
-	round uint64 // 0 if that has not begun
-	done  chan struct{}
+func newHeart(self consensus.ID) heart {
+	m := pulse.New(self)
+	return heart{machine: m, readers: pulse.Readers{Machine: m, Again: askTicks}}
 }
 
 // Hear receives a beat of an authenticated node. Those of one node MUST come in order.
@@ -68,10 +58,14 @@ func (r *Replica) Age() time.Duration {
 // Latest returns once this node has applied all that was committed anywhere before the call, as a quorum confirms that was asked
 // after it. No clock counts for that. It fails with coco.ErrBusy if no quorum answers.
 func (r *Replica) Latest(ctx context.Context) error {
-	w := reader{ctx: ctx, done: make(chan struct{})}
-	r.loop.inbox.put(event{do: func(l *loop) { l.await(w) }})
+	done := make(chan struct{})
+	r.loop.inbox.put(event{do: func(l *loop) {
+		if l.pulse.readers.Await(ctx, done) {
+			l.ask()
+		}
+	}})
 	select {
-	case <-w.done:
+	case <-done:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("%w: the request ended before a majority of the nodes answered", coco.ErrBusy)
@@ -86,35 +80,17 @@ func (l *loop) beat() {
 	if h.ticks++; h.ticks%beatTicks == 0 {
 		l.round(false)
 	}
-	h.waiting = slices.DeleteFunc(h.waiting, func(w reader) bool { return w.ctx.Err() != nil })
-	switch {
-	case len(h.waiting) == 0:
-		h.asked = 0
-	case h.asked == 0 || h.ticks-h.since >= askTicks:
+	if h.readers.Tick() {
 		l.ask()
 	}
 	l.freshen()
 }
 
-// await adds a reader. Those that come while a round is under way share the next one.
-func (l *loop) await(w reader) {
-	l.pulse.waiting = append(l.pulse.waiting, w)
-	if l.pulse.asked == 0 {
-		l.ask()
-		l.freshen()
-	}
-}
-
-// ask begins a round that is answered at once, for the readers that have none yet.
+// ask begins a round that is answered at once, for the reads that wait.
 func (l *loop) ask() {
-	h := &l.pulse
 	l.round(true)
-	h.asked, h.since = h.machine.Round(), h.ticks
-	for i := range h.waiting {
-		if h.waiting[i].round == 0 {
-			h.waiting[i].round = h.asked
-		}
-	}
+	l.pulse.readers.Began()
+	l.freshen()
 }
 
 // round begins a round and sends all members a beat.
@@ -152,45 +128,11 @@ func (l *loop) hear(from consensus.ID, b pulse.Beat) {
 	l.freshen()
 }
 
-// freshen notes the last round that is confirmed, once what was committed before it is applied here. If what was applied meanwhile has changed the
-// voters, those that have confirmed it may be voters no more, and others may have elected another leader: then the round proves nothing.
+// freshen notes the last round that is confirmed, once what was committed before it is applied here.
 func (l *loop) freshen() {
-	h := &l.pulse
-	for {
-		m := l.machine.Membership()
-		if h.pending == nil {
-			c, ok := h.machine.Confirm(m, l.standing())
-			if !ok || int64(c.Began) <= l.progress.fresh.Load() {
-				return
-			}
-			h.pending = &confirmed{c, m}
-		}
-		c := h.pending
-		if l.progress.applied.Load() < c.Known {
-			return
-		}
-		h.pending = nil
-		if !slices.Equal(c.by.Voters, m.Voters) || !slices.Equal(c.by.Outgoing, m.Outgoing) {
-			continue
-		}
-		l.progress.fresh.Store(int64(c.Began))
-		l.release(c.Round)
-	}
-}
-
-// release lets the readers go whose round is confirmed.
-func (l *loop) release(round uint64) {
-	h := &l.pulse
-	h.waiting = slices.DeleteFunc(h.waiting, func(w reader) bool {
-		if w.round == 0 || w.round > round {
-			return false
-		}
-		close(w.done)
-		return true
-	})
-	if h.asked <= round {
-		if h.asked = 0; len(h.waiting) > 0 {
-			l.ask()
-		}
+	fresh, begin := l.pulse.readers.Freshen(l.machine.Membership(), l.standing(), l.progress.applied.Load())
+	l.progress.fresh.Store(int64(fresh))
+	if begin {
+		l.ask()
 	}
 }

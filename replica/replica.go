@@ -136,11 +136,13 @@ type Replica struct {
 func New(cfg Config) (*Replica, error) {
 	m := cfg.Machine
 	m.Self, m.Log, m.ElectionTicks, m.HeartbeatTicks = consensus.IDOf(cfg.Self), logReader{cfg.Disk}, electionTicks, heartbeatTicks
+	var r *Replica
+	m.Accept = func(e consensus.Entry) error { return r.loop.accept(e) }
 	machine, err := raft.New(m)
 	if err != nil {
 		return nil, err
 	}
-	r := &Replica{cfg: cfg, progress: newProgress(), meter: newMeter()}
+	r = &Replica{cfg: cfg, progress: newProgress(), meter: newMeter()}
 	inbox := newMailbox[event]()
 	r.exec = &executor{
 		log: cfg.Log, clock: cfg.Clock, store: cfg.Store, history: cfg.History, hooks: cfg.Hooks, progress: r.progress, meter: r.meter,
@@ -152,7 +154,7 @@ func New(cfg Config) (*Replica, error) {
 	r.loop = &loop{
 		log: cfg.Log, clock: cfg.Clock, machine: machine, inbox: inbox, recv: make(chan received, 1024),
 		exec: r.exec.tasks, disk: r.writer.tasks, network: cfg.Network, progress: r.progress, status: newStatus(),
-		membership: membership{self: m.Self}, pulse: heart{machine: pulse.New(m.Self)},
+		membership: membership{self: m.Self}, pulse: newHeart(m.Self),
 	}
 	r.exec.time.Give(cfg.Time, cfg.Clock.Elapsed())
 	if cfg.Start.Index > 0 {

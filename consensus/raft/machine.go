@@ -58,6 +58,9 @@ type Config struct {
 	// ElectionTicks without a word from the leader start an election; a leader sends heartbeats
 	// every HeartbeatTicks.
 	ElectionTicks, HeartbeatTicks int
+	// Accept says whether this node takes an entry that a leader sends; nil for every one. A message with an entry that it refuses changes
+	// nothing: Step returns the error. It is as if the message were lost, so the leader sends it again.
+	Accept func(consensus.Entry) error
 }
 
 func (c *Config) validate() error {
@@ -102,6 +105,7 @@ type Machine struct {
 	last        uint64 // of the log with everything proposed or received
 	pendingConf uint64 // index of the last proposed change of members
 	applied     uint64
+	accept      func(consensus.Entry) error
 	silent      int                 // ticks since the leader's last message
 	patience    int                 // after so many of them a node without a vote takes the leader for gone
 	history     []tenure            // the members as of each change, from Base on
@@ -139,7 +143,7 @@ func New(cfg Config) (*Machine, error) {
 		before.Voters = cfg.Voters
 	}
 	m := &Machine{
-		self: cfg.Self, fixed: cfg.Fixed, log: st, last: cfg.Last, applied: cfg.Base.Index, patience: 2 * cfg.ElectionTicks,
+		self: cfg.Self, fixed: cfg.Fixed, log: st, last: cfg.Last, applied: cfg.Base.Index, accept: cfg.Accept, patience: 2 * cfg.ElectionTicks,
 		history: []tenure{{cfg.Base.Index, cloneMembers(before)}}, conf: cloneMembers(before),
 	}
 	if cfg.Fixed > 0 {
@@ -242,6 +246,13 @@ func (m *Machine) Step(from consensus.ID, data []byte) error {
 	if msg.GetFrom() != uint64(from) || msg.GetTo() != uint64(m.self) || raft.IsLocalMsg(msg.GetType()) ||
 		msg.GetType() == pb.MsgProp || msg.GetType() == pb.MsgSnap {
 		return fmt.Errorf("%w: raft message %v from %x to %x on the connection of %x", coco.ErrCorrupt, msg.GetType(), msg.GetFrom(), msg.GetTo(), uint64(from))
+	}
+	if m.accept != nil && msg.GetType() == pb.MsgApp {
+		for _, e := range msg.GetEntries() {
+			if err := m.accept(fromRaft(e)); err != nil {
+				return err
+			}
+		}
 	}
 	if err := m.step(msg); err != nil {
 		return err

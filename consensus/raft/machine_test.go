@@ -6,6 +6,9 @@ import (
 	"slices"
 	"testing"
 
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
@@ -166,5 +169,64 @@ func TestALogThatGivesOtherEntriesEndsTheMachine(t *testing.T) {
 		if err := m.Campaign(); !errors.Is(err, coco.ErrCorrupt) {
 			t.Fatalf("a machine that is over stands for election: %v", err)
 		}
+	}
+}
+
+// A leader's message with an entry that this node does not take changes nothing, and the same message without it is taken.
+func TestAMessageWithAnEntryThatIsNotTakenIsDropped(t *testing.T) {
+	refusal := errors.New("not taken")
+	log := &memory{}
+	m, err := raft.New(raft.Config{
+		Self: 1, Voters: []consensus.ID{1, 2, 3}, Log: log, ElectionTicks: 10, HeartbeatTicks: 1,
+		Accept: func(e consensus.Entry) error {
+			if string(e.Data) == "bad" {
+				return refusal
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(data ...string) error {
+		msg := &pb.Message{Type: pb.MsgApp.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(uint64(5)), Index: new(uint64(0)), LogTerm: new(uint64(0)), Commit: new(uint64(0))}
+		for i, d := range data {
+			msg.Entries = append(msg.Entries, &pb.Entry{Term: new(uint64(5)), Index: new(uint64(i + 1)), Data: []byte(d)})
+		}
+		raw, err := proto.Marshal(msg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Step(2, raw)
+	}
+	appended := func() (n int) {
+		for {
+			out, ok, err := m.Ready()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok {
+				return n
+			}
+			if out.Append != nil {
+				n += len(out.Append.Entries)
+				log.write(out.Append.Entries)
+				if err := m.Appended(out.Append); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if err := send("good", "bad"); !errors.Is(err, refusal) {
+		t.Errorf("a message with a bad entry: %v", err)
+	}
+	if n := appended(); n != 0 {
+		t.Errorf("%d entries of it are appended", n)
+	}
+	if err := send("good", "better"); err != nil {
+		t.Error(err)
+	}
+	if n := appended(); n != 2 {
+		t.Errorf("%d entries are appended, expected 2", n)
 	}
 }

@@ -78,8 +78,8 @@ var mutants = []mutant{
 		old: "Known: known}, led\n", new: "Known: known}, led || true\n",
 	},
 	{
-		name: "before", what: "a linearizable read is let go by a round that began before it", file: "replica/pulse.go",
-		old: "if w.round == 0 || w.round > round {", new: "if w.round == 0 && w.round > round {",
+		name: "before", what: "a linearizable read is let go by a round that began before it", file: "pulse/readers.go",
+		old: "if w.round == 0 || w.round > c.Round {", new: "if w.round == 0 && w.round > c.Round {",
 	},
 	{
 		name: "dirty", what: "reads show what is executed but not committed", file: "store/snapshot.go",
