@@ -112,6 +112,30 @@ func Decode(b []byte) (*Constitution, error) {
 	return c, nil
 }
 
+// Names returns the names of the organisations of a constitution in its canonical form, which was checked when it was stored. The
+// error is coco.ErrCorrupt.
+func Names(b []byte) (map[coco.ActorID]string, error) {
+	names := map[coco.ActorID]string{}
+	var members []Member
+	var participants []Participant
+	for key, list := range map[uint64]any{3: &members, 4: &participants} {
+		field, ok, err := canon.Field(b, key, canon.Limits{Bytes: MaxCore})
+		if err == nil && ok {
+			err = canon.Unmarshal(field, list, canon.Limits{Bytes: MaxCore})
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: constitution: %w", coco.ErrCorrupt, err)
+		}
+	}
+	for i := range members {
+		names[members[i].Actor()] = members[i].Name
+	}
+	for i := range participants {
+		names[participants[i].Actor()] = participants[i].Name
+	}
+	return names, nil
+}
+
 // AddSettings adds an adapter's settings, in canonical JSON, to a constitution that was decoded without them. The error
 // is coco.ErrCorrupt if they are others than the constitution names.
 func (c *Constitution) AddSettings(name string, text []byte) error {

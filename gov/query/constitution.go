@@ -66,10 +66,10 @@ func Nodes(r store.Reader, c *constitution.Constitution) ([]wire.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]wire.Node, len(records))
+	out, known := make([]wire.Node, len(records)), newNames(r, c)
 	for i, n := range records {
 		out[i] = wire.Node{
-			Node: n.ID, Owner: n.Owner, OwnerName: c.Name(n.Owner), Address: n.Address,
+			Node: n.ID, Owner: n.Owner, OwnerName: known.of(n.Owner), Address: n.Address,
 			ClientAddress: n.ClientAddress, Measurement: n.Measurement, State: string(n.State), Since: n.Since,
 		}
 	}

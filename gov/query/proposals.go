@@ -16,7 +16,7 @@ import (
 )
 
 // Proposals returns the proposals that a query wants, the newest first, without actions, ballots and envelopes.
-// The constitution is the one in force, for names and for the votes that count.
+// The constitution is the one in force, for names.
 func Proposals(r store.Reader, c *constitution.Constitution, q wire.ProposalQuery) ([]wire.Proposal, error) {
 	records, err := table.Proposals(r, func(p table.ProposalRecord) bool { return q.Wants(p.ID, p.Number, string(p.State), p.Decided) })
 	if err != nil {
@@ -26,9 +26,9 @@ func Proposals(r store.Reader, c *constitution.Constitution, q wire.ProposalQuer
 	if q.Limit > 0 {
 		records = records[:min(q.Limit, len(records))]
 	}
-	out := make([]wire.Proposal, len(records))
+	out, known := make([]wire.Proposal, len(records)), newNames(r, c)
 	for i, p := range records {
-		if out[i], _, err = describe(r, c, p); err != nil {
+		if out[i], _, err = describe(r, known, p); err != nil {
 			return nil, err
 		}
 	}
@@ -41,7 +41,8 @@ func Proposal(r store.Reader, c *constitution.Constitution, id coco.Digest) (wir
 	if err != nil {
 		return wire.Proposal{}, err
 	}
-	p, ballots, err := describe(r, c, rec)
+	known := newNames(r, c)
+	p, ballots, err := describe(r, known, rec)
 	if err != nil {
 		return p, err
 	}
@@ -56,11 +57,10 @@ func Proposal(r store.Reader, c *constitution.Constitution, id coco.Digest) (wir
 	p.Actions, p.Envelope = string(text), rec.Raw
 	voted := map[coco.ActorID]bool{}
 	for _, b := range ballots {
-		_, member := c.Member(b.Actor)
 		voted[b.Actor] = b.Vote != envelope.Withdraw
 		p.Ballots = append(p.Ballots, wire.Ballot{
-			Member: b.Actor, Name: nameOf(c, b.Actor), Vote: string(b.Vote), Time: timeOf(b.Time),
-			Since: b.Since, Counts: member && !b.Void, Envelope: b.Raw,
+			Member: b.Actor, Name: known.of(b.Actor), Vote: string(b.Vote), Time: timeOf(b.Time),
+			Since: b.Since, Counts: !b.Void, Envelope: b.Raw,
 		})
 	}
 	if rec.State == table.Open {
@@ -73,10 +73,11 @@ func Proposal(r store.Reader, c *constitution.Constitution, id coco.Digest) (wir
 	return p, nil
 }
 
-// describe returns what a list says of a proposal, and its ballots.
-func describe(r store.Reader, c *constitution.Constitution, p table.ProposalRecord) (wire.Proposal, []table.BallotRecord, error) {
+// describe returns what a list says of a proposal, and its ballots. What was decided stays as it was decided: a member's removal later on
+// takes no vote back.
+func describe(r store.Reader, known *names, p table.ProposalRecord) (wire.Proposal, []table.BallotRecord, error) {
 	out := wire.Proposal{
-		ID: p.ID, Number: p.Number, State: string(p.State), Proposer: p.Proposer, ProposerName: nameOf(c, p.Proposer), Kinds: p.Kinds,
+		ID: p.ID, Number: p.Number, State: string(p.State), Proposer: p.Proposer, ProposerName: known.of(p.Proposer), Kinds: p.Kinds,
 		Expires: timeOf(p.Expires), Since: p.Since, Decided: p.Decided, Code: string(reason.CodeOf(p.Reason)), Reason: p.Reason.String(),
 	}
 	signed, err := p.Signed()
@@ -88,8 +89,8 @@ func describe(r store.Reader, c *constitution.Constitution, p table.ProposalReco
 	}
 	ballots, err := table.Ballots(r, p.ID)
 	for _, b := range ballots {
-		if _, member := c.Member(b.Actor); !member || b.Void {
-			continue
+		if b.Void {
+			continue // of a member that was removed while the proposal was open
 		}
 		switch b.Vote {
 		case envelope.Yes:
@@ -99,11 +100,6 @@ func describe(r store.Reader, c *constitution.Constitution, p table.ProposalReco
 		}
 	}
 	return out, ballots, err
-}
-
-// nameOf returns an organisation's name, or the beginning of its id if it was removed.
-func nameOf(c *constitution.Constitution, id coco.ActorID) string {
-	return cmp.Or(c.Name(id), id.Short())
 }
 
 // timeOf returns the time that a record gives in milliseconds since 1970.
