@@ -85,10 +85,11 @@ type Recover struct {
 	// Release asks members for their shares of an epoch, and returns those that it got, and why it did not get others. It is
 	// not called before Show has returned.
 	Release func(recovery.Request, *keys.SealedEpoch) ([]recovery.Release, []error)
-	// Time is what time it is, as the members say who open the ledger. The ledger's time goes on there, whatever this host's clock says, until the
-	// clocks of a quorum of nodes say otherwise. Zero if the members say nothing: then it goes on at most ten minutes after the ledger's last batch,
+	// Time returns what time it is, as the members say who open the ledger; it is called once they have, as an audit and a ceremony take their
+	// time. The ledger's time goes on there, whatever this host's clock says, until the
+	// clocks of a quorum of nodes say otherwise. Nil if the members say nothing: then it goes on at most ten minutes after the ledger's last batch,
 	// until a quorum has told its time.
-	Time time.Time
+	Time func() time.Time
 }
 
 // LossError refuses to go on from a ledger that lacks a transaction which is known to be committed.

@@ -87,10 +87,10 @@ func (s *start) recover(ctx context.Context) error {
 
 // time returns the time that the members say in a recovery, in milliseconds since 1970; 0 if there is none.
 func (s *start) time() uint64 {
-	if s.cfg.Recover == nil || s.cfg.Recover.Time.IsZero() {
+	if s.cfg.Recover == nil || s.cfg.Recover.Time == nil {
 		return 0
 	}
-	return uint64(max(0, s.cfg.Recover.Time.UnixMilli()))
+	return uint64(max(0, s.cfg.Recover.Time().UnixMilli()))
 }
 
 // witness notes, beside an audit, where the ledger ends and in which view one transaction is in it.

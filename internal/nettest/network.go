@@ -169,7 +169,7 @@ func (n *Network) Join(others ...int) func(*node.Config) {
 // Recover has a node go on alone from its ledger, with the shares of all members.
 func (n *Network) Recover(c *node.Config) {
 	c.Approve = n.Constitution.Digest()
-	c.Recover = &node.Recover{Time: n.Now(), Release: n.Release}
+	c.Recover = &node.Recover{Time: n.Now, Release: n.Release}
 }
 
 // Release releases the shares of all members.

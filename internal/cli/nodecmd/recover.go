@@ -17,7 +17,7 @@ import (
 // what the supervisor knows, before the first key is read.
 func recovering(cfg nodeconfig.Config, show func(recovery.Point)) *node.Recover {
 	// The members give their keys to this machine, and with them their word that its clock is right.
-	r := &node.Recover{Time: time.Now(), AtLeast: cfg.RecoverAtLeast}
+	r := &node.Recover{Time: time.Now, AtLeast: cfg.RecoverAtLeast}
 	r.Show = func(p recovery.Point) error {
 		if want := cfg.RecoverLast; want != (coco.TxID{}) && want != p.Last() {
 			return fmt.Errorf("%w: the ledger ends with transaction %s, and what was accepted is %s", coco.ErrDenied, p.Last(), want)
