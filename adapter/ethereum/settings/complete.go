@@ -78,6 +78,9 @@ func complete(page []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := expandPredeploys(all); err != nil {
+		return nil, err
+	}
 	fill(all, defaults(all["pin"] != nil))
 	rpc, err := object(all["rpc"])
 	if err != nil {

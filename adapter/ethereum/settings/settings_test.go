@@ -223,6 +223,26 @@ func TestASettingThatIsMissingInAnOlderLedgerMeansWhatTheProgramDid(t *testing.T
 	equal(t, "blocks without transactions", s.ConfirmationBlocks, 0)
 }
 
+func TestPredeploysAreStoredAsAccounts(t *testing.T) {
+	complete, err := Complete([]byte(`{"chain_id":7,"predeploys":["create2-deployer","multicall3"],"alloc":{"ca11bde05977b3631167028862be2a173976ca11":{"balance":"1"}}}`))
+	must(t, err)
+	if strings.Contains(string(complete), "predeploys") {
+		t.Errorf("stored: %.300s", complete)
+	}
+	s, err := Parse(complete)
+	must(t, err)
+	equal(t, "accounts", len(s.Alloc), 2)
+	equal(t, "code of the account that the page gives itself", len(s.Alloc[common.HexToAddress("0xcA11bde05977b3631167028862bE2a173976CA11")].Code), 0)
+	proxy := s.Alloc[common.HexToAddress("0x4e59b44847b379578588920cA78FbF26c0B4956C")]
+	equal(t, "size of the deployer", len(proxy.Code), 69)
+	equal(t, "nonce of the deployer", proxy.Nonce, 1)
+	for _, page := range []string{`{"chain_id":7,"predeploys":["create3"]}`, `{"chain_id":7,"predeploys":"multicall3"}`} {
+		if _, err := Complete([]byte(page)); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), "predeploys: expected") {
+			t.Errorf("%s: %v", page, err)
+		}
+	}
+}
+
 func TestLimitsOfRPCAreCompleted(t *testing.T) {
 	s, err := parsePage([]byte(`{"chain_id":7,"rpc":{"batch_items":7,"log_blocks":0}}`))
 	must(t, err)

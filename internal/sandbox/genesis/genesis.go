@@ -147,7 +147,7 @@ func adapterSettings(info localnet.Info) map[string]map[string]any {
 		alloc[a.Address] = map[string]any{"balance": funds}
 	}
 	return map[string]map[string]any{
-		"ethereum": {"chain_id": info.ChainID, "alloc": alloc},
+		"ethereum": {"chain_id": info.ChainID, "alloc": alloc, "predeploys": []any{"create2-deployer", "multicall3"}},
 		"kv":       {},
 	}
 }
