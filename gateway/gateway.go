@@ -123,6 +123,9 @@ func (g *Gateway) Mount(maxBody int64, endpoints ...adapter.Endpoint) error {
 	return nil
 }
 
+// SetMaxBody changes how many bytes the bodies of the adapters' endpoints have at most, from the next request on.
+func (g *Gateway) SetMaxBody(n int64) { g.routes.Load().maxBody.Store(n) }
+
 // Handler returns what Serve serves, for a server that the caller runs. Its callers are identified
 // at every request, not once for a connection.
 func (g *Gateway) Handler() http.Handler { return http.HandlerFunc(g.serve) }

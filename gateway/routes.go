@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -21,6 +22,7 @@ type routes struct {
 	mounted bool
 	nothing map[string]bool     // the patterns of which none is the handler
 	counts  map[string]*classes // by pattern; and for otherRoute
+	maxBody atomic.Int64        // of the adapters' endpoints
 }
 
 var methods = []string{
@@ -30,6 +32,7 @@ var methods = []string{
 func (g *Gateway) newRoutes(maxBody int64, endpoints []adapter.Endpoint) (rt *routes, err error) {
 	rt = &routes{mux: http.NewServeMux(), mounted: maxBody > 0 || g.governor != nil, nothing: map[string]bool{"/": true}}
 	rt.counts = map[string]*classes{otherRoute: g.tally.of(otherRoute)}
+	rt.maxBody.Store(maxBody)
 	for _, f := range g.facts() {
 		switch {
 		case f.always != nil:
@@ -46,7 +49,7 @@ func (g *Gateway) newRoutes(maxBody int64, endpoints []adapter.Endpoint) (rt *ro
 	none := g.withoutCaller(rt.none(g))
 	rt.mux.Handle("/", none)
 	for _, e := range endpoints {
-		if err := rt.mount(g, maxBody, e); err != nil {
+		if err := rt.mount(g, e); err != nil {
 			return nil, err
 		}
 	}
@@ -81,7 +84,7 @@ func (rt *routes) withoutRedirect(pattern string, none http.Handler) {
 	}
 }
 
-func (rt *routes) mount(g *Gateway, maxBody int64, e adapter.Endpoint) (err error) {
+func (rt *routes) mount(g *Gateway, e adapter.Endpoint) (err error) {
 	path := e.Pattern[strings.LastIndexByte(e.Pattern, ' ')+1:]
 	if e.Handler == nil || len(path) < 2 || path[0] != '/' || strings.HasPrefix(path, "/{") ||
 		path == "/node" || strings.HasPrefix(path, "/node/") || path == "/gov" || strings.HasPrefix(path, "/gov/") || slices.Contains(ownPaths, path) {
@@ -93,7 +96,7 @@ func (rt *routes) mount(g *Gateway, maxBody int64, e adapter.Endpoint) (err erro
 			err = fmt.Errorf("%w: endpoint %q: %v", coco.ErrInvalid, e.Pattern, v)
 		}
 	}()
-	rt.mux.Handle(e.Pattern, g.withQuery(e.Query, g.withCaller(maxBody, e.Handler)))
+	rt.mux.Handle(e.Pattern, g.withQuery(e.Query, g.withBody(rt.maxBody.Load, e.Handler)))
 	rt.counts[e.Pattern] = g.tally.of(e.Pattern)
 	return nil
 }
@@ -186,8 +189,13 @@ func (g *Gateway) withoutCaller(h http.HandlerFunc) http.Handler {
 
 // withCaller serves callers only. A body may have at most maxBody bytes; none if that is zero.
 func (g *Gateway) withCaller(maxBody int64, h adapter.Handler) http.Handler {
+	return g.withBody(func() int64 { return maxBody }, h)
+}
+
+// withBody is withCaller for a size of bodies that is asked for at every request.
+func (g *Gateway) withBody(limit func() int64, h adapter.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w := rw.(*response)
+		w, maxBody := rw.(*response), limit()
 		caller, err := g.identify(w, r)
 		if err == nil {
 			err = g.checkOrigin(r)

@@ -135,7 +135,7 @@ func (n *node) alone(newest store.Reader, last replica.Rules) (bool, error) {
 }
 
 func limitsOf(c *constitution.Constitution) replica.Limits {
-	return replica.Limits{Count: c.Limits.BatchCount, Bytes: c.Limits.BatchBytes}
+	return replica.Limits{Count: c.Limits.BatchCount, Bytes: c.Limits.BatchBytes, QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits)}
 }
 
 // committed follows a batch that was committed. The executor calls it.
@@ -229,6 +229,7 @@ func (n *node) followConstitution(s store.Reader) error {
 		return err
 	}
 	n.decided.constitution.Store(c)
+	n.gateways.client.SetMaxBody(int64(c.Limits.BodyBytes)) // the replica reads its limits from the tables: see rules
 	n.log.Info("the constitution has changed", "digest", digest.Short())
 	return nil
 }

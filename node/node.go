@@ -293,7 +293,9 @@ func (n *node) serve() error {
 	for _, l := range n.state.ledgers {
 		endpoints = append(endpoints, l.Ledger.Endpoints()...)
 	}
-	return n.gateways.client.Mount(int64(n.decided.constitution.Load().Limits.BodyBytes), endpoints...)
+	err := n.gateways.client.Mount(int64(n.decided.constitution.Load().Limits.BodyBytes), endpoints...)
+	n.gateways.client.SetMaxBody(int64(n.decided.constitution.Load().Limits.BodyBytes)) // it may have changed meanwhile
+	return err
 }
 
 // openLedgers makes the tables, fills them from a snapshot if there is one, and opens the adapters on them.

@@ -53,6 +53,8 @@ type executor struct {
 type Limits struct {
 	Count int // transactions
 	Bytes int // of payloads
+	// QueueCalls and QueueBytes bound what waits for execution; zero for as before.
+	QueueCalls, QueueBytes int
 }
 
 // run executes until ctx ends or something is broken beyond repair.

@@ -61,7 +61,8 @@ func TestAnotherLeadersEntryRollsBackTheStoreTheLedgersAndTheCalls(t *testing.T)
 	ledger := &keeping{}
 	rulesRead := 0
 	x := &executor{
-		log: slog.New(slog.DiscardHandler), store: st, ledgers: newLedgers([]Ledger{{Name: "kv", Ledger: ledger}}),
+		queue: newQueue(1000, 1<<20),
+		log:   slog.New(slog.DiscardHandler), store: st, ledgers: newLedgers([]Ledger{{Name: "kv", Ledger: ledger}}),
 		hooks: Hooks{Rules: func(newest store.Reader, last Rules) (Rules, error) { rulesRead++; return last, nil }},
 	}
 	x.chain.begin(Position{Index: 4, Seqno: 1})
@@ -166,6 +167,7 @@ func TestCallsThatARemovedNodeBroughtAreSentBack(t *testing.T) {
 	for _, from := range []coco.NodeID{stays, leaves} {
 		ledger := &keeping{}
 		x := &executor{
+			queue: newQueue(1000, 1<<20),
 			store: store.New(), ledgers: newLedgers([]Ledger{{Name: "kv", Ledger: ledger}}),
 			rules: Rules{Nodes: map[coco.NodeID]struct{}{stays: {}, leaves: {}}},
 			hooks: Hooks{Rules: func(_ store.Reader, last Rules) (Rules, error) {
@@ -196,7 +198,7 @@ func TestABatchOfARemovedNodeIsNoPartOfTheLedger(t *testing.T) {
 		"it admits itself":  {[]coco.NodeID{removed, other}, false},
 		"a recovery":        {[]coco.NodeID{removed}, true},
 	} {
-		x := &executor{store: store.New(), hooks: Hooks{Rules: func(_ store.Reader, last Rules) (Rules, error) {
+		x := &executor{queue: newQueue(1000, 1<<20), store: store.New(), hooks: Hooks{Rules: func(_ store.Reader, last Rules) (Rules, error) {
 			last.Nodes = map[coco.NodeID]struct{}{}
 			for _, id := range c.after {
 				last.Nodes[id] = struct{}{}

@@ -215,9 +215,9 @@ func (m *membership) spare(g group, id consensus.ID) error {
 			alive++
 		}
 	}
-	owner, raises := balance.Raises(balance.Count(m.seats(g.Voters...)...), balance.Count(m.seats(except(g.Voters, id)...)...), false)
+	owner, raises := balance.Without(m.seats(g.Voters...), m.voters[id])
 	switch need := voters/2 + 1; {
-	case raises && !m.free(owner):
+	case raises:
 		return fmt.Errorf("%w: without this node another organisation, %s, would have too many of the votes in consensus: members decide about that by `remove-node` with `unbalanced`", coco.ErrInvalid, owner.Short())
 	case voters == 0:
 		return fmt.Errorf("%w: this is the only node that votes: without it there is no network. Let another node join first, or stop the network", coco.ErrInvalid)
@@ -226,15 +226,6 @@ func (m *membership) spare(g group, id consensus.ID) error {
 			coco.ErrBusy, voters, alive, need)
 	}
 	return nil
-}
-
-// free reports whether an owner may have too many votes.
-func (m *membership) free(owner coco.ActorID) bool {
-	return slices.ContainsFunc(m.trusted, func(id consensus.ID) bool { return m.voters[id].Owner == owner && m.voters[id].Free })
-}
-
-func except(ids []consensus.ID, id consensus.ID) []consensus.ID {
-	return slices.DeleteFunc(slices.Clone(ids), func(x consensus.ID) bool { return x == id })
 }
 
 // parting reports whether a voter other than the one given is to leave.

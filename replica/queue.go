@@ -86,6 +86,14 @@ func newQueue(calls, bytes int) *queue {
 	}
 }
 
+// resize changes the bounds. What waits above them stays.
+func (q *queue) resize(calls, bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.calls.Resize(calls)
+	q.bytes.Resize(bytes)
+}
+
 // put adds an item, or fails at once with coco.ErrBusy if there is no room for it. All calls of an item are of one caller.
 func (q *queue) put(it *Item) error {
 	q.mu.Lock()

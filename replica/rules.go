@@ -52,6 +52,7 @@ func (x *executor) readRules() error {
 		return err
 	}
 	x.rules = next
+	x.queue.resize(next.Limits.QueueCalls, next.Limits.QueueBytes)
 	actors := next.Version != old.Version && len(without(old.Actors, next.Actors)) > 0
 	if actors || x.ledgers.keepsOf(without(old.Nodes, next.Nodes)) {
 		x.ledgers.rollback(x.store.Newest())

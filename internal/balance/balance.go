@@ -60,6 +60,13 @@ func Admissible(voters, learners []Seat) []Seat {
 	}
 }
 
+// Without returns the owner that would have too many votes if one of the voters left, unless a node of it is free.
+func Without(voters []Seat, leaves Seat) (coco.ActorID, bool) {
+	left := slices.DeleteFunc(slices.Clone(voters), func(s Seat) bool { return s == leaves })
+	owner, raises := Raises(Count(voters...), Count(left...), false)
+	return owner, raises && !slices.ContainsFunc(left, func(s Seat) bool { return s.Owner == owner && s.Free })
+}
+
 // Learns reports whether a node, one of the seats, does not vote because its owner would have too many votes.
 func Learns(seats []Seat, node coco.NodeID, votes func(coco.NodeID) bool) bool {
 	var voters, mine []Seat

@@ -20,6 +20,13 @@ type Shares struct {
 // New returns shares of a resource of which there is so much.
 func New(limit int) *Shares { return &Shares{limit: limit, held: map[coco.ActorID]int{}} }
 
+// Resize changes how much of the resource there is; zero leaves it as it is. What callers hold above it they keep.
+func (s *Shares) Resize(limit int) {
+	if limit > 0 {
+		s.limit = limit
+	}
+}
+
 // Fits reports whether a caller may take n more. A part that is larger than the whole resource
 // fits while no caller holds any, so that it is not refused for ever; a caller that holds nothing may take all
 // that is free.
