@@ -40,12 +40,8 @@ cover: ## write coverage.html
 	$(GO) tool cover -html=coverage.out -o coverage.html
 
 FUZZTIME ?= 10s
-fuzz: ## run every fuzz test for FUZZTIME (10s)
-	@set -e; for pkg in $$($(GO) list ./...); do \
-		for name in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-			echo "$$pkg $$name"; $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) $$pkg; \
-		done; \
-	done
+fuzz: ## run every fuzz test for FUZZTIME (10s), or those of ONLY
+	@FUZZTIME=$(FUZZTIME) .ci/fuzz
 
 SEEDS ?= 200
 FIRST ?= 1
