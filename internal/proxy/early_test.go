@@ -10,6 +10,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cocoframework/coco/internal/linger"
+	"github.com/cocoframework/coco/wire"
+	"github.com/cocoframework/coco/wire/problem"
 )
 
 func dial(t *testing.T, base string) net.Conn {
@@ -23,17 +27,27 @@ func dial(t *testing.T, base string) net.Conn {
 	return c
 }
 
-// refusing answers at once by 404 and does not touch the body.
-func refusing(w http.ResponseWriter, _ *http.Request) {
-	_ = http.NewResponseController(w).EnableFullDuplex()
-	w.Header().Set("Content-Length", "2")
-	w.WriteHeader(http.StatusNotFound)
-	_, _ = io.WriteString(w, "no")
-	_ = http.NewResponseController(w).Flush()
+// limited is a node that accepts bodies up to a length.
+func limited(most int64) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		body := linger.New(r, time.Now)
+		w := &response{ResponseWriter: rw, body: body}
+		defer body.Discard(rw)
+		tooLarge := r.ContentLength > most
+		if !tooLarge {
+			n, _ := io.Copy(io.Discard, io.LimitReader(r.Body, most+1))
+			tooLarge = n > most
+		}
+		if tooLarge {
+			problem.Write(w, wire.ByCode(wire.CodeTooLarge), "too large")
+			return
+		}
+		w.WriteHeader(http.StatusCreated)
+	}
 }
 
 func TestARefusalReachesAClientWhoseBodyDoesNotCome(t *testing.T) {
-	base := start(t, refusing, func(c *Config) { c.BodyBytes = 1000 })
+	base := start(t, limited(1000), nil)
 	for request, status := range map[string]int{
 		"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nOrigin: https://evil.example": 403,
 		"POST /x HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 5":                              403,
@@ -50,7 +64,7 @@ func TestARefusalReachesAClientWhoseBodyDoesNotCome(t *testing.T) {
 }
 
 func TestAClientThatIsStillSendingReceivesTheRefusal(t *testing.T) {
-	base := start(t, refusing, func(c *Config) { c.BodyBytes = 1000 })
+	base := start(t, limited(1000), nil)
 	const size = 32 << 20
 	c := dial(t, base)
 	fmt.Fprintf(c, "POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", size)
@@ -88,5 +102,18 @@ func TestPagesMayReadTheHeadersThatTheyNeed(t *testing.T) {
 		if exposed := resp.Header.Get("Access-Control-Expose-Headers"); !strings.Contains(exposed, name) {
 			t.Errorf("%s is not exposed: %q", name, exposed)
 		}
+	}
+}
+
+func TestABrowserIsShownAPage(t *testing.T) {
+	base := start(t, echo, func(c *Config) { c.Page = []byte("<h1>hello") })
+	for accept, page := range map[string]bool{"text/html,*/*": true, "*/*": false, "application/json": false} {
+		resp, body := do(t, "GET", base+"/", "", "Accept", accept)
+		if got := strings.Contains(body, "<h1>hello"); got != page || page && resp.Header.Get("Content-Security-Policy") == "" {
+			t.Errorf("Accept: %s: %s %q", accept, resp.Status, body)
+		}
+	}
+	if resp, body := do(t, "POST", base+"/", "{}", "Accept", "text/html"); resp.StatusCode != http.StatusCreated {
+		t.Errorf("JSON-RPC of a browser: %s %q", resp.Status, body)
 	}
 }

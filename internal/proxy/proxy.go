@@ -22,7 +22,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cocoframework/coco/internal/linger"
@@ -37,10 +36,9 @@ type Config struct {
 	// Origins are web origins, such as "https://dapp.example", whose pages may use the proxy
 	// beside those of this machine.
 	Origins []string
-	// BodyBytes bounds the body of a request, as the node does; zero means no bound. The node may
-	// close its connection before the rest of a body is sent, and its answer be lost with it.
-	BodyBytes int64
-	Log       *slog.Logger
+	// Page is what a browser is shown at the root path; nil if there is none.
+	Page []byte
+	Log  *slog.Logger
 }
 
 // Proxy is the handler. Its root path is the node's /rpc; all others are the node's own.
@@ -108,8 +106,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		deny(w, "pages of other sites may not use this proxy")
 		return
 	}
-	if p.cfg.BodyBytes > 0 && r.ContentLength > p.cfg.BodyBytes {
-		p.tooLarge(w)
+	if p.cfg.Page != nil && wantsPage(r) {
+		p.servePage(w)
 		return
 	}
 	p.pass(w, r, p.outgoing(r))
@@ -137,16 +135,8 @@ func (p *Proxy) pass(w http.ResponseWriter, r, out *http.Request) {
 		p.tunnel(w, r, out, upgrade)
 		return
 	}
-	body := &body{Reader: r.Body, left: p.cfg.BodyBytes}
-	if r.ContentLength < 0 && p.cfg.BodyBytes > 0 {
-		out.Body = body
-	}
 	readShort(r, out)
 	resp, err := p.cfg.Upstream.RoundTrip(out)
-	if err != nil && body.exceeded.Load() {
-		p.tooLarge(w)
-		return
-	}
 	if err != nil {
 		p.failed(w, r, err)
 		return
@@ -220,33 +210,20 @@ type rest struct{ io.Reader }
 
 func (rest) Close() error { return nil }
 
-// body is a request's body of a length that the client has not told.
-type body struct {
-	io.Reader
-	left     int64
-	exceeded atomic.Bool
+// wantsPage reports whether a person opens the root path in a browser: a program that asks there is told by the node that the
+// endpoint is there.
+func wantsPage(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.URL.Path == "/" && r.Header.Get("Upgrade") == "" &&
+		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// Close leaves the body to tooLarge and to net/http.
-func (b *body) Close() error { return nil }
-
-func (b *body) Read(p []byte) (int, error) {
-	if int64(len(p)) > b.left+1 {
-		p = p[:b.left+1]
-	}
-	n, err := b.Reader.Read(p)
-	if b.left -= int64(n); b.left < 0 {
-		b.exceeded.Store(true)
-		return 0, errTooLarge
-	}
-	return n, err
-}
-
-var errTooLarge = errors.New("the body is too large")
-
-// tooLarge answers in the node's words.
-func (p *Proxy) tooLarge(w http.ResponseWriter) {
-	problem.Write(w, wire.ByCode(wire.CodeTooLarge), fmt.Sprintf("the body is larger than the %d bytes that limits.body_bytes of the constitution allows", p.cfg.BodyBytes))
+func (p *Proxy) servePage(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	_, _ = w.Write(p.cfg.Page) // a browser that has gone
 }
 
 // outgoing is the request as the node gets it. What a browser says of the page that asks has been

@@ -286,7 +286,7 @@ func (s *Sandbox) addProxy(i int) error {
 		return err
 	}
 	s.front.upstreams = append(s.front.upstreams, up)
-	s.front.proxies = append(s.front.proxies, proxy.New(proxy.Config{Upstream: up, BodyBytes: int64(s.known.con.Limits.BodyBytes), Log: s.opts.Log.With("proxy", s.info.Nodes[i].Name)}))
+	s.front.proxies = append(s.front.proxies, proxy.New(proxy.Config{Upstream: up, Page: landing(s.info, i), Log: s.opts.Log.With("proxy", s.info.Nodes[i].Name)}))
 	return nil
 }
 

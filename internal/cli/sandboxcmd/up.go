@@ -318,7 +318,8 @@ func (a *app) showNetwork(info localnet.Info, end string) {
 		rows = append(rows, []string{n.Member, n.HTTP, n.WS})
 	}
 	p.Table(rows)
-	p.Printf("\n  %s %d\n\n", p.Bold("Chain id"), info.ChainID)
+	p.Printf("\n  %s %d\n", p.Bold("Chain id"), info.ChainID)
+	p.Printf("  Values by key are at /app/kv/KEY of each URL; a browser shows at the URL itself what is there.\n\n")
 	rows = [][]string{{"Account, 1,000,000 ETH each", "Private key"}}
 	for _, acc := range info.Accounts {
 		rows = append(rows, []string{acc.Address, acc.Key})
