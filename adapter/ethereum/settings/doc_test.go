@@ -22,6 +22,14 @@ func TestTheDocumentListsTheSettings(t *testing.T) {
 			}
 		}
 	}
+	if !strings.Contains(page, Table()) {
+		t.Errorf("docs/json-rpc.md does not hold the table of the settings as the code makes it:\n%s", Table())
+	}
+	for f := range reflect.TypeOf(settingsJSON{}).Fields() {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); meanings[name] == "" {
+			t.Errorf("the table does not explain %s", name)
+		}
+	}
 	r := defaultRPC
 	for _, f := range r.fields() {
 		// The row or cell that begins with the name, without thousands' separators.
