@@ -64,6 +64,9 @@ type Env struct {
 	// Its errors are of kind coco.ErrInvalid (a table of another owner), coco.ErrNotFound (never written up to then), coco.ErrPending (ask again: the index is
 	// being made) or coco.ErrMissing. It is nil where there is no ledger, as in an adapter's tests.
 	Past func(ctx context.Context, table string, key []byte, at uint64) (PastValue, error)
+	// PastTurn waits until a caller's organisation may make one more read of the past; leave MUST be called after it. PastReader
+	// does that. It is nil where nothing is shared, as in an adapter's tests.
+	PastTurn func(ctx context.Context, caller coco.Caller) (leave func(), err error)
 	// Search finds rows of the past by what they hold: see Indexer. It calls fn, in order, with the first and the last seqno
 	// of each batch that has transactions from..to and may have rows of one of these tables with at least one term
 	// of each group; fn MUST look for itself. It returns the seqno up to which all was searched. Its errors are those of Past,

@@ -54,8 +54,9 @@ func OwnSearch(a Adapter, scope *store.Scope, search searchPast) searchPast {
 // PastReader reads the past for one request, within bounds of time for all its reads together. It is
 // safe for concurrent use.
 type PastReader struct {
-	env   *Env
-	limit time.Duration
+	env    *Env
+	limit  time.Duration
+	caller coco.Caller
 
 	mu     sync.Mutex
 	spent  time.Duration // in reads
@@ -65,6 +66,20 @@ type PastReader struct {
 // NewPastReader returns the reader of one request, which may spend limit on reading the past.
 func (e *Env) NewPastReader(limit time.Duration) *PastReader {
 	return &PastReader{env: e, limit: limit}
+}
+
+// For says on whose behalf the reader reads, before its first use, and returns it: see Env.PastTurn.
+func (r *PastReader) For(caller coco.Caller) *PastReader {
+	r.caller = caller
+	return r
+}
+
+// inTurn waits for a slot of the caller's organisation.
+func (r *PastReader) inTurn(ctx context.Context) (leave func(), err error) {
+	if r.env.PastTurn == nil {
+		return func() {}, nil
+	}
+	return r.env.PastTurn(ctx, r.caller)
 }
 
 // Get is Env.Past, but it waits a little for an answer that is being prepared, and fails with
@@ -77,8 +92,13 @@ func (r *PastReader) Get(ctx context.Context, table string, key []byte, at uint6
 		if err := r.mayRead(ctx); err != nil {
 			return PastValue{}, err
 		}
+		leave, err := r.inTurn(ctx)
+		if err != nil {
+			return PastValue{}, err
+		}
 		start := r.env.Clock.Elapsed()
 		v, err := r.env.Past(ctx, table, key, at)
+		leave()
 		r.spend(r.env.Clock.Elapsed() - start)
 		if !r.waits(ctx, err) {
 			return v, err

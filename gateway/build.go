@@ -15,7 +15,7 @@ import (
 
 // A reply of the gateway's own takes memory twice: what the node returns (a list of records, a batch of the ledger), and
 // the JSON that is made of it. The first is bounded by the number of replies that are built at a time, MaxBuilds; others
-// wait for their turn. The second is claimed while it grows, and held until the client has it: no client that reads
+// wait for their turn, and organisations share the turns. The second is claimed while it grows, and held until the client has it: no client that reads
 // slowly keeps others from their turns.
 
 // maxOwn is the size of a reply of the gateway's own, in bytes.
@@ -26,7 +26,7 @@ const maxOwn = 32 << 20
 func (g *Gateway) build(w http.ResponseWriter, r *http.Request, media, instead string, fn func(out *budget.Buffer) error) {
 	out := budget.NewBuffer(w.(*response).Claim(), maxOwn)
 	defer out.Release()
-	err := g.inTurn(r.Context(), func() error { return fn(out) })
+	err := g.inTurn(r.Context(), w.(*response).caller, func() error { return fn(out) })
 	if errors.Is(err, budget.ErrLimit) {
 		err = fmt.Errorf("%w: %s", err, instead)
 	}
@@ -41,15 +41,17 @@ func (g *Gateway) build(w http.ResponseWriter, r *http.Request, media, instead s
 	_, _ = out.WriteTo(w) // a client that has gone
 }
 
-// inTurn calls fn while fewer than MaxBuilds others are under way.
-func (g *Gateway) inTurn(ctx context.Context, fn func() error) error {
-	select {
-	case g.builds <- struct{}{}:
-		defer func() { <-g.builds }()
-		return fn()
-	case <-ctx.Done():
+// inTurn calls fn once the caller's organisation has one of MaxBuilds slots.
+func (g *Gateway) inTurn(ctx context.Context, who coco.Caller, fn func() error) error {
+	leave, err := g.builds.Enter(ctx, who.Actor)
+	switch {
+	case errors.Is(err, coco.ErrBusy):
+		return err
+	case err != nil:
 		return fmt.Errorf("%w: the request ended while it waited for its turn", coco.ErrBusy)
 	}
+	defer leave()
+	return fn()
 }
 
 // answerBuilt is answer for a value that takes more than a little memory to find.

@@ -33,6 +33,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/internal/budget"
+	"github.com/cocoframework/coco/internal/slots"
 )
 
 // Gateway serves clients. It is made by New, told by Mount what the adapters offer, run by Serve
@@ -47,7 +48,7 @@ type Gateway struct {
 	gates    gates
 	shares   *shares
 	replies  *budget.Budget // of the whole node: the administrative gateway has the same
-	builds   chan struct{}  // one token for each reply that is being built, see build
+	builds   *slots.Slots   // one token for each reply that is being built, see build
 	conns    conns
 	upgrades upgrades
 	tally    *tally
@@ -68,7 +69,7 @@ func newGateway(cfg Config, governor Governor, tally *tally, replies *budget.Bud
 	if g.replies = replies; replies == nil {
 		g.replies = budget.New(cfg.MaxReplies)
 	}
-	g.builds = make(chan struct{}, cfg.MaxBuilds)
+	g.builds = slots.New(cfg.MaxBuilds, cfg.MaxRequests, cfg.Clock.Elapsed)
 	g.upgrades.open = make(map[*upgraded]struct{})
 	g.gates.init(&cfg.Limits)
 	g.conns.max, g.conns.open = cfg.MaxConns, make(map[*conn]struct{})

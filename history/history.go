@@ -112,13 +112,16 @@ type limits struct {
 // in memory, sealed and opened; others wait for their turn.
 const maxReads = 4
 
+// Readers is how many look-ups read batches of the ledger at a time.
+func Readers() int { return max(maxReads, runtime.GOMAXPROCS(0)) }
+
 // New returns an index that knows nothing. Start tells it where the state begins, and Run does its work.
 func New(cfg Config) *Index {
 	return &Index{
 		cfg:    cfg,
 		limits: limits{slice: 256 << 10, records: maxRecords, batches: maxBatches, run: 8 << 10, keep: 1024},
 		hash:   hashOf,
-		caches: caches{blocks: newCache[blockID, []byte](8 << 20), opened: newCache[uint64, *opened](16 << 20), reads: make(chan struct{}, max(maxReads, runtime.GOMAXPROCS(0)))},
+		caches: caches{blocks: newCache[blockID, []byte](8 << 20), opened: newCache[uint64, *opened](16 << 20), reads: make(chan struct{}, Readers())},
 		wake:   make(chan struct{}, 1),
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/intake"
+	"github.com/cocoframework/coco/internal/slots"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/pulse"
 	"github.com/cocoframework/coco/replica"
@@ -24,6 +25,7 @@ type links struct {
 	peers      *peer.Transport
 	forwarder  *peer.Forwarder
 	statements *intake.Intake // of members, on their way to the leader
+	past       *slots.Slots   // reads of the past, by organisation
 	refused    atomic.Uint64  // lists of calls that found no room among those on their way to the leader
 	unfair     atomic.Uint64  // those of them whose caller had its share already
 }

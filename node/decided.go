@@ -38,8 +38,7 @@ type page struct {
 	digest coco.Digest
 }
 
-// page returns a constitution as a page, which MUST NOT be modified. Every stranger may ask for the one in force, so it is written
-// once.
+// page returns a constitution as a page, which MUST NOT be modified. It is written once: every stranger may ask for it.
 func (d *decided) page(c *constitution.Constitution) *page {
 	if p := d.written.Load(); p != nil && p.of == c {
 		return p

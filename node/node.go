@@ -55,6 +55,7 @@ import (
 	"github.com/cocoframework/coco/internal/balance"
 	"github.com/cocoframework/coco/internal/intake"
 	"github.com/cocoframework/coco/internal/signal"
+	"github.com/cocoframework/coco/internal/slots"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/peer"
@@ -210,7 +211,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		decided:      decided{changed: signal.New()},
 		certificates: renew.New(id, s.network.Service),
 		snapshots:    snapshots{pace: snapshotter.NewPace(c, s.network.Seqno)},
-		links:        links{ctx: ctx, peers: peers, statements: intake.New(peer.SubmitPatience, clock.Elapsed)},
+		links:        links{ctx: ctx, peers: peers, statements: intake.New(peer.SubmitPatience, clock.Elapsed), past: slots.New(history.Readers(), 8192, clock.Elapsed)},
 	}
 	n.decided.constitution.Store(c)
 	n.decided.directory.Store(newDirectory(s.network.Nodes, nil))
@@ -329,7 +330,8 @@ func (n *node) openLedgers(ctx context.Context, b *catchup.Basis) error {
 		l, err := a.Open(adapter.Env{
 			Search: adapter.OwnSearch(a, scope, n.search), Panics: n.links.peers.Panics,
 			Settings: settings, Notices: networkNotices(c), State: scope, Past: adapter.OwnPast(scope, n.past), Fresh: n.fresh, Status: n.status, Clock: ledgerClock{n.cfg.Host.Clock, n}, Log: n.log.With("ledger", m.Name),
-			Wake: func() { n.replica.Wake() },
+			Wake:     func() { n.replica.Wake() },
+			PastTurn: func(ctx context.Context, by coco.Caller) (func(), error) { return n.links.past.Enter(ctx, by.Actor) },
 			Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
 				return n.links.forwarder.Submit(ctx, m.Name, calls)
 			},

@@ -103,13 +103,13 @@ func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Requ
 		return
 	}
 	if q.history {
-		l.history(w, r, key, q, newest)
+		l.history(caller, w, r, key, q, newest)
 		return
 	}
 	if !exists {
 		present = nil
 	}
-	old, err := l.valueAt(r.Context(), key, q.at, newest.Seqno, present)
+	old, err := l.valueAt(r.Context(), caller, key, q.at, newest.Seqno, present)
 	if err != nil {
 		l.fail(w, err)
 		return
@@ -132,14 +132,14 @@ type oldValue struct {
 }
 
 // valueAt returns what a key had as of a committed seqno. present is what it has as of newest, or nil.
-func (l *ledger) valueAt(ctx context.Context, key []byte, at, newest uint64, present []byte) (oldValue, error) {
+func (l *ledger) valueAt(ctx context.Context, caller coco.Caller, key []byte, at, newest uint64, present []byte) (oldValue, error) {
 	stored, known := present, present != nil && versionOf(present) <= at || at == newest
 	if !known {
 		stored, known = l.remembered(key, at)
 	}
 	switch {
 	case !known:
-		return l.recorded(ctx, key, at)
+		return l.recorded(ctx, caller, key, at)
 	case stored == nil:
 		return oldValue{}, noKeyAt(at)
 	}
@@ -185,8 +185,8 @@ func (l *ledger) writerOf(ctx context.Context, key []byte, seqno uint64) coco.Tx
 }
 
 // recorded reads a value from the ledger.
-func (l *ledger) recorded(ctx context.Context, key []byte, at uint64) (oldValue, error) {
-	p, err := readPast(ctx, l.env.NewPastReader(pastTime), key, at)
+func (l *ledger) recorded(ctx context.Context, caller coco.Caller, key []byte, at uint64) (oldValue, error) {
+	p, err := readPast(ctx, l.env.NewPastReader(pastTime).For(caller), key, at)
 	switch {
 	case errors.Is(err, coco.ErrNotFound):
 		return oldValue{}, noKeyAt(at)
@@ -230,12 +230,12 @@ type oldVersion struct {
 
 // history answers by a key's versions. A page that has some ends where the ledger cannot be read at
 // the moment: the request for the next page then says why.
-func (l *ledger) history(w http.ResponseWriter, r *http.Request, key []byte, q pastQuery, newest coco.TxID) {
+func (l *ledger) history(caller coco.Caller, w http.ResponseWriter, r *http.Request, key []byte, q pastQuery, newest coco.TxID) {
 	at := newest.Seqno
 	if q.before != 0 {
 		at = q.before - 1
 	}
-	past, claim := l.env.NewPastReader(pastTime), adapter.ClaimOf(w)
+	past, claim := l.env.NewPastReader(pastTime).For(caller), adapter.ClaimOf(w)
 	page, size := versionsPage{ID: newest, Items: []oldVersion{}}, 0
 	for at > 0 {
 		if len(page.Items) == q.limit || size >= pageBytes {

@@ -152,7 +152,7 @@ func (s *Server) view(x *exchange, read adapter.Read) (*chain.View, error) {
 
 func (s *Server) pastReader(x *exchange) *adapter.PastReader {
 	if x.past == nil {
-		x.past = s.ledger.PastReader()
+		x.past = s.ledger.PastReader().For(x.caller)
 	}
 	return x.past
 }
