@@ -28,24 +28,7 @@ type decided struct {
 	directory    atomic.Pointer[directory]
 	at           atomic.Uint64  // the last seqno that changed the network's own tables
 	changed      *signal.Signal // when at does
-	written      atomic.Pointer[page]
-}
-
-// page is a constitution as people read it.
-type page struct {
-	of     *constitution.Constitution
-	text   []byte
-	digest coco.Digest
-}
-
-// page returns a constitution as a page, which MUST NOT be modified. It is written once: every stranger may ask for it.
-func (d *decided) page(c *constitution.Constitution) *page {
-	if p := d.written.Load(); p != nil && p.of == c {
-		return p
-	}
-	p := &page{c, c.TOML(), c.Digest()}
-	d.written.Store(p)
-	return p
+	pages        constitution.Pages
 }
 
 // directory is the list of trusted nodes. It is immutable.

@@ -103,8 +103,8 @@ func networkNotices(c *constitution.Constitution) (out []string) {
 
 // Constitution implements gateway.Node.
 func (n *node) Constitution() ([]byte, coco.Digest, error) {
-	p := n.decided.page(n.decided.constitution.Load())
-	return p.text, p.digest, nil
+	p := n.decided.pages.Of(n.decided.constitution.Load())
+	return p.Text, p.Digest, nil
 }
 
 // Service implements gateway.Node.

@@ -1,4 +1,4 @@
-package node
+package constitution_test
 
 import (
 	"testing"
@@ -9,12 +9,12 @@ import (
 
 func TestTheConstitutionsPageIsWrittenOnce(t *testing.T) {
 	first, second := complete(t), complete(t)
-	var d decided
-	a := d.page(first)
-	if allocs := testing.AllocsPerRun(100, func() { d.page(first) }); allocs > 0 {
+	var d constitution.Pages
+	a := d.Of(first)
+	if allocs := testing.AllocsPerRun(100, func() { d.Of(first) }); allocs > 0 {
 		t.Errorf("reading the page again allocates %v times", allocs)
 	}
-	if b := d.page(second); string(b.text) == string(a.text) || b.digest != second.Digest() || string(b.text) != string(second.TOML()) {
+	if b := d.Of(second); string(b.Text) == string(a.Text) || b.Digest != second.Digest() || string(b.Text) != string(second.TOML()) {
 		t.Error("another constitution in force has not its own page")
 	}
 }
