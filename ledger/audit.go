@@ -89,24 +89,21 @@ func (f *Fault) Unwrap() error { return coco.ErrVerify }
 // sees what was there when it came to the last file.
 //
 // It returns a *Fault for the first thing that is wrong, also where the ledger ends before its first
-// transaction; the report then says what was checked before. What was cut off the end of a ledger
+// transaction or a chunk is missing; the report then counts exactly what was checked before. What was cut off the end of a ledger
 // leaves no trace in it: compare Report.Last with other
 // nodes' or with a receipt. progress, if not nil, is told how many bytes of how many are done.
 func Audit(ctx context.Context, disk host.Disk, dir string, checker Checker, progress func(done, total int64), extra ...host.Disk) (Report, error) {
 	a := audit{folders: foldersOf(disk, dir, extra), checker: checker, progress: progress}
 	a.report.Signed = make(map[coco.NodeID]uint64)
 	found, err := list(a.folders)
-	if err == nil {
-		err = found.whole(a.folders)
-	}
 	if bad := (*chunkError)(nil); errors.As(err, &bad) {
 		return a.report, &Fault{File: bad.file, Index: bad.index, Reason: bad.reason}
 	}
 	if err != nil {
 		return a.report, err
 	}
-	files := found.chunks
-	if len(files) == 0 {
+	files, gap := found.whole(a.folders)
+	if len(found.chunks) == 0 {
 		return a.report, fmt.Errorf("%w: there is no ledger in %s", coco.ErrNotFound, dir)
 	}
 	for _, f := range files {
@@ -118,6 +115,11 @@ func Audit(ctx context.Context, disk host.Disk, dir string, checker Checker, pro
 		}
 		a.report.Files++
 		a.done(f.size)
+	}
+	if gap != nil {
+		f := &Fault{File: gap.file, Index: gap.index, Reason: gap.reason}
+		f.First.Seqno = a.report.Transactions + 1
+		return a.report, f
 	}
 	if a.report.Transactions == 0 {
 		name := a.name(files[len(files)-1])

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/x509"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -378,7 +380,7 @@ func TestAuditNamesMissingFiles(t *testing.T) {
 		index  uint64
 	}{
 		"the first": {func(d *memDisk) error { return d.Remove(dir + "/ledger_1-6") }, 1},
-		"renamed":   {func(d *memDisk) error { return d.Rename(dir+"/ledger_1-6", dir+"/ledger_1-5") }, 6},
+		"renamed":   {func(d *memDisk) error { return d.Rename(dir+"/ledger_1-6", dir+"/ledger_1-5") }, 7}, // its frames end with entry 6, before what is missing
 	} {
 		t.Run(name, func(t *testing.T) {
 			disk, _, _ := writeSample(t)
@@ -393,6 +395,54 @@ func TestAuditNamesMissingFiles(t *testing.T) {
 	}
 	if _, err := audit(newMemDisk()); !errors.Is(err, coco.ErrNotFound) {
 		t.Errorf("an empty folder: got %v", err)
+	}
+}
+
+// A report of a ledger with a gap is the one of the ledger that ends before the gap.
+func TestAuditCountsExactlyWhatPrecedesAMissingChunk(t *testing.T) {
+	disk := newMemDisk()
+	w := newWriter(t, disk, 1000)
+	a := newSigner(t)
+	w.batch(2, 0, a, nodeRecord(a))
+	for i := range 12 {
+		w.batch(2, uint64(i+1), a, makeRecords(uint64(i), 2, 200)...)
+	}
+	names, err := disk.List(dir)
+	if err != nil || len(names) < 4 {
+		t.Fatalf("files %v: the test expects four chunks or more (%v)", names, err)
+	}
+	first := func(name string) (n uint64) {
+		if _, err := fmt.Sscanf(name, "ledger_%d", &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	slices.SortFunc(names, func(x, y string) int { return cmp.Compare(first(x), first(y)) })
+	for missing := 1; missing < len(names)-1; missing++ {
+		gap, cut := disk.clone(), disk.clone()
+		for i, name := range names {
+			if i == missing {
+				err = errors.Join(err, gap.Remove(dir+"/"+name))
+			}
+			if i >= missing {
+				err = errors.Join(err, cut.Remove(dir+"/"+name))
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := audit(cut)
+		if err != nil || want.Transactions == 0 {
+			t.Fatalf("without what follows the gap: %+v, %v", want, err)
+		}
+		got, err := audit(gap)
+		fault := mustFault(t, err, names[missing+1], first(names[missing]))
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is missing: reported %+v, expected %+v", names[missing], got, want)
+		}
+		if fault.First.Seqno != want.Transactions+1 {
+			t.Errorf("%s is missing: the fault begins with seqno %d, expected %d", names[missing], fault.First.Seqno, want.Transactions+1)
+		}
 	}
 }
 

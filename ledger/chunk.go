@@ -253,12 +253,12 @@ func (l *listing) add(c chunkFile) {
 	l.chunks = slices.Insert(l.chunks, i, c)
 }
 
-// whole checks that nothing is missing from the first entry on.
-func (l *listing) whole(folders []folder) error {
+// whole returns the chunks from the first entry on up to the first that is missing, and what is missing; nil if nothing is.
+func (l *listing) whole(folders []folder) ([]chunkFile, *chunkError) {
 	next := uint64(1)
-	for _, c := range l.chunks {
+	for i, c := range l.chunks {
 		if c.first != next {
-			return &chunkError{
+			return l.chunks[:i], &chunkError{
 				file:  folders[c.in].show(c.name()),
 				index: next,
 				reason: fmt.Sprintf("expected a chunk before it that begins with entry %d: %s missing: bring back %s%d-… from where it was moved to, from a backup or from another node",
@@ -267,7 +267,7 @@ func (l *listing) whole(folders []folder) error {
 		}
 		next = c.last + 1
 	}
-	return nil
+	return l.chunks, nil
 }
 
 func rangeName(first, last uint64) string {
