@@ -22,12 +22,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov/audit"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
@@ -134,8 +134,13 @@ type faultJSON struct {
 	Reason string    `json:"reason"`
 }
 
+func faultOf(f *ledger.Fault) *faultJSON {
+	return &faultJSON{File: f.File, Offset: f.Offset, Index: f.Index, First: f.First, Last: f.Last, Reason: f.Reason}
+}
+
 func (a *app) ledgerVerifyCommand() *cobra.Command {
-	var service, constitution string
+	var service, constitution, atLeast string
+	var must demands
 	var moved []string
 	cmd := &cobra.Command{
 		Use:   "verify DIR",
@@ -151,17 +156,35 @@ If chunks were moved away from the ledger's folder, name where to with --moved.
 A ledger names its own constitution and service. Compare what is printed with what you
 know, or say it with --constitution and --service; for a sandbox both are known.
 
+What was cut off a ledger's end leaves no trace in it. --at-least TX refuses a ledger that lacks a transaction which
+you know to be committed, by its receipt or from another copy.
+
+--report FILE also writes a report for people: the counts, the nodes and what each signed, every constitution, and
+every proposal with its votes. The same for programs: -o json, and ` + "`coco ledger show DIR --governance -o json`" + `.
+
 Exits with 0 if all is well, with 3 and the exact place if anything is not, and with 1 if a
 ledger is not there; the others are checked all the same.`,
 		Example: `  coco ledger verify coco-sandbox
   coco ledger verify coco-sandbox/nodes/alpha --service coco-sandbox/service.pem
   coco ledger verify /backup/network --moved /archive/ledger
-  coco ledger verify /backup/ledger -o json`,
+  coco ledger verify /backup/ledger -o json
+  coco ledger verify /backup/network --at-least 2.1733 --report audit.txt`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for name, value := range map[string]string{"service": service, "constitution": constitution} {
+			for name, value := range map[string]string{"service": service, "constitution": constitution, "at-least": atLeast, "report": must.report} {
 				if value == "" && cmd.Flags().Changed(name) {
 					return fmt.Errorf("%w: --%s is empty: expected what the ledger must have; leave it out to compare what is printed yourself", coco.ErrInvalid, name)
+				}
+			}
+			if atLeast != "" {
+				var err error
+				if must.atLeast, err = coco.ParseTxID(atLeast); err != nil {
+					return fmt.Errorf("--at-least: %w", err)
+				}
+			}
+			if must.report != "" {
+				if err := atomicfile.Free(must.report); err != nil {
+					return err
 				}
 			}
 			dirs, info, err := findLedgers(args[0])
@@ -177,12 +200,14 @@ ledger is not there; the others are checked all the same.`,
 				return err
 			}
 			defer done()
-			return a.verifyLedgers(cmd.Context(), dirs, cfg, extra)
+			return a.verifyLedgers(cmd.Context(), dirs, cfg, extra, &must)
 		},
 	}
 	movedFlag(cmd, &moved)
 	cmd.Flags().StringVar(&service, "service", "", "`file` of the service certificate that the network must have")
 	cmd.Flags().StringVar(&constitution, "constitution", "", "`digest` of the genesis constitution that it must have")
+	cmd.Flags().StringVar(&atLeast, "at-least", "", "`transaction`, as view.seqno, that the ledger must hold")
+	cmd.Flags().StringVar(&must.report, "report", "", "`file` to write a report for people to, which must not exist")
 	a.OutputFlag(cmd)
 	return cmd
 }
@@ -218,12 +243,12 @@ func (a *app) auditorConfig(info *localnet.Info, service, constitution string) (
 	return cfg, nil
 }
 
-func (a *app) verifyLedgers(ctx context.Context, dirs []ledgerDir, cfg audit.Config, extra []host.Disk) error {
+func (a *app) verifyLedgers(ctx context.Context, dirs []ledgerDir, cfg audit.Config, extra []host.Disk, must *demands) error {
 	var all []verified
 	var failure error
 	compare := &comparison{}
 	for _, d := range dirs {
-		v, err := a.verifyLedger(ctx, d, cfg, extra, compare)
+		v, err := a.verifyLedger(ctx, d, cfg, extra, compare, must)
 		if ctx.Err() != nil {
 			return cli.ErrInterrupted
 		}
@@ -240,6 +265,11 @@ func (a *app) verifyLedgers(ctx context.Context, dirs []ledgerDir, cfg audit.Con
 		failure = errors.Join(failure, err)
 	}
 	failure = errors.Join(failure, compare.check())
+	if must.report != "" {
+		if err := writeReport(must.report, a.Version, cfg.Now, all, failure); err != nil {
+			return errors.Join(failure, err)
+		}
+	}
 	if a.WantsJSON() {
 		page := struct {
 			OK      bool       `json:"ok"`
@@ -255,14 +285,14 @@ func (a *app) verifyLedgers(ctx context.Context, dirs []ledgerDir, cfg audit.Con
 }
 
 // verifyLedger audits one ledger.
-func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg audit.Config, extra []host.Disk, compare *comparison) (verified, error) {
+func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg audit.Config, extra []host.Disk, compare *comparison, must *demands) (verified, error) {
 	v := verified{Name: d.name, Dir: d.path, auditor: audit.New(cfg)}
 	disk, dir, err := d.open()
 	if err != nil {
 		return v, err
 	}
 	defer disk.Close()
-	checker := &comparing{Auditor: v.auditor, all: compare, node: d.name}
+	checker := &comparing{Auditor: v.auditor, all: compare, node: d.name, at: must.atLeast.Seqno}
 	report, err := ledger.Audit(ctx, disk, dir, checker, a.progress("verifying "+d.name), extra...)
 	a.Err.Line("")
 	v.Report = &report
@@ -282,11 +312,14 @@ func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg audit.Config, e
 		if strings.HasPrefix(fault.File, dir+"/") { // not in a folder to which chunks were moved
 			fault.File = filepath.Join(filepath.Dir(d.path), fault.File)
 		}
-		v.Fault = &faultJSON{File: fault.File, Offset: fault.Offset, Index: fault.Index, First: fault.First, Last: fault.Last, Reason: fault.Reason}
+		v.Fault = faultOf(fault)
 	}
 	compare.done(d.name, report.CommittedIndex)
 	if err == nil {
 		err = demanded(v.auditor, cfg)
+	}
+	if err == nil {
+		err = must.check(checker.held, report.Last)
 	}
 	return v, err
 }
@@ -299,7 +332,7 @@ func Audit(ctx context.Context, c *cli.App, info *localnet.Info, name, path stri
 	if err != nil {
 		return nil, err
 	}
-	v, err := a.verifyLedger(ctx, ledgerDir{name, path}, cfg, nil, &comparison{})
+	v, err := a.verifyLedger(ctx, ledgerDir{name, path}, cfg, nil, &comparison{}, &demands{})
 	return v.Report, err
 }
 
@@ -342,6 +375,10 @@ func (a *app) showVerified(v verified, err error) {
 		p.Printf("  %s %s: no ledger in %s\n", p.Red("✗"), v.Name, v.Dir)
 		return
 	}
+	if err != nil && v.Fault == nil {
+		p.Printf("  %s %s: whole, %s up to %s, but not what it must be\n", p.Red("✗"), v.Name, cli.Plural(r.Transactions, "transaction"), r.Last)
+		return
+	}
 	if err != nil {
 		p.Printf("  %s %s: what precedes the fault is whole: %s, %s\n", p.Red("✗"), v.Name, cli.Plural(r.Entries, "entry"), cli.Plural(r.Transactions, "transaction"))
 		return
@@ -367,55 +404,6 @@ func size(n int64) string {
 		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 	}
 	return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-}
-
-// comparison finds out whether the nodes of one network agree: batches that two ledgers hold at
-// the same index differ only if at least one of them was never committed.
-type comparison struct {
-	roots     map[uint64]coco.Digest // by index, of the first ledger
-	first     string
-	differ    map[string]uint64 // the first index at which another ledger differs
-	committed map[string]uint64
-}
-
-func (c *comparison) done(node string, committed uint64) {
-	if c.committed == nil {
-		c.committed = map[string]uint64{}
-	}
-	c.committed[node] = committed
-}
-
-func (c *comparison) check() error {
-	for node, index := range c.differ {
-		if index <= c.committed[node] && index <= c.committed[c.first] {
-			return fmt.Errorf("%w: the ledgers of %s and %s differ at entry %d, which both hold for committed: the network has forked",
-				coco.ErrVerify, c.first, node, index)
-		}
-	}
-	return nil
-}
-
-// comparing is an auditor that takes part in a comparison.
-type comparing struct {
-	*audit.Auditor
-	all  *comparison
-	node string
-}
-
-// Apply implements ledger.Checker.
-func (c *comparing) Apply(b *batch.Batch, public [][]byte) error {
-	all, h := c.all, &b.Header
-	if all.roots == nil {
-		all.roots, all.first, all.differ = map[uint64]coco.Digest{}, c.node, map[string]uint64{}
-	}
-	if all.first == c.node {
-		all.roots[h.Index] = h.Root
-	} else if root, ok := all.roots[h.Index]; ok && root != h.Root {
-		if at, met := all.differ[c.node]; !met || h.Index < at {
-			all.differ[c.node] = h.Index
-		}
-	}
-	return c.Auditor.Apply(b, public)
 }
 
 // app is the program, as this group's commands see it.

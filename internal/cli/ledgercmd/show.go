@@ -42,16 +42,27 @@ type entryLine struct {
 func (a *app) ledgerShowCommand() *cobra.Command {
 	var from uint64
 	var limit int
+	var governance bool
+	var constitution uint64
+	var moved []string
 	cmd := &cobra.Command{
 		Use:   "show DIR",
-		Short: "List a ledger's entries",
+		Short: "List a ledger's entries, or what was voted",
 		Long: `Lists the entries of a ledger: for each batch its transactions, time, size and the node
 that signed it. Chunks that cannot be read are named, and the others shown (exit code 3 for
 damage, 1 if files are missing). Nothing is verified; see ` + "`coco ledger verify`" + `. DIR is a folder of ledger
-files, a node's folder, or a sandbox: then its first node's ledger is shown.`,
+files, a node's folder, or a sandbox: then its first node's ledger is shown.
+
+With --governance, it prints instead every version of the constitution and every proposal: its actions, who
+voted how, and what it came to. --constitution VERSION prints that version as a TOML page, 0 the last one.
+Both need a copy of the ledger and nothing else: they are read from its public records, which are verified
+as by ` + "`coco ledger verify`" + ` first. Where the ledger is not whole, what precedes the fault is shown, and the exit
+code is 3. Name folders to which chunks were moved with --moved.`,
 		Example: `  coco ledger show coco-sandbox               # the last entries
   coco ledger show coco-sandbox --from 1      # the first ones
-  coco ledger show coco-sandbox/nodes/bravo -o json --limit 1000`,
+  coco ledger show coco-sandbox/nodes/bravo -o json --limit 1000
+  coco ledger show /backup/network --governance
+  coco ledger show /backup/network --constitution 1 > genesis.toml`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if limit < 1 {
@@ -61,11 +72,28 @@ files, a node's folder, or a sandbox: then its first node's ledger is shown.`,
 			if err != nil {
 				return err
 			}
+			if governance || cmd.Flags().Changed("constitution") {
+				extra, done, err := openMoved(moved)
+				if err != nil {
+					return err
+				}
+				defer done()
+				if governance {
+					return a.showDecisions(cmd.Context(), dirs[0], extra)
+				}
+				return a.showConstitution(cmd.Context(), dirs[0], extra, constitution)
+			}
 			return a.showLedger(cmd.Context(), dirs[0], from, uint64(limit))
 		},
 	}
 	cmd.Flags().Uint64Var(&from, "from", 0, "`index` of the first entry to show (default: the last ones are shown)")
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many `entries` to show")
+	cmd.Flags().BoolVar(&governance, "governance", false, "show the constitutions, proposals and votes instead")
+	cmd.Flags().Uint64Var(&constitution, "constitution", 0, "show this `version` of the constitution instead, 0 for the last one")
+	for _, other := range []string{"from", "limit"} {
+		cmd.MarkFlagsMutuallyExclusive("governance", "constitution", other)
+	}
+	movedFlag(cmd, &moved)
 	a.OutputFlag(cmd)
 	return cmd
 }
