@@ -325,6 +325,11 @@ func (a *app) showNetwork(info localnet.Info, end string) {
 		rows = append(rows, []string{acc.Address, acc.Key})
 	}
 	p.Table(rows)
+	if genesis.WellKnown(info.Accounts) {
+		p.Printf("\n  %s %s\n", p.Bold("Mnemonic"), genesis.Mnemonic)
+		p.Printf("  %s %s/0 to /%d, as in Hardhat and Foundry\n", p.Bold("Paths"), genesis.MnemonicPath, len(info.Accounts)-1)
+		p.Printf("  %s\n", p.Red("Everybody knows these keys: what is sent to them on any other network is stolen."))
+	}
 	dir := dirHint(a.relative(info.Dir))
 	p.Printf("\n  %s %s\n", p.Bold("State folder"), info.Dir)
 	p.Printf("  %s %s\n\n", p.Bold("Constitution"), info.Constitution)

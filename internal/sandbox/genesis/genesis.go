@@ -137,6 +137,9 @@ func (o *Options) constitution(lay localnet.Layout, info localnet.Info, now time
 			return nil, err
 		}
 	}
+	if !c.Network.Insecure {
+		return nil, fmt.Errorf("%w: network %q is not insecure: its accounts' keys would be those of a phrase that everybody knows", coco.ErrInvalid, c.Network.Name)
+	}
 	return c, c.CompleteNew(o.CompleteSettings)
 }
 
