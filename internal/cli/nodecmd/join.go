@@ -34,6 +34,7 @@ asking: members may have to vote about it first. Its log is node.log in its fold
 		Example: "  coco node join --config delta/node.toml\n  coco node join --config delta/node.toml --approve 1f0e… -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			a.OutlivePipes()
 			cfg, err := nodeconfig.Load(file)
 			if err != nil {
 				return err

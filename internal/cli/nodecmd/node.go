@@ -57,6 +57,7 @@ line of JSON that it is ready, or why it is not; its log goes to standard error.
 		Example: "  coco node run --config coco-sandbox/nodes/alpha/node.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			a.OutlivePipes()
 			err := a.runNode(cmd.Context(), file)
 			if err != nil {
 				_ = a.Out.JSON(nodeconfig.FailedEvent(err))

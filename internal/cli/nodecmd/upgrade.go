@@ -44,6 +44,7 @@ goes on where it ended. Clients lose no request: a node that ends sends them els
 		Example: "  coco node upgrade --to ./coco-v2 --as ALL\n  coco node upgrade --to ./coco-v2 --as alpha --note \"release 2\" -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			a.OutlivePipes()
 			info, _, err := localnet.Running(cmd.Context(), dir)
 			if err != nil {
 				return err

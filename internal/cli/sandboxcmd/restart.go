@@ -31,6 +31,7 @@ It takes a network of three nodes at least, all of which serve.`,
 			if err := checkSettings(dir, args); err != nil {
 				return err
 			}
+			a.OutlivePipes()
 			err := rolling.Restart(cmd.Context(), dir, args, a.Verifiers(), func(s localnet.Step) {
 				if a.WantsJSON() {
 					_ = a.Out.JSON(s)

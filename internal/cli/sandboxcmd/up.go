@@ -36,6 +36,7 @@ type upFlags struct {
 	dir       string
 	members   int
 	fresh     bool
+	yes       bool
 	detach    bool
 	supervise bool
 	port      int
@@ -92,6 +93,12 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
 					return fmt.Errorf("--accept-last: %w", err)
 				}
 			}
+			a.OutlivePipes()
+			if f.fresh && !f.yes && !f.supervise {
+				if err := a.confirmFresh(cmd.Context(), f.dir); err != nil {
+					return err
+				}
+			}
 			switch {
 			case f.supervise:
 				return a.supervise(cmd.Context(), f)
@@ -105,6 +112,7 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
 	fl := cmd.Flags()
 	fl.IntVar(&f.members, "members", 0, fmt.Sprintf("number of `members`, 1 to %d (default %d)", len(localnet.Names), sandbox.DefaultMembers))
 	fl.BoolVar(&f.fresh, "fresh", false, "discard the network in the folder and start a new one with a new chain id")
+	fl.BoolVar(&f.yes, "yes", false, "do not ask on a terminal before --fresh discards a network")
 	fl.BoolVar(&f.detach, "detach", false, "return when the network is ready and leave it running")
 	fl.IntVar(&f.port, "port", 0, fmt.Sprintf("where the loopback URLs begin (default %d); ports in use are stepped over", sandbox.DefaultPort))
 	fl.Uint64Var(&f.chainID, "chain-id", 0, "chain `id` of a new network (default random)")
@@ -115,6 +123,23 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
 	cmd.MarkFlagsMutuallyExclusive("detach", "supervise")
 	a.OutputFlag(cmd)
 	return cmd
+}
+
+// confirmFresh asks before a network is discarded, if there is one.
+func (a *app) confirmFresh(ctx context.Context, dir string) error {
+	lay, err := sandbox.Prepare(dir)
+	if err != nil {
+		return err
+	}
+	parts, err := genesis.Parts(lay)
+	if err != nil || len(parts) == 0 {
+		return err
+	}
+	what := "the network"
+	if info, err := localnet.Load(lay.Dir); err == nil {
+		what = fmt.Sprintf("network %q of %s", info.Network, cli.Plural(len(info.Members), "member"))
+	}
+	return a.Confirm(ctx, "--yes", "--fresh deletes %s in %s: its keys, its ledgers and what they hold, for good.", what, lay.Dir)
 }
 
 // options are the sandbox that the flags describe.
