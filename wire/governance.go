@@ -35,7 +35,8 @@ type Proposal struct {
 	State        string       `json:"state"`  // "open", "accepted", "rejected", "withdrawn", "expired" or "failed"
 	Proposer     coco.ActorID `json:"proposer"`
 	ProposerName string       `json:"proposer_name"`
-	Kinds        []string     `json:"kinds"` // of its actions
+	Kinds        []string     `json:"kinds"`             // of its actions
+	Summary      []string     `json:"summary,omitempty"` // a sentence for each action, for people; nodes of older builds leave it out
 	Note         string       `json:"note,omitempty"`
 	Time         time.Time    `json:"time"`              // of signing
 	Expires      time.Time    `json:"expires"`           // when voting ends

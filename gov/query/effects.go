@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cocoframework/coco/gov/decide"
+	"github.com/cocoframework/coco/gov/policy"
 )
 
 // textOf says in words what an effect is. Nothing that is stored contains them.
@@ -33,6 +34,9 @@ func textOf(e *decide.Effect) string {
 	case decide.NodeRetired:
 		return fmt.Sprintf("node %s at %s retires: its %s is removed", e.Node.Short(), e.Address, e.Cause)
 	case decide.PolicySet:
+		if name := policy.NameOf(e.Value, 0); name != "" {
+			return fmt.Sprintf("%s is decided by: %s (%s)", e.Subject, name, e.Value)
+		}
 		return fmt.Sprintf("%s is decided by: %s", e.Subject, e.Value)
 	case decide.PolicyRemoved:
 		return fmt.Sprintf("%s is decided by the policy %s", e.Subject, e.Value)

@@ -2,6 +2,7 @@ package query
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -54,7 +55,7 @@ func Proposal(r store.Reader, c *constitution.Constitution, id coco.Digest) (wir
 	if err != nil {
 		return p, err
 	}
-	p.Actions, p.Envelope = string(text), rec.Raw
+	p.Actions, p.Envelope, p.Summary = string(text), rec.Raw, summaryOf(c, rec.State == table.Open, actions)
 	voted := map[coco.ActorID]bool{}
 	for _, b := range ballots {
 		voted[b.Actor] = b.Vote != envelope.Withdraw
@@ -73,6 +74,9 @@ func Proposal(r store.Reader, c *constitution.Constitution, id coco.Digest) (wir
 	return p, nil
 }
 
+// maxSentences bounds what a list says of one proposal.
+const maxSentences = 10
+
 // describe returns what a list says of a proposal, and its ballots. What was decided stays as it was decided: a member's removal later on
 // takes no vote back.
 func describe(r store.Reader, known *names, p table.ProposalRecord) (wire.Proposal, []table.BallotRecord, error) {
@@ -86,6 +90,14 @@ func describe(r store.Reader, known *names, p table.ProposalRecord) (wire.Propos
 	}
 	if signed.Proposal != nil {
 		out.Note, out.Time = signed.Proposal.Note, timeOf(signed.Proposal.Time)
+		actions, err := table.DecodeActions(signed.Proposal)
+		if err != nil {
+			return out, nil, err
+		}
+		out.Summary = summaryOf(known.now, p.State == table.Open, actions[:min(len(actions), maxSentences)])
+		if more := len(actions) - maxSentences; more > 0 {
+			out.Summary = append(out.Summary, fmt.Sprintf("and %d more", more))
+		}
 	}
 	ballots, err := table.Ballots(r, p.ID)
 	for _, b := range ballots {
