@@ -2,10 +2,12 @@ package govcmd
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/policy"
 	"github.com/cocoframework/coco/gov/settings"
 	"github.com/cocoframework/coco/internal/cli"
@@ -43,6 +46,7 @@ type actionFlags struct {
 	unbalance string
 
 	verifiers attest.Verifiers // that check a policy of set-tee
+	members   int              // how many a named policy, as "2 of 3", counts on; 0 if none says
 }
 
 func (f *actionFlags) add(cmd *cobra.Command) {
@@ -83,7 +87,7 @@ func actionForms() []actionForm {
 		}},
 		{action.RemoveCode, "MEASUREMENT", "nodes may not run it any more", "remove-code virtual:3f0c…", code},
 		{action.SetTEE, "PLATFORM", "evidence of this platform counts; --tee-policy, --debug, --remove", `set-tee virtual --tee-policy '{"minimum_security_version": 0}'`, setTEE},
-		{action.SetPolicy, "KIND EXPRESSION", "what decides proposals of that kind, or \"default\"", "set-policy add-code \"" + policy.Unanimous + "\"", withForce(func(a *action.Args, args []string, _ *actionFlags) error {
+		{action.SetPolicy, "KIND POLICY", "what decides proposals of that kind, or \"default\": a name, as \"2 of 3\", or an expression", "set-policy add-code unanimous", withForce(func(a *action.Args, args []string, _ *actionFlags) error {
 			a.Policy, a.Expression = strings.ReplaceAll(args[0], "-", "_"), args[1]
 			return nil
 		})},
@@ -216,7 +220,7 @@ func (f *actionFlags) read(a *app, args []string) ([]action.Action, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.file, err)
 		}
-		return actions, nil
+		return actions, f.named(actions)
 	}
 	if len(args) == 0 {
 		return nil, fmt.Errorf("%w: nothing to propose: expected a kind of action with its arguments, such as %s, or --file FILE", coco.ErrInvalid, actionForms()[2].example)
@@ -241,7 +245,50 @@ func (f *actionFlags) read(a *app, args []string) ([]action.Action, error) {
 	if err := act.Check(); err != nil {
 		return nil, err
 	}
-	return []action.Action{act}, nil
+	actions := []action.Action{act}
+	return actions, f.named(actions)
+}
+
+// aWord is a policy that can be nothing but a name.
+var aWord = regexp.MustCompile(`^([a-z ]+|[0-9]+ of [0-9]+)$`)
+
+// named replaces the names of policies in actions by their expressions, which are what is signed.
+func (f *actionFlags) named(actions []action.Action) error {
+	for i := range actions {
+		x := &actions[i].Args
+		if actions[i].Kind != action.SetPolicy {
+			continue
+		}
+		expr, members, ok := policy.Named(x.Expression)
+		switch {
+		case ok && members > 0 && f.members > 0 && members != f.members:
+			return fmt.Errorf("%w: set-policy %s: %q is meant for %s, another policy here for %d: a network has one number of members", coco.ErrInvalid, dashed(action.Kind(x.Policy)), x.Expression, cli.Plural(uint64(members), "member"), f.members)
+		case ok:
+			x.Expression, f.members = expr, max(f.members, members)
+		case aWord.MatchString(x.Expression) && x.Expression != "true" && x.Expression != "false" && x.Expression != "closed":
+			return fmt.Errorf("%w: set-policy %s: there is no policy named %q: expected %s, or an expression such as %q", coco.ErrInvalid, dashed(action.Kind(x.Policy)), x.Expression, strings.Join(policy.Names(), ", "), policy.Majority)
+		}
+	}
+	return nil
+}
+
+// checkMembers compares the network with the number of members that a named policy counts on.
+func (f *actionFlags) checkMembers(ctx context.Context, o *officer.Officer) error {
+	if f.members == 0 {
+		return nil
+	}
+	page, _, err := o.ConstitutionAt(ctx, 0)
+	if err != nil {
+		return err
+	}
+	c, err := constitution.Parse(page)
+	if err != nil {
+		return err
+	}
+	if n := len(c.Members); n != f.members {
+		return fmt.Errorf("%w: the policy is meant for %s, and the network has %d: expected \"M of %d\"", coco.ErrInvalid, cli.Plural(uint64(f.members), "member"), n, n)
+	}
+	return nil
 }
 
 // kindsOf returns completeActions for the arguments of a whole command.
@@ -273,7 +320,7 @@ func completeActions(f *officer.Access, cmd *cobra.Command, args []string) ([]st
 			}
 			return out, cobra.ShellCompDirectiveNoFileComp
 		}
-		return []string{policy.Majority, policy.Unanimous, policy.OneOfN, policy.Seconded, policy.Veto, policy.Weighted}, cobra.ShellCompDirectiveNoFileComp
+		return policy.Names(), cobra.ShellCompDirectiveNoFileComp
 	case action.AddMember, action.AddParticipant:
 		if len(args) > 1 {
 			return nil, cobra.ShellCompDirectiveDefault // files

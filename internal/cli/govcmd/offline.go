@@ -266,7 +266,7 @@ func fingerprint(id coco.Digest) string {
 // showStatement shows what is about to be signed; about is the proposal that a ballot is about, if it is known.
 func (a *app) showStatement(s, about *envelope.Signed) error {
 	p := a.Out
-	p.Printf("  network  %s\n  signer   %s\n  time     %s\n", s.Audience(), visible.Text(s.Chain[0].Subject.String()), minute(time.UnixMilli(int64(s.Time()))))
+	p.Printf("  network  %s\n  signer   %s\n  time     %s\n", s.Audience(), visible.Text(s.Chain[0].Subject.String()), moment(time.UnixMilli(int64(s.Time())), time.Now()))
 	if b := s.Ballot; b != nil {
 		p.Printf("  vote     %s\n  on       proposal %s\n  which is %s\n", p.Bold(string(b.Vote)), b.Proposal, p.Bold(fingerprint(b.Proposal)))
 		if about == nil {
@@ -283,7 +283,7 @@ func (a *app) showStatement(s, about *envelope.Signed) error {
 // showActions shows what a proposal says.
 func (a *app) showActions(proposal *envelope.Proposal) error {
 	p := a.Out
-	p.Printf("  until    %s\n", minute(time.UnixMilli(int64(proposal.Expires))))
+	p.Printf("  until    %s\n", moment(time.UnixMilli(int64(proposal.Expires)), time.Now()))
 	if proposal.Note != "" {
 		p.Printf("  note     %s\n", visible.Text(proposal.Note))
 	}

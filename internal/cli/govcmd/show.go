@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli/officer"
+	"github.com/cocoframework/coco/internal/visible"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -94,10 +95,11 @@ func (a *app) showProposals(list []wire.Proposal) {
 		a.Out.Printf("no proposals\n")
 		return
 	}
+	now := time.Now()
 	rows := [][]string{{"Proposal", "Id", "State", "Yes", "No", "By", "Voting ends", "What"}}
 	for _, p := range list {
 		rows = append(rows, []string{
-			numberOf(p.Number), p.ID.Short(), p.State, strconv.Itoa(p.Yes), strconv.Itoa(p.No), p.ProposerName, minute(p.Expires), officer.Title(p),
+			numberOf(p.Number), p.ID.Short(), p.State, strconv.Itoa(p.Yes), strconv.Itoa(p.No), p.ProposerName, moment(p.Expires, now), officer.Title(p),
 		})
 	}
 	a.Out.Table(rows)
@@ -115,14 +117,14 @@ func (a *app) showPending(nodes []wire.Node) {
 	a.Out.Table(rows)
 }
 
-func minute(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
-
 func (a *app) proposalShowCommand(f *officer.Access) *cobra.Command {
 	var envelope string
+	var signed bool
 	cmd := &cobra.Command{
 		Use:   "show PROPOSAL",
 		Short: "A proposal with its actions and votes",
-		Long: `Shows a proposal: what it would change, who has voted how, and who has not.
+		Long: `Shows a proposal: what it would change, who has voted how, and who has not. Each action is a sentence; --toml
+shows the actions as they were signed, with certificates and expressions.
 
 PROPOSAL is its number, as 3 or "#3", or at least 4 digits of its id.`,
 		Example: "  coco gov show 3 --as alpha\n  coco gov show ab12cd34 --as alpha --envelope proposal.cose",
@@ -147,32 +149,43 @@ PROPOSAL is its number, as 3 or "#3", or at least 4 digits of its id.`,
 			if a.WantsJSON() {
 				return a.Out.JSON(p)
 			}
-			a.showProposal(p)
+			a.showProposal(p, signed)
 			return nil
 		})
 	}
 	f.ConnectFlags(a.App, cmd)
+	cmd.Flags().BoolVar(&signed, "toml", false, "show the actions as they were signed, as TOML, with certificates in PEM form and whole expressions")
 	cmd.Flags().StringVar(&envelope, "envelope", "", "also write the signed proposal, as it stands in the ledger, to a `file`")
 	return cmd
 }
 
-func (a *app) showProposal(p wire.Proposal) {
+// showProposal shows a proposal; signed is with its actions as they were signed.
+func (a *app) showProposal(p wire.Proposal, signed bool) {
+	now := time.Now()
 	a.Out.Printf("%s\n\n", a.sentence(p.State, p, p.Reason))
-	a.Out.Printf("  by           %s, signed %s\n", p.ProposerName, minute(p.Time))
-	a.Out.Printf("  voting ends  %s\n", minute(p.Expires))
+	a.Out.Printf("  by           %s, signed %s\n", p.ProposerName, moment(p.Time, now))
+	a.Out.Printf("  voting ends  %s\n", moment(p.Expires, now))
 	a.Out.Printf("  id           %s\n", p.ID)
 	a.Out.Printf("  fingerprint  %s\n", fingerprint(p.ID))
 	if p.Note != "" {
 		a.Out.Printf("  note         %s\n", strings.ReplaceAll(p.Note, "\n", "\n               "))
 	}
-	a.Out.Printf("\n%s\n", indent(p.Actions))
+	if signed || len(p.Summary) == 0 {
+		a.Out.Printf("\n%s\n", indent(p.Actions))
+	} else {
+		a.Out.Printf("\n")
+		for _, sentence := range p.Summary {
+			a.Out.Printf("  - %s\n", visible.Text(sentence))
+		}
+		a.Out.Printf("  %s\n\n", a.Out.Dim("(--toml shows what was signed, word for word)"))
+	}
 	if len(p.Ballots) == 0 {
 		a.Out.Printf("  no votes yet\n")
 		return
 	}
 	rows := [][]string{{"Member", "Vote", "Signed"}}
 	for _, b := range p.Ballots {
-		row := []string{b.Name, b.Vote, minute(b.Time)}
+		row := []string{b.Name, b.Vote, moment(b.Time, now)}
 		if !b.Counts {
 			row = append(row, "does not count: it is no member any more")
 		}
@@ -305,13 +318,14 @@ func (a *app) constitutionHistoryCommand(f *officer.Access) *cobra.Command {
 			if a.WantsJSON() {
 				return a.Out.JSON(list)
 			}
+			now := time.Now()
 			rows := [][]string{{"Version", "Digest", "In force since", "Seqno", "By proposal"}}
 			for _, v := range list {
 				by := "genesis"
 				if v.Number > 0 {
 					by = numberOf(v.Number) + " (" + v.Proposal.Short() + ")"
 				}
-				rows = append(rows, []string{strconv.FormatUint(v.Version, 10), v.Digest.Short(), minute(v.Time), strconv.FormatUint(v.Since, 10), by})
+				rows = append(rows, []string{strconv.FormatUint(v.Version, 10), v.Digest.Short(), moment(v.Time, now), strconv.FormatUint(v.Since, 10), by})
 			}
 			a.Out.Table(rows)
 			return nil

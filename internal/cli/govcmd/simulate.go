@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/policy"
 	"github.com/cocoframework/coco/internal/cli/finding"
 	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/wire"
@@ -40,7 +41,11 @@ func (a *app) showSimulation(s wire.Simulation) error {
 		if u.Unanimity {
 			otherwise = " (which this replaces or ends), or the yes of all members"
 		}
-		p.Printf("  %s: %s, %s%s\n", strings.ReplaceAll(u.Kind, "_", "-"), name, u.Expression, otherwise)
+		expression := u.Expression
+		if called := policy.NameOf(expression, len(s.ByYes)-1); called != "" {
+			expression = called + " (" + expression + ")"
+		}
+		p.Printf("  %s: %s, %s%s\n", strings.ReplaceAll(u.Kind, "_", "-"), name, expression, otherwise)
 	}
 	if after := s.QuorumAfter; !reflect.DeepEqual(s.Quorum, after) {
 		p.Printf("\n%s\n", p.Bold("Votes in consensus"))
@@ -150,6 +155,9 @@ The arguments are those of ` + "`coco gov propose`.",
 			return err
 		}
 		return f.With(cmd, func(ctx context.Context, o *officer.Officer) error {
+			if err := flags.checkMembers(ctx, o); err != nil {
+				return err
+			}
 			s, err := o.Simulate(ctx, text)
 			if err != nil {
 				return err

@@ -70,6 +70,12 @@ func Title(p wire.Proposal) string {
 		kinds[i] = strings.ReplaceAll(k, "_", "-")
 	}
 	text := strings.Join(kinds, ", ")
+	if len(p.Summary) > 0 {
+		text = firstLine(p.Summary[0])
+		if more := len(p.Summary) - 1; more > 0 {
+			text += fmt.Sprintf(", and %d more", more)
+		}
+	}
 	if p.Note != "" {
 		text += ": " + firstLine(p.Note)
 	}
