@@ -222,6 +222,10 @@ func TestADamagedChunkOfOneLedgerKeepsNoNetworkFromStarting(t *testing.T) {
 		if code, out := runCoco(t, dir, up...); code != 0 {
 			t.Fatalf("with a damaged chunk of %s: exit code %d: %s", n.Name, code, out)
 		}
+		info, err := localnet.Load(dir) // another network may have the ports by now
+		if err != nil {
+			t.Fatal(err)
+		}
 		for k := range info.Nodes {
 			resp, err := http.Get(fmt.Sprintf("%s/app/kv/key%d", info.Nodes[k].HTTP, 10*i))
 			if err != nil {

@@ -33,6 +33,7 @@ const (
 	// restartPatience bounds how long a node may take to end, start and become a voter again.
 	restartPatience = 5 * time.Minute
 	restartPoll     = 100 * time.Millisecond
+	servingPatience = 10 * time.Second // for nodes that have just started, before anything is done
 )
 
 // Restart restarts nodes of a running sandbox, all if none is named, one after the other, and the leader
@@ -61,7 +62,7 @@ func Restart(ctx context.Context, dir string, names []string, verifiers attest.V
 		if n.Retired {
 			continue
 		}
-		if s, err := askStatus(ctx, info, n, verifiers); err != nil || !serves(s) {
+		if s, err := awaitServing(ctx, info, n, verifiers); err != nil || !serves(s) {
 			return fmt.Errorf("%w: node %s does not serve as it should (%s): bring it back before another one is restarted", coco.ErrBusy, n.Name, state(s, err))
 		}
 	}
@@ -135,6 +136,17 @@ func restartOne(ctx context.Context, info localnet.Info, n localnet.Node, old *w
 // serves reports whether a node does all that it should: the network can do without another one then.
 func serves(s *wire.Status) bool {
 	return s != nil && s.Role != "joining" && (s.Voter || s.Learns) && s.Problem == ""
+}
+
+// awaitServing asks a node until it serves, for servingPatience at most, and returns its last answer: a node that has just started
+// may not vote for a moment.
+func awaitServing(ctx context.Context, info localnet.Info, n localnet.Node, verifiers attest.Verifiers) (*wire.Status, error) {
+	for until := time.Now().Add(servingPatience); ; {
+		s, err := askStatus(ctx, info, n, verifiers)
+		if err == nil && serves(s) || time.Now().After(until) || !ctxtime.Sleep(ctx, restartPoll) {
+			return s, err
+		}
+	}
 }
 
 func state(s *wire.Status, err error) string {

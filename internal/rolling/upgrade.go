@@ -101,7 +101,7 @@ func (u *upgrade) look(ctx context.Context) error {
 		if n.Retired {
 			continue
 		}
-		s, err := askStatus(ctx, u.info, n, u.Verifiers)
+		s, err := awaitServing(ctx, u.info, n, u.Verifiers)
 		if err != nil || !serves(s) {
 			return fmt.Errorf("%w: node %s does not serve as it should (%s): bring it back before nodes are replaced", coco.ErrBusy, n.Name, state(s, err))
 		}
