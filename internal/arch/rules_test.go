@@ -201,6 +201,11 @@ var layers = []rule{
 		why: "node and loopback proxy answer before a body has arrived in one way",
 	},
 	{
+		name: "quoting for a shell needs nothing",
+		in:   []string{"internal/shell"}, third: never, only: []string{},
+		why: "every hint that names a folder passes by it, from the commands down to the description of a sandbox",
+	},
+	{
 		name: "making text visible needs nothing",
 		in:   []string{"internal/visible"}, third: never, only: []string{},
 		why: "terminals and logs on both sides of the network pass texts of others by it",

@@ -56,7 +56,7 @@ func (i *Info) Connect(n Node, verifiers attest.Verifiers) (*client.Client, erro
 // for governance.
 func (i *Info) ConnectAdmin(n Node, verifiers attest.Verifiers) (*client.Client, error) {
 	if n.Admin == "" {
-		return nil, fmt.Errorf("%w: node %s has no administrative listener: restart the network in %s with `coco down` and `coco up`", coco.ErrUnreachable, n.Name, i.Dir)
+		return nil, fmt.Errorf("%w: node %s has no administrative listener: restart the network with `coco down%s` and `coco up%s`", coco.ErrUnreachable, n.Name, DirHint(i.Dir), DirHint(i.Dir))
 	}
 	dir, err := i.Governance(n.Member)
 	if err != nil {

@@ -80,7 +80,7 @@ func Load(dir string) (Info, error) {
 		if _, lerr := os.Lstat(lay.InfoFile()); lerr == nil {
 			return Info{}, fmt.Errorf("%w: %s is a link to something that is not there", coco.ErrCorrupt, lay.InfoFile())
 		}
-		return Info{}, fmt.Errorf("%w: no sandbox in %s: start one with `coco up`, or name its folder with --dir", coco.ErrNotFound, lay.Dir)
+		return Info{}, fmt.Errorf("%w: no sandbox in %s: start one with `coco up%s`, or name its folder with --dir", coco.ErrNotFound, lay.Dir, DirHint(lay.Dir))
 	}
 	if err != nil {
 		return Info{}, fmt.Errorf("%w: sandbox: %w", coco.ErrInvalid, err)

@@ -31,7 +31,7 @@ type NodeState struct {
 // Ask makes a request of the running supervisor.
 func Ask(ctx context.Context, info Info, method, path string, answer any) error {
 	if info.Control == "" {
-		return fmt.Errorf("%w: no sandbox is running in %s: start it with `coco up`", coco.ErrUnreachable, info.Dir)
+		return fmt.Errorf("%w: no sandbox is running in %s: start it with `coco up%s`", coco.ErrUnreachable, info.Dir, DirHint(info.Dir))
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -56,7 +56,8 @@ func Restart(ctx context.Context, dir string, names []string, verifiers attest.V
 		return fmt.Errorf("%w: the network in %s is starting: ask again in a moment", coco.ErrBusy, info.Dir)
 	}
 	if n := info.Active(); n < spare {
-		return fmt.Errorf("%w: a network of %d nodes stops while one of them restarts: use `coco down` and `coco up`", coco.ErrInvalid, n)
+		return fmt.Errorf("%w: a network of %d nodes stops while one of them restarts: use `coco down%s` and `coco up%s`", coco.ErrInvalid, n,
+			localnet.DirHint(info.Dir), localnet.DirHint(info.Dir))
 	}
 	for _, n := range info.Nodes {
 		if n.Retired {

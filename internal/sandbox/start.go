@@ -190,7 +190,8 @@ func (s *Sandbox) lockFolder() error {
 	if info, err := localnet.Load(s.lay.Dir); err == nil && info.Pid != 0 {
 		where = fmt.Sprintf(" (process %d, %s)", info.Pid, info.Nodes[0].HTTP)
 	}
-	return fmt.Errorf("%w%s: %s: look at it with `coco status`, end it with `coco down`, or start another one with --dir", ErrRunning, where, s.lay.Dir)
+	return fmt.Errorf("%w%s: %s: look at it with `coco status%s`, end it with `coco down%s`, or start another one with --dir", ErrRunning, where, s.lay.Dir,
+		localnet.DirHint(s.lay.Dir), localnet.DirHint(s.lay.Dir))
 }
 
 // ErrRunning says that a sandbox runs in the folder already.
@@ -348,7 +349,7 @@ func (s *Sandbox) run(ctx context.Context, n *processes) {
 	n.stopAll()
 	s.release()
 	if err == nil {
-		s.report(localnet.Step{Step: "stopped", Dir: s.lay.Dir, Text: "stopped; `coco up` goes on where it ended"})
+		s.report(localnet.Step{Step: "stopped", Dir: s.lay.Dir, Text: fmt.Sprintf("stopped; `coco up%s` goes on where it ended", localnet.DirHint(s.lay.Dir))})
 	}
 	s.end.err = err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/nodeconfig"
+	"github.com/cocoframework/coco/internal/shell"
 )
 
 // nodeFile is a node's settings in its folder.
@@ -44,7 +45,7 @@ as many as you know: what they say of the network must agree.`,
 				return a.Out.JSON(map[string]string{"config": file})
 			}
 			a.Out.OK("%s is written", file)
-			a.Out.Printf("Next: coco node join --config %s\n", file)
+			a.Out.Printf("Next: coco node join --config %s\n", shell.Quote(file))
 			return nil
 		},
 	}

@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -196,7 +195,7 @@ func (a *app) up(ctx context.Context, f upFlags) error {
 		return err
 	}
 	if !a.WantsJSON() {
-		a.showNetwork(s.Info(), "Ctrl-C stops the network; `coco up` in the same folder goes on.")
+		a.showNetwork(s.Info(), "Ctrl-C stops the network; `coco up"+localnet.DirHint(f.dir)+"` goes on.")
 	}
 	return s.Wait()
 }
@@ -262,7 +261,7 @@ func (a *app) upDetached(ctx context.Context, f upFlags) error {
 	if err != nil {
 		return err
 	}
-	a.showNetwork(info, "The network runs in the background; `coco down"+dirHint(f.dir)+"` stops it.")
+	a.showNetwork(info, "The network runs in the background; `coco down"+localnet.DirHint(f.dir)+"` stops it.")
 	return nil
 }
 
@@ -355,7 +354,7 @@ func (a *app) showNetwork(info localnet.Info, end string) {
 		p.Printf("  %s %s/0 to /%d, as in Hardhat and Foundry\n", p.Bold("Paths"), genesis.MnemonicPath, len(info.Accounts)-1)
 		p.Printf("  %s\n", p.Red("Everybody knows these keys: what is sent to them on any other network is stolen."))
 	}
-	dir := dirHint(a.relative(info.Dir))
+	dir := localnet.DirHint(info.Dir)
 	p.Printf("\n  %s %s\n", p.Bold("State folder"), info.Dir)
 	p.Printf("  %s %s\n\n", p.Bold("Constitution"), info.Constitution)
 	p.Printf("Next, in another terminal:\n")
@@ -363,25 +362,6 @@ func (a *app) showNetwork(info localnet.Info, end string) {
 	p.Printf("  coco demo%s             a token, transfers, a receipt, a tampered ledger\n", dir)
 	p.Printf("  coco bench erc20%s      transactions per second\n", dir)
 	p.Printf("%s\n", end)
-}
-
-// relative is the folder as the user named it, if it is the default one.
-func (a *app) relative(dir string) string {
-	if lay, err := localnet.NewLayout(localnet.DefaultDir); err == nil && lay.Dir == dir {
-		return localnet.DefaultDir
-	}
-	return dir
-}
-
-// dirHint is what a command needs to find a folder that is not the default one.
-func dirHint(dir string) string {
-	if dir == localnet.DefaultDir {
-		return ""
-	}
-	if strings.ContainsAny(dir, " \t'\"$") {
-		return " --dir " + strconv.Quote(dir)
-	}
-	return " --dir " + dir
 }
 
 // Down returns `coco down`.
@@ -404,7 +384,7 @@ crashed has left running. The ledgers stay; ` + "`coco up`" + ` goes on with the
 				return a.Out.JSON(map[string]any{"stopped": was})
 			}
 			if was {
-				a.Out.Printf("Stopped. `coco up%s` goes on where it ended.\n", dirHint(dir))
+				a.Out.Printf("Stopped. `coco up%s` goes on where it ended.\n", localnet.DirHint(dir))
 			} else {
 				a.Out.Printf("Nothing was running.\n")
 			}
