@@ -39,6 +39,7 @@ func (g *Gateway) adminFacts() []fact {
 	facts := []fact{
 		{pattern: "GET /livez", always: g.serveLive},
 		{pattern: "GET /readyz", anonymous: g.serveReady, query: []string{"verbose"}},
+		{pattern: "GET /openapi.json", anonymous: g.serveOpenAPI},
 		{pattern: "GET /node/status", anonymous: g.serveStatus},
 		{pattern: "GET /node/constitution", anonymous: g.serveConstitution},
 		{pattern: "GET /node/service", anonymous: g.serveService},

@@ -78,7 +78,7 @@ func (f *fakeGovernor) Proposal(id coco.Digest) (wire.Proposal, error) {
 		if p.ID == id {
 			p.Actions = "actions"
 			if p.Number == 3 {
-				p.Ballots = []wire.Ballot{{Name: "Alpha", Vote: "yes", Since: 16, Counts: true}}
+				p.Ballots = []wire.Ballot{{Name: "Alpha", Vote: "yes", Since: 16, Counts: true, Envelope: []byte("ballot")}}
 			}
 			return p, err
 		}

@@ -19,8 +19,8 @@ const (
 	maxNonce = 64
 )
 
-// ownPaths are the routes of the gateway that are not under /node: where probes and Prometheus look.
-var ownPaths = []string{"/livez", "/readyz", "/version", "/metrics"}
+// ownPaths are the routes of the gateway that are not under /node: where probes, Prometheus and tools look.
+var ownPaths = []string{"/livez", "/readyz", "/version", "/metrics", "/openapi.json"}
 
 // fact is a route of the gateway's own. One of the handlers is set.
 type fact struct {
@@ -35,6 +35,8 @@ type fact struct {
 	// owners opens the route to participants at the administrative listener. The handler itself checks that the
 	// caller runs this node, unless every caller may have the answer.
 	owners bool
+	// elsewhere: the route is at the other listener, and is there only to say so. It is in no document.
+	elsewhere bool
 }
 
 // facts lists what a node tells about itself and its network. A client that has not verified the
@@ -48,6 +50,7 @@ func (g *Gateway) facts() []fact {
 		{pattern: "GET /readyz", anonymous: g.serveReady, query: []string{"verbose"}},
 		{pattern: "GET /version", anonymous: g.serveVersion},
 		{pattern: "GET /metrics", handler: g.serveMetrics},
+		{pattern: "GET /openapi.json", anonymous: g.serveOpenAPI},
 		{pattern: "GET /node/status", anonymous: g.serveStatus},
 		{pattern: "GET /node/constitution", anonymous: g.serveConstitution},
 		{pattern: "GET /node/service", anonymous: g.serveService},
@@ -57,10 +60,10 @@ func (g *Gateway) facts() []fact {
 		{pattern: "GET /node/receipt/{txid}", handler: g.serveReceipt, reads: readsTx(adapter.Receipt)},
 		{pattern: "GET /node/digest", handler: g.serveDigest, reads: readsDigest, query: []string{"seqno"}},
 		{pattern: "GET /node/snapshots", handler: g.serveSnapshots, reads: readsDigest},
-		{pattern: "POST /node/snapshots", handler: g.serveElsewhere},
-		{pattern: "POST /node/retire", handler: g.serveElsewhere},
-		{pattern: "PUT /node/log-level", handler: g.serveElsewhere, query: []string{"level"}},
-		{pattern: "/gov/", handler: g.serveElsewhere, body: maxEnvelope, query: adapter.AnyQuery},
+		{pattern: "POST /node/snapshots", elsewhere: true, handler: g.serveElsewhere},
+		{pattern: "POST /node/retire", elsewhere: true, handler: g.serveElsewhere},
+		{pattern: "PUT /node/log-level", elsewhere: true, handler: g.serveElsewhere, query: []string{"level"}},
+		{pattern: "/gov/", elsewhere: true, handler: g.serveElsewhere, body: maxEnvelope, query: adapter.AnyQuery},
 	}
 }
 

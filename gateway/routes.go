@@ -18,11 +18,12 @@ import (
 
 // routes is what a gateway serves from one Mount to the next. It is never changed.
 type routes struct {
-	mux     *http.ServeMux
-	mounted bool
-	nothing map[string]bool     // the patterns of which none is the handler
-	counts  map[string]*classes // by pattern; and for otherRoute
-	maxBody atomic.Int64        // of the adapters' endpoints
+	mux      *http.ServeMux
+	mounted  bool
+	nothing  map[string]bool     // the patterns of which none is the handler
+	counts   map[string]*classes // by pattern; and for otherRoute
+	maxBody  atomic.Int64        // of the adapters' endpoints
+	document []byte              // OpenAPI, of all that is served
 }
 
 var methods = []string{
@@ -33,7 +34,11 @@ func (g *Gateway) newRoutes(maxBody int64, endpoints []adapter.Endpoint) (rt *ro
 	rt = &routes{mux: http.NewServeMux(), mounted: maxBody > 0 || g.governor != nil, nothing: map[string]bool{"/": true}}
 	rt.counts = map[string]*classes{otherRoute: g.tally.of(otherRoute)}
 	rt.maxBody.Store(maxBody)
-	for _, f := range g.facts() {
+	facts := g.facts()
+	if rt.document, err = newDocument(facts, endpoints); err != nil {
+		return nil, err
+	}
+	for _, f := range facts {
 		switch {
 		case f.always != nil:
 			rt.mux.Handle(f.pattern, f.always)

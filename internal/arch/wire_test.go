@@ -19,6 +19,7 @@ var networked = []string{
 var ownJSON = map[string]string{
 	"client.RPCError": "JSON-RPC is the protocol of an adapter, which the client speaks for its users",
 	"client.RPC":      "the same",
+	"gateway.openAPI": "OpenAPI is a format of others, of which the gateway reads the outline to merge documents; clients read it by tools",
 	"receipt.Receipt": "a receipt is a document: a verifier reads it years later, with this package and no other",
 }
 
