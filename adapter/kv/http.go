@@ -2,6 +2,7 @@ package kv
 
 import (
 	"crypto/sha256"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -17,14 +18,19 @@ import (
 
 const root = "/app/kv"
 
+// document describes the endpoints in OpenAPI.
+//
+//go:embed openapi.json
+var document []byte
+
 // Endpoints implements adapter.Ledger.
 func (l *ledger) Endpoints() []adapter.Endpoint {
 	return []adapter.Endpoint{
-		{Pattern: "GET " + root, Handler: l.list, Query: []string{"prefix", "from", "to", "limit", "keys", "at"}},
-		{Pattern: "POST " + root, Handler: l.batch},
-		{Pattern: "GET " + root + "/{key...}", Handler: l.get, Query: []string{"at", "history", "limit", "before"}},
-		{Pattern: "PUT " + root + "/{key...}", Handler: l.put},
-		{Pattern: "DELETE " + root + "/{key...}", Handler: l.delete},
+		{Pattern: "GET " + root, Handler: l.list, Query: []string{"prefix", "from", "to", "limit", "keys", "at"}, OpenAPI: document},
+		{Pattern: "POST " + root, Handler: l.batch, OpenAPI: document},
+		{Pattern: "GET " + root + "/{key...}", Handler: l.get, Query: []string{"at", "history", "limit", "before"}, OpenAPI: document},
+		{Pattern: "PUT " + root + "/{key...}", Handler: l.put, OpenAPI: document},
+		{Pattern: "DELETE " + root + "/{key...}", Handler: l.delete, OpenAPI: document},
 	}
 }
 
