@@ -18,6 +18,8 @@
 package ethereum
 
 import (
+	_ "embed"
+
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
@@ -73,8 +75,19 @@ var (
 	_ adapter.Noticer = (*ledger)(nil)
 )
 
+// document describes the endpoints in OpenAPI: that they are there, and that JSON-RPC has the rest.
+//
+//go:embed openapi.json
+var document []byte
+
 // Endpoints implements adapter.Ledger.
-func (l *ledger) Endpoints() []adapter.Endpoint { return l.rpc.Endpoints() }
+func (l *ledger) Endpoints() []adapter.Endpoint {
+	endpoints := l.rpc.Endpoints()
+	for i := range endpoints {
+		endpoints[i].OpenAPI = document
+	}
+	return endpoints
+}
 
 // Close implements adapter.Ledger.
 func (l *ledger) Close() error {
