@@ -1,23 +1,18 @@
-// Package receiptcmd is `coco receipt`: it fetches the receipt of a committed transaction from a node, and
-// verifies one offline with nothing but the network's service certificate.
+// Package receiptcmd is `coco receipt`: it fetches the receipt of a committed transaction from a node, prints what it
+// says, and verifies one offline with nothing but the network's service certificate.
 //
 // Trust: host
 package receiptcmd
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
-	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
-	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
@@ -30,11 +25,11 @@ func Command(c *cli.App) *cobra.Command {
 	a := &app{c}
 	cmd := &cobra.Command{
 		Use:   "receipt",
-		Short: "Get a transaction's receipt, or verify one offline",
+		Short: "Get a transaction's receipt, show or verify one offline",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.receiptGetCommand(), a.receiptVerifyCommand())
+	cmd.AddCommand(a.receiptGetCommand(), a.receiptShowCommand(), a.receiptVerifyCommand())
 	return cmd
 }
 
@@ -122,13 +117,15 @@ func Fetch(ctx context.Context, info localnet.Info, n localnet.Node, tx coco.TxI
 func (a *app) receiptVerifyCommand() *cobra.Command {
 	var dir, service string
 	var older bool
+	var content string
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Verify a receipt offline",
 		Long: `Verifies a receipt against the network's service certificate, without asking anybody: the
 certificate of the node that sealed the batch, its signature over the Merkle root, the path from
 the transaction to the root, and the signature of a node that has applied the batch as committed.
-FILE may be - for standard input.
+FILE may be - for standard input. It prints what the claims say; --content FILE is compared with them, see
+` + "`coco receipt show`" + `.
 
 Receipts of earlier releases ("coco receipt 1") lack the last signature. They prove that a node signed the
 batch, and that it was committed only if the epoch's keys were never known outside of enclaves: they are
@@ -142,55 +139,19 @@ Exits with 3 if the receipt does not prove what is asked of it.`,
 			if err != nil {
 				return err
 			}
-			return a.verifyReceipt(args[0], cert, receipt.Options{Older: older})
+			given, err := readContent(content)
+			if err != nil {
+				return err
+			}
+			return a.verifyReceipt(args[0], cert, receipt.Options{Older: older}, given)
 		},
 	}
 	cli.DirFlag(cmd, &dir, "`folder` of the network whose service certificate counts")
 	cmd.Flags().StringVar(&service, "service", "", "`file` of the network's service certificate")
 	cmd.Flags().BoolVar(&older, "accept-older", false, "accept a receipt of an earlier release for what it proves: that the batch was signed")
+	contentFlag(cmd, &content)
 	a.OutputFlag(cmd)
 	return cmd
-}
-
-func (a *app) verifyReceipt(file string, cert *x509.Certificate, opts receipt.Options) error {
-	in := a.In
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return cli.FileError("receipt", err)
-		}
-		defer f.Close()
-		in = f
-	}
-	data, err := io.ReadAll(io.LimitReader(in, receipt.MaxSize+1))
-	if err != nil {
-		return fmt.Errorf("receipt: %w", err)
-	}
-	if len(data) > receipt.MaxSize {
-		return fmt.Errorf("%w: %s exceeds %d bytes, more than any receipt has", coco.ErrVerify, file, receipt.MaxSize)
-	}
-	r, err := receipt.Parse(wire.MediaJSON, data)
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", coco.ErrVerify, file, err)
-	}
-	if err := r.Verify(cert, opts); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	var h batch.Header
-	if err := h.UnmarshalBinary(r.Header); err != nil {
-		return err
-	}
-	if a.WantsJSON() {
-		return a.Out.JSON(map[string]any{"ok": true, "proves": proves(r), "format": r.Format, "transaction_id": r.TxID, "node": h.Node, "root": h.Root, "write_set": r.WriteSet, "claims": r.Claims})
-	}
-	if r.ProvesCommit() {
-		a.Out.OK("transaction %s is committed", r.TxID)
-	} else {
-		a.Out.OK("transaction %s is in a batch that a node of the network signed", r.TxID)
-		a.Out.Printf("      an older receipt (%q): it was committed if nobody outside of enclaves has ever had the keys of epoch %d\n", r.Format, h.Epoch)
-	}
-	a.Out.Printf("      signed by node %s under service %q; Merkle path of %d to root %s\n", h.Node.Short(), cert.Subject.CommonName, len(r.Path), h.Root.Short())
-	return nil
 }
 
 // proves names what a receipt proves that was verified, for programs.

@@ -1,0 +1,67 @@
+package kv
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+)
+
+// Explain decodes what the receipt of a write claims; nil if the claims are of another ledger. content, unless nil, is the value that
+// an operation is said to have put: the error is coco.ErrVerify if none did. Claims that are damaged are coco.ErrCorrupt.
+func (Adapter) Explain(claims, content []byte) ([]adapter.Fact, error) {
+	rest, ours := bytes.CutPrefix(claims, []byte(claimsContext))
+	if !ours {
+		return nil, nil
+	}
+	d := &decoder{rest: rest}
+	caller := d.next(uint64(len(coco.ActorID{})))
+	count := d.u32()
+	facts := []adapter.Fact{{Name: "caller", Value: fmt.Sprintf("%x", caller)}, {Name: "table", Value: table}}
+	put := content == nil
+	for i := uint32(0); i < count && !d.failed; i++ {
+		op := adapter.Fact{Name: "operation"}
+		kind := d.u8()
+		key, previous := d.bytes(), d.u64()
+		if utf8.Valid(key) && !bytes.ContainsFunc(key, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			op.Facts = append(op.Facts, adapter.Fact{Name: "key", Value: string(key)})
+		} else {
+			op.Facts = append(op.Facts, adapter.Fact{Name: "key_base64", Value: base64.StdEncoding.EncodeToString(key)})
+		}
+		if previous == 0 {
+			op.Facts = append(op.Facts, adapter.Fact{Name: "previous", Value: "none"})
+		} else {
+			op.Facts = append(op.Facts, adapter.Fact{Name: "previous", Value: strconv.FormatUint(previous, 10)})
+		}
+		switch kind {
+		case opPut, opPutTyped:
+			op.Value = "put"
+			digest := d.next(uint64(len(coco.Digest{})))
+			if sum := sha256.Sum256(content); bytes.Equal(digest, sum[:]) {
+				put = true
+			}
+			op.Facts = append(op.Facts, adapter.Fact{Name: "sha256", Value: fmt.Sprintf("%x", digest)})
+			if kind == opPutTyped {
+				op.Facts = append(op.Facts, adapter.Fact{Name: "content_type", Value: string(d.next(uint64(d.u8())))})
+			}
+		case opDelete:
+			op.Value = "delete"
+		default:
+			d.failed = true
+		}
+		facts = append(facts, op)
+	}
+	if d.failed || len(d.rest) != 0 {
+		return nil, fmt.Errorf("%w: the claims of a kv write, %d bytes, have another form than this release knows", coco.ErrCorrupt, len(claims))
+	}
+	if !put {
+		return nil, fmt.Errorf("%w: no operation of this transaction put a value with the SHA-256 %x", coco.ErrVerify, sha256.Sum256(content))
+	}
+	return facts, nil
+}
