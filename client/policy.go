@@ -90,7 +90,7 @@ func (t *Transport) verifyCertificate(cs tls.ConnectionState) error {
 				coco.ErrUnreachable)
 		}
 		if err := leaf.CheckSignatureFrom(s); err != nil {
-			return fmt.Errorf("%w: the node's certificate %q is not endorsed by service %q: %w", coco.ErrVerify, leaf.Subject, s.Subject, err)
+			return fmt.Errorf("%w: the node's certificate %q is not endorsed by service %q: the service certificate is another network's, or something else answers at this address", coco.ErrVerify, leaf.Subject, s.Subject)
 		}
 	}
 	return nil

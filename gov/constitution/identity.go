@@ -63,9 +63,27 @@ func (c *Constitution) identify(certs []*x509.Certificate, now time.Time, usage 
 		Roots: done.roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage},
 	})
 	if err != nil {
-		return actor{}, fmt.Errorf("%q (issued by %q) belongs to no member or participant: %w", leaf.Subject, leaf.Issuer, err)
+		return actor{}, fmt.Errorf("%q (issued by %q) belongs to no member or participant: %s", leaf.Subject, leaf.Issuer, unfit(leaf, now, err))
 	}
 	return nearest(done.actors, chains), nil
+}
+
+// unfit says in words why a certificate does not lead to an organisation.
+func unfit(leaf *x509.Certificate, now time.Time, err error) string {
+	var invalid x509.CertificateInvalidError
+	unknown, known := errors.AsType[x509.UnknownAuthorityError](err)
+	switch {
+	case now.Before(leaf.NotBefore) || now.After(leaf.NotAfter):
+		return fmt.Sprintf("it is valid from %s to %s only, and it is %s: ask the organisation for a new one", stamp(leaf.NotBefore), stamp(leaf.NotAfter), stamp(now))
+	case known && unknown.Cert != nil:
+		return "no organisation of the constitution in force has issued it: it is of an organisation that was removed or has replaced its certificate, or of another network; " +
+			"if an authority stands between, its certificate must be in the same file"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "a certificate between it and the organisation, or the organisation's own, is not valid at " + stamp(now)
+	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
+		return "it is not made for connections: expected the extended key usage \"client authentication\""
+	}
+	return err.Error()
 }
 
 // nearest returns the actor at the end of the shortest chain. Of chains of one length, that of the smallest id counts:

@@ -61,7 +61,7 @@ func Endorsed(ctx context.Context, address string, service *x509.Certificate) ([
 		}
 		leaf := cs.PeerCertificates[0]
 		if err := leaf.CheckSignatureFrom(service); err != nil {
-			return fmt.Errorf("%w: the node's certificate %q is not endorsed by service %q: %w", coco.ErrVerify, leaf.Subject, service.Subject, err)
+			return fmt.Errorf("%w: the node's certificate %q is not endorsed by service %q: the service certificate is another network's, or something else answers at this address", coco.ErrVerify, leaf.Subject, service.Subject)
 		}
 		return nil
 	})
