@@ -60,6 +60,22 @@ type Organisation struct {
 // Make makes an organisation: its certificate and key, its encryption key, and the certificates that
 // it issues, for a user and for governance.
 func Make(name string, dir Dir, now time.Time) (Organisation, error) {
+	return makeAll(name, dir, now, lasting(now))
+}
+
+// lasting is when certificates end for which no other end is given.
+func lasting(now time.Time) time.Time { return now.AddDate(10, 0, 0) }
+
+// earlier returns the earlier of two times.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// makeAll is Make with a certificate for governance that ends at a time.
+func makeAll(name string, dir Dir, now, governs time.Time) (Organisation, error) {
 	fail := func(err error) (Organisation, error) {
 		return Organisation{}, fmt.Errorf("organisation %s: %w", name, err)
 	}
@@ -98,7 +114,7 @@ func Make(name string, dir Dir, now time.Time) (Organisation, error) {
 			return fail(err)
 		}
 	}
-	if err := makeGovernance(name, dir, org, orgKey, now); err != nil {
+	if err := makeGovernance(name, dir, org, orgKey, now, governs); err != nil {
 		return fail(err)
 	}
 	return Organisation{Certificate: org.Raw, EncryptionKey: encryption.Public()}, nil
@@ -112,13 +128,16 @@ type file struct {
 
 // makeGovernance issues a member's certificate for governance. The key comes first: a certificate that is
 // there has its key. A key that is there without one gets a certificate, and is never replaced.
-func makeGovernance(name string, dir Dir, org *x509.Certificate, orgKey crypto.Signer, now time.Time) error {
+func makeGovernance(name string, dir Dir, org *x509.Certificate, orgKey crypto.Signer, now, until time.Time) error {
+	if until.After(org.NotAfter) {
+		return fmt.Errorf("%w: a certificate for governance until %s: expected an end before that of the organisation's certificate, %s", coco.ErrInvalid, until.UTC().Format(time.DateOnly), org.NotAfter.UTC().Format(time.DateOnly))
+	}
 	subject := pkix.Name{CommonName: "governance of " + name, Organization: []string{name}, OrganizationalUnit: []string{coco.GovernanceUnit}}
 	key, err := governanceKey(dir.GovKey())
 	if err != nil {
 		return err
 	}
-	cert, err := certify(name, subject, key, org, orgKey, now)
+	cert, err := certify(name, subject, key, org, orgKey, now, until)
 	if err != nil {
 		return err
 	}
@@ -164,7 +183,7 @@ func EnsureGovernance(name string, dir Dir, now time.Time) error {
 	}
 	owner, err := LoadOwner(dir.Org(), dir.OrgKey())
 	if err == nil {
-		err = makeGovernance(name, dir, owner.cert, owner.key, now)
+		err = makeGovernance(name, dir, owner.cert, owner.key, now, earlier(lasting(now), owner.cert.NotAfter))
 	}
 	if err != nil {
 		return fmt.Errorf("certificate for governance of %s: %w", name, err)
@@ -173,14 +192,15 @@ func EnsureGovernance(name string, dir Dir, now time.Time) error {
 }
 
 // New makes an organisation in a folder that must not exist yet; see [Dir] for the files.
-func New(name, dir string, now time.Time) error {
+// The certificate for governance is valid until governs; the others last 10 years.
+func New(name, dir string, now, governs time.Time) error {
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 		if err == nil {
 			err = fmt.Errorf("%w: %s exists: name a new folder; keys are never overwritten", coco.ErrInvalid, dir)
 		}
 		return err
 	}
-	m, err := Make(name, Dir(dir), now)
+	m, err := makeAll(name, Dir(dir), now, governs)
 	if err != nil {
 		return err
 	}
@@ -193,7 +213,7 @@ func New(name, dir string, now time.Time) error {
 
 // NewGovernance makes one more certificate for governance, in a folder that must not exist yet, issued with
 // the key of the organisation in another folder.
-func NewGovernance(name, org, dir string, now time.Time) error {
+func NewGovernance(name, org, dir string, now, until time.Time) error {
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 		if err == nil {
 			err = fmt.Errorf("%w: %s exists: name a new folder; keys are never overwritten", coco.ErrInvalid, dir)
@@ -204,7 +224,7 @@ func NewGovernance(name, org, dir string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return makeGovernance(name, Dir(dir), owner.cert, owner.key, now)
+	return makeGovernance(name, Dir(dir), owner.cert, owner.key, now, until)
 }
 
 // issue makes a key and a certificate for it; without an issuer, the self-signed certificate of an
@@ -214,19 +234,19 @@ func issue(org string, subject pkix.Name, issuer *x509.Certificate, issuerKey cr
 	if err != nil {
 		return nil, nil, err
 	}
-	cert, err := certify(org, subject, key, issuer, issuerKey, now)
+	cert, err := certify(org, subject, key, issuer, issuerKey, now, lasting(now))
 	return key, cert, err
 }
 
 // certify makes a certificate for a key.
-func certify(org string, subject pkix.Name, key *ecdsa.PrivateKey, issuer *x509.Certificate, issuerKey crypto.Signer, now time.Time) (*x509.Certificate, error) {
+func certify(org string, subject pkix.Name, key *ecdsa.PrivateKey, issuer *x509.Certificate, issuerKey crypto.Signer, now, until time.Time) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
 		return nil, err
 	}
 	tmpl := &x509.Certificate{
 		SerialNumber: serial, Subject: subject,
-		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(10, 0, 0),
+		NotBefore: now.Add(-time.Hour), NotAfter: until,
 		BasicConstraintsValid: true,
 	}
 	if issuer == nil {

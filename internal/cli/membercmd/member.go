@@ -46,6 +46,7 @@ all others.`,
 
 func (a *app) keygenCommand() *cobra.Command {
 	var out, under string
+	var days uint16
 	cmd := &cobra.Command{
 		Use:   "keygen NAME",
 		Short: "Make the keys and certificates of an organisation",
@@ -60,10 +61,13 @@ To become a member or participant, send org.pem (and encryption.pub) to a member
 it. Everything that ends in "key" or ".key" stays with you; organisations that have a certificate
 authority of their own use ` + "`coco member csr`" + ` instead.
 
+The certificate for governance ends after --days, a year unless said otherwise: whoever leaves the organisation loses
+it soon. The organisation's own and the application's last 10 years.
+
 With --under FOLDER it makes one more certificate for governance, gov.pem and gov-key.pem, issued
 with the key of the organisation in that folder.`,
 		Example: `  coco member keygen delta
-  coco member keygen delta --under delta --out officer-2`,
+  coco member keygen delta --under delta --out officer-2 --days 90`,
 		Args: cobra.ExactArgs(1),
 	}
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
@@ -71,11 +75,16 @@ with the key of the organisation in that folder.`,
 		if out == "" {
 			out = name
 		}
+		if days == 0 {
+			return fmt.Errorf("%w: --days 0: expected at least 1", coco.ErrInvalid)
+		}
 		var err error
+		now := time.Now()
+		governs := now.AddDate(0, 0, int(days))
 		if under == "" {
-			err = identity.New(name, out, time.Now())
+			err = identity.New(name, out, now, governs)
 		} else {
-			err = identity.NewGovernance(name, under, out, time.Now())
+			err = identity.NewGovernance(name, under, out, now, governs)
 		}
 		if err != nil {
 			return err
@@ -84,6 +93,7 @@ with the key of the organisation in that folder.`,
 	}
 	cmd.Flags().StringVar(&out, "out", "", "`folder` to make (default: NAME)")
 	cmd.Flags().StringVar(&under, "under", "", "`folder` of an organisation that issues one more certificate for governance")
+	cmd.Flags().Uint16Var(&days, "days", 365, "for how many `days` the certificate for governance is valid")
 	_ = cmd.MarkFlagDirname("out")
 	_ = cmd.MarkFlagDirname("under")
 	a.OutputFlag(cmd)
