@@ -141,11 +141,25 @@ func ParseKind(s string) (Kind, error) {
 	if slices.Contains(Kinds(), k) {
 		return k, nil
 	}
-	var names []string
+	return "", &UnknownKindError{Kind: s}
+}
+
+// UnknownKindError is a word that is no kind of action. It is coco.ErrInvalid.
+type UnknownKindError struct{ Kind string }
+
+func (e *UnknownKindError) Error() string {
+	_, names := e.Word()
+	return fmt.Sprintf("%v: unknown kind of action %q: expected one of %s", coco.ErrInvalid, e.Kind, strings.Join(names, ", "))
+}
+
+func (e *UnknownKindError) Unwrap() error { return coco.ErrInvalid }
+
+// Word returns what was found, and the kinds that there are, as a person writes them.
+func (e *UnknownKindError) Word() (found string, expected []string) {
 	for _, k := range Kinds() {
-		names = append(names, strings.ReplaceAll(string(k), "_", "-"))
+		expected = append(expected, strings.ReplaceAll(string(k), "_", "-"))
 	}
-	return "", fmt.Errorf("%w: unknown kind of action %q: expected one of %s", coco.ErrInvalid, s, strings.Join(names, ", "))
+	return e.Kind, expected
 }
 
 func (a *Action) invalid(format string, args ...any) error {

@@ -13,6 +13,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -92,6 +93,12 @@ func (a *App) Run(ctx context.Context, root *cobra.Command, args []string) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return wire.ExitOK
+	}
+	var unknown unknownWord
+	if errors.As(err, &unknown) {
+		if hint := didYouMean(unknown.Word()); hint != "" {
+			err = fmt.Errorf("%w%s", err, hint)
+		}
 	}
 	if !a.started {
 		if askedForJSON(args) {

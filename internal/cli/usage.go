@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,7 +25,15 @@ func explainUsage(cmd *cobra.Command) {
 			if len(want) > 0 {
 				expected = Plural(len(want), "argument") + ", " + strings.Join(want, " ")
 			}
-			return fmt.Errorf("%w: %s: expected %s, found %d%s", coco.ErrInvalid, cmd.CommandPath(), expected, len(args), example(cmd))
+			return fmt.Errorf("%w: %s: expected %s, found %s%s", coco.ErrInvalid, cmd.CommandPath(), expected, foundArguments(args), example(cmd))
+		}
+	}
+	if cmd.HasSubCommands() {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return fmt.Errorf("%w: unknown command %q for %q%s", coco.ErrInvalid, args[0], cmd.CommandPath(), didYouMean(args[0], commandNames(cmd)))
 		}
 	}
 	for _, sub := range cmd.Commands() {
@@ -36,13 +45,37 @@ func explainUsage(cmd *cobra.Command) {
 func flagError(cmd *cobra.Command, err error) error {
 	var value *pflag.InvalidValueError
 	var missing *pflag.ValueRequiredError
+	var unknown *pflag.NotExistError
 	switch {
 	case errors.As(err, &value):
 		return fmt.Errorf("%w: --%s: expected %s, found %q%s", coco.ErrInvalid, value.GetFlag().Name, kindOf(value.GetFlag()), value.GetValue(), example(cmd))
 	case errors.As(err, &missing):
 		return fmt.Errorf("%w: --%s: expected %s, found nothing%s", coco.ErrInvalid, missing.GetFlag().Name, kindOf(missing.GetFlag()), example(cmd))
+	case errors.As(err, &unknown):
+		name := "--" + unknown.GetSpecifiedName()
+		if short := unknown.GetSpecifiedShortnames(); short != "" {
+			name = "--" + short // -dir for --dir
+		}
+		if hint := didYouMean(name, flagNames(cmd)); hint != "" {
+			return fmt.Errorf("%w%s", err, hint)
+		}
 	}
 	return fmt.Errorf("%w%s", err, example(cmd))
+}
+
+// foundArguments says how many arguments there are, and which: the one too many may be a value whose flag is missing.
+func foundArguments(args []string) string {
+	if len(args) == 0 {
+		return "0"
+	}
+	var quoted []string
+	for _, a := range args[:min(len(args), 5)] {
+		quoted = append(quoted, strconv.Quote(a))
+	}
+	if len(args) > 5 {
+		quoted = append(quoted, "…")
+	}
+	return fmt.Sprintf("%d, %s", len(args), strings.Join(quoted, " "))
 }
 
 // kindOf says what a flag's value is.

@@ -55,7 +55,7 @@ func Set(c *constitution.Constitution, settings []string) error {
 			}
 			fields[path[1]] = v
 		case path[0] != "adapters":
-			return refuseSetting(key, "unknown setting: expected one of %s, or adapters.NAME.SETTING", strings.Join(keys, ", "))
+			return &UnknownSettingError{key, keys}
 		default:
 			if err := setAdapter(adapters, path, value); err != nil {
 				return err
@@ -81,6 +81,21 @@ func Set(c *constitution.Constitution, settings []string) error {
 func refuseSetting(key, format string, args ...any) error {
 	return fmt.Errorf("%w: --set %s: %s", coco.ErrInvalid, key, fmt.Sprintf(format, args...))
 }
+
+// UnknownSettingError is a KEY that names no setting. It is coco.ErrInvalid.
+type UnknownSettingError struct {
+	Key   string
+	Known []string
+}
+
+func (e *UnknownSettingError) Error() string {
+	return refuseSetting(e.Key, "unknown setting: expected one of %s, or adapters.NAME.SETTING", strings.Join(e.Known, ", ")).Error()
+}
+
+func (e *UnknownSettingError) Unwrap() error { return coco.ErrInvalid }
+
+// Word returns what was found, and the settings that there are.
+func (e *UnknownSettingError) Word() (found string, expected []string) { return e.Key, e.Known }
 
 // known returns the settings that a page with every default written out has, with those that versions of the rules added.
 func known(page map[string]any, added []constitution.Added) (keys []string) {
