@@ -31,3 +31,10 @@ func TestACertificateForGovernanceEndsWhenItIsAskedTo(t *testing.T) {
 		t.Errorf("longer than its issuer: %v, expected coco.ErrInvalid", err)
 	}
 }
+
+func TestAnOrganisationIsMadeAtAnyFractionOfASecond(t *testing.T) {
+	now := time.Now().Truncate(time.Second).Add(999 * time.Millisecond)
+	if _, err := Make("delta", Dir(filepath.Join(t.TempDir(), "delta")), now); err != nil {
+		t.Error(err)
+	}
+}

@@ -129,7 +129,7 @@ type file struct {
 // makeGovernance issues a member's certificate for governance. The key comes first: a certificate that is
 // there has its key. A key that is there without one gets a certificate, and is never replaced.
 func makeGovernance(name string, dir Dir, org *x509.Certificate, orgKey crypto.Signer, now, until time.Time) error {
-	if until.After(org.NotAfter) {
+	if until = until.Truncate(time.Second); until.After(org.NotAfter) { // a certificate has whole seconds
 		return fmt.Errorf("%w: a certificate for governance until %s: expected an end before that of the organisation's certificate, %s", coco.ErrInvalid, until.UTC().Format(time.DateOnly), org.NotAfter.UTC().Format(time.DateOnly))
 	}
 	subject := pkix.Name{CommonName: "governance of " + name, Organization: []string{name}, OrganizationalUnit: []string{coco.GovernanceUnit}}
