@@ -157,6 +157,21 @@ func (c *Client) RPC(ctx context.Context, result any, method string, params ...a
 	return tx, nil
 }
 
+// Ask makes a request to one of a ledger's endpoints and returns the answer's body and header; a nil body is a GET, any other a POST
+// of JSON. Any status but 200 is an error, of the kind that the node gave it.
+func (c *Client) Ask(ctx context.Context, path string, body []byte) ([]byte, http.Header, error) {
+	method := http.MethodGet
+	if body != nil {
+		method = http.MethodPost
+	}
+	resp, err := c.do(ctx, method, path, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	answer, err := readAll(resp)
+	return answer, resp.Header, err
+}
+
 func (c *Client) get(ctx context.Context, path string) ([]byte, error) {
 	resp, err := c.do(ctx, http.MethodGet, path, nil)
 	if err != nil {

@@ -2,7 +2,9 @@ package ethereum
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -12,6 +14,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/wire"
 )
 
 // Explain decodes what the receipt of a transaction claims, as rows.EncodeClaims made it; nil if the claims are of another ledger.
@@ -84,4 +87,40 @@ func senderOf(content []byte, hash common.Hash) ([]adapter.Fact, error) {
 		facts = append(facts, adapter.Fact{Name: "to", Value: "none: it creates a contract"})
 	}
 	return append(facts, adapter.Fact{Name: "value", Value: tx.Value().String()}, adapter.Fact{Name: "nonce", Value: strconv.FormatUint(tx.Nonce(), 10)}), nil
+}
+
+// Finding returns how a transaction is found by its hash.
+func (ethereum) Finding() adapter.Finding {
+	return adapter.Finding{Flag: "hash", Usage: "the `hash` of an Ethereum transaction", Find: findHash}
+}
+
+// findHash asks for the transaction's receipt: the answer's header names the transaction of the ledger.
+func findHash(ctx context.Context, text string, ask adapter.Ask) (coco.TxID, error) {
+	var hash common.Hash
+	if err := hash.UnmarshalText([]byte(text)); err != nil {
+		return coco.TxID{}, fmt.Errorf("%w: hash %q: %w", coco.ErrInvalid, text, err)
+	}
+	answer, header, err := ask(ctx, "/rpc", []byte(`{"jsonrpc":"2.0","id":1,"method":"eth_getTransactionReceipt","params":["`+hash.Hex()+`"]}`))
+	if err != nil {
+		return coco.TxID{}, err
+	}
+	var reply struct {
+		Result json.RawMessage `json:"result"`
+		Error  *struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if err := json.Unmarshal(answer, &reply); err != nil {
+		return coco.TxID{}, fmt.Errorf("%w: eth_getTransactionReceipt: %w", coco.ErrCorrupt, err)
+	}
+	switch id := header.Get(wire.HeaderTxID); {
+	case reply.Error != nil:
+		return coco.TxID{}, fmt.Errorf("%w: eth_getTransactionReceipt: %s", coco.ErrBusy, reply.Error.Message)
+	case string(reply.Result) == "null":
+		return coco.TxID{}, fmt.Errorf("%w: no transaction with the hash %s is committed", coco.ErrNotFound, hash)
+	case id == "":
+		return coco.TxID{}, fmt.Errorf("%w: the node names no transaction in the header %s: it runs an earlier release: ask another node, or give the transaction's id", coco.ErrNotFound, wire.HeaderTxID)
+	default:
+		return coco.ParseTxID(id)
+	}
 }

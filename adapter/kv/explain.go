@@ -2,9 +2,12 @@ package kv
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"net/url"
 	"strconv"
 	"unicode"
 	"unicode/utf8"
@@ -64,4 +67,27 @@ func (Adapter) Explain(claims, content []byte) ([]adapter.Fact, error) {
 		return nil, fmt.Errorf("%w: no operation of this transaction put a value with the SHA-256 %x", coco.ErrVerify, sha256.Sum256(content))
 	}
 	return facts, nil
+}
+
+// Finding returns how the transaction is found that last wrote a key.
+func (Adapter) Finding() adapter.Finding {
+	return adapter.Finding{Flag: "key", Usage: "a `key` of kv: the transaction that wrote or deleted it last", Find: findKey}
+}
+
+func findKey(ctx context.Context, key string, ask adapter.Ask) (coco.TxID, error) {
+	if key == "" {
+		return coco.TxID{}, fmt.Errorf("%w: a key of kv is not empty", coco.ErrInvalid)
+	}
+	answer, _, err := ask(ctx, root+"/"+url.PathEscape(key)+"?history&limit=1", nil)
+	if err != nil {
+		return coco.TxID{}, err
+	}
+	var page versionsPage
+	if err := json.Unmarshal(answer, &page); err != nil {
+		return coco.TxID{}, fmt.Errorf("%w: the versions of key %q: %w", coco.ErrCorrupt, key, err)
+	}
+	if len(page.Items) == 0 {
+		return coco.TxID{}, fmt.Errorf("%w: kv has never had a key %q", coco.ErrNotFound, key)
+	}
+	return page.Items[0].ID, nil
 }

@@ -236,6 +236,9 @@ func (s *Server) receiptOf(ctx context.Context, x *exchange, hash common.Hash) (
 	if err != nil {
 		return absent(err)
 	}
+	if t.TxID.Seqno > x.committed.Seqno {
+		x.committed = t.TxID
+	}
 	out := s.buffer(x)
 	return s.result(x, out, encode.WriteReceipt(out, t, b), "ask for its logs by eth_getLogs, with addresses and topics, or for a vote to raise the limit")
 }

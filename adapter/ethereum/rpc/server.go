@@ -122,7 +122,7 @@ type exchange struct {
 	remote string
 	conn   *wsConn // nil over HTTP, where there are no subscriptions
 
-	committed coco.TxID // the newest transaction that the exchange committed
+	committed coco.TxID // the newest transaction that the exchange committed or has the receipt of
 	busy      bool      // a call was refused because a queue was full
 	started   []func()  // what begins once the reply is on its way
 

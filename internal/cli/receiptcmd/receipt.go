@@ -36,16 +36,19 @@ func Command(c *cli.App) *cobra.Command {
 func (a *app) receiptGetCommand() *cobra.Command {
 	var dir, nodeName, file string
 	cmd := &cobra.Command{
-		Use:   "get TX",
+		Use:   "get [TX]",
 		Short: "Fetch the receipt of a committed transaction",
 		Long: `Fetches the receipt of a committed transaction from a node and writes it as JSON. TX is
 the transaction's id, view.seqno, which every committed write answers in the header
 ` + wire.HeaderTxID + `. The receipt proves the commit to anyone, offline: the node signs that it has
-applied the transaction's batch as committed.`,
-		Example: "  coco receipt get 2.17\n  coco receipt get 2.17 --node bravo -f receipt.json\n  coco receipt get 2.17 | coco receipt verify -",
-		Args:    cobra.ExactArgs(1),
+applied the transaction's batch as committed.
+
+Instead of TX, name the transaction in the words of a ledger: --key finds the last write of a key of kv,
+--hash an Ethereum transaction.`,
+		Example: "  coco receipt get 2.17\n  coco receipt get 2.17 --node bravo -f receipt.json\n  coco receipt get 2.17 | coco receipt verify -\n  coco receipt get --key greeting | coco receipt show -",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			tx, err := coco.ParseTxID(args[0])
+			which, err := a.chosen(cmd, args)
 			if err != nil {
 				return err
 			}
@@ -62,6 +65,10 @@ applied the transaction's batch as committed.`,
 			if err != nil {
 				return err
 			}
+			tx, err := which(cmd.Context(), info, n)
+			if err != nil {
+				return err
+			}
 			data, err := Fetch(cmd.Context(), info, n, tx, a.Verifiers())
 			if err != nil {
 				return err
@@ -73,6 +80,9 @@ applied the transaction's batch as committed.`,
 			}
 			return atomicfile.Create(file, data, 0o644)
 		},
+	}
+	for _, f := range a.findings() {
+		cmd.Flags().String(f.Flag, "", f.Usage)
 	}
 	cli.DirFlag(cmd, &dir, "`folder` of the running network")
 	cmd.Flags().StringVar(&nodeName, "node", "", "`name` of the node to ask (default: one that serves)")
@@ -90,25 +100,30 @@ func Fetch(ctx context.Context, info localnet.Info, n localnet.Node, tx coco.TxI
 		return nil, err
 	}
 	defer c.Close()
+	return patiently(ctx, func(ctx context.Context) ([]byte, error) { return c.Receipt(ctx, tx) })
+}
+
+// patiently asks a node until it answers, is of another mind than that it will know later, or receiptPatience is over.
+func patiently[T any](ctx context.Context, ask func(context.Context) (T, error)) (none T, err error) {
 	ctx, cancel := context.WithTimeout(ctx, receiptPatience)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	var last error
 	for {
-		data, err := c.Receipt(ctx, tx)
+		answer, err := ask(ctx)
 		switch {
 		case err == nil:
-			return data, nil
+			return answer, nil
 		case ctx.Err() != nil && last != nil:
-			return nil, last // what the node said says more than that the time is over
+			return none, last // what the node said says more than that the time is over
 		case !errors.Is(err, coco.ErrBusy) && !errors.Is(err, coco.ErrNotCommitted) && !errors.Is(err, coco.ErrPending):
-			return nil, err
+			return none, err
 		}
 		last = err
 		select {
 		case <-ctx.Done():
-			return nil, last
+			return none, last
 		case <-tick.C:
 		}
 	}
