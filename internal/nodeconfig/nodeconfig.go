@@ -17,6 +17,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -84,7 +86,47 @@ func Load(file string) (Config, error) {
 	default:
 		return Config{}, fmt.Errorf("%w: %s: start = %q: expected %s, %s or %s", coco.ErrInvalid, file, c.Start, StartGenesis, StartJoin, StartRecover)
 	}
+	if err := c.checkAddresses(); err != nil {
+		return Config{}, fmt.Errorf("%w: %s: %w", coco.ErrInvalid, file, err)
+	}
 	return c, nil
+}
+
+// checkAddresses checks every address that is set, so that a port that cannot be is found when the file is read, and
+// not when a node listens or dials.
+func (c *Config) checkAddresses() error {
+	for _, a := range []struct {
+		key  string
+		list []string
+	}{
+		{"peer", []string{c.Peer}}, {"client", []string{c.Client}}, {"admin", []string{c.Admin}},
+		{"peer_address", []string{c.PeerAddress}}, {"client_address", []string{c.ClientAddress}}, {"join", c.Join}, {"ask", c.Ask},
+	} {
+		for _, address := range a.list {
+			if address == "" {
+				continue
+			}
+			if _, _, err := SplitAddress(address); err != nil {
+				return fmt.Errorf("%s = %q: %w", a.key, address, err)
+			}
+		}
+	}
+	return nil
+}
+
+// SplitAddress splits an address of the form host:port, whose host may be an IPv6 address in brackets. The port is a
+// number up to 65535; 0 lets the system choose where a node listens. The error is coco.ErrInvalid.
+func SplitAddress(address string) (host string, port uint16, err error) {
+	colon := strings.LastIndexByte(address, ':')
+	if colon >= 0 {
+		host = address[:colon]
+		n, err := strconv.ParseUint(address[colon+1:], 10, 16)
+		bracketed := strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]")
+		if err == nil && (bracketed || !strings.ContainsAny(host, "[]:")) {
+			return strings.Trim(host, "[]"), uint16(n), nil
+		}
+	}
+	return "", 0, fmt.Errorf("%w: expected host:port, such as 10.0.0.4:7000, with a port up to 65535", coco.ErrInvalid)
 }
 
 // SaveSupervised writes the node.toml of a node that a supervisor starts and stops.

@@ -33,3 +33,20 @@ func TestNodeSettingsAreReadStrictly(t *testing.T) {
 		}
 	}
 }
+
+func TestAPortThatCannotBeIsRefusedWhenTheFileIsRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "node.toml")
+	for line, ok := range map[string]bool{
+		`peer = "10.0.0.4:7000"`: true, `client = "[::1]:65535"`: true, `peer = "127.0.0.1:0"`: true, `join = ["a.example:1", "b.example:2"]`: true,
+		`peer = "10.0.0.4:70000"`: false, `client = "10.0.0.4:-1"`: false, `admin = "10.0.0.4"`: false, `peer_address = "10.0.0.4:"`: false,
+		`client_address = "10.0.0.4:80a"`: false, `join = ["a.example:1", "b.example:99999"]`: false, `ask = ["::1:7000"]`: false,
+	} {
+		if err := os.WriteFile(file, []byte("start = \"join\"\napprove = \""+coco.Digest{}.String()+"\"\n"+line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(file)
+		if ok != (err == nil) || err != nil && !errors.Is(err, coco.ErrInvalid) {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}

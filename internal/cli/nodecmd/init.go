@@ -2,7 +2,6 @@ package nodecmd
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 
@@ -110,8 +109,8 @@ func checkAddresses(c nodeconfig.Config) error {
 			if address == "" && flag != "peer" && flag != "client" && flag != "join" && flag != "ask" {
 				continue
 			}
-			if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" || port == "0" {
-				return fmt.Errorf("%w: --%s %q: expected host:port, such as 10.0.0.4:7000", coco.ErrInvalid, flag, address)
+			if host, port, err := nodeconfig.SplitAddress(address); err != nil || host == "" || port == 0 {
+				return fmt.Errorf("%w: --%s %q: expected host:port, such as 10.0.0.4:7000, with a port from 1 to 65535", coco.ErrInvalid, flag, address)
 			}
 		}
 	}
