@@ -133,7 +133,7 @@ func makeGovernance(name string, dir Dir, org *x509.Certificate, orgKey crypto.S
 		return fmt.Errorf("%w: a certificate for governance until %s: expected an end before that of the organisation's certificate, %s", coco.ErrInvalid, until.UTC().Format(time.DateOnly), org.NotAfter.UTC().Format(time.DateOnly))
 	}
 	subject := pkix.Name{CommonName: "governance of " + name, Organization: []string{name}, OrganizationalUnit: []string{coco.GovernanceUnit}}
-	key, err := governanceKey(dir.GovKey())
+	key, err := memberKey(dir.GovKey())
 	if err != nil {
 		return err
 	}
@@ -144,8 +144,8 @@ func makeGovernance(name string, dir Dir, org *x509.Certificate, orgKey crypto.S
 	return atomicfile.Write(dir.Gov(), append(CertificatePEM(cert), CertificatePEM(org)...))
 }
 
-// governanceKey returns the key in a file, which is made if it is missing.
-func governanceKey(file string) (*ecdsa.PrivateKey, error) {
+// memberKey returns the key in a file, which is made if it is missing.
+func memberKey(file string) (*ecdsa.PrivateKey, error) {
 	text, err := os.ReadFile(file)
 	if err == nil {
 		block, _ := pem.Decode(text)
@@ -178,7 +178,7 @@ func governanceKey(file string) (*ecdsa.PrivateKey, error) {
 // EnsureGovernance makes a member's certificate for governance if there is none: sandboxes that an older
 // program made have none.
 func EnsureGovernance(name string, dir Dir, now time.Time) error {
-	if _, err := os.Stat(dir.Gov()); !errors.Is(err, fs.ErrNotExist) {
+	if missing, err := missing(dir.Gov()); err != nil || !missing {
 		return err
 	}
 	owner, err := LoadOwner(dir.Org(), dir.OrgKey())
@@ -189,6 +189,48 @@ func EnsureGovernance(name string, dir Dir, now time.Time) error {
 		return fmt.Errorf("certificate for governance of %s: %w", name, err)
 	}
 	return nil
+}
+
+// EnsureUser makes the certificate of a member's application if there is none, as when it was deleted for a new one. A
+// key that is there is kept.
+func EnsureUser(name string, dir Dir, now time.Time) error {
+	if missing, err := missing(dir.User()); err != nil || !missing {
+		return err
+	}
+	if err := makeUser(name, dir, now); err != nil {
+		return fmt.Errorf("certificate of the user of %s: %w", name, err)
+	}
+	return nil
+}
+
+func makeUser(name string, dir Dir, now time.Time) error {
+	owner, err := LoadOwner(dir.Org(), dir.OrgKey())
+	if err != nil {
+		return err
+	}
+	key, err := memberKey(dir.UserKey())
+	if err != nil {
+		return err
+	}
+	subject := pkix.Name{CommonName: "user of " + name, Organization: []string{name}}
+	cert, err := certify(name, subject, key, owner.cert, owner.key, now, earlier(lasting(now), owner.cert.NotAfter))
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(dir.User(), append(CertificatePEM(cert), CertificatePEM(owner.cert)...))
+}
+
+// missing reports whether there is no file of that name. A link that leads nowhere is an error: what it led to may
+// come back, and must not be replaced.
+func missing(file string) (bool, error) {
+	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	_, err := os.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("%w: %s is a link to something that is not there: mend the link, or remove it for a new file", coco.ErrInvalid, file)
+	}
+	return false, err
 }
 
 // New makes an organisation in a folder that must not exist yet; see [Dir] for the files.

@@ -41,7 +41,7 @@ func (i *Info) Connect(n Node, verifiers attest.Verifiers) (*client.Client, erro
 	if err != nil {
 		return nil, err
 	}
-	cert, err := identity.Dir(m.Dir).UserCertificate()
+	cert, err := m.UserCertificate()
 	if err != nil {
 		return nil, err
 	}
@@ -140,4 +140,13 @@ func (i *Info) InForce() (*constitution.Constitution, error) {
 		return c, err
 	}
 	return genesis, nil
+}
+
+// UserCertificate reads the certificate of the member's application, which is made if it is missing.
+func (m Member) UserCertificate() (*tls.Certificate, error) {
+	dir := identity.Dir(m.Dir)
+	if err := identity.EnsureUser(m.Name, dir, time.Now()); err != nil {
+		return nil, err
+	}
+	return dir.UserCertificate()
 }

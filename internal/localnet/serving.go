@@ -11,7 +11,6 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
-	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -108,7 +107,7 @@ func (i *Info) nodesOf(ctx context.Context, n Node, verifiers attest.Verifiers) 
 
 // ConnectOther returns a client of a node that is none of the sandbox's, under the identity of the first member's user.
 func (i *Info) ConnectOther(n wire.Node, verifiers attest.Verifiers) (*client.Client, error) {
-	cert, err := identity.Dir(i.Members[0].Dir).UserCertificate()
+	cert, err := i.Members[0].UserCertificate()
 	if err != nil {
 		return nil, err
 	}

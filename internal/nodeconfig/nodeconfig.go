@@ -99,8 +99,13 @@ func (c *Config) checkAddresses() error {
 		key  string
 		list []string
 	}{
-		{"peer", []string{c.Peer}}, {"client", []string{c.Client}}, {"admin", []string{c.Admin}},
-		{"peer_address", []string{c.PeerAddress}}, {"client_address", []string{c.ClientAddress}}, {"join", c.Join}, {"ask", c.Ask},
+		{"peer", []string{c.Peer}},
+		{"client", []string{c.Client}},
+		{"admin", []string{c.Admin}},
+		{"peer_address", []string{c.PeerAddress}},
+		{"client_address", []string{c.ClientAddress}},
+		{"join", c.Join},
+		{"ask", c.Ask},
 	} {
 		for _, address := range a.list {
 			if address == "" {

@@ -245,7 +245,7 @@ func (s *Sandbox) clientOf(i int) (*client.Client, error) {
 }
 
 func (s *Sandbox) clientConfig(i int) (client.Config, error) {
-	cert, err := identity.Dir(s.info.Members[i].Dir).UserCertificate()
+	cert, err := s.info.Members[i].UserCertificate()
 	if err != nil {
 		return client.Config{}, err
 	}
