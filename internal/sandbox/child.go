@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"time"
@@ -50,11 +52,19 @@ func startChild(exe string, name string, dir nodeconfig.Dir, recovering func(nod
 		return nil, fmt.Errorf("node %s: %w", name, err)
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("node %s: %w", name, err)
+		return nil, fmt.Errorf("node %s: %w", name, explainStart(exe, err))
 	}
 	c := &child{name: name, cmd: cmd, stdin: stdin, ready: make(chan nodeconfig.Event, 1), votes: make(chan string, 1), done: make(chan struct{})}
 	go c.watch(stdout, recovering)
 	return c, nil
+}
+
+// explainStart says why a program that may be executed is refused all the same: its file system is mounted noexec.
+func explainStart(exe string, err error) error {
+	if st, serr := os.Stat(exe); !errors.Is(err, fs.ErrPermission) || serr != nil || st.Mode()&0o100 == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: the file may be executed, so its file system is probably mounted noexec: use a folder on another one with --dir", err)
 }
 
 // watch reads what the process says until it ends.
