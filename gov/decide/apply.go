@@ -159,7 +159,7 @@ func CheckPath(c *constitution.Constitution, at uint64) error {
 	if locked := (*policy.LockOutError)(nil); errors.As(err, &locked) {
 		return &reason.Error{
 			Reason: reason.New(reason.LockOut, locked.Kind, ""), Cause: err,
-			Detail: fmt.Sprintf("constitution: %v (to have it all the same, the action needs force = %q)", err, action.ForceSentence),
+			Detail: fmt.Sprintf("constitution: %v (to have it all the same, an action that takes force needs force = %q)", err, action.ForceSentence),
 		}
 	}
 	return err

@@ -93,7 +93,7 @@ func (m *ethMethods) Syncing(ctx context.Context) (any, error) {
 	return map[string]hexutil.Uint64{
 		"startingBlock": hexutil.Uint64(head),
 		"currentBlock":  hexutil.Uint64(head),
-		// Every block holds at least one transaction, so there cannot be more blocks than this.
+		// Every block is at least one transaction of the ledger, so there cannot be more blocks than this.
 		"highestBlock": hexutil.Uint64(head + max(st.Known, st.Committed) - st.Committed),
 	}, nil
 }

@@ -22,11 +22,16 @@ func Signers(c *constitution.Constitution, now time.Time, voting time.Duration) 
 		if at != now {
 			when = "on " + at.UTC().Format(time.DateOnly)
 		}
-		message := fmt.Sprintf("%d of %d can sign %s: no certificate of %s is valid then", all-len(unable), all, when, strings.Join(unable, ", "))
+		said := fmt.Sprintf("%d of %d can sign %s: no certificate of %s is valid then", all-len(unable), all, when, strings.Join(unable, ", "))
 		if err := decide.CheckPath(c, uint64(at.UnixMilli())); err != nil {
-			return Problem, message + "; too few are left for the policies, so let them vote for new certificates (add-certificate) now"
+			return Problem, said + "; too few are left for the policies, so let them vote for new certificates (add-certificate) now"
 		}
-		return Warning, message + ": vote for new ones (add-certificate)"
+		if level == "" {
+			level, message = Warning, said+": vote for new ones (add-certificate)"
+		}
 	}
-	return OK, fmt.Sprintf("%d of %d can sign, now and in %s", all, all, voting)
+	if level != "" {
+		return level, message
+	}
+	return OK, fmt.Sprintf("%d of %d can sign, now and in %d days", all, all, voting/(24*time.Hour))
 }
