@@ -52,7 +52,11 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 		return nil, nil, err
 	}
 	if governs(actions, r) && !slices.ContainsFunc(actions, func(a action.Action) bool { return a.Args.Force }) {
-		for _, at := range []uint64{now.Now, max(now.Now, now.Until)} {
+		times := []uint64{now.Now}
+		if r.dated {
+			times = append(times, max(now.Now, now.Until))
+		}
+		for _, at := range times {
 			if err := CheckPath(next, at); err != nil {
 				return nil, nil, err
 			}
