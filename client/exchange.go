@@ -28,7 +28,7 @@ func sentApart(req *http.Request) bool {
 
 // exchange sends a request and reads the head of its answer at the same time.
 func (c *conn) exchange(req *http.Request) (resp *http.Response, sent bool, err error) {
-	s := &sending{ReadCloser: req.Body, c: c, answered: make(chan struct{})}
+	s := &sending{ReadCloser: req.Body, c: c, left: req.ContentLength, answered: make(chan struct{})}
 	if strings.EqualFold(req.Header.Get("Expect"), "100-continue") {
 		s.proceed = make(chan struct{}, 1)
 	}
@@ -36,13 +36,15 @@ func (c *conn) exchange(req *http.Request) (resp *http.Response, sent bool, err 
 	go func() { done <- s.send(req) }()
 	resp, err = c.readResponse(req, s.wanted)
 	close(s.answered)
+	finished := false // else send still uses the connection
 	select {
 	case failure := <-done:
-		sent = failure == nil
+		finished, sent = failure == nil, failure == nil || s.whole.Load()
 		if failure != nil && err != nil {
 			err = failure
 		}
-	default: // the rest of the body is not needed
+	default: // the rest of the body is not needed, or the end of it is noted in a moment
+		sent = s.whole.Load()
 	}
 	if failure := s.failure.Load(); failure != nil && err != nil {
 		err = *failure
@@ -50,7 +52,7 @@ func (c *conn) exchange(req *http.Request) (resp *http.Response, sent bool, err 
 	if err != nil {
 		return nil, sent, err
 	}
-	resp.Close = resp.Close || !sent
+	resp.Close = resp.Close || !finished
 	return resp, true, nil
 }
 
@@ -61,6 +63,8 @@ type sending struct {
 	proceed  chan struct{}         // receives when the node asks for the body; nil if it need not
 	asked    bool                  // Read has waited for it
 	answered chan struct{}         // closed when nothing more is wanted
+	left     int64                 // of the declared length; negative if the length is unknown
+	whole    atomic.Bool           // Read has handed out the whole body: the node may have it
 	failure  atomic.Pointer[error] // of reading the body
 }
 
@@ -75,7 +79,11 @@ func (s *sending) send(req *http.Request) error {
 		err = s.c.bw.Flush()
 	}
 	if err != nil {
-		_ = s.c.SetReadDeadline(time.Now().Add(lastWords))
+		select {
+		case <-s.answered: // the answer is being read, however long that takes
+		default:
+			_ = s.c.SetReadDeadline(time.Now().Add(lastWords))
+		}
 	}
 	return err
 }
@@ -121,6 +129,12 @@ func (s *sending) Read(p []byte) (int, error) {
 	default:
 	}
 	n, err := s.ReadCloser.Read(p)
+	if s.left >= 0 {
+		s.left -= int64(n)
+	}
+	if s.left == 0 || errors.Is(err, io.EOF) {
+		s.whole.Store(true)
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.failure.Store(&err)
 		_ = s.c.NetConn().Close() // an answer to half a body is not waited for

@@ -179,3 +179,43 @@ func TestANodeThatHasNotJoinedIsNotReady(t *testing.T) {
 		t.Errorf("%v; %d requests", err, n.requests.Load())
 	}
 }
+
+// lingering is a body whose end is not told.
+type lingering struct {
+	io.Reader
+	ended chan struct{}
+}
+
+func (l lingering) Read(p []byte) (int, error) {
+	if n, err := l.Reader.Read(p); n > 0 || err == nil {
+		return n, nil
+	}
+	<-l.ended
+	return 0, io.EOF
+}
+
+// A node that has the whole body may have acted on it, whether or not the sender has noted that it sent all.
+func TestARequestThatTheNodeHasWholeIsNotCalledUnsent(t *testing.T) {
+	service := newAuthority(t, "service")
+	n := newNode(t, service, "", func(n *node) {
+		n.handler = func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.ReadFull(r.Body, make([]byte, 5))
+			panic(http.ErrAbortHandler)
+		}
+	})
+	tr, err := NewTransport(Config{Addr: n.addr, Policy: policy()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tr.CloseIdleConnections)
+	body := lingering{strings.NewReader("hello"), make(chan struct{})}
+	defer close(body.ended)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "https://node/x", io.NopCloser(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.ContentLength = 5
+	if _, err := tr.RoundTrip(req); !errors.Is(err, coco.ErrUnknown) {
+		t.Errorf("%v, want an unknown outcome", err)
+	}
+}
