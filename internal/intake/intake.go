@@ -10,6 +10,7 @@ package intake
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"sync"
 	"time"
 
@@ -79,6 +80,7 @@ func (s *Intake) Submit(ctx context.Context, by coco.Caller, raw []byte, check f
 
 func (s *Intake) run(ctx context.Context, by coco.Caller, id coco.Digest, st *statement, check func() error, run func(context.Context) (wire.Outcome, error)) {
 	var refused error
+	st.err = errEnded // unless what is called returns
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -103,3 +105,6 @@ func (s *Intake) run(ctx context.Context, by coco.Caller, id coco.Digest, st *st
 	}
 	st.outcome, st.err = run(ctx)
 }
+
+// errEnded is what the others who wait for a statement learn if handling it panics.
+var errEnded = fmt.Errorf("%w: the node failed while it handled this statement", coco.ErrUnknown)

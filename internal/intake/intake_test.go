@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -85,5 +86,27 @@ func TestAFloodOfStatementsLeavesSlotsForAnotherMember(t *testing.T) {
 			t.Errorf("another member's statement: %v after %v", err, time.Since(began))
 		}
 		time.Sleep(10 * time.Minute)
+	})
+}
+
+// The others who sent a statement must not take a fault of the program for its acceptance.
+func TestAPanicIsNoSuccessForThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		s := New(time.Minute, func() time.Duration { return time.Since(start) })
+		by := coco.Caller{Actor: coco.ActorID{1}}
+		check := func() error { return nil }
+		go func() {
+			defer func() { _ = recover() }()
+			_, _ = s.Submit(t.Context(), by, []byte("one"), check, func(context.Context) (wire.Outcome, error) {
+				time.Sleep(time.Second)
+				panic("a fault")
+			})
+		}()
+		time.Sleep(time.Millisecond)
+		out, err := s.Submit(t.Context(), by, []byte("one"), check, func(context.Context) (wire.Outcome, error) { return wire.Outcome{}, nil })
+		if !errors.Is(err, coco.ErrUnknown) {
+			t.Errorf("%+v %v, want an unknown outcome", out, err)
+		}
 	})
 }
