@@ -44,6 +44,7 @@ type network struct {
 	shared  uint64
 	sponsor *join.Sponsor
 	forged  func(*peer.Grant) // changes what the sponsor grants; nil for none
+	turn    func()            // runs when a joiner waits for its turn; nil: nothing
 }
 
 const sponsorAddress = "sponsor:7000"
@@ -134,7 +135,12 @@ func (n *network) found(ctx context.Context) (wait func()) {
 // serve has the sponsor answer, unless its grants are forged.
 func (n *network) serve(ctx context.Context, conn *channel.Conn, heard peer.Heard) {
 	if n.forged == nil {
-		n.sponsor.Serve(ctx, conn, heard)
+		n.sponsor.Serve(ctx, conn, func(ctx context.Context, owner coco.ActorID) (func(), error) {
+			if n.turn != nil {
+				n.turn()
+			}
+			return heard(ctx, owner)
+		})
 		return
 	}
 	var hello peer.JoinHello
@@ -298,6 +304,24 @@ func TestAConstitutionThatWasNotApprovedIsRefused(t *testing.T) {
 		j.Service = n.network.Service.Certificate().Raw
 		if _, err := j.Join(t.Context()); err != nil {
 			t.Errorf("the service is known: %v", err)
+		}
+	})
+}
+
+// Turns are shared by organisation: an owner that is in no constitution, such as none, gets none.
+func TestAnOwnerThatIsNotListedGetsNoTurn(t *testing.T) {
+	withNetwork(t, func(t *testing.T, n *network) {
+		turns := 0
+		n.turn = func() { turns++ }
+		stranger, err := nettest.NewMember("stranger")
+		if err != nil {
+			t.Fatal(err)
+		}
+		j, _ := n.joiner("beta", stranger)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if _, err := j.Join(ctx); err == nil || turns != 0 {
+			t.Errorf("%v, after %d turns", err, turns)
 		}
 	})
 }

@@ -90,6 +90,9 @@ func (s *Sponsor) answer(ctx context.Context, conn *channel.Conn, heard peer.Hea
 	if err != nil {
 		return none, err
 	}
+	if err := s.checkListed(&rec); err != nil {
+		return none, err
+	}
 	leave, err := heard(ctx, rec.Owner)
 	if err != nil {
 		return none, err
@@ -105,6 +108,19 @@ func (s *Sponsor) answer(ctx context.Context, conn *channel.Conn, heard peer.Hea
 		return none, err
 	}
 	return peer.JoinAnswer{Grant: grant}, nil
+}
+
+// checkListed refuses a node of an organisation that is not in the constitution, before it waits for a turn: turns are shared by
+// organisation, and anybody can name one that does not exist.
+func (s *Sponsor) checkListed(rec *table.NodeRecord) error {
+	c := s.Network().Constitution
+	if _, listed := c.Role(rec.Owner); listed {
+		return nil
+	}
+	if leads, _ := s.Leads(); !leads {
+		return fmt.Errorf("%w: this node does not lead, and does not know the owner %s", coco.ErrNotCommitted, rec.Owner.Short())
+	}
+	return members.VerifyOwner(c, rec)
 }
 
 // readRecord reads the record of the node at the other end of a connection.
