@@ -34,12 +34,8 @@ func (c *commits) add(b adapter.Commit) {
 
 // end returns where the recent batch that holds a seqno ends.
 func (c *commits) end(seqno uint64) (last uint64, ok bool) {
-	i, _ := slices.BinarySearch(c.ends, seqno)
-	// What is before the first end may belong to an earlier batch.
-	if i == len(c.ends) || i == 0 && c.ends[0] != seqno {
-		return 0, false
-	}
-	return c.ends[i], true
+	_, last, _, ok = c.around(seqno)
+	return last, ok
 }
 
 // id returns the transaction of a seqno, if its view is known.
@@ -69,6 +65,7 @@ func (c *commits) around(seqno uint64) (before, end, oldest uint64, ok bool) {
 		oldest = c.ends[0]
 	}
 	i, exact := slices.BinarySearch(c.ends, seqno)
+	// What is before the first end may belong to an earlier batch.
 	if i == len(c.ends) || i == 0 && !exact {
 		return 0, 0, oldest, false
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/adapter/reading"
 	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/store"
 	"github.com/cocoframework/coco/wire"
@@ -42,14 +41,11 @@ func (l *ledger) list(caller coco.Caller, w http.ResponseWriter, r *http.Request
 	if err == nil && q.at != 0 {
 		err = l.Authorize(caller, adapter.Read{Subject: adapter.Past, Table: table, Key: q.from, End: q.to, Range: true, At: q.at})
 	}
-	if err == nil {
-		err = reading.Freshen(r.Context(), &l.env, r.Header, w.Header())
-	}
 	if err != nil {
 		l.fail(w, err)
 		return
 	}
-	snap, id, err := l.snapshot(r)
+	snap, id, err := l.fresh(w, r)
 	if err != nil {
 		l.fail(w, err)
 		return

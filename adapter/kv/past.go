@@ -11,7 +11,6 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/adapter/reading"
 	"github.com/cocoframework/coco/internal/budget"
 )
 
@@ -84,14 +83,11 @@ func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Requ
 	if err == nil {
 		err = l.Authorize(caller, adapter.Read{Subject: adapter.Past, Table: table, Key: key, At: q.at})
 	}
-	if err == nil {
-		err = reading.Freshen(r.Context(), &l.env, r.Header, w.Header())
-	}
 	if err != nil {
 		l.fail(w, err)
 		return
 	}
-	snap, newest, err := l.snapshot(r)
+	snap, newest, err := l.fresh(w, r)
 	if err != nil {
 		l.fail(w, err)
 		return

@@ -38,6 +38,14 @@ func (l *ledger) snapshot(r *http.Request) (*store.Snapshot, coco.TxID, error) {
 	return snap, coco.TxID{View: commit.View, Seqno: commit.Last}, err
 }
 
+// fresh is snapshot of a state that is as new as the request asks for, whose age the answer's header tells.
+func (l *ledger) fresh(w http.ResponseWriter, r *http.Request) (*store.Snapshot, coco.TxID, error) {
+	if err := reading.Freshen(r.Context(), &l.env, r.Header, w.Header()); err != nil {
+		return nil, coco.TxID{}, err
+	}
+	return l.snapshot(r)
+}
+
 // newest returns the last commit that this ledger was told of. The store may hold a later one already,
 // for a moment: nothing is read from that, because its view is not known yet.
 func (l *ledger) newest() adapter.Commit {
@@ -89,14 +97,11 @@ func (l *ledger) get(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 		return
 	}
 	err = l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: table, Key: key})
-	if err == nil {
-		err = reading.Freshen(r.Context(), &l.env, r.Header, w.Header())
-	}
 	if err != nil {
 		l.fail(w, err)
 		return
 	}
-	snap, id, err := l.snapshot(r)
+	snap, id, err := l.fresh(w, r)
 	if err != nil {
 		l.fail(w, err)
 		return
