@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/consensus/reconfig"
 	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/pulse"
 	"github.com/cocoframework/coco/replica"
@@ -23,7 +24,7 @@ type vitals struct {
 }
 
 // maxLag is how many entries a node may be behind and still serve reads that are worth having.
-const maxLag = replica.CaughtUp
+const maxLag = reconfig.CaughtUp
 
 func (v vitals) checks() []gateway.Check {
 	running, member, leader, lag, disk := gateway.Check{Name: "running"}, gateway.Check{Name: "member"}, gateway.Check{Name: "leader"},

@@ -24,7 +24,7 @@ var errFuture = fmt.Errorf("%w: a batch from the future", coco.ErrVerify)
 type future struct {
 	pulse.Future
 	from  consensus.ID // is not heard
-	until int          // heart.ticks, from when on it is heard again
+	until int          // loop.ticks, from when on it is heard again
 }
 
 // accept is raft.Config.Accept. A node that has not held the newest state yet catches up with a past that it cannot judge, and a learner's
@@ -37,7 +37,7 @@ func (l *loop) accept(e consensus.Entry) error {
 	if err != nil {
 		return nil // what it is, is found out when it is applied
 	}
-	if l.progress.fresh.Load() == 0 || !slices.Contains(l.machine.Membership().Voters, l.membership.self) {
+	if l.progress.fresh.Load() == 0 || !slices.Contains(l.machine.Membership().Voters, l.members.Self) {
 		l.pulse.future.Took(h.Time)
 		return nil
 	}
@@ -49,7 +49,7 @@ func (l *loop) accept(e consensus.Entry) error {
 
 // ignores reports whether a node's messages are dropped: it has led, and sent a batch from the future.
 func (l *loop) ignores(from consensus.ID) bool {
-	return from == l.pulse.future.from && l.pulse.ticks < l.pulse.future.until
+	return from == l.pulse.future.from && l.ticks < l.pulse.future.until
 }
 
 // refused drops what a leader says from now on for a while, if it has sent a batch from the future.
@@ -59,6 +59,6 @@ func (l *loop) refused(from consensus.ID, err error) {
 		return
 	}
 	f := &l.pulse.future
-	f.from, f.until = from, l.pulse.ticks+ignoreTicks
+	f.from, f.until = from, l.ticks+ignoreTicks
 	l.log.Error("the leader sends a batch whose time no majority's clocks have reached: it is not heard for a while, so that another one leads", logevent.BatchFromFuture.Attr(), "error", err)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
+	"github.com/cocoframework/coco/consensus/reconfig"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/balance"
 	"github.com/cocoframework/coco/internal/logevent"
@@ -45,7 +46,7 @@ type received struct {
 }
 
 // loop is the one goroutine that touches consensus. On a leader it makes the changes of members, and gives the executor permits
-// when none is to be made. Decisions are in its values: slots, writes and membership; the loop carries them out.
+// when none is to be made. Decisions are in its values: slots, writes and members; the loop carries them out.
 type loop struct {
 	log      *slog.Logger
 	clock    host.Clock
@@ -58,11 +59,11 @@ type loop struct {
 	progress *progress
 	status   *status
 
-	ticks      int
-	slots      slots
-	writes     writes
-	membership membership
-	pulse      heart
+	ticks   int
+	slots   slots
+	writes  writes
+	members reconfig.Plan
+	pulse   heart
 }
 
 // status is what other goroutines may read of consensus.
@@ -118,12 +119,13 @@ func (l *loop) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C():
+			l.ticks++
 			l.machine.Tick()
 			l.follow(l.machine.State())
 			l.tellBehind()
 			l.beat()
 			l.revokeSlow()
-			if l.membership.tick() {
+			if l.members.Tick() {
 				l.exec.put(task{do: func(x *executor) { x.hooks.MembersChanged(x.chain.applied.Seqno) }})
 			}
 		case m := <-l.recv:
@@ -143,7 +145,7 @@ func (l *loop) run(ctx context.Context) error {
 
 // tellBehind tells nodes that this leader cannot bring up to date, because its ledger begins later, to join again.
 func (l *loop) tellBehind() {
-	if l.ticks++; l.ticks%electionTicks != 0 || l.slots.view == 0 {
+	if l.ticks%electionTicks != 0 || l.slots.view == 0 {
 		return
 	}
 	for _, id := range l.machine.Behind() {
@@ -179,7 +181,7 @@ func (l *loop) handle(e event) error {
 	case e.unreachable != 0:
 		l.machine.Unreachable(e.unreachable)
 	case e.nodes != nil:
-		l.membership.trust(e.nodes)
+		l.members.Trust(e.nodes)
 	case e.do != nil:
 		e.do(l)
 	}
@@ -212,10 +214,10 @@ func (l *loop) handleApplied(c *commitTask) error {
 	}
 	if changed {
 		m := l.noteMembers()
-		l.membership.changed()
+		l.members.Changed()
 		l.log.Info("consensus members changed", "voters", len(m.Voters), "learners", len(m.Learners), "joint", len(m.Outgoing) > 0)
 	}
-	l.membership.applied(l.slots.applied)
+	l.members.Applied(l.slots.applied)
 	l.freshen()
 	return nil
 }
@@ -266,7 +268,7 @@ func (l *loop) follow(s consensus.State) {
 	if l.slots.view != 0 && (s.Role != consensus.Leader || s.View != l.slots.view) {
 		l.log.Info("leadership lost", logevent.LeadershipLost.Attr(), "view", l.slots.view, "now", s.View)
 		l.slots.lose()
-		l.membership.lose()
+		l.members.Lose()
 		l.revoke()
 		l.exec.put(task{flush: true})
 	}
@@ -287,7 +289,7 @@ func (l *loop) lead(ctx context.Context) (again bool, err error) {
 		l.handOver("this node's disk does not answer")
 		return false, nil
 	}
-	if why := l.membership.handOver(); why != "" && l.handOver(why) {
+	if why := l.members.HandOver(); why != "" && l.handOver(why) {
 		return false, nil
 	}
 	if c, want := l.wantedChange(); want {
@@ -302,7 +304,7 @@ func (l *loop) lead(ctx context.Context) (again bool, err error) {
 		if err != nil {
 			return false, fmt.Errorf("change of members: %w", err)
 		}
-		l.membership.proposed(index)
+		l.members.Proposed(index)
 		return true, nil
 	}
 	if p := l.slots.give(ctx, next); p != nil {
@@ -313,10 +315,10 @@ func (l *loop) lead(ctx context.Context) (again bool, err error) {
 
 // wantedChange returns the change of members that is to be made now.
 func (l *loop) wantedChange() (raft.Change, bool) {
-	if l.membership.idle() {
+	if l.members.Idle() {
 		return raft.Change{}, false
 	}
-	return l.membership.next(l.group())
+	return l.members.Next(l.group())
 }
 
 // revoke asks for the permit back, and ends the context of an Execute that is under way.
@@ -339,7 +341,7 @@ func (l *loop) revokeSlow() {
 // handOver transfers leadership to the voter that has come farthest, once no permit is out: a
 // slot that a permit names must not be given twice in one view. It reports whether there is such a voter.
 func (l *loop) handOver(why string) bool {
-	to := l.membership.successor(l.group())
+	to := l.members.Successor(l.group())
 	switch {
 	case to == 0:
 		return false

@@ -8,6 +8,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
+	"github.com/cocoframework/coco/consensus/reconfig"
 	"github.com/cocoframework/coco/internal/balance"
 	"github.com/cocoframework/coco/store"
 )
@@ -18,7 +19,7 @@ func (r *Replica) Trust(nodes []balance.Seat) { r.loop.inbox.put(event{nodes: no
 
 // SetLeaving says whether another node is to lead from now on. See Members for what becomes of it.
 func (r *Replica) SetLeaving(is bool) {
-	r.loop.inbox.put(event{do: func(l *loop) { l.membership.leaving = is }})
+	r.loop.inbox.put(event{do: func(l *loop) { l.members.SetLeaving(is) }})
 }
 
 // Spared fails if this node leads and the network cannot go on without it; see Remove.
@@ -29,7 +30,7 @@ func (r *Replica) Spared(ctx context.Context) error {
 			answer <- nil
 			return
 		}
-		answer <- l.spare(l.membership.self)
+		answer <- l.spare(l.members.Self)
 	}})
 	select {
 	case err := <-answer:
@@ -46,14 +47,14 @@ func (r *Replica) Remove(id consensus.ID, retire func(*store.Tx) ([]byte, error)
 	r.loop.inbox.put(event{do: func(l *loop) {
 		err := l.spare(id)
 		if err == nil {
-			l.membership.sparing++
+			l.members.Retiring()
 			err = r.Enqueue(&Item{Run: retire, Done: func(results []adapter.Result) {
 				// Behind the new list of nodes, if it was committed.
-				l.inbox.put(event{do: func(l *loop) { l.membership.sparing-- }})
+				l.inbox.put(event{do: func(l *loop) { l.members.Retired() }})
 				done(results)
 			}})
 			if err != nil {
-				l.membership.sparing--
+				l.members.Retired()
 			}
 		}
 		if err != nil {
@@ -66,9 +67,9 @@ func (r *Replica) Remove(id consensus.ID, retire func(*store.Tx) ([]byte, error)
 // network whose voters are gone. Origin was the network's first voter.
 func (r *Replica) Restart(origin consensus.ID) {
 	r.loop.inbox.put(event{do: func(l *loop) {
-		l.membership.forced = func() raft.Change {
-			return raft.Change{AddVoter: []consensus.ID{l.membership.self}, Remove: l.machine.Gone(origin)}
-		}
+		l.members.Force(func() raft.Change {
+			return raft.Change{AddVoter: []consensus.ID{l.members.Self}, Remove: l.machine.Gone(origin)}
+		})
 	}})
 }
 
@@ -106,15 +107,15 @@ func (l *loop) spare(id consensus.ID) error {
 	if l.slots.view == 0 {
 		return fmt.Errorf("%w: this node does not lead", coco.ErrNotCommitted)
 	}
-	return l.membership.spare(l.group(), id)
+	return l.members.Spare(l.group(), id)
 }
 
 // group returns what this leader knows of the members of consensus.
-func (l *loop) group() group {
-	g := group{Membership: l.machine.Membership()}
-	_, g.next, _ = l.machine.Next()
+func (l *loop) group() reconfig.Group {
+	g := reconfig.Group{Membership: l.machine.Membership()}
+	_, g.Next, _ = l.machine.Next()
 	l.machine.Progress(func(p consensus.Progress) {
-		g.peers = append(g.peers, peer{p, p.ID != l.membership.self && l.network.Connected(p.ID)})
+		g.Peers = append(g.Peers, reconfig.Peer{Progress: p, Connected: p.ID != l.members.Self && l.network.Connected(p.ID)})
 	})
 	return g
 }

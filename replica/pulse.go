@@ -24,7 +24,6 @@ const (
 type heart struct {
 	machine *pulse.Machine
 	readers pulse.Readers
-	ticks   int
 	future  future
 }
 
@@ -77,7 +76,7 @@ func (r *Replica) Latest(ctx context.Context) error {
 // beat begins a round when one is due, and looks at what the last ones have shown.
 func (l *loop) beat() {
 	h := &l.pulse
-	if h.ticks++; h.ticks%beatTicks == 0 {
+	if l.ticks%beatTicks == 0 {
 		l.round(false)
 	}
 	if h.readers.Tick() {
@@ -104,7 +103,7 @@ func (l *loop) round(ask bool) {
 }
 
 func (l *loop) sendBeat(to consensus.ID, ask bool) {
-	if to == l.membership.self {
+	if to == l.members.Self {
 		return
 	}
 	b := l.pulse.machine.Beat(to, uint64(max(0, l.clock.Now().UnixMilli())), l.standing())

@@ -46,6 +46,7 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
+	"github.com/cocoframework/coco/consensus/reconfig"
 	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/ledger"
@@ -154,7 +155,7 @@ func New(cfg Config) (*Replica, error) {
 	r.loop = &loop{
 		log: cfg.Log, clock: cfg.Clock, machine: machine, inbox: inbox, recv: make(chan received, 1024),
 		exec: r.exec.tasks, disk: r.writer.tasks, network: cfg.Network, progress: r.progress, status: newStatus(),
-		membership: membership{self: m.Self}, pulse: newHeart(m.Self),
+		members: reconfig.New(m.Self, electionTicks), pulse: newHeart(m.Self),
 	}
 	r.exec.time.Give(cfg.Time, cfg.Clock.Elapsed())
 	if cfg.Start.Index > 0 {

@@ -108,6 +108,12 @@ var pure = []rule{
 		why:  "members decide by it what the leader does with their nodes, and both must count alike",
 	},
 	{
+		name: "which members change is decided purely",
+		in:   []string{"consensus/reconfig"}, pure: true, third: never,
+		only: []string{"", "consensus", "consensus/raft", "internal/balance"},
+		why:  "a table of cases shows every decision; what it needs to know of a leader is a value",
+	},
+	{
 		name: "keys are pure",
 		in:   []string{"keys", "keys/..."}, pure: true,
 		only: []string{"", "batch", "canon", "keys", "merkle"},

@@ -110,7 +110,7 @@ var mutants = []mutant{
 		old: "entries[0].Kind == batch.KindBatch && sha256.Sum256(entries[0].Data) == s.Digest", new: "entries[0].Kind == batch.KindBatch",
 	},
 	{
-		name: "learner", what: "a learner votes before it has caught up", file: "replica/membership.go",
+		name: "learner", what: "a learner votes before it has caught up", file: "consensus/reconfig/reconfig.go",
 		old: "const CaughtUp = 64", new: "const CaughtUp = 1 << 40",
 	},
 	{
