@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/internal/intake"
 	"github.com/cocoframework/coco/internal/slots"
 	"github.com/cocoframework/coco/peer"
@@ -109,7 +110,7 @@ func (n *node) request(from coco.NodeID, rq peer.Request, done func([]adapter.Re
 	var run func(*store.Tx) ([]byte, error)
 	switch rq.Kind {
 	case peer.Retire:
-		n.retireNode(from, done)
+		n.replica.Remove(consensus.IDOf(from), func(tx *store.Tx) ([]byte, error) { return nil, members.LeaveNode(tx, from) }, done) // if the network can spare it
 		return nil
 	case peer.Snapshot:
 		run = requestSnapshot

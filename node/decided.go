@@ -194,9 +194,8 @@ func (n *node) leaveIfRemoved(records []table.NodeRecord) {
 			return // replaced
 		}
 	}
-	if n.retirement.asked.CompareAndSwap(false, true) {
+	if n.retirement.Removed() {
 		n.log.Warn("members have removed this node, or its owner, from the network")
-		n.retirement.commit()
 	}
 }
 

@@ -46,7 +46,6 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/catchup"
 	"github.com/cocoframework/coco/channel"
-	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/epochs"
 	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/gov/constitution"
@@ -61,6 +60,7 @@ import (
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/renew"
 	"github.com/cocoframework/coco/replica"
+	"github.com/cocoframework/coco/retire"
 	"github.com/cocoframework/coco/snapshotter"
 	"github.com/cocoframework/coco/store"
 )
@@ -89,7 +89,7 @@ type node struct {
 	links        links
 	gateways     gateways
 	watch        *watch
-	retirement   *retirement
+	retirement   *retire.Retirement
 }
 
 // runOnce runs one life. Other nodes that connect are hung up on while it starts.
@@ -123,7 +123,7 @@ func runOnce(told context.Context, cfg Config, at listeners, ready func(Info)) e
 			defer end()
 			select {
 			case <-told.Done():
-			case <-n.retirement.done:
+			case <-n.retirement.Done():
 			case <-ctx.Done():
 				return nil
 			}
@@ -189,7 +189,10 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listene
 	}
 	g.Go(func() error { return r.Run(ctx) })
 	g.Go(func() error { return n.epochs.Run(ctx, n.expire) })
-	g.Go(func() error { return n.retirement.awaitRemoval(ctx) })
+	g.Go(func() error {
+		n.retirement.Run(ctx, func() { n.progress.enter(retired) })
+		return nil
+	})
 	ready(Info{
 		ID: n.self.Identity.ID(), PeerAddress: n.self.PeerAddress, ClientAddress: n.self.ClientAddress, AdminAddress: n.cfg.AdminListen,
 		Service: n.certificates.OfService().Raw, Constitution: n.decided.constitution.Load().Digest(),
@@ -234,12 +237,12 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		Log: n.log, Clock: clock, Store: n.state.store, Keys: n.state.keys, Replica: n.replica,
 		Leader: n.leader, Nodes: nodes, Send: peers.Send, Machine: rotation.New(id.ID(), s.keys),
 	}
-	n.retirement = &retirement{
-		log: n.log, clock: clock, self: consensus.IDOf(id.ID()), progress: n.progress, replica: n.replica, handover: n.handover(),
-		ask: n.links.forwarder.AskOnce, committed: make(chan struct{}), done: make(chan struct{}),
-	}
+	n.retirement = retire.New(retire.Config{
+		Seat: n.seat(), Joined: n.progress.joined, Ending: func() bool { return n.progress.stage().ending() },
+		Ask: n.links.forwarder.AskOnce, Silence: leftBehind,
+	})
 	n.watch = &watch{
-		clock: clock, led: func() bool { return n.replica.State().Leader != 0 }, retiring: n.retirement.asked.Load,
+		clock: clock, led: func() bool { return n.replica.State().Leader != 0 }, retiring: n.retirement.Asked,
 	}
 	n.snapshots.writer = snapshotter.NewWriter(snapshotter.Config{
 		Log: n.log, Clock: clock, Disk: n.cfg.Host.Disk, Dir: SnapshotDir, Store: n.state.store, Pace: n.snapshots.pace,

@@ -3,14 +3,11 @@ package node
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
-	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/join"
-	"github.com/cocoframework/coco/replica"
 )
 
 // leftBehind is for how long a node hears of no leader, while nodes that it does not know reach it with
@@ -99,21 +96,8 @@ func (n *node) comeBack(ctx context.Context, why string) error {
 // seeOut lets this life go on until consensus does without it: if the leader has come back, it may need this node's
 // vote to remove this node.
 func (n *node) seeOut(ctx context.Context, next *join.LeftBehindError) error {
-	tick := n.cfg.Host.Clock.NewTicker(replica.Tick)
-	defer tick.Stop()
-	self, alone := consensus.IDOf(n.self.Identity.ID()), 0
-	for {
-		m := n.replica.Members()
-		if alone++; n.replica.State().Leader != 0 {
-			alone = 0
-		}
-		if alone > int(leftBehind/replica.Tick) || !slices.Contains(slices.Concat(m.Voters, m.Learners, m.Outgoing), self) {
-			return next
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C():
-		}
+	if _, err := n.seat().AwaitRemoval(ctx, leftBehind); err != nil {
+		return nil // this node has ended
 	}
+	return next
 }

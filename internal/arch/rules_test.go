@@ -224,7 +224,7 @@ var layers = []rule{
 	},
 	{
 		name:   "trusted code reaches the outside only through host",
-		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "epochs"},
+		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs"},
 		except: []string{"gov/govtest"},
 		std:    outside,
 		calls:  append(slices.Clone(dials), clocks...),
@@ -287,6 +287,12 @@ var layers = []rule{
 		why:  "what is due follows from the state and the clock; who leads and how the leader is asked are functions that they are given",
 	},
 	{
+		name: "leaving consensus needs no node",
+		in:   []string{"retire"},
+		none: []string{"node", "gateway", "gov", "gov/...", "join", "catchup", "snapshotter"},
+		why:  "a node leaves by what consensus says and by what the leader answers; how it ends afterwards is its own life",
+	},
+	{
 		name: "writing snapshots needs no node",
 		in:   []string{"snapshotter"},
 		none: []string{"node", "gateway", "peer", "join", "channel"},
@@ -338,7 +344,7 @@ var layers = []rule{
 
 // server is the code that runs a node and that tools for users must not drag along.
 var server = []string{
-	"node", "peer", "replica", "snapshotter", "renew", "epochs", "catchup", "join", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
+	"node", "peer", "replica", "snapshotter", "renew", "retire", "epochs", "catchup", "join", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
 	"host", "host/...", "internal/sandbox", "cmd/...",
 }
 
@@ -416,7 +422,7 @@ var protocols = []rule{
 
 var core = []string{
 	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "gov/...", "history", "host/...", "host",
-	"batch", "canon", "keys", "keys/...", "ledger", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "snapshotter", "renew", "epochs", "pulse", "store", "adapter", "wire",
+	"batch", "canon", "keys", "keys/...", "ledger", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "snapshotter", "renew", "retire", "epochs", "pulse", "store", "adapter", "wire",
 }
 
 // Composition says which packages may put the parts together.
