@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -56,7 +57,7 @@ func (r *run) tell(f fault) (files map[string][]byte, what string, report *told)
 		delete(files, file)
 	case flipped:
 		// A changed last frame may be the trace of a crash, which is nothing to report.
-		if e, ok := entryAt(b, at); ok && !e.last && path.Dir(file) == node.Dir {
+		if e, ok := entryAt(b, at); ok && !e.last && ledgerFile.MatchString(file) {
 			report = &told{file: file, entry: e.index, seqno: e.seqno(b)}
 		}
 		b[at] ^= 1 << (at % 8)
@@ -77,15 +78,12 @@ func (r *run) tell(f fault) (files map[string][]byte, what string, report *told)
 func victim(files map[string][]byte, f fault) string {
 	folders := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if f.lie == mended && !strings.HasPrefix(path.Base(name), "ledger_") {
-			continue // it has no entries
+		if f.lie == mended && !ledgerFile.MatchString(name) {
+			continue // it has no entries, or none that a node reads
 		}
 		if len(files[name]) > 0 && !strings.Contains(name, "-damaged-") {
 			folders[path.Dir(name)] = append(folders[path.Dir(name)], name)
 		}
-	}
-	if f.lie == mended {
-		maps.DeleteFunc(folders, func(dir string, _ []string) bool { return dir != node.Dir })
 	}
 	if len(folders) == 0 {
 		return ""
@@ -94,6 +92,10 @@ func victim(files map[string][]byte, f fault) string {
 	folder := folders[names[int(f.where[0]*float64(len(names)))]]
 	return folder[int(f.where[1]*float64(len(folder)))]
 }
+
+// ledgerFile matches the files that are the ledger: docs/formats.md, "Chunk files". A chunk that was set aside (.damaged), or is being fetched (.part), no
+// node believes, so that a lie in it is nothing to report.
+var ledgerFile = regexp.MustCompile("^" + node.Dir + `/ledger_[0-9]+(-[0-9]+)?$`)
 
 // Frames of the ledger's files: docs/formats.md, "Chunk files".
 const (
