@@ -17,7 +17,8 @@ import (
 //
 // A version follows the conditions equals and differs, a list the conditions among and outside. A value follows the kinds
 // put and put with a media type. Every write has one encoding, and nothing may follow it. A write of no operations is what
-// a linearizable read waits for.
+// nodes of the first release asked for the newest state with. Media types and lists are in networks of format 2 only: see
+// Settings.Format.
 const payloadFormat = 1
 
 // Kinds of operations.
@@ -166,8 +167,14 @@ func (d *decoder) operation(op *operation) error {
 	return nil
 }
 
-// check holds the limits of the constitution.
+// check holds the limits of the constitution, and the format that the network keeps.
 func (s Settings) check(op *operation) error {
+	if s.Format < formatMedia && op.media != "" {
+		return s.unknown("a content type")
+	}
+	if s.Format < formatLists && op.condition.kind > differs {
+		return s.unknown("a condition by several entity tags, or by one that was not given for a value,")
+	}
 	if len(op.key) < 1 || len(op.key) > s.MaxKeyBytes {
 		return fmt.Errorf("%w: key of %d bytes: expected 1 to %d", coco.ErrInvalid, len(op.key), s.MaxKeyBytes)
 	}
@@ -175,6 +182,11 @@ func (s Settings) check(op *operation) error {
 		return s.valueTooLarge()
 	}
 	return nil
+}
+
+// unknown refuses what a network does not have as yet.
+func (s Settings) unknown(what string) error {
+	return fmt.Errorf("%w: %s is known from format 2 of kv on, and this network keeps format %d (setting format of adapters.kv)", coco.ErrInvalid, what, s.Format)
 }
 
 // decoder reads from the front of a slice and remembers that it was too short.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -35,13 +36,15 @@ func newer() []operation {
 		{kind: opPut, condition: condition{kind: among, versions: []uint64{3, 300}}, key: []byte("z"), media: "text/plain", value: []byte{7}},
 		{kind: opDelete, condition: condition{kind: outside, versions: []uint64{1, 2, 4}}, key: []byte("z")},
 		{kind: opDelete, condition: condition{kind: among}, key: []byte("z")},
+		{kind: opDelete, condition: condition{kind: outside, versions: []uint64{0, 5}}, key: []byte("z")},
 	}
 }
 
-const newerPayload = "01" + "00000003" +
+const newerPayload = "01" + "00000004" +
 	"03" + "05" + "02" + "0000000000000003" + "000000000000012c" + "00000001" + "7a" + "0a" + "746578742f706c61696e" + "00000001" + "07" +
 	"02" + "06" + "03" + "0000000000000001" + "0000000000000002" + "0000000000000004" + "00000001" + "7a" +
-	"02" + "05" + "00" + "00000001" + "7a"
+	"02" + "05" + "00" + "00000001" + "7a" +
+	"02" + "06" + "02" + "0000000000000000" + "0000000000000005" + "00000001" + "7a"
 
 func unhex(t testing.TB, s string) []byte {
 	t.Helper()
@@ -90,8 +93,17 @@ func TestClaimsAreTheDocumentedBytes(t *testing.T) {
 	}
 }
 
+// rising is a list of versions in hexadecimal.
+func rising(from, to uint64) string {
+	var b strings.Builder
+	for v := from; v <= to; v++ {
+		fmt.Fprintf(&b, "%016x", v)
+	}
+	return b.String()
+}
+
 func TestMalformedPayloadsAreRefused(t *testing.T) {
-	small := Settings{MaxKeyBytes: 3, MaxValueBytes: 5, MaxBatchOps: 5}
+	small := Settings{Format: 2, MaxKeyBytes: 3, MaxValueBytes: 5, MaxBatchOps: 5}
 	if _, err := decodeWrite(unhex(t, samplePayload), small); err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +125,10 @@ func TestMalformedPayloadsAreRefused(t *testing.T) {
 		"outside nothing":      {"0100000001" + "0206" + "00" + "00000001" + "6b", coco.ErrCorrupt},
 		"falling list":         {"0100000001" + "0205" + "02" + "0000000000000002" + "0000000000000001" + "00000001" + "6b", coco.ErrCorrupt},
 		"list with 0":          {"0100000001" + "0205" + "02" + "0000000000000000" + "0000000000000001" + "00000001" + "6b", coco.ErrCorrupt},
+		"outside 0 alone":      {"0100000001" + "0206" + "01" + "0000000000000000" + "00000001" + "6b", coco.ErrCorrupt},
+		"outside 0 twice":      {"0100000001" + "0206" + "02" + "0000000000000000" + "0000000000000000" + "00000001" + "6b", coco.ErrCorrupt},
+		"long list":            {"0100000001" + "0206" + "11" + rising(1, 17) + "00000001" + "6b", coco.ErrCorrupt},
+		"long list with 0":     {"0100000001" + "0206" + "12" + rising(0, 17) + "00000001" + "6b", coco.ErrCorrupt},
 		"no media type":        {"0100000001" + "0300" + "00000001" + "6b" + "00" + "00000000", coco.ErrCorrupt},
 		"media type with LF":   {"0100000001" + "0300" + "00000001" + "6b" + "01" + "0a" + "00000000", coco.ErrCorrupt},
 		"version 0":            {"0100000001" + "0203" + "0000000000000000" + "00000001" + "6b", coco.ErrCorrupt},
@@ -138,6 +154,7 @@ func FuzzDecodeWrite(f *testing.F) {
 	f.Add(unhex(f, samplePayload))
 	f.Add(encodeWrite(sample()[:1]))
 	f.Add(encodeWrite(nil))
+	f.Add(encodeWrite(newer()))
 	f.Add(encodeWrite(sample()[2:3]))
 	f.Add([]byte{1, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, payload []byte) {

@@ -22,6 +22,9 @@ const (
 	outside = 6 // If-None-Match: a list of versions
 )
 
+// formatLists is the first format of kv that has the conditions among and outside: see Settings.Format.
+const formatLists = 2
+
 // maxTags is how many entity tags a condition may list.
 const maxTags = 16
 
@@ -29,7 +32,7 @@ const maxTags = 16
 type condition struct {
 	kind     byte
 	version  uint64   // of equals and differs; not 0
-	versions []uint64 // of among and outside: rising, none is 0, and not exactly one
+	versions []uint64 // of among and outside: rising, and not exactly one; 0, an absent key, is in one of outside only
 }
 
 func (c condition) holds(version uint64) bool {
@@ -50,9 +53,6 @@ func (c condition) holds(version uint64) bool {
 	return true
 }
 
-// match reports whether it is a condition by If-Match, and not by If-None-Match.
-func (c condition) match() bool { return c.kind == present || c.kind == equals || c.kind == among }
-
 func (c condition) String() string {
 	switch c.kind {
 	case absent:
@@ -69,6 +69,9 @@ func (c condition) String() string {
 		}
 		return fmt.Sprintf("one of the versions %s", list(c.versions))
 	case outside:
+		if c.versions[0] == 0 {
+			return fmt.Sprintf("a version, but none of %s", list(c.versions[1:]))
+		}
 		return fmt.Sprintf("none of the versions %s", list(c.versions))
 	}
 	return "anything"
@@ -119,15 +122,22 @@ func (d *decoder) condition() (c condition, ok bool) {
 		}
 	case among, outside:
 		count := d.u8()
-		if count == 1 || count > maxTags || c.kind == outside && count == 0 {
+		if count == 1 || c.kind == outside && count == 0 {
 			return c, false
 		}
-		for range count {
+		for i := range count {
 			v := d.u64()
-			if v == 0 || len(c.versions) > 0 && v <= c.versions[len(c.versions)-1] {
+			if v == 0 && (i > 0 || c.kind == among) || i > 0 && v <= c.versions[i-1] {
 				return c, false
 			}
 			c.versions = append(c.versions, v)
+		}
+		most := maxTags
+		if len(c.versions) > 0 && c.versions[0] == 0 {
+			most++
+		}
+		if len(c.versions) > most {
+			return c, false
 		}
 	default:
 		return c, false
@@ -135,18 +145,54 @@ func (d *decoder) condition() (c condition, ok bool) {
 	return c, true
 }
 
-// conditionOf reads If-Match and If-None-Match (RFC 9110, section 13.1). Both together are refused rather than half obeyed.
-func conditionOf(h http.Header) (condition, error) {
-	match, none := h["If-Match"], h["If-None-Match"]
-	switch {
-	case len(match)+len(none) == 0:
-		return condition{}, nil
-	case len(match) > 0 && len(none) > 0:
-		return condition{}, fmt.Errorf("%w: expected one of If-Match and If-None-Match, found both", coco.ErrInvalid)
-	case len(match) > 0:
-		return parseTags("If-Match", strings.Join(match, ","), true)
+// conditions are those of a request.
+type conditions struct {
+	match condition // by If-Match
+	none  condition // by If-None-Match
+}
+
+// conditionsOf reads If-Match and If-None-Match (RFC 9110, section 13.1).
+func conditionsOf(h http.Header) (c conditions, err error) {
+	if match := h["If-Match"]; len(match) > 0 {
+		c.match, err = parseTags("If-Match", strings.Join(match, ","), true)
 	}
-	return parseTags("If-None-Match", strings.Join(none, ","), false)
+	if none := h["If-None-Match"]; err == nil && len(none) > 0 {
+		c.none, err = parseTags("If-None-Match", strings.Join(none, ","), false)
+	}
+	return c, err
+}
+
+// both is the one condition that holds when both hold. For a write their order does not matter: whichever does not hold,
+// the answer is 412 (RFC 9110, section 13.2.2).
+func (c conditions) both() condition {
+	match, none := c.match, c.none
+	switch {
+	case match.kind == always:
+		return none
+	case none.kind == always:
+		return match
+	case match.kind == present && none.kind == absent:
+		return condition{kind: among} // never
+	case match.kind == present:
+		return condition{kind: outside, versions: append([]uint64{0}, none.listed()...)}
+	}
+	return amongOf(slices.DeleteFunc(match.listed(), func(v uint64) bool { return !none.holds(v) }))
+}
+
+// listed returns the versions that a condition names, in a list of the caller's own.
+func (c condition) listed() []uint64 {
+	if c.kind == equals || c.kind == differs {
+		return []uint64{c.version}
+	}
+	return slices.Clone(c.versions)
+}
+
+// amongOf is the condition that one of these versions is there, which rise.
+func amongOf(versions []uint64) condition {
+	if len(versions) == 1 {
+		return condition{kind: equals, version: versions[0]}
+	}
+	return condition{kind: among, versions: versions}
 }
 
 // parseTags reads "*" or a list of entity tags (RFC 9110, sections 8.8.3 and 5.6.1). A tag that no value can have is
@@ -194,10 +240,8 @@ func parseTags(name, text string, match bool) (condition, error) {
 	slices.Sort(versions)
 	versions = slices.Compact(versions)
 	switch {
-	case match && len(versions) == 1:
-		return condition{kind: equals, version: versions[0]}, nil
 	case match:
-		return condition{kind: among, versions: versions}, nil
+		return amongOf(versions), nil
 	case len(versions) == 0:
 		return condition{}, nil // whatever the key has is none of these
 	case len(versions) == 1:

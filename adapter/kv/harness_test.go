@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,7 @@ type core struct {
 
 	mu     sync.Mutex
 	claims [][]byte // of every transaction
+	writes [][]byte // of every transaction, public ones first
 
 	past     map[string][]adapter.PastValue // versions of every key, oldest first
 	pastFail error                          // what Past answers, if set
@@ -49,18 +51,24 @@ type T interface {
 
 func newCore(t T, settings string) *core {
 	t.Helper()
+	complete, err := Adapter{}.CompleteSettings([]byte(cmp.Or(settings, "{}")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newStoredCore(t, complete)
+}
+
+// newStoredCore has settings as they are stored.
+func newStoredCore(t T, settings []byte) *core {
+	t.Helper()
 	c := &core{store: store.New(), mux: http.NewServeMux(), clock: &fakeClock{}, past: map[string][]adapter.PastValue{}}
 	var err error
 	if c.scope, err = c.store.Scope("kv", (Adapter{}).Manifest().Tables...); err != nil {
 		t.Fatal(err)
 	}
 	c.submit = c.execute
-	complete, err := Adapter{}.CompleteSettings([]byte(cmp.Or(settings, "{}")))
-	if err != nil {
-		t.Fatal(err)
-	}
 	l, err := Adapter{}.Open(adapter.Env{
-		Settings: complete,
+		Settings: settings,
 		Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {
 			return c.submit(ctx, calls...)
 		},
@@ -101,6 +109,7 @@ func (c *core) finish(set *store.Set) {
 	first, last := set.First(), set.Next()-1
 	for i, r := range set.Records() {
 		c.claims = append(c.claims, r.Claims)
+		c.writes = append(c.writes, slices.Concat(r.Public, r.Private))
 		c.record(coco.TxID{View: testView, Seqno: first + uint64(i)}, r.Private)
 	}
 	if err := set.Install(); err != nil {

@@ -41,14 +41,24 @@ func (l *ledger) key(r *http.Request) ([]byte, error) {
 	return op.key, l.settings.check(&op)
 }
 
+// condition reads the condition of a write.
+func (l *ledger) condition(op *operation, h http.Header) error {
+	c, err := conditionsOf(h)
+	if err != nil {
+		return err
+	}
+	op.condition = c.both()
+	return l.settings.check(op)
+}
+
 func (l *ledger) put(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
 	wr := newWrite()
 	op := &wr.ops[0]
 	var err error
 	if op.key, err = l.key(r); err == nil {
-		op.condition, err = conditionOf(r.Header)
+		err = l.condition(op, r.Header)
 	}
-	if err == nil {
+	if err == nil && l.settings.Format >= formatMedia {
 		op.media, err = parseMedia(r.Header["Content-Type"])
 	}
 	if err == nil && (len(r.Header["Content-Range"]) > 0 || len(r.Header["Content-Encoding"]) > 0) {
@@ -99,7 +109,7 @@ func (l *ledger) delete(caller coco.Caller, w http.ResponseWriter, r *http.Reque
 	op := &wr.ops[0]
 	var err error
 	if op.key, err = l.key(r); err == nil {
-		op.condition, err = conditionOf(r.Header)
+		err = l.condition(op, r.Header)
 	}
 	if err != nil {
 		l.fail(w, err)
@@ -157,7 +167,7 @@ type batchOperation struct {
 	IfNoneMatch *string `json:"if_none_match"` // the same
 }
 
-func (b *batchOperation) operation() (op operation, err error) {
+func (b *batchOperation) operation(s Settings) (op operation, err error) {
 	op.key = b.Key
 	switch {
 	case b.Op == "put" && b.Value != nil:
@@ -168,18 +178,21 @@ func (b *batchOperation) operation() (op operation, err error) {
 		return op, fmt.Errorf("%w: expected \"op\":\"put\" with a value or \"op\":\"delete\" without one, found %q", coco.ErrInvalid, b.Op)
 	}
 	if b.Media != nil {
+		if s.Format < formatMedia {
+			return op, s.unknown("content_type")
+		}
 		if op.media, err = parseMedia([]string{*b.Media}); err != nil {
 			return op, err
 		}
 	}
-	switch {
-	case b.IfMatch != nil && b.IfNoneMatch != nil:
-		err = fmt.Errorf("%w: expected one of if_match and if_none_match", coco.ErrInvalid)
-	case b.IfMatch != nil:
-		op.condition, err = parsePlain("if_match", present, equals, *b.IfMatch)
-	case b.IfNoneMatch != nil:
-		op.condition, err = parsePlain("if_none_match", absent, differs, *b.IfNoneMatch)
+	var c conditions
+	if b.IfMatch != nil {
+		c.match, err = parsePlain("if_match", present, equals, *b.IfMatch)
 	}
+	if err == nil && b.IfNoneMatch != nil {
+		c.none, err = parsePlain("if_none_match", absent, differs, *b.IfNoneMatch)
+	}
+	op.condition = c.both()
 	return op, err
 }
 
@@ -230,7 +243,7 @@ func (l *ledger) readBatch(body io.Reader) (*write, error) {
 		if err := jsonv2.UnmarshalDecode(dec, &b, jsonv2.RejectUnknownMembers(true)); err != nil {
 			return nil, jsonError(fmt.Sprintf("operation %d", i), err)
 		}
-		op, err := b.operation()
+		op, err := b.operation(l.settings)
 		if err == nil {
 			err = l.settings.check(&op)
 		}

@@ -24,6 +24,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/cocoframework/coco"
@@ -46,13 +48,17 @@ func (Adapter) Manifest() adapter.Manifest {
 
 // Settings are the adapter's section of the constitution.
 type Settings struct {
+	// Format says what a write may be, and what is stored and claimed of it: see payloadFormat. By format 2 a value may have a media type,
+	// and a condition may list versions. Programs before this setting know format 1 only, and it is what a section without the setting has:
+	// such a network may still have nodes with such a program.
+	Format        int `json:"format"`
 	MaxBatchOps   int `json:"max_batch_ops"` // operations of one POST, and of one transaction
 	MaxKeyBytes   int `json:"max_key_bytes"`
 	MaxValueBytes int `json:"max_value_bytes"`
 }
 
 // DefaultSettings are filled in where the page of a new network leaves a setting out.
-var DefaultSettings = Settings{MaxKeyBytes: 1024, MaxValueBytes: 1 << 20, MaxBatchOps: 1000}
+var DefaultSettings = Settings{Format: 2, MaxKeyBytes: 1024, MaxValueBytes: 1 << 20, MaxBatchOps: 1000}
 
 // CompleteSettings implements adapter.Adapter.
 func (Adapter) CompleteSettings(page []byte) ([]byte, error) {
@@ -75,7 +81,16 @@ func ParseSettings(text []byte) (s Settings, err error) {
 	if err := json.Unmarshal(text, &written); err != nil {
 		return s, fmt.Errorf("%w: settings of kv: %w", coco.ErrInvalid, err)
 	}
-	for _, f := range s.fields() {
+	fields := s.fields()
+	for _, name := range slices.Sorted(maps.Keys(written)) {
+		if !slices.ContainsFunc(fields, func(f field) bool { return f.name == name }) { // Go would read MAX_KEY_BYTES all the same
+			return s, fmt.Errorf("%w: settings of kv: unknown field %q", coco.ErrInvalid, name)
+		}
+	}
+	if _, given := written["format"]; !given {
+		s.Format, written["format"] = 1, json.RawMessage("1")
+	}
+	for _, f := range fields {
 		if v := written[f.name]; v == nil || string(v) == "null" {
 			return s, fmt.Errorf("%w: settings of kv: %s is missing: what is stored must be complete, and no default of this program is filled in", coco.ErrInvalid, f.name)
 		}
@@ -112,6 +127,7 @@ type field struct {
 
 func (s *Settings) fields() []field {
 	return []field{
+		{"format", s.Format, 2},
 		{"max_key_bytes", s.MaxKeyBytes, 4096}, // a key travels in a URL, where it may need three times its length
 		{"max_value_bytes", s.MaxValueBytes, 64 << 20},
 		{"max_batch_ops", s.MaxBatchOps, 10_000},

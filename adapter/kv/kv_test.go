@@ -95,6 +95,52 @@ func TestAStoryOfOneKey(t *testing.T) {
 	}
 }
 
+// RFC 9110, section 13.2.2: If-Match is evaluated first, and If-None-Match if that holds.
+func TestBothConditionsMustHoldInTheirOrder(t *testing.T) {
+	c := newCore(t, "")
+	for _, step := range []struct{ method, match, none, want string }{
+		{"PUT", "*", `"7"`, "412 precondition_failed"}, // there is no such key
+		{"PUT", "*", "*", "412 precondition_failed"},
+		{"PUT", `"2"`, `"3"`, "412 precondition_failed"},
+		{"PUT", "", "*", `201 "2" 2.2`},
+		{"PUT", "*", "*", `412 "2" precondition_failed`},
+		{"PUT", `"2"`, "*", `412 "2" precondition_failed`},
+		{"PUT", "*", `"2"`, `412 "2" precondition_failed`},
+		{"PUT", "*", `"1", "2"`, `412 "2" precondition_failed`},
+		{"PUT", "*", `"1", "3"`, `204 "3" 2.3`},
+		{"PUT", `"3"`, `"none"`, `204 "4" 2.4`},
+		{"PUT", `"3", "4"`, `"4"`, `412 "4" precondition_failed`},
+		{"PUT", `"3", "4"`, `"3"`, `204 "5" 2.5`},
+		{"PUT", `"4", "5", "6"`, `"4"`, `204 "6" 2.6`},
+		{"PUT", "*", strings.Repeat(`"7", `, maxTags-1) + `"5"`, `204 "7" 2.7`},
+		{"GET", `"6"`, `"7"`, `412 "7" 2.7 precondition_failed`},
+		{"GET", `"6"`, `"6"`, `412 "7" 2.7 precondition_failed`},
+		{"GET", `"7"`, `"7"`, `304 "7" 2.7`},
+		{"GET", "*", "*", `304 "7" 2.7`},
+		{"GET", "*", `"6"`, `200 "7" 2.7 value`},
+		{"DELETE", "*", `"6", "7"`, `412 "7" precondition_failed`},
+		{"DELETE", "*", `"6"`, "204 2.8"},
+	} {
+		header := []string{"If-None-Match", step.none}
+		if step.match != "" {
+			header = append(header, "If-Match", step.match)
+		}
+		if got := line(c.do(step.method, "/app/kv/key", "value", header...)); got != step.want {
+			t.Errorf("%s If-Match: %s, If-None-Match: %s: %s, expected %s", step.method, step.match, step.none, got, step.want)
+		}
+	}
+	for _, step := range []struct{ conditions, want string }{
+		{`"if_match":"*","if_none_match":"7"`, "412 precondition_failed"},
+		{`"if_none_match":"*"`, `200 2.9 {"transaction_id":"2.9","etag":"9","results":[{}]}`},
+		{`"if_match":"*","if_none_match":"9"`, "412 precondition_failed"},
+		{`"if_match":"9","if_none_match":"8"`, `200 2.10 {"transaction_id":"2.10","etag":"10","results":[{"previous":"9"}]}`},
+	} {
+		if got := line(c.do("POST", "/app/kv", `[{"op":"put","key":"YQ==","value":"",`+step.conditions+`}]`)); got != step.want {
+			t.Errorf("%s: %s, expected %s", step.conditions, got, step.want)
+		}
+	}
+}
+
 func TestMalformedRequestsAreRefused(t *testing.T) {
 	c := newCore(t, `{"max_key_bytes":4,"max_value_bytes":4,"max_batch_ops":2}`)
 	put := func(key string) string {
@@ -119,7 +165,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 		{"PUT", "/app/kv/k", "", []string{"Content-Type", "text"}, "400 invalid"},
 		{"PUT", "/app/kv/k", "", []string{"Content-Type", "text/plain", "Content-Type", "text/html"}, "400 invalid"},
 		{"PUT", "/app/kv/k", "", []string{"Content-Type", "text/" + strings.Repeat("x", maxMedia)}, "400 invalid"},
-		{"PUT", "/app/kv/k", "", []string{"If-Match", "*", "If-None-Match", "*"}, "400 invalid"},
+		{"PUT", "/app/kv/k", "", []string{"If-Match", "*", "If-None-Match", "x"}, "400 invalid"},
 		{"PUT", "/app/kv/k", "", []string{"If-Match", `1`}, "400 invalid"},
 		{"PUT", "/app/kv/k", "", []string{"If-Match", `"`}, "400 invalid"},
 		{"PUT", "/app/kv/k", "", []string{"Content-Range", "bytes 0-1/2"}, "400 invalid"},
@@ -157,7 +203,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 		{"POST", "/app/kv", `[{"op":"put","key":"YQ==","value":"MTIzNDU="}]`, nil, "413 too_large"},
 		{"POST", "/app/kv", `[{"op":"put","key":"YQ==","value":"","ttl":1}]`, nil, "400 invalid"},
 		{"POST", "/app/kv", `[{"op":"delete","key":"YQ==","value":""}]`, nil, "400 invalid"},
-		{"POST", "/app/kv", `[{"op":"delete","key":"YQ==","if_match":"*","if_none_match":"*"}]`, nil, "400 invalid"},
+		{"POST", "/app/kv", `[{"op":"delete","key":"YQ==","if_match":"*","if_none_match":"\"1\""}]`, nil, "400 invalid"},
 		{"POST", "/app/kv", `[{"op":"delete","key":"YQ==","if_match":"\"1\""}]`, nil, "400 invalid"},
 		{"POST", "/app/kv", `[{"op":"get","key":"YQ=="}]`, nil, "400 invalid"},
 	} {

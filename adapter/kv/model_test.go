@@ -38,6 +38,9 @@ func TestAnyWritesDoWhatAMapDoes(t *testing.T) {
 			case among, outside:
 				op.condition.versions = rapid.SliceOfNDistinct(versions, 2, 4, rapid.ID).Draw(t, "versions")
 				slices.Sort(op.condition.versions)
+				if op.condition.kind == outside && rapid.Bool().Draw(t, "present") {
+					op.condition.versions = append([]uint64{0}, op.condition.versions...)
+				}
 			}
 			if op.kind == opPut {
 				op.value = rapid.SliceOfN(rapid.Byte(), 0, 3).Draw(t, "value")

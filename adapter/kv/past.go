@@ -78,7 +78,7 @@ func parseSeqno(name, text string) (uint64, error) {
 }
 
 // getPast answers a read of what a key had.
-func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Request, key []byte, condition condition) {
+func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Request, key []byte, conditions conditions) {
 	q, err := parsePast(r.URL.RawQuery)
 	if err == nil {
 		err = l.Authorize(caller, adapter.Read{Subject: adapter.Past, Table: table, Key: key, At: q.at})
@@ -113,7 +113,7 @@ func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Requ
 	if old.id != (coco.TxID{}) {
 		setID(w, old.id)
 	}
-	l.answerValue(w, old.stored, condition)
+	l.answerValue(w, old.stored, conditions)
 }
 
 func inFuture(seqno, newest uint64) error {

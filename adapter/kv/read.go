@@ -87,13 +87,13 @@ func (l *ledger) get(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 		l.fail(w, err)
 		return
 	}
-	condition, err := conditionOf(r.Header)
+	conditions, err := conditionsOf(r.Header)
 	if err != nil {
 		l.fail(w, err)
 		return
 	}
 	if r.URL.RawQuery != "" {
-		l.getPast(caller, w, r, key, condition)
+		l.getPast(caller, w, r, key, conditions)
 		return
 	}
 	err = l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: table, Key: key})
@@ -113,24 +113,24 @@ func (l *ledger) get(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 		l.fail(w, fmt.Errorf("%w: no such key", coco.ErrNotFound))
 		return
 	}
-	l.answerValue(w, stored, condition)
+	l.answerValue(w, stored, conditions)
 }
 
-// answerValue answers by a stored value, if the condition holds for it.
-func (l *ledger) answerValue(w http.ResponseWriter, stored []byte, condition condition) {
+// answerValue answers by a stored value, if the conditions hold for it, in the order of RFC 9110, section 13.2.2.
+func (l *ledger) answerValue(w http.ResponseWriter, stored []byte, conditions conditions) {
 	version := versionOf(stored)
 	setTag(w, version)
 	switch {
-	case condition.holds(version):
+	case !conditions.match.holds(version):
+		l.fail(w, &preconditionError{condition: conditions.match, found: version})
+	case !conditions.none.holds(version):
+		w.WriteHeader(http.StatusNotModified)
+	default:
 		media, value := contentOf(stored)
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Content-Security-Policy", valuePolicy)
 		writeContent(w, media, value)
-	case condition.match():
-		l.fail(w, &preconditionError{condition: condition, found: version})
-	default:
-		w.WriteHeader(http.StatusNotModified)
 	}
 }
 

@@ -21,6 +21,10 @@ const (
 	typed       = 1 << 63
 )
 
+// formatMedia is the first format of kv whose values may have a media type: see Settings.Format. By earlier ones the Content-Type
+// of a PUT says nothing.
+const formatMedia = 2
+
 // maxMedia is the greatest length of a media type in bytes.
 const maxMedia = 255
 
