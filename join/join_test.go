@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,8 +44,8 @@ type network struct {
 	leader  string // of a sponsor that does not lead: the address of the node that does
 	shared  uint64
 	sponsor *join.Sponsor
-	forged  func(*peer.Grant) // changes what the sponsor grants; nil for none
-	turn    func()            // runs when a joiner waits for its turn; nil: nothing
+	forged  func(*peer.Grant)  // changes what the sponsor grants; nil for none
+	turn    func(coco.ActorID) // runs when a joiner waits for its turn; nil: nothing
 }
 
 const sponsorAddress = "sponsor:7000"
@@ -119,7 +120,7 @@ func (n *network) found(ctx context.Context) (wait func()) {
 		Log: slog.New(slog.DiscardHandler), Clock: h.Clock, Verifiers: verifiers, Attestor: at,
 		Network: func() join.Network { return n.network }, Page: func() []byte { return n.network.Constitution.TOML() },
 		Secrets: func() map[uint64]keys.Secret { return map[uint64]keys.Secret{1: n.secret} },
-		State:   n.state.Snapshot, Applied: n.state.Committed,
+		State:   n.state.Snapshot, Applied: n.state.Committed, Now: time.Now,
 		Leads:  func() (bool, string) { return n.leads, n.leader },
 		Commit: n.commit,
 		Shared: func([]peer.Sample) (uint64, error) { return n.shared, nil },
@@ -137,7 +138,7 @@ func (n *network) serve(ctx context.Context, conn *channel.Conn, heard peer.Hear
 	if n.forged == nil {
 		n.sponsor.Serve(ctx, conn, func(ctx context.Context, owner coco.ActorID) (func(), error) {
 			if n.turn != nil {
-				n.turn()
+				n.turn(owner)
 			}
 			return heard(ctx, owner)
 		})
@@ -308,20 +309,55 @@ func TestAConstitutionThatWasNotApprovedIsRefused(t *testing.T) {
 	})
 }
 
-// Turns are shared by organisation: an owner that is in no constitution, such as none, gets none.
-func TestAnOwnerThatIsNotListedGetsNoTurn(t *testing.T) {
+// pretender signs by its own key for a node that it says is another's.
+type pretender struct {
+	*nettest.Member
+	of *nettest.Member
+}
+
+func (p pretender) Actor() coco.ActorID    { return p.of.Actor() }
+func (p pretender) Certificates() [][]byte { return p.of.Certificates() }
+
+// Turns are shared by organisation, so a node gets one when it has shown whose it is: not one that names an owner that is in no
+// constitution, nor one that names another's owner.
+func TestANodeGetsTheTurnOfItsOwnerOnly(t *testing.T) {
 	withNetwork(t, func(t *testing.T, n *network) {
-		turns := 0
-		n.turn = func() { turns++ }
 		stranger, err := nettest.NewMember("stranger")
-		if err != nil {
-			t.Fatal(err)
+		n.must(err)
+		for name, tc := range map[string]struct {
+			owner join.Owner
+			turns int
+		}{
+			"an owner that is not listed":           {stranger, 0},
+			"another's owner":                       {pretender{stranger, n.members[1]}, 0},
+			"another's owner, as a participant":     {pretender{n.guest, n.members[1]}, 0},
+			"its owner, who has no vote for it yet": {n.guest, 1},
+		} {
+			var turns []coco.ActorID
+			n.turn = func(owner coco.ActorID) { turns = append(turns, owner) }
+			j, told := n.joiner("gamma", nil)
+			j.Attestor.Owner = tc.owner
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			if _, err := j.Join(ctx); err == nil || len(*told) != 1 || len(turns) != tc.turns {
+				t.Errorf("%s: %v, told %v, after the turns %v, expected %d", name, err, *told, turns, tc.turns)
+			}
+			cancel()
 		}
-		j, _ := n.joiner("beta", stranger)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		j, _ := n.joiner("beta", n.members[1])
+		var turns []coco.ActorID
+		n.turn = func(owner coco.ActorID) { turns = append(turns, owner) }
+		if _, err := j.Join(t.Context()); err != nil || len(turns) != 1 || turns[0] != n.members[1].Actor() {
+			t.Errorf("%v, after the turns %v", err, turns)
+		}
+
+		// A node that does not lead may know an older constitution: it sends the joiner on.
+		n.leads, n.leader = false, "leader:7000"
+		j, told := n.joiner("delta", nil)
+		j.Attestor.Owner = stranger
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		if _, err := j.Join(ctx); err == nil || turns != 0 {
-			t.Errorf("%v, after %d turns", err, turns)
+		if _, err := j.Join(ctx); !errors.Is(err, context.DeadlineExceeded) || slices.ContainsFunc(*told, func(e *join.RefusedError) bool { return e.Address == sponsorAddress }) {
+			t.Errorf("%v, told %v", err, *told)
 		}
 	})
 }

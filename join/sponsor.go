@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -40,6 +41,8 @@ type Sponsor struct {
 	State func() *store.Snapshot
 	// Applied is the seqno up to which transactions are committed and applied here.
 	Applied func() uint64
+	// Now returns the time that a transaction would have.
+	Now func() time.Time
 	// Leads reports whether this node leads. If not, it returns the address of the node that does, if one does.
 	Leads func() (leads bool, leader string)
 	// Commit runs a transaction, and returns its seqno and what run returned once it is committed. It fails with
@@ -48,6 +51,8 @@ type Sponsor struct {
 	Commit func(ctx context.Context, by coco.ActorID, run func(*store.Tx) ([]byte, error)) (seqno uint64, reply []byte, err error)
 	// Shared returns the index of the newest of the samples that is in this node's ledger, too.
 	Shared func([]peer.Sample) (uint64, error)
+
+	proving sync.Mutex // the one turn of those who have not shown whose node they are
 }
 
 // Serve answers one joiner. See peer.Config for heard.
@@ -90,7 +95,7 @@ func (s *Sponsor) answer(ctx context.Context, conn *channel.Conn, heard peer.Hea
 	if err != nil {
 		return none, err
 	}
-	if err := s.checkListed(&rec); err != nil {
+	if err := s.prove(rec); err != nil {
 		return none, err
 	}
 	leave, err := heard(ctx, rec.Owner)
@@ -110,17 +115,20 @@ func (s *Sponsor) answer(ctx context.Context, conn *channel.Conn, heard peer.Hea
 	return peer.JoinAnswer{Grant: grant}, nil
 }
 
-// checkListed refuses a node of an organisation that is not in the constitution, before it waits for a turn: turns are shared by
-// organisation, and anybody can name one that does not exist.
-func (s *Sponsor) checkListed(rec *table.NodeRecord) error {
-	c := s.Network().Constitution
-	if _, listed := c.Role(rec.Owner); listed {
-		return nil
+// prove checks that a node is of the organisation that its record names, before it waits for a turn: turns are shared by organisation,
+// and anybody can name one. Those who have not shown it yet are checked one at a time, however many they are. Their connections may be closed meanwhile.
+func (s *Sponsor) prove(rec table.NodeRecord) error {
+	s.proving.Lock()
+	defer s.proving.Unlock()
+	rec.Time = uint64(max(0, s.Now().UnixMilli()))
+	err := members.CheckForm(&rec)
+	if err == nil {
+		err = members.VerifyOwner(s.Network().Constitution, &rec)
 	}
-	if leads, _ := s.Leads(); !leads {
-		return fmt.Errorf("%w: this node does not lead, and does not know the owner %s", coco.ErrNotCommitted, rec.Owner.Short())
+	if leads, _ := s.Leads(); err != nil && !leads { // what members have decided may not be known here
+		return fmt.Errorf("%w: this node does not lead, and cannot tell whose node %s is: %v", coco.ErrNotCommitted, rec.ID.Short(), err)
 	}
-	return members.VerifyOwner(c, rec)
+	return err
 }
 
 // readRecord reads the record of the node at the other end of a connection.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/catchup"
@@ -57,7 +58,7 @@ func (n *node) sponsor() *join.Sponsor {
 			r, err := n.replica.DoFor(ctx, by, run)
 			return r.TxID.Seqno, r.Reply, err
 		},
-		Applied: func() uint64 { return n.replica.Last().Seqno },
+		Applied: func() uint64 { return n.replica.Last().Seqno }, Now: func() time.Time { return n.replica.Now() },
 		Leads: func() (bool, string) {
 			s, d := n.replica.State(), n.decided.directory.Load()
 			if s.Role == consensus.Leader {
