@@ -48,7 +48,7 @@ func (n *node) dialer() peer.Dialer {
 func (n *node) newForwarder(l constitution.Limits) *peer.Forwarder {
 	f := peer.NewForwarder(peer.ForwarderConfig{
 		Clock: n.cfg.Host.Clock, Self: n.self.Identity.ID(), Leadership: n.leadership, Send: n.links.peers.Send,
-		Decode: n.decode, Submit: n.submitHere, Request: n.request, Reached: func(seqno uint64) <-chan struct{} { return n.replica.Reached(seqno) }, Full: n.links.refuse,
+		Decode: n.decode, Submit: n.submitHere, Request: n.request, Owner: func(id coco.NodeID) coco.ActorID { return n.decided.directory.Load().owner(id) }, Reached: func(seqno uint64) <-chan struct{} { return n.replica.Reached(seqno) }, Full: n.links.refuse,
 	})
 	f.Bound(l.Queue, queueBytes(l))
 	return f

@@ -60,6 +60,16 @@ func (d *directory) standing(id coco.NodeID) peer.Standing {
 	return peer.Stranger
 }
 
+// owner returns the organisation that runs a trusted node. Before the tables have told, a node stands for itself.
+func (d *directory) owner(id coco.NodeID) coco.ActorID {
+	for _, s := range d.voters {
+		if s.Node == id {
+			return s.Owner
+		}
+	}
+	return coco.ActorID(id)
+}
+
 // leader returns the trusted node that has a name in consensus; zero for none.
 func (d *directory) leader(id consensus.ID) coco.NodeID {
 	if n := d.byConsensus[id]; d.standing(n) == peer.Trusted {

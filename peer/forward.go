@@ -31,7 +31,8 @@ const requests = "coco"
 type Request struct {
 	Kind RequestKind
 	Body []byte // of a Govern: the statement
-	// By is who has the node ask; zero if it asks for itself.
+	// By is who has the node ask; zero if it asks for itself. What another node asks for itself is asked by the organisation that runs
+	// it, and so are statements that a node forwards without their caller, as those of the first release do.
 	By coco.Caller
 	// Until is closed once nobody waits for the result any more; nil means never. It does not travel as such: a forward
 	// says how long its sender waits.
@@ -71,6 +72,8 @@ type ForwarderConfig struct {
 	// arrived. It executes none of them once the network trusts that node no more. If it returns nil, done MUST be
 	// called once, with the results or why there are none; done does not block.
 	Submit func(from coco.NodeID, ledger string, calls []*adapter.Call, done func([]adapter.Result)) error
+	// Owner returns the organisation that runs another node.
+	Owner func(coco.NodeID) coco.ActorID
 	// Request does what a node asks for, on this node, which leads. It judges the node and calls done as Submit does.
 	Request func(from coco.NodeID, rq Request, done func([]adapter.Result)) error
 	// Reached returns a channel that closes once a seqno is committed and applied here.
@@ -322,6 +325,9 @@ func (f *Forwarder) served(ctx context.Context, from coco.NodeID, m *Forward, do
 			return err
 		}
 		rq.By, rq.Until = m.Calls[0].Caller, ctx.Done()
+		if rq.By.Actor == (coco.ActorID{}) {
+			rq.By.Actor = f.cfg.Owner(from)
+		}
 		return f.cfg.Request(from, rq, done)
 	}
 	calls := make([]*adapter.Call, len(m.Calls))

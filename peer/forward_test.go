@@ -45,3 +45,38 @@ func TestAResultSaysWhetherTheCallWasSentAgain(t *testing.T) {
 		}
 	}
 }
+
+// What the node itself asks for goes before what organisations ask for. Another node's request is never that, whether or not it
+// names who asks: nodes of the first release forward statements without their caller.
+func TestWhatAnotherNodeAsksForIsAskedByAnOrganisation(t *testing.T) {
+	self, other, owner, caller := coco.NodeID{1}, coco.NodeID{2}, coco.ActorID{3}, coco.ActorID{4}
+	var got coco.ActorID
+	f := NewForwarder(ForwarderConfig{
+		Clock: local.Clock{}, Self: self, Leadership: func() Leadership { return Leadership{Leader: self, Self: true} },
+		Send: func(coco.NodeID, Message) bool { return true },
+		Owner: func(id coco.NodeID) coco.ActorID {
+			if id != other {
+				t.Errorf("asked for the owner of %v", id)
+			}
+			return owner
+		},
+		Request: func(_ coco.NodeID, rq Request, done func([]adapter.Result)) error {
+			got = rq.By.Actor
+			done([]adapter.Result{{}})
+			return nil
+		},
+		Reached: func(uint64) <-chan struct{} { return nil },
+	})
+	for _, kind := range []RequestKind{Retire, Snapshot, Renew, Govern} {
+		for named, want := range map[coco.ActorID]coco.ActorID{{}: owner, caller: caller} {
+			got = coco.ActorID{}
+			f.serve(other, &Forward{ID: 1, Ledger: requests, Calls: []Call{{Caller: coco.Caller{Actor: named}, Payload: []byte(kind)}}})
+			if got != want {
+				t.Errorf("%s by %v is asked by %v, expected %v", kind, named, got, want)
+			}
+		}
+		if f.Ask(t.Context(), Request{Kind: kind}); got != (coco.ActorID{}) {
+			t.Errorf("%s of the node itself is asked by %v", kind, got)
+		}
+	}
+}

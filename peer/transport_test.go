@@ -187,6 +187,7 @@ func (n *network) build(m *member, addresses map[coco.NodeID]string) Config {
 			m.answer(done, result)
 			return nil
 		},
+		Owner:   func(id coco.NodeID) coco.ActorID { return coco.ActorID(id) },
 		Reached: func(uint64) <-chan struct{} { return reached },
 		Full:    func(error) {},
 	})
