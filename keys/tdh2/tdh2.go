@@ -1,0 +1,233 @@
+// Package tdh2 encrypts to a key whose private part exists only as shares.
+//
+// It is TDH2 of Shoup and Gennaro ("Securing Threshold Cryptosystems against Chosen Ciphertext Attack", EUROCRYPT '98; Journal of
+// Cryptology 15, 2002, section 4) over Ristretto255 (RFC 9496), used as a key encapsulation: what is encrypted is a fresh random
+// secret of 32 bytes. It is secure against chosen ciphertexts in the random oracle model if the decisional Diffie-Hellman problem is hard
+// in the group, against an attacker that chose fewer than a threshold of the holders before it began.
+//
+//	anyone            Encapsulate(label)            ──▶ secret, Ciphertext
+//	each holder       Decrypt(share, ciphertext)    ──▶ Partial, after the ciphertext's proof was checked
+//	anyone            Combine(ciphertext, partials) ──▶ secret, and who sent a wrong partial
+//
+// A label says what a ciphertext is for. It is not part of the ciphertext: each holder checks the ciphertext against the label of what it
+// was asked to open, so a ciphertext that was made for one epoch, or altered in any way, is opened as no other one. ElGamal's scheme lacks this:
+// whoever may have one ciphertext opened could have a shifted copy of another one opened.
+//
+// The private key x is the value at 0 of a polynomial of degree threshold−1, holder i's share is its value at i, and the Key has Feldman's
+// commitments to the coefficients, from which everyone derives each holder's verification key. A partial is u^(x_i); partials are combined
+// in the exponent, so neither shares nor the private key ever come together. In this comment the group is written multiplicatively; g is its generator:
+//
+//	Key          h = g^x, and g to each coefficient
+//	Ciphertext   u = g^r, ū = ḡ^r, and a proof of log_g(u) = log_ḡ(ū) for the label, where nobody knows log_g(ḡ)
+//	Partial      u_i = u^(x_i), and a proof of log_g(h_i) = log_u(u_i)
+//	secret       HKDF-SHA256(h^r), where h^r is the product of u_i^λ_i
+//
+// The proofs are those of package ristretto. Their contexts hold the key and the label, and for partials the ciphertext and the holder.
+//
+// The package decides nothing: who may hold a share, or have something opened, is its callers' business. All randomness comes from crypto/rand.
+//
+// Trust: enclave
+package tdh2
+
+import (
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cloudflare/circl/group"
+	"github.com/cloudflare/circl/math/polynomial"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/ristretto"
+)
+
+// Strings that keep what is hashed for one purpose from being taken for another.
+const (
+	contextGenerator  = "coco tdh2 second generator v1"
+	contextCiphertext = "coco tdh2 ciphertext v1"
+	contextPartial    = "coco tdh2 partial v1"
+	contextSecret     = "coco tdh2 secret v1"
+)
+
+// ḡ, of which nobody knows the logarithm: it is a hash.
+var second = ristretto.Group.HashToElement([]byte("g"), []byte(contextGenerator))
+
+// Ciphertext is a secret, encapsulated for a Key and a label. It is public.
+type Ciphertext struct {
+	U     ristretto.Point `cbor:"1,keyasint"` // g^r
+	V     ristretto.Point `cbor:"2,keyasint"` // ḡ^r
+	Proof ristretto.Proof `cbor:"3,keyasint"` // that both have the same exponent
+}
+
+// Partial is a holder's part in opening one ciphertext. Threshold of them give the secret, and say nothing about other ciphertexts or the holders' shares.
+type Partial struct {
+	Holder uint32          `cbor:"1,keyasint"`
+	Point  ristretto.Point `cbor:"2,keyasint"` // u^(x_i)
+	Proof  ristretto.Proof `cbor:"3,keyasint"` // that its exponent is that of the holder's verification key
+}
+
+// PartialError says whose partial is wrong.
+type PartialError struct {
+	Holder uint32
+	Reason string
+}
+
+// Error implements error.
+func (e *PartialError) Error() string {
+	return fmt.Sprintf("%v: partial decryption of holder %d: %s", coco.ErrVerify, e.Holder, e.Reason)
+}
+
+// Unwrap returns coco.ErrVerify.
+func (e *PartialError) Unwrap() error { return coco.ErrVerify }
+
+// Encapsulate makes a new secret and its ciphertext for a label.
+func (k *Key) Encapsulate(label []byte) (keys.Secret, Ciphertext, error) {
+	g := ristretto.Group
+	r := g.RandomNonZeroScalar(rand.Reader)
+	u, v := g.NewElement().MulGen(r), g.NewElement().Mul(second, r)
+	c := Ciphertext{U: ristretto.Encode(u), V: ristretto.Encode(v), Proof: k.context(label).Equality(r, ristretto.Pair{Base: g.Generator(), Power: u}, ristretto.Pair{Base: second, Power: v})}
+	secret, err := k.derive(&c, label, g.NewElement().Mul(k.commitment[0], r))
+	return secret, c, err
+}
+
+// Verify checks that a ciphertext was made for this key and a label by someone who knew its secret. A holder MUST NOT use its
+// share on anything else. The error is coco.ErrVerify.
+func (k *Key) Verify(c *Ciphertext, label []byte) error {
+	_, err := k.verified(c, label)
+	return err
+}
+
+// verified returns the u of a ciphertext that is right.
+func (k *Key) verified(c *Ciphertext, label []byte) (group.Element, error) {
+	u, err := c.U.Element()
+	if err != nil {
+		return nil, fmt.Errorf("%w: ciphertext: its first point is no element of the group, or the identity", coco.ErrVerify)
+	}
+	v, err := c.V.Element()
+	if err != nil {
+		return nil, fmt.Errorf("%w: ciphertext: its second point is no element of the group, or the identity", coco.ErrVerify)
+	}
+	if !k.context(label).Equal(c.Proof, ristretto.Pair{Base: ristretto.Group.Generator(), Power: u}, ristretto.Pair{Base: second, Power: v}) {
+		return nil, fmt.Errorf("%w: ciphertext: its proof is wrong: it was altered, or made for another key or label", coco.ErrVerify)
+	}
+	return u, nil
+}
+
+// Decrypt makes a holder's partial of a ciphertext. The error is coco.ErrVerify if the ciphertext is not of this key and label, and
+// coco.ErrInvalid if the share is not of this key.
+func (k *Key) Decrypt(s Share, c *Ciphertext, label []byte) (Partial, error) {
+	u, err := k.verified(c, label)
+	if err != nil {
+		return Partial{}, err
+	}
+	x, err := k.scalar(s)
+	if err != nil {
+		return Partial{}, err
+	}
+	g := ristretto.Group
+	point := g.NewElement().Mul(u, x)
+	proof := k.partialContext(c, label, s.Holder).Equality(x, ristretto.Pair{Base: g.Generator(), Power: g.NewElement().MulGen(x)}, ristretto.Pair{Base: u, Power: point})
+	return Partial{Holder: s.Holder, Point: ristretto.Encode(point), Proof: proof}, nil
+}
+
+// VerifyPartial checks a holder's partial of a ciphertext. The error is a *PartialError if it is wrong, and coco.ErrVerify if the ciphertext is.
+func (k *Key) VerifyPartial(c *Ciphertext, label []byte, p Partial) error {
+	u, err := k.verified(c, label)
+	if err != nil {
+		return err
+	}
+	_, err = k.verifyPartial(c, label, u, p)
+	return err
+}
+
+func (k *Key) verifyPartial(c *Ciphertext, label []byte, u group.Element, p Partial) (group.Element, error) {
+	public, err := k.verification(p.Holder)
+	if err != nil {
+		return nil, &PartialError{p.Holder, fmt.Sprintf("the key has holders 1 to %d", k.holders)}
+	}
+	point, err := p.Point.Element()
+	if err != nil {
+		return nil, &PartialError{p.Holder, "it is no element of the group, or the identity"}
+	}
+	if !k.partialContext(c, label, p.Holder).Equal(p.Proof, ristretto.Pair{Base: ristretto.Group.Generator(), Power: public}, ristretto.Pair{Base: u, Power: point}) {
+		return nil, &PartialError{p.Holder, "its proof is wrong: it was altered, or made of another ciphertext or with another share"}
+	}
+	return point, nil
+}
+
+// Combine returns a ciphertext's secret, given the partials of enough holders. Every partial is checked. One that is wrong does not
+// count, and faults has a *PartialError that names its holder, also if there are enough others. A holder counts
+// once. The error is coco.ErrVerify if the ciphertext is wrong, and coco.ErrInvalid if there are not enough partials.
+func (k *Key) Combine(c *Ciphertext, label []byte, partials []Partial) (_ keys.Secret, faults []error, err error) {
+	u, err := k.verified(c, label)
+	if err != nil {
+		return keys.Secret{}, nil, err
+	}
+	g := ristretto.Group
+	var at []group.Scalar
+	var points []group.Element
+	seen := map[uint32]bool{}
+	for _, p := range partials {
+		point, err := k.verifyPartial(c, label, u, p)
+		switch {
+		case err != nil:
+			faults = append(faults, err)
+		case !seen[p.Holder] && len(points) < k.Threshold():
+			seen[p.Holder] = true
+			at = append(at, g.NewScalar().SetUint64(uint64(p.Holder)))
+			points = append(points, point)
+		}
+	}
+	if len(points) < k.Threshold() {
+		return keys.Secret{}, faults, fmt.Errorf("%w: expected partial decryptions of %d holders, found %d that are right: ask more holders for theirs",
+			coco.ErrInvalid, k.Threshold(), len(points))
+	}
+	sum := g.Identity()
+	for i, point := range points {
+		sum.Add(sum, g.NewElement().Mul(point, polynomial.LagrangeBase(uint(i), at, g.NewScalar())))
+	}
+	secret, err := k.derive(c, label, sum)
+	return secret, faults, err
+}
+
+// derive makes the secret from h^r:
+//
+//	HKDF-SHA256(h^r, no salt, "coco tdh2 secret v1" ‖ 0x00 ‖ SHA-256(h ‖ label) ‖ the ciphertext, 32 bytes)
+func (k *Key) derive(c *Ciphertext, label []byte, shared group.Element) (keys.Secret, error) {
+	point := ristretto.Encode(shared)
+	defer clear(point[:])
+	d := k.digest(label)
+	out, err := hkdf.Key(sha256.New, point[:], nil, contextSecret+"\x00"+string(c.append(d[:])), keys.SecretSize)
+	if err != nil {
+		return keys.Secret{}, fmt.Errorf("tdh2: %w", err)
+	}
+	defer clear(out)
+	return keys.Secret(out), nil
+}
+
+// append appends a ciphertext's bytes: 128, whatever its contents.
+func (c *Ciphertext) append(b []byte) []byte {
+	b = append(b, c.U[:]...)
+	b = append(b, c.V[:]...)
+	return append(b, c.Proof[:]...)
+}
+
+// digest binds a ciphertext and its secret to a key and a label: SHA-256(h ‖ label). All points have one size.
+func (k *Key) digest(label []byte) coco.Digest {
+	h := k.Public()
+	return sha256.Sum256(append(h[:], label...))
+}
+
+// context is that of a ciphertext's proof.
+func (k *Key) context(label []byte) ristretto.Context {
+	return ristretto.Context{Name: contextCiphertext, Digest: k.digest(label)}
+}
+
+// partialContext is that of a partial's proof. Its digest is SHA-256(SHA-256(h ‖ label) ‖ the ciphertext ‖ holder u32).
+func (k *Key) partialContext(c *Ciphertext, label []byte, holder uint32) ristretto.Context {
+	d := k.digest(label)
+	return ristretto.Context{Name: contextPartial, Digest: sha256.Sum256(binary.BigEndian.AppendUint32(c.append(d[:]), holder))}
+}
