@@ -185,7 +185,7 @@ var layers = []rule{
 	},
 	{
 		name: "small tools need nobody",
-		in:   []string{"internal/atomicfile", "internal/contracts", "internal/ctxtime", "internal/signal"},
+		in:   []string{"internal/atomicfile", "internal/contracts", "internal/ctxtime", "internal/logfile", "internal/sdnotify", "internal/signal"},
 		only: []string{""},
 		why:  "what is imported from everywhere must not bring half of the module along",
 	},
