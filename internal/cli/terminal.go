@@ -23,6 +23,18 @@ func (a *App) OutlivePipes() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }
 
+// Hangups has SIGHUP no longer end the program, and returns what receives it: service managers and logrotate mean by it
+// that a log is to be opened anew. At a terminal, whose end is told by the same signal, the program still ends, and Hangups returns nil.
+func (a *App) Hangups() <-chan os.Signal {
+	if f, ok := a.In.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	c := make(chan os.Signal, 1)
+	signal.Ignore(syscall.SIGHUP) // takes it from all who were told of it before
+	signal.Notify(c, syscall.SIGHUP)
+	return c
+}
+
 // Confirm asks the person at the terminal whether to do what cannot be undone, and fails with coco.ErrInvalid unless
 // the answer is yes. Without a terminal at the standard input nobody is asked: a script has said what it wants. flag
 // is what a person gives in order not to be asked.

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -64,6 +65,11 @@ type Config struct {
 	// The transaction that a recovery must find, and the one that it must end with.
 	RecoverAtLeast coco.TxID `toml:"recover_at_least,omitzero" comment:"a committed transaction: a ledger without it is not gone on from"`
 	RecoverLast    coco.TxID `toml:"recover_last,omitzero" comment:"the last transaction that members accept: a ledger that ends with another one is not gone on from"`
+
+	// The log, when the node starts and after each SIGHUP. Zero values have the defaults of package logfile.
+	LogLevel string `toml:"log_level,omitempty" comment:"what is logged: debug, info, warn or error"`
+	LogBytes int64  `toml:"log_bytes,omitempty" comment:"size with which the log goes on in a new file; -1: never by itself"`
+	LogFiles int    `toml:"log_files,omitempty" comment:"older files of the log that are kept; -1: none"`
 }
 
 // Load reads a node.toml. Unknown keys are an error. Every error is coco.ErrInvalid.
@@ -86,10 +92,33 @@ func Load(file string) (Config, error) {
 	default:
 		return Config{}, fmt.Errorf("%w: %s: start = %q: expected %s, %s or %s", coco.ErrInvalid, file, c.Start, StartGenesis, StartJoin, StartRecover)
 	}
-	if err := c.checkAddresses(); err != nil {
+	err = c.checkAddresses()
+	if err == nil {
+		err = c.checkLog()
+	}
+	if err != nil {
 		return Config{}, fmt.Errorf("%w: %s: %w", coco.ErrInvalid, file, err)
 	}
 	return c, nil
+}
+
+// LogLevels are the levels of logs, by name.
+var LogLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+
+// minLogBytes keeps a misspelt bound from making a new file for every few records.
+const minLogBytes = 64 << 10
+
+func (c *Config) checkLog() error {
+	if _, ok := LogLevels[c.LogLevel]; !ok && c.LogLevel != "" {
+		return fmt.Errorf("%w: log_level = %q: expected debug, info, warn or error", coco.ErrInvalid, c.LogLevel)
+	}
+	if c.LogBytes != 0 && c.LogBytes != -1 && c.LogBytes < minLogBytes {
+		return fmt.Errorf("%w: log_bytes = %d: expected %d or more, or -1 for a log that something else rotates", coco.ErrInvalid, c.LogBytes, minLogBytes)
+	}
+	if c.LogFiles < -1 || c.LogFiles > 1000 {
+		return fmt.Errorf("%w: log_files = %d: expected up to 1000, or -1 for none", coco.ErrInvalid, c.LogFiles)
+	}
+	return nil
 }
 
 // checkAddresses checks every address that is set, so that a port that cannot be is found when the file is read, and

@@ -50,3 +50,19 @@ func TestAPortThatCannotBeIsRefusedWhenTheFileIsRead(t *testing.T) {
 		}
 	}
 }
+
+func TestSettingsOfTheLogAreReadStrictly(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "node.toml")
+	for line, ok := range map[string]bool{
+		`log_level = "debug"`: true, `log_level = "loud"`: false, `log_bytes = 65536`: true, `log_bytes = -1`: true, `log_bytes = -2`: false, `log_bytes = 1000`: false,
+		`log_files = -1`: true, `log_files = -2`: false, `log_files = 1001`: false,
+	} {
+		if err := os.WriteFile(file, []byte("start = \"join\"\napprove = \""+coco.Digest{}.String()+"\"\n"+line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(file)
+		if ok != (err == nil) || err != nil && !errors.Is(err, coco.ErrInvalid) {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}

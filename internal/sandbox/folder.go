@@ -69,7 +69,9 @@ func checkFolder(lay localnet.Layout) error {
 		lay.InfoFile(), lay.LockFile(), lay.LogFile(), lay.ConstitutionFile(), lay.InForceFile(), lay.ServiceFile(), lay.CommittedFile(), lay.Members(), lay.Nodes(), lay.Code(),
 	}
 	for _, e := range entries {
-		if !slices.Contains(ours, filepath.Join(lay.Dir, e.Name())) && e.Name()[0] != '.' {
+		name := filepath.Join(lay.Dir, e.Name())
+		olderLog := strings.HasPrefix(name, lay.LogFile()+".")
+		if !slices.Contains(ours, name) && !olderLog && e.Name()[0] != '.' {
 			return foreign(lay, e.Name())
 		}
 	}

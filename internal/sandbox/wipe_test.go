@@ -167,6 +167,13 @@ func TestFoldersOfAnotherKindAreRefusedAlsoWhenFresh(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	older := t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(older, "sandbox.log"), nil, 0o600), os.WriteFile(filepath.Join(older, "sandbox.log.1"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Prepare(older); err != nil {
+		t.Errorf("a sandbox whose log went on in a new file: %v", err)
+	}
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(filepath.Join(t.TempDir(), "gone"), link); err != nil {
 		t.Fatal(err)

@@ -92,7 +92,7 @@ func (a *app) check(ctx context.Context, page string) (rolling.Candidate, error)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ready := false
-	if err := a.startNode(ctx, cfg, nodeEvents{log: io.Discard, ready: func(node.Info) { ready = true; cancel() }}); err != nil {
+	if err := a.startNode(ctx, cfg, nodeEvents{log: newLog(io.Discard, cfg), ready: func(node.Info) { ready = true; cancel() }}); err != nil {
 		return got, fmt.Errorf("a node of a network of its own does not start: %w", err)
 	}
 	if !ready {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -13,25 +11,29 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/internal/nodeconfig"
+	"github.com/cocoframework/coco/internal/sdnotify"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/node"
 )
 
 func (a *app) joinCommand() *cobra.Command {
-	var file, digest string
+	var file, digest, log string
 	cmd := &cobra.Command{
 		Use:   "join",
 		Short: "Join a network, and run the node until it is told to end",
 		Long: `Shows the network's identity, its constitution with the digest, and what each of its nodes has proven
 to run, asks for approval, and then runs the node: it asks to be admitted until it is, fetches the
-ledger, and serves. It ends in good order with SIGTERM or Ctrl-C.
+ledger, and serves. It ends in good order with SIGTERM or Ctrl-C. systemd is told when it serves
+(Type=notify) and that it still does (WatchdogSec).
 
 Before approval not one byte of the ledger is fetched. What is approved is noted in node.toml: the
 same command starts the node again without a question, as a service manager wants it.
 
 While the network refuses the node, each reason is said once, in plain words, and the node goes on
-asking: members may have to vote about it first. Its log is node.log in its folder.`,
-		Example: "  coco node join --config delta/node.toml\n  coco node join --config delta/node.toml --approve 1f0e… -o json",
+asking: members may have to vote about it first. Its log is node.log in its folder, or what --log
+names. With SIGHUP it opens the log anew and reads the settings of the log again, unless it was
+started at a terminal, whose end is the node's.`,
+		Example: "  coco node join --config delta/node.toml\n  coco node join --config delta/node.toml --approve 1f0e… -o json\n  coco node join --config delta/node.toml --log -   # for journald",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a.OutlivePipes()
@@ -47,23 +49,28 @@ asking: members may have to vote about it first. Its log is node.log in its fold
 					return err
 				}
 			}
-			return a.runForeground(cmd.Context(), cfg)
+			return a.runForeground(cmd.Context(), file, log, cfg)
 		},
 	}
 	configFlag(cmd, &file)
 	cmd.Flags().StringVar(&digest, "approve", "", "`digest` of the constitution to approve, without a question")
+	cmd.Flags().StringVar(&log, "log", "", "`file` of the log, or - for the standard error (default: node.log in the node's folder)")
 	a.OutputFlag(cmd)
 	return cmd
 }
 
 // runForeground runs a node until ctx ends.
-func (a *app) runForeground(ctx context.Context, cfg nodeconfig.Config) error {
-	log, err := os.OpenFile(filepath.Join(cfg.Dir, "node.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+func (a *app) runForeground(ctx context.Context, file, logName string, cfg nodeconfig.Config) error {
+	log, err := a.openLog(logName, cfg)
 	if err != nil {
 		return err
 	}
-	defer log.Close()
-	tell := &joinTeller{a: a, cfg: cfg}
+	defer log.close()
+	defer log.reloads(a.Hangups(), file)()
+	manager := newManager(log)
+	defer manager.watch(cfg.Client)()
+	defer context.AfterFunc(ctx, func() { manager.tell(sdnotify.Stopping) })()
+	tell := &joinTeller{a: a, cfg: cfg, manager: manager}
 	err = a.startNode(ctx, cfg, nodeEvents{log: log, refused: tell.refused, ready: tell.ready})
 	switch {
 	case err != nil:
@@ -89,10 +96,11 @@ type joinEvent struct {
 
 // joinTeller says each refusal once.
 type joinTeller struct {
-	a    *app
-	cfg  nodeconfig.Config
-	mu   sync.Mutex
-	last string // under mu
+	a       *app
+	cfg     nodeconfig.Config
+	manager *manager
+	mu      sync.Mutex
+	last    string // under mu
 }
 
 func (t *joinTeller) say(e joinEvent) {
@@ -121,15 +129,16 @@ func (t *joinTeller) refused(err *join.RefusedError) {
 	t.last = kind
 	t.mu.Unlock()
 	if !again {
-		t.say(joinEvent{Event: "refused", Reason: kind, At: err.Address, Text: t.plain(err)})
+		text := t.plain(err)
+		t.manager.tell(sdnotify.Status(text))
+		t.say(joinEvent{Event: "refused", Reason: kind, At: err.Address, Text: text})
 	}
 }
 
 func (t *joinTeller) ready(i node.Info) {
-	t.say(joinEvent{
-		Event: nodeconfig.EventReady, Node: i.ID, Peer: i.PeerAddress, Client: i.ClientAddress,
-		Text: fmt.Sprintf("admitted as node %s: it serves clients at %s", i.ID.Short(), i.ClientAddress),
-	})
+	text := fmt.Sprintf("admitted as node %s: it serves clients at %s", i.ID.Short(), i.ClientAddress)
+	t.manager.tell(sdnotify.Ready, sdnotify.Status(text))
+	t.say(joinEvent{Event: nodeconfig.EventReady, Node: i.ID, Peer: i.PeerAddress, Client: i.ClientAddress, Text: text})
 }
 
 // plain says in plain words why a node is not admitted, and what to do.

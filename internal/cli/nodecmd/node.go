@@ -15,8 +15,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
 	"runtime/debug"
 	"time"
@@ -30,7 +28,6 @@ import (
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/nodeconfig"
-	"github.com/cocoframework/coco/internal/visible"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/node"
@@ -81,8 +78,14 @@ func (a *app) runNode(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
+	log, err := a.openLog(standardError, cfg)
+	if err != nil {
+		return err
+	}
+	defer log.close()
+	defer log.reloads(a.Hangups(), file)()
 	err = a.startNode(ctx, cfg, nodeEvents{
-		log: a.Err.W,
+		log: log,
 		refused: func(err *join.RefusedError) {
 			if err.Reason == members.NotVotedIn {
 				_ = a.Out.JSON(nodeconfig.Event{Event: nodeconfig.EventWaiting, Error: err.Error()})
@@ -103,7 +106,7 @@ func (a *app) runNode(ctx context.Context, file string) error {
 
 // nodeEvents is where a node's process tells what becomes of it.
 type nodeEvents struct {
-	log     io.Writer
+	log     *nodeLog
 	refused func(*join.RefusedError) // may be nil
 	ready   func(node.Info)
 	// recovering is told where the ledger ends that the node goes on from, before any key is used; may be nil.
@@ -112,8 +115,6 @@ type nodeEvents struct {
 
 // startNode runs a node until ctx ends, or it has retired.
 func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, events nodeEvents) error {
-	level := new(slog.LevelVar)
-	log := slog.New(slog.NewJSONHandler(events.log, &slog.HandlerOptions{Level: level, ReplaceAttr: visible.Attr})).With("name", cfg.Name)
 	disk, err := openDisk(ctx, cfg.Dir)
 	if err != nil {
 		return err
@@ -137,7 +138,7 @@ func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, events nodeE
 		Addresses: node.Addresses{
 			PeerListen: cfg.Peer, ClientListen: cfg.Client, AdminListen: cfg.Admin, PeerAddress: cfg.PeerAddress, ClientAddress: cfg.ClientAddress,
 		},
-		Adapters: a.Adapters, Verifiers: a.Verifiers(), Owner: owner, Version: a.Version, Log: log, LogLevel: level, Refused: events.refused,
+		Adapters: a.Adapters, Verifiers: a.Verifiers(), Owner: owner, Version: a.Version, Log: events.log.Logger, LogLevel: events.log.level, Refused: events.refused,
 	}
 	if c.Beginning, err = a.beginning(cfg, events.recovering); err != nil {
 		return err

@@ -25,6 +25,7 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/logfile"
 	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/internal/sandbox/genesis"
 	"github.com/cocoframework/coco/internal/visible"
@@ -172,9 +173,9 @@ func (a *app) up(ctx context.Context, f upFlags) error {
 	if err != nil {
 		return err
 	}
-	log, err := openLog(lay)
+	log, err := logfile.Open(lay.LogFile(), logfile.Bounds{})
 	if err != nil {
-		return err
+		return fmt.Errorf("log of the sandbox: %w", err)
 	}
 	defer log.Close()
 	opts.Log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{ReplaceAttr: visible.Attr}))
@@ -293,7 +294,16 @@ func (a *app) supervise(ctx context.Context, f upFlags) error {
 	if err != nil {
 		return err
 	}
-	opts.Log = slog.New(slog.NewJSONHandler(a.Err.W, &slog.HandlerOptions{ReplaceAttr: visible.Attr}))
+	log := a.Err.W
+	if name := (localnet.Layout{Dir: f.dir}).LogFile(); logfile.IsStandardError(name) {
+		file, err := logfile.Open(name, logfile.Bounds{})
+		if err != nil {
+			return fmt.Errorf("log of the sandbox: %w", err)
+		}
+		defer file.Close()
+		log = file
+	}
+	opts.Log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{ReplaceAttr: visible.Attr}))
 	ready := false
 	opts.Report = func(s localnet.Step) {
 		if !ready {
