@@ -436,7 +436,7 @@ var composition = []rule{
 	{
 		name: "a node's settings and an organisation's keys are files",
 		in:   []string{"internal/identity", "internal/nodeconfig"},
-		only: []string{"", "batch", "canon", "host", "host/local", "internal/atomicfile", "internal/identity", "keys", "merkle", "wire"}, std: []string{"net", "net/http", "os/exec"},
+		only: []string{"", "batch", "canon", "host", "host/local", "internal/atomicfile", "internal/identity", "internal/keyfile", "keys", "merkle", "wire"}, std: []string{"net", "net/http", "os/exec"},
 		why: "what runs in production reads and writes them without the sandbox, which writes the same ones; a process that fails tells it by its exit code (wire)",
 	},
 	{
@@ -458,9 +458,15 @@ var composition = []rule{
 		why: "what a network begins with is made before anything runs, and can be made for nodes that something else starts",
 	},
 	{
+		name: "a key file is a file, a passphrase, and nothing else",
+		in:   []string{"internal/keyfile"}, std: []string{"net", "net/http", "os/exec", "log", "log/slog"},
+		only: []string{""}, third: oneOf("golang.org/x/term"),
+		why: "it holds keys and passphrases in plain, so there must be no way out of it: no log, no socket, no program",
+	},
+	{
 		name: "a signer knows keys only",
 		in:   []string{"internal/signer"},
-		only: []string{"", "batch", "canon", "internal/atomicfile", "internal/identity", "keys", "merkle"},
+		only: []string{"", "batch", "canon", "internal/atomicfile", "internal/identity", "internal/keyfile", "keys", "merkle"},
 		why:  "it speaks with a program or a device that holds a key, and must have nothing else to tell it",
 	},
 	{

@@ -12,10 +12,10 @@ import (
 func TestACertificateForGovernanceEndsWhenItIsAskedTo(t *testing.T) {
 	now := time.Now()
 	org, officer := filepath.Join(t.TempDir(), "delta"), filepath.Join(t.TempDir(), "officer")
-	if err := New("delta", org, now, now.AddDate(0, 0, 365)); err != nil {
+	if err := New("delta", org, now, now.AddDate(0, 0, 365), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := NewGovernance("delta", org, officer, now, now.AddDate(0, 0, 90)); err != nil {
+	if err := NewGovernance("delta", org, officer, now, now.AddDate(0, 0, 90), nil); err != nil {
 		t.Fatal(err)
 	}
 	for file, days := range map[string]int{Dir(org).Gov(): 365, Dir(officer).Gov(): 90, Dir(org).Org(): 3652, Dir(org).User(): 3652} {
@@ -27,7 +27,7 @@ func TestACertificateForGovernanceEndsWhenItIsAskedTo(t *testing.T) {
 			t.Errorf("%s is valid for %d days, expected %d", file, got, days)
 		}
 	}
-	if err := NewGovernance("delta", org, filepath.Join(t.TempDir(), "late"), now, now.AddDate(20, 0, 0)); !errors.Is(err, coco.ErrInvalid) {
+	if err := NewGovernance("delta", org, filepath.Join(t.TempDir(), "late"), now, now.AddDate(20, 0, 0), nil); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("longer than its issuer: %v, expected coco.ErrInvalid", err)
 	}
 }

@@ -32,6 +32,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/atomicfile"
+	"github.com/cocoframework/coco/internal/keyfile"
 	"github.com/cocoframework/coco/keys"
 )
 
@@ -60,7 +61,7 @@ type Organisation struct {
 // Make makes an organisation: its certificate and key, its encryption key, and the certificates that
 // it issues, for a user and for governance.
 func Make(name string, dir Dir, now time.Time) (Organisation, error) {
-	return makeAll(name, dir, now, lasting(now))
+	return makeAll(name, dir, now, lasting(now), nil)
 }
 
 // lasting is when certificates end for which no other end is given.
@@ -74,8 +75,8 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// makeAll is Make with a certificate for governance that ends at a time.
-func makeAll(name string, dir Dir, now, governs time.Time) (Organisation, error) {
+// makeAll is Make with a certificate for governance that ends at a time, and with keys that a passphrase protects.
+func makeAll(name string, dir Dir, now, governs time.Time, passphrase []byte) (Organisation, error) {
 	fail := func(err error) (Organisation, error) {
 		return Organisation{}, fmt.Errorf("organisation %s: %w", name, err)
 	}
@@ -92,14 +93,17 @@ func makeAll(name string, dir Dir, now, governs time.Time) (Organisation, error)
 		return fail(err)
 	}
 	encryptionPEM, err := encryption.PEM()
+	if err == nil {
+		encryptionPEM, err = protected(encryptionPEM, passphrase)
+	}
 	if err != nil {
 		return fail(err)
 	}
-	orgKeyPEM, err := keyPEM(orgKey)
+	orgKeyPEM, err := keyPEM(orgKey, passphrase)
 	if err != nil {
 		return fail(err)
 	}
-	userKeyPEM, err := keyPEM(userKey)
+	userKeyPEM, err := keyPEM(userKey, passphrase)
 	if err != nil {
 		return fail(err)
 	}
@@ -114,7 +118,7 @@ func makeAll(name string, dir Dir, now, governs time.Time) (Organisation, error)
 			return fail(err)
 		}
 	}
-	if err := makeGovernance(name, dir, org, orgKey, now, governs); err != nil {
+	if err := makeGovernance(name, dir, org, orgKey, now, governs, passphrase); err != nil {
 		return fail(err)
 	}
 	return Organisation{Certificate: org.Raw, EncryptionKey: encryption.Public()}, nil
@@ -128,12 +132,12 @@ type file struct {
 
 // makeGovernance issues a member's certificate for governance. The key comes first: a certificate that is
 // there has its key. A key that is there without one gets a certificate, and is never replaced.
-func makeGovernance(name string, dir Dir, org *x509.Certificate, orgKey crypto.Signer, now, until time.Time) error {
+func makeGovernance(name string, dir Dir, org *x509.Certificate, orgKey crypto.Signer, now, until time.Time, passphrase []byte) error {
 	if until = until.Truncate(time.Second); until.After(org.NotAfter) { // a certificate has whole seconds
 		return fmt.Errorf("%w: a certificate for governance until %s: expected an end before that of the organisation's certificate, %s", coco.ErrInvalid, until.UTC().Format(time.DateOnly), org.NotAfter.UTC().Format(time.DateOnly))
 	}
 	subject := pkix.Name{CommonName: "governance of " + name, Organization: []string{name}, OrganizationalUnit: []string{coco.GovernanceUnit}}
-	key, err := memberKey(dir.GovKey())
+	key, err := memberKey(dir.GovKey(), passphrase)
 	if err != nil {
 		return err
 	}
@@ -144,10 +148,11 @@ func makeGovernance(name string, dir Dir, org *x509.Certificate, orgKey crypto.S
 	return atomicfile.Write(dir.Gov(), append(CertificatePEM(cert), CertificatePEM(org)...))
 }
 
-// memberKey returns the key in a file, which is made if it is missing.
-func memberKey(file string) (*ecdsa.PrivateKey, error) {
-	text, err := os.ReadFile(file)
+// memberKey returns the key in a file, which is made if it is missing. A passphrase protects the new one.
+func memberKey(file string, passphrase []byte) (*ecdsa.PrivateKey, error) {
+	text, err := keyfile.Read(file)
 	if err == nil {
+		defer clear(text)
 		block, _ := pem.Decode(text)
 		if block == nil {
 			return nil, fmt.Errorf("%w: %s holds no key in PEM form: put the key back, or move the file away for a new key", coco.ErrInvalid, file)
@@ -166,7 +171,7 @@ func memberKey(file string) (*ecdsa.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	if text, err = keyPEM(key); err != nil {
+	if text, err = keyPEM(key, passphrase); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
@@ -181,9 +186,9 @@ func EnsureGovernance(name string, dir Dir, now time.Time) error {
 	if missing, err := missing(dir.Gov()); err != nil || !missing {
 		return err
 	}
-	owner, err := LoadOwner(dir.Org(), dir.OrgKey())
+	owner, err := LoadOwner(dir.Org(), dir.OrgKey(), keyfile.Read)
 	if err == nil {
-		err = makeGovernance(name, dir, owner.cert, owner.key, now, earlier(lasting(now), owner.cert.NotAfter))
+		err = makeGovernance(name, dir, owner.cert, owner.key, now, earlier(lasting(now), owner.cert.NotAfter), nil)
 	}
 	if err != nil {
 		return fmt.Errorf("certificate for governance of %s: %w", name, err)
@@ -204,11 +209,11 @@ func EnsureUser(name string, dir Dir, now time.Time) error {
 }
 
 func makeUser(name string, dir Dir, now time.Time) error {
-	owner, err := LoadOwner(dir.Org(), dir.OrgKey())
+	owner, err := LoadOwner(dir.Org(), dir.OrgKey(), keyfile.Read)
 	if err != nil {
 		return err
 	}
-	key, err := memberKey(dir.UserKey())
+	key, err := memberKey(dir.UserKey(), nil)
 	if err != nil {
 		return err
 	}
@@ -233,16 +238,26 @@ func missing(file string) (bool, error) {
 	return false, err
 }
 
+// CheckNew fails with coco.ErrInvalid if a folder for keys exists.
+func CheckNew(dir string) error {
+	_, err := os.Lstat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil:
+		err = fmt.Errorf("%w: %s exists: name a new folder; keys are never overwritten", coco.ErrInvalid, dir)
+	}
+	return err
+}
+
 // New makes an organisation in a folder that must not exist yet; see [Dir] for the files.
-// The certificate for governance is valid until governs; the others last 10 years.
-func New(name, dir string, now, governs time.Time) error {
-	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
-		if err == nil {
-			err = fmt.Errorf("%w: %s exists: name a new folder; keys are never overwritten", coco.ErrInvalid, dir)
-		}
+// The certificate for governance is valid until governs; the others last 10 years. A passphrase, unless it is nil, protects all
+// private keys.
+func New(name, dir string, now, governs time.Time, passphrase []byte) error {
+	if err := CheckNew(dir); err != nil {
 		return err
 	}
-	m, err := makeAll(name, Dir(dir), now, governs)
+	m, err := makeAll(name, Dir(dir), now, governs, passphrase)
 	if err != nil {
 		return err
 	}
@@ -254,19 +269,16 @@ func New(name, dir string, now, governs time.Time) error {
 }
 
 // NewGovernance makes one more certificate for governance, in a folder that must not exist yet, issued with
-// the key of the organisation in another folder.
-func NewGovernance(name, org, dir string, now, until time.Time) error {
-	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
-		if err == nil {
-			err = fmt.Errorf("%w: %s exists: name a new folder; keys are never overwritten", coco.ErrInvalid, dir)
-		}
+// the key of the organisation in another folder. A passphrase, unless it is nil, protects its key.
+func NewGovernance(name, org, dir string, now, until time.Time, passphrase []byte) error {
+	if err := CheckNew(dir); err != nil {
 		return err
 	}
-	owner, err := LoadOwner(Dir(org).Org(), Dir(org).OrgKey())
+	owner, err := LoadOwner(Dir(org).Org(), Dir(org).OrgKey(), keyfile.Read)
 	if err != nil {
 		return err
 	}
-	return makeGovernance(name, Dir(dir), owner.cert, owner.key, now, until)
+	return makeGovernance(name, Dir(dir), owner.cert, owner.key, now, until, passphrase)
 }
 
 // issue makes a key and a certificate for it; without an issuer, the self-signed certificate of an
@@ -311,10 +323,21 @@ func CertificatePEM(c *x509.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 }
 
-func keyPEM(key *ecdsa.PrivateKey) ([]byte, error) {
+// keyPEM returns a private key in PEM form. A passphrase, unless it is nil, protects it.
+func keyPEM(key *ecdsa.PrivateKey, passphrase []byte) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, err
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+	defer clear(der)
+	return protected(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), passphrase)
+}
+
+// protected protects the text of a key file, unless the passphrase is nil.
+func protected(text, passphrase []byte) ([]byte, error) {
+	if passphrase == nil {
+		return text, nil
+	}
+	defer clear(text)
+	return keyfile.Protect(text, passphrase)
 }

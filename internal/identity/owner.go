@@ -5,11 +5,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/keyfile"
 )
 
 // Owner signs for the organisation that runs a node. It lives in the node's process, outside of
@@ -22,8 +22,8 @@ type Owner struct {
 
 // LoadOwner reads the certificate and key by which an organisation signs for a node. The organisation's own
 // certificate is the file's only one, or follows the one that it issued.
-func LoadOwner(certFile, keyFile string) (*Owner, error) {
-	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+func LoadOwner(certFile, keyFile string, read keyfile.Reader) (*Owner, error) {
+	pair, err := LoadPair(certFile, keyFile, read)
 	if err != nil {
 		return nil, fmt.Errorf("%w: owner's certificate and key: %w", coco.ErrInvalid, err)
 	}

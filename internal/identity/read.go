@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/keyfile"
 	"github.com/cocoframework/coco/keys"
 )
 
@@ -19,16 +20,18 @@ type MemberKey struct {
 	Key         string `toml:"key"`
 }
 
-// Load reads the member's identity and its private encryption key.
+// Load reads the member's identity and its private encryption key, in the process of a node that recovers, where nobody can
+// be asked for a passphrase.
 func (m MemberKey) Load() (coco.ActorID, *keys.MemberKey, error) {
 	cert, err := ReadCertificate(m.Certificate)
 	if err != nil {
 		return coco.ActorID{}, nil, err
 	}
-	data, err := os.ReadFile(m.Key)
+	data, err := keyfile.ReadUnattended(m.Key)
 	if err != nil {
 		return coco.ActorID{}, nil, err
 	}
+	defer clear(data)
 	key, err := keys.ParseMemberKey(data)
 	if err != nil {
 		return coco.ActorID{}, nil, fmt.Errorf("%s: %w", m.Key, err)
@@ -89,9 +92,27 @@ func ReadLeaf(file string) (*x509.Certificate, error) {
 	return chain[0], nil
 }
 
+// LoadPair reads a certificate, followed by its issuers, and its key.
+func LoadPair(certFile, keyFile string, read keyfile.Reader) (tls.Certificate, error) {
+	chain, err := os.ReadFile(certFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := read(keyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	defer clear(key)
+	pair, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("%s with %s: %w", certFile, keyFile, err)
+	}
+	return pair, nil
+}
+
 // UserCertificate reads the certificate, with its key, of an organisation's application.
 func (d Dir) UserCertificate() (*tls.Certificate, error) {
-	cert, err := tls.LoadX509KeyPair(d.User(), d.UserKey())
+	cert, err := LoadPair(d.User(), d.UserKey(), keyfile.Read)
 	if err != nil {
 		return nil, fmt.Errorf("%w: user in %s: %w", coco.ErrInvalid, d, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/keyfile"
 )
 
 // LoadConstitution returns the sandbox's genesis constitution, checked against its digest.
@@ -62,7 +63,7 @@ func (i *Info) ConnectAdmin(n Node, verifiers attest.Verifiers) (*client.Client,
 	if err != nil {
 		return nil, err
 	}
-	cert, err := tls.LoadX509KeyPair(dir.Gov(), dir.GovKey())
+	cert, err := identity.LoadPair(dir.Gov(), dir.GovKey(), keyfile.Read)
 	if err != nil {
 		return nil, fmt.Errorf("%w: governance of %s: %w", coco.ErrInvalid, n.Member, err)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/keyfile"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox/genesis"
@@ -115,7 +116,7 @@ func TestMembersCertificatesMakeTheirUsersCallers(t *testing.T) {
 		if err != nil || caller.Name != m.Name || caller.Role != coco.Member {
 			t.Errorf("user of %s is %+v, %v", m.Name, caller, err)
 		}
-		owner, err := identity.LoadOwner(identity.Dir(m.Dir).Org(), identity.Dir(m.Dir).OrgKey())
+		owner, err := identity.LoadOwner(identity.Dir(m.Dir).Org(), identity.Dir(m.Dir).OrgKey(), keyfile.ReadUnattended)
 		if err != nil || owner.Actor() != caller.Actor {
 			t.Errorf("owner %v, %v", owner, err)
 		}
@@ -139,7 +140,7 @@ func TestAnOwnersSignatureIsWhatTheNetworkChecks(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := identity.Dir(s.info.Members[0].Dir)
-	owner, err := identity.LoadOwner(dir.Org(), dir.OrgKey())
+	owner, err := identity.LoadOwner(dir.Org(), dir.OrgKey(), keyfile.ReadUnattended)
 	if err != nil {
 		t.Fatal(err)
 	}

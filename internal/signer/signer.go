@@ -3,7 +3,8 @@
 //
 // A key is named by a text:
 //
-//	file:PATH     a private key in PEM form (PKCS #8, or SEC 1); a text without a scheme is a path
+//	file:PATH     a private key in PEM form (PKCS #8, or SEC 1); a text without a scheme is a path. The passphrase
+//	              of a protected one is asked for at the terminal (package keyfile)
 //	cmd:COMMAND   a command that gets the bytes to sign on its standard input and writes the
 //	              signature to its standard output
 //
@@ -31,7 +32,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"strings"
 	"sync/atomic"
@@ -39,6 +39,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/keyfile"
 )
 
 // patience bounds how long a command may take: a person may have to type a PIN.
@@ -90,10 +91,11 @@ func Open(spec string, public crypto.PublicKey) (*Key, error) {
 
 // load reads a private key and compares it with the public one.
 func (k *Key) load(path string) error {
-	data, err := os.ReadFile(path)
+	data, err := keyfile.Read(path)
 	if err != nil {
-		return fmt.Errorf("key: %w", err)
+		return err
 	}
+	defer clear(data)
 	if k.private, err = ParsePrivate(data); err != nil {
 		return fmt.Errorf("key %s: %w", path, err)
 	}
@@ -103,15 +105,13 @@ func (k *Key) load(path string) error {
 	return nil
 }
 
-// ParsePrivate reads a private key in PEM form.
+// ParsePrivate reads a private key in PEM form, which is not protected.
 func ParsePrivate(data []byte) (crypto.Signer, error) {
 	block, _ := pem.Decode(data)
 	if block == nil {
 		return nil, fmt.Errorf("%w: expected a private key in PEM form", coco.ErrInvalid)
 	}
-	if strings.Contains(block.Type, "ENCRYPTED") || block.Headers["DEK-Info"] != "" {
-		return nil, fmt.Errorf("%w: the key is encrypted: decrypt it for the moment of use, or let a command sign (cmd:openssl …)", coco.ErrInvalid)
-	}
+	defer clear(block.Bytes)
 	var key any
 	var err error
 	switch block.Type {

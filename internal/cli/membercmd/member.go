@@ -24,6 +24,7 @@ import (
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/keyfile"
 	"github.com/cocoframework/coco/internal/signer"
 )
 
@@ -40,13 +41,14 @@ all others.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.keygenCommand(), a.csrCommand(), a.memberShowCommand())
+	cmd.AddCommand(a.keygenCommand(), a.csrCommand(), a.passphraseCommand(), a.memberShowCommand())
 	return cmd
 }
 
 func (a *app) keygenCommand() *cobra.Command {
 	var out, under string
 	var days uint16
+	var protect protection
 	cmd := &cobra.Command{
 		Use:   "keygen NAME",
 		Short: "Make the keys and certificates of an organisation",
@@ -65,8 +67,13 @@ The certificate for governance ends after --days, a year unless said otherwise: 
 it soon. The organisation's own and the application's last 10 years.
 
 With --under FOLDER it makes one more certificate for governance, gov.pem and gov-key.pem, issued
-with the key of the organisation in that folder.`,
+with the key of the organisation in that folder.
+
+--passphrase protects every key that it makes: it asks for a passphrase at the terminal, twice, and commands
+that read such a key ask for it there. A node of a supervisor, and any program without a terminal, reads keys
+without a passphrase only.`,
 		Example: `  coco member keygen delta
+  coco member keygen delta --passphrase
   coco member keygen delta --under delta --out officer-2 --days 90`,
 		Args: cobra.ExactArgs(1),
 	}
@@ -78,13 +85,20 @@ with the key of the organisation in that folder.`,
 		if days == 0 {
 			return fmt.Errorf("%w: --days 0: expected at least 1", coco.ErrInvalid)
 		}
-		var err error
+		if err := identity.CheckNew(out); err != nil {
+			return err
+		}
+		passphrase, err := protect.get()
+		if err != nil {
+			return err
+		}
+		defer clear(passphrase)
 		now := time.Now()
 		governs := now.AddDate(0, 0, int(days))
 		if under == "" {
-			err = identity.New(name, out, now, governs)
+			err = identity.New(name, out, now, governs, passphrase)
 		} else {
-			err = identity.NewGovernance(name, under, out, now, governs)
+			err = identity.NewGovernance(name, under, out, now, governs, passphrase)
 		}
 		if err != nil {
 			return err
@@ -94,6 +108,7 @@ with the key of the organisation in that folder.`,
 	cmd.Flags().StringVar(&out, "out", "", "`folder` to make (default: NAME)")
 	cmd.Flags().StringVar(&under, "under", "", "`folder` of an organisation that issues one more certificate for governance")
 	cmd.Flags().Uint16Var(&days, "days", 365, "for how many `days` the certificate for governance is valid")
+	protect.flags(cmd)
 	_ = cmd.MarkFlagDirname("out")
 	_ = cmd.MarkFlagDirname("under")
 	a.OutputFlag(cmd)
@@ -163,10 +178,11 @@ func keyFor(key, public string) (crypto.Signer, error) {
 		if strings.HasPrefix(key, "cmd:") {
 			return nil, fmt.Errorf("%w: a command says nothing of its public key: name it with --public", coco.ErrInvalid)
 		}
-		data, err := os.ReadFile(strings.TrimPrefix(key, "file:"))
+		data, err := keyfile.Read(strings.TrimPrefix(key, "file:"))
 		if err != nil {
-			return nil, fmt.Errorf("key: %w", err)
+			return nil, err
 		}
+		defer clear(data)
 		return signer.ParsePrivate(data)
 	}
 	data, err := os.ReadFile(public)

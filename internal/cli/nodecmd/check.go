@@ -20,6 +20,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/keyfile"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/rolling"
 	"github.com/cocoframework/coco/node"
@@ -92,7 +93,7 @@ func (a *app) check(ctx context.Context, page string) (rolling.Candidate, error)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ready := false
-	if err := a.startNode(ctx, cfg, nodeEvents{log: newLog(io.Discard, cfg), ready: func(node.Info) { ready = true; cancel() }}); err != nil {
+	if err := a.startNode(ctx, cfg, keyfile.ReadUnattended, nodeEvents{log: newLog(io.Discard, cfg), ready: func(node.Info) { ready = true; cancel() }}); err != nil {
 		return got, fmt.Errorf("a node of a network of its own does not start: %w", err)
 	}
 	if !ready {

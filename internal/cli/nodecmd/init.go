@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/keyfile"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/shell"
 )
@@ -83,7 +84,7 @@ func initNode(dir string, c nodeconfig.Config) (string, error) {
 			return "", err
 		}
 	}
-	if _, err := identity.LoadOwner(c.OwnerCertificate, c.OwnerKey); err != nil {
+	if _, err := identity.LoadOwner(c.OwnerCertificate, c.OwnerKey, keyfile.Read); err != nil {
 		return "", err
 	}
 	if err := checkAddresses(c); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/members"
+	"github.com/cocoframework/coco/internal/keyfile"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sdnotify"
 	"github.com/cocoframework/coco/join"
@@ -71,7 +72,7 @@ func (a *app) runForeground(ctx context.Context, file, logName string, cfg nodec
 	defer manager.watch(cfg.Client)()
 	defer context.AfterFunc(ctx, func() { manager.tell(sdnotify.Stopping) })()
 	tell := &joinTeller{a: a, cfg: cfg, manager: manager}
-	err = a.startNode(ctx, cfg, nodeEvents{log: log, refused: tell.refused, ready: tell.ready})
+	err = a.startNode(ctx, cfg, keyfile.Read, nodeEvents{log: log, refused: tell.refused, ready: tell.ready})
 	switch {
 	case err != nil:
 		return err

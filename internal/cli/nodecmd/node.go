@@ -27,6 +27,7 @@ import (
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/keyfile"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys/recovery"
@@ -84,7 +85,7 @@ func (a *app) runNode(ctx context.Context, file string) error {
 	}
 	defer log.close()
 	defer log.reloads(a.Hangups(), file)()
-	err = a.startNode(ctx, cfg, nodeEvents{
+	err = a.startNode(ctx, cfg, keyfile.ReadUnattended, nodeEvents{
 		log: log,
 		refused: func(err *join.RefusedError) {
 			if err.Reason == members.NotVotedIn {
@@ -113,8 +114,8 @@ type nodeEvents struct {
 	recovering func(recovery.Point)
 }
 
-// startNode runs a node until ctx ends, or it has retired.
-func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, events nodeEvents) error {
+// startNode runs a node until ctx ends, or it has retired. key reads the owner's key.
+func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, key keyfile.Reader, events nodeEvents) error {
 	disk, err := openDisk(ctx, cfg.Dir)
 	if err != nil {
 		return err
@@ -129,7 +130,7 @@ func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, events nodeE
 	if err != nil {
 		return err
 	}
-	owner, err := identity.LoadOwner(cfg.OwnerCertificate, cfg.OwnerKey)
+	owner, err := identity.LoadOwner(cfg.OwnerCertificate, cfg.OwnerKey, key)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,3 @@
+package keyfile
+
+const consoleIn, consoleOut = "CONIN$", "CONOUT$"
