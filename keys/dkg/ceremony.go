@@ -8,6 +8,7 @@ import (
 	"github.com/cloudflare/circl/math/polynomial"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/keys/committee"
 	"github.com/cocoframework/coco/keys/ristretto"
 	"github.com/cocoframework/coco/keys/tdh2"
 )
@@ -70,6 +71,7 @@ type Ceremony struct {
 type receiver struct {
 	key    group.Element // nil before it has registered
 	judged bool
+	seat   []byte // its encryption key
 	sealed []byte
 }
 
@@ -110,7 +112,19 @@ func (c *Ceremony) Key() *tdh2.Key { return c.key }
 // Faults returns who did not do its part, in the order in which it was found.
 func (c *Ceremony) Faults() []Fault { return slices.Clone(c.faults) }
 
-// Sealed returns a receiver's share as it has confirmed it; nil before. The caller must not change it.
+// Committee returns who can open what is sealed to the key. The error is coco.ErrNotFound before Done.
+func (c *Ceremony) Committee() (*committee.Committee, error) {
+	if c.phase != Done {
+		return nil, fmt.Errorf("%w: key generation %d.%d is %s", coco.ErrNotFound, c.session.Version, c.session.Attempt, c.phase)
+	}
+	seats := make([]committee.Seat, len(c.receivers))
+	for i, r := range c.receivers {
+		seats[i] = committee.Seat{Actor: c.session.Receivers[i], Encryption: r.seat}
+	}
+	return committee.New(c.key, seats)
+}
+
+// Sealed returns a receiver's package as it has confirmed it; nil before. The caller must not change it.
 func (c *Ceremony) Sealed(receiver uint32) []byte {
 	if r := c.receiver(receiver); r != nil {
 		return r.sealed
@@ -285,9 +299,12 @@ func (c *Ceremony) confirm(s *Confirm) error {
 		return c.refuse("receiver %d cannot confirm now, or again", s.Receiver)
 	}
 	if len(s.Sealed) == 0 || len(s.Sealed) > MaxSealed {
-		return c.refuse("receiver %d: expected a sealed share of 1 to %d bytes, found %d", s.Receiver, MaxSealed, len(s.Sealed))
+		return c.refuse("receiver %d: expected a sealed package of 1 to %d bytes, found %d", s.Receiver, MaxSealed, len(s.Sealed))
 	}
-	r.sealed = slices.Clone(s.Sealed)
+	if err := committee.CheckEncryption(s.Encryption); err != nil {
+		return c.refuse("receiver %d: %v", s.Receiver, err)
+	}
+	r.seat, r.sealed = slices.Clone(s.Encryption), slices.Clone(s.Sealed)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/committee"
 	"github.com/cocoframework/coco/keys/ristretto"
 	"github.com/cocoframework/coco/keys/tdh2"
 )
@@ -21,7 +22,8 @@ type world struct {
 	seqno   uint64
 	// change may replace a statement, or drop it by returning nil.
 	change func(Statement) Statement
-	log    [][]byte // what the ledger holds
+	log    [][]byte               // what the ledger holds
+	own    map[uint32]keys.Secret // the private parts of the seats' keys
 }
 
 func actors(from, n int) []coco.ActorID {
@@ -44,7 +46,7 @@ func begin(t testing.TB, s Session, old map[coco.ActorID]tdh2.Share) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, c: c, seqno: 1}
+	w := &world{t: t, c: c, seqno: 1, own: map[uint32]keys.Secret{}}
 	all := slices.Clone(s.Receivers)
 	for _, a := range s.Dealers() {
 		if !slices.Contains(all, a) {
@@ -94,7 +96,12 @@ func (w *world) run() {
 			s := p.Owes(w.c)
 			if phase, _ := w.c.Phase(); phase == Confirming && p.receiver != 0 && w.c.Sealed(p.receiver) == nil {
 				if share, err := p.Share(w.c); err == nil {
-					s = &Confirm{Receiver: p.receiver, Sealed: share.Value[:]} // in the clear: this is a test
+					decryption, encryption, err := committee.NewDecryption()
+					if err != nil {
+						w.t.Fatal(err)
+					}
+					w.own[p.receiver] = decryption
+					s = &Confirm{Receiver: p.receiver, Encryption: encryption, Sealed: share.Value[:]} // in the clear: this is a test
 				}
 			}
 			if s != nil && w.change != nil {
@@ -209,6 +216,25 @@ func TestACeremonyGivesEachReceiverAShareOfOneKey(t *testing.T) {
 				t.Fatalf("faults %v of honest parties, threshold %d", w.c.Faults(), key.Threshold())
 			}
 			opens(t, key, list(shares))
+			members, err := w.c.Committee()
+			if err != nil {
+				t.Fatal(err)
+			}
+			secret, sealed, err := members.Seal([]byte("l"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var parts []committee.Part
+			for _, s := range list(shares) {
+				part, err := members.Open(&committee.Package{Share: s, Decryption: w.own[s.Holder]}, sealed, []byte("l"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				parts = append(parts, part)
+			}
+			if got, _, err := members.Combine(sealed, []byte("l"), parts); err != nil || !got.Equal(secret) {
+				t.Fatalf("the committee opens another secret: %v", err)
+			}
 		})
 	}
 }

@@ -11,8 +11,8 @@
 //	Committing   Commit      dealers         an ephemeral key, with a proof, and the digest of a dealing
 //	Revealing    Reveal      dealers         the dealing: commitments to a polynomial, and each receiver's value of it, encrypted
 //	Judging      Verdict     each receiver   nothing to object, or disputes: the key of a box that holds the wrong value, with a proof
-//	Confirming   Confirm     each receiver   its share, sealed to the actor that it belongs to
-//	Done                                     a Key, and a sealed share of each receiver
+//	Confirming   Confirm     each receiver   a public key of its own, and what it holds in secret, sealed to its actor
+//	Done                                     a committee (package committee): a key, and a seat for each receiver
 //
 // A receiver is a place in the new key. Whoever acts for it (the actor's node, or another actor's attested node that forgets the share after
 // it sealed it) is the caller's business, and so is that a statement comes from there.

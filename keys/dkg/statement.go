@@ -54,10 +54,11 @@ type Dispute struct {
 	Proof  ristretto.Proof `cbor:"3,keyasint"` // that its exponent is that of the receiver's ephemeral key
 }
 
-// Confirm says that a receiver has its share.
+// Confirm says that a receiver has its share. What it holds from now on is a committee.Package.
 type Confirm struct {
-	Receiver uint32 `cbor:"1,keyasint"`
-	Sealed   []byte `cbor:"2,keyasint"` // the share, encrypted to its actor; MaxSealed bytes at most
+	Receiver   uint32 `cbor:"1,keyasint"`
+	Encryption []byte `cbor:"2,keyasint"` // the public part of the seat's own key: see committee.NewDecryption
+	Sealed     []byte `cbor:"3,keyasint"` // the package, encrypted to its actor; MaxSealed bytes at most
 }
 
 // Close ends a phase without those who have not spoken.
@@ -72,7 +73,7 @@ func (*Verdict) statement()  {}
 func (*Confirm) statement()  {}
 func (*Close) statement()    {}
 
-// MaxSealed is how many bytes a sealed share may have.
+// MaxSealed is how many bytes a sealed package may have.
 const MaxSealed = 4096
 
 // maxStatement bounds a statement's encoding: a Reveal of MaxMembers points and boxes takes less than a quarter of it.
