@@ -25,12 +25,12 @@ const ContextClient = "coco client"
 
 // Identify implements gateway.Node.
 //
-// A governance certificate is judged as of Constitution.AsOf, as the statements that it signs are: members whose certificates have
-// all ended must reach a node to renew them.
+// A governance certificate is judged as the statements that it signs are: members whose certificates have all ended must reach a node to renew
+// them.
 func (n *node) Identify(chain []*x509.Certificate) (coco.Caller, error) {
 	c, now := n.decided.constitution.Load(), n.cfg.Host.Clock.Now()
 	if len(chain) > 0 && slices.Contains(chain[0].Subject.OrganizationalUnit, coco.GovernanceUnit) {
-		now = c.AsOf(now)
+		return constitution.IdentifyOfficer(c, chain, now)
 	}
 	return constitution.Identify(c, chain, now)
 }

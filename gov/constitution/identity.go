@@ -20,7 +20,16 @@ import (
 // It checks the certificates' validity at the time given, and their signatures: call it once a
 // connection. The caller MUST have seen proof that the client holds the first certificate's key.
 func Identify(c *Constitution, certs []*x509.Certificate, now time.Time) (coco.Caller, error) {
-	a, err := c.identify(certs, now, x509.ExtKeyUsageClientAuth)
+	return c.client(certs, now, now)
+}
+
+// IdentifyOfficer is Identify for a client that brings statements. Its certificates are judged as Signer judges those of the statements.
+func IdentifyOfficer(c *Constitution, certs []*x509.Certificate, now time.Time) (coco.Caller, error) {
+	return c.client(certs, now, c.AsOf(now))
+}
+
+func (c *Constitution) client(certs []*x509.Certificate, now, asOf time.Time) (coco.Caller, error) {
+	a, err := c.identify(certs, now, asOf, x509.ExtKeyUsageClientAuth)
 	if err != nil {
 		return coco.Caller{}, fmt.Errorf("%w: client certificate: %w", coco.ErrDenied, err)
 	}
@@ -28,16 +37,18 @@ func Identify(c *Constitution, certs []*x509.Certificate, now time.Time) (coco.C
 }
 
 // Signer returns whose certificate signed something, as Identify does, and whether it is the organisation's own. The
-// certificate need not be for TLS. Certificates are judged as of AsOf.
+// certificate need not be for TLS. Each certificate counts that is valid now or was at AsOf: when the organisations' have ended, those that they
+// have issued since are as good as those before.
 func (c *Constitution) Signer(certs []*x509.Certificate, now time.Time) (who coco.Caller, organisation bool, err error) {
-	a, err := c.identify(certs, c.AsOf(now), x509.ExtKeyUsageAny)
+	a, err := c.identify(certs, now, c.AsOf(now), x509.ExtKeyUsageAny)
 	if err != nil {
 		return coco.Caller{}, false, err
 	}
 	return coco.Caller{Actor: a.id, Name: a.name, Role: a.role}, bytes.Equal(certs[0].Raw, a.cert.Raw), nil
 }
 
-func (c *Constitution) identify(certs []*x509.Certificate, now time.Time, usage x509.ExtKeyUsage) (actor, error) {
+// identify returns whose a certificate is. Each certificate must be valid now, or as of an earlier time.
+func (c *Constitution) identify(certs []*x509.Certificate, now, asOf time.Time, usage x509.ExtKeyUsage) (actor, error) {
 	if len(certs) == 0 {
 		return actor{}, errors.New("none given")
 	}
@@ -49,23 +60,39 @@ func (c *Constitution) identify(certs []*x509.Certificate, now time.Time, usage 
 		if !bytes.Equal(a.cert.Raw, leaf.Raw) {
 			continue
 		}
-		if now.Before(a.cert.NotBefore) || now.After(a.cert.NotAfter) {
+		if !valid(a.cert, now) && !valid(a.cert, asOf) {
 			return actor{}, fmt.Errorf("the certificate of %q is valid from %s to %s only, and it is %s", a.name,
 				stamp(a.cert.NotBefore), stamp(a.cert.NotAfter), stamp(now))
 		}
 		return a, nil
 	}
-	between := x509.NewCertPool()
+	between, roots := x509.NewCertPool(), done.roots
 	for _, cert := range certs[1:] {
-		between.AddCert(cert)
+		between.AddCert(stillValid(cert, now, asOf))
 	}
-	chains, err := leaf.Verify(x509.VerifyOptions{
-		Roots: done.roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage},
+	if asOf.Before(now) {
+		roots = x509.NewCertPool()
+		for _, a := range done.actors {
+			roots.AddCert(stillValid(a.cert, now, asOf))
+		}
+	}
+	chains, err := stillValid(leaf, now, asOf).Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage},
 	})
 	if err != nil {
 		return actor{}, fmt.Errorf("%q (issued by %q) belongs to no member or participant: %s", leaf.Subject, leaf.Issuer, unfit(leaf, now, err))
 	}
 	return nearest(done.actors, chains), nil
+}
+
+// stillValid returns a certificate that was valid as of an earlier time as one that is valid now. Package x509 judges all of a chain at one time.
+func stillValid(cert *x509.Certificate, now, asOf time.Time) *x509.Certificate {
+	if valid(cert, now) || !valid(cert, asOf) {
+		return cert
+	}
+	still := *cert
+	still.NotAfter = now
+	return &still
 }
 
 // unfit says in words why a certificate does not lead to an organisation.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/decide"
@@ -178,6 +179,94 @@ func TestAConsortiumWhoseCertificatesAllEndedRenewsThem(t *testing.T) {
 	n.Vote(renewed[0], p.ID, envelope.Yes)
 	if out := n.Vote(renewed[1], p.ID, envelope.Yes); out.State != table.Accepted {
 		t.Errorf("with the new certificates: %+v", out)
+	}
+	n.Audited(first)
+}
+
+// officer signs with a certificate that others lead to its organisation's.
+type officer struct {
+	*govtest.Org
+	between []*govtest.Org
+}
+
+func (o officer) chain() []*x509.Certificate {
+	out := []*x509.Certificate{o.Cert}
+	for _, b := range o.between {
+		out = append(out, b.Cert)
+	}
+	return out
+}
+
+func (o officer) Certificates() (out [][]byte) {
+	for _, c := range o.chain() {
+		out = append(out, c.Raw)
+	}
+	return out
+}
+
+// Certificates for governance are short-lived. When all of the organisations' have ended, the one in use was issued after the
+// moment at which they are judged, as a rule, or has ended since.
+func TestTheWayOutTakesCertificatesThatWereIssuedSince(t *testing.T) {
+	n, first := ended(t, 2, 100*day, 200*day, 300*day) // judged as of day 200, on day 1000
+	issue := func(issuer *govtest.Org, ca bool, from, to time.Duration) *govtest.Org {
+		return govtest.Issue(t, "of "+issuer.Name, issuer, ca, func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = govtest.Start.Add(from), govtest.Start.Add(to)
+			c.ExtKeyUsage, c.Subject.OrganizationalUnit = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, []string{coco.GovernanceUnit}
+		})
+	}
+	beta, gamma := n.Members[1], n.Members[2]
+	later, before, gone := issue(gamma, true, 500*day, 2000*day), issue(gamma, true, 100*day, 400*day), issue(gamma, true, 0, 150*day)
+	good := map[string]officer{
+		"issued since":                       {Org: issue(beta, false, 250*day, 1200*day)},
+		"ended since":                        {Org: issue(beta, false, 150*day, 400*day)},
+		"issued since, as what issued it":    {Org: issue(later, false, 600*day, 1200*day), between: []*govtest.Org{later}},
+		"issued since by one that has ended": {Org: issue(before, false, 300*day, 1200*day), between: []*govtest.Org{before}},
+	}
+	bad := map[string]officer{
+		"ended before":                        {Org: issue(beta, false, 0, 150*day)},
+		"not valid yet":                       {Org: issue(beta, false, 1100*day, 1200*day)},
+		"issued and ended since":              {Org: issue(beta, false, 250*day, 400*day)},
+		"issued by one that has ended before": {Org: issue(gone, false, 300*day, 1200*day), between: []*govtest.Org{gone}},
+		"of one that could not decide then":   {Org: issue(n.Members[0], false, 250*day, 1200*day)},
+	}
+	c := n.Load()
+	for name, o := range good {
+		if _, err := n.Submit(n.SignProposal(o, govtest.AddCode(govtest.OtherCode))); err != nil {
+			t.Errorf("a statement by a certificate %s: %v", name, err)
+		}
+		if _, err := constitution.IdentifyOfficer(c, o.chain(), n.Now); err != nil {
+			t.Errorf("a connection by a certificate %s: %v", name, err)
+		}
+		if _, err := constitution.Identify(c, o.chain(), n.Now); err == nil {
+			t.Errorf("a client's connection by a certificate %s", name)
+		}
+	}
+	for name, o := range bad {
+		if _, err := n.Submit(n.SignProposal(o, govtest.AddCode(govtest.OtherCode))); err == nil {
+			t.Errorf("a statement by a certificate %s", name)
+		}
+		if _, err := constitution.IdentifyOfficer(c, o.chain(), n.Now); err == nil {
+			t.Errorf("a connection by a certificate %s", name)
+		}
+	}
+
+	// A node of theirs joins meanwhile, too.
+	rec := n.Node(beta, "beta:7000")
+	rec.OwnerCertificates = good["issued since"].Certificates()
+	n.Finish(&rec, good["issued since"].Key, govtest.TestCode)
+	n.Admit(rec)
+
+	renewed := []*govtest.Org{dated(t, "beta", 900*day, 2000*day), dated(t, "gamma", 900*day, 2000*day)}
+	p := n.Propose(good["issued since"], govtest.Act(action.AddCertificate, action.Args{Actor: beta.Name, Certificate: renewed[0].Cert.Raw}),
+		govtest.Act(action.AddCertificate, action.Args{Actor: gamma.Name, Certificate: renewed[1].Cert.Raw}))
+	n.Vote(good["ended since"], p.ID, envelope.Yes)
+	if out := n.Vote(good["issued since, as what issued it"], p.ID, envelope.Yes); out.State != table.Accepted {
+		t.Fatalf("%+v", out)
+	}
+	for name, o := range good {
+		if _, err := n.Submit(n.SignProposal(o, govtest.AddCode(govtest.OtherCode))); err == nil {
+			t.Errorf("a certificate %s counts although the organisations have new ones", name)
+		}
 	}
 	n.Audited(first)
 }
