@@ -46,14 +46,15 @@ func (s *Scrubber) Run(ctx context.Context) error {
 			clear(done)
 			rests = 0
 		}
+		committed := s.Committed() // before the chunks: those that end by then stay as they are
 		for _, c := range slices.Backward(s.Local.Ledger.Chunks()) {
-			if last := min(c.Last, s.Committed()); last < c.Last {
-				c.Last, c.Complete = last, false
+			if c.Last >= committed { // a leader may replace what follows: nothing vouches for its end as yet
+				c.Last, c.Complete = committed, false
 			}
 			if whole, seen := done[c.First]; c.Last < c.First || seen && (whole || !c.Complete) {
 				continue
 			}
-			if err := s.examine(ctx, c, done); err != nil {
+			if err := s.examine(ctx, c, committed, done); err != nil {
 				return nil // ctx has ended
 			}
 		}
@@ -68,8 +69,8 @@ func (s *Scrubber) Run(ctx context.Context) error {
 	}
 }
 
-func (s *Scrubber) examine(ctx context.Context, c ledger.Chunk, done map[uint64]bool) error {
-	at, err := chain.Examine(s.Local.Ledger, c, func(bytes int) error {
+func (s *Scrubber) examine(ctx context.Context, c ledger.Chunk, committed uint64, done map[uint64]bool) error {
+	at, err := chain.Examine(s.Local.Ledger, c, committed, func(bytes int) error {
 		return s.Local.pause(ctx, time.Duration(bytes)*time.Second/scrubRate)
 	})
 	if ctx.Err() != nil {

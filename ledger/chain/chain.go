@@ -18,6 +18,7 @@ package chain
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
@@ -36,8 +37,16 @@ func To(digest coco.Digest) Link { return Link{digest: digest, known: true} }
 
 // Following reads the link after an entry.
 func Following(log *ledger.Log, last uint64) (Link, error) {
+	return following(log, last, math.MaxUint64)
+}
+
+// following is Following among the entries up to settled. The error is coco.ErrNotFound if there is no batch among them.
+func following(log *ledger.Log, last, settled uint64) (Link, error) {
 	var next Link
 	for index := last + 1; ; index++ {
+		if index > settled {
+			return Link{}, fmt.Errorf("%w: no batch among the entries %d to %d", coco.ErrNotFound, last+1, settled)
+		}
 		entries, err := log.Read(index, index+1, 0)
 		if err != nil {
 			return Link{}, err

@@ -224,3 +224,26 @@ func TestARepairTakesNothingThatDoesNotLeadOn(t *testing.T) {
 		t.Errorf("%s is gone: %v", name, slices.Sorted(maps.Keys(disk.Files(""))))
 	}
 }
+
+// The chunk after a damaged one is judged only if nobody replaces it any more.
+func TestAChunkThatIsNotSettledIsNotJudged(t *testing.T) {
+	all, other := entries(t, 40), entries(t, 40)
+	_, log := written(t, all, 1000)
+	c, next := log.Chunks()[1], log.Chunks()[2]
+	half := next.First + (next.Last-next.First)/2
+	if all[next.First-1].Kind != batch.KindBatch || half == next.First {
+		t.Fatalf("chunks %v: the test shows nothing", log.Chunks())
+	}
+	disk, _ := written(t, slices.Concat(all[:half], other[half:]), 1000)
+	disk.SetFiles(change(disk.Files(""), fmt.Sprintf("%s/ledger_%d-%d", dir, c.First, c.Last), true, int(c.Last-c.First)))
+	log = opened(t, disk)
+	for settled, want := range map[uint64]ledger.Chunk{next.First: c, next.Last - 1: c, next.Last: next} {
+		found, err := Examine(log, log.Chunks()[1], settled, func(int) error { return nil })
+		if !IsDamage(err) || found.First != want.First {
+			t.Errorf("settled up to %d: the chunk from %d on, %v, expected the one from %d on", settled, found.First, err, want.First)
+		}
+	}
+	if found, err := Examine(log, log.Chunks()[1], c.Last, func(int) error { return nil }); err != nil {
+		t.Errorf("by what is not settled the chunk from %d on is damaged: %v", found.First, err)
+	}
+}

@@ -16,9 +16,10 @@ const piece = 1 << 20
 // error ends the examination. Where the error is damage (IsDamage), damaged tells the chunk: this one, or the one after it, which
 // does not hold itself what it held when it said what comes before it.
 //
-// The entries MUST be committed: others may be replaced while they are read.
-func Examine(log *ledger.Log, c ledger.Chunk, pause func(bytes int) error) (damaged ledger.Chunk, err error) {
-	after, err := Following(log, c.Last)
+// Settled is the last entry that nobody replaces; the chunk MUST end before or with it. Those after it may be another leader's the next moment, in
+// the middle of being read, so nothing is judged by them.
+func Examine(log *ledger.Log, c ledger.Chunk, settled uint64, pause func(bytes int) error) (damaged ledger.Chunk, err error) {
+	after, err := following(log, c.Last, settled)
 	if err != nil && !IsDamage(err) && !absent(err) {
 		return c, err
 	}
@@ -27,7 +28,7 @@ func Examine(log *ledger.Log, c ledger.Chunk, pause func(bytes int) error) (dama
 		return c, err
 	}
 	for _, next := range log.Chunks() {
-		if next.First == c.Last+1 && next.Complete {
+		if next.First == c.Last+1 && next.Complete && next.Last <= settled {
 			if e := each(log, next.First, next.Last, pause, NewCheck(next.First, next.Last, Link{})); IsDamage(e) {
 				return next, e
 			}

@@ -29,7 +29,7 @@ func Repair(log *ledger.Log, others []*ledger.Log) (done []Repaired, err error) 
 	var errs []error
 	chunks := log.Chunks()
 	for i := len(chunks) - 1; i >= 0; i-- {
-		damaged, err := Examine(log, chunks[i], func(int) error { return nil })
+		damaged, err := Examine(log, chunks[i], log.Last(), func(int) error { return nil })
 		if err == nil {
 			continue
 		}
