@@ -33,7 +33,9 @@ same command starts the node again without a question, as a service manager want
 While the network refuses the node, each reason is said once, in plain words, and the node goes on
 asking: members may have to vote about it first. Its log is node.log in its folder, or what --log
 names. With SIGHUP it opens the log anew and reads the settings of the log again, unless it was
-started at a terminal, whose end is the node's.`,
+started at a terminal, whose end is the node's.
+
+` + "`coco restart --config FILE`" + ` has it start again, as the program that is at this one's path then.`,
 		Example: "  coco node join --config delta/node.toml\n  coco node join --config delta/node.toml --approve 1f0e… -o json\n  coco node join --config delta/node.toml --log -   # for journald",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -50,7 +52,18 @@ started at a terminal, whose end is the node's.`,
 					return err
 				}
 			}
-			return a.runForeground(cmd.Context(), file, log, cfg)
+			for {
+				asked, err := a.runForeground(cmd.Context(), file, log, cfg)
+				if err != nil || !asked {
+					return err
+				}
+				if err := again(); err != nil {
+					return err
+				}
+				if cfg, err = nodeconfig.Load(file); err != nil {
+					return err
+				}
+			}
 		},
 	}
 	configFlag(cmd, &file)
@@ -60,11 +73,11 @@ started at a terminal, whose end is the node's.`,
 	return cmd
 }
 
-// runForeground runs a node until ctx ends.
-func (a *app) runForeground(ctx context.Context, file, logName string, cfg nodeconfig.Config) error {
+// runForeground runs a node until ctx ends, or it is asked to start again: then it reports true, once the node has ended in good order.
+func (a *app) runForeground(ctx context.Context, file, logName string, cfg nodeconfig.Config) (asked bool, err error) {
 	log, err := a.openLog(logName, cfg)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer log.close()
 	defer log.reloads(a.Hangups(), file)()
@@ -72,21 +85,35 @@ func (a *app) runForeground(ctx context.Context, file, logName string, cfg nodec
 	defer manager.watch(cfg.Client)()
 	defer context.AfterFunc(ctx, func() { manager.tell(sdnotify.Stopping) })()
 	tell := &joinTeller{a: a, cfg: cfg, manager: manager}
-	err = a.startNode(ctx, cfg, keyfile.Read, nodeEvents{log: log, refused: tell.refused, ready: tell.ready})
+	dir := nodeconfig.Dir(cfg.Dir)
+	dir.TakeRestart() // of a process that has ended
+	running, end := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		if dir.AwaitRestart(running) {
+			asked = true
+			end()
+		}
+	})
+	err = a.startNode(running, cfg, keyfile.Read, nodeEvents{log: log, refused: tell.refused, ready: tell.ready})
+	end()
+	watch.Wait()
 	switch {
 	case err != nil:
-		return err
 	case ctx.Err() != nil:
+		asked = false
 		tell.say(joinEvent{Event: "stopped", Text: "the node has ended"})
+	case asked:
+		tell.say(joinEvent{Event: "restarting", Text: "the node was asked to start again"})
 	default:
 		tell.say(joinEvent{Event: nodeconfig.EventRetired, Text: "the node has left the network for good"})
 	}
-	return nil
+	return asked, err
 }
 
 // joinEvent is a line of output of `coco node join -o json`.
 type joinEvent struct {
-	Event  string      `json:"event"`            // "refused", "ready", "retired" or "stopped"
+	Event  string      `json:"event"`            // "refused", "ready", "restarting", "retired" or "stopped"
 	Reason string      `json:"reason,omitempty"` // the rule, of a refusal
 	At     string      `json:"at,omitempty"`     // the node that refused
 	Node   coco.NodeID `json:"node,omitzero"`
