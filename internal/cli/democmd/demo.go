@@ -185,7 +185,12 @@ func (a *app) demoToken(ctx context.Context, info localnet.Info, clients []*clie
 // verifies it with nothing but the service certificate.
 func (a *app) demoReceipt(ctx context.Context, info localnet.Info, tx coco.TxID) error {
 	n := info.Nodes[len(info.Nodes)/2]
-	data, err := receiptcmd.Fetch(ctx, info, n, tx, a.Verifiers())
+	c, err := info.Connect(n, a.Verifiers())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	data, err := receiptcmd.Fetch(ctx, c, tx)
 	if err != nil {
 		return err
 	}

@@ -3,10 +3,7 @@ package nodecmd
 import (
 	"bufio"
 	"context"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,6 +13,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/reach"
@@ -70,23 +68,11 @@ func (a *app) lookUp(ctx context.Context, cfg nodeconfig.Config) (*reach.Identit
 	if len(cfg.Ask) == 0 {
 		return nil, fmt.Errorf("%w: node.toml has no ask: list where clients reach the nodes of the network", coco.ErrInvalid)
 	}
-	known, err := knownService(cfg)
+	known, err := network.ApprovedService(&cfg)
 	if err != nil {
 		return nil, err
 	}
 	return reach.Identify(ctx, cfg.Ask, known, a.Verifiers())
-}
-
-// knownService is the service that was approved before; nil if there is none.
-func knownService(cfg nodeconfig.Config) (*x509.Certificate, error) {
-	if cfg.Service == "" {
-		return nil, nil
-	}
-	cert, err := identity.ReadLeaf(cfg.Service)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: the service's certificate that was approved is gone: put it back, or take service and approve out of node.toml and approve anew: %w", coco.ErrInvalid, err)
-	}
-	return cert, err
 }
 
 // approve has the operator approve what the network shows, and notes it in node.toml.

@@ -3,30 +3,26 @@ package nodecmd
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/internal/cli"
-	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/localnet"
-	"github.com/cocoframework/coco/internal/nodeconfig"
-	"github.com/cocoframework/coco/internal/signer"
 )
 
 // retirePatience bounds how long a node may take to end after its retirement is committed.
 const retirePatience = time.Minute
 
 func (a *app) retireCommand() *cobra.Command {
-	var dir, file, cert, key string
+	var f network.Flags
 	cmd := &cobra.Command{
 		Use:   "retire NODE",
 		Short: "Take a node out of the network for good",
 		Long: `Asks a node to retire, as the organisation that runs it, at the node's administrative listener: a node
-of a network of ` + "`coco up`" + `, by its name, or with --config the one that a node.toml describes, which must say
-where that listener is (admin). It takes a certificate for governance of the owner's: --cert and --key, or
+of a network of ` + "`coco up`" + `, by its name, with --config the one that a node.toml describes, which must say
+where that listener is (admin), or with --service the one at --node. It takes a certificate for governance of the owner's: --cert and --key, or
 gov.pem and gov-key.pem in the folder of owner_certificate. The node hands over leadership if it leads, the
 network commits its retirement, and the node votes on until consensus does without it; then its
 process ends. Its folder stays.
@@ -35,22 +31,23 @@ It is refused (exit code 5) if too few of the other nodes are there to go on wit
 code 2) if it is the only one.`,
 		Example: "  coco node retire charlie\n  coco node retire charlie --dir /tmp/net -o json\n  coco node retire --config delta/node.toml\n  coco node retire --config delta/node.toml --cert gov.pem --key file:gov-key.pem",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if file != "" {
+			if !f.InSandbox() {
 				return cobra.NoArgs(cmd, args)
 			}
 			return cobra.ExactArgs(1)(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if file != "" {
-				return a.retireOwn(cmd.Context(), file, cert, key)
-			}
-			if cert != "" || key != "" {
-				return fmt.Errorf("%w: --cert and --key belong to --config: a network of `coco up` has its own", coco.ErrInvalid)
-			}
-			info, _, err := localnet.Running(cmd.Context(), dir)
+			net, err := f.Open(cmd.Context(), a.Verifiers())
 			if err != nil {
 				return err
 			}
+			if net.Sandbox == nil {
+				return net.Explain(a.retireOwn(cmd.Context(), net))
+			}
+			if f.Node != "" {
+				return fmt.Errorf("%w: --node belongs to --service: a node of a network of `coco up` is named by an argument", coco.ErrInvalid)
+			}
+			info := *net.Sandbox
 			n, err := info.Node(args[0])
 			if err != nil {
 				return err
@@ -72,63 +69,30 @@ code 2) if it is the only one.`,
 			return nil
 		},
 	}
-	cli.DirFlag(cmd, &dir, "`folder` of the network")
-	cmd.Flags().StringVar(&file, "config", "", "settings of a node without a supervisor, a `file`")
-	cmd.Flags().StringVar(&cert, "cert", "", "with --config: the owner's certificate for governance, a PEM `file` with its issuers (default: gov.pem beside owner_certificate)")
-	cmd.Flags().StringVar(&key, "key", "", "with --config: its `key`: file:PATH or cmd:COMMAND (default: gov-key.pem beside owner_certificate)")
-	_ = cmd.MarkFlagFilename("config", "toml")
-	_ = cmd.MarkFlagFilename("cert")
+	f.Add(cmd, "`folder` of the network, of `coco up`")
+	cmd.Flags().StringVar(&f.Node, "node", "", "with --service: `host:port` of the node's administrative listener")
+	f.AddCertificate(cmd, "the owner's certificate for governance, a PEM `file` with its issuers (default with --config: gov.pem beside owner_certificate)")
 	a.OutputFlag(cmd)
 	return cmd
 }
 
-// retireOwn retires the node of a node.toml, with a certificate for governance of its owner's.
-func (a *app) retireOwn(ctx context.Context, file, cert, key string) error {
-	cfg, err := nodeconfig.Load(file)
-	if err != nil {
-		return err
-	}
-	if cfg.Admin == "" {
-		return fmt.Errorf("%w: %s names no administrative listener, where alone a node is retired: add admin = \"HOST:PORT\" and start the node again", coco.ErrInvalid, file)
-	}
-	officer, err := ownersOfficer(cfg, cert, key)
-	if err != nil {
-		return err
-	}
-	c, err := connectOwn(ctx, cfg, a.Verifiers(), cfg.Admin, officer.TLS())
+// retireOwn retires the node that the command line names, with a certificate for governance of its owner's.
+func (a *app) retireOwn(ctx context.Context, net *network.Network) error {
+	node := net.Own()[0]
+	c, err := net.ConnectAdmin(node)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	id, err := c.Retire(ctx)
-	if kerr := officer.Key.Err(); err != nil && kerr != nil {
-		return kerr // why the node could not be reached
-	}
 	if err != nil {
 		return err
 	}
 	if a.WantsJSON() {
-		return a.Out.JSON(map[string]any{"node": cfg.Name, "transaction_id": id})
+		return a.Out.JSON(map[string]any{"node": node.Name, "transaction_id": id})
 	}
-	a.Out.OK("%s has retired in transaction %s: it ends when consensus does without it", cfg.Name, id)
+	a.Out.OK("%s has retired in transaction %s: it ends when consensus does without it", node, id)
 	return nil
-}
-
-// ownersOfficer is the identity that administers a node: the certificate for governance that was named, or the one that
-// `coco member keygen` put beside the owner's.
-func ownersOfficer(cfg nodeconfig.Config, cert, key string) (*signer.Identity, error) {
-	if (cert == "") != (key == "") {
-		return nil, fmt.Errorf("%w: --cert and --key belong together", coco.ErrInvalid)
-	}
-	if cert == "" {
-		dir := identity.Dir(filepath.Dir(cfg.OwnerCertificate))
-		cert, key = dir.Gov(), "file:"+dir.GovKey()
-	}
-	officer, err := signer.Load(cert, key)
-	if err != nil {
-		return nil, fmt.Errorf("%w: the owner's certificate for governance: name it with --cert and --key: %w", coco.ErrInvalid, err)
-	}
-	return officer, nil
 }
 
 // retireNode asks, and waits until the supervisor has seen the node end.

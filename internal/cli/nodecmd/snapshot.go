@@ -13,11 +13,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/cli"
-	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/receipt"
 	"github.com/cocoframework/coco/snapshot"
@@ -38,30 +37,45 @@ digest. The constitution says when that happens; these commands are for in betwe
 	return cmd
 }
 
-// connector makes a client of a node, at one of its listeners.
-type connector = func(*localnet.Info, localnet.Node, attest.Verifiers) (*client.Client, error)
+// atNode is a node of a running network that a command asks.
+type atNode struct {
+	*client.Client
+	network.Node
+	Hint string // for a command about the same network
+}
 
-// onNode gives a command the flags that name a node of a running network, and a client of it.
-func (a *app) onNode(cmd *cobra.Command, connect connector, do func(context.Context, *client.Client, localnet.Node) error) *cobra.Command {
-	var dir, name string
-	cli.DirFlag(cmd, &dir, "`folder` of the running network")
-	cmd.Flags().StringVar(&name, "node", "", "`name` of the node to ask (default: one that serves)")
+// onNode gives a command the flags that name a node of a running network, and a client of it, at its administrative listener
+// if the command is for that one.
+func (a *app) onNode(cmd *cobra.Command, admin bool, do func(context.Context, atNode) error) *cobra.Command {
+	var f network.Flags
+	f.Add(cmd, "`folder` of the running network, of `coco up`")
+	cmd.Flags().StringVar(&f.Node, "node", "", "`node` to ask: its name, or host:port (default: one that serves)")
+	usage := "certificate to show, a PEM `file` with its issuers (default with --config: user.pem beside owner_certificate)"
+	if admin {
+		usage = "certificate for governance, a PEM `file` with its issuers (default with --config: gov.pem beside owner_certificate)"
+	}
+	f.AddCertificate(cmd, usage)
 	a.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		info, _, err := localnet.Running(cmd.Context(), dir)
+		n, err := f.Open(cmd.Context(), a.Verifiers())
 		if err != nil {
 			return err
 		}
-		n, err := info.One(cmd.Context(), name, a.Verifiers())
+		node, err := n.One(cmd.Context())
 		if err != nil {
 			return err
 		}
-		c, err := connect(&info, n, a.Verifiers())
+		at := atNode{Node: node, Hint: n.Hint()}
+		if admin {
+			at.Client, err = n.ConnectAdmin(node)
+		} else {
+			at.Client, err = n.Connect(node)
+		}
 		if err != nil {
 			return err
 		}
-		defer c.Close()
-		return do(cmd.Context(), c, n)
+		defer at.Client.Close()
+		return n.Explain(do(cmd.Context(), at))
 	}
 	return cmd
 }
@@ -76,15 +90,15 @@ node's administrative listener, and waits until the network has
 recorded it and the node that was asked has the file. The network goes on meanwhile.
 
 Exits with 1 if it is not there in time. It may come later: see ` + "`coco node snapshot list`.",
-		Example: "  coco node snapshot create\n  coco node snapshot create --node bravo --timeout 10m -o json",
+		Example: "  coco node snapshot create\n  coco node snapshot create --node bravo --timeout 10m -o json\n  coco node snapshot create --config delta/node.toml",
 		Args:    cobra.NoArgs,
 	}
 	cmd.Flags().DurationVar(&patience, "timeout", 5*time.Minute, "how long to wait; 0 for not at all")
-	return a.onNode(cmd, (*localnet.Info).ConnectAdmin, func(ctx context.Context, c *client.Client, n localnet.Node) error {
+	return a.onNode(cmd, true, func(ctx context.Context, n atNode) error {
 		if patience < 0 {
 			return fmt.Errorf("%w: --timeout %s: expected a time such as 10m, or 0 for not waiting", coco.ErrInvalid, patience)
 		}
-		seqno, err := c.RequestSnapshot(ctx)
+		seqno, err := n.RequestSnapshot(ctx)
 		if err != nil {
 			return err
 		}
@@ -96,7 +110,7 @@ Exits with 1 if it is not there in time. It may come later: see ` + "`coco node 
 			return nil
 		}
 		a.Out.Line("waiting for the snapshot …")
-		got, err := awaitSnapshot(ctx, c, seqno, patience)
+		got, err := awaitSnapshot(ctx, n, seqno, patience)
 		a.Out.Line("")
 		if err != nil {
 			return fmt.Errorf("node %s: %w", n.Name, err)
@@ -105,24 +119,24 @@ Exits with 1 if it is not there in time. It may come later: see ` + "`coco node 
 			return a.Out.JSON(got)
 		}
 		a.Out.OK("%s has a snapshot up to transaction %s: %s, digest %s", n.Name, got.ID, cli.Plural(got.Bytes, "byte"), got.Digest.Short())
-		a.Out.Printf("      %s\n", snapshotFile(n, got))
+		a.Out.Printf("      %s\n", snapshotFile(n.Node, got))
 		return nil
 	})
 }
 
-// snapshotFile is where a node of a sandbox has a snapshot's file.
-func snapshotFile(n localnet.Node, s wire.Snapshot) string {
+// snapshotFile is where a node has a snapshot's file: its path if the node's folder is on this machine, else as in that folder.
+func snapshotFile(n network.Node, s wire.Snapshot) string {
 	return filepath.Join(n.Dir, nodeconfig.SnapshotDir, snapshot.Info{Index: s.Index, Seqno: s.ID.Seqno}.Name())
 }
 
 // awaitSnapshot waits until a node has a snapshot of a seqno or a later one, recorded by the network.
-func awaitSnapshot(ctx context.Context, c *client.Client, seqno uint64, patience time.Duration) (wire.Snapshot, error) {
+func awaitSnapshot(ctx context.Context, n atNode, seqno uint64, patience time.Duration) (wire.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		list, err := c.Snapshots(ctx)
+		list, err := n.Snapshots(ctx)
 		for _, s := range list {
 			if s.ID.Seqno >= seqno && s.Held {
 				return s, nil
@@ -133,8 +147,8 @@ func awaitSnapshot(ctx context.Context, c *client.Client, seqno uint64, patience
 		}
 		select {
 		case <-ctx.Done():
-			return wire.Snapshot{}, fmt.Errorf("%w: the snapshot of seqno %d or later was asked for and is not there after %s: look again with `coco node snapshot list`",
-				coco.ErrPending, seqno, patience)
+			return wire.Snapshot{}, fmt.Errorf("%w: the snapshot of seqno %d or later was asked for and is not there after %s: look again with `coco node snapshot list%s`",
+				coco.ErrPending, seqno, patience, n.Hint)
 		case <-tick.C:
 		}
 	}
@@ -145,11 +159,11 @@ func (a *app) snapshotListCommand() *cobra.Command {
 		Use:     "list",
 		Short:   "List the snapshots that the network recorded",
 		Long:    `Lists the newest snapshots that the network recorded, and whether the node has their files.`,
-		Example: "  coco node snapshot list\n  coco node snapshot list --node bravo -o json",
+		Example: "  coco node snapshot list\n  coco node snapshot list --node bravo -o json\n  coco node snapshot list --config delta/node.toml",
 		Args:    cobra.NoArgs,
 	}
-	return a.onNode(cmd, (*localnet.Info).Connect, func(ctx context.Context, c *client.Client, n localnet.Node) error {
-		list, err := c.Snapshots(ctx)
+	return a.onNode(cmd, false, func(ctx context.Context, n atNode) error {
+		list, err := n.Snapshots(ctx)
 		if err != nil {
 			return err
 		}
@@ -157,14 +171,14 @@ func (a *app) snapshotListCommand() *cobra.Command {
 			return a.Out.JSON(map[string]any{"node": n.Name, "snapshots": list})
 		}
 		if len(list) == 0 {
-			a.Out.Printf("The network has recorded no snapshot yet. `coco node snapshot create` asks for one.\n")
+			a.Out.Printf("The network has recorded no snapshot yet. `coco node snapshot create%s` asks for one.\n", n.Hint)
 			return nil
 		}
 		rows := [][]string{{"UP TO", "INDEX", "BYTES", "DIGEST", "FILE ON " + n.Name}}
 		for _, s := range list {
 			file := "not here"
 			if s.Held {
-				file = snapshotFile(n, s)
+				file = snapshotFile(n.Node, s)
 			}
 			rows = append(rows, []string{s.ID.String(), strconv.FormatUint(s.Index, 10), strconv.FormatUint(s.Bytes, 10), s.Digest.Short(), file})
 		}
@@ -174,7 +188,7 @@ func (a *app) snapshotListCommand() *cobra.Command {
 }
 
 func (a *app) snapshotVerifyCommand() *cobra.Command {
-	var dir, service string
+	var f network.Flags
 	var older bool
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
@@ -184,18 +198,17 @@ and without asking anybody: the file ends with the receipt of the record. The ro
 encrypted.
 
 Exits with 3 if the file is damaged, or proves nothing.`,
-		Example: "  coco node snapshot verify coco-sandbox/nodes/alpha/snapshots/snapshot_7_9\n  coco node snapshot verify snapshot_7_9 --service service.pem",
+		Example: "  coco node snapshot verify coco-sandbox/nodes/alpha/snapshots/snapshot_7_9\n  coco node snapshot verify snapshot_7_9 --service service.pem\n  coco node snapshot verify delta/snapshots/snapshot_7_9 --config delta/node.toml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cert, err := cli.Service(cmd, "snapshot", dir, service)
+			cert, err := f.ServiceCertificate("snapshot")
 			if err != nil {
 				return err
 			}
 			return a.verifySnapshot(cmd.Context(), args[0], cert, receipt.Options{Older: older})
 		},
 	}
-	cli.DirFlag(cmd, &dir, "`folder` of the network whose service certificate counts")
-	cmd.Flags().StringVar(&service, "service", "", "`file` of the network's service certificate")
+	f.Add(cmd, "`folder` of the network, of `coco up`, whose service certificate counts")
 	cmd.Flags().BoolVar(&older, "accept-older", false, "accept the receipt of an earlier release for what it proves; see coco receipt verify")
 	a.OutputFlag(cmd)
 	return cmd

@@ -3,7 +3,6 @@ package nodecmd
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/cli/finding"
+	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/reach"
 	"github.com/cocoframework/coco/wire"
@@ -56,17 +56,7 @@ Exits with 0 if the node serves, 5 if it joins or cannot serve, 6 if it does not
 
 // Status verifies and asks the node of a node.toml.
 func Status(ctx context.Context, cfg nodeconfig.Config, verifiers attest.Verifiers) (*wire.Status, error) {
-	c, err := connectOwn(ctx, cfg, verifiers, cfg.Client, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	return c.Status(ctx)
-}
-
-// connectOwn connects to a node at its listener for clients, or at the administrative one.
-func connectOwn(ctx context.Context, cfg nodeconfig.Config, verifiers attest.Verifiers, addr string, as *tls.Certificate) (*client.Client, error) {
-	known, err := knownService(cfg)
+	known, err := network.ApprovedService(&cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -74,10 +64,14 @@ func connectOwn(ctx context.Context, cfg nodeconfig.Config, verifiers attest.Ver
 	if err != nil {
 		return nil, err
 	}
-	return client.New(client.Config{
-		Addr: addr, Certificate: as,
-		Policy: client.Policy{Code: id.Parsed.Measurements(), Verifiers: verifiers, Service: id.ServiceCertificate},
+	c, err := client.New(client.Config{
+		Addr: cfg.Client, Policy: client.Policy{Code: id.Parsed.Measurements(), Verifiers: verifiers, Service: id.ServiceCertificate},
 	})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.Status(ctx)
 }
 
 func (a *app) showOwnStatus(s *wire.Status) {

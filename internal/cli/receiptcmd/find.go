@@ -8,7 +8,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/client"
 )
 
 // finder is an adapter of the program that finds transactions by what users know of them.
@@ -27,7 +27,7 @@ func (a *app) findings() (all []adapter.Finding) {
 }
 
 // which says which transaction is meant, and may ask the node.
-type which func(context.Context, localnet.Info, localnet.Node) (coco.TxID, error)
+type which func(context.Context, *client.Client) (coco.TxID, error)
 
 // chosen reads how a command line names its transaction: by an argument, or by one of the adapters' flags.
 func (a *app) chosen(cmd *cobra.Command, args []string) (which, error) {
@@ -38,18 +38,13 @@ func (a *app) chosen(cmd *cobra.Command, args []string) (which, error) {
 		if err != nil {
 			return nil, err
 		}
-		chosen = append(chosen, func(context.Context, localnet.Info, localnet.Node) (coco.TxID, error) { return tx, nil })
+		chosen = append(chosen, func(context.Context, *client.Client) (coco.TxID, error) { return tx, nil })
 	}
 	for _, f := range a.findings() {
 		names += " or --" + f.Flag
 		if flag := cmd.Flags().Lookup(f.Flag); flag.Changed {
 			value := flag.Value.String()
-			chosen = append(chosen, func(ctx context.Context, info localnet.Info, n localnet.Node) (coco.TxID, error) {
-				c, err := info.Connect(n, a.Verifiers())
-				if err != nil {
-					return coco.TxID{}, err
-				}
-				defer c.Close()
+			chosen = append(chosen, func(ctx context.Context, c *client.Client) (coco.TxID, error) {
 				return patiently(ctx, func(ctx context.Context) (coco.TxID, error) { return f.Find(ctx, value, c.Ask) })
 			})
 		}

@@ -12,10 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli"
-	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/receipt"
 	"github.com/cocoframework/coco/wire"
 )
@@ -34,7 +34,8 @@ func Command(c *cli.App) *cobra.Command {
 }
 
 func (a *app) receiptGetCommand() *cobra.Command {
-	var dir, nodeName, file string
+	var f network.Flags
+	var file string
 	cmd := &cobra.Command{
 		Use:   "get [TX]",
 		Short: "Fetch the receipt of a committed transaction",
@@ -44,8 +45,11 @@ the transaction's id, view.seqno, which every committed write answers in the hea
 applied the transaction's batch as committed.
 
 Instead of TX, name the transaction in the words of a ledger: --key finds the last write of a key of kv,
---hash an Ethereum transaction.`,
-		Example: "  coco receipt get 2.17\n  coco receipt get 2.17 --node bravo -f receipt.json\n  coco receipt get 2.17 | coco receipt verify -\n  coco receipt get --key greeting | coco receipt show -",
+--hash an Ethereum transaction.
+
+The network is one of ` + "`coco up`" + `, that of a node of one's own (--config), or the one with a service
+certificate, at a node's address.`,
+		Example: "  coco receipt get 2.17\n  coco receipt get 2.17 --node bravo -f receipt.json\n  coco receipt get 2.17 | coco receipt verify -\n  coco receipt get --key greeting | coco receipt show -\n  coco receipt get 2.17 --config delta/node.toml",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			which, err := a.chosen(cmd, args)
@@ -57,19 +61,16 @@ Instead of TX, name the transaction in the words of a ledger: --key finds the la
 					return err
 				}
 			}
-			info, _, err := localnet.Running(cmd.Context(), dir)
+			c, err := a.connect(cmd.Context(), &f)
 			if err != nil {
 				return err
 			}
-			n, err := info.One(cmd.Context(), nodeName, a.Verifiers())
+			defer c.Close()
+			tx, err := which(cmd.Context(), c)
 			if err != nil {
 				return err
 			}
-			tx, err := which(cmd.Context(), info, n)
-			if err != nil {
-				return err
-			}
-			data, err := Fetch(cmd.Context(), info, n, tx, a.Verifiers())
+			data, err := Fetch(cmd.Context(), c, tx)
 			if err != nil {
 				return err
 			}
@@ -84,8 +85,8 @@ Instead of TX, name the transaction in the words of a ledger: --key finds the la
 	for _, f := range a.findings() {
 		cmd.Flags().String(f.Flag, "", f.Usage)
 	}
-	cli.DirFlag(cmd, &dir, "`folder` of the running network")
-	cmd.Flags().StringVar(&nodeName, "node", "", "`name` of the node to ask (default: one that serves)")
+	f.Add(cmd, "`folder` of the running network, of `coco up`")
+	f.AddNode(cmd, "default: one that serves")
 	cmd.Flags().StringVarP(&file, "file", "f", "", "`file` to write, which must not exist (default: standard output)")
 	return cmd
 }
@@ -93,13 +94,21 @@ Instead of TX, name the transaction in the words of a ledger: --key finds the la
 // receiptPatience is how long a node may take to learn that a transaction is committed, and to index it.
 const receiptPatience = 5 * time.Second
 
-// Fetch asks a node for a receipt. A node may hear of the commit later than the client did.
-func Fetch(ctx context.Context, info localnet.Info, n localnet.Node, tx coco.TxID, verifiers attest.Verifiers) ([]byte, error) {
-	c, err := info.Connect(n, verifiers)
+// connect returns a client of the node that the flags name.
+func (a *app) connect(ctx context.Context, f *network.Flags) (*client.Client, error) {
+	n, err := f.Open(ctx, a.Verifiers())
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
+	node, err := n.One(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return n.Connect(node)
+}
+
+// Fetch asks a node for a receipt. A node may hear of the commit later than the client did.
+func Fetch(ctx context.Context, c *client.Client, tx coco.TxID) ([]byte, error) {
 	return patiently(ctx, func(ctx context.Context) ([]byte, error) { return c.Receipt(ctx, tx) })
 }
 
@@ -130,7 +139,7 @@ func patiently[T any](ctx context.Context, ask func(context.Context) (T, error))
 }
 
 func (a *app) receiptVerifyCommand() *cobra.Command {
-	var dir, service string
+	var f network.Flags
 	var older bool
 	var content string
 	cmd := &cobra.Command{
@@ -147,10 +156,10 @@ batch, and that it was committed only if the epoch's keys were never known outsi
 refused, unless --accept-older takes them for that.
 
 Exits with 3 if the receipt does not prove what is asked of it.`,
-		Example: "  coco receipt verify receipt.json\n  coco receipt verify receipt.json --service service.pem",
+		Example: "  coco receipt verify receipt.json\n  coco receipt verify receipt.json --service service.pem\n  coco receipt verify receipt.json --config delta/node.toml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cert, err := cli.Service(cmd, "receipt", dir, service)
+			cert, err := f.ServiceCertificate("receipt")
 			if err != nil {
 				return err
 			}
@@ -161,8 +170,7 @@ Exits with 3 if the receipt does not prove what is asked of it.`,
 			return a.verifyReceipt(args[0], cert, receipt.Options{Older: older}, given)
 		},
 	}
-	cli.DirFlag(cmd, &dir, "`folder` of the network whose service certificate counts")
-	cmd.Flags().StringVar(&service, "service", "", "`file` of the network's service certificate")
+	f.Add(cmd, "`folder` of the network, of `coco up`, whose service certificate counts")
 	cmd.Flags().BoolVar(&older, "accept-older", false, "accept a receipt of an earlier release for what it proves: that the batch was signed")
 	contentFlag(cmd, &content)
 	a.OutputFlag(cmd)

@@ -1,22 +1,30 @@
 package sandboxcmd
 
 import (
+	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/network"
+	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/keyfile"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/rolling"
+	"github.com/cocoframework/coco/internal/shell"
+	"github.com/cocoframework/coco/wire"
 )
 
 // Restart returns `coco restart`.
 func Restart(c *cli.App) *cobra.Command {
 	a := &app{c}
-	var dir string
+	var f network.Flags
 	cmd := &cobra.Command{
 		Use:   "restart [NODE]...",
 		Short: "Restart nodes one after the other, while the network goes on",
@@ -25,42 +33,97 @@ over leadership first. A node that was restarted is a new one for the others: it
 predecessor's place, and the next one is not touched before it votes.
 
 Clients lose no request: a node that ends finishes what it has begun and sends them elsewhere.
-It takes a network of three nodes at least, all of which serve.`,
-		Example: "  coco restart\n  coco restart bravo --dir /tmp/net",
+It takes a network of three nodes at least, all of which serve.
+
+With --config it is the node of that node.toml, which ` + "`coco node join`" + ` runs, whatever has started that: its
+process ends the node in the same order, and begins anew in its place, as the program that is at its path
+then. The command is given where the node's folder is. It looks first whether the settings can be read and
+whether the other voters can go on without the node (exit code 5 if not), and waits until the node is back.`,
+		Example: "  coco restart\n  coco restart bravo --dir /tmp/net\n  coco restart --config delta/node.toml",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkSettings(dir, args); err != nil {
+			if !f.InSandbox() && len(args) > 0 {
+				return fmt.Errorf("%w: node %q: with --config the node is that of the file: expected no names", coco.ErrInvalid, args[0])
+			}
+			if err := checkSettings(&f, args); err != nil {
 				return err
 			}
 			a.OutlivePipes()
-			err := rolling.Restart(cmd.Context(), dir, args, a.Verifiers(), func(s localnet.Step) {
-				if a.WantsJSON() {
-					_ = a.Out.JSON(s)
-					return
-				}
-				mark := " "
-				if s.Step == "back" {
-					mark = a.Out.Green("✓")
-				}
-				a.Out.Printf("%s %s\n", mark, s.Text)
-			})
+			restart := func() error { return rolling.Restart(cmd.Context(), f.Dir, args, a.Verifiers(), a.showRestart) }
+			if !f.InSandbox() {
+				restart = func() error { return a.restartOwn(cmd.Context(), &f) }
+			}
+			err := restart()
 			if cmd.Context().Err() != nil {
 				return cli.ErrInterrupted
 			}
-			if err == nil && !a.WantsJSON() {
+			if err == nil && !a.WantsJSON() && f.InSandbox() {
 				a.Out.Printf("%s\n", a.Out.Green("restarted: every node is back"))
 			}
 			return err
 		},
 	}
-	cli.DirFlag(cmd, &dir, "`folder` of the network")
+	f.AddOwn(cmd, "`folder` of the network, of `coco up`")
+	f.AddCertificate(cmd, "with --config: certificate to ask the network's nodes by, a PEM `file` with its issuers (default: user.pem beside owner_certificate)")
 	a.OutputFlag(cmd)
 	return cmd
 }
 
+func (a *app) showRestart(s localnet.Step) {
+	if a.WantsJSON() {
+		_ = a.Out.JSON(s)
+		return
+	}
+	mark := " "
+	if s.Step == "back" {
+		mark = a.Out.Green("✓")
+	}
+	a.Out.Printf("%s %s\n", mark, s.Text)
+}
+
+// restartOwn restarts the node of a node.toml.
+func (a *app) restartOwn(ctx context.Context, f *network.Flags) error {
+	n, err := f.Open(ctx, a.Verifiers())
+	if err != nil {
+		return err
+	}
+	node, dir := n.Own()[0], nodeconfig.Dir(n.Config.Dir)
+	return rolling.RestartSingle(ctx, rolling.Single{
+		Name: node.Name, Log: dir.Log(),
+		Status: func(ctx context.Context) (*wire.Status, error) {
+			got := n.Ask(ctx, []network.Node{node})[0]
+			return got.Status, got.Err
+		},
+		Others:  func(ctx context.Context) ([]*wire.Status, error) { return otherVoters(ctx, n) },
+		Restart: func(ctx context.Context) error { return dir.AskRestart(ctx, takePatience) },
+	}, a.showRestart)
+}
+
+// takePatience bounds how long a node's process may take to see that it is asked to start again.
+const takePatience = 5 * time.Second
+
+// otherVoters asks the voters of a network but the command line's own node; an answer is nil for one that does not give any.
+func otherVoters(ctx context.Context, n *network.Network) ([]*wire.Status, error) {
+	others, err := n.Others(ctx, n.Ask(ctx, n.Own()))
+	if err != nil {
+		return nil, err
+	}
+	others = slices.DeleteFunc(others, func(o network.Node) bool { return !o.Voter })
+	all := make([]*wire.Status, len(others))
+	for i, a := range n.Ask(ctx, others) {
+		if a.Err == nil {
+			all[i] = a.Status
+		}
+	}
+	return all, nil
+}
+
 // checkSettings reads the settings of the nodes named, or of all of them, as they will when they start:
 // one that cannot start must not be told to end. Whether there are such nodes is for Restart to say.
-func checkSettings(dir string, names []string) error {
-	info, err := localnet.Load(dir)
+func checkSettings(f *network.Flags, names []string) error {
+	if !f.InSandbox() {
+		return checkOwnSettings(f.Config)
+	}
+	info, err := localnet.Load(f.Dir)
 	if err != nil {
 		return err
 	}
@@ -72,6 +135,26 @@ func checkSettings(dir string, names []string) error {
 		if err := nodeconfig.Check(file); err != nil {
 			return fmt.Errorf("%w: node %s could not start again, nothing was restarted: mend %s: %w", coco.ErrInvalid, n.Name, file, err)
 		}
+	}
+	return nil
+}
+
+// checkOwnSettings does so for the node of a node.toml, which `coco node join` must run.
+func checkOwnSettings(file string) error {
+	if err := nodeconfig.Check(file); err != nil {
+		return fmt.Errorf("%w: the node could not start again, nothing was restarted: mend %s: %w", coco.ErrInvalid, file, err)
+	}
+	cfg, err := nodeconfig.Load(file)
+	if err != nil {
+		return err
+	}
+	if info, err := localnet.Load(filepath.Dir(filepath.Dir(cfg.Dir))); err == nil {
+		if n, err := info.Node(cfg.Name); err == nil && n.Dir == filepath.Clean(cfg.Dir) {
+			return fmt.Errorf("%w: `coco up` runs this node: restart it by `coco restart %s --dir %s`", coco.ErrInvalid, shell.Quote(n.Name), shell.Quote(info.Dir))
+		}
+	}
+	if _, err := identity.LoadOwner(cfg.OwnerCertificate, cfg.OwnerKey, keyfile.ReadUnattended); err != nil {
+		return fmt.Errorf("%w: the node could not start again, nothing was restarted: %w", coco.ErrInvalid, err)
 	}
 	return nil
 }

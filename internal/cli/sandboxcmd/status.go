@@ -4,16 +4,15 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
-	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/finding"
+	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/wire"
 )
@@ -27,14 +26,16 @@ const (
 
 // NetworkStatus is the answer of `coco status -o json`.
 type NetworkStatus struct {
-	Dir          string       `json:"dir"`
+	Dir          string       `json:"dir,omitempty"` // of a network of `coco up`
 	Network      string       `json:"network"`
-	ChainID      uint64       `json:"chain_id"`
+	ChainID      uint64       `json:"chain_id,omitempty"` // of a network of `coco up`
 	Constitution coco.Digest  `json:"constitution"`
 	Insecure     bool         `json:"insecure"`
 	Health       string       `json:"health"`
 	Notices      []string     `json:"notices,omitempty"`
 	Nodes        []NodeStatus `json:"nodes"`
+	// Unlisted says why there may be more nodes than these: no node has named those that the network trusts.
+	Unlisted string `json:"unlisted,omitempty"`
 }
 
 type NodeStatus struct {
@@ -57,115 +58,102 @@ type NodeStatus struct {
 // Status returns `coco status`.
 func Status(c *cli.App) *cobra.Command {
 	a := &app{c}
-	var dir string
+	var f network.Flags
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show nodes, roles, view, commit, lag and attested code",
 		Long: `Asks every node of the network that ` + "`coco up`" + ` runs, after verifying its evidence, and those that have joined
-it from elsewhere, which its nodes name.
+it from elsewhere, which its nodes name. With --config it is the node of that node.toml and the others
+of its network; they are named to a certificate only (--cert and --key, or user.pem beside owner_certificate).
+Without one the nodes at ask are shown.
 
 Exits with 0 if the network commits, 5 if too few nodes answer, 6 if nothing is running.`,
-		Example: "  coco status\n  coco status --dir /tmp/net -o json",
+		Example: "  coco status\n  coco status --dir /tmp/net -o json\n  coco status --config delta/node.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			info, st, err := localnet.Running(cmd.Context(), dir)
+			n, err := f.Open(cmd.Context(), a.Verifiers())
 			if err != nil {
 				return err
 			}
-			if st.Starting {
-				return fmt.Errorf("%w: the network in %s is starting: ask again in a moment; its nodes' logs are in %s", coco.ErrNotCommitted, info.Dir, localnet.Layout{Dir: info.Dir}.Nodes())
+			logs := ""
+			if n.Sandbox != nil {
+				logs = "; their logs are in " + localnet.Layout{Dir: n.Sandbox.Dir}.Nodes()
+				if n.Processes.Starting {
+					return fmt.Errorf("%w: the network in %s is starting: ask again in a moment%s", coco.ErrNotCommitted, n.Sandbox.Dir, logs)
+				}
 			}
-			page := Ask(cmd.Context(), info, st, a.Verifiers())
+			page := ask(cmd.Context(), n)
 			if a.WantsJSON() {
 				err = a.Out.JSON(page)
 			} else {
 				a.showStatus(page)
 			}
 			if err == nil && page.Health == noQuorum {
-				err = fmt.Errorf("%w: too few nodes answer to commit anything; their logs are in %s", coco.ErrNotCommitted, localnet.Layout{Dir: info.Dir}.Nodes())
+				err = fmt.Errorf("%w: too few nodes answer to commit anything%s", coco.ErrNotCommitted, logs)
 			}
 			return err
 		},
 	}
-	cli.DirFlag(cmd, &dir, "`folder` of the network")
+	f.Add(cmd, "`folder` of the network, of `coco up`")
+	f.AddNode(cmd, "with --service")
 	a.OutputFlag(cmd)
 	return cmd
 }
 
-// Ask verifies and asks all nodes of the network at once: the sandbox's, and those that its nodes say have joined from outside.
+// Ask verifies and asks all nodes of a sandbox at once, and those that its nodes say have joined from outside.
 func Ask(ctx context.Context, info localnet.Info, st localnet.Status, verifiers attest.Verifiers) NetworkStatus {
-	page := NetworkStatus{
-		Dir: info.Dir, Network: info.Network, ChainID: info.ChainID, Constitution: info.Constitution, Insecure: info.Insecure,
-		Nodes: make([]NodeStatus, len(info.Nodes)),
-	}
-	asked, cancel := context.WithTimeout(ctx, askPatience)
-	defer cancel()
-	var wg sync.WaitGroup
-	for i, n := range info.Nodes {
-		at := &page.Nodes[i]
-		*at = NodeStatus{Name: n.Name, Member: n.Member, RPC: n.HTTP, WS: n.WS, Client: n.Client, Retired: n.Retired}
-		if n.Retired {
-			continue
+	n, err := network.Of(info, st, verifiers)
+	if err != nil {
+		page := NetworkStatus{Dir: info.Dir, Network: info.Network, Health: noQuorum, Nodes: make([]NodeStatus, len(info.Nodes))}
+		for i, node := range info.Nodes {
+			page.Nodes[i] = NodeStatus{Name: node.Name, Member: node.Member, Retired: node.Retired, Error: err.Error()}
 		}
-		for _, s := range st.Nodes {
-			if s.Name == n.Name {
-				at.Pid, at.Restarts = s.Pid, s.Restarts
+		return page
+	}
+	return ask(ctx, n)
+}
+
+// ask verifies and asks all nodes of a network: those that the command line names, and those that the network trusts beside them.
+func ask(ctx context.Context, n *network.Network) NetworkStatus {
+	page := NetworkStatus{Network: n.Name, Insecure: n.Insecure}
+	if info := n.Sandbox; info != nil {
+		page.Dir, page.Network, page.ChainID, page.Constitution, page.Insecure = info.Dir, info.Network, info.ChainID, info.Constitution, info.Insecure
+	}
+	answers := n.Ask(ctx, n.Own())
+	others, err := n.Others(ctx, answers)
+	if err != nil {
+		page.Unlisted = err.Error()
+	}
+	for _, a := range append(answers, n.Ask(ctx, others)...) {
+		page.Nodes = append(page.Nodes, statusOf(a))
+	}
+	if info := n.Sandbox; info != nil {
+		for i, node := range info.Nodes {
+			at := &page.Nodes[i]
+			at.RPC, at.WS = node.HTTP, node.WS
+			for _, s := range n.Processes.Nodes {
+				if s.Name == node.Name && !node.Retired {
+					at.Pid, at.Restarts = s.Pid, s.Restarts
+				}
 			}
 		}
-		wg.Go(func() {
-			c, err := info.Connect(n, verifiers)
-			at.ask(asked, c, err)
-		})
 	}
-	wg.Wait()
-	page.Nodes = append(page.Nodes, askOthers(ctx, info, page.Nodes, verifiers)...)
 	page.judge()
 	return page
 }
 
-// askPatience bounds how long nodes may take to answer.
-const askPatience = 5 * time.Second
-
-// askOthers asks the nodes that have joined from outside. No others are known to a network whose nodes do not answer.
-func askOthers(ctx context.Context, info localnet.Info, own []NodeStatus, verifiers attest.Verifiers) []NodeStatus {
-	var serving []localnet.Node
-	for i, n := range own {
-		if n.Status != nil && n.Status.Role != "joining" && n.Status.Problem == "" {
-			serving = append(serving, info.Nodes[i])
-		}
+// statusOf is what a node answered.
+func statusOf(a network.Answer) NodeStatus {
+	s := NodeStatus{
+		Name: a.Node.Name, Member: a.Node.Owner, Client: a.Node.Client, Outside: a.Node.Elsewhere, Retired: a.Node.Retired, Attested: a.Attested, Status: a.Status,
 	}
-	others, err := info.Others(ctx, serving, verifiers)
-	if err != nil {
-		return nil
+	if s.Member == "" && a.Status != nil {
+		s.Member = a.Status.Owner
 	}
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
-	defer cancel()
-	outside := make([]NodeStatus, len(others))
-	var wg sync.WaitGroup
-	for i, n := range others {
-		outside[i] = NodeStatus{Name: n.Address, Member: n.OwnerName, Client: n.ClientAddress, Outside: true}
-		wg.Go(func() {
-			c, err := info.ConnectOther(n, verifiers)
-			outside[i].ask(ctx, c, err)
-		})
+	if a.Err != nil {
+		s.Error = a.Err.Error()
 	}
-	wg.Wait()
-	return outside
-}
-
-// ask fills in what a node says, or why it does not.
-func (s *NodeStatus) ask(ctx context.Context, c *client.Client, err error) {
-	if err == nil {
-		defer c.Close()
-		var proof client.Attested
-		if proof, err = c.Verify(ctx); err == nil {
-			s.Attested = proof.Claims.Measurement
-			s.Status, err = c.Status(ctx)
-		}
-	}
-	if err != nil {
-		s.Error = err.Error()
-	}
+	return s
 }
 
 // judge derives what follows from all answers together.
@@ -209,7 +197,11 @@ func (p *NetworkStatus) judge() {
 
 func (a *app) showStatus(page NetworkStatus) {
 	p := a.Out
-	p.Printf("%s, chain id %d, constitution %s\n", p.Bold(page.Network), page.ChainID, page.Constitution.Short())
+	chain := ""
+	if page.ChainID != 0 {
+		chain = fmt.Sprintf(", chain id %d", page.ChainID)
+	}
+	p.Printf("%s%s, constitution %s\n", p.Bold(page.Network), chain, page.Constitution.Short())
 	if page.Insecure && len(page.Notices) == 0 {
 		p.Insecure()
 	}
@@ -224,7 +216,10 @@ func (a *app) showStatus(page NetworkStatus) {
 			row[2] = "retired"
 		}
 		if n.Outside {
-			row[0], row[7], row[8] = n.Member+" at "+n.Name, "", "elsewhere"
+			row[0], row[7], row[8] = n.Name, "", "elsewhere"
+			if n.Member != "" {
+				row[0] = n.Member + " at " + n.Name
+			}
 		}
 		if n.Pid != 0 {
 			row[8] = strconv.Itoa(n.Pid)
@@ -248,6 +243,9 @@ func (a *app) showStatus(page NetworkStatus) {
 		case n.Status != nil && n.Status.Warning != "":
 			p.Printf("  %s %s: %s\n", p.Red("!"), n.Name, n.Status.Warning)
 		}
+	}
+	if page.Unlisted != "" {
+		p.Printf("  %s there may be more nodes than these: %s\n", p.Red("!"), page.Unlisted)
 	}
 	a.showEnds(page, time.Now())
 	switch page.Health {

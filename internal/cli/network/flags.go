@@ -1,0 +1,288 @@
+// Package network is how a command line names a network, and one of its nodes. All commands that ask a network that
+// runs take the same flags:
+//
+//	on the command line                           the network                  certificates
+//	--dir FOLDER                                  of `coco up` in the folder   its members'
+//	--config node.toml                            of the node of one's own     user.pem, gov.pem beside owner_certificate
+//	--node HOST:PORT --service service.pem        of the node at the address   none
+//
+// --cert and --key name a certificate, in the last two. [Flags] holds what was given, and [Flags.Open] makes a [Network] of
+// it, which knows what a node must prove, and by which certificate it is asked:
+//
+//	Flags ─ Open ─▶ Network ─ One, Own, Others ─▶ Node ─ Connect, Look, ConnectAdmin ─▶ *client.Client
+//
+// A node is verified before it is asked: it runs code of the constitution in force, and the network's service endorsed it.
+//
+// Trust: host
+package network
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/nodeconfig"
+	"github.com/cocoframework/coco/internal/reach"
+	"github.com/cocoframework/coco/internal/shell"
+)
+
+// Flags say which network is meant, and which of its nodes. One value may be given to several commands of which one runs.
+type Flags struct {
+	Dir     string // folder of a network of `coco up`
+	Config  string // a node.toml
+	Node    string // name in that folder, or host:port
+	Service string // file
+	Cert    string // file, of a certificate that the command shows
+	Key     string // its key, as package signer names it
+
+	sets    []*pflag.FlagSet // of the commands that have the flags
+	keyFlag string           // what the flag of Key is called
+}
+
+// Add gives a command the flags that name a network. folder is the help of --dir; see [cli.DirFlag].
+func (f *Flags) Add(cmd *cobra.Command, folder string) {
+	f.AddOwn(cmd, folder)
+	cmd.Flags().StringVar(&f.Service, "service", "", "another network: its service certificate, a PEM `file`")
+	_ = cmd.MarkFlagFilename("service")
+}
+
+// AddOwn is Add for a command that is for nodes on this machine: without --service.
+func (f *Flags) AddOwn(cmd *cobra.Command, folder string) {
+	cli.DirFlag(cmd, &f.Dir, folder)
+	cmd.Flags().StringVar(&f.Config, "config", "", "another network: the one of the node with these settings, a `file` node.toml")
+	_ = cmd.MarkFlagFilename("config", "toml")
+	f.sets = append(f.sets, cmd.Flags())
+}
+
+// AddNode gives a command, beside Add, the flags for the node to ask and the certificate to ask it by. which says what node is
+// asked if none is named.
+func (f *Flags) AddNode(cmd *cobra.Command, which string) {
+	cmd.Flags().StringVar(&f.Node, "node", "", "`node` to ask: its name, or host:port ("+which+")")
+	f.AddCertificate(cmd, "certificate to show, a PEM `file` with its issuers (default with --config: user.pem beside owner_certificate)")
+}
+
+// AddCertificate gives a command the flags for the certificate to ask by; usage is the help of --cert. A command that has a flag --key of
+// another meaning already gets --cert-key.
+func (f *Flags) AddCertificate(cmd *cobra.Command, usage string) {
+	f.keyFlag = "key"
+	if cmd.Flags().Lookup(f.keyFlag) != nil {
+		f.keyFlag = "cert-key"
+	}
+	cmd.Flags().StringVar(&f.Cert, "cert", "", usage)
+	cmd.Flags().StringVar(&f.Key, f.keyFlag, "", "the certificate's `key`: file:PATH or cmd:COMMAND")
+	_ = cmd.MarkFlagFilename("cert")
+}
+
+// changed reports whether a flag was given to the command that runs.
+func (f *Flags) changed(name string) bool {
+	for _, set := range f.sets {
+		if set.Changed(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// InSandbox reports whether a network of `coco up` is meant.
+func (f *Flags) InSandbox() bool {
+	return f.Config == "" && f.Service == "" && !strings.Contains(f.Node, ":")
+}
+
+// check finds flags that contradict each other.
+func (f *Flags) check() error {
+	var ways []string
+	for _, name := range []string{"dir", "config", "service"} {
+		if f.changed(name) {
+			ways = append(ways, "--"+name)
+		}
+	}
+	if len(ways) > 1 {
+		return fmt.Errorf("%w: %s each name the network: expected one of them, found %s", coco.ErrInvalid, strings.Join(ways, " and "), both(len(ways)))
+	}
+	if f.InSandbox() && f.Cert+f.Key != "" {
+		return fmt.Errorf("%w: --cert and --%s belong to --config, or to --node HOST:PORT with --service: a network of `coco up` has its own", coco.ErrInvalid, f.keyFlag)
+	}
+	if (f.Cert == "") != (f.Key == "") {
+		return fmt.Errorf("%w: --cert and --%s belong together", coco.ErrInvalid, f.keyFlag)
+	}
+	return nil
+}
+
+func both(n int) string {
+	if n == 2 {
+		return "both"
+	}
+	return "all"
+}
+
+// ServiceCertificate reads the network's service certificate, without asking anybody. what is the thing that is verified by it.
+func (f *Flags) ServiceCertificate(what string) (*x509.Certificate, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	file := f.Service
+	switch {
+	case f.Config != "":
+		cfg, err := nodeconfig.Load(f.Config)
+		if err != nil {
+			return nil, err
+		}
+		if file = cfg.Service; file == "" {
+			return nil, fmt.Errorf("%w: %s names no service certificate: no network has been approved; see `coco node approve --config %s`", coco.ErrInvalid, f.Config, shell.Quote(f.Config))
+		}
+	case file == "":
+		info, err := localnet.Load(f.Dir)
+		if err != nil {
+			return nil, fmt.Errorf("%w: which network's %s is this? Name its service certificate with --service, a node.toml of it with --config, or a sandbox with --dir (%w)", coco.ErrInvalid, what, err)
+		}
+		file = info.ServicePEM
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, cli.FileError("service certificate", err)
+	}
+	cert, err := client.ParseCertificate(pem)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return cert, nil
+}
+
+// Open returns the network that the flags name. It asks a node, for the constitution in force, unless the network is one of `coco up`,
+// whose supervisor must answer. The error is coco.ErrUnreachable if none answers.
+func (f *Flags) Open(ctx context.Context, verifiers attest.Verifiers) (*Network, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	n := &Network{flags: *f, verifiers: verifiers}
+	switch {
+	case f.Config != "":
+		cfg, err := nodeconfig.Load(f.Config)
+		if err != nil {
+			return nil, err
+		}
+		n.Config = &cfg
+		return n, n.trustConfig(ctx)
+	case f.InSandbox():
+		info, st, err := localnet.Running(ctx, f.Dir)
+		if err != nil {
+			return nil, err
+		}
+		n.Sandbox, n.Processes = &info, st
+		n.trust, err = info.Trust(verifiers)
+		return n, err
+	}
+	return n, n.trustService(ctx)
+}
+
+// trustService makes the trust of a network that is named by an address and a service certificate.
+func (n *Network) trustService(ctx context.Context) error {
+	for _, needed := range [][2]string{{"node", n.flags.Node}, {"service", n.flags.Service}} {
+		if needed[1] == "" {
+			return fmt.Errorf("%w: --%s is missing: a network that is neither one of `coco up` (--dir) nor that of a node of your own (--config) needs --node HOST:PORT and --service FILE",
+				coco.ErrInvalid, needed[0])
+		}
+	}
+	service, err := identity.ReadLeaf(n.flags.Service)
+	if err != nil {
+		return fmt.Errorf("--service: %w", err)
+	}
+	page, err := reach.Endorsed(ctx, Address(n.flags.Node), service)
+	if err != nil {
+		return err
+	}
+	return n.setTrust(page, service)
+}
+
+// trustConfig makes the trust of the network that a node.toml names: as the node itself says it or, where it does not answer, one of those
+// that it asks. What was approved is believed, and nothing else.
+func (n *Network) trustConfig(ctx context.Context) error {
+	known, err := ApprovedService(n.Config)
+	if err != nil {
+		return err
+	}
+	if n.Config.Client == "" {
+		return fmt.Errorf("%w: %s names no listener for clients: add client = \"HOST:PORT\"", coco.ErrInvalid, n.flags.Config)
+	}
+	addresses := []string{n.own()[0].Client}
+	if known != nil {
+		addresses = append(addresses, n.Config.Ask...)
+	}
+	var failed error
+	for _, address := range addresses {
+		id, err := reach.Identify(ctx, []string{address}, known, n.verifiers)
+		if err == nil {
+			n.trust = client.Policy{Code: id.Parsed.Measurements(), Verifiers: n.verifiers, Service: id.ServiceCertificate}
+			n.Name, n.Insecure = id.Network, id.Insecure
+			return nil
+		}
+		if failed = cmp.Or(failed, err); !errors.Is(err, coco.ErrUnreachable) && !errors.Is(err, coco.ErrBusy) {
+			return err
+		}
+	}
+	return failed
+}
+
+// ApprovedService is the service certificate that was approved for a node; nil if none was.
+func ApprovedService(cfg *nodeconfig.Config) (*x509.Certificate, error) {
+	if cfg.Service == "" {
+		return nil, nil
+	}
+	cert, err := identity.ReadLeaf(cfg.Service)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: the service's certificate that was approved is gone: put it back, or take service and approve out of node.toml and approve anew: %w", coco.ErrInvalid, err)
+	}
+	return cert, err
+}
+
+func (n *Network) setTrust(page []byte, service *x509.Certificate) error {
+	c, err := constitution.Parse(page)
+	if err != nil {
+		return err
+	}
+	n.trust = client.Policy{Code: c.Measurements(), Verifiers: n.verifiers, Service: service}
+	n.Name, n.Insecure = c.Network.Name, c.Network.Insecure
+	return nil
+}
+
+// Address is the host:port of a node that a person wrote, as a URL too.
+func Address(text string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(text, "https://"), "/")
+}
+
+// Hint is what a command that people are shown needs after its name to find the same network, with a space before it; it can be
+// pasted into a shell.
+func (f *Flags) Hint() string {
+	switch {
+	case f.Config != "":
+		return " --config " + shell.Quote(f.Config)
+	case f.InSandbox():
+		return localnet.DirHint(f.Dir)
+	}
+	hint := " --node " + shell.Quote(f.Node) + " --service " + shell.Quote(f.Service)
+	if f.Cert != "" {
+		hint += " --cert " + shell.Quote(f.Cert) + " --key " + shell.Quote(f.Key)
+	}
+	return hint
+}
+
+// folder is the folder of an organisation's keys: that of the certificate that a node.toml names.
+func folder(cfg *nodeconfig.Config) identity.Dir {
+	return identity.Dir(filepath.Dir(cfg.OwnerCertificate))
+}
