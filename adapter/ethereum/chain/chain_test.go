@@ -32,15 +32,16 @@ const testChainID = 4242
 type testChain struct {
 	t testing.TB
 	*Ledger
-	env   *adapter.Env
-	store *store.Store
-	scope *store.Scope
-	view  uint64
-	now   uint64
-	keys  []*ecdsa.PrivateKey
-	past  *recording
-	queue []*adapter.Call // as the core's
-	given int             // calls of the queue that one batch may have; 0: all
+	env     *adapter.Env
+	store   *store.Store
+	scope   *store.Scope
+	view    uint64
+	now     uint64
+	keys    []*ecdsa.PrivateKey
+	past    *recording
+	records []store.Record  // of all transactions
+	queue   []*adapter.Call // as the core's
+	given   int             // calls of the queue that one batch may have; 0: all
 }
 
 // newTestChain opens a chain with funded accounts; settings override the defaults.
@@ -61,12 +62,17 @@ func newTestChain(t testing.TB, accounts int, settings map[string]any) *testChai
 	enc, err := json.Marshal(all)
 	must(t, err)
 	c.open(enc)
+	c.begin()
+	return c
+}
+
+// begin commits the genesis.
+func (c *testChain) begin() {
 	set := c.store.Begin(1, c.now)
 	tx := set.Begin()
-	must(t, tx.In(c.scope, c.Genesis))
+	must(c.t, tx.In(c.scope, c.Genesis))
 	tx.Commit()
 	c.commit(set)
-	return c
 }
 
 func (c *testChain) open(page []byte) {
@@ -77,14 +83,19 @@ func (c *testChain) open(page []byte) {
 }
 
 func (c *testChain) reopen(page []byte) {
+	complete, err := settings.Complete(page)
+	must(c.t, err)
+	c.openStored(complete)
+}
+
+// openStored opens a ledger whose settings are stored.
+func (c *testChain) openStored(stored []byte) {
 	clock := host.Clock(hurriedClock{})
 	if _, ok := c.t.(*testing.B); ok {
 		clock = local.Clock{}
 	}
-	complete, err := settings.Complete(page)
-	must(c.t, err)
 	c.env = &adapter.Env{
-		Settings: complete, State: c.scope, Submit: c.submit, Clock: clock, Past: c.past.read,
+		Settings: stored, State: c.scope, Submit: c.submit, Clock: clock, Past: c.past.read,
 		Status: func() adapter.Status { return adapter.Status{Role: "leader"} },
 		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
@@ -147,6 +158,7 @@ func (c *testChain) commit(set *store.Set) {
 	if _, ok := c.t.(*testing.B); !ok {
 		c.past.add(c.t, set)
 	}
+	c.records = append(c.records, set.Records()...)
 	must(c.t, set.Install())
 	c.store.Commit(set.Next() - 1)
 	c.Committed(adapter.Commit{View: set.View(), First: set.First(), Last: set.Next() - 1, Time: set.Time()})
