@@ -1,10 +1,11 @@
-// Package ledgercmd is `coco ledger`: it verifies, shows, backs up and restores ledgers by their files alone,
+// Package ledgercmd is `coco ledger`: it verifies, shows, backs up, restores and repairs ledgers by their files alone,
 // without any key and without a node.
 //
 //	verify    every file from the first byte on, and that the nodes of one network agree
 //	show      what entries a ledger holds; nothing is verified
 //	backup    a node's ledger and snapshots to another folder, also while the node runs
 //	restore   the way back, for a node to begin from
+//	repair    damaged and missing chunks, by those of other ledgers
 //
 // Trust: host
 package ledgercmd
@@ -39,11 +40,11 @@ func Command(c *cli.App) *cobra.Command {
 	a := &app{c}
 	cmd := &cobra.Command{
 		Use:   "ledger",
-		Short: "Verify, show, back up or restore a node's ledger, without any key",
+		Short: "Verify, show, back up, restore or repair a node's ledger, without any key",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.ledgerVerifyCommand(), a.ledgerShowCommand(), a.ledgerBackupCommand(), a.ledgerRestoreCommand())
+	cmd.AddCommand(a.ledgerVerifyCommand(), a.ledgerShowCommand(), a.ledgerBackupCommand(), a.ledgerRestoreCommand(), a.ledgerRepairCommand())
 	return cmd
 }
 
