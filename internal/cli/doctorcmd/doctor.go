@@ -1,9 +1,9 @@
 // Package doctorcmd is `coco doctor`: it examines the machine on which a node runs, or is to run, and the
-// network in the folder, if there is one.
+// network in the folder, if there is one, or that of a node.toml.
 //
 //	disk.go       what a durable write costs, and what each setting of consensus.durability survives
 //	doctor.go     free space and open files, which limits_*.go and memory_*.go ask the system for
-//	network.go    certificates, and the nodes' clocks
+//	network.go    certificates, all nodes of the network, and their clocks
 //
 // Trust: host
 package doctorcmd
@@ -22,7 +22,9 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/finding"
+	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 )
 
 // observation is one thing that the doctor looked at.
@@ -65,19 +67,23 @@ func (d *diagnosis) problems() (n int) {
 // Command returns `coco doctor`.
 func Command(c *cli.App) *cobra.Command {
 	a := &app{c}
-	var dir string
+	var f network.Flags
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Examine this machine: disk, files, clock, certificates",
-		Long: `Measures how long this disk takes to make a write durable, looks at free space, open
-files, and, if a network of ` + "`coco up`" + ` is in the folder, at its certificates and its nodes'
-clocks. It says what the settings "disk" and "memory" of consensus.durability survive here.
+		Long: `Measures how long this disk takes to make a write durable, looks at free space and open
+files. It says what the settings "disk" and "memory" of consensus.durability survive here.
+
+If a network of ` + "`coco up`" + ` is in the folder, or with --config, it looks at certificates, and asks all nodes of the
+network, those of other operators too, what they do and what their clocks say. Of each finding it says what
+to do. With --config it is the disk of that node; the others are named to a certificate only (--cert and
+--key, or user.pem beside owner_certificate).
 
 It writes one temporary file and removes it. Exits with 1 if something is wrong.`,
-		Example: "  coco doctor\n  coco doctor --dir /var/lib/coco -o json",
+		Example: "  coco doctor\n  coco doctor --dir /var/lib/coco -o json\n  coco doctor --config delta/node.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d, err := examine(cmd.Context(), dir, a.Verifiers())
+			d, err := examine(cmd.Context(), &f, a.Verifiers())
 			if err != nil {
 				return err
 			}
@@ -92,12 +98,24 @@ It writes one temporary file and removes it. Exits with 1 if something is wrong.
 			return err
 		},
 	}
-	cli.DirFlag(cmd, &dir, "`folder` whose disk, and network if there is one, to examine")
+	f.AddOwn(cmd, "`folder` whose disk, and network of `coco up` if there is one, to examine")
+	f.AddCertificate(cmd, "with --config: certificate to ask the network's nodes by, a PEM `file` with its issuers (default: user.pem beside owner_certificate)")
 	a.OutputFlag(cmd)
 	return cmd
 }
 
-func examine(ctx context.Context, dir string, verifiers attest.Verifiers) (*diagnosis, error) {
+func examine(ctx context.Context, f *network.Flags, verifiers attest.Verifiers) (*diagnosis, error) {
+	if err := f.Check(); err != nil {
+		return nil, err
+	}
+	dir, cfg := f.Dir, (*nodeconfig.Config)(nil)
+	if f.Config != "" {
+		own, err := nodeconfig.Load(f.Config)
+		if err != nil {
+			return nil, err
+		}
+		dir, cfg = own.Dir, &own
+	}
 	at, err := existing(dir)
 	if err != nil {
 		return nil, err
@@ -116,17 +134,41 @@ func examine(ctx context.Context, dir string, verifiers attest.Verifiers) (*diag
 	}
 	d.examineMachine(at)
 	d.Durability = explainDurability(d.Sync, memoryDisk(at))
-	info, err := localnet.Load(dir)
-	if err != nil {
-		if !localnet.Absent(err) {
-			d.add("network", finding.Problem, "%v", err)
+	if cfg != nil {
+		d.examineSettings(f.Config)
+		d.examineFiles(cfg.Dir, ownFiles(cfg), time.Now())
+	} else {
+		info, err := localnet.Load(dir)
+		if err != nil {
+			if !localnet.Absent(err) {
+				d.add("network", finding.Problem, "%v", err)
+			}
+			return d, nil
 		}
-		return d, nil
+		d.examineFiles(info.Dir, sandboxFiles(info), time.Now())
 	}
-	d.examineCertificates(info, time.Now())
-	d.examineNodes(ctx, info, verifiers, time.Now())
-	d.examineClocks(ctx, info, verifiers)
+	n, err := f.Open(ctx, verifiers)
+	switch {
+	case ctx.Err() != nil:
+		return nil, cli.ErrInterrupted
+	case err == nil:
+		d.examineNetwork(ctx, n, time.Now())
+	case cfg == nil && localnet.Absent(err): // nothing runs
+	case cfg != nil:
+		d.add("nodes", finding.Problem, "neither this node nor one that it asks answers as it should: %v: start it by `coco node join%s`, its log is %s", err, f.Hint(), nodeconfig.Dir(cfg.Dir).Log())
+	default:
+		d.add("network", finding.Problem, "%v", err)
+	}
 	return d, nil
+}
+
+// examineSettings reads a node.toml, and the folders that it names, as the node will when it starts.
+func (d *diagnosis) examineSettings(file string) {
+	if err := nodeconfig.Check(file); err != nil {
+		d.add("settings", finding.Problem, "the node could not start with %s: %v", file, err)
+		return
+	}
+	d.add("settings", finding.OK, "%s can be read, and so can what it names", file)
 }
 
 // existing returns the folder, or the nearest one above it that exists: there it would be made.

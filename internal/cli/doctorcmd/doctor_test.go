@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/cli/finding"
+	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -120,7 +122,7 @@ func TestDoctorFindsWhatItCannotWriteIn(t *testing.T) {
 	if err := os.Chmod(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	d, err := examine(t.Context(), dir, nil)
+	d, err := examine(t.Context(), &network.Flags{Dir: dir}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +147,73 @@ func TestDoctorFindsANodesCertificateThatEnds(t *testing.T) {
 		}
 		if fails := d.problems() > 0; fails != (c.level == finding.Problem) {
 			t.Errorf("with %v left the doctor fails: %v", c.left, fails)
+		}
+	}
+}
+
+func TestANodeThatIsNotWellIsNamedWithWhatToDo(t *testing.T) {
+	well := wire.Status{Role: "follower", View: 3, Voter: true, Committed: coco.TxID{View: 3, Seqno: 100}, Known: 100}
+	status := func(change func(*wire.Status)) *wire.Status {
+		s := well
+		change(&s)
+		return &s
+	}
+	own, other := network.Node{Name: "delta", Dir: "/delta"}, network.Node{Name: "a:7000", Owner: "alpha", Elsewhere: true}
+	for _, c := range []struct {
+		node   network.Node
+		status *wire.Status
+		err    error
+		level  string
+		says   []string
+	}{
+		{own, &well, nil, finding.OK, []string{"delta serves as follower in view 3"}},
+		{other, &well, nil, finding.OK, []string{"alpha at a:7000 serves"}},
+		{own, nil, coco.ErrUnreachable, finding.Problem, []string{"does not answer", "coco node join", "/delta/node.log"}},
+		{other, nil, coco.ErrUnreachable, finding.Warning, []string{"does not answer here", "ask alpha, who runs it"}},
+		{own, nil, coco.ErrVerify, finding.Problem, []string{"does not prove what it should", "send it nothing"}},
+		{other, nil, coco.ErrVerify, finding.Problem, []string{"send it nothing", "ask alpha"}},
+		{own, status(func(s *wire.Status) { s.Role = "joining" }), nil, finding.Problem, []string{"is joining", "/delta/node.log"}},
+		{own, status(func(s *wire.Status) { s.Problem = "its disk is full" }), nil, finding.Problem, []string{"its disk is full"}},
+		{other, status(func(s *wire.Status) { s.Problem = "its disk is full" }), nil, finding.Warning, []string{"its disk is full", "ask alpha"}},
+		{own, status(func(s *wire.Status) { s.Age = 20 }), nil, finding.Problem, []string{"20 s old", "links"}},
+		{own, status(func(s *wire.Status) { s.Known = 1000 }), nil, finding.Warning, []string{"900 transactions behind"}},
+		{own, status(func(s *wire.Status) { s.Voter = false }), nil, finding.Warning, []string{"does not vote yet"}},
+		{own, status(func(s *wire.Status) { s.Voter, s.Learns = false, true }), nil, finding.OK, []string{"does not vote: its organisation"}},
+		{own, status(func(s *wire.Status) { s.Warning = "a certificate ends" }), nil, finding.Warning, []string{"a certificate ends"}},
+	} {
+		level, said := judgeNode(network.Answer{Node: c.node, Status: c.status, Err: c.err}, &network.Network{})
+		if level != c.level {
+			t.Errorf("%+v, %v: %s %q, expected %s", c.status, c.err, level, said, c.level)
+		}
+		for _, part := range c.says {
+			if !strings.Contains(said, part) {
+				t.Errorf("%q does not say %q", said, part)
+			}
+		}
+	}
+}
+
+func TestTheDoctorCountsTheVotersThatAnswer(t *testing.T) {
+	voter := network.Answer{Status: &wire.Status{Role: "follower", Voter: true}}
+	dead := network.Answer{Node: network.Node{Elsewhere: true, Voter: true}, Err: coco.ErrUnreachable}
+	learner := network.Answer{Status: &wire.Status{Role: "follower", Learns: true}}
+	unknown := network.Answer{Node: network.Node{Elsewhere: true}, Err: coco.ErrUnreachable}
+	left := network.Answer{Node: network.Node{Retired: true}}
+	for _, c := range []struct {
+		answers []network.Answer
+		level   string
+	}{
+		{[]network.Answer{voter}, finding.OK},
+		{[]network.Answer{voter, voter}, finding.OK},
+		{[]network.Answer{voter, dead}, finding.Problem},
+		{[]network.Answer{voter, voter, voter, left, learner, unknown}, finding.OK},
+		{[]network.Answer{voter, voter, dead}, finding.Warning},
+		{[]network.Answer{voter, dead, dead}, finding.Problem},
+		{[]network.Answer{voter, voter, voter, voter, dead}, finding.OK},
+	} {
+		d := &diagnosis{}
+		if d.addVoters(c.answers); len(d.Findings) != 1 || d.Findings[0].Level != c.level {
+			t.Errorf("%d answers: %+v, expected one finding, %s", len(c.answers), d.Findings, c.level)
 		}
 	}
 }

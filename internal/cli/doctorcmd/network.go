@@ -3,31 +3,33 @@ package doctorcmd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"time"
 
-	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/balance"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/finding"
+	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/reach"
 	"github.com/cocoframework/coco/wire"
 )
 
-func (d *diagnosis) examineCertificates(info localnet.Info, now time.Time) {
-	files := []string{info.ServicePEM}
-	for _, m := range info.Members {
-		dir := identity.Dir(m.Dir)
-		files = append(files, dir.Org(), dir.User())
-	}
+// examineFiles looks at certificates in files. dir is what they are named relative to.
+func (d *diagnosis) examineFiles(dir string, files []string, now time.Time) {
 	var first time.Time
 	good := 0
 	for _, file := range files {
-		name := readable(info.Dir, file)
+		name := readable(dir, file)
 		cert, err := identity.ReadLeaf(file)
 		if err != nil {
 			d.add("certificates", finding.Problem, "%s: %v", name, err)
@@ -47,36 +49,156 @@ func (d *diagnosis) examineCertificates(info localnet.Info, now time.Time) {
 	}
 }
 
-// examineNodes looks at the certificates that the network's nodes show, and at those that its constitution
-// lists: what the network issued renews itself in time, so one that ends soon says that it does not.
-func (d *diagnosis) examineNodes(ctx context.Context, info localnet.Info, verifiers attest.Verifiers, now time.Time) {
-	if _, err := localnet.GetStatus(ctx, info); err != nil {
-		return // nothing runs
+// sandboxFiles are the certificates of a sandbox.
+func sandboxFiles(info localnet.Info) []string {
+	files := []string{info.ServicePEM}
+	for _, m := range info.Members {
+		dir := identity.Dir(m.Dir)
+		files = append(files, dir.Org(), dir.User())
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	listed := false
-	for _, n := range info.Nodes {
-		if n.Retired {
+	return files
+}
+
+// ownFiles are the certificates of a node of one's own: what it was approved with, its owner's, and those beside that one which commands show.
+func ownFiles(cfg *nodeconfig.Config) []string {
+	files := []string{cfg.OwnerCertificate}
+	if cfg.Service != "" {
+		files = append(files, cfg.Service)
+	}
+	dir := identity.Dir(filepath.Dir(cfg.OwnerCertificate))
+	for _, file := range []string{dir.User(), dir.Gov()} {
+		if _, err := os.Stat(file); err == nil {
+			files = append(files, file)
+		}
+	}
+	return files
+}
+
+// examineNetwork asks all nodes of a network, those of others too, and judges what they say of themselves and of each other.
+func (d *diagnosis) examineNetwork(ctx context.Context, n *network.Network, now time.Time) {
+	answers := n.Ask(ctx, n.Own())
+	others, err := n.Others(ctx, answers)
+	if err != nil {
+		d.add("nodes", finding.Warning, "there may be more than these: %v", err)
+	}
+	answers = append(answers, n.Ask(ctx, others)...)
+	asked := false
+	for _, a := range answers {
+		if a.Node.Retired {
 			continue
 		}
-		c, err := info.Connect(n, verifiers)
-		if err != nil {
-			d.add("certificates", finding.Warning, "node %s is not asked: %v", n.Name, err)
+		level, message := judgeNode(a, n)
+		d.add("nodes", level, "%s", message)
+		if a.Err != nil {
 			continue
 		}
-		s, err := c.Status(ctx)
-		if err == nil {
-			d.addEnds(n.Name, s.Certificates, now)
+		d.addEnds(a.Node.String(), a.Status.Certificates, now)
+		d.examineClock(ctx, n, a)
+		if !asked && a.Serves() == nil {
+			asked = d.examineConstitution(ctx, n, a.Node, now)
 		}
-		if err == nil && !listed {
-			listed = d.addListed(ctx, c, now)
-			d.addQuorum(ctx, c)
-			d.addSigners(ctx, c, now)
+	}
+	d.addVoters(answers)
+}
+
+// judgeNode says what is wrong with a node, and what to do about it.
+func judgeNode(a network.Answer, n *network.Network) (level, message string) {
+	bad := finding.Problem
+	log := "its log is " + nodeconfig.Dir(a.Node.Dir).Log()
+	if a.Node.Elsewhere { // it is for another operator to mend
+		bad = finding.Warning
+		log = "ask who runs it"
+		if a.Node.Owner != "" {
+			log = "ask " + a.Node.Owner + ", who runs it"
 		}
-		c.Close()
+	}
+	start := "start it by `coco node join" + n.Hint() + "`"
+	if n.Sandbox != nil {
+		start = "`coco up` starts it again by itself; if it does not"
+	}
+	switch s := a.Status; {
+	case errors.Is(a.Err, coco.ErrVerify):
+		return finding.Problem, fmt.Sprintf("%s does not prove what it should: %v: send it nothing; %s", a.Node, a.Err, log)
+	case a.Err != nil && a.Node.Elsewhere:
+		return bad, fmt.Sprintf("%s does not answer here: %v: if it has ended, the network is one failure nearer to a stop; %s", a.Node, a.Err, log)
+	case a.Err != nil:
+		return bad, fmt.Sprintf("%s does not answer: %v: %s, %s", a.Node, a.Err, start, log)
+	case s.Role == "joining":
+		return bad, fmt.Sprintf("%s is joining and does not serve yet: if that stays so, its last refusal says why; %s", a.Node, log)
+	case s.Problem != "":
+		return bad, fmt.Sprintf("%s cannot serve as it should: %s; %s", a.Node, s.Problem, log)
+	case s.Age > staleSeconds:
+		return bad, fmt.Sprintf("%s shows a state that may be %.0f s old: it hears of no majority of the voters; look at the links between it and each of the others", a.Node, s.Age)
+	case s.Known > s.Committed.Seqno+farBehind:
+		return finding.Warning, fmt.Sprintf("%s is %s behind: if the number does not fall, look at the disk and the processor of its machine", a.Node, cli.Plural(s.Known-s.Committed.Seqno, "transaction"))
+	case !s.Voter && !s.Learns:
+		return finding.Warning, fmt.Sprintf("%s does not vote yet: it catches up; if that stays so for half an hour, %s", a.Node, log)
+	case s.Warning != "":
+		return finding.Warning, fmt.Sprintf("%s: %s", a.Node, s.Warning)
+	case s.Learns:
+		return finding.OK, fmt.Sprintf("%s serves and does not vote: its organisation would have too many of the votes", a.Node)
+	default:
+		return finding.OK, fmt.Sprintf("%s serves as %s in view %d", a.Node, s.Role, s.View)
 	}
 }
+
+// What is said of a node whose state is old, as the alarms Stale and Behind of docs/operations.md have it.
+const (
+	staleSeconds = 10
+	farBehind    = 64 // transactions
+)
+
+// addVoters says how many voters answer, of those that the command knows.
+func (d *diagnosis) addVoters(answers []network.Answer) {
+	voters, well := 0, 0
+	for _, a := range answers {
+		switch {
+		case a.Node.Retired, a.Err == nil && !a.Status.Voter, a.Err != nil && a.Node.Elsewhere && !a.Node.Voter:
+			continue
+		}
+		voters++
+		if a.Serves() == nil {
+			well++
+		}
+	}
+	majority := voters/2 + 1
+	switch {
+	case voters == 0:
+	case well < majority:
+		d.add("quorum", finding.Problem, "%d of %d voters answer here and serve, and %d are needed to commit anything: bring others back first, see NoLeader in docs/operations.md", well, voters, majority)
+	case well == majority && voters > 1:
+		level := finding.Warning
+		if well == voters {
+			level = finding.OK // a network of two has no spare, and nothing is wrong with it
+		}
+		d.add("quorum", level, "%d of %d voters answer here and serve: if one more ends, nothing commits", well, voters)
+	default:
+		d.add("quorum", finding.OK, "%d of %d voters answer here and serve; %d are needed", well, voters, majority)
+	}
+}
+
+// examineConstitution looks at what a node says of the organisations and of whose nodes vote. It reports whether the node answered.
+func (d *diagnosis) examineConstitution(ctx context.Context, n *network.Network, node network.Node, now time.Time) bool {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c, err := n.Look(node)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	if !d.addListed(ctx, c, now) {
+		return false
+	}
+	d.addSigners(ctx, c, now)
+	if known, err := n.Connect(node); err == nil {
+		d.addQuorum(ctx, known)
+		known.Close()
+	}
+	return true
+}
+
+// patience bounds how long one node may take to say one thing.
+const patience = 5 * time.Second
 
 func (d *diagnosis) addEnds(node string, all []wire.Certificate, now time.Time) {
 	for _, c := range all {
@@ -153,29 +275,19 @@ const (
 	clockFarApart = time.Minute
 )
 
-// examineClocks compares this machine's clock with that of every node that runs.
-func (d *diagnosis) examineClocks(ctx context.Context, info localnet.Info, verifiers attest.Verifiers) {
-	if _, err := localnet.GetStatus(ctx, info); err != nil {
-		return // nothing runs
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+// examineClock compares this machine's clock with a node's, and that with the ledger's time.
+func (d *diagnosis) examineClock(ctx context.Context, n *network.Network, a network.Answer) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for _, n := range info.Nodes {
-		if n.Retired {
-			continue
-		}
-		apart, err := clockOf(ctx, info, n, verifiers)
-		if err != nil {
-			d.add("clock", finding.Warning, "node %s does not tell its time: %v", n.Name, err)
-			continue
-		}
-		level, message := judgeClock(apart)
-		d.add("clock", level, "node %s: %s", n.Name, message)
-		if lag, err := lagOf(ctx, info, n, verifiers); err == nil {
-			level, message := judgeLag(lag)
-			d.add("ledger time", level, "node %s: %s", n.Name, message)
-		}
+	apart, err := clockOf(ctx, n, a.Node)
+	if err != nil {
+		d.add("clock", finding.Warning, "node %s does not tell its time: %v", a.Node, err)
+		return
 	}
+	level, message := judgeClock(apart)
+	d.add("clock", level, "node %s: %s", a.Node, message)
+	level, message = judgeLag(time.Duration(a.Status.ClockLag * float64(time.Second)))
+	d.add("ledger time", level, "node %s: %s", a.Node, message)
 }
 
 func judgeClock(apart time.Duration) (level, message string) {
@@ -201,23 +313,9 @@ func judgeLag(lag time.Duration) (level, message string) {
 	}
 }
 
-// lagOf is by how much the ledger's time is behind a node's clock, as the node says.
-func lagOf(ctx context.Context, info localnet.Info, n localnet.Node, verifiers attest.Verifiers) (time.Duration, error) {
-	c, err := info.Connect(n, verifiers)
-	if err != nil {
-		return 0, err
-	}
-	defer c.Close()
-	s, err := c.Status(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return time.Duration(s.ClockLag * float64(time.Second)), nil
-}
-
 // clockOf is how far a node's clock is ahead of this one, by the date of its answer.
-func clockOf(ctx context.Context, info localnet.Info, n localnet.Node, verifiers attest.Verifiers) (time.Duration, error) {
-	c, err := info.Connect(n, verifiers)
+func clockOf(ctx context.Context, n *network.Network, node network.Node) (time.Duration, error) {
+	c, err := n.Look(node)
 	if err != nil {
 		return 0, err
 	}

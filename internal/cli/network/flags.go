@@ -104,8 +104,8 @@ func (f *Flags) InSandbox() bool {
 	return f.Config == "" && f.Service == "" && !strings.Contains(f.Node, ":")
 }
 
-// check finds flags that contradict each other.
-func (f *Flags) check() error {
+// Check finds flags that contradict each other. Open does it, too.
+func (f *Flags) Check() error {
 	var ways []string
 	for _, name := range []string{"dir", "config", "service"} {
 		if f.changed(name) {
@@ -133,7 +133,7 @@ func both(n int) string {
 
 // ServiceCertificate reads the network's service certificate, without asking anybody. what is the thing that is verified by it.
 func (f *Flags) ServiceCertificate(what string) (*x509.Certificate, error) {
-	if err := f.check(); err != nil {
+	if err := f.Check(); err != nil {
 		return nil, err
 	}
 	file := f.Service
@@ -167,7 +167,7 @@ func (f *Flags) ServiceCertificate(what string) (*x509.Certificate, error) {
 // Open returns the network that the flags name. It asks a node, for the constitution in force, unless the network is one of `coco up`,
 // whose supervisor must answer. The error is coco.ErrUnreachable if none answers.
 func (f *Flags) Open(ctx context.Context, verifiers attest.Verifiers) (*Network, error) {
-	if err := f.check(); err != nil {
+	if err := f.Check(); err != nil {
 		return nil, err
 	}
 	n := &Network{flags: *f, verifiers: verifiers}

@@ -38,7 +38,7 @@ func TestACommandLineNamesANetworkInOneWay(t *testing.T) {
 		if err := cmd.ParseFlags(c.args); err != nil {
 			t.Fatal(err)
 		}
-		err := f.check()
+		err := f.Check()
 		if (err == nil) != c.ok || err != nil && !errors.Is(err, coco.ErrInvalid) || f.InSandbox() != c.sandbox {
 			t.Errorf("%q: %v; a sandbox: %v", c.args, err, f.InSandbox())
 		}
