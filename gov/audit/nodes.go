@@ -94,6 +94,9 @@ func (a *Auditor) applyNode(before store.Reader, seqno, now uint64, w store.Writ
 	if err := a.checkNew(&rec, known, now); err != nil {
 		return rec, nil, err
 	}
+	if err := members.CheckName(before, a.constitution, &rec); err != nil {
+		return rec, nil, err
+	}
 	if rec.State == table.Trusted {
 		refused = members.CheckAdmitted(before, a.constitution, &rec)
 		if seqno == 1 {

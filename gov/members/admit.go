@@ -3,8 +3,10 @@ package members
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/cocoframework/coco"
@@ -74,6 +76,9 @@ func PendNode(tx *store.Tx, rec table.NodeRecord, claims attest.Claims) error {
 	if err := CheckNode(c, &rec, claims); err != nil {
 		return err
 	}
+	if err := CheckName(tx, c, &rec); err != nil {
+		return err
+	}
 	nodes, err := table.Nodes(tx)
 	if err != nil {
 		return err
@@ -135,6 +140,9 @@ func vet(tx *store.Tx, rec *table.NodeRecord, claims attest.Claims) (*constituti
 	if err := CheckClaims(c, rec, claims); err != nil {
 		return nil, err
 	}
+	if err := CheckName(tx, c, rec); err != nil {
+		return nil, err
+	}
 	if b, ok := tx.Get(table.NodesTable, rec.ID[:]); ok {
 		old, err := table.DecodeNode(b)
 		if err != nil {
@@ -145,6 +153,37 @@ func vet(tx *store.Tx, rec *table.NodeRecord, claims attest.Claims) (*constituti
 		}
 	}
 	return c, nil
+}
+
+// nameBytes is how many bytes of a node's id name it in consensus: see consensus.IDOf.
+const nameBytes = 8
+
+// CheckName says whether a node's name in consensus is its own: not that of another node, also of one that has retired, nor zero, which names
+// no node. Keys are made at random, so it never happens unless somebody has searched for such a key. From rules 2 on. The error is a *Refusal.
+func CheckName(r store.Reader, c *constitution.Constitution, rec *table.NodeRecord) error {
+	if c.Rules < 2 {
+		return nil
+	}
+	from := rec.ID[:nameBytes]
+	name := binary.BigEndian.Uint64(from)
+	var to []byte
+	if name < math.MaxUint64 {
+		to = binary.BigEndian.AppendUint64(nil, name+1)
+	}
+	var other []byte
+	r.Range(table.NodesTable, from, to, func(id, _ []byte) bool {
+		if !bytes.Equal(id, rec.ID[:]) {
+			other = bytes.Clone(id)
+		}
+		return other == nil
+	})
+	switch {
+	case name == 0:
+		return refuse(rec, KnownNode, "its id begins with %d zero bytes, which name no node in consensus: started again, it has another id", nameBytes)
+	case other != nil:
+		return refuse(rec, KnownNode, "its id begins with the same %d bytes as that of node %x, which name that one in consensus: started again, it has another id", nameBytes, other)
+	}
+	return nil
 }
 
 // CheckAdmitted says whether the members want a node: by a vote about its place, or by the policy add_node.

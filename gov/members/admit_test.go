@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/canon"
+	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/govtest"
 	"github.com/cocoframework/coco/gov/members"
@@ -377,4 +378,49 @@ func FuzzDecodeRecords(f *testing.F) {
 			t.Fatalf("a constitution comes back as %x", again)
 		}
 	})
+}
+
+// Consensus names nodes by the first 8 bytes of their ids. Two of one name would be one node there, with two votes on paper.
+func TestNoTwoNodesHaveOneNameInConsensus(t *testing.T) {
+	for _, rules := range []uint64{1, 2} {
+		for _, state := range []table.NodeState{table.Trusted, table.Pending, table.Retired} {
+			n := govtest.New(t)
+			n.C = n.Constitution()
+			n.C.Rules = rules
+			if err := n.C.Complete(); err != nil {
+				t.Fatal(err)
+			}
+			first := n.Genesis()
+			rec := n.Node(n.Members[1], "beta:7000")
+			claims := n.Claims(rec)
+			other := first // nobody finds a key with such an id, so this one has none
+			other.ID, other.State, other.Address = rec.ID, state, "other:7000"
+			other.ID[31]++
+			if consensus.IDOf(other.ID) != consensus.IDOf(rec.ID) {
+				t.Fatal("the test shows nothing")
+			}
+			if err := n.Transact(func(tx *store.Tx) error { return table.PutNode(tx, other) }); err != nil {
+				t.Fatal(err)
+			}
+			for what, admit := range map[string]func(*store.Tx) error{
+				"admitted": func(tx *store.Tx) error { return members.AdmitNode(tx, rec, claims) },
+				"pending":  func(tx *store.Tx) error { return members.PendNode(tx, rec, claims) },
+			} {
+				err := n.Try(admit)
+				refused, ok := errors.AsType[*members.Refusal](err)
+				if rules == 1 && err != nil || rules == 2 && (!ok || refused.Reason != members.KnownNode) {
+					t.Errorf("rules %d, beside one of its name that is %s, the node is %s: %v", rules, state, what, err)
+				}
+			}
+			near := n.Node(n.Members[2], "gamma:7000")
+			other.ID = near.ID
+			other.ID[7]++ // the next name
+			if err := n.Transact(func(tx *store.Tx) error { return table.PutNode(tx, other) }); err != nil {
+				t.Fatal(err)
+			}
+			if err := n.Try(func(tx *store.Tx) error { return members.AdmitNode(tx, near, n.Claims(near)) }); err != nil {
+				t.Errorf("beside one of the next name: %v", err)
+			}
+		}
+	}
 }

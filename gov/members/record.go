@@ -42,7 +42,7 @@ const (
 	DebugTEE         Reason = "debug_tee"            // its owner can look inside
 	InsecureTEE      Reason = "insecure_tee"         // simulated, and the network is not insecure
 	BadEvidence      Reason = "bad_evidence"         // for another key, nonce or purpose
-	KnownNode        Reason = "known_node"           // its key was used before
+	KnownNode        Reason = "known_node"           // its key was used before, or its name in consensus is another node's
 	BadCertificate   Reason = "bad_node_certificate" // not what the service endorsed
 	NotVotedIn       Reason = "not_voted_in"         // too early: the policy wants a vote first
 	StaleEvidence    Reason = "stale_evidence"       // made too long ago, or for another connection
