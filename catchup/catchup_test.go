@@ -112,7 +112,7 @@ func endorsed(t *testing.T, service *channel.Service) *channel.Identity {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := service.Endorse(id.PublicKey(), id.ID(), []string{"node:1"}, true, time.Now())
+	cert, err := service.Endorse(id.PublicKey(), id.ID(), []string{"node:1"}, true, time.Now(), time.Now())
 	if err == nil {
 		err = id.SetCertificate(cert)
 	}

@@ -32,7 +32,7 @@ func service(t *testing.T, insecure bool) *Service {
 
 func endorse(t *testing.T, s *Service, id *Identity) *x509.Certificate {
 	t.Helper()
-	der, err := s.Endorse(id.PublicKey(), id.ID(), []string{"node1.example:8000", "[::1]:8000"}, false, now)
+	der, err := s.Endorse(id.PublicKey(), id.ID(), []string{"node1.example:8000", "[::1]:8000"}, false, now, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestEndorseRefuses(t *testing.T) {
 		"no address at all":  {node.PublicKey(), node.ID(), []string{"nöde"}},
 		"too many addresses": {node.PublicKey(), node.ID(), make([]string, maxAddresses+1)},
 	} {
-		if _, err := s.Endorse(c.key, c.id, c.addresses, false, now); err == nil {
+		if _, err := s.Endorse(c.key, c.id, c.addresses, false, now, now); err == nil {
 			t.Errorf("%s: endorsed", name)
 		}
 	}

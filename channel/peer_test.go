@@ -230,7 +230,7 @@ func TestEndorsedPeer(t *testing.T) {
 			t.Fatal(err)
 		}
 		node := identity(t)
-		der, err := service.Endorse(node.PublicKey(), node.ID(), []string{"127.0.0.1:1"}, true, now)
+		der, err := service.Endorse(node.PublicKey(), node.ID(), []string{"127.0.0.1:1"}, true, now, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -468,7 +468,7 @@ func TestClientListener(t *testing.T) {
 		}
 		node := identity(t)
 		config := ClientServerConfig(node)
-		der, err := service.Endorse(node.PublicKey(), node.ID(), []string{"node1.example:8000", "127.0.0.1"}, true, now)
+		der, err := service.Endorse(node.PublicKey(), node.ID(), []string{"node1.example:8000", "127.0.0.1"}, true, now, now)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -106,8 +106,9 @@ func (s *Service) MarshalKey() ([]byte, error) { return x509.MarshalPKCS8Private
 
 // Endorse returns a certificate in DER form that vouches for a trusted node's key (PKIX DER) and
 // for the addresses that clients reach it by: names or IP addresses, with or without a port.
-// A network that is insecure, or a node that is, gives a certificate that says so.
-func (s *Service) Endorse(nodeKey []byte, id coco.NodeID, addresses []string, insecure bool, now time.Time) ([]byte, error) {
+// A network that is insecure, or a node that is, gives a certificate that says so. The certificate is valid for NodeValidity from now, the ledger's
+// time, on. It begins a day before the earlier one of now and of day, a clock that others check it by: a ledger's time may be ahead of all clocks.
+func (s *Service) Endorse(nodeKey []byte, id coco.NodeID, addresses []string, insecure bool, now, day time.Time) ([]byte, error) {
 	public, err := parseKey(nodeKey)
 	if err != nil {
 		return nil, err
@@ -116,7 +117,9 @@ func (s *Service) Endorse(nodeKey []byte, id coco.NodeID, addresses []string, in
 		return nil, fmt.Errorf("%w: endorse node %s: the key given is that of node %s", coco.ErrInvalid, id, got)
 	}
 	template := nodeTemplate(id, s.cert.Subject.Organization[0], insecure || s.insecure)
-	template.NotBefore = now.Add(-backdated)
+	if template.NotBefore = now.Add(-backdated); day.Before(now) {
+		template.NotBefore = day.Add(-backdated)
+	}
 	template.NotAfter = now.Add(NodeValidity)
 	if err := setAddresses(template, addresses); err != nil {
 		return nil, err

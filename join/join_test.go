@@ -103,7 +103,7 @@ func (n *network) found(ctx context.Context) (wait func()) {
 	n.must(err)
 	_, _, err = n.commit(ctx, coco.ActorID{}, func(tx *store.Tx) ([]byte, error) {
 		rec.Time = tx.Time()
-		if rec.Certificate, err = join.Endorse(n.network, rec, rec.Time); err != nil {
+		if rec.Certificate, err = join.Endorse(n.network, rec, rec.Time, time.Now()); err != nil {
 			return nil, err
 		}
 		key, err := service.MarshalKey()
@@ -154,7 +154,7 @@ func (n *network) serve(ctx context.Context, conn *channel.Conn, heard peer.Hear
 	key, err := n.network.Service.MarshalKey()
 	n.must(err)
 	joiner := conn.Peer()
-	cert, err := n.network.Service.Endorse(joiner.Key, joiner.ID, []string{"beta:7000"}, true, time.Now())
+	cert, err := n.network.Service.Endorse(joiner.Key, joiner.ID, []string{"beta:7000"}, true, time.Now(), time.Now())
 	n.must(err)
 	g := &peer.Grant{
 		Certificate: cert, Service: n.network.Service.Certificate().Raw, ServiceKey: key, Secrets: map[uint64]keys.Secret{1: n.secret},

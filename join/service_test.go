@@ -73,7 +73,7 @@ func TestAGrantOfAnotherServiceIsRefused(t *testing.T) {
 			"another service's certificate for the node": func(g *peer.Grant) {
 				cert, err := x509.ParseCertificate(g.Certificate)
 				n.must(err)
-				g.Certificate, err = other.Endorse(cert.RawSubjectPublicKeyInfo, channel.KeyID(cert.RawSubjectPublicKeyInfo), []string{"beta:7000"}, true, time.Now())
+				g.Certificate, err = other.Endorse(cert.RawSubjectPublicKeyInfo, channel.KeyID(cert.RawSubjectPublicKeyInfo), []string{"beta:7000"}, true, time.Now(), time.Now())
 				n.must(err)
 			},
 			"in another node's name": func(g *peer.Grant) { g.Sponsor = coco.NodeID{1} },

@@ -195,7 +195,7 @@ func (s *Sponsor) admit(ctx context.Context, rec table.NodeRecord) (uint64, []by
 		return old.Since, old.Certificate, err
 	}
 	seqno, cert, err := s.Commit(ctx, rec.Owner, func(tx *store.Tx) ([]byte, error) {
-		cert, err := Endorse(s.Network(), rec, tx.Time())
+		cert, err := Endorse(s.Network(), rec, tx.Time(), s.Clock.Now())
 		if err != nil {
 			return nil, err
 		}
@@ -249,9 +249,9 @@ func (s *Sponsor) trusted(rec table.NodeRecord) (table.NodeRecord, bool) {
 		old.Address == rec.Address && old.ClientAddress == rec.ClientAddress
 }
 
-// Endorse makes a node's certificate, valid from a time of the ledger on (milliseconds since 1970): the
-// clock of this host may be wrong.
-func Endorse(network Network, rec table.NodeRecord, now uint64) ([]byte, error) {
+// Endorse makes a node's certificate at a time of the ledger (milliseconds since 1970), while this host's clock says day. Either may be ahead: the
+// certificate begins at the earlier one.
+func Endorse(network Network, rec table.NodeRecord, now uint64, day time.Time) ([]byte, error) {
 	return network.Service.Endorse(rec.Key, rec.ID, []string{rec.Address, rec.ClientAddress},
-		network.Constitution.Network.Insecure, time.UnixMilli(int64(now)))
+		network.Constitution.Network.Insecure, time.UnixMilli(int64(now)), day)
 }

@@ -253,7 +253,7 @@ func (n *node) firstTransaction(ctx context.Context, write func(*store.Tx, table
 	}
 	done, err := n.replica.Do(ctx, func(tx *store.Tx) ([]byte, error) {
 		rec.Time = tx.Time()
-		if rec.Certificate, err = join.Endorse(n.current(), rec, rec.Time); err != nil {
+		if rec.Certificate, err = join.Endorse(n.current(), rec, rec.Time, n.cfg.Host.Clock.Now()); err != nil {
 			return nil, err
 		}
 		return rec.Certificate, write(tx, rec)

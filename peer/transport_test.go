@@ -147,7 +147,7 @@ func (n *network) identity(t *testing.T) *channel.Identity {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := n.service.Endorse(id.PublicKey(), id.ID(), []string{"127.0.0.1:1"}, true, time.Now())
+	cert, err := n.service.Endorse(id.PublicKey(), id.ID(), []string{"127.0.0.1:1"}, true, time.Now(), time.Now())
 	if err == nil {
 		err = id.SetCertificate(cert)
 	}

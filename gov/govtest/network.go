@@ -172,7 +172,7 @@ func (n *Network) Finish(rec *table.NodeRecord, owner *ecdsa.PrivateKey, code co
 		n.T.Fatal(err)
 	}
 	rec.Measurement = code
-	if rec.Certificate, err = n.Service.Endorse(rec.Key, rec.ID, []string{rec.Address}, true, n.Now); err != nil {
+	if rec.Certificate, err = n.Service.Endorse(rec.Key, rec.ID, []string{rec.Address}, true, n.Now, n.Now); err != nil {
 		n.T.Fatal(err)
 	}
 }

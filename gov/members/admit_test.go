@@ -165,7 +165,7 @@ func TestANodeIsRefusedForTheReasonThatItHas(t *testing.T) {
 		"another service's": {members.BadCertificate, func(rec *table.NodeRecord, _ *attest.Claims) {
 			service := govtest.New(t).Service
 			var err error
-			if rec.Certificate, err = service.Endorse(rec.Key, rec.ID, nil, true, n.Now); err != nil {
+			if rec.Certificate, err = service.Endorse(rec.Key, rec.ID, nil, true, n.Now, n.Now); err != nil {
 				t.Fatal(err)
 			}
 		}},

@@ -72,7 +72,7 @@ func TestARenewalChangesNothingButTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	endorsed := func(s *channel.Service, address string, now time.Time) []byte {
-		der, err := s.Endorse(b.Key, b.ID, []string{address}, true, now)
+		der, err := s.Endorse(b.Key, b.ID, []string{address}, true, now, now)
 		if err != nil {
 			t.Fatal(err)
 		}
