@@ -73,9 +73,10 @@ type Network struct {
 
 	opts Options
 
-	mu     sync.Mutex
-	nodes  map[int]*Node // under mu
-	passed time.Duration // in pauses that no clock counts; under mu
+	mu      sync.Mutex
+	nodes   map[int]*Node // under mu
+	passed  time.Duration // in pauses that no clock counts; under mu
+	reached time.Time     // see Reached; under mu
 }
 
 // New makes a consortium whose nodes do not run yet.
@@ -125,6 +126,31 @@ func (n *Network) SetClock(host string, off time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.World.SetClock(host, n.passed+off)
+}
+
+// Ahead has the clocks of hosts be ahead together for a time, and returns once they are right again.
+func (n *Network) Ahead(by, lasts time.Duration, hosts ...string) {
+	set := func(off time.Duration) {
+		for _, host := range hosts {
+			n.SetClock(host, off)
+		}
+	}
+	set(by)
+	time.Sleep(lasts)
+	at := n.Now().Add(by)
+	n.mu.Lock()
+	if at.After(n.reached) {
+		n.reached = at
+	}
+	n.mu.Unlock()
+	set(0)
+}
+
+// Reached is the latest time that clocks had reached that were ahead together; zero if none were.
+func (n *Network) Reached() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.reached
 }
 
 // Start runs member i's node on its host. The way to start sets Genesis, Join or Recover: Found, Join and Recover below.

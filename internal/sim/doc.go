@@ -40,7 +40,7 @@
 //   - digest: nodes have equal state digests at equal seqnos, at all times.
 //   - root: no node that computes a state root of the Ethereum chain again gets another one than the header carries.
 //   - time: the ledger's time is the true one, within what one host is believed, after all faults have ended; whatever one host's
-//     clock said, and however long all were off or asleep.
+//     clock said, and however long all were off or asleep. It is at most what all clocks had reached, if they were ahead together.
 //   - ledger: every ledger passes the audit, and all hold the same entries.
 //   - receipt: the receipt of an acknowledged write verifies offline, for what was written.
 //   - secret: values and keys of private tables are on no disk and on no wire in the clear.

@@ -11,10 +11,23 @@ import (
 func draw(seed uint64) plan {
 	r := rand.New(rand.NewPCG(seed, 0x436f636f))
 	p := plan{members: []int{3, 3, 3, 4, 5}[r.IntN(5)], sync: upTo(r, 10*time.Millisecond)}
+	clocks := rand.New(rand.NewPCG(seed, 0x616865616400))
 	for range rounds {
-		p.rounds = append(p.rounds, drawRound(r, p.members))
+		faults := drawRound(r, p.members)
+		if f := drawAhead(clocks); f.lasts > 0 && faults[0].kind != blackout && faults[0].kind != suspension {
+			faults = append(faults, f)
+		}
+		p.rounds = append(p.rounds, faults)
 	}
 	return p
+}
+
+// drawAhead draws, for one round in ten, that all clocks are ahead for a while: by more than nodes wait, and less than an audit refuses.
+func drawAhead(r *rand.Rand) fault {
+	if r.IntN(10) > 0 {
+		return fault{}
+	}
+	return fault{kind: ahead, at: upTo(r, roundLength), lasts: 2*time.Second + upTo(r, 8*time.Second), by: 4*time.Minute + upTo(r, 5*time.Minute), other: 1}
 }
 
 func drawRound(r *rand.Rand, members int) (faults []fault) {

@@ -74,6 +74,12 @@ func (r *run) inject(f fault) {
 		during(func() { w.SetSyncDelay(a, f.by) }, func() { w.SetSyncDelay(a, r.plan.sync) })
 	case clockJump:
 		during(func() { r.network.SetClock(a, f.by) }, func() { r.network.SetClock(a, 0) })
+	case ahead:
+		hosts := make([]string, r.plan.members)
+		for i := range hosts {
+			hosts[i] = hostName(i)
+		}
+		r.network.Ahead(f.by, f.lasts, hosts...)
 	case clockDrift:
 		during(func() { w.SetClockRate(a, f.rate) }, func() { w.SetClockRate(a, 1) })
 	}

@@ -36,6 +36,7 @@ const (
 	clockJump  kind = "clock jump"
 	suspension kind = "suspension" // of all machines, which count no time meanwhile
 	clockDrift kind = "clock drift"
+	ahead      kind = "clocks ahead" // of all machines, which are set back then
 )
 
 // lie is what a host puts in the place of its disk while its node is down.
@@ -63,7 +64,7 @@ type fault struct {
 	lie       lie            // crash; blackout: of one host
 	where     [3]float64     // of a lie: which folder, which file, how far into it
 	link      sim.Link       // badLink
-	by        time.Duration  // clockJump, slowSync; flapping: the period; suspension, blackout: how much time passes uncounted
+	by        time.Duration  // clockJump, ahead, slowSync; flapping: the period; suspension, blackout: how much time passes uncounted
 	rate      float64        // clockDrift: of the clock; tampering: how likely a write is tampered with
 	disk      sim.DiskErrors // ioErrors
 	redirect  bool           // clone: it is the one that is reached at their address
@@ -77,7 +78,7 @@ func (f fault) String() string {
 		fmt.Fprintf(&b, " between %s and %s", hostName(f.host), hostName(f.other))
 	case oneWay, flappingTo:
 		fmt.Fprintf(&b, " from %s to %s", hostName(f.host), hostName(f.other))
-	case blackout, suspension:
+	case blackout, suspension, ahead:
 		fmt.Fprint(&b, " of all")
 	default:
 		fmt.Fprintf(&b, " of %s", hostName(f.host))

@@ -38,7 +38,7 @@ func TestSeedFixesThePlanAndMachinesKeepAMajority(t *testing.T) {
 	}
 	for _, k := range []kind{
 		crash, fullDisk, ioErrors, clone, blackout, partition, oneWay, flapping, flappingTo, isolation, muted, deafened, alone,
-		badLink, tampering, slowSync, clockJump, clockDrift, suspension,
+		badLink, tampering, slowSync, clockJump, clockDrift, suspension, ahead,
 	} {
 		if kinds[k] < 20 {
 			t.Errorf("%q was drawn %d times in 300 seeds", k, kinds[k])

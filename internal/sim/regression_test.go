@@ -55,6 +55,22 @@ func TestAPauseCostsNothing(t *testing.T) {
 	)
 }
 
+// All clocks were ahead and are right again, while one node hears none of it, and another one goes: the two that are left need each other.
+func TestALedgerThatIsAheadStopsNobody(t *testing.T) {
+	for _, first := range []int{0, 1, 2} {
+		other := (first + 1) % 3
+		replay(t,
+			[]fault{
+				{kind: alone, at: time.Second, lasts: 8 * time.Second, host: first, other: other},
+				{kind: ahead, at: 2 * time.Second, lasts: 4 * time.Second, by: 8 * time.Minute, other: 1},
+				{kind: crash, at: 8500 * time.Millisecond, lasts: time.Second, host: other},
+			},
+			[]fault{{kind: isolation, at: time.Second, lasts: 5 * time.Second, host: 0, other: 1}},
+			[]fault{{kind: isolation, at: time.Second, lasts: 5 * time.Second, host: 1, other: 2}},
+		)
+	}
+}
+
 // The leader is replaced by a clone that nobody reaches, when there is little that a learner has to catch up with.
 func TestAnUnreachableSuccessorDoesNotVote(t *testing.T) {
 	replay(t, []fault{{kind: clone, at: time.Second, lasts: 12 * time.Second, host: 0}})

@@ -247,7 +247,7 @@ func (r *run) digests(s *session) {
 // tells of a second ago.
 const timeTolerance = 15 * time.Second
 
-// times compares the ledger's time, as every node tells it, with the true one.
+// times compares the ledger's time, as every node tells it, with the true one, and with what all clocks had reached.
 func (r *run) times(s *session) {
 	for i := range r.plan.members {
 		a := s.askAt(i, http.MethodGet, "/node/status", nil)
@@ -259,7 +259,7 @@ func (r *run) times(s *session) {
 			r.witness.fail("time", "%s answers %s", hostName(i), a.what)
 			continue
 		}
-		if d := st.LedgerTime.Sub(r.network.Now()); d.Abs() > timeTolerance {
+		if d := st.LedgerTime.Sub(r.network.Now()); d < -timeTolerance || d > timeTolerance && st.LedgerTime.Sub(r.network.Reached()) > timeTolerance {
 			r.witness.fail("time", "on %s the ledger's time is %v off", hostName(i), d)
 		}
 	}
