@@ -24,7 +24,8 @@ type task struct {
 
 type commitTask struct {
 	entries []consensus.Entry
-	token   any // handed back to the loop when applied
+	token   any    // handed back to the loop when applied
+	time    uint64 // of the last batch then, in milliseconds since 1970; the executor's
 }
 
 // executor is the one goroutine that writes the store. On a leader it executes queued calls on top of the
@@ -130,6 +131,7 @@ func (x *executor) do(ctx context.Context, t task) error {
 			}
 		}
 		x.progress.applied.Store(x.chain.applied.Index)
+		t.commit.time = x.chain.applied.Time
 		x.lease.loop.put(event{applied: t.commit})
 	}
 	return nil

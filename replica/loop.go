@@ -129,18 +129,25 @@ func (l *loop) run(ctx context.Context) error {
 				l.exec.put(task{do: func(x *executor) { x.hooks.MembersChanged(x.chain.applied.Seqno) }})
 			}
 		case m := <-l.recv:
-			l.step(m)
-			for range len(l.recv) {
-				l.step(<-l.recv)
+			if err := l.stepAll(m); err != nil {
+				return err
 			}
 		case <-l.inbox.ready:
-			for _, e := range l.inbox.receive() {
-				if err := l.handle(e); err != nil {
-					return err
-				}
+			if err := l.receive(); err != nil {
+				return err
 			}
 		}
 	}
+}
+
+// receive handles what other goroutines have put into the inbox.
+func (l *loop) receive() error {
+	for _, e := range l.inbox.receive() {
+		if err := l.handle(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tellBehind tells nodes that this leader cannot bring up to date, because its ledger begins later, to join again.
@@ -150,6 +157,21 @@ func (l *loop) tellBehind() {
 	}
 	for _, id := range l.machine.Behind() {
 		l.network.SendBehind(id)
+	}
+}
+
+// stepAll hands a message to consensus, and those that wait behind it. Beats are in the inbox before a message that their sender sent
+// after them is received, and are heard before it: what a leader knows of the clocks, its followers then know when they judge its batches.
+func (l *loop) stepAll(m received) error {
+	for more := len(l.recv); ; more-- {
+		if err := l.receive(); err != nil {
+			return err
+		}
+		l.step(m)
+		if more == 0 {
+			return nil
+		}
+		m = <-l.recv
 	}
 }
 
@@ -207,6 +229,7 @@ func (l *loop) handleApplied(c *commitTask) error {
 	out := c.token.(raft.Output)
 	if n := len(c.entries); n > 0 {
 		l.slots.applied = c.entries[n-1].Index
+		l.pulse.future.Applied(l.slots.applied, c.time)
 	}
 	changed, err := l.machine.Apply(out)
 	if err != nil {
@@ -214,6 +237,7 @@ func (l *loop) handleApplied(c *commitTask) error {
 	}
 	if changed {
 		m := l.noteMembers()
+		l.progress.clocks.Store(l.pulse.machine.Clocks(m)) // before a batch is sealed among them
 		l.members.Changed()
 		l.log.Info("consensus members changed", "voters", len(m.Voters), "learners", len(m.Learners), "joint", len(m.Outgoing) > 0)
 	}
@@ -244,6 +268,9 @@ func (l *loop) drainMachine() error {
 		l.follow(l.machine.State())
 		if out.Append != nil {
 			l.slots.appended(out.Append.Entries)
+			for _, e := range out.Append.Entries {
+				l.pulse.future.Append(e.View, e.Index, timeOf(e))
+			}
 			l.writes.add(l.clock.Elapsed())
 			l.disk.put(out.Append)
 		}

@@ -138,7 +138,7 @@ func New(cfg Config) (*Replica, error) {
 	m := cfg.Machine
 	m.Self, m.Log, m.ElectionTicks, m.HeartbeatTicks = consensus.IDOf(cfg.Self), logReader{cfg.Disk}, electionTicks, heartbeatTicks
 	var r *Replica
-	m.Accept = func(e consensus.Entry) error { return r.loop.accept(e) }
+	m.Accept = func(view uint64, e consensus.Entry) error { return r.loop.accept(view, e) }
 	machine, err := raft.New(m)
 	if err != nil {
 		return nil, err
@@ -172,6 +172,7 @@ func (r *Replica) begin(b Batch) {
 	x.codec.keys.Use(b.Epoch)
 	r.progress.applied.Store(b.Index)
 	r.loop.slots.applied = b.Index
+	r.loop.pulse.future.Applied(b.Index, b.Time)
 	x.ledgers.committed(b)
 	r.progress.committed(coco.TxID{View: b.View, Seqno: b.Seqno})
 }

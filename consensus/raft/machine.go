@@ -58,9 +58,10 @@ type Config struct {
 	// ElectionTicks without a word from the leader start an election; a leader sends heartbeats
 	// every HeartbeatTicks.
 	ElectionTicks, HeartbeatTicks int
-	// Accept says whether this node takes an entry that a leader sends; nil for every one. A message with an entry that it refuses changes
-	// nothing: Step returns the error. It is as if the message were lost, so the leader sends it again.
-	Accept func(consensus.Entry) error
+	// Accept says whether this node takes an entry that the leader of a view sends; nil for every one. A message with an entry that it refuses
+	// changes nothing: Step returns the error. It is as if the message were lost, so the leader sends it again. It is not asked about what a leader of
+	// the past sends, which is refused anyway.
+	Accept func(view uint64, e consensus.Entry) error
 }
 
 func (c *Config) validate() error {
@@ -105,7 +106,7 @@ type Machine struct {
 	last        uint64 // of the log with everything proposed or received
 	pendingConf uint64 // index of the last proposed change of members
 	applied     uint64
-	accept      func(consensus.Entry) error
+	accept      func(uint64, consensus.Entry) error
 	silent      int                 // ticks since the leader's last message
 	patience    int                 // after so many of them a node without a vote takes the leader for gone
 	history     []tenure            // the members as of each change, from Base on
@@ -247,9 +248,9 @@ func (m *Machine) Step(from consensus.ID, data []byte) error {
 		msg.GetType() == pb.MsgProp || msg.GetType() == pb.MsgSnap {
 		return fmt.Errorf("%w: raft message %v from %x to %x on the connection of %x", coco.ErrCorrupt, msg.GetType(), msg.GetFrom(), msg.GetTo(), uint64(from))
 	}
-	if m.accept != nil && msg.GetType() == pb.MsgApp {
+	if st := m.node.BasicStatus(); m.accept != nil && msg.GetType() == pb.MsgApp && msg.GetTerm() >= st.GetTerm() {
 		for _, e := range msg.GetEntries() {
-			if err := m.accept(fromRaft(e)); err != nil {
+			if err := m.accept(msg.GetTerm(), fromRaft(e)); err != nil {
 				return err
 			}
 		}

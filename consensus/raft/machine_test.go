@@ -178,7 +178,7 @@ func TestAMessageWithAnEntryThatIsNotTakenIsDropped(t *testing.T) {
 	log := &memory{}
 	m, err := raft.New(raft.Config{
 		Self: 1, Voters: []consensus.ID{1, 2, 3}, Log: log, ElectionTicks: 10, HeartbeatTicks: 1,
-		Accept: func(e consensus.Entry) error {
+		Accept: func(_ uint64, e consensus.Entry) error {
 			if string(e.Data) == "bad" {
 				return refusal
 			}

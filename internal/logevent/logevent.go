@@ -59,9 +59,10 @@ const (
 	// RecoveryBegins: members release their shares for this end of the ledger, which "last", "time", "root" and "point" name.
 	RecoveryBegins Code = "recovery_begins"
 	// ShareUnusable: a member's share of the "epoch" is missing or wrong.
-	ShareUnusable   Code = "share_unusable"
-	ClockAhead      Code = "clock_ahead"  // of the ledger's time
-	ClockBehind     Code = "clock_behind" // the ledger's time
+	ShareUnusable Code = "share_unusable"
+	ClockAhead    Code = "clock_ahead"  // of the ledger's time
+	ClockBehind   Code = "clock_behind" // the ledger's time
+	// BatchFromFuture: it is refused ("error"), or taken because no other leader can be had ("view", "entry", "time").
 	BatchFromFuture Code = "batch_from_future"
 )
 
