@@ -26,6 +26,7 @@ import (
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
@@ -236,7 +237,7 @@ func TestOneClientDoesNotStopANetwork(t *testing.T) {
 
 	ctx, stop := context.WithTimeout(t.Context(), lasts)
 	defer stop()
-	bravo, err := (&officer.Access{Verifiers: verifiers(), Dir: dir, As: "bravo"}).Connect(ctx)
+	bravo, err := (&officer.Access{Verifiers: verifiers(), Flags: network.Flags{Dir: dir}, As: "bravo"}).Connect(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

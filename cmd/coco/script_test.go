@@ -22,6 +22,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/cli/nodecmd"
 	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/cli/sandboxcmd"
@@ -246,7 +247,7 @@ func ends(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	f := &officer.Access{Verifiers: verifiers(), Dir: ts.MkAbs(args[2]), As: args[3]}
+	f := &officer.Access{Verifiers: verifiers(), Flags: network.Flags{Dir: ts.MkAbs(args[2])}, As: args[3]}
 	o, err := f.Connect(ctx)
 	ts.Check(err)
 	defer o.Close()

@@ -30,10 +30,12 @@ func Command(c *cli.App) *cobra.Command {
 governance, and stands in the ledger, verbatim, for everybody to check. A policy of the
 constitution decides; what was decided takes effect with the deciding vote.
 
-For a network of ` + "`coco up`" + `, --as MEMBER finds the member's key and its node. Elsewhere name the
-node's administrative address, the network's service certificate, and a certificate of your
-organisation with the organisational unit "governance", with its key:
+For a network of ` + "`coco up`" + `, --as MEMBER finds the member's key and its node. Whoever runs a node names its
+settings: it is asked, as gov.pem beside owner_certificate. Elsewhere name the node's administrative
+address, the network's service certificate, and a certificate of your organisation with the
+organisational unit "governance", with its key:
 
+  coco gov list --config delta/node.toml
   coco gov list --node 10.0.0.7:9443 --service service.pem --cert gov.pem --key file:gov-key.pem
 
 A key is file:PATH, or cmd:COMMAND for one that stays elsewhere, as in a hardware token.

@@ -110,7 +110,7 @@ func (a *app) statement(ctx context.Context, f *officer.Access, p *proposing, se
 	}
 	ref := rest[len(rest)-1]
 	var id coco.Digest
-	asks := f.InSandbox() || f.Node != ""
+	asks := f.InSandbox() || f.Node != "" || f.Config != ""
 	if whole := id.UnmarshalText([]byte(ref)) == nil; !whole || asks {
 		if !asks {
 			return nil, nil, fmt.Errorf("%w: proposal %q: without a node to ask, expected its whole id, 64 digits", coco.ErrInvalid, ref)

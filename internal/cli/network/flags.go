@@ -40,6 +40,7 @@ import (
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/reach"
 	"github.com/cocoframework/coco/internal/shell"
+	"github.com/cocoframework/coco/internal/signer"
 )
 
 // Flags say which network is meant, and which of its nodes. One value may be given to several commands of which one runs.
@@ -50,6 +51,8 @@ type Flags struct {
 	Service string // file
 	Cert    string // file, of a certificate that the command shows
 	Key     string // its key, as package signer names it
+	// SandboxKey: for a network of `coco up` too, Key may be given: it is that of the member's certificate, kept elsewhere.
+	SandboxKey bool
 
 	sets    []*pflag.FlagSet // of the commands that have the flags
 	keyFlag string           // what the flag of Key is called
@@ -115,6 +118,9 @@ func (f *Flags) Check() error {
 	if len(ways) > 1 {
 		return fmt.Errorf("%w: %s each name the network: expected one of them, found %s", coco.ErrInvalid, strings.Join(ways, " and "), both(len(ways)))
 	}
+	if f.InSandbox() && f.SandboxKey && f.Cert == "" {
+		return nil
+	}
 	if f.InSandbox() && f.Cert+f.Key != "" {
 		return fmt.Errorf("%w: --cert and --%s belong to --config, or to --node HOST:PORT with --service: a network of `coco up` has its own", coco.ErrInvalid, f.keyFlag)
 	}
@@ -153,15 +159,10 @@ func (f *Flags) ServiceCertificate(what string) (*x509.Certificate, error) {
 		}
 		file = info.ServicePEM
 	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
+	if _, err := os.Stat(file); err != nil {
 		return nil, cli.FileError("service certificate", err)
 	}
-	cert, err := client.ParseCertificate(pem)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return cert, nil
+	return identity.ReadLeaf(file)
 }
 
 // Open returns the network that the flags name. It asks a node, for the constitution in force, unless the network is one of `coco up`,
@@ -264,6 +265,38 @@ func (n *Network) setTrust(page []byte, service *x509.Certificate) error {
 // Address is the host:port of a node that a person wrote, as a URL too.
 func Address(text string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(text, "https://"), "/")
+}
+
+// GovernanceFiles are the certificate for governance, and its key as package signer names it: what was named, or gov.pem beside the owner's
+// of a node.toml.
+func (f *Flags) GovernanceFiles() (cert, key string, err error) {
+	if err := f.Check(); err != nil {
+		return "", "", err
+	}
+	switch {
+	case f.Cert != "":
+		return f.Cert, f.Key, nil
+	case f.Config == "":
+		return "", "", fmt.Errorf("%w: no certificate for governance: a network that is neither one of `coco up` (--dir) nor that of a node of your own (--config) needs --node, --service, --cert and --%s", coco.ErrInvalid, f.keyFlag)
+	}
+	cfg, err := nodeconfig.Load(f.Config)
+	if err != nil {
+		return "", "", err
+	}
+	return folder(&cfg).Gov(), "file:" + folder(&cfg).GovKey(), nil
+}
+
+// Governance is the identity with which one administers or governs, by GovernanceFiles.
+func (f *Flags) Governance() (*signer.Identity, error) {
+	cert, key, err := f.GovernanceFiles()
+	if err != nil {
+		return nil, err
+	}
+	id, err := signer.Load(cert, key)
+	if err != nil && f.Cert == "" {
+		err = fmt.Errorf("%w: the certificate for governance: name one with --cert and --%s: %w", coco.ErrInvalid, f.keyFlag, err)
+	}
+	return id, err
 }
 
 // Hint is what a command that people are shown needs after its name to find the same network, with a space before it; it can be

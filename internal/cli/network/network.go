@@ -366,18 +366,16 @@ func (n *Network) ConnectAdmin(node Node) (*client.Client, error) {
 		}
 		return n.Sandbox.ConnectAdmin(s, n.verifiers)
 	}
-	if node.Admin == "" {
-		if !node.Elsewhere {
-			return nil, fmt.Errorf("%w: %s names no administrative listener, which is needed for this: add admin = \"HOST:PORT\" and start the node again", coco.ErrInvalid, n.flags.Config)
-		}
-		return nil, fmt.Errorf("%w: where the administrative listener of node %s is, is not known: name it with --node HOST:PORT", coco.ErrInvalid, node)
+	addr, err := n.Admin(node)
+	if err != nil {
+		return nil, err
 	}
-	id, err := n.Governance()
+	id, err := n.flags.Governance()
 	if err != nil {
 		return nil, err
 	}
 	n.shown = id
-	return client.New(client.Config{Addr: node.Admin, Certificate: id.TLS(), Policy: n.trust})
+	return client.New(client.Config{Addr: addr, Certificate: id.TLS(), Policy: n.trust})
 }
 
 // Explain returns why the key of the certificate that was shown did not sign, if that is why a node could not be reached.
@@ -390,20 +388,15 @@ func (n *Network) Explain(err error) error {
 	return err
 }
 
-// Governance is the identity with which one administers or governs: the certificate for governance that was named, or gov.pem beside the owner's.
-func (n *Network) Governance() (*signer.Identity, error) {
-	cert, key := n.flags.Cert, n.flags.Key
+// Admin is where a node's administrative listener is reached. The error is coco.ErrInvalid if that is not known.
+func (n *Network) Admin(node Node) (string, error) {
 	switch {
-	case cert == "" && n.Config != nil:
-		cert, key = folder(n.Config).Gov(), "file:"+folder(n.Config).GovKey()
-	case cert == "":
-		return nil, fmt.Errorf("%w: no certificate for governance: name one with --cert and --key", coco.ErrInvalid)
+	case node.Admin != "":
+		return node.Admin, nil
+	case node.Elsewhere:
+		return "", fmt.Errorf("%w: where the administrative listener of node %s is, is not known: name it with --node HOST:PORT", coco.ErrInvalid, node)
 	}
-	id, err := signer.Load(cert, key)
-	if err != nil {
-		return nil, fmt.Errorf("%w: the certificate for governance: name one with --cert and --key: %w", coco.ErrInvalid, err)
-	}
-	return id, nil
+	return "", fmt.Errorf("%w: %s names no administrative listener, which is needed for this: add admin = \"HOST:PORT\" and start the node again", coco.ErrInvalid, n.flags.Config)
 }
 
 // Trust is what a node of the network must prove.

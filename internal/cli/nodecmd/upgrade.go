@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/ctxtime"
 	"github.com/cocoframework/coco/internal/localnet"
@@ -66,7 +67,7 @@ goes on where it ended. Clients lose no request: a node that ends sends them els
 	_ = cmd.MarkFlagRequired("to")
 	_ = cmd.MarkFlagRequired("as")
 	_ = cmd.MarkFlagFilename("to")
-	_ = cmd.RegisterFlagCompletionFunc("as", (&officer.Access{Dir: localnet.DefaultDir}).CompleteMembers)
+	_ = cmd.RegisterFlagCompletionFunc("as", (&officer.Access{Flags: network.Flags{Dir: localnet.DefaultDir}}).CompleteMembers)
 	a.OutputFlag(cmd)
 	return cmd
 }
@@ -126,7 +127,7 @@ func (v *codeVote) decide(ctx context.Context, change rolling.CodeChange) error 
 	if change.Remove {
 		act = action.Action{Kind: action.RemoveCode, Args: action.Args{Measurement: string(change.Measurement)}}
 	}
-	first, err := (&officer.Access{Verifiers: v.a.Verifiers(), Dir: v.dir, As: v.members[0]}).Connect(ctx)
+	first, err := (&officer.Access{Verifiers: v.a.Verifiers(), Flags: network.Flags{Dir: v.dir}, As: v.members[0]}).Connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -193,7 +194,7 @@ func proposalOf(ctx context.Context, o *officer.Officer, out wire.Outcome) (wire
 }
 
 func (v *codeVote) voteAs(ctx context.Context, name string, p wire.Proposal) (wire.Proposal, error) {
-	o, err := (&officer.Access{Verifiers: v.a.Verifiers(), Dir: v.dir, As: name}).Connect(ctx)
+	o, err := (&officer.Access{Verifiers: v.a.Verifiers(), Flags: network.Flags{Dir: v.dir}, As: name}).Connect(ctx)
 	if err != nil {
 		return p, err
 	}

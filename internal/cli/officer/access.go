@@ -14,35 +14,32 @@ import (
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
-	"github.com/cocoframework/coco/internal/reach"
 	"github.com/cocoframework/coco/internal/signer"
 )
 
-// Access says for which member, and at which node, a command governs.
+// Access says for which member, and at which node, a command governs. The certificate of its network's flags is the one for
+// governance, and its node the one whose administrative listener is asked.
 type Access struct {
+	network.Flags
 	Verifiers attest.Verifiers
-	Dir, As   string // a network of `coco up`, and the member
-	Node      string // name of one of its nodes, or host:port
+	As        string // the member, of a network of `coco up`
+	SignCert  string // file; with signKey, if another key signs than that of the connection
+	signKey   string
 
-	// The fields below are for other networks.
-	service      string // file
-	cert, key    string // of the connection
-	SignCert     string // file; with signKey, if another key signs
-	signKey      string
 	constitution string // file
 }
 
 // ConnectFlags gives a command what it needs to reach a node.
 func (f *Access) ConnectFlags(a *cli.App, cmd *cobra.Command) {
-	cli.DirFlag(cmd, &f.Dir, "`folder` of the running network, of `coco up`")
+	f.SandboxKey = true
+	f.Add(cmd, "`folder` of the running network, of `coco up`")
 	fl := cmd.Flags()
 	fl.StringVar(&f.As, "as", os.Getenv("COCO_MEMBER"), "`member` of that network to act for (default $COCO_MEMBER)")
 	fl.StringVar(&f.Node, "node", "", "`node` to ask: its name in that network (default: the member's own), or the host:port of its administrative listener")
-	fl.StringVar(&f.service, "service", "", "service certificate of the network, a PEM `file`")
-	fl.StringVar(&f.cert, "cert", "", "certificate for governance, a PEM `file` with its issuers")
-	fl.StringVar(&f.key, "key", "", "its `key`: file:PATH or cmd:COMMAND")
+	f.AddCertificate(cmd, "certificate for governance, a PEM `file` with its issuers (default with --config: gov.pem beside owner_certificate)")
 	fl.StringVar(&f.constitution, "constitution", "", "a constitution, TOML `file`, whose code manifest the node must be in (default: what the network says)")
 	_ = cmd.RegisterFlagCompletionFunc("as", f.CompleteMembers)
 	_ = cmd.RegisterFlagCompletionFunc("node", f.CompleteNodes)
@@ -61,30 +58,38 @@ func (f *Access) Connect(ctx context.Context) (*Officer, error) {
 	if f.InSandbox() {
 		return f.connectSandbox(ctx)
 	}
-	for name, value := range map[string]string{"node": f.Node, "service": f.service, "cert": f.cert, "key": f.key} {
-		if value == "" {
-			return nil, fmt.Errorf("%w: --%s is missing: a network that is not one of `coco up` needs --node, --service, --cert and --key", coco.ErrInvalid, name)
+	auth, err := f.Governance()
+	if err != nil {
+		return nil, err
+	}
+	n, err := f.Open(ctx, f.Verifiers)
+	if err != nil {
+		return nil, err
+	}
+	addr, err := n.Admin(n.Own()[0])
+	if err != nil {
+		return nil, err
+	}
+	trust := n.Trust()
+	if f.constitution != "" {
+		if trust.Code, err = listedCode(f.constitution); err != nil {
+			return nil, err
 		}
 	}
-	auth, err := signer.Load(f.cert, f.key)
-	if err != nil {
-		return nil, err
-	}
-	service, err := identity.ReadLeaf(f.service)
-	if err != nil {
-		return nil, fmt.Errorf("--service: %w", err)
-	}
-	addr := strings.TrimSuffix(strings.TrimPrefix(f.Node, "https://"), "/")
-	code, err := f.listedCode(ctx, addr, service)
-	if err != nil {
-		return nil, err
-	}
-	return f.officer(addr, auth, client.Policy{Code: code, Verifiers: f.Verifiers, Service: service})
+	return f.officer(addr, auth, trust)
 }
 
-// InSandbox reports whether the command is about a network of `coco up`.
-func (f *Access) InSandbox() bool {
-	return f.service == "" && f.cert == "" && !strings.Contains(f.Node, ":")
+// listedCode is the code that a constitution lists.
+func listedCode(file string) ([]coco.Measurement, error) {
+	page, err := os.ReadFile(file)
+	if err != nil {
+		return nil, cli.FileError("constitution", err)
+	}
+	c, err := constitution.Parse(page)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return c.Measurements(), nil
 }
 
 func (f *Access) connectSandbox(ctx context.Context) (*Officer, error) {
@@ -103,7 +108,10 @@ func (f *Access) connectSandbox(ctx context.Context) (*Officer, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := f.key
+	if err := f.Check(); err != nil {
+		return nil, err
+	}
+	key := f.Key
 	if key == "" {
 		key = "file:" + dir.GovKey()
 	}
@@ -171,26 +179,6 @@ func (f *Access) officer(addr string, auth *signer.Identity, trust client.Policy
 	return o, nil
 }
 
-// listedCode is the code that the node may run: what a constitution that the user named lists, or the one
-// in force, of a node that the service vouches for. It is asked without showing a certificate.
-func (f *Access) listedCode(ctx context.Context, addr string, service *x509.Certificate) ([]coco.Measurement, error) {
-	var page []byte
-	var err error
-	if f.constitution != "" {
-		page, err = os.ReadFile(f.constitution)
-	} else {
-		page, err = reach.Endorsed(ctx, addr, service)
-	}
-	if err != nil {
-		return nil, err
-	}
-	c, err := constitution.Parse(page)
-	if err != nil {
-		return nil, err
-	}
-	return c.Measurements(), nil
-}
-
 // With connects and calls do. The error says why a key did not sign, if that is why.
 func (f *Access) With(cmd *cobra.Command, do func(context.Context, *Officer) error) error {
 	o, err := f.Connect(cmd.Context())
@@ -210,32 +198,27 @@ func (f *Access) ConnectToAsk(ctx context.Context) (*Officer, error) {
 
 // Papers reads the certificates of the key that will sign, and the network's service certificate. Both are public.
 func (f *Access) Papers() (chain []*x509.Certificate, service *x509.Certificate, err error) {
-	cert, serviceFile := f.SignCert, f.service
-	if f.InSandbox() {
+	cert := f.SignCert
+	switch {
+	case cert != "":
+	case f.InSandbox():
 		info, err := localnet.Load(f.Dir)
 		if err != nil {
 			return nil, nil, err
 		}
-		serviceFile = info.ServicePEM
-		if cert == "" {
-			dir, err := info.Governance(f.As)
-			if err != nil {
-				return nil, nil, err
-			}
-			cert = dir.Gov()
+		dir, err := info.Governance(f.As)
+		if err != nil {
+			return nil, nil, err
 		}
-	}
-	if cert == "" {
-		cert = f.cert
-	}
-	if cert == "" || serviceFile == "" {
-		return nil, nil, fmt.Errorf("%w: expected --as MEMBER of a network of `coco up`, or --sign-cert and --service", coco.ErrInvalid)
+		cert = dir.Gov()
+	default:
+		if cert, _, err = f.GovernanceFiles(); err != nil {
+			return nil, nil, fmt.Errorf("%w: expected --as MEMBER of a network of `coco up`, --config, or --sign-cert and --service", coco.ErrInvalid)
+		}
 	}
 	if chain, err = identity.ReadChain(cert); err != nil {
 		return nil, nil, err
 	}
-	if service, err = identity.ReadLeaf(serviceFile); err != nil {
-		return nil, nil, fmt.Errorf("service certificate %s: %w", serviceFile, err)
-	}
-	return chain, service, nil
+	service, err = f.ServiceCertificate("statement")
+	return chain, service, err
 }
