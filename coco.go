@@ -88,6 +88,10 @@ const (
 // them, so that a credential that leaks from an application cannot reach governance.
 const GovernanceUnit = "governance"
 
+// NodesUnit is the organisational unit (OU) of the certificates with which an organisation signs for its nodes, and which are
+// good for nothing else. By rules 2 only they and the organisation's own certificate make a node the organisation's.
+const NodesUnit = "nodes"
+
 // Caller is the authenticated sender of a request.
 type Caller struct {
 	Actor ActorID `cbor:"1,keyasint"` // the organisation

@@ -64,11 +64,14 @@ func (g *Gateway) adminFacts() []fact {
 	return facts
 }
 
-// checkUnit refuses applications' certificates at the administrative listener, and governance certificates at
-// the other one.
+// checkUnit refuses applications' certificates at the administrative listener, governance certificates at
+// the other one, and certificates for nodes at both.
 func (g *Gateway) checkUnit(subject pkix.Name) error {
 	governs := slices.Contains(subject.OrganizationalUnit, coco.GovernanceUnit)
 	switch {
+	case slices.Contains(subject.OrganizationalUnit, coco.NodesUnit):
+		return fmt.Errorf("%w: certificate %q is for nodes (organisational unit %q): an organisation signs for its nodes by it, and it is good for no request",
+			coco.ErrDenied, subject, coco.NodesUnit)
 	case governs && g.governor == nil:
 		return fmt.Errorf("%w: certificate %q is for governance: it works at the node's administrative listener only; this is the listener for applications, which takes certificates without the organisational unit %q",
 			coco.ErrDenied, subject, coco.GovernanceUnit)

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -39,6 +40,17 @@ func governance(t testing.TB, name string) tls.Certificate {
 		t.Fatal(err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func TestACertificateForNodesIsGoodForNoRequest(t *testing.T) {
+	for _, units := range [][]string{{coco.NodesUnit}, {coco.GovernanceUnit, coco.NodesUnit}} {
+		for _, governor := range []Governor{nil, &fakeGovernor{}} {
+			err := (&Gateway{governor: governor}).checkUnit(pkix.Name{CommonName: "nodes of alpha", OrganizationalUnit: units})
+			if !errors.Is(err, coco.ErrDenied) || !strings.Contains(err.Error(), "is for nodes") {
+				t.Errorf("units %q, at the administrative listener: %t: %v", units, governor != nil, err)
+			}
+		}
+	}
 }
 
 // fakeGovernor has three proposals: #3 is open, and Alpha has voted on it.

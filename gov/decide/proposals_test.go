@@ -91,6 +91,7 @@ func TestStatementsAreRefusedForTheReasonTheyHave(t *testing.T) {
 	}
 	application := under(t, alpha, "payments", nil)
 	officer := under(t, alpha, "officer", []string{coco.GovernanceUnit})
+	owner, both := under(t, alpha, "owner", []string{coco.NodesUnit}), under(t, alpha, "both", []string{coco.GovernanceUnit, coco.NodesUnit})
 	proposal := func(change func(*envelope.Proposal)) envelope.Proposal {
 		raw, err := (&action.Action{Kind: action.AddCode, Args: action.Args{Measurement: "virtual:aa"}}).Encode()
 		if err != nil {
@@ -120,6 +121,8 @@ func TestStatementsAreRefusedForTheReasonTheyHave(t *testing.T) {
 		{"a participant", sign(n.Guest, same), coco.ErrDenied, "only members"},
 		{"a stranger", sign(govtest.Issue(t, "alpha", nil, true, nil), same), coco.ErrDenied, "belongs to no member"},
 		{"an application", sign(application, same), coco.ErrDenied, `organisational unit "governance"`},
+		{"for nodes", sign(owner, same), coco.ErrDenied, `organisational unit "governance"`},
+		{"for nodes too", sign(both, same), coco.ErrDenied, "for nodes only"},
 		{"signed ahead", sign(alpha, func(p *envelope.Proposal) { p.Time += 11 * 60_000 }), coco.ErrInvalid, "10 minutes after"},
 		{"signed long ago", sign(alpha, func(p *envelope.Proposal) { p.Time -= 31 * 24 * 3600_000 }), coco.ErrInvalid, "30 days before"},
 		{"over already", sign(alpha, func(p *envelope.Proposal) { p.Time -= 7200_000; p.Expires = p.Time + 1 }), coco.ErrInvalid, "voting is to end"},

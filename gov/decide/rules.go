@@ -25,6 +25,8 @@ type rules struct {
 	// dated: the dates and keys of certificates are checked where they enter, and a lock-out is judged with the members that can
 	// sign.
 	dated bool
+	// apart: a certificate for nodes signs no statement, whatever other units it has.
+	apart bool
 }
 
 const (
@@ -41,7 +43,7 @@ func rulesOf(version uint64) (rules, error) {
 		return first, nil
 	case 2:
 		second := first
-		second.strict, second.opened, second.balanced, second.dated = true, true, true, true
+		second.strict, second.opened, second.balanced, second.dated, second.apart = true, true, true, true, true
 		return second, nil
 	}
 	return rules{}, fmt.Errorf("%w: rules of version %d are not known to this program: use a later release", coco.ErrInvalid, version)

@@ -58,6 +58,9 @@ func (found *state) signer(s *envelope.Signed) (coco.ActorID, error) {
 	if !organisation && !slices.Contains(leaf.Subject.OrganizationalUnit, coco.GovernanceUnit) {
 		return coco.ActorID{}, fmt.Errorf("%w: the certificate %q of %q is not for governing: expected the organisational unit %q", coco.ErrDenied, leaf.Subject, a.Name, coco.GovernanceUnit)
 	}
+	if found.rules.apart && !organisation && slices.Contains(leaf.Subject.OrganizationalUnit, coco.NodesUnit) {
+		return coco.ActorID{}, fmt.Errorf("%w: the certificate %q of %q is for nodes only (organisational unit %q): it signs no statement", coco.ErrDenied, leaf.Subject, a.Name, coco.NodesUnit)
+	}
 	t := s.Time()
 	if t > found.now+found.rules.maxAhead || t+found.rules.maxAge < found.now {
 		return coco.ActorID{}, fmt.Errorf("%w: the statement was signed at %s, expected from 30 days before to 10 minutes after the ledger's time, %s", coco.ErrInvalid, stampMilli(t), stampMilli(found.now))

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -233,11 +234,11 @@ func TestASimulatedTEENeedsAnInsecureNetwork(t *testing.T) {
 	}
 }
 
-func TestANodeIsAdmittedByAnyoneUnderItsOwner(t *testing.T) {
+func TestANodeIsAdmittedByACertificateForNodesUnderItsOwner(t *testing.T) {
 	n := govtest.New(t)
 	n.Genesis()
 	department := govtest.Issue(t, "department", n.Members[1], true, nil)
-	operator := govtest.Issue(t, "operator", department, false, nil)
+	operator := govtest.Issue(t, "operator", department, false, func(c *x509.Certificate) { c.Subject.OrganizationalUnit = []string{coco.NodesUnit} })
 	rec := n.Node(n.Members[1], "beta:7000")
 	rec.OwnerCertificates = [][]byte{operator.Cert.Raw, department.Cert.Raw}
 	n.Finish(&rec, operator.Key, govtest.TestCode)
@@ -248,6 +249,31 @@ func TestANodeIsAdmittedByAnyoneUnderItsOwner(t *testing.T) {
 	got, err := table.Node(s, rec.ID)
 	if err != nil || got.State != table.Trusted || got.Since != 2 || got.Measurement != govtest.TestCode || got.Time != uint64(n.Now.UnixMilli()) {
 		t.Errorf("node %+v (%v), expected it to be trusted since 2", got, err)
+	}
+}
+
+// A key that leaks from an application or an officer must not make nodes of the organisation. By rules 1 it could.
+func TestOnlyACertificateForNodesMakesANodeTheOrganisations(t *testing.T) {
+	for unit, want := range map[string]bool{"": false, coco.GovernanceUnit: false, coco.NodesUnit: true} {
+		for rules, ok := range map[uint64]bool{1: true, 2: want} {
+			n := govtest.New(t)
+			n.C = n.Constitution()
+			n.C.Rules = rules
+			if err := n.C.Complete(); err != nil {
+				t.Fatal(err)
+			}
+			leaf := govtest.Issue(t, "leaf", n.Members[1], false, func(c *x509.Certificate) {
+				c.Subject.OrganizationalUnit, c.ExtKeyUsage = []string{unit}, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+			})
+			rec := n.Node(n.Members[1], "beta:7000")
+			rec.OwnerCertificates = [][]byte{leaf.Cert.Raw}
+			n.Finish(&rec, leaf.Key, govtest.TestCode)
+			err := members.VerifyOwner(n.C, &rec)
+			var refusal *members.Refusal
+			if ok && err != nil || !ok && (!errors.As(err, &refusal) || refusal.Reason != members.BadOwner || !strings.Contains(err.Error(), "--for nodes")) {
+				t.Errorf("unit %q by rules %d: %v, expected it to be good: %t", unit, rules, err, ok)
+			}
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -119,7 +120,8 @@ func CheckForm(rec *table.NodeRecord) error {
 
 // VerifyOwner checks that a member or participant owns the node: the owner's certificates lead to its
 // organisation's and are valid at the record's time, and the first one's key has signed the
-// tuple. The error is a *Refusal.
+// tuple. By rules 2 the first one is the organisation's own or has the unit coco.NodesUnit; by rules 1 any may sign. The error is
+// a *Refusal.
 func VerifyOwner(c *constitution.Constitution, rec *table.NodeRecord) error {
 	if _, ok := c.Role(rec.Owner); !ok {
 		return refuse(rec, UnlistedOwner, "its owner %s is not in the constitution", rec.Owner.Short())
@@ -132,12 +134,16 @@ func VerifyOwner(c *constitution.Constitution, rec *table.NodeRecord) error {
 		}
 		certs = append(certs, cert)
 	}
-	org, _, err := c.Signer(certs, time.UnixMilli(int64(rec.Time)))
+	org, own, err := c.Signer(certs, time.UnixMilli(int64(rec.Time)))
 	if err != nil {
 		return refuse(rec, BadOwner, "its owner's certificate: %v", err)
 	}
 	if org.Actor != rec.Owner {
 		return refuse(rec, BadOwner, "its owner's certificate is %q's, expected %q's", org.Name, c.Name(rec.Owner))
+	}
+	if subject := certs[0].Subject; c.Rules >= 2 && !own && !slices.Contains(subject.OrganizationalUnit, coco.NodesUnit) {
+		return refuse(rec, BadOwner, "its owner's certificate %q is not for nodes: expected the certificate of %q itself, or one under it with the organisational unit (OU) %q, which `coco member keygen --for nodes` makes",
+			subject, org.Name, coco.NodesUnit)
 	}
 	key, ok := certs[0].PublicKey.(*ecdsa.PublicKey)
 	if !ok || key.Curve != elliptic.P256() {

@@ -1,8 +1,9 @@
 // Package identity makes, reads and checks the certificates and key files of an organisation and of
 // what it issues:
 //
-//	org.pem, org-key.pem ──issues──┬── user.pem, user-key.pem   an application's
-//	  (in the constitution)        └── gov.pem, gov-key.pem     for governance (OU "governance")
+//	org.pem, org-key.pem ──issues──┬── user.pem, user-key.pem     an application's
+//	  (in the constitution)        ├── gov.pem, gov-key.pem       for governance (OU "governance")
+//	                               └── owner.pem, owner-key.pem   for nodes (OU "nodes"), when it is asked for
 //	encryption.pub, encryption.key      what the member's shares of the ledger's secrets are encrypted to
 //
 // The organisation's certificate is self-signed and is its identity: the SHA-256 of it is its
@@ -21,6 +22,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -52,6 +54,10 @@ func (d Dir) UserKey() string { return filepath.Join(string(d), "user-key.pem") 
 func (d Dir) Gov() string     { return filepath.Join(string(d), "gov.pem") }
 func (d Dir) GovKey() string  { return filepath.Join(string(d), "gov-key.pem") }
 
+// The certificate for nodes, and its key.
+func (d Dir) Owner() string    { return filepath.Join(string(d), "owner.pem") }
+func (d Dir) OwnerKey() string { return filepath.Join(string(d), "owner-key.pem") }
+
 // Organisation is what a constitution says of an organisation that is a member.
 type Organisation struct {
 	Certificate   []byte // DER, self-signed
@@ -80,11 +86,11 @@ func makeAll(name string, dir Dir, now, governs time.Time, passphrase []byte) (O
 	fail := func(err error) (Organisation, error) {
 		return Organisation{}, fmt.Errorf("organisation %s: %w", name, err)
 	}
-	orgKey, org, err := issue(name, pkix.Name{CommonName: name, Organization: []string{name}}, nil, nil, now)
+	orgKey, org, err := issue(name, purpose{}, nil, nil, now)
 	if err != nil {
 		return fail(err)
 	}
-	userKey, user, err := issue(name, pkix.Name{CommonName: "user of " + name, Organization: []string{name}}, org, orgKey, now)
+	userKey, user, err := issue(name, forUsers, org, orgKey, now)
 	if err != nil {
 		return fail(err)
 	}
@@ -118,7 +124,7 @@ func makeAll(name string, dir Dir, now, governs time.Time, passphrase []byte) (O
 			return fail(err)
 		}
 	}
-	if err := makeGovernance(name, dir, org, orgKey, now, governs, passphrase); err != nil {
+	if err := makeUnder(forGovernance, name, dir.Gov(), dir.GovKey(), org, orgKey, now, governs, passphrase); err != nil {
 		return fail(err)
 	}
 	return Organisation{Certificate: org.Raw, EncryptionKey: encryption.Public()}, nil
@@ -130,22 +136,46 @@ type file struct {
 	data []byte
 }
 
-// makeGovernance issues a member's certificate for governance. The key comes first: a certificate that is
+// purpose is what a certificate under an organisation's is for.
+type purpose struct {
+	title string // the beginning of its common name
+	unit  string
+	usage x509.ExtKeyUsage
+	other asn1.ObjectIdentifier // an extended key usage in place of usage
+}
+
+var (
+	forGovernance = purpose{title: "governance of ", unit: coco.GovernanceUnit, usage: x509.ExtKeyUsageClientAuth}
+	// A certificate for nodes signs a record and authenticates no connection, so its extended key usage is that of RFC 9336: no
+	// release takes it for a client's.
+	forNodes = purpose{title: "nodes of ", unit: coco.NodesUnit, other: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 36}}
+	forUsers = purpose{title: "user of ", usage: x509.ExtKeyUsageClientAuth}
+)
+
+// subject is the purpose's, of an organisation.
+func (p purpose) subject(org string) pkix.Name {
+	n := pkix.Name{CommonName: p.title + org, Organization: []string{org}}
+	if p.unit != "" {
+		n.OrganizationalUnit = []string{p.unit}
+	}
+	return n
+}
+
+// makeUnder issues a certificate for a key that is made if it is missing. The key comes first: a certificate that is
 // there has its key. A key that is there without one gets a certificate, and is never replaced.
-func makeGovernance(name string, dir Dir, org *x509.Certificate, orgKey crypto.Signer, now, until time.Time, passphrase []byte) error {
+func makeUnder(p purpose, name, certFile, keyFile string, org *x509.Certificate, orgKey crypto.Signer, now, until time.Time, passphrase []byte) error {
 	if until = until.Truncate(time.Second); until.After(org.NotAfter) { // a certificate has whole seconds
-		return fmt.Errorf("%w: a certificate for governance until %s: expected an end before that of the organisation's certificate, %s", coco.ErrInvalid, until.UTC().Format(time.DateOnly), org.NotAfter.UTC().Format(time.DateOnly))
+		return fmt.Errorf("%w: a certificate until %s: expected an end before that of the organisation's certificate, %s", coco.ErrInvalid, until.UTC().Format(time.DateOnly), org.NotAfter.UTC().Format(time.DateOnly))
 	}
-	subject := pkix.Name{CommonName: "governance of " + name, Organization: []string{name}, OrganizationalUnit: []string{coco.GovernanceUnit}}
-	key, err := memberKey(dir.GovKey(), passphrase)
+	key, err := memberKey(keyFile, passphrase)
 	if err != nil {
 		return err
 	}
-	cert, err := certify(name, subject, key, org, orgKey, now, until)
+	cert, err := certify(name, p, key, org, orgKey, now, until)
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(dir.Gov(), append(CertificatePEM(cert), CertificatePEM(org)...))
+	return atomicfile.Write(certFile, append(CertificatePEM(cert), CertificatePEM(org)...))
 }
 
 // memberKey returns the key in a file, which is made if it is missing. A passphrase protects the new one.
@@ -188,7 +218,7 @@ func EnsureGovernance(name string, dir Dir, now time.Time) error {
 	}
 	owner, err := LoadOwner(dir.Org(), dir.OrgKey(), keyfile.Read)
 	if err == nil {
-		err = makeGovernance(name, dir, owner.cert, owner.key, now, earlier(lasting(now), owner.cert.NotAfter), nil)
+		err = makeUnder(forGovernance, name, dir.Gov(), dir.GovKey(), owner.cert, owner.key, now, earlier(lasting(now), owner.cert.NotAfter), nil)
 	}
 	if err != nil {
 		return fmt.Errorf("certificate for governance of %s: %w", name, err)
@@ -213,16 +243,7 @@ func makeUser(name string, dir Dir, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	key, err := memberKey(dir.UserKey(), nil)
-	if err != nil {
-		return err
-	}
-	subject := pkix.Name{CommonName: "user of " + name, Organization: []string{name}}
-	cert, err := certify(name, subject, key, owner.cert, owner.key, now, earlier(lasting(now), owner.cert.NotAfter))
-	if err != nil {
-		return err
-	}
-	return atomicfile.Write(dir.User(), append(CertificatePEM(cert), CertificatePEM(owner.cert)...))
+	return makeUnder(forUsers, name, dir.User(), dir.UserKey(), owner.cert, owner.key, now, earlier(lasting(now), owner.cert.NotAfter), nil)
 }
 
 // missing reports whether there is no file of that name. A link that leads nowhere is an error: what it led to may
@@ -271,6 +292,16 @@ func New(name, dir string, now, governs time.Time, passphrase []byte) error {
 // NewGovernance makes one more certificate for governance, in a folder that must not exist yet, issued with
 // the key of the organisation in another folder. A passphrase, unless it is nil, protects its key.
 func NewGovernance(name, org, dir string, now, until time.Time, passphrase []byte) error {
+	return newUnder(forGovernance, name, org, dir, Dir(dir).Gov(), Dir(dir).GovKey(), now, until, passphrase)
+}
+
+// NewOwner makes a certificate for nodes, as NewGovernance does: with it the organisation's nodes run, while the organisation's
+// own key stays offline.
+func NewOwner(name, org, dir string, now, until time.Time, passphrase []byte) error {
+	return newUnder(forNodes, name, org, dir, Dir(dir).Owner(), Dir(dir).OwnerKey(), now, until, passphrase)
+}
+
+func newUnder(p purpose, name, org, dir, certFile, keyFile string, now, until time.Time, passphrase []byte) error {
 	if err := CheckNew(dir); err != nil {
 		return err
 	}
@@ -278,28 +309,28 @@ func NewGovernance(name, org, dir string, now, until time.Time, passphrase []byt
 	if err != nil {
 		return err
 	}
-	return makeGovernance(name, Dir(dir), owner.cert, owner.key, now, until, passphrase)
+	return makeUnder(p, name, certFile, keyFile, owner.cert, owner.key, now, until, passphrase)
 }
 
 // issue makes a key and a certificate for it; without an issuer, the self-signed certificate of an
 // organisation.
-func issue(org string, subject pkix.Name, issuer *x509.Certificate, issuerKey crypto.Signer, now time.Time) (*ecdsa.PrivateKey, *x509.Certificate, error) {
+func issue(org string, p purpose, issuer *x509.Certificate, issuerKey crypto.Signer, now time.Time) (*ecdsa.PrivateKey, *x509.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
 	}
-	cert, err := certify(org, subject, key, issuer, issuerKey, now, lasting(now))
+	cert, err := certify(org, p, key, issuer, issuerKey, now, lasting(now))
 	return key, cert, err
 }
 
 // certify makes a certificate for a key.
-func certify(org string, subject pkix.Name, key *ecdsa.PrivateKey, issuer *x509.Certificate, issuerKey crypto.Signer, now, until time.Time) (*x509.Certificate, error) {
+func certify(org string, p purpose, key *ecdsa.PrivateKey, issuer *x509.Certificate, issuerKey crypto.Signer, now, until time.Time) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
 		return nil, err
 	}
 	tmpl := &x509.Certificate{
-		SerialNumber: serial, Subject: subject,
+		SerialNumber: serial, Subject: p.subject(org),
 		NotBefore: now.Add(-time.Hour), NotAfter: until,
 		BasicConstraintsValid: true,
 	}
@@ -309,7 +340,11 @@ func certify(org string, subject pkix.Name, key *ecdsa.PrivateKey, issuer *x509.
 		tmpl.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature
 	} else {
 		tmpl.KeyUsage = x509.KeyUsageDigitalSignature
-		tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		if p.other != nil {
+			tmpl.UnknownExtKeyUsage = []asn1.ObjectIdentifier{p.other}
+		} else {
+			tmpl.ExtKeyUsage = []x509.ExtKeyUsage{p.usage}
+		}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, issuer, key.Public(), issuerKey)
 	if err != nil {

@@ -45,8 +45,14 @@ all others.`,
 	return cmd
 }
 
+// What a certificate under an organisation's is for, as --for names it.
+const (
+	forGovernance = "governance"
+	forNodes      = "nodes"
+)
+
 func (a *app) keygenCommand() *cobra.Command {
-	var out, under string
+	var out, under, purpose string
 	var days uint16
 	var protect protection
 	cmd := &cobra.Command{
@@ -67,18 +73,29 @@ The certificate for governance ends after --days, a year unless said otherwise: 
 it soon. The organisation's own and the application's last 10 years.
 
 With --under FOLDER it makes one more certificate for governance, gov.pem and gov-key.pem, issued
-with the key of the organisation in that folder.
+with the key of the organisation in that folder; with --for nodes one for nodes, owner.pem and owner-key.pem, valid for 90
+days unless said otherwise. Nodes of the organisation start with the latter (owner_certificate and owner_key in
+node.toml), so that the organisation's own key stays offline. It is good for nothing else.
 
 --passphrase protects every key that it makes: it asks for a passphrase at the terminal, twice, and commands
 that read such a key ask for it there. A node of a supervisor, and any program without a terminal, reads keys
 without a passphrase only.`,
 		Example: `  coco member keygen delta
   coco member keygen delta --passphrase
-  coco member keygen delta --under delta --out officer-2 --days 90`,
+  coco member keygen delta --under delta --out officer-2 --days 90
+  coco member keygen delta --under delta --out delta-nodes --for nodes --days 30`,
 		Args: cobra.ExactArgs(1),
 	}
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := args[0]
+		switch {
+		case purpose != forGovernance && purpose != forNodes:
+			return fmt.Errorf("%w: --for %q: expected %s or %s", coco.ErrInvalid, purpose, forGovernance, forNodes)
+		case purpose == forNodes && under == "":
+			return fmt.Errorf("%w: --for %s needs --under: the folder of the organisation that issues the certificate", coco.ErrInvalid, forNodes)
+		case purpose == forNodes && !cmd.Flags().Changed("days"):
+			days = 90
+		}
 		if out == "" {
 			out = name
 		}
@@ -95,9 +112,12 @@ without a passphrase only.`,
 		defer clear(passphrase)
 		now := time.Now()
 		governs := now.AddDate(0, 0, int(days))
-		if under == "" {
+		switch {
+		case under == "":
 			err = identity.New(name, out, now, governs, passphrase)
-		} else {
+		case purpose == forNodes:
+			err = identity.NewOwner(name, under, out, now, governs, passphrase)
+		default:
 			err = identity.NewGovernance(name, under, out, now, governs, passphrase)
 		}
 		if err != nil {
@@ -106,8 +126,10 @@ without a passphrase only.`,
 		return a.showMember(out)
 	}
 	cmd.Flags().StringVar(&out, "out", "", "`folder` to make (default: NAME)")
-	cmd.Flags().StringVar(&under, "under", "", "`folder` of an organisation that issues one more certificate for governance")
-	cmd.Flags().Uint16Var(&days, "days", 365, "for how many `days` the certificate for governance is valid")
+	cmd.Flags().StringVar(&under, "under", "", "`folder` of an organisation that issues one more certificate")
+	cmd.Flags().StringVar(&purpose, "for", forGovernance, "with --under: what the certificate is for, `governance` or nodes")
+	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions([]string{forGovernance, forNodes}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().Uint16Var(&days, "days", 365, "for how many `days` the certificate for governance or for nodes is valid (for nodes: 90)")
 	protect.flags(cmd)
 	_ = cmd.MarkFlagDirname("out")
 	_ = cmd.MarkFlagDirname("under")
@@ -117,7 +139,7 @@ without a passphrase only.`,
 
 func (a *app) csrCommand() *cobra.Command {
 	var key, public, org, out string
-	var application bool
+	var application, nodes bool
 	cmd := &cobra.Command{
 		Use:   "csr NAME",
 		Short: "Ask an organisation's certificate authority for a certificate",
@@ -125,7 +147,8 @@ func (a *app) csrCommand() *cobra.Command {
 organisation's authority signs it; NAME is the common name of the person or service.
 
 The request is for governance, with the organisational unit "governance", unless --application is
-given. An authority that sets the subject by itself has to keep that unit.`,
+given, or --nodes for a certificate by which the organisation's nodes start, with the unit "nodes". An authority
+that sets the subject by itself has to keep that unit.`,
 		Example: `  openssl ecparam -name prime256v1 -genkey -noout -out ann-key.pem
   coco member csr "Ann Archer" --org alpha --key file:ann-key.pem --out ann.csr
   openssl x509 -req -in ann.csr -CA org.pem -CAkey org-key.pem -days 365 -out ann.pem`,
@@ -136,7 +159,12 @@ given. An authority that sets the subject by itself has to keep that unit.`,
 		if org == "" {
 			subject.Organization = nil
 		}
-		if !application {
+		switch {
+		case application && nodes:
+			return fmt.Errorf("%w: --application and --nodes: a certificate is for one of them", coco.ErrInvalid)
+		case nodes:
+			subject.OrganizationalUnit = []string{coco.NodesUnit}
+		case !application:
 			subject.OrganizationalUnit = []string{coco.GovernanceUnit}
 		}
 		k, err := keyFor(key, public)
@@ -167,6 +195,7 @@ given. An authority that sets the subject by itself has to keep that unit.`,
 	fl.StringVar(&org, "org", "", "`name` of the organisation, for the subject")
 	fl.StringVar(&out, "out", "", "`file` to write (default: standard output)")
 	fl.BoolVar(&application, "application", false, "for an application, not for governance")
+	fl.BoolVar(&nodes, "nodes", false, "for the organisation's nodes, not for governance")
 	_ = cmd.MarkFlagRequired("key")
 	a.OutputFlag(cmd)
 	return cmd
@@ -219,7 +248,7 @@ type papersInfo struct {
 	File    string       `json:"file"`
 	Subject string       `json:"subject"`
 	Issuer  string       `json:"issuer,omitempty"`
-	Use     string       `json:"use"` // organisation, governance or application
+	Use     string       `json:"use"` // organisation, governance, nodes or application
 	Actor   coco.ActorID `json:"actor,omitzero"`
 	Key     string       `json:"key"`
 	From    time.Time    `json:"valid_from"`
@@ -270,8 +299,10 @@ func papersOf(file string, c *x509.Certificate) papersInfo {
 		Key: c.PublicKeyAlgorithm.String(), From: c.NotBefore, To: c.NotAfter,
 	}
 	switch {
+	case slices.Contains(c.Subject.OrganizationalUnit, coco.NodesUnit):
+		p.Use = forNodes
 	case slices.Contains(c.Subject.OrganizationalUnit, coco.GovernanceUnit):
-		p.Use = "governance"
+		p.Use = forGovernance
 	case c.IsCA:
 		p.Use, p.Actor = "organisation", sha256.Sum256(c.Raw)
 	}
