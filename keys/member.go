@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"bytes"
 	"crypto/ecdh"
 	"crypto/hpke"
 	"crypto/rand"
@@ -9,6 +8,8 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/cocoframework/coco"
 )
@@ -119,18 +120,28 @@ func CheckPublicKey(public []byte) error {
 	return err
 }
 
+// smallOrder are the u-coordinates of X25519 whose order divides the cofactor, on the curve or on its twist, and their forms that are not
+// reduced: 0, 1, the two of order 8, and p-1, p and p+1 (Bernstein, "Curve25519: new Diffie-Hellman speed records", 2006).
+var smallOrder = []string{
+	strings.Repeat("\x00", 32),
+	"\x01" + strings.Repeat("\x00", 31),
+	"\xe0\xeb\x7a\x7c\x3b\x41\xb8\xae\x16\x56\xe3\xfa\xf1\x9f\xc4\x6a\xda\x09\x8d\xeb\x9c\x32\xb1\xfd\x86\x62\x05\x16\x5f\x49\xb8\x00",
+	"\x5f\x9c\x95\xbc\xa3\x50\x8c\x24\xb1\xd0\xb1\x55\x9c\x83\xef\x5b\x04\x44\x5c\xc4\x58\x1c\x8e\x86\xd8\x22\x4e\xdd\xd0\x9f\x11\x57",
+	"\xec" + strings.Repeat("\xff", 30) + "\x7f",
+	"\xed" + strings.Repeat("\xff", 30) + "\x7f",
+	"\xee" + strings.Repeat("\xff", 30) + "\x7f",
+}
+
 func publicKey(public []byte) (*ecdh.PublicKey, error) {
 	key, err := ecdh.X25519().NewPublicKey(public)
 	if err != nil {
 		return nil, fmt.Errorf("%w: public encryption key: expected %d bytes of X25519, found %d", coco.ErrInvalid, PublicKeySize, len(public))
 	}
-	// A point of small order gives every sender the same shared secret, zero. The exchange with any
-	// private key finds it.
-	probe, err := ecdh.X25519().NewPrivateKey(bytes.Repeat([]byte{1}, 32))
-	if err != nil {
-		return nil, fmt.Errorf("public encryption key: %w", err)
-	}
-	if _, err := probe.ECDH(key); err != nil {
+	// A point of small order gives every sender the same shared secret, zero. A constitution is read many times for each change, and
+	// comparing costs less than an exchange.
+	u := [PublicKeySize]byte(public)
+	u[PublicKeySize-1] &= 0x7f // RFC 7748, section 5: the last bit does not count
+	if slices.Contains(smallOrder, string(u[:])) {
 		return nil, fmt.Errorf("%w: public encryption key: it is a point of small order, which protects nothing", coco.ErrInvalid)
 	}
 	return key, nil
