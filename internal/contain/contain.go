@@ -42,13 +42,13 @@ func (p *Panics) End(where string, then func()) {
 // or by one that this calls, while the stack of the panic is there.
 func (p *Panics) Caught(where string, v any) {
 	p.total.Add(1)
-	p.log.Error("a request panicked; it alone was ended", logevent.RequestPanicked.Attr(), "where", where, "panic", describe(v), "stack", stack())
+	p.log.Error("a request panicked; it alone was ended", logevent.RequestPanicked.Attr(), "where", where, "panic", describe(v), "stack", Stack(3))
 }
 
-// Noted counts a panic that another package has recovered from.
-func (p *Panics) Noted(where string) {
+// Noted counts a panic that a library has recovered from, and that had this stack.
+func (p *Panics) Noted(where string, stack []string) {
 	p.total.Add(1)
-	p.log.Error("a request panicked; it alone was ended", logevent.RequestPanicked.Attr(), "where", where)
+	p.log.Error("a request panicked; it alone was ended", logevent.RequestPanicked.Attr(), "where", where, "stack", stack)
 }
 
 // describe says what went wrong. What the runtime says holds numbers and types; any other value may hold what a client
@@ -60,10 +60,10 @@ func describe(v any) string {
 	return fmt.Sprintf("a value of type %T", v)
 }
 
-// stack says where a panic happened, without arguments.
-func stack() []string {
+// Stack says where the caller is, or the panic that it has recovered from, without arguments. Skip is how many calls to leave out.
+func Stack(skip int) []string {
 	var pcs [64]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs[:])])
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(skip+2, pcs[:])])
 	var lines []string
 	for {
 		f, more := frames.Next()

@@ -1,8 +1,10 @@
 package rpc
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/internal/contain"
 )
 
 // A panic while a message of a WebSocket is served would end the process: nothing above the goroutine recovers.
@@ -52,8 +55,11 @@ func TestAPanicInAWebSocketEndsThatConnectionAlone(t *testing.T) {
 	other.call(&number, "eth_blockNumber")
 }
 
-func TestPanicsOfMethodsAreCounted(t *testing.T) {
+// Panics of methods end in three places: this package's own dispatcher, and go-ethereum's for one call and for a batch.
+func TestPanicsOfMethodsAreCountedAndSayWhere(t *testing.T) {
 	n := newTestNode(t, nil)
+	var log bytes.Buffer
+	n.rpc.panics = contain.New(slog.New(slog.NewTextHandler(&log, nil)))
 	to := common.Address{7}
 	var calls []string
 	for range 20 {
@@ -68,5 +74,9 @@ func TestPanicsOfMethodsAreCounted(t *testing.T) {
 		if got := n.rpc.panics.Total(); got != uint64(i+1) {
 			t.Errorf("%d panics are counted after %d", got, i+1)
 		}
+		if text := log.String(); !strings.Contains(text, "request_panicked") || !strings.Contains(text, "rpc.TestPanicsOfMethodsAreCountedAndSayWhere.func1:") || strings.Contains(text, "for the test") {
+			t.Errorf("panic %d: the log does not say where it happened, or what it held: %s", i+1, text)
+		}
+		log.Reset()
 	}
 }

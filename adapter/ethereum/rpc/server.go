@@ -30,6 +30,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/crash"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/filter"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/scan"
@@ -78,6 +79,7 @@ func New(l *chain.Ledger, env *adapter.Env) *Server {
 	if s.panics = env.Panics; s.panics == nil {
 		s.panics = contain.New(env.Log)
 	}
+	crash.Watch()
 	s.stop, s.cancel = context.WithCancel(context.Background())
 	s.full.SetBatchLimits(limits.BatchItems, limits.ReplyBytes)
 	s.full.SetHTTPBodyLimit(limits.BodyBytes + 2) // room for the brackets around one call
@@ -309,7 +311,7 @@ func (s *Server) replyFull(x *exchange, body, out []byte) []byte {
 	s.full.ServeHTTP(&c, r)
 	if bytes.Contains(c.out[len(out):], []byte(methodCrashed)) {
 		req, _, _ := scan.Parse(body, scan.SkipSpace(body, 0))
-		s.panics.Noted("JSON-RPC " + string(req.Method))
+		s.panics.Noted("JSON-RPC "+string(req.Method), crash.Take())
 	}
 	return c.out
 }
