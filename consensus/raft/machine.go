@@ -109,7 +109,7 @@ type Machine struct {
 	accept      func(uint64, consensus.Entry) error
 	silent      int                 // ticks since the leader's last message
 	patience    int                 // after so many of them a node without a vote takes the leader for gone
-	history     []tenure            // the members as of each change, from Base on
+	history     []tenure            // the members as of each change, from Base on; the newest maxTenures of them
 	skipped     []consensus.ID      // members of Base and of changes up to fixed
 	out         []consensus.Message // released by Appended, for the next Ready
 }

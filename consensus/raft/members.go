@@ -21,11 +21,15 @@ type tenure struct {
 	members consensus.Membership
 }
 
+// maxTenures bounds how many past memberships a machine remembers. Those of a snapshot are asked for, which is minutes old at most; a
+// restart of a node is three.
+const maxTenures = 4096
+
 // MembershipAt returns the members as the log has them once the entry is applied; false before
-// Base and beyond what is applied. It is a function of the log, hence the same on every node: on
+// Base, beyond what is applied, and before the last maxTenures changes. It is a function of the log, hence the same on every node: on
 // one that recovers, it returns the members of the lost network, and Membership those of the recovered one.
 func (m *Machine) MembershipAt(index uint64) (consensus.Membership, bool) {
-	if index < m.log.base.Index || index > m.applied {
+	if index < m.history[0].since || index > m.applied {
 		return consensus.Membership{}, false
 	}
 	n, _ := slices.BinarySearchFunc(m.history, index, func(t tenure, at uint64) int {
@@ -104,6 +108,9 @@ func (m *Machine) ProposeChange(c Change) (uint64, error) {
 
 // changeMembers puts an applied change into force. It reports whether the membership changed.
 func (m *Machine) changeMembers(index uint64, cc *pb.ConfChangeV2) (changed bool, err error) {
+	if len(m.history) >= 2*maxTenures {
+		m.history = slices.Clone(m.history[len(m.history)-maxTenures+1:])
+	}
 	m.history = append(m.history, tenure{index, after(m.history[len(m.history)-1].members, cc)})
 	if index <= m.fixed {
 		for _, c := range cc.GetChanges() {
