@@ -55,11 +55,14 @@ type Auditor struct {
 	snapshots    []table.SnapshotRecord
 	store        *store.Store // the public tables of governance, in which decisions are replayed
 
-	applied   struct{ index, time uint64 } // of the batch applied last
-	before    map[coco.NodeID]struct{}     // who was trusted before it
-	recovered coco.NodeID                  // the node that its first transaction left alone, if it did
-	first     bool                         // of its transactions is being followed
-	writes    []store.Write                // reused
+	applied struct { // the batch applied last
+		index, time uint64
+		before      map[coco.NodeID]struct{} // who was trusted before it
+		recovered   coco.NodeID              // the node that its first transaction left alone, if it did
+	}
+	now    map[coco.NodeID]struct{} // who is trusted, immutable; nil if the nodes have changed since it was made
+	first  bool                     // the first of a batch's transactions is being followed
+	writes []store.Write            // reused
 }
 
 // New returns an auditor for a ledger from its beginning.
@@ -103,8 +106,8 @@ func (a *Auditor) Signer(h batch.Header) (*ecdsa.PublicKey, error) {
 	rec, known := a.nodes[h.Node]
 	trusted := known && rec.State == table.Trusted
 	if a.applied.index == h.Index {
-		_, trusted = a.before[h.Node]
-		trusted = trusted || known && h.Node == a.recovered
+		_, trusted = a.applied.before[h.Node]
+		trusted = trusted || known && h.Node == a.applied.recovered
 	}
 	switch {
 	case trusted:
@@ -121,7 +124,7 @@ func (a *Auditor) Apply(b *batch.Batch, public [][]byte) error {
 	if h.Time < a.applied.time {
 		return fmt.Errorf("%w: batch %d is of %s, and the one before it of %s: a ledger's time never goes back", coco.ErrVerify, h.Index, stamp(h.Time), stamp(a.applied.time))
 	}
-	a.before, a.recovered = a.trusted(), coco.NodeID{}
+	a.applied.before, a.applied.recovered = a.trusted(), coco.NodeID{}
 	for i, record := range public {
 		seqno := h.First + uint64(i)
 		var err error
@@ -132,7 +135,7 @@ func (a *Auditor) Apply(b *batch.Batch, public [][]byte) error {
 		if err == nil && i == 0 {
 			if now := a.trusted(); len(now) == 1 {
 				for id := range now {
-					a.recovered = id
+					a.applied.recovered = id
 				}
 			}
 		}
@@ -156,15 +159,22 @@ func stamp(ms uint64) string {
 	return time.UnixMilli(int64(min(ms, 1<<52))).UTC().Format(time.RFC3339)
 }
 
+// trusted returns the trusted nodes. Most batches change none, however many nodes there have been.
 func (a *Auditor) trusted() map[coco.NodeID]struct{} {
+	if a.now != nil {
+		return a.now
+	}
 	out := map[coco.NodeID]struct{}{}
 	for id, rec := range a.nodes {
 		if rec.State == table.Trusted {
 			out[id] = struct{}{}
 		}
 	}
+	a.now = out
 	return out
 }
+
+func (a *Auditor) putNode(rec table.NodeRecord) { a.nodes[rec.ID], a.now = rec, nil }
 
 // transaction follows one transaction's writes.
 func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {

@@ -88,7 +88,7 @@ func (a *Auditor) applyNode(before store.Reader, seqno, now uint64, w store.Writ
 		if was == table.Retired || !bytes.Equal(expected, w.Value) {
 			return rec, nil, fmt.Errorf("node %s is changed other than by retiring it", rec.ID.Short())
 		}
-		a.nodes[rec.ID] = rec
+		a.putNode(rec)
 		return rec, nil, nil
 	}
 	if err := a.checkNew(&rec, known, now); err != nil {
@@ -105,7 +105,7 @@ func (a *Auditor) applyNode(before store.Reader, seqno, now uint64, w store.Writ
 	} else if _, err := members.CheckPending(a.Nodes(), &rec); err != nil {
 		return rec, nil, err
 	}
-	a.nodes[rec.ID] = rec
+	a.putNode(rec)
 	return rec, refused, nil
 }
 

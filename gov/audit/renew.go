@@ -25,7 +25,7 @@ func (a *Auditor) renewed(rec table.NodeRecord, w store.Write) (ok bool, err err
 	if err := members.CheckRenewedNode(a.service, before, &rec); err != nil {
 		return false, err
 	}
-	a.nodes[rec.ID] = rec
+	a.putNode(rec)
 	return true, nil
 }
 
