@@ -4,12 +4,13 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco/canon"
+	"github.com/cocoframework/coco/gov/growth"
 	"github.com/cocoframework/coco/keys"
 )
 
-// A network that has changed its keys every hour for a century admits nodes.
+// A network admits nodes up to the number of epochs that the alarm of package growth knows.
 func TestAGrantHoldsTheSecretsOfEveryEpoch(t *testing.T) {
-	for _, n := range []uint64{1, 1025, 10_000, 876_000} {
+	for _, n := range []uint64{1, 1025, 10_000, growth.MaxEpochs} {
 		sent := JoinAnswer{Grant: &Grant{Secrets: map[uint64]keys.Secret{}}}
 		for epoch := uint64(1); epoch <= n; epoch++ {
 			sent.Grant.Secrets[epoch] = keys.Secret{byte(epoch), byte(epoch >> 8)}

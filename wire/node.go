@@ -36,6 +36,15 @@ type Status struct {
 	Notice string `json:"notice,omitempty"`
 	// Certificates are the node's, the service's, and the one of the constitution that ends first.
 	Certificates []Certificate `json:"certificates,omitempty"`
+	// NearLimits is what the network has grown half way to the limit of.
+	NearLimits []Limit `json:"near_limits,omitempty"`
+}
+
+// Limit says how far something has grown that stays for ever.
+type Limit struct {
+	Of   string `json:"of"` // see NearLimit in docs/operations.md
+	Now  uint64 `json:"now"`
+	Most uint64 `json:"limit"`
 }
 
 // Certificate says when one ends.

@@ -79,6 +79,8 @@ const (
 	// RequestPanicked: the program has a fault, which ended one request, message or connection. It has the attributes
 	// "where" and "stack".
 	RequestPanicked Code = "request_panicked"
+	// LimitNear: half of the way to a limit of the network is gone. It has the attributes "of", "now" and "limit".
+	LimitNear Code = "limit_near"
 	// RequestFailed: a client was answered 500. It has the attribute "route".
 	RequestFailed Code = "request_failed"
 )

@@ -95,6 +95,7 @@ func (d *diagnosis) examineNetwork(ctx context.Context, n *network.Network, now 
 		d.addEnds(a.Node.String(), a.Status.Certificates, now)
 		d.examineClock(ctx, n, a)
 		if !asked && a.Serves() == nil {
+			d.addLimits(a.Status.NearLimits)
 			asked = d.examineConstitution(ctx, n, a.Node, now)
 		}
 	}
@@ -212,6 +213,17 @@ func (d *diagnosis) addEnds(node string, all []wire.Certificate, now time.Time) 
 		if c.Of == "node" || level != finding.OK {
 			d.add("certificates", level, "the %s's that node %s shows %s", c.Of, node, message)
 		}
+	}
+}
+
+// addLimits names what the network has grown half way to the limit of.
+func (d *diagnosis) addLimits(near []wire.Limit) {
+	if len(near) == 0 {
+		d.add("limits", finding.OK, "the network's own tables are far from their limits")
+	}
+	for _, l := range near {
+		level, message := finding.Limit(l)
+		d.add("limits", level, "%s", message)
 	}
 }
 

@@ -58,6 +58,18 @@ func JudgeQuorum(q wire.Quorum) (level, message string) {
 	return OK, Quorum(q)
 }
 
+// Limit says how serious it is how far something of a network has grown.
+func Limit(l wire.Limit) (level, message string) {
+	message = fmt.Sprintf("%s: %d, and the limit is %d: see NearLimit in docs/operations.md", strings.ReplaceAll(l.Of, "_", " "), l.Now, l.Most)
+	switch {
+	case l.Now >= l.Most:
+		return Problem, message
+	case l.Now >= l.Most/2:
+		return Warning, message
+	}
+	return OK, message
+}
+
 func organisations(n int) string {
 	if n == 1 {
 		return "1 organisation"

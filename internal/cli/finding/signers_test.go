@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco/gov/govtest"
+	"github.com/cocoframework/coco/wire"
 )
 
 func certificate(t *testing.T, name string, until time.Time) []byte {
@@ -55,6 +56,14 @@ func TestTheWorstOfTheTimesIsSaid(t *testing.T) {
 		}
 		if level, said := Signers(c, now, week); level != test.level || !strings.Contains(said, test.says) {
 			t.Errorf("%v: %s %q, want %s %q", test.ends, level, said, test.level, test.says)
+		}
+	}
+}
+
+func TestALimitIsAWarningFromHalfOfItOn(t *testing.T) {
+	for now, want := range map[uint64]string{0: OK, 49: OK, 50: Warning, 99: Warning, 100: Problem} {
+		if level, message := Limit(wire.Limit{Of: "open_proposals", Now: now, Most: 100}); level != want || !strings.Contains(message, "open proposals") || !strings.Contains(message, "NearLimit") {
+			t.Errorf("%d of 100: %s, %q", now, level, message)
 		}
 	}
 }
