@@ -2,7 +2,7 @@
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build repro install lint fmt test race short cover fuzz sim mutants test-faults test-kills test-web3 bench ci clean
+.PHONY: help build repro install lint fmt test race short cover fuzz sim mutants test-faults test-kills test-years test-web3 bench ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ test-faults: build ## break real processes, links and disks TIMES (3) times each
 KILLS ?= 200
 test-kills: ## kill starts of a network at KILLS (200) random moments
 	$(GO) test -v -count 1 -timeout 30m -run 'KilledAtAnyMoment' ./cmd/coco -kills $(KILLS)
+
+CHANGES ?= 100000
+test-years: ## run a network of CHANGES (100000) votes, a tenth as many epochs and a hundredth of restarts (15 GB, half an hour)
+	GOGC=25 $(GO) test -v -count 1 -timeout 5h -run TestANetworkOfManyYears ./node -changes $(CHANGES) -epochs $$(($(CHANGES) / 10)) -rejoins $$(($(CHANGES) / 100))
 
 test-web3: build ## run unmodified ethers and viem against `coco up` (needs Node.js and npm)
 	cd test/web3 && npm ci --no-audit --no-fund && COCO="$(CURDIR)/coco" npm test

@@ -108,27 +108,45 @@ func Unmarshal(b []byte, v any, limits Limits) error {
 // map has no such key. It decodes nothing else, and so costs little where one field decides whether
 // a record is needed at all. The value aliases b.
 func Field(b []byte, key uint64, limits Limits) (Raw, bool, error) {
+	keys, found := [1]uint64{key}, [1]Raw{}
+	err := Fields(b, keys[:], found[:], limits)
+	return found[0], found[0] != nil, err
+}
+
+// Fields is Field for several keys, in ascending order: it puts the values into found, which has as many elements. Those of keys that the
+// map has not stay as they are.
+func Fields(b []byte, keys []uint64, found []Raw, limits Limits) error {
 	if err := Check(b, limits); err != nil {
-		return nil, false, err
+		return err
 	}
 	pairs, rest, err := CutHead(b, Map)
 	if err != nil {
-		return nil, false, err
+		return err
 	}
-	w := walker{limits: own}
+	w, next := walker{limits: own}, 0
 	for range pairs {
 		k, value := rest, []byte(nil)
 		if value, err = w.item(k, 0); err == nil {
 			rest, err = w.item(value, 0)
 		}
 		if err != nil {
-			return nil, false, err
+			return err
 		}
-		if n, _, err := CutHead(k, Uint); err == nil && n == key {
-			return Raw(value[:len(value)-len(rest)]), true, nil
+		n, _, err := CutHead(k, Uint)
+		if err != nil {
+			return nil // keys that are no numbers come last
+		}
+		for next < len(keys) && keys[next] < n {
+			next++
+		}
+		if next == len(keys) {
+			return nil
+		}
+		if keys[next] == n {
+			found[next] = Raw(value[:len(value)-len(rest)])
 		}
 	}
-	return nil, false, nil
+	return nil
 }
 
 var (

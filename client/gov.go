@@ -75,9 +75,14 @@ func (c *Client) ConstitutionAt(ctx context.Context, version uint64) ([]byte, wi
 
 // Versions lists the versions of the constitution, the oldest first.
 func (c *Client) Versions(ctx context.Context) ([]wire.ConstitutionVersion, error) {
-	var list []wire.ConstitutionVersion
-	err := c.getJSON(ctx, "/gov/constitution/history", &list)
-	return list, err
+	var all, page []wire.ConstitutionVersion
+	err := c.getJSON(ctx, "/gov/constitution/history", &page)
+	for all = page; err == nil && len(page) == wire.MaxVersions; all = append(all, page...) {
+		after := page[len(page)-1].Version
+		page = nil
+		err = c.getJSON(ctx, "/gov/constitution/history?after="+strconv.FormatUint(after, 10), &page)
+	}
+	return all, err
 }
 
 // GovNodes lists the nodes of the network, retired ones and those that ask to be admitted too.

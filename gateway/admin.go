@@ -50,7 +50,7 @@ func (g *Gateway) adminFacts() []fact {
 		{pattern: "GET /gov/proposals", handler: g.serveProposals, query: []string{"state", "limit"}},
 		{pattern: "GET /gov/proposals/{id}", handler: g.serveProposal},
 		{pattern: "GET /gov/constitution", handler: g.serveConstitutionAt, query: []string{"version"}},
-		{pattern: "GET /gov/constitution/history", handler: g.serveHistory},
+		{pattern: "GET /gov/constitution/history", handler: g.serveHistory, query: []string{"after"}},
 		{pattern: "POST /gov/simulate", handler: g.serveSimulate, body: maxActions},
 		{pattern: "GET /gov/nodes", handler: g.serveGovNodes},
 		{pattern: "GET /gov/watch", handler: g.serveWatch, query: []string{"after", "wait"}},

@@ -105,8 +105,10 @@ func (f *fakeGovernor) ConstitutionAt(version uint64) ([]byte, wire.Constitution
 	return []byte("page"), wire.ConstitutionVersion{Version: max(version, 1), Digest: coco.Digest{7}}, nil
 }
 
-func (f *fakeGovernor) History() ([]wire.ConstitutionVersion, error) {
-	return []wire.ConstitutionVersion{{Version: 1, Since: 1}, {Version: 2, Digest: coco.Digest{7}, Since: 12, Proposal: proposalID(2), Number: 2}}, nil
+func (f *fakeGovernor) History(after uint64, limit int) ([]wire.ConstitutionVersion, error) {
+	all := []wire.ConstitutionVersion{{Version: 1, Since: 1}, {Version: 2, Digest: coco.Digest{7}, Since: 12, Proposal: proposalID(2), Number: 2}}
+	all = all[min(after, 2):]
+	return all[:min(limit, len(all))], nil
 }
 
 func (f *fakeGovernor) Simulate(_ context.Context, caller coco.Caller, actions []byte) (wire.Simulation, error) {
@@ -117,13 +119,13 @@ func (f *fakeGovernor) PendingNodes() ([]wire.Node, error) {
 	return []wire.Node{{OwnerName: "Beta", Address: "b:1", State: "pending", Since: 17, Reason: "not voted in"}}, nil
 }
 
-func (f *fakeGovernor) Events(after, to uint64) (events []wire.GovEvent, err error) {
+func (f *fakeGovernor) Events(after, to uint64) (events []wire.GovEvent, until uint64, err error) {
 	for _, e := range []wire.GovEvent{{Event: "proposed", Since: 9, Number: 2}, {Event: "decided", Since: 12, Number: 2}, {Event: "voted", Since: 16, Number: 3}} {
 		if e.Since > after && e.Since <= to {
 			events = append(events, e)
 		}
 	}
-	return events, nil
+	return events, to, nil
 }
 
 func (f *fakeGovernor) WaitFor(ctx context.Context, seqno uint64) (uint64, error) {
@@ -343,6 +345,9 @@ func TestWhatMembersAskForIsAnswered(t *testing.T) {
 		{"GET", "/gov/constitution?version=3", "", 404, "2 versions"},
 		{"GET", "/gov/constitution?version=0", "", 400, "positive"},
 		{"GET", "/gov/constitution/history", "", 200, `"version":2`},
+		{"GET", "/gov/constitution/history?after=1", "", 200, `[{"version":2`},
+		{"GET", "/gov/constitution/history?after=2", "", 200, `[]`},
+		{"GET", "/gov/constitution/history?after=x", "", 400, `after`},
 		{"POST", "/gov/simulate", "x = 1", 200, `"enough":["Alpha"]`},
 		{"GET", "/gov/nodes", "", 200, `"state":"pending","since":17,"reason":"not voted in"`},
 		{"GET", "/gov/watch?after=x", "", 400, "after"},

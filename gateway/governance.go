@@ -30,15 +30,16 @@ type Governor interface {
 	Proposal(id coco.Digest) (wire.Proposal, error)
 	// ConstitutionAt returns a version of the constitution as a TOML page, 0 for the one in force.
 	ConstitutionAt(version uint64) ([]byte, wire.ConstitutionVersion, error)
-	// History returns the versions of the constitution, the oldest first.
-	History() ([]wire.ConstitutionVersion, error)
+	// History returns the versions of the constitution after one, the oldest first, and limit of them at most.
+	History(after uint64, limit int) ([]wire.ConstitutionVersion, error)
 	// Simulate says what actions (TOML) would change if the caller proposed them now and they were accepted,
 	// and which votes would accept them.
 	Simulate(ctx context.Context, caller coco.Caller, actions []byte) (wire.Simulation, error)
 	// PendingNodes returns the nodes that ask to be admitted.
 	PendingNodes() ([]wire.Node, error)
-	// Events returns what happened in governance after one seqno and up to another, in order.
-	Events(after, to uint64) ([]wire.GovEvent, error)
+	// Events returns what happened in governance after one seqno and up to another, in order. Where that is very much, it
+	// is what happened up to the seqno until, which is earlier.
+	Events(after, to uint64) (events []wire.GovEvent, until uint64, err error)
 	// WaitFor returns once a transaction later than a seqno has changed anything that the other methods
 	// tell, or ctx is done, which is no error. It returns the seqno up to which they then tell it.
 	WaitFor(ctx context.Context, seqno uint64) (uint64, error)
@@ -155,7 +156,17 @@ func (g *Gateway) serveConstitutionAt(_ coco.Caller, w http.ResponseWriter, r *h
 }
 
 func (g *Gateway) serveHistory(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
-	answerList(g, w, r, "read the versions from the ledger", g.governor.History)
+	var after uint64
+	if text := r.URL.Query().Get("after"); text != "" {
+		var err error
+		if after, err = strconv.ParseUint(text, 10, 64); err != nil {
+			g.fail(w, r, fmt.Errorf("%w: after %q: expected the last version that is known, or 0 for all", coco.ErrInvalid, text))
+			return
+		}
+	}
+	answerList(g, w, r, "ask for later versions, by after", func() ([]wire.ConstitutionVersion, error) {
+		return g.governor.History(after, wire.MaxVersions)
+	})
 }
 
 func (g *Gateway) serveSimulate(caller coco.Caller, w http.ResponseWriter, r *http.Request) {

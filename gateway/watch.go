@@ -40,7 +40,8 @@ func (g *Gateway) serveWatch(_ coco.Caller, w http.ResponseWriter, r *http.Reque
 		if seqno <= after {
 			return news, nil
 		}
-		events, err := g.governor.Events(after, seqno)
+		events, until, err := g.governor.Events(after, seqno)
+		news.Seqno = max(until, after)
 		if len(events) > maxEvents {
 			// Those of one transaction stay together. The client asks for the others with this seqno.
 			end := maxEvents

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"encoding/binary"
 	"errors"
 	"slices"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/decide"
+	"github.com/cocoframework/coco/gov/growth"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/balance"
 	"github.com/cocoframework/coco/internal/signal"
@@ -29,6 +31,7 @@ type decided struct {
 	at           atomic.Uint64  // the last seqno that changed the network's own tables
 	changed      *signal.Signal // when at does
 	pages        constitution.Pages
+	growth       growth.Watch
 }
 
 // directory is the list of trusted nodes. It is immutable.
@@ -117,13 +120,8 @@ func (n *node) alone(newest store.Reader, last replica.Rules) (bool, error) {
 	if last.Version != (coco.Digest{}) && !last.Alone {
 		return false, nil
 	}
-	records, err := table.Nodes(newest)
-	if err != nil {
-		return false, err
-	}
-	return !slices.ContainsFunc(records, func(r table.NodeRecord) bool {
-		return r.State != table.Pending && r.Owner != n.cfg.Owner.Actor()
-	}), nil
+	others, err := table.OtherOwners(newest, n.cfg.Owner.Actor())
+	return !others, err
 }
 
 func limitsOf(c *constitution.Constitution) replica.Limits {
@@ -152,7 +150,7 @@ func (n *node) followDecisions(applied uint64) {
 	}
 	s := n.state.store.Snapshot()
 	defer s.Release()
-	records, err := table.Nodes(s)
+	records, leaving, err := n.listed(s)
 	if err != nil {
 		n.log.Error("the list of nodes does not decode", "error", err)
 		return
@@ -169,14 +167,9 @@ func (n *node) followDecisions(applied uint64) {
 		n.log.Error("a certificate does not decode", "error", err)
 		return
 	}
-	addresses, leaving := map[coco.NodeID]string{}, map[coco.NodeID]string{}
-	m := n.replica.Members()
+	addresses := map[coco.NodeID]string{}
 	for _, r := range records {
-		if r.State == table.Trusted {
-			addresses[r.ID] = r.Address
-		} else if id := consensus.IDOf(r.ID); slices.Contains(slices.Concat(m.Voters, m.Outgoing, m.Learners), id) {
-			leaving[r.ID] = r.Address
-		}
+		addresses[r.ID] = r.Address
 	}
 	voters, err := decide.Voters(s, n.decided.constitution.Load(), records)
 	if err != nil {
@@ -184,23 +177,41 @@ func (n *node) followDecisions(applied uint64) {
 		return
 	}
 	n.setNodes(addresses, leaving, voters)
-	n.leaveIfRemoved(records)
+	n.leaveIfRemoved(s, records)
 	n.decided.at.Store(applied)
 	n.decided.changed.Fire()
 	n.gateways.reidentify()
 }
 
+// listed returns the trusted nodes, and the addresses of those that are trusted no more and take part in consensus still.
+func (n *node) listed(s store.Reader) (trusted []table.NodeRecord, _ map[coco.NodeID]string, err error) {
+	if trusted, err = table.TrustedNodes(s); err != nil {
+		return nil, nil, err
+	}
+	m, leaving := n.replica.Members(), map[coco.NodeID]string{}
+	for _, id := range slices.Concat(m.Voters, m.Outgoing, m.Learners) {
+		named, err := table.NodesNamed(s, binary.BigEndian.AppendUint64(nil, uint64(id)))
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, r := range named {
+			if r.State != table.Trusted {
+				leaving[r.ID] = r.Address
+			}
+		}
+	}
+	return trusted, leaving, nil
+}
+
 // leaveIfRemoved ends this node, once consensus does without it, if it is not trusted any more and no other node has
 // its place: members have removed it, or its owner.
-func (n *node) leaveIfRemoved(records []table.NodeRecord) {
-	id := n.self.Identity.ID()
-	at := slices.IndexFunc(records, func(r table.NodeRecord) bool { return r.ID == id })
-	if at < 0 || records[at].State != table.Retired {
+func (n *node) leaveIfRemoved(s store.Reader, trusted []table.NodeRecord) {
+	me, err := table.Node(s, n.self.Identity.ID())
+	if err != nil || me.State != table.Retired {
 		return
 	}
-	me := records[at]
-	for _, r := range records {
-		if r.State == table.Trusted && r.Owner == me.Owner && r.Address == me.Address {
+	for _, r := range trusted {
+		if r.Owner == me.Owner && r.Address == me.Address {
 			return // replaced
 		}
 	}

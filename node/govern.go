@@ -82,8 +82,9 @@ func (n *node) checkSettings(name string, old, next []byte) error {
 	return fmt.Errorf("%w: this network's program has no ledger %q", coco.ErrInvalid, name)
 }
 
-// expire has a leader judge the proposals whose time is over.
+// expire has the node look at how far its tables have grown, and a leader judge the proposals whose time is over.
 func (n *node) expire(ctx context.Context) error {
+	n.decided.growth.Look(n.decided.at.Load())
 	if !n.replica.Leads() {
 		return nil
 	}
@@ -133,14 +134,14 @@ func (g governor) ConstitutionAt(version uint64) ([]byte, wire.ConstitutionVersi
 }
 
 // History implements gateway.Governor.
-func (g governor) History() ([]wire.ConstitutionVersion, error) {
+func (g governor) History(after uint64, limit int) ([]wire.ConstitutionVersion, error) {
 	s := g.n.state.store.Snapshot()
 	defer s.Release()
-	return query.Versions(s)
+	return query.Versions(s, after, limit)
 }
 
 // Events implements gateway.Governor.
-func (g governor) Events(after, to uint64) ([]wire.GovEvent, error) {
+func (g governor) Events(after, to uint64) ([]wire.GovEvent, uint64, error) {
 	s := g.n.state.store.Snapshot()
 	defer s.Release()
 	return query.Events(s, g.n.decided.constitution.Load(), after, to)

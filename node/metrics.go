@@ -25,7 +25,7 @@ func (all instruments) Collect(to chan<- prometheus.Metric) {
 
 // instruments lists what this node measures. docs/operations.md explains each to operators.
 func (n *node) instruments() instruments {
-	all := instruments(n.replica.Collectors())
+	all := append(instruments(n.replica.Collectors()), &n.decided.growth)
 	gauge := func(name, help string, value func() float64) {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "coco", Name: name, Help: help}, value))
 	}

@@ -237,6 +237,8 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		Log: n.log, Clock: clock, Store: n.state.store, Keys: n.state.keys, Replica: n.replica,
 		Leader: n.leader, Nodes: nodes, Send: peers.Send, Machine: rotation.New(id.ID(), s.keys),
 	}
+	g := &n.decided.growth
+	g.Log, g.Clock, g.State, g.View = n.log, clock, n.state.store.Snapshot, func() uint64 { return n.replica.State().View }
 	n.retirement = retire.New(retire.Config{
 		Seat: n.seat(), Joined: n.progress.joined, Ending: func() bool { return n.progress.stage().ending() },
 		Ask: n.links.forwarder.AskOnce, Silence: leftBehind,

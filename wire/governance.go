@@ -80,6 +80,10 @@ type Ballot struct {
 	Envelope []byte       `json:"envelope"`
 }
 
+// MaxVersions is how many versions one answer of GET /gov/constitution/history has at most: a client that gets so many asks for
+// those after the last one.
+const MaxVersions = 10_000
+
 // ConstitutionVersion is a version in the answer of GET /gov/constitution/history.
 type ConstitutionVersion struct {
 	Version  uint64      `json:"version"` // 1 at genesis

@@ -58,7 +58,8 @@ func TestAMajorityDecidesAtItsDecidingVote(t *testing.T) {
 		if err != nil || len(ballots) != 2 {
 			t.Errorf("ballots %v (%v)", ballots, err)
 		}
-		versions, err := table.Versions(r)
+		var versions []table.VersionRecord
+		err = table.Versions(r, 0, func(v table.VersionRecord) bool { versions = append(versions, v); return true })
 		if err != nil || len(versions) != 2 || versions[1].Proposal != out.ID || versions[1].Digest != after.Digest() {
 			t.Errorf("versions %v (%v)", versions, err)
 		}

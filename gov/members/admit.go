@@ -79,8 +79,13 @@ func PendNode(tx *store.Tx, rec table.NodeRecord, claims attest.Claims) error {
 	if err := CheckName(tx, c, &rec); err != nil {
 		return err
 	}
-	nodes, err := table.Nodes(tx)
+	nodes, err := table.NodesOf(tx, table.Pending)
 	if err != nil {
+		return err
+	}
+	if old, err := table.Node(tx, rec.ID); err == nil {
+		nodes = append(nodes, old)
+	} else if !errors.Is(err, coco.ErrNotFound) {
 		return err
 	}
 	if again, err := CheckPending(nodes, &rec); again || err != nil {

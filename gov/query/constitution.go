@@ -1,6 +1,8 @@
 package query
 
 import (
+	"cmp"
+
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/table"
@@ -8,19 +10,16 @@ import (
 	"github.com/cocoframework/coco/wire"
 )
 
-// Versions returns the versions of the constitution, the oldest first.
-func Versions(r store.Reader) ([]wire.ConstitutionVersion, error) {
-	records, err := table.Versions(r)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]wire.ConstitutionVersion, len(records))
-	for i, v := range records {
-		if out[i], err = about(r, v); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+// Versions returns the versions of the constitution after one, the oldest first, and limit of them at most; zero for all.
+func Versions(r store.Reader, after uint64, limit int) (out []wire.ConstitutionVersion, err error) {
+	out = []wire.ConstitutionVersion{}
+	read := table.Versions(r, after, func(v table.VersionRecord) bool {
+		var is wire.ConstitutionVersion
+		is, err = about(r, v)
+		out = append(out, is)
+		return err == nil && len(out) != limit
+	})
+	return out, cmp.Or(err, read)
 }
 
 func about(r store.Reader, v table.VersionRecord) (wire.ConstitutionVersion, error) {
@@ -66,6 +65,10 @@ func Nodes(r store.Reader, c *constitution.Constitution) ([]wire.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	return nodes(r, c, records), nil
+}
+
+func nodes(r store.Reader, c *constitution.Constitution, records []table.NodeRecord) []wire.Node {
 	out, known := make([]wire.Node, len(records)), newNames(r, c)
 	for i, n := range records {
 		out[i] = wire.Node{
@@ -73,18 +76,18 @@ func Nodes(r store.Reader, c *constitution.Constitution) ([]wire.Node, error) {
 			ClientAddress: n.ClientAddress, Measurement: n.Measurement, State: string(n.State), Since: n.Since,
 		}
 	}
-	return out, nil
+	return out
 }
 
 // PendingNodes returns the nodes that ask to be admitted.
 func PendingNodes(r store.Reader, c *constitution.Constitution) ([]wire.Node, error) {
-	nodes, err := Nodes(r, c)
-	out := []wire.Node{}
-	for _, n := range nodes {
-		if n.State == string(table.Pending) {
-			n.Reason = "no vote has admitted a node of its owner at its address"
-			out = append(out, n)
-		}
+	records, err := table.NodesOf(r, table.Pending)
+	if err != nil {
+		return nil, err
 	}
-	return out, err
+	out := nodes(r, c, records)
+	for i := range out {
+		out[i].Reason = "no vote has admitted a node of its owner at its address"
+	}
+	return out, nil
 }

@@ -37,7 +37,7 @@ func TestARemovedMembersVotesStayInWhatTheyDecided(t *testing.T) {
 				listed, err = query.Proposals(r, c, wire.ProposalQuery{})
 			}
 			if err == nil {
-				events, err = query.Events(r, c, 0, 1<<40)
+				events, _, err = query.Events(r, c, 0, 1<<40)
 			}
 			if err != nil {
 				t.Fatal(err)

@@ -3,7 +3,9 @@ package table
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"sort"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/canon"
@@ -249,9 +251,54 @@ func OpenProposals(r store.Reader) ([]ProposalRecord, error) {
 	return out, nil
 }
 
-// Proposals returns the proposals that keep wants, in order of their ids; nil wants all.
-func Proposals(r store.Reader, keep func(ProposalRecord) bool) ([]ProposalRecord, error) {
-	return List(r, ProposalsTable, nil, nil, MaxRecord, keep)
+// Proposals returns the proposals that keep wants, in order of their ids; nil wants all. Keep sees the id, number,
+// state, Since and Decided of a proposal only, so that past ones, of which there are more and more, cost little where they are not wanted.
+func Proposals(r store.Reader, keep func(ProposalRecord) bool) (out []ProposalRecord, err error) {
+	r.Range(ProposalsTable, nil, nil, func(key, value []byte) bool {
+		if string(key) == OpenKey {
+			return true
+		}
+		if keep != nil {
+			var head ProposalRecord
+			if head, err = proposalHead(key, value); err != nil {
+				return false
+			}
+			if !keep(head) {
+				return true
+			}
+		}
+		var rec ProposalRecord
+		if rec, err = Decode[ProposalRecord](ProposalsTable, value, MaxRecord); err != nil {
+			return false
+		}
+		out = append(out, rec)
+		return true
+	})
+	return out, err
+}
+
+// proposalHead reads what Proposals selects by.
+func proposalHead(key, value []byte) (rec ProposalRecord, err error) {
+	var fields [4]canon.Raw
+	err = canon.Fields(value, []uint64{2, 3, 7, 8}, fields[:], canon.Limits{Bytes: MaxRecord})
+	if err == nil {
+		rec.Number, _, err = canon.CutHead(fields[0], canon.Uint)
+	}
+	var state []byte
+	if err == nil {
+		state, _, err = canon.CutText(fields[1])
+	}
+	if err == nil {
+		rec.Since, _, err = canon.CutHead(fields[2], canon.Uint)
+	}
+	if err == nil {
+		rec.Decided, _, err = canon.CutHead(fields[3], canon.Uint)
+	}
+	if err != nil || len(key) != len(rec.ID) {
+		return rec, fmt.Errorf("%w: %s: row %.40x: %v", coco.ErrCorrupt, ProposalsTable, key, err)
+	}
+	rec.ID, rec.State = coco.Digest(key), ProposalState(state)
+	return rec, nil
 }
 
 // Ballots returns the ballots about a proposal, one for each actor, in order of their ids.
@@ -279,9 +326,25 @@ func Due(r store.Reader) (ms uint64, ok bool) {
 	return ms, ok
 }
 
-// Versions returns every version of the constitution, in order.
-func Versions(r store.Reader) ([]VersionRecord, error) {
-	return List[VersionRecord](r, VersionsTable, nil, nil, MaxVersionRecord, nil)
+// Versions calls fn with the versions of the constitution after one, in order, until fn returns false.
+func Versions(r store.Reader, after uint64, fn func(VersionRecord) bool) (err error) {
+	r.Range(VersionsTable, VersionKey(after+1), nil, func(_, value []byte) bool {
+		var rec VersionRecord
+		rec, err = Decode[VersionRecord](VersionsTable, value, MaxVersionRecord)
+		return err == nil && fn(rec)
+	})
+	return err
+}
+
+// VersionAt returns the version that was in force after the transaction of a seqno; 0 for none. It reads few rows.
+func VersionAt(r store.Reader, seqno uint64) (uint64, error) {
+	var failed error
+	n := sort.Search(int(LastVersion(r)), func(i int) bool {
+		rec, err := Version(r, uint64(i)+1)
+		failed = errors.Join(failed, err)
+		return err != nil || rec.Since > seqno
+	})
+	return uint64(n), failed
 }
 
 // LastVersion returns the number of the newest version of the constitution; 0 if there is none.
@@ -307,16 +370,9 @@ func ConstitutionAt(r store.Reader, version uint64) (*constitution.Constitution,
 	if err != nil {
 		return nil, err
 	}
-	// What later versions replaced goes back, the newest first.
-	later, err := List[VersionRecord](r, VersionsTable, VersionKey(version+1), nil, MaxVersionRecord, nil)
+	replaced, err := replacedAfter(r, version)
 	if err != nil {
 		return nil, err
-	}
-	replaced := map[string][]byte{}
-	for i := len(later) - 1; i >= 0; i-- {
-		for name, text := range later[i].Before {
-			replaced[name] = text
-		}
 	}
 	for name := range c.AdapterDigests() {
 		text, ok := replaced[name]
@@ -328,6 +384,29 @@ func ConstitutionAt(r store.Reader, version uint64) (*constitution.Constitution,
 		}
 	}
 	return c, nil
+}
+
+// replacedAfter returns the settings of adapters that later versions replaced, as they were at a version. Of the versions, of which there
+// are more and more, only those are decoded that changed some.
+func replacedAfter(r store.Reader, version uint64) (replaced map[string][]byte, err error) {
+	replaced = map[string][]byte{}
+	r.Range(VersionsTable, VersionKey(version+1), nil, func(_, value []byte) bool {
+		before, _, e := canon.Field(value, 7, canon.Limits{Bytes: MaxVersionRecord})
+		if n, _, empty := canon.CutHead(before, canon.Map); e == nil && empty == nil && n == 0 {
+			return true
+		}
+		var rec VersionRecord
+		if rec, err = Decode[VersionRecord](VersionsTable, value, MaxVersionRecord); err != nil {
+			return false
+		}
+		for name, text := range rec.Before {
+			if _, earlier := replaced[name]; !earlier {
+				replaced[name] = text
+			}
+		}
+		return true
+	})
+	return replaced, err
 }
 
 // PutVersion writes the row of a version of the constitution; before holds the settings that it replaces, by adapter.

@@ -134,23 +134,59 @@ func NodesOf(r store.Reader, states ...NodeState) (out []NodeRecord, err error) 
 	return out, err
 }
 
-// stateOf reads the state of an encoded node record, and nothing else of it. It allocates nothing: a network of many years has
-// many rows of retired nodes.
+// NodesNamed returns the nodes whose ids begin with some bytes, in whatever state, in order of their ids.
+func NodesNamed(r store.Reader, prefix []byte) (out []NodeRecord, err error) {
+	r.Range(NodesTable, prefix, after(prefix), func(_, value []byte) bool {
+		var rec NodeRecord
+		if rec, err = DecodeNode(value); err != nil {
+			return false
+		}
+		out = append(out, rec)
+		return true
+	})
+	return out, err
+}
+
+// OtherOwners reports whether the network has had a node of another owner, which may be retired by now.
+func OtherOwners(r store.Reader, owner coco.ActorID) (others bool, err error) {
+	r.Range(NodesTable, nil, nil, func(_, value []byte) bool {
+		var id coco.ActorID
+		var state NodeState
+		if id, state, err = nodeHead(value); err != nil {
+			return false
+		}
+		others = state != Pending && id != owner
+		return !others
+	})
+	return others, err
+}
+
 func stateOf(b []byte) (NodeState, error) {
-	field, _, err := canon.Field(b, 12, canon.Limits{Bytes: MaxRecord})
+	_, state, err := nodeHead(b)
+	return state, err
+}
+
+// nodeHead reads the owner and the state of an encoded node record, and nothing else of it. It allocates nothing: a network of many
+// years has many rows of retired nodes.
+func nodeHead(b []byte) (owner coco.ActorID, state NodeState, err error) {
+	keys, fields := [...]uint64{2, 12}, [2]canon.Raw{}
+	err = canon.Fields(b, keys[:], fields[:], canon.Limits{Bytes: MaxRecord})
 	var text []byte
 	if err == nil {
-		_, text, err = canon.CutHead(field, canon.Text)
+		_, err = canon.CutFixed(fields[0], owner[:])
+	}
+	if err == nil {
+		text, _, err = canon.CutText(fields[1])
 	}
 	if err != nil {
-		return "", fmt.Errorf("%w: node record: %w", coco.ErrCorrupt, err)
+		return owner, "", fmt.Errorf("%w: node record: %w", coco.ErrCorrupt, err)
 	}
 	for _, state := range [...]NodeState{Retired, Trusted, Pending} {
 		if string(text) == string(state) {
-			return state, nil
+			return owner, state, nil
 		}
 	}
-	return NodeState(text), nil
+	return owner, NodeState(text), nil
 }
 
 // Node returns one node. The error is coco.ErrNotFound if the network does not know it.

@@ -35,7 +35,7 @@ func decisionsOf(a *audit.Auditor, last coco.TxID) (*decisions, error) {
 	}
 	out := &decisions{Last: last, Proposals: []wire.Proposal{}}
 	var err error
-	if out.Constitutions, err = query.Versions(r); err != nil {
+	if out.Constitutions, err = query.Versions(r, 0, 0); err != nil {
 		return nil, err
 	}
 	if out.Nodes, err = query.Nodes(r, c); err != nil {
