@@ -17,6 +17,8 @@ type clock struct {
 	since   time.Time     // when the rate was set
 	counted time.Duration // by this clock, from epoch until since
 	tickers []*ticker     // in the order in which they were made
+	frozen  chan struct{} // closed when the clock goes on; nil while it goes
+	thaws   int           // how often it went on
 }
 
 // epoch is before the time of every bubble.
@@ -31,6 +33,9 @@ func (c *clock) Elapsed() time.Duration {
 }
 
 func (c *clock) elapsed() time.Duration {
+	if c.frozen != nil {
+		return c.counted
+	}
 	passed := time.Since(c.since)
 	if c.rate != 1 { // exact as long as no drift was asked for
 		passed = time.Duration(float64(passed) * c.rate)
@@ -47,7 +52,12 @@ func (c *clock) Now() time.Time {
 func (c *clock) After(d time.Duration) <-chan time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return time.After(c.truly(d))
+	rings, due, thaws := make(chan time.Time, 1), c.elapsed()+d, c.thaws
+	time.AfterFunc(c.truly(d), func() {
+		c.untilThawed(due, thaws)
+		rings <- time.Now()
+	})
+	return rings
 }
 
 // Deadline implements host.Clock: connections go by the true time.
@@ -70,6 +80,9 @@ func (c *clock) NewTicker(d time.Duration) host.Ticker {
 	defer c.mu.Unlock()
 	t := &ticker{clock: c, every: d, t: time.NewTicker(c.truly(d))}
 	c.tickers = append(c.tickers, t)
+	if c.frozen != nil {
+		t.t.Stop()
+	}
 	return t
 }
 
@@ -103,6 +116,10 @@ func (w *World) SetClockRate(name string, rate float64) {
 	c := w.clockOf(name)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.frozen != nil {
+		c.rate = rate
+		return
+	}
 	c.counted, c.since, c.rate = c.elapsed(), time.Now(), rate
 	for _, t := range c.tickers {
 		t.t.Reset(c.truly(t.every))
