@@ -145,4 +145,36 @@ var mutants = []mutant{
 		name: "truncate", what: "Raft: what follows an early append is cut off", library: raft, file: "log.go",
 		old: "	case ci == 0:\n	case ci <=", new: "	case ci == 0 && len(a.entries) > 0 && lastnewi < l.lastIndex() && lastnewi > l.committed:\n		l.append(a.entries...)\n	case ci == 0:\n	case ci <=",
 	},
+	{
+		name: "joining", what: "Raft: what a learner acknowledges fills up a majority of the voters: a joining node counts too early", library: raft, file: "tracker/tracker.go",
+		old: "	return uint64(p.Voters.CommittedIndex(matchAckIndexer(p.Progress)))\n",
+		new: "	var acked []uint64\n	for _, pr := range p.Progress {\n		acked = append(acked, pr.Match)\n	}\n	slices.Sort(acked)\n" +
+			"	if n := len(acked) - len(p.Voters[0])/2 - 1; n >= 0 {\n		return acked[n]\n	}\n	return 0\n",
+	},
+	{
+		name: "retired", what: "Raft: a node that was removed still counts: a retired node's acknowledgement", library: raft, file: "confchange/confchange.go",
+		old: "	delete(incoming(cfg.Voters), id)\n	nilAwareDelete(&cfg.Learners, id)", new: "	nilAwareDelete(&cfg.Learners, id)",
+	},
+	{
+		name: "uncommitted", what: "a snapshot is taken of the state that is executed, committed or not", file: "snapshotter/pace.go",
+		old: "	pt := point{at: at, state: s.Snapshot()}\n",
+		new: "	committed := s.Committed()\n	s.Commit(s.Newest())\n	pt := point{at: at, state: s.Snapshot()}\n	pt.at.Seqno = s.Newest()\n	s.Commit(committed)\n",
+	},
+	{
+		name: "age", what: "a state counts as new from when a beat was heard on, whatever it confirms", file: "replica/pulse.go",
+		old: "	l.progress.fresh.Store(int64(fresh))\n", new: "	_ = fresh\n	l.progress.fresh.Store(int64(l.clock.Elapsed()))\n",
+	},
+	{
+		name: "old", what: "a recovery goes on from a ledger that lacks what members know to be committed", file: "node/recover.go",
+		old: "want.Seqno > 0 && seen.view != want.View", new: "want.Seqno == 0 && seen.view != want.View",
+	},
+	{
+		name: "policy", what: "the default policy decides every proposal, whatever the policy of its kind says", file: "gov/decide/judge.go",
+		old: "		name, _ := c.PolicyOf(string(a.Kind))\n		q := question{", new: "		name := constitution.PolicyDefault\n		q := question{",
+	},
+	{
+		name: "first", what: "the ledger that is listed last gets whole batches as long as calls wait for it", file: "replica/execute.go",
+		old: "		of := l.list[(l.first+i)%len(l.list)]\n		if of.busy() {\n			continue\n		}\n",
+		new: "		of := l.list[len(l.list)-1-i]\n		if i > 0 && len(x.ledgers.kept) > 0 {\n			return\n		}\n		if of.busy() {\n			continue\n		}\n",
+	},
 }
