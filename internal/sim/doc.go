@@ -8,17 +8,19 @@
 //	draw      (draw.go)      seed → rounds of faults (plan.go); nothing that happens changes them
 //	network   (network.go)   a consortium with one node a member, from internal/nettest
 //	play      (run.go)       begins and ends the faults of each round, waits for progress
-//	inject    (inject.go)    what each fault does to the world; lies.go: what a host does to its disk
+//	inject    (inject.go)    what each fault does to the world; lies.go: what a host does to its disk (package forge);
+//	          (copies.go)    older copies of all disks at once; flood.go: one client sends too much; govern.go: members decide
 //	heal      (heal.go)      ends the faults, and does what operators would
 //	clients   (workload.go)  kv writes, compare-and-set counters and reads with a session
 //	          (register.go)  kv keys that all clients write, and read linearizably
 //	wallet    (token.go)     ERC-20 transfers
 //	witness   (witness.go)   what clients and nodes have said, checked against what they said before
-//	          (snapshot.go, told.go)
+//	          (snapshot.go, told.go, age.go)
 //	verify    (verify.go)    what is left after the last round, on every node and every disk
 //	past      (past.go)      what nodes say of the past, from their ledgers
-//	judge     (judge.go)     whether the history is linearizable, by porcupine
-//	recorder  (recorder.go)  the digest of all that happened
+//	replace   (replace.go)   an empty machine in the place of one, at the end
+//	judge     (linear)       whether the history is linearizable, by porcupine
+//	recorder  (trace)        the digest of all that happened
 //
 // # What is checked
 //
@@ -30,9 +32,12 @@
 //     increment, and no more than those whose outcome the client did not learn. The same for tokens.
 //   - txid: a transaction id that was once given is committed for ever, in one view, and has one meaning.
 //   - session: a client that sends the highest id that it was given never sees an older state.
-//   - rollback: no node shows an older state than it has shown before, to any client, restarted or not.
+//   - rollback: no node shows an older state than it has shown before, to any client, restarted or not. Members who remember a
+//     transaction recover no ledger without it.
 //   - snapshot: a read of a key as of a state gets the last version of it up to that state, now and
-//     from the past; a version has one value.
+//     from the past; a version has one value. A recorded snapshot is of the state that its entry leaves.
+//   - age: a state is not older than its node says, unless its host's clock counts too little.
+//   - governed: a policy decides from its acceptance on, and what members were told of a proposal holds on every node.
 //   - linear: writes, compare-and-sets, their refusals and linearizable reads of each key have an
 //     order that explains their answers and agrees with their times.
 //   - refused: a refusal names a version that was committed.
@@ -47,19 +52,20 @@
 //   - told: a node that stops says why, and one that was lied to about its ledger, or on the wire, says so and
 //     names the entry, though nobody asks for it.
 //   - alive: no node stops without a reason, every node takes part again, commits a write, and writes go on
-//     after all faults have ended.
+//     after all faults have ended. A client that sends too much keeps no other one waiting.
 //
 // # What a seed fixes
 //
 // A seed fixes the plan (size of the network, every fault with its time and its victims), what is
 // lost, delayed and torn as far as host/sim says so, the operations that each client chooses, and
 // the numbers that package crypto draws, in their order. Built with the overlay of package replay and
-// with GOMAXPROCS=1, as the command plays it, a seed fixes everything that happens (recorder.go digests it): the order in
+// with GOMAXPROCS=1, as the command plays it, a seed fixes everything that happens (package trace digests it): the order in
 // which goroutines run, what select picks, how maps are walked. So a seed that fails once fails each time, whatever was
 // played before it.
 //
 // It does so for one version of the code and of Go. A line more in a log may give the seed another course: what a seed
-// found is kept as a plan in regression_test.go, whose fault must not hang on one order. As the search of judge is
+// found is kept as a plan in regression_test.go, whose fault must not hang on one order. The last round of a plan is drawn from numbers of its
+// own, so that faults which are added to it leave the rounds before it as they are. As the search of judge is
 // bounded in real time, a slow machine may end it without a verdict, which proves nothing and fails nothing.
 //
 // Without the overlay, as in `go test`, it does not fix in which order goroutines run that are runnable at one

@@ -7,7 +7,7 @@ import (
 	"github.com/cocoframework/coco/host/sim"
 )
 
-// draw makes the plan of a seed.
+// draw makes the plan of a seed. The last round is drawn from numbers of its own: what it is to hold in later versions changes nothing before it.
 func draw(seed uint64) plan {
 	r := rand.New(rand.NewPCG(seed, 0x436f636f))
 	p := plan{members: []int{3, 3, 3, 4, 5}[r.IntN(5)], sync: upTo(r, 10*time.Millisecond)}
@@ -19,6 +19,7 @@ func draw(seed uint64) plan {
 		}
 		p.rounds = append(p.rounds, faults)
 	}
+	p.rounds = append(p.rounds, drawLater(rand.New(rand.NewPCG(seed, 0x6c61746572)), p.members))
 	return p
 }
 
@@ -28,6 +29,36 @@ func drawAhead(r *rand.Rand) fault {
 		return fault{}
 	}
 	return fault{kind: ahead, at: upTo(r, roundLength), lasts: 2*time.Second + upTo(r, 8*time.Second), by: 4*time.Minute + upTo(r, 5*time.Minute), other: 1}
+}
+
+// drawLater draws the last round.
+func drawLater(r *rand.Rand, members int) []fault {
+	f := fault{at: upTo(r, time.Second), lasts: upTo(r, roundLength), host: r.IntN(members)}
+	f.other = (f.host + 1 + r.IntN(members-1)) % members
+	switch r.IntN(6) {
+	case 0, 1:
+		f.kind, f.counted = freeze, r.IntN(2) == 0
+		f.lasts = upTo(r, []time.Duration{30 * time.Second, 30 * time.Second, 5 * time.Minute}[r.IntN(3)])
+	case 2:
+		f.kind = copies
+		return []fault{f}
+	case 3:
+		f.kind = flood
+		return []fault{f}
+	default:
+		f.kind = policies
+	}
+	faults := []fault{f}
+	for range r.IntN(3) {
+		other := drawOther(r, members)
+		if other.kind != clockJump && other.kind != clockDrift { // the clock of a frozen machine is one that may be wrong
+			faults = append(faults, other)
+		}
+	}
+	if r.IntN(3) == 0 {
+		faults = append(faults, fault{kind: crash, at: upTo(r, roundLength), lasts: upTo(r, 6*time.Second), host: f.host, torn: r.IntN(2) == 0})
+	}
+	return faults
 }
 
 func drawRound(r *rand.Rand, members int) (faults []fault) {

@@ -39,6 +39,7 @@ func (r *run) heal() {
 			r.abort()
 			return
 		}
+		r.witness.counts(hostName(i))
 		r.excused[i] = nil
 	}
 }

@@ -34,6 +34,18 @@ func (r *run) inject(f fault) {
 	case blackout:
 		r.blackout(f)
 		return
+	case copies:
+		r.copies(f)
+		return
+	case freeze:
+		r.witness.slows(a)
+		during(func() { w.Freeze(a) }, func() { w.Thaw(a, f.counted) })
+	case flood:
+		r.flood(f)
+	case policies:
+		r.policies(f)
+	case epochs:
+		r.epochs(f)
 	case suspension:
 		r.pass(f.by)
 	case clone:
@@ -81,6 +93,7 @@ func (r *run) inject(f fault) {
 		}
 		r.network.Ahead(f.by, f.lasts, hosts...)
 	case clockDrift:
+		r.witness.slows(a)
 		during(func() { w.SetClockRate(a, f.rate) }, func() { w.SetClockRate(a, 1) })
 	}
 	r.witness.say("%s of %s is over", f.kind, a)
@@ -190,6 +203,12 @@ func (r *run) blackout(f fault) {
 	time.Sleep(f.lasts)
 	r.pass(f.by)
 	r.lie(f)
+	r.again()
+}
+
+// again starts all machines. The members recover the network.
+func (r *run) again() {
+	n := r.network
 	for i := range r.plan.members {
 		n.World.Restart(hostName(i))
 	}
@@ -232,7 +251,7 @@ func (r *run) recover() (int, error) {
 			r.witness.repaired(hostName(i), d)
 		}
 		if e == nil {
-			e = n.Start(i, n.Recover).Await(patience)
+			e = n.Start(i, r.recovers(nil)).Await(patience)
 		}
 		if e == nil {
 			return i, nil

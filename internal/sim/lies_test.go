@@ -4,64 +4,15 @@ import (
 	"bytes"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host/sim"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/internal/nettest"
-	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/internal/sim/trace"
 )
-
-// chunk writes a ledger of a few entries and returns its file.
-func chunk(t *testing.T, disk *sim.World) map[string][]byte {
-	t.Helper()
-	log, err := ledger.Open(disk.Host("a").Disk, "ledger", ledger.Options{ChunkBytes: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := uint64(1); i <= 3; i++ {
-		if err := log.Append([]batch.Entry{{View: 1, Index: i, Kind: batch.KindBatch, Data: bytes.Repeat([]byte{byte(i)}, 100)}}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := log.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	if err := log.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return disk.Files("a", "")
-}
-
-func TestAMendedEntryHasAValidChecksumAndOtherBytes(t *testing.T) {
-	w := sim.New(1)
-	files := chunk(t, w)
-	b := files["ledger/ledger_1"]
-	if n := len(frames(b)); n != 3 || written(b) != 3*(frameHead+100) {
-		t.Fatalf("%d frames in %d bytes", n, written(b))
-	}
-	for at := range written(b) {
-		file := bytes.Clone(b)
-		f, ok := mend(file, at)
-		if !ok || bytes.Equal(file, b) || f.index != uint64(1+at/(frameHead+100)) {
-			t.Fatalf("at %d: entry %d, changed: %t", at, f.index, !bytes.Equal(file, b))
-		}
-		if at%20 > 0 {
-			continue
-		}
-		w.SetFiles("a", map[string][]byte{"ledger/ledger_1": file})
-		log, err := ledger.Open(w.Host("a").Disk, "ledger", ledger.Options{ChunkBytes: 1 << 20})
-		if err != nil {
-			t.Fatalf("at %d: %v", at, err)
-		}
-		if entries, err := log.Read(1, 4, 1<<20); err != nil || len(entries) != 3 {
-			t.Errorf("at %d: %d entries, %v", at, len(entries), err)
-		}
-		_ = log.Close()
-	}
-}
 
 func TestALieHitsEveryFolderAndTheLedgerOnlyIfItMustBeReported(t *testing.T) {
 	files := map[string][]byte{
@@ -85,15 +36,22 @@ func TestALieHitsEveryFolderAndTheLedgerOnlyIfItMustBeReported(t *testing.T) {
 	}
 }
 
+// entry is one of a chunk file: a length, a checksum, and 17 bytes of kind, view and index before the data.
+func entry(index byte) []byte {
+	b := make([]byte, 125)
+	b[3], b[24] = 125-8, index
+	return b
+}
+
 // A node reads neither what it has set aside nor what it had begun to fetch, so there is nothing that it could say of a lie in them.
 func TestALieInAFileThatNoNodeReadsNeedNotBeTold(t *testing.T) {
 	w := sim.New(1)
-	whole := chunk(t, w)["ledger/ledger_1"]
+	whole := slices.Concat(entry(1), entry(2), entry(3))
 	for file, must := range map[string]bool{
 		"ledger/ledger_1": true, "ledger/ledger_1-3": true, "ledger/ledger_1-3.damaged": false, "ledger/incoming_ledger_1-3.part": false, "history/ledger_1": false,
 	} {
 		w.SetFiles(hostName(0), map[string][]byte{file: bytes.Clone(whole)})
-		r := &run{network: network{&nettest.Network{World: w}}, witness: newWitness(t, newRecorder(io.Discard, nil))}
+		r := &run{network: network{Network: &nettest.Network{World: w}}, witness: newWitness(t, trace.New(io.Discard, nil))}
 		files, _, report := r.tell(fault{lie: flipped, where: [3]float64{0, 0, 0.1}})
 		if bytes.Equal(files[file], whole) {
 			t.Fatalf("%s is not changed", file)
@@ -105,7 +63,7 @@ func TestALieInAFileThatNoNodeReadsNeedNotBeTold(t *testing.T) {
 }
 
 func TestAnEventReportsALieIfItNamesTheEntryOrOneBefore(t *testing.T) {
-	w := newWitness(t, newRecorder(io.Discard, nil))
+	w := newWitness(t, trace.New(io.Discard, nil))
 	log := w.listen("n1", nil)
 	log.Error("this node's ledger is damaged", logevent.LedgerCut.Attr(), "entry", 2) // before the lie
 	lie := &told{file: "ledger/ledger_7-9", entry: 8, since: w.logged("n1")}
@@ -141,7 +99,7 @@ func TestAnEventReportsALieIfItNamesTheEntryOrOneBefore(t *testing.T) {
 
 func TestTheWitnessHearsOfSnapshotsAndChangedBytes(t *testing.T) {
 	var copied bytes.Buffer
-	w := newWitness(t, newRecorder(io.Discard, nil))
+	w := newWitness(t, trace.New(io.Discard, nil))
 	log := w.listen("n1", &copied)
 	log.Info("beginning with a snapshot", logevent.SnapshotLoaded.Attr(), "seqno", 7)
 	since := w.logged("n1")

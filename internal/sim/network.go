@@ -18,7 +18,10 @@ const chainID = 4711
 func hostName(i int) string { return nettest.Host(i) }
 
 // network is a consortium whose constitution makes much happen in little time.
-type network struct{ *nettest.Network }
+type network struct {
+	*nettest.Network
+	service []byte // the certificate of the service, once it is there: receipts are verified by it, and nodes join no other one
+}
 
 func newNetwork(seed uint64, members int, log func(host string) *slog.Logger) (network, error) {
 	n, err := nettest.New(seed, members, nettest.Options{
@@ -31,7 +34,10 @@ func newNetwork(seed uint64, members int, log func(host string) *slog.Logger) (n
 			c.Snapshots = constitution.SnapshotPolicy{Transactions: 40}
 		},
 	})
-	return network{n}, err
+	if err == nil {
+		n.Alter = nettest.Administered
+	}
+	return network{Network: n}, err
 }
 
 // join has a node ask all others.
@@ -40,7 +46,10 @@ func (n network) join(i int) func(*node.Config) {
 	for o := 1; o < len(n.Members); o++ {
 		others = append(others, (i+o)%len(n.Members))
 	}
-	return n.Join(others...)
+	return func(c *node.Config) {
+		n.Join(others...)(c)
+		c.Service = n.service
+	}
 }
 
 // crash takes a host away with all that its disk had not synced, or, if torn, with parts of it.

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"github.com/cocoframework/coco/internal/sim/linear"
 )
 
 // pastReads is how many reads of the past a network at rest is asked for.
@@ -19,14 +21,14 @@ func (r *run) past() {
 	pick := rand.New(rand.NewPCG(r.seed, 4))
 	for range min(pastReads, len(versions)) {
 		host, v := pick.IntN(r.plan.members), versions[pick.IntN(len(versions))]
-		at := v.seqno + pick.Uint64N(20)
-		at = min(at, versions[len(versions)-1].seqno)
-		a := s.patiently(host, fmt.Sprintf("/app/kv/%s?at=%d", v.key, at))
+		at := v.Seqno + pick.Uint64N(20)
+		at = min(at, versions[len(versions)-1].Seqno)
+		a := s.patiently(host, fmt.Sprintf("/app/kv/%s?at=%d", v.Key, at))
 		switch a.outcome {
 		case done, missing:
-			r.witness.saidOf(reading{key: v.key, at: at, tag: a.tag, who: "of the past " + hostName(host)}, string(a.body))
+			r.witness.saidOf(reading{key: v.Key, at: at, tag: a.tag, who: "of the past " + hostName(host)}, string(a.body))
 		default:
-			r.witness.fail("past", "%s does not say what %s had at seqno %d: %s", hostName(host), v.key, at, a.what)
+			r.witness.fail("past", "%s does not say what %s had at seqno %d: %s", hostName(host), v.Key, at, a.what)
 		}
 	}
 }
@@ -37,36 +39,36 @@ func (r *run) named() {
 	s := r.newSession("historian", 0)
 	defer s.http.CloseIdleConnections()
 	for v, who := range r.witness.unmet() {
-		a := s.patiently(who%r.plan.members, fmt.Sprintf("/app/kv/%s?at=%d", v.key, v.seqno))
-		if a.outcome != done && a.outcome != missing || a.tag != v.seqno {
-			r.witness.fail("refused", "client %d was refused because of version %d of %s, which was never committed: %s", who, v.seqno, v.key, a.what)
+		a := s.patiently(who%r.plan.members, fmt.Sprintf("/app/kv/%s?at=%d", v.Key, v.Seqno))
+		if a.outcome != done && a.outcome != missing || a.tag != v.Seqno {
+			r.witness.fail("refused", "client %d was refused because of version %d of %s, which was never committed: %s", who, v.Seqno, v.Key, a.what)
 		}
 	}
 }
 
 // unmet returns versions that are known from refusals only, with the client.
-func (w *witness) unmet() map[version]int {
+func (w *witness) unmet() map[linear.Version]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	found := map[version]int{}
+	found := map[linear.Version]int{}
 	for _, o := range w.history {
-		v := version{o.key, o.tag}
-		if _, ok := w.learned.seen[v]; !ok && o.outcome == refused && o.tag > 0 {
-			found[v] = o.client
+		v := linear.Version{Key: o.Key, Seqno: o.Tag}
+		if _, ok := w.learned.seen[v]; !ok && o.Outcome == refused && o.Tag > 0 {
+			found[v] = o.Client
 		}
 	}
 	return found
 }
 
 // versions returns all that is known of keys that were written more than once, in order.
-func (w *witness) versions() (all []version) {
+func (w *witness) versions() (all []linear.Version) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for v := range w.learned.seen {
-		if strings.Contains(v.key, "register") || strings.Contains(v.key, "counter") {
+		if strings.Contains(v.Key, "register") || strings.Contains(v.Key, "counter") {
 			all = append(all, v)
 		}
 	}
-	slices.SortFunc(all, func(a, b version) int { return cmp.Compare(a.seqno, b.seqno) })
+	slices.SortFunc(all, func(a, b linear.Version) int { return cmp.Compare(a.Seqno, b.Seqno) })
 	return all
 }

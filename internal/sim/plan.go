@@ -39,6 +39,17 @@ const (
 	ahead      kind = "clocks ahead" // of all machines, which are set back then
 )
 
+// The faults of the round after the others (drawLater). All but copies leave every node running.
+const (
+	freeze   kind = "freeze"     // of a machine, for minutes
+	copies   kind = "old copies" // in the place of all disks, while all machines are down
+	flood    kind = "flood"      // by one client of the Ethereum adapter
+	policies kind = "policies"   // that members change
+)
+
+// epochs is not drawn: members change the threshold of shares so many times, and as many epochs begin.
+const epochs kind = "epochs"
+
 // lie is what a host puts in the place of its disk while its node is down.
 type lie string
 
@@ -68,6 +79,8 @@ type fault struct {
 	rate      float64        // clockDrift: of the clock; tampering: how likely a write is tampered with
 	disk      sim.DiskErrors // ioErrors
 	redirect  bool           // clone: it is the one that is reached at their address
+	counted   bool           // freeze: its clock has counted the time
+	times     int            // epochs
 }
 
 func (f fault) String() string {
@@ -78,8 +91,10 @@ func (f fault) String() string {
 		fmt.Fprintf(&b, " between %s and %s", hostName(f.host), hostName(f.other))
 	case oneWay, flappingTo:
 		fmt.Fprintf(&b, " from %s to %s", hostName(f.host), hostName(f.other))
-	case blackout, suspension, ahead:
+	case blackout, suspension, ahead, copies:
 		fmt.Fprint(&b, " of all")
+	case flood:
+		fmt.Fprintf(&b, " by a client of %s", hostName(f.host))
 	default:
 		fmt.Fprintf(&b, " of %s", hostName(f.host))
 	}
@@ -92,6 +107,10 @@ func (f fault) String() string {
 		fmt.Fprintf(&b, ", %.2f seconds a second", f.rate)
 	case ioErrors:
 		fmt.Fprintf(&b, ", of reads %.2f, writes %.2f, syncs %.2f, at most %d", f.disk.Read, f.disk.Write, f.disk.Sync, f.disk.Most)
+	case epochs:
+		fmt.Fprintf(&b, ", %d times", f.times)
+	case freeze:
+		fmt.Fprintf(&b, ", whose clock counts meanwhile: %t", f.counted)
 	case clone:
 		if f.redirect {
 			fmt.Fprint(&b, ", which takes over the address")
@@ -117,7 +136,7 @@ type plan struct {
 	rounds  [][]fault
 }
 
-// rounds is how many rounds a seed has.
+// rounds is how many rounds a seed has before the last one, which has faults of its own.
 const rounds = 5
 
 // roundLength is when the last fault of a round has begun.

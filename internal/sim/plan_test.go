@@ -19,11 +19,11 @@ func TestSeedFixesThePlanAndMachinesKeepAMajority(t *testing.T) {
 				kinds[f.kind]++
 				lies[f.lie]++
 				switch f.kind {
-				case crash, fullDisk, ioErrors, clone:
+				case crash, fullDisk, ioErrors, clone, freeze:
 					down[f.host] = true
-				case blackout, suspension:
+				case blackout, suspension, copies, flood:
 					if len(faults) > 1 {
-						t.Errorf("seed %d: a blackout beside other faults", seed)
+						t.Errorf("seed %d: %v beside other faults", seed, f)
 					}
 				default:
 					if f.host == f.other {
@@ -38,7 +38,7 @@ func TestSeedFixesThePlanAndMachinesKeepAMajority(t *testing.T) {
 	}
 	for _, k := range []kind{
 		crash, fullDisk, ioErrors, clone, blackout, partition, oneWay, flapping, flappingTo, isolation, muted, deafened, alone,
-		badLink, tampering, slowSync, clockJump, clockDrift, suspension, ahead,
+		badLink, tampering, slowSync, clockJump, clockDrift, suspension, ahead, freeze, copies, flood, policies,
 	} {
 		if kinds[k] < 20 {
 			t.Errorf("%q was drawn %d times in 300 seeds", k, kinds[k])

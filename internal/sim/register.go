@@ -3,47 +3,22 @@ package sim
 import (
 	"fmt"
 	"net/http"
-	"time"
 
+	"github.com/cocoframework/coco/internal/sim/linear"
 	"github.com/cocoframework/coco/wire"
 )
 
 // registers is how many keys all clients put, change by compare-and-set and delete.
 const registers = 3
 
-// verb is what a client asks of a key.
-type verb string
-
-const (
-	verbPut    verb = "put"
-	verbSwap   verb = "compare-and-set"
-	verbDelete verb = "delete"
-	verbRead   verb = "read" // a linearizable one
-)
-
-// operation is one use of a key that is linearizable, with its answer: a part of the history that judge looks at.
-type operation struct {
-	client   int
-	key      string
-	verb     verb
-	expected uint64 // the version that a compare-and-set expects; 0 for an absent key
-	value    string // to put; no two operations put the same
-	call     int64  // virtual time
-	answered int64
-	outcome  outcome
-	found    string // read: the value
-	tag      uint64 // read: the value's version; put and compare-and-set: the new one; refused: what was found
-	met      bool   // it has no answer, and yet it was done: a client has seen what it wrote
-}
-
 // begin notes the time of a call.
-func (w *witness) begin() int64 { return int64(time.Since(w.recorder.start)) }
+func (w *witness) begin() int64 { return int64(w.recorder.Elapsed()) }
 
 // end adds an operation to the history.
-func (w *witness) end(o operation) {
+func (w *witness) end(o linear.Operation) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	o.answered = int64(time.Since(w.recorder.start))
+	o.Answered = int64(w.recorder.Elapsed())
 	w.history = append(w.history, o)
 }
 
@@ -54,52 +29,52 @@ func (s *session) value() string {
 
 // use does something with a register, and reports whether the node answered well.
 func (s *session) use(key string) bool {
-	o := operation{client: s.number, key: key, verb: verbPut}
+	o := linear.Operation{Client: s.number, Key: key, Verb: linear.Put}
 	var header []string
 	method, path := http.MethodPut, "/app/kv/"+key
 	switch p := s.rand.IntN(20); {
 	case p < 8:
-		o.verb, method = verbRead, http.MethodGet
+		o.Verb, method = linear.Read, http.MethodGet
 		header = []string{wire.HeaderConsistency, wire.Linearizable}
 	case p < 12:
-		o.verb, o.expected = verbSwap, s.tags[key]
+		o.Verb, o.Expected = linear.Swap, s.tags[key]
 		header = []string{"If-None-Match", "*"}
-		if o.expected > 0 {
-			header = []string{"If-Match", fmt.Sprintf(`"%d"`, o.expected)}
+		if o.Expected > 0 {
+			header = []string{"If-Match", fmt.Sprintf(`"%d"`, o.Expected)}
 		}
 	case p < 14:
 		a := s.read(path) // of a session: it may be of any state since the session's last one
 		return a.outcome == done || a.outcome == missing
 	case p < 15:
-		o.verb, method = verbDelete, http.MethodDelete
+		o.Verb, method = linear.Delete, http.MethodDelete
 	}
-	if o.verb == verbPut || o.verb == verbSwap {
-		o.value = s.value()
+	if o.Verb == linear.Put || o.Verb == linear.Swap {
+		o.Value = s.value()
 	}
-	o.call = s.witness.begin()
-	a := s.ask(method, path, []byte(o.value), header...)
-	o.outcome, o.tag = a.outcome, a.tag
+	o.Call = s.witness.begin()
+	a := s.ask(method, path, []byte(o.Value), header...)
+	o.Outcome, o.Tag = a.outcome, a.tag
 	switch {
-	case a.outcome == done && o.verb == verbRead:
-		o.found = string(a.body)
+	case a.outcome == done && o.Verb == linear.Read:
+		o.Found = string(a.body)
 		s.reads(path, a)
-	case a.outcome == missing && o.verb == verbRead:
-		o.outcome, o.tag = done, 0
+	case a.outcome == missing && o.Verb == linear.Read:
+		o.Outcome, o.Tag = done, 0
 		s.reads(path, a)
 	case a.outcome == missing:
-		s.witness.fail("acked", "a %s of %s is answered %s", o.verb, key, a.what)
+		s.witness.fail("acked", "a %s of %s is answered %s", o.Verb, key, a.what)
 	}
 	s.witness.end(o)
 	switch {
-	case o.outcome == done && o.verb != verbRead:
-		s.witness.wrote(key, a.id.Seqno, o.value, s.name)
-	case o.outcome == unknown && o.verb == verbDelete:
+	case o.Outcome == done && o.Verb != linear.Read:
+		s.witness.wrote(key, a.id.Seqno, o.Value, s.name)
+	case o.Outcome == unknown && o.Verb == linear.Delete:
 		s.witness.vague(key)
 	}
-	switch o.outcome {
+	switch o.Outcome {
 	case done, refused:
 		s.saw(a.id)
-		if s.tags[key] = o.tag; o.verb == verbDelete {
+		if s.tags[key] = o.Tag; o.Verb == linear.Delete {
 			s.tags[key] = 0
 		}
 		return true

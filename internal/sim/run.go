@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cocoframework/coco/internal/sim/linear"
+	"github.com/cocoframework/coco/internal/sim/trace"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -44,17 +46,16 @@ type run struct {
 	network  network
 	witness  *witness
 	sessions []*session
-	service  []byte        // the certificate that receipts are verified by
 	stop     chan struct{} // closed when clients are to end
 	clients  sync.WaitGroup
 	wallet   *wallet
+	decided  []decision // by members, as they were told; of the one fault that has them decide
 
 	mu      sync.Mutex
 	backups map[int]map[string][]byte // old disks, by host; under mu
 	excused map[int]*excuse           // nodes that may stop; under mu while faults are injected
 	lies    map[int]*told             // not found out yet; under mu
 	over    bool                      // nothing more can be learned; under mu
-	seen    int                       // bytes on the wire; under mu
 }
 
 // Run plays a seed, reports each invariant that does not hold as an error of the test, and returns the digest of all
@@ -79,10 +80,10 @@ func play(t *testing.T, c Config) string {
 	cryptotest.SetGlobalRandom(t, c.Seed)
 	var w *witness
 	synctest.Test(t, func(t *testing.T) {
-		w = newWitness(t, newRecorder(c.Trace, c.Events))
+		w = newWitness(t, trace.New(c.Trace, c.Events))
 		over := make(chan struct{})
 		defer close(over)
-		defer collectAtRest(over)()
+		defer trace.CollectAtRest(over)()
 		r := &run{
 			seed: c.Seed, plan: draw(c.Seed), witness: w, stop: make(chan struct{}),
 			backups: map[int]map[string][]byte{}, excused: map[int]*excuse{}, lies: map[int]*told{},
@@ -96,8 +97,8 @@ func play(t *testing.T, c Config) string {
 		}
 		r.play()
 	})
-	judge(t, c.Trace, w.history, w.learned.seen)
-	return w.recorder.digest()
+	linear.Judge(t, c.Trace, w.history, w.learned.seen)
+	return w.recorder.Digest()
 }
 
 func (r *run) play() {
@@ -118,8 +119,12 @@ func (r *run) play() {
 	if !r.aborted() {
 		time.Sleep(quiet)
 		r.verify()
+		r.replace()
+	}
+	if !r.aborted() {
 		r.past()
 		r.named()
+		r.governed()
 		r.witness.snapshots()
 		for i := range r.plan.members {
 			r.reported(i, true)
@@ -129,12 +134,12 @@ func (r *run) play() {
 	if !r.aborted() {
 		r.verifyLedgers()
 	}
-	r.witness.say("%d writes acknowledged, %d digests compared", r.witness.acknowledged(), r.witness.compared)
+	r.witness.say("%d writes acknowledged, %d digests and %d ages compared", r.witness.acknowledged(), r.witness.compared, r.witness.fresh.compared)
 }
 
 // open starts a whole network: the first member founds it, the others join.
 func (r *run) open() {
-	n := r.network
+	n := &r.network
 	for i := range r.plan.members {
 		n.World.SetSyncDelay(hostName(i), r.plan.sync)
 		how := n.Found
@@ -147,7 +152,7 @@ func (r *run) open() {
 			r.abort()
 			return
 		}
-		r.service = started.Info().Service
+		r.network.service = started.Info().Service
 	}
 	time.Sleep(quiet)
 	r.backup()
@@ -270,10 +275,7 @@ func (r *run) wire(from, to string, b []byte) {
 	if bytes.Contains(b, []byte(planted)) {
 		r.witness.fail("secret", "a planted secret crossed the wire from %s to %s in the clear", from, to)
 	}
-	r.witness.recorder.note(from+">"+to, b)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.seen += len(b)
+	r.witness.recorder.Sent(from, to, b)
 }
 
 func (r *run) abort() {

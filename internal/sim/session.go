@@ -13,6 +13,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/nettest"
+	"github.com/cocoframework/coco/internal/sim/linear"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -48,25 +49,27 @@ func (r *run) newSession(name string, member int) *session {
 	}
 }
 
-// outcome is what an answer says of a request.
-type outcome int
+// What an answer says of a request.
+type outcome = linear.Outcome
 
 const (
-	unknown outcome = iota // it may have happened, or may still happen
-	done
-	refused // by a condition: it did not happen
-	nothing // it certainly did not happen; another node may do it
-	missing // the key, or whatever was asked for, is not there
-	later   // the node prepares it, or fetches it from others: ask again
+	unknown = linear.Unknown
+	done    = linear.Done
+	refused = linear.Refused
+	nothing = linear.Nothing
+	missing = linear.Missing
+	later   = linear.Later
 )
 
 type answer struct {
 	outcome outcome
 	what    string // for people
 	body    []byte
-	id      coco.TxID // zero if it names none
-	tag     uint64    // 0 if it has none
-	before  uint64    // the newest state that the node had shown when it was asked
+	id      coco.TxID     // zero if it names none
+	tag     uint64        // 0 if it has none
+	before  uint64        // the newest state that the node had shown when it was asked
+	asked   time.Duration // since the run began
+	age     string        // of the node's state, in seconds; "" if it tells none
 }
 
 // ask sends a request to the node that the session is at.
@@ -82,7 +85,7 @@ func (s *session) askAt(host int, method, path string, body []byte, header ...st
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	a.before = s.witness.newest(hostName(host))
+	a.before, a.asked = s.witness.newest(hostName(host)), s.witness.recorder.Elapsed()
 	resp, err := s.http.Do(req)
 	if err != nil {
 		a.what = err.Error()
@@ -111,6 +114,7 @@ func (s *session) askAt(host int, method, path string, body []byte, header ...st
 			s.witness.fail("txid", "%s: %s %s: %v", hostName(host), method, path, err)
 		}
 	}
+	a.age = resp.Header.Get(wire.HeaderAge)
 	a.tag, _ = strconv.ParseUint(strings.Trim(resp.Header.Get("ETag"), `"`), 10, 64)
 	return a
 }
@@ -147,6 +151,11 @@ func (s *session) read(path string) answer {
 func (s *session) reads(path string, a answer) {
 	key := strings.TrimPrefix(path, "/app/kv/")
 	s.witness.shows(hostName(s.at), a.id.Seqno, a.before)
+	if age, err := time.ParseDuration(a.age + "s"); err != nil {
+		s.witness.fail("age", "%s says that the state of %s is %q seconds old", hostName(s.at), a.id, a.age)
+	} else {
+		s.witness.aged(hostName(s.at), a.id.Seqno, age, a.asked)
+	}
 	s.witness.saidOf(reading{key: key, at: a.id.Seqno, tag: a.tag, who: s.name + " at " + hostName(s.at)}, string(a.body))
 }
 

@@ -2,6 +2,8 @@ package sim
 
 import (
 	"slices"
+
+	"github.com/cocoframework/coco/internal/sim/linear"
 )
 
 // reading is what a node said of a key as of one of its states.
@@ -33,7 +35,7 @@ func (w *witness) wrote(key string, seqno uint64, value, who string) {
 }
 
 func (w *witness) versionLocked(key string, seqno uint64, value, who string) {
-	v := version{key, seqno}
+	v := linear.Version{Key: key, Seqno: seqno}
 	if other, ok := w.learned.seen[v]; ok && other != value {
 		w.failLocked("snapshot", "version %d of %s is %q to %s, and was %q before", seqno, key, value, who, other)
 	}
@@ -54,7 +56,7 @@ func (w *witness) snapshots() {
 	defer w.mu.Unlock()
 	versions := map[string][]uint64{}
 	for v := range w.learned.seen {
-		versions[v.key] = append(versions[v.key], v.seqno)
+		versions[v.Key] = append(versions[v.Key], v.Seqno)
 	}
 	for _, v := range versions {
 		slices.Sort(v)
@@ -69,7 +71,7 @@ func (w *witness) snapshots() {
 			continue
 		}
 		last := all[n]
-		if x.tag == 0 && (w.learned.seen[version{x.key, last}] == "" || w.learned.deleted[x.key]) {
+		if x.tag == 0 && (w.learned.seen[linear.Version{Key: x.key, Seqno: last}] == "" || w.learned.deleted[x.key]) {
 			continue
 		}
 		w.failLocked("snapshot", "%s was given version %d of %s as of seqno %d, which has version %d", x.who, x.tag, x.key, x.at, last)

@@ -58,7 +58,7 @@ func (l *listener) Handle(ctx context.Context, r slog.Record) error {
 		note(a)
 	}
 	r.Attrs(note)
-	l.witness.recorder.note("log", text.Bytes())
+	l.witness.recorder.Note("log", text.Bytes())
 	l.witness.mu.Lock()
 	defer l.witness.mu.Unlock()
 	l.witness.logs[l.host] = append(l.witness.logs[l.host], rec)

@@ -31,7 +31,7 @@ const samples = 12
 func (r *run) verify() {
 	s := r.newSession("verifier", 0)
 	defer s.http.CloseIdleConnections()
-	service, err := x509.ParseCertificate(r.service)
+	service, err := x509.ParseCertificate(r.network.service)
 	if err != nil {
 		r.witness.fail("receipt", "the service's certificate: %v", err)
 		return
@@ -152,7 +152,7 @@ func (r *run) verifyLedgers() {
 		r.secretOnDisk(i)
 		disk := r.network.World.Host(name).Disk
 		auditor := audit.New(audit.Config{
-			Service: r.service, Constitution: r.network.Constitution.Digest(), Verifiers: attest.Verifiers{virtual.Verifier{}},
+			Service: r.network.service, Constitution: r.network.Constitution.Digest(), Verifiers: attest.Verifiers{virtual.Verifier{}},
 		})
 		report, err := ledger.Audit(context.Background(), disk, node.Dir, auditor, nil)
 		if err != nil {
@@ -163,6 +163,9 @@ func (r *run) verifyLedgers() {
 		if err != nil {
 			r.witness.fail("ledger", "%s: %v", name, err)
 			continue
+		}
+		if err := r.recorded(i, entries); err != nil {
+			r.witness.fail("snapshot", "on %s: %v", name, err)
 		}
 		if first == nil {
 			first = entries
@@ -175,7 +178,7 @@ func (r *run) verifyLedgers() {
 			}
 		}
 	}
-	if r.seen == 0 {
+	if r.witness.recorder.Crossed() == 0 {
 		r.witness.fail("secret", "nothing was seen on the wire: the search for secrets saw nothing")
 	}
 }

@@ -6,9 +6,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/sim/linear"
+	"github.com/cocoframework/coco/internal/sim/trace"
 )
 
 // planted begins every key and value of the private tables: it must not be seen in the clear.
@@ -20,7 +21,7 @@ const maxReports = 3
 // witness keeps what clients and nodes have said, and compares it with what they say next.
 type witness struct {
 	t        *testing.T
-	recorder *recorder
+	recorder *trace.Recorder
 
 	mu       sync.Mutex
 	failed   map[string]int    // reports by invariant
@@ -29,17 +30,18 @@ type witness struct {
 	nowhere  map[string]string // keys whose write was refused, with the answer
 	counters map[string]*counter
 	digests  map[uint64]string // of the state, by seqno
-	history  []operation
+	history  []linear.Operation
 	learned  learned
 	shown    map[string]uint64   // the newest state that a host has shown, by host
 	logs     map[string][]record // of the nodes, by host
 	compared int                 // digests that met one of another node
+	fresh    fresh
 }
 
 // learned is what answers have said about versions of keys.
 type learned struct {
-	values   atomic.Uint64      // how many values the clients have made
-	seen     map[version]string // values
+	values   atomic.Uint64             // how many values the clients have made
+	seen     map[linear.Version]string // values
 	readings []reading
 	deleted  map[string]bool // keys that may have been deleted at an unknown time
 }
@@ -57,11 +59,11 @@ type counter struct {
 	unknown int            // increments that may have happened
 }
 
-func newWitness(t *testing.T, recorder *recorder) *witness {
+func newWitness(t *testing.T, recorder *trace.Recorder) *witness {
 	return &witness{
 		t: t, recorder: recorder, failed: map[string]int{}, views: map[uint64]uint64{}, writes: map[uint64]write{},
 		nowhere: map[string]string{}, counters: map[string]*counter{}, digests: map[uint64]string{},
-		learned: learned{seen: map[version]string{}, deleted: map[string]bool{}}, shown: map[string]uint64{}, logs: map[string][]record{},
+		learned: learned{seen: map[linear.Version]string{}, deleted: map[string]bool{}}, shown: map[string]uint64{}, logs: map[string][]record{}, fresh: fresh{slow: map[string]bool{}},
 	}
 }
 
@@ -73,7 +75,7 @@ func (w *witness) say(format string, args ...any) {
 }
 
 func (w *witness) sayLocked(format string, args ...any) {
-	w.recorder.say(fmt.Sprintf(format, args...))
+	w.recorder.Say(fmt.Sprintf(format, args...))
 }
 
 // fail reports that an invariant does not hold.
@@ -89,7 +91,7 @@ func (w *witness) failLocked(invariant, format string, args ...any) {
 	}
 	text := fmt.Sprintf("VIOLATED %s: ", invariant) + fmt.Sprintf(format, args...)
 	w.sayLocked("%s", text)
-	w.t.Errorf("%.3fs  %s", time.Since(w.recorder.start).Seconds(), text)
+	w.t.Errorf("%.3fs  %s", w.recorder.Elapsed().Seconds(), text)
 }
 
 // saw takes note of a transaction id that an answer called committed.
@@ -107,6 +109,19 @@ func (w *witness) sawLocked(id coco.TxID, who string) {
 		w.failLocked("txid", "seqno %d was committed in view %d, %s is now given %s", id.Seqno, view, who, id)
 	}
 	w.views[id.Seqno] = id.View
+	w.learntLocked(id.Seqno)
+}
+
+// newestID returns the newest transaction that anybody was told of, zero if there is none.
+func (w *witness) newestID() coco.TxID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := len(w.fresh.newest)
+	if n == 0 {
+		return coco.TxID{}
+	}
+	seqno := w.fresh.newest[n-1].seqno
+	return coco.TxID{View: w.views[seqno], Seqno: seqno}
 }
 
 // acked takes note of an acknowledged write.

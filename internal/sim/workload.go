@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cocoframework/coco/internal/sim/linear"
 )
 
 // counters is how many keys all clients change by compare-and-set.
@@ -84,9 +86,9 @@ func (s *session) increment(key string, seen map[string]int) bool {
 	}
 	seen[key] = n
 	value := fmt.Sprintf("%s%d by %s", planted, n+1, s.value())
-	o := operation{client: s.number, key: key, verb: verbSwap, expected: a.tag, value: value, call: s.witness.begin()}
+	o := linear.Operation{Client: s.number, Key: key, Verb: linear.Swap, Expected: a.tag, Value: value, Call: s.witness.begin()}
 	a = s.ask(http.MethodPut, "/app/kv/"+key, []byte(value), header...)
-	o.outcome, o.tag = a.outcome, a.tag
+	o.Outcome, o.Tag = a.outcome, a.tag
 	s.witness.end(o)
 	s.witness.counted(key, n+1, s.name, a.outcome)
 	if a.outcome == done {

@@ -1,0 +1,68 @@
+package sim
+
+import (
+	"errors"
+	"time"
+
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/recovery"
+	"github.com/cocoframework/coco/node"
+)
+
+// recovers has a node recover. The members remember the last transaction that anybody was told of. Asked, unless it is nil, is called when
+// they are asked for their shares.
+func (r *run) recovers(asked func(recovery.Point)) func(*node.Config) {
+	return func(c *node.Config) {
+		r.network.Recover(c)
+		c.Recover.AtLeast = r.witness.newestID()
+		if asked != nil {
+			c.Recover.Release = func(rq recovery.Request, e *keys.SealedEpoch) ([]recovery.Release, []error) {
+				asked(rq.Point)
+				return r.network.Release(rq, e)
+			}
+		}
+	}
+}
+
+// copies takes all machines down and puts older copies of all disks in their place, all at once: no node can tell. A recovery from them is refused
+// before any share is asked for, because the members remember more. Then the newest disks are put back.
+func (r *run) copies(f fault) {
+	n, before := r.network, r.witness.newestID()
+	for begun := time.Now(); r.witness.newestID() == before && time.Since(begun) < patience; { // until the copies lack something
+		time.Sleep(100 * time.Millisecond)
+	}
+	newest, old := map[int]map[string][]byte{}, map[int]map[string][]byte{}
+	for i := range r.plan.members {
+		r.mayStop(i, "")
+		n.Crash(i)
+		newest[i] = n.World.Files(hostName(i), "")
+	}
+	r.mu.Lock()
+	for i := range r.plan.members {
+		old[i] = r.backups[i]
+	}
+	r.mu.Unlock()
+	time.Sleep(f.lasts)
+	for i, files := range old {
+		n.World.SetFiles(hostName(i), files)
+		n.World.Restart(hostName(i))
+	}
+	known := r.witness.newestID()
+	best, err := n.Longest()
+	if err != nil {
+		r.witness.fail("rollback", "the copies of the last round do not open: %v", err)
+	} else {
+		err = n.Start(best, r.recovers(func(p recovery.Point) {
+			r.witness.fail("rollback", "%s asks for shares to go on from transaction %s, though %s is known", hostName(best), p.Last(), known)
+		})).Await(patience)
+		var loss *node.LossError
+		if r.witness.say("%s, from the copies: %v", hostName(best), err); !errors.As(err, &loss) || loss.Lacks != known {
+			r.witness.fail("rollback", "a network without transaction %s goes on from %s, or says something else: %v", known, hostName(best), err)
+		}
+		n.Crash(best)
+	}
+	for i, files := range newest {
+		n.World.SetFiles(hostName(i), files)
+	}
+	r.again()
+}
