@@ -20,6 +20,9 @@
 // among the entries that the leader, when it echoed, knew to be committed. This is the argument of Raft's read index (Ongaro, "Consensus: Bridging Theory
 // and Practice", 6.4), made by a follower. It speaks of the order of messages alone: a clock is only needed to say how long ago that was.
 //
+// A voter whose program does not know beats echoes nothing, as while a network is upgraded node by node. As long as one is silent, the leader is asked by Raft's own messages as well, which
+// every build answers: a round confirmed by them counts as one that was echoed.
+//
 // Trust: enclave
 package pulse
 
@@ -66,6 +69,8 @@ type Machine struct {
 	peers map[consensus.ID]Beat
 	round uint64          // the last one that has begun
 	began []time.Duration // when the last rounds did, by Clock.Elapsed; the last one is of round
+	// proven is the last round that consensus itself has confirmed, 0 if none, and known what was committed before it.
+	proven, known uint64
 }
 
 // New returns a machine that has heard nothing.
@@ -101,6 +106,22 @@ func (m *Machine) Hear(from consensus.ID, b Beat) {
 		return
 	}
 	m.peers[from] = b
+}
+
+// Silent reports whether some voter has told nothing yet: it is down, or its program does not know beats. Rounds may then lack the echoes that confirm
+// them, and consensus is asked besides.
+func (m *Machine) Silent(members consensus.Membership) bool {
+	return slices.ContainsFunc(slices.Concat(members.Voters, members.Outgoing), func(id consensus.ID) bool {
+		_, heard := m.peers[id]
+		return !heard && id != m.self
+	})
+}
+
+// Prove notes that consensus has confirmed a round: what was committed anywhere before it began is among the entries up to known.
+func (m *Machine) Prove(round, known uint64) {
+	if round > m.proven && round <= m.round {
+		m.proven, m.known = round, known
+	}
 }
 
 // Clocks returns what the voters' clocks have reached.
@@ -177,16 +198,38 @@ type Confirmed struct {
 	Known uint64
 }
 
-// Confirm returns the newest round that a quorum of the voters has confirmed, the leader among them; false if there is none.
+// Confirm returns the newest round that a quorum of the voters has confirmed, the leader among them, by its echoes or by consensus itself; false if there
+// is none.
 func (m *Machine) Confirm(members consensus.Membership, own Standing) (Confirmed, bool) {
+	c, ok := m.confirm(members, own)
+	if ok && c.Round >= m.proven {
+		return c, true
+	}
+	if began, ok := m.beganAt(m.proven); ok {
+		return Confirmed{Round: m.proven, Began: began, Known: m.known}, true
+	}
+	return c, ok
+}
+
+// beganAt returns when a round began, if that is one of the last ones.
+func (m *Machine) beganAt(round uint64) (time.Duration, bool) {
+	back := m.round - round
+	if round == 0 || back >= uint64(len(m.began)) {
+		return 0, false
+	}
+	return m.began[uint64(len(m.began))-1-back], true
+}
+
+// confirm is Confirm, by echoes.
+func (m *Machine) confirm(members consensus.Membership, own Standing) (Confirmed, bool) {
 	round := m.round
 	for _, voters := range [][]consensus.ID{members.Voters, members.Outgoing} {
 		if len(voters) > 0 {
 			round = min(round, m.echoed(voters))
 		}
 	}
-	back := m.round - round
-	if round == 0 || back >= uint64(len(m.began)) {
+	began, ok := m.beganAt(round)
+	if !ok {
 		return Confirmed{}, false
 	}
 	view, known, led := own.View, own.Known, own.Leads
@@ -202,7 +245,7 @@ func (m *Machine) Confirm(members consensus.Membership, own Standing) (Confirmed
 			known, led = b.Known, true
 		}
 	}
-	return Confirmed{Round: round, Began: m.began[uint64(len(m.began))-1-back], Known: known}, led
+	return Confirmed{Round: round, Began: began, Known: known}, led
 }
 
 // echoed returns the last round that a majority of voters has echoed, 0 if there is none.

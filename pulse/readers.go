@@ -15,6 +15,7 @@ type Readers struct {
 	Again int
 
 	fresh   time.Duration // when the last round began that is confirmed and applied
+	last    uint64        // that round
 	pending *pending
 	asked   uint64 // the last round that began because a read waits; 0 if none does
 	since   int    // ticks since then
@@ -71,7 +72,7 @@ func (r *Readers) Freshen(m consensus.Membership, own Standing, applied uint64) 
 	for {
 		if r.pending == nil {
 			c, ok := r.Machine.Confirm(m, own)
-			if !ok || c.Began <= r.fresh {
+			if !ok || c.Round <= r.last {
 				return r.fresh, begin
 			}
 			r.pending = &pending{c, m}
@@ -84,7 +85,7 @@ func (r *Readers) Freshen(m consensus.Membership, own Standing, applied uint64) 
 		if !slices.Equal(c.by.Voters, m.Voters) || !slices.Equal(c.by.Outgoing, m.Outgoing) {
 			continue
 		}
-		r.fresh = c.Began
+		r.fresh, r.last = c.Began, c.Round
 		r.waiting = slices.DeleteFunc(r.waiting, func(w reader) bool {
 			if w.round == 0 || w.round > c.Round {
 				return false

@@ -119,15 +119,7 @@ func (l *loop) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C():
-			l.ticks++
-			l.machine.Tick()
-			l.follow(l.machine.State())
-			l.tellBehind()
-			l.beat()
-			l.revokeSlow()
-			if l.members.Tick() {
-				l.exec.put(task{do: func(x *executor) { x.hooks.MembersChanged(x.chain.applied.Seqno) }})
-			}
+			l.tick()
 		case m := <-l.recv:
 			if err := l.stepAll(m); err != nil {
 				return err
@@ -137,6 +129,18 @@ func (l *loop) run(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+}
+
+func (l *loop) tick() {
+	l.ticks++
+	l.machine.Tick()
+	l.follow(l.machine.State())
+	l.tellBehind()
+	l.beat()
+	l.revokeSlow()
+	if l.members.Tick() {
+		l.exec.put(task{do: func(x *executor) { x.hooks.MembersChanged(x.chain.applied.Seqno) }})
 	}
 }
 
@@ -278,6 +282,7 @@ func (l *loop) drainMachine() error {
 			l.network.SendConsensus(m)
 		}
 		l.progress.known.Store(l.machine.Commit())
+		l.proven(out.Reads)
 		if len(out.Committed) > 0 {
 			l.exec.put(task{commit: &commitTask{entries: out.Committed, token: out}})
 		}

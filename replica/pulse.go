@@ -8,6 +8,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/pulse"
 )
 
@@ -97,6 +98,9 @@ func (l *loop) round(ask bool) {
 	m := l.machine.Membership()
 	l.pulse.machine.Begin(l.clock.Elapsed(), m)
 	l.progress.clocks.Store(l.pulse.machine.Clocks(m))
+	if l.pulse.machine.Silent(m) {
+		l.machine.ReadIndex(l.pulse.machine.Round())
+	}
 	for _, id := range slices.Concat(m.Voters, m.Learners, m.Outgoing) {
 		l.sendBeat(id, ask)
 	}
@@ -125,6 +129,16 @@ func (l *loop) hear(from consensus.ID, b pulse.Beat) {
 	}
 	l.progress.clocks.Store(l.pulse.machine.Clocks(l.machine.Membership()))
 	l.freshen()
+}
+
+// proven notes the rounds that consensus has confirmed.
+func (l *loop) proven(reads []raft.Read) {
+	for _, r := range reads {
+		l.pulse.machine.Prove(r.Round, r.Index)
+	}
+	if len(reads) > 0 {
+		l.freshen()
+	}
 }
 
 // freshen notes the last round that is confirmed, once what was committed before it is applied here.

@@ -17,6 +17,7 @@
 package raft
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -126,8 +127,12 @@ type Output struct {
 	Messages  []consensus.Message
 	Append    *Append // nil if nothing is to be written
 	Committed []consensus.Entry
+	Reads     []Read
 	applied   *pb.Message
 }
+
+// Read answers a ReadIndex: what was committed anywhere before that call is among the entries up to Index.
+type Read struct{ Round, Index uint64 }
 
 // New starts a machine.
 func New(cfg Config) (*Machine, error) {
@@ -234,6 +239,17 @@ func (m *Machine) Transfer(to consensus.ID) {
 	})
 }
 
+// ReadIndex asks the leader up to which entry is committed what was committed before this call. It answers once a majority has confirmed after the
+// call that it leads, and it has committed an entry of its view (Ongaro, "Consensus: Bridging Theory and Practice", 6.4); Ready gives the answer with the round. Without
+// a leader, or if a message is lost, there is none.
+func (m *Machine) ReadIndex(round uint64) {
+	of := binary.BigEndian.AppendUint64(nil, uint64(m.self)) // the leader tells requests of different nodes apart
+	_ = m.guard(func() error {
+		m.node.ReadIndex(binary.BigEndian.AppendUint64(of, round))
+		return nil
+	})
+}
+
 // Unreachable says that messages to a peer were lost.
 func (m *Machine) Unreachable(id consensus.ID) { m.node.ReportUnreachable(uint64(id)) }
 
@@ -334,6 +350,11 @@ func (m *Machine) Ready() (Output, bool, error) {
 	}
 	out := Output{Messages: m.out}
 	m.out = nil
+	for _, r := range rd.ReadStates {
+		if c := r.RequestCtx; len(c) == 16 && binary.BigEndian.Uint64(c) == uint64(m.self) {
+			out.Reads = append(out.Reads, Read{Round: binary.BigEndian.Uint64(c[8:]), Index: r.Index})
+		}
+	}
 	if n := len(rd.Entries); n > 0 {
 		m.last = rd.Entries[n-1].GetIndex()
 	}
