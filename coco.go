@@ -54,6 +54,13 @@ func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 // Short returns the first eight hexadecimal digits, for people.
 func (d Digest) Short() string { return hex.EncodeToString(d[:4]) }
 
+// Fingerprint returns the first 20 hexadecimal digits in groups of four, for people to compare: another digest with the same ones
+// takes about 2⁸⁰ attempts to find.
+func (d Digest) Fingerprint() string {
+	text := hex.EncodeToString(d[:10])
+	return text[:4] + " " + text[4:8] + " " + text[8:12] + " " + text[12:16] + " " + text[16:]
+}
+
 // MarshalText implements encoding.TextMarshaler.
 func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 

@@ -28,6 +28,24 @@ var deeds = map[action.Kind]string{
 	action.Upgrade:           "upgrade the code",
 }
 
+// Powers says what single members could do by a constitution without the others, and what nobody could, beside what is so if all must agree. That
+// members run nodes without a vote, as the default of the policy add_node has it, is not among it.
+func Powers(c *constitution.Constitution) (out []wire.Consequence) {
+	all := c.Draft()
+	const unanimous = "votes.yes == members.size()"
+	all.Policies = map[string]string{constitution.PolicyDefault: unanimous, constitution.PolicyAddNode: unanimous}
+	if c.Policies[constitution.PolicyAddNode] == constitution.AutomaticAddNode {
+		all.Policies[constitution.PolicyAddNode] = constitution.AutomaticAddNode
+	}
+	if err := all.Complete(); err != nil {
+		return nil
+	}
+	for _, x := range consequence.New(all, c) {
+		out = append(out, consequenceOf(x, c))
+	}
+	return out
+}
+
 func consequenceOf(x consequence.Consequence, c *constitution.Constitution) wire.Consequence {
 	out := wire.Consequence{Form: string(x.Form)}
 	var what []string

@@ -257,18 +257,12 @@ func readSubject(file string, id coco.Digest) (*envelope.Signed, error) {
 	return s, nil
 }
 
-// fingerprint is the beginning of a proposal's id, for people to compare.
-func fingerprint(id coco.Digest) string {
-	text := id.String()
-	return strings.Join([]string{text[:4], text[4:8], text[8:12], text[12:16], text[16:20]}, " ")
-}
-
 // showStatement shows what is about to be signed; about is the proposal that a ballot is about, if it is known.
 func (a *app) showStatement(s, about *envelope.Signed) error {
 	p := a.Out
 	p.Printf("  network  %s\n  signer   %s\n  time     %s\n", s.Audience(), visible.Text(s.Chain[0].Subject.String()), moment(time.UnixMilli(int64(s.Time())), time.Now()))
 	if b := s.Ballot; b != nil {
-		p.Printf("  vote     %s\n  on       proposal %s\n  which is %s\n", p.Bold(string(b.Vote)), b.Proposal, p.Bold(fingerprint(b.Proposal)))
+		p.Printf("  vote     %s\n  on       proposal %s\n  which is %s\n", p.Bold(string(b.Vote)), b.Proposal, p.Bold(b.Proposal.Fingerprint()))
 		if about == nil {
 			p.Printf("           %s\n", p.Red("not shown"))
 			return nil

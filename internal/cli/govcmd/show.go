@@ -166,7 +166,7 @@ func (a *app) showProposal(p wire.Proposal, signed bool) {
 	a.Out.Printf("  by           %s, signed %s\n", p.ProposerName, moment(p.Time, now))
 	a.Out.Printf("  voting ends  %s\n", moment(p.Expires, now))
 	a.Out.Printf("  id           %s\n", p.ID)
-	a.Out.Printf("  fingerprint  %s\n", fingerprint(p.ID))
+	a.Out.Printf("  fingerprint  %s\n", p.ID.Fingerprint())
 	if p.Note != "" {
 		a.Out.Printf("  note         %s\n", strings.ReplaceAll(p.Note, "\n", "\n               "))
 	}
@@ -232,7 +232,7 @@ func (a *app) constitutionShowCommand(f *officer.Access) *cobra.Command {
 			if a.WantsJSON() {
 				return a.Out.JSON(map[string]any{"version": v.Version, "digest": v.Digest, "page": string(page)})
 			}
-			a.Err.Printf("%s\n", a.Err.Dim(fmt.Sprintf("# version %d, digest %s", v.Version, v.Digest)))
+			a.Err.Printf("%s\n", a.Err.Dim(fmt.Sprintf("# version %d, digest %s, fingerprint %s", v.Version, v.Digest, v.Digest.Fingerprint())))
 			err = a.Out.Page(page)
 			return err
 		})
@@ -319,13 +319,13 @@ func (a *app) constitutionHistoryCommand(f *officer.Access) *cobra.Command {
 				return a.Out.JSON(list)
 			}
 			now := time.Now()
-			rows := [][]string{{"Version", "Digest", "In force since", "Seqno", "By proposal"}}
+			rows := [][]string{{"Version", "Fingerprint", "In force since", "Seqno", "By proposal"}}
 			for _, v := range list {
 				by := "genesis"
 				if v.Number > 0 {
 					by = numberOf(v.Number) + " (" + v.Proposal.Short() + ")"
 				}
-				rows = append(rows, []string{strconv.FormatUint(v.Version, 10), v.Digest.Short(), moment(v.Time, now), strconv.FormatUint(v.Since, 10), by})
+				rows = append(rows, []string{strconv.FormatUint(v.Version, 10), v.Digest.Fingerprint(), moment(v.Time, now), strconv.FormatUint(v.Since, 10), by})
 			}
 			a.Out.Table(rows)
 			return nil

@@ -287,7 +287,7 @@ func (a *app) showMember(name string) error {
 	a.Out.Table(rows)
 	for _, p := range all {
 		if p.Actor != (coco.ActorID{}) {
-			a.Out.Printf("\n  %s %s\n", a.Out.Bold("Organisation's id"), p.Actor)
+			a.Out.Printf("\n  %s %s\n  %s       %s\n", a.Out.Bold("Organisation's id"), p.Actor, a.Out.Bold("fingerprint"), p.Actor.Fingerprint())
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package nodecmd
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -38,9 +39,14 @@ A constitution that members change later, by their votes, is believed from nodes
 service vouches for. Approving again is for an operator who wants to have read it, and to begin with
 the new one after a restart.
 
---approve DIGEST approves without a question, if that is what the nodes show; see it by
-` + "`coco node approve -o json`" + `.`,
-		Example: "  coco node approve --config delta/node.toml\n  coco node approve --approve 1f0e…",
+The page begins with a table of members, code, policies and limits, and ends with warnings: of certificates
+that end within 30 days, and of what single members could do. It asks for the fingerprint, which stands in the
+table and which ` + "`coco status`" + ` and ` + "`coco gov constitution show`" + ` print too: compare it with what another member
+tells you.
+
+--approve DIGEST approves without a question. It takes what the question takes, the fingerprint or the whole
+digest; ` + "`coco node approve -o json`" + ` shows both.`,
+		Example: "  coco node approve --config delta/node.toml\n  coco node approve --approve '1f0e 8f3c 91ab 27de 4410'",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := nodeconfig.Load(file)
@@ -52,13 +58,13 @@ the new one after a restart.
 				if err != nil {
 					return err
 				}
-				return a.Out.JSON(id)
+				return a.Out.JSON(approval{id, id.Constitution.Fingerprint(), append([]string{}, warnings(id, ownerChain(cfg), time.Now())...)})
 			}
 			return a.approve(cmd.Context(), file, &cfg, digest)
 		},
 	}
 	configFlag(cmd, &file)
-	cmd.Flags().StringVar(&digest, "approve", "", "`digest` of the constitution to approve, without a question")
+	cmd.Flags().StringVar(&digest, "approve", "", "`digest` of the constitution to approve, whole or as fingerprint, without a question")
 	a.OutputFlag(cmd)
 	return cmd
 }
@@ -82,12 +88,13 @@ func (a *app) approve(ctx context.Context, file string, cfg *nodeconfig.Config, 
 		return err
 	}
 	if !a.WantsJSON() {
-		a.showIdentity(id)
+		a.showIdentity(id, warnings(id, ownerChain(*cfg), time.Now()))
 	}
 	switch {
-	case digest == id.Constitution.String():
+	case digest != "" && approves(digest, id.Constitution):
 	case digest != "":
-		return fmt.Errorf("%w: the network's constitution has digest %s, and --approve says %s: nothing is fetched", coco.ErrDenied, id.Constitution, digest)
+		return fmt.Errorf("%w: the network's constitution has the fingerprint %s (digest %s), and --approve says %s: nothing is fetched; expected one of the two",
+			coco.ErrDenied, id.Constitution.Fingerprint(), id.Constitution, digest)
 	case cfg.Approve == id.Constitution && cfg.Service != "":
 		if !a.WantsJSON() {
 			a.Out.OK("this constitution is approved already")
@@ -115,17 +122,21 @@ func (a *app) approve(ctx context.Context, file string, cfg *nodeconfig.Config, 
 }
 
 func notApproved(id *reach.Identity) error {
-	return fmt.Errorf("%w: the constitution is not approved, so nothing is fetched: answer the question, or give --approve %s", coco.ErrDenied, id.Constitution)
+	return fmt.Errorf("%w: the constitution is not approved, so nothing is fetched: answer the question, or give --approve with its fingerprint '%s' or its digest %s", coco.ErrDenied, id.Constitution.Fingerprint(), id.Constitution)
 }
 
-// shortApproval is how many digits of the digest an operator types.
-const shortApproval = 8
+// ownerChain reads the certificate of a node's owner, with its issuers; nothing if it cannot be read, which is said when the node starts.
+func ownerChain(cfg nodeconfig.Config) []*x509.Certificate {
+	chain, err := identity.ReadChain(cfg.OwnerCertificate)
+	if err != nil {
+		return nil
+	}
+	return chain
+}
 
-// question asks the operator for the first digits of the digest, which stand above the constitution and not in the
-// question.
+// question asks the operator for the fingerprint, which stands above the constitution and not in the question.
 func (a *app) question(ctx context.Context, id *reach.Identity) error {
-	want := id.Constitution.String()[:shortApproval]
-	a.Out.Printf("Read the constitution above. To approve it, type the first %d digits of its digest: ", shortApproval)
+	a.Out.Printf("Read the constitution above. To approve it, type its fingerprint or its whole digest: ")
 	type reply struct {
 		line string
 		err  error
@@ -141,28 +152,25 @@ func (a *app) question(ctx context.Context, id *reach.Identity) error {
 	case r := <-got:
 		line := strings.TrimSpace(r.line)
 		switch {
-		case line == want || line == id.Constitution.String():
+		case approves(line, id.Constitution):
 			return nil
 		case line == "" && r.err != nil:
 			return notApproved(id)
 		}
-		return fmt.Errorf("%w: not approved, so nothing is fetched: expected %s, found %q", coco.ErrDenied, want, line)
+		return fmt.Errorf("%w: not approved, so nothing is fetched: expected the fingerprint %s or the digest %s, found %q", coco.ErrDenied, id.Constitution.Fingerprint(), id.Constitution, line)
 	}
 }
 
 // showIdentity writes everything that is to be approved.
-func (a *app) showIdentity(id *reach.Identity) {
+func (a *app) showIdentity(id *reach.Identity, warnings []string) {
 	p := a.Out
 	p.Printf("%s\n", p.Bold(id.Network))
 	if id.Insecure {
 		p.Insecure()
 	}
-	p.Printf("  network       %s\n                (SHA-256 of the service's key; its certificate ends on %s)\n", id.ID, id.Ends.Format(time.DateOnly))
-	p.Printf("  constitution  %s\n                (version %d)\n\n", id.Constitution, id.Version)
-	for line := range strings.Lines(id.Page) {
-		p.Printf("  | %s", line)
-	}
 	p.Printf("\n")
+	p.Table(summary(id))
+	p.Printf("\n  digest      %s\n  network id  %s (SHA-256 of the service's key)\n\n", id.Constitution, id.ID)
 	for _, n := range id.Peers {
 		if n.Error != "" {
 			p.Printf("  %s %s\n", p.Red("✗"), n.Error)
@@ -175,4 +183,14 @@ func (a *app) showIdentity(id *reach.Identity) {
 		p.OK("node %s at %s has proven to run\n    %s%s", n.Node.Short(), n.Address, n.Measurement, note)
 	}
 	p.Printf("\n")
+	for line := range strings.Lines(id.Page) {
+		p.Printf("  | %s", line)
+	}
+	p.Printf("\n")
+	for _, text := range warnings {
+		p.Printf("  %s %s\n", p.Bold("!"), text)
+	}
+	if len(warnings) > 0 {
+		p.Printf("\n")
+	}
 }

@@ -47,7 +47,7 @@ started at a terminal, whose end is the node's.
 			if cfg.Start != nodeconfig.StartJoin {
 				return fmt.Errorf("%w: %s: start = %q: expected %q", coco.ErrInvalid, file, cfg.Start, nodeconfig.StartJoin)
 			}
-			if cfg.Approve == (coco.Digest{}) || cfg.Service == "" || digest != "" && digest != cfg.Approve.String() {
+			if cfg.Approve == (coco.Digest{}) || cfg.Service == "" || digest != "" && !approves(digest, cfg.Approve) {
 				if err := a.approve(cmd.Context(), file, &cfg, digest); err != nil {
 					return err
 				}
@@ -67,7 +67,7 @@ started at a terminal, whose end is the node's.
 		},
 	}
 	configFlag(cmd, &file)
-	cmd.Flags().StringVar(&digest, "approve", "", "`digest` of the constitution to approve, without a question")
+	cmd.Flags().StringVar(&digest, "approve", "", "`digest` of the constitution to approve, whole or as fingerprint, without a question")
 	cmd.Flags().StringVar(&log, "log", "", "`file` of the log, or - for the standard error (default: node.log in the node's folder)")
 	a.OutputFlag(cmd)
 	return cmd

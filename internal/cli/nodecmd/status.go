@@ -88,7 +88,7 @@ func (a *app) showOwnStatus(s *wire.Status) {
 	}
 	p.Printf("  role          %s in view %d; %s\n", s.Role, s.View, vote)
 	p.Printf("  committed     %s\n", s.Committed)
-	p.Printf("  constitution  %s\n", s.Constitution)
+	p.Printf("  constitution  %s\n                fingerprint %s\n", s.Constitution, s.Constitution.Fingerprint())
 	p.Printf("  code          %s (%s)\n", s.Measurement, s.Version)
 	p.Printf("  ledger's time %s\n", s.LedgerTime.UTC().Format(time.RFC3339))
 	a.showCertificates(s.Certificates, time.Now())

@@ -201,7 +201,7 @@ func (a *app) showStatus(page NetworkStatus) {
 	if page.ChainID != 0 {
 		chain = fmt.Sprintf(", chain id %d", page.ChainID)
 	}
-	p.Printf("%s%s, constitution %s\n", p.Bold(page.Network), chain, page.Constitution.Short())
+	p.Printf("%s%s, constitution %s\n", p.Bold(page.Network), chain, page.Constitution.Fingerprint())
 	if page.Insecure && len(page.Notices) == 0 {
 		p.Insecure()
 	}

@@ -106,7 +106,7 @@ func (o *Options) prepare(lay localnet.Layout) (localnet.Info, error) {
 	info.Constitution = c.Digest()
 	o.Report(localnet.Step{
 		Step: "constitution", Constitution: info.Constitution.String(),
-		Text: fmt.Sprintf("constitution %s: 1 code measurement, any member's node that runs it is admitted", info.Constitution.Short()),
+		Text: fmt.Sprintf("constitution %s: 1 code measurement, any member's node that runs it is admitted", info.Constitution.Fingerprint()),
 	})
 	if o.KeepCode {
 		if err := o.keepCode(lay); err != nil {
