@@ -15,12 +15,15 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/setting"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/contain"
 	"github.com/cocoframework/coco/store"
 )
 
 // Adapter is a ledger protocol that a binary contains.
+//
+// It has more methods than an interface should: what a protocol is, beside its settings, is said once, and nobody needs a part.
 type Adapter interface {
 	Manifest() Manifest
 	// CompleteSettings writes out what a page for people leaves open: it returns the settings with a value for every
@@ -31,6 +34,12 @@ type Adapter interface {
 	// It is asked once, when the page of a new network is read. What is stored, hashed and approved is what it
 	// returned, so that no default of a later program enters a ledger of today: Open fills in nothing.
 	CompleteSettings(settings []byte) ([]byte, error)
+	// Settings lists the settings of the section, and says which of them members may change by a vote. A change that
+	// is decided reaches the ledger by Ledger.Configure.
+	Settings() setting.Table
+	// CheckSettings says why a vote may not lead to a section in which each setting has one of its values; nil if Ledger.Configure takes
+	// it. It is asked when the change is proposed, and not again. The error is coco.ErrInvalid.
+	CheckSettings(settings []byte) error
 	// Open returns the ledger of one network. It MUST NOT have side effects before.
 	Open(Env) (Ledger, error)
 }
@@ -46,7 +55,7 @@ type Manifest struct {
 
 // Env is what the core gives to a ledger.
 type Env struct {
-	// Settings is the adapter's section of the constitution, as JSON. Open MUST refuse unknown fields, and settings
+	// Settings is the adapter's section of the constitution when the ledger opens, as JSON; see Ledger.Configure. Open MUST refuse unknown fields, and settings
 	// that are not complete, with coco.ErrInvalid: see Adapter.CompleteSettings. A setting that a later release adds is
 	// the exception: in a ledger from before, its absence means what the program did before.
 	Settings []byte
@@ -176,7 +185,7 @@ type Commit struct {
 	Time        uint64 // of the batch, in milliseconds since 1970
 }
 
-// Ledger is an open adapter. The core calls Genesis, Execute, Committed and Rollback from one
+// Ledger is an open adapter. The core calls Genesis, Execute, Configure, Committed and Rollback from one
 // goroutine, which also applies what the network commits; Decode and handlers run concurrently with
 // them.
 type Ledger interface {
@@ -203,6 +212,15 @@ type Ledger interface {
 	// transaction that is open, and returns the calls that are not executed with coco.ErrNotCommitted,
 	// or keeps them, or hands them back. What is executed stays.
 	Execute(ctx context.Context, set *store.Part, calls Calls) []Outcome
+	// Configure puts a section of settings in force, in canonical JSON, that members have decided on. It is called on the goroutine of
+	// Execute, between batches, with the section as of the newest state: after the batch with the deciding vote is executed or
+	// applied, and again with the older section if that batch is rolled back. So every node that leads executes a call by the
+	// section that the ledger has before it, after a restart, a snapshot or a replay of the ledger, too.
+	//
+	// Calls that the ledger has decoded, checked or kept under another section MUST be judged by this one when they are executed. What a
+	// node checks, answers and bounds beside Execute follows it, too. Configure MUST take whatever Open and CheckSettings take;
+	// an error ends the node.
+	Configure(settings []byte) error
 	// Committed is called for every batch, in order, on every node. Readers of the store see the
 	// batch already, a moment before. A node that begins with a restored state calls it first with the
 	// batch that the state ends with.
@@ -241,14 +259,6 @@ type Idler interface {
 	// that leads, on the goroutine of Execute, and runs Execute then. A transaction of which no outcome
 	// is returned belongs to no call.
 	Idle() bool
-}
-
-// Checker is implemented by adapters that say which of their settings members may change. Those of other adapters
-// cannot change while the network exists.
-type Checker interface {
-	// CheckSettings says why settings cannot follow old ones, both complete and in canonical JSON. It is asked when
-	// members propose the change, and not again. The error is coco.ErrInvalid.
-	CheckSettings(old, new []byte) error
 }
 
 // Indexer is implemented by adapters whose rows are looked for by what they hold, and not by their keys alone.

@@ -1,7 +1,6 @@
 package adapter
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/cocoframework/coco"
@@ -20,24 +19,11 @@ func Completer(adapters []Adapter) func(name string, settings []byte) ([]byte, e
 	}
 }
 
-// CheckComplete returns an error of kind coco.ErrInvalid if an adapter's settings, in canonical JSON, are wrong or leave
-// anything to the program that reads them.
-func CheckComplete(a Adapter, settings []byte) error {
-	complete, err := a.CompleteSettings(settings)
-	if err != nil {
-		return err
+// CheckChange says why no vote under some rules of the constitution may put one section of an adapter's settings in the
+// place of another, both in canonical JSON. The error is coco.ErrInvalid.
+func CheckChange(a Adapter, rules uint64, old, next []byte) error {
+	if err := a.Settings().CheckChange(rules, old, next); err != nil {
+		return fmt.Errorf("%w: settings of %s: %w", coco.ErrInvalid, a.Manifest().Name, err)
 	}
-	if !bytes.Equal(complete, settings) {
-		return fmt.Errorf("%w: the settings of ledger %q are not complete: found %s, expected a value for each setting, as in %s",
-			coco.ErrInvalid, a.Manifest().Name, clip(settings), clip(complete))
-	}
-	return nil
-}
-
-func clip(b []byte) []byte {
-	const most = 1000
-	if len(b) <= most {
-		return b
-	}
-	return append(bytes.Clone(b[:most]), "…"...)
+	return a.CheckSettings(next)
 }

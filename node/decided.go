@@ -109,6 +109,7 @@ func (n *node) rules(newest store.Reader, last replica.Rules) (replica.Rules, er
 		return last, err
 	}
 	next.Version, next.Limits, next.Actors = digest, limitsOf(c), map[coco.ActorID]struct{}{}
+	next.InForce = func() error { return n.state.configure(c) }
 	for _, id := range c.Actors() {
 		next.Actors[id] = struct{}{}
 	}

@@ -67,16 +67,10 @@ func (n *node) announceFor(tx *store.Tx, outcomes ...decide.Outcome) error {
 }
 
 // checkSettings asks an adapter whether its settings may change so.
-func (n *node) checkSettings(name string, old, next []byte) error {
+func (n *node) checkSettings(rules uint64, name string, old, next []byte) error {
 	for _, a := range n.cfg.Adapters {
 		if a.Manifest().Name == name {
-			if err := adapter.CheckComplete(a, next); err != nil {
-				return err
-			}
-			if c, ok := a.(adapter.Checker); ok {
-				return c.CheckSettings(old, next)
-			}
-			return fmt.Errorf("%w: the settings of ledger %q cannot change while the network runs", coco.ErrInvalid, name)
+			return adapter.CheckChange(a, rules, old, next)
 		}
 	}
 	return fmt.Errorf("%w: this network's program has no ledger %q", coco.ErrInvalid, name)

@@ -388,8 +388,10 @@ func TestASimulationAsksTheAdapterAboutItsSettings(t *testing.T) {
 	simulate(t, 1, func(t *testing.T, n *network) {
 		n.governs()
 		n.open()
-		for setting, want := range map[string]string{"max_key_bytes": "cannot change", "chain_id": "unknown field"} {
-			text, err := action.Format([]action.Action{{Kind: action.Set, Args: action.Args{Setting: "adapters.kv." + setting, Value: "6"}}})
+		for setting, want := range map[string]string{
+			"max_key_bytes": "settings of kv: max_key_bytes: expected a whole number from 1 to 4096, found 6000", "chain_id": "settings of kv: there is no setting chain_id",
+		} {
+			text, err := action.Format([]action.Action{{Kind: action.Set, Args: action.Args{Setting: "adapters.kv." + setting, Value: "6000"}}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -206,7 +206,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 	n := &node{
 		cfg: s.cfg, log: s.log, self: s.self, network: s.network, progress: &progress{log: s.log},
 		state: state{
-			store: store.New(), disk: s.local, keys: s.keys,
+			store: store.New(), disk: s.local, keys: s.keys, inForce: maps.Clone(c.AdapterDigests()),
 			history: history.New(history.Config{
 				Disk: s.cfg.Host.Disk, Dir: HistoryDir, Ledger: s.local.Ledger, Keys: s.keys.Of, Terms: termsOf(s.cfg.Adapters), Clock: clock, Log: s.log,
 			}),

@@ -1,11 +1,14 @@
 package node
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/catchup"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/keys"
@@ -17,8 +20,9 @@ import (
 // state is what this node holds of the network.
 type state struct {
 	store   *store.Store
-	ledgers []replica.Ledger // of the adapters, on the store; in the order of the binary's list
-	disk    catchup.Local    // the ledger's files, and snapshots
+	ledgers []replica.Ledger       // of the adapters, on the store; in the order of the binary's list
+	inForce map[string]coco.Digest // of each ledger's settings; the executor's, once it runs
+	disk    catchup.Local          // the ledger's files, and snapshots
 	scrub   *catchup.Scrubber
 	history *history.Index // of the ledger's files
 	keys    *keys.Ring     // that open them
@@ -44,6 +48,21 @@ func (s *state) ledger(name string) adapter.Ledger {
 		if l.Name == name {
 			return l.Ledger
 		}
+	}
+	return nil
+}
+
+// configure puts the settings of a constitution in force that differ from those in force. The executor calls it.
+func (s *state) configure(c *constitution.Constitution) error {
+	for _, l := range s.ledgers {
+		digest, ok := c.AdapterDigests()[l.Name]
+		if !ok || digest == s.inForce[l.Name] {
+			continue
+		}
+		if err := l.Ledger.Configure(c.Settings(l.Name)); err != nil {
+			return fmt.Errorf("the settings of ledger %q in constitution %s: %w", l.Name, c.Digest().Short(), err)
+		}
+		s.inForce[l.Name] = digest
 	}
 	return nil
 }

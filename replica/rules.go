@@ -20,6 +20,8 @@ type Rules struct {
 	Limits Limits
 	// Trusted says that the network trusts this node. What another node seals is no part of the ledger.
 	Trusted bool
+	// InForce puts in force what else a new Version says of the ledgers' execution; nil for nothing. It is called by the executor, between batches.
+	InForce func() error
 	// Alone says that no other organisation has ever had a node of this network: the clock of a single voter is believed.
 	Alone bool
 }
@@ -53,6 +55,11 @@ func (x *executor) readRules() error {
 	}
 	x.rules = next
 	x.queue.resize(next.Limits.QueueCalls, next.Limits.QueueBytes)
+	if next.Version != old.Version && next.InForce != nil {
+		if err := next.InForce(); err != nil {
+			return err
+		}
+	}
 	actors := next.Version != old.Version && len(without(old.Actors, next.Actors)) > 0
 	if actors || x.ledgers.keepsOf(without(old.Nodes, next.Nodes)) {
 		x.ledgers.rollback(x.store.Newest())

@@ -7,6 +7,7 @@
 //	                chain                         blocks: execution, pool, views, subscriptions
 //	                  ├── stateroot               the Merkle-Patricia root, behind the executor's back
 //	                  ├── memo                    what the executor computes once
+//	                  ├── sending                 what is under way on this node
 //	                  ├── statedb                 the EVM's state over flat tables
 //	                  ├── logs                    selecting logs, and their terms in the index of the past
 //	                  ├── rows                    what the rows of the tables hold
@@ -26,6 +27,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
+	"github.com/cocoframework/coco/adapter/setting"
 )
 
 // New returns the adapter.
@@ -57,8 +59,11 @@ func (ethereum) Terms(table string, _, value []byte, add func(term []byte)) {
 	}
 }
 
-// CheckSettings implements adapter.Checker.
-func (ethereum) CheckSettings(old, next []byte) error { return settings.CheckChange(old, next) }
+// Settings implements adapter.Adapter.
+func (ethereum) Settings() setting.Table { return settings.Table() }
+
+// CheckSettings implements adapter.Adapter.
+func (ethereum) CheckSettings(section []byte) error { return settings.Check(section) }
 
 // ledger is a chain with its JSON-RPC.
 type ledger struct {
@@ -67,7 +72,6 @@ type ledger struct {
 }
 
 var (
-	_ adapter.Checker = ethereum{}
 	_ adapter.Indexer = ethereum{}
 	_ adapter.Ledger  = (*ledger)(nil)
 	_ adapter.Keeper  = (*ledger)(nil)

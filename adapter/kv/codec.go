@@ -175,8 +175,12 @@ func (s Settings) check(op *operation) error {
 	if s.Format < formatLists && op.condition.kind > differs {
 		return s.unknown("a condition by several entity tags, or by one that was not given for a value,")
 	}
-	if len(op.key) < 1 || len(op.key) > s.MaxKeyBytes {
-		return fmt.Errorf("%w: key of %d bytes: expected 1 to %d", coco.ErrInvalid, len(op.key), s.MaxKeyBytes)
+	most := s.MaxKeyBytes
+	if op.kind != opPut { // what was put before the limit was lowered can be read and deleted
+		most = maxKeyBytes
+	}
+	if len(op.key) < 1 || len(op.key) > most {
+		return fmt.Errorf("%w: key of %d bytes: expected 1 to %d", coco.ErrInvalid, len(op.key), most)
 	}
 	if len(op.value) > s.MaxValueBytes {
 		return s.valueTooLarge()

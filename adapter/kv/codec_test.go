@@ -133,7 +133,8 @@ func TestMalformedPayloadsAreRefused(t *testing.T) {
 		"media type with LF":   {"0100000001" + "0300" + "00000001" + "6b" + "01" + "0a" + "00000000", coco.ErrCorrupt},
 		"version 0":            {"0100000001" + "0203" + "0000000000000000" + "00000001" + "6b", coco.ErrCorrupt},
 		"empty key":            {"0100000001" + "0200" + "00000000" + "", coco.ErrInvalid},
-		"long key":             {"0100000001" + "0200" + "00000004" + "6b6b6b6b", coco.ErrInvalid},
+		"long key":             {"0100000001" + "0100" + "00000004" + "6b6b6b6b" + "00000000", coco.ErrInvalid},
+		"longest key":          {"0100000001" + "0200" + "00001001" + strings.Repeat("6b", maxKeyBytes+1), coco.ErrInvalid},
 		"huge key":             {"0100000001" + "0200" + "ffffffff" + "6b6b6b6b", coco.ErrCorrupt},
 		"long value":           {"0100000001" + "0100" + "00000001" + "6b" + "00000006" + "000000000000", coco.ErrInvalid},
 	} {

@@ -38,7 +38,7 @@ func (l *ledger) Endpoints() []adapter.Endpoint {
 func (l *ledger) key(r *http.Request) ([]byte, error) {
 	key := strings.TrimPrefix(r.URL.Path, root+"/")
 	op := operation{key: []byte(key)}
-	return op.key, l.settings.check(&op)
+	return op.key, l.settings().check(&op)
 }
 
 // condition reads the condition of a write.
@@ -48,17 +48,18 @@ func (l *ledger) condition(op *operation, h http.Header) error {
 		return err
 	}
 	op.condition = c.both()
-	return l.settings.check(op)
+	return l.settings().check(op)
 }
 
 func (l *ledger) put(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
 	wr := newWrite()
 	op := &wr.ops[0]
+	op.kind = opPut
 	var err error
 	if op.key, err = l.key(r); err == nil {
 		err = l.condition(op, r.Header)
 	}
-	if err == nil && l.settings.Format >= formatMedia {
+	if err == nil && l.settings().Format >= formatMedia {
 		op.media, err = parseMedia(r.Header["Content-Type"])
 	}
 	if err == nil && (len(r.Header["Content-Range"]) > 0 || len(r.Header["Content-Encoding"]) > 0) {
@@ -68,7 +69,6 @@ func (l *ledger) put(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 		l.fail(w, err)
 		return
 	}
-	op.kind = opPut
 	payload, err := l.readValue(r, op)
 	if err != nil {
 		l.fail(w, err)
@@ -81,18 +81,18 @@ func (l *ledger) put(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 // readValue reads the body into the payload that it will travel in, and makes op refer to it.
 func (l *ledger) readValue(r *http.Request, op *operation) ([]byte, error) {
 	if r.ContentLength < 0 {
-		value, err := io.ReadAll(io.LimitReader(r.Body, int64(l.settings.MaxValueBytes)+1))
+		value, err := io.ReadAll(io.LimitReader(r.Body, int64(l.settings().MaxValueBytes)+1))
 		if err != nil {
 			return nil, bodyError(err)
 		}
 		op.value = value
-		if err := l.settings.check(op); err != nil {
+		if err := l.settings().check(op); err != nil {
 			return nil, err
 		}
 		return encodeWrite([]operation{*op}), nil
 	}
-	if r.ContentLength > int64(l.settings.MaxValueBytes) {
-		return nil, l.settings.valueTooLarge()
+	if r.ContentLength > int64(l.settings().MaxValueBytes) {
+		return nil, l.settings().valueTooLarge()
 	}
 	n := int(r.ContentLength)
 	payload := make([]byte, 0, payloadHeader+op.size()+n)
@@ -236,16 +236,16 @@ func (l *ledger) readBatch(body io.Reader) (*write, error) {
 	wr := new(write)
 	for dec.PeekKind() != jsontext.KindEndArray {
 		i := len(wr.ops)
-		if i == l.settings.MaxBatchOps {
+		if i == l.settings().MaxBatchOps {
 			return nil, fmt.Errorf("%w: batch: more than %d operations", coco.ErrInvalid, i)
 		}
 		var b batchOperation
 		if err := jsonv2.UnmarshalDecode(dec, &b, jsonv2.RejectUnknownMembers(true)); err != nil {
 			return nil, jsonError(fmt.Sprintf("operation %d", i), err)
 		}
-		op, err := b.operation(l.settings)
+		op, err := b.operation(*l.settings())
 		if err == nil {
-			err = l.settings.check(&op)
+			err = l.settings().check(&op)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("operation %d: %w", i, err)

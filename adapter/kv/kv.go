@@ -18,15 +18,11 @@
 package kv
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
-	"io"
-	"maps"
-	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -46,106 +42,20 @@ func (Adapter) Manifest() adapter.Manifest {
 	}
 }
 
-// Settings are the adapter's section of the constitution.
-type Settings struct {
-	// Format says what a write may be, and what is stored and claimed of it: see payloadFormat. By format 2 a value may have a media type,
-	// and a condition may list versions. Programs before this setting know format 1 only, and it is what a section without the setting has:
-	// such a network may still have nodes with such a program.
-	Format        int `json:"format"`
-	MaxBatchOps   int `json:"max_batch_ops"` // operations of one POST, and of one transaction
-	MaxKeyBytes   int `json:"max_key_bytes"`
-	MaxValueBytes int `json:"max_value_bytes"`
-}
-
-// DefaultSettings are filled in where the page of a new network leaves a setting out.
-var DefaultSettings = Settings{Format: 2, MaxKeyBytes: 1024, MaxValueBytes: 1 << 20, MaxBatchOps: 1000}
-
-// CompleteSettings implements adapter.Adapter.
-func (Adapter) CompleteSettings(page []byte) ([]byte, error) {
-	s := DefaultSettings
-	if err := s.read(page); err != nil {
-		return nil, err
-	}
-	if err := s.validate(); err != nil {
-		return nil, err
-	}
-	return json.Marshal(s) // canonical: the fields are in the order of their names
-}
-
-// ParseSettings reads complete settings from JSON.
-func ParseSettings(text []byte) (s Settings, err error) {
-	if err := s.read(text); err != nil {
-		return s, err
-	}
-	var written map[string]json.RawMessage
-	if err := json.Unmarshal(text, &written); err != nil {
-		return s, fmt.Errorf("%w: settings of kv: %w", coco.ErrInvalid, err)
-	}
-	fields := s.fields()
-	for _, name := range slices.Sorted(maps.Keys(written)) {
-		if !slices.ContainsFunc(fields, func(f field) bool { return f.name == name }) { // Go would read MAX_KEY_BYTES all the same
-			return s, fmt.Errorf("%w: settings of kv: unknown field %q", coco.ErrInvalid, name)
-		}
-	}
-	if _, given := written["format"]; !given {
-		s.Format, written["format"] = 1, json.RawMessage("1")
-	}
-	for _, f := range fields {
-		if v := written[f.name]; v == nil || string(v) == "null" {
-			return s, fmt.Errorf("%w: settings of kv: %s is missing: what is stored must be complete, and no default of this program is filled in", coco.ErrInvalid, f.name)
-		}
-	}
-	return s, s.validate()
-}
-
-// read overwrites s by the settings that a JSON object has.
-func (s *Settings) read(text []byte) error {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(s); err != nil {
-		return fmt.Errorf("%w: settings of kv: %w", coco.ErrInvalid, err)
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return fmt.Errorf("%w: settings of kv: expected one JSON object, found something after it", coco.ErrInvalid)
-	}
-	return nil
-}
-
-func (s *Settings) validate() error {
-	for _, f := range s.fields() {
-		if f.value < 1 || f.value > f.max {
-			return fmt.Errorf("%w: settings of kv: %s: expected 1 to %d, found %d", coco.ErrInvalid, f.name, f.max, f.value)
-		}
-	}
-	return nil
-}
-
-type field struct {
-	name       string
-	value, max int
-}
-
-func (s *Settings) fields() []field {
-	return []field{
-		{"format", s.Format, 2},
-		{"max_key_bytes", s.MaxKeyBytes, 4096}, // a key travels in a URL, where it may need three times its length
-		{"max_value_bytes", s.MaxValueBytes, 64 << 20},
-		{"max_batch_ops", s.MaxBatchOps, 10_000},
-	}
-}
-
 // Open implements adapter.Adapter.
 func (Adapter) Open(env adapter.Env) (adapter.Ledger, error) {
 	settings, err := ParseSettings(env.Settings)
 	if err != nil {
 		return nil, err
 	}
-	return &ledger{env: env, settings: settings}, nil
+	l := &ledger{env: env}
+	l.inForce.Store(&settings)
+	return l, nil
 }
 
 type ledger struct {
-	env      adapter.Env
-	settings Settings
+	env     adapter.Env
+	inForce atomic.Pointer[Settings]
 	// policy answers Authorize, unless it is nil: then every caller may see every key.
 	policy func(coco.Caller, adapter.Read) error
 
@@ -155,12 +65,25 @@ type ledger struct {
 	commits commits        // under mu
 }
 
+// settings are those in force.
+func (l *ledger) settings() *Settings { return l.inForce.Load() }
+
+// Configure implements adapter.Ledger. What was checked by other settings is checked again when it is executed.
+func (l *ledger) Configure(section []byte) error {
+	s, err := ParseSettings(section)
+	if err != nil {
+		return err
+	}
+	l.inForce.Store(&s)
+	return nil
+}
+
 // Genesis implements adapter.Ledger: a new network has no keys.
 func (l *ledger) Genesis(*store.Tx) error { return nil }
 
 // Decode implements adapter.Ledger.
 func (l *ledger) Decode(payload []byte) (any, error) {
-	w, err := decodeWrite(payload, l.settings)
+	w, err := decodeWrite(payload, *l.settings())
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +109,9 @@ func (l *ledger) execute(set *store.Part, call *adapter.Call) (_ adapter.Outcome
 	w, ok := call.Decoded.(*write)
 	if !ok {
 		return adapter.Outcome{Call: call, Err: fmt.Errorf("kv: a call was not decoded: found a %T", call.Decoded)}, false
+	}
+	if err := l.settings().admit(w.ops); err != nil {
+		return adapter.Outcome{Call: call, Err: err}, false
 	}
 	tx := set.Begin()
 	seqno := tx.Seqno()

@@ -182,8 +182,8 @@ func (l *ledger) parseList(query string) (q listQuery, err error) {
 			return q, fmt.Errorf("%w: query: expected prefix, from, to, limit, keys and at, found %q", coco.ErrInvalid, name)
 		}
 	}
-	if most := max(len(q.from), len(q.to), len(q.prefix)); most > l.settings.MaxKeyBytes {
-		return q, fmt.Errorf("%w: query: a bound of %d bytes: keys have at most %d", coco.ErrInvalid, most, l.settings.MaxKeyBytes)
+	if most := max(len(q.from), len(q.to), len(q.prefix)); most > maxKeyBytes {
+		return q, fmt.Errorf("%w: query: a bound of %d bytes: keys have at most %d", coco.ErrInvalid, most, maxKeyBytes)
 	}
 	if len(q.to) == 0 {
 		q.to = nil // no end

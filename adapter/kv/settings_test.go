@@ -30,9 +30,6 @@ func TestSettingsAreCompletedOnce(t *testing.T) {
 		if again, err := (Adapter{}).CompleteSettings(got); err != nil || string(again) != want {
 			t.Errorf("%s: completed twice: %s, %v", page, again, err)
 		}
-		if err := adapter.CheckComplete(Adapter{}, got); err != nil {
-			t.Error(err)
-		}
 		if _, err := ParseSettings(got); err != nil {
 			t.Error(err)
 		}
@@ -60,7 +57,7 @@ func TestSettingsThatAreNotCompleteDoNotOpen(t *testing.T) {
 		if !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), missing) {
 			t.Errorf("%s: error %v, expected that %s", text, err, missing)
 		}
-		if err := adapter.CheckComplete(Adapter{}, []byte(text)); !errors.Is(err, coco.ErrInvalid) {
+		if err := (Adapter{}).CheckSettings([]byte(text)); !errors.Is(err, coco.ErrInvalid) {
 			t.Errorf("%s: error %v, expected coco.ErrInvalid", text, err)
 		}
 	}

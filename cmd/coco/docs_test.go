@@ -170,3 +170,14 @@ func TestTheDocumentListsTheTables(t *testing.T) {
 		t.Errorf("docs/tables.md lists %s, which is not there", name)
 	}
 }
+
+// docs/tables.md has what each adapter's code says of its settings: values, default, and whether and when a vote counts.
+func TestTheDocumentListsEveryAdaptersSettings(t *testing.T) {
+	page := document(t, "docs/tables.md")
+	for _, a := range program().Adapters {
+		want := "### Settings of " + a.Manifest().Name + "\n\n" + a.Settings().Markdown()
+		if !strings.Contains(page, want) {
+			t.Errorf("docs/tables.md does not hold the settings of %s as the code makes them:\n%s", a.Manifest().Name, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package decide_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -335,10 +336,10 @@ func TestAnAdapterRefusesSettingsWhenTheyAreProposed(t *testing.T) {
 	submit := func(value string) error {
 		raw := n.SignProposal(n.Members[0], govtest.Act(action.Set, action.Args{Setting: "adapters.kv.max", Value: value}))
 		return n.Transact(func(tx *store.Tx) error {
-			_, err := decide.Submit(tx, raw, decide.Env{CheckSettings: func(adapter string, old, settings []byte) error {
+			_, err := decide.Submit(tx, raw, decide.Env{CheckSettings: func(_ uint64, adapter string, old, settings []byte) error {
 				asked = adapter + string(old) + string(settings)
 				if strings.Contains(asked, "many") {
-					return errors.New("max: expected a number")
+					return fmt.Errorf("%w: max: expected a number", coco.ErrInvalid)
 				}
 				return nil
 			}})

@@ -12,9 +12,9 @@ import (
 
 // Env is what governance asks of the node that runs it.
 type Env struct {
-	// CheckSettings says why an adapter's settings cannot follow the old ones, both in canonical JSON. It is asked
-	// when they are proposed, and not again. If it is nil, all can.
-	CheckSettings func(adapter string, old, new []byte) error
+	// CheckSettings says why an adapter's settings cannot follow the old ones by a vote under a version of the rules, both in
+	// canonical JSON. It is asked when they are proposed, and not again. The error is coco.ErrInvalid and names the adapter. If it is nil, all can.
+	CheckSettings func(rules uint64, adapter string, old, new []byte) error
 }
 
 // Rotates reports whether the holders of an epoch's shares have changed, so that a new epoch begins.

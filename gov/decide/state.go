@@ -149,8 +149,8 @@ func (env Env) Check(old, next *constitution.Constitution) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(next.AdapterDigests())) {
 		if next.AdapterDigests()[name] != old.AdapterDigests()[name] {
-			if err := env.CheckSettings(name, old.Settings(name), next.Settings(name)); err != nil {
-				return fmt.Errorf("%w: the settings of adapter %q: %w", coco.ErrInvalid, name, err)
+			if err := env.CheckSettings(old.Rules, name, old.Settings(name), next.Settings(name)); err != nil {
+				return err
 			}
 		}
 	}

@@ -66,6 +66,12 @@ var pure = []rule{
 		why:  "how a header asks for a new state is one subject for all adapters; a chain that executes does not link HTTP's words",
 	},
 	{
+		name: "settings are described, and no adapter's in particular",
+		in:   []string{"adapter/setting"}, pure: true, third: never,
+		only: []string{""},
+		why:  "the core judges votes by an adapter's table, and every adapter has one: both must read it alike",
+	},
+	{
 		name: "what a pulse says is pure",
 		in:   []string{"pulse"}, pure: true, third: never,
 		only: []string{"", "consensus"},
@@ -360,20 +366,26 @@ var protocols = []rule{
 		name:   "an adapter knows its contract and nothing else",
 		in:     []string{"adapter", "adapter/..."},
 		except: []string{"adapter/quorum", "adapter/ethereum", "adapter/ethereum/..."},
-		only:   []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem", "adapter/reading", "internal/budget", "internal/contain", "internal/fair", "internal/logevent"},
+		only:   []string{"", "adapter", "adapter/setting", "canon", "store", "host", "merkle", "wire", "wire/problem", "adapter/reading", "internal/budget", "internal/contain", "internal/fair", "internal/logevent"},
 		why:    "a protocol that reaches into the core cannot be exchanged; what it lacks belongs into adapter.Env. Its errors are told by the table in wire, as the gateway's are",
 	},
 	{
 		name: "Ethereum knows its contract, and itself from rpc down to rows",
 		in:   []string{"adapter/ethereum", "adapter/ethereum/..."},
-		only: []string{"", "adapter", "canon", "store", "host", "merkle", "wire", "wire/problem", "adapter/reading", "internal/budget", "internal/contain", "internal/fair", "internal/slots", "internal/logevent", "adapter/ethereum/..."},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "merkle", "wire", "wire/problem", "adapter/reading", "internal/budget", "internal/contain", "internal/fair", "internal/slots", "internal/logevent", "adapter/ethereum/..."},
 		why:  "a protocol that reaches into the core cannot be exchanged; logevent is the list of what operators' alarms wait for",
 	},
 	{
 		name: "rows and settings are the bottom of Ethereum",
 		in:   []string{"adapter/ethereum/rows", "adapter/ethereum/settings"},
-		only: []string{"", "canon", "store"},
+		only: []string{"", "adapter/setting", "canon", "store"},
 		why:  "formats and settings depend on nothing that executes",
+	},
+	{
+		name: "what is under way knows no chain",
+		in:   []string{"adapter/ethereum/sending"},
+		only: []string{},
+		why:  "it counts senders, nonces and hashes, whatever becomes of them",
 	},
 	{
 		name: "logs are selected by what they hold",
@@ -402,7 +414,7 @@ var protocols = []rule{
 	{
 		name: "the chain does not know JSON-RPC",
 		in:   []string{"adapter/ethereum/chain"},
-		only: []string{"", "adapter", "canon", "store", "host", "internal/budget", "internal/contain", "internal/fair", "internal/slots", "internal/logevent", "adapter/ethereum/logs", "adapter/ethereum/rows", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/fair", "internal/slots", "internal/logevent", "adapter/ethereum/logs", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
 		why:  "what is committed must not depend on how it is asked for",
 	},
 	{
@@ -428,7 +440,7 @@ var protocols = []rule{
 		name:  "no protocol's settings in governance",
 		in:    []string{"gov", "gov/..."},
 		words: []string{"chain_id", "chainid", "genesis_state", "gas"},
-		why:   "which settings may change is for the adapter to say: adapter.Checker",
+		why:   "which settings may change is for the adapter to say: its setting.Table",
 	},
 }
 
@@ -490,7 +502,7 @@ var composition = []rule{
 	{
 		name: "a node is no command line",
 		in:   []string{"node"},
-		none: []string{"client", "adapter/...", "attest/...", "internal/cli", "internal/cli/...", "internal/localnet", "internal/nodeconfig", "internal/proxy", "internal/bench"},
+		none: []string{"client", "adapter/kv", "adapter/ethereum", "adapter/ethereum/...", "attest/...", "internal/cli", "internal/cli/...", "internal/localnet", "internal/nodeconfig", "internal/proxy", "internal/bench"},
 		why:  "which adapters and platforms there are, and where settings come from, is told to it; it reads no file but through host",
 	},
 	{

@@ -23,11 +23,13 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 )
 
-// chain is what stays the same from block to block. It is immutable.
+// chain is what stays the same from block to block. It is immutable: with other settings there is another one. What is fixed with
+// block 0 is the same in all of a ledger.
 type chain struct {
 	settings *settings.Settings
 	config   *params.ChainConfig
 	rules    params.Rules
+	signer   types.Signer
 	baseFee  *big.Int // nil before London
 	blobFee  *big.Int // nil before Cancun
 	jumps    vm.JumpDestCache
@@ -52,7 +54,15 @@ func newChain(s *settings.Settings, log *slog.Logger) *chain {
 		}
 		c.blobFee = eip4844.CalcBlobFee(c.config, h)
 	}
+	c.signer = types.MakeSigner(c.config, num, time)
 	return c
+}
+
+// with returns the chain by other settings that members have decided on.
+func (c *chain) with(s *settings.Settings) *chain {
+	next := *c
+	next.settings = s
+	return &next
 }
 
 // newHeader returns a block's header but for what its transactions decide. PREVRANDAO is
@@ -84,7 +94,7 @@ func (c *chain) plainHeader(number, time uint64, parent common.Hash) *types.Head
 }
 
 // bareHeader is the newest block's header as far as the state tells it: what calls on top of it see.
-func (c *chain) bareHeader(src rows.Source, at *rows.Head) *types.Header {
+func (c *chain) bareHeader(src rows.Source, at *rows.Head) (*types.Header, error) {
 	parent := common.Hash{}
 	if at.Number > 0 {
 		parent = recentHash(src, at.Number-1)
@@ -92,7 +102,11 @@ func (c *chain) bareHeader(src rows.Source, at *rows.Head) *types.Header {
 	h := c.plainHeader(at.Number, at.Time, parent)
 	h.MixDigest = at.Mix
 	c.forkFields(h)
-	return h
+	limit, coinbase, ok, err := rows.ReadTerms(src)
+	if ok {
+		h.GasLimit, h.Coinbase = limit, coinbase
+	}
+	return h, err
 }
 
 // nextHeader is what a transaction that is sent now meets of its block, as far as that can be known: the number, the time
@@ -241,6 +255,9 @@ func (b *builder) finishBlock() error {
 	row.First = b.tx.Seqno() - uint64(max(len(b.included), 1)-1)
 	if b.empty > 0 {
 		b.tx.Put(rows.Meta, rows.KeyEmpty, rows.EncodeEmpty(b.number(), b.empty))
+	}
+	if limit, coinbase, ok, err := rows.ReadTerms(b); err != nil || !ok || limit != h.GasLimit || coinbase != h.Coinbase {
+		b.tx.Put(rows.Meta, rows.KeyTerms, rows.EncodeTerms(h))
 	}
 	b.at = writeBlock(b.tx, h, row)
 	b.tx.Commit()

@@ -90,7 +90,7 @@ func (l *Ledger) gasCap(o *CallOptions) uint64 {
 	if o != nil && o.GasCap > 0 {
 		return o.GasCap
 	}
-	return l.chain.settings.CallGasLimit
+	return l.chain().settings.CallGasLimit
 }
 
 // fillMessage returns a copy without nil numbers, and without the checks of a transaction.
@@ -113,9 +113,9 @@ func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptio
 	src := &viewState{ctx: ctx, view: v}
 	header, next := v.head.Header, o != nil && o.Next
 	if next {
-		header = l.chain.nextHeader(v.head, uint64(l.env.Clock.Now().UnixMilli()))
+		header = l.chain().nextHeader(v.head, uint64(l.env.Clock.Now().UnixMilli()))
 	}
-	block := l.chain.blockContext(header, src, src.hash)
+	block := l.chain().blockContext(header, src, src.hash)
 	s := statedb.New(src)
 	if o != nil && o.Block != nil {
 		o.Block.apply(&block)
@@ -127,12 +127,12 @@ func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptio
 	if m.BlobGasFeeCap != nil && m.BlobGasFeeCap.IsZero() {
 		block.BlobBaseFee = new(big.Int)
 	}
-	evm := vm.NewEVM(block, s, l.chain.config, vm.Config{NoBaseFee: true})
+	evm := vm.NewEVM(block, s, l.chain().config, vm.Config{NoBaseFee: true})
 	defer evm.Release()
 	src.stop = evm.Cancel
-	evm.SetJumpDestCache(l.chain.jumps)
-	if next && l.chain.settings.Pin == nil {
-		l.chain.preExecution(evm, header)
+	evm.SetJumpDestCache(l.chain().jumps)
+	if next && l.chain().settings.Pin == nil {
+		l.chain().preExecution(evm, header)
 	}
 	if o != nil && len(o.State) > 0 {
 		precompiles := vm.ActivePrecompiledContracts(evm.GetRules())
@@ -194,11 +194,11 @@ func (l *Ledger) EstimateGas(ctx context.Context, v *View, msg *core.Message, o 
 	if v.head == nil {
 		return 0, nil, fmt.Errorf("%w: the chain has no block yet", coco.ErrNotFound)
 	}
-	hi := l.chain.settings.GasLimit
+	hi := l.chain().settings.GasLimit
 	if m.GasLimit >= params.TxGas {
 		hi = m.GasLimit
 	}
-	if l.chain.rules.IsOsaka {
+	if l.chain().rules.IsOsaka {
 		hi = min(hi, params.MaxTxGas)
 	}
 	balance, err := v.Balance(ctx, m.From)

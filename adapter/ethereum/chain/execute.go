@@ -147,7 +147,7 @@ func (x *executor) execute(set *store.Part, calls adapter.Calls) []adapter.Outco
 // Idle implements adapter.Idler: blocks without transactions are due.
 func (l *Ledger) Idle() bool {
 	h := l.head.Load()
-	return h != nil && h.Number() > 0 && l.empty.Load() < l.chain.settings.ConfirmationBlocks
+	return h != nil && h.Number() > 0 && l.empty.Load() < l.chain().settings.ConfirmationBlocks
 }
 
 // confirmEvery is the least time between a block and the next one without transactions, in milliseconds.
@@ -177,6 +177,15 @@ func (x *executor) builder(set *store.Part, calls adapter.Calls) (*builder, erro
 	}
 	b := &builder{executor: x, source: source{set: set, calls: calls}}
 	return b, b.begin()
+}
+
+// forget has the next Execute begin with the state that it finds, and execute a long transaction again.
+func (x *executor) forget() {
+	x.at = rows.Head{}
+	x.roots.Stop()
+	if x.long != nil {
+		x.long.b.evm.Cancel() // what it comes to is of no use
+	}
 }
 
 // drain removes everything that is kept, with the same outcome.
@@ -255,6 +264,12 @@ func (b *builder) try(k *kept) bool {
 		return false
 	}
 	msg := &k.checked.msg
+	if k.checked.by != b.chain {
+		if err := b.chain.again(k.checked); err != nil {
+			b.refuse(k.call, err)
+			return false
+		}
+	}
 	switch nonce := b.cache.GetNonce(msg.From); {
 	case msg.Nonce < nonce:
 		b.known(k, nonce)

@@ -194,8 +194,8 @@ func TestTheSameBytesAgainAreNotTakenForAnotherPayment(t *testing.T) {
 	if out[0].Err != nil || out[1].Err == nil || out[1].Err.Error() != "nonce too low: next nonce 3, tx nonce 2" {
 		t.Fatalf("twice in a batch: %+v", out)
 	}
-	if len(c.sending.count)+len(c.sending.hashes) != 0 {
-		t.Errorf("under way when nothing is: %v, %v", c.sending.count, c.sending.hashes)
+	if n := c.sending.Len(); n != 0 {
+		t.Errorf("under way when nothing is: %d", n)
 	}
 }
 

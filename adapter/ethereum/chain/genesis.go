@@ -22,7 +22,7 @@ import (
 )
 
 // Genesis implements adapter.Ledger: it writes the initial accounts and block 0.
-func (l *Ledger) Genesis(tx *store.Tx) error { return l.chain.genesis(tx) }
+func (l *Ledger) Genesis(tx *store.Tx) error { return l.chain().genesis(tx) }
 
 func (c *chain) genesis(tx *store.Tx) error {
 	s := statedb.New(tx)
@@ -52,6 +52,7 @@ func (c *chain) genesis(tx *store.Tx) error {
 		return err
 	}
 	row.First = tx.Seqno()
+	tx.Put(rows.Meta, rows.KeyTerms, rows.EncodeTerms(h))
 	writeBlock(tx, h, row)
 	return nil
 }

@@ -20,14 +20,13 @@ import (
 	"fmt"
 	"math/big"
 	"sync/atomic"
-	"time"
 
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/params"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/adapter/ethereum/rows"
+	"github.com/cocoframework/coco/adapter/ethereum/sending"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 	"github.com/cocoframework/coco/adapter/ethereum/stateroot"
 )
@@ -35,16 +34,13 @@ import (
 // Ledger is an open Ethereum chain.
 type Ledger struct {
 	env     *adapter.Env
-	chain   *chain
-	checker checker
+	inForce atomic.Pointer[chain]
 	exec    *executor // the core's goroutine only
 	head    atomic.Pointer[Block]
 	empty   atomic.Uint64 // how many of the newest committed blocks are without transactions
 	feed    feed
 	roots   *stateroot.Sampler
-	sending sending
-
-	pastTime time.Duration // what one request may spend on reading the ledger
+	sending *sending.Table
 }
 
 // Open returns the ledger that the settings describe, on the node's state.
@@ -54,15 +50,9 @@ func Open(env *adapter.Env) (*Ledger, error) {
 		return nil, err
 	}
 	c := newChain(settings, env.Log)
-	signer := signerOf(c)
-	l := &Ledger{
-		env:     env,
-		chain:   c,
-		checker: checker{settings: settings, rules: c.rules, signer: signer, baseFee: c.baseFee},
-	}
-	l.pastTime = settings.RPC.CallTimeout()
+	l := &Ledger{env: env, sending: sending.New()}
+	l.inForce.Store(c)
 	l.feed.init()
-	l.sending.init()
 	worker := stateroot.NewWorker(env.Clock, env.Log, env.State.Snapshot)
 	l.exec = newExecutor(c, env, worker)
 	l.roots = stateroot.NewSampler(env.Clock, env.Log, l.stateAfter, worker.Doubt)
@@ -75,21 +65,31 @@ func Open(env *adapter.Env) (*Ledger, error) {
 	return l, nil
 }
 
-func signerOf(c *chain) types.Signer {
-	if p := c.settings.Pin; p != nil {
-		return types.MakeSigner(c.config, new(big.Int).SetUint64(p.Number), p.Timestamp)
+// chain is the chain by the settings in force.
+func (l *Ledger) chain() *chain { return l.inForce.Load() }
+
+// Configure implements adapter.Ledger. A long transaction that is under way would end in a block by the settings before:
+// like one that has lost the state that it builds on, it is executed again.
+func (l *Ledger) Configure(section []byte) error {
+	s, err := settings.Parse(section)
+	if err != nil {
+		return err
 	}
-	return types.MakeSigner(c.config, new(big.Int), 0)
+	c := l.chain().with(s)
+	l.inForce.Store(c)
+	l.exec.chain = c
+	l.exec.pool.configure(s)
+	l.exec.forget()
+	return nil
 }
 
 // Decode implements adapter.Ledger.
-func (l *Ledger) Decode(payload []byte) (any, error) { return l.checker.decodePayload(payload) }
+func (l *Ledger) Decode(payload []byte) (any, error) { return l.chain().decodePayload(payload) }
 
 // Rollback implements adapter.Ledger. What was executed may be committed nevertheless, by another
 // leader: the executor finds out when it is asked again.
 func (l *Ledger) Rollback(uint64) []adapter.Outcome {
-	l.exec.at = rows.Head{}
-	l.exec.roots.Stop()
+	l.exec.forget()
 	return l.exec.drain(fmt.Errorf("%w: the node that was to execute the transaction does not lead any more", coco.ErrNotCommitted))
 }
 
@@ -105,32 +105,32 @@ func (l *Ledger) Close() {
 	l.exec.roots.Close()
 }
 
-// Settings returns the network's settings, which MUST NOT be modified.
-func (l *Ledger) Settings() *settings.Settings { return l.chain.settings }
+// Settings returns the settings in force, which MUST NOT be modified.
+func (l *Ledger) Settings() *settings.Settings { return l.chain().settings }
 
 // ChainConfig returns go-ethereum's form of the rules, which MUST NOT be modified.
-func (l *Ledger) ChainConfig() *params.ChainConfig { return l.chain.config }
+func (l *Ledger) ChainConfig() *params.ChainConfig { return l.chain().config }
 
 // ChainID returns a fresh copy of the chain's id.
-func (l *Ledger) ChainID() *big.Int { return new(big.Int).Set(l.chain.config.ChainID) }
+func (l *Ledger) ChainID() *big.Int { return new(big.Int).Set(l.chain().config.ChainID) }
 
 // Signer returns what transactions of this network are signed by.
-func (l *Ledger) Signer() types.Signer { return l.checker.signer }
+func (l *Ledger) Signer() types.Signer { return l.chain().signer }
 
 // BaseFee is the same for every block: 0, or the pinned one; nil before London.
 func (l *Ledger) BaseFee() *big.Int {
-	if l.chain.baseFee == nil {
+	if l.chain().baseFee == nil {
 		return nil
 	}
-	return new(big.Int).Set(l.chain.baseFee)
+	return new(big.Int).Set(l.chain().baseFee)
 }
 
 // BlobFee is the same for every block; nil before Cancun. It MUST NOT be modified.
-func (l *Ledger) BlobFee() *big.Int { return l.chain.blobFee }
+func (l *Ledger) BlobFee() *big.Int { return l.chain().blobFee }
 
 // Notices implements adapter.Noticer.
 func (l *Ledger) Notices() []string {
-	p := l.chain.settings.Pin
+	p := l.chain().settings.Pin
 	if p == nil {
 		return nil
 	}

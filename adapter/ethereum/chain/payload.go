@@ -3,7 +3,6 @@ package chain
 import (
 	"errors"
 	"fmt"
-	"math/big"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core"
@@ -14,7 +13,6 @@ import (
 	"github.com/holiman/uint256"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter/ethereum/settings"
 )
 
 // checked is a transaction whose form, signature and limits are in order: all that does not
@@ -25,22 +23,15 @@ type checked struct {
 	hash common.Hash
 	raw  []byte
 	msg  core.Message
-	size int // of the payload
-}
-
-// checker decodes and checks transactions. It is immutable and safe for concurrent use.
-type checker struct {
-	settings *settings.Settings
-	rules    params.Rules
-	signer   types.Signer
-	baseFee  *big.Int
+	size int    // of the payload
+	by   *chain // whose settings it is checked by
 }
 
 // DecodeAndCheck decodes a signed transaction and checks everything that does not depend on the
 // state, the dearest part being the recovery of its sender. Errors have go-ethereum's texts.
-func (l *Ledger) DecodeAndCheck(raw []byte) (*checked, error) { return l.checker.check(raw) }
+func (l *Ledger) DecodeAndCheck(raw []byte) (*checked, error) { return l.chain().check(raw) }
 
-func (k *checker) check(raw []byte) (*checked, error) {
+func (k *chain) check(raw []byte) (*checked, error) {
 	tx, err := k.decode(raw)
 	if err != nil {
 		return nil, err
@@ -56,7 +47,7 @@ func (k *checker) check(raw []byte) (*checked, error) {
 	return c, k.limits(c)
 }
 
-func (k *checker) decode(raw []byte) (*types.Transaction, error) {
+func (k *chain) decode(raw []byte) (*types.Transaction, error) {
 	// The type comes first: a blob transaction with its sidecar is too large for any limit, and no smaller one is accepted.
 	if len(raw) > 0 && raw[0] == types.BlobTxType && (k.settings.Pin == nil || len(raw) > k.settings.MaxTxBytes) {
 		return nil, k.refuseBlob()
@@ -80,13 +71,19 @@ func (k *checker) decode(raw []byte) (*types.Transaction, error) {
 	default:
 		return nil, refusef("%w: type %d", types.ErrTxTypeNotSupported, kind)
 	}
-	if !tx.Protected() && !k.settings.AllowUnprotected {
-		return nil, refuse(errUnprotected)
-	}
 	return tx, nil
 }
 
-func (k *checker) refuseBlob() error {
+// again checks a transaction that was checked by other settings.
+func (k *chain) again(c *checked) error {
+	if err := k.limits(c); err != nil {
+		return err
+	}
+	c.by = k
+	return nil
+}
+
+func (k *chain) refuseBlob() error {
 	if k.settings.Pin == nil {
 		return refusef("%w: blob transactions are not accepted here, there is no blob network", types.ErrTxTypeNotSupported)
 	}
@@ -94,8 +91,8 @@ func (k *checker) refuseBlob() error {
 }
 
 // message prepares what go-ethereum executes, so that the executor has nothing left to convert.
-func (k *checker) message(tx *types.Transaction, raw []byte, sender common.Address) (*checked, error) {
-	c := &checked{tx: tx, hash: crypto.Keccak256Hash(raw), raw: raw, size: len(raw) + common.AddressLength}
+func (k *chain) message(tx *types.Transaction, raw []byte, sender common.Address) (*checked, error) {
+	c := &checked{tx: tx, hash: crypto.Keccak256Hash(raw), raw: raw, size: len(raw) + common.AddressLength, by: k}
 	m := &c.msg
 	m.From, m.To, m.Nonce, m.GasLimit = sender, tx.To(), tx.Nonce(), tx.Gas()
 	m.Data, m.AccessList = tx.Data(), tx.AccessList()
@@ -128,8 +125,14 @@ func (k *checker) message(tx *types.Transaction, raw []byte, sender common.Addre
 }
 
 // limits follows go-ethereum's txpool.ValidateTransaction.
-func (k *checker) limits(c *checked) error {
+func (k *chain) limits(c *checked) error {
 	m, r := &c.msg, &k.rules
+	if len(c.raw) > k.settings.MaxTxBytes {
+		return refusef("%w: transaction size %v, limit %v", errOversizedData, len(c.raw), k.settings.MaxTxBytes)
+	}
+	if !c.tx.Protected() && !k.settings.AllowUnprotected {
+		return refuse(errUnprotected)
+	}
 	if m.To == nil {
 		if err := vm.CheckMaxInitCodeSize(r, uint64(len(m.Data))); err != nil {
 			return refuse(err)
@@ -179,7 +182,7 @@ func (c *checked) payload() []byte {
 
 // decodePayload reads a payload of another node. Its signature is checked there; the rest is
 // checked again, since it costs little.
-func (k *checker) decodePayload(payload []byte) (*checked, error) {
+func (k *chain) decodePayload(payload []byte) (*checked, error) {
 	if len(payload) < common.AddressLength {
 		return nil, fmt.Errorf("%w: ethereum payload of %d bytes: expected an address and a transaction", coco.ErrCorrupt, len(payload))
 	}

@@ -55,6 +55,13 @@ func newPool(s *settings.Settings) *pool {
 	}
 }
 
+// configure bounds what waits by other settings. What waits already stays.
+func (p *pool) configure(s *settings.Settings) {
+	p.settings = s
+	p.calls.Resize(s.GapTotal)
+	p.bytes.Resize(s.GapBytes)
+}
+
 func (p *pool) room(k *kept) error {
 	who, size := k.call.Caller.Actor, k.checked.size
 	switch {

@@ -58,7 +58,7 @@ func (a *auditor) GetHeaderByHash(hash common.Hash) *types.Header {
 }
 
 func newAuditor(c *testChain) *auditor {
-	spec := c.chain.genesisSpec()
+	spec := c.chain().genesisSpec()
 	a := &auditor{t: c.t, config: c.ChainConfig(), db: gethstate.NewDatabaseForTesting()}
 	s, err := gethstate.New(types.EmptyRootHash, a.db)
 	must(c.t, err)
@@ -159,7 +159,7 @@ func (f *traffic) next() *types.Transaction {
 			return c.sign(from, nonce, &to, 300_000, 0, []byte{byte(f.r.IntN(4))})
 		}
 	case 7: // a delegation (EIP-7702), which the authority itself signs for its next nonce
-		if !c.chain.rules.IsPrague {
+		if !c.chain().rules.IsPrague {
 			break
 		}
 		auth, err := types.SignSetCode(c.keys[from], types.SetCodeAuthorization{

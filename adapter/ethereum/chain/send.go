@@ -11,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/sending"
 )
 
 // SendResult is what became of a raw transaction. Err nil means committed.
@@ -30,22 +31,23 @@ func (l *Ledger) Send(ctx context.Context, caller coco.Caller, again bool, raw .
 	out := make([]SendResult, len(raw))
 	calls := make([]*adapter.Call, 0, len(raw))
 	at := make([]int, 0, len(raw))
+	under := make([]sending.Tx, 0, len(raw))
 	for i, c := range l.checkAll(raw, out) {
 		if out[i].Err != nil {
 			continue
 		}
-		if !again && l.sending.knows(c.hash) {
+		if !again && l.sending.Knows(c.hash) {
 			out[i].Err = refuse(errAlreadyKnown)
 			continue
 		}
 		calls = append(calls, &adapter.Call{Caller: caller, Payload: c.payload(), Decoded: c, Repeatable: true, Done: ctx.Done()})
-		at = append(at, i)
+		at, under = append(at, i), append(under, sending.Tx{Hash: c.hash, From: c.msg.From, Nonce: c.msg.Nonce})
 	}
 	if len(calls) == 0 {
 		return out
 	}
-	l.sending.add(calls)
-	defer l.sending.remove(calls)
+	l.sending.Add(under)
+	defer l.sending.Remove(under)
 	for i, r := range l.env.Submit(ctx, calls...) {
 		res := &out[at[i]]
 		res.TxID, res.Err = r.TxID, r.Err
@@ -76,7 +78,7 @@ func (l *Ledger) checkAll(raw [][]byte, out []SendResult) []*checked {
 	const perWorker = 8 // makes up for the cost of a goroutine many times over
 	list := make([]*checked, len(raw))
 	check := func(i int) {
-		if list[i], out[i].Err = l.checker.check(raw[i]); list[i] != nil {
+		if list[i], out[i].Err = l.chain().check(raw[i]); list[i] != nil {
 			out[i].Hash = list[i].hash
 		}
 	}
@@ -115,63 +117,5 @@ func (l *Ledger) PendingNonce(ctx context.Context, addr common.Address) (uint64,
 	v := l.Latest()
 	defer v.Release()
 	nonce, err := v.Nonce(ctx, addr)
-	return l.sending.next(addr, nonce), err
-}
-
-// sending counts the transactions under way on this node, by sender and nonce, and by hash.
-type sending struct {
-	mu     sync.Mutex
-	count  map[sendingKey]int
-	hashes map[common.Hash]int
-}
-
-type sendingKey struct {
-	from  common.Address
-	nonce uint64
-}
-
-func (s *sending) init() {
-	s.count, s.hashes = map[sendingKey]int{}, map[common.Hash]int{}
-}
-
-func (s *sending) knows(hash common.Hash) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.hashes[hash] > 0
-}
-
-func (s *sending) add(calls []*adapter.Call) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, call := range calls {
-		c := call.Decoded.(*checked)
-		s.count[sendingKey{c.msg.From, c.msg.Nonce}]++
-		s.hashes[c.hash]++
-	}
-}
-
-func (s *sending) remove(calls []*adapter.Call) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, call := range calls {
-		c := call.Decoded.(*checked)
-		less(s.count, sendingKey{c.msg.From, c.msg.Nonce})
-		less(s.hashes, c.hash)
-	}
-}
-
-// less counts down, to no entry.
-func less[K comparable](counts map[K]int, key K) {
-	if counts[key]--; counts[key] <= 0 {
-		delete(counts, key)
-	}
-}
-
-func (s *sending) next(from common.Address, nonce uint64) uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.count[sendingKey{from, nonce}] > 0 {
-		nonce++
-	}
-	return nonce
+	return l.sending.Next(addr, nonce), err
 }

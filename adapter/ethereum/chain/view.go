@@ -78,8 +78,10 @@ type View struct {
 // Latest returns the newest committed state. The view MUST be released.
 func (l *Ledger) Latest() *View { return l.View(l.PastReader()) }
 
-// PastReader returns the reader of one request.
-func (l *Ledger) PastReader() *adapter.PastReader { return l.env.NewPastReader(l.pastTime) }
+// PastReader returns the reader of one request, which reads the ledger for as long as a call may take.
+func (l *Ledger) PastReader() *adapter.PastReader {
+	return l.env.NewPastReader(l.Settings().RPC.CallTimeout())
+}
 
 // View is Latest for a request that has read the past already.
 func (l *Ledger) View(past *adapter.PastReader) *View {
@@ -99,7 +101,8 @@ func (l *Ledger) View(past *adapter.PastReader) *View {
 func (l *Ledger) newest(src rows.Source, at *rows.Head) (*Block, error) {
 	value, ok := src.Get(rows.Blocks, rows.BlockKey(at.Number))
 	if !ok {
-		return &Block{Header: l.chain.bareHeader(src, at), Hash: at.Hash, bare: true}, nil
+		h, err := l.chain().bareHeader(src, at)
+		return &Block{Header: h, Hash: at.Hash, bare: true}, err
 	}
 	row, err := rows.DecodeBlock(value)
 	if err != nil {
@@ -256,7 +259,7 @@ func (v *View) TransactionInBlock(ctx context.Context, hash common.Hash) (*Trans
 	if err != nil {
 		return nil, nil, err
 	}
-	t, err := v.ledger.chain.expand(&r, hash, b)
+	t, err := v.ledger.chain().expand(&r, hash, b)
 	return t, b, err
 }
 
@@ -267,7 +270,7 @@ func (v *View) TransactionOf(ctx context.Context, b *Block, i int) (*Transaction
 	if err != nil {
 		return nil, err
 	}
-	return v.ledger.chain.expand(&r, b.Txs[i], b)
+	return v.ledger.chain().expand(&r, b.Txs[i], b)
 }
 
 // txRowOf reads the row of the i-th transaction of a block, whose seqno is known.

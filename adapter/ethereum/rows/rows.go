@@ -66,6 +66,27 @@ func EmptyBlocks(src Source, number uint64) uint64 {
 	return binary.BigEndian.Uint64(b[8:])
 }
 
+// KeyTerms is the key of what the newest block was made by, of what members may change: its gas limit and the address that
+// receives its fees. It is written when it changes; a ledger from before has none, and nothing has changed there.
+var KeyTerms = []byte("terms")
+
+// EncodeTerms returns the row of a header.
+func EncodeTerms(h *types.Header) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, h.GasLimit), h.Coinbase[:]...)
+}
+
+// ReadTerms reads the row; it is not ok if there is none.
+func ReadTerms(src Source) (gasLimit uint64, coinbase common.Address, ok bool, err error) {
+	b, ok := src.Get(Meta, KeyTerms)
+	if !ok {
+		return 0, coinbase, false, nil
+	}
+	if len(b) != 8+common.AddressLength {
+		return 0, coinbase, false, fmt.Errorf("%w: row of %d bytes of the newest block's terms, expected %d", coco.ErrCorrupt, len(b), 8+common.AddressLength)
+	}
+	return binary.BigEndian.Uint64(b), common.BytesToAddress(b[8:]), true, nil
+}
+
 // KnownRoot is a block's number and the state root after it.
 type KnownRoot struct {
 	Number uint64

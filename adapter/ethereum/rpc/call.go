@@ -47,7 +47,7 @@ func (s *Server) callMessage(ctx context.Context, x *exchange, at *rpc.BlockNumb
 		return nil, err
 	}
 	var res *chain.CallResult
-	err = s.calls.do(ctx, x.caller, func(ctx context.Context) (err error) {
+	err = s.guarded(ctx, x.caller, func(ctx context.Context) (err error) {
 		res, err = s.ledger.Call(ctx, v, msg, o)
 		return err
 	})
@@ -77,7 +77,7 @@ func (s *Server) estimate(ctx context.Context, x *exchange, at *rpc.BlockNumberO
 	}
 	var gas uint64
 	var res *chain.CallResult
-	err = s.calls.do(ctx, x.caller, func(ctx context.Context) (err error) {
+	err = s.guarded(ctx, x.caller, func(ctx context.Context) (err error) {
 		gas, res, err = s.ledger.EstimateGas(ctx, v, msg, o)
 		return err
 	})

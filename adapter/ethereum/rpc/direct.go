@@ -168,7 +168,7 @@ func dataMember(field **hexutil.Bytes, value []byte) bool {
 // replyBatch answers a JSON-RPC batch. Transactions that follow one another are submitted
 // together, in order: they become one batch of the ledger instead of one each.
 func (s *Server) replyBatch(x *exchange, b *buffers) {
-	reqs, plain := scan.ParseBatch(b.in, b.reqs, s.limits.BatchItems)
+	reqs, plain := scan.ParseBatch(b.in, b.reqs, s.limits().BatchItems)
 	b.reqs = reqs
 	if !plain {
 		s.replyUnusualBatch(x, b)
@@ -190,7 +190,7 @@ func (s *Server) replyBatch(x *exchange, b *buffers) {
 // go-ethereum does it, and element by element takes the direct way or the full server's.
 func (s *Server) replyUnusualBatch(x *exchange, b *buffers) {
 	var raw []json.RawMessage
-	if err := json.Unmarshal(b.in, &raw); err != nil || len(raw) == 0 || len(raw) > s.limits.BatchItems {
+	if err := json.Unmarshal(b.in, &raw); err != nil || len(raw) == 0 || len(raw) > s.limits().BatchItems {
 		b.out = s.replyFull(x, b.in, b.out)
 		return
 	}
@@ -261,7 +261,7 @@ func (r *batchReply) transactions(reqs []scan.Request) int {
 	if !sends {
 		return 0
 	}
-	for room := r.server.limits.ReplyBytes - r.x.size; room >= 0; room -= result {
+	for room := r.server.limits().ReplyBytes - r.x.size; room >= 0; room -= result {
 		if len(raw) == len(reqs) || string(reqs[len(raw)].Method) != string(reqs[0].Method) {
 			break
 		}
@@ -377,7 +377,7 @@ func (r *batchReply) grown(start int, id []byte) {
 		r.settle(x, start)
 	}
 	r.flushed()
-	if x.size > r.server.limits.ReplyBytes {
+	if x.size > r.server.limits().ReplyBytes {
 		r.refused = errReplyTooLarge
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/filter"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/guard"
 	"github.com/cocoframework/coco/internal/budget"
 )
 
@@ -66,25 +67,25 @@ func (s *Server) findLogs(ctx context.Context, v *chain.View, from, to uint64, f
 			archived++
 		}
 		switch {
-		case blocks > s.limits.LogBlocks:
-			return limit("more than %d blocks may have such logs", s.limits.LogBlocks)
-		case archived > s.limits.ArchiveBlocks:
-			return limit("more than %d blocks that have left memory may have such logs", s.limits.ArchiveBlocks)
+		case blocks > s.limits().LogBlocks:
+			return limit("more than %d blocks may have such logs", s.limits().LogBlocks)
+		case archived > s.limits().ArchiveBlocks:
+			return limit("more than %d blocks that have left memory may have such logs", s.limits().ArchiveBlocks)
 		}
 		return nil
 	}
-	err := s.calls.do(ctx, exchangeOf(ctx).caller, func(ctx context.Context) error {
+	err := s.guarded(ctx, exchangeOf(ctx).caller, func(ctx context.Context) error {
 		err := v.Logs(ctx, from, to, f, look, func(l *types.Log) error {
-			if list.Count == s.limits.LogResults {
-				return limit("query returned more than %d results", s.limits.LogResults)
+			if list.Count >= s.limits().LogResults {
+				return limit("query returned more than %d results", s.limits().LogResults)
 			}
 			return list.Add(l)
 		})
 		switch {
 		case errors.Is(err, budget.ErrLimit):
-			return limit("query returned more than %d bytes (rpc.reply_bytes)", s.limits.ReplyBytes)
-		case errors.Is(err, adapter.ErrPastLimit), context.Cause(ctx) == errCallTimeout:
-			return limit("query takes more than %v (rpc.call_timeout_ms)", s.limits.CallTimeout())
+			return limit("query returned more than %d bytes (rpc.reply_bytes)", s.limits().ReplyBytes)
+		case errors.Is(err, adapter.ErrPastLimit), guard.Late(ctx):
+			return limit("query takes more than %v (rpc.call_timeout_ms)", s.limits().CallTimeout())
 		}
 		return err
 	})
@@ -96,10 +97,10 @@ func (s *Server) mayLookAt(v *chain.View, from, to uint64) error {
 	if s.env.Search != nil {
 		return nil
 	}
-	if n := uint64(s.limits.LogBlocks); to-from >= n {
+	if n := uint64(s.limits().LogBlocks); to-from >= n {
 		return &logs.LimitError{Limit: fmt.Sprintf("exceed maximum block range %d", n), From: from, At: from + n}
 	}
-	if n := uint64(s.limits.ArchiveBlocks); to-from >= n && !v.InMemory(from+n) {
+	if n := uint64(s.limits().ArchiveBlocks); to-from >= n && !v.InMemory(from+n) {
 		return &logs.LimitError{Limit: fmt.Sprintf("exceed maximum range of %d blocks that have left memory", n), From: from, At: from + n}
 	}
 	return nil

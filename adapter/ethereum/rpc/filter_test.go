@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/host/local"
 )
 
 func TestPolledFilters(t *testing.T) {
@@ -97,24 +95,4 @@ func TestFiltersBelongToTheirCaller(t *testing.T) {
 	}
 	var hashes []common.Hash
 	n.ask(&hashes, "eth_getFilterChanges", id)
-}
-
-func TestCallsWaitForASlot(t *testing.T) {
-	g := newCallGuard(local.Clock{}, time.Hour, 1)
-	inside, finish := make(chan struct{}), make(chan struct{})
-	done := make(chan error, 1)
-	go func() {
-		done <- g.do(context.Background(), coco.Caller{}, func(context.Context) error { close(inside); <-finish; return nil })
-	}()
-	<-inside
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := g.do(ctx, coco.Caller{}, func(context.Context) error { return nil }); err == nil {
-		t.Error("a second call ran, there is one slot")
-	}
-	close(finish)
-	must(t, <-done)
-	must(t, g.do(context.Background(), coco.Caller{}, func(context.Context) error { return nil }))
-	g.close()
-	g.close()
 }

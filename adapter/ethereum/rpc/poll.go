@@ -48,7 +48,7 @@ func (m *ethMethods) addFilter(ctx context.Context, q *filter.Query) (string, er
 	}
 	id, err := m.s.polls.Add(f)
 	if errors.Is(err, filter.ErrTooMany) {
-		err = rpcErrorf(codeLimit, "more than %d filters: uninstall those that are not needed", m.s.limits.MaxFilters)
+		err = rpcErrorf(codeLimit, "more than %d filters: uninstall those that are not needed", m.s.limits().MaxFilters)
 	}
 	return rpcResult(id, err)
 }
@@ -94,7 +94,7 @@ func (m *ethMethods) GetFilterChanges(ctx context.Context, id string) (json.RawM
 }
 
 func (m *ethMethods) newBlocks(ctx context.Context, v *chain.View, f *filter.Polled) (json.RawMessage, error) {
-	to := m.s.pollTo(v, f, m.s.limits.LogResults)
+	to := m.s.pollTo(v, f, m.s.limits().LogResults)
 	from := f.Seen + 1
 	hashes := make([]common.Hash, to-f.Seen)
 	err := v.Backwards(ctx, from, to, func(b *chain.Block) error {
@@ -115,7 +115,7 @@ func (m *ethMethods) newBlocks(ctx context.Context, v *chain.View, f *filter.Pol
 
 func (m *ethMethods) newLogs(ctx context.Context, v *chain.View, f *filter.Polled) (json.RawMessage, error) {
 	from := f.Seen + 1
-	upTo := m.s.pollTo(v, f, m.s.limits.LogBlocks)
+	upTo := m.s.pollTo(v, f, m.s.limits().LogBlocks)
 	first, until := f.Query.Window(upTo)
 	if from = max(from, first); from > min(upTo, until) || f.Query.BlockHash != nil {
 		f.Seen = upTo
@@ -149,7 +149,7 @@ func (m *ethMethods) newLogs(ctx context.Context, v *chain.View, f *filter.Polle
 // left memory, so that a poll comes to its end in time and the next one goes on.
 func (s *Server) pollTo(v *chain.View, f *filter.Polled, limit int) uint64 {
 	indexed := s.env.Search != nil && f.Query != nil
-	if few := max(1, s.limits.ArchiveBlocks/10); !indexed && few < limit && !v.InMemory(min(v.Number(), f.Seen+uint64(few))) {
+	if few := max(1, s.limits().ArchiveBlocks/10); !indexed && few < limit && !v.InMemory(min(v.Number(), f.Seen+uint64(few))) {
 		limit = few
 	}
 	return min(v.Number(), f.Seen+uint64(limit))

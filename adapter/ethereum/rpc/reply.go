@@ -109,7 +109,7 @@ func (b *buffers) settle(x *exchange, start int) {
 // buffer returns a buffer for the result of the exchange's next call. Small results have no limit of their own: they
 // count towards that of the reply once they are there.
 func (s *Server) buffer(x *exchange) *budget.Buffer {
-	return budget.NewBuffer(x.claim, max(smallResult, s.limits.ReplyBytes-x.size))
+	return budget.NewBuffer(x.claim, max(smallResult, s.limits().ReplyBytes-x.size))
 }
 
 // result returns what a method has written. A refusal for the size of the reply says what else to ask for.
@@ -137,7 +137,7 @@ func (s *Server) tooLarge(x *exchange, instead string) error {
 	if x.size > 0 {
 		return errReplyTooLarge
 	}
-	return rpcErrorf(codeReplyTooLarge, "response too large: more than %d bytes (rpc.reply_bytes): %s", s.limits.ReplyBytes, instead)
+	return rpcErrorf(codeReplyTooLarge, "response too large: more than %d bytes (rpc.reply_bytes): %s", s.limits().ReplyBytes, instead)
 }
 
 // data returns bytes that a call has returned, in hexadecimal digits.

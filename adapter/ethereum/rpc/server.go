@@ -24,6 +24,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/ethereum/go-ethereum/rpc"
 
@@ -33,6 +35,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/crash"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/filter"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/guard"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/scan"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 	"github.com/cocoframework/coco/adapter/reading"
@@ -49,9 +52,8 @@ type Server struct {
 	submit func(ctx context.Context, caller coco.Caller, again bool, raw ...[]byte) []chain.SendResult // Ledger.Send
 	// authorize is Ledger.Authorize.
 	authorize func(coco.Caller, adapter.Read) error
-	limits    settings.RPC
-	full      *rpc.Server
-	calls     *callGuard
+	served    atomic.Pointer[fullServer] // see full
+	calls     *guard.Guard
 	panics    *contain.Panics
 	polls     *filter.Table
 	chain     []byte // the reply to eth_chainId
@@ -65,35 +67,62 @@ type Server struct {
 
 // New returns the JSON-RPC server of l. Nothing runs until a request comes.
 func New(l *chain.Ledger, env *adapter.Env) *Server {
-	limits := l.Settings().RPC
 	s := &Server{
 		ledger: l,
 		env:    env,
 		submit: l.Send, authorize: l.Authorize,
-		limits: limits,
-		full:   rpc.NewServer(),
-		calls:  newCallGuard(env.Clock, limits.CallTimeout(), 2*runtime.GOMAXPROCS(0)),
-		polls:  filter.NewTable(env.Clock, limits.MaxFilters),
-		chain:  encode.AppendBig(nil, l.ChainID()),
+		calls: guard.New(env.Clock, func() time.Duration { return l.Settings().RPC.CallTimeout() }, 2*runtime.GOMAXPROCS(0)),
+		polls: filter.NewTable(env.Clock, func() int { return l.Settings().RPC.MaxFilters }),
+		chain: encode.AppendBig(nil, l.ChainID()),
 	}
 	if s.panics = env.Panics; s.panics == nil {
 		s.panics = contain.New(env.Log)
 	}
 	crash.Watch()
 	s.stop, s.cancel = context.WithCancel(context.Background())
-	s.full.SetBatchLimits(limits.BatchItems, limits.ReplyBytes)
-	s.full.SetHTTPBodyLimit(limits.BodyBytes + 2) // room for the brackets around one call
+	return s
+}
+
+// limits are those in force: members may change them.
+func (s *Server) limits() *settings.RPC { return &s.ledger.Settings().RPC }
+
+// fullServer is go-ethereum's server, and the limits that it was made with.
+type fullServer struct {
+	*rpc.Server
+	limits settings.RPC
+}
+
+// full returns go-ethereum's server by the limits in force. A server's limits must not change while it serves, so other
+// limits get another server; one that serves yet is left to its requests.
+func (s *Server) full() *fullServer {
+	limits := s.limits()
+	if f := s.served.Load(); f != nil && f.limits == *limits {
+		return f
+	}
+	f := &fullServer{rpc.NewServer(), *limits}
+	f.SetBatchLimits(limits.BatchItems, limits.ReplyBytes)
+	f.SetHTTPBodyLimit(limits.BodyBytes + 2) // room for the brackets around one call
 	for name, methods := range map[string]any{
 		"coco": &cocoMethods{s},
 		"eth":  &ethMethods{s},
 		"net":  &netMethods{s},
 		"web3": &web3Methods{s},
 	} {
-		if err := s.full.RegisterName(name, methods); err != nil {
+		if err := f.RegisterName(name, methods); err != nil {
 			panic(err) // only a receiver without methods is refused
 		}
 	}
-	return s
+	s.served.Store(f)
+	return f
+}
+
+// guarded runs a call within its time, once there is a slot for it.
+func (s *Server) guarded(ctx context.Context, who coco.Caller, fn func(context.Context) error) error {
+	err := s.calls.Do(ctx, who, fn)
+	if late := (*guard.TimeoutError)(nil); errors.As(err, &late) {
+		return rpcErrorf(codeServer, "%v", late)
+	}
+	return err
 }
 
 // Endpoints are what the ledger serves.
@@ -111,8 +140,8 @@ func (s *Server) Close() error {
 	s.mu.Unlock()
 	s.cancel()
 	s.conns.Wait()
-	s.full.Stop()
-	s.calls.close()
+	s.full().Stop()
+	s.calls.Close()
 	return nil
 }
 
@@ -187,14 +216,14 @@ func (s *Server) servePost(caller coco.Caller, w http.ResponseWriter, r *http.Re
 		problem.Write(w, wire.ByCode(wire.CodeMediaType), fmt.Sprintf("expected Content-Type: application/json, found %q", r.Header.Get("Content-Type")))
 		return
 	}
-	if r.ContentLength > int64(s.limits.BodyBytes) {
+	if r.ContentLength > int64(s.limits().BodyBytes) {
 		s.bodyTooLarge(w)
 		return
 	}
 	b := bodies.Get().(*buffers)
 	defer b.release()
 	var err error
-	if b.in, err = readBody(b.in[:0], r.Body, s.limits.BodyBytes, nil); err != nil {
+	if b.in, err = readBody(b.in[:0], r.Body, s.limits().BodyBytes, nil); err != nil {
 		if big := (*http.MaxBytesError)(nil); errors.As(err, &big) { // the gateway's limit
 			s.bodyTooLarge(w)
 			return
@@ -202,7 +231,7 @@ func (s *Server) servePost(caller coco.Caller, w http.ResponseWriter, r *http.Re
 		problem.Write(w, wire.AnswerTo(err), err.Error())
 		return
 	}
-	if len(b.in) > s.limits.BodyBytes {
+	if len(b.in) > s.limits().BodyBytes {
 		s.bodyTooLarge(w)
 		return
 	}
@@ -231,7 +260,7 @@ func (s *Server) servePost(caller coco.Caller, w http.ResponseWriter, r *http.Re
 }
 
 func (s *Server) bodyTooLarge(w http.ResponseWriter) {
-	problem.Write(w, wire.ByCode(wire.CodeTooLarge), fmt.Sprintf("the body is larger than the %d bytes that rpc.body_bytes of the adapter's settings or limits.body_bytes of the constitution allow", s.limits.BodyBytes))
+	problem.Write(w, wire.ByCode(wire.CodeTooLarge), fmt.Sprintf("the body is larger than the %d bytes that rpc.body_bytes of the adapter's settings or limits.body_bytes of the constitution allow", s.limits().BodyBytes))
 }
 
 var jsonType = []string{"application/json"}
@@ -308,7 +337,7 @@ func (s *Server) replyFull(x *exchange, body, out []byte) []byte {
 		RemoteAddr:    x.remote,
 	}).WithContext(context.WithValue(x.ctx, exchangeKey{}, x))
 	c := capture{out: out, header: http.Header{}}
-	s.full.ServeHTTP(&c, r)
+	s.full().ServeHTTP(&c, r)
 	if bytes.Contains(c.out[len(out):], []byte(methodCrashed)) {
 		req, _, _ := scan.Parse(body, scan.SkipSpace(body, 0))
 		s.panics.Noted("JSON-RPC "+string(req.Method), crash.Take())

@@ -169,8 +169,8 @@ func (x *exchange) unsubscribe(raw json.RawMessage) (bool, error) {
 func (c *wsConn) register(sub *wsSubscription) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.subs) >= c.server.limits.MaxSubscriptions {
-		return rpcErrorf(codeLimit, "more than %d subscriptions on one connection: unsubscribe from those that are not needed", c.server.limits.MaxSubscriptions)
+	if len(c.subs) >= c.server.limits().MaxSubscriptions {
+		return rpcErrorf(codeLimit, "more than %d subscriptions on one connection: unsubscribe from those that are not needed", c.server.limits().MaxSubscriptions)
 	}
 	c.subs[sub.id] = sub
 	return nil

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -106,10 +107,10 @@ func (s *Server) serveWebSocket(caller coco.Caller, w http.ResponseWriter, r *ht
 	if err != nil {
 		return // Accept has answered
 	}
-	ws.SetReadLimit(int64(s.limits.BodyBytes))
+	ws.SetReadLimit(-1) // see read, which goes by the limit in force
 	c := &wsConn{
 		server: s, ws: ws, of: peerOf{caller, r.RemoteAddr, asked}, claim: adapter.ClaimOf(w),
-		calls: make(chan struct{}, s.limits.ConnectionCalls),
+		calls: make(chan struct{}, s.limits().ConnectionCalls),
 		out:   make(chan outgoing, wsQueue),
 		subs:  map[string]*wsSubscription{},
 	}
@@ -173,9 +174,12 @@ func (c *wsConn) read() {
 		if err != nil {
 			return
 		}
-		b := bodies.Get().(*buffers)
-		// The library ends the connection of a message beyond its limit, one byte later than said.
-		b.in, err = readBody(b.in[:0], r, c.server.limits.BodyBytes+2, c.take)
+		b, most := bodies.Get().(*buffers), c.server.limits().BodyBytes
+		b.in, err = readBody(b.in[:0], r, most, c.take)
+		if err == nil && len(b.in) > most {
+			c.drop(websocket.StatusMessageTooBig, fmt.Sprintf("a message of more than %d bytes (rpc.body_bytes)", most))
+			return
+		}
 		if err == nil {
 			err = c.take(smallResult) // of its reply, before it is counted
 		}

@@ -2,42 +2,45 @@ package settings
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/ethereum/go-ethereum/params"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/setting"
 )
 
-// Bound is what a number among the settings of a new network may be, such that the network works: transactions can be
-// sent, calls made and blocks read. Parse takes more, as the programs before did.
-type Bound struct {
-	Name     string // with "rpc." before those of rpc
-	Min, Max uint64
+// bound is what a number may be in a new network, and what a vote may set: the network works with it, so that transactions
+// can be sent, calls made and blocks read. Parse takes more, as the programs before did.
+type bound struct {
+	name string // with "rpc." before those of rpc
+	setting.Range
 }
 
 const maxNumber = 1 << 30
 
-// Bounds are those of all numbers but chain_id, min_gas_price and pin.
-func Bounds() []Bound {
-	return []Bound{
-		{"gas_limit", params.TxGas, maxGasLimit},
-		{"call_gas_limit", params.TxGas, params.MaxGasLimit},
-		{"max_tx_bytes", 256, maxMaxTxBytes},
-		{"gap_wait_ms", 0, uint64(maxGapWait.Milliseconds())},
-		{"gap_per_sender", 0, 1 << 20},
-		{"gap_total", 0, 1 << 20},
-		{"gap_bytes", 0, 1 << 30},
-		{"confirmation_blocks", 0, maxConfirmationBlocks},
-		{"rpc.body_bytes", 1 << 10, maxNumber},
-		{"rpc.batch_items", 1, maxNumber},
-		{"rpc.reply_bytes", 4 << 10, 128 << 20}, // beyond it the budget for replies has no room for one caller's
-		{"rpc.call_timeout_ms", 10, maxNumber},
-		{"rpc.log_blocks", 1, maxNumber},
-		{"rpc.log_results", 1, maxNumber},
-		{"rpc.archive_blocks", 1, maxNumber},
-		{"rpc.max_filters", 1, maxNumber},
-		{"rpc.max_subscriptions", 1, maxNumber},
-		{"rpc.connection_calls", 1, maxNumber},
+// bounds are those of all numbers but chain_id and pin.
+func bounds() []bound {
+	return []bound{
+		{"gas_limit", setting.Range{Min: params.TxGas, Max: maxGasLimit}},
+		{"call_gas_limit", setting.Range{Min: params.TxGas, Max: params.MaxGasLimit}},
+		{"max_tx_bytes", setting.Range{Min: 256, Max: maxMaxTxBytes}},
+		{"min_gas_price", setting.Range{Min: 0, Max: params.Ether}}, // which makes a transfer cost 21,000 ether
+		{"gap_wait_ms", setting.Range{Min: 0, Max: uint64(maxGapWait.Milliseconds())}},
+		{"gap_per_sender", setting.Range{Min: 0, Max: 1 << 20}},
+		{"gap_total", setting.Range{Min: 0, Max: 1 << 20}},
+		{"gap_bytes", setting.Range{Min: 0, Max: 1 << 30}},
+		{"confirmation_blocks", setting.Range{Min: 0, Max: maxConfirmationBlocks}},
+		{"rpc.body_bytes", setting.Range{Min: 1 << 10, Max: maxNumber}},
+		{"rpc.batch_items", setting.Range{Min: 1, Max: maxNumber}},
+		{"rpc.reply_bytes", setting.Range{Min: 4 << 10, Max: 128 << 20}}, // beyond it the budget for replies has no room for one caller's
+		{"rpc.call_timeout_ms", setting.Range{Min: 10, Max: maxNumber}},
+		{"rpc.log_blocks", setting.Range{Min: 1, Max: maxNumber}},
+		{"rpc.log_results", setting.Range{Min: 1, Max: maxNumber}},
+		{"rpc.archive_blocks", setting.Range{Min: 1, Max: maxNumber}},
+		{"rpc.max_filters", setting.Range{Min: 1, Max: maxNumber}},
+		{"rpc.max_subscriptions", setting.Range{Min: 1, Max: maxNumber}},
+		{"rpc.connection_calls", setting.Range{Min: 1, Max: maxNumber}},
 	}
 }
 
@@ -60,9 +63,12 @@ func CompleteNew(page []byte) ([]byte, error) {
 	for _, f := range s.RPC.fields() {
 		found["rpc."+f.name] = uint64(*f.value)
 	}
-	for _, b := range Bounds() {
-		if n := found[b.Name]; n < b.Min || n > b.Max {
-			return nil, fmt.Errorf("%w: ethereum settings: %s: expected %d to %d for a new network, found %d", coco.ErrInvalid, b.Name, b.Min, b.Max, n)
+	if found["min_gas_price"] = math.MaxUint64; s.MinGasPrice.IsUint64() {
+		found["min_gas_price"] = s.MinGasPrice.Uint64()
+	}
+	for _, b := range bounds() {
+		if n := found[b.name]; n < b.Min || n > b.Max {
+			return nil, fmt.Errorf("%w: ethereum settings: %s: expected %d to %d for a new network, found %d", coco.ErrInvalid, b.name, b.Min, b.Max, n)
 		}
 	}
 	return out, nil

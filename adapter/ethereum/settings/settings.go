@@ -3,6 +3,8 @@
 //
 //	page of a new network ── Complete: the defaults ──▶ what is stored, hashed and approved ── Parse ──▶ Settings
 //
+// [Table] says what each may be, and which of them members may change by a vote.
+//
 // The defaults are in [Complete] only. [Parse] refuses what is not complete, so that a later program with other
 // defaults executes an old ledger as it was.
 //
@@ -175,31 +177,6 @@ func clip(b []byte) string {
 		return string(b[:40]) + "…"
 	}
 	return string(b)
-}
-
-// fixed are the settings on which the state depends from block 0 on.
-var fixed = []string{"chain_id", "alloc", "fork", "pin"}
-
-// CheckChange says why settings cannot follow old ones, both in canonical JSON. No setting can change as yet: those
-// that the state does not depend on are read when the ledger opens, and nodes that opened it at different times would
-// differ.
-func CheckChange(old, new []byte) error {
-	if _, err := Parse(new); err != nil {
-		return err
-	}
-	var was, is map[string]json.RawMessage
-	if err := errors.Join(json.Unmarshal(old, &was), json.Unmarshal(new, &is)); err != nil {
-		return fmt.Errorf("%w: ethereum settings: %w", coco.ErrInvalid, err)
-	}
-	for _, name := range fixed {
-		if !bytes.Equal(was[name], is[name]) {
-			return fmt.Errorf("%w: ethereum settings: %s cannot change: the state depends on it from the start", coco.ErrInvalid, name)
-		}
-	}
-	if !bytes.Equal(old, new) {
-		return fmt.Errorf("%w: ethereum settings: they cannot change while the network runs", coco.ErrInvalid)
-	}
-	return nil
 }
 
 // Parse reads complete settings. Errors are coco.ErrInvalid and name the field.

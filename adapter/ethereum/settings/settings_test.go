@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -115,8 +116,8 @@ func FuzzSettings(f *testing.F) {
 	})
 }
 
-// Canonical JSON is compared: a setting that the state depends on is named, whatever else changes with it.
-func TestSettingsThatTheStateDependsOnCannotChange(t *testing.T) {
+// A vote changes what neither the state nor its re-execution depends on, one of the values that a new network may have.
+func TestAVoteChangesWhatTheStateSoFarDoesNotDependOn(t *testing.T) {
 	complete := func(page string) []byte {
 		t.Helper()
 		b, err := Complete([]byte(page))
@@ -125,24 +126,75 @@ func TestSettingsThatTheStateDependsOnCannotChange(t *testing.T) {
 	}
 	old := complete(`{"chain_id":7,"gas_limit":30000000}`)
 	for page, want := range map[string]string{
-		`{"chain_id":7,"gas_limit":30000000}`: "",
-		`{"chain_id":8,"gas_limit":30000000}`: "chain_id cannot change: the state depends on it from the start",
-		`{"alloc":{"0x00000000000000000000000000000000000000aa":{}},"chain_id":7,"gas_limit":30000000}`: "alloc cannot change: the state depends",
-		`{"chain_id":7,"fork":"london","gas_limit":30000000}`:                                           "fork cannot change: the state depends",
-		`{"chain_id":7,"gas_limit":40000000}`:                                                           "cannot change while the network runs",
+		`{"chain_id":7,"gas_limit":30000000}`:                                                           "",
+		`{"chain_id":7,"gas_limit":40000000}`:                                                           "",
+		`{"chain_id":7,"gas_limit":30000000,"allow_unprotected":true}`:                                  "",
+		`{"chain_id":7,"gas_limit":30000000,"rpc":{"log_blocks":5}}`:                                    "",
+		`{"chain_id":8,"gas_limit":30000000}`:                                                           "no vote can change chain_id: all transactions so far are signed for it",
+		`{"alloc":{"0x00000000000000000000000000000000000000aa":{}},"chain_id":7,"gas_limit":30000000}`: "no vote can change alloc: it is block 0",
+		`{"chain_id":7,"fork":"london","gas_limit":30000000}`:                                           "no vote can change fork: the blocks so far",
+		// It opens, as an older network may have it, and is not given to one that runs.
+		`{"chain_id":7,"gas_limit":5000}`: "gas_limit: expected a whole number from 21000 to 500000000, found 5000",
 	} {
-		err := CheckChange(old, complete(page))
-		if want == "" && err != nil || want != "" && (!errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), want)) {
+		next := complete(page)
+		err := errors.Join(Table().CheckChange(2, old, next), Check(next))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: error %v, expected %q", page, err, want)
 		}
 	}
-	for found, want := range map[string]string{
-		strings.Replace(string(old), `"gas_limit":30000000`, `"gas_limit":1`, 1):   "gas_limit: expected",
-		strings.Replace(string(old), `"gas_limit"`, `"genesis":{},"gas_limit"`, 1): "genesis",
-		strings.Replace(string(old), `"fork":"osaka",`, "", 1):                     "fork is missing",
+	change := func(from, to string) []byte { return []byte(strings.Replace(string(old), from, to, 1)) }
+	for want, found := range map[string][]byte{
+		"gas_limit: expected a whole number":         change(`"gas_limit":30000000`, `"gas_limit":"40000000"`),
+		"there is no setting genesis":                change(`"gas_limit"`, `"genesis":{},"gas_limit"`),
+		"there is no setting rpc.items":              change(`"batch_items"`, `"items":1,"batch_items"`),
+		"rpc.batch_items would be left out":          change(`"batch_items":5000,`, ``),
+		"rpc: expected a table, found 7":             change(string(old[strings.Index(string(old), `"rpc":`):len(old)-1]), `"rpc":7`),
+		"no vote can change pin":                     change(`"rpc"`, `"pin":{},"rpc"`),
+		"timestamps: expected one of real":           change(`"timestamps":"real"`, `"timestamps":"early"`),
+		"allow_unprotected: expected true or false":  change(`"allow_unprotected":false`, `"allow_unprotected":1`),
+		"coinbase: expected an address":              change(`"coinbase":"0x0000`, `"coinbase":"0x00`),
+		"min_gas_price: expected a whole number":     change(`"min_gas_price":0`, `"min_gas_price":2000000000000000000`),
+		"confirmation_blocks: expected a whole numb": change(`"confirmation_blocks":12`, `"confirmation_blocks":-1`),
 	} {
-		if err := CheckChange(old, []byte(found)); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), want) {
+		if err := Table().CheckChange(2, old, found); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, expected %q", found, err, want)
+		}
+	}
+	// Programs that know rules 1 only would not put it in force.
+	if err := Table().CheckChange(1, old, complete(`{"chain_id":7,"gas_limit":40000000}`)); err == nil || !strings.Contains(err.Error(), "from rules 2 on, and this network has rules 1") {
+		t.Errorf("by rules 1: %v", err)
+	}
+	// A ledger of before these settings may get them.
+	older := change(`"timestamps":"real"`, `"min_gas_price":0`)
+	older = []byte(strings.Replace(string(older), `"min_gas_price":0,`, ``, 1))
+	if _, err := Parse(older); err != nil {
+		t.Fatal(err)
+	}
+	must(t, Table().CheckChange(2, older, old))
+	// The block of a pinned network says its settings.
+	if err := Check(complete(`{"chain_id":1,"pin":{"difficulty":1,"gas_limit":9000,"number":1,"timestamp":1}}`)); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), "pinned") {
+		t.Errorf("of a pinned network: %v", err)
+	}
+}
+
+// Each setting of the section is in the table, with the default that a page is completed with.
+func TestTheTableListsEverySetting(t *testing.T) {
+	listed := map[string]bool{"predeploys": true}
+	for _, s := range Table() {
+		listed[s.Name] = true
+		if s.Meaning == "" || s.Fixed == "" && (s.Values == nil || s.Takes == "") {
+			t.Errorf("%s: not all is said: %+v", s.Name, s)
+		}
+		if s.Values != nil && s.Default != "" {
+			must(t, s.Values.Check([]byte(s.Default)))
+		}
+	}
+	for prefix, section := range map[string]any{"": settingsJSON{}, "rpc.": RPC{}} {
+		for f := range reflect.TypeOf(section).Fields() {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if !listed[prefix+name] && name != "rpc" {
+				t.Errorf("the table does not list %s", prefix+name)
+			}
 		}
 	}
 }

@@ -1,50 +1,98 @@
 package settings
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
+	"strconv"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/setting"
 )
 
-// meanings says of each setting what it is and what it may be, by its name on a page.
-var meanings = map[string]string{
-	"chain_id":            "what transactions are signed for, 1 to 2^63 − 37; required",
-	"fork":                "the rules from block 0 on, one of " + quoted(forkNames()),
-	"alloc":               "the state of block 0, by address: `balance`, `nonce`, `code`, `storage`; what an account does not mention is zero",
-	"predeploys":          "contracts in block 0 that tools expect at the same address on every chain: `create2-deployer` (0x4e59b44847b379578588920cA78FbF26c0B4956C, of salted `forge script`), `multicall3` (0xcA11bde05977b3631167028862bE2a173976CA11). On a page only: they are stored as accounts of `alloc`. `coco up` has both",
-	"gas_limit":           fmt.Sprintf("of a block, %d to %d", minGasLimit, maxGasLimit),
-	"call_gas_limit":      "of `eth_call` and `eth_estimateGas`",
-	"max_tx_bytes":        fmt.Sprintf("of one transaction, 256 to %d", maxMaxTxBytes),
-	"min_gas_price":       "the least tip that a transaction offers, in wei",
-	"coinbase":            "receives the fees of those who offer any",
-	"allow_unprotected":   "admits transactions without a chain id (before EIP-155), which could be replayed from other chains; with `pin` true",
-	"gap_wait_ms":         fmt.Sprintf("how long a transaction waits for lower nonces, 0 to %d", maxGapWait.Milliseconds()),
-	"gap_per_sender":      "transactions of one sender that wait so",
-	"gap_total":           "of all senders",
-	"gap_bytes":           "their size together",
-	"timestamps":          "`real` or `increasing`, see [Blocks and states](#blocks-and-states); absent in older ledgers: `real`",
-	"confirmation_blocks": fmt.Sprintf("blocks without transactions after the last one with some, 0 to %d; with `pin` 0; absent in older ledgers: 0", maxConfirmationBlocks),
-	"pin":                 "executes everything in the context of one block of the mainnet, as `coco bench mainnet` does",
-	"rpc":                 "a table: its settings follow, each 1 to 2^30 (0 on a page is the default); [Limits](#limits) says what each bounds",
-}
+// From when on a vote about a setting counts.
+const (
+	nextBlock       = "the next block"
+	nextTransaction = "the next transaction"
+	nextCall        = "the next call"
+	nextRequest     = "the next request"
+)
 
-// Table returns the table of all settings in docs/json-rpc.md, in the order of their names, those of rpc last.
-func Table() string {
-	var b strings.Builder
-	b.WriteString("| setting | default | |\n|---|---|---|\n")
-	all := defaults(false)
-	for _, name := range slices.Sorted(maps.Keys(meanings)) {
-		value := "–"
-		if v := all[name]; v != nil && name != "rpc" {
-			value = "`" + strings.Trim(string(v), `"`) + "`"
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, value, meanings[name])
+// Table lists the settings. Whatever votes may change is independent of the rest; see package setting.
+func Table() setting.Table {
+	t := setting.Table{
+		{Name: "chain_id", Values: setting.Range{Min: 1, Max: maxChainID}, Meaning: "what transactions are signed for; required", Fixed: "all transactions so far are signed for it"},
+		{Name: "fork", Values: setting.Words(forkNames()), Meaning: "the rules of the EVM; not with `pin`. No transaction names its chain before `spurious-dragon`, so `allow_unprotected` is needed there", Fixed: "the blocks so far are executed by it"},
+		{Name: "alloc", Meaning: "the state of block 0, by address: `balance`, `nonce`, `code`, `storage`; what an account does not mention is zero", Fixed: "it is block 0"},
+		{
+			Name: "predeploys", Fixed: "it is block 0",
+			Meaning: "contracts in block 0 that tools expect at the same address on every chain: `create2-deployer` (0x4e59b44847b379578588920cA78FbF26c0B4956C, of salted `forge script`), `multicall3` (0xcA11bde05977b3631167028862bE2a173976CA11). On a page only: they are stored as accounts of `alloc`. `coco up` has both",
+		},
+		{Name: "pin", Meaning: "executes everything in the context of one block of the mainnet, as `coco bench mainnet` does; with it no vote changes any setting", Fixed: "the blocks so far are executed by it"},
+		{Name: "gas_limit", Meaning: "of a block; not with `pin`. A vote changes it at once, not by a thousandth a block as Ethereum's validators do", Takes: nextBlock},
+		{Name: "call_gas_limit", Meaning: "of `eth_call` and `eth_estimateGas`", Takes: nextCall},
+		{Name: "max_tx_bytes", Meaning: "of one transaction", Takes: nextTransaction},
+		{Name: "min_gas_price", Meaning: "the least tip that a transaction offers, in wei", Takes: nextTransaction},
+		{Name: "coinbase", Values: address{}, Meaning: "receives the fees of those who offer any; not with `pin`", Takes: nextBlock},
+		{Name: "allow_unprotected", Values: setting.Switch{}, Meaning: "admits transactions without a chain id (before EIP-155), which could be replayed from other chains; with `pin` true", Takes: nextTransaction},
+		{Name: "gap_wait_ms", Meaning: "how long a transaction waits for lower nonces", Takes: nextTransaction},
+		{Name: "gap_per_sender", Meaning: "transactions of one sender that wait for lower nonces", Takes: nextTransaction},
+		{Name: "gap_total", Meaning: "transactions of all senders that wait for lower nonces", Takes: nextTransaction},
+		{Name: "gap_bytes", Meaning: "size together of the transactions that wait for lower nonces", Takes: nextTransaction},
+		{
+			Name: "timestamps", Values: setting.Words{string(Real), string(Increasing)}, Absent: strconv.Quote(string(Real)),
+			Meaning: "how the times of blocks follow one another, see [Blocks and states](json-rpc.md#blocks-and-states)", Takes: nextBlock,
+		},
+		{Name: "confirmation_blocks", Absent: "0", Meaning: "blocks without transactions after the last one with some; with `pin` 0", Takes: nextBlock},
 	}
 	for _, f := range new(RPC).fields() {
-		fmt.Fprintf(&b, "| `rpc.%s` | `%d` | |\n", f.name, f.standard)
+		takes := nextRequest
+		if f.name == "connection_calls" {
+			takes = "the next connection"
+		}
+		t = append(t, setting.Setting{Name: "rpc." + f.name, Default: strconv.Itoa(f.standard), Meaning: "see [Limits](json-rpc.md#limits); on a page 0 is the default", Takes: takes})
 	}
-	return b.String()
+	defaults := defaults(false)
+	for i := range t {
+		s := &t[i]
+		if v := defaults[s.Name]; v != nil {
+			s.Default = string(v)
+		}
+		for _, b := range bounds() {
+			if b.name == s.Name {
+				s.Values = b.Range
+			}
+		}
+	}
+	return t
 }
 
-func quoted(names []string) string { return "`" + strings.Join(names, "`, `") + "`" }
+// Check says why a vote may not lead to a section in which each setting has one of its values. The error is coco.ErrInvalid.
+func Check(section []byte) error {
+	s, err := Parse(section)
+	if err == nil && s.Pin != nil {
+		err = fmt.Errorf("%w: ethereum settings: no vote changes those of a pinned network: its block says them", coco.ErrInvalid)
+	}
+	return err
+}
+
+// address are the addresses of accounts.
+type address struct{}
+
+// Check implements setting.Values.
+func (address) Check(value []byte) error {
+	var text string
+	if json.Unmarshal(value, &text) != nil || !common.IsHexAddress(text) || len(text) != 2+2*common.AddressLength {
+		return errors.New("expected an address, 0x and 40 hexadecimal digits, found " + clip(value))
+	}
+	return nil
+}
+
+func (address) String() string { return "an address" }
+
+// Ends implements setting.Values.
+func (address) Ends() []string {
+	return []string{strconv.Quote(common.Address{}.Hex()), strconv.Quote(common.MaxAddress.Hex())}
+}

@@ -23,7 +23,7 @@ var ErrTooMany = errors.New("too many filters")
 // matter of one node, and forgotten when they are not polled.
 type Table struct {
 	clock  host.Clock
-	max    int // of one caller
+	max    func() int // of one caller
 	mu     sync.Mutex
 	byID   map[string]*Polled
 	counts map[coco.ActorID]int
@@ -42,8 +42,8 @@ type Polled struct {
 // filterLife is how long a filter is kept without a poll, as in go-ethereum.
 const filterLife = 5 * time.Minute
 
-// NewTable returns a table of at most that many filters of one caller.
-func NewTable(clock host.Clock, most int) *Table {
+// NewTable returns a table of at most so many filters of one caller as most says when one is added.
+func NewTable(clock host.Clock, most func() int) *Table {
 	return &Table{clock: clock, max: most, byID: map[string]*Polled{}, counts: map[coco.ActorID]int{}}
 }
 
@@ -52,14 +52,14 @@ func (t *Table) Add(f *Polled) (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.clock.Now()
-	if t.counts[f.Owner] >= t.max {
+	if t.counts[f.Owner] >= t.max() {
 		for id, old := range t.byID {
 			if now.Sub(old.used) > filterLife {
 				t.drop(id, old)
 			}
 		}
 	}
-	if t.counts[f.Owner] >= t.max {
+	if t.counts[f.Owner] >= t.max() {
 		return "", ErrTooMany
 	}
 	f.used = now

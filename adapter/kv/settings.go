@@ -1,0 +1,141 @@
+package kv
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/setting"
+)
+
+// Settings are the adapter's section of the constitution.
+type Settings struct {
+	// Format says what a write may be, and what is stored and claimed of it: see payloadFormat. By format 2 a value may have a media type,
+	// and a condition may list versions. Programs before this setting know format 1 only, and it is what a section without the setting has:
+	// such a network may still have nodes with such a program.
+	Format        int `json:"format"`
+	MaxBatchOps   int `json:"max_batch_ops"` // operations of one POST, and of one transaction
+	MaxKeyBytes   int `json:"max_key_bytes"`
+	MaxValueBytes int `json:"max_value_bytes"`
+}
+
+// DefaultSettings are filled in where the page of a new network leaves a setting out.
+var DefaultSettings = Settings{Format: 2, MaxKeyBytes: 1024, MaxValueBytes: 1 << 20, MaxBatchOps: 1000}
+
+// CompleteSettings implements adapter.Adapter.
+func (Adapter) CompleteSettings(page []byte) ([]byte, error) {
+	s := DefaultSettings
+	if err := s.read(page); err != nil {
+		return nil, err
+	}
+	if err := s.validate(); err != nil {
+		return nil, err
+	}
+	return json.Marshal(s) // canonical: the fields are in the order of their names
+}
+
+// ParseSettings reads complete settings from JSON.
+func ParseSettings(text []byte) (s Settings, err error) {
+	if err := s.read(text); err != nil {
+		return s, err
+	}
+	var written map[string]json.RawMessage
+	if err := json.Unmarshal(text, &written); err != nil {
+		return s, fmt.Errorf("%w: settings of kv: %w", coco.ErrInvalid, err)
+	}
+	fields := s.fields()
+	for _, name := range slices.Sorted(maps.Keys(written)) {
+		if !slices.ContainsFunc(fields, func(f field) bool { return f.name == name }) { // Go would read MAX_KEY_BYTES all the same
+			return s, fmt.Errorf("%w: settings of kv: unknown field %q", coco.ErrInvalid, name)
+		}
+	}
+	if _, given := written["format"]; !given {
+		s.Format, written["format"] = 1, json.RawMessage("1")
+	}
+	for _, f := range fields {
+		if v := written[f.name]; v == nil || string(v) == "null" {
+			return s, fmt.Errorf("%w: settings of kv: %s is missing: what is stored must be complete, and no default of this program is filled in", coco.ErrInvalid, f.name)
+		}
+	}
+	return s, s.validate()
+}
+
+// read overwrites s by the settings that a JSON object has.
+func (s *Settings) read(text []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(s); err != nil {
+		return fmt.Errorf("%w: settings of kv: %w", coco.ErrInvalid, err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return fmt.Errorf("%w: settings of kv: expected one JSON object, found something after it", coco.ErrInvalid)
+	}
+	return nil
+}
+
+func (s *Settings) validate() error {
+	for _, f := range s.fields() {
+		if f.value < 1 || f.value > f.most {
+			return fmt.Errorf("%w: settings of kv: %s: expected 1 to %d, found %d", coco.ErrInvalid, f.name, f.most, f.value)
+		}
+	}
+	return nil
+}
+
+// admit says why a write of these operations is not executed by the settings in force.
+func (s *Settings) admit(ops []operation) error {
+	if len(ops) > s.MaxBatchOps {
+		return fmt.Errorf("%w: batch of %d operations: expected at most %d", coco.ErrInvalid, len(ops), s.MaxBatchOps)
+	}
+	for i := range ops {
+		if err := s.check(&ops[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxKeyBytes bounds max_key_bytes: a key travels in a URL, where it may need three times its length.
+const maxKeyBytes = 4096
+
+// field is one setting. Each is a number from 1 on.
+type field struct {
+	name    string
+	value   int
+	most    int
+	meaning string
+}
+
+func (s *Settings) fields() []field {
+	return []field{
+		{"format", s.Format, 2, "what a write may be: from 2 on a value may have a content type, and a condition may list versions"},
+		{"max_key_bytes", s.MaxKeyBytes, maxKeyBytes, "of a key that is put"},
+		{"max_value_bytes", s.MaxValueBytes, 64 << 20, "of a value; `limits.body_bytes` of the constitution holds as well"},
+		{"max_batch_ops", s.MaxBatchOps, 10_000, "operations of one `POST`"},
+	}
+}
+
+// Settings implements adapter.Adapter.
+func (Adapter) Settings() (t setting.Table) {
+	for _, f := range DefaultSettings.fields() {
+		s := setting.Setting{
+			Name: f.name, Values: setting.Range{Min: 1, Max: uint64(f.most)}, Default: strconv.Itoa(f.value), Meaning: f.meaning, Takes: "the next write",
+		}
+		if f.name == "format" { // what is stored by a format stays
+			s.Absent, s.Rises = "1", true
+		}
+		t = append(t, s)
+	}
+	return t
+}
+
+// CheckSettings implements adapter.Adapter.
+func (Adapter) CheckSettings(section []byte) error {
+	_, err := ParseSettings(section)
+	return err
+}
