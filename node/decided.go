@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/decide"
 	"github.com/cocoframework/coco/gov/growth"
+	"github.com/cocoframework/coco/gov/query"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/balance"
 	"github.com/cocoframework/coco/internal/signal"
@@ -32,6 +33,7 @@ type decided struct {
 	changed      *signal.Signal // when at does
 	pages        constitution.Pages
 	growth       growth.Watch
+	departed     query.Departed // the certificates that it has removed
 }
 
 // directory is the list of trusted nodes. It is immutable.

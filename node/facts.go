@@ -28,11 +28,17 @@ const ContextClient = "coco client"
 // A governance certificate is judged as the statements that it signs are: members whose certificates have all ended must reach a node to renew
 // them.
 func (n *node) Identify(chain []*x509.Certificate) (coco.Caller, error) {
-	c, now := n.decided.constitution.Load(), n.cfg.Host.Clock.Now()
+	c, now, identify := n.decided.constitution.Load(), n.cfg.Host.Clock.Now(), constitution.Identify
 	if len(chain) > 0 && slices.Contains(chain[0].Subject.OrganizationalUnit, coco.GovernanceUnit) {
-		return constitution.IdentifyOfficer(c, chain, now)
+		identify = constitution.IdentifyOfficer
 	}
-	return constitution.Identify(c, chain, now)
+	caller, err := identify(c, chain, now)
+	if err != nil {
+		s := n.state.store.Snapshot()
+		defer s.Release()
+		err = n.decided.departed.Client(s, chain, now, err)
+	}
+	return caller, err
 }
 
 func (n *node) status() adapter.Status {

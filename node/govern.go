@@ -45,7 +45,9 @@ func (n *node) submission(raw []byte) func(*store.Tx) ([]byte, error) {
 	return func(tx *store.Tx) ([]byte, error) {
 		out, err := decide.Submit(tx, raw, decide.Env{CheckSettings: n.checkSettings})
 		if err != nil {
-			return nil, err
+			s := n.state.store.Snapshot()
+			defer s.Release()
+			return nil, n.decided.departed.Statement(s, raw, n.replica.Now(), err)
 		}
 		if err := n.announceFor(tx, out); err != nil {
 			return nil, err

@@ -115,7 +115,27 @@ func Decode(b []byte) (*Constitution, error) {
 // Names returns the names of the organisations of a constitution in its canonical form, which was checked when it was stored. The
 // error is coco.ErrCorrupt.
 func Names(b []byte) (map[coco.ActorID]string, error) {
+	listed, err := Listed(b)
+	if err != nil {
+		return nil, err
+	}
 	names := map[coco.ActorID]string{}
+	for _, l := range listed {
+		names[l.Actor] = l.Name
+	}
+	return names, nil
+}
+
+// ListedCertificate is a certificate that stands for an organisation.
+type ListedCertificate struct {
+	Actor coco.ActorID
+	Name  string
+	DER   []byte
+}
+
+// Listed returns the certificates of a constitution in its canonical form, which was checked when it was stored. The error is
+// coco.ErrCorrupt.
+func Listed(b []byte) (out []ListedCertificate, err error) {
 	var members []Member
 	var participants []Participant
 	for key, list := range map[uint64]any{3: &members, 4: &participants} {
@@ -127,13 +147,19 @@ func Names(b []byte) (map[coco.ActorID]string, error) {
 			return nil, fmt.Errorf("%w: constitution: %w", coco.ErrCorrupt, err)
 		}
 	}
+	add := func(actor coco.ActorID, name string, first []byte, further [][]byte) {
+		out = append(out, ListedCertificate{actor, name, first})
+		for _, der := range further {
+			out = append(out, ListedCertificate{actor, name, der})
+		}
+	}
 	for i := range members {
-		names[members[i].Actor()] = members[i].Name
+		add(members[i].Actor(), members[i].Name, members[i].Certificate, members[i].Certificates)
 	}
 	for i := range participants {
-		names[participants[i].Actor()] = participants[i].Name
+		add(participants[i].Actor(), participants[i].Name, participants[i].Certificate, participants[i].Certificates)
 	}
-	return names, nil
+	return out, nil
 }
 
 // AddSettings adds an adapter's settings, in canonical JSON, to a constitution that was decoded without them. The error

@@ -80,10 +80,22 @@ func (c *Constitution) identify(certs []*x509.Certificate, now, asOf time.Time, 
 		Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage},
 	})
 	if err != nil {
-		return actor{}, fmt.Errorf("%q (issued by %q) belongs to no member or participant: %s", leaf.Subject, leaf.Issuer, unfit(leaf, now, err))
+		unknown, ok := errors.AsType[x509.UnknownAuthorityError](err)
+		return actor{}, &StrangerError{
+			Unissued: ok && unknown.Cert != nil && valid(leaf, now),
+			text:     fmt.Sprintf("%q (issued by %q) belongs to no member or participant: %s", leaf.Subject, leaf.Issuer, unfit(leaf, now, err)),
+		}
 	}
 	return nearest(done.actors, chains), nil
 }
+
+// StrangerError is a certificate that leads to no organisation of the constitution.
+type StrangerError struct {
+	Unissued bool // no organisation in force has issued it, for all that is known
+	text     string
+}
+
+func (e *StrangerError) Error() string { return e.text }
 
 // stillValid returns a certificate that was valid as of an earlier time as one that is valid now. Package x509 judges all of a chain at one time.
 func stillValid(cert *x509.Certificate, now, asOf time.Time) *x509.Certificate {
@@ -106,7 +118,11 @@ func unfit(leaf *x509.Certificate, now time.Time, err error) string {
 		return "no organisation of the constitution in force has issued it: it is of an organisation that was removed or has replaced its certificate, or of another network; " +
 			"if an authority stands between, its certificate must be in the same file"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "a certificate between it and the organisation, or the organisation's own, is not valid at " + stamp(now)
+		at := "a certificate between it and the organisation, or the organisation's own,"
+		if c := invalid.Cert; c != nil {
+			at = fmt.Sprintf("the certificate %q above it, which is valid from %s to %s,", c.Subject, stamp(c.NotBefore), stamp(c.NotAfter))
+		}
+		return at + " is not valid at " + stamp(now)
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
 		return "it is not made for connections: expected the extended key usage \"client authentication\""
 	}

@@ -14,7 +14,7 @@ func TestAnUnfitCertificateIsExplainedWithoutALibrarysWords(t *testing.T) {
 	for want, got := range map[string]string{
 		"was removed":           unfit(good, now, x509.UnknownAuthorityError{Cert: good}),
 		"ask the organisation":  unfit(ended, now, x509.CertificateInvalidError{Cert: ended, Reason: x509.Expired}),
-		"between it and":        unfit(good, now, x509.CertificateInvalidError{Cert: good, Reason: x509.Expired}),
+		"above it":              unfit(good, now, x509.CertificateInvalidError{Cert: good, Reason: x509.Expired}),
 		"client authentication": unfit(good, now, x509.CertificateInvalidError{Cert: good, Reason: x509.IncompatibleUsage}),
 	} {
 		if !strings.Contains(got, want) || strings.Contains(got, "x509") || strings.Contains(got, "authority)") {

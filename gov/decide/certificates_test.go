@@ -251,9 +251,12 @@ func TestTheWayOutTakesCertificatesThatWereIssuedSince(t *testing.T) {
 	}
 
 	// A node of theirs joins meanwhile, too.
-	rec := n.Node(beta, "beta:7000")
-	rec.OwnerCertificates = good["issued since"].Certificates()
-	n.Finish(&rec, good["issued since"].Key, govtest.TestCode)
+	rec, machine := n.Node(beta, "beta:7000"), govtest.Issue(t, "nodes of beta", beta, false, func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = govtest.Start.Add(250*day), govtest.Start.Add(1200*day)
+		c.Subject.OrganizationalUnit = []string{coco.NodesUnit}
+	})
+	rec.OwnerCertificates = machine.Certificates()
+	n.Finish(&rec, machine.Key, govtest.TestCode)
 	n.Admit(rec)
 
 	renewed := []*govtest.Org{dated(t, "beta", 900*day, 2000*day), dated(t, "gamma", 900*day, 2000*day)}
