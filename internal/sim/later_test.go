@@ -11,9 +11,17 @@ import (
 func TestAFrozenNodeShowsNoOldStateAsNew(t *testing.T) {
 	replay(t,
 		[]fault{{kind: freeze, at: time.Second, lasts: 10 * time.Second, host: 0}},
-		[]fault{{kind: freeze, at: time.Second, lasts: 4 * time.Minute, host: 0, counted: true}},
-		[]fault{{kind: freeze, at: time.Second, lasts: 3 * time.Minute, host: 1}},
+		[]fault{{kind: freeze, at: time.Second, lasts: 75 * time.Second, host: 0, counted: true}},
+		[]fault{{kind: freeze, at: time.Second, lasts: 2 * time.Minute, host: 1}},
 		[]fault{{kind: freeze, at: time.Second, lasts: 700 * time.Millisecond, host: 2, counted: true}},
+	)
+}
+
+// A node that hears from no other goes on answering its clients, and says how old its state is.
+func TestANodeThatIsAloneSaysHowOldItsStateIs(t *testing.T) {
+	replay(t,
+		[]fault{{kind: alone, at: time.Second, lasts: 9 * time.Second, host: 1}},
+		[]fault{{kind: alone, at: time.Second, lasts: 9 * time.Second, host: 0}},
 	)
 }
 

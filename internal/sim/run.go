@@ -225,13 +225,16 @@ func (r *run) round(i int, faults []fault) {
 	r.backup()
 }
 
-// digests asks one node for its last state and the others for theirs at the same seqno.
+// digests asks one node for its last state and the others for theirs at the same seqno. Each is asked for a key, too.
 func (r *run) digests(s *session) {
 	first := s.rand.IntN(r.plan.members)
 	path := "/node/digest"
 	for i := range r.plan.members {
 		host := (first + i) % r.plan.members
 		a := s.askAt(host, http.MethodGet, path, nil)
+		if len(a.body) > 0 { // it can be reached
+			s.look(host)
+		}
 		if a.outcome != done {
 			continue
 		}

@@ -159,6 +159,15 @@ func (s *session) reads(path string, a answer) {
 	s.witness.saidOf(reading{key: key, at: a.id.Seqno, tag: a.tag, who: s.name + " at " + hostName(s.at)}, string(a.body))
 }
 
+// look reads a key at a node as one who has seen nothing before: an old state is an answer, if the node says that it is.
+func (s *session) look(host int) {
+	s.at = host
+	path := "/app/kv/" + planted + "counter-0"
+	if a := s.ask(http.MethodGet, path, nil); a.outcome == done || a.outcome == missing {
+		s.reads(path, a)
+	}
+}
+
 func (s *session) saw(id coco.TxID) {
 	s.witness.saw(id, s.name+" at "+hostName(s.at))
 	if id.Seqno > s.last.Seqno {
