@@ -2,7 +2,7 @@
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build repro install lint fmt test race short cover fuzz sim mutants test-faults test-kills test-years test-web3 bench ci clean
+.PHONY: help build repro image install lint fmt test race short cover fuzz sim mutants test-faults test-kills test-years test-deploy test-web3 bench ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +12,9 @@ build: ## build ./coco
 
 repro: ## build the release binary twice, compare, and print its measurement (VERSION=, OUT=)
 	@.ci/repro
+
+image: ## build the container image of a node with podman, buildah or docker (PROGRAM=, IMAGE=coco)
+	@.ci/image
 
 install: ## install coco into GOBIN
 	$(GO) install -trimpath ./cmd/coco
@@ -63,6 +66,10 @@ test-kills: ## kill starts of a network at KILLS (200) random moments
 CHANGES ?= 100000
 test-years: ## run a network of CHANGES (100000) votes, a tenth as many epochs and a hundredth of restarts (15 GB, half an hour)
 	GOGC=25 $(GO) test -v -count 1 -timeout 5h -run TestANetworkOfManyYears ./node -changes $(CHANGES) -epochs $$(($(CHANGES) / 10)) -rejoins $$(($(CHANGES) / 100))
+
+test-deploy: ## run a node by the container file and by the systemd unit that are shipped (Linux, root)
+	CGO_ENABLED=0 $(GO) build -trimpath -o coco ./cmd/coco
+	COCO_DEPLOY="$(CURDIR)/coco" $(GO) test -v -count 1 -timeout 10m ./test/deploy
 
 test-web3: build ## run unmodified ethers and viem against `coco up` (needs Node.js and npm)
 	cd test/web3 && npm ci --no-audit --no-fund && COCO="$(CURDIR)/coco" npm test

@@ -95,8 +95,9 @@ func TestTheUnitFitsTheProgram(t *testing.T) {
 	if err != nil || most*1024*9/10 < needs {
 		t.Errorf("MemoryMax=%s: 90 %% of it is less than the %d MiB that operations.md says", one("MemoryMax"), needs)
 	}
-	if want := fmt.Sprintf("GOMEMLIMIT=%dMiB", most*1024*9/10); one("Environment") != want {
-		t.Errorf("Environment=%s, want %s", one("Environment"), want)
+	// With GOTRACEBACK=crash a fault of the program does not end it with 2, the exit code of wrong settings.
+	if want := []string{"GOTRACEBACK=crash", fmt.Sprintf("GOMEMLIMIT=%dMiB", most*1024*9/10)}; !slices.Equal(u["Environment"], want) || one("LimitCORE") != "0" {
+		t.Errorf("Environment=%v, want %v; LimitCORE=%s", u["Environment"], want, one("LimitCORE"))
 	}
 	if n, err := strconv.Atoi(one("LimitNOFILE")); err != nil || n < 2*8192 {
 		t.Errorf("LimitNOFILE=%s: want room for 8192 connections and as many files", one("LimitNOFILE"))
