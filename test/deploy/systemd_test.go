@@ -137,6 +137,14 @@ func TestSystemdRunsANode(t *testing.T) {
 		t.Errorf("after reload: %s, started again %s times", state, restarts)
 	}
 
+	// It starts again within the service: same process, another node.
+	before := show("MainPID")
+	as("restart", "--config", config)
+	if state, pid, restarts := show("ActiveState"), show("MainPID"), show("NRestarts"); state != "active" || pid != before || restarts != "0" {
+		t.Errorf("after `coco restart`: %s, process %s, started again %s times; want active, %s, 0", state, pid, restarts, before)
+	}
+	eventually(t, "the node is ready after a restart", n.ready)
+
 	// A process that stands still is started again. systemd has it abort, as a fault of the program would.
 	old := show("MainPID")
 	shell("kill -STOP " + old)
