@@ -93,7 +93,6 @@ type network struct {
 	program      string
 	info         localnet.Info
 	peer, client string // where the node listens
-	keys         string // folder with the owner's org.pem and org-key.pem
 }
 
 func newNetwork(t *testing.T, program string) *network {
