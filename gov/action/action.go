@@ -92,7 +92,8 @@ type Args struct {
 	// Setting is a dotted name, Value its value in canonical JSON.
 	Setting string `cbor:"setting,omitempty"`
 	Value   string `cbor:"value,omitempty"`
-	// Force has a change applied after which no further one can pass. People write it as ForceSentence.
+	// Force has a change applied after which no further one can pass. People write it as ForceSentence. By rules 1 no
+	// RemoveCertificate may have it.
 	Force bool `cbor:"force,omitempty"`
 	// Unbalanced has a change applied after which one organisation may have half of the votes in consensus or more.
 	// People write it as UnbalancedSentence. By rules 1 no action may have it.
@@ -113,7 +114,7 @@ func forms() []form {
 		{AddParticipant, []string{"name", "certificate"}, []string{"certificates"}},
 		{RemoveParticipant, []string{"actor"}, []string{"unbalanced"}},
 		{AddCertificate, []string{"actor", "certificate"}, nil},
-		{RemoveCertificate, []string{"actor", "certificate"}, nil},
+		{RemoveCertificate, []string{"actor", "certificate"}, []string{"force"}},
 		{AddNode, nil, []string{"owner", "address", "node", "unbalanced"}},
 		{RemoveNode, nil, []string{"owner", "address", "node", "unbalanced"}},
 		{AddCode, []string{"measurement"}, []string{"note"}},

@@ -38,6 +38,9 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 		if err == nil && r.dated {
 			err = checkEntering(&actions[i], now.Now, r)
 		}
+		if err == nil && !r.dated && actions[i].Kind == action.RemoveCertificate && actions[i].Args.Force {
+			err = impossible(reason.LaterRules, "force", "") // which keeps from nothing, as lock-outs are not judged by certificates
+		}
 		if err != nil {
 			return nil, nil, inAction(err, actions, i)
 		}

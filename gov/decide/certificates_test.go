@@ -137,6 +137,45 @@ func TestALockOutIsJudgedWithTheMembersThatCanSign(t *testing.T) {
 	}
 }
 
+// To take the certificate away by which a member can sign may lock everybody out, as to remove the member may. Members who want that
+// say so, which rules 1 do not have: programs of that time refuse the action for its form.
+func TestAForcedVoteTakesTheLastCertificateAwayThatSigns(t *testing.T) {
+	for _, rules := range []uint64{1, constitution.CurrentRules} {
+		n := govtest.New(t)
+		n.Members[2] = dated(t, "gamma", -day, time.Hour)
+		n.C = n.Constitution()
+		renewed := dated(t, "gamma", -day, 400*day).Cert.Raw
+		n.C.Members[2].Certificates = [][]byte{renewed}
+		n.C.Policies = map[string]string{constitution.PolicyDefault: policy.Unanimous}
+		n.C.Rules = rules
+		if err := n.C.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		n.Genesis()
+		n.Now = n.Now.Add(2 * time.Hour)
+		take := govtest.Act(action.RemoveCertificate, action.Args{Actor: "gamma", Certificate: renewed})
+		want, forced := reason.LockOut, reason.Code("")
+		if rules == 1 {
+			want, forced = "", reason.LaterRules // by rules 1 a lock-out is not judged by certificates
+		}
+		present := decide.Present{Constitution: n.Load(), Now: n.Ms()}
+		if _, _, err := decide.Apply(present, []action.Action{take}); reasonOf(err) != want || (err == nil) != (want == "") {
+			t.Errorf("rules %d: %v, expected %q", rules, err, want)
+		}
+		take.Args.Force = true
+		if _, err := take.Encode(); err != nil {
+			t.Fatal(err)
+		}
+		next, _, err := decide.Apply(present, []action.Action{take})
+		if reasonOf(err) != forced || (err == nil) != (forced == "") {
+			t.Errorf("rules %d, forced: %v, expected %q", rules, err, forced)
+		}
+		if err == nil && len(next.Members[2].Certificates) != 0 {
+			t.Errorf("rules %d: gamma has %d more certificates", rules, len(next.Members[2].Certificates))
+		}
+	}
+}
+
 // ended is a network of which all members' certificates have ended one after the other.
 func ended(t *testing.T, rules uint64, ends ...time.Duration) (*govtest.Network, table.NodeRecord) {
 	n := govtest.New(t)

@@ -77,7 +77,7 @@ func actionForms() []actionForm {
 		{action.AddParticipant, "NAME CERTIFICATE", "an organisation transacts and may run nodes", "add-participant delta delta/org.pem", addParticipant},
 		{action.RemoveParticipant, "PARTICIPANT", "it does no more, with all its nodes", "remove-participant delta", who},
 		{action.AddCertificate, "ORGANISATION CERTIFICATE", "one more certificate stands for it", "add-certificate bravo new.pem", certified},
-		{action.RemoveCertificate, "ORGANISATION CERTIFICATE", "a certificate stands for it no more", "remove-certificate bravo old.pem", certified},
+		{action.RemoveCertificate, "ORGANISATION CERTIFICATE", "a certificate stands for it no more", "remove-certificate bravo old.pem", withForce(certified)},
 		{action.AddNode, "OWNER ADDRESS | NODE", "a node of that owner may run at that address", "add-node delta 10.0.0.9:9000", placed},
 		{action.RemoveNode, "OWNER ADDRESS | NODE", "the node there leaves the network", "remove-node delta 10.0.0.9:9000", placed},
 		{action.AddCode, "MEASUREMENT [NOTE]", "nodes may run this code", "add-code virtual:3f0c… \"release 2\"", func(a *action.Args, args []string, _ *actionFlags) error {
