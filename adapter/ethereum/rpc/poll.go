@@ -49,6 +49,8 @@ func (m *ethMethods) addFilter(ctx context.Context, q *filter.Query) (string, er
 	id, err := m.s.polls.Add(f)
 	if errors.Is(err, filter.ErrTooMany) {
 		err = rpcErrorf(codeLimit, "more than %d filters: uninstall those that are not needed", m.s.limits().MaxFilters)
+	} else if err != nil {
+		err = rpcErrorf(codeLimit, "%v", err)
 	}
 	return rpcResult(id, err)
 }

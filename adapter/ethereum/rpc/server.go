@@ -56,7 +56,8 @@ type Server struct {
 	calls     *guard.Guard
 	panics    *contain.Panics
 	polls     *filter.Table
-	chain     []byte // the reply to eth_chainId
+	room      *filter.Room // of filters and subscriptions
+	chain     []byte       // the reply to eth_chainId
 
 	mu     sync.Mutex
 	closed bool           // no more connections; guarded by mu
@@ -72,13 +73,13 @@ func New(l *chain.Ledger, env *adapter.Env) *Server {
 		env:    env,
 		submit: l.Send, authorize: l.Authorize,
 		calls: guard.New(env.Clock, func() time.Duration { return l.Settings().RPC.CallTimeout() }, 2*runtime.GOMAXPROCS(0)),
-		polls: filter.NewTable(env.Clock, func() int { return l.Settings().RPC.MaxFilters }),
+		room:  filter.NewRoom(filter.MaxRoom),
 		chain: encode.AppendBig(nil, l.ChainID()),
 	}
+	s.polls = filter.NewTable(env.Clock, func() int { return l.Settings().RPC.MaxFilters }, s.room)
 	if s.panics = env.Panics; s.panics == nil {
 		s.panics = contain.New(env.Log)
 	}
-	crash.Watch()
 	s.stop, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -336,27 +337,10 @@ func (s *Server) replyFull(x *exchange, body, out []byte) []byte {
 		ContentLength: int64(len(body)),
 		RemoteAddr:    x.remote,
 	}).WithContext(context.WithValue(x.ctx, exchangeKey{}, x))
-	c := capture{out: out, header: http.Header{}}
-	s.full().ServeHTTP(&c, r)
-	if bytes.Contains(c.out[len(out):], []byte(methodCrashed)) {
+	reply, crashed, stack := crash.Serve(s.full(), r, out)
+	if crashed {
 		req, _, _ := scan.Parse(body, scan.SkipSpace(body, 0))
-		s.panics.Noted("JSON-RPC "+string(req.Method), crash.Take())
+		s.panics.Noted("JSON-RPC "+string(req.Method), stack)
 	}
-	return c.out
-}
-
-// methodCrashed is how go-ethereum's server answers for a method that panicked. No result has these members.
-const methodCrashed = `"error":{"code":-32603,"message":"method handler crashed"}`
-
-// capture is a http.ResponseWriter that appends to a slice.
-type capture struct {
-	out    []byte
-	header http.Header
-}
-
-func (c *capture) Header() http.Header { return c.header }
-func (c *capture) WriteHeader(int)     {}
-func (c *capture) Write(p []byte) (int, error) {
-	c.out = append(c.out, p...)
-	return len(p), nil
+	return reply
 }

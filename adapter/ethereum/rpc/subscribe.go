@@ -25,6 +25,7 @@ type wsSubscription struct {
 	id   string
 	quit chan struct{} // closed when the client has had enough
 	end  func()        // ends the ledger's side
+	give func()        // gives its memory back
 }
 
 // subscriptionCall answers eth_subscribe and eth_unsubscribe, which go-ethereum's server would tie
@@ -121,8 +122,13 @@ func (x *exchange) subscribe(raw json.RawMessage) (string, error) {
 	if err := c.server.authorize(x.caller, read); err != nil {
 		return "", err
 	}
-	sub := &wsSubscription{id: filter.NewID(), quit: make(chan struct{})}
+	give, err := c.server.room.Take(x.caller.Actor, filter.OfSubscription+query.Size())
+	if err != nil {
+		return "", rpcErrorf(codeLimit, "%v", err)
+	}
+	sub := &wsSubscription{id: filter.NewID(), quit: make(chan struct{}), give: give}
 	if err := c.register(sub); err != nil {
+		give()
 		return "", err
 	}
 	ledger := c.server.ledger
@@ -137,7 +143,8 @@ func (x *exchange) subscribe(raw json.RawMessage) (string, error) {
 		}
 	}
 	heads := ledger.Subscribe(subscriptionBuffer)
-	c.begin(x, sub, heads.Close, func() { deliver(c, sub, heads, notify) })
+	end := func() { heads.Close(); sub.give() }
+	c.begin(x, sub, end, func() { defer end(); deliver(c, sub, heads, notify) })
 	return sub.id, nil
 }
 
@@ -196,6 +203,7 @@ func (c *wsConn) closeSubscriptions() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for id, sub := range c.subs {
+		sub.give()
 		if sub.end != nil {
 			sub.end()
 		}

@@ -1,4 +1,4 @@
-// Package crash tells where a method of JSON-RPC panicked that go-ethereum's server has recovered from.
+// Package crash has go-ethereum's server answer JSON-RPC, and tells where a method panicked that it has recovered from.
 //
 // That server recovers in a function of its own and tells nobody but its logger, which is a variable of the library: one of a
 // process, and silent in this program. While it is told, the stack of the panic is there still.
@@ -7,7 +7,9 @@
 package crash
 
 import (
+	"bytes"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 
@@ -36,13 +38,35 @@ var watch = sync.OnceValue(func() *stacks {
 	return s
 })
 
-// Watch begins to keep the stacks of this process's panics, if nobody did before.
-func Watch() { watch() }
-
-// Take returns the stack of the panic that was recovered from last and not taken yet; nil if there is none. If methods panic at the same
-// time, each stack is taken once, in any order.
-func Take() []string {
+// Serve has the library's server answer a request, appending to out. Crashed tells that a method panicked. Stack is that of the panic that
+// was recovered from last and not returned yet: if several methods panic at the same time, each stack is returned once, in any order.
+func Serve(server http.Handler, r *http.Request, out []byte) (reply []byte, crashed bool, stack []string) {
 	s := watch()
+	c := capture{out: out, header: http.Header{}}
+	server.ServeHTTP(&c, r)
+	if !bytes.Contains(c.out[len(out):], []byte(methodCrashed)) {
+		return c.out, false, nil
+	}
+	return c.out, true, s.take()
+}
+
+// methodCrashed is how the library's server answers for a method that panicked. No result has these members.
+const methodCrashed = `"error":{"code":-32603,"message":"method handler crashed"}`
+
+// capture is a http.ResponseWriter that appends to a slice.
+type capture struct {
+	out    []byte
+	header http.Header
+}
+
+func (c *capture) Header() http.Header { return c.header }
+func (c *capture) WriteHeader(int)     {}
+func (c *capture) Write(p []byte) (int, error) {
+	c.out = append(c.out, p...)
+	return len(p), nil
+}
+
+func (s *stacks) take() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.kept) == 0 {

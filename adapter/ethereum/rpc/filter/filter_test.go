@@ -26,7 +26,7 @@ func (c *setClock) Now() time.Time         { return c.now }
 
 func TestFiltersAreBoundedAndForgotten(t *testing.T) {
 	clock := &setClock{now: time.Unix(1000, 0)}
-	table := NewTable(clock, func() int { return 2 })
+	table := NewTable(clock, func() int { return 2 }, NewRoom(MaxRoom))
 	a, b := coco.ActorID{1}, coco.ActorID{2}
 	first, err := table.Add(&Polled{Owner: a})
 	if err != nil {

@@ -24,6 +24,7 @@ var ErrTooMany = errors.New("too many filters")
 type Table struct {
 	clock  host.Clock
 	max    func() int // of one caller
+	room   *Room
 	mu     sync.Mutex
 	byID   map[string]*Polled
 	counts map[coco.ActorID]int
@@ -34,6 +35,7 @@ type Polled struct {
 	Owner coco.ActorID
 	Query *Query    // nil: new blocks' hashes
 	used  time.Time // guarded by the table's mutex
+	give  func()    // gives its memory back
 
 	Mu   sync.Mutex
 	Seen uint64 // the client knows what happened up to this block
@@ -42,9 +44,9 @@ type Polled struct {
 // filterLife is how long a filter is kept without a poll, as in go-ethereum.
 const filterLife = 5 * time.Minute
 
-// NewTable returns a table of at most so many filters of one caller as most says when one is added.
-func NewTable(clock host.Clock, most func() int) *Table {
-	return &Table{clock: clock, max: most, byID: map[string]*Polled{}, counts: map[coco.ActorID]int{}}
+// NewTable returns a table of at most so many filters of one caller as most says when one is added. They take their memory from room.
+func NewTable(clock host.Clock, most func() int, room *Room) *Table {
+	return &Table{clock: clock, max: most, room: room, byID: map[string]*Polled{}, counts: map[coco.ActorID]int{}}
 }
 
 // Add returns the new filter's id. An id is random: it is not guessed by other callers.
@@ -52,21 +54,32 @@ func (t *Table) Add(f *Polled) (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.clock.Now()
-	if t.counts[f.Owner] >= t.max() {
+	err := t.take(f)
+	if err != nil { // whoever's they are, filters that nobody polls any more make room
 		for id, old := range t.byID {
 			if now.Sub(old.used) > filterLife {
 				t.drop(id, old)
 			}
 		}
+		err = t.take(f)
 	}
-	if t.counts[f.Owner] >= t.max() {
-		return "", ErrTooMany
+	if err != nil {
+		return "", err
 	}
 	f.used = now
 	id := NewID()
 	t.byID[id] = f
 	t.counts[f.Owner]++
 	return id, nil
+}
+
+// take takes what a new filter needs.
+func (t *Table) take(f *Polled) (err error) {
+	if t.counts[f.Owner] >= t.max() {
+		return ErrTooMany
+	}
+	f.give, err = t.room.Take(f.Owner, ofFilter+f.Query.Size())
+	return err
 }
 
 // Get returns a caller's own filter and prolongs its life.
@@ -100,6 +113,7 @@ func (t *Table) Remove(owner coco.ActorID, id string) bool {
 
 func (t *Table) drop(id string, f *Polled) {
 	delete(t.byID, id)
+	f.give()
 	if t.counts[f.Owner]--; t.counts[f.Owner] == 0 {
 		delete(t.counts, f.Owner)
 	}
