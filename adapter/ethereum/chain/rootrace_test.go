@@ -29,7 +29,7 @@ func TestNoHeaderCarriesARootOfAChainThatWasRolledBack(t *testing.T) {
 		}
 		next(1)
 		c.awaitRoot(1)
-		next(3000)                   // the worker begins with the root of this block,
+		next(800)                    // the worker begins with the root of this block,
 		next(1)                      // this one waits behind it,
 		c.Rollback(c.store.Newest()) // the node loses its view
 		next(1)                      // and leads again.
