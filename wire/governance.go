@@ -49,7 +49,7 @@ type Proposal struct {
 
 	// Of one proposal only:
 	Actions  string   `json:"actions,omitempty"`  // TOML
-	Ballots  []Ballot `json:"ballots,omitempty"`  // each member's last one
+	Ballots  []Ballot `json:"ballots,omitempty"`  // each member's last one, in the order in which they came
 	Waiting  []string `json:"waiting,omitempty"`  // members that have not voted, while it is open
 	Envelope []byte   `json:"envelope,omitempty"` // verbatim
 }

@@ -64,6 +64,7 @@ func Proposal(r store.Reader, c *constitution.Constitution, id coco.Digest) (wir
 			Since: b.Since, Counts: !b.Void, Envelope: b.Raw,
 		})
 	}
+	slices.SortStableFunc(p.Ballots, func(a, b wire.Ballot) int { return cmp.Compare(a.Since, b.Since) })
 	if rec.State == table.Open {
 		for _, m := range c.Members {
 			if !voted[m.Actor()] {

@@ -1,6 +1,7 @@
 package query_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/cocoframework/coco/gov/action"
@@ -62,6 +63,35 @@ func TestARemovedMembersVotesStayInWhatTheyDecided(t *testing.T) {
 	for i := range was {
 		if events[i].Text != was[i].Text {
 			t.Errorf("event %d was %q and is %q", i, was[i].Text, events[i].Text)
+		}
+	}
+}
+
+func TestBallotsAreShownInTheOrderInWhichTheyCame(t *testing.T) {
+	for first := range 3 {
+		n := govtest.New(t)
+		n.Genesis()
+		p := n.Propose(n.Members[0], govtest.Act(action.SetPolicy, action.Args{Policy: "add_code", Expression: "votes.yes == members.size()"}))
+		var want, got []string
+		for i := range 2 {
+			by := n.Members[(first+i)%3]
+			n.Vote(by, p.ID, envelope.No)
+			want = append(want, by.Name)
+			if n.Proposal(p.ID).State != table.Open {
+				break
+			}
+		}
+		n.Read(func(r store.Reader) {
+			shown, err := query.Proposal(r, n.Load(), p.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, b := range shown.Ballots {
+				got = append(got, b.Name)
+			}
+		})
+		if !slices.Equal(got, want) {
+			t.Errorf("ballots of %q, cast by %q", got, want)
 		}
 	}
 }
