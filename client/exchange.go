@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -21,7 +22,8 @@ const (
 var errAnswered = errors.New("the node has answered before it had the whole body")
 
 // sentApart reports whether a body may take time to send: it is large, or not in memory. It is then sent by a
-// goroutine of its own, which also closes it, so that a refusal is received at once.
+// goroutine of its own, which also closes it, so that a refusal is received at once. A body is closed as soon as no more of it is wanted, also while
+// its Read waits, which MUST return then, as that of pipes, sockets and requests does.
 func sentApart(req *http.Request) bool {
 	return req.Body != nil && req.Body != http.NoBody && (req.GetBody == nil || req.ContentLength < 0 || req.ContentLength > atOnce)
 }
@@ -45,6 +47,7 @@ func (c *conn) exchange(req *http.Request) (resp *http.Response, sent bool, err 
 		}
 	default: // the rest of the body is not needed, or the end of it is noted in a moment
 		sent = s.whole.Load()
+		go s.Close() // ends a Read, for which the Close of some bodies waits
 	}
 	if failure := s.failure.Load(); failure != nil && err != nil {
 		err = *failure
@@ -66,6 +69,13 @@ type sending struct {
 	left     int64                 // of the declared length; negative if the length is unknown
 	whole    atomic.Bool           // Read has handed out the whole body: the node may have it
 	failure  atomic.Pointer[error] // of reading the body
+	closing  sync.Once
+}
+
+// Close implements io.Closer. It closes the body once, during a Read or after it.
+func (s *sending) Close() (err error) {
+	s.closing.Do(func() { err = s.ReadCloser.Close() })
+	return err
 }
 
 func (s *sending) send(req *http.Request) error {
@@ -129,6 +139,11 @@ func (s *sending) Read(p []byte) (int, error) {
 	default:
 	}
 	n, err := s.ReadCloser.Read(p)
+	select {
+	case <-s.answered: // it may have been closed meanwhile
+		return 0, errAnswered
+	default:
+	}
 	if s.left >= 0 {
 		s.left -= int64(n)
 	}

@@ -2,11 +2,14 @@ package client
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -59,6 +62,99 @@ func TestAnAnswerIsReceivedBeforeTheBodyIsSent(t *testing.T) {
 			}
 			resp.Body.Close()
 			close(ended)
+		}
+	}
+}
+
+// stuck is a body whose Read returns once it is closed.
+type stuck struct {
+	reading chan struct{} // closed by the first Read
+	once    sync.Once
+	closed  chan struct{}
+	left    chan struct{} // closed when that Read has returned
+	times   atomic.Int32  // that Close was called
+}
+
+func newStuck() *stuck {
+	return &stuck{reading: make(chan struct{}), closed: make(chan struct{}), left: make(chan struct{})}
+}
+
+func (s *stuck) Read([]byte) (int, error) {
+	s.once.Do(func() { close(s.reading) })
+	<-s.closed
+	close(s.left)
+	return 0, io.ErrClosedPipe
+}
+
+func (s *stuck) Close() error {
+	if s.times.Add(1) == 1 {
+		close(s.closed)
+	}
+	return nil
+}
+
+// Nothing waits for a body that nobody wants any more: because the node has answered, the caller has gone, or there is no node.
+func TestABodyIsClosedOnceNoMoreOfItIsWanted(t *testing.T) {
+	service, over := newAuthority(t, "service"), make(chan struct{})
+	n := newNode(t, service, "", func(n *node) {
+		n.handler = func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/silent" {
+				<-over
+				return
+			}
+			_ = http.NewResponseController(w).EnableFullDuplex()
+			w.Header().Set("Content-Length", "2")
+			_, _ = io.WriteString(w, "no")
+			_ = http.NewResponseController(w).Flush()
+		}
+	})
+	defer close(over)
+	for _, length := range []int64{-1, 1 << 30} {
+		for _, how := range []string{"answered", "silent", "nowhere"} {
+			addr := n.addr
+			if how == "nowhere" {
+				addr = "127.0.0.1:1"
+			}
+			tr, err := NewTransport(Config{Addr: addr, Policy: policy()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			body := newStuck()
+			ctx, cancel := context.WithCancel(t.Context())
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://node/"+how, body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.ContentLength = length
+			if how == "silent" {
+				go func() { <-body.reading; cancel() }()
+			}
+			resp, err := tr.RoundTrip(req)
+			if (err == nil) != (how == "answered") {
+				t.Fatalf("%s: %v", how, err)
+			}
+			if err == nil {
+				if text, err := io.ReadAll(resp.Body); string(text) != "no" || err != nil {
+					t.Errorf("the answer is %q, %v", text, err)
+				}
+				resp.Body.Close()
+			}
+			wait := []chan struct{}{body.closed}
+			if how == "silent" {
+				wait = append(wait, body.left)
+			}
+			for _, c := range wait {
+				select {
+				case <-c:
+				case <-time.After(10 * time.Second):
+					t.Fatalf("%s, length %d: the body is read still", how, length)
+				}
+			}
+			if n := body.times.Load(); n != 1 {
+				t.Errorf("%s: the body was closed %d times", how, n)
+			}
+			cancel()
+			tr.CloseIdleConnections()
 		}
 	}
 }

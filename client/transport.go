@@ -107,6 +107,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	for {
 		c, err := t.get(req.Context())
 		if err != nil {
+			if req.Body != nil && sentApart(req) {
+				req.Body.Close()
+			}
 			return nil, err
 		}
 		stop := context.AfterFunc(req.Context(), func() { c.Close() })
