@@ -9,6 +9,7 @@ import (
 
 	"github.com/cocoframework/coco/catchup"
 	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/internal/lograte"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/replica"
 )
@@ -23,6 +24,7 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 	if err := cfg.validate(); err != nil {
 		return err
 	}
+	cfg.Log = lograte.New(cfg.Log.Handler(), cfg.Host.Clock.Elapsed)
 	cfg.past.began, cfg.past.known = cfg.Host.Clock.Now(), &known{}
 	for repairs := 0; ; {
 		cfg.past.lives++

@@ -223,6 +223,12 @@ var layers = []rule{
 		why: "terminals and logs on both sides of the network pass texts of others by it",
 	},
 	{
+		name: "bounding a log needs nothing",
+		in:   []string{"internal/lograte"}, third: never, std: outside, calls: clocks,
+		only: []string{},
+		why:  "nodes and loopback proxies log through it, with the clock of their host",
+	},
+	{
 		name: "names of events are nouns",
 		in:   []string{"internal/logevent"}, third: never, std: outside,
 		only: []string{},

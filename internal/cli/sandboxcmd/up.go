@@ -23,9 +23,11 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/logfile"
+	"github.com/cocoframework/coco/internal/lograte"
 	"github.com/cocoframework/coco/internal/sandbox"
 	"github.com/cocoframework/coco/internal/sandbox/genesis"
 	"github.com/cocoframework/coco/internal/visible"
@@ -178,7 +180,7 @@ func (a *app) up(ctx context.Context, f upFlags) error {
 		return fmt.Errorf("log of the sandbox: %w", err)
 	}
 	defer log.Close()
-	opts.Log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{ReplaceAttr: visible.Attr}))
+	opts.Log = lograte.New(slog.NewJSONHandler(log, &slog.HandlerOptions{ReplaceAttr: visible.Attr}), local.Clock{}.Elapsed)
 	ready := false
 	opts.Report = func(s localnet.Step) {
 		// Programs read until "ready"; what happens later is in the log.
@@ -303,7 +305,7 @@ func (a *app) supervise(ctx context.Context, f upFlags) error {
 		defer file.Close()
 		log = file
 	}
-	opts.Log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{ReplaceAttr: visible.Attr}))
+	opts.Log = lograte.New(slog.NewJSONHandler(log, &slog.HandlerOptions{ReplaceAttr: visible.Attr}), local.Clock{}.Elapsed)
 	ready := false
 	opts.Report = func(s localnet.Step) {
 		if !ready {
