@@ -27,6 +27,7 @@ import (
 // block 0 is the same in all of a ledger.
 type chain struct {
 	settings *settings.Settings
+	opened   *settings.Settings // with which this node began
 	config   *params.ChainConfig
 	rules    params.Rules
 	signer   types.Signer
@@ -37,7 +38,7 @@ type chain struct {
 }
 
 func newChain(s *settings.Settings, log *slog.Logger) *chain {
-	c := &chain{settings: s, config: s.ChainConfig(), jumps: core.NewJumpDestCache(), log: log}
+	c := &chain{settings: s, opened: s, config: s.ChainConfig(), jumps: core.NewJumpDestCache(), log: log}
 	num, time, merged := new(big.Int), uint64(0), s.Pin == nil && settings.ForkIndex(s.Fork) >= settings.ForkIndex("paris")
 	if p := s.Pin; p != nil {
 		num.SetUint64(p.Number)
@@ -256,7 +257,11 @@ func (b *builder) finishBlock() error {
 	if b.empty > 0 {
 		b.tx.Put(rows.Meta, rows.KeyEmpty, rows.EncodeEmpty(b.number(), b.empty))
 	}
-	if limit, coinbase, ok, err := rows.ReadTerms(b); err != nil || !ok || limit != h.GasLimit || coinbase != h.Coinbase {
+	limit, coinbase, ok, err := rows.ReadTerms(b)
+	if !ok { // the ledger is from before: until a vote changes them, it says nothing of its terms, as its program did
+		limit, coinbase = b.chain.opened.GasLimit, b.chain.opened.Coinbase
+	}
+	if err != nil || limit != h.GasLimit || coinbase != h.Coinbase {
 		b.tx.Put(rows.Meta, rows.KeyTerms, rows.EncodeTerms(h))
 	}
 	b.at = writeBlock(b.tx, h, row)

@@ -2,8 +2,10 @@ package chain
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math/big"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -117,6 +119,53 @@ func newOlderChain(t *testing.T, accounts int) *testChain {
 	must(t, err)
 	c.scope = scope
 	c.openStored(fmt.Appendf(nil, older, strings.Join(alloc, ",")))
-	c.begin()
+	// The first transaction is the one that a program of that time wrote.
+	text, err := os.ReadFile("testdata/older-genesis")
+	must(t, err)
+	private, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	must(t, err)
+	writes, err := store.DecodeWrites(private)
+	must(t, err)
+	set := c.store.Begin(1, c.now)
+	tx := set.Begin()
+	must(t, tx.In(c.scope, func(tx *store.Tx) error {
+		for _, w := range writes {
+			tx.Put(w.Table, w.Key, w.Value)
+		}
+		return nil
+	}))
+	tx.Commit()
+	c.commit(set)
 	return c
+}
+
+// What members vote on is stored with the first block that is made by it, as in a new ledger.
+func TestAVoteInAnOlderLedgerIsStoredWithItsBlock(t *testing.T) {
+	c := newOlderChain(t, 1)
+	terms := func(want uint64, stored bool) {
+		t.Helper()
+		snap := c.env.State.Snapshot()
+		defer snap.Release()
+		limit, _, ok, err := rows.ReadTerms(snap)
+		must(t, err)
+		if ok != stored || limit != want {
+			t.Errorf("gas limit %d of the newest block is stored: %t, expected %d, %t", limit, ok, want, stored)
+		}
+	}
+	included_(t, c.execute(c.call(c.transfer(0, 0, 1))), 1)
+	terms(0, false)
+	c.vote(map[string]string{"min_gas_price": "1"})
+	c.vote(map[string]string{"min_gas_price": "0"})
+	included_(t, c.execute(c.call(c.transfer(0, 1, 1))), 1)
+	terms(0, false)
+	section := c.vote(map[string]string{"gas_limit": "30000000"})
+	included_(t, c.execute(c.call(c.transfer(0, 2, 1))), 1)
+	terms(30_000_000, true)
+	equal(t, "gas limit", c.Head().Header.GasLimit, 30_000_000)
+	// The next vote finds a row, whatever the node began with.
+	c.openStored(section)
+	c.Committed(adapter.Commit{View: c.view, First: c.store.Committed(), Last: c.store.Committed(), Time: c.now})
+	c.vote(map[string]string{"gas_limit": "100000000"})
+	included_(t, c.execute(c.call(c.transfer(0, 3, 1))), 1)
+	terms(100_000_000, true)
 }

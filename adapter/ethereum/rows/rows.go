@@ -67,7 +67,7 @@ func EmptyBlocks(src Source, number uint64) uint64 {
 }
 
 // KeyTerms is the key of what the newest block was made by, of what members may change: its gas limit and the address that
-// receives its fees. It is written when it changes; a ledger from before has none, and nothing has changed there.
+// receives its fees. It is written in block 0, and when it changes; a ledger from before has none until then.
 var KeyTerms = []byte("terms")
 
 // EncodeTerms returns the row of a header.
