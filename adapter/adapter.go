@@ -87,6 +87,9 @@ type Env struct {
 	// Fresh waits until the node's newest state is what a read asks for, and says how old it may be. It fails with a StaleError, or with
 	// coco.ErrBusy if no quorum answers. It is nil in an adapter's tests, where nothing is old.
 	Fresh func(context.Context, Reading) (Age, error)
+	// Lost reports whether a transaction is certainly not in the ledger, now and later, whatever a client was told: members went on from an older
+	// copy. It is nil in an adapter's tests, where nothing is lost.
+	Lost func(coco.TxID) bool
 	// Status tells what this node is doing, for protocols that report it.
 	Status func() Status
 	Clock  host.Clock // its time of day is the ledger's: what a transaction would get now

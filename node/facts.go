@@ -161,6 +161,12 @@ func (n *node) TxStatus(id coco.TxID) (wire.TxStatus, error) {
 	return wire.TxUnknown, nil
 }
 
+// lost is adapter.Env.Lost.
+func (n *node) lost(id coco.TxID) bool {
+	status, err := n.TxStatus(id)
+	return err == nil && status == wire.TxInvalid
+}
+
 // StateDigest implements gateway.Node.
 func (n *node) StateDigest(seqno uint64) (uint64, coco.Digest, error) {
 	if seqno == 0 {

@@ -3,6 +3,8 @@ package node_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/node"
+	"github.com/cocoframework/coco/wire"
 )
 
 // rolledBack is a network of one member whose host put an older copy of its disk in place. It returns the last transaction of the
@@ -62,6 +65,47 @@ func TestALedgerThatLacksWhatWasCommittedIsNotGoneOnFrom(t *testing.T) {
 		n.waitReady(n.Start(0, func(c *node.Config) { n.Recover(c); c.Recover = recoverWith(kept) }))
 		if v, err := get(n.client(0, 0), "/app/kv/k"); err != nil || v != "old" || !asked {
 			t.Errorf("the ledger ends with what is asked for: %q, %v", v, err)
+		}
+	})
+}
+
+// Members that remember nothing go on from an older copy. A client that has seen a transaction which is lost by that is not answered from another history: it
+// waits for the transaction's number, and once another one has that, it is told.
+func TestASessionThatSawALostTransactionIsToldSo(t *testing.T) {
+	simulate(t, 1, func(t *testing.T, n *network) {
+		kept, lost := n.rolledBack()
+		n.waitReady(n.Start(0, n.Recover))
+		since := func(seen coco.TxID) (int, string) {
+			req, err := http.NewRequest(http.MethodGet, "https://node/app/kv/k", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set(wire.HeaderAtLeast, seen.String())
+			resp, err := n.client(0, 0).Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			body, _ := io.ReadAll(resp.Body)
+			return resp.StatusCode, string(body)
+		}
+		newest := kept
+		for _, want := range []int{http.StatusServiceUnavailable, http.StatusBadRequest} {
+			if status, body := since(lost); status != want || want == http.StatusBadRequest && !strings.Contains(body, lost.String()) {
+				t.Errorf("at %s, a read as of the lost transaction %s at least is answered %d %s", newest, lost, status, body)
+			}
+			if status, body := since(kept); status != http.StatusOK || body != "old" {
+				t.Errorf("at %s, a read as of %s at least is answered %d %s", newest, kept, status, body)
+			}
+			for newest.Seqno <= lost.Seqno+1 {
+				var err error
+				if newest, err = put(n.client(0, 0), "other", "x"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if text, err := get(n.client(0, 0), "/node/tx/"+lost.String()); err != nil || !strings.Contains(text, string(wire.TxInvalid)) {
+			t.Errorf("the lost transaction is %s (%v)", text, err)
 		}
 	})
 }

@@ -29,6 +29,11 @@ func (l *ledger) snapshot(r *http.Request) (*store.Snapshot, coco.TxID, error) {
 		if err := l.wait(r.Context(), least.Seqno); err != nil {
 			return nil, coco.TxID{}, err
 		}
+		// A transaction of the newest view is in the ledger if its number is.
+		if l.env.Lost != nil && least.View != l.newest().View && l.env.Lost(least) {
+			return nil, coco.TxID{}, fmt.Errorf("%w: %s: transaction %s is not in this ledger, where another one has its number: members went on from an older copy, or it was never committed. Begin a new session, and check what it was to write",
+				coco.ErrInvalid, wire.HeaderAtLeast, least)
+		}
 	}
 	commit := l.newest()
 	if commit.Last == 0 && l.env.State.Committed() > 0 {
