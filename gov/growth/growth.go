@@ -1,8 +1,8 @@
 // Package growth says how far a network's own tables have grown, and up to where they may grow.
 //
 // What members decide, every change of keys and every start of a node leaves rows that stay, because an audit and a recovery
-// need them. Each kind has a limit. Some are those of a format: beyond it something is refused. The others are how far it was run
-// and measured: beyond it governance and joining become slow, and nodes need more memory. A network that is half way to any of them
+// need them. Each kind has a limit. Some are those of a format: beyond it something is refused. The others are calculated from what was run
+// and measured: beyond them governance and joining become slow, and nodes need more memory. A network that is half way to any of them
 // is told so, years before it is there.
 //
 // Trust: enclave
@@ -40,14 +40,14 @@ const (
 	MaxConstitution = min(constitution.MaxCore, 24<<20)
 )
 
-// The limits that are how far it was run and measured; docs/operations.md has the figures.
+// The limits that are calculated from what was run and measured; docs/performance.md has the figures.
 const (
 	maxVersions  = 200_000
 	maxProposals = 200_000
 	maxBallots   = 2_000_000
 	maxNodes     = 40_000
 	maxPlaces    = 20_000
-	maxBytes     = 2 << 30
+	maxBytes     = 1 << 30
 )
 
 // Measure reads the tables through once. View is the one that the network is in.

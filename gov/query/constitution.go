@@ -61,22 +61,16 @@ func ConstitutionAt(r store.Reader, version uint64) ([]byte, wire.ConstitutionVe
 
 // Nodes returns the nodes of the network, retired ones and those that ask to be admitted too.
 func Nodes(r store.Reader, c *constitution.Constitution) ([]wire.Node, error) {
-	records, err := table.Nodes(r)
-	if err != nil {
-		return nil, err
-	}
-	return nodes(r, c, records), nil
+	out, known := []wire.Node{}, newNames(r, c)
+	err := table.EachNode(r, func(n *table.NodeRecord) { out = append(out, nodeOf(known, n)) })
+	return out, err
 }
 
-func nodes(r store.Reader, c *constitution.Constitution, records []table.NodeRecord) []wire.Node {
-	out, known := make([]wire.Node, len(records)), newNames(r, c)
-	for i, n := range records {
-		out[i] = wire.Node{
-			Node: n.ID, Owner: n.Owner, OwnerName: known.of(n.Owner), Address: n.Address,
-			ClientAddress: n.ClientAddress, Measurement: n.Measurement, State: string(n.State), Since: n.Since,
-		}
+func nodeOf(known *names, n *table.NodeRecord) wire.Node {
+	return wire.Node{
+		Node: n.ID, Owner: n.Owner, OwnerName: known.of(n.Owner), Address: n.Address,
+		ClientAddress: n.ClientAddress, Measurement: n.Measurement, State: string(n.State), Since: n.Since,
 	}
-	return out
 }
 
 // PendingNodes returns the nodes that ask to be admitted.
@@ -85,8 +79,9 @@ func PendingNodes(r store.Reader, c *constitution.Constitution) ([]wire.Node, er
 	if err != nil {
 		return nil, err
 	}
-	out := nodes(r, c, records)
-	for i := range out {
+	out, known := make([]wire.Node, len(records)), newNames(r, c)
+	for i := range records {
+		out[i] = nodeOf(known, &records[i])
 		out[i].Reason = "no vote has admitted a node of its owner at its address"
 	}
 	return out, nil

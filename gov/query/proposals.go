@@ -19,16 +19,30 @@ import (
 // Proposals returns the proposals that a query wants, the newest first, without actions, ballots and envelopes.
 // The constitution is the one in force, for names.
 func Proposals(r store.Reader, c *constitution.Constitution, q wire.ProposalQuery) ([]wire.Proposal, error) {
-	records, err := table.Proposals(r, func(p table.ProposalRecord) bool { return q.Wants(p.ID, p.Number, string(p.State), p.Decided) })
+	type one struct {
+		id     coco.Digest
+		number uint64
+	}
+	var wanted []one
+	_, err := table.Proposals(r, func(p table.ProposalRecord) bool {
+		if q.Wants(p.ID, p.Number, string(p.State), p.Decided) {
+			wanted = append(wanted, one{p.ID, p.Number})
+		}
+		return false // an envelope may have 256 KiB: one at a time is in memory
+	})
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(records, func(a, b table.ProposalRecord) int { return cmp.Compare(b.Number, a.Number) })
+	slices.SortFunc(wanted, func(a, b one) int { return cmp.Compare(b.number, a.number) })
 	if q.Limit > 0 {
-		records = records[:min(q.Limit, len(records))]
+		wanted = wanted[:min(q.Limit, len(wanted))]
 	}
-	out, known := make([]wire.Proposal, len(records)), newNames(r, c)
-	for i, p := range records {
+	out, known := make([]wire.Proposal, len(wanted)), newNames(r, c)
+	for i, w := range wanted {
+		p, err := table.Proposal(r, w.id)
+		if err != nil {
+			return nil, err
+		}
 		if out[i], _, err = describe(r, known, p); err != nil {
 			return nil, err
 		}

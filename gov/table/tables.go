@@ -108,6 +108,18 @@ func rowsOf[T any](r store.Reader, table, other string, decode func([]byte) (T, 
 // Nodes returns every node that the network knows, retired ones too, in order of their ids.
 func Nodes(r store.Reader) ([]NodeRecord, error) { return rowsOf(r, NodesTable, "", DecodeNode) }
 
+// EachNode calls fn with every node, as Nodes returns them. One record at a time is in memory: its evidence may have 128 KiB.
+func EachNode(r store.Reader, fn func(*NodeRecord)) (err error) {
+	r.Range(NodesTable, nil, nil, func(_, value []byte) bool {
+		var rec NodeRecord
+		if rec, err = DecodeNode(value); err == nil {
+			fn(&rec)
+		}
+		return err == nil
+	})
+	return err
+}
+
 // TrustedNodes returns the nodes that belong to the network, in order of their ids.
 func TrustedNodes(r store.Reader) ([]NodeRecord, error) {
 	return NodesOf(r, Trusted)
