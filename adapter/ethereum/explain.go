@@ -106,21 +106,50 @@ func findHash(ctx context.Context, text string, ask adapter.Ask) (coco.TxID, err
 	}
 	var reply struct {
 		Result json.RawMessage `json:"result"`
-		Error  *struct {
-			Message string `json:"message"`
-		} `json:"error"`
+		Error  *refusal        `json:"error"`
 	}
 	if err := json.Unmarshal(answer, &reply); err != nil {
 		return coco.TxID{}, fmt.Errorf("%w: eth_getTransactionReceipt: %w", coco.ErrCorrupt, err)
 	}
 	switch id := header.Get(wire.HeaderTxID); {
 	case reply.Error != nil:
-		return coco.TxID{}, fmt.Errorf("%w: eth_getTransactionReceipt: %s", coco.ErrBusy, reply.Error.Message)
+		return coco.TxID{}, fmt.Errorf("eth_getTransactionReceipt: %w", reply.Error.kind())
 	case string(reply.Result) == "null":
-		return coco.TxID{}, fmt.Errorf("%w: no transaction with the hash %s is committed", coco.ErrNotFound, hash)
+		return coco.TxID{}, fmt.Errorf("%w: no transaction with the hash %s is committed, as far as this node knows", coco.ErrNotFound, hash)
 	case id == "":
 		return coco.TxID{}, fmt.Errorf("%w: the node names no transaction in the header %s: it runs an earlier release: ask another node, or give the transaction's id", coco.ErrNotFound, wire.HeaderTxID)
 	default:
 		return coco.ParseTxID(id)
 	}
+}
+
+// refusal is the error of a JSON-RPC reply.
+type refusal struct {
+	Code    int             `json:"code"`
+	Message string          `json:"message"`
+	Data    json.RawMessage `json:"data"`
+}
+
+// again reports whether the node says that another try may mend it.
+func (r *refusal) again() bool {
+	var data struct {
+		RetryAfter int `json:"retryAfter"` // seconds
+	}
+	return json.Unmarshal(r.Data, &data) == nil && data.RetryAfter > 0 // data of another form says nothing of it
+}
+
+// kind is the error of coco's kinds that a refusal stands for, by its code; docs/json-rpc.md lists them. What is neither busy, nor being prepared, nor
+// elsewhere, nor the caller's fault is refused for good, and has no kind.
+func (r *refusal) kind() error {
+	switch {
+	case r.Code == -32005:
+		return fmt.Errorf("%w: %s", coco.ErrBusy, r.Message)
+	case r.Code == -32002 && r.again():
+		return fmt.Errorf("%w: %s", coco.ErrPending, r.Message)
+	case r.Code == -32002:
+		return fmt.Errorf("%w: %s", coco.ErrMissing, r.Message)
+	case r.Code <= -32600 && r.Code >= -32602, r.Code == -32700:
+		return fmt.Errorf("%w: the node does not take the request: %s (JSON-RPC error %d)", coco.ErrInvalid, r.Message, r.Code)
+	}
+	return fmt.Errorf("the node refuses it: %s (JSON-RPC error %d)", r.Message, r.Code)
 }

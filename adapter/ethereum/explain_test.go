@@ -1,9 +1,12 @@
 package ethereum
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/big"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
+	"github.com/cocoframework/coco/wire"
 )
 
 func TestClaimsOfATransactionAreExplained(t *testing.T) {
@@ -72,5 +76,49 @@ func TestClaimsOfATransactionAreExplained(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a node says of a hash is told apart: busy and being prepared are asked again, all else is final.
+func TestWhatANodeSaysOfAHashIsToldApart(t *testing.T) {
+	const hash = "0x00000000000000000000000000000000000000000000000000000000000000aa"
+	known := http.Header{wire.HeaderTxID: {"2.17"}}
+	for name, c := range map[string]struct {
+		reply  string
+		header http.Header
+		kind   error // nil: one of none
+		says   string
+	}{
+		"unknown":        {`{"jsonrpc":"2.0","id":1,"result":null}`, nil, coco.ErrNotFound, "no transaction with the hash"},
+		"busy":           {`{"jsonrpc":"2.0","id":1,"error":{"code":-32005,"message":"busy"}}`, nil, coco.ErrBusy, "busy"},
+		"being prepared": {`{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"being prepared","data":{"retryAfter":1}}}`, nil, coco.ErrPending, "being prepared"},
+		"elsewhere":      {`{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"not on this node, ask another one"}}`, nil, coco.ErrMissing, "ask another one"},
+		"refused":        {`{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"you may not"}}`, nil, nil, "refuses it: you may not (JSON-RPC error -32000)"},
+		"crashed":        {`{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"method handler crashed","data":"0x"}}`, nil, nil, "method handler crashed"},
+		"no such method": {`{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"no method"}}`, nil, coco.ErrInvalid, "no method"},
+		"too large":      {`{"jsonrpc":"2.0","id":1,"error":{"code":-32003,"message":"too large"}}`, nil, nil, "too large"},
+		"older release":  {`{"jsonrpc":"2.0","id":1,"result":{}}`, nil, coco.ErrNotFound, "earlier release"},
+		"no JSON-RPC":    {`<html>`, nil, coco.ErrCorrupt, ""},
+	} {
+		ask := func(context.Context, string, []byte) ([]byte, http.Header, error) {
+			return []byte(c.reply), c.header, nil
+		}
+		_, err := findHash(t.Context(), hash, ask)
+		if err == nil || c.kind != nil && !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, expected %v", name, err, c.kind)
+		}
+		again := errors.Is(err, coco.ErrBusy) || errors.Is(err, coco.ErrPending) || errors.Is(err, coco.ErrNotCommitted)
+		if again != (name == "busy" || name == "being prepared") {
+			t.Errorf("%s is asked again: %v", name, again)
+		}
+	}
+	ask := func(context.Context, string, []byte) ([]byte, http.Header, error) {
+		return []byte(`{"jsonrpc":"2.0","id":1,"result":{}}`), known, nil
+	}
+	if tx, err := findHash(t.Context(), hash, ask); err != nil || tx != (coco.TxID{View: 2, Seqno: 17}) {
+		t.Errorf("%v, %v", tx, err)
+	}
+	if _, err := findHash(t.Context(), "0xzz", ask); !errors.Is(err, coco.ErrInvalid) {
+		t.Errorf("no hash: %v", err)
 	}
 }
