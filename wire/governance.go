@@ -38,13 +38,14 @@ type Proposal struct {
 	Kinds        []string     `json:"kinds"`             // of its actions
 	Summary      []string     `json:"summary,omitempty"` // a sentence for each action, for people; nodes of older builds leave it out
 	Note         string       `json:"note,omitempty"`
-	Time         time.Time    `json:"time"`              // of signing
-	Expires      time.Time    `json:"expires"`           // when voting ends
-	Since        uint64       `json:"since"`             // the seqno that brought it in
-	Decided      uint64       `json:"decided,omitempty"` // the seqno that ended it
-	Code         string       `json:"code,omitempty"`    // of the reason for its state
-	Reason       string       `json:"reason,omitempty"`  // the same for people
-	Yes          int          `json:"yes"`               // votes of members
+	Time         time.Time    `json:"time"`                  // of signing
+	Expires      time.Time    `json:"expires"`               // when voting ends
+	Since        uint64       `json:"since"`                 // the seqno that brought it in
+	Decided      uint64       `json:"decided,omitempty"`     // the seqno that ended it
+	DecidedTime  time.Time    `json:"decided_time,omitzero"` // of the batch that ended it; nodes of older builds leave it out
+	Code         string       `json:"code,omitempty"`        // of the reason for its state
+	Reason       string       `json:"reason,omitempty"`      // the same for people
+	Yes          int          `json:"yes"`                   // votes of members
 	No           int          `json:"no"`
 
 	// Of one proposal only:

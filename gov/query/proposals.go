@@ -99,6 +99,9 @@ func describe(r store.Reader, known *names, p table.ProposalRecord) (wire.Propos
 		ID: p.ID, Number: p.Number, State: string(p.State), Proposer: p.Proposer, ProposerName: known.of(p.Proposer), Kinds: p.Kinds,
 		Expires: timeOf(p.Expires), Since: p.Since, Decided: p.Decided, Code: string(reason.CodeOf(p.Reason)), Reason: p.Reason.String(),
 	}
+	if p.Decided != 0 {
+		out.DecidedTime = timeOf(p.DecidedTime)
+	}
 	signed, err := p.Signed()
 	if err != nil {
 		return out, nil, err

@@ -125,8 +125,8 @@ func restartOne(ctx context.Context, info localnet.Info, n localnet.Node, old *w
 			return nil
 		}
 		if err == nil && code != "" && s.Node != old.Node && serves(s) && s.Measurement != code {
-			return fmt.Errorf("%w: the new program does not start on node %s, which went back to the old one; its log is in %s. The constitution lists the new one: have members remove it by `coco gov propose remove-code %s`, or repeat this",
-				coco.ErrInvalid, n.Name, nodeconfig.Dir(n.Dir).Log(), code)
+			return fmt.Errorf("%w: the new program does not start on node %s, which went back to the old one; its log is in %s. The constitution lists the new one: have members remove it by `coco gov propose remove-code %s%s`, or repeat this",
+				coco.ErrInvalid, n.Name, nodeconfig.Dir(n.Dir).Log(), code, localnet.DirHint(info.Dir))
 		}
 		if !ctxtime.Sleep(ctx, restartPoll) {
 			return fmt.Errorf("%w: node %s does not come back (%s): %w; its log is in %s", coco.ErrUnreachable, n.Name, state(s, err), context.Cause(ctx), nodeconfig.Dir(n.Dir).Log())

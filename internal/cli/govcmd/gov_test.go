@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/action"
@@ -87,5 +88,25 @@ func TestAWatchGoesOnWhereItEnded(t *testing.T) {
 	}
 	if err := again.begin(false); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("a damaged file: %v, expected coco.ErrInvalid", err)
+	}
+}
+
+// The list says when voting ends, and of what is not open any more, when it ended: not when voting would have.
+func TestTheListSaysWhenAProposalWasDecided(t *testing.T) {
+	now := time.Date(2026, 11, 30, 1, 0, 0, 0, time.UTC)
+	ends, at := now.Add(7*day), now.Add(-3*time.Hour)
+	for _, c := range []struct {
+		p          wire.Proposal
+		says, lack string
+	}{
+		{wire.Proposal{State: "open", Expires: ends}, "ends " + moment(ends, now), "ago"},
+		{wire.Proposal{State: "accepted", Expires: ends, Decided: 9, DecidedTime: at}, "decided " + moment(at, now), "in 7 days"},
+		{wire.Proposal{State: "rejected", Expires: ends, Decided: 9, DecidedTime: at}, "decided ", "in 7 days"},
+		{wire.Proposal{State: "withdrawn", Expires: ends, Decided: 9, DecidedTime: at}, "ended " + moment(at, now), "in 7 days"},
+		{wire.Proposal{State: "accepted", Expires: ends, Decided: 9}, "decided at seqno 9", "0001"},
+	} {
+		if got := voting(c.p, now); !strings.Contains(got, c.says) || strings.Contains(got, c.lack) {
+			t.Errorf("%s: %q, expected %q", c.p.State, got, c.says)
+		}
 	}
 }

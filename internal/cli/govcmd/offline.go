@@ -20,6 +20,7 @@ import (
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli/officer"
+	"github.com/cocoframework/coco/internal/shell"
 	"github.com/cocoframework/coco/internal/signer"
 	"github.com/cocoframework/coco/internal/visible"
 )
@@ -76,7 +77,7 @@ With --service instead of a network, PROPOSAL is the whole id, and nothing is as
 		if err != nil {
 			return err
 		}
-		return a.prepare(chain, st, about, out)
+		return a.prepare(chain, st, about, out, f.Hint())
 	}
 	f.ConnectFlags(a.App, cmd)
 	p.add(cmd)
@@ -129,7 +130,8 @@ func (a *app) statement(ctx context.Context, f *officer.Access, p *proposing, se
 	return officer.Ballot(audience, id, vote), about, nil
 }
 
-func (a *app) prepare(chain []*x509.Certificate, st envelope.Statement, about []byte, out string) error {
+// prepare writes the files of a statement. hint is what a command needs to reach the network by which it is handed in.
+func (a *app) prepare(chain []*x509.Certificate, st envelope.Statement, about []byte, out, hint string) error {
 	raw := make([][]byte, len(chain))
 	for i, c := range chain {
 		raw[i] = c.Raw
@@ -164,8 +166,8 @@ func (a *app) prepare(chain []*x509.Certificate, st envelope.Statement, about []
 	if about != nil {
 		a.Out.Printf("    %s is the proposal: take it along\n", out+subject)
 	}
-	a.Out.Printf("    There: coco gov sign %s --key file:KEY   (or put another tool's signature into %s)\n", out, out+signature)
-	a.Out.Printf("    Here:  coco gov finish %s\n", out)
+	a.Out.Printf("    There: coco gov sign %s --key file:KEY   (or put another tool's signature into %s)\n", shell.Quote(out), out+signature)
+	a.Out.Printf("    Here:  coco gov finish %s%s\n", shell.Quote(out), hint)
 	return nil
 }
 

@@ -96,13 +96,32 @@ func (a *app) showProposals(list []wire.Proposal) {
 		return
 	}
 	now := time.Now()
-	rows := [][]string{{"Proposal", "Id", "State", "Yes", "No", "By", "Voting ends", "What"}}
+	rows := [][]string{{"Proposal", "Id", "State", "Yes", "No", "By", "Voting", "What"}}
 	for _, p := range list {
 		rows = append(rows, []string{
-			numberOf(p.Number), p.ID.Short(), p.State, strconv.Itoa(p.Yes), strconv.Itoa(p.No), p.ProposerName, moment(p.Expires, now), officer.Title(p),
+			numberOf(p.Number), p.ID.Short(), p.State, strconv.Itoa(p.Yes), strconv.Itoa(p.No), p.ProposerName, voting(p, now), officer.Title(p),
 		})
 	}
 	a.Out.Table(rows)
+}
+
+// voting says when the voting on a proposal ends, or when it has ended.
+func voting(p wire.Proposal, now time.Time) string {
+	switch {
+	case p.Decided == 0:
+		return "ends " + moment(p.Expires, now)
+	case p.DecidedTime.IsZero(): // a node of an older build
+		return fmt.Sprintf("%s at seqno %d", ended(p), p.Decided)
+	}
+	return ended(p) + " " + moment(p.DecidedTime, now)
+}
+
+// ended says how a proposal that is not open any more came to its end.
+func ended(p wire.Proposal) string {
+	if p.State == "accepted" || p.State == "rejected" {
+		return "decided"
+	}
+	return "ended"
 }
 
 func (a *app) showPending(nodes []wire.Node) {
@@ -164,7 +183,14 @@ func (a *app) showProposal(p wire.Proposal, signed bool) {
 	now := time.Now()
 	a.Out.Printf("%s\n\n", a.sentence(p.State, p, p.Reason))
 	a.Out.Printf("  by           %s, signed %s\n", p.ProposerName, moment(p.Time, now))
-	a.Out.Printf("  voting ends  %s\n", moment(p.Expires, now))
+	switch {
+	case p.Decided == 0:
+		a.Out.Printf("  voting ends  %s\n", moment(p.Expires, now))
+	case p.DecidedTime.IsZero():
+		a.Out.Printf("  decided      seqno %d\n", p.Decided)
+	default:
+		a.Out.Printf("  %-12s %s, seqno %d\n", ended(p), moment(p.DecidedTime, now), p.Decided)
+	}
 	a.Out.Printf("  id           %s\n", p.ID)
 	a.Out.Printf("  fingerprint  %s\n", p.ID.Fingerprint())
 	if p.Note != "" {

@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
+	"github.com/cocoframework/coco/internal/shell"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/ledger"
 )
@@ -214,6 +215,6 @@ func (a *app) transfer(ctx context.Context, what string, from ledger.Place, dest
 		return err
 	}
 	a.Out.OK("%s copied, %s; %s there already", cli.Plural(report.Files, "file"), size(report.Bytes), cli.Plural(report.Kept, "file"))
-	a.Out.Printf("      %s holds entries 1 to %d; `coco ledger verify %s` checks that they are the network's\n", dest, report.Last, dest)
+	a.Out.Printf("      %s holds entries 1 to %d; `coco ledger verify %s` checks that they are the network's\n", dest, report.Last, shell.Quote(dest))
 	return nil
 }

@@ -183,7 +183,7 @@ func printProposal(p *cli.Printer, r *wire.Proposal) {
 	p.Printf("\n  id           %s\n", r.ID)
 	p.Printf("  by           %s, signed %s, seqno %d\n", r.ProposerName, stamp(r.Time), r.Since)
 	if r.Decided != 0 {
-		p.Printf("  decided      seqno %d\n", r.Decided)
+		p.Printf("  decided      %s, seqno %d\n", stamp(r.DecidedTime), r.Decided)
 	} else {
 		p.Printf("  voting ends  %s\n", stamp(r.Expires))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/nodeconfig"
+	"github.com/cocoframework/coco/internal/shell"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/ledger/chain"
@@ -106,7 +107,7 @@ func (a *app) repair(dir string, from, moved []string) error {
 		return err
 	}
 	a.Out.OK("entries 1 to %d follow one another; %s", log.Last(), cli.Plural(len(report), "range")+" repaired")
-	a.Out.Printf("      `coco ledger verify %s` checks that they are the network's\n", dir)
+	a.Out.Printf("      `coco ledger verify %s` checks that they are the network's\n", shell.Quote(dir))
 	return nil
 }
 

@@ -308,9 +308,11 @@ func (f *Flags) Hint() string {
 	case f.InSandbox():
 		return localnet.DirHint(f.Dir)
 	}
-	hint := " --node " + shell.Quote(f.Node) + " --service " + shell.Quote(f.Service)
-	if f.Cert != "" {
-		hint += " --cert " + shell.Quote(f.Cert) + " --key " + shell.Quote(f.Key)
+	hint := ""
+	for _, flag := range [][2]string{{"node", f.Node}, {"service", f.Service}, {"cert", f.Cert}, {f.keyFlag, f.Key}} {
+		if flag[1] != "" {
+			hint += " --" + flag[0] + " " + shell.Quote(flag[1])
+		}
 	}
 	return hint
 }

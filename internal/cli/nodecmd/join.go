@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco/internal/keyfile"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sdnotify"
+	"github.com/cocoframework/coco/internal/shell"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/node"
 )
@@ -177,7 +178,7 @@ func (t *joinTeller) plain(err *join.RefusedError) string {
 		peer = t.cfg.PeerAddress
 	}
 	words := map[members.Reason]string{
-		members.NotVotedIn:       "too early: the members have not voted this node in. One of them proposes `coco gov propose add-node OWNER " + peer + "`; it is admitted once that is accepted",
+		members.NotVotedIn:       "too early: the members have not voted this node in. One of them proposes `coco gov propose add-node OWNER " + shell.Quote(peer) + "`; it is admitted once that is accepted",
 		members.UnlistedOwner:    "the organisation that owns this node is not in the constitution: it is too early, or members have removed it. A member proposes it, as a participant or member, with the certificate " + t.cfg.OwnerCertificate,
 		members.UnlistedCode:     "wrong code: this program measures " + string(self) + ", which the constitution does not list. Run a program that it lists, or have members vote this one in by `coco gov propose add-code`",
 		members.BadOwner:         "wrong owner: the owner's certificate does not lead to an organisation of the constitution, is not valid now, was revoked, or is for something else than nodes (`coco member keygen --for nodes` makes one)",

@@ -158,7 +158,7 @@ func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, key keyfile.
 	if err = node.Run(ctx, c, events.ready); errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return nil
 	}
-	return explainLoss(err)
+	return explainLoss(err, cfg.Dir)
 }
 
 // untilEOF waits for the end of the standard input. The goroutine ends with the process: a read

@@ -3,10 +3,12 @@ package nodecmd
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/recovery"
@@ -58,11 +60,15 @@ func releaseShares(members []identity.MemberKey, rq recovery.Request, sealed *ke
 	return releases, faults
 }
 
-// explainLoss says what to do about a ledger that lacks what was committed.
-func explainLoss(err error) error {
+// explainLoss says what to do about a ledger that lacks what was committed. dir is the node's folder.
+func explainLoss(err error, dir string) error {
 	var loss *node.LossError
 	if !errors.As(err, &loss) {
 		return err
 	}
-	return fmt.Errorf("%w; put the newer ledgers back, or accept the loss of everything after %s: coco up --accept-last %s", err, loss.Point.Last(), loss.Point.Last())
+	hint := ""
+	if info, err := localnet.Load(filepath.Dir(filepath.Dir(dir))); err == nil {
+		hint = localnet.DirHint(info.Dir)
+	}
+	return fmt.Errorf("%w; put the newer ledgers back, or accept the loss of everything after %s: coco up --accept-last %s%s", err, loss.Point.Last(), loss.Point.Last(), hint)
 }

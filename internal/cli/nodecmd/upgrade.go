@@ -215,7 +215,7 @@ func (v *codeVote) await(ctx context.Context, o *officer.Officer, p wire.Proposa
 	for p.State == "open" {
 		if now := strings.Join(p.Waiting, ", "); now != missing {
 			missing = now
-			v.say("waiting for the votes of %s: `coco gov vote yes %d --as MEMBER`", now, p.Number)
+			v.say("waiting for the votes of %s: `coco gov vote yes %d --as MEMBER%s`", now, p.Number, localnet.DirHint(v.dir))
 		}
 		if !ctxtime.Sleep(ctx, votePause) {
 			return fmt.Errorf("%w: proposal %d (%s) is open still: the same command goes on", cli.ErrInterrupted, p.Number, change)

@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
+	"github.com/cocoframework/coco/internal/shell"
 	"github.com/cocoframework/coco/internal/signer"
 )
 
@@ -156,7 +157,7 @@ func (f *Access) sandboxNode(ctx context.Context, info *localnet.Info) (localnet
 		}
 	}
 	if best < 0 {
-		return localnet.Node{}, fmt.Errorf("%w: no node of the network in %s has an administrative listener: restart it with `coco down` and `coco up`", coco.ErrUnreachable, info.Dir)
+		return localnet.Node{}, fmt.Errorf("%w: no node of the network in %s has an administrative listener: restart it with `coco down%s` and `coco up%s`", coco.ErrUnreachable, info.Dir, localnet.DirHint(info.Dir), localnet.DirHint(info.Dir))
 	}
 	return serving[best], nil
 }
@@ -177,6 +178,14 @@ func (f *Access) officer(addr string, auth *signer.Identity, trust client.Policy
 		}
 	}
 	return o, nil
+}
+
+// Hint is what a command that people are shown needs after its name to govern the same network, for the same member.
+func (f *Access) Hint() string {
+	if f.InSandbox() && f.As != "" {
+		return f.Flags.Hint() + " --as " + shell.Quote(f.As)
+	}
+	return f.Flags.Hint()
 }
 
 // With connects and calls do. The error says why a key did not sign, if that is why.
