@@ -128,6 +128,7 @@ func (c *Constitution) own() {
 	}
 	c.Code = append([]Code{}, c.Code...)
 	c.TEE = append([]TEE{}, c.TEE...)
+	c.Revoked = slices.Clone(c.Revoked)
 }
 
 // sort brings the lists into canonical order. The checks come first, so that they name places as
@@ -142,6 +143,7 @@ func (c *Constitution) sort() {
 		slices.SortFunc(p.Certificates, bytes.Compare)
 	}
 	slices.SortFunc(c.Code, func(a, b Code) int { return cmp.Compare(a.Measurement, b.Measurement) })
+	slices.SortFunc(c.Revoked, compareDigests)
 	slices.SortFunc(c.TEE, func(a, b TEE) int { return strings.Compare(a.Platform, b.Platform) })
 }
 

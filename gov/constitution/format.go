@@ -52,6 +52,15 @@ func (c *Constitution) TOML() []byte {
 		w.element("participants")
 		w.actor(p.Name, p.ID, p.Certificate, p.Certificates)
 	}
+	if len(c.Revoked) > 0 {
+		w.heading("Certificates that organisations issued and that stand for them no more, by the SHA-256 of their TBSCertificate.")
+		w.table("revoked")
+		w.b.WriteString("certificates = [\n")
+		for _, d := range c.Revoked {
+			w.b.WriteString("\"" + d.String() + "\",\n")
+		}
+		w.b.WriteString("]\n")
+	}
 	w.heading("What nodes may run.")
 	for _, code := range c.Code {
 		w.element("code")

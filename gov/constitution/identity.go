@@ -66,6 +66,9 @@ func (c *Constitution) identify(certs []*x509.Certificate, now, asOf time.Time, 
 		}
 		return a, nil
 	}
+	if err := c.revoked(certs); err != nil {
+		return actor{}, err
+	}
 	between, roots := x509.NewCertPool(), done.roots
 	for _, cert := range certs[1:] {
 		between.AddCert(stillValid(cert, now, asOf))

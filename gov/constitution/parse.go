@@ -66,6 +66,9 @@ type page struct {
 		Bytes        *int64 `toml:"bytes"`
 		Seconds      *int64 `toml:"seconds"`
 	} `toml:"snapshots"`
+	Revoked struct {
+		Certificates []string `toml:"certificates"`
+	} `toml:"revoked"`
 	// The sections of settings that versions of the rules added.
 	Nodes    map[string]any            `toml:"nodes"`
 	Voting   map[string]any            `toml:"voting"`
@@ -192,6 +195,13 @@ func (p *page) constitution() (*Constitution, error) {
 		if err := expandJSON(name, settings); err != nil {
 			return nil, err
 		}
+	}
+	for i, text := range p.Revoked.Certificates {
+		var d coco.Digest
+		if err := d.UnmarshalText([]byte(text)); err != nil {
+			return nil, invalid(fmt.Sprintf("revoked.certificates[%d]", i), reason.BadForm, "expected %d hexadecimal digits", 2*len(d))
+		}
+		c.Revoked = append(c.Revoked, d)
 	}
 	return c, p.numbers(c)
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/reason"
 )
 
@@ -18,6 +19,9 @@ type Since2 struct {
 	Voting Voting `cbor:"1,keyasint"`
 	Reads  Reads  `cbor:"2,keyasint"`
 	Nodes  Nodes  `cbor:"3,keyasint"`
+	// Revoked are certificates that an organisation issued and that stand for it no more; see Revocation. In order, and absent if
+	// there are none.
+	Revoked []coco.Digest `cbor:"4,keyasint,omitempty"`
 
 	filled bool // no value is left to be completed
 }
@@ -165,6 +169,9 @@ func (c *Constitution) fillSince() {
 
 // checkSince checks the settings that versions of the rules added. By earlier rules they say what programs did before.
 func (c *Constitution) checkSince() error {
+	if err := c.checkRevoked(); err != nil {
+		return err
+	}
 	for _, s := range c.settings() {
 		if c.Rules < s.since {
 			if !s.is(s.before) {

@@ -15,7 +15,7 @@ func (c *Constitution) Draft() *Constitution {
 	d.done = nil
 	d.Members, d.Participants = slices.Clone(c.Members), slices.Clone(c.Participants)
 	d.Code, d.TEE, d.Policies = slices.Clone(c.Code), slices.Clone(c.TEE), maps.Clone(c.Policies)
-	d.Adapters = maps.Clone(c.Adapters)
+	d.Adapters, d.Revoked = maps.Clone(c.Adapters), slices.Clone(c.Revoked)
 	return &d
 }
 

@@ -3,6 +3,7 @@ package decide
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/x509"
 	"slices"
 
 	"github.com/cocoframework/coco"
@@ -15,6 +16,7 @@ import (
 type actors struct {
 	members      *[]constitution.Member
 	participants *[]constitution.Participant
+	revoked      *[]coco.Digest // nil by rules that know no revocation
 }
 
 // ids returns the identities of all of them.
@@ -76,8 +78,26 @@ func (x actors) remove(a *action.Action) (Effect, error) {
 	return Effect{Kind: ActorRemoved, Actor: id, Subject: string(role), Name: name}, nil
 }
 
-// certificate adds one to an actor, or removes one, of which at least one stays. The actor's id stays
-// the same.
+// revoke revokes a certificate that one of an organisation's has issued. It reports false if that is not so, or done.
+func (x actors) revoke(issuers [][]byte, der []byte) bool {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil || x.revoked == nil {
+		return false
+	}
+	under := slices.ContainsFunc(issuers, func(issuer []byte) bool {
+		above, err := x509.ParseCertificate(issuer)
+		return err == nil && cert.CheckSignatureFrom(above) == nil
+	})
+	id := constitution.Revocation(cert)
+	if !under || slices.Contains(*x.revoked, id) {
+		return false
+	}
+	*x.revoked = append(*x.revoked, id)
+	return true
+}
+
+// certificate adds one to an actor, or removes one, of which at least one stays, or one that the actor has issued. The actor's id
+// stays the same.
 func (x actors) certificate(a *action.Action) (Effect, error) {
 	id, name, _, err := x.find(a.Args.Actor)
 	if err != nil {
@@ -104,7 +124,9 @@ func (x actors) certificate(a *action.Action) (Effect, error) {
 	case a.Kind == action.AddCertificate:
 		all = append(all, der)
 	case at < 0:
-		return Effect{}, impossible(reason.CertificateUnknown, name, "")
+		if !x.revoke(all, der) {
+			return Effect{}, impossible(reason.CertificateUnknown, name, "")
+		}
 	case len(all) == 1:
 		return Effect{}, impossible(reason.LastCertificate, name, "")
 	default:

@@ -95,8 +95,12 @@ type change struct {
 
 func newChange(now Present) *change {
 	d := now.Constitution.Draft()
+	organisations := actors{members: &d.Members, participants: &d.Participants}
+	if d.Rules >= 2 {
+		organisations.revoked = &d.Revoked
+	}
 	return &change{
-		draft: d, actors: actors{&d.Members, &d.Participants}, manifest: manifest{&d.Code, &d.TEE}, policies: d.Policies,
+		draft: d, actors: organisations, manifest: manifest{&d.Code, &d.TEE}, policies: d.Policies,
 		settings: values{d.SetNumber, d.SetAdded, d.Adapters, map[string]bool{}}, places: newPlaces(now),
 	}
 }

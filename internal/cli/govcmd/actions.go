@@ -77,7 +77,7 @@ func actionForms() []actionForm {
 		{action.AddParticipant, "NAME CERTIFICATE", "an organisation transacts and may run nodes", "add-participant delta delta/org.pem", addParticipant},
 		{action.RemoveParticipant, "PARTICIPANT", "it does no more, with all its nodes", "remove-participant delta", who},
 		{action.AddCertificate, "ORGANISATION CERTIFICATE", "one more certificate stands for it", "add-certificate bravo new.pem", certified},
-		{action.RemoveCertificate, "ORGANISATION CERTIFICATE", "a certificate stands for it no more", "remove-certificate bravo old.pem", withForce(certified)},
+		{action.RemoveCertificate, "ORGANISATION CERTIFICATE", "a certificate stands for it no more, or one that it issued (the first of the file)", "remove-certificate bravo old.pem", withForce(uncertified)},
 		{action.AddNode, "OWNER ADDRESS | NODE", "a node of that owner may run at that address", "add-node delta 10.0.0.9:9000", placed},
 		{action.RemoveNode, "OWNER ADDRESS | NODE", "the node there leaves the network", "remove-node delta 10.0.0.9:9000", placed},
 		{action.AddCode, "MEASUREMENT [NOTE]", "nodes may run this code", "add-code virtual:3f0c… \"release 2\"", func(a *action.Args, args []string, _ *actionFlags) error {
@@ -142,6 +142,16 @@ func certified(a *action.Args, args []string, _ *actionFlags) (err error) {
 	a.Actor = args[0]
 	a.Certificate, err = organisationCertificate(args[1])
 	return err
+}
+
+// uncertified is certified for a certificate that may be one that the organisation issued, followed by its issuers.
+func uncertified(a *action.Args, args []string, _ *actionFlags) error {
+	leaf, err := identity.ReadLeaf(args[1])
+	if err != nil {
+		return err
+	}
+	a.Actor, a.Certificate = args[0], leaf.Raw
+	return nil
 }
 
 // organisationCertificate reads the one certificate of a file.
