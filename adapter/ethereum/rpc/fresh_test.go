@@ -6,8 +6,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -89,6 +93,37 @@ func TestCallsReadAStateAsNewAsTheRequestAsksFor(t *testing.T) {
 	must(t, err)
 	if w := post("", call("eth_sendRawTransaction", `"0x`+hex.EncodeToString(raw)+`"`)); strings.Contains(w.Body.String(), "error") {
 		t.Errorf("a transaction is refused, because reads are: %s", w.Body)
+	}
+}
+
+// News carry no age. A subscriber asks for it besides, on the same connection, which stays.
+func TestASubscriberLearnsOnItsConnectionThatTheStateIsOld(t *testing.T) {
+	n := newTestNode(t, nil)
+	var age atomic.Int64
+	n.env.Fresh = func(_ context.Context, rd adapter.Reading) (adapter.Age, error) {
+		of := time.Duration(age.Load())
+		if of > rd.MaxAge && rd.MaxAge >= 0 {
+			return adapter.Age{Of: of}, &adapter.StaleError{Age: of, Most: rd.MaxAge}
+		}
+		return adapter.Age{Of: of}, nil
+	}
+	s := n.dial("?max_age=5")
+	var heads, number string
+	s.call(&heads, "eth_subscribe", "newHeads")
+	for _, of := range []time.Duration{0, 4 * time.Second, time.Minute, 0} {
+		age.Store(int64(of))
+		if of <= 5*time.Second {
+			s.call(&number, "eth_blockNumber")
+			continue
+		}
+		s.write(call("eth_blockNumber"))
+		if got := s.read(); !strings.Contains(got, `"code":-32002`) || !strings.Contains(got, "this node's state may be 1m0s old") {
+			t.Errorf("a state of %v: %s", of, got)
+		}
+	}
+	n.send(n.raw(&common.Address{7}, 21000, nil))
+	if e := readEvent[types.Header](s); e.Params.Subscription != heads {
+		t.Errorf("the news are of %q", e.Params.Subscription)
 	}
 }
 

@@ -24,11 +24,12 @@ type testSocket struct {
 	ws *websocket.Conn
 }
 
-func (n *testNode) dial() *testSocket {
+// dial connects; query is that of the URL, with its question mark.
+func (n *testNode) dial(query ...string) *testSocket {
 	n.t.Helper()
 	srv := httptest.NewServer(http.HandlerFunc(n.serve))
 	n.t.Cleanup(srv.Close)
-	ws, _, err := websocket.Dial(context.Background(), "ws"+strings.TrimPrefix(srv.URL, "http")+"/rpc", nil)
+	ws, _, err := websocket.Dial(context.Background(), "ws"+strings.TrimPrefix(srv.URL, "http")+"/rpc"+strings.Join(query, ""), nil)
 	must(n.t, err)
 	ws.SetReadLimit(-1)
 	n.t.Cleanup(func() { _ = ws.CloseNow() })
