@@ -32,8 +32,8 @@ type future struct {
 // accept is raft.Config.Accept. A learner does not judge: its acknowledgement does not count, and it catches up with a past that it
 // cannot know. What it has taken is in its log when it becomes a voter.
 func (l *loop) accept(view uint64, e consensus.Entry) error {
-	at := timeOf(e)
-	if at == 0 || !slices.Contains(l.machine.Membership().Voters, l.members.Self) {
+	at, m := timeOf(e), l.machine.Membership()
+	if at == 0 || !slices.Contains(m.Voters, l.members.Self) && !slices.Contains(m.Outgoing, l.members.Self) {
 		return nil
 	}
 	f, day := &l.pulse.future, uint64(max(0, l.clock.Now().UnixMilli()))
