@@ -17,13 +17,26 @@ import (
 // rolling is a network whose nodes are loops that are moved on by ticks: disks and executors are done at once, messages take a tick. Older nodes neither send
 // beats nor know them.
 type rolling struct {
-	t     *testing.T
-	clock *manual
-	nodes map[consensus.ID]*loop
-	logs  map[consensus.ID]*memoryLog
-	older map[consensus.ID]bool
-	cut   consensus.ID // reaches nobody, 0 for none
-	sent  []func()
+	t      *testing.T
+	clock  *manual
+	nodes  map[consensus.ID]*loop
+	logs   map[consensus.ID]*memoryLog
+	older  map[consensus.ID]bool
+	cut    map[consensus.ID]bool // they reach nobody
+	frozen map[consensus.ID]bool // they do nothing: what is sent to them waits
+	sent   []message
+
+	ticked  int
+	permits map[consensus.ID]*permit
+	heads   map[consensus.ID]uint64 // times of the last batches that are applied
+	// seals returns the batch for a permit, every fourth tick; nil while nobody writes.
+	seals func(consensus.ID, *permit) consensus.Entry
+}
+
+// message is on its way to a node.
+type message struct {
+	to consensus.ID
+	do func(*loop)
 }
 
 // memoryLog is a ledger in memory.
@@ -66,16 +79,17 @@ func (w wires) SendBeat(to consensus.ID, b pulse.Beat) {
 }
 
 func (w wires) send(to consensus.ID, do func(*loop)) {
-	w.sent = append(w.sent, func() {
-		if w.cut != w.self && w.cut != to {
-			do(w.nodes[to])
-		}
-	})
+	if !w.cut[w.self] && !w.cut[to] {
+		w.sent = append(w.sent, message{to, do})
+	}
 }
 
 func newRolling(t *testing.T, members int, older ...consensus.ID) *rolling {
 	t.Helper()
-	n := &rolling{t: t, clock: &manual{}, nodes: map[consensus.ID]*loop{}, logs: map[consensus.ID]*memoryLog{}, older: map[consensus.ID]bool{}}
+	n := &rolling{
+		t: t, clock: &manual{}, nodes: map[consensus.ID]*loop{}, logs: map[consensus.ID]*memoryLog{},
+		older: map[consensus.ID]bool{}, cut: map[consensus.ID]bool{}, frozen: map[consensus.ID]bool{}, permits: map[consensus.ID]*permit{}, heads: map[consensus.ID]uint64{},
+	}
 	var voters ids
 	for i := range members {
 		voters = append(voters, consensus.ID(i+1))
@@ -85,7 +99,10 @@ func newRolling(t *testing.T, members int, older ...consensus.ID) *rolling {
 	}
 	for _, id := range voters {
 		log := &memoryLog{}
-		machine, err := raft.New(raft.Config{Self: id, Voters: voters, Log: log, ElectionTicks: electionTicks, HeartbeatTicks: heartbeatTicks})
+		machine, err := raft.New(raft.Config{
+			Self: id, Voters: voters, Log: log, ElectionTicks: electionTicks, HeartbeatTicks: heartbeatTicks,
+			Accept: func(view uint64, e consensus.Entry) error { return n.nodes[id].accept(view, e) },
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,25 +129,33 @@ func (n *rolling) ticks(count int) {
 	n.t.Helper()
 	for range count {
 		n.clock.now += Tick
-		for _, l := range n.inOrder() {
-			l.tick()
+		n.ticked++
+		for _, id := range n.awake() {
+			n.nodes[id].tick()
 		}
 		for range 8 { // what answers come to is done within the tick
 			sent := n.sent
 			n.sent = nil
-			for _, deliver := range sent {
-				deliver()
+			for _, m := range sent {
+				if n.frozen[m.to] {
+					n.sent = append(n.sent, m)
+				} else {
+					m.do(n.nodes[m.to])
+				}
 			}
-			for id, l := range n.nodes {
-				n.work(id, l)
+			for _, id := range n.awake() {
+				n.work(id, n.nodes[id])
 			}
 		}
 	}
 }
 
-func (n *rolling) inOrder() (out []*loop) {
+// awake returns the nodes that are not frozen, in order.
+func (n *rolling) awake() (out ids) {
 	for i := range len(n.nodes) {
-		out = append(out, n.nodes[consensus.ID(i+1)])
+		if id := consensus.ID(i + 1); !n.frozen[id] {
+			out = append(out, id)
+		}
 	}
 	return out
 }
@@ -146,12 +171,32 @@ func (n *rolling) work(id consensus.ID, l *loop) {
 			l.inbox.put(event{appended: []*raft.Append{a}})
 		}
 		for _, t := range l.exec.receive() {
-			if t.commit != nil {
-				l.progress.applied.Store(t.commit.entries[len(t.commit.entries)-1].Index)
+			switch {
+			case t.commit != nil:
+				last := t.commit.entries[len(t.commit.entries)-1].Index
+				l.progress.applied.Store(last)
+				for _, e := range t.commit.entries {
+					n.heads[id] = max(n.heads[id], timeOf(e))
+				}
+				t.commit.time = n.heads[id]
 				l.inbox.put(event{applied: t.commit})
+			case t.permit != nil:
+				n.permits[id] = t.permit
+			case t.revoke && n.permits[id] != nil:
+				n.giveBack(id, nil)
 			}
 		}
+		if p := n.permits[id]; p != nil && n.seals != nil && n.ticked%4 == 0 {
+			e := n.seals(id, p)
+			n.giveBack(id, &e)
+		}
 	}
+}
+
+// giveBack gives a permit back, with a batch or without.
+func (n *rolling) giveBack(id consensus.ID, e *consensus.Entry) {
+	delete(n.permits, id)
+	n.nodes[id].inbox.put(event{sealed: &sealedEvent{e}})
 }
 
 // leader returns the node that leads the latest view.
@@ -216,7 +261,7 @@ func TestNoReadIsLetGoByAPartThatTheOthersGoOnWithout(t *testing.T) {
 			if n.older[cut] {
 				continue
 			}
-			n.cut = cut
+			n.cut[cut] = true
 			done := n.read(cut) // the round's messages are lost, and those of all later ones
 			n.ticks(4 * electionTicks)
 			if leads, view := n.leader(); leads == cut || cut == 1 && view < 2 {
@@ -228,7 +273,7 @@ func TestNoReadIsLetGoByAPartThatTheOthersGoOnWithout(t *testing.T) {
 			if age := n.clock.now - time.Duration(n.nodes[cut].progress.fresh.Load()); age < 3*electionTicks*Tick {
 				t.Errorf("older nodes %v: node %d, which is cut off, calls its state %v old", older, cut, age)
 			}
-			n.cut = 0
+			n.cut[cut] = false
 			n.ticks(2 * electionTicks)
 			if !over(done) {
 				t.Errorf("older nodes %v: node %d does not answer together with the others", older, cut)
