@@ -19,6 +19,7 @@ import (
 	"github.com/cocoframework/coco/adapter/kv"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/host/sim"
@@ -250,7 +251,8 @@ func TestLargestCallThatAConstitutionAllowsIsReplicated(t *testing.T) {
 	})
 }
 
-// TestANetworkWorksWithEveryLimitAtItsLeastAndMost writes as much at a time as the limits let through.
+// TestANetworkWorksWithEveryLimitAtItsLeastAndMost writes as much at a time as the limits let through. The settings that versions of the rules
+// have added are at their ends by a vote.
 func TestANetworkWorksWithEveryLimitAtItsLeastAndMost(t *testing.T) {
 	long(t)
 	for name, c := range map[string]struct {
@@ -283,7 +285,23 @@ func TestANetworkWorksWithEveryLimitAtItsLeastAndMost(t *testing.T) {
 				if err := n.Constitution.Complete(); err != nil {
 					t.Fatal(err)
 				}
+				n.governs()
 				n.open()
+				time.Sleep(time.Second)
+				var added []action.Action
+				for _, s := range n.Constitution.Added() {
+					end := s.Ends[0]
+					if name == "most" {
+						end = s.Ends[len(s.Ends)-1]
+					}
+					if end != fmt.Sprint(s.Value) {
+						added = append(added, action.Action{Kind: action.Set, Args: action.Args{Setting: s.Path, Value: end}})
+					}
+				}
+				if len(added) == 0 {
+					t.Error("no setting was added")
+				}
+				n.decide(added...)
 				time.Sleep(time.Second)
 				var wait sync.WaitGroup
 				for i := range 6 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cocoframework/coco"
@@ -217,12 +218,21 @@ func (c *Constitution) inForce() []setting {
 type Added struct {
 	Path  string // such as "voting.minimum_seconds"
 	Value any    // int64 or string
+	// Ends are the values, in JSON, between which all others are: a number's least and most, or all words.
+	Ends []string
 }
 
 // Added returns the settings that versions of the rules added, as far as the rules in force have them.
 func (c *Constitution) Added() (out []Added) {
 	for _, s := range c.inForce() {
-		out = append(out, Added{s.path, s.get()})
+		ends := []string{strconv.FormatInt(s.low, 10), strconv.FormatInt(s.high, 10)}
+		if s.word != nil {
+			ends = nil
+			for _, w := range s.words {
+				ends = append(ends, strconv.Quote(w))
+			}
+		}
+		out = append(out, Added{s.path, s.get(), ends})
 	}
 	return out
 }
