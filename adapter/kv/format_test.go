@@ -48,3 +48,36 @@ func TestALedgerWithoutTheSettingIsAsItsProgramWroteIt(t *testing.T) {
 		return out.String()
 	})
 }
+
+// Once every node of an older network has a program that knows them, members vote for content types and lists. What was stored before stays as it
+// was.
+func TestAVoteBringsContentTypesToAnOlderLedger(t *testing.T) {
+	c := newStoredCore(t, []byte(`{"max_batch_ops":1000,"max_key_bytes":1024,"max_value_bytes":1048576}`))
+	put := func(key string) string {
+		return line(c.do("PUT", "/app/kv/"+key, key, "Content-Type", "text/plain", "If-None-Match", "*"))
+	}
+	list := func() string { return line(c.do("PUT", "/app/kv/old", "old", "If-Match", `"2", "7"`)) }
+	media := func(key string) string {
+		w := c.do("GET", "/app/kv/"+key, "")
+		return w.Header().Get("Content-Type") + " " + w.Body.String()
+	}
+	old := encodeWrite([]operation{{kind: opPut, key: []byte("typed"), media: "text/plain"}})
+	if got := put("old"); got != `201 "2" 2.2` || list() != "400 invalid" || media("old") != "application/octet-stream old" {
+		t.Errorf("before: %s, %s, %s", got, list(), media("old"))
+	}
+	if _, err := c.Decode(old); err == nil {
+		t.Error("before: a call with a content type is taken")
+	}
+	if err := c.Configure([]byte(`{"format":2,"max_batch_ops":1000,"max_key_bytes":1024,"max_value_bytes":1048576}`)); err != nil {
+		t.Fatal(err)
+	}
+	if got := put("new"); got != `201 "3" 2.3` || media("new") != "text/plain new" || media("old") != "application/octet-stream old" {
+		t.Errorf("after: %s, %s, %s", got, media("new"), media("old"))
+	}
+	if got := list(); got != `204 "4" 2.4` {
+		t.Errorf("after: %s", got)
+	}
+	if _, err := c.Decode(old); err != nil {
+		t.Errorf("after: %v", err)
+	}
+}
