@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/adapter/setting"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/contain"
+	"github.com/cocoframework/coco/internal/trail"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -131,6 +132,8 @@ type Call struct {
 	Repeatable bool
 	// Done is closed once the client has stopped waiting for this call. Nil means that it never stops.
 	Done <-chan struct{}
+	// Trail names the write in debug logs. The core fills it.
+	Trail trail.ID
 }
 
 // Calls are what a batch may execute of one ledger. The core deals turns to the organisations that have calls: see

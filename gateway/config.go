@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/contain"
+	"github.com/cocoframework/coco/internal/trail"
 )
 
 // Config is what a gateway needs.
@@ -30,7 +31,9 @@ type Config struct {
 	// LogLevel is the level of Log, which Owner, the organisation that runs this node, may change at the
 	// administrative listener; nil if it cannot be changed.
 	LogLevel *slog.LevelVar
-	Owner    coco.ActorID
+	// Trail names requests in the log at level debug; nil if they are not followed.
+	Trail *trail.Source
+	Owner coco.ActorID
 	// Retire takes this node out of its network for good, for Owner at that listener; nil if it cannot.
 	Retire func(context.Context) (coco.TxID, error)
 	Limits

@@ -84,6 +84,7 @@ func (g *Gateway) count(w *response, r *http.Request) {
 		c = rt.counts[otherRoute]
 	}
 	c.add(status)
+	g.answered(w, r, status)
 }
 
 // newRegistry collects the metrics of the gateway and of the node behind it. There are none of the

@@ -26,7 +26,8 @@ type response struct {
 	chain      []*x509.Certificate
 	generation uint64
 
-	body *linger.Body // nil if the request has none
+	body     *linger.Body // nil if the request has none
+	followed followed
 
 	status       int  // of the answer, 0 until it is known
 	begun        bool // the status is with net/http, or with the handler that hijacked

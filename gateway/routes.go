@@ -109,6 +109,7 @@ func (rt *routes) mount(g *Gateway, e adapter.Endpoint) (err error) {
 // serve is the way of every request.
 func (g *Gateway) serve(rw http.ResponseWriter, r *http.Request) {
 	w := &response{ResponseWriter: rw, g: g}
+	r = g.follow(w, r)
 	defer g.finish(w, r)
 	if g.end.leaving.Load() {
 		w.Header().Set("Connection", "close")
@@ -233,6 +234,7 @@ func (g *Gateway) withBody(limit func() int64, h adapter.Handler) http.Handler {
 			return
 		}
 		w.limitBody(r, maxBody)
+		g.accepted(w, r)
 		h(caller, w, r)
 	})
 }

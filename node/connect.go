@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/internal/intake"
 	"github.com/cocoframework/coco/internal/slots"
+	"github.com/cocoframework/coco/internal/trail"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/pulse"
 	"github.com/cocoframework/coco/replica"
@@ -26,6 +27,7 @@ type links struct {
 	peers      *peer.Transport
 	forwarder  *peer.Forwarder
 	statements *intake.Intake // of members, on their way to the leader
+	trail      *trail.Source  // of names of requests and writes, for the log
 	past       *slots.Slots   // reads of the past, by organisation
 	refused    atomic.Uint64  // lists of calls that found no room among those on their way to the leader
 	unfair     atomic.Uint64  // those of them whose caller had its share already
@@ -48,7 +50,7 @@ func (n *node) dialer() peer.Dialer {
 func (n *node) newForwarder(l constitution.Limits) *peer.Forwarder {
 	f := peer.NewForwarder(peer.ForwarderConfig{
 		Clock: n.cfg.Host.Clock, Self: n.self.Identity.ID(), Leadership: n.leadership, Send: n.links.peers.Send,
-		Decode: n.decode, Submit: n.submitHere, Request: n.request, Owner: func(id coco.NodeID) coco.ActorID { return n.decided.directory.Load().owner(id) }, Reached: func(seqno uint64) <-chan struct{} { return n.replica.Reached(seqno) }, Full: n.links.refuse,
+		Decode: n.decode, Submit: n.submitHere, Request: n.request, Owner: func(id coco.NodeID) coco.ActorID { return n.decided.directory.Load().owner(id) }, Reached: func(seqno uint64) <-chan struct{} { return n.replica.Reached(seqno) }, Full: n.links.refuse, Log: n.log, Trail: n.links.trail,
 	})
 	f.Bound(l.Queue, queueBytes(l))
 	return f

@@ -55,6 +55,7 @@ import (
 	"github.com/cocoframework/coco/internal/intake"
 	"github.com/cocoframework/coco/internal/signal"
 	"github.com/cocoframework/coco/internal/slots"
+	"github.com/cocoframework/coco/internal/trail"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/peer"
@@ -214,7 +215,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		decided:      decided{changed: signal.New()},
 		certificates: renew.New(id, s.network.Service),
 		snapshots:    snapshots{pace: snapshotter.NewPace(c, s.network.Seqno)},
-		links:        links{ctx: ctx, peers: peers, statements: intake.New(peer.SubmitPatience, clock.Elapsed), past: slots.New(history.Readers(), 8192, clock.Elapsed)},
+		links:        links{ctx: ctx, peers: peers, trail: trail.NewSource(s.self.Identity.ID()), statements: intake.New(peer.SubmitPatience, clock.Elapsed), past: slots.New(history.Readers(), 8192, clock.Elapsed)},
 	}
 	n.decided.constitution.Store(c)
 	n.decided.directory.Store(newDirectory(s.network.Nodes, nil))
@@ -276,7 +277,7 @@ func (n *node) newReplica(s *start) (*replica.Replica, error) {
 // newGateways makes the gateways, which do not listen yet.
 func (n *node) newGateways() (gs gateways, err error) {
 	gs.client, err = gateway.New(gateway.Config{
-		Node: n, TLS: channel.ClientServerConfig(n.self.Identity), Clock: n.cfg.Host.Clock, Log: n.log,
+		Node: n, TLS: channel.ClientServerConfig(n.self.Identity), Clock: n.cfg.Host.Clock, Log: n.log, Trail: n.links.trail,
 		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Panics: n.links.peers.Panics, Owner: n.cfg.Owner.Actor(), Retire: n.retirement.Retire,
 	})
 	if err != nil || n.cfg.AdminListen == "" {

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/trail"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -80,6 +82,9 @@ type ForwarderConfig struct {
 	Reached func(seqno uint64) <-chan struct{}
 	// Full is told of calls that found no room on their way to the leader.
 	Full func(error)
+	// Log shows, at level debug, the way of each write, by the names that Trail gives them. Without a Log there is none.
+	Log   *slog.Logger
+	Trail *trail.Source
 }
 
 // Forwarder brings work to the leader. It alone decides between acting as the leader and asking it:
@@ -101,6 +106,12 @@ type Forwarder struct {
 
 // NewForwarder returns a forwarder, to be bound before its first use.
 func NewForwarder(cfg ForwarderConfig) *Forwarder {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Trail == nil {
+		cfg.Trail = trail.NewSource(cfg.Self)
+	}
 	return &Forwarder{cfg: cfg, pending: pending{open: map[uint64]*forward{}}}
 }
 
@@ -114,12 +125,13 @@ func (f *Forwarder) Waiting() (calls, bytes int) { return f.pending.waiting() }
 // committed and applied here. It finds the leader, and sends again what certainly was not executed, or
 // may be executed twice without harm, until ctx ends.
 func (f *Forwarder) Submit(ctx context.Context, ledger string, calls []*adapter.Call) []adapter.Result {
-	ctx, until, cancel := f.bounded(ctx)
+	ctx, try, cancel := f.bounded(ctx)
 	defer cancel()
 	for _, c := range calls {
 		if c.Done == nil {
 			c.Done = ctx.Done()
 		}
+		c.Trail = try.write
 	}
 	results := make([]adapter.Result, len(calls))
 	open := make([]int, len(calls)) // positions that have no final result
@@ -127,13 +139,13 @@ func (f *Forwarder) Submit(ctx context.Context, ledger string, calls []*adapter.
 	for i := range calls {
 		open[i] = i
 	}
-	for {
+	for ; ; try.n++ {
 		lead := f.cfg.Leadership()
 		send := make([]*adapter.Call, len(open))
 		for i, at := range open {
 			send[i] = calls[at]
 		}
-		got := f.submit(ctx, until, lead, ledger, send)
+		got := f.submit(ctx, try, lead, ledger, send)
 		var again []int
 		for i, at := range open {
 			results[at] = got[i]
@@ -153,11 +165,11 @@ func (f *Forwarder) Submit(ctx context.Context, ledger string, calls []*adapter.
 // Ask has the leader do what this node asks for, and returns once that is refused, or is committed and
 // applied here. It asks again while certainly nothing was executed, until ctx ends.
 func (f *Forwarder) Ask(ctx context.Context, rq Request) adapter.Result {
-	ctx, until, cancel := f.bounded(ctx)
+	ctx, try, cancel := f.bounded(ctx)
 	defer cancel()
-	for {
+	for ; ; try.n++ {
 		lead := f.cfg.Leadership()
-		r := f.ask(ctx, until, lead, rq)
+		r := f.ask(ctx, try, lead, rq)
 		if !errors.Is(r.Err, coco.ErrNotCommitted) || !f.pause(ctx, lead) {
 			return r
 		}
@@ -166,15 +178,34 @@ func (f *Forwarder) Ask(ctx context.Context, rq Request) adapter.Result {
 
 // AskOnce is Ask without asking again: it fails with coco.ErrNotCommitted while no node leads.
 func (f *Forwarder) AskOnce(ctx context.Context, rq Request) adapter.Result {
-	ctx, until, cancel := f.bounded(ctx)
+	ctx, try, cancel := f.bounded(ctx)
 	defer cancel()
-	return f.ask(ctx, until, f.cfg.Leadership(), rq)
+	return f.ask(ctx, try, f.cfg.Leadership(), rq)
 }
 
-// bounded ends a context after SubmitPatience, and returns when that is, by Clock.Elapsed.
-func (f *Forwarder) bounded(ctx context.Context) (context.Context, time.Duration, context.CancelFunc) {
+// attempt is one of those that a submission makes.
+type attempt struct {
+	write trail.ID
+	n     int           // how many there were before
+	until time.Duration // when the submission is given up, by Clock.Elapsed
+}
+
+// bounded ends a context after SubmitPatience, and begins a submission.
+func (f *Forwarder) bounded(ctx context.Context) (context.Context, attempt, context.CancelFunc) {
+	write, of := f.cfg.Trail.Write(ctx)
+	if of.Named() && f.follows() {
+		f.follow("submitted", write, "of", of.String())
+	}
 	ctx, cancel := context.WithTimeout(ctx, SubmitPatience)
-	return ctx, f.cfg.Clock.Elapsed() + SubmitPatience, cancel
+	return ctx, attempt{write: write, until: f.cfg.Clock.Elapsed() + SubmitPatience}, cancel
+}
+
+// follows reports whether the way of writes is shown.
+func (f *Forwarder) follows() bool { return f.cfg.Log.Enabled(context.Background(), slog.LevelDebug) }
+
+// follow shows a step of a write. No record has a key, a value or the text of an error, in which there may be one.
+func (f *Forwarder) follow(step string, write trail.ID, args ...any) {
+	f.cfg.Log.Debug(trail.Message, append([]any{trail.Step, step, trail.Request, write.String()}, args...)...)
 }
 
 // pause waits until another node may lead. It reports false if ctx has ended.
@@ -189,28 +220,28 @@ func (f *Forwarder) pause(ctx context.Context, lead Leadership) bool {
 }
 
 // submit brings calls to the leader once.
-func (f *Forwarder) submit(ctx context.Context, until time.Duration, lead Leadership, ledger string, calls []*adapter.Call) []adapter.Result {
-	return f.once(ctx, until, lead, ledger, calls, func(done func([]adapter.Result)) error {
+func (f *Forwarder) submit(ctx context.Context, try attempt, lead Leadership, ledger string, calls []*adapter.Call) []adapter.Result {
+	return f.once(ctx, try, lead, ledger, calls, func(done func([]adapter.Result)) error {
 		return f.cfg.Submit(f.cfg.Self, ledger, calls, done)
 	})
 }
 
 // ask brings a request to the leader once.
-func (f *Forwarder) ask(ctx context.Context, until time.Duration, lead Leadership, rq Request) adapter.Result {
+func (f *Forwarder) ask(ctx context.Context, try attempt, lead Leadership, rq Request) adapter.Result {
 	call := &adapter.Call{Caller: rq.By, Payload: append([]byte(rq.Kind), rq.Body...)}
-	return f.once(ctx, until, lead, requests, []*adapter.Call{call}, func(done func([]adapter.Result)) error {
+	return f.once(ctx, try, lead, requests, []*adapter.Call{call}, func(done func([]adapter.Result)) error {
 		rq.Until = ctx.Done()
 		return f.cfg.Request(f.cfg.Self, rq, done)
 	})[0]
 }
 
 // once does what is asked for here, if this node leads, or forwards it to the leader.
-func (f *Forwarder) once(ctx context.Context, until time.Duration, lead Leadership, ledger string, calls []*adapter.Call, here func(func([]adapter.Result)) error) []adapter.Result {
+func (f *Forwarder) once(ctx context.Context, try attempt, lead Leadership, ledger string, calls []*adapter.Call, here func(func([]adapter.Result)) error) []adapter.Result {
 	switch {
 	case lead.Leader == coco.NodeID{}:
 		return failed(len(calls), fmt.Errorf("%w: the network has no leader at the moment", coco.ErrNotCommitted))
 	case !lead.Self:
-		return f.forward(ctx, until, lead.Leader, ledger, calls)
+		return f.forward(ctx, try, lead.Leader, ledger, calls)
 	}
 	done := make(chan []adapter.Result, 1)
 	if err := here(func(r []adapter.Result) { done <- r }); err != nil {
@@ -225,8 +256,8 @@ func (f *Forwarder) once(ctx context.Context, until time.Duration, lead Leadersh
 }
 
 // forward sends calls to the leader and waits for its reply.
-func (f *Forwarder) forward(ctx context.Context, until time.Duration, leader coco.NodeID, ledger string, calls []*adapter.Call) []adapter.Result {
-	id, sent, err := f.pending.add(leader, calls, until-f.cfg.Clock.Elapsed())
+func (f *Forwarder) forward(ctx context.Context, try attempt, leader coco.NodeID, ledger string, calls []*adapter.Call) []adapter.Result {
+	id, sent, err := f.pending.add(leader, try.write.Forward(try.n), calls, try.until-f.cfg.Clock.Elapsed())
 	if err != nil {
 		f.cfg.Full(err)
 		return failed(len(calls), err)
@@ -234,6 +265,9 @@ func (f *Forwarder) forward(ctx context.Context, until time.Duration, leader coc
 	m := &Forward{ID: id, Ledger: ledger, Calls: make([]Call, len(calls))}
 	for i, c := range calls {
 		m.Calls[i] = Call{Caller: c.Caller, Payload: c.Payload}
+	}
+	if f.follows() {
+		f.follow("forwarded", try.write, "to", leader.Short(), "calls", len(calls), "attempt", try.n+1)
 	}
 	if !f.cfg.Send(leader, m) {
 		f.pending.remove(id, leader)
@@ -247,6 +281,9 @@ func (f *Forwarder) forward(ctx context.Context, until time.Duration, leader coc
 		}
 		select {
 		case results := <-sent.done:
+			if f.follows() {
+				f.follow("replied", try.write, "from", leader.Short())
+			}
 			if len(results) != len(calls) {
 				return failed(len(calls), results[0].Err)
 			}
@@ -330,13 +367,17 @@ func (f *Forwarder) served(ctx context.Context, from coco.NodeID, m *Forward, do
 		}
 		return f.cfg.Request(from, rq, done)
 	}
+	write := writeOf(from, m.ID)
+	if f.follows() {
+		f.follow("received", write, "from", from.Short(), "calls", len(m.Calls))
+	}
 	calls := make([]*adapter.Call, len(m.Calls))
 	for i, c := range m.Calls {
 		decoded, err := f.cfg.Decode(m.Ledger, c.Payload)
 		if err != nil {
 			return err
 		}
-		calls[i] = &adapter.Call{Caller: c.Caller, Payload: c.Payload, Decoded: decoded, Done: ctx.Done()}
+		calls[i] = &adapter.Call{Caller: c.Caller, Payload: c.Payload, Decoded: decoded, Done: ctx.Done(), Trail: write}
 	}
 	if err := f.leads(); err != nil {
 		return err

@@ -1,13 +1,19 @@
 package peer
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/trail"
+	"github.com/cocoframework/coco/wire"
 )
 
 // A ledger that recognises a call can tell what this node has sent again from what a client has sent again.
@@ -78,5 +84,56 @@ func TestWhatAnotherNodeAsksForIsAskedByAnOrganisation(t *testing.T) {
 		if f.Ask(t.Context(), Request{Kind: kind}); got != (coco.ActorID{}) {
 			t.Errorf("%s of the node itself is asked by %v", kind, got)
 		}
+	}
+}
+
+// Several writes of one request, as of a JSON-RPC batch, are told apart on the leader, and lead to the request.
+func TestEachWriteOfARequestHasItsOwnName(t *testing.T) {
+	var out bytes.Buffer
+	self, leader := coco.NodeID{1}, coco.NodeID{2}
+	var f *Forwarder
+	var names []string
+	f = NewForwarder(ForwarderConfig{
+		Clock: local.Clock{}, Self: self, Log: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})), Trail: trail.NewSource(self),
+		Leadership: func() Leadership { return Leadership{Leader: leader} },
+		Send: func(_ coco.NodeID, m Message) bool {
+			fw := m.(*Forward)
+			names = append(names, writeOf(self, fw.ID).String())
+			result := Result{Kind: wire.Number(coco.ErrNotCommitted)} // so that it is sent again
+			if len(names) > 1 {
+				result = Result{View: 1, Seqno: 1}
+			}
+			f.replied(leader, &Reply{ID: fw.ID, Results: []Result{result}})
+			return true
+		},
+		Reached: func(uint64) <-chan struct{} { c := make(chan struct{}); close(c); return c },
+	})
+	f.Bound(100, 1<<20)
+	ctx := trail.With(t.Context(), f.cfg.Trail.Next())
+	for range 2 {
+		if r := f.Submit(ctx, "kv", []*adapter.Call{{}})[0]; r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	if want := []string{"01000000-1", "01000000-1", "01000000-2"}; !slices.Equal(names, want) {
+		t.Errorf("the leader names what it receives %v, want %v", names, want)
+	}
+	if text := out.String(); !strings.Contains(text, "step=submitted request=01000000-2 of=01000000-1") || !strings.Contains(text, "attempt=2") {
+		t.Error(text)
+	}
+}
+
+func BenchmarkSubmit(b *testing.B) {
+	self := coco.NodeID{1}
+	f := NewForwarder(ForwarderConfig{
+		Clock: local.Clock{}, Self: self, Leadership: func() Leadership { return Leadership{Leader: self, Self: true} },
+		Submit: func(_ coco.NodeID, _ string, calls []*adapter.Call, done func([]adapter.Result)) error {
+			done(make([]adapter.Result, len(calls)))
+			return nil
+		},
+	})
+	b.ReportAllocs()
+	for b.Loop() {
+		f.Submit(b.Context(), "kv", []*adapter.Call{{}})
 	}
 }

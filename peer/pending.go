@@ -8,13 +8,13 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/internal/fair"
+	"github.com/cocoframework/coco/internal/trail"
 )
 
 // pending are the forwards that wait for the leader's reply. They are bounded like the leader's own
 // queue, and as fair: what a follower has under way is its own memory, whatever the leader does.
 type pending struct {
 	mu    sync.Mutex
-	last  uint64 // the number given last
 	open  map[uint64]*forward
 	calls *fair.Shares // nil until bound
 	bytes *fair.Shares
@@ -55,14 +55,19 @@ func idOf(number uint64, patience time.Duration) uint64 {
 	return ms<<numberBits | number&(1<<numberBits-1)
 }
 
+// writeOf names the write that a node forwards under an ID.
+func writeOf(from coco.NodeID, id uint64) trail.ID {
+	return trail.OfForward(from, id&(1<<numberBits-1))
+}
+
 // patienceOf returns how long the sender of a forward waits, and whether it says so.
 func patienceOf(id uint64) (time.Duration, bool) {
 	ms := id >> numberBits
 	return time.Duration(ms) * time.Millisecond, ms != 0
 }
 
-// add registers calls, which are of one caller, before they are sent. Patience is how long their sender waits.
-func (p *pending) add(to coco.NodeID, calls []*adapter.Call, patience time.Duration) (uint64, *forward, error) {
+// add registers calls, which are of one caller, before they are sent. No other forward has had the number. Patience is how long their sender waits.
+func (p *pending) add(to coco.NodeID, number uint64, calls []*adapter.Call, patience time.Duration) (uint64, *forward, error) {
 	f := &forward{to: to, done: make(chan []adapter.Result, 1), caller: calls[0].Caller.Actor, calls: len(calls)}
 	for _, c := range calls {
 		f.bytes += len(c.Payload)
@@ -77,8 +82,7 @@ func (p *pending) add(to coco.NodeID, calls []*adapter.Call, patience time.Durat
 	}
 	p.calls.Take(f.caller, f.calls)
 	p.bytes.Take(f.caller, f.bytes)
-	p.last++
-	id := idOf(p.last, patience)
+	id := idOf(number, patience)
 	p.open[id] = f
 	return id, f, nil
 }

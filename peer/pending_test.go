@@ -18,8 +18,10 @@ func TestForwardedCallsAreBoundedAndFair(t *testing.T) {
 		return []*adapter.Call{{Caller: coco.Caller{Actor: coco.ActorID{caller}}, Payload: make([]byte, 10)}}
 	}
 	var ids []uint64
+	number := uint64(0)
+	next := func() uint64 { number++; return number }
 	for {
-		id, _, err := p.add(leader, of(1), time.Minute)
+		id, _, err := p.add(leader, next(), of(1), time.Minute)
 		if err != nil {
 			if !errors.Is(err, ErrShare) || !errors.Is(err, coco.ErrBusy) {
 				t.Errorf("beyond its share a caller is told %v", err)
@@ -28,7 +30,7 @@ func TestForwardedCallsAreBoundedAndFair(t *testing.T) {
 		}
 		ids = append(ids, id)
 	}
-	if _, _, err := p.add(leader, of(2), time.Minute); err != nil || len(ids) != 50 {
+	if _, _, err := p.add(leader, next(), of(2), time.Minute); err != nil || len(ids) != 50 {
 		t.Errorf("one caller has %d of 100 calls under way, another one gets %v", len(ids), err)
 	}
 	if p.remove(ids[0], coco.NodeID{8}) != nil {

@@ -15,13 +15,14 @@ import (
 	"github.com/cocoframework/coco/store"
 )
 
-// commit applies one committed entry.
-func (x *executor) commit(ctx context.Context, e consensus.Entry) error {
+// commit applies one committed entry, which nodes are known to hold.
+func (x *executor) commit(ctx context.Context, e consensus.Entry, held []string) error {
 	own, lost, err := x.chain.confirm(e)
 	switch {
 	case err != nil:
 		return err
 	case own != nil:
+		x.follow(stepCommitted, own, "entry", e.Index, "nodes", held)
 		return x.confirmed(own)
 	case lost:
 		if err := x.rollback(); err != nil {
@@ -90,10 +91,12 @@ func (x *executor) apply(ctx context.Context, e consensus.Entry) error {
 	x.chain.begin(end)
 	x.codec.keys.Use(h.Epoch)
 	x.time.Set(h.Time, x.clock.Elapsed())
-	return x.committed(Batch{
+	applied := Batch{
 		Position: end, View: h.View, First: h.First, Epoch: h.Epoch, Size: len(e.Data),
 		Network: slices.ContainsFunc(writes, func(w store.Write) bool { return strings.HasPrefix(w.Table, "coco.") }),
-	})
+	}
+	x.followApplied(applied)
+	return x.committed(applied)
 }
 
 // checkRecovery checks that a batch begins a recovery, which its node seals before the network trusts it: the batch leaves that node as the
@@ -133,6 +136,7 @@ func (x *executor) rollback() error {
 		return err
 	}
 	for _, s := range x.chain.drop() {
+		x.follow(stepLost, s, "entry", s.end.Index)
 		s.fail(fmt.Errorf("%w: another leader took over", coco.ErrNotCommitted))
 	}
 	if err := x.readRules(); err != nil {

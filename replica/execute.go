@@ -54,6 +54,7 @@ func (x *executor) execute(fill func(*permit, *store.Set, *sealed)) error {
 	set.Bound(x.codec.room())
 	batch := &sealed{view: p.view, first: set.First()}
 	fill(p, set, batch)
+	x.follow(stepExecuted, batch)
 	if set.Len() == 0 {
 		x.conclude(batch)
 		return nil
@@ -288,6 +289,7 @@ func (x *executor) seal(set *store.Set, b *sealed) error {
 	}
 	b.at = x.clock.Elapsed()
 	x.chain.seal(b)
+	x.follow(stepSealed, b, "entry", entry.Index)
 	x.lease.end(&entry)
 	return nil
 }

@@ -24,8 +24,9 @@ type task struct {
 
 type commitTask struct {
 	entries []consensus.Entry
-	token   any    // handed back to the loop when applied
-	time    uint64 // of the last batch then, in milliseconds since 1970; the executor's
+	token   any      // handed back to the loop when applied
+	time    uint64   // of the last batch then, in milliseconds since 1970; the executor's
+	held    []string // the nodes that hold all entries; for the log
 }
 
 // executor is the one goroutine that writes the store. On a leader it executes queued calls on top of the
@@ -126,7 +127,7 @@ func (x *executor) do(ctx context.Context, t task) error {
 		t.do(x)
 	case t.commit != nil:
 		for _, e := range t.commit.entries {
-			if err := x.commit(ctx, e); err != nil {
+			if err := x.commit(ctx, e, t.commit.held); err != nil {
 				return err
 			}
 		}

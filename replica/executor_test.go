@@ -75,7 +75,7 @@ func TestAnotherLeadersEntryRollsBackTheStoreTheLedgersAndTheCalls(t *testing.T)
 	waits, kept := answers(1)
 	ledger.calls = x.ledgers.keep(waits)
 
-	if err := x.commit(t.Context(), consensus.Entry{View: 2, Index: 5, Kind: consensus.View}); err != nil {
+	if err := x.commit(t.Context(), consensus.Entry{View: 2, Index: 5, Kind: consensus.View}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if st.Newest() != 1 || len(ledger.to) != 1 || ledger.to[0] != 1 || rulesRead != 1 {

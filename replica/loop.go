@@ -284,7 +284,7 @@ func (l *loop) drainMachine() error {
 		l.progress.known.Store(l.machine.Commit())
 		l.proven(out.Reads)
 		if len(out.Committed) > 0 {
-			l.exec.put(task{commit: &commitTask{entries: out.Committed, token: out}})
+			l.exec.put(task{commit: &commitTask{entries: out.Committed, token: out, held: l.held(out.Committed[len(out.Committed)-1].Index)}})
 		}
 	}
 }

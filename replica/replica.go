@@ -266,6 +266,7 @@ func (r *Replica) Lead(ctx context.Context) error {
 
 // Enqueue hands an item to the executor. It fails with coco.ErrBusy if there is no room.
 func (r *Replica) Enqueue(it *Item) error {
+	r.exec.followQueued(it)
 	if err := r.exec.queue.put(it); err != nil {
 		r.meter.refused.Add(1)
 		if errors.Is(err, errShareFull) {

@@ -18,6 +18,10 @@ const (
 	HeaderDigest = "X-Coco-Digest"
 	// HeaderVersion is in the answer that is a constitution: its version.
 	HeaderVersion = "X-Coco-Version"
+	// HeaderRequestID is in the answer to a request whose way is followed: its name in the nodes' debug logs. HeaderTraceParent (W3C Trace
+	// Context) in a request asks for it.
+	HeaderRequestID   = "X-Request-Id"
+	HeaderTraceParent = "Traceparent"
 )
 
 // The values of HeaderConsistency.
