@@ -50,7 +50,7 @@ func TestAPolicyDecidesFromItsAcceptanceOnWhoeverLeads(t *testing.T) {
 }
 
 // Many epochs begin; EPOCHS says how many. A node that comes back, an empty one, and one that recovers the network open all of them.
-func TestANetworkGoesOnAfterThousandsOfEpochs(t *testing.T) {
+func TestANetworkGoesOnAfterManyEpochs(t *testing.T) {
 	n := 100
 	if text := os.Getenv("EPOCHS"); text != "" {
 		var err error
