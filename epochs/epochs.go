@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host"
@@ -39,9 +40,14 @@ type Driver struct {
 	Leader  func() coco.NodeID
 	Nodes   func() map[coco.NodeID]string // that the network trusts
 	Send    func(coco.NodeID, peer.Message) bool
-	Machine *rotation.Machine // the driver's from then on, under mu
+	Machine *rotation.Machine          // the driver's from then on, under mu
+	Length  func() constitution.Epochs // how long an epoch may be
 
-	mu sync.Mutex
+	mu     sync.Mutex
+	sealed struct { // the batches of the newest epoch that this node has seen committed, under mu
+		epoch uint64
+		bytes int64
+	}
 }
 
 func (e *Driver) locked(in rotation.Input, s rotation.State) (rotation.Output, error) {
@@ -66,7 +72,8 @@ func (e *Driver) propose(newest uint64, recipients []keys.Recipient, threshold i
 func (e *Driver) state(in rotation.Input) (rotation.State, error) {
 	s := rotation.State{Leading: e.Replica.Leads(), Leader: e.Leader()}
 	s.Nodes = slices.SortedFunc(maps.Keys(e.Nodes()), func(a, b coco.NodeID) int { return bytes.Compare(a[:], b[:]) })
-	if _, tick := in.(rotation.Tick); tick && !s.Leading {
+	_, tick := in.(rotation.Tick)
+	if tick && !s.Leading {
 		return s, nil // no decision depends on the epochs
 	}
 	snapshot := e.Store.Snapshot()
@@ -77,6 +84,11 @@ func (e *Driver) state(in rotation.Input) (rotation.State, error) {
 	}
 	for _, a := range announced {
 		s.Epochs = append(s.Epochs, rotation.Announced{Epoch: a.Epoch, Sealed: sha256.Sum256(a.Sealed)})
+	}
+	if tick {
+		if s.Over, err = e.over(snapshot); err != nil {
+			return s, err
+		}
 	}
 	return s, nil
 }
@@ -193,7 +205,11 @@ func (e *Driver) Run(ctx context.Context, expire func(context.Context) error) er
 func (e *Driver) carryOut(ctx context.Context, statement rotation.Statement) {
 	switch s := statement.(type) {
 	case rotation.Announce:
-		e.Log.Warn("no node that can be reached has the secret of the announced epoch: announcing another one", "epoch", s.Lost)
+		if s.Lost != 0 {
+			e.Log.Warn("no node that can be reached has the secret of the announced epoch: announcing another one", "epoch", s.Lost)
+		} else {
+			e.Log.Info("the epoch is as long as the constitution lets it be: announcing the next one", "epoch", e.newest())
+		}
 		if err := e.announce(ctx); err != nil && ctx.Err() == nil {
 			e.Log.Warn("no new epoch yet", "error", err)
 		}

@@ -142,6 +142,7 @@ func (n *node) committed(b replica.Batch) error {
 		}
 	}
 	n.snapshots.pace.Committed(b, n.state.store)
+	n.epochs.Committed(b)
 	return nil
 }
 

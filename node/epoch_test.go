@@ -1,9 +1,11 @@
 package node_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/node"
 )
 
@@ -58,6 +60,48 @@ func TestEpochsThatBeginWhileLeadersGo(t *testing.T) {
 				acked[k] = v
 			}
 		}
+		n.check(acked, 0, 1, 2)
+		n.sameState(0, 1, 2)
+		n.audit()
+	})
+}
+
+// Epochs end by their length one after the other, as leaders come and go, and by a vote. All that was acknowledged is there, nodes
+// agree, and an audit of the ledger finds nothing, also of one whose members hold no key.
+func TestEpochsEndByTheirLengthAndByVote(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, n *network) {
+		n.governs()
+		n.open()
+		n.decide(action.Action{Kind: action.Set, Args: action.Args{Setting: "epochs.transactions", Value: "100"}})
+		service := n.serviceCertificate().Raw
+		acked := map[string]string{}
+		write := func(at, times int) {
+			for k := range times {
+				key := fmt.Sprintf("%d-%d-%d", at, len(acked), k)
+				if _, err := put(n.client(at, at), key, "v"); err == nil {
+					acked[key] = "v"
+				}
+			}
+		}
+		for range 3 {
+			l := n.leader()
+			write(l, 350)
+			n.Crash(l)
+			time.Sleep(10 * time.Second)
+			write((l+1)%3, 150)
+			n.World.Restart(hostName(l))
+			n.waitReady(n.Start(l, func(c *node.Config) { n.Join((l+1)%3, (l+2)%3)(c); c.Service = service }))
+		}
+		before := n.metric(0, "epoch")
+		if before < 5 { // a leader looks four times a second, and another quarter passes until a majority holds the next secret
+			t.Errorf("after %d transactions the epoch is %d, and one ends after 100", len(acked), before)
+		}
+		n.decide(action.Action{Kind: action.Rotate})
+		time.Sleep(5 * time.Second)
+		if after := n.metric(n.leader(), "epoch"); after != before+1 {
+			t.Errorf("members voted for a new epoch, and the epoch is %d after %d", after, before)
+		}
+		write(0, 1)
 		n.check(acked, 0, 1, 2)
 		n.sameState(0, 1, 2)
 		n.audit()

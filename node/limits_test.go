@@ -82,6 +82,34 @@ func probes() map[string]probe {
 		}
 		return nil
 	}
+	// An epoch ends by its length, and an idle network's does not.
+	epoch := func(write func(k int) (size int), times int, wait time.Duration) func(n *network) error {
+		return func(n *network) error {
+			newest := func() (out int) {
+				for i := range n.Members {
+					out = max(out, n.metric(i, "epoch"))
+				}
+				return out
+			}
+			before := newest()
+			for k := range times {
+				if _, err := put(n.client(0, 0), fmt.Sprintf("epoch-%d", k), strings.Repeat("v", write(k))); err != nil {
+					return err
+				}
+			}
+			time.Sleep(wait)
+			if !settled(func() bool { return newest() > before }) {
+				return fmt.Errorf("after %d writes and %v the epoch is %d still", times, wait, before)
+			}
+			time.Sleep(2 * time.Second)
+			after := newest()
+			if time.Sleep(time.Minute); newest() > after {
+				return fmt.Errorf("epoch %d follows %d, and nothing was written", newest(), after)
+			}
+			return nil
+		}
+	}
+	small := func(int) int { return 1 }
 	// Decisions read these from the tables, with the vote before them.
 	decided := func(is func(c *constitution.Constitution) bool) func(n *network) error {
 		return func(n *network) error {
@@ -114,8 +142,11 @@ func probes() map[string]probe {
 			}
 			return nil
 		}},
-		"limits.queue":       {"7", capacity("queue_capacity", 7)},
-		"limits.batch_bytes": {"2000000", capacity("queue_capacity_bytes", 32_000_000)},
+		"limits.queue":        {"7", capacity("queue_capacity", 7)},
+		"limits.batch_bytes":  {"2000000", capacity("queue_capacity_bytes", 32_000_000)},
+		"epochs.transactions": {"100", epoch(small, 101, 0)},
+		"epochs.bytes":        {"1048576", epoch(func(int) int { return 100_000 }, 12, 0)},
+		"epochs.seconds":      {"10", epoch(small, 1, 10*time.Second)},
 		"limits.batch_count": {"1", func(n *network) error {
 			view := func() int { return n.metric(0, "ledger_index") }
 			before, first := view(), n.metric(0, "committed_seqno")

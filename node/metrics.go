@@ -78,6 +78,10 @@ func (n *node) instruments() instruments {
 	})
 	gauge("ledger_bytes", "Size of the entries in this node's ledger.", func() float64 { return float64(n.state.disk.Ledger.Bytes()) })
 	gauge("ledger_index", "The last entry in this node's ledger, committed or not.", func() float64 { return float64(n.state.disk.Ledger.Last()) })
+	gauge("epoch", "The epoch that batches are sealed under: when it changes, the ledger's keys do.", func() float64 {
+		epoch, _ := n.state.keys.Current()
+		return float64(epoch)
+	})
 	gauge("ledger_missing_entries", "Entries of the past that are not on this node: moved away, or not fetched yet.", func() float64 {
 		missing := 0.0
 		for _, r := range n.state.disk.Ledger.Missing() {

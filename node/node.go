@@ -237,6 +237,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 	n.epochs = &epochs.Driver{
 		Log: n.log, Clock: clock, Store: n.state.store, Keys: n.state.keys, Replica: n.replica,
 		Leader: n.leader, Nodes: nodes, Send: peers.Send, Machine: rotation.New(id.ID(), s.keys),
+		Length: func() constitution.Epochs { return n.decided.constitution.Load().Epochs },
 	}
 	g := &n.decided.growth
 	g.Log, g.Clock, g.State, g.View = n.log, clock, n.state.store.Snapshot, func() uint64 { return n.replica.State().View }

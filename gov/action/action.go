@@ -41,6 +41,7 @@ const (
 	RemovePolicy      Kind = "remove_policy"
 	Set               Kind = "set"
 	Upgrade           Kind = "upgrade"
+	Rotate            Kind = "rotate" // by rules 1 there is none
 )
 
 // Bounds of an action.
@@ -124,6 +125,7 @@ func forms() []form {
 		{RemovePolicy, []string{"policy"}, []string{"force"}},
 		{Set, []string{"setting", "value"}, nil},
 		{Upgrade, []string{"measurement", "note"}, []string{"replaces"}},
+		{Rotate, nil, nil},
 	}
 }
 

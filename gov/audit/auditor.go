@@ -199,7 +199,7 @@ func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {
 		return err
 	}
 	for _, w := range byTable[table.EpochsTable] {
-		if err := a.applyEpoch(seqno, w); err != nil {
+		if err := a.applyEpoch(seqno, now, w); err != nil {
 			return err
 		}
 	}
@@ -297,13 +297,19 @@ func (a *Auditor) genesis(now uint64, byTable map[string][]store.Write) error {
 	return nil
 }
 
-func (a *Auditor) applyEpoch(seqno uint64, w store.Write) error {
+func (a *Auditor) applyEpoch(seqno, now uint64, w store.Write) error {
 	rec, err := table.DecodeEpoch(w.Value)
 	if err != nil {
 		return err
 	}
 	if !bytes.Equal(w.Key, table.EpochKey(rec.Epoch)) || rec.Since != seqno {
 		return fmt.Errorf("epoch %d (since %d) is written in the wrong place", rec.Epoch, rec.Since)
+	}
+	if a.constitution.Rules < 2 {
+		now = 0 // by rules 1 the time is absent
+	}
+	if rec.Time != now {
+		return fmt.Errorf("epoch %d has the time %d, expected %d", rec.Epoch, rec.Time, now)
 	}
 	sealed, err := keys.ParseSealedEpoch(rec.Sealed)
 	if err != nil {

@@ -236,7 +236,7 @@ func TestAnAuditRefusesWhatTheNetworkWouldNotWrite(t *testing.T) {
 			if err != nil {
 				n.T.Fatal(err)
 			}
-			rec, err := canon.Marshal(table.EpochRecord{Epoch: 2, Since: 3, Sealed: b})
+			rec, err := canon.Marshal(table.EpochRecord{Epoch: 2, Since: 3, Sealed: b, Time: n.Times[2]})
 			if err != nil {
 				n.T.Fatal(err)
 			}

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/gov/audit"
 	"github.com/cocoframework/coco/gov/govtest"
 	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/store"
 )
 
 // written makes a ledger by a version of the rules whose last batch comes some time after the one before.
@@ -57,6 +59,40 @@ func TestAnAuditUnderRules2RefusesABatchFromTheFuture(t *testing.T) {
 		}
 		if err := govtest.Audit(audit.New(audit.Config{Verifiers: govtest.Verifiers}), n.Batches(signers...), false); err != nil {
 			t.Errorf("without a clock: %v", err)
+		}
+	}
+}
+
+// When an epoch began is in its row since rules 2, and it is the time of the transaction.
+func TestAnAuditRefusesAnEpochOfAnotherTime(t *testing.T) {
+	for _, rules := range []uint64{1, 2} {
+		n, signers := written(t, rules, time.Hour)
+		announce := func(by func(uint64) uint64) error {
+			return n.AuditWith(func(tx *store.Tx) {
+				if err := n.Rotate(tx, n.C); err != nil {
+					t.Fatal(err)
+				}
+				key := table.EpochKey(table.LastEpoch(tx))
+				value, _ := tx.Get(table.EpochsTable, key)
+				rec, err := table.DecodeEpoch(value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if (rec.Time == tx.Time()) != (rules == 2) {
+					t.Errorf("rules %d: the time %d in a transaction of %d", rules, rec.Time, tx.Time())
+				}
+				rec.Time = by(rec.Time)
+				if value, err = canon.Marshal(rec); err != nil {
+					t.Fatal(err)
+				}
+				tx.Put(table.EpochsTable, key, value)
+			}, signers[0])
+		}
+		if err := announce(func(ms uint64) uint64 { return ms }); err != nil {
+			t.Errorf("rules %d: the epoch as it was announced: %v", rules, err)
+		}
+		if err := announce(func(ms uint64) uint64 { return ms + 1 }); !errors.Is(err, coco.ErrVerify) || !strings.Contains(err.Error(), "has the time") {
+			t.Errorf("rules %d, another time: %v", rules, err)
 		}
 	}
 }

@@ -70,6 +70,7 @@ type page struct {
 		Certificates []string `toml:"certificates"`
 	} `toml:"revoked"`
 	// The sections of settings that versions of the rules added.
+	Epochs   map[string]any            `toml:"epochs"`
 	Nodes    map[string]any            `toml:"nodes"`
 	Voting   map[string]any            `toml:"voting"`
 	Reads    map[string]any            `toml:"reads"`
@@ -78,7 +79,7 @@ type page struct {
 
 // since returns the sections of settings that versions of the rules added.
 func (p *page) since() map[string]map[string]any {
-	return map[string]map[string]any{"nodes": p.Nodes, "reads": p.Reads, "voting": p.Voting}
+	return map[string]map[string]any{"epochs": p.Epochs, "nodes": p.Nodes, "reads": p.Reads, "voting": p.Voting}
 }
 
 // Parse reads a constitution from its TOML page, fills in the defaults and checks everything. Unknown fields are

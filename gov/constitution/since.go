@@ -23,8 +23,19 @@ type Since2 struct {
 	// Revoked are certificates that an organisation issued and that stand for it no more; see Revocation. In order, and absent if
 	// there are none.
 	Revoked []coco.Digest `cbor:"4,keyasint,omitempty"`
+	Epochs  Epochs        `cbor:"5,keyasint"`
 
 	filled bool // no value is left to be completed
+}
+
+// Epochs says how long an epoch of the ledger is: whose keys are found out opens no more than that. An epoch that holds nothing does not
+// end. 0 for no bound, as before rules 2.
+type Epochs struct {
+	Transactions int64 `cbor:"1,keyasint"`
+	// Bytes is of sealed batches, as the leader counts them: it knows of those since it runs.
+	Bytes int64 `cbor:"2,keyasint"`
+	// Seconds is of the ledger's time.
+	Seconds int64 `cbor:"3,keyasint"`
 }
 
 // Nodes says what nodes organisations may have without a vote.
@@ -80,6 +91,9 @@ type setting struct {
 func (c *Constitution) settings() []setting {
 	s := &c.Since2
 	return []setting{
+		{path: "epochs.bytes", since: 2, number: &s.Epochs.Bytes, low: 1 << 20, high: 1 << 50, before: 0, raised: 16 << 30, fresh: 16 << 30},
+		{path: "epochs.seconds", since: 2, number: &s.Epochs.Seconds, low: 10, high: 10 * 365 * 24 * 3600, before: 0, raised: 7 * 24 * 3600, fresh: 7 * 24 * 3600},
+		{path: "epochs.transactions", since: 2, number: &s.Epochs.Transactions, low: 100, high: 1 << 50, before: 0, raised: 10_000_000, fresh: 10_000_000},
 		{path: "nodes.automatic", since: 2, number: &s.Nodes.Automatic, low: 0, high: AnyNodes, before: AnyNodes, raised: 3, fresh: 3},
 		{path: "reads.refuse_seconds", since: 2, number: &s.Reads.RefuseSeconds, low: 5, high: 30 * 24 * 3600, before: 0, raised: 60, fresh: 60},
 		{path: "reads.stale_seconds", since: 2, number: &s.Reads.StaleSeconds, low: 5, high: 30 * 24 * 3600, before: 0, raised: 10, fresh: 10},
@@ -89,6 +103,7 @@ func (c *Constitution) settings() []setting {
 
 // headings are the comments above the sections of the page that consist of such settings.
 var headings = map[string]string{
+	"epochs": "After how many transactions, bytes or seconds the ledger's keys change, whichever comes first. 0 for no bound.",
 	"nodes":  "Up to how many nodes of one organisation are admitted without a vote, if the policy add_node wants none.",
 	"reads":  "How old a node's state may be, in seconds since a majority of the nodes has confirmed it, before the node says so and before it refuses reads.",
 	"voting": "How long a proposal must be open if the end of its time for voting is to count as `closed` for policies.",

@@ -33,7 +33,15 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 	}
 	c := newChange(now)
 	var effects []Effect
+	rotates := false
 	for i := range actions {
+		if actions[i].Kind == action.Rotate {
+			if !r.rotates {
+				return nil, nil, inAction(impossible(reason.LaterKind, string(action.Rotate), ""), actions, i)
+			}
+			rotates = true
+			continue
+		}
 		e, err := c.apply(&actions[i])
 		if err == nil && r.dated {
 			err = checkEntering(&actions[i], now.Now, r)
@@ -69,7 +77,7 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 		return nil, nil, err
 	}
 	effects = append(effects, followed...)
-	if Rotates(now.Constitution, next) {
+	if rotates || Rotates(now.Constitution, next) {
 		effects = append(effects, Effect{Kind: EpochRotated, Holders: len(next.Members), Threshold: next.Shares.Threshold})
 	}
 	return next, effects, nil

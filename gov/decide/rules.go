@@ -27,6 +27,8 @@ type rules struct {
 	dated bool
 	// apart: a certificate for nodes signs no statement, whatever other units it has.
 	apart bool
+	// rotates: members may have a new epoch begin.
+	rotates bool
 }
 
 const (
@@ -43,7 +45,7 @@ func rulesOf(version uint64) (rules, error) {
 		return first, nil
 	case 2:
 		second := first
-		second.strict, second.opened, second.balanced, second.dated, second.apart = true, true, true, true, true
+		second.strict, second.opened, second.balanced, second.dated, second.apart, second.rotates = true, true, true, true, true, true
 		return second, nil
 	}
 	return rules{}, fmt.Errorf("%w: rules of version %d are not known to this program: use a later release", coco.ErrInvalid, version)

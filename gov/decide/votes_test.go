@@ -166,3 +166,38 @@ func reasonOf(err error) reason.Code {
 	why, _ := reason.Of(err)
 	return why.Code
 }
+
+// By rules 2 members may change the ledger's keys whenever they want: nothing of the constitution changes, and an epoch is announced in the transaction that decides.
+func TestMembersHaveANewEpochBegin(t *testing.T) {
+	n := govtest.New(t)
+	n.C = n.Constitution()
+	if err := n.C.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	first := n.Genesis()
+	last := func() (epoch uint64) {
+		n.Read(func(r store.Reader) { epoch = table.LastEpoch(r) })
+		return epoch
+	}
+	version, epoch := n.Load().Version, last()
+	if out := n.Decide(action.Action{Kind: action.Rotate}, action.Action{Kind: action.Rotate}); out.State != table.Accepted || !out.Rotates() || len(out.Effects) != 1 {
+		t.Fatalf("the proposal is %s, effects %v", out.State, out.Effects)
+	}
+	if last() != epoch+1 || n.Load().Version != version {
+		t.Errorf("epoch %d follows %d, and version %d of the constitution %d", last(), epoch, n.Load().Version, version)
+	}
+	n.Audited(first)
+}
+
+func TestByRules1NoVoteChangesTheKeys(t *testing.T) {
+	n := govtest.New(t)
+	n.C = n.Constitution()
+	n.C.Rules = 1
+	if err := n.C.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	n.Genesis()
+	if _, err := n.Submit(n.SignProposal(n.Members[0], action.Action{Kind: action.Rotate})); reasonOf(err) != reason.LaterKind {
+		t.Errorf("error %v, expected that it is a kind of later rules", err)
+	}
+}

@@ -69,7 +69,11 @@ func WriteEpoch(tx *store.Tx, sealed *keys.SealedEpoch) error {
 	if err != nil {
 		return err
 	}
-	rec, err := canon.Marshal(table.EpochRecord{Epoch: sealed.Epoch, Since: tx.Seqno(), Sealed: b})
+	row := table.EpochRecord{Epoch: sealed.Epoch, Since: tx.Seqno(), Sealed: b}
+	if c.Rules >= 2 {
+		row.Time = tx.Time()
+	}
+	rec, err := canon.Marshal(row)
 	if err != nil {
 		return fmt.Errorf("epoch record: %w", err)
 	}

@@ -26,6 +26,7 @@ var deeds = map[action.Kind]string{
 	action.RemovePolicy:      "remove policies that accept it",
 	action.Set:               "change settings",
 	action.Upgrade:           "upgrade the code",
+	action.Rotate:            "change the keys of the ledger",
 }
 
 // Powers says what single members could do by a constitution without the others, and what nobody could, beside what is so if all must agree. That

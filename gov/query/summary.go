@@ -80,6 +80,8 @@ func codeSentence(a *action.Action) string {
 		return fmt.Sprintf("let nodes run the code %s%s", x.Measurement, note)
 	case action.RemoveCode:
 		return "let nodes no longer run the code " + x.Measurement
+	case action.Rotate:
+		return "change the keys of the ledger: a new epoch begins"
 	case action.Upgrade:
 		if x.Replaces != "" {
 			note += ", which is to replace " + x.Replaces

@@ -26,6 +26,7 @@ const (
 	Unbalanced         Code = "unbalanced"          // Subject: the name of the organisation
 	LaterRules         Code = "later_rules"         // Subject: the argument that exists by later rules only
 	LastNode           Code = "last_node"           // no trusted node would be left
+	LaterKind          Code = "later_kind"          // Subject: the kind of action that exists by later rules only
 	CodeExists         Code = "code_exists"         // Subject: its measurement
 	UnlistedCode       Code = "unlisted_code"       // Subject: a measurement
 	UnlistedPlatform   Code = "unlisted_platform"   // Subject: a platform, or the path of a measurement
@@ -101,6 +102,8 @@ func sentence(r *Reason) string {
 		return fmt.Sprintf("%q would have so many votes in consensus that nothing commits without it, or nothing but it is needed", s)
 	case LaterRules:
 		return fmt.Sprintf("the rules in force do not have the argument %q: members raise them by set rules", s)
+	case LaterKind:
+		return fmt.Sprintf("the rules in force do not have the action %q: members raise them by set rules", s)
 	case CodeExists:
 		return fmt.Sprintf("%s is in the code manifest already", s)
 	case UnlistedCode:

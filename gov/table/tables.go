@@ -53,6 +53,8 @@ type EpochRecord struct {
 	Epoch  uint64 `cbor:"1,keyasint"`
 	Since  uint64 `cbor:"2,keyasint"` // seqno of the transaction that announced it
 	Sealed []byte `cbor:"3,keyasint"` // see keys.ParseSealedEpoch
+	// Time is that of the transaction, in milliseconds since 1970. By rules 1 it is absent.
+	Time uint64 `cbor:"4,keyasint,omitempty"`
 }
 
 // LoadConstitution reads the constitution of a network.

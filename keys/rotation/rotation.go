@@ -57,6 +57,7 @@ type State struct {
 	Leader  coco.NodeID   // the node that leads, as far as this one knows; zero if none
 	Nodes   []coco.NodeID // that the network trusts, in order
 	Epochs  []Announced   // in order; only those after Newest count
+	Over    bool          // the epoch in use is as long as the constitution lets it be; only a tick of the node that leads needs to know
 }
 
 func (s *State) trusts(id coco.NodeID) bool { return slices.Contains(s.Nodes, id) }
@@ -130,8 +131,8 @@ type Envelope struct {
 // Statement is something that this node must have committed. There is one kind so far, Announce.
 type Statement interface{ statement() }
 
-// Announce asks for a transaction with a new epoch (Machine.Propose), because no node that can be
-// reached holds the secret of the newest one. If the transaction fails, a later Tick asks again.
+// Announce asks for a transaction with a new epoch (Machine.Propose). Lost is the newest one, if no node that can be
+// reached holds its secret, and 0 if the epoch in use is over. If the transaction fails, a later Tick asks again.
 type Announce struct{ Lost uint64 }
 
 func (Announce) statement() {}
@@ -247,6 +248,9 @@ func (m *Machine) tick(s State) Output {
 	n := len(m.announced)
 	if !s.Leading || n == 0 || m.announced[n-1].Epoch <= used {
 		m.ticks = 0
+		if s.Leading && s.Over && n > 0 && m.announced[n-1].Epoch == used {
+			return Output{Statements: []Statement{Announce{}}}
+		}
 		return Output{}
 	}
 	newest := m.announced[n-1]

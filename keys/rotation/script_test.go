@@ -27,6 +27,7 @@ type script struct {
 	known    map[int]int // so many of the epochs are in a node's own committed state
 	proposed []rotation.Announced
 	wire     []sent
+	over     bool
 	out      strings.Builder
 }
 
@@ -93,10 +94,12 @@ func (s *script) run(d *datadriven.TestData) {
 		}
 	case "abandon": // what was proposed is not committed
 		s.proposed = nil
-	case "tick": // id=N times=M
+	case "tick": // id=N times=M over: the epoch in use is as long as it may be
+		s.over = d.HasArg("over")
 		for range arg("times", 1) {
 			s.step(arg("id", s.leader), rotation.Tick{})
 		}
+		s.over = false
 	case "lack": // id=N epoch=E times=M
 		for range arg("times", 1) {
 			s.out.Reset() // the last step shows
@@ -163,7 +166,7 @@ func (s *script) propose(n int) {
 }
 
 func (s *script) step(n int, in rotation.Input) {
-	st := rotation.State{Leading: n == s.leader, Epochs: s.epochs[:s.known[n]]}
+	st := rotation.State{Leading: n == s.leader, Epochs: s.epochs[:s.known[n]], Over: s.over}
 	if s.leader != 0 {
 		st.Leader = id(s.leader)
 	}
@@ -187,7 +190,11 @@ func (s *script) step(n int, in rotation.Input) {
 		}
 	}
 	for _, statement := range out.Statements {
-		s.say("%d announces another epoch: nobody has the secret of %d", n, statement.(rotation.Announce).Lost)
+		if lost := statement.(rotation.Announce).Lost; lost != 0 {
+			s.say("%d announces another epoch: nobody has the secret of %d", n, lost)
+		} else {
+			s.say("%d announces another epoch: the last one is over", n)
+		}
 	}
 	if out.Begin != 0 {
 		began := s.rings[n].Use(out.Begin)

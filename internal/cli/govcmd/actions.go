@@ -2,6 +2,7 @@ package govcmd
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -103,6 +104,7 @@ func actionForms() []actionForm {
 			}
 			return nil
 		}},
+		{action.Rotate, "", "the ledger's keys change: a new epoch begins", "rotate", func(*action.Args, []string, *actionFlags) error { return nil }},
 	}
 }
 
@@ -243,7 +245,7 @@ func (f *actionFlags) read(a *app, args []string) ([]action.Action, error) {
 	form := forms[slices.IndexFunc(forms, func(f actionForm) bool { return f.kind == kind })]
 	least, most := form.arguments()
 	if n := len(args) - 1; n < least || n > most {
-		return nil, fmt.Errorf("%w: %s: expected %s, found %s; for example: %s", coco.ErrInvalid, dashed(kind), form.args, cli.Plural(n, "argument"), form.example)
+		return nil, fmt.Errorf("%w: %s: expected %s, found %s; for example: %s", coco.ErrInvalid, dashed(kind), cmp.Or(form.args, "no argument"), cli.Plural(n, "argument"), form.example)
 	}
 	act := action.Action{Kind: kind}
 	if err := form.build(&act.Args, args[1:], f); err != nil {

@@ -1,0 +1,62 @@
+package epochs
+
+import (
+	"time"
+
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/replica"
+	"github.com/cocoframework/coco/store"
+)
+
+// length is how long an epoch has become.
+type length struct {
+	transactions uint64 // since it was announced
+	bytes        int64  // of batches sealed under it that this node has seen committed
+	lasted       time.Duration
+}
+
+// over says whether an epoch is as long as it may be. One that holds no transaction is not: an idle network's ledger does not grow.
+func (l length) over(most constitution.Epochs) bool {
+	switch {
+	case l.transactions == 0:
+		return false
+	case most.Transactions > 0 && l.transactions >= uint64(most.Transactions):
+		return true
+	case most.Bytes > 0 && l.bytes >= most.Bytes:
+		return true
+	}
+	return most.Seconds > 0 && l.lasted >= time.Duration(most.Seconds)*time.Second
+}
+
+// Committed counts a batch that was committed. The executor calls it.
+func (e *Driver) Committed(b replica.Batch) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if b.Epoch != e.sealed.epoch {
+		e.sealed.epoch, e.sealed.bytes = b.Epoch, 0
+	}
+	e.sealed.bytes += int64(b.Size)
+}
+
+// over says whether the newest epoch is as long as the constitution lets it be, by the ledger's time.
+func (e *Driver) over(r store.Reader) (bool, error) {
+	value, ok := r.Get(table.EpochsTable, table.EpochKey(e.newest()))
+	if !ok {
+		return false, nil // the machine is told of an epoch in the step before
+	}
+	rec, err := table.DecodeEpoch(value)
+	if err != nil {
+		return false, err
+	}
+	l := length{transactions: e.Store.Committed() - rec.Since}
+	if rec.Time != 0 {
+		l.lasted = e.Replica.Now().Sub(time.UnixMilli(int64(rec.Time)))
+	}
+	e.mu.Lock()
+	if e.sealed.epoch == rec.Epoch {
+		l.bytes = e.sealed.bytes
+	}
+	e.mu.Unlock()
+	return l.over(e.Length()), nil
+}
