@@ -124,6 +124,7 @@ func (im *image) copy(t *testing.T, from string, words []string) {
 		if entries, err := os.ReadDir(source); err != nil || len(entries) > 0 {
 			t.Fatalf("COPY %s: expected an empty folder: %v, %v", words[0], entries, err)
 		}
+		mode |= 0o755 // what tools give it, whatever --chmod says
 		err = os.Mkdir(to, mode)
 	} else {
 		var data []byte
@@ -228,7 +229,7 @@ func TestANodeRunsInAContainer(t *testing.T) {
 	if im.uid == 0 || im.gid == 0 || im.stop != "SIGTERM" || !slices.Equal(im.volumes, []string{"/state"}) {
 		t.Errorf("user %d:%d, stop signal %s, volumes %v", im.uid, im.gid, im.stop, im.volumes)
 	}
-	if got := tree(t, im.root); !slices.Equal(got, []string{"coco -r-xr-xr-x 0:0", "state drwx------ 65532:65532"}) {
+	if got := tree(t, im.root); !slices.Equal(got, []string{"coco -r-xr-xr-x 0:0", "state drwxr-xr-x 65532:65532"}) {
 		t.Errorf("the image holds %q", got)
 	}
 
@@ -236,7 +237,7 @@ func TestANodeRunsInAContainer(t *testing.T) {
 	keys := filepath.Join(t.TempDir(), "keys")
 	n.ownerKeys(keys, im.uid, im.gid)
 	volume := t.TempDir() // a new volume has the owner and the mode of what the image has there
-	if err := errors.Join(os.Chown(volume, im.uid, im.gid), os.Chmod(volume, 0o700)); err != nil {
+	if err := errors.Join(os.Chown(volume, im.uid, im.gid), os.Chmod(volume, 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	run := func(args ...string) *exec.Cmd {
