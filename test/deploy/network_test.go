@@ -120,22 +120,16 @@ func newNetwork(t *testing.T, program string) *network {
 	return n
 }
 
-// ownerKeys copies the keys of the node's owner into a folder, for a user.
+// ownerKeys makes, in a folder, what the node's owner starts it with, for a user.
 func (n *network) ownerKeys(dir string, uid, gid int) {
 	n.t.Helper()
 	org := localnet.Layout{Dir: n.info.Dir}.Member("alpha")
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	must(n.t, exec.CommandContext(n.t.Context(), n.program, "member", "keygen", "alpha", "--under", string(org), "--out", dir, "--for", "nodes"))
+	if err := os.Chmod(dir, 0o755); err != nil {
 		n.t.Fatal(err)
 	}
-	for name, from := range map[string]string{"org.pem": org.Org(), "org-key.pem": org.OrgKey()} {
-		data, err := os.ReadFile(from)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), data, 0o400)
-		}
-		if err == nil {
-			err = os.Chown(filepath.Join(dir, name), uid, gid)
-		}
-		if err != nil {
+	for _, name := range []string{"owner.pem", "owner-key.pem"} {
+		if err := os.Chown(filepath.Join(dir, name), uid, gid); err != nil {
 			n.t.Fatal(err)
 		}
 	}
@@ -144,7 +138,7 @@ func (n *network) ownerKeys(dir string, uid, gid int) {
 // initArgs are those of `coco node init`, for a node whose owner's keys are in a folder.
 func (n *network) initArgs(folder, keys string) []string {
 	return []string{
-		"node", "init", folder, "--name", "delta", "--owner-cert", keys + "/org.pem", "--owner-key", keys + "/org-key.pem",
+		"node", "init", folder, "--name", "delta", "--owner-cert", keys + "/owner.pem", "--owner-key", keys + "/owner-key.pem",
 		"--peer", n.peer, "--client", n.client, "--join", n.info.Nodes[0].Peer, "--ask", n.info.Nodes[0].Client,
 	}
 }

@@ -100,7 +100,7 @@ func TestSystemdRunsANode(t *testing.T) {
 	shell("install -m 755 " + program + " /usr/local/bin/coco")
 	shell("install -m 644 " + sysusers + " /usr/lib/sysusers.d/ && systemd-sysusers coco.conf")
 	shell("install -d -m 700 -o coco -g coco /var/lib/coco /etc/coco")
-	shell("cd " + keys + " && install -m 600 -o coco -g coco org.pem org-key.pem /etc/coco/")
+	shell("cd " + keys + " && install -m 600 -o coco -g coco owner.pem owner-key.pem /etc/coco/")
 	as := func(args ...string) string {
 		return must(t, inside(t.Context(), pid, append([]string{"runuser", "-u", "coco", "--", "/usr/local/bin/coco"}, args...)...))
 	}
