@@ -70,7 +70,7 @@ func Command(c *cli.App) *cobra.Command {
 	var f network.Flags
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Examine this machine: disk, files, clock, certificates",
+		Short: "Examine this machine, and the nodes of its network",
 		Long: `Measures how long this disk takes to make a write durable, looks at free space and open
 files. It says what the settings "disk" and "memory" of consensus.durability survive here.
 

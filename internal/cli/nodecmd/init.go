@@ -26,14 +26,14 @@ func (a *app) nodeInitCommand() *cobra.Command {
 		Long: `Makes the folder of a validating node, with its node.toml. Nothing is asked of anybody yet:
 ` + "`coco node join`" + ` does that.
 
---owner-cert and --owner-key are of the organisation that runs the node: its certificate in the
-constitution, or one that it issued, followed by it. --peer, --client and --admin are where the
-node listens. Nodes and clients are told the same addresses, unless --peer-address and
---client-address say what to dial instead.
+--owner-cert and --owner-key are of the organisation that runs the node: a certificate for nodes
+(` + "`coco member keygen --for nodes`" + `), followed by the organisation's own, or the latter alone. --peer,
+--client and --admin are where the node listens. Nodes and clients are told the same addresses, unless
+--peer-address and --client-address say what to dial instead.
 
 --join is a node of the network, where other nodes reach it, and --ask one, where clients do. Name
 as many as you know: what they say of the network must agree.`,
-		Example: `  coco node init delta --owner-cert org.pem --owner-key org-key.pem \
+		Example: `  coco node init delta --owner-cert owner.pem --owner-key owner-key.pem \
     --peer 10.0.0.4:7000 --client 10.0.0.4:8000 --join 10.0.0.1:7000 --ask 10.0.0.1:8000`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -51,11 +51,11 @@ as many as you know: what they say of the network must agree.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&c.Name, "name", "", "the node's `name`, for people (default: the folder's)")
-	fl.StringVar(&c.OwnerCertificate, "owner-cert", "", "certificate of the organisation, a PEM `file`")
+	fl.StringVar(&c.OwnerCertificate, "owner-cert", "", "the organisation's certificate for nodes, followed by its own, or its own, a PEM `file`")
 	fl.StringVar(&c.OwnerKey, "owner-key", "", "its key, a PEM `file`")
 	fl.StringVar(&c.Peer, "peer", "", "`host:port` to listen on for nodes")
 	fl.StringVar(&c.Client, "client", "", "`host:port` to listen on for clients")
-	fl.StringVar(&c.Admin, "admin", "", "`host:port` to listen on for governance, and for who retires the node (default: nowhere)")
+	fl.StringVar(&c.Admin, "admin", "", "`host:port` to listen on for governance, and for the node's owner (default: nowhere)")
 	fl.StringVar(&c.PeerAddress, "peer-address", "", "`host:port` that other nodes dial (default: --peer)")
 	fl.StringVar(&c.ClientAddress, "client-address", "", "`host:port` that clients dial (default: --client)")
 	fl.StringSliceVar(&c.Join, "join", nil, "`host:port` of a node, for nodes")
