@@ -28,8 +28,8 @@ type Since2 struct {
 	filled bool // no value is left to be completed
 }
 
-// Epochs says how long an epoch of the ledger is: whose keys are found out opens no more than that. An epoch that holds nothing does not
-// end. 0 for no bound, as before rules 2.
+// Epochs says how long an epoch of the ledger may be. The secret of an epoch opens it and all epochs before it, so whoever finds one out reads
+// nothing that is written after the epoch's end. An epoch that holds no transaction does not end. 0 for no bound, as before rules 2.
 type Epochs struct {
 	Transactions int64 `cbor:"1,keyasint"`
 	// Bytes is of sealed batches, as the leader counts them: it knows of those since it runs.
