@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net/http"
 	"sync"
 	"syscall"
@@ -58,8 +59,9 @@ func (m *manager) watch(listener string) (stop func()) {
 	}
 }
 
-// lives asks /livez of this process. A listener that is closed is no fault: the node joins, or ends. The connection is not verified,
-// because the answer says no more than that it came.
+// lives asks /livez of this process. A listener that is closed is no fault: the node joins, or ends. Nor is one that hangs up, as the node
+// does while clients have all its connections: a process that is stuck closes none. The connection is not verified, because the
+// answer says no more than that it came.
 func lives(ctx context.Context, listener string, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -69,8 +71,10 @@ func lives(ctx context.Context, listener string, patience time.Duration) error {
 	}
 	c := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
 	resp, err := c.Do(req)
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return nil
+	for _, answer := range []error{syscall.ECONNREFUSED, io.EOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, answer) {
+			return nil
+		}
 	}
 	if err != nil {
 		return err
