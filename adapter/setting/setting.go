@@ -66,14 +66,19 @@ func (s *Setting) check(rules uint64, was, value []byte) error {
 	if err := s.Values.Check(value); err != nil {
 		return fmt.Errorf("%s: %w", s.Name, err)
 	}
-	if was == nil {
-		was = []byte(s.Absent)
+	if !s.Rises {
+		return nil
 	}
-	if s.Rises {
-		before, err := strconv.ParseUint(string(was), 10, 64)
-		if err == nil && (Range{before, math.MaxUint64}).Check(value) != nil {
-			return fmt.Errorf("a vote may raise %s, and not lower it: expected at least %d, found %s", s.Name, before, value)
-		}
+	text := was
+	if was == nil {
+		text = []byte(s.Absent)
+	}
+	least, err := strconv.ParseUint(string(text), 10, 64)
+	if was == nil { // that it is what it is may be accepted after it was raised
+		least++
+	}
+	if err == nil && (Range{least, math.MaxUint64}).Check(value) != nil {
+		return fmt.Errorf("a vote may raise %s, and not lower it: expected at least %d, found %s", s.Name, least, value)
 	}
 	return nil
 }

@@ -30,7 +30,9 @@ func TestAChangeIsJudgedByTheTable(t *testing.T) {
 		{`{"fixed":1,"number":2,"in":{"word":"a","x":1}}`, 2, "there is no setting in.x that a vote could change: expected one of format, in.word, later, number"},
 		{`{"fixed":1,"number":2,"in":7}`, 2, "in: expected a table, found 7"},
 		{`{"fixed":1,"number":2,"in":{}}`, 2, "in.word would be left out"},
-		{`{"fixed":1,"in":{"word":"a"},"number":2,"format":1}`, 2, ""},
+		{`{"fixed":1,"in":{"word":"a"},"number":2,"format":2}`, 2, ""},
+		// Else one proposal could say what the absent format is, another raise it, and the former be accepted last.
+		{`{"fixed":1,"in":{"word":"a"},"number":2,"format":1}`, 2, "may raise format, and not lower it: expected at least 2, found 1"},
 		{`{"fixed":1,"in":{"word":"a"},"number":2,"format":0}`, 2, "format: expected a whole number from 1 to 3"},
 		{`{"fixed":1,"in":{"word":"a"},"number":2,"later":true}`, 2, "from rules 3 on, and this network has rules 2"},
 		{`{"fixed":1,"in":{"word":"a"},"number":2,"later":true}`, 3, ""},
