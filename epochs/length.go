@@ -9,8 +9,13 @@ import (
 	"github.com/cocoframework/coco/store"
 )
 
+// maxByLength is up to which number epochs end by their length: half of those that a network can have (growth.MaxEpochs). The others
+// are left for changes of members, however short members make their epochs.
+const maxByLength = 1 << 19
+
 // length is how long an epoch has become.
 type length struct {
+	epoch        uint64
 	transactions uint64 // since it was announced
 	bytes        int64  // of batches sealed under it that this node has seen committed
 	lasted       time.Duration
@@ -19,7 +24,7 @@ type length struct {
 // over says whether an epoch is as long as it may be. One that holds no transaction is not: an idle network's ledger does not grow.
 func (l length) over(most constitution.Epochs) bool {
 	switch {
-	case l.transactions == 0:
+	case l.transactions == 0, l.epoch >= maxByLength:
 		return false
 	case most.Transactions > 0 && l.transactions >= uint64(most.Transactions):
 		return true
@@ -49,7 +54,7 @@ func (e *Driver) over(r store.Reader) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	l := length{transactions: e.Store.Committed() - rec.Since}
+	l := length{epoch: rec.Epoch, transactions: e.Store.Committed() - rec.Since}
 	if rec.Time != 0 {
 		l.lasted = e.Replica.Now().Sub(time.UnixMilli(int64(rec.Time)))
 	}
