@@ -17,11 +17,10 @@ func textOf(e *decide.Effect) string {
 	case decide.ActorRemoved:
 		return fmt.Sprintf("%s %q (%s) is removed: its sessions end, its ballots no longer count", e.Subject, e.Name, e.Actor.Short())
 	case decide.ActorChanged:
-		verb := "added to"
-		if e.Removed {
-			verb = "removed from"
+		if e.Removed { // one of its own, or one that it has issued
+			return fmt.Sprintf("certificate %.8s stands for %q no more", e.Value, e.Name)
 		}
-		return fmt.Sprintf("certificate %.8s is %s %q", e.Value, verb, e.Name)
+		return fmt.Sprintf("certificate %.8s is added to %q", e.Value, e.Name)
 	case decide.PlaceAdmitted:
 		if e.Unbalanced {
 			return fmt.Sprintf("a node of %q is admitted at %s, and votes even if %q has half of the votes in consensus or more then", e.Name, e.Address, e.Name)
