@@ -11,8 +11,9 @@ import (
 	"github.com/cocoframework/coco/gov/reason"
 )
 
-// maxRevoked bounds the certificates that are revoked. An organisation that comes near it replaces its own certificate.
-const maxRevoked = 4096
+// MaxRevoked bounds the certificates that are revoked, of all organisations together: none leaves the list. An organisation that comes near it
+// replaces its own certificate.
+const MaxRevoked = 4096
 
 // Revocation names a certificate for Since2.Revoked: the SHA-256 of what its issuer has signed (TBSCertificate, RFC 5280, section
 // 4.1). That of the whole certificate would not do: who holds an ECDSA signature can make another one that verifies.
@@ -25,8 +26,8 @@ func (c *Constitution) checkRevoked() error {
 		return nil
 	case c.Rules < 2:
 		return invalid("revoked", reason.UnknownSetting, "the rules of version %d do not have it: it exists since version 2", c.Rules)
-	case len(sorted) > maxRevoked:
-		return invalid("revoked", reason.TooMany, "expected at most %d certificates, found %d", maxRevoked, len(sorted))
+	case len(sorted) > MaxRevoked:
+		return invalid("revoked", reason.TooMany, "expected at most %d certificates, found %d", MaxRevoked, len(sorted))
 	case len(slices.Compact(sorted)) < len(c.Revoked):
 		return invalid("revoked", reason.Duplicate, "a certificate is listed twice")
 	}

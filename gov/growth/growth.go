@@ -36,6 +36,8 @@ const (
 	MaxView = math.MaxUint32
 	// MaxOrganisations bounds members, and participants: those that a key may have to be sealed to.
 	MaxOrganisations = keys.MaxMembers
+	// MaxRevoked bounds the certificates that are revoked. Beyond it a further revocation is refused.
+	MaxRevoked = constitution.MaxRevoked
 	// MaxConstitution is half of what a batch can hold: a version of the constitution is written twice.
 	MaxConstitution = min(constitution.MaxCore, 24<<20)
 )
@@ -90,6 +92,7 @@ func Measure(r store.Reader, view uint64) ([]Size, error) {
 		{"epochs", rows[table.EpochsTable], MaxEpochs},
 		{"members", uint64(len(c.Members)), MaxOrganisations},
 		{"participants", uint64(len(c.Participants)), MaxOrganisations},
+		{"revoked", uint64(len(c.Revoked)), MaxRevoked},
 		{"constitution_bytes", uint64(len(core)), MaxConstitution},
 		{"view", view, MaxView},
 	}, nil

@@ -42,12 +42,14 @@ func TestWhatStaysForEverIsCounted(t *testing.T) {
 	n.Propose(n.Members[1], govtest.AddCode(govtest.OtherCode))
 	n.Admit(n.Node(n.Members[1], "beta:7000"))
 	n.Admit(n.Node(n.Members[1], "beta:7000"))
+	leaf := govtest.Issue(t, "leaf", n.Members[1], false, nil)
+	n.Decide(govtest.Act(action.RemoveCertificate, action.Args{Actor: n.Members[1].Name, Certificate: leaf.Cert.Raw}))
 	if err := n.Transact(func(tx *store.Tx) error { return n.Rotate(tx, n.Load()) }); err != nil {
 		t.Fatal(err)
 	}
 	after := sizes(t, n, 7)
 	for of, more := range map[string]uint64{
-		"versions": 1, "proposals": 2, "open_proposals": 1, "ballots": 2, "nodes": 2, "places": 0, "epochs": 1, "members": 0, "participants": 0, "view": 6,
+		"versions": 2, "proposals": 3, "open_proposals": 1, "ballots": 4, "revoked": 1, "nodes": 2, "places": 0, "epochs": 1, "members": 0, "participants": 0, "view": 6,
 	} {
 		if got := after[of].Now - before[of].Now; got != more {
 			t.Errorf("%s: %d more, expected %d", of, got, more)
