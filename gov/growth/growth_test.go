@@ -107,6 +107,14 @@ func TestALimitIsAlarmedLongBeforeItIsMet(t *testing.T) {
 		if said := strings.Count(log.String(), "event=limit_near of=view"); said != 3 {
 			t.Errorf("said %d times in three days: %s", said, log)
 		}
+		for range 2 { // elections change no table
+			view++
+			time.Sleep(25 * time.Hour)
+			w.Look(17)
+		}
+		if said := strings.Count(log.String(), "event=limit_near of=view"); said != 5 {
+			t.Errorf("said %d times in five days, of which the last two changed no table", said)
+		}
 		near := w.Near()
 		if len(near) != 1 || near[0].Of != "view" || near[0].Now != view || !strings.Contains(w.Warning(), fmt.Sprint(view)) {
 			t.Errorf("%v, %q", near, w.Warning())

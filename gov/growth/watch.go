@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	measureEvery = 10 * time.Minute // if the tables have changed
+	measureEvery = 10 * time.Minute // if the tables have changed; else as often as it reminds
 	remindEvery  = 24 * time.Hour
 )
 
@@ -37,7 +37,11 @@ type Watch struct {
 // reads all rows: for a tenth of a second where a network is many years old.
 func (w *Watch) Look(changed uint64) {
 	now := w.Clock.Elapsed()
-	if old := w.sizes.Load(); old != nil && (changed == w.measured || now-w.at < measureEvery) {
+	every := measureEvery
+	if changed == w.measured {
+		every = remindEvery // views pass without a change of the tables
+	}
+	if old := w.sizes.Load(); old != nil && now-w.at < every {
 		return
 	}
 	s := w.State()
