@@ -130,7 +130,7 @@ func ofPolicy(r *Reason) string {
 	case FixedSetting:
 		return fmt.Sprintf("%s cannot change once the network exists", s)
 	case UnknownSetting:
-		return fmt.Sprintf("unknown setting %q: expected limits.*, snapshots.*, shares.threshold, rules or adapters.NAME.*", s)
+		return fmt.Sprintf("unknown setting %q: expected limits.*, snapshots.*, shares.threshold, rules, adapters.NAME.* or, by rules 2, epochs.*, nodes.*, reads.* or voting.*", s)
 	case OtherAction:
 		return fmt.Sprintf("%s is not changed by set: there are actions for it", s)
 	case NoSetting:
