@@ -212,8 +212,18 @@ func TestTheDoctorCountsTheVotersThatAnswer(t *testing.T) {
 		{[]network.Answer{voter, voter, voter, voter, dead}, finding.OK},
 	} {
 		d := &diagnosis{}
-		if d.addVoters(c.answers); len(d.Findings) != 1 || d.Findings[0].Level != c.level {
+		if d.addVoters(c.answers, true); len(d.Findings) != 1 || d.Findings[0].Level != c.level {
 			t.Errorf("%d answers: %+v, expected one finding, %s", len(c.answers), d.Findings, c.level)
 		}
+	}
+}
+
+// From some of the nodes it does not follow how many votes are needed.
+func TestTheDoctorClaimsNoQuorumOfNodesThatItDoesNotKnow(t *testing.T) {
+	voter := network.Answer{Status: &wire.Status{Role: "follower", Voter: true}}
+	d := &diagnosis{}
+	d.addVoters([]network.Answer{voter, voter, voter}, false)
+	if len(d.Findings) != 1 || d.Findings[0].Level != finding.Warning || strings.Contains(d.Findings[0].Message, "2 are needed") {
+		t.Errorf("%+v", d.Findings)
 	}
 }

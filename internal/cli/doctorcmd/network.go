@@ -99,7 +99,7 @@ func (d *diagnosis) examineNetwork(ctx context.Context, n *network.Network, now 
 			asked = d.examineConstitution(ctx, n, a.Node, now)
 		}
 	}
-	d.addVoters(answers)
+	d.addVoters(answers, err == nil)
 }
 
 // judgeNode says what is wrong with a node, and what to do about it.
@@ -149,8 +149,8 @@ const (
 	farBehind    = 64 // transactions
 )
 
-// addVoters says how many voters answer, of those that the command knows.
-func (d *diagnosis) addVoters(answers []network.Answer) {
+// addVoters says how many voters answer. all says that the answers are of all nodes: of some it does not follow how many votes are needed.
+func (d *diagnosis) addVoters(answers []network.Answer, all bool) {
 	voters, well := 0, 0
 	for _, a := range answers {
 		switch {
@@ -165,6 +165,8 @@ func (d *diagnosis) addVoters(answers []network.Answer) {
 	majority := voters/2 + 1
 	switch {
 	case voters == 0:
+	case !all:
+		d.add("quorum", finding.Warning, "%d of the %d voters that are known here answer and serve: there may be more, so how many are needed is not known", well, voters)
 	case well < majority:
 		d.add("quorum", finding.Problem, "%d of %d voters answer here and serve, and %d are needed to commit anything: bring others back first, see NoLeader in docs/operations.md", well, voters, majority)
 	case well == majority && voters > 1:
