@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strconv"
@@ -75,7 +76,10 @@ type Config struct {
 // Load reads a node.toml. Unknown keys are an error. Every error is coco.ErrInvalid.
 func Load(file string) (Config, error) {
 	f, err := os.Open(file)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Config{}, fmt.Errorf("%w: node settings: %w: name the node.toml that `coco node init` has written with --config", coco.ErrInvalid, err)
+	case err != nil:
 		return Config{}, fmt.Errorf("%w: node settings: %w", coco.ErrInvalid, err)
 	}
 	defer f.Close()
