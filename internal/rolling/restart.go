@@ -33,6 +33,8 @@ const (
 	// restartPatience bounds how long a node may take to end, start and become a voter again.
 	restartPatience = 5 * time.Minute
 	restartPoll     = 100 * time.Millisecond
+	// restartLong is after how long it is said that a node takes long.
+	restartLong     = 15 * time.Second
 	servingPatience = 10 * time.Second // for nodes that have just started, before anything is done
 )
 

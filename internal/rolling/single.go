@@ -45,7 +45,7 @@ func RestartSingle(ctx context.Context, n Single, report func(localnet.Step)) er
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, restartPatience, fmt.Errorf("it took longer than %v", restartPatience))
 	defer cancel()
-	began, gone := time.Now(), false
+	began, gone, long := time.Now(), false, false
 	for {
 		s, err := n.Status(ctx)
 		if !gone && err != nil {
@@ -62,6 +62,13 @@ func RestartSingle(ctx context.Context, n Single, report func(localnet.Step)) er
 				Text: fmt.Sprintf("%s is back after %v, %s", n.Name, time.Since(began).Round(100*time.Millisecond), place),
 			})
 			return nil
+		}
+		if !long && time.Since(began) > restartLong {
+			long = true
+			report(localnet.Step{
+				Step: "waiting", Node: n.Name,
+				Text: fmt.Sprintf("%s is not back after %v: its log %s says what it waits for; this command waits %v", n.Name, restartLong, n.Log, restartPatience),
+			})
 		}
 		if !ctxtime.Sleep(ctx, restartPoll) {
 			return fmt.Errorf("%w: node %s does not come back (%s): %w; its log is %s", coco.ErrUnreachable, n.Name, state(s, err), context.Cause(ctx), n.Log)

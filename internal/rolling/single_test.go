@@ -3,6 +3,7 @@ package rolling
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,8 +75,14 @@ func TestANodeThatDoesNotComeBackIsAnError(t *testing.T) {
 			Status:  func(context.Context) (*wire.Status, error) { return nil, coco.ErrUnreachable },
 			Restart: func(context.Context) error { return nil },
 		}
-		if err := RestartSingle(t.Context(), n, func(localnet.Step) {}); !errors.Is(err, coco.ErrUnreachable) {
-			t.Errorf("%v", err)
+		waits := 0
+		count := func(s localnet.Step) {
+			if s.Step == "waiting" && strings.Contains(s.Text, n.Log) {
+				waits++
+			}
+		}
+		if err := RestartSingle(t.Context(), n, count); !errors.Is(err, coco.ErrUnreachable) || waits != 1 {
+			t.Errorf("%v; said %d times that it takes long, expected once", err, waits)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package sandboxcmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -10,12 +11,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/members"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/keyfile"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
+	"github.com/cocoframework/coco/internal/reach"
 	"github.com/cocoframework/coco/internal/rolling"
 	"github.com/cocoframework/coco/internal/shell"
 	"github.com/cocoframework/coco/wire"
@@ -37,8 +41,9 @@ It takes a network of three nodes at least, all of which serve.
 
 With --config it is the node of that node.toml, which ` + "`coco node join`" + ` runs, whatever has started that: its
 process ends the node in the same order, and begins anew in its place, as the program that is at its path
-then. The command is given where the node's folder is. It looks first whether the settings can be read and
-whether the other voters can go on without the node (exit code 5 if not), and waits until the node is back.`,
+then. The command is given where the node's folder is. It looks first whether the settings can be read, whether
+the network still takes the owner's certificate (exit code 4 if not), and whether the other voters can go on without
+the node (exit code 5 if not), and waits until the node is back.`,
 		Example: "  coco restart\n  coco restart bravo --dir /tmp/net\n  coco restart --config delta/node.toml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !f.InSandbox() && len(args) > 0 {
@@ -87,6 +92,9 @@ func (a *app) restartOwn(ctx context.Context, f *network.Flags) error {
 		return err
 	}
 	node, dir := n.Own()[0], nodeconfig.Dir(n.Config.Dir)
+	if err := checkOwner(ctx, n, node); err != nil {
+		return err
+	}
 	return rolling.RestartSingle(ctx, rolling.Single{
 		Name: node.Name, Log: dir.Log(),
 		Status: func(ctx context.Context) (*wire.Status, error) {
@@ -96,6 +104,35 @@ func (a *app) restartOwn(ctx context.Context, f *network.Flags) error {
 		Others:  func(ctx context.Context) ([]*wire.Status, error) { return otherVoters(ctx, n) },
 		Restart: func(ctx context.Context) error { return dir.AskRestart(ctx, takePatience) },
 	}, a.showRestart)
+}
+
+// checkOwner judges the certificate that the node of a node.toml starts with as the others will, by the constitution in force: one that has ended, was
+// revoked or is not for nodes would keep the node out. A node that does not answer is not asked to prove anything: nothing is lost by its restart.
+func checkOwner(ctx context.Context, n *network.Network, node network.Node) error {
+	c, err := n.Look(node)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, takePatience)
+	defer cancel()
+	con, _, err := reach.Constitution(ctx, c)
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	owner, err := identity.LoadOwner(n.Config.OwnerCertificate, n.Config.OwnerKey, keyfile.ReadUnattended)
+	if err != nil {
+		return err
+	}
+	rec := &table.NodeRecord{Owner: owner.Actor(), OwnerCertificates: owner.Certificates(), Time: uint64(time.Now().UnixMilli())}
+	if rec.OwnerSignature, err = owner.Sign(ctx, table.NodeTuple(rec.Owner, rec.Address, rec.ClientAddress, rec.Key)); err != nil {
+		return err
+	}
+	var refused *members.Refusal
+	if err := members.VerifyOwner(con, rec); errors.As(err, &refused) {
+		return fmt.Errorf("%w: the network would not admit the node again, nothing was restarted: put another owner_certificate, with its key, in place: %s (%s)", coco.ErrDenied, refused.Detail, refused.Reason)
+	}
+	return nil
 }
 
 // takePatience bounds how long a node's process may take to see that it is asked to start again.
