@@ -55,13 +55,32 @@ func (e *Driver) over(r store.Reader) (bool, error) {
 		return false, err
 	}
 	l := length{epoch: rec.Epoch, transactions: e.Store.Committed() - rec.Since}
-	if rec.Time != 0 {
-		l.lasted = e.Replica.Now().Sub(time.UnixMilli(int64(rec.Time)))
+	most := e.Length()
+	if most.Seconds > 0 {
+		since, err := began(r, rec)
+		if err != nil {
+			return false, err
+		}
+		l.lasted = e.Replica.Now().Sub(since)
 	}
 	e.mu.Lock()
 	if e.sealed.epoch == rec.Epoch {
 		l.bytes = e.sealed.bytes
 	}
 	e.mu.Unlock()
-	return l.over(e.Length()), nil
+	return l.over(most), nil
+}
+
+// began returns from when on an epoch lasts, by the ledger's time. One that was announced by rules 1 has no time: where rules 2 are in force,
+// it is older than the constitution.
+func began(r store.Reader, rec table.EpochRecord) (time.Time, error) {
+	at := rec.Time
+	if at == 0 {
+		version, err := table.Version(r, table.LastVersion(r))
+		if err != nil {
+			return time.Time{}, err
+		}
+		at = version.Time
+	}
+	return time.UnixMilli(int64(at)), nil
 }

@@ -4,7 +4,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/govtest"
+	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/store"
 )
 
 // Each epoch leaves a row and a secret for ever, and a joining node can be given 2^20 of them: members who vote for very short
@@ -23,4 +27,32 @@ func TestEpochsEndByTheirLengthWhileManyAreLeft(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A network that comes from rules 1 has an epoch whose time is not known. It is older than the vote for rules 2, so that it ends too.
+func TestAnEpochOfRules1LastsFromTheConstitutionInForce(t *testing.T) {
+	n := govtest.New(t)
+	n.C = n.Constitution()
+	n.C.Rules = 1
+	if err := n.C.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	n.Genesis()
+	n.Now = n.Now.Add(time.Hour)
+	n.Decide(govtest.Act(action.Set, action.Args{Setting: "rules", Value: "2"}))
+	voted := n.Now
+	n.Read(func(r store.Reader) {
+		value, _ := r.Get(table.EpochsTable, table.EpochKey(1))
+		rec, err := table.DecodeEpoch(value)
+		if err != nil || rec.Time != 0 {
+			t.Fatalf("%+v, %v", rec, err)
+		}
+		if at, err := began(r, rec); err != nil || !at.Equal(voted) {
+			t.Errorf("it lasts from %v on, %v, expected %v", at, err, voted)
+		}
+		rec.Time = 5000
+		if at, err := began(r, rec); err != nil || at.UnixMilli() != 5000 {
+			t.Errorf("one that has a time lasts from %v on, %v", at, err)
+		}
+	})
 }
