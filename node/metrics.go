@@ -98,7 +98,7 @@ func (n *node) instruments() instruments {
 	gauge("applied_index", "The last entry committed and applied here.", func() float64 { return float64(n.replica.Applied()) })
 	gauge("trusted_nodes", "Nodes that the network trusts now.", func() float64 { return float64(len(n.decided.directory.Load().addresses)) })
 	gauge("voters", "Nodes that vote in consensus.", func() float64 { return float64(len(n.replica.Members().Voters)) })
-	gauge("learners", "Nodes that catch up before they vote.", func() float64 { return float64(len(n.replica.Members().Learners)) })
+	gauge("learners", "Nodes that catch up, or do not vote because their owner would have too many votes.", func() float64 { return float64(len(n.replica.Members().Learners)) })
 	return all
 }
 
