@@ -32,8 +32,8 @@
 //     increment, and no more than those whose outcome the client did not learn. The same for tokens.
 //   - txid: a transaction id that was once given is committed for ever, in one view, and has one meaning.
 //   - session: a client that sends the highest id that it was given never sees an older state.
-//   - rollback: no node shows an older state than it has shown before, to any client, restarted or not. Members who remember a
-//     transaction recover no ledger without it.
+//   - rollback: no node shows an older state than it has shown before, to any client, restarted or not. A node is known by the machine that
+//     answers: a clone at its address is another one. Members who remember a transaction recover no ledger without it.
 //   - snapshot: a read of a key as of a state gets the last version of it up to that state, now and
 //     from the past; a version has one value. A recorded snapshot is of the state that its entry leaves.
 //   - age: a state is not older than its node says, unless its host's clock counts too little.

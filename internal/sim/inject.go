@@ -165,13 +165,15 @@ func (r *run) lie(f fault) {
 // clone starts what a node's disk holds on a second machine, with the first one's address and owner, and takes
 // that machine away again.
 func (r *run) clone(f fault) {
-	w, name, second := r.network.World, hostName(f.host), hostName(f.host)+"-clone"
+	r.mu.Lock()
+	r.clones++
+	w, name, second := r.network.World, hostName(f.host), fmt.Sprintf("%s-clone%d", hostName(f.host), r.clones)
+	r.mu.Unlock()
 	r.mayStop(f.host, "")
 	w.SetSyncDelay(second, r.plan.sync)
 	r.network.SetClock(second, 0)
 	w.SetFiles(second, w.Files(name, ""))
 	if f.redirect {
-		r.witness.another(name)
 		w.Redirect(name, second)
 	}
 	double := r.network.StartOn(second, f.host, func(c *node.Config) {
@@ -187,7 +189,6 @@ func (r *run) clone(f fault) {
 		r.secretIn(second, file, content)
 	}
 	if f.redirect {
-		r.witness.another(name)
 		w.Redirect(name, "")
 	}
 }

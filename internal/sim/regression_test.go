@@ -137,3 +137,12 @@ func TestARecoveryTakesADamagedChunkFromTheOtherLedgers(t *testing.T) {
 func TestARecoveryGoesOnFromAnotherLedgerIfTheEndIsDamaged(t *testing.T) {
 	replay(t, []fault{{kind: blackout, at: 500 * time.Millisecond, lasts: time.Second, host: 0, other: 1, lie: mended, where: oldest}})
 }
+
+// n2's address leads to a clone, while connections to n2 live on. It does not learn that it was replaced, and goes on to show what it has.
+func TestAMachineThatTakesOverAnAddressIsComparedWithItselfOnly(t *testing.T) {
+	replay(t, []fault{
+		{kind: flappingTo, at: 3300 * time.Millisecond, lasts: 8 * time.Second, host: 0, other: 1, by: 300 * time.Millisecond},
+		{kind: clone, at: 4500 * time.Millisecond, lasts: 12 * time.Second, host: 1, redirect: true},
+		{kind: partition, at: 6 * time.Second, lasts: time.Second, host: 2, other: 0},
+	})
+}

@@ -55,6 +55,7 @@ type run struct {
 	backups map[int]map[string][]byte // old disks, by host; under mu
 	excused map[int]*excuse           // nodes that may stop; under mu while faults are injected
 	lies    map[int]*told             // not found out yet; under mu
+	clones  int                       // machines that were given a node's disk so far: each has a name of its own; under mu
 	over    bool                      // nothing more can be learned; under mu
 }
 

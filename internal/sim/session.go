@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
 	"time"
@@ -65,11 +67,12 @@ type answer struct {
 	outcome outcome
 	what    string // for people
 	body    []byte
-	id      coco.TxID     // zero if it names none
-	tag     uint64        // 0 if it has none
-	before  uint64        // the newest state that the node had shown when it was asked
-	asked   time.Duration // since the run began
-	age     string        // of the node's state, in seconds; "" if it tells none
+	id      coco.TxID         // zero if it names none
+	tag     uint64            // 0 if it has none
+	machine string            // that answers: an address may lead to another one, while connections to the one before live on
+	before  map[string]uint64 // the newest state that each machine had shown when it was asked
+	asked   time.Duration     // since the run began
+	age     string            // of the node's state, in seconds; "" if it tells none
 }
 
 // ask sends a request to the node that the session is at.
@@ -85,7 +88,9 @@ func (s *session) askAt(host int, method, path string, body []byte, header ...st
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	a.before, a.asked = s.witness.newest(hostName(host)), s.witness.recorder.Elapsed()
+	reached := func(c httptrace.GotConnInfo) { a.machine, _, _ = net.SplitHostPort(c.Conn.RemoteAddr().String()) }
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: reached}))
+	a.before, a.asked = s.witness.newest(), s.witness.recorder.Elapsed()
 	resp, err := s.http.Do(req)
 	if err != nil {
 		a.what = err.Error()
@@ -150,13 +155,13 @@ func (s *session) read(path string) answer {
 // reads takes note of the answer to a read of one key.
 func (s *session) reads(path string, a answer) {
 	key := strings.TrimPrefix(path, "/app/kv/")
-	s.witness.shows(hostName(s.at), a.id.Seqno, a.before)
+	s.witness.shows(a.machine, a.id.Seqno, a.before[a.machine])
 	if age, err := time.ParseDuration(a.age + "s"); err != nil {
-		s.witness.fail("age", "%s says that the state of %s is %q seconds old", hostName(s.at), a.id, a.age)
+		s.witness.fail("age", "%s says that the state of %s is %q seconds old", a.machine, a.id, a.age)
 	} else {
-		s.witness.aged(hostName(s.at), a.id.Seqno, age, a.asked)
+		s.witness.aged(a.machine, a.id.Seqno, age, a.asked)
 	}
-	s.witness.saidOf(reading{key: key, at: a.id.Seqno, tag: a.tag, who: s.name + " at " + hostName(s.at)}, string(a.body))
+	s.witness.saidOf(reading{key: key, at: a.id.Seqno, tag: a.tag, who: s.name + " at " + a.machine}, string(a.body))
 }
 
 // look reads a key at a node as one who has seen nothing before: an old state is an answer, if the node says that it is.

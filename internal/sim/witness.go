@@ -32,7 +32,7 @@ type witness struct {
 	digests  map[uint64]string // of the state, by seqno
 	history  []linear.Operation
 	learned  learned
-	shown    map[string]uint64   // the newest state that a host has shown, by host
+	shown    map[string]uint64   // the newest state that a machine has shown, by machine
 	logs     map[string][]record // of the nodes, by host
 	compared int                 // digests that met one of another node
 	fresh    fresh
@@ -191,27 +191,20 @@ func (w *witness) acknowledged() int {
 	return len(w.writes)
 }
 
-// newest returns the newest state that a host has shown so far.
-func (w *witness) newest(host string) uint64 {
+// newest returns the newest state that each machine has shown so far.
+func (w *witness) newest() map[string]uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.shown[host]
+	return maps.Clone(w.shown)
 }
 
-// shows takes note of the state that a host answers with, which is not older than what it had shown when
+// shows takes note of the state that a machine answers with, which is not older than what it had shown when
 // it was asked.
-func (w *witness) shows(host string, seqno, before uint64) {
+func (w *witness) shows(machine string, seqno, before uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if seqno < before {
-		w.failLocked("rollback", "%s had shown the state of seqno %d, then %d", host, before, seqno)
+		w.failLocked("rollback", "%s had shown the state of seqno %d, then %d", machine, before, seqno)
 	}
-	w.shown[host] = max(w.shown[host], seqno)
-}
-
-// another takes note that other machines answer at a host's address from now on.
-func (w *witness) another(host string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.shown, host)
+	w.shown[machine] = max(w.shown[machine], seqno)
 }
