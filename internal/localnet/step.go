@@ -6,7 +6,8 @@ import "github.com/cocoframework/coco/wire"
 // one of a start is "ready".
 type Step struct {
 	// Step names it: "organisations", "constitution", "code", "damaged", "recovering", "attested", "joined",
-	// "open" and "ready", or "failed"; later, while it runs, "down", "restarting", "back", "retired" and "stopped".
+	// "open" and "ready", or "failed"; later, while it runs, "down", "stopping", "restarting", "waiting",
+	// "back", "retired" and "stopped".
 	Step         string     `json:"step"`
 	Node         string     `json:"node,omitempty"`
 	NodeID       string     `json:"node_id,omitempty"`

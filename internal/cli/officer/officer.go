@@ -67,7 +67,10 @@ func (o *Officer) Submit(ctx context.Context, envelope []byte) (wire.Outcome, er
 // Find returns a proposal by its number or the beginning of its id.
 func (o *Officer) Find(ctx context.Context, ref string) (wire.Proposal, error) {
 	p, err := o.Proposal(ctx, ref)
-	if err != nil {
+	switch {
+	case errors.Is(err, coco.ErrNotFound):
+		return p, fmt.Errorf("proposal %s: %w: `coco gov list` shows those that there are", ref, coco.ErrNotFound)
+	case err != nil:
 		return p, fmt.Errorf("proposal %s: %w", ref, err)
 	}
 	return p, nil
