@@ -94,20 +94,21 @@ func (c *chain) plainHeader(number, time uint64, parent common.Hash) *types.Head
 	}
 }
 
-// bareHeader is the newest block's header as far as the state tells it: what calls on top of it see.
-func (c *chain) bareHeader(src rows.Source, at *rows.Head) (*types.Header, error) {
+// bareHeader is the newest block's header as far as the state tells it: what calls on top of it see. If it is not told its terms, those are
+// of the settings in force, which may be newer than the block.
+func (c *chain) bareHeader(src rows.Source, at *rows.Head) (h *types.Header, told bool, err error) {
 	parent := common.Hash{}
 	if at.Number > 0 {
 		parent = recentHash(src, at.Number-1)
 	}
-	h := c.plainHeader(at.Number, at.Time, parent)
+	h = c.plainHeader(at.Number, at.Time, parent)
 	h.MixDigest = at.Mix
 	c.forkFields(h)
 	limit, coinbase, ok, err := rows.ReadTerms(src)
 	if ok {
 		h.GasLimit, h.Coinbase = limit, coinbase
 	}
-	return h, err
+	return h, ok, err
 }
 
 // nextHeader is what a transaction that is sent now meets of its block, as far as that can be known: the number, the time

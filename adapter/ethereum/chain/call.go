@@ -114,6 +114,13 @@ func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptio
 	header, next := v.head.Header, o != nil && o.Next
 	if next {
 		header = l.chain().nextHeader(v.head, uint64(l.env.Clock.Now().UnixMilli()))
+	} else if v.head.untold {
+		b, err := v.Block(ctx, v.Number())
+		if err != nil {
+			return nil, err
+		}
+		l.head.CompareAndSwap(v.head, b) // later calls need not read it
+		header = b.Header
 	}
 	block := l.chain().blockContext(header, src, src.hash)
 	s := statedb.New(src)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core"
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/cocoframework/coco/adapter"
@@ -168,4 +169,39 @@ func TestAVoteInAnOlderLedgerIsStoredWithItsBlock(t *testing.T) {
 	c.vote(map[string]string{"gas_limit": "100000000"})
 	included_(t, c.execute(c.call(c.transfer(0, 3, 1))), 1)
 	terms(100_000_000, true)
+}
+
+// A node that begins with a snapshot of a ledger that says nothing of its newest block's terms does not take the settings in force for them.
+func TestACallAtTheNewestBlockOfAnOlderLedgerMeetsThatBlock(t *testing.T) {
+	c := newOlderChain(t, 1)
+	included_(t, c.execute(c.call(c.transfer(0, 0, 1))), 1)
+	at, code := common.Address{0x11}, common.FromHex("0x455f524160205260405ff3") // GASLIMIT, COINBASE
+	sees := func(n *testChain) []byte {
+		t.Helper()
+		v := n.Latest()
+		defer v.Release()
+		r, err := n.Call(t.Context(), v, fillMessage(&core.Message{To: &at}), &CallOptions{State: StateOverride{at: {Code: &code}}})
+		must(t, err)
+		must(t, r.Err)
+		return r.Return
+	}
+	same := func(section []byte) *testChain {
+		t.Helper()
+		n := c.restored(section)
+		sameBytes(t, "what a call sees", sees(n), sees(c))
+		n.env.Past = nil // it is read once
+		sameBytes(t, "what the next call sees", sees(n), sees(c))
+		return n
+	}
+	same(c.vote(map[string]string{"gas_limit": "32000000"})) // made before the vote
+	// Made after it, by a leader that began between them, and before the next vote.
+	section := c.vote(map[string]string{"gas_limit": "33000000", "coinbase": `"0x00000000000000000000000000000000000000c1"`})
+	c.openStored(section)
+	included_(t, c.execute(c.call(c.transfer(0, 1, 1))), 1)
+	snap := c.env.State.Snapshot()
+	_, _, stored, err := rows.ReadTerms(snap)
+	snap.Release()
+	must(t, err)
+	equal(t, "the terms are stored", stored, false)
+	same(c.vote(map[string]string{"gas_limit": "34000000", "coinbase": `"0x00000000000000000000000000000000000000c2"`}))
 }

@@ -33,6 +33,8 @@ type Block struct {
 	// bare says that only Hash and what calls see of the header are known: the newest block of a node
 	// that has begun with a snapshot, until there is another.
 	bare bool
+	// untold says that the state of an older ledger does not tell the terms of a bare block: calls on top of it read the block.
+	untold bool
 }
 
 // Number returns the block's number.
@@ -101,8 +103,8 @@ func (l *Ledger) View(past *adapter.PastReader) *View {
 func (l *Ledger) newest(src rows.Source, at *rows.Head) (*Block, error) {
 	value, ok := src.Get(rows.Blocks, rows.BlockKey(at.Number))
 	if !ok {
-		h, err := l.chain().bareHeader(src, at)
-		return &Block{Header: h, Hash: at.Hash, bare: true}, err
+		h, told, err := l.chain().bareHeader(src, at)
+		return &Block{Header: h, Hash: at.Hash, bare: true, untold: !told}, err
 	}
 	row, err := rows.DecodeBlock(value)
 	if err != nil {
