@@ -41,6 +41,7 @@ started at a terminal, whose end is the node's.
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a.OutlivePipes()
+			program := invoked()
 			cfg, err := nodeconfig.Load(file)
 			if err != nil {
 				return err
@@ -58,7 +59,7 @@ started at a terminal, whose end is the node's.
 				if err != nil || !asked {
 					return err
 				}
-				if err := again(); err != nil {
+				if err := again(program); err != nil {
 					return err
 				}
 				if cfg, err = nodeconfig.Load(file); err != nil {
