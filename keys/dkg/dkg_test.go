@@ -600,6 +600,7 @@ func TestASessionThatCannotBeIsRefused(t *testing.T) {
 		"a threshold of 0":             func(s *Session) { s.Threshold = 0 },
 		"a threshold of 4":             func(s *Session) { s.Threshold = 4 },
 		"too many receivers":           func(s *Session) { s.Receivers = make([]coco.ActorID, keys.MaxMembers+1) },
+		"an endless window":            func(s *Session) { s.Window = 1 << 63 },
 		"an old key without holders":   func(s *Session) { s.Old = &Old{Commitment: key.Commitment()} },
 		"an old holder twice":          func(s *Session) { s.Old = &Old{[]coco.ActorID{{1}, {1}}, key.Commitment()} },
 		"an old key of too few":        func(s *Session) { s.Old = &Old{actors(0, 1), key.Commitment()} },

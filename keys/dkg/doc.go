@@ -30,8 +30,8 @@
 // # What holds
 //
 // With fewer dishonest parties than a threshold: nobody learns the private key or an honest party's share; every receiver's share matches the Key; whoever deals
-// wrongly is disqualified by name, and an honest dealer never is. A dealer that committed may still refuse to reveal, which gives it one bit of influence on the
-// public key in exchange for being named. Any one party can make a ceremony fail by silence, and is named: a new ceremony begins without it.
+// wrongly is disqualified by name, and an honest dealer never is. A dealer that committed may still refuse to reveal, or reveal a wrong box, once it has
+// seen what others reveal. That lets it choose between two public keys, in exchange for being named. Any one party can make a ceremony fail by silence, and is named: a new ceremony begins without it.
 //
 // Trust: enclave
 package dkg

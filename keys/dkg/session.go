@@ -27,6 +27,9 @@ const (
 	contextBox      = "coco dkg box v1"
 )
 
+// maxWindow bounds Session.Window, so that a phase ends some day.
+const maxWindow = 1 << 32
+
 // Session is what all parties agree on before a ceremony begins. Everything that they prove or encrypt is bound to its digest.
 type Session struct {
 	Network   coco.Digest    `cbor:"1,keyasint"`           // SHA-256 of the service's public key
@@ -54,6 +57,9 @@ func (s *Session) Check() error {
 	}
 	if s.Threshold < 1 || int(s.Threshold) > len(s.Receivers) {
 		return fault("expected a threshold of 1 to %d, found %d", len(s.Receivers), s.Threshold)
+	}
+	if s.Window > maxWindow {
+		return fault("expected a window of at most %d transactions, found %d", uint64(maxWindow), s.Window)
 	}
 	if !ordered(s.Receivers) {
 		return fault("expected receivers in order of their ids, each once")
