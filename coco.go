@@ -54,11 +54,17 @@ func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 // Short returns the first eight hexadecimal digits, for people.
 func (d Digest) Short() string { return hex.EncodeToString(d[:4]) }
 
-// Fingerprint returns the first 20 hexadecimal digits in groups of four, for people to compare: another digest with the same ones
-// takes about 2⁸⁰ attempts to find.
+// FingerprintDigits is how many hexadecimal digits a fingerprint has: to make two texts with the same ones takes about 2⁸⁰ attempts.
+const FingerprintDigits = 40
+
+// Fingerprint returns the first FingerprintDigits digits in groups of four, for people to compare.
 func (d Digest) Fingerprint() string {
-	text := hex.EncodeToString(d[:10])
-	return text[:4] + " " + text[4:8] + " " + text[8:12] + " " + text[12:16] + " " + text[16:]
+	text := d.String()
+	groups := make([]string, 0, FingerprintDigits/4)
+	for i := 0; i < FingerprintDigits; i += 4 {
+		groups = append(groups, text[i:i+4])
+	}
+	return strings.Join(groups, " ")
 }
 
 // MarshalText implements encoding.TextMarshaler.

@@ -21,10 +21,10 @@ import (
 
 // What --approve takes is what the question takes: the whole digest or the fingerprint, and nothing shorter.
 func TestAnApprovalIsTheDigestOrItsFingerprint(t *testing.T) {
-	digest := coco.Digest{0x41, 0x07, 0xcd, 0xe9, 0x8e, 0x16, 0x41, 0x7d, 0x12, 0x93, 0xff}
+	digest := coco.Digest{0x41, 0x07, 0xcd, 0xe9, 0x8e, 0x16, 0x41, 0x7d, 0x12, 0x93, 15: 0xaa, 19: 0xbb, 20: 0xff}
 	for given, ok := range map[string]bool{
-		digest.String(): true, strings.ToUpper(digest.String()): true, "4107 cde9 8e16 417d 1293": true, "4107cde98e16417d1293": true, " 4107CDE98E16417D1293\t": true,
-		"": false, "4107cde9": false, "4107 cde9 8e16 417d 129": false, "4107cde98e16417d1293f": false, digest.String()[:63]: false, "4107 cde9 8e16 417d 1294": false,
+		digest.String(): true, strings.ToUpper(digest.String()): true, digest.Fingerprint(): true, "4107 cde9 8e16 417d 1293 0000 0000 00aa 0000 00bb": true, " 4107CDE98E16417D12930000000000AA000000BB\t": true,
+		"": false, "4107cde9": false, "4107 cde9 8e16 417d 1293": false, digest.String()[:39]: false, digest.String()[:41]: false, digest.String()[:63]: false, "4107 cde9 8e16 417d 1293 0000 0000 00aa 0000 00bc": false,
 	} {
 		if approves(given, digest) != ok {
 			t.Errorf("%q approves: %v", given, !ok)

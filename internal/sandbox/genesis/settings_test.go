@@ -60,7 +60,7 @@ func TestANewNetworkHasTheSettingsThatWereChosen(t *testing.T) {
 
 func TestSettingsThatCannotBeAreRefusedAndNothingIsMade(t *testing.T) {
 	for setting, want := range map[string]string{
-		"ledger.chunk_byte=1":            "unknown setting: expected one of consensus.durability, ledger.chunk_bytes, ",
+		"ledger.chunk_byte=1":            "unknown setting: expected one of consensus.durability, epochs.bytes, ",
 		"network.insecure=false":         "unknown setting",
 		"ledger=1":                       "unknown setting",
 		"=1":                             "unknown setting",
