@@ -124,8 +124,22 @@ func warnings(id *reach.Identity, owner []*x509.Certificate, now time.Time) (out
 			out = append(out, fmt.Sprintf("this node's owner certificate %q %s: the node is not admitted after that", cert.Subject, text))
 		}
 	}
+	out = append(out, unfit(c, owner, now)...)
 	for _, p := range query.Powers(c) {
 		out = append(out, "by this constitution, "+p.Text)
 	}
 	return out
+}
+
+// unfit warns of a node's owner certificate that is its organisation's, and not for nodes.
+func unfit(c *constitution.Constitution, owner []*x509.Certificate, now time.Time) []string {
+	if len(owner) == 0 || c.Rules < 2 || slices.Contains(owner[0].Subject.OrganizationalUnit, coco.NodesUnit) {
+		return nil
+	}
+	org, own, err := c.Signer(owner, now)
+	if err != nil || own {
+		return nil // members may add the organisation later
+	}
+	return []string{fmt.Sprintf("this node's owner certificate %q is not for nodes: this network admits a node by %s's own certificate, or by one that `coco member keygen --for nodes` makes under it",
+		owner[0].Subject, org.Name)}
 }

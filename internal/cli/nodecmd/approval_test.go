@@ -128,3 +128,19 @@ func certificateOf(t *testing.T, name string, begins, ends time.Time) *x509.Cert
 	}
 	return cert
 }
+
+// A certificate for votes does not make a node the organisation's, and an operator reads it before the node is refused.
+func TestThePageToApproveWarnsOfAnOwnerCertificateThatIsNotForNodes(t *testing.T) {
+	n := govtest.New(t)
+	id := identityOf(t, n.Constitution())
+	for unit, warned := range map[string]bool{coco.GovernanceUnit: true, "": true, coco.NodesUnit: false} {
+		leaf := govtest.Issue(t, "delta", n.Members[0], false, func(c *x509.Certificate) { c.Subject.OrganizationalUnit = []string{unit} })
+		said := strings.Join(warnings(id, []*x509.Certificate{leaf.Cert}, govtest.Start), "\n")
+		if strings.Contains(said, "is not for nodes") != warned {
+			t.Errorf("unit %q: %q", unit, said)
+		}
+	}
+	if said := strings.Join(warnings(id, []*x509.Certificate{n.Members[0].Cert}, govtest.Start), "\n"); strings.Contains(said, "is not for nodes") {
+		t.Errorf("the organisation's own: %q", said)
+	}
+}
