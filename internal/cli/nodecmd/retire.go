@@ -2,6 +2,7 @@ package nodecmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -85,6 +86,9 @@ func (a *app) retireOwn(ctx context.Context, net *network.Network) error {
 	}
 	defer c.Close()
 	id, err := c.Retire(ctx)
+	if errors.Is(err, coco.ErrUnreachable) {
+		return fmt.Errorf("%w: a node asks for its own retirement, so it must run; without it, members vote `coco gov propose remove-node`", err)
+	}
 	if err != nil {
 		return err
 	}

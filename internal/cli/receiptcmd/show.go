@@ -149,12 +149,12 @@ func (a *app) readReceipt(file string) (*receipt.Receipt, *batch.Header, error) 
 		return nil, nil, fmt.Errorf("%w: %s exceeds %d bytes, more than any receipt has", coco.ErrVerify, file, receipt.MaxSize)
 	}
 	r, err := receipt.Parse(wire.MediaJSON, data)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %s: %w", coco.ErrVerify, file, err)
-	}
 	var h batch.Header
-	if err := h.UnmarshalBinary(r.Header); err != nil {
-		return nil, nil, fmt.Errorf("%w: %s: %w", coco.ErrVerify, file, err)
+	if err == nil {
+		err = h.UnmarshalBinary(r.Header)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %s is no whole receipt: expected what `coco receipt get` prints, unchanged: %w", coco.ErrVerify, file, err)
 	}
 	return r, &h, nil
 }
