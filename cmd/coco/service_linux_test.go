@@ -227,7 +227,7 @@ func TestTheLogsOfASandboxStayWithinBounds(t *testing.T) {
 	eventually(t, "the node goes on in a new log", func() bool {
 		st, err := os.Stat(log)
 		old, olderr := os.Stat(log + ".1")
-		return err == nil && olderr == nil && st.Size() < 1<<20 && old.Size() == logfile.DefaultBytes+1
+		return err == nil && olderr == nil && st.Size() < 1<<20 && old.Size() > logfile.DefaultBytes // it may have logged something in between
 	})
 	if resp, err := http.Get(node.HTTP + "/readyz"); err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("the node does not serve any more: %v, %v", resp, err)
