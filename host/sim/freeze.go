@@ -10,14 +10,6 @@ func (w *World) Freeze(name string) {
 	w.clockOf(name).freeze()
 }
 
-// Frozen reports whether a host is frozen.
-func (w *World) Frozen(name string) bool {
-	c := w.clockOf(name)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.frozen != nil
-}
-
 // Thaw ends Freeze. If the host's clock has counted the time meanwhile, as that of a process that was stopped has, all that waits longer than it should is due
 // at once. If not, as on a machine that was paused with its clock, the host does not know that time has passed, and its time of day is behind.
 func (w *World) Thaw(name string, counted bool) {

@@ -16,7 +16,8 @@ func (w *World) SetTampering(a, b string, probability float64) {
 	w.tampering[link(a, b)] = probability
 }
 
-// Tampered returns how many writes between two hosts were tampered with so far.
+// Tampered returns how many writes between two hosts were tampered with so far. Those made while the network is cut, or one of the hosts frozen, do not
+// count: nobody can read them before that is over.
 func (w *World) Tampered(a, b string) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -45,7 +46,9 @@ func (s *stream) send(at time.Time, data []byte, lie float64) {
 		queue(data)
 		return
 	}
-	s.tampered.Add(1)
+	if s.stalledAt.IsZero() {
+		s.tampered.Add(1)
+	}
 	switch s.rand.IntN(5) {
 	case 0: // garbled
 		data[s.rand.IntN(len(data))] ^= 1 << s.rand.IntN(8)
