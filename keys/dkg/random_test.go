@@ -1,6 +1,7 @@
 package dkg
 
 import (
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -56,7 +57,7 @@ func TestDishonestPartiesAreNamedAndHonestOnesAreNot(t *testing.T) {
 			case *Verdict:
 				if lie(s.Receiver) {
 					v := &Verdict{Receiver: s.Receiver}
-					for _, d := range w.c.revealed { // it disputes every box
+					for _, d := range slices.Sorted(slices.Values(w.c.revealed)) { // it disputes every box
 						shared := ristretto.Group.NewElement().Mul(w.c.dealer(d).key, w.parties[s.Receiver-1].opening)
 						v.Disputes = append(v.Disputes, Dispute{
 							Dealer: d, Shared: ristretto.Encode(shared),
