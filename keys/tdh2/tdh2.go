@@ -177,7 +177,7 @@ func (k *Key) Combine(c *Ciphertext, label []byte, partials []Partial) (_ keys.S
 			faults = append(faults, err)
 		case !seen[p.Holder] && len(points) < k.Threshold():
 			seen[p.Holder] = true
-			at = append(at, g.NewScalar().SetUint64(uint64(p.Holder)))
+			at = append(at, ristretto.At(p.Holder))
 			points = append(points, point)
 		}
 	}

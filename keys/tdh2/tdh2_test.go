@@ -37,11 +37,8 @@ func deal(t testing.TB, threshold, holders int) (*Key, []Share) {
 	p := polynomial.New(coefficients)
 	shares := make([]Share, holders)
 	for i := range shares {
-		value, err := p.Evaluate(ristretto.Group.NewScalar().SetUint64(uint64(i + 1))).MarshalBinary()
-		if err != nil {
-			t.Fatal(err)
-		}
-		shares[i] = Share{Holder: uint32(i + 1), Value: keys.Secret(value)}
+		holder := uint32(i + 1)
+		shares[i] = Share{Holder: holder, Value: ristretto.SecretOf(p.Evaluate(ristretto.At(holder)))}
 	}
 	return k, shares
 }
