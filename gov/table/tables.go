@@ -149,16 +149,8 @@ func NodesOf(r store.Reader, states ...NodeState) (out []NodeRecord, err error) 
 }
 
 // NodesNamed returns the nodes whose ids begin with some bytes, in whatever state, in order of their ids.
-func NodesNamed(r store.Reader, prefix []byte) (out []NodeRecord, err error) {
-	r.Range(NodesTable, prefix, after(prefix), func(_, value []byte) bool {
-		var rec NodeRecord
-		if rec, err = DecodeNode(value); err != nil {
-			return false
-		}
-		out = append(out, rec)
-		return true
-	})
-	return out, err
+func NodesNamed(r store.Reader, prefix []byte) ([]NodeRecord, error) {
+	return rowsBetween(r, NodesTable, prefix, after(prefix), DecodeNode)
 }
 
 // OtherOwners reports whether the network has had a node of another owner, which may be retired by now.
@@ -243,13 +235,18 @@ func ServiceKey(r store.Reader) (keys.SecretBytes, error) {
 func Epochs(r store.Reader) ([]EpochRecord, error) { return rowsOf(r, EpochsTable, "", DecodeEpoch) }
 
 // EpochsAfter returns the epochs after one, in order. What it costs does not grow with the epochs before.
-func EpochsAfter(r store.Reader, epoch uint64) (out []EpochRecord, err error) {
-	r.Range(EpochsTable, EpochKey(epoch+1), nil, func(_, value []byte) bool {
-		var rec EpochRecord
-		if rec, err = DecodeEpoch(value); err != nil {
+func EpochsAfter(r store.Reader, epoch uint64) ([]EpochRecord, error) {
+	return rowsBetween(r, EpochsTable, EpochKey(epoch+1), nil, DecodeEpoch)
+}
+
+// rowsBetween decodes the rows from one key up to another one, in order. A nil to has no end.
+func rowsBetween[T any](r store.Reader, table string, from, to []byte, decode func([]byte) (T, error)) (out []T, err error) {
+	r.Range(table, from, to, func(_, value []byte) bool {
+		var row T
+		if row, err = decode(value); err != nil {
 			return false
 		}
-		out = append(out, rec)
+		out = append(out, row)
 		return true
 	})
 	return out, err
