@@ -61,3 +61,24 @@ func TestTheLedgersTimeIsTheTimeOfDayWithinTheBounds(t *testing.T) {
 		})
 	}
 }
+
+// A recovery changes the members of consensus from one node alone to the same node alone. In between there are two groups of voters,
+// and still one clock.
+func TestAVoterIsAloneInBothGroupsOfAChange(t *testing.T) {
+	for _, c := range []struct {
+		voters, outgoing []consensus.ID
+		alone            bool
+	}{
+		{voters: []consensus.ID{1}, alone: true},
+		{voters: []consensus.ID{1}, outgoing: []consensus.ID{1}, alone: true},
+		{voters: []consensus.ID{1}, outgoing: []consensus.ID{2}},
+		{voters: []consensus.ID{2}, outgoing: []consensus.ID{1}},
+		{voters: []consensus.ID{1, 2}, outgoing: []consensus.ID{1}},
+		{voters: []consensus.ID{1}, outgoing: []consensus.ID{1, 2}},
+		{},
+	} {
+		if alone := New(1).Clocks(consensus.Membership{Voters: c.voters, Outgoing: c.outgoing}).Alone(); alone != c.alone {
+			t.Errorf("node 1 among %v, before among %v: alone %v, expected %v", c.voters, c.outgoing, alone, c.alone)
+		}
+	}
+}

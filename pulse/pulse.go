@@ -166,8 +166,11 @@ type group struct {
 	told []uint64 // by the others, the latest first
 }
 
-// Alone reports whether this node is the only voter.
-func (c *Clocks) Alone() bool { return len(c.groups) == 1 && c.groups[0].size == 1 && c.groups[0].self }
+// Alone reports whether this node is the only voter, within a change of members in both of its groups.
+func (c *Clocks) Alone() bool {
+	others := func(g group) bool { return g.size > 1 || !g.self }
+	return len(c.groups) > 0 && !slices.ContainsFunc(c.groups, others)
+}
 
 // Agreed returns the latest time that the clocks of a quorum of voters have reached, this node's among them, in milliseconds
 // since 1970. It is false as long as fewer than a quorum have told theirs.
