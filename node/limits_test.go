@@ -178,6 +178,8 @@ func probes() map[string]probe {
 			}
 			return nil
 		}},
+		"keys.window":              {"20", decided(func(c *constitution.Constitution) bool { return c.Keys.Window == 20 })},
+		"recovery.unattended":      {`"yes"`, decided(func(c *constitution.Constitution) bool { return c.Recovery.Unattended == constitution.Yes })},
 		"reads.stale_seconds":      {"5", decided(func(c *constitution.Constitution) bool { return c.Reads.StaleSeconds == 5 })},
 		"reads.refuse_seconds":     {"6", func(n *network) error { return n.cutOff(6 * time.Second) }},
 		constitution.MinimumVoting: {"100", decided(func(c *constitution.Constitution) bool { return c.Voting.MinimumSeconds == 100 })},

@@ -14,7 +14,10 @@ import (
 	"github.com/cocoframework/coco/ledger"
 )
 
-var raise = govtest.Act(action.Set, action.Args{Setting: "rules", Value: "2"})
+var (
+	raise      = govtest.Act(action.Set, action.Args{Setting: "rules", Value: "2"})
+	raiseAgain = govtest.Act(action.Set, action.Args{Setting: "rules", Value: "3"})
+)
 
 // A network that began by rules 1 goes on by them under this program, and follows rules 2 from the vote on that says so.
 // An audit repeats both.
@@ -52,6 +55,9 @@ func TestANetworkGoesOnByItsRulesUntilMembersRaiseThem(t *testing.T) {
 		t.Errorf("rules %d, %v", c.Rules, c.Added())
 	}
 	if c := decided(govtest.Act(action.Set, action.Args{Setting: "voting.minimum_seconds", Value: "60"})); c.Voting.MinimumSeconds != 60 || c.Limits.Queue != 7 {
+		t.Errorf("%+v", c)
+	}
+	if c := decided(raiseAgain); c.Rules != 3 || c.Voting.MinimumSeconds != 60 || c.Keys.Window != 1000 || c.Recovery.Unattended != constitution.No {
 		t.Errorf("%+v", c)
 	}
 	if err := govtest.Audit(audit.New(audit.Config{Verifiers: govtest.Verifiers}), n.Batches(slices.Repeat([]table.NodeRecord{a}, len(n.Records))...), false); err != nil {

@@ -36,6 +36,8 @@ type core struct {
 	Rules     uint64                 `cbor:"15,keyasint"`
 	// Since2 is there exactly under rules 2 and later, and complete.
 	Since2 *Since2 `cbor:"16,keyasint,omitempty"`
+	// Since3 is there exactly under rules 3 and later, and complete.
+	Since3 *Since3 `cbor:"17,keyasint,omitempty"`
 }
 
 func (c *Constitution) encodeCore(done *completed) error {
@@ -53,10 +55,13 @@ func (c *Constitution) canonical(adapters map[string]coco.Digest) ([]byte, error
 	c.sort()
 	k := core{
 		1, c.Network, c.Members, c.Participants, c.Code, c.TEE, c.Policies, c.Limits,
-		c.Shares, c.Consensus, adapters, c.Ledger, c.Snapshots, c.Version, c.Rules, nil,
+		c.Shares, c.Consensus, adapters, c.Ledger, c.Snapshots, c.Version, c.Rules, nil, nil,
 	}
 	if c.Rules >= 2 {
 		k.Since2 = &c.Since2
+	}
+	if c.Rules >= 3 {
+		k.Since3 = &c.Since3
 	}
 	return canon.Marshal(k)
 }
@@ -88,6 +93,12 @@ func Decode(b []byte) (*Constitution, error) {
 	} else if has {
 		c.Since2 = *k.Since2
 		c.Since2.filled = true
+	}
+	if has := k.Since3 != nil; has != (k.Rules >= 3) {
+		return nil, fmt.Errorf("%w: constitution: the settings of rules 3 are there: %t, under rules %d", coco.ErrCorrupt, has, k.Rules)
+	} else if has {
+		c.Since3 = *k.Since3
+		c.Since3.filled = true
 	}
 	c.fillSince() // by earlier rules they are what programs did before
 	c.own()

@@ -34,6 +34,7 @@ type Constitution struct {
 	Ledger       Ledger
 	Snapshots    SnapshotPolicy
 	Since2
+	Since3
 	// Adapters holds the settings of each ledger protocol by its name. A protocol that is not
 	// here does not run. Values are what JSON can say, except null, which counts as absent.
 	Adapters map[string]map[string]any
@@ -58,7 +59,7 @@ type actor struct {
 }
 
 // CurrentRules is the newest version of the rules that this program knows, and that of new networks.
-const CurrentRules = 2
+const CurrentRules = 3
 
 // Network names the network.
 type Network struct {

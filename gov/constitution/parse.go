@@ -71,15 +71,17 @@ type page struct {
 	} `toml:"revoked"`
 	// The sections of settings that versions of the rules added.
 	Epochs   map[string]any            `toml:"epochs"`
+	Keys     map[string]any            `toml:"keys"`
 	Nodes    map[string]any            `toml:"nodes"`
 	Voting   map[string]any            `toml:"voting"`
 	Reads    map[string]any            `toml:"reads"`
+	Recovery map[string]any            `toml:"recovery"`
 	Adapters map[string]map[string]any `toml:"adapters"`
 }
 
 // since returns the sections of settings that versions of the rules added.
 func (p *page) since() map[string]map[string]any {
-	return map[string]map[string]any{"epochs": p.Epochs, "nodes": p.Nodes, "reads": p.Reads, "voting": p.Voting}
+	return map[string]map[string]any{"epochs": p.Epochs, "keys": p.Keys, "nodes": p.Nodes, "reads": p.Reads, "recovery": p.Recovery, "voting": p.Voting}
 }
 
 // Parse reads a constitution from its TOML page, fills in the defaults and checks everything. Unknown fields are

@@ -2,6 +2,7 @@ package constitution_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -19,9 +20,9 @@ func TestLaterRulesAreRefusedAsSuch(t *testing.T) {
 		t.Errorf("a new network has rules %d", n.C.Rules)
 	}
 	page := string(n.C.TOML())
-	for _, rules := range []string{"0", "3"} {
-		_, err := constitution.Parse([]byte(strings.Replace(page, "rules = 2\n", "rules = "+rules+"\n", 1)))
-		if !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), "rules: version "+rules) || !strings.Contains(err.Error(), "up to version 2") {
+	for _, rules := range []string{"0", fmt.Sprint(constitution.CurrentRules + 1)} {
+		_, err := constitution.Parse([]byte(strings.Replace(page, fmt.Sprintf("rules = %d\n", constitution.CurrentRules), "rules = "+rules+"\n", 1)))
+		if !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), "rules: version "+rules) || !strings.Contains(err.Error(), fmt.Sprintf("up to version %d", constitution.CurrentRules)) {
 			t.Errorf("a page with rules %s: %v", rules, err)
 		}
 	}
@@ -33,7 +34,7 @@ func TestLaterRulesAreRefusedAsSuch(t *testing.T) {
 		constitution.Core
 		More bool `cbor:"99,keyasint"`
 	}{Core: k, More: true}
-	later.Rules = 3
+	later.Rules = constitution.CurrentRules + 1
 	b, err := canon.Marshal(later)
 	if err != nil {
 		t.Fatal(err)
@@ -57,6 +58,7 @@ func TestNoDefaultOfTheProgramEntersAStoredConstitution(t *testing.T) {
 		"the rules":          func(k *constitution.Core) { k.Rules = 0 },
 		"the version":        func(k *constitution.Core) { k.Number = 0 },
 		"what rules 2 added": func(k *constitution.Core) { k.Since2 = nil },
+		"what rules 3 added": func(k *constitution.Core) { k.Since3 = nil },
 		"an actor's id":      func(k *constitution.Core) { k.Members[0].ID = coco.ActorID{} },
 	} {
 		var k constitution.Core

@@ -44,6 +44,35 @@ type Nodes struct {
 	Automatic int64 `cbor:"1,keyasint"`
 }
 
+// Since3 are the settings that exist since version 3 of the rules; see Since2.
+type Since3 struct {
+	Keys     Ceremonies `cbor:"1,keyasint"`
+	Recovery Recovery   `cbor:"2,keyasint"`
+
+	filled bool // no value is left to be completed
+}
+
+// Ceremonies says how keys are made and shared anew by the members' nodes, together.
+type Ceremonies struct {
+	// Window is how many transactions a phase of a ceremony lasts at least before it ends without those who have not spoken.
+	Window int64 `cbor:"1,keyasint"`
+}
+
+// Recovery says how a network goes on after all of its nodes have stopped.
+type Recovery struct {
+	// Unattended is Yes if nodes may keep what they need to go on, sealed to their TEE and code, so that a network starts again without its members' shares.
+	Unattended Word `cbor:"1,keyasint"`
+}
+
+// Word is the value of a setting that is one of some words.
+type Word = string
+
+// The words of a setting that is on or off.
+const (
+	Yes Word = "yes"
+	No  Word = "no"
+)
+
 // AnyNodes is the value of Nodes.Automatic that bounds nothing.
 const AnyNodes = 100_000
 
@@ -89,24 +118,28 @@ type setting struct {
 // settings returns the settings of the constitution that a version of the rules added, in the order of their paths.
 // CONTRIBUTING.md says how one is added.
 func (c *Constitution) settings() []setting {
-	s := &c.Since2
+	s, third := &c.Since2, &c.Since3
 	return []setting{
 		{path: "epochs.bytes", since: 2, number: &s.Epochs.Bytes, low: 1 << 20, high: 1 << 50, before: 0, raised: 16 << 30, fresh: 16 << 30},
 		{path: "epochs.seconds", since: 2, number: &s.Epochs.Seconds, low: 10, high: 10 * 365 * 24 * 3600, before: 0, raised: 7 * 24 * 3600, fresh: 7 * 24 * 3600},
 		{path: "epochs.transactions", since: 2, number: &s.Epochs.Transactions, low: 100, high: 1 << 50, before: 0, raised: 10_000_000, fresh: 10_000_000},
+		{path: "keys.window", since: 3, number: &third.Keys.Window, low: 10, high: 1 << 30, before: 1000, raised: 1000, fresh: 1000},
 		{path: "nodes.automatic", since: 2, number: &s.Nodes.Automatic, low: 0, high: AnyNodes, before: AnyNodes, raised: 3, fresh: 3},
 		{path: "reads.refuse_seconds", since: 2, number: &s.Reads.RefuseSeconds, low: 5, high: 30 * 24 * 3600, before: 0, raised: 60, fresh: 60},
 		{path: "reads.stale_seconds", since: 2, number: &s.Reads.StaleSeconds, low: 5, high: 30 * 24 * 3600, before: 0, raised: 10, fresh: 10},
+		{path: "recovery.unattended", since: 3, word: &third.Recovery.Unattended, words: []string{No, Yes}, before: No, raised: No, fresh: No},
 		{path: MinimumVoting, since: 2, number: &s.Voting.MinimumSeconds, low: 0, high: 30 * 24 * 3600, before: 0, raised: 20 * 3600, fresh: 20 * 3600},
 	}
 }
 
 // headings are the comments above the sections of the page that consist of such settings.
 var headings = map[string]string{
-	"epochs": "After how many transactions, bytes or seconds the ledger's keys change, whichever comes first. 0 for no bound.",
-	"nodes":  "Up to how many nodes of one organisation are admitted without a vote, if the policy add_node wants none.",
-	"reads":  "How old a node's state may be, in seconds since a majority of the nodes has confirmed it, before the node says so and before it refuses reads.",
-	"voting": "How long a proposal must be open if the end of its time for voting is to count as `closed` for policies.",
+	"epochs":   "After how many transactions, bytes or seconds the ledger's keys change, whichever comes first. 0 for no bound.",
+	"keys":     "How many transactions a phase of a key generation lasts at least before it ends without those who are silent.",
+	"nodes":    "Up to how many nodes of one organisation are admitted without a vote, if the policy add_node wants none.",
+	"reads":    "How old a node's state may be, in seconds since a majority of the nodes has confirmed it, before the node says so and before it refuses reads.",
+	"recovery": "Whether nodes keep what they need to start again without the members' shares after all of them have stopped: yes or no.",
+	"voting":   "How long a proposal must be open if the end of its time for voting is to count as `closed` for policies.",
 }
 
 func (s setting) put(v any) {
@@ -165,10 +198,11 @@ func (s setting) check(v any) error {
 // fillSince completes the settings that versions of the rules added, for a constitution that was built in Go or read
 // from a page.
 func (c *Constitution) fillSince() {
-	if c.Since2.filled {
-		return
-	}
+	filled := map[uint64]bool{2: c.Since2.filled, 3: c.Since3.filled}
 	for _, s := range c.settings() {
+		if filled[s.since] {
+			continue
+		}
 		v := s.fresh
 		if c.Rules < s.since {
 			v = s.before
@@ -180,7 +214,7 @@ func (c *Constitution) fillSince() {
 			*s.number = max(*s.number, 0)
 		}
 	}
-	c.Since2.filled = true
+	c.Since2.filled, c.Since3.filled = true, true
 }
 
 // checkSince checks the settings that versions of the rules added. By earlier rules they say what programs did before.

@@ -17,7 +17,7 @@ import (
 const rules1Digest = "663391ef79c3bd8eb54aab27ffc85622d9aeccc7aadc9605d7c06867c80da237"
 
 // What rules 1 left out stays out: a network of that time keeps its digest, byte for byte, until its members raise the
-// rules. Then all settings that came with rules 2 are there, with the values of the rules' text.
+// rules. Then all settings that came with later rules are there, with the values of the rules' text.
 func TestAConstitutionByEarlierRulesStaysAsItWasUntilItIsRaised(t *testing.T) {
 	page := readTestdata(t, "constitution.rules1.toml")
 	c := govtest.Parse(t, string(page))
@@ -37,11 +37,11 @@ func TestAConstitutionByEarlierRulesStaysAsItWasUntilItIsRaised(t *testing.T) {
 	if _, ok, _ := d.SetAdded("voting.minimum_seconds", []byte("60")); ok {
 		t.Error("by rules 1 a setting of rules 2 can be set")
 	}
-	if _, err := d.SetNumber("rules", 2); err != nil {
+	if _, err := d.SetNumber("rules", constitution.CurrentRules); err != nil {
 		t.Fatal(err)
 	}
 	next, err := d.Succeed(c, nil)
-	if err != nil || next.Rules != 2 || len(next.Added()) != len(next.AllAdded()) {
+	if err != nil || next.Rules != constitution.CurrentRules || len(next.Added()) != len(next.AllAdded()) {
 		t.Fatalf("raised to rules %d, with %v (%v)", next.Rules, next.Added(), err)
 	}
 	for _, s := range next.AllAdded() {
@@ -58,19 +58,26 @@ func TestAConstitutionByEarlierRulesStaysAsItWasUntilItIsRaised(t *testing.T) {
 	}
 }
 
-// The canonical form has the settings of rules 2 exactly under rules 2, and all of them.
+// The canonical form has the settings of a version of the rules exactly from that version on, and all of them.
 func TestDecodeWantsTheSettingsOfTheRulesAndNoOthers(t *testing.T) {
-	var two, one constitution.Core
+	var three, two, one constitution.Core
 	n := govtest.New(t)
+	second := govtest.New(t).Constitution()
+	second.Rules = 2
+	if err := second.Complete(); err != nil {
+		t.Fatal(err)
+	}
 	old := govtest.Parse(t, string(readTestdata(t, "constitution.rules1.toml")))
-	for k, c := range map[*constitution.Core]*constitution.Constitution{&two: n.C, &one: old} {
+	for k, c := range map[*constitution.Core]*constitution.Constitution{&three: n.C, &two: second, &one: old} {
 		if err := canon.Unmarshal(c.Canonical(), k, canon.Limits{Bytes: constitution.MaxCore}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for name, k := range map[string]func() any{
-		"none under rules 2": func() any { k := two; k.Since2 = nil; return k },
-		"some under rules 1": func() any { k := one; k.Since2 = two.Since2; return k },
+		"none under rules 2":             func() any { k := two; k.Since2 = nil; return k },
+		"some under rules 1":             func() any { k := one; k.Since2 = two.Since2; return k },
+		"none under rules 3":             func() any { k := three; k.Since3 = nil; return k },
+		"those of rules 3 under rules 2": func() any { k := two; k.Since3 = three.Since3; return k },
 		"some of them only": func() any {
 			k := one
 			k.Rules = 2

@@ -29,6 +29,8 @@ type rules struct {
 	apart bool
 	// rotates: members may have a new epoch begin.
 	rotates bool
+	// committees: those who open the ledger's past are a committee, and members may have it share its key anew.
+	committees bool
 }
 
 const (
@@ -40,13 +42,17 @@ var first = rules{maxAhead: 10 * minute, maxAge: 30 * day, maxVoting: 90 * day, 
 
 // rulesOf returns the rules of a version. A later program keeps those of every earlier one.
 func rulesOf(version uint64) (rules, error) {
+	second := first
+	second.strict, second.opened, second.balanced, second.dated, second.apart, second.rotates = true, true, true, true, true, true
+	third := second
+	third.committees = true
 	switch version {
 	case 1:
 		return first, nil
 	case 2:
-		second := first
-		second.strict, second.opened, second.balanced, second.dated, second.apart, second.rotates = true, true, true, true, true, true
 		return second, nil
+	case 3:
+		return third, nil
 	}
 	return rules{}, fmt.Errorf("%w: rules of version %d are not known to this program: use a later release", coco.ErrInvalid, version)
 }
