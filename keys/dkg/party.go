@@ -156,3 +156,17 @@ func (p *Party) Share(c *Ceremony) (tdh2.Share, error) {
 
 // Format writes a placeholder, whatever the verb.
 func (*Party) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "[party of a key generation]") }
+
+// Forget wipes what the party keeps to itself. It says nothing from then on.
+func (p *Party) Forget() {
+	scalars := []group.Scalar{p.constant, p.opening}
+	for _, v := range p.values {
+		scalars = append(scalars, v)
+	}
+	for _, s := range scalars {
+		if s != nil {
+			s.SetUint64(0)
+		}
+	}
+	*p = Party{session: p.session}
+}

@@ -1,0 +1,217 @@
+package seats
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/committee"
+	"github.com/cocoframework/coco/keys/dkg"
+)
+
+// opening is how the node that leads opens the archive of the committee in force, which a ceremony replaces.
+type opening struct {
+	ceremony uint64
+	since    int // the tick at which it began
+	parts    []committee.Part
+	answered []coco.NodeID
+	secret   *keys.Secret
+	over     bool // there will be no secret
+}
+
+func (o *opening) wipe() {
+	for i := range o.parts {
+		clear(o.parts[i].Share[:])
+	}
+	o.parts = nil
+	if o.secret != nil {
+		clear(o.secret[:])
+	}
+}
+
+// installs asks for the new committee, with a copy of the secret.
+func (o *opening) installs() Install {
+	st := Install{Ceremony: o.ceremony}
+	if o.secret != nil {
+		secret := *o.secret
+		st.Archive = &secret
+	}
+	return st
+}
+
+// lives returns how many seats have their package with a node that is trusted.
+func (c *Committee) lives(s State) (n int) {
+	for _, seat := range c.Seats {
+		if seat.Own && s.trusts(seat.Node) {
+			n++
+		}
+	}
+	return n
+}
+
+// replaces returns the committee that the ceremony which runs is about to replace: nil if there is none, or the ceremony is not done.
+func (s *State) replaces() *Committee {
+	if s.Running == nil {
+		return nil
+	}
+	if phase, _ := s.Running.Ceremony.Phase(); phase != dkg.Done {
+		return nil
+	}
+	return s.Newest
+}
+
+// install has the leader open the old archive and then install the new committee. Without the parts it does so, too, after a while: what the old archive
+// holds is not lost, because the actors' own packages open it.
+func (m *Machine) install(s State, tick bool, out *Output) {
+	done := false
+	if s.Leading && s.Running != nil {
+		phase, _ := s.Running.Ceremony.Phase()
+		done = phase == dkg.Done
+	}
+	if o := m.opening; o != nil && (!done || o.ceremony != s.Running.Number) {
+		o.wipe()
+		m.opening = nil
+	}
+	if !done {
+		return
+	}
+	old := s.replaces()
+	if m.opening == nil {
+		m.opening = &opening{ceremony: s.Running.Number, since: m.ticks, over: old == nil || old.lives(s) < old.Committee.Threshold()}
+		m.opening.answered = append(m.opening.answered, m.self)
+		if !m.opening.over {
+			parts, err := m.parts(old)
+			if err != nil {
+				out.Faults = append(out.Faults, err)
+			}
+			m.add(old, parts, out)
+		}
+		tick = true // ask at once
+	}
+	o := m.opening
+	if !o.over && o.secret == nil && m.ticks-o.since > patience {
+		o.over, out.Unopened = true, true
+	}
+	if o.over || o.secret != nil {
+		out.Statements = append(out.Statements, o.installs())
+		return
+	}
+	if !tick {
+		return
+	}
+	for _, seat := range old.Seats {
+		if !seat.Own || !s.trusts(seat.Node) || slices.Contains(o.answered, seat.Node) {
+			continue
+		}
+		e := Envelope{seat.Node, Wanted{old.Number}}
+		if !slices.Contains(out.Messages, e) {
+			out.Messages = append(out.Messages, e)
+		}
+	}
+}
+
+// add takes parts, and opens the archive once there are enough.
+func (m *Machine) add(old *Committee, parts []committee.Part, out *Output) {
+	o := m.opening
+	o.parts = append(o.parts, parts...)
+	if len(o.parts) < old.Committee.Threshold() {
+		return
+	}
+	secret, faults, err := old.Committee.Combine(old.Archive, old.Label, o.parts)
+	for _, fault := range faults {
+		out.Faults = append(out.Faults, fault)
+		if wrong := (*committee.PartError)(nil); errors.As(fault, &wrong) {
+			o.parts = slices.DeleteFunc(o.parts, func(p committee.Part) bool { return p.Partial.Holder == wrong.Seat })
+		}
+	}
+	if err == nil {
+		o.secret = &secret
+		for i := range o.parts {
+			clear(o.parts[i].Share[:])
+		}
+		o.parts = nil
+	}
+}
+
+// parts makes this node's parts in the archive of a committee whose packages it has.
+func (m *Machine) parts(c *Committee) (parts []committee.Part, err error) {
+	if m.held.committee != c.Number {
+		return nil, nil
+	}
+	for _, seat := range slices.Sorted(maps.Keys(m.held.of)) {
+		part, err := c.Committee.Open(m.held.of[seat], c.Archive, c.Label)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, part)
+	}
+	return parts, nil
+}
+
+func (m *Machine) receive(from coco.NodeID, msg Message, s State, out *Output) error {
+	if !s.trusts(from) {
+		return fmt.Errorf("%w: a message about committees from node %s, which is not trusted", coco.ErrInvalid, from.Short())
+	}
+	switch msg := msg.(type) {
+	case Wanted:
+		return m.give(from, msg, s, out)
+	case Given:
+		return m.collect(from, msg, s, out)
+	case Refused:
+		return nil // it is asked again, for as long as there is patience
+	}
+	return nil
+}
+
+// give answers a node that wants this one's parts.
+func (m *Machine) give(from coco.NodeID, w Wanted, s State, out *Output) error {
+	refuse := func(r Reason) error {
+		out.Messages = append(out.Messages, Envelope{from, Refused{w.Committee, r}})
+		out.Refused = append(out.Refused, Gave{from, w.Committee, r})
+		return nil
+	}
+	old := s.replaces()
+	if old == nil || old.Number != w.Committee || from != s.Leader {
+		return refuse(NotEntitled)
+	}
+	if m.held.committee != w.Committee || len(m.held.of) == 0 {
+		return refuse(NotHeld)
+	}
+	first, before := m.given[from]
+	if before && m.ticks-first > again && m.ticks-first < Window {
+		return refuse(TooOften)
+	}
+	parts, err := m.parts(old)
+	if err != nil {
+		return err
+	}
+	if !before || m.ticks-first >= Window {
+		m.given[from] = m.ticks
+		out.Gave = append(out.Gave, Gave{To: from, Committee: w.Committee})
+	}
+	out.Messages = append(out.Messages, Envelope{from, Given{w.Committee, parts}})
+	return nil
+}
+
+// collect takes parts that another node gives.
+func (m *Machine) collect(from coco.NodeID, g Given, s State, out *Output) error {
+	old, o := s.replaces(), m.opening
+	if o == nil || old == nil || old.Number != g.Committee || o.over || o.secret != nil || slices.Contains(o.answered, from) {
+		return nil // of no use any more
+	}
+	for _, p := range g.Parts {
+		n := p.Partial.Holder
+		if n < 1 || int(n) > len(old.Seats) || old.Seats[n-1].Node != from {
+			return fmt.Errorf("%w: node %s gives a part of seat %d, which is not its", coco.ErrInvalid, from.Short(), n)
+		}
+	}
+	o.answered = append(o.answered, from)
+	m.add(old, g.Parts, out)
+	if o.secret != nil {
+		out.Statements = append(out.Statements, o.installs())
+	}
+	return nil
+}

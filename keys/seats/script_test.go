@@ -1,0 +1,294 @@
+package seats_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/committee"
+	"github.com/cocoframework/coco/keys/dkg"
+	"github.com/cocoframework/coco/keys/seats"
+)
+
+// script plays the machines of a network and its ledger. What a machine asks for is committed at once, unless the script says otherwise; messages wait until they are
+// delivered or dropped.
+type script struct {
+	t        *testing.T
+	machines map[int]*seats.Machine
+	actors   []coco.ActorID // in order; actor i has node i, if that runs
+	trusted  []int
+	leader   int
+	seqno    uint64
+	need     bool
+	running  *seats.Running
+	acting   []int // of the next ceremony
+	fresh    bool  // the next ceremony makes a new key
+	newest   *seats.Committee
+	archive  keys.Secret
+	number   uint64
+	packages map[string]bool // that were encrypted to actors
+	mute     map[int]bool    // nodes whose statements get lost
+	abandon  bool            // installations get lost
+	wire     []sent
+	out      strings.Builder
+}
+
+type sent struct {
+	from, to int
+	message  seats.Message
+}
+
+func TestScripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		s := &script{machines: map[int]*seats.Machine{}, mute: map[int]bool{}, seqno: 1}
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			s.t = t
+			s.out.Reset()
+			s.run(d)
+			if s.out.Len() == 0 {
+				return "ok\n"
+			}
+			return s.out.String()
+		})
+	})
+}
+
+func id(n int) coco.NodeID { return coco.NodeID{byte(n)} }
+
+func (s *script) say(format string, args ...any) { fmt.Fprintf(&s.out, format+"\n", args...) }
+
+func (s *script) run(d *datadriven.TestData) {
+	arg := func(name string, otherwise int) int {
+		if d.HasArg(name) {
+			d.ScanArgs(s.t, name, &otherwise)
+		}
+		return otherwise
+	}
+	switch d.Cmd {
+	case "network": // nodes=N: as many actors, and node 1 leads
+		for n := 1; n <= arg("nodes", 3); n++ {
+			s.machines[n] = seats.New(id(n))
+			s.trusted = append(s.trusted, n)
+			s.actors = append(s.actors, sha256.Sum256([]byte{byte(n)}))
+		}
+		slices.SortFunc(s.actors, func(a, b coco.ActorID) int { return slices.Compare(a[:], b[:]) })
+		s.leader = 1
+	case "need": // acting=1.2.1 new: a ceremony is needed, those nodes act in it; 12 is another node of the actor of node 2
+		s.need, s.fresh, s.acting = true, d.HasArg("new"), nil
+		var list string
+		d.ScanArgs(s.t, "acting", &list)
+		for _, a := range strings.Split(list, ".") {
+			n, err := strconv.Atoi(a)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			s.acting = append(s.acting, n)
+		}
+	case "tick": // id=N times=M: all nodes, or one
+		for range arg("times", 1) {
+			s.out.Reset() // the last one shows
+			for _, n := range s.nodes() {
+				if arg("id", n) == n {
+					s.step(n, seats.Tick{})
+				}
+			}
+		}
+	case "play": // until nothing is said any more
+		for s.round() {
+		}
+	case "round": // each node is stepped once
+		s.round()
+	case "deliver": // to=N
+		s.deliver(arg("to", 0))
+	case "drop":
+		s.wire = nil
+	case "elect":
+		s.leader = arg("id", 0)
+	case "mute":
+		s.mute[arg("id", 0)] = true
+	case "abandon": // what installs is not committed, until "commit"
+		s.abandon = true
+	case "commit":
+		s.abandon = false
+	case "pass": // seqnos=N: other transactions
+		s.seqno += uint64(arg("seqnos", 0))
+	case "crash": // id=N replaced=M: its packages are lost, and another node comes in its place
+		delete(s.machines, arg("id", 0))
+		s.trusted = slices.DeleteFunc(s.trusted, func(n int) bool { return n == arg("id", 0) })
+		if n := arg("replaced", 0); n != 0 {
+			s.machines[n] = seats.New(id(n))
+			s.trusted = append(s.trusted, n)
+			slices.Sort(s.trusted)
+		}
+	case "ask": // from=N to=M committee=C
+		s.step(arg("to", 0), seats.Received{From: id(arg("from", 0)), Message: seats.Wanted{Committee: uint64(arg("committee", 0))}})
+	case "forge": // from=N to=M of=S: a part of seat S that is none
+		part := committee.Part{}
+		part.Partial.Holder = uint32(arg("of", 1))
+		s.step(arg("to", 0), seats.Received{From: id(arg("from", 0)), Message: seats.Given{Committee: s.newest.Number, Parts: []committee.Part{part}}})
+	case "hold":
+		for _, n := range s.nodes() {
+			number, held := s.machines[n].Holds()
+			s.say("%d holds of committee %d the seats %v", n, number, held)
+		}
+	default:
+		s.t.Fatalf("no command %q", d.Cmd)
+	}
+}
+
+func (s *script) nodes() []int { return slices.Sorted(maps.Keys(s.machines)) }
+
+func (s *script) round() (spoke bool) {
+	for _, n := range s.nodes() {
+		spoke = s.step(n, seats.Committed{}) || spoke
+	}
+	return spoke
+}
+
+func (s *script) deliver(to int) {
+	wire := s.wire
+	s.wire = nil
+	for _, m := range wire {
+		switch {
+		case to != 0 && m.to != to:
+			s.wire = append(s.wire, m)
+		case s.machines[m.to] != nil:
+			s.step(m.to, seats.Received{From: id(m.from), Message: m.message})
+		}
+	}
+}
+
+func (s *script) state(n int) seats.State {
+	st := seats.State{Leading: n == s.leader, Leader: id(s.leader), Seqno: s.seqno, Newest: s.newest, Running: s.running, Need: s.need && s.running == nil}
+	for _, t := range s.trusted {
+		st.Nodes = append(st.Nodes, id(t))
+	}
+	return st
+}
+
+// step steps a machine, and says whether the ledger or a node heard of it.
+func (s *script) step(n int, in seats.Input) bool {
+	out, err := s.machines[n].Step(in, s.state(n))
+	if err != nil {
+		s.say("%d: %v", n, err)
+	}
+	for _, fault := range out.Faults {
+		s.say("%d: fault: %v", n, fault)
+	}
+	if out.Unopened {
+		s.say("%d: the old archive does not open", n)
+	}
+	for _, g := range out.Gave {
+		s.say("%d gives %d its parts in archive %d", n, g.To[0], g.Committee)
+	}
+	for _, g := range out.Refused {
+		s.say("%d gives %d no part in archive %d: %s", n, g.To[0], g.Committee, g.Reason)
+	}
+	for _, e := range out.Messages {
+		s.wire = append(s.wire, sent{n, int(e.To[0]), e.Message})
+		if w, ok := e.Message.(seats.Wanted); ok {
+			s.say("%d → %d: parts in archive %d wanted", n, e.To[0], w.Committee)
+		}
+	}
+	spoke := false
+	for _, st := range out.Statements {
+		spoke = s.commit(n, st) || spoke
+	}
+	return spoke
+}
+
+// commit does what a statement asks for, as the ledger would.
+func (s *script) commit(n int, st seats.Statement) bool {
+	switch st := st.(type) {
+	case seats.Begin:
+		s.begin(n)
+	case seats.Speak:
+		if s.mute[n] {
+			return false
+		}
+		s.seqno++
+		s.say("%d: %s", n, strings.TrimPrefix(fmt.Sprintf("%T", st.Statement), "*dkg."))
+		s.apply(st.Statement)
+	case seats.Close:
+		s.seqno++
+		s.say("%d closes %s", n, st.Phase)
+		s.apply(&dkg.Close{Phase: st.Phase})
+	case seats.Install:
+		if s.abandon {
+			return false
+		}
+		s.seqno++
+		s.install(n, st)
+	}
+	return true
+}
+
+func (s *script) begin(n int) {
+	session := dkg.Session{Version: s.number + 1, Attempt: 1, Receivers: s.actors, Threshold: uint32(len(s.actors)/2 + 1), Window: 20}
+	if s.newest != nil && !s.fresh {
+		session.Old = &dkg.Old{Holders: s.actors, Commitment: s.newest.Committee.Key().Commitment()}
+	}
+	s.number++
+	s.seqno++
+	c, err := dkg.Begin(session, s.seqno)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.running, s.need = &seats.Running{Number: s.number, Ceremony: c}, false
+	s.packages = map[string]bool{}
+	s.running.Encrypt = func(receiver uint32, p *committee.Package) ([]byte, error) {
+		sealed := sha256.Sum256(append(p.Share.Value[:], p.Decryption[:]...)) // stands for it: nobody opens it here
+		s.packages[string(sealed[:])] = true
+		return sealed[:], nil
+	}
+	for i, a := range s.acting {
+		s.running.Seats = append(s.running.Seats, seats.Seat{Node: id(a), Own: a%10 == i+1})
+	}
+	s.say("%d begins ceremony %d", n, s.number)
+}
+
+func (s *script) apply(st dkg.Statement) {
+	before, _ := s.running.Ceremony.Phase()
+	if err := s.running.Ceremony.Apply(s.seqno, st); err != nil {
+		s.say("refused: %v", errors.Unwrap(err))
+	}
+	after, _ := s.running.Ceremony.Phase()
+	if after != before {
+		s.say("-- %s", after)
+	}
+	if after == dkg.Failed {
+		for _, f := range s.running.Ceremony.Faults() {
+			s.say("   actor %d was %s", slices.Index(s.actors, f.Actor)+1, f.Code)
+		}
+		s.running = nil
+	}
+}
+
+func (s *script) install(n int, st seats.Install) {
+	made, err := s.running.Ceremony.Committee()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	how := "the old archive stays closed"
+	if st.Archive != nil {
+		how = "with what the old archive holds"
+		if !st.Archive.Equal(s.archive) {
+			s.t.Fatal("the archive's secret is another one")
+		}
+	}
+	s.say("%d installs committee %d: %s", n, st.Ceremony, how)
+	s.newest = &seats.Committee{Number: st.Ceremony, Session: s.running.Ceremony.Digest(), Seats: s.running.Seats, Committee: made, Label: []byte{byte(st.Ceremony)}}
+	if s.archive, s.newest.Archive, err = made.Seal(s.newest.Label); err != nil {
+		s.t.Fatal(err)
+	}
+	s.running = nil
+}

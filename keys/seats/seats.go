@@ -1,0 +1,178 @@
+package seats
+
+import (
+	"slices"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/committee"
+	"github.com/cocoframework/coco/keys/dkg"
+)
+
+// TickMillis is at which intervals, in milliseconds, the driver MUST step Tick: the bounds below count them.
+const TickMillis = 250
+
+// Bounds, in ticks.
+const (
+	settled  = 12  // so long are the nodes the same before a ceremony begins: a network that starts has one of them, and not one for each node that joins
+	patience = 40  // for the parts of an old archive; after that the new committee is installed without them
+	Window   = 240 // a node is given parts in the same archive once in so many ticks
+	again    = 20  // but for so many ticks it is answered once more: an answer may get lost
+	maxDelay = 8   // doublings of settled between ceremonies that fail
+)
+
+// State is what the network has committed, and what consensus says, as of a step.
+type State struct {
+	Leading bool          // this node leads
+	Leader  coco.NodeID   // the node that leads, as far as this one knows; zero if none
+	Nodes   []coco.NodeID // that the network trusts, in order
+	Seqno   uint64        // the last transaction
+	Newest  *Committee    // the committee in force; nil if there is none
+	Running *Running      // the ceremony that runs; nil if none does
+	Need    bool          // a ceremony is needed and none runs; only a tick of the node that leads needs to know
+}
+
+func (s *State) trusts(id coco.NodeID) bool { return slices.Contains(s.Nodes, id) }
+
+// Seat is a seat as the ledger has it: the node that acts for it, and whether that is the actor's own, which keeps the package.
+type Seat struct {
+	Node coco.NodeID
+	Own  bool
+}
+
+// Committee is a committee that is installed.
+type Committee struct {
+	Number    uint64
+	Session   coco.Digest // of the key generation that made it; zero if it was dealt
+	Seats     []Seat
+	Committee *committee.Committee
+	Archive   *committee.Sealed // whose secret is the archive's
+	Label     []byte            // of Archive
+}
+
+// Running is a ceremony that has begun, and not ended.
+type Running struct {
+	Number   uint64
+	Ceremony *dkg.Ceremony
+	Seats    []Seat // of the receivers, in their order
+	// Encrypt encrypts a receiver's package to its actor.
+	Encrypt func(receiver uint32, p *committee.Package) ([]byte, error)
+}
+
+// Input is one of Tick, Committed and Received.
+type Input interface{ input() }
+
+// Tick says that TickMillis have passed.
+type Tick struct{}
+
+// Committed says that the ledger has committed something new about ceremonies or nodes.
+type Committed struct{}
+
+// Received is a message of another node, over an attested connection.
+type Received struct {
+	From    coco.NodeID
+	Message Message
+}
+
+func (Tick) input()      {}
+func (Committed) input() {}
+func (Received) input()  {}
+
+// Message is one of Wanted, Given and Refused. It MUST travel inside an attested connection only.
+type Message interface{ message() }
+
+// Wanted asks for the receiver's parts in opening the archive of a committee.
+type Wanted struct{ Committee uint64 }
+
+// Given has the parts of the seats that the sender acts for.
+type Given struct {
+	Committee uint64
+	Parts     []committee.Part
+}
+
+// Refused says why a node gives no part.
+type Refused struct {
+	Committee uint64
+	Reason    Reason
+}
+
+func (Wanted) message()  {}
+func (Given) message()   {}
+func (Refused) message() {}
+
+// Reason says why a node gives no part. Its numbers are on the wire.
+type Reason uint64
+
+// The reasons.
+const (
+	NotEntitled Reason = iota + 1 // the ledger, as far as the node has it, does not entitle the asker
+	NotHeld                       // the node has no package of the committee
+	TooOften                      // the asker had them before, less than Window ticks ago
+)
+
+// String returns a reason's name.
+func (r Reason) String() string {
+	switch r {
+	case NotEntitled:
+		return "not entitled"
+	case NotHeld:
+		return "not held"
+	case TooOften:
+		return "too often"
+	}
+	return "unknown"
+}
+
+// Envelope is a message and the node that it is for. A message may be lost: it is sent again.
+type Envelope struct {
+	To      coco.NodeID
+	Message Message
+}
+
+// Statement is one of Begin, Speak, Close and Install: something that this node must have committed. If that fails, a later step asks again.
+type Statement interface{ statement() }
+
+// Begin asks the leader's own node for a transaction that begins a ceremony.
+type Begin struct{}
+
+// Speak is a statement of a party that this node acts for.
+type Speak struct {
+	Ceremony  uint64
+	Session   coco.Digest
+	Statement dkg.Statement
+}
+
+// Close asks the leader's own node to end a phase.
+type Close struct {
+	Ceremony uint64
+	Phase    dkg.Phase
+}
+
+// Install asks the leader's own node for a transaction that puts the committee of a ceremony in force. Archive is the secret of the old committee's archive; nil if
+// there is none, or it could not be opened. It belongs to the caller, who wipes it.
+type Install struct {
+	Ceremony uint64
+	Archive  *keys.Secret
+}
+
+func (Begin) statement()   {}
+func (Speak) statement()   {}
+func (Close) statement()   {}
+func (Install) statement() {}
+
+// Output is the result of a step.
+type Output struct {
+	Messages   []Envelope
+	Statements []Statement
+	Gave       []Gave  // parts that this node has given
+	Refused    []Gave  // parts that it was asked for and has not given, with the reason
+	Faults     []error // what an operator should hear of: a part that is wrong, a share that does not come about
+	Unopened   bool    // the old archive does not open: the committee is installed without it
+}
+
+// Gave says to which node parts in an archive went, or why not.
+type Gave struct {
+	To        coco.NodeID
+	Committee uint64
+	Reason    Reason // 0: they were given
+}
