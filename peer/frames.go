@@ -8,6 +8,7 @@ import (
 	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/committee"
 	"github.com/cocoframework/coco/pulse"
 )
 
@@ -24,6 +25,9 @@ const (
 	kindSecretHeld   kind = 7
 	kindSecretWanted kind = 8
 	kindBeat         kind = 9
+	kindPartWanted   kind = 10
+	kindParts        kind = 11
+	kindPartRefused  kind = 12
 )
 
 // Message is the body of a frame.
@@ -87,6 +91,23 @@ type SecretWanted struct {
 	Epoch uint64 `cbor:"1,keyasint"`
 }
 
+// PartWanted asks a node that acts for seats of a committee for its parts in opening the committee's archive.
+type PartWanted struct {
+	Committee uint64 `cbor:"1,keyasint"` // its number
+}
+
+// Parts are a node's parts in opening the archive of a committee. They are secret.
+type Parts struct {
+	Committee uint64           `cbor:"1,keyasint"`
+	Parts     []committee.Part `cbor:"2,keyasint"`
+}
+
+// PartRefused says why a node gives no part: see seats.Reason.
+type PartRefused struct {
+	Committee uint64 `cbor:"1,keyasint"`
+	Reason    uint64 `cbor:"2,keyasint"`
+}
+
 func (Consensus) kind() kind     { return kindConsensus }
 func (*Forward) kind() kind      { return kindForward }
 func (*Reply) kind() kind        { return kindReply }
@@ -96,6 +117,9 @@ func (*Secret) kind() kind       { return kindSecret }
 func (*SecretHeld) kind() kind   { return kindSecretHeld }
 func (*SecretWanted) kind() kind { return kindSecretWanted }
 func (*Beat) kind() kind         { return kindBeat }
+func (*PartWanted) kind() kind   { return kindPartWanted }
+func (*Parts) kind() kind        { return kindParts }
+func (*PartRefused) kind() kind  { return kindPartRefused }
 
 // limits bound what a message may hold: as much as a frame. A grant has a pair for each epoch: about 40 bytes.
 var limits = canon.Limits{Bytes: channel.DefaultMaxFrame, Elements: 1 << 17, Pairs: 1 << 20}
@@ -148,6 +172,12 @@ func decode(frame []byte) (Message, error) {
 		m = &SecretWanted{}
 	case kindBeat:
 		m = &Beat{}
+	case kindPartWanted:
+		m = &PartWanted{}
+	case kindParts:
+		m = &Parts{}
+	case kindPartRefused:
+		m = &PartRefused{}
 	default:
 		return nil, fmt.Errorf("%w: a frame of unknown kind %d", coco.ErrCorrupt, frame[0])
 	}

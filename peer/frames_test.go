@@ -6,6 +6,8 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/committee"
 )
 
 // messages are one of each kind.
@@ -18,6 +20,9 @@ var messages = []Message{
 	&Secret{Epoch: 2},
 	&SecretHeld{Sealed: coco.Digest{1}},
 	&SecretWanted{Epoch: 3},
+	&PartWanted{Committee: 2},
+	&Parts{Committee: 2, Parts: []committee.Part{{Share: keys.Secret{7}}}},
+	&PartRefused{Committee: 2, Reason: 1},
 }
 
 func TestEveryFrameDecodesToItsMessage(t *testing.T) {
@@ -40,7 +45,7 @@ func TestEveryFrameDecodesToItsMessage(t *testing.T) {
 func TestAFrameOfTheWrongFormIsRefused(t *testing.T) {
 	for name, frame := range map[string]string{
 		"no kind":               "",
-		"an unknown kind":       "\x09",
+		"an unknown kind":       "\x7f",
 		"kind 0":                "\x00",
 		"behind with a body":    "\x05\x00",
 		"a forward of no calls": "\x02\x83\x01\x62kv\x80",

@@ -24,12 +24,12 @@ func TestARemovedNodeThatIsLeavingSpeaksForNobody(t *testing.T) {
 		if r := removed.forwarder.Submit(t.Context(), "kv", call("after"))[0]; !errors.Is(r.Err, coco.ErrBusy) {
 			t.Errorf("a forwarded call was answered %+v, expected that another node is to be asked", r)
 		}
-		for _, k := range []RequestKind{Snapshot, Renew, Govern} {
+		for _, k := range []RequestKind{Snapshot, Renew, Govern, Keys} {
 			if r := removed.forwarder.Ask(t.Context(), Request{Kind: k}); !errors.Is(r.Err, coco.ErrBusy) {
 				t.Errorf("a request to %s was answered %+v", k, r)
 			}
 		}
-		for _, m := range []Message{Behind{}, &Secret{Epoch: 1}, &SecretHeld{}, &SecretWanted{Epoch: 1}} {
+		for _, m := range []Message{Behind{}, &Secret{Epoch: 1}, &SecretHeld{}, &SecretWanted{Epoch: 1}, &PartWanted{Committee: 1}, &Parts{Committee: 1}, &PartRefused{Committee: 1}} {
 			removed.transport.Send(leader.id.ID(), m)
 		}
 		time.Sleep(time.Second)

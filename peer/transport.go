@@ -70,6 +70,8 @@ type Config struct {
 	Secret       func(from coco.NodeID, s *Secret)
 	SecretHeld   func(from coco.NodeID, s *SecretHeld)
 	SecretWanted func(from coco.NodeID, s *SecretWanted)
+	// Part receives a PartWanted, Parts or PartRefused, by the same rule.
+	Part func(from coco.NodeID, m Message)
 	// Beat receives beats, in the order in which their sender sent them. Reached is told that the connection to a node is made.
 	Beat    func(from coco.NodeID, b pulse.Beat)
 	Reached func(coco.NodeID)
@@ -325,6 +327,8 @@ func (t *Transport) dispatch(from coco.NodeID, m Message) {
 		t.cfg.SecretWanted(from, m)
 	case *Beat:
 		t.cfg.Beat(from, pulse.Beat(*m))
+	case *PartWanted, *Parts, *PartRefused:
+		t.cfg.Part(from, m)
 	}
 }
 
