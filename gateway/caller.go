@@ -22,6 +22,7 @@ type connectionKey struct{}
 // connection is what the gateway remembers about a client's connection. HTTP/2 sends several
 // requests through one at a time.
 type connection struct {
+	below *conn // nil if the caller of Handler runs the server
 	known atomic.Pointer[identity]
 }
 
@@ -61,6 +62,9 @@ func (g *Gateway) identify(w *response, r *http.Request) (coco.Caller, error) {
 	w.caller = caller
 	// An error that is no refusal, as of a node that has not joined, is asked again.
 	if conn != nil && (err == nil || errors.Is(err, coco.ErrDenied)) {
+		if err == nil && conn.below != nil {
+			g.conns.belongs(conn.below, caller.Actor)
+		}
 		conn.known.Store(&identity{caller: caller, err: err, generation: generation, until: w.chain[0].NotAfter})
 	}
 	return caller, err

@@ -49,7 +49,7 @@ type Gateway struct {
 	shares   *shares
 	replies  *budget.Budget // of the whole node: the administrative gateway has the same
 	builds   *slots.Slots   // one token for each reply that is being built, see build
-	conns    conns
+	conns    *conns
 	upgrades upgrades
 	tally    *tally
 	registry *prometheus.Registry
@@ -72,7 +72,7 @@ func newGateway(cfg Config, governor Governor, tally *tally, replies *budget.Bud
 	g.builds = slots.New(cfg.MaxBuilds, cfg.MaxRequests, cfg.Clock.Elapsed)
 	g.upgrades.open = make(map[*upgraded]struct{})
 	g.gates.init(&cfg.Limits)
-	g.conns.max, g.conns.open = cfg.MaxConns, make(map[*conn]struct{})
+	g.conns = newConns(cfg.MaxConns)
 	g.end.init()
 	var err error
 	if g.registry, err = g.newRegistry(); err != nil {
@@ -101,9 +101,10 @@ func newGateway(cfg Config, governor Governor, tally *tally, replies *budget.Bud
 			WriteByteTimeout:     cfg.WriteTimeout,
 		},
 		BaseContext: func(net.Listener) context.Context { return g.end.base },
-		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
-			return context.WithValue(ctx, connectionKey{}, new(connection))
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connectionKey{}, &connection{below: connOf(c)})
 		},
+		ConnState: g.conns.note,
 		// What net/http logs are clients' doings: handshakes that fail, malformed requests.
 		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
@@ -133,7 +134,7 @@ func (g *Gateway) Handler() http.Handler { return http.HandlerFunc(g.serve) }
 
 // Serve accepts connections until Shutdown, and then returns nil. It closes the listener.
 func (g *Gateway) Serve(l net.Listener) error {
-	err := g.server.ServeTLS(&listener{Listener: l, conns: &g.conns, log: g.cfg.Log}, "", "")
+	err := g.server.ServeTLS(&listener{Listener: l, conns: g.conns, log: g.cfg.Log}, "", "")
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -80,87 +79,6 @@ func (g *gates) init(l *Limits) {
 	g.evidence.init(l.MaxEvidence)
 	g.digests.init(1)
 	g.streams.init(l.MaxStreams)
-}
-
-// conns are the open connections below TLS.
-type conns struct {
-	max int
-
-	mu   sync.Mutex
-	open map[*conn]struct{} // under mu; nil once all are closed for good
-}
-
-func (c *conns) add(raw net.Conn) (*conn, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.open == nil || len(c.open) >= c.max {
-		return nil, false
-	}
-	added := &conn{Conn: raw, all: c}
-	c.open[added] = struct{}{}
-	return added, true
-}
-
-func (c *conns) any() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.open) > 0
-}
-
-// closeAll closes every connection, now and later, below TLS: a closing message would wait seconds for a peer that
-// does not read.
-func (c *conns) closeAll() {
-	c.mu.Lock()
-	open := c.open
-	c.open = nil
-	c.mu.Unlock()
-	for conn := range open {
-		_ = conn.Conn.Close()
-	}
-}
-
-type conn struct {
-	net.Conn
-	all *conns
-}
-
-// Write closes the connection if it fails: TLS cannot go on after that, and its closing message would wait
-// seconds for a client that does not read.
-func (c *conn) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	if err != nil {
-		_ = c.Conn.Close()
-	}
-	return n, err
-}
-
-func (c *conn) Close() error {
-	c.all.mu.Lock()
-	delete(c.all.open, c)
-	c.all.mu.Unlock()
-	return c.Conn.Close()
-}
-
-// listener bounds the open connections. Beyond it a connection is closed at once, so that the
-// client asks another node instead of waiting for other clients to leave.
-type listener struct {
-	net.Listener
-	conns *conns
-	log   *slog.Logger
-}
-
-func (l *listener) Accept() (net.Conn, error) {
-	for {
-		raw, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if c, ok := l.conns.add(raw); ok {
-			return c, nil
-		}
-		l.log.Debug("gateway: connection refused: too many are open", "limit", l.conns.max)
-		_ = raw.Close()
-	}
 }
 
 // body is a request's body. Its read deadline is set before the handler runs; it is lifted at the end of the body,
