@@ -8,8 +8,8 @@ import (
 	"github.com/cocoframework/coco/canon"
 )
 
-// maxSealed bounds the encoding of an epoch: MaxMembers shares take less than a quarter of it.
-const maxSealed = 1 << 20
+// maxSealed bounds the encoding of an epoch: MaxMembers shares take less than two thirds of it.
+const maxSealed = 1 << 22
 
 // Share is one member's part of an epoch's secret, in the clear. It is as secret as the epoch once
 // threshold of them are in one hand.
@@ -90,8 +90,9 @@ func (e *SealedEpoch) Check() error {
 	}
 	for i := range e.Shares {
 		s := &e.Shares[i]
-		if len(s.Key) != PublicKeySize || len(s.Box) != boxSize {
-			return fault("share %d: a key of %d and a box of %d bytes, expected %d and %d", i, len(s.Key), len(s.Box), PublicKeySize, boxSize)
+		if size, err := SealedSize(s.Key, scalarSize); err != nil || len(s.Box) != size {
+			return fault("share %d: a key of %d and a box of %d bytes, expected %d and %d for %s, or %d and %d for %s", i, len(s.Key), len(s.Box),
+				XWingPublicKeySize, xwingOverhead+scalarSize, XWing, PublicKeySize, PublicKeySize+tagSize+scalarSize, X25519)
 		}
 		if i > 0 && bytes.Compare(e.Shares[i-1].Actor[:], s.Actor[:]) >= 0 {
 			return fault("share %d: shares are not in order of their actors", i)

@@ -3,7 +3,6 @@ package keys
 import (
 	"bytes"
 	"crypto/hkdf"
-	"crypto/hpke"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -22,8 +21,6 @@ const MaxMembers = 1024
 const (
 	scalarSize  = 32
 	elementSize = 32
-	// boxSize is an encapsulated X25519 key, an encrypted scalar and the tag of AES-256-GCM.
-	boxSize = 32 + scalarSize + 16
 
 	secretContext = "coco epoch secret"
 	shareContext  = "coco key share"
@@ -32,7 +29,7 @@ const (
 // Recipient is a member that gets a share.
 type Recipient struct {
 	Actor coco.ActorID
-	Key   []byte // public encryption key, PublicKeySize bytes
+	Key   []byte // public encryption key
 }
 
 // SealedEpoch is an epoch's secret, shared and encrypted. It is public. Its CBOR form (Marshal) is
@@ -49,8 +46,7 @@ type SealedEpoch struct {
 	Previous []byte `cbor:"5,keyasint,omitempty"`
 }
 
-// SealedShare is one member's share, encrypted to its key by HPKE (base mode, X25519,
-// HKDF-SHA256, AES-256-GCM). The info parameter is
+// SealedShare is one member's share, encrypted to its key by SealTo. The info parameter is
 //
 //	"coco key share" ‖ 0x00 ‖ epoch u64be ‖ position u32be ‖ actor ‖ SHA-256(commitment)
 //
@@ -95,15 +91,7 @@ func NewEpoch(epoch uint64, recipients []Recipient, threshold int) (Secret, *Sea
 		if err != nil {
 			return Secret{}, nil, fmt.Errorf("epoch %d: share: %w", epoch, err)
 		}
-		public, err := publicKey(r.Key)
-		if err != nil {
-			return Secret{}, nil, fmt.Errorf("epoch %d: actor %s: %w", epoch, r.Actor.Short(), err)
-		}
-		to, err := hpke.NewDHKEMPublicKey(public)
-		if err != nil {
-			return Secret{}, nil, fmt.Errorf("epoch %d: actor %s: %w", epoch, r.Actor.Short(), err)
-		}
-		box, err := hpke.Seal(to, hpke.HKDFSHA256(), hpke.AES256GCM(), shareInfo(epoch, i, r.Actor, digest), value)
+		box, err := SealTo(r.Key, shareInfo(epoch, i, r.Actor, digest), value)
 		clear(value)
 		if err != nil {
 			return Secret{}, nil, fmt.Errorf("epoch %d: actor %s: %w", epoch, r.Actor.Short(), err)
@@ -138,11 +126,7 @@ func (e *SealedEpoch) OpenShare(actor coco.ActorID, key *MemberKey) (Share, erro
 		return Share{}, fmt.Errorf("%w: epoch %d: the share of actor %s is encrypted to key %x…, found key %x…: use the key that the constitution lists",
 			coco.ErrInvalid, e.Epoch, actor.Short(), s.Key[:4], public[:4])
 	}
-	private, err := key.hpke()
-	if err != nil {
-		return Share{}, fmt.Errorf("epoch %d: %w", e.Epoch, err)
-	}
-	value, err := hpke.Open(private, hpke.HKDFSHA256(), hpke.AES256GCM(), shareInfo(e.Epoch, i, actor, e.commitmentDigest()), s.Box)
+	value, err := key.Open(shareInfo(e.Epoch, i, actor, e.commitmentDigest()), s.Box)
 	if err != nil {
 		return Share{}, &ShareError{e.Epoch, actor, "it does not decrypt: it was altered or moved"}
 	}

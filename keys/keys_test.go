@@ -2,8 +2,6 @@ package keys
 
 import (
 	"bytes"
-	"crypto/ecdh"
-	"crypto/hpke"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -26,11 +24,12 @@ type member struct {
 	key   *MemberKey
 }
 
+// members have keys for both algorithms, in turn.
 func members(t testing.TB, n int) ([]member, []Recipient) {
 	t.Helper()
 	ms, rs := make([]member, n), make([]Recipient, n)
 	for i := range n {
-		key, err := GenerateMemberKey()
+		key, err := NewMemberKey([]Algorithm{X25519, XWing}[i%2])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,14 +194,10 @@ func TestADealerWhoSealsAWrongShareIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	victim := e.Shares[0]
-	to, err := hpke.DHKEM(ecdh.X25519()).NewPublicKey(victim.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	wrong := make([]byte, scalarSize)
 	wrong[0] = 1
 	info := shareInfo(1, 0, victim.Actor, e.commitmentDigest())
-	if e.Shares[0].Box, err = hpke.Seal(to, hpke.HKDFSHA256(), hpke.AES256GCM(), info, wrong); err != nil {
+	if e.Shares[0].Box, err = SealTo(victim.Key, info, wrong); err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range ms {
@@ -319,7 +314,10 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	share := open(t, e, ms)[0]
-	private := ms[0].key.key.Bytes()
+	private, err := ms[0].key.key.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
 	values := []any{
 		secret, &secret, share, &share, ms[0].key, SecretBytes(secret[:]),
 		[]Secret{secret},

@@ -3,48 +3,70 @@ package keys
 import (
 	"crypto/ecdh"
 	"crypto/hpke"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/cocoframework/coco"
 )
-
-// PublicKeySize is the number of bytes of a member's public encryption key: X25519, as in RFC 7748.
-const PublicKeySize = 32
 
 const (
 	privateBlock = "PRIVATE KEY"
 	publicBlock  = "PUBLIC KEY"
 )
 
-// MemberKey is a member's private encryption key. It opens the member's shares, so it belongs to
+// MemberKey is a member's private encryption key, of any Algorithm. It opens the member's shares, so it belongs to
 // the member's safe and never to a node. It never prints.
-type MemberKey struct{ key *ecdh.PrivateKey }
-
-// GenerateMemberKey makes a new key.
-func GenerateMemberKey() (*MemberKey, error) {
-	key, err := ecdh.X25519().GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("member encryption key: %w", err)
-	}
-	return &MemberKey{key}, nil
+type MemberKey struct {
+	algorithm Algorithm
+	key       hpke.PrivateKey
 }
 
-// Public returns the public key's 32 bytes.
-func (k *MemberKey) Public() []byte { return k.key.PublicKey().Bytes() }
+// GenerateMemberKey makes a new key for X25519.
+func GenerateMemberKey() (*MemberKey, error) { return NewMemberKey(X25519) }
 
-// PEM returns the private key as a PKCS #8 block, the form that `openssl genpkey -algorithm x25519`
-// writes.
-func (k *MemberKey) PEM() ([]byte, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(k.key)
+// NewMemberKey makes a new key of an algorithm.
+func NewMemberKey(a Algorithm) (*MemberKey, error) {
+	kem, err := a.kem()
+	if err != nil {
+		return nil, err
+	}
+	key, err := kem.GenerateKey()
 	if err != nil {
 		return nil, fmt.Errorf("member encryption key: %w", err)
 	}
+	return &MemberKey{a, key}, nil
+}
+
+// Algorithm returns what the key is for.
+func (k *MemberKey) Algorithm() Algorithm { return k.algorithm }
+
+// Public returns the public key's bytes, as many as its algorithm's PublicKeySize.
+func (k *MemberKey) Public() []byte { return k.key.PublicKey().Bytes() }
+
+// Open decrypts what SealTo encrypted to the key for the same info. The error is coco.ErrVerify if it was altered, or is for another key or
+// info.
+func (k *MemberKey) Open(info, box []byte) ([]byte, error) {
+	plain, err := hpke.Open(k.key, hpke.HKDFSHA256(), hpke.AES256GCM(), info, box)
+	if err != nil {
+		return nil, fmt.Errorf("%w: a box of %d bytes does not decrypt: it was altered, or is for another key or purpose", coco.ErrVerify, len(box))
+	}
+	return plain, nil
+}
+
+// PEM returns the private key as a PKCS #8 block. For X25519 it is the form that `openssl genpkey -algorithm x25519`
+// writes, for X-Wing that of draft-connolly-cfrg-xwing-kem, section 5.8: the seed, without an ASN.1 wrapping of its own.
+func (k *MemberKey) PEM() ([]byte, error) {
+	raw, err := k.key.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("member encryption key: %w", err)
+	}
+	der, err := k.algorithm.marshalPrivate(raw)
+	if err != nil {
+		return nil, fmt.Errorf("member encryption key: %w", err)
+	}
+	defer clear(der)
 	return pem.EncodeToMemory(&pem.Block{Type: privateBlock, Bytes: der}), nil
 }
 
@@ -60,91 +82,37 @@ func (*MemberKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // MarshalJSON returns a placeholder.
 func (*MemberKey) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
-func (k *MemberKey) hpke() (hpke.PrivateKey, error) { return hpke.NewDHKEMPrivateKey(k.key) }
-
 // ParseMemberKey reads the PEM form of a private key.
 func ParseMemberKey(data []byte) (*MemberKey, error) {
 	der, err := onlyBlock(data, privateBlock)
 	if err != nil {
 		return nil, fmt.Errorf("%w: member encryption key: %w", coco.ErrInvalid, err)
 	}
+	defer clear(der)
+	if seed, ok, err := parseXWingPrivate(der); ok {
+		if err != nil {
+			return nil, fmt.Errorf("%w: member encryption key: %w", coco.ErrInvalid, err)
+		}
+		key, err := hpke.MLKEM768X25519().NewPrivateKey(seed)
+		if err != nil {
+			return nil, fmt.Errorf("%w: member encryption key: expected a seed of %d bytes for X-Wing, found %d", coco.ErrInvalid, xwingSeedSize, len(seed))
+		}
+		return &MemberKey{XWing, key}, nil
+	}
 	parsed, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
 		// The parser's words may quote its input.
-		return nil, fmt.Errorf("%w: member encryption key: expected an X25519 key in PKCS #8 form", coco.ErrInvalid)
+		return nil, fmt.Errorf("%w: member encryption key: expected a key for X-Wing or X25519 in PKCS #8 form", coco.ErrInvalid)
 	}
 	key, ok := parsed.(*ecdh.PrivateKey)
 	if !ok || key.Curve() != ecdh.X25519() {
-		return nil, fmt.Errorf("%w: member encryption key: expected X25519, found %T", coco.ErrInvalid, parsed)
+		return nil, fmt.Errorf("%w: member encryption key: expected X-Wing or X25519, found %T", coco.ErrInvalid, parsed)
 	}
-	return &MemberKey{key}, nil
-}
-
-// MarshalPublicKey returns a public key as a PKIX PEM block, the form of `openssl pkey -pubout`.
-func MarshalPublicKey(public []byte) ([]byte, error) {
-	key, err := publicKey(public)
+	private, err := hpke.NewDHKEMPrivateKey(key)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: member encryption key: %w", coco.ErrInvalid, err)
 	}
-	der, err := x509.MarshalPKIXPublicKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("%w: public encryption key: %w", coco.ErrInvalid, err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: publicBlock, Bytes: der}), nil
-}
-
-// ParsePublicKey reads the PEM form of a public key and returns its 32 bytes.
-func ParsePublicKey(data []byte) ([]byte, error) {
-	der, err := onlyBlock(data, publicBlock)
-	if err != nil {
-		return nil, fmt.Errorf("%w: public encryption key: %w", coco.ErrInvalid, err)
-	}
-	parsed, err := x509.ParsePKIXPublicKey(der)
-	if err != nil {
-		return nil, fmt.Errorf("%w: public encryption key: %w", coco.ErrInvalid, err)
-	}
-	key, ok := parsed.(*ecdh.PublicKey)
-	if !ok || key.Curve() != ecdh.X25519() {
-		return nil, fmt.Errorf("%w: public encryption key: expected X25519, found %T", coco.ErrInvalid, parsed)
-	}
-	if err := CheckPublicKey(key.Bytes()); err != nil {
-		return nil, err
-	}
-	return key.Bytes(), nil
-}
-
-// CheckPublicKey says whether shares can be encrypted to a public key: 32 bytes that name no point
-// of small order.
-func CheckPublicKey(public []byte) error {
-	_, err := publicKey(public)
-	return err
-}
-
-// smallOrder are the u-coordinates of X25519 whose order divides the cofactor, on the curve or on its twist, and their forms that are not
-// reduced: 0, 1, the two of order 8, and p-1, p and p+1 (Bernstein, "Curve25519: new Diffie-Hellman speed records", 2006).
-var smallOrder = []string{
-	strings.Repeat("\x00", 32),
-	"\x01" + strings.Repeat("\x00", 31),
-	"\xe0\xeb\x7a\x7c\x3b\x41\xb8\xae\x16\x56\xe3\xfa\xf1\x9f\xc4\x6a\xda\x09\x8d\xeb\x9c\x32\xb1\xfd\x86\x62\x05\x16\x5f\x49\xb8\x00",
-	"\x5f\x9c\x95\xbc\xa3\x50\x8c\x24\xb1\xd0\xb1\x55\x9c\x83\xef\x5b\x04\x44\x5c\xc4\x58\x1c\x8e\x86\xd8\x22\x4e\xdd\xd0\x9f\x11\x57",
-	"\xec" + strings.Repeat("\xff", 30) + "\x7f",
-	"\xed" + strings.Repeat("\xff", 30) + "\x7f",
-	"\xee" + strings.Repeat("\xff", 30) + "\x7f",
-}
-
-func publicKey(public []byte) (*ecdh.PublicKey, error) {
-	key, err := ecdh.X25519().NewPublicKey(public)
-	if err != nil {
-		return nil, fmt.Errorf("%w: public encryption key: expected %d bytes of X25519, found %d", coco.ErrInvalid, PublicKeySize, len(public))
-	}
-	// A point of small order gives every sender the same shared secret, zero. A constitution is read many times for each change, and
-	// comparing costs less than an exchange.
-	u := [PublicKeySize]byte(public)
-	u[PublicKeySize-1] &= 0x7f // RFC 7748, section 5: the last bit does not count
-	if slices.Contains(smallOrder, string(u[:])) {
-		return nil, fmt.Errorf("%w: public encryption key: it is a point of small order, which protects nothing", coco.ErrInvalid)
-	}
-	return key, nil
+	return &MemberKey{X25519, private}, nil
 }
 
 // onlyBlock returns the bytes of the one PEM block that data must be.

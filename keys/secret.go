@@ -3,7 +3,7 @@
 // An epoch is a stretch of the ledger whose private parts are sealed under keys derived from one
 // Secret. The secret comes from a random scalar of the Ristretto255 group, which NewEpoch splits
 // by Shamir's scheme: any threshold of the members' shares gives the secret back, fewer say
-// nothing about it. Every share is encrypted to its member's encryption key (HPKE, RFC 9180), and
+// nothing about it. Every share is encrypted to its member's encryption key (SealTo: HPKE, RFC 9180, with X-Wing or X25519), and
 // the SealedEpoch, which holds them, is public: it goes into the ledger. It also holds Feldman's
 // commitments to the polynomial, so a share is checked without knowing any other one, and a wrong
 // share names its sender.

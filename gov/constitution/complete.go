@@ -221,6 +221,9 @@ func (c *Constitution) checkActors(done *completed) error {
 		if err := keys.CheckPublicKey(m.EncryptionKey); err != nil {
 			return invalid(path+".encryption_key", reason.BadKey, "%v", err)
 		}
+		if of, err := keys.AlgorithmOf(m.EncryptionKey); c.Rules < 3 && (err != nil || of != keys.X25519) {
+			return invalid(path+".encryption_key", reason.BadKey, "it is for %s, and rules %d know keys for %s only", of, c.Rules, keys.X25519)
+		}
 		if first, ok := encryption[string(m.EncryptionKey)]; ok {
 			return invalid(path+".encryption_key", reason.Duplicate, "the same as %s.encryption_key: every member needs a key of its own", first)
 		}

@@ -74,7 +74,7 @@ type Member struct {
 	// Certificate is the organisation's X.509 certificate in DER form. It stands for the
 	// organisation and everyone whose certificate is issued under it.
 	Certificate []byte `cbor:"2,keyasint"`
-	// EncryptionKey is the public key that the member's key shares are encrypted to.
+	// EncryptionKey is the public key that the member's key shares are encrypted to, of package keys. By rules 1 and 2 it is for X25519.
 	EncryptionKey []byte `cbor:"3,keyasint"`
 	// Certificates are further ones, which stand for the same organisation.
 	Certificates [][]byte `cbor:"4,keyasint,omitempty"`

@@ -158,7 +158,7 @@ func TestWrongFieldsAreRefusedByName(t *testing.T) {
 		{"members[0].certificate", "valid at no time", func(c *constitution.Constitution) {
 			c.Members[0].Certificate = govtest.Issue(t, "x", nil, true, func(t *x509.Certificate) { t.NotAfter = govtest.Start.AddDate(-2, 0, 0) }).Cert.Raw
 		}},
-		{"members[0].encryption_key", "32 bytes", func(c *constitution.Constitution) { c.Members[0].EncryptionKey = nil }},
+		{"members[0].encryption_key", "1216 bytes (X-Wing) or 32", func(c *constitution.Constitution) { c.Members[0].EncryptionKey = nil }},
 		{"members[0].encryption_key", "small order", func(c *constitution.Constitution) { c.Members[0].EncryptionKey = make([]byte, 32) }},
 		{"members[1].encryption_key", "the same as members[0]", func(c *constitution.Constitution) { c.Members[1].EncryptionKey = c.Members[0].EncryptionKey }},
 		{"tee", "at least one", func(c *constitution.Constitution) { c.TEE = nil }},

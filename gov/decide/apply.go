@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco/gov/policy"
 	"github.com/cocoframework/coco/gov/reason"
 	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/keys"
 )
 
 // Present is what actions change.
@@ -43,6 +44,9 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 			continue
 		}
 		e, err := c.apply(&actions[i])
+		if err == nil && !r.committees {
+			err = checkKey(&actions[i])
+		}
 		if err == nil && r.dated {
 			err = checkEntering(&actions[i], now.Now, r)
 		}
@@ -81,6 +85,17 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 		effects = append(effects, Effect{Kind: EpochRotated, Holders: len(next.Members), Threshold: next.Shares.Threshold})
 	}
 	return next, effects, nil
+}
+
+// checkKey refuses an encryption key that programs of earlier rules cannot read.
+func checkKey(a *action.Action) error {
+	if len(a.Args.EncryptionKey) == 0 {
+		return nil
+	}
+	if of, err := keys.AlgorithmOf(a.Args.EncryptionKey); err != nil || of != keys.X25519 {
+		return impossible(reason.LaterKey, a.Args.Name, string(of))
+	}
+	return nil
 }
 
 // governs reports whether actions change the members or the policies, or, where dates count, take a certificate away.

@@ -25,6 +25,7 @@ const (
 	UnknownPlace       Code = "unknown_place"       // Subject: the address; Other: the owner's name
 	Unbalanced         Code = "unbalanced"          // Subject: the name of the organisation
 	LaterRules         Code = "later_rules"         // Subject: the argument that exists by later rules only
+	LaterKey           Code = "later_key"           // Subject: the member; Other: what its encryption key is for
 	LastNode           Code = "last_node"           // no trusted node would be left
 	LaterKind          Code = "later_kind"          // Subject: the kind of action that exists by later rules only
 	CodeExists         Code = "code_exists"         // Subject: its measurement
@@ -102,6 +103,8 @@ func sentence(r *Reason) string {
 		return fmt.Sprintf("%q would have so many votes in consensus that nothing commits without it, or nothing but it is needed", s)
 	case LaterRules:
 		return fmt.Sprintf("the rules in force do not have the argument %q: members raise them by set rules", s)
+	case LaterKey:
+		return fmt.Sprintf("the encryption key of %q is for %s, and the rules in force know keys for X25519 only: members raise them by set rules", s, o)
 	case LaterKind:
 		return fmt.Sprintf("the rules in force do not have the action %q: members raise them by set rules", s)
 	case CodeExists:
