@@ -15,7 +15,6 @@ import (
 
 // Owner is the organisation that runs a node. Its key stays outside the enclave.
 type Owner interface {
-	Actor() coco.ActorID
 	// Certificates returns the chain from the signing certificate to the organisation's, DER.
 	Certificates() [][]byte
 	// Sign signs table.NodeTuple's bytes.
@@ -36,14 +35,20 @@ func (a *Attestor) Evidence(ctx context.Context, nonce []byte) (attest.Evidence,
 	return attest.Quote(ctx, a.Quoter, constitution.EvidenceContext, a.Identity.PublicKey(), nonce)
 }
 
-// Record makes this node's entry for the list of nodes, signed by its owner, with evidence over the nonce.
-func (a *Attestor) Record(ctx context.Context, nonce []byte) (table.NodeRecord, error) {
+// ActorIn returns the id that a constitution gives to the owner.
+func (a *Attestor) ActorIn(c *constitution.Constitution) coco.ActorID {
+	chain := a.Owner.Certificates()
+	return c.Holder(chain[len(chain)-1])
+}
+
+// Record makes this node's entry for the list of nodes of a network, signed by its owner, with evidence over the nonce.
+func (a *Attestor) Record(ctx context.Context, c *constitution.Constitution, nonce []byte) (table.NodeRecord, error) {
 	ev, err := a.Evidence(ctx, nonce)
 	if err != nil {
 		return table.NodeRecord{}, err
 	}
 	rec := table.NodeRecord{
-		ID: a.Identity.ID(), Owner: a.Owner.Actor(), Address: a.PeerAddress, ClientAddress: a.ClientAddress,
+		ID: a.Identity.ID(), Owner: a.ActorIn(c), Address: a.PeerAddress, ClientAddress: a.ClientAddress,
 		Key: a.Identity.PublicKey(), OwnerCertificates: a.Owner.Certificates(), Evidence: ev, Nonce: nonce,
 		Measurement: a.Measurement,
 	}

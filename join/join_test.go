@@ -96,7 +96,7 @@ func (n *network) found(ctx context.Context) (wait func()) {
 	}
 	_, err = n.state.Scope("coco", table.All()...)
 	n.must(err)
-	rec, err := at.Record(ctx, join.NewNonce())
+	rec, err := at.Record(ctx, c, join.NewNonce())
 	n.must(err)
 	var epoch *keys.SealedEpoch
 	n.secret, epoch, err = keys.NewEpoch(1, c.Recipients(), c.Shares.Threshold)
@@ -242,7 +242,7 @@ func TestAnAnswerThatIsLostIsGivenAgain(t *testing.T) {
 	withNetwork(t, func(t *testing.T, n *network) {
 		j, _ := n.joiner("beta", n.members[1])
 		lost := n.converse(j.Attestor.Identity, func(binding []byte) any {
-			rec, err := j.Attestor.Record(t.Context(), binding)
+			rec, err := j.Attestor.Record(t.Context(), n.network.Constitution, binding)
 			n.must(err)
 			raw, err := canon.Marshal(rec)
 			n.must(err)
@@ -409,10 +409,10 @@ func TestARequestHoldsForOneConnection(t *testing.T) {
 	withNetwork(t, func(t *testing.T, n *network) {
 		for name, record := range map[string]func(at *join.Attestor, binding []byte) (table.NodeRecord, error){
 			"another node's record": func(_ *join.Attestor, binding []byte) (table.NodeRecord, error) {
-				return n.attestor("beta", n.members[1]).Record(t.Context(), binding)
+				return n.attestor("beta", n.members[1]).Record(t.Context(), n.network.Constitution, binding)
 			},
 			"another connection's evidence": func(at *join.Attestor, _ []byte) (table.NodeRecord, error) {
-				return at.Record(t.Context(), join.NewNonce())
+				return at.Record(t.Context(), n.network.Constitution, join.NewNonce())
 			},
 		} {
 			at := n.attestor("beta", n.members[1])

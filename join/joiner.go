@@ -113,7 +113,7 @@ func (j *Joiner) ask(ctx context.Context, address string) (_ *Admission, leader 
 	if err != nil {
 		return nil, "", fmt.Errorf("the node at %s: %w", address, err)
 	}
-	request, err := j.request(ctx, conn.Binding())
+	request, err := j.request(ctx, c, conn.Binding())
 	if err != nil {
 		return nil, "", err
 	}
@@ -131,9 +131,9 @@ func (j *Joiner) ask(ctx context.Context, address string) (_ *Admission, leader 
 	return a, "", err
 }
 
-// request makes the request for a connection.
-func (j *Joiner) request(ctx context.Context, binding []byte) (rq peer.JoinRequest, err error) {
-	rec, err := j.Attestor.Record(ctx, binding)
+// request makes the request for a connection, to a network with a constitution.
+func (j *Joiner) request(ctx context.Context, c *constitution.Constitution, binding []byte) (rq peer.JoinRequest, err error) {
+	rec, err := j.Attestor.Record(ctx, c, binding)
 	if err != nil {
 		return rq, err
 	}

@@ -98,7 +98,7 @@ func TestARemovedNodeSponsorsNobody(t *testing.T) {
 		j, _ := n.joiner("beta", n.members[1])
 		ask := func() peer.JoinAnswer {
 			return n.converse(j.Attestor.Identity, func(binding []byte) any {
-				rec, err := j.Attestor.Record(t.Context(), binding)
+				rec, err := j.Attestor.Record(t.Context(), n.network.Constitution, binding)
 				n.must(err)
 				raw, err := canon.Marshal(rec)
 				n.must(err)

@@ -123,7 +123,7 @@ func (n *node) alone(newest store.Reader, last replica.Rules) (bool, error) {
 	if last.Version != (coco.Digest{}) && !last.Alone {
 		return false, nil
 	}
-	others, err := table.OtherOwners(newest, n.cfg.Owner.Actor())
+	others, err := table.OtherOwners(newest, n.self.ActorIn(n.network.Constitution))
 	return !others, err
 }
 

@@ -67,7 +67,7 @@ func (n *node) Status() wire.Status {
 	s, c := n.replica.State(), n.decided.constitution.Load()
 	st := wire.Status{
 		Network: c.Network.Name, Insecure: c.Network.Insecure,
-		Node: n.self.Identity.ID(), Owner: c.Name(n.cfg.Owner.Actor()),
+		Node: n.self.Identity.ID(), Owner: c.Name(n.self.ActorIn(n.network.Constitution)),
 		Role: n.role(s), View: s.View, Voter: n.votes(), Leader: n.decided.directory.Load().byConsensus[s.Leader],
 		Committed: n.replica.Last(), Known: max(n.replica.Last().Seqno, n.knownSeqno()),
 		Constitution: c.Digest(), Measurement: n.self.Measurement, Version: n.cfg.Version,

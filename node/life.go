@@ -244,7 +244,7 @@ func (s *start) found() error {
 
 // firstTransaction stands for election, alone, and commits a transaction that makes this node trusted.
 func (n *node) firstTransaction(ctx context.Context, write func(*store.Tx, table.NodeRecord) error) error {
-	rec, err := n.self.Record(ctx, join.NewNonce())
+	rec, err := n.self.Record(ctx, n.network.Constitution, join.NewNonce())
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package constitution
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 
@@ -243,6 +244,17 @@ func (c *Constitution) Role(id coco.ActorID) (coco.Role, bool) {
 		}
 	}
 	return "", false
+}
+
+// Holder returns whose certificate, in DER form, an organisation's own is. One that the constitution does not list is of an organisation that may be added by
+// it: its id is the certificate's digest.
+func (c *Constitution) Holder(certificate []byte) coco.ActorID {
+	for _, a := range c.completed().actors {
+		if bytes.Equal(a.cert.Raw, certificate) {
+			return a.id
+		}
+	}
+	return identity(coco.ActorID{}, certificate)
 }
 
 // Recipients returns the recipients of an epoch's shares: the members.

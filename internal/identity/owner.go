@@ -38,9 +38,6 @@ func LoadOwner(certFile, keyFile string, read keyfile.Reader) (*Owner, error) {
 	return &Owner{cert, key, pair.Certificate}, nil
 }
 
-// Actor is the organisation's identity.
-func (o *Owner) Actor() coco.ActorID { return sha256.Sum256(o.chain[len(o.chain)-1]) }
-
 // Certificates returns the certificate of the key that signs, followed by its issuers up to the
 // organisation's. In a sandbox the two are one.
 func (o *Owner) Certificates() [][]byte { return o.chain }

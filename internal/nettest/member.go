@@ -50,7 +50,7 @@ func NewMember(name string) (*Member, error) {
 	return &Member{Name: name, Cert: der, Key: key, Share: share}, nil
 }
 
-// Actor implements join.Owner.
+// Actor returns the id of an organisation whose first certificate this is.
 func (m *Member) Actor() coco.ActorID { return sha256.Sum256(m.Cert) }
 
 // Certificates implements join.Owner.

@@ -117,7 +117,7 @@ func TestMembersCertificatesMakeTheirUsersCallers(t *testing.T) {
 			t.Errorf("user of %s is %+v, %v", m.Name, caller, err)
 		}
 		owner, err := identity.LoadOwner(identity.Dir(m.Dir).Org(), identity.Dir(m.Dir).OrgKey(), keyfile.ReadUnattended)
-		if err != nil || owner.Actor() != caller.Actor {
+		if err != nil || c.Holder(owner.Certificates()[0]) != caller.Actor {
 			t.Errorf("owner %v, %v", owner, err)
 		}
 		actor, key, err := identity.MemberKey{Certificate: identity.Dir(m.Dir).Org(), Key: identity.Dir(m.Dir).Encryption()}.Load()
@@ -145,7 +145,7 @@ func TestAnOwnersSignatureIsWhatTheNetworkChecks(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := []byte("a node's public key")
-	rec := table.NodeRecord{Owner: owner.Actor(), Address: "127.0.0.1:1", ClientAddress: "127.0.0.1:2", Key: key, OwnerCertificates: owner.Certificates(), Time: uint64(time.Now().UnixMilli())}
+	rec := table.NodeRecord{Owner: c.Holder(owner.Certificates()[0]), Address: "127.0.0.1:1", ClientAddress: "127.0.0.1:2", Key: key, OwnerCertificates: owner.Certificates(), Time: uint64(time.Now().UnixMilli())}
 	if rec.OwnerSignature, err = owner.Sign(t.Context(), table.NodeTuple(rec.Owner, rec.Address, rec.ClientAddress, key)); err != nil {
 		t.Fatal(err)
 	}

@@ -124,7 +124,8 @@ func checkOwner(ctx context.Context, n *network.Network, node network.Node) erro
 	if err != nil {
 		return err
 	}
-	rec := &table.NodeRecord{Owner: owner.Actor(), OwnerCertificates: owner.Certificates(), Time: uint64(time.Now().UnixMilli())}
+	chain := owner.Certificates()
+	rec := &table.NodeRecord{Owner: con.Holder(chain[len(chain)-1]), OwnerCertificates: chain, Time: uint64(time.Now().UnixMilli())}
 	if rec.OwnerSignature, err = owner.Sign(ctx, table.NodeTuple(rec.Owner, rec.Address, rec.ClientAddress, rec.Key)); err != nil {
 		return err
 	}
