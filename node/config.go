@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -11,7 +12,6 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/join"
-	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/ledger"
 )
@@ -54,7 +54,7 @@ type Beginning struct {
 	Recover *Recover                   // go on from this node's own ledger, alone
 
 	// Approve is the digest of the constitution that the operator approved: a network with
-	// another one is not joined or recovered. Not used with Genesis.
+	// another one is not joined or recovered. Not used with Genesis; a recovery may do with Service alone.
 	Approve coco.Digest
 	// Service is the certificate (DER) of the service that the network answers under, if it is known: no other network is joined or
 	// recovered, and a node that the service endorsed is believed what members have changed in the constitution since
@@ -80,16 +80,26 @@ type Recover struct {
 	// AtLeast is a transaction that is known to be committed: a ledger without it was rolled back, and is not gone on from. Zero
 	// if none is known.
 	AtLeast coco.TxID
+	// Progress is told how many bytes of how many of the ledger are verified. May be nil.
+	Progress func(done, total int64)
 	// Show is told where the ledger ends, before any key is used. An error ends the recovery. May be nil.
-	Show func(recovery.Point) error
-	// Release asks members for their shares of an epoch, and returns those that it got, and why it did not get others. It is
-	// not called before Show has returned.
-	Release func(recovery.Request, *keys.SealedEpoch) ([]recovery.Release, []error)
+	Show func(Ending) error
+	// Release has members release their parts of a lock, and submits them to the round. It returns once there are enough of them, or when there will be
+	// no more, and why it did not get others. An error ends the recovery. It is not called before Show has returned.
+	Release func(context.Context, *recovery.Round) (missing []error, _ error)
 	// Time returns what time it is, as the members say who open the ledger; it is called once they have, as an audit and a ceremony take their
 	// time. The ledger's time goes on there, whatever this host's clock says, until the
 	// clocks of a quorum of nodes say otherwise. Nil if the members say nothing: then it goes on at most ten minutes after the ledger's last batch,
 	// until a quorum has told its time.
 	Time func() time.Time
+}
+
+// Ending is what an audit before a recovery has found at the end of a ledger.
+type Ending struct {
+	Point        recovery.Point
+	Constitution *constitution.Constitution // in force
+	Service      []byte                     // the service's certificate, DER
+	Epochs       int                        // that were announced
 }
 
 // LossError refuses to go on from a ledger that lacks a transaction which is known to be committed.
@@ -141,7 +151,7 @@ func (c *Config) validate() error {
 	switch ways := c.ways(); {
 	case ways != 1:
 		return fmt.Errorf("%w: a node starts a network, joins one or recovers one: exactly one way, found %d", coco.ErrInvalid, ways)
-	case c.Genesis == nil && c.Approve == (coco.Digest{}):
+	case c.Genesis == nil && c.Approve == (coco.Digest{}) && (c.Recover == nil || len(c.Service) == 0):
 		return fmt.Errorf("%w: no approved constitution: give the digest that the operator has checked", coco.ErrInvalid)
 	case c.Genesis != nil && len(c.Service) > 0:
 		return fmt.Errorf("%w: a new network has no service yet: the certificate of one is given", coco.ErrInvalid)

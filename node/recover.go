@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
@@ -40,7 +39,7 @@ func (s *start) recover(ctx context.Context) error {
 	log := s.local.Ledger
 	auditor := audit.New(audit.Config{Service: s.cfg.Service, Constitution: s.cfg.Approve, Verifiers: s.cfg.Verifiers})
 	seen := &witness{Auditor: auditor, of: s.cfg.Recover.AtLeast.Seqno}
-	report, err := ledger.Audit(ctx, s.cfg.Host.Disk, Dir, seen, nil, s.cfg.LedgerFolders...)
+	report, err := ledger.Audit(ctx, s.cfg.Host.Disk, Dir, seen, s.cfg.Recover.Progress, s.cfg.LedgerFolders...)
 	if err != nil {
 		return fmt.Errorf("audit before recovery: %w", err)
 	}
@@ -49,7 +48,7 @@ func (s *start) recover(ctx context.Context) error {
 		return err
 	}
 	epochs := auditor.Epochs()
-	if err := s.openEpochs(receiver, epochs, auditor.Used); err != nil {
+	if err := s.openLocks(ctx, receiver, recovery.NewOpening(epochs, auditor.Used)); err != nil {
 		return err
 	}
 	c := auditor.Constitution()
@@ -126,49 +125,41 @@ func (s *start) agree(seen *witness, report ledger.Report) (*recovery.Receiver, 
 	s.log.Warn("recovering: members release their shares for this end of the ledger", logevent.RecoveryBegins.Attr(),
 		"last", point.Last().String(), "time", point.Time, "root", point.Root.String(), "point", point.Digest().String())
 	if s.cfg.Recover.Show != nil {
-		if err := s.cfg.Recover.Show(point); err != nil {
+		if err := s.cfg.Recover.Show(Ending{point, seen.Constitution(), seen.ServiceCertificate(), len(seen.Epochs())}); err != nil {
 			return nil, err
 		}
 	}
-	return recovery.NewReceiver(point)
+	return recovery.NewReceiver(point, true)
 }
 
-// openEpochs opens every epoch that batches are sealed in, the newest first: it carries the secrets of those before it. So
-// it is the members of now whose shares count. Members that are missing or wrong are named, whether or not there are enough others.
-func (s *start) openEpochs(receiver *recovery.Receiver, epochs []*keys.SealedEpoch, used func(uint64) bool) error {
-	for _, sealed := range slices.Backward(epochs) {
-		if secret, err := s.keys.Secret(sealed.Epoch); err == nil { // a newer one carries it; it carries older ones
-			s.openPrevious(sealed, secret)
-			continue
-		}
-		releases, missing := s.cfg.Recover.Release(receiver.Request(), sealed)
-		secret, wrong, err := receiver.Combine(sealed, releases)
-		faults := append(missing, wrong...)
+// openLocks has members open every epoch that batches are sealed in. Members whose releases are missing or wrong are named, whether or not there are
+// enough others.
+func (s *start) openLocks(ctx context.Context, receiver *recovery.Receiver, opening *recovery.Opening) error {
+	warn := func(faults []error, lock *recovery.Lock) {
 		for _, fault := range faults {
-			s.log.Warn("a member's share is missing or wrong", logevent.ShareUnusable.Attr(), "epoch", sealed.Epoch, "error", fault)
+			s.log.Warn("a member's part is missing or wrong", logevent.ShareUnusable.Attr(), "lock", lock.String(), "error", fault)
 		}
-		if err != nil && used(sealed.Epoch) {
-			return errors.Join(fmt.Errorf("open epoch %d with the members' shares: %w", sealed.Epoch, err), errors.Join(faults...))
-		}
+	}
+	for lock := opening.Next(); lock != nil; lock = opening.Next() {
+		round := receiver.Round(lock)
+		missing, err := s.cfg.Recover.Release(ctx, round)
 		if err != nil {
-			s.log.Info("an epoch that was announced and never used does not open", "epoch", sealed.Epoch, "error", err)
-			continue
+			return err
 		}
-		s.keys.Add(sealed.Epoch, secret)
-		s.openPrevious(sealed, secret)
+		secret, wrong, err := round.Secret()
+		warn(append(missing, wrong...), lock)
+		if err == nil {
+			for _, fault := range opening.Open(lock, secret) {
+				s.log.Warn("an epoch does not open those before it", "lock", lock.String(), "error", fault)
+			}
+		} else if !opening.GiveUp(lock) {
+			return errors.Join(fmt.Errorf("open %s with what members released: %w", lock, err), errors.Join(append(missing, wrong...)...))
+		}
+	}
+	for epoch, secret := range opening.Secrets() {
+		s.keys.Add(epoch, secret)
 	}
 	return nil
-}
-
-// openPrevious opens the epochs that one carries. If it cannot be done, members' shares may open them still.
-func (s *start) openPrevious(sealed *keys.SealedEpoch, secret keys.Secret) {
-	previous, err := sealed.OpenPrevious(secret)
-	if err != nil {
-		s.log.Warn("an epoch does not open those before it", "epoch", sealed.Epoch, "error", err)
-	}
-	for epoch, old := range previous {
-		s.keys.Add(epoch, old)
-	}
 }
 
 // leadAlone leads, as the only voter, once the ledger is replayed.

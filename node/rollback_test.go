@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/logevent"
-	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/wire"
@@ -42,9 +42,9 @@ func TestALedgerThatLacksWhatWasCommittedIsNotGoneOnFrom(t *testing.T) {
 		kept, lost := n.rolledBack()
 		asked := false
 		recoverWith := func(atLeast coco.TxID) *node.Recover {
-			return &node.Recover{AtLeast: atLeast, Release: func(rq recovery.Request, e *keys.SealedEpoch) ([]recovery.Release, []error) {
+			return &node.Recover{AtLeast: atLeast, Release: func(ctx context.Context, round *recovery.Round) ([]error, error) {
 				asked = true
-				return n.Release(rq, e)
+				return n.Release(ctx, round)
 			}}
 		}
 		for name, atLeast := range map[string]coco.TxID{
@@ -123,18 +123,18 @@ func TestTheEndOfALedgerIsShownBeforeAnyKeyIsUsed(t *testing.T) {
 		refuse := true
 		with := func(c *node.Config) {
 			n.Recover(c)
-			c.Recover.Show = func(p recovery.Point) error {
-				steps, shown = append(steps, "shown"), p
+			c.Recover.Show = func(e node.Ending) error {
+				steps, shown = append(steps, "shown"), e.Point
 				if refuse {
 					return fmt.Errorf("%w: not this one", coco.ErrDenied)
 				}
 				return nil
 			}
-			c.Recover.Release = func(rq recovery.Request, e *keys.SealedEpoch) ([]recovery.Release, []error) {
-				if steps = append(steps, "asked"); rq.Point != shown {
-					t.Errorf("shown %+v, members are asked for %+v", shown, rq.Point)
+			c.Recover.Release = func(ctx context.Context, round *recovery.Round) ([]error, error) {
+				if steps = append(steps, "asked"); round.Request().Point != shown {
+					t.Errorf("shown %+v, members are asked for %+v", shown, round.Request().Point)
 				}
-				return n.Release(rq, e)
+				return n.Release(ctx, round)
 			}
 		}
 		if err := n.Start(0, with).Await(time.Minute); !errors.Is(err, coco.ErrDenied) || len(steps) != 1 {
@@ -159,17 +159,33 @@ func TestSharesThatWereReleasedForAnotherEndOpenNothing(t *testing.T) {
 		_ = n.Halt(0)
 		r := n.Start(0, func(c *node.Config) {
 			n.Recover(c)
-			c.Recover.Release = func(rq recovery.Request, e *keys.SealedEpoch) ([]recovery.Release, []error) {
+			c.Recover.Release = func(_ context.Context, round *recovery.Round) ([]error, error) {
+				rq := round.Request()
 				rq.Point.Seqno++ // what the members have read
-				return n.Release(rq, e)
+				for _, r := range n.releases(round, rq) {
+					_ = round.Submit(r)
+				}
+				return nil, nil
 			}
 		})
-		var fault *keys.ShareError
+		var fault *recovery.Fault
 		if err := r.Await(time.Minute); !errors.As(err, &fault) {
 			t.Errorf("the network was recovered from another end: %v", err)
 		}
 		n.Forget(0)
 	})
+}
+
+// releases are those of all members, for a request.
+func (n *network) releases(round *recovery.Round, rq recovery.Request) (all []recovery.Release) {
+	for _, m := range n.Members {
+		r, err := recovery.New(rq, round.Lock(), m.Actor(), m.Share)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	return all
 }
 
 // Two of three are needed: it is enough that two are there, whichever they are, and the third is named.
@@ -184,13 +200,19 @@ func TestARecoveryNeedsAThresholdOfMembersAndNoMore(t *testing.T) {
 				log := n.listen(0)
 				n.waitReady(n.Start(0, func(c *node.Config) {
 					n.Recover(c)
-					c.Recover.Release = func(rq recovery.Request, e *keys.SealedEpoch) ([]recovery.Release, []error) {
-						all, _ := n.Release(rq, e)
-						if spoil == nil {
-							return append(all[:away:away], all[away+1:]...), []error{fmt.Errorf("%w: %s is away", coco.ErrUnreachable, n.Members[away].Name)}
+					c.Recover.Release = func(_ context.Context, round *recovery.Round) (missing []error, _ error) {
+						for i, r := range n.releases(round, round.Request()) {
+							switch {
+							case i != away:
+							case spoil == nil:
+								missing = append(missing, fmt.Errorf("%w: %s is away", coco.ErrUnreachable, n.Members[away].Name))
+								continue
+							default:
+								spoil(&r)
+							}
+							_ = round.Submit(r)
 						}
-						spoil(&all[away])
-						return all, nil
+						return missing, nil
 					}
 				}))
 				who := n.Members[away].Name

@@ -71,6 +71,9 @@ func TestEveryFieldIsInTheDocument(t *testing.T) {
 		wire.ConstitutionVersion{},
 		wire.Simulation{},
 		wire.GovNews{},
+		wire.Recovery{},
+		wire.RecoveryRequest{},
+		wire.RecoveryRelease{},
 	} {
 		for _, name := range fields(reflect.TypeOf(answer)) {
 			if !strings.Contains(string(page), "`"+name+"`") {

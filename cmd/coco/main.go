@@ -31,6 +31,7 @@ import (
 	"github.com/cocoframework/coco/internal/cli/membercmd"
 	"github.com/cocoframework/coco/internal/cli/nodecmd"
 	"github.com/cocoframework/coco/internal/cli/receiptcmd"
+	"github.com/cocoframework/coco/internal/cli/recoverycmd"
 	"github.com/cocoframework/coco/internal/cli/sandboxcmd"
 )
 
@@ -69,7 +70,7 @@ func groups() []cli.Group {
 	return []cli.Group{
 		{Title: "A network on this machine:", Commands: commands{sandboxcmd.Up, sandboxcmd.Status, sandboxcmd.Down, sandboxcmd.Restart, nodecmd.Command, democmd.Command}},
 		{Title: "Governing a network:", Commands: commands{govcmd.Command, membercmd.Command}},
-		{Title: "Checking what a network did:", Commands: commands{ledgercmd.Command, receiptcmd.Command}},
+		{Title: "Checking what a network did, and going on after a catastrophe:", Commands: commands{ledgercmd.Command, receiptcmd.Command, recoverycmd.Command}},
 		{Title: "Measuring:", Commands: commands{benchcmd.Command, doctorcmd.Command}},
 		{Commands: commands{versionCommand}},
 	}

@@ -67,6 +67,7 @@ func TestScripts(t *testing.T) {
 			"freeport":     freeport,
 			"logged":       logged,
 			"serves":       serves,
+			"collects":     collects,
 			"otherprogram": otherProgram,
 		},
 	})
@@ -314,6 +315,19 @@ func serves(ts *testscript.TestScript, neg bool, args []string) {
 	until(ts, "the node of "+args[0]+" does not serve", func(ctx context.Context) bool {
 		s, err := nodecmd.Status(ctx, cfg, verifiers())
 		return err == nil && s.Role != "joining" && (s.Voter || s.Learns) && s.Problem == ""
+	})
+}
+
+// collects ADDRESS: waits until a node that recovers asks members for their parts there.
+func collects(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: collects ADDRESS")
+	}
+	exe, err := exec.LookPath("coco")
+	ts.Check(err)
+	until(ts, "no node at "+args[0]+" collects releases", func(ctx context.Context) bool {
+		out, _ := exec.CommandContext(ctx, exe, "recovery", "status", "--node", args[0], "-o", "json").Output()
+		return bytes.Contains(out, []byte(`"state":"collecting"`))
 	})
 }
 

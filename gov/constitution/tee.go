@@ -101,9 +101,14 @@ func (c *Constitution) checkTEE(claims attest.Claims) error {
 // is listed, and the claims are bound to the key and the nonce. Its error wraps one of the reasons of
 // package attest.
 func (c *Constitution) CheckEvidence(claims attest.Claims, key, nonce []byte) error {
+	return c.CheckEvidenceFor(EvidenceContext, claims, key, nonce)
+}
+
+// CheckEvidenceFor is CheckEvidence for evidence of another purpose.
+func (c *Constitution) CheckEvidenceFor(purpose string, claims attest.Claims, key, nonce []byte) error {
 	if err := c.checkTEE(claims); err != nil {
 		return err
 	}
 	claims.Debug = false // the TEE manifest has decided
-	return attest.Check(claims, EvidenceContext, key, nonce, c.Measurements())
+	return attest.Check(claims, purpose, key, nonce, c.Measurements())
 }

@@ -242,7 +242,7 @@ var layers = []rule{
 	},
 	{
 		name:   "trusted code reaches the outside only through host",
-		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs"},
+		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs", "recoverer"},
 		except: []string{"gov/govtest"},
 		std:    outside,
 		calls:  append(slices.Clone(dials), clocks...),
@@ -309,6 +309,12 @@ var layers = []rule{
 		in:   []string{"retire"},
 		none: []string{"node", "gateway", "gov", "gov/...", "join", "catchup", "snapshotter"},
 		why:  "a node leaves by what consensus says and by what the leader answers; how it ends afterwards is its own life",
+	},
+	{
+		name: "collecting what members release needs no node",
+		in:   []string{"recoverer"},
+		none: []string{"node", "gateway", "peer", "replica", "join", "ledger", "store"},
+		why:  "strangers reach it while the ledger is still locked: it holds what members release, and nothing that this opens",
 	},
 	{
 		name: "writing snapshots needs no node",
@@ -534,7 +540,7 @@ var composition = []rule{
 	{
 		name:   "node is composed by the command line and the simulation only",
 		in:     []string{"..."},
-		except: []string{"cmd/...", "internal/cli/nodecmd", "internal/nettest", "internal/sim"},
+		except: []string{"cmd/...", "internal/cli/nodecmd", "internal/cli/recoverycmd", "internal/nettest", "internal/sim"},
 		none:   []string{"node"},
 		why:    "gateway and the rest declare the few methods that they need; the composer is linked by nothing that it composes",
 	},

@@ -37,7 +37,6 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host/sim"
-	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/ledger/chain"
@@ -198,17 +197,17 @@ func (n *Network) Recover(c *node.Config) {
 	c.Recover = &node.Recover{Time: n.Now, Release: n.Release}
 }
 
-// Release releases the shares of all members.
-func (n *Network) Release(rq recovery.Request, e *keys.SealedEpoch) (releases []recovery.Release, missing []error) {
+// Release releases the parts of all members.
+func (n *Network) Release(_ context.Context, round *recovery.Round) (missing []error, _ error) {
 	for _, m := range n.Members {
-		r, err := recovery.New(rq, e, m.Actor(), m.Share)
+		r, err := recovery.New(round.Request(), round.Lock(), m.Actor(), m.Share)
 		if err != nil {
 			missing = append(missing, err)
 			continue
 		}
-		releases = append(releases, r)
+		_ = round.Submit(r) // the round names it
 	}
-	return releases, missing
+	return missing, nil
 }
 
 // Node returns the node of member i that runs, or has ended by itself; nil after Halt, Crash or Forget.

@@ -1,10 +1,10 @@
 package sim
 
 import (
+	"context"
 	"errors"
 	"time"
 
-	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/node"
 )
@@ -16,9 +16,9 @@ func (r *run) recovers(asked func(recovery.Point)) func(*node.Config) {
 		r.network.Recover(c)
 		c.Recover.AtLeast = r.witness.newestID()
 		if asked != nil {
-			c.Recover.Release = func(rq recovery.Request, e *keys.SealedEpoch) ([]recovery.Release, []error) {
-				asked(rq.Point)
-				return r.network.Release(rq, e)
+			c.Recover.Release = func(ctx context.Context, round *recovery.Round) ([]error, error) {
+				asked(round.Request().Point)
+				return r.network.Release(ctx, round)
 			}
 		}
 	}

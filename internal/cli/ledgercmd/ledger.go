@@ -60,6 +60,21 @@ func (d ledgerDir) open() (disk *local.Disk, dir string, err error) {
 	return disk, filepath.Base(d.path), err
 }
 
+// Found is a ledger in a folder.
+type Found struct {
+	Name string // for people
+	Path string // of the folder with its files
+}
+
+// Find says which ledgers a folder means, as `coco ledger verify` takes it.
+func Find(dir string) (found []Found, err error) {
+	all, _, err := findLedgers(dir)
+	for _, d := range all {
+		found = append(found, Found{d.name, d.path})
+	}
+	return found, err
+}
+
 // findLedgers says which ledgers a folder means: its own files, those of a node, or those of all
 // nodes of a sandbox, which is then described too.
 func findLedgers(dir string) ([]ledgerDir, *localnet.Info, error) {

@@ -112,6 +112,7 @@ type nodeEvents struct {
 	ready   func(node.Info)
 	// recovering is told where the ledger ends that the node goes on from, before any key is used; may be nil.
 	recovering func(recovery.Point)
+	recover    *node.Recover // how members release their parts, if not by the keys that the settings name
 }
 
 // startNode runs a node until ctx ends, or it has retired. key reads the owner's key.
@@ -143,6 +144,9 @@ func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, key keyfile.
 	}
 	if c.Beginning, err = a.beginning(cfg, events.recovering); err != nil {
 		return err
+	}
+	if events.recover != nil {
+		c.Recover = events.recover
 	}
 	moved, err := nodeconfig.OpenLedgerFolders(cfg.LedgerFolders)
 	for _, d := range moved {

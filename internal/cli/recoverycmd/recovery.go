@@ -1,0 +1,172 @@
+// Package recoverycmd is `coco recovery`: going on with a network of which no node is left, by copies of its ledger and the keys of its members.
+//
+//	an operator, on a new machine              a member, where its key is
+//	   start ─▶ verifies, shows the end            share check      at any time: does my key open my part?
+//	            and who is needed                  share submit     to the node that recovers
+//	   status ─▶ who has released                  share seal       the same without a network: a file …
+//	   request ─▶ a file for those without         share open       … that anybody brings to the node
+//	              a network
+//	drill ─▶ all of it on copies, which touches no network
+//
+// A member releases its part to attested code alone, which the constitution of the member's own copy lists, and for one end of the ledger.
+//
+// Trust: host
+package recoverycmd
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/gov/audit"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/ledgercmd"
+	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/keys/recovery"
+	"github.com/cocoframework/coco/ledger"
+)
+
+// Command returns `coco recovery`.
+func Command(c *cli.App) *cobra.Command {
+	a := &app{c}
+	cmd := &cobra.Command{
+		Use: "recovery", Short: "Go on with a network of which no node is left, and rehearse it", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	share := &cobra.Command{
+		Use: "share", Short: "A member's part: check, submit, or carry it over an air gap", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	share.AddCommand(a.checkCommand(), a.submitCommand(), a.sealCommand(), a.openCommand())
+	cmd.AddCommand(a.startCommand(), a.statusCommand(), a.requestCommand(), share)
+	return cmd
+}
+
+// app is the program, as this group's commands see it.
+type app struct{ *cli.App }
+
+// copied is a copy of a ledger that was verified without any key.
+type copied struct {
+	path    string
+	auditor *audit.Auditor
+	report  ledger.Report
+	last    batch.Header
+	views   map[uint64]uint64 // of the transactions that were asked for, by seqno
+}
+
+// Apply implements ledger.Checker.
+func (c *copied) Apply(b *batch.Batch, public [][]byte) error {
+	c.last = b.Header
+	for seqno := range c.views {
+		if seqno >= b.Header.First && seqno <= b.Header.Last() {
+			c.views[seqno] = b.Header.View
+		}
+	}
+	return c.auditor.Apply(b, public)
+}
+
+// Signer implements ledger.Checker.
+func (c *copied) Signer(h batch.Header) (key signer, err error) { return c.auditor.Signer(h) }
+
+// point is where the copy ends.
+func (c *copied) point() (recovery.Point, error) {
+	network, err := table.NetworkID(c.auditor.ServiceCertificate())
+	return recovery.Point{
+		Network: network, View: c.report.Last.View, Seqno: c.report.Last.Seqno, Index: c.last.Index, Time: c.last.Time, Root: c.report.Root,
+	}, err
+}
+
+// lock is what must be opened first.
+func (c *copied) lock() (*recovery.Lock, error) {
+	lock := recovery.NewOpening(c.auditor.Epochs(), c.auditor.Used).Next()
+	if lock == nil {
+		return nil, fmt.Errorf("%w: the ledger in %s has nothing to open", coco.ErrNotFound, c.path)
+	}
+	return lock, nil
+}
+
+func (c *copied) constitution() *constitution.Constitution { return c.auditor.Constitution() }
+
+// verify verifies a copy of a ledger without any key. service may be nil. It notes in which view the transactions of seqnos are.
+func (a *app) verify(ctx context.Context, dir string, service *x509.Certificate, seqnos ...uint64) (*copied, error) {
+	found, err := ledgercmd.Find(dir)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > 1 {
+		return nil, fmt.Errorf("%w: %s holds the ledgers of %d nodes: name the folder of one", coco.ErrInvalid, dir, len(found))
+	}
+	return a.verifyOne(ctx, found[0], service, seqnos...)
+}
+
+func (a *app) verifyOne(ctx context.Context, found ledgercmd.Found, service *x509.Certificate, seqnos ...uint64) (*copied, error) {
+	cfg := audit.Config{Verifiers: a.Verifiers(), Now: time.Now()}
+	if service != nil {
+		cfg.Service = service.Raw
+	}
+	c := &copied{path: found.Path, auditor: audit.New(cfg), views: map[uint64]uint64{}}
+	for _, seqno := range seqnos {
+		c.views[seqno] = 0
+	}
+	folder, name := splitPath(found.Path)
+	disk, err := local.OpenReadOnly(folder)
+	if err != nil {
+		return nil, err
+	}
+	defer disk.Close()
+	c.report, err = ledger.Audit(ctx, disk, name, c, a.progress("verifying "+found.Name))
+	a.Err.Line("")
+	if ctx.Err() != nil {
+		return nil, cli.ErrInterrupted
+	}
+	return c, err
+}
+
+// progress draws a bar, at most ten times a second.
+func (a *app) progress(what string) func(done, total int64) {
+	var last time.Time
+	return func(done, total int64) {
+		if now := time.Now(); total > 0 && now.Sub(last) > 100*time.Millisecond {
+			last = now
+			const width = 30
+			full := int(done * width / total)
+			a.Err.Line("%s [%s%s] %d%%", what, strings.Repeat("█", full), strings.Repeat("·", width-full), done*100/total)
+		}
+	}
+}
+
+// readService reads the certificate of the service that a network had; nil for no file.
+func readService(file string) (*x509.Certificate, error) {
+	if file == "" {
+		return nil, nil
+	}
+	if _, err := os.Stat(file); err != nil {
+		return nil, cli.FileError("service certificate", err)
+	}
+	return identity.ReadLeaf(file)
+}
+
+// readJSON reads a file that another command of this group wrote.
+func readJSON(file, what string, v any) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return cli.FileError(what, err)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("%w: %s is no %s: %w", coco.ErrInvalid, file, what, err)
+	}
+	return nil
+}
+
+func stamp(ms uint64) string { return time.UnixMilli(int64(min(ms, 1<<52))).UTC().Format(time.RFC3339) }

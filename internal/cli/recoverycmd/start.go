@@ -1,0 +1,371 @@
+package recoverycmd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/ledgercmd"
+	"github.com/cocoframework/coco/internal/cli/nodecmd"
+	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/keyfile"
+	"github.com/cocoframework/coco/internal/nodeconfig"
+	"github.com/cocoframework/coco/internal/shell"
+	"github.com/cocoframework/coco/keys/recovery"
+	"github.com/cocoframework/coco/ledger"
+	coconode "github.com/cocoframework/coco/node"
+	"github.com/cocoframework/coco/recoverer"
+	"github.com/cocoframework/coco/wire"
+)
+
+// starting is what `coco recovery start` is told.
+type starting struct {
+	dir     string // of the node
+	ledgers []string
+	service string
+	listen  string
+	atLeast string
+	log     string
+	config  nodeconfig.Config
+}
+
+func (a *app) startCommand() *cobra.Command {
+	s := &starting{}
+	cmd := &cobra.Command{
+		Use:   "start FOLDER",
+		Short: "Recover a network on this machine, from copies of its ledger",
+		Long: `Makes the folder of a node, copies the furthest of the ledgers into it, and runs the node. It verifies the ledger without any key, shows where it
+ends and which members are needed, and waits for their parts at --listen. Once a threshold has released, it opens the ledger, replays it, and
+goes on alone; the members' other nodes then join it.
+
+The copies are only read. Nothing that the ledger does not prove is believed, so where they come from does not matter: name as many as there
+are, and the furthest one that is whole is taken. What was committed after its end is lost, and --at-least refuses to go on
+without a transaction that is known.
+
+The same command with the same FOLDER goes on where it ended.
+
+--owner-cert and --owner-key are of a member, which runs the node; --service is the certificate that the network had.`,
+		Example: `  coco recovery start rescue --ledger /backup/alpha --ledger /backup/bravo --service service.pem \
+    --owner-cert owner.pem --owner-key owner-key.pem --peer 10.0.0.9:7000 --client 10.0.0.9:8000 --admin 10.0.0.9:8100 --listen 10.0.0.9:9000`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a.OutlivePipes()
+			s.dir = args[0]
+			return a.start(cmd.Context(), s)
+		},
+	}
+	fl, c := cmd.Flags(), &s.config
+	fl.StringArrayVar(&s.ledgers, "ledger", nil, "`folder` of a copy of the ledger, of a node, or of a sandbox; may be given several times")
+	fl.StringVar(&s.service, "service", "", "the service certificate that the network had, a PEM `file`")
+	fl.StringVar(&s.listen, "listen", "", "`host:port` to listen on for members who release")
+	fl.StringVar(&s.atLeast, "at-least", "", "`transaction`, as view.seqno, that is known to be committed")
+	fl.StringVar(&s.log, "log", "", "`file` of the log, or - for the standard error (default: node.log in the node's folder)")
+	fl.StringVar(&c.Name, "name", "", "the node's `name`, for people (default: the folder's)")
+	fl.StringVar(&c.OwnerCertificate, "owner-cert", "", "the organisation's certificate for nodes, followed by its own, or its own, a PEM `file`")
+	fl.StringVar(&c.OwnerKey, "owner-key", "", "its key, a PEM `file`")
+	fl.StringVar(&c.Peer, "peer", "", "`host:port` to listen on for nodes")
+	fl.StringVar(&c.Client, "client", "", "`host:port` to listen on for clients")
+	fl.StringVar(&c.Admin, "admin", "", "`host:port` to listen on for governance, and for the node's owner")
+	for _, name := range []string{"listen"} {
+		_ = cmd.MarkFlagRequired(name)
+	}
+	for _, name := range []string{"service", "owner-cert", "owner-key"} {
+		_ = cmd.MarkFlagFilename(name)
+	}
+	a.OutputFlag(cmd)
+	return cmd
+}
+
+// start makes the node's folder unless it is there, and runs the node.
+func (a *app) start(ctx context.Context, s *starting) error {
+	dir, err := filepath.Abs(s.dir)
+	if err != nil {
+		return fmt.Errorf("%w: folder %q: %w", coco.ErrInvalid, s.dir, err)
+	}
+	var atLeast coco.TxID
+	if s.atLeast != "" {
+		if atLeast, err = coco.ParseTxID(s.atLeast); err != nil {
+			return fmt.Errorf("--at-least: %w", err)
+		}
+	}
+	file := filepath.Join(dir, "node.toml")
+	cfg, err := nodeconfig.Load(file)
+	switch _, serr := os.Stat(file); {
+	case errors.Is(serr, fs.ErrNotExist):
+		if cfg, err = a.makeNode(ctx, s, dir, file); err != nil {
+			return err
+		}
+	case err != nil:
+		return err
+	case cfg.Start != nodeconfig.StartRecover:
+		return fmt.Errorf("%w: %s: start = %q: the folder is of a node that takes part in a network: expected %q, as this command writes it", coco.ErrInvalid, file, cfg.Start, nodeconfig.StartRecover)
+	case len(s.ledgers) > 0:
+		return fmt.Errorf("%w: %s holds the ledger that the recovery goes on from: leave --ledger out, or name another folder", coco.ErrInvalid, dir)
+	}
+	return a.runRecovery(ctx, s, file, cfg, cmp.Or(atLeast, cfg.RecoverAtLeast))
+}
+
+// makeNode makes the folder of a node with the furthest copy. What a crash leaves is a folder without a node.toml, which is made again.
+func (a *app) makeNode(ctx context.Context, s *starting, dir, file string) (nodeconfig.Config, error) {
+	c := s.config
+	for _, needed := range []struct{ flag, value string }{
+		{"ledger", strings.Join(s.ledgers, "")}, {"service", s.service}, {"owner-cert", c.OwnerCertificate}, {"owner-key", c.OwnerKey}, {"peer", c.Peer}, {"client", c.Client},
+	} {
+		if needed.value == "" {
+			return c, fmt.Errorf("%w: --%s is missing: %s is no folder of a recovery yet", coco.ErrInvalid, needed.flag, dir)
+		}
+	}
+	c.Dir, c.Start = dir, nodeconfig.StartRecover
+	c.Name = cmp.Or(c.Name, filepath.Base(dir))
+	var err error
+	for _, f := range []*string{&c.OwnerCertificate, &c.OwnerKey} {
+		if *f, err = filepath.Abs(*f); err != nil {
+			return c, err
+		}
+	}
+	if _, err := identity.LoadOwner(c.OwnerCertificate, c.OwnerKey, keyfile.Read); err != nil {
+		return c, err
+	}
+	service, err := readService(s.service)
+	if err != nil {
+		return c, err
+	}
+	c.Service = filepath.Join(dir, "service.pem")
+	best, err := a.furthest(s.ledgers)
+	if err != nil {
+		return c, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return c, fmt.Errorf("%w: %w", coco.ErrInvalid, err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, nodeconfig.LedgerDir)); err != nil {
+		return c, err
+	}
+	if err := os.WriteFile(c.Service, identity.CertificatePEM(service), 0o600); err != nil {
+		return c, err
+	}
+	if err := a.copyLedger(ctx, best, dir); err != nil {
+		return c, err
+	}
+	return c, c.Save(file)
+}
+
+// candidate is a ledger that a recovery may go on from.
+type candidate struct {
+	ledgercmd.Found
+	view, index uint64
+}
+
+// furthest finds the copy that is the furthest, as consensus compares logs. That it is whole is found when it is verified.
+func (a *app) furthest(dirs []string) (candidate, error) {
+	var all []candidate
+	for _, dir := range dirs {
+		found, err := ledgercmd.Find(dir)
+		if err != nil {
+			return candidate{}, err
+		}
+		for _, f := range found {
+			c := candidate{Found: f}
+			if err := c.readEnd(); err != nil {
+				a.Err.Printf("  %s %s cannot be gone on from: %v\n", a.Err.Red("✗"), f.Path, err)
+				continue
+			}
+			all = append(all, c)
+		}
+	}
+	if len(all) == 0 {
+		return candidate{}, fmt.Errorf("%w: none of the copies can be gone on from: `coco ledger verify` says what is wrong with each, and `coco ledger repair` mends one from the others", coco.ErrCorrupt)
+	}
+	return slices.MaxFunc(all, func(x, y candidate) int { return cmp.Or(cmp.Compare(x.view, y.view), cmp.Compare(x.index, y.index)) }), nil
+}
+
+// readEnd reads where the copy ends, and that it lacks no chunk.
+func (c *candidate) readEnd() error {
+	folder, name := splitPath(c.Path)
+	disk, err := local.OpenReadOnly(folder)
+	if err != nil {
+		return err
+	}
+	defer disk.Close()
+	log, err := ledger.OpenReadOnly(disk, name)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if missing := log.Missing(); len(missing) > 0 {
+		return fmt.Errorf("%w: entries %d to %d are missing", coco.ErrCorrupt, missing[0].First, missing[0].Last)
+	}
+	c.index = log.Last()
+	if c.index == 0 {
+		return fmt.Errorf("%w: it is empty", coco.ErrCorrupt)
+	}
+	var ok bool
+	if c.view, ok = log.ViewOf(c.index); !ok {
+		return fmt.Errorf("%w: it does not know the view of its last entry %d", coco.ErrCorrupt, c.index)
+	}
+	return nil
+}
+
+// copyLedger copies a ledger into the folder of a node.
+func (a *app) copyLedger(ctx context.Context, from candidate, dir string) error {
+	folder, name := splitPath(from.Path)
+	src, err := local.OpenReadOnly(folder)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := local.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer dst.Close()
+	_, err = ledger.Restore(ctx, ledger.Place{Disk: src, Dir: name}, ledger.Place{Disk: dst, Dir: nodeconfig.LedgerDir}, a.progress("copying "+from.Name))
+	a.Err.Line("")
+	if ctx.Err() != nil {
+		return cli.ErrInterrupted
+	}
+	if err == nil && !a.WantsJSON() {
+		a.Out.OK("%s is the furthest copy", from.Path)
+	}
+	return err
+}
+
+// event is a line of output of `coco recovery start -o json`.
+type event struct {
+	Event    string         `json:"event"` // "collecting", "released", "opening", "ready" or "stopped"
+	Recovery *wire.Recovery `json:"recovery,omitempty"`
+	Node     coco.NodeID    `json:"node,omitzero"`
+	Peer     string         `json:"peer,omitempty"`
+	Client   string         `json:"client,omitempty"`
+	Admin    string         `json:"admin,omitempty"`
+}
+
+// teller says what becomes of a recovery.
+type teller struct {
+	a  *app
+	mu sync.Mutex
+}
+
+func (t *teller) say(e event, text func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.a.WantsJSON() {
+		_ = t.a.Out.JSON(e)
+		return
+	}
+	text()
+}
+
+// runRecovery runs the node until ctx ends.
+func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nodeconfig.Config, atLeast coco.TxID) error {
+	ln, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return fmt.Errorf("%w: --listen: %w", coco.ErrInvalid, err)
+	}
+	serving, end := context.WithCancel(ctx)
+	defer ln.Close()
+	var served sync.WaitGroup
+	defer served.Wait()
+	defer end()
+	t := &teller{a: a}
+	how := func(log *slog.Logger) (*coconode.Recover, error) {
+		rec, err := a.recoverer(log, t)
+		if err != nil {
+			return nil, err
+		}
+		served.Go(func() {
+			if err := rec.Serve(serving, ln); err != nil {
+				log.Error("the listener for members who release", "error", err)
+			}
+		})
+		bar := a.progress("verifying the ledger")
+		return &coconode.Recover{
+			AtLeast: atLeast, Time: time.Now,
+			Progress: func(done, total int64) { rec.Verified(done, total); bar(done, total) },
+			Show: func(e coconode.Ending) error {
+				a.Err.Line("")
+				rec.Ends(e.Point, e.Constitution)
+				return nil
+			},
+			Release: func(ctx context.Context, round *recovery.Round) ([]error, error) {
+				return nil, rec.Collect(ctx, round, func() { t.collecting(rec.State(), ln.Addr().String()) }, func() { t.opening(rec.State()) })
+			},
+		}, nil
+	}
+	err = nodecmd.Recover(ctx, a.App, file, s.log, how, func(i coconode.Info) {
+		end() // members have nothing more to release
+		t.ready(i, cfg)
+	})
+	var loss *coconode.LossError
+	switch {
+	case errors.As(err, &loss):
+		return fmt.Errorf("%w; name a copy that has it, or leave --at-least out to accept the loss", err)
+	case err == nil && ctx.Err() != nil:
+		t.say(event{Event: "stopped"}, func() { a.Out.OK("the node has ended") })
+	}
+	return err
+}
+
+// recoverer makes what collects the members' releases.
+func (a *app) recoverer(log *slog.Logger, t *teller) (*recoverer.Recoverer, error) {
+	code, err := a.Own().Measure()
+	if err != nil {
+		return nil, err
+	}
+	quoter, err := a.Own().Quoter(code)
+	if err != nil {
+		return nil, err
+	}
+	return recoverer.New(recoverer.Config{Quoter: quoter, Log: log, Collected: t.released})
+}
+
+func (t *teller) collecting(w wire.Recovery, address string) {
+	t.say(event{Event: wire.RecoveryCollecting, Recovery: &w}, func() {
+		p := t.a.Out
+		p.OK("the ledger is verified, without any key")
+		t.a.showState(w)
+		p.Printf("Waiting for %s at %s. Each member: coco recovery share submit --node %s --ledger COPY --key encryption.key\n", more(w.Remaining), address, shell.Quote(address))
+	})
+}
+
+func (t *teller) released(w wire.Recovery) {
+	t.say(event{Event: "released", Recovery: &w}, func() {
+		var names []string
+		for _, m := range w.Members {
+			if m.Released {
+				names = append(names, m.Name)
+			}
+		}
+		t.a.Out.OK("released: %s; %d remain", strings.Join(names, ", "), w.Remaining)
+	})
+}
+
+func (t *teller) opening(w wire.Recovery) {
+	t.say(event{Event: wire.RecoveryOpening, Recovery: &w}, func() {
+		t.a.Out.OK("enough members have released: opening the ledger and replaying it")
+	})
+}
+
+func (t *teller) ready(i coconode.Info, cfg nodeconfig.Config) {
+	t.say(event{Event: "ready", Node: i.ID, Peer: i.PeerAddress, Client: i.ClientAddress, Admin: i.AdminAddress}, func() {
+		p := t.a.Out
+		p.OK("the network goes on: node %s serves clients at %s", i.ID.Short(), i.ClientAddress)
+		p.Printf("Next: the members' other nodes join it, each with join = [%q] and ask = [%q] in its node.toml. Once they do, put start = \"join\" and their addresses into %s:\n"+
+			"it is how this node starts from then on.\n", i.PeerAddress, i.ClientAddress, filepath.Join(cfg.Dir, "node.toml"))
+	})
+}
