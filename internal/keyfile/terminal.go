@@ -7,11 +7,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"golang.org/x/term"
 )
 
-// errInterrupted is an interrupt while a passphrase was asked for.
+// errInterrupted is a signal to end while a passphrase was asked for.
 var errInterrupted = errors.New("interrupted")
 
 // maxPassphrase bounds what is read of a terminal.
@@ -36,7 +37,7 @@ func openTerminal() (asker, error) {
 	return &console{in, out}, nil
 }
 
-// ask implements asker. An interrupt ends it, with the terminal as it was.
+// ask implements asker. An interrupt or another signal to end ends it, with the terminal as it was.
 func (c *console) ask(prompt string) ([]byte, error) {
 	fd := int(c.in.Fd())
 	before, err := term.GetState(fd)
@@ -44,7 +45,7 @@ func (c *console) ask(prompt string) ([]byte, error) {
 		return nil, err
 	}
 	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, os.Interrupt)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(interrupted)
 	c.write(prompt)
 	type answer struct {
