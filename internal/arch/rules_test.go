@@ -180,8 +180,14 @@ var layers = []rule{
 	{
 		name: "a driver reads evidence only",
 		in:   []string{"attest/..."},
-		only: []string{"", "attest", "canon", "host"},
+		only: []string{"", "attest", "attest/collateral", "attest/dcap", "canon", "host"},
 		why:  "clients link drivers to verify nodes; the device, of package host, is all that a driver has of a server",
+	},
+	{
+		name: "what a vendor says is parsed from bytes",
+		in:   []string{"attest/collateral"}, pure: true, third: never,
+		only: []string{"", "canon"},
+		why:  "an enclave gets collateral from its host, and a verifier gets it inside evidence: neither may make it look elsewhere",
 	},
 	{
 		name: "what contains a panic knows its event and nothing else",
