@@ -500,6 +500,12 @@ var composition = []rule{
 		why: "what is compared with a header must not depend on the network that executed the block",
 	},
 	{
+		name: "a rehearsal starts nothing",
+		in:   []string{"internal/rehearsal"},
+		none: []string{"node", "gateway", "peer", "replica", "internal/sandbox", "client"}, std: []string{"net/http", "os/exec"},
+		why: "it reads copies and keys of a network that runs, and must not be able to touch it",
+	},
+	{
 		name: "a genesis is files",
 		in:   []string{"internal/sandbox/genesis"},
 		none: []string{"node", "gateway", "internal/proxy", "internal/sandbox"}, std: []string{"net", "net/http", "os/exec"},

@@ -25,16 +25,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/batch"
-	"github.com/cocoframework/coco/gov/audit"
-	"github.com/cocoframework/coco/gov/constitution"
-	"github.com/cocoframework/coco/gov/table"
-	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/ledgercmd"
 	"github.com/cocoframework/coco/internal/identity"
-	"github.com/cocoframework/coco/keys/recovery"
-	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/internal/rehearsal"
 )
 
 // Command returns `coco recovery`.
@@ -49,57 +43,24 @@ func Command(c *cli.App) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	share.AddCommand(a.checkCommand(), a.submitCommand(), a.sealCommand(), a.openCommand())
-	cmd.AddCommand(a.startCommand(), a.statusCommand(), a.requestCommand(), share)
+	cmd.AddCommand(a.startCommand(), a.statusCommand(), a.requestCommand(), share, a.drillCommand())
 	return cmd
 }
 
 // app is the program, as this group's commands see it.
 type app struct{ *cli.App }
 
-// copied is a copy of a ledger that was verified without any key.
-type copied struct {
-	path    string
-	auditor *audit.Auditor
-	report  ledger.Report
-	last    batch.Header
-	views   map[uint64]uint64 // of the transactions that were asked for, by seqno
-}
-
-// Apply implements ledger.Checker.
-func (c *copied) Apply(b *batch.Batch, public [][]byte) error {
-	c.last = b.Header
-	for seqno := range c.views {
-		if seqno >= b.Header.First && seqno <= b.Header.Last() {
-			c.views[seqno] = b.Header.View
-		}
+// source is how copies are verified. service may be nil.
+func (a *app) source(service *x509.Certificate) rehearsal.Source {
+	s := rehearsal.Source{Verifiers: a.Verifiers(), Progress: a.progress}
+	if service != nil {
+		s.Service = service.Raw
 	}
-	return c.auditor.Apply(b, public)
+	return s
 }
-
-// Signer implements ledger.Checker.
-func (c *copied) Signer(h batch.Header) (key signer, err error) { return c.auditor.Signer(h) }
-
-// point is where the copy ends.
-func (c *copied) point() (recovery.Point, error) {
-	network, err := table.NetworkID(c.auditor.ServiceCertificate())
-	return recovery.Point{
-		Network: network, View: c.report.Last.View, Seqno: c.report.Last.Seqno, Index: c.last.Index, Time: c.last.Time, Root: c.report.Root,
-	}, err
-}
-
-// lock is what must be opened first.
-func (c *copied) lock() (*recovery.Lock, error) {
-	lock := recovery.NewOpening(c.auditor.Epochs(), c.auditor.Used).Next()
-	if lock == nil {
-		return nil, fmt.Errorf("%w: the ledger in %s has nothing to open", coco.ErrNotFound, c.path)
-	}
-	return lock, nil
-}
-
-func (c *copied) constitution() *constitution.Constitution { return c.auditor.Constitution() }
 
 // verify verifies a copy of a ledger without any key. service may be nil. It notes in which view the transactions of seqnos are.
-func (a *app) verify(ctx context.Context, dir string, service *x509.Certificate, seqnos ...uint64) (*copied, error) {
+func (a *app) verify(ctx context.Context, dir string, service *x509.Certificate, seqnos ...uint64) (*rehearsal.Copy, error) {
 	found, err := ledgercmd.Find(dir)
 	if err != nil {
 		return nil, err
@@ -107,25 +68,8 @@ func (a *app) verify(ctx context.Context, dir string, service *x509.Certificate,
 	if len(found) > 1 {
 		return nil, fmt.Errorf("%w: %s holds the ledgers of %d nodes: name the folder of one", coco.ErrInvalid, dir, len(found))
 	}
-	return a.verifyOne(ctx, found[0], service, seqnos...)
-}
-
-func (a *app) verifyOne(ctx context.Context, found ledgercmd.Found, service *x509.Certificate, seqnos ...uint64) (*copied, error) {
-	cfg := audit.Config{Verifiers: a.Verifiers(), Now: time.Now()}
-	if service != nil {
-		cfg.Service = service.Raw
-	}
-	c := &copied{path: found.Path, auditor: audit.New(cfg), views: map[uint64]uint64{}}
-	for _, seqno := range seqnos {
-		c.views[seqno] = 0
-	}
-	folder, name := splitPath(found.Path)
-	disk, err := local.OpenReadOnly(folder)
-	if err != nil {
-		return nil, err
-	}
-	defer disk.Close()
-	c.report, err = ledger.Audit(ctx, disk, name, c, a.progress("verifying "+found.Name))
+	s := a.source(service)
+	c, err := s.Verify(ctx, found[0].Path, seqnos...)
 	a.Err.Line("")
 	if ctx.Err() != nil {
 		return nil, cli.ErrInterrupted

@@ -2,7 +2,6 @@ package recoverycmd
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,13 +18,12 @@ import (
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/keyfile"
+	"github.com/cocoframework/coco/internal/rehearsal"
 	"github.com/cocoframework/coco/internal/shell"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/wire"
 )
-
-type signer = *ecdsa.PublicKey
 
 func splitPath(path string) (dir, name string) { return filepath.Dir(path), filepath.Base(path) }
 
@@ -56,16 +54,16 @@ func (m *member) trustFlags(cmd *cobra.Command) {
 	_ = cmd.MarkFlagFilename("constitution", "toml")
 }
 
-// readKey reads the member's key.
-func (m *member) readKey() (*keys.MemberKey, error) {
-	data, err := keyfile.Read(m.key)
+// readKey reads a member's key.
+func readKey(file string) (*keys.MemberKey, error) {
+	data, err := keyfile.Read(file)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(data)
 	key, err := keys.ParseMemberKey(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", m.key, err)
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return key, nil
 }
@@ -74,7 +72,7 @@ func (m *member) readKey() (*keys.MemberKey, error) {
 type known struct {
 	constitution *constitution.Constitution
 	network      coco.Digest
-	copy         *copied // nil without a copy
+	copy         *rehearsal.Copy // nil without a copy
 }
 
 // learn reads the member's own copy, or the constitution and the service certificate that it kept.
@@ -89,8 +87,8 @@ func (a *app) learn(ctx context.Context, m *member, seqnos ...uint64) (*known, e
 		if err != nil {
 			return nil, err
 		}
-		p, err := c.point()
-		return &known{c.constitution(), p.Network, c}, err
+		p, err := c.Point()
+		return &known{c.Constitution(), p.Network, c}, err
 	case m.constitution == "" || service == nil:
 		return nil, fmt.Errorf("%w: which code may have the part? Name a copy of the ledger with --ledger, or the constitution that was in force and the service certificate with --constitution and --service", coco.ErrInvalid)
 	}
@@ -146,7 +144,7 @@ func (k *known) compare(q *asked) error {
 	if k.copy == nil {
 		return nil
 	}
-	p, err := k.copy.point()
+	p, err := k.copy.Point()
 	if err != nil {
 		return err
 	}
@@ -155,7 +153,7 @@ func (k *known) compare(q *asked) error {
 		return fmt.Errorf("%w: the node's ledger and the member's copy both have %d transactions, and differ: transaction %s with root %s, and %s with root %s: nothing was released",
 			coco.ErrVerify, p.Seqno, theirs.Last(), theirs.Root.Short(), p.Last(), p.Root.Short())
 	}
-	if view, asked := k.copy.views[theirs.Seqno]; asked && theirs.Seqno < p.Seqno && view != theirs.View {
+	if view := k.copy.ViewOf(theirs.Seqno); theirs.Seqno < p.Seqno && view != theirs.View {
 		return fmt.Errorf("%w: the node's ledger ends with transaction %s, and the member's copy has %d.%d in its place: nothing was released", coco.ErrVerify, theirs.Last(), view, theirs.Seqno)
 	}
 	return nil
@@ -178,10 +176,10 @@ func (a *app) show(k *known, q *asked) {
 	}
 	switch mine := k.copy; {
 	case mine == nil:
-	case mine.report.Last.Seqno > pt.Seqno:
-		p.Printf("\n%s\n", p.Red(fmt.Sprintf("Your copy goes further, up to %s: %s would be lost.", mine.report.Last, cli.Plural(mine.report.Last.Seqno-pt.Seqno, "transaction"))))
-	case mine.report.Last.Seqno < pt.Seqno:
-		p.Printf("\n  your copy         ends before, with %s\n", mine.report.Last)
+	case mine.Report.Last.Seqno > pt.Seqno:
+		p.Printf("\n%s\n", p.Red(fmt.Sprintf("Your copy goes further, up to %s: %s would be lost.", mine.Report.Last, cli.Plural(mine.Report.Last.Seqno-pt.Seqno, "transaction"))))
+	case mine.Report.Last.Seqno < pt.Seqno:
+		p.Printf("\n  your copy         ends before, with %s\n", mine.Report.Last)
 	default:
 		p.Printf("\n  your copy         ends with the same transaction and root\n")
 	}
@@ -220,7 +218,7 @@ func (a *app) seal(ctx context.Context, m *member, in wire.RecoveryRequest) (out
 	if err != nil {
 		return out, nil, nil, err
 	}
-	key, err := m.readKey()
+	key, err := readKey(m.key)
 	if err != nil {
 		return out, nil, nil, err
 	}
@@ -268,7 +266,7 @@ does not open.`,
 			if err != nil {
 				return err
 			}
-			key, err := m.readKey()
+			key, err := readKey(m.key)
 			if err != nil {
 				return err
 			}
@@ -276,7 +274,11 @@ does not open.`,
 			if err != nil {
 				return err
 			}
-			out, err := c.checkKey(key)
+			actor, lock, err := c.CheckKey(key)
+			out := checked{OK: err == nil, Actor: actor, Name: c.Constitution().Name(actor), Last: c.Report.Last}
+			if lock != nil {
+				out.Lock = lock.String()
+			}
 			if a.WantsJSON() {
 				if err != nil {
 					out.Error = err.Error()
@@ -286,7 +288,7 @@ does not open.`,
 			if err != nil {
 				return err
 			}
-			a.Out.OK("%s opens the part of %q in %s, which %d of %d members open together", m.key, out.Name, out.Lock, mustLock(c).Threshold(), len(mustLock(c).Holders()))
+			a.Out.OK("%s opens the part of %q in %s, which %d of %d members open together", m.key, out.Name, out.Lock, lock.Threshold(), len(lock.Holders()))
 			a.Out.Printf("      the ledger ends with transaction %s; nothing was revealed\n", out.Last)
 			return nil
 		},
@@ -297,31 +299,6 @@ does not open.`,
 	_ = cmd.MarkFlagRequired("ledger")
 	a.OutputFlag(cmd)
 	return cmd
-}
-
-// checkKey opens the part that a key has.
-func (c *copied) checkKey(key *keys.MemberKey) (out checked, err error) {
-	out.Last = c.report.Last
-	lock, err := c.lock()
-	if err != nil {
-		return out, err
-	}
-	out.Lock = lock.String()
-	actor, ok := lock.ActorOf(key.Public())
-	if !ok {
-		return out, fmt.Errorf("%w: %s has no part for this key: it is not the encryption key that the constitution lists for any member", coco.ErrVerify, lock)
-	}
-	out.Actor, out.Name = actor, c.constitution().Name(actor)
-	if err := lock.Check(actor, key); err != nil {
-		return out, fmt.Errorf("%w: the part of %q does not open: %w", coco.ErrVerify, out.Name, err)
-	}
-	out.OK = true
-	return out, nil
-}
-
-func mustLock(c *copied) *recovery.Lock {
-	l, _ := c.lock()
-	return l
 }
 
 func (a *app) submitCommand() *cobra.Command {

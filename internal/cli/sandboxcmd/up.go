@@ -46,6 +46,7 @@ type upFlags struct {
 	set       []string
 	accept    string
 	last      coco.TxID // that accept names
+	drill     bool
 }
 
 // Up returns `coco up`.
@@ -102,6 +103,8 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
 				}
 			}
 			switch {
+			case f.drill:
+				return a.drill(cmd.Context(), f.dir)
 			case f.supervise:
 				return a.supervise(cmd.Context(), f)
 			case f.detach:
@@ -120,9 +123,13 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
 	fl.Uint64Var(&f.chainID, "chain-id", 0, "chain `id` of a new network (default random)")
 	fl.StringArrayVar(&f.set, "set", nil, "`KEY=VALUE`, a setting of a new network, such as ledger.chunk_bytes=1048576; may be repeated")
 	fl.StringVar(&f.accept, "accept-last", "", "the `transaction` that the ledgers end with, to go on from it though later ones were committed and are lost")
+	fl.BoolVar(&f.drill, "drill", false, "start nothing: rehearse a recovery from the folder's ledgers with its members' keys, also while the network runs")
 	fl.BoolVar(&f.supervise, "supervise", false, "")
 	_ = fl.MarkHidden("supervise")
 	cmd.MarkFlagsMutuallyExclusive("detach", "supervise")
+	for _, name := range []string{"fresh", "detach", "members", "port", "chain-id", "set", "accept-last"} {
+		cmd.MarkFlagsMutuallyExclusive("drill", name)
+	}
 	a.OutputFlag(cmd)
 	return cmd
 }

@@ -1,0 +1,68 @@
+package recoverycmd
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/cli/drill"
+	"github.com/cocoframework/coco/internal/cli/ledgercmd"
+	"github.com/cocoframework/coco/internal/rehearsal"
+)
+
+func (a *app) drillCommand() *cobra.Command {
+	var ledgers, files []string
+	var service, atLeast string
+	cmd := &cobra.Command{
+		Use:   "drill",
+		Short: "Rehearse a recovery on copies, and say what would fail in earnest",
+		Long: `Verifies copies of a ledger as a recovery does, opens the parts of the members whose keys are given, and says what would fail in earnest: damaged
+or missing chunks, copies that lack what is known, keys that do not open, members that are missing, a program that the constitution does not list.
+
+With the keys of a threshold of members it opens the ledger and every batch of it, in this process, and forgets it. Members who do not want their
+keys in one place rehearse with their own key alone, or run ` + "`coco recovery share check`" + `.
+
+Copies are only read, no node is started, and no network is asked. Exits with 0 if a recovery would succeed with what was given, and with 3 if it would not.`,
+		Example: "  coco recovery drill --ledger /backup/alpha --ledger /backup/bravo --key alpha/encryption.key --key bravo/encryption.key\n  coco recovery drill --ledger /backup/alpha --key alpha/encryption.key --at-least 2.1733 -o json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg := rehearsal.Config{}
+			var err error
+			if atLeast != "" {
+				if cfg.AtLeast, err = coco.ParseTxID(atLeast); err != nil {
+					return fmt.Errorf("--at-least: %w", err)
+				}
+			}
+			cert, err := readService(service)
+			if err != nil {
+				return err
+			}
+			cfg.Source = a.source(cert)
+			for _, dir := range ledgers {
+				found, err := ledgercmd.Find(dir)
+				if err != nil {
+					return err
+				}
+				for _, f := range found {
+					cfg.Ledgers = append(cfg.Ledgers, f.Path)
+				}
+			}
+			for _, file := range files {
+				key, err := readKey(file)
+				cfg.Keys = append(cfg.Keys, rehearsal.Key{File: file, Key: key, Err: err})
+			}
+			return drill.Run(cmd.Context(), a.App, cfg)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringArrayVar(&ledgers, "ledger", nil, "`folder` of a copy of the ledger, of a node, or of a sandbox; may be given several times")
+	fl.StringArrayVar(&files, "key", nil, "a member's encryption key, a PEM `file`; may be given several times")
+	fl.StringVar(&service, "service", "", "the service certificate that the network must have, a PEM `file`")
+	fl.StringVar(&atLeast, "at-least", "", "`transaction`, as view.seqno, that is known to be committed")
+	_ = cmd.MarkFlagRequired("ledger")
+	_ = cmd.MarkFlagFilename("key")
+	_ = cmd.MarkFlagFilename("service")
+	a.OutputFlag(cmd)
+	return cmd
+}
