@@ -3,6 +3,7 @@ package keys
 import (
 	"crypto/ecdh"
 	"crypto/hpke"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -51,6 +52,9 @@ func AlgorithmOf(public []byte) (Algorithm, error) {
 	}
 	return "", fmt.Errorf("%w: public encryption key: expected %d bytes (%s) or %d (%s), found %d", coco.ErrInvalid, XWingPublicKeySize, XWing, PublicKeySize, X25519, len(public))
 }
+
+// Fingerprint returns what people compare of a public encryption key: that of the SHA-256 of its bytes.
+func Fingerprint(public []byte) string { return coco.Digest(sha256.Sum256(public)).Fingerprint() }
 
 // kem returns the algorithm's key encapsulation.
 func (a Algorithm) kem() (hpke.KEM, error) {

@@ -23,8 +23,8 @@ type MemberKey struct {
 	key       hpke.PrivateKey
 }
 
-// GenerateMemberKey makes a new key for X25519.
-func GenerateMemberKey() (*MemberKey, error) { return NewMemberKey(X25519) }
+// GenerateMemberKey makes a new key for X-Wing, which is what members have unless something keeps them from it; see NewMemberKey.
+func GenerateMemberKey() (*MemberKey, error) { return NewMemberKey(XWing) }
 
 // NewMemberKey makes a new key of an algorithm.
 func NewMemberKey(a Algorithm) (*MemberKey, error) {

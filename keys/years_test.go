@@ -39,7 +39,7 @@ func TestTheNewestOfManyEpochsOpensAllOfThem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if size = max(size, len(b)); len(b) > 3<<10 {
+		if size = max(size, len(b)); len(b) > 6<<10 {
 			t.Fatalf("epoch %d has %d bytes", epoch, len(b))
 		}
 	}

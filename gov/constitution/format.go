@@ -43,6 +43,9 @@ func (c *Constitution) TOML() []byte {
 		if err != nil {
 			panic(err) // Complete has checked the key
 		}
+		if of, err := keys.AlgorithmOf(m.EncryptionKey); err == nil && of != keys.X25519 { // whose bytes are short enough to compare
+			w.comment(fmt.Sprintf("For %s, with the fingerprint %s.", of, keys.Fingerprint(m.EncryptionKey)))
+		}
 		w.block("encryption_key", key)
 	}
 	if len(c.Participants) > 0 {

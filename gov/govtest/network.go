@@ -74,7 +74,7 @@ func Issue(t testing.TB, name string, issuer *Org, ca bool, change func(*x509.Ce
 	if err != nil {
 		t.Fatal(err)
 	}
-	encryption, err := keys.GenerateMemberKey()
+	encryption, err := keys.NewMemberKey(keys.X25519) // which constitutions by any rules accept
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/policy"
+	"github.com/cocoframework/coco/keys"
 )
 
 // summary says in a sentence each what actions would do. An open proposal is compared with the constitution in force; of
@@ -44,7 +45,7 @@ func (s *summary) sentence(a *action.Action) string {
 	who := s.name(x.Actor)
 	switch a.Kind {
 	case action.AddMember:
-		return fmt.Sprintf("add the member %s%s", x.Name, weighing(x.Weight))
+		return fmt.Sprintf("add the member %s%s%s", x.Name, weighing(x.Weight), encryption(x.EncryptionKey))
 	case action.RemoveMember:
 		return fmt.Sprintf("remove the member %s, with all its nodes", who)
 	case action.AddParticipant:
@@ -67,6 +68,15 @@ func (s *summary) sentence(a *action.Action) string {
 		return s.setting(x)
 	}
 	return codeSentence(a)
+}
+
+// encryption says what a person compares with what the member says of its encryption key.
+func encryption(public []byte) string {
+	of, err := keys.AlgorithmOf(public)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(", with an encryption key for %s (fingerprint %s)", of, keys.Fingerprint(public))
 }
 
 func codeSentence(a *action.Action) string {

@@ -104,7 +104,7 @@ func sentence(r *Reason) string {
 	case LaterRules:
 		return fmt.Sprintf("the rules in force do not have the argument %q: members raise them by set rules", s)
 	case LaterKey:
-		return fmt.Sprintf("the encryption key of %q is for %s, and the rules in force know keys for X25519 only: members raise them by set rules", s, o)
+		return fmt.Sprintf("the encryption key of %q is for %s, and the rules in force know keys for X25519 only: members raise them by set rules, or the member makes one by `coco member keygen --encryption x25519`", s, o)
 	case LaterKind:
 		return fmt.Sprintf("the rules in force do not have the action %q: members raise them by set rules", s)
 	case CodeExists:

@@ -12,7 +12,7 @@ import (
 func TestACertificateForGovernanceEndsWhenItIsAskedTo(t *testing.T) {
 	now := time.Now()
 	org, officer := filepath.Join(t.TempDir(), "delta"), filepath.Join(t.TempDir(), "officer")
-	if err := New("delta", org, now, now.AddDate(0, 0, 365), nil); err != nil {
+	if err := New("delta", org, now, Choices{Governs: now.AddDate(0, 0, 365)}); err != nil {
 		t.Fatal(err)
 	}
 	if err := NewGovernance("delta", org, officer, now, now.AddDate(0, 0, 90), nil); err != nil {

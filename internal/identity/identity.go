@@ -16,6 +16,7 @@
 package identity
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -67,7 +68,14 @@ type Organisation struct {
 // Make makes an organisation: its certificate and key, its encryption key, and the certificates that
 // it issues, for a user and for governance.
 func Make(name string, dir Dir, now time.Time) (Organisation, error) {
-	return makeAll(name, dir, now, lasting(now), nil)
+	return makeAll(name, dir, now, Choices{Governs: lasting(now)})
+}
+
+// Choices are what an organisation may choose about its keys.
+type Choices struct {
+	Governs    time.Time      // end of the certificate for governance
+	Encryption keys.Algorithm // of the encryption key; X-Wing if it is empty
+	Passphrase []byte         // protects all private keys, unless it is nil
 }
 
 // lasting is when certificates end for which no other end is given.
@@ -81,8 +89,8 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// makeAll is Make with a certificate for governance that ends at a time, and with keys that a passphrase protects.
-func makeAll(name string, dir Dir, now, governs time.Time, passphrase []byte) (Organisation, error) {
+func makeAll(name string, dir Dir, now time.Time, with Choices) (Organisation, error) {
+	passphrase := with.Passphrase
 	fail := func(err error) (Organisation, error) {
 		return Organisation{}, fmt.Errorf("organisation %s: %w", name, err)
 	}
@@ -94,7 +102,7 @@ func makeAll(name string, dir Dir, now, governs time.Time, passphrase []byte) (O
 	if err != nil {
 		return fail(err)
 	}
-	encryption, err := keys.GenerateMemberKey()
+	encryption, err := keys.NewMemberKey(cmp.Or(with.Encryption, keys.XWing))
 	if err != nil {
 		return fail(err)
 	}
@@ -124,7 +132,7 @@ func makeAll(name string, dir Dir, now, governs time.Time, passphrase []byte) (O
 			return fail(err)
 		}
 	}
-	if err := makeUnder(forGovernance, name, dir.Gov(), dir.GovKey(), org, orgKey, now, governs, passphrase); err != nil {
+	if err := makeUnder(forGovernance, name, dir.Gov(), dir.GovKey(), org, orgKey, now, with.Governs, passphrase); err != nil {
 		return fail(err)
 	}
 	return Organisation{Certificate: org.Raw, EncryptionKey: encryption.Public()}, nil
@@ -272,13 +280,12 @@ func CheckNew(dir string) error {
 }
 
 // New makes an organisation in a folder that must not exist yet; see [Dir] for the files.
-// The certificate for governance is valid until governs; the others last 10 years. A passphrase, unless it is nil, protects all
-// private keys.
-func New(name, dir string, now, governs time.Time, passphrase []byte) error {
+// The certificate for governance is valid until its chosen end; the others last 10 years.
+func New(name, dir string, now time.Time, with Choices) error {
 	if err := CheckNew(dir); err != nil {
 		return err
 	}
-	m, err := makeAll(name, Dir(dir), now, governs, passphrase)
+	m, err := makeAll(name, Dir(dir), now, with)
 	if err != nil {
 		return err
 	}

@@ -13,14 +13,14 @@ import (
 
 func TestANewMembersKeysAreNeverOverwritten(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "zulu")
-	if err := New("zulu", dir, time.Now(), time.Now().AddDate(1, 0, 0), nil); err != nil {
+	if err := New("zulu", dir, time.Now(), Choices{Governs: time.Now().AddDate(1, 0, 0)}); err != nil {
 		t.Fatal(err)
 	}
 	before, err := os.ReadFile(Dir(dir).OrgKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := New("zulu", dir, time.Now(), time.Now().AddDate(1, 0, 0), nil); !errors.Is(err, coco.ErrInvalid) {
+	if err := New("zulu", dir, time.Now(), Choices{Governs: time.Now().AddDate(1, 0, 0)}); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("a second time: %v, expected coco.ErrInvalid", err)
 	}
 	if after, err := os.ReadFile(Dir(dir).OrgKey()); err != nil || string(after) != string(before) {
@@ -31,7 +31,7 @@ func TestANewMembersKeysAreNeverOverwritten(t *testing.T) {
 // A crash, or a person, may leave the key for governance without its certificate.
 func TestAKeyWithoutItsCertificateGetsOneAndStays(t *testing.T) {
 	dir := Dir(filepath.Join(t.TempDir(), "zulu"))
-	if err := New("zulu", string(dir), time.Now(), time.Now().AddDate(1, 0, 0), nil); err != nil {
+	if err := New("zulu", string(dir), time.Now(), Choices{Governs: time.Now().AddDate(1, 0, 0)}); err != nil {
 		t.Fatal(err)
 	}
 	before, err := os.ReadFile(dir.GovKey())

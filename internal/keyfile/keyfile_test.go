@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/keys"
 )
 
 const passphrase = "correct horse"
@@ -124,6 +125,34 @@ func TestAProtectedKeyIsOpenedByItsPassphraseAlone(t *testing.T) {
 	p := &person{lines: []string{passphrase}}
 	if got, err := read(file, p.terminal); err != nil || !bytes.Equal(got, plain) {
 		t.Errorf("%v", err)
+	}
+}
+
+// OpenSSL does not know X-Wing; the form around the key is the same.
+func TestAnXWingKeyIsProtected(t *testing.T) {
+	key, err := keys.NewMemberKey(keys.XWing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := key.PEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := Protect(plain, []byte(passphrase))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "key.pem")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &person{lines: []string{"another one", passphrase}}
+	got, err := read(file, p.terminal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := keys.ParseMemberKey(got); err != nil || !bytes.Equal(again.Public(), key.Public()) {
+		t.Errorf("another key came back: %v", err)
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/keyfile"
 	"github.com/cocoframework/coco/internal/signer"
+	"github.com/cocoframework/coco/keys"
 )
 
 // Command returns `coco member`.
@@ -52,7 +53,7 @@ const (
 )
 
 func (a *app) keygenCommand() *cobra.Command {
-	var out, under, purpose string
+	var out, under, purpose, encryption string
 	var days uint16
 	var protect protection
 	cmd := &cobra.Command{
@@ -61,7 +62,7 @@ func (a *app) keygenCommand() *cobra.Command {
 		Long: `Makes, in a new folder:
 
   org.pem, org-key.pem     the organisation's certificate, for the constitution, and its key
-  encryption.pub, .key     the key that the member's shares of the ledger's secrets are encrypted to
+  encryption.pub, .key     the key that what the member holds of the ledger's secrets is encrypted to
   user.pem, user-key.pem   issued under it: for an application
   gov.pem, gov-key.pem     issued under it: for governance
 
@@ -71,6 +72,11 @@ authority of their own use ` + "`coco member csr`" + ` instead.
 
 The certificate for governance ends after --days, a year unless said otherwise: whoever leaves the organisation loses
 it soon. The organisation's own and the application's last 10 years.
+
+The encryption key is for X-Wing, which is ML-KEM-768 and X25519 together: a ledger that somebody records today does not open
+with a quantum computer of tomorrow. --encryption x25519 makes one for X25519 instead, which OpenSSL and hardware security modules
+know, and which alone a network by rules 1 or 2 accepts (` + "`coco gov constitution show`" + ` says by which rules it runs). It does not have that safety. A key
+in a module, or made by ` + "`openssl genpkey -algorithm x25519`" + `, serves as well: members are told its public part in place of encryption.pub.
 
 With --under FOLDER it makes one more certificate for governance, gov.pem and gov-key.pem, issued
 with the key of the organisation in that folder; with --for nodes one for nodes, owner.pem and owner-key.pem, valid for 90
@@ -82,6 +88,7 @@ that read such a key ask for it there. A node of a supervisor, and any program w
 without a passphrase only.`,
 		Example: `  coco member keygen delta
   coco member keygen delta --passphrase
+  coco member keygen delta --encryption x25519
   coco member keygen delta --under delta --out officer-2 --days 90
   coco member keygen delta --under delta --out delta-nodes --for nodes --days 30`,
 		Args: cobra.ExactArgs(1),
@@ -95,6 +102,13 @@ without a passphrase only.`,
 			return fmt.Errorf("%w: --for %s needs --under: the folder of the organisation that issues the certificate", coco.ErrInvalid, forNodes)
 		case purpose == forNodes && !cmd.Flags().Changed("days"):
 			days = 90
+		}
+		algorithm, err := encryptionOf(encryption)
+		if err != nil {
+			return err
+		}
+		if under != "" && cmd.Flags().Changed("encryption") {
+			return fmt.Errorf("%w: --encryption and --under: one more certificate comes without an encryption key", coco.ErrInvalid)
 		}
 		if out == "" {
 			out = name
@@ -114,7 +128,7 @@ without a passphrase only.`,
 		governs := now.AddDate(0, 0, int(days))
 		switch {
 		case under == "":
-			err = identity.New(name, out, now, governs, passphrase)
+			err = identity.New(name, out, now, identity.Choices{Governs: governs, Encryption: algorithm, Passphrase: passphrase})
 		case purpose == forNodes:
 			err = identity.NewOwner(name, under, out, now, governs, passphrase)
 		default:
@@ -129,12 +143,24 @@ without a passphrase only.`,
 	cmd.Flags().StringVar(&under, "under", "", "`folder` of an organisation that issues one more certificate")
 	cmd.Flags().StringVar(&purpose, "for", forGovernance, "with --under: what the certificate is for, `governance` or nodes")
 	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions([]string{forGovernance, forNodes}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().StringVar(&encryption, "encryption", "x-wing", "`algorithm` of the encryption key: x-wing or x25519")
+	_ = cmd.RegisterFlagCompletionFunc("encryption", cobra.FixedCompletions([]string{"x-wing", "x25519"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().Uint16Var(&days, "days", 365, "for how many `days` the certificate for governance or for nodes is valid (for nodes: 90)")
 	protect.flags(cmd)
 	_ = cmd.MarkFlagDirname("out")
 	_ = cmd.MarkFlagDirname("under")
 	a.OutputFlag(cmd)
 	return cmd
+}
+
+// encryptionOf reads the name of an algorithm, as people write it. The error is coco.ErrInvalid.
+func encryptionOf(name string) (keys.Algorithm, error) {
+	for _, a := range []keys.Algorithm{keys.XWing, keys.X25519} {
+		if strings.EqualFold(name, string(a)) {
+			return a, nil
+		}
+	}
+	return "", fmt.Errorf("%w: --encryption %q: expected x-wing or x25519", coco.ErrInvalid, name)
 }
 
 func (a *app) csrCommand() *cobra.Command {
@@ -234,8 +260,9 @@ func (a *app) memberShowCommand() *cobra.Command {
 		Use:   "show FILE|FOLDER",
 		Short: "What a certificate is for, whose it is, and until when",
 		Long: `Shows the certificates of a file, or of an organisation's folder: what each is for, its dates, and the
-organisation's id, by which the constitution names it.`,
-		Example: "  coco member show delta\n  coco member show gov.pem -o json",
+organisation's id, by which the constitution names it. A public encryption key is shown with what it is for and its fingerprint, which
+proposals and the page to approve show too.`,
+		Example: "  coco member show delta\n  coco member show gov.pem -o json\n  coco member show delta/encryption.pub",
 		Args:    cobra.ExactArgs(1),
 	}
 	cmd.RunE = func(_ *cobra.Command, args []string) error { return a.showMember(args[0]) }
@@ -246,13 +273,15 @@ organisation's id, by which the constitution names it.`,
 // papersInfo is what is said about a certificate.
 type papersInfo struct {
 	File    string       `json:"file"`
-	Subject string       `json:"subject"`
+	Subject string       `json:"subject,omitempty"`
 	Issuer  string       `json:"issuer,omitempty"`
-	Use     string       `json:"use"` // organisation, governance, nodes or application
+	Use     string       `json:"use"` // organisation, governance, nodes, application or encryption
 	Actor   coco.ActorID `json:"actor,omitzero"`
 	Key     string       `json:"key"`
-	From    time.Time    `json:"valid_from"`
-	To      time.Time    `json:"valid_to"`
+	From    time.Time    `json:"valid_from,omitzero"`
+	To      time.Time    `json:"valid_to,omitzero"`
+	// Fingerprint is of an encryption key.
+	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
 // showMember describes the certificates of a file or folder.
@@ -265,9 +294,18 @@ func (a *app) showMember(name string) error {
 			return err
 		}
 		files = slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, "-key.pem") })
+		if public := identity.Dir(name).EncryptionPublic(); exists(public) {
+			files = append(files, public)
+		}
 	}
 	var all []papersInfo
 	for _, file := range files {
+		if key, ok, err := encryptionKeyOf(file); err != nil {
+			return err
+		} else if ok {
+			all = append(all, key)
+			continue
+		}
 		chain, err := identity.ReadChain(file)
 		if err != nil {
 			return err
@@ -282,15 +320,44 @@ func (a *app) showMember(name string) error {
 	}
 	rows := [][]string{{"File", "For", "Subject", "Valid until"}}
 	for _, p := range all {
+		if p.Fingerprint != "" {
+			rows = append(rows, []string{p.File, p.Use, "a public key for " + p.Key, ""})
+			continue
+		}
 		rows = append(rows, []string{p.File, p.Use, p.Subject, p.To.Format(time.DateOnly)})
 	}
 	a.Out.Table(rows)
 	for _, p := range all {
+		if p.Fingerprint != "" {
+			a.Out.Printf("\n  %s for %s\n  %s       %s\n", a.Out.Bold("Encryption key"), p.Key, a.Out.Bold("fingerprint"), p.Fingerprint)
+		}
 		if p.Actor != (coco.ActorID{}) {
 			a.Out.Printf("\n  %s %s\n  %s       %s\n", a.Out.Bold("Organisation's id"), p.Actor, a.Out.Bold("fingerprint"), p.Actor.Fingerprint())
 		}
 	}
 	return nil
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// encryptionKeyOf describes a file that holds a public encryption key, and reports false for a file of another kind.
+func encryptionKeyOf(file string) (papersInfo, bool, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return papersInfo{}, false, err
+	}
+	if block, _ := pem.Decode(data); block == nil || block.Type != "PUBLIC KEY" {
+		return papersInfo{}, false, nil
+	}
+	public, err := keys.ParsePublicKey(data)
+	if err != nil {
+		return papersInfo{}, false, fmt.Errorf("%s: %w", file, err)
+	}
+	of, err := keys.AlgorithmOf(public)
+	return papersInfo{File: file, Use: "encryption", Key: string(of), Fingerprint: keys.Fingerprint(public)}, true, err
 }
 
 func papersOf(file string, c *x509.Certificate) papersInfo {

@@ -16,6 +16,7 @@ import (
 	"github.com/cocoframework/coco/internal/cli/finding"
 	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/reach"
+	"github.com/cocoframework/coco/keys"
 )
 
 // approval is what an operator reads before a node joins, for programs: the network's identity, and what commands say about it.
@@ -46,6 +47,9 @@ func summary(id *reach.Identity) [][]string {
 			name += fmt.Sprintf(", of weight %d", m.Weight)
 		}
 		rows = append(rows, []string{"member", name + ", id " + m.Actor().Fingerprint()})
+		if of, err := keys.AlgorithmOf(m.EncryptionKey); err == nil {
+			rows = append(rows, []string{"", fmt.Sprintf("encryption key for %s, fingerprint %s", of, keys.Fingerprint(m.EncryptionKey))})
+		}
 	}
 	for _, p := range c.Participants {
 		rows = append(rows, []string{"participant", p.Name + ", id " + p.Actor().Fingerprint()})

@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco/gov/govtest"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/reach"
+	"github.com/cocoframework/coco/keys"
 )
 
 // What --approve takes is what the question takes: the whole digest or the fingerprint, and nothing shorter.
@@ -53,6 +54,7 @@ func TestThePageToApproveBeginsWithATable(t *testing.T) {
 	for _, want := range []string{
 		"fingerprint", id.Constitution.Fingerprint(), "policy default", "policy add-node", "limits ", "queue ", "shares ", "members' keys open the ledger", "durability",
 		string(id.Parsed.Code[0].Measurement), id.Parsed.Members[0].Name + ", id " + id.Parsed.Members[0].Actor().Fingerprint(), id.Parsed.Members[2].Name,
+		"encryption key for X25519, fingerprint " + keys.Fingerprint(id.Parsed.Members[1].EncryptionKey),
 	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("the table lacks %q:\n%s", want, table)
