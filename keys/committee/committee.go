@@ -170,23 +170,30 @@ func (c *Committee) Seal(label []byte) (keys.Secret, *Sealed, error) {
 // Check says whether what is sealed has the right shape and was made for this committee and label. Whether a box opens, only its seat can tell. The error is
 // coco.ErrVerify.
 func (c *Committee) Check(s *Sealed, label []byte) error {
+	_, err := c.opening(s, label)
+	return err
+}
+
+// opening returns the ciphertext of what is sealed, checked.
+func (c *Committee) opening(s *Sealed, label []byte) (*tdh2.Opening, error) {
 	if len(s.Boxes) != len(c.seats) || len(s.Shares) != len(c.seats) {
-		return fmt.Errorf("%w: sealed secret: expected %d boxes and commitments, found %d and %d", coco.ErrVerify, len(c.seats), len(s.Boxes), len(s.Shares))
+		return nil, fmt.Errorf("%w: sealed secret: expected %d boxes and commitments, found %d and %d", coco.ErrVerify, len(c.seats), len(s.Boxes), len(s.Shares))
 	}
 	for i, b := range s.Boxes {
 		if len(b) != boxSize {
-			return fmt.Errorf("%w: sealed secret: box %d has %d bytes, expected %d", coco.ErrVerify, i+1, len(b), boxSize)
+			return nil, fmt.Errorf("%w: sealed secret: box %d has %d bytes, expected %d", coco.ErrVerify, i+1, len(b), boxSize)
 		}
 	}
-	return c.key.Verify(&s.Ciphertext, label)
+	return c.key.Open(&s.Ciphertext, label)
 }
 
 // Open makes a seat's part. The error is coco.ErrVerify if what is sealed is not of this committee and label, and coco.ErrInvalid if the package is of no seat of it.
 func (c *Committee) Open(p *Package, s *Sealed, label []byte) (Part, error) {
-	if err := c.Check(s, label); err != nil {
+	opening, err := c.opening(s, label)
+	if err != nil {
 		return Part{}, err
 	}
-	partial, err := c.key.Decrypt(p.Share, &s.Ciphertext, label)
+	partial, err := opening.Partial(p.Share)
 	if err != nil {
 		return Part{}, err
 	}
@@ -211,32 +218,31 @@ func (c *Committee) Open(p *Package, s *Sealed, label []byte) (Part, error) {
 // actor, also if there are enough others. A seat counts once. The error is coco.ErrVerify if what is sealed is not of this committee
 // and label, and coco.ErrInvalid if there are not enough parts.
 func (c *Committee) Combine(s *Sealed, label []byte, parts []Part) (_ keys.Secret, faults []error, err error) {
-	if err := c.Check(s, label); err != nil {
+	opening, err := c.opening(s, label)
+	if err != nil {
 		return keys.Secret{}, nil, err
 	}
 	bound := c.bound(&s.Ciphertext, label)
-	var partials []tdh2.Partial
 	var shares []secretsharing.Share
 	seen := map[uint32]bool{}
 	for _, p := range parts {
 		seat := p.Partial.Holder
-		if seen[seat] || len(partials) == c.Threshold() {
+		if seen[seat] || len(shares) == c.Threshold() {
 			continue // of a seat that counts already, or more than are needed
 		}
-		value, err := c.check(s, label, bound, p)
+		value, err := c.check(s, opening, bound, p)
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
 		seen[seat] = true
-		partials = append(partials, p.Partial)
 		shares = append(shares, value)
 	}
-	if len(partials) < c.Threshold() {
+	if len(shares) < c.Threshold() {
 		return keys.Secret{}, faults, fmt.Errorf("%w: expected the parts of %d actors, found %d that are right: ask more actors for theirs",
-			coco.ErrInvalid, c.Threshold(), len(partials))
+			coco.ErrInvalid, c.Threshold(), len(shares))
 	}
-	first, _, err := c.key.Combine(&s.Ciphertext, label, partials)
+	first, err := opening.Secret()
 	if err != nil {
 		return keys.Secret{}, faults, err
 	}
@@ -248,19 +254,19 @@ func (c *Committee) Combine(s *Sealed, label []byte, parts []Part) (_ keys.Secre
 	return secret, faults, err
 }
 
-// check checks a part, and returns its share.
-func (c *Committee) check(s *Sealed, label []byte, bound coco.Digest, p Part) (secretsharing.Share, error) {
+// check checks a part, adds its partial to the opening, and returns its share.
+func (c *Committee) check(s *Sealed, opening *tdh2.Opening, bound coco.Digest, p Part) (secretsharing.Share, error) {
 	seat := p.Partial.Holder
 	if seat < 1 || int(seat) > len(c.seats) {
 		return secretsharing.Share{}, &PartError{Reason: fmt.Sprintf("it is of seat %d, expected 1 to %d", seat, len(c.seats))}
 	}
 	fault := func(reason string) error { return &PartError{Seat: seat, Actor: c.seats[seat-1].Actor, Reason: reason} }
-	if err := c.key.VerifyPartial(&s.Ciphertext, label, p.Partial); err != nil {
-		return secretsharing.Share{}, fault("its partial decryption is wrong")
-	}
 	value, err := ristretto.ParseScalar(p.Share[:])
 	if err != nil || commitment(bound, seat, p.Share) != s.Shares[seat-1] {
 		return secretsharing.Share{}, fault("its share is not what was committed to")
+	}
+	if err := opening.Add(p.Partial); err != nil {
+		return secretsharing.Share{}, fault("its partial decryption is wrong")
 	}
 	return secretsharing.Share{ID: ristretto.At(seat), Value: value}, nil
 }

@@ -1,9 +1,11 @@
 package tdh2
 
 import (
+	"crypto/rand"
 	"fmt"
 
 	"github.com/cloudflare/circl/group"
+	"github.com/cloudflare/circl/math/polynomial"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/keys"
@@ -89,4 +91,28 @@ func (k *Key) scalar(s Share) (group.Scalar, error) {
 		return nil, fmt.Errorf("%w: share of holder %d: it does not match the key: it was altered, or is of another key", coco.ErrInvalid, s.Holder)
 	}
 	return x, nil
+}
+
+// Deal makes a key and its shares in one place, whose word for having forgotten them its holders must take. Package dkg makes them in many. The error is
+// coco.ErrInvalid.
+func Deal(threshold, holders int) (*Key, []Share, error) {
+	if threshold < 1 || threshold > holders || holders > MaxHolders {
+		return nil, nil, fmt.Errorf("%w: key: expected 1 to %d holders and a threshold of 1 to as many, found %d and %d", coco.ErrInvalid, MaxHolders, holders, threshold)
+	}
+	coefficients := make([]group.Scalar, threshold)
+	commitment := make([]ristretto.Point, threshold)
+	for i := range coefficients {
+		coefficients[i] = ristretto.Group.RandomNonZeroScalar(rand.Reader)
+		commitment[i] = ristretto.Encode(ristretto.Group.NewElement().MulGen(coefficients[i]))
+	}
+	k, err := NewKey(commitment, uint32(holders))
+	if err != nil {
+		return nil, nil, err
+	}
+	p, shares := polynomial.New(coefficients), make([]Share, holders)
+	for i := range shares {
+		holder := uint32(i + 1)
+		shares[i] = Share{Holder: holder, Value: ristretto.SecretOf(p.Evaluate(ristretto.At(holder)))}
+	}
+	return k, shares, nil
 }

@@ -5,9 +5,11 @@
 // secret of 32 bytes. It is secure against chosen ciphertexts in the random oracle model if the decisional Diffie-Hellman problem is hard
 // in the group, against an attacker that chose fewer than a threshold of the holders before it began.
 //
-//	anyone            Encapsulate(label)            ──▶ secret, Ciphertext
-//	each holder       Decrypt(share, ciphertext)    ──▶ Partial, after the ciphertext's proof was checked
-//	anyone            Combine(ciphertext, partials) ──▶ secret, and who sent a wrong partial
+//	anyone            Key.Encapsulate(label)        ──▶ secret, Ciphertext
+//	each holder       Key.Decrypt(share, ciphertext) ─▶ Partial, after the ciphertext's proof was checked
+//	anyone            Key.Open(ciphertext, label)   ──▶ Opening, whose proof is checked once for all that follows
+//	                  Opening.Add(partial)          ──▶ whether it is right
+//	                  Opening.Secret()              ──▶ secret
 //
 // A label says what a ciphertext is for. It is not part of the ciphertext: each holder checks the ciphertext against the label of what it
 // was asked to open, so a ciphertext that was made for one epoch, or altered in any way, is opened as no other one. ElGamal's scheme lacks this:
@@ -33,11 +35,9 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 
 	"github.com/cloudflare/circl/group"
-	"github.com/cloudflare/circl/math/polynomial"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/keys"
@@ -89,117 +89,48 @@ func (k *Key) Encapsulate(label []byte) (keys.Secret, Ciphertext, error) {
 	r := g.RandomNonZeroScalar(rand.Reader)
 	u, v := g.NewElement().MulGen(r), g.NewElement().Mul(second, r)
 	c := Ciphertext{U: ristretto.Encode(u), V: ristretto.Encode(v), Proof: k.context(label).Equality(r, ristretto.Pair{Base: g.Generator(), Power: u}, ristretto.Pair{Base: second, Power: v})}
-	secret, err := k.derive(&c, label, g.NewElement().Mul(k.commitment[0], r))
+	secret, err := derive(&c, k.digest(label), g.NewElement().Mul(k.commitment[0], r))
 	return secret, c, err
 }
 
-// Verify checks that a ciphertext was made for this key and a label by someone who knew its secret. A holder MUST NOT use its
-// share on anything else. The error is coco.ErrVerify.
+// Verify checks that a ciphertext was made for this key and a label by someone who knew its secret. The error is coco.ErrVerify.
 func (k *Key) Verify(c *Ciphertext, label []byte) error {
-	_, err := k.verified(c, label)
+	_, err := k.Open(c, label)
 	return err
 }
 
-// verified returns the u of a ciphertext that is right.
-func (k *Key) verified(c *Ciphertext, label []byte) (group.Element, error) {
-	u, err := c.U.Element()
-	if err != nil {
-		return nil, fmt.Errorf("%w: ciphertext: its first point is no element of the group, or the identity", coco.ErrVerify)
-	}
-	v, err := c.V.Element()
-	if err != nil {
-		return nil, fmt.Errorf("%w: ciphertext: its second point is no element of the group, or the identity", coco.ErrVerify)
-	}
-	if !k.context(label).Equal(c.Proof, ristretto.Pair{Base: ristretto.Group.Generator(), Power: u}, ristretto.Pair{Base: second, Power: v}) {
-		return nil, fmt.Errorf("%w: ciphertext: its proof is wrong: it was altered, or made for another key or label", coco.ErrVerify)
-	}
-	return u, nil
-}
-
-// Decrypt makes a holder's partial of a ciphertext. The error is coco.ErrVerify if the ciphertext is not of this key and label, and
-// coco.ErrInvalid if the share is not of this key.
+// Decrypt makes a holder's partial of a ciphertext. The errors are those of Open and Opening.Partial.
 func (k *Key) Decrypt(s Share, c *Ciphertext, label []byte) (Partial, error) {
-	u, err := k.verified(c, label)
+	o, err := k.Open(c, label)
 	if err != nil {
 		return Partial{}, err
 	}
-	x, err := k.scalar(s)
-	if err != nil {
-		return Partial{}, err
-	}
-	g := ristretto.Group
-	point := g.NewElement().Mul(u, x)
-	proof := k.partialContext(c, label, s.Holder).Equality(x, ristretto.Pair{Base: g.Generator(), Power: g.NewElement().MulGen(x)}, ristretto.Pair{Base: u, Power: point})
-	return Partial{Holder: s.Holder, Point: ristretto.Encode(point), Proof: proof}, nil
-}
-
-// VerifyPartial checks a holder's partial of a ciphertext. The error is a *PartialError if it is wrong, and coco.ErrVerify if the ciphertext is.
-func (k *Key) VerifyPartial(c *Ciphertext, label []byte, p Partial) error {
-	u, err := k.verified(c, label)
-	if err != nil {
-		return err
-	}
-	_, err = k.verifyPartial(c, label, u, p)
-	return err
-}
-
-func (k *Key) verifyPartial(c *Ciphertext, label []byte, u group.Element, p Partial) (group.Element, error) {
-	public, err := k.verification(p.Holder)
-	if err != nil {
-		return nil, &PartialError{p.Holder, fmt.Sprintf("the key has holders 1 to %d", k.holders)}
-	}
-	point, err := p.Point.Element()
-	if err != nil {
-		return nil, &PartialError{p.Holder, "it is no element of the group, or the identity"}
-	}
-	if !k.partialContext(c, label, p.Holder).Equal(p.Proof, ristretto.Pair{Base: ristretto.Group.Generator(), Power: public}, ristretto.Pair{Base: u, Power: point}) {
-		return nil, &PartialError{p.Holder, "its proof is wrong: it was altered, or made of another ciphertext or with another share"}
-	}
-	return point, nil
+	return o.Partial(s)
 }
 
 // Combine returns a ciphertext's secret, given the partials of enough holders. Every partial is checked. One that is wrong does not
 // count, and faults has a *PartialError that names its holder, also if there are enough others. A holder counts
 // once. The error is coco.ErrVerify if the ciphertext is wrong, and coco.ErrInvalid if there are not enough partials.
 func (k *Key) Combine(c *Ciphertext, label []byte, partials []Partial) (_ keys.Secret, faults []error, err error) {
-	u, err := k.verified(c, label)
+	o, err := k.Open(c, label)
 	if err != nil {
 		return keys.Secret{}, nil, err
 	}
-	g := ristretto.Group
-	var at []group.Scalar
-	var points []group.Element
-	seen := map[uint32]bool{}
 	for _, p := range partials {
-		point, err := k.verifyPartial(c, label, u, p)
-		switch {
-		case err != nil:
+		if err := o.Add(p); err != nil {
 			faults = append(faults, err)
-		case !seen[p.Holder] && len(points) < k.Threshold():
-			seen[p.Holder] = true
-			at = append(at, ristretto.At(p.Holder))
-			points = append(points, point)
 		}
 	}
-	if len(points) < k.Threshold() {
-		return keys.Secret{}, faults, fmt.Errorf("%w: expected partial decryptions of %d holders, found %d that are right: ask more holders for theirs",
-			coco.ErrInvalid, k.Threshold(), len(points))
-	}
-	sum := g.Identity()
-	for i, point := range points {
-		sum.Add(sum, g.NewElement().Mul(point, polynomial.LagrangeBase(uint(i), at, g.NewScalar())))
-	}
-	secret, err := k.derive(c, label, sum)
+	secret, err := o.Secret()
 	return secret, faults, err
 }
 
 // derive makes the secret from h^r:
 //
 //	HKDF-SHA256(h^r, no salt, "coco tdh2 secret v1" ‖ 0x00 ‖ SHA-256(h ‖ label) ‖ the ciphertext, 32 bytes)
-func (k *Key) derive(c *Ciphertext, label []byte, shared group.Element) (keys.Secret, error) {
+func derive(c *Ciphertext, d coco.Digest, shared group.Element) (keys.Secret, error) {
 	point := ristretto.Encode(shared)
 	defer clear(point[:])
-	d := k.digest(label)
 	out, err := hkdf.Key(sha256.New, point[:], nil, contextSecret+"\x00"+string(c.append(d[:])), keys.SecretSize)
 	if err != nil {
 		return keys.Secret{}, fmt.Errorf("tdh2: %w", err)
@@ -224,10 +155,4 @@ func (k *Key) digest(label []byte) coco.Digest {
 // context is that of a ciphertext's proof.
 func (k *Key) context(label []byte) ristretto.Context {
 	return ristretto.Context{Name: contextCiphertext, Digest: k.digest(label)}
-}
-
-// partialContext is that of a partial's proof. Its digest is SHA-256(SHA-256(h ‖ label) ‖ the ciphertext ‖ holder u32).
-func (k *Key) partialContext(c *Ciphertext, label []byte, holder uint32) ristretto.Context {
-	d := k.digest(label)
-	return ristretto.Context{Name: contextPartial, Digest: sha256.Sum256(binary.BigEndian.AppendUint32(c.append(d[:]), holder))}
 }
