@@ -172,8 +172,8 @@ func (c *chain) blockContext(h *types.Header, src rows.Source, older vm.GetHashF
 		BlockNumber:      h.Number,
 		Time:             h.Time,
 		Difficulty:       h.Difficulty,
-		BaseFee:          c.baseFee,
-		BlobBaseFee:      c.blobFee,
+		BaseFee:          h.BaseFee,
+		BlobBaseFee:      c.blobFeeOf(h),
 		CostPerStateByte: params.CostPerStateByte,
 	}
 	if p := c.settings.Pin; p != nil {
@@ -184,6 +184,14 @@ func (c *chain) blockContext(h *types.Header, src rows.Source, older vm.GetHashF
 		ctx.Random = &h.MixDigest
 	}
 	return ctx
+}
+
+// blobFeeOf is the price of blobs in a block, which is that of every block of a network.
+func (c *chain) blobFeeOf(h *types.Header) *big.Int {
+	if c.settings.Pin != nil || h.ExcessBlobGas == nil || *h.ExcessBlobGas == 0 {
+		return c.blobFee
+	}
+	return eip4844.CalcBlobFee(c.config, h)
 }
 
 // recentHashes is how many blocks' hashes the state holds: more than BLOCKHASH reaches back.

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/big"
-	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core"
@@ -30,7 +28,7 @@ type CallOptions struct {
 }
 
 // StateOverride replaces parts of accounts for one call.
-type StateOverride map[common.Address]statedb.Override
+type StateOverride = map[common.Address]statedb.Override
 
 // BlockOverrides replaces parts of the block's context for one call.
 type BlockOverrides struct {
@@ -107,22 +105,13 @@ func fillMessage(msg *core.Message) *core.Message {
 // run executes a complete message. refusal is the text for a message that cannot be executed at
 // all, about its cause and gas limit: go-ethereum's, which differs between its methods.
 func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptions, refusal string) (*CallResult, error) {
-	if v.head == nil {
-		return nil, fmt.Errorf("%w: the chain has no block yet", coco.ErrNotFound)
+	src := v.State(ctx)
+	next := o != nil && o.Next
+	header, err := l.HeaderFor(ctx, v, next)
+	if err != nil {
+		return nil, err
 	}
-	src := &viewState{ctx: ctx, view: v}
-	header, next := v.head.Header, o != nil && o.Next
-	if next {
-		header = l.chain().nextHeader(v.head, uint64(l.env.Clock.Now().UnixMilli()))
-	} else if v.head.untold {
-		b, err := v.Block(ctx, v.Number())
-		if err != nil {
-			return nil, err
-		}
-		l.head.CompareAndSwap(v.head, b) // later calls need not read it
-		header = b.Header
-	}
-	block := l.chain().blockContext(header, src, src.hash)
+	block := l.BlockContext(header, src)
 	s := statedb.New(src)
 	if o != nil && o.Block != nil {
 		o.Block.apply(&block)
@@ -136,15 +125,15 @@ func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptio
 	}
 	evm := vm.NewEVM(block, s, l.chain().config, vm.Config{NoBaseFee: true})
 	defer evm.Release()
-	src.stop = evm.Cancel
+	src.Stop = evm.Cancel
 	evm.SetJumpDestCache(l.chain().jumps)
 	if next && l.chain().settings.Pin == nil {
 		l.chain().preExecution(evm, header)
 	}
 	if o != nil && len(o.State) > 0 {
 		precompiles := vm.ActivePrecompiledContracts(evm.GetRules())
-		if err := applyOverrides(s, o.State, precompiles); err != nil {
-			return nil, err
+		if err := s.OverrideAll(o.State, precompiles); err != nil {
+			return nil, refuse(err)
 		}
 		evm.SetPrecompiles(precompiles)
 	}
@@ -154,8 +143,8 @@ func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptio
 	switch {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("%w: execution aborted: %w", coco.ErrBusy, context.Cause(ctx))
-	case src.err != nil:
-		return nil, src.err
+	case src.Err != nil:
+		return nil, src.Err
 	case s.Corrupt != nil:
 		return nil, s.Corrupt
 	case err != nil:
@@ -164,33 +153,28 @@ func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptio
 	return &CallResult{Return: result.ReturnData, GasUsed: result.UsedGas, Err: result.Err, Logs: s.TakeLogs(), peakGas: result.MaxUsedGas}, nil
 }
 
-func applyOverrides(s *statedb.DB, list StateOverride, precompiles vm.PrecompiledContracts) error {
-	moved := map[common.Address]bool{}
-	for _, addr := range slices.SortedFunc(maps.Keys(list), common.Address.Cmp) {
-		o := list[addr]
-		p, isPrecompile := precompiles[addr]
-		switch {
-		case moved[addr]:
-			return refusef("account %s has already been overridden by a precompile", addr.Hex())
-		case o.State != nil && o.StateDiff != nil:
-			return refusef("account %s has both 'state' and 'stateDiff'", addr.Hex())
-		case o.MovePrecompileTo != nil && !isPrecompile:
-			return refusef("account %s is not a precompile", addr.Hex())
+// HeaderFor returns the header of the block that a call on a view's state sees: the view's own or, if next, that of the
+// block that a transaction sent now would be in. It MUST NOT be modified.
+func (l *Ledger) HeaderFor(ctx context.Context, v *View, next bool) (*types.Header, error) {
+	switch {
+	case v.head == nil:
+		return nil, fmt.Errorf("%w: the chain has no block yet", coco.ErrNotFound)
+	case next:
+		return l.chain().nextHeader(v.head, uint64(l.env.Clock.Now().UnixMilli())), nil
+	case v.head.untold:
+		b, err := v.Block(ctx, v.Number())
+		if err != nil {
+			return nil, err
 		}
-		if to := o.MovePrecompileTo; to != nil {
-			if _, ok := list[*to]; ok {
-				return refusef("account %s is already overridden", to.Hex())
-			}
-			precompiles[*to] = p
-			moved[*to] = true
-		}
-		if isPrecompile {
-			delete(precompiles, addr)
-		}
-		s.Override(addr, &o)
+		l.head.CompareAndSwap(v.head, b) // later calls need not read it
+		return b.Header, nil
 	}
-	s.Finish(false)
-	return nil
+	return v.head.Header, nil
+}
+
+// BlockContext is what the EVM sees of a block with a header, executed on a view's state.
+func (l *Ledger) BlockContext(h *types.Header, s *State) vm.BlockContext {
+	return l.chain().blockContext(h, s, s.hash)
 }
 
 // EstimateGas finds the smallest gas limit with which a message succeeds: eth_estimateGas, by the

@@ -49,6 +49,7 @@ type executor struct {
 	clock host.Clock
 	wake  func()         // adapter.Env.Wake
 	long  *long          // under way, or done and not in a block; nil if there is none
+	short uint64         // the gas limit up to which a transaction is no long one
 	ends  sync.WaitGroup // goroutines of long transactions
 }
 
@@ -59,7 +60,7 @@ func newExecutor(c *chain, env *adapter.Env, roots *stateroot.Worker) *executor 
 	}
 	return &executor{
 		chain: c, roots: roots, pool: newPool(c.settings), cache: statedb.New(nil), blooms: memo.Blooms{}, jumps: memo.Jumps{},
-		state: env.State, clock: env.Clock, wake: wake,
+		state: env.State, clock: env.Clock, wake: wake, short: longGas,
 	}
 }
 
@@ -285,10 +286,10 @@ func (b *builder) try(k *kept) bool {
 		b.bytes+len(k.checked.raw) > params.MaxBlockSize-maxHeaderSize:
 		b.postpone(k)
 		return false
-	case msg.GasLimit > longGas && b.header != nil:
+	case msg.GasLimit > b.short && b.header != nil:
 		b.postpone(k)
 		return false
-	case msg.GasLimit > longGas:
+	case msg.GasLimit > b.short:
 		b.start(k)
 		return false
 	}

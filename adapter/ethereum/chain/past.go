@@ -100,22 +100,26 @@ func (v *View) oldRow(ctx context.Context, table string, key []byte) ([]byte, er
 	return p.Value, nil
 }
 
-// viewState is the source that a view's state is read from, for one execution or one read. Its first
-// failure sticks: what was read then is worth nothing.
-type viewState struct {
+// State is the source that a view's state is read from, for one execution or one read. Its first
+// failure sticks: what was read then is worth nothing. It belongs to one goroutine.
+type State struct {
+	Stop func() // ends the execution that reads, unless nil
+	Err  error  // the first failure
+
 	ctx  context.Context // of the one request
 	view *View
-	stop func() // ends the execution that reads, unless nil
-	err  error
 }
 
-// Get implements source.
-func (s *viewState) Get(table string, key []byte) ([]byte, bool) {
+// State returns the view's state for one execution.
+func (v *View) State(ctx context.Context) *State { return &State{ctx: ctx, view: v} }
+
+// Get implements rows.Source.
+func (s *State) Get(table string, key []byte) ([]byte, bool) {
 	// Code is named by its content and never removed, so the newest state has all of it.
 	if s.view.old == nil || table == rows.Code {
 		return s.view.snapshot.Get(table, key)
 	}
-	if s.err != nil {
+	if s.Err != nil {
 		return nil, false
 	}
 	row, err := s.view.oldRow(s.ctx, table, key)
@@ -126,8 +130,8 @@ func (s *viewState) Get(table string, key []byte) ([]byte, bool) {
 }
 
 // hash returns the hash of a block that is too old for BLOCKHASH.
-func (s *viewState) hash(number uint64) common.Hash {
-	if s.err != nil {
+func (s *State) hash(number uint64) common.Hash {
+	if s.Err != nil {
 		return common.Hash{}
 	}
 	b, err := s.view.Block(s.ctx, number)
@@ -138,9 +142,9 @@ func (s *viewState) hash(number uint64) common.Hash {
 	return b.Hash
 }
 
-func (s *viewState) fail(err error) {
-	s.err = err
-	if s.stop != nil {
-		s.stop()
+func (s *State) fail(err error) {
+	s.Err = err
+	if s.Stop != nil {
+		s.Stop()
 	}
 }

@@ -325,14 +325,14 @@ func (c *chain) expand(r *rows.Tx, hash common.Hash, b *Block) (*Transaction, er
 	if tx.To() == nil {
 		rc.ContractAddress = crypto.CreateAddress(r.Sender, tx.Nonce())
 	}
-	if c.baseFee != nil {
-		rc.EffectiveGasPrice = new(big.Int).Add(tx.GasTipCap(), c.baseFee)
+	if fee := b.Header.BaseFee; fee != nil {
+		rc.EffectiveGasPrice = new(big.Int).Add(tx.GasTipCap(), fee)
 		if tx.GasFeeCapIntCmp(rc.EffectiveGasPrice) < 0 {
 			rc.EffectiveGasPrice = tx.GasFeeCap()
 		}
 	}
 	if n := len(tx.BlobHashes()); n > 0 {
-		rc.BlobGasUsed, rc.BlobGasPrice = uint64(n)*params.BlobTxBlobGasPerBlob, c.blobFee
+		rc.BlobGasUsed, rc.BlobGasPrice = uint64(n)*params.BlobTxBlobGasPerBlob, c.blobFeeOf(b.Header)
 	}
 	t.Receipt = rc
 	return t, nil
@@ -340,10 +340,10 @@ func (c *chain) expand(r *rows.Tx, hash common.Hash, b *Block) (*Transaction, er
 
 // account reads an account.
 func (v *View) account(ctx context.Context, addr common.Address) (rows.Account, error) {
-	src := viewState{ctx: ctx, view: v}
+	src := v.State(ctx)
 	row, ok := src.Get(rows.Accounts, addr[:])
 	if !ok {
-		return rows.NoAccount, src.err
+		return rows.NoAccount, src.Err
 	}
 	return rows.DecodeAccount(row)
 }
@@ -379,10 +379,10 @@ func (v *View) Storage(ctx context.Context, addr common.Address, slot common.Has
 	if err != nil || !r.Stored {
 		return common.Hash{}, err
 	}
-	src := viewState{ctx: ctx, view: v}
+	src := v.State(ctx)
 	row, ok := src.Get(rows.Storage, rows.AppendStorageKey(nil, &addr, &slot, r.Gen))
 	if !ok {
-		return common.Hash{}, src.err
+		return common.Hash{}, src.Err
 	}
 	return rows.DecodeWord(row)
 }

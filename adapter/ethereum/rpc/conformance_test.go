@@ -40,9 +40,6 @@ var exceptions = map[string][]string{
 		"debug_traceTransaction/", "eth_capabilities/", "eth_config/", "eth_createAccessList/", "eth_getProof/", "eth_getStorageValues/", "eth_simulateV1/",
 		"testing_buildBlockV1/", "txpool_content/", "txpool_contentFrom/",
 	},
-	"calls and receipts take the base fee of the settings, not of the block": {
-		"eth_call/call-callenv-options-eip1559", "eth_getTransactionReceipt/get-dynamic-fee", "eth_getTransactionReceipt/get-setcode-tx",
-	},
 	"the base fee of a network never moves, so that of the next block is not computed": {"eth_baseFee/get-current-basefee"},
 	"a receipt of before Byzantium has the state root after its transaction, which no row holds": {
 		"eth_getBlockReceipts/get-block-receipts-by-hash", "eth_getBlockReceipts/get-block-receipts-n", "eth_getTransactionReceipt/get-legacy-input",

@@ -13,7 +13,6 @@ package statedb
 import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/holiman/uint256"
 
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 )
@@ -363,40 +362,4 @@ func (s *DB) TakeLogs() []*types.Log {
 	logs := s.logs
 	s.logs = nil
 	return logs
-}
-
-// Override says what to replace; nil means to leave it.
-type Override struct {
-	Nonce            *uint64
-	Code             *[]byte
-	Balance          *uint256.Int
-	State            map[common.Hash]common.Hash // the whole storage
-	StateDiff        map[common.Hash]common.Hash
-	MovePrecompileTo *common.Address
-}
-
-// Override replaces parts of an account for a call. It MUST come before the transaction, and ends
-// in finish so that nothing of it can be reverted.
-func (s *DB) Override(addr common.Address, o *Override) {
-	a := s.Ensure(addr)
-	if o.Nonce != nil {
-		s.SetNonce(addr, *o.Nonce, 0)
-	}
-	if o.Balance != nil {
-		s.SetBalance(a, new(uint256.Int).Set(o.Balance))
-	}
-	if o.Code != nil {
-		s.SetCode(addr, *o.Code, 0)
-	}
-	if o.State != nil {
-		s.Size -= len(a.slots)
-		a.slots, a.lastSlot, a.wiped = nil, nil, true
-	}
-	slots := o.State
-	if slots == nil {
-		slots = o.StateDiff
-	}
-	for k, v := range slots {
-		s.SetState(addr, k, v)
-	}
 }
