@@ -2,6 +2,7 @@ package chain
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -172,7 +173,7 @@ func (c *chain) blockContext(h *types.Header, src rows.Source, older vm.GetHashF
 		BlockNumber:      h.Number,
 		Time:             h.Time,
 		Difficulty:       h.Difficulty,
-		BaseFee:          h.BaseFee,
+		BaseFee:          cmp.Or(h.BaseFee, c.baseFee),
 		BlobBaseFee:      c.blobFeeOf(h),
 		CostPerStateByte: params.CostPerStateByte,
 	}

@@ -38,7 +38,8 @@ type BlockOverrides struct {
 	PrevRandao                               *common.Hash
 }
 
-func (o *BlockOverrides) apply(c *vm.BlockContext) {
+// Apply replaces what the overrides say.
+func (o *BlockOverrides) Apply(c *vm.BlockContext) {
 	set := func(to **big.Int, v *big.Int) {
 		if v != nil {
 			*to = v
@@ -114,7 +115,7 @@ func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptio
 	block := l.BlockContext(header, src)
 	s := statedb.New(src)
 	if o != nil && o.Block != nil {
-		o.Block.apply(&block)
+		o.Block.Apply(&block)
 	}
 	// The EVM wants a base fee that the message pays.
 	if m.GasPrice.IsZero() && block.BaseFee != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 )
 
 // JSON-RPC error codes, of the specification, of EIP-1474 and of go-ethereum.
@@ -51,9 +52,12 @@ type retryLater struct {
 // rpcErrorOf gives err the code that clients decide by, and says whether to send the call again.
 func rpcErrorOf(err error) *rpcError {
 	var e *rpcError
+	var coded *group.Error
 	switch {
 	case errors.As(err, &e):
 		return e
+	case errors.As(err, &coded):
+		return &rpcError{coded.Code, coded.Message, coded.Data}
 	case errors.As(err, new(*adapter.StaleError)):
 		e := rpcErrorf(codeUnavailable, "%v", err)
 		e.data = retryLater{RetryAfter: 1}

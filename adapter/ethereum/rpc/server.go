@@ -113,6 +113,13 @@ func (s *Server) full() *fullServer {
 			panic(err) // only a receiver without methods is refused
 		}
 	}
+	for name, groups := range s.groups() {
+		for _, methods := range groups {
+			if err := f.RegisterName(name, methods); err != nil {
+				panic(err)
+			}
+		}
+	}
 	s.served.Store(f)
 	return f
 }

@@ -93,6 +93,39 @@ func (a *Args) Message(baseFee, chainID *big.Int) (*core.Message, error) {
 	return msg, nil
 }
 
+// Transaction is what a message of the arguments would be sent as, without a signature: one with dynamic fees unless they
+// say otherwise.
+func (a *Args) Transaction(msg *core.Message, baseFee, chainID *big.Int) *types.Transaction {
+	id, list := uint256.MustFromBig(chainID), msg.AccessList
+	if list == nil {
+		list = types.AccessList{}
+	}
+	switch {
+	case a.AccessList != nil && a.GasPrice != nil:
+		return types.NewTx(&types.AccessListTx{
+			ChainID: chainID, Nonce: msg.Nonce, GasPrice: msg.GasPrice.ToBig(), Gas: msg.GasLimit, To: msg.To, Value: msg.Value.ToBig(), Data: msg.Data, AccessList: list,
+		})
+	case a.GasPrice != nil || baseFee == nil:
+		return types.NewTx(&types.LegacyTx{
+			Nonce: msg.Nonce, GasPrice: msg.GasPrice.ToBig(), Gas: msg.GasLimit, To: msg.To, Value: msg.Value.ToBig(), Data: msg.Data,
+		})
+	case a.AuthorizationList != nil:
+		return types.NewTx(&types.SetCodeTx{
+			ChainID: id, Nonce: msg.Nonce, GasTipCap: msg.GasTipCap, GasFeeCap: msg.GasFeeCap, Gas: msg.GasLimit, To: *msg.To, Value: msg.Value, Data: msg.Data, AccessList: list,
+			AuthList: a.AuthorizationList,
+		})
+	case a.BlobHashes != nil:
+		return types.NewTx(&types.BlobTx{
+			ChainID: id, Nonce: msg.Nonce, GasTipCap: msg.GasTipCap, GasFeeCap: msg.GasFeeCap, Gas: msg.GasLimit, To: *msg.To, Value: msg.Value, Data: msg.Data, AccessList: list,
+			BlobFeeCap: msg.BlobGasFeeCap, BlobHashes: a.BlobHashes,
+		})
+	}
+	return types.NewTx(&types.DynamicFeeTx{
+		ChainID: chainID, Nonce: msg.Nonce, GasTipCap: msg.GasTipCap.ToBig(), GasFeeCap: msg.GasFeeCap.ToBig(), Gas: msg.GasLimit, To: msg.To, Value: msg.Value.ToBig(), Data: msg.Data,
+		AccessList: list,
+	})
+}
+
 func (a *Args) data() []byte {
 	if a.Input != nil {
 		return *a.Input

@@ -1,0 +1,114 @@
+package debug
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/rlp"
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rows"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+)
+
+// smaller is what to ask for if the bytes of a block are too many.
+const smaller = "ask for single transactions by debug_getRawTransaction"
+
+// withBlock makes a reply of a block.
+func (m *Methods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn func(*chain.View, *chain.Block) (any, error)) (json.RawMessage, error) {
+	v, err := m.s.View(ctx, group.Blocks)
+	if err != nil {
+		return nil, m.s.Fail(err)
+	}
+	defer v.Release()
+	b, err := m.block(ctx, v, at)
+	if err != nil {
+		return nil, m.s.Fail(err)
+	}
+	value, err := fn(v, b)
+	return m.s.Reply(ctx, value, err, smaller)
+}
+
+// GetRawHeader is a block's header in RLP.
+func (m *Methods) GetRawHeader(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(_ *chain.View, b *chain.Block) (any, error) {
+		enc, err := rlp.EncodeToBytes(b.Header)
+		return hexutil.Bytes(enc), err
+	})
+}
+
+// GetRawBlock is a block in RLP.
+func (m *Methods) GetRawBlock(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(v *chain.View, b *chain.Block) (any, error) {
+		body := types.Body{Transactions: make(types.Transactions, len(b.Txs))}
+		for i := range b.Txs {
+			t, err := v.TransactionOf(ctx, b, i)
+			if err != nil {
+				return nil, err
+			}
+			body.Transactions[i] = t.Tx
+		}
+		if hash := b.Header.WithdrawalsHash; hash != nil {
+			if *hash != types.EmptyWithdrawalsHash {
+				return nil, fmt.Errorf("%w: block %d has withdrawals, which this ledger does not hold", coco.ErrMissing, b.Number())
+			}
+			body.Withdrawals = types.Withdrawals{}
+		}
+		enc, err := rlp.EncodeToBytes(types.NewBlockWithHeader(b.Header).WithBody(body))
+		return hexutil.Bytes(enc), err
+	})
+}
+
+// GetRawReceipts is the receipts of a block in their consensus encoding.
+func (m *Methods) GetRawReceipts(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(v *chain.View, b *chain.Block) (any, error) {
+		out := make([]hexutil.Bytes, len(b.Txs))
+		for i := range b.Txs {
+			t, err := v.TransactionOf(ctx, b, i)
+			if err != nil {
+				return nil, err
+			}
+			r := *t.Receipt
+			err = t.EachLog(b, func(l *types.Log) error {
+				r.Logs = append(r.Logs, l)
+				return nil
+			})
+			if err != nil {
+				return nil, err
+			}
+			if out[i], err = r.MarshalBinary(); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	})
+}
+
+// GetRawTransaction is a transaction as it was signed; 0x if there is none.
+func (m *Methods) GetRawTransaction(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
+	v, err := m.s.View(ctx, adapter.Read{Subject: adapter.State, Table: rows.Txs, Key: hash[:]})
+	if err != nil {
+		return nil, m.s.Fail(err)
+	}
+	defer v.Release()
+	t, err := v.Transaction(ctx, hash)
+	var enc hexutil.Bytes
+	switch {
+	case errors.Is(err, coco.ErrNotFound):
+		err = nil
+	case err == nil:
+		enc, err = t.Tx.MarshalBinary()
+	}
+	return m.s.Reply(ctx, enc, err, smaller)
+}
+
+// GetBadBlocks is empty: no block that was executed is refused later.
+func (m *Methods) GetBadBlocks() []struct{} { return []struct{}{} }

@@ -1,0 +1,105 @@
+// Package group is what a group of JSON-RPC methods needs of the server that serves it: states that its caller may see, a
+// place among the calls that execute, and memory for the reply. Each group is a package of its own, which knows no server.
+//
+//	rpc ── Server ──> debug, simulate, proof, …
+//
+// Trust: enclave
+package group
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rows"
+	"github.com/cocoframework/coco/internal/budget"
+)
+
+// Server is what the server does for a method. The context is the one that the method was called with: it names the caller.
+// Errors may be returned as they are by Fail only.
+type Server struct {
+	Ledger *chain.Ledger
+	// View returns the newest state, if the caller may see what the method reads. It MUST be released.
+	View func(ctx context.Context, read adapter.Read) (*chain.View, error)
+	// ViewAt is View for the state that a parameter of a block means; nil means the newest.
+	ViewAt func(ctx context.Context, at *rpc.BlockNumberOrHash, read adapter.Read) (*chain.View, error)
+	// Guarded runs what executes within the time of a call, once the caller's organisation has room for it.
+	Guarded func(ctx context.Context, fn func(context.Context) error) error
+	// Claim is what the reply takes in memory; nil in tests.
+	Claim func(ctx context.Context) *budget.Claim
+	// ReplyBytes is how much of the limit of the reply is left.
+	ReplyBytes func(ctx context.Context) int
+	// Result makes the result of what was written, or of the error. A result that is too large is refused with the advice
+	// what else to ask for.
+	Result func(ctx context.Context, out *budget.Buffer, err error, instead string) (json.RawMessage, error)
+	// Buffer returns a buffer for the result.
+	Buffer func(ctx context.Context) *budget.Buffer
+	// Fail gives an error the code that clients decide by; nil stays nil.
+	Fail func(error) error
+}
+
+// Reply makes the result of a value, or of the error.
+func (s *Server) Reply(ctx context.Context, v any, err error, instead string) (json.RawMessage, error) {
+	if err != nil {
+		return nil, s.Fail(err)
+	}
+	out := s.Buffer(ctx)
+	text, err := json.Marshal(v)
+	if err == nil {
+		err = out.Own(text)
+	}
+	return s.Result(ctx, out, err, instead)
+}
+
+// Reads of what a method may come to see that executes whatever its caller gives it, and of all blocks.
+var (
+	AnyState = adapter.Read{Subject: adapter.State, Table: rows.Accounts, Range: true}
+	Blocks   = adapter.Read{Subject: adapter.State, Table: rows.Blocks, Range: true}
+)
+
+// BlockAt returns the block that a parameter means, or coco.ErrNotFound.
+func BlockAt(ctx context.Context, v *chain.View, at rpc.BlockNumberOrHash) (*chain.Block, error) {
+	if hash, ok := at.Hash(); ok {
+		return v.BlockByHash(ctx, hash)
+	}
+	n, _ := at.Number()
+	switch {
+	case n >= 0:
+		return v.Block(ctx, uint64(n))
+	case n == rpc.EarliestBlockNumber:
+		return v.Block(ctx, 0)
+	}
+	return v.Block(ctx, v.Number())
+}
+
+// Codes of errors.
+const (
+	CodeServer        = -32000
+	CodeReplyTooLarge = -32003
+	CodeInvalidParams = -32602
+	CodeInternal      = -32603
+)
+
+// Error is an error with a code of JSON-RPC.
+type Error struct {
+	Code    int
+	Message string
+	Data    any // nil: none
+}
+
+// Errorf returns an error with a code.
+func Errorf(code int, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// ErrorCode implements rpc.Error.
+func (e *Error) ErrorCode() int { return e.Code }
+
+// ErrorData implements rpc.DataError.
+func (e *Error) ErrorData() any { return e.Data }

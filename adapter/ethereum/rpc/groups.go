@@ -1,0 +1,43 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/debug"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/internal/budget"
+)
+
+// groups are the methods that packages of their own have, by their namespaces.
+func (s *Server) groups() map[string][]any {
+	g := &group.Server{
+		Ledger: s.ledger,
+		View: func(ctx context.Context, read adapter.Read) (*chain.View, error) {
+			return s.view(exchangeOf(ctx), read)
+		},
+		ViewAt: func(ctx context.Context, at *rpc.BlockNumberOrHash, read adapter.Read) (*chain.View, error) {
+			return s.viewAt(ctx, exchangeOf(ctx), at, read)
+		},
+		Guarded: func(ctx context.Context, fn func(context.Context) error) error {
+			return s.guarded(ctx, exchangeOf(ctx).caller, fn)
+		},
+		Claim:      func(ctx context.Context) *budget.Claim { return exchangeOf(ctx).claim },
+		ReplyBytes: func(ctx context.Context) int { return s.limits().ReplyBytes - exchangeOf(ctx).size },
+		Buffer:     func(ctx context.Context) *budget.Buffer { return s.buffer(exchangeOf(ctx)) },
+		Result: func(ctx context.Context, out *budget.Buffer, err error, instead string) (json.RawMessage, error) {
+			return s.result(exchangeOf(ctx), out, err, instead)
+		},
+		Fail: func(err error) error {
+			_, err = rpcResult(struct{}{}, err)
+			return err
+		},
+	}
+	return map[string][]any{
+		"debug": {debug.New(g)},
+	}
+}
