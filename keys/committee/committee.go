@@ -106,6 +106,15 @@ func NewDecryption() (decryption keys.Secret, encryption []byte, err error) {
 	return keys.Secret(seed), k.PublicKey().Bytes(), nil
 }
 
+// decryption returns a seat's own key, given its private part, and its public part.
+func decryption(seed keys.Secret) (hpke.PrivateKey, []byte, error) {
+	k, err := hpke.MLKEM768X25519().NewPrivateKey(seed[:])
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: committee: %w", coco.ErrInvalid, err)
+	}
+	return k, k.PublicKey().Bytes(), nil
+}
+
 // CheckEncryption says whether bytes are a seat's public key. The error is coco.ErrInvalid.
 func CheckEncryption(encryption []byte) error {
 	if _, err := hpke.MLKEM768X25519().NewPublicKey(encryption); err != nil {

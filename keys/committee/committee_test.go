@@ -1,45 +1,23 @@
 package committee
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"testing"
 
-	"github.com/cloudflare/circl/group"
-	"github.com/cloudflare/circl/math/polynomial"
-
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/keys/ristretto"
 	"github.com/cocoframework/coco/keys/tdh2"
 )
 
 // seated makes a committee and its packages in one place, as a key generation does in many.
 func seated(t testing.TB, threshold, n int) (*Committee, []*Package) {
 	t.Helper()
-	coefficients := make([]group.Scalar, threshold)
-	commitment := make([]ristretto.Point, threshold)
-	for i := range coefficients {
-		coefficients[i] = ristretto.Group.RandomNonZeroScalar(rand.Reader)
-		commitment[i] = ristretto.Encode(ristretto.Group.NewElement().MulGen(coefficients[i]))
+	actors := make([]coco.ActorID, n)
+	for i := range actors {
+		actors[i] = sha256.Sum256([]byte{byte(i)})
 	}
-	key, err := tdh2.NewKey(commitment, uint32(n))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := polynomial.New(coefficients)
-	seats, packages := make([]Seat, n), make([]*Package, n)
-	for i := range n {
-		number := uint32(i + 1)
-		decryption, encryption, err := NewDecryption()
-		if err != nil {
-			t.Fatal(err)
-		}
-		seats[i] = Seat{Actor: sha256.Sum256([]byte{byte(i)}), Encryption: encryption}
-		packages[i] = &Package{Share: tdh2.Share{Holder: number, Value: ristretto.SecretOf(p.Evaluate(ristretto.At(number)))}, Decryption: decryption}
-	}
-	c, err := New(key, seats)
+	c, packages, err := Deal(actors, threshold)
 	if err != nil {
 		t.Fatal(err)
 	}
