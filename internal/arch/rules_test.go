@@ -122,7 +122,7 @@ var pure = []rule{
 	{
 		name: "keys are pure",
 		in:   []string{"keys", "keys/..."}, pure: true,
-		only: []string{"", "batch", "canon", "keys", "keys/committee", "keys/dkg", "keys/ristretto", "keys/tdh2", "merkle"},
+		only: []string{"", "batch", "canon", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/ristretto", "keys/tdh2", "merkle"},
 		why:  "secrets must have no way out: no file, no socket and no log",
 	},
 	{
@@ -144,7 +144,7 @@ var pure = []rule{
 	{
 		name: "a decision is pure",
 		in:   []string{"gov/decide"}, pure: true,
-		only:  []string{"", "attest", "batch", "canon", "internal/balance", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "merkle", "store"},
+		only:  []string{"", "attest", "batch", "canon", "internal/balance", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/ristretto", "keys/tdh2", "merkle", "store"},
 		third: never,
 		why:   "an audit repeats it years later: it may depend on the tables, the statement and the rules, and on nothing else",
 	},
@@ -353,9 +353,16 @@ var layers = []rule{
 		why:  "sentences and JSON are made at the edge, so that they can be reworded without touching a ledger",
 	},
 	{
+		name: "a ceremony is a function of the ledger",
+		in:   []string{"gov/ceremony"}, pure: true,
+		only:  []string{"", "attest", "batch", "canon", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/ristretto", "keys/tdh2", "merkle", "store"},
+		third: never,
+		why:   "an audit repeats it without keys, and another leader goes on with it",
+	},
+	{
 		name: "fixtures of governance",
 		in:   []string{"gov/govtest"},
-		only: []string{"", "attest", "attest/virtual", "batch", "canon", "channel", "gov/...", "host", "internal/balance", "keys", "ledger", "merkle", "store", "wire"},
+		only: []string{"", "attest", "attest/virtual", "batch", "canon", "channel", "gov/...", "host", "internal/balance", "keys", "keys/...", "ledger", "merkle", "store", "wire"},
 		why:  "tests of governance need no node",
 	},
 	{
