@@ -196,6 +196,9 @@ const indexFrom = 12
 // Seqno returns the seqno that the transaction gets when committed, or has got.
 func (t *Tx) Seqno() uint64 { return t.whole.seqno }
 
+// View is Set.View.
+func (t *Tx) View() uint64 { return t.set.view }
+
 // Time is Set.Time.
 func (t *Tx) Time() uint64 { return t.set.now }
 

@@ -97,6 +97,9 @@ func Begin(s Session, seqno uint64) (*Ceremony, error) {
 	return c, nil
 }
 
+// Since returns the transaction at which the phase began.
+func (c *Ceremony) Since() uint64 { return c.began }
+
 // Session returns the session.
 func (c *Ceremony) Session() Session { return c.session }
 
@@ -314,6 +317,15 @@ func (c *Ceremony) close(seqno uint64, s *Close) error {
 	}
 	if end := c.began + c.session.Window; seqno < end {
 		return c.refuse("it cannot be closed before transaction %d", end)
+	}
+	return c.Cut(seqno, s)
+}
+
+// Cut applies a Close, however few transactions have followed the phase's beginning: for a caller that has another reason, which everyone can check. The
+// error is coco.ErrInvalid if it is another phase.
+func (c *Ceremony) Cut(seqno uint64, s *Close) error {
+	if s.Phase != c.phase || c.phase >= Done {
+		return c.refuse("the phase %s cannot be closed now", s.Phase)
 	}
 	waiting := c.Waiting()
 	dealing := c.phase == Committing || c.phase == Revealing

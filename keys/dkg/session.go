@@ -34,7 +34,7 @@ const maxWindow = 1 << 32
 type Session struct {
 	Network   coco.Digest    `cbor:"1,keyasint"`           // SHA-256 of the service's public key
 	Version   uint64         `cbor:"2,keyasint"`           // of the key that the ceremony makes, from 1 on
-	Attempt   uint64         `cbor:"3,keyasint"`           // counts the ceremonies for this version
+	Attempt   uint64         `cbor:"3,keyasint"`           // tells the ceremonies for this version apart
 	Receivers []coco.ActorID `cbor:"4,keyasint"`           // whose shares are made, in order of their ids; the first has number 1
 	Threshold uint32         `cbor:"5,keyasint"`           // how many of them open what is encrypted
 	Window    uint64         `cbor:"6,keyasint"`           // transactions from a phase's beginning on, after which a Close ends it
