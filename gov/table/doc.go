@@ -7,7 +7,9 @@
 //	coco.places         where a vote lets nodes run
 //	coco.nodes          the node list, retired ones too
 //	coco.service        the service's certificate
-//	coco.epochs         the epochs, sealed to the members
+//	coco.epochs         the epochs, sealed to the members or to a committee
+//	coco.ceremonies     how committees came to be, and what is said in the ceremony that runs
+//	coco.committees     the committees, their seats and archives
 //	coco.snapshots      the newest snapshots
 //	coco.secrets        the service's key; private, all others are public
 //

@@ -45,6 +45,8 @@ func All() []store.Table {
 		{Name: ProposalsTable, Ordered: true},
 		{Name: BallotsTable, Ordered: true},
 		{Name: PlacesTable, Ordered: true},
+		{Name: CeremoniesTable, Ordered: true},
+		{Name: CommitteesTable, Ordered: true},
 	}
 }
 
@@ -52,7 +54,7 @@ func All() []store.Table {
 type EpochRecord struct {
 	Epoch  uint64 `cbor:"1,keyasint"`
 	Since  uint64 `cbor:"2,keyasint"` // seqno of the transaction that announced it
-	Sealed []byte `cbor:"3,keyasint"` // see keys.ParseSealedEpoch
+	Sealed []byte `cbor:"3,keyasint"` // see archive.FormatOf: keys.ParseSealedEpoch or archive.ParseEpoch
 	// Time is that of the transaction, in milliseconds since 1970. By rules 1 it is absent.
 	Time uint64 `cbor:"4,keyasint,omitempty"`
 }
@@ -271,7 +273,7 @@ func lastOf(r store.Reader, table string, key func(uint64) []byte) uint64 {
 // DecodeEpoch reads an epoch's row. The error is coco.ErrCorrupt.
 func DecodeEpoch(b []byte) (EpochRecord, error) {
 	var rec EpochRecord
-	if err := canon.Unmarshal(b, &rec, canon.Limits{Bytes: MaxRecord}); err != nil {
+	if err := canon.Unmarshal(b, &rec, canon.Limits{Bytes: MaxEpochRecord}); err != nil {
 		return EpochRecord{}, fmt.Errorf("%w: epoch record: %w", coco.ErrCorrupt, err)
 	}
 	return rec, nil

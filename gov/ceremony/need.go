@@ -1,0 +1,244 @@
+package ceremony
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/dkg"
+	"github.com/cocoframework/coco/store"
+)
+
+// rules is the version of the rules that committees exist from.
+const rules = 3
+
+// Needed is a ceremony that is needed.
+type Needed struct {
+	Number  uint64
+	Cause   table.CeremonyCause
+	Session dkg.Session
+	// Acting are the nodes that may act for the receivers, in their order: a member's own one with the smallest id where there is one, and nodes that were silent in the attempt before
+	// only where there is no other. Whoever begins the ceremony may name other trusted ones.
+	Acting []coco.NodeID
+	// Dealing are the nodes that acted for the dealers of a resharing.
+	Dealing []coco.NodeID
+}
+
+// NewKey says whether the ceremony makes a new key.
+func (n *Needed) NewKey() bool { return n.Session.Old == nil }
+
+// Need returns which ceremony is needed now; nil if none is, or one is not over yet.
+func Need(r store.Reader) (*Needed, error) {
+	c, err := table.LoadCore(r)
+	if err != nil || c.Rules < rules {
+		return nil, err
+	}
+	last, has, err := table.NewestCeremony(r)
+	if err != nil || has && (last.State == table.CeremonyRuns || last.State == table.CeremonyDone) {
+		return nil, err
+	}
+	nodes, err := trusted(r)
+	if err != nil {
+		return nil, err
+	}
+	old, err := inForce(r, nodes)
+	if err != nil {
+		return nil, err
+	}
+	to := receivers(c)
+	cause, err := old.cause(r, to, c.Shares.Threshold)
+	if err != nil || cause == "" {
+		return nil, err
+	}
+	network, err := table.Audience(r)
+	if err != nil {
+		return nil, err
+	}
+	n := &Needed{Number: last.Number + 1, Cause: cause}
+	n.Session = dkg.Session{Network: network, Version: 1, Attempt: n.Number, Threshold: uint32(c.Shares.Threshold), Window: uint64(c.Keys.Window)}
+	for _, m := range to {
+		n.Session.Receivers = append(n.Session.Receivers, m.Actor)
+	}
+	switch {
+	case old.rec == nil:
+	case old.renew(to, c.Shares.Threshold):
+		n.Session.Version = old.rec.Version + 1
+	default:
+		n.Session.Version = old.rec.Version
+		n.Session.Old = &dkg.Old{Commitment: old.rec.Commitment}
+		for _, s := range old.rec.Seats {
+			n.Session.Old.Holders = append(n.Session.Old.Holders, s.Actor)
+			n.Dealing = append(n.Dealing, s.Node)
+		}
+	}
+	n.Acting = nodes.act(n.Session.Receivers, last)
+	return n, nil
+}
+
+// receivers returns the members with their encryption keys, in order of their ids.
+func receivers(c *constitution.Constitution) []keys.Recipient {
+	return slices.SortedFunc(slices.Values(c.Recipients()), func(a, b keys.Recipient) int { return bytes.Compare(a.Actor[:], b.Actor[:]) })
+}
+
+// nodeOf is what matters of a trusted node here.
+type nodeOf struct {
+	id    coco.NodeID
+	owner coco.ActorID
+	since uint64
+}
+
+// nodes are the trusted nodes, in order of their ids.
+type nodes []nodeOf
+
+func trusted(r store.Reader) (out nodes, err error) {
+	list, err := table.TrustedNodes(r)
+	for _, rec := range list {
+		out = append(out, nodeOf{rec.ID, rec.Owner, rec.Since})
+	}
+	return out, err
+}
+
+func (n nodes) find(id coco.NodeID) (nodeOf, bool) {
+	i := slices.IndexFunc(n, func(x nodeOf) bool { return x.id == id })
+	if i < 0 {
+		return nodeOf{}, false
+	}
+	return n[i], true
+}
+
+// own says whether a node is trusted, and the actor's own.
+func (n nodes) own(id coco.NodeID, actor coco.ActorID) bool {
+	x, ok := n.find(id)
+	return ok && x.owner == actor
+}
+
+// act chooses who acts for receivers. Blame is the ceremony before: if it failed, nodes that it names act only where there is no other.
+func (n nodes) act(receivers []coco.ActorID, blame table.CeremonyRecord) []coco.NodeID {
+	silent := blamed(blame)
+	var good, own nodes
+	for _, x := range n {
+		if !silent[x.id] {
+			good = append(good, x)
+		}
+	}
+	if len(good) == 0 {
+		good = n
+	}
+	acting := make([]coco.NodeID, len(receivers))
+	for i, actor := range receivers {
+		own = slices.DeleteFunc(slices.Clone(good), func(x nodeOf) bool { return x.owner != actor })
+		if len(own) > 0 {
+			acting[i] = own[0].id
+		} else if len(good) > 0 {
+			acting[i] = good[i%len(good)].id // those without a node are shared out
+		}
+	}
+	return acting
+}
+
+// blamed returns the nodes that acted for those that a failed ceremony names.
+func blamed(c table.CeremonyRecord) map[coco.NodeID]bool {
+	out := map[coco.NodeID]bool{}
+	if c.State != table.CeremonyFailed {
+		return out
+	}
+	add := func(actors []coco.ActorID, acting []coco.NodeID, actor coco.ActorID) {
+		if i := slices.Index(actors, actor); i >= 0 && i < len(acting) {
+			out[acting[i]] = true
+		}
+	}
+	for _, f := range c.Faults {
+		if f.Phase == dkg.Committing || f.Phase == dkg.Revealing || f.Code == dkg.WrongBox {
+			add(c.Session.Dealers(), c.Deals(), f.Actor)
+		} else {
+			add(c.Session.Receivers, c.Acting, f.Actor)
+		}
+	}
+	return out
+}
+
+// present is the committee in force.
+type present struct {
+	rec   *table.CommitteeRecord // nil if there is none
+	nodes nodes
+}
+
+func inForce(r store.Reader, nodes nodes) (present, error) {
+	rec, has, err := table.NewestCommittee(r)
+	if err != nil || !has {
+		return present{nil, nodes}, err
+	}
+	return present{&rec, nodes}, nil
+}
+
+// held returns how many seats have their package in a node's memory.
+func (p present) held() (n int) {
+	for _, s := range p.rec.Seats {
+		if p.rec.Ceremony != 0 && p.nodes.own(s.Node, s.Actor) {
+			n++
+		}
+	}
+	return n
+}
+
+// renew says whether the next ceremony makes a new key.
+func (p present) renew(to []keys.Recipient, threshold int) bool {
+	gone := slices.ContainsFunc(p.rec.Seats, func(s table.SeatRecord) bool {
+		return !slices.ContainsFunc(to, func(m keys.Recipient) bool { return m.Actor == s.Actor })
+	})
+	return gone || threshold > p.rec.Threshold() || p.held() < p.rec.Threshold()
+}
+
+// cause returns why the committee must be replaced; empty if it need not be.
+func (p present) cause(r store.Reader, to []keys.Recipient, threshold int) (table.CeremonyCause, error) {
+	if p.rec == nil {
+		return table.NoCommittee, nil
+	}
+	if !slices.EqualFunc(p.rec.Seats, to, func(s table.SeatRecord, m keys.Recipient) bool { return s.Actor == m.Actor }) {
+		return table.MembersChanged, nil
+	}
+	if threshold != p.rec.Threshold() {
+		return table.ThresholdChanged, nil
+	}
+	if !slices.EqualFunc(p.rec.Seats, to, func(s table.SeatRecord, m keys.Recipient) bool { return bytes.Equal(s.To, m.Key) }) {
+		return table.KeyChanged, nil
+	}
+	began := p.rec.Since
+	if p.rec.Ceremony != 0 {
+		c, err := table.Ceremony(r, p.rec.Ceremony)
+		if err != nil {
+			return "", fmt.Errorf("committee %d: %w", p.rec.Number, err)
+		}
+		began = c.Since
+	}
+	for _, s := range p.rec.Seats {
+		if lost, err := p.lost(r, s); err != nil || lost {
+			return table.SeatLost, err
+		}
+		if p.nodes.own(s.Node, s.Actor) {
+			continue
+		}
+		// One that was there already was passed over for its silence.
+		if slices.ContainsFunc(p.nodes, func(x nodeOf) bool { return x.owner == s.Actor && x.since > began }) {
+			return table.SeatFound, nil
+		}
+	}
+	voted, err := table.RefreshVotedAt(r)
+	if err != nil || voted <= began {
+		return "", err
+	}
+	return table.RefreshVoted, nil
+}
+
+// lost says whether a seat's package is lost with its node.
+func (p present) lost(r store.Reader, s table.SeatRecord) (bool, error) {
+	if _, ok := p.nodes.find(s.Node); ok || p.rec.Ceremony == 0 {
+		return false, nil
+	}
+	rec, err := table.Node(r, s.Node)
+	return err == nil && rec.Owner == s.Actor, err
+}
