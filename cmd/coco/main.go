@@ -20,6 +20,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum"
 	"github.com/cocoframework/coco/adapter/kv"
+	"github.com/cocoframework/coco/attest/snp"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/cli"
@@ -60,6 +61,7 @@ func program() cli.Program {
 				Verifier: virtual.Verifier{}, Measure: virtual.Self,
 				Quoter: func(code coco.Measurement) (host.Quoter, error) { return virtual.NewQuoter(code) },
 			},
+			{Verifier: snp.Verifier{}},
 		},
 	}
 }

@@ -180,8 +180,17 @@ var layers = []rule{
 	{
 		name: "a driver reads evidence only",
 		in:   []string{"attest/..."},
-		only: []string{"", "attest", "attest/collateral", "attest/dcap", "canon", "host"},
+		only: []string{"", "attest", "attest/collateral", "attest/dcap", "attest/snp", "canon", "host"},
 		why:  "clients link drivers to verify nodes; the device, of package host, is all that a driver has of a server",
+	},
+	{
+		name: "what SEV-SNP signs is judged by bytes and a time",
+		in:   []string{"attest/snp", "attest/vtpm", "attest/aci"}, pure: true,
+		only: []string{"", "attest", "attest/collateral", "attest/snp", "canon", "host"},
+		third: func(path string) bool {
+			return strings.HasPrefix(path, "github.com/google/go-sev-guest/") || path == "github.com/google/go-tpm/tpm2" || path == "github.com/veraison/go-cose"
+		},
+		why: "an audit repeats years later what a node decided: from the evidence, its collateral and the time of the decision",
 	},
 	{
 		name: "what a vendor says is parsed from bytes",
@@ -367,8 +376,8 @@ var layers = []rule{
 	},
 	{
 		name: "fixtures stay in tests",
-		in:   []string{"..."}, except: []string{"gov/govtest"},
-		none: []string{"gov/govtest"},
+		in:   []string{"..."}, except: []string{"gov/govtest", "attest/snp/snptest"},
+		none: []string{"gov/govtest", "attest/snp/snptest"},
 		why:  "it makes keys and certificates without a host",
 	},
 	{
@@ -567,7 +576,7 @@ var composition = []rule{
 		name:   "drivers are chosen by the command line",
 		in:     []string{"..."},
 		except: []string{"gov/govtest", "cmd/...", "attest/...", "host/sim", "internal/nettest", "internal/sim"},
-		none:   []string{"attest/virtual", "attest/snp", "attest/tdx", "attest/sgx", "attest/tpm"},
+		none:   []string{"attest/virtual", "attest/snp", "attest/tdx", "attest/sgx", "attest/vtpm", "attest/aci"},
 		why:    "which platforms a binary trusts is one explicit list in cmd, never an import's side effect",
 	},
 	{

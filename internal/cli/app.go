@@ -32,7 +32,7 @@ type Program struct {
 	Platforms []Platform // at least one; the first is the one that this machine's nodes run on
 }
 
-// Platform is an attestation driver.
+// Platform is an attestation driver. Of a platform without Quoter the program reads evidence, and makes none.
 type Platform struct {
 	Verifier attest.Verifier
 	// Measure returns the measurement of the program that runs.
