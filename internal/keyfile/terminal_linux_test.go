@@ -32,8 +32,7 @@ func openPTY(t *testing.T) (person, program *os.File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = program.Close() })
-	return person, program
+	return person, program // which stays open: what still reads there, when a question has ended, changes its settings once more
 }
 
 // A service manager, a supervisor and a terminal that is closed end a program by different signals. One that waits for a passphrase
@@ -55,6 +54,16 @@ func TestASignalEndsTheQuestionForAPassphrase(t *testing.T) {
 			asked := make([]byte, 64)
 			if n, err := person.Read(asked); err != nil || !strings.HasPrefix("Passphrase: ", string(asked[:n])) || n == 0 {
 				t.Fatalf("asked %q, %v", asked[:n], err)
+			}
+			for { // until what is typed is hidden
+				hidden, err := term.GetState(int(program.Fd()))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if *hidden != *before {
+					break
+				}
+				time.Sleep(time.Millisecond)
 			}
 			if err := syscall.Kill(os.Getpid(), s); err != nil {
 				t.Fatal(err)
