@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/gov/ceremony"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/decide"
 	"github.com/cocoframework/coco/gov/members"
@@ -48,12 +49,16 @@ type Auditor struct {
 	constitution *constitution.Constitution
 	service      []byte
 	nodes        map[coco.NodeID]table.NodeRecord
-	epoch        uint64 // the last one announced
-	epochs       []*keys.SealedEpoch
-	sealed       uint64 // the last one used
-	used         map[uint64]bool
-	snapshots    []table.SnapshotRecord
-	store        *store.Store // the public tables of governance, in which decisions are replayed
+	epochs       struct {
+		last   uint64              // announced
+		shared []*keys.SealedEpoch // among the members
+		sealed uint64              // the last one used
+		used   map[uint64]bool
+	}
+	snapshots  []table.SnapshotRecord
+	store      *store.Store // the public tables of governance, in which decisions are replayed
+	ceremonies ceremonies
+	view       uint64 // of the batch that is being followed; zero if it is not known
 
 	applied struct { // the batch applied last
 		index, time uint64
@@ -67,7 +72,8 @@ type Auditor struct {
 
 // New returns an auditor for a ledger from its beginning.
 func New(cfg Config) *Auditor {
-	a := &Auditor{cfg: cfg, nodes: map[coco.NodeID]table.NodeRecord{}, used: map[uint64]bool{}, store: store.New()}
+	a := &Auditor{cfg: cfg, nodes: map[coco.NodeID]table.NodeRecord{}, store: store.New()}
+	a.epochs.used, a.ceremonies.Epochs = map[uint64]bool{}, map[uint64]uint64{}
 	if err := a.store.Create(table.All()...); err != nil {
 		panic(err) // the names differ
 	}
@@ -85,13 +91,13 @@ func (a *Auditor) Nodes() []table.NodeRecord {
 	return slices.SortedFunc(maps.Values(a.nodes), func(x, y table.NodeRecord) int { return bytes.Compare(x.ID[:], y.ID[:]) })
 }
 
-// Epochs returns every epoch announced so far, in order.
-func (a *Auditor) Epochs() []*keys.SealedEpoch { return a.epochs }
+// Epochs returns every epoch announced so far that is shared among the members (format 1), in order. Those that are sealed to a committee are in Tables: table.Epochs.
+func (a *Auditor) Epochs() []*keys.SealedEpoch { return a.epochs.shared }
 
 // Follow follows the public writes of one transaction, as Apply does for those of a batch; first tells that it is the
 // first one of its batch. now is the batch's time in milliseconds since 1970.
 func (a *Auditor) Follow(seqno, now uint64, first bool, writes []store.Write) error {
-	a.first = first
+	a.first, a.view = first, 0
 	return a.transaction(seqno, now, writes)
 }
 
@@ -99,7 +105,7 @@ func (a *Auditor) Follow(seqno, now uint64, first bool, writes []store.Write) er
 func (a *Auditor) Tables() store.Reader { return a.store.Begin(0, 0) }
 
 // Used says whether a batch so far is sealed in an epoch.
-func (a *Auditor) Used(epoch uint64) bool { return a.used[epoch] }
+func (a *Auditor) Used(epoch uint64) bool { return a.epochs.used[epoch] }
 
 // Signer returns the key that must have signed a batch, or why its node may not sign it.
 func (a *Auditor) Signer(h batch.Header) (*ecdsa.PublicKey, error) {
@@ -124,7 +130,7 @@ func (a *Auditor) Apply(b *batch.Batch, public [][]byte) error {
 	if h.Time < a.applied.time {
 		return fmt.Errorf("%w: batch %d is of %s, and the one before it of %s: a ledger's time never goes back", coco.ErrVerify, h.Index, stamp(h.Time), stamp(a.applied.time))
 	}
-	a.applied.before, a.applied.recovered = a.trusted(), coco.NodeID{}
+	a.applied.before, a.applied.recovered, a.view = a.trusted(), coco.NodeID{}, h.View
 	for i, record := range public {
 		seqno := h.First + uint64(i)
 		var err error
@@ -143,15 +149,15 @@ func (a *Auditor) Apply(b *batch.Batch, public [][]byte) error {
 			return fmt.Errorf("%w: transaction %s: %v", coco.ErrVerify, coco.TxID{View: h.View, Seqno: seqno}, err)
 		}
 	}
-	if h.Epoch < max(a.sealed, 1) || h.Epoch > a.epoch {
-		return fmt.Errorf("%w: batch %d is sealed in epoch %d, expected %d to %d", coco.ErrVerify, h.Index, h.Epoch, max(a.sealed, 1), a.epoch)
+	if h.Epoch < max(a.epochs.sealed, 1) || h.Epoch > a.epochs.last {
+		return fmt.Errorf("%w: batch %d is sealed in epoch %d, expected %d to %d", coco.ErrVerify, h.Index, h.Epoch, max(a.epochs.sealed, 1), a.epochs.last)
 	}
 	if latest := a.cfg.Now.Add(maxAhead); a.constitution.Rules >= 2 && !a.cfg.Now.IsZero() && h.Time > uint64(max(0, latest.UnixMilli())) {
 		return fmt.Errorf("%w: batch %d is of %s, expected at most %s, ten minutes from now: the clocks of a majority of its nodes were ahead, or this machine's is behind",
 			coco.ErrVerify, h.Index, stamp(h.Time), latest.UTC().Format(time.RFC3339))
 	}
-	a.sealed, a.applied.index, a.applied.time = h.Epoch, h.Index, h.Time
-	a.used[h.Epoch] = true
+	a.epochs.sealed, a.applied.index, a.applied.time = h.Epoch, h.Index, h.Time
+	a.epochs.used[h.Epoch] = true
 	return nil
 }
 
@@ -192,16 +198,13 @@ func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {
 		err = a.checkLeaving(seqno, byTable)
 	case decides(byTable):
 		err = a.replay(seqno, now, own)
+	case ceremonial(byTable):
+		err = a.repeat(seqno, now, own)
 	default:
 		err = a.applyService(byTable[table.ServiceTable])
 	}
 	if err != nil {
 		return err
-	}
-	for _, w := range byTable[table.EpochsTable] {
-		if err := a.applyEpoch(seqno, now, w); err != nil {
-			return err
-		}
 	}
 	if err := a.applyNodes(seqno, now, byTable); err != nil {
 		return err
@@ -214,6 +217,16 @@ func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {
 		return err
 	}
 	a.store.Commit(seqno)
+	if seqno == 1 {
+		if err := a.genesisCommittee(seqno, now, byTable); err != nil {
+			return err
+		}
+	}
+	for _, w := range byTable[table.EpochsTable] {
+		if err := a.applyEpoch(seqno, now, w); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -222,7 +235,7 @@ func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {
 func sortWrites(writes []store.Write) (own []store.Write, byTable map[string][]store.Write, err error) {
 	known := []string{
 		table.ConstitutionTable, table.ServiceTable, table.EpochsTable, table.NodesTable, table.SnapshotsTable,
-		table.VersionsTable, table.ProposalsTable, table.BallotsTable, table.PlacesTable,
+		table.VersionsTable, table.ProposalsTable, table.BallotsTable, table.PlacesTable, table.CeremoniesTable, table.CommitteesTable,
 	}
 	for _, w := range writes {
 		if !strings.HasPrefix(w.Table, table.TablePrefix) {
@@ -231,7 +244,7 @@ func sortWrites(writes []store.Write) (own []store.Write, byTable map[string][]s
 		if !slices.Contains(known, w.Table) {
 			return nil, nil, fmt.Errorf("it writes to %s in public", w.Table)
 		}
-		if w.Delete && w.Table != table.SnapshotsTable && w.Table != table.PlacesTable {
+		if w.Delete && w.Table != table.SnapshotsTable && w.Table != table.PlacesTable && w.Table != table.CeremoniesTable {
 			return nil, nil, fmt.Errorf("it deletes from %s, where nothing is deleted", w.Table)
 		}
 		if byTable == nil {
@@ -311,6 +324,14 @@ func (a *Auditor) applyEpoch(seqno, now uint64, w store.Write) error {
 	if rec.Time != now {
 		return fmt.Errorf("epoch %d has the time %d, expected %d", rec.Epoch, rec.Time, now)
 	}
+	if committee := table.LastCommittee(a.Tables()); committee > 0 {
+		if err := ceremony.CheckEpoch(a.Tables(), &rec, a.epochs.last, a.view); err != nil {
+			return err
+		}
+		a.epochs.last = rec.Epoch
+		a.ceremonies.Epochs[committee]++
+		return nil
+	}
 	sealed, err := keys.ParseSealedEpoch(rec.Sealed)
 	if err != nil {
 		return err
@@ -318,10 +339,11 @@ func (a *Auditor) applyEpoch(seqno, now uint64, w store.Write) error {
 	if sealed.Epoch != rec.Epoch {
 		return fmt.Errorf("epoch %d holds shares of epoch %d", rec.Epoch, sealed.Epoch)
 	}
-	if err := members.CheckEpoch(a.constitution, a.epoch, sealed); err != nil {
+	if err := members.CheckEpoch(a.constitution, a.epochs.last, sealed); err != nil {
 		return err
 	}
-	a.epoch = rec.Epoch
-	a.epochs = append(a.epochs, sealed)
+	a.epochs.last = rec.Epoch
+	a.epochs.shared = append(a.epochs.shared, sealed)
+	a.ceremonies.Epochs[0]++
 	return nil
 }

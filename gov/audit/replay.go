@@ -45,7 +45,7 @@ func (a *Auditor) replay(seqno, now uint64, own []store.Write) error {
 		return err
 	}
 	if slices.ContainsFunc(outcomes, func(o decide.Outcome) bool { return o.Rotates() }) {
-		if own, err = withoutEpoch(own); err != nil {
+		if own, err = withoutEpoch(own, "those who hold shares have changed"); err != nil {
 			return err
 		}
 	}
@@ -54,22 +54,22 @@ func (a *Auditor) replay(seqno, now uint64, own []store.Write) error {
 	if err != nil {
 		return err
 	}
-	if err := sameWrites(expected, own); err != nil {
+	if err := sameWrites(expected, own, "the members' decision"); err != nil {
 		return err
 	}
 	return a.reload(own)
 }
 
-// withoutEpoch leaves out the one epoch that a change of those who hold shares announces: applyEpoch checks it.
-func withoutEpoch(writes []store.Write) ([]store.Write, error) {
+// withoutEpoch leaves out the one epoch that a change of those who open epochs announces: applyEpoch checks it.
+func withoutEpoch(writes []store.Write, why string) ([]store.Write, error) {
 	rest := slices.DeleteFunc(slices.Clone(writes), func(w store.Write) bool { return w.Table == table.EpochsTable })
 	switch len(writes) - len(rest) {
 	case 0:
-		return nil, fmt.Errorf("those who hold shares have changed, and no epoch is announced for them")
+		return nil, fmt.Errorf("%s, and no epoch is announced for them", why)
 	case 1:
 		return rest, nil
 	}
-	return nil, fmt.Errorf("it announces more than one epoch for the change of those who hold shares")
+	return nil, fmt.Errorf("%s, and it announces more than one epoch for them", why)
 }
 
 // statement returns the envelope that a transaction brought; nil if it brought none.
@@ -106,8 +106,8 @@ func (a *Auditor) statement(before store.Reader, seqno uint64, own []store.Write
 	return raw, nil
 }
 
-// sameWrites compares what must have been written with what was.
-func sameWrites(expected, found []store.Write) error {
+// sameWrites compares what must have been written, by a decision or a ceremony, with what was.
+func sameWrites(expected, found []store.Write, by string) error {
 	type cell struct{ table, key string }
 	want := map[cell]store.Write{}
 	for _, w := range expected {
@@ -118,14 +118,14 @@ func sameWrites(expected, found []store.Write) error {
 		e, ok := want[c]
 		switch {
 		case !ok:
-			return fmt.Errorf("it changes %s, row %.20x, without a decision of the members to do so", w.Table, w.Key)
+			return fmt.Errorf("it changes %s, row %.20x, without a decision of the members to do so: it does not follow from %s", w.Table, w.Key, by)
 		case e.Delete != w.Delete || !bytes.Equal(e.Value, w.Value):
-			return fmt.Errorf("what it writes to %s, row %.20x, is not what the members' decision comes to", w.Table, w.Key)
+			return fmt.Errorf("what it writes to %s, row %.20x, is not what %s comes to", w.Table, w.Key, by)
 		}
 		delete(want, c)
 	}
 	for c := range want {
-		return fmt.Errorf("it leaves out what the members' decision does to %s, row %.20x", c.table, c.key)
+		return fmt.Errorf("it leaves out what %s does to %s, row %.20x", by, c.table, c.key)
 	}
 	return nil
 }

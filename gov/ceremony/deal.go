@@ -59,7 +59,7 @@ func Deal(tx *store.Tx, node coco.NodeID) error {
 
 // CheckDealt checks the committee that a network begins with, as the transaction has written it that began the network. Whether the packages hold shares of the key, their members can tell. The error is
 // coco.ErrVerify or coco.ErrCorrupt.
-func CheckDealt(r *store.Tx, rec *table.CommitteeRecord, node coco.NodeID) error {
+func CheckDealt(r store.Reader, rec *table.CommitteeRecord, node coco.NodeID, seqno, now uint64) error {
 	fault := func(format string, args ...any) error {
 		return fmt.Errorf("%w: the committee that the network begins with: %s", coco.ErrVerify, fmt.Sprintf(format, args...))
 	}
@@ -71,8 +71,8 @@ func CheckDealt(r *store.Tx, rec *table.CommitteeRecord, node coco.NodeID) error
 	switch {
 	case rec.Number != 1 || rec.Version != 1 || rec.Ceremony != 0 || rec.Session != coco.Digest{}:
 		return fault("number %d, key version %d, ceremony %d, expected 1, 1 and none", rec.Number, rec.Version, rec.Ceremony)
-	case rec.Since != r.Seqno() || rec.Time != r.Time():
-		return fault("since %d at time %d, expected %d and %d", rec.Since, rec.Time, r.Seqno(), r.Time())
+	case rec.Since != seqno || rec.Time != now:
+		return fault("since %d at time %d, expected %d and %d", rec.Since, rec.Time, seqno, now)
 	case rec.Threshold() != c.Shares.Threshold || len(rec.Seats) != len(to):
 		return fault("%d of %d seats open, expected %d of %d", rec.Threshold(), len(rec.Seats), c.Shares.Threshold, len(to))
 	}

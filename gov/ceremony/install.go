@@ -93,16 +93,16 @@ func (b *Book) install(tx *store.Tx, rec table.CommitteeRecord) error {
 }
 
 // place returns what is sealed to a committee in this transaction is bound to.
-func place(tx *store.Tx, number, version uint64) (of archive.Of, err error) {
+func place(r store.Reader, number, version uint64) (of archive.Of, err error) {
 	of.Committee, of.Key = number, version
-	if of.Network, err = table.Audience(tx); err == nil {
-		of.Constitution, err = table.ConstitutionDigest(tx)
+	if of.Network, err = table.Audience(r); err == nil {
+		of.Constitution, err = table.ConstitutionDigest(r)
 	}
 	return of, err
 }
 
-func checkArchive(tx *store.Tx, rec *table.CommitteeRecord, c *committee.Committee) error {
-	of, err := place(tx, rec.Number, rec.Version)
+func checkArchive(r store.Reader, rec *table.CommitteeRecord, c *committee.Committee) error {
+	of, err := place(r, rec.Number, rec.Version)
 	if err != nil {
 		return err
 	}

@@ -182,6 +182,11 @@ func Ceremony(r store.Reader, number uint64) (CeremonyRecord, error) {
 	if !ok {
 		return CeremonyRecord{}, fmt.Errorf("%w: there is no ceremony %d", coco.ErrNotFound, number)
 	}
+	return DecodeCeremony(b)
+}
+
+// DecodeCeremony reads a ceremony's row. The error is coco.ErrCorrupt.
+func DecodeCeremony(b []byte) (CeremonyRecord, error) {
 	return decodeKeys[CeremonyRecord](CeremoniesTable, b, MaxCeremonyRecord)
 }
 

@@ -133,7 +133,7 @@ func Plural[N int | uint64](n N, thing string) string {
 		return "1 " + thing
 	case strings.HasSuffix(thing, "ch"):
 		return fmt.Sprintf("%d %ses", n, thing)
-	case strings.HasSuffix(thing, "try"):
+	case strings.HasSuffix(thing, "try"), strings.HasSuffix(thing, "ony"):
 		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(thing, "y"))
 	}
 	return fmt.Sprintf("%d %ss", n, thing)

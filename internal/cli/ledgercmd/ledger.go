@@ -125,6 +125,7 @@ type verified struct {
 	Report       *ledger.Report `json:"report,omitempty"`
 	Constitution coco.Digest    `json:"constitution,omitzero"` // in force at its end
 	Governance   governance     `json:"governance,omitzero"`
+	Keys         *keysJSON      `json:"keys,omitempty"`    // what was checked of committees; absent if there is none
 	Service      string         `json:"service,omitempty"` // its name
 	Nodes        int            `json:"nodes"`             // that were ever admitted
 	Fault        *faultJSON     `json:"fault,omitempty"`
@@ -319,7 +320,7 @@ func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg audit.Config, e
 			err = gerr
 		}
 	}
-	v.Nodes = len(v.auditor.Nodes())
+	v.Keys, v.Nodes = keysOf(v.auditor.Keys()), len(v.auditor.Nodes())
 	if cert, cerr := parseDER(v.auditor.ServiceCertificate()); cerr == nil {
 		v.Service = cert.Subject.CommonName
 	}
@@ -409,6 +410,10 @@ func (a *app) showVerified(v verified, err error) {
 	p.Printf("\n      constitution %d (%s), service %q, root %s\n", v.Governance.Version, v.Constitution.Short(), v.Service, r.Root.Short())
 	if g := v.Governance; g.Proposals > 0 {
 		p.Printf("      governance replayed: %s, %d of them accepted, %s\n", cli.Plural(g.Proposals, "proposal"), g.Accepted, cli.Plural(g.Ballots, "ballot"))
+	}
+	if k := v.Keys; k != nil {
+		p.Printf("      keys checked: %s, %s of which %d failed, %s, %s sealed to committees\n", cli.Plural(k.Committees, "committee"),
+			cli.Plural(k.Ceremonies, "ceremony"), k.Failed, cli.Plural(k.Statements, "statement"), cli.Plural(k.sealedTo(), "epoch"))
 	}
 }
 
