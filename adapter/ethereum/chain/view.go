@@ -146,6 +146,14 @@ func (v *View) Release() { v.snapshot.Release() }
 // Head returns the block whose resulting state this is, or nil before genesis.
 func (v *View) Head() *Block { return v.head }
 
+// Rows returns all rows of the view's state; nil if they are not in memory.
+func (v *View) Rows() store.Reader {
+	if v.old != nil {
+		return nil
+	}
+	return v.snapshot
+}
+
 // Number returns the head's number.
 func (v *View) Number() uint64 {
 	if v.head == nil {

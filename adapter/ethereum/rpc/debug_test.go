@@ -139,8 +139,8 @@ func TestTracesAreBounded(t *testing.T) {
 		code   int
 		says   string
 	}{
-		{"debug_traceCall", []any{map[string]any{"to": endless}, "latest"}, codeReplyTooLarge, "the trace takes more than 100000 bytes"},
-		{"debug_traceCall", []any{map[string]any{"to": caller, "gas": "0xffffff"}, "latest", map[string]any{"tracer": "callTracer"}}, codeReplyTooLarge, "the trace takes more than 100000 bytes"},
+		{"debug_traceCall", []any{map[string]any{"to": endless}, "latest"}, codeReplyTooLarge, "response too large: more than 100000 bytes"},
+		{"debug_traceCall", []any{map[string]any{"to": caller, "gas": "0xffffff"}, "latest", map[string]any{"tracer": "callTracer"}}, codeReplyTooLarge, "response too large: more than 100000 bytes"},
 		{"debug_traceCall", []any{map[string]any{"to": endless}, "latest", map[string]any{"tracer": "callTracer"}}, codeServer, "execution aborted (timeout = 200ms)"},
 		{"debug_traceCall", []any{map[string]any{"to": endless}, "latest", map[string]any{"tracer": "{}"}}, codeServer, "is not offered"},
 		{"debug_traceCall", []any{map[string]any{"to": endless}, "latest", map[string]any{"timeout": "soon"}}, codeServer, "invalid duration"},

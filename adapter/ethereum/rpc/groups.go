@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/debug"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/simulate"
 	"github.com/cocoframework/coco/internal/budget"
 )
 
@@ -39,5 +40,6 @@ func (s *Server) groups() map[string][]any {
 	}
 	return map[string][]any{
 		"debug": {debug.New(g)},
+		"eth":   {simulate.New(g)},
 	}
 }

@@ -36,6 +36,11 @@ func (s *DB) Override(addr common.Address, o *Override) {
 	if o.State != nil {
 		s.Size -= len(a.slots)
 		a.slots, a.lastSlot, a.wiped = nil, nil, true
+		if a.Stored { // rows of the override are of a generation that has none before
+			a.Gen++
+			a.Stored = false
+		}
+		s.note(change{kind: changeTouch, account: a})
 	}
 	slots := o.State
 	if slots == nil {

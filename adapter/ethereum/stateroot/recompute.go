@@ -42,7 +42,7 @@ func Recompute(src store.Reader, more func() bool) (common.Hash, error) {
 	n := 0
 	going := func() bool {
 		if n++; err == nil && n%1024 == 0 && !more() {
-			err = errStopped
+			err = ErrStopped
 		}
 		return err == nil
 	}
@@ -98,7 +98,7 @@ func storageRoot(src store.Reader, addr common.Address, gen uint64, going func()
 	case err != nil:
 		return common.Hash{}, err
 	case stopped:
-		return common.Hash{}, errStopped
+		return common.Hash{}, ErrStopped
 	case len(slots) == 0:
 		return types.EmptyRootHash, nil
 	}

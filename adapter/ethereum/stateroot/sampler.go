@@ -82,7 +82,7 @@ func (s *Sampler) sample(state *store.Snapshot, view, block uint64, k rows.Known
 	took := s.clock.Now().Sub(began)
 	wrong := err == nil && root != k.Root
 	switch {
-	case errors.Is(err, errStopped):
+	case errors.Is(err, ErrStopped):
 	case err != nil:
 		s.log.Error("ethereum: a state root cannot be computed again", "block", k.Number, "err", err)
 	case wrong:

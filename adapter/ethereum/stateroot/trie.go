@@ -119,7 +119,7 @@ func (t *Trie) Load(src store.Reader, more func() bool) error {
 	going := func() bool {
 		n++
 		if err == nil && n%1024 == 0 && !more() {
-			err = errStopped
+			err = ErrStopped
 		}
 		return err == nil
 	}

@@ -68,7 +68,8 @@ type runTrie struct {
 	run int
 }
 
-var errStopped = errors.New("stopped")
+// ErrStopped says that more has ended a computation.
+var ErrStopped = errors.New("stopped")
 
 func NewWorker(clock host.Clock, log *slog.Logger, latest func() *store.Snapshot) *Worker {
 	r := &Worker{clock: clock, log: log, latest: latest, wake: make(chan struct{}, 1), done: make(chan struct{})}
@@ -175,7 +176,7 @@ func (r *Worker) loop() {
 			continue
 		}
 		next, err := r.step(t, run)
-		if err != nil && !errors.Is(err, errStopped) {
+		if err != nil && !errors.Is(err, ErrStopped) {
 			// Headers repeat the last root then; the next leader builds the trie anew.
 			r.log.Error("ethereum: no state roots until the next leader", "err", err)
 			r.stopRun(run)

@@ -155,6 +155,28 @@ type StateOverride map[common.Address]struct {
 	MovePrecompileTo *common.Address             `json:"movePrecompileToAddress"`
 }
 
+// Accounts translates the overrides; nil if there are none.
+func (o *StateOverride) Accounts() chain.StateOverride {
+	if o == nil || len(*o) == 0 {
+		return nil
+	}
+	out := make(chain.StateOverride, len(*o))
+	for addr, a := range *o {
+		account := statedb.Override{State: a.State, StateDiff: a.StateDiff, MovePrecompileTo: a.MovePrecompileTo}
+		if a.Nonce != nil {
+			account.Nonce = (*uint64)(a.Nonce)
+		}
+		if a.Code != nil {
+			account.Code = (*[]byte)(a.Code)
+		}
+		if a.Balance != nil {
+			account.Balance = word(a.Balance)
+		}
+		out[addr] = account
+	}
+	return out
+}
+
 // BlockOverride is the fourth parameter of eth_call.
 type BlockOverride struct {
 	Number        *hexutil.Big
@@ -171,24 +193,10 @@ type BlockOverride struct {
 
 // Options translates the overrides.
 func Options(state *StateOverride, block *BlockOverride) (*chain.CallOptions, error) {
-	o := &chain.CallOptions{}
-	if state != nil && len(*state) > 0 {
-		o.State = make(chain.StateOverride, len(*state))
-		for addr, a := range *state {
-			if a.State != nil && a.StateDiff != nil {
-				return nil, fmt.Errorf("account %s has both 'state' and 'stateDiff'", addr.Hex())
-			}
-			account := statedb.Override{State: a.State, StateDiff: a.StateDiff, MovePrecompileTo: a.MovePrecompileTo}
-			if a.Nonce != nil {
-				account.Nonce = (*uint64)(a.Nonce)
-			}
-			if a.Code != nil {
-				account.Code = (*[]byte)(a.Code)
-			}
-			if a.Balance != nil {
-				account.Balance = word(a.Balance)
-			}
-			o.State[addr] = account
+	o := &chain.CallOptions{State: state.Accounts()}
+	for addr, a := range o.State {
+		if a.State != nil && a.StateDiff != nil {
+			return nil, fmt.Errorf("account %s has both 'state' and 'stateDiff'", addr.Hex())
 		}
 	}
 	if block != nil {

@@ -165,8 +165,8 @@ func (m *Methods) guarded(ctx context.Context, config *tracers.TraceConfig, fn f
 		}
 	}
 	return m.s.Guarded(ctx, func(ctx context.Context) error {
-		s := &session{m: m, ctx: ctx, config: config, meter: meter{limit: m.s.ReplyBytes(ctx), claim: m.s.Claim(ctx)}}
-		defer s.meter.release()
+		s := &session{m: m, ctx: ctx, config: config, meter: meter{memory: m.s.Memory(ctx, instead)}}
+		defer s.meter.memory.Release()
 		return fn(s)
 	})
 }
@@ -191,12 +191,8 @@ func (s *session) block(v *chain.View, b *chain.Block, fn func(i int, t *chain.T
 		return err
 	}
 	defer state.Release()
-	parent, err := v.Block(s.ctx, b.Number()-1)
-	if err != nil {
-		return err
-	}
 	s.run = dryrun.New(s.ctx, s.m.s.Ledger, state)
-	s.run.Begin(b.Header, parent.Header)
+	s.run.Begin(b.Header)
 	for i := 0; i <= last; i++ {
 		t, err := v.TransactionOf(s.ctx, b, i)
 		if err != nil {
@@ -300,7 +296,7 @@ func (s *session) trace(block vm.BlockContext, tx *types.Transaction, msg *core.
 		hooks.OnTxStart(evm.GetVMContext(), tx, msg.From)
 	}
 	result, err := core.ApplyMessage(evm, msg, core.NewGasPool(msg.GasLimit))
-	if failed := errors.Join(s.meter.failed, s.run.Err()); failed != nil {
+	if failed := errors.Join(s.meter.memory.Err(), s.run.Err()); failed != nil {
 		return nil, failed
 	}
 	var receipt *types.Receipt

@@ -12,18 +12,13 @@ import (
 
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/statedb"
-	"github.com/cocoframework/coco/internal/budget"
 )
 
 // meter counts what the traces of a request are going to take in memory, before a tracer keeps it, and ends the trace
 // that exceeds what a reply may take. The gas of a transaction does not bound it: a step costs as little as one gas, and what the
 // tracers keep of it may be the whole stack and memory.
 type meter struct {
-	limit  int
-	claim  *budget.Claim
-	used   int
-	held   int // of used, what is claimed
-	failed error
+	memory *group.Memory
 	stop   func(error)
 
 	state   *statedb.DB
@@ -40,7 +35,6 @@ const (
 	frameBytes   = 512
 	accountBytes = 256
 	createdBytes = 2 * 24 << 10 // the code of a new contract
-	claimBytes   = 256 << 10    // are claimed at a time
 )
 
 // begin prepares for the trace of a transaction.
@@ -52,25 +46,13 @@ func (m *meter) begin(state *statedb.DB, config *tracers.TraceConfig) {
 	m.seen, m.storage = map[common.Address]bool{}, map[common.Address]map[common.Hash]struct{}{}
 }
 
-func (m *meter) release() { m.claim.Give(m.held) }
-
 // take counts n bytes, and reports whether there is room for them.
 func (m *meter) take(n int) bool {
-	if m.failed != nil {
-		return false
+	err := m.memory.Take(n)
+	if err != nil {
+		m.stop(err)
 	}
-	if m.used += n; m.used > m.limit {
-		m.failed = group.Errorf(group.CodeReplyTooLarge, "response too large: the trace takes more than %d bytes (rpc.reply_bytes): %s", m.limit, instead)
-	} else if m.used > m.held {
-		more := max(claimBytes, m.used-m.held)
-		if m.failed = m.claim.Take(more); m.failed == nil {
-			m.held += more
-		}
-	}
-	if m.failed != nil {
-		m.stop(m.failed)
-	}
-	return m.failed == nil
+	return err == nil
 }
 
 // account counts an account with its code once.

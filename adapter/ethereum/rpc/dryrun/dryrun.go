@@ -89,13 +89,23 @@ func (r *Run) Finish(evm *vm.EVM) []*types.Log {
 }
 
 // Begin makes the system calls that precede a block's transactions. The state must be that of its parent.
-func (r *Run) Begin(b, parent *types.Header) {
+func (r *Run) Begin(h *types.Header) {
 	if r.Ledger.Settings().Pin != nil {
 		return // they were made before the first block
 	}
-	evm, release := r.EVM(r.BlockContext(b), vm.Config{})
+	evm, release := r.EVM(r.BlockContext(h), vm.Config{})
 	defer release()
-	core.PreExecution(r.ctx, b.ParentBeaconRoot, parent, evm.ChainConfig(), evm, b.Number, b.Time)
+	SystemCalls(evm, h)
+}
+
+// SystemCalls makes those that precede the transactions of a block (EIP-4788, EIP-2935).
+func SystemCalls(evm *vm.EVM, h *types.Header) {
+	if h.ParentBeaconRoot != nil {
+		core.ProcessBeaconBlockRoot(*h.ParentBeaconRoot, evm, nil)
+	}
+	if evm.GetRules().IsPrague {
+		core.ProcessParentBlockHash(h.ParentHash, evm, nil)
+	}
 }
 
 // Apply executes a transaction of a block again.
