@@ -52,7 +52,7 @@ sim: ## break whole simulated networks in SEEDS (200) ways, from seed FIRST (1; 
 	$(GO) run ./internal/sim/cmd -seed $(FIRST) -seeds $(SEEDS)
 
 MUTANTS ?=
-mutants: ## break a copy of the code in each way of internal/sim/mutate, or in those of MUTANTS, and see who notices
+mutants: ## break a copy of the code in each way of internal/sim/mutate, or in those of MUTANTS (-tests: traps of keys), and see who notices
 	$(GO) run ./internal/sim/mutate $(MUTANTS)
 
 TIMES ?= 3

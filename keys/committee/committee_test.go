@@ -170,7 +170,7 @@ func TestNoSecretOfASeatPrints(t *testing.T) {
 }
 
 func BenchmarkSeal(b *testing.B) {
-	for _, k := range []struct{ threshold, n int }{{2, 3}, {26, 50}} {
+	for _, k := range []struct{ threshold, n int }{{2, 3}, {6, 10}, {26, 50}} {
 		b.Run(fmt.Sprintf("%d_of_%d", k.threshold, k.n), func(b *testing.B) {
 			c, _ := seated(b, k.threshold, k.n)
 			for b.Loop() {

@@ -1,18 +1,13 @@
 package committee
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"slices"
 
-	"github.com/cloudflare/circl/group"
-	"github.com/cloudflare/circl/math/polynomial"
-
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/keys"
-	"github.com/cocoframework/coco/keys/ristretto"
 	"github.com/cocoframework/coco/keys/tdh2"
 )
 
@@ -107,29 +102,18 @@ func (c *Committee) Holds(p *Package) error {
 // Deal makes a committee in one place: for a network that has no more than one enclave yet, and for tests. Whoever deals MUST seal the packages to their actors and forget them; it
 // can open everything until then. The actors get their seats in the order given.
 func Deal(actors []coco.ActorID, threshold int) (*Committee, []*Package, error) {
-	if threshold < 1 || threshold > len(actors) || len(actors) > tdh2.MaxHolders {
-		return nil, nil, fmt.Errorf("%w: committee: expected 1 to %d seats and a threshold of 1 to as many, found %d and %d", coco.ErrInvalid, tdh2.MaxHolders, len(actors), threshold)
-	}
-	coefficients := make([]group.Scalar, threshold)
-	commitment := make([]ristretto.Point, threshold)
-	for i := range coefficients {
-		coefficients[i] = ristretto.Group.RandomNonZeroScalar(rand.Reader)
-		commitment[i] = ristretto.Encode(ristretto.Group.NewElement().MulGen(coefficients[i]))
-	}
-	key, err := tdh2.NewKey(commitment, uint32(len(actors)))
+	key, shares, err := tdh2.Deal(threshold, len(actors))
 	if err != nil {
 		return nil, nil, err
 	}
-	dealt := polynomial.New(coefficients)
 	seats, packages := make([]Seat, len(actors)), make([]*Package, len(actors))
 	for i, actor := range actors {
-		number := uint32(i + 1)
 		decryption, encryption, err := NewDecryption()
 		if err != nil {
 			return nil, nil, err
 		}
 		seats[i] = Seat{Actor: actor, Encryption: encryption}
-		packages[i] = &Package{Share: tdh2.Share{Holder: number, Value: ristretto.SecretOf(dealt.Evaluate(ristretto.At(number)))}, Decryption: decryption}
+		packages[i] = &Package{Share: shares[i], Decryption: decryption}
 	}
 	c, err := New(key, seats)
 	return c, packages, err

@@ -364,17 +364,26 @@ func TestADisputeIsOfOneBoxOfOneSession(t *testing.T) {
 		t.Fatalf("disputes %v and %v, expected one each", verdict.Disputes, other.Disputes)
 	}
 	d := verdict.Disputes[0]
+	// Parties that use a key again: the statement is the same, and only the session differs.
+	replayed := d
+	shared, err := d.Shared.Element()
+	if err != nil {
+		t.Fatal(err)
+	}
+	replayed.Proof = context(contextDispute, s.Digest(), 2, 1).Equality(w.parties[0].opening,
+		ristretto.Pair{Base: ristretto.Group.Generator(), Power: w.c.receiver(1).key}, ristretto.Pair{Base: w.c.dealer(2).key, Power: shared})
 	for name, v := range map[string]*Verdict{
-		"another session's":    {Receiver: 1, Disputes: other.Disputes},
-		"another receiver's":   {Receiver: 3, Disputes: verdict.Disputes},
-		"of another dealer":    {Receiver: 1, Disputes: []Dispute{{Dealer: 3, Shared: d.Shared, Proof: d.Proof}}},
-		"of dealer 0":          {Receiver: 1, Disputes: []Dispute{{Dealer: 0, Shared: d.Shared, Proof: d.Proof}}},
-		"of dealer 4":          {Receiver: 1, Disputes: []Dispute{{Dealer: 4, Shared: d.Shared, Proof: d.Proof}}},
-		"another key":          {Receiver: 1, Disputes: []Dispute{{Dealer: 2, Shared: ristretto.Encode(ristretto.Group.Generator()), Proof: d.Proof}}},
-		"the identity":         {Receiver: 1, Disputes: []Dispute{{Dealer: 2, Proof: d.Proof}}},
-		"the same twice":       {Receiver: 1, Disputes: []Dispute{d, d}},
-		"of receiver 0":        {Receiver: 0},
-		"of an alien receiver": {Receiver: 4},
+		"another session's, of the same keys": {Receiver: 1, Disputes: []Dispute{replayed}},
+		"another session's":                   {Receiver: 1, Disputes: other.Disputes},
+		"another receiver's":                  {Receiver: 3, Disputes: verdict.Disputes},
+		"of another dealer":                   {Receiver: 1, Disputes: []Dispute{{Dealer: 3, Shared: d.Shared, Proof: d.Proof}}},
+		"of dealer 0":                         {Receiver: 1, Disputes: []Dispute{{Dealer: 0, Shared: d.Shared, Proof: d.Proof}}},
+		"of dealer 4":                         {Receiver: 1, Disputes: []Dispute{{Dealer: 4, Shared: d.Shared, Proof: d.Proof}}},
+		"another key":                         {Receiver: 1, Disputes: []Dispute{{Dealer: 2, Shared: ristretto.Encode(ristretto.Group.Generator()), Proof: d.Proof}}},
+		"the identity":                        {Receiver: 1, Disputes: []Dispute{{Dealer: 2, Proof: d.Proof}}},
+		"the same twice":                      {Receiver: 1, Disputes: []Dispute{d, d}},
+		"of receiver 0":                       {Receiver: 0},
+		"of an alien receiver":                {Receiver: 4},
 	} {
 		if err := w.say(v); !errors.Is(err, coco.ErrInvalid) {
 			t.Errorf("%s: error %v, expected coco.ErrInvalid", name, err)
@@ -415,6 +424,44 @@ func TestAStatementIsOfItsPartyAndPhase(t *testing.T) {
 	if err := w.say(mine); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("the same again: error %v, expected coco.ErrInvalid", err)
 	}
+}
+
+// A dealer that speaks twice could choose its dealing once it knows those of others, which would bias the key (Gennaro, Jarecki, Krawczyk, Rabin).
+func TestADealerCommitsAndRevealsOnce(t *testing.T) {
+	w := begin(t, session(3, 2), nil)
+	var first *Commit
+	for phase, _ := w.c.Phase(); phase < Revealing; phase, _ = w.c.Phase() {
+		for i, p := range w.parties {
+			s := p.Owes(w.c)
+			if s == nil {
+				continue
+			}
+			if err := w.say(s); err != nil {
+				t.Fatal(err)
+			}
+			if c, ok := s.(*Commit); ok && i == 0 {
+				first = c
+				changed := *c
+				changed.Dealing[0] ^= 1
+				if err := w.say(&changed); !errors.Is(err, coco.ErrInvalid) {
+					t.Fatalf("another commitment of dealer 1: error %v, expected coco.ErrInvalid", err)
+				}
+			}
+		}
+	}
+	if err := w.say(first); !errors.Is(err, coco.ErrInvalid) {
+		t.Errorf("a commitment that comes too late: error %v, expected coco.ErrInvalid", err)
+	}
+	reveal := w.parties[0].Owes(w.c)
+	for i, want := range []error{nil, coco.ErrInvalid} {
+		if err := w.say(reveal); !errors.Is(err, want) {
+			t.Errorf("the dealing, for the %d. time: error %v", i+1, err)
+		}
+	}
+	if f := w.c.Faults(); len(f) > 0 {
+		t.Errorf("faults %v", f)
+	}
+	w.done()
 }
 
 // A dealer that copies what another one committed to and dealt would cancel or double it.

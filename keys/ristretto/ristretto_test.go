@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cloudflare/circl/group"
+	"github.com/cloudflare/circl/zk/dleq"
 
 	"github.com/cocoframework/coco"
 )
@@ -120,6 +121,26 @@ func TestAProofIsOfOneStatementAndContext(t *testing.T) {
 		if c.Equal(e, a, b) || c.Possessed(p, power) {
 			t.Errorf("a proof with byte %d changed is accepted", i)
 		}
+	}
+}
+
+// A prover that may choose a base after the challenge proves anything: it solves for the base. circl has the transcript without the first base, too, which
+// RFC 9497 uses where that base is fixed.
+func TestAProofThatDoesNotHashItsBaseIsRefused(t *testing.T) {
+	x := Group.RandomNonZeroScalar(rand.Reader)
+	g, u := Group.Generator(), Group.HashToElement([]byte("u"), []byte("test"))
+	a, b := Pair{g, Group.NewElement().MulGen(x)}, Pair{u, Group.NewElement().Mul(u, x)}
+	c := Context{"test v1", coco.Digest{1}}
+	p, err := dleq.Prover{Params: c.params()}.ProveBatchRFC9497(x, a.Power, []group.Element{b.Base}, []group.Element{b.Power}, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := p.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Equal(Proof(encoded), a, b) {
+		t.Fatal("a proof whose challenge leaves the base out is accepted")
 	}
 }
 

@@ -1,8 +1,10 @@
 // Command mutate shows whether the simulation bites: it breaks a copy of the code in one way after the other, plays
-// seeds on each, and prints which invariant was the first to notice, and at which seed.
+// seeds on each, and prints which invariant was the first to notice, and at which seed. What no simulation brings about, as an attack on
+// the arithmetic of keys, a mutant leaves to one test of a package, which it names.
 //
 //	go run ./internal/sim/mutate                     every mutant, 20 seeds each
 //	go run ./internal/sim/mutate -seeds 60 sync once two of them
+//	go run ./internal/sim/mutate -tests              those that a named test must notice
 //	go run ./internal/sim/mutate -check              only whether each still applies and compiles
 //
 // The copy is a temporary folder; nothing of the checkout is changed. docs/testing.md keeps the results.
@@ -29,6 +31,7 @@ func main() {
 	seeds := flag.Int("seeds", 20, "how many seeds a mutant is given to be noticed in")
 	first := flag.Int("first", 1, "the first of them")
 	only := flag.Bool("check", false, "apply and compile every mutant, and play no seed")
+	tests := flag.Bool("tests", false, "only the mutants that a named test must notice, which takes seconds each")
 	flag.Parse()
 	err := error(nil)
 	if *only {
@@ -36,7 +39,11 @@ func main() {
 			fmt.Printf("%d mutants apply and compile\n", len(mutants))
 		}
 	} else {
-		err = run(*first, *seeds, flag.Args())
+		list := mutants
+		if *tests {
+			list = keyMutants
+		}
+		err = run(list, *first, *seeds, flag.Args())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
@@ -44,7 +51,7 @@ func main() {
 	}
 }
 
-func run(first, seeds int, names []string) error {
+func run(list []mutant, first, seeds int, names []string) error {
 	root, err := moduleRoot()
 	if err != nil {
 		return err
@@ -60,7 +67,7 @@ func run(first, seeds int, names []string) error {
 	}
 	survived := 0
 	fmt.Println("| mutant | caught by | seed |\n|---|---|---|")
-	for _, m := range mutants {
+	for _, m := range list {
 		if len(names) > 0 && !slices.Contains(names, m.name) {
 			continue
 		}
@@ -71,6 +78,9 @@ func run(first, seeds int, names []string) error {
 		if caught == "" {
 			survived++
 			caught, seed = "**survived**", fmt.Sprintf("%d to %d", first, first+seeds-1)
+			if m.test != "" {
+				caught, seed = "**survived** "+m.test, ""
+			}
 		}
 		fmt.Printf("| `%s`: %s | %s | %s |\n", m.name, m.what, caught, seed)
 	}
@@ -169,7 +179,25 @@ func (b *bench) try(m mutant) (caught, seed string, err error) {
 		return "", "", err
 	}
 	defer func() { err = errors.Join(err, write(path, whole)) }()
+	if m.test != "" {
+		return b.runTest(m)
+	}
 	return b.play()
+}
+
+// runTest runs the test that must notice a mutant.
+func (b *bench) runTest(m mutant) (caught, seed string, err error) {
+	if out, err := b.command("go", "vet", "./"+m.tests()).CombinedOutput(); err != nil {
+		return "", "", fmt.Errorf("it does not compile:\n%s", out)
+	}
+	out, err := b.command("go", "test", "-run", "^"+m.test+"$", "-count", "1", "-timeout", "5m", "./"+m.tests()).CombinedOutput()
+	switch {
+	case err == nil:
+		return "", "", nil
+	case !bytes.Contains(out, []byte("--- FAIL: "+m.test)) && !bytes.Contains(out, []byte("panic:")):
+		return "", "", fmt.Errorf("%s failed to run:\n%s", m.test, out[max(0, len(out)-4000):])
+	}
+	return "`" + m.test + "` of " + m.tests(), "", nil
 }
 
 var (

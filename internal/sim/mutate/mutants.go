@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"path"
+	"slices"
 )
 
 // mutant is one way to break the code: the text that is replaced must be there exactly once.
@@ -11,7 +13,20 @@ type mutant struct {
 	library    string // the module of the file; "" is this one
 	file       string
 	old, new   string
+	// test is what must notice it, in place of the simulation: a test of the package that pkg names, or of the file's.
+	test, pkg string
 }
+
+// tests returns the folder of the package whose test must notice the mutant.
+func (m mutant) tests() string {
+	if m.pkg != "" {
+		return m.pkg
+	}
+	return path.Dir(m.file)
+}
+
+// mutants are all.
+var mutants = slices.Concat(simulated, keyMutants)
 
 func (m mutant) apply(whole []byte) ([]byte, error) {
 	if n := bytes.Count(whole, []byte(m.old)); n != 1 {
@@ -22,7 +37,8 @@ func (m mutant) apply(whole []byte) ([]byte, error) {
 
 const raft = "go.etcd.io/raft/v3"
 
-var mutants = []mutant{
+// simulated are those that seeds of the simulation must notice.
+var simulated = []mutant{
 	{
 		name: "sync", what: "the ledger is never synced: acknowledge before sync", file: "replica/writer.go",
 		old: "	err := w.log.Sync()\n	w.meter.writing.Store(0)", new: "	err := error(nil)\n	w.meter.writing.Store(0)",

@@ -2,6 +2,8 @@ package main
 
 import (
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,6 +15,25 @@ func TestMutantsHaveNamesOfTheirOwn(t *testing.T) {
 			t.Errorf("two mutants are called %s", m.name)
 		}
 		names[m.name] = true
+	}
+}
+
+// A test that has another name notices nothing.
+func TestTheTestsThatMutantsNameAreThere(t *testing.T) {
+	for _, m := range mutants {
+		if m.test == "" {
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join("../../..", m.tests(), "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(files, func(file string) bool {
+			text, err := os.ReadFile(file)
+			return err == nil && strings.Contains(string(text), "func "+m.test+"(t *testing.T)")
+		}) {
+			t.Errorf("mutant %s: there is no test %s in %s", m.name, m.test, m.tests())
+		}
 	}
 }
 
