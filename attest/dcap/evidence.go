@@ -1,0 +1,93 @@
+package dcap
+
+import (
+	"cmp"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/attest/collateral"
+)
+
+// VerifyEvidence takes evidence apart and verifies its quote, by the collateral that it carries and by that of a source, which may be nil. A root
+// that is nil stands for Intel's. The error wraps attest.ErrQuote.
+func VerifyEvidence(evidence []byte, source collateral.Source, root *x509.Certificate, now time.Time) (*Quote, TCB, error) {
+	q, set, err := Open(evidence, source)
+	if err != nil {
+		return nil, TCB{}, err
+	}
+	tcb, err := Verify(q, set, cmp.Or(root, IntelRoot()), now)
+	return q, tcb, err
+}
+
+// Open takes evidence apart: its quote, parsed, and all collateral that there is. Nothing is verified. The error wraps attest.ErrQuote.
+func Open(evidence []byte, source collateral.Source) (*Quote, *collateral.Set, error) {
+	raw, set, err := collateral.Split(evidence)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", attest.ErrQuote, err)
+	}
+	if source != nil {
+		if set, err = collateral.Merge(set, source()); err != nil {
+			return nil, nil, fmt.Errorf("%w: %w", attest.ErrQuote, err)
+		}
+	}
+	q, err := Parse(raw)
+	return q, set, err
+}
+
+// Needed chooses from collateral what a verifier needs for a quote, so that evidence carries no more: the certificates that sign statements, the CRLs of its issuers,
+// the TCB infos of the processor's family and the identities of its quoting enclave. Of a quote without a PCK certificate it is nothing.
+func Needed(q *Quote, set *collateral.Set) *collateral.Set {
+	var pck PCK
+	err := error(nil)
+	for _, c := range q.Chain {
+		if c.Subject.CommonName == namePCK {
+			pck, err = parsePCK(c)
+			break
+		}
+	}
+	if err != nil {
+		return nil
+	}
+	id, qe := collateral.SGX, collateral.QE
+	if q.TD != nil {
+		id, qe = collateral.TDX, collateral.TDQE
+	}
+	issuers := make(map[string]bool)
+	for _, c := range q.Chain {
+		issuers[string(c.RawIssuer)] = true
+	}
+	return set.Filter(func(it collateral.Item) bool {
+		switch it.Kind {
+		case collateral.Certificate:
+			return it.Certificate.Subject.CommonName == nameTCB
+		case collateral.CRL:
+			return issuers[string(it.CRL.RawIssuer)]
+		case collateral.TCBInfo:
+			return it.TCBInfo.ID == id && it.TCBInfo.FMSPC == pck.FMSPC && it.TCBInfo.PCEID == pck.PCEID
+		case collateral.QEIdentity:
+			return it.QEIdentity.ID == qe
+		default:
+			return false
+		}
+	})
+}
+
+// Matches says whether bytes are as expected where the mask has ones. All three have one length.
+func Matches(found, want, mask []byte) bool { return matches(found, want, mask) }
+
+// Masked reads the fields attributes and attributes_mask of a policy, of n bytes each in hexadecimal digits: both or neither. The error wraps coco.ErrInvalid.
+func Masked(attributes, mask string, n int) (want, ones []byte, err error) {
+	if attributes == "" && mask == "" {
+		return nil, nil, nil
+	}
+	want, errWant := hex.DecodeString(attributes)
+	ones, errMask := hex.DecodeString(mask)
+	if errWant != nil || errMask != nil || len(want) != n || len(ones) != n {
+		return nil, nil, fmt.Errorf("%w: attributes and attributes_mask: found %q and %q, expected both, with %d hexadecimal digits each", coco.ErrInvalid, attributes, mask, 2*n)
+	}
+	return want, ones, nil
+}
