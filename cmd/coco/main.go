@@ -20,7 +20,9 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum"
 	"github.com/cocoframework/coco/adapter/kv"
+	"github.com/cocoframework/coco/attest/sgx"
 	"github.com/cocoframework/coco/attest/snp"
+	"github.com/cocoframework/coco/attest/tdx"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/cli"
@@ -62,6 +64,8 @@ func program() cli.Program {
 				Quoter: func(code coco.Measurement) (host.Quoter, error) { return virtual.NewQuoter(code) },
 			},
 			{Verifier: snp.Verifier{}},
+			{Verifier: tdx.Verifier{}},
+			{Verifier: sgx.Verifier{}},
 		},
 	}
 }
