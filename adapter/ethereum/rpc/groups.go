@@ -9,8 +9,10 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/debug"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/facts"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/simulate"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/states"
 	"github.com/cocoframework/coco/internal/budget"
 )
 
@@ -40,6 +42,6 @@ func (s *Server) groups() map[string][]any {
 	}
 	return map[string][]any{
 		"debug": {debug.New(g)},
-		"eth":   {simulate.New(g)},
+		"eth":   {simulate.New(g), states.New(g), facts.New(g)},
 	}
 }

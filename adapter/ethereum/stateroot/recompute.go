@@ -22,10 +22,10 @@ type leaf struct {
 	value []byte
 }
 
-// rootOf returns the root of a trie of leaves, which it sorts.
-func rootOf(leaves []leaf) (common.Hash, error) {
+// rootOf returns the root of a trie of leaves, which it sorts. onNode, unless nil, is called with each node, after those below it.
+func rootOf(leaves []leaf, onNode trie.OnTrieNode) (common.Hash, error) {
 	slices.SortFunc(leaves, func(a, b leaf) int { return bytes.Compare(a.key[:], b.key[:]) })
-	t := trie.NewStackTrie(nil)
+	t := trie.NewStackTrie(onNode)
 	for i := range leaves {
 		if err := t.Update(leaves[i].key[:], leaves[i].value); err != nil {
 			return common.Hash{}, err
@@ -38,10 +38,29 @@ func rootOf(leaves []leaf) (common.Hash, error) {
 // changes of blocks: it hashes and sorts every row and holds no more than the leaves. more is asked now and then
 // whether to go on.
 func Recompute(src store.Reader, more func() bool) (common.Hash, error) {
+	return stateRoot(src, more, nil)
+}
+
+// asking returns a function that asks more now and then, and is false for ever once that was.
+func asking(more func() bool) func() bool {
+	n, stopped := 0, false
+	return func() bool {
+		if n++; !stopped && n%askEvery == 0 {
+			stopped = !more()
+		}
+		return !stopped
+	}
+}
+
+// askEvery is after how many rows a caller is asked whether to go on.
+const askEvery = 1024
+
+// stateRoot is Recompute. onNode is called with the nodes of the trie of accounts.
+func stateRoot(src store.Reader, more func() bool, onNode trie.OnTrieNode) (common.Hash, error) {
 	var err error
-	n := 0
+	asked := asking(more)
 	going := func() bool {
-		if n++; err == nil && n%1024 == 0 && !more() {
+		if err == nil && !asked() {
 			err = ErrStopped
 		}
 		return err == nil
@@ -58,7 +77,7 @@ func Recompute(src store.Reader, more func() bool) (common.Hash, error) {
 	if err != nil {
 		return common.Hash{}, err
 	}
-	return rootOf(accounts)
+	return rootOf(accounts, onNode)
 }
 
 // accountLeaf returns the value of an account in the trie of accounts; nil if the row says that it does not exist.
@@ -69,7 +88,7 @@ func accountLeaf(src store.Reader, addr common.Address, row []byte, going func()
 	}
 	out := types.StateAccount{Nonce: r.Nonce, Balance: r.Balance, Root: types.EmptyRootHash, CodeHash: r.CodeHash[:]}
 	if r.Stored {
-		if out.Root, err = storageRoot(src, addr, r.Gen, going); err != nil {
+		if out.Root, err = storageRoot(src, addr, r.Gen, going, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -77,7 +96,7 @@ func accountLeaf(src store.Reader, addr common.Address, row []byte, going func()
 }
 
 // storageRoot returns the root of one generation of an account's slots.
-func storageRoot(src store.Reader, addr common.Address, gen uint64, going func() bool) (common.Hash, error) {
+func storageRoot(src store.Reader, addr common.Address, gen uint64, going func() bool, onNode trie.OnTrieNode) (common.Hash, error) {
 	var err error
 	var slots []leaf
 	stopped := false
@@ -102,7 +121,7 @@ func storageRoot(src store.Reader, addr common.Address, gen uint64, going func()
 	case len(slots) == 0:
 		return types.EmptyRootHash, nil
 	}
-	root, err := rootOf(slots)
+	root, err := rootOf(slots, onNode)
 	if err != nil {
 		return common.Hash{}, fmt.Errorf("%w: slots of %v: %w", coco.ErrCorrupt, addr, err)
 	}

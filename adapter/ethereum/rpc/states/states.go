@@ -1,0 +1,176 @@
+// Package states is what is asked about a state beside single values: slots of several accounts, Merkle proofs, and which
+// slots a call is going to need.
+//
+// Trust: enclave
+package states
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/adapter/ethereum/stateroot"
+)
+
+// Methods is the methods, of the namespace eth.
+type Methods struct{ s *group.Server }
+
+// New returns the methods.
+func New(s *group.Server) *Methods { return &Methods{s} }
+
+// Limits of a request, go-ethereum's.
+const (
+	maxSlots = 1024
+	maxKeys  = 1024
+)
+
+const codeTooMany = -38026
+
+// GetStorageValues is slots of several accounts.
+func (m *Methods) GetStorageValues(ctx context.Context, asked map[common.Address][]common.Hash, at *rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	total := 0
+	for _, slots := range asked {
+		if total += len(slots); total > maxSlots {
+			return nil, m.s.Fail(group.Errorf(codeTooMany, "too many slots (max %d)", maxSlots))
+		}
+	}
+	if total == 0 {
+		return nil, m.s.Fail(group.Errorf(group.CodeInvalidParams, "empty request"))
+	}
+	v, err := m.s.ViewAt(ctx, at, group.AnyState)
+	if err != nil {
+		return nil, m.s.Fail(err)
+	}
+	defer v.Release()
+	values := make(map[common.Address][]hexutil.Bytes, len(asked))
+	for addr, slots := range asked {
+		list := make([]hexutil.Bytes, len(slots))
+		for i, slot := range slots {
+			value, err := v.Storage(ctx, addr, slot)
+			if err != nil {
+				return nil, m.s.Fail(err)
+			}
+			list[i] = value[:]
+		}
+		values[addr] = list
+	}
+	return m.s.Reply(ctx, values, nil, "ask for fewer slots")
+}
+
+// account is the reply to eth_getProof.
+type account struct {
+	Address      common.Address  `json:"address"`
+	AccountProof []hexutil.Bytes `json:"accountProof"`
+	Balance      *hexutil.Big    `json:"balance"`
+	CodeHash     common.Hash     `json:"codeHash"`
+	Nonce        hexutil.Uint64  `json:"nonce"`
+	StorageHash  common.Hash     `json:"storageHash"`
+	StorageProof []slot          `json:"storageProof"`
+}
+
+type slot struct {
+	Key   string          `json:"key"`
+	Value *hexutil.Big    `json:"value"`
+	Proof []hexutil.Bytes `json:"proof"`
+}
+
+// A proof is made from all rows of a state: what may be read for one, and what is kept in memory of each row.
+const (
+	maxRows    = 1 << 20
+	askedEvery = 1024 // rows, by package stateroot
+	rowBytes   = 192
+)
+
+// GetProof proves an account and slots of it against the state root after a block, which some later header carries: see
+// docs/json-rpc.md.
+func (m *Methods) GetProof(ctx context.Context, addr common.Address, keys []string, at *rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	if len(keys) > maxKeys {
+		return nil, m.s.Fail(group.Errorf(group.CodeInvalidParams, "too many storage keys requested (max %d, got %d)", maxKeys, len(keys)))
+	}
+	slots, names := make([]common.Hash, len(keys)), make([]string, len(keys))
+	for i, key := range keys {
+		var err error
+		if slots[i], names[i], err = parseKey(key); err != nil {
+			return nil, m.s.Fail(group.Errorf(group.CodeInvalidParams, "%v: %q", err, key))
+		}
+	}
+	v, err := m.s.ViewAt(ctx, at, group.AnyState)
+	if err != nil {
+		return nil, m.s.Fail(err)
+	}
+	defer v.Release()
+	src := v.Rows()
+	if src == nil {
+		root := v.Head().Header.Root
+		return nil, m.s.Fail(fmt.Errorf("missing trie node %x (path ) state of block %d is not available: proofs are made of the newest states, which are in memory", root, v.Number()))
+	}
+	var p *stateroot.Proof
+	err = m.s.Guarded(ctx, func(ctx context.Context) error {
+		claim, read := m.s.Claim(ctx), 0
+		var refused error
+		defer func() { claim.Give(read * rowBytes) }()
+		p, err = stateroot.Prove(src, addr, slots, func() bool {
+			if refused = claim.Take(askedEvery * rowBytes); refused == nil {
+				read += askedEvery
+			}
+			if read > maxRows {
+				refused = fmt.Errorf("the state has more than %d rows, accounts and slots: a proof is made from all of them, and no more are read for one", maxRows)
+			}
+			return refused == nil && ctx.Err() == nil
+		})
+		if refused != nil {
+			return refused
+		}
+		if errors.Is(err, stateroot.ErrStopped) {
+			return ctx.Err()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, m.s.Fail(err)
+	}
+	out := &account{Address: addr, AccountProof: nodes(p.Account), Balance: (*hexutil.Big)(p.Record.Balance.ToBig()), Nonce: hexutil.Uint64(p.Record.Nonce), StorageProof: make([]slot, len(keys))}
+	if p.Record.Exists {
+		out.CodeHash, out.StorageHash = p.Record.CodeHash, p.StorageRoot
+	}
+	for i := range keys {
+		out.StorageProof[i] = slot{names[i], (*hexutil.Big)(p.Values[i].Big()), nodes(p.Slots[i])}
+	}
+	return m.s.Reply(ctx, out, nil, "ask for fewer keys")
+}
+
+func nodes(list [][]byte) []hexutil.Bytes {
+	out := make([]hexutil.Bytes, len(list))
+	for i := range list {
+		out[i] = list[i]
+	}
+	return out
+}
+
+// parseKey reads a slot leniently, and returns how the reply names it: as it came if it has 32 bytes, else as a quantity.
+func parseKey(s string) (key common.Hash, name string, err error) {
+	digits := strings.TrimPrefix(strings.TrimPrefix(s, "0x"), "0X")
+	if len(digits)&1 > 0 {
+		digits = "0" + digits
+	}
+	if len(digits) > 2*common.HashLength {
+		return key, "", errors.New("storage key too long (want at most 32 bytes)")
+	}
+	b, err := hex.DecodeString(digits)
+	if err != nil {
+		return key, "", errors.New("invalid hex in storage key")
+	}
+	key = common.BytesToHash(b)
+	if len(b) == common.HashLength {
+		return key, key.Hex(), nil
+	}
+	return key, hexutil.EncodeBig(key.Big()), nil
+}
