@@ -41,7 +41,8 @@ const (
 	RemovePolicy      Kind = "remove_policy"
 	Set               Kind = "set"
 	Upgrade           Kind = "upgrade"
-	Rotate            Kind = "rotate" // by rules 1 there is none
+	Rotate            Kind = "rotate"  // by rules 1 there is none
+	Refresh           Kind = "refresh" // by rules 1 and 2 there is none
 )
 
 // Bounds of an action.
@@ -126,6 +127,7 @@ func forms() []form {
 		{Set, []string{"setting", "value"}, nil},
 		{Upgrade, []string{"measurement", "note"}, []string{"replaces"}},
 		{Rotate, nil, nil},
+		{Refresh, nil, nil},
 	}
 }
 

@@ -109,6 +109,8 @@ note = "release 3"
 replaces = "snp:00"
 [[actions]]
 kind = "rotate"
+[[actions]]
+kind = "refresh"
 `
 }
 
@@ -128,7 +130,7 @@ func TestEveryKindIsReadFromTOMLAndCBOR(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(a, again) {
 			t.Errorf("%v came back as %v (%v)", a, again, err)
 		}
-		if s := a.String(); !strings.Contains(s, " ") && a.Kind != Rotate {
+		if s := a.String(); !strings.Contains(s, " ") && a.Kind != Rotate && a.Kind != Refresh {
 			t.Errorf("%q is no sentence", s)
 		}
 	}

@@ -34,13 +34,11 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 	}
 	c := newChange(now)
 	var effects []Effect
-	rotates := false
+	var wanted keyChange
 	for i := range actions {
-		if actions[i].Kind == action.Rotate {
-			if !r.rotates {
-				return nil, nil, inAction(impossible(reason.LaterKind, string(action.Rotate), ""), actions, i)
-			}
-			rotates = true
+		if keys, err := wanted.take(actions[i].Kind, r); err != nil {
+			return nil, nil, inAction(err, actions, i)
+		} else if keys {
 			continue
 		}
 		e, err := c.apply(&actions[i])
@@ -81,10 +79,36 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 		return nil, nil, err
 	}
 	effects = append(effects, followed...)
-	if rotates || Rotates(now.Constitution, next) {
+	if wanted.epoch || Rotates(now.Constitution, next) {
 		effects = append(effects, Effect{Kind: EpochRotated, Holders: len(next.Members), Threshold: next.Shares.Threshold})
 	}
+	if wanted.shares {
+		effects = append(effects, Effect{Kind: KeyRefreshed})
+	}
 	return next, effects, nil
+}
+
+// keyChange is what actions want of the network's keys. Nothing of the constitution changes by it.
+type keyChange struct {
+	epoch  bool // a new one
+	shares bool // of the committee's key, anew
+}
+
+// take notes an action, and says whether it is about keys.
+func (k *keyChange) take(kind action.Kind, r rules) (is bool, err error) {
+	known := true
+	switch kind {
+	case action.Rotate:
+		k.epoch, known = true, r.rotates
+	case action.Refresh:
+		k.shares, known = true, r.committees
+	default:
+		return false, nil
+	}
+	if !known {
+		return true, impossible(reason.LaterKind, string(kind), "")
+	}
+	return true, nil
 }
 
 // checkKey refuses an encryption key that programs of earlier rules cannot read.

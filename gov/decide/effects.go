@@ -29,6 +29,7 @@ const (
 	PolicyRemoved  EffectKind = "policy_removed"
 	SettingChanged EffectKind = "setting_changed"
 	EpochRotated   EffectKind = "epoch_rotated" // those who hold shares have changed
+	KeyRefreshed   EffectKind = "key_refreshed" // the committee's key is shared anew, by a ceremony that follows
 )
 
 // Effect is one thing that an accepted proposal changes: data, on which package node acts.

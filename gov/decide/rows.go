@@ -75,6 +75,8 @@ func (w *rows) effect(proposal coco.Digest, e *Effect, next *constitution.Consti
 		w.tx.Delete(table.PlacesTable, place)
 	case NodeRetired:
 		return table.RetireNode(w.tx, e.Node)
+	case KeyRefreshed:
+		return table.Put(w.tx, table.CeremoniesTable, []byte(table.RefreshKey), table.RequestRecord{Since: w.tx.Seqno()})
 	case ActorRemoved:
 		if _, stays := next.Member(e.Actor); !stays {
 			return w.void(e.Actor, proposal)

@@ -189,6 +189,41 @@ func TestMembersHaveANewEpochBegin(t *testing.T) {
 	n.Audited(first)
 }
 
+// By rules 3 members may have the committee's key shared anew: nothing of the constitution changes, no epoch is announced, and the tables say that a ceremony is wanted.
+func TestMembersHaveTheKeySharedAnew(t *testing.T) {
+	n := govtest.New(t)
+	first := n.Genesis()
+	var epoch, voted uint64
+	n.Read(func(r store.Reader) { epoch = table.LastEpoch(r) })
+	out := n.Decide(action.Action{Kind: action.Refresh})
+	if out.State != table.Accepted || out.Rotates() || len(out.Effects) != 1 || out.Effects[0].Kind != decide.KeyRefreshed || out.Version != 1 {
+		t.Fatalf("the proposal is %s, effects %v", out.State, out.Effects)
+	}
+	n.Read(func(r store.Reader) {
+		var err error
+		if voted, err = table.RefreshVotedAt(r); err != nil || table.LastEpoch(r) != epoch {
+			t.Errorf("epoch %d follows %d, %v", table.LastEpoch(r), epoch, err)
+		}
+	})
+	if voted != uint64(len(n.Records)) {
+		t.Errorf("voted in transaction %d, expected %d", voted, len(n.Records))
+	}
+	n.Audited(first)
+}
+
+func TestByRules2NoVoteSharesAKeyAnew(t *testing.T) {
+	n := govtest.New(t)
+	n.C = n.Constitution()
+	n.C.Rules = 2
+	if err := n.C.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	n.Genesis()
+	if _, err := n.Submit(n.SignProposal(n.Members[0], action.Action{Kind: action.Refresh})); reasonOf(err) != reason.LaterKind {
+		t.Errorf("error %v, expected that it is a kind of later rules", err)
+	}
+}
+
 func TestByRules1NoVoteChangesTheKeys(t *testing.T) {
 	n := govtest.New(t)
 	n.C = n.Constitution()

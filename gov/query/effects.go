@@ -43,6 +43,8 @@ func textOf(e *decide.Effect) string {
 		return fmt.Sprintf("%s is %s instead of %s", e.Subject, shorten(e.Value), shorten(cmp.Or(e.Before, "unset")))
 	case decide.EpochRotated:
 		return fmt.Sprintf("a new epoch begins: %d members hold shares, and %d of them open it", e.Holders, e.Threshold)
+	case decide.KeyRefreshed:
+		return "the key that opens the ledger's past is shared anew: the nodes of the members begin a ceremony"
 	}
 	return manifestText(e)
 }

@@ -92,6 +92,8 @@ func codeSentence(a *action.Action) string {
 		return "let nodes no longer run the code " + x.Measurement
 	case action.Rotate:
 		return "change the keys of the ledger: a new epoch begins"
+	case action.Refresh:
+		return "share the key that opens the ledger's past anew: old shares are of no use afterwards"
 	case action.Upgrade:
 		if x.Replaces != "" {
 			note += ", which is to replace " + x.Replaces

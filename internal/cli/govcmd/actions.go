@@ -105,6 +105,7 @@ func actionForms() []actionForm {
 			return nil
 		}},
 		{action.Rotate, "", "the ledger's keys change: a new epoch begins", "rotate", func(*action.Args, []string, *actionFlags) error { return nil }},
+		{action.Refresh, "", "the key that opens the ledger's past is shared anew among the members", "refresh", func(*action.Args, []string, *actionFlags) error { return nil }},
 	}
 }
 
