@@ -1,6 +1,7 @@
 package dcap
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/x509"
 	"encoding/hex"
@@ -90,4 +91,18 @@ func Masked(attributes, mask string, n int) (want, ones []byte, err error) {
 		return nil, nil, fmt.Errorf("%w: attributes and attributes_mask: found %q and %q, expected both, with %d hexadecimal digits each", coco.ErrInvalid, attributes, mask, 2*n)
 	}
 	return want, ones, nil
+}
+
+// Evidence is what a device gives out for a quote: the quote with the collateral of a source that a verifier needs for it, so that the verifier, and an audit years
+// later, need no folder. Of a source that is nil, or has nothing for the quote, it is the quote alone. The error wraps attest.ErrQuote.
+func Evidence(quote []byte, source collateral.Source) ([]byte, error) {
+	q, err := Parse(quote)
+	if err != nil || source == nil {
+		return quote, err
+	}
+	evidence, err := collateral.Bundle(bytes.TrimRight(quote, "\x00"), Needed(q, source()))
+	if err == nil && len(evidence) > attest.MaxQuote {
+		err = fmt.Errorf("%w: with its collateral it has %d bytes, expected at most %d: the folder of collateral holds several of one kind, remove the older ones", attest.ErrQuote, len(evidence), attest.MaxQuote)
+	}
+	return evidence, err
 }

@@ -314,3 +314,24 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+func TestDevicesGiveOutWhatAVerifierNeeds(t *testing.T) {
+	p := newPlace(t, 3, false)
+	quote := p.m.SGX(p.sgx)
+	evidence, err := dcap.Evidence(append(slices.Clone(quote), 0, 0), p.Collateral)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, tcb, err := dcap.VerifyEvidence(evidence, nil, p.Root.Certificate, p.now); err != nil || tcb.Status != collateral.UpToDate || !tcb.Revocation {
+		t.Errorf("found %+v, %v", tcb, err)
+	}
+	if alone, err := dcap.Evidence(quote, nil); err != nil || !slices.Equal(alone, quote) {
+		t.Errorf("without a folder: %d bytes, %v", len(alone), err)
+	}
+	if alone, err := dcap.Evidence(quote, func() *collateral.Set { return nil }); err != nil || !slices.Equal(alone, quote) {
+		t.Errorf("with an empty folder: %d bytes, %v", len(alone), err)
+	}
+	if _, err := dcap.Evidence([]byte("no quote"), p.Collateral); !errors.Is(err, attest.ErrQuote) {
+		t.Errorf("found %v", err)
+	}
+}

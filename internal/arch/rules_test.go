@@ -178,6 +178,12 @@ var layers = []rule{
 		why:  "the same suite tests every host, and the simulated one lies about bytes that it does not understand",
 	},
 	{
+		name: "a device makes evidence and knows no platform",
+		in:   []string{"host/tsm", "host/gramine"}, third: never,
+		only: []string{"", "host"},
+		why:  "what it is given out as evidence is its driver's to say, and a test stands in for the kernel",
+	},
+	{
 		name: "a driver reads evidence only",
 		in:   []string{"attest/..."},
 		only: []string{"", "attest", "attest/collateral", "attest/dcap", "attest/snp", "canon", "host"},
