@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov/audit"
+	"github.com/cocoframework/coco/gov/locks"
 	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/logevent"
@@ -48,7 +49,11 @@ func (s *start) recover(ctx context.Context) error {
 		return err
 	}
 	epochs := auditor.Epochs()
-	if err := s.openLocks(ctx, receiver, recovery.NewOpening(epochs, auditor.Used)); err != nil {
+	opening, err := locks.Opening(auditor.Tables(), auditor.Used)
+	if err != nil {
+		return err
+	}
+	if err := s.openLocks(ctx, receiver, opening); err != nil {
 		return err
 	}
 	c := auditor.Constitution()

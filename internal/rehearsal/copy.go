@@ -20,6 +20,7 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gov/audit"
 	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/locks"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/keys"
@@ -110,13 +111,17 @@ func (c *Copy) ViewOf(seqno uint64) uint64 { return c.views[seqno] }
 func (c *Copy) Constitution() *constitution.Constitution { return c.Auditor.Constitution() }
 
 // opening is what opens the copy.
-func (c *Copy) opening() *recovery.Opening {
-	return recovery.NewOpening(c.Auditor.Epochs(), c.Auditor.Used)
+func (c *Copy) opening() (*recovery.Opening, error) {
+	return locks.Opening(c.Auditor.Tables(), c.Auditor.Used)
 }
 
 // Lock is what must be opened first.
 func (c *Copy) Lock() (*recovery.Lock, error) {
-	lock := c.opening().Next()
+	opening, err := c.opening()
+	if err != nil {
+		return nil, err
+	}
+	lock := opening.Next()
 	if lock == nil {
 		return nil, fmt.Errorf("%w: the ledger in %s has nothing to open", coco.ErrNotFound, c.Path)
 	}

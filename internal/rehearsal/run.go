@@ -164,7 +164,10 @@ func (r *Report) open(ctx context.Context, cfg *Config, c *Copy, lock *recovery.
 		r.fail("%d of the %d members' keys that are needed were given and open: rehearse with the others', or have their members run `coco recovery share check`", n, r.Threshold)
 		return nil
 	}
-	opening := c.opening()
+	opening, err := c.opening()
+	if err != nil {
+		return err
+	}
 	for lock := opening.Next(); lock != nil; lock = opening.Next() {
 		round := receiver.Round(lock)
 		for _, k := range cfg.Keys {

@@ -11,7 +11,8 @@ import (
 
 // Lock is what must be opened. Exactly one of its fields is set. It is public.
 type Lock struct {
-	Epoch *keys.SealedEpoch `cbor:"1,keyasint,omitempty"` // shares of its secret are the members'
+	Epoch     *keys.SealedEpoch `cbor:"1,keyasint,omitempty"` // of format 1: shares of its secret are the members'
+	Committee *Committee        `cbor:"2,keyasint,omitempty"` // whose archive has the secrets of epochs
 }
 
 // maxLock bounds an encoded lock, in bytes.
@@ -33,7 +34,12 @@ type kind interface {
 	combine(parts map[coco.ActorID][]byte) (keys.Secret, error)
 }
 
-func (l *Lock) kind() kind { return epochLock{l.Epoch} }
+func (l *Lock) kind() kind {
+	if l.Committee != nil {
+		return archiveLock{l.Committee}
+	}
+	return epochLock{l.Epoch}
+}
 
 // Marshal encodes the lock.
 func (l *Lock) Marshal() ([]byte, error) { return canon.Marshal(l) }
@@ -41,11 +47,14 @@ func (l *Lock) Marshal() ([]byte, error) { return canon.Marshal(l) }
 // ParseLock decodes what Marshal made, and checks it. The error is coco.ErrInvalid.
 func ParseLock(b []byte) (*Lock, error) {
 	l := new(Lock)
-	err := canon.Unmarshal(b, l, canon.Limits{Bytes: maxLock, Elements: keys.MaxMembers, Pairs: 16})
-	if err == nil && l.Epoch == nil {
-		err = errors.New("it locks nothing")
-	}
-	if err == nil {
+	err := canon.Unmarshal(b, l, canon.Limits{Bytes: maxLock, Elements: 2 * keys.MaxMembers, Pairs: 16})
+	switch {
+	case err != nil:
+	case (l.Epoch == nil) == (l.Committee == nil):
+		err = errors.New("expected an epoch or a committee")
+	case l.Committee != nil:
+		err = l.Committee.check()
+	default:
 		err = l.Epoch.Check()
 	}
 	if err != nil {

@@ -286,9 +286,16 @@ func ledgerOf(t *testing.T, n int) (all []*keys.SealedEpoch, secrets map[uint64]
 	return all, secrets, ms
 }
 
+func shared(all []*keys.SealedEpoch) (out []recovery.Epoch) {
+	for _, e := range all {
+		out = append(out, recovery.Epoch{Number: e.Epoch, Shared: e})
+	}
+	return out
+}
+
 func TestTheNewestLockOpensALedger(t *testing.T) {
 	all, secrets, ms := ledgerOf(t, 5)
-	o := recovery.NewOpening(all, func(epoch uint64) bool { return epoch < 5 })
+	o := recovery.NewOpening(shared(all), nil, func(epoch uint64) bool { return epoch < 5 })
 	mine, locks := receiver(t, end), 0
 	for lock := o.Next(); lock != nil; lock = o.Next() {
 		locks++
@@ -323,7 +330,7 @@ func TestTheNewestLockOpensALedger(t *testing.T) {
 // An epoch that was announced and never used may be impossible to open. One in which transactions are sealed may not.
 func TestWhatIsNeededIsNotGivenUp(t *testing.T) {
 	all, secrets, _ := ledgerOf(t, 3)
-	o := recovery.NewOpening(all, func(epoch uint64) bool { return epoch != 3 })
+	o := recovery.NewOpening(shared(all), nil, func(epoch uint64) bool { return epoch != 3 })
 	if lock := o.Next(); lock.Epoch.Epoch != 3 || !o.GiveUp(lock) {
 		t.Errorf("an epoch that is not used is needed: %s", lock)
 	}
