@@ -27,6 +27,7 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/succession"
 )
 
 // InsecureNotice stands in the subject of every certificate of a network on virtual TEEs.
@@ -40,8 +41,9 @@ var groups = []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256}
 // HTTP/1.1, no session tickets, and a client certificate asked for but neither required nor
 // checked against any authority. A certificate that is shown is proven to be the client's; what
 // it may do is the gateway's decision. The identity's newest certificate is used for every new
-// connection, so that an endorsement takes effect at once.
-func ClientServerConfig(id *Identity) *tls.Config {
+// connection, so that an endorsement takes effect at once. issuer returns the service's certificate, and may be nil: where the service
+// follows another one, it is shown, too, so that a client which knows the old one learns what to check.
+func ClientServerConfig(id *Identity, issuer func() *x509.Certificate) *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		CurvePreferences:       groups,
@@ -50,6 +52,13 @@ func ClientServerConfig(id *Identity) *tls.Config {
 		SessionTicketsDisabled: true,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			cert := id.Certificate()
+			if issuer != nil {
+				if service := issuer(); len(cert.Certificate) == 1 {
+					if _, follows := succession.ExtensionOf(service); follows {
+						cert.Certificate = [][]byte{cert.Certificate[0], service.Raw}
+					}
+				}
+			}
 			return &cert, nil
 		},
 	}

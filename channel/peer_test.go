@@ -467,7 +467,7 @@ func TestClientListener(t *testing.T) {
 			t.Fatal(err)
 		}
 		node := identity(t)
-		config := ClientServerConfig(node)
+		config := ClientServerConfig(node, nil)
 		der, err := service.Endorse(node.PublicKey(), node.ID(), []string{"node1.example:8000", "127.0.0.1"}, true, now, now)
 		if err != nil {
 			t.Fatal(err)

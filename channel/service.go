@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/succession"
 )
 
 const (
@@ -46,20 +47,54 @@ func NewService(name string, insecure bool, now time.Time) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make service key: %w", err)
 	}
-	template := &x509.Certificate{
-		Subject:               marked(pkix.Name{CommonName: name, Organization: []string{name}}, insecure),
-		NotBefore:             now.Add(-backdated),
-		NotAfter:              now.Add(ServiceValidity),
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-		BasicConstraintsValid: true,
-		IsCA:                  true,
-		MaxPathLenZero:        true,
-	}
+	template := serviceTemplate(now.Add(-backdated), now.Add(ServiceValidity))
+	template.Subject = marked(pkix.Name{CommonName: name, Organization: []string{name}}, insecure)
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		return nil, fmt.Errorf("make service certificate: %w", err)
 	}
 	return newService(der, key)
+}
+
+// Succeed makes the service that follows this one in a network that was recovered up to a transaction, whose Merkle root is given. Its certificate has a key of its own and says
+// so; see package succession. The key of this one MUST NOT be used after that.
+func (s *Service) Succeed(last coco.TxID, root coco.Digest, now time.Time) (*Service, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make service key: %w", err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		return nil, fmt.Errorf("make service key: %w", err)
+	}
+	follows, err := succession.New(s.cert, s.key, public, last, root)
+	if err != nil {
+		return nil, err
+	}
+	template := serviceTemplate(now.Add(-backdated), now.Add(ServiceValidity))
+	template.RawSubject, template.ExtraExtensions = s.cert.RawSubject, []pkix.Extension{follows}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, fmt.Errorf("make service certificate: %w", err)
+	}
+	next, err := newService(der, key)
+	if err != nil {
+		return nil, err
+	}
+	_, err = succession.Chain(next.cert)
+	return next, err
+}
+
+// serviceTemplate is what all certificates of services have in common.
+func serviceTemplate(begins, ends time.Time) *x509.Certificate {
+	return &x509.Certificate{
+		NotBefore:             begins,
+		NotAfter:              ends,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLenZero:        true,
+	}
 }
 
 // ParseService returns the service of a certificate and of what MarshalKey wrote.
@@ -205,14 +240,10 @@ func (s *Service) Renew(node *x509.Certificate, now time.Time) ([]byte, error) {
 
 // RenewSelf returns, in DER form, this service's certificate with a later end, of the same key.
 func (s *Service) RenewSelf(now time.Time) ([]byte, error) {
-	template := &x509.Certificate{
-		RawSubject:            s.cert.RawSubject,
-		NotBefore:             s.cert.NotBefore,
-		NotAfter:              now.Add(ServiceValidity),
-		KeyUsage:              s.cert.KeyUsage,
-		BasicConstraintsValid: true,
-		IsCA:                  true,
-		MaxPathLenZero:        true,
+	template := serviceTemplate(s.cert.NotBefore, now.Add(ServiceValidity))
+	template.RawSubject, template.KeyUsage = s.cert.RawSubject, s.cert.KeyUsage
+	if follows, ok := succession.ExtensionOf(s.cert); ok {
+		template.ExtraExtensions = []pkix.Extension{follows}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &s.key.PublicKey, s.key)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/succession"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -90,7 +91,42 @@ func (t *Transport) verifyCertificate(cs tls.ConnectionState) error {
 				coco.ErrUnreachable)
 		}
 		if err := leaf.CheckSignatureFrom(s); err != nil {
+			if next := successor(s, cs.PeerCertificates); next != nil {
+				return next
+			}
 			return fmt.Errorf("%w: the node's certificate %q is not endorsed by service %q: the service certificate is another network's, or something else answers at this address", coco.ErrVerify, leaf.Subject, s.Subject)
+		}
+	}
+	return nil
+}
+
+// SuccessorError says that a network has another service than the one that is known, and that the new one follows the known one: members have recovered the network. It
+// is coco.ErrVerify: nothing is sent to the node before the new service is accepted.
+type SuccessorError struct {
+	Known, New *x509.Certificate
+	Last       coco.TxID // the last transaction of the known service's time that was recovered
+}
+
+func (e *SuccessorError) Error() string {
+	return fmt.Sprintf("%v: members have recovered the network %q: it has a new service with another key, which the known service's key has endorsed after transaction %s; what was committed after that is lost. "+
+		"Check with the members that they did so, and accept the new service: `coco recovery accept`", coco.ErrVerify, e.New.Subject.CommonName, e.Last)
+}
+
+// Unwrap returns coco.ErrVerify.
+func (e *SuccessorError) Unwrap() error { return coco.ErrVerify }
+
+// successor returns that the service which a node shows follows the known one, if it does and has endorsed the node.
+func successor(known *x509.Certificate, shown []*x509.Certificate) error {
+	if len(shown) != 2 || shown[0].CheckSignatureFrom(shown[1]) != nil {
+		return nil
+	}
+	chain, err := succession.Chain(shown[1])
+	if err != nil {
+		return nil
+	}
+	for _, s := range chain[1:] {
+		if bytes.Equal(s.Certificate.RawSubjectPublicKeyInfo, known.RawSubjectPublicKeyInfo) {
+			return &SuccessorError{Known: known, New: shown[1], Last: s.Until}
 		}
 	}
 	return nil

@@ -1,7 +1,6 @@
 package join
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -16,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/succession"
 )
 
 // ServiceFile is the file in a ledger's folder that says whose ledger it is: the service's certificate in PEM form. The
@@ -139,9 +139,12 @@ func (f Folder) Belongs(service *x509.Certificate) error {
 	return f.Admits(service)
 }
 
-// SameService reports whether two certificates are of one service: its certificate is renewed, its key stays.
+// SameService reports whether two certificates are of one network's services: a certificate is renewed, and its key stays; a recovery gives a network a service
+// that follows the one before.
 func SameService(a, b *x509.Certificate) bool {
-	return bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo)
+	x, err1 := succession.ID(a)
+	y, err2 := succession.ID(b)
+	return err1 == nil && err2 == nil && x == y
 }
 
 // showService names a service for people.

@@ -41,6 +41,7 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/succession"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -63,7 +64,11 @@ func (n *Network) ID() coco.Digest { return serviceID(n.Service.Certificate()) }
 
 // serviceID returns the id of the network that a certificate is of.
 func serviceID(service *x509.Certificate) coco.Digest {
-	return sha256.Sum256(service.RawSubjectPublicKeyInfo)
+	id, err := succession.ID(service)
+	if err != nil {
+		return sha256.Sum256(service.RawSubjectPublicKeyInfo) // of no network: the certificate contradicts itself
+	}
+	return id
 }
 
 // LeftBehindError ends the life of a node that has to join the network again, under another key.

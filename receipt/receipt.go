@@ -13,6 +13,9 @@
 //
 //	service certificate ─ signs → its certificate ─ signs → this header is of a committed batch
 //
+// When members have recovered a network, its service has a new key, and its certificate says which service it follows (package succession). With the certificate of the new
+// one, receipts of the time before verify, too.
+//
 // A receipt of format 1, which earlier releases made, lacks that signature. It relies on the salt, which is known only to enclaves
 // and is given out once the transaction is committed, and so on the epoch's keys being in enclaves alone. A
 // threshold of members can open an epoch; whoever has its keys can make a receipt of format 1 for a batch
@@ -37,6 +40,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/merkle"
+	"github.com/cocoframework/coco/succession"
 )
 
 // The formats name the contents of receipts, whatever their media type. This package makes receipts of Format, and reads both.
@@ -142,10 +146,11 @@ func (r *Receipt) Verify(service *x509.Certificate, opts Options) error {
 	if err := h.UnmarshalBinary(r.Header); err != nil {
 		return fail("%w", err)
 	}
-	if err := r.ofService(service, opts); err != nil {
+	services, err := r.ofService(service, opts)
+	if err != nil {
 		return fail("%w", err)
 	}
-	node, err := endorsed("node", r.NodeCertificate, service, opts)
+	node, err := endorsed("node", r.NodeCertificate, services, r.TxID, opts)
 	if err != nil {
 		return fail("%w", err)
 	}
@@ -170,7 +175,7 @@ func (r *Receipt) Verify(service *x509.Certificate, opts Options) error {
 	if r.Format == Older {
 		return nil
 	}
-	committer, err := endorsed("commit", r.CommitCertificate, service, opts)
+	committer, err := endorsed("commit", r.CommitCertificate, services, r.TxID, opts)
 	if err != nil {
 		return fail("%w", err)
 	}
@@ -184,30 +189,39 @@ func (r *Receipt) Verify(service *x509.Certificate, opts Options) error {
 // the network signed its batch, and that it is committed only if nobody outside of enclaves has ever had the keys of the batch's epoch.
 func (r *Receipt) ProvesCommit() bool { return r.Format == Format }
 
-// ofService checks that the receipt's service certificate is of the key of the one given, which counts.
-func (r *Receipt) ofService(service *x509.Certificate, opts Options) error {
-	trusted, ok := service.PublicKey.(*ecdsa.PublicKey)
-	if !ok {
-		return errors.New("the service certificate given has no ECDSA key")
+// ofService checks that the receipt's service certificate is of the key of the one given, which counts, or of a service that it follows. It returns both that count.
+func (r *Receipt) ofService(service *x509.Certificate, opts Options) ([]succession.Service, error) {
+	if _, ok := service.PublicKey.(*ecdsa.PublicKey); !ok {
+		return nil, errors.New("the service certificate given has no ECDSA key")
 	}
 	own, err := x509.ParseCertificate(r.ServiceCertificate)
 	if err != nil {
-		return fmt.Errorf("service certificate: %w", err)
+		return nil, fmt.Errorf("service certificate: %w", err)
 	}
-	if !trusted.Equal(own.PublicKey) {
-		return fmt.Errorf("it is of the service %q, the one expected is %q with another key", own.Subject, service.Subject)
+	services, err := succession.Chain(service)
+	if err != nil {
+		return nil, err
 	}
-	return validAt(service, opts.At)
+	for _, s := range services {
+		if bytes.Equal(s.Certificate.RawSubjectPublicKeyInfo, own.RawSubjectPublicKeyInfo) {
+			return services, validAt(service, opts.At)
+		}
+	}
+	if later, err := succession.Leads(service, own); err == nil && later {
+		return nil, fmt.Errorf("it is of the service %q with another key, which follows the one given: members have recovered the network. Check the new service's certificate, and verify with it", own.Subject)
+	}
+	return nil, fmt.Errorf("it is of the service %q, the one expected is %q with another key", own.Subject, service.Subject)
 }
 
-// endorsed returns the key of a certificate of a node, once the service's key is found to have signed it. The certificate is named as
+// endorsed returns the key of a certificate of a node, once a service's key is found to have signed it. A service that another one follows counts for
+// transactions up to the last one that was recovered from its time: what it may have signed later is of a ledger that members did not go on from. The certificate is named as
 // the receipt's field is.
-func endorsed(name string, der []byte, service *x509.Certificate, opts Options) (*ecdsa.PublicKey, error) {
+func endorsed(name string, der []byte, services []succession.Service, id coco.TxID, opts Options) (*ecdsa.PublicKey, error) {
 	node, err := x509.ParseCertificate(der)
 	if err != nil {
 		return nil, fmt.Errorf("%s certificate: %w", name, err)
 	}
-	if err := node.CheckSignatureFrom(service); err != nil {
+	if err = endorsedBy(node, services, id); err != nil {
 		return nil, fmt.Errorf("the service's key has not signed the %s certificate: %w", name, err)
 	}
 	if err := validAt(node, opts.At); err != nil {
@@ -218,6 +232,22 @@ func endorsed(name string, der []byte, service *x509.Certificate, opts Options) 
 		return nil, fmt.Errorf("the %s certificate has no ECDSA key", name)
 	}
 	return key, nil
+}
+
+func endorsedBy(node *x509.Certificate, services []succession.Service, id coco.TxID) (err error) {
+	for i := range services {
+		s := &services[i]
+		e := node.CheckSignatureFrom(s.Certificate)
+		switch {
+		case e == nil && s.Until != (coco.TxID{}) && (id.Seqno > s.Until.Seqno || id.View > s.Until.View):
+			return fmt.Errorf("the service that has, counts up to transaction %s: members have recovered the network from there", s.Until)
+		case e == nil:
+			return nil
+		case i == 0:
+			err = e
+		}
+	}
+	return err
 }
 
 // validAt checks that a certificate is valid at a time, unless that is zero.

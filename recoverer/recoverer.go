@@ -207,7 +207,7 @@ func (r *Recoverer) Serve(ctx context.Context, ln net.Listener) error {
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-	err := server.Serve(tls.NewListener(ln, channel.ClientServerConfig(r.identity)))
+	err := server.Serve(tls.NewListener(ln, channel.ClientServerConfig(r.identity, nil)))
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

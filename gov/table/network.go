@@ -1,23 +1,23 @@
 package table
 
 import (
-	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/succession"
 )
 
-// NetworkID names a network for ever: the SHA-256 of its service's public key (SubjectPublicKeyInfo, DER),
-// given any of the service's certificates. The constitution changes and certificates are renewed; the key
-// stays. It is the audience of what members sign.
+// NetworkID names a network for ever: the SHA-256 of its first service's public key (SubjectPublicKeyInfo, DER),
+// given any of its services' certificates. The constitution changes, certificates are renewed, and a recovery gives it a service that follows the one before. It
+// is the audience of what members sign.
 func NetworkID(serviceCertificate []byte) (coco.Digest, error) {
 	cert, err := x509.ParseCertificate(serviceCertificate)
 	if err != nil {
 		return coco.Digest{}, fmt.Errorf("%w: service certificate: not X.509: %w", coco.ErrInvalid, err)
 	}
-	return sha256.Sum256(cert.RawSubjectPublicKeyInfo), nil
+	return succession.ID(cert)
 }
 
 // Audience returns what statements for this network carry: its NetworkID.

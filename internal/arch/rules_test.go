@@ -42,6 +42,12 @@ var pure = []rule{
 		why:   "what is signed, hashed and compared has one form on every node and in every verifier",
 	},
 	{
+		name: "which service follows which is told by certificates alone",
+		in:   []string{"succession"}, pure: true, std: []string{"time"}, third: never,
+		only: []string{"", "canon"},
+		why:  "clients, verifiers of receipts and audits must come to one answer, years later and offline",
+	},
+	{
 		name: "batches are pure",
 		in:   []string{"batch"}, pure: true, third: never,
 		only: []string{"", "canon", "merkle"},
@@ -144,7 +150,7 @@ var pure = []rule{
 	{
 		name: "a decision is pure",
 		in:   []string{"gov/decide"}, pure: true,
-		only:  []string{"", "attest", "batch", "canon", "internal/balance", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/ristretto", "keys/tdh2", "merkle", "store"},
+		only:  []string{"", "attest", "batch", "canon", "internal/balance", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
 		third: never,
 		why:   "an audit repeats it years later: it may depend on the tables, the statement and the rules, and on nothing else",
 	},
@@ -231,7 +237,7 @@ var layers = []rule{
 	{
 		name: "channels carry bytes",
 		in:   []string{"channel"},
-		only: []string{"", "canon", "host"},
+		only: []string{"", "canon", "host", "succession"},
 		why:  "a certificate names a key; what the key's owner may do is decided by those who use the channel",
 	},
 	{
@@ -338,6 +344,12 @@ var layers = []rule{
 		why:  "a node leaves by what consensus says and by what the leader answers; how it ends afterwards is its own life",
 	},
 	{
+		name: "what locks a ledger follows from its tables",
+		in:   []string{"gov/locks"},
+		only: []string{"", "attest", "batch", "canon", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/...", "merkle", "store", "succession"},
+		why:  "members and the recovering node must name the same lock, from copies of their own",
+	},
+	{
 		name: "collecting what members release needs no node",
 		in:   []string{"recoverer"},
 		none: []string{"node", "gateway", "peer", "replica", "join", "ledger", "store"},
@@ -376,14 +388,14 @@ var layers = []rule{
 	{
 		name: "a ceremony is a function of the ledger",
 		in:   []string{"gov/ceremony"}, pure: true,
-		only:  []string{"", "attest", "batch", "canon", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/ristretto", "keys/tdh2", "merkle", "store"},
+		only:  []string{"", "attest", "batch", "canon", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
 		third: never,
 		why:   "an audit repeats it without keys, and another leader goes on with it",
 	},
 	{
 		name: "fixtures of governance",
 		in:   []string{"gov/govtest"},
-		only: []string{"", "attest", "attest/virtual", "batch", "canon", "channel", "gov/...", "host", "internal/balance", "keys", "keys/...", "ledger", "merkle", "store", "wire"},
+		only: []string{"", "attest", "attest/virtual", "batch", "canon", "channel", "gov/...", "host", "internal/balance", "keys", "keys/...", "ledger", "merkle", "store", "succession", "wire"},
 		why:  "tests of governance need no node",
 	},
 	{
