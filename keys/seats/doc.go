@@ -2,7 +2,7 @@
 // brings parts together to open what is sealed to a committee.
 //
 //	ceremony runs      each node: Speak, for every seat and old seat that it acts for ──▶ the ledger
-//	                   the leader: Close, once a phase's window is over
+//	                   the leader: Close, once the ledger would end a phase without those who are silent
 //	ceremony is done   the leader ── Wanted ──▶ the nodes of the old committee's seats
 //	                              ◀── Given ───  their parts, for the old archive
 //	                   the leader: Install, with what the old archive holds

@@ -203,7 +203,7 @@ func (m *Machine) speak(s State, out *Output) {
 	say := func(st dkg.Statement) {
 		out.Statements = append(out.Statements, Speak{m.part.number, m.part.session, st})
 	}
-	phase, closable := c.Phase()
+	phase, _ := c.Phase()
 	for _, r := range m.part.receivers {
 		switch owed := r.party.Owes(c); {
 		case owed != nil:
@@ -222,8 +222,8 @@ func (m *Machine) speak(s State, out *Output) {
 			say(owed)
 		}
 	}
-	if s.Leading && phase < dkg.Done && s.Seqno+1 >= closable {
-		out.Statements = append(out.Statements, Close{m.part.number, phase})
+	if s.Leading && s.Closable && phase < dkg.Done {
+		out.Statements = append(out.Statements, Close{m.part.number})
 	}
 }
 

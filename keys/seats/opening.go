@@ -45,7 +45,7 @@ func (o *opening) installs() Install {
 // lives returns how many seats have their package with a node that is trusted.
 func (c *Committee) lives(s State) (n int) {
 	for _, seat := range c.Seats {
-		if seat.Own && s.trusts(seat.Node) {
+		if s.Lives(seat) {
 			n++
 		}
 	}
@@ -80,7 +80,7 @@ func (m *Machine) install(s State, tick bool, out *Output) {
 	}
 	old := s.replaces()
 	if m.opening == nil {
-		m.opening = &opening{ceremony: s.Running.Number, since: m.ticks, over: old == nil || old.lives(s) < old.Committee.Threshold()}
+		m.opening = &opening{ceremony: s.Running.Number, since: m.ticks, over: old == nil || old.lives(s) < old.Threshold}
 		m.opening.answered = append(m.opening.answered, m.self)
 		if !m.opening.over {
 			parts, err := m.parts(old)
@@ -103,7 +103,7 @@ func (m *Machine) install(s State, tick bool, out *Output) {
 		return
 	}
 	for _, seat := range old.Seats {
-		if !seat.Own || !s.trusts(seat.Node) || slices.Contains(o.answered, seat.Node) {
+		if !s.Lives(seat) || slices.Contains(o.answered, seat.Node) {
 			continue
 		}
 		e := Envelope{seat.Node, Wanted{old.Number}}
@@ -117,10 +117,10 @@ func (m *Machine) install(s State, tick bool, out *Output) {
 func (m *Machine) add(old *Committee, parts []committee.Part, out *Output) {
 	o := m.opening
 	o.parts = append(o.parts, parts...)
-	if len(o.parts) < old.Committee.Threshold() {
+	if len(o.parts) < old.Threshold {
 		return
 	}
-	secret, faults, err := old.Committee.Combine(old.Archive, old.Label, o.parts)
+	secret, faults, err := old.Combine(o.parts)
 	for _, fault := range faults {
 		out.Faults = append(out.Faults, fault)
 		if wrong := (*committee.PartError)(nil); errors.As(fault, &wrong) {
@@ -142,7 +142,7 @@ func (m *Machine) parts(c *Committee) (parts []committee.Part, err error) {
 		return nil, nil
 	}
 	for _, seat := range slices.Sorted(maps.Keys(m.held.of)) {
-		part, err := c.Committee.Open(m.held.of[seat], c.Archive, c.Label)
+		part, err := c.Part(m.held.of[seat])
 		if err != nil {
 			return nil, err
 		}

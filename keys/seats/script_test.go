@@ -16,6 +16,7 @@ import (
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/committee"
 	"github.com/cocoframework/coco/keys/dkg"
+	"github.com/cocoframework/coco/keys/ristretto"
 	"github.com/cocoframework/coco/keys/seats"
 )
 
@@ -33,6 +34,7 @@ type script struct {
 	acting   []int // of the next ceremony
 	fresh    bool  // the next ceremony makes a new key
 	newest   *seats.Committee
+	key      []ristretto.Point // of newest
 	archive  keys.Secret
 	number   uint64
 	packages map[string]bool // that were encrypted to actors
@@ -168,7 +170,11 @@ func (s *script) deliver(to int) {
 }
 
 func (s *script) state(n int) seats.State {
-	st := seats.State{Leading: n == s.leader, Leader: id(s.leader), Seqno: s.seqno, Newest: s.newest, Running: s.running, Need: s.need && s.running == nil}
+	st := seats.State{Leading: n == s.leader, Leader: id(s.leader), Newest: s.newest, Running: s.running, Need: s.need && s.running == nil}
+	if s.running != nil {
+		_, closable := s.running.Ceremony.Phase()
+		st.Closable = s.seqno+1 >= closable
+	}
 	for _, t := range s.trusted {
 		st.Nodes = append(st.Nodes, id(t))
 	}
@@ -220,8 +226,9 @@ func (s *script) commit(n int, st seats.Statement) bool {
 		s.apply(st.Statement)
 	case seats.Close:
 		s.seqno++
-		s.say("%d closes %s", n, st.Phase)
-		s.apply(&dkg.Close{Phase: st.Phase})
+		phase, _ := s.running.Ceremony.Phase()
+		s.say("%d closes %s", n, phase)
+		s.apply(&dkg.Close{Phase: phase})
 	case seats.Install:
 		if s.abandon {
 			return false
@@ -235,7 +242,7 @@ func (s *script) commit(n int, st seats.Statement) bool {
 func (s *script) begin(n int) {
 	session := dkg.Session{Version: s.number + 1, Attempt: 1, Receivers: s.actors, Threshold: uint32(len(s.actors)/2 + 1), Window: 20}
 	if s.newest != nil && !s.fresh {
-		session.Old = &dkg.Old{Holders: s.actors, Commitment: s.newest.Committee.Key().Commitment()}
+		session.Old = &dkg.Old{Holders: s.actors, Commitment: s.key}
 	}
 	s.number++
 	s.seqno++
@@ -286,9 +293,16 @@ func (s *script) install(n int, st seats.Install) {
 		}
 	}
 	s.say("%d installs committee %d: %s", n, st.Ceremony, how)
-	s.newest = &seats.Committee{Number: st.Ceremony, Session: s.running.Ceremony.Digest(), Seats: s.running.Seats, Committee: made, Label: []byte{byte(st.Ceremony)}}
-	if s.archive, s.newest.Archive, err = made.Seal(s.newest.Label); err != nil {
+	label := []byte{byte(st.Ceremony)}
+	var sealed *committee.Sealed
+	if s.archive, sealed, err = made.Seal(label); err != nil {
 		s.t.Fatal(err)
+	}
+	s.key = made.Key().Commitment()
+	s.newest = &seats.Committee{
+		Number: st.Ceremony, Session: s.running.Ceremony.Digest(), Seats: s.running.Seats, Threshold: made.Threshold(),
+		Part:    func(p *committee.Package) (committee.Part, error) { return made.Open(p, sealed, label) },
+		Combine: func(parts []committee.Part) (keys.Secret, []error, error) { return made.Combine(sealed, label, parts) },
 	}
 	s.running = nil
 }

@@ -23,16 +23,19 @@ const (
 
 // State is what the network has committed, and what consensus says, as of a step.
 type State struct {
-	Leading bool          // this node leads
-	Leader  coco.NodeID   // the node that leads, as far as this one knows; zero if none
-	Nodes   []coco.NodeID // that the network trusts, in order
-	Seqno   uint64        // the last transaction
-	Newest  *Committee    // the committee in force; nil if there is none
-	Running *Running      // the ceremony that runs; nil if none does
-	Need    bool          // a ceremony is needed and none runs; only a tick of the node that leads needs to know
+	Leading  bool          // this node leads
+	Leader   coco.NodeID   // the node that leads, as far as this one knows; zero if none
+	Nodes    []coco.NodeID // that the network trusts, in order
+	Newest   *Committee    // the committee in force; nil if there is none
+	Running  *Running      // the ceremony that runs; nil if none does
+	Need     bool          // a ceremony is needed and none runs
+	Closable bool          // the ledger would end the phase of the ceremony that runs; only the node that leads needs to know
 }
 
 func (s *State) trusts(id coco.NodeID) bool { return slices.Contains(s.Nodes, id) }
+
+// Lives reports whether a node that is trusted has the package of a seat of the committee in force.
+func (s *State) Lives(seat Seat) bool { return seat.Own && s.trusts(seat.Node) }
 
 // Seat is a seat as the ledger has it: the node that acts for it, and whether that is the actor's own, which keeps the package.
 type Seat struct {
@@ -40,14 +43,15 @@ type Seat struct {
 	Own  bool
 }
 
-// Committee is a committee that is installed.
+// Committee is a committee that is in force.
 type Committee struct {
 	Number    uint64
 	Session   coco.Digest // of the key generation that made it; zero if it was dealt
 	Seats     []Seat
-	Committee *committee.Committee
-	Archive   *committee.Sealed // whose secret is the archive's
-	Label     []byte            // of Archive
+	Threshold int
+	// Part makes a part in opening the committee's archive, and Combine opens it; see package archive.
+	Part    func(*committee.Package) (committee.Part, error)
+	Combine func([]committee.Part) (secret keys.Secret, faults []error, err error)
 }
 
 // Running is a ceremony that has begun, and not ended.
@@ -143,10 +147,7 @@ type Speak struct {
 }
 
 // Close asks the leader's own node to end a phase.
-type Close struct {
-	Ceremony uint64
-	Phase    dkg.Phase
-}
+type Close struct{ Ceremony uint64 }
 
 // Install asks the leader's own node for a transaction that puts the committee of a ceremony in force. Archive is the secret of the old committee's archive; nil if
 // there is none, or it could not be opened. It belongs to the caller, who wipes it.
