@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/ceremony"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/gov/table"
@@ -165,8 +166,11 @@ func (e *Driver) announce(ctx context.Context) error {
 	return err
 }
 
-// AnnounceIn announces the next epoch, for the members of the transaction's constitution.
+// AnnounceIn announces the next epoch: to the committee in force, or, if the network has none yet, to the members of the transaction's constitution.
 func (e *Driver) AnnounceIn(tx *store.Tx) error {
+	if table.LastCommittee(tx) > 0 {
+		return e.announceTo(tx)
+	}
 	c, err := table.LoadConstitution(tx)
 	if err != nil {
 		return err
@@ -176,6 +180,22 @@ func (e *Driver) AnnounceIn(tx *store.Tx) error {
 		return err
 	}
 	return members.WriteEpoch(tx, sealed)
+}
+
+// announceTo announces an epoch to the committee in force.
+func (e *Driver) announceTo(tx *store.Tx) error {
+	secret, sealed, err := ceremony.Announce(tx)
+	if err != nil {
+		return err
+	}
+	public, err := sealed.Marshal()
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.Machine.Offer(rotation.Secret{Sealed: sha256.Sum256(public), Epoch: sealed.Epoch, Secret: secret})
+	return nil
 }
 
 // Run lets announced epochs begin while this node leads, and calls expire as often, until ctx ends.

@@ -184,6 +184,9 @@ func (m *Machine) Propose(newest uint64, recipients []keys.Recipient, threshold 
 	return sealed, nil
 }
 
+// Offer keeps the secret of an epoch that the caller has sealed for a transaction of this node's, until the epoch is announced.
+func (m *Machine) Offer(s Secret) { m.offer(s) }
+
 // Step takes an input. The error is coco.ErrInvalid for a message that this node neither asked for nor
 // expects of its sender; the machine is as if it had not come.
 func (m *Machine) Step(in Input, s State) (Output, error) {
