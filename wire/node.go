@@ -38,6 +38,42 @@ type Status struct {
 	Certificates []Certificate `json:"certificates,omitempty"`
 	// NearLimits is what the network has grown half way to the limit of.
 	NearLimits []Limit `json:"near_limits,omitempty"`
+	// Keys says who can open together what the ledger keeps; absent while the network has no committee.
+	Keys *Keys `json:"keys,omitempty"`
+}
+
+// Keys is the committee in force, a threshold of whose seats opens the ledger's past together, and the ceremony that makes the next one.
+type Keys struct {
+	Committee uint64    `json:"committee"` // its number
+	Key       uint64    `json:"key"`       // the version of its key
+	Threshold int       `json:"threshold"`
+	Since     uint64    `json:"since"` // the seqno of the transaction that put it in force
+	Time      time.Time `json:"time"`  // of that
+	// Dealt: one enclave has made the key and forgotten it, as that of a network's first node does. No node has a package.
+	Dealt    bool         `json:"dealt,omitempty"`
+	Seats    []KeySeat    `json:"seats"`
+	Ceremony *KeyCeremony `json:"ceremony,omitempty"` // that runs
+	// Whole: no ceremony runs, and none is needed.
+	Whole bool `json:"whole"`
+}
+
+// KeySeat is a member's seat in a committee.
+type KeySeat struct {
+	Member coco.ActorID `json:"member"`
+	Name   string       `json:"name"`
+	Node   coco.NodeID  `json:"node"` // that acted for it
+	// Live: a node that the network trusts has the seat's package. Other packages are in the ledger alone, sealed to their members.
+	Live bool `json:"live"`
+}
+
+// KeyCeremony is how a committee comes to be.
+type KeyCeremony struct {
+	Number  uint64   `json:"number"` // 1 for the network's first, and so on
+	Key     uint64   `json:"key"`    // the version of its key
+	Cause   string   `json:"cause"`
+	Phase   string   `json:"phase"`
+	Waiting []string `json:"waiting,omitempty"` // the members whose statements the phase waits for
+	Since   uint64   `json:"since"`             // the seqno of the transaction that began it
 }
 
 // Limit says how far something has grown that stays for ever.

@@ -66,6 +66,18 @@ const (
 	BatchFromFuture Code = "batch_from_future"
 )
 
+// Committees, which open the past together. "committee" is the number of one, "ceremony" that of what makes it.
+const (
+	CeremonyBegins   Code = "ceremony_begins"    // "ceremony", "cause", "key", "seats", "threshold"
+	CeremonyFailed   Code = "ceremony_failed"    // "ceremony", "faults": who did not do its part
+	CommitteeInForce Code = "committee_in_force" // "committee", "key", "seats", "threshold"
+	PartGiven        Code = "part_given"         // "committee", "node": this node has given its parts in opening that archive
+	PartRefused      Code = "part_refused"       // "committee", "node", "reason"
+	PartUnusable     Code = "part_unusable"      // "error": whose part or share of a committee's key is of no use
+	// ArchiveUnopened: a committee is put in force without what the archive of the one before holds.
+	ArchiveUnopened Code = "archive_unopened"
+)
+
 // Connections and certificates, and what clients were told.
 const (
 	// ConnectionTampered: bytes came that the other node had not sent; the network or a host changes them.
