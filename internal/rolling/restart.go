@@ -35,7 +35,7 @@ const (
 	restartPoll     = 100 * time.Millisecond
 	// restartLong is after how long it is said that a node takes long.
 	restartLong     = 15 * time.Second
-	servingPatience = 10 * time.Second // for nodes that have just started, before anything is done
+	servingPatience = 30 * time.Second // for nodes that have just started, before anything is done
 )
 
 // Restart restarts nodes of a running sandbox, all if none is named, one after the other, and the leader
@@ -65,7 +65,7 @@ func Restart(ctx context.Context, dir string, names []string, verifiers attest.V
 		if n.Retired {
 			continue
 		}
-		if s, err := awaitServing(ctx, info, n, verifiers); err != nil || !serves(s) {
+		if s, err := awaitServing(ctx, info, n, verifiers); err != nil || !spared(s) {
 			return fmt.Errorf("%w: node %s does not serve as it should (%s): bring it back before another one is restarted", coco.ErrBusy, n.Name, state(s, err))
 		}
 	}
@@ -119,7 +119,7 @@ func restartOne(ctx context.Context, info localnet.Info, n localnet.Node, old *w
 			gone = true
 			report(localnet.Step{Step: "restarting", Node: n.Name, Text: n.Name + " starts again and joins the others"})
 		}
-		if err == nil && s.Node != old.Node && serves(s) && (code == "" || s.Measurement == code) {
+		if err == nil && s.Node != old.Node && spared(s) && (code == "" || s.Measurement == code) {
 			report(localnet.Step{
 				Step: "back", Node: n.Name, NodeID: s.Node.String(), Measurement: string(s.Measurement),
 				Text: fmt.Sprintf("%s is back after %v, as a voter in its old place", n.Name, time.Since(began).Round(100*time.Millisecond)),
@@ -141,12 +141,18 @@ func serves(s *wire.Status) bool {
 	return s != nil && s.Role != "joining" && (s.Voter || s.Learns) && s.Problem == ""
 }
 
+// spared reports whether another node may be restarted: this one serves, and the committee is whole. A package is in its node's memory only, so nodes that restart faster than
+// committees are made would leave fewer packages than the threshold.
+func spared(s *wire.Status) bool {
+	return serves(s) && (s.Keys == nil || s.Keys.Whole)
+}
+
 // awaitServing asks a node until it serves, for servingPatience at most, and returns its last answer: a node that has just started
 // may not vote for a moment.
 func awaitServing(ctx context.Context, info localnet.Info, n localnet.Node, verifiers attest.Verifiers) (*wire.Status, error) {
 	for until := time.Now().Add(servingPatience); ; {
 		s, err := askStatus(ctx, info, n, verifiers)
-		if err == nil && serves(s) || time.Now().After(until) || !ctxtime.Sleep(ctx, restartPoll) {
+		if err == nil && spared(s) || time.Now().After(until) || !ctxtime.Sleep(ctx, restartPoll) {
 			return s, err
 		}
 	}
@@ -162,6 +168,8 @@ func state(s *wire.Status, err error) string {
 		return "it is joining"
 	case !s.Voter:
 		return "it does not vote yet"
+	case !spared(s):
+		return "the committee that opens the past together is not whole yet"
 	}
 	return "it is well"
 }

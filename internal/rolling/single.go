@@ -52,7 +52,7 @@ func RestartSingle(ctx context.Context, n Single, report func(localnet.Step)) er
 			gone = true
 			report(localnet.Step{Step: "restarting", Node: n.Name, Text: n.Name + " starts again and joins the others"})
 		}
-		if err == nil && serves(s) && (old == nil && gone || old != nil && s.Node != old.Node) {
+		if err == nil && spared(s) && (old == nil && gone || old != nil && s.Node != old.Node) {
 			place := "as a voter in its old place"
 			if s.Learns {
 				place = "and learns, as its organisation has votes enough"

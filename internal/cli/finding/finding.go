@@ -85,3 +85,15 @@ func Certificate(c wire.Certificate) string {
 	}
 	return fmt.Sprintf("of %s %s", c.Of, c.Name)
 }
+
+// Threshold says how many seats of a committee open the past together.
+func Threshold(k *wire.Keys) string {
+	switch n := len(k.Seats); {
+	case n == 1:
+		return "its one member opens the past alone"
+	case k.Threshold == 1:
+		return fmt.Sprintf("each of %d members opens the past ALONE, because the threshold is 1", n)
+	default:
+		return fmt.Sprintf("%d of %d seats open the past together", k.Threshold, n)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -248,6 +249,7 @@ func (a *app) showStatus(page NetworkStatus) {
 		p.Printf("  %s there may be more nodes than these: %s\n", p.Red("!"), page.Unlisted)
 	}
 	a.showEnds(page, time.Now())
+	a.showKeys(page)
 	switch page.Health {
 	case healthy:
 		p.Printf("%s\n", p.Green("healthy: every node serves"))
@@ -255,6 +257,51 @@ func (a *app) showStatus(page NetworkStatus) {
 		p.Printf("%s\n", p.Red("degraded: not every node serves, the network commits"))
 	default:
 		p.Printf("%s\n", p.Red("no quorum: nothing can be committed"))
+	}
+}
+
+// keys returns what the node with the newest state says of the committee; nil if none says anything.
+func (page *NetworkStatus) keys() (newest *wire.Keys) {
+	at := uint64(0)
+	for _, n := range page.Nodes {
+		if s := n.Status; s != nil && s.Keys != nil && (newest == nil || s.Committed.Seqno > at) {
+			newest, at = s.Keys, s.Committed.Seqno
+		}
+	}
+	return newest
+}
+
+// showKeys says who can open the past together.
+func (a *app) showKeys(page NetworkStatus) {
+	k := page.keys()
+	if k == nil {
+		return
+	}
+	p := a.Out
+	if k.Committee > 0 {
+		p.Printf("keys: committee %d in force since transaction %d, of key %d: %s\n", k.Committee, k.Since, k.Key, finding.Threshold(k))
+	}
+	rows := [][]string{{"Seat of", "Package"}}
+	for _, seat := range k.Seats {
+		where := "in the ledger only, sealed to " + seat.Name
+		if seat.Live {
+			where = "with node " + seat.Node.Short()
+		}
+		rows = append(rows, []string{seat.Name, where})
+	}
+	if k.Committee > 0 {
+		p.Table(rows)
+	}
+	if k.Dealt {
+		p.Printf("  one node made this key and forgot it: there is a ceremony once a second organisation runs a node\n")
+	}
+	switch c := k.Ceremony; {
+	case c != nil && len(c.Waiting) > 0:
+		p.Printf("  %s a new committee is being made (%s): %s, waiting for %s\n", p.Red("!"), c.Cause, c.Phase, strings.Join(c.Waiting, ", "))
+	case c != nil:
+		p.Printf("  %s a new committee is being made (%s): %s\n", p.Red("!"), c.Cause, c.Phase)
+	case !k.Whole:
+		p.Printf("  %s another committee is needed, and will be made soon\n", p.Red("!"))
 	}
 }
 
