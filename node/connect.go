@@ -69,7 +69,7 @@ func (n *node) connections() peer.Config {
 				n.watch.behind.Store(true)
 			}
 		},
-		Secret: n.epochs.ReceiveSecret, SecretHeld: n.epochs.ReceiveSecretHeld, SecretWanted: n.epochs.ReceiveSecretWanted,
+		Secret: n.epochs.ReceiveSecret, SecretHeld: n.epochs.ReceiveSecretHeld, SecretWanted: n.epochs.ReceiveSecretWanted, Part: n.ceremonies.Receive,
 		Beat: func(from coco.NodeID, b pulse.Beat) { n.replica.Hear(consensus.IDOf(from), b) }, Reached: func(to coco.NodeID) { n.replica.Reach(consensus.IDOf(to)) },
 		Forwarder: n.links.forwarder, Join: n.sponsor().Serve,
 		Fetches: peer.NewFetchServer(n.cfg.Host.Clock, func(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
@@ -120,6 +120,8 @@ func (n *node) request(from coco.NodeID, rq peer.Request, done func([]adapter.Re
 		run = n.certificates.RenewNode(from)
 	case peer.Govern:
 		run = n.submission(rq.Body)
+	case peer.Keys:
+		run = n.ceremonies.Speak(from, rq.Body)
 	default:
 		return fmt.Errorf("%w: node %s does not know this request", coco.ErrInvalid, n.self.Identity.ID().Short())
 	}

@@ -135,6 +135,7 @@ func limitsOf(c *constitution.Constitution) replica.Limits {
 func (n *node) committed(b replica.Batch) error {
 	if b.Network {
 		n.followDecisions(b.Seqno)
+		n.ceremonies.Committed()
 		s := n.state.store.Snapshot()
 		defer s.Release()
 		if err := n.snapshots.pace.ReadTables(s, b.First); err != nil {

@@ -98,7 +98,7 @@ func TestEpochsEndByTheirLengthAndByVote(t *testing.T) {
 		}
 		// So that no epoch ends by its length beside the vote, which is made of transactions too.
 		n.decide(action.Action{Kind: action.Set, Args: action.Args{Setting: "epochs.transactions", Value: "1000000"}})
-		time.Sleep(5 * time.Second)
+		time.Sleep(20 * time.Second) // nor because a committee is replaced, as one is after a node has come back
 		before = n.metric(n.leader(), "epoch")
 		n.decide(action.Action{Kind: action.Rotate})
 		time.Sleep(5 * time.Second)

@@ -71,8 +71,8 @@ func (n *node) Status() wire.Status {
 		Role: n.role(s), View: s.View, Voter: n.votes(), Leader: n.decided.directory.Load().byConsensus[s.Leader],
 		Committed: n.replica.Last(), Known: max(n.replica.Last().Seqno, n.knownSeqno()),
 		Constitution: c.Digest(), Measurement: n.self.Measurement, Version: n.cfg.Version,
-		LedgerTime: n.replica.Now().UTC().Truncate(time.Millisecond), ClockLag: n.replica.ClockLag().Seconds(), Age: n.replica.Age().Seconds(), Warning: strings.TrimSpace(clockWarning(n.replica.ClockLag()) + " " + n.decided.growth.Warning()),
-		Notice: strings.Join(n.notices(), " "), Certificates: n.listCertificates(c), NearLimits: n.decided.growth.Near(),
+		LedgerTime: n.replica.Now().UTC().Truncate(time.Millisecond), ClockLag: n.replica.ClockLag().Seconds(), Age: n.replica.Age().Seconds(), Warning: strings.Join(strings.Fields(clockWarning(n.replica.ClockLag())+" "+n.decided.growth.Warning()+" "+n.ceremonies.Warning()), " "),
+		Notice: strings.Join(n.notices(), " "), Certificates: n.listCertificates(c), NearLimits: n.decided.growth.Near(), Keys: n.ceremonies.Status(),
 	}
 	voters := n.replica.Members().Voters
 	st.Learns = balance.Learns(n.decided.directory.Load().voters, st.Node, func(id coco.NodeID) bool { return slices.Contains(voters, consensus.IDOf(id)) })

@@ -22,6 +22,7 @@ type vitals struct {
 	age     adapter.Age
 	clock   time.Duration // by how much the ledger's time is behind this machine's
 	near    string        // what has grown half way to a limit
+	keys    string        // which seats of the committee are not live
 }
 
 // maxLag is how many entries a node may be behind and still serve reads that are worth having.
@@ -50,7 +51,7 @@ func (v vitals) checks() []gateway.Check {
 	if v.writing > replica.DiskPatience {
 		disk.Problem = fmt.Sprintf("the disk has not confirmed a write for %v; up to %v are well", v.writing.Truncate(time.Second), replica.DiskPatience)
 	}
-	return []gateway.Check{running, member, leader, lag, disk, fresh, clock, {Name: "limits", Warning: v.near}}
+	return []gateway.Check{running, member, leader, lag, disk, fresh, clock, {Name: "limits", Warning: v.near}, {Name: "keys", Warning: v.keys}}
 }
 
 // staleProblem says in one sentence that this node's state is older than the constitution has it; empty if it is not.
@@ -75,6 +76,6 @@ func clockWarning(lag time.Duration) string {
 // Health implements gateway.Node.
 func (n *node) Health() []gateway.Check {
 	_, listed := n.decided.directory.Load().addresses[n.self.Identity.ID()]
-	v := vitals{stage: n.progress.stage(), joined: n.progress.joined(), listed: listed, leader: n.replica.State().Leader != 0, lag: n.replica.Lag(), writing: n.replica.Writing(), age: n.age(), clock: n.replica.ClockLag(), near: n.decided.growth.Warning()}
+	v := vitals{stage: n.progress.stage(), joined: n.progress.joined(), listed: listed, leader: n.replica.State().Leader != 0, lag: n.replica.Lag(), writing: n.replica.Writing(), age: n.age(), clock: n.replica.ClockLag(), near: n.decided.growth.Warning(), keys: n.ceremonies.Warning()}
 	return v.checks()
 }

@@ -17,7 +17,7 @@
 // ends because its ledger is damaged, or because it was left behind, is followed by another one.
 //
 // The work is done by packages that know no node: replica (from log to state), peer, join, catchup, history, snapshotter,
-// renew, epochs and gateway. This one gives them each other as functions, and looks after what is the node's own:
+// renew, epochs, ceremonies and gateway. This one gives them each other as functions, and looks after what is the node's own:
 //
 //	connect.go   what nodes ask of the leader
 //	decided.go   what members decided takes effect
@@ -45,6 +45,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/catchup"
+	"github.com/cocoframework/coco/ceremonies"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/epochs"
 	"github.com/cocoframework/coco/gateway"
@@ -86,11 +87,17 @@ type node struct {
 	certificates *renew.Certificates
 	replica      *replica.Replica
 	snapshots    snapshots
-	epochs       *epochs.Driver
-	links        links
-	gateways     gateways
-	watch        *watch
-	retirement   *retire.Retirement
+	drivers
+	links      links
+	gateways   gateways
+	watch      *watch
+	retirement *retire.Retirement
+}
+
+// drivers are what makes keys with the other nodes.
+type drivers struct {
+	epochs     *epochs.Driver
+	ceremonies *ceremonies.Driver
 }
 
 // runOnce runs one life. Other nodes that connect are hung up on while it starts.
@@ -190,6 +197,7 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listene
 	}
 	g.Go(func() error { return r.Run(ctx) })
 	g.Go(func() error { return n.epochs.Run(ctx, n.expire) })
+	g.Go(func() error { return n.ceremonies.Run(ctx) })
 	g.Go(func() error {
 		n.retirement.Run(ctx, func() { n.progress.enter(retired) })
 		return nil
@@ -239,6 +247,10 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		Leader: n.leader, Nodes: nodes, Send: peers.Send, Machine: rotation.New(id.ID(), s.keys),
 		Length: func() constitution.Epochs { return n.decided.constitution.Load().Epochs },
 	}
+	n.ceremonies = ceremonies.New(ceremonies.Config{
+		Log: n.log, Clock: clock, Store: n.state.store, Replica: n.replica, Self: id.ID(), Leader: n.leader, Send: peers.Send,
+		Ask: n.links.forwarder.AskOnce, Announce: n.epochs.AnnounceIn, Secrets: n.state.keys.All,
+	}, s.network.Seqno)
 	g := &n.decided.growth
 	g.Log, g.Clock, g.State, g.View = n.log, clock, n.state.store.Snapshot, func() uint64 { return n.replica.State().View }
 	n.retirement = retire.New(retire.Config{

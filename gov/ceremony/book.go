@@ -192,7 +192,7 @@ func (b *Book) Speak(tx *store.Tx, from coco.NodeID, raw []byte) error {
 		return err
 	}
 	if confirm, ok := s.(*dkg.Confirm); ok {
-		to, err := recipients(tx, &rec)
+		to, err := Recipients(tx, &rec)
 		if err != nil {
 			return err
 		}
@@ -272,8 +272,8 @@ func speaks(rec *table.CeremonyRecord, from coco.NodeID, s dkg.Statement) error 
 	return nil
 }
 
-// recipients returns the encryption keys of a ceremony's receivers, in their order: those that the constitution listed when it began.
-func recipients(r store.Reader, rec *table.CeremonyRecord) ([][]byte, error) {
+// Recipients returns the encryption keys of a ceremony's receivers, in their order: those that the constitution listed when it began.
+func Recipients(r store.Reader, rec *table.CeremonyRecord) ([][]byte, error) {
 	version, err := table.VersionAt(r, rec.Since)
 	if err != nil {
 		return nil, err

@@ -61,7 +61,7 @@ func (b *Book) made(tx *store.Tx) (rec table.CommitteeRecord, c *committee.Commi
 	if c, err = b.at.Committee(); err != nil {
 		return rec, nil, err
 	}
-	to, err := recipients(tx, &last)
+	to, err := Recipients(tx, &last)
 	if err != nil {
 		return rec, nil, err
 	}
