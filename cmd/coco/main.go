@@ -24,6 +24,7 @@ import (
 	"github.com/cocoframework/coco/attest/snp"
 	"github.com/cocoframework/coco/attest/tdx"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/attest/vtpm"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/benchcmd"
@@ -66,6 +67,8 @@ func program() cli.Program {
 			{Verifier: snp.Verifier{}},
 			{Verifier: tdx.Verifier{}},
 			{Verifier: sgx.Verifier{}},
+			{Verifier: vtpm.SNP{}},
+			{Verifier: vtpm.TPM{}},
 		},
 	}
 }

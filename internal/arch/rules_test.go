@@ -205,6 +205,12 @@ var layers = []rule{
 		why: "an audit repeats years later what a node decided: from the evidence, its collateral and the time of the decision",
 	},
 	{
+		name: "a device makes evidence and judges none",
+		in:   []string{"host/tpm"},
+		only: []string{"", "host", "attest", "attest/collateral", "attest/snp", "attest/vtpm", "canon"},
+		why:  "the machine that it runs on is not trusted, and its evidence is read elsewhere; the form of the evidence is the driver's",
+	},
+	{
 		name: "what a vendor says is parsed from bytes",
 		in:   []string{"attest/collateral"}, pure: true, third: never,
 		only: []string{"", "canon"},
@@ -599,7 +605,7 @@ var composition = []rule{
 	{
 		name:   "drivers are chosen by the command line",
 		in:     []string{"..."},
-		except: []string{"gov/govtest", "cmd/...", "attest/...", "host/sim", "internal/nettest", "internal/sim"},
+		except: []string{"gov/govtest", "cmd/...", "attest/...", "host/sim", "host/tpm", "internal/nettest", "internal/sim"},
 		none:   []string{"attest/virtual", "attest/snp", "attest/tdx", "attest/sgx", "attest/vtpm", "attest/aci"},
 		why:    "which platforms a binary trusts is one explicit list in cmd, never an import's side effect",
 	},

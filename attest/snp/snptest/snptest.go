@@ -139,6 +139,13 @@ func Collateral(t testing.TB, files ...[]byte) *collateral.Set {
 	return s
 }
 
+// Source is a source of collateral that has these files.
+func Source(t testing.TB, files ...[]byte) collateral.Source {
+	t.Helper()
+	s := Collateral(t, files...)
+	return func() *collateral.Set { return s }
+}
+
 // Machine is a processor with firmware of one TCB.
 type Machine struct {
 	Signer      snp.Signer
