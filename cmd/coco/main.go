@@ -20,6 +20,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum"
 	"github.com/cocoframework/coco/adapter/kv"
+	"github.com/cocoframework/coco/attest/aci"
 	"github.com/cocoframework/coco/attest/sgx"
 	"github.com/cocoframework/coco/attest/snp"
 	"github.com/cocoframework/coco/attest/tdx"
@@ -67,6 +68,7 @@ func program() cli.Program {
 			{Verifier: snp.Verifier{}},
 			{Verifier: tdx.Verifier{}},
 			{Verifier: sgx.Verifier{}},
+			{Verifier: aci.Verifier{}},
 			{Verifier: vtpm.SNP{}},
 			{Verifier: vtpm.TPM{}},
 		},
