@@ -281,7 +281,10 @@ func (n *node) newReplica(s *start) (*replica.Replica, error) {
 		Rules: replica.Rules{Limits: limitsOf(c), Trusted: true, Alone: s.cfg.Genesis != nil}, Time: s.time(), MaxBatch: maxBatch,
 		QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits), Network: n.links.peers, Start: batchOf(s.basis),
 		Hooks: replica.Hooks{
-			Rules: n.rules, Committed: n.committed, MembersChanged: n.followDecisions, LackSecret: func(epoch uint64) bool { return n.epochs.LackSecret(epoch) },
+			Rules: n.rules, Committed: n.committed, MembersChanged: n.followDecisions, LackSecret: func(epoch uint64) bool {
+				n.watch.lacks()
+				return n.epochs.LackSecret(epoch)
+			},
 			LeftBehind: func(why string) error { return n.leftBehind(why) },
 		},
 	})

@@ -17,15 +17,31 @@ const leftBehind = 5 * time.Second
 // watch finds out whether the network went on without this node.
 type watch struct {
 	clock    host.Clock
-	led      func() bool // whether this node hears of a leader
-	retiring func() bool // whether this node is to retire
-	behind   atomic.Bool // the leader cannot bring this node up to date any more
-	unlisted atomic.Bool // a node that the service vouches for is not in this node's list
+	led      func() bool  // whether this node hears of a leader
+	retiring func() bool  // whether this node is to retire
+	behind   atomic.Bool  // the leader cannot bring this node up to date any more
+	unlisted atomic.Bool  // a node that the service vouches for is not in this node's list
+	lacked   atomic.Int64 // Clock.Elapsed when this node last asked for the secret of an entry that is committed, which it lacks; 0 for never
+}
+
+// lacks notes that this node asks for the secret of an epoch. It asks again and again until it has it.
+func (w *watch) lacks() { w.lacked.Store(int64(w.clock.Elapsed())) }
+
+// wentOn says what shows that the network has committed something since this node heard of a leader; empty if nothing does.
+func (w *watch) wentOn() string {
+	switch at := w.lacked.Load(); {
+	case w.unlisted.Load():
+		return "nodes of this network come that are not in this node's list"
+	case at != 0 && w.clock.Elapsed()-time.Duration(at) < time.Second:
+		return "no node gives this one the secret of an epoch that the network uses"
+	}
+	return ""
 }
 
 // run ends this life if the network went on without this node. A missing leader alone does not show that: it may be
 // a partition. A node that the service has endorsed and that is not in this node's list does: the network has
-// committed at least its admission since.
+// committed at least its admission since. So does a committed entry of an epoch whose secret no node gives: they refuse it to a node that the
+// network trusts no more.
 func (w *watch) run(ctx context.Context, comeBack func(ctx context.Context, why string) error) error {
 	tick := w.clock.NewTicker(time.Second)
 	defer tick.Stop()
@@ -47,8 +63,11 @@ func (w *watch) run(ctx context.Context, comeBack func(ctx context.Context, why 
 			w.unlisted.Store(false)
 			continue
 		}
-		if alone++; alone > int(leftBehind/time.Second) && w.unlisted.Load() && !w.retiring() {
-			if err := comeBack(ctx, fmt.Sprintf("no leader for %v, and nodes of this network come that are not in this node's list", leftBehind)); err != nil {
+		if alone++; alone <= int(leftBehind/time.Second) || w.retiring() {
+			continue
+		}
+		if why := w.wentOn(); why != "" {
+			if err := comeBack(ctx, fmt.Sprintf("no leader for %v, and %s", leftBehind, why)); err != nil {
 				return err
 			}
 			alone = 0
