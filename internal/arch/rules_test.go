@@ -211,6 +211,12 @@ var layers = []rule{
 		why:  "the machine that it runs on is not trusted, and its evidence is read elsewhere; the form of the evidence is the driver's",
 	},
 	{
+		name: "evidence in a certificate is of no platform",
+		in:   []string{"attest/ratls"}, pure: true, third: never,
+		only: []string{"", "attest", "canon"},
+		why:  "which platforms count, its caller says by the verifiers that it gives",
+	},
+	{
 		name: "what a vendor says is parsed from bytes",
 		in:   []string{"attest/collateral"}, pure: true, third: never,
 		only: []string{"", "canon"},
