@@ -91,7 +91,7 @@ func (t *Transport) verifyCertificate(cs tls.ConnectionState) error {
 				coco.ErrUnreachable)
 		}
 		if err := leaf.CheckSignatureFrom(s); err != nil {
-			if next := successor(s, cs.PeerCertificates); next != nil {
+			if next := Successor(s, cs.PeerCertificates); next != nil {
 				return next
 			}
 			return fmt.Errorf("%w: the node's certificate %q is not endorsed by service %q: the service certificate is another network's, or something else answers at this address", coco.ErrVerify, leaf.Subject, s.Subject)
@@ -115,8 +115,8 @@ func (e *SuccessorError) Error() string {
 // Unwrap returns coco.ErrVerify.
 func (e *SuccessorError) Unwrap() error { return coco.ErrVerify }
 
-// successor returns that the service which a node shows follows the known one, if it does and has endorsed the node.
-func successor(known *x509.Certificate, shown []*x509.Certificate) error {
+// Successor returns a *SuccessorError if the service that a node shows, beside its own certificate, follows the known one and has endorsed the node; nil otherwise.
+func Successor(known *x509.Certificate, shown []*x509.Certificate) error {
 	if len(shown) != 2 || shown[0].CheckSignatureFrom(shown[1]) != nil {
 		return nil
 	}

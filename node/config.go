@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -12,8 +11,8 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/join"
-	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/reopen"
 )
 
 // Config is how a node starts.
@@ -75,46 +74,12 @@ type known struct {
 	service []byte // the service's certificate, DER, once a life has joined
 }
 
-// Recover is what opens a ledger when no node is left that holds its keys.
-type Recover struct {
-	// AtLeast is a transaction that is known to be committed: a ledger without it was rolled back, and is not gone on from. Zero
-	// if none is known.
-	AtLeast coco.TxID
-	// Progress is told how many bytes of how many of the ledger are verified. May be nil.
-	Progress func(done, total int64)
-	// Show is told where the ledger ends, before any key is used. An error ends the recovery. May be nil.
-	Show func(Ending) error
-	// Release has members release their parts of a lock, and submits them to the round. It returns once there are enough of them, or when there will be
-	// no more, and why it did not get others. An error ends the recovery. It is not called before Show has returned.
-	Release func(context.Context, *recovery.Round) (missing []error, _ error)
-	// Time returns what time it is, as the members say who open the ledger; it is called once they have, as an audit and a ceremony take their
-	// time. The ledger's time goes on there, whatever this host's clock says, until the
-	// clocks of a quorum of nodes say otherwise. Nil if the members say nothing: then it goes on at most ten minutes after the ledger's last batch,
-	// until a quorum has told its time.
-	Time func() time.Time
-}
-
-// Ending is what an audit before a recovery has found at the end of a ledger.
-type Ending struct {
-	Point        recovery.Point
-	Constitution *constitution.Constitution // in force
-	Service      []byte                     // the service's certificate, DER
-	Epochs       int                        // that were announced
-}
-
-// LossError refuses to go on from a ledger that lacks a transaction which is known to be committed.
-type LossError struct {
-	Point recovery.Point // where the ledger ends
-	Lacks coco.TxID
-}
-
-func (e *LossError) Error() string {
-	return fmt.Sprintf("%v: the ledger ends with transaction %s of %s (root %s) and lacks transaction %s, which was committed: it is older, or another history",
-		coco.ErrVerify, e.Point.Last(), time.UnixMilli(int64(e.Point.Time)).UTC().Format(time.RFC3339), e.Point.Root, e.Lacks)
-}
-
-// Unwrap returns coco.ErrVerify.
-func (e *LossError) Unwrap() error { return coco.ErrVerify }
+// What a recovery is told, what it finds, and why it refuses to go on; see package reopen.
+type (
+	Recover   = reopen.How
+	Ending    = reopen.Ending
+	LossError = reopen.LossError
+)
 
 // Info says how to reach a node that is ready.
 type Info struct {

@@ -182,6 +182,9 @@ func (n *node) StateDigest(seqno uint64) (uint64, coco.Digest, error) {
 
 // Authorize implements gateway.Node: every ledger must agree, as a transaction may belong to any of them.
 func (n *node) Authorize(caller coco.Caller, read adapter.Read) error {
+	if n.closed() {
+		return fmt.Errorf("%w: the network was recovered, and its members have yet to open it", coco.ErrBusy)
+	}
 	for _, l := range n.state.ledgers {
 		if err := l.Ledger.Authorize(caller, read); err != nil {
 			return err

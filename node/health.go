@@ -21,6 +21,7 @@ type vitals struct {
 	writing time.Duration // how long its disk has been at one write
 	age     adapter.Age
 	clock   time.Duration // by how much the ledger's time is behind this machine's
+	closed  bool          // members have yet to open the network that they recovered
 	near    string        // what has grown half way to a limit
 	keys    string        // which seats of the committee are not live
 }
@@ -39,6 +40,8 @@ func (v vitals) checks() []gateway.Check {
 	switch {
 	case !v.joined:
 		member.Problem = "this node is joining: it has not applied its own admission yet"
+	case v.closed:
+		member.Problem = "the network was recovered and is closed: members vote to open it (coco gov propose open-network)"
 	case !v.listed:
 		member.Problem = "the network does not trust this node any more"
 	}
@@ -76,6 +79,6 @@ func clockWarning(lag time.Duration) string {
 // Health implements gateway.Node.
 func (n *node) Health() []gateway.Check {
 	_, listed := n.decided.directory.Load().addresses[n.self.Identity.ID()]
-	v := vitals{stage: n.progress.stage(), joined: n.progress.joined(), listed: listed, leader: n.replica.State().Leader != 0, lag: n.replica.Lag(), writing: n.replica.Writing(), age: n.age(), clock: n.replica.ClockLag(), near: n.decided.growth.Warning(), keys: n.ceremonies.Warning()}
+	v := vitals{stage: n.progress.stage(), joined: n.progress.joined(), listed: listed, leader: n.replica.State().Leader != 0, lag: n.replica.Lag(), writing: n.replica.Writing(), age: n.age(), clock: n.replica.ClockLag(), closed: n.closed(), near: n.decided.growth.Warning(), keys: n.ceremonies.Warning()}
 	return v.checks()
 }

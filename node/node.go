@@ -54,6 +54,7 @@ import (
 	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/internal/balance"
 	"github.com/cocoframework/coco/internal/intake"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/internal/signal"
 	"github.com/cocoframework/coco/internal/slots"
 	"github.com/cocoframework/coco/internal/trail"
@@ -182,8 +183,11 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listene
 		return nil
 	case <-n.replica.Reached(n.network.Seqno):
 	}
-	if err := n.serve(); err != nil {
-		return err
+	closed := n.closed()
+	if !closed {
+		if err := n.serve(); err != nil {
+			return err
+		}
 	}
 	if !n.progress.enter(serving) {
 		return nil // it was told to end meanwhile
@@ -202,9 +206,28 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listene
 		n.retirement.Run(ctx, func() { n.progress.enter(retired) })
 		return nil
 	})
-	ready(Info{
+	info := Info{
 		ID: n.self.Identity.ID(), PeerAddress: n.self.PeerAddress, ClientAddress: n.self.ClientAddress, AdminAddress: n.cfg.AdminListen,
 		Service: n.certificates.OfService().Raw, Constitution: n.decided.constitution.Load().Digest(),
+	}
+	if !closed {
+		ready(info)
+		return nil
+	}
+	if r := s.cfg.Recover; r != nil && r.Closed != nil {
+		r.Closed()
+	}
+	n.log.Warn("the network is closed: members vote to open it", logevent.NetworkClosed.Attr())
+	g.Go(func() error {
+		if !n.awaitOpen(ctx) {
+			return nil
+		}
+		if err := n.serve(); err != nil {
+			return err
+		}
+		n.log.Info("members have opened the network")
+		ready(info)
+		return nil
 	})
 	return nil
 }

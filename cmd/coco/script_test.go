@@ -3,12 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,6 +71,7 @@ func TestScripts(t *testing.T) {
 			"logged":       logged,
 			"serves":       serves,
 			"collects":     collects,
+			"waits":        waits,
 			"otherprogram": otherProgram,
 		},
 	})
@@ -328,6 +332,23 @@ func collects(ts *testscript.TestScript, neg bool, args []string) {
 	until(ts, "no node at "+args[0]+" collects releases", func(ctx context.Context) bool {
 		out, _ := exec.CommandContext(ctx, exe, "recovery", "status", "--node", args[0], "-o", "json").Output()
 		return bytes.Contains(out, []byte(`"state":"collecting"`))
+	})
+}
+
+// waits ADDRESS: waits until the node there has recovered its network, and waits for its members to open it.
+func waits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waits ADDRESS")
+	}
+	hc := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	until(ts, "the node at "+args[0]+" does not wait for a vote", func(context.Context) bool {
+		resp, err := hc.Get("https://" + args[0] + "/readyz?verbose")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		return bytes.Contains(body, []byte("members vote to open it"))
 	})
 }
 

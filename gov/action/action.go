@@ -41,8 +41,9 @@ const (
 	RemovePolicy      Kind = "remove_policy"
 	Set               Kind = "set"
 	Upgrade           Kind = "upgrade"
-	Rotate            Kind = "rotate"  // by rules 1 there is none
-	Refresh           Kind = "refresh" // by rules 1 and 2 there is none
+	Rotate            Kind = "rotate"       // by rules 1 there is none
+	Refresh           Kind = "refresh"      // by rules 1 and 2 there is none
+	OpenNetwork       Kind = "open_network" // since rules 3: a network that was recovered serves again
 )
 
 // Bounds of an action.
@@ -128,6 +129,7 @@ func forms() []form {
 		{Upgrade, []string{"measurement", "note"}, []string{"replaces"}},
 		{Rotate, nil, nil},
 		{Refresh, nil, nil},
+		{OpenNetwork, nil, nil},
 	}
 }
 

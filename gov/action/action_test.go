@@ -111,6 +111,8 @@ replaces = "snp:00"
 kind = "rotate"
 [[actions]]
 kind = "refresh"
+[[actions]]
+kind = "open-network"
 `
 }
 
@@ -130,7 +132,7 @@ func TestEveryKindIsReadFromTOMLAndCBOR(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(a, again) {
 			t.Errorf("%v came back as %v (%v)", a, again, err)
 		}
-		if s := a.String(); !strings.Contains(s, " ") && a.Kind != Rotate && a.Kind != Refresh {
+		if s := a.String(); !strings.Contains(s, " ") && a.Kind != Rotate && a.Kind != Refresh && a.Kind != OpenNetwork {
 			t.Errorf("%q is no sentence", s)
 		}
 	}

@@ -64,10 +64,14 @@ type Auditor struct {
 		index, time uint64
 		before      map[coco.NodeID]struct{} // who was trusted before it
 		recovered   coco.NodeID              // the node that its first transaction left alone, if it did
+		last        coco.TxID                // its last transaction
+		root        coco.Digest              // of the Merkle tree up to that
+		recovery    uint64                   // index of the batch that began the last recovery under a new service
 	}
-	now    map[coco.NodeID]struct{} // who is trusted, immutable; nil if the nodes have changed since it was made
-	first  bool                     // the first of a batch's transactions is being followed
-	writes []store.Write            // reused
+	recovering coco.NodeID              // the node of the recovery that the batch being followed begins
+	now        map[coco.NodeID]struct{} // who is trusted, immutable; nil if the nodes have changed since it was made
+	first      bool                     // the first of a batch's transactions is being followed
+	writes     []store.Write            // reused
 }
 
 // New returns an auditor for a ledger from its beginning.
@@ -158,6 +162,7 @@ func (a *Auditor) Apply(b *batch.Batch, public [][]byte) error {
 	}
 	a.epochs.sealed, a.applied.index, a.applied.time = h.Epoch, h.Index, h.Time
 	a.epochs.used[h.Epoch] = true
+	a.noteLast(h.View, h.Last(), h.Index, h.Root)
 	return nil
 }
 
@@ -194,6 +199,8 @@ func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {
 	switch {
 	case seqno == 1:
 		err = a.genesis(now, byTable)
+	case recoverers(byTable):
+		err = a.recovery(seqno, now, byTable)
 	case leaves(byTable):
 		err = a.checkLeaving(seqno, byTable)
 	case decides(byTable):
@@ -207,6 +214,9 @@ func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {
 		return err
 	}
 	if err := a.applyNodes(seqno, now, byTable); err != nil {
+		return err
+	}
+	if err := a.endRecovery(byTable); err != nil {
 		return err
 	}
 	// The writes are of a buffer that is used again.
@@ -235,7 +245,7 @@ func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {
 func sortWrites(writes []store.Write) (own []store.Write, byTable map[string][]store.Write, err error) {
 	known := []string{
 		table.ConstitutionTable, table.ServiceTable, table.EpochsTable, table.NodesTable, table.SnapshotsTable,
-		table.VersionsTable, table.ProposalsTable, table.BallotsTable, table.PlacesTable, table.CeremoniesTable, table.CommitteesTable,
+		table.VersionsTable, table.ProposalsTable, table.BallotsTable, table.PlacesTable, table.CeremoniesTable, table.CommitteesTable, table.RecoveriesTable,
 	}
 	for _, w := range writes {
 		if !strings.HasPrefix(w.Table, table.TablePrefix) {

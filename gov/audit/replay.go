@@ -166,7 +166,7 @@ func (a *Auditor) reload(own []store.Write) error {
 
 // genesisVersion checks the first version's record.
 func (a *Auditor) genesisVersion(now uint64, byTable map[string][]store.Write) error {
-	for _, table := range []string{table.ProposalsTable, table.BallotsTable, table.PlacesTable} {
+	for _, table := range []string{table.ProposalsTable, table.BallotsTable, table.PlacesTable, table.RecoveriesTable} {
 		if len(byTable[table]) > 0 {
 			return fmt.Errorf("a genesis that writes to %s", table)
 		}

@@ -37,6 +37,9 @@ func Need(r store.Reader) (*Needed, error) {
 	if err != nil || c.Rules < rules {
 		return nil, err
 	}
+	if closed, err := table.Closed(r); err != nil || closed {
+		return nil, err // who holds the keys stays until members have opened the network that they recovered
+	}
 	last, has, err := table.NewestCeremony(r)
 	if err != nil || has && (last.State == table.CeremonyRuns || last.State == table.CeremonyDone) {
 		return nil, err

@@ -19,6 +19,8 @@ type Present struct {
 	Nodes        []table.NodeRecord         // trusted and pending ones, and those that the actions name
 	Places       []table.PlaceRecord
 	Now          uint64 // milliseconds since 1970
+	// Closed: members have yet to open the network that they recovered.
+	Closed bool
 	// Until is when the time for voting about the actions is over, in milliseconds since 1970; zero if nobody votes.
 	Until uint64
 }
@@ -36,6 +38,16 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 	var effects []Effect
 	var wanted keyChange
 	for i := range actions {
+		if actions[i].Kind == action.OpenNetwork {
+			switch {
+			case !r.closes:
+				return nil, nil, inAction(impossible(reason.LaterKind, string(action.OpenNetwork), ""), actions, i)
+			case !now.Closed:
+				return nil, nil, inAction(impossible(reason.NotClosed, "", ""), actions, i)
+			}
+			effects = append(effects, Effect{Kind: NetworkOpened})
+			continue
+		}
 		if keys, err := wanted.take(actions[i].Kind, r); err != nil {
 			return nil, nil, inAction(err, actions, i)
 		} else if keys {
@@ -79,6 +91,9 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 		return nil, nil, err
 	}
 	effects = append(effects, followed...)
+	if now.Closed && (wanted.epoch || wanted.shares || Rotates(now.Constitution, next)) {
+		return nil, nil, impossible(reason.HoldersFrozen, "", "")
+	}
 	if wanted.epoch || Rotates(now.Constitution, next) {
 		effects = append(effects, Effect{Kind: EpochRotated, Holders: len(next.Members), Threshold: next.Shares.Threshold})
 	}

@@ -28,8 +28,9 @@ const (
 	PolicySet      EffectKind = "policy_set"
 	PolicyRemoved  EffectKind = "policy_removed"
 	SettingChanged EffectKind = "setting_changed"
-	EpochRotated   EffectKind = "epoch_rotated" // those who hold shares have changed
-	KeyRefreshed   EffectKind = "key_refreshed" // the committee's key is shared anew, by a ceremony that follows
+	EpochRotated   EffectKind = "epoch_rotated"  // those who hold shares have changed
+	KeyRefreshed   EffectKind = "key_refreshed"  // the committee's key is shared anew, by a ceremony that follows
+	NetworkOpened  EffectKind = "network_opened" // one that was recovered serves again
 )
 
 // Effect is one thing that an accepted proposal changes: data, on which package node acts.

@@ -77,6 +77,13 @@ func (w *rows) effect(proposal coco.Digest, e *Effect, next *constitution.Consti
 		return table.RetireNode(w.tx, e.Node)
 	case KeyRefreshed:
 		return table.Put(w.tx, table.CeremoniesTable, []byte(table.RefreshKey), table.RequestRecord{Since: w.tx.Seqno()})
+	case NetworkOpened:
+		rec, _, err := table.NewestRecovery(w.tx)
+		if err != nil || rec.Opened != 0 { // a proposal may say it twice
+			return err
+		}
+		rec.Opened, rec.Proposal = w.tx.Seqno(), proposal
+		return table.PutRecovery(w.tx, rec)
 	case ActorRemoved:
 		if _, stays := next.Member(e.Actor); !stays {
 			return w.void(e.Actor, proposal)

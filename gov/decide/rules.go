@@ -29,6 +29,8 @@ type rules struct {
 	apart bool
 	// rotates: members may have a new epoch begin.
 	rotates bool
+	// closes: a network that was recovered is closed until members open it.
+	closes bool
 	// committees: those who open the ledger's past are a committee, and members may have it share its key anew.
 	committees bool
 }
@@ -45,7 +47,7 @@ func rulesOf(version uint64) (rules, error) {
 	second := first
 	second.strict, second.opened, second.balanced, second.dated, second.apart, second.rotates = true, true, true, true, true, true
 	third := second
-	third.committees = true
+	third.committees, third.closes = true, true
 	switch version {
 	case 1:
 		return first, nil

@@ -97,7 +97,11 @@ func (found *state) present(actions []action.Action) (Present, error) {
 		}
 	}
 	places, err := table.Places(found.r)
-	return Present{Constitution: found.c, Nodes: nodes, Places: places, Now: found.now}, err
+	if err != nil {
+		return Present{}, err
+	}
+	closed, err := table.Closed(found.r)
+	return Present{Constitution: found.c, Nodes: nodes, Places: places, Now: found.now, Closed: closed}, err
 }
 
 // proposed checks a proposal, and returns the record that it gets. Its Since is left out.

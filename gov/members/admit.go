@@ -193,6 +193,9 @@ func CheckName(r store.Reader, c *constitution.Constitution, rec *table.NodeReco
 
 // CheckAdmitted says whether the members want a node: by a vote about its place, or by the policy add_node.
 func CheckAdmitted(r store.Reader, c *constitution.Constitution, rec *table.NodeRecord) error {
+	if err := checkOpen(r, rec); err != nil {
+		return err
+	}
 	place, voted, err := table.Get[table.PlaceRecord](r, table.PlacesTable, table.PlaceKey(rec.Owner, rec.Address), table.MaxRecord)
 	switch {
 	case err != nil:

@@ -46,6 +46,7 @@ const (
 	KnownNode        Reason = "known_node"           // its key was used before, or its name in consensus is another node's
 	BadCertificate   Reason = "bad_node_certificate" // not what the service endorsed
 	NotVotedIn       Reason = "not_voted_in"         // too early: the policy wants a vote first
+	NotOpen          Reason = "not_open"             // too early: members have recovered the network, and not opened it yet
 	StaleEvidence    Reason = "stale_evidence"       // made too long ago, or for another connection
 	OldTEE           Reason = "old_tee"              // older than the platform's policy in the TEE manifest allows
 	TEEPolicy        Reason = "tee_policy"           // not what the platform's policy in the TEE manifest asks for

@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/succession"
 )
 
 // A certificate that the network issued is renewed by a transaction: in its new form it stands for the same
@@ -87,6 +88,8 @@ func checkRenewal(old, renewed []byte) error {
 		return fail("it is for other addresses or another purpose")
 	case !is.NotBefore.Equal(was.NotBefore):
 		return fail("it begins on %s, expected %s, as before", is.NotBefore.UTC().Format(time.RFC3339), was.NotBefore.UTC().Format(time.RFC3339))
+	case !sameExtension(was, is):
+		return fail("it says something else about the service that it follows")
 	case !is.NotAfter.After(was.NotAfter):
 		return fail("it ends on %s, expected later than %s", is.NotAfter.UTC().Format(time.RFC3339), was.NotAfter.UTC().Format(time.RFC3339))
 	}
@@ -96,6 +99,13 @@ func checkRenewal(old, renewed []byte) error {
 		}
 	}
 	return nil
+}
+
+// sameExtension reports whether two certificates say the same about the service before.
+func sameExtension(was, is *x509.Certificate) bool {
+	a, x := succession.ExtensionOf(was)
+	b, y := succession.ExtensionOf(is)
+	return x == y && bytes.Equal(a.Value, b.Value)
 }
 
 // SameNetwork reports whether two certificates are of one service.

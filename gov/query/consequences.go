@@ -28,6 +28,7 @@ var deeds = map[action.Kind]string{
 	action.Upgrade:           "upgrade the code",
 	action.Rotate:            "change the keys of the ledger",
 	action.Refresh:           "have the key of the past shared anew",
+	action.OpenNetwork:       "open a network that was recovered",
 }
 
 // Powers says what single members could do by a constitution without the others, and what nobody could, beside what is so if all must agree. That

@@ -41,6 +41,8 @@ func textOf(e *decide.Effect) string {
 		return fmt.Sprintf("%s is decided by the policy %s", e.Subject, e.Value)
 	case decide.SettingChanged:
 		return fmt.Sprintf("%s is %s instead of %s", e.Subject, shorten(e.Value), shorten(cmp.Or(e.Before, "unset")))
+	case decide.NetworkOpened:
+		return "the network that was recovered serves clients, and nodes may join"
 	case decide.EpochRotated:
 		return fmt.Sprintf("a new epoch begins: %d members hold shares, and %d of them open it", e.Holders, e.Threshold)
 	case decide.KeyRefreshed:

@@ -90,6 +90,8 @@ func codeSentence(a *action.Action) string {
 		return fmt.Sprintf("let nodes run the code %s%s", x.Measurement, note)
 	case action.RemoveCode:
 		return "let nodes no longer run the code " + x.Measurement
+	case action.OpenNetwork:
+		return "open the network that was recovered: it serves clients, and nodes may join"
 	case action.Rotate:
 		return "change the keys of the ledger: a new epoch begins"
 	case action.Refresh:

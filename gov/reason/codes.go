@@ -45,6 +45,8 @@ const (
 	NotATable          Code = "not_a_table"         // Subject: the setting
 	BadValue           Code = "bad_value"           // Subject: the setting
 	UnknownAction      Code = "unknown_action"      // Subject: its kind
+	NotClosed          Code = "not_closed"          // the network serves: there is nothing to open
+	HoldersFrozen      Code = "holders_frozen"      // who holds the keys, or how many open, does not change before the network is open
 )
 
 // The codes of constitutions that are not possible. Subject is the field's path.
@@ -113,6 +115,10 @@ func sentence(r *Reason) string {
 		return fmt.Sprintf("%s is not in the code manifest", s)
 	case UnlistedPlatform:
 		return fmt.Sprintf("%s is not in the TEE manifest", s)
+	case NotClosed:
+		return "the network serves already: only one that was recovered is opened"
+	case HoldersFrozen:
+		return "the network was recovered and is not open yet: the members, their encryption keys and the threshold stay until they have opened it (open-network)"
 	case Unchanged:
 		return fmt.Sprintf("%s: it is so already", s)
 	case LockOut:

@@ -47,6 +47,7 @@ func All() []store.Table {
 		{Name: PlacesTable, Ordered: true},
 		{Name: CeremoniesTable, Ordered: true},
 		{Name: CommitteesTable, Ordered: true},
+		{Name: RecoveriesTable, Ordered: true},
 	}
 }
 

@@ -287,7 +287,7 @@ var layers = []rule{
 	},
 	{
 		name:   "trusted code reaches the outside only through host",
-		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs", "ceremonies", "recoverer"},
+		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs", "ceremonies", "recoverer", "reopen"},
 		except: []string{"gov/govtest"},
 		std:    outside,
 		calls:  append(slices.Clone(dials), clocks...),
@@ -360,6 +360,12 @@ var layers = []rule{
 		in:   []string{"gov/locks"},
 		only: []string{"", "attest", "batch", "canon", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/...", "merkle", "store", "succession"},
 		why:  "members and the recovering node must name the same lock, from copies of their own",
+	},
+	{
+		name: "opening a ledger needs no node",
+		in:   []string{"reopen"},
+		none: []string{"node", "gateway", "peer", "replica", "join", "catchup", "history", "snapshotter", "consensus/raft"},
+		why:  "what comes before the node's first transaction writes nothing, and is rehearsed without a node",
 	},
 	{
 		name: "collecting what members release needs no node",

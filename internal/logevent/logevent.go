@@ -58,6 +58,8 @@ const (
 	NodeRetired     Code = "node_retired"
 	// RecoveryBegins: members release their shares for this end of the ledger, which "last", "time", "root" and "point" name.
 	RecoveryBegins Code = "recovery_begins"
+	// NetworkClosed: the ledger is open and replayed, and members have yet to vote for opening the network.
+	NetworkClosed Code = "network_closed"
 	// ShareUnusable: a member's share of the "epoch" is missing or wrong.
 	ShareUnusable Code = "share_unusable"
 	ClockAhead    Code = "clock_ahead"  // of the ledger's time

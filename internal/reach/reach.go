@@ -61,6 +61,9 @@ func Endorsed(ctx context.Context, address string, service *x509.Certificate) ([
 		}
 		leaf := cs.PeerCertificates[0]
 		if err := leaf.CheckSignatureFrom(service); err != nil {
+			if next := client.Successor(service, cs.PeerCertificates); next != nil {
+				return next
+			}
 			return fmt.Errorf("%w: the node's certificate %q is not endorsed by service %q: the service certificate is another network's, or something else answers at this address", coco.ErrVerify, leaf.Subject, service.Subject)
 		}
 		return nil

@@ -106,6 +106,7 @@ func actionForms() []actionForm {
 		}},
 		{action.Rotate, "", "the ledger's keys change: a new epoch begins", "rotate", func(*action.Args, []string, *actionFlags) error { return nil }},
 		{action.Refresh, "", "the key that opens the ledger's past is shared anew among the members", "refresh", func(*action.Args, []string, *actionFlags) error { return nil }},
+		{action.OpenNetwork, "", "the network that was recovered serves again", "open-network", func(*action.Args, []string, *actionFlags) error { return nil }},
 	}
 }
 

@@ -6,6 +6,7 @@
 //	   status ─▶ who has released                  share seal       the same without a network: a file …
 //	   request ─▶ a file for those without         share open       … that anybody brings to the node
 //	              a network
+//	accept ─▶ the new service, in the place of the one that is known
 //	drill ─▶ all of it on copies, which touches no network
 //
 // A member releases its part to attested code alone, which the constitution of the member's own copy lists, and for one end of the ledger.
@@ -43,7 +44,7 @@ func Command(c *cli.App) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	share.AddCommand(a.checkCommand(), a.submitCommand(), a.sealCommand(), a.openCommand())
-	cmd.AddCommand(a.startCommand(), a.statusCommand(), a.requestCommand(), share, a.drillCommand())
+	cmd.AddCommand(a.startCommand(), a.statusCommand(), a.requestCommand(), share, a.acceptCommand(), a.drillCommand())
 	return cmd
 }
 

@@ -3,6 +3,7 @@ package recoverycmd
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host/local"
+	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/ledgercmd"
 	"github.com/cocoframework/coco/internal/cli/nodecmd"
@@ -124,7 +126,7 @@ func (a *app) start(ctx context.Context, s *starting) error {
 func (a *app) makeNode(ctx context.Context, s *starting, dir, file string) (nodeconfig.Config, error) {
 	c := s.config
 	for _, needed := range []struct{ flag, value string }{
-		{"ledger", strings.Join(s.ledgers, "")}, {"service", s.service}, {"owner-cert", c.OwnerCertificate}, {"owner-key", c.OwnerKey}, {"peer", c.Peer}, {"client", c.Client},
+		{"ledger", strings.Join(s.ledgers, "")}, {"service", s.service}, {"owner-cert", c.OwnerCertificate}, {"owner-key", c.OwnerKey}, {"peer", c.Peer}, {"client", c.Client}, {"admin", c.Admin},
 	} {
 		if needed.value == "" {
 			return c, fmt.Errorf("%w: --%s is missing: %s is no folder of a recovery yet", coco.ErrInvalid, needed.flag, dir)
@@ -247,7 +249,7 @@ func (a *app) copyLedger(ctx context.Context, from candidate, dir string) error 
 
 // event is a line of output of `coco recovery start -o json`.
 type event struct {
-	Event    string         `json:"event"` // "collecting", "released", "opening", "ready" or "stopped"
+	Event    string         `json:"event"` // "collecting", "released", "opening", "closed", "ready" or "stopped"
 	Recovery *wire.Recovery `json:"recovery,omitempty"`
 	Node     coco.NodeID    `json:"node,omitzero"`
 	Peer     string         `json:"peer,omitempty"`
@@ -295,7 +297,10 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 		})
 		bar := a.progress("verifying the ledger")
 		return &coconode.Recover{
-			AtLeast: atLeast, Time: time.Now,
+			AtLeast: atLeast, Time: time.Now, Successor: true, Closed: func() {
+				end() // members have nothing more to release
+				t.closed(cfg)
+			},
 			Progress: func(done, total int64) { rec.Verified(done, total); bar(done, total) },
 			Show: func(e coconode.Ending) error {
 				a.Err.Line("")
@@ -361,10 +366,24 @@ func (t *teller) opening(w wire.Recovery) {
 	})
 }
 
+func (t *teller) closed(cfg nodeconfig.Config) {
+	t.say(event{Event: "closed", Client: cfg.Client, Admin: cfg.Admin}, func() {
+		p := t.a.Out
+		p.OK("the ledger is open and replayed. The network is closed until its members open it, under its new service")
+		p.Printf("Each member: coco recovery accept --node %s --service service.pem\n", shell.Quote(cfg.Client))
+		p.Printf("One of them: coco gov propose open-network --node %s --service service.pem --cert gov.pem --key file:gov-key.pem; the others vote\n", shell.Quote(cfg.Admin))
+	})
+}
+
 func (t *teller) ready(i coconode.Info, cfg nodeconfig.Config) {
+	if service, err := x509.ParseCertificate(i.Service); err == nil { // the new one: the node's own settings name it from now on
+		if err := atomicfile.Write(cfg.Service, identity.CertificatePEM(service)); err != nil {
+			t.a.Err.Printf("  %s %s keeps the old service's certificate: %v\n", t.a.Err.Red("✗"), cfg.Service, err)
+		}
+	}
 	t.say(event{Event: "ready", Node: i.ID, Peer: i.PeerAddress, Client: i.ClientAddress, Admin: i.AdminAddress}, func() {
 		p := t.a.Out
-		p.OK("the network goes on: node %s serves clients at %s", i.ID.Short(), i.ClientAddress)
+		p.OK("the network is open: node %s serves clients at %s", i.ID.Short(), i.ClientAddress)
 		p.Printf("Next: the members' other nodes join it, each with join = [%q] and ask = [%q] in its node.toml. Once they do, put start = \"join\" and their addresses into %s:\n"+
 			"it is how this node starts from then on.\n", i.PeerAddress, i.ClientAddress, filepath.Join(cfg.Dir, "node.toml"))
 	})
