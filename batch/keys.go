@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/hmac"
@@ -22,23 +21,7 @@ type Keys struct {
 
 // NewKeys derives the keys of an epoch from its secret.
 func NewKeys(epoch uint64, secret [32]byte) *Keys {
-	derive := func(purpose string) []byte {
-		info := binary.BigEndian.AppendUint64([]byte(purpose+"\x00"), epoch)
-		key, err := hkdf.Key(sha256.New, secret[:], nil, string(info), 32)
-		if err != nil {
-			panic(err) // only for a length that HKDF cannot give
-		}
-		return key
-	}
-	block, err := aes.NewCipher(derive("coco ledger seal"))
-	if err != nil {
-		panic(err) // only for a wrong length of the key
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		panic(err) // only for a block size that is not AES'
-	}
-	return &Keys{epoch: epoch, aead: aead, salt: derive("coco ledger salt"), sub: derive("coco ledger sub")}
+	return newKeys(epoch, derive(secret, sealPurpose, epoch), derive(secret, saltPurpose, epoch), derive(secret, subPurpose, epoch))
 }
 
 // Epoch returns the epoch that the keys belong to.
@@ -48,6 +31,9 @@ func (k *Keys) Epoch() uint64 { return k.epoch }
 // same purpose and salt give the same key; a file that gets a random salt of its own has a key of
 // its own, under which nonces may begin anew.
 func (k *Keys) Sub(purpose string, salt []byte) [32]byte {
+	if k.sub == nil {
+		panic("batch: keys that only read an epoch make no others")
+	}
 	info := binary.BigEndian.AppendUint64([]byte(purpose+"\x00"), k.epoch)
 	key, err := hkdf.Key(sha256.New, k.sub, salt, string(info), 32)
 	if err != nil {

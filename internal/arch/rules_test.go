@@ -558,6 +558,12 @@ var composition = []rule{
 		why: "what is compared with a header must not depend on the network that executed the block",
 	},
 	{
+		name: "what is shown of a ledger is read from its files",
+		in:   []string{"internal/disclosure"},
+		none: []string{"node", "gateway", "peer", "replica", "internal/sandbox", "client"}, std: []string{"net", "net/http", "os/exec"},
+		why: "it holds members' keys and the ledger in plain: there must be no way out of it but its caller's",
+	},
+	{
 		name: "a rehearsal starts nothing",
 		in:   []string{"internal/rehearsal"},
 		none: []string{"node", "gateway", "peer", "replica", "internal/sandbox", "client"}, std: []string{"net/http", "os/exec"},

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/ledger"
@@ -136,14 +137,6 @@ func further(a, b coco.TxID) bool { return a.View > b.View || a.View == b.View &
 
 // open has the members whose keys are there release their parts, and opens the copy if they are enough.
 func (r *Report) open(ctx context.Context, cfg *Config, c *Copy, lock *recovery.Lock) error {
-	point, err := c.Point()
-	if err != nil {
-		return err
-	}
-	receiver, err := recovery.NewReceiver(point, true)
-	if err != nil {
-		return err
-	}
 	opened := map[coco.ActorID]string{}
 	for _, k := range cfg.Keys {
 		if k.Err != nil {
@@ -164,38 +157,31 @@ func (r *Report) open(ctx context.Context, cfg *Config, c *Copy, lock *recovery.
 		r.fail("%d of the %d members' keys that are needed were given and open: rehearse with the others', or have their members run `coco recovery share check`", n, r.Threshold)
 		return nil
 	}
-	opening, err := c.opening()
+	var members []*keys.MemberKey
+	for _, k := range cfg.Keys {
+		if k.Err == nil {
+			members = append(members, k.Key)
+		}
+	}
+	secrets, faults, err := c.Secrets(members)
+	for _, fault := range faults {
+		r.warn("%v", fault)
+	}
 	if err != nil {
-		return err
+		r.fail("%v", err)
+		return nil
 	}
-	for lock := opening.Next(); lock != nil; lock = opening.Next() {
-		round := receiver.Round(lock)
-		for _, k := range cfg.Keys {
-			if k.Err != nil {
-				continue
-			}
-			if actor, ok := lock.ActorOf(k.Key.Public()); ok {
-				if in, err := recovery.New(receiver.Request(), lock, actor, k.Key); err == nil {
-					_ = round.Submit(in) // the round names it
-				}
-			}
+	r.Epochs = len(secrets)
+	err = cfg.Read(ctx, c, func(b *batch.Batch) error {
+		secret, ok := secrets[b.Header.Epoch]
+		if !ok {
+			return fmt.Errorf("%w: the keys open no epoch %d", coco.ErrVerify, b.Header.Epoch)
 		}
-		secret, _, err := round.Secret()
-		if err == nil {
-			for _, fault := range opening.Open(lock, secret) {
-				r.warn("%v", fault)
-			}
-		} else if !opening.GiveUp(lock) {
-			r.fail("%s does not open: %v", lock, err)
-			return nil
+		if _, err := b.Open(batch.NewKeys(b.Header.Epoch, secret)); err != nil {
+			return fmt.Errorf("%w: its private part does not open: %w", coco.ErrVerify, err)
 		}
-	}
-	c.ring = keys.NewRing()
-	for epoch, secret := range opening.Secrets() {
-		c.ring.Add(epoch, secret)
-	}
-	r.Epochs = len(opening.Secrets())
-	err = cfg.audit(ctx, c, "opening "+c.Path)
+		return nil
+	})
 	var fault *ledger.Fault
 	switch {
 	case errors.As(err, &fault):

@@ -1,11 +1,13 @@
 // Package ledgercmd is `coco ledger`: it verifies, shows, backs up, restores and repairs ledgers by their files alone,
-// without any key and without a node.
+// without any key, and reads their private parts with keys. No node is asked.
 //
 //	verify    every file from the first byte on, and that the nodes of one network agree
 //	show      what entries a ledger holds; nothing is verified
 //	backup    a node's ledger and snapshots to another folder, also while the node runs
 //	restore   the way back, for a node to begin from
 //	repair    damaged and missing chunks, by those of other ledgers
+//	grant     what an auditor reads some epochs with, made with members' keys
+//	export    the private parts of epochs, with members' keys or by a grant
 //
 // Trust: host
 package ledgercmd
@@ -40,11 +42,11 @@ func Command(c *cli.App) *cobra.Command {
 	a := &app{c}
 	cmd := &cobra.Command{
 		Use:   "ledger",
-		Short: "Verify, show, back up, restore or repair a node's ledger, without any key",
+		Short: "Verify, show, back up, restore, repair or decrypt a node's ledger, without a node",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.ledgerVerifyCommand(), a.ledgerShowCommand(), a.ledgerBackupCommand(), a.ledgerRestoreCommand(), a.ledgerRepairCommand())
+	cmd.AddCommand(a.ledgerVerifyCommand(), a.ledgerShowCommand(), a.ledgerBackupCommand(), a.ledgerRestoreCommand(), a.ledgerRepairCommand(), a.ledgerExportCommand(), a.ledgerGrantCommand())
 	return cmd
 }
 

@@ -1,0 +1,27 @@
+package disclosure
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/cocoframework/coco"
+)
+
+func TestEpochsAreNumbersAndRanges(t *testing.T) {
+	for text, want := range map[string]Epochs{"3": {3, 3}, "3-5": {3, 5}, "4-4": {4, 4}, "2-": {2, 1<<63 - 1}} {
+		if got, err := ParseEpochs(text); err != nil || got != want {
+			t.Errorf("%q: %v, %v, expected %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "0", "-", "-3", "5-3", "0-3", "x", "3-x", "3--5", "1e3", " 3"} {
+		if _, err := ParseEpochs(text); !errors.Is(err, coco.ErrInvalid) {
+			t.Errorf("%q: error %v, expected coco.ErrInvalid", text, err)
+		}
+	}
+	if e := (Epochs{}); !e.has(1) || !e.has(1<<40) {
+		t.Error("all epochs lack some")
+	}
+	if e := (Epochs{2, 3}); e.has(1) || !e.has(2) || !e.has(3) || e.has(4) {
+		t.Error("epochs 2 and 3 are others")
+	}
+}
