@@ -193,6 +193,38 @@ describe("ethers", { timeout }, () => {
     }
   });
 
+  test("pending transactions are told, over HTTP and WebSocket", async () => {
+    const socket = new WebSocketProvider(ws[0]);
+    try {
+      for (const provider of [providers[0], socket]) {
+        const seen = collector();
+        await provider.on("pending", (hash) => seen.push(hash));
+        await eventually(async () => {
+          const tx = await owner.sendTransaction({ to: Wallet.createRandom().address, value: 1n });
+          await tx.wait();
+          return seen.length > 0;
+        }, "a pending transaction");
+        const [hash] = await seen.take(1);
+        assert.equal((await eventually(() => providers[0].getTransaction(hash), "the transaction")).hash, hash);
+        await provider.off("pending");
+        await provider.getBlockNumber(); // behind what ends the subscription
+      }
+    } finally {
+      await socket.destroy();
+    }
+  });
+
+  test("a trace of a transaction is that of its calls", async () => {
+    const to = Wallet.createRandom().address;
+    const receipt = await (await contract.transfer(to, 1n)).wait();
+    const trace = await providers[0].send("debug_traceTransaction", [receipt.hash, { tracer: "callTracer", tracerConfig: { withLog: true } }]);
+    assert.equal(BigInt(trace.gasUsed), receipt.gasUsed);
+    assert.equal(trace.to, tokenAddress.toLowerCase());
+    assert.equal(trace.logs.length, receipt.logs.length);
+    const block = await providers.at(-1).send("debug_traceBlockByNumber", [`0x${receipt.blockNumber.toString(16)}`, { tracer: "callTracer" }]);
+    assert.ok(block.some((entry) => entry.txHash === receipt.hash));
+  });
+
   test("a custom error comes back decoded, from a call and from an estimate", async () => {
     const poor = await fresh();
     const mine = at(poor);

@@ -198,6 +198,54 @@ describe("viem", { timeout }, () => {
     assert.ok(gas > 21_000n && gas < 100_000n, `estimate ${gas}`);
   });
 
+  test("calls are simulated in blocks, and nothing is left of them", async () => {
+    const to = random().address;
+    const [block] = await clients[0].simulateBlocks({
+      blocks: [
+        {
+          calls: [
+            { account: owner.address, to: address, abi, functionName: "transfer", args: [to, 5n] },
+            { account: owner.address, to: address, abi, functionName: "balanceOf", args: [to] },
+          ],
+        },
+      ],
+    });
+    assert.equal(block.calls[0].status, "success");
+    assert.equal(block.calls[1].result, 5n);
+    assert.equal(await clients[0].readContract({ address, abi, functionName: "balanceOf", args: [to] }), 0n);
+    const simulated = await clients[0].simulateCalls({ account: owner.address, calls: [{ to: random().address, value: 1n }] });
+    assert.equal(simulated.results[0].status, "success");
+  });
+
+  test("an access list, and a proof of the state that a header carries", async () => {
+    const call = { account: owner.address, to: address, data: "0x18160ddd" };
+    const { accessList, gasUsed } = await clients[0].createAccessList(call);
+    assert.ok(accessList.length > 0 && gasUsed > 21_000n);
+    await write("mint", [random().address, 1n]);
+    const number = await eventually(async () => {
+      const block = await clients[0].getBlock();
+      const of = BigInt(block.extraData === "0x" ? 0 : block.extraData);
+      if (of > 0n) return of;
+      await write("mint", [random().address, 1n]);
+    }, "a root of a new block");
+    const proof = await clients[0].getProof({ address, storageKeys: [`0x${"0".repeat(64)}`], blockNumber: number });
+    assert.ok(proof.accountProof.length > 0);
+    assert.equal(proof.storageProof.length, 1);
+  });
+
+  test("pending transactions are watched", async () => {
+    const seen = collector();
+    const stop = clients[0].watchPendingTransactions({ onTransactions: (hashes) => hashes.forEach(seen.push), poll: true, pollingInterval: 50 });
+    try {
+      await eventually(async () => {
+        await wallet.sendTransaction({ to: random().address, value: 1n });
+        return seen.length > 0;
+      }, "a pending transaction");
+    } finally {
+      stop();
+    }
+  });
+
   test("a block is final at once", async () => {
     const receipt = await write("mint", [random().address, 1n]);
     for (const blockTag of ["latest", "safe", "finalized"]) {

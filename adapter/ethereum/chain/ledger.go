@@ -114,6 +114,9 @@ func (l *Ledger) ChainConfig() *params.ChainConfig { return l.chain().config }
 // ChainID returns a fresh copy of the chain's id.
 func (l *Ledger) ChainID() *big.Int { return new(big.Int).Set(l.chain().config.ChainID) }
 
+// Sending is what is under way on this node.
+func (l *Ledger) Sending() *sending.Table { return l.sending }
+
 // Signer returns what transactions of this network are signed by.
 func (l *Ledger) Signer() types.Signer { return l.chain().signer }
 

@@ -41,7 +41,7 @@ func (l *Ledger) Send(ctx context.Context, caller coco.Caller, again bool, raw .
 			continue
 		}
 		calls = append(calls, &adapter.Call{Caller: caller, Payload: c.payload(), Decoded: c, Repeatable: true, Done: ctx.Done()})
-		at, under = append(at, i), append(under, sending.Tx{Hash: c.hash, From: c.msg.From, Nonce: c.msg.Nonce})
+		at, under = append(at, i), append(under, sending.Tx{Hash: c.hash, From: c.msg.From, Nonce: c.msg.Nonce, Owner: caller.Actor, Signed: c.tx})
 	}
 	if len(calls) == 0 {
 		return out

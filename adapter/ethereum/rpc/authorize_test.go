@@ -18,7 +18,7 @@ var tellNothing = map[string]bool{
 	"web3_clientVersion": true, "web3_sha3": true, "net_version": true, "net_listening": true, "eth_chainId": true, "eth_accounts": true,
 	"eth_gasPrice": true, "eth_maxPriorityFeePerGas": true, "eth_baseFee": true, "eth_blobBaseFee": true, "eth_uninstallFilter": true,
 	"eth_getUncleByBlockNumberAndIndex": true, "eth_getUncleByBlockHashAndIndex": true, "eth_sendRawTransaction": true,
-	"coco_sendRawTransaction": true,
+	"coco_sendRawTransaction": true, "debug_getBadBlocks": true,
 }
 
 func TestEveryMethodAsksWhetherTheCallerMaySee(t *testing.T) {
@@ -43,6 +43,12 @@ func TestEveryMethodAsksWhetherTheCallerMaySee(t *testing.T) {
 		"eth_getStorageAt": {{contract, "0x0", "latest"}}, "eth_getTransactionCount": {{contract, "latest"}, {contract, "pending"}},
 		"eth_call": {{message, "latest"}, {message, "0x0"}}, "eth_estimateGas": {{message}, {map[string]any{"data": "0x00"}}},
 		"eth_feeHistory": {{"0x1", "latest", []float64{50}}}, "eth_getLogs": {{map[string]any{}}},
+		"debug_traceTransaction": {{tx}, {none}}, "debug_traceBlockByNumber": {{"latest"}}, "debug_traceBlockByHash": {{block}}, "debug_traceCall": {{message, "latest"}, {message, "0x0"}},
+		"debug_getRawHeader": {{"latest"}}, "debug_getRawBlock": {{"latest"}}, "debug_getRawReceipts": {{block}}, "debug_getRawTransaction": {{tx}, {none}},
+		"eth_simulateV1":       {{map[string]any{"blockStateCalls": []any{map[string]any{}}}, "latest"}},
+		"eth_getStorageValues": {{map[common.Address][]common.Hash{contract: {{}}}}}, "eth_getProof": {{contract, []string{}, "latest"}}, "eth_createAccessList": {{message}},
+		"eth_config": {{}}, "eth_capabilities": {{}}, "eth_pendingTransactions": {{}}, "eth_newPendingTransactionFilter": {{}},
+		"txpool_status": {{}}, "txpool_content": {{}}, "txpool_contentFrom": {{contract}}, "txpool_inspect": {{}},
 		"eth_newFilter": {{map[string]any{}}}, "eth_newBlockFilter": {{}}, "eth_getFilterLogs": {{logs}}, "eth_getFilterChanges": {{blocks}, {logs}},
 	}
 	n.rpc.authorize = func(caller coco.Caller, read adapter.Read) error {
@@ -51,7 +57,22 @@ func TestEveryMethodAsksWhetherTheCallerMaySee(t *testing.T) {
 		}
 		return fmt.Errorf("%w: by the test", coco.ErrDenied)
 	}
+	all := n.rpc.groups()
 	for space, methods := range map[string]any{"coco": &cocoMethods{}, "eth": &ethMethods{}, "net": &netMethods{}, "web3": &web3Methods{}} {
+		all[space] = append(all[space], methods)
+	}
+	type receiver struct {
+		space   string
+		methods any
+	}
+	var receivers []receiver
+	for space, list := range all {
+		for _, methods := range list {
+			receivers = append(receivers, receiver{space, methods})
+		}
+	}
+	for _, r := range receivers {
+		space, methods := r.space, r.methods
 		for m := range reflect.TypeOf(methods).NumMethod() {
 			name := reflect.TypeOf(methods).Method(m).Name
 			name = space + "_" + strings.ToLower(name[:1]) + name[1:]
@@ -69,7 +90,7 @@ func TestEveryMethodAsksWhetherTheCallerMaySee(t *testing.T) {
 		}
 	}
 	s := n.dial()
-	for _, p := range [][]any{{"newHeads"}, {"logs", map[string]any{}}} {
+	for _, p := range [][]any{{"newHeads"}, {"logs", map[string]any{}}, {"newPendingTransactions"}, {"syncing"}} {
 		s.write(call("eth_subscribe", p...))
 		if reply := s.read(); !strings.Contains(reply, "by the test") || n.Subscribers() != 0 {
 			t.Errorf("eth_subscribe %v: %s", p, reply)
@@ -78,9 +99,10 @@ func TestEveryMethodAsksWhetherTheCallerMaySee(t *testing.T) {
 
 	// Where existence must not be told, a refusal looks like what does not exist.
 	n.rpc.authorize = func(coco.Caller, adapter.Read) error { return coco.ErrNotFound }
-	for _, name := range []string{"eth_getTransactionReceipt", "eth_getTransactionByHash", "eth_getRawTransactionByHash"} {
+	for _, name := range []string{"eth_getTransactionReceipt", "eth_getTransactionByHash", "eth_getRawTransactionByHash", "debug_getRawTransaction", "debug_traceTransaction"} {
 		refused := n.post(call(name, tx)).Body.String()
-		if absent := n.post(call(name, none)).Body.String(); refused != absent || strings.Contains(refused, `"error"`) {
+		wrong := strings.Contains(refused, `"error"`) != (name == "debug_traceTransaction")
+		if absent := n.post(call(name, none)).Body.String(); refused != absent || wrong {
 			t.Errorf("%s: %s and %s", name, refused, absent)
 		}
 	}

@@ -35,10 +35,7 @@ var listConformance = flag.Bool("conformance", false, "print the result of each 
 // exceptions are the tests of the execution-apis that are not passed, by their reasons. The list may only get shorter: a
 // test in it that passes fails TestTheExecutionAPIsAreAnswered, too. A name that ends with a slash stands for all tests of a method.
 var exceptions = map[string][]string{
-	"blocks are built by the ledger, and there is no engine to hand one to": {"testing_buildBlockV1/"},
-	"the method is not offered": {
-		"txpool_content/", "txpool_contentFrom/",
-	},
+	"blocks are built by the ledger, and there is no engine to hand one to":            {"testing_buildBlockV1/"},
 	"the rules of a network hold from its first block on":                              {"eth_config/get-config"},
 	"the base fee of a network never moves, so that of the next block is not computed": {"eth_baseFee/get-current-basefee"},
 	"a receipt of before Byzantium has the state root after its transaction, which no row holds": {

@@ -82,20 +82,28 @@ func (m *ethMethods) Syncing(ctx context.Context) (any, error) {
 	if err := m.s.authorize(exchangeOf(ctx).caller, readCommits); err != nil {
 		return nil, rpcErrorOf(err)
 	}
+	if at := m.s.progress(); at != nil {
+		return at, nil
+	}
+	return false, nil
+}
+
+// progress is how far this node has come; nil if it knows all that it should.
+func (s *Server) progress() map[string]hexutil.Uint64 {
 	head := uint64(0)
-	if b := m.s.ledger.Head(); b != nil {
+	if b := s.ledger.Head(); b != nil {
 		head = b.Number()
 	}
-	st := m.s.env.Status()
+	st := s.env.Status()
 	if !st.Stale && (st.Known <= st.Committed || (st.Role != "joining" && st.Known-st.Committed <= syncingLag)) {
-		return false, nil
+		return nil
 	}
 	return map[string]hexutil.Uint64{
 		"startingBlock": hexutil.Uint64(head),
 		"currentBlock":  hexutil.Uint64(head),
 		// Every block is at least one transaction of the ledger, so there cannot be more blocks than this.
 		"highestBlock": hexutil.Uint64(head + max(st.Known, st.Committed) - st.Committed),
-	}, nil
+	}
 }
 
 // Accounts is empty: a node keeps no users' keys.

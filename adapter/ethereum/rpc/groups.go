@@ -6,11 +6,14 @@ import (
 
 	"github.com/ethereum/go-ethereum/rpc"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/debug"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/facts"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/fees"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/pool"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/simulate"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/states"
 	"github.com/cocoframework/coco/internal/budget"
@@ -20,6 +23,7 @@ import (
 func (s *Server) groups() map[string][]any {
 	g := &group.Server{
 		Ledger: s.ledger,
+		Caller: func(ctx context.Context) coco.Caller { return exchangeOf(ctx).caller },
 		View: func(ctx context.Context, read adapter.Read) (*chain.View, error) {
 			return s.view(exchangeOf(ctx), read)
 		},
@@ -41,7 +45,8 @@ func (s *Server) groups() map[string][]any {
 		},
 	}
 	return map[string][]any{
-		"debug": {debug.New(g)},
-		"eth":   {simulate.New(g), states.New(g), facts.New(g)},
+		"debug":  {debug.New(g)},
+		"eth":    {facts.New(g), fees.New(g), pool.NewPending(g), simulate.New(g), states.New(g)},
+		"txpool": {pool.New(g)},
 	}
 }

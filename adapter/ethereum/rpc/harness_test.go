@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"encoding/json"
@@ -42,6 +43,8 @@ type testChain struct {
 	keys  []*ecdsa.PrivateKey
 	past  *recording
 	clock *testClock
+
+	status atomic.Pointer[adapter.Status] // nil: a leader's
 }
 
 // newTestChain opens a chain with funded accounts; settings override the defaults.
@@ -89,7 +92,7 @@ func (c *testChain) reopen(page []byte) {
 	must(c.t, err)
 	c.env = &adapter.Env{
 		Settings: complete, State: c.scope, Submit: c.submit, Clock: clock, Past: c.past.read,
-		Status: func() adapter.Status { return adapter.Status{Role: "leader"} },
+		Status: func() adapter.Status { return *cmp.Or(c.status.Load(), &adapter.Status{Role: "leader"}) },
 		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	l, err := chain.Open(c.env)

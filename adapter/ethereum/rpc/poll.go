@@ -20,12 +20,22 @@ func (m *ethMethods) NewFilter(ctx context.Context, q filter.Query) (string, err
 	if q.From != nil && q.To != nil && *q.From >= 0 && *q.To >= 0 && *q.From > *q.To {
 		return "", errBadRange
 	}
-	return m.addFilter(ctx, &q)
+	return m.addFilter(ctx, &filter.Polled{Query: &q})
 }
 
 // NewBlockFilter makes a filter of new blocks to poll.
 func (m *ethMethods) NewBlockFilter(ctx context.Context) (string, error) {
-	return m.addFilter(ctx, nil)
+	return m.addFilter(ctx, new(filter.Polled))
+}
+
+// NewPendingTransactionFilter makes a filter of transactions that this node begins to send for the caller's organisation.
+func (m *ethMethods) NewPendingTransactionFilter(ctx context.Context) (string, error) {
+	watch := m.s.ledger.Sending().Watch(exchangeOf(ctx).caller.Actor, filter.MaxWaiting)
+	id, err := m.addFilter(ctx, &filter.Polled{Watch: watch})
+	if err != nil {
+		watch.Close()
+	}
+	return id, err
 }
 
 // readOf is what a poll of the filter sees.
@@ -36,9 +46,9 @@ func readOf(f *filter.Polled) adapter.Read {
 	return readLogs
 }
 
-func (m *ethMethods) addFilter(ctx context.Context, q *filter.Query) (string, error) {
+func (m *ethMethods) addFilter(ctx context.Context, f *filter.Polled) (string, error) {
 	x := exchangeOf(ctx)
-	f := &filter.Polled{Owner: x.caller.Actor, Query: q}
+	f.Owner = x.caller.Actor
 	err := m.s.may(x, readOf(f))
 	if err == nil {
 		f.Seen, err = m.s.height(x)
@@ -86,6 +96,14 @@ func (m *ethMethods) GetFilterChanges(ctx context.Context, id string) (json.RawM
 	defer v.Release()
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
+	if f.Watch != nil {
+		hashes, whole := f.Hashes()
+		if !whole { // its client must not believe that it saw all
+			m.s.polls.Remove(f.Owner, id)
+			return nil, errNoFilter
+		}
+		return encode.AppendHashes(nil, hashes), nil
+	}
 	if f.Seen >= v.Number() {
 		return json.RawMessage("[]"), nil
 	}

@@ -101,8 +101,12 @@ func (x *exchange) subscribe(raw json.RawMessage) (string, error) {
 	}
 	var query filter.Query
 	switch name {
-	case "newHeads":
+	case "newHeads", "syncing":
 		_, err = positional(raw, 1, 1)
+	case "newPendingTransactions":
+		if whole := false; len(params) > 1 && (json.Unmarshal(params[1], &whole) != nil || whole) {
+			err = rpcErrorf(codeInvalidParams, "invalid argument 1: expected false, for hashes: ask for a transaction by txpool_content, or once it is committed")
+		}
 	case "logs":
 		if _, err = positional(raw, 2, 2); err == nil {
 			if err = json.Unmarshal(params[1], &query); err != nil {
@@ -132,6 +136,14 @@ func (x *exchange) subscribe(raw json.RawMessage) (string, error) {
 		return "", err
 	}
 	ledger := c.server.ledger
+	switch name {
+	case "newPendingTransactions":
+		c.beginPending(x, sub)
+		return sub.id, nil
+	case "syncing":
+		c.begin(x, sub, sub.give, func() { defer sub.give(); c.tellSyncing(sub) })
+		return sub.id, nil
+	}
 	notify := notifyHead
 	if name == "logs" {
 		from, to := query.Window(math.MaxUint64)

@@ -100,7 +100,7 @@ func TestSubscriptions(t *testing.T) {
 	}
 	for body, says := range map[string]string{
 		call("eth_unsubscribe", heads):                             "subscription not found",
-		call("eth_subscribe", "syncing"):                           `no \"syncing\" subscription in eth namespace`,
+		call("eth_subscribe", "uncles"):                            `no \"uncles\" subscription in eth namespace`,
 		call("eth_subscribe"):                                      "missing value for required argument 0",
 		call("eth_subscribe", "newHeads", 1):                       "too many arguments, want at most 1",
 		call("eth_subscribe", "logs", map[string]any{"topics": 1}): "invalid argument 1",

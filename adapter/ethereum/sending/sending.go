@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
 )
 
 // Tx is what is known of a transaction under way.
@@ -15,13 +16,24 @@ type Tx struct {
 	Hash  common.Hash
 	From  common.Address
 	Nonce uint64
+	// Owner is whose request it is in, and Signed what is sent.
+	Owner  [32]byte
+	Signed *types.Transaction
 }
 
 // Table counts transactions. It is safe for concurrent use.
 type Table struct {
 	mu     sync.Mutex
 	turns  map[turn]int
-	hashes map[common.Hash]int
+	hashes map[common.Hash]*held
+
+	watches map[*Watch]struct{}
+}
+
+// held is a transaction, and in how many requests it is.
+type held struct {
+	tx    Tx
+	count int
 }
 
 type turn struct {
@@ -30,13 +42,15 @@ type turn struct {
 }
 
 // New returns an empty table.
-func New() *Table { return &Table{turns: map[turn]int{}, hashes: map[common.Hash]int{}} }
+func New() *Table {
+	return &Table{turns: map[turn]int{}, hashes: map[common.Hash]*held{}, watches: map[*Watch]struct{}{}}
+}
 
 // Knows reports whether a transaction is under way.
 func (t *Table) Knows(hash common.Hash) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.hashes[hash] > 0
+	return t.hashes[hash] != nil
 }
 
 // Add counts transactions. Each MUST be removed once.
@@ -45,7 +59,16 @@ func (t *Table) Add(txs []Tx) {
 	defer t.mu.Unlock()
 	for _, x := range txs {
 		t.turns[turn{x.From, x.Nonce}]++
-		t.hashes[x.Hash]++
+		if h := t.hashes[x.Hash]; h != nil {
+			h.count++
+			continue
+		}
+		t.hashes[x.Hash] = &held{x, 1}
+		for w := range t.watches {
+			if w.owner == x.Owner {
+				t.tell(w, x.Hash)
+			}
+		}
 	}
 }
 
@@ -55,7 +78,11 @@ func (t *Table) Remove(txs []Tx) {
 	defer t.mu.Unlock()
 	for _, x := range txs {
 		less(t.turns, turn{x.From, x.Nonce})
-		less(t.hashes, x.Hash)
+		if h := t.hashes[x.Hash]; h != nil {
+			if h.count--; h.count <= 0 {
+				delete(t.hashes, x.Hash)
+			}
+		}
 	}
 }
 
@@ -81,4 +108,60 @@ func (t *Table) Next(from common.Address, nonce uint64) uint64 {
 		nonce++
 	}
 	return nonce
+}
+
+// Of returns what is under way for an owner, in no order.
+func (t *Table) Of(owner [32]byte) []Tx {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []Tx
+	for _, h := range t.hashes {
+		if h.tx.Owner == owner {
+			out = append(out, h.tx)
+		}
+	}
+	return out
+}
+
+// Watch tells of the transactions of an owner that come to be under way. A reader that falls behind by more than the buffer
+// loses it: C is closed.
+type Watch struct {
+	C <-chan common.Hash
+
+	c     chan common.Hash
+	owner [32]byte
+	table *Table
+}
+
+// Watch begins to tell.
+func (t *Table) Watch(owner [32]byte, buffer int) *Watch {
+	c := make(chan common.Hash, max(buffer, 1))
+	w := &Watch{C: c, c: c, owner: owner, table: t}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.watches[w] = struct{}{}
+	return w
+}
+
+// Close ends the watch. It may be called more than once.
+func (w *Watch) Close() {
+	w.table.mu.Lock()
+	defer w.table.mu.Unlock()
+	w.table.end(w)
+}
+
+// tell is called under the lock.
+func (t *Table) tell(w *Watch, hash common.Hash) {
+	select {
+	case w.c <- hash:
+	default:
+		t.end(w)
+	}
+}
+
+func (t *Table) end(w *Watch) {
+	if _, ok := t.watches[w]; ok {
+		delete(t.watches, w)
+		close(w.c)
+	}
 }

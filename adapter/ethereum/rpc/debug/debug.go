@@ -61,15 +61,12 @@ type txTrace struct {
 func (m *Methods) TraceTransaction(ctx context.Context, hash common.Hash, config *tracers.TraceConfig) (json.RawMessage, error) {
 	v, err := m.s.View(ctx, group.AnyState)
 	if err != nil {
-		return nil, m.s.Fail(err)
+		return nil, m.s.Fail(hidden(err))
 	}
 	defer v.Release()
 	t, b, err := v.TransactionInBlock(ctx, hash)
-	if errors.Is(err, coco.ErrNotFound) {
-		err = errNoTx
-	}
 	if err != nil {
-		return nil, m.s.Fail(err)
+		return nil, m.s.Fail(hidden(err))
 	}
 	var result json.RawMessage
 	err = m.guarded(ctx, config, func(s *session) error {
@@ -79,6 +76,14 @@ func (m *Methods) TraceTransaction(ctx context.Context, hash common.Hash, config
 		}, int(t.Index), int(t.Index))
 	})
 	return m.s.Reply(ctx, result, err, instead)
+}
+
+// hidden answers for a transaction that the caller may not know of as for one that is not there.
+func hidden(err error) error {
+	if errors.Is(err, coco.ErrNotFound) {
+		return errNoTx
+	}
+	return err
 }
 
 // TraceBlockByNumber traces the transactions of a block.

@@ -94,18 +94,17 @@ func (m *Methods) GetRawReceipts(ctx context.Context, at rpc.BlockNumberOrHash) 
 
 // GetRawTransaction is a transaction as it was signed; 0x if there is none.
 func (m *Methods) GetRawTransaction(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
-	v, err := m.s.View(ctx, adapter.Read{Subject: adapter.State, Table: rows.Txs, Key: hash[:]})
-	if err != nil {
-		return nil, m.s.Fail(err)
-	}
-	defer v.Release()
-	t, err := v.Transaction(ctx, hash)
 	var enc hexutil.Bytes
-	switch {
-	case errors.Is(err, coco.ErrNotFound):
+	v, err := m.s.View(ctx, adapter.Read{Subject: adapter.State, Table: rows.Txs, Key: hash[:]})
+	if err == nil {
+		defer v.Release()
+		var t *chain.Transaction
+		if t, err = v.Transaction(ctx, hash); err == nil {
+			enc, err = t.Tx.MarshalBinary()
+		}
+	}
+	if errors.Is(err, coco.ErrNotFound) {
 		err = nil
-	case err == nil:
-		enc, err = t.Tx.MarshalBinary()
 	}
 	return m.s.Reply(ctx, enc, err, smaller)
 }

@@ -176,15 +176,34 @@ func comma(b []byte, i int) []byte {
 
 // AppendTransaction writes an included transaction.
 func AppendTransaction(b []byte, t *chain.Transaction, block *chain.Block) []byte {
-	tx := t.Tx
-	v, r, s := tx.RawSignatureValues()
 	b = append(b, '{')
 	b = appendDataField(b, "blockHash", block.Hash[:])
 	b = appendQuantityField(b, "blockNumber", t.BlockNumber)
 	b = appendQuantityField(b, "blockTimestamp", block.Header.Time)
-	b = appendDataField(b, "from", t.From[:])
+	b = appendQuantityField(b, "transactionIndex", t.Index)
+	b = appendDataField(b, "hash", t.Hash[:])
+	return appendSigned(b, t.Tx, t.From, EffectiveGasPrice(t.Tx, block.Header.BaseFee))
+}
+
+// WritePending writes a transaction that is in no block yet.
+func WritePending(out *budget.Buffer, tx *types.Transaction, from common.Address) error {
+	return out.Append(transactionBound(tx), func(b []byte) []byte { return AppendPending(b, tx, from) })
+}
+
+// AppendPending writes a transaction that is in no block yet.
+func AppendPending(b []byte, tx *types.Transaction, from common.Address) []byte {
+	hash := tx.Hash()
+	b = append(b, `{"blockHash":null,"blockNumber":null,"blockTimestamp":null,"transactionIndex":null`...)
+	b = appendDataField(b, "hash", hash[:])
+	return appendSigned(b, tx, from, tx.GasFeeCap())
+}
+
+// appendSigned writes the members of a transaction that its block does not decide.
+func appendSigned(b []byte, tx *types.Transaction, from common.Address, price *big.Int) []byte {
+	v, r, s := tx.RawSignatureValues()
+	b = appendDataField(b, "from", from[:])
 	b = appendQuantityField(b, "gas", tx.Gas())
-	b = appendBigField(b, "gasPrice", EffectiveGasPrice(tx, block.Header.BaseFee))
+	b = appendBigField(b, "gasPrice", price)
 	if tx.Type() >= types.DynamicFeeTxType {
 		b = appendBigField(b, "maxFeePerGas", tx.GasFeeCap())
 		b = appendBigField(b, "maxPriorityFeePerGas", tx.GasTipCap())
@@ -192,11 +211,9 @@ func AppendTransaction(b []byte, t *chain.Transaction, block *chain.Block) []byt
 	if tx.Type() == types.BlobTxType {
 		b = appendBigField(b, "maxFeePerBlobGas", tx.BlobGasFeeCap())
 	}
-	b = appendDataField(b, "hash", t.Hash[:])
 	b = appendDataField(b, "input", tx.Data())
 	b = appendQuantityField(b, "nonce", tx.Nonce())
 	b = appendAddressField(b, "to", tx.To())
-	b = appendQuantityField(b, "transactionIndex", t.Index)
 	b = appendBigField(b, "value", tx.Value())
 	b = appendQuantityField(b, "type", uint64(tx.Type()))
 	if tx.Type() != types.LegacyTxType {

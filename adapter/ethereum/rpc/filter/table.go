@@ -8,7 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/sending"
 	"github.com/cocoframework/coco/host"
 )
 
@@ -33,9 +36,10 @@ type Table struct {
 // Polled is a filter. Seen is guarded by Mu.
 type Polled struct {
 	Owner coco.ActorID
-	Query *Query    // nil: new blocks' hashes
-	used  time.Time // guarded by the table's mutex
-	give  func()    // gives its memory back
+	Query *Query         // nil: new blocks' hashes, or what Watch tells
+	Watch *sending.Watch // unless nil: hashes of transactions that come to be under way
+	used  time.Time      // guarded by the table's mutex
+	give  func()         // gives its memory back
 
 	Mu   sync.Mutex
 	Seen uint64 // the client knows what happened up to this block
@@ -78,7 +82,7 @@ func (t *Table) take(f *Polled) (err error) {
 	if t.counts[f.Owner] >= t.max() {
 		return ErrTooMany
 	}
-	f.give, err = t.room.Take(f.Owner, ofFilter+f.Query.Size())
+	f.give, err = t.room.Take(f.Owner, ofFilter+f.Query.Size()+f.watched())
 	return err
 }
 
@@ -114,8 +118,41 @@ func (t *Table) Remove(owner coco.ActorID, id string) bool {
 func (t *Table) drop(id string, f *Polled) {
 	delete(t.byID, id)
 	f.give()
+	if f.Watch != nil {
+		f.Watch.Close()
+	}
 	if t.counts[f.Owner]--; t.counts[f.Owner] == 0 {
 		delete(t.counts, f.Owner)
+	}
+}
+
+// MaxWaiting is how many transactions wait for the next poll at most, and watchBytes what each takes.
+const (
+	MaxWaiting = 1024
+	watchBytes = 32
+)
+
+func (f *Polled) watched() int {
+	if f.Watch == nil {
+		return 0
+	}
+	return MaxWaiting * watchBytes
+}
+
+// Hashes returns the transactions that have come to be under way since the last poll. It reports false once some are lost,
+// because there were too many.
+func (f *Polled) Hashes() (hashes []common.Hash, whole bool) {
+	hashes = []common.Hash{}
+	for {
+		select {
+		case hash, ok := <-f.Watch.C:
+			if !ok {
+				return hashes, false
+			}
+			hashes = append(hashes, hash)
+		default:
+			return hashes, true
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/rpc"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
@@ -23,6 +24,8 @@ import (
 // Errors may be returned as they are by Fail only.
 type Server struct {
 	Ledger *chain.Ledger
+	// Caller is who has called the method.
+	Caller func(ctx context.Context) coco.Caller
 	// View returns the newest state, if the caller may see what the method reads. It MUST be released.
 	View func(ctx context.Context, read adapter.Read) (*chain.View, error)
 	// ViewAt is View for the state that a parameter of a block means; nil means the newest.

@@ -1,4 +1,8 @@
-package rpc
+// Package fees is what transactions have to offer, and have offered. Gas is metered and free, so the answers are those of a
+// chain whose base fee never moves.
+//
+// Trust: enclave
+package fees
 
 import (
 	"context"
@@ -14,6 +18,7 @@ import (
 
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 )
 
 // Limits of eth_feeHistory, go-ethereum's but for rewards, which need whole blocks.
@@ -23,39 +28,45 @@ const (
 	maxFeePercentiles = 100
 )
 
+// Methods is the methods, of the namespace eth.
+type Methods struct{ s *group.Server }
+
+// New returns the methods.
+func New(s *group.Server) *Methods { return &Methods{s} }
+
 // GasPrice is what a transaction must offer to be accepted: nothing, unless the network says
 // otherwise.
-func (m *ethMethods) GasPrice() *hexutil.Big {
-	price := m.s.tip()
-	if fee := m.s.ledger.BaseFee(); fee != nil {
+func (m *Methods) GasPrice() *hexutil.Big {
+	price := m.tip()
+	if fee := m.s.Ledger.BaseFee(); fee != nil {
 		price.Add(price, fee)
 	}
 	return (*hexutil.Big)(price)
 }
 
 // MaxPriorityFeePerGas is the least tip that is accepted.
-func (m *ethMethods) MaxPriorityFeePerGas() *hexutil.Big { return (*hexutil.Big)(m.s.tip()) }
+func (m *Methods) MaxPriorityFeePerGas() *hexutil.Big { return (*hexutil.Big)(m.tip()) }
 
 // BaseFee is that of every block.
-func (m *ethMethods) BaseFee() *hexutil.Big { return (*hexutil.Big)(m.s.ledger.BaseFee()) }
+func (m *Methods) BaseFee() *hexutil.Big { return (*hexutil.Big)(m.s.Ledger.BaseFee()) }
 
 // BlobBaseFee is that of every block.
-func (m *ethMethods) BlobBaseFee() *hexutil.Big {
-	return (*hexutil.Big)(m.s.blobFee(m.s.ledger.Head()))
+func (m *Methods) BlobBaseFee() *hexutil.Big {
+	return (*hexutil.Big)(m.blobFee(m.s.Ledger.Head()))
 }
 
 // blobFee is 0 for blocks of before blobs.
-func (s *Server) blobFee(b *chain.Block) *big.Int {
-	if fee := s.ledger.BlobFee(); fee != nil && b != nil && b.Header.ExcessBlobGas != nil {
+func (m *Methods) blobFee(b *chain.Block) *big.Int {
+	if fee := m.s.Ledger.BlobFee(); fee != nil && b != nil && b.Header.ExcessBlobGas != nil {
 		return fee
 	}
 	return new(big.Int)
 }
 
 // tip is the least price above the base fee that is accepted.
-func (s *Server) tip() *big.Int {
+func (m *Methods) tip() *big.Int {
 	tip := new(big.Int)
-	if least := s.ledger.Settings().MinGasPrice; least != nil {
+	if least := m.s.Ledger.Settings().MinGasPrice; least != nil {
 		tip.Set(least)
 	}
 	return tip
@@ -72,19 +83,25 @@ type feeHistory struct {
 }
 
 // FeeHistory tells how full the last blocks were and what tips were paid.
-func (m *ethMethods) FeeHistory(ctx context.Context, count math.HexOrDecimal64, last rpc.BlockNumber, percentiles []float64) (json.RawMessage, error) {
+func (m *Methods) FeeHistory(ctx context.Context, count math.HexOrDecimal64, last rpc.BlockNumber, percentiles []float64) (json.RawMessage, error) {
 	if err := checkPercentiles(percentiles); err != nil {
-		return nil, rpcErrorOf(err)
+		return nil, m.s.Fail(err)
 	}
-	v, err := m.s.view(exchangeOf(ctx), readBlocks)
+	v, err := m.s.View(ctx, group.Blocks)
 	if err != nil {
-		return nil, rpcErrorOf(err)
+		return nil, m.s.Fail(err)
 	}
 	defer v.Release()
 	head := v.Number()
-	end := resolveNumber(last, head)
+	end := head
+	switch {
+	case last >= 0:
+		end = uint64(last)
+	case last == rpc.EarliestBlockNumber:
+		end = 0
+	}
 	if end > head {
-		return nil, rpcErrorf(codeServer, "request beyond head block: requested %d, head %d", end, head)
+		return nil, m.s.Fail(group.Errorf(group.CodeServer, "request beyond head block: requested %d, head %d", end, head))
 	}
 	blocks := min(uint64(count), maxFeeBlocks, end+1)
 	if len(percentiles) > 0 {
@@ -92,7 +109,7 @@ func (m *ethMethods) FeeHistory(ctx context.Context, count math.HexOrDecimal64, 
 	}
 	h := &feeHistory{OldestBlock: new(hexutil.Big)}
 	if blocks == 0 {
-		return m.feeReply(ctx, h)
+		return m.s.Reply(ctx, h, nil, "ask for fewer blocks or percentiles")
 	}
 	first := end + 1 - blocks
 	h.OldestBlock = (*hexutil.Big)(new(big.Int).SetUint64(first))
@@ -106,7 +123,7 @@ func (m *ethMethods) FeeHistory(ctx context.Context, count math.HexOrDecimal64, 
 		if fee == nil {
 			fee = new(big.Int)
 		}
-		h.BaseFee[i], h.BlobBaseFee[i] = (*hexutil.Big)(fee), (*hexutil.Big)(m.s.blobFee(b))
+		h.BaseFee[i], h.BlobBaseFee[i] = (*hexutil.Big)(fee), (*hexutil.Big)(m.blobFee(b))
 		h.GasUsedRatio[i] = ratio(b.Header.GasUsed, b.Header.GasLimit)
 		if len(percentiles) > 0 {
 			h.Reward[i], err = rewardsOf(ctx, v, b, percentiles)
@@ -114,22 +131,11 @@ func (m *ethMethods) FeeHistory(ctx context.Context, count math.HexOrDecimal64, 
 		return err
 	})
 	if err != nil {
-		return nil, rpcErrorOf(err)
+		return nil, m.s.Fail(err)
 	}
 	// Fees never move, so the next block's are known.
 	h.BaseFee[blocks], h.BlobBaseFee[blocks] = h.BaseFee[blocks-1], h.BlobBaseFee[blocks-1]
-	return m.feeReply(ctx, h)
-}
-
-// feeReply is the reply to eth_feeHistory.
-func (m *ethMethods) feeReply(ctx context.Context, h *feeHistory) (json.RawMessage, error) {
-	x := exchangeOf(ctx)
-	out := m.s.buffer(x)
-	text, err := json.Marshal(h)
-	if err == nil {
-		err = out.Own(text)
-	}
-	return m.s.result(x, out, err, "ask for fewer blocks or percentiles")
+	return m.s.Reply(ctx, h, nil, "ask for fewer blocks or percentiles")
 }
 
 func checkPercentiles(percentiles []float64) error {
