@@ -18,7 +18,8 @@ var tellNothing = map[string]bool{
 	"web3_clientVersion": true, "web3_sha3": true, "net_version": true, "net_listening": true, "eth_chainId": true, "eth_accounts": true,
 	"eth_gasPrice": true, "eth_maxPriorityFeePerGas": true, "eth_baseFee": true, "eth_blobBaseFee": true, "eth_uninstallFilter": true,
 	"eth_getUncleByBlockNumberAndIndex": true, "eth_getUncleByBlockHashAndIndex": true, "eth_sendRawTransaction": true,
-	"coco_sendRawTransaction": true, "debug_getBadBlocks": true,
+	"coco_sendRawTransaction": true, "debug_getBadBlocks": true, "eth_coinbase": true, "eth_mining": true, "eth_hashrate": true, "net_peerCount": true,
+	"eth_sendRawTransactionSync": true,
 }
 
 func TestEveryMethodAsksWhetherTheCallerMaySee(t *testing.T) {
@@ -47,7 +48,10 @@ func TestEveryMethodAsksWhetherTheCallerMaySee(t *testing.T) {
 		"debug_getRawHeader": {{"latest"}}, "debug_getRawBlock": {{"latest"}}, "debug_getRawReceipts": {{block}}, "debug_getRawTransaction": {{tx}, {none}},
 		"eth_simulateV1":       {{map[string]any{"blockStateCalls": []any{map[string]any{}}}, "latest"}},
 		"eth_getStorageValues": {{map[common.Address][]common.Hash{contract: {{}}}}}, "eth_getProof": {{contract, []string{}, "latest"}}, "eth_createAccessList": {{message}},
-		"eth_config": {{}}, "eth_capabilities": {{}}, "eth_pendingTransactions": {{}}, "eth_newPendingTransactionFilter": {{}},
+		"trace_transaction": {{tx}}, "trace_block": {{"latest"}}, "trace_get": {{tx, []string{"0x0"}}}, "trace_replayTransaction": {{tx, []string{"trace"}}},
+		"trace_replayBlockTransactions": {{"latest", []string{"trace"}}}, "trace_call": {{message, []string{"trace"}, "latest"}}, "trace_filter": {{map[string]any{}}},
+		"eth_getRawTransactionByBlockNumberAndIndex": {{"latest", "0x0"}}, "eth_getRawTransactionByBlockHashAndIndex": {{block, "0x0"}},
+		"eth_fillTransaction": {{message}}, "eth_config": {{}}, "eth_capabilities": {{}}, "eth_pendingTransactions": {{}}, "eth_newPendingTransactionFilter": {{}},
 		"txpool_status": {{}}, "txpool_content": {{}}, "txpool_contentFrom": {{contract}}, "txpool_inspect": {{}},
 		"eth_newFilter": {{map[string]any{}}}, "eth_newBlockFilter": {{}}, "eth_getFilterLogs": {{logs}}, "eth_getFilterChanges": {{blocks}, {logs}},
 	}

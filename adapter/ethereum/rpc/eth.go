@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"math/big"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rpc"
 
@@ -61,6 +63,15 @@ func (m *ethMethods) ChainId() json.RawMessage { return m.s.chain }
 func (m *ethMethods) BlockNumber(ctx context.Context) (hexutil.Uint64, error) {
 	n, err := m.s.height(exchangeOf(ctx))
 	return rpcResult(hexutil.Uint64(n), err)
+}
+
+// tip is the least price above the base fee that is accepted.
+func (s *Server) tip() *big.Int {
+	tip := new(big.Int)
+	if least := s.ledger.Settings().MinGasPrice; least != nil {
+		tip.Set(least)
+	}
+	return tip
 }
 
 // height is the number of the newest block.
@@ -231,6 +242,62 @@ func isSend(method []byte) (again, ok bool) {
 // SendRawTransaction returns once the transaction is committed.
 func (m *ethMethods) SendRawTransaction(ctx context.Context, raw hexutil.Bytes) (json.RawMessage, error) {
 	return m.s.sendOne(ctx, false, raw)
+}
+
+// SendRawTransactionSync is SendRawTransaction with the receipt as its result (EIP-7966). How long it waits is the network's choice.
+func (m *ethMethods) SendRawTransactionSync(ctx context.Context, raw hexutil.Bytes, _ *uint64) (json.RawMessage, error) {
+	x := exchangeOf(ctx)
+	res := m.s.send(ctx, x, false, raw)[0]
+	if res.Err != nil {
+		return nil, x.failed(res.Err)
+	}
+	return m.s.receiptOf(ctx, x, res.Hash)
+}
+
+// filled is a transaction that lacks a signature only.
+type filled struct {
+	Raw hexutil.Bytes      `json:"raw"`
+	Tx  *types.Transaction `json:"tx"`
+}
+
+// FillTransaction completes a transaction by what this node knows: the sender's next nonce, the fees, and an estimate of the gas.
+func (m *ethMethods) FillTransaction(ctx context.Context, args callargs.Args) (*filled, error) {
+	x := exchangeOf(ctx)
+	if err := m.s.may(x, readAccount(args.From)); err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	if args.Nonce == nil && args.From != nil {
+		nonce, err := m.s.ledger.PendingNonce(ctx, *args.From)
+		if err != nil {
+			return nil, rpcErrorOf(err)
+		}
+		args.Nonce = (*hexutil.Uint64)(&nonce)
+	}
+	if tip := (*hexutil.Big)(m.s.tip()); args.GasPrice == nil && m.s.ledger.BaseFee() == nil {
+		args.GasPrice = tip
+	} else if args.GasPrice == nil {
+		if args.MaxPriorityFeePerGas == nil {
+			args.MaxPriorityFeePerGas = tip
+		}
+		if args.MaxFeePerGas == nil {
+			most := new(big.Int).Lsh(m.s.ledger.BaseFee(), 1)
+			args.MaxFeePerGas = (*hexutil.Big)(most.Add(most, args.MaxPriorityFeePerGas.ToInt()))
+		}
+	}
+	if args.Gas == nil {
+		gas, err := m.s.estimate(ctx, x, nil, &args, &chain.CallOptions{})
+		if err != nil {
+			return nil, rpcErrorOf(err)
+		}
+		args.Gas = (*hexutil.Uint64)(&gas)
+	}
+	msg, err := args.Message(m.s.ledger.BaseFee(), m.s.ledger.ChainID())
+	if err != nil {
+		return nil, rpcErrorOf(err)
+	}
+	tx := args.Transaction(msg, m.s.ledger.BaseFee(), m.s.ledger.ChainID())
+	raw, err := tx.MarshalBinary()
+	return &filled{raw, tx}, err
 }
 
 // cocoMethods is the namespace coco.

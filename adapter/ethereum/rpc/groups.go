@@ -46,7 +46,9 @@ func (s *Server) groups() map[string][]any {
 	}
 	return map[string][]any{
 		"debug":  {debug.New(g)},
-		"eth":    {facts.New(g), fees.New(g), pool.NewPending(g), simulate.New(g), states.New(g)},
+		"eth":    {facts.New(g), debug.NewEncodings(g), fees.New(g), pool.NewPending(g), simulate.New(g), states.New(g)},
+		"net":    {facts.NewNet()},
+		"trace":  {debug.NewFlat(g)},
 		"txpool": {pool.New(g)},
 	}
 }

@@ -111,3 +111,39 @@ func (m *Methods) GetRawTransaction(ctx context.Context, hash common.Hash) (json
 
 // GetBadBlocks is empty: no block that was executed is refused later.
 func (m *Methods) GetBadBlocks() []struct{} { return []struct{}{} }
+
+// Encodings is the methods of the namespace eth that return transactions as they were signed.
+type Encodings struct{ m *Methods }
+
+// NewEncodings returns the methods.
+func NewEncodings(s *group.Server) *Encodings { return &Encodings{New(s)} }
+
+// GetRawTransactionByBlockNumberAndIndex is a transaction of a block; 0x if there is none.
+func (e *Encodings) GetRawTransactionByBlockNumberAndIndex(ctx context.Context, n rpc.BlockNumber, index hexutil.Uint) (json.RawMessage, error) {
+	return e.ofBlock(ctx, rpc.BlockNumberOrHashWithNumber(n), index)
+}
+
+// GetRawTransactionByBlockHashAndIndex is a transaction of a block; 0x if there is none.
+func (e *Encodings) GetRawTransactionByBlockHashAndIndex(ctx context.Context, hash common.Hash, index hexutil.Uint) (json.RawMessage, error) {
+	return e.ofBlock(ctx, rpc.BlockNumberOrHashWithHash(hash, false), index)
+}
+
+func (e *Encodings) ofBlock(ctx context.Context, at rpc.BlockNumberOrHash, index hexutil.Uint) (json.RawMessage, error) {
+	v, err := e.m.s.View(ctx, group.Blocks)
+	if err != nil {
+		return nil, e.m.s.Fail(err)
+	}
+	defer v.Release()
+	var enc hexutil.Bytes
+	b, err := group.BlockAt(ctx, v, at)
+	if err == nil && uint64(index) < uint64(len(b.Txs)) {
+		var t *chain.Transaction
+		if t, err = v.TransactionOf(ctx, b, int(index)); err == nil {
+			enc, err = t.Tx.MarshalBinary()
+		}
+	}
+	if errors.Is(err, coco.ErrNotFound) {
+		err = nil
+	}
+	return e.m.s.Reply(ctx, enc, err, smaller)
+}

@@ -137,3 +137,21 @@ func (m *Methods) oldestState(ctx context.Context, v *chain.View) (uint64, error
 	}
 	return high, nil
 }
+
+// Coinbase is the address that receives the fees of blocks.
+func (m *Methods) Coinbase() common.Address { return m.s.Ledger.Settings().Coinbase }
+
+// Mining is false: blocks are made by the node that leads.
+func (m *Methods) Mining() bool { return false }
+
+// Hashrate is 0.
+func (m *Methods) Hashrate() hexutil.Uint64 { return 0 }
+
+// Net is methods of the namespace net.
+type Net struct{}
+
+// NewNet returns the methods.
+func NewNet() *Net { return &Net{} }
+
+// PeerCount is 0: nodes are no peers of Ethereum's network, and who they are is a fact of the consortium.
+func (*Net) PeerCount() hexutil.Uint { return 0 }

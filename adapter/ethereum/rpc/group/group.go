@@ -83,6 +83,7 @@ func BlockAt(ctx context.Context, v *chain.View, at rpc.BlockNumberOrHash) (*cha
 const (
 	CodeServer        = -32000
 	CodeReplyTooLarge = -32003
+	CodeLimit         = -32005
 	CodeInvalidParams = -32602
 	CodeInternal      = -32603
 )
