@@ -109,7 +109,7 @@ type Machine struct {
 	applied     uint64
 	accept      func(uint64, consensus.Entry) error
 	silent      int                 // ticks since the leader's last message
-	patience    int                 // after so many of them a node without a vote takes the leader for gone
+	patience    int                 // after so many of them a node takes the leader for gone
 	history     []tenure            // the members as of each change, from Base on; the newest maxTenures of them
 	skipped     []consensus.ID      // members of Base and of changes up to fixed
 	out         []consensus.Message // released by Appended, for the next Ready
@@ -221,9 +221,10 @@ func (m *Machine) Tick() {
 	m.forgetLeader()
 }
 
-// forgetLeader sees to it that a node that does not vote, and so never stands for election, does not believe in a leader for ever.
+// forgetLeader sees to it that a node does not believe for ever in a leader that says nothing any more. Most stand for election by then. A node that does
+// not vote never does, nor does one with a committed change of members that it cannot apply yet.
 func (m *Machine) forgetLeader() {
-	if m.silent > m.patience && m.state.Role != consensus.Leader && !m.isVoter(m.self) && !slices.Contains(m.conf.Outgoing, m.self) {
+	if m.silent > m.patience && m.state.Role != consensus.Leader {
 		m.state.Leader = 0
 	}
 }

@@ -26,6 +26,7 @@ type script struct {
 	logs      map[consensus.ID]*memory
 	appends   map[consensus.ID][]*raft.Append
 	recovered map[consensus.ID]bool
+	stalled   map[consensus.ID]bool // what they commit is not applied
 	committed map[uint64]consensus.Entry
 	wire      []wired
 	held      []wired // by the network, until it is told to release them
@@ -50,7 +51,7 @@ func TestScripts(t *testing.T) {
 		cryptotest.SetGlobalRandom(t, 1) // the library draws its election timeouts from crypto/rand
 		s := &script{
 			t: t, machines: map[consensus.ID]*raft.Machine{}, logs: map[consensus.ID]*memory{},
-			appends: map[consensus.ID][]*raft.Append{}, recovered: map[consensus.ID]bool{}, committed: map[uint64]consensus.Entry{},
+			appends: map[consensus.ID][]*raft.Append{}, recovered: map[consensus.ID]bool{}, stalled: map[consensus.ID]bool{}, committed: map[uint64]consensus.Entry{},
 		}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			s.t = t
@@ -101,6 +102,9 @@ func (s *script) drain(id consensus.ID) {
 
 func (s *script) apply(id consensus.ID, out raft.Output) {
 	m := s.machines[id]
+	if s.stalled[id] {
+		return
+	}
 	for _, e := range out.Committed {
 		fmt.Fprintf(&s.out, "%d commits %d/%d %s\n", id, e.View, e.Index, content(e))
 		if was, ok := s.committed[e.Index]; ok && !reflect.DeepEqual(was, e) {
@@ -327,6 +331,11 @@ func (s *script) run(d *datadriven.TestData) string {
 		}
 		fmt.Fprintf(&s.out, "at %d\n", index)
 		s.drain(self)
+	case "stall": // id applies nothing any more
+		s.stalled[self] = true
+	case "state":
+		st := s.machines[self].State()
+		return fmt.Sprintf("%s in view %d, leader %d", st.Role, st.View, st.Leader)
 	case "gone":
 		return fmt.Sprint(s.machines[self].Gone(1))
 	case "behind":
