@@ -12,9 +12,9 @@ func BenchmarkMeasuringABatch(b *testing.B) {
 	for b.Loop() {
 		sealed, began := clock.Elapsed(), clock.Elapsed()
 		m.writing.Store(int64(began))
-		m.sync.observe(uint64(clock.Elapsed() - began))
+		m.sync.Observe(uint64(clock.Elapsed() - began))
 		m.writing.Store(0)
-		m.batch.observe(17)
-		m.commit.observe(uint64(clock.Elapsed() - sealed))
+		m.batch.Observe(17)
+		m.commit.Observe(uint64(clock.Elapsed() - sealed))
 	}
 }

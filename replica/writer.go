@@ -86,7 +86,7 @@ func (w *writer) append(tasks []*raft.Append) (wrote bool, err error) {
 func (w *writer) sync(began time.Duration) error {
 	err := w.log.Sync()
 	w.meter.writing.Store(0)
-	w.meter.sync.observe(uint64(w.clock.Elapsed() - began))
+	w.meter.sync.Observe(uint64(w.clock.Elapsed() - began))
 	return err
 }
 

@@ -1,4 +1,4 @@
-package replica
+package histogram
 
 import (
 	"strings"
@@ -9,9 +9,9 @@ import (
 )
 
 func TestHistogramPutsAValueIntoTheBucketThatEndsThere(t *testing.T) {
-	h := newHistogram("x", "help", 1, 0.5) // buckets end at 2, 4, 8 … 1 << 18, shown by halves
+	h := New("x", "help", 1, 0.5) // buckets end at 2, 4, 8 … 1 << 18, shown by halves
 	for _, v := range []uint64{0, 1, 2, 3, 4, 5, 1 << 18, 1<<18 + 1, 1 << 40} {
-		h.observe(v)
+		h.Observe(v)
 	}
 	registry := prometheus.NewRegistry()
 	if err := registry.Register(h); err != nil {
