@@ -22,6 +22,7 @@ type Host struct {
 	Net    Net
 	Clock  Clock
 	Quoter Quoter
+	Sealer Sealer // nil if the TEE cannot seal
 }
 
 // Disk is one folder of files. Names are slash-separated and relative to it; folders come into
@@ -87,4 +88,14 @@ type Quoter interface {
 	Platform() string
 	// Quote returns evidence over the report data, in the platform's own format.
 	Quote(ctx context.Context, reportData [ReportDataSize]byte) ([]byte, error)
+}
+
+// Sealer makes keys that only the same code on the same machine is given again, as a TEE derives them from a secret of its own and the measurement
+// of the code that asks.
+type Sealer interface {
+	// Platform is that of the machine's evidence.
+	Platform() string
+	// SealingKey returns the 32 bytes of the key for a purpose: the same at every call by code of this measurement on this machine, and others
+	// for any other code, machine or purpose. The slice is the caller's.
+	SealingKey(ctx context.Context, purpose string) ([]byte, error)
 }

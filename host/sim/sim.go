@@ -138,11 +138,13 @@ func (w *World) Host(name string) host.Host {
 	if err != nil {
 		panic(err) // Measurement is a constant
 	}
+	d := &disk{state: m.disk, life: m.life}
 	return host.Host{
-		Disk:   &disk{state: m.disk, life: m.life},
+		Disk:   d,
 		Net:    &network{world: w, from: m, life: m.life},
 		Clock:  m.clock,
 		Quoter: quoter,
+		Sealer: virtual.NewSealer(d, Measurement),
 	}
 }
 
