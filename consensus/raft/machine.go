@@ -56,6 +56,9 @@ type Config struct {
 	// Fixed keeps the members at Voters until this index: a recovery's log contains changes of a
 	// membership that is gone.
 	Fixed uint64
+	// Floor is where the longest log ends that a voter has shown before this node began (package resume), zero if nobody was asked. Everything that
+	// is committed is in a log that ends there or later, so while this node's log ends before, it stands for no election, whoever would vote for it.
+	Floor Base
 	// ElectionTicks without a word from the leader start an election; a leader sends heartbeats
 	// every HeartbeatTicks.
 	ElectionTicks, HeartbeatTicks int
@@ -360,19 +363,20 @@ func (m *Machine) Ready() (Output, bool, error) {
 		m.last = rd.Entries[n-1].GetIndex()
 	}
 	for _, msg := range rd.Messages {
-		switch msg.GetTo() {
-		case raft.LocalAppendThread:
+		switch t := msg.GetType(); {
+		case msg.GetTo() == raft.LocalAppendThread:
 			if len(msg.GetEntries()) > 0 || len(msg.GetResponses()) > 0 {
 				out.Append = &Append{responses: msg.GetResponses()}
 				for _, e := range msg.GetEntries() {
 					out.Append.Entries = append(out.Append.Entries, fromRaft(e))
 				}
 			}
-		case raft.LocalApplyThread:
+		case msg.GetTo() == raft.LocalApplyThread:
 			for _, e := range msg.GetEntries() {
 				out.Committed = append(out.Committed, fromRaft(e))
 			}
 			out.applied = msg.GetResponses()[0]
+		case (t == pb.MsgVote || t == pb.MsgPreVote) && m.log.belowFloor():
 		default:
 			if err := m.send(&out.Messages, msg); err != nil {
 				return Output{}, false, err

@@ -230,3 +230,42 @@ func TestAMessageWithAnEntryThatIsNotTakenIsDropped(t *testing.T) {
 		t.Errorf("%d entries are appended, expected 2", n)
 	}
 }
+
+// A node whose log ends before what another voter has shown asks nobody for a vote.
+func TestALogBelowTheFloorStandsForNoElection(t *testing.T) {
+	log := &memory{entries: []consensus.Entry{{View: 1, Index: 1, Kind: consensus.Batch, Data: []byte("a")}, {View: 2, Index: 2, Kind: consensus.Batch, Data: []byte("b")}}}
+	for _, c := range []struct {
+		floor  raft.Base
+		stands bool
+	}{{raft.Base{}, true}, {raft.Base{Index: 2, View: 2}, true}, {raft.Base{Index: 9, View: 1}, true}, {raft.Base{Index: 3, View: 2}, false}, {raft.Base{Index: 1, View: 3}, false}} {
+		m, err := raft.New(raft.Config{Self: 1, Voters: []consensus.ID{1, 2, 3}, Log: log, Last: 2, View: 7, Floor: c.floor, ElectionTicks: 10, HeartbeatTicks: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stands := false
+		for range 100 {
+			m.Tick()
+			for {
+				out, ok, err := m.Ready()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !ok {
+					break
+				}
+				stands = stands || len(out.Messages) > 0
+				if out.Append != nil {
+					if err := m.Appended(out.Append); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if _, err := m.Apply(out); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if stands != c.stands {
+			t.Errorf("floor %+v: it stands for election: %v", c.floor, stands)
+		}
+	}
+}

@@ -36,6 +36,7 @@ type storage struct {
 	base  Base
 	first uint64 // the first entry, of which the view of the one before is known, too
 	last  uint64
+	floor Base // see Config.Floor; zero once the log has come as far
 	hard  *pb.HardState
 	conf  *pb.ConfState
 
@@ -53,7 +54,7 @@ func newStorage(cfg Config) (*storage, error) {
 		return nil, fmt.Errorf("%w: entry %d of the log is of view %d, but of view %d by what the state begins with",
 			coco.ErrCorrupt, cfg.Base.Index, view, cfg.Base.View)
 	}
-	s := &storage{log: cfg.Log, base: cfg.Base, last: cfg.Last, committed: cfg.Commit}
+	s := &storage{log: cfg.Log, base: cfg.Base, last: cfg.Last, floor: cfg.Floor, committed: cfg.Commit}
 	view, ok := s.view(cfg.Last)
 	if !ok {
 		return nil, fmt.Errorf("%w: log has no entry %d, its own last", coco.ErrCorrupt, cfg.Last)
@@ -76,6 +77,17 @@ func (s *storage) holds(first uint64) {
 		first++
 	}
 	s.first = first
+}
+
+// belowFloor reports whether the log ends before Config.Floor.
+func (s *storage) belowFloor() bool {
+	if s.floor == (Base{}) {
+		return false
+	}
+	if view, _ := s.view(s.last); view > s.floor.View || view == s.floor.View && s.last >= s.floor.Index {
+		s.floor = Base{}
+	}
+	return s.floor != Base{}
 }
 
 func (s *storage) append(entries []consensus.Entry) {
