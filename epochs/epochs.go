@@ -43,6 +43,8 @@ type Driver struct {
 	Send    func(coco.NodeID, peer.Message) bool
 	Machine *rotation.Machine          // the driver's from then on, under mu
 	Length  func() constitution.Epochs // how long an epoch may be
+	// Keep keeps a secret that another node hands out, before this one says that it holds it; nil to keep it in memory only.
+	Keep func(rotation.Secret) error
 
 	mu     sync.Mutex
 	sealed struct { // the batches of the newest epoch that this node has seen committed, under mu
@@ -132,6 +134,10 @@ func frameOf(m rotation.Message) peer.Message {
 
 // ReceiveSecret receives a message about the secret of an epoch.
 func (e *Driver) ReceiveSecret(from coco.NodeID, m *peer.Secret) {
+	if err := e.keep(rotation.Secret(*m)); err != nil {
+		e.Log.Error("the secret of an epoch is not kept", "epoch", m.Epoch, "error", err)
+		return
+	}
 	e.receive(from, rotation.Secret(*m))
 }
 

@@ -33,6 +33,14 @@ func (r *Ring) Add(epoch uint64, s Secret) {
 	r.derived[epoch] = batch.NewKeys(epoch, s)
 }
 
+// Forget drops the secret of an epoch that no committed batch is sealed under.
+func (r *Ring) Forget(epoch uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.secrets, epoch)
+	delete(r.derived, epoch)
+}
+
 // Use seals new batches under an epoch from now on, unless a later one is in use or the ring does not
 // hold the epoch. It reports whether the epoch in use has changed.
 func (r *Ring) Use(epoch uint64) bool {

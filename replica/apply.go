@@ -41,8 +41,8 @@ func (x *executor) confirmed(s *sealed) error {
 	if err := x.committed(Batch{Position: s.end, View: s.view, First: s.first, Epoch: s.epoch, Size: s.size, Network: s.own}); err != nil {
 		return err
 	}
-	x.meter.batch.observe(s.end.Seqno - s.first + 1)
-	x.meter.commit.observe(uint64(x.clock.Elapsed() - s.at))
+	x.meter.batch.Observe(s.end.Seqno - s.first + 1)
+	x.meter.commit.Observe(uint64(x.clock.Elapsed() - s.at))
 	s.answer()
 	return nil
 }
@@ -50,6 +50,7 @@ func (x *executor) confirmed(s *sealed) error {
 // committed publishes the batch that is applied last.
 func (x *executor) committed(b Batch) error {
 	x.store.Commit(b.Seqno)
+	x.opened(b.View)
 	x.history.Committed(history.Position{Index: b.Index, View: b.View, Seqno: b.Seqno, Tree: b.Tree}, b.First)
 	x.ledgers.committed(b)
 	if b.Network {
@@ -71,6 +72,9 @@ func (x *executor) apply(ctx context.Context, e consensus.Entry) error {
 		return err
 	}
 	h := b.Header
+	if err := x.opens(b); err != nil {
+		return damaged(e.Index, err)
+	}
 	keys, err := x.keysOf(ctx, h.Epoch)
 	if err != nil {
 		return x.hooks.LeftBehind(fmt.Sprintf("entry %d: %v", e.Index, err))

@@ -20,6 +20,9 @@ func (x *executor) work() error {
 	if x.lease.permit == nil {
 		return nil
 	}
+	if x.lease.opening.view != 0 {
+		return x.open()
+	}
 	calls := x.ledgers.overdue
 	for _, of := range x.ledgers.list {
 		calls = calls || !of.busy() && (x.queue.waits(of.Name) || of.ready())

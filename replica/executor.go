@@ -108,6 +108,7 @@ func (x *executor) abandon() {
 
 // drain sends queued items back.
 func (x *executor) drain() {
+	x.lease.opening.cancel()
 	for _, p := range x.queue.removeIf(func(*pending) bool { return true }) {
 		p.fail(fmt.Errorf("%w: this node does not lead any more", coco.ErrNotCommitted))
 	}

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -63,12 +64,14 @@ func (r *Replica) Remove(id consensus.ID, retire func(*store.Tx) ([]byte, error)
 	}})
 }
 
-// Restart makes this node the only voter, before any other change of members: a recovery goes on from the ledger of a
-// network whose voters are gone. Origin was the network's first voter.
+// Restart writes down who votes, before any other change of members, where that does not follow from the ledger: a recovery goes on from the ledger of a
+// network whose voters are gone, with this node alone, and nodes that resume are Config.Machine.Voters. Origin was the network's first voter.
 func (r *Replica) Restart(origin consensus.ID) {
 	r.loop.inbox.put(event{do: func(l *loop) {
+		voters := r.cfg.Machine.Voters
 		l.members.Force(func() raft.Change {
-			return raft.Change{AddVoter: []consensus.ID{l.members.Self}, Remove: l.machine.Gone(origin)}
+			gone := slices.DeleteFunc(l.machine.Gone(origin), func(id consensus.ID) bool { return slices.Contains(voters, id) })
+			return raft.Change{AddVoter: slices.Clone(voters), Remove: gone}
 		})
 	}})
 }

@@ -50,6 +50,8 @@ type lease struct {
 	permit *permit // nil if none is held
 	own    bool    // the last batch was one of own work
 	loop   *mailbox[event]
+
+	opening opening
 }
 
 // end gives the permit back, with the entry that was sealed under it, or nil. Without a permit nothing happens.

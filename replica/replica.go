@@ -79,6 +79,9 @@ type Config struct {
 	Start Batch
 	// Time is the time of day, in milliseconds since 1970, that the members say in a recovery; 0 if they say none.
 	Time uint64
+	// Opening is the least view in which the nodes of a network act that go on together after all of them have stopped; 0 in any other life. Until a batch
+	// of such a view is committed, nothing is sealed but the transaction that Open is given.
+	Opening uint64
 }
 
 // Keys are the epochs' keys that this node holds.
@@ -111,6 +114,8 @@ type Hooks struct {
 	// LackSecret asks other nodes for an epoch's secret, and reports whether that is in vain. It is called every
 	// rotation.LackMillis until the secret has come.
 	LackSecret func(epoch uint64) (lost bool)
+	// Opens is told of the public records of a batch that may announce the epoch that it is sealed under, before that epoch's keys are asked for; see Config.Opening.
+	Opens func(public [][]byte) error
 	// LeftBehind returns the error that ends this replica, because it cannot apply what the network committed.
 	LeftBehind func(why string) error
 }
@@ -147,7 +152,7 @@ func New(cfg Config) (*Replica, error) {
 	inbox := newMailbox[event]()
 	r.exec = &executor{
 		log: cfg.Log, clock: cfg.Clock, store: cfg.Store, history: cfg.History, hooks: cfg.Hooks, progress: r.progress, meter: r.meter,
-		tasks: newMailbox[task](), queue: newQueue(cfg.QueueCalls, cfg.QueueBytes), lease: lease{loop: inbox},
+		tasks: newMailbox[task](), queue: newQueue(cfg.QueueCalls, cfg.QueueBytes), lease: lease{loop: inbox, opening: opening{view: cfg.Opening}},
 		codec:   codec{self: cfg.Self, signer: cfg.Signer, keys: cfg.Keys, maxBatch: cfg.MaxBatch},
 		ledgers: newLedgers(cfg.Ledgers), rules: cfg.Rules,
 	}

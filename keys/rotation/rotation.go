@@ -287,6 +287,42 @@ func (m *Machine) handOut(secret Secret, s State) (out Output) {
 	return out
 }
 
+// Offered has the machine keep a secret that the node was offered in an earlier life, until its epoch is announced.
+func (m *Machine) Offered(s Secret) { m.offer(s) }
+
+// Proposed returns the secret of an epoch that this node has proposed, and not announced yet.
+func (m *Machine) Proposed(sealed *keys.SealedEpoch) (keys.Secret, error) {
+	public, err := sealed.Marshal()
+	if err != nil {
+		return keys.Secret{}, err
+	}
+	for _, o := range m.offers {
+		if o.Sealed == sha256.Sum256(public) {
+			return o.Secret, nil
+		}
+	}
+	return keys.Secret{}, fmt.Errorf("%w: epoch %d is not one that this node has proposed", coco.ErrNotFound, sealed.Epoch)
+}
+
+// Offer returns the messages that hand out the secret of an epoch that this node has proposed, and not announced yet, and whether a majority of the
+// nodes holds it. The nodes of a network that go on together after all of them have stopped seal nothing under an epoch from before, so the batch
+// that announces the first epoch of theirs is sealed under it. It MUST be called every TickMillis, while this node leads, until a majority holds the secret.
+func (m *Machine) Offer(sealed coco.Digest, s State) (messages []Envelope, held bool) {
+	i := slices.IndexFunc(m.offers, func(o Secret) bool { return o.Sealed == sealed })
+	if i < 0 {
+		return nil, false
+	}
+	out := m.handOut(m.offers[i], s)
+	return out.Messages, out.Begin != 0
+}
+
+// Opened has the machine take note of an epoch that a batch announces which is sealed under it, before that batch is opened: its secret is one that
+// was handed out. A secret of another announcement of the same epoch, which was never committed, is forgotten.
+func (m *Machine) Opened(e Announced) {
+	m.ring.Forget(e.Epoch)
+	m.learn([]Announced{e})
+}
+
 // lack asks all other nodes for the secret of an epoch. An attempt counts only if the answer is to be
 // expected: the network has a leader, and trusts this node. A node that is being removed is given no
 // secret, and votes until consensus does without it.

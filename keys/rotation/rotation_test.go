@@ -1,6 +1,7 @@
 package rotation_test
 
 import (
+	"crypto/sha256"
 	"testing"
 
 	"github.com/cocoframework/coco"
@@ -33,5 +34,60 @@ func TestANodeThatIsNotTrustedTeachesNoSecret(t *testing.T) {
 	}
 	if secret, err := ring.Secret(2); err != nil || secret != (keys.Secret{2}) {
 		t.Errorf("the secret is not the trusted node's (%v)", err)
+	}
+}
+
+// The announcement that opens a network is sealed under its own epoch: its secret is handed out before, and which of several counts, the announcement says.
+func TestTheSecretOfAnOpeningIsTheOneThatIsAnnounced(t *testing.T) {
+	leader, ring := rotation.New(id(1), keys.NewRing()), keys.NewRing()
+	other := rotation.New(id(2), ring)
+	member, err := keys.GenerateMemberKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := rotation.State{Leading: true, Leader: id(1), Nodes: []coco.NodeID{id(1), id(2), id(3)}}
+	var digests []coco.Digest
+	var secrets []keys.Secret
+	for range 2 { // the first announcement is lost
+		sealed, err := leader.Propose(4, []keys.Recipient{{Actor: coco.ActorID{1}, Key: member.Public()}}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		public, err := sealed.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest := coco.Digest(sha256.Sum256(public))
+		secret, err := leader.Proposed(sealed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests, secrets = append(digests, digest), append(secrets, secret)
+		messages, held := leader.Offer(digest, s)
+		if held || len(messages) != 2 {
+			t.Fatalf("%d messages, held: %v", len(messages), held)
+		}
+		out, err := other.Step(rotation.Received{From: id(1), Message: messages[0].Message}, rotation.State{Leader: id(1), Nodes: s.Nodes})
+		if err != nil || len(out.Messages) != 1 {
+			t.Fatalf("%+v, %v", out, err)
+		}
+		if _, err := leader.Step(rotation.Received{From: id(2), Message: out.Messages[0].Message}, s); err != nil {
+			t.Fatal(err)
+		}
+		if messages, held = leader.Offer(digest, s); !held || len(messages) != 1 {
+			t.Errorf("%d messages, held: %v", len(messages), held)
+		}
+	}
+	if _, err := ring.Secret(5); err == nil {
+		t.Error("a secret is used before its announcement")
+	}
+	ring.Add(5, secrets[0]) // as on a node that has sealed an announcement that was lost
+	other.Opened(rotation.Announced{Epoch: 5, Sealed: digests[1]})
+	if got, err := ring.Secret(5); err != nil || got != secrets[1] {
+		t.Errorf("the secret is not that of the announcement (%v)", err)
+	}
+	other.Opened(rotation.Announced{Epoch: 6, Sealed: coco.Digest{1}})
+	if _, err := ring.Secret(6); err == nil {
+		t.Error("a secret that nobody has handed out")
 	}
 }
