@@ -18,7 +18,8 @@ import (
 )
 
 // Identity is a node's key and the certificate that it shows. The key is made in the enclave's
-// memory and never leaves it, so an identity ends with its process. It never prints.
+// memory and never leaves it but sealed to the same code and machine (package resume), so an identity ends with its process
+// unless the network's constitution allows that. It never prints.
 type Identity struct {
 	key    *ecdsa.PrivateKey
 	public []byte // PKIX DER
@@ -37,11 +38,35 @@ func NewIdentity(insecure bool) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make node key: %w", err)
 	}
-	i := &Identity{key: key, public: public, id: KeyID(public)}
+	return signItself(&Identity{key: key, public: public, id: KeyID(public)}, insecure)
+}
+
+// ParseIdentity returns the identity whose key MarshalKey has returned, with a certificate as NewIdentity makes one.
+func ParseIdentity(key []byte, insecure bool) (*Identity, error) {
+	parsed, err := x509.ParsePKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("%w: node key: it does not parse", coco.ErrCorrupt) // the cause could quote it
+	}
+	private, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok || private.Curve != elliptic.P256() {
+		return nil, fmt.Errorf("%w: node key: expected ECDSA on P-256, found %T", coco.ErrCorrupt, parsed)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&private.PublicKey)
+	if err != nil {
+		return nil, fmt.Errorf("%w: node key: %w", coco.ErrCorrupt, err)
+	}
+	return signItself(&Identity{key: private, public: public, id: KeyID(public)}, insecure)
+}
+
+// MarshalKey returns the private key in PKCS #8 form, to be sealed. It MUST NOT go anywhere else.
+func (i *Identity) MarshalKey() ([]byte, error) { return x509.MarshalPKCS8PrivateKey(i.key) }
+
+// signItself gives an identity a certificate of its own.
+func signItself(i *Identity, insecure bool) (*Identity, error) {
 	template := nodeTemplate(i.id, "", insecure)
 	template.NotBefore = time.Unix(0, 0)
 	template.NotAfter = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) // RFC 5280, 4.1.2.5: no end
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &i.key.PublicKey, i.key)
 	if err != nil {
 		return nil, fmt.Errorf("make node certificate: %w", err)
 	}

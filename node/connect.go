@@ -71,7 +71,7 @@ func (n *node) connections() peer.Config {
 		},
 		Secret: n.epochs.ReceiveSecret, SecretHeld: n.epochs.ReceiveSecretHeld, SecretWanted: n.epochs.ReceiveSecretWanted, Part: n.ceremonies.Receive,
 		Beat: func(from coco.NodeID, b pulse.Beat) { n.replica.Hear(consensus.IDOf(from), b) }, Reached: func(to coco.NodeID) { n.replica.Reach(consensus.IDOf(to)) },
-		Forwarder: n.links.forwarder, Join: n.sponsor().Serve,
+		Forwarder: n.links.forwarder, Join: n.sponsor().Serve, Resume: n.resumption(), Foreign: n.foreign,
 		Fetches: peer.NewFetchServer(n.cfg.Host.Clock, func(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
 			return n.state.disk.Answer(n.replica.Applied(), rq)
 		}),
@@ -132,6 +132,9 @@ func (n *node) request(from coco.NodeID, rq peer.Request, done func([]adapter.Re
 func (n *node) verifyPeer(p channel.PeerCert) error {
 	if err := p.EndorsedBy(n.certificates.OfService(), n.cfg.Host.Clock.Now()); err != nil {
 		return err
+	}
+	if n.foreign(p) {
+		return fmt.Errorf("%w: it is not the process of node %s that goes on with this one", coco.ErrDenied, p.ID.Short())
 	}
 	if n.decided.directory.Load().standing(p.ID) == peer.Stranger {
 		n.watch.unlisted.Store(true)

@@ -128,11 +128,13 @@ type start struct {
 	machine raft.Config
 	basis   *catchup.Basis                     // the snapshot to begin with; nil: the ledger's first entry
 	begin   func(context.Context, *node) error // once everything runs
+	peers   *peer.Transport                    // that is not open yet
+	resumed resumption
 }
 
 // prepare finds out about the network, in one of the three ways.
-func prepare(ctx context.Context, cfg Config, self *join.Attestor, own *ownLedger, local catchup.Local) (*start, error) {
-	s := &start{cfg: cfg, log: local.Log, self: self, ledger: own, local: local, keys: keys.NewRing()}
+func prepare(ctx context.Context, cfg Config, self *join.Attestor, own *ownLedger, local catchup.Local, peers *peer.Transport) (*start, error) {
+	s := &start{cfg: cfg, log: local.Log, self: self, ledger: own, local: local, keys: keys.NewRing(), peers: peers}
 	switch {
 	case cfg.Genesis != nil:
 		return s, s.found()
@@ -148,10 +150,17 @@ func (s *start) join(ctx context.Context) (err error) {
 	if a == nil {
 		j := newJoiner(s.cfg, s.self, s.local)
 		j.Held, j.Samples = s.ledger.held, func() ([]peer.Sample, error) { return s.ledger.samples(s.local) }
-		if a, err = j.Join(ctx); err != nil {
+		if a, err = s.admitted(ctx, j); err != nil {
 			return err
 		}
+		if a == nil {
+			return s.resume()
+		}
 	}
+	if err := s.cfg.vault().Wipe(); err != nil { // of the key that this one replaces
+		return err
+	}
+	s.resumed = resumption{}
 	if s.ledger.damaged != nil {
 		if err := s.ledger.replace(a.Network.Service.Certificate()); err != nil {
 			return err

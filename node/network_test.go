@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/kv"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/node"
 )
@@ -46,7 +47,13 @@ func hostName(i int) string { return nettest.Host(i) }
 
 func newNetwork(t *testing.T, seed uint64, members int) *network {
 	t.Helper()
-	opts := nettest.Options{Adapters: func() []adapter.Adapter { return []adapter.Adapter{kv.Adapter{}} }}
+	return newNetworkWith(t, seed, members, nil)
+}
+
+// newNetworkWith makes a network whose constitution differs.
+func newNetworkWith(t *testing.T, seed uint64, members int, change func(*constitution.Constitution)) *network {
+	t.Helper()
+	opts := nettest.Options{Adapters: func() []adapter.Adapter { return []adapter.Adapter{kv.Adapter{}} }, Constitution: change}
 	if os.Getenv("COCO_TEST_LOG") != "" {
 		opts.Log = func(host string) *slog.Logger {
 			return slog.New(slog.NewTextHandler(os.Stderr, nil)).With("node", host)

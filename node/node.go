@@ -95,10 +95,11 @@ type node struct {
 	retirement *retire.Retirement
 }
 
-// drivers are what makes keys with the other nodes.
+// drivers are what makes keys with the other nodes, and keeps them.
 type drivers struct {
 	epochs     *epochs.Driver
 	ceremonies *ceremonies.Driver
+	resumed    resumption
 }
 
 // runOnce runs one life. Other nodes that connect are hung up on while it starts.
@@ -120,7 +121,7 @@ func runOnce(told context.Context, cfg Config, at listeners, ready func(Info)) e
 	g.Go(func() error { return peers.Serve(ctx, at.peer) })
 	var n *node
 	g.Go(func() error {
-		s, err := prepareUntil(told, ctx, cfg, self, own, newLocal(cfg, log, own.log))
+		s, err := prepareUntil(told, ctx, cfg, self, own, newLocal(cfg, log, own.log), peers)
 		if err != nil {
 			return err
 		}
@@ -150,11 +151,11 @@ func runOnce(told context.Context, cfg Config, at listeners, ready func(Info)) e
 }
 
 // prepareUntil is prepare until either context ends.
-func prepareUntil(told, ctx context.Context, cfg Config, self *join.Attestor, own *ownLedger, local catchup.Local) (*start, error) {
+func prepareUntil(told, ctx context.Context, cfg Config, self *join.Attestor, own *ownLedger, local catchup.Local, peers *peer.Transport) (*start, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(told, cancel)()
-	return prepare(ctx, cfg, self, own, local)
+	return prepare(ctx, cfg, self, own, local, peers)
 }
 
 // open lets this node and the others connect.
@@ -177,7 +178,10 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listene
 	if err := s.begin(ctx, n); err != nil {
 		return err
 	}
-	g.Go(func() error { return n.watch.run(ctx, n.comeBack) })
+	g.Go(func() error { return n.watch.run(ctx, n.comeBack, n.leftBehind) })
+	if n.resumed.begun != nil {
+		g.Go(func() error { return n.reopen(ctx) })
+	}
 	select {
 	case <-ctx.Done():
 		return nil
@@ -202,6 +206,7 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listene
 	g.Go(func() error { return r.Run(ctx) })
 	g.Go(func() error { return n.epochs.Run(ctx, n.expire) })
 	g.Go(func() error { return n.ceremonies.Run(ctx) })
+	g.Go(func() error { return n.keep(ctx) })
 	g.Go(func() error {
 		n.retirement.Run(ctx, func() { n.progress.enter(retired) })
 		return nil
@@ -244,6 +249,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 			}),
 		},
 		decided:      decided{changed: signal.New()},
+		drivers:      drivers{resumed: s.resumed},
 		certificates: renew.New(id, s.network.Service),
 		snapshots:    snapshots{pace: snapshotter.NewPace(c, s.network.Seqno)},
 		links:        links{ctx: ctx, peers: peers, trail: trail.NewSource(s.self.Identity.ID()), statements: intake.New(peer.SubmitPatience, clock.Elapsed), past: slots.New(history.Readers(), 8192, clock.Elapsed)},
@@ -269,11 +275,13 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		Log: n.log, Clock: clock, Store: n.state.store, Keys: n.state.keys, Replica: n.replica,
 		Leader: n.leader, Nodes: nodes, Send: peers.Send, Machine: rotation.New(id.ID(), s.keys),
 		Length: func() constitution.Epochs { return n.decided.constitution.Load().Epochs },
+		Keep:   func(s rotation.Secret) error { return n.resumed.keeper.Offer(ctx, s) },
 	}
 	n.ceremonies = ceremonies.New(ceremonies.Config{
 		Log: n.log, Clock: clock, Store: n.state.store, Replica: n.replica, Self: id.ID(), Leader: n.leader, Send: peers.Send,
 		Ask: n.links.forwarder.AskOnce, Announce: n.epochs.AnnounceIn, Secrets: n.state.keys.All,
 	}, s.network.Seqno)
+	n.keepResumed(s)
 	g := &n.decided.growth
 	g.Log, g.Clock, g.State, g.View = n.log, clock, n.state.store.Snapshot, func() uint64 { return n.replica.State().View }
 	n.retirement = retire.New(retire.Config{
@@ -281,7 +289,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		Ask: n.links.forwarder.AskOnce, Silence: leftBehind,
 	})
 	n.watch = &watch{
-		clock: clock, led: func() bool { return n.replica.State().Leader != 0 }, retiring: n.retirement.Asked,
+		clock: clock, led: func() bool { return n.replica.State().Leader != 0 }, retiring: n.retirement.Asked, resumes: n.resumed.keeper.Kept,
 	}
 	n.snapshots.writer = snapshotter.NewWriter(snapshotter.Config{
 		Log: n.log, Clock: clock, Disk: n.cfg.Host.Disk, Dir: SnapshotDir, Store: n.state.store, Pace: n.snapshots.pace,
@@ -301,9 +309,10 @@ func (n *node) newReplica(s *start) (*replica.Replica, error) {
 	return replica.New(replica.Config{
 		Log: n.log, Clock: n.cfg.Host.Clock, Self: id.ID(), Signer: id.Signer(), Keys: n.state.keys, Store: n.state.store,
 		Ledgers: n.state.ledgers, History: n.state.history, Disk: n.state.disk.Ledger, Durable: c.Consensus.Durability != constitution.DurableMemory, Machine: s.machine,
-		Rules: replica.Rules{Limits: limitsOf(c), Trusted: true, Alone: s.cfg.Genesis != nil}, Time: s.time(), MaxBatch: maxBatch,
+		Rules: replica.Rules{Limits: limitsOf(c), Trusted: true, Alone: s.cfg.Genesis != nil}, Time: s.time(), Opening: s.resumed.view(), MaxBatch: maxBatch,
 		QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits), Network: n.links.peers, Start: batchOf(s.basis),
 		Hooks: replica.Hooks{
+			Opens: func(public [][]byte) error { return n.epochs.Opens(public) },
 			Rules: n.rules, Committed: n.committed, MembersChanged: n.followDecisions, LackSecret: func(epoch uint64) bool {
 				n.watch.lacks()
 				return n.epochs.LackSecret(epoch)

@@ -43,6 +43,9 @@ func (s *start) recover(ctx context.Context) error {
 	if err := log.SetChunkBytes(open.Constitution.Ledger.ChunkBytes); err != nil {
 		return err
 	}
+	if err := s.cfg.vault().Wipe(); err != nil { // of a key that the recovery retires
+		return err
+	}
 	self := s.self.Identity.ID()
 	s.network = join.Network{
 		Constitution: open.Constitution, Service: open.Service, Origin: open.Origin,

@@ -20,6 +20,8 @@ type watch struct {
 	led      func() bool  // whether this node hears of a leader
 	retiring func() bool  // whether this node is to retire
 	behind   atomic.Bool  // the leader cannot bring this node up to date any more
+	asked    atomic.Bool  // a node of this network resumes, and waits for others
+	resumes  func() bool  // whether this node could resume
 	unlisted atomic.Bool  // a node that the service vouches for is not in this node's list
 	lacked   atomic.Int64 // Clock.Elapsed when this node last asked for the secret of an entry that is committed, which it lacks; 0 for never
 }
@@ -42,7 +44,9 @@ func (w *watch) wentOn() string {
 // a partition. A node that the service has endorsed and that is not in this node's list does: the network has
 // committed at least its admission since. So does a committed entry of an epoch whose secret no node gives: they refuse it to a node that the
 // network trusts no more.
-func (w *watch) run(ctx context.Context, comeBack func(ctx context.Context, why string) error) error {
+//
+// If nodes that have stopped wait for the others while there is no leader, this one waits with them.
+func (w *watch) run(ctx context.Context, comeBack func(ctx context.Context, why string) error, again func(why string) *join.LeftBehindError) error {
 	tick := w.clock.NewTicker(time.Second)
 	defer tick.Stop()
 	alone := 0
@@ -61,7 +65,11 @@ func (w *watch) run(ctx context.Context, comeBack func(ctx context.Context, why 
 		if w.led() {
 			alone = 0
 			w.unlisted.Store(false)
+			w.asked.Store(false)
 			continue
+		}
+		if alone > int(leftBehind/time.Second) && w.asked.Load() && w.resumes() {
+			return again("no leader for a while, and nodes of this network that have stopped wait for the others")
 		}
 		if alone++; alone <= int(leftBehind/time.Second) || w.retiring() {
 			continue

@@ -28,6 +28,8 @@ const (
 	kindPartWanted   kind = 10
 	kindParts        kind = 11
 	kindPartRefused  kind = 12
+	kindResumeAsk    kind = 13
+	kindResumeTold   kind = 14
 )
 
 // Message is the body of a frame.
@@ -172,6 +174,10 @@ func decode(frame []byte) (Message, error) {
 		m = &SecretWanted{}
 	case kindBeat:
 		m = &Beat{}
+	case kindResumeAsk:
+		m = &ResumeAsk{}
+	case kindResumeTold:
+		m = &ResumeTold{}
 	case kindPartWanted:
 		m = &PartWanted{}
 	case kindParts:

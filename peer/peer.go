@@ -33,6 +33,8 @@
 //	7 secret held       any → leader         the leader offers it again, and is answered again
 //	8 secret wanted     any → any            the node asks again, until it has the secret or rejoins
 //	9 beat              any → any            the next one follows within a second, the first one with a new connection
+//	13 resume asked     any → any            the node asks again; the only frame on its connection
+//	14 resume told      any → asker          the node asks again
 //
 // A node of an earlier build logs and drops frames of a kind that it does not know.
 //

@@ -83,6 +83,10 @@ type Config struct {
 	Join func(ctx context.Context, conn *channel.Conn, heard Heard)
 	// Fetches serves fetches.
 	Fetches *FetchServer
+	// Resume answers nodes that resume; nil if this node tells them nothing. Foreign says of a connection that it is another process's than the one
+	// that takes part with this node's: it may ask nothing else. Nil for never.
+	Resume  Resumption
+	Foreign func(channel.PeerCert) bool
 }
 
 // Heard is how a node that joins gets from a connection that may be closed at any time to the judging of its request. It fails with
@@ -98,6 +102,8 @@ type Transport struct {
 	clock host.Clock
 	cfg   Config // set before open
 	open  atomic.Bool
+	// before serves connections until open is set; nil to hang up. See Await.
+	before atomic.Pointer[func(context.Context, net.Conn)]
 
 	mu    sync.Mutex
 	peers map[consensus.ID]*sender // under mu
@@ -200,6 +206,10 @@ func (t *Transport) Serve(ctx context.Context, l net.Listener) error {
 			continue
 		}
 		if !t.open.Load() {
+			if serve := t.before.Load(); serve != nil {
+				t.wait.Go(func() { (*serve)(ctx, raw) })
+				continue
+			}
 			_ = raw.Close()
 			continue
 		}
@@ -245,12 +255,15 @@ var errPanicked = fmt.Errorf("%w: the request panicked", coco.ErrCorrupt)
 func (t *Transport) shake(ctx context.Context, raw net.Conn, joiner *bool) (_ *channel.Conn, err error) {
 	defer t.Panics.End("a handshake with another node", func() { err = errPanicked })
 	return channel.PeerServer(ctx, raw, t.cfg.Dialer.Identity, func(c channel.PeerCert) error {
-		if *joiner = c.SelfSigned(); *joiner {
+		if *joiner = c.SelfSigned(); *joiner || t.foreign(c) {
 			return nil
 		}
 		return t.cfg.Dialer.Verify(c)
 	}, channel.Options{})
 }
+
+// foreign reports whether a node is there as another process than the one that takes part.
+func (t *Transport) foreign(c channel.PeerCert) bool { return t.cfg.Foreign != nil && t.cfg.Foreign(c) }
 
 // join serves a joiner.
 func (t *Transport) join(ctx context.Context, conn *channel.Conn, heard Heard) {
@@ -279,7 +292,7 @@ func (t *Transport) decoded(frame []byte) (_ Message, err error) {
 
 // receive reads the frames of a node of the network until the connection ends, or the node loses its standing. A fetch ends it, too.
 func (t *Transport) receive(ctx context.Context, conn *channel.Conn) {
-	from := conn.Peer().ID
+	from, foreign := conn.Peer().ID, t.foreign(conn.Peer())
 	for {
 		frame, err := conn.ReadFrame()
 		standing := t.cfg.Standing(from)
@@ -298,6 +311,14 @@ func (t *Transport) receive(ctx context.Context, conn *channel.Conn) {
 				t.cfg.Forwarder.deny(from, f)
 			}
 			continue
+		}
+		if ask, ok := m.(*ResumeAsk); ok && t.cfg.Resume != nil {
+			defer t.Panics.End("a node that resumes", nil)
+			_ = t.cfg.Resume.answer(ctx, conn, ask)
+			return
+		}
+		if foreign {
+			return
 		}
 		if rq, ok := m.(*FetchRequest); ok {
 			if err := t.fetch(ctx, conn, *rq); err != nil {

@@ -96,6 +96,12 @@ var pure = []rule{
 		why:  "gateway and adapters claim by it what they build: it may know neither",
 	},
 	{
+		name: "a histogram counts, and nothing else",
+		in:   []string{"internal/histogram"}, only: []string{},
+		third: oneOf("github.com/prometheus/client_golang/prometheus"),
+		why:   "it is measured with on the way of every batch",
+	},
+	{
 		name: "slots count, and wait",
 		in:   []string{"internal/slots"}, std: outside, third: never, calls: clocks,
 		only: []string{"", "internal/fair"},
@@ -350,6 +356,12 @@ var layers = []rule{
 		why:  "what is due follows from the state and the clock; who leads and how the leader is asked are functions that they are given",
 	},
 	{
+		name: "going on after all nodes have stopped needs no node",
+		in:   []string{"resume"},
+		none: []string{"node", "gateway", "replica", "snapshotter", "history"},
+		why:  "who goes on with whom is agreed on before there is a node; consensus begins with the result",
+	},
+	{
 		name: "leaving consensus needs no node",
 		in:   []string{"retire"},
 		none: []string{"node", "gateway", "gov", "gov/...", "join", "catchup", "snapshotter"},
@@ -438,7 +450,7 @@ var layers = []rule{
 
 // server is the code that runs a node and that tools for users must not drag along.
 var server = []string{
-	"node", "peer", "replica", "snapshotter", "renew", "retire", "epochs", "ceremonies", "catchup", "join", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
+	"node", "peer", "replica", "snapshotter", "renew", "retire", "epochs", "ceremonies", "resume", "catchup", "join", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
 	"host", "host/...", "internal/sandbox", "cmd/...",
 }
 

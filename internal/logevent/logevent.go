@@ -56,6 +56,13 @@ const (
 	NodeNotAdmitted Code = "node_not_admitted" // "error"
 	NodeLeftBehind  Code = "node_left_behind"  // the network went on without this node, which joins again
 	NodeRetired     Code = "node_retired"
+	// The nodes of a network go on together after all of them have stopped. ResumeWaits has "lacks", Resuming has "nodes", "of", "last" and "view".
+	ResumeWaits        Code = "resume_waits"         // too few nodes wait
+	Resuming           Code = "resuming"             // enough do; the node that gathers them says so
+	ResumeRefused      Code = "resume_refused"       // this node cannot go on by itself: "error"
+	StateSealed        Code = "state_sealed"         // what the node needs to go on is kept: "platform"
+	SealedStateRemoved Code = "sealed_state_removed" // and is not any more: "because"
+	SealingFailed      Code = "sealing_failed"       // "error"
 	// RecoveryBegins: members release their shares for this end of the ledger, which "last", "time", "root" and "point" name.
 	RecoveryBegins Code = "recovery_begins"
 	// NetworkClosed: the ledger is open and replayed, and members have yet to vote for opening the network.

@@ -1,0 +1,119 @@
+package node
+
+import (
+	"context"
+	"crypto/x509"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/channel"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/join"
+	"github.com/cocoframework/coco/keys/rotation"
+	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/resume"
+)
+
+// Resuming goes on with the other nodes of a network after all of them have stopped, under the key that this node had; package resume has the
+// protocol. Who is trusted, and who votes, stays. Only the first transaction is special: it announces a new epoch.
+
+// resumption is what a life has resumed with, and what it keeps to resume.
+type resumption struct {
+	node   *resume.Node    // nil if the life has not resumed
+	begun  *peer.ResumeAsk // nil if the life has not resumed
+	keeper *resume.Keeper
+	shown  *x509.Certificate // that this process began with
+}
+
+// vault is where this node keeps what it needs to resume.
+func (c *Config) vault() resume.Vault { return resume.Vault{Disk: c.Host.Disk, Device: c.Host.Sealer} }
+
+// view is the least view that this life acts in; 0 if it has not resumed.
+func (r *resumption) view() uint64 {
+	if r.begun == nil {
+		return 0
+	}
+	return r.begun.View
+}
+
+// keepResumed gives the node what keeps its state, and what it has resumed with.
+func (n *node) keepResumed(s *start) {
+	n.resumed.keeper = &resume.Keeper{Vault: s.cfg.vault(), Log: s.log}
+	if g := s.resumed.begun; g != nil {
+		n.resumed.keeper.Resumed(s.resumed.node.State(g))
+		for _, o := range g.Offers {
+			n.epochs.Machine.Offered(rotation.Secret(o))
+		}
+	}
+}
+
+// admitted has the network admit this node. If the node has kept what it needs to resume, it looks for the others of the network that have as well, and
+// returns nil once it has begun to go on with them.
+func (s *start) admitted(ctx context.Context, j *join.Joiner) (a *join.Admission, err error) {
+	r := &s.resumed
+	if s.ledger.log != nil {
+		r.node, err = resume.Machine{
+			Log: s.log, Host: s.cfg.Host, Verifiers: s.cfg.Verifiers, Vault: s.cfg.vault(), Files: s.ledger.log, Dir: Dir, Extra: s.cfg.LedgerFolders,
+			Service: s.cfg.service(), Attestor: s.self,
+		}.Open(ctx)
+	}
+	if err != nil {
+		s.log.Warn("this node cannot go on by itself with the others of its network: it has to be admitted", logevent.ResumeRefused.Attr(), "error", err)
+	}
+	if r.node == nil {
+		return j.Join(ctx)
+	}
+	p := r.node.Process
+	s.peers.Await(r.node.Attestor.Identity, p.Verify, p.Answer)
+	r.begun, err = p.Wait(ctx, func(ctx context.Context) bool {
+		a, _ = j.Join(ctx)
+		return a != nil
+	})
+	return a, err
+}
+
+// resume prepares a life that goes on with others.
+func (s *start) resume() error {
+	r := &s.resumed
+	s.self, s.log = r.node.Attestor, s.cfg.Log.With("id", r.node.Attestor.Identity.ID().Short())
+	r.shown = s.self.Identity.Certificate().Leaf
+	s.network, s.machine = r.node.Begin(r.begun, s.keys)
+	s.begin = func(context.Context, *node) error { return nil }
+	return s.ledger.log.SetChunkBytes(s.network.Constitution.Ledger.ChunkBytes)
+}
+
+// resumption answers other nodes that resume.
+func (n *node) resumption() peer.Resumption {
+	running := resume.Running{Led: func() bool { return n.leader() != coco.NodeID{} }, Asked: func() { n.watch.asked.Store(true) }}
+	if n.resumed.begun == nil {
+		return resume.Ordinary(running, n.self.Evidence)
+	}
+	n.resumed.node.Process.Run(running)
+	return n.resumed.node.Process.Answer
+}
+
+// foreign reports whether the far end of a connection is another process of a node that goes on with this one, or of one that might have, and does not.
+func (n *node) foreign(p channel.PeerCert) bool {
+	if n.resumed.begun == nil || p.EndorsedBy(n.certificates.OfService(), n.cfg.Host.Clock.Now()) != nil {
+		return false
+	}
+	return resume.Foreign(n.resumed.begun, p, n.resumed.shown, n.state.store.Snapshot)
+}
+
+// reopen has this node, whenever it leads, commit the transaction that opens the network again.
+func (n *node) reopen(ctx context.Context) error {
+	if n.epochs.Reopen(ctx, n.network.Seqno, n.resumed.begun.Floor.Index, consensus.IDOf(n.network.Origin)) {
+		return nil
+	}
+	return n.leftBehind("the nodes that went on together have no leader")
+}
+
+// keep keeps what this node needs to resume, until it ends.
+func (n *node) keep(ctx context.Context) error {
+	return n.resumed.keeper.Run(ctx, resume.Keeping{
+		Clock: n.cfg.Host.Clock, Identity: n.self.Identity, Origin: n.network.Origin, Network: n.networkID(), Ring: n.state.keys, Service: n.certificates.Service,
+		Changed: n.decided.changed, Allowed: func() bool { return n.decided.constitution.Load().Recovery.Unattended == constitution.Yes },
+		Left: func() bool { return n.progress.stage() == retired },
+	})
+}

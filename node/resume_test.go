@@ -1,0 +1,512 @@
+package node_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/node"
+	"github.com/cocoframework/coco/resume"
+)
+
+// simulateUnattended is simulate for a network whose nodes may go on by themselves.
+func simulateUnattended(t *testing.T, members int, test func(*testing.T, *network)) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetworkWith(t, 1, members, func(c *constitution.Constitution) { c.Recovery.Unattended = constitution.Yes })
+		defer n.close()
+		test(t, n)
+	})
+}
+
+// others are the members but one.
+func (n *network) others(i int) (out []int) {
+	for k := range n.Members {
+		if k != i {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// sealed reports whether a node has kept what it needs to go on.
+func (n *network) sealed(i int) bool {
+	f, err := n.World.Host(hostName(i)).Disk.Open(resume.File)
+	if err != nil {
+		return false
+	}
+	_ = f.Close()
+	return true
+}
+
+// blackout stops all nodes at once, and starts those given again.
+func (n *network) blackout(again ...int) {
+	for i := range n.Members {
+		n.Crash(i)
+	}
+	for _, i := range again {
+		n.World.Restart(hostName(i))
+		n.Start(i, n.Join(n.others(i)...))
+	}
+}
+
+func TestNodesGoOnTogetherAfterAllHaveStopped(t *testing.T) {
+	for _, members := range []int{2, 3, 4, 5} {
+		t.Run(fmt.Sprint(members), func(t *testing.T) {
+			simulateUnattended(t, members, func(t *testing.T, n *network) {
+				n.open()
+				time.Sleep(2 * time.Second)
+				c := n.client(0, members-1)
+				for i := range 20 {
+					if _, err := put(c, fmt.Sprint("before", i), "value"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				ids := make([]node.Info, members)
+				all := make([]int, members)
+				for i := range members {
+					if ids[i], all[i] = n.Node(i).Info(), i; !n.sealed(i) {
+						t.Fatalf("node %d has kept nothing", i)
+					}
+				}
+				n.blackout(all...)
+				for i := range members {
+					if got := n.waitReady(n.Node(i)); got.ID != ids[i].ID {
+						t.Errorf("node %d goes on as %s, expected %s", i, got.ID, ids[i].ID)
+					}
+				}
+				c = n.client(0, members-1)
+				for i := range 20 {
+					if v, err := get(c, fmt.Sprint("/app/kv/before", i)); err != nil || v != "value" {
+						t.Errorf("before%d: %q, %v", i, v, err)
+					}
+				}
+				if _, err := put(c, "after", "value"); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Second)
+				n.sameState(0, members-1)
+			})
+		})
+	}
+}
+
+// all are all members.
+func (n *network) all() []int {
+	out := make([]int, len(n.Members))
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// underLoad opens a network whose nodes have all kept what they need, after a while of load.
+func (n *network) underLoad(d time.Duration) *load {
+	n.t.Helper()
+	n.open()
+	time.Sleep(2 * time.Second)
+	l := n.load(4)
+	time.Sleep(d)
+	for i := range n.Members {
+		if !n.sealed(i) {
+			n.t.Fatalf("node %d has kept nothing", i)
+		}
+	}
+	return l
+}
+
+// goesOn waits for nodes, and checks that they have what was acknowledged, and acknowledge more.
+func (n *network) goesOn(acked map[string]string, nodes ...int) {
+	n.t.Helper()
+	for _, i := range nodes {
+		n.waitReady(n.Node(i))
+	}
+	for _, i := range nodes {
+		if _, err := put(n.client(i, i), fmt.Sprint("after", i), "value"); err != nil {
+			n.t.Errorf("node %d: %v", i, err)
+		}
+	}
+	time.Sleep(2 * time.Second)
+	n.check(acked, nodes...)
+	n.sameState(nodes...)
+}
+
+func TestNothingAcknowledgedIsLostWhenAllNodesLosePower(t *testing.T) {
+	simulateUnattended(t, 3, func(t *testing.T, n *network) {
+		l := n.underLoad(2 * time.Second)
+		for round := range 3 {
+			for i := range 3 {
+				n.CrashTorn(i)
+			}
+			acked := l.end()
+			for i := range 3 {
+				n.World.Restart(hostName(i))
+				n.Start(i, n.Join(n.others(i)...))
+			}
+			n.goesOn(acked, 0, 1, 2)
+			if round < 2 {
+				l = n.load(4)
+				for k, v := range acked {
+					l.acked[k] = v
+				}
+				time.Sleep(time.Second)
+			}
+		}
+		n.audit()
+	})
+}
+
+// What a node resumed with is sealed under a new epoch, from the first batch on, and in views that no earlier batch has.
+func TestNothingIsSealedAgainUnderAnOldEpoch(t *testing.T) {
+	simulateUnattended(t, 3, func(t *testing.T, n *network) {
+		acked := n.underLoad(time.Second).end()
+		before := n.lastBatch(0)
+		n.blackout(0, 1, 2)
+		n.goesOn(acked, 0, 1, 2)
+		first := true
+		for index := before.Index + 1; index <= n.lastBatch(0).Index; index++ {
+			e := n.entry(0, index)
+			if e.Kind != batch.KindBatch || e.View < before.View+1<<16 {
+				continue
+			}
+			b, err := batch.Decode(e.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.Header.Epoch <= before.Epoch {
+				t.Errorf("batch %d of view %d is sealed in epoch %d, the last one before was %d", index, e.View, b.Header.Epoch, before.Epoch)
+			}
+			if public, err := b.PublicRecords(); first && (err != nil || len(public) != 1 || !strings.Contains(string(public[0]), table.EpochsTable)) {
+				t.Errorf("the first batch announces no epoch: %d records, %v", len(public), err)
+			}
+			first = false
+		}
+		if first {
+			t.Error("no batch was sealed")
+		}
+	})
+}
+
+// lastBatch returns the last batch of a node's ledger.
+func (n *network) lastBatch(i int) batch.Header {
+	n.t.Helper()
+	log, err := ledger.OpenReadOnly(n.World.Host(hostName(i)).Disk, node.Dir)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	last := log.Last()
+	_ = log.Close()
+	for ; last > 0; last-- {
+		if e := n.entry(i, last); e.Kind == batch.KindBatch {
+			b, err := batch.Decode(e.Data)
+			if err != nil {
+				n.t.Fatal(err)
+			}
+			return b.Header
+		}
+	}
+	n.t.Fatal("no batch")
+	panic("unreachable")
+}
+
+func TestOneRolledBackDiskLosesNothing(t *testing.T) {
+	for victim := range 3 {
+		t.Run(hostName(victim), func(t *testing.T) {
+			simulateUnattended(t, 3, func(t *testing.T, n *network) {
+				l := n.underLoad(time.Second)
+				old := n.World.Files(hostName(victim), "")
+				time.Sleep(2 * time.Second)
+				lags := (victim + 1) % 3 // has not what is acknowledged last: the disk that is rolled back and one other had it
+				n.World.Isolate(hostName(lags))
+				time.Sleep(4 * time.Second)
+				for i := range 3 {
+					n.Crash(i)
+				}
+				acked := l.end()
+				n.World.SetFiles(hostName(victim), old)
+				n.World.Rejoin(hostName(lags))
+				for _, i := range []int{victim, lags} { // they come first
+					n.World.Restart(hostName(i))
+					n.Start(i, n.Join(n.others(i)...))
+				}
+				time.Sleep(time.Minute)
+				for _, i := range []int{victim, lags} {
+					if n.Node(i).TakesPart() {
+						t.Fatalf("node %d goes on without the one that has everything", i)
+					}
+				}
+				last := (victim + 2) % 3
+				n.World.Restart(hostName(last))
+				n.Start(last, n.Join(n.others(last)...))
+				n.goesOn(acked, 0, 1, 2)
+			})
+		})
+	}
+}
+
+func TestOneLostNodeOfFiveIsDoneWithout(t *testing.T) {
+	for lost := range 5 {
+		t.Run(hostName(lost), func(t *testing.T) {
+			simulateUnattended(t, 5, func(t *testing.T, n *network) {
+				acked := n.underLoad(time.Second).end()
+				n.blackout(n.others(lost)...)
+				n.goesOn(acked, n.others(lost)...)
+				if lost > 1 {
+					return
+				}
+				n.World.Restart(hostName(lost)) // it was not lost, after all: it joins, with another key
+				n.Start(lost, n.Join(n.others(lost)...))
+				n.goesOn(acked, n.all()...)
+			})
+		})
+	}
+}
+
+func TestAPartitionLeavesAtMostOneNetwork(t *testing.T) {
+	for _, c := range []struct {
+		cut  []int
+		open bool // the others go on
+	}{{[]int{0}, true}, {[]int{4}, true}, {[]int{0, 1}, false}, {[]int{2, 4}, false}} {
+		t.Run(fmt.Sprint(c.cut), func(t *testing.T) {
+			simulateUnattended(t, 5, func(t *testing.T, n *network) {
+				acked := n.underLoad(time.Second).end()
+				var rest []int
+				for i := range 5 {
+					if !slices.Contains(c.cut, i) {
+						rest = append(rest, i)
+					}
+				}
+				each := func(do func(a, b string)) {
+					for _, a := range c.cut {
+						for _, b := range rest {
+							do(hostName(a), hostName(b))
+						}
+					}
+				}
+				each(n.World.Partition)
+				n.blackout(n.all()...)
+				time.Sleep(time.Minute)
+				for i := range 5 {
+					if got, want := n.Node(i).TakesPart(), c.open && slices.Contains(rest, i); got != want {
+						t.Errorf("node %d takes part: %v, expected %v", i, got, want)
+					}
+				}
+				each(n.World.Heal)
+				n.goesOn(acked, n.all()...)
+			})
+		})
+	}
+}
+
+// A node dies at any moment of going on, and comes back, or all lose power again.
+func TestACrashAtEveryStepLeavesANetworkThatGoesOn(t *testing.T) {
+	long(t)
+	for _, crash := range [][]int{{0}, {1}, {2}, {0, 1, 2}} {
+		t.Run(fmt.Sprint(crash), func(t *testing.T) {
+			simulateUnattended(t, 3, func(t *testing.T, n *network) {
+				acked := n.underLoad(time.Second).end()
+				for k := range 30 {
+					n.blackout(0, 1, 2)
+					switch { // what the nodes tell each other takes milliseconds, an election seconds
+					case k < 12:
+						time.Sleep(time.Duration(k) * 300 * time.Microsecond)
+					default:
+						time.Sleep(time.Duration(k-12) * 110 * time.Millisecond)
+					}
+					for _, i := range crash {
+						n.Crash(i)
+					}
+					time.Sleep(time.Second)
+					for _, i := range crash {
+						n.World.Restart(hostName(i))
+						n.Start(i, n.Join(n.others(i)...))
+					}
+					n.goesOn(acked, 0, 1, 2)
+					if t.Failed() {
+						t.Fatalf("at step %d", k)
+					}
+				}
+				n.audit()
+			})
+		})
+	}
+}
+
+// A host starts a node twice, from one disk: nothing is lost, and there is one network.
+func TestANodeThatIsStartedTwiceMakesNoSecondNetwork(t *testing.T) {
+	for _, members := range []int{3, 5} {
+		t.Run(fmt.Sprint(members), func(t *testing.T) {
+			simulateUnattended(t, members, func(t *testing.T, n *network) {
+				acked := n.underLoad(time.Second).end()
+				for i := range members {
+					n.Crash(i)
+				}
+				n.World.SetFiles("twin", n.World.Files(hostName(0), ""))
+				for i := range members {
+					n.World.Restart(hostName(i))
+				}
+				twin := n.StartOn("twin", 0, n.Join(n.others(0)...))
+				for i := range members {
+					n.Start(i, n.Join(n.others(i)...))
+				}
+				for range 200 { // some nodes reach one of them, some the other
+					n.World.Redirect(hostName(0), "twin")
+					time.Sleep(70 * time.Millisecond)
+					n.World.Redirect(hostName(0), "")
+					time.Sleep(80 * time.Millisecond)
+				}
+				time.Sleep(time.Minute)
+				twin.Stop()
+				<-twin.Done()
+				n.goesOn(acked, n.all()...)
+			})
+		})
+	}
+}
+
+func TestARemovedNodeDoesNotComeBackWithWhatItHadKept(t *testing.T) {
+	simulateUnattended(t, 4, func(t *testing.T, n *network) {
+		n.governs()
+		acked := n.underLoad(time.Second).end()
+		old := n.World.Files(hostName(3), "")
+		out := n.propose(n.Members[0], 0, time.Hour, action.Action{Kind: action.RemoveNode, Args: action.Args{Owner: n.Members[3].Name, Address: hostName(3) + peerPort}})
+		for _, m := range n.Members[:3] {
+			if out.State != table.Open {
+				break
+			}
+			var err error
+			if out, err = n.vote(m, 0, out.ID, envelope.Yes); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if out.State != table.Accepted {
+			t.Fatalf("the proposal is %s: %s", out.State, out.Reason)
+		}
+		select {
+		case <-n.Node(3).Done():
+			n.Forget(3)
+		case <-time.After(time.Minute):
+			t.Fatal("a removed node goes on")
+		}
+		if n.sealed(3) {
+			t.Error("a removed node has kept what it needs to go on")
+		}
+		n.World.SetFiles(hostName(3), old)
+		for i := range 3 {
+			n.Crash(i)
+			n.World.Restart(hostName(i))
+		}
+		for _, i := range []int{3, 0, 1} {
+			n.Start(i, n.Join(n.others(i)...))
+		}
+		time.Sleep(time.Minute)
+		for _, i := range []int{3, 0, 1} {
+			if n.Node(i).TakesPart() {
+				t.Fatalf("node %d goes on with one that was removed", i)
+			}
+		}
+		n.Start(2, n.Join(0, 1))
+		n.goesOn(acked, 0, 1, 2)
+		if n.Node(3).TakesPart() {
+			t.Error("a removed node takes part")
+		}
+	})
+}
+
+func TestNodesDoNotGoOnOnceTheSettingIsTurnedOff(t *testing.T) {
+	simulateUnattended(t, 3, func(t *testing.T, n *network) {
+		n.governs()
+		acked := n.underLoad(time.Second).end()
+		old := n.World.Files(hostName(0), "resume")
+		n.decide(action.Action{Kind: action.Set, Args: action.Args{Setting: "recovery.unattended", Value: `"no"`}})
+		time.Sleep(time.Second)
+		for i := range 3 {
+			if n.sealed(i) {
+				t.Errorf("node %d has kept what it needs to go on", i)
+			}
+		}
+		service, before := n.Node(0).Info().Service, n.Alter
+		n.Alter = func(c *node.Config) { before(c); c.Service = service }
+		n.blackout()
+		files := n.World.Files(hostName(0), "")
+		maps.Copy(files, old)
+		n.World.SetFiles(hostName(0), files) // a host kept a copy: the ledger does not allow its use
+		for i := range 3 {
+			n.World.Restart(hostName(i))
+			n.Start(i, n.Join(n.others(i)...))
+		}
+		time.Sleep(time.Minute)
+		for i := range 3 {
+			if n.Node(i).TakesPart() {
+				t.Errorf("node %d takes part", i)
+			}
+		}
+		best := n.longest()
+		_ = n.Halt(best)
+		n.waitReady(n.Start(best, n.Recover))
+		n.goesOn(acked, 0, 1, 2)
+	})
+}
+
+// One that was away when all others stopped has no leader: it waits with them.
+func TestANodeThatDidNotStopGoesOnWithThoseThatDid(t *testing.T) {
+	simulateUnattended(t, 3, func(t *testing.T, n *network) {
+		acked := n.underLoad(time.Second).end()
+		for _, i := range []int{0, 1} {
+			n.Crash(i)
+		}
+		time.Sleep(20 * time.Second)
+		for _, i := range []int{0, 1} {
+			n.World.Restart(hostName(i))
+			n.Start(i, n.Join(n.others(i)...))
+		}
+		n.goesOn(acked, 0, 1, 2)
+	})
+}
+
+// A node that stops alone joins the others under a new key, and keeps that.
+func TestANodeThatStopsAloneIsReplaced(t *testing.T) {
+	simulateUnattended(t, 3, func(t *testing.T, n *network) {
+		acked := n.underLoad(time.Second).end()
+		before := n.Node(2).Info()
+		n.Crash(2)
+		time.Sleep(5 * time.Second)
+		n.World.Restart(hostName(2))
+		if got := n.waitReady(n.Start(2, n.Join(0, 1))); got.ID == before.ID {
+			t.Error("the node has the key that it had before")
+		}
+		time.Sleep(5 * time.Second)
+		n.blackout(0, 1, 2)
+		n.goesOn(acked, 0, 1, 2)
+	})
+}
+
+// Other code cannot open what was sealed.
+func TestOtherCodeDoesNotGoOn(t *testing.T) {
+	simulateUnattended(t, 3, func(t *testing.T, n *network) {
+		acked := n.underLoad(time.Second).end()
+		n.Alter = func(c *node.Config) {
+			c.Host.Sealer = virtual.NewSealer(c.Host.Disk, virtual.Measure([]byte("the next release")))
+		}
+		n.blackout(0, 1, 2)
+		time.Sleep(time.Minute)
+		for i := range 3 {
+			if n.Node(i).TakesPart() {
+				t.Errorf("node %d takes part", i)
+			}
+		}
+		n.Alter = nil
+		n.blackout(0, 1, 2)
+		n.goesOn(acked, 0, 1, 2)
+	})
+}

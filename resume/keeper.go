@@ -1,0 +1,155 @@
+package resume
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/channel"
+	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/internal/signal"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/rotation"
+	"github.com/cocoframework/coco/peer"
+)
+
+// Keeper keeps a node's state as it changes, for the goroutines that change it.
+type Keeper struct {
+	Vault Vault
+	Log   *slog.Logger
+
+	mu   sync.Mutex
+	on   bool   // a state is kept; under mu
+	kept *State // the newest one; nil before the node takes part; under mu
+}
+
+// Keeping is what a node's state follows from.
+type Keeping struct {
+	Clock    host.Clock
+	Identity *channel.Identity
+	Network  coco.Digest
+	Origin   coco.NodeID // the node that started the network
+	Ring     *keys.Ring
+	Service  func() *channel.Service
+	Changed  *signal.Signal // fires when the network's own tables do
+	Allowed  func() bool    // whether the constitution allows it
+	Left     func() bool    // whether the node has left the network for good
+}
+
+// late is how often what is kept is compared with what the node holds, whether or not a table has changed: a secret may come late.
+const late = 10 * time.Second
+
+// Run keeps a node's state until ctx ends.
+func (k *Keeper) Run(ctx context.Context, n Keeping) error {
+	key, err := n.Identity.MarshalKey()
+	if err != nil {
+		return err
+	}
+	for {
+		changed, service := n.Changed.Wait(), n.Service()
+		serviceKey, err := service.MarshalKey()
+		if err != nil {
+			return err
+		}
+		k.Keep(ctx, n.Allowed(), &State{Network: n.Network, Service: service.Certificate().Raw, ServiceKey: serviceKey, Origin: n.Origin, Key: key}, n.Ring)
+		select {
+		case <-ctx.Done():
+			if n.Left() {
+				k.Wipe("this node has left the network")
+			}
+			return nil
+		case <-changed:
+		case <-n.Clock.After(late):
+		}
+	}
+}
+
+// Resumed has the keeper go on with the state that this node has resumed with.
+func (k *Keeper) Resumed(s *State) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.on, k.kept = true, s
+}
+
+// maxOffers is how many secrets are kept of epochs that may have been announced since.
+const maxOffers = 16
+
+// Offer keeps the secret of an epoch that is about to be announced: once a majority holds it, batches are sealed under it. It returns once the secret is
+// on the disk.
+func (k *Keeper) Offer(ctx context.Context, s rotation.Secret) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.on || slices.ContainsFunc(k.kept.Offers, func(o peer.Secret) bool { return o.Sealed == s.Sealed }) {
+		return nil
+	}
+	next := *k.kept
+	next.Offers = append(slices.Clone(next.Offers[max(0, len(next.Offers)-maxOffers+1):]), peer.Secret(s))
+	return k.save(ctx, &next)
+}
+
+// Keep keeps what the node holds now, if the constitution allows it and the machine can seal, and removes what is kept if not.
+func (k *Keeper) Keep(ctx context.Context, allowed bool, now *State, ring *keys.Ring) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !allowed || k.Vault.Device == nil {
+		k.wipe("the constitution does not allow it")
+		return
+	}
+	next := *now
+	next.Secrets = ring.All()
+	if k.kept != nil {
+		next.Offers, next.View = k.kept.Offers, k.kept.View
+		if k.on && maps.Equal(next.Secrets, k.kept.Secrets) && string(next.Service) == string(k.kept.Service) && string(next.Key) == string(k.kept.Key) {
+			return
+		}
+	}
+	next.Offers = slices.DeleteFunc(slices.Clone(next.Offers), func(o peer.Secret) bool {
+		held, ok := next.Secrets[o.Epoch]
+		return ok && held == o.Secret
+	})
+	if err := k.save(ctx, &next); err != nil {
+		k.Log.Error("this node cannot go on by itself after all nodes have stopped: what it needs is not sealed", logevent.SealingFailed.Attr(), "error", err)
+	}
+}
+
+// save keeps a state. k.mu is held.
+func (k *Keeper) save(ctx context.Context, next *State) error {
+	if err := k.Vault.Save(ctx, next); err != nil {
+		return err
+	}
+	if !k.on {
+		k.Log.Info("what this node needs to go on is kept sealed to its code and machine", logevent.StateSealed.Attr(), "platform", k.Vault.Device.Platform())
+	}
+	k.on, k.kept = true, next
+	return nil
+}
+
+// Wipe removes what is kept.
+func (k *Keeper) Wipe(why string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.wipe(why)
+}
+
+func (k *Keeper) wipe(why string) {
+	if err := k.Vault.Wipe(); err != nil {
+		k.Log.Error("what this node has sealed is not removed", logevent.SealingFailed.Attr(), "error", err)
+		return
+	}
+	if k.on {
+		k.Log.Info("what this node had sealed is removed", logevent.SealedStateRemoved.Attr(), "because", why)
+	}
+	k.on, k.kept = false, nil
+}
+
+// Kept reports whether a state is kept.
+func (k *Keeper) Kept() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.on
+}

@@ -1,0 +1,70 @@
+package resume
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/gov/audit"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/decide"
+	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/balance"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/peer"
+)
+
+// Ledger is what the ledger on a node's disk proves.
+type Ledger struct {
+	Constitution *constitution.Constitution
+	Service      []byte         // the service's certificate, DER
+	End          peer.ResumeEnd // of its last batch; what follows holds no transactions and is not signed
+	Nodes        map[coco.NodeID]string
+	All          bool // not every node votes
+}
+
+// Read audits a ledger, and returns what it proves. The error is coco.ErrVerify if it is not the ledger of the service, and coco.ErrDenied if its
+// constitution does not allow that nodes go on by themselves.
+func Read(ctx context.Context, disk host.Disk, dir string, service []byte, verifiers attest.Verifiers, extra ...host.Disk) (*Ledger, error) {
+	auditor := audit.New(audit.Config{Service: service, Verifiers: verifiers})
+	seen := &end{Auditor: auditor}
+	if _, err := ledger.Audit(ctx, disk, dir, seen, nil, extra...); err != nil {
+		return nil, fmt.Errorf("audit before this node resumes: %w", err)
+	}
+	c := auditor.Constitution()
+	if c.Recovery.Unattended != constitution.Yes {
+		return nil, fmt.Errorf("%w: recovery.unattended is %q in constitution %s", coco.ErrDenied, c.Recovery.Unattended, c.Digest().Short())
+	}
+	l := &Ledger{
+		Constitution: c, Service: auditor.ServiceCertificate(), Nodes: map[coco.NodeID]string{},
+		End: peer.ResumeEnd{View: seen.last.View, Index: seen.last.Index, Seqno: seen.last.Last()},
+	}
+	var trusted []table.NodeRecord
+	for _, rec := range auditor.Nodes() {
+		if rec.State == table.Trusted {
+			trusted = append(trusted, rec)
+			l.Nodes[rec.ID] = rec.Address
+		}
+	}
+	seats, err := decide.Voters(auditor.Tables(), c, trusted)
+	if err != nil {
+		return nil, err
+	}
+	l.All = len(balance.Admissible(nil, seats)) < len(seats)
+	return l, nil
+}
+
+// end notes, beside an audit, the last batch.
+type end struct {
+	*audit.Auditor
+	last batch.Header
+}
+
+// Apply implements ledger.Checker.
+func (e *end) Apply(b *batch.Batch, public [][]byte) error {
+	e.last = b.Header
+	return e.Auditor.Apply(b, public)
+}

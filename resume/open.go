@@ -1,0 +1,127 @@
+package resume
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/channel"
+	"github.com/cocoframework/coco/consensus"
+	"github.com/cocoframework/coco/consensus/raft"
+	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/join"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/store"
+)
+
+// Machine is what a node resumes on.
+type Machine struct {
+	Log       *slog.Logger
+	Host      host.Host
+	Verifiers attest.Verifiers
+	Vault     Vault
+	Files     *ledger.Log // the node's ledger
+	Dir       string      // where on the disk it is
+	Extra     []host.Disk // folders of chunks that were moved away
+	Service   []byte      // the certificate of the service that the operator named; nil if none is named
+	Attestor  *join.Attestor
+}
+
+// Node is a node that has kept what it needs to resume.
+type Node struct {
+	Process  *Process
+	Attestor *join.Attestor // with the identity that the node had
+	state    *State
+	ledger   *Ledger
+	service  *channel.Service
+}
+
+// Open returns the node that resumes on a machine; nil if nothing is kept there. It cuts off what follows the ledger's last batch: that holds no
+// transactions, and no node has signed it. An error says why what is kept is of no use.
+func (m Machine) Open(ctx context.Context) (*Node, error) {
+	state, err := m.Vault.Load(ctx)
+	if state == nil {
+		return nil, err
+	}
+	if len(m.Service) > 0 {
+		if id, err := table.NetworkID(m.Service); err != nil || id != state.Network {
+			return nil, fmt.Errorf("%w: what is kept is of another network than the one that the operator named (%w)", coco.ErrVerify, err)
+		}
+	}
+	l, err := Read(ctx, m.Host.Disk, m.Dir, state.Service, m.Verifiers, m.Extra...)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{state: state, ledger: l}
+	if n.service, err = channel.ParseService(l.Service, state.ServiceKey); err != nil {
+		return nil, err
+	}
+	insecure, now := l.Constitution.Network.Insecure, m.Host.Clock.Now()
+	id, err := channel.ParseIdentity(state.Key, insecure)
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := n.service.Endorse(id.PublicKey(), id.ID(), []string{m.Attestor.PeerAddress, m.Attestor.ClientAddress}, insecure, now, now)
+	if err == nil {
+		err = id.SetCertificate(certificate)
+	}
+	if err == nil && m.Files.Last() > l.End.Index {
+		if err = m.Files.TruncateAfter(l.End.Index); err == nil {
+			err = m.Files.Sync()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	attestor := *m.Attestor
+	attestor.Identity = id
+	n.Attestor = &attestor
+	n.Process = New(Config{
+		Log: m.Log, Net: m.Host.Net, Clock: m.Host.Clock, Verifiers: m.Verifiers, Vault: m.Vault, State: state, Ledger: l, Identity: id, Evidence: attestor.Evidence,
+	})
+	return n, nil
+}
+
+// Begin returns what the node takes part in a network with, and how its consensus begins: with the nodes that the longest ledger trusts, whatever changes of members
+// the ledger holds, and with that ledger's end as the floor.
+func (n *Node) Begin(g *peer.ResumeAsk, ring *keys.Ring) (join.Network, raft.Config) {
+	for epoch, secret := range g.Secrets {
+		ring.Add(epoch, secret)
+	}
+	origin := n.state.Origin
+	machine := raft.Config{
+		Members: consensus.Membership{Voters: []consensus.ID{consensus.IDOf(origin)}},
+		Last:    n.ledger.End.Index, Fixed: g.Floor.Index, View: g.View, Floor: raft.Base{Index: g.Floor.Index, View: g.Floor.View},
+	}
+	for id := range g.Nodes {
+		machine.Voters = append(machine.Voters, consensus.IDOf(id))
+	}
+	return join.Network{Constitution: n.ledger.Constitution, Service: n.service, Origin: origin, Nodes: g.Nodes, Seqno: g.Floor.Seqno + 1}, machine
+}
+
+// State returns what the node keeps from when it has begun.
+func (n *Node) State(g *peer.ResumeAsk) *State {
+	s := *n.state
+	s.Secrets, s.Offers = g.Secrets, g.Offers
+	return &s
+}
+
+// Foreign reports whether the far end of a connection, which the service vouches for, is a node that a generation was gathered from, and not the process that is
+// of it. Own is the certificate that this process began with: one that was renewed since, and is recorded, ends later.
+func Foreign(g *peer.ResumeAsk, c channel.PeerCert, own *x509.Certificate, state func() *store.Snapshot) bool {
+	if _, of := g.Nodes[c.ID]; !of || slices.Contains(g.Members, MemberAt(c)) {
+		return false
+	}
+	s := state()
+	defer s.Release()
+	rec, err := table.Node(s, c.ID)
+	return err != nil || !bytes.Equal(rec.Certificate, c.Certificate.Raw) || !c.Certificate.NotAfter.After(own.NotAfter)
+}

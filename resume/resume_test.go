@@ -1,0 +1,262 @@
+package resume
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/host/mem"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/rotation"
+	"github.com/cocoframework/coco/peer"
+)
+
+// The argument of the package comment, for every number of nodes: n voters, of whom q commit and r go on.
+func TestAGenerationHasTwoNodesOfEveryMajorityAndLeavesNoQuorumBehind(t *testing.T) {
+	for n := 2; n < 200; n++ {
+		q, r := n/2+1, Needed(n, false)
+		switch {
+		case r > n || r < q:
+			t.Errorf("%d of %d nodes go on, a majority is %d", r, n, q)
+		case r+q-n < 2:
+			t.Errorf("%d of %d nodes go on, and may have less than two of a majority", r, n)
+		case 2*r-n < 2:
+			t.Errorf("%d of %d nodes go on, and two generations may have less than two nodes in common", r, n)
+		case n-r+1 >= q:
+			t.Errorf("%d of %d nodes go on, and those that are left and a doubled one are a majority", r, n)
+		}
+		if all := Needed(n, true); all != max(n, r) {
+			t.Errorf("%d of %d nodes go on, some of which do not vote", all, n)
+		}
+	}
+	if Needed(1, false) <= 1 {
+		t.Error("a network of one goes on by itself")
+	}
+}
+
+func vault() Vault {
+	disk := mem.New()
+	return Vault{Disk: disk, Device: virtual.NewSealer(disk, virtual.Measure([]byte("program")))}
+}
+
+func state() *State {
+	return &State{
+		Network: coco.Digest{1}, Service: []byte("service"), ServiceKey: keys.SecretBytes("service key"), Origin: coco.NodeID{2}, Key: keys.SecretBytes("key"),
+		Secrets: map[uint64]keys.Secret{1: {3}, 2: {4}}, Offers: []peer.Secret{{Sealed: coco.Digest{5}, Epoch: 3, Secret: keys.Secret{6}}}, View: 7,
+	}
+}
+
+func TestTheSealedStateComesBack(t *testing.T) {
+	v := vault()
+	if got, err := v.Load(t.Context()); got != nil || err != nil {
+		t.Errorf("nothing is kept: %v, %v", got, err)
+	}
+	if err := v.Save(t.Context(), state()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := v.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := state()
+	want.Version = version
+	if string(got.Key) != "key" || string(got.ServiceKey) != "service key" || got.View != 7 || got.Secrets[2] != want.Secrets[2] || got.Offers[0] != want.Offers[0] || got.Network != want.Network || got.Origin != want.Origin {
+		t.Error("what is kept has changed")
+	}
+	if s := fmt.Sprintf("%v %+v", *got, *got); len(s) == 0 || strings.Contains(s, "service key") {
+		t.Errorf("it prints: %s", s)
+	}
+	other := Vault{Disk: v.Disk, Device: virtual.NewSealer(v.Disk, virtual.Measure([]byte("the next release")))}
+	if _, err := other.Load(t.Context()); !errors.Is(err, attest.ErrSealed) {
+		t.Errorf("other code: %v", err)
+	}
+	f, err := v.Disk.Open(File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(20); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	if _, err := v.Load(t.Context()); !errors.Is(err, attest.ErrSealed) {
+		t.Errorf("cut: %v", err)
+	}
+	if err := errors.Join(v.Wipe(), v.Wipe()); err != nil {
+		t.Error(err)
+	}
+	if got, err := v.Load(t.Context()); got != nil || err != nil {
+		t.Errorf("it is removed: %v, %v", got, err)
+	}
+}
+
+func TestAKeeperWritesOnlyWhatHasChanged(t *testing.T) {
+	v := vault()
+	k := &Keeper{Vault: v, Log: slog.New(slog.DiscardHandler)}
+	ring := keys.NewRing()
+	ring.Add(1, keys.Secret{1})
+	if err := k.Offer(t.Context(), rotation.Secret{Epoch: 2}); err != nil || k.Kept() {
+		t.Errorf("a node that takes no part has kept an offer (%v)", err)
+	}
+	contents := func() string {
+		f, err := v.Disk.Open(File)
+		if err != nil {
+			return ""
+		}
+		defer f.Close()
+		size, _ := f.Size()
+		b := make([]byte, size)
+		_, _ = f.ReadAt(b, 0)
+		return string(b)
+	}
+	now := func() *State { return &State{Network: coco.Digest{1}, Key: keys.SecretBytes("key")} }
+	k.Keep(t.Context(), false, now(), ring)
+	if contents() != "" {
+		t.Fatal("something is kept that is not allowed")
+	}
+	k.Keep(t.Context(), true, now(), ring)
+	first := contents()
+	if k.Keep(t.Context(), true, now(), ring); first == "" || contents() != first {
+		t.Error("the state is written again, and has not changed")
+	}
+	offer := rotation.Secret{Sealed: coco.Digest{9}, Epoch: 2, Secret: keys.Secret{2}}
+	if err := k.Offer(t.Context(), offer); err != nil || contents() == first {
+		t.Errorf("an offer is not kept (%v)", err)
+	}
+	second := contents()
+	if err := k.Offer(t.Context(), offer); err != nil || contents() != second {
+		t.Errorf("an offer is kept twice (%v)", err)
+	}
+	ring.Add(2, keys.Secret{2})
+	k.Keep(t.Context(), true, now(), ring)
+	s, err := v.Load(t.Context())
+	if err != nil || len(s.Offers) != 0 || s.Secrets[2] != (keys.Secret{2}) {
+		t.Errorf("found %d offers and %d secrets (%v)", len(s.Offers), len(s.Secrets), err)
+	}
+	for i := range 3 * maxOffers {
+		if err := k.Offer(t.Context(), rotation.Secret{Sealed: coco.Digest{byte(i + 10)}, Epoch: 9}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, err = v.Load(t.Context()); err != nil || len(s.Offers) != maxOffers || s.Offers[maxOffers-1].Sealed[0] != byte(3*maxOffers+9) {
+		t.Errorf("found %d offers (%v)", len(s.Offers), err)
+	}
+	k.Keep(t.Context(), false, now(), ring)
+	if contents() != "" || k.Kept() {
+		t.Error("the state is kept after it is not allowed any more")
+	}
+}
+
+func waiting(id byte, end peer.ResumeEnd, trusted ...byte) met {
+	m := met{member: peer.ResumeMember{Node: coco.NodeID{id}, Certificate: coco.Digest{id}}, told: peer.ResumeTold{Waits: true, End: end, Nodes: map[coco.NodeID]string{}}}
+	for _, id := range trusted {
+		m.told.Nodes[coco.NodeID{id}] = fmt.Sprint(id)
+	}
+	return m
+}
+
+func TestTheLongestLedgerSaysWhoGoesOn(t *testing.T) {
+	p := &Process{}
+	at := func(view, index uint64) peer.ResumeEnd { return peer.ResumeEnd{View: view, Index: index} }
+	old, now := []byte{1, 2, 3}, []byte{1, 2, 4}
+	for name, c := range map[string]struct {
+		met   []met
+		group int
+	}{
+		"all of three":                  {[]met{waiting(1, at(1, 9), old...), waiting(2, at(1, 8), old...), waiting(3, at(1, 7), old...)}, 3},
+		"two of three":                  {[]met{waiting(1, at(1, 9), old...), waiting(2, at(1, 8), old...)}, 0},
+		"one was replaced":              {[]met{waiting(1, at(2, 9), now...), waiting(2, at(1, 99), old...), waiting(3, at(1, 99), old...)}, 0},
+		"its successor is there":        {[]met{waiting(1, at(2, 9), now...), waiting(2, at(1, 99), old...), waiting(4, at(1, 99), old...)}, 3},
+		"four of five":                  {[]met{waiting(1, at(1, 1), 1, 2, 3, 4, 5), waiting(2, at(1, 1), 1), waiting(3, at(1, 0), 1), waiting(4, at(1, 0), 1)}, 4},
+		"three of five":                 {[]met{waiting(1, at(1, 1), 1, 2, 3, 4, 5), waiting(2, at(1, 1), 1), waiting(3, at(1, 0), 1)}, 0},
+		"one that is no node of these":  {[]met{waiting(1, at(1, 1), 1, 2, 3), waiting(2, at(1, 0), 1), waiting(7, at(1, 0), 1)}, 0},
+		"one takes part in a network":   {[]met{waiting(1, at(1, 9), old...), waiting(2, at(1, 8), old...), {told: peer.ResumeTold{Leads: true}}, waiting(3, at(1, 7), old...)}, 0},
+		"one has begun with others":     {[]met{waiting(1, at(1, 9), old...), waiting(2, at(1, 8), old...), {told: peer.ResumeTold{End: at(1, 7)}}}, 0},
+		"one does not vote, all of two": {[]met{allOf(waiting(1, at(1, 9), 1, 2, 3, 4)), waiting(2, at(1, 8), 1), waiting(3, at(1, 8), 1)}, 0},
+	} {
+		group, lacks := p.group(c.met)
+		if len(group) != c.group || (lacks == "") != (c.group > 0) {
+			t.Errorf("%s: %d nodes go on (%s), expected %d", name, len(group), lacks, c.group)
+		}
+	}
+}
+
+func allOf(m met) met {
+	m.told.All = true
+	return m
+}
+
+// still is a clock that stands still.
+type still struct{ host.Clock }
+
+func (still) Elapsed() time.Duration { return 0 }
+
+func TestAProcessIsOfOneGenerationAtATime(t *testing.T) {
+	v := vault()
+	self, other := peer.ResumeMember{Node: coco.NodeID{1}, Certificate: coco.Digest{1}}, peer.ResumeMember{Node: coco.NodeID{2}, Certificate: coco.Digest{2}}
+	p := &Process{
+		cfg:    Config{Log: slog.New(slog.DiscardHandler), Clock: still{}, Vault: v, State: state(), Ledger: &Ledger{End: peer.ResumeEnd{View: 5}}},
+		member: self, begins: make(chan *peer.ResumeAsk, 1),
+	}
+	fine := func() error { return nil }
+	ask := func(stage uint8, id byte, view uint64, members ...peer.ResumeMember) error {
+		_, err := p.answer(other, &peer.ResumeAsk{Stage: stage, ID: coco.Digest{id}, View: view, Members: members}, fine)
+		return err
+	}
+	for name, err := range map[string]error{
+		"unproven code": func() error {
+			_, err := p.answer(other, &peer.ResumeAsk{}, func() error { return coco.ErrVerify })
+			return err
+		}(),
+		"no stage":              ask(9, 1, 100, self, other),
+		"a view from before":    ask(peer.ResumePromise, 1, 7, self, other),
+		"without this process":  ask(peer.ResumePromise, 1, 100, other, peer.ResumeMember{Node: self.Node, Certificate: coco.Digest{9}}),
+		"begun without promise": ask(peer.ResumeBegin, 1, 100, self, other),
+	} {
+		if err == nil {
+			t.Errorf("%s: it is accepted", name)
+		}
+	}
+	if err := ask(peer.ResumePromise, 1, 100, self, other); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := v.Load(t.Context()); err != nil || kept.View != 100 {
+		t.Errorf("the promise is not on the disk: %v", err)
+	}
+	if err := ask(peer.ResumePromise, 2, 99, self, other); err == nil {
+		t.Error("it promises to a generation of smaller views")
+	}
+	if err := ask(peer.ResumePromise, 2, 200, self, other); err != nil {
+		t.Error(err)
+	}
+	if err := ask(peer.ResumeBegin, 1, 100, self, other); err == nil {
+		t.Error("it begins with a generation that it has left")
+	}
+	if p.away = true; ask(peer.ResumePromise, 3, 300, self, other) == nil {
+		t.Error("it promises while it asks to be admitted")
+	}
+	p.away = false
+	if err := ask(peer.ResumeBegin, 2, 200); err != nil {
+		t.Error(err)
+	}
+	if g := <-p.begins; g.ID != (coco.Digest{2}) || g.View != 200 || len(g.Members) != 2 {
+		t.Errorf("it begins with %v", g)
+	}
+	if err := ask(peer.ResumePromise, 3, 300, self, other); err == nil {
+		t.Error("it promises after it has begun")
+	}
+	told, err := p.answer(other, &peer.ResumeAsk{Stage: peer.ResumeMeet}, fine)
+	if err != nil || told.Begun == nil || told.Waits {
+		t.Errorf("a member of its generation is not told that it has begun (%v)", err)
+	}
+	told, err = p.answer(peer.ResumeMember{Node: other.Node}, &peer.ResumeAsk{Stage: peer.ResumeMeet}, fine)
+	if err != nil || told.Begun != nil {
+		t.Errorf("another process of a member is told the secrets (%v)", err)
+	}
+}
