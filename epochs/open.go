@@ -3,14 +3,13 @@ package epochs
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/consensus"
-	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/gov/table"
-	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/store"
 )
@@ -51,20 +50,15 @@ func (e *Driver) Reopen(ctx context.Context, seqno, floor uint64, origin consens
 // (package resume). Nothing is ever sealed again under an epoch from before, whatever another copy of this ledger was continued with: so a majority
 // holds the new secret first, and the announcement is sealed under it. It fails with coco.ErrNotCommitted once this node does not lead.
 func (e *Driver) Open(ctx context.Context) error {
-	sealed, secret, err := e.proposeOpening()
+	d, err := e.draft(ctx)
 	if err != nil {
 		return err
 	}
-	public, err := sealed.Marshal()
-	if err != nil {
-		return err
-	}
-	digest := sha256.Sum256(public)
-	if err := e.keep(rotation.Secret{Sealed: digest, Epoch: sealed.Epoch, Secret: secret}); err != nil {
+	if err := e.keep(d.secret); err != nil {
 		return err
 	}
 	for {
-		held, err := e.offer(digest)
+		held, err := e.handOut(d.secret.Sealed)
 		if err != nil {
 			return err
 		}
@@ -78,14 +72,57 @@ func (e *Driver) Open(ctx context.Context) error {
 		}
 	}
 	_, err = e.Replica.Open(ctx, func(tx *store.Tx) ([]byte, error) {
-		if err := members.WriteEpoch(tx, sealed); err != nil {
+		if at := (coco.TxID{View: tx.View(), Seqno: tx.Seqno()}); at != d.at {
+			return nil, fmt.Errorf("%w: epoch %d was made for transaction %s, and this is %s", coco.ErrNotCommitted, d.row.Epoch, d.at, at)
+		}
+		row := d.row
+		if row.Time != 0 {
+			row.Time = tx.Time()
+		}
+		if err := table.Put(tx, table.EpochsTable, table.EpochKey(row.Epoch), row); err != nil {
 			return nil, err
 		}
-		e.Keys.Add(sealed.Epoch, secret)
-		e.Keys.Use(sealed.Epoch)
+		e.Keys.Add(row.Epoch, d.secret.Secret)
+		e.Keys.Use(row.Epoch)
 		return nil, nil
 	})
 	return err
+}
+
+// draft is an announcement that was made and not committed.
+type draft struct {
+	at     coco.TxID // the transaction that it was made for
+	row    table.EpochRecord
+	secret rotation.Secret
+}
+
+// errDraft ends the transaction of a draft, which is made to see what it writes.
+var errDraft = fmt.Errorf("%w: a draft", coco.ErrNotCommitted)
+
+// draft makes the announcement that would be committed next. No other transaction comes before it, so it can be written down later as it is, but for its time.
+func (e *Driver) draft(ctx context.Context) (d draft, err error) {
+	_, err = e.Replica.Open(ctx, func(tx *store.Tx) ([]byte, error) {
+		if err := e.AnnounceIn(tx); err != nil {
+			return nil, err
+		}
+		rows, err := table.EpochsAfter(tx, table.LastEpoch(tx)-1)
+		if err != nil {
+			return nil, err
+		}
+		d.row, d.at = rows[len(rows)-1], coco.TxID{View: tx.View(), Seqno: tx.Seqno()}
+		return nil, errDraft
+	})
+	if !errors.Is(err, errDraft) {
+		return d, err
+	}
+	d.secret = rotation.Secret{Sealed: sha256.Sum256(d.row.Sealed), Epoch: d.row.Epoch}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var ok bool
+	if d.secret.Secret, ok = e.Machine.Proposed(d.secret.Sealed); !ok {
+		return d, fmt.Errorf("%w: the secret of epoch %d, which was just made", coco.ErrNotFound, d.row.Epoch)
+	}
+	return d, nil
 }
 
 // keep keeps a secret that the network may come to seal under.
@@ -96,26 +133,8 @@ func (e *Driver) keep(s rotation.Secret) error {
 	return e.Keep(s)
 }
 
-// proposeOpening makes the next epoch, for the members of the committed constitution: no other transaction comes before its announcement.
-func (e *Driver) proposeOpening() (*keys.SealedEpoch, keys.Secret, error) {
-	s := e.Store.Snapshot()
-	defer s.Release()
-	c, err := table.LoadConstitution(s)
-	if err != nil {
-		return nil, keys.Secret{}, err
-	}
-	sealed, err := e.newEpoch(s, c.Recipients(), c.Shares.Threshold)
-	if err != nil {
-		return nil, keys.Secret{}, err
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	secret, err := e.Machine.Proposed(sealed)
-	return sealed, secret, err
-}
-
-// offer hands out the secret of an epoch that is not announced yet, and reports whether a majority holds it.
-func (e *Driver) offer(sealed coco.Digest) (held bool, err error) {
+// handOut hands out the secret of an epoch that is not announced yet, and reports whether a majority holds it.
+func (e *Driver) handOut(sealed coco.Digest) (held bool, err error) {
 	state, err := e.state(rotation.Committed{})
 	if err != nil {
 		return false, err
@@ -124,7 +143,7 @@ func (e *Driver) offer(sealed coco.Digest) (held bool, err error) {
 		return false, fmt.Errorf("%w: this node does not lead any more", coco.ErrNotCommitted)
 	}
 	e.mu.Lock()
-	messages, held := e.Machine.Offer(sealed, state)
+	messages, held := e.Machine.HandOut(sealed, state)
 	e.mu.Unlock()
 	for _, m := range messages {
 		e.Send(m.To, frameOf(m.Message))

@@ -43,7 +43,7 @@ func (n *node) keepResumed(s *start) {
 	if g := s.resumed.begun; g != nil {
 		n.resumed.keeper.Resumed(s.resumed.node.State(g))
 		for _, o := range g.Offers {
-			n.epochs.Machine.Offered(rotation.Secret(o))
+			n.epochs.Machine.Offer(rotation.Secret(o))
 		}
 	}
 }

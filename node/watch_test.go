@@ -46,7 +46,7 @@ func TestANodeComesBackOnceTheNetworkHasGoneOn(t *testing.T) {
 					}
 				})
 				began := time.Now()
-				err := w.run(ctx, func(context.Context, string) error { return errBack })
+				err := w.run(ctx, func(context.Context, string) error { return errBack }, nil)
 				if (err != nil) != c.back || c.back && time.Since(began) > leftBehind+2*time.Second {
 					t.Errorf("after %v: %v, expected that it comes back: %v", time.Since(began), err, c.back)
 				}

@@ -287,27 +287,19 @@ func (m *Machine) handOut(secret Secret, s State) (out Output) {
 	return out
 }
 
-// Offered has the machine keep a secret that the node was offered in an earlier life, until its epoch is announced.
-func (m *Machine) Offered(s Secret) { m.offer(s) }
-
-// Proposed returns the secret of an epoch that this node has proposed, and not announced yet.
-func (m *Machine) Proposed(sealed *keys.SealedEpoch) (keys.Secret, error) {
-	public, err := sealed.Marshal()
-	if err != nil {
-		return keys.Secret{}, err
+// Proposed returns the secret of an epoch that this node has proposed, and that is not announced yet.
+func (m *Machine) Proposed(sealed coco.Digest) (keys.Secret, bool) {
+	i := slices.IndexFunc(m.offers, func(o Secret) bool { return o.Sealed == sealed })
+	if i < 0 {
+		return keys.Secret{}, false
 	}
-	for _, o := range m.offers {
-		if o.Sealed == sha256.Sum256(public) {
-			return o.Secret, nil
-		}
-	}
-	return keys.Secret{}, fmt.Errorf("%w: epoch %d is not one that this node has proposed", coco.ErrNotFound, sealed.Epoch)
+	return m.offers[i].Secret, true
 }
 
-// Offer returns the messages that hand out the secret of an epoch that this node has proposed, and not announced yet, and whether a majority of the
+// HandOut returns the messages that hand out the secret of an epoch that this node has proposed, and not announced yet, and whether a majority of the
 // nodes holds it. The nodes of a network that go on together after all of them have stopped seal nothing under an epoch from before, so the batch
 // that announces the first epoch of theirs is sealed under it. It MUST be called every TickMillis, while this node leads, until a majority holds the secret.
-func (m *Machine) Offer(sealed coco.Digest, s State) (messages []Envelope, held bool) {
+func (m *Machine) HandOut(sealed coco.Digest, s State) (messages []Envelope, held bool) {
 	i := slices.IndexFunc(m.offers, func(o Secret) bool { return o.Sealed == sealed })
 	if i < 0 {
 		return nil, false

@@ -58,12 +58,12 @@ func TestTheSecretOfAnOpeningIsTheOneThatIsAnnounced(t *testing.T) {
 			t.Fatal(err)
 		}
 		digest := coco.Digest(sha256.Sum256(public))
-		secret, err := leader.Proposed(sealed)
-		if err != nil {
-			t.Fatal(err)
+		secret, ok := leader.Proposed(digest)
+		if !ok {
+			t.Fatal("the leader does not know the secret that it has proposed")
 		}
 		digests, secrets = append(digests, digest), append(secrets, secret)
-		messages, held := leader.Offer(digest, s)
+		messages, held := leader.HandOut(digest, s)
 		if held || len(messages) != 2 {
 			t.Fatalf("%d messages, held: %v", len(messages), held)
 		}
@@ -74,7 +74,7 @@ func TestTheSecretOfAnOpeningIsTheOneThatIsAnnounced(t *testing.T) {
 		if _, err := leader.Step(rotation.Received{From: id(2), Message: out.Messages[0].Message}, s); err != nil {
 			t.Fatal(err)
 		}
-		if messages, held = leader.Offer(digest, s); !held || len(messages) != 1 {
+		if messages, held = leader.HandOut(digest, s); !held || len(messages) != 1 {
 			t.Errorf("%d messages, held: %v", len(messages), held)
 		}
 	}
