@@ -11,7 +11,6 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/join"
-	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/reopen"
 )
 
@@ -99,8 +98,6 @@ func (c *Config) service() []byte {
 	}
 	return c.past.known.service
 }
-
-func (c *Config) ledgerOptions() ledger.Options { return ledger.Options{Extra: c.LedgerFolders} }
 
 // ways counts the ways that are given.
 func (b *Beginning) ways() (n int) {

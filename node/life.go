@@ -2,8 +2,6 @@ package node
 
 import (
 	"context"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -15,10 +13,8 @@ import (
 	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/gov/table"
-	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys"
-	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
 )
@@ -28,92 +24,9 @@ func (c *Config) folder() join.Folder {
 	return join.Folder{Disk: c.Host.Disk, Dir: Dir, Extra: c.LedgerFolders}
 }
 
-// ownLedger is the ledger on a node's disk, in one life.
-type ownLedger struct {
-	cfg     Config
-	log     *ledger.Log       // nil if it does not open
-	damaged error             // why it does not
-	held    *x509.Certificate // the service whose ledger it is; nil if nothing says it
-}
-
-// openLedger opens the ledger on this node's disk, unless it is another network's than the one that the operator named. A node that
-// joins can do without: a ledger that does not open, as a loss of power may leave it, is set aside once the
-// network has said which one it is, and the network's is fetched.
-func openLedger(cfg Config) (*ownLedger, error) {
-	own := &ownLedger{cfg: cfg}
-	var err error
-	if own.held, err = cfg.folder().Service(); err != nil {
-		return nil, err
-	}
-	if named := cfg.service(); len(named) > 0 {
-		service, err := x509.ParseCertificate(named)
-		if err != nil {
-			return nil, fmt.Errorf("%w: the service certificate given: %w", coco.ErrInvalid, err)
-		}
-		if err := cfg.folder().Admits(service); err != nil {
-			return nil, err
-		}
-	}
-	own.log, err = ledger.Open(cfg.Host.Disk, Dir, cfg.ledgerOptions())
-	if errors.Is(err, coco.ErrCorrupt) && len(cfg.Join) > 0 {
-		own.damaged, err = err, nil
-	}
-	return own, err
-}
-
-// samples describes what of it can be read to the network.
-func (l *ownLedger) samples(local catchup.Local) ([]peer.Sample, error) {
-	if l.log == nil {
-		return nil, nil
-	}
-	return local.Samples()
-}
-
-// replace sets the ledger aside that does not open, if it is known to be of a service, and opens an empty one.
-func (l *ownLedger) replace(service *x509.Certificate) (err error) {
-	if err := setAside(l.cfg, service, l.damaged); err != nil {
-		return err
-	}
-	l.log, err = ledger.Open(l.cfg.Host.Disk, Dir, l.cfg.ledgerOptions())
-	return err
-}
-
-func (l *ownLedger) close() {
-	if l.log != nil {
-		l.log.Close()
-	}
-}
-
-// setAside moves the ledger's files to another folder, so that an operator can find out what happened to them. It touches none
-// unless the ledger is known to be that of the service that the node takes part in.
-func setAside(cfg Config, service *x509.Certificate, why error) error {
-	if err := cfg.folder().Belongs(service); err != nil {
-		return fmt.Errorf("this node's ledger is of no use (%w): %w", why, err)
-	}
-	aside := Dir + "-damaged-" + cfg.Host.Clock.Now().UTC().Format("20060102T150405.000")
-	cfg.Log.Error("this node's ledger does not open: setting it aside and fetching the network's", logevent.LedgerSetAside.Attr(), "entry", ledger.DamagedEntry(why), "aside", aside, "error", why)
-	names, err := cfg.Host.Disk.List(Dir)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if err := cfg.Host.Disk.Rename(Dir+"/"+name, aside+"/"+name); err != nil {
-			return fmt.Errorf("set the damaged ledger aside: %w", err)
-		}
-	}
-	return nil
-}
-
-func cutLedger(cfg Config, last uint64) error {
-	log, err := ledger.Open(cfg.Host.Disk, Dir, cfg.ledgerOptions())
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	if err := log.TruncateAfter(last); err != nil {
-		return fmt.Errorf("cut the ledger after entry %d: %w", last, err)
-	}
-	return log.Sync()
+// ownLedger is the ledger on this node's disk.
+func (c *Config) ownLedger() join.OwnLedger {
+	return join.OwnLedger{Folder: c.folder(), Named: c.service(), Joins: len(c.Join) > 0, Log: c.Log, Clock: c.Host.Clock}
 }
 
 // start is what a life finds out before there is a node.
@@ -121,7 +34,7 @@ type start struct {
 	cfg     Config
 	log     *slog.Logger
 	self    *join.Attestor
-	ledger  *ownLedger
+	ledger  *join.OwnLedger
 	local   catchup.Local // the ledger and the snapshots on this node's disk
 	keys    *keys.Ring
 	network join.Network // that the node becomes part of
@@ -133,7 +46,7 @@ type start struct {
 }
 
 // prepare finds out about the network, in one of the three ways.
-func prepare(ctx context.Context, cfg Config, self *join.Attestor, own *ownLedger, local catchup.Local, peers *peer.Transport) (*start, error) {
+func prepare(ctx context.Context, cfg Config, self *join.Attestor, own *join.OwnLedger, local catchup.Local, peers *peer.Transport) (*start, error) {
 	s := &start{cfg: cfg, log: local.Log, self: self, ledger: own, local: local, keys: keys.NewRing(), peers: peers}
 	switch {
 	case cfg.Genesis != nil:
@@ -149,7 +62,7 @@ func (s *start) join(ctx context.Context) (err error) {
 	a := s.cfg.past.admitted
 	if a == nil {
 		j := newJoiner(s.cfg, s.self, s.local)
-		j.Held, j.Samples = s.ledger.held, func() ([]peer.Sample, error) { return s.ledger.samples(s.local) }
+		j.Held, j.Samples = s.ledger.Held, func() ([]peer.Sample, error) { return s.ledger.Samples(s.local) }
 		if a, err = s.admitted(ctx, j); err != nil {
 			return err
 		}
@@ -161,11 +74,11 @@ func (s *start) join(ctx context.Context) (err error) {
 		return err
 	}
 	s.resumed = resumption{}
-	if s.ledger.damaged != nil {
-		if err := s.ledger.replace(a.Network.Service.Certificate()); err != nil {
+	if s.ledger.Damaged != nil {
+		if err := s.ledger.Replace(a.Network.Service.Certificate()); err != nil {
 			return err
 		}
-		s.local.Ledger = s.ledger.log
+		s.local.Ledger = s.ledger.Files
 	}
 	s.network, s.cfg.past.known.service = a.Network, a.Network.Service.Certificate().Raw
 	for epoch, secret := range a.Secrets {

@@ -104,11 +104,11 @@ type drivers struct {
 
 // runOnce runs one life. Other nodes that connect are hung up on while it starts.
 func runOnce(told context.Context, cfg Config, at listeners, ready func(Info)) error {
-	own, err := openLedger(cfg)
-	if err != nil {
+	own := cfg.ownLedger()
+	if err := own.Open(); err != nil {
 		return err
 	}
-	defer own.close()
+	defer own.Close()
 	self, err := newAttestor(told, cfg)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func runOnce(told context.Context, cfg Config, at listeners, ready func(Info)) e
 	g.Go(func() error { return peers.Serve(ctx, at.peer) })
 	var n *node
 	g.Go(func() error {
-		s, err := prepareUntil(told, ctx, cfg, self, own, newLocal(cfg, log, own.log), peers)
+		s, err := prepareUntil(told, ctx, cfg, self, &own, newLocal(cfg, log, own.Files), peers)
 		if err != nil {
 			return err
 		}
@@ -151,7 +151,7 @@ func runOnce(told context.Context, cfg Config, at listeners, ready func(Info)) e
 }
 
 // prepareUntil is prepare until either context ends.
-func prepareUntil(told, ctx context.Context, cfg Config, self *join.Attestor, own *ownLedger, local catchup.Local, peers *peer.Transport) (*start, error) {
+func prepareUntil(told, ctx context.Context, cfg Config, self *join.Attestor, own *join.OwnLedger, local catchup.Local, peers *peer.Transport) (*start, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(told, cancel)()

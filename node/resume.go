@@ -52,9 +52,9 @@ func (n *node) keepResumed(s *start) {
 // returns nil once it has begun to go on with them.
 func (s *start) admitted(ctx context.Context, j *join.Joiner) (a *join.Admission, err error) {
 	r := &s.resumed
-	if s.ledger.log != nil {
+	if s.ledger.Files != nil {
 		r.node, err = resume.Machine{
-			Log: s.log, Host: s.cfg.Host, Verifiers: s.cfg.Verifiers, Vault: s.cfg.vault(), Files: s.ledger.log, Dir: Dir, Extra: s.cfg.LedgerFolders,
+			Log: s.log, Host: s.cfg.Host, Verifiers: s.cfg.Verifiers, Vault: s.cfg.vault(), Files: s.ledger.Files, Dir: Dir, Extra: s.cfg.LedgerFolders,
 			Service: s.cfg.service(), Attestor: s.self,
 		}.Open(ctx)
 	}
@@ -80,7 +80,7 @@ func (s *start) resume() error {
 	r.shown = s.self.Identity.Certificate().Leaf
 	s.network, s.machine = r.node.Begin(r.begun, s.keys)
 	s.begin = func(context.Context, *node) error { return nil }
-	return s.ledger.log.SetChunkBytes(s.network.Constitution.Ledger.ChunkBytes)
+	return s.ledger.Files.SetChunkBytes(s.network.Constitution.Ledger.ChunkBytes)
 }
 
 // resumption answers other nodes that resume.

@@ -85,6 +85,7 @@ func TestNodesGoOnTogetherAfterAllHaveStopped(t *testing.T) {
 						t.Errorf("node %d goes on as %s, expected %s", i, got.ID, ids[i].ID)
 					}
 				}
+				time.Sleep(2 * time.Second) // until a majority was heard of
 				c = n.client(0, members-1)
 				for i := range 20 {
 					if v, err := get(c, fmt.Sprint("/app/kv/before", i)); err != nil || v != "value" {

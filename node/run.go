@@ -55,12 +55,14 @@ func repair(cfg Config, ended error) (again bool, _ error) {
 	case errors.As(ended, &unusable):
 		service, err := x509.ParseCertificate(cfg.service())
 		if err == nil {
-			err = setAside(cfg, service, ended)
+			own := cfg.ownLedger()
+			err = own.SetAside(service, ended)
 		}
 		return err == nil, err
 	case errors.As(ended, &damaged):
 		cfg.Log.Error("this node's ledger is damaged: cutting it and fetching the rest again", logevent.LedgerCut.Attr(), "entry", damaged.Index, "error", damaged.Err)
-		err := cutLedger(cfg, damaged.Index-1)
+		own := cfg.ownLedger()
+		err := own.Cut(damaged.Index - 1)
 		return err == nil, err
 	}
 	return false, ended
