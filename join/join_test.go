@@ -98,9 +98,6 @@ func (n *network) found(ctx context.Context) (wait func()) {
 	n.must(err)
 	rec, err := at.Record(ctx, c, join.NewNonce())
 	n.must(err)
-	var epoch *keys.SealedEpoch
-	n.secret, epoch, err = keys.NewEpoch(1, c.Recipients(), c.Shares.Threshold)
-	n.must(err)
 	_, _, err = n.commit(ctx, coco.ActorID{}, func(tx *store.Tx) ([]byte, error) {
 		rec.Time = tx.Time()
 		if rec.Certificate, err = join.Endorse(n.network, rec, rec.Time, time.Now()); err != nil {
@@ -110,7 +107,8 @@ func (n *network) found(ctx context.Context) (wait func()) {
 		if err != nil {
 			return nil, err
 		}
-		return nil, members.WriteGenesis(tx, c, rec, service.Certificate().Raw, epoch, key)
+		n.secret, err = members.WriteGenesis(tx, c, rec, service.Certificate().Raw, key)
+		return nil, err
 	})
 	n.must(err)
 	n.must(at.Identity.SetCertificate(rec.Certificate))

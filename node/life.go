@@ -135,14 +135,8 @@ func (s *start) found() error {
 	if err := s.cfg.folder().Note(service.Certificate()); err != nil {
 		return err
 	}
-	secret, epoch, err := keys.NewEpoch(1, c.Recipients(), c.Shares.Threshold)
-	if err != nil {
-		return err
-	}
 	id := s.self.Identity.ID()
 	s.machine.Voters = []consensus.ID{consensus.IDOf(id)}
-	s.keys.Add(1, secret)
-	s.keys.Use(1)
 	s.network = join.Network{Constitution: c, Service: service, Origin: id, Nodes: map[coco.NodeID]string{id: s.self.PeerAddress}, Seqno: 1}
 	s.begin = func(ctx context.Context, n *node) error {
 		return n.firstTransaction(ctx, func(tx *store.Tx, rec table.NodeRecord) error {
@@ -150,9 +144,12 @@ func (s *start) found() error {
 			if err != nil {
 				return err
 			}
-			if err := members.WriteGenesis(tx, c, rec, service.Certificate().Raw, epoch, serviceKey); err != nil {
+			secret, err := members.WriteGenesis(tx, c, rec, service.Certificate().Raw, serviceKey)
+			if err != nil {
 				return err
 			}
+			s.keys.Add(1, secret) // before the transaction's own batch is sealed
+			s.keys.Use(1)
 			for _, l := range n.state.ledgers {
 				if err := tx.In(l.Scope, l.Ledger.Genesis); err != nil {
 					return fmt.Errorf("genesis of ledger %q: %w", l.Name, err)

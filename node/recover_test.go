@@ -154,6 +154,7 @@ func TestRecoveryByMembersWhoCameLater(t *testing.T) {
 		for k, v := range more {
 			acked[k] = v
 		}
+		time.Sleep(20 * time.Second) // until a ceremony has made a committee of those who stay
 		n.Crash(0)
 		n.World.Restart(hostName(0))
 		n.Members = []*nettest.Member{n.Members[0], n.Members[3], n.Members[4]}

@@ -225,10 +225,8 @@ func TestAnAuditRefusesWhatTheNetworkWouldNotWrite(t *testing.T) {
 			}
 			return w
 		}},
-		{"an epoch for strangers", "not for a member's", 2, func(n *govtest.Network, w []store.Write) []store.Write {
-			rs := n.C.Recipients()
-			rs[0].Key = n.Guest.Encryption.Public()
-			_, sealed, err := keys.NewEpoch(2, rs, 2)
+		{"an epoch that is shared", "is shared among the members", 2, func(n *govtest.Network, w []store.Write) []store.Write {
+			_, sealed, err := keys.NewEpoch(2, n.C.Recipients(), 2)
 			if err != nil {
 				n.T.Fatal(err)
 			}
@@ -256,6 +254,36 @@ func TestAnAuditRefusesWhatTheNetworkWouldNotWrite(t *testing.T) {
 				t.Errorf("error %v, expected coco.ErrVerify about %q", err, c.text)
 			}
 		})
+	}
+}
+
+// By rules 2 an epoch is shared among the members, and among nobody else.
+func TestAnEpochThatIsSharedIsForTheMembers(t *testing.T) {
+	n := govtest.New(t).ByRules2()
+	first := n.Genesis()
+	for name, change := range map[string]func([]keys.Recipient) []keys.Recipient{
+		"":                                   func(rs []keys.Recipient) []keys.Recipient { return rs },
+		"not for a member's":                 func(rs []keys.Recipient) []keys.Recipient { rs[0].Key = n.Guest.Encryption.Public(); return rs },
+		"expected one for each of 3 members": func(rs []keys.Recipient) []keys.Recipient { return rs[1:] },
+	} {
+		_, sealed, err := keys.NewEpoch(2, change(n.C.Recipients()), 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := sealed.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = n.AuditWith(func(tx *store.Tx) {
+			rec, err := canon.Marshal(table.EpochRecord{Epoch: 2, Since: tx.Seqno(), Sealed: b, Time: tx.Time()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tx.Put(table.EpochsTable, table.EpochKey(2), rec)
+		}, first)
+		if name == "" && err != nil || name != "" && (!errors.Is(err, coco.ErrVerify) || !strings.Contains(err.Error(), name)) {
+			t.Errorf("error %v, expected coco.ErrVerify about %q", err, name)
+		}
 	}
 }
 

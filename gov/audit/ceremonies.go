@@ -35,13 +35,15 @@ func ceremonial(byTable map[string][]store.Write) bool {
 
 // genesisCommittee checks the committee that a network begins with, which stands in the tables.
 func (a *Auditor) genesisCommittee(seqno, now uint64, byTable map[string][]store.Write) error {
-	if len(byTable[table.CeremoniesTable]) > 0 || len(byTable[table.CommitteesTable]) > 1 {
-		return fmt.Errorf("a genesis with %d rows of ceremonies and %d committees, expected none and at most one", len(byTable[table.CeremoniesTable]), len(byTable[table.CommitteesTable]))
+	want := 0
+	if a.constitution.Rules >= 3 {
+		want = 1
+	}
+	if len(byTable[table.CeremoniesTable]) > 0 || len(byTable[table.CommitteesTable]) != want {
+		return fmt.Errorf("a genesis by rules %d with %d rows of ceremonies and %d committees, expected none and %d",
+			a.constitution.Rules, len(byTable[table.CeremoniesTable]), len(byTable[table.CommitteesTable]), want)
 	}
 	for _, w := range byTable[table.CommitteesTable] {
-		if a.constitution.Rules < 3 {
-			return fmt.Errorf("a genesis with a committee, by rules %d, which have none", a.constitution.Rules)
-		}
 		rec, err := table.DecodeCommittee(w.Value)
 		if err != nil {
 			return err

@@ -125,7 +125,7 @@ func TestAnAuditRefusesWhatMembersDidNotDecide(t *testing.T) {
 		{"one more place", "without a decision", 3, func(w []store.Write) []store.Write {
 			return append(w, store.Write{Table: table.PlacesTable, Key: table.PlaceKey(n.Guest.Actor(), "x:1"), Value: []byte(govtest.EncodedT(t, table.PlaceRecord{Owner: n.Guest.Actor(), Address: "x:1"}))})
 		}},
-		{"an epoch for the old members", "expected one for each of 2 members", 3, func(w []store.Write) []store.Write {
+		{"an epoch that is shared, for the old members", "is shared among the members", 3, func(w []store.Write) []store.Write {
 			_, sealed, err := keys.NewEpoch(2, n.C.Recipients(), 2)
 			if err != nil {
 				t.Fatal(err)

@@ -23,7 +23,7 @@ func (w *world) audited() (*audit.Auditor, error) {
 	return a, govtest.Audit(a, w.Batches(slices.Repeat([]table.NodeRecord{w.first}, len(w.Records))...), false)
 }
 
-// history is a network with two committees: one that three nodes have made, and one that shares the same key anew.
+// history is a network with three committees: the one that it began with, one that three nodes have made, and one that shares the same key anew.
 func history(t testing.TB) *world {
 	w := newWorld(t)
 	w.join(1, "b:1")
@@ -42,11 +42,11 @@ func TestAnAuditRepeatsCeremoniesWithoutKeys(t *testing.T) {
 	}
 	k := a.Keys()
 	// 3 of each phase; in the second one, one dealer has lost its share: two commit and reveal, and the leader closes both phases.
-	if k.Ceremonies != 2 || k.Failed != 0 || k.Committees != 2 || k.Statements < 28 || k.Epochs[1] != 1 || k.Epochs[2] != 1 || k.Epochs[0] != 1 {
+	if k.Ceremonies != 2 || k.Failed != 0 || k.Committees != 3 || k.Statements < 28 || k.Epochs[1] != 1 || k.Epochs[2] != 1 || k.Epochs[3] != 1 || len(k.Epochs) != 3 {
 		t.Errorf("%+v", k)
 	}
 	rec, has, err := table.NewestCommittee(a.Tables())
-	if err != nil || !has || rec.Number != 2 {
+	if err != nil || !has || rec.Number != 3 {
 		t.Errorf("the newest committee is %d, %v", rec.Number, err)
 	}
 }
@@ -137,7 +137,7 @@ func TestAnAuditRefusesWhatNoCeremonyWouldWrite(t *testing.T) {
 		rec, err := table.DecodeCeremony(w.Value)
 		return w.Table == table.CeremoniesTable && len(w.Key) == 8 && err == nil && rec.Number == 2
 	})
-	installs := w.where(0, func(w store.Write) bool { return w.Table == table.CommitteesTable })
+	installs := w.where(1, func(w store.Write) bool { return w.Table == table.CommitteesTable })
 	statement := func(is func(store.Write) bool, from int, change func(*table.StatementRecord)) func() error {
 		return func() error { return forged(w, w.where(from, is), table.CeremoniesTable, 16, change) }
 	}
@@ -229,10 +229,10 @@ func TestAnAuditRefusesWhatNoCeremonyWouldWrite(t *testing.T) {
 
 		"an epoch's proof":             {"its proof is wrong", epoch(func(e *archive.Epoch) { e.Sealed.Ciphertext.Proof[0] ^= 1 })},
 		"an epoch of another view":     {"names view", epoch(func(e *archive.Epoch) { e.View++ })},
-		"an epoch for another":         {"sealed to committee 2", epoch(func(e *archive.Epoch) { e.Committee++ })},
+		"an epoch for another":         {"sealed to committee 3", epoch(func(e *archive.Epoch) { e.Committee++ })},
 		"an epoch without its copy":    {"copy for the archive", epoch(func(e *archive.Epoch) { e.Box = nil })},
 		"an epoch with another number": {"says that it is epoch", epoch(func(e *archive.Epoch) { e.Epoch++ })},
-		"an epoch of format 1": {"sealed epoch", func() error {
+		"an epoch of format 1": {"is shared among the members", func() error {
 			return forged(w, installs, table.EpochsTable, 8, func(rec *table.EpochRecord) {
 				_, sealed, err := keys.NewEpoch(rec.Epoch, w.C.Recipients(), 2)
 				if err != nil {

@@ -157,6 +157,11 @@ func CheckEpoch(r store.Reader, rec *table.EpochRecord, last, view uint64) error
 	if !has {
 		return fmt.Errorf("%w: epoch %d is sealed to a committee, and there is none", coco.ErrVerify, rec.Epoch)
 	}
+	if format, err := archive.FormatOf(rec.Sealed); err != nil {
+		return err
+	} else if format == 1 {
+		return fmt.Errorf("%w: epoch %d is shared among the members, expected one that is sealed to committee %d", coco.ErrVerify, rec.Epoch, newest.Number)
+	}
 	c, err := newest.Committee()
 	if err != nil {
 		return err

@@ -219,14 +219,15 @@ func (p present) cause(r store.Reader, to []keys.Recipient, threshold int) (tabl
 		began = c.Since
 	}
 	for _, s := range p.rec.Seats {
-		if lost, err := p.lost(r, s); err != nil || lost {
-			return table.SeatLost, err
+		node, err := table.Node(r, s.Node)
+		if err != nil {
+			return "", fmt.Errorf("committee %d: %w", p.rec.Number, err)
 		}
-		if p.nodes.own(s.Node, s.Actor) {
-			continue
-		}
+		switch own := node.Owner == s.Actor; {
+		case own && node.State != table.Trusted && p.rec.Ceremony != 0: // who dealt a committee kept no package
+			return table.SeatLost, nil
 		// One that was there already was passed over for its silence.
-		if slices.ContainsFunc(p.nodes, func(x nodeOf) bool { return x.owner == s.Actor && x.since > began }) {
+		case !own && slices.ContainsFunc(p.nodes, func(x nodeOf) bool { return x.owner == s.Actor && x.since > began }):
 			return table.SeatFound, nil
 		}
 	}
@@ -235,13 +236,4 @@ func (p present) cause(r store.Reader, to []keys.Recipient, threshold int) (tabl
 		return "", err
 	}
 	return table.RefreshVoted, nil
-}
-
-// lost says whether a seat's package is lost with its node.
-func (p present) lost(r store.Reader, s table.SeatRecord) (bool, error) {
-	if _, ok := p.nodes.find(s.Node); ok || p.rec.Ceremony == 0 {
-		return false, nil
-	}
-	rec, err := table.Node(r, s.Node)
-	return err == nil && rec.Owner == s.Actor, err
 }

@@ -47,6 +47,7 @@ func newWorld(t testing.TB) *world {
 	n := govtest.New(t)
 	w := &world{Network: n, t: t, book: new(ceremony.Book), memory: map[coco.NodeID]*enclave{}, secrets: map[uint64]keys.Secret{}}
 	w.first = n.Genesis()
+	w.secrets = n.Secrets
 	w.memory[w.first.ID] = &enclave{}
 	return w
 }

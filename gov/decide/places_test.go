@@ -10,7 +10,6 @@ import (
 	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/gov/policy"
 	"github.com/cocoframework/coco/gov/table"
-	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -49,11 +48,7 @@ func TestADecisionAfterARecoveryLeavesItsNode(t *testing.T) {
 		if err := members.RecoverNode(tx, back, claims); err != nil {
 			return err
 		}
-		_, sealed, err := keys.NewEpoch(2, n.C.Recipients(), n.C.Shares.Threshold)
-		if err != nil {
-			return err
-		}
-		return members.WriteEpoch(tx, sealed)
+		return n.Rotate(tx, n.C)
 	}); err != nil {
 		t.Fatal(err)
 	}

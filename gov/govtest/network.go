@@ -96,12 +96,13 @@ type Network struct {
 	signers map[coco.NodeID]*ecdsa.PrivateKey
 	Records []store.Record // of all transactions, each a batch of its own
 	Times   []uint64
+	Secrets map[uint64]keys.Secret // of the epochs that were announced to a committee, and the first
 }
 
 // New has three members and a participant. Its store is empty.
 func New(t testing.TB) *Network {
 	t.Helper()
-	n := &Network{T: t, Now: Start, Store: store.New(), signers: map[coco.NodeID]*ecdsa.PrivateKey{}}
+	n := &Network{T: t, Now: Start, Store: store.New(), signers: map[coco.NodeID]*ecdsa.PrivateKey{}, Secrets: map[uint64]keys.Secret{}}
 	for _, name := range []string{"alpha", "beta", "gamma"} {
 		n.Members = append(n.Members, Issue(t, name, nil, true, nil))
 	}
@@ -120,6 +121,18 @@ func New(t testing.TB) *Network {
 	if n.Service, err = channel.NewService("test", true, n.Now); err != nil {
 		t.Fatal(err)
 	}
+	return n
+}
+
+// ByRules2 has the network begin by rules 2, which know no committees: epochs are shared among the members.
+func (n *Network) ByRules2() *Network {
+	n.T.Helper()
+	c := n.Constitution()
+	c.Rules = 2
+	if err := c.Complete(); err != nil {
+		n.T.Fatal(err)
+	}
+	n.C = c
 	return n
 }
 
@@ -222,15 +235,13 @@ func (n *Network) Genesis() table.NodeRecord {
 // WriteGenesis writes the first transaction.
 func (n *Network) WriteGenesis(tx *store.Tx, rec table.NodeRecord) error {
 	n.T.Helper()
-	_, sealed, err := keys.NewEpoch(1, n.C.Recipients(), n.C.Shares.Threshold)
-	if err != nil {
-		n.T.Fatal(err)
-	}
 	key, err := n.Service.MarshalKey()
 	if err != nil {
 		n.T.Fatal(err)
 	}
-	return members.WriteGenesis(tx, n.C, rec, n.Service.Certificate().Raw, sealed, key)
+	secret, err := members.WriteGenesis(tx, n.C, rec, n.Service.Certificate().Raw, key)
+	n.Secrets[1] = secret
+	return err
 }
 
 // Admit admits a node, which MUST succeed.

@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/audit"
+	"github.com/cocoframework/coco/gov/ceremony"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/decide"
 	"github.com/cocoframework/coco/gov/envelope"
@@ -55,6 +56,13 @@ func (n *Network) Act(tx *store.Tx, outcomes ...decide.Outcome) error {
 
 // Rotate announces a new epoch.
 func (n *Network) Rotate(tx *store.Tx, c *constitution.Constitution) error {
+	if table.LastCommittee(tx) > 0 {
+		secret, e, err := ceremony.Announce(tx)
+		if err == nil {
+			n.Secrets[e.Epoch] = secret
+		}
+		return err
+	}
 	_, sealed, err := keys.NewEpoch(table.LastEpoch(tx)+1, c.Recipients(), c.Shares.Threshold)
 	if err != nil {
 		return err

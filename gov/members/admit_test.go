@@ -330,7 +330,7 @@ func TestRetireAndSetNodes(t *testing.T) {
 }
 
 func TestEpochsFollowOneAnotherAndAreTheMembers(t *testing.T) {
-	n := govtest.New(t)
+	n := govtest.New(t).ByRules2()
 	n.Genesis()
 	rs := n.C.Recipients()
 	strangers := slices.Clone(rs)
@@ -366,6 +366,19 @@ func TestEpochsFollowOneAnotherAndAreTheMembers(t *testing.T) {
 	epochs, err := table.Epochs(s)
 	if err != nil || len(epochs) != 2 || epochs[1].Epoch != 2 || epochs[1].Since != 2 {
 		t.Errorf("epochs %v (%v), expected two", epochs, err)
+	}
+}
+
+// Where there is a committee, nothing is shared among the members any more.
+func TestNoEpochIsSharedWhereThereIsACommittee(t *testing.T) {
+	n := govtest.New(t)
+	n.Genesis()
+	_, sealed, err := keys.NewEpoch(2, n.C.Recipients(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Transact(func(tx *store.Tx) error { return members.WriteEpoch(tx, sealed) }); !errors.Is(err, coco.ErrInvalid) {
+		t.Errorf("error %v, expected coco.ErrInvalid", err)
 	}
 }
 

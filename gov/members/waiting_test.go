@@ -17,7 +17,6 @@ import (
 	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/gov/policy"
 	"github.com/cocoframework/coco/gov/table"
-	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -146,16 +145,7 @@ func TestARecoveryNeedsNoVote(t *testing.T) {
 		if err := table.PutNode(tx, e); err != nil {
 			return err
 		}
-		rec, _, err := table.Get[table.EpochRecord](tx, table.EpochsTable, table.EpochKey(2), table.MaxRecord)
-		if err != nil {
-			return err
-		}
-		sealed, err := keys.ParseSealedEpoch(rec.Sealed)
-		if err != nil {
-			return err
-		}
-		sealed.Epoch = 3
-		return members.WriteEpoch(tx, sealed)
+		return n.Rotate(tx, n.C)
 	}); err != nil {
 		t.Fatal(err)
 	}
