@@ -106,3 +106,17 @@ func Evidence(quote []byte, source collateral.Source) ([]byte, error) {
 	}
 	return evidence, err
 }
+
+// Processor says of which processor a quote says that it is, for those who look for its collateral, and whether its PCK certificate is of the Platform CA (else of
+// the Processor CA). Nothing is verified. The error wraps attest.ErrQuote.
+func (q *Quote) Processor() (p PCK, platformCA bool, err error) {
+	for _, c := range q.Chain {
+		if c.Subject.CommonName == namePCK {
+			if p, err = parsePCK(c); err != nil {
+				err = fmt.Errorf("%w: PCK certificate: %w", attest.ErrQuote, err)
+			}
+			return p, c.Issuer.CommonName == namePlatform, err
+		}
+	}
+	return p, false, fmt.Errorf("%w: the quote carries no certificate with the name %q", attest.ErrQuote, namePCK)
+}

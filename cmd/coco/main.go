@@ -28,6 +28,7 @@ import (
 	"github.com/cocoframework/coco/attest/vtpm"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/attestcmd"
 	"github.com/cocoframework/coco/internal/cli/benchcmd"
 	"github.com/cocoframework/coco/internal/cli/democmd"
 	"github.com/cocoframework/coco/internal/cli/doctorcmd"
@@ -81,7 +82,7 @@ func groups() []cli.Group {
 	return []cli.Group{
 		{Title: "A network on this machine:", Commands: commands{sandboxcmd.Up, sandboxcmd.Status, sandboxcmd.Down, sandboxcmd.Restart, nodecmd.Command, democmd.Command}},
 		{Title: "Governing a network:", Commands: commands{govcmd.Command, membercmd.Command}},
-		{Title: "Checking what a network did, and going on after a catastrophe:", Commands: commands{ledgercmd.Command, receiptcmd.Command, recoverycmd.Command}},
+		{Title: "Checking what a network did, and going on after a catastrophe:", Commands: commands{ledgercmd.Command, receiptcmd.Command, attestcmd.Command, recoverycmd.Command}},
 		{Title: "Measuring:", Commands: commands{benchcmd.Command, doctorcmd.Command}},
 		{Commands: commands{versionCommand}},
 	}

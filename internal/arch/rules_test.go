@@ -235,6 +235,12 @@ var layers = []rule{
 		why:  "the verdict on evidence may depend on evidence, collateral and time only, so that an audit comes to the same one",
 	},
 	{
+		name: "what fetches collateral trusts none of it",
+		in:   []string{"internal/vendors"},
+		only: []string{"", "attest", "attest/collateral", "attest/dcap", "attest/snp", "canon", "host", "internal/atomicfile"},
+		why:  "it reads evidence to know what to fetch, and verifies nothing: that is for those who use the folder",
+	},
+	{
 		name: "what contains a panic knows its event and nothing else",
 		in:   []string{"internal/contain"}, third: never,
 		only: []string{"internal/logevent"},
@@ -635,7 +641,7 @@ var composition = []rule{
 	{
 		name:   "drivers are chosen by the command line",
 		in:     []string{"..."},
-		except: []string{"gov/govtest", "cmd/...", "attest/...", "host/sim", "host/tpm", "internal/nettest", "internal/sim"},
+		except: []string{"gov/govtest", "cmd/...", "attest/...", "internal/vendors", "internal/cli/collateralcmd", "internal/cli/attestcmd", "host/sim", "host/tpm", "internal/nettest", "internal/sim"},
 		none:   []string{"attest/virtual", "attest/snp", "attest/tdx", "attest/sgx", "attest/vtpm", "attest/aci"},
 		why:    "which platforms a binary trusts is one explicit list in cmd, never an import's side effect",
 	},
