@@ -18,7 +18,7 @@ var tellNothing = map[string]bool{
 	"web3_clientVersion": true, "web3_sha3": true, "net_version": true, "net_listening": true, "eth_chainId": true, "eth_accounts": true,
 	"eth_gasPrice": true, "eth_maxPriorityFeePerGas": true, "eth_baseFee": true, "eth_blobBaseFee": true, "eth_uninstallFilter": true,
 	"eth_getUncleByBlockNumberAndIndex": true, "eth_getUncleByBlockHashAndIndex": true, "eth_sendRawTransaction": true,
-	"coco_sendRawTransaction": true, "debug_getBadBlocks": true, "eth_coinbase": true, "eth_mining": true, "eth_hashrate": true, "net_peerCount": true,
+	"coco_sendRawTransaction": true, "debug_getBadBlocks": true, "ots_getApiLevel": true, "eth_coinbase": true, "eth_mining": true, "eth_hashrate": true, "net_peerCount": true,
 	"eth_sendRawTransactionSync": true,
 }
 
@@ -48,6 +48,10 @@ func TestEveryMethodAsksWhetherTheCallerMaySee(t *testing.T) {
 		"debug_getRawHeader": {{"latest"}}, "debug_getRawBlock": {{"latest"}}, "debug_getRawReceipts": {{block}}, "debug_getRawTransaction": {{tx}, {none}},
 		"eth_simulateV1":       {{map[string]any{"blockStateCalls": []any{map[string]any{}}}, "latest"}},
 		"eth_getStorageValues": {{map[common.Address][]common.Hash{contract: {{}}}}}, "eth_getProof": {{contract, []string{}, "latest"}}, "eth_createAccessList": {{message}},
+		"ots_hasCode": {{contract, "latest"}}, "ots_getTransactionError": {{tx}}, "ots_traceTransaction": {{tx}}, "ots_getInternalOperations": {{tx}},
+		"ots_getBlockDetails": {{"latest"}}, "ots_getBlockDetailsByHash": {{block}}, "ots_getBlockTransactions": {{"latest", 0, 5}},
+		"ots_getTransactionBySenderAndNonce": {{contract, 0}}, "ots_getContractCreator": {{contract}}, "ots_searchTransactionsBefore": {{contract, 0, 5}},
+		"ots_searchTransactionsAfter": {{contract, 0, 5}}, "erigon_getHeaderByNumber": {{"latest"}},
 		"trace_transaction": {{tx}}, "trace_block": {{"latest"}}, "trace_get": {{tx, []string{"0x0"}}}, "trace_replayTransaction": {{tx, []string{"trace"}}},
 		"trace_replayBlockTransactions": {{"latest", []string{"trace"}}}, "trace_call": {{message, []string{"trace"}, "latest"}}, "trace_filter": {{map[string]any{}}},
 		"eth_getRawTransactionByBlockNumberAndIndex": {{"latest", "0x0"}}, "eth_getRawTransactionByBlockHashAndIndex": {{block, "0x0"}},

@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/facts"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/fees"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/otter"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/pool"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/simulate"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/states"
@@ -47,7 +48,9 @@ func (s *Server) groups() map[string][]any {
 	return map[string][]any{
 		"debug":  {debug.New(g)},
 		"eth":    {facts.New(g), debug.NewEncodings(g), fees.New(g), pool.NewPending(g), simulate.New(g), states.New(g)},
+		"erigon": {otter.NewErigon(g)},
 		"net":    {facts.NewNet()},
+		"ots":    {otter.New(g)},
 		"trace":  {debug.NewFlat(g)},
 		"txpool": {pool.New(g)},
 	}
