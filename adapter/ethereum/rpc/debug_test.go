@@ -8,6 +8,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/ethereum/go-ethereum/trie"
 
@@ -196,3 +197,60 @@ func TestRawEncodingsAreThoseOfTheHashes(t *testing.T) {
 }
 
 func newHasher() types.ListHasher { return trie.NewStackTrie(nil) }
+
+// What a contract stores is listed by the hashes of its slots, before each transaction of a block.
+func TestTheStorageOfAContractIsListed(t *testing.T) {
+	n := newTestNode(t, nil)
+	contract := n.deploy(keeper)
+	one, two := common.Hash{31: 1}, common.Hash{31: 2}
+	txs := []*types.Transaction{n.sign(1, 0, &contract, 100_000, 0, one[:]), n.sign(2, 0, &contract, 100_000, 0, two[:])}
+	included_(t, n.execute(n.testChain.call(txs[0]), n.testChain.call(txs[1])), 2)
+	type listed struct {
+		Storage map[common.Hash]struct{ Key, Value common.Hash }
+		NextKey *common.Hash
+	}
+	at, hash := hexutil.Uint64(n.Head().Number()), crypto.Keccak256Hash(make([]byte, 32))
+	for index, want := range []int{0, 1} {
+		var l listed
+		n.ask(&l, "debug_storageRangeAt", at, index, contract, "0x", 10)
+		equal(t, "slots", len(l.Storage), want)
+		if want > 0 {
+			equal(t, "value", l.Storage[hash].Value, one)
+		}
+	}
+	n.send(n.raw(nil, 100_000, nil))
+	var l listed
+	n.ask(&l, "debug_storageRangeAt", "latest", 0, contract, "0x", 10)
+	equal(t, "value after the block", l.Storage[hash].Value, two)
+	l = listed{}
+	n.ask(&l, "debug_storageRangeAt", "latest", 0, common.Address{1}, "0x", 10)
+	equal(t, "slots of no account", len(l.Storage), 0)
+	// The history contract of EIP-2935 has a slot for each block.
+	history := common.HexToAddress("0x0000F90827F1C53a10cb7A02335B175320002935")
+	all := map[common.Hash]bool{}
+	from := (common.Hash{})
+	for pages := 0; ; pages++ {
+		var l listed
+		n.ask(&l, "debug_storageRangeAt", "latest", 0, history, from, 2)
+		for h := range l.Storage {
+			all[h] = true
+		}
+		if l.NextKey == nil {
+			break
+		}
+		from = *l.NextKey
+		if pages > 10 {
+			t.Fatal("pages without end")
+		}
+	}
+	equal(t, "slots of the history", uint64(len(all)), n.Head().Number()) // with that of the block itself
+	for _, c := range [][]any{{"latest", 1, contract, "0x", 10}, {"latest", 0, contract, "0x", 5000}, {"0x0", 0, contract, "0x", 1}, {"0xffffff", 0, contract, "0x", 1}} {
+		if r := n.call("debug_storageRangeAt", c...); r.Error == nil {
+			t.Errorf("%v: %s", c, r.Result)
+		}
+	}
+	n.forget()
+	if r := n.call("debug_storageRangeAt", at, 0, contract, "0x", 10); r.Error == nil || !strings.HasPrefix(r.Error.Message, "missing trie node") {
+		t.Errorf("a state that has left memory: %+v", r.Error)
+	}
+}
