@@ -40,6 +40,7 @@ import (
 type Config struct {
 	Quoter host.Quoter
 	Log    *slog.Logger
+	Keep   *Keep // nil: a node that is started again asks members again
 	// Collected, if set, is told each time that a member has released its part. It MUST NOT wait.
 	Collected func(wire.Recovery)
 }
@@ -92,6 +93,7 @@ func (r *Recoverer) Ends(p recovery.Point, c *constitution.Constitution) {
 func (r *Recoverer) Collect(ctx context.Context, round *recovery.Round, begun, enough func()) error {
 	rq := round.Request()
 	digest := rq.Digest()
+	r.again(round)
 	ev, err := attest.Quote(ctx, r.cfg.Quoter, recovery.Purpose, rq.Key, digest[:])
 	if err != nil {
 		return fmt.Errorf("evidence for those who release: %w", err)
@@ -185,6 +187,7 @@ func (r *Recoverer) submit(ctx context.Context, body wire.RecoveryRelease) (wire
 		r.cfg.Log.Warn("a member's release is wrong", "actor", in.Actor.Short(), "lock", round.Lock().String(), "error", err)
 		return wire.Recovery{}, err
 	}
+	r.keep(in)
 	s := r.State()
 	r.cfg.Log.Info("a member has released its part", "actor", in.Actor.Short(), "lock", round.Lock().String(), "remaining", s.Remaining)
 	if r.cfg.Collected != nil {

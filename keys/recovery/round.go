@@ -62,6 +62,17 @@ func (r *Round) Submit(in Release) error {
 	return nil
 }
 
+// Resubmit is Submit for a release that was kept: one that is wrong leaves no fault.
+func (r *Round) Resubmit(in Release) error {
+	err := r.Submit(in)
+	if err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.faults, in.Actor)
+	}
+	return err
+}
+
 // Done is closed once a threshold of members has released.
 func (r *Round) Done() <-chan struct{} { return r.done }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/members"
+	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
@@ -112,7 +113,8 @@ type nodeEvents struct {
 	ready   func(node.Info)
 	// recovering is told where the ledger ends that the node goes on from, before any key is used; may be nil.
 	recovering func(recovery.Point)
-	recover    *node.Recover // how members release their parts, if not by the keys that the settings name
+	// recover says how members release their parts on this machine, if not by the keys that the settings name; may be nil.
+	recover func(host.Host) (*node.Recover, error)
 }
 
 // startNode runs a node until ctx ends, or it has retired. key reads the owner's key.
@@ -146,7 +148,9 @@ func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, key keyfile.
 		return err
 	}
 	if events.recover != nil {
-		c.Recover = events.recover
+		if c.Recover, err = events.recover(c.Host); err != nil {
+			return err
+		}
 	}
 	moved, err := nodeconfig.OpenLedgerFolders(cfg.LedgerFolders)
 	for _, d := range moved {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/keyfile"
@@ -79,8 +80,8 @@ func explainLoss(err error, dir string) error {
 }
 
 // Recover runs the node of a node.toml, which goes on from its own ledger with what members release, until ctx ends or it has retired. how says how
-// they do, given the node's log.
-func Recover(ctx context.Context, c *cli.App, file, logName string, how func(*slog.Logger) (*node.Recover, error), ready func(node.Info)) error {
+// they do, given the node's log and its machine.
+func Recover(ctx context.Context, c *cli.App, file, logName string, how func(*slog.Logger, host.Host) (*node.Recover, error), ready func(node.Info)) error {
 	a := &app{c}
 	cfg, err := nodeconfig.Load(file)
 	if err != nil {
@@ -92,9 +93,7 @@ func Recover(ctx context.Context, c *cli.App, file, logName string, how func(*sl
 	}
 	defer log.close()
 	defer log.reloads(a.Hangups(), file)()
-	r, err := how(log.Logger)
-	if err != nil {
-		return err
-	}
-	return a.startNode(ctx, cfg, keyfile.Read, nodeEvents{log: log, ready: ready, recover: r})
+	return a.startNode(ctx, cfg, keyfile.Read, nodeEvents{
+		log: log, ready: ready, recover: func(machine host.Host) (*node.Recover, error) { return how(log.Logger, machine) },
+	})
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli"
@@ -285,8 +286,8 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 	defer served.Wait()
 	defer end()
 	t := &teller{a: a}
-	how := func(log *slog.Logger) (*coconode.Recover, error) {
-		rec, err := a.recoverer(log, t)
+	how := func(log *slog.Logger, machine host.Host) (*coconode.Recover, error) {
+		rec, err := newRecoverer(log, machine, t)
 		if err != nil {
 			return nil, err
 		}
@@ -301,6 +302,7 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 				end() // members have nothing more to release
 				t.closed(cfg)
 			},
+			Receiver: func(p recovery.Point, resume bool) (*recovery.Receiver, error) { return rec.Receiver(ctx, p, resume) },
 			Progress: func(done, total int64) { rec.Verified(done, total); bar(done, total) },
 			Show: func(e coconode.Ending) error {
 				a.Err.Line("")
@@ -326,17 +328,13 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 	return err
 }
 
-// recoverer makes what collects the members' releases.
-func (a *app) recoverer(log *slog.Logger, t *teller) (*recoverer.Recoverer, error) {
-	code, err := a.Own().Measure()
-	if err != nil {
-		return nil, err
+// newRecoverer makes what collects the members' releases.
+func newRecoverer(log *slog.Logger, machine host.Host, t *teller) (*recoverer.Recoverer, error) {
+	cfg := recoverer.Config{Quoter: machine.Quoter, Log: log, Collected: t.released}
+	if machine.Sealer != nil {
+		cfg.Keep = recoverer.KeepOn(machine.Disk, machine.Sealer)
 	}
-	quoter, err := a.Own().Quoter(code)
-	if err != nil {
-		return nil, err
-	}
-	return recoverer.New(recoverer.Config{Quoter: quoter, Log: log, Collected: t.released})
+	return recoverer.New(cfg)
 }
 
 func (t *teller) collecting(w wire.Recovery, address string) {
