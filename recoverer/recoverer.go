@@ -17,6 +17,7 @@
 package recoverer
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -24,6 +25,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -140,6 +142,7 @@ func (r *Recoverer) current() wire.Recovery {
 		}
 		s.Members = append(s.Members, m)
 	}
+	slices.SortFunc(s.Members, func(a, b wire.RecoveryMember) int { return cmp.Compare(a.Name, b.Name) })
 	return s
 }
 

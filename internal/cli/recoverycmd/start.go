@@ -110,6 +110,7 @@ func (a *app) start(ctx context.Context, s *starting) error {
 	cfg, err := nodeconfig.Load(file)
 	switch _, serr := os.Stat(file); {
 	case errors.Is(serr, fs.ErrNotExist):
+		s.config.RecoverAtLeast = atLeast
 		if cfg, err = a.makeNode(ctx, s, dir, file); err != nil {
 			return err
 		}
