@@ -100,6 +100,9 @@ func TestRecordedContainerGroupVerifies(t *testing.T) {
 	refused(t, claims.Satisfy([]byte(strings.Replace(good, "I__i", "J__i", 1))), attest.ErrPolicy, "does not list issuer")
 	refused(t, claims.Satisfy([]byte(strings.Replace(good, "115", "116", 1))), attest.ErrTCB, "microcode")
 	refused(t, claims.Satisfy(nil), attest.ErrPolicy, "endorsements")
+	if demand, err := own.Demand(); err != nil || claims.Satisfy(demand) != nil {
+		t.Errorf("the claims do not satisfy what they demand: %s, %v, %v", demand, err, claims.Satisfy(demand))
+	}
 }
 
 func TestRecordedContainerGroupIsRefused(t *testing.T) {

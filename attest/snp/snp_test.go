@@ -398,6 +398,32 @@ func TestAMDsRootsAreWhole(t *testing.T) {
 	}
 }
 
+func TestClaimsSatisfyWhatTheyDemand(t *testing.T) {
+	older := tcb
+	older.SNP--
+	for _, product := range []snp.Product{snp.Milan, snp.Turin} {
+		a := snptest.New(t, product)
+		for _, m := range []*snptest.Machine{a.Machine(t, tcbOf(product)), a.Cloud(t, tcbOf(product), "cloud")} {
+			for _, r := range []snptest.Report{{}, {VMPL: 2, Migration: true}, {Committed: &older, Launch: &older}} {
+				claims, err := a.Roots().Verify(m.Quote(t, r), nil, snptest.Now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				policy, err := claims.Demand()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := claims.Satisfy(policy); err != nil {
+					t.Errorf("%s: %v", policy, err)
+				}
+				if len(claims.Explain()) < 8 {
+					t.Errorf("explained by %v", claims.Explain())
+				}
+			}
+		}
+	}
+}
+
 func TestDebugIsAClaim(t *testing.T) {
 	a := snptest.New(t, snp.Milan)
 	claims, err := snp.Verifier{Roots: a.Roots()}.Verify(a.Machine(t, tcb).Quote(t, snptest.Report{Debug: true}), snptest.Now)

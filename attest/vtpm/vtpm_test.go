@@ -149,6 +149,9 @@ func TestRecordedConfidentialVMVerifies(t *testing.T) {
 		t.Error(err)
 	}
 	refused(t, claims.Satisfy([]byte(strings.Replace(good, "219", "220", 1))), attest.ErrTCB, "microcode 219")
+	if demand, err := own.Demand(); err != nil || claims.Satisfy(demand) != nil {
+		t.Errorf("the claims do not satisfy what they demand: %s, %v, %v", demand, err, claims.Satisfy(demand))
+	}
 	err = claims.Satisfy([]byte(strings.Replace(good, `, "allow_insecure_boot": true`, "", 1)))
 	if own.Machine.SecureBoot != (err == nil) {
 		t.Errorf("Secure Boot is %v, %v", own.Machine.SecureBoot, err)
