@@ -110,6 +110,7 @@ func unknown(root *cobra.Command, words []string) (faults []string) {
 		case word == "|" || word == ">" || word == ">>" || word == "&&":
 			return faults
 		case strings.HasPrefix(word, "-"):
+			descending = false // what follows may be the flag's value
 			name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
 			if name != "" && name != "help" && !slices.ContainsFunc(at, func(c *cobra.Command) bool {
 				if strings.HasPrefix(word, "--") {

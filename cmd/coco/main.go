@@ -16,17 +16,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum"
 	"github.com/cocoframework/coco/adapter/kv"
-	"github.com/cocoframework/coco/attest/aci"
-	"github.com/cocoframework/coco/attest/sgx"
-	"github.com/cocoframework/coco/attest/snp"
-	"github.com/cocoframework/coco/attest/tdx"
-	"github.com/cocoframework/coco/attest/virtual"
-	"github.com/cocoframework/coco/attest/vtpm"
-	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/attestcmd"
 	"github.com/cocoframework/coco/internal/cli/benchcmd"
@@ -59,20 +51,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // program lists what this binary contains.
 func program() cli.Program {
 	return cli.Program{
-		Version:  version(),
-		Adapters: []adapter.Adapter{ethereum.New(), kv.Adapter{}},
-		Platforms: []cli.Platform{
-			{
-				Verifier: virtual.Verifier{}, Measure: virtual.Self,
-				Quoter: func(code coco.Measurement) (host.Quoter, error) { return virtual.NewQuoter(code) },
-			},
-			{Verifier: snp.Verifier{}},
-			{Verifier: tdx.Verifier{}},
-			{Verifier: sgx.Verifier{}},
-			{Verifier: aci.Verifier{}},
-			{Verifier: vtpm.SNP{}},
-			{Verifier: vtpm.TPM{}},
-		},
+		Version:   version(),
+		Adapters:  []adapter.Adapter{ethereum.New(), kv.Adapter{}},
+		Platforms: platforms(),
 	}
 }
 

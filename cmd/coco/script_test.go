@@ -68,6 +68,7 @@ func TestScripts(t *testing.T) {
 			"gone":    gone,
 
 			"freeport":     freeport,
+			"appears":      appears,
 			"logged":       logged,
 			"serves":       serves,
 			"collects":     collects,
@@ -307,6 +308,19 @@ func logged(ts *testscript.TestScript, neg bool, args []string) {
 		data, err := os.ReadFile(ts.MkAbs(args[0]))
 		return err == nil && bytes.Contains(data, []byte(args[1]))
 	})
+}
+
+// appears FILE...: waits until the files are there.
+func appears(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: appears FILE...")
+	}
+	for _, file := range args {
+		until(ts, file+" is not there", func(context.Context) bool {
+			_, err := os.Stat(ts.MkAbs(file))
+			return err == nil
+		})
+	}
 }
 
 // serves CONFIG: waits until the node of a node.toml serves as a voter.

@@ -18,10 +18,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/attest"
-	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -29,19 +27,10 @@ import (
 type Program struct {
 	Version   string
 	Adapters  []adapter.Adapter
-	Platforms []Platform // at least one; the first is the one that this machine's nodes run on
+	Platforms []Platform // at least one; nodes run on the first unless their settings name another
 }
 
-// Platform is an attestation driver. Of a platform without Quoter the program reads evidence, and makes none.
-type Platform struct {
-	Verifier attest.Verifier
-	// Measure returns the measurement of the program that runs.
-	Measure func() (coco.Measurement, error)
-	// Quoter returns the device that makes evidence for a program with that measurement.
-	Quoter func(coco.Measurement) (host.Quoter, error)
-}
-
-// Own is the platform that this machine's nodes run on.
+// Own is the platform that nodes run on unless their settings name another.
 func (p *Program) Own() Platform { return p.Platforms[0] }
 
 // Verifiers are the platforms whose evidence the program reads.

@@ -67,6 +67,11 @@ type Config struct {
 	RecoverAtLeast coco.TxID `toml:"recover_at_least,omitzero" comment:"a committed transaction: a ledger without it is not gone on from"`
 	RecoverLast    coco.TxID `toml:"recover_last,omitzero" comment:"the last transaction that members accept: a ledger that ends with another one is not gone on from"`
 
+	// The TEE. Without a platform it is the simulated one.
+	Platform   string `toml:"platform,omitempty" comment:"kind of TEE that the node runs on"`
+	Device     string `toml:"device,omitempty" comment:"where the device is that makes evidence, if not at its usual place"`
+	Collateral string `toml:"collateral,omitempty" comment:"folder of what the vendor says about this machine's TEE; the node's evidence carries it along"`
+
 	// The log, when the node starts and after each SIGHUP. Zero values have the defaults of package logfile.
 	LogLevel string `toml:"log_level,omitempty" comment:"what is logged: debug, info, warn or error"`
 	LogBytes int64  `toml:"log_bytes,omitempty" comment:"size with which the log goes on in a new file; -1: never by itself"`

@@ -3,6 +3,7 @@
 //
 //	disk.go       what a durable write costs, and what each setting of consensus.durability survives
 //	doctor.go     free space and open files, which limits_*.go and memory_*.go ask the system for
+//	tee.go        which kinds of TEEs the machine has (coco doctor tee)
 //	network.go    certificates, all nodes of the network, and their clocks
 //
 // Trust: host
@@ -101,6 +102,7 @@ It writes one temporary file and removes it. Exits with 1 if something is wrong.
 	f.AddOwn(cmd, "`folder` whose disk, and network of `coco up` if there is one, to examine")
 	f.AddCertificate(cmd, "with --config: certificate to ask the network's nodes by, a PEM `file` with its issuers (default: user.pem beside owner_certificate)")
 	a.OutputFlag(cmd)
+	cmd.AddCommand(a.teeCommand())
 	return cmd
 }
 

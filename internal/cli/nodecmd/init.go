@@ -37,6 +37,9 @@ as many as you know: what they say of the network must agree.`,
     --peer 10.0.0.4:7000 --client 10.0.0.4:8000 --join 10.0.0.1:7000 --ask 10.0.0.1:8000`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if _, err := a.Platform(c.Platform); err != nil {
+				return err
+			}
 			file, err := initNode(args[0], c)
 			if err != nil {
 				return err
@@ -60,6 +63,10 @@ as many as you know: what they say of the network must agree.`,
 	fl.StringVar(&c.ClientAddress, "client-address", "", "`host:port` that clients dial (default: --client)")
 	fl.StringSliceVar(&c.Join, "join", nil, "`host:port` of a node, for nodes")
 	fl.StringSliceVar(&c.Ask, "ask", nil, "`host:port` of a node, for clients")
+	fl.StringVar(&c.Platform, "platform", "", "kind of `TEE` that the node runs on; coco doctor tee says what this machine has (default: the simulated one)")
+	fl.StringVar(&c.Device, "device", "", "`path` of the device that makes evidence (default: its usual place)")
+	fl.StringVar(&c.Collateral, "collateral", "", "`folder` of what the vendor says about this machine's TEE; evidence carries it along")
+	_ = cmd.MarkFlagDirname("collateral")
 	for _, name := range []string{"owner-cert", "owner-key", "peer", "client", "join", "ask"} {
 		_ = cmd.MarkFlagRequired(name)
 	}
@@ -81,6 +88,11 @@ func initNode(dir string, c nodeconfig.Config) (string, error) {
 	}
 	for _, file := range []*string{&c.OwnerCertificate, &c.OwnerKey} {
 		if *file, err = filepath.Abs(*file); err != nil {
+			return "", err
+		}
+	}
+	if c.Collateral != "" {
+		if c.Collateral, err = filepath.Abs(c.Collateral); err != nil {
 			return "", err
 		}
 	}

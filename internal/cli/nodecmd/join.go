@@ -173,9 +173,19 @@ func (t *joinTeller) ready(i node.Info) {
 	t.say(joinEvent{Event: nodeconfig.EventReady, Node: i.ID, Peer: i.PeerAddress, Client: i.ClientAddress, Text: text})
 }
 
+// measurement is what the node measures, as far as it can be known here: by the simulated TEE it is the program, by others their evidence says it.
+func (t *joinTeller) measurement() string {
+	platform, err := t.a.Platform(t.cfg.Platform)
+	if err != nil || platform.Measure == nil {
+		return "what `coco doctor tee` prints"
+	}
+	self, _ := platform.Measure()
+	return string(self)
+}
+
 // plain says in plain words why a node is not admitted, and what to do.
 func (t *joinTeller) plain(err *join.RefusedError) string {
-	self, _ := t.a.Own().Measure()
+	self := t.measurement()
 	peer := t.cfg.Peer
 	if t.cfg.PeerAddress != "" {
 		peer = t.cfg.PeerAddress
@@ -184,7 +194,7 @@ func (t *joinTeller) plain(err *join.RefusedError) string {
 		members.NotVotedIn:       "too early: the members have not voted this node in. One of them proposes `coco gov propose add-node OWNER " + shell.Quote(peer) + "`; it is admitted once that is accepted",
 		members.NotOpen:          "too early: members have recovered the network, and have yet to open it by a vote: coco gov propose open-network",
 		members.UnlistedOwner:    "the organisation that owns this node is not in the constitution: it is too early, or members have removed it. A member proposes it, as a participant or member, with the organisation's own certificate (org.pem of `coco member keygen`), the last one in " + t.cfg.OwnerCertificate,
-		members.UnlistedCode:     "wrong code: this program measures " + string(self) + ", which the constitution does not list. Run a program that it lists, or have members vote this one in by `coco gov propose add-code`",
+		members.UnlistedCode:     "wrong code: this program measures " + self + ", which the constitution does not list. Run a program that it lists, or have members vote this one in by `coco gov propose add-code`",
 		members.BadOwner:         "wrong owner: the owner's certificate does not lead to an organisation of the constitution, is not valid now, was revoked, or is for something else than nodes (`coco member keygen --for nodes` makes one)",
 		members.BadSignature:     "wrong owner's signature: owner_key does not belong to owner_certificate, or something changed what it signed",
 		members.StaleEvidence:    "stale evidence: it was made too long ago or for another connection. Compare this machine's clock with the others'",

@@ -117,6 +117,26 @@ type nodeEvents struct {
 	recover func(host.Host) (*node.Recover, error)
 }
 
+// openTEE opens the device that makes the node's evidence, by its settings.
+func (a *app) openTEE(cfg nodeconfig.Config) (host.Quoter, error) {
+	platform, err := a.Platform(cfg.Platform)
+	if err != nil {
+		return nil, err
+	}
+	quoter, err := platform.Open(cfg.Device)
+	if err != nil {
+		return nil, fmt.Errorf("TEE of the node: %w: `coco doctor tee` says what this machine has", err)
+	}
+	if cfg.Collateral == "" {
+		return quoter, nil
+	}
+	carrier, err := cli.WithCollateral(quoter, cfg.Collateral)
+	if err != nil {
+		return nil, errors.Join(err, cli.Close(quoter))
+	}
+	return carrier, nil
+}
+
 // startNode runs a node until ctx ends, or it has retired. key reads the owner's key.
 func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, key keyfile.Reader, events nodeEvents) error {
 	disk, err := openDisk(ctx, cfg.Dir)
@@ -124,15 +144,11 @@ func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, key keyfile.
 		return err
 	}
 	defer disk.Close()
-	platform := a.Own()
-	code, err := platform.Measure()
+	quoter, err := a.openTEE(cfg)
 	if err != nil {
 		return err
 	}
-	quoter, err := platform.Quoter(code)
-	if err != nil {
-		return err
-	}
+	defer cli.Close(quoter)
 	owner, err := identity.LoadOwner(cfg.OwnerCertificate, cfg.OwnerKey, key)
 	if err != nil {
 		return err
