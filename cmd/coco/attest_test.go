@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/attest/aci"
+	"github.com/cocoframework/coco/attest/snp"
+)
+
+// recordedFile reads evidence that was recorded on real hardware, which is no part of the project.
+func recordedFile(t *testing.T, name string) []byte {
+	t.Helper()
+	dir := os.Getenv("COCO_ATTESTATION_SAMPLES")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared", "attestation")
+	}
+	b, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skipf("no recorded evidence on this machine: %v (COCO_ATTESTATION_SAMPLES names its folder)", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestRecordedEvidenceIsShownAndVerified(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, b []byte) string {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	report := write("report.bin", recordedFile(t, "snp/snp_test-report.bin"))
+	write("amd/vcek.der", recordedFile(t, "snp/snp_test-vcek.der"))
+	tdxQuote := write("tdx.bin", recordedFile(t, "tdx/tdx_quote"))
+	write("intel/collateral.json", recordedFile(t, "tdx/tdx_quote_collateral.json"))
+	text, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(recordedFile(t, "azure/uvm/uvm_security_policy.base64"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	vcek, _ := pem.Decode(recordedFile(t, "azure/uvm/uvm_host_amd_certificate.pem"))
+	group, err := aci.Evidence{
+		SNP:         append(recordedFile(t, "azure/uvm/snp_report.bin"), snp.Table(snp.VCEK, vcek.Bytes)...),
+		Endorsement: recordedFile(t, "azure/uvm/body.uvm_reference_info.bin"), Text: text,
+	}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev, err := attest.Evidence{Platform: aci.Platform, Quote: group}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	container := write("group.cbor", ev)
+
+	amd := []string{"--platform", "snp", "--collateral", filepath.Join(dir, "amd"), "--at", "2024-01-01"}
+	minimum := `{"minimum_tcb": {"milan": {"bootloader": 3, "tee": 0, "snp": 8, "microcode": 115}}, "allow_missing_crl": true, "allow_provisional_firmware": true}`
+	debug := write("debug.bin", recordedFile(t, "tdx/debug_quote_v4.bin"))
+	for _, c := range []struct {
+		args  []string
+		code  int
+		words []string // on either stream
+	}{
+		{append([]string{"show", report}, amd...), 0, []string{"snp:a1f3930413247bb3", "AMD EPYC milan", "bootloader 3, tee 0, snp 8, microcode 115", "VMPL 0", "no list at hand", "minimum_tcb"}},
+		{append([]string{"verify", report, "--policy", minimum}, amd...), 0, []string{"genuine at 2024-01-01"}},
+		{append([]string{"verify", report}, amd...), 3, []string{"minimum_tcb has no line for milan"}},
+		{append([]string{"verify", report, "--policy", strings.Replace(minimum, "115", "200", 1)}, amd...), 3, []string{"it is too old", "microcode 115, expected 200"}},
+		{append([]string{"verify", report, "--policy", minimum, "--measurement", "snp:00"}, amd...), 3, []string{"code not allowed"}},
+		{[]string{"show", report, "--platform", "snp"}, 3, []string{"no vcek certificate comes with the quote"}},
+		{append([]string{"show", report}, append(amd[:4:4], "--at", "2050-01-01")...), 3, []string{"expired"}},
+		{[]string{"show", container, "--at", "2024-06-01"}, 0, []string{"snp-aci:cadd74f71ebb", "ContainerPlat-AMD-UVM, version 22", "package policy"}},
+		{[]string{"show", tdxQuote, "--platform", "tdx"}, 3, []string{"no TCB info of TDX"}},
+		{[]string{"show", debug, "--platform", "tdx"}, 3, []string{"no TCB info of TDX"}},
+	} {
+		var out, errs bytes.Buffer
+		args := append([]string{"attest"}, c.args...)
+		if code := run(t.Context(), args, strings.NewReader(""), &out, &errs); code != c.code {
+			t.Errorf("%v: exit code %d, expected %d: %s%s", c.args[:1], code, c.code, out.String(), errs.String())
+		}
+		for _, w := range c.words {
+			if !strings.Contains(out.String()+errs.String(), w) {
+				t.Errorf("%v: no %q in %s%s", c.args, w, out.String(), errs.String())
+			}
+		}
+	}
+
+	// The draft of a policy is one that the evidence satisfies.
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), append([]string{"attest", "show", report, "-o", "json"}, amd...), strings.NewReader(""), &out, &errs); code != 0 {
+		t.Fatal(errs.String())
+	}
+	var d struct {
+		Policy json.RawMessage `json:"policy"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &d); err != nil {
+		t.Fatal(err)
+	}
+	if code := run(t.Context(), append([]string{"attest", "verify", report, "--policy", string(d.Policy)}, amd...), strings.NewReader(""), &out, &errs); code != 0 {
+		t.Errorf("%s: %s", d.Policy, errs.String())
+	}
+	// The other vendor's evidence, with its collateral, at a time when that was valid.
+	if code := run(t.Context(), []string{"attest", "show", tdxQuote, "--platform", "tdx", "--collateral", filepath.Join(dir, "intel"), "--at", "2025-06-25"}, strings.NewReader(""), &out, &errs); code != 0 {
+		t.Errorf("tdx: %s", errs.String())
+	}
+}
