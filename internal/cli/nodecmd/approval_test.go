@@ -146,3 +146,17 @@ func TestThePageToApproveWarnsOfAnOwnerCertificateThatIsNotForNodes(t *testing.T
 		t.Errorf("the organisation's own: %q", said)
 	}
 }
+
+// A constitution by which each single member opens the ledger alone is approved by nobody unwarned.
+func TestThePageToApproveWarnsOfARecoveryOwner(t *testing.T) {
+	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	for threshold, warned := range map[int]bool{1: true, 2: false, 3: false} {
+		con := govtest.New(t).Constitution()
+		con.Shares.Threshold = threshold
+		id := identityOf(t, con)
+		id.Ends = now.AddDate(3, 0, 0)
+		if said := strings.Join(warnings(id, nil, now), "\n"); strings.Contains(said, "recovery owner: each of 3 members can open the whole ledger alone") != warned {
+			t.Errorf("with a threshold of %d: %q", threshold, said)
+		}
+	}
+}
