@@ -63,7 +63,7 @@ func excepted(name string) string {
 func TestTheExecutionAPIsAreAnswered(t *testing.T) {
 	dir := conformance(t)
 	schemas := resultSchemas(t, dir)
-	n := importedNode(t, dir)
+	n, _ := importedNode(t, dir)
 	files, err := filepath.Glob(filepath.Join(dir, "*", "*.io"))
 	must(t, err)
 	// What sends changes the chain that the others ask about.
@@ -184,7 +184,7 @@ func difference(want, got any, at string) string {
 
 // importedNode serves the chain of the conformance tests: go-ethereum executes its blocks, and what it comes to is written
 // as rows. The rules that calls obey are those of the newest block.
-func importedNode(t *testing.T, dir string) *testNode {
+func importedNode(t *testing.T, dir string) (*testNode, *core.BlockChain) {
 	var genesis core.Genesis
 	enc, err := os.ReadFile(filepath.Join(dir, "genesis.json"))
 	must(t, err)
@@ -193,7 +193,7 @@ func importedNode(t *testing.T, dir string) *testNode {
 	config.Preimages, config.SnapshotLimit = true, 0
 	bc, err := core.NewBlockChain(rawdb.NewMemoryDatabase(), &genesis, beacon.New(ethash.NewFaker()), config)
 	must(t, err)
-	defer bc.Stop()
+	t.Cleanup(bc.Stop)
 	file, err := os.Open(filepath.Join(dir, "chain.rlp"))
 	must(t, err)
 	defer file.Close()
@@ -232,7 +232,7 @@ func importedNode(t *testing.T, dir string) *testNode {
 	}
 	n := &testNode{testChain: c}
 	n.env.Submit = c.submit
-	return n
+	return n, bc
 }
 
 type genesisAccount struct {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
-	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rpc"
 
@@ -256,8 +255,8 @@ func (m *ethMethods) SendRawTransactionSync(ctx context.Context, raw hexutil.Byt
 
 // filled is a transaction that lacks a signature only.
 type filled struct {
-	Raw hexutil.Bytes      `json:"raw"`
-	Tx  *types.Transaction `json:"tx"`
+	Raw hexutil.Bytes   `json:"raw"`
+	Tx  json.RawMessage `json:"tx"`
 }
 
 // FillTransaction completes a transaction by what this node knows: the sender's next nonce, the fees, and an estimate of the gas.
@@ -297,7 +296,7 @@ func (m *ethMethods) FillTransaction(ctx context.Context, args callargs.Args) (*
 	}
 	tx := args.Transaction(msg, m.s.ledger.BaseFee(), m.s.ledger.ChainID())
 	raw, err := tx.MarshalBinary()
-	return &filled{raw, tx}, err
+	return &filled{raw, encode.AppendPending(nil, tx, msg.From)}, err
 }
 
 // cocoMethods is the namespace coco.

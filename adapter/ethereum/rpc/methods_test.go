@@ -193,11 +193,23 @@ func TestRepliesHaveTheSpecifiedShape(t *testing.T) {
 		"eth_getTransactionByBlockHashAndIndex":   {{block, "0x0"}, {common.Hash{}, "0x0"}},
 		"eth_getLogs":                             {{map[string]any{"fromBlock": "earliest", "address": contract}}, {map[string]any{"blockHash": block}}, {map[string]any{}}},
 		"eth_call":                                {{object, "latest"}, {object}}, "eth_estimateGas": {{object}, {object, "latest"}},
-		"eth_newFilter": {{map[string]any{"topics": []any{nil}}}}, "eth_newBlockFilter": {{}},
+		"eth_newFilter": {{map[string]any{"topics": []any{nil}}}}, "eth_newBlockFilter": {{}}, "eth_newPendingTransactionFilter": {{}},
+		"eth_coinbase": {{}}, "eth_config": {{}}, "eth_capabilities": {{}}, "eth_createAccessList": {{object}, {object, "latest"}},
+		"eth_getProof":         {{contract, []string{"0x0"}, "latest"}, {common.Address{9}, []string{"0x0"}}},
+		"eth_getStorageValues": {{map[common.Address][]common.Hash{contract: {{}}}, "latest"}},
+		"eth_simulateV1":       {{map[string]any{"blockStateCalls": []any{map[string]any{"calls": []any{object}}}, "returnFullTransactions": true}}},
+		"eth_fillTransaction":  {{map[string]any{"from": n.address(0), "to": contract}}},
+		"debug_getBadBlocks":   {{}}, "debug_getRawBlock": {{"latest"}}, "debug_getRawHeader": {{"0x0"}}, "debug_getRawReceipts": {{"0x2"}},
+		"debug_traceBlockByHash": {{block}}, "debug_traceBlockByNumber": {{"0x1"}, {"latest", map[string]any{"enableMemory": true}}},
+		"txpool_content": {{}}, "txpool_contentFrom": {{contract}}, "txpool_status": {{}},
 	}
 	for _, h := range append(hashes, common.Hash{}) {
 		requests["eth_getTransactionByHash"] = append(requests["eth_getTransactionByHash"], []any{h})
 		requests["eth_getTransactionReceipt"] = append(requests["eth_getTransactionReceipt"], []any{h})
+		requests["debug_getRawTransaction"] = append(requests["debug_getRawTransaction"], []any{h})
+		if h != (common.Hash{}) {
+			requests["debug_traceTransaction"] = append(requests["debug_traceTransaction"], []any{h})
+		}
 	}
 	for method, list := range requests {
 		s, ok := schemas[method]
