@@ -202,6 +202,9 @@ func TestWhatIsNotProvenIsNotAsked(t *testing.T) {
 		"a platform that is not accepted": {policy: func(p *Policy) {
 			p.Verifiers = attest.Verifiers{foreign{}}
 		}, want: attest.ErrPlatform},
+		"a TEE that does not satisfy the constitution": {policy: func(p *Policy) {
+			p.TEE = map[string]string{"virtual": `{"minimum_security_version":1}`}
+		}, want: attest.ErrTCB},
 		"another service":      {policy: func(p *Policy) { p.Service = other.cert }, want: coco.ErrVerify},
 		"another constitution": {policy: func(p *Policy) { p.Constitution = coco.Digest{8} }, want: coco.ErrVerify},
 	} {

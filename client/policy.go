@@ -33,6 +33,9 @@ type Policy struct {
 	Code []coco.Measurement
 	// Verifiers are the TEE platforms whose evidence is accepted.
 	Verifiers attest.Verifiers
+	// TEE are what the constitution asks of each platform, as JSON, by the platform's name: evidence that is genuine may be of a TEE whose firmware is
+	// broken. Of a platform that is not in it, the driver's defaults are asked.
+	TEE map[string]string
 	// Service is the network's service certificate, which must have endorsed the node's: its key counts,
 	// which a renewed certificate keeps. Nil means that the caller does not know it yet and learns it from
 	// the first node.
@@ -182,6 +185,9 @@ func (t *Transport) verify(ctx context.Context, c *conn) (Attested, error) {
 	now := t.cfg.Now()
 	claims, err := t.cfg.Policy.Verifiers.Verify(attest.Evidence{Platform: answer.Platform, Quote: answer.Quote}, now)
 	if err != nil {
+		return Attested{}, err
+	}
+	if err := claims.Satisfy([]byte(t.cfg.Policy.TEE[claims.Platform])); err != nil {
 		return Attested{}, err
 	}
 	if err := attest.Check(claims, evidencePurpose, leaf.RawSubjectPublicKeyInfo, nonce, t.code()); err != nil {

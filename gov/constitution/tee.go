@@ -97,6 +97,15 @@ func (c *Constitution) checkTEE(claims attest.Claims) error {
 	return claims.Satisfy([]byte(c.TEE[i].Policy))
 }
 
+// TEEPolicies are the platforms' policies, by platform, for clients that verify nodes.
+func (c *Constitution) TEEPolicies() map[string]string {
+	all := make(map[string]string, len(c.TEE))
+	for _, t := range c.TEE {
+		all[t.Platform] = t.Policy
+	}
+	return all
+}
+
 // CheckEvidence decides whether a node with this evidence may be trusted: the platform counts, the code
 // is listed, and the claims are bound to the key and the nonce. Its error wraps one of the reasons of
 // package attest.

@@ -48,6 +48,9 @@ func TestTEEPolicyIsWhatTheTOMLSaysBesides(t *testing.T) {
 		if con.TEE[0].Policy != c.policy {
 			t.Errorf("%q: found policy %s, expected %s", c.lines, con.TEE[0].Policy, c.policy)
 		}
+		if asked := con.TEEPolicies(); len(asked) != len(con.TEE) || asked[con.TEE[0].Platform] != c.policy {
+			t.Errorf("%q: clients are told to ask %v", c.lines, asked)
+		}
 		again, err := constitution.Parse(con.TOML())
 		if err != nil || again.Digest() != con.Digest() || again.TEE[0] != con.TEE[0] {
 			t.Errorf("%q: written and read again: %+v, %v", c.lines, again, err)

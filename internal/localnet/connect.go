@@ -85,7 +85,7 @@ func (i *Info) Trust(verifiers attest.Verifiers) (client.Policy, error) {
 	if err != nil {
 		return client.Policy{}, fmt.Errorf("service certificate: %w", err)
 	}
-	return client.Policy{Code: c.Measurements(), Verifiers: verifiers, Service: service}, nil
+	return client.Policy{Code: c.Measurements(), TEE: c.TEEPolicies(), Verifiers: verifiers, Service: service}, nil
 }
 
 // Member returns the member of a name.

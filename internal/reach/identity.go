@@ -103,7 +103,7 @@ func askPeer(ctx context.Context, address string, verifiers attest.Verifiers) (*
 		return nil, err
 	}
 	c, err := client.New(client.Config{
-		Addr: address, Policy: client.Policy{Code: claim.Parsed.Measurements(), Verifiers: verifiers, Service: claim.ServiceCertificate},
+		Addr: address, Policy: client.Policy{Code: claim.Parsed.Measurements(), TEE: claim.Parsed.TEEPolicies(), Verifiers: verifiers, Service: claim.ServiceCertificate},
 	})
 	if err != nil {
 		return nil, err

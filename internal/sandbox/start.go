@@ -238,7 +238,7 @@ func (s *Sandbox) open(ctx context.Context, n *processes) error {
 	if err := s.chooseCode(s.known.con); err != nil {
 		return err
 	}
-	s.known.trust = client.Policy{Code: s.known.con.Measurements(), Verifiers: s.opts.Verifiers, Constitution: s.info.Constitution}
+	s.known.trust = client.Policy{Code: s.known.con.Measurements(), TEE: s.known.con.TEEPolicies(), Verifiers: s.opts.Verifiers, Constitution: s.info.Constitution}
 	if s.info.Committed {
 		if s.known.trust.Service, err = identity.ReadCertificate(s.lay.ServiceFile()); err != nil {
 			return partMissing(s.lay.ServiceFile(), err)

@@ -229,7 +229,7 @@ func (n *Network) trustConfig(ctx context.Context) error {
 	for _, address := range addresses {
 		id, err := reach.Identify(ctx, []string{address}, known, n.verifiers)
 		if err == nil {
-			n.trust = client.Policy{Code: id.Parsed.Measurements(), Verifiers: n.verifiers, Service: id.ServiceCertificate}
+			n.trust = client.Policy{Code: id.Parsed.Measurements(), TEE: id.Parsed.TEEPolicies(), Verifiers: n.verifiers, Service: id.ServiceCertificate}
 			n.Name, n.Insecure = id.Network, id.Insecure
 			return nil
 		}
@@ -257,7 +257,7 @@ func (n *Network) setTrust(page []byte, service *x509.Certificate) error {
 	if err != nil {
 		return err
 	}
-	n.trust = client.Policy{Code: c.Measurements(), Verifiers: n.verifiers, Service: service}
+	n.trust = client.Policy{Code: c.Measurements(), TEE: c.TEEPolicies(), Verifiers: n.verifiers, Service: service}
 	n.Name, n.Insecure = c.Network.Name, c.Network.Insecure
 	return nil
 }

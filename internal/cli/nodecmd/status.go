@@ -65,7 +65,7 @@ func Status(ctx context.Context, cfg nodeconfig.Config, verifiers attest.Verifie
 		return nil, err
 	}
 	c, err := client.New(client.Config{
-		Addr: cfg.Client, Policy: client.Policy{Code: id.Parsed.Measurements(), Verifiers: verifiers, Service: id.ServiceCertificate},
+		Addr: cfg.Client, Policy: client.Policy{Code: id.Parsed.Measurements(), TEE: id.Parsed.TEEPolicies(), Verifiers: verifiers, Service: id.ServiceCertificate},
 	})
 	if err != nil {
 		return nil, err
