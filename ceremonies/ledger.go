@@ -20,6 +20,9 @@ import (
 // since is the version of the rules from which on there are committees.
 const since = 3
 
+// decided are the causes that members have decided.
+var decided = map[table.CeremonyCause]bool{table.MembersChanged: true, table.ThresholdChanged: true, table.KeyChanged: true, table.RefreshVoted: true}
+
 // committed is what the ledger has of committees, as this node has read it last.
 type committed struct {
 	book      ceremony.Book
@@ -31,6 +34,7 @@ type committed struct {
 	running   *ceremony.Running
 	seats     *seats.Running
 	need      bool
+	urgent    bool
 	ended     uint64 // the ceremony whose end was logged last
 }
 
@@ -64,7 +68,7 @@ func (d *Driver) state() (seats.State, error) {
 }
 
 func (l *committed) fill(s *seats.State) {
-	s.Nodes, s.Newest, s.Running, s.Need = l.nodes, l.committee, l.seats, l.need
+	s.Nodes, s.Newest, s.Running, s.Need, s.Urgent = l.nodes, l.committee, l.seats, l.need, l.urgent
 }
 
 // read reads the rows about committees.
@@ -94,7 +98,7 @@ func (d *Driver) read(r store.Reader) (err error) {
 		return err
 	}
 	needed, err := ceremony.Need(r)
-	l.need = needed != nil && l.newest != nil // epochs of a network that has no committee go to its members, as before
+	l.need, l.urgent = needed != nil, needed != nil && decided[needed.Cause]
 	if err != nil {
 		return err
 	}

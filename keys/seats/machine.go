@@ -259,7 +259,11 @@ func (m *Machine) begin(s State, out *Output) {
 	if !slices.Equal(m.nodes, s.Nodes) {
 		m.nodes, m.same = slices.Clone(s.Nodes), 0
 	}
-	if m.same++; m.same > settled<<min(m.failed, maxDelay) {
+	wait := settled << min(m.failed, maxDelay)
+	if s.Urgent && m.failed == 0 {
+		wait = 0
+	}
+	if m.same++; m.same > wait {
 		out.Statements = append(out.Statements, Begin{})
 	}
 }

@@ -30,6 +30,7 @@ type script struct {
 	leader   int
 	seqno    uint64
 	need     bool
+	urgent   bool
 	running  *seats.Running
 	acting   []int // of the next ceremony
 	fresh    bool  // the next ceremony makes a new key
@@ -84,8 +85,8 @@ func (s *script) run(d *datadriven.TestData) {
 		}
 		slices.SortFunc(s.actors, func(a, b coco.ActorID) int { return slices.Compare(a[:], b[:]) })
 		s.leader = 1
-	case "need": // acting=1.2.1 new: a ceremony is needed, those nodes act in it; 12 is another node of the actor of node 2
-		s.need, s.fresh, s.acting = true, d.HasArg("new"), nil
+	case "need": // acting=1.2.1 new urgent: a ceremony is needed, those nodes act in it; 12 is another node of the actor of node 2
+		s.need, s.fresh, s.urgent, s.acting = true, d.HasArg("new"), d.HasArg("urgent"), nil
 		var list string
 		d.ScanArgs(s.t, "acting", &list)
 		for _, a := range strings.Split(list, ".") {
@@ -170,7 +171,7 @@ func (s *script) deliver(to int) {
 }
 
 func (s *script) state(n int) seats.State {
-	st := seats.State{Leading: n == s.leader, Leader: id(s.leader), Newest: s.newest, Running: s.running, Need: s.need && s.running == nil}
+	st := seats.State{Leading: n == s.leader, Leader: id(s.leader), Newest: s.newest, Running: s.running, Need: s.need && s.running == nil, Urgent: s.urgent}
 	if s.running != nil {
 		_, closable := s.running.Ceremony.Phase()
 		st.Closable = s.seqno+1 >= closable

@@ -14,7 +14,7 @@ const TickMillis = 250
 
 // Bounds, in ticks.
 const (
-	settled  = 12  // so long are the nodes the same before a ceremony begins: a network that starts has one of them, and not one for each node that joins
+	settled  = 12  // so long are the nodes the same before a ceremony begins that is not urgent: a network that starts has one, and not one for each node that joins
 	patience = 40  // for the parts of an old archive; after that the new committee is installed without them
 	Window   = 240 // a node is given parts in the same archive once in so many ticks
 	again    = 20  // but for so many ticks it is answered once more: an answer may get lost
@@ -29,6 +29,7 @@ type State struct {
 	Newest   *Committee    // the committee in force; nil if there is none
 	Running  *Running      // the ceremony that runs; nil if none does
 	Need     bool          // a ceremony is needed and none runs
+	Urgent   bool          // it is needed because of what members decided: it does not wait until the nodes have been the same for a while
 	Closable bool          // the ledger would end the phase of the ceremony that runs; only the node that leads needs to know
 }
 
