@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -44,6 +45,7 @@ const (
 	Rotate            Kind = "rotate"       // by rules 1 there is none
 	Refresh           Kind = "refresh"      // by rules 1 and 2 there is none
 	OpenNetwork       Kind = "open_network" // since rules 3: a network that was recovered serves again
+	GrantEpochs       Kind = "grant_epochs" // since rules 3: an auditor may read some epochs
 )
 
 // Bounds of an action.
@@ -68,7 +70,7 @@ type Args struct {
 	// Actor names a member or participant: its id in hexadecimal, or its name.
 	Actor string `cbor:"actor,omitempty"`
 	// Name, Certificate (DER) and the further Certificates make an actor; EncryptionKey and Weight
-	// a member. Weight 0 means 1.
+	// a member. Weight 0 means 1. The name, certificate and encryption key of an auditor are given with Epochs, which it may read: see Range.
 	Name          string   `cbor:"name,omitempty"`
 	Certificate   []byte   `cbor:"certificate,omitempty"`
 	Certificates  [][]byte `cbor:"certificates,omitempty"`
@@ -100,7 +102,8 @@ type Args struct {
 	Force bool `cbor:"force,omitempty"`
 	// Unbalanced has a change applied after which one organisation may have half of the votes in consensus or more.
 	// People write it as UnbalancedSentence. By rules 1 no action may have it.
-	Unbalanced bool `cbor:"unbalanced,omitempty"`
+	Unbalanced bool   `cbor:"unbalanced,omitempty"`
+	Epochs     string `cbor:"epochs,omitempty"`
 }
 
 // form says which arguments a kind takes.
@@ -130,6 +133,7 @@ func forms() []form {
 		{Rotate, nil, nil},
 		{Refresh, nil, nil},
 		{OpenNetwork, nil, nil},
+		{GrantEpochs, []string{"name", "certificate", "encryption_key", "epochs"}, nil},
 	}
 }
 
@@ -217,6 +221,7 @@ func (a *Action) checkValues() error {
 		{"expression", x.Expression, maxText},
 		{"setting", x.Setting, maxText},
 		{"value", x.Value, maxSetting},
+		{"epochs", x.Epochs, maxText},
 	} {
 		if len(t.value) > t.limit {
 			return a.invalid("%s has %d bytes, expected at most %d", t.name, len(t.value), t.limit)
@@ -250,6 +255,10 @@ func (a *Action) checkValues() error {
 func (a *Action) checkRest() error {
 	x := &a.Args
 	switch a.Kind {
+	case GrantEpochs:
+		if _, _, err := x.Range(); err != nil {
+			return a.invalid("%v", err)
+		}
 	case AddNode, RemoveNode:
 		if place := x.Owner != "" && x.Address != ""; place == (x.Node != "") || place == (x.Owner == "" && x.Address == "") {
 			return a.invalid("expected owner and address, or the id of a node")
@@ -327,6 +336,27 @@ func (x *Args) NodeID() (coco.NodeID, error) {
 	return id, err
 }
 
+// Range returns the epochs from the first to the last, both included, that Epochs names: 3 or 3-5, in their one form. The error is coco.ErrInvalid.
+func (x *Args) Range() (first, last uint64, err error) {
+	from, to, ranges := strings.Cut(x.Epochs, "-")
+	first, err = strconv.ParseUint(from, 10, 63)
+	if last = first; err == nil && ranges {
+		last, err = strconv.ParseUint(to, 10, 63)
+	}
+	if text := RangeText(first, last); err != nil || first < 1 || last < first || text != x.Epochs {
+		return 0, 0, fmt.Errorf("%w: epochs %q: expected a number such as 3, or 3-5", coco.ErrInvalid, x.Epochs)
+	}
+	return first, last, nil
+}
+
+// RangeText is what Args.Epochs says of epochs.
+func RangeText(first, last uint64) string {
+	if first == last {
+		return strconv.FormatUint(first, 10)
+	}
+	return strconv.FormatUint(first, 10) + "-" + strconv.FormatUint(last, 10)
+}
+
 // Encode returns an action in deterministic CBOR. The error is coco.ErrInvalid.
 func (a *Action) Encode() ([]byte, error) {
 	if err := a.Check(); err != nil {
@@ -356,7 +386,7 @@ func fields() []string {
 	return []string{
 		"actor", "name", "certificate", "certificates", "encryption_key", "weight", "owner", "address", "node",
 		"measurement", "note", "replaces", "platform", "tee_policy", "debug", "remove", "policy",
-		"expression", "setting", "value", "force", "unbalanced",
+		"expression", "setting", "value", "force", "unbalanced", "epochs",
 	}
 }
 
@@ -368,7 +398,7 @@ func (a *Action) Facts() map[string]any {
 	for name, s := range map[string]string{
 		"actor": x.Actor, "name": x.Name, "owner": x.Owner, "address": x.Address, "node": x.Node, "measurement": x.Measurement,
 		"note": x.Note, "replaces": x.Replaces, "platform": x.Platform, "tee_policy": x.TEEPolicy, "policy": x.Policy, "expression": x.Expression,
-		"setting": x.Setting, "value": x.Value,
+		"setting": x.Setting, "value": x.Value, "epochs": x.Epochs,
 		"certificate": hex.EncodeToString(x.Certificate), "encryption_key": hex.EncodeToString(x.EncryptionKey),
 	} {
 		if s != "" {

@@ -113,6 +113,12 @@ kind = "rotate"
 kind = "refresh"
 [[actions]]
 kind = "open-network"
+[[actions]]
+kind = "grant-epochs"
+name = "Audit Partners"
+certificate = ` + cert + `
+encryption_key = '''` + string(public) + `'''
+epochs = "3-5"
 `
 }
 

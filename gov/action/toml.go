@@ -49,6 +49,7 @@ type entry struct {
 	Value         any      `toml:"value,omitempty"`
 	Force         string   `toml:"force,omitempty"`
 	Unbalanced    string   `toml:"unbalanced,omitempty"`
+	Epochs        string   `toml:"epochs,omitempty"`
 }
 
 // Parse reads a file of actions:
@@ -118,7 +119,7 @@ func (e *entry) action() (Action, error) {
 		Actor: e.Actor, Name: e.Name, Weight: e.Weight, Owner: e.Owner, Address: e.Address, Node: e.Node,
 		Measurement: e.Measurement, Note: e.Note, Replaces: e.Replaces, Platform: e.Platform,
 		Debug: e.Debug, Remove: e.Remove,
-		Policy: strings.ReplaceAll(e.Policy, "-", "_"), Expression: e.Expression, Setting: e.Setting, Force: force, Unbalanced: unbalanced,
+		Policy: strings.ReplaceAll(e.Policy, "-", "_"), Expression: e.Expression, Setting: e.Setting, Force: force, Unbalanced: unbalanced, Epochs: e.Epochs,
 	}}
 	if e.Certificate != "" {
 		if a.Args.Certificate, err = certificate(e.Certificate); err != nil {
@@ -197,7 +198,7 @@ func Format(actions []Action) ([]byte, error) {
 			Kind: strings.ReplaceAll(string(a.Kind), "_", "-"), Actor: x.Actor, Name: x.Name, Weight: x.Weight, Owner: x.Owner,
 			Address: x.Address, Node: x.Node, Measurement: x.Measurement, Note: x.Note, Replaces: x.Replaces, Platform: x.Platform,
 			Debug: x.Debug, Remove: x.Remove, Policy: x.Policy, Expression: x.Expression,
-			Setting: x.Setting,
+			Setting: x.Setting, Epochs: x.Epochs,
 		}
 		if x.Force {
 			e.Force = ForceSentence

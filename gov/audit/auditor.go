@@ -245,7 +245,7 @@ func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {
 func sortWrites(writes []store.Write) (own []store.Write, byTable map[string][]store.Write, err error) {
 	known := []string{
 		table.ConstitutionTable, table.ServiceTable, table.EpochsTable, table.NodesTable, table.SnapshotsTable,
-		table.VersionsTable, table.ProposalsTable, table.BallotsTable, table.PlacesTable, table.CeremoniesTable, table.CommitteesTable, table.RecoveriesTable,
+		table.VersionsTable, table.ProposalsTable, table.BallotsTable, table.PlacesTable, table.CeremoniesTable, table.CommitteesTable, table.RecoveriesTable, table.GrantsTable,
 	}
 	for _, w := range writes {
 		if !strings.HasPrefix(w.Table, table.TablePrefix) {

@@ -15,7 +15,7 @@ import (
 
 // decides says whether a transaction with these writes is one of Submit or Expire, or claims to be.
 func decides(byTable map[string][]store.Write) bool {
-	return len(byTable[table.ProposalsTable])+len(byTable[table.BallotsTable])+len(byTable[table.VersionsTable])+len(byTable[table.PlacesTable])+len(byTable[table.ConstitutionTable]) > 0
+	return len(byTable[table.ProposalsTable])+len(byTable[table.BallotsTable])+len(byTable[table.VersionsTable])+len(byTable[table.PlacesTable])+len(byTable[table.ConstitutionTable])+len(byTable[table.GrantsTable]) > 0
 }
 
 // replay repeats what a transaction decided, from the signed statement that it recorded or, if there
@@ -166,7 +166,7 @@ func (a *Auditor) reload(own []store.Write) error {
 
 // genesisVersion checks the first version's record.
 func (a *Auditor) genesisVersion(now uint64, byTable map[string][]store.Write) error {
-	for _, table := range []string{table.ProposalsTable, table.BallotsTable, table.PlacesTable, table.RecoveriesTable} {
+	for _, table := range []string{table.ProposalsTable, table.BallotsTable, table.PlacesTable, table.RecoveriesTable, table.GrantsTable} {
 		if len(byTable[table]) > 0 {
 			return fmt.Errorf("a genesis that writes to %s", table)
 		}

@@ -125,6 +125,9 @@ func TestAnAuditRefusesWhatMembersDidNotDecide(t *testing.T) {
 		{"one more place", "without a decision", 3, func(w []store.Write) []store.Write {
 			return append(w, store.Write{Table: table.PlacesTable, Key: table.PlaceKey(n.Guest.Actor(), "x:1"), Value: []byte(govtest.EncodedT(t, table.PlaceRecord{Owner: n.Guest.Actor(), Address: "x:1"}))})
 		}},
+		{"a grant that nobody voted for", "without a decision", 3, func(w []store.Write) []store.Write {
+			return append(w, store.Write{Table: table.GrantsTable, Key: table.NumberKey(1), Value: []byte(govtest.EncodedT(t, table.GrantRecord{Number: 1, First: 1, Last: 1}))})
+		}},
 		{"an epoch that is shared, for the old members", "is shared among the members", 3, func(w []store.Write) []store.Write {
 			_, sealed, err := keys.NewEpoch(2, n.C.Recipients(), 2)
 			if err != nil {
@@ -202,6 +205,9 @@ func TestAnAuditRefusesWhatMembersDidNotDecide(t *testing.T) {
 			return w
 		}},
 		{"a genesis without its version", "version", 0, func(w []store.Write) []store.Write { return govtest.Without(w, table.VersionsTable) }},
+		{"a genesis with grants", "a genesis that writes", 0, func(w []store.Write) []store.Write {
+			return append(w, store.Write{Table: table.GrantsTable, Key: table.NumberKey(1), Value: []byte(govtest.EncodedT(t, table.GrantRecord{Number: 1, First: 1, Last: 1}))})
+		}},
 		{"a genesis with places", "a genesis that writes", 0, func(w []store.Write) []store.Write {
 			return append(w, store.Write{Table: table.PlacesTable, Key: []byte("x"), Value: []byte{0xa0}})
 		}},

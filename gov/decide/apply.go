@@ -1,10 +1,13 @@
 package decide
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/policy"
@@ -19,6 +22,7 @@ type Present struct {
 	Nodes        []table.NodeRecord         // trusted and pending ones, and those that the actions name
 	Places       []table.PlaceRecord
 	Now          uint64 // milliseconds since 1970
+	Epochs       uint64 // that have been announced
 	// Closed: members have yet to open the network that they recovered.
 	Closed bool
 	// Until is when the time for voting about the actions is over, in milliseconds since 1970; zero if nobody votes.
@@ -38,6 +42,14 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 	var effects []Effect
 	var wanted keyChange
 	for i := range actions {
+		if actions[i].Kind == action.GrantEpochs {
+			e, err := grants(now, &actions[i].Args, r)
+			if err != nil {
+				return nil, nil, inAction(err, actions, i)
+			}
+			effects = append(effects, e)
+			continue
+		}
 		if actions[i].Kind == action.OpenNetwork {
 			switch {
 			case !r.closes:
@@ -101,6 +113,22 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 		effects = append(effects, Effect{Kind: KeyRefreshed})
 	}
 	return next, effects, nil
+}
+
+// grants returns the effect of letting an auditor read epochs, which must be there. Nothing of the constitution changes by it.
+func grants(now Present, x *action.Args, r rules) (Effect, error) {
+	if !r.committees {
+		return Effect{}, impossible(reason.LaterKind, string(action.GrantEpochs), "")
+	}
+	_, last, err := x.Range()
+	if err != nil {
+		return Effect{}, err
+	}
+	if last > now.Epochs {
+		return Effect{}, impossible(reason.UnknownEpoch, x.Epochs, strconv.FormatUint(now.Epochs, 10))
+	}
+	key := coco.Digest(sha256.Sum256(x.EncryptionKey))
+	return Effect{Kind: EpochsGranted, Name: x.Name, Actor: sha256.Sum256(x.Certificate), Subject: x.Epochs, Value: key.String()}, nil
 }
 
 // keyChange is what actions want of the network's keys. Nothing of the constitution changes by it.

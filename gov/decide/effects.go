@@ -31,18 +31,19 @@ const (
 	EpochRotated   EffectKind = "epoch_rotated"  // those who hold shares have changed
 	KeyRefreshed   EffectKind = "key_refreshed"  // the committee's key is shared anew, by a ceremony that follows
 	NetworkOpened  EffectKind = "network_opened" // one that was recovered serves again
+	EpochsGranted  EffectKind = "epochs_granted" // an auditor may read them
 )
 
 // Effect is one thing that an accepted proposal changes: data, on which package node acts.
 type Effect struct {
 	Kind    EffectKind
-	Actor   coco.ActorID // of actors, places and nodes
+	Actor   coco.ActorID // of actors, places and nodes; SHA-256 of an auditor's certificate
 	Name    string       // the actor's
 	Address string       // of places and nodes
 	Node    coco.NodeID  // of retired nodes
 	Cause   Cause        // of retired nodes
-	Subject string       // measurement, platform, policy, setting, or an actor's role
-	// Value is the digest of a certificate, the code that an upgrade replaces, a platform's policy, the expression or
+	Subject string       // measurement, platform, policy, setting, an actor's role, or epochs as action.Args has them
+	// Value is the digest of a certificate or of an auditor's encryption key, the code that an upgrade replaces, a platform's policy, the expression or
 	// the name of a policy that decides from then on, or a setting's value. Before is a setting's value before; empty
 	// if it had none.
 	Value, Before string

@@ -152,6 +152,8 @@ func (l *life) action() action.Action {
 	switch kind {
 	case action.AddMember:
 		args = action.Args{Name: o.Name, Certificate: o.Cert.Raw, EncryptionKey: o.Encryption.Public(), Weight: uint64(l.rnd.IntN(4))}
+	case action.GrantEpochs:
+		args = action.Args{Name: o.Name, Certificate: o.Cert.Raw, EncryptionKey: o.Encryption.Public(), Epochs: fmt.Sprint(1 + l.rnd.IntN(3))}
 	case action.AddParticipant:
 		args = action.Args{Name: o.Name, Certificate: o.Cert.Raw}
 	case action.RemoveMember, action.RemoveParticipant:
@@ -189,7 +191,7 @@ func (l *life) world() (c *constitution.Constitution, text string) {
 	c = l.Load()
 	text = c.Digest().String()
 	l.Read(func(r store.Reader) {
-		for _, table := range []string{table.PlacesTable, table.NodesTable, table.EpochsTable, table.VersionsTable} {
+		for _, table := range []string{table.PlacesTable, table.NodesTable, table.EpochsTable, table.VersionsTable, table.GrantsTable} {
 			r.Range(table, nil, nil, func(key, value []byte) bool {
 				text += fmt.Sprintf("%x=%x\n", key, value)
 				return true

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/store"
@@ -77,6 +78,16 @@ func (w *rows) effect(proposal coco.Digest, e *Effect, next *constitution.Consti
 		return table.RetireNode(w.tx, e.Node)
 	case KeyRefreshed:
 		return table.Put(w.tx, table.CeremoniesTable, []byte(table.RefreshKey), table.RequestRecord{Since: w.tx.Seqno()})
+	case EpochsGranted:
+		first, last, err := (&action.Args{Epochs: e.Subject}).Range()
+		if err != nil {
+			return err
+		}
+		g := table.GrantRecord{Proposal: proposal, Name: e.Name, Auditor: e.Actor, First: first, Last: last}
+		if err := g.Key.UnmarshalText([]byte(e.Value)); err != nil {
+			return err
+		}
+		return table.AddGrant(w.tx, g)
 	case NetworkOpened:
 		rec, _, err := table.NewestRecovery(w.tx)
 		if err != nil || rec.Opened != 0 { // a proposal may say it twice

@@ -101,7 +101,7 @@ func (found *state) present(actions []action.Action) (Present, error) {
 		return Present{}, err
 	}
 	closed, err := table.Closed(found.r)
-	return Present{Constitution: found.c, Nodes: nodes, Places: places, Now: found.now, Closed: closed}, err
+	return Present{Constitution: found.c, Nodes: nodes, Places: places, Now: found.now, Epochs: table.LastEpoch(found.r), Closed: closed}, err
 }
 
 // proposed checks a proposal, and returns the record that it gets. Its Since is left out.

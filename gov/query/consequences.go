@@ -29,6 +29,7 @@ var deeds = map[action.Kind]string{
 	action.Rotate:            "change the keys of the ledger",
 	action.Refresh:           "have the key of the past shared anew",
 	action.OpenNetwork:       "open a network that was recovered",
+	action.GrantEpochs:       "let auditors read epochs",
 }
 
 // Powers says what single members could do by a constitution without the others, and what nobody could, beside what is so if all must agree. That

@@ -41,6 +41,8 @@ func textOf(e *decide.Effect) string {
 		return fmt.Sprintf("%s is decided by the policy %s", e.Subject, e.Value)
 	case decide.SettingChanged:
 		return fmt.Sprintf("%s is %s instead of %s", e.Subject, shorten(e.Value), shorten(cmp.Or(e.Before, "unset")))
+	case decide.EpochsGranted:
+		return fmt.Sprintf("the auditor %s may read epochs %s: members make what it reads with by coco ledger grant", e.Name, e.Subject)
 	case decide.NetworkOpened:
 		return "the network that was recovered serves clients, and nodes may join"
 	case decide.EpochRotated:

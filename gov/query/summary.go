@@ -90,6 +90,8 @@ func codeSentence(a *action.Action) string {
 		return fmt.Sprintf("let nodes run the code %s%s", x.Measurement, note)
 	case action.RemoveCode:
 		return "let nodes no longer run the code " + x.Measurement
+	case action.GrantEpochs:
+		return fmt.Sprintf("let the auditor %s read epochs %s: certificate %s%s", x.Name, x.Epochs, certificateText(x.Certificate), encryption(x.EncryptionKey))
 	case action.OpenNetwork:
 		return "open the network that was recovered: it serves clients, and nodes may join"
 	case action.Rotate:

@@ -26,6 +26,7 @@ const (
 	Unbalanced         Code = "unbalanced"          // Subject: the name of the organisation
 	LaterRules         Code = "later_rules"         // Subject: the argument that exists by later rules only
 	LaterKey           Code = "later_key"           // Subject: the member; Other: what its encryption key is for
+	UnknownEpoch       Code = "unknown_epoch"       // Subject: epochs; Other: the newest one
 	LastNode           Code = "last_node"           // no trusted node would be left
 	LaterKind          Code = "later_kind"          // Subject: the kind of action that exists by later rules only
 	CodeExists         Code = "code_exists"         // Subject: its measurement
@@ -105,6 +106,8 @@ func sentence(r *Reason) string {
 		return fmt.Sprintf("%q would have so many votes in consensus that nothing commits without it, or nothing but it is needed", s)
 	case LaterRules:
 		return fmt.Sprintf("the rules in force do not have the argument %q: members raise them by set rules", s)
+	case UnknownEpoch:
+		return fmt.Sprintf("epochs %s: the newest epoch is %s, and what is not written yet is not granted", s, o)
 	case LaterKey:
 		return fmt.Sprintf("the encryption key of %q is for %s, and the rules in force know keys for X25519 only: members raise them by set rules, or the member makes one by `coco member keygen --encryption x25519`", s, o)
 	case LaterKind:

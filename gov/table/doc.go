@@ -10,6 +10,7 @@
 //	coco.epochs         the epochs, sealed to the members or to a committee
 //	coco.ceremonies     how committees came to be, and what is said in the ceremony that runs
 //	coco.committees     the committees, their seats and archives
+//	coco.grants         which epochs members let which auditor read
 //	coco.recoveries     when members recovered the network, and when they opened it
 //	coco.snapshots      the newest snapshots
 //	coco.secrets        the service's key; private, all others are public

@@ -48,6 +48,7 @@ func All() []store.Table {
 		{Name: CeremoniesTable, Ordered: true},
 		{Name: CommitteesTable, Ordered: true},
 		{Name: RecoveriesTable, Ordered: true},
+		{Name: GrantsTable, Ordered: true},
 	}
 }
 

@@ -12,6 +12,7 @@ package disclosure
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/rehearsal"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/store"
@@ -54,6 +56,22 @@ func (e Epochs) has(epoch uint64) bool { return e == Epochs{} || epoch >= e.Firs
 // some returns the keys of a map that are among the epochs, in order.
 func some[V any](m map[uint64]V, e Epochs) []uint64 {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(m)), func(epoch uint64) bool { return !e.has(epoch) })
+}
+
+// Voted says whether members have voted to let a key read epochs, which must not be all. The error is coco.ErrDenied if they have not, and names the first epoch.
+func Voted(c *rehearsal.Copy, e Epochs, to []byte) error {
+	all, err := table.Grants(c.Auditor.Tables())
+	if err != nil {
+		return err
+	}
+	key := coco.Digest(sha256.Sum256(to))
+	for epoch := e.First; epoch <= min(e.Last, table.LastEpoch(c.Auditor.Tables())); epoch++ {
+		if !slices.ContainsFunc(all, func(g table.GrantRecord) bool { return g.Covers(key, epoch) }) {
+			return fmt.Errorf("%w: members have not voted to let the key with the fingerprint %s read epoch %d: `coco gov propose grant-epochs` asks them; in a copy of the ledger from before the vote it is not to be seen",
+				coco.ErrDenied, keys.Fingerprint(to), epoch)
+		}
+	}
+	return nil
 }
 
 // Grant makes what an auditor reads epochs of a copy with, given the keys of a threshold of members. The keys meet in this process, and so do the secrets of all

@@ -107,6 +107,7 @@ func actionForms() []actionForm {
 		{action.Rotate, "", "the ledger's keys change: a new epoch begins", "rotate", func(*action.Args, []string, *actionFlags) error { return nil }},
 		{action.Refresh, "", "the key that opens the ledger's past is shared anew among the members", "refresh", func(*action.Args, []string, *actionFlags) error { return nil }},
 		{action.OpenNetwork, "", "the network that was recovered serves again", "open-network", func(*action.Args, []string, *actionFlags) error { return nil }},
+		{action.GrantEpochs, "NAME CERTIFICATE ENCRYPTION_KEY EPOCHS", "an auditor may read some epochs: members make what it reads with, by coco ledger grant", "grant-epochs kpmg auditor/org.pem auditor/encryption.pub 3-5", grantEpochs},
 	}
 }
 
@@ -118,6 +119,22 @@ func withForce(build func(*action.Args, []string, *actionFlags) error) func(*act
 		}
 		return build(a, args, f)
 	}
+}
+
+func grantEpochs(a *action.Args, args []string, f *actionFlags) error {
+	if err := addParticipant(a, args[:2], f); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(args[2])
+	if err != nil {
+		return fmt.Errorf("encryption key: %w", err)
+	}
+	if a.EncryptionKey, err = keys.ParsePublicKey(data); err != nil {
+		return fmt.Errorf("%s: expected the auditor's public encryption key, as `coco member keygen` writes it to encryption.pub: %w", args[2], err)
+	}
+	a.Epochs = args[3]
+	_, _, err = a.Range()
+	return err
 }
 
 func addMember(a *action.Args, args []string, f *actionFlags) error {

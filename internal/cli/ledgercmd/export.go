@@ -188,6 +188,7 @@ func (a *app) warn(faults []error) {
 func (a *app) ledgerGrantCommand() *cobra.Command {
 	var r readable
 	var to, out string
+	var unvoted bool
 	cmd := &cobra.Command{
 		Use:   "grant DIR",
 		Short: "Let an auditor read some epochs of a ledger, and no others",
@@ -197,8 +198,11 @@ the keys of its batches, encrypted to the auditor's public encryption key. It sa
 The auditor makes its key as a member does (` + "`coco member keygen`" + `), and sends encryption.pub; compare its fingerprint (` + "`coco member show`" + `). It reads
 with ` + "`coco ledger export --grant`" + `, from any copy of the ledger. What was granted cannot be taken back.
 
+Members must have voted for it before: ` + "`coco gov propose grant-epochs`" + ` records in the ledger which key may read which epochs, for ever. --unvoted makes a
+file without that, as in a network by rules 1 or 2, which knows no such vote: then write down who agreed to it.
+
 The members' keys meet on this machine, which could read everything: use one that is offline, and that all of them trust. No node is needed and no network is
-asked, and the grant leaves no trace in the ledger: write down who agreed to it.`,
+asked.`,
 		Example: "  coco ledger grant /backup/alpha --key alpha/encryption.key --key bravo/encryption.key --epochs 3-5 --to auditor.pub --out grant.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -213,6 +217,11 @@ asked, and the grant leaves no trace in the ledger: write down who agreed to it.
 			_, c, k, e, err := a.read(cmd.Context(), args[0], &r)
 			if err != nil {
 				return err
+			}
+			if !unvoted {
+				if err := disclosure.Voted(c, e, public); err != nil {
+					return err
+				}
 			}
 			g, faults, err := disclosure.Grant(c, k, e, public)
 			a.warn(faults)
@@ -241,6 +250,7 @@ asked, and the grant leaves no trace in the ledger: write down who agreed to it.
 	fl := cmd.Flags()
 	fl.StringVar(&to, "to", "", "the auditor's public encryption key, a PEM `file`")
 	fl.StringVar(&out, "out", "", "`file` to make")
+	fl.BoolVar(&unvoted, "unvoted", false, "grant what members have not voted for")
 	for _, name := range []string{"epochs", "to", "out"} {
 		_ = cmd.MarkFlagRequired(name)
 	}
