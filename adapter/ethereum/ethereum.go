@@ -3,6 +3,9 @@
 // parts are put together.
 //
 //	ethereum ── rpc ──┬── rpc/scan, rpc/encode    what web3 clients send and get
+//	                  ├── rpc/debug, rpc/simulate, rpc/states, rpc/otter, …
+//	                  │     │                     groups of methods, which know the server by rpc/group
+//	                  │   rpc/dryrun              executing on a view without effect
 //	                  │
 //	                chain                         blocks: execution, pool, views, subscriptions
 //	                  ├── stateroot               the Merkle-Patricia root, behind the executor's back

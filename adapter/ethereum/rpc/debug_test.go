@@ -254,3 +254,22 @@ func TestTheStorageOfAContractIsListed(t *testing.T) {
 		t.Errorf("a state that has left memory: %+v", r.Error)
 	}
 }
+
+// On a pinned network every block is executed as if it were the pinned one, and so are traces.
+func TestTracesOfAPinnedNetworkMeetThePinnedBlock(t *testing.T) {
+	n := &testNode{testChain: newTestChain(t, 3, map[string]any{"pin": map[string]any{
+		"number": 18_000_000, "timestamp": 1_693_000_000, "difficulty": "0", "gas_limit": 30_000_000, "base_fee": "0x0", "parent_hash": common.Hash{7},
+	}})}
+	contract := n.deploy(creation("435f5500")) // keeps the block's number
+	hash := n.send(n.raw(&contract, 100_000, nil))
+	var s structTrace
+	n.ask(&s, "debug_traceTransaction", hash)
+	equal(t, "failed", s.Failed, false)
+	equal(t, "number", s.StructLogs[1].Stack[0], hexutil.EncodeUint64(18_000_000))
+	var list struct{ AccessList types.AccessList }
+	n.ask(&list, "eth_createAccessList", map[string]any{"to": contract})
+	equal(t, "slots", len(list.AccessList[0].StorageKeys), 1)
+	if r := n.call("eth_simulateV1", map[string]any{"blockStateCalls": []any{map[string]any{}}}); r.Error == nil || !strings.Contains(r.Error.Message, "pinned") {
+		t.Errorf("simulated: %+v %s", r.Error, r.Result)
+	}
+}

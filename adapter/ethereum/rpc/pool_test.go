@@ -127,6 +127,9 @@ func TestAFilterThatMissesTransactionsIsLost(t *testing.T) {
 }
 
 func TestPendingTransactionsAndSyncingAreSubscribedTo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the state is looked at once a second")
+	}
 	n := newTestNode(t, nil)
 	s := n.dial()
 	ask := func(params ...any) string {

@@ -130,5 +130,5 @@ func (r *Run) Apply(b *chain.Block, t *chain.Transaction) error {
 
 // Message is what a transaction of a block is executed as.
 func (r *Run) Message(h *types.Header, tx *types.Transaction) (*core.Message, error) {
-	return core.TransactionToMessage(tx, types.MakeSigner(r.Ledger.ChainConfig(), h.Number, h.Time), h.BaseFee)
+	return core.TransactionToMessage(tx, r.Ledger.Signer(), h.BaseFee)
 }
