@@ -1,7 +1,6 @@
 package dcap
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/x509"
 	"encoding/hex"
@@ -93,18 +92,13 @@ func Masked(attributes, mask string, n int) (want, ones []byte, err error) {
 	return want, ones, nil
 }
 
-// Evidence is what a device gives out for a quote: the quote with the collateral of a source that a verifier needs for it, so that the verifier, and an audit years
-// later, need no folder. Of a source that is nil, or has nothing for the quote, it is the quote alone. The error wraps attest.ErrQuote.
-func Evidence(quote []byte, source collateral.Source) ([]byte, error) {
+// Pick is Needed for evidence as a device gives it out. Of what is no quote it is everything.
+func Pick(quote []byte, set *collateral.Set) *collateral.Set {
 	q, err := Parse(quote)
-	if err != nil || source == nil {
-		return quote, err
+	if err != nil {
+		return set
 	}
-	evidence, err := collateral.Bundle(bytes.TrimRight(quote, "\x00"), Needed(q, source()))
-	if err == nil && len(evidence) > attest.MaxQuote {
-		err = fmt.Errorf("%w: with its collateral it has %d bytes, expected at most %d: the folder of collateral holds several of one kind, remove the older ones", attest.ErrQuote, len(evidence), attest.MaxQuote)
-	}
-	return evidence, err
+	return Needed(q, set)
 }
 
 // Processor says of which processor a quote says that it is, for those who look for its collateral, and whether its PCK certificate is of the Platform CA (else of
@@ -119,4 +113,17 @@ func (q *Quote) Processor() (p PCK, platformCA bool, err error) {
 		}
 	}
 	return p, false, fmt.Errorf("%w: the quote carries no certificate with the name %q", attest.ErrQuote, namePCK)
+}
+
+// Differs returns the fields attributes and attributes_mask of a policy that allows what is found where a driver's own rules refuse it, bit by bit; nothing if they do not.
+// All three have one length.
+func Differs(found, want, mask []byte) (attributes, ones string) {
+	if matches(found, want, mask) {
+		return "", ""
+	}
+	differs := make([]byte, len(found))
+	for i := range found {
+		differs[i] = (found[i] ^ want[i]) & mask[i]
+	}
+	return hex.EncodeToString(found), hex.EncodeToString(differs)
 }

@@ -16,18 +16,18 @@ import (
 // UpToDate, without an open advisory, by collateral that has not expired, with CRLs of all issuers.
 type Policy struct {
 	// Status are the statuses that are accepted; only UpToDate if there are none. Revoked cannot be accepted.
-	Status []collateral.Status `json:"tcb_status"`
+	Status []collateral.Status `json:"tcb_status,omitempty"`
 	// Advisories are the open advisories that are accepted. All others are refused.
-	Advisories []string `json:"accept_advisories"`
+	Advisories []string `json:"accept_advisories,omitempty"`
 	// Evaluation is the lowest tcbEvaluationDataNumber that the collateral may have. It keeps a host from handing out
 	// collateral that has not expired and is older than a TCB recovery.
-	Evaluation uint32 `json:"minimum_tcb_evaluation"`
+	Evaluation uint32 `json:"minimum_tcb_evaluation,omitempty"`
 	// FMSPC are the families of processors that are accepted, in hexadecimal digits; any if there are none.
-	FMSPC []string `json:"fmspc"`
+	FMSPC []string `json:"fmspc,omitempty"`
 	// Grace is for how many days expired collateral still counts, at most MaxGrace.
-	Grace int `json:"collateral_grace_days"`
+	Grace int `json:"collateral_grace_days,omitempty"`
 	// WithoutCRL accepts certificates whose issuer's CRL is not in the collateral.
-	WithoutCRL bool `json:"without_crl"`
+	WithoutCRL bool `json:"without_crl,omitempty"`
 }
 
 const maxGraceDays = int(MaxGrace / (24 * time.Hour))

@@ -315,23 +315,22 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-func TestDevicesGiveOutWhatAVerifierNeeds(t *testing.T) {
+func TestDevicesPickWhatAVerifierNeeds(t *testing.T) {
 	p := newPlace(t, 3, false)
 	quote := p.m.SGX(p.sgx)
-	evidence, err := dcap.Evidence(append(slices.Clone(quote), 0, 0), p.Collateral)
+	all := p.Collateral()
+	picked := dcap.Pick(quote, all)
+	if n := len(picked.Items()); n == 0 || n >= len(all.Items()) {
+		t.Errorf("picked %d of %d items", n, len(all.Items()))
+	}
+	evidence, err := collateral.Bundle(quote, picked)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, tcb, err := dcap.VerifyEvidence(evidence, nil, p.Root.Certificate, p.now); err != nil || tcb.Status != collateral.UpToDate || !tcb.Revocation {
 		t.Errorf("found %+v, %v", tcb, err)
 	}
-	if alone, err := dcap.Evidence(quote, nil); err != nil || !slices.Equal(alone, quote) {
-		t.Errorf("without a folder: %d bytes, %v", len(alone), err)
-	}
-	if alone, err := dcap.Evidence(quote, func() *collateral.Set { return nil }); err != nil || !slices.Equal(alone, quote) {
-		t.Errorf("with an empty folder: %d bytes, %v", len(alone), err)
-	}
-	if _, err := dcap.Evidence([]byte("no quote"), p.Collateral); !errors.Is(err, attest.ErrQuote) {
-		t.Errorf("found %v", err)
+	if n := len(dcap.Pick([]byte("no quote"), all).Items()); n != len(all.Items()) {
+		t.Errorf("of what is no quote it picked %d items", n)
 	}
 }

@@ -99,11 +99,11 @@ type Claims struct {
 }
 
 type policy struct {
-	MRSigner       []string `json:"mrsigner"`
-	ProdID         *uint16  `json:"isv_prod_id"`
-	MinimumSVN     uint16   `json:"minimum_isv_svn"`
-	Attributes     string   `json:"attributes"`
-	AttributesMask string   `json:"attributes_mask"`
+	MRSigner       []string `json:"mrsigner,omitempty"`
+	ProdID         *uint16  `json:"isv_prod_id,omitempty"`
+	MinimumSVN     uint16   `json:"minimum_isv_svn,omitempty"`
+	Attributes     string   `json:"attributes,omitempty"`
+	AttributesMask string   `json:"attributes_mask,omitempty"`
 	dcap.Policy
 }
 

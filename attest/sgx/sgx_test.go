@@ -124,13 +124,15 @@ func TestPolicyDecidesOnEnclavesAndTheirTCB(t *testing.T) {
 		{same, `{"attributes":"15000000000000000000000000000000","attributes_mask":"ff000000000000000000000000000000"}`, attest.ErrPolicy},
 		{same, `{"attributes":"0500000000000000e700000000000000","attributes_mask":"ffffffffffffffffffffffffffffffff"}`, nil},
 	} {
-		err := claims(c.change).Satisfy([]byte(c.policy))
+		found := claims(c.change)
+		err := found.Satisfy([]byte(c.policy))
 		if !errors.Is(err, c.want) || c.want == attest.ErrPolicy && errors.Is(err, attest.ErrTCB) {
 			t.Errorf("%s: found %v, expected %v", c.policy, err, c.want)
 		}
 		if err := verifier.ValidatePolicy([]byte(c.policy)); err != nil {
 			t.Error(err)
 		}
+		checkDraft(t, found)
 	}
 	for _, bad := range []string{
 		`[]`, `{"mrtd":["00"]}`, `{"mrsigner":["00"]}`, `{"minimum_isv_svn":-1}`, `{"minimum_isv_svn":65536}`, `{"attributes":"05"}`, `{"attributes":"` + strings.Repeat("0", 32) + `"}`,
@@ -212,5 +214,26 @@ func TestRecordedDebugEnclaveIsRefusedForThat(t *testing.T) {
 	}
 	if err := attest.Check(claims, "join", nil, nil, []coco.Measurement{claims.Measurement}); !errors.Is(err, attest.ErrDebug) {
 		t.Errorf("found %v", err)
+	}
+}
+
+// checkDraft holds that the draft of a policy is one that the claims satisfy, whatever they are, and that there is something to read.
+func checkDraft(t *testing.T, c attest.Claims) {
+	t.Helper()
+	e := c.Own.(attest.Explainer)
+	draft, err := e.Demand()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := (sgx.Verifier{}).ValidatePolicy(draft); err != nil {
+		t.Errorf("draft %s: %v", draft, err)
+	}
+	if err := c.Satisfy(draft); err != nil {
+		t.Errorf("draft %s: %v", draft, err)
+	}
+	for _, f := range e.Explain() {
+		if f.Name == "" || f.Value == "" {
+			t.Errorf("empty fact %+v", f)
+		}
 	}
 }

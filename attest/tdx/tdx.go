@@ -114,18 +114,18 @@ type Claims struct {
 }
 
 type policy struct {
-	MRTD           []string `json:"mrtd"`
-	RTMR0          []string `json:"rtmr0"`
-	RTMR1          []string `json:"rtmr1"`
-	RTMR2          []string `json:"rtmr2"`
-	RTMR3          []string `json:"rtmr3"`
-	MRConfigID     []string `json:"mrconfigid"`
-	MROwner        []string `json:"mrowner"`
-	MROwnerConfig  []string `json:"mrownerconfig"`
-	MRSEAM         []string `json:"mrseam"`
-	ServiceTD      []string `json:"service_td"`
-	Attributes     string   `json:"attributes"`
-	AttributesMask string   `json:"attributes_mask"`
+	MRTD           []string `json:"mrtd,omitempty"`
+	RTMR0          []string `json:"rtmr0,omitempty"`
+	RTMR1          []string `json:"rtmr1,omitempty"`
+	RTMR2          []string `json:"rtmr2,omitempty"`
+	RTMR3          []string `json:"rtmr3,omitempty"`
+	MRConfigID     []string `json:"mrconfigid,omitempty"`
+	MROwner        []string `json:"mrowner,omitempty"`
+	MROwnerConfig  []string `json:"mrownerconfig,omitempty"`
+	MRSEAM         []string `json:"mrseam,omitempty"`
+	ServiceTD      []string `json:"service_td,omitempty"`
+	Attributes     string   `json:"attributes,omitempty"`
+	AttributesMask string   `json:"attributes_mask,omitempty"`
 	dcap.Policy
 }
 

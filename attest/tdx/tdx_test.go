@@ -127,13 +127,15 @@ func TestPolicyDecidesOnTDsAndTheirTCB(t *testing.T) {
 		{attributes(0, 0, 0, 0x30, 0, 0, 0, 0), `{"attributes":"0000003000000000","attributes_mask":"000000ff00000000"}`, nil},
 		{same, `{"attributes":"0000003000000000","attributes_mask":"000000ff00000000"}`, attest.ErrPolicy},
 	} {
-		err := claims(c.change).Satisfy([]byte(c.policy))
+		found := claims(c.change)
+		err := found.Satisfy([]byte(c.policy))
 		if !errors.Is(err, c.want) || c.want == attest.ErrPolicy && errors.Is(err, attest.ErrTCB) {
 			t.Errorf("%s: found %v, expected %v", c.policy, err, c.want)
 		}
 		if err := verifier.ValidatePolicy([]byte(c.policy)); err != nil {
 			t.Error(err)
 		}
+		checkDraft(t, found)
 	}
 	for _, bad := range []string{`[]`, `{"mrsigner":["00"]}`, `{"mrtd":["00"]}`, `{"service_td":["xx"]}`, `{"attributes_mask":"00"}`, `{"tcb_status":["Fine"]}`} {
 		if err := verifier.ValidatePolicy([]byte(bad)); !errors.Is(err, coco.ErrInvalid) {
@@ -216,5 +218,26 @@ func TestRecordedDebugTDIsRefusedForThat(t *testing.T) {
 	}
 	if err := attest.Check(claims, "join", nil, nil, []coco.Measurement{claims.Measurement}); !errors.Is(err, attest.ErrDebug) {
 		t.Errorf("found %v", err)
+	}
+}
+
+// checkDraft holds that the draft of a policy is one that the claims satisfy, whatever they are, and that there is something to read.
+func checkDraft(t *testing.T, c attest.Claims) {
+	t.Helper()
+	e := c.Own.(attest.Explainer)
+	draft, err := e.Demand()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := (tdx.Verifier{}).ValidatePolicy(draft); err != nil {
+		t.Errorf("draft %s: %v", draft, err)
+	}
+	if err := c.Satisfy(draft); err != nil {
+		t.Errorf("draft %s: %v", draft, err)
+	}
+	for _, f := range e.Explain() {
+		if f.Name == "" || f.Value == "" {
+			t.Errorf("empty fact %+v", f)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest/aci"
+	"github.com/cocoframework/coco/attest/dcap"
 	"github.com/cocoframework/coco/attest/sgx"
 	"github.com/cocoframework/coco/attest/snp"
 	"github.com/cocoframework/coco/attest/tdx"
@@ -29,11 +30,11 @@ func platforms() []cli.Platform {
 			Needs: "a guest on AMD SEV-SNP (EPYC Milan or later) with Linux 6.7 or later, the driver sev-guest, and configfs mounted",
 		},
 		{
-			Verifier: tdx.Verifier{}, Device: report(tdx.Platform, tsm.TDX),
+			Verifier: tdx.Verifier{}, Device: report(tdx.Platform, tsm.TDX), Pick: dcap.Pick,
 			Needs: "a guest on Intel TDX (5th generation Xeon or later) with Linux 6.7 or later, the driver tdx-guest, and configfs mounted; the host needs Intel's quote generation service",
 		},
 		{
-			Verifier: sgx.Verifier{},
+			Verifier: sgx.Verifier{}, Pick: dcap.Pick,
 			Device: func(at string) (host.Quoter, error) {
 				q := &gramine.Quoter{Name: sgx.Platform, Root: at}
 				return q, q.Check()

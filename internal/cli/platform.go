@@ -27,6 +27,8 @@ type Platform struct {
 	Device func(at string) (host.Quoter, error)
 	// Needs says for people what a machine must have.
 	Needs string
+	// Pick chooses from a folder of collateral what evidence of a quote must carry; everything if it is nil.
+	Pick func(quote []byte, s *collateral.Set) *collateral.Set
 }
 
 // Name is the platform's name.
@@ -82,11 +84,11 @@ func (p *Program) Platform(name string) (Platform, error) {
 
 // WithCollateral returns a device whose evidence carries what a folder has: the vendor's certificates and lists. Whoever gets the evidence then needs no folder. The folder
 // is read again after a minute, so that what its owner refreshes is carried soon.
-func WithCollateral(q host.Quoter, dir string) (host.Quoter, error) {
+func (p Platform) WithCollateral(q host.Quoter, dir string) (host.Quoter, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("%w: collateral = %q: expected a folder", coco.ErrInvalid, dir)
 	}
-	c := &carrier{Quoter: q, dir: dir, fs: os.DirFS(dir)}
+	c := &carrier{Quoter: q, pick: p.Pick, dir: dir, fs: os.DirFS(dir)}
 	_, err := c.set(time.Now())
 	return c, err
 }
@@ -94,8 +96,9 @@ func WithCollateral(q host.Quoter, dir string) (host.Quoter, error) {
 // carrier is a device whose evidence carries collateral.
 type carrier struct {
 	host.Quoter
-	dir string
-	fs  fs.FS
+	pick func([]byte, *collateral.Set) *collateral.Set // may be nil
+	dir  string
+	fs   fs.FS
 
 	mu   sync.Mutex
 	have *collateral.Set
@@ -127,6 +130,9 @@ func (c *carrier) Quote(ctx context.Context, reportData [host.ReportDataSize]byt
 	s, err := c.set(time.Now())
 	if err != nil {
 		return nil, err
+	}
+	if c.pick != nil {
+		s = c.pick(quote, s)
 	}
 	b, err := collateral.Bundle(quote, s)
 	if err == nil && len(b) > attest.MaxQuote {

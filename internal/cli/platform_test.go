@@ -11,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/attest/collateral"
 	"github.com/cocoframework/coco/attest/snp"
 	"github.com/cocoframework/coco/attest/snp/snptest"
 	"github.com/cocoframework/coco/attest/virtual"
@@ -34,7 +35,7 @@ func TestEvidenceCarriesTheFoldersCollateral(t *testing.T) {
 	a := snptest.New(t, snp.Genoa)
 	m := a.Machine(t, snp.TCB{Bootloader: 1})
 	dir := t.TempDir()
-	if _, err := cli.WithCollateral(guest{t, m}, filepath.Join(dir, "none")); !errors.Is(err, coco.ErrInvalid) {
+	if _, err := (cli.Platform{}).WithCollateral(guest{t, m}, filepath.Join(dir, "none")); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("a folder that is not there: %v", err)
 	}
 	for name, b := range map[string][]byte{"vcek.der": m.Certificate, "crl": a.CRL(t, snptest.Now.Add(-time.Hour), snptest.Now.Add(time.Hour))} {
@@ -42,7 +43,7 @@ func TestEvidenceCarriesTheFoldersCollateral(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	q, err := cli.WithCollateral(guest{t, m}, dir)
+	q, err := (cli.Platform{}).WithCollateral(guest{t, m}, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,10 +58,20 @@ func TestEvidenceCarriesTheFoldersCollateral(t *testing.T) {
 	if !claims.Own.(snp.Claims).Revocation.Current {
 		t.Error("the list of revoked certificates has not come along")
 	}
+	// A platform whose driver picks takes less along.
+	none := cli.Platform{Pick: func(_ []byte, s *collateral.Set) *collateral.Set {
+		return s.Filter(func(collateral.Item) bool { return false })
+	}}
+	if q, err = none.WithCollateral(guest{t, m}, dir); err != nil {
+		t.Fatal(err)
+	}
+	if less, err := attest.Quote(t.Context(), q, "test", []byte("key"), []byte("nonce")); err != nil || len(less.Quote) >= len(ev.Quote) {
+		t.Errorf("%d bytes of evidence with everything, %d with nothing, %v", len(ev.Quote), len(less.Quote), err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "bad"), []byte("no collateral"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cli.WithCollateral(guest{t, m}, dir); !errors.Is(err, coco.ErrInvalid) {
+	if _, err := (cli.Platform{}).WithCollateral(guest{t, m}, dir); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("a folder with a file that is no collateral: %v", err)
 	}
 	if err := os.Remove(filepath.Join(dir, "bad")); err != nil {
@@ -73,7 +84,7 @@ func TestEvidenceCarriesTheFoldersCollateral(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if q, err = cli.WithCollateral(guest{t, m}, dir); err != nil {
+	if q, err = (cli.Platform{}).WithCollateral(guest{t, m}, dir); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := q.Quote(t.Context(), [64]byte{}); !errors.Is(err, coco.ErrInvalid) {

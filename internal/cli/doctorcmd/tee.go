@@ -126,7 +126,7 @@ func look(ctx context.Context, p cli.Platform, f teeFlags) (tee, error) {
 	}
 	defer func() { _ = cli.Close(q) }()
 	if f.collateral != "" {
-		if q, err = cli.WithCollateral(q, f.collateral); err != nil {
+		if q, err = p.WithCollateral(q, f.collateral); err != nil {
 			return t, err
 		}
 	}

@@ -130,7 +130,7 @@ func (a *app) openTEE(cfg nodeconfig.Config) (host.Quoter, error) {
 	if cfg.Collateral == "" {
 		return quoter, nil
 	}
-	carrier, err := cli.WithCollateral(quoter, cfg.Collateral)
+	carrier, err := platform.WithCollateral(quoter, cfg.Collateral)
 	if err != nil {
 		return nil, errors.Join(err, cli.Close(quoter))
 	}
