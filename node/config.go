@@ -31,6 +31,8 @@ type Config struct {
 	LogLevel *slog.LevelVar
 	// Refused, if set, is told each time that the reason changes why this node is not admitted. It MUST NOT wait.
 	Refused func(*join.RefusedError)
+	// NotKept, if set, is told why what this node has kept to go on with the others after all of them have stopped is of no use. It MUST NOT wait.
+	NotKept func(error)
 
 	past past
 }

@@ -60,6 +60,9 @@ func (s *start) admitted(ctx context.Context, j *join.Joiner) (a *join.Admission
 	}
 	if err != nil {
 		s.log.Warn("this node cannot go on by itself with the others of its network: it has to be admitted", logevent.ResumeRefused.Attr(), "error", err)
+		if s.cfg.NotKept != nil {
+			s.cfg.NotKept(err)
+		}
 	}
 	if r.node == nil {
 		return j.Join(ctx)

@@ -24,6 +24,10 @@ func platforms() []cli.Platform {
 		{
 			Verifier: virtual.Verifier{}, Measure: virtual.Self,
 			Quoter: func(code coco.Measurement) (host.Quoter, error) { return virtual.NewQuoter(code) },
+			Sealer: func(disk host.Disk) (host.Sealer, error) {
+				code, err := virtual.Self()
+				return virtual.NewSealer(disk, code), err
+			},
 		},
 		{
 			Verifier: snp.Verifier{}, Device: report(snp.Platform, tsm.SEV),
@@ -39,7 +43,8 @@ func platforms() []cli.Platform {
 				q := &gramine.Quoter{Name: sgx.Platform, Root: at}
 				return q, q.Check()
 			},
-			Needs: "an enclave of Gramine on Intel SGX with sgx.remote_attestation = \"dcap\"",
+			Sealer: func(host.Disk) (host.Sealer, error) { return gramine.Sealer{Name: sgx.Platform}, nil },
+			Needs:  "an enclave of Gramine on Intel SGX with sgx.remote_attestation = \"dcap\"",
 		},
 		{Verifier: aci.Verifier{}},
 		{

@@ -1,8 +1,9 @@
 // Package gramine asks Gramine for quotes of the SGX enclave that the program runs in, by the pseudo-files below /dev/attestation (Gramine's documentation, "Attestation and secret provisioning").
 //
-//	attestation_type   read: "dcap" if the enclave's manifest has sgx.remote_attestation = "dcap"
-//	user_report_data   written: the report data, 64 bytes
-//	quote              read: the quote
+//	attestation_type     read: "dcap" if the enclave's manifest has sgx.remote_attestation = "dcap"
+//	user_report_data     written: the report data, 64 bytes
+//	quote                read: the quote
+//	keys/_sgx_mrenclave  read: the enclave's sealing key
 //
 // The files exist only inside an enclave, where Gramine's library OS answers; the quote itself comes from the machine's quoting enclave.
 //

@@ -25,6 +25,8 @@ type Platform struct {
 	// Device opens the device of a machine, at a path or, if that is empty, at the usual place. It may implement io.Closer. The error wraps coco.ErrNotFound if the
 	// machine has none. What it measures, its own evidence says.
 	Device func(at string) (host.Quoter, error)
+	// Sealer opens what seals to the code that runs and to the machine with this disk; nil if the program cannot seal on the platform.
+	Sealer func(host.Disk) (host.Sealer, error)
 	// Needs says for people what a machine must have.
 	Needs string
 	// Pick chooses from a folder of collateral what evidence of a quote must carry; everything if it is nil.
@@ -52,6 +54,14 @@ func (p Platform) Open(at string) (host.Quoter, error) {
 		return nil, err
 	}
 	return p.Quoter(code)
+}
+
+// Seals opens what seals on a machine with this disk; nil if the program cannot seal on the platform.
+func (p Platform) Seals(disk host.Disk) (host.Sealer, error) {
+	if p.Sealer == nil {
+		return nil, nil
+	}
+	return p.Sealer(disk)
 }
 
 // Self returns the claims about the code that asks a device of this platform, by its own evidence. The error is that of the device, or wraps

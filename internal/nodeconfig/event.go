@@ -9,7 +9,7 @@ import (
 
 // Event is a line that a node's process writes to its standard output for the supervisor.
 type Event struct {
-	Event  string      `json:"event"` // "recovering", "waiting", "ready", "failed" or "retired"
+	Event  string      `json:"event"` // "recovering", "waiting", "not_kept", "ready", "failed" or "retired"
 	Node   coco.NodeID `json:"node,omitzero"`
 	Peer   string      `json:"peer,omitempty"`
 	Client string      `json:"client,omitempty"`
@@ -27,6 +27,7 @@ type Event struct {
 const (
 	EventRecovering = "recovering" // it goes on from its ledger, whose end it has shown before any key was used
 	EventWaiting    = "waiting"    // members have to vote before it is admitted; Error says why. It goes on asking
+	EventNotKept    = "not_kept"   // what it has kept to go on after all nodes have stopped is of no use; Error says why. It asks to be admitted
 	EventReady      = "ready"
 	EventFailed     = "failed"
 	EventRetired    = "retired" // it has left the network for good, and ends

@@ -25,6 +25,7 @@ type child struct {
 	stdin io.Closer
 	ready chan nodeconfig.Event // holds the last ready event until it is received
 	votes chan string           // holds why the node waits for a vote, until it is received
+	alone chan string           // holds why the node cannot go on by itself, until it is received
 	done  chan struct{}         // closed when the process has ended; then err is set
 	err   error
 	// retired says, once done is closed, that the node has left the network.
@@ -54,7 +55,7 @@ func startChild(exe string, name string, dir nodeconfig.Dir, recovering func(nod
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("node %s: %w", name, explainStart(exe, err))
 	}
-	c := &child{name: name, cmd: cmd, stdin: stdin, ready: make(chan nodeconfig.Event, 1), votes: make(chan string, 1), done: make(chan struct{})}
+	c := &child{name: name, cmd: cmd, stdin: stdin, ready: make(chan nodeconfig.Event, 1), votes: make(chan string, 1), alone: make(chan string, 1), done: make(chan struct{})}
 	go c.watch(stdout, recovering)
 	return c, nil
 }
@@ -87,6 +88,11 @@ func (c *child) watch(stdout io.Reader, recovering func(nodeconfig.Event)) {
 		case nodeconfig.EventWaiting:
 			select {
 			case c.votes <- e.Error:
+			default: // it is known
+			}
+		case nodeconfig.EventNotKept:
+			select {
+			case c.alone <- e.Error:
 			default: // it is known
 			}
 		case nodeconfig.EventRecovering:

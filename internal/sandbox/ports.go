@@ -84,6 +84,7 @@ func (s *Sandbox) changeNodePorts() error {
 	if err := s.assignNodePorts(avoid); err != nil {
 		return err
 	}
+	s.known.moved = true
 	return s.info.Save()
 }
 

@@ -124,6 +124,7 @@ type front struct {
 // under the sandbox's mu once nodes run.
 type known struct {
 	asking sync.Mutex                 // one asks at a time
+	moved  bool                       // the nodes have other addresses than their ledgers say
 	con    *constitution.Constitution // in force
 	trust  client.Policy              // for nodes; its Service is learnt from the first one
 }

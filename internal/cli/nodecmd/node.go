@@ -93,6 +93,9 @@ func (a *app) runNode(ctx context.Context, file string) error {
 				_ = a.Out.JSON(nodeconfig.Event{Event: nodeconfig.EventWaiting, Error: err.Error()})
 			}
 		},
+		notKept: func(err error) {
+			_ = a.Out.JSON(nodeconfig.Event{Event: nodeconfig.EventNotKept, Error: err.Error()})
+		},
 		ready: func(info node.Info) {
 			_ = a.Out.JSON(nodeconfig.Event{Event: nodeconfig.EventReady, Node: info.ID, Peer: info.PeerAddress, Client: info.ClientAddress})
 		},
@@ -111,6 +114,7 @@ type nodeEvents struct {
 	log     *nodeLog
 	refused func(*join.RefusedError) // may be nil
 	ready   func(node.Info)
+	notKept func(error) // may be nil
 	// recovering is told where the ledger ends that the node goes on from, before any key is used; may be nil.
 	recovering func(recovery.Point)
 	// recover says how members release their parts on this machine, if not by the keys that the settings name; may be nil.
@@ -153,8 +157,14 @@ func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, key keyfile.
 	if err != nil {
 		return err
 	}
+	machine := local.Host(disk, quoter)
+	if platform, err := a.Platform(cfg.Platform); err != nil {
+		return err
+	} else if machine.Sealer, err = platform.Seals(disk); err != nil {
+		return err
+	}
 	c := node.Config{
-		Name: cfg.Name, Host: local.Host(disk, quoter),
+		Name: cfg.Name, Host: machine, NotKept: events.notKept,
 		Addresses: node.Addresses{
 			PeerListen: cfg.Peer, ClientListen: cfg.Client, AdminListen: cfg.Admin, PeerAddress: cfg.PeerAddress, ClientAddress: cfg.ClientAddress,
 		},

@@ -125,6 +125,7 @@ func (o *Options) constitution(lay localnet.Layout, info localnet.Info, now time
 		TEE:      []constitution.TEE{{Platform: constitution.Virtual}},
 		Adapters: adapterSettings(info),
 	}
+	c.Recovery.Unattended = constitution.Yes // its nodes are simulated, and its members' keys lie in one folder
 	for _, name := range localnet.Names[:o.Members] {
 		org, err := identity.Make(name, lay.Member(name), now)
 		if err != nil {
