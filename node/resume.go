@@ -52,13 +52,13 @@ func (n *node) keepResumed(s *start) {
 // returns nil once it has begun to go on with them.
 func (s *start) admitted(ctx context.Context, j *join.Joiner) (a *join.Admission, err error) {
 	r := &s.resumed
-	if s.ledger.Files != nil {
+	if err = s.ledger.Damaged; err == nil {
 		r.node, err = resume.Machine{
 			Log: s.log, Host: s.cfg.Host, Verifiers: s.cfg.Verifiers, Vault: s.cfg.vault(), Files: s.ledger.Files, Dir: Dir, Extra: s.cfg.LedgerFolders,
 			Service: s.cfg.service(), Attestor: s.self,
 		}.Open(ctx)
 	}
-	if err != nil {
+	if state, _ := s.cfg.vault().Load(ctx); err != nil && (state != nil || s.ledger.Damaged == nil) {
 		s.log.Warn("this node cannot go on by itself with the others of its network: it has to be admitted", logevent.ResumeRefused.Attr(), "error", err)
 		if s.cfg.NotKept != nil {
 			s.cfg.NotKept(err)

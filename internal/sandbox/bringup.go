@@ -19,6 +19,7 @@ import (
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/resume"
 )
 
 // firstUp brings the network up at the start of the supervisor, when nothing depends on the nodes'
@@ -117,8 +118,10 @@ func (s *Sandbox) bringUpFrom(ctx context.Context, n *processes, unfit map[int]e
 	}
 	if found {
 		start = nodeconfig.StartRecover
-		if err := s.dropKept(); err != nil {
-			return err
+		if others := s.info.Active() - 1; others >= resume.Needed(s.info.Active(), false) {
+			if err := s.dropKept(); err != nil { // they must not go on beside the one that recovers
+				return err
+			}
 		}
 		if err := s.mend(first); err != nil {
 			return &unfitError{first, err}

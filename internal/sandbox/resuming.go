@@ -20,8 +20,8 @@ import (
 )
 
 // After all nodes have stopped, those of a sandbox go on together with what they have kept sealed, as those of any network whose constitution allows it
-// (package resume). Where that cannot be, because a node is missing, or what it has kept is, one of them recovers with the members' keys. Then what the others have
-// kept is removed first: they must not go on beside it.
+// (package resume). Where that cannot be, because a node is missing, or what it has kept is, one of them recovers with the members' keys. If the others are enough to
+// go on beside it, what they have kept is removed first.
 
 // resumePatience is how long nodes may take to go on together, beside the time that an audit of their ledgers takes at auditBytes a second.
 const (
@@ -34,7 +34,10 @@ const (
 func (s *Sandbox) mayResume(longest int) bool {
 	kept := 0
 	for _, n := range s.info.Nodes {
-		if _, err := os.Stat(filepath.Join(n.Dir, filepath.FromSlash(resume.File))); err == nil && !n.Retired {
+		if _, err := os.Stat(filepath.Join(n.Dir, filepath.FromSlash(resume.File))); err != nil || n.Retired {
+			continue
+		}
+		if _, _, _, err := ledgerEnd(nodeconfig.Dir(n.Dir)); err == nil {
 			kept++
 		}
 	}
