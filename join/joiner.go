@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/succession"
 )
 
 // Joiner asks for admission.
@@ -168,6 +169,15 @@ func (j *Joiner) check(conn *channel.Conn, w peer.JoinWelcome) (*constitution.Co
 	return c, c.CheckEvidence(claims, conn.Peer().Key, conn.Binding())
 }
 
+// follows reports whether the service that the operator named follows the one whose ledger a node has: members have recovered the network since.
+func follows(named, held *x509.Certificate) bool {
+	if named == nil {
+		return false
+	}
+	leads, err := succession.Leads(held, named)
+	return err == nil && leads
+}
+
 // checkService checks that a node belongs to the network that the operator named, and to the one whose ledger this node has. Two
 // networks may have been started from one constitution, so its digest does not tell. Known says that the operator named a
 // network: a node of it follows a constitution that its members have changed by their votes.
@@ -175,14 +185,17 @@ func (j *Joiner) checkService(p channel.PeerCert) (known bool, _ error) {
 	if p.SelfSigned() {
 		return false, fmt.Errorf("%w: node %s is starting", coco.ErrNotCommitted, p.ID.Short())
 	}
-	if j.Held != nil {
+	named, err := j.named()
+	if err != nil {
+		return false, err
+	}
+	if j.Held != nil && !follows(named, j.Held) {
 		if err := p.EndorsedBy(j.Held, j.Clock.Now()); err != nil {
 			return false, fmt.Errorf("%w: it is not a node of %s, whose ledger is on this node's disk: %w", coco.ErrVerify, showService(j.Held), err)
 		}
 	}
-	named, err := j.named()
-	if named == nil || err != nil {
-		return false, err
+	if named == nil {
+		return false, nil
 	}
 	if err := p.EndorsedBy(named, j.Clock.Now()); err != nil {
 		return false, fmt.Errorf("%w: it is not a node of %s, which the operator named: %w", coco.ErrVerify, showService(named), err)

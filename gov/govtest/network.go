@@ -193,6 +193,9 @@ func (n *Network) Finish(rec *table.NodeRecord, owner *ecdsa.PrivateKey, code co
 // Verifiers check the evidence of the network's nodes.
 var Verifiers = attest.Verifiers{virtual.Verifier{}}
 
+// Signer returns the key of a node that Node made.
+func (n *Network) Signer(id coco.NodeID) *ecdsa.PrivateKey { return n.signers[id] }
+
 // Claims returns what a node's evidence claims.
 func (n *Network) Claims(rec table.NodeRecord) attest.Claims {
 	n.T.Helper()
