@@ -43,8 +43,9 @@ type party struct {
 	confirm  *dkg.Confirm
 }
 
-func newWorld(t testing.TB) *world {
-	n := govtest.New(t)
+func newWorld(t testing.TB) *world { return newWorldOf(t, govtest.New(t)) }
+
+func newWorldOf(t testing.TB, n *govtest.Network) *world {
 	w := &world{Network: n, t: t, book: new(ceremony.Book), memory: map[coco.NodeID]*enclave{}, secrets: map[uint64]keys.Secret{}}
 	w.first = n.Genesis()
 	w.secrets = n.Secrets

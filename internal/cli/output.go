@@ -131,7 +131,7 @@ func Plural[N int | uint64](n N, thing string) string {
 	switch {
 	case n == 1:
 		return "1 " + thing
-	case strings.HasSuffix(thing, "ch"):
+	case strings.HasSuffix(thing, "ch") && !strings.HasSuffix(thing, "epoch"):
 		return fmt.Sprintf("%d %ses", n, thing)
 	case strings.HasSuffix(thing, "try"), strings.HasSuffix(thing, "ony"):
 		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(thing, "y"))
