@@ -186,7 +186,7 @@ var simulated = []mutant{
 		old: "	l.progress.fresh.Store(int64(fresh))\n", new: "	_ = fresh\n	l.progress.fresh.Store(int64(l.clock.Elapsed()))\n",
 	},
 	{
-		name: "old", what: "a recovery goes on from a ledger that lacks what members know to be committed", file: "node/recover.go",
+		name: "old", what: "a recovery goes on from a ledger that lacks what members know to be committed", file: "reopen/reopen.go",
 		old: "want.Seqno > 0 && seen.view != want.View", new: "want.Seqno == 0 && seen.view != want.View",
 	},
 	{
