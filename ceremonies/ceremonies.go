@@ -72,6 +72,20 @@ func New(cfg Config, since uint64) *Driver {
 	return d
 }
 
+// Kept returns what the node has of the committee in force, to be sealed. Restore gives it back, before Run.
+func (d *Driver) Kept() seats.Kept {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.machine.Kept()
+}
+
+// Restore gives the driver what Kept has returned in an earlier life of the node, under the same key.
+func (d *Driver) Restore(k seats.Kept) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.machine.Restore(k)
+}
+
 // Run steps the machine, and carries out what it asks for, until ctx ends.
 func (d *Driver) Run(ctx context.Context) error {
 	tick := d.cfg.Clock.NewTicker(seats.TickMillis * time.Millisecond)

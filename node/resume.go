@@ -42,6 +42,7 @@ func (n *node) keepResumed(s *start) {
 	n.resumed.keeper = &resume.Keeper{Vault: s.cfg.vault(), Log: s.log}
 	if g := s.resumed.begun; g != nil {
 		n.resumed.keeper.Resumed(s.resumed.node.State(g))
+		n.ceremonies.Restore(s.resumed.node.State(g).Seats)
 		for _, o := range g.Offers {
 			n.epochs.Machine.Offer(rotation.Secret(o))
 		}
@@ -116,7 +117,7 @@ func (n *node) reopen(ctx context.Context) error {
 func (n *node) keep(ctx context.Context) error {
 	return n.resumed.keeper.Run(ctx, resume.Keeping{
 		Clock: n.cfg.Host.Clock, Identity: n.self.Identity, Origin: n.network.Origin, Network: n.networkID(), Ring: n.state.keys, Service: n.certificates.Service,
-		Changed: n.decided.changed, Allowed: func() bool { return n.decided.constitution.Load().Recovery.Unattended == constitution.Yes },
+		Seats: n.ceremonies.Kept, Changed: n.decided.changed, Allowed: func() bool { return n.decided.constitution.Load().Recovery.Unattended == constitution.Yes },
 		Left: func() bool { return n.progress.stage() == retired },
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/resume"
+	"github.com/cocoframework/coco/wire"
 )
 
 // simulateUnattended is simulate for a network whose nodes may go on by themselves.
@@ -164,6 +165,26 @@ func TestNothingAcknowledgedIsLostWhenAllNodesLosePower(t *testing.T) {
 			}
 		}
 		n.audit()
+	})
+}
+
+// The nodes have the packages of their seats still: together they give the committee's key to another committee, and need not make a new one.
+func TestTheCommitteeOutlivesALossOfPower(t *testing.T) {
+	simulateUnattended(t, 3, func(t *testing.T, n *network) {
+		n.governs()
+		acked := n.underLoad(time.Second).end()
+		before := n.committee(0, wire.Keys{}, 30*time.Second)
+		time.Sleep(15 * time.Second)
+		if got := n.metric(0, "is_sealed"); got != 1 {
+			t.Errorf("coco_is_sealed is %d", got)
+		}
+		n.blackout(0, 1, 2)
+		n.goesOn(acked, 0, 1, 2)
+		n.decide(action.Action{Kind: action.Refresh})
+		after := n.committee(0, before, time.Minute)
+		if after.Key != before.Key {
+			t.Errorf("the committee is %s, and was %s", shown(after), shown(before))
+		}
 	})
 }
 

@@ -3,7 +3,7 @@
 //
 // # What a node keeps
 //
-// While it takes part in such a network, a node keeps what it needs to go on in one file (Keeper): its key, the service's key and the epochs' secrets, sealed to its
+// While it takes part in such a network, a node keeps what it needs to go on in one file (Keeper): its key, the service's key, the epochs' secrets and the packages of its seats, sealed to its
 // code and its machine (attest.Seal). The file is written when one of these changes, never for a transaction, and removed when the setting is turned
 // off, or when the node leaves. A node that joins under a new key removes the file of the old one first, so an identity that was replaced is gone.
 //

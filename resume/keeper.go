@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/internal/signal"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/rotation"
+	"github.com/cocoframework/coco/keys/seats"
 	"github.com/cocoframework/coco/peer"
 )
 
@@ -37,8 +38,9 @@ type Keeping struct {
 	Ring     *keys.Ring
 	Service  func() *channel.Service
 	Changed  *signal.Signal // fires when the network's own tables do
-	Allowed  func() bool    // whether the constitution allows it
-	Left     func() bool    // whether the node has left the network for good
+	Seats    func() seats.Kept
+	Allowed  func() bool // whether the constitution allows it
+	Left     func() bool // whether the node has left the network for good
 }
 
 // late is how often what is kept is compared with what the node holds, whether or not a table has changed: a secret may come late.
@@ -56,7 +58,7 @@ func (k *Keeper) Run(ctx context.Context, n Keeping) error {
 		if err != nil {
 			return err
 		}
-		k.Keep(ctx, n.Allowed(), &State{Network: n.Network, Service: service.Certificate().Raw, ServiceKey: serviceKey, Origin: n.Origin, Key: key}, n.Ring)
+		k.Keep(ctx, n.Allowed(), &State{Network: n.Network, Service: service.Certificate().Raw, ServiceKey: serviceKey, Origin: n.Origin, Key: key, Seats: n.Seats()}, n.Ring)
 		select {
 		case <-ctx.Done():
 			if n.Left() {
@@ -104,7 +106,7 @@ func (k *Keeper) Keep(ctx context.Context, allowed bool, now *State, ring *keys.
 	next.Secrets = ring.All()
 	if k.kept != nil {
 		next.Offers, next.View = k.kept.Offers, k.kept.View
-		if k.on && maps.Equal(next.Secrets, k.kept.Secrets) && string(next.Service) == string(k.kept.Service) && string(next.Key) == string(k.kept.Key) {
+		if k.on && maps.Equal(next.Secrets, k.kept.Secrets) && string(next.Service) == string(k.kept.Service) && string(next.Key) == string(k.kept.Key) && sameSeats(next.Seats, k.kept.Seats) {
 			return
 		}
 	}
@@ -115,6 +117,11 @@ func (k *Keeper) Keep(ctx context.Context, allowed bool, now *State, ring *keys.
 	if err := k.save(ctx, &next); err != nil {
 		k.Log.Error("this node cannot go on by itself after all nodes have stopped: what it needs is not sealed", logevent.SealingFailed.Attr(), "error", err)
 	}
+}
+
+// sameSeats compares packages: those of one committee do not change.
+func sameSeats(a, b seats.Kept) bool {
+	return a.Committee == b.Committee && len(a.Packages) == len(b.Packages)
 }
 
 // save keeps a state. k.mu is held.

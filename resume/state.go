@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/seats"
 	"github.com/cocoframework/coco/peer"
 )
 
@@ -34,6 +35,7 @@ type State struct {
 	Secrets    map[uint64]keys.Secret `cbor:"7,keyasint"` // of the epochs
 	Offers     []peer.Secret          `cbor:"8,keyasint"` // of epochs that may have been announced since
 	View       uint64                 `cbor:"9,keyasint"` // of the last generation that the node has promised to
+	Seats      seats.Kept             `cbor:"10,keyasint"`
 }
 
 var limits = canon.Limits{Bytes: 64 << 20, Elements: 1 << 17, Pairs: 1 << 20}

@@ -18,6 +18,8 @@ type Machine struct {
 	part *part    // in the ceremony that runs; nil if none does
 	held packages // of the committee in force
 
+	restored packages // of an earlier life, until the committee in force is known
+
 	ticks   int                 // that have passed
 	given   map[coco.NodeID]int // at which of them a node was first given parts in the archive of held's committee
 	opening *opening            // of that archive, on the node that leads
@@ -81,6 +83,7 @@ func (m *Machine) learn(s State, out *Output) {
 	if m.part != nil && (s.Running == nil || s.Running.Number != m.part.number) {
 		m.end(s)
 	}
+	m.adopt(s)
 	if m.held.committee != 0 && (s.Newest == nil || s.Newest.Number != m.held.committee) {
 		m.held.wipe()
 	}
