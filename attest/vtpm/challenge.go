@@ -68,45 +68,50 @@ func KeyName(public []byte) (string, error) {
 }
 
 // Challenge is the way to learn that an attestation key is in the TPM whose endorsement key (EK) one knows: a secret is encrypted so that only that TPM can open
-// it, and only while it holds a key of that name (TPM 2.0 library, part 1, "Credential Protection").
-type Challenge struct {
-	// Blob and Seed are for the TPM: TPM2_ActivateCredential.
-	Blob, Seed []byte
-	name       string
-	secret     []byte
+// it, and only while it holds a key of that name (TPM 2.0 library, part 1, "Credential Protection"). Blob and Seed are for TPM2_ActivateCredential.
+type Challenge struct{ Blob, Seed []byte }
+
+// Secret is what the challenger keeps: the value that a challenge holds, and the name of the key that it is about. Whoever has it can answer without a TPM.
+type Secret struct {
+	Key   string
+	Value []byte
 }
 
 // NewChallenge makes a challenge for an endorsement key and an attestation key, each a TPMT_PUBLIC. Whose the endorsement key is, CheckEndorsement says. The error wraps coco.ErrInvalid.
-func NewChallenge(random io.Reader, endorsement, attestation []byte) (*Challenge, error) {
+func NewChallenge(random io.Reader, endorsement, attestation []byte) (Challenge, Secret, error) {
+	fail := func(err error) (Challenge, Secret, error) {
+		return Challenge{}, Secret{}, fmt.Errorf("%w: %w", coco.ErrInvalid, err)
+	}
 	ek, err := parsePublic(endorsement)
 	if err != nil {
-		return nil, fmt.Errorf("%w: endorsement key: %w", coco.ErrInvalid, err)
+		return fail(fmt.Errorf("endorsement key: %w", err))
 	}
 	if a := ek.ObjectAttributes; !a.FixedTPM || !a.Restricted || !a.Decrypt || a.SignEncrypt {
-		return nil, fmt.Errorf("%w: endorsement key: expected a restricted decryption key that cannot leave its TPM", coco.ErrInvalid)
+		return fail(errors.New("endorsement key: expected a restricted decryption key that cannot leave its TPM"))
 	}
 	_, name, err := attestationKey(attestation)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", coco.ErrInvalid, err)
+		return fail(err)
 	}
 	to, err := tpm2.ImportEncapsulationKey(ek)
 	if err != nil {
-		return nil, fmt.Errorf("%w: endorsement key: %w", coco.ErrInvalid, err)
+		return fail(fmt.Errorf("endorsement key: %w", err))
 	}
-	c := &Challenge{name: hex.EncodeToString(name), secret: make([]byte, 32)}
-	if _, err := io.ReadFull(random, c.secret); err != nil {
-		return nil, err
+	s := Secret{Key: hex.EncodeToString(name), Value: make([]byte, 32)}
+	if _, err := io.ReadFull(random, s.Value); err != nil {
+		return Challenge{}, Secret{}, err
 	}
-	c.Blob, c.Seed, err = tpm2.CreateCredential(random, to, name, c.secret)
-	return c, err
+	var c Challenge
+	c.Blob, c.Seed, err = tpm2.CreateCredential(random, to, name, s.Value)
+	return c, s, err
 }
 
-// Answer checks what the TPM has opened, and returns the attestation key's name. The error wraps attest.ErrQuote.
-func (c *Challenge) Answer(secret []byte) (name string, err error) {
-	if subtle.ConstantTimeCompare(secret, c.secret) != 1 {
-		return "", fmt.Errorf("%w: %s: the TPM has not opened the challenge: the attestation key is not in it, or another TPM has answered", attest.ErrQuote, PlatformTPM)
+// Check checks what a TPM has opened: then the key is in it. The error wraps attest.ErrQuote.
+func (s Secret) Check(answer []byte) error {
+	if len(s.Value) != 32 || subtle.ConstantTimeCompare(answer, s.Value) != 1 {
+		return fmt.Errorf("%w: %s: the TPM has not opened the challenge: the attestation key is not in it, or another TPM has answered", attest.ErrQuote, PlatformTPM)
 	}
-	return c.name, nil
+	return nil
 }
 
 // sanExtension is critical in certificates of endorsement keys and names the TPM's model, which Go does not read.

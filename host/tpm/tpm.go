@@ -195,35 +195,12 @@ func (d *Device) registers() ([][]byte, error) {
 
 // hcl reads the report that the paravisor has put into the vTPM.
 func (d *Device) hcl() ([]byte, error) {
-	read, err := tpm2.NVReadPublic{NVIndex: azureReport}.Execute(d.tpm)
+	report, err := d.stored(azureReport)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the TPM has no HCL report at %#x: this is no Azure confidential VM: %w", coco.ErrNotFound, uint32(azureReport), err)
 	}
-	pub, err := read.NVPublic.Contents()
-	if err != nil {
-		return nil, fmt.Errorf("HCL report: %w", err)
-	}
-	var report []byte
-	for len(report) < int(pub.DataSize) {
-		n := min(nvBlock, int(pub.DataSize)-len(report))
-		part, err := tpm2.NVRead{
-			AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Name: tpm2.HandleName(tpm2.TPMRHOwner), Auth: tpm2.PasswordAuth(nil)},
-			NVIndex:    tpm2.NamedHandle{Handle: azureReport, Name: read.NVName},
-			Size:       uint16(n), Offset: uint16(len(report)),
-		}.Execute(d.tpm)
-		if err != nil {
-			return nil, fmt.Errorf("HCL report: %w", err)
-		}
-		if len(part.Data.Buffer) == 0 {
-			return nil, fmt.Errorf("HCL report: it ends after %d of %d bytes", len(report), pub.DataSize)
-		}
-		report = append(report, part.Data.Buffer...)
-	}
 	return report, nil
 }
-
-// nvBlock is what every TPM reads at once.
-const nvBlock = 512
 
 // Endorsement returns the public part (TPMT_PUBLIC) of the TPM's endorsement key, by the TCG's template for RSA 2048, which is what vendors certify.
 func (d *Device) Endorsement() ([]byte, error) {

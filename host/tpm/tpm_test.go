@@ -173,36 +173,39 @@ func TestChallengeShowsThatTheKeyIsInTheTPM(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := vtpm.NewChallenge(rand.Reader, ek, d.Key())
+	c, want, err := vtpm.NewChallenge(rand.Reader, ek, d.Key())
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, err := d.Answer(c.Blob, c.Seed)
+	answer, err := d.Answer(c.Blob, c.Seed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := vtpm.KeyName(d.Key())
+	name, err := vtpm.KeyName(d.Key())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if name, err := c.Answer(secret); err != nil || name != want {
-		t.Errorf("found %s, %v, expected %s", name, err, want)
+	if err := want.Check(answer); err != nil || want.Key != name {
+		t.Errorf("found %s, %v, expected %s", want.Key, err, name)
 	}
-	secret[0] ^= 1
-	if _, err := c.Answer(secret); !errors.Is(err, attest.ErrQuote) {
+	answer[0] ^= 1
+	if err := want.Check(answer); !errors.Is(err, attest.ErrQuote) {
 		t.Errorf("another secret: %v", err)
+	}
+	if err := (vtpm.Secret{}).Check(nil); !errors.Is(err, attest.ErrQuote) {
+		t.Errorf("no secret: %v", err)
 	}
 	if _, err := other.Answer(c.Blob, c.Seed); err == nil {
 		t.Error("another TPM opens the challenge")
 	}
-	foreign, err := vtpm.NewChallenge(rand.Reader, ek, other.Key())
+	foreign, _, err := vtpm.NewChallenge(rand.Reader, ek, other.Key())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Answer(foreign.Blob, foreign.Seed); err == nil {
 		t.Error("the TPM opens a challenge for a key that is not in it")
 	}
-	if _, err := vtpm.NewChallenge(rand.Reader, ek, ek); !errors.Is(err, coco.ErrInvalid) {
+	if _, _, err := vtpm.NewChallenge(rand.Reader, ek, ek); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("a key that decrypts as attestation key: %v", err)
 	}
 }

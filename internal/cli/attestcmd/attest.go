@@ -34,7 +34,7 @@ func Command(c *cli.App) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.showCommand(), a.verifyCommand(), collateralcmd.Command(c))
+	cmd.AddCommand(a.showCommand(), a.verifyCommand(), a.tpmCommand(), collateralcmd.Command(c))
 	return cmd
 }
 
