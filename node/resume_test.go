@@ -174,7 +174,7 @@ func TestTheCommitteeOutlivesALossOfPower(t *testing.T) {
 		n.governs()
 		acked := n.underLoad(time.Second).end()
 		before := n.committee(0, wire.Keys{}, 30*time.Second)
-		time.Sleep(15 * time.Second)
+		time.Sleep(2 * time.Second)
 		if got := n.metric(0, "is_sealed"); got != 1 {
 			t.Errorf("coco_is_sealed is %d", got)
 		}
@@ -277,6 +277,7 @@ func TestOneRolledBackDiskLosesNothing(t *testing.T) {
 }
 
 func TestOneLostNodeOfFiveIsDoneWithout(t *testing.T) {
+	long(t)
 	for lost := range 5 {
 		t.Run(hostName(lost), func(t *testing.T) {
 			simulateUnattended(t, 5, func(t *testing.T, n *network) {
@@ -295,6 +296,7 @@ func TestOneLostNodeOfFiveIsDoneWithout(t *testing.T) {
 }
 
 func TestAPartitionLeavesAtMostOneNetwork(t *testing.T) {
+	long(t)
 	for _, c := range []struct {
 		cut  []int
 		open bool // the others go on
@@ -366,6 +368,7 @@ func TestACrashAtEveryStepLeavesANetworkThatGoesOn(t *testing.T) {
 
 // A host starts a node twice, from one disk: nothing is lost, and there is one network.
 func TestANodeThatIsStartedTwiceMakesNoSecondNetwork(t *testing.T) {
+	long(t)
 	for _, members := range []int{3, 5} {
 		t.Run(fmt.Sprint(members), func(t *testing.T) {
 			simulateUnattended(t, members, func(t *testing.T, n *network) {

@@ -43,8 +43,9 @@ type Keeping struct {
 	Left     func() bool // whether the node has left the network for good
 }
 
-// late is how often what is kept is compared with what the node holds, whether or not a table has changed: a secret may come late.
-const late = 10 * time.Second
+// late is how often what is kept is compared with what the node holds, whether or not a table has changed: secrets and packages come a moment later. What is lost
+// if all nodes stop before that: a committee whose packages nobody has kept gives its key to no other one.
+const late = time.Second
 
 // Run keeps a node's state until ctx ends.
 func (k *Keeper) Run(ctx context.Context, n Keeping) error {
