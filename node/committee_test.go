@@ -92,11 +92,8 @@ func TestANetworkMakesACommitteeAndReplacesIt(t *testing.T) {
 		acked := n.busy(time.Second)
 
 		// A vote shares the same key anew.
-		refreshed := first
-		if false {
-			n.decide(action.Action{Kind: action.Rotate})
-			refreshed = n.committee(0, first, 15*time.Second)
-		}
+		n.decide(action.Action{Kind: action.Refresh})
+		refreshed := n.committee(0, first, 15*time.Second)
 		if refreshed.Key != first.Key || live(refreshed) != everyMember {
 			t.Errorf("after a vote to refresh: %s", shown(refreshed))
 		}
