@@ -3,6 +3,7 @@ package ceremony
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/cocoframework/coco"
@@ -21,7 +22,7 @@ type Needed struct {
 	Number  uint64
 	Cause   table.CeremonyCause
 	Session dkg.Session
-	// Acting are the nodes that may act for the receivers, in their order: a member's own one with the smallest id where there is one, and nodes that were silent in the attempt before
+	// Acting are the nodes that may act for the receivers, in their order: a member's own one with the smallest id where there is one, and nodes that were silent in the attempts before
 	// only where there is no other. Whoever begins the ceremony may name other trusted ones.
 	Acting []coco.NodeID
 	// Dealing are the nodes that acted for the dealers of a resharing.
@@ -78,7 +79,11 @@ func Need(r store.Reader) (*Needed, error) {
 			n.Dealing = append(n.Dealing, s.Node)
 		}
 	}
-	n.Acting = nodes.act(n.Session.Receivers, last)
+	silent, err := blamed(r, last, nodes)
+	if err != nil {
+		return nil, err
+	}
+	n.Acting = nodes.act(n.Session.Receivers, silent)
 	return n, nil
 }
 
@@ -119,21 +124,15 @@ func (n nodes) own(id coco.NodeID, actor coco.ActorID) bool {
 	return ok && x.owner == actor
 }
 
-// act chooses who acts for receivers. Blame is the ceremony before: if it failed, nodes that it names act only where there is no other.
-func (n nodes) act(receivers []coco.ActorID, blame table.CeremonyRecord) []coco.NodeID {
-	silent := blamed(blame)
-	var good, own nodes
-	for _, x := range n {
-		if !silent[x.id] {
-			good = append(good, x)
-		}
-	}
+// act chooses who acts for receivers. Nodes that are to blame act only where there is no other.
+func (n nodes) act(receivers []coco.ActorID, blamed map[coco.NodeID]bool) []coco.NodeID {
+	good := n.without(blamed)
 	if len(good) == 0 {
 		good = n
 	}
 	acting := make([]coco.NodeID, len(receivers))
 	for i, actor := range receivers {
-		own = slices.DeleteFunc(slices.Clone(good), func(x nodeOf) bool { return x.owner != actor })
+		own := slices.DeleteFunc(slices.Clone(good), func(x nodeOf) bool { return x.owner != actor })
 		if len(own) > 0 {
 			acting[i] = own[0].id
 		} else if len(good) > 0 {
@@ -143,12 +142,37 @@ func (n nodes) act(receivers []coco.ActorID, blame table.CeremonyRecord) []coco.
 	return acting
 }
 
-// blamed returns the nodes that acted for those that a failed ceremony names.
-func blamed(c table.CeremonyRecord) map[coco.NodeID]bool {
+func (n nodes) without(these map[coco.NodeID]bool) nodes {
+	return slices.DeleteFunc(slices.Clone(n), func(x nodeOf) bool { return these[x.id] })
+}
+
+// maxBlamed is how many ceremonies that failed one after the other are looked back on.
+const maxBlamed = 64
+
+// blamed returns the nodes that ceremonies which failed one after the other name, the newest first, for as long as another trusted node is left. If the newest alone counted,
+// two nodes that are silent in turn, also of one member, would let every ceremony fail.
+func blamed(r store.Reader, newest table.CeremonyRecord, nodes nodes) (map[coco.NodeID]bool, error) {
 	out := map[coco.NodeID]bool{}
-	if c.State != table.CeremonyFailed {
-		return out
+	for c, n := newest, 0; c.State == table.CeremonyFailed && n < maxBlamed; n++ {
+		more := blames(c)
+		maps.Copy(more, out)
+		if len(nodes.without(more)) == 0 {
+			break
+		}
+		if out = more; c.Number == 1 {
+			break
+		}
+		var err error
+		if c, err = table.Ceremony(r, c.Number-1); err != nil {
+			return nil, err
+		}
 	}
+	return out, nil
+}
+
+// blames returns the nodes that acted for those whom a failed ceremony names.
+func blames(c table.CeremonyRecord) map[coco.NodeID]bool {
+	out := map[coco.NodeID]bool{}
 	add := func(actors []coco.ActorID, acting []coco.NodeID, actor coco.ActorID) {
 		if i := slices.Index(actors, actor); i >= 0 && i < len(acting) {
 			out[acting[i]] = true
