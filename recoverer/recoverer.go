@@ -11,7 +11,8 @@
 //	GET  /recovery/request     what a member needs for its release, with evidence that the key to release to is this enclave's
 //	POST /recovery/releases    a release; one that is wrong is named, and changes nothing
 //
-// No caller is identified: a release proves itself, and is of use to this enclave alone. What else is told is public, as the ledger is.
+// No caller is identified: a release proves itself, and is of use to this enclave alone. What else is told is public, as the ledger is. Strangers share what there is:
+// connections, quotes and checks of releases at a time are bounded, and whoever has most connections loses one.
 //
 // Trust: enclave
 package recoverer
@@ -52,6 +53,7 @@ type Recoverer struct {
 	cfg      Config
 	identity *channel.Identity
 	posts    chan struct{} // a token for each release that is being checked
+	quotes   chan struct{} // a token for each quote that is being made for a stranger
 
 	mu          sync.Mutex
 	state       wire.Recovery              // under mu; what does not follow from round
@@ -60,8 +62,11 @@ type Recoverer struct {
 	evidence    attest.Evidence            // under mu; of round's request
 }
 
-// maxPosts is how many releases are checked at a time.
-const maxPosts = 4
+// maxPosts is how many releases are checked at a time, and maxQuotes how many quotes are made for those who ask for evidence: a TEE's device makes few in a second.
+const (
+	maxPosts  = 4
+	maxQuotes = 4
+)
 
 // New returns a recoverer, in the state verifying.
 func New(cfg Config) (*Recoverer, error) {
@@ -69,7 +74,7 @@ func New(cfg Config) (*Recoverer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Recoverer{cfg: cfg, identity: id, posts: make(chan struct{}, maxPosts)}
+	r := &Recoverer{cfg: cfg, identity: id, posts: make(chan struct{}, maxPosts), quotes: make(chan struct{}, maxQuotes)}
 	r.state = wire.Recovery{State: wire.RecoveryVerifying, Members: []wire.RecoveryMember{}}
 	return r, nil
 }
@@ -199,8 +204,20 @@ func (r *Recoverer) submit(ctx context.Context, body wire.RecoveryRelease) (wire
 	return s, nil
 }
 
-// Bounds of a request.
+// prove returns evidence that connections end in this enclave. The error is coco.ErrBusy if too many ask for it.
+func (r *Recoverer) prove(ctx context.Context, nonce []byte) (attest.Evidence, error) {
+	select {
+	case r.quotes <- struct{}{}:
+		defer func() { <-r.quotes }()
+	default:
+		return attest.Evidence{}, fmt.Errorf("%w: too many clients ask for evidence at a time", coco.ErrBusy)
+	}
+	return attest.Quote(ctx, r.cfg.Quoter, contextClient, r.identity.PublicKey(), nonce)
+}
+
+// Bounds of strangers. There is one request at a time on a connection.
 const (
+	maxConns  = 256
 	maxBody   = 64 << 10
 	patience  = 30 * time.Second
 	maxHeader = 16 << 10
@@ -213,7 +230,9 @@ func (r *Recoverer) Serve(ctx context.Context, ln net.Listener) error {
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-	err := server.Serve(tls.NewListener(ln, channel.ClientServerConfig(r.identity, nil)))
+	config := channel.ClientServerConfig(r.identity, nil)
+	config.NextProtos = []string{"http/1.1"} // by HTTP/2 a connection has hundreds of requests at a time
+	err := server.Serve(tls.NewListener(&bounded{Listener: ln, max: maxConns}, config))
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

@@ -9,7 +9,6 @@ import (
 	"net/http"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/wire"
 	"github.com/cocoframework/coco/wire/problem"
@@ -32,7 +31,7 @@ func (r *Recoverer) routes() http.Handler {
 			fail(w, fmt.Errorf("%w: nonce: expected %d to %d bytes in hexadecimal", coco.ErrInvalid, minNonce, maxNonce))
 			return
 		}
-		ev, err := attest.Quote(rq.Context(), r.cfg.Quoter, contextClient, r.identity.PublicKey(), nonce)
+		ev, err := r.prove(rq.Context(), nonce)
 		answer(w, wire.Evidence{Platform: ev.Platform, Quote: ev.Quote, Key: r.identity.PublicKey(), Nonce: hex.EncodeToString(nonce)}, err)
 	})
 	mux.HandleFunc("GET /recovery", func(w http.ResponseWriter, _ *http.Request) { answer(w, r.State(), nil) })
