@@ -15,7 +15,7 @@ const grantContext = "coco epoch grant v1"
 //
 //	"coco epoch grant v1" ‖ 0x00 ‖ network ‖ epoch u64be
 //
-// where network is SHA-256 of the service's public key.
+// where network is SHA-256 of the first service's public key.
 func GrantEpoch(network coco.Digest, epoch uint64, secret Secret, to []byte) ([]byte, error) {
 	r := batch.ReadingOf(epoch, secret)
 	defer clear(r[:])

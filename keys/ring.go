@@ -9,7 +9,7 @@ import (
 	"github.com/cocoframework/coco/batch"
 )
 
-// Ring holds the epochs' secrets that a node knows, in the enclave's memory only, and says under which
+// Ring holds the epochs' secrets that a node knows, in the enclave's memory, and says under which
 // epoch new batches are sealed. It is safe for concurrent use.
 type Ring struct {
 	mu      sync.RWMutex

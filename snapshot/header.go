@@ -18,7 +18,7 @@ const Version = 1
 // Header says which state a snapshot holds and how a node goes on from there.
 type Header struct {
 	Version uint64      `cbor:"1,keyasint"` // set by Write
-	Network coco.Digest `cbor:"2,keyasint"` // SHA-256 of the service's public key
+	Network coco.Digest `cbor:"2,keyasint"` // SHA-256 of the first service's public key
 	Epoch   uint64      `cbor:"3,keyasint"` // whose secret the key derives from
 
 	Index uint64      `cbor:"4,keyasint"` // of the batch that the state ends with

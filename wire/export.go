@@ -34,7 +34,7 @@ type ExportedThing struct {
 
 // EpochGrants is the file of `coco ledger grant`: what an auditor reads the batches of some epochs with, encrypted to its key.
 type EpochGrants struct {
-	Network coco.Digest  `json:"network"` // SHA-256 of the service's public key
+	Network coco.Digest  `json:"network"` // SHA-256 of the first service's public key
 	Name    string       `json:"name"`    // of the network, for people
 	To      []byte       `json:"to"`      // the auditor's public encryption key
 	Epochs  []EpochGrant `json:"epochs"`

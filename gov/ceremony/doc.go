@@ -14,7 +14,8 @@
 //
 // A receiver's statements come from one node, which the ceremony's record names: a trusted one of the member itself, or, if it has none or those were silent in the
 // attempts before, which failed one after the other, a trusted one of another. In a resharing the dealers' statements come from the nodes that acted for the old seats. A node keeps a package
-// only if it is its own organisation's. So a seat is held while its node is the actor's own and trusted: a trusted node that restarts is another node.
+// only if it is its own organisation's. So a seat is held while its node is the actor's own and trusted: a node
+// that restarts is another one, or has kept its packages sealed (package resume).
 //
 // # When a ceremony is needed, and which
 //

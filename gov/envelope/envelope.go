@@ -56,7 +56,7 @@ const (
 
 // Proposal asks for changes.
 type Proposal struct {
-	// Audience is the SHA-256 of the service's public key (SPKI) in DER form: one network, for ever.
+	// Audience is the SHA-256 of the first service's public key (SPKI) in DER form: one network, for ever.
 	Audience coco.Digest `cbor:"1,keyasint"`
 	Time     uint64      `cbor:"2,keyasint"` // of signing, in milliseconds since 1970
 	Expires  uint64      `cbor:"3,keyasint"` // when voting ends, later than Time
@@ -167,7 +167,7 @@ func (b Ballot) check() error {
 func checkStamp(audience coco.Digest, time uint64, nonce []byte) error {
 	switch {
 	case audience == (coco.Digest{}):
-		return errors.New("it names no audience; expected the SHA-256 of the service's public key (SPKI)")
+		return errors.New("it names no audience; expected the SHA-256 of the first service's public key (SPKI)")
 	case time == 0 || time >= maxTime:
 		return fmt.Errorf("signed at %d, expected milliseconds since 1970", time)
 	case len(nonce) != NonceBytes:

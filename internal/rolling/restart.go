@@ -141,7 +141,7 @@ func serves(s *wire.Status) bool {
 	return s != nil && s.Role != "joining" && (s.Voter || s.Learns) && s.Problem == ""
 }
 
-// spared reports whether another node may be restarted: this one serves, and the committee is whole. A package is in its node's memory only, so nodes that restart faster than
+// spared reports whether another node may be restarted: this one serves, and the committee is whole. A node that restarts comes back without its package, so nodes that restart faster than
 // committees are made would leave fewer packages than the threshold.
 func spared(s *wire.Status) bool {
 	return serves(s) && (s.Keys == nil || s.Keys.Whole)

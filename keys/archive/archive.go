@@ -59,7 +59,7 @@ const (
 
 // Of is the committee that something is sealed to.
 type Of struct {
-	Network      coco.Digest // SHA-256 of the service's public key
+	Network      coco.Digest // SHA-256 of the first service's public key
 	Committee    uint64      // its number, from 1 on
 	Key          uint64      // the version of its key
 	Constitution coco.Digest // that is in force in the transaction

@@ -20,7 +20,7 @@ type Place struct {
 	Actor coco.ActorID
 }
 
-// DealtOf is Place.Of for a committee that one enclave has dealt: SHA-256 of the service's public key ‖ the committee's number u64.
+// DealtOf is Place.Of for a committee that one enclave has dealt: SHA-256 of the first service's public key ‖ the committee's number u64.
 func DealtOf(network coco.Digest, number uint64) []byte {
 	return binary.BigEndian.AppendUint64(slices.Clone(network[:]), number)
 }

@@ -32,7 +32,7 @@ const maxWindow = 1 << 32
 
 // Session is what all parties agree on before a ceremony begins. Everything that they prove or encrypt is bound to its digest.
 type Session struct {
-	Network   coco.Digest    `cbor:"1,keyasint"`           // SHA-256 of the service's public key
+	Network   coco.Digest    `cbor:"1,keyasint"`           // SHA-256 of the first service's public key
 	Version   uint64         `cbor:"2,keyasint"`           // of the key that the ceremony makes, from 1 on
 	Attempt   uint64         `cbor:"3,keyasint"`           // tells the ceremonies for this version apart
 	Receivers []coco.ActorID `cbor:"4,keyasint"`           // whose shares are made, in order of their ids; the first has number 1

@@ -29,7 +29,7 @@ import (
 
 // Point is where a ledger ends from which a network is to go on. Its batches' signatures and its decisions were checked before.
 type Point struct {
-	Network coco.Digest `cbor:"1,keyasint"` // SHA-256 of the service's public key
+	Network coco.Digest `cbor:"1,keyasint"` // SHA-256 of the first service's public key
 	View    uint64      `cbor:"2,keyasint"` // of the last transaction
 	Seqno   uint64      `cbor:"3,keyasint"` // of the last transaction
 	Index   uint64      `cbor:"4,keyasint"` // of its batch

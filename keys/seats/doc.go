@@ -16,8 +16,9 @@
 // whose committee replaces the one that the archive is sealed to, and once in Window ticks.
 //
 // Machine is a pure machine, as that of package rotation: no clock, no goroutine, no network, no log. A step has an input and the committed state, and
-// returns messages, statements for the ledger, and what an operator should hear of. Everything durable is in the ledger; what a
-// machine keeps to itself is lost with its node, and the network makes another committee.
+// returns messages, statements for the ledger, and what an operator should hear of. Everything durable is in the ledger, and what a
+// machine keeps to itself is lost with its node: the network makes another committee. Where the constitution has nodes go on by themselves after all have stopped, its
+// node keeps the packages sealed (Kept, Restore).
 //
 // Trust: enclave
 package seats

@@ -170,7 +170,7 @@ func (a *app) showIdentity(id *reach.Identity, warnings []string) {
 	}
 	p.Printf("\n")
 	p.Table(summary(id))
-	p.Printf("\n  digest      %s\n  network id  %s (SHA-256 of the service's key)\n\n", id.Constitution, id.ID)
+	p.Printf("\n  digest      %s\n  network id  %s (SHA-256 of its first service's key)\n\n", id.Constitution, id.ID)
 	for _, n := range id.Peers {
 		if n.Error != "" {
 			p.Printf("  %s %s\n", p.Red("✗"), n.Error)
