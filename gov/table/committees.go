@@ -269,7 +269,7 @@ func NewestCommittee(r store.Reader) (CommitteeRecord, bool, error) {
 
 // decodeKeys reads a row whose lists have an element for each member.
 func decodeKeys[T any](table string, b []byte, limit int) (v T, err error) {
-	if err := canon.Unmarshal(b, &v, canon.Limits{Bytes: limit, Elements: 2 * keys.MaxMembers}); err != nil {
+	if err := canon.Unmarshal(b, &v, canon.Limits{Bytes: limit, Elements: 3 * keys.MaxMembers}); err != nil {
 		return v, fmt.Errorf("%w: %s: %w", coco.ErrCorrupt, table, err)
 	}
 	return v, nil

@@ -50,7 +50,9 @@ func TestRowsOfTheLargestCommitteeCanBeRead(t *testing.T) {
 	}
 	ceremony := table.CeremonyRecord{
 		Session: dkg.Session{Receivers: ids, Old: &dkg.Old{Holders: ids, Commitment: points}}, Acting: make([]coco.NodeID, n), Dealing: make([]coco.NodeID, n),
-		Faults: make([]table.CeremonyFault, 2*n),
+	}
+	for range 3 * n { // each dealer once, and each receiver for what it judged and for its silence
+		ceremony.Faults = append(ceremony.Faults, table.CeremonyFault{Phase: dkg.Confirming, Code: dkg.BadDealing})
 	}
 	if _, err := table.DecodeCeremony(encoded(t, ceremony)); err != nil {
 		t.Error(err)

@@ -289,9 +289,10 @@ func (c *Ceremony) verdict(s *Verdict) error {
 	for i, d := range s.Disputes {
 		if wrong[i] {
 			c.disqualify(d.Dealer, WrongBox)
-		} else {
-			c.faults = append(c.faults, Fault{c.phase, c.session.Receivers[s.Receiver-1], Unfounded})
 		}
+	}
+	if slices.Contains(wrong, false) { // once, or receivers that dispute everything make more faults than a ceremony's record has room for
+		c.faults = append(c.faults, Fault{c.phase, c.session.Receivers[s.Receiver-1], Unfounded})
 	}
 	return nil
 }

@@ -303,19 +303,22 @@ func TestAWrongDealerIsNamedAndItsDealingIsNoPartOfTheKey(t *testing.T) {
 	}
 }
 
-// Whoever disputes a right box is named, and the dealer is not.
+// Whoever disputes right boxes is named, once, and the dealers are not.
 func TestNobodyIsDisqualifiedByAnUnfoundedDispute(t *testing.T) {
 	w := begin(t, session(3, 2), nil)
 	w.change = func(s Statement) Statement {
 		if v, ok := s.(*Verdict); ok && v.Receiver == 1 {
-			p := w.parties[0]
-			d := w.c.dealer(2)
-			shared := ristretto.Group.NewElement().Mul(d.key, p.opening)
-			return &Verdict{Receiver: 1, Disputes: []Dispute{{
-				Dealer: 2, Shared: ristretto.Encode(shared),
-				Proof: context(contextDispute, p.session, 2, 1).Equality(p.opening,
-					ristretto.Pair{Base: ristretto.Group.Generator(), Power: w.c.receiver(1).key}, ristretto.Pair{Base: d.key, Power: shared}),
-			}}}
+			p, all := w.parties[0], &Verdict{Receiver: 1}
+			for _, dealer := range []uint32{2, 3} {
+				d := w.c.dealer(dealer)
+				shared := ristretto.Group.NewElement().Mul(d.key, p.opening)
+				all.Disputes = append(all.Disputes, Dispute{
+					Dealer: dealer, Shared: ristretto.Encode(shared),
+					Proof: context(contextDispute, p.session, dealer, 1).Equality(p.opening,
+						ristretto.Pair{Base: ristretto.Group.Generator(), Power: w.c.receiver(1).key}, ristretto.Pair{Base: d.key, Power: shared}),
+				})
+			}
+			return all
 		}
 		return s
 	}
