@@ -251,7 +251,11 @@ func (d *Driver) install(ctx context.Context, st seats.Install) error {
 	if st.Archive == nil {
 		past.Epochs = d.cfg.Secrets() // what the old archive would have opened
 	} else {
-		defer clear(st.Archive[:])
+		defer func() {
+			if ctx.Err() == nil { // the executor may seal it still, and a secret that is wiped in its hands would be sealed as zeros
+				clear(st.Archive[:])
+			}
+		}()
 	}
 	_, err := d.cfg.Replica.Do(ctx, func(tx *store.Tx) ([]byte, error) {
 		secret, err := d.book.Install(tx, past)
