@@ -8,6 +8,7 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys/rotation"
@@ -113,11 +114,22 @@ func (n *node) reopen(ctx context.Context) error {
 	return n.leftBehind("the nodes that went on together have no leader")
 }
 
+// inForce returns the version of the constitution in force, and its canonical form; zero before the tables have one.
+func (n *node) inForce() (uint64, []byte) {
+	s := n.state.store.Snapshot()
+	defer s.Release()
+	rec, err := table.Version(s, table.LastVersion(s))
+	if err != nil {
+		return 0, nil
+	}
+	return rec.Version, rec.Core
+}
+
 // keep keeps what this node needs to resume, until it ends.
 func (n *node) keep(ctx context.Context) error {
 	return n.resumed.keeper.Run(ctx, resume.Keeping{
 		Clock: n.cfg.Host.Clock, Identity: n.self.Identity, Origin: n.network.Origin, Network: n.networkID(), Ring: n.state.keys, Service: n.certificates.Service,
-		Seats: n.ceremonies.Kept, Changed: n.decided.changed, Allowed: func() bool { return n.decided.constitution.Load().Recovery.Unattended == constitution.Yes },
+		Seats: n.ceremonies.Kept, Changed: n.decided.changed, Decided: n.inForce, Allowed: func() bool { return n.decided.constitution.Load().Recovery.Unattended == constitution.Yes },
 		Left: func() bool { return n.progress.stage() == retired },
 	})
 }

@@ -39,8 +39,9 @@ type Keeping struct {
 	Service  func() *channel.Service
 	Changed  *signal.Signal // fires when the network's own tables do
 	Seats    func() seats.Kept
-	Allowed  func() bool // whether the constitution allows it
-	Left     func() bool // whether the node has left the network for good
+	Decided  func() (version uint64, canonical []byte) // the constitution in force
+	Allowed  func() bool                               // whether it allows that a state is kept
+	Left     func() bool                               // whether the node has left the network for good
 }
 
 // late is how often what is kept is compared with what the node holds, whether or not a table has changed: secrets and packages come a moment later. What is lost
@@ -59,7 +60,9 @@ func (k *Keeper) Run(ctx context.Context, n Keeping) error {
 		if err != nil {
 			return err
 		}
-		k.Keep(ctx, n.Allowed(), &State{Network: n.Network, Service: service.Certificate().Raw, ServiceKey: serviceKey, Origin: n.Origin, Key: key, Seats: n.Seats()}, n.Ring)
+		now := &State{Network: n.Network, Service: service.Certificate().Raw, ServiceKey: serviceKey, Origin: n.Origin, Key: key, Seats: n.Seats()}
+		now.Decided, now.Constitution = n.Decided()
+		k.Keep(ctx, n.Allowed(), now, n.Ring)
 		select {
 		case <-ctx.Done():
 			if n.Left() {
@@ -107,7 +110,11 @@ func (k *Keeper) Keep(ctx context.Context, allowed bool, now *State, ring *keys.
 	next.Secrets = ring.All()
 	if k.kept != nil {
 		next.Offers, next.View = k.kept.Offers, k.kept.View
-		if k.on && maps.Equal(next.Secrets, k.kept.Secrets) && string(next.Service) == string(k.kept.Service) && string(next.Key) == string(k.kept.Key) && sameSeats(next.Seats, k.kept.Seats) {
+		if next.Decided < k.kept.Decided { // the tables are behind, as after a start
+			next.Decided, next.Constitution = k.kept.Decided, k.kept.Constitution
+		}
+		if k.on && maps.Equal(next.Secrets, k.kept.Secrets) && string(next.Service) == string(k.kept.Service) && string(next.Key) == string(k.kept.Key) && sameSeats(next.Seats, k.kept.Seats) &&
+			next.Decided == k.kept.Decided {
 			return
 		}
 	}

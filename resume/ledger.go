@@ -20,6 +20,7 @@ import (
 // Ledger is what the ledger on a node's disk proves.
 type Ledger struct {
 	Constitution *constitution.Constitution
+	Decided      uint64         // the constitution's version
 	Service      []byte         // the service's certificate, DER
 	End          peer.ResumeEnd // of its last batch; what follows holds no transactions and is not signed
 	Nodes        map[coco.NodeID]string
@@ -39,7 +40,7 @@ func Read(ctx context.Context, disk host.Disk, dir string, service []byte, verif
 		return nil, fmt.Errorf("%w: recovery.unattended is %q in constitution %s", coco.ErrDenied, c.Recovery.Unattended, c.Digest().Short())
 	}
 	l := &Ledger{
-		Constitution: c, Service: auditor.ServiceCertificate(), Nodes: map[coco.NodeID]string{},
+		Constitution: c, Decided: table.LastVersion(auditor.Tables()), Service: auditor.ServiceCertificate(), Nodes: map[coco.NodeID]string{},
 		End: peer.ResumeEnd{View: seen.last.View, Index: seen.last.Index, Seqno: seen.last.Last()},
 	}
 	var trusted []table.NodeRecord

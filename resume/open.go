@@ -81,11 +81,15 @@ func (m Machine) Open(ctx context.Context) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	judge, err := state.judge(l)
+	if err != nil {
+		return nil, err
+	}
 	attestor := *m.Attestor
 	attestor.Identity = id
 	n.Attestor = &attestor
 	n.Process = New(Config{
-		Log: m.Log, Net: m.Host.Net, Clock: m.Host.Clock, Verifiers: m.Verifiers, Vault: m.Vault, State: state, Ledger: l, Identity: id, Evidence: attestor.Evidence,
+		Log: m.Log, Net: m.Host.Net, Clock: m.Host.Clock, Verifiers: m.Verifiers, Vault: m.Vault, State: state, Ledger: l, Constitution: judge, Identity: id, Evidence: attestor.Evidence,
 	})
 	return n, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/channel"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/peer"
 )
@@ -27,6 +28,8 @@ type Config struct {
 	Vault     Vault
 	State     *State // that it has kept; the process's from then on
 	Ledger    *Ledger
+	// Constitution says which code may take part.
+	Constitution *constitution.Constitution
 	// Identity is the node's, with a certificate that this process alone shows.
 	Identity *channel.Identity
 	// Evidence proves this process's code, for a connection.
@@ -94,13 +97,13 @@ func (p *Process) Answer(ctx context.Context, conn *channel.Conn, ask *peer.Resu
 	return told
 }
 
-// check checks that the far end of a connection runs code that the constitution lists.
+// check checks that the far end of a connection runs code that the newest constitution lists.
 func (p *Process) check(e attest.Evidence, conn *channel.Conn) error {
 	claims, err := p.cfg.Verifiers.Verify(e, p.cfg.Clock.Now())
 	if err != nil {
 		return err
 	}
-	return p.cfg.Ledger.Constitution.CheckEvidence(claims, conn.Peer().Key, conn.Binding())
+	return p.cfg.Constitution.CheckEvidence(claims, conn.Peer().Key, conn.Binding())
 }
 
 func (p *Process) answer(from peer.ResumeMember, ask *peer.ResumeAsk, check func() error) (peer.ResumeTold, error) {
@@ -118,11 +121,11 @@ func (p *Process) answer(from peer.ResumeMember, ask *peer.ResumeAsk, check func
 			p.running.Asked()
 		}
 	case peer.ResumePromise:
-		if err := p.promise(from.Node, ask); err != nil {
-			return told, err
-		}
 		if !slices.Contains(ask.Members, from) {
 			return told, fmt.Errorf("%w: node %s gathers a generation that it is not of", coco.ErrInvalid, from.Node.Short())
+		}
+		if err := p.promise(from.Node, ask); err != nil {
+			return told, err
 		}
 		told.View, told.Secrets, told.Offers = p.cfg.State.View, p.cfg.State.Secrets, p.cfg.State.Offers
 	case peer.ResumeBegin:

@@ -11,6 +11,8 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/govtest"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/mem"
 	"github.com/cocoframework/coco/keys"
@@ -153,6 +155,41 @@ func TestAKeeperWritesOnlyWhatHasChanged(t *testing.T) {
 	}
 }
 
+// A host may put an older ledger beside the state. The code that its constitution lists may have been removed since, because it gives secrets away.
+func TestTheNewestConstitutionSaysWhichCodeMayHaveTheState(t *testing.T) {
+	old, now := govtest.New(t).C, govtest.New(t).C
+	v, ring := vault(), keys.NewRing()
+	k := &Keeper{Vault: v, Log: slog.New(slog.DiscardHandler)}
+	keep := func(version uint64, c *constitution.Constitution) *State {
+		t.Helper()
+		k.Keep(t.Context(), true, &State{Decided: version, Constitution: c.Canonical()}, ring)
+		s, err := v.Load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	for name, c := range map[string]struct {
+		state *State
+		want  *constitution.Constitution
+	}{
+		"as old as the ledger":         {keep(1, old), old},
+		"the ledger was rolled back":   {keep(2, now), now},
+		"its tables are behind":        {keep(1, old), now},
+		"kept by a program of before":  {&State{}, old},
+		"older than the ledger":        {&State{Decided: 0, Constitution: now.Canonical()}, old},
+		"it is unreadable and ignored": {&State{Decided: 1, Constitution: []byte("?")}, old},
+	} {
+		got, err := c.state.judge(&Ledger{Constitution: old, Decided: 1})
+		if err != nil || got.Digest() != c.want.Digest() {
+			t.Errorf("%s: another constitution says it (%v)", name, err)
+		}
+	}
+	if _, err := (&State{Decided: 2, Constitution: []byte("?")}).judge(&Ledger{Constitution: old, Decided: 1}); err == nil {
+		t.Error("a constitution that does not decode counts")
+	}
+}
+
 func waiting(id byte, end peer.ResumeEnd, trusted ...byte) met {
 	m := met{member: peer.ResumeMember{Node: coco.NodeID{id}, Certificate: coco.Digest{id}}, told: peer.ResumeTold{Waits: true, End: end, Nodes: map[coco.NodeID]string{}}}
 	for _, id := range trusted {
@@ -214,14 +251,18 @@ func TestAProcessIsOfOneGenerationAtATime(t *testing.T) {
 			_, err := p.answer(other, &peer.ResumeAsk{}, func() error { return coco.ErrVerify })
 			return err
 		}(),
-		"no stage":              ask(9, 1, 100, self, other),
-		"a view from before":    ask(peer.ResumePromise, 1, 7, self, other),
-		"without this process":  ask(peer.ResumePromise, 1, 100, other, peer.ResumeMember{Node: self.Node, Certificate: coco.Digest{9}}),
-		"begun without promise": ask(peer.ResumeBegin, 1, 100, self, other),
+		"no stage":                 ask(9, 1, 100, self, other),
+		"a view from before":       ask(peer.ResumePromise, 1, 7, self, other),
+		"without the one who asks": ask(peer.ResumePromise, 1, 100, self),
+		"without this process":     ask(peer.ResumePromise, 1, 100, other, peer.ResumeMember{Node: self.Node, Certificate: coco.Digest{9}}),
+		"begun without promise":    ask(peer.ResumeBegin, 1, 100, self, other),
 	} {
 		if err == nil {
 			t.Errorf("%s: it is accepted", name)
 		}
+	}
+	if p.accepted != nil {
+		t.Error("a question that is refused has changed what the process promises")
 	}
 	if err := ask(peer.ResumePromise, 1, 100, self, other); err != nil {
 		t.Fatal(err)

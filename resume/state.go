@@ -9,6 +9,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/canon"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/seats"
@@ -36,6 +37,18 @@ type State struct {
 	Offers     []peer.Secret          `cbor:"8,keyasint"` // of epochs that may have been announced since
 	View       uint64                 `cbor:"9,keyasint"` // of the last generation that the node has promised to
 	Seats      seats.Kept             `cbor:"10,keyasint"`
+	// The constitution that was in force, and its version. Absent in what was kept before there was it: then the ledger's counts.
+	Decided      uint64 `cbor:"11,keyasint,omitempty"`
+	Constitution []byte `cbor:"12,keyasint,omitempty"` // its canonical form
+}
+
+// judge returns the constitution that says which code may have what is kept: the newest that this node has followed. The ledger's may be older, because its host may
+// have put an older one beside the state; code that members have removed since would be let in by that.
+func (s *State) judge(l *Ledger) (*constitution.Constitution, error) {
+	if s.Decided <= l.Decided {
+		return l.Constitution, nil
+	}
+	return constitution.Decode(s.Constitution)
 }
 
 var limits = canon.Limits{Bytes: 64 << 20, Elements: 1 << 17, Pairs: 1 << 20}
