@@ -3,6 +3,7 @@ package recoverycmd
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ type accepted struct {
 	Network  coco.Digest `json:"network_id"`
 	Last     coco.TxID   `json:"last"`     // the last transaction of the old service's time that was recovered
 	Services int         `json:"services"` // that the new one follows, the old one included
+	Service  coco.Digest `json:"service"`  // SHA-256 of the new service's public key (SubjectPublicKeyInfo, DER)
 }
 
 func (a *app) acceptCommand() *cobra.Command {
@@ -36,7 +38,8 @@ func (a *app) acceptCommand() *cobra.Command {
 recovered. Both keys have signed that. Programs that know the old certificate send nothing to such a network.
 
 This asks a node for the new certificate, checks that the service in --service has endorsed it, shows from which transaction on, and writes it over that file once it is
-accepted. What was committed after that transaction is lost: compare it with receipts and with what others know. Receipts of the time before verify with the new certificate.`,
+accepted. What was committed after that transaction is lost: compare it with receipts and with what others know. Compare the new service's fingerprint, too: who operates
+the machine may have started the recovered node twice, and each process has a service of its own. Receipts of the time before verify with the new certificate.`,
 		Example: "  coco recovery accept --node 10.0.0.9:8000 --service service.pem\n  coco recovery accept --node 10.0.0.9:8000 --service service.pem --accept 2.1733",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -88,6 +91,7 @@ func (a *app) successor(old, next *x509.Certificate, accept string) (out accepte
 	if out.Network, err = succession.ID(next); err != nil {
 		return out, err
 	}
+	out.Service = sha256.Sum256(next.RawSubjectPublicKeyInfo)
 	for i, s := range chain {
 		if !bytes.Equal(s.Certificate.RawSubjectPublicKeyInfo, old.RawSubjectPublicKeyInfo) {
 			continue
@@ -111,6 +115,7 @@ func (a *app) successor(old, next *x509.Certificate, accept string) (out accepte
 		p := a.Out
 		p.Printf("%s was recovered by its members, and has a new service.\n\n", p.Bold(next.Subject.CommonName))
 		p.Printf("  recovered up to   transaction %s; what was committed after it is lost\n  endorsed by       the service that you know, and by %d in all\n  network           %s, as before\n", out.Last, out.Services, out.Network)
+		p.Printf("  new service       fingerprint %s: compare it with the other members\n", out.Service.Fingerprint())
 	}
 	if !a.Asks() {
 		return out, fmt.Errorf("%w: the network was recovered up to transaction %s: nothing was changed: accept that with --accept %s", coco.ErrDenied, out.Last, out.Last)
