@@ -20,6 +20,7 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/internal/nettest"
+	"github.com/cocoframework/coco/wire"
 )
 
 // metric returns the number that a node's metrics page has.
@@ -91,6 +92,7 @@ func probes() map[string]probe {
 				}
 				return out
 			}
+			n.committee(0, wire.Keys{}, time.Minute) // which begins an epoch, too
 			before := newest()
 			for k := range times {
 				if _, err := put(n.client(0, 0), fmt.Sprintf("epoch-%d", k), strings.Repeat("v", write(k))); err != nil {
