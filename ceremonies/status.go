@@ -25,7 +25,7 @@ func (d *Driver) Warning() string {
 		return ""
 	}
 	if n := liveSeats(k); n < k.Threshold {
-		return fmt.Sprintf("nodes have the packages of %d seats of committee %d, and %d open the past together: bring nodes back, or have more members run one", n, k.Committee, k.Threshold)
+		return fmt.Sprintf("of committee %d nodes have the packages of %d of %d seats, and %d open the past together: bring nodes back, or have more members run one", k.Committee, n, len(k.Seats), k.Threshold)
 	}
 	return ""
 }
