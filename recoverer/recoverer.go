@@ -143,7 +143,7 @@ func (r *Recoverer) current() wire.Recovery {
 	for _, h := range r.round.Holders() {
 		m := wire.RecoveryMember{ID: h.Actor, Name: r.constituted.Name(h.Actor), Released: h.Released}
 		if h.Fault != nil {
-			m.Fault = h.Fault.Error()
+			m.Fault = named(h.Fault, r.constituted).Error()
 		}
 		s.Members = append(s.Members, m)
 	}
@@ -186,14 +186,14 @@ func (r *Recoverer) submit(ctx context.Context, body wire.RecoveryRelease) (wire
 		return wire.Recovery{}, err
 	}
 	r.mu.Lock()
-	round := r.round
+	round, c := r.round, r.constituted
 	r.mu.Unlock()
 	if round == nil {
 		return wire.Recovery{}, r.notCollecting()
 	}
 	if err := round.Submit(in); err != nil {
 		r.cfg.Log.Warn("a member's release is wrong", "actor", in.Actor.Short(), "lock", round.Lock().String(), "error", err)
-		return wire.Recovery{}, err
+		return wire.Recovery{}, named(err, c)
 	}
 	r.keep(in)
 	s := r.State()
@@ -202,6 +202,14 @@ func (r *Recoverer) submit(ctx context.Context, body wire.RecoveryRelease) (wire
 		r.cfg.Collected(s)
 	}
 	return s, nil
+}
+
+// named gives a fault the name that its member has in the constitution.
+func named(err error, c *constitution.Constitution) error {
+	if fault, ok := errors.AsType[*recovery.Fault](err); ok {
+		return &recovery.Fault{Actor: fault.Actor, Name: c.Name(fault.Actor), Lock: fault.Lock, Reason: fault.Reason}
+	}
+	return err
 }
 
 // prove returns evidence that connections end in this enclave. The error is coco.ErrBusy if too many ask for it.

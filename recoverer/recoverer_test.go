@@ -197,7 +197,11 @@ func TestAWrongReleaseIsNamedAndTheOthersStay(t *testing.T) {
 	stranger.Actor = coco.ActorID{9}
 	for name, r := range map[string]recovery.Release{"of another ledger": foreign, "damaged": damaged, "of a stranger": stranger} {
 		status, text := p.submit(t, r)
-		if err := wire.FromAnswer(status, []byte(text)); !errors.Is(err, coco.ErrVerify) || !strings.Contains(text, r.Actor.Short()) {
+		err := wire.FromAnswer(status, []byte(text))
+		if named := err != nil && strings.Contains(err.Error(), `the release of "beta" (actor`); named != (r.Actor != stranger.Actor) {
+			t.Errorf("a release %s is answered %d %s", name, status, text)
+		}
+		if !errors.Is(err, coco.ErrVerify) || !strings.Contains(text, r.Actor.Short()) {
 			t.Errorf("a release %s is answered %d %s", name, status, text)
 		}
 	}

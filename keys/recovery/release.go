@@ -35,13 +35,18 @@ const (
 // Fault says whose release is wrong.
 type Fault struct {
 	Actor  coco.ActorID
+	Name   string // of the member, for people; empty if it is not known
 	Lock   string // for people
 	Reason string
 }
 
 // Error implements error.
 func (f *Fault) Error() string {
-	return fmt.Sprintf("%v: %s: the release of actor %s: %s", coco.ErrVerify, f.Lock, f.Actor.Short(), f.Reason)
+	who := "actor " + f.Actor.Short()
+	if f.Name != "" {
+		who = fmt.Sprintf("%q (%s)", f.Name, who)
+	}
+	return fmt.Sprintf("%v: %s: the release of %s: %s", coco.ErrVerify, f.Lock, who, f.Reason)
 }
 
 // Unwrap returns coco.ErrVerify.
@@ -141,7 +146,7 @@ func (r *Receiver) Request() Request { return r.rq }
 
 // open returns the part that a release holds. The error is a *Fault if it was released for another request or lock, or is not the member's.
 func (r *Receiver) open(l *Lock, lock coco.Digest, in Release) ([]byte, error) {
-	fault := func(reason string) error { return &Fault{in.Actor, l.String(), reason} }
+	fault := func(reason string) error { return &Fault{Actor: in.Actor, Lock: l.String(), Reason: reason} }
 	if in.Lock != lock {
 		return nil, fault("it is of another lock, as of another network, epoch or committee")
 	}

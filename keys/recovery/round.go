@@ -40,7 +40,7 @@ func (r *Round) Lock() *Lock { return r.lock }
 // member. The error is a *Fault that names the member.
 func (r *Round) Submit(in Release) error {
 	if !slices.Contains(r.lock.Holders(), in.Actor) {
-		return &Fault{in.Actor, r.lock.String(), "the actor has no part of this lock"}
+		return &Fault{Actor: in.Actor, Lock: r.lock.String(), Reason: "the actor has no part of this lock"}
 	}
 	part, err := r.receiver.open(r.lock, r.digest, in)
 	r.mu.Lock()
