@@ -53,6 +53,36 @@ func ParseEpochs(text string) (e Epochs, err error) {
 
 func (e Epochs) has(epoch uint64) bool { return e == Epochs{} || epoch >= e.First && epoch <= e.Last }
 
+// String says which ones, for people.
+func (e Epochs) String() string {
+	switch {
+	case e == Epochs{}:
+		return "all epochs"
+	case e.First == e.Last:
+		return fmt.Sprintf("epoch %d", e.First)
+	case e.Last == 1<<63-1:
+		return fmt.Sprintf("the epochs from %d on", e.First)
+	}
+	return fmt.Sprintf("epochs %d to %d", e.First, e.Last)
+}
+
+// Ranges says which epochs are granted, such as "3-5, 9". They must be in order.
+func Ranges(granted []wire.EpochGrant) string {
+	var out []string
+	for i := 0; i < len(granted); {
+		first, last := granted[i].Epoch, granted[i].Epoch
+		for i++; i < len(granted) && granted[i].Epoch == last+1; i++ {
+			last++
+		}
+		if first == last {
+			out = append(out, strconv.FormatUint(first, 10))
+		} else {
+			out = append(out, fmt.Sprintf("%d-%d", first, last))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
 // some returns the keys of a map that are among the epochs, in order.
 func some[V any](m map[uint64]V, e Epochs) []uint64 {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(m)), func(epoch uint64) bool { return !e.has(epoch) })
@@ -97,7 +127,7 @@ func Grant(c *rehearsal.Copy, members []*keys.MemberKey, e Epochs, to []byte) (*
 		g.Epochs = append(g.Epochs, wire.EpochGrant{Epoch: epoch, Box: box})
 	}
 	if len(g.Epochs) == 0 {
-		return nil, faults, fmt.Errorf("%w: the ledger has no transactions in epochs %d to %d", coco.ErrNotFound, e.First, e.Last)
+		return nil, faults, fmt.Errorf("%w: the ledger has no transactions in %s", coco.ErrNotFound, e)
 	}
 	return g, faults, nil
 }
@@ -126,7 +156,7 @@ func Granted(c *rehearsal.Copy, g *wire.EpochGrants, key *keys.MemberKey, e Epoc
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%w: epochs %d to %d were not granted: expected some of those in the grant", coco.ErrDenied, e.First, e.Last)
+		return nil, fmt.Errorf("%w: the grant does not cover %s: it is for epochs %s", coco.ErrDenied, e, Ranges(g.Epochs))
 	}
 	return out, nil
 }
@@ -142,7 +172,7 @@ func Opened(c *rehearsal.Copy, members []*keys.MemberKey, e Epochs) (Keys, []err
 		out[epoch] = batch.NewKeys(epoch, secrets[epoch])
 	}
 	if len(out) == 0 {
-		return nil, faults, fmt.Errorf("%w: the ledger has no epochs from %d to %d", coco.ErrNotFound, e.First, e.Last)
+		return nil, faults, fmt.Errorf("%w: the ledger has none of %s", coco.ErrNotFound, e)
 	}
 	return out, faults, nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
 )
 
 func TestEpochsAreNumbersAndRanges(t *testing.T) {
@@ -23,5 +24,23 @@ func TestEpochsAreNumbersAndRanges(t *testing.T) {
 	}
 	if e := (Epochs{2, 3}); e.has(1) || !e.has(2) || !e.has(3) || e.has(4) {
 		t.Error("epochs 2 and 3 are others")
+	}
+}
+
+func TestEpochsReadAsPeopleSayThem(t *testing.T) {
+	for e, want := range map[Epochs]string{{}: "all epochs", {4, 4}: "epoch 4", {3, 5}: "epochs 3 to 5", {2, 1<<63 - 1}: "the epochs from 2 on"} {
+		if e.String() != want {
+			t.Errorf("%q, expected %q", e, want)
+		}
+	}
+	var granted []wire.EpochGrant
+	for _, epoch := range []uint64{1, 2, 3, 5, 8, 9} {
+		granted = append(granted, wire.EpochGrant{Epoch: epoch})
+	}
+	if got := Ranges(granted); got != "1-3, 5, 8-9" {
+		t.Errorf("%q, expected 1-3, 5, 8-9", got)
+	}
+	if got := Ranges(nil); got != "" {
+		t.Errorf("nothing granted: %q", got)
 	}
 }

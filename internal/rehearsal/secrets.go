@@ -10,7 +10,7 @@ import (
 )
 
 // Secrets opens the copy with members' keys, in this process, and returns the secrets of its epochs. faults are of what does not open and is not needed. The error is
-// coco.ErrInvalid if the keys are of fewer members than are needed.
+// coco.ErrInvalid if the keys are of fewer members than are needed; then faults name the keys that are no member's, too.
 func (c *Copy) Secrets(members []*keys.MemberKey) (secrets map[uint64]keys.Secret, faults []error, err error) {
 	point, err := c.Point()
 	if err != nil {
@@ -37,7 +37,12 @@ func (c *Copy) Secrets(members []*keys.MemberKey) (secrets map[uint64]keys.Secre
 		if err == nil {
 			faults = append(faults, opening.Open(lock, secret)...)
 		} else if !opening.GiveUp(lock) {
-			return nil, faults, fmt.Errorf("%s does not open: %w", lock, err)
+			for _, k := range members {
+				if _, ok := lock.ActorOf(k.Public()); !ok {
+					faults = append(faults, fmt.Errorf("%s has no part for the key with the fingerprint %s: it is not the encryption key that the constitution lists for any member", lock, keys.Fingerprint(k.Public())))
+				}
+			}
+			return nil, faults, fmt.Errorf("the ledger does not open: %w", err)
 		}
 	}
 	return opening.Secrets(), faults, nil

@@ -28,10 +28,10 @@ type readable struct {
 	epochs, service string
 }
 
-func (r *readable) flags(cmd *cobra.Command) {
+func (r *readable) flags(cmd *cobra.Command, none string) {
 	fl := cmd.Flags()
 	fl.StringArrayVar(&r.keys, "key", nil, "a private encryption key, a PEM `file`; may be given several times")
-	fl.StringVar(&r.epochs, "epochs", "", "which `epochs`: 3, 3-5, or 3- for all from 3 on (default: all)")
+	fl.StringVar(&r.epochs, "epochs", "", "which `epochs`: 3, 3-5, or 3- for all from 3 on"+none)
 	fl.StringVar(&r.service, "service", "", "the service certificate that the network must have, a PEM `file`")
 	_ = cmd.MarkFlagRequired("key")
 	_ = cmd.MarkFlagFilename("key")
@@ -119,7 +119,7 @@ reads.`,
 			return a.export(cmd.Context(), s, c, with, out)
 		},
 	}
-	r.flags(cmd)
+	r.flags(cmd, " (default: all)")
 	cmd.Flags().StringVar(&grant, "grant", "", "what members granted, a `file` of `coco ledger grant`")
 	cmd.Flags().StringVar(&out, "out", "", "`file` to make (default: standard output)")
 	_ = cmd.MarkFlagFilename("grant")
@@ -131,6 +131,9 @@ func (a *app) keysOf(c *rehearsal.Copy, k []*keys.MemberKey, e disclosure.Epochs
 	if grant == "" {
 		with, faults, err := disclosure.Opened(c, k, e)
 		a.warn(faults)
+		if errors.Is(err, coco.ErrInvalid) {
+			err = fmt.Errorf("%w; an auditor names what members have granted with --grant", err)
+		}
 		return with, err
 	}
 	if len(k) != 1 {
@@ -242,11 +245,11 @@ asked.`,
 			if a.WantsJSON() {
 				return a.Out.JSON(map[string]any{"file": out, "network": g.Network, "to": keys.Fingerprint(public), "epochs": epochs})
 			}
-			a.Out.OK("%s lets the key with the fingerprint %s read epochs %v of %q", out, keys.Fingerprint(public), epochs, g.Name)
+			a.Out.OK("%s lets the key with the fingerprint %s read epochs %s of %q", out, keys.Fingerprint(public), disclosure.Ranges(g.Epochs), g.Name)
 			return nil
 		},
 	}
-	r.flags(cmd)
+	r.flags(cmd, "")
 	fl := cmd.Flags()
 	fl.StringVar(&to, "to", "", "the auditor's public encryption key, a PEM `file`")
 	fl.StringVar(&out, "out", "", "`file` to make")
