@@ -14,11 +14,13 @@ package ledgercmd
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +37,7 @@ import (
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/succession"
 )
 
 // Command returns `coco ledger`.
@@ -127,9 +130,10 @@ type verified struct {
 	Report       *ledger.Report `json:"report,omitempty"`
 	Constitution coco.Digest    `json:"constitution,omitzero"` // in force at its end
 	Governance   governance     `json:"governance,omitzero"`
-	Keys         *keysJSON      `json:"keys,omitempty"`    // what was checked of committees; absent if there is none
-	Service      string         `json:"service,omitempty"` // its name
-	Nodes        int            `json:"nodes"`             // that were ever admitted
+	Keys         *keysJSON      `json:"keys,omitempty"`       // what was checked of committees; absent if there is none
+	Service      string         `json:"service,omitempty"`    // its name
+	Recoveries   []coco.TxID    `json:"recoveries,omitempty"` // after which transactions members have recovered the network under a new service
+	Nodes        int            `json:"nodes"`                // that were ever admitted
 	Fault        *faultJSON     `json:"fault,omitempty"`
 	Missing      bool           `json:"missing,omitempty"` // there is no ledger
 
@@ -324,7 +328,7 @@ func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg audit.Config, e
 	}
 	v.Keys, v.Nodes = keysOf(v.auditor.Keys()), len(v.auditor.Nodes())
 	if cert, cerr := parseDER(v.auditor.ServiceCertificate()); cerr == nil {
-		v.Service = cert.Subject.CommonName
+		v.Service, v.Recoveries = cert.Subject.CommonName, recoveriesOf(cert)
 	}
 	var fault *ledger.Fault
 	if errors.As(err, &fault) {
@@ -375,6 +379,18 @@ func sameService(a, b []byte) bool {
 	return err1 == nil && err2 == nil && x == y
 }
 
+// recoveriesOf returns the last transactions before the recoveries of a network, the first one first, given its service's certificate, which was verified.
+func recoveriesOf(service *x509.Certificate) (out []coco.TxID) {
+	chain, err := succession.Chain(service)
+	if err != nil {
+		return nil
+	}
+	for _, s := range slices.Backward(chain[1:]) {
+		out = append(out, s.Until)
+	}
+	return out
+}
+
 // progress draws a bar, at most ten times a second.
 func (a *app) progress(what string) func(done, total int64) {
 	var last time.Time
@@ -410,6 +426,9 @@ func (a *app) showVerified(v verified, err error) {
 		p.Printf("; what follows is signed, and the next batch will prove it")
 	}
 	p.Printf("\n      constitution %d (%s), service %q, root %s\n", v.Governance.Version, v.Constitution.Short(), v.Service, r.Root.Short())
+	for _, last := range v.Recoveries {
+		p.Printf("      recovered by its members after transaction %s, under a new service: what was committed after it is lost\n", last)
+	}
 	if g := v.Governance; g.Proposals > 0 {
 		p.Printf("      governance replayed: %s, %d of them accepted, %s\n", cli.Plural(g.Proposals, "proposal"), g.Accepted, cli.Plural(g.Ballots, "ballot"))
 	}

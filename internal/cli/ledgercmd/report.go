@@ -72,6 +72,9 @@ func reportOn(p *cli.Printer, v *verified) error {
 		{"service", v.Service},
 		{"constitution", v.Constitution.String()},
 	}
+	for _, last := range v.Recoveries {
+		rows = append(rows, []string{"recovered by members", fmt.Sprintf("after transaction %s, under a new service", last)})
+	}
 	p.Table(rows)
 	if f := v.Fault; f != nil {
 		p.Printf("\nFault: %s, offset %d, entry %d: %s\nThe counts are of what precedes it, and nothing that follows it was checked.\n", f.File, f.Offset, f.Index, f.Reason)
