@@ -288,7 +288,7 @@ func (rt *routes) none(g *Gateway) http.HandlerFunc {
 			w.Header().Set("Allow", strings.Join(allowed, ", "))
 			refuse(w, wire.CodeMethod, "this path has other methods: see Allow")
 		case !rt.mounted:
-			refuse(w, wire.CodeBusy, "the node has not joined its network yet")
+			refuse(w, wire.CodeBusy, "the node serves nobody yet: it has not joined its network, or the network was recovered, and its members have yet to open it")
 		default:
 			refuse(w, wire.CodeNotFound, "nothing is served at this path")
 		}

@@ -370,7 +370,7 @@ func (t *teller) closed(cfg nodeconfig.Config) {
 		p := t.a.Out
 		p.OK("the ledger is open and replayed. The network is closed until its members open it, under its new service")
 		p.Printf("Each member: coco recovery accept --node %s --service service.pem\n", shell.Quote(cfg.Client))
-		p.Printf("One of them: coco gov propose open-network --node %s --service service.pem --cert gov.pem --key file:gov-key.pem; the others vote\n", shell.Quote(cfg.Admin))
+		p.Printf("One of them: coco gov propose open-network --node %s --service service.pem --cert gov.pem --key file:gov-key.pem --yes; the others vote\n", shell.Quote(cfg.Admin))
 	})
 }
 
@@ -381,9 +381,9 @@ func (t *teller) ready(i coconode.Info, cfg nodeconfig.Config) {
 		}
 	}
 	t.say(event{Event: "ready", Node: i.ID, Peer: i.PeerAddress, Client: i.ClientAddress, Admin: i.AdminAddress}, func() {
-		p := t.a.Out
+		p, file := t.a.Out, filepath.Join(cfg.Dir, "node.toml")
 		p.OK("the network is open: node %s serves clients at %s", i.ID.Short(), i.ClientAddress)
-		p.Printf("Next: the members' other nodes join it, each with join = [%q] and ask = [%q] in its node.toml. Once they do, put start = \"join\" and their addresses into %s:\n"+
-			"it is how this node starts from then on.\n", i.PeerAddress, i.ClientAddress, filepath.Join(cfg.Dir, "node.toml"))
+		p.Printf("Next: the members' other nodes join it, each with join = [%q] and ask = [%q] in its node.toml. Once they do, put start = \"join\" and their addresses into %s,\n"+
+			"and approve the constitution: coco node approve --config %s\nThis node starts by coco node join from then on.\n", i.PeerAddress, i.ClientAddress, file, shell.Quote(file))
 	})
 }
