@@ -100,9 +100,9 @@ again, for the same processors. Run it once a day: Intel's collateral is valid f
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&s.Intel, "intel", "", "address of a mirror of Intel's service")
-	cmd.Flags().StringVar(&s.IntelRootCRL, "intel-root-crl", "", "address of the CRL of Intel's root CA, if it is not the mirror's")
-	cmd.Flags().StringVar(&s.AMD, "amd", "", "address of a mirror of AMD's key distribution service")
+	cmd.Flags().StringVar(&s.Intel, "intel", "", "`address` of a mirror of Intel's service")
+	cmd.Flags().StringVar(&s.IntelRootCRL, "intel-root-crl", "", "`address` of the CRL of Intel's root CA, if it is not the mirror's")
+	cmd.Flags().StringVar(&s.AMD, "amd", "", "`address` of a mirror of AMD's key distribution service")
 	a.OutputFlag(cmd)
 	return cmd
 }
@@ -211,7 +211,7 @@ func (a *app) listCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&at, "at", "", "the time to judge by, as in RFC 3339; now by default")
+	cmd.Flags().StringVar(&at, "at", "", "`time` to judge by, as in RFC 3339 (default: now)")
 	a.OutputFlag(cmd)
 	return cmd
 }
