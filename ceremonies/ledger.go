@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/archive"
 	"github.com/cocoframework/coco/keys/committee"
 	"github.com/cocoframework/coco/keys/seats"
 	"github.com/cocoframework/coco/store"
@@ -105,7 +106,19 @@ func (d *Driver) read(r store.Reader) (err error) {
 	return d.report(r)
 }
 
-// readCommittee reads the committee in force. Its row never changes.
+// combine opens an archive by parts. A secret that does not unlock it is a fault and counts as none: the next archive would hold it, and the seats' packages would leave the tables.
+func combine(a *archive.Archive, c *committee.Committee, of archive.Of, parts []committee.Part) (keys.Secret, []error, error) {
+	secret, faults, err := a.Combine(c, of, parts)
+	if err != nil {
+		return keys.Secret{}, faults, err
+	}
+	if _, err := a.Unlock(secret, of); err != nil {
+		return keys.Secret{}, append(faults, err), err
+	}
+	return secret, faults, nil
+}
+
+// readCommittee reads the committee in force. Its row does not change before another one is in force.
 func (l *committed) readCommittee(r store.Reader) error {
 	if l.newest != nil && l.newest.Number == table.LastCommittee(r) {
 		return nil
@@ -126,7 +139,7 @@ func (l *committed) readCommittee(r store.Reader) error {
 	l.committee = &seats.Committee{
 		Number: rec.Number, Session: rec.Session, Threshold: rec.Threshold(),
 		Part:    func(p *committee.Package) (committee.Part, error) { return sealed.Part(made, of, p) },
-		Combine: func(parts []committee.Part) (keys.Secret, []error, error) { return sealed.Combine(made, of, parts) },
+		Combine: func(parts []committee.Part) (keys.Secret, []error, error) { return combine(sealed, made, of, parts) },
 	}
 	for _, s := range rec.Seats {
 		own := false

@@ -93,15 +93,16 @@ func (a *Auditor) repeat(seqno, now uint64, own []store.Write) error {
 
 // step executes a transaction of a ceremony again, and says whether a committee comes into force in it.
 func (a *Auditor) step(tx *store.Tx, seqno uint64, own []store.Write) (installs bool, err error) {
+	if row := newestRow(own); row != nil {
+		rec, err := table.DecodeCommittee(row)
+		if err != nil {
+			return false, err
+		}
+		return true, a.ceremonies.book.InstallAs(tx, rec.Archive)
+	}
 	var begun, ended *table.CeremonyRecord
 	for _, w := range own {
 		switch {
-		case w.Table == table.CommitteesTable:
-			rec, err := table.DecodeCommittee(w.Value)
-			if err != nil {
-				return false, err
-			}
-			return true, a.ceremonies.book.InstallAs(tx, rec.Archive)
 		case w.Table != table.CeremoniesTable || w.Delete:
 		case bytes.Equal(w.Key, []byte(table.RefreshKey)):
 			return false, fmt.Errorf("it asks for a ceremony without a decision of the members to do so")
@@ -134,6 +135,17 @@ func (a *Auditor) step(tx *store.Tx, seqno uint64, own []store.Write) (installs 
 		return false, a.failed(tx, a.ceremonies.book.Close(tx))
 	}
 	return false, fmt.Errorf("it deletes from %s, and no ceremony ends", table.CeremoniesTable)
+}
+
+// newestRow returns the row of the newest of the committees that are written, nil if there is none: the one before is written again in the same transaction if it is reduced.
+func newestRow(own []store.Write) (row []byte) {
+	var key []byte
+	for _, w := range own {
+		if w.Table == table.CommitteesTable && bytes.Compare(w.Key, key) > 0 {
+			key, row = w.Key, w.Value
+		}
+	}
+	return row
 }
 
 // failed counts a ceremony that has failed by a step that was possible.

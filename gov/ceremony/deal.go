@@ -54,7 +54,7 @@ func Deal(tx *store.Tx, node coco.NodeID) error {
 	if rec.Archive, err = a.Marshal(); err != nil {
 		return err
 	}
-	return table.Put(tx, table.CommitteesTable, table.NumberKey(rec.Number), rec)
+	return table.PutCommittee(tx, rec)
 }
 
 // CheckDealt checks the committee that a network begins with, as the transaction has written it that began the network. Whether the packages hold shares of the key, their members can tell. The error is
@@ -88,5 +88,6 @@ func CheckDealt(r store.Reader, rec *table.CommitteeRecord, node coco.NodeID, se
 	if err != nil {
 		return err
 	}
-	return checkArchive(r, rec, made)
+	_, err = checkArchive(r, rec, made)
+	return err
 }

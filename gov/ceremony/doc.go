@@ -4,7 +4,7 @@
 //	Begin        a transaction that begins it
 //	Speak        a transaction with a statement of a node that acts for a party       ┐ Registering … Confirming:
 //	Close        a transaction that ends a phase, or the ceremony, without the silent ┘ see package keys/dkg
-//	Install      a transaction that brings the committee into force, with its archive
+//	Install      a transaction that brings the committee into force, with its archive, and reduces the row of the one before
 //	Announce     an epoch, sealed to the committee in force
 //
 // What each of them writes is a function of the tables, the transaction and what it is given. So an audit repeats it without any key (package audit), and it is

@@ -12,8 +12,9 @@ import (
 	"github.com/cocoframework/coco/store"
 )
 
-// Install brings the committee of a ceremony that is done into force, with a new archive, and returns the archive's secret. The same transaction MUST announce an epoch afterwards. The error is
-// coco.ErrInvalid if no ceremony is done.
+// Install brings the committee of a ceremony that is done into force, with a new archive, and returns the archive's secret. If the archive holds the secret of the one before, the row of the
+// committee before is reduced: members open it through the new one. The same transaction MUST announce an epoch afterwards. The error is coco.ErrInvalid if no ceremony is done, and
+// coco.ErrVerify if past.Earlier does not open the archive before.
 func (b *Book) Install(tx *store.Tx, past archive.Past) (keys.Secret, error) {
 	rec, c, err := b.made(tx)
 	if err != nil {
@@ -23,6 +24,11 @@ func (b *Book) Install(tx *store.Tx, past archive.Past) (keys.Secret, error) {
 	if err != nil {
 		return keys.Secret{}, err
 	}
+	if past.Earlier != nil {
+		if err := opens(tx, *past.Earlier, rec.Number-1, of.Network); err != nil {
+			return keys.Secret{}, err
+		}
+	}
 	a, secret, err := archive.New(c, of, past)
 	if err != nil {
 		return keys.Secret{}, err
@@ -30,7 +36,21 @@ func (b *Book) Install(tx *store.Tx, past archive.Past) (keys.Secret, error) {
 	if rec.Archive, err = a.Marshal(); err != nil {
 		return keys.Secret{}, err
 	}
-	return secret, b.install(tx, rec)
+	return secret, b.install(tx, rec, a)
+}
+
+// opens says whether a secret opens the archive of a committee. No audit can see that, and with the new archive in force the seats' packages leave the tables.
+func opens(r store.Reader, secret keys.Secret, number uint64, network coco.Digest) error {
+	rec, err := table.Committee(r, number)
+	if err != nil {
+		return err
+	}
+	a, of, err := rec.ParseArchive(network)
+	if err != nil {
+		return err
+	}
+	_, err = a.Unlock(secret, of)
+	return err
 }
 
 // InstallAs is Install with an archive that is there: for an audit.
@@ -40,10 +60,11 @@ func (b *Book) InstallAs(tx *store.Tx, encoded []byte) error {
 		return err
 	}
 	rec.Archive = bytes.Clone(encoded)
-	if err := checkArchive(tx, &rec, c); err != nil {
+	a, err := checkArchive(tx, &rec, c)
+	if err != nil {
 		return err
 	}
-	return b.install(tx, rec)
+	return b.install(tx, rec, a)
 }
 
 // made returns the record of the committee that a ceremony has made, without its archive.
@@ -77,7 +98,8 @@ func (b *Book) made(tx *store.Tx) (rec table.CommitteeRecord, c *committee.Commi
 	return rec, c, nil
 }
 
-func (b *Book) install(tx *store.Tx, rec table.CommitteeRecord) error {
+// install writes the rows, given the parsed archive.
+func (b *Book) install(tx *store.Tx, rec table.CommitteeRecord, a *archive.Archive) error {
 	last, err := table.Ceremony(tx, rec.Ceremony)
 	if err != nil {
 		return err
@@ -89,7 +111,17 @@ func (b *Book) install(tx *store.Tx, rec table.CommitteeRecord) error {
 	if err := table.PutCeremony(tx, last); err != nil {
 		return err
 	}
-	return table.Put(tx, table.CommitteesTable, table.NumberKey(rec.Number), rec)
+	if err := table.PutCommittee(tx, rec); err != nil || rec.Number == 1 || len(a.Earlier) == 0 {
+		return err // members open the archive before by its own seats
+	}
+	before, err := table.Committee(tx, rec.Number-1)
+	if err != nil {
+		return err
+	}
+	if before, err = before.Reduce(tx.Seqno()); err != nil {
+		return err
+	}
+	return table.PutCommittee(tx, before)
 }
 
 // place returns what is sealed to a committee in this transaction is bound to.
@@ -101,16 +133,17 @@ func place(r store.Reader, number, version uint64) (of archive.Of, err error) {
 	return of, err
 }
 
-func checkArchive(r store.Reader, rec *table.CommitteeRecord, c *committee.Committee) error {
+// checkArchive returns the archive of a committee if it is right.
+func checkArchive(r store.Reader, rec *table.CommitteeRecord, c *committee.Committee) (*archive.Archive, error) {
 	of, err := place(r, rec.Number, rec.Version)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a, err := archive.Parse(rec.Archive)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return a.Check(c, of)
+	return a, a.Check(c, of)
 }
 
 // Announce makes the next epoch for the committee in force, writes it, and returns its secret. The error is coco.ErrNotFound if there is no committee, and epochs are

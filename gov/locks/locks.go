@@ -43,7 +43,7 @@ func Opening(r store.Reader, used func(epoch uint64) bool) (*recovery.Opening, e
 			return nil, err
 		}
 		c := &recovery.Committee{Network: of.Network, Number: of.Committee, Key: of.Key, Commitment: row.Commitment, Archive: a}
-		for i, s := range row.Seats {
+		for i, s := range row.Seats { // of a reduced row there are none
 			c.Ceremony = row.Place(network, uint32(i+1)).Of
 			c.Seats = append(c.Seats, recovery.Seat{Actor: s.Actor, Encryption: s.Encryption, To: s.To, Package: s.Package})
 		}

@@ -20,7 +20,7 @@ const (
 	// CeremoniesTable has a CeremonyRecord by number (u64be), a StatementRecord by number ‖ seqno (both u64be) while the ceremony's committee is not in force yet, and
 	// a row RefreshKey.
 	CeremoniesTable = "coco.ceremonies"
-	// CommitteesTable has a CommitteeRecord by number (u64be).
+	// CommitteesTable has a CommitteeRecord by number (u64be). All but those that no later archive opens are reduced.
 	CommitteesTable = "coco.committees"
 
 	// RefreshKey is the row of the newest vote for a ceremony: a RequestRecord.
@@ -98,7 +98,8 @@ type StatementRecord struct {
 	Raw  []byte      `cbor:"3,keyasint"` // see dkg.Parse
 }
 
-// CommitteeRecord is a committee: who opens, together, what is sealed to them.
+// CommitteeRecord is a committee: who opens, together, what is sealed to them. The row of the newest one is whole. One whose archive the next committee's archive opens is reduced:
+// it has no Commitment and no Seats, and its Archive is one of archive.Archive.Reduce.
 type CommitteeRecord struct {
 	Number  uint64 `cbor:"1,keyasint"` // 1 for the network's first, and so on
 	Version uint64 `cbor:"2,keyasint"` // of its key: the same key that is shared anew keeps it
@@ -106,11 +107,12 @@ type CommitteeRecord struct {
 	// does.
 	Session    coco.Digest       `cbor:"3,keyasint"`
 	Ceremony   uint64            `cbor:"4,keyasint"`
-	Since      uint64            `cbor:"5,keyasint"` // seqno of the transaction from which on it is in force
-	Time       uint64            `cbor:"6,keyasint"` // of that transaction, in milliseconds since 1970
-	Commitment []ristretto.Point `cbor:"7,keyasint"` // of the key: g to each coefficient, as many as seats are needed
-	Seats      []SeatRecord      `cbor:"8,keyasint"` // in order of their actors; the first has number 1
-	Archive    []byte            `cbor:"9,keyasint"` // see archive.Parse
+	Since      uint64            `cbor:"5,keyasint"`            // seqno of the transaction from which on it is in force
+	Time       uint64            `cbor:"6,keyasint"`            // of that transaction, in milliseconds since 1970
+	Commitment []ristretto.Point `cbor:"7,keyasint,omitempty"`  // of the key: g to each coefficient, as many as seats are needed
+	Seats      []SeatRecord      `cbor:"8,keyasint,omitempty"`  // in order of their actors; the first has number 1
+	Archive    []byte            `cbor:"9,keyasint"`            // see archive.Parse
+	Reduced    uint64            `cbor:"10,keyasint,omitempty"` // seqno of the transaction that has reduced the row; 0 if it is whole
 }
 
 // SeatRecord is a member's place in a committee.
@@ -125,7 +127,22 @@ type SeatRecord struct {
 // Threshold returns how many seats open what is sealed to the committee.
 func (c *CommitteeRecord) Threshold() int { return len(c.Commitment) }
 
-// Committee returns what seals to the committee, and opens. The error is coco.ErrCorrupt.
+// Reduce returns the row without what only the seats need, given the seqno of the transaction in which the next committee comes into force. The next one's archive MUST hold the secret of this
+// one's: nothing else opens it afterwards. The error is coco.ErrCorrupt.
+func (c *CommitteeRecord) Reduce(seqno uint64) (CommitteeRecord, error) {
+	a, err := archive.Parse(c.Archive)
+	if err != nil {
+		return CommitteeRecord{}, fmt.Errorf("committee %d: %w", c.Number, err)
+	}
+	out := *c
+	out.Commitment, out.Seats, out.Reduced = nil, nil, seqno
+	if out.Archive, err = a.Reduce().Marshal(); err != nil {
+		return CommitteeRecord{}, fmt.Errorf("committee %d: %w", c.Number, err)
+	}
+	return out, nil
+}
+
+// Committee returns what seals to the committee, and opens. The error is coco.ErrCorrupt, also for a row that is reduced.
 func (c *CommitteeRecord) Committee() (*committee.Committee, error) {
 	key, err := tdh2.NewKey(c.Commitment, uint32(len(c.Seats)))
 	if err != nil {
@@ -265,6 +282,11 @@ func NewestCommittee(r store.Reader) (CommitteeRecord, bool, error) {
 	}
 	rec, err := Committee(r, n)
 	return rec, err == nil, err
+}
+
+// PutCommittee writes a committee's row.
+func PutCommittee(tx *store.Tx, rec CommitteeRecord) error {
+	return Put(tx, CommitteesTable, NumberKey(rec.Number), rec)
 }
 
 // decodeKeys reads a row whose lists have an element for each member.

@@ -11,6 +11,8 @@
 // a committee later than its own. An archive whose predecessor could not be opened holds, instead of its secret, the epochs' secrets that the
 // leader had (Carried), as the first one of a network does that had epochs of format 1 before.
 //
+// An archive whose secret the next one holds is opened through that one. The ledger keeps it as Reduce returns it, without what only its committee's seats open.
+//
 // Everything here is public but the Private of an archive and the secrets that go in and come out. What a dishonest leader seals wrongly cannot be opened; what it
 // seals rightly for another place is refused, by everyone and without keys.
 //
@@ -84,7 +86,7 @@ func (o Of) info(context string) []byte {
 // Archive is a committee's archive, as the ledger has it.
 type Archive struct {
 	Constitution coco.Digest      `cbor:"1,keyasint"`           // see Of
-	Sealed       committee.Sealed `cbor:"2,keyasint"`           // the archive's secret
+	Sealed       committee.Sealed `cbor:"2,keyasint,omitzero"`  // the archive's secret; zero in a reduced one
 	Public       []byte           `cbor:"3,keyasint"`           // X-Wing
 	Earlier      []byte           `cbor:"4,keyasint,omitempty"` // the secret of the archive of the committee before, encrypted
 	Carried      []byte           `cbor:"5,keyasint,omitempty"` // (epoch u64 ‖ secret), …, in order, encrypted
@@ -145,6 +147,12 @@ func (a *Archive) Check(c *committee.Committee, of Of) error {
 		return fault("the epochs that it carries have %d bytes, expected %d for each of 1 to %d, and %d", n, carriedSize, MaxCarried, overhead)
 	}
 	return c.Check(&a.Sealed, of.label())
+}
+
+// Reduce returns what is needed of an archive once the one after it holds its secret: all but the secret that is sealed to the committee. Its size does not
+// depend on the number of seats. What it returns shares memory with a.
+func (a *Archive) Reduce() *Archive {
+	return &Archive{Constitution: a.Constitution, Public: a.Public, Earlier: a.Earlier, Carried: a.Carried}
 }
 
 // Part makes a seat's part in opening the archive; see committee.Committee.Open.

@@ -194,6 +194,45 @@ func TestWhatIsSealedForAnotherPlaceIsRefused(t *testing.T) {
 	}
 }
 
+// Of an archive that was reduced everything opens with its secret, and its seats open nothing.
+func TestAReducedArchiveKeepsWhatItsSecretOpens(t *testing.T) {
+	var sizes []int
+	for _, n := range []int{1, 5} {
+		h := seated(t, 1, n)
+		past := archive.Past{Earlier: &keys.Secret{7}, Epochs: map[uint64]keys.Secret{1: {1}}}
+		full, secret := h.archive(t, 1, past)
+		e, want := h.epoch(t, full, 1, 5)
+		b, err := full.Reduce().Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes = append(sizes, len(b))
+		a, err := archive.Parse(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		private, err := a.Unlock(secret, of(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if earlier, ok, err := private.Earlier(); err != nil || !ok || !earlier.Equal(*past.Earlier) {
+			t.Errorf("the secret of the archive before: %v, %v", ok, err)
+		}
+		if carried, err := private.Carried(); err != nil || len(carried) != 1 || !carried[1].Equal(past.Epochs[1]) {
+			t.Errorf("%d epochs are carried: %v", len(carried), err)
+		}
+		if got, err := private.Epoch(e); err != nil || !got.Equal(want) {
+			t.Errorf("the epoch: %v", err)
+		}
+		if err := a.Check(h.Committee, of(1)); !errors.Is(err, coco.ErrVerify) {
+			t.Errorf("a new archive without a sealed secret: %v", err)
+		}
+	}
+	if sizes[0] != sizes[1] {
+		t.Errorf("%d bytes with one seat, %d with five", sizes[0], sizes[1])
+	}
+}
+
 func TestAnArchiveOfTheWrongShapeIsRefused(t *testing.T) {
 	h := seated(t, 2, 3)
 	good, _ := h.archive(t, 1, archive.Past{Earlier: &keys.Secret{1}, Epochs: map[uint64]keys.Secret{1: {1}}})

@@ -13,7 +13,8 @@ import (
 	"github.com/cocoframework/coco/keys/tdh2"
 )
 
-// Committee is a committee as the ledger has it: its archive, and for each seat the package that its member opens.
+// Committee is a committee as the ledger has it: its archive, and for each seat the package that its member opens. One that the ledger has reduced has no commitment and no seats: its archive opens by that of
+// the committee after it, and is no lock.
 type Committee struct {
 	Network    coco.Digest       `cbor:"1,keyasint"` // see archive.Of
 	Number     uint64            `cbor:"2,keyasint"`

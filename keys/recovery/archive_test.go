@@ -156,6 +156,33 @@ func TestAnArchiveThatEndsTheChainIsFollowedByTheOneBefore(t *testing.T) {
 	}
 }
 
+// A committee that the ledger has reduced opens through the one after it, and by no member's part.
+func TestAReducedCommitteeOpensByTheNextOneAlone(t *testing.T) {
+	p := newPast(t, true)
+	first := p.committees[0]
+	first.Seats, first.Commitment, first.Archive = nil, nil, first.Archive.Reduce()
+	all := func(uint64) bool { return true }
+	o := recovery.NewOpening(p.epochs, p.committees, all)
+	if names := p.open(t, o); len(names) != 1 || names[0] != "the archive of committee 2" {
+		t.Errorf("it took %q", names)
+	}
+	p.check(t, o)
+	o = recovery.NewOpening(p.epochs, p.committees, func(epoch uint64) bool { return epoch == 3 })
+	if o.GiveUp(o.Next()) {
+		t.Error("the newest archive is given up, and nothing else opens epoch 3")
+	}
+	if next := o.Next(); next != nil && next.Committee != nil {
+		t.Errorf("next is %s", next)
+	}
+	b, err := (&recovery.Lock{Committee: first}).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := recovery.ParseLock(b); !errors.Is(err, coco.ErrInvalid) {
+		t.Errorf("a reduced committee as a lock: %v", err)
+	}
+}
+
 func TestAWrongPartOfAnArchiveIsNamedAtSubmission(t *testing.T) {
 	p := newPast(t, true)
 	lock, mine := &recovery.Lock{Committee: p.committees[1]}, receiver(t, end)

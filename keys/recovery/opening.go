@@ -19,7 +19,7 @@ type Epoch struct {
 // never prints its secrets.
 //
 // The newest lock is the first. What it locks opens those before it: so it is the members of now whose parts count. Epochs that are sealed to a committee open
-// by its archive, which opens those of committees before, and the epochs of format 1 that were there when the first one came.
+// by its archive, which opens those of committees before, and the epochs of format 1 that were there when the first one came. A committee that was reduced is no lock, and opens by a later one only.
 type Opening struct {
 	epochs     []Epoch      // in order
 	committees []*Committee // in order
@@ -57,7 +57,7 @@ func (o *Opening) lockOf(e Epoch) *Lock {
 		return &Lock{Epoch: e.Shared}
 	}
 	for _, c := range slices.Backward(o.committees) {
-		if lock := (&Lock{Committee: c}); c.Number >= e.Sealed.Committee && !o.given[lock.String()] {
+		if lock := (&Lock{Committee: c}); len(c.Seats) > 0 && c.Number >= e.Sealed.Committee && !o.given[lock.String()] {
 			return lock
 		}
 	}
