@@ -322,7 +322,7 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 	var loss *coconode.LossError
 	switch {
 	case errors.As(err, &loss):
-		return fmt.Errorf("%w; name a copy that has it, or leave --at-least out to accept the loss", err)
+		return fmt.Errorf("%w; begin in another folder: with a copy that has it, or without --at-least to accept the loss", loss)
 	case err == nil && ctx.Err() != nil:
 		t.say(event{Event: "stopped"}, func() { a.Out.OK("the node has ended") })
 	}
