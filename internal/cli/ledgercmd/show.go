@@ -48,8 +48,8 @@ func (a *app) ledgerShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show DIR",
 		Short: "List a ledger's entries, or what was voted",
-		Long: `Lists the entries of a ledger: for each batch its transactions, time, size and the node
-that signed it. Chunks that cannot be read are named, and the others shown (exit code 3 for
+		Long: `Lists the entries of a ledger: for each batch its transactions, epoch, time, size and the
+node that signed it. Chunks that cannot be read are named, and the others shown (exit code 3 for
 damage, 1 if files are missing). Nothing is verified; see ` + "`coco ledger verify`" + `. DIR is a folder of ledger
 files, a node's folder, or a sandbox: then its first node's ledger is shown.
 
@@ -117,7 +117,7 @@ func (a *app) showLedger(ctx context.Context, d ledgerDir, from, limit uint64) e
 		return fmt.Errorf("%w: the ledger in %s has entries %d to %d, none from %d on", coco.ErrNotFound, d.path, log.First(), last, from)
 	}
 	to := min(last+1, from+limit)
-	rows := [][]string{{"Index", "View", "Kind", "Transactions", "Count", "Time", "Bytes", "Signed by"}}
+	rows := [][]string{{"Index", "View", "Kind", "Transactions", "Count", "Epoch", "Time", "Bytes", "Signed by"}}
 	var failure error
 	for from < to && ctx.Err() == nil {
 		lines, next, err := readLines(log, from, to)
@@ -202,9 +202,9 @@ func (l *entryLine) row() []string {
 	if l.To > 0 {
 		return []string{fmt.Sprintf("%d – %d", l.Index, l.To), "", l.Kind}
 	}
-	row := []string{strconv.FormatUint(l.Index, 10), strconv.FormatUint(l.View, 10), l.Kind, "", "", l.Time, strconv.Itoa(l.Bytes), ""}
+	row := []string{strconv.FormatUint(l.Index, 10), strconv.FormatUint(l.View, 10), l.Kind, "", "", "", l.Time, strconv.Itoa(l.Bytes), ""}
 	if l.First != nil {
-		row[3], row[4], row[7] = l.First.String(), strconv.FormatUint(l.Count, 10), l.Node.Short()
+		row[3], row[4], row[5], row[8] = l.First.String(), strconv.FormatUint(l.Count, 10), strconv.FormatUint(l.Epoch, 10), l.Node.Short()
 		if l.Count > 1 {
 			row[3] += " – " + l.Last.String()
 		}
