@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -153,6 +154,7 @@ func (r *Report) open(ctx context.Context, cfg *Config, c *Copy, lock *recovery.
 	for _, actor := range lock.Holders() {
 		r.Members = append(r.Members, Member{ID: actor, Name: c.Constitution().Name(actor), Key: opened[actor], Opens: opened[actor] != ""})
 	}
+	slices.SortStableFunc(r.Members, func(x, y Member) int { return cmp.Compare(x.Name, y.Name) })
 	if n := len(opened); n < r.Threshold {
 		r.fail("%d of the %d members' keys that are needed were given and open: rehearse with the others', or have their members run `coco recovery share check`", n, r.Threshold)
 		return nil

@@ -1,8 +1,10 @@
 package sandboxcmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -282,7 +284,7 @@ func (a *app) showKeys(page NetworkStatus) {
 		p.Printf("keys: committee %d in force since transaction %d, of key %d: %s\n", k.Committee, k.Since, k.Key, finding.Threshold(k))
 	}
 	rows := [][]string{{"Seat of", "Package"}}
-	for _, seat := range k.Seats {
+	for _, seat := range slices.SortedStableFunc(slices.Values(k.Seats), func(x, y wire.KeySeat) int { return cmp.Compare(x.Name, y.Name) }) {
 		where := "in the ledger only, sealed to " + seat.Name
 		if seat.Live {
 			where = "with node " + seat.Node.Short()

@@ -30,3 +30,20 @@ func TestStatusShowsACertificateThatEnds(t *testing.T) {
 		}
 	}
 }
+
+func TestStatusListsSeatsByTheirMembersNames(t *testing.T) {
+	var out bytes.Buffer
+	page := NetworkStatus{Nodes: []NodeStatus{{Name: "alpha", Status: &wire.Status{Keys: &wire.Keys{
+		Committee: 2, Threshold: 2, Whole: true, Seats: []wire.KeySeat{{Name: "charlie", Live: true}, {Name: "alpha"}, {Name: "bravo"}},
+	}}}}}
+	(&app{&cli.App{Out: cli.NewPrinter(&out), Err: cli.NewPrinter(io.Discard)}}).showKeys(page)
+	var names []string
+	for line := range strings.Lines(out.String()) {
+		if f := strings.Fields(line); len(f) > 2 && (f[1] == "with" || f[1] == "in") {
+			names = append(names, f[0])
+		}
+	}
+	if got := strings.Join(names, " "); got != "alpha bravo charlie" || page.Nodes[0].Status.Keys.Seats[0].Name != "charlie" {
+		t.Errorf("the seats are listed as %q, expected by name, and the status as it was: %s", got, out.String())
+	}
+}
