@@ -2,6 +2,7 @@ package recoverer
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 
@@ -16,6 +17,8 @@ type Keep struct {
 	// Save writes a file as a whole, and Load returns all of them by their names.
 	Save func(name string, data []byte) error
 	Load func() (map[string][]byte, error)
+	// Wipe removes all of them.
+	Wipe func() error
 	// Seal encrypts so that the same code on the same machine alone opens it.
 	Seal, Unseal func(ctx context.Context, data []byte) ([]byte, error)
 }
@@ -88,6 +91,16 @@ func (r *Recoverer) keep(in recovery.Release) {
 	}
 }
 
+// Recovered removes what was kept, once the network goes on: with the releases this code could open the ledger again from the same end, without asking members.
+func (r *Recoverer) Recovered() {
+	if r.cfg.Keep == nil {
+		return
+	}
+	if err := r.cfg.Keep.Wipe(); err != nil {
+		r.cfg.Log.Error("the key and the releases of the recovery are not removed: remove the folder `recovery` of this node", "error", err)
+	}
+}
+
 // again submits the releases that were kept. Those for another key, another end or another lock do not count, and say nothing about a member.
 func (r *Recoverer) again(round *recovery.Round) {
 	if r.cfg.Keep == nil {
@@ -124,6 +137,7 @@ func KeepOn(disk host.Disk, device host.Sealer) *Keep {
 	return &Keep{
 		Save: func(name string, data []byte) error { return save(disk, name, data) },
 		Load: func() (map[string][]byte, error) { return load(disk) },
+		Wipe: func() error { return wipe(disk) },
 		Seal: func(ctx context.Context, data []byte) ([]byte, error) {
 			return attest.Seal(ctx, device, purpose, nil, data)
 		},
@@ -150,6 +164,14 @@ func save(disk host.Disk, name string, data []byte) error {
 		return err
 	}
 	return disk.Rename(part, keepDir+"/"+name)
+}
+
+func wipe(disk host.Disk) error {
+	names, err := disk.List(keepDir)
+	for _, name := range names {
+		err = errors.Join(err, disk.Remove(keepDir+"/"+name))
+	}
+	return err
 }
 
 func load(disk host.Disk) (map[string][]byte, error) {

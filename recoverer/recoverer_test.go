@@ -325,6 +325,12 @@ func TestWhatIsKeptOnADiskComesBackFromIt(t *testing.T) {
 	if got, err := k.Unseal(t.Context(), sealed); err != nil || string(got) != "secret" {
 		t.Errorf("unsealed: %q, %v", got, err)
 	}
+	if err := errors.Join(k.Save("release-1", []byte("x")), k.Wipe(), k.Wipe()); err != nil {
+		t.Error(err)
+	}
+	if names, err := disk.List("recovery"); err != nil || len(names) != 0 {
+		t.Errorf("%q stay after they were removed (%v)", names, err)
+	}
 	other := recoverer.KeepOn(disk, virtual.NewSealer(disk, virtual.Measure([]byte("other code"))))
 	if _, err := other.Unseal(t.Context(), sealed); !errors.Is(err, attest.ErrSealed) {
 		t.Errorf("other code unseals it: %v", err)

@@ -287,9 +287,9 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 	defer served.Wait()
 	defer end()
 	t := &teller{a: a}
-	how := func(log *slog.Logger, machine host.Host) (*coconode.Recover, error) {
-		rec, err := newRecoverer(log, machine, t)
-		if err != nil {
+	var rec *recoverer.Recoverer
+	how := func(log *slog.Logger, machine host.Host) (_ *coconode.Recover, err error) {
+		if rec, err = newRecoverer(log, machine, t); err != nil {
 			return nil, err
 		}
 		served.Go(func() {
@@ -301,6 +301,7 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 		return &coconode.Recover{
 			AtLeast: atLeast, Time: time.Now, Successor: true, Closed: func() {
 				end() // members have nothing more to release
+				rec.Recovered()
 				t.closed(cfg)
 			},
 			Receiver: func(p recovery.Point, resume bool) (*recovery.Receiver, error) { return rec.Receiver(ctx, p, resume) },
@@ -317,6 +318,9 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 	}
 	err = nodecmd.Recover(ctx, a.App, file, s.log, how, func(i coconode.Info) {
 		end() // members have nothing more to release
+		if rec != nil {
+			rec.Recovered()
+		}
 		t.ready(i, cfg)
 	})
 	var loss *coconode.LossError
