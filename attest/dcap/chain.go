@@ -185,7 +185,7 @@ func (t *trust) signers() ([]signer, error) {
 // the higher number of the TCB evaluation, then the newer ones.
 func (t *trust) statement(about string, items []collateral.Item, evaluation func(collateral.Item) uint32) (it collateral.Item, err error) {
 	if len(items) == 0 {
-		return it, fmt.Errorf("%w: the collateral has no %s: let the host fetch it", attest.ErrQuote, about)
+		return it, fmt.Errorf("%w: the collateral has no %s: let the host fetch it (`coco attest collateral fetch`)", attest.ErrQuote, about)
 	}
 	expired := func(it collateral.Item) int {
 		if t.now.After(it.Until) {

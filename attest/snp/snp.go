@@ -174,7 +174,7 @@ func endorsementOf(r Report, table []byte, c *collateral.Set) (endorsement, erro
 		}
 		mismatch = err
 	}
-	return endorsement{}, fmt.Errorf("no %s certificate comes with the quote, and %w; get it for chip %x at TCB %v (%s)", r.Signer, mismatch, r.ChipID[:8], r.Reported, "`coco attest show` prints where")
+	return endorsement{}, fmt.Errorf("no %s certificate comes with the quote, and %w; get it for chip %x at TCB %v (%s)", r.Signer, mismatch, r.ChipID[:8], r.Reported, "`coco attest collateral fetch` gets it for a report")
 }
 
 // belongs checks that a certificate speaks of the chip and the firmware of a report.

@@ -242,6 +242,9 @@ func parseTime(s string) (time.Time, error) {
 
 // addCollateral adds what a folder has to what the evidence carries.
 func addCollateral(evidence []byte, dir string) ([]byte, error) {
+	if _, err := os.Stat(dir); err != nil {
+		return nil, cli.FileError("--collateral", err)
+	}
 	set, err := collateral.Read(os.DirFS(dir))
 	if err != nil {
 		return nil, fmt.Errorf("--collateral %s: %w", dir, err)
