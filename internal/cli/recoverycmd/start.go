@@ -19,6 +19,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/members"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/atomicfile"
@@ -308,6 +311,9 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 			Progress: func(done, total int64) { rec.Verified(done, total); bar(done, total) },
 			Show: func(e coconode.Ending) error {
 				a.Err.Line("")
+				if err := mayRecover(ctx, e.Constitution, cfg); err != nil {
+					return err
+				}
 				rec.Ends(e.Point, e.Constitution)
 				return nil
 			},
@@ -329,6 +335,28 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 		return fmt.Errorf("%w; begin in another folder: with a copy that has it, or without --at-least to accept the loss", loss)
 	case err == nil && ctx.Err() != nil:
 		t.say(event{Event: "stopped"}, func() { a.Out.OK("the node has ended") })
+	}
+	return err
+}
+
+// mayRecover says whether the constitution in force lets the node's owner begin a recovery, before members release anything: the transaction that begins it would be refused. The error is
+// coco.ErrDenied.
+func mayRecover(ctx context.Context, c *constitution.Constitution, cfg nodeconfig.Config) error {
+	owner, err := identity.LoadOwner(cfg.OwnerCertificate, cfg.OwnerKey, keyfile.Read)
+	if err != nil {
+		return err
+	}
+	certs := owner.Certificates()
+	node := table.NodeRecord{Owner: c.Holder(certs[len(certs)-1]), OwnerCertificates: certs, Time: uint64(time.Now().UnixMilli())}
+	if node.OwnerSignature, err = owner.Sign(ctx, table.NodeTuple(node.Owner, node.Address, node.ClientAddress, node.Key)); err != nil {
+		return err
+	}
+	if err = members.VerifyOwner(c, &node); err == nil {
+		err = members.CheckRecovery(c, &node)
+	}
+	if refusal, ok := errors.AsType[*members.Refusal](err); ok {
+		return fmt.Errorf("%w: this node cannot recover the network: %s: name the certificate of a member for nodes as owner_certificate, and its key as owner_key, in %s, and start again",
+			coco.ErrDenied, refusal.Detail, filepath.Join(cfg.Dir, "node.toml"))
 	}
 	return err
 }
