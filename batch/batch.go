@@ -118,15 +118,24 @@ func DecodeEntry(e Entry, prev coco.Digest) (*Batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch h := &b.Header; {
-	case h.View != e.View || h.Index != e.Index:
-		return nil, fmt.Errorf("%w: the batch's header is for view %d, index %d; it stands in view %d, index %d",
-			coco.ErrVerify, h.View, h.Index, e.View, e.Index)
-	case h.Prev != prev:
-		return nil, fmt.Errorf("%w: batch %s: its header follows chain digest %s, the entry before has %s",
-			coco.ErrVerify, b, h.Prev.Short(), prev.Short())
+	if err := b.VerifyPlace(e, prev); err != nil {
+		return nil, err
 	}
 	return b, nil
+}
+
+// VerifyPlace checks that the batch belongs in the place of the entry that it was decoded from, as DecodeEntry does. Its error is of kind
+// coco.ErrVerify.
+func (b *Batch) VerifyPlace(e Entry, prev coco.Digest) error {
+	switch h := &b.Header; {
+	case h.View != e.View || h.Index != e.Index:
+		return fmt.Errorf("%w: the batch's header is for view %d, index %d; it stands in view %d, index %d",
+			coco.ErrVerify, h.View, h.Index, e.View, e.Index)
+	case h.Prev != prev:
+		return fmt.Errorf("%w: batch %s: its header follows chain digest %s, the entry before has %s",
+			coco.ErrVerify, b, h.Prev.Short(), prev.Short())
+	}
+	return nil
 }
 
 // String names the batch by its transactions, such as "2.17" or "2.17–2.40".

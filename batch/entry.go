@@ -47,8 +47,10 @@ type Entry struct {
 const chainContext = "coco ledger entry\x00"
 
 // Chain returns the chain digest of the entry, given that of the entry before it (zero for index 1).
-func (e Entry) Chain(prev coco.Digest) coco.Digest {
-	data := sha256.Sum256(e.Data)
+func (e Entry) Chain(prev coco.Digest) coco.Digest { return e.ChainOver(sha256.Sum256(e.Data), prev) }
+
+// ChainOver is Chain, given the SHA-256 of the entry's data.
+func (e Entry) ChainOver(data, prev coco.Digest) coco.Digest {
 	b := make([]byte, 0, 128)
 	b = append(b, chainContext...)
 	b = append(b, prev[:]...)
