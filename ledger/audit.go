@@ -3,50 +3,26 @@ package ledger
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
-	"github.com/cocoframework/coco/merkle"
+	"github.com/cocoframework/coco/ledger/check"
 )
 
-// Checker knows what the records mean, which the ledger does not: whose keys may sign. Its errors
-// become the Reason of a Fault, unless the context has ended.
-type Checker interface {
-	// Signer returns the key that the batch MUST be signed with, given what Apply was told so far.
-	Signer(h batch.Header) (*ecdsa.PublicKey, error)
-	// Apply takes the public records of a batch. It is called before Signer, because the first
-	// batch of a network or of a recovery names its own signer; a batch whose signature then does
-	// not hold ends the audit. The arguments may be kept, and MUST NOT be modified.
-	Apply(b *batch.Batch, public [][]byte) error
-}
+// Checker tells an audit whose keys may sign.
+type Checker = check.Checker
 
 // Report says what an audit has checked.
 type Report struct {
-	Files        int    `json:"files"`
-	Bytes        int64  `json:"bytes"`
-	Entries      uint64 `json:"entries"`
-	Batches      uint64 `json:"batches"`
-	Transactions uint64 `json:"transactions"`
-	// Last is the last transaction. Everything up to it is under its batch's signature.
-	Last coco.TxID `json:"last"`
-	// Unsigned counts the entries after the last batch. They hold no transactions; the next batch
-	// will sign for them.
-	Unsigned uint64 `json:"unsigned"`
-	// Committed is the last transaction that a signed batch proves to be committed, and
-	// CommittedIndex the last such entry. What follows is signed, but a new leader could still
-	// have replaced it.
-	Committed      coco.TxID `json:"committed"`
-	CommittedIndex uint64    `json:"committed_index"`
-	// Root is the Merkle root over all transactions.
-	Root coco.Digest `json:"root"`
-	// Signed counts the batches that each node signed.
-	Signed map[coco.NodeID]uint64 `json:"signed"`
+	Files int   `json:"files"`
+	Bytes int64 `json:"bytes"`
+	check.Counts
 }
 
 // Fault is the first thing in a ledger that is not as it must be.
@@ -85,83 +61,116 @@ func (f *Fault) Unwrap() error { return coco.ErrVerify }
 // Audit checks the whole ledger in a directory without any key: names and frames of the files,
 // indexes without gaps, views that never decrease, the chain digests, the parts' digests, seqnos
 // without gaps, the Merkle roots, and that each batch is signed by the key that the checker names. It never
-// writes, needs memory for a few entries only, and may run while a node appends, of which it then
-// sees what was there when it came to the last file.
+// writes, and may run while a node appends, of which it then sees what was there when it came to the last file.
+// It computes on as many cores as GOMAXPROCS says, and needs memory for aheadEntries entries of together
+// aheadBytes, and one more. Disks, the checker and progress are used in the caller's goroutine only.
 //
 // It returns a *Fault for the first thing that is wrong, also where the ledger ends before its first
 // transaction or a chunk is missing; the report then counts exactly what was checked before. What was cut off the end of a ledger
 // leaves no trace in it: compare Report.Last with other
-// nodes' or with a receipt. progress, if not nil, is told how many bytes of how many are done.
+// nodes' or with a receipt. The checker's errors become the Reason of a Fault, unless the context has
+// ended. progress, if not nil, is told how many bytes of how many are done.
 func Audit(ctx context.Context, disk host.Disk, dir string, checker Checker, progress func(done, total int64), extra ...host.Disk) (Report, error) {
-	a := audit{folders: foldersOf(disk, dir, extra), checker: checker, progress: progress}
-	a.report.Signed = make(map[coco.NodeID]uint64)
+	workers := runtime.GOMAXPROCS(0)
+	if workers == 1 {
+		workers = 0
+	}
+	a := audit{folders: foldersOf(disk, dir, extra), order: check.NewSequence(checker), progress: progress}
+	return a.run(ctx, workers, aheadEntries)
+}
+
+// How far an audit reads ahead of the entry that it checks.
+const (
+	aheadEntries = 256
+	aheadBytes   = 16 << 20 // unless one entry is larger
+)
+
+// audit is an audit that goes on.
+type audit struct {
+	folders  []folder
+	order    *check.Sequence
+	ahead    *check.Ahead
+	room     uint64 // how many steps may wait
+	progress func(done, total int64)
+	total    int64
+	shown    int64
+
+	files   int
+	bytes   int64 // of the files
+	waiting []step
+	held    int // bytes of the entries that wait
+}
+
+// step is an entry that was read and is to be checked, or the end of a file.
+type step struct {
+	entry *check.Prepared // nil at a file's end
+	kind  batch.Kind
+	index uint64
+	data  []byte
+	file  string
+	off   int64 // of the entry's frame in the file
+	end   int64 // behind it; of a file, its size when it was listed
+}
+
+// run audits with so many goroutines and so many steps that wait.
+func (a *audit) run(ctx context.Context, workers int, room uint64) (Report, error) {
+	a.ahead, a.room = check.NewAhead(workers), room
+	defer a.ahead.Close()
+	err := a.all(ctx)
+	return Report{Files: a.files, Bytes: a.bytes, Counts: a.order.Counts()}, err
+}
+
+func (a *audit) all(ctx context.Context) error {
 	found, err := list(a.folders)
 	if bad := (*chunkError)(nil); errors.As(err, &bad) {
-		return a.report, &Fault{File: bad.file, Index: bad.index, Reason: bad.reason}
+		return &Fault{File: bad.file, Index: bad.index, Reason: bad.reason}
 	}
 	if err != nil {
-		return a.report, err
+		return err
 	}
 	files, gap := found.whole(a.folders)
 	if len(found.chunks) == 0 {
-		return a.report, fmt.Errorf("%w: there is no ledger in %s", coco.ErrNotFound, dir)
+		return fmt.Errorf("%w: there is no ledger in %s", coco.ErrNotFound, a.folders[0].name)
 	}
 	for _, f := range files {
 		a.total += f.size
 	}
 	for _, f := range files {
 		if err := a.file(ctx, f); err != nil {
-			return a.report, err
+			return err
 		}
-		a.report.Files++
-		a.done(f.size)
 	}
+	if err := a.finish(ctx); err != nil {
+		return err
+	}
+	transactions := a.order.Counts().Transactions
 	if gap != nil {
 		f := &Fault{File: gap.file, Index: gap.index, Reason: gap.reason}
-		f.First.Seqno = a.report.Transactions + 1
-		return a.report, f
+		f.First.Seqno = transactions + 1
+		return f
 	}
-	if a.report.Transactions == 0 {
+	if transactions == 0 {
 		name := a.name(files[len(files)-1])
-		return a.report, &Fault{File: name, Reason: "the ledger holds no transaction: expected the network's first one, its genesis"}
+		return &Fault{File: name, Reason: "the ledger holds no transaction: expected the network's first one, its genesis"}
 	}
-	return a.report, nil
+	return nil
 }
-
-// audit is an audit that goes on.
-type audit struct {
-	folders  []folder
-	checker  Checker
-	progress func(done, total int64)
-	total    int64
-	shown    int64
-
-	report  Report
-	chain   coco.Digest
-	view    uint64
-	tree    merkle.Frontier
-	pending []lastTx // batches not yet proven committed, in order
-}
-
-// lastTx is the last transaction of the batch at an index.
-type lastTx struct {
-	index uint64
-	tx    coco.TxID
-}
-
-// maxPending bounds audit.pending. A network commits what it writes within milliseconds; a ledger
-// whose batches never say so still has to be audited in little memory.
-const maxPending = 1 << 16
 
 // name names a file for people.
 func (a *audit) name(cf chunkFile) string { return a.folders[cf.in].show(cf.name()) }
 
-// file audits one file.
+// file reads one file, and checks what there is no room for. Where reading fails, what was read before is checked first.
 func (a *audit) file(ctx context.Context, cf chunkFile) error {
 	name := a.name(cf)
+	failed := func(err error) error {
+		if before := a.finish(ctx); before != nil {
+			return before
+		}
+		return fmt.Errorf("ledger: %s: %w", name, err)
+	}
 	file, err := a.folders[cf.in].open(cf)
 	if err != nil {
-		return fmt.Errorf("ledger: %s: %w", name, err)
+		return failed(err)
 	}
 	defer file.Close()
 	retry := 0
@@ -170,7 +179,7 @@ func (a *audit) file(ctx context.Context, cf chunkFile) error {
 	}
 	r, err := newFrameReader(file, cf.first, retry)
 	if err != nil {
-		return fmt.Errorf("ledger: %s: %w", name, err)
+		return failed(err)
 	}
 	for {
 		if err := ctx.Err(); err != nil {
@@ -181,100 +190,77 @@ func (a *audit) file(ctx context.Context, cf chunkFile) error {
 			break
 		}
 		if bad := (*damage)(nil); errors.As(err, &bad) {
-			return a.damaged(name, cf, r, bad)
+			return a.damaged(ctx, name, cf, r, bad)
 		}
 		if err != nil {
-			return fmt.Errorf("ledger: %s: %w", name, err)
+			return failed(err)
 		}
 		e.Data = bytes.Clone(e.Data)
-		if err := a.entry(e); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			f := &Fault{File: name, Offset: off, Index: e.Index, Reason: reason(err)}
-			if e.Kind == batch.KindBatch {
-				f.First, f.Last = a.transactions(e.Data)
-			}
-			return f
-		}
-		a.show(r.off)
-	}
-	if bad := checkEnd(cf, r); bad != nil {
-		return a.damaged(name, cf, r, bad)
-	}
-	return nil
-}
-
-// entry audits one entry, and moves on behind it if nothing is wrong.
-func (a *audit) entry(e batch.Entry) error {
-	if e.View < a.view {
-		return fmt.Errorf("its view is %d, after view %d", e.View, a.view)
-	}
-	if e.Kind == batch.KindBatch {
-		if err := a.batch(e); err != nil {
+		if err := a.add(ctx, step{a.ahead.Prepare(e), e.Kind, e.Index, e.Data, name, off, r.off}); err != nil {
 			return err
 		}
-		a.report.Unsigned = 0
-	} else {
-		a.report.Unsigned++
 	}
-	a.chain, a.view = e.Chain(a.chain), e.View
-	a.report.Entries++
-	return nil
+	if bad := checkEnd(cf, r); bad != nil {
+		return a.damaged(ctx, name, cf, r, bad)
+	}
+	return a.add(ctx, step{end: cf.size})
 }
 
-func (a *audit) batch(e batch.Entry) error {
-	b, err := batch.DecodeEntry(e, a.chain)
-	if err != nil {
-		return err
-	}
-	if err := b.VerifyRoot(&a.tree); err != nil {
-		return err
-	}
-	public, err := b.PublicRecords()
-	if err != nil {
-		return err
-	}
-	if err := a.checker.Apply(b, public); err != nil {
-		return err
-	}
-	signer, err := a.checker.Signer(b.Header)
-	if err != nil {
-		return err
-	}
-	if err := b.VerifySignature(signer); err != nil {
-		return err
-	}
-	a.count(&b.Header)
-	return nil
-}
-
-// count adds a good batch to the report.
-func (a *audit) count(h *batch.Header) {
-	a.report.Batches++
-	a.report.Transactions += h.Count
-	a.report.Signed[h.Node]++
-	a.report.Root = h.Root
-	_, a.report.Last = h.TxIDs()
-
-	if len(a.pending) == maxPending {
-		// Forget every other one: what is then said to be committed is less, but still true.
-		for i := range maxPending / 2 {
-			a.pending[i] = a.pending[2*i]
+// add puts a step behind those that wait, and checks the first ones until there is room. At first there is little, so that
+// the nodes' keys are known before their batches are prepared.
+func (a *audit) add(ctx context.Context, s step) error {
+	a.waiting = append(a.waiting, s)
+	a.held += len(s.data)
+	for uint64(len(a.waiting)) > min(a.room, a.order.Counts().Entries) || a.held > aheadBytes {
+		if err := a.next(ctx); err != nil {
+			return err
 		}
-		a.pending = a.pending[:maxPending/2]
 	}
-	a.pending = append(a.pending, lastTx{h.Index, a.report.Last})
-	a.report.CommittedIndex = max(a.report.CommittedIndex, h.Committed)
-	n := 0
-	for ; n < len(a.pending) && a.pending[n].index <= a.report.CommittedIndex; n++ {
-		a.report.Committed = a.pending[n].tx
-	}
-	a.pending = a.pending[n:]
+	return nil
 }
 
-// damaged makes a Fault of a place where no valid frame is.
-func (a *audit) damaged(file string, cf chunkFile, r *frameReader, bad *damage) error {
+// finish checks all that waits.
+func (a *audit) finish(ctx context.Context) error {
+	for len(a.waiting) > 0 {
+		if err := a.next(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// next checks the first step that waits.
+func (a *audit) next(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s := a.waiting[0]
+	a.waiting[0] = step{}
+	a.waiting = a.waiting[1:]
+	a.held -= len(s.data)
+	if s.entry == nil {
+		a.done(s.end)
+		return nil
+	}
+	if err := a.order.Check(s.entry); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		f := &Fault{File: s.file, Offset: s.off, Index: s.index, Reason: reason(err)}
+		if s.kind == batch.KindBatch {
+			f.First, f.Last = a.transactions(s.data)
+		}
+		return f
+	}
+	a.show(s.end)
+	return nil
+}
+
+// damaged makes a Fault of a place where no valid frame is, if nothing is wrong before it.
+func (a *audit) damaged(ctx context.Context, file string, cf chunkFile, r *frameReader, bad *damage) error {
+	if err := a.finish(ctx); err != nil {
+		return err
+	}
 	f := &Fault{File: file, Offset: bad.off, Index: bad.index, Reason: bad.reason}
 	var data []byte
 	if len(bad.frame) > frameHead {
@@ -297,7 +283,7 @@ func (a *audit) damaged(file string, cf chunkFile, r *frameReader, bad *damage) 
 // transactions names the transactions of the next batch, as far as its data tells them. Otherwise
 // only the seqno of the first is known.
 func (a *audit) transactions(data []byte) (first, last coco.TxID) {
-	first.Seqno = a.report.Transactions + 1
+	first.Seqno = a.order.Counts().Transactions + 1
 	if h, err := batch.DecodeHeader(data); err == nil && h.First == first.Seqno {
 		return h.TxIDs()
 	}
@@ -317,15 +303,16 @@ func reason(err error) string {
 func (a *audit) show(off int64) {
 	if a.progress != nil && off-a.shown >= windowSize {
 		a.shown = off
-		a.progress(min(a.report.Bytes+off, a.total), a.total)
+		a.progress(min(a.bytes+off, a.total), a.total)
 	}
 }
 
 // done reports that a file is done.
 func (a *audit) done(size int64) {
-	a.report.Bytes += size
+	a.files++
+	a.bytes += size
 	a.shown = 0
 	if a.progress != nil {
-		a.progress(a.report.Bytes, a.total)
+		a.progress(a.bytes, a.total)
 	}
 }

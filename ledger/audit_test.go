@@ -20,6 +20,7 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/ledger/check"
 	"github.com/cocoframework/coco/merkle"
 )
 
@@ -132,8 +133,13 @@ func writeSample(t testing.TB) (*memDisk, *writer, [2]signer) {
 	return disk, w, [2]signer{a, b}
 }
 
+// audit audits a ledger one entry after the other, and on many cores, and panics where the results differ.
 func audit(disk host.Disk) (ledger.Report, error) {
-	return ledger.Audit(context.Background(), disk, dir, newChecker(), nil)
+	got, err := ledger.AuditWith(context.Background(), 0, 1, disk, dir, newChecker(), nil)
+	if ahead, aerr := ledger.AuditWith(context.Background(), 3, 2, disk, dir, newChecker(), nil); !reflect.DeepEqual(ahead, got) || !reflect.DeepEqual(aerr, err) {
+		panic(fmt.Sprintf("ahead: %+v, %v\none after the other: %+v, %v", ahead, aerr, got, err))
+	}
+	return got, err
 }
 
 // mustFault checks that the error is a fault in the entry.
@@ -164,9 +170,11 @@ func TestAuditReportsWhatItChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := ledger.Report{
-		Files: 2, Bytes: done[len(done)-1], Entries: 7, Batches: 5, Transactions: 9,
-		Last: coco.TxID{View: 4, Seqno: 9}, Committed: coco.TxID{View: 2, Seqno: 6}, CommittedIndex: 5,
-		Root: w.tree.Root(), Signed: map[coco.NodeID]uint64{nodes[0].id: 3, nodes[1].id: 2},
+		Files: 2, Bytes: done[len(done)-1], Counts: check.Counts{
+			Entries: 7, Batches: 5, Transactions: 9,
+			Last: coco.TxID{View: 4, Seqno: 9}, Committed: coco.TxID{View: 2, Seqno: 6}, CommittedIndex: 5,
+			Root: w.tree.Root(), Signed: map[coco.NodeID]uint64{nodes[0].id: 3, nodes[1].id: 2},
+		},
 	}
 	if !maps.Equal(got.Signed, want.Signed) {
 		t.Errorf("signed: got %v, want %v", got.Signed, want.Signed)

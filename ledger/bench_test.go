@@ -58,7 +58,7 @@ func BenchmarkAudit(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		got, err := audit(disk)
+		got, err := ledger.Audit(b.Context(), disk, dir, newChecker(), nil)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -5,32 +5,8 @@ import (
 	"io"
 	"testing"
 
-	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 )
-
-func TestAuditForgetsOnlyWhatMakesItSayLess(t *testing.T) {
-	a := audit{report: Report{Signed: map[coco.NodeID]uint64{}}}
-	const batches = 5 * maxPending
-	for i := uint64(1); i <= batches; i++ {
-		a.count(&batch.Header{View: 1, Index: i, First: 2*i - 1, Count: 2})
-		if len(a.pending) > maxPending {
-			t.Fatalf("%d batches are kept", len(a.pending))
-		}
-	}
-	if a.report.Committed != (coco.TxID{}) || a.report.CommittedIndex != 0 {
-		t.Fatalf("%s is said to be committed", a.report.Committed)
-	}
-	const known = batches / 2
-	a.count(&batch.Header{View: 1, Index: batches + 1, First: 2*batches + 1, Count: 1, Committed: known})
-	if n := a.report.Committed.Seqno; n > 2*known || n < 2*known-2048 || a.report.CommittedIndex != known {
-		t.Errorf("committed up to %s, index %d; entries up to %d are", a.report.Committed, a.report.CommittedIndex, known)
-	}
-	a.count(&batch.Header{View: 1, Index: batches + 2, First: 2*batches + 2, Count: 1, Committed: batches + 1})
-	if want := (coco.TxID{View: 1, Seqno: 2*batches + 1}); a.report.Committed != want || len(a.pending) != 1 {
-		t.Errorf("committed up to %s, want %s; %d kept", a.report.Committed, want, len(a.pending))
-	}
-}
 
 // endless is a file of frames that is larger than any memory: it computes what is read.
 type endless struct {

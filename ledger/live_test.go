@@ -75,7 +75,7 @@ func TestAuditRunsBesideAWriter(t *testing.T) {
 	var audits sync.WaitGroup
 	audits.Go(func() {
 		for last := uint64(0); ; {
-			got, err := audit(disk)
+			got, err := ledger.Audit(t.Context(), disk, dir, newChecker(), nil)
 			if err != nil || got.Entries < last {
 				t.Errorf("%d entries after %d: %v", got.Entries, last, err)
 				return

@@ -299,7 +299,7 @@ var layers = []rule{
 	},
 	{
 		name:   "trusted code reaches the outside only through host",
-		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs", "ceremonies", "recoverer", "reopen"},
+		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "ledger/check", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs", "ceremonies", "recoverer", "reopen"},
 		except: []string{"gov/govtest"},
 		std:    outside,
 		calls:  append(slices.Clone(dials), clocks...),
@@ -321,19 +321,25 @@ var layers = []rule{
 	{
 		name: "the ledger carries opaque bytes",
 		in:   []string{"ledger"},
-		only: []string{"", "batch", "canon", "host", "merkle"},
+		only: []string{"", "batch", "canon", "host", "ledger/check", "merkle"},
 		why:  "what a transaction means must be free to change without touching the bytes on disk, and an auditor needs no store",
+	},
+	{
+		name: "what is checked of a ledger needs no disk",
+		in:   []string{"ledger/check"}, third: never, std: impure, calls: clocks,
+		only: []string{"", "batch", "canon", "merkle"},
+		why:  "how much of it is done at the same time must change nothing of what comes out",
 	},
 	{
 		name: "the chain of a ledger is checked without keys",
 		in:   []string{"ledger/chain"},
-		only: []string{"", "batch", "canon", "host", "ledger", "merkle"},
+		only: []string{"", "batch", "canon", "host", "ledger", "ledger/check", "merkle"},
 		why:  "operators repair a ledger whose network is gone, so only what is on disks counts",
 	},
 	{
 		name: "the index of the past knows the ledger and write sets only",
 		in:   []string{"history"},
-		only: []string{"", "batch", "canon", "host", "internal/logevent", "ledger", "merkle", "store"}, std: []string{"net", "log", "net/http"},
+		only: []string{"", "batch", "canon", "host", "internal/logevent", "ledger", "ledger/check", "merkle", "store"}, std: []string{"net", "log", "net/http"},
 		goes: true,
 		why:  "it must be possible to make it again from the ledger's files and the epochs' keys alone; its one goroutine is the node's",
 	},
@@ -431,7 +437,7 @@ var layers = []rule{
 	{
 		name: "fixtures of governance",
 		in:   []string{"gov/govtest"},
-		only: []string{"", "attest", "attest/virtual", "batch", "canon", "channel", "gov/...", "host", "internal/balance", "keys", "keys/...", "ledger", "merkle", "store", "succession", "wire"},
+		only: []string{"", "attest", "attest/virtual", "batch", "canon", "channel", "gov/...", "host", "internal/balance", "keys", "keys/...", "ledger", "ledger/check", "merkle", "store", "succession", "wire"},
 		why:  "tests of governance need no node",
 	},
 	{
@@ -546,7 +552,7 @@ var protocols = []rule{
 
 var core = []string{
 	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "gov/...", "history", "host/...", "host",
-	"batch", "canon", "keys", "keys/...", "ledger", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "snapshotter", "renew", "retire", "epochs", "ceremonies", "pulse", "store", "adapter", "wire",
+	"batch", "canon", "keys", "keys/...", "ledger", "ledger/check", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "snapshotter", "renew", "retire", "epochs", "ceremonies", "pulse", "store", "adapter", "wire",
 }
 
 // Composition says which packages may put the parts together.
