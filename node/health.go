@@ -41,7 +41,7 @@ func (v vitals) checks() []gateway.Check {
 	case !v.joined:
 		member.Problem = "this node is joining: it has not applied its own admission yet"
 	case v.closed:
-		member.Problem = "the network was recovered and is closed: members vote to open it (coco gov propose open-network)"
+		member.Problem = "the network was recovered and is closed: members vote to open it (coco gov propose open-network service.pem)"
 	case !v.listed:
 		member.Problem = "the network does not trust this node any more"
 	}

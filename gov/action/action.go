@@ -104,6 +104,9 @@ type Args struct {
 	// People write it as UnbalancedSentence. By rules 1 no action may have it.
 	Unbalanced bool   `cbor:"unbalanced,omitempty"`
 	Epochs     string `cbor:"epochs,omitempty"`
+	// Service is the service of a network that was recovered: SHA-256 of its public key (SubjectPublicKeyInfo, DER) in hexadecimal. Members who voted for
+	// another recovery of the same ledger have not voted for this one.
+	Service string `cbor:"service,omitempty"`
 }
 
 // form says which arguments a kind takes.
@@ -132,7 +135,7 @@ func forms() []form {
 		{Upgrade, []string{"measurement", "note"}, []string{"replaces"}},
 		{Rotate, nil, nil},
 		{Refresh, nil, nil},
-		{OpenNetwork, nil, nil},
+		{OpenNetwork, []string{"service"}, nil},
 		{GrantEpochs, []string{"name", "certificate", "encryption_key", "epochs"}, nil},
 	}
 }
@@ -222,6 +225,7 @@ func (a *Action) checkValues() error {
 		{"setting", x.Setting, maxText},
 		{"value", x.Value, maxSetting},
 		{"epochs", x.Epochs, maxText},
+		{"service", x.Service, maxText},
 	} {
 		if len(t.value) > t.limit {
 			return a.invalid("%s has %d bytes, expected at most %d", t.name, len(t.value), t.limit)
@@ -255,6 +259,11 @@ func (a *Action) checkValues() error {
 func (a *Action) checkRest() error {
 	x := &a.Args
 	switch a.Kind {
+	case OpenNetwork:
+		var d coco.Digest
+		if err := d.UnmarshalText([]byte(x.Service)); err != nil || d.String() != x.Service {
+			return a.invalid("service %q: expected the SHA-256 of the service's public key, 64 hexadecimal digits in lower case", x.Service)
+		}
 	case GrantEpochs:
 		if _, _, err := x.Range(); err != nil {
 			return a.invalid("%v", err)
@@ -386,7 +395,7 @@ func fields() []string {
 	return []string{
 		"actor", "name", "certificate", "certificates", "encryption_key", "weight", "owner", "address", "node",
 		"measurement", "note", "replaces", "platform", "tee_policy", "debug", "remove", "policy",
-		"expression", "setting", "value", "force", "unbalanced", "epochs",
+		"expression", "setting", "value", "force", "unbalanced", "epochs", "service",
 	}
 }
 
@@ -398,7 +407,7 @@ func (a *Action) Facts() map[string]any {
 	for name, s := range map[string]string{
 		"actor": x.Actor, "name": x.Name, "owner": x.Owner, "address": x.Address, "node": x.Node, "measurement": x.Measurement,
 		"note": x.Note, "replaces": x.Replaces, "platform": x.Platform, "tee_policy": x.TEEPolicy, "policy": x.Policy, "expression": x.Expression,
-		"setting": x.Setting, "value": x.Value, "epochs": x.Epochs,
+		"setting": x.Setting, "value": x.Value, "epochs": x.Epochs, "service": x.Service,
 		"certificate": hex.EncodeToString(x.Certificate), "encryption_key": hex.EncodeToString(x.EncryptionKey),
 	} {
 		if s != "" {
@@ -452,6 +461,8 @@ func (a Action) String() string {
 		return fmt.Sprintf("set policy %s: %s", x.Policy, x.Expression)
 	case RemovePolicy:
 		return "remove policy " + x.Policy
+	case OpenNetwork:
+		return "open network under service " + x.Service[:min(8, len(x.Service))]
 	case Set:
 		return fmt.Sprintf("set %s = %s", x.Setting, x.Value)
 	}

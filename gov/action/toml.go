@@ -50,6 +50,7 @@ type entry struct {
 	Force         string   `toml:"force,omitempty"`
 	Unbalanced    string   `toml:"unbalanced,omitempty"`
 	Epochs        string   `toml:"epochs,omitempty"`
+	Service       string   `toml:"service,omitempty"`
 }
 
 // Parse reads a file of actions:
@@ -119,7 +120,7 @@ func (e *entry) action() (Action, error) {
 		Actor: e.Actor, Name: e.Name, Weight: e.Weight, Owner: e.Owner, Address: e.Address, Node: e.Node,
 		Measurement: e.Measurement, Note: e.Note, Replaces: e.Replaces, Platform: e.Platform,
 		Debug: e.Debug, Remove: e.Remove,
-		Policy: strings.ReplaceAll(e.Policy, "-", "_"), Expression: e.Expression, Setting: e.Setting, Force: force, Unbalanced: unbalanced, Epochs: e.Epochs,
+		Policy: strings.ReplaceAll(e.Policy, "-", "_"), Expression: e.Expression, Setting: e.Setting, Force: force, Unbalanced: unbalanced, Epochs: e.Epochs, Service: e.Service,
 	}}
 	if e.Certificate != "" {
 		if a.Args.Certificate, err = certificate(e.Certificate); err != nil {
@@ -198,7 +199,7 @@ func Format(actions []Action) ([]byte, error) {
 			Kind: strings.ReplaceAll(string(a.Kind), "_", "-"), Actor: x.Actor, Name: x.Name, Weight: x.Weight, Owner: x.Owner,
 			Address: x.Address, Node: x.Node, Measurement: x.Measurement, Note: x.Note, Replaces: x.Replaces, Platform: x.Platform,
 			Debug: x.Debug, Remove: x.Remove, Policy: x.Policy, Expression: x.Expression,
-			Setting: x.Setting, Epochs: x.Epochs,
+			Setting: x.Setting, Epochs: x.Epochs, Service: x.Service,
 		}
 		if x.Force {
 			e.Force = ForceSentence

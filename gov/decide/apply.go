@@ -25,6 +25,8 @@ type Present struct {
 	Epochs       uint64 // that have been announced
 	// Closed: members have yet to open the network that they recovered.
 	Closed bool
+	// Service, of a closed network, is SHA-256 of its service's public key (SubjectPublicKeyInfo, DER).
+	Service coco.Digest
 	// Until is when the time for voting about the actions is over, in milliseconds since 1970; zero if nobody votes.
 	Until uint64
 }
@@ -56,6 +58,8 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 				return nil, nil, inAction(impossible(reason.LaterKind, string(action.OpenNetwork), ""), actions, i)
 			case !now.Closed:
 				return nil, nil, inAction(impossible(reason.NotClosed, "", ""), actions, i)
+			case actions[i].Args.Service != now.Service.String():
+				return nil, nil, inAction(impossible(reason.OtherService, actions[i].Args.Service, now.Service.String()), actions, i)
 			}
 			effects = append(effects, Effect{Kind: NetworkOpened})
 			continue

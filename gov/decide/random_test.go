@@ -152,6 +152,8 @@ func (l *life) action() action.Action {
 	switch kind {
 	case action.AddMember:
 		args = action.Args{Name: o.Name, Certificate: o.Cert.Raw, EncryptionKey: o.Encryption.Public(), Weight: uint64(l.rnd.IntN(4))}
+	case action.OpenNetwork:
+		args = action.Args{Service: coco.Digest{1}.String()}
 	case action.GrantEpochs:
 		args = action.Args{Name: o.Name, Certificate: o.Cert.Raw, EncryptionKey: o.Encryption.Public(), Epochs: fmt.Sprint(1 + l.rnd.IntN(3))}
 	case action.AddParticipant:

@@ -100,8 +100,11 @@ func (found *state) present(actions []action.Action) (Present, error) {
 	if err != nil {
 		return Present{}, err
 	}
-	closed, err := table.Closed(found.r)
-	return Present{Constitution: found.c, Nodes: nodes, Places: places, Now: found.now, Epochs: table.LastEpoch(found.r), Closed: closed}, err
+	p := Present{Constitution: found.c, Nodes: nodes, Places: places, Now: found.now, Epochs: table.LastEpoch(found.r)}
+	if p.Closed, err = table.Closed(found.r); err == nil && p.Closed {
+		p.Service, err = table.ServiceDigest(found.r)
+	}
+	return p, err
 }
 
 // proposed checks a proposal, and returns the record that it gets. Its Since is left out.

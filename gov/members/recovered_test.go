@@ -104,8 +104,20 @@ func TestARecoveredNetworkIsClosedUntilItsMembersOpenIt(t *testing.T) {
 	}
 	// What does not touch the keys may be decided.
 	n.Decide(govtest.AddCode(govtest.OtherCode))
-	n.Decide(action.Action{Kind: action.OpenNetwork})
-	if _, err := n.Submit(n.SignProposal(n.Members[0], action.Action{Kind: action.OpenNetwork})); err == nil {
+	// Another recovery of the same ledger has another service, and its members' statements go for this one's.
+	other := action.Action{Kind: action.OpenNetwork, Args: action.Args{Service: coco.Digest{1}.String()}}
+	_, err := n.Submit(n.SignProposal(n.Members[0], other))
+	if why, coded := reason.Of(err); !coded || why.Code != reason.OtherService {
+		t.Errorf("a vote for another recovery's service is taken: %v", err)
+	}
+	var service coco.Digest
+	n.Read(func(s store.Reader) { service, err = table.ServiceDigest(s) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := action.Action{Kind: action.OpenNetwork, Args: action.Args{Service: service.String()}}
+	n.Decide(open)
+	if _, err := n.Submit(n.SignProposal(n.Members[0], open)); err == nil {
 		t.Error("an open network is opened")
 	}
 	if err := admit(); err != nil {

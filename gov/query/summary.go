@@ -93,7 +93,7 @@ func codeSentence(a *action.Action) string {
 	case action.GrantEpochs:
 		return fmt.Sprintf("let the auditor %s read epochs %s: certificate %s%s", x.Name, x.Epochs, certificateText(x.Certificate), encryption(x.EncryptionKey))
 	case action.OpenNetwork:
-		return "open the network that was recovered: it serves clients, and nodes may join"
+		return fmt.Sprintf("open the network that was recovered under the service %s: it serves clients, and nodes may join", x.Service)
 	case action.Rotate:
 		return "change the keys of the ledger: a new epoch begins"
 	case action.Refresh:

@@ -47,6 +47,7 @@ const (
 	BadValue           Code = "bad_value"           // Subject: the setting
 	UnknownAction      Code = "unknown_action"      // Subject: its kind
 	NotClosed          Code = "not_closed"          // the network serves: there is nothing to open
+	OtherService       Code = "other_service"       // what is to be opened has another service than members vote for
 	HoldersFrozen      Code = "holders_frozen"      // who holds the keys, or how many open, does not change before the network is open
 )
 
@@ -120,6 +121,8 @@ func sentence(r *Reason) string {
 		return fmt.Sprintf("%s is not in the TEE manifest", s)
 	case NotClosed:
 		return "the network serves already: only one that was recovered is opened"
+	case OtherService:
+		return fmt.Sprintf("the recovered network has the service %s, found %s: it may be another recovery of the same ledger; compare the service with the other members and those who operate the recovered node", o, s)
 	case HoldersFrozen:
 		return "the network was recovered and is not open yet: the members, their encryption keys and the threshold stay until they have opened it (open-network)"
 	case Unchanged:

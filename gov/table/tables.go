@@ -3,6 +3,7 @@ package table
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -224,6 +225,19 @@ func ServiceCertificate(r store.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("%w: service certificate: this network has none yet", coco.ErrNotFound)
 	}
 	return bytes.Clone(b), nil
+}
+
+// ServiceDigest returns SHA-256 of the service's public key (SubjectPublicKeyInfo, DER).
+func ServiceDigest(r store.Reader) (coco.Digest, error) {
+	der, err := ServiceCertificate(r)
+	if err != nil {
+		return coco.Digest{}, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return coco.Digest{}, fmt.Errorf("%w: service certificate: %w", coco.ErrCorrupt, err)
+	}
+	return sha256.Sum256(cert.RawSubjectPublicKeyInfo), nil
 }
 
 // ServiceKey returns the service's private key in the form that WriteGenesis was given.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -106,7 +107,7 @@ func actionForms() []actionForm {
 		}},
 		{action.Rotate, "", "the ledger's keys change: a new epoch begins", "rotate", func(*action.Args, []string, *actionFlags) error { return nil }},
 		{action.Refresh, "", "the key that opens the ledger's past is shared anew among the members", "refresh", func(*action.Args, []string, *actionFlags) error { return nil }},
-		{action.OpenNetwork, "", "the network that was recovered serves again", "open-network", func(*action.Args, []string, *actionFlags) error { return nil }},
+		{action.OpenNetwork, "SERVICE", "the network that was recovered serves again, under this service", "open-network service.pem", openNetwork},
 		{action.GrantEpochs, "NAME CERTIFICATE ENCRYPTION_KEY EPOCHS", "an auditor may read some epochs: members make what it reads with, by coco ledger grant", "grant-epochs kpmg auditor/org.pem auditor/encryption.pub 3-5", grantEpochs},
 	}
 }
@@ -119,6 +120,20 @@ func withForce(build func(*action.Args, []string, *actionFlags) error) func(*act
 		}
 		return build(a, args, f)
 	}
+}
+
+// openNetwork takes the service's certificate, as `coco recovery accept` has written it, or the SHA-256 of its key.
+func openNetwork(a *action.Args, args []string, _ *actionFlags) error {
+	var d coco.Digest
+	if err := d.UnmarshalText([]byte(args[0])); err != nil {
+		cert, err := identity.ReadCertificate(args[0])
+		if err != nil {
+			return fmt.Errorf("the service: expected the certificate that `coco recovery accept` has written, or the SHA-256 of its key: %w", err)
+		}
+		d = sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	}
+	a.Service = d.String()
+	return nil
 }
 
 func grantEpochs(a *action.Args, args []string, f *actionFlags) error {

@@ -192,7 +192,7 @@ func (t *joinTeller) plain(err *join.RefusedError) string {
 	}
 	words := map[members.Reason]string{
 		members.NotVotedIn:       "too early: the members have not voted this node in. One of them proposes `coco gov propose add-node OWNER " + shell.Quote(peer) + "`; it is admitted once that is accepted",
-		members.NotOpen:          "too early: members have recovered the network, and have yet to open it by a vote: coco gov propose open-network",
+		members.NotOpen:          "too early: members have recovered the network, and have yet to open it by a vote: coco gov propose open-network service.pem",
 		members.UnlistedOwner:    "the organisation that owns this node is not in the constitution: it is too early, or members have removed it. A member proposes it, as a participant or member, with the organisation's own certificate (org.pem of `coco member keygen`), the last one in " + t.cfg.OwnerCertificate,
 		members.UnlistedCode:     "wrong code: this program measures " + self + ", which the constitution does not list. Run a program that it lists, or have members vote this one in by `coco gov propose add-code`",
 		members.BadOwner:         "wrong owner: the owner's certificate does not lead to an organisation of the constitution, is not valid now, was revoked, or is for something else than nodes (`coco member keygen --for nodes` makes one)",

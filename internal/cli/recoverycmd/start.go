@@ -402,7 +402,7 @@ func (t *teller) closed(cfg nodeconfig.Config) {
 		p := t.a.Out
 		p.OK("the ledger is open and replayed. The network is closed until its members open it, under its new service")
 		p.Printf("Each member: coco recovery accept --node %s --service service.pem\n", shell.Quote(cfg.Client))
-		p.Printf("One of them: coco gov propose open-network --node %s --service service.pem --cert gov.pem --key file:gov-key.pem --yes; the others vote\n", shell.Quote(cfg.Admin))
+		p.Printf("One of them: coco gov propose open-network service.pem --node %s --service service.pem --cert gov.pem --key file:gov-key.pem --yes; the others vote\n", shell.Quote(cfg.Admin))
 	})
 }
 
