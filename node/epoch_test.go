@@ -35,6 +35,9 @@ func TestANodeThatMissedAnEpochIsAVoterStill(t *testing.T) {
 // One epoch after the other is announced, and the leader goes away right after each, before or after it has handed out the
 // secret; a node that comes back joins in between.
 func TestEpochsThatBeginWhileLeadersGo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.governs()
 		n.open()
@@ -69,6 +72,9 @@ func TestEpochsThatBeginWhileLeadersGo(t *testing.T) {
 // Epochs end by their length one after the other, as leaders come and go, and by a vote. All that was acknowledged is there, nodes
 // agree, and an audit of the ledger finds nothing, also of one whose members hold no key.
 func TestEpochsEndByTheirLengthAndByVote(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	simulate(t, 3, func(t *testing.T, n *network) {
 		n.governs()
 		n.open()

@@ -144,6 +144,9 @@ func (n *network) goesOn(acked map[string]string, nodes ...int) {
 }
 
 func TestNothingAcknowledgedIsLostWhenAllNodesLosePower(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	simulateUnattended(t, 3, func(t *testing.T, n *network) {
 		l := n.underLoad(2 * time.Second)
 		for round := range 3 {
@@ -242,6 +245,9 @@ func (n *network) lastBatch(i int) batch.Header {
 }
 
 func TestOneRolledBackDiskLosesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	for victim := range 3 {
 		t.Run(hostName(victim), func(t *testing.T) {
 			simulateUnattended(t, 3, func(t *testing.T, n *network) {
@@ -485,6 +491,9 @@ func TestNodesDoNotGoOnOnceTheSettingIsTurnedOff(t *testing.T) {
 
 // One that was away when all others stopped has no leader: it waits with them.
 func TestANodeThatDidNotStopGoesOnWithThoseThatDid(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	simulateUnattended(t, 3, func(t *testing.T, n *network) {
 		acked := n.underLoad(time.Second).end()
 		for _, i := range []int{0, 1} {
