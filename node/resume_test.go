@@ -161,9 +161,9 @@ func TestNothingAcknowledgedIsLostWhenAllNodesLosePower(t *testing.T) {
 			n.goesOn(acked, 0, 1, 2)
 			if round < 2 {
 				l = n.load(4)
-				for k, v := range acked {
-					l.acked[k] = v
-				}
+				l.mu.Lock()
+				maps.Copy(l.acked, acked)
+				l.mu.Unlock()
 				time.Sleep(time.Second)
 			}
 		}
