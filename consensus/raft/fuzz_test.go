@@ -18,6 +18,7 @@ func FuzzStepDecodes(f *testing.F) {
 	for _, m := range []*pb.Message{
 		{Type: pb.MsgHeartbeat.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(uint64(1))},
 		{Type: pb.MsgApp.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(uint64(3)), Entries: []*pb.Entry{{Term: new(uint64(3)), Index: new(uint64(1)), Data: []byte("x")}}},
+		{Type: pb.MsgApp.Enum(), From: new(uint64(3)), To: new(uint64(1)), Term: new(uint64(48)), Entries: []*pb.Entry{{Term: new(uint64(48)), Index: new(uint64(48)), Data: []byte("x")}}},
 		{Type: pb.MsgSnap.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(uint64(1))},
 		{Type: pb.MsgStorageAppend.Enum(), From: new(uint64(2)), To: new(uint64(1))},
 	} {

@@ -268,6 +268,11 @@ func (m *Machine) Step(from consensus.ID, data []byte) error {
 		msg.GetType() == pb.MsgProp || msg.GetType() == pb.MsgSnap {
 		return fmt.Errorf("%w: raft message %v from %x to %x on the connection of %x", coco.ErrCorrupt, msg.GetType(), msg.GetFrom(), msg.GetTo(), uint64(from))
 	}
+	for i, e := range msg.GetEntries() { // the library takes for granted that they follow each other
+		if e.GetIndex() != msg.GetIndex()+1+uint64(i) {
+			return fmt.Errorf("%w: raft message %v: entry %d follows entry %d", coco.ErrCorrupt, msg.GetType(), e.GetIndex(), msg.GetIndex()+uint64(i))
+		}
+	}
 	if st := m.node.BasicStatus(); m.accept != nil && msg.GetType() == pb.MsgApp && msg.GetTerm() >= st.GetTerm() {
 		for _, e := range msg.GetEntries() {
 			if err := m.accept(msg.GetTerm(), fromRaft(e)); err != nil {
