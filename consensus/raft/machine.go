@@ -268,8 +268,8 @@ func (m *Machine) Step(from consensus.ID, data []byte) error {
 		msg.GetType() == pb.MsgProp || msg.GetType() == pb.MsgSnap {
 		return fmt.Errorf("%w: raft message %v from %x to %x on the connection of %x", coco.ErrCorrupt, msg.GetType(), msg.GetFrom(), msg.GetTo(), uint64(from))
 	}
-	for i, e := range msg.GetEntries() { // the library takes for granted that they follow each other
-		if e.GetIndex() != msg.GetIndex()+1+uint64(i) {
+	for i, e := range msg.GetEntries() { // the library takes for granted that those to append follow each other
+		if msg.GetType() == pb.MsgApp && e.GetIndex() != msg.GetIndex()+1+uint64(i) {
 			return fmt.Errorf("%w: raft message %v: entry %d follows entry %d", coco.ErrCorrupt, msg.GetType(), e.GetIndex(), msg.GetIndex()+uint64(i))
 		}
 	}
