@@ -14,8 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,32 +23,10 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/aci"
+	"github.com/cocoframework/coco/attest/attesttest"
 	"github.com/cocoframework/coco/attest/snp"
 	"github.com/cocoframework/coco/attest/snp/snptest"
 )
-
-func sample(t testing.TB, name string) []byte {
-	t.Helper()
-	dir := os.Getenv("COCO_ATTESTATION_SAMPLES")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "attestation")
-	}
-	b, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skipf("no recorded evidence on this machine: %v (COCO_ATTESTATION_SAMPLES names its folder)", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func refused(t *testing.T, err, kind error, words string) {
-	t.Helper()
-	if !errors.Is(err, kind) || !strings.Contains(err.Error(), words) {
-		t.Errorf("expected %v with %q, found %v", kind, words, err)
-	}
-}
 
 func encode(t testing.TB, e aci.Evidence) []byte {
 	t.Helper()
@@ -65,14 +41,14 @@ var recorded = time.Date(2024, 6, 1, 0, 0, 0, 0, time.UTC) // after the signer's
 
 func recordedEvidence(t testing.TB) aci.Evidence {
 	t.Helper()
-	vcek, _ := pem.Decode(sample(t, "azure/uvm/uvm_host_amd_certificate.pem"))
-	text, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(sample(t, "azure/uvm/uvm_security_policy.base64"))))
+	vcek, _ := pem.Decode(attesttest.Sample(t, "azure/uvm/uvm_host_amd_certificate.pem"))
+	text, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(attesttest.Sample(t, "azure/uvm/uvm_security_policy.base64"))))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return aci.Evidence{
-		SNP:         append(sample(t, "azure/uvm/snp_report.bin"), snp.Table(snp.VCEK, vcek.Bytes)...),
-		Endorsement: sample(t, "azure/uvm/body.uvm_reference_info.bin"), Text: text,
+		SNP:         append(attesttest.Sample(t, "azure/uvm/snp_report.bin"), snp.Table(snp.VCEK, vcek.Bytes)...),
+		Endorsement: attesttest.Sample(t, "azure/uvm/body.uvm_reference_info.bin"), Text: text,
 	}
 }
 
@@ -95,11 +71,11 @@ func TestRecordedContainerGroupVerifies(t *testing.T) {
 	if err := claims.Satisfy([]byte(good)); err != nil {
 		t.Error(err)
 	}
-	refused(t, claims.Satisfy([]byte(strings.Replace(good, "22}", "23}", 1))), attest.ErrTCB, "version 22")
-	refused(t, claims.Satisfy([]byte(strings.Replace(good, "-UVM", "-XYZ", 1))), attest.ErrPolicy, "does not list issuer")
-	refused(t, claims.Satisfy([]byte(strings.Replace(good, "I__i", "J__i", 1))), attest.ErrPolicy, "does not list issuer")
-	refused(t, claims.Satisfy([]byte(strings.Replace(good, "115", "116", 1))), attest.ErrTCB, "microcode")
-	refused(t, claims.Satisfy(nil), attest.ErrPolicy, "endorsements")
+	attesttest.Refused(t, claims.Satisfy([]byte(strings.Replace(good, "22}", "23}", 1))), attest.ErrTCB, "version 22")
+	attesttest.Refused(t, claims.Satisfy([]byte(strings.Replace(good, "-UVM", "-XYZ", 1))), attest.ErrPolicy, "does not list issuer")
+	attesttest.Refused(t, claims.Satisfy([]byte(strings.Replace(good, "I__i", "J__i", 1))), attest.ErrPolicy, "does not list issuer")
+	attesttest.Refused(t, claims.Satisfy([]byte(strings.Replace(good, "115", "116", 1))), attest.ErrTCB, "microcode")
+	attesttest.Refused(t, claims.Satisfy(nil), attest.ErrPolicy, "endorsements")
 	if demand, err := own.Demand(); err != nil || claims.Satisfy(demand) != nil {
 		t.Errorf("the claims do not satisfy what they demand: %s, %v, %v", demand, err, claims.Satisfy(demand))
 	}
@@ -123,13 +99,13 @@ func TestRecordedContainerGroupIsRefused(t *testing.T) {
 		{"no endorsement", "endorsement", recorded, func(e *aci.Evidence) { e.Endorsement = nil }},
 		{"before it was signed", "in the future", time.Date(2023, 1, 20, 0, 0, 0, 0, time.UTC), func(*aci.Evidence) {}},
 		{"after the processor's certificate", "expired", recorded.AddDate(10, 0, 0), func(*aci.Evidence) {}},
-		{"another group's report", "of chip", recorded, func(e *aci.Evidence) { copy(e.SNP, sample(t, "snp/snp_test-report.bin")) }},
+		{"another group's report", "of chip", recorded, func(e *aci.Evidence) { copy(e.SNP, attesttest.Sample(t, "snp/snp_test-report.bin")) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := recordedEvidence(t)
 			c.change(&e)
 			_, err := aci.Verifier{}.Verify(encode(t, e), c.now)
-			refused(t, err, attest.ErrQuote, c.words)
+			attesttest.Refused(t, err, attest.ErrQuote, c.words)
 		})
 	}
 }
@@ -261,7 +237,7 @@ func TestContainerGroup(t *testing.T) {
 		if words == "" && err != nil {
 			t.Errorf("%s: %v", did, err)
 		} else if words != "" {
-			refused(t, err, attest.ErrQuote, words)
+			attesttest.Refused(t, err, attest.ErrQuote, words)
 		}
 	}
 	other := newIssuer(t, nil)
@@ -289,12 +265,12 @@ func TestContainerGroup(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := v.Verify(evidence(c.endorsement), snptest.Now)
-			refused(t, err, attest.ErrQuote, c.words)
+			attesttest.Refused(t, err, attest.ErrQuote, c.words)
 		})
 	}
 	agreeing := newIssuer(t, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement })
 	_, err := v.Verify(evidence(agreeing.endorse(t, agreeing.did(demands), good, nil)), snptest.Now)
-	refused(t, err, attest.ErrQuote, "not for signatures")
+	attesttest.Refused(t, err, attest.ErrQuote, "not for signatures")
 }
 
 func TestPoliciesWithoutMeaningAreRefused(t *testing.T) {
@@ -305,8 +281,8 @@ func TestPoliciesWithoutMeaningAreRefused(t *testing.T) {
 		`{"endorsement": []}`: "endorsement",
 		`{"vmpl": 9}`:         "vmpl",
 	} {
-		refused(t, aci.Verifier{}.ValidatePolicy([]byte(policy)), coco.ErrInvalid, words)
-		refused(t, aci.Claims{}.Satisfy([]byte(policy)), attest.ErrPolicy, words)
+		attesttest.Refused(t, aci.Verifier{}.ValidatePolicy([]byte(policy)), coco.ErrInvalid, words)
+		attesttest.Refused(t, aci.Claims{}.Satisfy([]byte(policy)), attest.ErrPolicy, words)
 	}
 	if err := (aci.Verifier{}).ValidatePolicy([]byte(`{"endorsements": [{"issuer": "` + microsoft + `", "feed": "x"}]}`)); err != nil {
 		t.Error(err)

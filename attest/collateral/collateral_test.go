@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/big"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/attest/attesttest"
 	"github.com/cocoframework/coco/attest/collateral"
 )
 
@@ -258,12 +258,7 @@ func TestFolderIsReadAsFarAsItGoes(t *testing.T) {
 	}
 }
 
-const samples = "../../../shared/attestation"
-
 func TestRecordedCollateralIsRead(t *testing.T) {
-	if _, err := os.Stat(samples); err != nil {
-		t.Skipf("the recorded evidence is not here: %v", err)
-	}
 	for _, c := range []struct {
 		file string
 		n    int
@@ -276,11 +271,7 @@ func TestRecordedCollateralIsRead(t *testing.T) {
 		{"snp/snp_test-vcek.der", 1, "certificate of CN=SEV-VCEK,OU=Engineering,O=Advanced Micro Devices,L=Santa Clara,ST=CA,C=US"},
 		{"azure/az-snp-vtpm_vcek.pem", 3, "certificate of CN=ARK-Milan,OU=Engineering,O=Advanced Micro Devices,L=Santa Clara,ST=CA,C=US"},
 	} {
-		b, err := os.ReadFile(samples + "/" + c.file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		items, err := collateral.Parse(b)
+		items, err := collateral.Parse(attesttest.Sample(t, c.file))
 		if err != nil || len(items) != c.n || !slices.ContainsFunc(items, func(it collateral.Item) bool { return it.String() == c.has }) {
 			t.Errorf("%s: found %v, %v", c.file, items, err)
 		}

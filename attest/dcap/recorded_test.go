@@ -2,53 +2,29 @@ package dcap_test
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/attest/attesttest"
 	"github.com/cocoframework/coco/attest/collateral"
 	"github.com/cocoframework/coco/attest/dcap"
 )
 
-const samples = "../../../shared/attestation"
-
-// recorded reads real evidence, which is not part of the repository: without it the test is skipped.
-func recorded(t testing.TB, name string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(samples, name))
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skipf("the recorded evidence is not here: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 func set(t testing.TB, names ...string) *collateral.Set {
 	t.Helper()
-	var all []collateral.Item
+	var files [][]byte
 	for _, n := range names {
-		items, err := collateral.Parse(recorded(t, n))
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, items...)
+		files = append(files, attesttest.Sample(t, n))
 	}
-	s, err := collateral.New(all...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return attesttest.Collateral(t, files...)
 }
 
 func parsed(t testing.TB, name string) *dcap.Quote {
 	t.Helper()
-	q, err := dcap.Parse(recorded(t, name))
+	q, err := dcap.Parse(attesttest.Sample(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +88,7 @@ func TestRecordedSGXQuoteIsRefused(t *testing.T) {
 }
 
 func TestRecordedQuoteWithoutItsCertificateIsRefused(t *testing.T) {
-	_, err := dcap.Parse(recorded(t, "sgx/quote_v3_ecdsa_p256_eppid.bin"))
+	_, err := dcap.Parse(attesttest.Sample(t, "sgx/quote_v3_ecdsa_p256_eppid.bin"))
 	if !errors.Is(err, attest.ErrQuote) || !strings.Contains(err.Error(), "certification data of type 3") {
 		t.Errorf("found %v", err)
 	}
@@ -153,7 +129,7 @@ func TestRecordedQuotesHoldTheirSignatures(t *testing.T) {
 	for name, now := range map[string]time.Time{
 		"sgx/debug_quote.bin": time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC), "tdx/debug_quote_v4.bin": thenTDX, "tdx/tdx_quote": thenTDX, "sgx/quote_v3_ecdsa_p256_pck_chain.bin": thenSGX,
 	} {
-		b := recorded(t, name)
+		b := attesttest.Sample(t, name)
 		q := parsed(t, name)
 		if pck, err := q.CheckSignatures(nil, dcap.IntelRoot(), now); err != nil || pck.FMSPC == [6]byte{} {
 			t.Errorf("%s: %v, %v", name, pck, err)

@@ -12,13 +12,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/attest/attesttest"
 	"github.com/cocoframework/coco/attest/dcap"
 	"github.com/cocoframework/coco/attest/dcap/dcaptest"
 	"github.com/cocoframework/coco/attest/ratls"
@@ -237,18 +237,9 @@ func TestCMWHoldsCocosEvidence(t *testing.T) {
 	}
 }
 
-const samples = "../../../shared/attestation/ratls/"
-
 func TestRecordedCertificatesOfGramineAndIntelsSDK(t *testing.T) {
 	for name, now := range map[string]time.Time{"gramine-cert.pem": time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC), "intel-sgxsdk-cert.pem": time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC)} {
-		text, err := os.ReadFile(samples + name)
-		if errors.Is(err, os.ErrNotExist) {
-			t.Skipf("the recorded evidence is not here: %v", err)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		block, _ := pem.Decode(text)
+		block, _ := pem.Decode(attesttest.Sample(t, "ratls/"+name))
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
 			t.Fatal(err)

@@ -3,13 +3,13 @@ package sgx_test
 import (
 	"encoding/hex"
 	"errors"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/attest/attesttest"
 	"github.com/cocoframework/coco/attest/collateral"
 	"github.com/cocoframework/coco/attest/dcap"
 	"github.com/cocoframework/coco/attest/dcap/dcaptest"
@@ -132,7 +132,7 @@ func TestPolicyDecidesOnEnclavesAndTheirTCB(t *testing.T) {
 		if err := verifier.ValidatePolicy([]byte(c.policy)); err != nil {
 			t.Error(err)
 		}
-		checkDraft(t, found)
+		attesttest.CheckDraft(t, verifier, found)
 	}
 	for _, bad := range []string{
 		`[]`, `{"mrtd":["00"]}`, `{"mrsigner":["00"]}`, `{"minimum_isv_svn":-1}`, `{"minimum_isv_svn":65536}`, `{"attributes":"05"}`, `{"attributes":"` + strings.Repeat("0", 32) + `"}`,
@@ -147,35 +147,12 @@ func TestPolicyDecidesOnEnclavesAndTheirTCB(t *testing.T) {
 	}
 }
 
-const samples = "../../../shared/attestation/"
-
-func recorded(t *testing.T, names ...string) (all []byte, items []collateral.Item) {
-	t.Helper()
-	for _, n := range names {
-		b, err := os.ReadFile(samples + n)
-		if errors.Is(err, os.ErrNotExist) {
-			t.Skipf("the recorded evidence is not here: %v", err)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		its, err := collateral.Parse(b)
-		if err != nil && !strings.HasSuffix(n, ".bin") {
-			t.Fatal(err)
-		}
-		all, items = b, append(items, its...)
-	}
-	return all, items
-}
-
 func TestRecordedEnclaveNeedsAPolicyThatAcceptsItsTCB(t *testing.T) {
-	quote, _ := recorded(t, "sgx/quote_v3_ecdsa_p256_pck_chain.bin")
-	_, items := recorded(t, "sgx/tcb_info_v3_fmspc_00606A000000.json", "sgx/tcb_info_v3_fmspc_00606A000000_certs.pem", "sgx/qe_identity_v2.json")
-	set, err := collateral.New(items...)
-	if err != nil {
-		t.Fatal(err)
+	var files [][]byte
+	for _, name := range []string{"tcb_info_v3_fmspc_00606A000000.json", "tcb_info_v3_fmspc_00606A000000_certs.pem", "qe_identity_v2.json"} {
+		files = append(files, attesttest.Sample(t, "sgx/"+name))
 	}
-	evidence, err := collateral.Bundle(quote, set)
+	evidence, err := collateral.Bundle(attesttest.Sample(t, "sgx/quote_v3_ecdsa_p256_pck_chain.bin"), attesttest.Collateral(t, files...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,8 +176,7 @@ func TestRecordedEnclaveNeedsAPolicyThatAcceptsItsTCB(t *testing.T) {
 // The collateral of the recorded debug enclave is older than the enclave's PCK certificate. So that what is in it is refused for
 // the debug attribute and for nothing else, its report is quoted again by a machine of the test.
 func TestRecordedDebugEnclaveIsRefusedForThat(t *testing.T) {
-	quote, _ := recorded(t, "sgx/debug_quote.bin")
-	q, err := dcap.Parse(quote)
+	q, err := dcap.Parse(attesttest.Sample(t, "sgx/debug_quote.bin"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,26 +190,5 @@ func TestRecordedDebugEnclaveIsRefusedForThat(t *testing.T) {
 	}
 	if err := attest.Check(claims, "join", nil, nil, []coco.Measurement{claims.Measurement}); !errors.Is(err, attest.ErrDebug) {
 		t.Errorf("found %v", err)
-	}
-}
-
-// checkDraft holds that the draft of a policy is one that the claims satisfy, whatever they are, and that there is something to read.
-func checkDraft(t *testing.T, c attest.Claims) {
-	t.Helper()
-	e := c.Own.(attest.Explainer)
-	draft, err := e.Demand()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := (sgx.Verifier{}).ValidatePolicy(draft); err != nil {
-		t.Errorf("draft %s: %v", draft, err)
-	}
-	if err := c.Satisfy(draft); err != nil {
-		t.Errorf("draft %s: %v", draft, err)
-	}
-	for _, f := range e.Explain() {
-		if f.Name == "" || f.Value == "" {
-			t.Errorf("empty fact %+v", f)
-		}
 	}
 }

@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,46 +18,23 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/attest/attesttest"
 	"github.com/cocoframework/coco/attest/collateral"
 	"github.com/cocoframework/coco/attest/snp"
 	"github.com/cocoframework/coco/attest/snp/snptest"
 )
 
-// sample reads a file that was recorded on real hardware. Recorded evidence is not part of the project.
-func sample(t testing.TB, name string) []byte {
-	t.Helper()
-	dir := os.Getenv("COCO_ATTESTATION_SAMPLES")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "attestation")
-	}
-	b, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skipf("no recorded evidence on this machine: %v (COCO_ATTESTATION_SAMPLES names its folder)", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // recorded is a time at which the samples' certificates were valid.
 var recorded = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func refused(t *testing.T, err, kind error, words string) {
-	t.Helper()
-	if !errors.Is(err, kind) || !strings.Contains(err.Error(), words) {
-		t.Errorf("expected %v with %q, found %v", kind, words, err)
-	}
-}
-
 func TestRecordedReportVerifies(t *testing.T) {
-	report, vcek := sample(t, "snp/snp_test-report.bin"), sample(t, "snp/snp_test-vcek.der")
+	report, vcek := attesttest.Sample(t, "snp/snp_test-report.bin"), attesttest.Sample(t, "snp/snp_test-vcek.der")
 	for name, v := range map[string]struct {
 		verifier snp.Verifier
 		quote    []byte
 	}{
 		"certificate in the table":      {snp.Verifier{}, append(bytes.Clone(report), snp.Table(snp.VCEK, vcek)...)},
-		"certificate in the collateral": {snp.Verifier{Collateral: func() *collateral.Set { return snptest.Collateral(t, vcek) }}, report},
+		"certificate in the collateral": {snp.Verifier{Collateral: func() *collateral.Set { return attesttest.Collateral(t, vcek) }}, report},
 	} {
 		claims, err := v.verifier.Verify(v.quote, recorded)
 		if err != nil {
@@ -76,11 +51,11 @@ func TestRecordedReportVerifies(t *testing.T) {
 		if got := hex.EncodeToString(claims.ReportData[:4]); got != "ec6c52d7" {
 			t.Errorf("report data %s", got)
 		}
-		refused(t, claims.Satisfy(nil), attest.ErrPolicy, "minimum_tcb")
+		attesttest.Refused(t, claims.Satisfy(nil), attest.ErrPolicy, "minimum_tcb")
 		good := `{"minimum_tcb": {"milan": {"bootloader": 3, "tee": 0, "snp": 8, "microcode": 115}}, "allow_missing_crl": true, "allow_provisional_firmware": true}`
-		refused(t, claims.Satisfy([]byte(strings.Replace(good, `"allow_missing_crl": true, `, "", 1))), attest.ErrPolicy, "no list of revoked")
-		refused(t, claims.Satisfy([]byte(strings.Replace(good, "115", "116", 1))), attest.ErrTCB, "microcode 115")
-		refused(t, claims.Satisfy([]byte(strings.Replace(good, `, "allow_provisional_firmware": true`, "", 1))), attest.ErrPolicy, "allow_provisional_firmware")
+		attesttest.Refused(t, claims.Satisfy([]byte(strings.Replace(good, `"allow_missing_crl": true, `, "", 1))), attest.ErrPolicy, "no list of revoked")
+		attesttest.Refused(t, claims.Satisfy([]byte(strings.Replace(good, "115", "116", 1))), attest.ErrTCB, "microcode 115")
+		attesttest.Refused(t, claims.Satisfy([]byte(strings.Replace(good, `, "allow_provisional_firmware": true`, "", 1))), attest.ErrPolicy, "allow_provisional_firmware")
 		if err := claims.Satisfy([]byte(good)); err != nil {
 			t.Error(err)
 		}
@@ -88,19 +63,19 @@ func TestRecordedReportVerifies(t *testing.T) {
 }
 
 func TestRecordedReportIsRefused(t *testing.T) {
-	report, vcek := sample(t, "snp/snp_test-report.bin"), sample(t, "snp/snp_test-vcek.der")
+	report, vcek := attesttest.Sample(t, "snp/snp_test-report.bin"), attesttest.Sample(t, "snp/snp_test-vcek.der")
 	with := func(der []byte) []byte { return append(bytes.Clone(report), snp.Table(snp.VCEK, der)...) }
 	altered := with(vcek)
 	altered[0x90] ^= 1
-	other := sample(t, "azure/az-snp-vtpm_vcek.pem")
-	set := snptest.Collateral(t, other)
+	other := attesttest.Sample(t, "azure/az-snp-vtpm_vcek.pem")
+	set := attesttest.Collateral(t, other)
 	for _, c := range []struct {
 		name, words string
 		quote       []byte
 		now         time.Time
 	}{
-		{"a certificate with a changed signature (legacy)", "", with(sample(t, "snp/snp_test-vcek-invalid-legacy.der")), recorded},
-		{"a certificate with a changed signature (new)", "", with(sample(t, "snp/snp_test-vcek-invalid-new.der")), recorded},
+		{"a certificate with a changed signature (legacy)", "", with(attesttest.Sample(t, "snp/snp_test-vcek-invalid-legacy.der")), recorded},
+		{"a certificate with a changed signature (new)", "", with(attesttest.Sample(t, "snp/snp_test-vcek-invalid-new.der")), recorded},
 		{"another chip's certificate", "of chip", with(set.Certificates()[0].Raw), recorded},
 		{"no certificate", "no vcek certificate comes with the quote", report, recorded},
 		{"before the certificate", "not yet valid", with(vcek), recorded.AddDate(-4, 0, 0)},
@@ -111,16 +86,16 @@ func TestRecordedReportIsRefused(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := snp.Verifier{}.Verify(c.quote, c.now)
-			refused(t, err, attest.ErrQuote, c.words)
+			attesttest.Refused(t, err, attest.ErrQuote, c.words)
 		})
 	}
 }
 
 // The library comes to the same conclusion on what it can read.
 func TestTheLibraryAgrees(t *testing.T) {
-	report := sample(t, "snp/snp_test-report.bin")
+	report := attesttest.Sample(t, "snp/snp_test-report.bin")
 	for _, name := range []string{"snp/snp_test-vcek.der", "snp/snp_test-vcek-invalid-legacy.der", "snp/snp_test-vcek-invalid-new.der"} {
-		der := sample(t, name)
+		der := attesttest.Sample(t, name)
 		p, err := abi.ReportToProto(report)
 		if err != nil {
 			t.Fatal(err)
@@ -205,7 +180,7 @@ func TestEachProductAndKeyVerifies(t *testing.T) {
 	for _, product := range []snp.Product{snp.Milan, snp.Genoa, snp.Turin} {
 		a := snptest.New(t, product)
 		v := snp.Verifier{Roots: a.Roots(), Collateral: func() *collateral.Set {
-			return snptest.Collateral(t, a.CRL(t, snptest.Now.Add(-time.Hour), snptest.Now.Add(time.Hour)))
+			return attesttest.Collateral(t, a.CRL(t, snptest.Now.Add(-time.Hour), snptest.Now.Add(time.Hour)))
 		}}
 		for _, m := range []*snptest.Machine{a.Machine(t, tcbOf(product)), a.Cloud(t, tcbOf(product), "some cloud")} {
 			claims, err := v.Verify(m.Quote(t, snptest.Report{Measurement: [48]byte{1}, ReportData: [64]byte{2}}), snptest.Now)
@@ -219,7 +194,7 @@ func TestEachProductAndKeyVerifies(t *testing.T) {
 			}
 			var vlek []string
 			if m.Signer == snp.VLEK {
-				refused(t, claims.Satisfy(policy(t, product, nil)), attest.ErrPolicy, `VLEK of "some cloud"`)
+				attesttest.Refused(t, claims.Satisfy(policy(t, product, nil)), attest.ErrPolicy, `VLEK of "some cloud"`)
 				vlek = []string{"some cloud"}
 			}
 			if err := claims.Satisfy(policy(t, product, func(p *snp.Policy) { p.VLEK = vlek })); err != nil {
@@ -261,7 +236,7 @@ func TestForgeriesAreRefused(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := snp.Verifier{Roots: a.Roots()}.Verify(c.quote, snptest.Now)
-			refused(t, err, attest.ErrQuote, c.words)
+			attesttest.Refused(t, err, attest.ErrQuote, c.words)
 			if !errors.Is(err, coco.ErrVerify) {
 				t.Error("not coco.ErrVerify")
 			}
@@ -274,7 +249,7 @@ func TestRevokedAndOutdated(t *testing.T) {
 	m := a.Machine(t, tcb)
 	now := snptest.Now
 	verify := func(files ...[]byte) (attest.Claims, error) {
-		quote, err := collateral.Bundle(m.Quote(t, snptest.Report{}), snptest.Collateral(t, files...))
+		quote, err := collateral.Bundle(m.Quote(t, snptest.Report{}), attesttest.Collateral(t, files...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -292,7 +267,7 @@ func TestRevokedAndOutdated(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := verify(c.files...)
-			refused(t, err, attest.ErrQuote, c.words)
+			attesttest.Refused(t, err, attest.ErrQuote, c.words)
 		})
 	}
 	claims, err := verify(a.CRL(t, now.Add(-time.Hour), now.Add(time.Hour), snp.VLEK), old)
@@ -305,7 +280,7 @@ func TestRevokedAndOutdated(t *testing.T) {
 	if claims, err = verify(old); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, claims.Satisfy(policy(t, snp.Genoa, nil)), attest.ErrPolicy, "was to be replaced at")
+	attesttest.Refused(t, claims.Satisfy(policy(t, snp.Genoa, nil)), attest.ErrPolicy, "was to be replaced at")
 	if err := claims.Satisfy(policy(t, snp.Genoa, func(p *snp.Policy) { p.AllowMissingCRL = true })); err != nil {
 		t.Error(err)
 	}
@@ -314,7 +289,7 @@ func TestRevokedAndOutdated(t *testing.T) {
 func TestPolicy(t *testing.T) {
 	a := snptest.New(t, snp.Milan)
 	m := a.Machine(t, tcb)
-	crl := snptest.Collateral(t, a.CRL(t, snptest.Now.Add(-time.Hour), snptest.Now.Add(time.Hour)))
+	crl := attesttest.Collateral(t, a.CRL(t, snptest.Now.Add(-time.Hour), snptest.Now.Add(time.Hour)))
 	lower := func(change func(*snp.TCB)) *snp.TCB { l := tcb; change(&l); return &l }
 	type change = func(*snp.Policy)
 	for _, c := range []struct {
@@ -368,7 +343,7 @@ func TestPolicy(t *testing.T) {
 			case c.kind == nil && err != nil:
 				t.Error(err)
 			case c.kind != nil:
-				refused(t, err, c.kind, c.words)
+				attesttest.Refused(t, err, c.kind, c.words)
 				if c.kind == attest.ErrPolicy && errors.Is(err, attest.ErrTCB) {
 					t.Error("says that newer firmware would do")
 				}
@@ -431,7 +406,7 @@ func TestDebugIsAClaim(t *testing.T) {
 		t.Fatalf("%+v, %v", claims, err)
 	}
 	err = attest.Check(claims, "", nil, nil, []coco.Measurement{claims.Measurement})
-	refused(t, err, attest.ErrDebug, "debug")
+	attesttest.Refused(t, err, attest.ErrDebug, "debug")
 }
 
 func TestPoliciesWithoutMeaningAreRefused(t *testing.T) {
@@ -451,7 +426,7 @@ func TestPoliciesWithoutMeaningAreRefused(t *testing.T) {
 		{`[]`, "object"},
 	} {
 		err := snp.Verifier{}.ValidatePolicy([]byte(c.policy))
-		refused(t, err, coco.ErrInvalid, c.words)
+		attesttest.Refused(t, err, coco.ErrInvalid, c.words)
 		if err := (snp.Claims{}).Satisfy([]byte(c.policy)); !errors.Is(err, attest.ErrPolicy) {
 			t.Errorf("%s: satisfied: %v", c.policy, err)
 		}
@@ -467,7 +442,7 @@ func FuzzVerify(f *testing.F) {
 	good := m.Quote(f, snptest.Report{})
 	f.Add(good)
 	f.Add(good[:snp.ReportSize])
-	bundle, err := collateral.Bundle(good, snptest.Collateral(f, a.CRL(f, snptest.Now.Add(-time.Hour), snptest.Now.Add(time.Hour))))
+	bundle, err := collateral.Bundle(good, attesttest.Collateral(f, a.CRL(f, snptest.Now.Add(-time.Hour), snptest.Now.Add(time.Hour))))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/attest/attesttest"
 	"github.com/cocoframework/coco/attest/collateral"
 	"github.com/cocoframework/coco/attest/dcap"
 	"github.com/cocoframework/coco/attest/tdx"
@@ -26,9 +27,9 @@ var thenGoogle = time.Date(2023, 7, 1, 1, 0, 0, 0, time.UTC)
 // googles is the collateral that Google's library has for its tests: Intel's own, of processors with FMSPC 50806F000000.
 func googles(t *testing.T) *collateral.Set {
 	t.Helper()
-	var all []collateral.Item
+	var files [][]byte
 	for _, r := range tdxtesting.TestGetter.Responses {
-		files := [][]byte{r.Body}
+		files = append(files, r.Body)
 		for _, chain := range r.Header {
 			text, err := url.QueryUnescape(chain[0])
 			if err != nil {
@@ -36,19 +37,8 @@ func googles(t *testing.T) *collateral.Set {
 			}
 			files = append(files, []byte(text))
 		}
-		for _, f := range files {
-			items, err := collateral.Parse(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, items...)
-		}
 	}
-	s, err := collateral.New(all...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return attesttest.Collateral(t, files...)
 }
 
 // signedPart is how much of a quote 4 comes before its certificates, whose text may be written in many ways.
@@ -121,7 +111,7 @@ func TestGooglesLibraryAgreesOnTheTCB(t *testing.T) {
 			return withAttributes(claims.Own).Satisfy([]byte("{}"))
 		},
 	}
-	quote := recorded(t, "debug_quote_v4.bin")
+	quote := attesttest.Sample(t, "tdx/debug_quote_v4.bin")
 	v.everywhere(t, quote)
 	v.agree(t, "a month after", quote, thenGoogle.AddDate(0, 1, 0))
 	// Both find that Intel supports no TCB as old as that of the library's own quote.
@@ -140,7 +130,7 @@ func withAttributes(own attest.Own) attest.Own {
 // Google's library has Intel's collateral for the processor of the recorded debug TD, so that it is genuine, and refused for the debug attribute.
 func TestRecordedDebugTDIsGenuineAndRefused(t *testing.T) {
 	set := googles(t)
-	claims, err := tdx.Verifier{Collateral: func() *collateral.Set { return set }}.Verify(recorded(t, "debug_quote_v4.bin"), thenGoogle)
+	claims, err := tdx.Verifier{Collateral: func() *collateral.Set { return set }}.Verify(attesttest.Sample(t, "tdx/debug_quote_v4.bin"), thenGoogle)
 	if err != nil || !claims.Debug {
 		t.Fatalf("debug %t, %v", claims.Debug, err)
 	}

@@ -2,7 +2,6 @@ package tdx_test
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/attest/attesttest"
 	"github.com/cocoframework/coco/attest/collateral"
 	"github.com/cocoframework/coco/attest/dcap"
 	"github.com/cocoframework/coco/attest/dcap/dcaptest"
@@ -135,7 +135,7 @@ func TestPolicyDecidesOnTDsAndTheirTCB(t *testing.T) {
 		if err := verifier.ValidatePolicy([]byte(c.policy)); err != nil {
 			t.Error(err)
 		}
-		checkDraft(t, found)
+		attesttest.CheckDraft(t, verifier, found)
 	}
 	for _, bad := range []string{`[]`, `{"mrsigner":["00"]}`, `{"mrtd":["00"]}`, `{"service_td":["xx"]}`, `{"attributes_mask":"00"}`, `{"tcb_status":["Fine"]}`} {
 		if err := verifier.ValidatePolicy([]byte(bad)); !errors.Is(err, coco.ErrInvalid) {
@@ -154,30 +154,8 @@ func TestEnclavesAreNoTDs(t *testing.T) {
 	}
 }
 
-const samples = "../../../shared/attestation/tdx/"
-
-func recorded(t *testing.T, name string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(samples + name)
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skipf("the recorded evidence is not here: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 func TestRecordedTDSatisfiesTheDefaults(t *testing.T) {
-	items, err := collateral.Parse(recorded(t, "tdx_quote_collateral.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	set, err := collateral.New(items...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	evidence, err := collateral.Bundle(recorded(t, "tdx_quote"), set)
+	evidence, err := collateral.Bundle(attesttest.Sample(t, "tdx/tdx_quote"), attesttest.Collateral(t, attesttest.Sample(t, "tdx/tdx_quote_collateral.json")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +180,7 @@ func TestRecordedTDSatisfiesTheDefaults(t *testing.T) {
 // There is no collateral of the recorded debug TD's processor. So that it is refused for the debug attribute and for nothing else, its
 // report is quoted again by a machine of the test.
 func TestRecordedDebugTDIsRefusedForThat(t *testing.T) {
-	q, err := dcap.Parse(recorded(t, "debug_quote_v4.bin"))
+	q, err := dcap.Parse(attesttest.Sample(t, "tdx/debug_quote_v4.bin"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,26 +196,5 @@ func TestRecordedDebugTDIsRefusedForThat(t *testing.T) {
 	}
 	if err := attest.Check(claims, "join", nil, nil, []coco.Measurement{claims.Measurement}); !errors.Is(err, attest.ErrDebug) {
 		t.Errorf("found %v", err)
-	}
-}
-
-// checkDraft holds that the draft of a policy is one that the claims satisfy, whatever they are, and that there is something to read.
-func checkDraft(t *testing.T, c attest.Claims) {
-	t.Helper()
-	e := c.Own.(attest.Explainer)
-	draft, err := e.Demand()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := (tdx.Verifier{}).ValidatePolicy(draft); err != nil {
-		t.Errorf("draft %s: %v", draft, err)
-	}
-	if err := c.Satisfy(draft); err != nil {
-		t.Errorf("draft %s: %v", draft, err)
-	}
-	for _, f := range e.Explain() {
-		if f.Name == "" || f.Value == "" {
-			t.Errorf("empty fact %+v", f)
-		}
 	}
 }

@@ -13,8 +13,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,33 +21,11 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/attest/attesttest"
 	"github.com/cocoframework/coco/attest/snp"
 	"github.com/cocoframework/coco/attest/snp/snptest"
 	"github.com/cocoframework/coco/attest/vtpm"
 )
-
-func sample(t testing.TB, name string) []byte {
-	t.Helper()
-	dir := os.Getenv("COCO_ATTESTATION_SAMPLES")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "attestation")
-	}
-	b, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skipf("no recorded evidence on this machine: %v (COCO_ATTESTATION_SAMPLES names its folder)", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func refused(t *testing.T, err, kind error, words string) {
-	t.Helper()
-	if !errors.Is(err, kind) || !strings.Contains(err.Error(), words) {
-		t.Errorf("expected %v with %q, found %v", kind, words, err)
-	}
-}
 
 // recordedQuote is a quote as the tool that recorded it writes it.
 type recordedQuote struct {
@@ -92,7 +68,7 @@ func recordedEvidence(t testing.TB) vtpm.SNPEvidence {
 		Quote recordedQuote `json:"tpm_quote"`
 		VCEK  string        `json:"vcek"`
 	}
-	if err := json.Unmarshal(sample(t, "azure/az-snp-vtpm_evidence-v1.json"), &e); err != nil {
+	if err := json.Unmarshal(attesttest.Sample(t, "azure/az-snp-vtpm_evidence-v1.json"), &e); err != nil {
 		t.Fatal(err)
 	}
 	decode := func(s string) []byte {
@@ -111,11 +87,11 @@ func recordedEvidence(t testing.TB) vtpm.SNPEvidence {
 func olderEvidence(t testing.TB) vtpm.SNPEvidence {
 	t.Helper()
 	var q recordedQuote
-	if err := json.Unmarshal(sample(t, "azure/az-snp-vtpm_tpm-quote-v1.json"), &q); err != nil {
+	if err := json.Unmarshal(attesttest.Sample(t, "azure/az-snp-vtpm_tpm-quote-v1.json"), &q); err != nil {
 		t.Fatal(err)
 	}
-	vcek, _ := pem.Decode(sample(t, "azure/az-snp-vtpm_vcek.pem"))
-	return vtpm.SNPEvidence{HCL: sample(t, "azure/az-snp-vtpm_hcl-report.bin"), Quote: q.quote(t), Table: snp.Table(snp.VCEK, vcek.Bytes)}
+	vcek, _ := pem.Decode(attesttest.Sample(t, "azure/az-snp-vtpm_vcek.pem"))
+	return vtpm.SNPEvidence{HCL: attesttest.Sample(t, "azure/az-snp-vtpm_hcl-report.bin"), Quote: q.quote(t), Table: snp.Table(snp.VCEK, vcek.Bytes)}
 }
 
 func encode(t testing.TB, e interface{ Encode() ([]byte, error) }) []byte {
@@ -148,7 +124,7 @@ func TestRecordedConfidentialVMVerifies(t *testing.T) {
 	if err := claims.Satisfy([]byte(good)); err != nil {
 		t.Error(err)
 	}
-	refused(t, claims.Satisfy([]byte(strings.Replace(good, "219", "220", 1))), attest.ErrTCB, "microcode 219")
+	attesttest.Refused(t, claims.Satisfy([]byte(strings.Replace(good, "219", "220", 1))), attest.ErrTCB, "microcode 219")
 	if demand, err := own.Demand(); err != nil || claims.Satisfy(demand) != nil {
 		t.Errorf("the claims do not satisfy what they demand: %s, %v, %v", demand, err, claims.Satisfy(demand))
 	}
@@ -166,7 +142,7 @@ func TestQuoteOfAnotherMachineIsRefused(t *testing.T) {
 	mixed := recordedEvidence(t)
 	mixed.Quote = other.Quote
 	_, err := vtpm.SNP{}.Verify(encode(t, mixed), recorded)
-	refused(t, err, attest.ErrQuote, "not signed by the attestation key")
+	attesttest.Refused(t, err, attest.ErrQuote, "not signed by the attestation key")
 }
 
 func TestRecordedConfidentialVMIsRefused(t *testing.T) {
@@ -191,11 +167,11 @@ func TestRecordedConfidentialVMIsRefused(t *testing.T) {
 			e := recordedEvidence(t)
 			c.change(&e)
 			_, err := vtpm.SNP{}.Verify(encode(t, e), recorded)
-			refused(t, err, attest.ErrQuote, c.words)
+			attesttest.Refused(t, err, attest.ErrQuote, c.words)
 		})
 	}
 	_, err := vtpm.SNP{}.Verify(encode(t, recordedEvidence(t)), recorded.AddDate(10, 0, 0))
-	refused(t, err, attest.ErrQuote, "expired")
+	attesttest.Refused(t, err, attest.ErrQuote, "expired")
 }
 
 // cloud is a confidential VM of the test's own.
@@ -280,8 +256,8 @@ func TestConfidentialVM(t *testing.T) {
 	if err := attest.Check(claims, "test", []byte("key"), []byte("nonce"), []coco.Measurement{claims.Measurement}); err != nil {
 		t.Error(err)
 	}
-	refused(t, attest.Check(claims, "test", []byte("other"), []byte("nonce"), []coco.Measurement{claims.Measurement}), attest.ErrBinding, "")
-	refused(t, attest.Check(claims, "test", []byte("key"), []byte("later"), []coco.Measurement{claims.Measurement}), attest.ErrBinding, "")
+	attesttest.Refused(t, attest.Check(claims, "test", []byte("other"), []byte("nonce"), []coco.Measurement{claims.Measurement}), attest.ErrBinding, "")
+	attesttest.Refused(t, attest.Check(claims, "test", []byte("key"), []byte("later"), []coco.Measurement{claims.Measurement}), attest.ErrBinding, "")
 
 	measured := map[coco.Measurement]bool{claims.Measurement: true}
 	for what, e := range map[string]vtpm.SNPEvidence{
@@ -300,20 +276,20 @@ func TestConfidentialVM(t *testing.T) {
 	few := c.evidence(t, launch, plainVM, data[:32])
 	few.Quote = sign(t, c.key, data[:32], tpm2.TPMSTAttestQuote, 8)
 	_, err = v.Verify(encode(t, few), snptest.Now)
-	refused(t, err, attest.ErrQuote, "lacks register 8")
+	attesttest.Refused(t, err, attest.ErrQuote, "lacks register 8")
 	few.Quote = sign(t, c.key, data[:32], tpm2.TPMSTAttestTime, 0)
 	_, err = v.Verify(encode(t, few), snptest.Now)
-	refused(t, err, attest.ErrQuote, "expected a quote")
+	attesttest.Refused(t, err, attest.ErrQuote, "expected a quote")
 	_, err = v.Verify(encode(t, c.evidence(t, launch, plainVM, make([]byte, 65))), snptest.Now)
-	refused(t, err, attest.ErrQuote, "nonce of 65 bytes")
+	attesttest.Refused(t, err, attest.ErrQuote, "nonce of 65 bytes")
 	two := c.evidence(t, launch, plainVM+`,"keys":[]`, data[:32])
 	_, err = v.Verify(encode(t, two), snptest.Now)
-	refused(t, err, attest.ErrQuote, "no attestation key")
+	attesttest.Refused(t, err, attest.ErrQuote, "no attestation key")
 	stranger := newCloud(t)
 	mixed := c.evidence(t, launch, plainVM, data[:32])
 	mixed.Quote = stranger.evidence(t, launch, plainVM, data[:32]).Quote
 	_, err = v.Verify(encode(t, mixed), snptest.Now)
-	refused(t, err, attest.ErrQuote, "not signed by the attestation key")
+	attesttest.Refused(t, err, attest.ErrQuote, "not signed by the attestation key")
 }
 
 func TestPolicyOfConfidentialVM(t *testing.T) {
@@ -346,7 +322,7 @@ func TestPolicyOfConfidentialVM(t *testing.T) {
 		if p.kind == nil && err != nil {
 			t.Errorf("%s: %v", pol, err)
 		} else if p.kind != nil {
-			refused(t, err, p.kind, p.words)
+			attesttest.Refused(t, err, p.kind, p.words)
 		}
 	}
 	for policy, words := range map[string]string{
@@ -358,10 +334,10 @@ func TestPolicyOfConfidentialVM(t *testing.T) {
 		`{"secure_boot": true}`:                    "secure_boot",
 		`{"minimum_tcb": {"milan": {"snp": 300}}}`: "snp",
 	} {
-		refused(t, v.ValidatePolicy([]byte(policy)), coco.ErrInvalid, words)
-		refused(t, vtpm.SNPClaims{}.Satisfy([]byte(policy)), attest.ErrPolicy, words)
+		attesttest.Refused(t, v.ValidatePolicy([]byte(policy)), coco.ErrInvalid, words)
+		attesttest.Refused(t, vtpm.SNPClaims{}.Satisfy([]byte(policy)), attest.ErrPolicy, words)
 	}
-	refused(t, vtpm.TPM{}.ValidatePolicy([]byte(`{"attestation_keys": ["00"]}`)), coco.ErrInvalid, "attestation_keys[0]")
+	attesttest.Refused(t, vtpm.TPM{}.ValidatePolicy([]byte(`{"attestation_keys": ["00"]}`)), coco.ErrInvalid, "attestation_keys[0]")
 }
 
 func FuzzVerify(f *testing.F) {

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,25 +12,9 @@ import (
 
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/aci"
+	"github.com/cocoframework/coco/attest/attesttest"
 	"github.com/cocoframework/coco/attest/snp"
 )
-
-// recordedFile reads evidence that was recorded on real hardware, which is no part of the project.
-func recordedFile(t *testing.T, name string) []byte {
-	t.Helper()
-	dir := os.Getenv("COCO_ATTESTATION_SAMPLES")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "attestation")
-	}
-	b, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skipf("no recorded evidence on this machine: %v (COCO_ATTESTATION_SAMPLES names its folder)", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 func TestRecordedEvidenceIsShownAndVerified(t *testing.T) {
 	dir := t.TempDir()
@@ -45,18 +28,18 @@ func TestRecordedEvidenceIsShownAndVerified(t *testing.T) {
 		}
 		return file
 	}
-	report := write("report.bin", recordedFile(t, "snp/snp_test-report.bin"))
-	write("amd/vcek.der", recordedFile(t, "snp/snp_test-vcek.der"))
-	tdxQuote := write("tdx.bin", recordedFile(t, "tdx/tdx_quote"))
-	write("intel/collateral.json", recordedFile(t, "tdx/tdx_quote_collateral.json"))
-	text, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(recordedFile(t, "azure/uvm/uvm_security_policy.base64"))))
+	report := write("report.bin", attesttest.Sample(t, "snp/snp_test-report.bin"))
+	write("amd/vcek.der", attesttest.Sample(t, "snp/snp_test-vcek.der"))
+	tdxQuote := write("tdx.bin", attesttest.Sample(t, "tdx/tdx_quote"))
+	write("intel/collateral.json", attesttest.Sample(t, "tdx/tdx_quote_collateral.json"))
+	text, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(attesttest.Sample(t, "azure/uvm/uvm_security_policy.base64"))))
 	if err != nil {
 		t.Fatal(err)
 	}
-	vcek, _ := pem.Decode(recordedFile(t, "azure/uvm/uvm_host_amd_certificate.pem"))
+	vcek, _ := pem.Decode(attesttest.Sample(t, "azure/uvm/uvm_host_amd_certificate.pem"))
 	group, err := aci.Evidence{
-		SNP:         append(recordedFile(t, "azure/uvm/snp_report.bin"), snp.Table(snp.VCEK, vcek.Bytes)...),
-		Endorsement: recordedFile(t, "azure/uvm/body.uvm_reference_info.bin"), Text: text,
+		SNP:         append(attesttest.Sample(t, "azure/uvm/snp_report.bin"), snp.Table(snp.VCEK, vcek.Bytes)...),
+		Endorsement: attesttest.Sample(t, "azure/uvm/body.uvm_reference_info.bin"), Text: text,
 	}.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -69,14 +52,14 @@ func TestRecordedEvidenceIsShownAndVerified(t *testing.T) {
 
 	amd := []string{"--platform", "snp", "--collateral", filepath.Join(dir, "amd"), "--at", "2024-01-01"}
 	minimum := `{"minimum_tcb": {"milan": {"bootloader": 3, "tee": 0, "snp": 8, "microcode": 115}}, "allow_missing_crl": true, "allow_provisional_firmware": true}`
-	sgxQuote := write("sgx.bin", recordedFile(t, "sgx/quote_v3_ecdsa_p256_pck_chain.bin"))
+	sgxQuote := write("sgx.bin", attesttest.Sample(t, "sgx/quote_v3_ecdsa_p256_pck_chain.bin"))
 	for _, name := range []string{"qe_identity_v2.json", "tcb_info_v3_fmspc_00606A000000.json", "tcb_info_v3_fmspc_00606A000000_certs.pem"} {
-		write("sgx/"+name, recordedFile(t, "sgx/"+name))
+		write("sgx/"+name, attesttest.Sample(t, "sgx/"+name))
 	}
 	tdx := []string{"--platform", "tdx", "--collateral", filepath.Join(dir, "intel"), "--at", "2025-06-25"}
 	sgx := []string{"--platform", "sgx", "--collateral", filepath.Join(dir, "sgx"), "--at", "2022-12-25"}
 	hardened := `{"tcb_status": ["SWHardeningNeeded"], "accept_advisories": ["INTEL-SA-00615", "INTEL-SA-00657"], "without_crl": true}`
-	debug := write("debug.bin", recordedFile(t, "tdx/debug_quote_v4.bin"))
+	debug := write("debug.bin", attesttest.Sample(t, "tdx/debug_quote_v4.bin"))
 	for _, c := range []struct {
 		args  []string
 		code  int

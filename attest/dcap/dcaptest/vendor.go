@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cocoframework/coco/attest/attesttest"
 	"github.com/cocoframework/coco/attest/collateral"
 )
 
@@ -133,19 +134,7 @@ func (v *Vendor) Collateral() *collateral.Set {
 	if !v.WithoutCRLs {
 		files = append(files, v.list(v.RootCRL, v.Root), v.list(v.PCKCRL, v.PCKCA))
 	}
-	var items []collateral.Item
-	for _, f := range files {
-		its, err := collateral.Parse(f)
-		if err != nil {
-			v.t.Fatal(err)
-		}
-		items = append(items, its...)
-	}
-	s, err := collateral.New(items...)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	return s
+	return attesttest.Collateral(v.t, files...)
 }
 
 func (v *Vendor) list(l *x509.RevocationList, by Authority) []byte {

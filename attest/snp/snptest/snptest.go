@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cocoframework/coco/attest/attesttest"
 	"github.com/cocoframework/coco/attest/collateral"
 	"github.com/cocoframework/coco/attest/snp"
 )
@@ -121,28 +122,10 @@ func (a *Authority) CRL(t testing.TB, made, next time.Time, revoked ...snp.Signe
 	return der
 }
 
-// Collateral parses files of collateral into one set.
-func Collateral(t testing.TB, files ...[]byte) *collateral.Set {
-	t.Helper()
-	var all []collateral.Item
-	for _, f := range files {
-		items, err := collateral.Parse(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, items...)
-	}
-	s, err := collateral.New(all...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 // Source is a source of collateral that has these files.
 func Source(t testing.TB, files ...[]byte) collateral.Source {
 	t.Helper()
-	s := Collateral(t, files...)
+	s := attesttest.Collateral(t, files...)
 	return func() *collateral.Set { return s }
 }
 
