@@ -77,7 +77,7 @@ func TestProofsAreThoseOfGoEthereum(t *testing.T) {
 					}
 				}
 			}
-			if _, err := Prove(state, address(0), nil, func() bool { return false }); accounts*slots > askEvery*2 && err != ErrStopped {
+			if _, err := Prove(state, address(0), nil, func() bool { return false }); accounts*slots > AskEvery*2 && err != ErrStopped {
 				t.Errorf("stopped: %v", err)
 			}
 		})

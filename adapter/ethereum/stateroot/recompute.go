@@ -45,15 +45,18 @@ func Recompute(src store.Reader, more func() bool) (common.Hash, error) {
 func asking(more func() bool) func() bool {
 	n, stopped := 0, false
 	return func() bool {
-		if n++; !stopped && n%askEvery == 0 {
+		if n++; !stopped && n%AskEvery == 0 {
 			stopped = !more()
 		}
 		return !stopped
 	}
 }
 
-// askEvery is after how many rows a caller is asked whether to go on.
-const askEvery = 1024
+// AskEvery is after how many rows a caller is asked whether to go on, and RowBytes what is kept in memory of each.
+const (
+	AskEvery = 1024
+	RowBytes = 192
+)
 
 // stateRoot is Recompute. onNode is called with the nodes of the trie of accounts.
 func stateRoot(src store.Reader, more func() bool, onNode trie.OnTrieNode) (common.Hash, error) {

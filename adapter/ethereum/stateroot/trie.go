@@ -115,10 +115,9 @@ func (t *Trie) Root() (common.Hash, error) {
 // Load adds a whole state. more is asked now and then whether to go on.
 func (t *Trie) Load(src store.Reader, more func() bool) error {
 	var err error
-	n := 0
+	asked := asking(more)
 	going := func() bool {
-		n++
-		if err == nil && n%1024 == 0 && !more() {
+		if err == nil && !asked() {
 			err = ErrStopped
 		}
 		return err == nil

@@ -28,12 +28,6 @@ type roots struct {
 // maxRows is how many rows are read for all blocks of a request together, at most.
 const maxRows = 1 << 18
 
-// askedEvery is after how many rows stateroot asks whether to go on, and rowBytes what it keeps of each.
-const (
-	askedEvery = 1024
-	rowBytes   = 192
-)
-
 func newRoots(ctx context.Context, v *chain.View, claim *budget.Claim) *roots {
 	return &roots{Overlay: dryrun.NewOverlay(v.Rows()), ctx: ctx, claim: claim, base: v.Rows()}
 }
@@ -46,12 +40,12 @@ func (r *roots) next(parent common.Hash) (common.Hash, error) {
 	read := 0
 	var busy error
 	root, err := stateroot.Recompute(r, func() bool {
-		if busy = r.claim.Take(askedEvery * rowBytes); busy == nil {
-			read += askedEvery
+		if busy = r.claim.Take(stateroot.AskEvery * stateroot.RowBytes); busy == nil {
+			read += stateroot.AskEvery
 		}
 		return busy == nil && read*r.blocks <= maxRows && r.ctx.Err() == nil
 	})
-	r.claim.Give(read * rowBytes)
+	r.claim.Give(read * stateroot.RowBytes)
 	if busy != nil {
 		return common.Hash{}, busy
 	}

@@ -82,12 +82,8 @@ type slot struct {
 	Proof []hexutil.Bytes `json:"proof"`
 }
 
-// A proof is made from all rows of a state: what may be read for one, and what is kept in memory of each row.
-const (
-	maxRows    = 1 << 20
-	askedEvery = 1024 // rows, by package stateroot
-	rowBytes   = 192
-)
+// maxRows is how many rows are read for one proof, which is made from all rows of a state.
+const maxRows = 1 << 20
 
 // GetProof proves an account and slots of it against the state root after a block, which some later header carries: see
 // docs/json-rpc.md.
@@ -116,10 +112,10 @@ func (m *Methods) GetProof(ctx context.Context, addr common.Address, keys []stri
 	err = m.s.Guarded(ctx, func(ctx context.Context) error {
 		claim, read := m.s.Claim(ctx), 0
 		var refused error
-		defer func() { claim.Give(read * rowBytes) }()
+		defer func() { claim.Give(read * stateroot.RowBytes) }()
 		p, err = stateroot.Prove(src, addr, slots, func() bool {
-			if refused = claim.Take(askedEvery * rowBytes); refused == nil {
-				read += askedEvery
+			if refused = claim.Take(stateroot.AskEvery * stateroot.RowBytes); refused == nil {
+				read += stateroot.AskEvery
 			}
 			if read > maxRows {
 				refused = fmt.Errorf("the state has more than %d rows, accounts and slots: a proof is made from all of them, and no more are read for one", maxRows)
