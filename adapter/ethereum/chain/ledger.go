@@ -128,6 +128,15 @@ func (l *Ledger) BaseFee() *big.Int {
 	return new(big.Int).Set(l.chain().baseFee)
 }
 
+// Tip is the least price above the base fee that is accepted.
+func (l *Ledger) Tip() *big.Int {
+	tip := new(big.Int)
+	if least := l.Settings().MinGasPrice; least != nil {
+		tip.Set(least)
+	}
+	return tip
+}
+
 // BlobFee is the same for every block; nil before Cancun. It MUST NOT be modified.
 func (l *Ledger) BlobFee() *big.Int { return l.chain().blobFee }
 

@@ -64,15 +64,6 @@ func (m *ethMethods) BlockNumber(ctx context.Context) (hexutil.Uint64, error) {
 	return rpcResult(hexutil.Uint64(n), err)
 }
 
-// tip is the least price above the base fee that is accepted.
-func (s *Server) tip() *big.Int {
-	tip := new(big.Int)
-	if least := s.ledger.Settings().MinGasPrice; least != nil {
-		tip.Set(least)
-	}
-	return tip
-}
-
 // height is the number of the newest block.
 func (s *Server) height(x *exchange) (uint64, error) {
 	if err := s.may(x, readCommits); err != nil {
@@ -272,7 +263,7 @@ func (m *ethMethods) FillTransaction(ctx context.Context, args callargs.Args) (*
 		}
 		args.Nonce = (*hexutil.Uint64)(&nonce)
 	}
-	if tip := (*hexutil.Big)(m.s.tip()); args.GasPrice == nil && m.s.ledger.BaseFee() == nil {
+	if tip := (*hexutil.Big)(m.s.ledger.Tip()); args.GasPrice == nil && m.s.ledger.BaseFee() == nil {
 		args.GasPrice = tip
 	} else if args.GasPrice == nil {
 		if args.MaxPriorityFeePerGas == nil {

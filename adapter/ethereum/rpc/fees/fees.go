@@ -37,7 +37,7 @@ func New(s *group.Server) *Methods { return &Methods{s} }
 // GasPrice is what a transaction must offer to be accepted: nothing, unless the network says
 // otherwise.
 func (m *Methods) GasPrice() *hexutil.Big {
-	price := m.tip()
+	price := m.s.Ledger.Tip()
 	if fee := m.s.Ledger.BaseFee(); fee != nil {
 		price.Add(price, fee)
 	}
@@ -45,7 +45,7 @@ func (m *Methods) GasPrice() *hexutil.Big {
 }
 
 // MaxPriorityFeePerGas is the least tip that is accepted.
-func (m *Methods) MaxPriorityFeePerGas() *hexutil.Big { return (*hexutil.Big)(m.tip()) }
+func (m *Methods) MaxPriorityFeePerGas() *hexutil.Big { return (*hexutil.Big)(m.s.Ledger.Tip()) }
 
 // BaseFee is that of every block.
 func (m *Methods) BaseFee() *hexutil.Big { return (*hexutil.Big)(m.s.Ledger.BaseFee()) }
@@ -61,15 +61,6 @@ func (m *Methods) blobFee(b *chain.Block) *big.Int {
 		return fee
 	}
 	return new(big.Int)
-}
-
-// tip is the least price above the base fee that is accepted.
-func (m *Methods) tip() *big.Int {
-	tip := new(big.Int)
-	if least := m.s.Ledger.Settings().MinGasPrice; least != nil {
-		tip.Set(least)
-	}
-	return tip
 }
 
 // feeHistory is the reply to eth_feeHistory.
