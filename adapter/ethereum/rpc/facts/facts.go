@@ -14,7 +14,6 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/core/vm"
 	"github.com/ethereum/go-ethereum/params"
-	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
@@ -120,22 +119,8 @@ func (m *Methods) Capabilities(ctx context.Context) (json.RawMessage, error) {
 
 // oldestState is the oldest block whose state is in memory.
 func (m *Methods) oldestState(ctx context.Context, v *chain.View) (uint64, error) {
-	low, high := v.Number()-min(v.Number(), store.Retain), v.Number()
-	for low < high {
-		middle := (low + high) / 2
-		at := rpc.BlockNumberOrHashWithNumber(rpc.BlockNumber(middle))
-		state, err := m.s.ViewAt(ctx, &at, group.Blocks)
-		if err != nil {
-			return 0, err
-		}
-		if state.Rows() != nil {
-			high = middle
-		} else {
-			low = middle + 1
-		}
-		state.Release()
-	}
-	return high, nil
+	low := v.Number() - min(v.Number(), store.Retain)
+	return m.s.First(ctx, low, v.Number(), group.Blocks, func(state *chain.View) (bool, error) { return state.Rows() != nil, nil })
 }
 
 // Coinbase is the address that receives the fees of blocks.

@@ -79,6 +79,34 @@ func BlockAt(ctx context.Context, v *chain.View, at rpc.BlockNumberOrHash) (*cha
 	return v.Block(ctx, v.Number())
 }
 
+// First returns the first block, from low to high, for whose state ok holds. It MUST hold from some block on, and at high.
+func (s *Server) First(ctx context.Context, low, high uint64, read adapter.Read, ok func(*chain.View) (bool, error)) (uint64, error) {
+	for low < high {
+		middle := (low + high) / 2
+		holds, err := s.Holds(ctx, middle, read, ok)
+		if err != nil {
+			return 0, err
+		}
+		if holds {
+			high = middle
+		} else {
+			low = middle + 1
+		}
+	}
+	return high, nil
+}
+
+// Holds reports whether ok holds for the state of a block.
+func (s *Server) Holds(ctx context.Context, number uint64, read adapter.Read, ok func(*chain.View) (bool, error)) (bool, error) {
+	at := rpc.BlockNumberOrHashWithNumber(rpc.BlockNumber(number))
+	v, err := s.ViewAt(ctx, &at, read)
+	if err != nil {
+		return false, err
+	}
+	defer v.Release()
+	return ok(v)
+}
+
 // Codes of errors.
 const (
 	CodeServer        = -32000

@@ -299,32 +299,11 @@ func (p *page) add(memory *group.Memory, t *chain.Transaction, b *chain.Block, l
 
 // after returns the first block for whose state ok holds, which it does from some block on; found is false if it does for none.
 func (m *Methods) after(ctx context.Context, newest uint64, ok func(*chain.View) (bool, error)) (number uint64, found bool, err error) {
-	check := func(n uint64) (bool, error) {
-		at := rpc.BlockNumberOrHashWithNumber(rpc.BlockNumber(n))
-		v, err := m.s.ViewAt(ctx, &at, group.AnyState)
-		if err != nil {
-			return false, err
-		}
-		defer v.Release()
-		return ok(v)
-	}
-	if found, err = check(newest); err != nil || !found {
+	if found, err = m.s.Holds(ctx, newest, group.AnyState, ok); err != nil || !found {
 		return 0, false, err
 	}
-	low, high := uint64(0), newest
-	for low < high {
-		middle := (low + high) / 2
-		holds, err := check(middle)
-		if err != nil {
-			return 0, false, err
-		}
-		if holds {
-			high = middle
-		} else {
-			low = middle + 1
-		}
-	}
-	return high, true, nil
+	number, err = m.s.First(ctx, 0, newest, group.AnyState, ok)
+	return number, err == nil, err
 }
 
 // GetTransactionBySenderAndNonce is the hash of a transaction; null if there is none.
