@@ -37,16 +37,24 @@ func Calls(ctx context.Context, s *group.Server, v *chain.View, b *chain.Block, 
 	name := "callTracer"
 	var out []Frame
 	err := New(s).guarded(ctx, &tracers.TraceConfig{Tracer: &name}, func(s *session) error {
-		return s.block(v, b, func(_ int, t *chain.Transaction) error {
-			text, err := s.transaction(b, t)
-			if err != nil {
-				return err
-			}
-			var f Frame
-			err = json.Unmarshal(text, &f)
-			out = append(out, f)
-			return err
-		}, first, last)
+		var err error
+		out, err = traces[Frame](s, v, b, first, last)
+		return err
 	})
 	return out, err
+}
+
+// traces executes transactions of a block again and returns what the tracer shows of each.
+func traces[T any](s *session, v *chain.View, b *chain.Block, first, last int) (all []T, err error) {
+	err = s.block(v, b, func(_ int, t *chain.Transaction) error {
+		text, err := s.transaction(b, t)
+		if err != nil {
+			return err
+		}
+		var trace T
+		err = json.Unmarshal(text, &trace)
+		all = append(all, trace)
+		return err
+	}, first, last)
+	return all, err
 }

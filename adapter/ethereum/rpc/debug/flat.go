@@ -37,22 +37,6 @@ type flat map[string]json.RawMessage
 // members of a call that say where it is; replays and calls have none.
 var placed = []string{"blockHash", "blockNumber", "transactionHash", "transactionPosition"}
 
-// frames executes transactions of a block again and returns the calls of each.
-func (f *Flat) frames(s *session, v *chain.View, b *chain.Block, first, last int) ([][]flat, error) {
-	var all [][]flat
-	err := s.block(v, b, func(_ int, t *chain.Transaction) error {
-		text, err := s.transaction(b, t)
-		if err != nil {
-			return err
-		}
-		var list []flat
-		err = json.Unmarshal(text, &list)
-		all = append(all, list)
-		return err
-	}, first, last)
-	return all, err
-}
-
 // Transaction is the calls of a transaction; null if there is none.
 func (f *Flat) Transaction(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
 	list, err := f.ofTransaction(ctx, hash)
@@ -73,7 +57,7 @@ func (f *Flat) ofTransaction(ctx context.Context, hash common.Hash) (list []flat
 		return nil, err
 	}
 	err = f.m.guarded(ctx, flatConfig(), func(s *session) error {
-		all, err := f.frames(s, v, b, int(t.Index), int(t.Index))
+		all, err := traces[[]flat](s, v, b, int(t.Index), int(t.Index))
 		if err == nil {
 			list = all[0]
 		}
@@ -123,7 +107,7 @@ func (f *Flat) Block(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMes
 		if b.Number() == 0 {
 			return nil
 		}
-		all, err := f.frames(s, v, b, 0, len(b.Txs)-1)
+		all, err := traces[[]flat](s, v, b, 0, len(b.Txs)-1)
 		list = append(list, slices.Concat(all...)...)
 		return err
 	})
@@ -197,7 +181,7 @@ func (f *Flat) ReplayBlockTransactions(ctx context.Context, at rpc.BlockNumberOr
 		if b.Number() == 0 {
 			return nil
 		}
-		all, err := f.frames(s, v, b, 0, len(b.Txs)-1)
+		all, err := traces[[]flat](s, v, b, 0, len(b.Txs)-1)
 		for i, list := range all {
 			r := replay(list)
 			r.TransactionHash = &b.Txs[i]
@@ -277,7 +261,7 @@ func (f *Flat) Filter(ctx context.Context, q Filter) (json.RawMessage, error) {
 			if len(b.Txs) == 0 {
 				continue
 			}
-			all, err := f.frames(s, v, b, 0, len(b.Txs)-1)
+			all, err := traces[[]flat](s, v, b, 0, len(b.Txs)-1)
 			if err != nil {
 				return fmt.Errorf("block %d: %w", n, err)
 			}
