@@ -224,13 +224,12 @@ func blockHashes(h *types.Header, src rows.Source, older vm.GetHashFunc) vm.GetH
 	}
 }
 
-// preExecution makes the system calls that precede a block's transactions (EIP-4788 with a zero
-// root, EIP-2935).
-func (c *chain) preExecution(evm *vm.EVM, h *types.Header) {
-	if c.rules.IsCancun {
+// SystemCalls makes those that precede the transactions of a block with a header (EIP-4788, EIP-2935).
+func SystemCalls(evm *vm.EVM, h *types.Header) {
+	if h.ParentBeaconRoot != nil {
 		core.ProcessBeaconBlockRoot(*h.ParentBeaconRoot, evm, nil)
 	}
-	if c.rules.IsPrague {
+	if evm.GetRules().IsPrague {
 		core.ProcessParentBlockHash(h.ParentHash, evm, nil)
 	}
 }

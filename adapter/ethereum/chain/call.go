@@ -117,19 +117,13 @@ func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptio
 	if o != nil && o.Block != nil {
 		o.Block.Apply(&block)
 	}
-	// The EVM wants a base fee that the message pays.
-	if m.GasPrice.IsZero() && block.BaseFee != nil {
-		block.BaseFee = new(big.Int)
-	}
-	if m.BlobGasFeeCap != nil && m.BlobGasFeeCap.IsZero() {
-		block.BlobBaseFee = new(big.Int)
-	}
+	WaiveFees(&block, m)
 	evm := vm.NewEVM(block, s, l.chain().config, vm.Config{NoBaseFee: true})
 	defer evm.Release()
 	src.Stop = evm.Cancel
 	evm.SetJumpDestCache(l.chain().jumps)
 	if next && l.chain().settings.Pin == nil {
-		l.chain().preExecution(evm, header)
+		SystemCalls(evm, header)
 	}
 	if o != nil && len(o.State) > 0 {
 		precompiles := vm.ActivePrecompiledContracts(evm.GetRules())
@@ -152,6 +146,16 @@ func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptio
 		return nil, refusef(refusal, err, m.GasLimit)
 	}
 	return &CallResult{Return: result.ReturnData, GasUsed: result.UsedGas, Err: result.Err, Logs: s.TakeLogs(), peakGas: result.MaxUsedGas}, nil
+}
+
+// WaiveFees makes the fees of a block those that a message pays which offers nothing: the EVM wants them paid.
+func WaiveFees(block *vm.BlockContext, m *core.Message) {
+	if m.GasPrice.IsZero() && block.BaseFee != nil {
+		block.BaseFee = new(big.Int)
+	}
+	if m.BlobGasFeeCap != nil && m.BlobGasFeeCap.IsZero() {
+		block.BlobBaseFee = new(big.Int)
+	}
 }
 
 // HeaderFor returns the header of the block that a call on a view's state sees: the view's own or, if next, that of the

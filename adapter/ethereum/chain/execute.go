@@ -453,7 +453,7 @@ func (b *builder) open() {
 	b.evm = vm.NewEVM(b.chain.blockContext(b.header, b, nil), b.cache, b.chain.config, vm.Config{})
 	b.evm.SetJumpDestCache(b.jumps)
 	if b.chain.settings.Pin == nil {
-		b.chain.preExecution(b.evm, b.header)
+		SystemCalls(b.evm, b.header)
 	}
 }
 

@@ -242,16 +242,8 @@ func (s *session) call(v *chain.View, args *callargs.Args, o *chain.CallOptions,
 		if err != nil {
 			return err
 		}
-		if limit := l.Settings().CallGasLimit; msg.GasLimit == 0 || msg.GasLimit > limit {
-			msg.GasLimit = limit
-		}
-		msg.SkipNonceCheck().SkipEOACheck().SkipGasLimitCapCheck()
-		if msg.GasPrice.IsZero() && block.BaseFee != nil {
-			block.BaseFee = new(hexutil.Big).ToInt()
-		}
-		if msg.BlobGasFeeCap != nil && msg.BlobGasFeeCap.IsZero() {
-			block.BlobBaseFee = new(hexutil.Big).ToInt()
-		}
+		s.run.Unsigned(msg)
+		chain.WaiveFees(&block, msg)
 		if len(o.State) > 0 {
 			rules := l.ChainConfig().Rules(block.BlockNumber, block.Random != nil, block.Time)
 			s.run.Precompiles = vm.ActivePrecompiledContracts(rules)

@@ -95,17 +95,15 @@ func (r *Run) Begin(h *types.Header) {
 	}
 	evm, release := r.EVM(r.BlockContext(h), vm.Config{})
 	defer release()
-	SystemCalls(evm, h)
+	chain.SystemCalls(evm, h)
 }
 
-// SystemCalls makes those that precede the transactions of a block (EIP-4788, EIP-2935).
-func SystemCalls(evm *vm.EVM, h *types.Header) {
-	if h.ParentBeaconRoot != nil {
-		core.ProcessBeaconBlockRoot(*h.ParentBeaconRoot, evm, nil)
+// Unsigned makes a message one that nobody has signed, with the gas of a call at most.
+func (r *Run) Unsigned(msg *core.Message) {
+	if limit := r.Ledger.Settings().CallGasLimit; msg.GasLimit == 0 || msg.GasLimit > limit {
+		msg.GasLimit = limit
 	}
-	if evm.GetRules().IsPrague {
-		core.ProcessParentBlockHash(h.ParentHash, evm, nil)
-	}
+	msg.SkipNonceCheck().SkipEOACheck().SkipGasLimitCapCheck()
 }
 
 // Apply executes a transaction of a block again.

@@ -239,7 +239,7 @@ func (s *simulation) block(b *Block, h, parent *types.Header) (*types.Header, co
 	rec := &recorder{transfers: s.options.TraceTransfers, memory: s.memory, at: types.Log{BlockNumber: h.Number.Uint64(), BlockTimestamp: h.Time}}
 	evm, release := s.run.EVM(context, vm.Config{NoBaseFee: !s.options.Validation, Tracer: rec.hooks()})
 	defer release()
-	dryrun.SystemCalls(evm, h)
+	chain.SystemCalls(evm, h)
 	done, gas := &executed{calls: []called{}}, core.NewGasPool(context.GasLimit)
 	for i := range b.Calls {
 		if err := s.call(evm, rec, h, gas, &b.Calls[i], done); err != nil {

@@ -64,21 +64,13 @@ func (m *Methods) accesses(ctx context.Context, v *chain.View, args *callargs.Ar
 	if err != nil {
 		return nil, err
 	}
-	if limit := l.Settings().CallGasLimit; msg.GasLimit == 0 || msg.GasLimit > limit {
-		msg.GasLimit = limit
-	}
-	msg.SkipNonceCheck().SkipEOACheck().SkipGasLimitCapCheck()
 	var exclude map[common.Address]struct{}
 	before := logger.NewAccessListTracer(msg.AccessList, nil)
 	for first := true; ; first = false {
 		run := dryrun.New(ctx, l, v)
 		block := run.BlockContext(header)
-		if msg.GasPrice.IsZero() && block.BaseFee != nil {
-			block.BaseFee = new(big.Int)
-		}
-		if msg.BlobGasFeeCap != nil && msg.BlobGasFeeCap.IsZero() {
-			block.BlobBaseFee = new(big.Int)
-		}
+		run.Unsigned(msg)
+		chain.WaiveFees(&block, msg)
 		if next {
 			run.Begin(header)
 		}
