@@ -27,16 +27,25 @@ func (m MemberKey) Load() (coco.ActorID, *keys.MemberKey, error) {
 	if err != nil {
 		return coco.ActorID{}, nil, err
 	}
-	data, err := keyfile.ReadUnattended(m.Key)
+	key, err := ReadMemberKey(m.Key, keyfile.ReadUnattended)
 	if err != nil {
 		return coco.ActorID{}, nil, err
+	}
+	return sha256.Sum256(cert.Raw), key, nil
+}
+
+// ReadMemberKey reads a private encryption key.
+func ReadMemberKey(file string, read keyfile.Reader) (*keys.MemberKey, error) {
+	data, err := read(file)
+	if err != nil {
+		return nil, err
 	}
 	defer clear(data)
 	key, err := keys.ParseMemberKey(data)
 	if err != nil {
-		return coco.ActorID{}, nil, fmt.Errorf("%s: %w", m.Key, err)
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return sha256.Sum256(cert.Raw), key, nil
+	return key, nil
 }
 
 // ReadCertificate reads a file that holds one certificate and nothing else.

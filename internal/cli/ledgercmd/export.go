@@ -49,7 +49,7 @@ func (a *app) read(ctx context.Context, dir string, r *readable) (s *rehearsal.S
 		}
 	}
 	for _, file := range r.keys {
-		key, err := readEncryptionKey(file)
+		key, err := identity.ReadMemberKey(file, keyfile.Read)
 		if err != nil {
 			return fail(err)
 		}
@@ -75,19 +75,6 @@ func (a *app) read(ctx context.Context, dir string, r *readable) (s *rehearsal.S
 		err = cli.ErrInterrupted
 	}
 	return s, c, k, e, err
-}
-
-func readEncryptionKey(file string) (*keys.MemberKey, error) {
-	data, err := keyfile.Read(file)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(data)
-	key, err := keys.ParseMemberKey(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return key, nil
 }
 
 func (a *app) ledgerExportCommand() *cobra.Command {

@@ -8,6 +8,8 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/cli/drill"
 	"github.com/cocoframework/coco/internal/cli/ledgercmd"
+	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/keyfile"
 	"github.com/cocoframework/coco/internal/rehearsal"
 )
 
@@ -49,7 +51,7 @@ Copies are only read, no node is started, and no network is asked. Exits with 0 
 				}
 			}
 			for _, file := range files {
-				key, err := readKey(file)
+				key, err := identity.ReadMemberKey(file, keyfile.Read)
 				cfg.Keys = append(cfg.Keys, rehearsal.Key{File: file, Key: key, Err: err})
 			}
 			return drill.Run(cmd.Context(), a.App, cfg)

@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/keyfile"
 	"github.com/cocoframework/coco/internal/rehearsal"
 	"github.com/cocoframework/coco/internal/shell"
@@ -52,20 +53,6 @@ func (m *member) trustFlags(cmd *cobra.Command) {
 	fl.StringVar(&m.accept, "accept", "", "`transaction`, as view.seqno, that the ledger ends with: what the member consents to go on from, without a question")
 	_ = cmd.MarkFlagFilename("service")
 	_ = cmd.MarkFlagFilename("constitution", "toml")
-}
-
-// readKey reads a member's key.
-func readKey(file string) (*keys.MemberKey, error) {
-	data, err := keyfile.Read(file)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(data)
-	key, err := keys.ParseMemberKey(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return key, nil
 }
 
 // known is what a member knows of the network without the node that recovers.
@@ -218,7 +205,7 @@ func (a *app) seal(ctx context.Context, m *member, in wire.RecoveryRequest) (out
 	if err != nil {
 		return out, nil, nil, err
 	}
-	key, err := readKey(m.key)
+	key, err := identity.ReadMemberKey(m.key, keyfile.Read)
 	if err != nil {
 		return out, nil, nil, err
 	}
@@ -266,7 +253,7 @@ does not open.`,
 			if err != nil {
 				return err
 			}
-			key, err := readKey(m.key)
+			key, err := identity.ReadMemberKey(m.key, keyfile.Read)
 			if err != nil {
 				return err
 			}
