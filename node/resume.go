@@ -60,7 +60,7 @@ func (s *start) admitted(ctx context.Context, j *join.Joiner) (a *join.Admission
 			Service: s.cfg.service(), Attestor: s.self,
 		}.Open(ctx)
 	}
-	if state, _ := s.cfg.vault().Load(ctx); err != nil && (state != nil || s.ledger.Damaged == nil) {
+	if err != nil && s.expected(ctx) {
 		s.log.Warn("this node cannot go on by itself with the others of its network: it has to be admitted", logevent.ResumeRefused.Attr(), "error", err)
 		if s.cfg.NotKept != nil {
 			s.cfg.NotKept(err)
@@ -76,6 +76,15 @@ func (s *start) admitted(ctx context.Context, j *join.Joiner) (a *join.Admission
 		return a != nil
 	})
 	return a, err
+}
+
+// expected reports whether an operator must hear why this node does not resume. Where its ledger is damaged, it must only if the node has kept a state.
+func (s *start) expected(ctx context.Context) bool {
+	if s.ledger.Damaged == nil {
+		return true
+	}
+	state, _ := s.cfg.vault().Load(ctx)
+	return state != nil
 }
 
 // resume prepares a life that goes on with others.
