@@ -111,12 +111,8 @@ func (r Resumption) answer(ctx context.Context, conn *channel.Conn, ask *ResumeA
 	return conn.WriteFrames([][]byte{frame})
 }
 
-// Await has the transport answer nodes that resume before it is open: this node resumes itself. Verify decides on connections. Nil ends it.
+// Await has the transport answer nodes that resume before it is open: this node resumes itself. Verify decides on connections.
 func (t *Transport) Await(identity *channel.Identity, verify func(channel.PeerCert) error, answer Resumption) {
-	if answer == nil {
-		t.before.Store(nil)
-		return
-	}
 	serve := func(ctx context.Context, raw net.Conn) {
 		shake, cancel := context.WithTimeout(ctx, dialPatience)
 		defer cancel()
