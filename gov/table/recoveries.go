@@ -27,13 +27,6 @@ type RecoveryRecord struct {
 // LastTx returns the last transaction that was recovered.
 func (r *RecoveryRecord) LastTx() coco.TxID { return coco.TxID{View: r.View, Seqno: r.Last} }
 
-// Recoveries returns the recoveries of a network, in order.
-func Recoveries(r store.Reader) ([]RecoveryRecord, error) {
-	return rowsOf(r, RecoveriesTable, "", func(b []byte) (RecoveryRecord, error) {
-		return Decode[RecoveryRecord](RecoveriesTable, b, 2*MaxServiceBytes)
-	})
-}
-
 // NewestRecovery returns the newest recovery, and whether there is one.
 func NewestRecovery(r store.Reader) (RecoveryRecord, bool, error) {
 	n := lastOf(r, RecoveriesTable, NumberKey)
