@@ -2,6 +2,7 @@ package resume
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -188,19 +189,7 @@ func longestOf(nodes []met) met {
 }
 
 func compareEnds(a, b peer.ResumeEnd) int {
-	if a.View != b.View {
-		if a.View < b.View {
-			return -1
-		}
-		return 1
-	}
-	switch {
-	case a.Index < b.Index:
-		return -1
-	case a.Index > b.Index:
-		return 1
-	}
-	return 0
+	return cmp.Or(cmp.Compare(a.View, b.View), cmp.Compare(a.Index, b.Index))
 }
 
 // mayGather reports whether it is this node's turn to gather a generation: those with smaller ids go first. A node that has just promised waits for the
