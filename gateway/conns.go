@@ -6,10 +6,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/crowd"
 )
 
 // conns are the open connections below TLS. Beyond max of them whoever has most makes room by its oldest connection that may be closed.
@@ -51,7 +51,7 @@ func (c *conns) add(raw net.Conn) (added, closed *conn, ok bool) {
 		return nil, nil, false
 	}
 	added = &conn{Conn: raw, all: c}
-	c.give(added, addressOf(raw.RemoteAddr()))
+	c.give(added, crowd.AddressOf(raw.RemoteAddr()))
 	c.open[added] = struct{}{}
 	if len(c.open) <= c.max {
 		return added, nil, true
@@ -62,20 +62,6 @@ func (c *conns) add(raw net.Conn) (added, closed *conn, ok bool) {
 	}
 	c.drop(closed)
 	return added, closed, true
-}
-
-// addressOf returns the key of a remote address: the host, and of an IPv6 host the network of 64 bits, as hosts choose the rest.
-func addressOf(a net.Addr) string {
-	at, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return a.String()
-	}
-	ip := at.Addr().Unmap().WithZone("")
-	if ip.Is4() {
-		return ip.String()
-	}
-	network, _ := ip.Prefix(64) // an IPv6 address has as many bits
-	return network.String()
 }
 
 // dearest returns the connection that makes room for another one: that of the holder with most connections, and with more than the other one's, or the

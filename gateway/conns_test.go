@@ -26,15 +26,15 @@ type name string
 func (name) Network() string  { return "tcp" }
 func (n name) String() string { return string(n) }
 
-// crowd opens connections in turn and remembers which are open.
-type crowd struct {
+// opener opens connections in turn and remembers which are open.
+type opener struct {
 	t    *testing.T
 	all  *conns
 	port int
 	open []*conn
 }
 
-func (c *crowd) enter(host string) (added, closed *conn, ok bool) {
+func (c *opener) enter(host string) (added, closed *conn, ok bool) {
 	c.t.Helper()
 	c.port++
 	added, closed, ok = c.all.add(&from{address: net.JoinHostPort(host, fmt.Sprint(c.port))})
@@ -61,7 +61,7 @@ func (c *crowd) enter(host string) (added, closed *conn, ok bool) {
 func actor(name string) coco.ActorID { return sha256.Sum256([]byte(name)) }
 
 func TestWhoeverHasMostConnectionsMakesRoom(t *testing.T) {
-	c := &crowd{t: t, all: newConns(100)}
+	c := &opener{t: t, all: newConns(100)}
 	honest, _, _ := c.enter("10.0.0.1")
 	for range 1000 { // of one network
 		c.enter("2001:db8::" + fmt.Sprintf("%x", c.port))
@@ -83,7 +83,7 @@ func TestWhoeverHasMostConnectionsMakesRoom(t *testing.T) {
 }
 
 func TestAnOrganisationsConnectionsAreClosedWhileTheyAreIdle(t *testing.T) {
-	c := &crowd{t: t, all: newConns(10)}
+	c := &opener{t: t, all: newConns(10)}
 	var busy []*conn
 	var idle *conn
 	for i := range 10 {
@@ -115,7 +115,7 @@ func TestAnOrganisationsConnectionsAreClosedWhileTheyAreIdle(t *testing.T) {
 }
 
 func TestConnectionsThatAreAllAloneStay(t *testing.T) {
-	c := &crowd{t: t, all: newConns(4)}
+	c := &opener{t: t, all: newConns(4)}
 	for i := range 4 {
 		c.enter(fmt.Sprintf("10.0.0.%d", i))
 	}

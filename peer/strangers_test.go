@@ -85,10 +85,8 @@ func TestSilentStrangersHoldNoPlaceOfANodeThatJoins(t *testing.T) {
 			_ = conn.Close()
 		}
 		synctest.Wait()
-		m.transport.strangers.mu.Lock()
-		if got := len(m.transport.strangers.list); got > maxStrangers {
+		if got := m.transport.strangers.Len(); got > maxStrangers {
 			t.Errorf("%d connections of strangers are open, expected %d at most", got, maxStrangers)
 		}
-		m.transport.strangers.mu.Unlock()
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/contain"
+	"github.com/cocoframework/coco/internal/crowd"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/internal/slots"
 	"github.com/cocoframework/coco/pulse"
@@ -22,6 +23,7 @@ import (
 
 const (
 	maxQueued    = 64 << 20 // bytes that wait for one peer; beyond it frames are dropped
+	maxStrangers = 256      // connections of those who have not shown yet who they are; a node that joins shows it at once
 	maxJoiners   = 16       // nodes whose request to join is judged at a time
 	redialFirst  = 20 * time.Millisecond
 	redialLast   = time.Second
@@ -109,14 +111,17 @@ type Transport struct {
 	peers map[consensus.ID]*sender // under mu
 	wait  sync.WaitGroup
 
-	strangers strangers
+	strangers *crowd.Crowd // in the handshake, or before a node that joins has sent its request
 	joins     *slots.Slots // by the organisations that own the nodes
 }
 
 // New returns a transport without connections. Until Open, Serve hangs up on each node that connects, so that it asks
 // another one, and no other method may be called but Wait.
 func New(log *slog.Logger, clock host.Clock) *Transport {
-	return &Transport{Panics: contain.New(log), log: log, clock: clock, peers: map[consensus.ID]*sender{}, joins: slots.New(maxJoiners, 4*maxJoiners, clock.Elapsed)}
+	return &Transport{
+		Panics: contain.New(log), log: log, clock: clock, peers: map[consensus.ID]*sender{},
+		strangers: crowd.New(maxStrangers), joins: slots.New(maxJoiners, 4*maxJoiners, clock.Elapsed),
+	}
 }
 
 // Open follows the list of nodes, until ctx ends, and lets them connect.
@@ -219,8 +224,8 @@ func (t *Transport) Serve(ctx context.Context, l net.Listener) error {
 
 // accept serves one connection that another node made.
 func (t *Transport) accept(ctx context.Context, raw net.Conn) {
-	stranger := t.strangers.enter(raw)
-	defer t.strangers.leave(stranger)
+	stranger := t.strangers.Enter(raw, hostOf(raw.RemoteAddr()))
+	defer t.strangers.Leave(stranger)
 	shake, cancel := context.WithTimeout(ctx, dialPatience)
 	defer cancel()
 	joiner := false
@@ -235,7 +240,7 @@ func (t *Transport) accept(ctx context.Context, raw net.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if !joiner {
-		t.strangers.leave(stranger)
+		t.strangers.Leave(stranger)
 		t.receive(ctx, conn)
 		return
 	}
@@ -243,9 +248,17 @@ func (t *Transport) accept(ctx context.Context, raw net.Conn) {
 	ctx, cancel = context.WithTimeout(ctx, JoinPatience)
 	defer cancel()
 	t.join(ctx, conn, func(ctx context.Context, owner coco.ActorID) (func(), error) {
-		t.strangers.leave(stranger)
+		t.strangers.Leave(stranger)
 		return t.joins.Enter(ctx, owner)
 	})
+}
+
+func hostOf(a net.Addr) string {
+	host, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	return host
 }
 
 // errPanicked ends a connection whose request had no end of its own.

@@ -35,6 +35,7 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/crowd"
 	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/wire"
 )
@@ -240,7 +241,7 @@ func (r *Recoverer) Serve(ctx context.Context, ln net.Listener) error {
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	config := channel.ClientServerConfig(r.identity, nil)
 	config.NextProtos = []string{"http/1.1"} // by HTTP/2 a connection has hundreds of requests at a time
-	err := server.Serve(tls.NewListener(&bounded{Listener: ln, max: maxConns}, config))
+	err := server.Serve(tls.NewListener(&bounded{ln, crowd.New(maxConns)}, config))
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/internal/crowd"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -144,7 +145,8 @@ func TestWhoeverHasMostConnectionsLosesTheOldest(t *testing.T) {
 		all = append(all, &at{address: &net.TCPAddr{IP: ip, Port: 1000}})
 	}
 	list := from(all)
-	l := &bounded{Listener: &list, max: 4}
+	const most = 4
+	l := &bounded{&list, crowd.New(most)}
 	var last net.Conn
 	for range all {
 		last, _ = l.Accept()
@@ -154,13 +156,13 @@ func TestWhoeverHasMostConnectionsLosesTheOldest(t *testing.T) {
 			t.Errorf("connection %d of %s: closed %t, expected %t", i, c.address, c.closed, want)
 		}
 	}
-	if len(l.open) != l.max {
-		t.Errorf("%d are open, expected %d", len(l.open), l.max)
+	if n := l.crowd.Len(); n != most {
+		t.Errorf("%d are open, expected %d", n, most)
 	}
 	_ = last.Close()
 	_ = last.Close()
-	if len(l.open) != l.max-1 {
-		t.Errorf("%d are open after one was closed, expected %d", len(l.open), l.max-1)
+	if n := l.crowd.Len(); n != most-1 {
+		t.Errorf("%d are open after one was closed, expected %d", n, most-1)
 	}
 }
 

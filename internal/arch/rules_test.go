@@ -271,6 +271,11 @@ var layers = []rule{
 		why:  "clients' bytes are parsed there: it holds no key and no file, and tests drive it without a network",
 	},
 	{
+		name: "a crowd knows connections and where they come from",
+		in:   []string{"internal/crowd"}, third: never, only: []string{}, calls: clocks,
+		why: "gateway, recoverer and transport bound strangers by it",
+	},
+	{
 		name: "lingering knows a request and its answer",
 		in:   []string{"internal/linger"}, third: never, only: []string{}, calls: clocks,
 		why: "node and loopback proxy answer before a body has arrived in one way",
