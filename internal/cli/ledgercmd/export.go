@@ -3,7 +3,6 @@ package ledgercmd
 import (
 	"bufio"
 	"context"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/disclosure"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/keyfile"
@@ -57,20 +57,17 @@ func (a *app) read(ctx context.Context, dir string, r *readable) (s *rehearsal.S
 	}
 	s = &rehearsal.Source{Verifiers: a.Verifiers()}
 	if r.service != "" {
-		var cert *x509.Certificate
-		if cert, err = identity.ReadLeaf(r.service); err != nil {
-			return fail(cli.FileError("service certificate", err))
+		cert, err := network.ReadService(r.service)
+		if err != nil {
+			return fail(err)
 		}
 		s.Service = cert.Raw
 	}
-	found, err := Find(dir)
+	found, err := FindOne(dir)
 	if err != nil {
 		return fail(err)
 	}
-	if len(found) > 1 {
-		return fail(fmt.Errorf("%w: %s holds the ledgers of %d nodes: name the folder of one", coco.ErrInvalid, dir, len(found)))
-	}
-	c, err = s.Verify(ctx, found[0].Path)
+	c, err = s.Verify(ctx, found.Path)
 	if ctx.Err() != nil {
 		err = cli.ErrInterrupted
 	}

@@ -80,6 +80,18 @@ func Find(dir string) (found []Found, err error) {
 	return found, err
 }
 
+// FindOne is Find for a folder that means one ledger.
+func FindOne(dir string) (Found, error) {
+	found, err := Find(dir)
+	if err != nil {
+		return Found{}, err
+	}
+	if len(found) > 1 {
+		return Found{}, fmt.Errorf("%w: %s holds the ledgers of %d nodes: name the folder of one", coco.ErrInvalid, dir, len(found))
+	}
+	return found[0], nil
+}
+
 // findLedgers says which ledgers a folder means: its own files, those of a node, or those of all
 // nodes of a sandbox, which is then described too.
 func findLedgers(dir string) ([]ledgerDir, *localnet.Info, error) {

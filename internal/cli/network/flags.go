@@ -159,6 +159,11 @@ func (f *Flags) ServiceCertificate(what string) (*x509.Certificate, error) {
 		}
 		file = info.ServicePEM
 	}
+	return ReadService(file)
+}
+
+// ReadService reads the certificate of a network's service.
+func ReadService(file string) (*x509.Certificate, error) {
 	if _, err := os.Stat(file); err != nil {
 		return nil, cli.FileError("service certificate", err)
 	}

@@ -28,7 +28,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/ledgercmd"
-	"github.com/cocoframework/coco/internal/identity"
+	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/rehearsal"
 )
 
@@ -62,15 +62,12 @@ func (a *app) source(service *x509.Certificate) rehearsal.Source {
 
 // verify verifies a copy of a ledger without any key. service may be nil. It notes in which view the transactions of seqnos are.
 func (a *app) verify(ctx context.Context, dir string, service *x509.Certificate, seqnos ...uint64) (*rehearsal.Copy, error) {
-	found, err := ledgercmd.Find(dir)
+	found, err := ledgercmd.FindOne(dir)
 	if err != nil {
 		return nil, err
 	}
-	if len(found) > 1 {
-		return nil, fmt.Errorf("%w: %s holds the ledgers of %d nodes: name the folder of one", coco.ErrInvalid, dir, len(found))
-	}
 	s := a.source(service)
-	c, err := s.Verify(ctx, found[0].Path, seqnos...)
+	c, err := s.Verify(ctx, found.Path, seqnos...)
 	a.Err.Line("")
 	if ctx.Err() != nil {
 		return nil, cli.ErrInterrupted
@@ -96,10 +93,7 @@ func readService(file string) (*x509.Certificate, error) {
 	if file == "" {
 		return nil, nil
 	}
-	if _, err := os.Stat(file); err != nil {
-		return nil, cli.FileError("service certificate", err)
-	}
-	return identity.ReadLeaf(file)
+	return network.ReadService(file)
 }
 
 // readJSON reads a file that another command of this group wrote.
