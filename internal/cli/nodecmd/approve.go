@@ -22,7 +22,7 @@ import (
 
 // configFlag gives a command the flag --config.
 func configFlag(cmd *cobra.Command, file *string) {
-	cmd.Flags().StringVar(file, "config", nodeFile, "the node's settings, a `file`")
+	cmd.Flags().StringVar(file, "config", nodeconfig.Dir("").Config(), "the node's settings, a `file`")
 	_ = cmd.MarkFlagFilename("config", "toml")
 }
 

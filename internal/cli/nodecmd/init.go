@@ -1,6 +1,7 @@
 package nodecmd
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,9 +15,6 @@ import (
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/shell"
 )
-
-// nodeFile is a node's settings in its folder.
-const nodeFile = "node.toml"
 
 func (a *app) nodeInitCommand() *cobra.Command {
 	var c nodeconfig.Config
@@ -52,12 +50,8 @@ as many as you know: what they say of the network must agree.`,
 			return nil
 		},
 	}
+	Flags(cmd, &c)
 	fl := cmd.Flags()
-	fl.StringVar(&c.Name, "name", "", "the node's `name`, for people (default: the folder's)")
-	fl.StringVar(&c.OwnerCertificate, "owner-cert", "", "the organisation's certificate for nodes, followed by its own, or its own, a PEM `file`")
-	fl.StringVar(&c.OwnerKey, "owner-key", "", "its key, a PEM `file`")
-	fl.StringVar(&c.Peer, "peer", "", "`host:port` to listen on for nodes")
-	fl.StringVar(&c.Client, "client", "", "`host:port` to listen on for clients")
 	fl.StringVar(&c.Admin, "admin", "", "`host:port` to listen on for governance, and for the node's owner (default: nowhere)")
 	fl.StringVar(&c.PeerAddress, "peer-address", "", "`host:port` that other nodes dial (default: --peer)")
 	fl.StringVar(&c.ClientAddress, "client-address", "", "`host:port` that clients dial (default: --client)")
@@ -70,10 +64,37 @@ as many as you know: what they say of the network must agree.`,
 	for _, name := range []string{"owner-cert", "owner-key", "peer", "client", "join", "ask"} {
 		_ = cmd.MarkFlagRequired(name)
 	}
-	_ = cmd.MarkFlagFilename("owner-cert")
-	_ = cmd.MarkFlagFilename("owner-key")
 	a.OutputFlag(cmd)
 	return cmd
+}
+
+// Flags adds the flags of a node's settings, whatever way it starts.
+func Flags(cmd *cobra.Command, c *nodeconfig.Config) {
+	fl := cmd.Flags()
+	fl.StringVar(&c.Name, "name", "", "the node's `name`, for people (default: the folder's)")
+	fl.StringVar(&c.OwnerCertificate, "owner-cert", "", "the organisation's certificate for nodes, followed by its own, or its own, a PEM `file`")
+	fl.StringVar(&c.OwnerKey, "owner-key", "", "its key, a PEM `file`")
+	fl.StringVar(&c.Peer, "peer", "", "`host:port` to listen on for nodes")
+	fl.StringVar(&c.Client, "client", "", "`host:port` to listen on for clients")
+	_ = cmd.MarkFlagFilename("owner-cert")
+	_ = cmd.MarkFlagFilename("owner-key")
+}
+
+// Complete completes the settings of a node in a folder, whose path is absolute: its name, and whole paths. It checks that the owner's key is
+// that of the certificate.
+func Complete(c *nodeconfig.Config, dir string) error {
+	c.Dir, c.Name = dir, cmp.Or(c.Name, filepath.Base(dir))
+	for _, file := range []*string{&c.OwnerCertificate, &c.OwnerKey, &c.Collateral} {
+		if *file == "" {
+			continue
+		}
+		var err error
+		if *file, err = filepath.Abs(*file); err != nil {
+			return err
+		}
+	}
+	_, err := identity.LoadOwner(c.OwnerCertificate, c.OwnerKey, keyfile.Read)
+	return err
 }
 
 // initNode checks settings and writes them.
@@ -82,27 +103,14 @@ func initNode(dir string, c nodeconfig.Config) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: folder %q: %w", coco.ErrInvalid, dir, err)
 	}
-	c.Dir, c.Start = abs, nodeconfig.StartJoin
-	if c.Name == "" {
-		c.Name = filepath.Base(abs)
-	}
-	for _, file := range []*string{&c.OwnerCertificate, &c.OwnerKey} {
-		if *file, err = filepath.Abs(*file); err != nil {
-			return "", err
-		}
-	}
-	if c.Collateral != "" {
-		if c.Collateral, err = filepath.Abs(c.Collateral); err != nil {
-			return "", err
-		}
-	}
-	if _, err := identity.LoadOwner(c.OwnerCertificate, c.OwnerKey, keyfile.Read); err != nil {
+	c.Start = nodeconfig.StartJoin
+	if err := Complete(&c, abs); err != nil {
 		return "", err
 	}
 	if err := checkAddresses(c); err != nil {
 		return "", err
 	}
-	file := filepath.Join(abs, nodeFile)
+	file := nodeconfig.Dir(abs).Config()
 	if err := atomicfile.Free(file); err != nil {
 		return "", err
 	}

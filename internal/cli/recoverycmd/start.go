@@ -75,24 +75,16 @@ The same command with the same FOLDER goes on where it ended.
 			return a.start(cmd.Context(), s)
 		},
 	}
-	fl, c := cmd.Flags(), &s.config
+	fl := cmd.Flags()
 	fl.StringArrayVar(&s.ledgers, "ledger", nil, "`folder` of a copy of the ledger, of a node, or of a sandbox; may be given several times")
 	fl.StringVar(&s.service, "service", "", "the service certificate that the network had, a PEM `file`")
 	fl.StringVar(&s.listen, "listen", "", "`host:port` to listen on for members who release")
 	fl.StringVar(&s.atLeast, "at-least", "", "`transaction`, as view.seqno, that is known to be committed")
 	fl.StringVar(&s.log, "log", "", "`file` of the log, or - for the standard error (default: node.log in the node's folder)")
-	fl.StringVar(&c.Name, "name", "", "the node's `name`, for people (default: the folder's)")
-	fl.StringVar(&c.OwnerCertificate, "owner-cert", "", "the organisation's certificate for nodes, followed by its own, or its own, a PEM `file`")
-	fl.StringVar(&c.OwnerKey, "owner-key", "", "its key, a PEM `file`")
-	fl.StringVar(&c.Peer, "peer", "", "`host:port` to listen on for nodes")
-	fl.StringVar(&c.Client, "client", "", "`host:port` to listen on for clients")
-	fl.StringVar(&c.Admin, "admin", "", "`host:port` to listen on for governance, and for the node's owner")
-	for _, name := range []string{"listen"} {
-		_ = cmd.MarkFlagRequired(name)
-	}
-	for _, name := range []string{"service", "owner-cert", "owner-key"} {
-		_ = cmd.MarkFlagFilename(name)
-	}
+	nodecmd.Flags(cmd, &s.config)
+	fl.StringVar(&s.config.Admin, "admin", "", "`host:port` to listen on for governance, and for the node's owner")
+	_ = cmd.MarkFlagRequired("listen")
+	_ = cmd.MarkFlagFilename("service")
 	a.OutputFlag(cmd)
 	return cmd
 }
@@ -109,7 +101,7 @@ func (a *app) start(ctx context.Context, s *starting) error {
 			return fmt.Errorf("--at-least: %w", err)
 		}
 	}
-	file := filepath.Join(dir, "node.toml")
+	file := nodeconfig.Dir(dir).Config()
 	cfg, err := nodeconfig.Load(file)
 	switch _, serr := os.Stat(file); {
 	case errors.Is(serr, fs.ErrNotExist):
@@ -137,15 +129,8 @@ func (a *app) makeNode(ctx context.Context, s *starting, dir, file string) (node
 			return c, fmt.Errorf("%w: --%s is missing: %s is no folder of a recovery yet", coco.ErrInvalid, needed.flag, dir)
 		}
 	}
-	c.Dir, c.Start = dir, nodeconfig.StartRecover
-	c.Name = cmp.Or(c.Name, filepath.Base(dir))
-	var err error
-	for _, f := range []*string{&c.OwnerCertificate, &c.OwnerKey} {
-		if *f, err = filepath.Abs(*f); err != nil {
-			return c, err
-		}
-	}
-	if _, err := identity.LoadOwner(c.OwnerCertificate, c.OwnerKey, keyfile.Read); err != nil {
+	c.Start = nodeconfig.StartRecover
+	if err := nodecmd.Complete(&c, dir); err != nil {
 		return c, err
 	}
 	service, err := readService(s.service)
@@ -356,7 +341,7 @@ func mayRecover(ctx context.Context, c *constitution.Constitution, cfg nodeconfi
 	}
 	if refusal, ok := errors.AsType[*members.Refusal](err); ok {
 		return fmt.Errorf("%w: this node cannot recover the network: %s: name the certificate of a member for nodes as owner_certificate, and its key as owner_key, in %s, and start again",
-			coco.ErrDenied, refusal.Detail, filepath.Join(cfg.Dir, "node.toml"))
+			coco.ErrDenied, refusal.Detail, nodeconfig.Dir(cfg.Dir).Config())
 	}
 	return err
 }
@@ -413,7 +398,7 @@ func (t *teller) ready(i coconode.Info, cfg nodeconfig.Config) {
 		}
 	}
 	t.say(event{Event: "ready", Node: i.ID, Peer: i.PeerAddress, Client: i.ClientAddress, Admin: i.AdminAddress}, func() {
-		p, file := t.a.Out, filepath.Join(cfg.Dir, "node.toml")
+		p, file := t.a.Out, nodeconfig.Dir(cfg.Dir).Config()
 		p.OK("the network is open: node %s serves clients at %s", i.ID.Short(), i.ClientAddress)
 		p.Printf("Next: the members' other nodes join it, each with join = [%q] and ask = [%q] in its node.toml. Once they do, put start = \"join\" and their addresses into %s,\n"+
 			"and approve the constitution: coco node approve --config %s\nThis node starts by coco node join from then on.\n", i.PeerAddress, i.ClientAddress, file, shell.Quote(file))
