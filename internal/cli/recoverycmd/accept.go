@@ -6,18 +6,14 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
-	"io"
-	"net/http"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/atomicfile"
-	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/succession"
-	"github.com/cocoframework/coco/wire"
 )
 
 // accepted is the answer of `coco recovery accept -o json`.
@@ -129,27 +125,9 @@ func (a *app) successor(old, next *x509.Certificate, accept string) (out accepte
 
 // service asks a node that serves, or waits for the members' vote, for its service's certificate. It proves itself: see package succession.
 func (n *node) service(ctx context.Context) (*x509.Certificate, error) {
-	rq, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+n.address+"/node/service", nil)
+	answer, err := n.do(ctx, "/node/service", nil, maxCertificate, "no node answers")
 	if err != nil {
-		return nil, fmt.Errorf("%w: --node %q: expected host:port", coco.ErrInvalid, n.address)
+		return nil, err
 	}
-	resp, err := n.hc.Do(rq)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, cli.ErrInterrupted
-		}
-		return nil, fmt.Errorf("%w: no node answers at %s: %w", coco.ErrUnreachable, n.address, err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err != nil {
-		return nil, fmt.Errorf("%w: reading the answer of %s: %w", coco.ErrUnreachable, n.address, err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		if err := wire.FromAnswer(resp.StatusCode, body); err != nil {
-			return nil, err
-		}
-		return nil, fmt.Errorf("%w: %s answers with the unexpected status %s", coco.ErrCorrupt, n.address, resp.Status)
-	}
-	return client.ParseCertificate(body)
+	return client.ParseCertificate(answer)
 }

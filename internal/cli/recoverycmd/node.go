@@ -28,10 +28,11 @@ type node struct {
 	hc      *http.Client
 }
 
-// patience bounds how long a node may take to answer, and maxAnswer what of it is read.
+// patience bounds how long a node may take to answer, and maxAnswer what of it is read, or maxCertificate.
 const (
-	patience  = time.Minute
-	maxAnswer = 32 << 20
+	patience       = time.Minute
+	maxAnswer      = 32 << 20
+	maxCertificate = 1 << 20
 )
 
 func nodeFlag(cmd *cobra.Command, address *string) {
@@ -48,42 +49,51 @@ func (a *app) node(address string) *node {
 
 func (n *node) close() { n.hc.CloseIdleConnections() }
 
-// ask makes a request; a nil body is a GET.
+// ask asks a node that recovers; a nil body is a GET.
 func (n *node) ask(ctx context.Context, path string, body, v any) error {
-	method, content := http.MethodGet, io.Reader(nil)
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		method, content = http.MethodPost, bytes.NewReader(b)
-	}
-	rq, err := http.NewRequestWithContext(ctx, method, "https://"+n.address+path, content)
+	answer, err := n.do(ctx, path, body, maxAnswer, "no node recovers")
 	if err != nil {
-		return fmt.Errorf("%w: --node %q: expected host:port", coco.ErrInvalid, n.address)
-	}
-	resp, err := n.hc.Do(rq)
-	if err != nil {
-		if ctx.Err() != nil {
-			return cli.ErrInterrupted
-		}
-		return fmt.Errorf("%w: no node recovers at %s: %w", coco.ErrUnreachable, n.address, errors.Unwrap(err))
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return fmt.Errorf("%w: reading the answer of %s: %w", coco.ErrUnreachable, n.address, err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		if err := wire.FromAnswer(resp.StatusCode, answer); err != nil {
-			return err
-		}
-		return fmt.Errorf("%w: %s answers with the unexpected status %s", coco.ErrCorrupt, n.address, resp.Status)
+		return err
 	}
 	if err := json.Unmarshal(answer, v); err != nil {
 		return fmt.Errorf("%w: %s of %s: %w", coco.ErrCorrupt, path, n.address, err)
 	}
 	return nil
+}
+
+// do makes a request, and returns at most so many bytes of the answer. none is what to say if there is none.
+func (n *node) do(ctx context.Context, path string, body any, most int64, none string) ([]byte, error) {
+	method, content := http.MethodGet, io.Reader(nil)
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		method, content = http.MethodPost, bytes.NewReader(b)
+	}
+	rq, err := http.NewRequestWithContext(ctx, method, "https://"+n.address+path, content)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --node %q: expected host:port", coco.ErrInvalid, n.address)
+	}
+	resp, err := n.hc.Do(rq)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, cli.ErrInterrupted
+		}
+		return nil, fmt.Errorf("%w: %s at %s: %w", coco.ErrUnreachable, none, n.address, errors.Unwrap(err))
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, most))
+	if err != nil {
+		return nil, fmt.Errorf("%w: reading the answer of %s: %w", coco.ErrUnreachable, n.address, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		if err := wire.FromAnswer(resp.StatusCode, answer); err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %s answers with the unexpected status %s", coco.ErrCorrupt, n.address, resp.Status)
+	}
+	return answer, nil
 }
 
 func (n *node) state(ctx context.Context) (s wire.Recovery, err error) {

@@ -173,7 +173,7 @@ func (a *app) show(k *known, q *asked) {
 }
 
 // consent has the member accept the end of the ledger.
-func (a *app) consent(ctx context.Context, m *member, k *known, q *asked) error {
+func (a *app) consent(m *member, k *known, q *asked) error {
 	last := q.request.Point.Last()
 	if m.accept != "" {
 		accepted, err := coco.ParseTxID(m.accept)
@@ -195,7 +195,6 @@ func (a *app) consent(ctx context.Context, m *member, k *known, q *asked) error 
 	if err == nil && !yes {
 		err = fmt.Errorf("%w: nothing was released", coco.ErrDenied)
 	}
-	_ = ctx
 	return err
 }
 
@@ -215,7 +214,7 @@ func (a *app) seal(ctx context.Context, m *member, in wire.RecoveryRequest) (out
 	if q, err = k.check(in, a.Verifiers(), key); err != nil {
 		return out, nil, nil, err
 	}
-	if err := a.consent(ctx, m, k, q); err != nil {
+	if err := a.consent(m, k, q); err != nil {
 		return out, nil, nil, err
 	}
 	r, err := recovery.New(q.request, q.lock, q.actor, key)
