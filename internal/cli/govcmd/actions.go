@@ -140,15 +140,11 @@ func grantEpochs(a *action.Args, args []string, f *actionFlags) error {
 	if err := addParticipant(a, args[:2], f); err != nil {
 		return err
 	}
-	data, err := os.ReadFile(args[2])
-	if err != nil {
-		return fmt.Errorf("encryption key: %w", err)
-	}
-	if a.EncryptionKey, err = keys.ParsePublicKey(data); err != nil {
-		return fmt.Errorf("%s: expected the auditor's public encryption key, as `coco member keygen` writes it to encryption.pub: %w", args[2], err)
+	if err := addEncryptionKey(a, args[2], "auditor"); err != nil {
+		return err
 	}
 	a.Epochs = args[3]
-	_, _, err = a.Range()
+	_, _, err := a.Range()
 	return err
 }
 
@@ -156,16 +152,25 @@ func addMember(a *action.Args, args []string, f *actionFlags) error {
 	if err := addParticipant(a, args[:2], f); err != nil {
 		return err
 	}
-	data, err := os.ReadFile(args[2])
+	err := addEncryptionKey(a, args[2], "member")
 	if err != nil {
-		return fmt.Errorf("encryption key: %w", err)
-	}
-	if a.EncryptionKey, err = keys.ParsePublicKey(data); err != nil {
-		return fmt.Errorf("%s: expected the member's public encryption key, as `coco member keygen` writes it to encryption.pub: %w", args[2], err)
+		return err
 	}
 	a.Weight = f.weight
 	a.Force, err = action.ParseForce(f.force)
 	return err
+}
+
+// addEncryptionKey reads the public encryption key of a member or of an auditor, as whose says.
+func addEncryptionKey(a *action.Args, file, whose string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("encryption key: %w", err)
+	}
+	if a.EncryptionKey, err = keys.ParsePublicKey(data); err != nil {
+		return fmt.Errorf("%s: expected the %s's public encryption key, as `coco member keygen` writes it to encryption.pub: %w", file, whose, err)
+	}
+	return nil
 }
 
 func addParticipant(a *action.Args, args []string, _ *actionFlags) (err error) {
