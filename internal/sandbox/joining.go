@@ -32,10 +32,6 @@ func (s *Sandbox) joinOthers(ctx context.Context, n *processes, first int) error
 		case <-watched.Done():
 		}
 	})
-	type outcome struct {
-		node int
-		err  error
-	}
 	outcomes := make(chan outcome)
 	waiting := 0
 	var down []error
@@ -97,18 +93,24 @@ var errWaitsForVote = errors.New("it waits for a vote")
 // awaitAdmitted is awaitReady for a node that joins. It returns errWaitsForVote as soon as the node has to wait for one.
 func (n *processes) awaitAdmitted(ctx context.Context, i, first int) error {
 	c := n.child(i)
+	ctx, end := endOn(ctx, c.votes, func(why string) error { return fmt.Errorf("%w: %s", errWaitsForVote, why) })
+	defer end()
+	return n.awaitReady(ctx, i, nodeconfig.StartJoin, []int{first})
+}
+
+// endOn returns a context that ends as soon as a node says why it does not become ready; the cause is what fn makes of it. The function
+// MUST be called.
+func endOn(ctx context.Context, said <-chan string, fn func(why string) error) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
-	defer watch.Wait()
-	defer cancel(nil)
 	watch.Go(func() {
 		select {
-		case why := <-c.votes:
-			cancel(fmt.Errorf("%w: %s", errWaitsForVote, why))
+		case why := <-said:
+			cancel(fn(why))
 		case <-ctx.Done():
 		}
 	})
-	return n.awaitReady(ctx, i, nodeconfig.StartJoin, []int{first})
+	return ctx, func() { cancel(nil); watch.Wait() }
 }
 
 // awaitReady waits until a node that was started serves and has proven what it runs. One whose own program does not get that far is

@@ -169,17 +169,8 @@ var errNotKept = errors.New("it cannot go on by itself")
 // awaitResumed is awaitReady for a node that goes on with others. It returns errNotKept as soon as the node says that it cannot.
 func (n *processes) awaitResumed(ctx context.Context, i int, others []int) error {
 	c := n.child(i)
-	ctx, cancel := context.WithCancelCause(ctx)
-	var watch sync.WaitGroup
-	defer watch.Wait()
-	defer cancel(nil)
-	watch.Go(func() {
-		select {
-		case why := <-c.alone:
-			cancel(fmt.Errorf("node %s: %w: %s", c.name, errNotKept, why))
-		case <-ctx.Done():
-		}
-	})
+	ctx, end := endOn(ctx, c.alone, func(why string) error { return fmt.Errorf("node %s: %w: %s", c.name, errNotKept, why) })
+	defer end()
 	err := n.awaitReady(ctx, i, nodeconfig.StartJoin, others)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
