@@ -143,17 +143,15 @@ func (o *Opened) succeed(p recovery.Point, now time.Time) (err error) {
 	return err
 }
 
-// witness notes, beside an audit, where the ledger ends and in which view one transaction is in it.
+// witness notes, beside an audit, in which view one transaction is in the ledger.
 type witness struct {
 	*audit.Auditor
-	last batch.Header
 	of   uint64 // seqno of the transaction
 	view uint64 // zero if it is not in the ledger
 }
 
 // Apply implements ledger.Checker.
 func (w *witness) Apply(b *batch.Batch, public [][]byte) error {
-	w.last = b.Header
 	if w.of >= b.Header.First && w.of <= b.Header.Last() {
 		w.view = b.Header.View
 	}
@@ -168,7 +166,7 @@ func (l *Ledger) agree(seen *witness, report ledger.Report) (*recovery.Receiver,
 		return nil, err
 	}
 	point := recovery.Point{
-		Network: network, View: report.Last.View, Seqno: report.Last.Seqno, Index: seen.last.Index, Time: seen.last.Time, Root: report.Root,
+		Network: network, View: report.Last.View, Seqno: report.Last.Seqno, Index: seen.Last().Index, Time: seen.Last().Time, Root: report.Root,
 	}
 	if want := l.How.AtLeast; want.Seqno > 0 && seen.view != want.View {
 		return nil, &LossError{Point: point, Lacks: want}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
-	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gov/audit"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/decide"
@@ -31,17 +30,17 @@ type Ledger struct {
 // constitution does not allow that nodes go on by themselves.
 func Read(ctx context.Context, disk host.Disk, dir string, service []byte, verifiers attest.Verifiers, extra ...host.Disk) (*Ledger, error) {
 	auditor := audit.New(audit.Config{Service: service, Verifiers: verifiers})
-	seen := &end{Auditor: auditor}
-	if _, err := ledger.Audit(ctx, disk, dir, seen, nil, extra...); err != nil {
+	if _, err := ledger.Audit(ctx, disk, dir, auditor, nil, extra...); err != nil {
 		return nil, fmt.Errorf("audit before this node resumes: %w", err)
 	}
 	c := auditor.Constitution()
 	if c.Recovery.Unattended != constitution.Yes {
 		return nil, fmt.Errorf("%w: recovery.unattended is %q in constitution %s", coco.ErrDenied, c.Recovery.Unattended, c.Digest().Short())
 	}
+	last := auditor.Last()
 	l := &Ledger{
 		Constitution: c, Decided: table.LastVersion(auditor.Tables()), Service: auditor.ServiceCertificate(), Nodes: map[coco.NodeID]string{},
-		End: peer.ResumeEnd{View: seen.last.View, Index: seen.last.Index, Seqno: seen.last.Last()},
+		End: peer.ResumeEnd{View: last.View, Index: last.Index, Seqno: last.Last()},
 	}
 	var trusted []table.NodeRecord
 	for _, rec := range auditor.Nodes() {
@@ -56,16 +55,4 @@ func Read(ctx context.Context, disk host.Disk, dir string, service []byte, verif
 	}
 	l.All = len(balance.Admissible(nil, seats)) < len(seats)
 	return l, nil
-}
-
-// end notes, beside an audit, the last batch.
-type end struct {
-	*audit.Auditor
-	last batch.Header
-}
-
-// Apply implements ledger.Checker.
-func (e *end) Apply(b *batch.Batch, public [][]byte) error {
-	e.last = b.Header
-	return e.Auditor.Apply(b, public)
 }

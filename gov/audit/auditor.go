@@ -61,12 +61,10 @@ type Auditor struct {
 	view       uint64 // of the batch that is being followed; zero if it is not known
 
 	applied struct { // the batch applied last
-		index, time uint64
-		before      map[coco.NodeID]struct{} // who was trusted before it
-		recovered   coco.NodeID              // the node that its first transaction left alone, if it did
-		last        coco.TxID                // its last transaction
-		root        coco.Digest              // of the Merkle tree up to that
-		recovery    uint64                   // index of the batch that began the last recovery under a new service
+		header    batch.Header
+		before    map[coco.NodeID]struct{} // who was trusted before it
+		recovered coco.NodeID              // the node that its first transaction left alone, if it did
+		recovery  uint64                   // index of the batch that began the last recovery under a new service
 	}
 	recovering coco.NodeID              // the node of the recovery that the batch being followed begins
 	now        map[coco.NodeID]struct{} // who is trusted, immutable; nil if the nodes have changed since it was made
@@ -108,6 +106,9 @@ func (a *Auditor) Follow(seqno, now uint64, first bool, writes []store.Write) er
 // Tables returns the public tables of governance as they follow from the transactions so far.
 func (a *Auditor) Tables() store.Reader { return a.store.Begin(0, 0) }
 
+// Last returns the header of the batch that was applied last; zero before the first one.
+func (a *Auditor) Last() batch.Header { return a.applied.header }
+
 // Used says whether a batch so far is sealed in an epoch.
 func (a *Auditor) Used(epoch uint64) bool { return a.epochs.used[epoch] }
 
@@ -115,7 +116,7 @@ func (a *Auditor) Used(epoch uint64) bool { return a.epochs.used[epoch] }
 func (a *Auditor) Signer(h batch.Header) (*ecdsa.PublicKey, error) {
 	rec, known := a.nodes[h.Node]
 	trusted := known && rec.State == table.Trusted
-	if a.applied.index == h.Index {
+	if a.applied.header.Index == h.Index {
 		_, trusted = a.applied.before[h.Node]
 		trusted = trusted || known && h.Node == a.applied.recovered
 	}
@@ -131,8 +132,8 @@ func (a *Auditor) Signer(h batch.Header) (*ecdsa.PublicKey, error) {
 // Apply follows a batch's public records.
 func (a *Auditor) Apply(b *batch.Batch, public [][]byte) error {
 	h := &b.Header
-	if h.Time < a.applied.time {
-		return fmt.Errorf("%w: batch %d is of %s, and the one before it of %s: a ledger's time never goes back", coco.ErrVerify, h.Index, stamp(h.Time), stamp(a.applied.time))
+	if h.Time < a.applied.header.Time {
+		return fmt.Errorf("%w: batch %d is of %s, and the one before it of %s: a ledger's time never goes back", coco.ErrVerify, h.Index, stamp(h.Time), stamp(a.applied.header.Time))
 	}
 	a.applied.before, a.applied.recovered, a.view = a.trusted(), coco.NodeID{}, h.View
 	for i, record := range public {
@@ -160,9 +161,11 @@ func (a *Auditor) Apply(b *batch.Batch, public [][]byte) error {
 		return fmt.Errorf("%w: batch %d is of %s, expected at most %s, ten minutes from now: the clocks of a majority of its nodes were ahead, or this machine's is behind",
 			coco.ErrVerify, h.Index, stamp(h.Time), latest.UTC().Format(time.RFC3339))
 	}
-	a.epochs.sealed, a.applied.index, a.applied.time = h.Epoch, h.Index, h.Time
+	a.epochs.sealed, a.applied.header = h.Epoch, *h
 	a.epochs.used[h.Epoch] = true
-	a.noteLast(h.View, h.Last(), h.Index, h.Root)
+	if a.recovering != (coco.NodeID{}) {
+		a.applied.recovery, a.recovering = h.Index, coco.NodeID{}
+	}
 	return nil
 }
 

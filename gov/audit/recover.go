@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 
-	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/gov/table"
@@ -34,7 +33,7 @@ func (a *Auditor) recovery(seqno, now uint64, byTable map[string][]store.Write) 
 		Number: before.Number + 1, Since: seqno, Time: now, Node: rec.Node, View: rec.View, Last: seqno - 1, Root: rec.Root, Old: a.service,
 	}
 	if a.view != 0 { // the batch is known, and the one before it
-		expected.View, expected.Root = a.applied.last.View, a.applied.root
+		expected.View, expected.Root = a.applied.header.View, a.applied.header.Root
 	}
 	b, err := canon.Marshal(expected)
 	if err != nil {
@@ -64,11 +63,3 @@ func (a *Auditor) endRecovery(byTable map[string][]store.Write) error {
 
 // Recovered returns the index of the batch by which the network was recovered last under a new service; zero if it was not.
 func (a *Auditor) Recovered() uint64 { return a.applied.recovery }
-
-// noteLast notes where the ledger ends.
-func (a *Auditor) noteLast(view, last, index uint64, root coco.Digest) {
-	a.applied.last, a.applied.root = coco.TxID{View: view, Seqno: last}, root
-	if a.recovering != (coco.NodeID{}) {
-		a.applied.recovery, a.recovering = index, coco.NodeID{}
-	}
-}

@@ -34,7 +34,6 @@ type Copy struct {
 	Auditor *audit.Auditor
 	Report  ledger.Report
 
-	last  batch.Header
 	views map[uint64]uint64        // of the transactions that were asked for, by seqno
 	show  func(*batch.Batch) error // is shown each batch, unless nil
 }
@@ -75,7 +74,6 @@ func (s *Source) audit(ctx context.Context, c *Copy, what string) error {
 
 // Apply implements ledger.Checker.
 func (c *Copy) Apply(b *batch.Batch, public [][]byte) error {
-	c.last = b.Header
 	for seqno := range c.views {
 		if seqno >= b.Header.First && seqno <= b.Header.Last() {
 			c.views[seqno] = b.Header.View
@@ -95,8 +93,9 @@ func (c *Copy) Signer(h batch.Header) (*ecdsa.PublicKey, error) { return c.Audit
 // Point is where the copy ends.
 func (c *Copy) Point() (recovery.Point, error) {
 	network, err := table.NetworkID(c.Auditor.ServiceCertificate())
+	last := c.Auditor.Last()
 	return recovery.Point{
-		Network: network, View: c.Report.Last.View, Seqno: c.Report.Last.Seqno, Index: c.last.Index, Time: c.last.Time, Root: c.Report.Root,
+		Network: network, View: c.Report.Last.View, Seqno: c.Report.Last.Seqno, Index: last.Index, Time: last.Time, Root: c.Report.Root,
 	}, err
 }
 

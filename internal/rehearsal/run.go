@@ -85,7 +85,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err != nil {
 		return r, err
 	}
-	c, p := best.Constitution(), best.last
+	c, p := best.Constitution(), best.Auditor.Last()
 	r.Taken, r.Last, r.Time, r.Network, r.Lock, r.Threshold = best.Path, best.Report.Last, p.Time, c.Network.Name, lock.String(), lock.Threshold()
 	if want := cfg.AtLeast; want != (coco.TxID{}) && best.ViewOf(want.Seqno) != want.View {
 		r.fail("the furthest copy ends with transaction %s and lacks %s, which is known to be committed: find a newer copy", r.Last, want)
