@@ -3,11 +3,9 @@ package dcap
 import (
 	"cmp"
 	"crypto/x509"
-	"encoding/hex"
 	"fmt"
 	"time"
 
-	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/collateral"
 )
@@ -76,22 +74,6 @@ func Needed(q *Quote, set *collateral.Set) *collateral.Set {
 	})
 }
 
-// Matches says whether bytes are as expected where the mask has ones. All three have one length.
-func Matches(found, want, mask []byte) bool { return matches(found, want, mask) }
-
-// Masked reads the fields attributes and attributes_mask of a policy, of n bytes each in hexadecimal digits: both or neither. The error wraps coco.ErrInvalid.
-func Masked(attributes, mask string, n int) (want, ones []byte, err error) {
-	if attributes == "" && mask == "" {
-		return nil, nil, nil
-	}
-	want, errWant := hex.DecodeString(attributes)
-	ones, errMask := hex.DecodeString(mask)
-	if errWant != nil || errMask != nil || len(want) != n || len(ones) != n {
-		return nil, nil, fmt.Errorf("%w: attributes and attributes_mask: found %q and %q, expected both, with %d hexadecimal digits each", coco.ErrInvalid, attributes, mask, 2*n)
-	}
-	return want, ones, nil
-}
-
 // Pick is Needed for evidence as a device gives it out. Of what is no quote it is everything.
 func Pick(quote []byte, set *collateral.Set) *collateral.Set {
 	q, err := Parse(quote)
@@ -113,17 +95,4 @@ func (q *Quote) Processor() (p PCK, platformCA bool, err error) {
 		}
 	}
 	return p, false, fmt.Errorf("%w: the quote carries no certificate with the name %q", attest.ErrQuote, namePCK)
-}
-
-// Differs returns the fields attributes and attributes_mask of a policy that allows what is found where a driver's own rules refuse it, bit by bit; nothing if they do not.
-// All three have one length.
-func Differs(found, want, mask []byte) (attributes, ones string) {
-	if matches(found, want, mask) {
-		return "", ""
-	}
-	differs := make([]byte, len(found))
-	for i := range found {
-		differs[i] = (found[i] ^ want[i]) & mask[i]
-	}
-	return hex.EncodeToString(found), hex.EncodeToString(differs)
 }

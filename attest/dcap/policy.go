@@ -1,10 +1,8 @@
 package dcap
 
 import (
-	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -35,17 +33,15 @@ const maxGraceDays = int(MaxGrace / (24 * time.Hour))
 // Validate says whether the policy means something. The error names the field and wraps coco.ErrInvalid.
 func (p Policy) Validate() error {
 	bad := func(field, format string, args ...any) error {
-		return fmt.Errorf("%w: %s: %s", coco.ErrInvalid, field, fmt.Sprintf(format, args...))
+		return fmt.Errorf("%w: %s: %w", coco.ErrInvalid, field, fmt.Errorf(format, args...))
 	}
 	for _, s := range p.Status {
 		if s == collateral.Revoked || !slices.Contains(collateral.Statuses, s) {
 			return bad("tcb_status", "found %q, expected one of %v", s, collateral.Statuses[:len(collateral.Statuses)-1])
 		}
 	}
-	for _, f := range p.FMSPC {
-		if b, err := hex.DecodeString(f); err != nil || len(b) != 6 {
-			return bad("fmspc", "found %q, expected 12 hexadecimal digits", f)
-		}
+	if err := CheckValues(p.FMSPC, len(PCK{}.FMSPC)); err != nil {
+		return bad("fmspc", "%w", err)
 	}
 	if p.Grace < 0 || p.Grace > maxGraceDays {
 		return bad("collateral_grace_days", "found %d, expected 0 to %d", p.Grace, maxGraceDays)
@@ -61,10 +57,9 @@ func (p Policy) Satisfy(t TCB) error {
 		status = []collateral.Status{collateral.UpToDate}
 	}
 	refused := slices.DeleteFunc(slices.Clone(t.Advisories), func(id string) bool { return slices.Contains(p.Advisories, id) })
-	fmspc := hex.EncodeToString(t.FMSPC[:])
 	switch {
-	case len(p.FMSPC) > 0 && !slices.ContainsFunc(p.FMSPC, func(f string) bool { return strings.EqualFold(f, fmspc) }):
-		return fmt.Errorf("%w: processor of family (FMSPC) %s, expected one of %v", attest.ErrPolicy, fmspc, p.FMSPC)
+	case !Listed(p.FMSPC, t.FMSPC[:]):
+		return fmt.Errorf("%w: processor of family (FMSPC) %x, expected one of %v", attest.ErrPolicy, t.FMSPC, p.FMSPC)
 	case !t.Revocation && !p.WithoutCRL:
 		return fmt.Errorf("%w: the collateral lacks a CRL: whether a certificate is revoked is not known", attest.ErrPolicy)
 	case t.Expired > time.Duration(p.Grace)*24*time.Hour:

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco/attest"
-	"github.com/cocoframework/coco/attest/dcap"
 )
 
 var _ attest.Explainer = Claims{}
@@ -27,7 +26,7 @@ func (c Claims) Demand() ([]byte, error) {
 		MRSigner: []string{hex.EncodeToString(c.Report.MRSIGNER[:])}, ProdID: &c.Report.ISVProdID, MinimumSVN: c.Report.ISVSVN, Policy: c.TCB.Demand(),
 	}
 	// What the driver's own rules refuse is allowed bit by bit, so that it is seen.
-	want, mask, _ := p.masked()
-	p.Attributes, p.AttributesMask = dcap.Differs(c.Report.Attributes[:], want[:], mask[:])
+	own, _ := p.rule()
+	p.Attributes, p.AttributesMask = own.Allow(c.Report.Attributes[:])
 	return json.Marshal(p)
 }

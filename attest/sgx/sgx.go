@@ -30,8 +30,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -112,12 +110,10 @@ func decodePolicy(b []byte) (policy, error) {
 	if err := attest.DecodePolicy(Platform, b, &p); err != nil {
 		return p, err
 	}
-	for _, s := range p.MRSigner {
-		if b, err := hex.DecodeString(s); err != nil || len(b) != 32 {
-			return p, fmt.Errorf("%w: policy of platform %q: mrsigner: found %q, expected 64 hexadecimal digits", coco.ErrInvalid, Platform, s)
-		}
+	if err := dcap.CheckValues(p.MRSigner, len(dcap.SGXReport{}.MRSIGNER)); err != nil {
+		return p, fmt.Errorf("%w: policy of platform %q: mrsigner: %w", coco.ErrInvalid, Platform, err)
 	}
-	if _, _, err := p.masked(); err != nil {
+	if _, err := p.rule(); err != nil {
 		return p, fmt.Errorf("policy of platform %q: %w", Platform, err)
 	}
 	if err := p.Validate(); err != nil {
@@ -126,18 +122,11 @@ func decodePolicy(b []byte) (policy, error) {
 	return p, nil
 }
 
-// masked returns what attributes must be where the mask has ones: the driver's own rules, below those of the policy.
-func (p policy) masked() (want, mask [16]byte, err error) {
-	ownWant, ownMask, err := dcap.Masked(p.Attributes, p.AttributesMask, len(want))
-	if err != nil {
-		return want, mask, err
-	}
-	want[0], mask[0] = flagInit|flagMode64, flagInit|flagMode64|flagProvisionKey|flagLaunchKey
-	for i := range ownMask {
-		want[i] = want[i]&^ownMask[i] | ownWant[i]&ownMask[i]
-		mask[i] |= ownMask[i]
-	}
-	return want, mask, nil
+// rule is what attributes must be: the driver's own rule, below that of the policy.
+func (p policy) rule() (dcap.Rule, error) {
+	want := [16]byte{flagInit | flagMode64}
+	mask := [16]byte{flagInit | flagMode64 | flagProvisionKey | flagLaunchKey}
+	return dcap.Rule{Want: want[:], Mask: mask[:]}.With(p.Attributes, p.AttributesMask)
 }
 
 // Satisfy implements attest.Own.
@@ -146,13 +135,12 @@ func (c Claims) Satisfy(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", attest.ErrPolicy, err)
 	}
-	want, mask, _ := p.masked()
-	signer := hex.EncodeToString(c.Report.MRSIGNER[:])
+	rule, _ := p.rule() // decodePolicy has checked it
 	switch {
-	case !dcap.Matches(c.Report.Attributes[:], want[:], mask[:]):
-		return fmt.Errorf("%w: enclave with attributes %x, expected %x under the mask %x", attest.ErrPolicy, c.Report.Attributes, want, mask)
-	case len(p.MRSigner) > 0 && !slices.ContainsFunc(p.MRSigner, func(s string) bool { return strings.EqualFold(s, signer) }):
-		return fmt.Errorf("%w: enclave signed by %s, expected one of %v", attest.ErrPolicy, signer, p.MRSigner)
+	case !rule.Matches(c.Report.Attributes[:]):
+		return fmt.Errorf("%w: enclave with attributes %x, expected %x under the mask %x", attest.ErrPolicy, c.Report.Attributes, rule.Want, rule.Mask)
+	case !dcap.Listed(p.MRSigner, c.Report.MRSIGNER[:]):
+		return fmt.Errorf("%w: enclave signed by %x, expected one of %v", attest.ErrPolicy, c.Report.MRSIGNER, p.MRSigner)
 	case p.ProdID != nil && *p.ProdID != c.Report.ISVProdID:
 		return fmt.Errorf("%w: enclave with product number %d, expected %d", attest.ErrPolicy, c.Report.ISVProdID, *p.ProdID)
 	case c.Report.ISVSVN < p.MinimumSVN:

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco/attest"
-	"github.com/cocoframework/coco/attest/dcap"
 )
 
 var _ attest.Explainer = Claims{}
@@ -34,7 +33,7 @@ func (c Claims) Demand() ([]byte, error) {
 		p.ServiceTD = []string{hex.EncodeToString(r.MRSERVICETD[:])}
 	}
 	// What the driver's own rules refuse is allowed bit by bit, so that it is seen.
-	want, mask, _ := p.masked()
-	p.Attributes, p.AttributesMask = dcap.Differs(r.Attributes[:], want[:], mask[:])
+	own, _ := p.rule()
+	p.Attributes, p.AttributesMask = own.Allow(r.Attributes[:])
 	return json.Marshal(p)
 }

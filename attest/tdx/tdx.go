@@ -39,7 +39,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -161,13 +160,11 @@ func decodePolicy(b []byte) (policy, error) {
 		return p, err
 	}
 	for _, f := range p.registers(dcap.TDReport{}) {
-		for _, v := range f.allowed {
-			if b, err := hex.DecodeString(v); err != nil || len(b) != len(f.found) {
-				return p, fmt.Errorf("%w: policy of platform %q: %s: found %q, expected %d hexadecimal digits", coco.ErrInvalid, Platform, f.name, v, 2*len(f.found))
-			}
+		if err := dcap.CheckValues(f.allowed, len(f.found)); err != nil {
+			return p, fmt.Errorf("%w: policy of platform %q: %s: %w", coco.ErrInvalid, Platform, f.name, err)
 		}
 	}
-	if _, _, err := p.masked(); err != nil {
+	if _, err := p.rule(); err != nil {
 		return p, fmt.Errorf("policy of platform %q: %w", Platform, err)
 	}
 	if err := p.Validate(); err != nil {
@@ -176,20 +173,12 @@ func decodePolicy(b []byte) (policy, error) {
 	return p, nil
 }
 
-// masked returns what attributes must be where the mask has ones: the driver's own rules, below those of the policy. Byte 0 is not among them: it
+// rule is what attributes must be: the driver's own rule, below that of the policy. The driver's has nothing of byte 0: it
 // is Claims.Debug, which the constitution decides on.
-func (p policy) masked() (want, mask [8]byte, err error) {
-	ownWant, ownMask, err := dcap.Masked(p.Attributes, p.AttributesMask, len(want))
-	if err != nil {
-		return want, mask, err
-	}
-	want[3] = septVEDisable
-	mask = [8]byte{0, 0xff, 0xff, 0xff &^ (pks | keyLocker), 0xff, 0xff, 0xff, 0xff}
-	for i := range ownMask {
-		want[i] = want[i]&^ownMask[i] | ownWant[i]&ownMask[i]
-		mask[i] |= ownMask[i]
-	}
-	return want, mask, nil
+func (p policy) rule() (dcap.Rule, error) {
+	want := [8]byte{3: septVEDisable}
+	mask := [8]byte{0, 0xff, 0xff, 0xff &^ (pks | keyLocker), 0xff, 0xff, 0xff, 0xff}
+	return dcap.Rule{Want: want[:], Mask: mask[:]}.With(p.Attributes, p.AttributesMask)
 }
 
 // Satisfy implements attest.Own.
@@ -198,20 +187,19 @@ func (c Claims) Satisfy(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", attest.ErrPolicy, err)
 	}
-	if want, mask, _ := p.masked(); !dcap.Matches(c.Report.Attributes[:], want[:], mask[:]) {
+	if rule, _ := p.rule(); !rule.Matches(c.Report.Attributes[:]) { // decodePolicy has checked the rule
 		hint := ""
 		switch {
-		case c.Report.Attributes[3]&migratable != 0 && mask[3]&migratable != 0 && want[3]&migratable == 0:
+		case c.Report.Attributes[3]&migratable != 0 && rule.Mask[3]&migratable != 0 && rule.Want[3]&migratable == 0:
 			hint = ": its host may migrate it"
 		case c.Report.Attributes[3]&septVEDisable == 0:
 			hint = ": SEPT_VE_DISABLE is missing"
 		}
-		return fmt.Errorf("%w: TD with attributes %x, expected %x under the mask %x%s", attest.ErrPolicy, c.Report.Attributes, want, mask, hint)
+		return fmt.Errorf("%w: TD with attributes %x, expected %x under the mask %x%s", attest.ErrPolicy, c.Report.Attributes, rule.Want, rule.Mask, hint)
 	}
 	for _, f := range p.registers(c.Report) {
-		found := hex.EncodeToString(f.found[:])
-		if len(f.allowed) > 0 && !slices.ContainsFunc(f.allowed, func(v string) bool { return strings.EqualFold(v, found) }) {
-			return fmt.Errorf("%w: %s is %s, expected one of %v", attest.ErrPolicy, f.name, found, f.allowed)
+		if !dcap.Listed(f.allowed, f.found[:]) {
+			return fmt.Errorf("%w: %s is %x, expected one of %v", attest.ErrPolicy, f.name, f.found, f.allowed)
 		}
 	}
 	return p.Policy.Satisfy(c.TCB)
