@@ -121,18 +121,13 @@ func (t *trust) crls(issuer *x509.Certificate) []collateral.Item {
 }
 
 // pck finds and checks the chain of a quote, from the PCK certificate up to the root. Certificates of CAs may also be in the collateral.
-func (t *trust) pck(chain []*x509.Certificate) (*x509.Certificate, PCK, error) {
-	i := slices.IndexFunc(chain, func(c *x509.Certificate) bool { return c.Subject.CommonName == namePCK })
-	if i < 0 {
-		return nil, PCK{}, fmt.Errorf("%w: the quote carries no certificate with the name %q", attest.ErrQuote, namePCK)
-	}
-	leaf := chain[i]
-	p, err := parsePCK(leaf)
+func (t *trust) pck(q *Quote) (*x509.Certificate, PCK, error) {
+	leaf, p, err := q.pck()
 	if err != nil {
-		return nil, PCK{}, fmt.Errorf("%w: PCK certificate: %w", attest.ErrQuote, err)
+		return nil, PCK{}, err
 	}
 	failed := error(nil)
-	for _, ca := range slices.Concat(chain, t.set.Certificates()) {
+	for _, ca := range slices.Concat(q.Chain, t.set.Certificates()) {
 		if name := ca.Subject.CommonName; (name != namePlatform && name != nameProcessor) || !bytes.Equal(ca.RawSubject, leaf.RawIssuer) {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cocoframework/coco/attest"
@@ -39,20 +40,9 @@ func Open(evidence []byte, source collateral.Source) (*Quote, *collateral.Set, e
 // Needed chooses from collateral what a verifier needs for a quote, so that evidence carries no more: the certificates that sign statements, the CRLs of its issuers,
 // the TCB infos of the processor's family and the identities of its quoting enclave. Of a quote without a PCK certificate it is nothing.
 func Needed(q *Quote, set *collateral.Set) *collateral.Set {
-	var pck PCK
-	err := error(nil)
-	for _, c := range q.Chain {
-		if c.Subject.CommonName == namePCK {
-			pck, err = parsePCK(c)
-			break
-		}
-	}
+	_, pck, err := q.pck()
 	if err != nil {
 		return nil
-	}
-	id, qe := collateral.SGX, collateral.QE
-	if q.TD != nil {
-		id, qe = collateral.TDX, collateral.TDQE
 	}
 	issuers := make(map[string]bool)
 	for _, c := range q.Chain {
@@ -65,9 +55,9 @@ func Needed(q *Quote, set *collateral.Set) *collateral.Set {
 		case collateral.CRL:
 			return issuers[string(it.CRL.RawIssuer)]
 		case collateral.TCBInfo:
-			return it.TCBInfo.ID == id && it.TCBInfo.FMSPC == pck.FMSPC && it.TCBInfo.PCEID == pck.PCEID
+			return q.judgedBy(it.TCBInfo, pck)
 		case collateral.QEIdentity:
-			return it.QEIdentity.ID == qe
+			return it.QEIdentity.ID == q.qeID()
 		default:
 			return false
 		}
@@ -86,13 +76,40 @@ func Pick(quote []byte, set *collateral.Set) *collateral.Set {
 // Processor says of which processor a quote says that it is, for those who look for its collateral, and whether its PCK certificate is of the Platform CA (else of
 // the Processor CA). Nothing is verified. The error wraps attest.ErrQuote.
 func (q *Quote) Processor() (p PCK, platformCA bool, err error) {
-	for _, c := range q.Chain {
-		if c.Subject.CommonName == namePCK {
-			if p, err = parsePCK(c); err != nil {
-				err = fmt.Errorf("%w: PCK certificate: %w", attest.ErrQuote, err)
-			}
-			return p, c.Issuer.CommonName == namePlatform, err
-		}
+	c, p, err := q.pck()
+	return p, err == nil && c.Issuer.CommonName == namePlatform, err
+}
+
+// pck finds the certificate of the quote's processor, and what it says. It is not checked. The error wraps attest.ErrQuote.
+func (q *Quote) pck() (*x509.Certificate, PCK, error) {
+	i := slices.IndexFunc(q.Chain, func(c *x509.Certificate) bool { return c.Subject.CommonName == namePCK })
+	if i < 0 {
+		return nil, PCK{}, fmt.Errorf("%w: the quote carries no certificate with the name %q", attest.ErrQuote, namePCK)
 	}
-	return p, false, fmt.Errorf("%w: the quote carries no certificate with the name %q", attest.ErrQuote, namePCK)
+	p, err := parsePCK(q.Chain[i])
+	if err != nil {
+		return nil, PCK{}, fmt.Errorf("%w: PCK certificate: %w", attest.ErrQuote, err)
+	}
+	return q.Chain[i], p, nil
+}
+
+// tcbID is the ID of the TCB infos that are about quotes of this kind.
+func (q *Quote) tcbID() string {
+	if q.TD != nil {
+		return collateral.TDX
+	}
+	return collateral.SGX
+}
+
+// qeID is the ID of the quoting enclave that makes quotes of this kind.
+func (q *Quote) qeID() string {
+	if q.TD != nil {
+		return collateral.TDQE
+	}
+	return collateral.QE
+}
+
+// judgedBy says whether a TCB info is about the family of the quote's processor.
+func (q *Quote) judgedBy(info *collateral.IntelTCB, pck PCK) bool {
+	return info.ID == q.tcbID() && info.FMSPC == pck.FMSPC && info.PCEID == pck.PCEID
 }

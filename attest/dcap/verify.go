@@ -39,7 +39,7 @@ func (q *Quote) CheckSignatures(set *collateral.Set, root *x509.Certificate, now
 }
 
 func (q *Quote) check(t *trust) (PCK, error) {
-	leaf, pck, err := t.pck(q.Chain)
+	leaf, pck, err := t.pck(q)
 	if err == nil {
 		err = q.checkSignatures(leaf)
 	}
@@ -107,24 +107,15 @@ func (t *TCB) join(l collateral.Level) {
 
 // tcbInfo finds the TCB info of the processor's family.
 func (t *trust) tcbInfo(q *Quote, pck PCK) (*collateral.IntelTCB, error) {
-	id := collateral.SGX
-	if q.TD != nil {
-		id = collateral.TDX
-	}
-	items := t.set.Filter(func(it collateral.Item) bool {
-		return it.Kind == collateral.TCBInfo && it.TCBInfo.ID == id && it.TCBInfo.FMSPC == pck.FMSPC && it.TCBInfo.PCEID == pck.PCEID
-	}).Items()
-	about := fmt.Sprintf("TCB info of %s for FMSPC %X and PCE-ID %X", id, pck.FMSPC, pck.PCEID)
+	items := t.set.Filter(func(it collateral.Item) bool { return it.Kind == collateral.TCBInfo && q.judgedBy(it.TCBInfo, pck) }).Items()
+	about := fmt.Sprintf("TCB info of %s for FMSPC %X and PCE-ID %X", q.tcbID(), pck.FMSPC, pck.PCEID)
 	it, err := t.statement(about, items, func(it collateral.Item) uint32 { return it.TCBInfo.Evaluation })
 	return it.TCBInfo, err
 }
 
 // qeIdentity finds the identity of the platform's quoting enclave.
 func (t *trust) qeIdentity(q *Quote) (*collateral.IntelIdentity, error) {
-	id := collateral.QE
-	if q.TD != nil {
-		id = collateral.TDQE
-	}
+	id := q.qeID()
 	items := t.set.Filter(func(it collateral.Item) bool { return it.Kind == collateral.QEIdentity && it.QEIdentity.ID == id }).Items()
 	it, err := t.statement("identity of the quoting enclave "+id, items, func(it collateral.Item) uint32 { return it.QEIdentity.Evaluation })
 	return it.QEIdentity, err
