@@ -84,11 +84,7 @@ func (v Verifier) verify(evidence []byte, now time.Time) (attest.Claims, error) 
 	if err := canon.Unmarshal(raw, &e, canon.Limits{Bytes: snp.MaxQuote + maxEndorsement + maxText + 64, Depth: 4, Elements: 16, Pairs: 16}); err != nil {
 		return attest.Claims{}, err
 	}
-	roots := v.Roots
-	if roots == nil {
-		roots = snp.AMD()
-	}
-	own, err := roots.Verify(e.SNP, c, now)
+	own, err := v.Roots.OrAMD().Verify(e.SNP, c, now)
 	if err != nil {
 		return attest.Claims{}, err
 	}

@@ -24,6 +24,14 @@ type Root struct {
 	Issuer  *x509.Certificate // ASK for VCEKs, ASVK for VLEKs
 }
 
+// OrAMD returns the roots that a verifier is given: AMD's if it is given nil.
+func (rs Roots) OrAMD() Roots {
+	if rs == nil {
+		return AMD()
+	}
+	return rs
+}
+
 // AMD returns AMD's roots for Milan, Genoa and Turin, as the library embeds them.
 func AMD() Roots { return roots() }
 

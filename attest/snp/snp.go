@@ -63,11 +63,7 @@ func (v Verifier) Verify(evidence []byte, now time.Time) (attest.Claims, error) 
 	if err != nil {
 		return attest.Claims{}, fmt.Errorf("%w: %s: %w", attest.ErrQuote, Platform, err)
 	}
-	roots := v.Roots
-	if roots == nil {
-		roots = AMD()
-	}
-	claims, err := roots.Verify(quote, c, now)
+	claims, err := v.Roots.OrAMD().Verify(quote, c, now)
 	if err != nil {
 		return attest.Claims{}, err
 	}

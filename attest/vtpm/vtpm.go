@@ -135,11 +135,7 @@ func (v SNP) verify(evidence []byte, now time.Time) (attest.Claims, error) {
 	if err != nil {
 		return attest.Claims{}, err
 	}
-	roots := v.Roots
-	if roots == nil {
-		roots = snp.AMD()
-	}
-	own, err := roots.Verify(append(append([]byte{}, h.report...), e.Table...), c, now)
+	own, err := v.Roots.OrAMD().Verify(append(append([]byte{}, h.report...), e.Table...), c, now)
 	if err != nil {
 		return attest.Claims{}, err
 	}
