@@ -147,23 +147,13 @@ func KeepOn(disk host.Disk, device host.Sealer) *Keep {
 	}
 }
 
+// partSuffix ends the name of a file that is being written.
+const partSuffix = ".part"
+
 // save writes a file as a whole. A crash leaves the old one or none.
 func save(disk host.Disk, name string, data []byte) error {
-	part := keepDir + "/" + name + ".part"
-	f, err := disk.Create(part)
-	if err != nil {
-		return err
-	}
-	if _, err = f.WriteAt(data, 0); err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	return disk.Rename(part, keepDir+"/"+name)
+	path := keepDir + "/" + name
+	return host.Replace(disk, path, path+partSuffix, data)
 }
 
 func wipe(disk host.Disk) error {
@@ -181,7 +171,7 @@ func load(disk host.Disk) (map[string][]byte, error) {
 	}
 	out := map[string][]byte{}
 	for _, name := range names {
-		if strings.HasSuffix(name, ".part") {
+		if strings.HasSuffix(name, partSuffix) {
 			continue
 		}
 		f, err := disk.Open(keepDir + "/" + name)

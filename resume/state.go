@@ -105,18 +105,7 @@ func (v Vault) Save(ctx context.Context, s *State) error {
 	if err != nil {
 		return err
 	}
-	f, err := v.Disk.Create(File + ".new")
-	if err != nil {
-		return fmt.Errorf("the sealed state: %w", err)
-	}
-	_, err = f.WriteAt(sealed, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = v.Disk.Rename(File+".new", File)
-	}
-	if err != nil {
+	if err := host.Replace(v.Disk, File, File+".new", sealed); err != nil {
 		return fmt.Errorf("the sealed state: %w", err)
 	}
 	return nil
