@@ -89,15 +89,18 @@ func (p *Process) Wait(ctx context.Context, join func(context.Context) bool) (*p
 	}
 }
 
-// admitted has join ask a network to admit this node, which promises nothing meanwhile: it is never there twice.
+// admitted has join ask a network to admit this node, which promises nothing meanwhile, nor ever after it is admitted: it is never there twice.
 func (p *Process) admitted(ctx context.Context, join func(context.Context) bool) bool {
 	if !p.leave() {
 		return false
 	}
-	defer p.back()
 	ctx, cancel := context.WithTimeout(ctx, joinPatience)
 	defer cancel()
-	return join(ctx)
+	if !join(ctx) {
+		p.back()
+		return false
+	}
+	return true
 }
 
 // meetAll asks every node that is known. This one is the first of those that it returns. Strange says that a node has answered that is none of them, or that

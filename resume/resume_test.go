@@ -1,6 +1,7 @@
 package resume
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -283,6 +284,13 @@ func TestAProcessIsOfOneGenerationAtATime(t *testing.T) {
 		t.Error("it promises while it asks to be admitted")
 	}
 	p.away = false
+	admitted := &Process{cfg: p.cfg, member: self}
+	if !admitted.admitted(t.Context(), func(context.Context) bool { return true }) {
+		t.Error("it is not admitted")
+	}
+	if _, err := admitted.answer(other, &peer.ResumeAsk{Stage: peer.ResumePromise, ID: coco.Digest{4}, View: 400, Members: []peer.ResumeMember{self, other}}, fine); err == nil {
+		t.Error("it promises, by its old key, after a network has admitted it")
+	}
 	if err := ask(peer.ResumeBegin, 2, 200); err != nil {
 		t.Error(err)
 	}
