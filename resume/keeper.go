@@ -26,6 +26,7 @@ type Keeper struct {
 
 	mu   sync.Mutex
 	on   bool   // a state is kept; under mu
+	none bool   // nothing is on the disk, as it was removed; under mu
 	kept *State // the newest one; nil before the node takes part; under mu
 }
 
@@ -134,6 +135,7 @@ func sameSeats(a, b seats.Kept) bool {
 
 // save keeps a state. k.mu is held.
 func (k *Keeper) save(ctx context.Context, next *State) error {
+	k.none = false // from here on, also if it fails
 	if err := k.Vault.Save(ctx, next); err != nil {
 		return err
 	}
@@ -152,6 +154,9 @@ func (k *Keeper) Wipe(why string) {
 }
 
 func (k *Keeper) wipe(why string) {
+	if k.none {
+		return
+	}
 	if err := k.Vault.Wipe(); err != nil {
 		k.Log.Error("what this node has sealed is not removed", logevent.SealingFailed.Attr(), "error", err)
 		return
@@ -159,7 +164,7 @@ func (k *Keeper) wipe(why string) {
 	if k.on {
 		k.Log.Info("what this node had sealed is removed", logevent.SealedStateRemoved.Attr(), "because", why)
 	}
-	k.on, k.kept = false, nil
+	k.on, k.none, k.kept = false, true, nil
 }
 
 // Kept reports whether a state is kept.

@@ -154,6 +154,15 @@ func TestAKeeperWritesOnlyWhatHasChanged(t *testing.T) {
 	if contents() != "" || k.Kept() {
 		t.Error("the state is kept after it is not allowed any more")
 	}
+	v.Disk.(*mem.Disk).Before = func(op, _ string) error {
+		t.Errorf("the disk is asked to %s although nothing is there", op)
+		return nil
+	}
+	k.Keep(t.Context(), false, now(), ring)
+	v.Disk.(*mem.Disk).Before = nil
+	if k.Keep(t.Context(), true, now(), ring); contents() == "" || !k.Kept() {
+		t.Error("the state is not kept after it is allowed again")
+	}
 }
 
 // A host may put an older ledger beside the state. The code that its constitution lists may have been removed since, because it gives secrets away.
