@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/callargs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/scan"
 )
 
@@ -64,7 +65,7 @@ func (s *Server) direct(x *exchange, req scan.Request, out []byte) (reply []byte
 	return out, false
 }
 
-var errCrashed = rpcErrorf(codeInternal, "method handler crashed")
+var errCrashed = group.Errorf(codeInternal, "method handler crashed")
 
 // appendSent writes the reply to a transaction.
 func (s *Server) appendSent(x *exchange, out, id []byte, res chain.SendResult) []byte {
@@ -247,7 +248,7 @@ func (r *batchReply) close() {
 	}
 }
 
-var errReplyTooLarge = rpcErrorf(codeReplyTooLarge, "response too large")
+var errReplyTooLarge = group.Errorf(codeReplyTooLarge, "response too large")
 
 // transactions submits the transactions that reqs begin with, by one method, and returns how many they are. No
 // more are submitted than there is room for replies; what was submitted is always told.

@@ -3,7 +3,6 @@ package rpc
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -18,67 +17,49 @@ import (
 // JSON-RPC error codes, of the specification, of EIP-1474 and of go-ethereum.
 const (
 	codeReverted      = 3
-	codeServer        = -32000
+	codeServer        = group.CodeServer
 	codeUnavailable   = -32002
-	codeLimit         = -32005
+	codeLimit         = group.CodeLimit
 	codeParseError    = -32700
-	codeInvalidParams = -32602
+	codeInvalidParams = group.CodeInvalidParams
 	codeNoMethod      = -32601
-	codeInternal      = -32603
-	codeReplyTooLarge = -32003
+	codeInternal      = group.CodeInternal
+	codeReplyTooLarge = group.CodeReplyTooLarge
 )
-
-// rpcError is an error with a JSON-RPC code. go-ethereum's server asks the error itself, not what
-// it wraps, so methods return no other kind: see rpcErrorOf.
-type rpcError struct {
-	code    int
-	message string
-	data    any // nil: none
-}
-
-func (e *rpcError) Error() string  { return e.message }
-func (e *rpcError) ErrorCode() int { return e.code }
-func (e *rpcError) ErrorData() any { return e.data }
-
-func rpcErrorf(code int, format string, args ...any) *rpcError {
-	return &rpcError{code: code, message: fmt.Sprintf(format, args...)}
-}
 
 // retryLater is the data of an error that another try may mend.
 type retryLater struct {
 	RetryAfter int `json:"retryAfter"` // seconds
 }
 
-// rpcErrorOf gives err the code that clients decide by, and says whether to send the call again.
-func rpcErrorOf(err error) *rpcError {
-	var e *rpcError
-	var coded *group.Error
+// rpcErrorOf gives err the code that clients decide by, and says whether to send the call again. go-ethereum's server asks the error
+// itself for its code, not what it wraps, so methods return no other kind.
+func rpcErrorOf(err error) *group.Error {
+	var e *group.Error
 	switch {
 	case errors.As(err, &e):
 		return e
-	case errors.As(err, &coded):
-		return &rpcError{coded.Code, coded.Message, coded.Data}
 	case errors.As(err, new(*adapter.StaleError)):
-		e := rpcErrorf(codeUnavailable, "%v", err)
-		e.data = retryLater{RetryAfter: 1}
+		e := group.Errorf(codeUnavailable, "%v", err)
+		e.Data = retryLater{RetryAfter: 1}
 		return e
 	case errors.Is(err, coco.ErrPending):
-		e := rpcErrorf(codeUnavailable, "being prepared, ask again in a second (%v)", err)
-		e.data = retryLater{RetryAfter: 1}
+		e := group.Errorf(codeUnavailable, "being prepared, ask again in a second (%v)", err)
+		e.Data = retryLater{RetryAfter: 1}
 		return e
 	case errors.Is(err, coco.ErrMissing):
-		return rpcErrorf(codeUnavailable, "not on this node, ask another one (%v)", err)
+		return group.Errorf(codeUnavailable, "not on this node, ask another one (%v)", err)
 	case errors.Is(err, adapter.ErrPastLimit), errors.As(err, new(*logs.LimitError)):
-		return &rpcError{code: codeLimit, message: err.Error()}
+		return &group.Error{Code: codeLimit, Message: err.Error()}
 	case errors.Is(err, coco.ErrBusy):
-		return rpcErrorf(codeLimit, "busy, nothing was done: send the same call again in a moment (%v)", err)
+		return group.Errorf(codeLimit, "busy, nothing was done: send the same call again in a moment (%v)", err)
 	case errors.Is(err, coco.ErrNotCommitted):
-		return rpcErrorf(codeServer, "not committed: send the same transaction again (%v)", err)
+		return group.Errorf(codeServer, "not committed: send the same transaction again (%v)", err)
 	case errors.Is(err, coco.ErrUnknown):
-		return rpcErrorf(codeServer, "outcome unknown, the transaction may still commit: "+
+		return group.Errorf(codeServer, "outcome unknown, the transaction may still commit: "+
 			"ask for its receipt, or send the same transaction again by "+sendAgain+"; it never executes twice (%v)", err)
 	}
-	return &rpcError{code: codeServer, message: err.Error()}
+	return &group.Error{Code: codeServer, Message: err.Error()}
 }
 
 // rpcResult returns err as a plain nil if it is nil.
@@ -95,13 +76,13 @@ const maxRevertData = 128 << 10
 
 // revertError says why a contract refused: the reason if it is a string or a panic code of
 // Solidity, and the data as it came.
-func revertError(data []byte) *rpcError {
+func revertError(data []byte) *group.Error {
 	if len(data) > maxRevertData {
-		return rpcErrorf(codeReverted, "%v, with %d bytes of data, which are left out: at most %d are shown", vm.ErrExecutionReverted, len(data), maxRevertData)
+		return group.Errorf(codeReverted, "%v, with %d bytes of data, which are left out: at most %d are shown", vm.ErrExecutionReverted, len(data), maxRevertData)
 	}
-	e := &rpcError{code: codeReverted, message: vm.ErrExecutionReverted.Error(), data: hexutil.Encode(data)}
+	e := &group.Error{Code: codeReverted, Message: vm.ErrExecutionReverted.Error(), Data: hexutil.Encode(data)}
 	if reason, err := abi.UnpackRevert(data); err == nil {
-		e.message += ": " + reason
+		e.Message += ": " + reason
 	}
 	return e
 }
@@ -114,7 +95,7 @@ func appendError(b, id []byte, err error) []byte {
 		Code    int    `json:"code"`
 		Message string `json:"message"`
 		Data    any    `json:"data,omitempty"`
-	}{e.code, e.message, e.data})
+	}{e.Code, e.Message, e.Data})
 	if jsonErr != nil { // data is what this package makes it
 		enc = []byte(`{"code":-32603,"message":"internal error"}`)
 	}

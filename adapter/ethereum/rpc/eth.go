@@ -20,6 +20,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/callargs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 )
 
 // web3Methods is the namespace web3.
@@ -144,7 +145,7 @@ func (m *ethMethods) GetStorageAt(ctx context.Context, addr common.Address, slot
 	defer v.Release()
 	key, err := storageKey(slot)
 	if err != nil {
-		return nil, rpcErrorf(codeInvalidParams, "%v: %q", err, slot)
+		return nil, group.Errorf(codeInvalidParams, "%v: %q", err, slot)
 	}
 	value, err := v.Storage(ctx, addr, key)
 	return rpcResult(hexutil.Bytes(value[:]), err)
@@ -320,7 +321,7 @@ func (s *Server) send(ctx context.Context, x *exchange, again bool, raw ...[]byt
 }
 
 // failed notes a refusal in x and returns it as a JSON-RPC error.
-func (x *exchange) failed(err error) *rpcError {
+func (x *exchange) failed(err error) *group.Error {
 	x.busy = x.busy || errors.Is(err, coco.ErrBusy)
 	return rpcErrorOf(err)
 }

@@ -14,14 +14,15 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/filter"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/guard"
 	"github.com/cocoframework/coco/internal/budget"
 )
 
 var (
-	errBadRange    = rpcErrorf(codeInvalidParams, "invalid block range params")
-	errFutureRange = rpcErrorf(codeInvalidParams, "block range extends beyond current head block")
-	errNoFilter    = rpcErrorf(codeServer, "%v", filter.ErrNone)
+	errBadRange    = group.Errorf(codeInvalidParams, "invalid block range params")
+	errFutureRange = group.Errorf(codeInvalidParams, "block range extends beyond current head block")
+	errNoFilter    = group.Errorf(codeServer, "%v", filter.ErrNone)
 )
 
 // GetLogs returns the logs that match a filter.

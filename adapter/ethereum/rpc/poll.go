@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/filter"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/internal/budget"
 )
 
@@ -58,9 +59,9 @@ func (m *ethMethods) addFilter(ctx context.Context, f *filter.Polled) (string, e
 	}
 	id, err := m.s.polls.Add(f)
 	if errors.Is(err, filter.ErrTooMany) {
-		err = rpcErrorf(codeLimit, "more than %d filters: uninstall those that are not needed", m.s.limits().MaxFilters)
+		err = group.Errorf(codeLimit, "more than %d filters: uninstall those that are not needed", m.s.limits().MaxFilters)
 	} else if err != nil {
-		err = rpcErrorf(codeLimit, "%v", err)
+		err = group.Errorf(codeLimit, "%v", err)
 	}
 	return rpcResult(id, err)
 }

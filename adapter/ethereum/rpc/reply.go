@@ -12,6 +12,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/scan"
 	"github.com/cocoframework/coco/internal/budget"
 )
@@ -137,7 +138,7 @@ func (s *Server) tooLarge(x *exchange, instead string) error {
 	if x.size > 0 {
 		return errReplyTooLarge
 	}
-	return rpcErrorf(codeReplyTooLarge, "response too large: more than %d bytes (rpc.reply_bytes): %s", s.limits().ReplyBytes, instead)
+	return group.Errorf(codeReplyTooLarge, "response too large: more than %d bytes (rpc.reply_bytes): %s", s.limits().ReplyBytes, instead)
 }
 
 // data returns bytes that a call has returned, in hexadecimal digits.

@@ -35,6 +35,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/crash"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/filter"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/guard"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/scan"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
@@ -128,7 +129,7 @@ func (s *Server) full() *fullServer {
 func (s *Server) guarded(ctx context.Context, who coco.Caller, fn func(context.Context) error) error {
 	err := s.calls.Do(ctx, who, fn)
 	if late := (*guard.TimeoutError)(nil); errors.As(err, &late) {
-		return rpcErrorf(codeServer, "%v", late)
+		return group.Errorf(codeServer, "%v", late)
 	}
 	return err
 }

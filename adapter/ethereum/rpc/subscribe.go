@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/filter"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 )
 
 // subscriptionBuffer is how many blocks a subscriber may fall behind before it is dropped.
@@ -77,14 +78,14 @@ func positional(raw json.RawMessage, least, most int) ([]json.RawMessage, error)
 	var params []json.RawMessage
 	if len(raw) > 0 {
 		if err := json.Unmarshal(raw, &params); err != nil {
-			return nil, rpcErrorf(codeInvalidParams, "non-array args")
+			return nil, group.Errorf(codeInvalidParams, "non-array args")
 		}
 	}
 	if len(params) < least {
-		return nil, rpcErrorf(codeInvalidParams, "missing value for required argument %d", len(params))
+		return nil, group.Errorf(codeInvalidParams, "missing value for required argument %d", len(params))
 	}
 	if len(params) > most {
-		return nil, rpcErrorf(codeInvalidParams, "too many arguments, want at most %d", most)
+		return nil, group.Errorf(codeInvalidParams, "too many arguments, want at most %d", most)
 	}
 	return params, nil
 }
@@ -97,7 +98,7 @@ func (x *exchange) subscribe(raw json.RawMessage) (string, error) {
 	}
 	var name string
 	if json.Unmarshal(params[0], &name) != nil {
-		return "", rpcErrorf(codeInvalidParams, "expected subscription name as first argument")
+		return "", group.Errorf(codeInvalidParams, "expected subscription name as first argument")
 	}
 	var query filter.Query
 	switch name {
@@ -105,16 +106,16 @@ func (x *exchange) subscribe(raw json.RawMessage) (string, error) {
 		_, err = positional(raw, 1, 1)
 	case "newPendingTransactions":
 		if whole := false; len(params) > 1 && (json.Unmarshal(params[1], &whole) != nil || whole) {
-			err = rpcErrorf(codeInvalidParams, "invalid argument 1: expected false, for hashes: ask for a transaction by txpool_content, or once it is committed")
+			err = group.Errorf(codeInvalidParams, "invalid argument 1: expected false, for hashes: ask for a transaction by txpool_content, or once it is committed")
 		}
 	case "logs":
 		if _, err = positional(raw, 2, 2); err == nil {
 			if err = json.Unmarshal(params[1], &query); err != nil {
-				err = rpcErrorf(codeInvalidParams, "invalid argument 1: %v", err)
+				err = group.Errorf(codeInvalidParams, "invalid argument 1: %v", err)
 			}
 		}
 	default:
-		err = rpcErrorf(codeNoMethod, "no %q subscription in eth namespace", name)
+		err = group.Errorf(codeNoMethod, "no %q subscription in eth namespace", name)
 	}
 	if err != nil {
 		return "", err
@@ -128,7 +129,7 @@ func (x *exchange) subscribe(raw json.RawMessage) (string, error) {
 	}
 	give, err := c.server.room.Take(x.caller.Actor, filter.OfSubscription+query.Size())
 	if err != nil {
-		return "", rpcErrorf(codeLimit, "%v", err)
+		return "", group.Errorf(codeLimit, "%v", err)
 	}
 	sub := &wsSubscription{id: filter.NewID(), quit: make(chan struct{}), give: give}
 	if err := c.register(sub); err != nil {
@@ -168,14 +169,14 @@ func (x *exchange) unsubscribe(raw json.RawMessage) (bool, error) {
 	}
 	var id string
 	if err := json.Unmarshal(params[0], &id); err != nil {
-		return false, rpcErrorf(codeInvalidParams, "invalid argument 0: %v", err)
+		return false, group.Errorf(codeInvalidParams, "invalid argument 0: %v", err)
 	}
 	c := x.conn
 	c.mu.Lock()
 	sub := c.subs[id]
 	if sub == nil || sub.end == nil { // unknown, or another message is about to make it
 		c.mu.Unlock()
-		return false, rpcErrorf(codeServer, "subscription not found")
+		return false, group.Errorf(codeServer, "subscription not found")
 	}
 	delete(c.subs, id)
 	c.mu.Unlock()
@@ -189,7 +190,7 @@ func (c *wsConn) register(sub *wsSubscription) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.subs) >= c.server.limits().MaxSubscriptions {
-		return rpcErrorf(codeLimit, "more than %d subscriptions on one connection: unsubscribe from those that are not needed", c.server.limits().MaxSubscriptions)
+		return group.Errorf(codeLimit, "more than %d subscriptions on one connection: unsubscribe from those that are not needed", c.server.limits().MaxSubscriptions)
 	}
 	c.subs[sub.id] = sub
 	return nil
