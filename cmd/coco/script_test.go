@@ -310,15 +310,15 @@ func logged(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// appears FILE...: waits until the files are there.
+// [!] appears FILE...: waits until the files are there, or are there no more.
 func appears(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) == 0 {
-		ts.Fatalf("usage: appears FILE...")
+	if len(args) == 0 {
+		ts.Fatalf("usage: [!] appears FILE...")
 	}
 	for _, file := range args {
-		until(ts, file+" is not there", func(context.Context) bool {
+		until(ts, fmt.Sprintf("%s is there: %v", file, neg), func(context.Context) bool {
 			_, err := os.Stat(ts.MkAbs(file))
-			return err == nil
+			return (err == nil) != neg
 		})
 	}
 }
