@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 )
 
@@ -11,31 +13,13 @@ import (
 func (c *wsConn) beginPending(x *exchange, sub *wsSubscription) {
 	watch := c.server.ledger.Sending().Watch(x.caller.Actor, subscriptionBuffer)
 	end := func() { watch.Close(); sub.give() }
-	c.begin(x, sub, end, func() {
-		defer end()
-		for {
-			select {
-			case hash, ok := <-watch.C:
-				if !ok {
-					select {
-					case <-sub.quit:
-					case <-c.ctx.Done():
-					default:
-						c.drop(dropCode(errSlowReader))
-					}
-					return
-				}
-				if err := c.send(outgoing{data: append(encode.AppendData(notification(sub.id), hash[:]), "}}"...)}); err != nil {
-					c.drop(dropCode(err))
-					return
-				}
-			case <-sub.quit:
-				return
-			case <-c.ctx.Done():
-				return
-			}
-		}
-	})
+	lost := func() error { return errSlowReader }
+	c.begin(x, sub, end, func() { defer end(); deliver(c, sub, watch.C, lost, notifyPending) })
+}
+
+// notifyPending notifies of a transaction.
+func notifyPending(c *wsConn, id string, hash common.Hash) error {
+	return c.send(outgoing{data: append(encode.AppendData(notification(id), hash[:]), "}}"...)})
 }
 
 // syncingEvery is how often a subscription to syncing looks.

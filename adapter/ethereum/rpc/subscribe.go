@@ -157,7 +157,7 @@ func (x *exchange) subscribe(raw json.RawMessage) (string, error) {
 	}
 	heads := ledger.Subscribe(subscriptionBuffer)
 	end := func() { heads.Close(); sub.give() }
-	c.begin(x, sub, end, func() { defer end(); deliver(c, sub, heads, notify) })
+	c.begin(x, sub, end, func() { defer end(); deliver(c, sub, heads.C, heads.Err, notify) })
 	return sub.id, nil
 }
 
@@ -224,23 +224,22 @@ func (c *wsConn) closeSubscriptions() {
 	}
 }
 
-// deliver sends what comes from the ledger until the subscription or the connection ends. A
-// client that falls behind too far loses the connection: it must not believe that it saw all.
-func deliver(c *wsConn, sub *wsSubscription, from *chain.Subscription, notify func(*wsConn, string, *chain.Block) error) {
-	defer from.Close()
+// deliver sends what comes until the subscription or the connection ends. A client that falls behind too far loses the
+// connection: it must not believe that it saw all. lost is why nothing comes any more.
+func deliver[T any](c *wsConn, sub *wsSubscription, from <-chan T, lost func() error, notify func(*wsConn, string, T) error) {
 	for {
 		select {
-		case head, ok := <-from.C:
+		case news, ok := <-from:
 			if !ok {
 				select {
 				case <-sub.quit:
 				case <-c.ctx.Done():
 				default:
-					c.drop(dropCode(from.Err()))
+					c.drop(dropCode(lost()))
 				}
 				return
 			}
-			if err := notify(c, sub.id, head); err != nil {
+			if err := notify(c, sub.id, news); err != nil {
 				c.drop(dropCode(err))
 				return
 			}
