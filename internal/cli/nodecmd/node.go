@@ -118,7 +118,7 @@ type nodeEvents struct {
 	// recovering is told where the ledger ends that the node goes on from, before any key is used; may be nil.
 	recovering func(recovery.Point)
 	// recover says how members release their parts on this machine, if not by the keys that the settings name; may be nil.
-	recover func(host.Host) (*node.Recover, error)
+	recover func(host.Host, *identity.Owner) (*node.Recover, error)
 }
 
 // openTEE opens the device that makes the node's evidence, by its settings.
@@ -174,7 +174,7 @@ func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, key keyfile.
 		return err
 	}
 	if events.recover != nil {
-		if c.Recover, err = events.recover(c.Host); err != nil {
+		if c.Recover, err = events.recover(c.Host, owner); err != nil {
 			return err
 		}
 	}

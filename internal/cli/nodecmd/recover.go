@@ -80,8 +80,8 @@ func explainLoss(err error, dir string) error {
 }
 
 // Recover runs the node of a node.toml, which goes on from its own ledger with what members release, until ctx ends or it has retired. how says how
-// they do, given the node's log and its machine.
-func Recover(ctx context.Context, c *cli.App, file, logName string, how func(*slog.Logger, host.Host) (*node.Recover, error), ready func(node.Info)) error {
+// they do, given the node's log, its machine and its owner.
+func Recover(ctx context.Context, c *cli.App, file, logName string, how func(*slog.Logger, host.Host, *identity.Owner) (*node.Recover, error), ready func(node.Info)) error {
 	a := &app{c}
 	cfg, err := nodeconfig.Load(file)
 	if err != nil {
@@ -94,6 +94,8 @@ func Recover(ctx context.Context, c *cli.App, file, logName string, how func(*sl
 	defer log.close()
 	defer log.reloads(a.Hangups(), file)()
 	return a.startNode(ctx, cfg, keyfile.Read, nodeEvents{
-		log: log, ready: ready, recover: func(machine host.Host) (*node.Recover, error) { return how(log.Logger, machine) },
+		log: log, ready: ready, recover: func(machine host.Host, owner *identity.Owner) (*node.Recover, error) {
+			return how(log.Logger, machine, owner)
+		},
 	})
 }

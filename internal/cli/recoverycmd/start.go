@@ -29,7 +29,6 @@ import (
 	"github.com/cocoframework/coco/internal/cli/ledgercmd"
 	"github.com/cocoframework/coco/internal/cli/nodecmd"
 	"github.com/cocoframework/coco/internal/identity"
-	"github.com/cocoframework/coco/internal/keyfile"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/shell"
 	"github.com/cocoframework/coco/keys/recovery"
@@ -276,7 +275,7 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 	defer end()
 	t := &teller{a: a}
 	var rec *recoverer.Recoverer
-	how := func(log *slog.Logger, machine host.Host) (_ *coconode.Recover, err error) {
+	how := func(log *slog.Logger, machine host.Host, owner *identity.Owner) (_ *coconode.Recover, err error) {
 		if rec, err = newRecoverer(log, machine, t); err != nil {
 			return nil, err
 		}
@@ -296,7 +295,7 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 			Progress: func(done, total int64) { rec.Verified(done, total); bar(done, total) },
 			Show: func(e coconode.Ending) error {
 				a.Err.Line("")
-				if err := mayRecover(ctx, e.Constitution, cfg); err != nil {
+				if err := mayRecover(ctx, e.Constitution, owner, cfg.Dir); err != nil {
 					return err
 				}
 				rec.Ends(e.Point, e.Constitution)
@@ -326,13 +325,10 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 
 // mayRecover says whether the constitution in force lets the node's owner begin a recovery, before members release anything: the transaction that begins it would be refused. The error is
 // coco.ErrDenied.
-func mayRecover(ctx context.Context, c *constitution.Constitution, cfg nodeconfig.Config) error {
-	owner, err := identity.LoadOwner(cfg.OwnerCertificate, cfg.OwnerKey, keyfile.Read)
-	if err != nil {
-		return err
-	}
+func mayRecover(ctx context.Context, c *constitution.Constitution, owner *identity.Owner, dir string) error {
 	certs := owner.Certificates()
 	node := table.NodeRecord{Owner: c.Holder(certs[len(certs)-1]), OwnerCertificates: certs, Time: uint64(time.Now().UnixMilli())}
+	var err error
 	if node.OwnerSignature, err = owner.Sign(ctx, table.NodeTuple(node.Owner, node.Address, node.ClientAddress, node.Key)); err != nil {
 		return err
 	}
@@ -341,7 +337,7 @@ func mayRecover(ctx context.Context, c *constitution.Constitution, cfg nodeconfi
 	}
 	if refusal, ok := errors.AsType[*members.Refusal](err); ok {
 		return fmt.Errorf("%w: this node cannot recover the network: %s: name the certificate of a member for nodes as owner_certificate, and its key as owner_key, in %s, and start again",
-			coco.ErrDenied, refusal.Detail, nodeconfig.Dir(cfg.Dir).Config())
+			coco.ErrDenied, refusal.Detail, nodeconfig.Dir(dir).Config())
 	}
 	return err
 }
