@@ -117,14 +117,26 @@ type moduleJSON struct {
 	Levels         []levelJSON `json:"tcbLevels"`
 }
 
-func parseTCBInfo(raw []byte) (*IntelTCB, error) {
+// readSigned reads the envelope of a statement, and the body into a form of its own.
+func readSigned(kind Kind, raw []byte, into any) (s Signed, err error) {
 	var envelope struct {
-		Body      json.RawMessage `json:"tcbInfo"`
-		Signature string          `json:"signature"`
+		TCBInfo    json.RawMessage `json:"tcbInfo"`
+		QEIdentity json.RawMessage `json:"enclaveIdentity"`
+		Signature  string          `json:"signature"`
 	}
 	if err := json.Unmarshal(raw, &envelope); err != nil {
-		return nil, err
+		return s, err
 	}
+	if s.Body = envelope.TCBInfo; kind == QEIdentity {
+		s.Body = envelope.QEIdentity
+	}
+	if err := json.Unmarshal(s.Body, into); err != nil {
+		return s, err
+	}
+	return s, digits("signature", s.Signature[:], envelope.Signature)
+}
+
+func parseTCBInfo(raw []byte) (*IntelTCB, error) {
 	var j struct {
 		ID         string       `json:"id"`
 		Version    int          `json:"version"`
@@ -138,11 +150,11 @@ func parseTCBInfo(raw []byte) (*IntelTCB, error) {
 		Modules    []moduleJSON `json:"tdxModuleIdentities"`
 		Levels     []levelJSON  `json:"tcbLevels"`
 	}
-	if err := json.Unmarshal(envelope.Body, &j); err != nil {
+	signed, err := readSigned(TCBInfo, raw, &j)
+	if err != nil {
 		return nil, err
 	}
-	t := &IntelTCB{ID: j.ID, IssueDate: j.IssueDate, NextUpdate: j.NextUpdate, Evaluation: j.Evaluation}
-	t.Body = envelope.Body
+	t := &IntelTCB{Signed: signed, ID: j.ID, IssueDate: j.IssueDate, NextUpdate: j.NextUpdate, Evaluation: j.Evaluation}
 	switch {
 	case j.Version != 3:
 		return nil, fmt.Errorf("version %d: expected 3; version 2 comes from Intel's older interface, fetch it by version 4 of the interface", j.Version)
@@ -156,7 +168,7 @@ func parseTCBInfo(raw []byte) (*IntelTCB, error) {
 		return nil, fmt.Errorf("%d TDX modules: expected at most %d", len(j.Modules), maxModules)
 	}
 	if err := firstError(
-		period(j.IssueDate, j.NextUpdate), digits("signature", t.Signature[:], envelope.Signature), digits("fmspc", t.FMSPC[:], j.FMSPC), digits("pceId", t.PCEID[:], j.PCEID),
+		period(j.IssueDate, j.NextUpdate), digits("fmspc", t.FMSPC[:], j.FMSPC), digits("pceId", t.PCEID[:], j.PCEID),
 	); err != nil {
 		return nil, err
 	}
@@ -180,19 +192,11 @@ func parseTCBInfo(raw []byte) (*IntelTCB, error) {
 		}
 		t.Modules = append(t.Modules, module)
 	}
-	var err error
 	t.Levels, err = levelsOf(j.Levels, true, j.ID == TDX)
 	return t, err
 }
 
 func parseQEIdentity(raw []byte) (*IntelIdentity, error) {
-	var envelope struct {
-		Body      json.RawMessage `json:"enclaveIdentity"`
-		Signature string          `json:"signature"`
-	}
-	if err := json.Unmarshal(raw, &envelope); err != nil {
-		return nil, err
-	}
 	var j struct {
 		ID             string      `json:"id"`
 		Version        int         `json:"version"`
@@ -207,11 +211,11 @@ func parseQEIdentity(raw []byte) (*IntelIdentity, error) {
 		ISVProdID      uint16      `json:"isvprodid"`
 		Levels         []levelJSON `json:"tcbLevels"`
 	}
-	if err := json.Unmarshal(envelope.Body, &j); err != nil {
+	signed, err := readSigned(QEIdentity, raw, &j)
+	if err != nil {
 		return nil, err
 	}
-	q := &IntelIdentity{ID: j.ID, IssueDate: j.IssueDate, NextUpdate: j.NextUpdate, Evaluation: j.Evaluation, ISVProdID: j.ISVProdID}
-	q.Body = envelope.Body
+	q := &IntelIdentity{Signed: signed, ID: j.ID, IssueDate: j.IssueDate, NextUpdate: j.NextUpdate, Evaluation: j.Evaluation, ISVProdID: j.ISVProdID}
 	switch {
 	case j.Version != 2:
 		return nil, fmt.Errorf("version %d: expected 2", j.Version)
@@ -221,13 +225,12 @@ func parseQEIdentity(raw []byte) (*IntelIdentity, error) {
 		return nil, fmt.Errorf("%d TCB levels: expected 1 to %d", len(j.Levels), maxLevels)
 	}
 	if err := firstError(
-		period(j.IssueDate, j.NextUpdate), digits("signature", q.Signature[:], envelope.Signature), digits("mrsigner", q.MRSigner[:], j.MRSigner),
+		period(j.IssueDate, j.NextUpdate), digits("mrsigner", q.MRSigner[:], j.MRSigner),
 		digits("miscselect", q.MiscSelect[:], j.MiscSelect), digits("miscselectMask", q.MiscSelectMask[:], j.MiscSelectMask),
 		digits("attributes", q.Attributes[:], j.Attributes), digits("attributesMask", q.AttributesMask[:], j.AttributesMask),
 	); err != nil {
 		return nil, err
 	}
-	var err error
 	q.Levels, err = levelsOf(j.Levels, false, false)
 	return q, err
 }
