@@ -15,6 +15,7 @@ package tsm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -68,15 +69,19 @@ type Device struct {
 	Files *Files // nil: the operating system's
 }
 
-func (d Device) with() (string, Files) {
-	root, files := d.Root, system()
-	if root == "" {
-		root = Root
-	}
+// folder makes a folder for one report, of a name of its own, which the caller MUST remove. The error wraps coco.ErrNotFound if nobody answers on this machine.
+func (d Device) folder() (files Files, dir string, err error) {
+	root, files := cmp.Or(d.Root, Root), system()
 	if d.Files != nil {
 		files = *d.Files
 	}
-	return root, files
+	name := make([]byte, 8)
+	_, _ = rand.Read(name) // it never fails
+	dir = path.Join(root, "coco-"+hex.EncodeToString(name))
+	if err := files.Mkdir(dir); err != nil {
+		return files, dir, explain(err, root)
+	}
+	return files, dir, nil
 }
 
 // Report is an answer of the kernel.
@@ -93,12 +98,9 @@ const (
 
 // Report asks for a report over the report data. The kernel bounds the time that a TEE may take, to about a minute.
 func (d Device) Report(ctx context.Context, reportData [host.ReportDataSize]byte) (r Report, err error) {
-	root, files := d.with()
-	name := make([]byte, 8)
-	_, _ = rand.Read(name) // it never fails
-	dir := path.Join(root, "coco-"+hex.EncodeToString(name))
-	if err := files.Mkdir(dir); err != nil {
-		return r, explain(err, root)
+	files, dir, err := d.folder()
+	if err != nil {
+		return r, err
 	}
 	defer func() { err = errors.Join(err, files.Remove(dir)) }()
 	if r.Provider, err = provider(files, dir); err != nil {
@@ -129,12 +131,9 @@ func (d Device) Report(ctx context.Context, reportData [host.ReportDataSize]byte
 
 // Provider says who answers on this machine. The error wraps coco.ErrNotFound if nobody does.
 func (d Device) Provider() (name string, err error) {
-	root, files := d.with()
-	id := make([]byte, 8)
-	_, _ = rand.Read(id)
-	dir := path.Join(root, "coco-"+hex.EncodeToString(id))
-	if err := files.Mkdir(dir); err != nil {
-		return "", explain(err, root)
+	files, dir, err := d.folder()
+	if err != nil {
+		return "", err
 	}
 	defer func() { err = errors.Join(err, files.Remove(dir)) }()
 	return provider(files, dir)
