@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+
+	"github.com/google/go-tpm/tpm2/transport"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest/aci"
@@ -48,25 +51,11 @@ func platforms() []cli.Platform {
 		},
 		{Verifier: aci.Verifier{}},
 		{
-			Verifier: vtpm.SNP{},
-			Device: func(at string) (host.Quoter, error) {
-				t, err := tpm.Open(devicePath(at))
-				if err != nil {
-					return nil, err
-				}
-				return device(tpm.Azure(t))
-			},
+			Verifier: vtpm.SNP{}, Device: device(tpm.Azure),
 			Needs: "an Azure confidential VM on AMD SEV-SNP (series DCasv5 or ECasv5 and later), and access to " + tpm.DefaultPath,
 		},
 		{
-			Verifier: vtpm.TPM{},
-			Device: func(at string) (host.Quoter, error) {
-				t, err := tpm.Open(devicePath(at))
-				if err != nil {
-					return nil, err
-				}
-				return device(tpm.Plain(t))
-			},
+			Verifier: vtpm.TPM{}, Device: device(tpm.Plain),
 			Needs: "a TPM 2.0, and access to " + tpm.DefaultPath + " (the group tss); it keeps no memory secret: for networks that say insecure",
 		},
 	}
@@ -84,17 +73,17 @@ func report(platform, provider string) func(at string) (host.Quoter, error) {
 	}
 }
 
-func devicePath(at string) string {
-	if at == "" {
-		return tpm.DefaultPath
+// device opens a TPM, and in it the device of one platform.
+func device(of func(transport.TPMCloser) (*tpm.Device, error)) func(at string) (host.Quoter, error) {
+	return func(at string) (host.Quoter, error) {
+		t, err := tpm.Open(cmp.Or(at, tpm.DefaultPath))
+		if err != nil {
+			return nil, err
+		}
+		d, err := of(t)
+		if err != nil {
+			return nil, err // a nil device would be an interface that is not nil
+		}
+		return d, nil
 	}
-	return at
-}
-
-// device keeps a failed device from being an interface that is not nil.
-func device(d *tpm.Device, err error) (host.Quoter, error) {
-	if err != nil {
-		return nil, err
-	}
-	return d, nil
 }
