@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -163,14 +164,8 @@ func (f verifyFlags) judge(c attest.Claims, validate func([]byte) error) error {
 	if err := c.Satisfy(policy); err != nil {
 		return err
 	}
-	if len(f.measurements) > 0 {
-		listed := false
-		for _, m := range f.measurements {
-			listed = listed || coco.Measurement(m) == c.Measurement
-		}
-		if !listed {
-			return fmt.Errorf("%w: it measures %s; --measurement lists %s", attest.ErrMeasurement, c.Measurement, strings.Join(f.measurements, ", "))
-		}
+	if len(f.measurements) > 0 && !slices.Contains(f.measurements, string(c.Measurement)) {
+		return fmt.Errorf("%w: it measures %s; --measurement lists %s", attest.ErrMeasurement, c.Measurement, strings.Join(f.measurements, ", "))
 	}
 	return f.bound(c)
 }

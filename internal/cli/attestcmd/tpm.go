@@ -99,7 +99,7 @@ func (a *app) tpmRequest() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&device, "device", tpm.DefaultPath, "`path` of the TPM")
+	deviceFlag(cmd, &device)
 	outFlag(cmd, &out)
 	return cmd
 }
@@ -209,7 +209,7 @@ func (a *app) tpmAnswer() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&device, "device", tpm.DefaultPath, "`path` of the TPM")
+	deviceFlag(cmd, &device)
 	outFlag(cmd, &out)
 	return cmd
 }
@@ -243,6 +243,10 @@ func (a *app) tpmCheck() *cobra.Command {
 	_ = cmd.MarkFlagRequired("secret")
 	a.OutputFlag(cmd)
 	return cmd
+}
+
+func deviceFlag(cmd *cobra.Command, device *string) {
+	cmd.Flags().StringVar(device, "device", tpm.DefaultPath, "`path` of the TPM")
 }
 
 func outFlag(cmd *cobra.Command, out *string) {
