@@ -11,7 +11,6 @@ import (
 	"github.com/cocoframework/coco/keys/committee"
 	"github.com/cocoframework/coco/keys/dkg"
 	"github.com/cocoframework/coco/keys/ristretto"
-	"github.com/cocoframework/coco/keys/tdh2"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -144,15 +143,11 @@ func (c *CommitteeRecord) Reduce(seqno uint64) (CommitteeRecord, error) {
 
 // Committee returns what seals to the committee, and opens. The error is coco.ErrCorrupt, also for a row that is reduced.
 func (c *CommitteeRecord) Committee() (*committee.Committee, error) {
-	key, err := tdh2.NewKey(c.Commitment, uint32(len(c.Seats)))
-	if err != nil {
-		return nil, fmt.Errorf("%w: committee %d: %w", coco.ErrCorrupt, c.Number, err)
-	}
 	seats := make([]committee.Seat, len(c.Seats))
 	for i, s := range c.Seats {
 		seats[i] = committee.Seat{Actor: s.Actor, Encryption: s.Encryption}
 	}
-	out, err := committee.New(key, seats)
+	out, err := committee.FromCommitment(c.Commitment, seats)
 	if err != nil {
 		return nil, fmt.Errorf("%w: committee %d: %w", coco.ErrCorrupt, c.Number, err)
 	}

@@ -160,6 +160,11 @@ func (a *Archive) Part(c *committee.Committee, of Of, p *committee.Package) (com
 	return c.Open(p, &a.Sealed, of.label())
 }
 
+// CheckPart says whether a seat's part in opening the archive is right; see committee.Committee.CheckPart.
+func (a *Archive) CheckPart(c *committee.Committee, of Of, p committee.Part) error {
+	return c.CheckPart(&a.Sealed, of.label(), p)
+}
+
 // Combine returns the archive's secret, given the parts of enough seats; see committee.Committee.Combine.
 func (a *Archive) Combine(c *committee.Committee, of Of, parts []committee.Part) (_ keys.Secret, faults []error, err error) {
 	return c.Combine(&a.Sealed, of.label(), parts)

@@ -77,6 +77,15 @@ func New(key *tdh2.Key, seats []Seat) (*Committee, error) {
 	return c, nil
 }
 
+// FromCommitment is New for the key that has a commitment and a holder for each seat; see tdh2.NewKey.
+func FromCommitment(commitment []ristretto.Point, seats []Seat) (*Committee, error) {
+	key, err := tdh2.NewKey(commitment, uint32(len(seats)))
+	if err != nil {
+		return nil, err
+	}
+	return New(key, seats)
+}
+
 // Threshold returns how many seats open what is sealed.
 func (c *Committee) Threshold() int { return c.key.Threshold() }
 
@@ -221,6 +230,17 @@ func (c *Committee) Open(p *Package, s *Sealed, label []byte) (Part, error) {
 		return Part{}, fmt.Errorf("%w: the box of seat %d holds another share than was committed to", coco.ErrVerify, seat)
 	}
 	return part, nil
+}
+
+// CheckPart says whether a seat's part is right, without knowing any other. The error is coco.ErrVerify: if what is sealed is of this committee and label, a *PartError that
+// names the seat's actor.
+func (c *Committee) CheckPart(s *Sealed, label []byte, p Part) error {
+	opening, err := c.opening(s, label)
+	if err != nil {
+		return err
+	}
+	_, err = c.check(s, opening, c.bound(&s.Ciphertext, label), p)
+	return err
 }
 
 // Combine returns what is sealed, given the parts of enough seats. Every part is checked. One that is wrong does not count, and faults has a *PartError that names its

@@ -10,7 +10,6 @@ import (
 	"github.com/cocoframework/coco/keys/archive"
 	"github.com/cocoframework/coco/keys/committee"
 	"github.com/cocoframework/coco/keys/ristretto"
-	"github.com/cocoframework/coco/keys/tdh2"
 )
 
 // Committee is a committee as the ledger has it: its archive, and for each seat the package that its member opens. One that the ledger has reduced has no commitment and no seats: its archive opens by that of
@@ -39,15 +38,11 @@ func (c *Committee) of() archive.Of {
 
 // committee returns what opens.
 func (c *Committee) committee() (*committee.Committee, error) {
-	key, err := tdh2.NewKey(c.Commitment, uint32(len(c.Seats)))
-	if err != nil {
-		return nil, err
-	}
 	seats := make([]committee.Seat, len(c.Seats))
 	for i, s := range c.Seats {
 		seats[i] = committee.Seat{Actor: s.Actor, Encryption: s.Encryption}
 	}
-	return committee.New(key, seats)
+	return committee.FromCommitment(c.Commitment, seats)
 }
 
 // check says whether the archive is sealed to the committee. The error is coco.ErrInvalid or coco.ErrVerify.
