@@ -28,6 +28,7 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/callargs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/dryrun"
@@ -97,15 +98,11 @@ func (m *Methods) TraceBlockByHash(ctx context.Context, hash common.Hash, config
 }
 
 func (m *Methods) traceBlock(ctx context.Context, at rpc.BlockNumberOrHash, config *tracers.TraceConfig) (json.RawMessage, error) {
-	v, err := m.s.View(ctx, group.AnyState)
+	v, b, err := m.block(ctx, group.AnyState, at)
 	if err != nil {
 		return nil, m.s.Fail(err)
 	}
 	defer v.Release()
-	b, err := m.block(ctx, v, at)
-	if err != nil {
-		return nil, m.s.Fail(err)
-	}
 	results := make([]txTrace, 0, len(b.Txs))
 	err = m.guarded(ctx, config, func(s *session) error {
 		return s.block(v, b, func(i int, t *chain.Transaction) error {
@@ -117,13 +114,21 @@ func (m *Methods) traceBlock(ctx context.Context, at rpc.BlockNumberOrHash, conf
 	return m.s.Reply(ctx, results, err, instead)
 }
 
-// block returns a block that must be there.
-func (m *Methods) block(ctx context.Context, v *chain.View, at rpc.BlockNumberOrHash) (*chain.Block, error) {
-	b, err := group.BlockAt(ctx, v, at)
-	if errors.Is(err, coco.ErrNotFound) {
-		return nil, fmt.Errorf("block %s not found", at.String())
+// block returns a block that must be there, and the newest state, which MUST be released.
+func (m *Methods) block(ctx context.Context, read adapter.Read, at rpc.BlockNumberOrHash) (*chain.View, *chain.Block, error) {
+	v, err := m.s.View(ctx, read)
+	if err != nil {
+		return nil, nil, err
 	}
-	return b, err
+	b, err := group.BlockAt(ctx, v, at)
+	if err != nil {
+		v.Release()
+		if errors.Is(err, coco.ErrNotFound) {
+			err = fmt.Errorf("block %s not found", at.String())
+		}
+		return nil, nil, err
+	}
+	return v, b, nil
 }
 
 // CallConfig is the third parameter of debug_traceCall.

@@ -167,15 +167,11 @@ func (f *Flat) ReplayBlockTransactions(ctx context.Context, at rpc.BlockNumberOr
 	if err := onlyTrace(kinds); err != nil {
 		return nil, f.m.s.Fail(err)
 	}
-	v, err := f.m.s.View(ctx, group.AnyState)
+	v, b, err := f.m.block(ctx, group.AnyState, at)
 	if err != nil {
 		return nil, f.m.s.Fail(err)
 	}
 	defer v.Release()
-	b, err := f.m.block(ctx, v, at)
-	if err != nil {
-		return nil, f.m.s.Fail(err)
-	}
 	out := []*replayed{}
 	err = f.m.guarded(ctx, flatConfig(), func(s *session) error {
 		if b.Number() == 0 {

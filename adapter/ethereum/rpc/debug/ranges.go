@@ -40,15 +40,11 @@ func (m *Methods) StorageRangeAt(ctx context.Context, at rpc.BlockNumberOrHash, 
 	if most <= 0 || most > maxRange {
 		return nil, m.s.Fail(group.Errorf(group.CodeInvalidParams, "%d slots: expected 1 to %d", most, maxRange))
 	}
-	v, err := m.s.View(ctx, group.AnyState)
+	v, b, err := m.block(ctx, group.AnyState, at)
 	if err != nil {
 		return nil, m.s.Fail(err)
 	}
 	defer v.Release()
-	b, err := m.block(ctx, v, at)
-	if err != nil {
-		return nil, m.s.Fail(err)
-	}
 	if b.Number() == 0 {
 		return nil, m.s.Fail(errors.New("no state of before the genesis block"))
 	}

@@ -24,15 +24,11 @@ const smaller = "ask for single transactions by debug_getRawTransaction"
 
 // withBlock makes a reply of a block.
 func (m *Methods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn func(*chain.View, *chain.Block) (any, error)) (json.RawMessage, error) {
-	v, err := m.s.View(ctx, group.Blocks)
+	v, b, err := m.block(ctx, group.Blocks, at)
 	if err != nil {
 		return nil, m.s.Fail(err)
 	}
 	defer v.Release()
-	b, err := m.block(ctx, v, at)
-	if err != nil {
-		return nil, m.s.Fail(err)
-	}
 	value, err := fn(v, b)
 	return m.s.Reply(ctx, value, err, smaller)
 }
