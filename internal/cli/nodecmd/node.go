@@ -122,11 +122,7 @@ type nodeEvents struct {
 }
 
 // openTEE opens the device that makes the node's evidence, by its settings.
-func (a *app) openTEE(cfg nodeconfig.Config) (host.Quoter, error) {
-	platform, err := a.Platform(cfg.Platform)
-	if err != nil {
-		return nil, err
-	}
+func openTEE(platform cli.Platform, cfg nodeconfig.Config) (host.Quoter, error) {
 	quoter, err := platform.Open(cfg.Device)
 	if err != nil {
 		return nil, fmt.Errorf("TEE of the node: %w: `coco doctor tee` says what this machine has", err)
@@ -148,7 +144,11 @@ func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, key keyfile.
 		return err
 	}
 	defer disk.Close()
-	quoter, err := a.openTEE(cfg)
+	platform, err := a.Platform(cfg.Platform)
+	if err != nil {
+		return err
+	}
+	quoter, err := openTEE(platform, cfg)
 	if err != nil {
 		return err
 	}
@@ -158,9 +158,7 @@ func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, key keyfile.
 		return err
 	}
 	machine := local.Host(disk, quoter)
-	if platform, err := a.Platform(cfg.Platform); err != nil {
-		return err
-	} else if machine.Sealer, err = platform.Seals(disk); err != nil {
+	if machine.Sealer, err = platform.Seals(disk); err != nil {
 		return err
 	}
 	c := node.Config{
