@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -113,6 +114,19 @@ func (p *Printer) Dim(s string) string   { return p.paint(dim, s) }
 func (p *Printer) Line(format string, args ...any) {
 	if p.terminal {
 		_, _ = io.WriteString(p.W, "\r\x1b[K"+p.shown(fmt.Sprintf(format, args...), visible.Text))
+	}
+}
+
+// Bar returns what draws how far something is on the last line of a terminal, at most ten times a second.
+func (p *Printer) Bar(what string) func(done, total int64) {
+	var last time.Time
+	return func(done, total int64) {
+		if now := time.Now(); total > 0 && now.Sub(last) > 100*time.Millisecond {
+			last = now
+			const width = 30
+			full := int(done * width / total)
+			p.Line("%s [%s%s] %d%%", what, strings.Repeat("█", full), strings.Repeat("·", width-full), done*100/total)
+		}
 	}
 }
 

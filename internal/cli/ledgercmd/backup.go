@@ -199,7 +199,7 @@ func (a *app) transfer(ctx context.Context, what string, from ledger.Place, dest
 	if err := claim(from, disk); err != nil {
 		return fmt.Errorf("%s to %s: %w", what, dest, err)
 	}
-	report, err := do(ctx, from, ledger.Place{Disk: disk, Dir: nodeconfig.LedgerDir}, a.progress(what))
+	report, err := do(ctx, from, ledger.Place{Disk: disk, Dir: nodeconfig.LedgerDir}, a.Err.Bar(what))
 	a.Err.Line("")
 	if ctx.Err() != nil {
 		return cli.ErrInterrupted

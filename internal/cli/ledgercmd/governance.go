@@ -77,7 +77,7 @@ func (a *app) follow(ctx context.Context, d ledgerDir, cfg audit.Config, extra [
 	}
 	defer disk.Close()
 	found := audit.New(cfg)
-	report, err := ledger.Audit(ctx, disk, dir, found, a.progress("verifying "+d.name), extra...)
+	report, err := ledger.Audit(ctx, disk, dir, found, a.Err.Bar("verifying "+d.name), extra...)
 	a.Err.Line("")
 	var fault *ledger.Fault
 	if !errors.As(err, &fault) {

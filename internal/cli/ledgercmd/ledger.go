@@ -328,7 +328,7 @@ func (a *app) verifyLedger(ctx context.Context, d ledgerDir, cfg audit.Config, e
 	}
 	defer disk.Close()
 	checker := &comparing{Auditor: v.auditor, all: compare, node: d.name, at: must.atLeast.Seqno}
-	report, err := ledger.Audit(ctx, disk, dir, checker, a.progress("verifying "+d.name), extra...)
+	report, err := ledger.Audit(ctx, disk, dir, checker, a.Err.Bar("verifying "+d.name), extra...)
 	a.Err.Line("")
 	v.Report = &report
 	if c := v.auditor.Constitution(); c != nil {
@@ -401,19 +401,6 @@ func recoveriesOf(service *x509.Certificate) (out []coco.TxID) {
 		out = append(out, s.Until)
 	}
 	return out
-}
-
-// progress draws a bar, at most ten times a second.
-func (a *app) progress(what string) func(done, total int64) {
-	var last time.Time
-	return func(done, total int64) {
-		if now := time.Now(); now.Sub(last) > 100*time.Millisecond && total > 0 {
-			last = now
-			const width = 30
-			full := int(done * width / total)
-			a.Err.Line("%s [%s%s] %d%%", what, strings.Repeat("█", full), strings.Repeat("·", width-full), done*100/total)
-		}
-	}
 }
 
 func (a *app) showVerified(v verified, err error) {

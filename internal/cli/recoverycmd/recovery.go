@@ -20,7 +20,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,7 +52,7 @@ type app struct{ *cli.App }
 
 // source is how copies are verified. service may be nil.
 func (a *app) source(service *x509.Certificate) rehearsal.Source {
-	s := rehearsal.Source{Verifiers: a.Verifiers(), Progress: a.progress}
+	s := rehearsal.Source{Verifiers: a.Verifiers(), Progress: a.Err.Bar}
 	if service != nil {
 		s.Service = service.Raw
 	}
@@ -73,19 +72,6 @@ func (a *app) verify(ctx context.Context, dir string, service *x509.Certificate,
 		return nil, cli.ErrInterrupted
 	}
 	return c, err
-}
-
-// progress draws a bar, at most ten times a second.
-func (a *app) progress(what string) func(done, total int64) {
-	var last time.Time
-	return func(done, total int64) {
-		if now := time.Now(); total > 0 && now.Sub(last) > 100*time.Millisecond {
-			last = now
-			const width = 30
-			full := int(done * width / total)
-			a.Err.Line("%s [%s%s] %d%%", what, strings.Repeat("█", full), strings.Repeat("·", width-full), done*100/total)
-		}
-	}
 }
 
 // readService reads the certificate of the service that a network had; nil for no file.

@@ -225,7 +225,7 @@ func (a *app) copyLedger(ctx context.Context, from candidate, dir string) error 
 		return err
 	}
 	defer dst.Close()
-	_, err = ledger.Restore(ctx, ledger.Place{Disk: src, Dir: name}, ledger.Place{Disk: dst, Dir: nodeconfig.LedgerDir}, a.progress("copying "+from.Name))
+	_, err = ledger.Restore(ctx, ledger.Place{Disk: src, Dir: name}, ledger.Place{Disk: dst, Dir: nodeconfig.LedgerDir}, a.Err.Bar("copying "+from.Name))
 	a.Err.Line("")
 	if ctx.Err() != nil {
 		return cli.ErrInterrupted
@@ -284,7 +284,7 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 				log.Error("the listener for members who release", "error", err)
 			}
 		})
-		bar := a.progress("verifying the ledger")
+		bar := a.Err.Bar("verifying the ledger")
 		return &coconode.Recover{
 			AtLeast: atLeast, Time: time.Now, Successor: true, Closed: func() {
 				end() // members have nothing more to release
