@@ -109,11 +109,11 @@ func (s *Sandbox) bringUpFrom(ctx context.Context, n *processes, unfit map[int]e
 	}
 	start := nodeconfig.StartGenesis
 	if found && len(unfit) == 0 && s.mayResume(first) {
-		if err := s.resumeAll(ctx, n); err == nil || ctx.Err() != nil || errors.Is(err, nodeconfig.ErrAddressInUse) {
+		err := s.resumeAll(ctx, n)
+		if err == nil || ctx.Err() != nil || errors.Is(err, nodeconfig.ErrAddressInUse) {
 			return err
-		} else {
-			s.report(localnet.Step{Step: "down", Text: fmt.Sprintf("the nodes do not go on by themselves: %v", err)})
 		}
+		s.report(localnet.Step{Step: "down", Text: fmt.Sprintf("the nodes do not go on by themselves: %v", err)})
 		n.clear()
 	}
 	if found {
