@@ -33,10 +33,12 @@ const (
 	XWingPublicKeySize = 1184 + PublicKeySize // ML-KEM-768's first
 )
 
+// XWingOverhead is by how many bytes what is encrypted to an X-Wing key by HPKE is longer: the encapsulated key and the tag.
+const XWingOverhead = 1088 + PublicKeySize + tagSize // ML-KEM-768's ciphertext first
+
 const (
 	xwingSeedSize = 32
 	tagSize       = 16 // of AES-256-GCM
-	xwingOverhead = 1088 + PublicKeySize + tagSize
 )
 
 // idXWing names X-Wing's keys in PKCS #8 and PKIX (draft-connolly-cfrg-xwing-kem, section 8).
@@ -88,7 +90,7 @@ func SealTo(public, info, plain []byte) ([]byte, error) {
 func SealedSize(public []byte, plain int) (int, error) {
 	a, err := AlgorithmOf(public)
 	if a == XWing {
-		return xwingOverhead + plain, nil
+		return XWingOverhead + plain, nil
 	}
 	return PublicKeySize + tagSize + plain, err
 }

@@ -92,7 +92,7 @@ func (e *SealedEpoch) Check() error {
 		s := &e.Shares[i]
 		if size, err := SealedSize(s.Key, scalarSize); err != nil || len(s.Box) != size {
 			return fault("share %d: a key of %d and a box of %d bytes, expected %d and %d for %s, or %d and %d for %s", i, len(s.Key), len(s.Box),
-				XWingPublicKeySize, xwingOverhead+scalarSize, XWing, PublicKeySize, PublicKeySize+tagSize+scalarSize, X25519)
+				XWingPublicKeySize, XWingOverhead+scalarSize, XWing, PublicKeySize, PublicKeySize+tagSize+scalarSize, X25519)
 		}
 		if i > 0 && bytes.Compare(e.Shares[i-1].Actor[:], s.Actor[:]) >= 0 {
 			return fault("share %d: shares are not in order of their actors", i)

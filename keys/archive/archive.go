@@ -54,7 +54,7 @@ const (
 	// maxEncoding bounds an archive and an epoch: for each of keys.MaxMembers seats they have less than 1,300 bytes.
 	maxEncoding = 2 << 20
 
-	overhead    = 1120 + 16 // of HPKE with X-Wing: encapsulated key, tag
+	overhead    = keys.XWingOverhead
 	earlierSize = keys.SecretSize + overhead
 	carriedSize = 8 + keys.SecretSize
 )

@@ -45,8 +45,8 @@ const (
 
 // Sizes in bytes.
 const (
-	EncryptionSize = 1216                        // a seat's public key: X-Wing's
-	boxSize        = 1120 + keys.SecretSize + 16 // encapsulated key, encrypted scalar, tag
+	EncryptionSize = keys.XWingPublicKeySize              // a seat's public key
+	boxSize        = keys.SecretSize + keys.XWingOverhead // an encrypted scalar
 )
 
 // Seat is an actor's place in a committee.
