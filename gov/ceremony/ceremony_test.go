@@ -39,7 +39,7 @@ func TestMembersOpenEveryEpochByTheNewestCommittee(t *testing.T) {
 	}
 	w.restart(c)
 	n := w.need()
-	if n == nil || n.Cause != table.SeatLost || n.NewKey() {
+	if n == nil || n.Cause != table.SeatLost || n.Session.Old == nil {
 		t.Fatalf("after a restart: %+v", n)
 	}
 	second := w.run()

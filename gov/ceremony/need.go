@@ -29,9 +29,6 @@ type Needed struct {
 	Dealing []coco.NodeID
 }
 
-// NewKey says whether the ceremony makes a new key.
-func (n *Needed) NewKey() bool { return n.Session.Old == nil }
-
 // Need returns which ceremony is needed now; nil if none is, or one is not over yet.
 func Need(r store.Reader) (*Needed, error) {
 	c, err := table.LoadCore(r)

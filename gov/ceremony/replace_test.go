@@ -16,7 +16,7 @@ import (
 func (w *world) expect(cause table.CeremonyCause, newKey bool) {
 	w.t.Helper()
 	n := w.need()
-	if n == nil || n.Cause != cause || n.NewKey() != newKey {
+	if n == nil || n.Cause != cause || (n.Session.Old == nil) != newKey {
 		w.t.Fatalf("needed is %+v, expected a ceremony because of %q, a new key: %t", n, cause, newKey)
 	}
 }
