@@ -204,7 +204,7 @@ func (m *Machine) speak(s State, out *Output) {
 	}
 	c := s.Running.Ceremony
 	say := func(st dkg.Statement) {
-		out.Statements = append(out.Statements, Speak{m.part.number, m.part.session, st})
+		out.Statements = append(out.Statements, Speak{m.part.session, st})
 	}
 	phase, _ := c.Phase()
 	for _, r := range m.part.receivers {
@@ -226,7 +226,7 @@ func (m *Machine) speak(s State, out *Output) {
 		}
 	}
 	if s.Leading && s.Closable && phase < dkg.Done {
-		out.Statements = append(out.Statements, Close{m.part.number})
+		out.Statements = append(out.Statements, Close{})
 	}
 }
 

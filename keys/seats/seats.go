@@ -142,13 +142,12 @@ type Begin struct{}
 
 // Speak is a statement of a party that this node acts for.
 type Speak struct {
-	Ceremony  uint64
 	Session   coco.Digest
 	Statement dkg.Statement
 }
 
 // Close asks the leader's own node to end a phase.
-type Close struct{ Ceremony uint64 }
+type Close struct{}
 
 // Install asks the leader's own node for a transaction that puts the committee of a ceremony in force. Archive is the secret of the old committee's archive; nil if
 // there is none, or it could not be opened. It belongs to the caller, who wipes it.
