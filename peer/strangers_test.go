@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,6 +88,37 @@ func TestSilentStrangersHoldNoPlaceOfANodeThatJoins(t *testing.T) {
 		synctest.Wait()
 		if got := m.transport.strangers.Len(); got > maxStrangers {
 			t.Errorf("%d connections of strangers are open, expected %d at most", got, maxStrangers)
+		}
+	})
+}
+
+// A node that waits to resume is not open yet, and anyone may connect to it.
+func TestStrangersAreBoundedBeforeATransportIsOpen(t *testing.T) {
+	withNetwork(t, 1, func(t *testing.T, n *network) {
+		h := n.Host("resumes")
+		l, err := h.Net.Listen("resumes:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr := New(slog.New(slog.DiscardHandler), h.Clock)
+		tr.Await(n.identity(t), n.verify, func(context.Context, *channel.Conn, *ResumeAsk) ResumeTold { return ResumeTold{} })
+		ctx, stop := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- tr.Serve(ctx, l) }()
+		for range maxStrangers + 20 {
+			c, err := n.Host("flood").Net.Dial(t.Context(), "resumes:1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+		}
+		synctest.Wait()
+		if got := tr.strangers.Len(); got != maxStrangers {
+			t.Errorf("%d connections of strangers are open, expected %d", got, maxStrangers)
+		}
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -212,7 +212,10 @@ func (t *Transport) Serve(ctx context.Context, l net.Listener) error {
 		}
 		if !t.open.Load() {
 			if serve := t.before.Load(); serve != nil {
-				t.wait.Go(func() { (*serve)(ctx, raw) })
+				t.wait.Go(func() {
+					defer t.strangers.Leave(t.strangers.Enter(raw, hostOf(raw.RemoteAddr())))
+					(*serve)(ctx, raw)
+				})
 				continue
 			}
 			_ = raw.Close()
