@@ -113,10 +113,6 @@ func exportReceipt(tx *types.Transaction, hash common.Hash, row *rows.Tx, b *exp
 	if tx.To() == nil {
 		receipt.ContractAddress = crypto.CreateAddress(row.Sender, tx.Nonce())
 	}
-	base := b.Header.BaseFee
-	if base == nil {
-		base = new(big.Int)
-	}
-	receipt.EffectiveGasPrice = new(big.Int).Add(tx.EffectiveGasTipValue(base), base)
+	receipt.EffectiveGasPrice = rows.EffectiveGasPrice(tx, b.Header.BaseFee)
 	return receipt, nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/big"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -328,16 +327,10 @@ func (c *chain) expand(r *rows.Tx, hash common.Hash, b *Block) (*Transaction, er
 		BlockHash:         b.Hash,
 		BlockNumber:       b.Header.Number,
 		TransactionIndex:  uint(r.Index),
-		EffectiveGasPrice: tx.GasPrice(),
+		EffectiveGasPrice: rows.EffectiveGasPrice(tx, b.Header.BaseFee),
 	}
 	if tx.To() == nil {
 		rc.ContractAddress = crypto.CreateAddress(r.Sender, tx.Nonce())
-	}
-	if fee := b.Header.BaseFee; fee != nil {
-		rc.EffectiveGasPrice = new(big.Int).Add(tx.GasTipCap(), fee)
-		if tx.GasFeeCapIntCmp(rc.EffectiveGasPrice) < 0 {
-			rc.EffectiveGasPrice = tx.GasFeeCap()
-		}
 	}
 	if n := len(tx.BlobHashes()); n > 0 {
 		rc.BlobGasUsed, rc.BlobGasPrice = uint64(n)*params.BlobTxBlobGasPerBlob, c.blobFeeOf(b.Header)

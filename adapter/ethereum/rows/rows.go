@@ -3,6 +3,7 @@ package rows
 import (
 	"encoding/binary"
 	"fmt"
+	"math/big"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -199,6 +200,14 @@ func (r *Tx) Encode() []byte {
 	b = binary.AppendUvarint(b, uint64(len(r.Logs)))
 	b = append(b, r.Logs...)
 	return append(b, r.Raw...)
+}
+
+// EffectiveGasPrice is what a transaction pays per unit of gas (EIP-1559), which its row does not say. baseFee is its block's, or nil.
+func EffectiveGasPrice(tx *types.Transaction, baseFee *big.Int) *big.Int {
+	if baseFee == nil {
+		return tx.GasPrice()
+	}
+	return new(big.Int).Add(tx.EffectiveGasTipValue(baseFee), baseFee)
 }
 
 func DecodeTx(b []byte) (Tx, error) {

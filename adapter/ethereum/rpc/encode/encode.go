@@ -15,6 +15,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/internal/budget"
 )
 
@@ -182,7 +183,7 @@ func AppendTransaction(b []byte, t *chain.Transaction, block *chain.Block) []byt
 	b = appendQuantityField(b, "blockTimestamp", block.Header.Time)
 	b = appendQuantityField(b, "transactionIndex", t.Index)
 	b = appendDataField(b, "hash", t.Hash[:])
-	return appendSigned(b, t.Tx, t.From, EffectiveGasPrice(t.Tx, block.Header.BaseFee))
+	return appendSigned(b, t.Tx, t.From, rows.EffectiveGasPrice(t.Tx, block.Header.BaseFee))
 }
 
 // WritePending writes a transaction that is in no block yet.
@@ -235,21 +236,6 @@ func appendSigned(b []byte, tx *types.Transaction, from common.Address, price *b
 		b = appendQuantityField(b, "yParity", uint64(v.Sign()))
 	}
 	return append(b, '}')
-}
-
-// EffectiveGasPrice is what the transaction paid per unit of gas (EIP-1559).
-func EffectiveGasPrice(tx *types.Transaction, baseFee *big.Int) *big.Int {
-	if tx.Type() < types.DynamicFeeTxType {
-		return tx.GasPrice()
-	}
-	if baseFee == nil {
-		return tx.GasFeeCap()
-	}
-	price := new(big.Int).Add(tx.GasTipCap(), baseFee)
-	if tx.GasFeeCapIntCmp(price) < 0 {
-		return tx.GasFeeCap()
-	}
-	return price
 }
 
 func AppendHashes(b []byte, hashes []common.Hash) []byte {

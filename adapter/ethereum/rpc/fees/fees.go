@@ -17,7 +17,6 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
-	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 )
 
@@ -171,7 +170,7 @@ func rewardsOf(ctx context.Context, v *chain.View, b *chain.Block, percentiles [
 		if err != nil {
 			return nil, err
 		}
-		tip := encode.EffectiveGasPrice(t.Tx, b.Header.BaseFee)
+		tip := t.Receipt.EffectiveGasPrice
 		if b.Header.BaseFee != nil {
 			tip = new(big.Int).Sub(tip, b.Header.BaseFee)
 		}
