@@ -643,6 +643,12 @@ var composition = []rule{
 		why:    "hosts that lie and clocks that jump belong into tests; what both need has a package",
 	},
 	{
+		name: "a witness of a simulation hears and asks nobody",
+		in:   []string{"internal/sim/witness"},
+		only: []string{"", "internal/logevent", "internal/sim/linear", "internal/sim/trace"}, std: []string{"net", "net/http", "os"},
+		why: "what is compared are answers and events, whoever has brought them: neither nodes nor hosts nor the faults of a run",
+	},
+	{
 		name:   "node is composed by the command line and the simulation only",
 		in:     []string{"..."},
 		except: []string{"cmd/...", "internal/cli/nodecmd", "internal/cli/recoverycmd", "internal/nettest", "internal/sim"},

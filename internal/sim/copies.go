@@ -14,7 +14,7 @@ import (
 func (r *run) recovers(asked func(recovery.Point)) func(*node.Config) {
 	return func(c *node.Config) {
 		r.network.Recover(c)
-		c.Recover.AtLeast = r.witness.newestID()
+		c.Recover.AtLeast = r.witness.NewestID()
 		if asked != nil {
 			c.Recover.Release = func(ctx context.Context, round *recovery.Round) ([]error, error) {
 				asked(round.Request().Point)
@@ -27,8 +27,8 @@ func (r *run) recovers(asked func(recovery.Point)) func(*node.Config) {
 // copies takes all machines down and puts older copies of all disks in their place, all at once: no node can tell. A recovery from them is refused
 // before any share is asked for, because the members remember more. Then the newest disks are put back.
 func (r *run) copies(f fault) {
-	n, before := r.network, r.witness.newestID()
-	for begun := time.Now(); r.witness.newestID() == before && time.Since(begun) < patience; { // until the copies lack something
+	n, before := r.network, r.witness.NewestID()
+	for begun := time.Now(); r.witness.NewestID() == before && time.Since(begun) < patience; { // until the copies lack something
 		time.Sleep(100 * time.Millisecond)
 	}
 	newest, old := map[int]map[string][]byte{}, map[int]map[string][]byte{}
@@ -47,17 +47,17 @@ func (r *run) copies(f fault) {
 		n.World.SetFiles(hostName(i), files)
 		n.World.Restart(hostName(i))
 	}
-	known := r.witness.newestID()
+	known := r.witness.NewestID()
 	best, err := n.Longest()
 	if err != nil {
-		r.witness.fail("rollback", "the copies of the last round do not open: %v", err)
+		r.witness.Fail("rollback", "the copies of the last round do not open: %v", err)
 	} else {
 		err = n.Start(best, r.recovers(func(p recovery.Point) {
-			r.witness.fail("rollback", "%s asks for shares to go on from transaction %s, though %s is known", hostName(best), p.Last(), known)
+			r.witness.Fail("rollback", "%s asks for shares to go on from transaction %s, though %s is known", hostName(best), p.Last(), known)
 		})).Await(patience)
 		var loss *node.LossError
-		if r.witness.say("%s, from the copies: %v", hostName(best), err); !errors.As(err, &loss) || loss.Lacks != known {
-			r.witness.fail("rollback", "a network without transaction %s goes on from %s, or says something else: %v", known, hostName(best), err)
+		if r.witness.Say("%s, from the copies: %v", hostName(best), err); !errors.As(err, &loss) || loss.Lacks != known {
+			r.witness.Fail("rollback", "a network without transaction %s goes on from %s, or says something else: %v", known, hostName(best), err)
 		}
 		n.Crash(best)
 	}

@@ -14,11 +14,10 @@
 //	clients   (workload.go)  kv writes, compare-and-set counters and reads with a session
 //	          (register.go)  kv keys that all clients write, and read linearizably
 //	wallet    (token.go)     ERC-20 transfers
-//	witness   (witness.go)   what clients and nodes have said, checked against what they said before
-//	          (snapshot.go, told.go, age.go)
 //	verify    (verify.go)    what is left after the last round, on every node and every disk
 //	past      (past.go)      what nodes say of the past, from their ledgers
 //	replace   (replace.go)   an empty machine in the place of one, at the end
+//	witness   (witness)      what clients and nodes have said, checked against what they said before
 //	judge     (linear)       whether the history is linearizable, by porcupine
 //	recorder  (trace)        the digest of all that happened
 //

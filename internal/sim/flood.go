@@ -38,7 +38,7 @@ func (r *run) flood(f fault) {
 		body := floodBody()
 		wait.Go(func() {
 			a := s.askAt(f.host, http.MethodPost, "/rpc", body, "Content-Type", wire.MediaJSON)
-			r.witness.say("the flood is answered after %v: %d bytes, %.60s", time.Since(begun), len(a.body), a.what)
+			r.witness.Say("the flood is answered after %v: %d bytes, %.60s", time.Since(begun), len(a.body), a.what)
 		})
 	}
 	flooded := make(chan struct{})
@@ -60,13 +60,13 @@ func (r *run) flood(f fault) {
 		a := other.askAt((f.other+n)%r.plan.members, http.MethodPut, fmt.Sprintf("/app/kv/%sbystander-%d", planted, n), []byte(planted))
 		longest = max(longest, time.Since(began))
 		if a.outcome != done || time.Since(began) > bystander {
-			r.witness.fail("alive", "while one client floods the Ethereum adapter a call of another is answered after %v, expected %v: %s", time.Since(began), bystander, a.what)
+			r.witness.Fail("alive", "while one client floods the Ethereum adapter a call of another is answered after %v, expected %v: %s", time.Since(began), bystander, a.what)
 			break
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
 	<-flooded
-	r.witness.say("%d calls of another client meanwhile, the longest took %v", n, longest)
+	r.witness.Say("%d calls of another client meanwhile, the longest took %v", n, longest)
 }
 
 // floodBody returns a batch of a new account's.

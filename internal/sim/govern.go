@@ -36,12 +36,12 @@ func (r *run) policies(f fault) {
 	} {
 		what := fmt.Sprintf("%s %s%s", step.change.Kind, step.change.Args.Setting, step.change.Args.Policy)
 		out, yes, err := r.carry(officers, (f.host+k)%members, step.change)
-		r.witness.say("%s by %d members: %s %v", what, yes, out.State, err)
+		r.witness.Say("%s by %d members: %s %v", what, yes, out.State, err)
 		if err != nil {
 			return // nothing is known of it, so neither of what decides the next one
 		}
 		if out.State != string(table.Accepted) || yes != step.needs {
-			r.witness.fail("governed", "%s is %s by %d of %d members, expected %d to decide: %s", what, out.State, yes, members, step.needs, out.Reason)
+			r.witness.Fail("governed", "%s is %s by %d of %d members, expected %d to decide: %s", what, out.State, yes, members, step.needs, out.Reason)
 			return
 		}
 		r.decided = append(r.decided, decision{what, out})
@@ -61,7 +61,7 @@ func (r *run) epochs(f fault) {
 	for k := range f.times {
 		out, _, err := r.carry(officers, k%r.plan.members, threshold(1+k%r.plan.members))
 		if err != nil || out.State != string(table.Accepted) {
-			r.witness.fail("governed", "change %d of the threshold: %s, %s, %v", k+1, out.State, out.Reason, err)
+			r.witness.Fail("governed", "change %d of the threshold: %s, %s, %v", k+1, out.State, out.Reason, err)
 			return
 		}
 		r.decided = append(r.decided[:0], decision{"the last threshold", out})
@@ -122,7 +122,7 @@ func (r *run) submit(o *nettest.Officer, at int, id coco.Digest, raw []byte, vot
 			return wire.Outcome{ID: id, State: p.State, Reason: p.Reason}, nil // an answer was lost
 		}
 		if errors.Is(err, coco.ErrInvalid) || errors.Is(err, coco.ErrDenied) {
-			r.witness.fail("governed", "%s refuses a statement: %v", hostName(at), err)
+			r.witness.Fail("governed", "%s refuses a statement: %v", hostName(at), err)
 			return out, err
 		}
 		time.Sleep(time.Second)
@@ -144,13 +144,13 @@ func (r *run) governed() {
 		for _, d := range r.decided {
 			p, err := o.Proposal(hostName(i), d.out.ID)
 			if err != nil || p.State != d.out.State {
-				r.witness.fail("governed", "%s was %s, on %s it is %s (%v)", d.what, d.out.State, hostName(i), p.State, err)
+				r.witness.Fail("governed", "%s was %s, on %s it is %s (%v)", d.what, d.out.State, hostName(i), p.State, err)
 			}
 			if d.out.Version == 0 {
 				continue // the answer was lost
 			}
 			if digest, err := o.Version(hostName(i), d.out.Version); err != nil || digest != d.out.Digest.String() {
-				r.witness.fail("governed", "%s made the constitution %d one with digest %s, on %s it has %s (%v)", d.what, d.out.Version, d.out.Digest, hostName(i), digest, err)
+				r.witness.Fail("governed", "%s made the constitution %d one with digest %s, on %s it has %s (%v)", d.what, d.out.Version, d.out.Digest, hostName(i), digest, err)
 			}
 		}
 	}

@@ -35,11 +35,11 @@ func (r *run) heal() {
 	defer probe.http.CloseIdleConnections()
 	for i := range r.plan.members {
 		if err := r.healHost(i, probe); err != nil {
-			r.witness.fail("alive", "after all faults %s does not take part: %v", hostName(i), err)
+			r.witness.Fail("alive", "after all faults %s does not take part: %v", hostName(i), err)
 			r.abort()
 			return
 		}
-		r.witness.counts(hostName(i))
+		r.witness.Counts(hostName(i))
 		r.excused[i] = nil
 	}
 }
@@ -56,13 +56,13 @@ func (r *run) healHost(i int, probe *session) error {
 		if now.Ended() {
 			err = fmt.Errorf("it stopped: %w", now.Err())
 			if why := r.excused[i]; attempt == 0 && why != nil && !strings.Contains(err.Error(), why.because) {
-				r.witness.fail("told", "%s stopped and did not say %q: %v", name, why.because, err)
+				r.witness.Fail("told", "%s stopped and did not say %q: %v", name, why.because, err)
 			}
 		}
 		if err == nil || r.excused[i] == nil || attempt == 2 {
 			return err
 		}
-		r.witness.say("%s: %v", name, err)
+		r.witness.Say("%s: %v", name, err)
 		r.network.Crash(i)
 		if attempt == 1 { // its operator gives up on this disk
 			r.network.World.SetFiles(name, nil)

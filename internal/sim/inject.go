@@ -19,7 +19,7 @@ import (
 func (r *run) inject(f fault) {
 	w := r.network.World
 	a, b := hostName(f.host), hostName(f.other)
-	r.witness.say("%v", f)
+	r.witness.Say("%v", f)
 	during := func(begin, end func()) {
 		begin()
 		time.Sleep(f.lasts)
@@ -38,7 +38,7 @@ func (r *run) inject(f fault) {
 		r.copies(f)
 		return
 	case freeze:
-		r.witness.slows(a)
+		r.witness.Slows(a)
 		during(func() { w.Freeze(a) }, func() { w.Thaw(a, f.counted) })
 	case flood:
 		r.flood(f)
@@ -93,10 +93,10 @@ func (r *run) inject(f fault) {
 		}
 		r.network.Ahead(f.by, f.lasts, hosts...)
 	case clockDrift:
-		r.witness.slows(a)
+		r.witness.Slows(a)
 		during(func() { w.SetClockRate(a, f.rate) }, func() { w.SetClockRate(a, 1) })
 	}
-	r.witness.say("%s of %s is over", f.kind, a)
+	r.witness.Say("%s of %s is over", f.kind, a)
 }
 
 // tamper has the network lie on all links of a node to others; a node has to report it.
@@ -105,7 +105,7 @@ func (r *run) tamper(f fault) {
 	before, since := int64(0), make([]int, r.plan.members)
 	for i := range since {
 		before += w.Tampered(a, hostName(i))
-		since[i] = r.witness.logged(hostName(i))
+		since[i] = r.witness.Logged(hostName(i))
 		w.SetTampering(a, hostName(i), f.rate)
 	}
 	time.Sleep(f.lasts)
@@ -116,12 +116,12 @@ func (r *run) tamper(f fault) {
 	}
 	time.Sleep(time.Second) // for what is on its way
 	for i := range since {
-		told = told || r.witness.mentioned(hostName(i), since[i], logevent.ConnectionTampered)
+		told = told || r.witness.Mentioned(hostName(i), since[i], logevent.ConnectionTampered)
 	}
-	r.witness.say("%d writes of and to %s were tampered with; somebody says so: %t", n, a, told)
+	r.witness.Say("%d writes of and to %s were tampered with; somebody says so: %t", n, a, told)
 	const certain = 10 // some are lost with their connection, or spoil the first message of a handshake
 	if n >= certain && !told {
-		r.witness.fail("told", "%d writes of and to %s were tampered with, and nobody says so", n, a)
+		r.witness.Fail("told", "%d writes of and to %s were tampered with, and nobody says so", n, a)
 	}
 }
 
@@ -144,7 +144,7 @@ func (r *run) crash(f fault) {
 	time.Sleep(f.lasts)
 	r.lie(f)
 	w.Restart(name)
-	r.witness.say("%s starts again", name)
+	r.witness.Say("%s starts again", name)
 	r.network.Start(f.host, r.network.join(f.host))
 }
 
@@ -155,7 +155,7 @@ func (r *run) lie(f fault) {
 	}
 	name := hostName(f.host)
 	files, what, report := r.tell(f)
-	r.witness.say("%s: %s", name, what)
+	r.witness.Say("%s: %s", name, what)
 	r.network.World.SetFiles(name, files)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -181,7 +181,7 @@ func (r *run) clone(f fault) {
 		c.PeerAddress, c.ClientAddress = name+nettest.PeerPort, name+nettest.ClientPort
 	})
 	time.Sleep(f.lasts)
-	r.witness.say("the clone of %s: it takes part: %t, it stopped: %t", name, double.TakesPart(), double.Ended())
+	r.witness.Say("the clone of %s: it takes part: %t, it stopped: %t", name, double.TakesPart(), double.Ended())
 	w.Crash(second)
 	double.Stop()
 	<-double.Done()
@@ -213,10 +213,10 @@ func (r *run) again() {
 	for i := range r.plan.members {
 		n.World.Restart(hostName(i))
 	}
-	r.witness.say("all machines are up again; the members recover the network")
+	r.witness.Say("all machines are up again; the members recover the network")
 	best, err := r.recover()
 	if err != nil {
-		r.witness.fail("alive", "after a blackout: %v", err)
+		r.witness.Fail("alive", "after a blackout: %v", err)
 		r.abort()
 		return
 	}
@@ -246,10 +246,10 @@ func (r *run) recover() (int, error) {
 		if len(order)-k <= r.plan.members/2 {
 			break
 		}
-		r.witness.say("the members recover from the ledger of %s", hostName(i))
+		r.witness.Say("the members recover from the ledger of %s", hostName(i))
 		done, e := n.Repair(i, slices.Delete(slices.Clone(order), k, k+1))
 		for _, d := range done {
-			r.witness.repaired(hostName(i), d)
+			r.witness.Repaired(hostName(i), d.First, d.Last, d.Damage)
 		}
 		if e == nil {
 			e = n.Start(i, r.recovers(nil)).Await(patience)
@@ -261,7 +261,7 @@ func (r *run) recover() (int, error) {
 		if !chain.IsDamage(e) && !errors.Is(e, coco.ErrMissing) {
 			break
 		}
-		r.witness.say("%s: %v", hostName(i), e)
+		r.witness.Say("%s: %v", hostName(i), e)
 		n.Forget(i)
 	}
 	return 0, fmt.Errorf("the members cannot recover from any of the ledgers %v: %w", order, err)
@@ -285,6 +285,6 @@ func (r *run) secretOnDisk(i int) {
 
 func (r *run) secretIn(host, name string, content []byte) {
 	if strings.Contains(string(content), planted) {
-		r.witness.fail("secret", "%s has a planted secret in the clear in %s", host, name)
+		r.witness.Fail("secret", "%s has a planted secret in the clear in %s", host, name)
 	}
 }

@@ -66,7 +66,7 @@ func (r *run) tell(f fault) (files map[string][]byte, what string, report *told)
 		}
 	}
 	if report != nil {
-		report.bytes, report.since = slices.Clone(files[file]), r.witness.logged(name)
+		report.bytes, report.since = slices.Clone(files[file]), r.witness.Logged(name)
 	}
 	return files, what, report
 }
@@ -99,17 +99,17 @@ func (r *run) reported(host int, end bool) {
 	if lie == nil {
 		return
 	}
-	if line, ok := r.witness.heard(name, lie); ok {
-		r.witness.say("%s has found out: %s", name, line)
+	if line, ok := r.witness.Heard(name, lie.since, lie.entry); ok {
+		r.witness.Say("%s has found out: %s", name, line)
 	} else if bytes.Equal(r.network.World.Files(name, "")[lie.file], lie.bytes) {
 		if end {
-			r.witness.fail("told", "%s never looked at entry %d, which its host had changed in %s", name, lie.entry, lie.file)
+			r.witness.Fail("told", "%s never looked at entry %d, which its host had changed in %s", name, lie.entry, lie.file)
 		}
 		return // it has not looked yet
-	} else if r.witness.began(name, lie) >= lie.seqno {
-		r.witness.say("%s has begun with a snapshot beyond entry %d of %s, and dropped that", name, lie.entry, lie.file)
+	} else if r.witness.Began(name, lie.since) >= lie.seqno {
+		r.witness.Say("%s has begun with a snapshot beyond entry %d of %s, and dropped that", name, lie.entry, lie.file)
 	} else {
-		r.witness.fail("told", "the host of %s changed entry %d in %s; the node put up with it and did not say so", name, lie.entry, lie.file)
+		r.witness.Fail("told", "the host of %s changed entry %d in %s; the node put up with it and did not say so", name, lie.entry, lie.file)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -5,13 +5,12 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/cocoframework/coco/host/sim"
-	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/internal/sim/trace"
+	"github.com/cocoframework/coco/internal/sim/witness"
 )
 
 func TestALieHitsEveryFolderAndTheLedgerOnlyIfItMustBeReported(t *testing.T) {
@@ -51,7 +50,7 @@ func TestALieInAFileThatNoNodeReadsNeedNotBeTold(t *testing.T) {
 		"ledger/ledger_1": true, "ledger/ledger_1-3": true, "ledger/ledger_1-3.damaged": false, "ledger/incoming_ledger_1-3.part": false, "history/ledger_1": false,
 	} {
 		w.SetFiles(hostName(0), map[string][]byte{file: bytes.Clone(whole)})
-		r := &run{network: network{Network: &nettest.Network{World: w}}, witness: newWitness(t, trace.New(io.Discard, nil))}
+		r := &run{network: network{Network: &nettest.Network{World: w}}, witness: witness.New(t, trace.New(io.Discard, nil))}
 		files, _, report := r.tell(fault{lie: flipped, where: [3]float64{0, 0, 0.1}})
 		if bytes.Equal(files[file], whole) {
 			t.Fatalf("%s is not changed", file)
@@ -59,59 +58,5 @@ func TestALieInAFileThatNoNodeReadsNeedNotBeTold(t *testing.T) {
 		if (report != nil) != must {
 			t.Errorf("a changed entry in %s must be told: %t, expected %t", file, report != nil, must)
 		}
-	}
-}
-
-func TestAnEventReportsALieIfItNamesTheEntryOrOneBefore(t *testing.T) {
-	w := newWitness(t, trace.New(io.Discard, nil))
-	log := w.listen("n1", nil)
-	log.Error("this node's ledger is damaged", logevent.LedgerCut.Attr(), "entry", 2) // before the lie
-	lie := &told{file: "ledger/ledger_7-9", entry: 8, since: w.logged("n1")}
-	for _, silent := range []func(){
-		func() {},
-		func() { log.Info("node admitted", logevent.NodeAdmitted.Attr(), "entry", 8) },
-		func() { log.Error("this node's ledger is damaged", logevent.LedgerCut.Attr(), "entry", 10) },
-		func() { log.Error("this node's ledger is damaged", logevent.LedgerCut.Attr(), "entry", 0) },
-		func() { log.Error("ledger: ledger/ledger_7-9: corrupt: entry 8") }, // prose reports nothing
-		func() { log.Error("set aside", logevent.ChunkSetAside.Attr(), "first", 1, "last", 6, "entry", 3) },
-	} {
-		silent()
-		if line, ok := w.heard("n1", lie); ok {
-			t.Errorf("this reports it: %s", line)
-		}
-	}
-	for _, reported := range []func(){
-		func() { log.Warn("cut", logevent.LedgerCut.Attr(), "entry", uint64(8)) },
-		func() { log.Warn("cut", logevent.LedgerCut.Attr(), "entry", 9) },
-		func() { log.With("entry", 7).Warn("cut", logevent.LedgerCut.Attr()) },
-		func() { log.Error("set aside", logevent.ChunkSetAside.Attr(), "first", 7, "last", 9, "entry", 9) },
-	} {
-		lie.since = w.logged("n1")
-		reported()
-		if _, ok := w.heard("n1", lie); !ok {
-			t.Errorf("this does not report it: %s", w.logs["n1"][lie.since].text)
-		}
-	}
-	if _, ok := w.heard("n2", &told{}); ok {
-		t.Error("another node reported it")
-	}
-}
-
-func TestTheWitnessHearsOfSnapshotsAndChangedBytes(t *testing.T) {
-	var copied bytes.Buffer
-	w := newWitness(t, trace.New(io.Discard, nil))
-	log := w.listen("n1", &copied)
-	log.Info("beginning with a snapshot", logevent.SnapshotLoaded.Attr(), "seqno", 7)
-	since := w.logged("n1")
-	if w.began("n1", &told{}) != 7 || w.began("n1", &told{since: since}) != 0 {
-		t.Error("the snapshot is not the one that was loaded")
-	}
-	log.Debug("not kept")
-	log.With("node", "n2").Warn("bytes change", logevent.ConnectionTampered.Attr())
-	if w.mentioned("n1", since+1, logevent.ConnectionTampered) || !w.mentioned("n1", since, logevent.ConnectionTampered) || w.mentioned("n1", 0, logevent.LedgerCut) {
-		t.Error("the event is not the one that was logged")
-	}
-	if got := copied.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "host=n1 node=n2 event=connection_tampered") {
-		t.Errorf("copied %s", got)
 	}
 }

@@ -11,20 +11,10 @@ import (
 // registers is how many keys all clients put, change by compare-and-set and delete.
 const registers = 3
 
-// begin notes the time of a call.
-func (w *witness) begin() int64 { return int64(w.recorder.Elapsed()) }
-
-// end adds an operation to the history.
-func (w *witness) end(o linear.Operation) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	o.Answered = int64(w.recorder.Elapsed())
-	w.history = append(w.history, o)
-}
-
 // value returns one that no other operation of the run writes.
 func (s *session) value() string {
-	return fmt.Sprintf("%s%s-value-%d", planted, s.name, s.witness.learned.values.Add(1))
+	s.values++
+	return fmt.Sprintf("%s%s-value-%d", planted, s.name, s.values)
 }
 
 // use does something with a register, and reports whether the node answered well.
@@ -51,7 +41,7 @@ func (s *session) use(key string) bool {
 	if o.Verb == linear.Put || o.Verb == linear.Swap {
 		o.Value = s.value()
 	}
-	o.Call = s.witness.begin()
+	o.Call = s.witness.Begin()
 	a := s.ask(method, path, []byte(o.Value), header...)
 	o.Outcome, o.Tag = a.outcome, a.tag
 	switch {
@@ -62,14 +52,14 @@ func (s *session) use(key string) bool {
 		o.Outcome, o.Tag = done, 0
 		s.reads(path, a)
 	case a.outcome == missing:
-		s.witness.fail("acked", "a %s of %s is answered %s", o.Verb, key, a.what)
+		s.witness.Fail("acked", "a %s of %s is answered %s", o.Verb, key, a.what)
 	}
-	s.witness.end(o)
+	s.witness.End(o)
 	switch {
 	case o.Outcome == done && o.Verb != linear.Read:
-		s.witness.wrote(key, a.id.Seqno, o.Value, s.name)
+		s.witness.Wrote(key, a.id.Seqno, o.Value, s.name)
 	case o.Outcome == unknown && o.Verb == linear.Delete:
-		s.witness.vague(key)
+		s.witness.Vague(key)
 	}
 	switch o.Outcome {
 	case done, refused:

@@ -12,7 +12,7 @@ import (
 // state to begin with.
 func (r *run) replace() {
 	n, i := &r.network, int(r.seed)%r.plan.members
-	r.witness.say("the machine of %s is replaced", hostName(i))
+	r.witness.Say("the machine of %s is replaced", hostName(i))
 	r.mayStop(i, "")
 	n.Crash(i)
 	n.World.SetFiles(hostName(i), nil)
@@ -24,7 +24,7 @@ func (r *run) replace() {
 	probe := r.newSession("probe", 0)
 	defer probe.http.CloseIdleConnections()
 	if err := r.healHost(i, probe); err != nil {
-		r.witness.fail("alive", "an empty machine in the place of %s does not take part: %v", hostName(i), err)
+		r.witness.Fail("alive", "an empty machine in the place of %s does not take part: %v", hostName(i), err)
 		r.abort()
 		return
 	}

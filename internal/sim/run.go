@@ -13,8 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/cocoframework/coco/internal/sim/linear"
 	"github.com/cocoframework/coco/internal/sim/trace"
+	"github.com/cocoframework/coco/internal/sim/witness"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -44,7 +44,7 @@ type run struct {
 	seed     uint64
 	plan     plan
 	network  network
-	witness  *witness
+	witness  *witness.Witness
 	sessions []*session
 	stop     chan struct{} // closed when clients are to end
 	clients  sync.WaitGroup
@@ -79,9 +79,9 @@ var (
 
 func play(t *testing.T, c Config) string {
 	cryptotest.SetGlobalRandom(t, c.Seed)
-	var w *witness
+	var w *witness.Witness
 	synctest.Test(t, func(t *testing.T) {
-		w = newWitness(t, trace.New(c.Trace, c.Events))
+		w = witness.New(t, trace.New(c.Trace, c.Events))
 		over := make(chan struct{})
 		defer close(over)
 		defer trace.CollectAtRest(over)()
@@ -93,17 +93,17 @@ func play(t *testing.T, c Config) string {
 			r.plan = *c.plan
 		}
 		var err error
-		if r.network, err = newNetwork(c.Seed, r.plan.members, func(host string) *slog.Logger { return w.listen(host, c.Log) }); err != nil {
+		if r.network, err = newNetwork(c.Seed, r.plan.members, func(host string) *slog.Logger { return w.Listen(host, c.Log) }); err != nil {
 			t.Fatal(err)
 		}
 		r.play()
 	})
-	linear.Judge(t, c.Trace, w.history, w.learned.seen)
-	return w.recorder.Digest()
+	w.Judge(c.Trace)
+	return w.Recorder.Digest()
 }
 
 func (r *run) play() {
-	r.witness.say("seed %d: %d members, disks sync in %v, %d rounds", r.seed, r.plan.members, r.plan.sync, len(r.plan.rounds))
+	r.witness.Say("seed %d: %d members, disks sync in %v, %d rounds", r.seed, r.plan.members, r.plan.sync, len(r.plan.rounds))
 	r.network.World.Tap(r.wire)
 	r.open()
 	if !r.aborted() {
@@ -126,7 +126,7 @@ func (r *run) play() {
 		r.past()
 		r.named()
 		r.governed()
-		r.witness.snapshots()
+		r.witness.Snapshots()
 		for i := range r.plan.members {
 			r.reported(i, true)
 		}
@@ -135,7 +135,7 @@ func (r *run) play() {
 	if !r.aborted() {
 		r.verifyLedgers()
 	}
-	r.witness.say("%d writes acknowledged, %d digests and %d ages compared", r.witness.acknowledged(), r.witness.compared, r.witness.fresh.compared)
+	r.witness.Sum()
 }
 
 // open starts a whole network: the first member founds it, the others join.
@@ -149,7 +149,7 @@ func (r *run) open() {
 		}
 		started := n.Start(i, how)
 		if err := started.Await(patience); err != nil {
-			r.witness.fail("alive", "%s, at first: %v", hostName(i), err)
+			r.witness.Fail("alive", "%s, at first: %v", hostName(i), err)
 			r.abort()
 			return
 		}
@@ -172,7 +172,7 @@ func (r *run) load() {
 
 // round plays a round's faults, heals, and sees whether the network is well.
 func (r *run) round(i int, faults []fault) {
-	r.witness.say("round %d", i+1)
+	r.witness.Say("round %d", i+1)
 	var wait sync.WaitGroup
 	for _, f := range faults {
 		wait.Go(func() {
@@ -205,16 +205,16 @@ func (r *run) round(i int, faults []fault) {
 	if r.aborted() {
 		return
 	}
-	before, healed := r.witness.acknowledged(), time.Now()
-	for r.witness.acknowledged() < before+clients {
+	before, healed := r.witness.Acknowledged(), time.Now()
+	for r.witness.Acknowledged() < before+clients {
 		if time.Since(healed) > patience {
-			r.witness.fail("alive", "no %d writes in %v after all faults have ended", clients, patience)
+			r.witness.Fail("alive", "no %d writes in %v after all faults have ended", clients, patience)
 			r.abort()
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	r.witness.say("healed; writes go on after %v", time.Since(healed))
+	r.witness.Say("healed; writes go on after %v", time.Since(healed))
 	for i := range r.plan.members {
 		r.reported(i, false)
 	}
@@ -244,10 +244,10 @@ func (r *run) digests(s *session) {
 			Digest string
 		}
 		if err := json.Unmarshal(a.body, &d); err != nil {
-			r.witness.fail("digest", "%s answers %s", hostName(host), a.what)
+			r.witness.Fail("digest", "%s answers %s", hostName(host), a.what)
 			continue
 		}
-		r.witness.digest(d.Seqno, d.Digest, hostName(host))
+		r.witness.Digest(d.Seqno, d.Digest, hostName(host))
 		path = fmt.Sprintf("/node/digest?seqno=%d", d.Seqno)
 	}
 }
@@ -265,11 +265,11 @@ func (r *run) times(s *session) {
 		}
 		var st wire.Status
 		if err := json.Unmarshal(a.body, &st); err != nil {
-			r.witness.fail("time", "%s answers %s", hostName(i), a.what)
+			r.witness.Fail("time", "%s answers %s", hostName(i), a.what)
 			continue
 		}
 		if d := st.LedgerTime.Sub(r.network.Now()); d < -timeTolerance || d > timeTolerance && st.LedgerTime.Sub(r.network.Reached()) > timeTolerance {
-			r.witness.fail("time", "on %s the ledger's time is %v off", hostName(i), d)
+			r.witness.Fail("time", "on %s the ledger's time is %v off", hostName(i), d)
 		}
 	}
 }
@@ -277,9 +277,9 @@ func (r *run) times(s *session) {
 // wire looks at everything that crosses the network.
 func (r *run) wire(from, to string, b []byte) {
 	if bytes.Contains(b, []byte(planted)) {
-		r.witness.fail("secret", "a planted secret crossed the wire from %s to %s in the clear", from, to)
+		r.witness.Fail("secret", "a planted secret crossed the wire from %s to %s in the clear", from, to)
 	}
-	r.witness.recorder.Sent(from, to, b)
+	r.witness.Recorder.Sent(from, to, b)
 }
 
 func (r *run) abort() {
@@ -308,7 +308,7 @@ func (r *run) shutdown() {
 		}
 		stopped := running.Ended()
 		if err := r.network.Halt(i); !r.aborted() && (stopped || err != nil) {
-			r.witness.fail("alive", "%s stopped (before it was asked to: %t): %v", hostName(i), stopped, err)
+			r.witness.Fail("alive", "%s stopped (before it was asked to: %t): %v", hostName(i), stopped, err)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/internal/sim/linear"
+	"github.com/cocoframework/coco/internal/sim/witness"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -31,13 +32,14 @@ const (
 type session struct {
 	name    string
 	number  int
-	witness *witness
+	witness *witness.Witness
 	http    *http.Client
 	members int
 	at      int // the node it talks to
 	last    coco.TxID
 	rand    *rand.Rand
 	tags    map[string]uint64 // versions of the registers, as far as seen
+	values  int               // that it has made
 }
 
 func (r *run) newSession(name string, member int) *session {
@@ -90,7 +92,7 @@ func (s *session) askAt(host int, method, path string, body []byte, header ...st
 	}
 	reached := func(c httptrace.GotConnInfo) { a.machine, _, _ = net.SplitHostPort(c.Conn.RemoteAddr().String()) }
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: reached}))
-	a.before, a.asked = s.witness.newest(), s.witness.recorder.Elapsed()
+	a.before, a.asked = s.witness.Newest(), s.witness.Recorder.Elapsed()
 	resp, err := s.http.Do(req)
 	if err != nil {
 		a.what = err.Error()
@@ -116,7 +118,7 @@ func (s *session) askAt(host int, method, path string, body []byte, header ...st
 	}
 	if text := resp.Header.Get(wire.HeaderTxID); text != "" {
 		if a.id, err = coco.ParseTxID(text); err != nil {
-			s.witness.fail("txid", "%s: %s %s: %v", hostName(host), method, path, err)
+			s.witness.Fail("txid", "%s: %s %s: %v", hostName(host), method, path, err)
 		}
 	}
 	a.age = resp.Header.Get(wire.HeaderAge)
@@ -145,7 +147,7 @@ func (s *session) read(path string) answer {
 		return a
 	}
 	if a.id.Seqno < before.Seqno {
-		s.witness.fail("session", "%s had seen %s; %s answers %s with the state of %s", s.name, before, hostName(s.at), path, a.id)
+		s.witness.Fail("session", "%s had seen %s; %s answers %s with the state of %s", s.name, before, hostName(s.at), path, a.id)
 	}
 	s.saw(a.id)
 	s.reads(path, a)
@@ -155,13 +157,13 @@ func (s *session) read(path string) answer {
 // reads takes note of the answer to a read of one key.
 func (s *session) reads(path string, a answer) {
 	key := strings.TrimPrefix(path, "/app/kv/")
-	s.witness.shows(a.machine, a.id.Seqno, a.before[a.machine])
+	s.witness.Shows(a.machine, a.id.Seqno, a.before[a.machine])
 	if age, err := time.ParseDuration(a.age + "s"); err != nil {
-		s.witness.fail("age", "%s says that the state of %s is %q seconds old", a.machine, a.id, a.age)
+		s.witness.Fail("age", "%s says that the state of %s is %q seconds old", a.machine, a.id, a.age)
 	} else {
-		s.witness.aged(a.machine, a.id.Seqno, age, a.asked)
+		s.witness.Aged(a.machine, a.id.Seqno, age, a.asked)
 	}
-	s.witness.saidOf(reading{key: key, at: a.id.Seqno, tag: a.tag, who: s.name + " at " + a.machine}, string(a.body))
+	s.witness.SaidOf(witness.Reading{Key: key, At: a.id.Seqno, Tag: a.tag, Who: s.name + " at " + a.machine}, string(a.body))
 }
 
 // look reads a key at a node as one who has seen nothing before: an old state is an answer, if the node says that it is.
@@ -174,7 +176,7 @@ func (s *session) look(host int) {
 }
 
 func (s *session) saw(id coco.TxID) {
-	s.witness.saw(id, s.name+" at "+hostName(s.at))
+	s.witness.Saw(id, s.name+" at "+hostName(s.at))
 	if id.Seqno > s.last.Seqno {
 		s.last = id
 	}

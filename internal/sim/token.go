@@ -127,11 +127,11 @@ func (w *wallet) call(host int, result any, method string, params ...any) error 
 func (w *wallet) verify(host int) {
 	var nonce hexutil.Uint64
 	if err := w.call(host, &nonce, "eth_getTransactionCount", w.owner, "latest"); err != nil {
-		w.s.witness.fail("alive", "tokens on %s: %v", hostName(host), err)
+		w.s.witness.Fail("alive", "tokens on %s: %v", hostName(host), err)
 		return
 	}
 	if uint64(nonce) < w.acked {
-		w.s.witness.fail("acked", "%d transactions of the wallet were acknowledged, %s has %d", w.acked, hostName(host), nonce)
+		w.s.witness.Fail("acked", "%d transactions of the wallet were acknowledged, %s has %d", w.acked, hostName(host), nonce)
 	}
 	if nonce == 0 {
 		return
@@ -149,11 +149,11 @@ func (w *wallet) verify(host int) {
 		var ret hexutil.Bytes
 		err := w.call(host, &ret, "eth_call", map[string]any{"to": w.token, "data": hexutil.Encode(x.data)}, "latest")
 		if err != nil {
-			w.s.witness.fail("alive", "tokens on %s: %v", hostName(host), err)
+			w.s.witness.Fail("alive", "tokens on %s: %v", hostName(host), err)
 			return
 		}
 		if got, err := contracts.Uint(ret); err != nil || got.Uint64() != x.want {
-			w.s.witness.fail("once", "after %d transfers %s on %s is %v (%v), expected %d", sent, x.what, hostName(host), got, err, x.want)
+			w.s.witness.Fail("once", "after %d transfers %s on %s is %v (%v), expected %d", sent, x.what, hostName(host), got, err, x.want)
 		}
 	}
 }

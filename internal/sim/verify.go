@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gov/audit"
 	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/internal/sim/witness"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/receipt"
@@ -33,12 +34,12 @@ func (r *run) verify() {
 	defer s.http.CloseIdleConnections()
 	service, err := x509.ParseCertificate(r.network.service)
 	if err != nil {
-		r.witness.fail("receipt", "the service's certificate: %v", err)
+		r.witness.Fail("receipt", "the service's certificate: %v", err)
 		return
 	}
 	r.digests(s)
 	r.roots()
-	writes, nowhere, counters := r.witness.snapshot()
+	writes, nowhere, counters := r.witness.Written()
 	seqnos := slices.Sorted(maps.Keys(writes))
 	pick := rand.New(rand.NewPCG(r.seed, 3))
 	for i := range r.plan.members {
@@ -49,13 +50,13 @@ func (r *run) verify() {
 		}
 		for _, seqno := range seqnos {
 			w := writes[seqno]
-			if got, ok := items[w.key]; !ok || string(got.Value) != w.value || got.Tag != seqno {
-				r.witness.fail("acked", "%s was acknowledged as %s; on %s it is there: %t, of %d", w.key, w.id, name, ok, got.Tag)
+			if got, ok := items[w.Key]; !ok || string(got.Value) != w.Value || got.Tag != seqno {
+				r.witness.Fail("acked", "%s was acknowledged as %s; on %s it is there: %t, of %d", w.Key, w.ID, name, ok, got.Tag)
 			}
 		}
 		for key, what := range nowhere {
 			if got, ok := items[key]; ok {
-				r.witness.fail("acked", "%s is on %s, of %d; its client was told %s", key, name, got.Tag, what)
+				r.witness.Fail("acked", "%s is on %s, of %d; its client was told %s", key, name, got.Tag, what)
 			}
 		}
 		for key, c := range counters {
@@ -63,8 +64,8 @@ func (r *run) verify() {
 			if got, ok := items[key]; ok {
 				n, err = count(got.Value)
 			}
-			if err != nil || n < len(c.by) || n > len(c.by)+c.unknown {
-				r.witness.fail("once", "counter %s on %s: %d increments were acknowledged, %d are unknown, it is %d (%v)", key, name, len(c.by), c.unknown, n, err)
+			if err != nil || n < len(c.By) || n > len(c.By)+c.Unknown {
+				r.witness.Fail("once", "counter %s on %s: %d increments were acknowledged, %d are unknown, it is %d (%v)", key, name, len(c.By), c.Unknown, n, err)
 			}
 		}
 		r.wallet.verify(i)
@@ -73,7 +74,7 @@ func (r *run) verify() {
 		}
 	}
 	for n, seqno := range seqnos {
-		if w := writes[seqno]; w.by == r.sessions[0].number { // every write of one client, each from one node
+		if w := writes[seqno]; w.By == r.sessions[0].number { // every write of one client, each from one node
 			r.sample(s, n%r.plan.members, w, service)
 		}
 	}
@@ -82,8 +83,8 @@ func (r *run) verify() {
 // roots asks whether a node has found a state root in a block's header that is not the one of the block it names.
 func (r *run) roots() {
 	for i := range r.plan.members {
-		if name := hostName(i); r.witness.mentioned(name, 0, logevent.StateRootWrong) {
-			r.witness.fail("root", "%s has computed another state root than a header carries: see its log", name)
+		if name := hostName(i); r.witness.Mentioned(name, 0, logevent.StateRootWrong) {
+			r.witness.Fail("root", "%s has computed another state root than a header carries: see its log", name)
 		}
 	}
 }
@@ -106,12 +107,12 @@ func (r *run) list(s *session, host int) (map[string]item, bool) {
 		}
 		err := json.Unmarshal(a.body, &page)
 		if a.outcome != done || err != nil {
-			r.witness.fail("alive", "%s at rest answers %s %v", hostName(host), a.what, err)
+			r.witness.Fail("alive", "%s at rest answers %s %v", hostName(host), a.what, err)
 			return nil, false
 		}
 		for _, i := range page.Items {
 			items[string(i.Key)] = i
-			r.witness.saidOf(reading{key: string(i.Key), at: page.ID.Seqno, tag: i.Tag, who: "at rest " + hostName(host)}, string(i.Value))
+			r.witness.SaidOf(witness.Reading{Key: string(i.Key), At: page.ID.Seqno, Tag: i.Tag, Who: "at rest " + hostName(host)}, string(i.Value))
 		}
 		path = page.Next
 	}
@@ -119,28 +120,28 @@ func (r *run) list(s *session, host int) (map[string]item, bool) {
 }
 
 // sample asks a node for the status and the receipt of an acknowledged write.
-func (r *run) sample(s *session, host int, w write, service *x509.Certificate) {
+func (r *run) sample(s *session, host int, w witness.Write, service *x509.Certificate) {
 	name := hostName(host)
 	var status struct{ Status string }
-	a := s.patiently(host, "/node/tx/"+w.id.String())
+	a := s.patiently(host, "/node/tx/"+w.ID.String())
 	if err := json.Unmarshal(a.body, &status); err != nil || status.Status != "committed" {
-		r.witness.fail("txid", "%s was acknowledged; %s says %s", w.id, name, a.what)
+		r.witness.Fail("txid", "%s was acknowledged; %s says %s", w.ID, name, a.what)
 	}
-	a = s.patiently(host, "/node/receipt/"+w.id.String())
+	a = s.patiently(host, "/node/receipt/"+w.ID.String())
 	if a.outcome != done {
-		r.witness.fail("receipt", "%s has none of %s: %s", name, w.id, a.what)
+		r.witness.Fail("receipt", "%s has none of %s: %s", name, w.ID, a.what)
 		return
 	}
 	rec, err := receipt.Parse(wire.MediaJSON, a.body)
 	if err == nil {
 		err = rec.Verify(service, receipt.Options{})
 	}
-	digest := sha256.Sum256([]byte(w.value))
-	if err == nil && (rec.TxID != w.id || !bytes.Contains(rec.Claims, []byte(w.key)) || !bytes.HasSuffix(rec.Claims, digest[:])) {
-		err = fmt.Errorf("it is of %s, with other claims than the write of %s", rec.TxID, w.key)
+	digest := sha256.Sum256([]byte(w.Value))
+	if err == nil && (rec.TxID != w.ID || !bytes.Contains(rec.Claims, []byte(w.Key)) || !bytes.HasSuffix(rec.Claims, digest[:])) {
+		err = fmt.Errorf("it is of %s, with other claims than the write of %s", rec.TxID, w.Key)
 	}
 	if err != nil {
-		r.witness.fail("receipt", "of %s, from %s: %v", w.id, name, err)
+		r.witness.Fail("receipt", "of %s, from %s: %v", w.ID, name, err)
 	}
 }
 
@@ -156,16 +157,16 @@ func (r *run) verifyLedgers() {
 		})
 		report, err := ledger.Audit(context.Background(), disk, node.Dir, auditor, nil)
 		if err != nil {
-			r.witness.fail("ledger", "audit of %s: %v", name, err)
+			r.witness.Fail("ledger", "audit of %s: %v", name, err)
 			continue
 		}
 		entries, err := read(r.network, i, report.CommittedIndex)
 		if err != nil {
-			r.witness.fail("ledger", "%s: %v", name, err)
+			r.witness.Fail("ledger", "%s: %v", name, err)
 			continue
 		}
 		if err := r.recorded(i, entries); err != nil {
-			r.witness.fail("snapshot", "on %s: %v", name, err)
+			r.witness.Fail("snapshot", "on %s: %v", name, err)
 		}
 		if first == nil {
 			first = entries
@@ -173,13 +174,13 @@ func (r *run) verifyLedgers() {
 		}
 		for index, e := range entries {
 			if other, ok := first[index]; ok && (other.View != e.View || other.Kind != e.Kind || !bytes.Equal(other.Data, e.Data)) {
-				r.witness.fail("ledger", "committed entry %d of %s is not that of another node", index, name)
+				r.witness.Fail("ledger", "committed entry %d of %s is not that of another node", index, name)
 				break
 			}
 		}
 	}
-	if r.witness.recorder.Crossed() == 0 {
-		r.witness.fail("secret", "nothing was seen on the wire: the search for secrets saw nothing")
+	if r.witness.Recorder.Crossed() == 0 {
+		r.witness.Fail("secret", "nothing was seen on the wire: the search for secrets saw nothing")
 	}
 }
 

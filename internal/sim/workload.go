@@ -8,7 +8,11 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco/internal/sim/linear"
+	"github.com/cocoframework/coco/internal/sim/witness"
 )
+
+// planted begins every key and value of the private tables: it must not be seen in the clear.
+const planted = "planted-secret-"
 
 // counters is how many keys all clients change by compare-and-set.
 const counters = 3
@@ -19,12 +23,12 @@ const roaming = 15
 // client uses the key-value ledger until the run stops.
 func (r *run) client(s *session) {
 	seen := map[string]int{} // the greatest value of each counter that this client has seen
-	var own []write
+	var own []witness.Write
 	for k := 0; ; k++ {
 		ok := true
 		switch p := s.rand.IntN(14); {
 		case p < 3:
-			var w write
+			var w witness.Write
 			if w, ok = s.put(fmt.Sprintf("%s%s-%d", planted, s.name, k)); ok {
 				own = append(own, w)
 			}
@@ -48,19 +52,19 @@ func (r *run) client(s *session) {
 }
 
 // put writes a key that no other session writes, once.
-func (s *session) put(key string) (write, bool) {
-	w := write{key: key, by: s.number, value: planted + "value-" + key + strings.Repeat(".", s.rand.IntN(200))}
-	a := s.ask(http.MethodPut, "/app/kv/"+key, []byte(w.value))
+func (s *session) put(key string) (witness.Write, bool) {
+	w := witness.Write{Key: key, By: s.number, Value: planted + "value-" + key + strings.Repeat(".", s.rand.IntN(200))}
+	a := s.ask(http.MethodPut, "/app/kv/"+key, []byte(w.Value))
 	switch a.outcome {
 	case done:
-		w.id = a.id
-		s.witness.acked(w, a.tag, s.name+" at "+hostName(s.at))
-		s.witness.wrote(key, a.id.Seqno, w.value, s.name)
+		w.ID = a.id
+		s.witness.Acked(w, a.tag, s.name+" at "+hostName(s.at))
+		s.witness.Wrote(key, a.id.Seqno, w.Value, s.name)
 		s.saw(a.id)
 	case nothing:
-		s.witness.refused(key, a.what)
+		s.witness.Refused(key, a.what)
 	case refused, missing:
-		s.witness.fail("acked", "an unconditional put of %s is answered %s", key, a.what)
+		s.witness.Fail("acked", "an unconditional put of %s is answered %s", key, a.what)
 	}
 	return w, a.outcome == done
 }
@@ -73,7 +77,7 @@ func (s *session) increment(key string, seen map[string]int) bool {
 	case done:
 		var err error
 		if n, err = count(a.body); err != nil {
-			s.witness.fail("once", "counter %s at %s: %v", key, hostName(s.at), err)
+			s.witness.Fail("once", "counter %s at %s: %v", key, hostName(s.at), err)
 			return false
 		}
 		header = []string{"If-Match", fmt.Sprintf(`"%d"`, a.tag)}
@@ -82,19 +86,19 @@ func (s *session) increment(key string, seen map[string]int) bool {
 		return false
 	}
 	if n < seen[key] {
-		s.witness.fail("session", "%s had seen counter %s at %d, %s now says %d as of %s", s.name, key, seen[key], hostName(s.at), n, a.id)
+		s.witness.Fail("session", "%s had seen counter %s at %d, %s now says %d as of %s", s.name, key, seen[key], hostName(s.at), n, a.id)
 	}
 	seen[key] = n
 	value := fmt.Sprintf("%s%d by %s", planted, n+1, s.value())
-	o := linear.Operation{Client: s.number, Key: key, Verb: linear.Swap, Expected: a.tag, Value: value, Call: s.witness.begin()}
+	o := linear.Operation{Client: s.number, Key: key, Verb: linear.Swap, Expected: a.tag, Value: value, Call: s.witness.Begin()}
 	a = s.ask(http.MethodPut, "/app/kv/"+key, []byte(value), header...)
 	o.Outcome, o.Tag = a.outcome, a.tag
-	s.witness.end(o)
-	s.witness.counted(key, n+1, s.name, a.outcome)
+	s.witness.End(o)
+	s.witness.Counted(key, n+1, s.name, a.outcome)
 	if a.outcome == done {
 		seen[key] = n + 1
 		s.saw(a.id)
-		s.witness.wrote(key, a.id.Seqno, value, s.name)
+		s.witness.Wrote(key, a.id.Seqno, value, s.name)
 	}
 	return a.outcome == done || a.outcome == refused
 }
@@ -105,15 +109,15 @@ func count(value []byte) (int, error) {
 }
 
 // readOwn reads what this client has written, on whichever node it is now.
-func (s *session) readOwn(w write) bool {
-	a := s.read("/app/kv/" + w.key)
+func (s *session) readOwn(w witness.Write) bool {
+	a := s.read("/app/kv/" + w.Key)
 	switch a.outcome {
 	case done:
-		if string(a.body) != w.value || a.tag != w.id.Seqno {
-			s.witness.fail("acked", "%s wrote %s as %s; %s has another value, of %d", s.name, w.key, w.id, hostName(s.at), a.tag)
+		if string(a.body) != w.Value || a.tag != w.ID.Seqno {
+			s.witness.Fail("acked", "%s wrote %s as %s; %s has another value, of %d", s.name, w.Key, w.ID, hostName(s.at), a.tag)
 		}
 	case missing:
-		s.witness.fail("acked", "%s wrote %s as %s; %s does not have it as of %s", s.name, w.key, w.id, hostName(s.at), a.id)
+		s.witness.Fail("acked", "%s wrote %s as %s; %s does not have it as of %s", s.name, w.Key, w.ID, hostName(s.at), a.id)
 	}
 	return a.outcome == done
 }

@@ -1,4 +1,4 @@
-package sim
+package witness
 
 import (
 	"bytes"
@@ -8,18 +8,17 @@ import (
 	"slices"
 
 	"github.com/cocoframework/coco/internal/logevent"
-	"github.com/cocoframework/coco/ledger/chain"
 )
 
-// listen returns a node's log. The witness keeps its records, and copies them as text to a reader, if
+// Listen returns a node's log. The witness keeps its records, and copies them as text to a reader, if
 // there is one.
-func (w *witness) listen(host string, copied io.Writer) *slog.Logger {
+func (w *Witness) Listen(host string, copied io.Writer) *slog.Logger {
 	return slog.New(&listener{witness: w, host: host, copied: copied}).With("host", host)
 }
 
 // listener hands a host's records to the witness.
 type listener struct {
-	witness *witness
+	witness *Witness
 	host    string
 	copied  io.Writer
 	attrs   []slog.Attr
@@ -58,7 +57,7 @@ func (l *listener) Handle(ctx context.Context, r slog.Record) error {
 		note(a)
 	}
 	r.Attrs(note)
-	l.witness.recorder.Note("log", text.Bytes())
+	l.witness.Recorder.Note("log", text.Bytes())
 	l.witness.mu.Lock()
 	defer l.witness.mu.Unlock()
 	l.witness.logs[l.host] = append(l.witness.logs[l.host], rec)
@@ -76,28 +75,28 @@ type record struct {
 	text    string
 }
 
-// repaired takes note of what operators have replaced in a host's ledger, and told.
-func (w *witness) repaired(host string, d chain.Repaired) {
-	w.say("entries %d to %d of %s are taken from another ledger: %v", d.First, d.Last, host, d.Damage)
-	if d.Damage == nil {
+// Repaired takes note of entries that operators have replaced in a host's ledger, and told; damage is nil if they were only missing.
+func (w *Witness) Repaired(host string, first, last uint64, damage error) {
+	w.Say("entries %d to %d of %s are taken from another ledger: %v", first, last, host, damage)
+	if damage == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.logs[host] = append(w.logs[host], record{
-		event: logevent.ChunkSetAside, numbers: map[string]uint64{"first": d.First, "last": d.Last}, text: d.Damage.Error(),
+		event: logevent.ChunkSetAside, numbers: map[string]uint64{"first": first, "last": last}, text: damage.Error(),
 	})
 }
 
-// logged returns how many records a host's nodes have logged.
-func (w *witness) logged(host string) int {
+// Logged returns how many records a host's nodes have logged.
+func (w *Witness) Logged(host string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.logs[host])
 }
 
-// mentioned reports whether a host's nodes have logged an event since they had logged so many records.
-func (w *witness) mentioned(host string, since int, event logevent.Code) bool {
+// Mentioned reports whether a host's nodes have logged an event since they had logged so many records.
+func (w *Witness) Mentioned(host string, since int, event logevent.Code) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.ContainsFunc(w.logs[host][since:], func(r record) bool { return r.event == event })
@@ -108,14 +107,14 @@ var blames = []logevent.Code{
 	logevent.LedgerSetAside, logevent.LedgerCut, logevent.LedgerEndReplaced, logevent.ChunkSetAside, logevent.ChunkDamaged,
 }
 
-// heard returns the record, if there is one, in which a node reported a lie: an event that blames the
+// Heard returns the record, if there is one, in which a node reported a lie: an event that blames the
 // ledger, from the entry of the lie or one before on. What follows an entry that is not believed is not
 // believed, either. The entry after counts too: its digest of the chain may be what does not fit.
-func (w *witness) heard(host string, lie *told) (string, bool) {
+func (w *Witness) Heard(host string, since int, entry uint64) (string, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, r := range w.logs[host][lie.since:] {
-		if slices.Contains(blames, r.event) && r.blamesEntry(lie.entry) {
+	for _, r := range w.logs[host][since:] {
+		if slices.Contains(blames, r.event) && r.blamesEntry(entry) {
 			return r.text, true
 		}
 	}
@@ -130,11 +129,11 @@ func (r record) blamesEntry(entry uint64) bool {
 	return ok && n > 0 && n <= entry+1
 }
 
-// began returns the seqno of the newest snapshot that a host's nodes began with since they were lied to.
-func (w *witness) began(host string, lie *told) (newest uint64) {
+// Began returns the seqno of the newest snapshot that a host's nodes began with since they were lied to.
+func (w *Witness) Began(host string, since int) (newest uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, r := range w.logs[host][lie.since:] {
+	for _, r := range w.logs[host][since:] {
 		if r.event == logevent.SnapshotLoaded {
 			newest = max(newest, r.numbers["seqno"])
 		}

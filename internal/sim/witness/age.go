@@ -1,4 +1,4 @@
-package sim
+package witness
 
 import (
 	"slices"
@@ -22,15 +22,15 @@ type fresh struct {
 }
 
 // learntLocked takes note of a committed transaction. w.mu is held.
-func (w *witness) learntLocked(seqno uint64) {
+func (w *Witness) learntLocked(seqno uint64) {
 	if n := len(w.fresh.newest); n == 0 || seqno > w.fresh.newest[n-1].seqno {
-		w.fresh.newest = append(w.fresh.newest, learnt{w.recorder.Elapsed(), seqno})
+		w.fresh.newest = append(w.fresh.newest, learnt{w.Recorder.Elapsed(), seqno})
 	}
 }
 
-// aged checks the age of a state that a host tells: what anybody was told of before the request, and longer ago than the age, is in it. Time is counted by the
+// Aged checks the age of a state that a host tells: what anybody was told of before the request, and longer ago than the age, is in it. Time is counted by the
 // node's host. What one says that counts wrong proves nothing.
-func (w *witness) aged(host string, state uint64, age, asked time.Duration) {
+func (w *Witness) Aged(host string, state uint64, age, asked time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.fresh.slow[host] {
@@ -44,15 +44,15 @@ func (w *witness) aged(host string, state uint64, age, asked time.Duration) {
 	}
 }
 
-// slows takes note that a host's clock may count too little.
-func (w *witness) slows(host string) {
+// Slows takes note that a host's clock may count too little.
+func (w *Witness) Slows(host string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.fresh.slow[host] = true
 }
 
-// counts takes note that a host's clock is right again, and that its node has heard of the others since.
-func (w *witness) counts(host string) {
+// Counts takes note that a host's clock is right again, and that its node has heard of the others since.
+func (w *Witness) Counts(host string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.fresh.slow, host)
