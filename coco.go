@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // TxID names a transaction for ever: the view (the consensus term of the leader that executed
@@ -110,6 +112,24 @@ type Caller struct {
 	Actor ActorID `cbor:"1,keyasint"` // the organisation
 	Name  string  `cbor:"2,keyasint"` // the organisation's name in the constitution
 	Role  Role    `cbor:"3,keyasint"`
+	// User is the organisation's user for whom its front end acts, as the organisation names them; "" is the organisation
+	// itself. See CheckUser.
+	User string `cbor:"4,keyasint,omitempty"`
+}
+
+// MaxUser is how many bytes the name of a user may have.
+const MaxUser = 128
+
+// CheckUser checks the name of an organisation's user: UTF-8 without control characters, of at most MaxUser bytes. The error is
+// ErrInvalid, and does not contain the name.
+func CheckUser(user string) error {
+	if len(user) > MaxUser {
+		return fmt.Errorf("%w: name of a user of %d bytes: expected at most %d", ErrInvalid, len(user), MaxUser)
+	}
+	if !utf8.ValidString(user) || strings.ContainsFunc(user, unicode.IsControl) {
+		return fmt.Errorf("%w: name of a user: expected UTF-8 without control characters", ErrInvalid)
+	}
+	return nil
 }
 
 // Measurement names the code that runs in a TEE, in the platform's own terms, such as
