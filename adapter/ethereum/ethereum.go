@@ -13,6 +13,7 @@
 //	                  ├── sending                 what is under way on this node
 //	                  ├── statedb                 the EVM's state over flat tables
 //	                  ├── logs                    selecting logs, and their terms in the index of the past
+//	                  ├── links                   whose an address is
 //	                  ├── rows                    what the rows of the tables hold
 //	                  └── settings                the adapter's section of the constitution
 //

@@ -499,6 +499,12 @@ var protocols = []rule{
 		why:  "it counts senders, nonces and hashes, whatever becomes of them",
 	},
 	{
+		name: "whose an address is depends on rows only",
+		in:   []string{"adapter/ethereum/links"},
+		only: []string{"", "canon", "store", "adapter/ethereum/rows"},
+		why:  "what a caller may see is judged by it, wherever the rows come from: it knows neither how they are written nor who asks",
+	},
+	{
 		name: "logs are selected by what they hold",
 		in:   []string{"adapter/ethereum/logs"},
 		only: []string{"", "canon", "store", "adapter/ethereum/rows"},
@@ -525,7 +531,7 @@ var protocols = []rule{
 	{
 		name: "the chain does not know JSON-RPC",
 		in:   []string{"adapter/ethereum/chain"},
-		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/logs", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
 		why:  "what is committed must not depend on how it is asked for",
 	},
 	{

@@ -27,6 +27,7 @@ const (
 	Code     = "ethereum.code"     // Keccak-256 -> code
 	Recent   = "ethereum.recent"   // number modulo recentHashes -> hash of the newest such block
 	Meta     = "ethereum.meta"     // "head" -> what execution needs of the newest block; milestones (package chain, past.go)
+	Links    = "ethereum.links"    // address -> whose it is; holder -> its addresses (package links)
 
 	// The archives: rows of long ago are in the ledger only, so nothing that is executed reads them.
 	Blocks      = "ethereum.blocks"      // number -> block
@@ -42,6 +43,7 @@ func Tables() []store.Table {
 		{Name: Code, Private: true},
 		{Name: Recent, Private: true},
 		{Name: Meta, Private: true},
+		{Name: Links, Private: true, Ordered: true}, // those of an organisation are listed
 		{Name: Blocks, Private: true, Archive: true},
 		{Name: BlockHashes, Private: true, Archive: true},
 		{Name: Txs, Private: true, Archive: true},
