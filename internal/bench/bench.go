@@ -43,6 +43,8 @@ type Options struct {
 	Funders []string
 	// Processes are measured by their process ids; the generator's own process is always "bench".
 	Processes map[string]int
+	// Epoch returns the number of the ledger's epoch, so that the report says how many began; nil if that is not asked for.
+	Epoch func(context.Context) (uint64, error)
 	// Timeout is the patience for one request with its retries in the measured window; 30 s.
 	Timeout time.Duration
 
@@ -130,7 +132,8 @@ type Report struct {
 	Errors    uint64             `json:"errors"`    // transactions that were refused or whose outcome stayed unknown
 	TPS       float64            `json:"tps"`
 	Latency   Latency            `json:"latency_ms"`
-	CPU       map[string]float64 `json:"cpu_us_per_tx"` // by process; without those that could not be read
+	CPU       map[string]float64 `json:"cpu_us_per_tx"`    // by process; without those that could not be read
+	Epochs    uint64             `json:"epochs,omitempty"` // that began in the measured window
 
 	Batch      int               `json:"-"`
 	Window     time.Duration     `json:"-"`

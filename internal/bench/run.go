@@ -102,6 +102,10 @@ func (r *run) warmUp(ctx context.Context) ([]int, error) {
 }
 
 func (r *run) measure(ctx context.Context) (Report, error) {
+	epoch, err := r.epoch(ctx)
+	if err != nil {
+		return Report{}, err
+	}
 	before := readCPU(r.Processes)
 	var after map[string]time.Duration
 	res, err := r.window(ctx, "measure", r.Duration, func() { after, r.end = readCPU(r.Processes), time.Now() })
@@ -119,7 +123,20 @@ func (r *run) measure(ctx context.Context) (Report, error) {
 			report.Kinds[k] += n
 		}
 	}
+	if err != nil {
+		return report, err
+	}
+	last, err := r.epoch(ctx)
+	report.Epochs = last - epoch
 	return report, err
+}
+
+// epoch returns the ledger's epoch, or 0 if it is not asked for.
+func (r *run) epoch(ctx context.Context) (uint64, error) {
+	if r.Epoch == nil {
+		return 0, nil
+	}
+	return r.Epoch(ctx)
 }
 
 // connectAll makes n clients with a connection each, spread over the targets in turn.

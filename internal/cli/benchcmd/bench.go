@@ -25,6 +25,7 @@ import (
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
+	"github.com/cocoframework/coco/internal/sandbox/genesis"
 )
 
 // Command returns `coco bench`.
@@ -59,6 +60,7 @@ type benchFlags struct {
 	dir   string
 	plain bool
 	ws    bool
+	set   []string
 }
 
 func (a *app) benchWorkCommand(work, short string) *cobra.Command {
@@ -68,11 +70,14 @@ func (a *app) benchWorkCommand(work, short string) *cobra.Command {
 		Short: short,
 		Long: short + `, over mutual TLS to the nodes, and shows a live line with
 the rate. In the end the network must hold exactly what it acknowledged: exit code 3 if not.`,
-		Example: fmt.Sprintf("  coco bench %[1]s\n  coco bench %[1]s --nodes 1 --clients 1 --duration 5s\n  coco bench %[1]s --dir coco-sandbox --plain -o json", work),
+		Example: fmt.Sprintf("  coco bench %[1]s\n  coco bench %[1]s --nodes 1 --clients 1 --duration 5s\n  coco bench %[1]s --set epochs.transactions=20000\n  coco bench %[1]s --dir coco-sandbox --plain -o json", work),
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.dir != "" && cmd.Flags().Changed("nodes") {
 				return fmt.Errorf("%w: --nodes is for a temporary network; the one in %s has the nodes that it has", coco.ErrInvalid, f.dir)
+			}
+			if f.dir != "" && len(f.set) > 0 {
+				return fmt.Errorf("%w: --set is for a temporary network; members change the one in %s by votes: coco gov propose set", coco.ErrInvalid, f.dir)
 			}
 			if err := f.validate(); err != nil {
 				return err
@@ -86,6 +91,7 @@ the rate. In the end the network must hold exactly what it acknowledged: exit co
 	fl.IntVar(&f.Batch, "batch", 1, "`transactions` in a request")
 	fl.DurationVar(&f.Duration, "duration", 10*time.Second, "measured `time`")
 	fl.StringVar(&f.dir, "dir", "", "`folder` of a running network (default: a temporary network)")
+	fl.StringArrayVar(&f.set, "set", nil, "`KEY=VALUE`, a setting of the temporary network, such as epochs.transactions=20000; may be repeated")
 	fl.BoolVar(&f.plain, "plain", false, "go through the loopback proxies instead of mutual TLS")
 	if work != bench.KV {
 		fl.BoolVar(&f.ws, "ws", false, "send over WebSocket instead of HTTP requests")
@@ -116,11 +122,18 @@ func checkNodes(n int) error {
 }
 
 func (a *app) bench(ctx context.Context, f benchFlags) error {
-	info, stop, err := sandboxcmd.Network(ctx, a.App, f.dir, f.Nodes, nil)
+	info, stop, err := sandboxcmd.Network(ctx, a.App, f.dir, f.Nodes, func(o *sandbox.Options) {
+		if len(f.set) > 0 {
+			o.Constitution = func(c *constitution.Constitution) error { return genesis.Set(c, f.set) }
+		}
+	})
 	if err != nil {
 		return err
 	}
 	opts := f.Options
+	if opts.Epoch, err = epochOf(info); err != nil {
+		return errors.Join(err, stop())
+	}
 	opts.Processes = map[string]int{"supervisor": info.Pid}
 	for _, n := range info.Nodes {
 		opts.Processes[n.Name] = n.Pid
@@ -200,6 +213,9 @@ func (a *app) showReport(r bench.Report) {
 	p.Printf("  %s in %.1f s, %s\n", cli.Plural(r.Committed, "transaction"), r.Window.Seconds(), cli.Plural(r.Errors, "error"))
 	for _, kind := range slices.Sorted(maps.Keys(r.Kinds)) {
 		p.Printf("    %d × %s\n", r.Kinds[kind], kind)
+	}
+	if r.Epochs > 0 {
+		p.Printf("  %s of the ledger began meanwhile\n", cli.Plural(r.Epochs, "epoch"))
 	}
 	p.Printf("  latency from submit to committed: p50 %.1f ms, p90 %.1f, p99 %.1f, max %.1f\n", r.Latency.P50, r.Latency.P90, r.Latency.P99, r.Latency.Max)
 	var cpu []string
