@@ -655,6 +655,11 @@ var composition = []rule{
 		why: "what is compared are answers and events, whoever has brought them: neither nodes nor hosts nor the faults of a run",
 	},
 	{
+		name: "custody reads ledgers and keys, and asks no node",
+		in:   []string{"internal/sim/custody"}, none: []string{"node", "host/sim", "internal/nettest", "internal/sim", "gateway", "client"}, std: []string{"net", "net/http", "os"},
+		why: "who can open a ledger is judged by what is on disks and in members' hands, as an attacker or a court would, whatever the nodes say",
+	},
+	{
 		name:   "node is composed by the command line and the simulation only",
 		in:     []string{"..."},
 		except: []string{"cmd/...", "internal/cli/nodecmd", "internal/cli/recoverycmd", "internal/nettest", "internal/sim"},

@@ -15,6 +15,7 @@
 //	          (register.go)  kv keys that all clients write, and read linearizably
 //	wallet    (token.go)     ERC-20 transfers
 //	verify    (verify.go)    what is left after the last round, on every node and every disk
+//	keys      (keys.go)      who can open the ledger: its committees, members' keys and what nodes keep (package custody)
 //	past      (past.go)      what nodes say of the past, from their ledgers
 //	replace   (replace.go)   an empty machine in the place of one, at the end
 //	witness   (witness)      what clients and nodes have said, checked against what they said before
@@ -47,6 +48,12 @@
 //     clock said, and however long all were off or asleep. It is at most what all clocks had reached, if they were ahead together.
 //   - ledger: every ledger passes the audit, and all hold the same entries.
 //   - receipt: the receipt of an acknowledged write verifies offline, for what was written.
+//   - committee: a committee has one number, and is the same on all nodes. A network at rest comes to have one whose seats are held by all members that run a node: no
+//     ceremony hangs.
+//   - opened: any threshold of members opens, with their keys and a ledger, all epochs and every batch, and one member fewer opens nothing. A member that lost its seat has a share
+//     of another key, and shares from before a refresh do not combine with those from after it.
+//   - kept: what nodes keep sealed is of this network, and the packages of enough of them open the archive; where the constitution forbids it, they keep nothing.
+//   - nonce: no two batches that were ever on a disk, committed or not, are sealed with one key and nonce.
 //   - secret: values and keys of private tables are on no disk and on no wire in the clear.
 //   - told: a node that stops says why, and one that was lied to about its ledger, or on the wire, says so and
 //     names the entry, though nobody asks for it.

@@ -44,7 +44,7 @@ func (r *run) policies(f fault) {
 			r.witness.Fail("governed", "%s is %s by %d of %d members, expected %d to decide: %s", what, out.State, yes, members, step.needs, out.Reason)
 			return
 		}
-		r.decided = append(r.decided, decision{what, out})
+		r.keys.decided = append(r.keys.decided, decision{what, out})
 		time.Sleep(f.lasts / 5)
 	}
 }
@@ -64,7 +64,7 @@ func (r *run) epochs(f fault) {
 			r.witness.Fail("governed", "change %d of the threshold: %s, %s, %v", k+1, out.State, out.Reason, err)
 			return
 		}
-		r.decided = append(r.decided[:0], decision{"the last threshold", out})
+		r.keys.decided = append(r.keys.decided[:0], decision{"the last threshold", out})
 	}
 }
 
@@ -132,7 +132,7 @@ func (r *run) submit(o *nettest.Officer, at int, id coco.Digest, raw []byte, vot
 
 // governed looks whether every node holds what members were told.
 func (r *run) governed() {
-	if len(r.decided) == 0 {
+	if len(r.keys.decided) == 0 {
 		return
 	}
 	o, err := r.network.NewOfficer(r.network.Members[0], "officer", r.network.service, longWait)
@@ -141,7 +141,7 @@ func (r *run) governed() {
 	}
 	defer o.Close()
 	for i := range r.plan.members {
-		for _, d := range r.decided {
+		for _, d := range r.keys.decided {
 			p, err := o.Proposal(hostName(i), d.out.ID)
 			if err != nil || p.State != d.out.State {
 				r.witness.Fail("governed", "%s was %s, on %s it is %s (%v)", d.what, d.out.State, hostName(i), p.State, err)

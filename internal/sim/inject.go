@@ -141,6 +141,7 @@ func (r *run) crash(f fault) {
 	r.mayStop(f.host, "")
 	r.network.crash(f.host, f.torn)
 	r.secretOnDisk(f.host)
+	r.seals(name)
 	time.Sleep(f.lasts)
 	r.lie(f)
 	w.Restart(name)
@@ -188,6 +189,7 @@ func (r *run) clone(f fault) {
 	for file, content := range w.Files(second, "") {
 		r.secretIn(second, file, content)
 	}
+	r.seals(second)
 	if f.redirect {
 		w.Redirect(name, "")
 	}
@@ -200,6 +202,7 @@ func (r *run) blackout(f fault) {
 		r.mayStop(i, "")
 		n.crash(i, f.torn)
 		r.secretOnDisk(i)
+		r.seals(hostName(i))
 	}
 	time.Sleep(f.lasts)
 	r.pass(f.by)
@@ -273,6 +276,7 @@ func (r *run) backup() {
 	defer r.mu.Unlock()
 	for i := range r.plan.members {
 		r.backups[i] = r.network.World.Files(hostName(i), "")
+		r.seals(hostName(i))
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 
 	"github.com/cocoframework/coco/internal/sim/trace"
 	"github.com/cocoframework/coco/internal/sim/witness"
-	"github.com/cocoframework/coco/wire"
 )
 
 const (
@@ -41,15 +40,12 @@ type Config struct {
 
 // run is one simulation.
 type run struct {
-	seed     uint64
-	plan     plan
-	network  network
-	witness  *witness.Witness
-	sessions []*session
-	stop     chan struct{} // closed when clients are to end
-	clients  sync.WaitGroup
-	wallet   *wallet
-	decided  []decision // by members, as they were told; of the one fault that has them decide
+	seed    uint64
+	plan    plan
+	network network
+	witness *witness.Witness
+	users   users
+	keys    custodian
 
 	mu      sync.Mutex
 	backups map[int]map[string][]byte // old disks, by host; under mu
@@ -57,6 +53,14 @@ type run struct {
 	lies    map[int]*told             // not found out yet; under mu
 	clones  int                       // machines that were given a node's disk so far: each has a name of its own; under mu
 	over    bool                      // nothing more can be learned; under mu
+}
+
+// users are the clients of a run.
+type users struct {
+	sessions []*session
+	wallet   *wallet
+	stop     chan struct{} // closed when they are to end
+	wait     sync.WaitGroup
 }
 
 // Run plays a seed, reports each invariant that does not hold as an error of the test, and returns the digest of all
@@ -86,7 +90,7 @@ func play(t *testing.T, c Config) string {
 		defer close(over)
 		defer trace.CollectAtRest(over)()
 		r := &run{
-			seed: c.Seed, plan: draw(c.Seed), witness: w, stop: make(chan struct{}),
+			seed: c.Seed, plan: draw(c.Seed), witness: w, users: users{stop: make(chan struct{})},
 			backups: map[int]map[string][]byte{}, excused: map[int]*excuse{}, lies: map[int]*told{},
 		}
 		if c.plan != nil {
@@ -115,12 +119,15 @@ func (r *run) play() {
 			}
 		}
 	}
-	close(r.stop)
-	r.clients.Wait()
+	close(r.users.stop)
+	r.users.wait.Wait()
 	if !r.aborted() {
 		time.Sleep(quiet)
 		r.verify()
 		r.replace()
+	}
+	if !r.aborted() {
+		r.committees()
 	}
 	if !r.aborted() {
 		r.past()
@@ -163,11 +170,11 @@ func (r *run) open() {
 func (r *run) load() {
 	for i := range clients {
 		s := r.newSession(fmt.Sprintf("c%d", i+1), i%r.plan.members)
-		r.sessions = append(r.sessions, s)
-		r.clients.Go(func() { r.client(s) })
+		r.users.sessions = append(r.users.sessions, s)
+		r.users.wait.Go(func() { r.client(s) })
 	}
-	r.wallet = r.newWallet()
-	r.clients.Go(func() { r.wallet.play(r.stop) })
+	r.users.wallet = r.newWallet()
+	r.users.wait.Go(func() { r.users.wallet.play(r.users.stop) })
 }
 
 // round plays a round's faults, heals, and sees whether the network is well.
@@ -259,15 +266,11 @@ const timeTolerance = 15 * time.Second
 // times compares the ledger's time, as every node tells it, with the true one, and with what all clocks had reached.
 func (r *run) times(s *session) {
 	for i := range r.plan.members {
-		a := s.askAt(i, http.MethodGet, "/node/status", nil)
-		if a.outcome != done {
+		st, ok := s.status(i)
+		if !ok {
 			continue
 		}
-		var st wire.Status
-		if err := json.Unmarshal(a.body, &st); err != nil {
-			r.witness.Fail("time", "%s answers %s", hostName(i), a.what)
-			continue
-		}
+		r.committee(i, st.Keys)
 		if d := st.LedgerTime.Sub(r.network.Now()); d < -timeTolerance || d > timeTolerance && st.LedgerTime.Sub(r.network.Reached()) > timeTolerance {
 			r.witness.Fail("time", "on %s the ledger's time is %v off", hostName(i), d)
 		}
@@ -296,7 +299,7 @@ func (r *run) aborted() bool {
 
 // shutdown stops every node.
 func (r *run) shutdown() {
-	for _, s := range append(r.sessions, r.wallet.session()) {
+	for _, s := range append(r.users.sessions, r.users.wallet.session()) {
 		if s != nil {
 			s.http.CloseIdleConnections()
 		}

@@ -44,12 +44,12 @@ type session struct {
 
 func (r *run) newSession(name string, member int) *session {
 	wait := shortWait
-	if len(r.sessions)%2 == 1 {
+	if len(r.users.sessions)%2 == 1 {
 		wait = longWait
 	}
 	return &session{
-		name: name, number: len(r.sessions), tags: map[string]uint64{}, witness: r.witness, http: r.network.client(name, member, wait), members: r.plan.members, at: member,
-		rand: rand.New(rand.NewPCG(r.seed, uint64(len(r.sessions)))),
+		name: name, number: len(r.users.sessions), tags: map[string]uint64{}, witness: r.witness, http: r.network.client(name, member, wait), members: r.plan.members, at: member,
+		rand: rand.New(rand.NewPCG(r.seed, uint64(len(r.users.sessions)))),
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gov/audit"
 	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/internal/sim/custody"
 	"github.com/cocoframework/coco/internal/sim/witness"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
@@ -68,13 +69,13 @@ func (r *run) verify() {
 				r.witness.Fail("once", "counter %s on %s: %d increments were acknowledged, %d are unknown, it is %d (%v)", key, name, len(c.By), c.Unknown, n, err)
 			}
 		}
-		r.wallet.verify(i)
+		r.users.wallet.verify(i)
 		for range min(samples, len(seqnos)) {
 			r.sample(s, i, writes[seqnos[pick.IntN(len(seqnos))]], service)
 		}
 	}
 	for n, seqno := range seqnos {
-		if w := writes[seqno]; w.By == r.sessions[0].number { // every write of one client, each from one node
+		if w := writes[seqno]; w.By == r.users.sessions[0].number { // every write of one client, each from one node
 			r.sample(s, n%r.plan.members, w, service)
 		}
 	}
@@ -151,11 +152,12 @@ func (r *run) verifyLedgers() {
 	for i := range r.plan.members {
 		name := hostName(i)
 		r.secretOnDisk(i)
+		r.seals(name)
 		disk := r.network.World.Host(name).Disk
-		auditor := audit.New(audit.Config{
+		follower := custody.Follow(audit.New(audit.Config{
 			Service: r.network.service, Constitution: r.network.Constitution.Digest(), Verifiers: attest.Verifiers{virtual.Verifier{}},
-		})
-		report, err := ledger.Audit(context.Background(), disk, node.Dir, auditor, nil)
+		}))
+		report, err := ledger.Audit(context.Background(), disk, node.Dir, follower, nil)
 		if err != nil {
 			r.witness.Fail("ledger", "audit of %s: %v", name, err)
 			continue
@@ -170,6 +172,7 @@ func (r *run) verifyLedgers() {
 		}
 		if first == nil {
 			first = entries
+			r.custody(follower, name)
 			continue
 		}
 		for index, e := range entries {

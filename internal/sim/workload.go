@@ -44,7 +44,7 @@ func (r *run) client(s *session) {
 			s.elsewhere()
 		}
 		select {
-		case <-r.stop:
+		case <-r.users.stop:
 			return
 		case <-time.After(time.Duration(pause) * time.Millisecond):
 		}

@@ -35,12 +35,11 @@ type Witness struct {
 	writes   map[uint64]Write  // acknowledged, by seqno
 	nowhere  map[string]string // keys whose write was refused, with the answer
 	counters map[string]*Counter
-	digests  map[uint64]string // of the state, by seqno
+	agreed   agreed
 	history  []linear.Operation
 	learned  learned
 	shown    map[string]uint64   // the newest state that a machine has shown, by machine
 	logs     map[string][]record // of the nodes, by host
-	compared int                 // digests that met one of another node
 	fresh    fresh
 }
 
@@ -64,11 +63,21 @@ type Counter struct {
 	Unknown int            // increments that may have happened
 }
 
+// agreed is what all nodes must say alike.
+type agreed struct {
+	digests    map[uint64]string // of the state, by seqno
+	compared   int               // those that met one of another node
+	committees map[uint64]made   // by their numbers
+}
+
+// made is how a committee came into force, and the version of its key.
+type made struct{ seqno, key uint64 }
+
 // New returns a witness that has heard nothing. It reports to the test.
 func New(t *testing.T, recorder *trace.Recorder) *Witness {
 	return &Witness{
 		t: t, Recorder: recorder, failed: map[string]int{}, views: map[uint64]uint64{}, writes: map[uint64]Write{},
-		nowhere: map[string]string{}, counters: map[string]*Counter{}, digests: map[uint64]string{},
+		nowhere: map[string]string{}, counters: map[string]*Counter{}, agreed: agreed{digests: map[uint64]string{}, committees: map[uint64]made{}},
 		learned: learned{seen: map[linear.Version]string{}, deleted: map[string]bool{}}, shown: map[string]uint64{}, logs: map[string][]record{}, fresh: fresh{slow: map[string]bool{}},
 	}
 }
@@ -175,13 +184,24 @@ func (w *Witness) Counted(key string, n int, who string, o linear.Outcome) {
 func (w *Witness) Digest(seqno uint64, digest, who string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if before, ok := w.digests[seqno]; ok {
-		w.compared++
+	if before, ok := w.agreed.digests[seqno]; ok {
+		w.agreed.compared++
 		if before != digest {
 			w.failLocked("digest", "at seqno %d %s has state %s, another node, or it before, had %s", seqno, who, digest, before)
 		}
 	}
-	w.digests[seqno] = digest
+	w.agreed.digests[seqno] = digest
+}
+
+// Committee takes note of a committee that a node says to be in force since a transaction.
+func (w *Witness) Committee(number, seqno, key uint64, who string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := made{seqno, key}
+	if before, ok := w.agreed.committees[number]; ok && before != now {
+		w.failLocked("committee", "committee %d of %s is in force since transaction %d with key %d, another node, or it before, had one since %d with key %d", number, who, seqno, key, before.seqno, before.key)
+	}
+	w.agreed.committees[number] = now
 }
 
 // Written returns copies of the acknowledged writes by seqno, of the keys whose write was refused with the answers, and of the counters.
@@ -195,7 +215,7 @@ func (w *Witness) Written() (writes map[uint64]Write, nowhere map[string]string,
 func (w *Witness) Sum() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.sayLocked("%d writes acknowledged, %d digests and %d ages compared", len(w.writes), w.compared, w.fresh.compared)
+	w.sayLocked("%d writes acknowledged, %d digests and %d ages compared", len(w.writes), w.agreed.compared, w.fresh.compared)
 }
 
 // Acknowledged returns how many writes were.
