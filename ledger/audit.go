@@ -71,11 +71,16 @@ func (f *Fault) Unwrap() error { return coco.ErrVerify }
 // nodes' or with a receipt. The checker's errors become the Reason of a Fault, unless the context has
 // ended. progress, if not nil, is told how many bytes of how many are done.
 func Audit(ctx context.Context, disk host.Disk, dir string, checker Checker, progress func(done, total int64), extra ...host.Disk) (Report, error) {
+	return AuditAs(ctx, disk, dir, check.NewSequence(checker), progress, extra...)
+}
+
+// AuditAs is Audit by a sequence that is given, as one that takes what a snapshot covers as one piece.
+func AuditAs(ctx context.Context, disk host.Disk, dir string, order *check.Sequence, progress func(done, total int64), extra ...host.Disk) (Report, error) {
 	workers := runtime.GOMAXPROCS(0)
 	if workers == 1 {
 		workers = 0
 	}
-	a := audit{folders: foldersOf(disk, dir, extra), order: check.NewSequence(checker), progress: progress}
+	a := audit{folders: foldersOf(disk, dir, extra), order: order, progress: progress}
 	return a.run(ctx, workers, aheadEntries)
 }
 

@@ -9,6 +9,14 @@
 // before, and the Sequence, which knows the key that must have signed, does the work again where that is another one. So what a
 // Sequence returns does not depend on the Ahead, or on whether there is one.
 //
+// # From a snapshot on
+//
+// A Sequence that begins after a Basis takes what is up to it as one piece: it reads every entry, computes the chain digest over all of them and follows their
+// public records, and verifies neither their signatures nor the Merkle roots. That chain digest must be the one that the Basis names, and the batches after it are
+// verified as ever; each of them is signed over the chain. So the first of their signatures vouches for every byte before it. What is given up is that each batch before the
+// Basis was signed by a node that was trusted at its time: the node that signed the first batch behind it, if its enclave was broken, could have written another past than
+// there was, from before it was admitted.
+//
 // Trust: enclave
 package check
 
@@ -61,6 +69,17 @@ type Sequence struct {
 	view    uint64
 	tree    merkle.Frontier
 	pending []lastTx // batches not yet proven committed, in order
+
+	basis   *Basis // nil: everything is verified, from the first entry on
+	next    uint64 // the seqno that follows, up to basis
+	refused error  // why the basis is none of this ledger
+}
+
+// Basis is a batch up to which a ledger may be taken as one piece.
+type Basis struct {
+	Index, View, Seqno uint64          // of the batch, and of its last transaction
+	Chain              coco.Digest     // over all entries up to the batch
+	Tree               merkle.Frontier // over all transactions up to it
 }
 
 // lastTx is the last transaction of the batch at an index.
@@ -76,6 +95,40 @@ const maxPending = 1 << 16
 // NewSequence returns an empty ledger.
 func NewSequence(checker Checker) *Sequence {
 	return &Sequence{checker: checker, counts: Counts{Signed: make(map[coco.NodeID]uint64)}}
+}
+
+// NewSequenceAfter returns an empty ledger whose entries up to a basis are taken as one piece. The caller MUST compare the basis with what the ledger records, and MUST NOT believe
+// anything of a ledger that ends before it: see Reached.
+func NewSequenceAfter(checker Checker, b Basis) *Sequence {
+	s := NewSequence(checker)
+	s.basis, s.next = &b, 1
+	return s
+}
+
+// Reached reports whether the ledger has the basis, and at least one signed batch behind it. If not, the error says why, unless the ledger was found wrong before.
+func (s *Sequence) Reached() error {
+	switch b := s.basis; {
+	case s.refused != nil:
+		return s.refused
+	case b != nil && (s.counts.Entries <= b.Index || s.counts.Last.Seqno <= b.Seqno):
+		return fmt.Errorf("%w: it is of entry %d, transaction %d.%d, and the ledger ends with entry %d, transaction %s", coco.ErrVerify, b.Index, b.View, b.Seqno, s.counts.Entries, s.counts.Last)
+	}
+	return nil
+}
+
+// behind reports whether an entry is behind the basis, or there is none.
+func (s *Sequence) behind(index uint64) bool { return s.basis == nil || index > s.basis.Index }
+
+// arrive compares the basis with the entry that it names, which was followed.
+func (s *Sequence) arrive() error {
+	b := s.basis
+	if s.next != b.Seqno+1 || s.view != b.View || s.chain != b.Chain || s.tree.Size() != 0 || b.Tree.Size() != b.Seqno {
+		s.refused = fmt.Errorf("%w: it is of another history: the ledger has transaction %d.%d at entry %d, with chain digest %s, and it names %d.%d and %s",
+			coco.ErrVerify, s.view, s.next-1, b.Index, s.chain.Short(), b.View, b.Seqno, b.Chain.Short())
+		return s.refused
+	}
+	s.tree = b.Tree.Clone()
+	return nil
 }
 
 // Counts returns what was checked so far. The map is the sequence's own.
@@ -99,6 +152,9 @@ func (s *Sequence) Check(p *Prepared) error {
 	}
 	s.chain, s.view = e.ChainOver(p.data, s.chain), e.View
 	s.counts.Entries++
+	if s.basis != nil && e.Index == s.basis.Index {
+		return s.arrive()
+	}
 	return nil
 }
 
@@ -110,9 +166,14 @@ func (s *Sequence) batch(p *Prepared) error {
 	if err := b.VerifyPlace(p.entry, s.chain); err != nil {
 		return err
 	}
-	if err := b.VerifyRoot(&s.tree); err != nil {
-		return err
+	if s.behind(p.entry.Index) {
+		if err := b.VerifyRoot(&s.tree); err != nil {
+			return err
+		}
+	} else if b.Header.First != s.next {
+		return fmt.Errorf("batch %s: its first seqno must be %d", b, s.next)
 	}
+	s.next = b.Header.Last() + 1
 	public, err := b.PublicRecords()
 	if err != nil {
 		return err
@@ -120,12 +181,14 @@ func (s *Sequence) batch(p *Prepared) error {
 	if err := s.checker.Apply(b, public); err != nil {
 		return err
 	}
-	signer, err := s.checker.Signer(b.Header)
-	if err != nil {
-		return err
-	}
-	if err := p.verifySignature(signer); err != nil {
-		return err
+	if s.behind(p.entry.Index) {
+		signer, err := s.checker.Signer(b.Header)
+		if err != nil {
+			return err
+		}
+		if err := p.verifySignature(signer); err != nil {
+			return err
+		}
 	}
 	s.count(&b.Header)
 	return nil
