@@ -304,7 +304,7 @@ var layers = []rule{
 	},
 	{
 		name:   "trusted code reaches the outside only through host",
-		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "ledger/check", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs", "ceremonies", "recoverer", "reopen"},
+		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "ledger/check", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs", "ceremonies", "recoverer", "reopen", "basis"},
 		except: []string{"gov/govtest"},
 		std:    outside,
 		calls:  append(slices.Clone(dials), clocks...),
@@ -389,6 +389,12 @@ var layers = []rule{
 		in:   []string{"gov/locks"},
 		only: []string{"", "attest", "batch", "canon", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/...", "merkle", "store", "succession"},
 		why:  "members and the recovering node must name the same lock, from copies of their own",
+	},
+	{
+		name: "an audit from a snapshot on needs no node",
+		in:   []string{"basis"},
+		none: []string{"node", "gateway", "peer", "replica", "join", "catchup", "history", "snapshotter", "keys/recovery", "consensus", "consensus/..."},
+		why:  "a recovery and a resumption begin with it, before there is a key or a peer",
 	},
 	{
 		name: "opening a ledger needs no node",

@@ -44,6 +44,7 @@ const (
 	SnapshotLoaded  Code = "snapshot_loaded"  // the node's state begins with it
 	SnapshotMissing Code = "snapshot_missing" // no node has it
 	SnapshotDamaged Code = "snapshot_damaged" // the file is not what the ledger records; it is removed
+	SnapshotRefused Code = "snapshot_refused" // a recovery or a resumption begins without it: it is damaged, or not one of the ledger
 	// WholeLedgerExecuted: there is no snapshot to begin with, which takes long. It has no attributes.
 	WholeLedgerExecuted Code = "whole_ledger_executed"
 )
