@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/basis"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov/audit"
 	"github.com/cocoframework/coco/gov/ceremony"
@@ -33,7 +34,7 @@ import (
 func (s *start) recover(ctx context.Context) error {
 	log := s.local.Ledger
 	locked := reopen.Ledger{
-		Log: s.log, Clock: s.cfg.Host.Clock, Disk: s.cfg.Host.Disk, Dir: Dir, Extra: s.cfg.LedgerFolders, Entries: log, Keys: s.keys, How: s.cfg.Recover,
+		Log: s.log, Clock: s.cfg.Host.Clock, Disk: s.cfg.Host.Disk, Dir: Dir, Extra: s.cfg.LedgerFolders, Snapshots: SnapshotDir, Entries: log, Keys: s.keys, How: s.cfg.Recover,
 		Audit: audit.Config{Service: s.cfg.Service, Constitution: s.cfg.Approve, Verifiers: s.cfg.Verifiers},
 	}
 	open, err := locked.Open(ctx)
@@ -55,6 +56,7 @@ func (s *start) recover(ctx context.Context) error {
 	view, _ := log.ViewOf(last)
 	s.machine.Voters = []consensus.ID{consensus.IDOf(self)}
 	s.machine.Members.Voters = []consensus.ID{consensus.IDOf(open.Origin)}
+	s.beginAt(open.Basis)
 	s.machine.Last, s.machine.Commit, s.machine.Fixed = last, last, last
 	s.machine.View = view + 1 + uint64(binary.BigEndian.Uint16(join.NewNonce()))
 	s.begin = func(ctx context.Context, n *node) error { return n.leadAlone(ctx, last, open) }
@@ -71,7 +73,11 @@ func (s *start) time() uint64 {
 
 // leadAlone leads, as the only voter, once the ledger is replayed.
 func (n *node) leadAlone(ctx context.Context, last uint64, open *reopen.Opened) error {
-	for n.replica.Applied() < last {
+	told := basis.Told(n.log, n.cfg.Host.Clock, "replaying the ledger")
+	for at := n.replica.Applied(); at < last; at = n.replica.Applied() {
+		if told(int64(at), int64(last)); n.cfg.Recover.Replayed != nil {
+			n.cfg.Recover.Replayed(int64(at), int64(last))
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -2,7 +2,9 @@ package node_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
@@ -165,4 +168,63 @@ func TestRecoveryByMembersWhoCameLater(t *testing.T) {
 		n.waitReady(r)
 		n.check(acked, 0)
 	})
+}
+
+// A node that recovers begins with its newest snapshot that the ledger proves, and replays the rest; without one it replays everything. Either way the same is there.
+func TestARecoveryBeginsWithASnapshotThatTheLedgerProves(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*node.Recover)
+		damage bool
+		loads  bool
+	}{
+		"the newest":  {loads: true},
+		"all damaged": {damage: true},
+		"not wanted":  {change: func(r *node.Recover) { r.Whole = true }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, 3, func(t *testing.T, n *network) {
+				n.frequent()
+				n.open()
+				acked := n.busy(5 * time.Second)
+				files := 0
+				for i := range 3 {
+					n.Crash(i)
+					n.World.Restart(hostName(i))
+				}
+				order, err := n.Ledgers()
+				if err != nil {
+					t.Fatal(err)
+				}
+				first := order[0]
+				for file := range n.World.Files(hostName(first), node.SnapshotDir) {
+					files++
+					if c.damage {
+						all := n.World.Files(hostName(first), "")
+						all[file][len(all[file])/2] ^= 1
+						n.World.SetFiles(hostName(first), all)
+					}
+				}
+				if files == 0 {
+					t.Fatal("no snapshot was written")
+				}
+				log, refused := n.listen(first), 0
+				n.waitReady(n.Start(first, func(cfg *node.Config) {
+					n.Recover(cfg)
+					cfg.Recover.Refused = func(string, error) { refused++ }
+					if c.change != nil {
+						c.change(cfg.Recover)
+					}
+				}))
+				if loaded := strings.Contains(log.String(), string(logevent.SnapshotLoaded)); loaded != c.loads || c.damage && refused != files {
+					t.Errorf("loaded a snapshot: %v; refused %d of %d:\n%s", loaded, refused, files, log)
+				}
+				n.check(acked, first)
+				other := (first + 1) % 3
+				n.waitReady(n.Start(other, n.Join(first)))
+				maps.Copy(acked, n.busyAt(first, 2*time.Second))
+				n.check(acked, first, other)
+				n.sameState(first, other)
+			})
+		})
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/basis"
 	"github.com/cocoframework/coco/catchup"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
@@ -60,6 +61,18 @@ func (s *start) beginAfter(b *catchup.Basis) {
 	cfg.Members = consensus.Membership{
 		Voters: asConsensus(b.Header.Voters), Learners: asConsensus(b.Header.Learners), Outgoing: asConsensus(b.Header.Outgoing),
 	}
+}
+
+// beginAt has the node begin with a snapshot that its own ledger proves; nil for none.
+func (s *start) beginAt(own *basis.Snapshot) {
+	if own == nil {
+		return
+	}
+	rec := own.Record
+	s.basis = &catchup.Basis{
+		Record: catchup.Record{Index: rec.Index, View: rec.View, Seqno: rec.Seqno, Digest: rec.Digest, Bytes: rec.Bytes}, Header: own.Header, Path: own.Path, Tree: own.Tree,
+	}
+	s.beginAfter(s.basis)
 }
 
 // asConsensus converts members' names of a snapshot's header.

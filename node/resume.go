@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/x509"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/channel"
@@ -51,12 +52,15 @@ func (n *node) keepResumed(s *start) {
 }
 
 // admitted has the network admit this node. If the node has kept what it needs to resume, it looks for the others of the network that have as well, and
-// returns nil once it has begun to go on with them.
+// returns nil once it has begun to go on with them. Where its ledger is long, it asks the network first.
 func (s *start) admitted(ctx context.Context, j *join.Joiner) (a *join.Admission, err error) {
 	r := &s.resumed
 	if err = s.ledger.Damaged; err == nil {
+		if a = s.asked(ctx, j); a != nil {
+			return a, nil
+		}
 		r.node, err = resume.Machine{
-			Log: s.log, Host: s.cfg.Host, Verifiers: s.cfg.Verifiers, Vault: s.cfg.vault(), Files: s.ledger.Files, Dir: Dir, Extra: s.cfg.LedgerFolders,
+			Log: s.log, Host: s.cfg.Host, Verifiers: s.cfg.Verifiers, Vault: s.cfg.vault(), Files: s.ledger.Files, Dir: Dir, Extra: s.cfg.LedgerFolders, Snapshots: SnapshotDir,
 			Service: s.cfg.service(), Attestor: s.self,
 		}.Open(ctx)
 	}
@@ -78,6 +82,23 @@ func (s *start) admitted(ctx context.Context, j *join.Joiner) (a *join.Admission
 	return a, err
 }
 
+// From how many bytes of ledger on a node asks whether the network lives before it audits the ledger, and for how long: an audit of less takes no longer than asking.
+const (
+	longLedger  = 16 << 20
+	askPatience = 5 * time.Second
+)
+
+// asked has the network admit a node that has kept what it needs to resume, before it audits a long ledger for that; nil if no network answers. It promises nothing meanwhile.
+func (s *start) asked(ctx context.Context, j *join.Joiner) *join.Admission {
+	if s.ledger.Files.Bytes() < longLedger || !s.cfg.vault().Holds() {
+		return nil
+	}
+	ctx, end := context.WithTimeout(ctx, askPatience)
+	defer end()
+	a, _ := j.Join(ctx)
+	return a
+}
+
 // expected reports whether an operator must hear why this node does not resume. Where its ledger is damaged, it must only if the node has kept a state.
 func (s *start) expected(ctx context.Context) bool {
 	if s.ledger.Damaged == nil {
@@ -93,6 +114,7 @@ func (s *start) resume() error {
 	s.self, s.log = r.node.Attestor, s.cfg.Log.With("id", r.node.Attestor.Identity.ID().Short())
 	r.shown = s.self.Identity.Certificate().Leaf
 	s.network, s.machine = r.node.Begin(r.begun, s.keys)
+	s.beginAt(r.node.Basis())
 	s.begin = func(context.Context, *node) error { return nil }
 	return s.ledger.Files.SetChunkBytes(s.network.Constitution.Ledger.ChunkBytes)
 }

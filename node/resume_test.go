@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/resume"
@@ -98,6 +99,59 @@ func TestNodesGoOnTogetherAfterAllHaveStopped(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 				n.sameState(0, members-1)
+			})
+		})
+	}
+}
+
+// Nodes that go on together begin with their own snapshots, and have what was committed before and after these.
+func TestNodesThatGoOnBeginWithTheirOwnSnapshots(t *testing.T) {
+	simulateUnattended(t, 3, func(t *testing.T, n *network) {
+		n.frequent()
+		n.open()
+		acked := n.busy(5 * time.Second)
+		var logs []*said
+		for i := range 3 {
+			logs = append(logs, n.listen(i))
+		}
+		n.blackout(0, 1, 2)
+		n.goesOn(acked, 0, 1, 2)
+		for i, log := range logs {
+			if !strings.Contains(log.String(), string(logevent.SnapshotLoaded)) {
+				t.Errorf("node %d replayed its whole ledger:\n%s", i, log)
+			}
+		}
+	})
+}
+
+// An audit of a long ledger takes longer than asking: where the network lives, the node reads nothing of what it had kept.
+func TestANodeWithALongLedgerAsksFirstWhetherTheNetworkLives(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	for _, values := range []int{1, 24} {
+		t.Run(fmt.Sprint(values), func(t *testing.T) {
+			simulateUnattended(t, 3, func(t *testing.T, n *network) {
+				n.open()
+				time.Sleep(2 * time.Second)
+				c, value := n.client(0, 1), strings.Repeat("v", 900<<10)
+				for i := range values {
+					if _, err := put(c, fmt.Sprint("large", i), value); err != nil {
+						t.Fatal(err)
+					}
+				}
+				n.Crash(2)
+				files := n.World.Files(hostName(2), "")
+				files[resume.File] = []byte("something else")
+				n.World.SetFiles(hostName(2), files)
+				time.Sleep(5 * time.Second)
+				n.World.Restart(hostName(2))
+				read := false
+				n.Alter = func(c *node.Config) { c.NotKept = func(error) { read = true } }
+				n.waitReady(n.Start(2, n.Join(0, 1)))
+				if long := values > 1; read == long {
+					t.Errorf("it read what it had kept: %v", read)
+				}
 			})
 		})
 	}

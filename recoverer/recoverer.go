@@ -87,12 +87,12 @@ func (r *Recoverer) Verified(done, total int64) {
 	r.state.Verified, r.state.Bytes = done, total
 }
 
-// Ends tells where the ledger ends, and under which constitution.
-func (r *Recoverer) Ends(p recovery.Point, c *constitution.Constitution) {
+// Ends tells where the ledger ends, under which constitution, and up to which transaction a snapshot stood for the audit of each entry; zero for none.
+func (r *Recoverer) Ends(p recovery.Point, c *constitution.Constitution, snapshot coco.TxID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := &r.state
-	s.Last, s.Time, s.Root, s.Point, s.Network = p.Last(), p.Time, p.Root, p.Digest(), c.Network.Name
+	s.Last, s.Snapshot, s.Time, s.Root, s.Point, s.Network = p.Last(), snapshot, p.Time, p.Root, p.Digest(), c.Network.Name
 	s.Constitution, s.Rules, s.Insecure, s.Verified = c.Digest(), c.Rules, c.Network.Insecure, s.Bytes
 	r.constituted = c
 }

@@ -106,7 +106,7 @@ func (c *ceremony) start(code byte) *process {
 			c.t.Error(err)
 		}
 	}
-	r.Ends(c.point, c.n.C)
+	r.Ends(c.point, c.n.C, coco.TxID{})
 	receiver, err := r.Receiver(ctx, c.point, false)
 	if err != nil {
 		c.t.Fatal(err)

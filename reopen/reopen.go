@@ -2,6 +2,8 @@
 //
 //	audit, without any key ──▶ where it ends ──▶ members release their parts ──▶ secrets of its epochs, the service's key
 //
+// The audit begins at a snapshot of the node's own where the ledger proves one (package basis), unless How.Whole says otherwise; the node then begins with that state, too.
+//
 // What it finds is what a node goes on with: Open does all that comes before the node's first transaction, and nothing of it writes to the ledger.
 //
 // Trust: enclave
@@ -12,9 +14,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/basis"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/gov/audit"
@@ -37,6 +41,12 @@ type How struct {
 	AtLeast coco.TxID
 	// Progress is told how many bytes of how many of the ledger are verified. May be nil.
 	Progress func(done, total int64)
+	// Replayed is told how many entries of how many of the ledger are in the node's state, once it is open. May be nil.
+	Replayed func(done, total int64)
+	// Whole has every entry audited from the first one on, and the state made by replaying all of them, whatever snapshots there are.
+	Whole bool
+	// Refused is told why a snapshot, by the name of its file, is left out. May be nil.
+	Refused func(name string, why error)
 	// Show is told where the ledger ends, before any key is used. An error ends the recovery. May be nil.
 	Show func(Ending) error
 	// Release has members release their parts of a lock, and submits them to the round. It returns once there are enough of them, or when there will be
@@ -62,6 +72,8 @@ type Ending struct {
 	Constitution *constitution.Constitution // in force
 	Service      []byte                     // the service's certificate, DER
 	Epochs       int                        // that were announced
+	From         coco.TxID                  // up to which a snapshot stands for the audit of each entry; zero if each was audited
+	Nodes        []table.NodeRecord         // that are trusted
 }
 
 // LossError refuses to go on from a ledger that lacks a transaction which is known to be committed.
@@ -80,15 +92,17 @@ func (e *LossError) Unwrap() error { return coco.ErrVerify }
 
 // Ledger is what is opened, and with what.
 type Ledger struct {
-	Log     *slog.Logger
-	Clock   host.Clock
-	Disk    host.Disk
-	Dir     string
-	Extra   []host.Disk
-	Entries *ledger.Log // in Dir
-	Audit   audit.Config
-	Keys    *keys.Ring // gets the epochs' secrets
-	How     *How
+	Log   *slog.Logger
+	Clock host.Clock
+	Disk  host.Disk
+	Dir   string
+	Extra []host.Disk
+	// Snapshots is the folder of the node's snapshots; empty for none.
+	Snapshots string
+	Entries   *ledger.Log // in Dir
+	Audit     audit.Config
+	Keys      *keys.Ring // gets the epochs' secrets
+	How       *How
 }
 
 // Opened is a ledger that is open.
@@ -99,17 +113,23 @@ type Opened struct {
 	Last         coco.TxID                  // the last transaction
 	Transactions uint64
 	Recovered    *members.Recovered // nil: the network goes on at once, under the same service
+	Basis        *basis.Snapshot    // the snapshot to begin with; nil: the ledger's first entry
 }
 
 // Open opens the ledger.
 func (l *Ledger) Open(ctx context.Context) (*Opened, error) {
-	auditor := audit.New(l.Audit)
-	seen := &witness{Auditor: auditor, of: l.How.AtLeast.Seqno}
-	report, err := ledger.Audit(ctx, l.Disk, l.Dir, seen, l.How.Progress, l.Extra...)
+	from := basis.Ledger{Log: l.Log, Disk: l.Disk, Dir: l.Dir, Extra: l.Extra, Snapshots: l.Snapshots, Progress: l.How.Progress, Refused: l.How.Refused}
+	if l.How.Whole {
+		from.Snapshots = ""
+	}
+	seen, report, snapshot, err := basis.Audit(ctx, from, func() *witness {
+		return &witness{Auditor: audit.New(l.Audit), of: l.How.AtLeast.Seqno}
+	})
 	if err != nil {
 		return nil, fmt.Errorf("audit before recovery: %w", err)
 	}
-	receiver, err := l.agree(seen, report)
+	auditor := seen.Auditor
+	receiver, err := l.agree(seen, report, snapshot.TxID())
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +140,7 @@ func (l *Ledger) Open(ctx context.Context) (*Opened, error) {
 	if err := l.openLocks(ctx, receiver, opening); err != nil {
 		return nil, err
 	}
-	out := &Opened{Constitution: auditor.Constitution(), Last: report.Last, Transactions: report.Transactions}
+	out := &Opened{Constitution: auditor.Constitution(), Last: report.Last, Transactions: report.Transactions, Basis: snapshot}
 	if out.Origin, out.Service, err = l.readService(auditor); err != nil {
 		return nil, fmt.Errorf("read the service's key: %w", err)
 	}
@@ -160,7 +180,7 @@ func (w *witness) Apply(b *batch.Batch, public [][]byte) error {
 
 // agree shows where the ledger ends, unless it lacks what is known to be committed, and returns what opens the shares that members
 // release for that end.
-func (l *Ledger) agree(seen *witness, report ledger.Report) (*recovery.Receiver, error) {
+func (l *Ledger) agree(seen *witness, report ledger.Report, from coco.TxID) (*recovery.Receiver, error) {
 	network, err := table.NetworkID(seen.ServiceCertificate())
 	if err != nil {
 		return nil, err
@@ -174,7 +194,11 @@ func (l *Ledger) agree(seen *witness, report ledger.Report) (*recovery.Receiver,
 	l.Log.Warn("recovering: members release their shares for this end of the ledger", logevent.RecoveryBegins.Attr(),
 		"last", point.Last().String(), "time", point.Time, "root", point.Root.String(), "point", point.Digest().String())
 	if l.How.Show != nil {
-		if err := l.How.Show(Ending{point, seen.Constitution(), seen.ServiceCertificate(), int(table.LastEpoch(seen.Tables()))}); err != nil {
+		e := Ending{
+			Point: point, Constitution: seen.Constitution(), Service: seen.ServiceCertificate(), Epochs: int(table.LastEpoch(seen.Tables())), From: from,
+			Nodes: slices.DeleteFunc(seen.Nodes(), func(n table.NodeRecord) bool { return n.State != table.Trusted }),
+		}
+		if err := l.How.Show(e); err != nil {
 			return nil, err
 		}
 	}

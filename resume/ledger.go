@@ -6,13 +6,12 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/basis"
 	"github.com/cocoframework/coco/gov/audit"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/decide"
 	"github.com/cocoframework/coco/gov/table"
-	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/balance"
-	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/peer"
 )
 
@@ -23,14 +22,17 @@ type Ledger struct {
 	Service      []byte         // the service's certificate, DER
 	End          peer.ResumeEnd // of its last batch; what follows holds no transactions and is not signed
 	Nodes        map[coco.NodeID]string
-	All          bool // not every node votes
+	All          bool            // not every node votes
+	Basis        *basis.Snapshot // a snapshot to begin with, of a batch that the ledger proves to be committed; nil for none
 }
 
-// Read audits a ledger, and returns what it proves. The error is coco.ErrVerify if it is not the ledger of the service, and coco.ErrDenied if its
+// Read audits a ledger, from a snapshot on where it proves one, and returns what it proves. The error is coco.ErrVerify if it is not the ledger of the service, and coco.ErrDenied if its
 // constitution does not allow that nodes go on by themselves.
-func Read(ctx context.Context, disk host.Disk, dir string, service []byte, verifiers attest.Verifiers, extra ...host.Disk) (*Ledger, error) {
-	auditor := audit.New(audit.Config{Service: service, Verifiers: verifiers})
-	if _, err := ledger.Audit(ctx, disk, dir, auditor, nil, extra...); err != nil {
+func Read(ctx context.Context, from basis.Ledger, service []byte, verifiers attest.Verifiers) (*Ledger, error) {
+	auditor, report, snapshot, err := basis.Audit(ctx, from, func() *audit.Auditor {
+		return audit.New(audit.Config{Service: service, Verifiers: verifiers})
+	})
+	if err != nil {
 		return nil, fmt.Errorf("audit before this node resumes: %w", err)
 	}
 	c := auditor.Constitution()
@@ -41,6 +43,9 @@ func Read(ctx context.Context, disk host.Disk, dir string, service []byte, verif
 	l := &Ledger{
 		Constitution: c, Decided: table.LastVersion(auditor.Tables()), Service: auditor.ServiceCertificate(), Nodes: map[coco.NodeID]string{},
 		End: peer.ResumeEnd{View: last.View, Index: last.Index, Seqno: last.Last()},
+	}
+	if snapshot != nil && snapshot.Header.Index <= report.CommittedIndex {
+		l.Basis = snapshot
 	}
 	var trusted []table.NodeRecord
 	for _, rec := range auditor.Nodes() {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/basis"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
@@ -31,6 +32,7 @@ type Machine struct {
 	Files     *ledger.Log // the node's ledger
 	Dir       string      // where on the disk it is
 	Extra     []host.Disk // folders of chunks that were moved away
+	Snapshots string      // where on the disk snapshots are
 	Service   []byte      // the certificate of the service that the operator named; nil if none is named
 	Attestor  *join.Attestor
 }
@@ -56,7 +58,8 @@ func (m Machine) Open(ctx context.Context) (*Node, error) {
 			return nil, fmt.Errorf("%w: what is kept is of another network than the one that the operator named (%w)", coco.ErrVerify, err)
 		}
 	}
-	l, err := Read(ctx, m.Host.Disk, m.Dir, state.Service, m.Verifiers, m.Extra...)
+	from := basis.Ledger{Log: m.Log, Disk: m.Host.Disk, Dir: m.Dir, Extra: m.Extra, Snapshots: m.Snapshots, Progress: basis.Told(m.Log, m.Host.Clock, "verifying the ledger before this node resumes")}
+	l, err := Read(ctx, from, state.Service, m.Verifiers)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +96,9 @@ func (m Machine) Open(ctx context.Context) (*Node, error) {
 	})
 	return n, nil
 }
+
+// Basis is the snapshot that the node begins with; nil: its ledger's first entry.
+func (n *Node) Basis() *basis.Snapshot { return n.ledger.Basis }
 
 // Begin returns what the node takes part in a network with, and how its consensus begins: with the nodes that the longest ledger trusts, whatever changes of members
 // the ledger holds, and with that ledger's end as the floor.

@@ -59,6 +59,15 @@ type Vault struct {
 	Device host.Sealer // nil if the machine cannot seal
 }
 
+// Holds reports whether there is a file of a state, whatever is in it.
+func (v Vault) Holds() bool {
+	f, err := v.Disk.Open(File)
+	if err == nil {
+		_ = f.Close()
+	}
+	return err == nil
+}
+
 // Load returns the state that is kept; nil if there is none. The error is attest.ErrSealed if it was sealed by other code or on another machine,
 // and coco.ErrCorrupt if it does not decode.
 func (v Vault) Load(ctx context.Context) (*State, error) {

@@ -17,6 +17,7 @@ type Recovery struct {
 	Bytes        int64            `json:"bytes"`
 	Network      string           `json:"network,omitempty"`     // its name
 	Last         coco.TxID        `json:"last,omitzero"`         // the transaction that the ledger ends with
+	Snapshot     coco.TxID        `json:"snapshot,omitzero"`     // up to which the node took the ledger as one piece, by a snapshot that the ledger records
 	Time         uint64           `json:"time,omitempty"`        // of it, in milliseconds since 1970
 	Root         coco.Digest      `json:"root,omitzero"`         // of the Merkle tree over all transactions
 	Point        coco.Digest      `json:"point,omitzero"`        // names the end of the ledger: what members consent to

@@ -117,17 +117,30 @@ func (p *Printer) Line(format string, args ...any) {
 	}
 }
 
-// Bar returns what draws how far something is on the last line of a terminal, at most ten times a second.
+// Bar returns what draws how far something is on the last line of a terminal, at most ten times a second, and how long it takes still if that is
+// more than a moment.
 func (p *Printer) Bar(what string) func(done, total int64) {
-	var last time.Time
+	var began, last time.Time
 	return func(done, total int64) {
-		if now := time.Now(); total > 0 && now.Sub(last) > 100*time.Millisecond {
+		now := time.Now()
+		if began.IsZero() {
+			began = now
+		}
+		if total > 0 && now.Sub(last) > 100*time.Millisecond {
 			last = now
 			const width = 30
 			full := int(done * width / total)
-			p.Line("%s [%s%s] %d%%", what, strings.Repeat("█", full), strings.Repeat("·", width-full), done*100/total)
+			p.Line("%s [%s%s] %d%%%s", what, strings.Repeat("█", full), strings.Repeat("·", width-full), done*100/total, left(now.Sub(began), done, total))
 		}
 	}
+}
+
+// left says how long something takes still, by how long it took so far; nothing while that says little, or if it is at its end.
+func left(took time.Duration, done, total int64) string {
+	if took < 2*time.Second || done == 0 || done >= total {
+		return ""
+	}
+	return fmt.Sprintf(", %v left", max(time.Second, time.Duration(float64(took)*float64(total-done)/float64(done)).Round(time.Second)))
 }
 
 // OK writes a line about something that holds or was done.

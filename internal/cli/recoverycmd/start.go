@@ -46,6 +46,7 @@ type starting struct {
 	listen  string
 	atLeast string
 	log     string
+	whole   bool
 	config  nodeconfig.Config
 }
 
@@ -61,6 +62,10 @@ goes on alone; the members' other nodes then join it.
 The copies are only read. Nothing that the ledger does not prove is believed, so where they come from does not matter: name as many as there
 are, and the furthest one that is whole is taken. What was committed after its end is lost, and --at-least refuses to go on
 without a transaction that is known.
+
+Snapshots beside a copy are copied, too. The newest one that the ledger records stands for the audit of each entry before it: the chain digest of all entries up to
+it must be the one that the snapshot names, and the node loads its state instead of replaying them. A snapshot that is damaged, foreign, or newer than the ledger's end
+is named and left out. --full-audit uses none: it verifies every signature and root from the first entry on, and replays everything.
 
 The same command with the same FOLDER goes on where it ended.
 
@@ -79,6 +84,7 @@ The same command with the same FOLDER goes on where it ended.
 	fl.StringVar(&s.service, "service", "", "the service certificate that the network had, a PEM `file`")
 	fl.StringVar(&s.listen, "listen", "", "`host:port` to listen on for members who release")
 	fl.StringVar(&s.atLeast, "at-least", "", "`transaction`, as view.seqno, that is known to be committed")
+	fl.BoolVar(&s.whole, "full-audit", false, "verify each entry from the first one on, and replay all of them, whatever snapshots there are")
 	fl.StringVar(&s.log, "log", "", "`file` of the log, or - for the standard error (default: node.log in the node's folder)")
 	nodecmd.Flags(cmd, &s.config)
 	fl.StringVar(&s.config.Admin, "admin", "", "`host:port` to listen on for governance, and for the node's owner")
@@ -225,7 +231,7 @@ func (a *app) copyLedger(ctx context.Context, from candidate, dir string) error 
 		return err
 	}
 	defer dst.Close()
-	_, err = ledger.Restore(ctx, ledger.Place{Disk: src, Dir: name}, ledger.Place{Disk: dst, Dir: nodeconfig.LedgerDir}, a.Err.Bar("copying "+from.Name))
+	_, err = ledger.Restore(ctx, ledger.Place{Disk: src, Dir: name, Beside: []string{nodeconfig.SnapshotDir}}, ledger.Place{Disk: dst, Dir: nodeconfig.LedgerDir}, a.Err.Bar("copying "+from.Name))
 	a.Err.Line("")
 	if ctx.Err() != nil {
 		return cli.ErrInterrupted
@@ -284,11 +290,16 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 				log.Error("the listener for members who release", "error", err)
 			}
 		})
-		bar := a.Err.Bar("verifying the ledger")
+		bar, replayed := a.Err.Bar("verifying the ledger"), a.Err.Bar("replaying the ledger")
 		return &coconode.Recover{
+			Whole: s.whole, Replayed: replayed, Refused: func(name string, why error) {
+				a.Err.Line("")
+				a.Err.Printf("  %s the snapshot %s is left out: %v\n", a.Err.Red("✗"), name, why)
+			},
 			AtLeast: atLeast, Time: time.Now, Successor: true, Closed: func() {
 				end() // members have nothing more to release
 				rec.Recovered()
+				a.Err.Line("")
 				t.closed(cfg)
 			},
 			Receiver: func(p recovery.Point, resume bool) (*recovery.Receiver, error) { return rec.Receiver(ctx, p, resume) },
@@ -298,7 +309,7 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 				if err := mayRecover(ctx, e.Constitution, owner, cfg.Dir); err != nil {
 					return err
 				}
-				rec.Ends(e.Point, e.Constitution)
+				rec.Ends(e.Point, e.Constitution, e.From)
 				return nil
 			},
 			Release: func(ctx context.Context, round *recovery.Round) ([]error, error) {
@@ -354,7 +365,11 @@ func newRecoverer(log *slog.Logger, machine host.Host, t *teller) (*recoverer.Re
 func (t *teller) collecting(w wire.Recovery, address string) {
 	t.say(event{Event: wire.RecoveryCollecting, Recovery: &w}, func() {
 		p := t.a.Out
-		p.OK("the ledger is verified, without any key")
+		if w.Snapshot == (coco.TxID{}) {
+			p.OK("the ledger is verified, without any key")
+		} else {
+			p.OK("the ledger is verified, without any key: as one piece up to the snapshot of transaction %s, which it records, and entry by entry from there on", w.Snapshot)
+		}
 		t.a.showState(w)
 		p.Printf("Waiting for %s at %s. Each member: coco recovery share submit --node %s --ledger COPY --key encryption.key\n", more(w.Remaining), address, shell.Quote(address))
 	})
