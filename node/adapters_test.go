@@ -44,7 +44,7 @@ func (n *network) both() *both {
 	c := n.Constitution.Draft()
 	c.Adapters = map[string]map[string]any{
 		"kv": {"format": 1},
-		"ethereum": {"chain_id": 7, "alloc": map[string]any{
+		"ethereum": {"chain_id": 7, "visibility": "network", "alloc": map[string]any{
 			crypto.PubkeyToAddress(key.PublicKey).Hex(): map[string]any{"balance": "1000000000000000000000"},
 		}},
 	}
@@ -252,6 +252,12 @@ func (b *both) adapterProbes() map[string]struct {
 			}
 			return nil
 		}},
+		"ethereum.visibility": {`"closed"`, func(i int) error {
+			if notices := b.status(i).Notice; !strings.Contains(notices, "CLOSED") {
+				return fmt.Errorf("the status says %q", notices)
+			}
+			return nil
+		}},
 		"ethereum.min_gas_price":     {"7", func(i int) error { return fails(b.send(i, 0, nil, ofChain), "below minimum") }},
 		"ethereum.max_tx_bytes":      {"256", func(i int) error { return fails(b.send(i, 0, make([]byte, 300), ofChain), "oversized data") }},
 		"ethereum.allow_unprotected": {"true", func(i int) error { return b.send(i, 0, nil, ofNone) }},
@@ -328,6 +334,9 @@ func TestEverySettingOfAnAdapterTakesEffectWithoutARestart(t *testing.T) {
 						p.value = "50"
 					}
 					before := s.Default
+					if name == "ethereum.visibility" {
+						before = `"network"` // as both has it
+					}
 					n.decide(set("adapters."+name, p.value))
 					for i := range n.Members {
 						time.Sleep(time.Second) // until each node has applied the vote

@@ -234,8 +234,9 @@ func (n *network) longest() int {
 
 // status asks a node what it believes.
 func (n *network) status(i int) (s struct {
-	Role string `json:"role"`
-	View uint64 `json:"view"`
+	Role   string `json:"role"`
+	View   uint64 `json:"view"`
+	Notice string `json:"notice"`
 },
 ) {
 	n.t.Helper()

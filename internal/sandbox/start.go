@@ -317,7 +317,7 @@ func (s *Sandbox) load() (resume bool, err error) {
 			coco.ErrInvalid, s.lay.Dir, info.ChainID, s.opts.ChainID)
 	}
 	if s.opts.Constitution != nil {
-		return false, fmt.Errorf("%w: the network in %s has its constitution already: leave --set out, or start a new network with --fresh; its members change settings by vote (`coco gov propose set`)",
+		return false, fmt.Errorf("%w: the network in %s has its constitution already: leave --set out, and --closed, or start a new network with --fresh; its members change settings by vote (`coco gov propose set`)",
 			coco.ErrInvalid, s.lay.Dir)
 	}
 	s.info = info

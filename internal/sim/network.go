@@ -28,7 +28,7 @@ func newNetwork(seed uint64, members int, log func(host string) *slog.Logger) (n
 		Adapters: func() []adapter.Adapter { return []adapter.Adapter{kv.Adapter{}, ethereum.New()} },
 		Log:      log,
 		Constitution: func(c *constitution.Constitution) {
-			c.Adapters["ethereum"] = map[string]any{"chain_id": chainID}
+			c.Adapters["ethereum"] = map[string]any{"chain_id": chainID, "visibility": "network"}
 			// Small, so that chunks end, snapshots are written and old entries are fetched all the time.
 			c.Ledger = constitution.Ledger{ChunkBytes: 64 << 10}
 			c.Snapshots = constitution.SnapshotPolicy{Transactions: 40}

@@ -47,7 +47,7 @@ type testChain struct {
 // newTestChain opens a chain with funded accounts; settings override the defaults.
 func newTestChain(t testing.TB, accounts int, settings map[string]any) *testChain {
 	c := &testChain{t: t, store: store.New(), view: 2, now: 1_700_000_000_000, past: new(recording)}
-	all := map[string]any{"chain_id": testChainID}
+	all := map[string]any{"chain_id": testChainID, "visibility": "network"}
 	alloc := map[string]any{}
 	for i := range accounts {
 		key, err := crypto.ToECDSA(crypto.Keccak256(fmt.Appendf(nil, "account %d", i)))
@@ -261,7 +261,7 @@ func settingsOf(t testing.TB, accounts int) []byte {
 		must(t, err)
 		alloc[crypto.PubkeyToAddress(key.PublicKey).Hex()] = map[string]any{"balance": "1000000000000000000000"}
 	}
-	enc, err := json.Marshal(map[string]any{"chain_id": testChainID, "alloc": alloc})
+	enc, err := json.Marshal(map[string]any{"chain_id": testChainID, "visibility": "network", "alloc": alloc})
 	must(t, err)
 	return enc
 }

@@ -142,11 +142,11 @@ func (l *Ledger) BlobFee() *big.Int { return l.chain().blobFee }
 
 // Notices implements adapter.Noticer.
 func (l *Ledger) Notices() []string {
-	p := l.chain().settings.Pin
-	if p == nil {
-		return nil
+	s := l.Settings()
+	if p := s.Pin; p != nil {
+		return []string{fmt.Sprintf("PINNED: every transaction is evaluated as if it were in Ethereum mainnet's block %d of %d (a test network, not for use)", p.Number, p.Timestamp)}
 	}
-	return []string{fmt.Sprintf("PINNED: every transaction is evaluated as if it were in Ethereum mainnet's block %d of %d (a test network, not for use)", p.Number, p.Timestamp)}
+	return []string{s.Notice()}
 }
 
 // Head is the newest committed block, or nil before genesis is committed.

@@ -90,7 +90,7 @@ func TestANetworkWorksWithEachSettingAtItsBounds(t *testing.T) {
 				n.works(t, 0)
 				was := n.env.Settings
 				next := with(t, was, s.Name, value)
-				must(t, settings.Table().CheckChange(2, was, next))
+				must(t, settings.Table().CheckChange(3, was, next))
 				must(t, settings.Check(next))
 				must(t, n.Configure(next))
 				n.works(t, 1)

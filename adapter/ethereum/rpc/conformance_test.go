@@ -213,7 +213,7 @@ func importedNode(t *testing.T, dir string) (*testNode, *core.BlockChain) {
 	must(t, err)
 
 	c := &testChain{t: t, store: store.New(), view: 2, now: 1_700_000_000_000, past: new(recording), clock: new(testClock)}
-	page, err := json.Marshal(map[string]any{"chain_id": genesis.Config.ChainID, "gas_limit": genesis.GasLimit, "confirmation_blocks": 0})
+	page, err := json.Marshal(map[string]any{"chain_id": genesis.Config.ChainID, "gas_limit": genesis.GasLimit, "confirmation_blocks": 0, "visibility": "network"})
 	must(t, err)
 	c.open(page)
 	c.clock.now.Store(int64(1000 * (blocks[len(blocks)-1].Time() + 12)))

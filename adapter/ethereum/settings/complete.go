@@ -29,11 +29,12 @@ const (
 
 	defaultTimestamps         = Real
 	defaultConfirmationBlocks = 12
+	defaultVisibility         = Closed
 )
 
 // added are the settings that later releases have added. A stored section without one is of before, and what its absence
-// means is what the program did then: real timestamps, no blocks without transactions.
-var added = []string{"timestamps", "confirmation_blocks"}
+// means is what the program did then: real timestamps, no blocks without transactions, and all callers saw all.
+var added = []string{"timestamps", "confirmation_blocks", "visibility"}
 
 // defaults are what the page may leave out, by name, but for those of rpc.
 func defaults(pinned bool) map[string]json.RawMessage {
@@ -44,9 +45,10 @@ func defaults(pinned bool) map[string]json.RawMessage {
 		"gap_per_sender": jsonNumber(defaultGapPerSender), "gap_total": jsonNumber(defaultGapTotal), "gap_bytes": jsonNumber(defaultGapBytes),
 		"alloc": json.RawMessage("{}"), "rpc": json.RawMessage("{}"),
 		"timestamps": jsonText(string(defaultTimestamps)), "confirmation_blocks": jsonNumber(defaultConfirmationBlocks),
+		"visibility": jsonText(string(defaultVisibility)),
 	}
-	if pinned {
-		all["confirmation_blocks"] = jsonNumber(0)
+	if pinned { // it repeats what the mainnet shows everybody
+		all["confirmation_blocks"], all["visibility"] = jsonNumber(0), jsonText(string(Network))
 		for _, name := range ofTheBlock {
 			delete(all, name)
 		}

@@ -60,6 +60,8 @@ type Settings struct {
 	Timestamps Timestamps
 	// ConfirmationBlocks is how many blocks without transactions follow the last one with some, about a second apart.
 	ConfirmationBlocks uint64
+	// Visibility says what callers see that no rule of a contract admits.
+	Visibility Visibility
 	// Alloc is the state of block 0.
 	Alloc types.GenesisAlloc
 	// Pin, if not nil, evaluates every transaction in one block context of the mainnet.
@@ -94,6 +96,19 @@ const (
 	Increasing Timestamps = "increasing"
 )
 
+// Visibility is a choice of who sees what.
+type Visibility string
+
+const (
+	// Network shows every caller of the network everything.
+	Network Visibility = "network"
+	// Closed shows a caller what is its own, and what contracts show to it: docs/access.md.
+	Closed Visibility = "closed"
+)
+
+// Closed reports whether callers see their own alone.
+func (s *Settings) Closed() bool { return s.Visibility == Closed }
+
 const (
 	maxMaxTxBytes = 2 << 20
 	maxGapWait    = 10 * time.Minute
@@ -122,6 +137,7 @@ type settingsJSON struct {
 	GapBytes           *number                `json:"gap_bytes"`
 	Timestamps         Timestamps             `json:"timestamps"`
 	ConfirmationBlocks number                 `json:"confirmation_blocks"`
+	Visibility         Visibility             `json:"visibility"`
 	Alloc              map[string]accountJSON `json:"alloc"`
 	Pin                *pinJSON               `json:"pin"`
 	RPC                RPC                    `json:"rpc"`
@@ -208,6 +224,7 @@ func (in *settingsJSON) settings() (*Settings, error) {
 		Coinbase:         in.Coinbase,
 		AllowUnprotected: in.AllowUnprotected,
 		Timestamps:       cmp.Or(in.Timestamps, Real),
+		Visibility:       cmp.Or(in.Visibility, Network),
 		Alloc:            make(types.GenesisAlloc, len(in.Alloc)),
 		RPC:              in.RPC,
 	}
@@ -219,6 +236,9 @@ func (in *settingsJSON) settings() (*Settings, error) {
 	}
 	if s.Timestamps != Real && s.Timestamps != Increasing {
 		return nil, fmt.Errorf("timestamps: expected %q or %q, found %q", Real, Increasing, s.Timestamps)
+	}
+	if s.Visibility != Network && s.Visibility != Closed {
+		return nil, fmt.Errorf("visibility: expected %q or %q, found %q", Network, Closed, s.Visibility)
 	}
 	var wait, perSender, total, size, txBytes uint64
 	for _, f := range []struct {

@@ -46,6 +46,10 @@ func Table() setting.Table {
 			Meaning: "how the times of blocks follow one another, see [Blocks and states](json-rpc.md#blocks-and-states)", Takes: nextBlock,
 		},
 		{Name: "confirmation_blocks", Absent: "0", Meaning: "blocks without transactions after the last one with some; with `pin` 0", Takes: nextBlock},
+		{
+			Name: "visibility", Values: setting.Words{string(Network), string(Closed)}, Absent: strconv.Quote(string(Network)), Rules: 3,
+			Meaning: "who sees what: every caller everything, or each its own and what contracts admit; with `pin` `network`. `coco up` has `network`, `coco up --closed` `closed`", Takes: nextRequest,
+		},
 	}
 	for _, f := range new(RPC).fields() {
 		takes := nextRequest

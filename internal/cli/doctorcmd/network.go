@@ -96,6 +96,9 @@ func (d *diagnosis) examineNetwork(ctx context.Context, n *network.Network, now 
 		d.examineClock(ctx, n, a)
 		if !asked && a.Serves() == nil {
 			d.addLimits(a.Status.NearLimits)
+			if a.Status.Notice != "" {
+				d.add("notices", finding.OK, "%s", a.Status.Notice)
+			}
 			asked = d.examineConstitution(ctx, n, a.Node, now)
 		}
 	}

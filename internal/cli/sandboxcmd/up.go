@@ -25,6 +25,7 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/logfile"
 	"github.com/cocoframework/coco/internal/lograte"
@@ -47,6 +48,7 @@ type upFlags struct {
 	accept    string
 	last      coco.TxID // that accept names
 	drill     bool
+	closed    bool
 }
 
 // Up returns `coco up`.
@@ -77,6 +79,7 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
   coco up --fresh --members 5     # discard the old network, start one of five
   coco up --dir /tmp/net -o json  # for scripts
   coco up --fresh --set ledger.chunk_bytes=1048576 --set snapshots.transactions=1000
+  coco up --fresh --closed        # members see their own transactions, and what contracts admit
   coco up --fresh --set adapters.kv.max_value_bytes=4096`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -122,12 +125,13 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
 	fl.IntVar(&f.port, "port", 0, fmt.Sprintf("where the loopback URLs begin (default %d); ports in use are stepped over", sandbox.DefaultPort))
 	fl.Uint64Var(&f.chainID, "chain-id", 0, "chain `id` of a new network (default random)")
 	fl.StringArrayVar(&f.set, "set", nil, "`KEY=VALUE`, a setting of a new network, such as ledger.chunk_bytes=1048576; may be repeated")
+	fl.BoolVar(&f.closed, "closed", false, "a new network in which each member sees its own Ethereum transactions and accounts, and what contracts admit")
 	fl.StringVar(&f.accept, "accept-last", "", "the `transaction` that the ledgers end with, to go on from it though later ones were committed and are lost")
 	fl.BoolVar(&f.drill, "drill", false, "start nothing: rehearse a recovery from the folder's ledgers with its members' keys, also while the network runs")
 	fl.BoolVar(&f.supervise, "supervise", false, "")
 	_ = fl.MarkHidden("supervise")
 	cmd.MarkFlagsMutuallyExclusive("detach", "supervise")
-	for _, name := range []string{"fresh", "detach", "members", "port", "chain-id", "set", "accept-last"} {
+	for _, name := range []string{"fresh", "detach", "members", "port", "chain-id", "set", "closed", "accept-last"} {
 		cmd.MarkFlagsMutuallyExclusive("drill", name)
 	}
 	a.OutputFlag(cmd)
@@ -162,8 +166,13 @@ func (a *app) options(f *upFlags) (sandbox.Options, error) {
 		return sandbox.Options{}, err
 	}
 	var set func(*constitution.Constitution) error
-	if len(f.set) > 0 {
-		set = func(c *constitution.Constitution) error { return genesis.Set(c, f.set) }
+	if len(f.set) > 0 || f.closed {
+		set = func(c *constitution.Constitution) error {
+			if f.closed {
+				genesis.Close(c)
+			}
+			return genesis.Set(c, f.set)
+		}
 	}
 	return sandbox.Options{
 		AcceptLast: f.last,
@@ -205,7 +214,7 @@ func (a *app) up(ctx context.Context, f upFlags) error {
 		return err
 	}
 	if !a.WantsJSON() {
-		a.showNetwork(s.Info(), "Ctrl-C stops the network; `coco up"+localnet.DirHint(f.dir)+"` goes on.")
+		a.showNetwork(ctx, s.Info(), "Ctrl-C stops the network; `coco up"+localnet.DirHint(f.dir)+"` goes on.")
 	}
 	return s.Wait()
 }
@@ -234,7 +243,7 @@ func (a *app) upDetached(ctx context.Context, f upFlags) error {
 	}
 	defer log.Close()
 	cmd := exec.Command(exe, "up", "--supervise", "-o", cli.OutputJSON, "--dir", lay.Dir,
-		"--members", strconv.Itoa(f.members), "--port", strconv.Itoa(f.port), "--chain-id", strconv.FormatUint(f.chainID, 10), "--fresh="+strconv.FormatBool(f.fresh))
+		"--members", strconv.Itoa(f.members), "--port", strconv.Itoa(f.port), "--chain-id", strconv.FormatUint(f.chainID, 10), "--fresh="+strconv.FormatBool(f.fresh), "--closed="+strconv.FormatBool(f.closed))
 	if f.accept != "" {
 		cmd.Args = append(cmd.Args, "--accept-last", f.accept)
 	}
@@ -271,7 +280,7 @@ func (a *app) upDetached(ctx context.Context, f upFlags) error {
 	if err != nil {
 		return err
 	}
-	a.showNetwork(info, "The network runs in the background; `coco down"+localnet.DirHint(f.dir)+"` stops it.")
+	a.showNetwork(ctx, info, "The network runs in the background; `coco down"+localnet.DirHint(f.dir)+"` stops it.")
 	return nil
 }
 
@@ -346,11 +355,18 @@ func (a *app) showStep(s localnet.Step) {
 }
 
 // showNetwork says how to reach a network and what to do next.
-func (a *app) showNetwork(info localnet.Info, end string) {
+func (a *app) showNetwork(ctx context.Context, info localnet.Info, end string) {
 	p := a.Out
 	p.Printf("\n")
-	if info.Insecure {
+	var notices []string
+	if n, err := network.Of(info, localnet.Status{}, a.Verifiers()); err == nil { // a node that does not answer is not shown either
+		notices = ask(ctx, n).Notices
+	}
+	if info.Insecure && len(notices) == 0 {
 		p.Insecure()
+	}
+	for _, t := range notices {
+		p.Printf("%s\n", p.Red(t))
 	}
 	p.Printf("\n")
 	rows := [][]string{{"Member", "JSON-RPC", "WebSocket"}}

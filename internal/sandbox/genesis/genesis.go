@@ -151,10 +151,13 @@ func adapterSettings(info localnet.Info) map[string]map[string]any {
 		alloc[a.Address] = map[string]any{"balance": funds}
 	}
 	return map[string]map[string]any{
-		"ethereum": {"chain_id": info.ChainID, "alloc": alloc, "predeploys": []any{"create2-deployer", "multicall3"}},
+		"ethereum": {"chain_id": info.ChainID, "alloc": alloc, "predeploys": []any{"create2-deployer", "multicall3"}, "visibility": "network"},
 		"kv":       {},
 	}
 }
+
+// Close makes the network one in which each caller sees its own, and what contracts admit.
+func Close(c *constitution.Constitution) { c.Adapters["ethereum"]["visibility"] = "closed" }
 
 func (o *Options) keepCode(lay localnet.Layout) error {
 	src, err := os.Open(o.Exe)
