@@ -1,8 +1,7 @@
 package ceremony
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -21,8 +20,8 @@ const PhaseMillis = 60_000
 // not again with every later one. It may be asked about any state, in any order. It belongs to one goroutine. The zero value is ready.
 type Book struct {
 	number uint64
-	chain  coco.Digest // of the record and the statements that it has applied
-	rows   int         // how many statements these are
+	began  uint64        // the transaction in which the ceremony began
+	rows   []store.Write // the statements that it has applied, as the table has them
 	at     *dkg.Ceremony
 	since  uint64 // ledger's time at which the phase began
 }
@@ -53,34 +52,26 @@ func (b *Book) Running(r store.Reader) (*Running, error) {
 
 // follow brings the book to a ceremony's newest statement.
 func (b *Book) follow(r store.Reader, rec table.CeremonyRecord) error {
-	digest := rec.Session.Digest()
-	chain := link(coco.Digest{}, rec.Since, digest[:])
 	var rows []store.Write
 	r.Range(table.CeremoniesTable, table.StatementKey(rec.Number, 0), table.NumberKey(rec.Number+1), func(key, value []byte) bool {
 		rows = append(rows, store.Write{Key: key, Value: value})
 		return true
 	})
 	known := 0
-	if b.at != nil && b.number == rec.Number && b.rows <= len(rows) {
-		so := chain
-		for _, w := range rows[:b.rows] {
-			so = link(so, seqnoOf(w.Key), w.Value)
-		}
-		if so == b.chain {
-			known, chain = b.rows, so
-		}
+	if b.at != nil && b.number == rec.Number && b.began == rec.Since && b.at.Digest() == rec.Session.Digest() && begins(rows, b.rows) {
+		known = len(b.rows)
 	}
 	if known == 0 {
 		at, err := dkg.Begin(rec.Session, rec.Since)
 		if err != nil {
 			return fmt.Errorf("%w: ceremony %d: %w", coco.ErrCorrupt, rec.Number, err)
 		}
-		*b = Book{number: rec.Number, chain: chain, at: at, since: rec.Time}
+		*b = Book{number: rec.Number, began: rec.Since, at: at, since: rec.Time}
 	}
 	for _, w := range rows[known:] {
 		st, err := table.DecodeStatement(w.Key, w.Value)
 		if err == nil {
-			err = b.apply(st, w.Value)
+			err = b.apply(st, w)
 		}
 		if err != nil {
 			*b = Book{}
@@ -90,8 +81,15 @@ func (b *Book) follow(r store.Reader, rec table.CeremonyRecord) error {
 	return nil
 }
 
-// apply applies a statement, whose row is given as it is stored. After an error the book is as it was.
-func (b *Book) apply(st table.Statement, row []byte) error {
+// begins says whether rows begin with others. Values that are the same piece of memory, as those of two states of a store mostly are, are not compared byte by byte.
+func begins(rows, with []store.Write) bool {
+	return len(with) <= len(rows) && slices.EqualFunc(rows[:len(with)], with, func(a, b store.Write) bool {
+		return bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Value, b.Value)
+	})
+}
+
+// apply applies a statement, whose row is given as it is stored; the book keeps it. After an error the book is as it was.
+func (b *Book) apply(st table.Statement, row store.Write) error {
 	session, s, err := dkg.Parse(st.Raw)
 	if err != nil {
 		return err
@@ -112,16 +110,9 @@ func (b *Book) apply(st table.Statement, row []byte) error {
 	if now, _ := b.at.Phase(); now != phase || b.at.Since() != before {
 		b.since = st.Time
 	}
-	b.chain, b.rows = link(b.chain, st.Seqno, row), b.rows+1
+	b.rows = append(b.rows, row)
 	return nil
 }
-
-func link(before coco.Digest, seqno uint64, row []byte) coco.Digest {
-	d := sha256.Sum256(row)
-	return sha256.Sum256(append(binary.BigEndian.AppendUint64(before[:], seqno), d[:]...))
-}
-
-func seqnoOf(key []byte) uint64 { return binary.BigEndian.Uint64(key[len(key)-8:]) }
 
 // Begin begins the ceremony that is needed. Acting are the nodes that act for its receivers, in their order; nil for those that Need names. The error is coco.ErrInvalid if no
 // ceremony is needed, or a node is not trusted.
@@ -225,7 +216,7 @@ func (b *Book) record(tx *store.Tx, rec table.CeremonyRecord, st table.Statement
 	if err != nil {
 		return err
 	}
-	if err := b.apply(table.Statement{Seqno: tx.Seqno(), StatementRecord: st}, row); err != nil {
+	if err := b.apply(table.Statement{Seqno: tx.Seqno(), StatementRecord: st}, store.Write{Key: key, Value: row}); err != nil {
 		return err
 	}
 	tx.Put(table.CeremoniesTable, key, row)
