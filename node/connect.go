@@ -19,6 +19,7 @@ import (
 	"github.com/cocoframework/coco/pulse"
 	"github.com/cocoframework/coco/replica"
 	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/upgrade"
 )
 
 // links are the connections to other nodes, and what is counted of them.
@@ -29,8 +30,9 @@ type links struct {
 	statements *intake.Intake // of members, on their way to the leader
 	trail      *trail.Source  // of names of requests and writes, for the log
 	past       *slots.Slots   // reads of the past, by organisation
-	refused    atomic.Uint64  // lists of calls that found no room among those on their way to the leader
-	unfair     atomic.Uint64  // those of them whose caller had its share already
+	programs   *upgrade.Programs
+	refused    atomic.Uint64 // lists of calls that found no room among those on their way to the leader
+	unfair     atomic.Uint64 // those of them whose caller had its share already
 }
 
 // refuse counts calls that found no room on their way to the leader.
@@ -71,6 +73,7 @@ func (n *node) connections() peer.Config {
 		},
 		Secret: n.epochs.ReceiveSecret, SecretHeld: n.epochs.ReceiveSecretHeld, SecretWanted: n.epochs.ReceiveSecretWanted, Part: n.ceremonies.Receive,
 		Beat: func(from coco.NodeID, b pulse.Beat) { n.replica.Hear(consensus.IDOf(from), b) }, Reached: func(to coco.NodeID) { n.replica.Reach(consensus.IDOf(to)) },
+		Rules: constitution.CurrentRules, Program: func(from coco.NodeID, p *peer.Program) { n.links.programs.Hear(from, p.Rules) },
 		Forwarder: n.links.forwarder, Join: n.sponsor().Serve, Resume: n.resumption(), Foreign: n.foreign,
 		Fetches: peer.NewFetchServer(n.cfg.Host.Clock, func(rq peer.FetchRequest) (peer.FetchAnswer, peer.Pieces, error) {
 			return n.state.disk.Answer(n.replica.Applied(), rq)

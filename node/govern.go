@@ -49,12 +49,22 @@ func (n *node) submission(raw []byte) func(*store.Tx) ([]byte, error) {
 			defer s.Release()
 			return nil, n.decided.departed.Statement(s, raw, n.replica.Now(), err)
 		}
-		if err := n.announceFor(tx, out); err != nil {
+		if err := n.follows(tx, out); err != nil {
 			return nil, err
 		}
 		n.log.Info("governance", "proposal", out.ID.Short(), "state", out.State, "version", out.Version, "reason", reason.CodeOf(out.Reason))
 		return json.Marshal(query.OutcomeOf(out))
 	}
+}
+
+// follows does what follows from decisions in their transaction. None may raise the rules above what the program of each node knows.
+func (n *node) follows(tx *store.Tx, outcomes ...decide.Outcome) error {
+	if slices.ContainsFunc(outcomes, func(o decide.Outcome) bool { return o.State == table.Accepted }) {
+		if err := n.links.programs.Check(tx, n.decided.constitution.Load().Rules); err != nil {
+			return err
+		}
+	}
+	return n.announceFor(tx, outcomes...)
 }
 
 // announceFor announces a new epoch in a transaction that has changed the holders of shares.
@@ -98,7 +108,7 @@ func (n *node) expire(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		return nil, n.announceFor(tx, judged...)
+		return nil, n.follows(tx, judged...)
 	})
 	if errors.Is(err, errNothingDue) {
 		return nil // the ledger's time is behind what this node took it for

@@ -66,6 +66,7 @@ import (
 	"github.com/cocoframework/coco/retire"
 	"github.com/cocoframework/coco/snapshotter"
 	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/upgrade"
 )
 
 // Dir, HistoryDir and SnapshotDir are the folders of the ledger, of the index of its past, and of snapshots, on a node's disk.
@@ -252,7 +253,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		drivers:      drivers{resumed: s.resumed},
 		certificates: renew.New(id, s.network.Service),
 		snapshots:    snapshots{pace: snapshotter.NewPace(c, s.network.Seqno)},
-		links:        links{ctx: ctx, peers: peers, trail: trail.NewSource(s.self.Identity.ID()), statements: intake.New(peer.SubmitPatience, clock.Elapsed), past: slots.New(history.Readers(), 8192, clock.Elapsed)},
+		links:        links{ctx: ctx, peers: peers, trail: trail.NewSource(s.self.Identity.ID()), statements: intake.New(peer.SubmitPatience, clock.Elapsed), past: slots.New(history.Readers(), 8192, clock.Elapsed), programs: upgrade.New(id.ID())},
 	}
 	n.decided.constitution.Store(c)
 	n.decided.directory.Store(newDirectory(s.network.Nodes, nil))
@@ -411,5 +412,6 @@ func (n *node) setNodes(addresses, leaving map[coco.NodeID]string, voters []bala
 	all := maps.Clone(addresses)
 	maps.Copy(all, leaving)
 	n.links.peers.Follow(n.links.ctx, all)
+	n.links.programs.Follow(addresses)
 	n.replica.Trust(voters)
 }

@@ -30,6 +30,7 @@ const (
 	kindPartRefused  kind = 12
 	kindResumeAsk    kind = 13
 	kindResumeTold   kind = 14
+	kindProgram      kind = 19
 )
 
 // Message is the body of a frame.
@@ -83,6 +84,11 @@ type Secret struct {
 // Beat is what a node tells every second of its clock and of what it has heard.
 type Beat pulse.Beat
 
+// Program says what the sender's program knows. It is the first frame on a connection.
+type Program struct {
+	Rules uint64 `cbor:"1,keyasint"` // the newest version of the rules that it knows
+}
+
 // SecretHeld says that the sender holds an epoch's secret.
 type SecretHeld struct {
 	Sealed coco.Digest `cbor:"1,keyasint"` // SHA-256 of the epoch's public form
@@ -119,6 +125,7 @@ func (*Secret) kind() kind       { return kindSecret }
 func (*SecretHeld) kind() kind   { return kindSecretHeld }
 func (*SecretWanted) kind() kind { return kindSecretWanted }
 func (*Beat) kind() kind         { return kindBeat }
+func (*Program) kind() kind      { return kindProgram }
 func (*PartWanted) kind() kind   { return kindPartWanted }
 func (*Parts) kind() kind        { return kindParts }
 func (*PartRefused) kind() kind  { return kindPartRefused }
@@ -174,6 +181,8 @@ func decode(frame []byte) (Message, error) {
 		m = &SecretWanted{}
 	case kindBeat:
 		m = &Beat{}
+	case kindProgram:
+		m = &Program{}
 	case kindResumeAsk:
 		m = &ResumeAsk{}
 	case kindResumeTold:

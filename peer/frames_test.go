@@ -23,6 +23,7 @@ var messages = []Message{
 	&PartWanted{Committee: 2},
 	&Parts{Committee: 2, Parts: []committee.Part{{Share: keys.Secret{7}}}},
 	&PartRefused{Committee: 2, Reason: 1},
+	&Program{Rules: 3},
 	&ResumeAsk{
 		Stage: ResumeBegin, ID: coco.Digest{1}, View: 70000, Members: []ResumeMember{{Node: coco.NodeID{1}, Certificate: coco.Digest{2}}}, Floor: ResumeEnd{View: 1, Index: 2, Seqno: 3},
 		Nodes: map[coco.NodeID]string{{1}: "n1:7000"}, Secrets: map[uint64]keys.Secret{1: {2}}, Offers: []Secret{{Epoch: 2}},

@@ -35,6 +35,7 @@
 //	9 beat              any → any            the next one follows within a second, the first one with a new connection
 //	13 resume asked     any → any            the node asks again; the only frame on its connection
 //	14 resume told      any → asker          the node asks again
+//	19 program          any → any            it is the first frame on the next one
 //
 // A node of an earlier build logs and drops frames of a kind that it does not know.
 //

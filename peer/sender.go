@@ -87,6 +87,14 @@ func (s *sender) next() [][]byte {
 	return append(s.urgent.take(math.MaxInt), s.calls.take(turnBytes)...)
 }
 
+// introduce tells the other node what this one's program knows.
+func (s *sender) introduce() {
+	frame, err := encode(&Program{Rules: s.transport.cfg.Rules})
+	if err == nil {
+		s.queue(frame)
+	}
+}
+
 // run connects again and again until ctx ends.
 func (s *sender) run(ctx context.Context) {
 	t := s.transport
@@ -108,6 +116,7 @@ func (s *sender) run(ctx context.Context) {
 		pause = redialFirst
 		t.log.Debug("connected", "node", s.to.Short(), "address", s.address)
 		s.up.Store(true)
+		s.introduce()
 		t.cfg.Reached(s.to)
 		s.write(ctx, conn)
 		s.lost()

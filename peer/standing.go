@@ -24,7 +24,7 @@ const (
 // standingFor returns the least standing of a node that may send a message.
 func standingFor(m Message) Standing {
 	switch m := m.(type) {
-	case Consensus, *Reply, *Beat:
+	case Consensus, *Reply, *Beat, *Program:
 		return Leaving
 	case *Forward: // a node whose retirement is committed may not have heard of it, and asks again
 		if rq, err := parseRequest(m); m.Ledger == requests && err == nil && rq.Kind == Retire {

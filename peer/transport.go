@@ -77,6 +77,10 @@ type Config struct {
 	// Beat receives beats, in the order in which their sender sent them. Reached is told that the connection to a node is made.
 	Beat    func(from coco.NodeID, b pulse.Beat)
 	Reached func(coco.NodeID)
+	// Program receives what another node's program knows. Rules is the newest version of the rules that this node's program knows: it tells each node
+	// that it connects to.
+	Program func(from coco.NodeID, p *Program)
+	Rules   uint64
 	// Forwarder receives forwards and replies.
 	Forwarder *Forwarder
 	// Join serves a node that is not trusted yet, on a connection of its own that is closed afterwards.
@@ -364,6 +368,8 @@ func (t *Transport) dispatch(from coco.NodeID, m Message) {
 		t.cfg.SecretWanted(from, m)
 	case *Beat:
 		t.cfg.Beat(from, pulse.Beat(*m))
+	case *Program:
+		t.cfg.Program(from, m)
 	case *PartWanted, *Parts, *PartRefused:
 		t.cfg.Part(from, m)
 	}

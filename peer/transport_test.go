@@ -31,6 +31,7 @@ type member struct {
 	fetcher   *Fetcher
 	got       chan string                                                // what arrived, in words
 	held      chan func()                                                // answers that wait, while hold
+	programs  sync.Map                                                   // the rules that each other node's program knows
 	pieces    func() (Pieces, error)                                     // what its fetch server sends
 	joined    func(conn *channel.Conn)                                   // serves a joiner
 	joins     func(ctx context.Context, conn *channel.Conn, heard Heard) // instead, if it is set
@@ -202,12 +203,16 @@ func (n *network) build(m *member, addresses map[coco.NodeID]string) Config {
 		Dialer:   dialer,
 		Standing: n.standing,
 		Broken:   func(coco.NodeID) {}, Forwarder: m.forwarder,
-		Consensus:    func(from coco.NodeID, data []byte) { note(from, "consensus %s", data) },
-		Behind:       func(from coco.NodeID) { note(from, "behind") },
-		Secret:       func(from coco.NodeID, s *Secret) { note(from, "secret %d", s.Epoch) },
-		SecretHeld:   func(from coco.NodeID, s *SecretHeld) { note(from, "held %x", s.Sealed[0]) },
-		Beat:         func(from coco.NodeID, b pulse.Beat) { note(from, "beat %d", b.Round) },
-		Reached:      func(coco.NodeID) {},
+		Consensus:  func(from coco.NodeID, data []byte) { note(from, "consensus %s", data) },
+		Behind:     func(from coco.NodeID) { note(from, "behind") },
+		Secret:     func(from coco.NodeID, s *Secret) { note(from, "secret %d", s.Epoch) },
+		SecretHeld: func(from coco.NodeID, s *SecretHeld) { note(from, "held %x", s.Sealed[0]) },
+		Beat:       func(from coco.NodeID, b pulse.Beat) { note(from, "beat %d", b.Round) },
+		Reached:    func(coco.NodeID) {},
+		Rules:      7,
+		Program: func(from coco.NodeID, p *Program) {
+			m.programs.Store(from, p.Rules)
+		},
 		SecretWanted: func(from coco.NodeID, s *SecretWanted) { note(from, "wanted %d", s.Epoch) },
 		Part:         func(from coco.NodeID, p Message) { note(from, "%T", p) },
 		Join: func(ctx context.Context, conn *channel.Conn, heard Heard) {
@@ -247,6 +252,17 @@ func (m *member) expect(t *testing.T, want ...string) {
 		t.Errorf("%s got %q, too", m.host, got)
 	default:
 	}
+}
+
+// Each node tells of its program as soon as it is connected, before anything else is said.
+func TestNodesTellWhatTheirProgramsKnow(t *testing.T) {
+	withNetwork(t, 2, func(t *testing.T, n *network) {
+		for i, m := range n.nodes {
+			if rules, told := m.programs.Load(n.nodes[1-i].id.ID()); !told || rules != uint64(7) {
+				t.Errorf("node %d was told of rules %v", i, rules)
+			}
+		}
+	})
 }
 
 func TestFramesArriveInOrderAtTheirFunctions(t *testing.T) {

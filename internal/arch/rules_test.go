@@ -304,7 +304,7 @@ var layers = []rule{
 	},
 	{
 		name:   "trusted code reaches the outside only through host",
-		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "ledger/check", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs", "ceremonies", "recoverer", "reopen", "basis"},
+		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "ledger/check", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs", "ceremonies", "upgrade", "recoverer", "reopen", "basis"},
 		except: []string{"gov/govtest"},
 		std:    outside,
 		calls:  append(slices.Clone(dials), clocks...),
@@ -371,6 +371,12 @@ var layers = []rule{
 		in:   []string{"renew", "epochs", "ceremonies"},
 		none: []string{"node", "gateway", "join", "catchup", "snapshotter"},
 		why:  "what is due follows from the state and the clock; who leads and how the leader is asked are functions that they are given",
+	},
+	{
+		name: "which rules the nodes' programs know needs no node",
+		in:   []string{"upgrade"},
+		none: []string{"node", "peer", "gateway", "replica", "join", "gov/decide"},
+		why:  "what was told and what is voted are given to it",
 	},
 	{
 		name: "going on after all nodes have stopped needs no node",
@@ -473,7 +479,7 @@ var layers = []rule{
 
 // server is the code that runs a node and that tools for users must not drag along.
 var server = []string{
-	"node", "peer", "replica", "snapshotter", "renew", "retire", "epochs", "ceremonies", "resume", "catchup", "join", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
+	"node", "peer", "replica", "snapshotter", "renew", "retire", "epochs", "ceremonies", "upgrade", "resume", "catchup", "join", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
 	"host", "host/...", "internal/sandbox", "cmd/...",
 }
 
@@ -569,7 +575,7 @@ var protocols = []rule{
 
 var core = []string{
 	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "gov/...", "history", "host/...", "host",
-	"batch", "canon", "keys", "keys/...", "ledger", "ledger/check", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "snapshotter", "renew", "retire", "epochs", "ceremonies", "pulse", "store", "adapter", "wire",
+	"batch", "canon", "keys", "keys/...", "ledger", "ledger/check", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "snapshotter", "renew", "retire", "epochs", "ceremonies", "upgrade", "pulse", "store", "adapter", "wire",
 }
 
 // Composition says which packages may put the parts together.
