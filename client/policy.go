@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
@@ -61,7 +62,13 @@ type Attested struct {
 
 // verified are the node keys that have been verified. A node has one key at a time, so an old one
 // is of no more use once a new one appears.
-type verified map[coco.NodeID]Attested
+type verified map[coco.NodeID]proof
+
+// proof is what a node has proven, and when.
+type proof struct {
+	Attested
+	at time.Time
+}
 
 const maxVerified = 8
 
@@ -74,7 +81,7 @@ func (t *Transport) Verify(ctx context.Context) (Attested, error) {
 	defer t.put(c)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.known[c.peer], nil
+	return t.known[c.peer].Attested, nil
 }
 
 // verifyCertificate checks the node's certificate during the handshake.
@@ -88,7 +95,7 @@ func (t *Transport) verifyCertificate(cs tls.ConnectionState) error {
 		return fmt.Errorf("%w: the node's certificate is valid from %s to %s, and it is %s", coco.ErrVerify,
 			leaf.NotBefore.Format("2006-01-02"), leaf.NotAfter.Format("2006-01-02"), now.Format("2006-01-02"))
 	}
-	if s := t.cfg.Policy.Service; s != nil {
+	if s := t.policy().Service; s != nil {
 		if bytes.Equal(leaf.RawIssuer, leaf.RawSubject) && leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) == nil {
 			return fmt.Errorf("%w: the node shows a certificate of its own, which the network's service has not endorsed: it has not joined its network yet; if that does not change, something else answers at this address",
 				coco.ErrUnreachable)
@@ -140,9 +147,10 @@ func nodeID(leaf *x509.Certificate) coco.NodeID { return sha256.Sum256(leaf.RawS
 // ensureVerified verifies the node on this very connection, unless its key is known.
 func (t *Transport) ensureVerified(ctx context.Context, c *conn) error {
 	t.mu.Lock()
-	_, ok := t.known[c.peer]
+	known, ok := t.known[c.peer]
 	t.mu.Unlock()
-	if ok {
+	now := t.cfg.Now()
+	if ok && (t.cfg.Reverify == 0 || now.Sub(known.at) < t.cfg.Reverify) {
 		return nil
 	}
 	a, err := t.verify(ctx, c)
@@ -151,10 +159,13 @@ func (t *Transport) ensureVerified(ctx context.Context, c *conn) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if c.generation != t.generation {
+		return fmt.Errorf("%w: what nodes must prove changed while the node was verified", coco.ErrUnreachable)
+	}
 	if len(t.known) >= maxVerified {
 		clear(t.known)
 	}
-	t.known[c.peer] = a
+	t.known[c.peer] = proof{a, now}
 	return nil
 }
 
@@ -165,10 +176,24 @@ func (t *Transport) SetCode(code []coco.Measurement) {
 	t.cfg.Policy.Code = slices.Clone(code)
 }
 
-func (t *Transport) code() []coco.Measurement {
+// SetPolicy replaces the policy. Every node is verified anew, on a new connection; requests and streams under way are not ended.
+func (t *Transport) SetPolicy(p Policy) error {
+	if err := p.validate(); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.cfg.Policy = p
+	t.generation++
+	clear(t.known)
+	t.mu.Unlock()
+	t.CloseIdleConnections()
+	return nil
+}
+
+func (t *Transport) policy() Policy {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.cfg.Policy.Code
+	return t.cfg.Policy
 }
 
 func (t *Transport) verify(ctx context.Context, c *conn) (Attested, error) {
@@ -182,18 +207,18 @@ func (t *Transport) verify(ctx context.Context, c *conn) (Attested, error) {
 	if err := t.ask(ctx, c, "/node/evidence?nonce="+hex.EncodeToString(nonce), &answer); err != nil {
 		return Attested{}, err
 	}
-	now := t.cfg.Now()
-	claims, err := t.cfg.Policy.Verifiers.Verify(attest.Evidence{Platform: answer.Platform, Quote: answer.Quote}, now)
+	now, policy := t.cfg.Now(), t.policy()
+	claims, err := policy.Verifiers.Verify(attest.Evidence{Platform: answer.Platform, Quote: answer.Quote}, now)
 	if err != nil {
 		return Attested{}, err
 	}
-	if err := claims.Satisfy([]byte(t.cfg.Policy.TEE[claims.Platform])); err != nil {
+	if err := claims.Satisfy([]byte(policy.TEE[claims.Platform])); err != nil {
 		return Attested{}, err
 	}
-	if err := attest.Check(claims, evidencePurpose, leaf.RawSubjectPublicKeyInfo, nonce, t.code()); err != nil {
+	if err := attest.Check(claims, evidencePurpose, leaf.RawSubjectPublicKeyInfo, nonce, policy.Code); err != nil {
 		return Attested{}, err
 	}
-	if want := t.cfg.Policy.Constitution; want != (coco.Digest{}) {
+	if want := policy.Constitution; want != (coco.Digest{}) {
 		var s wire.Status
 		if err := t.ask(ctx, c, "/node/status", &s); err != nil {
 			return Attested{}, err

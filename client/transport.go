@@ -29,14 +29,20 @@ type Config struct {
 	// Addr is the node's client listener, host:port.
 	Addr string
 	// Certificate identifies the caller: a leaf and, if it was issued by an organisation's
-	// certificate, that one too. Without one only the facts that a caller needs to verify the
+	// certificate, that one too. Without one, and without a token, only the facts that a caller needs to verify the
 	// node are answered.
 	Certificate *tls.Certificate
-	Policy      Policy
+	// Token returns the bearer token that identifies the caller (RFC 6750), without the scheme; it is asked for at every request, and replaces an
+	// Authorization that the request has. Nil if there is none.
+	Token  func() (string, error)
+	Policy Policy
 	// Dial opens a stream; nil means TCP.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Now tells the time for validity checks; nil means time.Now.
 	Now func() time.Time
+	// Reverify is how long a node's evidence counts, and a connection is used for further requests: then the node is verified anew, on
+	// a new connection. Zero means as long as the node's key is the same.
+	Reverify time.Duration
 }
 
 func (c *Config) validate() error {
@@ -64,9 +70,10 @@ type Transport struct {
 	cfg Config
 	tls *tls.Config
 
-	mu    sync.Mutex
-	idle  []*conn // the most recently used last
-	known verified
+	mu         sync.Mutex // guards what follows, and cfg.Policy
+	idle       []*conn    // the most recently used last
+	known      verified
+	generation uint64 // of cfg.Policy; see SetPolicy
 }
 
 // NewTransport returns a transport. It does not connect yet.
@@ -97,12 +104,19 @@ type conn struct {
 	bw    *bufio.Writer
 	since time.Time // when it became idle; zero for a new one
 	peer  coco.NodeID
+
+	opened     time.Time
+	generation uint64 // of the policy that it was verified by
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil && !sentApart(req) {
 		defer req.Body.Close()
+	}
+	req, err := t.authorized(req)
+	if err != nil {
+		return nil, err
 	}
 	for {
 		c, err := t.get(req.Context())
@@ -135,6 +149,27 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("%w: node at %s: %w", coco.ErrUnreachable, t.cfg.Addr, err)
 		}
 	}
+}
+
+// authorized is the request with the caller's token.
+func (t *Transport) authorized(req *http.Request) (*http.Request, error) {
+	if t.cfg.Token == nil {
+		return req, nil
+	}
+	token, err := t.cfg.Token()
+	if err != nil {
+		if req.Body != nil && sentApart(req) {
+			req.Body.Close()
+		}
+		return nil, fmt.Errorf("%w: the caller's token: %w", coco.ErrInvalid, err)
+	}
+	out := *req
+	out.Header = req.Header.Clone()
+	if out.Header == nil {
+		out.Header = http.Header{}
+	}
+	out.Header.Set("Authorization", "Bearer "+token)
+	return &out, nil
 }
 
 func safe(req *http.Request) bool {
@@ -273,7 +308,7 @@ func (t *Transport) get(ctx context.Context) (*conn, error) {
 		t.idle[n-1] = nil
 		t.idle = t.idle[:n-1]
 		t.mu.Unlock()
-		if now.Sub(c.since) < idleFor && c.br.Buffered() == 0 && alive(c.NetConn()) {
+		if now.Sub(c.since) < idleFor && !t.outdated(c, now) && c.br.Buffered() == 0 && alive(c.NetConn()) {
 			return c, nil
 		}
 		c.Close()
@@ -284,11 +319,16 @@ func (t *Transport) put(c *conn) {
 	c.since = t.cfg.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.idle) >= maxIdle || c.br.Buffered() != 0 {
+	if len(t.idle) >= maxIdle || c.generation != t.generation || c.br.Buffered() != 0 {
 		c.Close()
 		return
 	}
 	t.idle = append(t.idle, c)
+}
+
+// outdated reports whether a connection has been open for longer than the node's evidence counts.
+func (t *Transport) outdated(c *conn, now time.Time) bool {
+	return t.cfg.Reverify > 0 && now.Sub(c.opened) >= t.cfg.Reverify
 }
 
 // CloseIdleConnections closes the connections that no request uses.
@@ -310,7 +350,10 @@ func (t *Transport) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: node at %s: %w", coco.ErrUnreachable, t.cfg.Addr, err)
 	}
-	c := &conn{Conn: tls.Client(raw, t.tls)}
+	t.mu.Lock()
+	generation := t.generation
+	t.mu.Unlock()
+	c := &conn{Conn: tls.Client(raw, t.tls), opened: t.cfg.Now(), generation: generation}
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
 	defer stop()
 	if err := c.handshake(ctx); err != nil {
