@@ -40,3 +40,9 @@ func (p *Proxy) allowed(origin string) bool {
 	}
 	return (u.Scheme == "http" || u.Scheme == "https") && loopbackHost(u.Host)
 }
+
+// IsOrigin reports whether a text is a web origin as browsers send it (RFC 6454, section 6.2): a page would never be allowed by another text.
+func IsOrigin(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme != "" && u.Host != "" && text == u.Scheme+"://"+u.Host && strings.ToLower(text) == text
+}

@@ -11,7 +11,6 @@
 package proxy
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -36,6 +35,9 @@ type Config struct {
 	// Origins are web origins, such as "https://dapp.example", whose pages may use the proxy
 	// beside those of this machine.
 	Origins []string
+	// Keep is up to which size, in bytes, a request's body is received before the request goes out, so that the upstream may send it again
+	// (http.Request.GetBody). Zero: none is waited for.
+	Keep int64
 	// Page is what a browser is shown at the root path; nil if there is none.
 	Page []byte
 	Log  *slog.Logger
@@ -135,7 +137,11 @@ func (p *Proxy) pass(w http.ResponseWriter, r, out *http.Request) {
 		p.tunnel(w, r, out, upgrade)
 		return
 	}
-	readShort(r, out)
+	if p.cfg.Keep > 0 {
+		p.keep(r, out)
+	} else {
+		readShort(r, out)
+	}
 	resp, err := p.cfg.Upstream.RoundTrip(out)
 	if err != nil {
 		p.failed(w, r, err)
@@ -174,6 +180,21 @@ func readShort(r, out *http.Request) {
 		return
 	}
 	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(a.content)), nil }
+	out.Body, _ = out.GetBody()
+}
+
+// keep receives the body of r as a whole. One that is larger than Keep is sent on as it comes.
+func (p *Proxy) keep(r, out *http.Request) {
+	if out.Body == nil || r.ContentLength > p.cfg.Keep || r.Header.Get("Expect") != "" {
+		return
+	}
+	content, err := io.ReadAll(io.LimitReader(r.Body, p.cfg.Keep+1))
+	if err != nil || int64(len(content)) > p.cfg.Keep {
+		out.Body = rest{io.MultiReader(bytes.NewReader(content), r.Body)} // which repeats the error
+		return
+	}
+	out.ContentLength = int64(len(content))
+	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
 	out.Body, _ = out.GetBody()
 }
 
@@ -243,7 +264,7 @@ func (p *Proxy) outgoing(r *http.Request) *http.Request {
 	}
 	copyHeaders(out.Header, r.Header)
 	for name := range out.Header {
-		if name == "Origin" || name == "Referer" || strings.HasPrefix(name, "Sec-Fetch-") {
+		if judged(name) {
 			delete(out.Header, name)
 		}
 	}
@@ -251,6 +272,16 @@ func (p *Proxy) outgoing(r *http.Request) *http.Request {
 		out.Header["User-Agent"] = nil // none, instead of Go's own
 	}
 	return out.WithContext(r.Context())
+}
+
+// judged reports whether a header of a request ends here: what a browser says of the page that asks, and whatever could tell the node of a caller or of a way
+// that the request has come. The caller is the proxy's.
+func judged(name string) bool {
+	switch name {
+	case "Origin", "Referer", "Authorization", "Cookie", "Forwarded", "X-Real-Ip":
+		return true
+	}
+	return strings.HasPrefix(name, "Sec-Fetch-") || strings.HasPrefix(name, "X-Forwarded-")
 }
 
 // copy sends the answer on. An answer of unknown length may be a stream, whose parts go out as
@@ -369,7 +400,7 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request, out *http.Request
 		p.cfg.Log.Warn("this connection cannot be upgraded", "error", err)
 		return
 	}
-	t := &tunnel{down: conn, up: up}
+	t := &tunnel{down: conn, up: up, frames: strings.EqualFold(upgrade, "websocket")}
 	if !p.register(t) {
 		conn.Close()
 		return
@@ -383,30 +414,6 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request, out *http.Request
 	if rw.Flush() == nil {
 		t.run(rw.Reader)
 	}
-}
-
-// tunnel is one WebSocket connection.
-type tunnel struct {
-	down net.Conn
-	up   io.ReadWriteCloser
-}
-
-// run copies both ways and returns once both ways have ended; the end of one ends the other.
-func (t *tunnel) run(down *bufio.Reader) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_, _ = io.Copy(t.up, down)
-		t.close()
-	}()
-	_, _ = io.Copy(t.down, t.up)
-	t.close()
-	<-done
-}
-
-func (t *tunnel) close() {
-	t.down.Close()
-	t.up.Close()
 }
 
 func (p *Proxy) register(t *tunnel) bool {
@@ -433,7 +440,7 @@ func (p *Proxy) closeTunnels() {
 	open := p.tunnels
 	p.tunnels = nil
 	for t := range open {
-		t.close()
+		t.leave()
 	}
 	p.mu.Unlock()
 	p.joined.Wait()
