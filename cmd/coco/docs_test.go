@@ -53,7 +53,7 @@ func TestDocumentsNameCommandsThatAreThere(t *testing.T) {
 	if lines < 250 {
 		t.Errorf("the test read %d command lines: it looks at the wrong places", lines)
 	}
-	for _, gone := range []string{"coco proxy", "coco gov elect alpha", "coco up --quick", "coco node snapshot take", `coco bench erc20\|join\|web3`} {
+	for _, gone := range []string{"coco tunnel", "coco gov elect alpha", "coco up --quick", "coco node snapshot take", `coco bench erc20\|join\|web3`} {
 		if line := commandLines("    " + gone + "\n"); len(line) != 1 || len(unknown(root, line[0])) == 0 {
 			t.Errorf("`%s` is taken for a command", gone)
 		}

@@ -73,6 +73,7 @@ func TestScripts(t *testing.T) {
 			"serves":       serves,
 			"collects":     collects,
 			"waits":        waits,
+			"answers":      answers,
 			"otherprogram": otherProgram,
 		},
 	})
@@ -363,6 +364,29 @@ func waits(ts *testscript.TestScript, neg bool, args []string) {
 		defer resp.Body.Close()
 		body, _ := io.ReadAll(resp.Body)
 		return bytes.Contains(body, []byte("members vote to open it"))
+	})
+}
+
+// answers URL TEXT: waits until a JSON-RPC call there is answered, by whatever status, with a text.
+func answers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: answers URL TEXT")
+	}
+	last := ""
+	defer func() { ts.Logf("%s answers: %s", args[0], last) }()
+	until(ts, args[0]+" does not answer "+args[1], func(ctx context.Context) bool {
+		body := strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}`)
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, args[0], body)
+		ts.Check(err)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		data, _ := io.ReadAll(resp.Body)
+		last = string(data)
+		return strings.Contains(last, args[1])
 	})
 }
 

@@ -44,6 +44,21 @@ async function up() {
   return ready;
 }
 
+// proxy starts `coco proxy` for a member, and returns the process and its URL.
+async function proxy(member) {
+  const child = spawn(program, ["proxy", "--dir", sandbox, "--as", member, "--listen", "127.0.0.1:0", "-o", "json"], { stdio: ["ignore", "pipe", "inherit"] });
+  const exited = once(child, "exit");
+  const url = await new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      console.log(line);
+      const step = JSON.parse(line);
+      if (step.step === "ready") resolve(step.rpc);
+    });
+    exited.then(([code]) => reject(new Error(`coco proxy: ended with ${code}`)));
+  });
+  return { url, end: async () => { child.kill("SIGINT"); await exited; } };
+}
+
 async function test() {
   if (!process.env.COCO) await must("go", ["build", "-o", program, "./cmd/coco"], { cwd: root });
   const ready = await up();
@@ -51,15 +66,30 @@ async function test() {
     const { accounts } = JSON.parse(readFileSync(join(sandbox, "sandbox.json"), "utf8"));
     const named = process.argv.slice(2);
     const files = named.length > 0 ? named : readdirSync(here).filter((name) => name.endsWith(".test.mjs"));
-    return await run(process.execPath, ["--test", ...files], {
-      cwd: here,
-      env: {
-        ...process.env,
-        COCO_RPC: ready.rpc.join(","),
-        COCO_WS: ready.ws.join(","),
-        COCO_KEYS: accounts.map((account) => account.key).join(","),
-      },
-    });
+    const env = {
+      ...process.env,
+      COCO_RPC: ready.rpc.join(","),
+      COCO_WS: ready.ws.join(","),
+      COCO_KEYS: accounts.map((account) => account.key).join(","),
+    };
+    // Those of the proxy kill nodes: they run alone.
+    const alone = files.filter((name) => name.startsWith("proxy."));
+    const together = files.filter((name) => !alone.includes(name));
+    if (together.length > 0) {
+      const code = await run(process.execPath, ["--test", ...together], { cwd: here, env });
+      if (code !== 0) return code;
+    }
+    if (alone.length === 0) return 0;
+    const proxies = [];
+    try {
+      for (const member of ["alpha", "bravo"]) proxies.push(await proxy(member));
+      return await run(process.execPath, ["--test", ...alone], {
+        cwd: here,
+        env: { ...env, COCO_PROXIES: proxies.map((p) => p.url).join(","), COCO_SANDBOX: sandbox },
+      });
+    } finally {
+      for (const p of proxies) await p.end();
+    }
   } finally {
     await run(program, ["down", "--dir", sandbox]);
   }

@@ -322,6 +322,9 @@ func (f *Flags) Hint() string {
 	return hint
 }
 
+// KeyFolder is the folder of the keys of the organisation that runs a node.
+func KeyFolder(cfg *nodeconfig.Config) string { return string(folder(cfg)) }
+
 // folder is the folder of an organisation's keys: that of the certificate that a node.toml names.
 func folder(cfg *nodeconfig.Config) identity.Dir {
 	return identity.Dir(filepath.Dir(cfg.OwnerCertificate))
