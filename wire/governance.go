@@ -113,7 +113,7 @@ type Simulation struct {
 	Version uint64 `json:"version"`
 	Before  string `json:"before"`
 	After   string `json:"after"`
-	// Consequences are what single members could do from then on, and could not before, or nobody could any more.
+	// Consequences are what single members could do from then on, and could not before, or nobody could any more, and what members' encryption keys mean.
 	Consequences []Consequence `json:"consequences"`
 	// MinimumSeconds is how long the proposal must be open if a policy that decides is to see the end of voting as closed;
 	// 0 if none looks at that.
@@ -137,10 +137,10 @@ type Quorum struct {
 // Consequence is something that a constitution lets members do, or keeps from all of them.
 type Consequence struct {
 	// Form is "unvoted" (without a vote), "alone" (by one member's vote), "silent" (by one member's vote if no other one
-	// votes in time) or "never".
+	// votes in time), "never", or "recorded": a quantum computer could open what is recorded of the ledger, because of the members' encryption keys, or with more keys like theirs.
 	Form    string   `json:"form"`
 	Kinds   []string `json:"kinds"`             // of action
-	Members []string `json:"members,omitempty"` // names of those who could, each without the others
+	Members []string `json:"members,omitempty"` // names of those who could, each without the others; of those who have such keys
 	Text    string   `json:"text"`
 }
 

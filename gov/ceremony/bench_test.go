@@ -6,7 +6,6 @@ import (
 
 	"github.com/cocoframework/coco/gov/ceremony"
 	"github.com/cocoframework/coco/gov/govtest"
-	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -19,17 +18,7 @@ func BenchmarkRotation(b *testing.B) {
 			for i := len(n.Members); i < seats; i++ {
 				n.Members = append(n.Members, govtest.Issue(b, fmt.Sprintf("member%d", i), nil, true, nil))
 			}
-			for _, m := range n.Members {
-				var err error
-				if m.Encryption, err = keys.NewMemberKey(keys.XWing); err != nil {
-					b.Fatal(err)
-				}
-			}
-			n.C = n.Constitution()
-			if err := n.C.Complete(); err != nil {
-				b.Fatal(err)
-			}
-			n.Genesis()
+			n.XWing().Genesis()
 			before := len(n.Records)
 			for b.Loop() {
 				if err := n.Transact(func(tx *store.Tx) error { _, _, err := ceremony.Announce(tx); return err }); err != nil {

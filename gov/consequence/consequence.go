@@ -1,5 +1,5 @@
 // Package consequence says what a constitution lets its members do: which of them could decide about a kind of action
-// alone, whether silence is enough, and what nobody could do any more. A change is compared with what was so before, so that a
+// alone, whether silence is enough, what nobody could do any more, and whether members' encryption keys are such that a quantum computer opens what was recorded of the ledger. A change is compared with what was so before, so that a
 // member reads what a vote would give away.
 //
 //	constitution ──► for each kind of action and each member: votes ──► its policies ──► powers
@@ -20,6 +20,7 @@ import (
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/policy"
+	"github.com/cocoframework/coco/keys"
 )
 
 // Form says how a kind of action can be decided.
@@ -33,6 +34,9 @@ const (
 	Never   Form = "never"   // not at all, whatever is proposed and however members vote
 )
 
+// Recorded is no form of deciding: members have encryption keys that a quantum computer opens, and with as many of these as open the ledger it opens what was recorded of it.
+const Recorded Form = "recorded"
+
 // Consequence is something that a constitution lets members do, or keeps from all of them.
 type Consequence struct {
 	Form  Form
@@ -42,6 +46,8 @@ type Consequence struct {
 	// Never. Everybody: they are all members.
 	Members   []coco.ActorID
 	Everybody bool
+	// Lacking is of Recorded: how many more members with such keys it takes. Members are those who have one.
+	Lacking int
 }
 
 // New returns what holds after a change, and did not before, for the same members.
@@ -53,7 +59,29 @@ func New(before, after *constitution.Constitution) []Consequence {
 			added[key] = true
 		}
 	}
-	return added.grouped(after, now)
+	out := added.grouped(after, now)
+	if x, exposed := Exposed(after); exposed {
+		if was, before := Exposed(before); !before || x.Lacking < was.Lacking {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// Exposed returns a Recorded consequence of a constitution, if one of its members has such a key. By rules before 3 there is none: what is recorded of a ledger opens to a quantum computer
+// then, whatever keys members have.
+func Exposed(c *constitution.Constitution) (x Consequence, exposed bool) {
+	if c.Rules < 3 {
+		return x, false
+	}
+	x.Form = Recorded
+	for _, m := range c.Members {
+		if of, err := keys.AlgorithmOf(m.EncryptionKey); err == nil && of == keys.X25519 {
+			x.Members = append(x.Members, m.Actor())
+		}
+	}
+	x.Everybody, x.Lacking = len(x.Members) == len(c.Members), max(0, c.Shares.Threshold-len(x.Members))
+	return x, len(x.Members) > 0
 }
 
 // atLeast returns the forms that give a member as much as one does.

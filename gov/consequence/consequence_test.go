@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/govtest"
 	"github.com/cocoframework/coco/gov/policy"
+	"github.com/cocoframework/coco/keys"
 )
 
 func said(c *constitution.Constitution, list []consequence.Consequence) string {
@@ -91,5 +92,51 @@ func TestAMemberThatGoesCanLeaveAnotherAlone(t *testing.T) {
 	}
 	if got := said(two, consequence.New(n.C, two)); got != "" {
 		t.Errorf("of three members one goes: %s", got)
+	}
+}
+
+// What a vote does to what is recorded of the ledger is said when it makes it worse: as many members with keys for X25519 as open the ledger, or one more on the way there.
+func TestAChangeSaysWhatAQuantumComputerCouldOpen(t *testing.T) {
+	n := govtest.New(t)
+	with := func(rules uint64, threshold int, algorithms ...keys.Algorithm) *constitution.Constitution {
+		t.Helper()
+		for i, a := range algorithms {
+			key, err := keys.NewMemberKey(a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.Members[i].Encryption = key
+		}
+		c := n.Constitution()
+		c.Rules, c.Shares.Threshold = rules, threshold
+		if err := c.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	const weak, strong = keys.X25519, keys.XWing
+	byRules2 := with(2, 2, weak, weak, weak)
+	none, one, two := with(3, 2, strong, strong, strong), with(3, 2, weak, strong, strong), with(3, 2, weak, weak, strong)
+	for _, c := range []struct {
+		name          string
+		before, after *constitution.Constitution
+		want          string
+		lacking       int
+	}{
+		{"nothing changes", two, two, "", 0},
+		{"keys get better", two, one, "", 0},
+		{"the first such member", none, one, "recorded [] alpha", 1},
+		{"as many as open the ledger", one, two, "recorded [] alpha,beta", 0},
+		{"more than that", two, with(3, 2, weak, weak, weak), "", 0},
+		{"a lower threshold", one, with(3, 1, weak, strong, strong), "recorded [] alpha", 0},
+		{"a higher threshold", one, with(3, 3, weak, strong, strong), "", 0},
+		{"rules 3 with the keys of rules 2", byRules2, with(3, 2, weak, weak, weak), "recorded [] alpha,beta,gamma", 0},
+		{"rules 3 with other keys", byRules2, none, "", 0},
+		{"rules 2 stay", byRules2, byRules2, "", 0},
+	} {
+		list := slices.DeleteFunc(consequence.New(c.before, c.after), func(x consequence.Consequence) bool { return x.Form != consequence.Recorded })
+		if got := said(c.after, list); got != c.want || len(list) > 0 && list[0].Lacking != c.lacking {
+			t.Errorf("%s: %q (%+v), expected %q lacking %d", c.name, got, list, c.want, c.lacking)
+		}
 	}
 }

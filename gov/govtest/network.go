@@ -136,6 +136,24 @@ func (n *Network) ByRules2() *Network {
 	return n
 }
 
+// XWing gives each member a new encryption key for X-Wing, and the network, before it begins, a constitution with these.
+func (n *Network) XWing() *Network {
+	n.T.Helper()
+	for _, m := range n.Members {
+		key, err := keys.NewMemberKey(keys.XWing)
+		if err != nil {
+			n.T.Fatal(err)
+		}
+		m.Encryption = key
+	}
+	c := n.Constitution()
+	if err := c.Complete(); err != nil {
+		n.T.Fatal(err)
+	}
+	n.C = c
+	return n
+}
+
 // Constitution returns a constitution of the organisations, which is not completed.
 func (n *Network) Constitution() *constitution.Constitution {
 	c := &constitution.Constitution{

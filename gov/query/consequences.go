@@ -1,6 +1,7 @@
 package query
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/cocoframework/coco/gov/action"
@@ -47,11 +48,15 @@ func Powers(c *constitution.Constitution) (out []wire.Consequence) {
 	for _, x := range consequence.New(all, c) {
 		out = append(out, consequenceOf(x, c))
 	}
+	if x, exposed := consequence.Exposed(c); exposed && x.Lacking == 0 {
+		out = append(out, consequenceOf(x, c))
+	}
 	return out
 }
 
 func consequenceOf(x consequence.Consequence, c *constitution.Constitution) wire.Consequence {
 	out := wire.Consequence{Form: string(x.Form)}
+	out.Kinds = []string{}
 	var what []string
 	for _, kind := range x.Kinds {
 		out.Kinds = append(out.Kinds, string(kind))
@@ -72,6 +77,8 @@ func consequenceOf(x consequence.Consequence, c *constitution.Constitution) wire
 		}
 	}
 	switch x.Form {
+	case consequence.Recorded:
+		out.Text = recorded(out.Members, x.Lacking, c.Shares.Threshold)
 	case consequence.Never:
 		out.Text = "nobody could ever " + do
 	case consequence.Unvoted:
@@ -82,6 +89,18 @@ func consequenceOf(x consequence.Consequence, c *constitution.Constitution) wire
 		out.Text = who + " alone could " + do
 	}
 	return out
+}
+
+// recorded says what members' keys for X25519 mean.
+func recorded(members []string, lacking, threshold int) string {
+	keys := "the encryption key of " + enumerate(members, "and") + " is for X25519"
+	if len(members) > 1 {
+		keys = "the encryption keys of " + enumerate(members, "and") + " are for X25519"
+	}
+	if lacking > 0 {
+		return fmt.Sprintf("%s: with %d more such member%s a quantum computer could open what is recorded of the ledger", keys, lacking, map[bool]string{true: "", false: "s"}[lacking == 1])
+	}
+	return fmt.Sprintf("a quantum computer could open what is recorded of the ledger: %s, and %d members open it (X-Wing keys keep it closed)", keys, threshold)
 }
 
 // enumerate writes "a, b and c".

@@ -86,7 +86,7 @@ func TestThePageToApproveWarnsOfCertificates(t *testing.T) {
 		"a member's does not hold yet": {late, late, late, now.Add(day), []string{"not valid before 2026-11-30"}},
 		"the node owner's ends":        {late, late, now.Add(day), now.Add(-day), []string{"this node's owner certificate", "ends on 2026-11-30"}},
 	} {
-		con := govtest.New(t).Constitution()
+		con := govtest.New(t).XWing().Constitution()
 		con.Policies = map[string]string{constitution.PolicyDefault: constitution.Majority, constitution.PolicyAddNode: constitution.Majority}
 		for i := range con.Members {
 			begins, ends := now.Add(-day), late
