@@ -107,6 +107,9 @@ func (d *Driver) Run(ctx context.Context) error {
 		for _, st := range out.Statements {
 			d.carryOut(ctx, st)
 		}
+		if in == seats.Input(seats.Tick{}) {
+			d.trim(ctx)
+		}
 	}
 }
 

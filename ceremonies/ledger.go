@@ -36,6 +36,7 @@ type committed struct {
 	seats     *seats.Running
 	need      bool
 	urgent    bool
+	trimmable bool   // rows of epochs can be reduced
 	ended     uint64 // the ceremony whose end was logged last
 }
 
@@ -101,6 +102,9 @@ func (d *Driver) read(r store.Reader) (err error) {
 	needed, err := ceremony.Need(r)
 	l.need, l.urgent = needed != nil, needed != nil && decided[needed.Cause]
 	if err != nil {
+		return err
+	}
+	if l.trimmable, err = ceremony.Trimmable(r); err != nil {
 		return err
 	}
 	return d.report(r)

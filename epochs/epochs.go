@@ -25,6 +25,7 @@ import (
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/archive"
 	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/replica"
@@ -86,7 +87,11 @@ func (e *Driver) state(in rotation.Input) (rotation.State, error) {
 		return s, fmt.Errorf("the list of epochs: %w", err)
 	}
 	for _, a := range announced {
-		s.Epochs = append(s.Epochs, rotation.Announced{Epoch: a.Epoch, Sealed: sha256.Sum256(a.Sealed)})
+		digest, _, err := archive.DigestOf(a.Sealed)
+		if err != nil {
+			return s, fmt.Errorf("epoch %d: %w", a.Epoch, err)
+		}
+		s.Epochs = append(s.Epochs, rotation.Announced{Epoch: a.Epoch, Sealed: digest})
 	}
 	if tick {
 		if s.Over, err = e.over(snapshot); err != nil {

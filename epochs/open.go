@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/keys/archive"
 	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/store"
 )
@@ -166,8 +167,15 @@ func (e *Driver) Opens(public [][]byte) error {
 			if err != nil {
 				return err
 			}
+			digest, reduced, err := archive.DigestOf(rec.Sealed)
+			if err != nil {
+				return err
+			}
+			if reduced {
+				continue // it was announced long ago
+			}
 			e.mu.Lock()
-			e.Machine.Opened(rotation.Announced{Epoch: rec.Epoch, Sealed: sha256.Sum256(rec.Sealed)})
+			e.Machine.Opened(rotation.Announced{Epoch: rec.Epoch, Sealed: digest})
 			e.mu.Unlock()
 		}
 	}

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -9,7 +10,12 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/audit"
+	"github.com/cocoframework/coco/gov/ceremony"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host/sim"
+	"github.com/cocoframework/coco/keys/archive"
+	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/wire"
 )
@@ -123,7 +129,33 @@ func TestANetworkMakesACommitteeAndReplacesIt(t *testing.T) {
 		n.check(acked, 0, 1, 2)
 		n.sameState(0, 1, 2)
 		n.audit()
+		n.trimmed(1)
 	})
+}
+
+// trimmed checks that rows of epochs hold no more than is needed since their committees were replaced, by an audit of a node's ledger.
+func (n *network) trimmed(i int) {
+	n.t.Helper()
+	auditor := audit.New(audit.Config{Constitution: n.Constitution.Digest()})
+	if _, err := ledger.Audit(context.Background(), n.World.Host(hostName(i)).Disk, node.Dir, auditor, nil); err != nil {
+		n.t.Fatal(err)
+	}
+	if due, err := ceremony.Trimmable(auditor.Tables()); err != nil || due {
+		n.t.Errorf("rows of epochs can still be reduced: %t, %v", due, err)
+	}
+	rows, err := table.Epochs(auditor.Tables())
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	reduced := 0
+	for _, row := range rows {
+		if _, is, err := archive.DigestOf(row.Sealed); err == nil && is {
+			reduced++
+		}
+	}
+	if reduced < 3 {
+		n.t.Errorf("%d of %d epochs are reduced", reduced, len(rows))
+	}
 }
 
 // A network of one organisation has a committee, too: its founder's node has dealt it.

@@ -199,6 +199,7 @@ func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {
 	if err := a.applySnapshots(seqno, byTable[table.SnapshotsTable]); err != nil {
 		return err
 	}
+	trim := trims(own, byTable)
 	switch {
 	case seqno == 1:
 		err = a.genesis(now, byTable)
@@ -210,6 +211,8 @@ func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {
 		err = a.replay(seqno, now, own)
 	case ceremonial(byTable):
 		err = a.repeat(seqno, now, own)
+	case trim:
+		err = a.trim(seqno, now, own)
 	default:
 		err = a.applyService(byTable[table.ServiceTable])
 	}
@@ -234,6 +237,9 @@ func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {
 		if err := a.genesisCommittee(seqno, now, byTable); err != nil {
 			return err
 		}
+	}
+	if trim {
+		return nil
 	}
 	for _, w := range byTable[table.EpochsTable] {
 		if err := a.applyEpoch(seqno, now, w); err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/ceremony"
 	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/keys/archive"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -61,6 +62,39 @@ func (a *Auditor) genesisCommittee(seqno, now uint64, byTable map[string][]store
 		a.ceremonies.Committees++
 	}
 	return nil
+}
+
+// trims says whether a transaction does nothing but reduce rows of epochs, or claims to.
+func trims(own []store.Write, byTable map[string][]store.Write) bool {
+	if len(own) == 0 || len(own) != len(byTable[table.EpochsTable]) {
+		return false
+	}
+	rec, err := table.DecodeEpoch(own[0].Value)
+	if err != nil {
+		return false
+	}
+	_, reduced, err := archive.DigestOf(rec.Sealed)
+	return err == nil && reduced
+}
+
+// trim repeats the reduction of rows of epochs.
+func (a *Auditor) trim(seqno, now uint64, own []store.Write) error {
+	if last := a.store.Newest(); last < seqno-1 {
+		if err := a.store.Apply(seqno-1, nil); err != nil {
+			return err
+		}
+	}
+	set := a.store.Begin(0, now)
+	tx := set.Begin()
+	if err := ceremony.Trim(tx); err != nil {
+		return err
+	}
+	tx.Commit()
+	expected, err := store.DecodeWrites(set.Records()[0].Public)
+	if err != nil {
+		return err
+	}
+	return sameWrites(expected, own, "the reduction of epochs")
 }
 
 // repeat repeats what a transaction of a ceremony did, from what it was given: who acts, a statement, an archive.

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"crypto/hpke"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/committee"
+	"github.com/cocoframework/coco/keys/ristretto"
 )
 
 // epochVersion is the format of an Epoch. Format 1 is keys.SealedEpoch.
@@ -21,11 +23,15 @@ const epochBox = keys.SecretSize + overhead
 type Epoch struct {
 	Version      uint64           `cbor:"1,keyasint"` // of the format; 2
 	Epoch        uint64           `cbor:"2,keyasint"`
-	Committee    uint64           `cbor:"3,keyasint"` // its number
-	View         uint64           `cbor:"4,keyasint"` // of the transaction that announces it
-	Constitution coco.Digest      `cbor:"5,keyasint"` // in force after that transaction
-	Sealed       committee.Sealed `cbor:"6,keyasint"`
-	Box          []byte           `cbor:"7,keyasint"` // the same secret, encrypted to the committee's archive
+	Committee    uint64           `cbor:"3,keyasint"`          // its number
+	View         uint64           `cbor:"4,keyasint"`          // of the transaction that announces it
+	Constitution coco.Digest      `cbor:"5,keyasint"`          // in force after that transaction
+	Sealed       committee.Sealed `cbor:"6,keyasint,omitzero"` // zero in a reduced one
+	Box          []byte           `cbor:"7,keyasint"`          // the same secret, encrypted to the committee's archive
+
+	// Of a reduced one: the u of the sealed secret, to which Box is bound, and the SHA-256 of the epoch's form before.
+	U     ristretto.Point `cbor:"8,keyasint,omitzero"`
+	Whole coco.Digest     `cbor:"9,keyasint,omitzero"`
 }
 
 // At is where an epoch is announced.
@@ -47,7 +53,46 @@ func (a At) label() []byte {
 func (e *Epoch) info(of Of) []byte {
 	b := of.info(contextEpoch)
 	b = binary.BigEndian.AppendUint64(b, e.Epoch)
-	return append(b, e.Sealed.Ciphertext.U[:]...)
+	u := e.Sealed.Ciphertext.U
+	if e.Reduced() {
+		u = e.U
+	}
+	return append(b, u[:]...)
+}
+
+// Reduced says whether only the archive of its committee opens the epoch.
+func (e *Epoch) Reduced() bool { return e.Whole != coco.Digest{} }
+
+// Reduce returns what is needed of an epoch once its committee is replaced and the archive of the next one opens that committee's: all but the secret that is sealed to the
+// committee's seats. Its size does not depend on their number. What it returns shares memory with e, which MUST be whole.
+func (e *Epoch) Reduce() (*Epoch, error) {
+	b, err := e.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	return &Epoch{
+		Version: e.Version, Epoch: e.Epoch, Committee: e.Committee, View: e.View, Constitution: e.Constitution, Box: e.Box,
+		U: e.Sealed.Ciphertext.U, Whole: sha256.Sum256(b),
+	}, nil
+}
+
+// DigestOf returns what nodes name an epoch by that is stored: the SHA-256 of its public form, which is that of its whole form still after it was reduced; and whether it was. The
+// error is coco.ErrCorrupt.
+func DigestOf(stored []byte) (digest coco.Digest, reduced bool, err error) {
+	format, err := FormatOf(stored)
+	if err != nil || format == 1 {
+		return sha256.Sum256(stored), false, err
+	}
+	whole, reduced, err := canon.Field(stored, 9, limits())
+	if err == nil && reduced {
+		err = canon.Unmarshal(whole, &digest, limits())
+	} else {
+		digest = sha256.Sum256(stored)
+	}
+	if err != nil {
+		return coco.Digest{}, false, fmt.Errorf("%w: sealed epoch: %w", coco.ErrCorrupt, err)
+	}
+	return digest, reduced, nil
 }
 
 // NewEpoch makes the secret of an epoch for a committee and the public key of its archive.
@@ -77,6 +122,8 @@ func (e *Epoch) Check(c *committee.Committee, at At) error {
 		return fault("it names view %d, expected %d", e.View, at.View)
 	case e.Constitution != at.Constitution:
 		return fault("it names the constitution %s, expected %s", e.Constitution.Short(), at.Constitution.Short())
+	case e.Reduced():
+		return fault("it is reduced: only an epoch of a committee that was replaced is")
 	case len(e.Box) != epochBox:
 		return fault("its copy for the archive has %d bytes, expected %d", len(e.Box), epochBox)
 	}
@@ -118,6 +165,9 @@ func ParseEpoch(b []byte) (*Epoch, error) {
 	}
 	if e.Version != epochVersion {
 		return nil, fmt.Errorf("%w: sealed epoch %d: format version %d, expected %d", coco.ErrCorrupt, e.Epoch, e.Version, epochVersion)
+	}
+	if whole := len(e.Sealed.Boxes) > 0; whole == e.Reduced() || whole != (e.U == ristretto.Point{}) {
+		return nil, fmt.Errorf("%w: sealed epoch %d: it is neither whole nor reduced", coco.ErrCorrupt, e.Epoch)
 	}
 	return e, nil
 }
