@@ -19,6 +19,11 @@ func draw(seed uint64) plan {
 		}
 		p.rounds = append(p.rounds, faults)
 	}
+	keys := rand.New(rand.NewPCG(seed, 0x6b657973))
+	if p.unattended = keys.IntN(2) == 0; keys.IntN(2) == 0 {
+		p.rounds = append(p.rounds, drawKeys(keys, p.members))
+		return p
+	}
 	p.rounds = append(p.rounds, drawLater(rand.New(rand.NewPCG(seed, 0x6c61746572)), p.members))
 	return p
 }
@@ -29,6 +34,30 @@ func drawAhead(r *rand.Rand) fault {
 		return fault{}
 	}
 	return fault{kind: ahead, at: upTo(r, roundLength), lasts: 2*time.Second + upTo(r, 8*time.Second), by: 4*time.Minute + upTo(r, 5*time.Minute), other: 1}
+}
+
+// drawKeys draws a last round about keys.
+func drawKeys(r *rand.Rand, members int) []fault {
+	f := fault{at: upTo(r, time.Second), lasts: upTo(r, 6*time.Second), host: r.IntN(members), torn: r.IntN(2) == 0}
+	f.other = (f.host + 1 + r.IntN(members-1)) % members
+	switch r.IntN(8) {
+	case 0, 1, 2:
+		f.kind, f.hosts = powerCut, []hosts{fair, fair, apart, aged, twice}[r.IntN(5)]
+		return []fault{f}
+	case 3:
+		f.kind, f.step = reopening, reopeningSteps[r.IntN(len(reopeningSteps))]
+		return []fault{f}
+	case 4:
+		f.kind, f.leads = rotation, r.IntN(2) == 0
+	default:
+		f.kind, f.leads = ceremony, r.IntN(2) == 0
+		f.step, f.change = ceremonySteps[r.IntN(len(ceremonySteps))], []change{refresh, refresh, gain, lose, vary}[r.IntN(5)]
+	}
+	faults := []fault{f}
+	if other := drawOther(r, members); r.IntN(2) == 0 && other.kind != clockJump && other.kind != clockDrift {
+		faults = append(faults, other)
+	}
+	return faults
 }
 
 // drawLater draws the last round.

@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/ledger/chain"
 	"github.com/cocoframework/coco/node"
+	"github.com/cocoframework/coco/resume"
 )
 
 // inject begins a fault, waits, and ends it. What it leaves behind, heal clears away.
@@ -36,6 +37,18 @@ func (r *run) inject(f fault) {
 		return
 	case copies:
 		r.copies(f)
+		return
+	case powerCut:
+		r.powerCut(f)
+		return
+	case reopening:
+		r.reopening(f)
+		return
+	case ceremony:
+		r.ceremony(f)
+		return
+	case rotation:
+		r.rotation(f)
 		return
 	case freeze:
 		r.witness.Slows(a)
@@ -215,6 +228,7 @@ func (r *run) again() {
 	n := r.network
 	for i := range r.plan.members {
 		n.World.Restart(hostName(i))
+		r.discard(i)
 	}
 	r.witness.Say("all machines are up again; the members recover the network")
 	best, err := r.recover()
@@ -227,6 +241,15 @@ func (r *run) again() {
 		if i != best {
 			n.Start(i, n.join(i))
 		}
+	}
+}
+
+// discard removes from a machine what its node would go on with by itself, as operators do before members recover the network.
+func (r *run) discard(i int) {
+	files := r.network.World.Files(hostName(i), "")
+	if _, ok := files[resume.File]; ok {
+		delete(files, resume.File)
+		r.network.World.SetFiles(hostName(i), files)
 	}
 }
 
@@ -274,6 +297,7 @@ func (r *run) recover() (int, error) {
 func (r *run) backup() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.keys.ids = r.identities()
 	for i := range r.plan.members {
 		r.backups[i] = r.network.World.Files(hostName(i), "")
 		r.seals(hostName(i))

@@ -23,6 +23,8 @@ type custodian struct {
 	guests  []*nettest.Member // whom members have added, and maybe removed again; they run no node
 	kept    []custody.Kept    // by the nodes of a network at rest, as of the committee that was in force
 	at      uint64            // that committee
+	ids     []coco.NodeID     // of the nodes whose disks are the backups
+	hit     func(step, fault string)
 
 	mu    sync.Mutex
 	seals custody.Seals // under mu

@@ -61,7 +61,7 @@ func TestANetworkGoesOnAfterManyEpochs(t *testing.T) {
 		n = 20
 	}
 	replay(t,
-		[]fault{{kind: epochs, times: n}},
+		[]fault{{kind: epochs, keyFault: keyFault{times: n}}},
 		[]fault{{kind: crash, at: time.Second, lasts: time.Second, host: 2}, {kind: clone, at: 2 * time.Second, lasts: 5 * time.Second, host: 0}},
 		[]fault{{kind: crash, at: time.Second, lasts: time.Second, host: 1, lie: lost}},
 		[]fault{{kind: blackout, at: time.Second, lasts: time.Second}},

@@ -23,8 +23,8 @@ type network struct {
 	service []byte // the certificate of the service, once it is there: receipts are verified by it, and nodes join no other one
 }
 
-func newNetwork(seed uint64, members int, log func(host string) *slog.Logger) (network, error) {
-	n, err := nettest.New(seed, members, nettest.Options{
+func newNetwork(seed uint64, p plan, log func(host string) *slog.Logger) (network, error) {
+	n, err := nettest.New(seed, p.members, nettest.Options{
 		Adapters: func() []adapter.Adapter { return []adapter.Adapter{kv.Adapter{}, ethereum.New()} },
 		Log:      log,
 		Constitution: func(c *constitution.Constitution) {
@@ -32,6 +32,10 @@ func newNetwork(seed uint64, members int, log func(host string) *slog.Logger) (n
 			// Small, so that chunks end, snapshots are written and old entries are fetched all the time.
 			c.Ledger = constitution.Ledger{ChunkBytes: 64 << 10}
 			c.Snapshots = constitution.SnapshotPolicy{Transactions: 40}
+			c.Epochs.Transactions = 700
+			if p.unattended {
+				c.Recovery.Unattended = constitution.Yes
+			}
 		},
 	})
 	if err == nil {

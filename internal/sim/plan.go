@@ -47,6 +47,14 @@ const (
 	policies kind = "policies"   // that members change
 )
 
+// The faults of a last round about keys (drawKeys).
+const (
+	powerCut  kind = "power cut"           // of all machines at once: nodes go on together, or nobody does
+	ceremony  kind = "crash in a ceremony" // that members have called for
+	reopening kind = "crash in a recovery" // of all machines, and then of the one that recovers
+	rotation  kind = "crash in a rotation" // of epochs, that members have called for
+)
+
 // epochs is not drawn: members change the threshold of shares so many times, and as many epochs begin.
 const epochs kind = "epochs"
 
@@ -80,8 +88,46 @@ type fault struct {
 	disk      sim.DiskErrors // ioErrors
 	redirect  bool           // clone: it is the one that is reached at their address
 	counted   bool           // freeze: its clock has counted the time
-	times     int            // epochs
+	keyFault
 }
+
+// keyFault is what the faults about keys are besides.
+type keyFault struct {
+	step   step   // ceremony, reopening
+	change change // ceremony: what members decide
+	leads  bool   // ceremony, rotation: it is the node that leads, and not host
+	hosts  hosts  // powerCut: what they do besides
+	times  int    // epochs
+}
+
+// step is how far something is that a fault hits.
+type step string
+
+// ceremonySteps are the phases of a ceremony.
+var ceremonySteps = []step{"registering", "committing", "revealing", "judging", "confirming", "done"}
+
+// reopeningSteps are what a node does that recovers.
+var reopeningSteps = []step{"audits", "has shown where the ledger ends", "asks members", "has members' parts", "has opened the ledger", "serves"}
+
+// change is what members decide, so that a ceremony begins.
+type change string
+
+const (
+	refresh change = "refresh"
+	gain    change = "a member more"
+	lose    change = "a member less"
+	vary    change = "another threshold"
+)
+
+// hosts is what hosts do while all machines are down, or come up.
+type hosts string
+
+const (
+	fair  hosts = ""
+	apart hosts = "one host is cut off"
+	aged  hosts = "one host has an older disk"
+	twice hosts = "one host starts its node twice"
+)
 
 func (f fault) String() string {
 	var b strings.Builder
@@ -91,7 +137,7 @@ func (f fault) String() string {
 		fmt.Fprintf(&b, " between %s and %s", hostName(f.host), hostName(f.other))
 	case oneWay, flappingTo:
 		fmt.Fprintf(&b, " from %s to %s", hostName(f.host), hostName(f.other))
-	case blackout, suspension, ahead, copies:
+	case blackout, suspension, ahead, copies, powerCut, reopening:
 		fmt.Fprint(&b, " of all")
 	case flood:
 		fmt.Fprintf(&b, " by a client of %s", hostName(f.host))
@@ -116,6 +162,18 @@ func (f fault) String() string {
 			fmt.Fprint(&b, ", which takes over the address")
 		}
 	}
+	if f.step != "" {
+		fmt.Fprintf(&b, ", when it %s", f.step)
+	}
+	if f.kind == ceremony {
+		fmt.Fprintf(&b, ": %s", f.change)
+	}
+	if f.leads {
+		fmt.Fprint(&b, ", or of the one that leads")
+	}
+	if f.hosts != fair {
+		fmt.Fprintf(&b, "; %s: %s", f.hosts, hostName(f.host))
+	}
 	if f.by != 0 {
 		fmt.Fprintf(&b, " by %v", f.by)
 	}
@@ -131,9 +189,10 @@ func (f fault) String() string {
 
 // plan is what a seed fixes.
 type plan struct {
-	members int
-	sync    time.Duration // how long disks take to sync, so that crashes come in between
-	rounds  [][]fault
+	members    int
+	unattended bool          // the constitution has nodes go on by themselves
+	sync       time.Duration // how long disks take to sync, so that crashes come in between
+	rounds     [][]fault
 }
 
 // rounds is how many rounds a seed has before the last one, which has faults of its own.

@@ -12,8 +12,13 @@ import (
 // replay plays rounds of faults on three nodes. The first one leads at the beginning.
 func replay(t *testing.T, rounds ...[]fault) {
 	t.Helper()
+	replayPlan(t, plan{members: 3, sync: 3 * time.Millisecond, rounds: rounds}, nil)
+}
+
+func replayPlan(t *testing.T, p plan, hit func(step, fault string)) {
+	t.Helper()
 	var kept bytes.Buffer
-	c := Config{Seed: 1, Trace: &kept, plan: &plan{members: 3, sync: 3 * time.Millisecond, rounds: rounds}}
+	c := Config{Seed: 1, Trace: &kept, plan: &p, Hit: hit}
 	if testing.Verbose() {
 		c.Trace = os.Stdout
 	}

@@ -32,6 +32,8 @@ type Config struct {
 	Seed  uint64
 	Trace io.Writer // gets a line for each fault; io.Discard for none
 	Log   io.Writer // gets the nodes' logs; nil for none
+	// Hit is told of each step of a ceremony or a recovery that a fault has hit; nil for nobody.
+	Hit func(step, fault string)
 	// Events gets a line for every event that the digest covers; nil for none.
 	Events io.Writer
 
@@ -93,11 +95,12 @@ func play(t *testing.T, c Config) string {
 			seed: c.Seed, plan: draw(c.Seed), witness: w, users: users{stop: make(chan struct{})},
 			backups: map[int]map[string][]byte{}, excused: map[int]*excuse{}, lies: map[int]*told{},
 		}
+		r.keys.hit = c.Hit
 		if c.plan != nil {
 			r.plan = *c.plan
 		}
 		var err error
-		if r.network, err = newNetwork(c.Seed, r.plan.members, func(host string) *slog.Logger { return w.Listen(host, c.Log) }); err != nil {
+		if r.network, err = newNetwork(c.Seed, r.plan, func(host string) *slog.Logger { return w.Listen(host, c.Log) }); err != nil {
 			t.Fatal(err)
 		}
 		r.play()
