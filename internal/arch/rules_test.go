@@ -667,6 +667,11 @@ var composition = []rule{
 		why: "what is compared are answers and events, whoever has brought them: neither nodes nor hosts nor the faults of a run",
 	},
 	{
+		name: "what remains of a simulation is files",
+		in:   []string{"internal/sim/remains"}, none: []string{"node", "host/sim", "gov/...", "internal/nettest", "internal/sim"}, std: []string{"net", "net/http", "os"},
+		why: "what nodes leave on disks is compared as it is there, by no word of theirs",
+	},
+	{
 		name: "custody reads ledgers and keys, and asks no node",
 		in:   []string{"internal/sim/custody"}, none: []string{"node", "host/sim", "internal/nettest", "internal/sim", "gateway", "client"}, std: []string{"net", "net/http", "os"},
 		why: "who can open a ledger is judged by what is on disks and in members' hands, as an attacker or a court would, whatever the nodes say",

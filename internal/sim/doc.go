@@ -15,7 +15,7 @@
 //	clients   (workload.go)  kv writes, compare-and-set counters and reads with a session
 //	          (register.go)  kv keys that all clients write, and read linearizably
 //	wallet    (token.go)     ERC-20 transfers
-//	verify    (verify.go)    what is left after the last round, on every node and every disk
+//	verify    (verify.go)    what is left after the last round, on every node and every disk (package remains)
 //	keys      (keys.go)      who can open the ledger: its committees, members' keys and what nodes keep (package custody)
 //	past      (past.go)      what nodes say of the past, from their ledgers
 //	replace   (replace.go)   an empty machine in the place of one, at the end

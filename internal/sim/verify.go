@@ -19,6 +19,7 @@ import (
 	"github.com/cocoframework/coco/gov/audit"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/internal/sim/custody"
+	"github.com/cocoframework/coco/internal/sim/remains"
 	"github.com/cocoframework/coco/internal/sim/witness"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
@@ -162,12 +163,12 @@ func (r *run) verifyLedgers() {
 			r.witness.Fail("ledger", "audit of %s: %v", name, err)
 			continue
 		}
-		entries, err := read(r.network, i, report.CommittedIndex)
+		entries, err := remains.Entries(disk, node.Dir, report.CommittedIndex)
 		if err != nil {
 			r.witness.Fail("ledger", "%s: %v", name, err)
 			continue
 		}
-		if err := r.recorded(i, entries); err != nil {
+		if err := remains.Snapshots(disk, node.SnapshotDir, entries); err != nil {
 			r.witness.Fail("snapshot", "on %s: %v", name, err)
 		}
 		if first == nil {
@@ -175,32 +176,11 @@ func (r *run) verifyLedgers() {
 			r.custody(follower, name)
 			continue
 		}
-		for index, e := range entries {
-			if other, ok := first[index]; ok && (other.View != e.View || other.Kind != e.Kind || !bytes.Equal(other.Data, e.Data)) {
-				r.witness.Fail("ledger", "committed entry %d of %s is not that of another node", index, name)
-				break
-			}
+		if index := remains.Differ(entries, first); index > 0 {
+			r.witness.Fail("ledger", "committed entry %d of %s is not that of another node", index, name)
 		}
 	}
 	if r.witness.Recorder.Crossed() == 0 {
 		r.witness.Fail("secret", "nothing was seen on the wire: the search for secrets saw nothing")
 	}
-}
-
-// read returns the entries of a ledger up to an index.
-func read(n network, host int, to uint64) (map[uint64]batch.Entry, error) {
-	log, err := ledger.OpenReadOnly(n.World.Host(hostName(host)).Disk, node.Dir)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	out := map[uint64]batch.Entry{}
-	for index := max(1, log.First()); index <= to; index++ {
-		entries, err := log.Read(index, index+1, 0)
-		if err != nil {
-			return nil, err
-		}
-		out[index] = entries[0]
-	}
-	return out, nil
 }
