@@ -39,6 +39,15 @@ func NewMemberKey(a Algorithm) (*MemberKey, error) {
 	return &MemberKey{a, key}, nil
 }
 
+// XWingKey returns the X-Wing key that comes from a seed (draft-connolly-cfrg-xwing-kem, section 5.2).
+func XWingKey(seed Secret) (*MemberKey, error) {
+	key, err := hpke.MLKEM768X25519().NewPrivateKey(seed[:])
+	if err != nil {
+		return nil, fmt.Errorf("X-Wing key: %w", err)
+	}
+	return &MemberKey{XWing, key}, nil
+}
+
 // Algorithm returns what the key is for.
 func (k *MemberKey) Algorithm() Algorithm { return k.algorithm }
 

@@ -86,6 +86,20 @@ func FromCommitment(commitment []ristretto.Point, seats []Seat) (*Committee, err
 	return New(key, seats)
 }
 
+// ToCombine returns a committee that checks and combines parts, for whoever has not the seats' own keys: nothing can be sealed to it. Its actors are those of the seats, in order. The error is
+// that of FromCommitment.
+func ToCombine(commitment []ristretto.Point, actors []coco.ActorID) (*Committee, error) {
+	key, err := tdh2.NewKey(commitment, uint32(len(actors)))
+	if err != nil {
+		return nil, err
+	}
+	c := &Committee{key: key}
+	for _, actor := range actors {
+		c.seats = append(c.seats, Seat{Actor: actor})
+	}
+	return c, nil
+}
+
 // Threshold returns how many seats open what is sealed.
 func (c *Committee) Threshold() int { return c.key.Threshold() }
 
@@ -162,6 +176,9 @@ func (e *PartError) Unwrap() error { return coco.ErrVerify }
 
 // Seal makes a new secret and seals it to the committee for a label.
 func (c *Committee) Seal(label []byte) (keys.Secret, *Sealed, error) {
+	if len(c.to) != len(c.seats) {
+		return keys.Secret{}, nil, fmt.Errorf("%w: committee: the seats' own keys are not known, so nothing can be sealed to them", coco.ErrInvalid)
+	}
 	first, ciphertext, err := c.key.Encapsulate(label)
 	if err != nil {
 		return keys.Secret{}, nil, err
