@@ -213,6 +213,8 @@ func (a *Auditor) transaction(seqno, now uint64, writes []store.Write) error {
 		err = a.repeat(seqno, now, own)
 	case trim:
 		err = a.trim(seqno, now, own)
+	case len(byTable[table.GrantsTable]) > 0:
+		err = a.disclose(seqno, now, own)
 	default:
 		err = a.applyService(byTable[table.ServiceTable])
 	}
@@ -263,7 +265,7 @@ func sortWrites(writes []store.Write) (own []store.Write, byTable map[string][]s
 		if !slices.Contains(known, w.Table) {
 			return nil, nil, fmt.Errorf("it writes to %s in public", w.Table)
 		}
-		if w.Delete && w.Table != table.SnapshotsTable && w.Table != table.PlacesTable && w.Table != table.CeremoniesTable {
+		if w.Delete && w.Table != table.SnapshotsTable && w.Table != table.PlacesTable && w.Table != table.CeremoniesTable && w.Table != table.GrantsTable {
 			return nil, nil, fmt.Errorf("it deletes from %s, where nothing is deleted", w.Table)
 		}
 		if byTable == nil {

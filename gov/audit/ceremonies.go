@@ -18,6 +18,9 @@ type Keys struct {
 	Statements         int               // in ceremonies
 	Committees         int               // one more with each that came into force
 	Epochs             map[uint64]uint64 // by the number of the committee that they are sealed to; 0: to the members
+	Sealings           int               // of the keys of grants
+	Boxes              int               // of epochs, for auditors
+	Parts              int               // of seats, for auditors
 }
 
 // ceremonies is what an audit knows of them.
@@ -99,13 +102,10 @@ func (a *Auditor) trim(seqno, now uint64, own []store.Write) error {
 
 // repeat repeats what a transaction of a ceremony did, from what it was given: who acts, a statement, an archive.
 func (a *Auditor) repeat(seqno, now uint64, own []store.Write) error {
-	if last := a.store.Newest(); last < seqno-1 {
-		if err := a.store.Apply(seqno-1, nil); err != nil {
-			return err
-		}
+	set, tx, err := a.again(seqno, now)
+	if err != nil {
+		return err
 	}
-	set := a.store.Begin(0, now)
-	tx := set.Begin()
 	installs, err := a.step(tx, seqno, own)
 	if err != nil {
 		return err
@@ -123,6 +123,17 @@ func (a *Auditor) repeat(seqno, now uint64, own []store.Write) error {
 		return err
 	}
 	return sameWrites(expected, own, "the ceremony")
+}
+
+// again begins a transaction of a seqno anew, on the state before it.
+func (a *Auditor) again(seqno, now uint64) (*store.Set, *store.Tx, error) {
+	if last := a.store.Newest(); last < seqno-1 {
+		if err := a.store.Apply(seqno-1, nil); err != nil {
+			return nil, nil, err
+		}
+	}
+	set := a.store.Begin(0, now)
+	return set, set.Begin(), nil
 }
 
 // step executes a transaction of a ceremony again, and says whether a committee comes into force in it.

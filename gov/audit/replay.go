@@ -15,7 +15,7 @@ import (
 
 // decides says whether a transaction with these writes is one of Submit or Expire, or claims to be.
 func decides(byTable map[string][]store.Write) bool {
-	return len(byTable[table.ProposalsTable])+len(byTable[table.BallotsTable])+len(byTable[table.VersionsTable])+len(byTable[table.PlacesTable])+len(byTable[table.ConstitutionTable])+len(byTable[table.GrantsTable]) > 0
+	return len(byTable[table.ProposalsTable])+len(byTable[table.BallotsTable])+len(byTable[table.VersionsTable])+len(byTable[table.PlacesTable])+len(byTable[table.ConstitutionTable]) > 0 || slices.ContainsFunc(byTable[table.GrantsTable], isGrant)
 }
 
 // replay repeats what a transaction decided, from the signed statement that it recorded or, if there

@@ -124,15 +124,17 @@ func grants(now Present, x *action.Args, r rules) (Effect, error) {
 	if !r.committees {
 		return Effect{}, impossible(reason.LaterKind, string(action.GrantEpochs), "")
 	}
-	_, last, err := x.Range()
+	first, last, err := x.Range()
 	if err != nil {
 		return Effect{}, err
+	}
+	if last-first >= table.MaxGranted {
+		return Effect{}, impossible(reason.TooManyEpochs, x.Epochs, strconv.Itoa(table.MaxGranted))
 	}
 	if last > now.Epochs {
 		return Effect{}, impossible(reason.UnknownEpoch, x.Epochs, strconv.FormatUint(now.Epochs, 10))
 	}
-	key := coco.Digest(sha256.Sum256(x.EncryptionKey))
-	return Effect{Kind: EpochsGranted, Name: x.Name, Actor: sha256.Sum256(x.Certificate), Subject: x.Epochs, Value: key.String()}, nil
+	return Effect{Kind: EpochsGranted, Name: x.Name, Actor: sha256.Sum256(x.Certificate), Subject: x.Epochs, Value: string(x.EncryptionKey)}, nil
 }
 
 // keyChange is what actions want of the network's keys. Nothing of the constitution changes by it.

@@ -43,7 +43,7 @@ type Effect struct {
 	Node    coco.NodeID  // of retired nodes
 	Cause   Cause        // of retired nodes
 	Subject string       // measurement, platform, policy, setting, an actor's role, or epochs as action.Args has them
-	// Value is the digest of a certificate or of an auditor's encryption key, the code that an upgrade replaces, a platform's policy, the expression or
+	// Value is the digest of a certificate, an auditor's public encryption key, the code that an upgrade replaces, a platform's policy, the expression or
 	// the name of a policy that decides from then on, or a setting's value. Before is a setting's value before; empty
 	// if it had none.
 	Value, Before string

@@ -1,10 +1,8 @@
 package decide_test
 
 import (
-	"crypto/sha256"
 	"testing"
 
-	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/decide"
 	"github.com/cocoframework/coco/gov/govtest"
@@ -40,16 +38,21 @@ func TestMembersLetAnAuditorReadEpochs(t *testing.T) {
 				t.Fatalf("%d grants, %v", len(all), err)
 			}
 			g := all[i]
-			if g.Number != uint64(i+1) || g.Proposal != out.ID || g.Auditor != auditor.Actor() || g.Key != sha256.Sum256(key.Public()) || action.RangeText(g.First, g.Last) != epochs || g.Since != uint64(len(n.Records)) {
+			if g.Number != uint64(i+1) || g.Proposal != out.ID || g.Auditor != auditor.Actor() || string(g.To) != string(key.Public()) || action.RangeText(g.First, g.Last) != epochs || g.Since != uint64(len(n.Records)) {
 				t.Errorf("grant %+v", g)
 			}
-			if other := coco.Digest(sha256.Sum256(auditor.Encryption.Public())); !g.Covers(g.Key, 2) || g.Covers(g.Key, 3) || g.Covers(other, 2) || g.Covers(g.Key, 1) != (i == 0) {
+			if other := auditor.Encryption.Public(); !g.Covers(g.To, 2) || g.Covers(g.To, 3) || g.Covers(other, 2) || g.Covers(g.To, 1) != (i == 0) {
 				t.Error("it covers other epochs or keys")
 			}
 		})
 	}
 	if _, err := n.Submit(n.SignProposal(n.Members[0], grant(t, auditor, key, "2-3"))); reasonOf(err) != reason.UnknownEpoch {
 		t.Errorf("an epoch that is not there yet: error %v, expected %s", err, reason.UnknownEpoch)
+	}
+	for epochs, want := range map[string]reason.Code{"5-1004": reason.UnknownEpoch, "5-1005": reason.TooManyEpochs} {
+		if _, err := n.Submit(n.SignProposal(n.Members[0], grant(t, auditor, key, epochs))); reasonOf(err) != want {
+			t.Errorf("epochs %s: error %v, expected %s", epochs, err, want)
+		}
 	}
 	n.Audited(first)
 }

@@ -83,11 +83,7 @@ func (w *rows) effect(proposal coco.Digest, e *Effect, next *constitution.Consti
 		if err != nil {
 			return err
 		}
-		g := table.GrantRecord{Proposal: proposal, Name: e.Name, Auditor: e.Actor, First: first, Last: last}
-		if err := g.Key.UnmarshalText([]byte(e.Value)); err != nil {
-			return err
-		}
-		return table.AddGrant(w.tx, g)
+		return table.AddGrant(w.tx, table.GrantRecord{Proposal: proposal, Name: e.Name, Auditor: e.Actor, To: []byte(e.Value), First: first, Last: last})
 	case NetworkOpened:
 		rec, _, err := table.NewestRecovery(w.tx)
 		if err != nil || rec.Opened != 0 { // a proposal may say it twice

@@ -49,6 +49,7 @@ const (
 	maxBallots   = 2_000_000
 	maxNodes     = 40_000
 	maxPlaces    = 20_000
+	maxGranted   = 200_000 // rows that auditors read with
 	maxBytes     = 1 << 30
 )
 
@@ -90,6 +91,7 @@ func Measure(r store.Reader, view uint64) ([]Size, error) {
 		{"nodes", rows[table.NodesTable], maxNodes},
 		{"places", rows[table.PlacesTable], maxPlaces},
 		{"epochs", rows[table.EpochsTable], MaxEpochs},
+		{"granted", rows[table.GrantsTable], maxGranted},
 		{"members", uint64(len(c.Members)), MaxOrganisations},
 		{"participants", uint64(len(c.Participants)), MaxOrganisations},
 		{"revoked", uint64(len(c.Revoked)), MaxRevoked},

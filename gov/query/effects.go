@@ -42,7 +42,7 @@ func textOf(e *decide.Effect) string {
 	case decide.SettingChanged:
 		return fmt.Sprintf("%s is %s instead of %s", e.Subject, shorten(e.Value), shorten(cmp.Or(e.Before, "unset")))
 	case decide.EpochsGranted:
-		return fmt.Sprintf("the auditor %s may read epochs %s: members make what it reads with by coco ledger grant", e.Name, e.Subject)
+		return fmt.Sprintf("the auditor %s may read epochs %s: nodes of the members put what it reads with on the ledger", e.Name, e.Subject)
 	case decide.NetworkOpened:
 		return "the network that was recovered serves clients, and nodes may join"
 	case decide.EpochRotated:

@@ -27,6 +27,7 @@ const (
 	LaterRules         Code = "later_rules"         // Subject: the argument that exists by later rules only
 	LaterKey           Code = "later_key"           // Subject: the member; Other: what its encryption key is for
 	UnknownEpoch       Code = "unknown_epoch"       // Subject: epochs; Other: the newest one
+	TooManyEpochs      Code = "too_many_epochs"     // Subject: epochs; Other: how many may be granted at once
 	LastNode           Code = "last_node"           // no trusted node would be left
 	LaterKind          Code = "later_kind"          // Subject: the kind of action that exists by later rules only
 	CodeExists         Code = "code_exists"         // Subject: its measurement
@@ -109,6 +110,8 @@ func sentence(r *Reason) string {
 		return fmt.Sprintf("the rules in force do not have the argument %q: members raise them by set rules", s)
 	case UnknownEpoch:
 		return fmt.Sprintf("epochs %s: the newest epoch is %s, and what is not written yet is not granted", s, o)
+	case TooManyEpochs:
+		return fmt.Sprintf("epochs %s: at most %s are granted at once: make several grants of them", s, o)
 	case LaterKey:
 		return fmt.Sprintf("the encryption key of %q is for %s, and the rules in force know keys for X25519 only: members raise them by set rules, or the member makes one by `coco member keygen --encryption x25519`", s, o)
 	case LaterKind:

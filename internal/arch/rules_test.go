@@ -134,7 +134,7 @@ var pure = []rule{
 	{
 		name: "keys are pure",
 		in:   []string{"keys", "keys/..."}, pure: true,
-		only: []string{"", "batch", "canon", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/ristretto", "keys/tdh2", "merkle"},
+		only: []string{"", "batch", "canon", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle"},
 		why:  "secrets must have no way out: no file, no socket and no log",
 	},
 	{
@@ -156,7 +156,7 @@ var pure = []rule{
 	{
 		name: "a decision is pure",
 		in:   []string{"gov/decide"}, pure: true,
-		only:  []string{"", "attest", "batch", "canon", "internal/balance", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
+		only:  []string{"", "attest", "batch", "canon", "internal/balance", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
 		third: never,
 		why:   "an audit repeats it years later: it may depend on the tables, the statement and the rules, and on nothing else",
 	},
@@ -304,7 +304,7 @@ var layers = []rule{
 	},
 	{
 		name:   "trusted code reaches the outside only through host",
-		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "ledger/check", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs", "ceremonies", "upgrade", "recoverer", "reopen", "basis"},
+		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "ledger/check", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs", "ceremonies", "grants", "upgrade", "recoverer", "reopen", "basis"},
 		except: []string{"gov/govtest"},
 		std:    outside,
 		calls:  append(slices.Clone(dials), clocks...),
@@ -367,8 +367,8 @@ var layers = []rule{
 		why:  "what a disk lacks is checked by digests and chains; who is admitted, and what a state means, is not its business",
 	},
 	{
-		name: "renewing certificates, changing epochs and making committees needs no node",
-		in:   []string{"renew", "epochs", "ceremonies"},
+		name: "renewing certificates, changing epochs, making committees and letting auditors read needs no node",
+		in:   []string{"renew", "epochs", "ceremonies", "grants"},
 		none: []string{"node", "gateway", "join", "catchup", "snapshotter"},
 		why:  "what is due follows from the state and the clock; who leads and how the leader is asked are functions that they are given",
 	},
@@ -447,9 +447,16 @@ var layers = []rule{
 	{
 		name: "a ceremony is a function of the ledger",
 		in:   []string{"gov/ceremony"}, pure: true,
-		only:  []string{"", "attest", "batch", "canon", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
+		only:  []string{"", "attest", "batch", "canon", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
 		third: never,
 		why:   "an audit repeats it without keys, and another leader goes on with it",
+	},
+	{
+		name: "what an auditor reads with is a function of the ledger",
+		in:   []string{"gov/granting"}, pure: true,
+		only:  []string{"", "attest", "batch", "canon", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
+		third: never,
+		why:   "an audit repeats it without keys, and another leader goes on with it, whatever a node holds",
 	},
 	{
 		name: "fixtures of governance",
@@ -479,7 +486,7 @@ var layers = []rule{
 
 // server is the code that runs a node and that tools for users must not drag along.
 var server = []string{
-	"node", "peer", "replica", "snapshotter", "renew", "retire", "epochs", "ceremonies", "upgrade", "resume", "catchup", "join", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
+	"node", "peer", "replica", "snapshotter", "renew", "retire", "epochs", "ceremonies", "grants", "upgrade", "resume", "catchup", "join", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
 	"host", "host/...", "internal/sandbox", "cmd/...",
 }
 
@@ -575,7 +582,7 @@ var protocols = []rule{
 
 var core = []string{
 	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "gov/...", "history", "host/...", "host",
-	"batch", "canon", "keys", "keys/...", "ledger", "ledger/check", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "snapshotter", "renew", "retire", "epochs", "ceremonies", "upgrade", "pulse", "store", "adapter", "wire",
+	"batch", "canon", "keys", "keys/...", "ledger", "ledger/check", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "snapshotter", "renew", "retire", "epochs", "ceremonies", "grants", "upgrade", "pulse", "store", "adapter", "wire",
 }
 
 // Composition says which packages may put the parts together.
