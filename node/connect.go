@@ -125,6 +125,8 @@ func (n *node) request(from coco.NodeID, rq peer.Request, done func([]adapter.Re
 		run = n.submission(rq.Body)
 	case peer.Keys:
 		run = n.ceremonies.Speak(from, rq.Body)
+	case peer.Grants:
+		run = n.grants.Give(from, rq.Body)
 	default:
 		return fmt.Errorf("%w: node %s does not know this request", coco.ErrInvalid, n.self.Identity.ID().Short())
 	}

@@ -136,6 +136,7 @@ func (n *node) committed(b replica.Batch) error {
 	if b.Network {
 		n.followDecisions(b.Seqno)
 		n.ceremonies.Committed()
+		n.grants.Committed()
 		s := n.state.store.Snapshot()
 		defer s.Release()
 		if err := n.snapshots.pace.ReadTables(s, b.First); err != nil {

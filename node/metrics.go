@@ -27,6 +27,7 @@ func (all instruments) Collect(to chan<- prometheus.Metric) {
 func (n *node) instruments() instruments {
 	all := append(instruments(n.replica.Collectors()), &n.decided.growth)
 	all = append(all, n.ceremonies.Collectors()...)
+	all = append(all, n.grants.Collectors()...)
 	gauge := func(name, help string, value func() float64) {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "coco", Name: name, Help: help}, value))
 	}

@@ -51,6 +51,7 @@ import (
 	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/grants"
 	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/internal/balance"
 	"github.com/cocoframework/coco/internal/intake"
@@ -59,6 +60,7 @@ import (
 	"github.com/cocoframework/coco/internal/slots"
 	"github.com/cocoframework/coco/internal/trail"
 	"github.com/cocoframework/coco/join"
+	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/renew"
@@ -100,6 +102,7 @@ type node struct {
 type drivers struct {
 	epochs     *epochs.Driver
 	ceremonies *ceremonies.Driver
+	grants     *grants.Driver
 	resumed    resumption
 }
 
@@ -207,6 +210,7 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listene
 	g.Go(func() error { return r.Run(ctx) })
 	g.Go(func() error { return n.epochs.Run(ctx, n.expire) })
 	g.Go(func() error { return n.ceremonies.Run(ctx) })
+	g.Go(func() error { return n.grants.Run(ctx) })
 	g.Go(func() error { return n.keep(ctx) })
 	g.Go(func() error {
 		n.retirement.Run(ctx, func() { n.progress.enter(retired) })
@@ -282,6 +286,11 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		Log: n.log, Clock: clock, Store: n.state.store, Replica: n.replica, Self: id.ID(), Leader: n.leader, Send: peers.Send,
 		Ask: n.links.forwarder.AskOnce, Announce: n.epochs.AnnounceIn, Secrets: n.state.keys.All,
 	}, s.network.Seqno)
+	n.grants = grants.New(grants.Config{
+		Log: n.log, Clock: clock, Store: n.state.store, Self: id.ID(), Since: s.network.Seqno, Now: n.replica.Now, Leads: n.replica.Leads,
+		Do: n.replica.Do, Ask: n.links.forwarder.AskOnce, Give: n.ceremonies.Give,
+		Open: func(_ context.Context, epoch uint64) (keys.Secret, error) { return n.state.keys.Secret(epoch) },
+	})
 	n.keepResumed(s)
 	g := &n.decided.growth
 	g.Log, g.Clock, g.State, g.View = n.log, clock, n.state.store.Snapshot, func() uint64 { return n.replica.State().View }

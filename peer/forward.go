@@ -32,7 +32,7 @@ const requests = "coco"
 // Request is what a node asks of the leader for itself.
 type Request struct {
 	Kind RequestKind
-	Body []byte // of a Govern or Keys: the statement
+	Body []byte // of a Govern, Keys or Grants: the statement
 	// By is who has the node ask; zero if it asks for itself. What another node asks for itself is asked by the organisation that runs
 	// it, and so are statements that a node forwards without their caller, as those of the first release do.
 	By coco.Caller
@@ -44,13 +44,14 @@ type Request struct {
 // RequestKind says what a node asks for.
 type RequestKind string
 
-// The kinds of requests, as they are on the wire. Only Govern and Keys have a body, which follows.
+// The kinds of requests, as they are on the wire. Only Govern, Keys and Grants have a body, which follows.
 const (
 	Retire   RequestKind = "retire"   // commit this node's retirement
 	Snapshot RequestKind = "snapshot" // have every node write a snapshot
 	Renew    RequestKind = "renew"    // renew this node's certificate
 	Govern   RequestKind = "govern:"  // execute a governance statement
 	Keys     RequestKind = "keys:"    // execute a statement of a ceremony, of a seat that this node acts for
+	Grants   RequestKind = "grants:"  // write the part of a seat that this node acts for, for an auditor
 )
 
 // Leadership names the leader, as far as this node knows.
@@ -398,9 +399,9 @@ func (f *Forwarder) leads() error {
 func parseRequest(m *Forward) (Request, error) {
 	if len(m.Calls) == 1 {
 		payload := m.Calls[0].Payload
-		for _, k := range []RequestKind{Retire, Snapshot, Renew, Govern, Keys} {
+		for _, k := range []RequestKind{Retire, Snapshot, Renew, Govern, Keys, Grants} {
 			rest, ok := bytes.CutPrefix(payload, []byte(k))
-			if ok && (k == Govern || k == Keys || len(rest) == 0) {
+			if ok && (k == Govern || k == Keys || k == Grants || len(rest) == 0) {
 				return Request{Kind: k, Body: rest}, nil
 			}
 		}

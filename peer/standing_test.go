@@ -24,7 +24,7 @@ func TestARemovedNodeThatIsLeavingSpeaksForNobody(t *testing.T) {
 		if r := removed.forwarder.Submit(t.Context(), "kv", call("after"))[0]; !errors.Is(r.Err, coco.ErrBusy) {
 			t.Errorf("a forwarded call was answered %+v, expected that another node is to be asked", r)
 		}
-		for _, k := range []RequestKind{Snapshot, Renew, Govern, Keys} {
+		for _, k := range []RequestKind{Snapshot, Renew, Govern, Keys, Grants} {
 			if r := removed.forwarder.Ask(t.Context(), Request{Kind: k}); !errors.Is(r.Err, coco.ErrBusy) {
 				t.Errorf("a request to %s was answered %+v", k, r)
 			}

@@ -86,6 +86,9 @@ const (
 	PartUnusable     Code = "part_unusable"      // "error": whose part or share of a committee's key is of no use
 	// ArchiveUnopened: a committee is put in force without what the archive of the one before holds.
 	ArchiveUnopened Code = "archive_unopened"
+	GrantGiven      Code = "grant_given"    // "grant", "seat", "committee": the part of this node's seat is on the ledger, for an auditor
+	GrantComplete   Code = "grant_complete" // "grant", "auditor", "first", "last": it can read these epochs
+	GrantUnopened   Code = "grant_unopened" // "grant", "error": the secrets of these epochs cannot be had now
 )
 
 // Connections and certificates, and what clients were told.
