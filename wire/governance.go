@@ -53,6 +53,28 @@ type Proposal struct {
 	Ballots  []Ballot `json:"ballots,omitempty"`  // each member's last one, in the order in which they came
 	Waiting  []string `json:"waiting,omitempty"`  // members that have not voted, while it is open
 	Envelope []byte   `json:"envelope,omitempty"` // verbatim
+	Grants   []Grant  `json:"grants,omitempty"`   // of epochs to auditors, that came of it
+}
+
+// Grant is how far what members have granted to an auditor is on the ledger.
+type Grant struct {
+	Number  uint64       `json:"number"` // 1 for the network's first, and so on
+	Name    string       `json:"name"`   // the auditor's
+	Auditor coco.ActorID `json:"auditor"`
+	To      []byte       `json:"to"`    // its public encryption key
+	First   uint64       `json:"first"` // epoch
+	Last    uint64       `json:"last"`  // epoch; included
+	Since   uint64       `json:"since"` // the seqno of the deciding vote
+	Time    time.Time    `json:"time"`  // of that transaction
+	Ends    time.Time    `json:"ends"`  // until when nodes put on the ledger what is missing
+	// Complete: the auditor can read, from any copy of the ledger that has this.
+	Complete bool `json:"complete"`
+	// Committee is the number of the one whose seats give parts; 0 if none does yet, or the network has none whose packages are with enough nodes.
+	Committee uint64   `json:"committee,omitempty"`
+	Threshold int      `json:"threshold,omitempty"` // parts that are needed
+	Gave      []string `json:"gave"`                // the members whose seats have given their parts
+	Waiting   []string `json:"waiting"`             // those whose seats have not
+	Missing   []uint64 `json:"missing"`             // epochs that are not there yet
 }
 
 // ProposalQuery selects proposals. A field that is zero selects all.

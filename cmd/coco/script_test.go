@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -74,6 +75,8 @@ func TestScripts(t *testing.T) {
 			"collects":     collects,
 			"waits":        waits,
 			"answers":      answers,
+			"epoch":        epoch,
+			"prints":       prints,
 			"otherprogram": otherProgram,
 		},
 	})
@@ -399,6 +402,50 @@ func until(ts *testscript.TestScript, otherwise string, is func(context.Context)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+}
+
+// epoch NAME MEMBER ADDRESS [BEFORE]: waits until the node seals under a later epoch than BEFORE (0), as its metrics tell a user of the member in that folder, and sets NAME to it.
+func epoch(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 || len(args) > 4 {
+		ts.Fatalf("usage: epoch NAME MEMBER ADDRESS [BEFORE]")
+	}
+	before, found := uint64(0), uint64(0)
+	var err error
+	if len(args) == 4 {
+		before, err = strconv.ParseUint(args[3], 10, 64)
+		ts.Check(err)
+	}
+	user, err := tls.LoadX509KeyPair(ts.MkAbs(filepath.Join(args[1], "user.pem")), ts.MkAbs(filepath.Join(args[1], "user-key.pem")))
+	ts.Check(err)
+	hc := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{user}}}}
+	defer hc.CloseIdleConnections()
+	until(ts, fmt.Sprintf("the node at %s seals under no later epoch than %d", args[2], before), func(context.Context) bool {
+		resp, err := hc.Get("https://" + args[2] + "/metrics")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		for line := range strings.Lines(string(body)) {
+			if value, is := strings.CutPrefix(strings.TrimSpace(line), "coco_epoch "); is {
+				found, _ = strconv.ParseUint(value, 10, 64)
+			}
+		}
+		return found > before
+	})
+	ts.Setenv(args[0], strconv.FormatUint(found, 10))
+}
+
+// prints PATTERN PROGRAM ARG...: runs a program until it succeeds and its output has a match.
+func prints(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: prints PATTERN PROGRAM ARG...")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	until(ts, strings.Join(args[1:], " ")+" does not print "+args[0], func(context.Context) bool {
+		return ts.Exec(args[1], args[2:]...) == nil && pattern.MatchString(ts.ReadFile("stdout"))
+	})
 }
 
 // otherProgram FOLDER: puts a program into a folder that does the same and measures something else.

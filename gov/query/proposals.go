@@ -79,6 +79,11 @@ func Proposal(r store.Reader, c *constitution.Constitution, id coco.Digest) (wir
 		})
 	}
 	slices.SortStableFunc(p.Ballots, func(a, b wire.Ballot) int { return cmp.Compare(a.Since, b.Since) })
+	if rec.State == table.Accepted && slices.Contains(p.Kinds, string(action.GrantEpochs)) {
+		if p.Grants, err = grants(r, known, func(g *table.GrantRecord) bool { return g.Proposal == id }); err != nil {
+			return p, err
+		}
+	}
 	if rec.State == table.Open {
 		for _, m := range c.Members {
 			if !voted[m.Actor()] {

@@ -1,9 +1,11 @@
 // Package disclosure reads the private parts of some epochs of a ledger without a node: for members who open them by their keys, and for an auditor to whom they
 // have granted these epochs and no others.
 //
+//	auditor     Given(ledger, the auditor's key)                                    ──▶ what reads the epochs that nodes put on the ledger for it
 //	members     Grant(ledger, keys of a threshold, epochs, the auditor's public key) ──▶ wire.EpochGrants, a file that only the auditor can use
-//	auditor     Export(ledger, that file, the auditor's key)                        ──▶ a line for each transaction of these epochs
-//	members     Export(ledger, keys of a threshold)                                 ──▶ the same, of any epochs
+//	auditor     Granted(ledger, that file, the auditor's key)                       ──▶ what reads its epochs
+//	members     Opened(ledger, keys of a threshold)                                 ──▶ what reads any epochs
+//	            Export                                                              ──▶ a line for each transaction of these epochs
 //
 // The ledger is verified first, and each transaction's contents are checked against its leaf in the Merkle tree: what is exported is what the network has committed.
 //
@@ -12,7 +14,7 @@ package disclosure
 
 import (
 	"context"
-	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,9 +24,13 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/granting"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/rehearsal"
 	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/keys/committee"
+	"github.com/cocoframework/coco/keys/grant"
 	"github.com/cocoframework/coco/store"
 	"github.com/cocoframework/coco/wire"
 )
@@ -94,9 +100,8 @@ func Voted(c *rehearsal.Copy, e Epochs, to []byte) error {
 	if err != nil {
 		return err
 	}
-	key := coco.Digest(sha256.Sum256(to))
 	for epoch := e.First; epoch <= min(e.Last, table.LastEpoch(c.Auditor.Tables())); epoch++ {
-		if !slices.ContainsFunc(all, func(g table.GrantRecord) bool { return g.Covers(key, epoch) }) {
+		if !slices.ContainsFunc(all, func(g table.GrantRecord) bool { return g.Covers(to, epoch) }) {
 			return fmt.Errorf("%w: members have not voted to let the key with the fingerprint %s read epoch %d: `coco gov propose grant-epochs` asks them; in a copy of the ledger from before the vote it is not to be seen",
 				coco.ErrDenied, keys.Fingerprint(to), epoch)
 		}
@@ -159,6 +164,131 @@ func Granted(c *rehearsal.Copy, g *wire.EpochGrants, key *keys.MemberKey, e Epoc
 		return nil, fmt.Errorf("%w: the grant does not cover %s: it is for epochs %s", coco.ErrDenied, e, Ranges(g.Epochs))
 	}
 	return out, nil
+}
+
+// Given returns the keys of epochs that nodes have put on the ledger for the auditor's key, as members have voted, and the numbers of the grants that they are of. faults name the
+// seats whose parts are wrong. All epochs are those that are there. The error is coco.ErrDenied if an epoch that is asked for is not granted to the key, and coco.ErrNotFound if it is, and in this copy not
+// all is there that reads it.
+func Given(c *rehearsal.Copy, key *keys.MemberKey, e Epochs) (out Keys, numbers []uint64, faults []error, err error) {
+	r := c.Auditor.Tables()
+	point, err := c.Point()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	all, err := table.Grants(r)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	all = slices.DeleteFunc(all, func(g table.GrantRecord) bool { return string(g.To) != string(key.Public()) })
+	if len(all) == 0 {
+		return nil, nil, nil, fmt.Errorf("%w: the ledger grants nothing to the key with the fingerprint %s: members vote for it by `coco gov propose grant-epochs`; in a copy from before the vote it is not to be seen, and a file of `coco ledger grant` is named with --grant",
+			coco.ErrDenied, keys.Fingerprint(key.Public()))
+	}
+	out = Keys{}
+	var incomplete error
+	for _, rec := range all {
+		g, err := granting.Load(r, rec.Number)
+		if err != nil {
+			return nil, nil, faults, err
+		}
+		opened, wrong, err := open(r, point.Network, g, key, e)
+		for _, fault := range wrong {
+			faults = append(faults, name(c, rec.Number, fault))
+		}
+		if err != nil {
+			incomplete = errors.Join(incomplete, err)
+			continue
+		}
+		if len(opened) > 0 {
+			numbers = append(numbers, rec.Number)
+		}
+		maps.Copy(out, opened)
+	}
+	if err := wanted(r, all, out, e); err != nil {
+		return nil, nil, faults, errors.Join(err, incomplete)
+	}
+	return out, numbers, faults, nil
+}
+
+// open opens what a grant has of some epochs.
+func open(r store.Reader, network coco.Digest, g *granting.Grant, key *keys.MemberKey, e Epochs) (Keys, []error, error) {
+	out := Keys{}
+	if e != (Epochs{}) && (e.Last < g.First || e.First > g.Last) {
+		return out, nil, nil
+	}
+	if !g.Enough() {
+		needed := "a committee of which enough seats have nodes"
+		if g.Sealing != nil {
+			needed = strconv.Itoa(len(g.Sealing.Commitment))
+		}
+		return nil, nil, fmt.Errorf("%w: grant %d of epochs %s: in this copy %d parts of seats are there, and it needs %s", coco.ErrNotFound, g.Number, action.RangeText(g.First, g.Last), len(g.Parts), needed)
+	}
+	c, err := g.Sealing.ToCombine()
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := grant.Parse(g.Sealing.Sealing)
+	if err != nil {
+		return nil, nil, err
+	}
+	parts := map[uint32][]byte{}
+	for seat, part := range g.Parts {
+		parts[seat] = part.Box
+	}
+	private, faults, err := s.Open(c, g.Of(network, g.Sealing.Committee, g.Sealing.Key), key, parts)
+	if err != nil {
+		return nil, faults, err
+	}
+	for epoch := max(g.First, e.First); epoch <= g.Last && e.has(epoch); epoch++ {
+		if slices.Contains(g.Missing, epoch) {
+			continue
+		}
+		row, _ := r.Get(table.GrantsTable, table.GrantKey(g.Number, epoch, 0))
+		box, err := table.DecodeGrantBox(row)
+		if err != nil {
+			return nil, faults, err
+		}
+		if out[epoch], err = private.OpenGrant(network, epoch, box.Box); err != nil {
+			return nil, faults, err
+		}
+	}
+	return out, faults, nil
+}
+
+// name names the member whose part is wrong.
+func name(c *rehearsal.Copy, number uint64, fault error) error {
+	if wrong := (*committee.PartError)(nil); errors.As(fault, &wrong) {
+		return fmt.Errorf("grant %d: the part of seat %d, of %q, is wrong and not used: %w", number, wrong.Seat, c.Constitution().Name(wrong.Actor), fault)
+	}
+	return fault
+}
+
+// wanted says whether every epoch that is asked for is open.
+func wanted(r store.Reader, all []table.GrantRecord, open Keys, e Epochs) error {
+	if e == (Epochs{}) {
+		if len(open) == 0 {
+			return fmt.Errorf("%w: nothing of what is granted to the key can be read from this copy", coco.ErrNotFound)
+		}
+		return nil
+	}
+	last := table.LastEpoch(r)
+	if e.First > last {
+		return fmt.Errorf("%w: the ledger has none of %s: its last one is %d", coco.ErrNotFound, e, last)
+	}
+	var ranges []string
+	for _, g := range all {
+		ranges = append(ranges, action.RangeText(g.First, g.Last))
+	}
+	for epoch := e.First; epoch <= min(e.Last, last); epoch++ {
+		switch {
+		case open[epoch] != nil:
+		case slices.ContainsFunc(all, func(g table.GrantRecord) bool { return epoch >= g.First && epoch <= g.Last }):
+			return fmt.Errorf("%w: epoch %d is granted to the key, and in this copy not all is there that reads it: take a newer copy", coco.ErrNotFound, epoch)
+		default:
+			return fmt.Errorf("%w: the key is granted epochs %s, and not epoch %d", coco.ErrDenied, strings.Join(ranges, ", "), epoch)
+		}
+	}
+	return nil
 }
 
 // Opened returns the keys of epochs that members open with their keys. The errors are those of Grant.

@@ -70,6 +70,40 @@ func Limit(l wire.Limit) (level, message string) {
 	return OK, message
 }
 
+// Grant says how far a grant of epochs to an auditor is on the ledger.
+func Grant(g *wire.Grant, now time.Time) string {
+	what := fmt.Sprintf("grant %d to %s of %s", g.Number, g.Name, epochs(g.First, g.Last))
+	if g.Complete {
+		what += " is complete: the seats of " + strings.Join(g.Gave, ", ") + " have given their parts"
+		if len(g.Waiting) > 0 {
+			what += ", and those of " + strings.Join(g.Waiting, ", ") + " need not"
+		}
+		return what
+	}
+	what += " is not complete: "
+	switch {
+	case g.Committee == 0:
+		what += "no committee gives parts yet, which needs a node with the package of each of as many seats as open something together"
+	case len(g.Gave) < g.Threshold && len(g.Gave) == 0:
+		what += fmt.Sprintf("%d parts are needed, and none of the seats of %s has given its", g.Threshold, strings.Join(g.Waiting, ", "))
+	case len(g.Gave) < g.Threshold:
+		what += fmt.Sprintf("%d parts are needed, those of the seats of %s are there, those of %s are not", g.Threshold, strings.Join(g.Gave, ", "), strings.Join(g.Waiting, ", "))
+	default:
+		what += fmt.Sprintf("what reads %d of its epochs is not there, from epoch %d on", len(g.Missing), g.Missing[0])
+	}
+	if now.After(g.Ends) {
+		return what + ": it ended on " + g.Ends.UTC().Format(time.DateOnly) + ", and another vote is needed"
+	}
+	return what + ": nodes go on until " + g.Ends.UTC().Format(time.DateOnly)
+}
+
+func epochs(first, last uint64) string {
+	if first == last {
+		return fmt.Sprintf("epoch %d", first)
+	}
+	return fmt.Sprintf("epochs %d-%d", first, last)
+}
+
 func organisations(n int) string {
 	if n == 1 {
 		return "1 organisation"

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/atomicfile"
+	"github.com/cocoframework/coco/internal/cli/finding"
 	"github.com/cocoframework/coco/internal/cli/officer"
 	"github.com/cocoframework/coco/internal/visible"
 	"github.com/cocoframework/coco/wire"
@@ -204,6 +205,12 @@ func (a *app) showProposal(p wire.Proposal, signed bool) {
 			a.Out.Printf("  - %s\n", visible.Text(sentence))
 		}
 		a.Out.Printf("  %s\n\n", a.Out.Dim("(--toml shows what was signed, word for word)"))
+	}
+	for i := range p.Grants {
+		a.Out.Printf("  %s\n", visible.Text(finding.Grant(&p.Grants[i], now)))
+	}
+	if len(p.Grants) > 0 {
+		a.Out.Printf("\n")
 	}
 	if len(p.Ballots) == 0 {
 		a.Out.Printf("  no votes yet\n")

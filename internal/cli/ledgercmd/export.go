@@ -84,12 +84,13 @@ func (a *app) ledgerExportCommand() *cobra.Command {
 with keys and values in base64, and under "completes" the same in the words of the ledgers' protocols: writes of kv, and for Ethereum each block with its
 transactions and receipts. Each transaction is checked against its leaf in the Merkle tree, so what is written is what the network has committed.
 
-An auditor names the file that members made for it (` + "`coco ledger grant`" + `) and its own key. Only the epochs that were granted open.
+An auditor names its own key. What reads the epochs that members have voted for is in the ledger (` + "`coco ledger grants`" + ` lists it), or in a file that members made
+(` + "`coco ledger grant`" + `), which --grant names. Only the epochs that were granted open.
 Members name the keys of a threshold of them, and any epochs.
 
 DIR is a folder of ledger files or of a node. No node is needed and no network is asked. What is written is confidential: --out makes a file that its owner alone
 reads.`,
-		Example: "  coco ledger export /backup/alpha --grant grant.json --key auditor/encryption.key --out epochs.jsonl\n  coco ledger export /backup/alpha --key alpha/encryption.key --key bravo/encryption.key --epochs 3-5",
+		Example: "  coco ledger export /backup/alpha --epochs 3-5 --key auditor/encryption.key --out epochs.jsonl\n  coco ledger export /backup/alpha --key alpha/encryption.key --key bravo/encryption.key --epochs 3-5",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			s, c, k, e, err := a.read(cmd.Context(), args[0], &r)
@@ -112,12 +113,17 @@ reads.`,
 
 // keysOf returns what the batches of epochs are opened with.
 func (a *app) keysOf(c *rehearsal.Copy, k []*keys.MemberKey, e disclosure.Epochs, grant string) (disclosure.Keys, error) {
+	if grant == "" && len(k) == 1 && !member(c, k[0]) {
+		with, numbers, faults, err := disclosure.Given(c, k[0], e)
+		a.warn(faults)
+		for _, n := range numbers {
+			a.Err.Printf("members have let this key read it by grant %d\n", n)
+		}
+		return with, err
+	}
 	if grant == "" {
 		with, faults, err := disclosure.Opened(c, k, e)
 		a.warn(faults)
-		if errors.Is(err, coco.ErrInvalid) {
-			err = fmt.Errorf("%w; an auditor names what members have granted with --grant", err)
-		}
 		return with, err
 	}
 	if len(k) != 1 {
@@ -132,6 +138,16 @@ func (a *app) keysOf(c *rehearsal.Copy, k []*keys.MemberKey, e disclosure.Epochs
 		return nil, fmt.Errorf("%w: %s: expected a file of `coco ledger grant`: %w", coco.ErrInvalid, grant, err)
 	}
 	return disclosure.Granted(c, &g, k[0], e)
+}
+
+// member says whether a key opens a package of the ledger, and is not an auditor's.
+func member(c *rehearsal.Copy, key *keys.MemberKey) bool {
+	lock, err := c.Lock()
+	if err != nil {
+		return false
+	}
+	_, ok := lock.ActorOf(key.Public())
+	return ok
 }
 
 func (a *app) export(ctx context.Context, s *rehearsal.Source, c *rehearsal.Copy, with disclosure.Keys, out string) (err error) {

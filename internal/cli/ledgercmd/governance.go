@@ -197,6 +197,9 @@ func printProposal(p *cli.Printer, r *wire.Proposal) {
 		}
 		p.Printf("\n")
 	}
+	for i := range r.Grants {
+		p.Printf("  grant        %s\n", stateOf(&r.Grants[i]))
+	}
 	for line := range strings.SplitSeq(strings.TrimSpace(r.Actions), "\n") {
 		p.Printf("    %s\n", line)
 	}

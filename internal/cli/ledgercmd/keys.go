@@ -9,13 +9,15 @@ type keysJSON struct {
 	Failed     int               `json:"failed"`     // of them
 	Statements int               `json:"statements"` // in ceremonies
 	Epochs     map[uint64]uint64 `json:"epochs"`     // by the number of the committee that they are sealed to; 0: shared among the members
+	Grants     int               `json:"grants"`     // of epochs to auditors, that seats have begun to give their parts for
+	Parts      int               `json:"parts"`      // of seats, for auditors
 }
 
 func keysOf(k audit.Keys) *keysJSON {
 	if k.Ceremonies+k.Committees == 0 {
 		return nil
 	}
-	return &keysJSON{k.Committees, k.Ceremonies, k.Failed, k.Statements, k.Epochs}
+	return &keysJSON{k.Committees, k.Ceremonies, k.Failed, k.Statements, k.Epochs, k.Sealings, k.Parts}
 }
 
 // sealedTo says how many epochs are sealed to committees.

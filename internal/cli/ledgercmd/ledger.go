@@ -49,7 +49,7 @@ func Command(c *cli.App) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.ledgerVerifyCommand(), a.ledgerShowCommand(), a.ledgerBackupCommand(), a.ledgerRestoreCommand(), a.ledgerRepairCommand(), a.ledgerExportCommand(), a.ledgerGrantCommand())
+	cmd.AddCommand(a.ledgerVerifyCommand(), a.ledgerShowCommand(), a.ledgerBackupCommand(), a.ledgerRestoreCommand(), a.ledgerRepairCommand(), a.ledgerExportCommand(), a.ledgerGrantCommand(), a.ledgerGrantsCommand())
 	return cmd
 }
 
@@ -434,6 +434,9 @@ func (a *app) showVerified(v verified, err error) {
 	if k := v.Keys; k != nil {
 		p.Printf("      keys checked: %s, %s of which %d failed, %s, %s sealed to committees\n", cli.Plural(k.Committees, "committee"),
 			cli.Plural(k.Ceremonies, "ceremony"), k.Failed, cli.Plural(k.Statements, "statement"), cli.Plural(k.sealedTo(), "epoch"))
+		if k.Grants > 0 {
+			p.Printf("      for auditors: %s of grants sealed, %s of seats\n", cli.Plural(k.Grants, "key"), cli.Plural(k.Parts, "part"))
+		}
 	}
 }
 
