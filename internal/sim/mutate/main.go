@@ -41,7 +41,7 @@ func main() {
 	} else {
 		list := mutants
 		if *tests {
-			list = keyMutants
+			list = slices.Concat(keyMutants, grantMutants)
 		}
 		err = run(list, *first, *seeds, flag.Args())
 	}

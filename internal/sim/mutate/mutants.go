@@ -26,7 +26,7 @@ func (m mutant) tests() string {
 }
 
 // mutants are all.
-var mutants = slices.Concat(simulated, keyMutants)
+var mutants = slices.Concat(simulated, keyMutants, grantMutants)
 
 func (m mutant) apply(whole []byte) ([]byte, error) {
 	if n := bytes.Count(whole, []byte(m.old)); n != 1 {
