@@ -29,14 +29,17 @@ lint: ## vet, staticcheck, gofumpt, and the Windows and no-cgo builds
 fmt: ## format every Go file
 	$(GO) tool gofumpt -w .
 
+# The packages whose tests take longest begin first: else they run alone at the end. Tests of processes mostly wait: more of them run at a time than there are cores.
+LONGEST = ./node ./cmd/coco ./internal/sim ./gov/decide
+
 test: ## run every Go test
-	$(GO) test -timeout 30m ./...
+	$(GO) test -timeout 30m -parallel 4 $(LONGEST) ./...
 
 short: ## run every test but the long ones
-	$(GO) test -short ./...
+	$(GO) test -short $(LONGEST) ./...
 
-race: ## run the short tests under the race detector
-	$(GO) test -short -race -timeout 30m ./...
+race: ## run the short tests under the race detector, of the packages that start goroutines
+	@.ci/race
 
 cover: ## write coverage.html
 	$(GO) test -coverpkg=./... -coverprofile=coverage.out ./...

@@ -67,6 +67,7 @@ func (n *network) handOver(nodes ...int) int {
 // The clocks of all machines were ahead, and are right again: the ledger's time stands still until they have reached it, and everything else goes on,
 // whoever leads, and with nodes that know that time from their disks or from a snapshot.
 func TestALedgerThatIsAheadGoesOnUnderEveryLeader(t *testing.T) {
+	long(t)
 	for _, members := range []int{2, 3} {
 		t.Run(fmt.Sprint(members), func(t *testing.T) {
 			simulate(t, members, func(t *testing.T, n *network) {

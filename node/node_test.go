@@ -394,6 +394,7 @@ func TestFullDiskStopsANodeWithAClearErrorAndLosesNothing(t *testing.T) {
 }
 
 func TestRecoveryComesBeforeNodesThatJoin(t *testing.T) {
+	long(t)
 	simulate(t, 5, func(t *testing.T, n *network) {
 		n.open()
 		if _, err := put(n.client(0, 0), "k", "v"); err != nil {

@@ -9,6 +9,7 @@ import (
 
 // A leader is frozen, for longer than its connections live, and believes that no time has passed; and then a follower, that knows.
 func TestAFrozenNodeShowsNoOldStateAsNew(t *testing.T) {
+	long(t)
 	replay(t,
 		[]fault{{kind: freeze, at: time.Second, lasts: 10 * time.Second, host: 0}},
 		[]fault{{kind: freeze, at: time.Second, lasts: 75 * time.Second, host: 0, counted: true}},

@@ -31,6 +31,14 @@ func replayPlan(t *testing.T, p plan, hit func(step, fault string)) {
 	}
 }
 
+// long leaves a scenario of several networks out of short runs, such as those under the race detector. The others, and the seeds, run every goroutine that it does.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+}
+
 // firstChunk is where the oldest file of the folder ledger is hit, of the folders history, ledger and snapshots.
 var firstChunk = [3]float64{0.5, 0, 0.5}
 
@@ -72,6 +80,7 @@ func TestAPauseCostsNothing(t *testing.T) {
 
 // All clocks were ahead and are right again, while one node hears none of it, and another one goes: the two that are left need each other.
 func TestALedgerThatIsAheadStopsNobody(t *testing.T) {
+	long(t)
 	for _, first := range []int{0, 1, 2} {
 		other := (first + 1) % 3
 		replay(t,

@@ -175,6 +175,9 @@ func TestARefusedClaimIsBusy(t *testing.T) {
 
 // What waits for a subscriber of logs that does not read is the heads of blocks, not their logs.
 func TestASubscriberThatIsBehindKeepsNoLogsInMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes gigabytes of logs")
+	}
 	n := newTestNode(t, nil)
 	n.budget = budget.New(512 << 20)
 	n.loggingBlock(8, 100_000)
