@@ -48,6 +48,7 @@ type Driver struct {
 	Keep func(rotation.Secret) error
 
 	mu     sync.Mutex
+	seen   seen     // under mu
 	sealed struct { // the batches of the newest epoch that this node has seen committed, under mu
 		epoch uint64
 		bytes int64
@@ -239,7 +240,7 @@ func (e *Driver) carryOut(ctx context.Context, statement rotation.Statement) {
 		if s.Lost != 0 {
 			e.Log.Warn("no node that can be reached has the secret of the announced epoch: announcing another one", "epoch", s.Lost)
 		} else {
-			e.Log.Info("the epoch is as long as the constitution lets it be: announcing the next one", "epoch", e.newest())
+			e.Log.Info("the epoch is as long as the constitution lets it be, or nodes have come or gone: announcing the next one", "epoch", e.newest())
 		}
 		if err := e.announce(ctx); err != nil && ctx.Err() == nil {
 			e.Log.Warn("no new epoch yet", "error", err)

@@ -19,13 +19,16 @@ type length struct {
 	transactions uint64 // since it was announced
 	bytes        int64  // of batches sealed under it that this node has seen committed
 	lasted       time.Duration
+	nodes        bool // were admitted or removed since it was announced
 }
 
-// over says whether an epoch is as long as it may be. One that holds no transaction is not: an idle network's ledger does not grow.
+// over says whether an epoch is as long as it may be, or the network's nodes have changed. One that holds no transaction is not: an idle network's ledger does not grow.
 func (l length) over(most constitution.Epochs) bool {
 	switch {
 	case l.transactions == 0, l.epoch >= maxByLength:
 		return false
+	case l.nodes:
+		return true
 	case most.Transactions > 0 && l.transactions >= uint64(most.Transactions):
 		return true
 	case most.Bytes > 0 && l.bytes >= most.Bytes:
@@ -55,6 +58,9 @@ func (e *Driver) over(r store.Reader) (bool, error) {
 		return false, err
 	}
 	l := length{epoch: rec.Epoch, transactions: e.Store.Committed() - rec.Since}
+	if l.nodes, err = e.changed(r, rec); err != nil {
+		return false, err
+	}
 	most := e.Length()
 	if most.Seconds > 0 {
 		since, err := began(r, rec)

@@ -19,6 +19,7 @@ func TestEpochsEndByTheirLengthWhileManyAreLeft(t *testing.T) {
 		"transactions": {transactions: 100},
 		"bytes":        {transactions: 1, bytes: 1 << 20},
 		"seconds":      {transactions: 1, lasted: 10 * time.Second},
+		"nodes":        {transactions: 1, nodes: true},
 	} {
 		for epoch, want := range map[uint64]bool{1: true, maxByLength - 1: true, maxByLength: false, maxByLength + 1: false} {
 			long.epoch = epoch
