@@ -127,6 +127,8 @@ func (r *run) custody(f *custody.Follower, host string) {
 	held, err := f.Keeps(r.keys.kept, secrets)
 	if err != nil {
 		r.witness.Fail("kept", "by the ledger of %s: %v", host, err)
+	} else if n := len(r.keys.kept); held != n && uint64(f.Committees()) == r.keys.at {
+		r.witness.Fail("kept", "by the ledger of %s %d nodes keep the packages of %d seats of committee %d, expected one each", host, n, held, r.keys.at)
 	}
 	r.witness.Say("members open %d epochs of %d committees; nodes keep the packages of %d seats; %d batches were sealed", len(secrets), f.Committees(), held, r.keys.seals.Found())
 }

@@ -1,6 +1,6 @@
 // Command mutate shows whether the simulation bites: it breaks a copy of the code in one way after the other, plays
-// seeds on each, and prints which invariant was the first to notice, and at which seed. What no simulation brings about, as an attack on
-// the arithmetic of keys, a mutant leaves to one test of a package, which it names.
+// seeds on each, and prints which invariant was the first to notice, and at which seed. What no seed brings about, as an attack on
+// the arithmetic of keys, or too seldom, a mutant leaves to one test of a package, which it names.
 //
 //	go run ./internal/sim/mutate                     every mutant, 20 seeds each
 //	go run ./internal/sim/mutate -seeds 60 sync once two of them
@@ -41,7 +41,7 @@ func main() {
 	} else {
 		list := mutants
 		if *tests {
-			list = slices.Concat(keyMutants, grantMutants)
+			list = tested
 		}
 		err = run(list, *first, *seeds, flag.Args())
 	}

@@ -26,7 +26,10 @@ func (m mutant) tests() string {
 }
 
 // mutants are all.
-var mutants = slices.Concat(simulated, keyMutants, grantMutants)
+var mutants = slices.Concat(simulated, tested)
+
+// tested are those that a named test must notice.
+var tested = slices.Concat(keyMutants, grantMutants, custodyMutants)
 
 func (m mutant) apply(whole []byte) ([]byte, error) {
 	if n := bytes.Count(whole, []byte(m.old)); n != 1 {
