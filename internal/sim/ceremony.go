@@ -19,15 +19,15 @@ const ceremonyBegins = 30 * time.Second
 
 // ceremony has members decide something that another committee follows from, and crashes a machine in one step of the ceremony.
 func (r *run) ceremony(f fault) {
-	officers, end := r.officers()
-	defer end()
+	council := r.council()
+	defer council.Close()
 	what := r.changes(f.change)
 	watcher := r.newSession("watcher", f.other)
 	defer watcher.http.CloseIdleConnections()
 	before, _ := watcher.status(f.other)
 	r.network.World.SetLink(slowLink)
 	defer r.network.World.SetLink(sim.DefaultLink)
-	out, _, err := r.carry(officers, f.other, what)
+	out, _, err := council.Carry(f.other, what)
 	if r.witness.Say("%s: %s %v", f.change, out.State, err); err != nil || out.State != string(table.Accepted) {
 		return
 	}
@@ -51,15 +51,15 @@ func (r *run) ceremony(f fault) {
 
 // rotation has members begin an epoch, and crashes a machine meanwhile.
 func (r *run) rotation(f fault) {
-	officers, end := r.officers()
-	defer end()
+	council := r.council()
+	defer council.Close()
 	watcher := r.newSession("watcher", f.other)
 	defer watcher.http.CloseIdleConnections()
 	st, _ := watcher.status(f.other)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		out, _, err := r.carry(officers, f.other, action.Action{Kind: action.Rotate})
+		out, _, err := council.Carry(f.other, action.Action{Kind: action.Rotate})
 		r.witness.Say("a new epoch: %s %v", out.State, err)
 	}()
 	time.Sleep(time.Duration(f.lasts % (40 * time.Millisecond)))

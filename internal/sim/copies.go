@@ -1,10 +1,16 @@
 package sim
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/action"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/node"
 )
@@ -22,6 +28,40 @@ func (r *run) recovers(asked func(recovery.Point)) func(*node.Config) {
 			}
 		}
 	}
+}
+
+// goOn has the members recover the network on a machine, and open it if it is under another service.
+func (r *run) goOn(i int, succeeds bool) error {
+	if !succeeds {
+		return r.network.Start(i, r.recovers(nil)).Await(patience)
+	}
+	closed := make(chan struct{})
+	started := r.network.Start(i, func(c *node.Config) {
+		r.recovers(nil)(c)
+		c.Recover.Successor, c.Recover.Closed = true, func() { close(closed) }
+	})
+	select {
+	case <-closed:
+	case <-started.Done():
+		return started.Err()
+	}
+	council := r.council()
+	defer council.Close()
+	service, err := council.Service(hostName(i))
+	if err != nil {
+		return err
+	}
+	id := coco.Digest(sha256.Sum256(service.RawSubjectPublicKeyInfo))
+	if out, yes, err := council.Carry(i, action.Action{Kind: action.OpenNetwork, Args: action.Args{Service: id.String()}}); err != nil || out.State != string(table.Accepted) {
+		return fmt.Errorf("the vote to open the network, by %d members: %s %s: %v", yes, out.State, out.Reason, err)
+	}
+	if err := started.Await(patience); err != nil {
+		return err
+	}
+	if r.network.now = started.Info().Service; !bytes.Equal(r.network.now, service.Raw) {
+		r.witness.Fail("alive", "%s serves under another service than the one that members have opened", hostName(i))
+	}
+	return nil
 }
 
 // copies takes all machines down and puts older copies of all disks in their place, all at once: no node can tell. A recovery from them is refused
@@ -64,5 +104,5 @@ func (r *run) copies(f fault) {
 	for i, files := range newest {
 		n.World.SetFiles(hostName(i), files)
 	}
-	r.again()
+	r.again(false)
 }

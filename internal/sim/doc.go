@@ -10,7 +10,7 @@
 //	play      (run.go)       begins and ends the faults of each round, waits for progress
 //	inject    (inject.go)    what each fault does to the world; lies.go: what a host does to its disk (package forge);
 //	          (ceremony.go)  crashes while a committee comes to be; powercut.go: all machines at once, and the one that recovers the network
-//	          (copies.go)    older copies of all disks at once; flood.go: one client sends too much; govern.go: members decide
+//	          (copies.go)    older copies of all disks at once, and how members recover the network; flood.go: one client sends too much; govern.go: members decide
 //	heal      (heal.go)      ends the faults, and does what operators would
 //	clients   (workload.go)  kv writes, compare-and-set counters and reads with a session
 //	          (register.go)  kv keys that all clients write, and read linearizably

@@ -40,7 +40,7 @@ func drawAhead(r *rand.Rand) fault {
 func drawKeys(r *rand.Rand, members int) []fault {
 	f := fault{at: upTo(r, time.Second), lasts: upTo(r, 6*time.Second), host: r.IntN(members), torn: r.IntN(2) == 0}
 	f.other = (f.host + 1 + r.IntN(members-1)) % members
-	switch r.IntN(8) {
+	switch f.succeeds = r.IntN(2) == 0; r.IntN(8) {
 	case 0, 1, 2:
 		f.kind, f.hosts = powerCut, []hosts{fair, fair, apart, aged, twice}[r.IntN(5)]
 		return []fault{f}

@@ -1,13 +1,10 @@
 package sim
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/action"
-	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/gov/policy"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/nettest"
@@ -23,8 +20,8 @@ type decision struct {
 // policies has members change who decides settings, and then settings, while other faults go on. Whichever node answers, and whoever leads, a policy that
 // was accepted decides what is proposed afterwards.
 func (r *run) policies(f fault) {
-	officers, end := r.officers()
-	defer end()
+	council := r.council()
+	defer council.Close()
 	everyone := action.Action{Kind: action.SetPolicy, Args: action.Args{Policy: string(action.Set), Expression: policy.Unanimous}}
 	majority := action.Action{Kind: action.SetPolicy, Args: action.Args{Policy: string(action.Set), Expression: policy.Majority}}
 	members, need := r.plan.members, r.plan.members/2+1
@@ -35,7 +32,7 @@ func (r *run) policies(f fault) {
 		{threshold(1), need}, {everyone, need}, {threshold(members), members}, {majority, members}, {threshold(need), need},
 	} {
 		what := fmt.Sprintf("%s %s%s", step.change.Kind, step.change.Args.Setting, step.change.Args.Policy)
-		out, yes, err := r.carry(officers, (f.host+k)%members, step.change)
+		out, yes, err := council.Carry((f.host+k)%members, step.change)
 		r.witness.Say("%s by %d members: %s %v", what, yes, out.State, err)
 		if err != nil {
 			return // nothing is known of it, so neither of what decides the next one
@@ -56,10 +53,10 @@ func threshold(n int) action.Action {
 
 // epochs has members change the threshold to and fro.
 func (r *run) epochs(f fault) {
-	officers, end := r.officers()
-	defer end()
+	council := r.council()
+	defer council.Close()
 	for k := range f.times {
-		out, _, err := r.carry(officers, k%r.plan.members, threshold(1+k%r.plan.members))
+		out, _, err := council.Carry(k%r.plan.members, threshold(1+k%r.plan.members))
 		if err != nil || out.State != string(table.Accepted) {
 			r.witness.Fail("governed", "change %d of the threshold: %s, %s, %v", k+1, out.State, out.Reason, err)
 			return
@@ -68,66 +65,14 @@ func (r *run) epochs(f fault) {
 	}
 }
 
-// officers makes one for each member.
-func (r *run) officers() (all []*nettest.Officer, end func()) {
-	for i, m := range r.network.Members {
-		o, err := r.network.NewOfficer(m, fmt.Sprintf("officer%d", i+1), r.network.service, shortWait)
-		if err != nil {
-			panic(err) // this process makes the keys
-		}
-		all = append(all, o)
-	}
-	return all, func() {
-		for _, o := range all {
-			o.Close()
-		}
-	}
-}
-
-// carry has one member propose a change and one after the other say yes, each at its own node, until it is decided. It returns how many did. The error
-// says that no node told what became of a statement.
-func (r *run) carry(officers []*nettest.Officer, first int, a action.Action) (out wire.Outcome, yes int, err error) {
-	raw, err := officers[first].Propose(a)
+// council makes the officers of all members.
+func (r *run) council() *nettest.Council {
+	c, err := r.network.NewCouncil(r.network.service, shortWait, patience)
 	if err != nil {
-		return out, 0, err
+		panic(err) // this process makes the keys
 	}
-	signed, err := envelope.Open(raw)
-	if err != nil {
-		return out, 0, err
-	}
-	if out, err = r.submit(officers[first], first, signed.ID, raw, 0); err != nil {
-		return out, 0, err
-	}
-	for yes = 0; out.State == string(table.Open) && yes < len(officers); yes++ {
-		i := (first + yes) % len(officers)
-		ballot, err := officers[i].Vote(signed.ID, envelope.Yes)
-		if err != nil {
-			return out, yes, err
-		}
-		if out, err = r.submit(officers[i], i, signed.ID, ballot, yes+1); err != nil {
-			return out, yes, err
-		}
-	}
-	return out, yes, nil
-}
-
-// submit hands a statement in, at other nodes if need be, until one says what became of it, or that the proposal has so many votes.
-func (r *run) submit(o *nettest.Officer, at int, id coco.Digest, raw []byte, votes int) (out wire.Outcome, err error) {
-	for start := time.Now(); time.Since(start) < patience; at = (at + 1) % r.plan.members {
-		if out, err = o.Submit(hostName(at), raw); err == nil {
-			return out, nil
-		}
-		p, e := o.Proposal(hostName(at), id)
-		if e == nil && p.Yes >= votes {
-			return wire.Outcome{ID: id, State: p.State, Reason: p.Reason}, nil // an answer was lost
-		}
-		if errors.Is(err, coco.ErrInvalid) || errors.Is(err, coco.ErrDenied) {
-			r.witness.Fail("governed", "%s refuses a statement: %v", hostName(at), err)
-			return out, err
-		}
-		time.Sleep(time.Second)
-	}
-	return out, err
+	c.Refused = func(host string, err error) { r.witness.Fail("governed", "%s refuses a statement: %v", host, err) }
+	return c
 }
 
 // governed looks whether every node holds what members were told.

@@ -220,18 +220,18 @@ func (r *run) blackout(f fault) {
 	time.Sleep(f.lasts)
 	r.pass(f.by)
 	r.lie(f)
-	r.again()
+	r.again(f.succeeds)
 }
 
-// again starts all machines. The members recover the network.
-func (r *run) again() {
-	n := r.network
+// again starts all machines. The members recover the network, under a service that succeeds the one before and that they vote for, or under the same one.
+func (r *run) again(succeeds bool) {
+	n := &r.network
 	for i := range r.plan.members {
 		n.World.Restart(hostName(i))
 		r.discard(i)
 	}
-	r.witness.Say("all machines are up again; the members recover the network")
-	best, err := r.recover()
+	r.witness.Say("all machines are up again; the members recover the network, under another service: %t", succeeds)
+	best, err := r.recover(succeeds)
 	if err != nil {
 		r.witness.Fail("alive", "after a blackout: %v", err)
 		r.abort()
@@ -265,7 +265,7 @@ func (r *run) pass(d time.Duration) {
 // recover does what the members do when no node is left: they go on from the longest ledger, with what others have of its
 // chunks in the place of what is damaged or missing there. If no other ledger can mend it they turn to the next one, as long as those
 // that are left are a majority: one of those has whatever was committed.
-func (r *run) recover() (int, error) {
+func (r *run) recover(succeeds bool) (int, error) {
 	n := r.network
 	order, err := n.Ledgers()
 	for k, i := range order {
@@ -278,7 +278,7 @@ func (r *run) recover() (int, error) {
 			r.witness.Repaired(hostName(i), d.First, d.Last, d.Damage)
 		}
 		if e == nil {
-			e = n.Start(i, r.recovers(nil)).Await(patience)
+			e = r.goOn(i, succeeds)
 		}
 		if e == nil {
 			return i, nil

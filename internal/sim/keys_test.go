@@ -78,7 +78,7 @@ func TestAMachineGoesInEveryStepOfARecovery(t *testing.T) {
 	}
 	p := plan{members: 3, sync: 3 * time.Millisecond}
 	for i, s := range reopeningSteps {
-		p.rounds = append(p.rounds, []fault{{kind: reopening, at: time.Second, lasts: time.Duration(i+1) * 300 * time.Millisecond, keyFault: keyFault{step: s}, torn: i%2 == 0}})
+		p.rounds = append(p.rounds, []fault{{kind: reopening, at: time.Second, lasts: time.Duration(i+1) * 300 * time.Millisecond, keyFault: keyFault{step: s, succeeds: i%2 == 0}, torn: i%2 == 0}})
 	}
 	hits := keyed(t, p)
 	for _, s := range reopeningSteps {

@@ -20,7 +20,8 @@ func hostName(i int) string { return nettest.Host(i) }
 // network is a consortium whose constitution makes much happen in little time.
 type network struct {
 	*nettest.Network
-	service []byte // the certificate of the service, once it is there: receipts are verified by it, and nodes join no other one
+	service []byte // the certificate of the first service, once it is there: it names the network
+	now     []byte // of the service that the network has now: receipts are verified by it, and nodes join no other one
 }
 
 func newNetwork(seed uint64, p plan, log func(host string) *slog.Logger) (network, error) {
@@ -52,7 +53,7 @@ func (n network) join(i int) func(*node.Config) {
 	}
 	return func(c *node.Config) {
 		n.Join(others...)(c)
-		c.Service = n.service
+		c.Service = n.now
 	}
 }
 

@@ -93,11 +93,12 @@ type fault struct {
 
 // keyFault is what the faults about keys are besides.
 type keyFault struct {
-	step   step   // ceremony, reopening
-	change change // ceremony: what members decide
-	leads  bool   // ceremony, rotation: it is the node that leads, and not host
-	hosts  hosts  // powerCut: what they do besides
-	times  int    // epochs
+	step     step   // ceremony, reopening
+	change   change // ceremony: what members decide
+	leads    bool   // ceremony, rotation: it is the node that leads, and not host
+	hosts    hosts  // powerCut: what they do besides
+	times    int    // epochs
+	succeeds bool   // powerCut, reopening: members recover the network under another service
 }
 
 // step is how far something is that a fault hits.

@@ -97,7 +97,7 @@ func (r *run) powerCut(f fault) {
 	for i := range r.plan.members {
 		n.Crash(i)
 	}
-	r.again()
+	r.again(f.succeeds)
 }
 
 // together waits until all nodes take part again, or, of a host that did something else, have ended.
@@ -184,5 +184,5 @@ func (r *run) reopening(f fault) {
 	}
 	n.Crash(best)
 	r.seals(hostName(best))
-	r.again()
+	r.again(f.succeeds)
 }

@@ -164,6 +164,7 @@ func (r *run) open() {
 			return
 		}
 		r.network.service = started.Info().Service
+		r.network.now = r.network.service
 	}
 	time.Sleep(quiet)
 	r.backup()

@@ -34,7 +34,7 @@ const samples = 12
 func (r *run) verify() {
 	s := r.newSession("verifier", 0)
 	defer s.http.CloseIdleConnections()
-	service, err := x509.ParseCertificate(r.network.service)
+	service, err := x509.ParseCertificate(r.network.now)
 	if err != nil {
 		r.witness.Fail("receipt", "the service's certificate: %v", err)
 		return
