@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/cloudflare/circl/group"
+
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/committee"
@@ -723,5 +725,37 @@ func BenchmarkCeremony(b *testing.B) {
 				w.run()
 			}
 		})
+	}
+}
+
+// Old shares from another set of dealers give other new shares of the same key, and the two do not mix. So the ledger's order decides whose dealings count: those of the first
+// dealers that revealed right ones, as many as are needed. Later ones are right, and no part of the key.
+func TestTheFirstDealersInTheLedgersOrderShareAKeyAnew(t *testing.T) {
+	first := begin(t, session(4, 2), nil)
+	key, shares := first.done()
+	w := begin(t, reshare(first, key, 4, 2, 0), shares)
+	revealed := 0
+	w.change = func(s Statement) Statement {
+		r, ok := s.(*Reveal)
+		switch {
+		case !ok:
+		case r.Dealer <= 2 && revealed < 2:
+			return nil // these two wait for the others
+		default:
+			revealed++
+		}
+		return s
+	}
+	again, _ := w.done()
+	parts := w.c.parts()
+	if len(parts) != 2 || parts[0].dealer != 3 || parts[1].dealer != 4 || len(w.c.revealed) != 4 {
+		t.Fatalf("%d dealings of %d make the key: %+v, expected those of dealers 3 and 4, who revealed first", len(parts), len(w.c.revealed), parts)
+	}
+	sum := ristretto.Group.Identity()
+	for _, p := range parts {
+		sum = ristretto.Group.NewElement().Add(sum, ristretto.Group.NewElement().Mul(w.c.dealer(p.dealer).commitment[1], p.weight))
+	}
+	if want := ristretto.Encoded([]group.Element{sum})[0]; again.Commitment()[1] != want {
+		t.Error("another dealing is part of the key")
 	}
 }
