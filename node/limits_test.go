@@ -181,6 +181,7 @@ func probes() map[string]probe {
 			return nil
 		}},
 		"keys.window":              {"20", decided(func(c *constitution.Constitution) bool { return c.Keys.Window == 20 })},
+		"recovery.owner":           {`"each_member"`, decided(func(c *constitution.Constitution) bool { return c.Recovery.Owner == constitution.EachMember })},
 		"recovery.unattended":      {`"yes"`, decided(func(c *constitution.Constitution) bool { return c.Recovery.Unattended == constitution.Yes })},
 		"reads.stale_seconds":      {"5", decided(func(c *constitution.Constitution) bool { return c.Reads.StaleSeconds == 5 })},
 		"reads.refuse_seconds":     {"6", func(n *network) error { return n.cutOff(6 * time.Second) }},
@@ -261,7 +262,11 @@ func TestEverySettingTakesEffectWithoutARestart(t *testing.T) {
 					}
 					return
 				}
-				n.decide(action.Action{Kind: action.Set, Args: action.Args{Setting: key, Value: p.value}})
+				acts := []action.Action{{Kind: action.Set, Args: action.Args{Setting: key, Value: p.value}}}
+				if key == "recovery.owner" { // there is none without a threshold of 1
+					acts = append(acts, setThreshold("1"))
+				}
+				n.decide(acts...)
 				if err := p.holds(n); err != nil {
 					t.Error(err)
 				}

@@ -41,16 +41,20 @@ type age struct {
 }
 
 // decided has one member propose a change and vote for it.
-func (a *age) decided(setting, value string) {
+func (a *age) decided(settings ...string) {
 	a.t.Helper()
 	now := uint64(time.Now().UnixMilli())
-	act := action.Action{Kind: action.Set, Args: action.Args{Setting: setting, Value: value}}
-	raw, err := act.Encode()
-	if err != nil {
-		a.t.Fatal(err)
+	var actions []canon.Raw
+	for i := 0; i < len(settings); i += 2 { // a setting and its value
+		act := action.Action{Kind: action.Set, Args: action.Args{Setting: settings[i], Value: settings[i+1]}}
+		raw, err := act.Encode()
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		actions = append(actions, raw)
 	}
 	statement, err := envelope.SignProposal(context.Background(), a.Members[0], envelope.Proposal{
-		Audience: a.audience, Time: now, Expires: now + uint64(time.Hour.Milliseconds()), Nonce: nonce(), Actions: []canon.Raw{raw},
+		Audience: a.audience, Time: now, Expires: now + uint64(time.Hour.Milliseconds()), Nonce: nonce(), Actions: actions,
 	})
 	if err != nil {
 		a.t.Fatal(err)
@@ -66,7 +70,7 @@ func (a *age) decided(setting, value string) {
 		a.t.Fatal(err)
 	}
 	if out, err = submit(a.officer, statement); err != nil || out.State != "accepted" {
-		a.t.Fatalf("change %d, %s = %s: %v %v", a.made, setting, value, out.State, err)
+		a.t.Fatalf("change %d, %v: %v %v", a.made, settings, out.State, err)
 	}
 	a.made++
 }
@@ -195,7 +199,7 @@ func TestANetworkOfManyYearsWorksAsAYoungOneDoes(t *testing.T) {
 			for a.made < *changes/part {
 				if a.epochs < *newKeys && a.made >= a.epochs*every {
 					a.epochs++
-					a.decided("shares.threshold", fmt.Sprint(1+(a.epochs-1)%2))
+					a.decided("shares.threshold", fmt.Sprint(1+(a.epochs-1)%2), "recovery.owner", []string{`"each_member"`, `"none"`}[(a.epochs-1)%2])
 					continue
 				}
 				a.decided("limits.queue", fmt.Sprint(5000+a.made%1000))

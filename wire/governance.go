@@ -159,7 +159,8 @@ type Quorum struct {
 // Consequence is something that a constitution lets members do, or keeps from all of them.
 type Consequence struct {
 	// Form is "unvoted" (without a vote), "alone" (by one member's vote), "silent" (by one member's vote if no other one
-	// votes in time), "never", or "recorded": a quantum computer could open what is recorded of the ledger, because of the members' encryption keys, or with more keys like theirs.
+	// votes in time), "never", "recovery_owner" (each member opens the whole ledger alone), or "recorded": a quantum computer could open what is recorded of the ledger, because of the
+	// members' encryption keys, or with more keys like theirs.
 	Form    string   `json:"form"`
 	Kinds   []string `json:"kinds"`             // of action
 	Members []string `json:"members,omitempty"` // names of those who could, each without the others; of those who have such keys

@@ -62,6 +62,30 @@ type Ceremonies struct {
 type Recovery struct {
 	// Unattended is Yes if nodes may keep what they need to go on, sealed to their TEE and code, so that a network starts again without its members' shares.
 	Unattended Word `cbor:"1,keyasint"`
+	// Owner says whether each member, alone, opens the whole ledger and recovers the network. It goes with a threshold of 1: neither is without the other once there is
+	// more than one member.
+	Owner Word `cbor:"2,keyasint"`
+}
+
+// The words of Recovery.Owner.
+const (
+	NoOwner    Word = "none"
+	EachMember Word = "each_member"
+)
+
+// RecoveryOwner reports whether each of several members opens the whole ledger alone, by any rules.
+func (c *Constitution) RecoveryOwner() bool { return c.Shares.Threshold == 1 && len(c.Members) > 1 }
+
+// checkOwner checks that a recovery owner is named where there is one, and nowhere else. Before rules 3 the threshold alone says it.
+func (c *Constitution) checkOwner() error {
+	switch named := c.Recovery.Owner == EachMember; {
+	case c.Rules < 3:
+	case c.RecoveryOwner() && !named:
+		return &reason.Error{Reason: reason.New(reason.OwnerUnnamed, "shares.threshold", strconv.Itoa(len(c.Members)))}
+	case named && c.Shares.Threshold != 1:
+		return &reason.Error{Reason: reason.New(reason.NoOwner, "recovery.owner", strconv.Itoa(c.Shares.Threshold))}
+	}
+	return nil
 }
 
 // Word is the value of a setting that is one of some words.
@@ -127,6 +151,7 @@ func (c *Constitution) settings() []setting {
 		{path: "nodes.automatic", since: 2, number: &s.Nodes.Automatic, low: 0, high: AnyNodes, before: AnyNodes, raised: 3, fresh: 3},
 		{path: "reads.refuse_seconds", since: 2, number: &s.Reads.RefuseSeconds, low: 5, high: 30 * 24 * 3600, before: 0, raised: 60, fresh: 60},
 		{path: "reads.stale_seconds", since: 2, number: &s.Reads.StaleSeconds, low: 5, high: 30 * 24 * 3600, before: 0, raised: 10, fresh: 10},
+		{path: "recovery.owner", since: 3, word: &third.Recovery.Owner, words: []string{NoOwner, EachMember}, before: NoOwner, raised: NoOwner, fresh: NoOwner},
 		{path: "recovery.unattended", since: 3, word: &third.Recovery.Unattended, words: []string{No, Yes}, before: No, raised: No, fresh: No},
 		{path: MinimumVoting, since: 2, number: &s.Voting.MinimumSeconds, low: 0, high: 30 * 24 * 3600, before: 0, raised: 20 * 3600, fresh: 20 * 3600},
 	}
@@ -138,7 +163,7 @@ var headings = map[string]string{
 	"keys":     "How many transactions a phase of a key generation lasts at least before it ends without those who are silent.",
 	"nodes":    "Up to how many nodes of one organisation are admitted without a vote, if the policy add_node wants none.",
 	"reads":    "How old a node's state may be, in seconds since a majority of the nodes has confirmed it, before the node says so and before it refuses reads.",
-	"recovery": "Whether nodes keep what they need to start again without the members' shares after all of them have stopped: yes or no.",
+	"recovery": "Whether each member alone opens the whole ledger (none or each_member, which goes with shares.threshold = 1), and whether nodes keep what they need to start again without the members' shares after all of them have stopped (yes or no).",
 	"voting":   "How long a proposal must be open if the end of its time for voting is to count as `closed` for policies.",
 }
 
@@ -233,7 +258,7 @@ func (c *Constitution) checkSince() error {
 			return err
 		}
 	}
-	return nil
+	return c.checkOwner()
 }
 
 // raise changes a draft to later rules. The settings that come with them get the values that are part of their text.

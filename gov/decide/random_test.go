@@ -76,7 +76,7 @@ func newLife(t *testing.T, seed uint64) *life {
 		l.Members = append(l.Members, govtest.Issue(t, fmt.Sprintf("member %d", i), nil, true, nil))
 	}
 	l.C = l.Constitution()
-	l.C.Shares.Threshold = 1
+	l.C.Shares.Threshold, l.C.Recovery.Owner = 1, constitution.EachMember
 	l.C.Policies = map[string]string{}
 	for _, kind := range []action.Kind{action.AddCode, action.SetTEE} {
 		l.C.Policies[string(kind)] = rules()[l.rnd.IntN(len(rules())-2)].expression

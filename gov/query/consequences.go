@@ -34,8 +34,9 @@ var deeds = map[action.Kind]string{
 }
 
 // Powers says what single members could do by a constitution without the others, and what nobody could, beside what is so if all must agree. That
-// members run nodes without a vote, as the default of the policy add_node has it, is not among it.
+// members run nodes without a vote, as the default of the policy add_node has it, is not among it. That each member is a recovery owner is the first.
 func Powers(c *constitution.Constitution) (out []wire.Consequence) {
+	out = owners(nil, c)
 	all := c.Draft()
 	const unanimous = "votes.yes == members.size()"
 	all.Policies = map[string]string{constitution.PolicyDefault: unanimous, constitution.PolicyAddNode: unanimous}
@@ -43,7 +44,7 @@ func Powers(c *constitution.Constitution) (out []wire.Consequence) {
 		all.Policies[constitution.PolicyAddNode] = constitution.AutomaticAddNode
 	}
 	if err := all.Complete(); err != nil {
-		return nil
+		return out
 	}
 	for _, x := range consequence.New(all, c) {
 		out = append(out, consequenceOf(x, c))
@@ -52,6 +53,27 @@ func Powers(c *constitution.Constitution) (out []wire.Consequence) {
 		out = append(out, consequenceOf(x, c))
 	}
 	return out
+}
+
+// What is said of the setting that makes each member a recovery owner, wherever members meet it.
+const (
+	ownerSetting = "recovery.owner"
+	ownerText    = "RECOVERY OWNER: each single member opens the whole ledger, and recovers the network, alone"
+)
+
+// formOwner is the form of a consequence of the threshold, and not of policies.
+const formOwner = "recovery_owner"
+
+// owners says that each member is a recovery owner, if it was not so before; nothing otherwise. before may be nil.
+func owners(before, c *constitution.Constitution) []wire.Consequence {
+	if !c.RecoveryOwner() || before != nil && before.RecoveryOwner() {
+		return nil
+	}
+	out := wire.Consequence{Form: formOwner, Kinds: []string{}, Text: fmt.Sprintf("RECOVERY OWNER: each of %d members can open the whole ledger, and recover the network, alone", len(c.Members))}
+	for _, m := range c.Members {
+		out.Members = append(out.Members, m.Name)
+	}
+	return []wire.Consequence{out}
 }
 
 func consequenceOf(x consequence.Consequence, c *constitution.Constitution) wire.Consequence {

@@ -1,12 +1,15 @@
 package query
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/consequence"
 	"github.com/cocoframework/coco/gov/govtest"
+	"github.com/cocoframework/coco/wire"
 )
 
 func TestConsequencesAreSaidInWords(t *testing.T) {
@@ -28,5 +31,29 @@ func TestConsequencesAreSaidInWords(t *testing.T) {
 		if deeds[kind] == "" {
 			t.Errorf("no words for %s", kind)
 		}
+	}
+}
+
+// What makes each member a recovery owner says so before members vote for it, and in what they have voted for.
+func TestARecoveryOwnerIsSaidInWords(t *testing.T) {
+	n := govtest.New(t)
+	n.Genesis()
+	set := func(setting, value string) action.Action {
+		return govtest.Act(action.Set, action.Args{Setting: setting, Value: value})
+	}
+	s := SimulationOf(n.Simulate(n.Members[0], set("shares.threshold", "1"), set("recovery.owner", `"each_member"`)), 1)
+	const want = "RECOVERY OWNER: each of 3 members can open the whole ledger, and recover the network, alone"
+	if len(s.Consequences) == 0 || s.Consequences[0].Text != want || s.Consequences[0].Form != formOwner || len(s.Consequences[0].Members) != 3 {
+		t.Errorf("consequences %+v", s.Consequences)
+	}
+	said := false
+	for _, e := range s.Effects {
+		said = said || strings.HasPrefix(e.Text, "RECOVERY OWNER: ")
+	}
+	if !said {
+		t.Errorf("effects %+v", s.Effects)
+	}
+	if s := SimulationOf(n.Simulate(n.Members[0], set("shares.threshold", "3")), 1); slices.ContainsFunc(s.Consequences, func(c wire.Consequence) bool { return c.Form == formOwner }) {
+		t.Errorf("a threshold of 3: %+v", s.Consequences)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/decide"
 	"github.com/cocoframework/coco/gov/policy"
 )
@@ -40,6 +41,9 @@ func textOf(e *decide.Effect) string {
 	case decide.PolicyRemoved:
 		return fmt.Sprintf("%s is decided by the policy %s", e.Subject, e.Value)
 	case decide.SettingChanged:
+		if e.Subject == ownerSetting && strings.Contains(e.Value, constitution.EachMember) {
+			return ownerText
+		}
 		return fmt.Sprintf("%s is %s instead of %s", e.Subject, shorten(e.Value), shorten(cmp.Or(e.Before, "unset")))
 	case decide.EpochsGranted:
 		return fmt.Sprintf("the auditor %s may read epochs %s: nodes of the members put what it reads with on the ledger", e.Name, e.Subject)

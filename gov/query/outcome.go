@@ -31,6 +31,7 @@ func SimulationOf(s *decide.Simulation, version uint64) wire.Simulation {
 	}
 	out.MinimumSeconds, out.Warnings = s.MinimumSeconds, datesOf(s)
 	out.Quorum, out.QuorumAfter = QuorumOf(s.Votes, s.Before), QuorumOf(s.VotesAfter, s.Before)
+	out.Consequences = append(out.Consequences, owners(s.Before, s.After)...)
 	for _, c := range consequence.New(s.Before, s.After) {
 		out.Consequences = append(out.Consequences, consequenceOf(c, s.After))
 	}

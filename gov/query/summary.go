@@ -161,6 +161,9 @@ func (s *summary) policyName(expr string) string {
 
 func (s *summary) setting(x *action.Args) string {
 	value := shorten(x.Value)
+	if x.Setting == ownerSetting && strings.Contains(x.Value, constitution.EachMember) {
+		value += ": " + ownerText
+	}
 	was, ok := s.present(x.Setting)
 	if !s.open || !ok {
 		return fmt.Sprintf("set %s to %s", x.Setting, value)

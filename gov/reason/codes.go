@@ -66,6 +66,8 @@ const (
 	Duplicate      Code = "duplicate"
 	Insecure       Code = "insecure"
 	UnknownRules   Code = "unknown_rules"
+	OwnerUnnamed   Code = "owner_unnamed" // a threshold of 1 with several members, who are not named as recovery owners; Other: how many they are
+	NoOwner        Code = "no_owner"      // recovery owners are named, and one member alone opens nothing; Other: the threshold
 )
 
 // sentence says a reason in words. It is the one place that does.
@@ -126,6 +128,10 @@ func sentence(r *Reason) string {
 		return "the network serves already: only one that was recovered is opened"
 	case OtherService:
 		return fmt.Sprintf("the recovered network has the service %s, found %s: it may be another recovery of the same ledger; compare the service with the other members and those who operate the recovered node", o, s)
+	case OwnerUnnamed:
+		return fmt.Sprintf("a threshold of 1 makes each of %s members a RECOVERY OWNER, who opens the whole ledger alone: vote for that by name in the same proposal (set recovery.owner each_member), or for a higher threshold (set shares.threshold 2)", o)
+	case NoOwner:
+		return fmt.Sprintf("each member is named a recovery owner, and %s members are needed to open the ledger: set it to none, or set shares.threshold 1, in the same proposal", o)
 	case HoldersFrozen:
 		return "the network was recovered and is not open yet: the members, their encryption keys and the threshold stay until they have opened it (open-network)"
 	case Unchanged:

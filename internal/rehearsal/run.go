@@ -93,8 +93,8 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if !slices.Contains(c.Measurements(), cfg.Code) {
 		r.warn("this program measures %s, which the constitution does not list: the machine that recovers must run another one", cfg.Code)
 	}
-	if r.Threshold == 1 {
-		r.warn("recovery owner: the threshold is 1, so each single member can open the whole ledger alone")
+	if n := len(lock.Holders()); r.Threshold == 1 && n > 1 {
+		r.warn("RECOVERY OWNER: each of %d members can open the whole ledger, and recover the network, alone", n)
 	}
 	if len(lock.Holders()) == r.Threshold && r.Threshold > 1 {
 		r.warn("all %d members are needed: one lost key closes the ledger for ever", r.Threshold)

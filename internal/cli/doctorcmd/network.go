@@ -99,6 +99,7 @@ func (d *diagnosis) examineNetwork(ctx context.Context, n *network.Network, now 
 			if a.Status.Notice != "" {
 				d.add("notices", finding.OK, "%s", a.Status.Notice)
 			}
+			d.addOwner(a.Status.Keys)
 			asked = d.examineConstitution(ctx, n, a.Node, now)
 		}
 	}
@@ -218,6 +219,13 @@ func (d *diagnosis) addEnds(node string, all []wire.Certificate, now time.Time) 
 		if c.Of == "node" || level != finding.OK {
 			d.add("certificates", level, "the %s's that node %s shows %s", c.Of, node, message)
 		}
+	}
+}
+
+// addOwner warns of a committee of which each member alone opens the past.
+func (d *diagnosis) addOwner(k *wire.Keys) {
+	if k != nil && k.Committee > 0 && k.Threshold == 1 && len(k.Seats) > 1 {
+		d.add("keys", finding.Warning, "%s: vote for a higher threshold (set shares.threshold 2, set recovery.owner none) unless that is what members want", finding.Threshold(k))
 	}
 }
 

@@ -126,7 +126,7 @@ func Threshold(k *wire.Keys) string {
 	case n == 1:
 		return "its one member opens the past alone"
 	case k.Threshold == 1:
-		return fmt.Sprintf("each of %d members opens the past ALONE, because the threshold is 1", n)
+		return fmt.Sprintf("RECOVERY OWNER: each of %d members opens the past, and recovers the network, alone", n)
 	default:
 		return fmt.Sprintf("%d of %d seats open the past together", k.Threshold, n)
 	}

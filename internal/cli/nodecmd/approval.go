@@ -128,9 +128,6 @@ func warnings(id *reach.Identity, owner []*x509.Certificate, now time.Time) (out
 			out = append(out, fmt.Sprintf("this node's owner certificate %q %s: the node is not admitted after that", cert.Subject, text))
 		}
 	}
-	if c.Shares.Threshold == 1 && len(c.Members) > 1 {
-		out = append(out, fmt.Sprintf("recovery owner: each of %d members can open the whole ledger alone, and recover it, because shares.threshold is 1", len(c.Members)))
-	}
 	out = append(out, unfit(c, owner, now)...)
 	for _, p := range query.Powers(c) {
 		out = append(out, "by this constitution, "+p.Text)

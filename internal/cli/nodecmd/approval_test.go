@@ -152,10 +152,12 @@ func TestThePageToApproveWarnsOfARecoveryOwner(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	for threshold, warned := range map[int]bool{1: true, 2: false, 3: false} {
 		con := govtest.New(t).Constitution()
-		con.Shares.Threshold = threshold
+		if con.Shares.Threshold = threshold; threshold == 1 {
+			con.Recovery.Owner = constitution.EachMember
+		}
 		id := identityOf(t, con)
 		id.Ends = now.AddDate(3, 0, 0)
-		if said := strings.Join(warnings(id, nil, now), "\n"); strings.Contains(said, "recovery owner: each of 3 members can open the whole ledger alone") != warned {
+		if said := strings.Join(warnings(id, nil, now), "\n"); strings.Contains(said, "RECOVERY OWNER: each of 3 members can open the whole ledger, and recover the network, alone") != warned {
 			t.Errorf("with a threshold of %d: %q", threshold, said)
 		}
 	}

@@ -150,14 +150,16 @@ func (a *app) showState(s wire.Recovery) {
 				p.Printf("  · %s\n", m.Name)
 			}
 		}
-		if s.Threshold == 1 {
-			p.Printf("%s\n", p.Red(ownerWarning))
-		}
+		a.warnOfOwner(s.Threshold, len(s.Members))
 	}
 }
 
-// ownerWarning is said wherever one member alone opens a ledger.
-const ownerWarning = "RECOVERY OWNER: the threshold is 1, so each single member can open the whole ledger, and recover it, alone."
+// warnOfOwner says wherever members meet it that one of them alone opens a ledger.
+func (a *app) warnOfOwner(threshold, members int) {
+	if threshold == 1 && members > 1 {
+		a.Out.Printf("%s\n", a.Out.Red(fmt.Sprintf("RECOVERY OWNER: each of %d members can open the whole ledger, and recover the network, alone.", members)))
+	}
+}
 
 func (a *app) statusCommand() *cobra.Command {
 	address := ""

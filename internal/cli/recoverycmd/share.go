@@ -156,6 +156,7 @@ func (a *app) show(k *known, q *asked) {
 	p.Printf("  last transaction  %s of %s\n  root              %s\n  point             %s\n", pt.Last(), stamp(pt.Time), pt.Root, q.request.Point.Digest())
 	p.Printf("  code              %s, attested\n", q.claims.Measurement)
 	p.Printf("  opens             %s, with %d of %d members' parts; this one is %q's\n", q.lock, q.lock.Threshold(), len(q.lock.Holders()), c.Name(q.actor))
+	a.warnOfOwner(q.lock.Threshold(), len(q.lock.Holders()))
 	if q.request.Resume {
 		p.Printf("  then              it goes on at once, under the same service\n")
 	} else {
@@ -276,6 +277,7 @@ does not open.`,
 			}
 			a.Out.OK("%s opens the part of %q in %s, which %d of %d members open together", m.key, out.Name, out.Lock, lock.Threshold(), len(lock.Holders()))
 			a.Out.Printf("      the ledger ends with transaction %s; nothing was revealed\n", out.Last)
+			a.warnOfOwner(lock.Threshold(), len(lock.Holders()))
 			return nil
 		},
 	}
