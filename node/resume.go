@@ -41,7 +41,7 @@ func (r *resumption) view() uint64 {
 
 // keepResumed gives the node what keeps its state, and what it has resumed with.
 func (n *node) keepResumed(s *start) {
-	n.resumed.keeper = &resume.Keeper{Vault: s.cfg.vault(), Log: s.log}
+	n.resumed.keeper = resume.NewKeeper(s.cfg.vault(), s.log)
 	if g := s.resumed.begun; g != nil {
 		n.resumed.keeper.Resumed(s.resumed.node.State(g))
 		n.ceremonies.Restore(s.resumed.node.State(g).Seats)

@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -21,13 +21,18 @@ import (
 
 // Keeper keeps a node's state as it changes, for the goroutines that change it.
 type Keeper struct {
-	Vault Vault
-	Log   *slog.Logger
+	vault Vault
+	log   *slog.Logger
+	on    atomic.Bool // a state is kept; written under mu
 
-	mu   sync.Mutex
-	on   bool   // a state is kept; under mu
-	none bool   // nothing is on the disk, as it was removed; under mu
-	kept *State // the newest one; nil before the node takes part; under mu
+	mu   host.Lock // held while the disk works
+	none bool      // nothing is on the disk, as it was removed; under mu
+	kept *State    // the newest one; nil before the node takes part; under mu
+}
+
+// NewKeeper returns a keeper that has kept nothing yet.
+func NewKeeper(v Vault, log *slog.Logger) *Keeper {
+	return &Keeper{vault: v, log: log, mu: host.NewLock()}
 }
 
 // Keeping is what a node's state follows from.
@@ -80,7 +85,8 @@ func (k *Keeper) Run(ctx context.Context, n Keeping) error {
 func (k *Keeper) Resumed(s *State) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.on, k.kept = true, s
+	k.kept = s
+	k.on.Store(true)
 }
 
 // maxOffers is how many secrets are kept of epochs that may have been announced since.
@@ -91,7 +97,7 @@ const maxOffers = 16
 func (k *Keeper) Offer(ctx context.Context, s rotation.Secret) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.on || slices.ContainsFunc(k.kept.Offers, func(o peer.Secret) bool { return o.Sealed == s.Sealed }) {
+	if !k.on.Load() || slices.ContainsFunc(k.kept.Offers, func(o peer.Secret) bool { return o.Sealed == s.Sealed }) {
 		return nil
 	}
 	next := *k.kept
@@ -103,7 +109,7 @@ func (k *Keeper) Offer(ctx context.Context, s rotation.Secret) error {
 func (k *Keeper) Keep(ctx context.Context, allowed bool, now *State, ring *keys.Ring) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !allowed || k.Vault.Device == nil {
+	if !allowed || k.vault.Device == nil {
 		k.wipe("the constitution does not allow it")
 		return
 	}
@@ -114,7 +120,7 @@ func (k *Keeper) Keep(ctx context.Context, allowed bool, now *State, ring *keys.
 		if next.Decided < k.kept.Decided { // the tables are behind, as after a start
 			next.Decided, next.Constitution = k.kept.Decided, k.kept.Constitution
 		}
-		if k.on && maps.Equal(next.Secrets, k.kept.Secrets) && string(next.Service) == string(k.kept.Service) && string(next.Key) == string(k.kept.Key) && sameSeats(next.Seats, k.kept.Seats) &&
+		if k.on.Load() && maps.Equal(next.Secrets, k.kept.Secrets) && string(next.Service) == string(k.kept.Service) && string(next.Key) == string(k.kept.Key) && sameSeats(next.Seats, k.kept.Seats) &&
 			next.Decided == k.kept.Decided {
 			return
 		}
@@ -124,7 +130,7 @@ func (k *Keeper) Keep(ctx context.Context, allowed bool, now *State, ring *keys.
 		return ok && held == o.Secret
 	})
 	if err := k.save(ctx, &next); err != nil {
-		k.Log.Error("this node cannot go on by itself after all nodes have stopped: what it needs is not sealed", logevent.SealingFailed.Attr(), "error", err)
+		k.log.Error("this node cannot go on by itself after all nodes have stopped: what it needs is not sealed", logevent.SealingFailed.Attr(), "error", err)
 	}
 }
 
@@ -136,13 +142,14 @@ func sameSeats(a, b seats.Kept) bool {
 // save keeps a state. k.mu is held.
 func (k *Keeper) save(ctx context.Context, next *State) error {
 	k.none = false // from here on, also if it fails
-	if err := k.Vault.Save(ctx, next); err != nil {
+	if err := k.vault.Save(ctx, next); err != nil {
 		return err
 	}
-	if !k.on {
-		k.Log.Info("what this node needs to go on is kept sealed to its code and machine", logevent.StateSealed.Attr(), "platform", k.Vault.Device.Platform())
+	if !k.on.Load() {
+		k.log.Info("what this node needs to go on is kept sealed to its code and machine", logevent.StateSealed.Attr(), "platform", k.vault.Device.Platform())
 	}
-	k.on, k.kept = true, next
+	k.kept = next
+	k.on.Store(true)
 	return nil
 }
 
@@ -157,19 +164,16 @@ func (k *Keeper) wipe(why string) {
 	if k.none {
 		return
 	}
-	if err := k.Vault.Wipe(); err != nil {
-		k.Log.Error("what this node has sealed is not removed", logevent.SealingFailed.Attr(), "error", err)
+	if err := k.vault.Wipe(); err != nil {
+		k.log.Error("what this node has sealed is not removed", logevent.SealingFailed.Attr(), "error", err)
 		return
 	}
-	if k.on {
-		k.Log.Info("what this node had sealed is removed", logevent.SealedStateRemoved.Attr(), "because", why)
+	if k.on.Load() {
+		k.log.Info("what this node had sealed is removed", logevent.SealedStateRemoved.Attr(), "because", why)
 	}
-	k.on, k.none, k.kept = false, true, nil
+	k.none, k.kept = true, nil
+	k.on.Store(false)
 }
 
 // Kept reports whether a state is kept.
-func (k *Keeper) Kept() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.on
-}
+func (k *Keeper) Kept() bool { return k.on.Load() }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -42,7 +41,7 @@ type Process struct {
 	member peer.ResumeMember
 	begins chan *peer.ResumeAsk // what it begins with, once
 
-	mu       sync.Mutex
+	mu       host.Lock       // held while a promise goes to the disk
 	accepted *peer.ResumeAsk // the generation that it has promised to last; under mu
 	by       coco.NodeID     // which node gathers it; under mu
 	begun    *peer.ResumeAsk // under mu
@@ -59,7 +58,7 @@ type Running struct {
 
 // New returns a process that waits.
 func New(cfg Config) *Process {
-	return &Process{cfg: cfg, member: MemberOf(cfg.Identity), begins: make(chan *peer.ResumeAsk, 1)}
+	return &Process{cfg: cfg, member: MemberOf(cfg.Identity), begins: make(chan *peer.ResumeAsk, 1), mu: host.NewLock()}
 }
 
 // MemberOf names the process that shows an identity's certificate.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -101,7 +103,7 @@ func TestTheSealedStateComesBack(t *testing.T) {
 
 func TestAKeeperWritesOnlyWhatHasChanged(t *testing.T) {
 	v := vault()
-	k := &Keeper{Vault: v, Log: slog.New(slog.DiscardHandler)}
+	k := NewKeeper(v, slog.New(slog.DiscardHandler))
 	ring := keys.NewRing()
 	ring.Add(1, keys.Secret{1})
 	if err := k.Offer(t.Context(), rotation.Secret{Epoch: 2}); err != nil || k.Kept() {
@@ -169,7 +171,7 @@ func TestAKeeperWritesOnlyWhatHasChanged(t *testing.T) {
 func TestTheNewestConstitutionSaysWhichCodeMayHaveTheState(t *testing.T) {
 	old, now := govtest.New(t).C, govtest.New(t).C
 	v, ring := vault(), keys.NewRing()
-	k := &Keeper{Vault: v, Log: slog.New(slog.DiscardHandler)}
+	k := NewKeeper(v, slog.New(slog.DiscardHandler))
 	keep := func(version uint64, c *constitution.Constitution) *State {
 		t.Helper()
 		k.Keep(t.Context(), true, &State{Decided: version, Constitution: c.Canonical()}, ring)
@@ -209,7 +211,7 @@ func waiting(id byte, end peer.ResumeEnd, trusted ...byte) met {
 }
 
 func TestTheLongestLedgerSaysWhoGoesOn(t *testing.T) {
-	p := &Process{}
+	p := &Process{mu: host.NewLock()}
 	at := func(view, index uint64) peer.ResumeEnd { return peer.ResumeEnd{View: view, Index: index} }
 	old, now := []byte{1, 2, 3}, []byte{1, 2, 4}
 	for name, c := range map[string]struct {
@@ -248,6 +250,7 @@ func TestAProcessIsOfOneGenerationAtATime(t *testing.T) {
 	v := vault()
 	self, other := peer.ResumeMember{Node: coco.NodeID{1}, Certificate: coco.Digest{1}}, peer.ResumeMember{Node: coco.NodeID{2}, Certificate: coco.Digest{2}}
 	p := &Process{
+		mu:     host.NewLock(),
 		cfg:    Config{Log: slog.New(slog.DiscardHandler), Clock: still{}, Vault: v, State: state(), Ledger: &Ledger{End: peer.ResumeEnd{View: 5}}},
 		member: self, begins: make(chan *peer.ResumeAsk, 1),
 	}
@@ -293,7 +296,7 @@ func TestAProcessIsOfOneGenerationAtATime(t *testing.T) {
 		t.Error("it promises while it asks to be admitted")
 	}
 	p.away = false
-	admitted := &Process{cfg: p.cfg, member: self}
+	admitted := &Process{cfg: p.cfg, member: self, mu: host.NewLock()}
 	if !admitted.admitted(t.Context(), func(context.Context) bool { return true }) {
 		t.Error("it is not admitted")
 	}
@@ -317,4 +320,40 @@ func TestAProcessIsOfOneGenerationAtATime(t *testing.T) {
 	if err != nil || told.Begun != nil {
 		t.Errorf("another process of a member is told the secrets (%v)", err)
 	}
+}
+
+// A disk may take seconds to sync. Whoever waits for what is kept lets time pass meanwhile, and whether something is kept is told at once.
+func TestADiskThatTakesLongStopsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v, ring := vault(), keys.NewRing()
+		k := NewKeeper(v, slog.New(slog.DiscardHandler))
+		k.Keep(t.Context(), true, &State{Network: coco.Digest{1}}, ring)
+		v.Disk.(*mem.Disk).Before = func(_, name string) error {
+			if strings.HasPrefix(name, File) {
+				time.Sleep(time.Second)
+			}
+			return nil
+		}
+		var both sync.WaitGroup
+		both.Go(func() {
+			k.Keep(t.Context(), true, &State{Network: coco.Digest{2}}, ring)
+			ring.Add(1, keys.Secret{1})
+			k.Keep(t.Context(), true, &State{Network: coco.Digest{2}}, ring)
+		})
+		time.Sleep(100 * time.Millisecond)
+		both.Go(func() {
+			if err := k.Offer(t.Context(), rotation.Secret{Epoch: 2}); err != nil {
+				t.Error(err)
+			}
+		})
+		begun := time.Now()
+		if kept := k.Kept(); !kept || time.Since(begun) > 0 {
+			t.Errorf("kept: %t, told after %v", kept, time.Since(begun))
+		}
+		both.Wait()
+		s, err := v.Load(t.Context())
+		if err != nil || len(s.Offers) != 1 || len(s.Secrets) != 1 {
+			t.Errorf("%+v, %v", s, err)
+		}
+	})
 }
