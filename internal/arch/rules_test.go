@@ -42,6 +42,24 @@ var pure = []rule{
 		why:   "what is signed, hashed and compared has one form on every node and in every verifier",
 	},
 	{
+		name: "sealed messages are pure",
+		in:   []string{"sealed"}, pure: true, third: never,
+		only: []string{"", "canon"},
+		why:  "client and node must agree on every byte of them, and a second implementation is held against their vector",
+	},
+	{
+		name: "what opens sealed requests reaches nothing else",
+		in:   []string{"gateway/unseal"}, third: never,
+		only: []string{"", "canon", "host", "sealed", "wire", "wire/problem"},
+		why:  "it handles strangers' bytes: keys open them by a function, and what is inside goes to the gateway by another, as any other request",
+	},
+	{
+		name: "the keys of sealed requests are derived, and nothing else",
+		in:   []string{"sealed/keyring"}, std: []string{"net", "net/http"},
+		only: []string{"", "attest", "batch", "canon", "host", "keys", "merkle", "sealed", "wire"},
+		why:  "it holds the service's key for a moment: there must be no way out of it but its caller's",
+	},
+	{
 		name: "which service follows which is told by certificates alone",
 		in:   []string{"succession"}, pure: true, std: []string{"time"}, third: never,
 		only: []string{"", "canon"},
