@@ -285,6 +285,8 @@ type Endpoint struct {
 	// Pattern is a pattern of http.ServeMux, such as "POST /rpc" or "/app/kv/".
 	Pattern string
 	Handler Handler
+	// Repeatable says that a request which is made twice has no effect the second time, and no other answer that matters: whoever stands between client and node may make it again.
+	Repeatable bool
 	// Query names the parameters that a query may have; the gateway refuses others. AnyQuery leaves queries to the handler.
 	Query []string
 	// OpenAPI is an OpenAPI 3.0 document in JSON that describes the endpoint, and may describe others of the same ledger: its paths, as

@@ -13,6 +13,8 @@ import (
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/contain"
 	"github.com/cocoframework/coco/internal/trail"
+	"github.com/cocoframework/coco/sealed"
+	"github.com/cocoframework/coco/wire"
 )
 
 // Config is what a gateway needs.
@@ -36,6 +38,8 @@ type Config struct {
 	Owner coco.ActorID
 	// Retire takes this node out of its network for good, for Owner at that listener; nil if it cannot.
 	Retire func(context.Context) (coco.TxID, error)
+	// Sealed opens sealed requests; nil if the node opens none.
+	Sealed Sealed
 	Limits
 }
 
@@ -54,6 +58,15 @@ type Limits struct {
 	BodyTimeout    time.Duration // a request's body; 30 s
 	WriteTimeout   time.Duration // for the client to receive what was written, from each write on; 30 s
 	IdleTimeout    time.Duration // between requests; 2 min
+}
+
+// Sealed is what a node has to open sealed requests; see package sealed/keyring. It has a method more than most for the id that it speaks for.
+type Sealed interface {
+	Node() coco.NodeID
+	// Open opens a message. Nobody is told why it failed.
+	Open(message []byte) (*sealed.Opened, error)
+	// Announce says which key is in use, with evidence over a nonce.
+	Announce(ctx context.Context, nonce []byte) (wire.SealedKey, error)
 }
 
 func (c *Config) validate() error {

@@ -55,6 +55,8 @@ func (g *Gateway) facts() []fact {
 		{pattern: "GET /node/constitution", anonymous: g.serveConstitution},
 		{pattern: "GET /node/service", anonymous: g.serveService},
 		{pattern: "GET /node/evidence", anonymous: g.serveEvidence, query: []string{"nonce"}},
+		{pattern: "GET /node/sealed-key", anonymous: g.serveSealedKey, query: []string{"nonce"}},
+		{pattern: "POST /sealed", always: g.serveSealed},
 		{pattern: "GET /node/nodes", handler: g.serveNodes},
 		{pattern: "GET /node/tx/{txid}", handler: g.serveTx, reads: readsTx(adapter.Transaction)},
 		{pattern: "GET /node/receipt/{txid}", handler: g.serveReceipt, reads: readsTx(adapter.Receipt)},
@@ -122,11 +124,8 @@ func (g *Gateway) serveService(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gateway) serveEvidence(w http.ResponseWriter, r *http.Request) {
-	text := r.URL.Query().Get("nonce")
-	nonce, err := hex.DecodeString(text)
-	if err != nil || len(nonce) < minNonce || len(nonce) > maxNonce {
-		g.fail(w, r, fmt.Errorf("%w: nonce: expected %d to %d bytes in hexadecimal, such as ?nonce=00112233445566778899aabbccddeeff",
-			coco.ErrInvalid, minNonce, maxNonce))
+	nonce, ok := g.nonceOf(w, r)
+	if !ok {
 		return
 	}
 	if !g.gates.evidence.enter() {
@@ -137,6 +136,17 @@ func (g *Gateway) serveEvidence(w http.ResponseWriter, r *http.Request) {
 	evidence, err := g.cfg.Node.Evidence(r.Context(), nonce)
 	evidence.Nonce = hex.EncodeToString(nonce)
 	g.answer(w, r, evidence, err)
+}
+
+// nonceOf is the client's nonce, for evidence. It answers if there is none.
+func (g *Gateway) nonceOf(w http.ResponseWriter, r *http.Request) (nonce []byte, ok bool) {
+	nonce, err := hex.DecodeString(r.URL.Query().Get("nonce"))
+	if err != nil || len(nonce) < minNonce || len(nonce) > maxNonce {
+		g.fail(w, r, fmt.Errorf("%w: nonce: expected %d to %d bytes in hexadecimal, such as ?nonce=00112233445566778899aabbccddeeff",
+			coco.ErrInvalid, minNonce, maxNonce))
+		return nil, false
+	}
+	return nonce, true
 }
 
 func (g *Gateway) serveNodes(_ coco.Caller, w http.ResponseWriter, r *http.Request) {

@@ -32,12 +32,15 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/gateway/unseal"
 	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/internal/slots"
 )
 
 // Gateway serves clients. It is made by New, told by Mount what the adapters offer, run by Serve
 // and ended by Shutdown.
+//
+// Fields: one for each thing that all requests share.
 type Gateway struct {
 	cfg      Config
 	governor Governor // nil unless this is the administrative gateway; see NewAdmin
@@ -52,6 +55,7 @@ type Gateway struct {
 	conns    *conns
 	upgrades upgrades
 	tally    *tally
+	unseal   *unseal.Server // nil if the node opens no sealed requests
 	registry *prometheus.Registry
 
 	generation atomic.Uint64 // of what Node.Identify may answer; see Reidentify
@@ -73,6 +77,7 @@ func newGateway(cfg Config, governor Governor, tally *tally, replies *budget.Bud
 	g.upgrades.open = make(map[*upgraded]struct{})
 	g.gates.init(&cfg.Limits)
 	g.conns = newConns(cfg.MaxConns)
+	g.unseal = g.newUnseal()
 	g.end.init()
 	var err error
 	if g.registry, err = g.newRegistry(); err != nil {

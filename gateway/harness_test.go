@@ -217,8 +217,9 @@ func start(t testing.TB, endpoints []adapter.Endpoint, options ...option) *world
 			ClientAuth:             tls.RequestClientCert,
 			SessionTicketsDisabled: true,
 		},
-		Clock: local.Clock{},
-		Log:   slog.New(slog.NewJSONHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Clock:  local.Clock{},
+		Sealed: testSource(),
+		Log:    slog.New(slog.NewJSONHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, o := range options {
 		o(&cfg)

@@ -67,6 +67,7 @@ func (g *gate) closed() bool { return g.n.Load() >= gateClosed/2 }
 // gates bound what is served at a time, by kind.
 type gates struct {
 	requests  gate // of callers
+	sealed    gate // encrypted ones, which count among requests, too, once they are open
 	anonymous gate // without a certificate, or before it is looked at
 	evidence  gate // those of anonymous that make a quote
 	digests   gate // those of requests that read the whole state
@@ -75,6 +76,7 @@ type gates struct {
 
 func (g *gates) init(l *Limits) {
 	g.requests.init(l.MaxRequests)
+	g.sealed.init(l.MaxRequests)
 	g.anonymous.init(l.MaxAnonymous)
 	g.evidence.init(l.MaxEvidence)
 	g.digests.init(1)

@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/internal/openapitest"
+	"github.com/cocoframework/coco/sealed"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -101,6 +102,11 @@ func TestAnswersAreAsTheDocumentSays(t *testing.T) {
 	}
 	run(a.app, a.app.client, append([]step{
 		{status: 200, method: "GET", path: "/version"},
+		{status: 200, method: "GET", path: "/node/sealed-key?nonce=00112233445566778899aabbccddeeff"},
+		{status: 400, method: "GET", path: "/node/sealed-key?nonce=00"},
+		{status: 200, method: "POST", path: "/sealed", body: string(sealedStatus(t)), header: []string{"Content-Type", sealed.MediaType}},
+		{status: 403, method: "POST", path: "/sealed", body: "x", header: []string{"Content-Type", sealed.MediaType}},
+		{status: 415, method: "POST", path: "/sealed", body: "x", header: []string{"Content-Type", wire.MediaJSON}},
 		{status: 200, method: "GET", path: "/metrics", caller: "Alpha"},
 		{status: 200, method: "GET", path: "/node/nodes", caller: "Alpha"},
 		{status: 403, method: "GET", path: "/node/nodes", caller: "Mallory"},
@@ -153,6 +159,7 @@ func TestSchemasAreTheTypesOfPackageWire(t *testing.T) {
 		wire.Certificate{},
 		wire.Version{},
 		wire.Evidence{},
+		wire.SealedKey{},
 		wire.Node{},
 		wire.Tx{},
 		wire.StateDigest{},

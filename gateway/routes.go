@@ -21,6 +21,7 @@ type routes struct {
 	mux      *http.ServeMux
 	mounted  bool
 	nothing  map[string]bool     // the patterns of which none is the handler
+	again    map[string]bool     // the patterns of endpoints whose requests may be made twice
 	counts   map[string]*classes // by pattern; and for otherRoute
 	maxBody  atomic.Int64        // of the adapters' endpoints
 	document []byte              // OpenAPI, of all that is served
@@ -31,7 +32,7 @@ var methods = []string{
 }
 
 func (g *Gateway) newRoutes(maxBody int64, endpoints []adapter.Endpoint) (rt *routes, err error) {
-	rt = &routes{mux: http.NewServeMux(), mounted: maxBody > 0 || g.governor != nil, nothing: map[string]bool{"/": true}}
+	rt = &routes{mux: http.NewServeMux(), mounted: maxBody > 0 || g.governor != nil, nothing: map[string]bool{"/": true}, again: map[string]bool{}}
 	rt.counts = map[string]*classes{otherRoute: g.tally.of(otherRoute)}
 	rt.maxBody.Store(maxBody)
 	facts := g.facts()
@@ -102,7 +103,7 @@ func (rt *routes) mount(g *Gateway, e adapter.Endpoint) (err error) {
 		}
 	}()
 	rt.mux.Handle(e.Pattern, g.withQuery(e.Query, g.withBody(rt.maxBody.Load, e.Handler)))
-	rt.counts[e.Pattern] = g.tally.of(e.Pattern)
+	rt.counts[e.Pattern], rt.again[e.Pattern] = g.tally.of(e.Pattern), e.Repeatable
 	return nil
 }
 
@@ -204,6 +205,7 @@ func (g *Gateway) withBody(limit func() int64, h adapter.Handler) http.Handler {
 		w, maxBody := rw.(*response), limit()
 		caller, err := g.identify(w, r)
 		if err == nil {
+			noteCaller(r)
 			err = g.checkOrigin(r)
 		}
 		if err == nil && r.ContentLength > maxBody {

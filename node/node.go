@@ -337,6 +337,7 @@ func (n *node) newGateways() (gs gateways, err error) {
 	gs.client, err = gateway.New(gateway.Config{
 		Node: n, TLS: channel.ClientServerConfig(n.self.Identity, n.certificates.OfService), Clock: n.cfg.Host.Clock, Log: n.log, Trail: n.links.trail,
 		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Panics: n.links.peers.Panics, Owner: n.self.ActorIn(n.network.Constitution), Retire: n.retirement.Retire,
+		Sealed: n.sealing(),
 	})
 	if err != nil || n.cfg.AdminListen == "" {
 		return gs, err

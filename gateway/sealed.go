@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gateway/unseal"
+	"github.com/cocoframework/coco/sealed"
+)
+
+// newUnseal returns what opens sealed requests; nil if the node has no keys for them.
+func (g *Gateway) newUnseal() *unseal.Server {
+	if g.cfg.Sealed == nil || g.governor != nil {
+		return nil
+	}
+	return unseal.New(unseal.Config{
+		Open: g.cfg.Sealed.Open, Node: g.cfg.Sealed.Node(), Handler: g.serveOpened, Clock: g.cfg.Clock,
+		Repeatable: func(r *http.Request) bool {
+			rt := g.routes.Load()
+			_, pattern := rt.mux.Handler(r)
+			return rt.again[pattern]
+		},
+		MaxBody: func() int64 { return g.routes.Load().maxBody.Load() },
+		Room:    func(w http.ResponseWriter, n int) error { return w.(*response).Claim().Take(n) },
+	})
+}
+
+// serveSealedKey announces the network's key.
+func (g *Gateway) serveSealedKey(w http.ResponseWriter, r *http.Request) {
+	nonce, ok := g.nonceOf(w, r)
+	if !ok {
+		return
+	}
+	if g.unseal == nil {
+		g.fail(w, r, fmt.Errorf("%w: this node opens no sealed requests", coco.ErrNotFound))
+		return
+	}
+	if !g.gates.evidence.enter() {
+		g.fail(w, r, fmt.Errorf("%w: too many clients ask for evidence at a time", coco.ErrBusy))
+		return
+	}
+	defer g.gates.evidence.leave()
+	key, err := g.cfg.Sealed.Announce(r.Context(), nonce)
+	g.answer(w, r, key, err)
+}
+
+// serveSealed opens a request. Whose it is is known afterwards only, so until then it counts as one of a caller without a name.
+func (g *Gateway) serveSealed(rw http.ResponseWriter, r *http.Request) {
+	w := rw.(*response)
+	if r.Context().Value(openedKey{}) != nil {
+		g.fail(w, r, fmt.Errorf("%w: a sealed request within a sealed request", coco.ErrNotFound))
+		return
+	}
+	if g.unseal == nil || g.routes.Load().maxBody.Load() == 0 {
+		g.fail(w, r, fmt.Errorf("%w: this node opens no sealed requests, or none yet", coco.ErrBusy))
+		return
+	}
+	limit, err := sealed.MaxMessage(g.routes.Load().maxBody.Load()), error(nil)
+	if r.ContentLength > limit {
+		g.fail(w, r, &http.MaxBytesError{Limit: limit})
+		return
+	}
+	if w.place, err = g.shares.enter(coco.ActorID{}, false, bodySize(r, limit)); err != nil {
+		g.fail(w, r, err)
+		return
+	}
+	if !g.enter(w, &g.gates.sealed) {
+		return
+	}
+	w.limitBody(r, limit)
+	g.unseal.ServeHTTP(w, r)
+}
+
+// openedKey finds in a request's context where to note that its caller is known.
+type openedKey struct{}
+
+// serveOpened answers what was inside of a sealed request, as any other, and reports whether its caller was known.
+func (g *Gateway) serveOpened(w http.ResponseWriter, r *http.Request) (known bool) {
+	ctx := context.WithValue(r.Context(), openedKey{}, &known)
+	ctx = context.WithValue(ctx, connectionKey{}, (*connection)(nil)) // the connection is that of what stands between
+	g.serve(w, r.WithContext(ctx))
+	return known
+}
+
+// noteCaller notes that a request's caller is known, if somebody wants to know.
+func noteCaller(r *http.Request) {
+	if known, ok := r.Context().Value(openedKey{}).(*bool); ok {
+		*known = true
+	}
+}
