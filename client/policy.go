@@ -74,6 +74,9 @@ const maxVerified = 8
 
 // Verify makes sure that the node is verified, over a new connection, and returns what it proved.
 func (t *Transport) Verify(ctx context.Context) (Attested, error) {
+	if t.sealed != nil {
+		return t.sealed.Verify(ctx)
+	}
 	c, err := t.dial(ctx)
 	if err != nil {
 		return Attested{}, err
@@ -86,22 +89,27 @@ func (t *Transport) Verify(ctx context.Context) (Attested, error) {
 
 // verifyCertificate checks the node's certificate during the handshake.
 func (t *Transport) verifyCertificate(cs tls.ConnectionState) error {
-	leaf, err := leafOf(cs)
-	if err != nil {
+	if _, err := leafOf(cs); err != nil {
 		return err
 	}
-	now := t.cfg.Now()
+	p := t.policy()
+	return p.endorsed(cs.PeerCertificates, t.cfg.Now())
+}
+
+// endorsed checks a node's certificates: its own, which must be valid, and the service's, if it shows that.
+func (p *Policy) endorsed(shown []*x509.Certificate, now time.Time) error {
+	leaf := shown[0]
 	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
 		return fmt.Errorf("%w: the node's certificate is valid from %s to %s, and it is %s", coco.ErrVerify,
 			leaf.NotBefore.Format("2006-01-02"), leaf.NotAfter.Format("2006-01-02"), now.Format("2006-01-02"))
 	}
-	if s := t.policy().Service; s != nil {
+	if s := p.Service; s != nil {
 		if bytes.Equal(leaf.RawIssuer, leaf.RawSubject) && leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) == nil {
 			return fmt.Errorf("%w: the node shows a certificate of its own, which the network's service has not endorsed: it has not joined its network yet; if that does not change, something else answers at this address",
 				coco.ErrUnreachable)
 		}
 		if err := leaf.CheckSignatureFrom(s); err != nil {
-			if next := Successor(s, cs.PeerCertificates); next != nil {
+			if next := Successor(s, shown); next != nil {
 				return next
 			}
 			return fmt.Errorf("%w: the node's certificate %q is not endorsed by service %q: the service certificate is another network's, or something else answers at this address", coco.ErrVerify, leaf.Subject, s.Subject)
@@ -172,8 +180,12 @@ func (t *Transport) ensureVerified(ctx context.Context, c *conn) error {
 // SetCode replaces the code manifest of the policy, for nodes that are verified from then on.
 func (t *Transport) SetCode(code []coco.Measurement) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.cfg.Policy.Code = slices.Clone(code)
+	p := t.cfg.Policy
+	t.mu.Unlock()
+	if t.sealed != nil {
+		_ = t.sealed.SetPolicy(p) // which was valid
+	}
 }
 
 // SetPolicy replaces the policy. Every node is verified anew, on a new connection; requests and streams under way are not ended.
@@ -187,6 +199,9 @@ func (t *Transport) SetPolicy(p Policy) error {
 	clear(t.known)
 	t.mu.Unlock()
 	t.CloseIdleConnections()
+	if t.sealed != nil {
+		return t.sealed.SetPolicy(p)
+	}
 	return nil
 }
 

@@ -36,6 +36,9 @@ type Config struct {
 	// Authorization that the request has. Nil if there is none.
 	Token  func() (string, error)
 	Policy Policy
+	// Sealed, if not nil, is how requests are encrypted for what ends TLS between the caller and the nodes; see Sealed. Its Policy, Token, Now and Reverify are set
+	// here; Addr, Certificate and Dial are not used.
+	Sealed *SealedConfig
 	// Dial opens a stream; nil means TCP.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Now tells the time for validity checks; nil means time.Now.
@@ -46,7 +49,7 @@ type Config struct {
 }
 
 func (c *Config) validate() error {
-	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil && c.Sealed == nil {
 		return fmt.Errorf("%w: node address %q: expected host:port", coco.ErrInvalid, c.Addr)
 	}
 	if c.Dial == nil {
@@ -67,8 +70,9 @@ func (c *Config) validate() error {
 //
 // As with http.Transport, the body of a 101 answer is the connection, an io.ReadWriteCloser.
 type Transport struct {
-	cfg Config
-	tls *tls.Config
+	cfg    Config
+	tls    *tls.Config
+	sealed *Sealed // nil if nodes are reached
 
 	mu         sync.Mutex // guards what follows, and cfg.Policy
 	idle       []*conn    // the most recently used last
@@ -82,6 +86,13 @@ func NewTransport(cfg Config) (*Transport, error) {
 		return nil, err
 	}
 	t := &Transport{cfg: cfg, known: verified{}}
+	if cfg.Sealed != nil {
+		s := *cfg.Sealed
+		s.Policy, s.Token, s.Now, s.Reverify = cfg.Policy, cfg.Token, cfg.Now, cfg.Reverify
+		var err error
+		t.sealed, err = NewSealed(s)
+		return t, err
+	}
 	t.tls = &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		NextProtos: []string{"http/1.1"},
@@ -111,6 +122,9 @@ type conn struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.sealed != nil {
+		return t.sealed.RoundTrip(req)
+	}
 	if req.Body != nil && !sentApart(req) {
 		defer req.Body.Close()
 	}

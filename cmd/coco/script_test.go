@@ -40,7 +40,7 @@ import (
 // Most of the time a test waits for processes, so more tests than there are cores run at once.
 func TestMain(m *testing.M) {
 	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))) // -parallel on the command line wins
-	testscript.Main(m, map[string]func(){"coco": main})
+	testscript.Main(m, map[string]func(){"coco": main, "balancer": balancer})
 }
 
 func TestScripts(t *testing.T) {
@@ -77,6 +77,7 @@ func TestScripts(t *testing.T) {
 			"answers":      answers,
 			"epoch":        epoch,
 			"prints":       prints,
+			"fetches":      fetches,
 			"otherprogram": otherProgram,
 		},
 	})
@@ -390,6 +391,25 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 		data, _ := io.ReadAll(resp.Body)
 		last = string(data)
 		return strings.Contains(last, args[1])
+	})
+}
+
+// fetches URL TEXT: waits until a GET there is answered with a text.
+func fetches(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: fetches URL TEXT")
+	}
+	last := ""
+	defer func() { ts.Logf("%s answers: %s", args[0], last) }()
+	until(ts, args[0]+" does not answer "+args[1], func(context.Context) bool {
+		resp, err := http.Get(args[0])
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		data, _ := io.ReadAll(resp.Body)
+		last = string(data)
+		return resp.StatusCode == http.StatusOK && strings.Contains(last, args[1])
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -187,4 +188,16 @@ func againCall(call []byte) ([]byte, bool) {
 	}
 	form, err := json.Marshal(members) // each member once: what is sent is what was judged
 	return form, err == nil
+}
+
+// EffectOf says what a request does that is not safe by its method.
+func EffectOf(method, path string, body []byte) client.Effect {
+	form, ok := Again(method, path, body)
+	switch {
+	case !ok:
+		return client.EachTime
+	case bytes.Contains(form, []byte(sendAgain)):
+		return client.Once
+	}
+	return client.Never
 }

@@ -45,6 +45,8 @@ type Config struct {
 	Nodes []string
 	// Client is how each node is reached; its Addr and the Code, TEE and Constitution of its policy are set here.
 	Client client.Config
+	// Alone: the nodes are not asked for the network's others, and the leader is not looked for, as where something in front of the nodes chooses one.
+	Alone bool
 	// Terms are those that were approved.
 	Terms Terms
 	// Read parses the page of a constitution.
@@ -146,6 +148,9 @@ func (f *Fleet) Start(ctx context.Context) (Home, error) {
 		return Home{}, err
 	}
 	n.current.Store(true) // nothing was answered before
+	if f.cfg.Alone {
+		return n.said(), nil
+	}
 	f.choosing.Lock()
 	defer f.choosing.Unlock()
 	if err := f.list(ctx, n); err != nil { // it is asked again later

@@ -535,6 +535,21 @@ func TestWhichRequestsMayBeSentAgain(t *testing.T) {
 	}
 }
 
+func TestWhatRequestsDo(t *testing.T) {
+	for body, want := range map[string]client.Effect{
+		`{"method":"eth_call"}`: client.Never,
+		`[{"method":"eth_call"},{"method":"eth_sendRawTransaction"}]`: client.Once,
+		`{"method":"coco_sendRawTransaction"}`:                        client.Once,
+		`{"method":"eth_getFilterChanges"}`:                           client.EachTime,
+		`{"method":"coco_linkAddress"}`:                               client.EachTime,
+		`?`:                                                           client.EachTime,
+	} {
+		if got := EffectOf("POST", "/rpc", []byte(body)); got != want {
+			t.Errorf("%s: %v, want %v", body, got, want)
+		}
+	}
+}
+
 // Whatever is sent again is judged alike a second time, names no method that must not be repeated, and is never a transaction by the method that answers once.
 func FuzzAgain(f *testing.F) {
 	for _, seed := range []string{`{"method":"eth_call"}`, `[{"method":"eth_sendRawTransaction","params":["0x"]}]`, `{"method":"eth_call","method":"coco_x"}`, `[[]]`, `{"method":"eth_sendRawTransaction"}`} {

@@ -34,6 +34,9 @@ func (f *Fleet) follow(ctx context.Context, list bool) error {
 		_, err := f.survey(ctx)
 		return err
 	}
+	if f.cfg.Alone {
+		return nil
+	}
 	if list {
 		if err := f.list(ctx, home); err != nil {
 			f.cfg.Log.Debug("asking for the network's nodes", "node", home.address, "error", err)

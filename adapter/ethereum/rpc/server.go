@@ -138,7 +138,7 @@ func (s *Server) guarded(ctx context.Context, who coco.Caller, fn func(context.C
 func (s *Server) Endpoints() []adapter.Endpoint {
 	return []adapter.Endpoint{
 		{Pattern: "POST /rpc", Handler: s.serve, Query: adapter.AnyQuery, Repeatable: true}, // a transaction never executes twice
-		{Pattern: "GET /rpc", Handler: s.serve, Query: adapter.AnyQuery}, // and HEAD
+		{Pattern: "GET /rpc", Handler: s.serve, Query: adapter.AnyQuery},                    // and HEAD
 	}
 }
 

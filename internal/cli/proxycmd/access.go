@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -18,6 +20,7 @@ import (
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/network"
+	"github.com/cocoframework/coco/internal/fleet"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/signer"
@@ -46,6 +49,8 @@ func (acc *access) explain(err error) error {
 func (a *app) access(ctx context.Context, f *flags) (acc *access, err error) {
 	acc = &access{}
 	switch {
+	case f.sealed != "":
+		err = a.ofSealed(ctx, f, acc)
 	case f.Config != "":
 		err = a.ofConfig(ctx, f, acc)
 	case f.InSandbox():
@@ -100,7 +105,7 @@ func (a *app) ofSandbox(ctx context.Context, f *flags, acc *access) error {
 		return err
 	}
 	if f.constitution != "" {
-		acc.pin, err = approve(ctx, f, acc.nodes, acc.client.Policy.Service)
+		acc.pin, err = approve(f, acc.inForce(ctx))
 		return err
 	}
 	if acc.pin, err = loadPin(f.pin); err != nil || acc.pin != nil {
@@ -142,10 +147,10 @@ func (a *app) ofConfig(ctx context.Context, f *flags, acc *access) error {
 		return err
 	}
 	if f.constitution != "" {
-		acc.pin, err = approve(ctx, f, acc.nodes, acc.client.Policy.Service)
+		acc.pin, err = approve(f, acc.inForce(ctx))
 	} else if acc.pin == nil {
 		var page []byte
-		if page, err = inForce(ctx, acc.nodes, acc.client.Policy.Service); err == nil {
+		if page, err = acc.inForce(ctx)(); err == nil {
 			acc.pin, err = newPin(f.pin, page)
 		}
 	}
@@ -177,9 +182,58 @@ func (a *app) ofService(ctx context.Context, f *flags, acc *access) error {
 	if err := acc.certificate(f.Cert, f.Key, f.token); err != nil {
 		return err
 	}
-	acc.pin, err = approve(ctx, f, acc.nodes, acc.client.Policy.Service)
+	acc.pin, err = approve(f, acc.inForce(ctx))
 	return err
 }
+
+// ofSealed is a network that is reached through what ends TLS, and known by its service's certificate.
+func (a *app) ofSealed(ctx context.Context, f *flags, acc *access) (err error) {
+	if f.Service == "" || f.token == "" {
+		return fmt.Errorf("%w: --sealed needs --service, the network's service certificate, and --token: no certificate of yours reaches a node behind what ends TLS", coco.ErrInvalid)
+	}
+	acc.serviceFile(f.Service)
+	if acc.client.Policy.Service, err = acc.service(); err != nil {
+		return err
+	}
+	outer := http.DefaultTransport.(*http.Transport).Clone()
+	if f.sealedCA != "" {
+		roots, err := os.ReadFile(f.sealedCA)
+		if err != nil {
+			return cli.FileError("certificates of --sealed-ca", err)
+		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(roots) {
+			return fmt.Errorf("%w: --sealed-ca %s: expected certificates in PEM form", coco.ErrInvalid, f.sealedCA)
+		}
+		outer.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	acc.nodes = []string{f.sealed}
+	acc.client.Sealed = &client.SealedConfig{
+		URL: f.sealed, Outer: outer, Effect: fleet.EffectOf,
+	}
+	acc.pin, err = approve(f, func() ([]byte, error) { return unverifiedPage(ctx, outer, f.sealed) })
+	return err
+}
+
+// unverifiedPage is the constitution that is shown in plain. It is believed if a person has approved its digest.
+func unverifiedPage(ctx context.Context, by http.RoundTripper, base string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(base, "/")+"/node/constitution", nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --sealed %q: expected a URL such as https://coco.example", coco.ErrInvalid, base)
+	}
+	resp, err := by.RoundTrip(req)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --sealed: %w", coco.ErrUnreachable, err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%w: %s: asked for the constitution it answers %s", coco.ErrUnreachable, base, resp.Status)
+	}
+	return page, nil
+}
+
+const maxPage = 4 << 20 // bytes
 
 func (acc *access) serviceFile(file string) {
 	acc.service = func() (*x509.Certificate, error) { return network.ReadService(file) }

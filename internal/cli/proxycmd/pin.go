@@ -3,7 +3,6 @@ package proxycmd
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -103,15 +102,15 @@ func (p *pin) follow(to fleet.Terms) error {
 	return p.save()
 }
 
-// approve finds the constitution to begin with. nodes are asked for its page where only its digest is known; what they answer has that digest, or is not believed.
-func approve(ctx context.Context, f *flags, nodes []string, service *x509.Certificate) (*pin, error) {
+// approve finds the constitution to begin with. inForce is asked for its page where only its digest is known; what it answers has that digest, or is not believed.
+func approve(f *flags, inForce func() ([]byte, error)) (*pin, error) {
 	kept, err := loadPin(f.pin)
 	if err != nil {
 		return nil, err
 	}
 	if f.constitution == "" {
 		if kept == nil {
-			return nil, unapproved(ctx, nodes, service)
+			return nil, unapproved(inForce)
 		}
 		return kept, nil
 	}
@@ -133,7 +132,7 @@ func approve(ctx context.Context, f *flags, nodes []string, service *x509.Certif
 	if kept != nil && (kept.approved == digest || kept.terms.Digest == digest) {
 		return kept, nil
 	}
-	page, err := inForce(ctx, nodes, service)
+	page, err := inForce()
 	if err != nil {
 		return nil, err
 	}
@@ -149,18 +148,20 @@ func approve(ctx context.Context, f *flags, nodes []string, service *x509.Certif
 }
 
 // inForce asks one node after the other for the constitution in force. The service must have endorsed the node.
-func inForce(ctx context.Context, nodes []string, service *x509.Certificate) (page []byte, err error) {
-	for _, node := range nodes {
-		if page, err = reach.Endorsed(ctx, node, service); err == nil || errors.Is(err, coco.ErrVerify) {
-			return page, err
+func (acc *access) inForce(ctx context.Context) func() ([]byte, error) {
+	return func() (page []byte, err error) {
+		for _, node := range acc.nodes {
+			if page, err = reach.Endorsed(ctx, node, acc.client.Policy.Service); err == nil || errors.Is(err, coco.ErrVerify) {
+				return page, err
+			}
 		}
+		return nil, err
 	}
-	return nil, err
 }
 
 // unapproved says what could be approved.
-func unapproved(ctx context.Context, nodes []string, service *x509.Certificate) error {
-	page, err := inForce(ctx, nodes, service)
+func unapproved(inForce func() ([]byte, error)) error {
+	page, err := inForce()
 	if err != nil {
 		return err
 	}

@@ -51,6 +51,8 @@ type flags struct {
 	onVote       string
 	listen       string
 	origins      []string
+	sealed       string
+	sealedCA     string
 	verbose      bool
 }
 
@@ -73,7 +75,8 @@ transaction never executes twice. WebSockets are closed with status 1012, for cl
 		Example: `  coco proxy                                   # the network of coco up, as its first member
   coco proxy --as bravo --listen 127.0.0.1:9546
   coco proxy --node 10.0.0.1:8000,10.0.0.2:8000 --service service.pem --constitution 5f0c… --cert user.pem --key file:user-key.pem --pin pin.toml
-  coco proxy --node 10.0.0.1:8000 --service service.pem --pin pin.toml --token /run/secrets/token`,
+  coco proxy --node 10.0.0.1:8000 --service service.pem --pin pin.toml --token /run/secrets/token
+  coco proxy --sealed https://coco.example --service service.pem --pin pin.toml --token /run/secrets/token`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context(), &f) },
 	}
@@ -87,11 +90,15 @@ transaction never executes twice. WebSockets are closed with status 1012, for cl
 	fl.StringVar(&f.onVote, "on-vote", "follow", "when members change the constitution: `follow` or stop")
 	fl.StringVar(&f.listen, "listen", defaultListen, "`address` of this machine to serve at; port 0 for a free one")
 	fl.StringArrayVar(&f.origins, "origin", nil, "web `origin` whose pages may use the proxy beside those of this machine; may be repeated")
+	fl.StringVar(&f.sealed, "sealed", "", "reach the network at this `URL`, where something else than a node ends TLS: every request and answer is encrypted for the nodes")
+	fl.StringVar(&f.sealedCA, "sealed-ca", "", "certificates that may issue the one of --sealed, a PEM `file` (default: those of the system)")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log what fails to standard error")
 	_ = cmd.MarkFlagFilename("token")
 	_ = cmd.MarkFlagFilename("pin")
 	_ = cmd.RegisterFlagCompletionFunc("on-vote", cobra.FixedCompletions([]string{"follow", "stop"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.MarkFlagsMutuallyExclusive("token", "cert")
+	cmd.MarkFlagsMutuallyExclusive("sealed", "node")
+	_ = cmd.MarkFlagFilename("sealed-ca")
 	a.OutputFlag(cmd)
 	return cmd
 }
@@ -136,7 +143,7 @@ func (a *app) run(ctx context.Context, f *flags) error {
 	s := &session{app: a, pin: acc.pin, stop: f.onVote == "stop"}
 	acc.client.Reverify = reverify
 	fl, err := fleet.New(fleet.Config{
-		Nodes: acc.nodes, Client: acc.client, Terms: acc.pin.terms, Read: readTerms, Accept: s.accept, Service: acc.service, Moved: s.moved, Log: log,
+		Nodes: acc.nodes, Alone: acc.client.Sealed != nil, Client: acc.client, Terms: acc.pin.terms, Read: readTerms, Accept: s.accept, Service: acc.service, Moved: s.moved, Log: log,
 	})
 	if err != nil {
 		return err
