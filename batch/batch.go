@@ -108,24 +108,8 @@ func endOf(part string, rest []byte, err error) error {
 	return nil
 }
 
-// DecodeEntry decodes an entry of KindBatch and checks that the batch belongs in its place: its
-// header MUST name the entry's own view and index, and prev, the chain digest of the entry before.
-func DecodeEntry(e Entry, prev coco.Digest) (*Batch, error) {
-	if e.Kind != KindBatch {
-		return nil, fmt.Errorf("%w: entry %d is of kind %s, not a batch", coco.ErrInvalid, e.Index, e.Kind)
-	}
-	b, err := Decode(e.Data)
-	if err != nil {
-		return nil, err
-	}
-	if err := b.VerifyPlace(e, prev); err != nil {
-		return nil, err
-	}
-	return b, nil
-}
-
-// VerifyPlace checks that the batch belongs in the place of the entry that it was decoded from, as DecodeEntry does. Its error is of kind
-// coco.ErrVerify.
+// VerifyPlace checks that the batch belongs in the place of the entry that it was decoded from: its header MUST name the entry's own view and index, and prev, the chain digest of the entry before.
+// Its error is of kind coco.ErrVerify.
 func (b *Batch) VerifyPlace(e Entry, prev coco.Digest) error {
 	switch h := &b.Header; {
 	case h.View != e.View || h.Index != e.Index:

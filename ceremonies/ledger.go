@@ -99,7 +99,7 @@ func (d *Driver) read(r store.Reader) (err error) {
 	if err := l.readCeremony(r); err != nil {
 		return err
 	}
-	needed, err := ceremony.Need(r)
+	needed, err := ceremony.NeedBy(r, l.names)
 	l.need, l.urgent = needed != nil, needed != nil && decided[needed.Cause]
 	if err != nil {
 		return err

@@ -53,7 +53,7 @@ func nodesChanged(r store.Reader, since uint64) (changed, settled bool, err erro
 	if err != nil || has && (last.State == table.CeremonyRuns || last.State == table.CeremonyDone) {
 		return false, false, err
 	}
-	needed, err := ceremony.Need(r)
+	needed, err := ceremony.NeedBy(r, c)
 	if err != nil || needed != nil {
 		return false, false, err
 	}

@@ -142,7 +142,10 @@ func forge(t *testing.T, r *rand.Rand, d *memDisk, by signer) *memDisk {
 		c := newWriter(t, newMemDisk(), 1<<20)
 		for _, before := range e[:at] {
 			if before.Kind == batch.KindBatch {
-				b, err := batch.DecodeEntry(before, c.chain)
+				b, err := batch.Decode(before.Data)
+				if err == nil {
+					err = b.VerifyPlace(before, c.chain)
+				}
 				if err == nil {
 					err = b.VerifyRoot(&c.tree)
 				}

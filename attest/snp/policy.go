@@ -54,15 +54,6 @@ type MinimumTCB struct {
 	Microcode  *uint8 `json:"microcode"`
 }
 
-// Minimum returns the policy line that demands a TCB.
-func (t TCB) Minimum(p Product) MinimumTCB {
-	m := MinimumTCB{Bootloader: &t.Bootloader, TEE: &t.TEE, SNP: &t.SNP, Microcode: &t.Microcode}
-	if p == Turin {
-		m.FMC = &t.FMC
-	}
-	return m
-}
-
 // DecodePolicy reads a policy of a platform. The error names the field and wraps coco.ErrInvalid.
 func DecodePolicy(platform string, b []byte) (Policy, error) {
 	var p Policy

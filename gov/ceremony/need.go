@@ -32,8 +32,16 @@ type Needed struct {
 // Need returns which ceremony is needed now; nil if none is, or one is not over yet.
 func Need(r store.Reader) (*Needed, error) {
 	c, err := table.LoadCore(r)
-	if err != nil || c.Rules < rules {
+	if err != nil {
 		return nil, err
+	}
+	return NeedBy(r, c)
+}
+
+// NeedBy is Need for a caller that has read the state's constitution already.
+func NeedBy(r store.Reader, c *constitution.Constitution) (*Needed, error) {
+	if c.Rules < rules {
+		return nil, nil
 	}
 	if closed, err := table.Closed(r); err != nil || closed {
 		return nil, err // who holds the keys stays until members have opened the network that they recovered

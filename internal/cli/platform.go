@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -98,7 +97,7 @@ func (p Platform) WithCollateral(q host.Quoter, dir string) (host.Quoter, error)
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("%w: collateral = %q: expected a folder", coco.ErrInvalid, dir)
 	}
-	c := &carrier{Quoter: q, pick: p.Pick, dir: dir, fs: os.DirFS(dir)}
+	c := &carrier{Quoter: q, pick: p.Pick, dir: dir, folder: collateral.Folder{FS: os.DirFS(dir)}}
 	_, err := c.set(time.Now())
 	return c, err
 }
@@ -106,13 +105,12 @@ func (p Platform) WithCollateral(q host.Quoter, dir string) (host.Quoter, error)
 // carrier is a device whose evidence carries collateral.
 type carrier struct {
 	host.Quoter
-	pick func([]byte, *collateral.Set) *collateral.Set // may be nil
-	dir  string
-	fs   fs.FS
+	pick   func([]byte, *collateral.Set) *collateral.Set // may be nil
+	dir    string
+	folder collateral.Folder
 
 	mu   sync.Mutex
-	have *collateral.Set
-	read time.Time
+	read time.Time // when the folder was read last, under mu; zero if it was not
 }
 
 const collateralAge = time.Minute
@@ -120,15 +118,13 @@ const collateralAge = time.Minute
 func (c *carrier) set(now time.Time) (*collateral.Set, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.have != nil && now.Sub(c.read) < collateralAge {
-		return c.have, nil
+	if c.read.IsZero() || now.Sub(c.read) >= collateralAge {
+		if err := c.folder.Load(); err != nil {
+			return nil, fmt.Errorf("collateral in %s: %w", c.dir, err)
+		}
+		c.read = now
 	}
-	s, err := collateral.Read(c.fs)
-	if err != nil {
-		return nil, fmt.Errorf("collateral in %s: %w", c.dir, err)
-	}
-	c.have, c.read = s, now
-	return s, nil
+	return c.folder.Set(), nil
 }
 
 // Quote implements host.Quoter.
