@@ -307,8 +307,15 @@ func Opened(c *rehearsal.Copy, members []*keys.MemberKey, e Epochs) (Keys, []err
 	return out, faults, nil
 }
 
-// Export reads a copy and writes a line for each transaction of the epochs whose keys are given, in their order. It returns how many.
-func Export(ctx context.Context, s *rehearsal.Source, c *rehearsal.Copy, k Keys, adapters []adapter.Adapter, write func(*wire.Exported) error) (count uint64, err error) {
+// Transactions are those from one seqno to another one, both included; a zero has no bound.
+type Transactions struct{ First, Last uint64 }
+
+func (t Transactions) has(seqno uint64) bool {
+	return seqno >= t.First && (t.Last == 0 || seqno <= t.Last)
+}
+
+// Export reads a copy and writes a line for each transaction of the epochs whose keys are given that is within bounds, in their order. It returns how many.
+func Export(ctx context.Context, s *rehearsal.Source, c *rehearsal.Copy, k Keys, within Transactions, adapters []adapter.Adapter, write func(*wire.Exported) error) (count uint64, err error) {
 	var says []func([]store.Write) ([]adapter.Exported, error)
 	for _, a := range adapters {
 		if e, ok := a.(adapter.Exporter); ok {
@@ -337,6 +344,9 @@ func Export(ctx context.Context, s *rehearsal.Source, c *rehearsal.Copy, k Keys,
 				for _, t := range things {
 					line.Completes = append(line.Completes, wire.ExportedThing(t))
 				}
+			}
+			if !within.has(line.TransactionID.Seqno) {
+				continue // an adapter has seen it all the same: what it says next may rest on it
 			}
 			if err := write(line); err != nil {
 				return err

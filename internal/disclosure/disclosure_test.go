@@ -27,6 +27,14 @@ func TestEpochsAreNumbersAndRanges(t *testing.T) {
 	}
 }
 
+func TestTransactionsHaveBoundsThatMayBeLeftOut(t *testing.T) {
+	for within, want := range map[Transactions][3]bool{{}: {true, true, true}, {5, 0}: {false, true, true}, {0, 5}: {true, true, false}, {5, 5}: {false, true, false}} {
+		if got := [3]bool{within.has(4), within.has(5), within.has(6)}; got != want {
+			t.Errorf("%+v: %v, expected %v", within, got, want)
+		}
+	}
+}
+
 func TestEpochsReadAsPeopleSayThem(t *testing.T) {
 	for e, want := range map[Epochs]string{{}: "all epochs", {4, 4}: "epoch 4", {3, 5}: "epochs 3 to 5", {2, 1<<63 - 1}: "the epochs from 2 on"} {
 		if e.String() != want {

@@ -108,7 +108,7 @@ func actionForms() []actionForm {
 		{action.Rotate, "", "the ledger's keys change: a new epoch begins", "rotate", func(*action.Args, []string, *actionFlags) error { return nil }},
 		{action.Refresh, "", "the key that opens the ledger's past is shared anew among the members", "refresh", func(*action.Args, []string, *actionFlags) error { return nil }},
 		{action.OpenNetwork, "SERVICE", "the network that was recovered serves again, under this service", "open-network service.pem", openNetwork},
-		{action.GrantEpochs, "NAME CERTIFICATE ENCRYPTION_KEY EPOCHS", "an auditor may read some epochs: members make what it reads with, by coco ledger grant", "grant-epochs kpmg auditor/org.pem auditor/encryption.pub 3-5", grantEpochs},
+		{action.GrantEpochs, "NAME CERTIFICATE ENCRYPTION_KEY EPOCHS", "an auditor may read some epochs: nodes put on the ledger what it reads with", "grant-epochs kpmg auditor/org.pem auditor/encryption.pub 3-5", grantEpochs},
 	}
 }
 

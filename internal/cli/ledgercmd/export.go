@@ -77,6 +77,7 @@ func (a *app) read(ctx context.Context, dir string, r *readable) (s *rehearsal.S
 func (a *app) ledgerExportCommand() *cobra.Command {
 	var r readable
 	var grant, out string
+	var within disclosure.Transactions
 	cmd := &cobra.Command{
 		Use:   "export DIR",
 		Short: "Decrypt epochs of a ledger, offline, as JSON lines",
@@ -93,6 +94,9 @@ reads.`,
 		Example: "  coco ledger export /backup/alpha --epochs 3-5 --key auditor/encryption.key --out epochs.jsonl\n  coco ledger export /backup/alpha --key alpha/encryption.key --key bravo/encryption.key --epochs 3-5",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if within.Last != 0 && within.First > within.Last {
+				return fmt.Errorf("%w: --from %d --to %d: expected the first one not to be after the last one", coco.ErrInvalid, within.First, within.Last)
+			}
 			s, c, k, e, err := a.read(cmd.Context(), args[0], &r)
 			if err != nil {
 				return err
@@ -101,12 +105,14 @@ reads.`,
 			if err != nil {
 				return err
 			}
-			return a.export(cmd.Context(), s, c, with, out)
+			return a.export(cmd.Context(), s, c, with, within, out)
 		},
 	}
 	r.flags(cmd, " (default: all)")
 	cmd.Flags().StringVar(&grant, "grant", "", "what members granted, a `file` of `coco ledger grant`")
 	cmd.Flags().StringVar(&out, "out", "", "`file` to make (default: standard output)")
+	cmd.Flags().Uint64Var(&within.First, "from", 0, "leave out transactions before this `seqno`")
+	cmd.Flags().Uint64Var(&within.Last, "to", 0, "leave out transactions after this `seqno`")
 	_ = cmd.MarkFlagFilename("grant")
 	return cmd
 }
@@ -150,7 +156,7 @@ func member(c *rehearsal.Copy, key *keys.MemberKey) bool {
 	return ok
 }
 
-func (a *app) export(ctx context.Context, s *rehearsal.Source, c *rehearsal.Copy, with disclosure.Keys, out string) (err error) {
+func (a *app) export(ctx context.Context, s *rehearsal.Source, c *rehearsal.Copy, with disclosure.Keys, within disclosure.Transactions, out string) (err error) {
 	to := os.Stdout
 	if out != "" {
 		if to, err = os.OpenFile(out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err != nil {
@@ -162,7 +168,7 @@ func (a *app) export(ctx context.Context, s *rehearsal.Source, c *rehearsal.Copy
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)
 	var written error // which an audit would call a fault of the ledger
-	count, err := disclosure.Export(ctx, s, c, with, a.Adapters, func(line *wire.Exported) error {
+	count, err := disclosure.Export(ctx, s, c, with, within, a.Adapters, func(line *wire.Exported) error {
 		written = lines.Encode(line)
 		return written
 	})
@@ -205,7 +211,8 @@ Members must have voted for it before: ` + "`coco gov propose grant-epochs`" + `
 file without that, as in a network by rules 1 or 2, which knows no such vote: then write down who agreed to it.
 
 The members' keys meet on this machine, which could read everything: use one that is offline, and that all of them trust. No node is needed and no network is
-asked.`,
+asked. By rules 3 none of it is needed where the nodes of enough members have seats: after the vote they put on the ledger what the auditor reads with
+(` + "`coco ledger grants`" + `).`,
 		Example: "  coco ledger grant /backup/alpha --key alpha/encryption.key --key bravo/encryption.key --epochs 3-5 --to auditor.pub --out grant.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
