@@ -12,6 +12,7 @@
 package grants
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,10 +38,9 @@ import (
 )
 
 const (
-	retry      = time.Second      // after which what has failed is tried again
-	maxBoxes   = 64               // epochs in one transaction
-	sayAgain   = time.Hour        // after which it is said again that an epoch cannot be opened
-	openWithin = 30 * time.Second // for an epoch whose secret the node has to ask others for
+	retry    = time.Second // after which what has failed is tried again
+	maxBoxes = 64          // epochs in one transaction
+	sayAgain = time.Hour   // after which it is said again that an epoch cannot be opened
 )
 
 // Config is what a Driver needs of its node. The functions are called by the goroutine of Run.
@@ -55,7 +55,8 @@ type Config struct {
 	Do    func(context.Context, func(*store.Tx) ([]byte, error)) (adapter.Result, error) // commits a transaction if this node leads
 	Ask   func(context.Context, peer.Request) adapter.Result                             // asks the node that leads, once
 	Give  func(seats.Granted) ([]byte, error)                                            // makes the part of a seat whose package this node has
-	Open  func(ctx context.Context, epoch uint64) (secret keys.Secret, err error)        // returns the secret of an epoch, which is the caller's to wipe
+	// Open returns the secret of an epoch, which is the caller's to wipe. It does not wait: the error is coco.ErrPending while the node asks others for what opens the epoch, and may as well ask for the epochs ahead.
+	Open func(epoch uint64, ahead []uint64) (keys.Secret, error)
 }
 
 // Driver puts on the ledger what its node owes auditors.
@@ -266,18 +267,21 @@ func (d *Driver) add(ctx context.Context, t *task, epochs []uint64) error {
 		return err
 	}
 	boxes := map[uint64][]byte{}
-	var failed error
-	for _, epoch := range epochs {
-		box, err := d.box(ctx, t, epoch, s.Public)
-		if err != nil {
-			failed = errors.Join(failed, err)
-			continue
+	var failed error // of the first one
+	unopened := 0
+	for i, epoch := range epochs {
+		box, err := d.box(t, epoch, epochs[i+1:], s.Public)
+		switch {
+		case err == nil:
+			boxes[epoch] = box
+		case !errors.Is(err, coco.ErrPending):
+			failed = cmp.Or(failed, err)
+			unopened++
 		}
-		boxes[epoch] = box
 	}
 	if failed != nil {
 		d.again(fmt.Sprintf("open %d", t.Number), func() {
-			d.cfg.Log.Warn("epochs that members have granted to an auditor cannot be opened now: it is tried again", logevent.GrantUnopened.Attr(), "grant", t.Number, "error", failed)
+			d.cfg.Log.Warn("epochs that members have granted to an auditor cannot be opened now: it is tried again", logevent.GrantUnopened.Attr(), "grant", t.Number, "epochs", unopened, "error", failed)
 		})
 	}
 	if len(boxes) == 0 {
@@ -289,10 +293,8 @@ func (d *Driver) add(ctx context.Context, t *task, epochs []uint64) error {
 	return err
 }
 
-func (d *Driver) box(ctx context.Context, t *task, epoch uint64, public []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, openWithin)
-	defer cancel()
-	secret, err := d.cfg.Open(ctx, epoch)
+func (d *Driver) box(t *task, epoch uint64, ahead []uint64, public []byte) ([]byte, error) {
+	secret, err := d.cfg.Open(epoch, ahead)
 	if err != nil {
 		return nil, err
 	}

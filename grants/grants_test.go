@@ -113,7 +113,7 @@ func (w *world) driver(id coco.NodeID) *Driver {
 			}
 			return g.Part(p)
 		},
-		Open: func(_ context.Context, epoch uint64) (keys.Secret, error) {
+		Open: func(epoch uint64, _ []uint64) (keys.Secret, error) {
 			s, ok := w.secrets[epoch]
 			if !ok {
 				return s, fmt.Errorf("%w: epoch %d", coco.ErrNotFound, epoch)

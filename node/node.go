@@ -289,7 +289,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 	n.grants = grants.New(grants.Config{
 		Log: n.log, Clock: clock, Store: n.state.store, Self: id.ID(), Since: s.network.Seqno, Now: n.replica.Now, Leads: n.replica.Leads,
 		Do: n.replica.Do, Ask: n.links.forwarder.AskOnce, Give: n.ceremonies.Give,
-		Open: func(_ context.Context, epoch uint64) (keys.Secret, error) { return n.state.keys.Secret(epoch) },
+		Open: func(epoch uint64, _ []uint64) (keys.Secret, error) { return n.state.keys.Secret(epoch) },
 	})
 	n.keepResumed(s)
 	g := &n.decided.growth

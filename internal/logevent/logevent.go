@@ -88,7 +88,7 @@ const (
 	ArchiveUnopened Code = "archive_unopened"
 	GrantGiven      Code = "grant_given"    // "grant", "seat", "committee": the part of this node's seat is on the ledger, for an auditor
 	GrantComplete   Code = "grant_complete" // "grant", "auditor", "first", "last": it can read these epochs
-	GrantUnopened   Code = "grant_unopened" // "grant", "error": the secrets of these epochs cannot be had now
+	GrantUnopened   Code = "grant_unopened" // "grant", "epochs", "error": the secrets of so many epochs cannot be had now
 )
 
 // Connections and certificates, and what clients were told.
