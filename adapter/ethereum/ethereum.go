@@ -6,6 +6,8 @@
 //	                  ├── rpc/debug, rpc/simulate, rpc/states, rpc/otter, …
 //	                  │     │                     groups of methods, which know the server by rpc/group
 //	                  │   rpc/dryrun              executing on a view without effect
+//	                │   sight                   the chain as one caller may see it
+//	                │     └── access            who may see what: the decisions alone
 //	                  │
 //	                chain                         blocks: execution, pool, views, subscriptions
 //	                  ├── stateroot               the Merkle-Patricia root, behind the executor's back
@@ -23,14 +25,17 @@
 package ethereum
 
 import (
+	"context"
 	_ "embed"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/adapter/setting"
 )
 
@@ -53,7 +58,8 @@ func (ethereum) Open(env adapter.Env) (adapter.Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ledger{Ledger: l, rpc: rpc.New(l, &env)}, nil
+	sights := sight.New(l)
+	return &ledger{Ledger: l, sights: sights, rpc: rpc.New(l, sights, &env)}, nil
 }
 
 // Terms implements adapter.Indexer: logs are found by their addresses and topics.
@@ -72,7 +78,22 @@ func (ethereum) CheckSettings(section []byte) error { return settings.Check(sect
 // ledger is a chain with its JSON-RPC.
 type ledger struct {
 	*chain.Ledger
-	rpc *rpc.Server
+	sights *sight.Sights
+	rpc    *rpc.Server
+}
+
+// Authorize implements adapter.Ledger. What JSON-RPC answers is decided in package sight, item by item; here is what the node's other routes
+// answer: receipts, what became of a transaction, and digests of the whole state, by which a guess at a part of it is confirmed.
+func (l *ledger) Authorize(caller coco.Caller, read adapter.Read) error {
+	switch read.Subject {
+	case adapter.Transaction, adapter.Receipt:
+		return l.sights.Authorize(context.Background(), caller, read.TxID)
+	case adapter.Digest:
+		if !l.sights.All(&caller) {
+			return sight.ErrWhole
+		}
+	}
+	return nil
 }
 
 var (

@@ -572,6 +572,18 @@ var protocols = []rule{
 		why:  "what is committed must not depend on how it is asked for",
 	},
 	{
+		name: "who may see what is decided by arguments alone",
+		in:   []string{"adapter/ethereum/access"},
+		only: []string{"", "canon", "store", "adapter/ethereum/links", "adapter/ethereum/rows"},
+		why:  "a decision that reads a chain by itself cannot be explained, nor tested case by case",
+	},
+	{
+		name: "the sight of a caller knows no JSON-RPC",
+		in:   []string{"adapter/ethereum/sight"},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/access", "adapter/ethereum/chain", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
+		why:  "every method is answered from it, whatever the method is",
+	},
+	{
 		name: "only Quorum builds on Ethereum",
 		in:   []string{"adapter/quorum"},
 		only: []string{"", "adapter", "store", "host", "merkle", "canon", "wire", "adapter/ethereum", "adapter/ethereum/..."},

@@ -1,7 +1,7 @@
-// Package contracts holds the Solidity contract that the demonstration, the load generator and
-// the tests deploy, with the encoding of its calls.
+// Package contracts holds the Solidity contracts that the demonstration, the load generator, the documentation and
+// the tests deploy, with the encoding of the token's calls.
 //
-// Token.json is compiled from Token.sol by `npm run contracts` in test/web3, which also checks
+// Each artefact is compiled from the source of its name by `npm run contracts` in test/web3, which also checks
 // (`-- --check`) that the two agree.
 //
 // Trust: host
@@ -26,6 +26,12 @@ import (
 //go:embed Token.json
 var tokenJSON []byte
 
+//go:embed Shipments.json
+var shipmentsJSON []byte
+
+//go:embed TenToken.json
+var tenTokenJSON []byte
+
 //go:embed Token.sol
 var tokenSource string
 
@@ -42,14 +48,25 @@ type Artefact struct {
 	DeployedBytecode hexutil.Bytes `json:"deployedBytecode"` // what is then found at its address
 }
 
-// Token is the ERC-20 token. The artefact is shared: it MUST NOT be changed.
-var Token = sync.OnceValue(func() *Artefact {
-	var a Artefact
-	if err := json.Unmarshal(tokenJSON, &a); err != nil {
-		panic(fmt.Sprintf("contracts: the embedded Token.json is damaged: %v", err))
-	}
-	return &a
-})
+// Artefacts of the contracts. They are shared: they MUST NOT be changed.
+var (
+	// Token is the ERC-20 token.
+	Token = artefact("Token", tokenJSON)
+	// Shipments decides by its state who sees what of it in a closed network: the example of docs/access.md for the interface CocoAccess.
+	Shipments = artefact("Shipments", shipmentsJSON)
+	// TenToken is a token that states who sees its events as contracts of the TEN network do.
+	TenToken = artefact("TenToken", tenTokenJSON)
+)
+
+func artefact(name string, text []byte) func() *Artefact {
+	return sync.OnceValue(func() *Artefact {
+		var a Artefact
+		if err := json.Unmarshal(text, &a); err != nil {
+			panic(fmt.Sprintf("contracts: the embedded %s.json is damaged: %v", name, err))
+		}
+		return &a
+	})
+}
 
 // TokenSource returns the Solidity source of Token.
 func TokenSource() string { return tokenSource }

@@ -1,17 +1,18 @@
-// Compiles internal/contracts/Token.sol into the artefact beside it. With --check nothing is
-// written: the exit code says whether the artefact in the repository is what the source gives.
+// Compiles the contracts in internal/contracts into the artefacts beside them. With --check nothing is
+// written: the exit code says whether the artefacts in the repository are what the sources give.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import solc from "solc";
 
 const folder = new URL("../../internal/contracts/", import.meta.url);
-const source = new URL("Token.sol", folder);
-const artefact = new URL("Token.json", folder);
+const contracts = ["Token", "Shipments", "TenToken"];
 
 const evmVersion = "cancun";
 const input = {
   language: "Solidity",
-  sources: { "Token.sol": { content: readFileSync(source, "utf8") } },
+  sources: Object.fromEntries(
+    readdirSync(folder).filter((f) => f.endsWith(".sol")).map((f) => [f, { content: readFileSync(new URL(f, folder), "utf8") }]),
+  ),
   settings: {
     evmVersion,
     optimizer: { enabled: true, runs: 1000 },
@@ -23,25 +24,27 @@ const output = JSON.parse(solc.compile(JSON.stringify(input)));
 for (const problem of output.errors ?? []) console.error(problem.formattedMessage);
 if (output.errors?.length) process.exit(1);
 
-const token = output.contracts["Token.sol"].Token;
-const text =
-  JSON.stringify(
-    {
-      contract: "Token",
-      compiler: { name: "solc", version: solc.version(), evmVersion, optimizer: input.settings.optimizer },
-      abi: token.abi,
-      bytecode: "0x" + token.evm.bytecode.object,
-      deployedBytecode: "0x" + token.evm.deployedBytecode.object,
-    },
-    null,
-    2,
-  ) + "\n";
-
-if (process.argv.includes("--check")) {
-  if (readFileSync(artefact, "utf8") !== text) {
-    console.error("internal/contracts/Token.json is not what Token.sol compiles to: run `npm run contracts` in test/web3");
-    process.exit(1);
+let differs = false;
+for (const name of contracts) {
+  const artefact = new URL(`${name}.json`, folder);
+  const made = output.contracts[`${name}.sol`][name];
+  const text =
+    JSON.stringify(
+      {
+        contract: name,
+        compiler: { name: "solc", version: solc.version(), evmVersion, optimizer: input.settings.optimizer },
+        abi: made.abi,
+        bytecode: "0x" + made.evm.bytecode.object,
+        deployedBytecode: "0x" + made.evm.deployedBytecode.object,
+      },
+      null,
+      2,
+    ) + "\n";
+  if (!process.argv.includes("--check")) {
+    writeFileSync(artefact, text);
+  } else if (readFileSync(artefact, "utf8") !== text) {
+    console.error(`internal/contracts/${name}.json is not what ${name}.sol compiles to: run \`npm run contracts\` in test/web3`);
+    differs = true;
   }
-} else {
-  writeFileSync(artefact, text);
 }
+process.exit(differs ? 1 : 0);

@@ -256,7 +256,7 @@ func (b *builder) finishBlock() error {
 	}
 	h.TxHash, h.ReceiptHash = txs.root(), receipts.root()
 	b.nextRoot()
-	h.Root, h.Extra = b.carried.Root, binary.BigEndian.AppendUint64(nil, b.carried.Number)
+	h.Root, h.Extra = b.carried.Root, rows.Extra(b.carried.Number, b.chain.settings.Closed(), b.set.Rand())
 	row, err := b.chain.blockRow(h, b.bytes, hashes)
 	if err != nil {
 		return err

@@ -248,9 +248,9 @@ func (c *testChain) nonceIn(v *View, addr common.Address) uint64 {
 
 func (c *testChain) pendingNonce(addr common.Address) uint64 {
 	c.t.Helper()
-	nonce, err := c.PendingNonce(c.t.Context(), addr)
-	must(c.t, err)
-	return nonce
+	v := c.Latest()
+	defer v.Release()
+	return c.Sending().Next(addr, c.nonceIn(v, addr))
 }
 
 // settingsOf returns the settings of newTestChain(t, accounts, nil).

@@ -93,9 +93,6 @@ func (l *Ledger) Rollback(uint64) []adapter.Outcome {
 	return l.exec.drain(fmt.Errorf("%w: the node that was to execute the transaction does not lead any more", coco.ErrNotCommitted))
 }
 
-// Authorize implements adapter.Ledger: every caller may see the whole chain.
-func (l *Ledger) Authorize(coco.Caller, adapter.Read) error { return nil }
-
 // Close ends the chain's goroutines and all subscriptions.
 func (l *Ledger) Close() {
 	l.feed.close()

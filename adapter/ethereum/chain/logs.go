@@ -107,7 +107,7 @@ func (v *View) LogsOf(ctx context.Context, b *Block, f *logs.Filter, fn func(*ty
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		r, err := v.txRowOf(ctx, b, i)
+		r, err := v.TxRowOf(ctx, b, i)
 		if err != nil {
 			return err
 		}

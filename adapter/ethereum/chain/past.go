@@ -115,6 +115,9 @@ func (v *View) State(ctx context.Context) *State { return &State{ctx: ctx, view:
 
 // Get implements rows.Source.
 func (s *State) Get(table string, key []byte) ([]byte, bool) {
+	if see := s.view.see; see != nil && (table == rows.Accounts || table == rows.Storage) && !see(common.Address(key[:common.AddressLength])) {
+		return nil, false
+	}
 	// Code is named by its content and never removed, so the newest state has all of it.
 	if s.view.old == nil || table == rows.Code {
 		return s.view.snapshot.Get(table, key)

@@ -110,12 +110,3 @@ func (l *Ledger) checkAll(raw [][]byte, out []SendResult) []*checked {
 	}
 	return list
 }
-
-// PendingNonce is the nonce that the sender's next transaction needs: the committed one, advanced
-// over those that this node is sending.
-func (l *Ledger) PendingNonce(ctx context.Context, addr common.Address) (uint64, error) {
-	v := l.Latest()
-	defer v.Release()
-	nonce, err := v.Nonce(ctx, addr)
-	return l.sending.Next(addr, nonce), err
-}

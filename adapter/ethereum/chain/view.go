@@ -28,6 +28,7 @@ type Block struct {
 	Txs    []common.Hash // in order
 	View   uint64        // of the leader that executed it
 	First  uint64        // seqno of the first transaction; the others follow
+	Hidden *uint64       // how many transactions the block has beside Txs, for a reader who may know that
 
 	// bare says that only Hash and what calls see of the header are known: the newest block of a node
 	// that has begun with a snapshot, until there is another.
@@ -74,6 +75,14 @@ type View struct {
 	head     *Block
 	past     *adapter.PastReader
 	old      *oldState // instead of the snapshot's state, unless nil
+	see      func(common.Address) bool
+}
+
+// Through returns the view with a state in which the accounts that see refuses do not exist. It is released with v.
+func (v *View) Through(see func(common.Address) bool) *View {
+	w := *v
+	w.see = see
+	return &w
 }
 
 // Latest returns the newest committed state. The view MUST be released.
@@ -147,7 +156,7 @@ func (v *View) Head() *Block { return v.head }
 
 // Rows returns all rows of the view's state; nil if they are not in memory.
 func (v *View) Rows() store.Reader {
-	if v.old != nil {
+	if v.old != nil || v.see != nil {
 		return nil
 	}
 	return v.snapshot
@@ -275,15 +284,15 @@ func (v *View) TransactionInBlock(ctx context.Context, hash common.Hash) (*Trans
 // TransactionOf returns the i-th transaction of a block. A block's transactions are read one by one: together with
 // their logs they may take much more memory than what is made of them.
 func (v *View) TransactionOf(ctx context.Context, b *Block, i int) (*Transaction, error) {
-	r, err := v.txRowOf(ctx, b, i)
+	r, err := v.TxRowOf(ctx, b, i)
 	if err != nil {
 		return nil, err
 	}
 	return v.ledger.chain().expand(&r, b.Txs[i], b)
 }
 
-// txRowOf reads the row of the i-th transaction of a block, whose seqno is known.
-func (v *View) txRowOf(ctx context.Context, b *Block, i int) (rows.Tx, error) {
+// TxRowOf reads the row of the i-th transaction of a block, whose seqno is known.
+func (v *View) TxRowOf(ctx context.Context, b *Block, i int) (rows.Tx, error) {
 	r, err := v.txRow(ctx, b.Txs[i], b.First+uint64(i))
 	if err != nil {
 		return rows.Tx{}, lost(err, "transaction %v of block %d", b.Txs[i], b.Number())

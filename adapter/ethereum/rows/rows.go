@@ -3,10 +3,12 @@ package rows
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math/big"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/params"
 
 	"github.com/cocoframework/coco"
 )
@@ -94,10 +96,23 @@ type KnownRoot struct {
 	Root   common.Hash
 }
 
+// Extra is the extra data of a header: the number of the block whose state root it carries and, in a closed network, a salt that keeps the
+// block's hash from confirming a guess at the rest of the header.
+func Extra(carried uint64, salted bool, random io.Reader) []byte {
+	b := binary.BigEndian.AppendUint64(nil, carried)
+	if salted {
+		b = append(b, make([]byte, params.MaximumExtraDataSize-8)...)
+		if _, err := io.ReadFull(random, b[8:]); err != nil {
+			panic(fmt.Sprintf("ethereum: the set's randomness fails: %v", err)) // it is the enclave's own
+		}
+	}
+	return b
+}
+
 // CarriedBy returns the root that a block's header carries: its own, for the first block.
 func CarriedBy(h *types.Header) KnownRoot {
 	k := KnownRoot{Root: h.Root}
-	if len(h.Extra) == 8 {
+	if len(h.Extra) == 8 || uint64(len(h.Extra)) == params.MaximumExtraDataSize { // with a salt
 		k.Number = binary.BigEndian.Uint64(h.Extra)
 	}
 	return k

@@ -3,6 +3,7 @@ package rpc
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,8 +31,68 @@ func TestEveryMethodAsksWhetherTheCallerMaySee(t *testing.T) {
 	var blocks, logs string
 	n.ask(&blocks, "eth_newBlockFilter")
 	n.ask(&logs, "eth_newFilter", map[string]any{})
-	message := map[string]any{"to": contract}
-	params := map[string][][]any{
+	params := everyMethod(contract, tx, block, blocks, logs, map[string]any{"to": contract})
+	n.rpc.authorize = func(caller coco.Caller, read adapter.Read) error {
+		if caller.Actor != testCaller.Actor || read.Subject == 0 {
+			t.Errorf("asked about %+v for %v", read, caller)
+		}
+		return fmt.Errorf("%w: by the test", coco.ErrDenied)
+	}
+	for _, name := range n.methods() {
+		if len(params[name]) == 0 && !tellNothing[name] {
+			t.Errorf("%s: nothing to try it with, and not listed as a method that tells nothing", name)
+		}
+		for _, p := range params[name] {
+			direct, full := n.replies([]byte(call(name, p...)))
+			for _, reply := range []string{string(direct), string(full)} {
+				if !strings.Contains(reply, "by the test") || strings.Contains(reply, `"result"`) {
+					t.Errorf("%s %v: %s", name, p, reply)
+				}
+			}
+		}
+	}
+	s := n.dial()
+	for _, p := range [][]any{{"newHeads"}, {"logs", map[string]any{}}, {"newPendingTransactions"}, {"syncing"}} {
+		s.write(call("eth_subscribe", p...))
+		if reply := s.read(); !strings.Contains(reply, "by the test") || n.Subscribers() != 0 {
+			t.Errorf("eth_subscribe %v: %s", p, reply)
+		}
+	}
+
+	// Where existence must not be told, a refusal looks like what does not exist.
+	n.rpc.authorize = func(coco.Caller, adapter.Read) error { return coco.ErrNotFound }
+	for _, name := range []string{"eth_getTransactionReceipt", "eth_getTransactionByHash", "eth_getRawTransactionByHash", "debug_getRawTransaction", "debug_traceTransaction"} {
+		refused := n.post(call(name, tx)).Body.String()
+		wrong := strings.Contains(refused, `"error"`) != (name == "debug_traceTransaction")
+		if absent := n.post(call(name, none)).Body.String(); refused != absent || wrong {
+			t.Errorf("%s: %s and %s", name, refused, absent)
+		}
+	}
+}
+
+// methods are the names of all methods of the server.
+func (n *testNode) methods() (names []string) {
+	all := n.rpc.groups()
+	for space, methods := range map[string]any{"coco": &cocoMethods{}, "eth": &ethMethods{}, "net": &netMethods{}, "web3": &web3Methods{}} {
+		all[space] = append(all[space], methods)
+	}
+	for space, list := range all {
+		for _, methods := range list {
+			for m := range reflect.TypeOf(methods).NumMethod() {
+				name := reflect.TypeOf(methods).Method(m).Name
+				names = append(names, space+"_"+strings.ToLower(name[:1])+name[1:])
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// everyMethod is something to try each method with that tells of the state or of blocks: about a contract, a transaction and its block, with filters
+// of the caller's.
+func everyMethod(contract common.Address, tx, block common.Hash, blocks, logs string, message map[string]any) map[string][][]any {
+	none := common.Hash{1}
+	return map[string][][]any{
 		"eth_blockNumber": {{}}, "eth_syncing": {{}},
 		"eth_getBlockByNumber": {{"latest", true}, {"0x99", false}}, "eth_getBlockByHash": {{block, true}, {none, false}},
 		"eth_getHeaderByNumber": {{"latest"}}, "eth_getHeaderByHash": {{block}}, "eth_getBlockReceipts": {{"latest"}},
@@ -58,60 +119,5 @@ func TestEveryMethodAsksWhetherTheCallerMaySee(t *testing.T) {
 		"eth_fillTransaction": {{message}}, "eth_config": {{}}, "eth_capabilities": {{}}, "eth_pendingTransactions": {{}}, "eth_newPendingTransactionFilter": {{}},
 		"txpool_status": {{}}, "txpool_content": {{}}, "txpool_contentFrom": {{contract}}, "txpool_inspect": {{}},
 		"eth_newFilter": {{map[string]any{}}}, "eth_newBlockFilter": {{}}, "eth_getFilterLogs": {{logs}}, "eth_getFilterChanges": {{blocks}, {logs}},
-	}
-	n.rpc.authorize = func(caller coco.Caller, read adapter.Read) error {
-		if caller.Actor != testCaller.Actor || read.Subject == 0 {
-			t.Errorf("asked about %+v for %v", read, caller)
-		}
-		return fmt.Errorf("%w: by the test", coco.ErrDenied)
-	}
-	all := n.rpc.groups()
-	for space, methods := range map[string]any{"coco": &cocoMethods{}, "eth": &ethMethods{}, "net": &netMethods{}, "web3": &web3Methods{}} {
-		all[space] = append(all[space], methods)
-	}
-	type receiver struct {
-		space   string
-		methods any
-	}
-	var receivers []receiver
-	for space, list := range all {
-		for _, methods := range list {
-			receivers = append(receivers, receiver{space, methods})
-		}
-	}
-	for _, r := range receivers {
-		space, methods := r.space, r.methods
-		for m := range reflect.TypeOf(methods).NumMethod() {
-			name := reflect.TypeOf(methods).Method(m).Name
-			name = space + "_" + strings.ToLower(name[:1]) + name[1:]
-			if len(params[name]) == 0 && !tellNothing[name] {
-				t.Errorf("%s: nothing to try it with, and not listed as a method that tells nothing", name)
-			}
-			for _, p := range params[name] {
-				direct, full := n.replies([]byte(call(name, p...)))
-				for _, reply := range []string{string(direct), string(full)} {
-					if !strings.Contains(reply, "by the test") || strings.Contains(reply, `"result"`) {
-						t.Errorf("%s %v: %s", name, p, reply)
-					}
-				}
-			}
-		}
-	}
-	s := n.dial()
-	for _, p := range [][]any{{"newHeads"}, {"logs", map[string]any{}}, {"newPendingTransactions"}, {"syncing"}} {
-		s.write(call("eth_subscribe", p...))
-		if reply := s.read(); !strings.Contains(reply, "by the test") || n.Subscribers() != 0 {
-			t.Errorf("eth_subscribe %v: %s", p, reply)
-		}
-	}
-
-	// Where existence must not be told, a refusal looks like what does not exist.
-	n.rpc.authorize = func(coco.Caller, adapter.Read) error { return coco.ErrNotFound }
-	for _, name := range []string{"eth_getTransactionReceipt", "eth_getTransactionByHash", "eth_getRawTransactionByHash", "debug_getRawTransaction", "debug_traceTransaction"} {
-		refused := n.post(call(name, tx)).Body.String()
-		wrong := strings.Contains(refused, `"error"`) != (name == "debug_traceTransaction")
-		if absent := n.post(call(name, none)).Body.String(); refused != absent || wrong {
-			t.Errorf("%s: %s and %s", name, refused, absent)
-		}
 	}
 }

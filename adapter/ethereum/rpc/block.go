@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 )
 
 // absent turns "not found" into null, which is how the specification says it.
@@ -23,7 +24,7 @@ func absent(err error) (json.RawMessage, error) {
 }
 
 // blockAt returns the block that a parameter means.
-func blockAt(ctx context.Context, v *chain.View, at rpc.BlockNumberOrHash) (*chain.Block, error) {
+func blockAt(ctx context.Context, v *sight.View, at rpc.BlockNumberOrHash) (*chain.Block, error) {
 	if hash, ok := at.Hash(); ok {
 		return v.BlockByHash(ctx, hash)
 	}
@@ -32,7 +33,7 @@ func blockAt(ctx context.Context, v *chain.View, at rpc.BlockNumberOrHash) (*cha
 }
 
 // withBlock calls fn with a block of the past; null if there is none.
-func (m *ethMethods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn func(*chain.View, *chain.Block) (json.RawMessage, error)) (json.RawMessage, error) {
+func (m *ethMethods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn func(*sight.View, *chain.Block) (json.RawMessage, error)) (json.RawMessage, error) {
 	v, err := m.s.view(exchangeOf(ctx), readBlocks)
 	if err != nil {
 		return absent(err)
@@ -62,7 +63,7 @@ func (m *ethMethods) GetBlockByHash(ctx context.Context, hash common.Hash, full 
 }
 
 func (m *ethMethods) block(ctx context.Context, at rpc.BlockNumberOrHash, full bool) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(v *chain.View, b *chain.Block) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(v *sight.View, b *chain.Block) (json.RawMessage, error) {
 		x := exchangeOf(ctx)
 		out := m.s.buffer(x)
 		if !full {
@@ -84,14 +85,14 @@ func (m *ethMethods) GetHeaderByHash(ctx context.Context, hash common.Hash) (jso
 }
 
 func (m *ethMethods) header(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(_ *chain.View, b *chain.Block) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(_ *sight.View, b *chain.Block) (json.RawMessage, error) {
 		return encode.AppendHead(nil, b), nil
 	})
 }
 
 // GetBlockReceipts is the receipts of a block's transactions.
 func (m *ethMethods) GetBlockReceipts(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(v *chain.View, b *chain.Block) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(v *sight.View, b *chain.Block) (json.RawMessage, error) {
 		x := exchangeOf(ctx)
 		out := m.s.buffer(x)
 		_, err := out.WriteString("[")
@@ -125,7 +126,7 @@ func (m *ethMethods) GetBlockTransactionCountByHash(ctx context.Context, hash co
 }
 
 func (m *ethMethods) transactionCount(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(_ *chain.View, b *chain.Block) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(_ *sight.View, b *chain.Block) (json.RawMessage, error) {
 		return encode.AppendQuantity(nil, uint64(len(b.Txs))), nil
 	})
 }
@@ -141,7 +142,7 @@ func (m *ethMethods) GetUncleCountByBlockHash(ctx context.Context, hash common.H
 }
 
 func (m *ethMethods) uncleCount(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(*chain.View, *chain.Block) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(*sight.View, *chain.Block) (json.RawMessage, error) {
 		return encode.AppendQuantity(nil, 0), nil
 	})
 }
@@ -187,7 +188,7 @@ func (m *ethMethods) GetTransactionByBlockHashAndIndex(ctx context.Context, hash
 }
 
 func (m *ethMethods) transactionAt(ctx context.Context, at rpc.BlockNumberOrHash, i hexutil.Uint) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(v *chain.View, b *chain.Block) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(v *sight.View, b *chain.Block) (json.RawMessage, error) {
 		if uint64(i) >= uint64(len(b.Txs)) {
 			return encode.Null, nil
 		}

@@ -20,6 +20,9 @@ import (
 // works sends a payment, and reads it by call, block and receipt.
 func (n *testNode) works(t *testing.T, nonce uint64) {
 	t.Helper()
+	if n.Settings().Closed() {
+		n.link(0, testCaller)
+	}
 	to, price := common.Address{0xaa}, n.Settings().MinGasPrice
 	tx, err := types.SignNewTx(n.keys[0], n.Signer(), &types.LegacyTx{Nonce: nonce, GasPrice: price, Gas: 21_000, To: &to})
 	must(t, err)

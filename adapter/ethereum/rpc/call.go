@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/callargs"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 )
 
 // isTag tells whether a block parameter is one of the words that mean the newest block here, or is missing.
@@ -42,13 +43,13 @@ func (s *Server) callMessage(ctx context.Context, x *exchange, at *rpc.BlockNumb
 	}
 	defer v.Release()
 	o.Next = isPending(at)
-	msg, err := args.Message(s.baseFee(o), s.ledger.ChainID())
+	msg, err := args.Message(v, s.baseFee(o), s.ledger.ChainID())
 	if err != nil {
 		return nil, err
 	}
 	var res *chain.CallResult
 	err = s.guarded(ctx, x.caller, func(ctx context.Context) (err error) {
-		res, err = s.ledger.Call(ctx, v, msg, o)
+		res, err = v.Call(ctx, s.ledger, msg, o)
 		return err
 	})
 	switch {
@@ -71,14 +72,14 @@ func (s *Server) estimate(ctx context.Context, x *exchange, at *rpc.BlockNumberO
 	}
 	defer v.Release()
 	o.Next = isTag(at)
-	msg, err := args.Message(s.baseFee(o), s.ledger.ChainID())
+	msg, err := args.Message(v, s.baseFee(o), s.ledger.ChainID())
 	if err != nil {
 		return 0, err
 	}
 	var gas uint64
 	var res *chain.CallResult
 	err = s.guarded(ctx, x.caller, func(ctx context.Context) (err error) {
-		gas, res, err = s.ledger.EstimateGas(ctx, v, msg, o)
+		gas, res, err = v.EstimateGas(ctx, s.ledger, msg, o)
 		return err
 	})
 	switch {
@@ -103,14 +104,14 @@ func (s *Server) baseFee(o *chain.CallOptions) *big.Int {
 // viewAt returns the state that a block parameter means. Blocks are final at once, so latest,
 // safe, finalized and pending mean the same state, and so does no parameter; what is executed at pending
 // meets another block (see chain.CallOptions).
-func (s *Server) viewAt(ctx context.Context, x *exchange, at *rpc.BlockNumberOrHash, read adapter.Read) (*chain.View, error) {
+func (s *Server) viewAt(ctx context.Context, x *exchange, at *rpc.BlockNumberOrHash, read adapter.Read) (*sight.View, error) {
 	v, err := s.view(x, read)
 	if err != nil || at == nil {
 		return v, err
 	}
 	var number uint64
 	if hash, ok := at.Hash(); ok {
-		b, err := v.BlockByHash(ctx, hash)
+		n, err := v.NumberOf(ctx, hash)
 		if err != nil {
 			v.Release()
 			if errors.Is(err, coco.ErrNotFound) {
@@ -118,7 +119,7 @@ func (s *Server) viewAt(ctx context.Context, x *exchange, at *rpc.BlockNumberOrH
 			}
 			return nil, err
 		}
-		number = b.Header.Number.Uint64()
+		number = n
 	} else {
 		n, _ := at.Number()
 		number = resolveNumber(n, v.Number())
@@ -131,7 +132,7 @@ func (s *Server) viewAt(ctx context.Context, x *exchange, at *rpc.BlockNumberOrH
 	if number > head {
 		return nil, errors.New("header not found")
 	}
-	return s.ledger.ViewAt(ctx, number, s.pastReader(x))
+	return s.sights.ViewAt(ctx, number, s.pastReader(x), &x.caller)
 }
 
 // resolveNumber replaces a tag by the number of the block that it names.

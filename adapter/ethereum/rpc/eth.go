@@ -173,10 +173,12 @@ func storageKey(s string) (common.Hash, error) {
 func (m *ethMethods) GetTransactionCount(ctx context.Context, addr common.Address, at *rpc.BlockNumberOrHash) (hexutil.Uint64, error) {
 	if at != nil {
 		if n, ok := at.Number(); ok && n == rpc.PendingBlockNumber {
-			if err := m.s.may(exchangeOf(ctx), readAccount(&addr)); err != nil {
+			v, err := m.s.view(exchangeOf(ctx), readAccount(&addr))
+			if err != nil {
 				return 0, rpcErrorOf(err)
 			}
-			nonce, err := m.s.ledger.PendingNonce(ctx, addr)
+			defer v.Release()
+			nonce, err := v.PendingNonce(ctx, m.s.ledger, addr)
 			return rpcResult(hexutil.Uint64(nonce), err)
 		}
 	}
@@ -254,11 +256,18 @@ type filled struct {
 // FillTransaction completes a transaction by what this node knows: the sender's next nonce, the fees, and an estimate of the gas.
 func (m *ethMethods) FillTransaction(ctx context.Context, args callargs.Args) (*filled, error) {
 	x := exchangeOf(ctx)
-	if err := m.s.may(x, readAccount(args.From)); err != nil {
+	v, err := m.s.view(x, readAccount(args.From))
+	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
+	defer v.Release()
+	if from, err := v.From(args.From); err != nil {
+		return nil, rpcErrorOf(err)
+	} else if args.From != nil || !v.All() {
+		args.From = &from
+	}
 	if args.Nonce == nil && args.From != nil {
-		nonce, err := m.s.ledger.PendingNonce(ctx, *args.From)
+		nonce, err := v.PendingNonce(ctx, m.s.ledger, *args.From)
 		if err != nil {
 			return nil, rpcErrorOf(err)
 		}
@@ -282,7 +291,7 @@ func (m *ethMethods) FillTransaction(ctx context.Context, args callargs.Args) (*
 		}
 		args.Gas = (*hexutil.Uint64)(&gas)
 	}
-	msg, err := args.Message(m.s.ledger.BaseFee(), m.s.ledger.ChainID())
+	msg, err := args.Message(v, m.s.ledger.BaseFee(), m.s.ledger.ChainID())
 	if err != nil {
 		return nil, rpcErrorOf(err)
 	}
@@ -313,7 +322,10 @@ func (s *Server) sendOne(ctx context.Context, again bool, raw []byte) (json.RawM
 func (s *Server) send(ctx context.Context, x *exchange, again bool, raw ...[]byte) []chain.SendResult {
 	results := s.submit(ctx, x.caller, again, raw...)
 	for i := range results {
-		if r := &results[i]; r.Err == nil && r.TxID.Seqno > x.committed.Seqno {
+		switch r := &results[i]; {
+		case r.Err != nil:
+			r.Err = s.sights.Refusal(&x.caller, raw[i], r.Err)
+		case r.TxID.Seqno > x.committed.Seqno:
 			x.committed = r.TxID
 		}
 	}

@@ -11,11 +11,11 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/filter"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/guard"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/internal/budget"
 )
 
@@ -54,7 +54,7 @@ func (s *Server) logs(ctx context.Context, q *filter.Query) (json.RawMessage, er
 
 // findLogs adds what it finds in from..to to a list, within the limits of time, blocks, results and bytes. Beyond one
 // the error is a *logs.LimitError, and the list has all logs of the blocks before its block At, and maybe some of that block.
-func (s *Server) findLogs(ctx context.Context, v *chain.View, from, to uint64, f *logs.Filter, list *filter.List) error {
+func (s *Server) findLogs(ctx context.Context, v *sight.View, from, to uint64, f *logs.Filter, list *filter.List) error {
 	at := from // the block that is being looked into
 	blocks, archived := 0, 0
 	var reached error
@@ -93,9 +93,9 @@ func (s *Server) findLogs(ctx context.Context, v *chain.View, from, to uint64, f
 	return cmp.Or(reached, err)
 }
 
-// mayLookAt refuses a range with more blocks than one request may look at, where no index tells which of them to look at.
-func (s *Server) mayLookAt(v *chain.View, from, to uint64) error {
-	if s.env.Search != nil {
+// mayLookAt refuses a range with more blocks than one request may look at, where no index tells which of them to look at, or may not tell.
+func (s *Server) mayLookAt(v *sight.View, from, to uint64) error {
+	if s.env.Search != nil && v.All() {
 		return nil
 	}
 	if n := uint64(s.limits().LogBlocks); to-from >= n {
@@ -108,16 +108,15 @@ func (s *Server) mayLookAt(v *chain.View, from, to uint64) error {
 }
 
 // blocksOf resolves a query's range.
-func blocksOf(ctx context.Context, q *filter.Query, v *chain.View) (from, to uint64, err error) {
+func blocksOf(ctx context.Context, q *filter.Query, v *sight.View) (from, to uint64, err error) {
 	if q.BlockHash != nil {
-		b, err := v.BlockByHash(ctx, *q.BlockHash)
+		n, err := v.NumberOf(ctx, *q.BlockHash)
 		if errors.Is(err, coco.ErrNotFound) {
 			return 0, 0, errors.New("unknown block")
 		}
 		if err != nil {
 			return 0, 0, err
 		}
-		n := b.Header.Number.Uint64()
 		return n, n, nil
 	}
 	head := v.Number()

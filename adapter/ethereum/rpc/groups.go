@@ -8,7 +8,6 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/debug"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/facts"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/fees"
@@ -17,6 +16,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/pool"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/simulate"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/states"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/internal/budget"
 )
 
@@ -25,10 +25,10 @@ func (s *Server) groups() map[string][]any {
 	g := &group.Server{
 		Ledger: s.ledger,
 		Caller: func(ctx context.Context) coco.Caller { return exchangeOf(ctx).caller },
-		View: func(ctx context.Context, read adapter.Read) (*chain.View, error) {
+		View: func(ctx context.Context, read adapter.Read) (*sight.View, error) {
 			return s.view(exchangeOf(ctx), read)
 		},
-		ViewAt: func(ctx context.Context, at *rpc.BlockNumberOrHash, read adapter.Read) (*chain.View, error) {
+		ViewAt: func(ctx context.Context, at *rpc.BlockNumberOrHash, read adapter.Read) (*sight.View, error) {
 			return s.viewAt(ctx, exchangeOf(ctx), at, read)
 		},
 		Guarded: func(ctx context.Context, fn func(context.Context) error) error {

@@ -23,6 +23,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/store"
@@ -98,7 +99,7 @@ func (c *testChain) reopen(page []byte) {
 	l, err := chain.Open(c.env)
 	must(c.t, err)
 	c.Ledger = l
-	c.rpc = New(l, c.env)
+	c.rpc = New(l, sight.New(l), c.env)
 	c.t.Cleanup(func() { c.rpc.Close(); l.Close() })
 }
 

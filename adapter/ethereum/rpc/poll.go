@@ -4,15 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/filter"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/internal/budget"
 )
 
@@ -31,12 +34,23 @@ func (m *ethMethods) NewBlockFilter(ctx context.Context) (string, error) {
 
 // NewPendingTransactionFilter makes a filter of transactions that this node begins to send for the caller's organisation.
 func (m *ethMethods) NewPendingTransactionFilter(ctx context.Context) (string, error) {
+	if err := m.s.mayWatch(&exchangeOf(ctx).caller); err != nil {
+		return "", rpcErrorOf(err)
+	}
 	watch := m.s.ledger.Sending().Watch(exchangeOf(ctx).caller.Actor, filter.MaxWaiting)
 	id, err := m.addFilter(ctx, &filter.Polled{Watch: watch})
 	if err != nil {
 		watch.Close()
 	}
 	return id, err
+}
+
+// mayWatch refuses a user of an organisation in a closed network what others of it are sending.
+func (s *Server) mayWatch(caller *coco.Caller) error {
+	if caller.User == "" || s.sights.All(caller) {
+		return nil
+	}
+	return fmt.Errorf("%w: what an organisation is sending is told to the organisation itself, and not to its users: ask for it by txpool_content", coco.ErrDenied)
 }
 
 // readOf is what a poll of the filter sees.
@@ -114,7 +128,7 @@ func (m *ethMethods) GetFilterChanges(ctx context.Context, id string) (json.RawM
 	return m.newLogs(ctx, v, f)
 }
 
-func (m *ethMethods) newBlocks(ctx context.Context, v *chain.View, f *filter.Polled) (json.RawMessage, error) {
+func (m *ethMethods) newBlocks(ctx context.Context, v *sight.View, f *filter.Polled) (json.RawMessage, error) {
 	to := m.s.pollTo(v, f, m.s.limits().LogResults)
 	from := f.Seen + 1
 	hashes := make([]common.Hash, to-f.Seen)
@@ -134,7 +148,7 @@ func (m *ethMethods) newBlocks(ctx context.Context, v *chain.View, f *filter.Pol
 	return result, err
 }
 
-func (m *ethMethods) newLogs(ctx context.Context, v *chain.View, f *filter.Polled) (json.RawMessage, error) {
+func (m *ethMethods) newLogs(ctx context.Context, v *sight.View, f *filter.Polled) (json.RawMessage, error) {
 	from := f.Seen + 1
 	upTo := m.s.pollTo(v, f, m.s.limits().LogBlocks)
 	first, until := f.Query.Window(upTo)
@@ -168,8 +182,8 @@ func (m *ethMethods) newLogs(ctx context.Context, v *chain.View, f *filter.Polle
 
 // pollTo returns the last block that a poll looks at: after at most limit blocks, and after few if they have
 // left memory, so that a poll comes to its end in time and the next one goes on.
-func (s *Server) pollTo(v *chain.View, f *filter.Polled, limit int) uint64 {
-	indexed := s.env.Search != nil && f.Query != nil
+func (s *Server) pollTo(v *sight.View, f *filter.Polled, limit int) uint64 {
+	indexed := s.env.Search != nil && f.Query != nil && v.All()
 	if few := max(1, s.limits().ArchiveBlocks/10); !indexed && few < limit && !v.InMemory(min(v.Number(), f.Seen+uint64(few))) {
 		limit = few
 	}

@@ -5,7 +5,7 @@
 // The direct way (direct.go) recognises those calls in their plain form, and leaves everything
 // else, right or wrong, to the full server: whichever way is taken, the reply is the same.
 //
-//	HTTP, WebSocket ──> exchange ──┬── direct ──────────────┬──> chain.View
+//	HTTP, WebSocket ──> exchange ──┬── direct ──────────────┬──> sight.View
 //	                               └── go-ethereum's server ┘
 //
 // Trust: enclave
@@ -39,6 +39,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/guard"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/scan"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/adapter/reading"
 	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/internal/contain"
@@ -47,11 +48,14 @@ import (
 )
 
 // Server answers the requests of one ledger.
+//
+// Fields: it has the chain, what callers see of it, and what all connections share.
 type Server struct {
 	ledger *chain.Ledger
+	sights *sight.Sights
 	env    *adapter.Env
 	submit func(ctx context.Context, caller coco.Caller, again bool, raw ...[]byte) []chain.SendResult // Ledger.Send
-	// authorize is Ledger.Authorize.
+	// authorize is asked beside what sights show.
 	authorize func(coco.Caller, adapter.Read) error
 	served    atomic.Pointer[fullServer] // see full
 	calls     *guard.Guard
@@ -68,11 +72,11 @@ type Server struct {
 }
 
 // New returns the JSON-RPC server of l. Nothing runs until a request comes.
-func New(l *chain.Ledger, env *adapter.Env) *Server {
+func New(l *chain.Ledger, sights *sight.Sights, env *adapter.Env) *Server {
 	s := &Server{
-		ledger: l,
+		ledger: l, sights: sights,
 		env:    env,
-		submit: l.Send, authorize: l.Authorize,
+		submit: l.Send, authorize: func(coco.Caller, adapter.Read) error { return nil },
 		calls: guard.New(env.Clock, func() time.Duration { return l.Settings().RPC.CallTimeout() }, 2*runtime.GOMAXPROCS(0)),
 		room:  filter.NewRoom(filter.MaxRoom),
 		chain: encode.AppendBig(nil, l.ChainID()),
@@ -183,11 +187,11 @@ func exchangeOf(ctx context.Context) *exchange {
 }
 
 // view returns the newest state for a call of an exchange, if its caller may see what the call reads.
-func (s *Server) view(x *exchange, read adapter.Read) (*chain.View, error) {
+func (s *Server) view(x *exchange, read adapter.Read) (*sight.View, error) {
 	if err := s.may(x, read); err != nil {
 		return nil, err
 	}
-	return s.ledger.View(s.pastReader(x)), nil
+	return s.sights.View(s.pastReader(x), &x.caller), nil
 }
 
 func (s *Server) pastReader(x *exchange) *adapter.PastReader {

@@ -127,6 +127,11 @@ func (x *exchange) subscribe(raw json.RawMessage) (string, error) {
 	if err := c.server.authorize(x.caller, read); err != nil {
 		return "", err
 	}
+	if name == "newPendingTransactions" {
+		if err := c.server.mayWatch(&x.caller); err != nil {
+			return "", err
+		}
+	}
 	give, err := c.server.room.Take(x.caller.Actor, filter.OfSubscription+query.Size())
 	if err != nil {
 		return "", group.Errorf(codeLimit, "%v", err)
@@ -149,7 +154,8 @@ func (x *exchange) subscribe(raw json.RawMessage) (string, error) {
 	if name == "logs" {
 		from, to := query.Window(math.MaxUint64)
 		notify = func(c *wsConn, id string, head *chain.Block) error {
-			if n := head.Number(); n < from || n > to || !query.MatchBloom(&head.Header.Bloom) {
+			// To a caller who does not see all the bloom tells nothing, not even by the time.
+			if n := head.Number(); n < from || n > to || c.server.sights.All(&c.of.caller) && !query.MatchBloom(&head.Header.Bloom) {
 				return nil
 			}
 			return c.notifyLogs(id, head, &query.Filter)
@@ -264,19 +270,16 @@ func dropCode(err error) (websocket.StatusCode, string) {
 
 // notifyHead notifies of a new block.
 func notifyHead(c *wsConn, id string, head *chain.Block) error {
-	return c.send(outgoing{data: append(encode.AppendHead(notification(id), head), "}}"...)})
+	shown := c.server.sights.Shown(head, &c.of.caller)
+	return c.send(outgoing{data: append(encode.AppendHead(notification(id), shown), "}}"...)})
 }
 
 // notifyLogs notifies of each log of a block that a filter selects. They are read now, not when the block came: while
-// the client reads slowly, numbers of blocks wait and not their logs.
+// the client reads slowly, numbers of blocks wait and not their logs. Who may see them is decided now, too.
 func (c *wsConn) notifyLogs(id string, head *chain.Block, f *logs.Filter) error {
-	v := c.server.ledger.Latest()
+	v := c.server.sights.View(c.server.ledger.PastReader().For(c.of.caller), &c.of.caller)
 	defer v.Release()
-	b, err := v.Block(c.ctx, head.Number())
-	if err != nil {
-		return err
-	}
-	return v.LogsOf(c.ctx, b, f, func(l *types.Log) error {
+	return v.LogsOf(c.ctx, head.Number(), f, func(l *types.Log) error {
 		return c.send(outgoing{data: append(encode.AppendLog(notification(id), l), "}}"...)})
 	})
 }

@@ -34,7 +34,7 @@ const (
 
 // added are the settings that later releases have added. A stored section without one is of before, and what its absence
 // means is what the program did then: real timestamps, no blocks without transactions, and all callers saw all.
-var added = []string{"timestamps", "confirmation_blocks", "visibility"}
+var added = []string{"timestamps", "confirmation_blocks", "visibility", "auditors", "counts"}
 
 // defaults are what the page may leave out, by name, but for those of rpc.
 func defaults(pinned bool) map[string]json.RawMessage {
@@ -45,7 +45,7 @@ func defaults(pinned bool) map[string]json.RawMessage {
 		"gap_per_sender": jsonNumber(defaultGapPerSender), "gap_total": jsonNumber(defaultGapTotal), "gap_bytes": jsonNumber(defaultGapBytes),
 		"alloc": json.RawMessage("{}"), "rpc": json.RawMessage("{}"),
 		"timestamps": jsonText(string(defaultTimestamps)), "confirmation_blocks": jsonNumber(defaultConfirmationBlocks),
-		"visibility": jsonText(string(defaultVisibility)),
+		"visibility": jsonText(string(defaultVisibility)), "auditors": json.RawMessage("[]"), "counts": json.RawMessage("false"),
 	}
 	if pinned { // it repeats what the mainnet shows everybody
 		all["confirmation_blocks"], all["visibility"] = jsonNumber(0), jsonText(string(Network))

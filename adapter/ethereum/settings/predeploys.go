@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/ethereum/go-ethereum/common/hexutil"
 )
 
 // multicall3 is the code of Multicall3 (github.com/mds1/multicall, MIT) that the library viem carries for chains without it.
@@ -57,4 +59,12 @@ func expandPredeploys(all map[string]json.RawMessage) error {
 	var err error
 	all["alloc"], err = json.Marshal(alloc)
 	return err
+}
+
+// Predeployed returns the code of the contracts that the setting predeploys knows. None of them keeps state.
+func Predeployed() (codes [][]byte) {
+	for _, name := range slices.Sorted(maps.Keys(predeploys)) {
+		codes = append(codes, hexutil.MustDecode(predeploys[name].code))
+	}
+	return codes
 }

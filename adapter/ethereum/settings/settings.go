@@ -62,6 +62,10 @@ type Settings struct {
 	ConfirmationBlocks uint64
 	// Visibility says what callers see that no rule of a contract admits.
 	Visibility Visibility
+	// Auditors are the names of the organisations that see everything in a closed network.
+	Auditors []string
+	// Counts says that blocks of a closed network tell how many transactions they hide.
+	Counts bool
 	// Alloc is the state of block 0.
 	Alloc types.GenesisAlloc
 	// Pin, if not nil, evaluates every transaction in one block context of the mainnet.
@@ -138,6 +142,8 @@ type settingsJSON struct {
 	Timestamps         Timestamps             `json:"timestamps"`
 	ConfirmationBlocks number                 `json:"confirmation_blocks"`
 	Visibility         Visibility             `json:"visibility"`
+	Auditors           []string               `json:"auditors"`
+	Counts             bool                   `json:"counts"`
 	Alloc              map[string]accountJSON `json:"alloc"`
 	Pin                *pinJSON               `json:"pin"`
 	RPC                RPC                    `json:"rpc"`
@@ -225,6 +231,8 @@ func (in *settingsJSON) settings() (*Settings, error) {
 		AllowUnprotected: in.AllowUnprotected,
 		Timestamps:       cmp.Or(in.Timestamps, Real),
 		Visibility:       cmp.Or(in.Visibility, Network),
+		Auditors:         in.Auditors,
+		Counts:           in.Counts,
 		Alloc:            make(types.GenesisAlloc, len(in.Alloc)),
 		RPC:              in.RPC,
 	}

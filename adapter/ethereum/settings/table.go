@@ -48,8 +48,10 @@ func Table() setting.Table {
 		{Name: "confirmation_blocks", Absent: "0", Meaning: "blocks without transactions after the last one with some; with `pin` 0", Takes: nextBlock},
 		{
 			Name: "visibility", Values: setting.Words{string(Network), string(Closed)}, Absent: strconv.Quote(string(Network)), Rules: 3,
-			Meaning: "who sees what: every caller everything, or each its own and what contracts admit; with `pin` `network`. `coco up` has `network`, `coco up --closed` `closed`", Takes: nextRequest,
+			Meaning: "who sees what: every caller everything, or each its own and what contracts admit, see [Access](access.md); with `pin` `network`. `coco up` has `network`, `coco up --closed` `closed`", Takes: nextRequest,
 		},
+		{Name: "auditors", Values: names{}, Absent: "[]", Rules: 3, Meaning: "names of the organisations that see everything in a closed network", Takes: nextRequest},
+		{Name: "counts", Values: setting.Switch{}, Absent: "false", Rules: 3, Meaning: "blocks of a closed network tell how many transactions they hide", Takes: nextRequest},
 	}
 	for _, f := range new(RPC).fields() {
 		takes := nextRequest

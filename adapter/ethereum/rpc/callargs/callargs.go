@@ -41,9 +41,16 @@ type Args struct {
 	AuthorizationList []types.SetCodeAuthorization `json:"authorizationList"`
 }
 
+// Senders says from which address a message is that names one, or none.
+type Senders interface {
+	From(given *common.Address) (common.Address, error)
+}
+
 // Message checks the arguments as go-ethereum does and makes a message of them. A gas limit of
 // zero means as much as is allowed.
-func (a *Args) Message(baseFee, chainID *big.Int) (*core.Message, error) {
+//
+// Whose message it is says senders: see sight.View.From.
+func (a *Args) Message(senders Senders, baseFee, chainID *big.Int) (*core.Message, error) {
 	dynamic := a.MaxFeePerGas != nil || a.MaxPriorityFeePerGas != nil
 	switch {
 	case a.BlobFeeCap != nil && len(a.BlobHashes) == 0:
@@ -67,8 +74,9 @@ func (a *Args) Message(baseFee, chainID *big.Int) (*core.Message, error) {
 		BlobHashes:            a.BlobHashes,
 		SetCodeAuthorizations: a.AuthorizationList,
 	}
-	if a.From != nil {
-		msg.From = *a.From
+	var err error
+	if msg.From, err = senders.From(a.From); err != nil {
+		return nil, err
 	}
 	if a.Gas != nil {
 		msg.GasLimit = uint64(*a.Gas)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 )
 
 // Frame is a call, or the creation of a contract, as the tracer callTracer shows it.
@@ -33,7 +34,7 @@ func (f *Frame) Walk(depth int, fn func(depth int, f *Frame)) {
 }
 
 // Calls executes transactions of a block of a view again, from first to last, and returns the calls of each.
-func Calls(ctx context.Context, s *group.Server, v *chain.View, b *chain.Block, first, last int) ([]Frame, error) {
+func Calls(ctx context.Context, s *group.Server, v *sight.View, b *chain.Block, first, last int) ([]Frame, error) {
 	name := "callTracer"
 	var out []Frame
 	err := New(s).guarded(ctx, &tracers.TraceConfig{Tracer: &name}, func(s *session) error {
@@ -45,7 +46,7 @@ func Calls(ctx context.Context, s *group.Server, v *chain.View, b *chain.Block, 
 }
 
 // traces executes transactions of a block again and returns what the tracer shows of each.
-func traces[T any](s *session, v *chain.View, b *chain.Block, first, last int) (all []T, err error) {
+func traces[T any](s *session, v *sight.View, b *chain.Block, first, last int) (all []T, err error) {
 	err = s.block(v, b, func(_ int, t *chain.Transaction) error {
 		text, err := s.transaction(b, t)
 		if err != nil {

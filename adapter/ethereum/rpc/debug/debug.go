@@ -33,6 +33,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/callargs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/dryrun"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 )
 
 // offered are the tracers that clients can name; without a name they get the struct logger.
@@ -114,10 +115,14 @@ func (m *Methods) traceBlock(ctx context.Context, at rpc.BlockNumberOrHash, conf
 	return m.s.Reply(ctx, results, err, instead)
 }
 
-// block returns a block that must be there, and the newest state, which MUST be released.
-func (m *Methods) block(ctx context.Context, read adapter.Read, at rpc.BlockNumberOrHash) (*chain.View, *chain.Block, error) {
+// block returns a block that must be there, and the newest state, which MUST be released, to callers who see all.
+func (m *Methods) block(ctx context.Context, read adapter.Read, at rpc.BlockNumberOrHash) (*sight.View, *chain.Block, error) {
 	v, err := m.s.View(ctx, read)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := v.Whole(); err != nil {
+		v.Release()
 		return nil, nil, err
 	}
 	b, err := group.BlockAt(ctx, v, at)
@@ -191,7 +196,10 @@ type session struct {
 }
 
 // block executes the transactions of a block, which a view has, up to the last, and lets fn execute those from first on.
-func (s *session) block(v *chain.View, b *chain.Block, fn func(i int, t *chain.Transaction) error, first, last int) error {
+func (s *session) block(v *sight.View, b *chain.Block, fn func(i int, t *chain.Transaction) error, first, last int) error {
+	if err := v.Whole(); err != nil {
+		return err
+	}
 	if b.Number() == 0 {
 		return errGenesis
 	}
@@ -232,9 +240,9 @@ func (s *session) transaction(b *chain.Block, t *chain.Transaction) (json.RawMes
 }
 
 // call traces a message.
-func (s *session) call(v *chain.View, args *callargs.Args, o *chain.CallOptions, index *hexutil.Uint) (result json.RawMessage, err error) {
+func (s *session) call(v *sight.View, args *callargs.Args, o *chain.CallOptions, index *hexutil.Uint) (result json.RawMessage, err error) {
 	l := s.m.s.Ledger
-	header, err := l.HeaderFor(s.ctx, v, false)
+	header, err := v.HeaderFor(s.ctx, l, false)
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +251,7 @@ func (s *session) call(v *chain.View, args *callargs.Args, o *chain.CallOptions,
 		if o.Block != nil {
 			o.Block.Apply(&block)
 		}
-		msg, err := args.Message(block.BaseFee, l.ChainID())
+		msg, err := args.Message(v, block.BaseFee, l.ChainID())
 		if err != nil {
 			return err
 		}
@@ -252,7 +260,7 @@ func (s *session) call(v *chain.View, args *callargs.Args, o *chain.CallOptions,
 		if len(o.State) > 0 {
 			rules := l.ChainConfig().Rules(block.BlockNumber, block.Random != nil, block.Time)
 			s.run.Precompiles = vm.ActivePrecompiledContracts(rules)
-			if err := s.run.DB.OverrideAll(o.State, s.run.Precompiles); err != nil {
+			if err := s.run.DB.OverrideAll(v.Prepare(o.State), s.run.Precompiles); err != nil {
 				return err
 			}
 		}

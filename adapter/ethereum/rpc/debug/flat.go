@@ -95,6 +95,9 @@ func (f *Flat) Block(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMes
 		return nil, f.m.s.Fail(err)
 	}
 	defer v.Release()
+	if err := v.Whole(); err != nil {
+		return nil, f.m.s.Fail(err)
+	}
 	b, err := group.BlockAt(ctx, v, at)
 	if errors.Is(err, coco.ErrNotFound) {
 		return json.RawMessage("null"), nil
@@ -227,6 +230,9 @@ func (f *Flat) Filter(ctx context.Context, q Filter) (json.RawMessage, error) {
 		return nil, f.m.s.Fail(err)
 	}
 	defer v.Release()
+	if err := v.Whole(); err != nil {
+		return nil, f.m.s.Fail(err)
+	}
 	number := func(n *rpc.BlockNumber) uint64 {
 		switch {
 		case n != nil && *n >= 0:

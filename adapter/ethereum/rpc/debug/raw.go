@@ -17,13 +17,14 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 )
 
 // smaller is what to ask for if the bytes of a block are too many.
 const smaller = "ask for single transactions by debug_getRawTransaction"
 
 // withBlock makes a reply of a block.
-func (m *Methods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn func(*chain.View, *chain.Block) (any, error)) (json.RawMessage, error) {
+func (m *Methods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn func(*sight.View, *chain.Block) (any, error)) (json.RawMessage, error) {
 	v, b, err := m.block(ctx, group.Blocks, at)
 	if err != nil {
 		return nil, m.s.Fail(err)
@@ -35,7 +36,7 @@ func (m *Methods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn fu
 
 // GetRawHeader is a block's header in RLP.
 func (m *Methods) GetRawHeader(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(_ *chain.View, b *chain.Block) (any, error) {
+	return m.withBlock(ctx, at, func(_ *sight.View, b *chain.Block) (any, error) {
 		enc, err := rlp.EncodeToBytes(b.Header)
 		return hexutil.Bytes(enc), err
 	})
@@ -43,7 +44,7 @@ func (m *Methods) GetRawHeader(ctx context.Context, at rpc.BlockNumberOrHash) (j
 
 // GetRawBlock is a block in RLP.
 func (m *Methods) GetRawBlock(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(v *chain.View, b *chain.Block) (any, error) {
+	return m.withBlock(ctx, at, func(v *sight.View, b *chain.Block) (any, error) {
 		body := types.Body{Transactions: make(types.Transactions, len(b.Txs))}
 		for i := range b.Txs {
 			t, err := v.TransactionOf(ctx, b, i)
@@ -65,7 +66,7 @@ func (m *Methods) GetRawBlock(ctx context.Context, at rpc.BlockNumberOrHash) (js
 
 // GetRawReceipts is the receipts of a block in their consensus encoding.
 func (m *Methods) GetRawReceipts(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(v *chain.View, b *chain.Block) (any, error) {
+	return m.withBlock(ctx, at, func(v *sight.View, b *chain.Block) (any, error) {
 		out := make([]hexutil.Bytes, len(b.Txs))
 		for i := range b.Txs {
 			t, err := v.TransactionOf(ctx, b, i)

@@ -1,7 +1,7 @@
 // Package dryrun executes on the state of a view without effect: messages, and the transactions of a block again. It does
 // what the chain does with a call, step by step, for methods that watch the execution or go on from it.
 //
-//	chain.View ──> Run ── EVM ──> core.ApplyMessage ── Finish ──> the state that the next message meets
+//	sight.View ──> Run ── EVM ──> core.ApplyMessage ── Finish ──> the state that the next message meets
 //
 // Trust: enclave
 package dryrun
@@ -16,6 +16,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/adapter/ethereum/statedb"
 )
 
@@ -31,7 +32,7 @@ type Run struct {
 }
 
 // New returns the state of a view, which MUST NOT be released before the run has ended.
-func New(ctx context.Context, l *chain.Ledger, v *chain.View) *Run {
+func New(ctx context.Context, l *chain.Ledger, v *sight.View) *Run {
 	src := v.State(ctx)
 	return &Run{Ledger: l, DB: statedb.New(src), ctx: ctx, src: src}
 }

@@ -124,6 +124,9 @@ func WriteBlock(out *budget.Buffer, block *chain.Block, full func(i int) (*chain
 	err := out.Append(headBound, func(b []byte) []byte {
 		b = appendHeaderFields(append(b, '{'), block)
 		b = appendQuantityField(b, "size", block.Size)
+		if block.Hidden != nil {
+			b = appendQuantityField(b, "hiddenTransactions", *block.Hidden)
+		}
 		return append(appendKey(b, "transactions"), '[')
 	})
 	for i := 0; i < len(block.Txs) && err == nil; i++ {

@@ -15,8 +15,8 @@ import (
 	"github.com/ethereum/go-ethereum/core/vm"
 	"github.com/ethereum/go-ethereum/params"
 
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -54,7 +54,7 @@ func (m *Methods) Config(ctx context.Context) (json.RawMessage, error) {
 	if err != nil {
 		return nil, m.s.Fail(err)
 	}
-	c, time := m.s.Ledger.ChainConfig(), v.Head().Header.Time
+	c, time := m.s.Ledger.ChainConfig(), v.Time()
 	if p := m.s.Ledger.Settings().Pin; p != nil {
 		time = p.Timestamp
 	}
@@ -112,15 +112,15 @@ func (m *Methods) Capabilities(ctx context.Context) (json.RawMessage, error) {
 		return nil, m.s.Fail(err)
 	}
 	return m.s.Reply(ctx, &capabilities{
-		Head:        head{hexutil.Uint64(v.Number()), v.Head().Hash},
+		Head:        head{hexutil.Uint64(v.Number()), v.Hash()},
 		StateProofs: resource{OldestBlock: hexutil.Uint64(oldest), DeleteStrategy: &window{"window", store.Retain}},
 	}, nil, "")
 }
 
 // oldestState is the oldest block whose state is in memory.
-func (m *Methods) oldestState(ctx context.Context, v *chain.View) (uint64, error) {
+func (m *Methods) oldestState(ctx context.Context, v *sight.View) (uint64, error) {
 	low := v.Number() - min(v.Number(), store.Retain)
-	return m.s.First(ctx, low, v.Number(), group.Blocks, func(state *chain.View) (bool, error) { return state.Rows() != nil, nil })
+	return m.s.First(ctx, low, v.Number(), group.Blocks, func(state *sight.View) (bool, error) { return state.Rows() != nil, nil })
 }
 
 // Coinbase is the address that receives the fees of blocks.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 )
 
 // Limits of eth_feeHistory, go-ethereum's but for rewards, which need whole blocks.
@@ -152,7 +153,7 @@ func ratio(used, limit uint64) float64 {
 }
 
 // rewardsOf finds the tips at the percentiles of a block's gas, cheapest first.
-func rewardsOf(ctx context.Context, v *chain.View, b *chain.Block, percentiles []float64) ([]*hexutil.Big, error) {
+func rewardsOf(ctx context.Context, v *sight.View, b *chain.Block, percentiles []float64) ([]*hexutil.Big, error) {
 	rewards := make([]*hexutil.Big, len(percentiles))
 	if len(b.Txs) == 0 {
 		for i := range rewards {

@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/internal/budget"
 )
 
@@ -27,9 +28,9 @@ type Server struct {
 	// Caller is who has called the method.
 	Caller func(ctx context.Context) coco.Caller
 	// View returns the newest state, if the caller may see what the method reads. It MUST be released.
-	View func(ctx context.Context, read adapter.Read) (*chain.View, error)
+	View func(ctx context.Context, read adapter.Read) (*sight.View, error)
 	// ViewAt is View for the state that a parameter of a block means; nil means the newest.
-	ViewAt func(ctx context.Context, at *rpc.BlockNumberOrHash, read adapter.Read) (*chain.View, error)
+	ViewAt func(ctx context.Context, at *rpc.BlockNumberOrHash, read adapter.Read) (*sight.View, error)
 	// Guarded runs what executes within the time of a call, once the caller's organisation has room for it.
 	Guarded func(ctx context.Context, fn func(context.Context) error) error
 	// Claim is what the reply takes in memory; nil in tests.
@@ -65,7 +66,7 @@ var (
 )
 
 // BlockAt returns the block that a parameter means, or coco.ErrNotFound.
-func BlockAt(ctx context.Context, v *chain.View, at rpc.BlockNumberOrHash) (*chain.Block, error) {
+func BlockAt(ctx context.Context, v *sight.View, at rpc.BlockNumberOrHash) (*chain.Block, error) {
 	if hash, ok := at.Hash(); ok {
 		return v.BlockByHash(ctx, hash)
 	}
@@ -80,7 +81,7 @@ func BlockAt(ctx context.Context, v *chain.View, at rpc.BlockNumberOrHash) (*cha
 }
 
 // First returns the first block, from low to high, for whose state ok holds. It MUST hold from some block on, and at high.
-func (s *Server) First(ctx context.Context, low, high uint64, read adapter.Read, ok func(*chain.View) (bool, error)) (uint64, error) {
+func (s *Server) First(ctx context.Context, low, high uint64, read adapter.Read, ok func(*sight.View) (bool, error)) (uint64, error) {
 	for low < high {
 		middle := (low + high) / 2
 		holds, err := s.Holds(ctx, middle, read, ok)
@@ -97,7 +98,7 @@ func (s *Server) First(ctx context.Context, low, high uint64, read adapter.Read,
 }
 
 // Holds reports whether ok holds for the state of a block.
-func (s *Server) Holds(ctx context.Context, number uint64, read adapter.Read, ok func(*chain.View) (bool, error)) (bool, error) {
+func (s *Server) Holds(ctx context.Context, number uint64, read adapter.Read, ok func(*sight.View) (bool, error)) (bool, error) {
 	at := rpc.BlockNumberOrHashWithNumber(rpc.BlockNumber(number))
 	v, err := s.ViewAt(ctx, &at, read)
 	if err != nil {

@@ -26,6 +26,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/debug"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/internal/budget"
 )
 
@@ -298,7 +299,7 @@ func (p *page) add(memory *group.Memory, t *chain.Transaction, b *chain.Block, l
 }
 
 // after returns the first block for whose state ok holds, which it does from some block on; found is false if it does for none.
-func (m *Methods) after(ctx context.Context, newest uint64, ok func(*chain.View) (bool, error)) (number uint64, found bool, err error) {
+func (m *Methods) after(ctx context.Context, newest uint64, ok func(*sight.View) (bool, error)) (number uint64, found bool, err error) {
 	if found, err = m.s.Holds(ctx, newest, group.AnyState, ok); err != nil || !found {
 		return 0, false, err
 	}
@@ -313,7 +314,7 @@ func (m *Methods) GetTransactionBySenderAndNonce(ctx context.Context, sender com
 		return m.reply(ctx, nil, err)
 	}
 	defer v.Release()
-	n, found, err := m.after(ctx, v.Number(), func(v *chain.View) (bool, error) {
+	n, found, err := m.after(ctx, v.Number(), func(v *sight.View) (bool, error) {
 		next, err := v.Nonce(ctx, sender)
 		return next > nonce, err
 	})
@@ -349,7 +350,7 @@ func (m *Methods) GetContractCreator(ctx context.Context, addr common.Address) (
 		return m.reply(ctx, nil, err)
 	}
 	defer v.Release()
-	n, found, err := m.after(ctx, v.Number(), func(v *chain.View) (bool, error) {
+	n, found, err := m.after(ctx, v.Number(), func(v *sight.View) (bool, error) {
 		code, err := v.Code(ctx, addr)
 		return len(code) > 0, err
 	})
@@ -436,7 +437,7 @@ func (m *Methods) search(ctx context.Context, addr common.Address, size uint, wi
 }
 
 // searchBlock adds the transactions of an account in a block, the last first if back.
-func (m *Methods) searchBlock(ctx context.Context, memory *group.Memory, v *chain.View, n uint64, addr common.Address, p *page, back bool) error {
+func (m *Methods) searchBlock(ctx context.Context, memory *group.Memory, v *sight.View, n uint64, addr common.Address, p *page, back bool) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}

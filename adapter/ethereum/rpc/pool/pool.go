@@ -45,7 +45,7 @@ func (m *Methods) list(ctx context.Context, of *common.Address) ([]waiting, erro
 	defer v.Release()
 	var out []waiting
 	for _, tx := range m.s.Ledger.Sending().Of(m.s.Caller(ctx).Actor) {
-		if of == nil || tx.From == *of {
+		if (of == nil || tx.From == *of) && (v.User() == "" || v.Owns(tx.From)) {
 			out = append(out, waiting{Tx: tx})
 		}
 	}

@@ -6,8 +6,8 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/dryrun"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/adapter/ethereum/stateroot"
 	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/store"
@@ -28,7 +28,7 @@ type roots struct {
 // maxRows is how many rows are read for all blocks of a request together, at most.
 const maxRows = 1 << 18
 
-func newRoots(ctx context.Context, v *chain.View, claim *budget.Claim) *roots {
+func newRoots(ctx context.Context, v *sight.View, claim *budget.Claim) *roots {
 	return &roots{Overlay: dryrun.NewOverlay(v.Rows()), ctx: ctx, claim: claim, base: v.Rows()}
 }
 

@@ -33,6 +33,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/dryrun"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 )
 
 // Methods is the method, of the namespace eth.
@@ -69,12 +70,12 @@ func (m *Methods) SimulateV1(ctx context.Context, o Options, at *rpc.BlockNumber
 	var results []json.RawMessage
 	err = m.s.Guarded(ctx, func(ctx context.Context) error {
 		l := m.s.Ledger
-		base, err := l.HeaderFor(ctx, v, false)
+		base, err := v.HeaderFor(ctx, l, false)
 		if err != nil {
 			return err
 		}
 		s := &simulation{
-			ctx: ctx, run: dryrun.New(ctx, l, v), config: l.ChainConfig(), base: base, baseHash: v.Head().Hash, options: &o,
+			ctx: ctx, view: v, run: dryrun.New(ctx, l, v), config: l.ChainConfig(), base: base, baseHash: v.Hash(), options: &o,
 			memory: memory, gas: l.Settings().CallGasLimit, roots: newRoots(ctx, v, m.s.Claim(ctx)),
 		}
 		s.run.DB.Sink = s.roots
@@ -87,6 +88,7 @@ func (m *Methods) SimulateV1(ctx context.Context, o Options, at *rpc.BlockNumber
 // simulation is one request.
 type simulation struct {
 	ctx      context.Context
+	view     *sight.View
 	run      *dryrun.Run
 	config   *params.ChainConfig
 	base     *types.Header
@@ -233,7 +235,7 @@ func (s *simulation) block(b *Block, h, parent *types.Header) (*types.Header, co
 	}
 	rules := s.config.Rules(h.Number, h.Difficulty.Sign() == 0, h.Time)
 	s.run.Precompiles = vm.ActivePrecompiledContracts(rules)
-	if err := s.run.DB.OverrideAll(b.StateOverrides.Accounts(), s.run.Precompiles); err != nil {
+	if err := s.run.DB.OverrideAll(s.view.Prepare(b.StateOverrides.Accounts()), s.run.Precompiles); err != nil {
 		return fail(err)
 	}
 	rec := &recorder{transfers: s.options.TraceTransfers, memory: s.memory, at: types.Log{BlockNumber: h.Number.Uint64(), BlockTimestamp: h.Time}}
@@ -348,9 +350,9 @@ func failure(result *core.ExecutionResult, capped bool) *callError {
 // unless they say otherwise. It reports whether the gas that is left for all calls has made it less.
 func (s *simulation) message(h *types.Header, gas *core.GasPool, args *callargs.Args) (msg *core.Message, capped bool, err error) {
 	if args.Nonce == nil {
-		var from common.Address
-		if args.From != nil {
-			from = *args.From
+		from, err := s.view.From(args.From)
+		if err != nil {
+			return nil, false, err
 		}
 		nonce := hexutil.Uint64(s.run.DB.GetNonce(from))
 		args.Nonce = &nonce
@@ -368,7 +370,7 @@ func (s *simulation) message(h *types.Header, gas *core.GasPool, args *callargs.
 	limit := hexutil.Uint64(min(uint64(*args.Gas), s.gas))
 	capped = limit < *args.Gas
 	args.Gas = &limit
-	msg, err = args.Message(h.BaseFee, s.config.ChainID)
+	msg, err = args.Message(s.view, h.BaseFee, s.config.ChainID)
 	return msg, capped, err
 }
 

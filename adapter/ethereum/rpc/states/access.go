@@ -19,6 +19,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/callargs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/dryrun"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 )
 
 // accesses is the reply to eth_createAccessList.
@@ -38,7 +39,7 @@ func (m *Methods) CreateAccessList(ctx context.Context, args callargs.Args, at *
 	defer v.Release()
 	var out *accesses
 	err = m.s.Guarded(ctx, func(ctx context.Context) (err error) {
-		out, err = m.accesses(ctx, v, &args, state.Accounts(), isTag(at))
+		out, err = m.accesses(ctx, v, &args, v.Prepare(state.Accounts()), isTag(at))
 		return err
 	})
 	return m.s.Reply(ctx, out, err, "give the message less gas")
@@ -54,13 +55,13 @@ func isTag(at *rpc.BlockNumberOrHash) bool {
 }
 
 // accesses executes the message until the list that it is given is the one that it needs.
-func (m *Methods) accesses(ctx context.Context, v *chain.View, args *callargs.Args, state chain.StateOverride, next bool) (*accesses, error) {
+func (m *Methods) accesses(ctx context.Context, v *sight.View, args *callargs.Args, state chain.StateOverride, next bool) (*accesses, error) {
 	l := m.s.Ledger
-	header, err := l.HeaderFor(ctx, v, next)
+	header, err := v.HeaderFor(ctx, l, next)
 	if err != nil {
 		return nil, err
 	}
-	msg, err := args.Message(header.BaseFee, l.ChainID())
+	msg, err := args.Message(v, header.BaseFee, l.ChainID())
 	if err != nil {
 		return nil, err
 	}

@@ -103,9 +103,13 @@ func (m *Methods) GetProof(ctx context.Context, addr common.Address, keys []stri
 		return nil, m.s.Fail(err)
 	}
 	defer v.Release()
-	src := v.Rows()
+	raw, err := v.Raw() // a proof holds hashes of other accounts, by which a guess at them is confirmed
+	if err != nil {
+		return nil, m.s.Fail(err)
+	}
+	src := raw.Rows()
 	if src == nil {
-		root := v.Head().Header.Root
+		root := raw.Head().Header.Root
 		return nil, m.s.Fail(fmt.Errorf("missing trie node %x (path ) state of block %d is not available: proofs are made of the newest states, which are in memory", root, v.Number()))
 	}
 	var p *stateroot.Proof

@@ -1,0 +1,126 @@
+package sight
+
+import (
+	"context"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/params"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/access"
+	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rows"
+	"github.com/cocoframework/coco/adapter/ethereum/settings"
+	"github.com/cocoframework/coco/store"
+)
+
+// eyes are a caller's in a closed network, for one view.
+type eyes struct {
+	sights *Sights
+	viewer access.Viewer
+	now    *chain.View // whose links and rules count
+	src    store.Reader
+	rules  *rules
+
+	owned  map[common.Address]bool
+	blocks map[common.Hash]*chain.Block // as they are, of those that the view has shown
+}
+
+// eyes returns nil for a caller who sees all.
+func (s *Sights) eyes(now *chain.View, caller *coco.Caller) *eyes {
+	in := s.ledger.Settings()
+	if seesAll(in, caller) {
+		return nil
+	}
+	e := &eyes{
+		sights: s, viewer: access.Viewer{Actor: caller.Actor, User: caller.User}, now: now, src: now.Rows(),
+		owned: map[common.Address]bool{}, blocks: map[common.Hash]*chain.Block{},
+	}
+	e.rules = &rules{eyes: e, settings: in}
+	return e
+}
+
+func (e *eyes) owns(addr common.Address) bool {
+	owned, known := e.owned[addr]
+	if !known {
+		owned = e.viewer.Owns(e.src, addr)
+		e.owned[addr] = owned
+	}
+	return owned
+}
+
+// account decides about an account: its owner sees it, what the network itself needs is seen by all, and of a contract its rule decides.
+func (e *eyes) account(ctx context.Context, q access.Ask) bool {
+	return e.owns(q.Contract) || e.open(q.Contract) || e.rules.answer(ctx, &q) == access.Admitted
+}
+
+// system are the contracts of the rules of Ethereum, which hold hashes of blocks and nothing of anybody.
+var system = map[common.Address]bool{
+	params.BeaconRootsAddress: true, params.HistoryStorageAddress: true, params.WithdrawalQueueAddress: true, params.ConsolidationQueueAddress: true,
+}
+
+// stateless are the hashes of the code of contracts that keep no state: what they do for a caller is what it could do itself.
+var stateless = func() map[common.Hash]bool {
+	out := map[common.Hash]bool{}
+	for _, code := range settings.Predeployed() {
+		out[crypto.Keccak256Hash(code)] = true
+	}
+	return out
+}()
+
+// open reports whether an account is for all.
+func (e *eyes) open(addr common.Address) bool {
+	if system[addr] {
+		return true
+	}
+	row, ok := e.src.Get(rows.Accounts, addr[:])
+	if !ok {
+		return false // what is not there is not shown either
+	}
+	r, err := rows.DecodeAccount(row)
+	return err == nil && stateless[r.CodeHash]
+}
+
+// shown returns which accounts exist for what is executed. A contract that is called from outside is asked about that call, others whether any
+// call that comes from another contract is admitted.
+func (e *eyes) shown(ctx context.Context, q access.Question, to common.Address, input []byte) func(common.Address) bool {
+	known := map[common.Address]bool{}
+	return func(addr common.Address) bool {
+		may, ok := known[addr]
+		if !ok {
+			ask := access.Ask{Question: q, Contract: addr}
+			if addr == to {
+				ask.Input = input
+			}
+			may = e.account(ctx, ask)
+			known[addr] = may
+		}
+		return may
+	}
+}
+
+// transaction decides about a transaction with its receipt.
+func (e *eyes) transaction(ctx context.Context, tx *types.Transaction, from common.Address) bool {
+	if access.Names(tx, from, e.owns) {
+		return true
+	}
+	to := tx.To()
+	if to == nil {
+		created := crypto.CreateAddress(from, tx.Nonce())
+		to = &created
+	}
+	return e.rules.answer(ctx, &access.Ask{Question: access.Receipt, Contract: *to, Input: tx.Data(), From: from}) == access.Admitted
+}
+
+// event decides about a log: by the rule of its contract or, if that says nothing, with its transaction.
+func (e *eyes) event(ctx context.Context, l *types.Log, from common.Address, transaction bool) bool {
+	switch e.rules.answer(ctx, &access.Ask{Question: access.Event, Contract: l.Address, Log: l, From: from}) {
+	case access.Admitted:
+		return true
+	case access.Refused:
+		return false
+	}
+	return transaction
+}
