@@ -277,6 +277,10 @@ func SealRequest(to Announcement, r Request) ([]byte, *Answer, error) {
 	if err := errors.Join(to.validate(), r.validate()); err != nil {
 		return nil, nil, err
 	}
+	return sealRequest(to, r)
+}
+
+func sealRequest(to Announcement, r Request) ([]byte, *Answer, error) {
 	public, err := hpke.MLKEM768X25519().NewPublicKey(to.Public)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: announced key: %w", coco.ErrCorrupt, err)

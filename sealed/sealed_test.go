@@ -248,6 +248,14 @@ func TestWhatNoRequestMayHave(t *testing.T) {
 		if _, _, err := SealRequest(k.Announce(coco.NodeID{}), r); !errors.Is(err, coco.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
+		// Another program's client may not look.
+		b, _, err := sealRequest(k.Announce(coco.NodeID{}), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.Open(b); err == nil || err.Error() != errRefused.Error() {
+			t.Errorf("%s is opened: %v", name, err)
+		}
 	}
 }
 
