@@ -181,6 +181,13 @@ func TestWhatIsChangedDoesNotOpen(t *testing.T) {
 func TestTheEpochIsBound(t *testing.T) {
 	k := testKey(t, 5)
 	b, _, _ := SealRequest(k.Announce(coco.NodeID{9}), request())
+	other := k.Announce(coco.NodeID{9})
+	other.Epoch = 6
+	if wrong, _, err := SealRequest(other, request()); err != nil {
+		t.Fatal(err)
+	} else if _, err := k.Open(wrong); err == nil {
+		t.Error("a message that was sealed for another epoch is opened")
+	}
 	m, err := parse(b)
 	if err != nil {
 		t.Fatal(err)
@@ -190,6 +197,31 @@ func TestTheEpochIsBound(t *testing.T) {
 	for _, key := range []*Key{k, {Epoch: 6, private: k.private, public: k.public}} {
 		if _, err := key.Open(changed); err == nil {
 			t.Errorf("opened by %v", key)
+		}
+	}
+}
+
+func TestPaddingHasOneForm(t *testing.T) {
+	text, err := plain(request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unpad(text); err != nil {
+		t.Fatal(err)
+	}
+	last := bytes.Clone(text)
+	last[len(last)-1] = 1
+	long := bytes.Clone(text)
+	long[0] = 0xff
+	for name, bad := range map[string][]byte{
+		"more of it":        append(bytes.Clone(text), make([]byte, 256)...),
+		"less of it":        text[:len(text)-1],
+		"another byte":      last,
+		"a length too long": long,
+		"nothing":           nil,
+	} {
+		if _, err := unpad(bad); err == nil {
+			t.Errorf("%s is taken", name)
 		}
 	}
 }

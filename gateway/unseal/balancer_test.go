@@ -26,6 +26,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/keys"
@@ -502,5 +503,58 @@ func TestACallerThatIsUnknownIsToldNoMore(t *testing.T) {
 	}
 	if _, _, err := ask(t, c.client("bad"), "POST", "/rpc", "x"); !errors.Is(err, coco.ErrUnknown) {
 		t.Error(err)
+	}
+}
+
+// A recovered network has a new service, and so another key. Nothing is sent to it before its service is accepted in the place of the known one.
+func TestARecoveredNetworkGetsNothingBeforeItIsAccepted(t *testing.T) {
+	first, err := channel.NewService("net", true, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := first.Succeed(coco.TxID{View: 2, Seqno: 17}, coco.Digest{1}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCluster(t, 1)
+	node := func(service *channel.Service) *member {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := coco.NodeID(sha256.Sum256(public))
+		now := time.Now()
+		leaf, err := service.Endorse(public, id, []string{"127.0.0.1:1"}, true, now, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &member{id: id, src: c.nodes[0].src}
+		m.src.Node, m.src.Public, m.src.Service = id, public, service.MarshalKey
+		m.src.Certificates = func() [][]byte { return [][]byte{leaf, service.Certificate().Raw} }
+		m.keys = keyring.New(m.src)
+		m.server = New(Config{Node: id, Open: m.keys.Open, Clock: local.Clock{}, MaxBody: func() int64 { return 1 << 20 }, Handler: m.handle, Repeatable: func(*http.Request) bool { return false }})
+		return m
+	}
+	c.service = first.Certificate()
+	c.nodes[0] = node(first)
+	s := c.client("good")
+	if status, _, err := ask(t, s, "GET", "/app/kv/x", ""); err != nil || status != 200 {
+		t.Fatal(status, err)
+	}
+	c.nodes[0] = node(second)
+	if _, _, err := ask(t, s, "GET", "/app/kv/x", ""); !errors.Is(err, coco.ErrVerify) && !errors.Is(err, coco.ErrDenied) {
+		t.Errorf("%v", err)
+	}
+	var next *client.SuccessorError
+	if _, err := c.client("good").Verify(t.Context()); !errors.As(err, &next) || next.Last != (coco.TxID{View: 2, Seqno: 17}) {
+		t.Errorf("%v", err)
+	}
+	c.service = second.Certificate()
+	if status, _, err := ask(t, c.client("good"), "GET", "/app/kv/x", ""); err != nil || status != 200 {
+		t.Error(status, err)
 	}
 }
