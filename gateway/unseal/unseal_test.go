@@ -203,7 +203,7 @@ func TestRefusalsAreAlike(t *testing.T) {
 			t.Errorf("writes %q", n.writes)
 		}
 		// Nobody's messages take no memory.
-		write.Header = nil
+		write.Header, write.ID = nil, newID()
 		n.post(seal(n.key, write))
 		if len(n.once.seen) != 1 {
 			t.Errorf("%d messages are remembered, want 1", len(n.once.seen))

@@ -212,11 +212,12 @@ func (f *Fleet) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(req.Context(), f.cfg.Patience) // of looking for a node, not of the answer
-	defer cancel()
+	until := time.Now().Add(f.cfg.Patience)
 	var failed error
-	for {
+	for tries := 0; ; tries++ {
+		ctx, cancel := context.WithDeadline(req.Context(), until)
 		n, err := f.nodeFor(ctx, a)
+		cancel()
 		if err != nil {
 			return a.end(errors.Join(err, failed))
 		}
@@ -231,7 +232,9 @@ func (f *Fleet) RoundTrip(req *http.Request) (*http.Response, error) {
 			n.rest(time.Second)
 			f.cfg.Log.Debug("request failed", "node", n.address, "error", err)
 		}
-		failed = err
+		if failed = err; tries == 0 { // an answer may take as long as it likes
+			until = time.Now().Add(f.cfg.Patience)
+		}
 		if !a.again(err) || req.Context().Err() != nil {
 			return a.end(err)
 		}

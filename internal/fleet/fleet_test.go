@@ -330,6 +330,20 @@ func TestTheLossOfANodeIsNotFeltWhereThatIsSafe(t *testing.T) {
 	}
 }
 
+// Waiting for a commit is not looking for a node: however long it has taken, there is time for another one.
+func TestARequestThatTookLongIsSentAgainAsWell(t *testing.T) {
+	n := newNet(t, 2, page(1, oldCode))
+	const patience = 300 * time.Millisecond
+	f := n.open(func(c *Config) { c.Patience = patience })
+	n.nodes[0].set(func(f *fake) {
+		f.rpc = func(string) (int, string) { time.Sleep(2 * patience); panic(http.ErrAbortHandler) }
+	})
+	n.set(func(n *net) { n.leader = 1 })
+	if status, _, err := send(t, f, "POST", "/rpc", rpcCall("eth_sendRawTransaction")); err != nil || status != 200 {
+		t.Errorf("%d, %v", status, err)
+	}
+}
+
 // A transaction that a node may have and that no other node answers for has an unknown outcome, and never one that says that nothing happened.
 func TestATransactionThatMayHaveBeenReceivedIsNeverCalledLost(t *testing.T) {
 	n := newNet(t, 2, page(1, oldCode))
