@@ -387,7 +387,12 @@ func TestAnotherKeyThanTheNetworksIsNotUsed(t *testing.T) {
 		"another node's certificate": func(c *cluster, k *wire.SealedKey, q url.Values) {
 			k.Certificates = c.announcedBy(c.nodes[1], q).Certificates
 		},
-		"a node of another service":           func(c *cluster, k *wire.SealedKey, q url.Values) { *k = newCluster(c.t, 1).announcedBy2(q) },
+		"a node of another service": func(c *cluster, k *wire.SealedKey, q url.Values) { *k = newCluster(c.t, 1).announcedBy2(q) },
+		"a node that says it is another one": func(c *cluster, k *wire.SealedKey, q url.Values) {
+			src := c.nodes[0].src
+			src.Node = c.nodes[1].id
+			*k, _ = keyring.New(src).Announce(context.Background(), nonceOf(q))
+		},
 		"an announcement with a byte behind":  func(_ *cluster, k *wire.SealedKey, _ url.Values) { k.Announcement = append(k.Announcement, 0) },
 		"a certificate that is not one of it": func(_ *cluster, k *wire.SealedKey, _ url.Values) { k.Certificates[0] = k.Certificates[1] },
 	} {
