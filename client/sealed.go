@@ -45,9 +45,6 @@ type SealedConfig struct {
 	Policy Policy
 	// Token is that of Config.
 	Token func() (string, error)
-	// Sign, if not nil, gives a credential for the outer request, whose body is encrypted: the value of its header Authorization. The
-	// request has then no credential inside, and Token MUST be nil.
-	Sign func(method, target string, body []byte) (string, error)
 	// Effect says what a request does that is not safe by its method; GET, HEAD and OPTIONS are. Nil: it is not known of any.
 	Effect func(method, path string, body []byte) Effect
 	// Now is that of Config.
@@ -70,9 +67,6 @@ func (c *SealedConfig) validate() (*url.URL, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" {
 		return nil, fmt.Errorf("%w: %q: expected a URL such as https://coco.example", coco.ErrInvalid, c.URL)
-	}
-	if c.Token != nil && c.Sign != nil {
-		return nil, fmt.Errorf("%w: sealed requests with a token and a signature: expected one credential", coco.ErrInvalid)
 	}
 	if c.Outer == nil {
 		c.Outer = http.DefaultTransport
@@ -268,7 +262,7 @@ func (s *Sealed) request(req *http.Request) (sealed.Request, error) {
 	}
 	for name, values := range req.Header {
 		for _, v := range values {
-			if name != "Authorization" || s.cfg.Token == nil && s.cfg.Sign == nil {
+			if name != "Authorization" || s.cfg.Token == nil {
 				in.Header = append(in.Header, sealed.Field{Name: name, Value: v})
 			}
 		}
@@ -296,13 +290,6 @@ func (s *Sealed) exchange(req *http.Request, k *announced, in sealed.Request, ef
 	}
 	outer.GetBody = nil // the outer transport must not send it twice
 	outer.Header.Set("Content-Type", sealed.MediaType)
-	if s.cfg.Sign != nil {
-		credential, err := s.cfg.Sign(outer.Method, "/sealed", message)
-		if err != nil {
-			return sealed.Reply{}, err
-		}
-		outer.Header.Set("Authorization", credential)
-	}
 	resp, err := s.cfg.Outer.RoundTrip(outer)
 	if err != nil {
 		return sealed.Reply{}, s.lost(effect, err)

@@ -9,7 +9,7 @@
 // evidence vouches for over a fresh nonce (see [EvidenceNonce]).
 //
 // A request is encrypted by HPKE (RFC 9180) in base mode: X-Wing (ML-KEM-768 with X25519), HKDF-SHA256 and AES-256-GCM. It is authentic to nobody: who
-// asks is said by a credential inside it, or by a signature over the message. The answer is encrypted under a key that HPKE exports
+// asks is said by a credential inside it. The answer is encrypted under a key that HPKE exports
 // from the request, as in Oblivious HTTP (RFC 9458, section 4.4), so it belongs to this one request. Both are padded by Padmé (Nikitin et al., "Reducing
 // Metadata Leakage from Encrypted Files and Communication with PURBs", 2019): the size of a message tells at most O(log log n) bits of n.
 //
