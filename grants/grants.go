@@ -330,6 +330,18 @@ func (d *Driver) Give(from coco.NodeID, raw []byte) func(*store.Tx) ([]byte, err
 	return func(tx *store.Tx) ([]byte, error) { return nil, granting.Give(tx, from, raw) }
 }
 
+// Notices says that grants are not complete; nil if none is.
+func (d *Driver) Notices() []string {
+	switch n := d.pending.Load(); n {
+	case 0:
+		return nil
+	case 1:
+		return []string{"A grant of epochs to an auditor is not complete: coco gov show says what is missing."}
+	default:
+		return []string{fmt.Sprintf("%d grants of epochs to auditors are not complete: coco gov show says what is missing.", n)}
+	}
+}
+
 // Collectors are what Prometheus reads of grants.
 func (d *Driver) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{

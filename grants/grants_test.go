@@ -265,9 +265,12 @@ func TestANodeThatWasAwayGivesItsPartLater(t *testing.T) {
 	w := newWorld(t)
 	w.away[w.nodes[1].ID] = true
 	w.vote("1")
+	if w.step(2); len(w.drivers[2].Notices()) != 1 {
+		t.Errorf("while it is not complete: %q", w.drivers[2].Notices())
+	}
 	w.settle()
-	if g := w.load(1); !g.Complete() || g.Whole() || g.Parts[2] != nil {
-		t.Fatalf("parts %v", len(g.Parts))
+	if g := w.load(1); !g.Complete() || g.Whole() || g.Parts[2] != nil || len(w.drivers[2].Notices()) != 0 {
+		t.Fatalf("parts %v, %q", len(g.Parts), w.drivers[2].Notices())
 	}
 	w.away = map[coco.NodeID]bool{}
 	w.settle()

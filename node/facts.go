@@ -91,7 +91,7 @@ func (n *node) votes() bool {
 
 // notices are what every user must be told of this network.
 func (n *node) notices() []string {
-	out := networkNotices(n.decided.constitution.Load())
+	out := append(networkNotices(n.decided.constitution.Load()), n.grants.Notices()...)
 	for _, l := range n.state.ledgers {
 		if l, ok := l.Ledger.(adapter.Noticer); ok {
 			out = append(out, l.Notices()...)
