@@ -33,15 +33,14 @@ func (s *Sandbox) joinOthers(ctx context.Context, n *processes, first int) error
 		}
 	})
 	outcomes := make(chan outcome)
-	waiting := 0
-	var down []error
+	w := quorumWait{up: 1, joined: "has joined", ends: func(err error, _ int) bool { return errors.Is(err, nodeconfig.ErrAddressInUse) }}
 	for i := range s.info.Nodes {
 		switch {
 		case i == first || s.info.Nodes[i].Retired:
 		case n.child(i) == nil: // it could not be started
-			down = append(down, fmt.Errorf("node %s could not be started", s.info.Nodes[i].Name))
+			w.down = append(w.down, fmt.Errorf("node %s could not be started", s.info.Nodes[i].Name))
 		default:
-			waiting++
+			w.waiting++
 			running.Go(func() {
 				err := n.awaitAdmitted(watched, i, first)
 				select {
@@ -51,10 +50,30 @@ func (s *Sandbox) joinOthers(ctx context.Context, n *processes, first int) error
 			})
 		}
 	}
-	up := 1
+	return s.awaitQuorum(watched, w, outcomes)
+}
+
+// outcome is what became of a node that was started.
+type outcome struct {
+	node int
+	err  error
+}
+
+// quorumWait is what a start of several nodes waits for.
+type quorumWait struct {
+	up      int                          // nodes that are up already
+	waiting int                          // nodes of which an outcome is to come
+	down    []error                      // why others are not up
+	joined  string                       // what is said of a node that is up, behind its name
+	ends    func(err error, up int) bool // whether the failure of a node ends the wait
+}
+
+// awaitQuorum waits until all nodes are up, or cannot be: with a quorum it goes on without those that fail, and after stragglerPatience without those that are
+// on their way still. If ctx ends, its cause is the error.
+func (s *Sandbox) awaitQuorum(ctx context.Context, w quorumWait, outcomes <-chan outcome) error {
 	var late <-chan time.Time
-	for ; waiting > 0; waiting-- {
-		if up >= s.quorum() && late == nil {
+	for ; w.waiting > 0; w.waiting-- {
+		if w.up >= s.quorum() && late == nil {
 			t := time.NewTimer(stragglerPatience)
 			defer t.Stop()
 			late = t.C
@@ -64,25 +83,25 @@ func (s *Sandbox) joinOthers(ctx context.Context, n *processes, first int) error
 			name := s.info.Nodes[o.node].Name
 			switch {
 			case o.err == nil:
-				up++
-				s.report(localnet.Step{Step: "joined", Node: name, Text: name + " has joined"})
-			case watched.Err() != nil:
-				return context.Cause(watched)
-			case errors.Is(o.err, nodeconfig.ErrAddressInUse):
-				return o.err
+				w.up++
+				s.report(localnet.Step{Step: "joined", Node: name, Text: name + " " + w.joined})
+			case ctx.Err() != nil:
+				return errors.Join(append([]error{context.Cause(ctx)}, w.down...)...)
 			default:
-				down = append(down, o.err)
+				if w.down = append(w.down, o.err); w.ends(o.err, w.up) {
+					return errors.Join(w.down...)
+				}
 				s.report(localnet.Step{Step: "down", Node: name, Text: o.err.Error()})
 			}
-		case <-watched.Done():
-			return context.Cause(watched)
+		case <-ctx.Done():
+			return errors.Join(append([]error{context.Cause(ctx)}, w.down...)...)
 		case <-late:
-			s.report(localnet.Step{Step: "down", Text: fmt.Sprintf("%d nodes are joining still", waiting)})
+			s.report(localnet.Step{Step: "down", Text: fmt.Sprintf("%d nodes are joining still", w.waiting)})
 			return nil
 		}
 	}
-	if up < s.quorum() {
-		return fmt.Errorf("%d of %d nodes are up, and the network needs %d: %w", up, s.info.Active(), s.quorum(), errors.Join(down...))
+	if w.up < s.quorum() {
+		return fmt.Errorf("%d of %d nodes are up, and the network needs %d: %w", w.up, s.info.Active(), s.quorum(), errors.Join(w.down...))
 	}
 	return nil
 }

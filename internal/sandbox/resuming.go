@@ -98,7 +98,7 @@ func (s *Sandbox) resumeAll(ctx context.Context, n *processes) error {
 	defer cancel()
 	s.report(localnet.Step{Step: "recovering", Text: "the nodes go on together, with what each has kept sealed: no member's key is read"})
 	outcomes := make(chan outcome)
-	waiting := 0
+	w := quorumWait{joined: "goes on", ends: func(err error, up int) bool { return up == 0 && errors.Is(err, errNotKept) }} // the others wait for that one
 	for i, node := range s.info.Nodes {
 		if node.Retired {
 			continue
@@ -110,7 +110,7 @@ func (s *Sandbox) resumeAll(ctx context.Context, n *processes) error {
 			s.report(localnet.Step{Step: "down", Node: node.Name, Text: err.Error()})
 			continue
 		}
-		waiting++
+		w.waiting++
 		running.Go(func() {
 			err := n.awaitResumed(ctx, i, s.others(i))
 			select {
@@ -119,48 +119,7 @@ func (s *Sandbox) resumeAll(ctx context.Context, n *processes) error {
 			}
 		})
 	}
-	return s.awaitQuorum(ctx, waiting, outcomes)
-}
-
-// outcome is what became of a node that was started.
-type outcome struct {
-	node int
-	err  error
-}
-
-// awaitQuorum waits for a quorum of the nodes that go on, and for the others up to stragglerPatience.
-func (s *Sandbox) awaitQuorum(ctx context.Context, waiting int, outcomes <-chan outcome) error {
-	up := 0
-	var down []error
-	var late <-chan time.Time
-	for ; waiting > 0; waiting-- {
-		select {
-		case o := <-outcomes:
-			name := s.info.Nodes[o.node].Name
-			if o.err != nil {
-				if down = append(down, o.err); up == 0 && errors.Is(o.err, errNotKept) {
-					return errors.Join(down...) // the others wait for this one
-				}
-				s.report(localnet.Step{Step: "down", Node: name, Text: o.err.Error()})
-				continue
-			}
-			s.report(localnet.Step{Step: "joined", Node: name, Text: name + " goes on"})
-			if up++; up >= s.quorum() && late == nil {
-				t := time.NewTimer(stragglerPatience)
-				defer t.Stop()
-				late = t.C
-			}
-		case <-late:
-			s.report(localnet.Step{Step: "down", Text: fmt.Sprintf("%d nodes are joining still", waiting)})
-			return nil
-		case <-ctx.Done():
-			return errors.Join(append(down, context.Cause(ctx))...)
-		}
-	}
-	if up < s.quorum() {
-		return fmt.Errorf("%d of %d nodes go on, and the network needs %d: %w", up, s.info.Active(), s.quorum(), errors.Join(down...))
-	}
-	return nil
+	return s.awaitQuorum(ctx, w, outcomes)
 }
 
 // errNotKept says that what a node has kept is of no use.

@@ -189,7 +189,7 @@ func (f verifyFlags) bound(c attest.Claims) error {
 
 // open reads and verifies a file.
 func (a *app) open(file string, f flags) (attest.Claims, time.Time, error) {
-	at, err := parseTime(f.at)
+	at, err := cli.ParseTime("--at", f.at)
 	if err != nil {
 		return attest.Claims{}, at, err
 	}
@@ -221,18 +221,6 @@ func (a *app) platform(name string) (cli.Platform, error) {
 		names = append(names, p.Name())
 	}
 	return cli.Platform{}, fmt.Errorf("%w: %q: this program reads evidence of %s", attest.ErrPlatform, name, strings.Join(names, ", "))
-}
-
-func parseTime(s string) (time.Time, error) {
-	if s == "" {
-		return time.Now().UTC(), nil
-	}
-	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t.UTC(), nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("%w: --at %q: expected a time such as 2026-01-31 or 2026-01-31T12:00:00Z", coco.ErrInvalid, s)
 }
 
 // addCollateral adds what a folder has to what the evidence carries.

@@ -4,11 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/internal/cli"
 )
 
 // maxFile bounds a file of evidence in JSON, whose quote is in base64.
@@ -16,17 +15,12 @@ const maxFile = 4 * attest.MaxQuote
 
 // readEvidence reads a file: a bare quote if a platform is named, else evidence in CBOR or JSON. The error wraps coco.ErrInvalid or coco.ErrCorrupt.
 func readEvidence(file, platform string) (attest.Evidence, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return attest.Evidence{}, fmt.Errorf("%w: evidence: %w", coco.ErrInvalid, err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	b, err := cli.ReadFile(nil, "evidence", file, maxFile)
 	switch {
 	case err != nil:
-		return attest.Evidence{}, fmt.Errorf("%w: evidence: %w", coco.ErrInvalid, err)
-	case len(b) == 0 || len(b) > maxFile:
-		return attest.Evidence{}, fmt.Errorf("%w: evidence: %s has %d bytes or more: expected 1 to %d", coco.ErrInvalid, file, len(b), maxFile)
+		return attest.Evidence{}, err
+	case len(b) == 0:
+		return attest.Evidence{}, fmt.Errorf("%w: evidence: %s is empty", coco.ErrInvalid, file)
 	case platform != "":
 		if ev, err := attest.DecodeEvidence(b); err == nil {
 			return ev, fmt.Errorf("%w: %s is no bare quote, but evidence that names its platform, %s: leave --platform out", coco.ErrInvalid, file, ev.Platform)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/attest/collateral"
 	"github.com/cocoframework/coco/attest/vtpm"
 	"github.com/cocoframework/coco/host/tpm"
+	"github.com/cocoframework/coco/internal/cli"
 )
 
 // The files of a challenge, in the order in which they pass between the TPM's machine and the challenger.
@@ -264,12 +264,7 @@ func writeJSON(file string, v any, mode os.FileMode) error {
 
 // readJSON reads a file of a challenge. The error is coco.ErrInvalid.
 func readJSON(file string, into any) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return fmt.Errorf("%w: %w", coco.ErrInvalid, err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, 64<<10))
+	b, err := cli.ReadFile(nil, "challenge", file, 64<<10)
 	if err == nil {
 		err = json.Unmarshal(b, into)
 	}

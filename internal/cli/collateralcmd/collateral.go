@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -68,16 +67,7 @@ them, all collateral of a quote in one JSON object, or ` + "`-`" + ` for standar
 
 // read reads a file that a person named, and no more of it than may be collateral.
 func (a *app) read(name string) ([]byte, error) {
-	in := a.In
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, cli.FileError("collateral", err)
-		}
-		defer f.Close()
-		in = f
-	}
-	return io.ReadAll(io.LimitReader(in, collateral.MaxSet+1))
+	return cli.ReadFile(a.In, "collateral", name, collateral.MaxSet)
 }
 
 func (a *app) fetchCommand() *cobra.Command {
@@ -181,12 +171,9 @@ func (a *app) listCommand() *cobra.Command {
 		Example: "  coco attest collateral list collateral\n  coco attest collateral list collateral --at 2026-12-01T00:00:00Z",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			now := time.Now()
-			if at != "" {
-				var err error
-				if now, err = time.Parse(time.RFC3339, at); err != nil {
-					return fmt.Errorf("%w: --at: expected a time such as 2026-12-01T00:00:00Z, found %q", coco.ErrInvalid, at)
-				}
+			now, err := cli.ParseTime("--at", at)
+			if err != nil {
+				return err
 			}
 			if _, err := os.Stat(args[0]); err != nil {
 				return cli.FileError("folder of collateral", err)

@@ -3,8 +3,6 @@ package receiptcmd
 import (
 	"crypto/x509"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -72,17 +70,9 @@ func readContent(file string) ([]byte, error) {
 	if file == "" {
 		return nil, nil
 	}
-	f, err := os.Open(file)
+	data, err := cli.ReadFile(nil, "--content", file, maxContent)
 	if err != nil {
-		return nil, cli.FileError("content", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxContent+1))
-	if err != nil {
-		return nil, fmt.Errorf("content: %w", err)
-	}
-	if len(data) > maxContent {
-		return nil, fmt.Errorf("%w: --content: %s exceeds %d bytes", coco.ErrInvalid, file, maxContent)
+		return nil, err
 	}
 	return append([]byte{}, data...), nil // not nil if the file is empty
 }
@@ -132,21 +122,9 @@ was given, or the signed transaction, which then adds its sender and recipient. 
 
 // readReceipt reads a receipt and the header in it. It verifies nothing.
 func (a *app) readReceipt(file string) (*receipt.Receipt, *batch.Header, error) {
-	in := a.In
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, nil, cli.FileError("receipt", err)
-		}
-		defer f.Close()
-		in = f
-	}
-	data, err := io.ReadAll(io.LimitReader(in, receipt.MaxSize+1))
+	data, err := cli.ReadFile(a.In, "receipt", file, receipt.MaxSize)
 	if err != nil {
-		return nil, nil, fmt.Errorf("receipt: %w", err)
-	}
-	if len(data) > receipt.MaxSize {
-		return nil, nil, fmt.Errorf("%w: %s exceeds %d bytes, more than any receipt has", coco.ErrVerify, file, receipt.MaxSize)
+		return nil, nil, err
 	}
 	r, err := receipt.Parse(wire.MediaJSON, data)
 	var h batch.Header
