@@ -2,7 +2,7 @@
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build repro image install lint fmt test race short cover fuzz sim mutants test-faults test-kills test-years test-deploy test-web3 bench ci clean
+.PHONY: help build repro image install lint fmt test race short cover fuzz sim mutants test-faults test-kills test-years test-actors test-deploy test-web3 bench ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,11 @@ test-kills: ## kill starts of a network at KILLS (200) random moments
 CHANGES ?= 100000
 test-years: ## run a network of CHANGES (100000) votes, a tenth as many epochs and a hundredth of restarts (15 GB, half an hour)
 	GOGC=25 $(GO) test -v -count 1 -timeout 5h -run TestANetworkOfManyYears ./node -changes $(CHANGES) -epochs $$(($(CHANGES) / 10)) -rejoins $$(($(CHANGES) / 100))
+
+ACTORS ?= 50
+NODES ?= 3
+test-actors: ## make a committee of ACTORS (50) members with NODES (3) nodes, share it anew, and say what that costs
+	$(GO) test -v -count 1 -timeout 30m -run TestACommitteeOfManyMembers ./node -actors $(ACTORS) -actors-nodes $(NODES)
 
 test-deploy: ## run a node by the container file and by the systemd unit that are shipped (Linux, root)
 	CGO_ENABLED=0 $(GO) build -trimpath -o coco ./cmd/coco

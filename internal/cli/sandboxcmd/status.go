@@ -299,12 +299,23 @@ func (a *app) showKeys(page NetworkStatus) {
 	}
 	switch c := k.Ceremony; {
 	case c != nil && len(c.Waiting) > 0:
-		p.Printf("  %s a new committee is being made (%s): %s, waiting for %s\n", p.Red("!"), c.Cause, c.Phase, strings.Join(c.Waiting, ", "))
+		p.Printf("  %s a new committee is being made (%s): %s, waiting for %s\n", p.Red("!"), c.Cause, c.Phase, waiting(c.Waiting))
 	case c != nil:
 		p.Printf("  %s a new committee is being made (%s): %s\n", p.Red("!"), c.Cause, c.Phase)
 	case !k.Whole:
 		p.Printf("  %s another committee is needed, and will be made soon\n", p.Red("!"))
 	}
+}
+
+// maxWaiting is how many members a line names that a ceremony waits for.
+const maxWaiting = 6
+
+// waiting says for whom a ceremony waits: how many they are shows how it comes forward.
+func waiting(names []string) string {
+	if len(names) <= maxWaiting {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%d members: %s and %d more", len(names), strings.Join(names[:maxWaiting-1], ", "), len(names)-maxWaiting+1)
 }
 
 // showEnds says which certificate of a network ends first, and every one that ends soon.

@@ -2,6 +2,7 @@ package sandboxcmd
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -45,5 +46,17 @@ func TestStatusListsSeatsByTheirMembersNames(t *testing.T) {
 	}
 	if got := strings.Join(names, " "); got != "alpha bravo charlie" || page.Nodes[0].Status.Keys.Seats[0].Name != "charlie" {
 		t.Errorf("the seats are listed as %q, expected by name, and the status as it was: %s", got, out.String())
+	}
+}
+
+func TestAStatusSaysForHowManyMembersACeremonyWaits(t *testing.T) {
+	var names []string
+	for i := range 50 {
+		names = append(names, fmt.Sprint("m", i+1))
+	}
+	for n, want := range map[int]string{1: "m1", 6: "m1, m2, m3, m4, m5, m6", 7: "7 members: m1, m2, m3, m4, m5 and 2 more", 50: "50 members: m1, m2, m3, m4, m5 and 45 more"} {
+		if got := waiting(names[:n]); got != want {
+			t.Errorf("%q, expected %q", got, want)
+		}
 	}
 }
