@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/succession"
 )
 
 // Identity is a node's key and the certificate that it shows. The key is made in the enclave's
@@ -25,6 +26,8 @@ type Identity struct {
 	public []byte // PKIX DER
 	id     coco.NodeID
 	cert   atomic.Pointer[tls.Certificate]
+	// service is what peers are shown of the node's service: see ShowService. Nil for nothing.
+	service atomic.Pointer[x509.Certificate]
 }
 
 // NewIdentity makes a key, and a certificate that the key itself signs, without an end of
@@ -98,6 +101,23 @@ func (i *Identity) SetCertificate(der []byte) error {
 	}
 	i.cert.Store(&tls.Certificate{Certificate: [][]byte{der}, PrivateKey: i.key, Leaf: cert})
 	return nil
+}
+
+// ShowService has peers shown the certificate of the node's service beside the node's own, where that service follows another one: a node that knows the old service alone
+// learns that members have recovered the network (PeerCert.Succeeds). Connections that exist keep what they have shown.
+func (i *Identity) ShowService(service *x509.Certificate) {
+	if _, follows := succession.ExtensionOf(service); follows {
+		i.service.Store(service)
+	}
+}
+
+// forPeers is the certificate that peers are shown.
+func (i *Identity) forPeers() tls.Certificate {
+	cert := i.Certificate()
+	if service := i.service.Load(); service != nil && len(cert.Certificate) == 1 {
+		cert.Certificate = [][]byte{cert.Certificate[0], service.Raw}
+	}
+	return cert
 }
 
 // Format, LogValue and MarshalJSON keep the key out of every text.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/succession"
 )
 
 const (
@@ -28,6 +29,26 @@ type PeerCert struct {
 	ID          coco.NodeID
 	Key         []byte // PKIX DER; MUST NOT be modified
 	Certificate *x509.Certificate
+	// Service is the certificate of a service that the peer has shown beside its own; nil if it has shown none. It proves nothing by itself: see Succeeds.
+	Service *x509.Certificate
+}
+
+// Succeeds reports whether the peer belongs to a service that follows the known one, whose key has signed for it: then members have recovered the network, and last is the
+// last transaction of the time of the known one that they recovered.
+func (p PeerCert) Succeeds(known *x509.Certificate, now time.Time) (last coco.TxID, ok bool) {
+	if p.Service == nil || p.EndorsedBy(p.Service, now) != nil {
+		return last, false
+	}
+	chain, err := succession.Chain(p.Service)
+	if err != nil {
+		return last, false
+	}
+	for _, s := range chain[1:] {
+		if bytes.Equal(s.Certificate.RawSubjectPublicKeyInfo, known.RawSubjectPublicKeyInfo) {
+			return s.Until, true
+		}
+	}
+	return last, false
 }
 
 // SelfSigned reports whether the node vouches for itself, as one does that is yet to join.
@@ -77,7 +98,7 @@ func peerConfig(id *Identity) *tls.Config {
 		MinVersion:                  tls.VersionTLS13,
 		CurvePreferences:            groups,
 		NextProtos:                  []string{protocol},
-		Certificates:                []tls.Certificate{id.Certificate()},
+		Certificates:                []tls.Certificate{id.forPeers()},
 		SessionTicketsDisabled:      true,
 		DynamicRecordSizingDisabled: true,
 	}
@@ -138,14 +159,18 @@ func greet(ctx context.Context, raw *rawConn, t *tls.Conn, verify func(PeerCert)
 }
 
 func peerCert(certs []*x509.Certificate) (PeerCert, error) {
-	if len(certs) != 1 {
-		return PeerCert{}, fmt.Errorf("%w: a peer shows %d certificates: expected its own only", coco.ErrInvalid, len(certs))
+	if len(certs) < 1 || len(certs) > 2 {
+		return PeerCert{}, fmt.Errorf("%w: a peer shows %d certificates: expected its own, and that of its service at most", coco.ErrInvalid, len(certs))
 	}
 	cert := certs[0]
 	if _, err := parseKey(cert.RawSubjectPublicKeyInfo); err != nil {
 		return PeerCert{}, err
 	}
-	return PeerCert{ID: KeyID(cert.RawSubjectPublicKeyInfo), Key: cert.RawSubjectPublicKeyInfo, Certificate: cert}, nil
+	p := PeerCert{ID: KeyID(cert.RawSubjectPublicKeyInfo), Key: cert.RawSubjectPublicKeyInfo, Certificate: cert}
+	if len(certs) > 1 {
+		p.Service = certs[1]
+	}
+	return p, nil
 }
 
 // maxReason bounds the text of a refusal.

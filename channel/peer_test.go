@@ -510,3 +510,57 @@ func TestClientListener(t *testing.T) {
 		}
 	})
 }
+
+// A node that knows the old service alone learns from a peer's certificates that another one follows it.
+func TestAPeerShowsThatItsServiceFollowsTheKnownOne(t *testing.T) {
+	everyNet(t, func(t *testing.T, server, client host.Net) {
+		now := time.Now()
+		old, err := NewService("net", true, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := NewService("net", true, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := coco.TxID{View: 3, Seqno: 70}
+		next, err := old.Succeed(last, coco.Digest{1}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		of := func(by, shown *Service) *Identity {
+			node := identity(t)
+			der, err := by.Endorse(node.PublicKey(), node.ID(), []string{"127.0.0.1:1"}, true, now, now)
+			if err == nil {
+				err = node.SetCertificate(der)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			node.ShowService(shown.Certificate())
+			return node
+		}
+		for name, c := range map[string]struct {
+			node  *Identity
+			known *Service
+			is    bool
+		}{
+			"of the one that follows":       {of(next, next), old, true},
+			"known as it is":                {of(next, next), next, false},
+			"endorsed by the old one":       {of(old, old), old, false},
+			"shows a service not its own":   {of(other, next), old, false},
+			"follows another one":           {of(next, next), other, false},
+			"that vouches for itself alone": {identity(t), old, false},
+		} {
+			var got coco.TxID
+			var is bool
+			look := func(p PeerCert) error { got, is = p.Succeeds(c.known.Certificate(), now); return nil }
+			if s, _ := shake(t, server, client, identity(t), c.node, look, anyone); s.err != nil {
+				t.Fatal(name, s.err)
+			}
+			if is != c.is || is && got != last {
+				t.Errorf("%s: %v, up to %s", name, is, got)
+			}
+		}
+	})
+}

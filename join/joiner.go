@@ -40,6 +40,8 @@ type Joiner struct {
 	Held *x509.Certificate
 	// Samples describes the ledger on this node's disk.
 	Samples func() ([]peer.Sample, error)
+	// Ends has Join end with a RecoveredError once a node shows that members have recovered the network. Otherwise it goes on asking.
+	Ends bool
 	// Refused, if set, is told each time that the reason changes why this node is not admitted. It MUST NOT wait.
 	Refused func(*RefusedError)
 }
@@ -72,6 +74,9 @@ func (j *Joiner) Join(ctx context.Context) (*Admission, error) {
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
+		}
+		if recovered, ok := errors.AsType[*RecoveredError](err); ok && j.Ends {
+			return nil, recovered
 		}
 		if reason := err.Error(); reason != said[address] {
 			j.Log.Warn("not admitted yet, trying again", logevent.NodeNotAdmitted.Attr(), "at", address, "error", err)
@@ -188,6 +193,14 @@ func (j *Joiner) checkService(p channel.PeerCert) (known bool, _ error) {
 	named, err := j.named()
 	if err != nil {
 		return false, err
+	}
+	for _, known := range []*x509.Certificate{named, j.Held} {
+		if known == nil || known == j.Held && follows(named, j.Held) {
+			continue
+		}
+		if last, ok := p.Succeeds(known, j.Clock.Now()); ok {
+			return false, &RecoveredError{Last: last}
+		}
 	}
 	if j.Held != nil && !follows(named, j.Held) {
 		if err := p.EndorsedBy(j.Held, j.Clock.Now()); err != nil {

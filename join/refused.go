@@ -2,6 +2,7 @@ package join
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -17,6 +18,26 @@ const (
 	// vote, another program, a signature.
 	refusedPause = 2 * time.Second
 )
+
+// RecoveredError is that members have recovered the network that a node belongs to, under a service that follows the one that the node knows. The old service's key has signed for it. It is
+// coco.ErrDenied.
+type RecoveredError struct {
+	// Last is the last transaction of the time of the service that the node knows which members have recovered.
+	Last coco.TxID
+	// Gone says that the node goes on, or was about to, with others that had stopped like it. It MUST end.
+	Gone bool
+}
+
+func (e *RecoveredError) Error() string {
+	text := fmt.Sprintf("%v: members have recovered this network up to transaction %s, under a new service that follows the one known here", coco.ErrDenied, e.Last)
+	if e.Gone {
+		text += ": this node does not go on by itself any more, and has removed what it had kept for that. What was committed here after that transaction is not in the recovered network"
+	}
+	return text + ": check the new service and accept it by `coco recovery accept`, name its certificate as service in node.toml, and start the node again"
+}
+
+// Unwrap returns coco.ErrDenied.
+func (e *RecoveredError) Unwrap() error { return coco.ErrDenied }
 
 // RefusedError is why the network, or what this node found out about it, keeps a node from joining. The joiner
 // goes on asking; Joiner.Refused is told.

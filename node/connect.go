@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/internal/intake"
 	"github.com/cocoframework/coco/internal/slots"
 	"github.com/cocoframework/coco/internal/trail"
+	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/pulse"
 	"github.com/cocoframework/coco/replica"
@@ -135,7 +136,11 @@ func (n *node) request(from coco.NodeID, rq peer.Request, done func([]adapter.Re
 
 // verifyPeer accepts the connection of a node that has a standing. Each frame on it is judged by the standing at that time.
 func (n *node) verifyPeer(p channel.PeerCert) error {
-	if err := p.EndorsedBy(n.certificates.OfService(), n.cfg.Host.Clock.Now()); err != nil {
+	service, now := n.certificates.OfService(), n.cfg.Host.Clock.Now()
+	if err := p.EndorsedBy(service, now); err != nil {
+		if last, ok := p.Succeeds(service, now); ok {
+			n.watch.recovered.Store(&join.RecoveredError{Last: last, Gone: n.resumed.begun != nil})
+		}
 		return err
 	}
 	if n.foreign(p) {

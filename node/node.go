@@ -299,7 +299,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		Ask: n.links.forwarder.AskOnce, Silence: leftBehind,
 	})
 	n.watch = &watch{
-		clock: clock, led: func() bool { return n.replica.State().Leader != 0 }, retiring: n.retirement.Asked, resumes: n.resumed.keeper.Kept,
+		log: n.log, clock: clock, led: func() bool { return n.replica.State().Leader != 0 }, retiring: n.retirement.Asked, resumes: n.resumed.keeper.Kept,
 	}
 	n.snapshots.writer = snapshotter.NewWriter(snapshotter.Config{
 		Log: n.log, Clock: clock, Disk: n.cfg.Host.Disk, Dir: SnapshotDir, Store: n.state.store, Pace: n.snapshots.pace,

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -56,8 +57,8 @@ func (n *node) keepResumed(s *start) {
 func (s *start) admitted(ctx context.Context, j *join.Joiner) (a *join.Admission, err error) {
 	r := &s.resumed
 	if err = s.ledger.Damaged; err == nil {
-		if a = s.asked(ctx, j); a != nil {
-			return a, nil
+		if a, err = s.asked(ctx, j); a != nil || err != nil {
+			return a, err
 		}
 		r.node, err = resume.Machine{
 			Log: s.log, Host: s.cfg.Host, Verifiers: s.cfg.Verifiers, Vault: s.cfg.vault(), Files: s.ledger.Files, Dir: Dir, Extra: s.cfg.LedgerFolders, Snapshots: SnapshotDir,
@@ -75,9 +76,9 @@ func (s *start) admitted(ctx context.Context, j *join.Joiner) (a *join.Admission
 	}
 	p := r.node.Process
 	s.peers.Await(r.node.Attestor.Identity, p.Verify, p.Answer)
-	r.begun, err = p.Wait(ctx, func(ctx context.Context) bool {
-		a, _ = j.Join(ctx)
-		return a != nil
+	r.begun, err = p.Wait(ctx, func(ctx context.Context) (_ bool, err error) {
+		a, err = askOnce(ctx, j)
+		return a != nil, err
 	})
 	return a, err
 }
@@ -89,14 +90,25 @@ const (
 )
 
 // asked has the network admit a node that has kept what it needs to resume, before it audits a long ledger for that; nil if no network answers. It promises nothing meanwhile.
-func (s *start) asked(ctx context.Context, j *join.Joiner) *join.Admission {
+func (s *start) asked(ctx context.Context, j *join.Joiner) (*join.Admission, error) {
 	if s.ledger.Files.Bytes() < longLedger || !s.cfg.vault().Holds() {
-		return nil
+		return nil, nil
 	}
 	ctx, end := context.WithTimeout(ctx, askPatience)
 	defer end()
-	a, _ := j.Join(ctx)
-	return a
+	return askOnce(ctx, j)
+}
+
+// askOnce has the network admit a node that could resume, while ctx lasts. The error is that members have recovered the network: then the node must not go on with others.
+func askOnce(ctx context.Context, j *join.Joiner) (*join.Admission, error) {
+	asks := *j
+	asks.Ends = true
+	a, err := asks.Join(ctx)
+	if recovered, ok := errors.AsType[*join.RecoveredError](err); ok {
+		recovered.Gone = true
+		return nil, recovered
+	}
+	return a, nil
 }
 
 // expected reports whether an operator must hear why this node does not resume. Where its ledger is damaged, it must only if the node has kept a state.

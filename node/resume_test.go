@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gov/action"
@@ -16,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/resume"
@@ -353,6 +356,102 @@ func TestOneLostNodeOfFiveIsDoneWithout(t *testing.T) {
 			})
 		})
 	}
+}
+
+// recoveredBy has members recover the network on a node's machine, under a new service. Nobody opens it: it is closed.
+func (n *network) recoveredBy(i int) {
+	n.t.Helper()
+	closed := make(chan struct{})
+	r := n.Start(i, func(c *node.Config) {
+		n.Recover(c)
+		c.Recover.Successor, c.Recover.Closed = true, func() { close(closed) }
+	})
+	select {
+	case <-closed:
+	case <-r.Done():
+		n.t.Fatal(r.Err())
+	case <-time.After(time.Minute):
+		n.t.Fatal("the network is not recovered")
+	}
+}
+
+// endRecovered checks that nodes end because members have recovered the network, and have removed what they had kept.
+func (n *network) endRecovered(nodes ...int) {
+	n.t.Helper()
+	for _, i := range nodes {
+		select {
+		case <-n.Node(i).Done():
+		case <-time.After(3 * time.Minute):
+			n.t.Fatalf("node %d goes on", i)
+		}
+		recovered, ok := errors.AsType[*join.RecoveredError](n.Node(i).Err())
+		if !ok || !recovered.Gone || recovered.Last == (coco.TxID{}) || n.sealed(i) {
+			n.t.Errorf("node %d ended with %v; it has kept its state: %v", i, n.Node(i).Err(), n.sealed(i))
+		}
+		n.Forget(i)
+	}
+}
+
+// Four of five nodes may go on by themselves. Once members have recovered the network from the fifth one's ledger, they do not.
+func TestNodesDoNotGoOnBesideANetworkThatMembersHaveRecovered(t *testing.T) {
+	long(t)
+	t.Run("those that wait", func(t *testing.T) {
+		simulateUnattended(t, 5, func(t *testing.T, n *network) {
+			n.underLoad(time.Second).end()
+			n.blackout()
+			n.World.Restart(hostName(0))
+			n.recoveredBy(0)
+			for _, i := range n.others(0) {
+				n.World.Restart(hostName(i))
+				n.Start(i, n.Join(n.others(i)...))
+			}
+			n.endRecovered(n.others(0)...)
+			if n.Node(0).Ended() {
+				t.Errorf("the recovered node ended: %v", n.Node(0).Err())
+			}
+		})
+	})
+	t.Run("those that have gone on", func(t *testing.T) {
+		simulateUnattended(t, 5, func(t *testing.T, n *network) {
+			acked := n.underLoad(time.Second).end()
+			n.blackout()
+			for _, i := range n.others(0) {
+				n.World.Partition(hostName(0), hostName(i))
+				n.World.Restart(hostName(i))
+				n.Start(i, n.Join(n.others(i)...))
+			}
+			n.goesOn(acked, n.others(0)...)
+			n.World.Restart(hostName(0))
+			n.recoveredBy(0)
+			for _, i := range n.others(0) {
+				n.World.Heal(hostName(0), hostName(i))
+			}
+			n.endRecovered(n.others(0)...)
+		})
+	})
+}
+
+// Nodes that never stopped go on, and say that members have recovered a copy of their ledger.
+func TestANetworkThatRunsSaysThatMembersHaveRecoveredItElsewhere(t *testing.T) {
+	long(t)
+	simulateUnattended(t, 5, func(t *testing.T, n *network) {
+		log := n.listen(1)
+		acked := n.underLoad(time.Second).end()
+		n.Crash(0)
+		for _, i := range n.others(0) {
+			n.World.Partition(hostName(0), hostName(i))
+		}
+		n.World.Restart(hostName(0))
+		n.recoveredBy(0)
+		for _, i := range n.others(0) {
+			n.World.Heal(hostName(0), hostName(i))
+		}
+		time.Sleep(10 * time.Second)
+		n.goesOn(acked, n.others(0)...)
+		if !strings.Contains(log.String(), string(logevent.RecoveredElsewhere)) {
+			t.Errorf("it does not say so:\n%s", log)
+		}
+	})
 }
 
 func TestAPartitionLeavesAtMostOneNetwork(t *testing.T) {

@@ -31,6 +31,9 @@ func Run(ctx context.Context, cfg Config, ready func(Info)) error {
 		err := liveOnce(ctx, &cfg, ready)
 		cfg.past.admitted = nil // of no use to the life after
 		var behind *join.LeftBehindError
+		if recovered, ok := errors.AsType[*join.RecoveredError](err); ok {
+			return errors.Join(recovered, cfg.vault().Wipe())
+		}
 		if errors.As(err, &behind) {
 			cfg.Log.Error("the network went on without this node: joining it again", logevent.NodeLeftBehind.Attr(), "error", err)
 			cfg.again(behind)

@@ -3,10 +3,12 @@ package node
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/join"
 )
 
@@ -17,13 +19,16 @@ const leftBehind = 5 * time.Second
 // watch finds out whether the network went on without this node.
 type watch struct {
 	clock    host.Clock
-	led      func() bool  // whether this node hears of a leader
-	retiring func() bool  // whether this node is to retire
-	behind   atomic.Bool  // the leader cannot bring this node up to date any more
-	asked    atomic.Bool  // a node of this network resumes, and waits for others
-	resumes  func() bool  // whether this node could resume
-	unlisted atomic.Bool  // a node that the service vouches for is not in this node's list
-	lacked   atomic.Int64 // Clock.Elapsed when this node last asked for the secret of an entry that is committed, which it lacks; 0 for never
+	led      func() bool // whether this node hears of a leader
+	retiring func() bool // whether this node is to retire
+	behind   atomic.Bool // the leader cannot bring this node up to date any more
+	asked    atomic.Bool // a node of this network resumes, and waits for others
+	resumes  func() bool // whether this node could resume
+	unlisted atomic.Bool // a node that the service vouches for is not in this node's list
+	// recovered is that members have recovered the network under another service; nil as long as no node has shown it
+	recovered atomic.Pointer[join.RecoveredError]
+	log       *slog.Logger
+	lacked    atomic.Int64 // Clock.Elapsed when this node last asked for the secret of an entry that is committed, which it lacks; 0 for never
 }
 
 // lacks notes that this node asks for the secret of an epoch. It asks again and again until it has it.
@@ -46,6 +51,9 @@ func (w *watch) wentOn() string {
 // network trusts no more.
 //
 // If nodes that have stopped wait for the others while there is no leader, this one waits with them.
+//
+// A node that has resumed ends once another one shows that members have recovered the network: they did it because they believed that no node was left. One that never stopped
+// says so in its log and goes on, as its members see it there.
 func (w *watch) run(ctx context.Context, comeBack func(ctx context.Context, why string) error, again func(why string) *join.LeftBehindError) error {
 	tick := w.clock.NewTicker(time.Second)
 	defer tick.Stop()
@@ -55,6 +63,12 @@ func (w *watch) run(ctx context.Context, comeBack func(ctx context.Context, why 
 		case <-ctx.Done():
 			return nil
 		case <-tick.C():
+		}
+		if r := w.recovered.Swap(nil); r != nil {
+			w.log.Error("members have recovered this network elsewhere", logevent.RecoveredElsewhere.Attr(), "last", r.Last.String(), "ends", r.Gone)
+			if r.Gone {
+				return r
+			}
 		}
 		if w.behind.Load() {
 			if err := comeBack(ctx, "this node needs ledger entries that the leader does not have any more"); err != nil {

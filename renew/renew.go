@@ -53,6 +53,7 @@ type Certificates struct {
 // New returns the certificate of a node and that of the service.
 func New(own *channel.Identity, service *channel.Service) *Certificates {
 	c := &Certificates{own: own}
+	own.ShowService(service.Certificate())
 	c.newest.Store(service)
 	return c
 }
@@ -204,6 +205,7 @@ func (c *Certificates) Follow(s store.Reader) error {
 		if err != nil {
 			return err
 		}
+		c.own.ShowService(service.Certificate())
 		c.newest.Store(service)
 	}
 	rec, err := table.Node(s, c.own.ID())

@@ -43,13 +43,17 @@ type met struct {
 }
 
 // Wait looks for other nodes until the process begins, and returns what it begins with. If there may be a network that goes on, it has join ask that to
-// admit this node, for as long as its context lets it, and returns nil once join reports that this is done.
-func (p *Process) Wait(ctx context.Context, join func(context.Context) bool) (*peer.ResumeAsk, error) {
+// admit this node, for as long as its context lets it, and returns nil once join reports that this is done. An error of join ends it. It fails with a join.RecoveredError once a
+// node shows that members have recovered the network.
+func (p *Process) Wait(ctx context.Context, join func(context.Context) (bool, error)) (*peer.ResumeAsk, error) {
 	known := maps.Clone(p.cfg.Ledger.Nodes)
 	since, said := p.cfg.Clock.Elapsed(), ""
 	asked := since
 	for {
 		all, strange := p.meetAll(ctx, known)
+		if err := p.gone(); err != nil {
+			return nil, err
+		}
 		for _, m := range all {
 			if b := m.told.Begun; b != nil {
 				p.beginLate(b)
@@ -68,8 +72,8 @@ func (p *Process) Wait(ctx context.Context, join func(context.Context) bool) (*p
 				p.cfg.Log.Warn("all nodes of this network have stopped, or this one does not reach them: waiting for the others", logevent.ResumeWaits.Attr(), "lacks", lacks)
 			}
 			if now := p.cfg.Clock.Elapsed(); strange || now-asked > joinEvery {
-				if p.admitted(ctx, join) {
-					return nil, nil
+				if done, err := p.admitted(ctx, join); done || err != nil {
+					return nil, err
 				}
 				asked = p.cfg.Clock.Elapsed()
 			}
@@ -90,17 +94,17 @@ func (p *Process) Wait(ctx context.Context, join func(context.Context) bool) (*p
 }
 
 // admitted has join ask a network to admit this node, which promises nothing meanwhile, nor ever after it is admitted: it is never there twice.
-func (p *Process) admitted(ctx context.Context, join func(context.Context) bool) bool {
+func (p *Process) admitted(ctx context.Context, join func(context.Context) (bool, error)) (bool, error) {
 	if !p.leave() {
-		return false
+		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinPatience)
 	defer cancel()
-	if !join(ctx) {
+	done, err := join(ctx)
+	if !done {
 		p.back()
-		return false
 	}
-	return true
+	return done, err
 }
 
 // meetAll asks every node that is known. This one is the first of those that it returns. Strange says that a node has answered that is none of them, or that

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/succession"
 )
 
 // Machine is what a node resumes on.
@@ -56,6 +58,9 @@ func (m Machine) Open(ctx context.Context) (*Node, error) {
 	if len(m.Service) > 0 {
 		if id, err := table.NetworkID(m.Service); err != nil || id != state.Network {
 			return nil, fmt.Errorf("%w: what is kept is of another network than the one that the operator named (%w)", coco.ErrVerify, err)
+		}
+		if followed, err := follows(m.Service, state.Service); followed || err != nil {
+			return nil, errors.Join(fmt.Errorf("%w: members have recovered the network, and the operator named its new service: what was kept is of the time before, and is removed", coco.ErrDenied), err, m.Vault.Wipe())
 		}
 	}
 	from := basis.Ledger{Log: m.Log, Disk: m.Host.Disk, Dir: m.Dir, Extra: m.Extra, Snapshots: m.Snapshots, Progress: basis.Told(m.Log, m.Host.Clock, "verifying the ledger before this node resumes")}
@@ -95,6 +100,16 @@ func (m Machine) Open(ctx context.Context) (*Node, error) {
 		Log: m.Log, Net: m.Host.Net, Clock: m.Host.Clock, Verifiers: m.Verifiers, Vault: m.Vault, State: state, Ledger: l, Constitution: judge, Identity: id, Evidence: attestor.Evidence,
 	})
 	return n, nil
+}
+
+// follows reports whether a service follows another one, given both certificates (DER).
+func follows(service, old []byte) (bool, error) {
+	s, err1 := x509.ParseCertificate(service)
+	o, err2 := x509.ParseCertificate(old)
+	if err := errors.Join(err1, err2); err != nil || bytes.Equal(s.RawSubjectPublicKeyInfo, o.RawSubjectPublicKeyInfo) {
+		return false, err
+	}
+	return succession.Leads(o, s)
 }
 
 // Basis is the snapshot that the node begins with; nil: its ledger's first entry.

@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/peer"
 )
 
@@ -47,7 +48,9 @@ type Process struct {
 	begun    *peer.ResumeAsk // under mu
 	at       time.Duration   // of the last promise, by Clock.Elapsed; under mu
 	running  Running         // once it has begun; under mu
-	away     bool            // it asks to be admitted to a network, and promises nothing; under mu
+	// recovered is that members have recovered the network; nil as long as no node has shown it; under mu
+	recovered *join.RecoveredError
+	away      bool // it asks to be admitted to a network, and promises nothing; under mu
 }
 
 // Running is what a process knows once it takes part in consensus.
@@ -66,13 +69,33 @@ func MemberOf(id *channel.Identity) peer.ResumeMember {
 	return peer.ResumeMember{Node: id.ID(), Certificate: sha256.Sum256(id.Certificate().Leaf.Raw)}
 }
 
-// Verify accepts connections of nodes that the service vouches for.
+// Verify accepts connections of nodes that the service vouches for. One of a service that follows it shows that members have recovered the network: then this process promises
+// nothing any more.
 func (p *Process) Verify(c channel.PeerCert) error {
 	service, err := x509.ParseCertificate(p.cfg.Ledger.Service)
 	if err != nil {
 		return fmt.Errorf("%w: the service's certificate: %w", coco.ErrCorrupt, err)
 	}
-	return c.EndorsedBy(service, p.cfg.Clock.Now())
+	now := p.cfg.Clock.Now()
+	if err = c.EndorsedBy(service, now); err == nil {
+		return nil
+	}
+	if last, ok := c.Succeeds(service, now); ok {
+		p.mu.Lock()
+		p.recovered = &join.RecoveredError{Last: last, Gone: true}
+		p.mu.Unlock()
+	}
+	return err
+}
+
+// gone returns that members have recovered the network, once a node has shown it; nil before.
+func (p *Process) gone() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.recovered == nil {
+		return nil
+	}
+	return p.recovered
 }
 
 // Run has the process answer from when it has begun. Asked is told nothing while the network has a leader.
@@ -150,6 +173,8 @@ func (p *Process) tell() peer.ResumeTold {
 // promise promises to act in a generation, and in none before it. The promise is on the disk before it is told. p.mu is held.
 func (p *Process) promise(by coco.NodeID, g *peer.ResumeAsk) error {
 	switch {
+	case p.recovered != nil:
+		return p.recovered
 	case p.begun != nil || p.away:
 		return fmt.Errorf("%w: this node has begun, or asks to be admitted", coco.ErrBusy)
 	case !slices.Contains(g.Members, p.member):

@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/gov/govtest"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/mem"
+	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/peer"
@@ -292,13 +293,18 @@ func TestAProcessIsOfOneGenerationAtATime(t *testing.T) {
 	if err := ask(peer.ResumeBegin, 1, 100, self, other); err == nil {
 		t.Error("it begins with a generation that it has left")
 	}
+	p.recovered = &join.RecoveredError{}
+	if err := ask(peer.ResumePromise, 3, 300, self, other); !errors.Is(err, coco.ErrDenied) {
+		t.Errorf("it promises after a node has shown that members have recovered the network: %v", err)
+	}
+	p.recovered = nil
 	if p.away = true; ask(peer.ResumePromise, 3, 300, self, other) == nil {
 		t.Error("it promises while it asks to be admitted")
 	}
 	p.away = false
 	admitted := &Process{cfg: p.cfg, member: self, mu: host.NewLock()}
-	if !admitted.admitted(t.Context(), func(context.Context) bool { return true }) {
-		t.Error("it is not admitted")
+	if done, err := admitted.admitted(t.Context(), func(context.Context) (bool, error) { return true, nil }); !done || err != nil {
+		t.Errorf("it is not admitted: %v", err)
 	}
 	if _, err := admitted.answer(other, &peer.ResumeAsk{Stage: peer.ResumePromise, ID: coco.Digest{4}, View: 400, Members: []peer.ResumeMember{self, other}}, fine); err == nil {
 		t.Error("it promises, by its old key, after a network has admitted it")

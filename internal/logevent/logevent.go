@@ -65,7 +65,8 @@ const (
 	SealedStateRemoved Code = "sealed_state_removed" // and is not any more: "because"
 	SealingFailed      Code = "sealing_failed"       // "error"
 	// RecoveryBegins: members release their shares for this end of the ledger, which "last", "time", "root" and "point" name.
-	RecoveryBegins Code = "recovery_begins"
+	RecoveryBegins     Code = "recovery_begins"
+	RecoveredElsewhere Code = "recovered_elsewhere" // another node shows that members have recovered this network under a new service
 	// NetworkClosed: the ledger is open and replayed, and members have yet to vote for opening the network.
 	NetworkClosed Code = "network_closed"
 	// ShareUnusable: a member's share of the "epoch" is missing or wrong.
