@@ -35,7 +35,7 @@ type RecoveryMember struct {
 	ID       coco.ActorID `json:"id"`
 	Name     string       `json:"name,omitempty"`
 	Released bool         `json:"released"`
-	Fault    string       `json:"fault,omitempty"` // of the last release in its name, if that was wrong and none was right
+	Fault    string       `json:"fault,omitempty"` // of the last release in its name, if that was wrong and none was right; anybody can have brought it
 }
 
 // RecoveryRequest is the answer of GET /recovery/request: what a member needs for its release. It may cross an air gap.

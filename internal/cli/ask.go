@@ -29,3 +29,13 @@ func (a *App) Ask(question string) (bool, error) {
 	}
 	return false, nil
 }
+
+// AskWord writes a question that is answered by typing a word, and reports whether it was typed.
+func (a *App) AskWord(question, word string) (bool, error) {
+	a.Err.Printf("%s ", question)
+	line, err := bufio.NewReader(a.In).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	return strings.TrimSpace(line) == word, nil
+}

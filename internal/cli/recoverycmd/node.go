@@ -145,7 +145,7 @@ func (a *app) showState(s wire.Recovery) {
 			case m.Released:
 				p.Printf("  %s %-20s released\n", p.Green("✓"), m.Name)
 			case m.Fault != "":
-				p.Printf("  %s %-20s %s\n", p.Red("✗"), m.Name, m.Fault)
+				p.Printf("  · %-20s not yet. What somebody brought in its name is no release of it (%s): anybody can bring that; ask the member whether it did\n", m.Name, m.Fault)
 			default:
 				p.Printf("  · %s\n", m.Name)
 			}

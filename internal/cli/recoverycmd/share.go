@@ -162,6 +162,10 @@ func (a *app) show(k *known, q *asked) {
 	} else {
 		p.Printf("  then              members vote to open it, under a new service\n")
 	}
+	if c.Recovery.Unattended == constitution.Yes {
+		p.Printf("  beware            the network's nodes go on by themselves once enough of them start again (recovery.unattended): whoever starts the recovery\n" +
+			"                    confirms that too few are left, since there would be two networks\n")
+	}
 	switch mine := k.copy; {
 	case mine == nil:
 	case mine.Report.Last.Seqno > pt.Seqno:

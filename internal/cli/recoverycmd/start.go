@@ -47,6 +47,7 @@ type starting struct {
 	atLeast string
 	log     string
 	whole   bool
+	gone    string // the name of the network whose nodes do not go on
 	config  nodeconfig.Config
 }
 
@@ -67,6 +68,9 @@ Snapshots beside a copy are copied, too. The newest one that the ledger records 
 it must be the one that the snapshot names, and the node loads its state instead of replaying them. A snapshot that is damaged, foreign, or newer than the ledger's end
 is named and left out. --full-audit uses none: it verifies every signature and root from the first entry on, and replays everything.
 
+A network whose nodes go on by themselves (recovery.unattended), or of which a node answers still, could go on beside the recovery. Then the command says which nodes
+these are and what to do, and wants the network's name typed, or given as --nodes-gone, before anybody is asked to release.
+
 The same command with the same FOLDER goes on where it ended.
 
 --owner-cert and --owner-key are of a member, which runs the node; --service is the certificate that the network had.`,
@@ -84,6 +88,7 @@ The same command with the same FOLDER goes on where it ended.
 	fl.StringVar(&s.service, "service", "", "the service certificate that the network had, a PEM `file`")
 	fl.StringVar(&s.listen, "listen", "", "`host:port` to listen on for members who release")
 	fl.StringVar(&s.atLeast, "at-least", "", "`transaction`, as view.seqno, that is known to be committed")
+	fl.StringVar(&s.gone, "nodes-gone", "", "`name` of the network: confirms that its nodes do not run, and that too few are left to go on by themselves")
 	fl.BoolVar(&s.whole, "full-audit", false, "verify each entry from the first one on, and replay all of them, whatever snapshots there are")
 	fl.StringVar(&s.log, "log", "", "`file` of the log, or - for the standard error (default: node.log in the node's folder)")
 	nodecmd.Flags(cmd, &s.config)
@@ -307,6 +312,9 @@ func (a *app) runRecovery(ctx context.Context, s *starting, file string, cfg nod
 			Show: func(e coconode.Ending) error {
 				a.Err.Line("")
 				if err := mayRecover(ctx, e.Constitution, owner, cfg.Dir); err != nil {
+					return err
+				}
+				if err := a.confirmAlone(othersOf(ctx, e, cfg.Peer), s.gone); err != nil {
 					return err
 				}
 				rec.Ends(e.Point, e.Constitution, e.From)
