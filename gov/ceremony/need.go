@@ -67,6 +67,10 @@ func NeedBy(r store.Reader, c *constitution.Constitution) (*Needed, error) {
 	if err != nil {
 		return nil, err
 	}
+	lost, err := old.forsaken(r, last)
+	if err != nil {
+		return nil, err
+	}
 	n := &Needed{Number: last.Number + 1, Cause: cause}
 	n.Session = dkg.Session{Network: network, Version: 1, Attempt: n.Number, Threshold: uint32(c.Shares.Threshold), Window: uint64(c.Keys.Window)}
 	for _, m := range to {
@@ -74,7 +78,7 @@ func NeedBy(r store.Reader, c *constitution.Constitution) (*Needed, error) {
 	}
 	switch {
 	case old.rec == nil:
-	case old.renew(to, c.Shares.Threshold):
+	case lost || old.renew(to, c.Shares.Threshold):
 		n.Session.Version = old.rec.Version + 1
 	default:
 		n.Session.Version = old.rec.Version
@@ -217,7 +221,37 @@ func (p present) held() (n int) {
 	return n
 }
 
-// renew says whether the next ceremony makes a new key.
+// patient is how many ceremonies that share a key anew may fail, one after the other, for want of dealers, before a new key is made: one may have met nodes that were cut off for a moment.
+const patient = 2
+
+// forsaken says whether the newest ceremonies shared the key of the committee in force anew and failed because fewer seats than the threshold dealt. Their nodes are trusted still and have no packages, as after a loss
+// of power within a moment of the committee's beginning, before they had kept them. No attempt would do better.
+func (p present) forsaken(r store.Reader, newest table.CeremonyRecord) (bool, error) {
+	c := newest
+	for n := 1; ; n++ {
+		if p.rec == nil || c.State != table.CeremonyFailed || c.Session.Old == nil || c.Session.Version != p.rec.Version || c.Since <= p.rec.Since {
+			return false, nil
+		}
+		silent := map[coco.ActorID]bool{}
+		for _, f := range c.Faults {
+			if f.Phase == dkg.Committing || f.Phase == dkg.Revealing {
+				silent[f.Actor] = true
+			}
+		}
+		if len(p.rec.Seats)-len(silent) >= p.rec.Threshold() {
+			return false, nil
+		}
+		if n == patient {
+			return true, nil
+		}
+		var err error
+		if c, err = table.Ceremony(r, c.Number-1); err != nil {
+			return false, err
+		}
+	}
+}
+
+// renew says whether the next ceremony makes a new key, whatever became of those before.
 func (p present) renew(to []keys.Recipient, threshold int) bool {
 	gone := slices.ContainsFunc(p.rec.Seats, func(s table.SeatRecord) bool {
 		return !slices.ContainsFunc(to, func(m keys.Recipient) bool { return m.Actor == s.Actor })

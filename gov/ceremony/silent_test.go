@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/table"
 )
 
@@ -51,5 +52,43 @@ func TestNodesThatWereAllSilentOnceActAgain(t *testing.T) {
 	w.join(2, "c:1")
 	if n := w.attempts(4, func(attempt int, _ coco.NodeID) bool { return attempt < 3 }); n != 3 {
 		t.Errorf("the ceremony that made a committee is attempt %d, expected the third", n)
+	}
+}
+
+// Nodes that lost power within a moment of a new committee may have kept no packages, and are trusted still. The key cannot be shared anew: after two attempts a new one is made.
+func TestNodesThatLostTheirPackagesMakeANewKey(t *testing.T) {
+	w := newWorld(t)
+	b := w.join(1, "b:1")
+	c := w.join(2, "c:1")
+	before := w.run()
+	for _, id := range []coco.NodeID{b.ID, c.ID} {
+		w.memory[id].packages = nil
+	}
+	w.Decide(action.Action{Kind: action.Refresh})
+	w.expect(table.RefreshVoted, false)
+	if n := w.attempts(4, func(int, coco.NodeID) bool { return false }); n != 3 {
+		t.Errorf("the ceremony that made a committee is attempt %d, expected the third", n)
+	}
+	if after := w.newest(); after.Version != before.Version+1 {
+		t.Errorf("key version %d after %d", after.Version, before.Version)
+	}
+	w.same(w.recovered(w.Members[1], w.Members[2]))
+	if _, err := w.audited(); err != nil {
+		t.Error(err)
+	}
+}
+
+// One attempt that too few seats took part in says nothing: they may have been cut off. The key stays.
+func TestSeatsThatWereCutOffOnceKeepTheirKey(t *testing.T) {
+	w := newWorld(t)
+	b := w.join(1, "b:1")
+	c := w.join(2, "c:1")
+	before := w.run()
+	w.Decide(action.Action{Kind: action.Refresh})
+	if n := w.attempts(4, func(attempt int, id coco.NodeID) bool { return attempt == 1 && (id == b.ID || id == c.ID) }); n != 2 {
+		t.Errorf("the ceremony that made a committee is attempt %d, expected the second", n)
+	}
+	if after := w.newest(); after.Version != before.Version {
+		t.Errorf("key version %d after %d", after.Version, before.Version)
 	}
 }
