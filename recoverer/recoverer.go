@@ -193,7 +193,7 @@ func (r *Recoverer) submit(ctx context.Context, body wire.RecoveryRelease) (wire
 		return wire.Recovery{}, r.notCollecting()
 	}
 	if err := round.Submit(in); err != nil {
-		r.cfg.Log.Warn("a member's release is wrong", "actor", in.Actor.Short(), "lock", round.Lock().String(), "error", err)
+		r.cfg.Log.Warn("what somebody brought in a member's name is no release of it", "actor", in.Actor.Short(), "lock", round.Lock().String(), "error", err)
 		return wire.Recovery{}, named(err, c)
 	}
 	r.keep(in)

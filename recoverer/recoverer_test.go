@@ -198,7 +198,7 @@ func TestAWrongReleaseIsNamedAndTheOthersStay(t *testing.T) {
 	for name, r := range map[string]recovery.Release{"of another ledger": foreign, "damaged": damaged, "of a stranger": stranger} {
 		status, text := p.submit(t, r)
 		err := wire.FromAnswer(status, []byte(text))
-		if named := err != nil && strings.Contains(err.Error(), `the release of "beta" (actor`); named != (r.Actor != stranger.Actor) {
+		if named := err != nil && strings.Contains(err.Error(), `the release in the name of "beta" (actor`); named != (r.Actor != stranger.Actor) {
 			t.Errorf("a release %s is answered %d %s", name, status, text)
 		}
 		if !errors.Is(err, coco.ErrVerify) || !strings.Contains(text, r.Actor.Short()) {

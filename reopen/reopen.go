@@ -214,7 +214,7 @@ func (l *Ledger) agree(seen *witness, report ledger.Report, from coco.TxID) (*re
 func (l *Ledger) openLocks(ctx context.Context, receiver *recovery.Receiver, opening *recovery.Opening) error {
 	warn := func(faults []error, lock *recovery.Lock) {
 		for _, fault := range faults {
-			l.Log.Warn("a member's part is missing or wrong", logevent.ShareUnusable.Attr(), "lock", lock.String(), "error", fault)
+			l.Log.Warn("a member's part is missing, or what was brought in its name is not its part", logevent.ShareUnusable.Attr(), "lock", lock.String(), "error", fault)
 		}
 	}
 	for lock := opening.Next(); lock != nil; lock = opening.Next() {

@@ -26,7 +26,8 @@ import (
 	"github.com/cocoframework/coco/canon"
 )
 
-// Extension is the extension's identifier. It lies below the enterprise number for documentation (RFC 5612), because there is no other that is free for all.
+// Extension is the extension's identifier. It lies below the enterprise number for documentation (RFC 5612). The one that is free for all, 2.25 followed by a UUID, has an arc of 128 bits,
+// which crypto/x509 refuses to parse (TestNoCertificateHasAUUIDAsAnIdentifier). Certificates with this one are in ledgers: whatever comes later, it is read for ever.
 var Extension = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 32473, 1}
 
 // context begins what the old key signs.

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"math/big"
 	"testing"
@@ -114,5 +115,33 @@ func TestNoServiceFollowsOneThatHasNotSignedForIt(t *testing.T) {
 				t.Fatalf("with byte %d of the statement altered, it holds", i)
 			}
 		}
+	}
+}
+
+// Why the extension has no identifier below 2.25: crypto/x509 does not parse a certificate with an arc of 128 bits. If that changes, another identifier may be chosen for new certificates.
+func TestNoCertificateHasAUUIDAsAnIdentifier(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := asn1.ObjectIdentifier{2, 25} // as long as 2.25.UUID in DER
+	for range 19 {
+		short = append(short, 1)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), ExtraExtensions: []pkix.Extension{{Id: short, Value: []byte("x")}}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x509.ParseCertificate(der); err != nil {
+		t.Fatalf("with many short arcs: %v", err)
+	}
+	arc := append(append([]byte{2*40 + 25, 0x83}, bytes.Repeat([]byte{0xd5}, 17)...), 0x55) // base 128
+	long := bytes.Replace(der, append([]byte{2*40 + 25}, bytes.Repeat([]byte{1}, 19)...), arc, 1)
+	if bytes.Equal(long, der) {
+		t.Fatal("the identifier is not found")
+	}
+	if _, err := x509.ParseCertificate(long); err == nil {
+		t.Error("it parses")
 	}
 }

@@ -32,7 +32,7 @@ const (
 	MaxBox      = 8 << 10
 )
 
-// Fault says whose release is wrong.
+// Fault says in whose name a release is wrong. Anybody can make one in anybody's name, so it says nothing about the member.
 type Fault struct {
 	Actor  coco.ActorID
 	Name   string // of the member, for people; empty if it is not known
@@ -46,7 +46,7 @@ func (f *Fault) Error() string {
 	if f.Name != "" {
 		who = fmt.Sprintf("%q (%s)", f.Name, who)
 	}
-	return fmt.Sprintf("%v: %s: the release of %s: %s", coco.ErrVerify, f.Lock, who, f.Reason)
+	return fmt.Sprintf("%v: %s: the release in the name of %s: %s", coco.ErrVerify, f.Lock, who, f.Reason)
 }
 
 // Unwrap returns coco.ErrVerify.
