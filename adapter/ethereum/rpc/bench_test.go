@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"math/big"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/internal/contracts"
 )
 
 // discard is a http.ResponseWriter that costs nothing.
@@ -102,5 +104,38 @@ func BenchmarkCall(b *testing.B) {
 				n.rpc.reply(x, buf)
 			}
 		})
+	}
+}
+
+// BenchmarkSight compares what a caller of an ERC-20 token asks for in an open network, and in a closed one in which the token's rule admits it.
+func BenchmarkSight(b *testing.B) {
+	for _, visibility := range []string{"network", "closed"} {
+		n := closedNode(b, parties...)
+		a := contracts.TenToken()
+		token := n.create(a, big.NewInt(1_000_000))
+		txs := make([]*adapter.Call, 100)
+		for i := range txs {
+			txs[i] = n.testChain.call(n.sign(0, uint64(i+1), &token, 100_000, 0, packed(b, &a.ABI, "transfer", n.address(1), big.NewInt(1))))
+		}
+		included_(b, n.execute(txs...), len(txs))
+		if visibility == "network" {
+			n.opened()
+		}
+		hash := n.Head().Txs[50]
+		for name, body := range map[string]string{
+			"call":    call("eth_call", map[string]any{"from": n.address(0), "to": token, "data": hexutil.Bytes(packed(b, &a.ABI, "balanceOf", n.address(1)))}, "latest"),
+			"receipt": call("eth_getTransactionReceipt", hash),
+			"balance": call("eth_getBalance", n.address(0), "latest"),
+			"block":   call("eth_getBlockByNumber", "latest", true),
+		} {
+			b.Run(name+"/"+visibility, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					x := &exchange{ctx: context.Background(), caller: maker}
+					buf := &buffers{in: []byte(body)}
+					n.rpc.reply(x, buf)
+				}
+			})
+		}
 	}
 }

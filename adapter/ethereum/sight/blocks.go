@@ -49,6 +49,7 @@ type seen struct {
 // place is a transaction of the block, and what precedes it of what the caller sees.
 type place struct {
 	visible    bool
+	all        bool   // it is visible, with all of its logs
 	index      uint64 // visible transactions before it
 	cumulative uint64 // gas used by visible ones up to and with it
 	firstLog   uint64 // visible logs before its own
@@ -86,10 +87,12 @@ func (v *View) seen(ctx context.Context, b *chain.Block) (*seen, error) {
 		if p.visible {
 			index, gas = index+1, gas+r.GasUsed
 		}
-		p.cumulative = gas
+		p.cumulative, p.all = gas, p.visible
 		err = logs.Each(r.Logs, func(_ int, l *types.Log) error {
 			if v.eyes.event(ctx, l, r.Sender, p.visible) {
 				s.logs++
+			} else {
+				p.all = false
 			}
 			return nil
 		})
@@ -128,6 +131,9 @@ func (v *View) show(ctx context.Context, b *chain.Block) (*chain.Block, error) {
 	s, err := v.seen(ctx, b)
 	if err != nil {
 		return nil, err
+	}
+	if v.eyes.blocks == nil {
+		v.eyes.blocks = map[common.Hash]*chain.Block{}
 	}
 	v.eyes.blocks[b.Hash] = b
 	at := s.visible()
@@ -205,26 +211,24 @@ func (v *View) TransactionOf(ctx context.Context, b *chain.Block, i int) (*chain
 
 // trim leaves out of a transaction what the caller does not see: logs, and the places in its block that tell of others.
 func (v *View) trim(ctx context.Context, t *chain.Transaction, p *place) (*chain.Transaction, error) {
+	out, receipt := *t, *t.Receipt
+	out.Receipt, out.Index, out.FirstLog = &receipt, p.index, p.firstLog
+	receipt.CumulativeGasUsed, receipt.TransactionIndex = p.cumulative, uint(p.index)
+	if p.all {
+		return &out, nil
+	}
 	var list []*types.Log
-	all := true
 	err := logs.Each(t.Logs, func(_ int, l *types.Log) error {
 		if v.eyes.event(ctx, l, t.From, true) {
 			list = append(list, l)
-		} else {
-			all = false
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	out, receipt := *t, *t.Receipt
-	out.Receipt, out.Index, out.FirstLog = &receipt, p.index, p.firstLog
-	receipt.CumulativeGasUsed, receipt.TransactionIndex = p.cumulative, uint(p.index)
-	if !all {
-		out.Logs = rows.EncodeLogs(list)
-		receipt.Bloom = types.CreateBloom(&types.Receipt{Logs: list})
-	}
+	out.Logs = rows.EncodeLogs(list)
+	receipt.Bloom = types.CreateBloom(&types.Receipt{Logs: list})
 	return &out, nil
 }
 
@@ -234,7 +238,7 @@ func (v *View) Transaction(ctx context.Context, hash common.Hash) (*chain.Transa
 	return t, err
 }
 
-// TransactionInBlock also returns the transaction's block. One that the caller may not see is looked for as long as one that does not exist,
+// TransactionInBlock also returns the transaction's block, for a caller who does not see all without its transactions. One that the caller may not see is looked for as long as one that does not exist,
 // and is answered in the same words.
 func (v *View) TransactionInBlock(ctx context.Context, hash common.Hash) (*chain.Transaction, *chain.Block, error) {
 	t, b, err := v.raw.TransactionInBlock(ctx, hash)
@@ -258,8 +262,7 @@ func (v *View) TransactionInBlock(ctx context.Context, hash common.Hash) (*chain
 	if t, err = v.trim(ctx, t, &s.txs[t.Index]); err != nil {
 		return nil, nil, err
 	}
-	b, err = v.show(ctx, b)
-	return t, b, err
+	return t, &chain.Block{Header: blank(b.Header), Hash: b.Hash}, nil
 }
 
 // alike is an error that says nothing but its kind and what was asked for.

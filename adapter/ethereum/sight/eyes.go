@@ -22,7 +22,7 @@ type eyes struct {
 	viewer access.Viewer
 	now    *chain.View // whose links and rules count
 	src    store.Reader
-	rules  *rules
+	rules  rules
 
 	owned  map[common.Address]bool
 	blocks map[common.Hash]*chain.Block // as they are, of those that the view has shown
@@ -36,9 +36,9 @@ func (s *Sights) eyes(now *chain.View, caller *coco.Caller) *eyes {
 	}
 	e := &eyes{
 		sights: s, viewer: access.Viewer{Actor: caller.Actor, User: caller.User}, now: now, src: now.Rows(),
-		owned: map[common.Address]bool{}, blocks: map[common.Hash]*chain.Block{},
+		owned: map[common.Address]bool{},
 	}
-	e.rules = &rules{eyes: e, settings: in}
+	e.rules = rules{eyes: e, settings: in}
 	return e
 }
 
@@ -53,7 +53,14 @@ func (e *eyes) owns(addr common.Address) bool {
 
 // account decides about an account: its owner sees it, what the network itself needs is seen by all, and of a contract its rule decides.
 func (e *eyes) account(ctx context.Context, q access.Ask) bool {
-	return e.owns(q.Contract) || e.open(q.Contract) || e.rules.answer(ctx, &q) == access.Admitted
+	if system[q.Contract] {
+		return true
+	}
+	code, there := e.code(q.Contract)
+	if !there || code == rows.NoAccount.CodeHash { // without code only its owner may see it
+		return e.owns(q.Contract)
+	}
+	return stateless[code] || e.rules.answer(ctx, &q) == access.Admitted || e.owns(q.Contract)
 }
 
 // system are the contracts of the rules of Ethereum, which hold hashes of blocks and nothing of anybody.
@@ -70,17 +77,14 @@ var stateless = func() map[common.Hash]bool {
 	return out
 }()
 
-// open reports whether an account is for all.
-func (e *eyes) open(addr common.Address) bool {
-	if system[addr] {
-		return true
-	}
+// code returns the hash of an account's code, if there is an account.
+func (e *eyes) code(addr common.Address) (hash common.Hash, there bool) {
 	row, ok := e.src.Get(rows.Accounts, addr[:])
 	if !ok {
-		return false // what is not there is not shown either
+		return hash, false
 	}
 	r, err := rows.DecodeAccount(row)
-	return err == nil && stateless[r.CodeHash]
+	return r.CodeHash, err == nil
 }
 
 // shown returns which accounts exist for what is executed. A contract that is called from outside is asked about that call, others whether any

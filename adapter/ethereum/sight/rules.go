@@ -40,11 +40,7 @@ type rules struct {
 
 // answer is what the rule of a contract says to a question.
 func (r *rules) answer(ctx context.Context, q *access.Ask) access.Answer {
-	row, ok := r.eyes.src.Get(rows.Accounts, q.Contract[:])
-	if !ok {
-		return access.Silent
-	}
-	if account, err := rows.DecodeAccount(row); err != nil || account.CodeHash == rows.NoAccount.CodeHash {
+	if code, there := r.eyes.code(q.Contract); !there || code == rows.NoAccount.CodeHash {
 		return access.Silent
 	}
 	switch of := r.of(ctx, q.Contract); {

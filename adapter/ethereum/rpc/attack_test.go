@@ -1,0 +1,249 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/contracts"
+)
+
+// calling is code that calls a contract with data.
+func calling(to common.Address, data []byte) string {
+	code := ""
+	for at := 0; at < len(data); at += 32 {
+		word := common.Hash{}
+		copy(word[:], data[at:])
+		code += "7f" + common.Bytes2Hex(word[:]) + fmt.Sprintf("61%04x52", at) // PUSH32, PUSH2, MSTORE
+	}
+	// No output, the input, no value; POP of the result.
+	return code + fmt.Sprintf("6000600061%04x60006000", len(data)) + "73" + common.Bytes2Hex(to[:]) + "5af150"
+}
+
+// revertingWithReply reverts with what the last call has returned.
+const revertingWithReply = "3d600060003e3d6000fd"
+
+// ofTheMessage is what depends on the message that was simulated.
+var ofTheMessage = regexp.MustCompile(`"(hash|transactionsroot|blockhash|transactionhash)":"0x[0-9a-f]{64}"|"transactions":\[[^]]*\]`)
+
+// alike fails unless two replies are the same but for the addresses that they are about.
+func alike(t *testing.T, what, a string, about common.Address, b string, other common.Address) {
+	t.Helper()
+	plain := func(s string, addr common.Address) string {
+		s = strings.ReplaceAll(strings.ToLower(s), common.Bytes2Hex(addr[:]), "the address")
+		return ofTheMessage.ReplaceAllString(s, "")
+	}
+	if a, b = plain(a, about), plain(b, other); a != b {
+		t.Errorf("%s tells that something is there:\n%s\n%s", what, a, b)
+	}
+}
+
+// A helper pays for an answer, reads it, and reverts, so that nothing is paid: the rule of a contract is asked on the state that is committed, and
+// from another contract only about any data.
+func TestAHelperThatPaysReadsAndReverts(t *testing.T) {
+	n := closedNode(t, parties...)
+	a := contracts.Shipments()
+	ships := n.create(a, common.Address{0x15})
+	n.sent(maker, 0, 1, &ships, 0, packed(t, &a.ABI, "pass", big.NewInt(7), n.address(1), "goods"))
+	nobody := common.Address{} // with the same bytes, so that naming it costs the same
+	for i := range ships {
+		nobody[i] = ships[len(ships)-1-i]
+	}
+	attack := func(target common.Address) (replies []string) {
+		pass := packed(t, &a.ABI, "pass", big.NewInt(9), n.address(2), "goods")
+		read := packed(t, &a.ABI, "holderOf", big.NewInt(9))
+		helper := "0x" + calling(target, pass) + calling(target, read) + revertingWithReply
+		at := n.address(2).Hex()
+		override := map[string]any{at: map[string]any{"code": helper}}
+		message := map[string]any{"to": at}
+		return []string{
+			n.by(shop, "eth_call", map[string]any{"data": helper}, "latest"),
+			n.by(shop, "eth_call", message, "latest", override),
+			n.by(shop, "eth_estimateGas", map[string]any{"data": helper}),
+			n.by(shop, "eth_createAccessList", map[string]any{"data": helper}, "latest"),
+			n.by(shop, "debug_traceCall", map[string]any{"data": helper}, "latest"),
+			n.by(shop, "trace_call", map[string]any{"data": helper}, []string{"trace"}, "latest"),
+			n.by(shop, "eth_simulateV1", map[string]any{"blockStateCalls": []any{map[string]any{"calls": []any{
+				map[string]any{"to": target, "data": hexutil.Bytes(pass)}, map[string]any{"to": target, "data": hexutil.Bytes(read)},
+			}}}}, "latest"),
+			// A dumper in the place of the contract's code prints no storage of it.
+			n.by(shop, "eth_call", map[string]any{"to": target}, "latest", map[string]any{target.Hex(): map[string]any{"code": "0x60005460005260206000f3"}}),
+		}
+	}
+	there, absent := attack(ships), attack(nobody)
+	for i := range there {
+		alike(t, fmt.Sprintf("attack %d", i), there[i], ships, absent[i], nobody)
+	}
+	// In an open network they work: the attacks are some.
+	n.opened()
+	if r := n.by(shop, "eth_call", map[string]any{"data": "0x" + calling(ships, packed(t, &a.ABI, "pass", big.NewInt(9), n.address(2), "goods")) + revertingWithReply}, "latest"); !strings.Contains(r, "reverted") {
+		t.Error(r)
+	}
+	if r := n.by(shop, "eth_call", map[string]any{"to": ships}, "latest", map[string]any{ships.Hex(): map[string]any{"code": "0x600060005260206000207f" + strings.Repeat("0", 64) + "5060005460005260206000f3"}}); !strings.Contains(r, "result") {
+		t.Error(r)
+	}
+}
+
+// opened makes the network an open one.
+func (n *testNode) opened() {
+	n.t.Helper()
+	var all map[string]json.RawMessage
+	must(n.t, json.Unmarshal(n.env.Settings, &all))
+	all["visibility"] = json.RawMessage(`"network"`)
+	section, err := json.Marshal(all)
+	must(n.t, err)
+	must(n.t, n.Configure(section))
+}
+
+// Whoever may name another as the sender finds a balance by halving: an amount above it fails, with the balance in the error of some tokens.
+func TestABalanceIsNotFoundByHalving(t *testing.T) {
+	n := closedNode(t, parties...)
+	a := contracts.Token()
+	token := n.create(a, "Token", "T", big.NewInt(1000))
+	nobody := common.Address{0xee}
+	for _, method := range []string{"eth_call", "eth_estimateGas", "eth_fillTransaction", "eth_createAccessList", "debug_traceCall"} {
+		var first string
+		for _, from := range []common.Address{n.address(0), nobody} {
+			for _, amount := range []int64{1, 1000, 1001, 1 << 40} {
+				message := map[string]any{"from": from, "to": token, "data": hexutil.Bytes(packed(t, &a.ABI, "transfer", n.address(1), big.NewInt(amount)))}
+				payment := map[string]any{"from": from, "to": n.address(1), "value": hexutil.EncodeUint64(uint64(amount) << 20)}
+				for _, m := range []map[string]any{message, payment} {
+					reply := n.by(carrier, method, m)
+					if first == "" {
+						first = reply
+					}
+					if reply != first || !strings.Contains(reply, "none of the addresses that are linked to you") {
+						t.Errorf("%s from %v: %s", method, from, reply)
+					}
+				}
+			}
+		}
+	}
+	// A signed transaction of another's tells neither nonce nor balance.
+	refusals := map[string]bool{}
+	for _, tx := range []*types.Transaction{n.sign(0, 0, &token, 50_000, 0, nil), n.sign(0, 1, &nobody, 21_000, 1<<62, nil), n.sign(0, 0, &nobody, 21_000, 5, nil)} {
+		raw, err := tx.MarshalBinary()
+		must(t, err)
+		if tx.Value().BitLen() > 60 { // what the sender has is not enough for it
+			refusals[n.by(carrier, "eth_sendRawTransaction", hexutil.Encode(append(raw[:len(raw)-1:len(raw)-1], raw[len(raw)-1])))] = true
+			continue
+		}
+		refusals[n.by(carrier, "eth_sendRawTransaction", hexutil.Encode(raw))] = true
+	}
+	for r := range refusals {
+		if strings.Contains(r, "nonce") || strings.Contains(r, "have ") {
+			t.Errorf("another's transaction tells %s", r)
+		}
+	}
+}
+
+// A transaction that is another's is looked for as often as one that does not exist: counted in reads of the ledger, not in time.
+func TestNotYoursTakesTheWorkOfNotThere(t *testing.T) {
+	n := closedNode(t, parties...)
+	hash := n.sent(maker, 0, 0, &common.Address{0xaa}, 1, nil)
+	n.nonce = 1
+	n.forget()
+	count := func(c coco.Caller, hash common.Hash) int {
+		before := n.past.reads
+		n.by(c, "eth_getTransactionReceipt", hash)
+		return n.past.reads - before
+	}
+	forbidden, absent := count(shop, hash), count(shop, common.Hash{1})
+	if absent == 0 || forbidden < absent {
+		t.Errorf("a forbidden transaction takes %d reads, an absent one %d", forbidden, absent)
+	}
+}
+
+// Filters and subscriptions go by what their caller may see when they tell it: links that come and end count at once.
+func TestFiltersAndSubscriptionsFollowLinks(t *testing.T) {
+	n := closedNode(t, parties...)
+	n.sent(maker, 0, 0, nil, 0, emitter)
+	contract := crypto.CreateAddress(n.address(0), 0)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { n.rpc.serve(shop, w, r) }))
+	t.Cleanup(srv.Close)
+	ws, _, err := websocket.Dial(context.Background(), "ws"+strings.TrimPrefix(srv.URL, "http")+"/rpc", nil)
+	must(t, err)
+	t.Cleanup(func() { _ = ws.CloseNow() })
+	s := &testSocket{t, ws}
+	s.write(call("eth_subscribe", "logs", map[string]any{}))
+	s.read()
+	id := got[string](n, shop, "eth_newFilter", map[string]any{"address": contract})
+	poll := func() int { return len(got[[]types.Log](n, shop, "eth_getFilterChanges", id)) }
+	emit := func(nonce uint64) { n.sent(maker, 0, nonce, &contract, 0, []byte("secret")) }
+	next := func() uint64 {
+		return uint64(readEvent[struct{ BlockNumber hexutil.Uint64 }](s).Params.Result.BlockNumber)
+	}
+
+	emit(1)
+	if polled := poll(); polled != 0 {
+		t.Errorf("a stranger polls %d logs", polled)
+	}
+	n.link(0, shop)
+	emit(2)
+	if polled := poll(); polled != 1 {
+		t.Errorf("with the link %d logs are polled, expected the newest one", polled)
+	}
+	n.link(0, maker)
+	emit(3)
+	if polled := poll(); polled != 0 {
+		t.Errorf("without the link %d logs are polled", polled)
+	}
+	n.link(0, shop)
+	emit(4)
+	// What is told goes by the links of its time, and in order. The log of block 2 may come as late as the link that admits it.
+	for number := next(); number != n.Head().Number(); number = next() {
+	}
+}
+
+// Several callers' transactions in one block tell each nothing of the others': not how many there are, nor what they used.
+func TestABlockOfSeveralCallers(t *testing.T) {
+	n := closedNode(t, parties...)
+	n.sent(maker, 0, 0, nil, 0, emitter)
+	contract := crypto.CreateAddress(n.address(0), 0)
+	txs := []*types.Transaction{
+		n.sign(0, 1, &contract, 100_000, 0, []byte("a")), n.sign(1, 0, &contract, 100_000, 0, []byte("bb")), n.sign(2, 0, &contract, 100_000, 0, []byte("ccc")),
+		n.sign(1, 1, &contract, 100_000, 0, []byte("dddd")),
+	}
+	included_(t, n.execute(n.testChain.call(txs[0]), n.testChain.call(txs[1]), n.testChain.call(txs[2]), n.testChain.call(txs[3])), 4)
+	equal(t, "transactions of the block", len(n.Head().Txs), 4)
+	mine := got[[]types.Receipt](n, carrier, "eth_getBlockReceipts", "latest")
+	if len(mine) != 2 || mine[0].TxHash != txs[1].Hash() || mine[1].TxHash != txs[3].Hash() {
+		t.Fatalf("receipts %+v", mine)
+	}
+	gas := uint64(0)
+	for i, r := range mine {
+		gas += r.GasUsed
+		if r.TransactionIndex != uint(i) || r.CumulativeGasUsed != gas || len(r.Logs) != 1 || r.Logs[0].Index != uint(i) || r.Logs[0].TxIndex != uint(i) {
+			t.Errorf("receipt %d: %+v", i, r)
+		}
+		alone := got[types.Receipt](n, carrier, "eth_getTransactionReceipt", r.TxHash)
+		if alone.TransactionIndex != r.TransactionIndex || alone.CumulativeGasUsed != r.CumulativeGasUsed || alone.Logs[0].Index != r.Logs[0].Index {
+			t.Errorf("alone: %+v", alone)
+		}
+		at := got[struct{ Hash common.Hash }](n, carrier, "eth_getTransactionByBlockNumberAndIndex", "latest", hexutil.EncodeUint64(uint64(i)))
+		equal(t, "by its index", at.Hash, r.TxHash)
+	}
+	// In one request each question is answered as if it came alone.
+	asked := "[" + call("eth_getTransactionReceipt", txs[1].Hash()) + "," + call("eth_getTransactionReceipt", txs[0].Hash()) + "," + call("eth_getTransactionReceipt", common.Hash{1}) + "]"
+	r := httptest.NewRequest("POST", "/rpc", strings.NewReader(asked))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	n.rpc.serve(carrier, w, r)
+	want := "[" + strings.Join([]string{
+		n.by(carrier, "eth_getTransactionReceipt", txs[1].Hash()), n.by(carrier, "eth_getTransactionReceipt", common.Hash{1}), n.by(carrier, "eth_getTransactionReceipt", common.Hash{1}),
+	}, ",") + "]"
+	equal(t, "the batch", w.Body.String(), want)
+}
