@@ -24,7 +24,7 @@ type eyes struct {
 	src    store.Reader
 	rules  rules
 
-	owned  map[common.Address]bool
+	owned  verdicts
 	blocks map[common.Hash]*chain.Block // as they are, of those that the view has shown
 }
 
@@ -36,17 +36,16 @@ func (s *Sights) eyes(now *chain.View, caller *coco.Caller) *eyes {
 	}
 	e := &eyes{
 		sights: s, viewer: access.Viewer{Actor: caller.Actor, User: caller.User}, now: now, src: now.Rows(),
-		owned: map[common.Address]bool{},
 	}
 	e.rules = rules{eyes: e, settings: in}
 	return e
 }
 
 func (e *eyes) owns(addr common.Address) bool {
-	owned, known := e.owned[addr]
+	owned, known := e.owned.get(addr)
 	if !known {
 		owned = e.viewer.Owns(e.src, addr)
-		e.owned[addr] = owned
+		e.owned.put(addr, owned)
 	}
 	return owned
 }
@@ -90,18 +89,52 @@ func (e *eyes) code(addr common.Address) (hash common.Hash, there bool) {
 // shown returns which accounts exist for what is executed. A contract that is called from outside is asked about that call, others whether any
 // call that comes from another contract is admitted.
 func (e *eyes) shown(ctx context.Context, q access.Question, to common.Address, input []byte) func(common.Address) bool {
-	known := map[common.Address]bool{}
+	known := new(verdicts)
 	return func(addr common.Address) bool {
-		may, ok := known[addr]
+		may, ok := known.get(addr)
 		if !ok {
 			ask := access.Ask{Question: q, Contract: addr}
 			if addr == to {
 				ask.Input = input
 			}
 			may = e.account(ctx, ask)
-			known[addr] = may
+			known.put(addr, may)
 		}
 		return may
+	}
+}
+
+// verdicts remembers decisions about accounts, of which a request has few as a rule.
+type verdicts struct {
+	few  [6]verdict
+	n    int
+	more map[common.Address]bool
+}
+
+type verdict struct {
+	addr common.Address
+	yes  bool
+}
+
+func (v *verdicts) get(addr common.Address) (yes, known bool) {
+	for i := range v.n {
+		if v.few[i].addr == addr {
+			return v.few[i].yes, true
+		}
+	}
+	yes, known = v.more[addr]
+	return yes, known
+}
+
+func (v *verdicts) put(addr common.Address, yes bool) {
+	switch {
+	case v.n < len(v.few):
+		v.few[v.n] = verdict{addr, yes}
+		v.n++
+	case v.more == nil:
+		v.more = map[common.Address]bool{addr: yes}
+	default:
+		v.more[addr] = yes
 	}
 }
 
