@@ -76,14 +76,31 @@ func (r *Report) warn(format string, args ...any) {
 
 // Run rehearses a recovery. Copies and keys that are damaged are in the report; the error is that it could not be rehearsed.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
-	r := &Report{Ledgers: []Ledger{}, Members: []Member{}, Failures: []string{}, Warnings: []string{}}
+	r := newReport()
 	best, err := r.verify(ctx, &cfg)
 	if err != nil || best == nil {
 		return r, err
 	}
-	lock, err := best.Lock()
+	lock, err := r.describe(&cfg, best)
 	if err != nil {
 		return r, err
+	}
+	if err := r.open(ctx, &cfg, best, lock); err != nil {
+		return r, err
+	}
+	r.OK = len(r.Failures) == 0
+	return r, nil
+}
+
+func newReport() *Report {
+	return &Report{Ledgers: []Ledger{}, Members: []Member{}, Failures: []string{}, Warnings: []string{}}
+}
+
+// describe says what a recovery from a copy needs, and what is wrong about that whoever brings keys.
+func (r *Report) describe(cfg *Config, best *Copy) (*recovery.Lock, error) {
+	lock, err := best.Lock()
+	if err != nil {
+		return nil, err
 	}
 	c, p := best.Constitution(), best.Auditor.Last()
 	r.Taken, r.Last, r.Time, r.Network, r.Lock, r.Threshold = best.Path, best.Report.Last, p.Time, c.Network.Name, lock.String(), lock.Threshold()
@@ -99,11 +116,12 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if len(lock.Holders()) == r.Threshold && r.Threshold > 1 {
 		r.warn("all %d members are needed: one lost key closes the ledger for ever", r.Threshold)
 	}
-	if err := r.open(ctx, &cfg, best, lock); err != nil {
-		return r, err
-	}
-	r.OK = len(r.Failures) == 0
-	return r, nil
+	return lock, nil
+}
+
+// sort brings the members into the order of their names.
+func (r *Report) sort() {
+	slices.SortStableFunc(r.Members, func(x, y Member) int { return cmp.Compare(x.Name, y.Name) })
 }
 
 // verify verifies the copies, and returns the furthest one that is whole; nil if there is none.
@@ -154,7 +172,7 @@ func (r *Report) open(ctx context.Context, cfg *Config, c *Copy, lock *recovery.
 	for _, actor := range lock.Holders() {
 		r.Members = append(r.Members, Member{ID: actor, Name: c.Constitution().Name(actor), Key: opened[actor], Opens: opened[actor] != ""})
 	}
-	slices.SortStableFunc(r.Members, func(x, y Member) int { return cmp.Compare(x.Name, y.Name) })
+	r.sort()
 	if n := len(opened); n < r.Threshold {
 		r.fail("%d of the %d members' keys that are needed were given and open: rehearse with the others', or have their members run `coco recovery share check`", n, r.Threshold)
 		return nil

@@ -28,6 +28,11 @@ func Run(ctx context.Context, a *cli.App, cfg rehearsal.Config) error {
 	if err != nil {
 		return err
 	}
+	return Show(a, r)
+}
+
+// Show shows what a rehearsal found. The error is coco.ErrVerify if a recovery would fail.
+func Show(a *cli.App, r *rehearsal.Report) error {
 	var failure error
 	if !r.OK {
 		failure = fmt.Errorf("%w: a recovery would fail with what was given: %s", coco.ErrVerify, r.Failures[0])
@@ -55,7 +60,7 @@ func show(p *cli.Printer, r *rehearsal.Report) {
 		if m.Opens {
 			p.OK("%s: %s opens its part", m.Name, m.Key)
 		} else {
-			p.Printf("  · %s: no key that opens its part was given\n", m.Name)
+			p.Printf("  · %s: nothing that opens its part was given\n", m.Name)
 		}
 	}
 	if r.Opened {
