@@ -29,6 +29,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/wire"
 )
@@ -128,7 +129,14 @@ func (n *net) start(index int, program string) *fake {
 		n.t.Fatal(err)
 	}
 	leaf, der := n.issue("node", &key.PublicKey, false)
-	f := &fake{net: n, index: index, cert: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, id: sha256.Sum256(leaf.RawSubjectPublicKeyInfo)}
+	return n.serve(&fake{net: n, index: index, cert: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}}, program)
+}
+
+// serve starts a node that has its certificate.
+func (n *net) serve(f *fake, program string) *fake {
+	n.t.Helper()
+	f.id = sha256.Sum256(f.cert.Leaf.RawSubjectPublicKeyInfo)
+	var err error
 	if f.quoter, err = virtual.NewQuoter(virtual.Measure([]byte(program))); err != nil {
 		n.t.Fatal(err)
 	}
@@ -611,5 +619,59 @@ func TestNothingIsSentOnceAFleetHasEnded(t *testing.T) {
 	}
 	if _, _, err := send(t, f, "POST", "/rpc", rpcCall("eth_chainId")); !errors.Is(err, want) || n.nodes[0].heard() != "" {
 		t.Errorf("%v; the node heard %q", err, n.nodes[0].heard())
+	}
+}
+
+// endorsed starts a node with a certificate of a service, which it shows beside its own.
+func (n *net) endorsed(index int, service *channel.Service) *fake {
+	n.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	now := time.Now()
+	der, err := service.Endorse(public, sha256.Sum256(public), []string{"127.0.0.1:1"}, true, now, now)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return n.serve(&fake{net: n, index: index, cert: tls.Certificate{Certificate: [][]byte{der, service.Certificate().Raw}, PrivateKey: key, Leaf: leaf}}, oldCode)
+}
+
+// Members have recovered the network under a service that follows the known one. Nothing is sent to it before the user has accepted that service.
+func TestARecoveredNetworkIsAskedOnceItsServiceIsAccepted(t *testing.T) {
+	first, err := channel.NewService("net", true, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := first.Succeed(coco.TxID{View: 2, Seqno: 17}, coco.Digest{1}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := newNet(t, 0, page(1, oldCode))
+	n.service = first.Certificate()
+	n.nodes = []*fake{n.endorsed(0, first), n.endorsed(1, second)}
+	accepted := first.Certificate()
+	f := n.open(func(c *Config) {
+		c.Nodes = append(c.Nodes, n.nodes[1].addr())
+		c.Patience = 300 * time.Millisecond
+		c.Service = func() (*x509.Certificate, error) { return accepted, nil }
+	})
+	n.nodes[0].srv.CloseClientConnections()
+	n.nodes[0].srv.Close()
+	n.set(func(n *net) { n.leader = 1 })
+	if _, _, err := send(t, f, "POST", "/rpc", rpcCall("eth_chainId")); err == nil || n.nodes[1].heard() != "" {
+		t.Errorf("%v; the recovered node heard %q", err, n.nodes[1].heard())
+	}
+	accepted = second.Certificate()
+	if status, _, err := send(t, f, "POST", "/rpc", rpcCall("eth_chainId")); err != nil || status != 200 {
+		t.Errorf("%d, %v", status, err)
 	}
 }
