@@ -18,6 +18,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/canon"
+	"github.com/cocoframework/coco/gov/access"
 	"github.com/cocoframework/coco/gov/settings"
 	"github.com/cocoframework/coco/keys"
 )
@@ -46,6 +47,10 @@ const (
 	Refresh           Kind = "refresh"      // by rules 1 and 2 there is none
 	OpenNetwork       Kind = "open_network" // since rules 3: a network that was recovered serves again
 	GrantEpochs       Kind = "grant_epochs" // since rules 3: an auditor may read some epochs
+	// Since rules 3: tokens of an issuer stand for an organisation's users; they do no more; some of them do no more.
+	AddIssuer    Kind = "add_issuer"
+	RemoveIssuer Kind = "remove_issuer"
+	RevokeAccess Kind = "revoke_access"
 )
 
 // Bounds of an action.
@@ -107,6 +112,14 @@ type Args struct {
 	// Service is the service of a network that was recovered: SHA-256 of its public key (SubjectPublicKeyInfo, DER) in hexadecimal. Members who voted for
 	// another recovery of the same ledger have not voted for this one.
 	Service string `cbor:"service,omitempty"`
+	// Issuer says which tokens count of the issuer that Name names, for the organisation Actor; Certificates are those to which its host's
+	// leads.
+	Issuer *access.Terms `cbor:"issuer,omitempty"`
+	// User, Token (its claim jti) or Before (seconds since 1970) say which tokens of the issuer Name do not count any more; with Remove, the first
+	// two count again.
+	User   string `cbor:"user,omitempty"`
+	Token  string `cbor:"token,omitempty"`
+	Before uint64 `cbor:"before,omitempty"`
 }
 
 // form says which arguments a kind takes.
@@ -137,6 +150,9 @@ func forms() []form {
 		{Refresh, nil, nil},
 		{OpenNetwork, []string{"service"}, nil},
 		{GrantEpochs, []string{"name", "certificate", "encryption_key", "epochs"}, nil},
+		{AddIssuer, []string{"name", "actor", "issuer", "certificates"}, nil},
+		{RemoveIssuer, []string{"name"}, nil},
+		{RevokeAccess, []string{"name"}, []string{"user", "token", "before", "remove"}},
 	}
 }
 
@@ -226,6 +242,8 @@ func (a *Action) checkValues() error {
 		{"value", x.Value, maxSetting},
 		{"epochs", x.Epochs, maxText},
 		{"service", x.Service, maxText},
+		{"user", x.User, maxText},
+		{"token", x.Token, maxText},
 	} {
 		if len(t.value) > t.limit {
 			return a.invalid("%s has %d bytes, expected at most %d", t.name, len(t.value), t.limit)
@@ -267,6 +285,23 @@ func (a *Action) checkRest() error {
 	case GrantEpochs:
 		if _, _, err := x.Range(); err != nil {
 			return a.invalid("%v", err)
+		}
+	case AddIssuer:
+		if err := x.Issuer.Check("issuer"); err != nil {
+			return a.invalid("%v", err)
+		}
+		if err := access.CheckRoots("certificates", x.Certificates); err != nil {
+			return a.invalid("%v", err)
+		}
+	case RevokeAccess:
+		given := 0
+		for _, is := range []bool{x.User != "", x.Token != "", x.Before > 0} {
+			if is {
+				given++
+			}
+		}
+		if given != 1 || x.Before > 0 && x.Remove {
+			return a.invalid("expected exactly one of user, token and before; remove goes with user and token")
 		}
 	case AddNode, RemoveNode:
 		if place := x.Owner != "" && x.Address != ""; place == (x.Node != "") || place == (x.Owner == "" && x.Address == "") {
@@ -395,7 +430,7 @@ func fields() []string {
 	return []string{
 		"actor", "name", "certificate", "certificates", "encryption_key", "weight", "owner", "address", "node",
 		"measurement", "note", "replaces", "platform", "tee_policy", "debug", "remove", "policy",
-		"expression", "setting", "value", "force", "unbalanced", "epochs", "service",
+		"expression", "setting", "value", "force", "unbalanced", "epochs", "service", "issuer", "user", "token", "before",
 	}
 }
 
@@ -407,7 +442,7 @@ func (a *Action) Facts() map[string]any {
 	for name, s := range map[string]string{
 		"actor": x.Actor, "name": x.Name, "owner": x.Owner, "address": x.Address, "node": x.Node, "measurement": x.Measurement,
 		"note": x.Note, "replaces": x.Replaces, "platform": x.Platform, "tee_policy": x.TEEPolicy, "policy": x.Policy, "expression": x.Expression,
-		"setting": x.Setting, "value": x.Value, "epochs": x.Epochs, "service": x.Service,
+		"setting": x.Setting, "value": x.Value, "epochs": x.Epochs, "service": x.Service, "user": x.User, "token": x.Token,
 		"certificate": hex.EncodeToString(x.Certificate), "encryption_key": hex.EncodeToString(x.EncryptionKey),
 	} {
 		if s != "" {
@@ -421,10 +456,13 @@ func (a *Action) Facts() map[string]any {
 		}
 		out["certificates"] = list
 	}
-	for name, n := range map[string]uint64{"weight": x.Weight} {
+	for name, n := range map[string]uint64{"weight": x.Weight, "before": x.Before} {
 		if n > 0 {
 			out[name] = n
 		}
+	}
+	if x.Issuer != nil {
+		out["issuer"] = issuerFacts(x.Issuer)
 	}
 	for name, b := range map[string]bool{"debug": x.Debug, "remove": x.Remove, "force": x.Force, "unbalanced": x.Unbalanced} {
 		if b {
@@ -432,6 +470,23 @@ func (a *Action) Facts() map[string]any {
 		}
 	}
 	return out
+}
+
+// issuerFacts are what policies see of an issuer's terms.
+func issuerFacts(t *access.Terms) map[string]any {
+	claims := map[string]any{}
+	for name, value := range t.Claims {
+		claims[name] = value
+	}
+	return map[string]any{
+		"url": t.URL, "audience": t.Audience, "user_claim": t.UserClaim, "role_claim": t.RoleClaim, "role_value": t.RoleValue, "claims": claims,
+		"algorithms": slices.Clone(t.Algorithms), "clock_skew_seconds": t.SkewSeconds, "keys_seconds": t.KeysSeconds, "type": t.Type,
+	}
+}
+
+// Revocation is what RevokeAccess says.
+func (x *Args) Revocation() access.Revocation {
+	return access.Revocation{User: x.User, Token: x.Token, Before: x.Before}
 }
 
 // String says what the action does, for people.
@@ -444,7 +499,7 @@ func (a Action) String() string {
 		place += " of " + x.Owner
 	}
 	switch a.Kind {
-	case AddMember, AddParticipant:
+	case AddMember, AddParticipant, AddIssuer, RemoveIssuer:
 		return fmt.Sprintf("%s %q", a.Kind.words(), x.Name)
 	case RemoveMember, RemoveParticipant, AddCertificate, RemoveCertificate:
 		return fmt.Sprintf("%s: %s", a.Kind.words(), x.Actor)
@@ -461,6 +516,8 @@ func (a Action) String() string {
 		return fmt.Sprintf("set policy %s: %s", x.Policy, x.Expression)
 	case RemovePolicy:
 		return "remove policy " + x.Policy
+	case RevokeAccess:
+		return fmt.Sprintf("revoke access of issuer %q", x.Name)
 	case OpenNetwork:
 		return "open network under service " + x.Service[:min(8, len(x.Service))]
 	case Set:

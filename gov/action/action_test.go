@@ -120,6 +120,23 @@ name = "Audit Partners"
 certificate = ` + cert + `
 encryption_key = '''` + string(public) + `'''
 epochs = "3-5"
+
+[[actions]]
+kind = "add-issuer"
+name = "acme-login"
+actor = "Bank of Anchorage"
+issuer = { url = "https://login.acme.example/realms/acme", audience = "coco", claims = { org = "acme" }, clock_skew_seconds = 30 }
+certificates = [` + cert + `]
+
+[[actions]]
+kind = "remove-issuer"
+name = "acme-login"
+
+[[actions]]
+kind = "revoke-access"
+name = "acme-login"
+user = "kim"
+remove = true
 `
 }
 
@@ -190,6 +207,13 @@ func TestWrongActionsAreRefusedByName(t *testing.T) {
 		{"[[actions]]\nkind = 'set'\nsetting = 'x'\nvalue = 'y'\nnote = 'z'", "does not take note"},
 		{"[[actions]]\nkind = 'remove-member'\nactor = '" + strings.Repeat("x", 5000) + "'", "expected at most 4096"},
 		{"[[actions]]\nkind = 'add-code'\nmeasurement = 'snp:00'\n[[actions]]\nkind = 'remove-code'", "action 2"},
+		{"[[actions]]\nkind = 'add-issuer'\nname = 'x'\nactor = 'y'\ncertificates = ['''" + certificatePEM + "''']\nissuer = { url = 'http://a.example', audience = 'coco' }", "issuer.url: expected https://"},
+		{"[[actions]]\nkind = 'add-issuer'\nname = 'x'\nactor = 'y'\ncertificates = ['''" + certificatePEM + "''']\nissuer = { url = 'https://a.example', audience = 'coco', algorithms = ['HS256'] }", "issuer.algorithms: expected some of ES256"},
+		{"[[actions]]\nkind = 'add-issuer'\nname = 'x'\nactor = 'y'\ncertificates = ['''" + certificatePEM + "''']\nissuer = { audience = 'coco' }", "issuer.url: missing"},
+		{"[[actions]]\nkind = 'add-issuer'\nname = 'x'\nactor = 'y'\nissuer = { url = 'https://a.example', audience = 'coco' }", "certificates is missing"},
+		{"[[actions]]\nkind = 'revoke-access'\nname = 'x'", "expected exactly one of user, token and before"},
+		{"[[actions]]\nkind = 'revoke-access'\nname = 'x'\nuser = 'a'\ntoken = 'b'", "expected exactly one of user, token and before"},
+		{"[[actions]]\nkind = 'revoke-access'\nname = 'x'\nbefore = 5\nremove = true", "remove goes with user and token"},
 		{strings.Repeat(" ", maxTOML+1), "at most"},
 	} {
 		if _, err := Parse([]byte(c.text)); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), c.want) {

@@ -10,6 +10,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/access"
 	"github.com/cocoframework/coco/gov/settings"
 	"github.com/cocoframework/coco/keys"
 )
@@ -51,6 +52,11 @@ type entry struct {
 	Unbalanced    string   `toml:"unbalanced,omitempty"`
 	Epochs        string   `toml:"epochs,omitempty"`
 	Service       string   `toml:"service,omitempty"`
+
+	Issuer *access.Terms `toml:"issuer,omitempty"`
+	User   string        `toml:"user,omitempty"`
+	Token  string        `toml:"token,omitempty"`
+	Before uint64        `toml:"before,omitempty"`
 }
 
 // Parse reads a file of actions:
@@ -121,7 +127,11 @@ func (e *entry) action() (Action, error) {
 		Measurement: e.Measurement, Note: e.Note, Replaces: e.Replaces, Platform: e.Platform,
 		Debug: e.Debug, Remove: e.Remove,
 		Policy: strings.ReplaceAll(e.Policy, "-", "_"), Expression: e.Expression, Setting: e.Setting, Force: force, Unbalanced: unbalanced, Epochs: e.Epochs, Service: e.Service,
+		Issuer: e.Issuer, User: e.User, Token: e.Token, Before: e.Before,
 	}}
+	if a.Args.Issuer != nil {
+		a.Args.Issuer.Complete()
+	}
 	if e.Certificate != "" {
 		if a.Args.Certificate, err = certificate(e.Certificate); err != nil {
 			return Action{}, a.invalid("certificate: %v", err)
@@ -199,7 +209,7 @@ func Format(actions []Action) ([]byte, error) {
 			Kind: strings.ReplaceAll(string(a.Kind), "_", "-"), Actor: x.Actor, Name: x.Name, Weight: x.Weight, Owner: x.Owner,
 			Address: x.Address, Node: x.Node, Measurement: x.Measurement, Note: x.Note, Replaces: x.Replaces, Platform: x.Platform,
 			Debug: x.Debug, Remove: x.Remove, Policy: x.Policy, Expression: x.Expression,
-			Setting: x.Setting, Epochs: x.Epochs, Service: x.Service,
+			Setting: x.Setting, Epochs: x.Epochs, Service: x.Service, Issuer: x.Issuer, User: x.User, Token: x.Token, Before: x.Before,
 		}
 		if x.Force {
 			e.Force = ForceSentence

@@ -129,6 +129,7 @@ func (c *Constitution) own() {
 	c.Code = append([]Code{}, c.Code...)
 	c.TEE = append([]TEE{}, c.TEE...)
 	c.Revoked = slices.Clone(c.Revoked)
+	c.Access = c.Access.Clone()
 }
 
 // sort brings the lists into canonical order. The checks come first, so that they name places as
@@ -144,6 +145,7 @@ func (c *Constitution) sort() {
 	}
 	slices.SortFunc(c.Code, func(a, b Code) int { return cmp.Compare(a.Measurement, b.Measurement) })
 	slices.SortFunc(c.Revoked, compareDigests)
+	c.Access.Sort()
 	slices.SortFunc(c.TEE, func(a, b TEE) int { return strings.Compare(a.Platform, b.Platform) })
 }
 

@@ -64,6 +64,7 @@ func (c *Constitution) TOML() []byte {
 		}
 		w.b.WriteString("]\n")
 	}
+	w.issuers(c)
 	w.heading("What nodes may run.")
 	for _, code := range c.Code {
 		w.element("code")

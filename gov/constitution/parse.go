@@ -69,6 +69,7 @@ type page struct {
 	Revoked struct {
 		Certificates []string `toml:"certificates"`
 	} `toml:"revoked"`
+	Issuers []issuerPage `toml:"issuers"`
 	// The sections of settings that versions of the rules added.
 	Epochs   map[string]any            `toml:"epochs"`
 	Keys     map[string]any            `toml:"keys"`
@@ -205,6 +206,13 @@ func (p *page) constitution() (*Constitution, error) {
 			return nil, invalid(fmt.Sprintf("revoked.certificates[%d]", i), reason.BadForm, "expected %d hexadecimal digits", 2*len(d))
 		}
 		c.Revoked = append(c.Revoked, d)
+	}
+	for i := range p.Issuers {
+		x, err := c.issuer(fmt.Sprintf("issuers[%d]", i), &p.Issuers[i])
+		if err != nil {
+			return nil, err
+		}
+		c.Access.Issuers = append(c.Access.Issuers, x)
 	}
 	return c, p.numbers(c)
 }

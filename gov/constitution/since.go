@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/access"
 	"github.com/cocoframework/coco/gov/reason"
 )
 
@@ -48,6 +49,8 @@ type Nodes struct {
 type Since3 struct {
 	Keys     Ceremonies `cbor:"1,keyasint"`
 	Recovery Recovery   `cbor:"2,keyasint"`
+	// Access is about callers without a certificate; see package access.
+	Access access.Access `cbor:"3,keyasint"`
 
 	filled bool // no value is left to be completed
 }
@@ -245,6 +248,9 @@ func (c *Constitution) fillSince() {
 // checkSince checks the settings that versions of the rules added. By earlier rules they say what programs did before.
 func (c *Constitution) checkSince() error {
 	if err := c.checkRevoked(); err != nil {
+		return err
+	}
+	if err := c.checkAccess(); err != nil {
 		return err
 	}
 	for _, s := range c.settings() {

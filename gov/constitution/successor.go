@@ -16,6 +16,7 @@ func (c *Constitution) Draft() *Constitution {
 	d.Members, d.Participants = slices.Clone(c.Members), slices.Clone(c.Participants)
 	d.Code, d.TEE, d.Policies = slices.Clone(c.Code), slices.Clone(c.TEE), maps.Clone(c.Policies)
 	d.Adapters, d.Revoked = maps.Clone(c.Adapters), slices.Clone(c.Revoked)
+	d.Access = c.Access.Clone()
 	return &d
 }
 

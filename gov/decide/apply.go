@@ -69,7 +69,7 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 		} else if keys {
 			continue
 		}
-		e, err := c.apply(&actions[i])
+		e, err := c.apply(&actions[i], r)
 		if err == nil && !r.committees {
 			err = checkKey(&actions[i])
 		}
@@ -88,6 +88,7 @@ func Apply(now Present, actions []action.Action) (*constitution.Constitution, []
 	if err != nil {
 		return nil, nil, err
 	}
+	followed = append(followed, dropIssuers(&c.draft.Access, c.actors.ids())...)
 	next, err := c.draft.Succeed(now.Constitution, c.settings.changed)
 	if err != nil {
 		return nil, nil, err
@@ -201,8 +202,13 @@ func newChange(now Present) *change {
 	}
 }
 
-func (c *change) apply(a *action.Action) (Effect, error) {
+func (c *change) apply(a *action.Action, r rules) (Effect, error) {
 	switch a.Kind {
+	case action.AddIssuer, action.RemoveIssuer, action.RevokeAccess:
+		if !r.issuers {
+			return Effect{}, impossible(reason.LaterKind, string(a.Kind), "")
+		}
+		return changeAccess(&c.draft.Access, a, c.actors)
 	case action.AddMember, action.AddParticipant:
 		return c.actors.add(a)
 	case action.RemoveMember, action.RemoveParticipant:

@@ -32,6 +32,9 @@ const (
 	KeyRefreshed   EffectKind = "key_refreshed"  // the committee's key is shared anew, by a ceremony that follows
 	NetworkOpened  EffectKind = "network_opened" // one that was recovered serves again
 	EpochsGranted  EffectKind = "epochs_granted" // an auditor may read them
+	IssuerAdded    EffectKind = "issuer_added"   // its tokens stand for users of an organisation
+	IssuerRemoved  EffectKind = "issuer_removed"
+	AccessRevoked  EffectKind = "access_revoked" // of a user, by a token, or by tokens from before a time
 )
 
 // Effect is one thing that an accepted proposal changes: data, on which package node acts.
@@ -42,12 +45,12 @@ type Effect struct {
 	Address string       // of places and nodes
 	Node    coco.NodeID  // of retired nodes
 	Cause   Cause        // of retired nodes
-	Subject string       // measurement, platform, policy, setting, an actor's role, or epochs as action.Args has them
+	Subject string       // measurement, platform, policy, setting, an actor's role, epochs as action.Args has them, an issuer's name
 	// Value is the digest of a certificate, an auditor's public encryption key, the code that an upgrade replaces, a platform's policy, the expression or
-	// the name of a policy that decides from then on, or a setting's value. Before is a setting's value before; empty
+	// the name of a policy that decides from then on, an issuer's URL, what of its access is revoked (user, token or before, and which), or a setting's value. Before is a setting's value before; empty
 	// if it had none.
 	Value, Before string
-	Removed       bool // a certificate is removed, and not added
+	Removed       bool // a certificate is removed, and not added; or a revocation is taken back
 	Debug         bool // the platform's evidence counts in debug mode, too
 	Unbalanced    bool // the node at the place votes, whatever share of the votes its owner has
 	// Holders is the number of members that hold shares, Threshold how many of them open an epoch.

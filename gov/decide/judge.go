@@ -76,7 +76,7 @@ func questions(now Present, actions []action.Action, r rules) []question {
 				add(question{kind: string(a.Kind), name: old, optional: true, everybody: everybody})
 			}
 		}
-		_, _ = d.apply(a) // later actions may be about actors that earlier ones add; Apply has checked all
+		_, _ = d.apply(a, r) // later actions may be about actors that earlier ones add; Apply has checked all
 	}
 	if r.strict {
 		for i := range actions {

@@ -154,6 +154,12 @@ func (l *life) action() action.Action {
 		args = action.Args{Name: o.Name, Certificate: o.Cert.Raw, EncryptionKey: o.Encryption.Public(), Weight: uint64(l.rnd.IntN(4))}
 	case action.OpenNetwork:
 		args = action.Args{Service: coco.Digest{1}.String()}
+	case action.AddIssuer:
+		args = govtest.Issuer(fmt.Sprintf("login-%d", l.rnd.IntN(3)), o.Name, o.Cert)
+	case action.RemoveIssuer:
+		args = action.Args{Name: fmt.Sprintf("login-%d", l.rnd.IntN(3))}
+	case action.RevokeAccess:
+		args = action.Args{Name: fmt.Sprintf("login-%d", l.rnd.IntN(3)), User: fmt.Sprintf("user-%d", l.rnd.IntN(2)), Remove: l.rnd.IntN(2) == 0}
 	case action.GrantEpochs:
 		args = action.Args{Name: o.Name, Certificate: o.Cert.Raw, EncryptionKey: o.Encryption.Public(), Epochs: fmt.Sprint(1 + l.rnd.IntN(3))}
 	case action.AddParticipant:

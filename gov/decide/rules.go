@@ -33,6 +33,8 @@ type rules struct {
 	closes bool
 	// committees: those who open the ledger's past are a committee, and members may have it share its key anew.
 	committees bool
+	// issuers: tokens of issuers stand for users of organisations.
+	issuers bool
 }
 
 const (
@@ -47,7 +49,7 @@ func rulesOf(version uint64) (rules, error) {
 	second := first
 	second.strict, second.opened, second.balanced, second.dated, second.apart, second.rotates = true, true, true, true, true, true
 	third := second
-	third.committees, third.closes = true, true
+	third.committees, third.closes, third.issuers = true, true, true
 	switch version {
 	case 1:
 		return first, nil

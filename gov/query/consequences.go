@@ -31,6 +31,9 @@ var deeds = map[action.Kind]string{
 	action.Refresh:           "have the key of the past shared anew",
 	action.OpenNetwork:       "open a network that was recovered",
 	action.GrantEpochs:       "let auditors read epochs",
+	action.AddIssuer:         "let any issuer's tokens stand for users of any organisation",
+	action.RemoveIssuer:      "remove issuers of tokens",
+	action.RevokeAccess:      "take access from users",
 }
 
 // Powers says what single members could do by a constitution without the others, and what nobody could, beside what is so if all must agree. That

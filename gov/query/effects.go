@@ -3,7 +3,9 @@ package query
 import (
 	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/decide"
@@ -47,6 +49,12 @@ func textOf(e *decide.Effect) string {
 		return fmt.Sprintf("%s is %s instead of %s", e.Subject, shorten(e.Value), shorten(cmp.Or(e.Before, "unset")))
 	case decide.EpochsGranted:
 		return fmt.Sprintf("the auditor %s may read epochs %s: nodes of the members put what it reads with on the ledger", e.Name, e.Subject)
+	case decide.IssuerAdded:
+		return fmt.Sprintf("tokens of the issuer %s (%s) stand for users of %s", e.Subject, e.Value, e.Name)
+	case decide.IssuerRemoved:
+		return fmt.Sprintf("tokens of the issuer %s do not count any more", e.Subject)
+	case decide.AccessRevoked:
+		return revocationText(e)
 	case decide.NetworkOpened:
 		return "the network that was recovered serves clients, and nodes may join"
 	case decide.EpochRotated:
@@ -55,6 +63,22 @@ func textOf(e *decide.Effect) string {
 		return "the key that opens the ledger's past is shared anew: the nodes of the members begin a ceremony"
 	}
 	return manifestText(e)
+}
+
+func revocationText(e *decide.Effect) string {
+	what, which, _ := strings.Cut(e.Value, " ")
+	if what == "before" {
+		seconds, _ := strconv.ParseInt(which, 10, 64)
+		return fmt.Sprintf("tokens of the issuer %s from before %s do not count any more", e.Subject, time.Unix(seconds, 0).UTC().Format(time.RFC3339))
+	}
+	verb := "does not have access any more"
+	if e.Removed {
+		verb = "has access again"
+	}
+	if what == "token" {
+		return fmt.Sprintf("who shows the token %s of the issuer %s %s", shorten(which), e.Subject, verb)
+	}
+	return fmt.Sprintf("the user %s of the issuer %s %s", shorten(which), e.Subject, verb)
 }
 
 func manifestText(e *decide.Effect) string {

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/access"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/policy"
@@ -60,6 +63,12 @@ func (s *summary) sentence(a *action.Action) string {
 		return "admit " + s.place(x)
 	case action.RemoveNode:
 		return "remove " + s.place(x)
+	case action.AddIssuer:
+		return fmt.Sprintf("let tokens of the issuer %s stand for users of %s%s", x.Name, who, termsText(x.Issuer))
+	case action.RemoveIssuer:
+		return fmt.Sprintf("let tokens of the issuer %s count no more", x.Name)
+	case action.RevokeAccess:
+		return revocationSentence(x)
 	case action.SetPolicy:
 		return s.policy(x)
 	case action.RemovePolicy:
@@ -107,6 +116,35 @@ func codeSentence(a *action.Action) string {
 		return platformSentence(x)
 	}
 	return dashed(string(a.Kind))
+}
+
+// termsText says which tokens of an issuer count, and what their claims mean.
+func termsText(t *access.Terms) string {
+	if t == nil { // of an action that no one checked
+		return ""
+	}
+	text := fmt.Sprintf(" (%s, for the audience %s); the claim %s names the user", t.URL, t.Audience, t.UserClaim)
+	for _, name := range slices.Sorted(maps.Keys(t.Claims)) {
+		text += fmt.Sprintf(", %s must have %s", name, shorten(t.Claims[name]))
+	}
+	if t.RoleClaim != "" {
+		text += fmt.Sprintf(", and those whose %s has %s have the organisation's role", t.RoleClaim, shorten(t.RoleValue))
+	}
+	return text
+}
+
+func revocationSentence(x *action.Args) string {
+	verb := "take access from"
+	if x.Remove {
+		verb = "give access back to"
+	}
+	switch {
+	case x.User != "":
+		return fmt.Sprintf("%s the user %s of the issuer %s", verb, shorten(x.User), x.Name)
+	case x.Token != "":
+		return fmt.Sprintf("%s whoever shows the token %s of the issuer %s", verb, shorten(x.Token), x.Name)
+	}
+	return fmt.Sprintf("let tokens of the issuer %s from before %s count no more", x.Name, time.Unix(int64(x.Before), 0).UTC().Format(time.RFC3339))
 }
 
 func platformSentence(x *action.Args) string {

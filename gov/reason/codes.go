@@ -49,7 +49,9 @@ const (
 	UnknownAction      Code = "unknown_action"      // Subject: its kind
 	NotClosed          Code = "not_closed"          // the network serves: there is nothing to open
 	OtherService       Code = "other_service"       // what is to be opened has another service than members vote for
-	HoldersFrozen      Code = "holders_frozen"      // who holds the keys, or how many open, does not change before the network is open
+	IssuerExists       Code = "issuer_exists"
+	UnknownIssuer      Code = "unknown_issuer"
+	HoldersFrozen      Code = "holders_frozen" // who holds the keys, or how many open, does not change before the network is open
 )
 
 // The codes of constitutions that are not possible. Subject is the field's path.
@@ -134,6 +136,10 @@ func sentence(r *Reason) string {
 		return fmt.Sprintf("each member is named a recovery owner, and %s members are needed to open the ledger: set it to none, or set shares.threshold 1, in the same proposal", o)
 	case HoldersFrozen:
 		return "the network was recovered and is not open yet: the members, their encryption keys and the threshold stay until they have opened it (open-network)"
+	case IssuerExists:
+		return fmt.Sprintf("there is an issuer %q already: to change it, remove and add it in one proposal", s)
+	case UnknownIssuer:
+		return fmt.Sprintf("there is no issuer %q", s)
 	case Unchanged:
 		return fmt.Sprintf("%s: it is so already", s)
 	case LockOut:

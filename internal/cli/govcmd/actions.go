@@ -46,6 +46,7 @@ type actionFlags struct {
 	remove    bool
 	force     string
 	unbalance string
+	issuer    issuerFlags
 
 	verifiers attest.Verifiers // that check a policy of set-tee
 	members   int              // how many a named policy, as "2 of 3", counts on; 0 if none says
@@ -57,7 +58,8 @@ func (f *actionFlags) add(cmd *cobra.Command) {
 	fl.Uint64Var(&f.weight, "weight", 0, "of add-member: the member's `weight` in policies that weigh votes (default 1)")
 	fl.StringVar(&f.teePolicy, "tee-policy", "", "of set-tee: what the platform's evidence must satisfy, a JSON `object` that its driver reads")
 	fl.BoolVar(&f.debug, "debug", false, "of set-tee: let TEEs in debug mode in; insecure networks only")
-	fl.BoolVar(&f.remove, "remove", false, "of set-tee: remove the platform")
+	fl.BoolVar(&f.remove, "remove", false, "of set-tee: remove the platform; of revoke-access: the user or token has access again")
+	f.issuer.add(fl)
 	fl.StringVar(&f.force, "force", "", "the `sentence` \""+action.ForceSentence+"\", for a change after which no vote could pass any more")
 	fl.StringVar(&f.unbalance, "unbalanced", "", "the `sentence` \""+action.UnbalancedSentence+"\", for a change that may give one so many")
 	_ = cmd.MarkFlagFilename("file", "toml")
@@ -109,6 +111,9 @@ func actionForms() []actionForm {
 		{action.Refresh, "", "the key that opens the ledger's past is shared anew among the members", "refresh", func(*action.Args, []string, *actionFlags) error { return nil }},
 		{action.OpenNetwork, "SERVICE", "the network that was recovered serves again, under this service", "open-network service.pem", openNetwork},
 		{action.GrantEpochs, "NAME CERTIFICATE ENCRYPTION_KEY EPOCHS", "an auditor may read some epochs: nodes put on the ledger what it reads with", "grant-epochs kpmg auditor/org.pem auditor/encryption.pub 3-5", grantEpochs},
+		{action.AddIssuer, "NAME ORGANISATION URL AUDIENCE CERTIFICATES", "tokens of an OpenID Connect issuer stand for an organisation's users; its host is checked by the certificates alone", "add-issuer acme-login acme https://login.acme.example coco roots.pem", addIssuer},
+		{action.RemoveIssuer, "NAME", "an issuer's tokens count no more", "remove-issuer acme-login", one(func(a *action.Args) *string { return &a.Name })},
+		{action.RevokeAccess, "NAME", "a user of an issuer, a token or all older tokens count no more: --user, --token or --before; --remove takes it back", "revoke-access acme-login --user kim", revokeAccess},
 	}
 }
 
