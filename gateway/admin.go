@@ -28,7 +28,7 @@ func (g *Gateway) NewAdmin(governor Governor) (*Gateway, error) {
 		return nil, fmt.Errorf("%w: gateway: the administrative listener needs a Governor", coco.ErrInvalid)
 	}
 	cfg := g.cfg
-	cfg.Metrics = nil
+	cfg.Metrics, cfg.Schemes = nil, nil
 	cfg.MaxConns, cfg.MaxRequests, cfg.MaxAnonymous, cfg.MaxStreams = min(cfg.MaxConns, 512), min(cfg.MaxRequests, 512), min(cfg.MaxAnonymous, 64), 1
 	cfg.MaxBodies = min(cfg.MaxBodies, 64<<20)
 	return newGateway(cfg, governor, g.tally, g.replies)

@@ -26,7 +26,7 @@ const maxOwn = 32 << 20
 func (g *Gateway) build(w http.ResponseWriter, r *http.Request, media, instead string, fn func(out *budget.Buffer) error) {
 	out := budget.NewBuffer(w.(*response).Claim(), maxOwn)
 	defer out.Release()
-	err := g.inTurn(r.Context(), w.(*response).caller, func() error { return fn(out) })
+	err := g.inTurn(r.Context(), w.(*response).identity.Caller, func() error { return fn(out) })
 	if errors.Is(err, budget.ErrLimit) {
 		err = fmt.Errorf("%w: %s", err, instead)
 	}

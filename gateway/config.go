@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/caller"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/contain"
 	"github.com/cocoframework/coco/internal/trail"
@@ -33,6 +34,10 @@ type Config struct {
 	// LogLevel is the level of Log, which Owner, the organisation that runs this node, may change at the
 	// administrative listener; nil if it cannot be changed.
 	LogLevel *slog.LevelVar
+	// Schemes are the kinds of credentials that count beside client certificates, at the listener for applications only, by the time that Now
+	// tells; nil Now means Clock.
+	Schemes caller.Schemes
+	Now     func() time.Time
 	// Trail names requests in the log at level debug; nil if they are not followed.
 	Trail *trail.Source
 	Owner coco.ActorID
@@ -75,6 +80,9 @@ func (c *Config) validate() error {
 	}
 	if c.TLS == nil || c.TLS.MinVersion < tls.VersionTLS13 || c.TLS.ClientAuth == tls.NoClientCert {
 		return fmt.Errorf("%w: gateway: Config.TLS must be of TLS 1.3 and ask for client certificates", coco.ErrInvalid)
+	}
+	if c.Now == nil {
+		c.Now = c.Clock.Now
 	}
 	if c.Panics == nil {
 		c.Panics = contain.New(c.Log)

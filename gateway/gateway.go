@@ -1,5 +1,5 @@
 // Package gateway is what clients reach: it ends TLS inside the enclave, identifies the caller by
-// the client certificate, bounds what a client may cost, and hands requests to the adapters'
+// the client certificate or another credential (package caller), bounds what a client may cost, and hands requests to the adapters'
 // endpoints and to the routes under /node. Members govern, and owners administer their nodes, at a
 // second listener.
 //
@@ -151,7 +151,7 @@ func (g *Gateway) Serve(l net.Listener) error {
 func (g *Gateway) Reidentify() {
 	g.generation.Add(1)
 	g.upgrades.closeIf(func(u *upgraded) bool {
-		caller, err := g.cfg.Node.Identify(u.chain)
-		return err != nil || caller != u.caller
+		caller, err := u.of.Again()
+		return err != nil || caller != u.of.Caller
 	})
 }

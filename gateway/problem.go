@@ -24,6 +24,9 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 		g.cfg.Log.Error("gateway: a request failed", logevent.RequestFailed.Attr(), "route", r.Pattern, "error", err)
 		message = wire.InternalMessage
 	}
+	if p.Code == wire.CodeNoCertificate && len(g.cfg.Schemes) > 0 {
+		w.Header().Set("WWW-Authenticate", g.cfg.Schemes.Challenge(r))
+	}
 	problem.Write(w, p, message)
 }
 

@@ -1,12 +1,11 @@
 package gateway
 
 import (
-	"crypto/x509"
 	"io"
 	"net/http"
 	"time"
 
-	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/caller"
 	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/internal/linger"
 )
@@ -22,8 +21,7 @@ type response struct {
 	place *place
 	claim *budget.Claim // on the node's memory for replies; nil before the caller is known, and again after leave
 
-	caller     coco.Caller
-	chain      []*x509.Certificate
+	identity   caller.Identity
 	generation uint64
 
 	body     *linger.Body // nil if the request has none
@@ -83,7 +81,7 @@ func (w *response) Write(p []byte) (int, error) {
 // Claim is what adapter.ClaimOf finds.
 func (w *response) Claim() *budget.Claim {
 	if w.claim == nil {
-		w.claim = w.g.replies.Claim(w.caller.Actor)
+		w.claim = w.g.replies.Claim(w.identity.Caller.Actor)
 	}
 	return w.claim
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/caller"
 	"github.com/cocoframework/coco/internal/linger"
 	"github.com/cocoframework/coco/wire"
 )
@@ -203,7 +204,7 @@ func (g *Gateway) withCaller(maxBody int64, h adapter.Handler) http.Handler {
 func (g *Gateway) withBody(limit func() int64, h adapter.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w, maxBody := rw.(*response), limit()
-		caller, err := g.identify(w, r)
+		err := g.identify(w, r)
 		if err == nil {
 			noteCaller(r)
 			err = g.checkOrigin(r)
@@ -211,12 +212,15 @@ func (g *Gateway) withBody(limit func() int64, h adapter.Handler) http.Handler {
 		if err == nil && r.ContentLength > maxBody {
 			err = &http.MaxBytesError{Limit: maxBody}
 		}
+		stream := len(r.Header["Upgrade"]) > 0
+		if err == nil && stream && w.identity.Again == nil {
+			err = caller.Refuse("a credential that is good for one request begins no connection that outlives it")
+		}
 		if err != nil {
 			g.fail(w, r, err)
 			return
 		}
-		stream := len(r.Header["Upgrade"]) > 0
-		if w.place, err = g.shares.enter(caller.Actor, stream, bodySize(r, maxBody)); err != nil {
+		if w.place, err = g.shares.enter(w.identity.Caller.Actor, stream, bodySize(r, maxBody)); err != nil {
 			g.fail(w, r, err)
 			return
 		}
@@ -231,13 +235,18 @@ func (g *Gateway) withBody(limit func() int64, h adapter.Handler) http.Handler {
 			ctx, cancel := context.WithCancel(r.Context())
 			defer cancel()
 			defer context.AfterFunc(g.end.draining, cancel)()
+			defer g.endWith(ctx, r, &w.identity, cancel)()
 			r = r.WithContext(ctx)
 		} else if !g.enter(w, &g.gates.requests) {
 			return
 		}
 		w.limitBody(r, maxBody)
+		if err := w.checkBody(r, maxBody); err != nil {
+			g.fail(w, r, err)
+			return
+		}
 		g.accepted(w, r)
-		h(caller, w, r)
+		h(w.identity.Caller, w, r)
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"maps"
 	"net"
@@ -12,19 +11,18 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/caller"
 )
 
 // upgraded is a connection that a handler took over, as a WebSocket. It keeps its place in the
 // gate until it is closed.
 type upgraded struct {
 	net.Conn
-	g      *Gateway
-	gate   *gate
-	place  *place
-	caller coco.Caller
-	chain  []*x509.Certificate
-	once   sync.Once
+	g     *Gateway
+	gate  *gate
+	place *place
+	of    caller.Identity
+	once  sync.Once
 }
 
 // Hijack implements http.Hijacker.
@@ -44,7 +42,7 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	u := &upgraded{Conn: conn, g: w.g, gate: w.gate, place: w.place, caller: w.caller, chain: w.chain}
+	u := &upgraded{Conn: conn, g: w.g, gate: w.gate, place: w.place, of: w.identity}
 	all.open[u] = struct{}{}
 	w.gate, w.place, w.hijacked, w.begun = nil, nil, u, true
 	return u, rw, nil

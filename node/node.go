@@ -48,7 +48,6 @@ import (
 	"github.com/cocoframework/coco/ceremonies"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/epochs"
-	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/grants"
@@ -330,20 +329,6 @@ func (n *node) newReplica(s *start) (*replica.Replica, error) {
 			LeftBehind: func(why string) error { return n.leftBehind(why) },
 		},
 	})
-}
-
-// newGateways makes the gateways, which do not listen yet.
-func (n *node) newGateways() (gs gateways, err error) {
-	gs.client, err = gateway.New(gateway.Config{
-		Node: n, TLS: channel.ClientServerConfig(n.self.Identity, n.certificates.OfService), Clock: n.cfg.Host.Clock, Log: n.log, Trail: n.links.trail,
-		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Panics: n.links.peers.Panics, Owner: n.self.ActorIn(n.network.Constitution), Retire: n.retirement.Retire,
-		Sealed: n.sealing(),
-	})
-	if err != nil || n.cfg.AdminListen == "" {
-		return gs, err
-	}
-	gs.admin, err = gs.client.NewAdmin(governor{n})
-	return gs, err
 }
 
 // maxBatch is how many bytes a sealed batch can have: it travels in one frame, with what consensus adds.

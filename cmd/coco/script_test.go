@@ -68,6 +68,11 @@ func TestScripts(t *testing.T) {
 			"ends":    ends,
 			"gone":    gone,
 
+			"issuer":  issuer,
+			"login":   login,
+			"issues":  issues,
+			"rotates": rotates,
+
 			"freeport":     freeport,
 			"appears":      appears,
 			"logged":       logged,

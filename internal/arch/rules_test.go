@@ -174,14 +174,14 @@ var pure = []rule{
 	{
 		name: "a decision is pure",
 		in:   []string{"gov/decide"}, pure: true,
-		only:  []string{"", "attest", "batch", "canon", "internal/balance", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
+		only:  []string{"", "attest", "batch", "canon", "internal/balance", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
 		third: never,
 		why:   "an audit repeats it years later: it may depend on the tables, the statement and the rules, and on nothing else",
 	},
 	{
 		name: "what a constitution lets members do is computed from it alone",
 		in:   []string{"gov/consequence"}, pure: true,
-		only:  []string{"", "attest", "canon", "gov/action", "gov/constitution", "gov/policy", "gov/reason", "gov/settings", "keys", "batch", "merkle"},
+		only:  []string{"", "attest", "canon", "gov/access", "gov/action", "gov/constitution", "gov/policy", "gov/reason", "gov/settings", "keys", "batch", "merkle"},
 		third: never,
 		why:   "what members are warned of must follow from the constitution that they vote on, whichever node they ask",
 	},
@@ -411,7 +411,7 @@ var layers = []rule{
 	{
 		name: "what locks a ledger follows from its tables",
 		in:   []string{"gov/locks"},
-		only: []string{"", "attest", "batch", "canon", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/...", "merkle", "store", "succession"},
+		only: []string{"", "attest", "batch", "canon", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/...", "merkle", "store", "succession"},
 		why:  "members and the recovering node must name the same lock, from copies of their own",
 	},
 	{
@@ -445,6 +445,18 @@ var layers = []rule{
 		why:  "a joiner is no node yet: it makes one value of which a node is made, and nothing half-built",
 	},
 	{
+		name: "a caller is judged by the constitution and the ledger's time",
+		in:   []string{"caller", "caller/..."},
+		none: []string{"node", "gateway", "replica", "peer", "ledger", "store", "adapter", "adapter/...", "channel", "host", "keys/...", "gov/decide", "gov/audit", "gov/query", "gov/members", "client"},
+		why:  "what judges credentials is told what is in force, what time it is and how to reach an issuer: it has no other way to any of them",
+	},
+	{
+		name: "what members agree on about callers is data",
+		in:   []string{"gov/access"}, pure: true, third: never,
+		only: []string{"", "gov/reason", "canon"},
+		why:  "a constitution contains it, and whoever judges a caller by it brings the clock, the keys and the network",
+	},
+	{
 		name: "the rooms of governance",
 		in:   []string{"gov/constitution", "gov/table"},
 		none: []string{"gov/decide", "gov/members", "gov/audit", "gov/query", "wire"},
@@ -465,14 +477,14 @@ var layers = []rule{
 	{
 		name: "a ceremony is a function of the ledger",
 		in:   []string{"gov/ceremony"}, pure: true,
-		only:  []string{"", "attest", "batch", "canon", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
+		only:  []string{"", "attest", "batch", "canon", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
 		third: never,
 		why:   "an audit repeats it without keys, and another leader goes on with it",
 	},
 	{
 		name: "what an auditor reads with is a function of the ledger",
 		in:   []string{"gov/granting"}, pure: true,
-		only:  []string{"", "attest", "batch", "canon", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
+		only:  []string{"", "attest", "batch", "canon", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
 		third: never,
 		why:   "an audit repeats it without keys, and another leader goes on with it, whatever a node holds",
 	},

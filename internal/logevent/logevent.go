@@ -102,6 +102,8 @@ const (
 	CertificateSelfRenewed Code = "certificate_self_renewed"
 	// StateRootWrong: a block's header carries a state root that is not the one of the block that it names.
 	StateRootWrong Code = "state_root_wrong"
+	// IssuerUnreachable: the keys of an issuer of tokens cannot be fetched. It has the attributes "issuer", "url" and "error".
+	IssuerUnreachable Code = "issuer_unreachable"
 	// RequestPanicked: the program has a fault, which ended one request, message or connection. It has the attributes
 	// "where" and "stack".
 	RequestPanicked Code = "request_panicked"
