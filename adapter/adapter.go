@@ -63,6 +63,8 @@ type Env struct {
 	// Notices are sentences about the network that every user must be told, such as that its TEE
 	// is simulated. Each begins with a word in capitals and a colon.
 	Notices []string
+	// Network names the network for ever: it is in what users sign for this network and no other. It is zero in an adapter's tests.
+	Network coco.Digest
 	// Submit sends calls through consensus, from whichever node this is, and returns once each is
 	// refused, or committed and applied on this node. They are executed in the order given. A
 	// result's Err is of one of coco's kinds, or the Outcome's own.

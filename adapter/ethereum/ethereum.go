@@ -15,6 +15,7 @@
 //	                  ├── sending                 what is under way on this node
 //	                  ├── statedb                 the EVM's state over flat tables
 //	                  ├── logs                    selecting logs, and their terms in the index of the past
+//	                  ├── linking                 statements that change whose an address is
 //	                  ├── links                   whose an address is
 //	                  ├── rows                    what the rows of the tables hold
 //	                  └── settings                the adapter's section of the constitution
@@ -31,12 +32,15 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/linking"
+	"github.com/cocoframework/coco/adapter/ethereum/links"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/adapter/setting"
+	"github.com/cocoframework/coco/store"
 )
 
 // New returns the adapter.
@@ -108,6 +112,72 @@ var (
 //
 //go:embed openapi.json
 var document []byte
+
+// Genesis implements adapter.Ledger.
+func (l *ledger) Genesis(tx *store.Tx) error {
+	if err := l.Ledger.Genesis(tx); err != nil {
+		return err
+	}
+	for _, x := range l.Settings().Links {
+		if err := links.Link(tx, x.Address, links.Holder{Actor: x.Actor, User: x.User, Since: tx.Seqno()}, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Decode implements adapter.Ledger.
+func (l *ledger) Decode(payload []byte) (any, error) {
+	if c, is, err := linking.Decode(payload); is {
+		return c, err
+	}
+	return l.Ledger.Decode(payload)
+}
+
+// Execute implements adapter.Ledger. What the chain executes becomes a block, whose transactions follow one another in the ledger: calls that
+// change links are executed after it, and end it.
+func (l *ledger) Execute(ctx context.Context, set *store.Part, calls adapter.Calls) []adapter.Outcome {
+	var waiting *adapter.Call // for the end of the block
+	out := l.Ledger.Execute(ctx, set, adapter.Calls{
+		Next: func() *adapter.Call {
+			if waiting != nil {
+				return nil
+			}
+			c := calls.Next()
+			if c != nil && isLinking(c) {
+				waiting, c = c, nil
+			}
+			return c
+		},
+		Back: calls.Back,
+	})
+	for c := waiting; c != nil; c = calls.Next() {
+		if left, _ := set.Room(); !isLinking(c) || left < linkBytes {
+			calls.Back(c)
+			break
+		}
+		out = append(out, executeLink(set, c))
+	}
+	return out
+}
+
+// linkBytes is how much a call that changes links writes at most: the addresses of two holders, and the rest.
+const linkBytes = 8 << 10
+
+func isLinking(c *adapter.Call) bool {
+	_, is := c.Decoded.(*linking.Call)
+	return is
+}
+
+func executeLink(set *store.Part, c *adapter.Call) adapter.Outcome {
+	tx := set.Begin()
+	if err := c.Decoded.(*linking.Call).Execute(tx, c.Caller, set.Time()); err != nil {
+		tx.Abort()
+		return adapter.Outcome{Call: c, Err: err}
+	}
+	tx.Commit()
+	return adapter.Outcome{Call: c, Tx: tx, TxID: coco.TxID{View: set.View(), Seqno: tx.Seqno()}}
+}
 
 // Endpoints implements adapter.Ledger.
 func (l *ledger) Endpoints() []adapter.Endpoint {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/linking"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -21,6 +22,13 @@ import (
 // They name the transaction by its hash alone. content, unless nil, is the signed transaction, as bytes or in hexadecimal: it is checked
 // against that hash, and adds who sent it to whom. The error is coco.ErrVerify if it is another one.
 func (ethereum) Explain(claims, content []byte) ([]adapter.Fact, error) {
+	if c, ok := linking.DecodeClaim(claims); ok {
+		facts := []adapter.Fact{{Name: "kind", Value: c.Kind}, {Name: "address", Value: c.Address.Hex()}, {Name: "organisation", Value: c.Actor.String()}}
+		if c.User != "" {
+			facts = append(facts, adapter.Fact{Name: "user", Value: c.User})
+		}
+		return facts, nil
+	}
 	var is struct {
 		Hash         common.Hash
 		Block, Index uint64

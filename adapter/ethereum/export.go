@@ -13,6 +13,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/links"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/store"
 )
@@ -27,7 +28,31 @@ type exportedBlock struct {
 	Receipts     []*types.Receipt     `json:"receipts"`
 }
 
-// Export implements adapter.Exporter: each block is one thing, with its receipts. A block's row comes with its last transaction.
+// exportedLink says whose an address is from then on.
+type exportedLink struct {
+	Address      common.Address `json:"address"`
+	Organisation *coco.ActorID  `json:"organisation"` // null: nobody's
+	User         string         `json:"user"`
+}
+
+// exportLink reads a row of the links; nil if it is not an address's.
+func exportLink(w *store.Write) (*exportedLink, error) {
+	address, of := links.AddressOf(w.Key)
+	if !of || w.Delete {
+		return nil, nil
+	}
+	row, err := links.DecodeRow(w.Value)
+	if err != nil {
+		return nil, err
+	}
+	out := &exportedLink{Address: address}
+	if row.Linked {
+		out.Organisation, out.User = &row.Actor, row.User
+	}
+	return out, nil
+}
+
+// Export implements adapter.Exporter: each block is one thing, with its receipts, and so is each change of a link. A block's row comes with its last transaction.
 func (ethereum) Export() func([]store.Write) ([]adapter.Exported, error) {
 	waiting := map[common.Hash]rows.Tx{}
 	return func(writes []store.Write) (out []adapter.Exported, err error) {
@@ -38,7 +63,22 @@ func (ethereum) Export() func([]store.Write) ([]adapter.Exported, error) {
 				}
 			}
 		}
-		for _, w := range writes {
+		for i, w := range writes {
+			if w.Table == rows.Links {
+				l, err := exportLink(&writes[i])
+				if err != nil {
+					return nil, err
+				}
+				if l == nil {
+					continue
+				}
+				encoded, err := json.Marshal(l)
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, adapter.Exported{Kind: "ethereum.link", Value: encoded})
+				continue
+			}
 			if w.Table != rows.Blocks || w.Delete {
 				continue
 			}

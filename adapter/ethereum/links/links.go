@@ -121,6 +121,14 @@ const (
 	keyHolder  = 1 // ‖ actor ‖ user
 )
 
+// AddressOf returns the address that a row is about; it is not ok for a holder's row.
+func AddressOf(key []byte) (addr common.Address, ok bool) {
+	if len(key) != 1+len(addr) || key[0] != keyAddress {
+		return addr, false
+	}
+	return common.BytesToAddress(key[1:]), true
+}
+
 func addressKey(addr common.Address) []byte { return append([]byte{keyAddress}, addr[:]...) }
 
 func holderKey(actor coco.ActorID, user string) []byte {

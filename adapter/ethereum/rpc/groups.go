@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/facts"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/fees"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/identity"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/otter"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/pool"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/simulate"
@@ -46,6 +47,7 @@ func (s *Server) groups() map[string][]any {
 		},
 	}
 	return map[string][]any{
+		"coco":   {identity.New(g, s.env)},
 		"debug":  {debug.New(g)},
 		"eth":    {facts.New(g), debug.NewEncodings(g), fees.New(g), pool.NewPending(g), simulate.New(g), states.New(g)},
 		"erigon": {otter.NewErigon(g)},

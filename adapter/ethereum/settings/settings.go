@@ -66,6 +66,8 @@ type Settings struct {
 	Auditors []string
 	// Counts says that blocks of a closed network tell how many transactions they hide.
 	Counts bool
+	// Links says whose addresses are from the start, in the order of the addresses.
+	Links []Link
 	// Alloc is the state of block 0.
 	Alloc types.GenesisAlloc
 	// Pin, if not nil, evaluates every transaction in one block context of the mainnet.
@@ -144,6 +146,7 @@ type settingsJSON struct {
 	Visibility         Visibility             `json:"visibility"`
 	Auditors           []string               `json:"auditors"`
 	Counts             bool                   `json:"counts"`
+	Links              map[string]linkJSON    `json:"links"`
 	Alloc              map[string]accountJSON `json:"alloc"`
 	Pin                *pinJSON               `json:"pin"`
 	RPC                RPC                    `json:"rpc"`
@@ -274,6 +277,11 @@ func (in *settingsJSON) settings() (*Settings, error) {
 	}
 	s.GapWait = time.Duration(wait) * time.Millisecond
 	s.MaxTxBytes, s.GapPerSender, s.GapTotal, s.GapBytes = int(txBytes), int(perSender), int(total), int(size)
+	linked, err := readLinks(in.Links)
+	if err != nil {
+		return nil, err
+	}
+	s.Links = linked
 	for text, a := range in.Alloc {
 		addr, account, err := a.account(text)
 		if err != nil {
@@ -293,7 +301,6 @@ func (in *settingsJSON) settings() (*Settings, error) {
 	if s.Fork != "" || in.GasLimit != nil || in.Coinbase != (common.Address{}) {
 		return nil, errors.New("pin: fork, gas_limit and coinbase are the pinned block's and must be left out")
 	}
-	var err error
 	if s.Pin, err = in.Pin.pin(); err != nil {
 		return nil, fmt.Errorf("pin: %w", err)
 	}
