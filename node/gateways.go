@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/caller"
 	"github.com/cocoframework/coco/caller/keyset"
+	"github.com/cocoframework/coco/caller/message"
 	"github.com/cocoframework/coco/caller/token"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/gateway"
@@ -28,7 +29,10 @@ func (n *node) newGateways() (gs gateways, err error) {
 	gs.client, err = gateway.New(gateway.Config{
 		Node: n, TLS: channel.ClientServerConfig(n.self.Identity, n.certificates.OfService), Clock: n.cfg.Host.Clock, Log: n.log, Trail: n.links.trail,
 		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Panics: n.links.peers.Panics, Owner: n.self.ActorIn(n.network.Constitution), Retire: n.retirement.Retire,
-		Sealed: n.sealing(), Schemes: caller.Schemes{&token.Scheme{Rules: n.callers, Now: clock.Now, Keys: gs.keys.Keys}}, Now: clock.Now,
+		Sealed: n.sealing(), Schemes: caller.Schemes{
+			&token.Scheme{Rules: n.callers, Now: clock.Now, Keys: gs.keys.Keys},
+			message.NewScheme(message.Config{Network: n.networkID(), Node: n.self.Identity.ID(), Identify: n.Identify, Now: clock.Now}),
+		}, Now: clock.Now,
 	})
 	if err != nil || n.cfg.AdminListen == "" {
 		return gs, err

@@ -72,6 +72,7 @@ func TestScripts(t *testing.T) {
 			"login":   login,
 			"issues":  issues,
 			"rotates": rotates,
+			"signs":   signs,
 
 			"freeport":     freeport,
 			"appears":      appears,

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -11,6 +13,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/cocoframework/coco/caller/callertest"
+	"github.com/cocoframework/coco/caller/message"
+	"github.com/cocoframework/coco/internal/cli/network"
+	"github.com/cocoframework/coco/internal/signer"
+	"github.com/cocoframework/coco/succession"
+	"github.com/cocoframework/coco/wire"
 )
 
 // issuers are those that scripts have started, by the scripts' folders.
@@ -72,4 +79,29 @@ func rotates(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: rotates")
 	}
 	ts.Check(issuerOf(ts).Rotate())
+}
+
+// signs FILE METHOD TARGET BODY MEMBER ADDRESS: signs a request for the node at an address with a member's user certificate of the sandbox net, and
+// writes it like login.
+func signs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 6 {
+		ts.Fatalf("usage: signs FILE METHOD TARGET BODY MEMBER ADDRESS")
+	}
+	member := ts.MkAbs("net/members/" + args[4])
+	user, err := signer.Load(member+"/user.pem", member+"/user-key.pem")
+	ts.Check(err)
+	service, err := network.ReadService(ts.MkAbs("net/service.pem"))
+	ts.Check(err)
+	id, err := succession.ID(service)
+	ts.Check(err)
+	plain := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	reply, err := plain.Get("https://" + args[5] + "/node/status")
+	ts.Check(err)
+	defer func() { _ = reply.Body.Close() }()
+	var status wire.Status
+	ts.Check(json.NewDecoder(reply.Body).Decode(&status))
+	m := message.New(args[1], args[2], []byte(args[3]), id, status.Node, time.Now())
+	text, err := m.Sign(context.Background(), user)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("Authorization: "+text), 0o600))
 }

@@ -30,33 +30,42 @@ type header struct {
 
 // read takes an envelope apart, whether it is signed or not yet.
 func read(raw []byte) (*sign1, *Signed, error) {
-	if len(raw) > MaxBytes {
-		return nil, nil, fmt.Errorf("%d bytes, expected at most %d", len(raw), MaxBytes)
-	}
-	if len(raw) == 0 || raw[0] != sign1Tag {
-		return nil, nil, errors.New("expected a COSE_Sign1 with its tag, 18")
-	}
-	var e sign1
-	if err := decode(raw[1:], &e); err != nil {
-		return nil, nil, fmt.Errorf("COSE_Sign1: %w", err)
-	}
-	var h header
-	if err := decode(e.Protected, &h); err != nil {
-		return nil, nil, fmt.Errorf("protected header: %w", err)
-	}
-	s := &Signed{Raw: bytes.Clone(raw)}
-	var err error
-	if s.Chain, err = decodeChain(h.X5Chain); err != nil {
-		return nil, nil, fmt.Errorf("x5chain: %w", err)
-	}
-	k, err := keyOf(s.Chain[0])
+	e, h, chain, err := take(raw)
 	if err != nil {
 		return nil, nil, err
 	}
-	if int64(k.algorithm) != h.Algorithm {
-		return nil, nil, fmt.Errorf("algorithm %d, expected %d (%v), which belongs to the key of its first certificate", h.Algorithm, k.algorithm, k.algorithm)
+	s := &Signed{Raw: bytes.Clone(raw), Chain: chain}
+	return e, s, s.payload(h.ContentType, e.Payload)
+}
+
+// take is read for an envelope of any content type.
+func take(raw []byte) (*sign1, *header, []*x509.Certificate, error) {
+	if len(raw) > MaxBytes {
+		return nil, nil, nil, fmt.Errorf("%d bytes, expected at most %d", len(raw), MaxBytes)
 	}
-	return &e, s, s.payload(h.ContentType, e.Payload)
+	if len(raw) == 0 || raw[0] != sign1Tag {
+		return nil, nil, nil, errors.New("expected a COSE_Sign1 with its tag, 18")
+	}
+	var e sign1
+	if err := decode(raw[1:], &e); err != nil {
+		return nil, nil, nil, fmt.Errorf("COSE_Sign1: %w", err)
+	}
+	var h header
+	if err := decode(e.Protected, &h); err != nil {
+		return nil, nil, nil, fmt.Errorf("protected header: %w", err)
+	}
+	chain, err := decodeChain(h.X5Chain)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("x5chain: %w", err)
+	}
+	k, err := keyOf(chain[0])
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if int64(k.algorithm) != h.Algorithm {
+		return nil, nil, nil, fmt.Errorf("algorithm %d, expected %d (%v), which belongs to the key of its first certificate", h.Algorithm, k.algorithm, k.algorithm)
+	}
+	return &e, &h, chain, nil
 }
 
 func (s *Signed) payload(contentType string, payload []byte) error {
