@@ -7,11 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/caller"
-	"github.com/cocoframework/coco/caller/keyset"
-	"github.com/cocoframework/coco/caller/message"
-	"github.com/cocoframework/coco/caller/token"
+	"github.com/cocoframework/coco/caller/schemes"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/gateway"
 )
@@ -19,35 +15,22 @@ import (
 // gateways are where this node serves clients, and members who govern. The administrative one is nil if there is none.
 type gateways struct {
 	client, admin *gateway.Gateway
-	keys          *keyset.Sets // of issuers of tokens
+	callers       *schemes.Schemes
 }
 
 // newGateways makes the gateways, which do not listen yet.
 func (n *node) newGateways() (gs gateways, err error) {
 	clock := ledgerClock{n.cfg.Host.Clock, n}
-	gs.keys = keyset.New(keyset.Config{Dial: n.cfg.Host.Net.Dial, Now: clock.Now, After: clock.After, Log: n.log})
+	gs.callers = schemes.New(schemes.Config{Network: n.networkID(), Node: n.self.Identity.ID(), Constitution: n.decided.constitution.Load, Identify: n.Identify, Dial: n.cfg.Host.Net.Dial, Now: clock.Now, After: clock.After, Log: n.log})
 	gs.client, err = gateway.New(gateway.Config{
 		Node: n, TLS: channel.ClientServerConfig(n.self.Identity, n.certificates.OfService), Clock: n.cfg.Host.Clock, Log: n.log, Trail: n.links.trail,
-		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Panics: n.links.peers.Panics, Owner: n.self.ActorIn(n.network.Constitution), Retire: n.retirement.Retire,
-		Sealed: n.sealing(), Schemes: caller.Schemes{
-			&token.Scheme{Rules: n.callers, Now: clock.Now, Keys: gs.keys.Keys},
-			message.NewScheme(message.Config{Network: n.networkID(), Node: n.self.Identity.ID(), Identify: n.Identify, Now: clock.Now}),
-		}, Now: clock.Now,
+		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Panics: n.links.peers.Panics, Owner: n.self.ActorIn(n.network.Constitution), Retire: n.retirement.Retire, Sealed: n.sealing(), Schemes: gs.callers.All, Now: clock.Now,
 	})
 	if err != nil || n.cfg.AdminListen == "" {
 		return gs, err
 	}
 	gs.admin, err = gs.client.NewAdmin(governor{n})
 	return gs, err
-}
-
-// callers are the rules in force for callers without a certificate.
-func (n *node) callers() token.Rules {
-	c := n.decided.constitution.Load()
-	return token.Rules{Access: &c.Access, Organisation: func(id coco.ActorID) (string, coco.Role, bool) {
-		role, ok := c.Role(id)
-		return c.Name(id), role, ok
-	}}
 }
 
 // serve serves both until ctx ends.
@@ -61,11 +44,7 @@ func (gs *gateways) serve(ctx context.Context, g *errgroup.Group, at listeners) 
 			return w.Shutdown(patience)
 		})
 	}
-	g.Go(func() error {
-		<-ctx.Done()
-		gs.keys.Close()
-		return nil
-	})
+	g.Go(func() error { return gs.callers.Run(ctx) })
 	serve(gs.client, at.client)
 	if gs.admin != nil {
 		serve(gs.admin, at.admin)

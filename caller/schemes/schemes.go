@@ -1,0 +1,61 @@
+// Package schemes puts together the kinds of credentials that a node accepts beside client certificates, by its constitution and the ledger's time.
+//
+// Trust: enclave
+package schemes
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/caller"
+	"github.com/cocoframework/coco/caller/keyset"
+	"github.com/cocoframework/coco/caller/message"
+	"github.com/cocoframework/coco/caller/token"
+	"github.com/cocoframework/coco/gov/constitution"
+)
+
+// Config is what a node gives.
+type Config struct {
+	Network      coco.Digest
+	Node         coco.NodeID // of this process
+	Constitution func() *constitution.Constitution
+	Identify     func([]*x509.Certificate) (coco.Caller, error)
+	Dial         func(ctx context.Context, address string) (net.Conn, error)
+	Now          func() time.Time // the ledger's
+	After        func(time.Duration) <-chan time.Time
+	Log          *slog.Logger
+}
+
+// Schemes are those of a node. They are ended by Run.
+type Schemes struct {
+	All  caller.Schemes
+	keys *keyset.Sets // of issuers of tokens
+}
+
+// New returns the schemes.
+func New(cfg Config) *Schemes {
+	keys := keyset.New(keyset.Config{Dial: cfg.Dial, Now: cfg.Now, After: cfg.After, Log: cfg.Log})
+	return &Schemes{keys: keys, All: caller.Schemes{
+		&token.Scheme{Rules: func() token.Rules { return rulesOf(cfg.Constitution()) }, Now: cfg.Now, Keys: keys.Keys},
+		message.NewScheme(message.Config{Network: cfg.Network, Node: cfg.Node, Identify: cfg.Identify, Now: cfg.Now}),
+	}}
+}
+
+// Run waits for the end of ctx, and for what is being fetched then.
+func (s *Schemes) Run(ctx context.Context) error {
+	<-ctx.Done()
+	s.keys.Close()
+	return nil
+}
+
+// rulesOf are what a constitution says of callers without a certificate.
+func rulesOf(c *constitution.Constitution) token.Rules {
+	return token.Rules{Access: &c.Access, Organisation: func(id coco.ActorID) (string, coco.Role, bool) {
+		role, ok := c.Role(id)
+		return c.Name(id), role, ok
+	}}
+}
