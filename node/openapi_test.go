@@ -7,6 +7,7 @@ import (
 
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/internal/openapitest"
+	"github.com/cocoframework/coco/sealed"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -22,7 +23,7 @@ func TestANodesAnswersAreAsItsOpenAPIDocumentSays(t *testing.T) {
 		for _, path := range []string{
 			"/livez", "/readyz?verbose", "/version", "/metrics", "/openapi.json",
 			"/node/status", "/node/constitution", "/node/service", "/node/evidence?nonce=00112233445566778899aabbccddeeff",
-			"/node/nodes", "/node/tx/" + id.String(), "/node/receipt/" + id.String(), "/node/digest", "/node/snapshots",
+			"/node/sealed-key?nonce=00112233445566778899aabbccddeeff", "/node/nodes", "/node/tx/" + id.String(), "/node/receipt/" + id.String(), "/node/digest", "/node/snapshots",
 			"/app/kv/a", "/app/kv/a?history", "/app/kv?keys",
 		} {
 			doc.Ask(client, 200, "GET", path, "")
@@ -32,7 +33,9 @@ func TestANodesAnswersAreAsItsOpenAPIDocumentSays(t *testing.T) {
 		doc.Ask(client, 204, "DELETE", "/app/kv/a", "")
 		doc.Ask(client, 404, "GET", "/app/kv/a", "")
 		doc.Ask(client, 404, "GET", "/node/receipt/99.9999", "")
-		if rest := doc.Unanswered(); !slices.Equal(rest, nil) {
+		doc.Ask(client, 403, "POST", "/sealed", "nobody has sealed this", "Content-Type", sealed.MediaType)
+		// What is answered well there is of a caller with a token, whose issuer members have voted for.
+		if rest := doc.Unanswered(); !slices.Equal(rest, []string{"POST /sealed"}) {
 			t.Errorf("no request was answered well for %q", rest)
 		}
 	})

@@ -109,6 +109,9 @@ func TestAChangeSaysWhatAQuantumComputerCouldOpen(t *testing.T) {
 		}
 		c := n.Constitution()
 		c.Rules, c.Shares.Threshold = rules, threshold
+		if threshold == 1 {
+			c.Recovery.Owner = constitution.EachMember
+		}
 		if err := c.Complete(); err != nil {
 			t.Fatal(err)
 		}

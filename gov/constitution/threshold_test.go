@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/govtest"
 )
 
@@ -25,6 +26,9 @@ func TestAMajorityOpensTheLedgerUnlessTheConstitutionSaysOtherwise(t *testing.T)
 			}
 			c := n.Constitution()
 			c.Shares.Threshold = threshold
+			if threshold == 1 && members > 1 {
+				c.Recovery.Owner = constitution.EachMember // a threshold of 1 is named
+			}
 			err := c.Complete()
 			if possible := threshold >= 1 && threshold <= members; possible != (err == nil) || err != nil && !errors.Is(err, coco.ErrInvalid) {
 				t.Errorf("%d of %d members: %v", threshold, members, err)
