@@ -84,6 +84,7 @@ func TestScripts(t *testing.T) {
 			"epoch":        epoch,
 			"prints":       prints,
 			"fetches":      fetches,
+			"puts":         puts,
 			"otherprogram": otherProgram,
 		},
 	})
@@ -417,6 +418,21 @@ func fetches(ts *testscript.TestScript, neg bool, args []string) {
 		last = string(data)
 		return resp.StatusCode == http.StatusOK && strings.Contains(last, args[1])
 	})
+}
+
+// puts URL BODY: makes a PUT there, which must be answered well.
+func puts(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: puts URL BODY")
+	}
+	req, err := http.NewRequest(http.MethodPut, args[0], strings.NewReader(args[1]))
+	ts.Check(err)
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	if data, _ := io.ReadAll(resp.Body); resp.StatusCode/100 != 2 {
+		ts.Fatalf("%s answers %s: %s", args[0], resp.Status, data)
+	}
 }
 
 func until(ts *testscript.TestScript, otherwise string, is func(context.Context) bool) {
