@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/cli"
@@ -57,6 +58,30 @@ func TestDocumentsNameCommandsThatAreThere(t *testing.T) {
 		if line := commandLines("    " + gone + "\n"); len(line) != 1 || len(unknown(root, line[0])) == 0 {
 			t.Errorf("`%s` is taken for a command", gone)
 		}
+	}
+}
+
+// The word that a flag's help shows for its value is one word: of several words in back quotes the first one counts.
+func TestFlagsNameTheirValueByOneWord(t *testing.T) {
+	app := &cli.App{Program: program(), In: strings.NewReader(""), Out: cli.NewPrinter(&bytes.Buffer{}), Err: cli.NewPrinter(&bytes.Buffer{})}
+	root := root(app.Version)
+	app.Add(root, groups())
+	flags := 0
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			flags++
+			if name, _ := pflag.UnquoteUsage(f); strings.Contains(name, " ") {
+				t.Errorf("%s: the value of --%s is called %q", cmd.CommandPath(), f.Name, name)
+			}
+		})
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(root)
+	if flags < 100 {
+		t.Errorf("the test read %d flags: it looks at the wrong places", flags)
 	}
 }
 

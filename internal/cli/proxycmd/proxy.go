@@ -80,14 +80,14 @@ transaction never executes twice. WebSockets are closed with status 1012, for cl
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context(), &f) },
 	}
-	f.Add(cmd, "a network of `coco up`: its `folder`")
+	f.Add(cmd, "`folder` of the running network, of `coco up`")
 	f.AddNode(cmd, "several may be given, separated by commas; the network's others are asked for")
 	fl := cmd.Flags()
-	fl.StringVar(&f.as, "as", os.Getenv("COCO_MEMBER"), "network of `coco up`: the `member` whose application asks (default $COCO_MEMBER, or the first)")
+	fl.StringVar(&f.as, "as", os.Getenv("COCO_MEMBER"), "`member` of that network whose application asks (default $COCO_MEMBER, or the first)")
 	fl.StringVar(&f.token, "token", "", "bearer token in the place of a certificate: a `file`, read again when it changes")
 	fl.StringVar(&f.constitution, "constitution", "", "`digest` of the constitution that you approve, or a file that holds it")
 	fl.StringVar(&f.pin, "pin", "", "`file` that keeps the constitution as members have changed it since; made if it is not there")
-	fl.StringVar(&f.onVote, "on-vote", "follow", "when members change the constitution: `follow` or stop")
+	fl.StringVar(&f.onVote, "on-vote", "follow", "`what` to do when members change the constitution: follow or stop")
 	fl.StringVar(&f.listen, "listen", defaultListen, "`address` of this machine to serve at; port 0 for a free one")
 	fl.StringArrayVar(&f.origins, "origin", nil, "web `origin` whose pages may use the proxy beside those of this machine; may be repeated")
 	fl.StringVar(&f.sealed, "sealed", "", "reach the network at this `URL`, where something else than a node ends TLS: every request and answer is encrypted for the nodes")
