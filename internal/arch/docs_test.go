@@ -31,7 +31,7 @@ func TestArchitecturePageNamesWhatExists(t *testing.T) {
 		if says, ok := trusts[p.rel]; ok && !strings.Contains(says, trustOf(p)) {
 			t.Errorf("docs/architecture.md says of %s %q; its comment says %s", p.rel, says, trustOf(p))
 		}
-		if p.rel == "" || strings.HasPrefix(p.rel, "internal/") || strings.HasPrefix(p.rel, "test/") || strings.HasSuffix(p.rel, "test") {
+		if p.rel == "" || strings.HasPrefix(p.rel, "test/") || strings.HasSuffix(p.rel, "test") {
 			continue
 		}
 		packages++
@@ -57,6 +57,28 @@ func TestArchitecturePageNamesWhatExists(t *testing.T) {
 	}
 	if packages < 30 || files < 20 || len(trusts) < 30 {
 		t.Errorf("the test read %d packages and %d names of files: it looks at the wrong places", packages, files)
+	}
+}
+
+// Two changes to one entry of the changelog that are merged by line leave both versions of it.
+func TestTheChangelogSaysEverythingOnce(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "CHANGELOG.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const beginning = 60 // bytes by which two lines are the same one
+	seen := map[string]int{}
+	for i, line := range strings.Split(string(page), "\n") {
+		if len(line) < beginning {
+			continue
+		}
+		if first, ok := seen[line[:beginning]]; ok {
+			t.Errorf("CHANGELOG.md: lines %d and %d begin alike: %s…", first, i+1, line[:beginning])
+		}
+		seen[line[:beginning]] = i + 1
+	}
+	if len(seen) < 50 {
+		t.Errorf("the test read %d lines: it looks at the wrong place", len(seen))
 	}
 }
 
