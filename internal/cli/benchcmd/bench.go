@@ -44,9 +44,9 @@ network; its share of the CPU is reported too.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	for _, w := range []struct{ work, short string }{
-		{bench.ERC20, "Load a network with transfers of an ERC-20 token"},
-		{bench.Transfer, "Load a network with transfers of ether"},
-		{bench.KV, "Load a network with key-value writes"},
+		{bench.ERC20, "Loads a network with transfers of an ERC-20 token"},
+		{bench.Transfer, "Loads a network with transfers of ether"},
+		{bench.KV, "Loads a network with key-value writes"},
 	} {
 		cmd.AddCommand(a.benchWorkCommand(w.work, w.short))
 	}
@@ -131,6 +131,11 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 		return err
 	}
 	opts := f.Options
+	if opts.Work != bench.KV {
+		if err := sandboxcmd.NeedsOpen(info, "coco bench "+opts.Work); err != nil {
+			return errors.Join(err, stop())
+		}
+	}
 	if opts.Epoch, err = epochOf(info); err != nil {
 		return errors.Join(err, stop())
 	}

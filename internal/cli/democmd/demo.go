@@ -95,6 +95,9 @@ func (a *app) demo(ctx context.Context, dir string) (err error) {
 			err = cli.ErrInterrupted
 		}
 	}()
+	if err := sandboxcmd.NeedsOpen(info, "coco demo"); err != nil {
+		return err
+	}
 	if info.Insecure && !a.WantsJSON() {
 		a.Out.Insecure()
 	}

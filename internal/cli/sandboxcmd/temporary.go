@@ -3,13 +3,27 @@ package sandboxcmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/sandbox"
 )
+
+// NeedsOpen refuses to run a command whose members read each other's Ethereum accounts and transactions, where the network does not show them.
+func NeedsOpen(info localnet.Info, command string) error {
+	c, err := info.InForce()
+	if err != nil {
+		return err
+	}
+	if c.Adapters["ethereum"]["visibility"] == "closed" {
+		return fmt.Errorf("%w: %s needs an open network, in which members see each other's transactions; that in %s is closed: coco up --dir OTHER makes an open one", coco.ErrInvalid, command, info.Dir)
+	}
+	return nil
+}
 
 // Network returns the running network in a folder, with those of its nodes that serve, or a temporary one if dir is empty. stop
 // ends what was started.
