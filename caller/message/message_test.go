@@ -142,6 +142,29 @@ func TestSignedRequestCountsOnceAtOneNode(t *testing.T) {
 	}
 }
 
+func TestAHostThatTurnsItsClockForwardAndBackHasNoMessageCountTwice(t *testing.T) {
+	by, w := newSigner(t, newKey(t), "acme"), newWorld(node)
+	ask := func(m Request) error {
+		_, err := w.ask("PUT", "/app/kv/a", signed(t, by, m))
+		return err
+	}
+	first := New("PUT", "/app/kv/a", nil, network, node, begin)
+	if err := ask(first); err != nil {
+		t.Fatal(err)
+	}
+	w.now = begin.Add(2 * Window)
+	if err := ask(New("PUT", "/app/kv/a", nil, network, node, w.now)); err != nil { // has what ended forgotten
+		t.Fatal(err)
+	}
+	w.now = begin.Add(time.Second)
+	if err := ask(first); err == nil {
+		t.Error("a message counts twice")
+	}
+	if err := ask(New("PUT", "/app/kv/a", nil, network, node, w.now)); err != nil {
+		t.Errorf("a new message: %v", err)
+	}
+}
+
 func TestSignedRequestsThatDoNotCountAreRefused(t *testing.T) {
 	by := newSigner(t, newKey(t), "acme")
 	good := New("GET", "/x", nil, network, node, begin)

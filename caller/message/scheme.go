@@ -45,6 +45,9 @@ type Config struct {
 type seen struct {
 	ids   map[coco.Digest]struct{}
 	order *list.List // of entry, as they came
+	// forgotten is the latest end of those that were forgotten: what ends no later counts no more, also if the host has turned its clock
+	// forward, to have them forgotten, and back.
+	forgotten time.Time
 }
 
 type entry struct {
@@ -120,12 +123,19 @@ func (s *Scheme) once(by coco.ActorID, id coco.Digest, until, now time.Time) err
 	defer s.mu.Unlock()
 	x := s.seen[by]
 	if x == nil {
-		x = &seen{map[coco.Digest]struct{}{}, list.New()}
+		x = &seen{ids: map[coco.Digest]struct{}{}, order: list.New()}
 		s.seen[by] = x
 	}
 	// Times of messages differ by 2 Window at most, so none that has ended is kept much longer than those before it.
 	for at := x.order.Front(); at != nil && !now.Before(at.Value.(entry).until); at = x.order.Front() {
-		delete(x.ids, x.order.Remove(at).(entry).id)
+		old := x.order.Remove(at).(entry)
+		delete(x.ids, old.id)
+		if old.until.After(x.forgotten) {
+			x.forgotten = old.until
+		}
+	}
+	if !until.After(x.forgotten) {
+		return caller.Refuse("the signed request is as old as others that this node has forgotten: sign a new one")
 	}
 	if _, again := x.ids[id]; again {
 		return caller.Refuse("the signed request was sent before: sign a new one")

@@ -73,7 +73,7 @@ func New(cfg Config) *Server {
 	if cfg.RefuseAfter == 0 {
 		cfg.RefuseAfter = refuseAfter
 	}
-	return &Server{cfg: cfg, once: once{seen: map[[sealed.IDSize]byte]time.Time{}}}
+	return &Server{cfg: cfg, once: once{seen: map[[sealed.IDSize]byte]times{}}}
 }
 
 // ServeHTTP implements http.Handler.
@@ -136,7 +136,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, o *sealed.Opened
 		return s.problem(wire.CodeInvalid, err.Error()), true
 	}
 	now := s.cfg.Clock.Now()
-	if made := time.UnixMilli(int64(o.Time)); made.Before(now.Add(-window)) || made.After(now.Add(window)) {
+	made := time.UnixMilli(int64(o.Time))
+	if made.Before(now.Add(-window)) || made.After(now.Add(window)) {
 		return s.problem(wire.CodeInvalid, fmt.Sprintf("the request was made at %s, and here it is %s: expected at most %v between them: set the clock", made.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339), window)), true
 	}
 	bound := !safe(inner.Method) && !s.cfg.Repeatable(inner)
@@ -147,7 +148,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, o *sealed.Opened
 	}
 	id := requestID(o.ID)
 	if once := o.For != (coco.NodeID{}); once {
-		switch err := s.once.add(id, now); {
+		switch err := s.once.add(id, made, now); {
 		case errors.Is(err, coco.ErrDenied):
 			return sealed.Reply{}, false // nobody who has made it needs an answer
 		case err != nil:
@@ -263,9 +264,15 @@ func (r *recorder) Write(p []byte) (int, error) {
 // once remembers requests until their time is out of the window.
 type once struct {
 	mu    sync.Mutex
-	seen  map[[sealed.IDSize]byte]time.Time // when they came
+	seen  map[[sealed.IDSize]byte]times
 	swept time.Time
+	// forgotten is when the newest of those was made that were forgotten: what is no newer counts no more, also if the host has turned its
+	// clock forward, to have them forgotten, and back.
+	forgotten time.Time
 }
+
+// times are those of a request, by its sender's clock and this node's.
+type times struct{ made, came time.Time }
 
 // requestID is the ID of a request as a key.
 func requestID(id []byte) (key [sealed.IDSize]byte) {
@@ -276,13 +283,22 @@ func requestID(id []byte) (key [sealed.IDSize]byte) {
 // sweepEvery is how often what is old is forgotten.
 const sweepEvery = 10 * time.Second
 
-// add remembers a request. The error is coco.ErrDenied if it was made before, and coco.ErrBusy if too many are remembered.
-func (o *once) add(id [sealed.IDSize]byte, now time.Time) error {
+// add remembers a request. The error is coco.ErrDenied if it was made before, or may have been, and coco.ErrBusy if too many are remembered.
+func (o *once) add(id [sealed.IDSize]byte, made, now time.Time) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if now.Sub(o.swept) >= sweepEvery {
-		maps.DeleteFunc(o.seen, func(_ [sealed.IDSize]byte, came time.Time) bool { return came.Before(now.Add(-2 * window)) })
+	if now.Sub(o.swept) >= sweepEvery || now.Before(o.swept) {
+		maps.DeleteFunc(o.seen, func(_ [sealed.IDSize]byte, t times) bool {
+			old := t.came.Before(now.Add(-2 * window))
+			if old && t.made.After(o.forgotten) {
+				o.forgotten = t.made
+			}
+			return old
+		})
 		o.swept = now
+	}
+	if !made.After(o.forgotten) {
+		return fmt.Errorf("%w: requests as old as this one are not remembered any more", coco.ErrDenied)
 	}
 	if _, ok := o.seen[id]; ok {
 		return fmt.Errorf("%w: this request was made before", coco.ErrDenied)
@@ -290,7 +306,7 @@ func (o *once) add(id [sealed.IDSize]byte, now time.Time) error {
 	if len(o.seen) >= maxOnce {
 		return fmt.Errorf("%w: too many sealed requests that have effects at a time", coco.ErrBusy)
 	}
-	o.seen[id] = now
+	o.seen[id] = times{made, now}
 	return nil
 }
 

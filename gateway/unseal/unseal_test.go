@@ -277,6 +277,37 @@ func TestOldAndEarlyRequestsAreNotDone(t *testing.T) {
 	})
 }
 
+// turned is a clock whose time of day a host has changed.
+type turned struct {
+	host.Clock
+	by *time.Duration
+}
+
+func (c turned) Now() time.Time { return c.Clock.Now().Add(*c.by) }
+
+func TestAHostThatTurnsItsClockForwardAndBackHasNoRequestDoneTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, by := newNode(t, here), new(time.Duration)
+		n.clock = turned{n.clock, by}
+		n.cfg.Clock = n.clock
+		write := func(value string) []byte {
+			r := n.request("PUT", "/app/kv/key", "good", value)
+			r.For, r.ID = here, newID()
+			_, _, message := n.ask(t, r)
+			return message
+		}
+		first := write("first")
+		*by = time.Hour
+		write("second") // has what is old forgotten
+		*by = time.Second
+		n.post(first)
+		write("third")
+		if got := strings.Join(n.writes, " "); got != "first second third" {
+			t.Errorf("written: %s", got)
+		}
+	})
+}
+
 func TestSizesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, here)
