@@ -257,7 +257,7 @@ func (p *Process) gather(ctx context.Context, group []met) error {
 		if p.accepted == nil || p.accepted.ID != g.ID {
 			return peer.ResumeTold{}, fmt.Errorf("%w: this node has promised to another generation since", coco.ErrBusy)
 		}
-		p.begin(&begin)
+		p.begin(own(&begin))
 		return p.tell(), nil
 	})
 	return err

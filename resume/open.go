@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 
 	"github.com/cocoframework/coco"
@@ -135,7 +136,7 @@ func (n *Node) Begin(g *peer.ResumeAsk, ring *keys.Ring) (join.Network, raft.Con
 // State returns what the node keeps from when it has begun.
 func (n *Node) State(g *peer.ResumeAsk) *State {
 	s := *n.state
-	s.Secrets, s.Offers = g.Secrets, g.Offers
+	s.Secrets, s.Offers = maps.Clone(g.Secrets), g.Offers
 	return &s
 }
 

@@ -138,7 +138,7 @@ func (p *Process) answer(from peer.ResumeMember, ask *peer.ResumeAsk, check func
 	switch ask.Stage {
 	case peer.ResumeMeet:
 		if b := p.begun; b != nil && slices.Contains(b.Members, from) {
-			told.Begun = b
+			told.Begun = own(b)
 		} else if b != nil && !told.Leads && p.running.Asked != nil {
 			p.running.Asked()
 		}
@@ -149,7 +149,7 @@ func (p *Process) answer(from peer.ResumeMember, ask *peer.ResumeAsk, check func
 		if err := p.promise(from.Node, ask); err != nil {
 			return told, err
 		}
-		told.View, told.Secrets, told.Offers = p.cfg.State.View, p.cfg.State.Secrets, p.cfg.State.Offers
+		told.View, told.Secrets, told.Offers = p.cfg.State.View, maps.Clone(p.cfg.State.Secrets), slices.Clone(p.cfg.State.Offers)
 	case peer.ResumeBegin:
 		if p.accepted == nil || p.accepted.ID != ask.ID || p.by != from.Node {
 			return told, fmt.Errorf("%w: this node has promised to another generation since", coco.ErrBusy)
@@ -159,6 +159,13 @@ func (p *Process) answer(from peer.ResumeMember, ask *peer.ResumeAsk, check func
 		return told, fmt.Errorf("%w: stage %d of a resumption", coco.ErrInvalid, ask.Stage)
 	}
 	return told, nil
+}
+
+// own returns a generation whose secrets are the receiver's own: it is sent while the process that it came from runs on.
+func own(g *peer.ResumeAsk) *peer.ResumeAsk {
+	mine := *g
+	mine.Secrets = maps.Clone(g.Secrets)
+	return &mine
 }
 
 // tell is what every answer says. p.mu is held.

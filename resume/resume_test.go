@@ -363,3 +363,33 @@ func TestADiskThatTakesLongStopsNobody(t *testing.T) {
 		}
 	})
 }
+
+// What a process tells of its generation is encoded and sent while the process runs on, and erases secrets.
+func TestWhatAProcessTellsOfItsGenerationIsTheReceivers(t *testing.T) {
+	self, other := peer.ResumeMember{Node: coco.NodeID{1}, Certificate: coco.Digest{1}}, peer.ResumeMember{Node: coco.NodeID{2}, Certificate: coco.Digest{2}}
+	p := &Process{
+		mu:     host.NewLock(),
+		cfg:    Config{Log: slog.New(slog.DiscardHandler), Clock: still{}, Vault: vault(), State: state(), Ledger: &Ledger{End: peer.ResumeEnd{View: 5}}},
+		member: self, begins: make(chan *peer.ResumeAsk, 1),
+	}
+	ask := func(stage uint8, secrets map[uint64]keys.Secret) peer.ResumeTold {
+		told, err := p.answer(other, &peer.ResumeAsk{Stage: stage, ID: coco.Digest{3}, View: 100, Members: []peer.ResumeMember{self, other}, Secrets: secrets}, func() error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return told
+	}
+	promised := ask(peer.ResumePromise, nil)
+	if clear(p.cfg.State.Secrets); len(promised.Secrets) != 2 {
+		t.Error("what a promise tells changes with the process")
+	}
+	ask(peer.ResumeBegin, map[uint64]keys.Secret{1: {4}})
+	begun := <-p.begins
+	told, kept := ask(peer.ResumeMeet, nil), (&Node{state: state()}).State(begun)
+	if clear(begun.Secrets); told.Begun == nil || len(told.Begun.Secrets) != 1 {
+		t.Error("what a late member of the generation is told changes with the process")
+	}
+	if len(kept.Secrets) != 1 {
+		t.Error("what the node keeps changes with the process")
+	}
+}
