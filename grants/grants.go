@@ -205,8 +205,11 @@ func (d *Driver) tell(r store.Reader, pending []*granting.Grant) error {
 		if err != nil {
 			return err
 		}
-		if d.told[n] || rec.Since <= d.cfg.Since {
+		if rec.Since <= d.cfg.Since {
 			break
+		}
+		if d.told[n] {
+			continue // one before it may have become complete later
 		}
 		if g, err := granting.Load(r, n); err != nil {
 			return err

@@ -305,6 +305,29 @@ func TestAnEpochThatDoesNotOpenComesLater(t *testing.T) {
 }
 
 // Whatever is lost, whoever leads, and whenever the committee is replaced: a grant comes to its end, and what it leaves is bounded.
+// Each grant's completion is told, in whatever order grants become complete.
+func TestAGrantThatBecomesCompleteAfterALaterOneIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.announce(9)
+	secret := w.secrets[3]
+	delete(w.secrets, 3)
+	w.vote("3")
+	w.vote("4")
+	for range 5 {
+		for node := range w.nodes {
+			w.step(node)
+		}
+	}
+	if d := w.drivers[2]; d.told[1] || !d.told[2] {
+		t.Fatalf("told %v, expected the later one alone", d.told)
+	}
+	w.secrets[3] = secret
+	w.settle()
+	if d := w.drivers[2]; !w.load(1).Complete() || !d.told[1] {
+		t.Errorf("told %v, and the first grant is complete", d.told)
+	}
+}
+
 func TestAGrantComesToItsEndWhateverFails(t *testing.T) {
 	rounds := 60
 	if testing.Short() {
