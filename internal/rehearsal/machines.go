@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/keys"
@@ -178,7 +179,8 @@ func (k *Kept) submit(round *recovery.Round, g Given) (actor coco.ActorID, err e
 	case a.Format != answerFormat || a.Nonce != k.Nonce:
 		return actor, fmt.Errorf("%w: it is no answer of this drill", coco.ErrVerify)
 	case a.Fault != "":
-		return actor, fmt.Errorf("%w: at the member: %s", coco.ErrVerify, a.Fault)
+		// On one line: whoever wrote the file has no line of the report for itself.
+		return actor, fmt.Errorf("%w: at the member: %s", coco.ErrVerify, strings.Join(strings.Fields(a.Fault), " "))
 	}
 	in, err := recovery.ParseRelease(g.Answer.Release)
 	if err != nil {
