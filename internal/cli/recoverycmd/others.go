@@ -94,7 +94,7 @@ func (o *others) danger() string {
 	b.WriteString("Beside a recovery that would be a second network, with the same past: what is committed in the one is not in the other.\n")
 	b.WriteString("Before members release anything: stop all of them")
 	if o.enough > 0 {
-		fmt.Fprintf(&b, ", and see to it that at least %d never start again with what they have: remove resume/state.sealed from their folders and copies, or destroy these", len(o.nodes)-o.enough+1)
+		fmt.Fprintf(&b, ", and see to it that at least %d cannot start again with what they have: remove resume/state.sealed from their folders and copies, or destroy these", len(o.nodes)-o.enough+1)
 	}
 	b.WriteString(".")
 	return b.String()
