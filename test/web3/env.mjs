@@ -15,7 +15,11 @@ export const rpc = list("COCO_RPC");
 export const ws = list("COCO_WS");
 export const keys = list("COCO_KEYS");
 
-export const token = JSON.parse(readFileSync(new URL("../../internal/contracts/Token.json", import.meta.url), "utf8"));
+const artefact = (name) => JSON.parse(readFileSync(new URL(`../../internal/contracts/${name}.json`, import.meta.url), "utf8"));
+
+export const token = artefact("Token");
+export const tenToken = artefact("TenToken");
+export const shipments = artefact("Shipments");
 
 // post sends any JSON-RPC body to a node and returns the HTTP status and the parsed reply.
 export async function post(url, body) {

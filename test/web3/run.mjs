@@ -1,5 +1,5 @@
-// Starts a network with `coco up`, runs the tests against it and stops it. COCO names the program;
-// without it, it is built. Arguments name test files; without any, all run.
+// Starts a network with `coco up`, runs the tests against it and stops it; then a closed one for the tests about that. COCO names the
+// program; without it, it is built. COCO_PORT is where the URLs begin. Arguments name test files; without any, all run.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -12,7 +12,6 @@ import { fileURLToPath } from "node:url";
 const here = fileURLToPath(new URL(".", import.meta.url));
 const root = resolve(here, "../..");
 const work = mkdtempSync(join(tmpdir(), "coco-web3-"));
-const sandbox = join(work, "sandbox");
 const program = process.env.COCO ? resolve(process.env.COCO) : join(work, "coco");
 
 async function run(command, args, options = {}) {
@@ -26,9 +25,10 @@ async function must(command, args, options) {
   if (code !== 0) throw new Error(`${command} ${args.join(" ")}: ended with ${code}`);
 }
 
-// up starts the network and returns what its last line of output says.
-async function up() {
-  const child = spawn(program, ["up", "--detach", "--dir", sandbox], { stdio: ["ignore", "pipe", "inherit"] });
+// up starts a network in a folder and returns what its last line of output says.
+async function up(sandbox, flags) {
+  if (process.env.COCO_PORT) flags = ["--port", process.env.COCO_PORT, ...flags];
+  const child = spawn(program, ["up", "--detach", "--dir", sandbox, ...flags], { stdio: ["ignore", "pipe", "inherit"] });
   let ready;
   const lines = createInterface({ input: child.stdout });
   lines.on("line", (line) => {
@@ -44,8 +44,8 @@ async function up() {
   return ready;
 }
 
-// proxy starts `coco proxy` for a member, and returns the process and its URL.
-async function proxy(member) {
+// proxy starts `coco proxy` for a member of a network, and returns its URL and how it is ended.
+async function proxy(sandbox, member) {
   const child = spawn(program, ["proxy", "--dir", sandbox, "--as", member, "--listen", "127.0.0.1:0", "-o", "json"], { stdio: ["ignore", "pipe", "inherit"] });
   const exited = once(child, "exit");
   const url = await new Promise((resolve, reject) => {
@@ -59,40 +59,55 @@ async function proxy(member) {
   return { url, end: async () => { child.kill("SIGINT"); await exited; } };
 }
 
-async function test() {
-  if (!process.env.COCO) await must("go", ["build", "-o", program, "./cmd/coco"], { cwd: root });
-  const ready = await up();
+// node runs test files in an environment.
+async function node(files, env) {
+  return files.length === 0 ? 0 : await run(process.execPath, ["--test", ...files], { cwd: here, env });
+}
+
+// network starts a network and runs on it what use does with the environment of its tests.
+async function network(sandbox, flags, use) {
+  const ready = await up(sandbox, flags);
   try {
     const { accounts } = JSON.parse(readFileSync(join(sandbox, "sandbox.json"), "utf8"));
-    const named = process.argv.slice(2);
-    const files = named.length > 0 ? named : readdirSync(here).filter((name) => name.endsWith(".test.mjs"));
-    const env = {
+    return await use({
       ...process.env,
       COCO_RPC: ready.rpc.join(","),
       COCO_WS: ready.ws.join(","),
       COCO_KEYS: accounts.map((account) => account.key).join(","),
-    };
-    // Those of the proxy kill nodes: they run alone.
-    const alone = files.filter((name) => name.startsWith("proxy."));
-    const together = files.filter((name) => !alone.includes(name));
-    if (together.length > 0) {
-      const code = await run(process.execPath, ["--test", ...together], { cwd: here, env });
-      if (code !== 0) return code;
-    }
-    if (alone.length === 0) return 0;
-    const proxies = [];
-    try {
-      for (const member of ["alpha", "bravo"]) proxies.push(await proxy(member));
-      return await run(process.execPath, ["--test", ...alone], {
-        cwd: here,
-        env: { ...env, COCO_PROXIES: proxies.map((p) => p.url).join(","), COCO_SANDBOX: sandbox },
-      });
-    } finally {
-      for (const p of proxies) await p.end();
-    }
+      COCO_SANDBOX: sandbox,
+    });
   } finally {
     await run(program, ["down", "--dir", sandbox]);
   }
+}
+
+// proxied runs test files through proxies of members.
+async function proxied(members, files, env) {
+  if (files.length === 0) return 0;
+  const proxies = [];
+  try {
+    for (const member of members) proxies.push(await proxy(env.COCO_SANDBOX, member));
+    return await node(files, { ...env, COCO_PROXIES: proxies.map((p) => p.url).join(",") });
+  } finally {
+    for (const p of proxies) await p.end();
+  }
+}
+
+async function test() {
+  if (!process.env.COCO) await must("go", ["build", "-o", program, "./cmd/coco"], { cwd: root });
+  const named = process.argv.slice(2);
+  const files = named.length > 0 ? named : readdirSync(here).filter((name) => name.endsWith(".test.mjs"));
+  const closed = files.filter((name) => name.startsWith("closed."));
+  const alone = files.filter((name) => name.startsWith("proxy.")); // they kill nodes
+  const together = files.filter((name) => !closed.includes(name) && !alone.includes(name));
+  let code = 0;
+  if (together.length + alone.length > 0) {
+    code = await network(join(work, "sandbox"), [], async (env) => (await node(together, env)) || (await proxied(["alpha", "bravo"], alone, env)));
+  }
+  if (code === 0 && closed.length > 0) {
+    code = await network(join(work, "closed"), ["--closed"], (env) => proxied(["alpha", "bravo", "charlie"], closed, env));
+  }
+  return code;
 }
 
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => {}); // the children end, then this does
@@ -103,5 +118,5 @@ try {
   process.exitCode = 1;
 } finally {
   if (process.exitCode === 0) rmSync(work, { recursive: true, force: true });
-  else console.error(`the network's folder is kept: ${sandbox}`);
+  else console.error(`the networks' folders are kept: ${work}`);
 }
