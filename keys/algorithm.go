@@ -2,7 +2,10 @@ package keys
 
 import (
 	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/hpke"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -187,6 +190,21 @@ func marshalPublic(public []byte) ([]byte, error) {
 	return x509.MarshalPKIXPublicKey(key)
 }
 
+// kindOf says in words what kind of key was found where an encryption key was expected.
+func kindOf(key any) string {
+	switch key.(type) {
+	case *ecdsa.PrivateKey, *ecdsa.PublicKey:
+		return "an ECDSA key, which signs"
+	case ed25519.PrivateKey, ed25519.PublicKey:
+		return "an Ed25519 key, which signs"
+	case *rsa.PrivateKey, *rsa.PublicKey:
+		return "an RSA key"
+	case *ecdh.PrivateKey, *ecdh.PublicKey:
+		return "a key for another curve"
+	}
+	return "another kind of key"
+}
+
 func parsePublic(der []byte) ([]byte, error) {
 	var info publicInfo
 	if rest, err := asn1.Unmarshal(der, &info); err == nil && info.Algorithm.Algorithm.Equal(idXWing) {
@@ -201,7 +219,7 @@ func parsePublic(der []byte) ([]byte, error) {
 	}
 	key, ok := parsed.(*ecdh.PublicKey)
 	if !ok || key.Curve() != ecdh.X25519() {
-		return nil, fmt.Errorf("expected %s or %s, found %T", XWing, X25519, parsed)
+		return nil, fmt.Errorf("expected %s or %s, found %s", XWing, X25519, kindOf(parsed))
 	}
 	return key.Bytes(), nil
 }

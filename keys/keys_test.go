@@ -397,6 +397,10 @@ func TestMemberKeysKeepTheirPEM(t *testing.T) {
 			t.Errorf("%s: error %v, expected coco.ErrInvalid", name, err)
 		}
 	}
+	signs := "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIHcHbQpzGKV9PBbBclGyZkXfTC+H68CZKrF3+6UduSwq\n-----END PRIVATE KEY-----\n"
+	if _, err := ParseMemberKey([]byte(signs)); err == nil || !strings.Contains(err.Error(), "found an Ed25519 key, which signs: name the member's encryption key") {
+		t.Errorf("a key that signs: error %v, expected what it is and what to name", err)
+	}
 	for name, text := range map[string]string{"nothing": "", "a private key": theirs, "two blocks": string(public) + string(public)} {
 		if _, err := ParsePublicKey([]byte(text)); !errors.Is(err, coco.ErrInvalid) {
 			t.Errorf("%s as a public key: error %v, expected coco.ErrInvalid", name, err)

@@ -115,7 +115,7 @@ func ParseMemberKey(data []byte) (*MemberKey, error) {
 	}
 	key, ok := parsed.(*ecdh.PrivateKey)
 	if !ok || key.Curve() != ecdh.X25519() {
-		return nil, fmt.Errorf("%w: member encryption key: expected X-Wing or X25519, found %T", coco.ErrInvalid, parsed)
+		return nil, fmt.Errorf("%w: member encryption key: expected X-Wing or X25519, found %s: name the member's encryption key, as encryption.key", coco.ErrInvalid, kindOf(parsed))
 	}
 	private, err := hpke.NewDHKEMPrivateKey(key)
 	if err != nil {
