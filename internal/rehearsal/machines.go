@@ -176,8 +176,10 @@ func (k *Kept) submit(round *recovery.Round, g Given) (actor coco.ActorID, err e
 	switch a := g.Answer; {
 	case g.Err != nil:
 		return actor, g.Err
-	case a.Format != answerFormat || a.Nonce != k.Nonce:
-		return actor, fmt.Errorf("%w: it is no answer of this drill", coco.ErrVerify)
+	case a.Format != answerFormat:
+		return actor, fmt.Errorf("%w: it is no answer of a drill: name the file that `coco recovery drill seal` wrote", coco.ErrVerify)
+	case a.Nonce != k.Nonce:
+		return actor, fmt.Errorf("%w: it is no answer of this drill, but of another one, or was altered: the member seals again, with this drill's file", coco.ErrVerify)
 	case a.Fault != "":
 		// On one line: whoever wrote the file has no line of the report for itself.
 		return actor, fmt.Errorf("%w: at the member: %s", coco.ErrVerify, strings.Join(strings.Fields(a.Fault), " "))

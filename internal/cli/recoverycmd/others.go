@@ -111,7 +111,7 @@ func (a *app) confirmAlone(o others, gone string) error {
 	}
 	a.Err.Printf("\n%s\n", danger)
 	if !a.Asks() {
-		return fmt.Errorf("%w: other nodes of %s could go on: nobody was asked to release anything: once none can, confirm it with --nodes-gone %q", coco.ErrDenied, o.network, o.network)
+		return fmt.Errorf("%w: other nodes of %s could go on: nobody was asked to release anything: once none can, confirm it with --nodes-gone %q; the folder is made, so leave --ledger out", coco.ErrDenied, o.network, o.network)
 	}
 	yes, err := a.AskWord(fmt.Sprintf("Type the name of the network (%s) once that is so:", o.network), o.network)
 	if err == nil && !yes {

@@ -396,6 +396,9 @@ A release that is wrong, or for another end or another node, is named at once.`,
 			if err := readJSON(args[0], "release", &release); err != nil {
 				return err
 			}
+			if len(release.Release) == 0 {
+				return fmt.Errorf("%w: %s holds no release: name the file that `coco recovery share seal` wrote", coco.ErrInvalid, args[0])
+			}
 			n := a.node(address)
 			defer n.close()
 			return a.bring(cmd.Context(), n, release, args[0]+" is with the node")

@@ -71,7 +71,7 @@ is named and left out. --full-audit uses none: it verifies every signature and r
 A network whose nodes go on by themselves (recovery.unattended), or of which a node answers still, could go on beside the recovery. Then the command says which nodes
 these are and what to do, and wants the network's name typed, or given as --nodes-gone, before anybody is asked to release.
 
-The same command with the same FOLDER goes on where it ended.
+With a FOLDER that is there, and without --ledger, it goes on where it ended.
 
 --owner-cert and --owner-key are of a member, which runs the node; --service is the certificate that the network had.`,
 		Example: `  coco recovery start rescue --ledger /backup/alpha --ledger /backup/bravo --service service.pem \
