@@ -138,13 +138,18 @@ func Successor(known *x509.Certificate, shown []*x509.Certificate) error {
 	if len(shown) != 2 || shown[0].CheckSignatureFrom(shown[1]) != nil {
 		return nil
 	}
-	chain, err := succession.Chain(shown[1])
+	return Follows(known, shown[1])
+}
+
+// Follows returns a *SuccessorError if a service follows the known one; nil otherwise.
+func Follows(known, service *x509.Certificate) error {
+	chain, err := succession.Chain(service)
 	if err != nil {
 		return nil
 	}
 	for _, s := range chain[1:] {
 		if bytes.Equal(s.Certificate.RawSubjectPublicKeyInfo, known.RawSubjectPublicKeyInfo) {
-			return &SuccessorError{Known: known, New: shown[1], Last: s.Until}
+			return &SuccessorError{Known: known, New: service, Last: s.Until}
 		}
 	}
 	return nil
