@@ -42,7 +42,7 @@ func Ask(ctx context.Context, info Info, method, path string, answer any) error 
 	req.Header.Set("Authorization", "Bearer "+info.Token)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("%w: the sandbox in %s does not answer: %w", coco.ErrUnreachable, info.Dir, err)
+		return fmt.Errorf("%w: the sandbox in %s does not answer: if its process has ended, `coco up%s` goes on with it: %w", coco.ErrUnreachable, info.Dir, DirHint(info.Dir), err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))

@@ -155,7 +155,8 @@ func examine(ctx context.Context, f *network.Flags, verifiers attest.Verifiers) 
 		return nil, cli.ErrInterrupted
 	case err == nil:
 		d.examineNetwork(ctx, n, time.Now())
-	case cfg == nil && localnet.Absent(err): // nothing runs
+	case cfg == nil && localnet.Absent(err):
+		d.add("network", finding.Warning, "no node of the network in this folder runs: `coco up%s` goes on with it", localnet.DirHint(dir))
 	case cfg != nil:
 		d.add("nodes", finding.Problem, "neither this node nor one that it asks answers as it should: %v: start it by `coco node join%s`, its log is %s", err, f.Hint(), nodeconfig.Dir(cfg.Dir).Log())
 	default:
