@@ -70,7 +70,7 @@ func (n *node) Status() wire.Status {
 		Node: n.self.Identity.ID(), Owner: c.Name(n.self.ActorIn(n.network.Constitution)),
 		Role: n.role(s), View: s.View, Voter: n.votes(), Leader: n.decided.directory.Load().byConsensus[s.Leader],
 		Committed: n.replica.Last(), Known: max(n.replica.Last().Seqno, n.knownSeqno()),
-		Constitution: c.Digest(), Measurement: n.self.Measurement, Version: n.cfg.Version,
+		Constitution: c.Digest(), Measurement: n.self.Measurement, Version: n.cfg.Version, Closed: n.closed(),
 		LedgerTime: n.replica.Now().UTC().Truncate(time.Millisecond), ClockLag: n.replica.ClockLag().Seconds(), Age: n.replica.Age().Seconds(), Warning: strings.Join(strings.Fields(clockWarning(n.replica.ClockLag())+" "+n.decided.growth.Warning()+" "+n.ceremonies.Warning()), " "),
 		Notice: strings.Join(n.notices(), " "), Certificates: n.listCertificates(c), NearLimits: n.decided.growth.Near(), Keys: n.ceremonies.Status(),
 	}

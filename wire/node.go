@@ -24,6 +24,8 @@ type Status struct {
 	Version      string           `json:"version"` // of the binary
 	// Problem says in one sentence why the node cannot serve as it should; empty when healthy.
 	Problem string `json:"problem,omitempty"`
+	// Closed: members have recovered the network, and it serves no client until they have opened it. It commits their votes.
+	Closed bool `json:"closed,omitempty"`
 	// Warning says in one sentence what must be looked after, though the node serves; empty if nothing.
 	Warning string `json:"warning,omitempty"`
 	// LedgerTime is the time that a transaction would get that was committed now, ClockLag by how many seconds it is behind the clock of the

@@ -175,6 +175,7 @@ func TestANodeThatIsNotWellIsNamedWithWhatToDo(t *testing.T) {
 		{own, status(func(s *wire.Status) { s.Role = "joining" }), nil, finding.Problem, []string{"is joining", "/delta/node.log"}},
 		{own, status(func(s *wire.Status) { s.Problem = "its disk is full" }), nil, finding.Problem, []string{"its disk is full"}},
 		{other, status(func(s *wire.Status) { s.Problem = "its disk is full" }), nil, finding.Warning, []string{"its disk is full", "ask alpha"}},
+		{own, status(func(s *wire.Status) { s.Closed, s.Warning = true, "too few seats" }), nil, finding.Problem, []string{"delta serves no client", "coco gov propose open-network"}},
 		{own, status(func(s *wire.Status) { s.Age = 20 }), nil, finding.Problem, []string{"20 s old", "links"}},
 		{own, status(func(s *wire.Status) { s.Known = 1000 }), nil, finding.Warning, []string{"900 transactions behind"}},
 		{own, status(func(s *wire.Status) { s.Voter = false }), nil, finding.Warning, []string{"does not vote yet"}},

@@ -132,6 +132,8 @@ func judgeNode(a network.Answer, n *network.Network) (level, message string) {
 		return bad, fmt.Sprintf("%s is joining and does not serve yet: if that stays so, its last refusal says why; %s", a.Node, log)
 	case s.Problem != "":
 		return bad, fmt.Sprintf("%s cannot serve as it should: %s; %s", a.Node, s.Problem, log)
+	case s.Closed:
+		return finding.Problem, fmt.Sprintf("%s serves no client: %s", a.Node, finding.Closed)
 	case s.Age > staleSeconds:
 		return bad, fmt.Sprintf("%s shows a state that may be %.0f s old: it hears of no majority of the voters; look at the links between it and each of the others", a.Node, s.Age)
 	case s.Known > s.Committed.Seqno+farBehind:

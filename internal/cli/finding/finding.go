@@ -20,6 +20,9 @@ const (
 	Problem = "problem" // it does not
 )
 
+// Closed says what a node waits for that members have recovered their network on, and what they do.
+const Closed = "the network was recovered and is closed: each member accepts its new service (coco recovery accept), and they vote to open it (coco gov propose open-network service.pem)"
+
 // EndingSoon is how long before its end a certificate should be renewed.
 const EndingSoon = 30 * 24 * time.Hour
 

@@ -43,6 +43,9 @@ Exits with 0 if the node serves, 5 if it joins or cannot serve, 6 if it does not
 			} else {
 				a.showOwnStatus(s)
 			}
+			if err == nil && s.Problem == "" && s.Closed {
+				err = fmt.Errorf("%w: the node serves no client: %s", coco.ErrBusy, finding.Closed)
+			}
 			if err == nil && (s.Role == "joining" || s.Problem != "") {
 				err = fmt.Errorf("%w: the node does not serve yet: %s", coco.ErrBusy, cmp.Or(s.Problem, "it is joining"))
 			}

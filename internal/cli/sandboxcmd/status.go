@@ -162,7 +162,7 @@ func statusOf(a network.Answer) NodeStatus {
 // judge derives what follows from all answers together.
 func (p *NetworkStatus) judge() {
 	var furthest uint64
-	serving, all := 0, 0
+	serving, committing, all := 0, 0, 0
 	seen := map[string]bool{}
 	for _, n := range p.Nodes {
 		if !n.Retired {
@@ -176,7 +176,10 @@ func (p *NetworkStatus) judge() {
 		}
 		furthest = max(furthest, n.Status.Committed.Seqno, n.Status.Known)
 		if n.Status.Role != "joining" && n.Status.Problem == "" {
-			serving++
+			committing++
+			if !n.Status.Closed {
+				serving++
+			}
 		}
 		if t := n.Status.Notice; t != "" && !seen[t] {
 			seen[t] = true
@@ -191,7 +194,7 @@ func (p *NetworkStatus) judge() {
 	switch {
 	case serving == all:
 		p.Health = healthy
-	case serving > all/2:
+	case committing > all/2:
 		p.Health = degraded
 	default:
 		p.Health = noQuorum
@@ -243,6 +246,8 @@ func (a *app) showStatus(page NetworkStatus) {
 			p.Printf("  %s %s: %s\n", p.Red("✗"), n.Name, n.Error)
 		case n.Status != nil && n.Status.Problem != "":
 			p.Printf("  %s %s: %s\n", p.Red("✗"), n.Name, n.Status.Problem)
+		case n.Status != nil && n.Status.Closed:
+			p.Printf("  %s %s: %s\n", p.Red("✗"), n.Name, finding.Closed)
 		case n.Status != nil && n.Status.Warning != "":
 			p.Printf("  %s %s: %s\n", p.Red("!"), n.Name, n.Status.Warning)
 		}

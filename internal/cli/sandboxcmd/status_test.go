@@ -60,3 +60,14 @@ func TestAStatusSaysForHowManyMembersACeremonyWaits(t *testing.T) {
 		}
 	}
 }
+
+// A closed network commits votes and serves no client, so it is neither healthy nor without a quorum.
+func TestAStatusSaysThatARecoveredNetworkIsClosed(t *testing.T) {
+	var out bytes.Buffer
+	page := NetworkStatus{Nodes: []NodeStatus{{Name: "rescue", Status: &wire.Status{Role: "leader", Closed: true, Warning: "too few seats"}}}}
+	page.judge()
+	(&app{&cli.App{Out: cli.NewPrinter(&out), Err: cli.NewPrinter(io.Discard)}}).showStatus(page)
+	if page.Health != degraded || !strings.Contains(out.String(), "✗ rescue: "+finding.Closed) || strings.Contains(out.String(), "every node serves\n") && strings.Contains(out.String(), "healthy") {
+		t.Errorf("health %q, expected %q, and what members do: %s", page.Health, degraded, out.String())
+	}
+}
