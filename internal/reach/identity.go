@@ -80,7 +80,7 @@ func sameIdentity(id, got *Identity, known *x509.Certificate) error {
 	address := got.Peers[0].Address
 	if known != nil && !bytes.Equal(known.RawSubjectPublicKeyInfo, got.ServiceCertificate.RawSubjectPublicKeyInfo) {
 		if next := client.Follows(known, got.ServiceCertificate); next != nil {
-			return fmt.Errorf("the node at %s: %w --node %s", address, next, address)
+			return fmt.Errorf("the node at %s: %w", address, next)
 		}
 		return fmt.Errorf("%w: the node at %s belongs to another network, %s (%s), than the one that was approved before", coco.ErrVerify, address, got.ID.Short(), got.Network)
 	}

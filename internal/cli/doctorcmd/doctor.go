@@ -11,6 +11,7 @@ package doctorcmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -157,6 +158,8 @@ func examine(ctx context.Context, f *network.Flags, verifiers attest.Verifiers) 
 		d.examineNetwork(ctx, n, time.Now())
 	case cfg == nil && localnet.Absent(err):
 		d.add("network", finding.Warning, "no node of the network in this folder runs: `coco up%s` goes on with it", localnet.DirHint(dir))
+	case cfg != nil && errors.Is(err, coco.ErrVerify): // it runs
+		d.add("nodes", finding.Problem, "neither this node nor one that it asks answers as it should: %v; its log is %s", err, nodeconfig.Dir(cfg.Dir).Log())
 	case cfg != nil:
 		d.add("nodes", finding.Problem, "neither this node nor one that it asks answers as it should: %v: start it by `coco node join%s`, its log is %s", err, f.Hint(), nodeconfig.Dir(cfg.Dir).Log())
 	default:
