@@ -229,6 +229,37 @@ func TestSignedRequestsThatDoNotCountAreRefused(t *testing.T) {
 	}
 }
 
+// A nonce is one signer's: another one's message that is the same is not taken for a copy of it.
+func TestTwoSignersMayChooseOneNonce(t *testing.T) {
+	w, m := newWorld(node), New("GET", "/x", nil, network, node, begin)
+	for range 2 { // of one organisation, as its front ends are
+		if _, err := w.ask("GET", "/x", signed(t, newSigner(t, newKey(t), "acme"), m)); err != nil {
+			t.Errorf("a second signer: %v", err)
+		}
+	}
+}
+
+// An organisation that sends more than a node remembers is told so. Others are not held up by it, and after two minutes it goes on.
+func TestAnOrganisationSendsSoManyMessages(t *testing.T) {
+	w := newWorld(node)
+	acme := newSigner(t, newKey(t), "acme")
+	for i := range maxSeen {
+		if err := w.once(coco.ActorID{'a'}, coco.Digest{byte(i), byte(i >> 8), 1}, begin.Add(Window), begin); err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+	}
+	if _, err := w.ask("GET", "/x", signed(t, acme, New("GET", "/x", nil, network, node, begin))); !errors.Is(err, coco.ErrBusy) {
+		t.Errorf("one more: %v", err)
+	}
+	if _, err := w.ask("GET", "/x", signed(t, newSigner(t, newKey(t), "globex"), New("GET", "/x", nil, network, node, begin))); err != nil {
+		t.Errorf("another organisation's: %v", err)
+	}
+	w.now = begin.Add(Window)
+	if _, err := w.ask("GET", "/x", signed(t, acme, New("GET", "/x", nil, network, node, w.now))); err != nil {
+		t.Errorf("later: %v", err)
+	}
+}
+
 // The payload of docs/formats.md.
 func TestTheFormOfARequestIsFixed(t *testing.T) {
 	m := Request{Method: "GET", Target: "/app/kv/a", Body: sha256.Sum256(nil), Network: coco.Digest{1}, Node: coco.NodeID{2}, Time: 1_800_000_000_000, Nonce: make([]byte, 16)}

@@ -61,18 +61,20 @@ func newWorld(t *testing.T) *world {
 		return new(net.Dialer).DialContext(ctx, "tcp", at)
 	}, Now: now, After: time.After, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(sets.Close)
-	w.scheme = caller.Schemes{&token.Scheme{Now: now, Keys: sets.Keys, Rules: func() token.Rules {
-		return token.Rules{Access: &w.access, Organisation: func(id coco.ActorID) (string, coco.Role, bool) {
-			switch id {
-			case acme:
-				return "acme", coco.Member, true
-			case globex:
-				return "globex", coco.Participant, true
-			}
-			return "", "", false
-		}}
-	}}}
+	w.scheme = caller.Schemes{&token.Scheme{Now: now, Keys: sets.Keys, Rules: w.rules}}
 	return w
+}
+
+func (w *world) rules() token.Rules {
+	return token.Rules{Access: &w.access, Organisation: func(id coco.ActorID) (string, coco.Role, bool) {
+		switch id {
+		case acme:
+			return "acme", coco.Member, true
+		case globex:
+			return "globex", coco.Participant, true
+		}
+		return "", "", false
+	}}
 }
 
 // pass lets time pass.
@@ -281,7 +283,11 @@ func TestTokensThatDoNotCountAreRefused(t *testing.T) {
 		}
 	}
 	w.access.Issuers[0].Terms.Type = "at+jwt"
-	w.refused("a type that is not the one agreed on", "Bearer "+good, `another type (typ) than "at+jwt"`)
+	w.refused("no type, where one is agreed on", "Bearer "+good, `another type (typ) than "at+jwt"`)
+	w.refused("a type that is not the one agreed on", "Bearer "+w.sign(nil, map[jose.HeaderKey]any{"typ": "JWT"}), `another type (typ) than "at+jwt"`)
+	if _, err := w.ask("Bearer " + w.sign(nil, map[jose.HeaderKey]any{"typ": "application/at+jwt"})); err != nil {
+		t.Errorf("the type agreed on: %v", err)
+	}
 }
 
 func headerOf(t *testing.T, text string) map[string]any {
@@ -295,6 +301,58 @@ func headerOf(t *testing.T, text string) map[string]any {
 		t.Fatal(err)
 	}
 	return h
+}
+
+// A key that an issuer has published has one use (RFC 7517, section 4), and a weak one has none.
+func TestAKeyVerifiesWhatItIsMeantFor(t *testing.T) {
+	w := newWorld(t)
+	elliptical, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	strong, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what      string
+		key       any
+		public    any
+		algorithm jose.SignatureAlgorithm
+		use, alg  string
+		ok        bool
+	}{
+		{"for signatures", elliptical, &elliptical.PublicKey, jose.ES256, "sig", "ES256", true},
+		{"for anything", strong, &strong.PublicKey, jose.PS256, "", "", true},
+		{"for encryption", elliptical, &elliptical.PublicKey, jose.ES256, "enc", "", false},
+		{"for another algorithm", strong, &strong.PublicKey, jose.RS256, "sig", "PS256", false},
+		{"for encryption, and of its algorithm", strong, &strong.PublicKey, jose.RS256, "enc", "RS256", false},
+		{"too short", weak, &weak.PublicKey, jose.RS256, "sig", "RS256", false},
+	} {
+		text, err := callertest.Sign(jose.SigningKey{Algorithm: c.algorithm, Key: c.key}, w.claims(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := token.Scheme{Now: func() time.Time { return w.now }, Rules: w.rules, Keys: func(context.Context, *access.Issuer, string) ([]jose.JSONWebKey, error) {
+			return []jose.JSONWebKey{{Key: c.public, Use: c.use, Algorithm: c.alg}}, nil
+		}}
+		_, err = s.Authenticate(httptest.NewRequest(http.MethodGet, "/", nil), text)
+		if c.ok && err != nil || !c.ok && (err == nil || !strings.Contains(err.Error(), "signature does not verify")) {
+			t.Errorf("a key %s: %v", c.what, err)
+		}
+	}
+}
+
+// The constitution's issuers go with their organisation; a node that sees one without the other lets nobody in.
+func TestATokenOfAnOrganisationThatIsGoneIsRefused(t *testing.T) {
+	w := newWorld(t)
+	text := "Bearer " + w.sign(nil, nil)
+	w.access.Issuers[0].Actor = coco.ActorID{3}
+	w.refused("its organisation is gone", text, "no member or participant")
 }
 
 func TestMembersRevokeAccess(t *testing.T) {

@@ -96,6 +96,7 @@ func TestStatementsThatDoNotCountAreRefused(t *testing.T) {
 		{"another chain id", signed(good, otherChain), kim, coco.ErrInvalid, "not that of"},
 		{"another network", signed(good, otherNetwork), kim, coco.ErrInvalid, "not that of"},
 		{"another organisation's caller", signed(good, here), globex, coco.ErrDenied, "the caller is of \"globex\""},
+		{"another organisation of that name", signed(good, here), coco.Caller{Actor: globex.Actor, Name: acme.Name}, coco.ErrDenied, "is for the organisation"},
 		{"another user", signed(change(func(s *Statement) { s.User = "lee" }), here), kim, coco.ErrDenied, "another user"},
 		{"the organisation's own, by a user", signed(change(func(s *Statement) { s.User = "" }), here), kim, coco.ErrDenied, "another user"},
 		{"another name", signed(change(func(s *Statement) { s.Organisation = "globex" }), here), kim, coco.ErrDenied, "is for the organisation"},

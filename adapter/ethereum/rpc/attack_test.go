@@ -236,6 +236,11 @@ func TestABlockOfSeveralCallers(t *testing.T) {
 		at := got[struct{ Hash common.Hash }](n, carrier, "eth_getTransactionByBlockNumberAndIndex", "latest", hexutil.EncodeUint64(uint64(i)))
 		equal(t, "by its index", at.Hash, r.TxHash)
 	}
+	for i, l := range got[[]types.Log](n, carrier, "eth_getLogs", map[string]any{"blockHash": n.Head().Hash}) {
+		if l.TxHash != mine[i].TxHash || l.TxIndex != uint(i) || l.Index != uint(i) {
+			t.Errorf("log %d: %+v", i, l)
+		}
+	}
 	// In one request each question is answered as if it came alone.
 	asked := "[" + call("eth_getTransactionReceipt", txs[1].Hash()) + "," + call("eth_getTransactionReceipt", txs[0].Hash()) + "," + call("eth_getTransactionReceipt", common.Hash{1}) + "]"
 	r := httptest.NewRequest("POST", "/rpc", strings.NewReader(asked))
@@ -246,4 +251,57 @@ func TestABlockOfSeveralCallers(t *testing.T) {
 		n.by(carrier, "eth_getTransactionReceipt", txs[1].Hash()), n.by(carrier, "eth_getTransactionReceipt", common.Hash{1}), n.by(carrier, "eth_getTransactionReceipt", common.Hash{1}),
 	}, ",") + "]"
 	equal(t, "the batch", w.Body.String(), want)
+}
+
+// News of a block say that it is there, and nothing of what others have done in it.
+func TestNewsOfBlocksTellNothingOfOthers(t *testing.T) {
+	n := closedNode(t, parties...)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { n.rpc.serve(shop, w, r) }))
+	t.Cleanup(srv.Close)
+	ws, _, err := websocket.Dial(context.Background(), "ws"+strings.TrimPrefix(srv.URL, "http")+"/rpc", nil)
+	must(t, err)
+	t.Cleanup(func() { _ = ws.CloseNow() })
+	s := &testSocket{t, ws}
+	s.write(call("eth_subscribe", "newHeads"))
+	s.read()
+	n.sent(maker, 0, 0, nil, 0, emitter)
+	head := readEvent[*types.Header](s).Params.Result
+	if head.Number.Uint64() != n.Head().Number() || head.ParentHash != n.Head().Header.ParentHash {
+		t.Fatalf("news of block %v", head.Number)
+	}
+	if head.Root != (common.Hash{}) || head.TxHash != (common.Hash{}) || head.ReceiptHash != (common.Hash{}) || head.GasUsed != 0 || head.Bloom != (types.Bloom{}) || len(head.Extra) > 0 {
+		t.Errorf("a stranger is told %+v", head)
+	}
+}
+
+// A contract knows a user by its own addresses: those of its organisation, and of the others of it, would say who else is there, and admit it by them.
+func TestAContractIsToldTheUsersOwnAddresses(t *testing.T) {
+	clerk, colleague := callerOf(1, "clerk"), callerOf(1, "colleague")
+	n := closedNode(t, maker, carrier, clerk)
+	a := contracts.Shipments()
+	ships := n.create(a, common.Address{0x15})
+	pass := func(nonce uint64, shipment int64, to common.Address) {
+		n.sent(maker, 0, nonce, &ships, 0, packed(t, &a.ABI, "pass", big.NewInt(shipment), to, "goods"))
+	}
+	pass(1, 7, n.address(1))
+	pass(2, 8, n.address(2))
+	for c, want := range map[coco.Caller]string{maker: "Passed Passed", carrier: "Passed", clerk: "Passed", colleague: ""} {
+		equal(t, "logs of "+c.Name+" "+c.User, n.logsOf(c, a, ships), want)
+	}
+}
+
+// For its events a contract's rule decides alone: whoever spends another's allowance sees its own transaction, and not the payment of two others.
+func TestARuleDecidesAloneForItsEvents(t *testing.T) {
+	n := closedNode(t, parties...)
+	a := contracts.TenToken()
+	token := n.create(a, big.NewInt(1000))
+	n.sent(maker, 0, 1, &token, 0, packed(t, &a.ABI, "approve", n.address(1), big.NewInt(5)))
+	hash := n.sent(carrier, 1, 0, &token, 0, packed(t, &a.ABI, "transferFrom", n.address(0), n.address(2), big.NewInt(5)))
+	receipt := got[types.Receipt](n, carrier, "eth_getTransactionReceipt", hash)
+	if receipt.Status != types.ReceiptStatusSuccessful || len(receipt.Logs) != 0 || receipt.Bloom != (types.Bloom{}) {
+		t.Errorf("the spender is told %+v", receipt)
+	}
+	equal(t, "the spender's logs", n.logsOf(carrier, a, token), "OwnershipTransferred")
+	equal(t, "the receiver's logs", n.logsOf(shop, a, token), "OwnershipTransferred Transfer")
+	equal(t, "the owner's logs", n.logsOf(maker, a, token), "OwnershipTransferred Transfer Approval Transfer") // of an approval the rule says nothing
 }

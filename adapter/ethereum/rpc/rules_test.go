@@ -163,7 +163,7 @@ func TestABadRuleAdmitsNobody(t *testing.T) {
 	}
 	id := access.InterfaceID()
 	// An ERC-165 contract for its identifier and 0x01ffc9a7, whose every other method loops.
-	loops := creation("60003560e01c6301ffc9a714600f575b600a565b60043560e01c8063" + common.Bytes2Hex(id[:]) + "14906301ffc9a714176000526020" + "6000f3")
+	loops := creation("60003560e01c6301ffc9a7146013575b600f565b60043560e01c8063" + common.Bytes2Hex(id[:]) + "14906301ffc9a714176000526020" + "6000f3")
 	for name, code := range map[string][]byte{
 		"endless": spinner, "yes": creation("600160005260206000f3"), "loops once it is asked": loops, "reverts": reverter, "stores": keeper,
 	} {
