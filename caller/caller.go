@@ -26,7 +26,7 @@ type Identity struct {
 	// Until is when the credential ends, by the ledger's time; zero if it is good for this request only.
 	Until time.Time
 	// Again checks the credential again, by the constitution that is then in force. Nil if the credential is good for one request only: then
-	// no connection may outlive the request. It is called concurrently.
+	// no connection may outlive the request. It is called concurrently, and MUST NOT wait for anybody outside of the node.
 	Again func() (coco.Caller, error)
 	// Body, if not nil, is the SHA-256 that the request's body MUST have before anything is done by it.
 	Body *coco.Digest

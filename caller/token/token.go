@@ -54,7 +54,10 @@ func (s *Scheme) Name() string { return "Bearer" }
 func (s *Scheme) Authenticate(r *http.Request, credential string) (caller.Identity, error) {
 	who, until, err := s.check(r.Context(), credential)
 	return caller.Identity{Caller: who, Until: until, Again: func() (coco.Caller, error) {
-		who, _, err := s.check(context.Background(), credential)
+		// It is asked by whoever follows the ledger, who waits for no issuer.
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		who, _, err := s.check(ctx, credential)
 		return who, err
 	}}, err
 }

@@ -504,3 +504,28 @@ func FuzzToken(f *testing.F) {
 		}
 	})
 }
+
+// Whoever follows the ledger asks about connections again, so an issuer that does not answer must not hold it.
+func TestWhoAsksAboutAConnectionAgainWaitsForNoIssuer(t *testing.T) {
+	w := newWorld(t)
+	id, err := w.ask("Bearer " + w.sign(nil, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	scheme := w.scheme[0].(*token.Scheme)
+	sets := scheme.Keys
+	scheme.Keys = func(ctx context.Context, of *access.Issuer, kid string) ([]jose.JSONWebKey, error) {
+		if ctx.Err() == nil {
+			t.Error("keys that are not known are waited for")
+		}
+		return sets(ctx, of, kid)
+	}
+	if again, err := id.Again(); err != nil || again != id.Caller {
+		t.Errorf("with keys that are known: %+v, %v", again, err)
+	}
+	w.pass(time.Hour) // the keys count no more, and the token, with its skew, still does
+	w.Stop()
+	if _, err := id.Again(); err == nil {
+		t.Error("a connection stays without keys that count")
+	}
+}
