@@ -190,6 +190,11 @@ func (b *Batch) Open(keys *Keys) ([]Record, error) {
 		return nil, fmt.Errorf("%w: batch %s is sealed under the keys of epoch %d, these are of epoch %d",
 			coco.ErrInvalid, b, b.Header.Epoch, keys.epoch)
 	}
+	done, err := keys.use()
+	if err != nil {
+		return nil, fmt.Errorf("batch %s: %w", b, err)
+	}
+	defer done()
 	plain, err := keys.aead.Open(nil, nonce(&b.Header), b.sealed, associated(b.HeaderBytes))
 	if err != nil {
 		return nil, fmt.Errorf("%w: batch %s: the sealed part does not decrypt under the keys of epoch %d",
@@ -200,6 +205,7 @@ func (b *Batch) Open(keys *Keys) ([]Record, error) {
 		return nil, fmt.Errorf("batch %s: %w", b, err)
 	}
 	hasher := newLeafHasher(b.Header.View, keys)
+	defer hasher.mac.Erase()
 	for i := range records {
 		seqno := b.Header.First + uint64(i)
 		if hasher.leaf(seqno, &records[i]) != b.Leaf(i) {

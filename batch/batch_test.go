@@ -100,7 +100,11 @@ func TestWhatIsSealedOpensAgain(t *testing.T) {
 		}
 		for i, r := range recs {
 			seqno := 6 + uint64(i)
-			leaf := batch.Leaf(seqno, s.keys.Salt(2, seqno), batch.WriteSetDigest(r.Public, r.Private), sha256.Sum256(r.Claims))
+			salt, err := s.keys.Salt(2, seqno)
+			if err != nil {
+				t.Fatal(err)
+			}
+			leaf := batch.Leaf(seqno, salt, batch.WriteSetDigest(r.Public, r.Private), sha256.Sum256(r.Claims))
 			if leaf != b.Leaf(i) || leaf != b.Leaves()[i] {
 				t.Errorf("leaf %d is not what its parts give", i)
 			}
@@ -402,7 +406,14 @@ func TestKeysNeverPrint(t *testing.T) {
 	if keys.Epoch() != 7 {
 		t.Error("wrong epoch")
 	}
-	if keys.Salt(1, 2) == keys.Salt(2, 1) || keys.Salt(1, 2) == batch.NewKeys(8, [32]byte{1, 2, 3}).Salt(1, 2) {
+	salt := func(k *batch.Keys, view, seqno uint64) coco.Digest {
+		salt, err := k.Salt(view, seqno)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return salt
+	}
+	if salt(keys, 1, 2) == salt(keys, 2, 1) || salt(keys, 1, 2) == salt(batch.NewKeys(8, [32]byte{1, 2, 3}), 1, 2) {
 		t.Error("salts repeat")
 	}
 }

@@ -1,12 +1,12 @@
 package batch
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/erase"
 	"github.com/cocoframework/coco/merkle"
 )
 
@@ -41,14 +41,15 @@ const leafData = 8 + 3*sha256.Size
 // leafHasher computes the leaves of one batch, reusing its hashes and its buffer.
 type leafHasher struct {
 	view uint64
-	mac  hash.Hash // HMAC under the salt key
+	mac  *erase.MAC // under the salt key
 	sum  hash.Hash
 	buf  [leafData]byte
 	in   [16]byte
 }
 
+// newLeafHasher returns a hasher under keys that are in use until its mac is erased.
 func newLeafHasher(view uint64, keys *Keys) *leafHasher {
-	return &leafHasher{view: view, mac: hmac.New(sha256.New, keys.salt), sum: sha256.New()}
+	return &leafHasher{view: view, mac: erase.NewMAC(keys.salt[:]), sum: sha256.New()}
 }
 
 // leaf is Leaf over the record's own salt and digests.

@@ -1,18 +1,21 @@
 package batch_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 )
 
 func TestWhatReadsAnEpochReadsItsBatchesOnly(t *testing.T) {
 	secret := [32]byte{1, 2, 3}
 	r := batch.ReadingOf(7, secret)
-	if got, want := r.Keys(7).Salt(3, 9), batch.NewKeys(7, secret).Salt(3, 9); got != want {
-		t.Errorf("the salt is %v, expected %v", got, want)
+	want, _ := batch.NewKeys(7, secret).Salt(3, 9)
+	if got, err := r.Keys(7).Salt(3, 9); err != nil || got != want {
+		t.Errorf("the salt is %v, %v, expected %v", got, err, want)
 	}
 	if batch.ReadingOf(8, secret) == r {
 		t.Error("two epochs are read by the same keys")
@@ -30,7 +33,7 @@ func TestWhatReadsAnEpochReadsItsBatchesOnly(t *testing.T) {
 			t.Error("a key of another file was made without the secret")
 		}
 	}()
-	r.Keys(7).Sub("coco history index", nil)
+	_, _ = r.Keys(7).Sub("coco history index", nil)
 }
 
 func TestBatchesAreOpenedByWhatReadsTheirEpoch(t *testing.T) {
@@ -49,5 +52,28 @@ func TestBatchesAreOpenedByWhatReadsTheirEpoch(t *testing.T) {
 	}
 	if _, err := b.Open(batch.ReadingOf(b.Header.Epoch+1, [32]byte{7}).Keys(b.Header.Epoch)); err == nil {
 		t.Error("another epoch's keys open it")
+	}
+}
+
+// Who holds keys when they expire is told to ask again; nothing decrypts wrongly, which would count as damage of the ledger.
+func TestErasedKeysAreToBeAskedForAgain(t *testing.T) {
+	s := sealSome(t, 3)
+	b, err := batch.Decode(s.data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := batch.ReadingOf(b.Header.Epoch, [32]byte{7}).Keys(b.Header.Epoch)
+	if _, err := b.Open(k); err != nil {
+		t.Fatal(err)
+	}
+	k.Erase()
+	k.Erase()
+	_, opened := b.Open(k)
+	_, salt := k.Salt(1, 1)
+	_, sub := k.Sub("x", nil)
+	for what, err := range map[string]error{"open": opened, "salt": salt, "sub": sub} {
+		if !errors.Is(err, coco.ErrPending) || errors.Is(err, coco.ErrVerify) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

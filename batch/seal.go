@@ -36,6 +36,11 @@ func Seal(h Header, recs []Record, tree *merkle.Frontier, keys *Keys, signer cry
 		return nil, fmt.Errorf("%w: batch to seal: the header names epoch %d, the keys are of epoch %d",
 			coco.ErrInvalid, h.Epoch, keys.epoch)
 	}
+	done, err := keys.use()
+	if err != nil {
+		return nil, fmt.Errorf("batch to seal: %w", err)
+	}
+	defer done()
 	if h.First != tree.Size()+1 {
 		return nil, fmt.Errorf("%w: batch to seal: first seqno %d, but the tree has %d leaves",
 			coco.ErrInvalid, h.First, tree.Size())
@@ -81,6 +86,7 @@ func Seal(h Header, recs []Record, tree *merkle.Frontier, keys *Keys, signer cry
 
 	b = canon.AppendHead(b, canon.Bytes, uint64(leaves))
 	after, hasher := tree.Clone(), newLeafHasher(h.View, keys)
+	defer hasher.mac.Erase()
 	for i := range recs {
 		leaf := hasher.leaf(h.First+uint64(i), &recs[i])
 		after.Append(leaf)

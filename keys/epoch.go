@@ -2,7 +2,6 @@ package keys
 
 import (
 	"bytes"
-	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -13,6 +12,7 @@ import (
 	"github.com/cloudflare/circl/secretsharing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/erase"
 )
 
 // MaxMembers is how many shares an epoch may have.
@@ -255,10 +255,5 @@ func derive(epoch uint64, scalar group.Scalar) (Secret, error) {
 	}
 	defer clear(b)
 	info := binary.BigEndian.AppendUint64(append([]byte(secretContext), 0), epoch)
-	out, err := hkdf.Key(sha256.New, b, nil, string(info), SecretSize)
-	if err != nil {
-		return Secret{}, fmt.Errorf("epoch %d: %w", epoch, err)
-	}
-	defer clear(out)
-	return Secret(out), nil
+	return erase.HKDF(b, nil, string(info)), nil
 }

@@ -17,7 +17,12 @@ func TestAGrantIsOfOneEpochForOneAuditor(t *testing.T) {
 			t.Fatal(err)
 		}
 		k, err := auditor.OpenGrant(network, 5, box)
-		if err != nil || k.Epoch() != 5 || k.Salt(1, 1) != batch.NewKeys(5, secret).Salt(1, 1) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := k.Salt(1, 1)
+		want, _ := batch.NewKeys(5, secret).Salt(1, 1)
+		if err != nil || k.Epoch() != 5 || got != want {
 			t.Fatalf("%s: %v, %v", a, k, err)
 		}
 		for name, try := range map[string]func() error{

@@ -1,16 +1,14 @@
 package keys
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/erase"
 )
 
 // An epoch carries the secrets of those before it, sealed under its own: the secret of the newest epoch opens all of the
@@ -47,10 +45,8 @@ func (e *SealedEpoch) SealPrevious(secret Secret, previous map[uint64]Secret) er
 	if len(plain) == 0 {
 		return nil
 	}
-	aead, err := e.previous(secret)
-	if err != nil {
-		return err
-	}
+	aead := e.previous(secret)
+	defer erase.Value(aead)
 	digest := e.commitmentDigest()
 	e.Previous = aead.Seal(nil, make([]byte, aead.NonceSize()), plain, digest[:])
 	return nil
@@ -62,10 +58,8 @@ func (e *SealedEpoch) OpenPrevious(secret Secret) (map[uint64]Secret, error) {
 	if len(e.Previous) == 0 {
 		return out, nil
 	}
-	aead, err := e.previous(secret)
-	if err != nil {
-		return nil, err
-	}
+	aead := e.previous(secret)
+	defer erase.Value(aead)
 	digest := e.commitmentDigest()
 	plain, err := aead.Open(nil, make([]byte, aead.NonceSize()), e.Previous, digest[:])
 	if err != nil {
@@ -81,15 +75,9 @@ func (e *SealedEpoch) OpenPrevious(secret Secret) (map[uint64]Secret, error) {
 	return out, nil
 }
 
-func (e *SealedEpoch) previous(secret Secret) (cipher.AEAD, error) {
+func (e *SealedEpoch) previous(secret Secret) cipher.AEAD {
 	info := binary.BigEndian.AppendUint64(append([]byte(previousContext), 0), e.Epoch)
-	key, err := hkdf.Key(sha256.New, secret[:], nil, string(info), 32)
-	if err != nil {
-		return nil, fmt.Errorf("epoch %d: %w", e.Epoch, err)
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("epoch %d: %w", e.Epoch, err)
-	}
-	return cipher.NewGCM(block)
+	key := erase.HKDF(secret[:], nil, string(info))
+	defer clear(key[:])
+	return erase.AEAD(key[:])
 }

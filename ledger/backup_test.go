@@ -274,9 +274,16 @@ func TestBackupStopsWhenAsked(t *testing.T) {
 
 func TestSubKeysAreApart(t *testing.T) {
 	a, b := batch.NewKeys(1, [32]byte{1}), batch.NewKeys(2, [32]byte{1})
+	sub := func(k *batch.Keys, purpose string, salt ...byte) [32]byte {
+		key, err := k.Sub(purpose, salt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
 	seen := map[[32]byte]bool{}
 	for _, k := range [][32]byte{
-		a.Sub("x", nil), a.Sub("y", nil), a.Sub("x", []byte{1}), b.Sub("x", nil), batch.NewKeys(1, [32]byte{2}).Sub("x", nil),
+		sub(a, "x"), sub(a, "y"), sub(a, "x", 1), sub(b, "x"), sub(batch.NewKeys(1, [32]byte{2}), "x"),
 	} {
 		if seen[k] || k == [32]byte{} {
 			t.Errorf("key %x is not a new one", k)
@@ -292,10 +299,10 @@ func TestSubKeysAreApart(t *testing.T) {
 		return key
 	}
 	secret := [32]byte{1}
-	if got, want := a.Sub("x", []byte{1}), expand(expand(secret[:], nil, "coco ledger sub"), []byte{1}, "x"); !bytes.Equal(got[:], want) {
+	if got, want := sub(a, "x", 1), expand(expand(secret[:], nil, "coco ledger sub"), []byte{1}, "x"); !bytes.Equal(got[:], want) {
 		t.Errorf("key %x is not the documented one, %x", got, want)
 	}
-	if a.Sub("x", []byte{1}) != batch.NewKeys(1, [32]byte{1}).Sub("x", []byte{1}) {
+	if sub(a, "x", 1) != sub(batch.NewKeys(1, [32]byte{1}), "x", 1) {
 		t.Error("the same purpose, salt and epoch give different keys")
 	}
 }

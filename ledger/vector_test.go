@@ -92,7 +92,10 @@ func makeVector(t *testing.T) vector {
 			for j := range ve.Records {
 				r, seqno := &ve.Records[j], tree.Size()+1+uint64(j)
 				recs = append(recs, batch.Record{Public: r.Public, Private: r.Private, Claims: r.Claims})
-				r.Salt = keys.Salt(e.View, seqno)
+				var err error
+				if r.Salt, err = keys.Salt(e.View, seqno); err != nil {
+					t.Fatal(err)
+				}
 				r.Leaf = batch.Leaf(seqno, r.Salt, batch.WriteSetDigest(r.Public, r.Private), sha256.Sum256(r.Claims))
 			}
 			h := batch.Header{

@@ -98,6 +98,10 @@ func New(b *batch.Batch, i int, keys *batch.Keys, before merkle.Frontier, signer
 	if err != nil {
 		return nil, fmt.Errorf("receipt: %w", err)
 	}
+	salt, err := keys.Salt(id.View, id.Seqno)
+	if err != nil {
+		return nil, err
+	}
 	return &Receipt{
 		Format:             Format,
 		TxID:               id,
@@ -108,7 +112,7 @@ func New(b *batch.Batch, i int, keys *batch.Keys, before merkle.Frontier, signer
 		CommitCertificate:  certs.Commit,
 		ServiceCertificate: certs.Service,
 		WriteSet:           batch.WriteSetDigest(records[i].Public, records[i].Private),
-		Salt:               keys.Salt(id.View, id.Seqno),
+		Salt:               salt,
 		Claims:             bytes.Clone(records[i].Claims),
 		Path:               merkle.Prove(before, b.Leaves(), i),
 	}, nil

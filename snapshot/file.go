@@ -1,9 +1,7 @@
 package snapshot
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/erase"
 )
 
 // A file is
@@ -78,7 +77,7 @@ type sealer struct {
 	block uint64
 }
 
-// newSealer derives the key from the header too: should another release write the same state in
+// newSealer makes a sealer, which is to be erased. It derives the key from the header too: should another release write the same state in
 // another form, then its header differs, and no nonce is met twice under one key.
 func newSealer(header []byte, h *Header, secret [32]byte) *sealer {
 	digest := sha256.Sum256(header)
@@ -86,20 +85,14 @@ func newSealer(header []byte, h *Header, secret [32]byte) *sealer {
 	info = binary.BigEndian.AppendUint64(info, h.Epoch)
 	info = binary.BigEndian.AppendUint64(info, h.Index)
 	info = append(append(info, h.Chain[:]...), digest[:]...)
-	key, err := hkdf.Key(sha256.New, secret[:], nil, string(info), 32)
-	if err != nil {
-		panic(err) // only for a length that HKDF cannot give
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		panic(err) // only for a wrong length of the key
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		panic(err) // only for a block size that is not AES'
-	}
-	return &sealer{aead: aead, ad: append(digest[:], make([]byte, 9)...)}
+	key := erase.HKDF(secret[:], nil, string(info))
+	defer clear(key[:])
+	clear(secret[:])
+	return &sealer{aead: erase.AEAD(key[:]), ad: append(digest[:], make([]byte, 9)...)}
 }
+
+// erase clears the key.
+func (s *sealer) erase() { erase.Value(s.aead) }
 
 // turn moves on to the next block. Each block is sealed or opened exactly once.
 func (s *sealer) turn(kind byte) {

@@ -182,6 +182,7 @@ func Load(ctx context.Context, disk host.Disk, name string, digest coco.Digest, 
 		return Header{}, fault(name, err)
 	}
 	p := &plain{reader: r, sealer: newSealer(r.raw, &r.header, secret)}
+	defer p.sealer.erase()
 	to := dst.Restore(r.header.Seqno)
 	if err := p.load(to); err != nil {
 		to.Drop()

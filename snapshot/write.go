@@ -52,6 +52,7 @@ func Write(ctx context.Context, disk host.Disk, dir string, h Header, secret [32
 		return fail(err)
 	}
 	w := &writer{ctx: ctx, file: f, hash: sha256.New(), sealer: newSealer(header, &h, secret)}
+	defer w.sealer.erase()
 	err = w.body(header, src, tables)
 	if err == nil {
 		err = f.Sync()

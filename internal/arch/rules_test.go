@@ -56,7 +56,7 @@ var pure = []rule{
 	{
 		name: "the keys of sealed requests are derived, and nothing else",
 		in:   []string{"sealed/keyring"}, std: []string{"net", "net/http"},
-		only: []string{"", "attest", "batch", "canon", "host", "keys", "merkle", "sealed", "wire"},
+		only: []string{"", "attest", "batch", "canon", "host", "internal/erase", "keys", "merkle", "sealed", "wire"},
 		why:  "it holds the service's key for a moment: there must be no way out of it but its caller's",
 	},
 	{
@@ -68,8 +68,20 @@ var pure = []rule{
 	{
 		name: "batches are pure",
 		in:   []string{"batch"}, pure: true, third: never,
-		only: []string{"", "canon", "merkle"},
+		only: []string{"", "canon", "internal/erase", "merkle"},
 		why:  "receipts are verified with them, by programs that have neither disk nor network; and a seal may depend on its arguments only",
+	},
+	{
+		name: "a cache knows nothing of what it keeps",
+		in:   []string{"internal/lru"}, pure: true, third: never,
+		only: []string{},
+		why:  "what is kept, and for how long, is its owner's to decide",
+	},
+	{
+		name: "secrets are erased by the standard library alone",
+		in:   []string{"internal/erase"}, pure: true, third: never,
+		only: []string{},
+		why:  "whatever holds a secret links it, and nothing may come between a key and its end",
 	},
 	{
 		name: "the store is pure",
@@ -80,7 +92,7 @@ var pure = []rule{
 	{
 		name: "a snapshot is made of the state alone",
 		in:   []string{"snapshot"}, pure: true,
-		only: []string{"", "canon", "host", "merkle", "store"},
+		only: []string{"", "canon", "host", "internal/erase", "merkle", "store"},
 		why:  "every node must write the same bytes for the same state, or their digests could not be agreed on",
 	},
 	{
@@ -152,7 +164,7 @@ var pure = []rule{
 	{
 		name: "keys are pure",
 		in:   []string{"keys", "keys/..."}, pure: true,
-		only: []string{"", "batch", "canon", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle"},
+		only: []string{"", "batch", "canon", "internal/erase", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle"},
 		why:  "secrets must have no way out: no file, no socket and no log",
 	},
 	{
@@ -174,14 +186,14 @@ var pure = []rule{
 	{
 		name: "a decision is pure",
 		in:   []string{"gov/decide"}, pure: true,
-		only:  []string{"", "attest", "batch", "canon", "internal/balance", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
+		only:  []string{"", "attest", "batch", "canon", "internal/balance", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "internal/erase", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
 		third: never,
 		why:   "an audit repeats it years later: it may depend on the tables, the statement and the rules, and on nothing else",
 	},
 	{
 		name: "what a constitution lets members do is computed from it alone",
 		in:   []string{"gov/consequence"}, pure: true,
-		only:  []string{"", "attest", "canon", "gov/access", "gov/action", "gov/constitution", "gov/policy", "gov/reason", "gov/settings", "keys", "batch", "merkle"},
+		only:  []string{"", "attest", "canon", "gov/access", "gov/action", "gov/constitution", "gov/policy", "gov/reason", "gov/settings", "internal/erase", "keys", "batch", "merkle"},
 		third: never,
 		why:   "what members are warned of must follow from the constitution that they vote on, whichever node they ask",
 	},
@@ -344,25 +356,25 @@ var layers = []rule{
 	{
 		name: "the ledger carries opaque bytes",
 		in:   []string{"ledger"},
-		only: []string{"", "batch", "canon", "host", "ledger/check", "merkle"},
+		only: []string{"", "batch", "canon", "host", "internal/erase", "ledger/check", "merkle"},
 		why:  "what a transaction means must be free to change without touching the bytes on disk, and an auditor needs no store",
 	},
 	{
 		name: "what is checked of a ledger needs no disk",
 		in:   []string{"ledger/check"}, third: never, std: impure, calls: clocks,
-		only: []string{"", "batch", "canon", "merkle"},
+		only: []string{"", "batch", "canon", "internal/erase", "merkle"},
 		why:  "how much of it is done at the same time must change nothing of what comes out",
 	},
 	{
 		name: "the chain of a ledger is checked without keys",
 		in:   []string{"ledger/chain"},
-		only: []string{"", "batch", "canon", "host", "ledger", "ledger/check", "merkle"},
+		only: []string{"", "batch", "canon", "host", "internal/erase", "ledger", "ledger/check", "merkle"},
 		why:  "operators repair a ledger whose network is gone, so only what is on disks counts",
 	},
 	{
 		name: "the index of the past knows the ledger and write sets only",
-		in:   []string{"history"},
-		only: []string{"", "batch", "canon", "host", "internal/logevent", "ledger", "ledger/check", "merkle", "store"}, std: []string{"net", "log", "net/http"},
+		in:   []string{"history", "history/own"},
+		only: []string{"", "batch", "canon", "host", "internal/erase", "history/own", "internal/logevent", "internal/lru", "ledger", "ledger/check", "merkle", "store"}, std: []string{"net", "log", "net/http"},
 		goes: true,
 		why:  "it must be possible to make it again from the ledger's files and the epochs' keys alone; its one goroutine is the node's",
 	},
@@ -411,7 +423,7 @@ var layers = []rule{
 	{
 		name: "what locks a ledger follows from its tables",
 		in:   []string{"gov/locks"},
-		only: []string{"", "attest", "batch", "canon", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/...", "merkle", "store", "succession"},
+		only: []string{"", "attest", "batch", "canon", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "internal/erase", "keys", "keys/...", "merkle", "store", "succession"},
 		why:  "members and the recovering node must name the same lock, from copies of their own",
 	},
 	{
@@ -477,21 +489,21 @@ var layers = []rule{
 	{
 		name: "a ceremony is a function of the ledger",
 		in:   []string{"gov/ceremony"}, pure: true,
-		only:  []string{"", "attest", "batch", "canon", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
+		only:  []string{"", "attest", "batch", "canon", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "internal/erase", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
 		third: never,
 		why:   "an audit repeats it without keys, and another leader goes on with it",
 	},
 	{
 		name: "what an auditor reads with is a function of the ledger",
 		in:   []string{"gov/granting"}, pure: true,
-		only:  []string{"", "attest", "batch", "canon", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
+		only:  []string{"", "attest", "batch", "canon", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "internal/erase", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
 		third: never,
 		why:   "an audit repeats it without keys, and another leader goes on with it, whatever a node holds",
 	},
 	{
 		name: "fixtures of governance",
 		in:   []string{"gov/govtest"},
-		only: []string{"", "attest", "attest/virtual", "batch", "canon", "channel", "gov/...", "host", "internal/balance", "keys", "keys/...", "ledger", "ledger/check", "merkle", "store", "succession", "wire"},
+		only: []string{"", "attest", "attest/virtual", "batch", "canon", "channel", "gov/...", "host", "internal/balance", "internal/erase", "keys", "keys/...", "ledger", "ledger/check", "merkle", "store", "succession", "wire"},
 		why:  "tests of governance need no node",
 	},
 	{
@@ -638,7 +650,7 @@ var composition = []rule{
 	{
 		name: "a node's settings and an organisation's keys are files",
 		in:   []string{"internal/identity", "internal/nodeconfig"},
-		only: []string{"", "batch", "canon", "host", "host/local", "internal/atomicfile", "internal/identity", "internal/keyfile", "keys", "merkle", "wire"}, std: []string{"net", "net/http", "os/exec"},
+		only: []string{"", "batch", "canon", "host", "host/local", "internal/atomicfile", "internal/erase", "internal/identity", "internal/keyfile", "keys", "merkle", "wire"}, std: []string{"net", "net/http", "os/exec"},
 		why: "what runs in production reads and writes them without the sandbox, which writes the same ones; a process that fails tells it by its exit code (wire)",
 	},
 	{
@@ -680,7 +692,7 @@ var composition = []rule{
 	{
 		name: "a signer knows keys only",
 		in:   []string{"internal/signer"},
-		only: []string{"", "batch", "canon", "internal/atomicfile", "internal/identity", "internal/keyfile", "keys", "merkle"},
+		only: []string{"", "batch", "canon", "internal/atomicfile", "internal/erase", "internal/identity", "internal/keyfile", "keys", "merkle"},
 		why:  "it speaks with a program or a device that holds a key, and must have nothing else to tell it",
 	},
 	{

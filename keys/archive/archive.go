@@ -20,9 +20,7 @@
 package archive
 
 import (
-	"crypto/hkdf"
 	"crypto/hpke"
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -31,6 +29,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/canon"
+	"github.com/cocoframework/coco/internal/erase"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/committee"
 )
@@ -230,12 +229,9 @@ func (p *Private) open(context string, box []byte) ([]byte, error) {
 //
 //	HKDF-SHA256(secret, no salt, "coco archive key v1" ‖ 0x00 ‖ network ‖ committee u64, 32 bytes)
 func privateOf(secret keys.Secret, of Of) (hpke.PrivateKey, error) {
-	seed, err := hkdf.Key(sha256.New, secret[:], nil, string(of.info(contextKey)), keys.SecretSize)
-	if err != nil {
-		return nil, fmt.Errorf("archive of committee %d: %w", of.Committee, err)
-	}
-	defer clear(seed)
-	key, err := hpke.MLKEM768X25519().NewPrivateKey(seed)
+	seed := erase.HKDF(secret[:], nil, string(of.info(contextKey)))
+	defer clear(seed[:])
+	key, err := hpke.MLKEM768X25519().NewPrivateKey(seed[:])
 	if err != nil {
 		return nil, fmt.Errorf("archive of committee %d: %w", of.Committee, err)
 	}

@@ -21,7 +21,6 @@
 package committee
 
 import (
-	"crypto/hkdf"
 	"crypto/hpke"
 	"crypto/rand"
 	"crypto/sha256"
@@ -31,6 +30,7 @@ import (
 	"github.com/cloudflare/circl/secretsharing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/erase"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/ristretto"
 	"github.com/cocoframework/coco/keys/tdh2"
@@ -198,8 +198,7 @@ func (c *Committee) Seal(label []byte) (keys.Secret, *Sealed, error) {
 		s.Shares = append(s.Shares, commitment(bound, seat, share))
 		clear(share[:])
 	}
-	secret, err := derive(bound, first, ristretto.SecretOf(second))
-	return secret, s, err
+	return derive(bound, first, ristretto.SecretOf(second)), s, nil
 }
 
 // Check says whether what is sealed has the right shape and was made for this committee and label. Whether a box opens, only its seat can tell. The error is
@@ -263,7 +262,12 @@ func (c *Committee) CheckPart(s *Sealed, label []byte, p Part) error {
 // Combine returns what is sealed, given the parts of enough seats. Every part is checked. One that is wrong does not count, and faults has a *PartError that names its
 // actor, also if there are enough others. A seat counts once. The error is coco.ErrVerify if what is sealed is not of this committee
 // and label, and coco.ErrInvalid if there are not enough parts.
-func (c *Committee) Combine(s *Sealed, label []byte, parts []Part) (_ keys.Secret, faults []error, err error) {
+func (c *Committee) Combine(s *Sealed, label []byte, parts []Part) (secret keys.Secret, faults []error, err error) {
+	erase.Do(func() { secret, faults, err = c.combine(s, label, parts) })
+	return secret, faults, err
+}
+
+func (c *Committee) combine(s *Sealed, label []byte, parts []Part) (_ keys.Secret, faults []error, err error) {
 	opening, err := c.opening(s, label)
 	if err != nil {
 		return keys.Secret{}, nil, err
@@ -296,8 +300,7 @@ func (c *Committee) Combine(s *Sealed, label []byte, parts []Part) (_ keys.Secre
 	if err != nil {
 		return keys.Secret{}, faults, fmt.Errorf("%w: committee: %w", coco.ErrInvalid, err)
 	}
-	secret, err := derive(bound, first, ristretto.SecretOf(second))
-	return secret, faults, err
+	return derive(bound, first, ristretto.SecretOf(second)), faults, nil
 }
 
 // check checks a part, adds its partial to the opening, and returns its share.
@@ -334,16 +337,13 @@ func commitment(bound coco.Digest, seat uint32, share keys.Secret) coco.Digest {
 	return sha256.Sum256(append(info(contextShare, bound, seat), share[:]...))
 }
 
-// derive makes the secret of both: HKDF-SHA256(first ‖ second, no salt, "coco committee secret v1" ‖ 0x00 ‖ bound, 32 bytes).
-func derive(bound coco.Digest, first, second keys.Secret) (keys.Secret, error) {
+// derive makes the secret of both, and wipes them: HKDF-SHA256(first ‖ second, no salt, "coco committee secret v1" ‖ 0x00 ‖ bound, 32 bytes).
+func derive(bound coco.Digest, first, second keys.Secret) keys.Secret {
 	both := append(first[:], second[:]...)
+	clear(first[:])
+	clear(second[:])
 	defer clear(both)
-	out, err := hkdf.Key(sha256.New, both, nil, contextSecret+"\x00"+string(bound[:]), keys.SecretSize)
-	if err != nil {
-		return keys.Secret{}, fmt.Errorf("committee: %w", err)
-	}
-	defer clear(out)
-	return keys.Secret(out), nil
+	return erase.HKDF(both, nil, contextSecret+"\x00"+string(bound[:]))
 }
 
 // Format writes a placeholder, whatever the verb.

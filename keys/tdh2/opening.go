@@ -85,7 +85,7 @@ func (o *Opening) Secret() (keys.Secret, error) {
 	for i, point := range o.points {
 		sum.Add(sum, g.NewElement().Mul(point, polynomial.LagrangeBase(uint(i), o.at, g.NewScalar())))
 	}
-	return derive(&o.ciphertext, o.digest, sum)
+	return derive(&o.ciphertext, o.digest, sum), nil
 }
 
 // context is that of a partial's proof. Its digest is SHA-256(SHA-256(h ‖ label) ‖ the ciphertext ‖ holder u32).

@@ -32,7 +32,6 @@
 package tdh2
 
 import (
-	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
@@ -40,6 +39,7 @@ import (
 	"github.com/cloudflare/circl/group"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/erase"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/ristretto"
 )
@@ -89,8 +89,7 @@ func (k *Key) Encapsulate(label []byte) (keys.Secret, Ciphertext, error) {
 	r := g.RandomNonZeroScalar(rand.Reader)
 	u, v := g.NewElement().MulGen(r), g.NewElement().Mul(second, r)
 	c := Ciphertext{U: ristretto.Encode(u), V: ristretto.Encode(v), Proof: k.context(label).Equality(r, ristretto.Pair{Base: g.Generator(), Power: u}, ristretto.Pair{Base: second, Power: v})}
-	secret, err := derive(&c, k.digest(label), g.NewElement().Mul(k.commitment[0], r))
-	return secret, c, err
+	return derive(&c, k.digest(label), g.NewElement().Mul(k.commitment[0], r)), c, nil
 }
 
 // Verify checks that a ciphertext was made for this key and a label by someone who knew its secret. The error is coco.ErrVerify.
@@ -128,15 +127,10 @@ func (k *Key) Combine(c *Ciphertext, label []byte, partials []Partial) (_ keys.S
 // derive makes the secret from h^r:
 //
 //	HKDF-SHA256(h^r, no salt, "coco tdh2 secret v1" ‖ 0x00 ‖ SHA-256(h ‖ label) ‖ the ciphertext, 32 bytes)
-func derive(c *Ciphertext, d coco.Digest, shared group.Element) (keys.Secret, error) {
+func derive(c *Ciphertext, d coco.Digest, shared group.Element) keys.Secret {
 	point := ristretto.Encode(shared)
 	defer clear(point[:])
-	out, err := hkdf.Key(sha256.New, point[:], nil, contextSecret+"\x00"+string(c.append(d[:])), keys.SecretSize)
-	if err != nil {
-		return keys.Secret{}, fmt.Errorf("tdh2: %w", err)
-	}
-	defer clear(out)
-	return keys.Secret(out), nil
+	return erase.HKDF(point[:], nil, contextSecret+"\x00"+string(c.append(d[:])))
 }
 
 // append appends a ciphertext's bytes: 128, whatever its contents.
