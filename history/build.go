@@ -281,7 +281,7 @@ func (x *Index) finish(ctx context.Context, b *builder) time.Duration {
 		x.drop(b)
 		return trouble
 	}
-	keys, err := x.keys(b.epoch)
+	from, err := x.keying(kindOf{epoch: b.epoch, own: x.ownKey()})
 	if err != nil {
 		return poll
 	}
@@ -291,7 +291,7 @@ func (x *Index) finish(ctx context.Context, b *builder) time.Duration {
 		last = x.cfg.Clock.Elapsed()
 		return ctx.Err()
 	}
-	s, err := b.save(ctx, x.cfg.Disk, x.cfg.Dir, keys, x.caches.blocks, pause)
+	s, err := b.save(ctx, x.cfg.Disk, x.cfg.Dir, from, x.ownKey(), x.caches.blocks, pause)
 	if ctx.Err() != nil {
 		return nothing
 	}

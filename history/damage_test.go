@@ -165,7 +165,8 @@ func (n *network) forge(t *testing.T, b recorded) {
 	public := bytes.Replace(records[0].Public, []byte("value"), []byte("VALUE"), 1)
 	old := bytes.Clone(sound.HeaderBytes)
 	part := bytes.Replace(publicPart(t, entries[0].Data, records), records[0].Public, public, 1)
-	leaf := batch.Leaf(b.first, keys.Salt(b.at.View, b.first), batch.WriteSetDigest(public, records[0].Private), sha256.Sum256(records[0].Claims))
+	salt := must(keys.Salt(b.at.View, b.first))
+	leaf := batch.Leaf(b.first, salt, batch.WriteSetDigest(public, records[0].Private), sha256.Sum256(records[0].Claims))
 	leaves := sound.Leaves()
 	tree := b.before.Clone()
 	was := leaves[0]

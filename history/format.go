@@ -1,16 +1,16 @@
 package history
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/internal/erase"
 	"github.com/cocoframework/coco/merkle"
 )
 
@@ -21,6 +21,7 @@ const (
 	magic       = "cocoidx"
 	plainFile   = 1 // the byte after it: a file has records of keys
 	termsFile   = 2 // and of terms
+	ownFile     = 2 // added to these: it is sealed under the node's own key, not under its epoch's
 	saltSize    = 32
 	prefixSize  = len(magic) + 1 + 8 + saltSize // in the clear: magic, kind of file, epoch, salt
 	tagSize     = 16
@@ -205,41 +206,68 @@ func (r *record) batch() uint32 { return binary.BigEndian.Uint32(r[hashSize:]) }
 
 // sealer seals and opens the blocks of one file.
 type sealer struct {
-	aead   cipher.AEAD
 	prefix [prefixSize]byte
+
+	mu     sync.RWMutex // written by erase alone
+	aead   cipher.AEAD
+	erased bool
 }
+
+// keying returns a key for a purpose and a salt, as batch.Keys.Sub and Own do.
+type keying func(purpose string, salt []byte) ([32]byte, error)
 
 // newSealer makes the sealer of a file that begins with the prefix.
-func newSealer(keys *batch.Keys, prefix [prefixSize]byte) *sealer {
-	key := keys.Sub(keyPurpose, prefix[prefixSize-saltSize:])
-	block, err := aes.NewCipher(key[:])
+func newSealer(from keying, prefix [prefixSize]byte) (*sealer, error) {
+	key, err := from(keyPurpose, prefix[prefixSize-saltSize:])
 	if err != nil {
-		panic(err) // only for a wrong length of the key
+		return nil, err
 	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		panic(err) // only for a block size that is not AES'
-	}
-	return &sealer{aead, prefix}
+	defer clear(key[:])
+	return &sealer{aead: erase.AEAD(key[:]), prefix: prefix}, nil
 }
 
-func newPrefix(terms bool, epoch uint64, salt [saltSize]byte) (p [prefixSize]byte) {
-	b := append(append(p[:0], magic...), plainFile)
-	if terms {
-		b[len(magic)] = termsFile
+// erase clears the file's key.
+func (s *sealer) erase() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.erased {
+		erase.Value(s.aead)
+		s.erased = true
 	}
-	b = binary.BigEndian.AppendUint64(b, epoch)
+}
+
+// kindOf is a file's prefix without magic and salt.
+type kindOf struct {
+	epoch uint64 // of its last batch
+	terms bool   // it has records of terms
+	own   bool   // it is sealed under the node's own key, and not under the epoch's
+}
+
+func newPrefix(k kindOf, salt [saltSize]byte) (p [prefixSize]byte) {
+	kind := byte(plainFile)
+	if k.terms {
+		kind = termsFile
+	}
+	if k.own {
+		kind += ownFile
+	}
+	b := append(append(p[:0], magic...), kind)
+	b = binary.BigEndian.AppendUint64(b, k.epoch)
 	copy(p[len(b):], salt[:])
 	return p
 }
 
-// parsePrefix returns the epoch whose keys the file's key derives from, and whether it has records of terms.
-func parsePrefix(p [prefixSize]byte) (epoch uint64, terms bool, err error) {
+func parsePrefix(p [prefixSize]byte) (k kindOf, err error) {
 	kind := p[len(magic)]
-	if string(p[:len(magic)]) != magic || kind != plainFile && kind != termsFile {
-		return 0, false, fmt.Errorf("%w: index: it begins with %x, expected %x and 01 or 02: it is of another version", coco.ErrCorrupt, p[:len(magic)+1], magic)
+	if string(p[:len(magic)]) != magic || kind < plainFile || kind > termsFile+ownFile {
+		return k, fmt.Errorf("%w: index: it begins with %x, expected %x and 01 to 04: it is of another version", coco.ErrCorrupt, p[:len(magic)+1], magic)
 	}
-	return binary.BigEndian.Uint64(p[len(magic)+1:]), kind == termsFile, nil
+	k = kindOf{epoch: binary.BigEndian.Uint64(p[len(magic)+1:]), own: kind > ownFile}
+	if k.own {
+		kind -= ownFile
+	}
+	k.terms = kind == termsFile
+	return k, nil
 }
 
 func blockNonce(n int) []byte {
@@ -248,10 +276,15 @@ func blockNonce(n int) []byte {
 
 // seal appends a sealed block. A file's key seals each block number once.
 func (s *sealer) seal(out []byte, n int, plain []byte) []byte {
-	return s.aead.Seal(out, blockNonce(n), plain, s.prefix[:])
+	return s.aead.Seal(out, blockNonce(n), plain, s.prefix[:]) // the file's writer has the sealer alone
 }
 
 func (s *sealer) open(n int, sealed []byte) ([]byte, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.erased {
+		return nil, pendingError("a file of the index is sealed anew")
+	}
 	plain, err := s.aead.Open(nil, blockNonce(n), sealed, s.prefix[:])
 	if err != nil {
 		return nil, fmt.Errorf("%w: index: block %d does not decrypt", coco.ErrCorrupt, n)

@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/sim"
+	"github.com/cocoframework/coco/internal/lru"
 )
 
 var update = flag.Bool("update", false, "write the test vector anew")
@@ -19,9 +20,16 @@ var update = flag.Bool("update", false, "write the test vector anew")
 // fuzzKeys are of epoch 1 whatever is asked for: the epoch of a file stands in the clear.
 func fuzzKeys(uint64) (*batch.Keys, error) { return batch.NewKeys(1, [32]byte{1}), nil }
 
+func fuzzKeying(k kindOf) (keying, error) {
+	if k.own {
+		return nil, fmt.Errorf("%w: no key of the node's own", coco.ErrCorrupt)
+	}
+	return batch.NewKeys(1, [32]byte{1}).Sub, nil
+}
+
 // use opens a file and asks it all that a segment can be asked.
 func use(t *testing.T, disk host.Disk, name string) error {
-	s, err := openSegment(disk, indexDir, name, fuzzKeys, newCache[blockID, []byte](1<<20))
+	s, err := openSegment(disk, indexDir, name, fuzzKeying, lru.New[blockID, []byte](1<<20))
 	if err != nil {
 		return err
 	}
@@ -87,7 +95,7 @@ func TestFilesOfThisFormatStayReadable(t *testing.T) {
 	if err := use(t, disk, sample); err != nil {
 		t.Fatal(err)
 	}
-	s := must(openSegment(disk, indexDir, sample, fuzzKeys, newCache[blockID, []byte](1<<20)))
+	s := must(openSegment(disk, indexDir, sample, fuzzKeying, lru.New[blockID, []byte](1<<20)))
 	if s.first != 1 || s.last != 7 || s.from != 1 || s.to != 14 || s.batches != 7 {
 		t.Errorf("entries %d to %d, seqnos %d to %d, %d batches; expected 1 to 7, 1 to 14, 7", s.first, s.last, s.from, s.to, s.batches)
 	}
@@ -127,7 +135,7 @@ func FuzzFile(f *testing.F) {
 // must end, within the file.
 func FuzzContents(f *testing.F) {
 	name, good := sample, sampleFile(f)
-	sealed := newSealer(must(fuzzKeys(1)), [prefixSize]byte(good))
+	sealed := must(newSealer(must(fuzzKeys(1)).Sub, [prefixSize]byte(good)))
 	plain := must(sealed.open(0, good[prefixSize:blockSize]))
 	for n := 1; n*blockSize < len(good); n++ {
 		plain = append(plain, must(sealed.open(n, good[n*blockSize:][:blockSize]))...)
@@ -138,8 +146,8 @@ func FuzzContents(f *testing.F) {
 		if len(plain) > 1<<16 {
 			return
 		}
-		prefix := newPrefix(false, 1, [saltSize]byte{})
-		s := newSealer(must(fuzzKeys(1)), prefix)
+		prefix := newPrefix(kindOf{epoch: 1}, [saltSize]byte{})
+		s := must(newSealer(must(fuzzKeys(1)).Sub, prefix))
 		plain = append(plain, make([]byte, max(0, headerData-len(plain)))...)
 		data := s.seal(append([]byte{}, prefix[:]...), 0, plain[:headerData])
 		for n, rest := 1, plain[headerData:]; len(rest) >= blockData; n++ {

@@ -163,7 +163,7 @@ func (x *Index) Batch(ctx context.Context, seqno uint64) (*batch.Batch, merkle.F
 	if err != nil {
 		return nil, none, err
 	}
-	if o, ok := x.caches.opened.get(p.Index); ok && o.tree != nil {
+	if o, ok := x.caches.opened.Get(p.Index); ok && o.tree != nil {
 		return o.Batch, o.tree.Clone(), nil
 	}
 	if err := x.inTurn(ctx); err != nil {

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/history/own"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/lru"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/merkle"
 )
@@ -22,13 +24,16 @@ type Ledger interface {
 	Quarantine(first uint64) error
 }
 
-// Config says what an index works with. All fields must be set but Terms.
+// Config says what an index works with. All fields must be set but Current and Terms.
 type Config struct {
 	Disk   host.Disk
 	Dir    string // of the index's files, which no other program uses
 	Ledger Ledger
-	// Keys returns the keys of an epoch. Its error means that this node does not hold them yet.
+	// Keys returns the keys of an epoch. Its error means that this node does not hold them yet, or does not any more: then it may be asked again.
 	Keys func(epoch uint64) (*batch.Keys, error)
+	// Current returns the epoch in use and its keys, nil before there is one. If it is set, the index's files are sealed under a key of this node's own, so that they
+	// can be read when their epochs' keys have expired.
+	Current func() (uint64, *batch.Keys)
 	// Terms calls add with every term of a row that a transaction wrote, see Search. It returns the same whenever it is
 	// called, and is called by the goroutine of Run.
 	Terms func(table string, key, value []byte, add func(term []byte))
@@ -67,8 +72,8 @@ type Index struct {
 
 // caches hold what was read from files. Each has a lock of its own.
 type caches struct {
-	blocks *cache[blockID, []byte]
-	opened *cache[uint64, *opened]
+	blocks *lru.Cache[blockID, []byte]
+	opened *lru.Cache[uint64, *opened]
 	reads  chan struct{} // one token for each look-up that has a batch in memory beside them
 }
 
@@ -84,6 +89,7 @@ type loop struct {
 	fill      *builder      // makes a segment for transactions before the newest ones
 	doubt     uint64        // an entry that fill must leave out, see doubted
 	disturbed int           // commits, when Run last looked
+	own       own.Key       // of the files
 }
 
 // found is what keeps the index from being complete.
@@ -121,7 +127,7 @@ func New(cfg Config) *Index {
 		cfg:    cfg,
 		limits: limits{slice: 256 << 10, records: maxRecords, batches: maxBatches, run: 8 << 10, keep: 1024},
 		hash:   hashOf,
-		caches: caches{blocks: newCache[blockID, []byte](8 << 20), opened: newCache[uint64, *opened](16 << 20), reads: make(chan struct{}, Readers())},
+		caches: caches{blocks: lru.New[blockID, []byte](8 << 20), opened: lru.New[uint64, *opened](16 << 20), reads: make(chan struct{}, Readers())},
 		wake:   make(chan struct{}, 1),
 	}
 }

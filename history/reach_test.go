@@ -10,6 +10,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/internal/lru"
 )
 
 // Whoever knows when a key was written pays for one segment, however many there are after it.
@@ -23,7 +24,7 @@ func TestLookupBeginsInTheSegmentThatHoldsTheSeqno(t *testing.T) {
 	}
 	for i, s := range x.segments {
 		for _, other := range x.segments {
-			other.blocks = newCache[blockID, []byte](8 << 20)
+			other.blocks = lru.New[blockID, []byte](8 << 20)
 			other.files = nil // whoever reads it stops the test
 		}
 		s.files = n.disk
@@ -75,7 +76,7 @@ func TestTheLogSaysHowDamageShowed(t *testing.T) {
 	bad := bytes.Clone(good)
 	bad[len(bad)/2] ^= 1
 	n.rewrite(name, bad)
-	x.caches.opened = newCache[uint64, *opened](1 << 20)
+	x.caches.opened = lru.New[uint64, *opened](1 << 20)
 	missing := false
 	for seqno := at.first; seqno <= n.tree.Size() && !missing; seqno++ {
 		_, err := x.Get(t.Context(), "private", []byte("hot"), seqno)

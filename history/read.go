@@ -22,7 +22,7 @@ type opened struct {
 
 // batchAt reads the batch at an entry. What it holds is not checked against anything but itself.
 func (x *Index) batchAt(index uint64) (*opened, error) {
-	if o, ok := x.caches.opened.get(index); ok {
+	if o, ok := x.caches.opened.Get(index); ok {
 		return o, nil
 	}
 	entries, err := x.cfg.Ledger.Read(index, index+1, 0)
@@ -65,7 +65,7 @@ func (x *Index) keep(index uint64, o *opened) {
 	if o.records != nil {
 		size = 2*size + 72*len(o.records)
 	}
-	x.caches.opened.put(index, o, size)
+	x.caches.opened.Put(index, o, size)
 }
 
 // recordsAt reads and decrypts the batch of a directory.

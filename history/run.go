@@ -76,10 +76,13 @@ func (x *Index) step(ctx context.Context) time.Duration {
 		return nothing
 	}
 	x.sweep()
+	if wait, ok := x.keepOwn(); !ok {
+		return wait
+	}
 	if wait, done := x.openFiles(); !done {
 		return wait
 	}
-	if x.review() {
+	if x.review() || x.sealAnew(ctx) {
 		return 0
 	}
 	wait := nothing
@@ -132,7 +135,7 @@ func (x *Index) openFiles() (wait time.Duration, done bool) {
 	}
 	name := x.loop.unread[0]
 	x.loop.unread = x.loop.unread[1:]
-	s, err := openSegment(x.cfg.Disk, x.cfg.Dir, name, x.cfg.Keys, x.caches.blocks)
+	s, err := openSegment(x.cfg.Disk, x.cfg.Dir, name, x.keying, x.caches.blocks)
 	switch {
 	case err == nil:
 		i, _ := slices.BinarySearchFunc(x.loop.claimed, s.from, func(s *segment, from uint64) int {

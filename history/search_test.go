@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/lru"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -132,7 +133,7 @@ func TestASearchFindsWhatWasWritten(t *testing.T) {
 					bad := bytes.Clone(n.world.Files("n", indexDir)[name])
 					bad[rapid.IntRange(0, len(bad)-1).Draw(t, "byte")] ^= 1
 					n.rewrite(name, bad)
-					x.caches.blocks = newCache[blockID, []byte](8 << 20)
+					x.caches.blocks = lru.New[blockID, []byte](8 << 20)
 					for _, s := range x.segments {
 						s.blocks = x.caches.blocks
 					}
@@ -198,11 +199,11 @@ func TestTheFirstFormatIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, terms, err := parsePrefix([prefixSize]byte(b)); err != nil || terms {
-		t.Errorf("terms %v, %v", terms, err)
+	if k, err := parsePrefix([prefixSize]byte(b)); err != nil || k.terms || k.own {
+		t.Errorf("%+v, %v", k, err)
 	}
-	b[len(magic)] = 3
-	if _, _, err := parsePrefix([prefixSize]byte(b)); !errors.Is(err, coco.ErrCorrupt) {
+	b[len(magic)] = 5
+	if _, err := parsePrefix([prefixSize]byte(b)); !errors.Is(err, coco.ErrCorrupt) {
 		t.Errorf("a later format: %v", err)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/lru"
 	"github.com/cocoframework/coco/merkle"
 )
 
@@ -20,13 +20,12 @@ type segment struct {
 	header
 	layout
 	*sealer
+	kindOf
 	name     string      // of the file, with its folder
-	epoch    uint64      // whose keys it is sealed under
-	terms    bool        // it has records of terms
 	compared bool        // with the ledger's batch at its end; Run's own
 	broken   atomic.Bool // a block could not be read: the file is to be made again
 	files    host.Disk   // where it is
-	blocks   *cache[blockID, []byte]
+	blocks   *lru.Cache[blockID, []byte]
 }
 
 // blockID names a block in the cache that all segments share.
@@ -37,7 +36,7 @@ type blockID struct {
 
 // openSegment reads a file's header. It fails with coco.ErrCorrupt where the file is not what was
 // written; with other kinds where that is not known.
-func openSegment(disk host.Disk, dir, name string, keys func(uint64) (*batch.Keys, error), blocks *cache[blockID, []byte]) (*segment, error) {
+func openSegment(disk host.Disk, dir, name string, keys func(kindOf) (keying, error), blocks *lru.Cache[blockID, []byte]) (*segment, error) {
 	s := &segment{name: path.Join(dir, name), files: disk, blocks: blocks}
 	file, err := disk.Open(s.name)
 	if err != nil {
@@ -49,14 +48,16 @@ func openSegment(disk host.Disk, dir, name string, keys func(uint64) (*batch.Key
 		return nil, err
 	}
 	prefix := [prefixSize]byte(b[:])
-	if s.epoch, s.terms, err = parsePrefix(prefix); err != nil {
+	if s.kindOf, err = parsePrefix(prefix); err != nil {
 		return nil, err
 	}
-	k, err := keys(s.epoch)
+	from, err := keys(s.kindOf)
 	if err != nil {
 		return nil, err
 	}
-	s.sealer = newSealer(k, prefix)
+	if s.sealer, err = newSealer(from, prefix); err != nil {
+		return nil, err
+	}
 	plain, err := s.open(0, b[prefixSize:])
 	if err != nil {
 		return nil, err
@@ -110,7 +111,7 @@ func (r *reader) close() {
 // is broken: making it again is always possible, and cheaper than deciding.
 func (r *reader) block(n int) (plain []byte, err error) {
 	id := blockID{r.s, n}
-	if plain, ok := r.s.blocks.get(id); ok {
+	if plain, ok := r.s.blocks.Get(id); ok {
 		return plain, nil
 	}
 	defer func() {
@@ -132,7 +133,7 @@ func (r *reader) block(n int) (plain []byte, err error) {
 	if plain, err = r.s.open(n, sealed); err != nil {
 		return nil, err
 	}
-	r.s.blocks.put(id, plain, blockSize)
+	r.s.blocks.Put(id, plain, blockSize)
 	return plain, nil
 }
 

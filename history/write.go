@@ -9,8 +9,8 @@ import (
 	"path"
 	"slices"
 
-	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/lru"
 )
 
 // writer writes the blocks of a file in order.
@@ -112,14 +112,18 @@ func (m *merge) next() []byte {
 //
 // The file has its name only when all of it is on the disk: a crash leaves a part, which the next
 // start removes.
-func (b *builder) save(ctx context.Context, disk host.Disk, dir string, keys *batch.Keys, blocks *cache[blockID, []byte], pause func() error) (_ *segment, err error) {
+func (b *builder) save(ctx context.Context, disk host.Disk, dir string, from keying, own bool, blocks *lru.Cache[blockID, []byte], pause func() error) (_ *segment, err error) {
 	h := b.header
 	h.after, h.records = b.tree.Root(), uint32(b.count)
 	name := path.Join(dir, fileName(h.first, h.last))
 	var salt [saltSize]byte
 	rand.Read(salt[:]) // it never fails
-	prefix := newPrefix(b.terms != nil, b.epoch, salt)
-	s := &segment{header: h, layout: h.layout(), sealer: newSealer(keys, prefix), name: name, epoch: b.epoch, terms: b.terms != nil, files: disk, blocks: blocks}
+	kind := kindOf{epoch: b.epoch, terms: b.terms != nil, own: own}
+	seal, err := newSealer(from, newPrefix(kind, salt))
+	if err != nil {
+		return nil, err
+	}
+	s := &segment{header: h, layout: h.layout(), sealer: seal, kindOf: kind, name: name, files: disk, blocks: blocks}
 
 	file, err := disk.Create(name + partSuffix)
 	if err != nil {
@@ -131,7 +135,7 @@ func (b *builder) save(ctx context.Context, disk host.Disk, dir string, keys *ba
 		}
 	}()
 	w := &writer{file: file, seal: s.sealer, pause: pause}
-	w.buf = append(w.buf, prefix[:]...)
+	w.buf = append(w.buf, s.prefix[:]...)
 	w.buf = s.seal(w.buf, 0, h.append(make([]byte, 0, headerData))[:headerData])
 	w.block = 1
 	b.writeAreas(w, &s.layout)

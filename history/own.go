@@ -1,0 +1,156 @@
+package history
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/history/own"
+)
+
+// ownKey reports whether new files are sealed under the node's own key.
+func (x *Index) ownKey() bool { return x.cfg.Current != nil }
+
+// keying returns what the key of a file derives from.
+func (x *Index) keying(k kindOf) (keying, error) {
+	if k.own {
+		if !x.loop.own.Known() {
+			return nil, fmt.Errorf("%w: index: a file under this node's own key, which it does not use", coco.ErrCorrupt)
+		}
+		return x.loop.own.Sub, nil
+	}
+	keys, err := x.cfg.Keys(k.epoch)
+	if err != nil {
+		return nil, err
+	}
+	return keys.Sub, nil
+}
+
+// keepOwn has the node's own key, and seals it anew if a later epoch is in use.
+func (x *Index) keepOwn() (wait time.Duration, ok bool) {
+	if !x.ownKey() {
+		return 0, true
+	}
+	k := &x.loop.own
+	if !k.Known() {
+		if err := k.Read(x.cfg.Disk, x.cfg.Dir, x.cfg.Keys); errors.Is(err, coco.ErrCorrupt) {
+			x.remove(path.Join(x.cfg.Dir, own.Name), err.Error())
+		} else if err != nil {
+			return poll, false
+		}
+	}
+	epoch, keys := x.cfg.Current()
+	if keys == nil {
+		return poll, k.Known()
+	}
+	if err := k.Keep(x.cfg.Disk, x.cfg.Dir, epoch, keys); err != nil {
+		x.trouble("the key of the index cannot be written", err)
+		return trouble, k.Known()
+	}
+	return 0, true
+}
+
+// sealAnew seals a file under the node's own key that an earlier program has sealed under its epoch's, so that nothing of that epoch stays with the node. It reports whether it
+// did anything. A crash leaves the file before or the one after.
+func (x *Index) sealAnew(ctx context.Context) bool {
+	if !x.loop.own.Known() {
+		return false
+	}
+	x.mu.RLock()
+	all := slices.Concat(x.segments, x.loop.claimed)
+	x.mu.RUnlock()
+	i := slices.IndexFunc(all, func(s *segment) bool { return !s.own && !s.broken.Load() })
+	if i < 0 {
+		return false
+	}
+	old := all[i]
+	s, err := x.copied(ctx, old)
+	if err != nil {
+		if ctx.Err() == nil {
+			x.trouble("an index file cannot be written", err)
+			old.broken.Store(true) // it is made again from the ledger
+		}
+		return ctx.Err() == nil
+	}
+	x.mu.Lock()
+	x.segments = slices.Clone(x.segments)
+	for _, list := range [][]*segment{x.segments, x.loop.claimed} {
+		for i := range list {
+			if list[i] == old {
+				list[i] = s
+			}
+		}
+	}
+	x.mu.Unlock()
+	old.erase()
+	return true
+}
+
+// copied writes a copy of a file that is sealed under the node's own key, in its place.
+func (x *Index) copied(ctx context.Context, old *segment) (_ *segment, err error) {
+	kind := old.kindOf
+	kind.own = true
+	from, err := x.keying(kind)
+	if err != nil {
+		return nil, err
+	}
+	var salt [saltSize]byte
+	rand.Read(salt[:])
+	seal, err := newSealer(from, newPrefix(kind, salt))
+	if err != nil {
+		return nil, err
+	}
+	in, err := x.cfg.Disk.Open(old.name)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	out, err := x.cfg.Disk.Create(old.name + partSuffix)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			out.Close()
+		}
+	}()
+	b := make([]byte, blockSize)
+	for n := range old.layout.blocks {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		off, at := int64(n)*blockSize, b
+		written := make([]byte, 0, blockSize)
+		if n == 0 {
+			written, off, at = append(written, seal.prefix[:]...), int64(prefixSize), b[prefixSize:]
+		}
+		if err := readFull(in, at, off); err != nil {
+			return nil, err
+		}
+		plain, err := old.open(n, at)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := out.WriteAt(seal.seal(written, n, plain), int64(n)*blockSize); err != nil {
+			return nil, err
+		}
+	}
+	if err := out.Sync(); err != nil {
+		return nil, err
+	}
+	if err := out.Close(); err != nil {
+		return nil, err
+	}
+	s := &segment{header: old.header, layout: old.layout, sealer: seal, kindOf: kind, name: old.name, compared: old.compared, files: old.files, blocks: old.blocks}
+	return s, x.cfg.Disk.Rename(old.name+partSuffix, old.name)
+}
+
+// Expired drops what was read of epochs whose keys have expired on this node.
+func (x *Index) Expired(epochs []uint64) {
+	x.caches.opened.Drop(func(o *opened) bool { return o.records != nil && slices.Contains(epochs, o.Header.Epoch) })
+}
