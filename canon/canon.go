@@ -85,6 +85,13 @@ func Marshal(v any) ([]byte, error) {
 	return b, nil
 }
 
+// MarshalSecret is Marshal for what is secret: the buffer that the library writes to, and keeps for the next value, is overwritten. The caller wipes the result.
+func MarshalSecret(v any) ([]byte, error) {
+	b, err := Marshal(v)
+	_, _ = Marshal(make([]byte, len(b)))
+	return b, err
+}
+
 // Unmarshal decodes exactly the bytes that Marshal makes of a value of v's type. Unknown fields are
 // errors. What v points to is undefined after an error.
 func Unmarshal(b []byte, v any, limits Limits) error {

@@ -165,6 +165,7 @@ func (c *Conn) writeFrames(frames [][]byte) error {
 
 func (c *Conn) flushRecord() error {
 	err := c.writeRecords(c.out)
+	clear(c.out) // it may have held a secret
 	c.out = c.out[:0]
 	return err
 }

@@ -99,21 +99,28 @@ type SecretWanted struct {
 	Epoch uint64 `cbor:"1,keyasint"`
 }
 
-// PartWanted asks a node that acts for seats of a committee for its parts in opening the committee's archive.
+// PartWanted asks a node that acts for seats of a committee for its parts in opening something: see seats.Lock. Epoch and Archive are absent where an archive is opened because
+// its committee is replaced; a node of a build that does not know them is of no network whose constitution has secrets expire.
 type PartWanted struct {
 	Committee uint64 `cbor:"1,keyasint"` // its number
+	Epoch     uint64 `cbor:"2,keyasint,omitempty"`
+	Archive   bool   `cbor:"3,keyasint,omitempty"`
 }
 
-// Parts are a node's parts in opening the archive of a committee. They are secret.
+// Parts are a node's parts in opening something. They are secret.
 type Parts struct {
 	Committee uint64           `cbor:"1,keyasint"`
 	Parts     []committee.Part `cbor:"2,keyasint"`
+	Epoch     uint64           `cbor:"3,keyasint,omitempty"`
+	Archive   bool             `cbor:"4,keyasint,omitempty"`
 }
 
 // PartRefused says why a node gives no part: see seats.Reason.
 type PartRefused struct {
 	Committee uint64 `cbor:"1,keyasint"`
 	Reason    uint64 `cbor:"2,keyasint"`
+	Epoch     uint64 `cbor:"3,keyasint,omitempty"`
+	Archive   bool   `cbor:"4,keyasint,omitempty"`
 }
 
 func (Consensus) kind() kind     { return kindConsensus }
@@ -139,17 +146,46 @@ func encode(m Message) ([]byte, error) {
 	switch m := m.(type) {
 	case Consensus:
 		body = m
+	case *Secret:
+		return m.frame(), nil
 	case Behind:
 	default:
+		marshal := canon.Marshal
+		if secretKind(m.kind()) {
+			marshal = canon.MarshalSecret
+		}
 		var err error
-		if body, err = canon.Marshal(m); err != nil {
+		if body, err = marshal(m); err != nil {
 			return nil, fmt.Errorf("encode %T: %w", m, err)
+		}
+		if secretKind(m.kind()) {
+			defer clear(body)
 		}
 	}
 	frame := make([]byte, 1+len(body))
 	frame[0] = byte(m.kind())
 	copy(frame[1:], body)
 	return frame, nil
+}
+
+// frame is the frame of a secret, of which no other copy is made: a library's buffers would keep one.
+func (m *Secret) frame() []byte {
+	b := append(make([]byte, 0, 96), byte(kindSecret))
+	b = canon.AppendHead(b, canon.Map, 3)
+	b = canon.AppendBytes(canon.AppendHead(b, canon.Uint, 1), m.Sealed[:])
+	b = canon.AppendHead(canon.AppendHead(b, canon.Uint, 2), canon.Uint, m.Epoch)
+	return canon.AppendBytes(canon.AppendHead(b, canon.Uint, 3), m.Secret[:])
+}
+
+func secretKind(k kind) bool { return k == kindSecret || k == kindParts || k == kindResumeTold }
+
+// eraseSecrets clears those of frames whose contents are secret, once they are written or decoded.
+func eraseSecrets(frames ...[]byte) {
+	for _, frame := range frames {
+		if len(frame) > 0 && secretKind(kind(frame[0])) {
+			clear(frame)
+		}
+	}
 }
 
 // decode reads a frame. The message of a consensus frame aliases it.
@@ -247,10 +283,11 @@ func decodeEntries(piece []byte, index uint64) ([]batch.Entry, error) {
 
 // WriteMessage sends a message on a connection that has one purpose, on which frames have no kind.
 func WriteMessage(c *channel.Conn, v any) error {
-	b, err := canon.Marshal(v)
+	b, err := canon.MarshalSecret(v) // a grant is one
 	if err != nil {
 		return fmt.Errorf("encode %T: %w", v, err)
 	}
+	defer clear(b)
 	return c.WriteFrames([][]byte{b})
 }
 
@@ -260,7 +297,9 @@ func ReadMessage(c *channel.Conn, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := canon.Unmarshal(b, v, limits); err != nil {
+	err = canon.Unmarshal(b, v, limits)
+	clear(b)
+	if err != nil {
 		return fmt.Errorf("%w: %T from node %s: %v", coco.ErrCorrupt, v, c.Peer().ID.Short(), err)
 	}
 	return nil

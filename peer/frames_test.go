@@ -6,6 +6,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/committee"
 )
@@ -44,6 +45,26 @@ func TestEveryFrameDecodesToItsMessage(t *testing.T) {
 		again, err := encode(got)
 		if err != nil || !bytes.Equal(again, frame) || got.kind() != m.kind() {
 			t.Errorf("%#v became %#v (%v)", m, got, err)
+		}
+	}
+}
+
+// The frame of a secret is written without the library that others are written with. Once it is sent, or decoded, nothing of it is left.
+func TestTheFrameOfASecretIsTheSame(t *testing.T) {
+	for _, epoch := range []uint64{0, 1, 23, 24, 300, 1 << 40} {
+		m := &Secret{Sealed: coco.Digest{1, 2}, Epoch: epoch, Secret: keys.Secret{3, 4}}
+		frame, err := encode(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := canon.Marshal(m)
+		if err != nil || !bytes.Equal(frame, append([]byte{byte(kindSecret)}, body...)) {
+			t.Errorf("epoch %d: %x, expected %x, %v", epoch, frame, body, err)
+		}
+		other, _ := encode(&SecretWanted{Epoch: epoch})
+		eraseSecrets(frame, other)
+		if !bytes.Equal(frame, make([]byte, len(frame))) || bytes.Equal(other, make([]byte, len(other))) {
+			t.Errorf("epoch %d: %x and %x are left", epoch, frame, other)
 		}
 	}
 }

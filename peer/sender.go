@@ -170,7 +170,9 @@ func (s *sender) write(ctx context.Context, conn *channel.Conn) {
 		}
 		for frames := s.next(); len(frames) > 0; frames = s.next() {
 			_ = conn.SetWriteDeadline(t.clock.Deadline(sendPatience))
-			if err := conn.WriteFrames(frames); err != nil {
+			err := conn.WriteFrames(frames)
+			eraseSecrets(frames...)
+			if err != nil {
 				t.log.Debug("connection lost", "node", s.to.Short(), "error", err)
 				return
 			}

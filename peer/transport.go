@@ -307,7 +307,9 @@ func (t *Transport) forwarded(from coco.NodeID, m *Forward) {
 // decoded decodes a frame.
 func (t *Transport) decoded(frame []byte) (_ Message, err error) {
 	defer t.Panics.End("a frame of another node", func() { err = errPanicked })
-	return decode(frame)
+	m, err := decode(frame)
+	eraseSecrets(frame)
+	return m, err
 }
 
 // receive reads the frames of a node of the network until the connection ends, or the node loses its standing. A fetch ends it, too.
