@@ -172,15 +172,15 @@ func (r *Ring) Recent() map[uint64]Secret {
 // All returns a copy of the secrets by their epochs. The caller wipes them.
 func (r *Ring) All() map[uint64]Secret { return r.some(r.Epochs(), true) }
 
-// Kept is All without the epochs that were opened again: what another node may have of this one, and what a node seals to its machine.
-func (r *Ring) Kept() map[uint64]Secret { return r.some(r.Epochs(), false) }
+// Kept is All without the epochs that were opened again, but for some: what another node may have of this one, and what a node seals to its machine.
+func (r *Ring) Kept(but ...uint64) map[uint64]Secret { return r.some(r.Epochs(), false, but...) }
 
-func (r *Ring) some(epochs []uint64, opened bool) map[uint64]Secret {
+func (r *Ring) some(epochs []uint64, opened bool, but ...uint64) map[uint64]Secret {
 	out := make(map[uint64]Secret, len(epochs)) // that never grows, which would leave copies
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, epoch := range epochs {
-		if h := r.held[epoch]; h != nil && (opened || h.opened.IsZero()) {
+		if h := r.held[epoch]; h != nil && (opened || h.opened.IsZero() || slices.Contains(but, epoch)) {
 			out[epoch] = h.secret
 		}
 	}

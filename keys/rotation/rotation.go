@@ -15,6 +15,8 @@
 //	                         ◄─ Wanted ── Lack: it asks every other node, again and again
 //	each node that has it ── Secret ───►
 //
+// A node that catches up may lack an epoch whose secret all have given up since. Then the leader has it opened again (package seats), and gives it.
+//
 // Before a majority holds the secret no batch is sealed under it, because the crash of the leader would
 // lose the secret and with it the batch. A crash after the announcement leaves an epoch that is never
 // used: a later leader that no node can give the secret announces another one. A node that asks in vain
@@ -95,7 +97,7 @@ func (Received) input()  {}
 // Message is one of Secret, Held and Wanted. It MUST travel inside an attested connection only.
 type Message interface{ message() }
 
-// Secret carries an epoch's secret to a node that lacks it.
+// Secret carries an epoch's secret to a node that lacks it. As a message it is a pointer, which several envelopes share: its secret is erased once all are sent, or the message has been stepped.
 type Secret struct {
 	Sealed coco.Digest // SHA-256 of the epoch's public form
 	Epoch  uint64
@@ -108,9 +110,12 @@ type Held struct{ Sealed coco.Digest }
 // Wanted says that the sender needs an epoch's secret.
 type Wanted struct{ Epoch uint64 }
 
-func (Secret) message() {}
-func (Held) message()   {}
-func (Wanted) message() {}
+func (*Secret) message() {}
+
+// Erase clears the secret.
+func (s *Secret) Erase() { clear(s.Secret[:]) }
+func (Held) message()    {}
+func (Wanted) message()  {}
 
 // Output is the result of a step.
 type Output struct {
@@ -120,6 +125,8 @@ type Output struct {
 	Begin uint64
 	// Lost says that asking for the secret of an epoch (Lack) is in vain: the node must join again.
 	Lost bool
+	// Open, unless zero, is an epoch that another node lacks and this one, which leads, holds no more: it is to be opened again. The other node asks on.
+	Open uint64
 }
 
 // Envelope is a message and the node that it is for. A message may be lost: it is sent again.
@@ -155,7 +162,7 @@ type Machine struct {
 
 // New returns the machine of a node, which adds to the ring the secrets of epochs that are announced.
 func New(self coco.NodeID, ring *keys.Ring) *Machine {
-	return &Machine{self: self, ring: ring, holders: map[coco.NodeID]bool{}}
+	return &Machine{self: self, ring: ring, holders: map[coco.NodeID]bool{}, offers: make([]Secret, 0, maxOffers)} // that never grows, which would leave copies
 }
 
 // Newest returns the newest epoch that the machine knows to be announced; 0 if it knows none.
@@ -173,7 +180,9 @@ func (m *Machine) Propose(newest uint64, recipients []keys.Recipient, threshold 
 	if err != nil {
 		return nil, err
 	}
-	if err := sealed.SealPrevious(secret, m.ring.Recent()); err != nil {
+	recent := m.ring.Recent()
+	defer keys.Wipe(recent)
+	if err := sealed.SealPrevious(secret, recent); err != nil {
 		return nil, err
 	}
 	public, err := sealed.Marshal()
@@ -237,7 +246,7 @@ func (m *Machine) find(epoch uint64) (Announced, bool) {
 func (m *Machine) offer(o Secret) {
 	m.offers = slices.DeleteFunc(m.offers, func(old Secret) bool { return old.Sealed == o.Sealed })
 	if len(m.offers) == maxOffers {
-		m.offers = m.offers[1:]
+		m.offers = slices.Delete(m.offers, 0, 1)
 	}
 	m.offers = append(m.offers, o)
 	if e, ok := m.find(o.Epoch); ok {
@@ -259,7 +268,7 @@ func (m *Machine) tick(s State) Output {
 	newest := m.announced[n-1]
 	if secret, err := m.ring.Secret(newest.Epoch); err == nil {
 		m.ticks = 0
-		return m.handOut(Secret{newest.Sealed, newest.Epoch, secret}, s)
+		return m.handOut(&Secret{newest.Sealed, newest.Epoch, secret}, s)
 	}
 	if m.ticks++; m.ticks <= maxTicks {
 		return Output{}
@@ -269,7 +278,7 @@ func (m *Machine) tick(s State) Output {
 }
 
 // handOut gives a secret to the nodes that lack it, and lets the epoch begin once a majority holds it.
-func (m *Machine) handOut(secret Secret, s State) (out Output) {
+func (m *Machine) handOut(secret *Secret, s State) (out Output) {
 	if m.held != secret.Sealed {
 		m.held, m.holders = secret.Sealed, map[coco.NodeID]bool{}
 	}
@@ -304,7 +313,8 @@ func (m *Machine) HandOut(sealed coco.Digest, s State) (messages []Envelope, hel
 	if i < 0 {
 		return nil, false
 	}
-	out := m.handOut(m.offers[i], s)
+	own := m.offers[i]
+	out := m.handOut(&own, s)
 	return out.Messages, out.Begin != 0
 }
 
@@ -342,12 +352,12 @@ func (m *Machine) receive(from coco.NodeID, msg Message, s State) (Output, error
 		return Output{}, fmt.Errorf("%w: a message about epochs from node %s, which is not trusted", coco.ErrInvalid, from.Short())
 	}
 	switch msg := msg.(type) {
-	case Secret:
+	case *Secret:
 		if from != s.Leader && msg.Epoch != m.wanted {
 			return Output{}, fmt.Errorf("%w: the secret of epoch %d from node %s, which does not lead and was not asked for it",
 				coco.ErrInvalid, msg.Epoch, from.Short())
 		}
-		m.offer(msg)
+		m.offer(*msg)
 		return Output{Messages: []Envelope{{from, Held{msg.Sealed}}}}, nil
 	case Held:
 		if msg.Sealed == m.held {
@@ -356,8 +366,11 @@ func (m *Machine) receive(from coco.NodeID, msg Message, s State) (Output, error
 	case Wanted:
 		e, announced := m.find(msg.Epoch)
 		secret, err := m.ring.Secret(msg.Epoch)
-		if announced && err == nil {
-			return Output{Messages: []Envelope{{from, Secret{e.Sealed, e.Epoch, secret}}}}, nil
+		switch {
+		case announced && err == nil:
+			return Output{Messages: []Envelope{{from, &Secret{e.Sealed, e.Epoch, secret}}}}, nil
+		case announced && s.Leading: // of all nodes, the one that is sure to know the committee in force
+			return Output{Open: msg.Epoch}, nil
 		}
 	}
 	return Output{}, nil

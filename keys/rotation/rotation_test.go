@@ -27,7 +27,7 @@ func TestANodeThatIsNotTrustedTeachesNoSecret(t *testing.T) {
 	s := rotation.State{Leader: removed, Nodes: []coco.NodeID{other, {3}}, Epochs: []rotation.Announced{{Epoch: 2, Sealed: coco.Digest{7}}}}
 	for _, from := range []coco.NodeID{removed, other} {
 		s.Leader = from
-		_, err := m.Step(rotation.Received{From: from, Message: rotation.Secret{Sealed: coco.Digest{7}, Epoch: 2, Secret: keys.Secret{byte(from[0])}}}, s)
+		_, err := m.Step(rotation.Received{From: from, Message: &rotation.Secret{Sealed: coco.Digest{7}, Epoch: 2, Secret: keys.Secret{byte(from[0])}}}, s)
 		if (err == nil) != (from == other) {
 			t.Errorf("a secret from node %s: %v", from.Short(), err)
 		}

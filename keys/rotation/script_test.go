@@ -118,7 +118,7 @@ func (s *script) run(d *datadriven.TestData) {
 	case "drop": // to=N
 		s.wire = slices.DeleteFunc(s.wire, func(m sent) bool { return arg("to", m.to) == m.to })
 	case "forge": // from=N to=M epoch=E: a secret of a node's own making
-		s.wire = append(s.wire, sent{arg("from", 0), arg("to", 0), rotation.Secret{Epoch: uint64(arg("epoch", 0)), Sealed: coco.Digest{9}, Secret: keys.Secret{9}}})
+		s.wire = append(s.wire, sent{arg("from", 0), arg("to", 0), &rotation.Secret{Epoch: uint64(arg("epoch", 0)), Sealed: coco.Digest{9}, Secret: keys.Secret{9}}})
 	case "use": // id=N epoch=E
 		s.rings[arg("id", 0)].Use(uint64(arg("epoch", 0)))
 	case "rings":
@@ -181,7 +181,7 @@ func (s *script) step(n int, in rotation.Input) {
 		to := int(e.To[0])
 		s.wire = append(s.wire, sent{n, to, e.Message})
 		switch m := e.Message.(type) {
-		case rotation.Secret:
+		case *rotation.Secret:
 			s.say("%d → %d: secret of epoch %d", n, to, m.Epoch)
 		case rotation.Held:
 			s.say("%d → %d: held", n, to)

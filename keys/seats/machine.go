@@ -20,9 +20,10 @@ type Machine struct {
 
 	restored packages // of an earlier life, until the committee in force is known
 
-	ticks   int                 // that have passed
-	given   map[coco.NodeID]int // at which of them a node was first given parts in the archive of held's committee
-	opening *opening            // of that archive, on the node that leads
+	ticks   int            // that have passed
+	given   map[giving]int // at which of them a node was first given parts, of the packages that are held
+	opening *opening       // of the archive of held's committee, on the node that leads
+	asks    []*asking      // openings of expired epochs, the oldest first
 
 	nodes  []coco.NodeID // at the last tick at which a ceremony was needed
 	same   int           // for so many ticks
@@ -49,7 +50,7 @@ func wipe(k *committee.Package) {
 
 // New returns the machine of a node that has no package yet.
 func New(self coco.NodeID) *Machine {
-	return &Machine{self: self, given: map[coco.NodeID]int{}}
+	return &Machine{self: self, given: map[giving]int{}}
 }
 
 // Holds returns the committee whose packages this node has, and for which of its seats; 0 for none.
@@ -69,6 +70,9 @@ func (m *Machine) Step(in Input, s State) (out Output, err error) {
 		m.begin(s, &out)
 		m.speak(s, &out)
 		m.install(s, true, &out)
+		m.askAgain(s, &out)
+	case Want:
+		err = m.want(in, s, &out)
 	case Committed:
 		m.speak(s, &out)
 		m.install(s, false, &out)
@@ -115,7 +119,7 @@ func (m *Machine) end(s State) {
 			r.holds = nil
 		}
 	}
-	m.given = map[coco.NodeID]int{}
+	m.given = map[giving]int{}
 	p.wipe()
 }
 

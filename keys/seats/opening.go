@@ -83,7 +83,7 @@ func (m *Machine) install(s State, tick bool, out *Output) {
 		m.opening = &opening{ceremony: s.Running.Number, since: m.ticks, over: old == nil || old.lives(s) < old.Threshold}
 		m.opening.answered = append(m.opening.answered, m.self)
 		if !m.opening.over {
-			parts, err := m.parts(old)
+			parts, err := m.parts(old.Number, &old.Sealing)
 			if err != nil {
 				out.Faults = append(out.Faults, err)
 			}
@@ -106,7 +106,7 @@ func (m *Machine) install(s State, tick bool, out *Output) {
 		if !s.Lives(seat) || slices.Contains(o.answered, seat.Node) {
 			continue
 		}
-		e := Envelope{seat.Node, Wanted{old.Number}}
+		e := Envelope{seat.Node, Wanted{Lock{Committee: old.Number}}}
 		if !slices.Contains(out.Messages, e) {
 			out.Messages = append(out.Messages, e)
 		}
@@ -136,13 +136,13 @@ func (m *Machine) add(old *Committee, parts []committee.Part, out *Output) {
 	}
 }
 
-// parts makes this node's parts in the archive of a committee whose packages it has.
-func (m *Machine) parts(c *Committee) (parts []committee.Part, err error) {
-	if m.held.committee != c.Number {
+// parts makes this node's parts in something that is sealed to a committee, if it has packages of it.
+func (m *Machine) parts(number uint64, sealing *Sealing) (parts []committee.Part, err error) {
+	if m.held.committee != number {
 		return nil, nil
 	}
 	for _, seat := range slices.Sorted(maps.Keys(m.held.of)) {
-		part, err := c.Part(m.held.of[seat])
+		part, err := sealing.Part(m.held.of[seat])
 		if err != nil {
 			return nil, err
 		}
@@ -159,40 +159,14 @@ func (m *Machine) receive(from coco.NodeID, msg Message, s State, out *Output) e
 	case Wanted:
 		return m.give(from, msg, s, out)
 	case Given:
+		if msg.Epoch != 0 {
+			return m.takeParts(from, msg, s, out)
+		}
 		return m.collect(from, msg, s, out)
 	case Refused:
-		return nil // it is asked again, for as long as there is patience
-	}
-	return nil
-}
-
-// give answers a node that wants this one's parts.
-func (m *Machine) give(from coco.NodeID, w Wanted, s State, out *Output) error {
-	refuse := func(r Reason) error {
-		out.Messages = append(out.Messages, Envelope{from, Refused{w.Committee, r}})
-		out.Refused = append(out.Refused, Gave{from, w.Committee, r})
+		m.refused(from, msg) // of an archive that is replaced, it is asked again, for as long as there is patience
 		return nil
 	}
-	old := s.replaces()
-	if old == nil || old.Number != w.Committee || from != s.Leader {
-		return refuse(NotEntitled)
-	}
-	if m.held.committee != w.Committee || len(m.held.of) == 0 {
-		return refuse(NotHeld)
-	}
-	first, before := m.given[from]
-	if before && m.ticks-first > again && m.ticks-first < Window {
-		return refuse(TooOften)
-	}
-	parts, err := m.parts(old)
-	if err != nil {
-		return err
-	}
-	if !before || m.ticks-first >= Window {
-		m.given[from] = m.ticks
-		out.Gave = append(out.Gave, Gave{To: from, Committee: w.Committee})
-	}
-	out.Messages = append(out.Messages, Envelope{from, Given{w.Committee, parts}})
 	return nil
 }
 
@@ -202,16 +176,24 @@ func (m *Machine) collect(from coco.NodeID, g Given, s State, out *Output) error
 	if o == nil || old == nil || old.Number != g.Committee || o.over || o.secret != nil || slices.Contains(o.answered, from) {
 		return nil // of no use any more
 	}
-	for _, p := range g.Parts {
-		n := p.Partial.Holder
-		if n < 1 || int(n) > len(old.Seats) || old.Seats[n-1].Node != from {
-			return fmt.Errorf("%w: node %s gives a part of seat %d, which is not its", coco.ErrInvalid, from.Short(), n)
-		}
+	if err := old.own(from, g.Parts); err != nil {
+		return err
 	}
 	o.answered = append(o.answered, from)
 	m.add(old, g.Parts, out)
 	if o.secret != nil {
 		out.Statements = append(out.Statements, o.installs())
+	}
+	return nil
+}
+
+// own fails with coco.ErrInvalid if parts are of seats whose node is another one.
+func (c *Committee) own(from coco.NodeID, parts []committee.Part) error {
+	for _, p := range parts {
+		n := p.Partial.Holder
+		if n < 1 || int(n) > len(c.Seats) || c.Seats[n-1].Node != from {
+			return fmt.Errorf("%w: node %s gives a part of seat %d, which is not its", coco.ErrInvalid, from.Short(), n)
+		}
 	}
 	return nil
 }

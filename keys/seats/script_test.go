@@ -38,11 +38,21 @@ type script struct {
 	key      []ristretto.Point // of newest
 	archive  keys.Secret
 	number   uint64
-	packages map[string]bool // that were encrypted to actors
-	mute     map[int]bool    // nodes whose statements get lost
-	abandon  bool            // installations get lost
+	expires  bool
+	made     *committee.Committee // newest
+	epochs   []epoch              // the first is epoch 1
+	packages map[string]bool      // that were encrypted to actors
+	mute     map[int]bool         // nodes whose statements get lost
+	abandon  bool                 // installations get lost
 	wire     []sent
 	out      strings.Builder
+}
+
+// epoch is an epoch that was announced to a committee.
+type epoch struct {
+	committee uint64
+	secret    keys.Secret
+	sealing   seats.Sealing
 }
 
 type sent struct {
@@ -132,12 +142,51 @@ func (s *script) run(d *datadriven.TestData) {
 			s.trusted = append(s.trusted, n)
 			slices.Sort(s.trusted)
 		}
-	case "ask": // from=N to=M committee=C
-		s.step(arg("to", 0), seats.Received{From: id(arg("from", 0)), Message: seats.Wanted{Committee: uint64(arg("committee", 0))}})
+	case "ask": // from=N to=M committee=C epoch=E archive times=N
+		for range arg("times", 1) {
+			s.step(arg("to", 0), seats.Received{From: id(arg("from", 0)), Message: seats.Wanted{Lock: s.lock(d, arg)}})
+		}
+	case "fill": // from=N to=M committee=C epochs=E: node N wants parts in epochs 1 to E
+		given := 0
+		for n := range arg("epochs", 0) {
+			s.step(arg("to", 0), seats.Received{From: id(arg("from", 0)), Message: seats.Wanted{Lock: seats.Lock{Committee: uint64(arg("committee", 0)), Epoch: uint64(n + 1)}}})
+		}
+		given = strings.Count(s.out.String(), "its parts")
+		refused := strings.Count(s.out.String(), "too often")
+		s.out.Reset()
+		s.say("%d given, %d refused", given, refused)
+	case "expires": // nodes give up the secrets of old epochs
+		s.expires = true
+	case "announce": // times=N: epochs that are sealed to the committee in force
+		for range arg("times", 1) {
+			s.announce()
+		}
+	case "want": // id=N epoch=E ahead=M: and so many after it
+		w := seats.Want{Epoch: uint64(arg("epoch", 0))}
+		for n := range arg("ahead", 0) {
+			w.Ahead = append(w.Ahead, w.Epoch+uint64(n)+1)
+		}
+		s.step(arg("id", 0), w)
+	case "waiting": // id=N epoch=E
+		w, ok := s.machines[arg("id", 0)].Waiting(uint64(arg("epoch", 0)), s.state(arg("id", 0)))
+		if !ok {
+			s.say("no opening")
+			return
+		}
+		s.say("%d of %d parts after %d ticks", w.Have, w.Need, w.Ticks)
+		for _, missing := range w.Missing {
+			s.say("seat %d: %s", missing.Seat, [...]string{"", "no node", "silent", "denied", "wrong"}[missing.Reason])
+		}
+	case "spoil": // from=N: the parts that node N has sent are wrong
+		for _, m := range s.wire {
+			if g, ok := m.message.(seats.Given); ok && m.from == arg("from", 0) {
+				g.Parts[0].Share[0] ^= 1
+			}
+		}
 	case "forge": // from=N to=M of=S: a part of seat S that is none
 		part := committee.Part{}
 		part.Partial.Holder = uint32(arg("of", 1))
-		s.step(arg("to", 0), seats.Received{From: id(arg("from", 0)), Message: seats.Given{Committee: s.newest.Number, Parts: []committee.Part{part}}})
+		s.step(arg("to", 0), seats.Received{From: id(arg("from", 0)), Message: seats.Given{Lock: seats.Lock{Committee: s.newest.Number, Epoch: uint64(arg("epoch", 0))}, Parts: []committee.Part{part}}})
 	case "hold":
 		for _, n := range s.nodes() {
 			number, held := s.machines[n].Holds()
@@ -171,7 +220,7 @@ func (s *script) deliver(to int) {
 }
 
 func (s *script) state(n int) seats.State {
-	st := seats.State{Leading: n == s.leader, Leader: id(s.leader), Newest: s.newest, Running: s.running, Need: s.need && s.running == nil, Urgent: s.urgent}
+	st := seats.State{Leading: n == s.leader, Leader: id(s.leader), Newest: s.newest, Running: s.running, Need: s.need && s.running == nil, Urgent: s.urgent, Expires: s.expires}
 	if s.running != nil {
 		_, closable := s.running.Ceremony.Phase()
 		st.Closable = s.seqno+1 >= closable
@@ -195,15 +244,21 @@ func (s *script) step(n int, in seats.Input) bool {
 		s.say("%d: the old archive does not open", n)
 	}
 	for _, g := range out.Gave {
-		s.say("%d gives %d its parts in archive %d", n, g.To[0], g.Committee)
+		s.say("%d gives %d its parts in %s", n, g.To[0], name(g.Lock))
 	}
 	for _, g := range out.Refused {
-		s.say("%d gives %d no part in archive %d: %s", n, g.To[0], g.Committee, g.Reason)
+		s.say("%d gives %d no part in %s: %s", n, g.To[0], name(g.Lock), g.Reason)
 	}
 	for _, e := range out.Messages {
 		s.wire = append(s.wire, sent{n, int(e.To[0]), e.Message})
 		if w, ok := e.Message.(seats.Wanted); ok {
-			s.say("%d → %d: parts in archive %d wanted", n, e.To[0], w.Committee)
+			s.say("%d → %d: parts in %s wanted", n, e.To[0], name(w.Lock))
+		}
+	}
+	for _, o := range out.Opened {
+		s.say("%d has opened epoch %d by %s", n, o.Epoch, name(o.Lock))
+		if !o.Secret.Equal(s.epochs[o.Epoch-1].secret) {
+			s.t.Fatal("the epoch's secret is another one")
 		}
 	}
 	spoke := false
@@ -299,11 +354,62 @@ func (s *script) install(n int, st seats.Install) {
 	if s.archive, sealed, err = made.Seal(label); err != nil {
 		s.t.Fatal(err)
 	}
-	s.key = made.Key().Commitment()
+	s.key, s.made = made.Key().Commitment(), made
+	number, secret := st.Ceremony, s.archive
 	s.newest = &seats.Committee{
-		Number: st.Ceremony, Session: s.running.Ceremony.Digest(), Seats: s.running.Seats, Threshold: made.Threshold(),
-		Part:    func(p *committee.Package) (committee.Part, error) { return made.Open(p, sealed, label) },
-		Combine: func(parts []committee.Part) (keys.Secret, []error, error) { return made.Combine(sealed, label, parts) },
+		Number: number, Session: s.running.Ceremony.Digest(), Seats: s.running.Seats, Threshold: made.Threshold(), Sealing: sealing(made, sealed, label),
+		Epoch: func(n uint64) (*seats.Sealing, error) {
+			switch {
+			case n < 1 || n > uint64(len(s.epochs)):
+				return nil, fmt.Errorf("%w: no epoch %d", coco.ErrNotFound, n)
+			case s.epochs[n-1].committee < number:
+				return nil, nil
+			}
+			return &s.epochs[n-1].sealing, nil
+		},
+		Past: func(archive keys.Secret, epochs []uint64) (map[uint64]keys.Secret, []error) {
+			if !archive.Equal(secret) {
+				s.t.Fatal("the archive's secret is another one")
+			}
+			out := map[uint64]keys.Secret{}
+			for _, n := range epochs {
+				out[n] = s.epochs[n-1].secret
+			}
+			return out, nil
+		},
 	}
 	s.running = nil
+}
+
+// sealing is of what is sealed to a committee.
+func sealing(c *committee.Committee, sealed *committee.Sealed, label []byte) seats.Sealing {
+	return seats.Sealing{
+		Part:    func(p *committee.Package) (committee.Part, error) { return c.Open(p, sealed, label) },
+		Combine: func(parts []committee.Part) (keys.Secret, []error, error) { return c.Combine(sealed, label, parts) },
+	}
+}
+
+// announce seals an epoch to the committee in force.
+func (s *script) announce() {
+	label := []byte{byte(s.newest.Number), byte(len(s.epochs) + 1)}
+	secret, sealed, err := s.made.Seal(label)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.epochs = append(s.epochs, epoch{s.newest.Number, secret, sealing(s.made, sealed, label)})
+}
+
+func (s *script) lock(d *datadriven.TestData, arg func(string, int) int) seats.Lock {
+	return seats.Lock{Committee: uint64(arg("committee", 0)), Epoch: uint64(arg("epoch", 0)), Archive: d.HasArg("archive")}
+}
+
+// name names what parts open as the scripts do.
+func name(l seats.Lock) string {
+	switch {
+	case l.Epoch == 0:
+		return fmt.Sprintf("archive %d", l.Committee)
+	case l.Archive:
+		return fmt.Sprintf("archive %d for epoch %d", l.Committee, l.Epoch)
+	}
+	return fmt.Sprintf("epoch %d", l.Epoch)
 }

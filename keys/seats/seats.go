@@ -1,6 +1,7 @@
 package seats
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/cocoframework/coco"
@@ -21,6 +22,16 @@ const (
 	maxDelay = 8   // doublings of settled between ceremonies that fail
 )
 
+// Bounds of reading expired epochs.
+const (
+	maxWanted = 16  // epochs that a node has opened at a time
+	lapse     = 220 // ticks after which a node gives up what it has of an opening: less than Window, so that what it then asks for anew it is soon given
+	repeat    = 4   // ticks after which it asks a seat again that has not answered
+	MaxAhead  = 64  // epochs that one opening of an archive gives
+	perWindow = 256 // locks that a node's seats give parts in, within Window, to all nodes together; each node has an equal share
+	fewest    = 8   // of it at least, however many nodes there are
+)
+
 // State is what the network has committed, and what consensus says, as of a step.
 type State struct {
 	Leading  bool          // this node leads
@@ -31,6 +42,7 @@ type State struct {
 	Need     bool          // a ceremony is needed and none runs
 	Urgent   bool          // it is needed because of what members decided: it does not wait until the nodes have been the same for a while
 	Closable bool          // the ledger would end the phase of the ceremony that runs; only the node that leads needs to know
+	Expires  bool          // the constitution has nodes give up the secrets of old epochs, so nodes may have them opened again
 }
 
 func (s *State) trusts(id coco.NodeID) bool { return slices.Contains(s.Nodes, id) }
@@ -50,9 +62,36 @@ type Committee struct {
 	Session   coco.Digest // of the key generation that made it; zero if it was dealt
 	Seats     []Seat
 	Threshold int
-	// Part makes a part in opening the committee's archive, and Combine opens it; see package archive.
+	Sealing   // of the committee's archive
+	// Epoch returns what an epoch is sealed as; nil if it is sealed to an earlier committee, so that the archive opens it. The error is coco.ErrNotFound if it is not
+	// announced.
+	Epoch func(epoch uint64) (*Sealing, error)
+	// Past returns the secrets of epochs, given the archive's. Whatever else it opens on the way it wipes. A fault says which epoch does not open.
+	Past func(archive keys.Secret, epochs []uint64) (secrets map[uint64]keys.Secret, faults []error)
+}
+
+// Sealing is something that is sealed to a committee: Part makes a part in opening it, and Combine opens it; see package archive.
+type Sealing struct {
 	Part    func(*committee.Package) (committee.Part, error)
 	Combine func([]committee.Part) (secret keys.Secret, faults []error, err error)
+}
+
+// Lock is what parts open: the archive of a committee if Epoch is 0; otherwise an epoch, by what it is sealed as, or by the archive if Archive says so.
+type Lock struct {
+	Committee uint64
+	Epoch     uint64
+	Archive   bool
+}
+
+// String names the lock for people.
+func (l Lock) String() string {
+	switch {
+	case l.Epoch == 0:
+		return fmt.Sprintf("the archive of committee %d", l.Committee)
+	case l.Archive:
+		return fmt.Sprintf("epoch %d, by the archive of committee %d", l.Epoch, l.Committee)
+	}
+	return fmt.Sprintf("epoch %d", l.Epoch)
 }
 
 // Running is a ceremony that has begun, and not ended.
@@ -64,7 +103,7 @@ type Running struct {
 	Encrypt func(receiver uint32, p *committee.Package) ([]byte, error)
 }
 
-// Input is one of Tick, Committed and Received.
+// Input is one of Tick, Committed, Want and Received.
 type Input interface{ input() }
 
 // Tick says that TickMillis have passed.
@@ -79,6 +118,14 @@ type Received struct {
 	Message Message
 }
 
+// Want says that this node needs an epoch's secret, which it does not hold. Ahead are epochs that it will need next: they are opened along with the first if that takes
+// no more parts. It is stepped for as long as the secret is needed.
+type Want struct {
+	Epoch uint64
+	Ahead []uint64
+}
+
+func (Want) input()      {}
 func (Tick) input()      {}
 func (Committed) input() {}
 func (Received) input()  {}
@@ -86,19 +133,19 @@ func (Received) input()  {}
 // Message is one of Wanted, Given and Refused. It MUST travel inside an attested connection only.
 type Message interface{ message() }
 
-// Wanted asks for the receiver's parts in opening the archive of a committee.
-type Wanted struct{ Committee uint64 }
+// Wanted asks for the receiver's parts in opening something.
+type Wanted struct{ Lock }
 
 // Given has the parts of the seats that the sender acts for.
 type Given struct {
-	Committee uint64
-	Parts     []committee.Part
+	Lock
+	Parts []committee.Part
 }
 
 // Refused says why a node gives no part.
 type Refused struct {
-	Committee uint64
-	Reason    Reason
+	Lock
+	Reason Reason
 }
 
 func (Wanted) message()  {}
@@ -112,7 +159,7 @@ type Reason uint64
 const (
 	NotEntitled Reason = iota + 1 // the ledger, as far as the node has it, does not entitle the asker
 	NotHeld                       // the node has no package of the committee
-	TooOften                      // the asker had them before, less than Window ticks ago
+	TooOften                      // the asker had them, or too many others, less than Window ticks ago
 )
 
 // String returns a reason's name.
@@ -169,11 +216,19 @@ type Output struct {
 	Refused    []Gave  // parts that it was asked for and has not given, with the reason
 	Faults     []error // what an operator should hear of: a part that is wrong, a share that does not come about
 	Unopened   bool    // the old archive does not open: the committee is installed without it
+	Opened     []Opened
 }
 
-// Gave says to which node parts in an archive went, or why not.
+// Gave says to which node parts went, or why not.
 type Gave struct {
-	To        coco.NodeID
-	Committee uint64
-	Reason    Reason // 0: they were given
+	To coco.NodeID
+	Lock
+	Reason Reason // 0: they were given
+}
+
+// Opened is an epoch that this node wanted opened. The secret is the caller's, who wipes it.
+type Opened struct {
+	Epoch  uint64
+	Secret *keys.Secret
+	Lock   // by which
 }
