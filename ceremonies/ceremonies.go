@@ -22,10 +22,12 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/gov/ceremony"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/archive"
+	"github.com/cocoframework/coco/keys/committee"
 	"github.com/cocoframework/coco/keys/dkg"
 	"github.com/cocoframework/coco/keys/seats"
 	"github.com/cocoframework/coco/peer"
@@ -46,8 +48,11 @@ type Config struct {
 	Ask     func(context.Context, peer.Request) adapter.Result // once
 	// Announce announces the first epoch that is sealed to the committee which the transaction has put in force.
 	Announce func(*store.Tx) error
-	// Secrets returns the secrets of all epochs that this node has.
+	// Secrets returns the secrets of all epochs that this node has. The caller wipes them.
 	Secrets func() map[uint64]keys.Secret
+	// Held reports whether this node holds the secret of an epoch, and Opened has it hold one that was opened again, whose secret it wipes.
+	Held   func(epoch uint64) bool
+	Opened func(epoch uint64, secret *keys.Secret)
 }
 
 // Driver drives the machine of package seats. Its lock is never held during I/O.
@@ -61,13 +66,14 @@ type Driver struct {
 	book    ceremony.Book // the executor's
 
 	mu      sync.Mutex
-	machine *seats.Machine // under mu
-	ledger  committed      // under mu
+	machine *seats.Machine  // under mu
+	ledger  committed       // under mu
+	told    map[uint64]bool // epochs of which was said that they do not open; under mu
 }
 
 // New returns a driver, of which Run must be called. Since is the seqno at which the node became part of the network.
 func New(cfg Config, since uint64) *Driver {
-	d := &Driver{cfg: cfg, wake: make(chan struct{}, 1), since: since, machine: seats.New(cfg.Self)}
+	d := &Driver{cfg: cfg, wake: make(chan struct{}, 1), since: since, machine: seats.New(cfg.Self), ledger: committed{state: cfg.Store.Snapshot}, told: map[uint64]bool{}}
 	d.changed.Store(true)
 	return d
 }
@@ -136,26 +142,43 @@ func (d *Driver) step(in seats.Input) (seats.Output, error) {
 		return seats.Output{}, err
 	}
 	out, err := d.machine.Step(in, state)
+	names := d.ledger.names
+	for _, o := range out.Opened {
+		delete(d.told, o.Epoch)
+	}
 	d.mu.Unlock()
 	for _, m := range out.Messages {
 		d.cfg.Send(m.To, frameOf(m.Message))
 	}
-	d.tell(out)
+	d.tell(out, names)
 	return out, err
 }
 
 // tell has the operator know what a step found.
-func (d *Driver) tell(out seats.Output) {
+func (d *Driver) tell(out seats.Output, names *constitution.Constitution) {
 	for _, g := range out.Gave {
 		d.counts.given.Add(1)
-		d.cfg.Log.Info("this node gives its parts in opening an archive of keys to the node that leads, as a new committee replaces its committee", logevent.PartGiven.Attr(), "committee", g.Committee, "node", g.To.Short())
+		if g.Epoch == 0 {
+			d.cfg.Log.Info("this node gives its parts in opening an archive of keys to the node that leads, as a new committee replaces its committee", logevent.PartGiven.Attr(), "committee", g.Committee, "node", g.To.Short())
+			continue
+		}
+		d.cfg.Log.Info("this node gives its parts in opening an epoch that has expired to a node that reads it", logevent.PartGiven.Attr(), "committee", g.Committee, "epoch", g.Epoch, "archive", g.Archive, "node", g.To.Short())
 	}
 	for _, g := range out.Refused {
 		d.counts.refused.Add(1)
-		d.cfg.Log.Warn("this node gives no part in opening an archive of keys", logevent.PartRefused.Attr(), "committee", g.Committee, "node", g.To.Short(), "reason", g.Reason.String())
+		d.cfg.Log.Warn("this node gives no part in opening keys", logevent.PartRefused.Attr(), "committee", g.Committee, "epoch", g.Epoch, "archive", g.Archive, "node", g.To.Short(), "reason", g.Reason.String())
+	}
+	for _, o := range out.Opened {
+		d.counts.opened.Add(1)
+		d.cfg.Log.Info("an epoch that had expired is open again on this node", logevent.EpochOpened.Attr(), "epoch", o.Epoch, "committee", o.Committee, "archive", o.Archive)
+		d.cfg.Opened(o.Epoch, o.Secret)
 	}
 	for _, fault := range out.Faults {
-		d.cfg.Log.Warn("a part or a share of a committee's key is of no use", logevent.PartUnusable.Attr(), "error", fault)
+		attrs := []any{logevent.PartUnusable.Attr(), "error", fault}
+		if wrong := (*committee.PartError)(nil); errors.As(fault, &wrong) && names != nil {
+			attrs = append(attrs, "member", names.Name(wrong.Actor))
+		}
+		d.cfg.Log.Warn("a part or a share of a committee's key is of no use", attrs...)
 	}
 	if out.Unopened {
 		d.cfg.Log.Warn("the archive of the committee that is replaced does not open: too few of its nodes answer", logevent.ArchiveUnopened.Attr())
@@ -177,22 +200,22 @@ func (d *Driver) receive(from coco.NodeID, m seats.Message) {
 func (d *Driver) Receive(from coco.NodeID, m peer.Message) {
 	switch m := m.(type) {
 	case *peer.PartWanted:
-		d.receive(from, seats.Wanted{Committee: m.Committee})
+		d.receive(from, seats.Wanted{Lock: seats.Lock{Committee: m.Committee, Epoch: m.Epoch, Archive: m.Archive}})
 	case *peer.Parts:
-		d.receive(from, seats.Given{Committee: m.Committee, Parts: m.Parts})
+		d.receive(from, seats.Given{Lock: seats.Lock{Committee: m.Committee, Epoch: m.Epoch, Archive: m.Archive}, Parts: m.Parts})
 	case *peer.PartRefused:
-		d.receive(from, seats.Refused{Committee: m.Committee, Reason: seats.Reason(m.Reason)})
+		d.receive(from, seats.Refused{Lock: seats.Lock{Committee: m.Committee, Epoch: m.Epoch, Archive: m.Archive}, Reason: seats.Reason(m.Reason)})
 	}
 }
 
 func frameOf(m seats.Message) peer.Message {
 	switch m := m.(type) {
 	case seats.Wanted:
-		return &peer.PartWanted{Committee: m.Committee}
+		return &peer.PartWanted{Committee: m.Committee, Epoch: m.Epoch, Archive: m.Archive}
 	case seats.Given:
-		return &peer.Parts{Committee: m.Committee, Parts: m.Parts}
+		return &peer.Parts{Committee: m.Committee, Epoch: m.Epoch, Archive: m.Archive, Parts: m.Parts}
 	case seats.Refused:
-		return &peer.PartRefused{Committee: m.Committee, Reason: uint64(m.Reason)}
+		return &peer.PartRefused{Committee: m.Committee, Epoch: m.Epoch, Archive: m.Archive, Reason: uint64(m.Reason)}
 	}
 	panic(fmt.Sprintf("no frame for %T", m))
 }
@@ -253,6 +276,11 @@ func (d *Driver) install(ctx context.Context, st seats.Install) error {
 	past := archive.Past{Earlier: st.Archive}
 	if st.Archive == nil {
 		past.Epochs = d.cfg.Secrets() // what the old archive would have opened
+		defer func() {
+			if ctx.Err() == nil {
+				keys.Wipe(past.Epochs)
+			}
+		}()
 	} else {
 		defer func() {
 			if ctx.Err() == nil { // the executor may seal it still, and a secret that is wiped in its hands would be sealed as zeros

@@ -38,6 +38,7 @@ type committed struct {
 	urgent    bool
 	trimmable bool   // rows of epochs can be reduced
 	ended     uint64 // the ceremony whose end was logged last
+	state     func() *store.Snapshot
 }
 
 // state returns the state that an input is stepped on. The rows are read again if they have changed. It needs d.mu.
@@ -71,6 +72,7 @@ func (d *Driver) state() (seats.State, error) {
 
 func (l *committed) fill(s *seats.State) {
 	s.Nodes, s.Newest, s.Running, s.Need, s.Urgent = l.nodes, l.committee, l.seats, l.need, l.urgent
+	s.Expires = l.names != nil && l.names.Keys.RetentionSeconds > 0
 }
 
 // read reads the rows about committees.
@@ -142,9 +144,12 @@ func (l *committed) readCommittee(r store.Reader) error {
 	l.newest = &rec
 	l.committee = &seats.Committee{
 		Number: rec.Number, Session: rec.Session, Threshold: rec.Threshold(),
-		Part:    func(p *committee.Package) (committee.Part, error) { return sealed.Part(made, of, p) },
-		Combine: func(parts []committee.Part) (keys.Secret, []error, error) { return combine(sealed, made, of, parts) },
+		Sealing: seats.Sealing{
+			Part:    func(p *committee.Package) (committee.Part, error) { return sealed.Part(made, of, p) },
+			Combine: func(parts []committee.Part) (keys.Secret, []error, error) { return combine(sealed, made, of, parts) },
+		},
 	}
+	l.committee.Epoch, l.committee.Past = (&past{l.state, l.network, &rec, made}).functions()
 	for _, s := range rec.Seats {
 		own := false
 		if rec.Ceremony != 0 { // no node has a package of a committee that one has dealt

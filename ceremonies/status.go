@@ -13,7 +13,7 @@ import (
 )
 
 // counts are what this node has done since it began.
-type counts struct{ given, refused, failed atomic.Uint64 }
+type counts struct{ given, refused, failed, opened atomic.Uint64 }
 
 // Status says which committee is in force, and what makes the next one: nil if there is neither. The caller must not change it.
 func (d *Driver) Status() *wire.Keys { return d.status.Load() }
@@ -90,7 +90,8 @@ func (d *Driver) Collectors() (all []prometheus.Collector) {
 		return 0
 	})
 	counter("ceremonies_failed_total", "Ceremonies that failed since this process began.", &d.counts.failed)
-	counter("parts_given_total", "Times that this node gave its parts in opening an archive of keys to another node.", &d.counts.given)
+	counter("parts_given_total", "Times that this node gave its parts in opening an archive of keys, or an epoch that had expired, to another node.", &d.counts.given)
 	counter("parts_refused_total", "Times that it did not.", &d.counts.refused)
+	counter("epochs_opened_total", "Times that this node had an epoch opened again whose secret had expired.", &d.counts.opened)
 	return all
 }

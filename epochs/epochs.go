@@ -16,6 +16,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -46,6 +47,17 @@ type Driver struct {
 	Length  func() constitution.Epochs // how long an epoch may be
 	// Keep keeps a secret that another node hands out, before this one says that it holds it; nil to keep it in memory only.
 	Keep func(rotation.Secret) error
+	// Retention is for how long the constitution has the secret of an epoch kept after its end; 0 for ever. Ended says which epochs have ended, and when; nil while none counts as such.
+	// Expired is told which ones were erased, and OpenAgain has one opened again that another node lacks.
+	Retention func() time.Duration
+	Ended     func(store.Reader) (func(epoch uint64) (time.Time, bool), error)
+	Expired   func(epochs []uint64)
+	OpenAgain func(epoch uint64)
+	// Snapshot has the network write a snapshot.
+	Snapshot func(context.Context) error
+
+	expired atomic.Uint64 // epochs
+	asked   time.Duration // when a snapshot was asked for; Run's own
 
 	mu     sync.Mutex
 	seen   seen     // under mu
@@ -113,8 +125,9 @@ func (e *Driver) Step(in rotation.Input) (rotation.Output, error) {
 	if err != nil {
 		return out, err
 	}
-	for _, m := range out.Messages {
-		e.Send(m.To, frameOf(m.Message))
+	e.send(out.Messages)
+	if out.Open != 0 {
+		e.OpenAgain(out.Open)
 	}
 	if out.Begin != 0 {
 		e.Replica.Between(func() {
@@ -126,10 +139,22 @@ func (e *Driver) Step(in rotation.Input) (rotation.Output, error) {
 	return out, nil
 }
 
+// send sends messages, and erases the secrets in them.
+func (e *Driver) send(messages []rotation.Envelope) {
+	for _, m := range messages {
+		e.Send(m.To, frameOf(m.Message))
+	}
+	for _, m := range messages {
+		if s, ok := m.Message.(*rotation.Secret); ok {
+			s.Erase()
+		}
+	}
+}
+
 func frameOf(m rotation.Message) peer.Message {
 	switch m := m.(type) {
-	case rotation.Secret:
-		return (*peer.Secret)(&m)
+	case *rotation.Secret:
+		return (*peer.Secret)(m)
 	case rotation.Held:
 		return (*peer.SecretHeld)(&m)
 	case rotation.Wanted:
@@ -140,11 +165,12 @@ func frameOf(m rotation.Message) peer.Message {
 
 // ReceiveSecret receives a message about the secret of an epoch.
 func (e *Driver) ReceiveSecret(from coco.NodeID, m *peer.Secret) {
+	defer (*rotation.Secret)(m).Erase()
 	if err := e.keep(rotation.Secret(*m)); err != nil {
 		e.Log.Error("the secret of an epoch is not kept", "epoch", m.Epoch, "error", err)
 		return
 	}
-	e.receive(from, rotation.Secret(*m))
+	e.receive(from, (*rotation.Secret)(m))
 }
 
 // ReceiveSecretHeld receives a message about a node that holds a secret.
@@ -210,8 +236,8 @@ func (e *Driver) announceTo(tx *store.Tx) error {
 	return nil
 }
 
-// Run lets announced epochs begin while this node leads, and calls expire as often, until ctx ends.
-func (e *Driver) Run(ctx context.Context, expire func(context.Context) error) error {
+// Run lets announced epochs begin while this node leads, erases secrets whose time is over, and calls judge as often, until ctx ends.
+func (e *Driver) Run(ctx context.Context, judge func(context.Context) error) error {
 	tick := e.Clock.NewTicker(rotation.TickMillis * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -220,8 +246,11 @@ func (e *Driver) Run(ctx context.Context, expire func(context.Context) error) er
 			return nil
 		case <-tick.C():
 		}
-		if err := expire(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, coco.ErrNotCommitted) {
+		if err := judge(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, coco.ErrNotCommitted) {
 			e.Log.Warn("proposals whose time is over are not judged yet", "error", err)
+		}
+		if err := e.expire(ctx); err != nil {
+			return err
 		}
 		out, err := e.Step(rotation.Tick{})
 		if err != nil {

@@ -146,9 +146,7 @@ func (e *Driver) handOut(sealed coco.Digest) (held bool, err error) {
 	e.mu.Lock()
 	messages, held := e.Machine.HandOut(sealed, state)
 	e.mu.Unlock()
-	for _, m := range messages {
-		e.Send(m.To, frameOf(m.Message))
-	}
+	e.send(messages)
 	return held, nil
 }
 

@@ -82,8 +82,11 @@ const (
 	CeremonyBegins   Code = "ceremony_begins"    // "ceremony", "cause", "key", "seats", "threshold"
 	CeremonyFailed   Code = "ceremony_failed"    // "ceremony", "faults": who did not do its part
 	CommitteeInForce Code = "committee_in_force" // "committee", "key", "seats", "threshold"
-	PartGiven        Code = "part_given"         // "committee", "node": this node has given its parts in opening that archive
+	PartGiven        Code = "part_given"         // "committee", "node": this node has given its parts in opening that archive, or with "epoch" an epoch that had expired
 	PartRefused      Code = "part_refused"       // "committee", "node", "reason"
+	EpochOpened      Code = "epoch_opened"       // "epoch", "committee", "archive": this node holds an epoch again whose secret had expired
+	EpochUnopened    Code = "epoch_unopened"     // "epoch", "missing": too few nodes give their parts in it
+	EpochExpired     Code = "epoch_expired"      // "epochs": this node has erased their secrets
 	PartUnusable     Code = "part_unusable"      // "error": whose part or share of a committee's key is of no use
 	// ArchiveUnopened: a committee is put in force without what the archive of the one before holds.
 	ArchiveUnopened Code = "archive_unopened"
