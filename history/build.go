@@ -191,7 +191,7 @@ func (x *Index) grow(ctx context.Context, b *builder, chunks []ledger.Chunk) tim
 var errNoKey = errors.New("no key")
 
 func (x *Index) keys(epoch uint64) (*batch.Keys, error) {
-	k, err := x.cfg.Keys(epoch)
+	k, err := x.cfg.Ahead(epoch)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoKey, err)
 	}

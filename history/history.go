@@ -24,13 +24,15 @@ type Ledger interface {
 	Quarantine(first uint64) error
 }
 
-// Config says what an index works with. All fields must be set but Current and Terms.
+// Config says what an index works with. All fields must be set but Ahead, Current and Terms.
 type Config struct {
 	Disk   host.Disk
 	Dir    string // of the index's files, which no other program uses
 	Ledger Ledger
 	// Keys returns the keys of an epoch. Its error means that this node does not hold them yet, or does not any more: then it may be asked again.
 	Keys func(epoch uint64) (*batch.Keys, error)
+	// Ahead is Keys for the goroutine of Run, which comes to later epochs next; nil: it is Keys.
+	Ahead func(epoch uint64) (*batch.Keys, error)
 	// Current returns the epoch in use and its keys, nil before there is one. If it is set, the index's files are sealed under a key of this node's own, so that they
 	// can be read when their epochs' keys have expired.
 	Current func() (uint64, *batch.Keys)
@@ -123,6 +125,9 @@ func Readers() int { return max(maxReads, runtime.GOMAXPROCS(0)) }
 
 // New returns an index that knows nothing. Start tells it where the state begins, and Run does its work.
 func New(cfg Config) *Index {
+	if cfg.Ahead == nil {
+		cfg.Ahead = cfg.Keys
+	}
 	return &Index{
 		cfg:    cfg,
 		limits: limits{slice: 256 << 10, records: maxRecords, batches: maxBatches, run: 8 << 10, keep: 1024},

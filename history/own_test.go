@@ -16,6 +16,7 @@ func (n *network) expiring(x *Index, before *uint64) *Index {
 		k, _ := n.keys(n.epochs)
 		return n.epochs, k
 	}
+	defer func() { x.cfg.Ahead = x.cfg.Keys }()
 	x.cfg.Keys = func(epoch uint64) (*batch.Keys, error) {
 		if epoch < *before {
 			return nil, fmt.Errorf("%w: epoch %d has expired", coco.ErrPending, epoch)

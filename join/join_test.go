@@ -117,7 +117,7 @@ func (n *network) found(ctx context.Context) (wait func()) {
 	n.sponsor = &join.Sponsor{
 		Log: slog.New(slog.DiscardHandler), Clock: h.Clock, Verifiers: verifiers, Attestor: at,
 		Network: func() join.Network { return n.network }, Page: func() []byte { return n.network.Constitution.TOML() },
-		Secrets: func() map[uint64]keys.Secret { return map[uint64]keys.Secret{1: n.secret} },
+		Secrets: func(context.Context) (map[uint64]keys.Secret, error) { return map[uint64]keys.Secret{1: n.secret}, nil },
 		State:   n.state.Snapshot, Applied: n.state.Committed, Now: time.Now,
 		Leads:  func() (bool, string) { return n.leads, n.leader },
 		Commit: n.commit,

@@ -35,8 +35,8 @@ type Sponsor struct {
 	Network func() Network
 	// Page returns the constitution of Network as a page. Any stranger asks for it, so it is not made anew for each.
 	Page func() []byte
-	// Secrets returns the secrets of all epochs.
-	Secrets func() map[uint64]keys.Secret
+	// Secrets returns the secrets of epochs that a node which joins is given. The caller wipes them.
+	Secrets func(context.Context) (map[uint64]keys.Secret, error)
 	// State returns the committed state, which is released afterwards.
 	State func() *store.Snapshot
 	// Applied is the seqno up to which transactions are committed and applied here.
@@ -66,7 +66,11 @@ func (s *Sponsor) Serve(ctx context.Context, conn *channel.Conn, heard peer.Hear
 			log.Warn("node refused", "error", err)
 		}
 	}
-	if err := peer.WriteMessage(conn, answer); err != nil {
+	err = peer.WriteMessage(conn, answer)
+	if answer.Grant != nil {
+		keys.Wipe(answer.Grant.Secrets)
+	}
+	if err != nil {
 		log.Debug("answer to a joiner", "error", err)
 	}
 }
@@ -108,7 +112,7 @@ func (s *Sponsor) answer(ctx context.Context, conn *channel.Conn, heard peer.Hea
 		return none, err
 	}
 	s.Log.Info("node admitted", logevent.NodeAdmitted.Attr(), "node", rec.ID.Short(), "owner", s.Network().Constitution.Name(rec.Owner), "address", rec.Address)
-	grant, err := s.grant(seqno, cert, request.Samples)
+	grant, err := s.grant(ctx, seqno, cert, request.Samples)
 	if err != nil {
 		return none, err
 	}
@@ -145,7 +149,7 @@ func readRecord(conn *channel.Conn, raw canon.Raw) (table.NodeRecord, error) {
 }
 
 // grant makes what an admitted node gets.
-func (s *Sponsor) grant(seqno uint64, cert []byte, samples []peer.Sample) (*peer.Grant, error) {
+func (s *Sponsor) grant(ctx context.Context, seqno uint64, cert []byte, samples []peer.Sample) (*peer.Grant, error) {
 	shared, err := s.Shared(samples)
 	if err != nil {
 		return nil, err
@@ -161,8 +165,12 @@ func (s *Sponsor) grant(seqno uint64, cert []byte, samples []peer.Sample) (*peer
 	if err != nil {
 		return nil, err
 	}
+	secrets, err := s.Secrets(ctx)
+	if err != nil {
+		return nil, err
+	}
 	g := &peer.Grant{
-		Certificate: cert, Service: network.Service.Certificate().Raw, ServiceKey: serviceKey, Secrets: s.Secrets(),
+		Certificate: cert, Service: network.Service.Certificate().Raw, ServiceKey: serviceKey, Secrets: secrets,
 		Origin: network.Origin, Nodes: network.Nodes, Seqno: seqno, Shared: shared, Sponsor: s.Attestor.Identity.ID(),
 	}
 	for i := len(recorded) - 1; i >= 0; i-- {

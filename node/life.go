@@ -84,6 +84,7 @@ func (s *start) join(ctx context.Context) (err error) {
 	for epoch, secret := range a.Secrets {
 		s.keys.Add(epoch, secret)
 	}
+	keys.Wipe(a.Secrets)
 	if s.basis, err = a.Prepare(ctx, s.cfg.Host.Net, s.local, s.cfg.folder()); err != nil {
 		return err
 	}

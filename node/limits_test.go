@@ -180,6 +180,7 @@ func probes() map[string]probe {
 			}
 			return nil
 		}},
+		"keys.retention_seconds":   {"3600", decided(func(c *constitution.Constitution) bool { return c.Keys.RetentionSeconds == 3600 })},
 		"keys.window":              {"20", decided(func(c *constitution.Constitution) bool { return c.Keys.Window == 20 })},
 		"recovery.owner":           {`"each_member"`, decided(func(c *constitution.Constitution) bool { return c.Recovery.Owner == constitution.EachMember })},
 		"recovery.unattended":      {`"yes"`, decided(func(c *constitution.Constitution) bool { return c.Recovery.Unattended == constitution.Yes })},

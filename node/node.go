@@ -39,6 +39,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -248,9 +249,6 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		cfg: s.cfg, log: s.log, self: s.self, network: s.network, progress: &progress{log: s.log},
 		state: state{
 			store: store.New(), disk: s.local, keys: s.keys, inForce: maps.Clone(c.AdapterDigests()),
-			history: history.New(history.Config{
-				Disk: s.cfg.Host.Disk, Dir: HistoryDir, Ledger: s.local.Ledger, Keys: s.keys.Of, Terms: termsOf(s.cfg.Adapters), Clock: clock, Log: s.log,
-			}),
 		},
 		decided:      decided{changed: signal.New()},
 		drivers:      drivers{resumed: s.resumed},
@@ -258,6 +256,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		snapshots:    snapshots{pace: snapshotter.NewPace(c, s.network.Seqno)},
 		links:        links{ctx: ctx, peers: peers, trail: trail.NewSource(s.self.Identity.ID()), statements: intake.New(peer.SubmitPatience, clock.Elapsed), past: slots.New(history.Readers(), 8192, clock.Elapsed), programs: upgrade.New(id.ID())},
 	}
+	n.state.history = history.New(n.indexed())
 	n.decided.constitution.Store(c)
 	n.decided.directory.Store(newDirectory(s.network.Nodes, nil))
 	nodes := func() map[coco.NodeID]string { return n.decided.directory.Load().addresses }
@@ -278,12 +277,15 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 	n.epochs = &epochs.Driver{
 		Log: n.log, Clock: clock, Store: n.state.store, Keys: n.state.keys, Replica: n.replica,
 		Leader: n.leader, Nodes: nodes, Send: peers.Send, Machine: rotation.New(id.ID(), s.keys),
-		Length: func() constitution.Epochs { return n.decided.constitution.Load().Epochs },
-		Keep:   func(s rotation.Secret) error { return n.resumed.keeper.Offer(ctx, s) },
+		Length:    func() constitution.Epochs { return n.decided.constitution.Load().Epochs },
+		Keep:      func(s rotation.Secret) error { return n.resumed.keeper.Offer(ctx, s) },
+		Retention: n.retention, Ended: func(r store.Reader) (func(uint64) (time.Time, bool), error) { return n.ceremonies.Ended(r) },
+		Expired: n.expired, OpenAgain: n.openAgain, Snapshot: n.snapshotOfEpoch,
 	}
 	n.ceremonies = ceremonies.New(ceremonies.Config{
 		Log: n.log, Clock: clock, Store: n.state.store, Replica: n.replica, Self: id.ID(), Leader: n.leader, Send: peers.Send,
 		Ask: n.links.forwarder.AskOnce, Announce: n.epochs.AnnounceIn, Secrets: n.state.keys.All,
+		Held: n.state.keys.Holds, Opened: n.opened,
 	}, s.network.Seqno)
 	n.grants = grants.New(grants.Config{
 		Log: n.log, Clock: clock, Store: n.state.store, Self: id.ID(), Since: s.network.Seqno, Now: n.replica.Now, Leads: n.replica.Leads,

@@ -23,6 +23,7 @@ func (n *node) restore(ctx context.Context, b *catchup.Basis) error {
 	if err != nil {
 		return err
 	}
+	defer clear(secret[:])
 	h, err := snapshot.Load(ctx, n.cfg.Host.Disk, b.Path, b.Record.Digest, secret, n.state.store)
 	if err != nil {
 		return fmt.Errorf("load the snapshot of seqno %d: %w", b.Header.Seqno, err)

@@ -3,7 +3,6 @@ package resume
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -27,7 +26,10 @@ type Keeper struct {
 
 	mu   host.Lock // held while the disk works
 	none bool      // nothing is on the disk, as it was removed; under mu
-	kept *State    // the newest one; nil before the node takes part; under mu
+	kept *State    // the newest one, without its secrets once they are on the disk; nil before the node takes part; under mu
+
+	ring    *keys.Ring // that they came from; nil before Keep; under mu
+	changes uint64     // of the ring, when they did; under mu
 }
 
 // NewKeeper returns a keeper that has kept nothing yet.
@@ -102,6 +104,11 @@ func (k *Keeper) Offer(ctx context.Context, s rotation.Secret) error {
 	}
 	next := *k.kept
 	next.Offers = append(slices.Clone(next.Offers[max(0, len(next.Offers)-maxOffers+1):]), peer.Secret(s))
+	if k.ring != nil {
+		k.changes = k.ring.Changes()
+		next.Secrets = k.ring.Kept()
+		defer keys.Wipe(next.Secrets)
+	}
 	return k.save(ctx, &next)
 }
 
@@ -113,25 +120,28 @@ func (k *Keeper) Keep(ctx context.Context, allowed bool, now *State, ring *keys.
 		k.wipe("the constitution does not allow it")
 		return
 	}
-	next := *now
-	next.Secrets = ring.All()
+	next, changes := *now, ring.Changes()
 	if k.kept != nil {
 		next.Offers, next.View = k.kept.Offers, k.kept.View
 		if next.Decided < k.kept.Decided { // the tables are behind, as after a start
 			next.Decided, next.Constitution = k.kept.Decided, k.kept.Constitution
 		}
-		if k.on.Load() && maps.Equal(next.Secrets, k.kept.Secrets) && string(next.Service) == string(k.kept.Service) && string(next.Key) == string(k.kept.Key) && sameSeats(next.Seats, k.kept.Seats) &&
+		if k.on.Load() && k.ring == ring && k.changes == changes && string(next.Service) == string(k.kept.Service) && string(next.Key) == string(k.kept.Key) && sameSeats(next.Seats, k.kept.Seats) &&
 			next.Decided == k.kept.Decided {
 			return
 		}
 	}
+	next.Secrets = ring.Kept()
+	defer keys.Wipe(next.Secrets)
 	next.Offers = slices.DeleteFunc(slices.Clone(next.Offers), func(o peer.Secret) bool {
 		held, ok := next.Secrets[o.Epoch]
 		return ok && held == o.Secret
 	})
 	if err := k.save(ctx, &next); err != nil {
 		k.log.Error("this node cannot go on by itself after all nodes have stopped: what it needs is not sealed", logevent.SealingFailed.Attr(), "error", err)
+		return
 	}
+	k.ring, k.changes = ring, changes
 }
 
 // sameSeats compares packages: those of one committee do not change.
@@ -148,9 +158,23 @@ func (k *Keeper) save(ctx context.Context, next *State) error {
 	if !k.on.Load() {
 		k.log.Info("what this node needs to go on is kept sealed to its code and machine", logevent.StateSealed.Attr(), "platform", k.vault.Device.Platform())
 	}
-	k.kept = next
+	kept := *next
+	if kept.Secrets = nil; k.ring == nil {
+		kept.Secrets = next.Secrets // those that the node has resumed with, until the ring has them
+	}
+	if k.kept != nil && k.ring != nil {
+		wipeOffers(k.kept.Offers)
+	}
+	k.kept = &kept
 	k.on.Store(true)
 	return nil
+}
+
+// wipeOffers clears secrets of which there is another copy, or that are of no use.
+func wipeOffers(offers []peer.Secret) {
+	for i := range offers {
+		offers[i].Secret = keys.Secret{}
+	}
 }
 
 // Wipe removes what is kept.

@@ -16,6 +16,7 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/join"
+	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/peer"
 )
 
@@ -244,4 +245,26 @@ func (p *Process) own() peer.ResumeTold {
 	told := p.tell()
 	told.Secrets, told.Offers = maps.Clone(p.cfg.State.Secrets), slices.Clone(p.cfg.State.Offers)
 	return told
+}
+
+// Expired erases the secrets of epochs whose time is over, which a node of this process's generation that begins late would have been told.
+func (p *Process) Expired(epochs []uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, epoch := range epochs {
+		for _, secrets := range []map[uint64]keys.Secret{p.cfg.State.Secrets, p.secrets()} {
+			if _, ok := secrets[epoch]; ok {
+				secrets[epoch] = keys.Secret{}
+				delete(secrets, epoch)
+			}
+		}
+	}
+}
+
+// secrets are those that this process has begun with. p.mu is held.
+func (p *Process) secrets() map[uint64]keys.Secret {
+	if p.begun == nil {
+		return nil
+	}
+	return p.begun.Secrets
 }

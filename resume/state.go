@@ -105,7 +105,7 @@ func (v Vault) Load(ctx context.Context) (*State, error) {
 // Save replaces the state that is kept. A crash leaves the old one or the new one.
 func (v Vault) Save(ctx context.Context, s *State) error {
 	s.Version = version
-	plain, err := canon.Marshal(s)
+	plain, err := canon.MarshalSecret(s)
 	if err != nil {
 		return fmt.Errorf("the sealed state: %w", err)
 	}

@@ -55,10 +55,13 @@ type Since3 struct {
 	filled bool // no value is left to be completed
 }
 
-// Ceremonies says how keys are made and shared anew by the members' nodes, together.
+// Ceremonies says how keys are made and shared anew by the members' nodes, together, and for how long nodes keep them.
 type Ceremonies struct {
 	// Window is how many transactions a phase of a ceremony lasts at least before it ends without those who have not spoken.
 	Window int64 `cbor:"1,keyasint"`
+	// RetentionSeconds is for how long, by the ledger's time, a node's enclave keeps an epoch's secret after the epoch has ended, and after it was opened again. 0 for
+	// ever, as before rules 3.
+	RetentionSeconds int64 `cbor:"2,keyasint"`
 }
 
 // Recovery says how a network goes on after all of its nodes have stopped.
@@ -150,6 +153,7 @@ func (c *Constitution) settings() []setting {
 		{path: "epochs.bytes", since: 2, number: &s.Epochs.Bytes, low: 1 << 20, high: 1 << 50, before: 0, raised: 16 << 30, fresh: 16 << 30},
 		{path: "epochs.seconds", since: 2, number: &s.Epochs.Seconds, low: 10, high: 10 * 365 * 24 * 3600, before: 0, raised: 7 * 24 * 3600, fresh: 7 * 24 * 3600},
 		{path: "epochs.transactions", since: 2, number: &s.Epochs.Transactions, low: 100, high: 1 << 50, before: 0, raised: 10_000_000, fresh: 10_000_000},
+		{path: "keys.retention_seconds", since: 3, number: &third.Keys.RetentionSeconds, low: 60, high: 10 * 365 * 24 * 3600, before: 0, raised: 0, fresh: 24 * 3600},
 		{path: "keys.window", since: 3, number: &third.Keys.Window, low: 10, high: 1 << 30, before: 1000, raised: 1000, fresh: 1000},
 		{path: "nodes.automatic", since: 2, number: &s.Nodes.Automatic, low: 0, high: AnyNodes, before: AnyNodes, raised: 3, fresh: 3},
 		{path: "reads.refuse_seconds", since: 2, number: &s.Reads.RefuseSeconds, low: 5, high: 30 * 24 * 3600, before: 0, raised: 60, fresh: 60},
@@ -163,7 +167,7 @@ func (c *Constitution) settings() []setting {
 // headings are the comments above the sections of the page that consist of such settings.
 var headings = map[string]string{
 	"epochs":   "After how many transactions, bytes or seconds the ledger's keys change, whichever comes first. 0 for no bound.",
-	"keys":     "How many transactions a phase of a key generation lasts at least before it ends without those who are silent.",
+	"keys":     "For how many seconds nodes keep an epoch's secret after its end, 0 for ever; how many transactions a phase of a key generation lasts at least before it ends without those who are silent.",
 	"nodes":    "Up to how many nodes of one organisation are admitted without a vote, if the policy add_node wants none.",
 	"reads":    "How old a node's state may be, in seconds since a majority of the nodes has confirmed it, before the node says so and before it refuses reads.",
 	"recovery": "Whether each member alone opens the whole ledger (none or each_member, which goes with shares.threshold = 1), and whether nodes keep what they need to start again without the members' shares after all of them have stopped (yes or no).",
