@@ -3,7 +3,6 @@ package ceremonies
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -266,14 +265,4 @@ func (d *Driver) Ended(r store.Reader) (func(epoch uint64) (time.Time, bool), er
 		}
 		return time.UnixMilli(int64(row.Time)), true // by rules 1 it has no time, and was long ago
 	}, nil
-}
-
-// Ahead returns the epochs after one, up to the newest, that a node does not hold, for an opening ahead.
-func Ahead(epoch, newest uint64, held func(uint64) bool) (ahead []uint64) {
-	for n := epoch + 1; n <= newest && len(ahead) < seats.MaxAhead; n++ {
-		if !held(n) {
-			ahead = append(ahead, n)
-		}
-	}
-	return slices.Clip(ahead)
 }

@@ -16,7 +16,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -47,17 +46,8 @@ type Driver struct {
 	Length  func() constitution.Epochs // how long an epoch may be
 	// Keep keeps a secret that another node hands out, before this one says that it holds it; nil to keep it in memory only.
 	Keep func(rotation.Secret) error
-	// Retention is for how long the constitution has the secret of an epoch kept after its end; 0 for ever. Ended says which epochs have ended, and when; nil while none counts as such.
-	// Expired is told which ones were erased, and OpenAgain has one opened again that another node lacks.
-	Retention func() time.Duration
-	Ended     func(store.Reader) (func(epoch uint64) (time.Time, bool), error)
-	Expired   func(epochs []uint64)
+	// OpenAgain has an epoch opened again that has expired here, and that another node lacks.
 	OpenAgain func(epoch uint64)
-	// Snapshot has the network write a snapshot.
-	Snapshot func(context.Context) error
-
-	expired atomic.Uint64 // epochs
-	asked   time.Duration // when a snapshot was asked for; Run's own
 
 	mu     sync.Mutex
 	seen   seen     // under mu
@@ -236,8 +226,8 @@ func (e *Driver) announceTo(tx *store.Tx) error {
 	return nil
 }
 
-// Run lets announced epochs begin while this node leads, erases secrets whose time is over, and calls judge as often, until ctx ends.
-func (e *Driver) Run(ctx context.Context, judge func(context.Context) error) error {
+// Run lets announced epochs begin while this node leads, and calls judge and expire as often, until ctx ends.
+func (e *Driver) Run(ctx context.Context, judge, expire func(context.Context) error) error {
 	tick := e.Clock.NewTicker(rotation.TickMillis * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -249,7 +239,7 @@ func (e *Driver) Run(ctx context.Context, judge func(context.Context) error) err
 		if err := judge(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, coco.ErrNotCommitted) {
 			e.Log.Warn("proposals whose time is over are not judged yet", "error", err)
 		}
-		if err := e.expire(ctx); err != nil {
+		if err := expire(ctx); err != nil {
 			return err
 		}
 		out, err := e.Step(rotation.Tick{})

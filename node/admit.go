@@ -53,7 +53,7 @@ func newJoiner(cfg Config, a *join.Attestor, local catchup.Local) *join.Joiner {
 func (n *node) sponsor() *join.Sponsor {
 	return &join.Sponsor{
 		Log: n.log, Clock: n.cfg.Host.Clock, Verifiers: n.cfg.Verifiers, Attestor: n.self,
-		Network: n.current, Page: func() []byte { return n.decided.pages.Of(n.decided.constitution.Load()).Text }, Secrets: n.granted, State: n.state.store.Snapshot,
+		Network: n.current, Page: func() []byte { return n.decided.pages.Of(n.decided.constitution.Load()).Text }, Secrets: n.retention.Granted, State: n.state.store.Snapshot,
 		Commit: func(ctx context.Context, by coco.ActorID, run func(*store.Tx) ([]byte, error)) (uint64, []byte, error) {
 			r, err := n.replica.DoFor(ctx, by, run)
 			return r.TxID.Seqno, r.Reply, err

@@ -28,7 +28,7 @@ func (n *node) instruments() instruments {
 	all := append(instruments(n.replica.Collectors()), &n.decided.growth)
 	all = append(all, n.ceremonies.Collectors()...)
 	all = append(all, n.grants.Collectors()...)
-	all = append(all, n.epochs.Collectors()...)
+	all = append(all, n.retention.Collectors()...)
 	gauge := func(name, help string, value func() float64) {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "coco", Name: name, Help: help}, value))
 	}

@@ -39,7 +39,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -60,11 +59,11 @@ import (
 	"github.com/cocoframework/coco/internal/slots"
 	"github.com/cocoframework/coco/internal/trail"
 	"github.com/cocoframework/coco/join"
-	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/renew"
 	"github.com/cocoframework/coco/replica"
+	"github.com/cocoframework/coco/retention"
 	"github.com/cocoframework/coco/retire"
 	"github.com/cocoframework/coco/snapshotter"
 	"github.com/cocoframework/coco/store"
@@ -103,6 +102,7 @@ type drivers struct {
 	epochs     *epochs.Driver
 	ceremonies *ceremonies.Driver
 	grants     *grants.Driver
+	retention  *retention.Keys
 	resumed    resumption
 }
 
@@ -208,7 +208,7 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listene
 		Certificates: n.certificates, Log: n.log, Clock: n.cfg.Host.Clock, Store: n.state.store, Replica: n.replica, Ask: n.links.forwarder.AskOnce,
 	}
 	g.Go(func() error { return r.Run(ctx) })
-	g.Go(func() error { return n.epochs.Run(ctx, n.expire) })
+	g.Go(func() error { return n.epochs.Run(ctx, n.expire, n.retention.Expire) })
 	g.Go(func() error { return n.ceremonies.Run(ctx) })
 	g.Go(func() error { return n.grants.Run(ctx) })
 	g.Go(func() error { return n.keep(ctx) })
@@ -256,8 +256,9 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		snapshots:    snapshots{pace: snapshotter.NewPace(c, s.network.Seqno)},
 		links:        links{ctx: ctx, peers: peers, trail: trail.NewSource(s.self.Identity.ID()), statements: intake.New(peer.SubmitPatience, clock.Elapsed), past: slots.New(history.Readers(), 8192, clock.Elapsed), programs: upgrade.New(id.ID())},
 	}
-	n.state.history = history.New(n.indexed())
 	n.decided.constitution.Store(c)
+	n.retention = n.retained()
+	n.state.history = n.index()
 	n.decided.directory.Store(newDirectory(s.network.Nodes, nil))
 	nodes := func() map[coco.NodeID]string { return n.decided.directory.Load().addresses }
 	n.state.disk.Fetcher = &peer.Fetcher{Clock: clock, Dialer: n.dialer(), Leader: n.leader, Nodes: nodes}
@@ -279,18 +280,17 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		Leader: n.leader, Nodes: nodes, Send: peers.Send, Machine: rotation.New(id.ID(), s.keys),
 		Length:    func() constitution.Epochs { return n.decided.constitution.Load().Epochs },
 		Keep:      func(s rotation.Secret) error { return n.resumed.keeper.Offer(ctx, s) },
-		Retention: n.retention, Ended: func(r store.Reader) (func(uint64) (time.Time, bool), error) { return n.ceremonies.Ended(r) },
-		Expired: n.expired, OpenAgain: n.openAgain, Snapshot: n.snapshotOfEpoch,
+		OpenAgain: n.retention.Again,
 	}
 	n.ceremonies = ceremonies.New(ceremonies.Config{
 		Log: n.log, Clock: clock, Store: n.state.store, Replica: n.replica, Self: id.ID(), Leader: n.leader, Send: peers.Send,
 		Ask: n.links.forwarder.AskOnce, Announce: n.epochs.AnnounceIn, Secrets: n.state.keys.All,
-		Held: n.state.keys.Holds, Opened: n.opened,
+		Held: n.state.keys.Holds, Opened: n.retention.Opened,
 	}, s.network.Seqno)
 	n.grants = grants.New(grants.Config{
 		Log: n.log, Clock: clock, Store: n.state.store, Self: id.ID(), Since: s.network.Seqno, Now: n.replica.Now, Leads: n.replica.Leads,
 		Do: n.replica.Do, Ask: n.links.forwarder.AskOnce, Give: n.ceremonies.Give,
-		Open: func(epoch uint64, _ []uint64) (keys.Secret, error) { return n.state.keys.Secret(epoch) },
+		Open: n.retention.SecretAhead,
 	})
 	n.keepResumed(s)
 	g := &n.decided.growth

@@ -13,7 +13,7 @@ import (
 
 // receipt makes the receipt of a transaction, of a batch that this node has applied as committed.
 func (n *node) receipt(b *batch.Batch, before merkle.Frontier, id coco.TxID) ([]byte, error) {
-	keys, err := n.keysOf(b.Header.Epoch)
+	keys, err := n.retention.Of(b.Header.Epoch)
 	if err != nil {
 		return nil, err
 	}

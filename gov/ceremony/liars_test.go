@@ -133,15 +133,17 @@ func (l *liars) committee(rec table.CommitteeRecord) *seats.Committee {
 	}
 	out := &seats.Committee{
 		Number: rec.Number, Session: rec.Session, Threshold: rec.Threshold(),
-		Part: func(p *committee.Package) (committee.Part, error) { return a.Part(c, of, p) },
-		Combine: func(parts []committee.Part) (keys.Secret, []error, error) {
-			secret, faults, err := a.Combine(c, of, parts)
-			for _, fault := range faults {
-				if wrong := (*committee.PartError)(nil); errors.As(fault, &wrong) {
-					l.wrong = append(l.wrong, rec.Seats[wrong.Seat-1].Actor)
+		Sealing: seats.Sealing{
+			Part: func(p *committee.Package) (committee.Part, error) { return a.Part(c, of, p) },
+			Combine: func(parts []committee.Part) (keys.Secret, []error, error) {
+				secret, faults, err := a.Combine(c, of, parts)
+				for _, fault := range faults {
+					if wrong := (*committee.PartError)(nil); errors.As(fault, &wrong) {
+						l.wrong = append(l.wrong, rec.Seats[wrong.Seat-1].Actor)
+					}
 				}
-			}
-			return secret, faults, err
+				return secret, faults, err
+			},
 		},
 	}
 	for _, s := range rec.Seats {
@@ -402,7 +404,7 @@ func allLies() (all []lie) {
 	return append(all,
 		lie{step: opening, name: "silence", give: func(*liars, seats.Given) seats.Message { return nil }},
 		lie{step: opening, name: "refusal", give: func(_ *liars, g seats.Given) seats.Message {
-			return seats.Refused{Committee: g.Committee, Reason: seats.NotHeld}
+			return seats.Refused{Lock: seats.Lock{Committee: g.Committee}, Reason: seats.NotHeld}
 		}},
 		lie{step: opening, name: "wrong part", give: func(_ *liars, g seats.Given) seats.Message {
 			g.Parts = slices.Clone(g.Parts)
@@ -422,7 +424,7 @@ func allLies() (all []lie) {
 			for number, before := range l.given {
 				if number < g.Committee {
 					old := before[0].(seats.Given)
-					return seats.Given{Committee: g.Committee, Parts: old.Parts}
+					return seats.Given{Lock: seats.Lock{Committee: g.Committee}, Parts: old.Parts}
 				}
 			}
 			l.t.Fatal("the liar has given no part before")

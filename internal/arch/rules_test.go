@@ -78,6 +78,12 @@ var pure = []rule{
 		why:  "what is kept, and for how long, is its owner's to decide",
 	},
 	{
+		name: "how long secrets are kept is decided apart from how they are opened",
+		in:   []string{"retention"},
+		none: []string{"node", "gateway", "replica", "peer", "join", "ceremonies", "epochs", "history", "consensus/raft"},
+		why:  "the ring, the ledger's time and the tables say what expires; who opens it again is the node's to wire",
+	},
+	{
 		name: "secrets are erased by the standard library alone",
 		in:   []string{"internal/erase"}, pure: true, third: never,
 		only: []string{},

@@ -91,8 +91,10 @@ func TestAnyThresholdOfPartsGivesTheAuditorItsEpochs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := batch.ReadingOf(4, secret).Keys(4); got.Salt(1, 2) != want.Salt(1, 2) {
-				t.Error("what reads the epoch is something else")
+			salt, err := got.Salt(1, 2)
+			want, _ := batch.ReadingOf(4, secret).Keys(4).Salt(1, 2)
+			if err != nil || salt != want {
+				t.Errorf("what reads the epoch is something else (%v)", err)
 			}
 			if _, err := private.OpenGrant(w.of.Network, 5, box); !errors.Is(err, coco.ErrVerify) {
 				t.Errorf("another epoch's box: %v", err)

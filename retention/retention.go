@@ -1,0 +1,174 @@
+// Package retention is for how long a node's enclave keeps the secrets of epochs, and how it has one again that it keeps no longer.
+//
+//	ledger's time ──▶ Expire: secrets of epochs that ended long ago are erased
+//	a read of the past, the index, a node that joins or catches up ──▶ Of, Ahead, Granted, Again ──▶ the members' nodes open the epoch (ceremonies.Driver.Open)
+//
+// How long is a setting of the constitution, keys.retention_seconds; 0 is for ever. An epoch ends, by the ledger's time, when the next one is announced. The one that a node seals its batches under, or that of the last
+// batch that it has applied, stays. One that was opened again stays as long as one that has ended.
+//
+// Trust: enclave
+package retention
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/keys"
+	"github.com/cocoframework/coco/snapshot"
+	"github.com/cocoframework/coco/store"
+)
+
+// Config is what Keys needs of its node. The functions are called by several goroutines at a time.
+type Config struct {
+	Log       *slog.Logger
+	Clock     host.Clock
+	Disk      host.Disk
+	Snapshots string // folder of snapshots
+	Ring      *keys.Ring
+	Store     *store.Store
+	Keep      func() time.Duration // 0: for ever
+	Now       func() time.Time     // the ledger's
+	Leads     func() bool
+	// Open has an epoch opened again, and others along with it if that takes no more. It does not wait: coco.ErrPending and coco.ErrBusy say that it may be asked again.
+	Open func(epoch uint64, ahead ...uint64) error
+	// Most is how many epochs one opening gives at most.
+	Most int
+	// Ended says which epochs have ended, and when; nil while none counts as such.
+	Ended func(store.Reader) (func(epoch uint64) (time.Time, bool), error)
+	// Expired is told which epochs were erased, and Woken that one is here again.
+	Expired func(epochs []uint64)
+	Woken   func()
+	// Snapshot has the network write a snapshot.
+	Snapshot func(context.Context) error
+}
+
+// Keys are the epochs' keys that a node has, or can have again. It is safe for concurrent use, but for Expire, which belongs to one goroutine.
+type Keys struct {
+	cfg     Config
+	expired atomic.Uint64 // epochs
+	asked   time.Duration // when a snapshot was asked for
+}
+
+// New returns the keys of a node.
+func New(cfg Config) *Keys { return &Keys{cfg: cfg} }
+
+// Of returns the keys of an epoch. If they have expired, it has the epoch opened, and fails with coco.ErrPending or coco.ErrBusy: they may be asked for again.
+func (k *Keys) Of(epoch uint64) (*batch.Keys, error) { return k.of(epoch, nil) }
+
+// Ahead is Of for one who goes through the ledger: the epochs after it are opened along with it, where that takes no more.
+func (k *Keys) Ahead(epoch uint64) (*batch.Keys, error) {
+	return k.of(epoch, func() (ahead []uint64) {
+		newest, _ := k.cfg.Ring.Current()
+		for n := epoch + 1; n <= newest && len(ahead) < k.cfg.Most; n++ {
+			if !k.cfg.Ring.Holds(n) {
+				ahead = append(ahead, n)
+			}
+		}
+		return ahead
+	})
+}
+
+func (k *Keys) of(epoch uint64, ahead func() []uint64) (*batch.Keys, error) {
+	held, err := k.cfg.Ring.Of(epoch)
+	if err == nil || k.cfg.Keep() == 0 {
+		return held, err
+	}
+	var more []uint64
+	if ahead != nil {
+		more = ahead()
+	}
+	if err := k.cfg.Open(epoch, more...); err != nil {
+		return nil, err
+	}
+	return k.cfg.Ring.Of(epoch)
+}
+
+// Opened keeps an epoch that was opened again, and erases the secret.
+func (k *Keys) Opened(epoch uint64, secret *keys.Secret) {
+	k.cfg.Ring.Open(epoch, *secret, k.cfg.Now())
+	clear(secret[:])
+	k.cfg.Woken()
+}
+
+// Again has an epoch opened that another node lacks, which asks on.
+func (k *Keys) Again(epoch uint64) {
+	if _, err := k.Of(epoch); err != nil && !errors.Is(err, coco.ErrPending) {
+		k.cfg.Log.Debug("an epoch that another node lacks does not open", "epoch", epoch, "error", err)
+	}
+}
+
+const (
+	grantPatience = 3 * time.Second // for how long a node that joins waits for an epoch to be opened
+	grantPause    = 50 * time.Millisecond
+)
+
+// Granted returns the secrets that a node which joins is given: those that this one keeps, and those of the epochs of recorded snapshots, without which it could not begin. What
+// they are to keep no longer they erase once they have begun.
+func (k *Keys) Granted(ctx context.Context) (map[uint64]keys.Secret, error) {
+	var needed []uint64
+	for _, epoch := range k.snapshotEpochs() {
+		if err := k.await(ctx, epoch); err != nil {
+			return nil, fmt.Errorf("the snapshot that the node would begin with: %w", err)
+		}
+		needed = append(needed, epoch)
+	}
+	return k.cfg.Ring.Kept(needed...), nil
+}
+
+// SecretAhead returns the secret of an epoch. If it has expired, it has the epoch opened, and those ahead along with it where that takes no more, and fails as Of does. The caller wipes it.
+func (k *Keys) SecretAhead(epoch uint64, ahead []uint64) (keys.Secret, error) {
+	if _, err := k.of(epoch, func() []uint64 { return ahead }); err != nil {
+		return keys.Secret{}, err
+	}
+	return k.cfg.Ring.Secret(epoch)
+}
+
+func (k *Keys) await(ctx context.Context, epoch uint64) error {
+	for began := k.cfg.Clock.Elapsed(); ; {
+		_, err := k.Of(epoch)
+		if err == nil || k.cfg.Clock.Elapsed()-began > grantPatience {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-k.cfg.Clock.After(grantPause):
+		}
+	}
+}
+
+// snapshotEpochs returns the epochs of the newest snapshots that the ledger records, as far as their files are on this node.
+func (k *Keys) snapshotEpochs() (epochs []uint64) {
+	if k.cfg.Keep() == 0 {
+		return nil
+	}
+	s := k.cfg.Store.Snapshot()
+	defer s.Release()
+	records, err := table.Snapshots(s)
+	if err != nil {
+		return nil
+	}
+	files, err := snapshot.List(k.cfg.Disk, k.cfg.Snapshots)
+	if err != nil {
+		return nil
+	}
+	for _, f := range files {
+		for _, r := range records {
+			if f.Index != r.Index || f.Seqno != r.Seqno {
+				continue
+			}
+			if h, err := snapshot.ReadHeader(k.cfg.Disk, k.cfg.Snapshots+"/"+f.Name()); err == nil {
+				epochs = append(epochs, h.Epoch)
+			}
+		}
+	}
+	return epochs
+}
