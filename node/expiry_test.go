@@ -39,7 +39,7 @@ func (n *network) aged(epochs int) (ids []coco.TxID) {
 			n.t.Fatal(err)
 		}
 		ids = append(ids, id)
-		n.decide(action.Action{Kind: action.Rotate})
+		n.decideAll(action.Action{Kind: action.Rotate})
 		time.Sleep(2 * time.Second)
 	}
 	c := n.client(0, n.leader())
@@ -163,7 +163,7 @@ func TestEpochsOfEarlierCommitteesComeBack(t *testing.T) {
 		n.open()
 		ids := n.aged(2)
 		before := n.keys(0)
-		n.decide(action.Action{Kind: action.Refresh})
+		n.decideAll(action.Action{Kind: action.Refresh})
 		before = n.committee(0, before, 15*time.Second)
 		i := n.leader()
 		n.Crash(i)
@@ -205,4 +205,103 @@ func TestNodesGoOnTogetherWithoutTheSecretsThatExpired(t *testing.T) {
 		n.expire()
 		n.sameState(0, 1, 2)
 	}, func(c *constitution.Constitution) { c.Recovery.Unattended = constitution.Yes })
+}
+
+// A node with an empty disk indexes the past of earlier committees with one opening: the archive gives the epochs that the index comes to next along with the first.
+func TestAnIndexOfManyOldEpochsTakesOneOpening(t *testing.T) {
+	simulateExpiry(t, 3, func(t *testing.T, n *network) {
+		n.open()
+		ids := n.aged(5)
+		before := n.keys(0)
+		n.decideAll(action.Action{Kind: action.Refresh})
+		n.committee(0, before, 15*time.Second)
+		n.expire()
+		leader := n.leader()
+		joins := (leader + 1) % 3
+		given := n.metric(leader, "parts_given_total")
+		n.Crash(joins)
+		n.World.SetFiles(hostName(joins), nil)
+		n.rejoin(joins, n.others(joins)...)
+		time.Sleep(20 * time.Second)
+		if more := n.metric(leader, "parts_given_total") - given; more != 1 {
+			t.Errorf("a seat's node gave its parts %d times, expected once", more)
+		}
+		opened := n.metric(joins, "epochs_opened_total")
+		if opened < len(ids) {
+			t.Errorf("the node has had %d epochs opened, expected %d at least", opened, len(ids))
+		}
+		for e, id := range ids {
+			if v, err := n.past(joins, id); err != nil || v != fmt.Sprint("value", e) {
+				t.Errorf("epoch %d: %q, %v", e, v, err)
+			}
+		}
+		if again := n.metric(joins, "epochs_opened_total"); again != opened {
+			t.Errorf("reading them took %d more", again-opened)
+		}
+		t.Logf("%d epochs by one opening", opened)
+	})
+}
+
+// The node that asks, and the one that leads, go while an epoch is being opened; seats' nodes are lost, and the committee is replaced. Whoever is left opens it.
+func TestAnEpochOpensWhateverGoesMeanwhile(t *testing.T) {
+	long(t)
+	for _, what := range []string{"asker", "leader", "seat", "refresh"} {
+		t.Run(what, func(t *testing.T) {
+			simulateExpiry(t, 5, func(t *testing.T, n *network) {
+				n.open()
+				ids := n.aged(2)
+				asker := (n.leader() + 1) % 5
+				for i := range 5 { // the answers wait
+					if i != asker {
+						n.World.Partition(hostName(asker), hostName(i))
+					}
+				}
+				if _, err := n.past(asker, ids[0]); err == nil {
+					t.Fatal("the epoch opens though nobody answers")
+				}
+				heal := func() {
+					for i := range 5 {
+						n.World.Heal(hostName(asker), hostName(i))
+					}
+				}
+				gone := -1
+				switch what {
+				case "asker":
+					gone = asker
+					heal()
+				case "leader":
+					gone = n.leader()
+					n.Crash(gone)
+					heal()
+				case "seat":
+					gone = (asker + 2) % 5
+					n.Crash(gone)
+					heal()
+				case "refresh":
+					before := n.keys(n.leader())
+					heal()
+					n.decideAll(action.Action{Kind: action.Refresh})
+					n.committee((asker+1)%5, before, 30*time.Second)
+				}
+				if gone == asker {
+					n.Crash(asker)
+				}
+				time.Sleep(20 * time.Second)
+				if gone >= 0 {
+					n.rejoin(gone, n.others(gone)...)
+				}
+				time.Sleep(10 * time.Second)
+				for i := range 5 {
+					for e, id := range ids {
+						if v, err := n.past(i, id); err != nil || v != fmt.Sprint("value", e) {
+							t.Errorf("node %d: epoch %d: %q, %v", i+1, e, v, err)
+						}
+					}
+				}
+				n.expire()
+				n.sameState(n.all()...)
+				n.audit()
+			})
+		})
+	}
 }

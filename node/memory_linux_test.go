@@ -217,7 +217,7 @@ func TestNothingOfAnExpiredEpochIsInMemory(t *testing.T) {
 			if _, err := put(n.client(0, n.leader()), "key", fmt.Sprint("value", e)); err != nil {
 				t.Fatal(err)
 			}
-			n.decide(action.Action{Kind: action.Rotate})
+			n.decideAll(action.Action{Kind: action.Rotate})
 			time.Sleep(2 * time.Second)
 		}
 		needles := n.needles(0)
@@ -227,7 +227,7 @@ func TestNothingOfAnExpiredEpochIsInMemory(t *testing.T) {
 				t.Errorf("before it expires, the %s of epoch %d is found %d times among three nodes: the test does not see it", x.What, x.Epoch, before[fmt.Sprintf("%d %s", x.Epoch, x.What)])
 			}
 		}
-		n.decide(action.Action{Kind: action.Rotate})
+		n.decideAll(action.Action{Kind: action.Rotate})
 		var after map[string]int
 		for range 5 { // what is dead and the standard library's is overwritten as the nodes go on; what lives would stay
 			n.aged(0)
