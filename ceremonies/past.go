@@ -189,6 +189,9 @@ const slow = 6
 // Open has an epoch opened again whose secret this node does not hold, and those ahead if that takes no more. It does not wait. It returns nil if the node holds it by now; coco.ErrPending
 // while the seats' nodes are asked, coco.ErrBusy if fewer of them than are needed have given their parts for a while, and coco.ErrNotFound if no node opens it.
 func (d *Driver) Open(epoch uint64, ahead ...uint64) error {
+	if d == nil {
+		return fmt.Errorf("%w: this node is starting", coco.ErrPending)
+	}
 	if _, err := d.step(seats.Want{Epoch: epoch, Ahead: ahead}); err != nil {
 		return fmt.Errorf("this node does not hold the secret of epoch %d: %w", epoch, err)
 	}

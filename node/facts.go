@@ -231,23 +231,6 @@ func (n *node) search(ctx context.Context, table string, groups [][][]byte, from
 	return n.state.history.Search(ctx, table, groups, from, to, func(b history.Batch) error { return fn(b.First, b.Last) })
 }
 
-// termsOf returns what the index of the past asks for the terms of a row: the adapter that has the table.
-func termsOf(adapters []adapter.Adapter) func(table string, key, value []byte, add func([]byte)) {
-	by := map[string]adapter.Indexer{}
-	for _, a := range adapters {
-		if x, ok := a.(adapter.Indexer); ok {
-			for _, t := range a.Manifest().Tables {
-				by[t.Name] = x
-			}
-		}
-	}
-	return func(table string, key, value []byte, add func([]byte)) {
-		if x := by[table]; x != nil {
-			x.Terms(table, key, value, add)
-		}
-	}
-}
-
 // past is adapter.Env.Past.
 func (n *node) past(ctx context.Context, table string, key []byte, at uint64) (adapter.PastValue, error) {
 	v, err := n.state.history.Get(ctx, table, key, at)

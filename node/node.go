@@ -258,7 +258,9 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 	}
 	n.decided.constitution.Store(c)
 	n.retention = n.retained()
-	n.state.history = n.index()
+	n.state.history = history.New(history.Config{
+		Disk: n.cfg.Host.Disk, Dir: HistoryDir, Ledger: n.state.disk.Ledger, Keys: n.retention.Of, Ahead: n.retention.Ahead, Current: n.state.keys.Current, Terms: adapter.TermsOf(n.cfg.Adapters), Clock: clock, Log: n.log,
+	})
 	n.decided.directory.Store(newDirectory(s.network.Nodes, nil))
 	nodes := func() map[coco.NodeID]string { return n.decided.directory.Load().addresses }
 	n.state.disk.Fetcher = &peer.Fetcher{Clock: clock, Dialer: n.dialer(), Leader: n.leader, Nodes: nodes}

@@ -60,7 +60,7 @@ func (s *start) beginAfter(b *catchup.Basis) {
 	cfg.First = min(s.local.Ledger.First(), b.Header.Index+1)
 	cfg.Base = raft.Base{Index: b.Header.Index, View: b.Header.View}
 	cfg.Members = consensus.Membership{
-		Voters: asConsensus(b.Header.Voters), Learners: asConsensus(b.Header.Learners), Outgoing: asConsensus(b.Header.Outgoing),
+		Voters: consensus.IDs(b.Header.Voters), Learners: consensus.IDs(b.Header.Learners), Outgoing: consensus.IDs(b.Header.Outgoing),
 	}
 }
 
@@ -74,12 +74,4 @@ func (s *start) beginAt(own *basis.Snapshot) {
 		Record: catchup.Record{Index: rec.Index, View: rec.View, Seqno: rec.Seqno, Digest: rec.Digest, Bytes: rec.Bytes}, Header: own.Header, Path: own.Path, Tree: own.Tree,
 	}
 	s.beginAfter(s.basis)
-}
-
-// asConsensus converts members' names of a snapshot's header.
-func asConsensus(in []uint64) (out []consensus.ID) {
-	for _, id := range in {
-		out = append(out, consensus.ID(id))
-	}
-	return out
 }

@@ -268,3 +268,10 @@ func (p *Process) secrets() map[uint64]keys.Secret {
 	}
 	return p.begun.Secrets
 }
+
+// Expired is Process.Expired, for a node that has resumed; it does nothing for nil.
+func (n *Node) Expired(epochs []uint64) {
+	if n != nil {
+		n.Process.Expired(epochs)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/access"
@@ -63,6 +64,9 @@ type Ceremonies struct {
 	// ever, as before rules 3.
 	RetentionSeconds int64 `cbor:"2,keyasint"`
 }
+
+// Retention is RetentionSeconds.
+func (c Ceremonies) Retention() time.Duration { return time.Duration(c.RetentionSeconds) * time.Second }
 
 // Recovery says how a network goes on after all of its nodes have stopped.
 type Recovery struct {
