@@ -39,6 +39,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -60,6 +61,7 @@ import (
 	"github.com/cocoframework/coco/internal/trail"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys/rotation"
+	"github.com/cocoframework/coco/keys/seats"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/renew"
 	"github.com/cocoframework/coco/replica"
@@ -413,4 +415,18 @@ func (n *node) setNodes(addresses, leaving map[coco.NodeID]string, voters []bala
 	n.links.peers.Follow(n.links.ctx, all)
 	n.links.programs.Follow(addresses)
 	n.replica.Trust(voters)
+}
+
+// retained makes the epochs' keys that this node has, or can have again. The replica and the ceremonies are made after it.
+func (n *node) retained() *retention.Keys {
+	return retention.New(retention.Config{
+		Log: n.log, Clock: n.cfg.Host.Clock, Disk: n.cfg.Host.Disk, Snapshots: SnapshotDir, Ring: n.state.keys, Store: n.state.store, Most: seats.MaxAhead,
+		Keep: func() time.Duration { return n.decided.constitution.Load().Keys.Retention() },
+		Now:  func() time.Time { return n.replica.Now() }, Leads: func() bool { return n.replica.Leads() },
+		Open:     func(epoch uint64, ahead ...uint64) error { return n.ceremonies.Open(epoch, ahead...) },
+		Ended:    func(r store.Reader) (func(uint64) (time.Time, bool), error) { return n.ceremonies.Ended(r) },
+		Expired:  func(epochs []uint64) { n.state.history.Expired(epochs); n.resumed.node.Expired(epochs) },
+		Woken:    func() { n.state.history.Wake() },
+		Snapshot: func(ctx context.Context) error { _, err := n.replica.Do(ctx, requestSnapshot); return err },
+	})
 }
