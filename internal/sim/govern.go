@@ -29,7 +29,7 @@ func (r *run) policies(f fault) {
 		change action.Action
 		needs  int // members who say yes
 	}{
-		{threshold(1), need}, {everyone, need}, {threshold(members), members}, {majority, members}, {threshold(need), need},
+		{r.threshold(2), need}, {everyone, need}, {r.threshold(members), members}, {majority, members}, {r.threshold(need), need},
 	} {
 		what := fmt.Sprintf("%s %s%s", step.change.Kind, step.change.Args.Setting, step.change.Args.Policy)
 		out, yes, err := council.Carry((f.host+k)%members, step.change)
@@ -46,8 +46,9 @@ func (r *run) policies(f fault) {
 	}
 }
 
-// threshold changes how many members open an epoch, so that a new one begins.
-func threshold(n int) action.Action {
+// threshold changes how many members open an epoch, so that a new one begins: at least two, as one of several would be a recovery owner.
+func (r *run) threshold(n int) action.Action {
+	n = min(max(n, 2), r.plan.members)
 	return action.Action{Kind: action.Set, Args: action.Args{Setting: "shares.threshold", Value: fmt.Sprint(n)}}
 }
 
@@ -56,7 +57,7 @@ func (r *run) epochs(f fault) {
 	council := r.council()
 	defer council.Close()
 	for k := range f.times {
-		out, _, err := council.Carry(k%r.plan.members, threshold(1+k%r.plan.members))
+		out, _, err := council.Carry(k%r.plan.members, r.threshold(2+k%max(r.plan.members-1, 1)))
 		if err != nil || out.State != string(table.Accepted) {
 			r.witness.Fail("governed", "change %d of the threshold: %s, %s, %v", k+1, out.State, out.Reason, err)
 			return
