@@ -461,6 +461,9 @@ func epoch(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	hc := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{user}}}}
 	defer hc.CloseIdleConnections()
+	// An epoch that is announced begins a moment later: the one that has been in use for a while is the newest.
+	const settled = 1500 * time.Millisecond
+	last, since := uint64(0), time.Now()
 	until(ts, fmt.Sprintf("the node at %s seals under no later epoch than %d", args[2], before), func(context.Context) bool {
 		resp, err := hc.Get("https://" + args[2] + "/metrics")
 		if err != nil {
@@ -473,7 +476,10 @@ func epoch(ts *testscript.TestScript, neg bool, args []string) {
 				found, _ = strconv.ParseUint(value, 10, 64)
 			}
 		}
-		return found > before
+		if found != last {
+			last, since = found, time.Now()
+		}
+		return found > before && time.Since(since) >= settled
 	})
 	ts.Setenv(args[0], strconv.FormatUint(found, 10))
 }
