@@ -36,6 +36,9 @@ type Read struct {
 	// TxID is of the subjects Transaction and Receipt. It may be of another ledger's transaction, or of
 	// none.
 	TxID coco.TxID
+	// Claims are what the transaction of the subject Receipt claims, which may be of another ledger: the ledger is asked twice,
+	// before anything is looked up, without them, and before a receipt is shown, with them.
+	Claims []byte
 	// Table, Key and End are of the subjects State and Past: the row of Key or, if Range is set, all rows
 	// with Key <= key < End, where a nil End has no end.
 	Table string

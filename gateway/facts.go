@@ -163,7 +163,7 @@ func (g *Gateway) serveTx(_ coco.Caller, w http.ResponseWriter, r *http.Request)
 	g.answer(w, r, wire.Tx{ID: id, Status: status}, err)
 }
 
-func (g *Gateway) serveReceipt(_ coco.Caller, w http.ResponseWriter, r *http.Request) {
+func (g *Gateway) serveReceipt(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
 	id, err := coco.ParseTxID(r.PathValue("txid"))
 	if err != nil {
 		g.fail(w, r, err)
@@ -177,6 +177,14 @@ func (g *Gateway) serveReceipt(_ coco.Caller, w http.ResponseWriter, r *http.Req
 	g.build(w, r, wire.MediaJSON, "the transaction claims more than a receipt over HTTP may hold", func(out *budget.Buffer) error {
 		receipt, err := g.cfg.Node.Receipt(r.Context(), id)
 		if err != nil {
+			return err
+		}
+		// Before the transaction was waited for nobody knew what it is, so the ledgers are asked again.
+		var is wire.Claimed
+		if err := json.Unmarshal(receipt, &is); err != nil {
+			return fmt.Errorf("%w: a receipt: %w", coco.ErrCorrupt, err)
+		}
+		if err := g.cfg.Node.Authorize(caller, adapter.Read{Subject: adapter.Receipt, TxID: id, Claims: is.Claims}); err != nil {
 			return err
 		}
 		return out.Own(receipt)

@@ -91,7 +91,11 @@ type ledger struct {
 func (l *ledger) Authorize(caller coco.Caller, read adapter.Read) error {
 	switch read.Subject {
 	case adapter.Transaction, adapter.Receipt:
-		return l.sights.Authorize(context.Background(), caller, read.TxID)
+		var link *links.Holder
+		if c, ok := linking.DecodeClaim(read.Claims); ok {
+			link = &links.Holder{Actor: c.Actor, User: c.User}
+		}
+		return l.sights.Authorize(context.Background(), caller, read.TxID, link, read.Claims)
 	case adapter.Digest:
 		if !l.sights.All(&caller) {
 			return sight.ErrWhole

@@ -9,6 +9,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/params"
+	"github.com/ethereum/go-ethereum/rlp"
 
 	"github.com/cocoframework/coco"
 )
@@ -361,4 +362,14 @@ func EncodeClaims(hash *common.Hash, kind uint8, r *Tx, bloom *types.Bloom) (cla
 	b = append(appendLength(b, 0x80, types.BloomByteLength), bloom[:]...)
 	b = append(b, r.Logs...)
 	return b, b[start:]
+}
+
+// IsClaims reports whether claims are of the form of EncodeClaims.
+func IsClaims(claims []byte) bool {
+	var is struct {
+		Hash         common.Hash
+		Block, Index uint64
+		Receipt      []byte
+	}
+	return rlp.DecodeBytes(claims, &is) == nil
 }

@@ -3,6 +3,7 @@ package rpc
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"math/big"
 	"strings"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/access"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
+	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/internal/contracts"
 	"github.com/cocoframework/coco/store"
@@ -291,14 +293,45 @@ func TestTransactionsOfTheLedgerAreTheirPartiesAlone(t *testing.T) {
 		seen   bool
 	}{{maker, true}, {carrier, false}, {shop, false}, {auditor, true}} {
 		first := n.Head().First - 1
-		if err := s.Authorize(t.Context(), c.caller, coco.TxID{View: n.view, Seqno: first}); (err == nil) != c.seen {
+		if err := s.Authorize(t.Context(), c.caller, coco.TxID{View: n.view, Seqno: first}, nil, nil); (err == nil) != c.seen {
 			t.Errorf("%s: %v", c.caller.Name, err)
 		}
 	}
-	if err := s.Authorize(t.Context(), carrier, coco.TxID{View: n.view, Seqno: n.Head().First}); err != nil {
+	if err := s.Authorize(t.Context(), carrier, coco.TxID{View: n.view, Seqno: n.Head().First}, nil, nil); err != nil {
 		t.Errorf("the receiver: %v", err)
 	}
-	if err := s.Authorize(t.Context(), shop, coco.TxID{View: n.view, Seqno: 3}); err != nil { // a link
+	if err := s.Authorize(t.Context(), shop, coco.TxID{View: n.view, Seqno: 3}, nil, nil); err != nil { // a link
 		t.Errorf("of another transaction: %v", err)
+	}
+}
+
+// A receipt is asked for before anybody knows what its transaction is, so what it claims is decided about, too.
+func TestReceiptsAreShownByWhatTheyClaim(t *testing.T) {
+	n, kim := closedNode(t, parties...), callerOf(1, "kim")
+	s := sight.New(n.Ledger)
+	link := &links.Holder{Actor: kim.Actor, User: kim.User}
+	row := rows.Tx{Block: 9, Logs: rows.EncodeLogs(nil)}
+	later, _ := rows.EncodeClaims(&common.Hash{5}, types.DynamicFeeTxType, &row, new(types.Bloom))
+	for what, c := range map[string]struct {
+		link   *links.Holder
+		claims []byte
+		seen   []coco.Caller
+		hidden []coco.Caller
+	}{
+		"a link":                      {link, []byte{1}, []coco.Caller{kim, maker, auditor}, []coco.Caller{carrier, callerOf(1, "lee"), callerOf(2, "kim")}},
+		"a transaction of no block":   {nil, later, []coco.Caller{auditor}, []coco.Caller{maker, carrier, kim}},
+		"what is of another ledger":   {nil, []byte("coco kv write"), []coco.Caller{maker, shop, kim}, nil},
+		"a transaction with no claim": {nil, []byte{}, []coco.Caller{maker, shop, kim}, nil},
+	} {
+		for _, caller := range c.seen {
+			if err := s.Authorize(t.Context(), caller, coco.TxID{View: n.view, Seqno: 1000}, c.link, c.claims); err != nil {
+				t.Errorf("%s, %s %s: %v", what, caller.Name, caller.User, err)
+			}
+		}
+		for _, caller := range c.hidden {
+			if err := s.Authorize(t.Context(), caller, coco.TxID{View: n.view, Seqno: 1000}, c.link, c.claims); !errors.Is(err, coco.ErrNotFound) {
+				t.Errorf("%s, %s %s: %v, expected that it is not found", what, caller.Name, caller.User, err)
+			}
+		}
 	}
 }

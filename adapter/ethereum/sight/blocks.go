@@ -10,6 +10,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/links"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 )
@@ -341,14 +342,20 @@ func (v *View) logsOf(ctx context.Context, b *chain.Block, f *logs.Filter, fn fu
 
 // Authorize decides about the transaction with a seqno of the ledger, of which other routes of a node tell. The error is coco.ErrNotFound, for
 // what does not exist, too; nil for what is not of this chain.
-func (s *Sights) Authorize(ctx context.Context, caller coco.Caller, id coco.TxID) error {
+//
+// claims, unless they are nil, are what the transaction claims, and link is whose an address is by them, if they say so: by them is known what is of
+// no block of the view.
+func (s *Sights) Authorize(ctx context.Context, caller coco.Caller, id coco.TxID, link *links.Holder, claims []byte) error {
 	if s.All(&caller) {
 		return nil
 	}
 	v := s.View(s.ledger.PastReader().For(caller), &caller)
 	defer v.Release()
-	if v.eyes == nil || v.raw.Head() == nil {
+	if v.eyes == nil {
 		return nil
+	}
+	if v.raw.Head() == nil {
+		return v.eyes.claimed(link, claims)
 	}
 	// Blocks follow one another in the ledger: the one that has the seqno is the last one that does not begin after it.
 	low, high := uint64(0), v.Number()
@@ -369,13 +376,28 @@ func (s *Sights) Authorize(ctx context.Context, caller coco.Caller, id coco.TxID
 		return err
 	}
 	if id.Seqno < b.First || id.Seqno-b.First >= uint64(len(b.Txs)) {
-		return nil
+		return v.eyes.claimed(link, claims)
 	}
 	r, tx, err := v.row(ctx, b, int(id.Seqno-b.First))
 	if err != nil {
 		return err
 	}
 	if !v.eyes.transaction(ctx, tx, r.Sender) {
+		return errUnknownTx
+	}
+	return nil
+}
+
+// claimed decides by its claims about a transaction that is of no block of the view: a link is its holder's, and a transaction of a block
+// that the view does not have is nobody's yet.
+func (e *eyes) claimed(link *links.Holder, claims []byte) error {
+	if link != nil && link.Is(e.viewer.Actor, e.viewer.User) {
+		return nil
+	}
+	if link != nil {
+		return errUnknownTx
+	}
+	if rows.IsClaims(claims) {
 		return errUnknownTx
 	}
 	return nil
