@@ -101,7 +101,7 @@ func (n *node) expire(ctx context.Context) error {
 		return nil
 	}
 	_, err := n.replica.Do(ctx, func(tx *store.Tx) ([]byte, error) {
-		judged, err := decide.Expire(tx)
+		judged, err := decide.Expire(tx, n.links.programs.Waits(tx, n.log))
 		if err == nil && len(judged) == 0 {
 			err = errNothingDue
 		}

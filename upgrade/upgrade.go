@@ -5,13 +5,14 @@
 // rules once it has heard that of every node that the network trusts. A build that tells nothing is an older one; a node that is down may come back as one.
 // What was told holds for as long as the node is there: a program that is exchanged joins as another node.
 //
-// The ledger holds nothing of it: a vote that is refused is not recorded, and may be cast again.
+// The ledger holds nothing of it: a vote that is refused is not recorded, and may be cast again. What the end of voting decides waits, and holds up nothing else.
 //
 // Trust: enclave
 package upgrade
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 
@@ -61,6 +62,29 @@ func (p *Programs) Check(r store.Reader, before uint64) error {
 	if err != nil || c.Rules <= before {
 		return err
 	}
+	if err := p.lacking(r, c); err != nil {
+		return fmt.Errorf("%w, and cast this vote again", err)
+	}
+	return nil
+}
+
+// Waits returns a function that says whether rules may not come into force yet, by Check of a state. It logs why, and what to do.
+func (p *Programs) Waits(r store.Reader, log *slog.Logger) func(proposal coco.Digest, rules uint64) bool {
+	return func(proposal coco.Digest, rules uint64) bool {
+		c, err := table.LoadCore(r)
+		if err == nil {
+			c.Rules = rules
+			err = p.lacking(r, c)
+		}
+		if err != nil {
+			log.Warn("a proposal waits though its time is over", "proposal", proposal.Short(), "error", err)
+		}
+		return err != nil
+	}
+}
+
+// lacking says which nodes have not told that their programs know the rules of c.
+func (p *Programs) lacking(r store.Reader, c *constitution.Constitution) error {
 	nodes, err := table.TrustedNodes(r)
 	if err != nil {
 		return err
@@ -76,6 +100,6 @@ func (p *Programs) Check(r store.Reader, before uint64) error {
 	if len(lacking) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: rules %d would stop each node whose program does not know them, and these have not told that theirs does: %s. Each is of an older build, or down: upgrade or start it, or remove it by a vote, and cast this vote again",
+	return fmt.Errorf("%w: rules %d would stop each node whose program does not know them, and these have not told that theirs does: %s. Each is of an older build, or down: upgrade or start it, or remove it by a vote",
 		coco.ErrInvalid, c.Rules, strings.Join(lacking, "; "))
 }

@@ -90,7 +90,10 @@ func Submit(tx *store.Tx, raw []byte, env Env) (Outcome, error) {
 // Expire judges proposals whose time for voting is over, in the order of their numbers, up to the
 // first one that is accepted: what follows is judged under what it changed, by the next call. It
 // returns what became of those that it has judged. For their effects see Submit, for the time Due.
-func Expire(tx *store.Tx) (judged []Outcome, err error) {
+//
+// A proposal that would be accepted and raise the rules stays open if waits says so of its id and the rules: nodes do not know them yet. It holds up no
+// other one. A nil waits lets none wait.
+func Expire(tx *store.Tx, waits func(id coco.Digest, rules uint64) bool) (judged []Outcome, err error) {
 	index, err := table.LoadOpen(tx)
 	if err != nil {
 		return nil, err
@@ -114,6 +117,9 @@ func Expire(tx *store.Tx) (judged []Outcome, err error) {
 		d, err := found.judge(&rec, ballots, true)
 		if err != nil {
 			return judged, err
+		}
+		if waits != nil && d.next.Rules > found.c.Rules && waits(rec.ID, d.next.Rules) {
+			continue
 		}
 		w := rows{tx: tx, before: found.c, open: found.open}
 		out, err := w.decided(&rec, d)

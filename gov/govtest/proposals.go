@@ -170,7 +170,7 @@ func (n *Network) Expire() int {
 	n.T.Helper()
 	var judged []decide.Outcome
 	err := n.Transact(func(tx *store.Tx) (err error) {
-		if judged, err = decide.Expire(tx); err != nil {
+		if judged, err = decide.Expire(tx, nil); err != nil {
 			return err
 		}
 		return n.Act(tx, judged...)
