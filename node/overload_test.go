@@ -294,6 +294,9 @@ func TestANetworkWorksWithEveryLimitAtItsLeastAndMost(t *testing.T) {
 					if name == "most" {
 						end = s.Ends[len(s.Ends)-1]
 					}
+					if s.Path == "recovery.owner" {
+						end = s.Ends[0] // it goes with a threshold of 1
+					}
 					if strings.Trim(end, `"`) != fmt.Sprint(s.Value) { // words are as TOML has them
 						added = append(added, action.Action{Kind: action.Set, Args: action.Args{Setting: s.Path, Value: end}})
 					}
