@@ -103,7 +103,7 @@ func (r *run) changes(c change) action.Action {
 	case c == lose:
 		return action.Action{Kind: action.RemoveMember, Args: action.Args{Actor: r.keys.guests[n-1].Name}}
 	case c == vary:
-		return r.threshold(r.plan.members) // of which a majority is needed before
+		return threshold(r.plan.members) // of which a majority is needed before
 	}
 	return action.Action{Kind: action.Refresh}
 }
