@@ -57,6 +57,9 @@ func (s *session) status(host int) (st wire.Status, ok bool) {
 	return st, a.outcome == done && json.Unmarshal(a.body, &st) == nil
 }
 
+// kept is after how long a node that knows a committee has sealed its package at the latest: it looks once a second, and seals and syncs.
+const kept = 3 * time.Second
+
 // committees waits until each node of a network at rest knows a whole committee, all of whose seats are held by members' own nodes, and reads what nodes keep.
 func (r *run) committees() {
 	s := r.newSession("custodian", 0)
@@ -81,6 +84,7 @@ func (r *run) committees() {
 		time.Sleep(time.Second)
 	}
 	r.witness.Say("committee %d is whole after %v", r.keys.at, time.Since(begun))
+	time.Sleep(kept)
 	for i, m := range r.network.Members {
 		h := r.network.World.Host(hostName(i))
 		st, err := resume.Vault{Disk: h.Disk, Device: h.Sealer}.Load(context.Background())
