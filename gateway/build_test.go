@@ -101,7 +101,10 @@ func TestAReceiptForAnotherOrganisationIsBuiltBesideAFlood(t *testing.T) {
 func TestRepliesOfANodesOwnAreClaimed(t *testing.T) {
 	const size = 8 << 20 // beyond what sockets hold
 	w := start(t, nil, func(c *Config) { c.MaxReplies, c.MaxBuilds = 3*size, 1 })
-	w.node.receipt = func() ([]byte, error) { return make([]byte, size), nil }
+	receipt := func(size int) func() ([]byte, error) {
+		return func() ([]byte, error) { return []byte(`{"": "` + strings.Repeat("0", size-8) + `"}`), nil }
+	}
+	w.node.receipt = receipt(size)
 	slow := w.dial("Alpha")
 	if _, err := fmt.Fprintf(slow, "GET /node/receipt/3.7 HTTP/1.1\r\nHost: node\r\n\r\n"); err != nil {
 		t.Fatal(err)
@@ -114,7 +117,7 @@ func TestRepliesOfANodesOwnAreClaimed(t *testing.T) {
 	if got := w.get(w.client("Beta"), "/node/receipt/3.7"); got.status != 200 || len(got.body) != size {
 		t.Errorf("another organisation: %d, %.200s", got.status, got.body)
 	}
-	w.node.receipt = func() ([]byte, error) { return make([]byte, maxOwn+1), nil }
+	w.node.receipt = receipt(maxOwn + 1)
 	if got := w.get(w.client("Beta"), "/node/receipt/3.7"); got.status != 400 || !strings.Contains(got.body, fmt.Sprint(maxOwn)) {
 		t.Errorf("beyond what one reply may take: %d, %.200s", got.status, got.body)
 	}
