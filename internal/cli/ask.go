@@ -18,24 +18,23 @@ func (a *App) Asks() bool {
 
 // Ask writes a question, and reports whether the answer is yes. Anything else than y and yes is no.
 func (a *App) Ask(question string) (bool, error) {
-	a.Err.Printf("%s [y/N] ", question)
-	line, err := bufio.NewReader(a.In).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, err
-	}
-	switch strings.ToLower(strings.TrimSpace(line)) {
-	case "y", "yes":
-		return true, nil
-	}
-	return false, nil
+	answer, err := a.answer(question + " [y/N]")
+	answer = strings.ToLower(answer)
+	return err == nil && (answer == "y" || answer == "yes"), err
 }
 
 // AskWord writes a question that is answered by typing a word, and reports whether it was typed.
 func (a *App) AskWord(question, word string) (bool, error) {
+	answer, err := a.answer(question)
+	return err == nil && answer == word, err
+}
+
+// answer writes a question, and returns the line that is typed, without spaces around it. The end of the input ends the line.
+func (a *App) answer(question string) (string, error) {
 	a.Err.Printf("%s ", question)
 	line, err := bufio.NewReader(a.In).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, err
+	if errors.Is(err, io.EOF) {
+		err = nil
 	}
-	return strings.TrimSpace(line) == word, nil
+	return strings.TrimSpace(line), err
 }
