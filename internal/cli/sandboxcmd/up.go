@@ -169,7 +169,9 @@ func (a *app) options(f *upFlags) (sandbox.Options, error) {
 	if len(f.set) > 0 || f.closed {
 		set = func(c *constitution.Constitution) error {
 			if f.closed {
-				genesis.Close(c)
+				if err := genesis.Close(c); err != nil {
+					return err
+				}
 			}
 			return genesis.Set(c, f.set)
 		}

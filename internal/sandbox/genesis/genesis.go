@@ -157,14 +157,17 @@ func adapterSettings(info localnet.Info) map[string]map[string]any {
 }
 
 // Close makes the network one in which each caller sees its own, and what contracts admit. The funded accounts belong to the members, in turn.
-func Close(c *constitution.Constitution) {
+func Close(c *constitution.Constitution) error {
+	accounts, err := makeAccounts()
+	if err != nil {
+		return err
+	}
 	links := map[string]any{}
-	if accounts, err := makeAccounts(); err == nil {
-		for i, a := range accounts {
-			links[a.Address] = map[string]any{"actor": c.Members[i%len(c.Members)].Actor().String()}
-		}
+	for i, a := range accounts {
+		links[a.Address] = map[string]any{"actor": c.Members[i%len(c.Members)].Actor().String()}
 	}
 	c.Adapters["ethereum"]["visibility"], c.Adapters["ethereum"]["links"] = "closed", links
+	return nil
 }
 
 func (o *Options) keepCode(lay localnet.Layout) error {
