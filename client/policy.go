@@ -96,6 +96,18 @@ func (t *Transport) verifyCertificate(cs tls.ConnectionState) error {
 	return p.endorsed(cs.PeerCertificates, t.cfg.Now())
 }
 
+// attested verifies a node's evidence: that it is good enough, is about the key of the node's certificate and the nonce, and is of code of the policy.
+func (p *Policy) attested(ev attest.Evidence, purpose string, leaf *x509.Certificate, nonce []byte, now time.Time) (attest.Claims, error) {
+	claims, err := p.Verifiers.Verify(ev, now)
+	if err != nil {
+		return claims, err
+	}
+	if err := claims.Satisfy([]byte(p.TEE[claims.Platform])); err != nil {
+		return claims, err
+	}
+	return claims, attest.Check(claims, purpose, leaf.RawSubjectPublicKeyInfo, nonce, p.Code)
+}
+
 // endorsed checks a node's certificates: its own, which must be valid, and the service's, if it shows that.
 func (p *Policy) endorsed(shown []*x509.Certificate, now time.Time) error {
 	leaf := shown[0]
@@ -228,14 +240,8 @@ func (t *Transport) verify(ctx context.Context, c *conn) (Attested, error) {
 		return Attested{}, err
 	}
 	now, policy := t.cfg.Now(), t.policy()
-	claims, err := policy.Verifiers.Verify(attest.Evidence{Platform: answer.Platform, Quote: answer.Quote}, now)
+	claims, err := policy.attested(attest.Evidence{Platform: answer.Platform, Quote: answer.Quote}, evidencePurpose, leaf, nonce, now)
 	if err != nil {
-		return Attested{}, err
-	}
-	if err := claims.Satisfy([]byte(policy.TEE[claims.Platform])); err != nil {
-		return Attested{}, err
-	}
-	if err := attest.Check(claims, evidencePurpose, leaf.RawSubjectPublicKeyInfo, nonce, policy.Code); err != nil {
 		return Attested{}, err
 	}
 	if want := policy.Constitution; want != (coco.Digest{}) {

@@ -424,14 +424,8 @@ func verifyAnnounced(policy Policy, shown wire.SealedKey, nonce []byte, now time
 	if a.Node != nodeID(leaf) {
 		return nil, fmt.Errorf("%w: node %s announces it with the certificate of node %s", coco.ErrVerify, a.Node.Short(), nodeID(leaf).Short())
 	}
-	claims, err := policy.Verifiers.Verify(attest.Evidence{Platform: shown.Platform, Quote: shown.Quote}, now)
+	claims, err := policy.attested(attest.Evidence{Platform: shown.Platform, Quote: shown.Quote}, sealed.Context, leaf, sealed.EvidenceNonce(shown.Announcement, nonce), now)
 	if err != nil {
-		return nil, err
-	}
-	if err := claims.Satisfy([]byte(policy.TEE[claims.Platform])); err != nil {
-		return nil, err
-	}
-	if err := attest.Check(claims, sealed.Context, leaf.RawSubjectPublicKeyInfo, sealed.EvidenceNonce(shown.Announcement, nonce), policy.Code); err != nil {
 		return nil, err
 	}
 	return &announced{Announcement: a, proof: Attested{Node: a.Node, Claims: claims, Platform: claims.Platform}, at: now}, nil
