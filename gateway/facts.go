@@ -124,8 +124,19 @@ func (g *Gateway) serveService(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gateway) serveEvidence(w http.ResponseWriter, r *http.Request) {
-	nonce, ok := g.nonceOf(w, r)
-	if !ok {
+	g.quote(w, r, func(nonce []byte) (any, error) {
+		evidence, err := g.cfg.Node.Evidence(r.Context(), nonce)
+		evidence.Nonce = hex.EncodeToString(nonce)
+		return evidence, err
+	})
+}
+
+// quote answers by evidence over the client's nonce, of which few are made at a time.
+func (g *Gateway) quote(w http.ResponseWriter, r *http.Request, over func(nonce []byte) (any, error)) {
+	nonce, err := hex.DecodeString(r.URL.Query().Get("nonce"))
+	if err != nil || len(nonce) < minNonce || len(nonce) > maxNonce {
+		g.fail(w, r, fmt.Errorf("%w: nonce: expected %d to %d bytes in hexadecimal, such as ?nonce=00112233445566778899aabbccddeeff",
+			coco.ErrInvalid, minNonce, maxNonce))
 		return
 	}
 	if !g.gates.evidence.enter() {
@@ -133,20 +144,8 @@ func (g *Gateway) serveEvidence(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer g.gates.evidence.leave()
-	evidence, err := g.cfg.Node.Evidence(r.Context(), nonce)
-	evidence.Nonce = hex.EncodeToString(nonce)
+	evidence, err := over(nonce)
 	g.answer(w, r, evidence, err)
-}
-
-// nonceOf is the client's nonce, for evidence. It answers if there is none.
-func (g *Gateway) nonceOf(w http.ResponseWriter, r *http.Request) (nonce []byte, ok bool) {
-	nonce, err := hex.DecodeString(r.URL.Query().Get("nonce"))
-	if err != nil || len(nonce) < minNonce || len(nonce) > maxNonce {
-		g.fail(w, r, fmt.Errorf("%w: nonce: expected %d to %d bytes in hexadecimal, such as ?nonce=00112233445566778899aabbccddeeff",
-			coco.ErrInvalid, minNonce, maxNonce))
-		return nil, false
-	}
-	return nonce, true
 }
 
 func (g *Gateway) serveNodes(_ coco.Caller, w http.ResponseWriter, r *http.Request) {

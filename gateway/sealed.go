@@ -29,21 +29,12 @@ func (g *Gateway) newUnseal() *unseal.Server {
 
 // serveSealedKey announces the network's key.
 func (g *Gateway) serveSealedKey(w http.ResponseWriter, r *http.Request) {
-	nonce, ok := g.nonceOf(w, r)
-	if !ok {
-		return
-	}
-	if g.unseal == nil {
-		g.fail(w, r, fmt.Errorf("%w: this node opens no sealed requests", coco.ErrNotFound))
-		return
-	}
-	if !g.gates.evidence.enter() {
-		g.fail(w, r, fmt.Errorf("%w: too many clients ask for evidence at a time", coco.ErrBusy))
-		return
-	}
-	defer g.gates.evidence.leave()
-	key, err := g.cfg.Sealed.Announce(r.Context(), nonce)
-	g.answer(w, r, key, err)
+	g.quote(w, r, func(nonce []byte) (any, error) {
+		if g.unseal == nil {
+			return nil, fmt.Errorf("%w: this node opens no sealed requests", coco.ErrNotFound)
+		}
+		return g.cfg.Sealed.Announce(r.Context(), nonce)
+	})
 }
 
 // serveSealed opens a request. Whose it is is known afterwards only, so until then it counts as one of a caller without a name.
