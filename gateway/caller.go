@@ -71,8 +71,7 @@ func (g *Gateway) identify(w *response, r *http.Request) error {
 	generation := g.generation.Load()
 	w.generation = generation
 	conn, _ := r.Context().Value(connectionKey{}).(*connection)
-	one := len(r.Header["Authorization"]) <= 1
-	if conn != nil && one {
+	if conn != nil && (certified || len(r.Header["Authorization"]) <= 1) {
 		id := conn.known.Load()
 		if id != nil && id.generation == generation && id.credential == credential && (id.err != nil || g.now(certified).Before(id.Until)) {
 			w.identity = id.Identity

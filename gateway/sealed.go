@@ -75,8 +75,12 @@ func (g *Gateway) serveOpened(w http.ResponseWriter, r *http.Request) (known boo
 	return known
 }
 
-// noteCaller notes that a request's caller is known, if somebody wants to know.
+// noteCaller notes that a request's caller is known, if somebody wants to know. What was inside of a sealed request has no connection, so for a request of
+// one nothing is looked for.
 func noteCaller(r *http.Request) {
+	if r.TLS != nil {
+		return
+	}
 	if known, ok := r.Context().Value(openedKey{}).(*bool); ok {
 		*known = true
 	}
