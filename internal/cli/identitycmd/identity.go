@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -55,7 +56,7 @@ A link that the address had ends by it.`,
 			if (len(args) == 1) == (key != "" || message != "") || key != "" && message != "" || (message != "") != (signature != "") {
 				return fmt.Errorf("%w: expected an ADDRESS, or --key, or --message with --signature", coco.ErrInvalid)
 			}
-			c, err := a.connect(cmd.Context(), &f)
+			c, err := f.Connect(cmd.Context(), a.Verifiers())
 			if err != nil {
 				return err
 			}
@@ -155,7 +156,7 @@ func (a *app) unlink() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := a.connect(cmd.Context(), &f)
+			c, err := f.Connect(cmd.Context(), a.Verifiers())
 			if err != nil {
 				return err
 			}
@@ -181,7 +182,7 @@ func (a *app) list() *cobra.Command {
 		Example: "  coco identity list\n  coco identity list --user kim",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect(cmd.Context(), &f)
+			c, err := f.Connect(cmd.Context(), a.Verifiers())
 			if err != nil {
 				return err
 			}
@@ -225,44 +226,12 @@ func (a *app) list() *cobra.Command {
 	return cmd
 }
 
-// connect returns a client of the node that the flags name.
-func (a *app) connect(ctx context.Context, f *network.Flags) (*client.Client, error) {
-	n, err := f.Open(ctx, a.Verifiers())
-	if err != nil {
-		return nil, err
-	}
-	node, err := n.One(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return n.Connect(node)
-}
-
-// ask calls a method of JSON-RPC.
+// ask calls a method of JSON-RPC. What a node refuses is the caller's fault.
 func ask(ctx context.Context, c *client.Client, method string, params ...any) (json.RawMessage, error) {
-	if params == nil {
-		params = []any{}
+	var result json.RawMessage
+	_, err := c.RPC(ctx, &result, method, params...)
+	if refusal := (*client.RPCError)(nil); errors.As(err, &refusal) {
+		return nil, fmt.Errorf("%w: the node refuses %s: %s", coco.ErrInvalid, method, refusal.Message)
 	}
-	body, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-	if err != nil {
-		return nil, err
-	}
-	answer, _, err := c.Ask(ctx, "/rpc", body)
-	if err != nil {
-		return nil, err
-	}
-	var reply struct {
-		Result json.RawMessage `json:"result"`
-		Error  *struct {
-			Code    int    `json:"code"`
-			Message string `json:"message"`
-		} `json:"error"`
-	}
-	if err := json.Unmarshal(answer, &reply); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", coco.ErrCorrupt, method, err)
-	}
-	if reply.Error != nil {
-		return nil, fmt.Errorf("%w: the node refuses %s: %s", coco.ErrInvalid, method, reply.Error.Message)
-	}
-	return reply.Result, nil
+	return result, err
 }

@@ -197,6 +197,19 @@ func (f *Flags) Open(ctx context.Context, verifiers attest.Verifiers) (*Network,
 	return n, n.trustService(ctx)
 }
 
+// Connect returns a client of the node that the flags name, or of one that serves, with an application's certificate.
+func (f *Flags) Connect(ctx context.Context, verifiers attest.Verifiers) (*client.Client, error) {
+	n, err := f.Open(ctx, verifiers)
+	if err != nil {
+		return nil, err
+	}
+	node, err := n.One(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return n.Connect(node)
+}
+
 // trustService makes the trust of a network that is named by an address and a service certificate.
 func (n *Network) trustService(ctx context.Context) error {
 	for _, needed := range [][2]string{{"node", n.flags.Node}, {"service", n.flags.Service}} {

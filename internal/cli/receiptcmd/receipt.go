@@ -61,7 +61,7 @@ certificate, at a node's address.`,
 					return err
 				}
 			}
-			c, err := a.connect(cmd.Context(), &f)
+			c, err := f.Connect(cmd.Context(), a.Verifiers())
 			if err != nil {
 				return err
 			}
@@ -93,19 +93,6 @@ certificate, at a node's address.`,
 
 // receiptPatience is how long a node may take to learn that a transaction is committed, and to index it.
 const receiptPatience = 5 * time.Second
-
-// connect returns a client of the node that the flags name.
-func (a *app) connect(ctx context.Context, f *network.Flags) (*client.Client, error) {
-	n, err := f.Open(ctx, a.Verifiers())
-	if err != nil {
-		return nil, err
-	}
-	node, err := n.One(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return n.Connect(node)
-}
 
 // Fetch asks a node for a receipt. A node may hear of the commit later than the client did.
 func Fetch(ctx context.Context, c *client.Client, tx coco.TxID) ([]byte, error) {
