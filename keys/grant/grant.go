@@ -15,7 +15,6 @@
 package grant
 
 import (
-	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -24,6 +23,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/canon"
+	"github.com/cocoframework/coco/internal/erase"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/committee"
 	"github.com/cocoframework/coco/keys/ristretto"
@@ -193,12 +193,9 @@ func (s *Sealing) openPart(of Of, key *keys.MemberKey, seat uint32, box []byte) 
 //
 //	HKDF-SHA256(secret, no salt, "coco grant key v1" ‖ 0x00 ‖ …, 32 bytes), where … is as in the label
 func privateOf(secret keys.Secret, of Of) (*keys.MemberKey, error) {
-	seed, err := hkdf.Key(sha256.New, secret[:], nil, string(of.bytes(contextKey)), keys.SecretSize)
-	if err != nil {
-		return nil, fmt.Errorf("grant %d: %w", of.Grant, err)
-	}
-	defer clear(seed)
-	return keys.XWingKey(keys.Secret(seed))
+	seed := erase.HKDF(secret[:], nil, string(of.bytes(contextKey)))
+	defer clear(seed[:])
+	return keys.XWingKey(seed)
 }
 
 // Marshal encodes a sealing for the ledger.
