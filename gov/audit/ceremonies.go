@@ -82,58 +82,19 @@ func trims(own []store.Write, byTable map[string][]store.Write) bool {
 
 // trim repeats the reduction of rows of epochs.
 func (a *Auditor) trim(seqno, now uint64, own []store.Write) error {
-	if last := a.store.Newest(); last < seqno-1 {
-		if err := a.store.Apply(seqno-1, nil); err != nil {
-			return err
-		}
-	}
-	set := a.store.Begin(0, now)
-	tx := set.Begin()
-	if err := ceremony.Trim(tx); err != nil {
-		return err
-	}
-	tx.Commit()
-	expected, err := store.DecodeWrites(set.Records()[0].Public)
-	if err != nil {
-		return err
-	}
-	return sameWrites(expected, own, "the reduction of epochs")
+	return a.repeated(seqno, now, "the reduction of epochs", func(tx *store.Tx) ([]store.Write, error) { return own, ceremony.Trim(tx) })
 }
 
 // repeat repeats what a transaction of a ceremony did, from what it was given: who acts, a statement, an archive.
 func (a *Auditor) repeat(seqno, now uint64, own []store.Write) error {
-	set, tx, err := a.again(seqno, now)
-	if err != nil {
-		return err
-	}
-	installs, err := a.step(tx, seqno, own)
-	if err != nil {
-		return err
-	}
-	if installs {
-		own, err = withoutEpoch(own, "a committee comes into force")
-		if err != nil {
-			return err
+	return a.repeated(seqno, now, "the ceremony", func(tx *store.Tx) ([]store.Write, error) {
+		installs, err := a.step(tx, seqno, own)
+		if err != nil || !installs {
+			return own, err
 		}
 		a.ceremonies.Committees++
-	}
-	tx.Commit()
-	expected, err := store.DecodeWrites(set.Records()[0].Public)
-	if err != nil {
-		return err
-	}
-	return sameWrites(expected, own, "the ceremony")
-}
-
-// again begins a transaction of a seqno anew, on the state before it.
-func (a *Auditor) again(seqno, now uint64) (*store.Set, *store.Tx, error) {
-	if last := a.store.Newest(); last < seqno-1 {
-		if err := a.store.Apply(seqno-1, nil); err != nil {
-			return nil, nil, err
-		}
-	}
-	set := a.store.Begin(0, now)
-	return set, set.Begin(), nil
+		return withoutEpoch(own, "a committee comes into force")
+	})
 }
 
 // step executes a transaction of a ceremony again, and says whether a committee comes into force in it.

@@ -14,19 +14,7 @@ func isGrant(w store.Write) bool { return len(w.Key) == len(table.NumberKey(0)) 
 
 // disclose repeats what a transaction put on the ledger for an auditor, from what it was given: a sealing, boxes of epochs, or the part of a seat.
 func (a *Auditor) disclose(seqno, now uint64, own []store.Write) error {
-	set, tx, err := a.again(seqno, now)
-	if err != nil {
-		return err
-	}
-	if err := a.grantStep(tx, own); err != nil {
-		return err
-	}
-	tx.Commit()
-	expected, err := store.DecodeWrites(set.Records()[0].Public)
-	if err != nil {
-		return err
-	}
-	return sameWrites(expected, own, "the grant of epochs")
+	return a.repeated(seqno, now, "the grant of epochs", func(tx *store.Tx) ([]store.Write, error) { return own, a.grantStep(tx, own) })
 }
 
 // grantStep executes a transaction for an auditor again. Its first row that is not deleted says which step it is: a sealing is the first of its grant's rows, and only with it rows are deleted.

@@ -22,47 +22,56 @@ func decides(byTable map[string][]store.Write) bool {
 // is none, from the time that had passed, by the code that decided it. Whatever else it wrote than follows
 // from that is not the members' will.
 func (a *Auditor) replay(seqno, now uint64, own []store.Write) error {
+	err := a.repeated(seqno, now, "the members' decision", func(tx *store.Tx) ([]store.Write, error) {
+		outcomes, err := a.decide(tx, seqno, own)
+		if err == nil && slices.ContainsFunc(outcomes, func(o decide.Outcome) bool { return o.Rotates() }) {
+			own, err = withoutEpoch(own, "those who hold shares have changed")
+		}
+		return own, err
+	})
+	if err != nil {
+		return err
+	}
+	return a.reload(own)
+}
+
+// decide decides again what a transaction decided.
+func (a *Auditor) decide(tx *store.Tx, seqno uint64, own []store.Write) ([]decide.Outcome, error) {
+	raw, err := a.statement(tx, seqno, own)
+	if err != nil {
+		return nil, err
+	}
+	if raw != nil {
+		out, err := decide.Submit(tx, raw, decide.Env{})
+		return []decide.Outcome{out}, err
+	}
+	// A change that nothing called for shows as a write too many. A rise of the rules that was not decided waited for nodes, of which the ledger holds nothing.
+	return decide.Expire(tx, func(id coco.Digest, _ uint64) bool {
+		return !slices.ContainsFunc(own, func(w store.Write) bool {
+			return w.Table == table.ProposalsTable && bytes.Equal(w.Key, id[:])
+		})
+	})
+}
+
+// repeated executes a transaction again, on the state before it: run does, and returns those of the transaction's writes that must be the same.
+func (a *Auditor) repeated(seqno, now uint64, by string, run func(*store.Tx) ([]store.Write, error)) error {
 	if last := a.store.Newest(); last < seqno-1 {
 		if err := a.store.Apply(seqno-1, nil); err != nil {
 			return err
 		}
 	}
 	set := a.store.Begin(0, now)
-	raw, err := a.statement(set, seqno, own)
-	if err != nil {
-		return err
-	}
 	tx := set.Begin()
-	var outcomes []decide.Outcome
-	if raw != nil {
-		var out decide.Outcome
-		out, err = decide.Submit(tx, raw, decide.Env{})
-		outcomes = []decide.Outcome{out}
-	} else {
-		// A change that nothing called for shows as a write too many. A rise of the rules that was not decided waited for nodes, of which the ledger holds nothing.
-		outcomes, err = decide.Expire(tx, func(id coco.Digest, _ uint64) bool {
-			return !slices.ContainsFunc(own, func(w store.Write) bool {
-				return w.Table == table.ProposalsTable && bytes.Equal(w.Key, id[:])
-			})
-		})
-	}
+	found, err := run(tx)
 	if err != nil {
 		return err
-	}
-	if slices.ContainsFunc(outcomes, func(o decide.Outcome) bool { return o.Rotates() }) {
-		if own, err = withoutEpoch(own, "those who hold shares have changed"); err != nil {
-			return err
-		}
 	}
 	tx.Commit()
 	expected, err := store.DecodeWrites(set.Records()[0].Public)
 	if err != nil {
 		return err
 	}
-	if err := sameWrites(expected, own, "the members' decision"); err != nil {
-		return err
-	}
-	return a.reload(own)
+	return sameWrites(expected, found, by)
 }
 
 // withoutEpoch leaves out the one epoch that a change of those who open epochs announces: applyEpoch checks it.
