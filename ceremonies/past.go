@@ -45,11 +45,7 @@ func (p *past) epoch(number uint64) (*seats.Sealing, error) {
 
 // epochOf reads an epoch. Sealed is nil if it is of format 1. The error is coco.ErrNotFound if it is not announced.
 func epochOf(r store.Reader, number uint64) (row table.EpochRecord, sealed *archive.Epoch, err error) {
-	value, ok := r.Get(table.EpochsTable, table.EpochKey(number))
-	if !ok {
-		return row, nil, fmt.Errorf("%w: epoch %d is not announced", coco.ErrNotFound, number)
-	}
-	if row, err = table.DecodeEpoch(value); err != nil {
+	if row, err = table.Epoch(r, number); err != nil {
 		return row, nil, err
 	}
 	format, err := archive.FormatOf(row.Sealed)
@@ -258,11 +254,7 @@ func (d *Driver) Ended(r store.Reader) (func(epoch uint64) (time.Time, bool), er
 		return nil, nil
 	}
 	return func(epoch uint64) (time.Time, bool) {
-		value, ok := r.Get(table.EpochsTable, table.EpochKey(epoch+1))
-		if !ok {
-			return time.Time{}, false
-		}
-		row, err := table.DecodeEpoch(value)
+		row, err := table.Epoch(r, epoch+1)
 		if err != nil {
 			return time.Time{}, false
 		}

@@ -1,8 +1,10 @@
 package epochs
 
 import (
+	"errors"
 	"time"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/replica"
@@ -49,11 +51,10 @@ func (e *Driver) Committed(b replica.Batch) {
 
 // over says whether the newest epoch is as long as the constitution lets it be, by the ledger's time.
 func (e *Driver) over(r store.Reader) (bool, error) {
-	value, ok := r.Get(table.EpochsTable, table.EpochKey(e.newest()))
-	if !ok {
+	rec, err := table.Epoch(r, e.newest())
+	if errors.Is(err, coco.ErrNotFound) {
 		return false, nil // the machine is told of an epoch in the step before
 	}
-	rec, err := table.DecodeEpoch(value)
 	if err != nil {
 		return false, err
 	}

@@ -2,11 +2,13 @@ package retention
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/store"
@@ -51,11 +53,10 @@ func (k *Keys) snapshot(ctx context.Context, r store.Reader, before time.Time, e
 	if since, over := ended(used - 1); !over || since.After(before) || k.asked != 0 && k.cfg.Clock.Elapsed()-k.asked < patience {
 		return nil
 	}
-	value, ok := r.Get(table.EpochsTable, table.EpochKey(used))
-	if !ok {
+	rec, err := table.Epoch(r, used)
+	if errors.Is(err, coco.ErrNotFound) {
 		return nil
 	}
-	rec, err := table.DecodeEpoch(value)
 	if err != nil {
 		return err
 	}

@@ -249,6 +249,15 @@ func ServiceKey(r store.Reader) (keys.SecretBytes, error) {
 	return bytes.Clone(b), nil
 }
 
+// Epoch returns an epoch. The error is coco.ErrNotFound if it is not announced.
+func Epoch(r store.Reader, number uint64) (EpochRecord, error) {
+	b, ok := r.Get(EpochsTable, EpochKey(number))
+	if !ok {
+		return EpochRecord{}, fmt.Errorf("%w: epoch %d is not announced", coco.ErrNotFound, number)
+	}
+	return DecodeEpoch(b)
+}
+
 // Epochs returns the epochs in order.
 func Epochs(r store.Reader) ([]EpochRecord, error) { return rowsOf(r, EpochsTable, "", DecodeEpoch) }
 
