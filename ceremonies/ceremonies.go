@@ -235,6 +235,11 @@ func (d *Driver) carryOut(ctx context.Context, st seats.Statement) {
 	case seats.Install:
 		what, err = "put a committee in force", d.install(ctx, st)
 	}
+	d.uncommitted(ctx, what, err)
+}
+
+// uncommitted logs that something was not committed.
+func (d *Driver) uncommitted(ctx context.Context, what string, err error) {
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case errors.Is(err, coco.ErrInvalid) || errors.Is(err, coco.ErrNotCommitted) || errors.Is(err, coco.ErrUnknown):

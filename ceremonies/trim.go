@@ -2,9 +2,7 @@ package ceremonies
 
 import (
 	"context"
-	"errors"
 
-	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/ceremony"
 	"github.com/cocoframework/coco/store"
 )
@@ -18,11 +16,5 @@ func (d *Driver) trim(ctx context.Context) {
 		return
 	}
 	_, err := d.cfg.Replica.Do(ctx, func(tx *store.Tx) ([]byte, error) { return nil, ceremony.Trim(tx) })
-	switch {
-	case err == nil || ctx.Err() != nil:
-	case errors.Is(err, coco.ErrInvalid) || errors.Is(err, coco.ErrNotCommitted) || errors.Is(err, coco.ErrUnknown):
-		d.cfg.Log.Debug("not committed: the reduction of epochs", "error", err)
-	default:
-		d.cfg.Log.Warn("not committed: the reduction of epochs", "error", err)
-	}
+	d.uncommitted(ctx, "the reduction of epochs", err)
 }
