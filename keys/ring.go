@@ -79,9 +79,9 @@ func (r *Ring) forget(epoch uint64) {
 // after it, stay. Ended says when an epoch ended, and whether it has; now is the ledger's time. It returns the epochs, in order.
 func (r *Ring) Expire(now time.Time, keep time.Duration, ended func(epoch uint64) (time.Time, bool)) (expired []uint64) {
 	for _, epoch := range r.Epochs() {
+		since, over := ended(epoch)
 		r.mu.Lock()
 		if h := r.held[epoch]; h != nil && epoch < r.current {
-			since, over := ended(epoch)
 			if over && !h.opened.IsZero() {
 				since = h.opened
 			}
