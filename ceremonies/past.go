@@ -234,24 +234,13 @@ func (l *committed) missing(w seats.Waiting) string {
 }
 
 // Ended returns when an epoch ended, by the ledger's time: when the next one was announced. It returns nil as long as nodes could not open an epoch again: there is no committee but one that
-// a single enclave has dealt, or fewer of its seats than open something have live nodes. Then what nodes hold is what the next committee's archive is made of.
-func (d *Driver) Ended(r store.Reader) (func(epoch uint64) (time.Time, bool), error) {
-	newest, has, err := table.NewestCommittee(r)
-	if err != nil || !has || newest.Ceremony == 0 {
-		return nil, err
-	}
-	live := 0
-	for _, seat := range newest.Seats {
-		node, err := table.Node(r, seat.Node)
-		if err != nil && !errors.Is(err, coco.ErrNotFound) {
-			return nil, err
-		}
-		if err == nil && node.State == table.Trusted && node.Owner == seat.Actor {
-			live++
-		}
-	}
-	if live < newest.Threshold() {
-		return nil, nil
+// a single enclave has dealt, fewer of its seats than open something have live nodes, or its rows cannot be followed, which Run logs. Then what nodes hold is what the next committee's archive is made of.
+func (d *Driver) Ended(r store.Reader) func(epoch uint64) (time.Time, bool) {
+	d.mu.Lock()
+	state, err := d.state()
+	d.mu.Unlock()
+	if err != nil || state.Newest == nil || !state.Newest.Opens(&state) {
+		return nil
 	}
 	return func(epoch uint64) (time.Time, bool) {
 		row, err := table.Epoch(r, epoch+1)
@@ -259,5 +248,5 @@ func (d *Driver) Ended(r store.Reader) (func(epoch uint64) (time.Time, bool), er
 			return time.Time{}, false
 		}
 		return time.UnixMilli(int64(row.Time)), true // by rules 1 it has no time, and was long ago
-	}, nil
+	}
 }

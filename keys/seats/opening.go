@@ -42,14 +42,15 @@ func (o *opening) installs() Install {
 	return st
 }
 
-// lives returns how many seats have their package with a node that is trusted.
-func (c *Committee) lives(s State) (n int) {
+// Opens reports whether as many seats as open something have their package with a node that is trusted. Of a committee that was dealt none has.
+func (c *Committee) Opens(s *State) bool {
+	n := 0
 	for _, seat := range c.Seats {
 		if s.Lives(seat) {
 			n++
 		}
 	}
-	return n
+	return n >= c.Threshold
 }
 
 // replaces returns the committee that the ceremony which runs is about to replace: nil if there is none, or the ceremony is not done.
@@ -80,7 +81,7 @@ func (m *Machine) install(s State, tick bool, out *Output) {
 	}
 	old := s.replaces()
 	if m.opening == nil {
-		m.opening = &opening{ceremony: s.Running.Number, since: m.ticks, over: old == nil || old.lives(s) < old.Threshold}
+		m.opening = &opening{ceremony: s.Running.Number, since: m.ticks, over: old == nil || !old.Opens(&s)}
 		m.opening.answered = append(m.opening.answered, m.self)
 		if !m.opening.over {
 			parts, err := m.parts(old.Number, &old.Sealing)
