@@ -25,13 +25,6 @@ type asking struct {
 	fault    error           // the parts were right, and what they open was not
 }
 
-func (a *asking) wipe() {
-	for i := range a.parts {
-		clear(a.parts[i].Share[:])
-	}
-	a.parts = nil
-}
-
 // want begins an opening, unless it is under way.
 func (m *Machine) want(w Want, s State, out *Output) error {
 	c := s.Newest
@@ -63,7 +56,7 @@ func (m *Machine) want(w Want, s State, out *Output) error {
 		out.Faults = append(out.Faults, err)
 	}
 	if m.bring(a, parts, s, out); slices.Contains(m.asks, a) {
-		m.askSeats(a, s, out)
+		out.ask(&s, a.lock, a.answered)
 	}
 	return nil
 }
@@ -82,21 +75,13 @@ func (m *Machine) askAgain(s State, out *Output) {
 	m.asks = slices.DeleteFunc(m.asks, func(a *asking) bool {
 		over := s.Newest == nil || a.lock.Committee != s.Newest.Number || m.ticks-a.since > lapse
 		if over {
-			a.wipe()
+			wipeParts(&a.parts)
 		}
 		return over
 	})
 	for _, a := range m.asks {
 		if (m.ticks-a.since)%repeat == 0 {
-			m.askSeats(a, s, out)
-		}
-	}
-}
-
-func (m *Machine) askSeats(a *asking, s State, out *Output) {
-	for _, seat := range s.Newest.Seats {
-		if e := (Envelope{seat.Node, Wanted{a.lock}}); s.Lives(seat) && !a.answered[seat.Node] && !slices.Contains(out.Messages, e) {
-			out.Messages = append(out.Messages, e)
+			out.ask(&s, a.lock, a.answered)
 		}
 	}
 }
@@ -118,13 +103,13 @@ func (m *Machine) bring(a *asking, parts []committee.Part, s State, out *Output)
 	if err != nil {
 		if len(a.parts) >= s.Newest.Threshold { // no other parts would do
 			a.fault = err
-			a.wipe()
+			wipeParts(&a.parts)
 		}
 		return
 	}
 	defer clear(secret[:])
 	m.asks = slices.DeleteFunc(m.asks, func(o *asking) bool { return o == a })
-	a.wipe()
+	wipeParts(&a.parts)
 	if !a.lock.Archive {
 		own := secret
 		out.Opened = append(out.Opened, Opened{a.lock.Epoch, &own, a.lock})

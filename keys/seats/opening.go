@@ -17,16 +17,13 @@ type opening struct {
 	ceremony uint64
 	since    int // the tick at which it began
 	parts    []committee.Part
-	answered []coco.NodeID
+	answered map[coco.NodeID]bool
 	secret   *keys.Secret
 	over     bool // there will be no secret
 }
 
 func (o *opening) wipe() {
-	for i := range o.parts {
-		clear(o.parts[i].Share[:])
-	}
-	o.parts = nil
+	wipeParts(&o.parts)
 	if o.secret != nil {
 		clear(o.secret[:])
 	}
@@ -81,8 +78,7 @@ func (m *Machine) install(s State, tick bool, out *Output) {
 	}
 	old := s.replaces()
 	if m.opening == nil {
-		m.opening = &opening{ceremony: s.Running.Number, since: m.ticks, over: old == nil || !old.Opens(&s)}
-		m.opening.answered = append(m.opening.answered, m.self)
+		m.opening = &opening{ceremony: s.Running.Number, since: m.ticks, answered: map[coco.NodeID]bool{m.self: true}, over: old == nil || !old.Opens(&s)}
 		if !m.opening.over {
 			parts, err := m.parts(old.Number, &old.Sealing)
 			if err != nil {
@@ -100,18 +96,26 @@ func (m *Machine) install(s State, tick bool, out *Output) {
 		out.Statements = append(out.Statements, o.installs())
 		return
 	}
-	if !tick {
-		return
+	if tick {
+		out.ask(&s, Lock{Committee: old.Number}, o.answered)
 	}
-	for _, seat := range old.Seats {
-		if !s.Lives(seat) || slices.Contains(o.answered, seat.Node) {
-			continue
-		}
-		e := Envelope{seat.Node, Wanted{Lock{Committee: old.Number}}}
-		if !slices.Contains(out.Messages, e) {
+}
+
+// ask asks the nodes of the seats of the committee in force for their parts, but for those that have answered.
+func (out *Output) ask(s *State, l Lock, answered map[coco.NodeID]bool) {
+	for _, seat := range s.Newest.Seats {
+		if e := (Envelope{seat.Node, Wanted{l}}); s.Lives(seat) && !answered[seat.Node] && !slices.Contains(out.Messages, e) {
 			out.Messages = append(out.Messages, e)
 		}
 	}
+}
+
+// wipeParts clears the shares of parts, and drops these.
+func wipeParts(parts *[]committee.Part) {
+	for i := range *parts {
+		clear((*parts)[i].Share[:])
+	}
+	*parts = nil
 }
 
 // add takes parts, and opens the archive once there are enough.
@@ -130,10 +134,7 @@ func (m *Machine) add(old *Committee, parts []committee.Part, out *Output) {
 	}
 	if err == nil {
 		o.secret = &secret
-		for i := range o.parts {
-			clear(o.parts[i].Share[:])
-		}
-		o.parts = nil
+		wipeParts(&o.parts)
 	}
 }
 
@@ -174,13 +175,13 @@ func (m *Machine) receive(from coco.NodeID, msg Message, s State, out *Output) e
 // collect takes parts that another node gives.
 func (m *Machine) collect(from coco.NodeID, g Given, s State, out *Output) error {
 	old, o := s.replaces(), m.opening
-	if o == nil || old == nil || old.Number != g.Committee || o.over || o.secret != nil || slices.Contains(o.answered, from) {
+	if o == nil || old == nil || old.Number != g.Committee || o.over || o.secret != nil || o.answered[from] {
 		return nil // of no use any more
 	}
 	if err := old.own(from, g.Parts); err != nil {
 		return err
 	}
-	o.answered = append(o.answered, from)
+	o.answered[from] = true
 	m.add(old, g.Parts, out)
 	if o.secret != nil {
 		out.Statements = append(out.Statements, o.installs())
