@@ -8,6 +8,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/canon"
 	"github.com/cocoframework/coco/gov/table"
+	"github.com/cocoframework/coco/keys/committee"
 	"github.com/cocoframework/coco/keys/grant"
 	"github.com/cocoframework/coco/store"
 )
@@ -139,11 +140,7 @@ func open(tx *store.Tx, number uint64) (*Grant, error) {
 
 // Seal makes the key of a grant for the committee in force. The error is coco.ErrInvalid if that is not due.
 func Seal(tx *store.Tx, number uint64) error {
-	return seal(tx, number, func(c *table.CommitteeRecord, of grant.Of) ([]byte, error) {
-		made, err := c.Committee()
-		if err != nil {
-			return nil, err
-		}
+	return seal(tx, number, func(made *committee.Committee, of grant.Of) ([]byte, error) {
 		s, err := grant.New(made, of)
 		if err != nil {
 			return nil, err
@@ -154,11 +151,7 @@ func Seal(tx *store.Tx, number uint64) error {
 
 // SealAs is Seal with a sealing that is there: for an audit. The error is coco.ErrVerify if it was made for another place.
 func SealAs(tx *store.Tx, number uint64, sealing []byte) error {
-	return seal(tx, number, func(c *table.CommitteeRecord, of grant.Of) ([]byte, error) {
-		made, err := c.Committee()
-		if err != nil {
-			return nil, err
-		}
+	return seal(tx, number, func(made *committee.Committee, of grant.Of) ([]byte, error) {
 		s, err := grant.Parse(sealing)
 		if err != nil {
 			return nil, err
@@ -167,7 +160,7 @@ func SealAs(tx *store.Tx, number uint64, sealing []byte) error {
 	})
 }
 
-func seal(tx *store.Tx, number uint64, with func(*table.CommitteeRecord, grant.Of) ([]byte, error)) error {
+func seal(tx *store.Tx, number uint64, with func(*committee.Committee, grant.Of) ([]byte, error)) error {
 	g, err := open(tx, number)
 	if err != nil {
 		return err
@@ -194,7 +187,11 @@ func seal(tx *store.Tx, number uint64, with func(*table.CommitteeRecord, grant.O
 	for _, s := range c.Seats {
 		rec.Seats = append(rec.Seats, table.GrantSeat{Actor: s.Actor, Node: s.Node})
 	}
-	if rec.Sealing, err = with(&c, g.Of(network, c.Number, c.Version)); err != nil {
+	made, err := c.Committee()
+	if err != nil {
+		return err
+	}
+	if rec.Sealing, err = with(made, g.Of(network, c.Number, c.Version)); err != nil {
 		return err
 	}
 	var before [][]byte
