@@ -43,8 +43,9 @@ func (s *Sights) Shown(b *chain.Block, caller *coco.Caller) *chain.Block {
 
 // seen is what a caller sees of a block.
 type seen struct {
-	txs  []place
-	logs uint64 // that it sees, in the whole block
+	txs     []place
+	visible []int  // the places in txs of those that it sees, in order
+	logs    uint64 // that it sees, in the whole block
 }
 
 // place is a transaction of the block, and what precedes it of what the caller sees.
@@ -54,16 +55,6 @@ type place struct {
 	index      uint64 // visible transactions before it
 	cumulative uint64 // gas used by visible ones up to and with it
 	firstLog   uint64 // visible logs before its own
-}
-
-// visible calls fn with the places of the visible transactions in order.
-func (s *seen) visible() (at []int) {
-	for i := range s.txs {
-		if s.txs[i].visible {
-			at = append(at, i)
-		}
-	}
-	return at
 }
 
 // seen decides about all transactions of a block and their logs. It takes the same work whatever is asked for, so that its
@@ -87,6 +78,7 @@ func (v *View) seen(ctx context.Context, b *chain.Block) (*seen, error) {
 		*p = place{visible: v.eyes.transaction(ctx, tx, r.Sender), index: index, firstLog: s.logs}
 		if p.visible {
 			index, gas = index+1, gas+r.GasUsed
+			s.visible = append(s.visible, i)
 		}
 		p.cumulative, p.all = gas, p.visible
 		err = logs.Each(r.Logs, func(_ int, l *types.Log) error {
@@ -137,7 +129,7 @@ func (v *View) show(ctx context.Context, b *chain.Block) (*chain.Block, error) {
 		v.eyes.blocks = map[common.Hash]*chain.Block{}
 	}
 	v.eyes.blocks[b.Hash] = b
-	at := s.visible()
+	at := s.visible
 	out := &chain.Block{Header: blank(b.Header), Hash: b.Hash, Txs: make([]common.Hash, len(at))}
 	for i, place := range at {
 		out.Txs[i] = b.Txs[place]
@@ -199,7 +191,7 @@ func (v *View) TransactionOf(ctx context.Context, b *chain.Block, i int) (*chain
 	if err != nil {
 		return nil, err
 	}
-	at := s.visible()
+	at := s.visible
 	if i >= len(at) {
 		return nil, fmt.Errorf("%w: transaction %d of block %d", coco.ErrNotFound, i, b.Number())
 	}
