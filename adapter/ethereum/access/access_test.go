@@ -43,7 +43,7 @@ func TestARuleOfTENAnswersEachQuestion(t *testing.T) {
 	}
 	rule := func(kind uint8) *TEN {
 		t.Helper()
-		returned, err := tenABI.Methods["visibilityRules"].Outputs.Pack(config{kind, []event{
+		returned, err := tenABI().Methods["visibilityRules"].Outputs.Pack(config{kind, []event{
 			{named.Big(), []uint8{0, 2}}, {toSender.Big(), []uint8{3}}, {toAll.Big(), []uint8{4}}, {toNobody.Big(), []uint8{}},
 		}})
 		if err != nil {
@@ -93,14 +93,14 @@ func TestARuleOfTENAnswersEachQuestion(t *testing.T) {
 			t.Errorf("%s: %v, expected %v", q, got, want)
 		}
 	}
-	bad, err := tenABI.Methods["visibilityRules"].Outputs.Pack(config{2, nil})
+	bad, err := tenABI().Methods["visibilityRules"].Outputs.Pack(config{2, nil})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := ParseTEN(bad); err == nil {
 		t.Error("a contract is neither transparent nor private")
 	}
-	bad, err = tenABI.Methods["visibilityRules"].Outputs.Pack(config{1, []event{{named.Big(), []uint8{5}}}})
+	bad, err = tenABI().Methods["visibilityRules"].Outputs.Pack(config{1, []event{{named.Big(), []uint8{5}}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package access
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/common"
@@ -18,7 +19,7 @@ import (
 //	maySeeReceipt(address[] viewers, address sender, bytes data)
 //
 // A contract says by ERC-165 that it implements the interface.
-var cocoABI = func() abi.ABI {
+var cocoABI = sync.OnceValue(func() abi.ABI {
 	method := func(name string, inputs ...string) string {
 		text := `{"type":"function","name":"` + name + `","stateMutability":"view","outputs":[{"name":"","type":"bool"}],"inputs":[{"name":"viewers","type":"address[]"}`
 		for _, in := range inputs {
@@ -33,11 +34,11 @@ var cocoABI = func() abi.ABI {
 		panic(err) // a constant
 	}
 	return a
-}()
+})
 
 // InterfaceID is the ERC-165 identifier of CocoAccess: its methods' selectors, exclusively or'ed.
 func InterfaceID() (id [4]byte) {
-	for _, m := range cocoABI.Methods {
+	for _, m := range cocoABI().Methods {
 		for i := range id {
 			id[i] ^= m.ID[i]
 		}
@@ -102,19 +103,19 @@ func Encode(q *Ask, viewers []common.Address) []byte {
 	var err error
 	switch q.Question {
 	case Call:
-		out, err = cocoABI.Pack("mayCall", viewers, q.Input)
+		out, err = cocoABI().Pack("mayCall", viewers, q.Input)
 	case State:
-		out, err = cocoABI.Pack("mayReadState", viewers)
+		out, err = cocoABI().Pack("mayReadState", viewers)
 	case Code:
-		out, err = cocoABI.Pack("mayReadCode", viewers)
+		out, err = cocoABI().Pack("mayReadCode", viewers)
 	case Event:
 		topics := make([][32]byte, len(q.Log.Topics))
 		for i := range topics {
 			topics[i] = q.Log.Topics[i]
 		}
-		out, err = cocoABI.Pack("maySeeEvent", viewers, q.From, topics, q.Log.Data)
+		out, err = cocoABI().Pack("maySeeEvent", viewers, q.From, topics, q.Log.Data)
 	case Receipt:
-		out, err = cocoABI.Pack("maySeeReceipt", viewers, q.From, q.Input)
+		out, err = cocoABI().Pack("maySeeReceipt", viewers, q.From, q.Input)
 	}
 	if err != nil {
 		panic("access: a question does not encode: " + err.Error()) // its types are those of the methods

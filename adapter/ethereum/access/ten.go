@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+	"sync"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/common"
@@ -44,7 +45,7 @@ const (
 // maxTENEvents bounds the events of one rule.
 const maxTENEvents = 256
 
-var tenABI = func() abi.ABI {
+var tenABI = sync.OnceValue(func() abi.ABI {
 	const text = `[{"type":"function","name":"visibilityRules","inputs":[],"stateMutability":"pure","outputs":[{"name":"","type":"tuple","components":[` +
 		`{"name":"contractCfg","type":"uint8"},{"name":"eventLogConfigs","type":"tuple[]","components":[{"name":"eventSignature","type":"uint256"},{"name":"visibleTo","type":"uint8[]"}]}]}]}]`
 	a, err := abi.JSON(strings.NewReader(text))
@@ -52,17 +53,17 @@ var tenABI = func() abi.ABI {
 		panic(err) // a constant
 	}
 	return a
-}()
+})
 
 // TENCall is the data of the call that asks a contract for its rule.
-func TENCall() []byte { return bytes.Clone(tenABI.Methods["visibilityRules"].ID) }
+func TENCall() []byte { return bytes.Clone(tenABI().Methods["visibilityRules"].ID) }
 
 // ParseTEN reads what visibilityRules() returned. The error is coco.ErrInvalid; a contract with such an answer has no rule of this kind.
 func ParseTEN(returned []byte) (*TEN, error) {
 	bad := func(err error) (*TEN, error) {
 		return nil, fmt.Errorf("%w: visibilityRules(): %w", coco.ErrInvalid, err)
 	}
-	values, err := tenABI.Unpack("visibilityRules", returned)
+	values, err := tenABI().Unpack("visibilityRules", returned)
 	if err != nil {
 		return bad(err)
 	}
@@ -75,7 +76,7 @@ func ParseTEN(returned []byte) (*TEN, error) {
 			}
 		}
 	}
-	if err := tenABI.Methods["visibilityRules"].Outputs.Copy(&out, values); err != nil {
+	if err := tenABI().Methods["visibilityRules"].Outputs.Copy(&out, values); err != nil {
 		return bad(err)
 	}
 	c := out.Config
@@ -136,10 +137,8 @@ func (t *TEN) event(q *Ask, owns func(common.Address) bool) Answer {
 
 // addressIn reads the address that a topic holds, if it can be one.
 func addressIn(topic common.Hash) (common.Address, bool) {
-	for _, b := range topic[:common.HashLength-common.AddressLength] {
-		if b != 0 {
-			return common.Address{}, false
-		}
+	if !allZero(topic[:common.HashLength-common.AddressLength]) {
+		return common.Address{}, false
 	}
 	return common.BytesToAddress(topic[:]), true
 }
