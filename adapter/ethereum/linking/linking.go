@@ -72,7 +72,7 @@ func (s Statement) MarshalJSON() ([]byte, error) { return json.Marshal(message{p
 // UnmarshalJSON implements json.Unmarshaler.
 func (s *Statement) UnmarshalJSON(text []byte) error {
 	var m message
-	dec := json.NewDecoder(strings.NewReader(string(text)))
+	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&m); err != nil {
 		return err
@@ -234,9 +234,6 @@ func (c *Call) Execute(tx Transaction, caller coco.Caller, now uint64) error {
 		return fmt.Errorf("%w: link: the statement about %v is not newer than the last one, of %s: sign a new one", coco.ErrInvalid, s.Address, stamp(row.Issued))
 	}
 	h := links.Holder{Actor: s.Actor, User: s.User, Since: tx.Seqno()}
-	if row.Linked && row.Actor == h.Actor && row.User == h.User {
-		h.Since = row.Since // it was theirs already
-	}
 	tx.Claim(claim(c, &h))
 	return links.Link(tx, s.Address, h, s.Issued)
 }

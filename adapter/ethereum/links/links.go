@@ -40,7 +40,7 @@ func (h *Holder) Is(actor coco.ActorID, user string) bool {
 
 // Of returns the holder of an address. A row that does not decode is no link: nobody sees more by it.
 func Of(src rows.Source, addr common.Address) (Holder, bool) {
-	r, _, err := read(src, addr)
+	r, err := Read(src, addr)
 	if err != nil || !r.Linked {
 		return Holder{}, false
 	}
@@ -102,17 +102,11 @@ type Row struct {
 
 // Read returns the row of an address; the zero Row if there is none. The error is coco.ErrCorrupt.
 func Read(src rows.Source, addr common.Address) (Row, error) {
-	r, _, err := read(src, addr)
-	return r, err
-}
-
-func read(src rows.Source, addr common.Address) (Row, bool, error) {
 	b, ok := src.Get(rows.Links, addressKey(addr))
 	if !ok {
-		return Row{}, false, nil
+		return Row{}, nil
 	}
-	r, err := DecodeRow(b)
-	return r, err == nil, err
+	return DecodeRow(b)
 }
 
 // The first byte of a key says what the row is.
@@ -185,7 +179,7 @@ type Transaction interface {
 	rows.Sink
 }
 
-// Link makes an address the holder's, by a statement of that time; it ends the link that the address had. Errors are coco.ErrInvalid
+// Link makes an address the holder's, by a statement of that time; it ends the link that the address had. What was the holder's already is so since then. Errors are coco.ErrInvalid
 // for a holder with too many addresses or without a valid user, and coco.ErrCorrupt.
 func Link(tx Transaction, addr common.Address, h Holder, issued uint64) error {
 	if err := coco.CheckUser(h.User); err != nil {
@@ -195,7 +189,9 @@ func Link(tx Transaction, addr common.Address, h Holder, issued uint64) error {
 	if err != nil {
 		return err
 	}
-	if !old.Linked || old.Actor != h.Actor || old.User != h.User {
+	if old.Linked && old.Actor == h.Actor && old.User == h.User {
+		h.Since = old.Since
+	} else {
 		if len(Addresses(tx, h.Actor, h.User)) >= MaxAddresses {
 			return fmt.Errorf("%w: link of %v: its holder has %d addresses already, which is as many as it may have; unlink another one first", coco.ErrInvalid, addr, MaxAddresses)
 		}
