@@ -174,16 +174,12 @@ func (g *Gateway) serveReceipt(caller coco.Caller, w http.ResponseWriter, r *htt
 		return
 	}
 	g.build(w, r, wire.MediaJSON, "the transaction claims more than a receipt over HTTP may hold", func(out *budget.Buffer) error {
-		receipt, err := g.cfg.Node.Receipt(r.Context(), id)
+		receipt, claims, err := g.cfg.Node.Receipt(r.Context(), id)
 		if err != nil {
 			return err
 		}
 		// Before the transaction was waited for nobody knew what it is, so the ledgers are asked again.
-		var is wire.Claimed
-		if err := json.Unmarshal(receipt, &is); err != nil {
-			return fmt.Errorf("%w: a receipt: %w", coco.ErrCorrupt, err)
-		}
-		if err := g.cfg.Node.Authorize(caller, adapter.Read{Subject: adapter.Receipt, TxID: id, Claims: is.Claims}); err != nil {
+		if err := g.cfg.Node.Authorize(caller, adapter.Read{Subject: adapter.Receipt, TxID: id, Claims: claims}); err != nil {
 			return err
 		}
 		return out.Own(receipt)

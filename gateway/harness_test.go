@@ -163,17 +163,18 @@ func (n *fakeNode) AwaitCommit(ctx context.Context, id coco.TxID) error {
 	return nil
 }
 
-func (n *fakeNode) Receipt(_ context.Context, id coco.TxID) ([]byte, error) {
+func (n *fakeNode) Receipt(_ context.Context, id coco.TxID) (receipt, claims []byte, err error) {
 	if n.refusal != nil {
-		return nil, n.refusal
+		return nil, nil, n.refusal
 	}
 	if id.Seqno > 20 {
-		return nil, fmt.Errorf("%w: transaction %v", coco.ErrNotFound, id)
+		return nil, nil, fmt.Errorf("%w: transaction %v", coco.ErrNotFound, id)
 	}
 	if n.receipt != nil {
-		return n.receipt()
+		receipt, err = n.receipt()
+		return receipt, nil, err
 	}
-	return fmt.Appendf(nil, `{"transaction_id":%q,"for":%q}`, id, n.asker.Name), nil
+	return fmt.Appendf(nil, `{"transaction_id":%q,"for":%q}`, id, n.asker.Name), nil, nil
 }
 
 // logs collects what the gateway logs.

@@ -40,9 +40,9 @@ type Node interface {
 	// AwaitCommit waits a little until a transaction's seqno is committed and applied on this node: a client may have heard
 	// of it from a node that is ahead. Its errors are those of Receipt.
 	AwaitCommit(ctx context.Context, id coco.TxID) error
-	// Receipt returns the receipt of a committed transaction as JSON: coco.ErrNotFound if there
+	// Receipt returns the receipt of a committed transaction as JSON, and what the transaction claims: coco.ErrNotFound if there
 	// is none, coco.ErrBusy while it is not committed.
-	Receipt(ctx context.Context, id coco.TxID) ([]byte, error)
+	Receipt(ctx context.Context, id coco.TxID) (receipt, claims []byte, err error)
 	// StateDigest returns a digest of the whole state as of a committed seqno, 0 for the last one:
 	// equal on every node. coco.ErrNotFound if that state is not in memory.
 	StateDigest(seqno uint64) (uint64, coco.Digest, error)

@@ -194,16 +194,16 @@ func (n *node) Authorize(caller coco.Caller, read adapter.Read) error {
 }
 
 // Receipt implements gateway.Node.
-func (n *node) Receipt(ctx context.Context, id coco.TxID) ([]byte, error) {
+func (n *node) Receipt(ctx context.Context, id coco.TxID) (receipt, claims []byte, err error) {
 	if err := n.AwaitCommit(ctx, id); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	batch, before, err := n.state.history.Batch(ctx, id.Seqno)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if batch.Header.View != id.View {
-		return nil, fmt.Errorf("%w: transaction %s is not in the ledger; seqno %d was committed in view %d", coco.ErrNotFound, id, id.Seqno, batch.Header.View)
+		return nil, nil, fmt.Errorf("%w: transaction %s is not in the ledger; seqno %d was committed in view %d", coco.ErrNotFound, id, id.Seqno, batch.Header.View)
 	}
 	return n.receipt(batch, before, id)
 }
