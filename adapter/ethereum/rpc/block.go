@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
 )
 
@@ -23,15 +24,6 @@ func absent(err error) (json.RawMessage, error) {
 	return nil, rpcErrorOf(err)
 }
 
-// blockAt returns the block that a parameter means.
-func blockAt(ctx context.Context, v *sight.View, at rpc.BlockNumberOrHash) (*chain.Block, error) {
-	if hash, ok := at.Hash(); ok {
-		return v.BlockByHash(ctx, hash)
-	}
-	n, _ := at.Number()
-	return v.Block(ctx, resolveNumber(n, v.Number()))
-}
-
 // withBlock calls fn with a block of the past; null if there is none.
 func (m *ethMethods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn func(*sight.View, *chain.Block) (json.RawMessage, error)) (json.RawMessage, error) {
 	v, err := m.s.view(exchangeOf(ctx), readBlocks)
@@ -39,7 +31,7 @@ func (m *ethMethods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn
 		return absent(err)
 	}
 	defer v.Release()
-	b, err := blockAt(ctx, v, at)
+	b, err := group.BlockAt(ctx, v, at)
 	if err != nil {
 		return absent(err)
 	}
