@@ -1,17 +1,14 @@
 package rpc
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"math/big"
-	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/coder/websocket"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -172,12 +169,7 @@ func TestFiltersAndSubscriptionsFollowLinks(t *testing.T) {
 	n := closedNode(t, parties...)
 	n.sent(maker, 0, 0, nil, 0, emitter)
 	contract := crypto.CreateAddress(n.address(0), 0)
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { n.rpc.serve(shop, w, r) }))
-	t.Cleanup(srv.Close)
-	ws, _, err := websocket.Dial(context.Background(), "ws"+strings.TrimPrefix(srv.URL, "http")+"/rpc", nil)
-	must(t, err)
-	t.Cleanup(func() { _ = ws.CloseNow() })
-	s := &testSocket{t, ws}
+	s := n.dialAs(shop)
 	s.write(call("eth_subscribe", "logs", map[string]any{}))
 	s.read()
 	id := got[string](n, shop, "eth_newFilter", map[string]any{"address": contract})
@@ -256,12 +248,7 @@ func TestABlockOfSeveralCallers(t *testing.T) {
 // News of a block say that it is there, and nothing of what others have done in it.
 func TestNewsOfBlocksTellNothingOfOthers(t *testing.T) {
 	n := closedNode(t, parties...)
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { n.rpc.serve(shop, w, r) }))
-	t.Cleanup(srv.Close)
-	ws, _, err := websocket.Dial(context.Background(), "ws"+strings.TrimPrefix(srv.URL, "http")+"/rpc", nil)
-	must(t, err)
-	t.Cleanup(func() { _ = ws.CloseNow() })
-	s := &testSocket{t, ws}
+	s := n.dialAs(shop)
 	s.write(call("eth_subscribe", "newHeads"))
 	s.read()
 	n.sent(maker, 0, 0, nil, 0, emitter)

@@ -27,7 +27,18 @@ type testSocket struct {
 // dial connects; query is that of the URL, with its question mark.
 func (n *testNode) dial(query ...string) *testSocket {
 	n.t.Helper()
-	srv := httptest.NewServer(http.HandlerFunc(n.serve))
+	return n.dialTo(n.serve, query...)
+}
+
+// dialAs connects as a caller.
+func (n *testNode) dialAs(caller coco.Caller) *testSocket {
+	n.t.Helper()
+	return n.dialTo(func(w http.ResponseWriter, r *http.Request) { n.rpc.serve(caller, w, r) })
+}
+
+func (n *testNode) dialTo(serve http.HandlerFunc, query ...string) *testSocket {
+	n.t.Helper()
+	srv := httptest.NewServer(serve)
 	n.t.Cleanup(srv.Close)
 	ws, _, err := websocket.Dial(context.Background(), "ws"+strings.TrimPrefix(srv.URL, "http")+"/rpc"+strings.Join(query, ""), nil)
 	must(n.t, err)
