@@ -195,24 +195,10 @@ func (l *ledger) parseList(query string) (q listQuery, err error) {
 	if q.to != nil || len(q.from) > 0 && !bytes.HasPrefix(q.from, q.prefix) {
 		return q, fmt.Errorf("%w: query: expected prefix with no to, and from within the prefix", coco.ErrInvalid)
 	}
-	if q.to = endOf(q.prefix); len(q.from) == 0 {
+	if q.to = store.Behind(q.prefix); len(q.from) == 0 {
 		q.from = q.prefix
 	}
 	return q, nil
-}
-
-// endOf returns the first key behind those with a prefix; nil if there is none.
-func endOf(prefix []byte) []byte {
-	end := bytes.Clone(prefix)
-	for len(end) > 0 {
-		last := &end[len(end)-1]
-		if *last < 0xff {
-			*last++
-			return end
-		}
-		end = end[:len(end)-1]
-	}
-	return nil
 }
 
 // page is the answer to a range.

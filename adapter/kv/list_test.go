@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/store"
 )
 
 func pageOf(t T, w *httptest.ResponseRecorder) (p page) {
@@ -59,15 +60,6 @@ func TestMalformedListingsAreRefused(t *testing.T) {
 	}
 }
 
-// A prefix of greatest bytes has no key behind it.
-func TestPrefixesEndWhereTheyShould(t *testing.T) {
-	for prefix, end := range map[string]string{"a": "b", "a\xff": "b", "\xff": "", "a\xfe\xff\xff": "a\xff"} {
-		if got := string(endOf([]byte(prefix))); got != end {
-			t.Errorf("behind %q comes %q, expected %q", prefix, got, end)
-		}
-	}
-}
-
 func TestAStateThatHasLeftMemoryIsNotListed(t *testing.T) {
 	c := newCore(t, "")
 	for range 300 {
@@ -109,7 +101,7 @@ func TestAnyListingOfThePastIsWhatAMapHeld(t *testing.T) {
 		if rapid.Bool().Draw(t, "by prefix") {
 			prefix := keys.Draw(t, "prefix")
 			q.Set("prefix", prefix)
-			from, to = prefix, string(endOf([]byte(prefix)))
+			from, to = prefix, string(store.Behind([]byte(prefix)))
 		} else {
 			from, to = keys.Draw(t, "from"), rapid.SampledFrom([]string{"", "b", "ab", "\xff"}).Draw(t, "to")
 			q.Set("from", from)

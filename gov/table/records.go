@@ -185,17 +185,6 @@ func List[T any](r store.Reader, table string, from, to []byte, limit int, keep 
 	return out, err
 }
 
-// after returns the first key that does not begin with prefix.
-func after(prefix []byte) []byte {
-	end := bytes.Clone(prefix)
-	for i := len(end) - 1; i >= 0; i-- {
-		if end[i]++; end[i] != 0 {
-			return end[:i+1]
-		}
-	}
-	return nil
-}
-
 // Put writes a row of CBOR.
 func Put(tx *store.Tx, table string, key []byte, v any) error {
 	b, err := canon.Marshal(v)
@@ -303,7 +292,7 @@ func proposalHead(key, value []byte) (rec ProposalRecord, err error) {
 
 // Ballots returns the ballots about a proposal, one for each actor, in order of their ids.
 func Ballots(r store.Reader, proposal coco.Digest) ([]BallotRecord, error) {
-	return List[BallotRecord](r, BallotsTable, proposal[:], after(proposal[:]), MaxRecord, nil)
+	return List[BallotRecord](r, BallotsTable, proposal[:], store.Behind(proposal[:]), MaxRecord, nil)
 }
 
 // Places returns the places that votes have decided about.

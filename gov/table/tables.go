@@ -155,7 +155,7 @@ func NodesOf(r store.Reader, states ...NodeState) (out []NodeRecord, err error) 
 
 // NodesNamed returns the nodes whose ids begin with some bytes, in whatever state, in order of their ids.
 func NodesNamed(r store.Reader, prefix []byte) ([]NodeRecord, error) {
-	return rowsBetween(r, NodesTable, prefix, after(prefix), DecodeNode)
+	return rowsBetween(r, NodesTable, prefix, store.Behind(prefix), DecodeNode)
 }
 
 // OtherOwners reports whether the network has had a node of another owner, which may be retired by now.

@@ -11,7 +11,6 @@
 package links
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -69,17 +68,8 @@ type Linked struct {
 // OfActor calls fn with each link of an organisation, those of the organisation itself first, then by user, until fn returns false.
 func OfActor(src store.Reader, actor coco.ActorID, fn func(Linked) bool) {
 	from := holderKey(actor, "")
-	var to []byte
-	for end := bytes.Clone(from); len(end) > 0 && to == nil; {
-		if last := len(end) - 1; end[last] < 0xff {
-			end[last]++
-			to = end
-		} else {
-			end = end[:last]
-		}
-	}
 	more := true
-	src.Range(rows.Links, from, to, func(_, value []byte) bool {
+	src.Range(rows.Links, from, store.Behind(from), func(_, value []byte) bool {
 		addresses, err := decodeAddresses(value)
 		if err != nil {
 			return true

@@ -103,7 +103,7 @@ func storageRoot(src store.Reader, addr common.Address, gen uint64, going func()
 	var err error
 	var slots []leaf
 	stopped := false
-	src.Range(rows.Storage, addr[:], after(addr), func(key, value []byte) bool {
+	src.Range(rows.Storage, addr[:], store.Behind(addr[:]), func(key, value []byte) bool {
 		c, derr := decodeSlot(key, value)
 		switch {
 		case derr != nil:
@@ -129,14 +129,4 @@ func storageRoot(src store.Reader, addr common.Address, gen uint64, going func()
 		return common.Hash{}, fmt.Errorf("%w: slots of %v: %w", coco.ErrCorrupt, addr, err)
 	}
 	return root, nil
-}
-
-// after returns the key that follows all keys that begin with an address; nil if there is none.
-func after(addr common.Address) []byte {
-	for i := len(addr) - 1; i >= 0; i-- {
-		if addr[i]++; addr[i] != 0 {
-			return addr[:i+1]
-		}
-	}
-	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/dryrun"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/store"
 )
 
 // slotRange is a part of a contract's storage, by the hashes of its slots.
@@ -83,16 +84,6 @@ func (m *Methods) StorageRangeAt(ctx context.Context, at rpc.BlockNumberOrHash, 
 	return m.s.Reply(ctx, out, err, "ask for fewer slots")
 }
 
-// after returns the key that follows all keys that begin with an address; nil if there is none.
-func after(addr common.Address) []byte {
-	for i := len(addr) - 1; i >= 0; i-- {
-		if addr[i]++; addr[i] != 0 {
-			return addr[:i+1]
-		}
-	}
-	return nil
-}
-
 // slots lists a part of the storage that an overlay has of an account.
 func (m *Methods) slots(ctx context.Context, over *dryrun.Overlay, addr common.Address, from []byte, most int) (*slotRange, error) {
 	out := &slotRange{Storage: map[common.Hash]slotEntry{}}
@@ -108,7 +99,7 @@ func (m *Methods) slots(ctx context.Context, over *dryrun.Overlay, addr common.A
 	var list []slot
 	memory := m.s.Memory(ctx, "no other method lists the storage of a contract")
 	defer memory.Release()
-	over.Range(rows.Storage, addr[:], after(addr), func(key, value []byte) bool {
+	over.Range(rows.Storage, addr[:], store.Behind(addr[:]), func(key, value []byte) bool {
 		var s slot
 		s.key = common.BytesToHash(key[common.AddressLength : common.AddressLength+common.HashLength])
 		if !bytes.Equal(key, rows.AppendStorageKey(nil, &addr, &s.key, account.Gen)) {
