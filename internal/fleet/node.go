@@ -11,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
+	"github.com/cocoframework/coco/internal/ctxtime"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -220,17 +221,10 @@ func (f *Fleet) nodeFor(ctx context.Context, a *attempt) (*node, error) {
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
+	if d <= 0 || ctxtime.Sleep(ctx, d) {
 		return nil
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", coco.ErrUnreachable, context.Cause(ctx))
-	}
+	return fmt.Errorf("%w: %w", coco.ErrUnreachable, context.Cause(ctx))
 }
 
 // answered notes what an answer tells about its node.
