@@ -104,18 +104,13 @@ func (a *app) ofSandbox(ctx context.Context, f *flags, acc *access) error {
 	if acc.client.Policy.Service, err = acc.service(); err != nil {
 		return err
 	}
-	if f.constitution != "" {
-		acc.pin, err = approve(f, acc.inForce(ctx))
-		return err
-	}
-	if acc.pin, err = loadPin(f.pin); err != nil || acc.pin != nil {
-		return err
-	}
-	con, err := info.InForce()
-	if err != nil {
-		return err
-	}
-	acc.pin, err = newPin(f.pin, con.TOML())
+	acc.pin, err = approve(f, acc.inForce(ctx), func() ([]byte, error) {
+		con, err := info.InForce()
+		if err != nil {
+			return nil, err
+		}
+		return con.TOML(), nil
+	})
 	return err
 }
 
@@ -143,18 +138,8 @@ func (a *app) ofConfig(ctx context.Context, f *flags, acc *access) error {
 			}
 		}
 	}
-	if acc.pin, err = loadPin(f.pin); err != nil {
-		return err
-	}
-	if f.constitution != "" {
-		acc.pin, err = approve(f, acc.inForce(ctx))
-	} else if acc.pin == nil {
-		var page []byte
-		if page, err = acc.inForce(ctx)(); err == nil {
-			acc.pin, err = newPin(f.pin, page)
-		}
-	}
-	if err != nil {
+	inForce := acc.inForce(ctx)
+	if acc.pin, err = approve(f, inForce, inForce); err != nil {
 		return err
 	}
 	cert, key := f.Cert, f.Key
@@ -182,7 +167,7 @@ func (a *app) ofService(ctx context.Context, f *flags, acc *access) error {
 	if err := acc.certificate(f.Cert, f.Key, f.token); err != nil {
 		return err
 	}
-	acc.pin, err = approve(f, acc.inForce(ctx))
+	acc.pin, err = approve(f, acc.inForce(ctx), nil)
 	return err
 }
 
@@ -211,7 +196,7 @@ func (a *app) ofSealed(ctx context.Context, f *flags, acc *access) (err error) {
 	acc.client.Sealed = &client.SealedConfig{
 		URL: f.sealed, Outer: outer, Effect: fleet.EffectOf,
 	}
-	acc.pin, err = approve(f, func() ([]byte, error) { return unverifiedPage(ctx, outer, f.sealed) })
+	acc.pin, err = approve(f, func() ([]byte, error) { return unverifiedPage(ctx, outer, f.sealed) }, nil)
 	return err
 }
 

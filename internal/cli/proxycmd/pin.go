@@ -31,28 +31,28 @@ const approvedLine = "# approved: "
 
 // readTerms implements fleet.Config.Read.
 func readTerms(page []byte) (fleet.Terms, error) {
-	c, err := constitution.Parse(page)
-	if err != nil {
-		return fleet.Terms{}, err
-	}
-	return fleet.Terms{Digest: c.Digest(), Version: c.Version, Code: c.Measurements(), TEE: c.TEEPolicies(), Page: page}, nil
+	var p pin
+	err := p.set(page)
+	return p.terms, err
 }
 
 // newPin is a pin of a page that a person has approved.
 func newPin(file string, page []byte) (*pin, error) {
-	t, err := readTerms(page)
-	if err != nil {
+	p := &pin{file: file}
+	if err := p.set(page); err != nil {
 		return nil, err
 	}
-	p := &pin{file: file, approved: t.Digest, terms: t}
-	return p, p.describe()
+	p.approved = p.terms.Digest
+	return p, nil
 }
 
-func (p *pin) describe() error {
-	c, err := constitution.Parse(p.terms.Page)
+// set makes a page the one that nodes are verified by.
+func (p *pin) set(page []byte) error {
+	c, err := constitution.Parse(page)
 	if err != nil {
 		return err
 	}
+	p.terms = fleet.Terms{Digest: c.Digest(), Version: c.Version, Code: c.Measurements(), TEE: c.TEEPolicies(), Page: page}
 	p.network, p.insecure = c.Network.Name, c.Network.Insecure
 	return nil
 }
@@ -95,24 +95,31 @@ func (p *pin) save() error {
 
 // follow makes later terms those of the pin.
 func (p *pin) follow(to fleet.Terms) error {
-	p.terms = to
-	if err := p.describe(); err != nil {
+	if err := p.set(to.Page); err != nil {
 		return err
 	}
 	return p.save()
 }
 
 // approve finds the constitution to begin with. inForce is asked for its page where only its digest is known; what it answers has that digest, or is not believed.
-func approve(f *flags, inForce func() ([]byte, error)) (*pin, error) {
+// Where neither a flag nor the pin's file approves one, the page of approved counts; nil if nothing else approves one.
+func approve(f *flags, inForce, approved func() ([]byte, error)) (*pin, error) {
 	kept, err := loadPin(f.pin)
 	if err != nil {
 		return nil, err
 	}
 	if f.constitution == "" {
-		if kept == nil {
+		switch {
+		case kept != nil:
+			return kept, nil
+		case approved == nil:
 			return nil, unapproved(inForce)
 		}
-		return kept, nil
+		page, err := approved()
+		if err != nil {
+			return nil, err
+		}
+		return newPin(f.pin, page)
 	}
 	var digest coco.Digest
 	if digest.UnmarshalText([]byte(f.constitution)) != nil {
