@@ -84,8 +84,9 @@ func (s *Sets) Close() {
 
 // Keys is token.Keys.
 func (s *Sets) Keys(ctx context.Context, of *access.Issuer, id string) ([]jose.JSONWebKey, error) {
+	name := nameOf(of)
 	for {
-		keys, wait, err := s.look(of, id)
+		keys, wait, err := s.look(of, name, id)
 		if wait == nil {
 			return keys, err
 		}
@@ -100,10 +101,9 @@ func (s *Sets) Keys(ctx context.Context, of *access.Issuer, id string) ([]jose.J
 }
 
 // look returns the keys, or what to wait for before looking again.
-func (s *Sets) look(of *access.Issuer, id string) (keys []jose.JSONWebKey, wait chan struct{}, err error) {
+func (s *Sets) look(of *access.Issuer, name coco.Digest, id string) (keys []jose.JSONWebKey, wait chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	name := nameOf(of)
 	x := s.sets[name]
 	if x == nil {
 		if len(s.sets) >= 2*access.MaxIssuers {
