@@ -73,6 +73,9 @@ func New(cfg Config) *Server {
 	if cfg.RefuseAfter == 0 {
 		cfg.RefuseAfter = refuseAfter
 	}
+	if cfg.Room == nil {
+		cfg.Room = func(http.ResponseWriter, int) error { return nil }
+	}
 	return &Server{cfg: cfg, once: once{seen: map[[sealed.IDSize]byte]times{}}}
 }
 
@@ -155,12 +158,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, o *sealed.Opened
 			return s.problem(wire.CodeBusy, err.Error()), true
 		}
 	}
-	rec := &recorder{header: http.Header{}, room: func(n int) error {
-		if s.cfg.Room == nil {
-			return nil
-		}
-		return s.cfg.Room(w, n)
-	}}
+	rec := &recorder{header: http.Header{}, room: func(n int) error { return s.cfg.Room(w, n) }}
 	known = s.cfg.Handler(rec, inner)
 	if !known && (rec.status == http.StatusUnauthorized || rec.status == http.StatusForbidden) {
 		if o.For != (coco.NodeID{}) {
