@@ -1,10 +1,10 @@
 package sim
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -151,10 +151,7 @@ func (f fault) flap(begin, end func()) {
 // crash takes a machine down and starts it again, with the disk that its host chooses.
 func (r *run) crash(f fault) {
 	w, name := r.network.World, hostName(f.host)
-	r.mayStop(f.host, "")
-	r.network.crash(f.host, f.torn)
-	r.secretOnDisk(f.host)
-	r.seals(name)
+	r.off(f.host, f.torn)
 	time.Sleep(f.lasts)
 	r.lie(f)
 	w.Restart(name)
@@ -185,38 +182,38 @@ func (r *run) clone(f fault) {
 	r.mu.Unlock()
 	r.mayStop(f.host, "")
 	w.SetSyncDelay(second, r.plan.sync)
-	r.network.SetClock(second, 0)
 	w.SetFiles(second, w.Files(name, ""))
 	if f.redirect {
 		w.Redirect(name, second)
 	}
-	double := r.network.StartOn(second, f.host, func(c *node.Config) {
-		r.network.join(f.host)(c)
-		c.PeerAddress, c.ClientAddress = name+nettest.PeerPort, name+nettest.ClientPort
-	})
+	end := r.double(f.host, second)
 	time.Sleep(f.lasts)
-	r.witness.Say("the clone of %s: it takes part: %t, it stopped: %t", name, double.TakesPart(), double.Ended())
-	w.Crash(second)
-	double.Stop()
-	<-double.Done()
-	for file, content := range w.Files(second, "") {
-		r.secretIn(second, file, content)
-	}
-	r.seals(second)
+	end()
 	if f.redirect {
 		w.Redirect(name, "")
 	}
 }
 
+// double starts a second node of a host's member on another machine, from what is on its disk and under the host's address. What it returns takes that machine away.
+func (r *run) double(host int, second string) (end func()) {
+	name := hostName(host)
+	r.network.SetClock(second, 0)
+	double := r.network.StartOn(second, host, func(c *node.Config) {
+		r.network.join(host)(c)
+		c.PeerAddress, c.ClientAddress = name+nettest.PeerPort, name+nettest.ClientPort
+	})
+	return func() {
+		r.witness.Say("%s, the double of %s: it takes part: %t, it stopped: %t", second, name, double.TakesPart(), double.Ended())
+		r.network.World.Crash(second)
+		double.Stop()
+		<-double.Done()
+		r.inspect(second)
+	}
+}
+
 // blackout crashes every machine at once. The members recover the network from the longest ledger.
 func (r *run) blackout(f fault) {
-	n := r.network
-	for i := range r.plan.members {
-		r.mayStop(i, "")
-		n.crash(i, f.torn)
-		r.secretOnDisk(i)
-		r.seals(hostName(i))
-	}
+	r.down(f.torn)
 	time.Sleep(f.lasts)
 	r.pass(f.by)
 	r.lie(f)
@@ -300,19 +297,17 @@ func (r *run) backup() {
 	r.keys.ids = r.identities()
 	for i := range r.plan.members {
 		r.backups[i] = r.network.World.Files(hostName(i), "")
-		r.seals(hostName(i))
+		r.seals(hostName(i), r.backups[i])
 	}
 }
 
-// secretOnDisk looks for planted secrets in the files of a host.
-func (r *run) secretOnDisk(i int) {
-	for name, content := range r.network.World.Files(hostName(i), "") {
-		r.secretIn(hostName(i), name, content)
+// inspect looks at a host's disk: for planted secrets, and at the batches on it.
+func (r *run) inspect(host string) {
+	files := r.network.World.Files(host, "")
+	for name, content := range files {
+		if bytes.Contains(content, []byte(planted)) {
+			r.witness.Fail("secret", "%s has a planted secret in the clear in %s", host, name)
+		}
 	}
-}
-
-func (r *run) secretIn(host, name string, content []byte) {
-	if strings.Contains(string(content), planted) {
-		r.witness.Fail("secret", "%s has a planted secret in the clear in %s", host, name)
-	}
+	r.seals(host, files)
 }

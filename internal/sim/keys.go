@@ -34,9 +34,8 @@ type custodian struct {
 // other are followed by pauses.
 const committeePatience = 20 * time.Minute
 
-// seals looks at the batches on a host's disk, whether or not they are committed.
-func (r *run) seals(host string) {
-	files := r.network.World.Files(host, "")
+// seals looks at the batches in the files of a host, whether or not they are committed.
+func (r *run) seals(host string, files map[string][]byte) {
 	r.keys.mu.Lock()
 	defer r.keys.mu.Unlock()
 	if err := r.keys.seals.Look(host, files, node.Dir); errors.Is(err, coco.ErrVerify) {
@@ -54,7 +53,14 @@ func (r *run) committee(host int, k *wire.Keys) {
 // status asks a node how it is.
 func (s *session) status(host int) (st wire.Status, ok bool) {
 	a := s.askAt(host, http.MethodGet, "/node/status", nil)
-	return st, a.outcome == done && json.Unmarshal(a.body, &st) == nil
+	if a.outcome != done {
+		return st, false
+	}
+	if err := json.Unmarshal(a.body, &st); err != nil {
+		s.witness.Fail("alive", "%s answers %s", hostName(host), a.what)
+		return st, false
+	}
+	return st, true
 }
 
 // kept is after how long a node that knows a committee has sealed its package at the latest: it looks once a second, and seals and syncs.

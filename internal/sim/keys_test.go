@@ -16,9 +16,7 @@ func keyed(t *testing.T, p plan) map[string]int {
 
 // Every phase of a ceremony is hit by the crash of the node that leads, and of another one.
 func TestNodesGoInEveryStepOfACeremony(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
+	long(t)
 	changes := []change{refresh, gain, lose, vary, refresh, refresh}
 	for k, leads := range []bool{true, false} {
 		p := plan{members: 3, sync: 3 * time.Millisecond, unattended: leads}
@@ -45,9 +43,7 @@ func TestNodesGoInEveryStepOfACeremony(t *testing.T) {
 
 // All machines lose power, whatever else their hosts do. Nodes that may go on by themselves do so together, and others do not.
 func TestNodesGoOnTogetherAfterAPowerCutOrNotAtAll(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
+	long(t)
 	for _, c := range []struct {
 		members    int
 		unattended bool
@@ -73,9 +69,7 @@ func TestNodesGoOnTogetherAfterAPowerCutOrNotAtAll(t *testing.T) {
 
 // The machine on which members recover a network goes in each step of that. They recover it again, and so a network that they have recovered before.
 func TestAMachineGoesInEveryStepOfARecovery(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
+	long(t)
 	p := plan{members: 3, sync: 3 * time.Millisecond}
 	for i, s := range reopeningSteps {
 		p.rounds = append(p.rounds, []fault{{kind: reopening, at: time.Second, lasts: time.Duration(i+1) * 300 * time.Millisecond, keyFault: keyFault{step: s, succeeds: i%2 == 0}, torn: i%2 == 0}})
@@ -90,9 +84,7 @@ func TestAMachineGoesInEveryStepOfARecovery(t *testing.T) {
 
 // A node goes while an epoch is announced.
 func TestNodesGoWhileAnEpochBegins(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
+	long(t)
 	p := plan{members: 3, sync: 3 * time.Millisecond}
 	for i := range 6 {
 		p.rounds = append(p.rounds, []fault{

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/reopen"
@@ -15,13 +14,17 @@ import (
 // waiting is how long nodes that must not go on are watched.
 const waiting = time.Minute
 
+// off takes a machine away, and looks at what is on its disk.
+func (r *run) off(i int, torn bool) {
+	r.mayStop(i, "")
+	r.network.crash(i, torn)
+	r.inspect(hostName(i))
+}
+
 // down takes all machines away.
 func (r *run) down(torn bool) {
 	for i := range r.plan.members {
-		r.mayStop(i, "")
-		r.network.crash(i, torn)
-		r.secretOnDisk(i)
-		r.seals(hostName(i))
+		r.off(i, torn)
 	}
 }
 
@@ -54,8 +57,6 @@ func (r *run) powerCut(f fault) {
 		}
 	case apart:
 		n.World.Isolate(name)
-	case twice:
-		n.World.SetFiles(name+"-twin", n.World.Files(name, ""))
 	}
 	for i := range r.plan.members {
 		n.World.Restart(hostName(i))
@@ -116,11 +117,8 @@ func (r *run) together(f fault) {
 // twin starts a second node from a host's disk. What it returns has the others reach one of them, then the other, for a while, and ends the second one.
 func (r *run) twin(i int) func() {
 	name, second := hostName(i), hostName(i)+"-twin"
-	r.network.SetClock(second, 0)
-	double := r.network.StartOn(second, i, func(c *node.Config) {
-		r.network.join(i)(c)
-		c.PeerAddress, c.ClientAddress = name+nettest.PeerPort, name+nettest.ClientPort
-	})
+	r.network.World.SetFiles(second, r.network.World.Files(name, ""))
+	end := r.double(i, second)
 	return func() {
 		for range 100 {
 			r.network.World.Redirect(name, second)
@@ -128,11 +126,7 @@ func (r *run) twin(i int) func() {
 			r.network.World.Redirect(name, "")
 			time.Sleep(80 * time.Millisecond)
 		}
-		r.witness.Say("the twin of %s takes part: %t, it stopped: %t", name, double.TakesPart(), double.Ended())
-		r.network.World.Crash(second)
-		double.Stop()
-		<-double.Done()
-		r.seals(second)
+		end()
 	}
 }
 
@@ -183,6 +177,6 @@ func (r *run) reopening(f fault) {
 		r.witness.Fail("alive", "%s does not come to where it %s: %v", hostName(best), f.step, err)
 	}
 	n.Crash(best)
-	r.seals(hostName(best))
+	r.inspect(hostName(best))
 	r.again(f.succeeds)
 }

@@ -152,8 +152,7 @@ func (r *run) verifyLedgers() {
 	var first map[uint64]batch.Entry
 	for i := range r.plan.members {
 		name := hostName(i)
-		r.secretOnDisk(i)
-		r.seals(name)
+		r.inspect(name)
 		disk := r.network.World.Host(name).Disk
 		follower := custody.Follow(audit.New(audit.Config{
 			Service: r.network.service, Constitution: r.network.Constitution.Digest(), Verifiers: attest.Verifiers{virtual.Verifier{}},
