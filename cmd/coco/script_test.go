@@ -367,14 +367,9 @@ func waits(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: waits ADDRESS")
 	}
 	hc := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	until(ts, "the node at "+args[0]+" does not wait for a vote", func(context.Context) bool {
-		resp, err := hc.Get("https://" + args[0] + "/readyz?verbose")
-		if err != nil {
-			return false
-		}
-		defer resp.Body.Close()
-		body, _ := io.ReadAll(resp.Body)
-		return bytes.Contains(body, []byte("members vote to open it"))
+	until(ts, "the node at "+args[0]+" does not wait for a vote", func(ctx context.Context) bool {
+		_, text := exchange(ctx, ts, hc, http.MethodGet, "https://"+args[0]+"/readyz?verbose", "")
+		return strings.Contains(text, "members vote to open it")
 	})
 }
 
@@ -386,18 +381,9 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 	last := ""
 	defer func() { ts.Logf("%s answers: %s", args[0], last) }()
 	until(ts, args[0]+" does not answer "+args[1], func(ctx context.Context) bool {
-		body := strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}`)
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, args[0], body)
-		ts.Check(err)
-		req.Header.Set("Content-Type", "application/json")
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return false
-		}
-		defer resp.Body.Close()
-		data, _ := io.ReadAll(resp.Body)
-		last = string(data)
-		return strings.Contains(last, args[1])
+		status := 0
+		status, last = exchange(ctx, ts, http.DefaultClient, http.MethodPost, args[0], `{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}`)
+		return status > 0 && strings.Contains(last, args[1])
 	})
 }
 
@@ -408,15 +394,10 @@ func fetches(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	last := ""
 	defer func() { ts.Logf("%s answers: %s", args[0], last) }()
-	until(ts, args[0]+" does not answer "+args[1], func(context.Context) bool {
-		resp, err := http.Get(args[0])
-		if err != nil {
-			return false
-		}
-		defer resp.Body.Close()
-		data, _ := io.ReadAll(resp.Body)
-		last = string(data)
-		return resp.StatusCode == http.StatusOK && strings.Contains(last, args[1])
+	until(ts, args[0]+" does not answer "+args[1], func(ctx context.Context) bool {
+		status := 0
+		status, last = exchange(ctx, ts, http.DefaultClient, http.MethodGet, args[0], "")
+		return status == http.StatusOK && strings.Contains(last, args[1])
 	})
 }
 
@@ -425,14 +406,28 @@ func puts(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: puts URL BODY")
 	}
-	req, err := http.NewRequest(http.MethodPut, args[0], strings.NewReader(args[1]))
-	ts.Check(err)
-	resp, err := http.DefaultClient.Do(req)
-	ts.Check(err)
-	defer resp.Body.Close()
-	if data, _ := io.ReadAll(resp.Body); resp.StatusCode/100 != 2 {
-		ts.Fatalf("%s answers %s: %s", args[0], resp.Status, data)
+	if status, text := exchange(context.Background(), ts, http.DefaultClient, http.MethodPut, args[0], args[1]); status/100 != 2 {
+		ts.Fatalf("%s answers %d: %s", args[0], status, text)
 	}
+}
+
+// exchange makes a request, whose body is JSON if it is a POST. It returns the status of the answer and its text; 0 and the error's text if there is none.
+func exchange(ctx context.Context, ts *testscript.TestScript, hc *http.Client, method, url, body string) (status int, text string) {
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	ts.Check(err)
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := hc.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return resp.StatusCode, string(data)
 }
 
 func until(ts *testscript.TestScript, otherwise string, is func(context.Context) bool) {
@@ -464,14 +459,12 @@ func epoch(ts *testscript.TestScript, neg bool, args []string) {
 	// An epoch that is announced begins a moment later: the one that has been in use for a while is the newest.
 	const settled = 1500 * time.Millisecond
 	last, since := uint64(0), time.Now()
-	until(ts, fmt.Sprintf("the node at %s seals under no later epoch than %d", args[2], before), func(context.Context) bool {
-		resp, err := hc.Get("https://" + args[2] + "/metrics")
-		if err != nil {
+	until(ts, fmt.Sprintf("the node at %s seals under no later epoch than %d", args[2], before), func(ctx context.Context) bool {
+		status, text := exchange(ctx, ts, hc, http.MethodGet, "https://"+args[2]+"/metrics", "")
+		if status == 0 {
 			return false
 		}
-		defer resp.Body.Close()
-		body, _ := io.ReadAll(resp.Body)
-		for line := range strings.Lines(string(body)) {
+		for line := range strings.Lines(text) {
 			if value, is := strings.CutPrefix(strings.TrimSpace(line), "coco_epoch "); is {
 				found, _ = strconv.ParseUint(value, 10, 64)
 			}
