@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/network"
+	"github.com/cocoframework/coco/internal/rehearsal"
 	"github.com/cocoframework/coco/internal/shell"
 	"github.com/cocoframework/coco/wire"
 )
@@ -156,8 +157,8 @@ func (a *app) showState(s wire.Recovery) {
 
 // warnOfOwner says wherever members meet it that one of them alone opens a ledger.
 func (a *app) warnOfOwner(threshold, members int) {
-	if threshold == 1 && members > 1 {
-		a.Out.Printf("%s\n", a.Out.Red(fmt.Sprintf("RECOVERY OWNER: each of %d members can open the whole ledger, and recover the network, alone.", members)))
+	if text := rehearsal.Owner(threshold, members); text != "" {
+		a.Out.Printf("%s\n", a.Out.Red(text+"."))
 	}
 }
 
