@@ -3,6 +3,7 @@ package token_test
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -470,12 +471,9 @@ func TestOnlyTheAgreedRootsVouchForTheIssuer(t *testing.T) {
 
 func FuzzToken(f *testing.F) {
 	now := time.Unix(1_800_000_000, 0)
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		f.Fatal(err)
-	}
-	key := jose.JSONWebKey{Key: private, KeyID: "k"}
-	good, err := callertest.Sign(jose.SigningKey{Algorithm: jose.ES256, Key: key}, map[string]any{"iss": "https://a.example", "aud": "coco", "sub": "kim", "iat": now.Unix(), "exp": now.Unix() + 60}, nil)
+	// The same in every process that fuzzes, or their inputs would be strangers' to each other.
+	key := jose.JSONWebKey{Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), KeyID: "k"}
+	good, err := callertest.Sign(jose.SigningKey{Algorithm: jose.EdDSA, Key: key}, map[string]any{"iss": "https://a.example", "aud": "coco", "sub": "kim", "iat": now.Unix(), "exp": now.Unix() + 60}, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -497,10 +495,7 @@ func FuzzToken(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		id, err := s.Authenticate(httptest.NewRequest(http.MethodGet, "/", nil), text)
 		if err == nil && text != good {
-			// ECDSA signatures are malleable, and nothing else is.
-			if a, b := strings.Split(text, "."), strings.Split(good, "."); a[0] != b[0] || a[1] != b[1] {
-				t.Errorf("%q makes the caller %+v", text, id.Caller)
-			}
+			t.Errorf("%q makes the caller %+v", text, id.Caller)
 		}
 	})
 }
