@@ -572,6 +572,12 @@ var protocols = []rule{
 		why:  "what a caller may see is judged by it, wherever the rows come from: it knows neither how they are written nor who asks",
 	},
 	{
+		name: "messages of a sign-in are read by their grammar alone",
+		in:   []string{"adapter/ethereum/siwe"},
+		only: []string{""},
+		why:  "what a wallet shows must mean the same wherever it is read",
+	},
+	{
 		name: "logs are selected by what they hold",
 		in:   []string{"adapter/ethereum/logs"},
 		only: []string{"", "canon", "store", "adapter/ethereum/rows"},
