@@ -3,6 +3,7 @@
 //
 //	add_issuer ──► Issuer ──► the constitution ──► package caller/token: from a token to a coco.Caller
 //	revoke_access ──► Issuer.Revoke
+//	add_origin ──► Access.Origins ──► the gateway's answers to browsers, and sessions of their users
 //
 // It is data and its checks; nothing here verifies a token.
 //
@@ -46,6 +47,8 @@ var algorithms = []string{"ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", 
 // Access is the section of the constitution. Its lists are in canonical order once Sort was called.
 type Access struct {
 	Issuers []Issuer `cbor:"1,keyasint,omitempty"` // by name
+	// Origins are those whose pages may ask nodes from a browser, by sessions that users have signed in for; in order.
+	Origins []string `cbor:"20,keyasint,omitempty"`
 }
 
 // Issuer is an OpenID Connect issuer whose tokens stand for users of an organisation.
@@ -206,6 +209,9 @@ func CheckRoots(path string, roots [][]byte) error {
 
 // Check finds what is wrong with the section. is reports whether there is an organisation.
 func (a *Access) Check(is func(coco.ActorID) bool) error {
+	if err := a.checkOrigins(); err != nil {
+		return err
+	}
 	if len(a.Issuers) > MaxIssuers {
 		return invalid("issuers", reason.TooMany, "expected at most %d, found %d", MaxIssuers, len(a.Issuers))
 	}
@@ -258,6 +264,7 @@ func checkRevoked(path string, list []string, check func(string) error) error {
 
 // Sort brings the lists into canonical order.
 func (a *Access) Sort() {
+	slices.Sort(a.Origins)
 	slices.SortFunc(a.Issuers, func(x, y Issuer) int { return strings.Compare(x.Name, y.Name) })
 	for i := range a.Issuers {
 		x := &a.Issuers[i]
@@ -269,7 +276,7 @@ func (a *Access) Sort() {
 
 // Clone returns a copy that shares nothing that can change.
 func (a *Access) Clone() Access {
-	out := Access{Issuers: slices.Clone(a.Issuers)}
+	out := Access{Issuers: slices.Clone(a.Issuers), Origins: slices.Clone(a.Origins)}
 	for i := range out.Issuers {
 		x := &out.Issuers[i]
 		x.Roots, x.Users, x.Tokens = slices.Clone(x.Roots), slices.Clone(x.Users), slices.Clone(x.Tokens)

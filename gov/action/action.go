@@ -51,6 +51,9 @@ const (
 	AddIssuer    Kind = "add_issuer"
 	RemoveIssuer Kind = "remove_issuer"
 	RevokeAccess Kind = "revoke_access"
+	// Since rules 3: pages of an origin may ask nodes by sessions of their users; they may no more.
+	AddOrigin    Kind = "add_origin"
+	RemoveOrigin Kind = "remove_origin"
 )
 
 // Bounds of an action.
@@ -75,7 +78,8 @@ type Args struct {
 	// Actor names a member or participant: its id in hexadecimal, or its name.
 	Actor string `cbor:"actor,omitempty"`
 	// Name, Certificate (DER) and the further Certificates make an actor; EncryptionKey and Weight
-	// a member. Weight 0 means 1. The name, certificate and encryption key of an auditor are given with Epochs, which it may read: see Range.
+	// a member. Weight 0 means 1. The name, certificate and encryption key of an auditor are given with Epochs, which it may read: see Range. It names an issuer, and is a
+	// page's origin, too.
 	Name          string   `cbor:"name,omitempty"`
 	Certificate   []byte   `cbor:"certificate,omitempty"`
 	Certificates  [][]byte `cbor:"certificates,omitempty"`
@@ -153,6 +157,8 @@ func forms() []form {
 		{AddIssuer, []string{"name", "actor", "issuer", "certificates"}, nil},
 		{RemoveIssuer, []string{"name"}, nil},
 		{RevokeAccess, []string{"name"}, []string{"user", "token", "before", "remove"}},
+		{AddOrigin, []string{"name"}, nil},
+		{RemoveOrigin, []string{"name"}, nil},
 	}
 }
 
@@ -291,6 +297,10 @@ func (a *Action) checkRest() error {
 			return a.invalid("%v", err)
 		}
 		if err := access.CheckRoots("certificates", x.Certificates); err != nil {
+			return a.invalid("%v", err)
+		}
+	case AddOrigin:
+		if err := access.CheckOrigin("name", x.Name); err != nil {
 			return a.invalid("%v", err)
 		}
 	case RevokeAccess:
@@ -499,7 +509,7 @@ func (a Action) String() string {
 		place += " of " + x.Owner
 	}
 	switch a.Kind {
-	case AddMember, AddParticipant, AddIssuer, RemoveIssuer:
+	case AddMember, AddParticipant, AddIssuer, RemoveIssuer, AddOrigin, RemoveOrigin:
 		return fmt.Sprintf("%s %q", a.Kind.words(), x.Name)
 	case RemoveMember, RemoveParticipant, AddCertificate, RemoveCertificate:
 		return fmt.Sprintf("%s: %s", a.Kind.words(), x.Actor)

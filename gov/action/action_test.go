@@ -137,6 +137,14 @@ kind = "revoke-access"
 name = "acme-login"
 user = "kim"
 remove = true
+
+[[actions]]
+kind = "add-origin"
+name = "https://app.example"
+
+[[actions]]
+kind = "remove-origin"
+name = "https://app.example"
 `
 }
 
@@ -214,6 +222,7 @@ func TestWrongActionsAreRefusedByName(t *testing.T) {
 		{"[[actions]]\nkind = 'revoke-access'\nname = 'x'", "expected exactly one of user, token and before"},
 		{"[[actions]]\nkind = 'revoke-access'\nname = 'x'\nuser = 'a'\ntoken = 'b'", "expected exactly one of user, token and before"},
 		{"[[actions]]\nkind = 'revoke-access'\nname = 'x'\nbefore = 5\nremove = true", "remove goes with user and token"},
+		{"[[actions]]\nkind = 'add-origin'\nname = 'http://app.example'", "expected an origin such as https://app.example"},
 		{strings.Repeat(" ", maxTOML+1), "at most"},
 	} {
 		if _, err := Parse([]byte(c.text)); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), c.want) {

@@ -51,7 +51,7 @@ func TestAChangeSaysWhatItGivesAway(t *testing.T) {
 		{map[string]string{"add_code": "false"}, "never [add_code upgrade]"},
 		{map[string]string{"add_code": `proposal.actions[0].measurement == "snp:00" && votes.yes == 3`}, ""},
 		{map[string]string{"default": "true", "add_node": "true"}, "unvoted all alpha,beta,gamma"},
-		{map[string]string{"default": policy.OneOfN, "set": policy.Unanimous, "add_node": policy.OneOfN}, "alone [add_member remove_member add_participant remove_participant add_certificate remove_certificate remove_node add_code remove_code set_tee set_policy remove_policy upgrade rotate refresh open_network grant_epochs add_issuer remove_issuer revoke_access] alpha,beta,gamma"},
+		{map[string]string{"default": policy.OneOfN, "set": policy.Unanimous, "add_node": policy.OneOfN}, "alone [add_member remove_member add_participant remove_participant add_certificate remove_certificate remove_node add_code remove_code set_tee set_policy remove_policy upgrade rotate refresh open_network grant_epochs add_issuer remove_issuer revoke_access add_origin remove_origin] alpha,beta,gamma"},
 		{map[string]string{"default": policy.Weighted}, ""},
 	} {
 		after := n.Constitution()

@@ -80,11 +80,19 @@ func (c *Constitution) checkAccess() error {
 	if len(c.Access.Issuers) > 0 && c.Rules < 3 {
 		return invalid("issuers", reason.UnknownSetting, "the rules of version %d do not have it: it exists since version 3", c.Rules)
 	}
+	if len(c.Access.Origins) > 0 && c.Rules < 3 {
+		return invalid("origins", reason.UnknownSetting, "the rules of version %d do not have it: it exists since version 3", c.Rules)
+	}
 	all := c.organisations()
 	return c.Access.Check(func(id coco.ActorID) bool { _, ok := all[id]; return ok })
 }
 
 func (w *tomlWriter) issuers(c *Constitution) {
+	if len(c.Access.Origins) > 0 {
+		w.heading("Whose pages may ask nodes in browsers, by sessions that their users sign in for.")
+		w.table("pages")
+		w.field("origins", texts(c.Access.Origins))
+	}
 	if len(c.Access.Issuers) > 0 {
 		w.heading("Whose tokens (OpenID Connect) stand for users of an organisation. The host is checked by these certificates.")
 	}

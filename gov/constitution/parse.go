@@ -70,6 +70,9 @@ type page struct {
 		Certificates []string `toml:"certificates"`
 	} `toml:"revoked"`
 	Issuers []issuerPage `toml:"issuers"`
+	Pages   struct {
+		Origins []string `toml:"origins"`
+	} `toml:"pages"`
 	// The sections of settings that versions of the rules added.
 	Epochs   map[string]any            `toml:"epochs"`
 	Keys     map[string]any            `toml:"keys"`
@@ -207,6 +210,7 @@ func (p *page) constitution() (*Constitution, error) {
 		}
 		c.Revoked = append(c.Revoked, d)
 	}
+	c.Access.Origins = p.Pages.Origins
 	for i := range p.Issuers {
 		x, err := c.issuer(fmt.Sprintf("issuers[%d]", i), &p.Issuers[i])
 		if err != nil {

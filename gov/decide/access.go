@@ -40,6 +40,18 @@ func changeAccess(to *access.Access, a *action.Action, x actors) (Effect, error)
 	return Effect{Kind: AccessRevoked, Actor: actor, Subject: name, Value: revoked(&a.Args), Removed: a.Args.Remove}, nil
 }
 
+// changeOrigins lets pages of an origin ask nodes, or no more.
+func changeOrigins(to *access.Access, a *action.Action) (Effect, error) {
+	remove, kind := a.Kind == action.RemoveOrigin, OriginAdded
+	if remove {
+		kind = OriginRemoved
+	}
+	if !to.ChangeOrigin(a.Args.Name, remove) {
+		return Effect{}, impossible(reason.Unchanged, a.Args.Name, "")
+	}
+	return Effect{Kind: kind, Subject: a.Args.Name}, nil
+}
+
 func revoked(x *action.Args) string {
 	switch {
 	case x.User != "":

@@ -67,6 +67,44 @@ func TestMembersDecideWhoseTokensCount(t *testing.T) {
 	n.Audited(first)
 }
 
+// The page says the same as the canonical form, and audits repeat each decision.
+func TestMembersDecideWhichPagesAskNodes(t *testing.T) {
+	n := govtest.New(t)
+	first := n.Genesis()
+	change := func(want decide.EffectKind, kind action.Kind, origin string) {
+		t.Helper()
+		out := n.Decide(govtest.Act(kind, action.Args{Name: origin}))
+		if out.State != table.Accepted || len(out.Effects) != 1 || out.Effects[0].Kind != want || out.Effects[0].Subject != origin {
+			t.Fatalf("%s is %s, effects %+v", kind, out.State, out.Effects)
+		}
+	}
+	change(decide.OriginAdded, action.AddOrigin, "https://b.example")
+	change(decide.OriginAdded, action.AddOrigin, "https://a.example")
+	for kind, origin := range map[action.Kind]string{action.AddOrigin: "https://a.example", action.RemoveOrigin: "https://c.example"} {
+		if _, err := n.Submit(n.SignProposal(n.Members[0], govtest.Act(kind, action.Args{Name: origin}))); reasonOf(err) != reason.Unchanged {
+			t.Errorf("%s %s: %v", kind, origin, err)
+		}
+	}
+	c := n.Load()
+	if !slices.Equal(c.Access.Origins, []string{"https://a.example", "https://b.example"}) {
+		t.Errorf("origins %v", c.Access.Origins)
+	}
+	again, err := constitution.Parse(c.TOML())
+	if err != nil || again.Digest() != c.Digest() {
+		t.Fatalf("the page says something else: %v\n%s", err, c.TOML())
+	}
+	change(decide.OriginRemoved, action.RemoveOrigin, "https://a.example")
+	if n.Load().Access.Admits("https://a.example") {
+		t.Error("an origin that was removed is there")
+	}
+	n.Audited(first)
+	old := n.Load().Draft()
+	old.Rules = 2
+	if err := old.Complete(); err == nil {
+		t.Error("a constitution by rules 2 has origins")
+	}
+}
+
 // With an organisation its issuers go: their tokens would stand for users of nobody.
 func TestIssuersGoWithTheirOrganisation(t *testing.T) {
 	n := govtest.New(t)

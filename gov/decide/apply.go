@@ -209,6 +209,11 @@ func (c *change) apply(a *action.Action, r rules) (Effect, error) {
 			return Effect{}, impossible(reason.LaterKind, string(a.Kind), "")
 		}
 		return changeAccess(&c.draft.Access, a, c.actors)
+	case action.AddOrigin, action.RemoveOrigin:
+		if !r.issuers {
+			return Effect{}, impossible(reason.LaterKind, string(a.Kind), "")
+		}
+		return changeOrigins(&c.draft.Access, a)
 	case action.AddMember, action.AddParticipant:
 		return c.actors.add(a)
 	case action.RemoveMember, action.RemoveParticipant:

@@ -35,6 +35,8 @@ const (
 	IssuerAdded    EffectKind = "issuer_added"   // its tokens stand for users of an organisation
 	IssuerRemoved  EffectKind = "issuer_removed"
 	AccessRevoked  EffectKind = "access_revoked" // of a user, by a token, or by tokens from before a time
+	OriginAdded    EffectKind = "origin_added"   // its pages may ask nodes
+	OriginRemoved  EffectKind = "origin_removed"
 )
 
 // Effect is one thing that an accepted proposal changes: data, on which package node acts.
@@ -45,7 +47,7 @@ type Effect struct {
 	Address string       // of places and nodes
 	Node    coco.NodeID  // of retired nodes
 	Cause   Cause        // of retired nodes
-	Subject string       // measurement, platform, policy, setting, an actor's role, epochs as action.Args has them, an issuer's name
+	Subject string       // measurement, platform, policy, setting, an actor's role, epochs as action.Args has them, an issuer's name, an origin
 	// Value is the digest of a certificate, an auditor's public encryption key, the code that an upgrade replaces, a platform's policy, the expression or
 	// the name of a policy that decides from then on, an issuer's URL, what of its access is revoked (user, token or before, and which), or a setting's value. Before is a setting's value before; empty
 	// if it had none.

@@ -158,6 +158,8 @@ func (l *life) action() action.Action {
 		args = govtest.Issuer(fmt.Sprintf("login-%d", l.rnd.IntN(3)), o.Name, o.Cert)
 	case action.RemoveIssuer:
 		args = action.Args{Name: fmt.Sprintf("login-%d", l.rnd.IntN(3))}
+	case action.AddOrigin, action.RemoveOrigin:
+		args = action.Args{Name: fmt.Sprintf("https://app-%d.example", l.rnd.IntN(3))}
 	case action.RevokeAccess:
 		args = action.Args{Name: fmt.Sprintf("login-%d", l.rnd.IntN(3)), User: fmt.Sprintf("user-%d", l.rnd.IntN(2)), Remove: l.rnd.IntN(2) == 0}
 	case action.GrantEpochs:

@@ -33,7 +33,7 @@ type rules struct {
 	closes bool
 	// committees: those who open the ledger's past are a committee, and members may have it share its key anew.
 	committees bool
-	// issuers: tokens of issuers stand for users of organisations.
+	// issuers: tokens of issuers stand for users of organisations, and pages of origins ask nodes.
 	issuers bool
 }
 

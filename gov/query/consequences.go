@@ -34,6 +34,8 @@ var deeds = map[action.Kind]string{
 	action.AddIssuer:         "let any issuer's tokens stand for users of any organisation",
 	action.RemoveIssuer:      "remove issuers of tokens",
 	action.RevokeAccess:      "take access from users",
+	action.AddOrigin:         "let pages of any origin ask nodes by their users' sessions",
+	action.RemoveOrigin:      "end the sessions of pages",
 }
 
 // Powers says what single members could do by a constitution without the others, and what nobody could, beside what is so if all must agree. That

@@ -55,6 +55,10 @@ func textOf(e *decide.Effect) string {
 		return fmt.Sprintf("tokens of the issuer %s do not count any more", e.Subject)
 	case decide.AccessRevoked:
 		return revocationText(e)
+	case decide.OriginAdded:
+		return fmt.Sprintf("pages of %s may ask nodes in browsers, by sessions that their users sign in for", e.Subject)
+	case decide.OriginRemoved:
+		return fmt.Sprintf("pages of %s do not ask nodes any more: their sessions have ended", e.Subject)
 	case decide.NetworkOpened:
 		return "the network that was recovered serves clients, and nodes may join"
 	case decide.EpochRotated:

@@ -69,6 +69,10 @@ func (s *summary) sentence(a *action.Action) string {
 		return fmt.Sprintf("let tokens of the issuer %s count no more", x.Name)
 	case action.RevokeAccess:
 		return revocationSentence(x)
+	case action.AddOrigin:
+		return fmt.Sprintf("let pages of %s ask nodes in browsers, by sessions that their users sign in for", x.Name)
+	case action.RemoveOrigin:
+		return fmt.Sprintf("let pages of %s ask nodes no more: their sessions end", x.Name)
 	case action.SetPolicy:
 		return s.policy(x)
 	case action.RemovePolicy:

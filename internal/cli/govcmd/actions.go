@@ -114,6 +114,8 @@ func actionForms() []actionForm {
 		{action.AddIssuer, "NAME ORGANISATION URL AUDIENCE CERTIFICATES", "tokens of an OpenID Connect issuer stand for an organisation's users; its host is checked by the certificates alone", "add-issuer acme-login acme https://login.acme.example coco roots.pem", addIssuer},
 		{action.RemoveIssuer, "NAME", "an issuer's tokens count no more", "remove-issuer acme-login", one(func(a *action.Args) *string { return &a.Name })},
 		{action.RevokeAccess, "NAME", "a user of an issuer, a token or all older tokens count no more: --user, --token or --before; --remove takes it back", "revoke-access acme-login --user kim", revokeAccess},
+		{action.AddOrigin, "ORIGIN", "pages of an origin may ask nodes in browsers, by sessions that their users sign in for", "add-origin https://app.example", one(func(a *action.Args) *string { return &a.Name })},
+		{action.RemoveOrigin, "ORIGIN", "pages of an origin ask nodes no more, and their sessions end", "remove-origin https://app.example", one(func(a *action.Args) *string { return &a.Name })},
 	}
 }
 
