@@ -55,6 +55,8 @@ type Manifest struct {
 }
 
 // Env is what the core gives to a ledger.
+//
+// Fields: one for each ability of the core that a ledger may use.
 type Env struct {
 	// Settings is the adapter's section of the constitution when the ledger opens, as JSON; see Ledger.Configure. Open MUST refuse unknown fields, and settings
 	// that are not complete, with coco.ErrInvalid: see Adapter.CompleteSettings. A setting that a later release adds is
@@ -65,6 +67,9 @@ type Env struct {
 	Notices []string
 	// Network names the network for ever: it is in what users sign for this network and no other. It is zero in an adapter's tests.
 	Network coco.Digest
+	// Admits reports whether members have agreed that pages of an origin may ask nodes in browsers, by sessions: see Sessions. It is nil in an
+	// adapter's tests, where no page may.
+	Admits func(origin string) bool
 	// Submit sends calls through consensus, from whichever node this is, and returns once each is
 	// refused, or committed and applied on this node. They are executed in the order given. A
 	// result's Err is of one of coco's kinds, or the Outcome's own.
@@ -291,6 +296,9 @@ type Endpoint struct {
 	Repeatable bool
 	// Query names the parameters that a query may have; the gateway refuses others. AnyQuery leaves queries to the handler.
 	Query []string
+	// Sessions are those of the ledger, which count here beside the callers' other credentials; nil if it has none. Pages of origins that members have
+	// agreed on may then ask here in browsers.
+	Sessions Sessions
 	// OpenAPI is an OpenAPI 3.0 document in JSON that describes the endpoint, and may describe others of the same ledger: its paths, as
 	// Pattern without "...", each with its operations, and its components. The gateway serves it, merged with its own, at /openapi.json. It may refer to the gateway's
 	// headers, parameters and errors (gateway/openapi.json; Error404 is the response of status 404). Nil if there is none: then the endpoint is listed

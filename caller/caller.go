@@ -3,6 +3,7 @@
 //
 //	Authorization: Bearer eyJ…       caller/token: a token of an issuer that members have agreed on
 //	Authorization: Coco-Message 0oRY… caller/message: a message that its sender's certificate signs
+//	Authorization: Coco-Session 9XkT… caller/session: a session of a ledger, for pages in browsers
 //
 // Two credentials in one request are refused, whichever they are: what stands between a client and a node could otherwise add one of its
 // own, and which of the two counts would be a matter of order.
@@ -28,6 +29,8 @@ type Identity struct {
 	// Again checks the credential again, by the constitution that is then in force. Nil if the credential is good for one request only: then
 	// no connection may outlive the request. It is called concurrently, and MUST NOT wait for anybody outside of the node.
 	Again func() (coco.Caller, error)
+	// Session says that the credential is a session of the ledger whose endpoint was asked: it counts there only, and is asked for at every request.
+	Session bool
 	// Body, if not nil, is the SHA-256 that the request's body MUST have before anything is done by it.
 	Body *coco.Digest
 }

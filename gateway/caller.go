@@ -85,7 +85,7 @@ func (g *Gateway) identify(w *response, r *http.Request) error {
 	w.identity = found
 	// An error that is no refusal, as of a node that has not joined, is asked again, and so is what is good for one request. A refusal by
 	// time is not kept, as time goes on.
-	keep := err == nil && found.Again != nil || certified && errors.Is(err, coco.ErrDenied)
+	keep := err == nil && found.Again != nil && !found.Session || certified && errors.Is(err, coco.ErrDenied)
 	if conn != nil && err == nil && conn.below != nil {
 		g.conns.belongs(conn.below, found.Caller.Actor)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/caller"
+	"github.com/cocoframework/coco/gateway/cors"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/contain"
 	"github.com/cocoframework/coco/internal/trail"
@@ -38,6 +39,8 @@ type Config struct {
 	// tells; nil Now means Clock.
 	Schemes caller.Schemes
 	Now     func() time.Time
+	// Pages are the origins whose pages may ask endpoints that have sessions; nil for none.
+	Pages cors.Pages
 	// Trail names requests in the log at level debug; nil if they are not followed.
 	Trail *trail.Source
 	Owner coco.ActorID

@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/caller"
+	"github.com/cocoframework/coco/caller/session"
 	"github.com/cocoframework/coco/internal/linger"
 	"github.com/cocoframework/coco/wire"
 )
@@ -103,9 +104,25 @@ func (rt *routes) mount(g *Gateway, e adapter.Endpoint) (err error) {
 			err = fmt.Errorf("%w: endpoint %q: %v", coco.ErrInvalid, e.Pattern, v)
 		}
 	}()
-	rt.mux.Handle(e.Pattern, g.withQuery(e.Query, g.withBody(rt.maxBody.Load, e.Handler)))
+	rt.mux.Handle(e.Pattern, g.forPages(e.Sessions, g.withQuery(e.Query, g.withBody(rt.maxBody.Load, e.Handler))))
+	if ask := "OPTIONS " + path; e.Sessions != nil && rt.counts[ask] == nil {
+		rt.mux.Handle(ask, g.withoutCaller(g.cfg.Pages.Preflight))
+		rt.counts[ask] = g.tally.of(ask)
+	}
 	rt.counts[e.Pattern], rt.again[e.Pattern] = g.tally.of(e.Pattern), e.Repeatable
 	return nil
+}
+
+// forPages has an endpoint's sessions count there, and answers pages that may ask with what their browsers want to know.
+func (g *Gateway) forPages(of adapter.Sessions, h http.Handler) http.Handler {
+	if of == nil {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session.Lift(r)
+		g.cfg.Pages.Answer(w.Header(), r)
+		h.ServeHTTP(w, r.WithContext(session.With(r.Context(), of)))
+	})
 }
 
 // serve is the way of every request.
@@ -207,7 +224,7 @@ func (g *Gateway) withBody(limit func() int64, h adapter.Handler) http.Handler {
 		err := g.identify(w, r)
 		if err == nil {
 			noteCaller(r)
-			err = g.checkOrigin(r)
+			err = g.checkOrigin(w, r)
 		}
 		if err == nil && r.ContentLength > maxBody {
 			err = &http.MaxBytesError{Limit: maxBody}
@@ -266,7 +283,10 @@ func (g *Gateway) enter(w *response, through *gate) bool {
 
 // checkOrigin refuses what a web page of another site makes a browser send: a browser adds the
 // user's certificate to the requests of every page.
-func (g *Gateway) checkOrigin(r *http.Request) error {
+func (g *Gateway) checkOrigin(w *response, r *http.Request) error {
+	if w.identity.Session && g.cfg.Pages.Admits(r) {
+		return nil // no browser adds a session by itself
+	}
 	err := g.origin.Check(r)
 	if err == nil && len(r.Header["Upgrade"]) > 0 && len(r.Header["Origin"]) > 0 {
 		// A WebSocket begins with a GET, which the check above lets pass.

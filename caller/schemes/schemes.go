@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco/caller"
 	"github.com/cocoframework/coco/caller/keyset"
 	"github.com/cocoframework/coco/caller/message"
+	"github.com/cocoframework/coco/caller/session"
 	"github.com/cocoframework/coco/caller/token"
 	"github.com/cocoframework/coco/gov/constitution"
 )
@@ -34,16 +35,28 @@ type Config struct {
 type Schemes struct {
 	All  caller.Schemes
 	keys *keyset.Sets // of issuers of tokens
+	is   func() *constitution.Constitution
 }
 
 // New returns the schemes.
 func New(cfg Config) *Schemes {
 	keys := keyset.New(keyset.Config{Dial: cfg.Dial, Now: cfg.Now, After: cfg.After, Log: cfg.Log})
-	return &Schemes{keys: keys, All: caller.Schemes{
+	return &Schemes{keys: keys, is: cfg.Constitution, All: caller.Schemes{
 		&token.Scheme{Rules: func() token.Rules { return rulesOf(cfg.Constitution()) }, Now: cfg.Now, Keys: keys.Keys},
 		message.NewScheme(message.Config{Network: cfg.Network, Node: cfg.Node, Identify: cfg.Identify, Now: cfg.Now}),
+		&session.Scheme{
+			Organisation: func(id coco.ActorID) (string, bool) {
+				c := cfg.Constitution()
+				_, ok := c.Role(id)
+				return c.Name(id), ok
+			},
+			Revoked: func(id coco.ActorID, user string) bool { return cfg.Constitution().Access.UserRevoked(id, user) },
+		},
 	}}
 }
+
+// Admits reports whether pages of an origin may ask nodes.
+func (s *Schemes) Admits(origin string) bool { return s.is().Access.Admits(origin) }
 
 // Run waits for the end of ctx, and for what is being fetched then.
 func (s *Schemes) Run(ctx context.Context) error {

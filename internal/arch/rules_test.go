@@ -469,6 +469,12 @@ var layers = []rule{
 		why:  "what judges credentials is told what is in force, what time it is and how to reach an issuer: it has no other way to any of them",
 	},
 	{
+		name: "what a page may read is a matter of its origin alone",
+		in:   []string{"gateway/cors"},
+		only: []string{},
+		why:  "a caller's rights are judged by its credential, which a browser's headers must not change",
+	},
+	{
 		name: "what members agree on about callers is data",
 		in:   []string{"gov/access"}, pure: true, third: never,
 		only: []string{"", "gov/reason", "canon"},
