@@ -9,7 +9,7 @@ import (
 )
 
 // The interface CocoAccess (internal/contracts/CocoAccess.sol) by which a contract decides for itself, from its own state. Each
-// question is a method of its own. viewers are the addresses that are linked to whoever asks; the contract has 1,000,000 gas for an answer,
+// question is a method of its own. viewers are the addresses that are linked to whoever asks; the contract has a bounded amount of gas for an answer,
 // nothing that it writes stays, and anything but true is a no.
 //
 //	mayCall(address[] viewers, bytes data)                          data is empty if the call comes from another contract

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -51,10 +52,10 @@ type seen struct {
 // place is a transaction of the block, and what precedes it of what the caller sees.
 type place struct {
 	visible    bool
-	all        bool   // it is visible, with all of its logs
 	index      uint64 // visible transactions before it
 	cumulative uint64 // gas used by visible ones up to and with it
 	firstLog   uint64 // visible logs before its own
+	hidden     []bool // its logs that the caller does not see; nil if it sees them all
 }
 
 // seen decides about all transactions of a block and their logs. It takes the same work whatever is asked for, so that its
@@ -75,29 +76,27 @@ func (v *View) seen(ctx context.Context, b *chain.Block) (*seen, error) {
 			return nil, err
 		}
 		p := &s.txs[i]
-		*p = place{visible: v.eyes.transaction(ctx, tx, r.Sender), index: index, firstLog: s.logs}
+		*p = place{visible: v.eyes.transaction(ctx, tx, r.Sender, r.GasUsed), index: index, firstLog: s.logs}
 		if p.visible {
 			index, gas = index+1, gas+r.GasUsed
 			s.visible = append(s.visible, i)
 		}
-		p.cumulative, p.all = gas, p.visible
-		err = logs.Each(r.Logs, func(_ int, l *types.Log) error {
-			if v.eyes.event(ctx, l, r.Sender, p.visible) {
-				s.logs++
-			} else {
-				p.all = false
-			}
-			return nil
-		})
+		hidden, err := v.eyes.events(ctx, &r, p.visible)
 		if err != nil {
 			return nil, err
+		}
+		p.cumulative = gas
+		if slices.Contains(hidden, true) {
+			p.hidden = hidden
+		}
+		for _, no := range hidden {
+			if !no {
+				s.logs++
+			}
 		}
 	}
 	if err := context.Cause(ctx); err != nil { // a rule that had no time left says no
 		return nil, err
-	}
-	if v.eyes.rules.spent {
-		return nil, fmt.Errorf("%w: the rules of contracts in this block use more gas than one call may (call_gas_limit): ask for single transactions", coco.ErrInvalid)
 	}
 	v.eyes.sights.cache.keep(key, s)
 	return s, nil
@@ -199,20 +198,20 @@ func (v *View) TransactionOf(ctx context.Context, b *chain.Block, i int) (*chain
 	if err != nil {
 		return nil, err
 	}
-	return v.trim(ctx, t, &s.txs[at[i]])
+	return v.trim(t, &s.txs[at[i]])
 }
 
 // trim leaves out of a transaction what the caller does not see: logs, and the places in its block that tell of others.
-func (v *View) trim(ctx context.Context, t *chain.Transaction, p *place) (*chain.Transaction, error) {
+func (v *View) trim(t *chain.Transaction, p *place) (*chain.Transaction, error) {
 	out, receipt := *t, *t.Receipt
 	out.Receipt, out.Index, out.FirstLog = &receipt, p.index, p.firstLog
 	receipt.CumulativeGasUsed, receipt.TransactionIndex = p.cumulative, uint(p.index)
-	if p.all {
+	if p.hidden == nil {
 		return &out, nil
 	}
 	var list []*types.Log
-	err := logs.Each(t.Logs, func(_ int, l *types.Log) error {
-		if v.eyes.event(ctx, l, t.From, true) {
+	err := logs.Each(t.Logs, func(i int, l *types.Log) error {
+		if !p.hidden[i] {
 			list = append(list, l)
 		}
 		return nil
@@ -238,7 +237,7 @@ func (v *View) TransactionInBlock(ctx context.Context, hash common.Hash) (*chain
 	if v.eyes == nil {
 		return t, b, err
 	}
-	if err == nil && !v.eyes.transaction(ctx, t.Tx, t.From) {
+	if err == nil && !v.eyes.transaction(ctx, t.Tx, t.From, t.Receipt.GasUsed) {
 		// Nothing has the hash that is looked for instead, as the caller's is one of Keccak-256.
 		_, _, err = v.raw.TransactionInBlock(ctx, v.eyes.sights.cache.decoy(hash))
 		if err == nil {
@@ -252,7 +251,7 @@ func (v *View) TransactionInBlock(ctx context.Context, hash common.Hash) (*chain
 	if err != nil {
 		return nil, nil, err
 	}
-	if t, err = v.trim(ctx, t, &s.txs[t.Index]); err != nil {
+	if t, err = v.trim(t, &s.txs[t.Index]); err != nil {
 		return nil, nil, err
 	}
 	return t, &chain.Block{Header: blank(b.Header), Hash: b.Hash}, nil
@@ -313,8 +312,8 @@ func (v *View) logsOf(ctx context.Context, b *chain.Block, f *logs.Filter, fn fu
 		}
 		p := &s.txs[i]
 		next := p.firstLog
-		err = logs.Each(r.Logs, func(_ int, l *types.Log) error {
-			if !v.eyes.event(ctx, l, r.Sender, p.visible) {
+		err = logs.Each(r.Logs, func(at int, l *types.Log) error {
+			if p.hidden != nil && p.hidden[at] {
 				return nil
 			}
 			l.BlockNumber, l.BlockHash, l.BlockTimestamp = b.Number(), b.Hash, b.Header.Time
@@ -371,7 +370,7 @@ func (s *Sights) Authorize(ctx context.Context, caller coco.Caller, id coco.TxID
 	if err != nil {
 		return err
 	}
-	if !v.eyes.transaction(ctx, tx, r.Sender) {
+	if !v.eyes.transaction(ctx, tx, r.Sender, r.GasUsed) {
 		return errUnknownTx
 	}
 	return nil

@@ -8,7 +8,6 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter/ethereum/access"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 )
@@ -25,8 +24,8 @@ type cache struct {
 
 	at       common.Hash        // the block of rules and answers
 	settings *settings.Settings // by which they are
-	rules    map[common.Address]*rule
-	answers  map[answerKey]access.Answer
+	rules    map[ruleKey]*rule
+	answers  map[answerKey]said
 }
 
 // blockKey is whose view of which block.
@@ -42,6 +41,14 @@ type blockKey struct {
 type answerKey struct {
 	contract common.Address
 	question [32]byte // digest of the call that asks
+	level    int      // of the asker
+	gas      uint64   // that the contract had
+}
+
+// ruleKey is a contract whose rule an asker of a level meets.
+type ruleKey struct {
+	contract common.Address
+	level    int
 }
 
 // Bounds of what is remembered.
@@ -83,32 +90,32 @@ func (c *cache) decoy(hash common.Hash) common.Hash {
 // of returns what is remembered for a block, under the lock, which the caller holds.
 func (c *cache) of(at common.Hash, in *settings.Settings) {
 	if c.at != at || c.settings != in || c.rules == nil || len(c.rules) > maxRules || len(c.answers) > maxAnswers {
-		c.at, c.settings, c.rules, c.answers = at, in, map[common.Address]*rule{}, map[answerKey]access.Answer{}
+		c.at, c.settings, c.rules, c.answers = at, in, map[ruleKey]*rule{}, map[answerKey]said{}
 	}
 }
 
-func (c *cache) rule(at common.Hash, in *settings.Settings, addr common.Address) *rule {
+func (c *cache) rule(at common.Hash, in *settings.Settings, key ruleKey) *rule {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.of(at, in)
-	return c.rules[addr]
+	return c.rules[key]
 }
 
-func (c *cache) keepRule(at common.Hash, in *settings.Settings, addr common.Address, r *rule) {
+func (c *cache) keepRule(at common.Hash, in *settings.Settings, key ruleKey, r *rule) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.of(at, in)
-	c.rules[addr] = r
+	c.rules[key] = r
 }
 
-func (c *cache) answer(at common.Hash, in *settings.Settings, key answerKey) access.Answer {
+func (c *cache) answer(at common.Hash, in *settings.Settings, key answerKey) said {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.of(at, in)
 	return c.answers[key]
 }
 
-func (c *cache) keepAnswer(at common.Hash, in *settings.Settings, key answerKey, a access.Answer) {
+func (c *cache) keepAnswer(at common.Hash, in *settings.Settings, key answerKey, a said) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.of(at, in)

@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/access"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 	"github.com/cocoframework/coco/store"
@@ -37,7 +38,7 @@ func (s *Sights) eyes(now *chain.View, caller *coco.Caller) *eyes {
 	e := &eyes{
 		sights: s, viewer: access.Viewer{Actor: caller.Actor, User: caller.User}, now: now, src: now.Rows(),
 	}
-	e.rules = rules{eyes: e, settings: in}
+	e.rules = rules{eyes: e, settings: in, purse: purse{left: in.CallGasLimit, each: ruleGas}}
 	return e
 }
 
@@ -59,7 +60,7 @@ func (e *eyes) account(ctx context.Context, q access.Ask) bool {
 	if !there || code == rows.NoAccount.CodeHash { // without code only its owner may see it
 		return e.owns(q.Contract)
 	}
-	return stateless[code] || e.rules.answer(ctx, &q) == access.Admitted || e.owns(q.Contract)
+	return stateless[code] || e.rules.answer(ctx, &q, &e.rules.purse) == access.Admitted || e.owns(q.Contract)
 }
 
 // system are the contracts of the rules of Ethereum, which hold hashes of blocks and nothing of anybody.
@@ -138,8 +139,8 @@ func (v *verdicts) put(addr common.Address, yes bool) {
 	}
 }
 
-// transaction decides about a transaction with its receipt.
-func (e *eyes) transaction(ctx context.Context, tx *types.Transaction, from common.Address) bool {
+// transaction decides about a transaction with its receipt, of which used is the gas.
+func (e *eyes) transaction(ctx context.Context, tx *types.Transaction, from common.Address, used uint64) bool {
 	if access.Names(tx, from, e.owns) {
 		return true
 	}
@@ -148,16 +149,39 @@ func (e *eyes) transaction(ctx context.Context, tx *types.Transaction, from comm
 		created := crypto.CreateAddress(from, tx.Nonce())
 		to = &created
 	}
-	return e.rules.answer(ctx, &access.Ask{Question: access.Receipt, Contract: *to, Input: tx.Data(), From: from}) == access.Admitted
+	return e.rules.answer(ctx, &access.Ask{Question: access.Receipt, Contract: *to, Input: tx.Data(), From: from}, share(used, 1)) == access.Admitted
 }
 
-// event decides about a log: by the rule of its contract or, if that says nothing, with its transaction.
-func (e *eyes) event(ctx context.Context, l *types.Log, from common.Address, transaction bool) bool {
-	switch e.rules.answer(ctx, &access.Ask{Question: access.Event, Contract: l.Address, Log: l, From: from}) {
-	case access.Admitted:
-		return true
-	case access.Refused:
-		return false
+// events decides about the logs of a transaction, which are encoded: each by the rule of its contract or, if that says nothing, with the transaction. Each
+// contract pays for its own answers, so that what one uses closes no event of another.
+func (e *eyes) events(ctx context.Context, r *rows.Tx, transaction bool) (hidden []bool, err error) {
+	purses := map[common.Address]*purse{}
+	count := 0
+	err = logs.Each(r.Logs, func(_ int, l *types.Log) error {
+		purses[l.Address] = nil
+		count++
+		return nil
+	})
+	if err != nil || count == 0 {
+		return nil, err
 	}
-	return transaction
+	hidden = make([]bool, count)
+	err = logs.Each(r.Logs, func(i int, l *types.Log) error {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		p := purses[l.Address]
+		if p == nil {
+			p = share(r.GasUsed, len(purses))
+			purses[l.Address] = p
+		}
+		switch e.rules.answer(ctx, &access.Ask{Question: access.Event, Contract: l.Address, Log: l, From: r.Sender}, p) {
+		case access.Silent:
+			hidden[i] = !transaction
+		case access.Refused:
+			hidden[i] = true
+		}
+		return nil
+	})
+	return hidden, err
 }

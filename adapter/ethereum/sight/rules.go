@@ -1,11 +1,13 @@
 package sight
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core"
+	"github.com/ethereum/go-ethereum/params"
 	"github.com/holiman/uint256"
 
 	"github.com/cocoframework/coco/adapter/ethereum/access"
@@ -15,39 +17,111 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 )
 
-// ruleGas is the gas that a contract has to say its rule, or to answer a question by it: a million, as TEN gives it, beside what the call itself costs.
-const ruleGas = 1_100_000
+// What a contract's rule may use, in gas, beside what the data of the call itself costs.
+const (
+	ruleGas  = 1_000_000 // for an answer, and to say its rule, as TEN gives it
+	probeGas = 30_000    // to say which interfaces it implements: ERC-165 allows no more
+)
 
 // maxViewers bounds the addresses of a viewer that a contract is told.
 const maxViewers = 256
+
+// maxNested is how many contracts are asked for one question, each by the rule of the one before.
+const maxNested = 2
 
 // rule is what decides about a contract.
 type rule struct {
 	none bool // the account has no code, or its code states no rule
 	ten  *access.TEN
-	asks bool // it implements CocoAccess
+	asks bool   // it implements CocoAccess
+	gas  uint64 // that finding it out has used
+}
+
+// said is what a contract has answered.
+type said struct {
+	answer access.Answer
+	gas    uint64 // that it has used, with what it asked of others
+}
+
+// asker is whose question it is: a viewer's, or that of a contract whose own rule is executed.
+type asker struct {
+	addresses []common.Address
+	level     int // contracts that ask: 0 for a viewer
+}
+
+// purse is the gas that is left for questions. It is charged with what an answer has used, also where that is remembered: so what is answered
+// depends on the state and the questions alone.
+type purse struct {
+	left uint64
+	each uint64 // for one answer
+}
+
+// pay reports whether what an answer has used was left. A purse that it was not is empty.
+func (p *purse) pay(gas uint64) bool {
+	if gas > p.left {
+		p.left = 0
+		return false
+	}
+	p.left -= gas
+	return true
+}
+
+// What the rules of contracts that a transaction comes to may use to decide who sees it, by what the transaction itself has used: so looking at a block
+// costs in proportion to executing it.
+const (
+	shareOfUsed = 8
+	leastShare  = 100_000
+)
+
+// share is the purse of one of some contracts that decide about a transaction.
+func share(used uint64, contracts int) *purse {
+	gas := max(leastShare, shareOfUsed*used/uint64(max(contracts, 1)))
+	return &purse{left: gas, each: min(gas, ruleGas)}
 }
 
 // rules asks contracts for their rules, on the newest state of a view.
+//
+// A rule is code of whoever has created the contract. It executes on a state that has the contract itself, what the network needs, and those contracts
+// whose own rules admit the contract that asks: so it tells nobody what the contract is not shown. In particular it does not
+// depend on what the viewer may see.
 type rules struct {
 	eyes     *eyes
 	settings *settings.Settings
 	viewers  []common.Address
 	listed   bool
-	gas      uint64 // that the rules have used for this view
-	spent    bool   // more than the rules of one request may use
+	purse    purse // of questions about accounts, for this view
 }
 
-// answer is what the rule of a contract says to a question.
-func (r *rules) answer(ctx context.Context, q *access.Ask) access.Answer {
+// answer is what the rule of a contract says to a question of the viewer, who pays for it from p.
+func (r *rules) answer(ctx context.Context, q *access.Ask, p *purse) access.Answer {
+	return r.answers(ctx, q, nil, p)
+}
+
+// answers is answer, for a contract that asks unless by is nil.
+func (r *rules) answers(ctx context.Context, q *access.Ask, by *asker, p *purse) access.Answer {
 	if code, there := r.eyes.code(q.Contract); !there || code == rows.NoAccount.CodeHash {
 		return access.Silent
 	}
-	switch of := r.of(ctx, q.Contract); {
+	level := 0
+	if by != nil {
+		level = by.level
+	}
+	of := r.of(ctx, q.Contract, level)
+	switch {
 	case of == nil: // it could not be found out in the time of the request
 		return access.Refused
+	case by != nil && !p.pay(of.gas):
+		return access.Refused
+	case of.asks && p.left > 0:
+		if by == nil {
+			by = &asker{addresses: r.addresses()}
+		}
+		if s := r.ask(ctx, q, by, p.each); p.pay(s.gas) {
+			return s.answer
+		}
+		return access.Refused
 	case of.asks:
-		return r.ask(ctx, q)
+		return access.Refused
 	case of.ten != nil:
 		return of.ten.Answer(q, r.eyes.owns)
 	}
@@ -55,36 +129,39 @@ func (r *rules) answer(ctx context.Context, q *access.Ask) access.Answer {
 }
 
 // of returns the rule of a contract; nil if the request's time has ended.
-func (r *rules) of(ctx context.Context, addr common.Address) *rule {
+func (r *rules) of(ctx context.Context, addr common.Address, level int) *rule {
 	at := r.eyes.now.Head().Hash
-	cache := &r.eyes.sights.cache
-	if known := cache.rule(at, r.settings, addr); known != nil {
+	cache, key := &r.eyes.sights.cache, ruleKey{addr, level}
+	if known := cache.rule(at, r.settings, key); known != nil {
 		return known
 	}
-	out := r.find(ctx, addr)
-	if ctx.Err() != nil || r.spent {
+	out := r.find(ctx, addr, level)
+	if ctx.Err() != nil {
 		return nil
 	}
-	cache.keepRule(at, r.settings, addr, out)
+	cache.keepRule(at, r.settings, key, out)
 	return out
 }
 
-func (r *rules) find(ctx context.Context, addr common.Address) *rule {
-	if r.implements(ctx, addr) {
-		return &rule{asks: true}
+func (r *rules) find(ctx context.Context, addr common.Address, level int) *rule {
+	out, others := new(rule), &purse{left: ruleGas, each: ruleGas}
+	if out.asks = r.implements(ctx, addr, level, others, &out.gas); out.asks {
+		return out
 	}
-	if returned, ok := r.call(ctx, addr, access.TENCall()); ok && len(returned) > 0 {
+	returned, ok := r.call(ctx, addr, access.TENCall(), level, ruleGas, others, &out.gas)
+	if ok && len(returned) > 0 {
 		if ten, err := access.ParseTEN(returned); err == nil {
-			return &rule{ten: ten}
+			out.ten = ten
 		}
 	}
-	return &rule{none: true}
+	out.none = out.ten == nil
+	return out
 }
 
 // implements asks by ERC-165 whether a contract implements CocoAccess: one that answers everything with yes does not.
-func (r *rules) implements(ctx context.Context, addr common.Address) bool {
+func (r *rules) implements(ctx context.Context, addr common.Address, level int, others *purse, used *uint64) bool {
 	for _, probe := range access.Probes() {
-		returned, ok := r.call(ctx, addr, probe.Input)
+		returned, ok := r.call(ctx, addr, probe.Input, level, probeGas, others, used)
 		if !ok || access.ParseBool(returned) != probe.Want {
 			return false
 		}
@@ -92,48 +169,75 @@ func (r *rules) implements(ctx context.Context, addr common.Address) bool {
 	return true
 }
 
-// call asks a contract. Nothing that it writes stays, and it has no more gas than a rule may use.
-func (r *rules) call(ctx context.Context, addr common.Address, input []byte) ([]byte, bool) {
-	if r.spent = r.spent || r.gas > r.settings.CallGasLimit; r.spent {
-		return nil, false
-	}
-	msg := &core.Message{To: &addr, Value: new(uint256.Int), GasPrice: new(uint256.Int), GasFeeCap: new(uint256.Int), GasTipCap: new(uint256.Int), Data: input, GasLimit: ruleGas}
-	res, err := r.eyes.sights.ledger.Call(ctx, r.eyes.now, msg, &chain.CallOptions{GasCap: ruleGas})
+// call asks a contract. Nothing that it writes stays, and it has no more gas than is given. Those whom it asks
+// are paid from others. What it and they have used is added to used.
+func (r *rules) call(ctx context.Context, addr common.Address, input []byte, level int, gas uint64, others *purse, used *uint64) ([]byte, bool) {
+	data, before := dataGas(input), others.left
+	msg := &core.Message{To: &addr, Value: new(uint256.Int), GasPrice: new(uint256.Int), GasFeeCap: new(uint256.Int), GasTipCap: new(uint256.Int), Data: input, GasLimit: gas + data}
+	res, err := r.eyes.sights.ledger.Call(ctx, r.eyes.now.Through(r.shown(ctx, addr, level, others)), msg, &chain.CallOptions{GasCap: gas + data})
+	*used += before - others.left
 	if err != nil {
 		return nil, false
 	}
-	r.gas += res.GasUsed
+	*used += res.GasUsed - min(res.GasUsed, data)
 	return res.Return, res.Err == nil
 }
 
-// ask puts a question to a contract that implements CocoAccess. What fails is a no.
-func (r *rules) ask(ctx context.Context, q *access.Ask) access.Answer {
-	if !r.listed {
-		r.viewers, r.listed = r.addresses(), true
+// dataGas is at least what the data of a message costs before it is executed: the floor of EIP-7623, which no fork of the settings exceeds.
+func dataGas(input []byte) uint64 {
+	zeros := uint64(bytes.Count(input, []byte{0}))
+	return params.TxGas + params.TxCostFloorPerToken*(zeros+params.TxTokenPerNonZeroByte*(uint64(len(input))-zeros))
+}
+
+// shown returns which accounts exist for the rule of a contract: itself, the network's own, and others whose rules admit calls that come from it.
+// These are asked in the same way, each on a state that shows less; the last one sees itself alone.
+func (r *rules) shown(ctx context.Context, of common.Address, level int, p *purse) func(common.Address) bool {
+	known := new(verdicts)
+	return func(addr common.Address) bool {
+		if addr == of || system[addr] {
+			return true
+		}
+		may, ok := known.get(addr)
+		if !ok {
+			code, there := r.eyes.code(addr)
+			may = there && (stateless[code] || level < maxNested &&
+				r.answers(ctx, &access.Ask{Question: access.Call, Contract: addr}, &asker{[]common.Address{of}, level + 1}, p) == access.Admitted)
+			known.put(addr, may)
+		}
+		return may
 	}
-	input := access.Encode(q, r.viewers)
+}
+
+// ask puts a question to a contract that implements CocoAccess. What fails is a no.
+func (r *rules) ask(ctx context.Context, q *access.Ask, by *asker, gas uint64) said {
+	input := access.Encode(q, by.addresses)
 	at := r.eyes.now.Head().Hash
-	cache, key := &r.eyes.sights.cache, answerKey{q.Contract, sha256.Sum256(input)}
-	if known := cache.answer(at, r.settings, key); known != access.Silent {
+	cache, key := &r.eyes.sights.cache, answerKey{q.Contract, sha256.Sum256(input), by.level, gas}
+	if known := cache.answer(at, r.settings, key); known.answer != access.Silent {
 		return known
 	}
-	returned, ok := r.call(ctx, q.Contract, input)
-	answer := access.Admit(ok && access.ParseBool(returned) == access.True)
-	if ctx.Err() == nil && !r.spent {
-		cache.keepAnswer(at, r.settings, key, answer)
+	var out said
+	returned, ok := r.call(ctx, q.Contract, input, by.level, gas, &purse{left: gas, each: gas}, &out.gas)
+	out.answer = access.Admit(ok && access.ParseBool(returned) == access.True)
+	if ctx.Err() == nil {
+		cache.keepAnswer(at, r.settings, key, out)
 	}
-	return answer
+	return out
 }
 
 // addresses are those of the viewer, by which contracts know it.
-func (r *rules) addresses() (out []common.Address) {
+func (r *rules) addresses() []common.Address {
 	viewer := &r.eyes.viewer
-	if viewer.User != "" {
-		return links.Addresses(r.eyes.src, viewer.Actor, viewer.User)
+	switch {
+	case r.listed:
+	case viewer.User != "":
+		r.viewers = links.Addresses(r.eyes.src, viewer.Actor, viewer.User)
+	default:
+		links.OfActor(r.eyes.src, viewer.Actor, func(l links.Linked) bool {
+			r.viewers = append(r.viewers, l.Address)
+			return len(r.viewers) < maxViewers
+		})
 	}
-	links.OfActor(r.eyes.src, viewer.Actor, func(l links.Linked) bool {
-		out = append(out, l.Address)
-		return len(out) < maxViewers
-	})
-	return out
+	r.listed = true
+	return r.viewers
 }

@@ -328,7 +328,7 @@ var callerMutants = []mutant{
 	},
 	{
 		name: "refusedevent", what: "an event is shown with its transaction though its contract's rule refuses", file: "adapter/ethereum/sight/eyes.go",
-		old: "	case access.Refused:\n		return false\n", new: "	case access.Refused:\n",
+		old: "		case access.Refused:\n			hidden[i] = true", new: "		case access.Refused:\n			hidden[i] = !transaction",
 		test: "TestARuleDecidesAloneForItsEvents", pkg: "adapter/ethereum/rpc",
 	},
 	{
@@ -363,7 +363,7 @@ var callerMutants = []mutant{
 	},
 	{
 		name: "byhash", what: "a transaction is found by its hash, whoever asks", file: "adapter/ethereum/sight/blocks.go",
-		old: "err == nil && !v.eyes.transaction(ctx, t.Tx, t.From) {", new: "err == nil && false {",
+		old: "err == nil && !v.eyes.transaction(ctx, t.Tx, t.From, t.Receipt.GasUsed) {", new: "err == nil && false {",
 		test: "TestAStrangerLearnsNothing", pkg: "adapter/ethereum/rpc",
 	},
 	{
@@ -383,17 +383,17 @@ var callerMutants = []mutant{
 	},
 	{
 		name: "receiptlogs", what: "a receipt has the logs that its caller does not see", file: "adapter/ethereum/sight/blocks.go",
-		old: "	if p.all {", new: "	if p.visible {",
+		old: "	if p.hidden == nil {", new: "	if p.visible {",
 		test: "TestARuleDecidesAloneForItsEvents", pkg: "adapter/ethereum/rpc",
 	},
 	{
 		name: "alllogs", what: "logs of blocks are shown to all", file: "adapter/ethereum/sight/blocks.go",
-		old: "			if !v.eyes.event(ctx, l, r.Sender, p.visible) {\n				return nil", new: "			if false {\n				return nil",
+		old: "			if p.hidden != nil && p.hidden[at] {\n				return nil", new: "			if false {\n				return nil",
 		test: "TestAContractOfTENRunsUnchanged", pkg: "adapter/ethereum/rpc",
 	},
 	{
 		name: "ledgers", what: "what other routes tell of a transaction is told to all", file: "adapter/ethereum/sight/blocks.go",
-		old: "	if !v.eyes.transaction(ctx, tx, r.Sender) {\n		return errUnknownTx", new: "	if !v.eyes.transaction(ctx, tx, r.Sender) && v.eyes == nil {\n		return errUnknownTx",
+		old: "	if !v.eyes.transaction(ctx, tx, r.Sender, r.GasUsed) {\n		return errUnknownTx", new: "	if !v.eyes.transaction(ctx, tx, r.Sender, r.GasUsed) && v.eyes == nil {\n		return errUnknownTx",
 		test: "TestTransactionsOfTheLedgerAreTheirPartiesAlone", pkg: "adapter/ethereum/rpc",
 	},
 	{
@@ -412,13 +412,23 @@ var callerMutants = []mutant{
 		test: "TestABadRuleAdmitsNobody", pkg: "adapter/ethereum/rpc",
 	},
 	{
+		name: "ruleoracle", what: "a contract's rule sees every account", file: "adapter/ethereum/sight/rules.go",
+		old: "may = there && (stateless[code] || level", new: "may = there && (stateless[code] || true || level",
+		test: "TestARuleTellsNothingOfWhatItsContractIsNotShown", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "purses", what: "a rule that costs much closes the events of other contracts", file: "adapter/ethereum/sight/eyes.go",
+		old: "			purses[l.Address] = p\n", new: "			for addr := range purses {\n				purses[addr] = p\n			}\n",
+		test: "TestARuleThatCostsMuchClosesItsOwnEventsAlone", pkg: "adapter/ethereum/rpc",
+	},
+	{
 		name: "questions", what: "a contract is asked about another call than is made", file: "adapter/ethereum/sight/eyes.go",
 		old: "				ask.Input = input\n", new: "				ask.Input = nil\n",
 		test: "TestAContractDecidesByItsState", pkg: "adapter/ethereum/rpc",
 	},
 	{
 		name: "viewers", what: "a contract is told all addresses of a user's organisation", file: "adapter/ethereum/sight/rules.go",
-		old: "	if viewer.User != \"\" {", new: "	if false {",
+		old: "	case viewer.User != \"\":\n", new: "	case false:\n",
 		test: "TestAContractIsToldTheUsersOwnAddresses", pkg: "adapter/ethereum/rpc",
 	},
 	{
