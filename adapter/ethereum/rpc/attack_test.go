@@ -200,6 +200,26 @@ func TestFiltersAndSubscriptionsFollowLinks(t *testing.T) {
 	}
 }
 
+// A polled filter is its maker's: another user of the organisation, or the organisation itself, would take its news away, and learn its query.
+func TestAFilterIsItsMakersAlone(t *testing.T) {
+	kim, lee := callerOf(1, "kim"), callerOf(1, "lee")
+	n := closedNode(t, kim, lee)
+	id := got[string](n, kim, "eth_newFilter", map[string]any{"address": common.Address{1}})
+	none := n.by(lee, "eth_getFilterLogs", "0x1")
+	for _, c := range []coco.Caller{lee, callerOf(1, ""), callerOf(2, "kim")} {
+		for _, method := range []string{"eth_getFilterLogs", "eth_getFilterChanges"} {
+			equal(t, method+" of "+c.Name+" "+c.User, n.by(c, method, id), none)
+		}
+		if got[bool](n, c, "eth_uninstallFilter", id) {
+			t.Errorf("%s %s uninstalls another's filter", c.Name, c.User)
+		}
+	}
+	got[[]types.Log](n, kim, "eth_getFilterChanges", id)
+	if !got[bool](n, kim, "eth_uninstallFilter", id) {
+		t.Error("its maker does not uninstall it")
+	}
+}
+
 // Several callers' transactions in one block tell each nothing of the others': not how many there are, nor what they used.
 func TestABlockOfSeveralCallers(t *testing.T) {
 	n := closedNode(t, parties...)

@@ -63,7 +63,7 @@ func readOf(f *filter.Polled) adapter.Read {
 
 func (m *ethMethods) addFilter(ctx context.Context, f *filter.Polled) (string, error) {
 	x := exchangeOf(ctx)
-	f.Owner = x.caller.Actor
+	f.Owner = filter.OwnerOf(&x.caller)
 	err := m.s.may(x, readOf(f))
 	if err == nil {
 		f.Seen, err = m.s.height(x)
@@ -82,12 +82,12 @@ func (m *ethMethods) addFilter(ctx context.Context, f *filter.Polled) (string, e
 
 // UninstallFilter forgets a filter.
 func (m *ethMethods) UninstallFilter(ctx context.Context, id string) bool {
-	return m.s.polls.Remove(exchangeOf(ctx).caller.Actor, id)
+	return m.s.polls.Remove(filter.OwnerOf(&exchangeOf(ctx).caller), id)
 }
 
 // GetFilterLogs returns all logs that match a filter.
 func (m *ethMethods) GetFilterLogs(ctx context.Context, id string) (json.RawMessage, error) {
-	f, err := m.s.polls.Get(exchangeOf(ctx).caller.Actor, id)
+	f, err := m.s.polls.Get(filter.OwnerOf(&exchangeOf(ctx).caller), id)
 	if err == nil && f.Query == nil {
 		err = filter.ErrNone
 	}
@@ -100,7 +100,7 @@ func (m *ethMethods) GetFilterLogs(ctx context.Context, id string) (json.RawMess
 // GetFilterChanges returns what happened since the last poll. After a long pause it returns a part
 // and the next poll goes on from there, so nothing is lost to a limit.
 func (m *ethMethods) GetFilterChanges(ctx context.Context, id string) (json.RawMessage, error) {
-	f, err := m.s.polls.Get(exchangeOf(ctx).caller.Actor, id)
+	f, err := m.s.polls.Get(filter.OwnerOf(&exchangeOf(ctx).caller), id)
 	if err != nil {
 		return nil, errNoFilter
 	}

@@ -27,7 +27,7 @@ func (c *setClock) Now() time.Time         { return c.now }
 func TestFiltersAreBoundedAndForgotten(t *testing.T) {
 	clock := &setClock{now: time.Unix(1000, 0)}
 	table := NewTable(clock, func() int { return 2 }, NewRoom(MaxRoom))
-	a, b := coco.ActorID{1}, coco.ActorID{2}
+	a, b := Owner{Actor: coco.ActorID{1}}, Owner{Actor: coco.ActorID{2}}
 	first, err := table.Add(&Polled{Owner: a})
 	if err != nil {
 		t.Fatal(err)
@@ -37,8 +37,8 @@ func TestFiltersAreBoundedAndForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := table.Add(&Polled{Owner: a}); err == nil {
-		t.Fatal("a third filter is accepted, the limit is 2")
+	if _, err := table.Add(&Polled{Owner: Owner{a.Actor, "kim"}}); err == nil {
+		t.Fatal("a third filter of the organisation, by a user, is accepted, the limit is 2")
 	}
 	if _, err := table.Add(&Polled{Owner: b}); err != nil {
 		t.Fatalf("another caller is refused: %v", err)
@@ -57,7 +57,7 @@ func TestFiltersAreBoundedAndForgotten(t *testing.T) {
 	if _, err := table.Get(a, second); err == nil {
 		t.Error("a filter is there after six idle minutes")
 	}
-	if n := table.counts[a]; n != 1 {
+	if n := table.counts[a.Actor]; n != 1 {
 		t.Errorf("the caller has %d filters, expected 1", n)
 	}
 }

@@ -35,7 +35,7 @@ func TestFiltersOfAllOrganisationsTakeNoMoreThanTheirMemory(t *testing.T) {
 	per := map[byte]int{}
 	for org := range byte(20) {
 		for range 256 {
-			_, err := table.Add(&Polled{Owner: coco.ActorID{org}, Query: q})
+			_, err := table.Add(&Polled{Owner: Owner{Actor: coco.ActorID{org}}, Query: q})
 			if errors.Is(err, ErrFull) {
 				break
 			} else if err != nil {
@@ -52,7 +52,7 @@ func TestFiltersOfAllOrganisationsTakeNoMoreThanTheirMemory(t *testing.T) {
 	}
 	// Those of clients that have gone make room for others'.
 	clock.now = clock.now.Add(2 * filterLife)
-	if _, err := table.Add(&Polled{Owner: coco.ActorID{100}, Query: q}); err != nil {
+	if _, err := table.Add(&Polled{Owner: Owner{Actor: coco.ActorID{100}}, Query: q}); err != nil {
 		t.Error(err)
 	}
 	if room.Used() > 1<<20 || len(table.byID) != 1 || len(table.counts) != 1 {

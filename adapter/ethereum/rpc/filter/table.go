@@ -18,7 +18,7 @@ import (
 // ErrNone says that there is no such filter, or not any more.
 var ErrNone = errors.New("filter not found")
 
-// ErrTooMany says that a caller has as many filters as it may.
+// ErrTooMany says that an organisation has as many filters as it may.
 var ErrTooMany = errors.New("too many filters")
 
 // Table holds the filters that clients poll. A filter is only a query and the number of the
@@ -26,16 +26,25 @@ var ErrTooMany = errors.New("too many filters")
 // matter of one node, and forgotten when they are not polled.
 type Table struct {
 	clock  host.Clock
-	max    func() int // of one caller
+	max    func() int // of one organisation
 	room   *Room
 	mu     sync.Mutex
 	byID   map[string]*Polled
 	counts map[coco.ActorID]int
 }
 
+// Owner is whose a filter is: of a user's filter neither the organisation nor its other users know.
+type Owner struct {
+	Actor coco.ActorID
+	User  string // "" is the organisation itself
+}
+
+// OwnerOf returns the owner of what a caller makes.
+func OwnerOf(c *coco.Caller) Owner { return Owner{c.Actor, c.User} }
+
 // Polled is a filter. Seen is guarded by Mu.
 type Polled struct {
-	Owner coco.ActorID
+	Owner Owner
 	Query *Query         // nil: new blocks' hashes, or what Watch tells
 	Watch *sending.Watch // unless nil: hashes of transactions that come to be under way
 	used  time.Time      // guarded by the table's mutex
@@ -48,7 +57,7 @@ type Polled struct {
 // filterLife is how long a filter is kept without a poll, as in go-ethereum.
 const filterLife = 5 * time.Minute
 
-// NewTable returns a table of at most so many filters of one caller as most says when one is added. They take their memory from room.
+// NewTable returns a table of at most so many filters of one organisation as most says when one is added. They take their memory from room.
 func NewTable(clock host.Clock, most func() int, room *Room) *Table {
 	return &Table{clock: clock, max: most, room: room, byID: map[string]*Polled{}, counts: map[coco.ActorID]int{}}
 }
@@ -73,21 +82,21 @@ func (t *Table) Add(f *Polled) (string, error) {
 	f.used = now
 	id := NewID()
 	t.byID[id] = f
-	t.counts[f.Owner]++
+	t.counts[f.Owner.Actor]++
 	return id, nil
 }
 
 // take takes what a new filter needs.
 func (t *Table) take(f *Polled) (err error) {
-	if t.counts[f.Owner] >= t.max() {
+	if t.counts[f.Owner.Actor] >= t.max() {
 		return ErrTooMany
 	}
-	f.give, err = t.room.Take(f.Owner, ofFilter+f.Query.Size()+f.watched())
+	f.give, err = t.room.Take(f.Owner.Actor, ofFilter+f.Query.Size()+f.watched())
 	return err
 }
 
 // Get returns a caller's own filter and prolongs its life.
-func (t *Table) Get(owner coco.ActorID, id string) (*Polled, error) {
+func (t *Table) Get(owner Owner, id string) (*Polled, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f := t.byID[id]
@@ -104,7 +113,7 @@ func (t *Table) Get(owner coco.ActorID, id string) (*Polled, error) {
 }
 
 // Remove reports whether the caller had such a filter.
-func (t *Table) Remove(owner coco.ActorID, id string) bool {
+func (t *Table) Remove(owner Owner, id string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f := t.byID[id]
@@ -121,8 +130,8 @@ func (t *Table) drop(id string, f *Polled) {
 	if f.Watch != nil {
 		f.Watch.Close()
 	}
-	if t.counts[f.Owner]--; t.counts[f.Owner] == 0 {
-		delete(t.counts, f.Owner)
+	if t.counts[f.Owner.Actor]--; t.counts[f.Owner.Actor] == 0 {
+		delete(t.counts, f.Owner.Actor)
 	}
 }
 
