@@ -117,6 +117,16 @@ func TestLinksAreExecutedBetweenBlocks(t *testing.T) {
 	if head, ok, err := rows.ReadHead(state); !ok || err != nil || head.Number != 3 {
 		t.Errorf("head %+v %v, expected block 3", head, err)
 	}
+	// A stranger of this closed network is told alike what became of a transfer, of a link, and of what is not there: all tell what /node/status does.
+	stranger, at := coco.Caller{Actor: coco.ActorID{2}, Name: "other"}, outcome[calls[0]].TxID
+	for _, id := range []coco.TxID{at, outcome[calls[2]].TxID, {View: 2, Seqno: 10_000}} {
+		if err := l.Authorize(stranger, adapter.Read{Subject: adapter.Transaction, TxID: id}); err != nil {
+			t.Errorf("what became of %v: %v", id, err)
+		}
+	}
+	if err := l.Authorize(stranger, adapter.Read{Subject: adapter.Receipt, TxID: at}); !errors.Is(err, coco.ErrNotFound) {
+		t.Errorf("a stranger's view of a receipt: %v", err)
+	}
 }
 
 func TestLinksAreExplainedAndExported(t *testing.T) {

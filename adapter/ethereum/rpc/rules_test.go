@@ -305,6 +305,25 @@ func TestTransactionsOfTheLedgerAreTheirPartiesAlone(t *testing.T) {
 	}
 }
 
+// A receipt of the ledger proves all logs of its transaction: its sender gets it only if the rules of contracts show it all of them.
+func TestAReceiptWithALogThatIsNotShownIsRefused(t *testing.T) {
+	n := closedNode(t, parties...)
+	a := contracts.TenToken()
+	token := n.create(a, big.NewInt(1000))
+	s := sight.New(n.Ledger)
+	authorize := func(c coco.Caller) error {
+		return s.Authorize(t.Context(), c, coco.TxID{View: n.view, Seqno: n.Head().First}, nil, nil)
+	}
+	n.sent(maker, 0, 1, &token, 0, packed(t, &a.ABI, "approve", n.address(1), big.NewInt(5)))
+	must(t, authorize(maker))
+	n.sent(carrier, 1, 0, &token, 0, packed(t, &a.ABI, "transferFrom", n.address(0), n.address(2), big.NewInt(5)))
+	for c, want := range map[coco.Caller]error{carrier: coco.ErrDenied, maker: coco.ErrNotFound, shop: coco.ErrNotFound, auditor: nil} {
+		if err := authorize(c); !errors.Is(err, want) {
+			t.Errorf("%s: %v, expected %v", c.Name, err, want)
+		}
+	}
+}
+
 // A receipt is asked for before anybody knows what its transaction is, so what it claims is decided about, too.
 func TestReceiptsAreShownByWhatTheyClaim(t *testing.T) {
 	n, kim := closedNode(t, parties...), callerOf(1, "kim")

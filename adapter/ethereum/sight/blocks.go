@@ -331,8 +331,8 @@ func (v *View) logsOf(ctx context.Context, b *chain.Block, f *logs.Filter, fn fu
 	return nil
 }
 
-// Authorize decides about the transaction with a seqno of the ledger, of which other routes of a node tell. The error is coco.ErrNotFound, for
-// what does not exist, too; nil for what is not of this chain.
+// Authorize decides about the receipt of the transaction with a seqno of the ledger. The error is coco.ErrNotFound, for what does not exist, too;
+// coco.ErrDenied for a transaction that the caller sees without all of its logs, as a receipt proves them all; nil for what is not of this chain.
 //
 // claims, unless they are nil, are what the transaction claims, and link is whose an address is by them, if they say so: by them is known what is of
 // no block of the view.
@@ -373,7 +373,11 @@ func (s *Sights) Authorize(ctx context.Context, caller coco.Caller, id coco.TxID
 	if !v.eyes.transaction(ctx, tx, r.Sender, r.GasUsed) {
 		return errUnknownTx
 	}
-	return nil
+	hidden, err := v.eyes.events(ctx, &r, true)
+	if err == nil && slices.Contains(hidden, true) {
+		return errPart
+	}
+	return err
 }
 
 // claimed decides by its claims about a transaction that is of no block of the view: a link is its holder's, and a transaction of a block
@@ -390,5 +394,7 @@ func (e *eyes) claimed(link *links.Holder, claims []byte) error {
 	}
 	return nil
 }
+
+var errPart = fmt.Errorf("%w: a receipt proves all logs of its transaction, and the rule of a contract does not show you one of them: eth_getTransactionReceipt answers with what you may see", coco.ErrDenied)
 
 var errUnknownTx = fmt.Errorf("%w: no such transaction, as far as this caller may know", coco.ErrNotFound)

@@ -397,6 +397,11 @@ var callerMutants = []mutant{
 		test: "TestTransactionsOfTheLedgerAreTheirPartiesAlone", pkg: "adapter/ethereum/rpc",
 	},
 	{
+		name: "partly", what: "a receipt proves logs that its caller does not see", file: "adapter/ethereum/sight/blocks.go",
+		old: "	if err == nil && slices.Contains(hidden, true) {", new: "	if err == nil && hidden == nil && slices.Contains(hidden, true) {",
+		test: "TestAReceiptWithALogThatIsNotShownIsRefused", pkg: "adapter/ethereum/rpc",
+	},
+	{
 		name: "yes", what: "a contract that says yes to everything has a rule", file: "adapter/ethereum/access/coco.go",
 		old: "		{call([4]byte{0xff, 0xff, 0xff, 0xff}), False},\n", new: "",
 		test: "TestABadRuleAdmitsNobody", pkg: "adapter/ethereum/rpc",
