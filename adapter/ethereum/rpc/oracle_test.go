@@ -208,3 +208,28 @@ func TestARuleThatCostsMuchClosesItsOwnEventsAlone(t *testing.T) {
 func (n *testNode) emitting(of common.Address, logs int) string {
 	return fmt.Sprintf("61%04x600052", logs) + "600060006020600060007" + "3" + common.Bytes2Hex(of[:]) + "5af150"
 }
+
+// The gas of a transaction tells its sender which way a contract went, by state that the sender does not see. docs/access.md shows how a contract pads
+// it: a precompiled contract that fails uses exactly the gas that it is given.
+func TestAContractPadsItsGas(t *testing.T) {
+	n := closedNode(t, parties...)
+	const (
+		start, store = "5a", "6001600055"                                // GAS; SSTORE, which is dear in an empty slot
+		pad          = "5a9003619c4003" + "6000600060016000600885fa5050" // 40,000 less what was used, to the precompiled contract 8 with one byte
+	)
+	plain, padded := n.made(maker, 0, 0, creation(start+store+"00")), n.made(maker, 0, 1, creation(start+store+pad+"00"))
+	used := func(nonce uint64, to common.Address) uint64 {
+		r := got[types.Receipt](n, maker, "eth_getTransactionReceipt", n.sent(maker, 0, nonce, &to, 0, nil))
+		equal(t, "status", r.Status, types.ReceiptStatusSuccessful)
+		return r.GasUsed
+	}
+	first, second := used(2, plain), used(3, plain)
+	if first < second+17_000 {
+		t.Errorf("without padding %d and %d gas: nothing tells the slot", first, second)
+	}
+	even, again := used(4, padded), used(5, padded)
+	if even != again {
+		t.Errorf("padded %d and %d gas", even, again)
+	}
+	t.Logf("gas of a first and a second write: %d and %d, padded %d and %d", first, second, even, again)
+}
