@@ -14,6 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/snapshot"
 	"github.com/cocoframework/coco/store"
@@ -55,6 +58,9 @@ type Keys struct {
 	cfg     Config
 	expired atomic.Uint64 // epochs
 	asked   time.Duration // when a snapshot was asked for
+
+	mu    sync.Mutex
+	known map[coco.Digest]uint64 // epochs of recorded snapshots whose files were read, by their digests; under mu, replaced as a whole
 }
 
 // New returns the keys of a node.
@@ -114,7 +120,7 @@ const (
 // they are to keep no longer they erase once they have begun.
 func (k *Keys) Granted(ctx context.Context) (map[uint64]keys.Secret, error) {
 	var needed []uint64
-	for _, epoch := range k.snapshotEpochs() {
+	for _, epoch := range k.snapshotEpochs(ctx) {
 		if err := k.await(ctx, epoch); err != nil {
 			return nil, fmt.Errorf("the snapshot that the node would begin with: %w", err)
 		}
@@ -145,14 +151,15 @@ func (k *Keys) await(ctx context.Context, epoch uint64) error {
 	}
 }
 
-// snapshotEpochs returns the epochs of the newest snapshots that the ledger records, as far as their files are on this node.
-func (k *Keys) snapshotEpochs() (epochs []uint64) {
+// snapshotEpochs returns the epochs of the snapshots that the ledger records, as far as their files are on this node. A file is what the host says it is until its digest is the one that is recorded:
+// before that, nothing is opened on its word.
+func (k *Keys) snapshotEpochs(ctx context.Context) (epochs []uint64) {
 	if k.cfg.Keep() == 0 {
 		return nil
 	}
 	s := k.cfg.Store.Snapshot()
-	defer s.Release()
 	records, err := table.Snapshots(s)
+	s.Release()
 	if err != nil {
 		return nil
 	}
@@ -160,15 +167,42 @@ func (k *Keys) snapshotEpochs() (epochs []uint64) {
 	if err != nil {
 		return nil
 	}
-	for _, f := range files {
-		for _, r := range records {
-			if f.Index != r.Index || f.Seqno != r.Seqno {
-				continue
-			}
-			if h, err := snapshot.ReadHeader(k.cfg.Disk, k.cfg.Snapshots+"/"+f.Name()); err == nil {
-				epochs = append(epochs, h.Epoch)
-			}
+	known := map[coco.Digest]uint64{}
+	for _, r := range records {
+		i := slices.IndexFunc(files, func(f snapshot.Info) bool { return f.Index == r.Index && f.Seqno == r.Seqno })
+		if i < 0 {
+			continue
 		}
+		epoch, err := k.snapshotEpoch(ctx, r, k.cfg.Snapshots+"/"+files[i].Name())
+		if err != nil {
+			k.cfg.Log.Warn("a snapshot on this node is not what the ledger records: no epoch is opened for it", logevent.SnapshotDamaged.Attr(), "index", r.Index, "error", err)
+			continue
+		}
+		known[r.Digest] = epoch
+		epochs = append(epochs, epoch)
 	}
+	k.mu.Lock()
+	k.known = known
+	k.mu.Unlock()
 	return epochs
+}
+
+// snapshotEpoch returns the epoch of a recorded snapshot. The file is read once: what has a digest does not change.
+func (k *Keys) snapshotEpoch(ctx context.Context, r table.SnapshotRecord, name string) (uint64, error) {
+	k.mu.Lock()
+	epoch, ok := k.known[r.Digest]
+	k.mu.Unlock()
+	if ok {
+		return epoch, nil
+	}
+	f, err := snapshot.Open(k.cfg.Disk, name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	h, digest, err := f.Read(ctx)
+	if err == nil && digest != r.Digest {
+		err = fmt.Errorf("%w: its digest is %s, the ledger records %s", coco.ErrVerify, digest.Short(), r.Digest.Short())
+	}
+	return h.Epoch, err
 }

@@ -65,6 +65,12 @@ func (s *File) ReadAt(b []byte, off int64) (int, error) {
 
 // Digest reads the whole body and returns its digest.
 func (s *File) Digest(ctx context.Context) (coco.Digest, error) {
+	_, digest, err := s.Read(ctx)
+	return digest, err
+}
+
+// Read reads the whole body and returns the header in it, and its digest. The header need not be that of Header: a host may answer each read in another way.
+func (s *File) Read(ctx context.Context) (Header, coco.Digest, error) {
 	r, err := newReader(ctx, s.file, s.size)
 	if err == nil {
 		err = r.skip()
@@ -73,9 +79,9 @@ func (s *File) Digest(ctx context.Context) (coco.Digest, error) {
 		err = fmt.Errorf("the body ends after %d bytes, expected %d", r.at, s.size)
 	}
 	if err != nil {
-		return coco.Digest{}, fault(s.name, err)
+		return Header{}, coco.Digest{}, fault(s.name, err)
 	}
-	return r.digest(), nil
+	return r.header, r.digest(), nil
 }
 
 // Close closes the file.
