@@ -66,6 +66,24 @@ func (l *Local) Begin(ctx context.Context, network coco.Digest, recorded []Recor
 }
 
 func (l *Local) beginWith(ctx context.Context, network coco.Digest, rec Record, info snapshot.Info, shared uint64) (*Basis, error) {
+	b, err := l.basis(network, rec, info)
+	if err != nil {
+		return nil, err
+	}
+	return b, l.bridge(ctx, b, shared)
+}
+
+// Obtain gets one recorded snapshot for a node whose own ledger leads up to it: this node's own file if it has it, and another node's otherwise. It asks each node once.
+func (l *Local) Obtain(ctx context.Context, network coco.Digest, rec Record) (*Basis, error) {
+	info, err := l.obtain(ctx, rec, 1)
+	if err != nil {
+		return nil, err
+	}
+	return l.basis(network, rec, info)
+}
+
+// basis reads a snapshot whose file has the digest that is recorded.
+func (l *Local) basis(network coco.Digest, rec Record, info snapshot.Info) (*Basis, error) {
 	h, err := snapshot.ReadHeader(l.Disk, l.path(info))
 	if err != nil {
 		return nil, err
@@ -80,7 +98,7 @@ func (l *Local) beginWith(ctx context.Context, network coco.Digest, rec Record, 
 	case h.Network != network:
 		return nil, fmt.Errorf("%w: snapshot %d is of another network, %s", coco.ErrVerify, rec.Index, h.Network.Short())
 	}
-	return b, l.bridge(ctx, b, shared)
+	return b, nil
 }
 
 // obtain returns the snapshot on this node's disk, fetching it if need be.

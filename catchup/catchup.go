@@ -44,6 +44,11 @@ type Local struct {
 
 func (l *Local) path(i snapshot.Info) string { return l.Snapshots + "/" + i.Name() }
 
+// File is where a recorded snapshot's file is on this node's disk, if it has it.
+func (l *Local) File(rec Record) string {
+	return l.path(snapshot.Info{Index: rec.Index, Seqno: rec.Seqno})
+}
+
 // pause waits, and reports ctx's error if that ends first.
 func (l *Local) pause(ctx context.Context, d time.Duration) error {
 	select {

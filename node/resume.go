@@ -75,7 +75,7 @@ func (s *start) admitted(ctx context.Context, j *join.Joiner) (a *join.Admission
 		return j.Join(ctx)
 	}
 	p := r.node.Process
-	s.peers.Await(r.node.Attestor.Identity, p.Verify, p.Answer)
+	s.peers.Await(r.node.Awaiting())
 	r.begun, err = p.Wait(ctx, func(ctx context.Context) (_ bool, err error) {
 		a, err = askOnce(ctx, j)
 		return a != nil, err
@@ -121,11 +121,13 @@ func (s *start) expected(ctx context.Context) bool {
 }
 
 // resume prepares a life that goes on with others.
-func (s *start) resume() error {
+func (s *start) resume() (err error) {
 	r := &s.resumed
 	s.self, s.log = r.node.Attestor, s.cfg.Log.With("id", r.node.Attestor.Identity.ID().Short())
 	r.shown = s.self.Identity.Certificate().Leaf
-	s.network, s.machine = r.node.Begin(r.begun, s.keys)
+	if s.network, s.machine, err = r.node.Begin(r.begun, s.keys); err != nil {
+		return err
+	}
 	s.beginAt(r.node.Basis())
 	s.begin = func(context.Context, *node) error { return nil }
 	return s.ledger.Files.SetChunkBytes(s.network.Constitution.Ledger.ChunkBytes)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
@@ -111,12 +112,21 @@ func (r Resumption) answer(ctx context.Context, conn *channel.Conn, ask *ResumeA
 	return conn.WriteFrames([][]byte{frame})
 }
 
-// Await has the transport answer nodes that resume before it is open: this node resumes itself. Verify decides on connections.
-func (t *Transport) Await(identity *channel.Identity, verify func(channel.PeerCert) error, answer Resumption) {
+// Awaiting is what a node that resumes answers others with.
+type Awaiting struct {
+	Identity *channel.Identity
+	Verify   func(channel.PeerCert) error // decides on connections
+	Answer   Resumption
+	Fetches  *FetchServer
+	Fetching func(coco.NodeID) bool // says whether a node may fetch, which has proven its key
+}
+
+// Await has the transport answer nodes that resume before it is open: this node resumes itself.
+func (t *Transport) Await(a Awaiting) {
 	serve := func(ctx context.Context, raw net.Conn) {
 		shake, cancel := context.WithTimeout(ctx, dialPatience)
 		defer cancel()
-		conn, err := channel.PeerServer(shake, raw, identity, verify, channel.Options{})
+		conn, err := channel.PeerServer(shake, raw, a.Identity, a.Verify, channel.Options{})
 		if err != nil {
 			_ = raw.Close()
 			return
@@ -126,11 +136,18 @@ func (t *Transport) Await(identity *channel.Identity, verify func(channel.PeerCe
 		defer stop()
 		_ = conn.SetDeadline(t.clock.Deadline(JoinPatience))
 		defer t.Panics.End("a node that resumes", nil)
-		if frame, err := conn.ReadFrame(); err == nil {
-			if m, err := decode(frame); err == nil {
-				if ask, ok := m.(*ResumeAsk); ok {
-					_ = answer.answer(ctx, conn, ask)
-				}
+		frame, err := conn.ReadFrame()
+		if err != nil {
+			return
+		}
+		switch m, _ := decode(frame); m := m.(type) {
+		case *ResumeAsk:
+			_ = a.Answer.answer(ctx, conn, m)
+		case *FetchRequest:
+			_ = conn.SetDeadline(time.Time{}) // each piece has its own
+			may := func() bool { return a.Fetching(conn.Peer().ID) }
+			if may() {
+				_ = a.Fetches.serve(ctx, conn, *m, may)
 			}
 		}
 	}

@@ -101,7 +101,7 @@ func TestStrangersAreBoundedBeforeATransportIsOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		tr := New(slog.New(slog.DiscardHandler), h.Clock)
-		tr.Await(n.identity(t), n.verify, func(context.Context, *channel.Conn, *ResumeAsk) ResumeTold { return ResumeTold{} })
+		tr.Await(Awaiting{Identity: n.identity(t), Verify: n.verify, Answer: func(context.Context, *channel.Conn, *ResumeAsk) ResumeTold { return ResumeTold{} }})
 		ctx, stop := context.WithCancel(t.Context())
 		served := make(chan error, 1)
 		go func() { served <- tr.Serve(ctx, l) }()

@@ -10,7 +10,8 @@
 // # How nodes go on
 //
 // A node that starts with such a file does two things at once: it asks to be admitted, as always, and it looks for other nodes that wait like it. If there is a
-// network, it joins it under a new key. If enough nodes wait (Needed), one of them gathers them into a generation:
+// network, it joins it under a new key. Where the secrets of old epochs are kept no longer, it begins with a snapshot; one that has lost its own fetches it from another node first, by the digest
+// that its ledger records, and waits once it has it. If enough nodes wait (Needed), one of them gathers them into a generation:
 //
 //	gatherer                                    each of the others
 //	   ── meet ─────────────────────────────────▶   where its ledger ends, which nodes that ledger trusts

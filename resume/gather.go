@@ -54,6 +54,7 @@ func (p *Process) Wait(ctx context.Context, join func(context.Context) (bool, er
 		if err := p.gone(); err != nil {
 			return nil, err
 		}
+		p.fetch(ctx, all)
 		for _, m := range all {
 			if b := m.told.Begun; b != nil {
 				p.beginLate(b)
@@ -177,6 +178,9 @@ func (p *Process) group(all []met) (group []met, lacks string) {
 		if m.told.Waits {
 			waiting = append(waiting, m)
 		}
+	}
+	if len(waiting) == 0 {
+		return nil, "no node has all that it begins with: those that have lost their snapshots fetch one"
 	}
 	longest := longestOf(waiting)
 	for _, m := range waiting {

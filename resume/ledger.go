@@ -3,16 +3,19 @@ package resume
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/basis"
+	"github.com/cocoframework/coco/catchup"
 	"github.com/cocoframework/coco/gov/audit"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/decide"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/balance"
 	"github.com/cocoframework/coco/peer"
+	"github.com/cocoframework/coco/store"
 )
 
 // Ledger is what the ledger on a node's disk proves.
@@ -24,6 +27,8 @@ type Ledger struct {
 	Nodes        map[coco.NodeID]string
 	All          bool            // not every node votes
 	Basis        *basis.Snapshot // a snapshot to begin with, of a batch that the ledger proves to be committed; nil for none
+	// Recorded are the snapshots of committed batches that the ledger records, the newest first, those after Basis alone.
+	Recorded []catchup.Record
 }
 
 // Read audits a ledger, from a snapshot on where it proves one, and returns what it proves. The error is coco.ErrVerify if it is not the ledger of the service, and coco.ErrDenied if its
@@ -47,6 +52,9 @@ func Read(ctx context.Context, from basis.Ledger, service []byte, verifiers atte
 	if snapshot != nil && snapshot.Header.Index <= report.CommittedIndex {
 		l.Basis = snapshot
 	}
+	if l.Recorded, err = recorded(auditor.Tables(), report.CommittedIndex, l.Basis); err != nil {
+		return nil, err
+	}
 	var trusted []table.NodeRecord
 	for _, rec := range auditor.Nodes() {
 		if rec.State == table.Trusted {
@@ -60,4 +68,18 @@ func Read(ctx context.Context, from basis.Ledger, service []byte, verifiers atte
 	}
 	l.All = len(balance.Admissible(nil, seats)) < len(seats)
 	return l, nil
+}
+
+// recorded returns the records of snapshots of batches up to a committed one, and after a snapshot that there is, the newest first.
+func recorded(r store.Reader, committed uint64, after *basis.Snapshot) (out []catchup.Record, err error) {
+	records, err := table.Snapshots(r)
+	if err != nil {
+		return nil, err
+	}
+	for _, rec := range slices.Backward(records) {
+		if rec.Index <= committed && (after == nil || rec.Index > after.Record.Index) {
+			out = append(out, catchup.Record{Index: rec.Index, View: rec.View, Seqno: rec.Seqno, Digest: rec.Digest, Bytes: rec.Bytes})
+		}
+	}
+	return out, nil
 }

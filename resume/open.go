@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/basis"
+	"github.com/cocoframework/coco/catchup"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/consensus/raft"
@@ -47,6 +48,7 @@ type Node struct {
 	state    *State
 	ledger   *Ledger
 	service  *channel.Service
+	local    catchup.Local // its snapshots; they are fetched from other nodes that wait
 }
 
 // Open returns the node that resumes on a machine; nil if nothing is kept there. It cuts off what follows the ledger's last batch: that holds no
@@ -97,9 +99,14 @@ func (m Machine) Open(ctx context.Context) (*Node, error) {
 	attestor := *m.Attestor
 	attestor.Identity = id
 	n.Attestor = &attestor
-	n.Process = New(Config{
+	n.local = catchup.Local{Log: m.Log, Clock: m.Host.Clock, Disk: m.Host.Disk, Snapshots: m.Snapshots, Ledger: m.Files}
+	cfg := Config{
 		Log: m.Log, Net: m.Host.Net, Clock: m.Host.Clock, Verifiers: m.Verifiers, Vault: m.Vault, State: state, Ledger: l, Constitution: judge, Identity: id, Evidence: attestor.Evidence,
-	})
+	}
+	if l.lacks(state.Secrets) {
+		cfg.Fetch = n.fetch
+	}
+	n.Process = New(cfg)
 	return n, nil
 }
 
@@ -117,8 +124,11 @@ func follows(service, old []byte) (bool, error) {
 func (n *Node) Basis() *basis.Snapshot { return n.ledger.Basis }
 
 // Begin returns what the node takes part in a network with, and how its consensus begins: with the nodes that the longest ledger trusts, whatever changes of members
-// the ledger holds, and with that ledger's end as the floor.
-func (n *Node) Begin(g *peer.ResumeAsk, ring *keys.Ring) (join.Network, raft.Config) {
+// the ledger holds, and with that ledger's end as the floor. The error is coco.ErrMissing if neither a snapshot nor the secrets are there that it could begin with.
+func (n *Node) Begin(g *peer.ResumeAsk, ring *keys.Ring) (join.Network, raft.Config, error) {
+	if n.ledger.lacks(g.Secrets) {
+		return join.Network{}, raft.Config{}, n.unopened()
+	}
 	for epoch, secret := range g.Secrets {
 		ring.Add(epoch, secret)
 	}
@@ -130,7 +140,7 @@ func (n *Node) Begin(g *peer.ResumeAsk, ring *keys.Ring) (join.Network, raft.Con
 	for id := range g.Nodes {
 		machine.Voters = append(machine.Voters, consensus.IDOf(id))
 	}
-	return join.Network{Constitution: n.ledger.Constitution, Service: n.service, Origin: origin, Nodes: g.Nodes, Seqno: g.Floor.Seqno + 1}, machine
+	return join.Network{Constitution: n.ledger.Constitution, Service: n.service, Origin: origin, Nodes: g.Nodes, Seqno: g.Floor.Seqno + 1}, machine, nil
 }
 
 // State returns what the node keeps from when it has begun.

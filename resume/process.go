@@ -35,6 +35,8 @@ type Config struct {
 	Identity *channel.Identity
 	// Evidence proves this process's code, for a connection.
 	Evidence func(ctx context.Context, binding []byte) (attest.Evidence, error)
+	// Fetch gets what the node lacks to begin from others; nil if it lacks nothing.
+	Fetch func(ctx context.Context, nodes map[coco.NodeID]string) error
 }
 
 // Process is a node's part in resuming, from when it waits until it ends. It is safe for concurrent use.
@@ -52,6 +54,8 @@ type Process struct {
 	// recovered is that members have recovered the network; nil as long as no node has shown it; under mu
 	recovered *join.RecoveredError
 	away      bool // it asks to be admitted to a network, and promises nothing; under mu
+	lacking   bool // it lacks a snapshot to begin with, and does not wait yet; under mu
+	fetching  fetching
 }
 
 // Running is what a process knows once it takes part in consensus.
@@ -62,7 +66,7 @@ type Running struct {
 
 // New returns a process that waits.
 func New(cfg Config) *Process {
-	return &Process{cfg: cfg, member: MemberOf(cfg.Identity), begins: make(chan *peer.ResumeAsk, 1), mu: host.NewLock()}
+	return &Process{cfg: cfg, member: MemberOf(cfg.Identity), begins: make(chan *peer.ResumeAsk, 1), mu: host.NewLock(), lacking: cfg.Fetch != nil}
 }
 
 // MemberOf names the process that shows an identity's certificate.
@@ -173,7 +177,7 @@ func own(g *peer.ResumeAsk) *peer.ResumeAsk {
 func (p *Process) tell() peer.ResumeTold {
 	l := p.cfg.Ledger
 	return peer.ResumeTold{
-		Waits: p.begun == nil && !p.away, Leads: p.begun != nil && p.running.Led != nil && p.running.Led(),
+		Waits: p.begun == nil && !p.away && !p.lacking, Leads: p.begun != nil && p.running.Led != nil && p.running.Led(),
 		View: p.cfg.State.View, End: l.End, Nodes: l.Nodes, All: l.All,
 	}
 }
@@ -183,8 +187,8 @@ func (p *Process) promise(by coco.NodeID, g *peer.ResumeAsk) error {
 	switch {
 	case p.recovered != nil:
 		return p.recovered
-	case p.begun != nil || p.away:
-		return fmt.Errorf("%w: this node has begun, or asks to be admitted", coco.ErrBusy)
+	case p.begun != nil || p.away || p.lacking:
+		return fmt.Errorf("%w: this node has begun, asks to be admitted, or fetches a snapshot", coco.ErrBusy)
 	case !slices.Contains(g.Members, p.member):
 		return fmt.Errorf("%w: a generation without this process", coco.ErrInvalid)
 	case g.View <= max(p.cfg.State.View, p.cfg.Ledger.End.View):
