@@ -11,7 +11,7 @@ import (
 	"github.com/cocoframework/coco/keys/committee"
 )
 
-// messages are one of each kind.
+// messages are one of each kind, and those whose later fields are there as well.
 var messages = []Message{
 	Consensus("opaque"),
 	&Forward{ID: 1, Ledger: "kv", Calls: []Call{{Caller: coco.Caller{Name: "alpha"}, Payload: []byte("p")}}},
@@ -24,11 +24,17 @@ var messages = []Message{
 	&PartWanted{Committee: 2},
 	&Parts{Committee: 2, Parts: []committee.Part{{Share: keys.Secret{7}}}},
 	&PartRefused{Committee: 2, Reason: 1},
+	&FetchRequest{What: FetchSnapshot, Index: 7, Offset: 1 << 33},
+	&PartWanted{Committee: 2, Epoch: 3},
+	&PartWanted{Committee: 2, Epoch: 3, Archive: true},
+	&Parts{Committee: 2, Parts: []committee.Part{{Share: keys.Secret{7}}, {Share: keys.Secret{8}}}, Epoch: 3, Archive: true},
+	&PartRefused{Committee: 2, Reason: 3, Epoch: 3, Archive: true},
 	&Program{Rules: 3},
 	&ResumeAsk{
 		Stage: ResumeBegin, ID: coco.Digest{1}, View: 70000, Members: []ResumeMember{{Node: coco.NodeID{1}, Certificate: coco.Digest{2}}}, Floor: ResumeEnd{View: 1, Index: 2, Seqno: 3},
 		Nodes: map[coco.NodeID]string{{1}: "n1:7000"}, Secrets: map[uint64]keys.Secret{1: {2}}, Offers: []Secret{{Epoch: 2}},
 	},
+	&ResumeTold{Refused: "busy", Leads: true, All: true, Secrets: map[uint64]keys.Secret{1: {2}}, Offers: []Secret{{Epoch: 2}}},
 	&ResumeTold{Waits: true, View: 3, End: ResumeEnd{View: 1, Index: 2, Seqno: 3}, Nodes: map[coco.NodeID]string{{1}: "n1:7000"}, Begun: &ResumeAsk{Stage: ResumeMeet}},
 }
 

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -115,6 +116,71 @@ func TestStrangersAreBoundedBeforeATransportIsOpen(t *testing.T) {
 		synctest.Wait()
 		if got := tr.strangers.Len(); got != maxStrangers {
 			t.Errorf("%d connections of strangers are open, expected %d", got, maxStrangers)
+		}
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A node that waits to resume gives others what its server gives, if it knows them, and nothing to one that has the service's certificate alone.
+func TestANodeThatWaitsIsFetchedFrom(t *testing.T) {
+	withNetwork(t, 1, func(t *testing.T, n *network) {
+		h := n.Host("resumes")
+		l, err := h.Net.Listen("resumes:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		waits, known, unknown := n.identity(t), n.identity(t), n.identity(t)
+		endorsed := func(p channel.PeerCert) error { return p.EndorsedBy(n.service.Certificate(), time.Now()) }
+		tr := New(slog.New(slog.DiscardHandler), h.Clock)
+		tr.Await(Awaiting{
+			Identity: waits, Verify: endorsed, Answer: func(context.Context, *channel.Conn, *ResumeAsk) ResumeTold { return ResumeTold{} },
+			Fetches: NewFetchServer(h.Clock, func(rq FetchRequest) (FetchAnswer, Pieces, error) {
+				if rq.Index != 7 {
+					return FetchAnswer{}, Pieces{}, coco.ErrNotFound
+				}
+				pieces := 0
+				return FetchAnswer{Receipt: []byte("receipt")}, Pieces{Next: func() ([]byte, error) {
+					if pieces++; pieces > 3 {
+						return nil, io.EOF
+					}
+					time.Sleep(JoinPatience / 2) // a large file takes longer than one answer may
+					return []byte("piece"), nil
+				}}, nil
+			}),
+			Fetching: func(id coco.NodeID) bool { return id == known.ID() },
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- tr.Serve(ctx, l) }()
+		fetch := func(by *channel.Identity, index uint64) (string, error) {
+			f := Fetcher{Clock: h.Clock, Dialer: Dialer{Net: n.Host("fetches").Net, Identity: by, Verify: endorsed}}
+			in, err := f.Fetch(t.Context(), waits.ID(), "resumes:1", FetchRequest{What: FetchSnapshot, Index: index})
+			if err != nil {
+				return "", err
+			}
+			defer in.Close()
+			for all := string(in.Receipt); ; {
+				piece, err := in.Piece()
+				if errors.Is(err, io.EOF) {
+					return all, nil
+				}
+				if err != nil {
+					return all, err
+				}
+				all += " " + string(piece)
+			}
+		}
+		if got, err := fetch(known, 7); err != nil || got != "receipt piece piece piece" {
+			t.Errorf("a node that it knows gets %q, %v", got, err)
+		}
+		if _, err := fetch(known, 8); !errors.Is(err, coco.ErrNotFound) {
+			t.Errorf("what it does not have: %v", err)
+		}
+		if got, err := fetch(unknown, 7); err == nil || got != "" {
+			t.Errorf("a node that it does not know gets %q, %v", got, err)
 		}
 		stop()
 		if err := <-served; err != nil {
