@@ -13,7 +13,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -60,11 +62,11 @@ type Keys struct {
 	asked   time.Duration // when a snapshot was asked for
 
 	mu    sync.Mutex
-	known map[coco.Digest]uint64 // epochs of recorded snapshots whose files were read, by their digests; under mu, replaced as a whole
+	known map[coco.Digest]uint64 // epochs of recorded snapshots whose files were read, by their digests; under mu
 }
 
 // New returns the keys of a node.
-func New(cfg Config) *Keys { return &Keys{cfg: cfg} }
+func New(cfg Config) *Keys { return &Keys{cfg: cfg, known: map[coco.Digest]uint64{}} }
 
 // Of returns the keys of an epoch. If they have expired, it has the epoch opened, and fails with coco.ErrPending or coco.ErrBusy: they may be asked for again.
 func (k *Keys) Of(epoch uint64) (*batch.Keys, error) { return k.of(epoch, nil) }
@@ -116,17 +118,21 @@ const (
 	grantPause    = 50 * time.Millisecond
 )
 
-// Granted returns the secrets that a node which joins is given: those that this one keeps, and those of the epochs of recorded snapshots, without which it could not begin. What
-// they are to keep no longer they erase once they have begun.
+// Granted returns the secrets that a node which joins is given: those that this one keeps, and that of the epoch of the newest recorded snapshot whose file is here, without which it could not begin; an
+// older one counts if that does not open. What they are to keep no longer they erase once they have begun.
 func (k *Keys) Granted(ctx context.Context) (map[uint64]keys.Secret, error) {
-	var needed []uint64
-	for _, epoch := range k.snapshotEpochs(ctx) {
-		if err := k.await(ctx, epoch); err != nil {
-			return nil, fmt.Errorf("the snapshot that the node would begin with: %w", err)
+	var why error
+	for epoch := range k.snapshotEpochs(ctx) {
+		err := k.await(ctx, epoch)
+		if err == nil {
+			return k.cfg.Ring.Kept(epoch), nil
 		}
-		needed = append(needed, epoch)
+		why = errors.Join(why, fmt.Errorf("a snapshot that the node would begin with: %w", err))
 	}
-	return k.cfg.Ring.Kept(needed...), nil
+	if why != nil {
+		return nil, why
+	}
+	return k.cfg.Ring.Kept(), nil
 }
 
 // SecretAhead returns the secret of an epoch. If it has expired, it has the epoch opened, and those ahead along with it where that takes no more, and fails as Of does. The caller wipes it.
@@ -151,40 +157,47 @@ func (k *Keys) await(ctx context.Context, epoch uint64) error {
 	}
 }
 
-// snapshotEpochs returns the epochs of the snapshots that the ledger records, as far as their files are on this node. A file is what the host says it is until its digest is the one that is recorded:
-// before that, nothing is opened on its word.
-func (k *Keys) snapshotEpochs(ctx context.Context) (epochs []uint64) {
-	if k.cfg.Keep() == 0 {
-		return nil
-	}
-	s := k.cfg.Store.Snapshot()
-	records, err := table.Snapshots(s)
-	s.Release()
-	if err != nil {
-		return nil
-	}
-	files, err := snapshot.List(k.cfg.Disk, k.cfg.Snapshots)
-	if err != nil {
-		return nil
-	}
-	known := map[coco.Digest]uint64{}
-	for _, r := range records {
-		i := slices.IndexFunc(files, func(f snapshot.Info) bool { return f.Index == r.Index && f.Seqno == r.Seqno })
-		if i < 0 {
-			continue
+// snapshotEpochs gives the epochs of the snapshots that the ledger records, the newest first, as far as their files are on this node. A file is what the host says it is until its digest is the one that
+// is recorded: before that, nothing is opened on its word.
+func (k *Keys) snapshotEpochs(ctx context.Context) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		if k.cfg.Keep() == 0 {
+			return
 		}
-		epoch, err := k.snapshotEpoch(ctx, r, k.cfg.Snapshots+"/"+files[i].Name())
+		s := k.cfg.Store.Snapshot()
+		records, err := table.Snapshots(s)
+		s.Release()
 		if err != nil {
-			k.cfg.Log.Warn("a snapshot on this node is not what the ledger records: no epoch is opened for it", logevent.SnapshotDamaged.Attr(), "index", r.Index, "error", err)
-			continue
+			return
 		}
-		known[r.Digest] = epoch
-		epochs = append(epochs, epoch)
+		files, err := snapshot.List(k.cfg.Disk, k.cfg.Snapshots)
+		if err != nil {
+			return
+		}
+		k.forget(records)
+		for _, r := range slices.Backward(records) {
+			i := slices.IndexFunc(files, func(f snapshot.Info) bool { return f.Index == r.Index && f.Seqno == r.Seqno })
+			if i < 0 {
+				continue
+			}
+			epoch, err := k.snapshotEpoch(ctx, r, k.cfg.Snapshots+"/"+files[i].Name())
+			switch {
+			case err != nil:
+				k.cfg.Log.Warn("a snapshot on this node is not what the ledger records: no epoch is opened for it", logevent.SnapshotDamaged.Attr(), "index", r.Index, "error", err)
+			case !yield(epoch):
+				return
+			}
+		}
 	}
+}
+
+// forget forgets the epochs of snapshots that are recorded no more.
+func (k *Keys) forget(but []table.SnapshotRecord) {
 	k.mu.Lock()
-	k.known = known
-	k.mu.Unlock()
-	return epochs
+	defer k.mu.Unlock()
+	maps.DeleteFunc(k.known, func(digest coco.Digest, _ uint64) bool {
+		return !slices.ContainsFunc(but, func(r table.SnapshotRecord) bool { return r.Digest == digest })
+	})
 }
 
 // snapshotEpoch returns the epoch of a recorded snapshot. The file is read once: what has a digest does not change.
@@ -204,5 +217,11 @@ func (k *Keys) snapshotEpoch(ctx context.Context, r table.SnapshotRecord, name s
 	if err == nil && digest != r.Digest {
 		err = fmt.Errorf("%w: its digest is %s, the ledger records %s", coco.ErrVerify, digest.Short(), r.Digest.Short())
 	}
-	return h.Epoch, err
+	if err != nil {
+		return 0, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.known[r.Digest] = h.Epoch
+	return h.Epoch, nil
 }

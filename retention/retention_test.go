@@ -37,6 +37,7 @@ type node struct {
 	leads  bool
 	nobody bool // an opening does not end
 	fails  error
+	shut   uint64     // an epoch that does not open
 	opened [][]uint64 // what openings were asked for
 	erased []uint64
 	asked  int // snapshots
@@ -67,7 +68,7 @@ func simulate(t *testing.T, test func(*testing.T, *node)) {
 			Keep: func() time.Duration { return n.keep }, Now: func() time.Time { return n.now }, Leads: func() bool { return n.leads },
 			Open: func(epoch uint64, ahead ...uint64) error {
 				n.opened = append(n.opened, append([]uint64{epoch}, ahead...))
-				if n.fails != nil || n.nobody {
+				if n.fails != nil || n.nobody || epoch == n.shut {
 					return errors.Join(n.fails, coco.ErrPending)
 				}
 				s := secret(epoch)
@@ -305,6 +306,34 @@ func TestAForgedSnapshotOpensNoEpoch(t *testing.T) {
 		if !n.ring.Holds(4) {
 			t.Error("the recorded snapshot's epoch is not opened")
 		}
+	})
+}
+
+// A node joins with the newest snapshot: an older one's epoch is opened only if the newest one's does not open, or its file is of no use.
+func TestTheNewestSnapshotIsEnoughToJoin(t *testing.T) {
+	simulate(t, func(t *testing.T, n *node) {
+		n.epochs(5)
+		n.snapshot(100, 2, true)
+		newest := n.snapshot(200, 3, true)
+		n.expire(minute(100))
+		check := func(what string, want ...uint64) {
+			t.Helper()
+			got, err := n.Granted(t.Context())
+			if given := slices.Sorted(maps.Keys(got)); err != nil || !slices.Equal(given, want) {
+				t.Errorf("%s: given %v, %v; expected %v", what, given, err, want)
+			}
+		}
+		check("both are there", 3, 5)
+		if fmt.Sprint(n.opened) != "[[3]]" {
+			t.Errorf("opened %v, expected epoch 3", n.opened)
+		}
+		n.expire(minute(200))
+		n.shut = 3
+		check("the newest one's epoch does not open", 2, 5)
+		n.shut = 0
+		n.expire(minute(300))
+		n.disk.Delete(newest)
+		check("the newest file is gone", 2, 5)
 	})
 }
 
