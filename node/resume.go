@@ -174,7 +174,6 @@ func (n *node) inForce() (uint64, []byte) {
 func (n *node) keep(ctx context.Context) error {
 	return n.resumed.keeper.Run(ctx, resume.Keeping{
 		Clock: n.cfg.Host.Clock, Identity: n.self.Identity, Origin: n.network.Origin, Network: n.networkID(), Ring: n.state.keys, Service: n.certificates.Service,
-		Seats: n.ceremonies.Kept, Changed: n.decided.changed, Decided: n.inForce, Allowed: func() bool { return n.decided.constitution.Load().Recovery.Unattended == constitution.Yes },
-		Left: func() bool { return n.progress.stage() == retired },
+		Seats: n.ceremonies.Kept, Changed: n.decided.changed, Decided: n.inForce, Allowed: func() bool { return n.decided.constitution.Load().Recovery.Unattended == constitution.Yes }, Left: func() bool { return n.progress.stage() == retired },
 	})
 }
