@@ -57,6 +57,7 @@ func blockOfTwo(t *testing.T) (txs []store.Write, block store.Write, sender comm
 		all, receipts = append(all, tx), append(receipts, receipt)
 	}
 	h := &types.Header{
+		Extra:  append([]byte("\x00\x00\x00\x00\x00\x00\x00\x02"), "24 random bytes: the salt"[:24]...),
 		Number: big.NewInt(3), Difficulty: new(big.Int), BaseFee: big.NewInt(10), Time: 99,
 		TxHash: types.DeriveSha(all, trie.NewStackTrie(nil)), ReceiptHash: types.DeriveSha(receipts, trie.NewStackTrie(nil)),
 	}
@@ -86,6 +87,7 @@ func TestABlockIsExportedWithItsReceipts(t *testing.T) {
 		Number       uint64
 		Hash         common.Hash
 		Senders      []common.Address
+		Header       types.Header
 		Transactions []types.Transaction
 		Receipts     []types.Receipt
 	}
@@ -94,6 +96,9 @@ func TestABlockIsExportedWithItsReceipts(t *testing.T) {
 	}
 	if got.Number != 3 || len(got.Transactions) != 2 || len(got.Receipts) != 2 || got.Senders[1] != sender {
 		t.Fatalf("%+v", got)
+	}
+	if got.Header.Hash() != got.Hash || len(got.Header.Extra) != 32 { // the salt comes with it
+		t.Errorf("header %+v of hash %v, expected %v", got.Header, got.Header.Hash(), got.Hash)
 	}
 	first, second := got.Receipts[0], got.Receipts[1]
 	if first.ContractAddress != crypto.CreateAddress(sender, 4) || first.EffectiveGasPrice.Uint64() != 12 || second.EffectiveGasPrice.Uint64() != 20 {

@@ -584,6 +584,12 @@ var protocols = []rule{
 		why:  "what a wallet shows must mean the same wherever it is read",
 	},
 	{
+		name: "an auditor's execution is go-ethereum's alone",
+		in:   []string{"adapter/ethereum/reexecute"},
+		only: []string{""},
+		why:  "what it comes to must owe nothing to the code that it checks",
+	},
+	{
 		name: "logs are selected by what they hold",
 		in:   []string{"adapter/ethereum/logs"},
 		only: []string{"", "canon", "store", "adapter/ethereum/rows"},

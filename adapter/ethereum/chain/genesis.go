@@ -71,7 +71,9 @@ func (c *chain) genesisHeader() *types.Header {
 	return h
 }
 
-// genesisSpec is what unmodified go-ethereum needs to make the same block 0, unless it is pinned.
+// GenesisSpec is what unmodified go-ethereum needs to make the same block 0, unless it is pinned.
+func (l *Ledger) GenesisSpec() *core.Genesis { return l.chain().genesisSpec() }
+
 func (c *chain) genesisSpec() *core.Genesis {
 	g := &core.Genesis{
 		Config:     c.config,

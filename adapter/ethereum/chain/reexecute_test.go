@@ -1,88 +1,40 @@
 package chain
 
 import (
-	"context"
 	"encoding/binary"
 	"math/big"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/consensus"
-	"github.com/ethereum/go-ethereum/consensus/beacon"
-	"github.com/ethereum/go-ethereum/consensus/ethash"
-	"github.com/ethereum/go-ethereum/core"
-	gethstate "github.com/ethereum/go-ethereum/core/state"
-	"github.com/ethereum/go-ethereum/core/tracing"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/core/vm"
 	"github.com/ethereum/go-ethereum/crypto"
-	"github.com/ethereum/go-ethereum/params"
-	"github.com/ethereum/go-ethereum/trie"
 	"github.com/holiman/uint256"
 
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/reexecute"
 	"github.com/cocoframework/coco/internal/contracts"
 )
 
 // auditor executes blocks with unmodified go-ethereum, from its own genesis on.
 type auditor struct {
-	t      testing.TB
-	config *params.ChainConfig
-	blocks []*types.Block
-	roots  []common.Hash
-	db     gethstate.Database
-}
-
-func (a *auditor) Config() *params.ChainConfig  { return a.config }
-func (a *auditor) CurrentHeader() *types.Header { return a.blocks[len(a.blocks)-1].Header() }
-func (a *auditor) Engine() consensus.Engine     { return beacon.New(ethash.NewFaker()) }
-func (a *auditor) GetHeader(_ common.Hash, number uint64) *types.Header {
-	return a.GetHeaderByNumber(number)
-}
-
-func (a *auditor) GetHeaderByNumber(number uint64) *types.Header {
-	if number < uint64(len(a.blocks)) {
-		return a.blocks[number].Header()
-	}
-	return nil
-}
-
-func (a *auditor) GetHeaderByHash(hash common.Hash) *types.Header {
-	for _, b := range a.blocks {
-		if b.Hash() == hash {
-			return b.Header()
-		}
-	}
-	return nil
+	t testing.TB
+	*reexecute.Chain
 }
 
 func newAuditor(c *testChain) *auditor {
-	spec := c.chain().genesisSpec()
-	a := &auditor{t: c.t, config: c.ChainConfig(), db: gethstate.NewDatabaseForTesting()}
-	s, err := gethstate.New(types.EmptyRootHash, a.db)
+	again, err := reexecute.New(c.GenesisSpec())
 	must(c.t, err)
-	for addr, account := range spec.Alloc {
-		s.SetBalance(addr, uint256.MustFromBig(account.Balance), tracing.BalanceIncreaseGenesisBalance)
-		s.SetCode(addr, account.Code, 0)
-		s.SetNonce(addr, account.Nonce, 0)
-		for k, v := range account.Storage {
-			s.SetState(addr, k, v)
-		}
-	}
-	root, err := s.Commit(params.Rules{}, 0)
-	must(c.t, err)
-	genesis := spec.ToBlock()
-	equal(c.t, "state root of genesis", genesis.Root(), root)
-	a.blocks, a.roots = []*types.Block{genesis}, []common.Hash{root}
-	return a
+	return &auditor{c.t, again}
 }
 
 // follow executes the chain's blocks from the first that the auditor does not have.
 func (a *auditor) follow(c *testChain) {
 	v := c.Latest()
 	defer v.Release()
-	for n := uint64(len(a.blocks)); n <= v.Number(); n++ {
+	for n := a.Next(); n <= v.Number(); n++ {
 		b, err := v.Block(c.t.Context(), n)
 		must(a.t, err)
 		list, err := transactionsOf(v, b)
@@ -91,39 +43,14 @@ func (a *auditor) follow(c *testChain) {
 		for _, tx := range list {
 			body.Transactions = append(body.Transactions, tx.Tx)
 		}
-		if a.config.IsShanghai(b.Header.Number, b.Header.Time) {
+		if c.ChainConfig().IsShanghai(b.Header.Number, b.Header.Time) {
 			body.Withdrawals = types.Withdrawals{}
 		}
-		a.execute(types.NewBlockWithHeader(b.Header).WithBody(*body), b)
+		block := types.NewBlockWithHeader(b.Header).WithBody(*body)
+		equal(a.t, "block hash", block.Hash(), b.Hash)
+		equal(a.t, "size", uint64(block.Size()), b.Size)
+		must(a.t, a.Execute(block, c.Settings().Closed()))
 	}
-}
-
-func (a *auditor) execute(block *types.Block, ours *Block) {
-	t, h := a.t, block.Header()
-	equal(t, "block hash", h.Hash(), ours.Hash)
-	equal(t, "parent hash", h.ParentHash, a.blocks[len(a.blocks)-1].Hash())
-	equal(t, "size", uint64(block.Size()), ours.Size)
-	equal(t, "transactions root", types.DeriveSha(block.Transactions(), trie.NewStackTrie(nil)), h.TxHash)
-	s, err := gethstate.New(a.roots[len(a.roots)-1], a.db)
-	must(t, err)
-	r, err := core.NewStateProcessor(a).Process(context.Background(), block, s, nil, nil, vm.Config{}, nil)
-	must(t, err)
-	equal(t, "gas used", r.GasUsed, h.GasUsed)
-	equal(t, "receipts root", types.DeriveSha(r.Receipts, trie.NewStackTrie(nil)), h.ReceiptHash)
-	equal(t, "bloom", types.MergeBloom(r.Receipts), h.Bloom)
-	rules := a.config.Rules(h.Number, h.Difficulty.Sign() == 0, h.Time)
-	if rules.IsPrague {
-		equal(t, "requests", types.CalcRequestsHash(r.Requests), *h.RequestsHash)
-	}
-	root, err := s.Commit(rules, block.NumberU64())
-	must(t, err)
-	a.blocks, a.roots = append(a.blocks, block), append(a.roots, root)
-	equal(t, "length of the extra data", len(h.Extra), 8)
-	named := binary.BigEndian.Uint64(h.Extra)
-	if named >= block.NumberU64() {
-		t.Fatalf("block %d carries the state root of block %d", block.NumberU64(), named)
-	}
-	equal(t, "state root of the named block", h.Root, a.roots[named])
 }
 
 // traffic makes random transactions of many kinds; all of them are valid.
@@ -201,13 +128,22 @@ func initCode(code []byte) []byte {
 	return append(head, code...)
 }
 
+func genesisOf(a *auditor) common.Hash {
+	genesis, _ := a.Newest()
+	return genesis.Hash()
+}
+
 func TestUnmodifiedGoEthereumExecutesEveryBlockAgain(t *testing.T) {
-	for _, fork := range []string{"osaka", "prague", "cancun", "shanghai", "paris"} {
+	for _, fork := range []string{"osaka", "prague", "cancun", "shanghai", "paris", "osaka closed"} {
 		t.Run(fork, func(t *testing.T) {
-			c := newTestChain(t, 6, map[string]any{"fork": fork})
+			settings := map[string]any{"fork": fork}
+			if of, closed := strings.CutSuffix(fork, " closed"); closed {
+				settings = map[string]any{"fork": of, "visibility": "closed"}
+			}
+			c := newTestChain(t, 6, settings)
 			f := &traffic{c: c, r: rand.New(rand.NewPCG(1, 2)), nonces: make([]uint64, 6)}
 			a := newAuditor(c)
-			equal(t, "genesis", c.Head().Hash, a.blocks[0].Hash())
+			equal(t, "genesis", c.Head().Hash, genesisOf(a))
 			f.token = crypto.CreateAddress(c.address(0), 0)
 			deploy := c.sign(0, 0, nil, 5_000_000, 0, contracts.DeployToken("Token", "TOK", big.NewInt(10_000)))
 			f.nonces[0]++
