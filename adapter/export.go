@@ -3,6 +3,7 @@ package adapter
 import (
 	"encoding/json"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -17,4 +18,10 @@ type Exporter interface {
 type Exported struct {
 	Kind  string          // such as "ethereum.block"
 	Value json.RawMessage // an object
+}
+
+// Attributed is implemented by adapters whose ledger records which user of which organisation a transaction was sent by.
+type Attributed interface {
+	// By says it of the transaction with these claims and writes; user is "" if it records none, because an organisation sent it itself or because it is another ledger's.
+	By(claims []byte, writes []store.Write) (actor coco.ActorID, user string)
 }

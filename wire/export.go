@@ -14,6 +14,7 @@ type Exported struct {
 	Node          coco.NodeID     `json:"node"`                // that sealed it
 	Claims        []byte          `json:"claims,omitempty"`    // what its receipt proves beside the writes
 	Writes        []ExportedWrite `json:"writes"`              // to tables, in their order
+	By            *ExportedBy     `json:"by,omitempty"`        // the user who sent it; absent for an organisation itself
 	Completes     []ExportedThing `json:"completes,omitempty"` // the same in the words of the ledgers' protocols
 }
 
@@ -24,6 +25,12 @@ type ExportedWrite struct {
 	Key     []byte `json:"key"`
 	Value   []byte `json:"value,omitempty"`
 	Deleted bool   `json:"deleted,omitempty"`
+}
+
+// ExportedBy is a user of an organisation.
+type ExportedBy struct {
+	Organisation coco.ActorID `json:"organisation"`
+	User         string       `json:"user"`
 }
 
 // ExportedThing is what transactions wrote, as an adapter says it: adapter.Exported.

@@ -97,6 +97,18 @@ func (ethereum) Export() func([]store.Write) ([]adapter.Exported, error) {
 	}
 }
 
+// By implements adapter.Attributed. A link names its holder, who need not be who sent it.
+func (ethereum) By(_ []byte, writes []store.Write) (coco.ActorID, string) {
+	for _, w := range writes {
+		if w.Table == rows.Txs && !w.Delete {
+			if r, err := rows.DecodeTx(w.Value); err == nil {
+				return r.By.Actor, r.By.User
+			}
+		}
+	}
+	return coco.ActorID{}, ""
+}
+
 func exportBlock(row []byte, txs map[common.Hash]rows.Tx) (*exportedBlock, error) {
 	r, err := rows.DecodeBlock(row)
 	if err != nil {

@@ -284,6 +284,7 @@ func decodeReply(b []byte, count int) (reply, error) {
 // receipt's transaction id has the seqno, which is the new version of what was put.
 //
 //	claims    = "coco kv write" ‖ 0x00 ‖ 0x01 ‖ caller's actor id (32 bytes) ‖ count u32 ‖ operation × count
+//	            [‖ user's length u8 ‖ user], where the caller is a user of the organisation
 //	operation = kind u8 ‖ key length u32 ‖ key ‖ previous version u64 ‖ [SHA-256 of the value] ‖ [media type length u8 ‖ media type]
 const claimsContext = "coco kv write\x00\x01"
 
@@ -295,6 +296,14 @@ func newClaims(actor coco.ActorID, ops []operation) []byte {
 	b := append(make([]byte, 0, n), claimsContext...)
 	b = append(b, actor[:]...)
 	return binary.BigEndian.AppendUint32(b, uint32(len(ops)))
+}
+
+// appendUser ends the claims of a write that a user of the organisation has sent: length u8 ‖ user. Nothing follows the operations of others.
+func appendUser(b []byte, user string) []byte {
+	if user == "" {
+		return b
+	}
+	return append(append(b, byte(len(user))), user...)
 }
 
 func (op *operation) appendClaim(b []byte, previous uint64) []byte {

@@ -8,12 +8,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/store"
 )
 
 // Explain decodes what the receipt of a write claims; nil if the claims are of another ledger. content, unless nil, is the value that
@@ -60,6 +62,11 @@ func (Adapter) Explain(claims, content []byte) ([]adapter.Fact, error) {
 		}
 		facts = append(facts, op)
 	}
+	if len(d.rest) > 0 {
+		user := string(d.next(uint64(d.u8())))
+		d.failed = d.failed || user == "" || coco.CheckUser(user) != nil
+		facts = slices.Insert(facts, 1, adapter.Fact{Name: factUser, Value: user})
+	}
 	if d.failed || len(d.rest) != 0 {
 		return nil, fmt.Errorf("%w: the claims of a kv write, %d bytes, have another form than this release knows", coco.ErrCorrupt, len(claims))
 	}
@@ -67,6 +74,21 @@ func (Adapter) Explain(claims, content []byte) ([]adapter.Fact, error) {
 		return nil, fmt.Errorf("%w: no operation of this transaction put a value with the SHA-256 %x", coco.ErrVerify, sha256.Sum256(content))
 	}
 	return facts, nil
+}
+
+// factUser is the fact that names the user who sent a write; the fact before it names the organisation.
+const factUser = "user"
+
+// By implements adapter.Attributed.
+func (a Adapter) By(claims []byte, _ []store.Write) (actor coco.ActorID, user string) {
+	facts, err := a.Explain(claims, nil)
+	if err != nil || len(facts) < 2 || facts[1].Name != factUser {
+		return actor, ""
+	}
+	if err := actor.UnmarshalText([]byte(facts[0].Value)); err != nil {
+		return coco.ActorID{}, ""
+	}
+	return actor, facts[1].Value
 }
 
 // Finding returns how the transaction is found that last wrote a key.

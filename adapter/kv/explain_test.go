@@ -47,3 +47,39 @@ func TestClaimsOfAWriteAreExplained(t *testing.T) {
 		t.Errorf("claims of another ledger: %v, %v", facts, err)
 	}
 }
+
+// A write of an organisation's user says so at the end of its claims; that of an organisation has the claims that it always had.
+func TestClaimsNameTheUserWhoWrote(t *testing.T) {
+	c := newCore(t, "")
+	for _, user := range []string{"", "kim"} {
+		by := alpha
+		by.User = user
+		w := newWrite()
+		w.ops = []operation{{kind: opPut, key: []byte("k"), value: []byte("v")}}
+		out := c.execute(t.Context(), &adapter.Call{Caller: by, Payload: encodeWrite(w.ops), Decoded: w})
+		if len(out) != 1 || out[0].Err != nil {
+			t.Fatalf("%+v", out)
+		}
+	}
+	own, users := c.claims[1], c.claims[2]
+	// Both differ in the version that they met, and in the user at the end.
+	if len(users) != len(own)+4 || string(users[len(own):]) != "\x03kim" {
+		t.Fatalf("claims %x and %x", own, users)
+	}
+	facts, err := Adapter{}.Explain(users, []byte("v"))
+	if err != nil || facts[1].Name != "user" || facts[1].Value != "kim" {
+		t.Errorf("explained as %v, %v", facts, err)
+	}
+	for name, c := range map[string]struct {
+		claims []byte
+		user   string
+	}{
+		"an organisation": {own, ""}, "a user": {users, "kim"}, "another ledger": {[]byte("of another ledger"), ""},
+		"a cut name": {users[:len(users)-1], ""}, "an empty name": {append(own[:len(own):len(own)], 0), ""}, "more": {append(users[:len(users):len(users)], 0), ""}, "a control character": {append(own[:len(own):len(own)], 1, 7), ""},
+	} {
+		actor, user := Adapter{}.By(c.claims, nil)
+		if user != c.user || (user != "") != (actor == alpha.Actor) {
+			t.Errorf("%s: %v %q", name, actor, user)
+		}
+	}
+}

@@ -141,7 +141,7 @@ func (l *ledger) execute(set *store.Part, call *adapter.Call) (_ adapter.Outcome
 		reply = binary.BigEndian.AppendUint64(reply, version)
 		claims = op.appendClaim(claims, version)
 	}
-	tx.Claim(claims)
+	tx.Claim(appendUser(claims, call.Caller.User))
 	if now, alone := tx.Fits(0); !now {
 		size := tx.Size()
 		tx.Abort()

@@ -317,9 +317,13 @@ func (t Transactions) has(seqno uint64) bool {
 // Export reads a copy and writes a line for each transaction of the epochs whose keys are given that is within bounds, in their order. It returns how many.
 func Export(ctx context.Context, s *rehearsal.Source, c *rehearsal.Copy, k Keys, within Transactions, adapters []adapter.Adapter, write func(*wire.Exported) error) (count uint64, err error) {
 	var says []func([]store.Write) ([]adapter.Exported, error)
+	var attributed []adapter.Attributed
 	for _, a := range adapters {
 		if e, ok := a.(adapter.Exporter); ok {
 			says = append(says, e.Export())
+		}
+		if by, ok := a.(adapter.Attributed); ok {
+			attributed = append(attributed, by)
 		}
 	}
 	err = s.Read(ctx, c, func(b *batch.Batch) error {
@@ -335,6 +339,11 @@ func Export(ctx context.Context, s *rehearsal.Source, c *rehearsal.Copy, k Keys,
 			line, writes, err := lineOf(&b.Header, uint64(i), &records[i])
 			if err != nil {
 				return err
+			}
+			for _, a := range attributed {
+				if actor, user := a.By(records[i].Claims, writes); user != "" {
+					line.By = &wire.ExportedBy{Organisation: actor, User: user}
+				}
 			}
 			for _, say := range says {
 				things, err := say(writes)

@@ -402,7 +402,7 @@ func (b *builder) include(k *kept, e *executed, logs []*types.Log) {
 		Sender: c.msg.From, View: b.set.View(), Seqno: b.tx.Seqno(), Block: b.number(),
 		Index: uint64(len(b.included)), FirstLog: uint64(e.firstLog), GasUsed: e.result.UsedGas,
 		Cumulative: b.gas.CumulativeUsed(), Status: types.ReceiptStatusSuccessful,
-		Logs: rows.EncodeLogs(logs), Raw: c.raw,
+		Logs: rows.EncodeLogs(logs), Raw: c.raw, By: rows.ByCaller(&k.call.Caller),
 	}
 	if e.result.Failed() {
 		row.Status = types.ReceiptStatusFailed

@@ -64,6 +64,7 @@ type Transaction struct {
 	Receipt     *types.Receipt // with all derived fields, but without logs
 	Logs        []byte         // as an RLP list, see EachLog
 	FirstLog    uint64         // index of the first one in the block
+	By          rows.By        // who may know it: sight.By
 }
 
 // View is one committed state of the chain, with all blocks up to it. It is safe for concurrent
@@ -320,7 +321,7 @@ func (c *chain) expand(r *rows.Tx, hash common.Hash, b *Block) (*Transaction, er
 	}
 	t := &Transaction{
 		Tx: tx, Hash: hash, From: r.Sender, BlockNumber: r.Block, Index: r.Index, TxID: r.TxID(),
-		Logs: r.Logs, FirstLog: r.FirstLog,
+		Logs: r.Logs, FirstLog: r.FirstLog, By: r.By,
 	}
 	bloom, err := t.bloom()
 	if err != nil {

@@ -192,7 +192,9 @@ func (r *Block) Bloom() (bloom types.Bloom, ok bool) {
 // Tx is an included transaction as its row holds it:
 //
 //	sender | view, seqno, block, index, index of the first log in the block, gas used, cumulative gas,
-//	status uvarints | length of the logs uvarint, logs as an RLP list | the transaction as it was signed
+//	status uvarints | [actor | length of the user's name uvarint, user] | length of the logs uvarint, logs as an RLP list | the transaction as it was signed
+//
+// Where a user sent it, status is 2 more, and actor and user are there.
 type Tx struct {
 	Sender     common.Address
 	View       uint64
@@ -203,15 +205,23 @@ type Tx struct {
 	GasUsed    uint64
 	Cumulative uint64
 	Status     uint64
+	By         By
 	Logs       []byte
 	Raw        []byte
 }
 
 func (r *Tx) Encode() []byte {
-	b := make([]byte, 0, common.AddressLength+32+len(r.Logs)+len(r.Raw))
+	b := make([]byte, 0, common.AddressLength+72+len(r.By.User)+len(r.Logs)+len(r.Raw))
 	b = append(b, r.Sender[:]...)
-	for _, v := range [...]uint64{r.View, r.Seqno, r.Block, r.Index, r.FirstLog, r.GasUsed, r.Cumulative, r.Status} {
+	status := r.Status
+	if r.By.User != "" {
+		status |= hasBy
+	}
+	for _, v := range [...]uint64{r.View, r.Seqno, r.Block, r.Index, r.FirstLog, r.GasUsed, r.Cumulative, status} {
 		b = binary.AppendUvarint(b, v)
+	}
+	if r.By.User != "" {
+		b = r.By.append(b)
 	}
 	b = binary.AppendUvarint(b, uint64(len(r.Logs)))
 	b = append(b, r.Logs...)
@@ -233,8 +243,12 @@ func DecodeTx(b []byte) (Tx, error) {
 	for _, p := range [...]*uint64{&r.View, &r.Seqno, &r.Block, &r.Index, &r.FirstLog, &r.GasUsed, &r.Cumulative, &r.Status} {
 		*p = d.uvarint()
 	}
-	if r.Status > types.ReceiptStatusSuccessful {
+	if r.Status > hasBy|types.ReceiptStatusSuccessful {
 		d.fail("unknown status")
+	}
+	if r.Status&hasBy != 0 {
+		r.Status &^= hasBy
+		r.By = d.by()
 	}
 	r.Logs = d.take(d.length(1))
 	r.Raw = d.take(len(d.rest))

@@ -2,11 +2,16 @@ package rows
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/holiman/uint256"
+
+	"github.com/cocoframework/coco"
 )
 
 func FuzzAccountRow(f *testing.F) {
@@ -28,6 +33,8 @@ func FuzzAccountRow(f *testing.F) {
 func FuzzTransactionRow(f *testing.F) {
 	r := Tx{Sender: common.Address{1}, View: 2, Seqno: 300, Block: 4, GasUsed: 1 << 20, Cumulative: 1 << 30, Status: 1, Logs: []byte{0xc0}, Raw: []byte{1, 2}}
 	f.Add(r.Encode())
+	r.By = By{coco.ActorID{7}, "kim"}
+	f.Add(r.Encode())
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := DecodeTx(b)
@@ -38,6 +45,28 @@ func FuzzTransactionRow(f *testing.F) {
 			t.Fatalf("%x encodes as %x", b, r.Encode())
 		}
 	})
+}
+
+// A row names the user who sent the transaction. Where an organisation did itself, it has the bytes that it always had.
+func TestARowNamesTheUserWhoSent(t *testing.T) {
+	r := Tx{Sender: common.Address{1}, View: 2, Seqno: 300, Block: 4, GasUsed: 5, Cumulative: 6, Status: 1, Logs: []byte{0xc0}, Raw: []byte{1, 2}}
+	if got := fmt.Sprintf("%x", r.Encode()); got != "0100000000000000000000000000000000000000"+"02ac02040000050601"+"01c0"+"0102" {
+		t.Errorf("a row of nobody's: %s", got)
+	}
+	r.By = By{coco.ActorID{7}, "kim"}
+	for _, status := range []uint64{0, 1} {
+		r.Status = status
+		got, err := DecodeTx(r.Encode())
+		if err != nil || got.By != r.By || got.Status != status || !bytes.Equal(got.Raw, r.Raw) || !bytes.Equal(got.Logs, r.Logs) {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	for name, by := range map[string]By{"a control character": {User: "a\nb"}, "too long": {User: strings.Repeat("x", coco.MaxUser+1)}} {
+		r.By = by
+		if _, err := DecodeTx(r.Encode()); !errors.Is(err, coco.ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func FuzzHeadRow(f *testing.F) {

@@ -98,7 +98,7 @@ func everyMethod(contract common.Address, tx, block common.Hash, blocks, logs st
 		"eth_getHeaderByNumber": {{"latest"}}, "eth_getHeaderByHash": {{block}}, "eth_getBlockReceipts": {{"latest"}},
 		"eth_getBlockTransactionCountByNumber": {{"latest"}}, "eth_getBlockTransactionCountByHash": {{block}},
 		"eth_getUncleCountByBlockNumber": {{"latest"}}, "eth_getUncleCountByBlockHash": {{block}},
-		"eth_getTransactionByHash": {{tx}, {none}}, "eth_getTransactionByBlockNumberAndIndex": {{"latest", "0x0"}},
+		"eth_getTransactionByHash": {{tx}, {none}}, "coco_transactionCaller": {{tx}, {none}}, "eth_getTransactionByBlockNumberAndIndex": {{"latest", "0x0"}},
 		"eth_getTransactionByBlockHashAndIndex": {{block, "0x0"}}, "eth_getRawTransactionByHash": {{tx}, {none}},
 		"eth_getTransactionReceipt": {{tx}, {none}},
 		"eth_getBalance":            {{contract, "latest"}, {contract, "0x0"}}, "eth_getCode": {{contract, "latest"}},

@@ -138,7 +138,7 @@ var verdicts = map[string]string{
 	"eth_sendRawTransaction": sends, "coco_sendRawTransaction": sends, "eth_sendRawTransactionSync": sends,
 
 	// What is said and read of a caller's own addresses.
-	"coco_linkMessage": sends, "coco_linkAddress": sends, "coco_unlinkAddress": sends, "coco_linkedAddresses": own,
+	"coco_linkMessage": sends, "coco_linkAddress": sends, "coco_unlinkAddress": sends, "coco_linkedAddresses": own, "coco_transactionCaller": own,
 
 	"eth_getBlockByNumber": own, "eth_getBlockByHash": own, "eth_getBlockReceipts": own, "eth_getBlockTransactionCountByNumber": own, "eth_getBlockTransactionCountByHash": own,
 	"eth_getTransactionByHash": own, "eth_getTransactionByBlockNumberAndIndex": own, "eth_getTransactionByBlockHashAndIndex": own, "eth_getRawTransactionByHash": own,

@@ -1,4 +1,5 @@
-// Package identity is the methods by which a caller links Ethereum addresses to itself, and lists and unlinks them, in the namespace coco.
+// Package identity is the methods by which a caller links Ethereum addresses to itself, and lists and unlinks them, and by which its organisation learns which
+// of its users sent a transaction, in the namespace coco.
 //
 // Trust: enclave
 package identity
@@ -14,9 +15,12 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/linking"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
+	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 )
 
 // maxListed is how many links one reply lists.
@@ -103,6 +107,35 @@ func (m *Methods) LinkedAddresses(ctx context.Context, user *string) (json.RawMe
 		return nil, m.s.Fail(group.Errorf(group.CodeReplyTooLarge, "the organisation has more than %d links: ask for those of single users", maxListed))
 	}
 	return m.s.Reply(ctx, out, nil, "")
+}
+
+// sentBy is who sent a transaction, as clients see it.
+type sentBy struct {
+	Organisation coco.ActorID `json:"organisation"`
+	User         string       `json:"user"`
+}
+
+// TransactionCaller says for which user of the caller's organisation a transaction was sent, to auditors for any. It is null for all others, for one that an
+// organisation sent itself, and where there is no such transaction.
+func (m *Methods) TransactionCaller(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
+	v, err := m.s.View(ctx, adapter.Read{Subject: adapter.State, Table: rows.Txs, Key: hash[:]})
+	var t *chain.Transaction
+	if err == nil {
+		defer v.Release()
+		t, err = v.Transaction(ctx, hash)
+	}
+	if errors.Is(err, coco.ErrNotFound) {
+		return json.RawMessage("null"), nil
+	}
+	if err != nil {
+		return nil, m.s.Fail(err)
+	}
+	caller := m.s.Caller(ctx)
+	by := sight.By(m.s.Ledger.Settings(), &caller, t)
+	if by.User == "" {
+		return json.RawMessage("null"), nil
+	}
+	return m.s.Reply(ctx, sentBy{by.Actor, by.User}, nil, "")
 }
 
 // refuse gives a refusal the code of parameters that cannot be: what was asked for is wrong, and asking again does not help.
