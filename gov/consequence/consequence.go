@@ -37,6 +37,9 @@ const (
 // Recorded is no form of deciding: members have encryption keys that a quantum computer opens, and with as many of these as open the ledger it opens what was recorded of it.
 const Recorded Form = "recorded"
 
+// Minority is no form of deciding: fewer than a majority of the members open the ledger together. Where each member does alone, no consequence says it: that has words of its own.
+const Minority Form = "minority"
+
 // Consequence is something that a constitution lets members do, or keeps from all of them.
 type Consequence struct {
 	Form  Form
@@ -46,7 +49,7 @@ type Consequence struct {
 	// Never. Everybody: they are all members.
 	Members   []coco.ActorID
 	Everybody bool
-	// Lacking is of Recorded: how many more members with such keys it takes. Members are those who have one.
+	// Lacking is of Recorded: how many more members with such keys it takes, and of Minority: how many more members a majority has. Members are those who have such a key, and none.
 	Lacking int
 }
 
@@ -65,8 +68,20 @@ func New(before, after *constitution.Constitution) []Consequence {
 			out = append(out, x)
 		}
 	}
+	if x, few := Few(after); few && (before.Shares.Threshold != after.Shares.Threshold || len(after.Members) > len(before.Members)) {
+		out = append(out, x)
+	}
 	return out
 }
+
+// Few returns a Minority consequence of a constitution, if between two members and fewer than a majority open the ledger.
+func Few(c *constitution.Constitution) (x Consequence, few bool) {
+	x = Consequence{Form: Minority, Lacking: Majority(len(c.Members)) - c.Shares.Threshold}
+	return x, c.Shares.Threshold > 1 && x.Lacking > 0
+}
+
+// Majority returns how many of so many members are more than half of them.
+func Majority(members int) int { return members/2 + 1 }
 
 // Exposed returns a Recorded consequence of a constitution, if one of its members has such a key. By rules before 3 there is none: what is recorded of a ledger opens to a quantum computer
 // then, whatever keys members have.

@@ -95,6 +95,35 @@ func TestAMemberThatGoesCanLeaveAnotherAlone(t *testing.T) {
 	}
 }
 
+// A threshold stays as it is when members come: whoever votes for them reads that fewer than a majority open the ledger from then on.
+func TestAChangeSaysThatFewerThanAMajorityOpenTheLedger(t *testing.T) {
+	org := govtest.New(t).Constitution().Members[0]
+	with := func(threshold, members int) *constitution.Constitution {
+		return &constitution.Constitution{Members: slices.Repeat([]constitution.Member{org}, members), Shares: constitution.Shares{Threshold: threshold}}
+	}
+	for _, c := range []struct {
+		name          string
+		before, after *constitution.Constitution
+		lacking       int // 0: nothing is said
+	}{
+		{"a member comes, and two are a majority", with(2, 2), with(2, 3), 0},
+		{"a member comes, and two are half", with(2, 3), with(2, 4), 1},
+		{"many come", with(2, 3), with(2, 50), 24},
+		{"another one comes", with(2, 50), with(2, 51), 24},
+		{"a member goes, and two are few still", with(2, 50), with(2, 49), 0},
+		{"nothing changes", with(2, 50), with(2, 50), 0},
+		{"a higher threshold, and few still", with(2, 50), with(25, 50), 1},
+		{"a majority", with(2, 50), with(26, 50), 0},
+		{"a lower threshold", with(3, 5), with(2, 5), 1},
+		{"each alone has words of its own", with(1, 2), with(1, 3), 0},
+	} {
+		list := slices.DeleteFunc(consequence.New(c.before, c.after), func(x consequence.Consequence) bool { return x.Form != consequence.Minority })
+		if got := len(list) > 0; got != (c.lacking > 0) || got && list[0].Lacking != c.lacking {
+			t.Errorf("%s: %+v, expected lacking %d", c.name, list, c.lacking)
+		}
+	}
+}
+
 // What a vote does to what is recorded of the ledger is said when it makes it worse: as many members with keys for X25519 as open the ledger, or one more on the way there.
 func TestAChangeSaysWhatAQuantumComputerCouldOpen(t *testing.T) {
 	n := govtest.New(t)

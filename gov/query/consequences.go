@@ -2,6 +2,7 @@ package query
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cocoframework/coco/gov/action"
@@ -57,6 +58,9 @@ func Powers(c *constitution.Constitution) (out []wire.Consequence) {
 	if x, exposed := consequence.Exposed(c); exposed && x.Lacking == 0 {
 		out = append(out, consequenceOf(x, c))
 	}
+	if x, few := consequence.Few(c); few {
+		out = append(out, consequenceOf(x, c))
+	}
 	return out
 }
 
@@ -69,9 +73,12 @@ const (
 // formOwner is the form of a consequence of the threshold, and not of policies.
 const formOwner = "recovery_owner"
 
-// owners says that each member is a recovery owner, if it was not so before; nothing otherwise. before may be nil.
+// owners says that each member is a recovery owner, if one of them was none before; nothing otherwise. before may be nil.
 func owners(before, c *constitution.Constitution) []wire.Consequence {
-	if !c.RecoveryOwner() || before != nil && before.RecoveryOwner() {
+	was := func(m constitution.Member) bool {
+		return slices.ContainsFunc(before.Members, func(old constitution.Member) bool { return old.Actor() == m.Actor() })
+	}
+	if !c.RecoveryOwner() || before != nil && before.RecoveryOwner() && !slices.ContainsFunc(c.Members, func(m constitution.Member) bool { return !was(m) }) {
 		return nil
 	}
 	out := wire.Consequence{Form: formOwner, Kinds: []string{}, Text: fmt.Sprintf("RECOVERY OWNER: each of %d members can open the whole ledger, and recover the network, alone", len(c.Members))}
@@ -106,6 +113,9 @@ func consequenceOf(x consequence.Consequence, c *constitution.Constitution) wire
 	switch x.Form {
 	case consequence.Recorded:
 		out.Text = recorded(out.Members, x.Lacking, c.Shares.Threshold)
+	case consequence.Minority:
+		n := len(c.Members)
+		out.Text = fmt.Sprintf("%d of %d members together open the whole ledger, fewer than a majority: set shares.threshold %d, in the same proposal or in another one, takes a majority for that", c.Shares.Threshold, n, consequence.Majority(n))
 	case consequence.Never:
 		out.Text = "nobody could ever " + do
 	case consequence.Unvoted:

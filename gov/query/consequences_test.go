@@ -8,6 +8,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/consequence"
+	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/govtest"
 	"github.com/cocoframework/coco/wire"
 )
@@ -26,6 +27,13 @@ func TestConsequencesAreSaidInWords(t *testing.T) {
 		if got := consequenceOf(x, n.C); got.Text != want || len(got.Members) != len(x.Members) {
 			t.Errorf("%q, expected %q", got.Text, want)
 		}
+	}
+	few := n.Constitution()
+	few.Members = append(few.Members, few.Members...)
+	few.Shares.Threshold = 2
+	x, _ := consequence.Few(few)
+	if got, want := consequenceOf(x, few).Text, "2 of 6 members together open the whole ledger, fewer than a majority: set shares.threshold 4, in the same proposal or in another one, takes a majority for that"; got != want {
+		t.Errorf("%q, expected %q", got, want)
 	}
 	for _, kind := range action.Kinds() {
 		if deeds[kind] == "" {
@@ -52,6 +60,16 @@ func TestARecoveryOwnerIsSaidInWords(t *testing.T) {
 	}
 	if !said {
 		t.Errorf("effects %+v", s.Effects)
+	}
+	owner := n.Constitution()
+	owner.Shares.Threshold, owner.Recovery.Owner = 1, constitution.EachMember
+	fewer := owner.Draft()
+	fewer.Members = fewer.Members[:2]
+	if got := owners(fewer, owner); len(got) != 1 || got[0].Text != want || len(got[0].Members) != 3 {
+		t.Errorf("a member comes, who is an owner like the others: %+v", got)
+	}
+	if got := append(owners(owner, owner), owners(owner, fewer)...); len(got) != 0 {
+		t.Errorf("no member comes: %+v", got)
 	}
 	if s := SimulationOf(n.Simulate(n.Members[0], set("shares.threshold", "3")), 1); slices.ContainsFunc(s.Consequences, func(c wire.Consequence) bool { return c.Form == formOwner }) {
 		t.Errorf("a threshold of 3: %+v", s.Consequences)
