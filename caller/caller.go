@@ -87,8 +87,8 @@ func (s Schemes) Challenge(r *http.Request) string {
 	challenges := make([]string, len(s))
 	for i, scheme := range s {
 		challenges[i] = scheme.Name()
-		if In(r) && scheme.Name() == "Bearer" {
-			challenges[i] += ` error="invalid_token"`
+		if used, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); scheme.Name() == "Bearer" && strings.EqualFold(used, "Bearer") {
+			challenges[i] += ` error="invalid_token"` // not for a request that shows no token: section 3.1
 		}
 	}
 	return strings.Join(challenges, ", ")

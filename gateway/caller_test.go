@@ -100,7 +100,7 @@ func TestARequestHasOneCredential(t *testing.T) {
 		challenge := ""
 		if c.status == 401 {
 			challenge = "Bearer"
-			if c.header != nil && c.header[0] == "Authorization" {
+			if c.header != nil && c.header[0] == "Authorization" && strings.HasPrefix(c.header[1], "Bearer ") {
 				challenge = `Bearer error="invalid_token"`
 			}
 		}
