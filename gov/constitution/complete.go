@@ -157,9 +157,13 @@ func invalid(path string, code reason.Code, format string, args ...any) error {
 // outOfRange is the error that a number of a constitution is not within its bounds; more says what the upper one is,
 // or what else is possible.
 func outOfRange[T int | int64 | uint64](path string, low, high, found T, more string) error {
+	bounds := fmt.Sprintf("%d to %d", low, high)
+	if low == high {
+		bounds = fmt.Sprint(low)
+	}
 	return &reason.Error{
 		Reason: reason.Range(path, int64(low), int64(high)),
-		Detail: fmt.Sprintf("constitution: %s: expected %d to %d%s, found %d", path, low, high, more, found),
+		Detail: fmt.Sprintf("constitution: %s: expected %s%s, found %d", path, bounds, more, found),
 	}
 }
 

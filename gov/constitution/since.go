@@ -138,6 +138,7 @@ type setting struct {
 	word   *string
 
 	low, high int64    // of a number; zero is possible too if it is before
+	zero      string   // what zero means, for people; "none" if this is empty
 	words     []string // that are possible
 
 	// before is what programs did before the setting existed. raised is the value that a network gets when its members
@@ -157,7 +158,7 @@ func (c *Constitution) settings() []setting {
 		{path: "epochs.bytes", since: 2, number: &s.Epochs.Bytes, low: 1 << 20, high: 1 << 50, before: 0, raised: 16 << 30, fresh: 16 << 30},
 		{path: "epochs.seconds", since: 2, number: &s.Epochs.Seconds, low: 10, high: 10 * 365 * 24 * 3600, before: 0, raised: 7 * 24 * 3600, fresh: 7 * 24 * 3600},
 		{path: "epochs.transactions", since: 2, number: &s.Epochs.Transactions, low: 100, high: 1 << 50, before: 0, raised: 10_000_000, fresh: 10_000_000},
-		{path: "keys.retention_seconds", since: 3, number: &third.Keys.RetentionSeconds, low: 60, high: 10 * 365 * 24 * 3600, before: 0, raised: 0, fresh: 24 * 3600},
+		{path: "keys.retention_seconds", since: 3, number: &third.Keys.RetentionSeconds, low: 60, high: 10 * 365 * 24 * 3600, before: 0, raised: 0, fresh: 24 * 3600, zero: "ever"},
 		{path: "keys.window", since: 3, number: &third.Keys.Window, low: 10, high: 1 << 30, before: 1000, raised: 1000, fresh: 1000},
 		{path: "nodes.automatic", since: 2, number: &s.Nodes.Automatic, low: 0, high: AnyNodes, before: AnyNodes, raised: 3, fresh: 3},
 		{path: "reads.refuse_seconds", since: 2, number: &s.Reads.RefuseSeconds, low: 5, high: 30 * 24 * 3600, before: 0, raised: 60, fresh: 60},
@@ -215,7 +216,7 @@ func (s setting) check(v any) error {
 		if (v < s.low || v > s.high) && !(v == 0 && s.before == 0) {
 			more := ""
 			if s.before == 0 && s.low > 0 {
-				more = ", or 0 for none"
+				more = ", or 0 for " + cmp.Or(s.zero, "none")
 			}
 			return outOfRange(s.path, s.low, s.high, v, more)
 		}

@@ -186,6 +186,8 @@ func ofField(r *Reason) string {
 		text = "it is out of range"
 		if r.Low < r.High {
 			text = fmt.Sprintf("expected %d to %d", r.Low, r.High)
+		} else if r.Low == r.High && r.Low != 0 {
+			text = fmt.Sprintf("expected %d", r.Low)
 		}
 	case TooMany:
 		text = "there are too many"
