@@ -162,9 +162,20 @@ func (r *Report) verify(ctx context.Context, cfg *Config) (best *Copy, _ error) 
 
 func further(a, b coco.TxID) bool { return a.View > b.View || a.View == b.View && a.Seqno > b.Seqno }
 
+// first notes that a file's key opens a member's part, and reports whether it is the first one that does.
+func (r *Report) first(opened map[coco.ActorID]string, actor coco.ActorID, name, file string) bool {
+	if other, ok := opened[actor]; ok {
+		r.warn("%s is the key of %q, as %s is: it counts once", file, name, other)
+		return false
+	}
+	opened[actor] = file
+	return true
+}
+
 // open has the members whose keys are there release their parts, and opens the copy if they are enough.
 func (r *Report) open(ctx context.Context, cfg *Config, c *Copy, lock *recovery.Lock) error {
 	opened := map[coco.ActorID]string{}
+	var members []*keys.MemberKey
 	for _, k := range cfg.Keys {
 		if k.Err != nil {
 			r.fail("%s cannot be read: %v", k.File, k.Err)
@@ -175,7 +186,9 @@ func (r *Report) open(ctx context.Context, cfg *Config, c *Copy, lock *recovery.
 			r.fail("%s: %v", k.File, err)
 			continue
 		}
-		opened[actor] = k.File
+		if r.first(opened, actor, c.Constitution().Name(actor), k.File) {
+			members = append(members, k.Key)
+		}
 	}
 	for _, actor := range lock.Holders() {
 		r.Members = append(r.Members, Member{ID: actor, Name: c.Constitution().Name(actor), Key: opened[actor], Opens: opened[actor] != ""})
@@ -184,12 +197,6 @@ func (r *Report) open(ctx context.Context, cfg *Config, c *Copy, lock *recovery.
 	if n := len(opened); n < r.Threshold {
 		r.fail("%d of the %d members' keys that are needed were given and open: rehearse with the others', or have their members run `coco recovery share check`", n, r.Threshold)
 		return nil
-	}
-	var members []*keys.MemberKey
-	for _, k := range cfg.Keys {
-		if k.Err == nil {
-			members = append(members, k.Key)
-		}
 	}
 	secrets, faults, err := c.Secrets(members)
 	for _, fault := range faults {

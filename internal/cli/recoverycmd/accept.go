@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/atomicfile"
+	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/succession"
 )
@@ -110,7 +111,7 @@ func (a *app) successor(old, next *x509.Certificate, accept string) (out accepte
 	if !a.WantsJSON() {
 		p := a.Out
 		p.Printf("%s was recovered by its members, and has a new service.\n\n", p.Bold(next.Subject.CommonName))
-		p.Printf("  recovered up to   transaction %s; what was committed after it is lost\n  endorsed by       the service that you know, and by %d in all\n  network           %s, as before\n", out.Last, out.Services, out.Network)
+		p.Printf("  recovered up to   transaction %s; what was committed after it is lost\n  endorsed by       the service that you know%s\n  network           %s, as before\n", out.Last, through(out.Services-1), out.Network)
 		p.Printf("  new service       fingerprint %s: compare it with the other members\n", out.Service.Fingerprint())
 	}
 	if !a.Asks() {
@@ -121,6 +122,14 @@ func (a *app) successor(old, next *x509.Certificate, accept string) (out accepte
 		err = fmt.Errorf("%w: nothing was changed", coco.ErrDenied)
 	}
 	return out, err
+}
+
+// through says how many services there were between the one that is known and the new one.
+func through(others int) string {
+	if others == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", through %s that followed it", cli.Plural(others, "service"))
 }
 
 // service asks a node that serves, or waits for the members' vote, for its service's certificate. It proves itself: see package succession.

@@ -175,6 +175,9 @@ missing, and with 6 if no node recovers there: then it serves already, or does n
 			n := a.node(address)
 			defer n.close()
 			s, err := n.state(cmd.Context())
+			if errors.Is(err, coco.ErrUnreachable) {
+				return fmt.Errorf("%w: it listens there until the ledger is open: if enough members have released, ask it where clients reach it (`coco recovery accept`, `coco node status`); if not, see whether `coco recovery start` runs", err)
+			}
 			if err != nil {
 				return err
 			}

@@ -121,7 +121,7 @@ func (k *known) check(in wire.RecoveryRequest, verifiers attest.Verifiers, key *
 	}
 	var ok bool
 	if q.actor, ok = q.lock.ActorOf(key.Public()); !ok {
-		return nil, fmt.Errorf("%w: %s has no part for this key: use the encryption key that the constitution lists for the member: nothing was released", coco.ErrInvalid, q.lock)
+		return nil, fmt.Errorf("%w: %s has no part for this key: use the encryption key that the constitution lists for the member: nothing was released", coco.ErrVerify, q.lock)
 	}
 	return q, k.compare(q)
 }
@@ -302,7 +302,7 @@ func (a *app) submitCommand() *cobra.Command {
 constitution lists holds the key to release to, and shows where the ledger ends. Once the member consents, its part goes to that enclave, for
 that end alone. The key itself stays here.
 
-A release that is wrong is named at once, and changes nothing about those of others. ` + "`coco recovery status`" + ` says who is missing.`,
+A release that is wrong is named at once, and changes nothing about those of others. Exits with 3 if the key has no part, as check does. ` + "`coco recovery status`" + ` says who is missing.`,
 		Example: "  coco recovery share submit --node 10.0.0.9:9000 --ledger /backup/alpha --key delta/encryption.key\n  coco recovery share submit --node 10.0.0.9:9000 --constitution constitution.toml --service service.pem --key encryption.key --accept 2.1733",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -259,8 +259,9 @@ type event struct {
 
 // teller says what becomes of a recovery.
 type teller struct {
-	a  *app
-	mu sync.Mutex
+	a    *app
+	mu   sync.Mutex
+	told int // how many members are said to have released; under mu
 }
 
 func (t *teller) say(e event, text func()) {
@@ -271,6 +272,25 @@ func (t *teller) say(e event, text func()) {
 		return
 	}
 	text()
+}
+
+// news reports whether more members have released than was said. A member may bring its release again, and the last one's may be told by what waits for it.
+func (t *teller) news(w wire.Recovery) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	was := t.told
+	t.told = max(was, len(releasedIn(w)))
+	return t.told > was
+}
+
+// releasedIn returns the names of the members that have released.
+func releasedIn(w wire.Recovery) (names []string) {
+	for _, m := range w.Members {
+		if m.Released {
+			names = append(names, m.Name)
+		}
+	}
+	return names
 }
 
 // runRecovery runs the node until ctx ends.
@@ -371,6 +391,7 @@ func newRecoverer(log *slog.Logger, machine host.Host, t *teller) (*recoverer.Re
 }
 
 func (t *teller) collecting(w wire.Recovery, address string) {
+	t.news(w)
 	t.say(event{Event: wire.RecoveryCollecting, Recovery: &w}, func() {
 		p := t.a.Out
 		if w.Snapshot == (coco.TxID{}) {
@@ -384,18 +405,20 @@ func (t *teller) collecting(w wire.Recovery, address string) {
 }
 
 func (t *teller) released(w wire.Recovery) {
+	if !t.news(w) {
+		return
+	}
 	t.say(event{Event: "released", Recovery: &w}, func() {
-		var names []string
-		for _, m := range w.Members {
-			if m.Released {
-				names = append(names, m.Name)
-			}
+		remain := "enough"
+		if w.Remaining > 0 {
+			remain = fmt.Sprintf("%d remain", w.Remaining)
 		}
-		t.a.Out.OK("released: %s; %d remain", strings.Join(names, ", "), w.Remaining)
+		t.a.Out.OK("released: %s; %s", strings.Join(releasedIn(w), ", "), remain)
 	})
 }
 
 func (t *teller) opening(w wire.Recovery) {
+	t.released(w)
 	t.say(event{Event: wire.RecoveryOpening, Recovery: &w}, func() {
 		t.a.Out.OK("enough members have released: opening the ledger and replaying it")
 	})

@@ -1,0 +1,66 @@
+package recoverycmd
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/wire"
+)
+
+// A member may bring its release twice, and what waits for the last one may hear of it before it is told.
+func TestEachReleaseIsToldOnceAndBeforeTheLedgerIsOpened(t *testing.T) {
+	state := func(remaining int, released ...string) wire.Recovery {
+		w := wire.Recovery{State: wire.RecoveryCollecting, Remaining: remaining}
+		for _, name := range []string{"alpha", "bravo", "charlie"} {
+			w.Members = append(w.Members, wire.RecoveryMember{Name: name, Released: strings.Contains(strings.Join(released, " "), name)})
+		}
+		return w
+	}
+	var out bytes.Buffer
+	tell := &teller{a: &app{&cli.App{Out: cli.NewPrinter(&out), Err: cli.NewPrinter(io.Discard)}}}
+	tell.collecting(state(2), "127.0.0.1:9000")
+	out.Reset()
+	tell.released(state(1, "alpha"))
+	tell.released(state(1, "alpha"))
+	tell.opening(state(0, "alpha", "bravo"))
+	tell.released(state(0, "alpha", "bravo"))
+	const want = `  ✓ released: alpha; 1 remain
+  ✓ released: alpha, bravo; enough
+  ✓ enough members have released: opening the ledger and replaying it
+`
+	if got := out.String(); got != want {
+		t.Errorf("told:\n%s\nexpected:\n%s", got, want)
+	}
+
+	// A node that is started again has releases that it kept: they are in what it shows first.
+	tell = &teller{a: tell.a}
+	tell.collecting(state(1, "alpha"), "127.0.0.1:9000")
+	out.Reset()
+	tell.released(state(1, "alpha"))
+	if got := out.String(); got != "" {
+		t.Errorf("told again: %s", got)
+	}
+}
+
+func TestAnEndorsementNamesWhatIsBetween(t *testing.T) {
+	for others, want := range map[int]string{0: "", 1: ", through 1 service that followed it", 2: ", through 2 services that followed it"} {
+		if got := through(others); got != want {
+			t.Errorf("%d others: %q, expected %q", others, got, want)
+		}
+	}
+}
+
+// Nobody listens for releases any more once the ledger is open: who asks there learns where to go on.
+func TestAStatusWithoutAnAnswerSaysWhereToAsk(t *testing.T) {
+	a := &app{&cli.App{Out: cli.NewPrinter(io.Discard), Err: cli.NewPrinter(io.Discard)}}
+	cmd := a.statusCommand()
+	cmd.SetArgs([]string{"--node", "127.0.0.1:1"})
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	err := cmd.ExecuteContext(t.Context())
+	if err == nil || wire.ExitCode(err) != wire.ExitUnreachable || !strings.Contains(err.Error(), "no node recovers at 127.0.0.1:1") || !strings.Contains(err.Error(), "coco recovery accept") {
+		t.Errorf("%v", err)
+	}
+}
