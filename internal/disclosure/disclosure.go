@@ -161,7 +161,7 @@ func Granted(c *rehearsal.Copy, g *wire.EpochGrants, key *keys.MemberKey, e Epoc
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%w: the grant does not cover %s: it is for epochs %s", coco.ErrDenied, e, Ranges(g.Epochs))
+		return nil, fmt.Errorf("%w: the grant does not cover %s: it is for epochs %s: ask for these alone (--epochs), or have members make another one (`coco ledger grant`)", coco.ErrDenied, e, Ranges(g.Epochs))
 	}
 	return out, nil
 }
@@ -285,7 +285,8 @@ func wanted(r store.Reader, all []table.GrantRecord, open Keys, e Epochs) error 
 		case slices.ContainsFunc(all, func(g table.GrantRecord) bool { return epoch >= g.First && epoch <= g.Last }):
 			return fmt.Errorf("%w: epoch %d is granted to the key, and in this copy not all is there that reads it: take a newer copy", coco.ErrNotFound, epoch)
 		default:
-			return fmt.Errorf("%w: the key is granted epochs %s, and not epoch %d", coco.ErrDenied, strings.Join(ranges, ", "), epoch)
+			return fmt.Errorf("%w: the key is granted epochs %s, and not epoch %d: ask for these alone (--epochs), or have members vote for more (`coco gov propose grant-epochs`); a copy from before a vote does not have it",
+				coco.ErrDenied, strings.Join(ranges, ", "), epoch)
 		}
 	}
 	return nil

@@ -183,6 +183,9 @@ func TestAnEpochThatIsNotGrantedIsRefusedByItsNumber(t *testing.T) {
 		if (err == nil) != (text == "") || err != nil && !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v, expected %q", e, err, text)
 		}
+		if errors.Is(err, coco.ErrDenied) && !strings.Contains(err.Error(), "coco gov propose grant-epochs") {
+			t.Errorf("%s: %v does not say what to do", e, err)
+		}
 	}
 	delete(readable, 4)
 	if err := wanted(r, all, readable, Epochs{3, 5}); !errors.Is(err, coco.ErrNotFound) || !strings.Contains(err.Error(), "newer copy") {

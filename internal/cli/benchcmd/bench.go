@@ -162,7 +162,12 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 	if ctx.Err() != nil {
 		return cli.ErrInterrupted
 	}
-	if err != nil && !errors.Is(err, coco.ErrVerify) {
+	return a.told(report, err)
+}
+
+// told writes a report. There is none where preparing failed, and none to be relied on after an error that is not about what was verified.
+func (a *app) told(report bench.Report, err error) error {
+	if err != nil && (!errors.Is(err, coco.ErrVerify) || report.Nodes == 0) {
 		return err
 	}
 	if a.WantsJSON() {

@@ -128,7 +128,8 @@ func round(d time.Duration) time.Duration {
 func explainDurability(t *syncTimes, memory bool) durability {
 	d := durability{
 		Disk: "what a client was told is on the disks of a majority of the nodes. It survives the crash of every process and a " +
-			"loss of power on all machines at once; it needs one whole ledger of that majority, and the members' shares, to go on.",
+			"loss of power on all machines at once; to go on, the network needs nodes that have kept what " +
+			"they need sealed (recovery.unattended), or one whole ledger of that majority and the members' shares.",
 		Memory: "what a client was told is with a majority of the nodes, and on their disks a moment later (0.1 s and a sync). It survives " +
 			"the loss of a minority of the machines. If power fails on a majority at once, the last commits can be gone, though clients " +
 			"were told of them: fit for development and for what can be done again.",

@@ -65,6 +65,9 @@ func TestDiskIsJudgedInPlainWords(t *testing.T) {
 		if !strings.Contains(d.Disk, tc.disk) || strings.Contains(d.Disk, "NOT") != strings.Contains(tc.disk, "NOT") {
 			t.Errorf("%+v: %s", tc.times.Filled, d.Disk)
 		}
+		if !strings.Contains(d.Disk, "recovery.unattended") {
+			t.Errorf("going on after a loss of power does not always take members: %s", d.Disk)
+		}
 		if !strings.Contains(d.Memory, "can be gone") {
 			t.Errorf("memory: %s", d.Memory)
 		}
