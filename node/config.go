@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/reopen"
+	"github.com/cocoframework/coco/resume"
 )
 
 // Config is how a node starts.
@@ -33,6 +34,8 @@ type Config struct {
 	Refused func(*join.RefusedError)
 	// NotKept, if set, is told why what this node has kept to go on with the others after all of them have stopped is of no use. It MUST NOT wait.
 	NotKept func(error)
+	// Waits, if set, is told again and again that too few nodes wait with this one to go on together. It MUST NOT wait.
+	Waits func(resume.Waiting)
 
 	past past
 }

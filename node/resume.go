@@ -62,7 +62,7 @@ func (s *start) admitted(ctx context.Context, j *join.Joiner) (a *join.Admission
 		}
 		r.node, err = resume.Machine{
 			Log: s.log, Host: s.cfg.Host, Verifiers: s.cfg.Verifiers, Vault: s.cfg.vault(), Files: s.ledger.Files, Dir: Dir, Extra: s.cfg.LedgerFolders, Snapshots: SnapshotDir,
-			Service: s.cfg.service(), Attestor: s.self,
+			Service: s.cfg.service(), Attestor: s.self, Waits: s.cfg.Waits,
 		}.Open(ctx)
 	}
 	if err != nil && s.expected(ctx) {
@@ -113,11 +113,8 @@ func askOnce(ctx context.Context, j *join.Joiner) (*join.Admission, error) {
 
 // expected reports whether an operator must hear why this node does not resume. Where its ledger is damaged, it must only if the node has kept a state.
 func (s *start) expected(ctx context.Context) bool {
-	if s.ledger.Damaged == nil {
-		return true
-	}
 	state, _ := s.cfg.vault().Load(ctx)
-	return state != nil
+	return s.ledger.Damaged == nil || state != nil
 }
 
 // resume prepares a life that goes on with others.

@@ -68,6 +68,7 @@ func (p *Process) Wait(ctx context.Context, join func(context.Context) (bool, er
 		group, lacks := p.group(all)
 		switch {
 		case lacks != "":
+			p.tellWaits(all)
 			if since = p.cfg.Clock.Elapsed(); lacks != said {
 				said = lacks
 				p.cfg.Log.Warn("all nodes of this network have stopped, or this one does not reach them: waiting for the others", logevent.ResumeWaits.Attr(), "lacks", lacks)
@@ -170,28 +171,66 @@ func MemberAt(c channel.PeerCert) peer.ResumeMember {
 
 // group returns the nodes that may go on together: those that wait and that the longest of their ledgers trusts. Lacks says what is missing.
 func (p *Process) group(all []met) (group []met, lacks string) {
-	var waiting []met
-	for _, m := range all {
-		if m.told.Leads {
-			return nil, "nothing: the network has a leader, and this node asks to be admitted"
-		}
-		if m.told.Waits {
-			waiting = append(waiting, m)
-		}
+	if slices.ContainsFunc(all, func(m met) bool { return m.told.Leads }) {
+		return nil, "nothing: the network has a leader, and this node asks to be admitted"
 	}
-	if len(waiting) == 0 {
+	longest, group := together(all)
+	if len(longest.told.Nodes) == 0 && p.lacks() {
 		return nil, "no node has all that it begins with: those that have lost their snapshots fetch one"
 	}
-	longest := longestOf(waiting)
-	for _, m := range waiting {
-		if _, trusted := longest.told.Nodes[m.member.Node]; trusted {
-			group = append(group, m)
-		}
+	if len(longest.told.Nodes) == 0 {
+		return nil, "nothing: nodes that this one has met have begun, and so may it"
 	}
 	if n, need := len(longest.told.Nodes), Needed(len(longest.told.Nodes), longest.told.All); len(group) < need {
 		return nil, fmt.Sprintf("%d of %d nodes wait, and %d are needed", len(group), n, need)
 	}
 	return group, ""
+}
+
+// together returns the node whose ledger is the longest one of those that wait, and which of these that ledger trusts.
+func together(all []met) (longest met, group []met) {
+	waiting := slices.DeleteFunc(slices.Clone(all), func(m met) bool { return !m.told.Waits })
+	if len(waiting) == 0 {
+		return longest, nil
+	}
+	longest = longestOf(waiting)
+	return longest, slices.DeleteFunc(waiting, func(m met) bool {
+		_, trusted := longest.told.Nodes[m.member.Node]
+		return !trusted
+	})
+}
+
+// Waiting is why nodes do not go on together yet, as one of them sees it.
+type Waiting struct {
+	Here, Nodes, Needed int // how many of how many nodes wait, and are needed
+	// Missing are the addresses of the nodes that do not answer, in order: they have not started, or are not reached.
+	Missing []string
+	// Lacks says that the node itself does not wait yet: it has lost its snapshots, and gets one from another node first.
+	Lacks bool
+}
+
+// tellWaits tells the process's owner that too few nodes wait, where that is so.
+func (p *Process) tellWaits(all []met) {
+	if p.cfg.Waits == nil || slices.ContainsFunc(all, func(m met) bool { return m.told.Leads }) {
+		return
+	}
+	longest, group := together(all)
+	w := Waiting{Lacks: p.lacks()}
+	if len(longest.told.Nodes) == 0 && w.Lacks {
+		longest = longestOf(all)
+	}
+	nodes := longest.told.Nodes
+	if len(nodes) == 0 {
+		return // it begins
+	}
+	w.Here, w.Nodes, w.Needed = len(group), len(nodes), Needed(len(nodes), longest.told.All)
+	for id, address := range nodes {
+		if !slices.ContainsFunc(all, func(m met) bool { return m.member.Node == id }) {
+			w.Missing = append(w.Missing, address)
+		}
+	}
+	slices.Sort(w.Missing)
+	p.cfg.Waits(w)
 }
 
 // longestOf returns the node whose ledger ends last.

@@ -106,12 +106,16 @@ func (n *Node) unopened() error {
 		"Put that file back on one of the nodes and start them again, or recover the network with its members' keys (coco recovery start)", coco.ErrMissing, n.ledger.first(), what)
 }
 
+// lacks reports whether the process lacks a snapshot to begin with, and so does not wait yet.
+func (p *Process) lacks() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lacking
+}
+
 // fetch gets what the process lacks from the nodes that it has met, before it says that it waits. Needed says that so many have answered as go on together.
 func (p *Process) fetch(ctx context.Context, all []met) {
-	p.mu.Lock()
-	lacking := p.lacking
-	p.mu.Unlock()
-	if !lacking || len(all) < 2 || slices.ContainsFunc(all, func(m met) bool { return m.told.Leads }) {
+	if !p.lacks() || len(all) < 2 || slices.ContainsFunc(all, func(m met) bool { return m.told.Leads }) {
 		return // a network that lives admits this node
 	}
 	f, now := &p.fetching, p.cfg.Clock.Elapsed()

@@ -39,6 +39,7 @@ type Machine struct {
 	Snapshots string      // where on the disk snapshots are
 	Service   []byte      // the certificate of the service that the operator named; nil if none is named
 	Attestor  *join.Attestor
+	Waits     func(Waiting) // Config.Waits; may be nil
 }
 
 // Node is a node that has kept what it needs to resume.
@@ -101,7 +102,7 @@ func (m Machine) Open(ctx context.Context) (*Node, error) {
 	n.Attestor = &attestor
 	n.local = catchup.Local{Log: m.Log, Clock: m.Host.Clock, Disk: m.Host.Disk, Snapshots: m.Snapshots, Ledger: m.Files}
 	cfg := Config{
-		Log: m.Log, Net: m.Host.Net, Clock: m.Host.Clock, Verifiers: m.Verifiers, Vault: m.Vault, State: state, Ledger: l, Constitution: judge, Identity: id, Evidence: attestor.Evidence,
+		Log: m.Log, Net: m.Host.Net, Clock: m.Host.Clock, Verifiers: m.Verifiers, Vault: m.Vault, State: state, Ledger: l, Constitution: judge, Identity: id, Evidence: attestor.Evidence, Waits: m.Waits,
 	}
 	if l.lacks(state.Secrets) {
 		cfg.Fetch = n.fetch

@@ -37,6 +37,8 @@ type Config struct {
 	Evidence func(ctx context.Context, binding []byte) (attest.Evidence, error)
 	// Fetch gets what the node lacks to begin from others; nil if it lacks nothing.
 	Fetch func(ctx context.Context, nodes map[coco.NodeID]string) error
+	// Waits, if set, is told again and again that too few nodes wait, for as long as that is so. It MUST NOT wait.
+	Waits func(Waiting)
 }
 
 // Process is a node's part in resuming, from when it waits until it ends. It is safe for concurrent use.

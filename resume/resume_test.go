@@ -237,6 +237,38 @@ func TestTheLongestLedgerSaysWhoGoesOn(t *testing.T) {
 	}
 }
 
+// An operator reads which nodes are to be started, by the addresses that the longest ledger has.
+func TestANodeThatWaitsSaysForWhom(t *testing.T) {
+	at := func(index uint64) peer.ResumeEnd { return peer.ResumeEnd{View: 1, Index: index} }
+	began := met{told: peer.ResumeTold{End: at(7)}}
+	fetches := waiting(1, at(9), 1, 2, 3)
+	fetches.told.Waits = false
+	for name, c := range map[string]struct {
+		met  []met
+		want string // of what is told; empty: nothing
+	}{
+		"one of two":                {[]met{waiting(1, at(9), 1, 2)}, "{1 2 2 [2] false}"},
+		"two of five":               {[]met{waiting(3, at(9), 1, 2, 3, 4, 5), waiting(1, at(8), 1, 9)}, "{2 5 4 [2 4 5] false}"},
+		"one that is none of these": {[]met{waiting(1, at(9), 1, 2, 3), waiting(7, at(8), 7)}, "{1 3 3 [2 3] false}"},
+		"a network of one":          {[]met{waiting(1, at(9), 1)}, "{1 1 2 [] false}"},
+		"others fetch a snapshot":   {[]met{fetches, waiting(2, at(9), 1, 2, 3)}, "{1 3 3 [3] false}"},
+		"it fetches one itself":     {[]met{fetches, waiting(2, at(9), 1, 2, 3)}, "{1 3 3 [3] true}"},
+		"it fetches, and is alone":  {[]met{fetches}, "{0 3 3 [2 3] true}"},
+		"there is a leader":         {[]met{waiting(1, at(9), 1, 2), {told: peer.ResumeTold{Leads: true}}}, ""},
+		"all have begun":            {[]met{began, began}, ""},
+	} {
+		got := ""
+		p := &Process{mu: host.NewLock(), cfg: Config{Waits: func(w Waiting) { got = fmt.Sprint(w) }}, lacking: strings.HasPrefix(name, "it fetches")}
+		p.tellWaits(c.met)
+		if got != c.want {
+			t.Errorf("%s: %s, expected %s", name, got, c.want)
+		}
+		if group, lacks := p.group(c.met); len(group) > 0 || lacks == "" {
+			t.Errorf("%s: %d nodes go on", name, len(group))
+		}
+	}
+}
+
 func allOf(m met) met {
 	m.told.All = true
 	return m

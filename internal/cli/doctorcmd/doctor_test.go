@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/cli/finding"
 	"github.com/cocoframework/coco/internal/cli/network"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -161,6 +162,15 @@ func TestANodeThatIsNotWellIsNamedWithWhatToDo(t *testing.T) {
 		change(&s)
 		return &s
 	}
+	dir := nodeconfig.Dir(t.TempDir())
+	note, err := dir.NoteWaits()
+	if err == nil {
+		err = note.Write("1 of 2 nodes wait", time.Now())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := network.Node{Name: "delta", Dir: string(dir)}
 	own, other := network.Node{Name: "delta", Dir: "/delta"}, network.Node{Name: "a:7000", Owner: "alpha", Elsewhere: true}
 	for _, c := range []struct {
 		node   network.Node
@@ -172,6 +182,9 @@ func TestANodeThatIsNotWellIsNamedWithWhatToDo(t *testing.T) {
 		{own, &well, nil, finding.OK, []string{"delta serves as follower in view 3"}},
 		{other, &well, nil, finding.OK, []string{"alpha at a:7000 serves"}},
 		{own, nil, coco.ErrUnreachable, finding.Problem, []string{"does not answer", "coco node join", "/delta/node.log"}},
+		{waits, nil, coco.ErrUnreachable, finding.Problem, []string{"delta runs and does not serve yet: 1 of 2 nodes wait"}},
+		{waits, nil, coco.ErrVerify, finding.Problem, []string{"send it nothing"}},
+		{waits, &well, nil, finding.OK, []string{"serves as follower"}},
 		{other, nil, coco.ErrUnreachable, finding.Warning, []string{"does not answer here", "ask alpha, who runs it"}},
 		{own, nil, coco.ErrVerify, finding.Problem, []string{"does not prove what it should", "send it nothing"}},
 		{other, nil, coco.ErrVerify, finding.Problem, []string{"send it nothing", "ask alpha"}},
@@ -185,7 +198,7 @@ func TestANodeThatIsNotWellIsNamedWithWhatToDo(t *testing.T) {
 		{own, status(func(s *wire.Status) { s.Voter, s.Learns = false, true }), nil, finding.OK, []string{"does not vote: its organisation"}},
 		{own, status(func(s *wire.Status) { s.Warning = "a certificate ends" }), nil, finding.Warning, []string{"a certificate ends"}},
 	} {
-		level, said := judgeNode(network.Answer{Node: c.node, Status: c.status, Err: c.err}, &network.Network{})
+		level, said := judgeNode(network.Answer{Node: c.node, Status: c.status, Err: c.err}, &network.Network{}, time.Now())
 		if level != c.level {
 			t.Errorf("%+v, %v: %s %q, expected %s", c.status, c.err, level, said, c.level)
 		}

@@ -87,7 +87,7 @@ func (d *diagnosis) examineNetwork(ctx context.Context, n *network.Network, now 
 		if a.Node.Retired {
 			continue
 		}
-		level, message := judgeNode(a, n)
+		level, message := judgeNode(a, n, now)
 		d.add("nodes", level, "%s", message)
 		if a.Err != nil {
 			continue
@@ -107,7 +107,7 @@ func (d *diagnosis) examineNetwork(ctx context.Context, n *network.Network, now 
 }
 
 // judgeNode says what is wrong with a node, and what to do about it.
-func judgeNode(a network.Answer, n *network.Network) (level, message string) {
+func judgeNode(a network.Answer, n *network.Network, now time.Time) (level, message string) {
 	bad := finding.Problem
 	log := "its log is " + nodeconfig.Dir(a.Node.Dir).Log()
 	if a.Node.Elsewhere { // it is for another operator to mend
@@ -126,6 +126,8 @@ func judgeNode(a network.Answer, n *network.Network) (level, message string) {
 		return finding.Problem, fmt.Sprintf("%s does not prove what it should: %v: send it nothing; %s", a.Node, a.Err, log)
 	case a.Err != nil && a.Node.Elsewhere:
 		return bad, fmt.Sprintf("%s does not answer here: %v: if it has ended, the network is one failure nearer to a stop; %s", a.Node, a.Err, log)
+	case a.Err != nil && a.Node.Dir != "" && nodeconfig.Dir(a.Node.Dir).Waits(now) != "":
+		return bad, fmt.Sprintf("%s runs and does not serve yet: %s", a.Node, nodeconfig.Dir(a.Node.Dir).Waits(now))
 	case a.Err != nil:
 		return bad, fmt.Sprintf("%s does not answer: %v: %s, %s", a.Node, a.Err, start, log)
 	case s.Role == "joining":

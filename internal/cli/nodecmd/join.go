@@ -31,6 +31,9 @@ ledger, and serves. It ends in good order with SIGTERM or Ctrl-C. systemd is tol
 Before approval not one byte of the ledger is fetched. What is approved is noted in node.toml: the
 same command starts the node again without a question, as a service manager wants it.
 
+A node that has kept what it needs to go on with the others after all of them have stopped says how many
+wait, how many are needed and which are missing; so do ` + "`coco node status`" + ` and ` + "`coco doctor`" + ` then.
+
 While the network refuses the node, each reason is said once, in plain words, and the node goes on
 asking: members may have to vote about it first. Its log is node.log in its folder, or what --log
 names. With SIGHUP it opens the log anew and reads the settings of the log again, unless it was
@@ -97,7 +100,7 @@ func (a *app) runForeground(ctx context.Context, file, logName string, cfg nodec
 			end()
 		}
 	})
-	err = a.startNode(running, cfg, keyfile.Read, nodeEvents{log: log, refused: tell.refused, ready: tell.ready})
+	err = a.startNode(running, cfg, keyfile.Read, nodeEvents{log: log, refused: tell.refused, waits: tell.waits, ready: tell.ready})
 	end()
 	watch.Wait()
 	switch {
@@ -117,7 +120,7 @@ func (a *app) runForeground(ctx context.Context, file, logName string, cfg nodec
 
 // joinEvent is a line of output of `coco node join -o json`.
 type joinEvent struct {
-	Event  string      `json:"event"`            // "refused", "ready", "restarting", "retired" or "stopped"
+	Event  string      `json:"event"`            // "refused", "waits", "ready", "restarting", "retired" or "stopped"
 	Reason string      `json:"reason,omitempty"` // the rule, of a refusal
 	At     string      `json:"at,omitempty"`     // the node that refused
 	Node   coco.NodeID `json:"node,omitzero"`
@@ -133,6 +136,7 @@ type joinTeller struct {
 	manager *manager
 	mu      sync.Mutex
 	last    string // under mu
+	waited  string // what it has waited for, to go on with others; under mu
 }
 
 func (t *joinTeller) say(e joinEvent) {
@@ -141,7 +145,7 @@ func (t *joinTeller) say(e joinEvent) {
 	switch {
 	case t.a.WantsJSON():
 		_ = t.a.Out.JSON(e)
-	case e.Event == "refused":
+	case e.Event == "refused", e.Event == "waits":
 		t.a.Out.Printf("  %s %s\n", t.a.Out.Bold("…"), e.Text)
 	default:
 		t.a.Out.OK("%s", e.Text)
@@ -157,13 +161,25 @@ func (t *joinTeller) refused(err *join.RefusedError) {
 		}
 	}
 	t.mu.Lock()
-	again := t.last == kind
+	again := t.last == kind || kind == "waiting" && t.waited != "" // that nobody admits it is what it waits for
 	t.last = kind
 	t.mu.Unlock()
 	if !again {
 		text := t.plain(err)
 		t.manager.tell(sdnotify.Status(text))
 		t.say(joinEvent{Event: "refused", Reason: kind, At: err.Address, Text: text})
+	}
+}
+
+// waits says what the node waits for, each time that it changes.
+func (t *joinTeller) waits(text string) {
+	t.mu.Lock()
+	again := t.waited == text
+	t.waited = text
+	t.mu.Unlock()
+	if !again {
+		t.manager.tell(sdnotify.Status(text))
+		t.say(joinEvent{Event: "waits", Text: text})
 	}
 }
 

@@ -33,6 +33,7 @@ import (
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/node"
+	"github.com/cocoframework/coco/resume"
 )
 
 // nodeGC trades memory for speed: most of what a node allocates lives as long as a request. GOGC
@@ -114,7 +115,8 @@ type nodeEvents struct {
 	log     *nodeLog
 	refused func(*join.RefusedError) // may be nil
 	ready   func(node.Info)
-	notKept func(error) // may be nil
+	notKept func(error)       // may be nil
+	waits   func(text string) // may be nil; what the node waits for that resumes
 	// recovering is told where the ledger ends that the node goes on from, before any key is used; may be nil.
 	recovering func(recovery.Point)
 	// recover says how members release their parts on this machine, if not by the keys that the settings name; may be nil.
@@ -161,12 +163,26 @@ func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, key keyfile.
 	if machine.Sealer, err = platform.Seals(disk); err != nil {
 		return err
 	}
+	note, err := nodeconfig.Dir(cfg.Dir).NoteWaits()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = note.Remove() }() // it gets old
 	c := node.Config{
 		Name: cfg.Name, Host: machine, NotKept: events.notKept,
 		Addresses: node.Addresses{
 			PeerListen: cfg.Peer, ClientListen: cfg.Client, AdminListen: cfg.Admin, PeerAddress: cfg.PeerAddress, ClientAddress: cfg.ClientAddress,
 		},
 		Adapters: a.Adapters, Verifiers: a.Verifiers(), Owner: owner, Version: a.Version, Log: events.log.Logger, LogLevel: events.log.level, Refused: events.refused,
+	}
+	c.Waits = func(w resume.Waiting) {
+		text := waitsText(w)
+		if err := note.Write(text, time.Now()); err != nil {
+			events.log.Debug("what this node waits for is not written beside its log", "error", err)
+		}
+		if events.waits != nil {
+			events.waits(text)
+		}
 	}
 	if c.Beginning, err = a.beginning(cfg, events.recovering); err != nil {
 		return err
@@ -187,7 +203,10 @@ func (a *app) startNode(ctx context.Context, cfg nodeconfig.Config, key keyfile.
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(nodeGC)
 	}
-	if err = node.Run(ctx, c, events.ready); errors.Is(err, context.Canceled) && ctx.Err() != nil {
+	if err = node.Run(ctx, c, func(i node.Info) {
+		_ = note.Remove() // it gets old
+		events.ready(i)
+	}); errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return nil
 	}
 	return explainLoss(err, cfg.Dir)

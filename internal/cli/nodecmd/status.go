@@ -3,6 +3,7 @@ package nodecmd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,7 +27,7 @@ func (a *app) nodeStatusCommand() *cobra.Command {
 		Long: `Asks the node that a node.toml describes, after verifying that it runs code of the constitution that it
 shows, under the service that was approved. Needs no certificate.
 
-Exits with 0 if the node serves, 5 if it joins or cannot serve, 6 if it does not answer.`,
+Exits with 0 if the node serves, 5 if it waits for other nodes, joins or cannot serve, 6 if it does not answer.`,
 		Example: "  coco node status --config delta/node.toml\n  coco node status -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -34,27 +35,50 @@ Exits with 0 if the node serves, 5 if it joins or cannot serve, 6 if it does not
 			if err != nil {
 				return err
 			}
-			s, err := Status(cmd.Context(), cfg, a.Verifiers())
-			if err != nil {
-				return err
-			}
-			if a.WantsJSON() {
-				err = a.Out.JSON(s)
-			} else {
-				a.showOwnStatus(s)
-			}
-			if err == nil && s.Problem == "" && s.Closed {
-				err = fmt.Errorf("%w: the node serves no client: %s", coco.ErrBusy, finding.Closed)
-			}
-			if err == nil && (s.Role == "joining" || s.Problem != "") {
-				err = fmt.Errorf("%w: the node does not serve yet: %s", coco.ErrBusy, cmp.Or(s.Problem, "it is joining"))
-			}
-			return err
+			return a.status(cmd.Context(), cfg)
 		},
 	}
 	configFlag(cmd, &file)
 	a.OutputFlag(cmd)
 	return cmd
+}
+
+// status shows what the node of a node.toml does. The error is that it does not serve.
+func (a *app) status(ctx context.Context, cfg nodeconfig.Config) error {
+	if waits := nodeconfig.Dir(cfg.Dir).Waits(time.Now()); waits != "" {
+		return a.showWaits(waits)
+	}
+	s, err := Status(ctx, cfg, a.Verifiers())
+	if err != nil {
+		return err
+	}
+	if a.WantsJSON() {
+		err = a.Out.JSON(s)
+	} else {
+		a.showOwnStatus(s)
+	}
+	if err == nil && s.Problem == "" && s.Closed {
+		err = fmt.Errorf("%w: the node serves no client: %s", coco.ErrBusy, finding.Closed)
+	}
+	if err == nil && (s.Role == "joining" || s.Problem != "") {
+		err = fmt.Errorf("%w: the node does not serve yet: %s", coco.ErrBusy, cmp.Or(s.Problem, "it is joining"))
+	}
+	return err
+}
+
+// waitsStatus is the answer of `coco node status -o json` for a node that waits.
+type waitsStatus struct {
+	Role    string `json:"role"`
+	Problem string `json:"problem"`
+}
+
+// showWaits says what the node waits for, which answers nobody until then. Its process says it, and nothing proves it.
+func (a *app) showWaits(waits string) error {
+	err := fmt.Errorf("%w: the node runs and does not serve yet: %s", coco.ErrBusy, waits)
+	if a.WantsJSON() {
+		return errors.Join(a.Out.JSON(waitsStatus{Role: "waiting", Problem: waits}), err)
+	}
+	return err
 }
 
 // Status verifies and asks the node of a node.toml.
