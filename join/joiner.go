@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -135,6 +136,16 @@ func (j *Joiner) ask(ctx context.Context, address string) (_ *Admission, leader 
 	}
 	a, err := j.accept(c, conn.Peer(), answer.Grant)
 	return a, "", err
+}
+
+// AskToo adds addresses to those that are asked.
+func (j *Joiner) AskToo(more []string) {
+	j.Ask = slices.Clone(j.Ask)
+	for _, address := range more {
+		if !slices.Contains(j.Ask, address) {
+			j.Ask = append(j.Ask, address)
+		}
+	}
 }
 
 // request makes the request for a connection, to a network with a constitution.

@@ -74,9 +74,9 @@ func (s *start) admitted(ctx context.Context, j *join.Joiner) (a *join.Admission
 	if r.node == nil {
 		return j.Join(ctx)
 	}
-	p := r.node.Process
+	j.AskToo(r.node.Others()) // a node that recovered its network may know no others yet by its settings
 	s.peers.Await(r.node.Awaiting())
-	r.begun, err = p.Wait(ctx, func(ctx context.Context) (_ bool, err error) {
+	r.begun, err = r.node.Process.Wait(ctx, func(ctx context.Context) (_ bool, err error) {
 		a, err = askOnce(ctx, j)
 		return a != nil, err
 	})

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/cocoframework/coco/gov/envelope"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/logevent"
+	"github.com/cocoframework/coco/internal/nettest"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/node"
@@ -154,6 +156,38 @@ func TestANodeWithALongLedgerAsksFirstWhetherTheNetworkLives(t *testing.T) {
 				n.waitReady(n.Start(2, n.Join(0, 1)))
 				if long := values > 1; read == long {
 					t.Errorf("it read what it had kept: %v", read)
+				}
+			})
+		})
+	}
+}
+
+// A node that recovered its network has settings from before any other node joined it. It finds these by its ledger: whether they have stopped like it, or go on.
+func TestANodeThatIsToldOfNoOtherAsksThoseOfItsLedger(t *testing.T) {
+	for name, stopped := range map[string][]int{"the network lives": {2}, "all have stopped": {0, 1, 2}} {
+		t.Run(name, func(t *testing.T) {
+			simulateUnattended(t, 3, func(t *testing.T, n *network) {
+				n.open()
+				time.Sleep(2 * time.Second)
+				for _, i := range stopped {
+					n.Crash(i)
+				}
+				var first atomic.Pointer[resume.Waiting]
+				n.Alter = func(c *node.Config) { c.Waits = func(w resume.Waiting) { first.CompareAndSwap(nil, &w) } }
+				var started []*nettest.Node
+				for _, i := range stopped {
+					n.World.Restart(hostName(i))
+					started = append(started, n.Start(i, n.Join(i)))
+					time.Sleep(5 * time.Second)
+				}
+				for _, r := range started {
+					n.waitReady(r)
+				}
+				switch w := first.Load(); {
+				case len(stopped) == 1 && w != nil:
+					t.Errorf("it waits to go on with others beside a network that lives: %+v", *w)
+				case len(stopped) > 1 && (w == nil || w.Here != 1 || w.Nodes != 3 || w.Needed != 3 || len(w.Missing) != 2):
+					t.Errorf("the first one says that it waits for %+v", w)
 				}
 			})
 		})

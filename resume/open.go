@@ -52,6 +52,17 @@ type Node struct {
 	local    catchup.Local // its snapshots; they are fetched from other nodes that wait
 }
 
+// Others returns the addresses of the other nodes that the node's ledger trusts, in order.
+func (n *Node) Others() (out []string) {
+	for id, address := range n.ledger.Nodes {
+		if id != n.Attestor.Identity.ID() {
+			out = append(out, address)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // Open returns the node that resumes on a machine; nil if nothing is kept there. It cuts off what follows the ledger's last batch: that holds no
 // transactions, and no node has signed it. An error says why what is kept is of no use.
 func (m Machine) Open(ctx context.Context) (*Node, error) {
