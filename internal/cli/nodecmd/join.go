@@ -49,6 +49,11 @@ started at a terminal, whose end is the node's.
 			if err != nil {
 				return err
 			}
+			if recovered(cfg) {
+				if err := a.takesPart(file, &cfg); err != nil {
+					return err
+				}
+			}
 			if cfg.Start != nodeconfig.StartJoin {
 				return fmt.Errorf("%w: %s: start = %q: expected %q", coco.ErrInvalid, file, cfg.Start, nodeconfig.StartJoin)
 			}

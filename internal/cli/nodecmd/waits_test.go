@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest/virtual"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/resume"
@@ -69,5 +70,32 @@ func TestTheStatusOfANodeThatWaitsIsThatItWaits(t *testing.T) {
 	}
 	if err := a.status(t.Context(), cfg); err == nil || errors.Is(err, coco.ErrBusy) {
 		t.Errorf("a node that does not wait, nor answer: %v", err)
+	}
+}
+
+// Members' vote is the approval of what a recovered node runs under, so the node starts as any other afterwards, and not before.
+func TestARecoveredNodeTakesPartOnceMembersHaveOpenedItsNetwork(t *testing.T) {
+	file := nodeconfig.Dir(t.TempDir()).Config()
+	cfg := nodeconfig.Config{Start: nodeconfig.StartRecover, Peer: "10.0.0.9:7000", Service: "service.pem"}
+	if recovered(cfg) {
+		t.Error("a network that is closed counts as open")
+	}
+	cfg.Approve = coco.Digest{1}
+	keys := cfg
+	keys.RecoverKeys = []identity.MemberKey{{Key: "alpha.key"}}
+	if !recovered(cfg) || recovered(keys) {
+		t.Error("the settings of `coco recovery start` are those that count, and no sandbox's")
+	}
+	a, _ := waitingApp()
+	for _, join := range [][]string{nil, {"10.0.0.2:7000"}} {
+		now := cfg
+		now.Join = join
+		if err := a.takesPart(file, &now); err != nil {
+			t.Fatal(err)
+		}
+		got, err := nodeconfig.Load(file)
+		if want := append(join, "10.0.0.9:7000")[0]; err != nil || got.Start != nodeconfig.StartJoin || got.Approve != cfg.Approve || len(got.Join) != 1 || got.Join[0] != want {
+			t.Errorf("join %q: %+v (%v), expected %q", join, got, err, want)
+		}
 	}
 }

@@ -125,6 +125,11 @@ func (a *app) start(ctx context.Context, s *starting) error {
 		return fmt.Errorf("%w: %s: start = %q: the folder is of a node that takes part in a network: expected %q, as this command writes it", coco.ErrInvalid, file, cfg.Start, nodeconfig.StartRecover)
 	case len(s.ledgers) > 0:
 		return fmt.Errorf("%w: %s holds the ledger that the recovery goes on from: leave --ledger out, or name another folder", coco.ErrInvalid, dir)
+	case cfg.Approve != (coco.Digest{}): // of a recovery before this one: the network is closed again until members open it
+		cfg.Approve = coco.Digest{}
+		if err := cfg.Save(file); err != nil {
+			return err
+		}
 	}
 	return a.runRecovery(ctx, s, file, cfg, cmp.Or(atLeast, cfg.RecoverAtLeast))
 }
@@ -439,10 +444,24 @@ func (t *teller) ready(i coconode.Info, cfg nodeconfig.Config) {
 			t.a.Err.Printf("  %s %s keeps the old service's certificate: %v\n", t.a.Err.Red("✗"), cfg.Service, err)
 		}
 	}
+	if err := approve(nodeconfig.Dir(cfg.Dir).Config(), i.Constitution); err != nil {
+		t.a.Err.Printf("  %s the constitution that members have opened the network under is not noted: approve it with `coco node approve` before this node starts again: %v\n", t.a.Err.Red("✗"), err)
+	}
 	t.say(event{Event: "ready", Node: i.ID, Peer: i.PeerAddress, Client: i.ClientAddress, Admin: i.AdminAddress}, func() {
 		p, file := t.a.Out, nodeconfig.Dir(cfg.Dir).Config()
 		p.OK("the network is open: node %s serves clients at %s", i.ID.Short(), i.ClientAddress)
-		p.Printf("Next: the members' other nodes join it, each with join = [%q] and ask = [%q] in its node.toml. Once they do, put start = \"join\" and their addresses into %s,\n"+
-			"and approve the constitution: coco node approve --config %s\nThis node starts by coco node join from then on.\n", i.PeerAddress, i.ClientAddress, file, shell.Quote(file))
+		p.Printf("Next: the members' other nodes join it, each with join = [%q] and ask = [%q] in its node.toml. This node starts by coco node join --config %s from then on:\n"+
+			"put their addresses into its own join and ask.\n", i.PeerAddress, i.ClientAddress, shell.Quote(file))
 	})
+}
+
+// approve notes in a node.toml the constitution under which members have opened the network, on the word of the node that executed their vote. Their vote is the
+// approval: no other node may answer yet that an operator could ask. The file is read again, as the operator may have changed it meanwhile.
+func approve(file string, constitution coco.Digest) error {
+	cfg, err := nodeconfig.Load(file)
+	if err != nil {
+		return err
+	}
+	cfg.Approve = constitution
+	return cfg.Save(file)
 }

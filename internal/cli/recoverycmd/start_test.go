@@ -3,10 +3,13 @@ package recoverycmd
 import (
 	"bytes"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -62,5 +65,22 @@ func TestAStatusWithoutAnAnswerSaysWhereToAsk(t *testing.T) {
 	err := cmd.ExecuteContext(t.Context())
 	if err == nil || wire.ExitCode(err) != wire.ExitUnreachable || !strings.Contains(err.Error(), "no node recovers at 127.0.0.1:1") || !strings.Contains(err.Error(), "coco recovery accept") {
 		t.Errorf("%v", err)
+	}
+}
+
+// The constitution that members open the network under is noted, and nothing else changes, not even what the operator has written meanwhile.
+func TestWhatMembersHaveOpenedIsApprovedInTheNodesSettings(t *testing.T) {
+	dir := nodeconfig.Dir(t.TempDir())
+	before := nodeconfig.Config{Dir: string(dir), Start: nodeconfig.StartRecover, Peer: "10.0.0.9:7000", Join: []string{"10.0.0.2:7000"}, Service: "service.pem"}
+	if err := before.Save(dir.Config()); err != nil {
+		t.Fatal(err)
+	}
+	if err := approve(dir.Config(), coco.Digest{7}); err != nil {
+		t.Fatal(err)
+	}
+	want := before
+	want.Approve = coco.Digest{7}
+	if got, err := nodeconfig.Load(dir.Config()); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v (%v), expected %+v", got, err, want)
 	}
 }
