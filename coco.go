@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -115,6 +116,14 @@ type Caller struct {
 	// User is the organisation's user for whom its front end acts, as the organisation names them; "" is the organisation
 	// itself. See CheckUser.
 	User string `cbor:"4,keyasint,omitempty"`
+}
+
+// Session is what a ledger says of a session that it has given to a user of an organisation.
+type Session struct {
+	Actor ActorID   // the organisation
+	User  string    // never empty: no session stands for an organisation itself
+	Until time.Time // the latest end, by the ledger's time; zero if the credential is good for one request only
+	Scope any       // what it is good for; only the ledger knows what that means
 }
 
 // MaxUser is how many bytes the name of a user may have.

@@ -31,6 +31,8 @@ type Identity struct {
 	Again func() (coco.Caller, error)
 	// Session says that the credential is a session of the ledger whose endpoint was asked: it counts there only, and is asked for at every request.
 	Session bool
+	// Scope is what the session is good for, as its ledger said: its endpoint's handler gets it.
+	Scope any
 	// Body, if not nil, is the SHA-256 that the request's body MUST have before anything is done by it.
 	Body *coco.Digest
 }

@@ -262,6 +262,9 @@ func (g *Gateway) withBody(limit func() int64, h adapter.Handler) http.Handler {
 			g.fail(w, r, err)
 			return
 		}
+		if w.identity.Session {
+			r = r.WithContext(adapter.WithScope(r.Context(), w.identity.Scope))
+		}
 		g.accepted(w, r)
 		h(w.identity.Caller, w, r)
 	})

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/caller"
@@ -40,7 +39,7 @@ func (s *Scheme) Name() string { return SchemeName }
 
 // Ledger gives sessions: see adapter.Sessions, which it is.
 type Ledger interface {
-	Session(credential, origin string) (actor coco.ActorID, user string, until time.Time, err error)
+	Session(credential, origin string) (coco.Session, error)
 }
 
 type ofKey struct{}
@@ -57,12 +56,12 @@ func (s *Scheme) Authenticate(r *http.Request, credential string) (caller.Identi
 		return caller.Identity{}, caller.Refuse("a session counts at the endpoints of its own ledger only")
 	}
 	origin := r.Header.Get("Origin")
-	who, until, err := s.ask(of, credential, origin)
+	who, is, err := s.ask(of, credential, origin)
 	if err != nil {
 		return caller.Identity{}, err
 	}
-	id := caller.Identity{Caller: who, Until: until, Session: true}
-	if !until.IsZero() {
+	id := caller.Identity{Caller: who, Until: is.Until, Session: true, Scope: is.Scope}
+	if !is.Until.IsZero() {
 		id.Again = func() (coco.Caller, error) {
 			who, _, err := s.ask(of, credential, origin)
 			return who, err
@@ -71,27 +70,27 @@ func (s *Scheme) Authenticate(r *http.Request, credential string) (caller.Identi
 	return id, nil
 }
 
-func (s *Scheme) ask(of Ledger, credential, origin string) (coco.Caller, time.Time, error) {
-	actor, user, until, err := of.Session(credential, origin)
+func (s *Scheme) ask(of Ledger, credential, origin string) (coco.Caller, coco.Session, error) {
+	is, err := of.Session(credential, origin)
 	if errors.Is(err, coco.ErrDenied) || errors.Is(err, coco.ErrInvalid) {
 		err = caller.Refuse("the session: %v", err)
 	}
 	if err != nil {
-		return coco.Caller{}, until, err
+		return coco.Caller{}, is, err
 	}
-	name, ok := s.Organisation(actor)
+	name, ok := s.Organisation(is.Actor)
 	switch {
 	case !ok:
 		err = caller.Refuse("the session is of an organisation that is not in the constitution any more")
-	case user == "" || coco.CheckUser(user) != nil:
+	case is.User == "" || coco.CheckUser(is.User) != nil:
 		err = caller.Refuse("the session names no user of the organisation")
-	case s.Revoked(actor, user):
+	case s.Revoked(is.Actor, is.User):
 		err = caller.Refuse("members have taken access from the session's user")
 	}
 	if err != nil {
-		return coco.Caller{}, until, err
+		return coco.Caller{}, is, err
 	}
-	return coco.Caller{Actor: actor, Name: name, Role: coco.Participant, User: user}, until, nil
+	return coco.Caller{Actor: is.Actor, Name: name, Role: coco.Participant, User: is.User}, is, nil
 }
 
 // Lift puts a session's credential of a WebSocket handshake where all others are. What names another credential beside it is refused with it, as

@@ -10,23 +10,17 @@ import (
 	"github.com/cocoframework/coco/caller"
 )
 
-type found struct {
-	Actor coco.ActorID
-	User  string
-	Until time.Time
-}
-
 // ledger has one session.
 type ledger struct {
-	of  found
+	of  coco.Session
 	err error
 }
 
-func (l *ledger) Session(credential, origin string) (coco.ActorID, string, time.Time, error) {
+func (l *ledger) Session(credential, origin string) (coco.Session, error) {
 	if credential != "right" || origin != "https://app.example" {
-		return coco.ActorID{}, "", time.Time{}, coco.ErrDenied
+		return coco.Session{}, coco.ErrDenied
 	}
-	return l.of.Actor, l.of.User, l.of.Until, l.err
+	return l.of, l.err
 }
 
 func TestASessionIsAUserOfAnOrganisationThatIsThere(t *testing.T) {
@@ -36,7 +30,7 @@ func TestASessionIsAUserOfAnOrganisationThatIsThere(t *testing.T) {
 		Organisation: func(id coco.ActorID) (string, bool) { return "acme", there && id == acme },
 		Revoked:      func(id coco.ActorID, user string) bool { return id == acme && user == revoked },
 	}}
-	l := &ledger{of: found{Actor: acme, User: "kim", Until: time.Unix(9, 0)}}
+	l := &ledger{of: coco.Session{Actor: acme, User: "kim", Until: time.Unix(9, 0), Scope: "read"}}
 	ask := func(credential string, of Ledger) (caller.Identity, error) {
 		r := httptest.NewRequest("POST", "/rpc", nil)
 		r.Header.Set("Authorization", "Coco-Session "+credential)
@@ -47,7 +41,7 @@ func TestASessionIsAUserOfAnOrganisationThatIsThere(t *testing.T) {
 		return s.Authenticate(r)
 	}
 	id, err := ask("right", l)
-	if want := (coco.Caller{Actor: acme, Name: "acme", Role: coco.Participant, User: "kim"}); err != nil || id.Caller != want || !id.Session || id.Until != l.of.Until || id.Again == nil {
+	if want := (coco.Caller{Actor: acme, Name: "acme", Role: coco.Participant, User: "kim"}); err != nil || id.Caller != want || !id.Session || id.Scope != "read" || id.Until != l.of.Until || id.Again == nil {
 		t.Fatalf("%+v %v", id, err)
 	}
 	if _, err := ask("wrong", l); !errors.Is(err, coco.ErrDenied) {
