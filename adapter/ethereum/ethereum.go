@@ -15,6 +15,8 @@
 //	                  ├── sending                 what is under way on this node
 //	                  ├── statedb                 the EVM's state over flat tables
 //	                  ├── logs                    selecting logs, and their terms in the index of the past
+//	                  ├── sessions                sign-ins of users in browsers, and what they are good for
+//	                  │     └── siwe              the messages that wallets sign for it
 //	                  ├── linking                 statements that change whose an address is
 //	                  ├── links                   whose an address is
 //	                  ├── rows                    what the rows of the tables hold
@@ -37,6 +39,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc"
+	"github.com/cocoframework/coco/adapter/ethereum/sessions"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/adapter/setting"
@@ -63,7 +66,11 @@ func (ethereum) Open(env adapter.Env) (adapter.Ledger, error) {
 		return nil, err
 	}
 	sights := sight.New(l)
-	return &ledger{Ledger: l, sights: sights, rpc: rpc.New(l, sights, &env)}, nil
+	judge := &sessions.Judge{State: env.State, Network: sessions.Network{ChainID: l.ChainID(), ID: env.Network}, Now: env.Clock.Now, Admits: env.Admits}
+	if judge.Admits == nil {
+		judge.Admits = func(string) bool { return false }
+	}
+	return &ledger{Ledger: l, sights: sights, sessions: judge, rpc: rpc.New(l, sights, &env)}, nil
 }
 
 // Terms implements adapter.Indexer: logs are found by their addresses and topics.
@@ -82,8 +89,9 @@ func (ethereum) CheckSettings(section []byte) error { return settings.Check(sect
 // ledger is a chain with its JSON-RPC.
 type ledger struct {
 	*chain.Ledger
-	sights *sight.Sights
-	rpc    *rpc.Server
+	sights   *sight.Sights
+	sessions *sessions.Judge
+	rpc      *rpc.Server
 }
 
 // Authorize implements adapter.Ledger. What JSON-RPC answers is decided in package sight, item by item; here is what the node's other routes
@@ -97,6 +105,8 @@ func (l *ledger) Authorize(caller coco.Caller, read adapter.Read) error {
 	case adapter.Receipt:
 		var link *links.Holder
 		if c, ok := linking.DecodeClaim(read.Claims); ok {
+			link = &links.Holder{Actor: c.Actor, User: c.User}
+		} else if c, ok := sessions.DecodeClaim(read.Claims); ok {
 			link = &links.Holder{Actor: c.Actor, User: c.User}
 		}
 		return l.sights.Authorize(context.Background(), caller, read.TxID, link, read.Claims)
@@ -137,11 +147,14 @@ func (l *ledger) Decode(payload []byte) (any, error) {
 	if c, is, err := linking.Decode(payload); is {
 		return c, err
 	}
+	if c, is, err := sessions.Decode(payload); is {
+		return c, err
+	}
 	return l.Ledger.Decode(payload)
 }
 
 // Execute implements adapter.Ledger. What the chain executes becomes a block, whose transactions follow one another in the ledger: calls that
-// change links are executed after it, and end it.
+// change links or sessions are executed after it, and end it.
 func (l *ledger) Execute(ctx context.Context, set *store.Part, calls adapter.Calls) []adapter.Outcome {
 	var waiting *adapter.Call // for the end of the block
 	out := l.Ledger.Execute(ctx, set, adapter.Calls{
@@ -150,7 +163,7 @@ func (l *ledger) Execute(ctx context.Context, set *store.Part, calls adapter.Cal
 				return nil
 			}
 			c := calls.Next()
-			if c != nil && isLinking(c) {
+			if c != nil && isStatement(c) {
 				waiting, c = c, nil
 			}
 			return c
@@ -158,26 +171,31 @@ func (l *ledger) Execute(ctx context.Context, set *store.Part, calls adapter.Cal
 		Back: calls.Back,
 	})
 	for c := waiting; c != nil; c = calls.Next() {
-		if left, _ := set.Room(); !isLinking(c) || left < linkBytes {
+		if left, _ := set.Room(); !isStatement(c) || left < statementBytes {
 			calls.Back(c)
 			break
 		}
-		out = append(out, executeLink(set, c))
+		out = append(out, executeStatement(set, c))
 	}
 	return out
 }
 
-// linkBytes is how much a call that changes links writes at most: the addresses of two holders, and the rest.
-const linkBytes = 8 << 10
+// statement is a call about addresses and their holders, which is no transaction of the chain.
+type statement interface {
+	Execute(tx linking.Transaction, caller coco.Caller, now uint64) error
+}
 
-func isLinking(c *adapter.Call) bool {
-	_, is := c.Decoded.(*linking.Call)
+// statementBytes is how much such a call writes at most: the addresses of two holders, or a user's sessions, and the rest.
+const statementBytes = 8 << 10
+
+func isStatement(c *adapter.Call) bool {
+	_, is := c.Decoded.(statement)
 	return is
 }
 
-func executeLink(set *store.Part, c *adapter.Call) adapter.Outcome {
+func executeStatement(set *store.Part, c *adapter.Call) adapter.Outcome {
 	tx := set.Begin()
-	if err := c.Decoded.(*linking.Call).Execute(tx, c.Caller, set.Time()); err != nil {
+	if err := c.Decoded.(statement).Execute(tx, c.Caller, set.Time()); err != nil {
 		tx.Abort()
 		return adapter.Outcome{Call: c, Err: err}
 	}
@@ -189,7 +207,7 @@ func executeLink(set *store.Part, c *adapter.Call) adapter.Outcome {
 func (l *ledger) Endpoints() []adapter.Endpoint {
 	endpoints := l.rpc.Endpoints()
 	for i := range endpoints {
-		endpoints[i].OpenAPI = document
+		endpoints[i].OpenAPI, endpoints[i].Sessions = document, l.sessions
 	}
 	return endpoints
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/linking"
+	"github.com/cocoframework/coco/adapter/ethereum/sessions"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -28,6 +29,9 @@ func (ethereum) Explain(claims, content []byte) ([]adapter.Fact, error) {
 			facts = append(facts, adapter.Fact{Name: "user", Value: c.User})
 		}
 		return facts, nil
+	}
+	if c, ok := sessions.DecodeClaim(claims); ok {
+		return []adapter.Fact{{Name: "kind", Value: c.Kind}, {Name: "session", Value: c.ID.String()}, {Name: "address", Value: c.Address.Hex()}, {Name: "organisation", Value: c.Actor.String()}, {Name: "user", Value: c.User}}, nil
 	}
 	var is struct {
 		Hash         common.Hash

@@ -590,6 +590,12 @@ var protocols = []rule{
 		why:  "what it comes to must owe nothing to the code that it checks",
 	},
 	{
+		name: "what a session is good for is judged by rows and the message alone",
+		in:   []string{"adapter/ethereum/sessions"},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/fair", "internal/logevent", "internal/trail", "adapter/ethereum/links", "adapter/ethereum/linking", "adapter/ethereum/rows", "adapter/ethereum/siwe"},
+		why:  "it is asked before a request has a caller, and must not depend on what the chain shows to whom",
+	},
+	{
 		name: "logs are selected by what they hold",
 		in:   []string{"adapter/ethereum/logs"},
 		only: []string{"", "canon", "store", "adapter/ethereum/rows"},

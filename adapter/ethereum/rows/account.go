@@ -28,6 +28,7 @@ const (
 	Recent   = "ethereum.recent"   // number modulo recentHashes -> hash of the newest such block
 	Meta     = "ethereum.meta"     // "head" -> what execution needs of the newest block; milestones (package chain, past.go)
 	Links    = "ethereum.links"    // address -> whose it is; holder -> its addresses (package links)
+	Sessions = "ethereum.sessions" // SHA-256 of a token -> its session; holder -> its sessions (package sessions)
 
 	// The archives: rows of long ago are in the ledger only, so nothing that is executed reads them.
 	Blocks      = "ethereum.blocks"      // number -> block
@@ -43,7 +44,8 @@ func Tables() []store.Table {
 		{Name: Code, Private: true},
 		{Name: Recent, Private: true},
 		{Name: Meta, Private: true},
-		{Name: Links, Private: true, Ordered: true}, // those of an organisation are listed
+		{Name: Links, Private: true, Ordered: true},    // those of an organisation are listed
+		{Name: Sessions, Private: true, Ordered: true}, // and these
 		{Name: Blocks, Private: true, Archive: true},
 		{Name: BlockHashes, Private: true, Archive: true},
 		{Name: Txs, Private: true, Archive: true},

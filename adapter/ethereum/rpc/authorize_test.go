@@ -21,6 +21,7 @@ var tellNothing = map[string]bool{
 	"eth_getUncleByBlockNumberAndIndex": true, "eth_getUncleByBlockHashAndIndex": true, "eth_sendRawTransaction": true,
 	"coco_sendRawTransaction": true, "debug_getBadBlocks": true, "ots_getApiLevel": true, "eth_coinbase": true, "eth_mining": true, "eth_hashrate": true, "net_peerCount": true,
 	"eth_sendRawTransactionSync": true, "coco_linkMessage": true, "coco_linkAddress": true, "coco_unlinkAddress": true, "coco_linkedAddresses": true, // of the caller's own links
+	"coco_signIn": true, "coco_endSession": true, "coco_sessions": true, // and sessions
 }
 
 func TestEveryMethodAsksWhetherTheCallerMaySee(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/pool"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/simulate"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/states"
+	"github.com/cocoframework/coco/adapter/ethereum/sessions"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/internal/budget"
 )
@@ -26,6 +27,7 @@ func (s *Server) groups() map[string][]any {
 	g := &group.Server{
 		Ledger: s.ledger,
 		Caller: func(ctx context.Context) coco.Caller { return exchangeOf(ctx).caller },
+		Grant:  func(ctx context.Context) *sessions.Grant { return exchangeOf(ctx).grant },
 		View: func(ctx context.Context, read adapter.Read) (*sight.View, error) {
 			return s.view(exchangeOf(ctx), read)
 		},
@@ -47,7 +49,7 @@ func (s *Server) groups() map[string][]any {
 		},
 	}
 	return map[string][]any{
-		"coco":   {identity.New(g, s.env)},
+		"coco":   {identity.New(g, s.env), identity.NewSessions(g, s.env)},
 		"debug":  {debug.New(g)},
 		"eth":    {facts.New(g), debug.NewEncodings(g), fees.New(g), pool.NewPending(g), simulate.New(g), states.New(g)},
 		"erigon": {otter.NewErigon(g)},

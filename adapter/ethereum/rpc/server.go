@@ -38,6 +38,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/guard"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/scan"
+	"github.com/cocoframework/coco/adapter/ethereum/sessions"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/adapter/reading"
@@ -163,6 +164,7 @@ func (s *Server) Close() error {
 type exchange struct {
 	ctx    context.Context
 	caller coco.Caller
+	grant  *sessions.Grant // nil unless the caller came by a session
 	remote string
 	conn   *wsConn // nil over HTTP, where there are no subscriptions
 
@@ -253,7 +255,7 @@ func (s *Server) servePost(caller coco.Caller, w http.ResponseWriter, r *http.Re
 		problem.Write(w, wire.AnswerTo(err), err.Error())
 		return
 	}
-	x := &exchange{ctx: r.Context(), caller: caller, remote: r.RemoteAddr, claim: adapter.ClaimOf(w), fresh: freshness{asked: asked}}
+	x := &exchange{ctx: r.Context(), caller: caller, grant: sessions.Of(r.Context()), remote: r.RemoteAddr, claim: adapter.ClaimOf(w), fresh: freshness{asked: asked}}
 	single := s.reply(x, b)
 
 	h := w.Header()
@@ -318,6 +320,9 @@ func readBody(b []byte, r io.Reader, limit int, take func(int) error) ([]byte, e
 // reports whether the request was a single one.
 func (s *Server) reply(x *exchange, b *buffers) (single bool) {
 	b.out, b.reqs = b.out[:0], b.reqs[:0]
+	if x.grant != nil {
+		b.in = x.grant.Filter(b.in) // both ways get what is left
+	}
 	defer b.settle(x, 0)
 	i := scan.SkipSpace(b.in, 0)
 	if i < len(b.in) && b.in[i] == '[' {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/sessions"
 	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/wire"
 	"github.com/cocoframework/coco/wire/problem"
@@ -58,6 +59,7 @@ type wsConn struct {
 // peerOf is whose connection it is.
 type peerOf struct {
 	caller coco.Caller
+	grant  *sessions.Grant // nil unless it is a session's
 	remote string
 	asked  adapter.Reading // with every message
 }
@@ -103,13 +105,13 @@ func (s *Server) serveWebSocket(caller coco.Caller, w http.ResponseWriter, r *ht
 		problem.Write(w, wire.AnswerTo(err), err.Error())
 		return
 	}
-	ws, err := websocket.Accept(w, r, nil)
+	ws, err := websocket.Accept(w, r, sessions.Handshake(r))
 	if err != nil {
 		return // Accept has answered
 	}
 	ws.SetReadLimit(-1) // see read, which goes by the limit in force
 	c := &wsConn{
-		server: s, ws: ws, of: peerOf{caller, r.RemoteAddr, asked}, claim: adapter.ClaimOf(w),
+		server: s, ws: ws, of: peerOf{caller, sessions.Of(r.Context()), r.RemoteAddr, asked}, claim: adapter.ClaimOf(w),
 		calls: make(chan struct{}, s.limits().ConnectionCalls),
 		out:   make(chan outgoing, wsQueue),
 		subs:  map[string]*wsSubscription{},
@@ -189,6 +191,9 @@ func (c *wsConn) read() {
 		if err != nil {
 			return
 		}
+		if !c.signedIn() {
+			return
+		}
 		select {
 		case c.calls <- struct{}{}:
 		case <-c.ctx.Done():
@@ -197,6 +202,18 @@ func (c *wsConn) read() {
 		c.wg.Add(1)
 		go c.answer(b)
 	}
+}
+
+// signedIn reports whether the session is still there by which the connection began, if it was one, and ends the connection otherwise.
+func (c *wsConn) signedIn() bool {
+	if c.of.grant == nil {
+		return true
+	}
+	err := c.of.grant.Still()
+	if err != nil {
+		c.drop(websocket.StatusPolicyViolation, "the session has ended")
+	}
+	return err == nil
 }
 
 // take claims memory for the connection, which may have a little even if there is none left.
@@ -214,7 +231,7 @@ func (c *wsConn) answer(b *buffers) {
 	defer c.wg.Done()
 	defer func() { <-c.calls }()
 	defer c.crash("a message of a WebSocket")
-	x := &exchange{ctx: c.ctx, caller: c.of.caller, remote: c.of.remote, conn: c, claim: c.claim, fresh: freshness{asked: c.of.asked}}
+	x := &exchange{ctx: c.ctx, caller: c.of.caller, grant: c.of.grant, remote: c.of.remote, conn: c, claim: c.claim, fresh: freshness{asked: c.of.asked}}
 	taken := len(b.in) + smallResult
 	c.server.reply(x, b)
 	b.in = nil
@@ -327,7 +344,7 @@ func (c *wsConn) watch() {
 			c.drop(websocket.StatusPolicyViolation, errSlowReader.Error())
 			return
 		}
-		if ticks%wsPingTicks != 0 {
+		if !c.signedIn() || ticks%wsPingTicks != 0 {
 			continue
 		}
 		select {

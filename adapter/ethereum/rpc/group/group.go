@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
+	"github.com/cocoframework/coco/adapter/ethereum/sessions"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/internal/budget"
 )
@@ -27,6 +28,8 @@ type Server struct {
 	Ledger *chain.Ledger
 	// Caller is who has called the method.
 	Caller func(ctx context.Context) coco.Caller
+	// Grant is what the session is good for by which the caller came; nil if it came by another credential.
+	Grant func(ctx context.Context) *sessions.Grant
 	// View returns the newest state, if the caller may see what the method reads. It MUST be released.
 	View func(ctx context.Context, read adapter.Read) (*sight.View, error)
 	// ViewAt is View for the state that a parameter of a block means; nil means the newest.
