@@ -1,4 +1,5 @@
-// Package identitycmd is `coco identity`: it links Ethereum addresses to the caller, lists and unlinks them.
+// Package identitycmd is `coco identity`: it links Ethereum addresses to the caller, lists and unlinks them, and lists and ends the sessions of users
+// who have signed in in browsers.
 //
 // Trust: host
 package identitycmd
@@ -30,12 +31,15 @@ func Command(c *cli.App) *cobra.Command {
 	a := &app{c}
 	cmd := &cobra.Command{
 		Use:   "identity",
-		Short: "Link Ethereum addresses to the organisation or user that a certificate or token is of",
+		Short: "Link Ethereum addresses to an organisation or its users, and see to their sessions in browsers",
 		Long: `Links Ethereum addresses to the caller. An address belongs to one organisation, or one of its users, at a time; in a
 closed network they see what the address may see. The address's key signs the link, so whoever holds it agrees; the caller's
-certificate says whose it becomes.`,
+certificate says whose it becomes.
+
+Users sign in to pages in browsers by an address that is linked to them (docs/access.md): the sessions that begin so are listed and
+ended here.`,
 	}
-	cmd.AddCommand(a.link(), a.unlink(), a.list())
+	cmd.AddCommand(a.link(), a.unlink(), a.list(), a.sessions(), a.endSession())
 	return cmd
 }
 
