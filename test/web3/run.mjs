@@ -75,6 +75,8 @@ async function network(sandbox, flags, use) {
       COCO_WS: ready.ws.join(","),
       COCO_KEYS: accounts.map((account) => account.key).join(","),
       COCO_SANDBOX: sandbox,
+      COCO: program,
+      NODE_EXTRA_CA_CERTS: join(sandbox, "service.pem"), // for pages, which ask nodes themselves
     });
   } finally {
     await run(program, ["down", "--dir", sandbox]);
