@@ -73,6 +73,7 @@ func TestScripts(t *testing.T) {
 			"issues":  issues,
 			"rotates": rotates,
 			"signs":   signs,
+			"signin":  signin,
 
 			"freeport":     freeport,
 			"appears":      appears,
