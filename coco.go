@@ -185,6 +185,6 @@ var (
 	ErrCorrupt = errors.New("corrupt")
 	// ErrPending: the answer is being prepared; the same request may be sent again in a while.
 	ErrPending = errors.New("not ready yet")
-	// ErrMissing: the part of the ledger that holds the answer is not on this node.
+	// ErrMissing: the part of the ledger that holds the answer is not on this node, or does not open to it.
 	ErrMissing = errors.New("ledger missing")
 )

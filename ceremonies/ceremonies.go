@@ -173,6 +173,9 @@ func (d *Driver) tell(out seats.Output, names *constitution.Constitution) {
 		d.cfg.Log.Info("an epoch that had expired is open again on this node", logevent.EpochOpened.Attr(), "epoch", o.Epoch, "committee", o.Committee, "archive", o.Archive)
 		d.cfg.Opened(o.Epoch, o.Secret)
 	}
+	for _, c := range out.Closed {
+		d.cfg.Log.Error("an epoch that has expired opens to no node any more: members open it with their own keys", logevent.EpochClosed.Attr(), "epoch", c.Epoch, "committee", c.Committee, "error", c)
+	}
 	for _, fault := range out.Faults {
 		attrs := []any{logevent.PartUnusable.Attr(), "error", fault}
 		if wrong := (*committee.PartError)(nil); errors.As(fault, &wrong) && names != nil {

@@ -24,7 +24,7 @@ type past struct {
 	made    *committee.Committee // newest
 }
 
-func (p *past) functions() (epoch func(uint64) (*seats.Sealing, error), past func(keys.Secret, []uint64) (map[uint64]keys.Secret, []error)) {
+func (p *past) functions() (epoch func(uint64) (*seats.Sealing, error), past func(keys.Secret, []uint64) (map[uint64]keys.Secret, map[uint64]error)) {
 	return p.epoch, p.open
 }
 
@@ -57,39 +57,36 @@ func epochOf(r store.Reader, number uint64) (row table.EpochRecord, sealed *arch
 }
 
 // open is seats.Committee.Past: from the newest archive to those before it, until all epochs are open.
-func (p *past) open(secret keys.Secret, epochs []uint64) (opened map[uint64]keys.Secret, faults []error) {
+func (p *past) open(secret keys.Secret, epochs []uint64) (opened map[uint64]keys.Secret, faults map[uint64]error) {
 	r := p.state()
 	defer r.Release()
 	opened = make(map[uint64]keys.Secret, len(epochs)) // that never grows, which would leave copies
-	wanted := map[uint64]*archive.Epoch{}              // nil: of format 1
+	faults = map[uint64]error{}
+	wanted := map[uint64]*archive.Epoch{} // nil: of format 1
 	for _, number := range epochs {
 		_, sealed, err := epochOf(r, number)
 		if err != nil {
-			faults = append(faults, err)
+			faults[number] = err
 			continue
 		}
 		wanted[number] = sealed
 	}
-	for number := p.newest.Number; len(wanted) > 0; number-- {
-		earlier, more, err := p.unlock(r, number, secret, wanted, opened)
+	more, err := true, error(nil)
+	for number := p.newest.Number; len(wanted) > 0 && more && err == nil; number-- {
+		var earlier keys.Secret
+		earlier, more, err = p.unlock(r, number, secret, wanted, opened, faults)
 		clear(secret[:])
 		secret = earlier
-		if err != nil {
-			faults = append(faults, err)
-		}
-		if !more || err != nil {
-			break
-		}
 	}
 	clear(secret[:])
 	for number := range wanted {
-		faults = append(faults, fmt.Errorf("%w: epoch %d: the chain of archives does not come to it: its committee was replaced while its archive did not open; members open it with their own keys", coco.ErrNotFound, number))
+		faults[number] = errors.Join(faults[number], err)
 	}
 	return opened, faults
 }
 
 // unlock opens the wanted epochs that the archive of one committee opens, and returns the secret of the archive before it, if it holds that.
-func (p *past) unlock(r store.Reader, number uint64, secret keys.Secret, wanted map[uint64]*archive.Epoch, opened map[uint64]keys.Secret) (earlier keys.Secret, more bool, err error) {
+func (p *past) unlock(r store.Reader, number uint64, secret keys.Secret, wanted map[uint64]*archive.Epoch, opened map[uint64]keys.Secret, faults map[uint64]error) (earlier keys.Secret, more bool, err error) {
 	row, err := table.Committee(r, number)
 	if err != nil {
 		return earlier, false, err
@@ -102,34 +99,31 @@ func (p *past) unlock(r store.Reader, number uint64, secret keys.Secret, wanted 
 	if err != nil {
 		return earlier, false, err
 	}
-	var faults []error
 	for n, sealed := range wanted {
 		if sealed == nil || sealed.Committee != number {
 			continue
 		}
 		if opened[n], err = private.Epoch(sealed); err != nil {
 			delete(opened, n)
-			faults = append(faults, err)
+			faults[n] = err
 		}
 		delete(wanted, n)
 	}
-	carried, err := private.Carried()
-	if err != nil {
-		faults = append(faults, err)
-	}
+	carried, unreadable := private.Carried()
 	defer keys.Wipe(carried)
 	for n := range wanted {
 		s, ok, err := fromCarried(r, n, carried)
 		if err != nil {
-			faults = append(faults, err)
+			faults[n] = err
 		}
 		if ok {
 			opened[n] = s
 			delete(wanted, n)
+			delete(faults, n)
 		}
 	}
 	earlier, more, err = private.Earlier()
-	return earlier, more, errors.Join(append(faults, err)...)
+	return earlier, more, errors.Join(unreadable, err)
 }
 
 // fromCarried returns the secret of an epoch that an archive carries, or that the next later one which it carries opens: those of format 1 carry the epochs before them.
@@ -183,12 +177,16 @@ func fromCarried(r store.Reader, number uint64, carried map[uint64]keys.Secret) 
 const slow = 6
 
 // Open has an epoch opened again whose secret this node does not hold, and those ahead if that takes no more. It does not wait. It returns nil if the node holds it by now; coco.ErrPending
-// while the seats' nodes are asked, coco.ErrBusy if fewer of them than are needed have given their parts for a while, and coco.ErrNotFound if no node opens it.
+// while the seats' nodes are asked, coco.ErrBusy if fewer of them than are needed have given their parts for a while, coco.ErrNotFound if there is no committee that would, and a seats.ClosedError if
+// what they have opened does not give it: then nobody is asked again before another committee is in force.
 func (d *Driver) Open(epoch uint64, ahead ...uint64) error {
 	if d == nil {
 		return fmt.Errorf("%w: this node is starting", coco.ErrPending)
 	}
 	if _, err := d.step(seats.Want{Epoch: epoch, Ahead: ahead}); err != nil {
+		if closed := (*seats.ClosedError)(nil); errors.As(err, &closed) {
+			return closed
+		}
 		return fmt.Errorf("this node does not hold the secret of epoch %d: %w", epoch, err)
 	}
 	if d.cfg.Held(epoch) {

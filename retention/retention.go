@@ -42,7 +42,7 @@ type Config struct {
 	Keep      func() time.Duration // 0: for ever
 	Now       func() time.Time     // the ledger's
 	Leads     func() bool
-	// Open has an epoch opened again, and others along with it if that takes no more. It does not wait: coco.ErrPending and coco.ErrBusy say that it may be asked again.
+	// Open has an epoch opened again, and others along with it if that takes no more. It does not wait: coco.ErrPending and coco.ErrBusy say that it may be asked again, coco.ErrMissing that no node opens it.
 	Open func(epoch uint64, ahead ...uint64) error
 	// Most is how many epochs one opening gives at most.
 	Most int
@@ -68,7 +68,7 @@ type Keys struct {
 // New returns the keys of a node.
 func New(cfg Config) *Keys { return &Keys{cfg: cfg, known: map[coco.Digest]uint64{}} }
 
-// Of returns the keys of an epoch. If they have expired, it has the epoch opened, and fails with coco.ErrPending or coco.ErrBusy: they may be asked for again.
+// Of returns the keys of an epoch. If they have expired, it has the epoch opened, and fails with coco.ErrPending or coco.ErrBusy: they may be asked for again; with coco.ErrMissing if no node opens it.
 func (k *Keys) Of(epoch uint64) (*batch.Keys, error) { return k.of(epoch, nil) }
 
 // Ahead is Of for one who goes through the ledger: the epochs after it are opened along with it, where that takes no more.
@@ -146,7 +146,7 @@ func (k *Keys) SecretAhead(epoch uint64, ahead []uint64) (keys.Secret, error) {
 func (k *Keys) await(ctx context.Context, epoch uint64) error {
 	for began := k.cfg.Clock.Elapsed(); ; {
 		_, err := k.Of(epoch)
-		if err == nil || k.cfg.Clock.Elapsed()-began > grantPatience {
+		if err == nil || errors.Is(err, coco.ErrMissing) || k.cfg.Clock.Elapsed()-began > grantPatience {
 			return err
 		}
 		select {

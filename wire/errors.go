@@ -38,6 +38,7 @@ const (
 	CodeNotFound      = "not_found"
 	CodePending       = "pending"
 	CodeMissing       = "missing"
+	CodeEpochClosed   = "epoch_closed"
 	CodeBusy          = "busy"
 	CodeStale         = "stale"
 	CodeNotCommitted  = "not_committed"
@@ -66,6 +67,7 @@ var problems = []Problem{
 	{Code: CodeNotFound, Kind: coco.ErrNotFound, Status: 404, Exit: ExitError, Number: 2},
 	{Code: CodePending, Kind: coco.ErrPending, Status: 202, Retry: true, Exit: ExitNotCommitted, Number: 10},
 	{Code: CodeMissing, Kind: coco.ErrMissing, Status: 503, Exit: ExitError, Number: 11},
+	{Code: CodeEpochClosed, Kind: coco.ErrMissing, Status: 503, Exit: ExitError, Number: 11},
 	{Code: CodeBusy, Kind: coco.ErrBusy, Status: 503, Retry: true, Exit: ExitNotCommitted, Number: 4},
 	{Code: CodeStale, Kind: coco.ErrBusy, Status: 503, Retry: true, Exit: ExitNotCommitted, Number: 4},
 	{Code: CodeNotCommitted, Kind: coco.ErrNotCommitted, Status: 503, Retry: true, Exit: ExitNotCommitted, Number: 5},

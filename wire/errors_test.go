@@ -37,6 +37,7 @@ func TestErrorTableIsFixed(t *testing.T) {
 		{"not_found", coco.ErrNotFound, http.StatusNotFound, false, 1, 2, false},
 		{"pending", coco.ErrPending, http.StatusAccepted, true, 5, 10, false},
 		{"missing", coco.ErrMissing, http.StatusServiceUnavailable, false, 1, 11, false},
+		{"epoch_closed", coco.ErrMissing, http.StatusServiceUnavailable, false, 1, 11, false},
 		{"busy", coco.ErrBusy, http.StatusServiceUnavailable, true, 5, 4, false},
 		{"stale", coco.ErrBusy, http.StatusServiceUnavailable, true, 5, 4, false},
 		{"not_committed", coco.ErrNotCommitted, http.StatusServiceUnavailable, true, 5, 5, false},

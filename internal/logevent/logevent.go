@@ -86,6 +86,7 @@ const (
 	PartRefused      Code = "part_refused"       // "committee", "node", "reason"
 	EpochOpened      Code = "epoch_opened"       // "epoch", "committee", "archive": this node holds an epoch again whose secret had expired
 	EpochUnopened    Code = "epoch_unopened"     // "epoch", "missing": too few nodes give their parts in it
+	EpochClosed      Code = "epoch_closed"       // "epoch", "committee", "error": it opens to no node any more
 	EpochExpired     Code = "epoch_expired"      // "epochs": this node has erased their secrets
 	PartUnusable     Code = "part_unusable"      // "error": whose part or share of a committee's key is of no use
 	// ArchiveUnopened: a committee is put in force without what the archive of the one before holds.

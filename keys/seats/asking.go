@@ -25,7 +25,7 @@ type asking struct {
 	fault    error           // the parts were right, and what they open was not
 }
 
-// want begins an opening, unless it is under way.
+// want begins an opening, unless it is under way. The error is a ClosedError if that was tried, and no node opens the epoch.
 func (m *Machine) want(w Want, s State, out *Output) error {
 	c := s.Newest
 	if c == nil || !s.Expires {
@@ -34,6 +34,9 @@ func (m *Machine) want(w Want, s State, out *Output) error {
 	sealing, err := c.Epoch(w.Epoch)
 	if err != nil {
 		return err
+	}
+	if fault := m.closed.of(&s, w.Epoch); fault != nil && sealing == nil {
+		return fault
 	}
 	a := &asking{
 		lock: Lock{Committee: c.Number, Epoch: w.Epoch, Archive: sealing == nil}, sealing: sealing, epochs: []uint64{w.Epoch}, since: m.ticks,
@@ -45,7 +48,7 @@ func (m *Machine) want(w Want, s State, out *Output) error {
 	if a.lock.Archive {
 		a.sealing = &c.Sealing
 		for _, epoch := range w.Ahead {
-			if other, err := c.Epoch(epoch); err == nil && other == nil && len(a.epochs) < MaxAhead && m.ask(epoch) == nil && !slices.Contains(a.epochs, epoch) {
+			if other, err := c.Epoch(epoch); err == nil && other == nil && len(a.epochs) < MaxAhead && m.ask(epoch) == nil && m.closed.of(&s, epoch) == nil && !slices.Contains(a.epochs, epoch) {
 				a.epochs = append(a.epochs, epoch)
 			}
 		}
@@ -115,8 +118,8 @@ func (m *Machine) bring(a *asking, parts []committee.Part, s State, out *Output)
 		out.Opened = append(out.Opened, Opened{a.lock.Epoch, &own, a.lock})
 		return
 	}
-	opened, faults := s.Newest.Past(secret, a.epochs)
-	out.Faults = append(out.Faults, faults...)
+	opened, faulty := s.Newest.Past(secret, a.epochs)
+	m.closed.add(&s, faulty, out)
 	for _, epoch := range slices.Sorted(maps.Keys(opened)) {
 		own := opened[epoch]
 		opened[epoch] = keys.Secret{}

@@ -24,6 +24,7 @@ type Machine struct {
 	given   map[giving]int // at which of them a node was first given parts, of the packages that are held
 	opening *opening       // of the archive of held's committee, on the node that leads
 	asks    []*asking      // openings of expired epochs, the oldest first
+	closed  closed         // epochs that no node opens
 
 	nodes  []coco.NodeID // at the last tick at which a ceremony was needed
 	same   int           // for so many ticks

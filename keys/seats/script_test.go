@@ -41,6 +41,7 @@ type script struct {
 	expires  bool
 	made     *committee.Committee // newest
 	epochs   []epoch              // the first is epoch 1
+	lost     map[int]bool         // those that the archive does not give
 	packages map[string]bool      // that were encrypted to actors
 	mute     map[int]bool         // nodes whose statements get lost
 	abandon  bool                 // installations get lost
@@ -62,7 +63,7 @@ type sent struct {
 
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		s := &script{machines: map[int]*seats.Machine{}, mute: map[int]bool{}, seqno: 1}
+		s := &script{machines: map[int]*seats.Machine{}, mute: map[int]bool{}, lost: map[int]bool{}, seqno: 1}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			s.t = t
 			s.out.Reset()
@@ -161,6 +162,10 @@ func (s *script) run(d *datadriven.TestData) {
 		for range arg("times", 1) {
 			s.announce()
 		}
+	case "lose": // epoch=E: the archive does not give it
+		s.lost[arg("epoch", 0)] = true
+	case "regain": // epoch=E: it does again
+		delete(s.lost, arg("epoch", 0))
 	case "want": // id=N epoch=E ahead=M: and so many after it
 		w := seats.Want{Epoch: uint64(arg("epoch", 0))}
 		for n := range arg("ahead", 0) {
@@ -254,6 +259,9 @@ func (s *script) step(n int, in seats.Input) bool {
 		if w, ok := e.Message.(seats.Wanted); ok {
 			s.say("%d → %d: parts in %s wanted", n, e.To[0], name(w.Lock))
 		}
+	}
+	for _, c := range out.Closed {
+		s.say("%d finds epoch %d closed by archive %d", n, c.Epoch, c.Committee)
 	}
 	for _, o := range out.Opened {
 		s.say("%d has opened epoch %d by %s", n, o.Epoch, name(o.Lock))
@@ -367,15 +375,19 @@ func (s *script) install(n int, st seats.Install) {
 			}
 			return &s.epochs[n-1].sealing, nil
 		},
-		Past: func(archive keys.Secret, epochs []uint64) (map[uint64]keys.Secret, []error) {
+		Past: func(archive keys.Secret, epochs []uint64) (map[uint64]keys.Secret, map[uint64]error) {
 			if !archive.Equal(secret) {
 				s.t.Fatal("the archive's secret is another one")
 			}
-			out := map[uint64]keys.Secret{}
+			out, faults := map[uint64]keys.Secret{}, map[uint64]error{}
 			for _, n := range epochs {
+				if s.lost[int(n)] {
+					faults[n] = nil
+					continue
+				}
 				out[n] = s.epochs[n-1].secret
 			}
-			return out, nil
+			return out, faults
 		},
 	}
 	s.running = nil

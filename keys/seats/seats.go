@@ -66,8 +66,9 @@ type Committee struct {
 	// Epoch returns what an epoch is sealed as; nil if it is sealed to an earlier committee, so that the archive opens it. The error is coco.ErrNotFound if it is not
 	// announced.
 	Epoch func(epoch uint64) (*Sealing, error)
-	// Past returns the secrets of epochs, given the archive's. Whatever else it opens on the way it wipes. A fault says which epoch does not open.
-	Past func(archive keys.Secret, epochs []uint64) (secrets map[uint64]keys.Secret, faults []error)
+	// Past returns the secrets of epochs, given the archive's, and for each other epoch what is wrong with the rows that have it: nil if the chain of archives ends before them. Whatever else
+	// it opens on the way it wipes. Both MUST follow from the committed rows alone.
+	Past func(archive keys.Secret, epochs []uint64) (secrets map[uint64]keys.Secret, faults map[uint64]error)
 }
 
 // Sealing is something that is sealed to a committee: Part makes a part in opening it, and Combine opens it; see package archive.
@@ -217,6 +218,7 @@ type Output struct {
 	Faults     []error // what an operator should hear of: a part that is wrong, a share that does not come about
 	Unopened   bool    // the old archive does not open: the committee is installed without it
 	Opened     []Opened
+	Closed     []*ClosedError // what no node opens, as this step has found
 }
 
 // Gave says to which node parts went, or why not.
