@@ -9,6 +9,8 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/history/recent"
+	"github.com/cocoframework/coco/history/seal"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/merkle"
 )
@@ -81,6 +83,8 @@ func (h *hole) entry(start *Position) (uint64, bool) {
 		return start.Index + 1, true
 	case h.prev != nil:
 		return h.prev.last + 1, true
+	case h.after != nil:
+		return h.after.last + 1, true
 	}
 	return 0, false
 }
@@ -101,6 +105,10 @@ func (x *Index) builderFor(h hole, chunks []ledger.Chunk) *builder {
 		return b
 	case h.from == x.start.Seqno+1:
 		return x.newBuilder(entry, x.start.Tree)
+	case h.after != nil:
+		b := x.newBuilder(entry, h.after.tree)
+		b.chain, b.chained = h.after.chain, true
+		return b
 	}
 	tree, err := h.prev.end()
 	if err != nil {
@@ -117,15 +125,15 @@ func (x *Index) builderBehind(h hole, entry uint64, chunks []ledger.Chunk) *buil
 		return nil
 	}
 	x.mu.RLock()
-	tree, at, ok := x.recent.slotFrom(c.First)
+	tree, at, ok := x.recent.SlotFrom(c.First)
 	x.mu.RUnlock()
-	if !ok || at.index > h.last {
+	if !ok || at.Index > h.last {
 		return nil
 	}
-	if _, ok := chunkAt(chunks, at.index); !ok {
+	if _, ok := chunkAt(chunks, at.Index); !ok {
 		return nil
 	}
-	return x.newBuilder(at.index, tree)
+	return x.newBuilder(at.Index, tree)
 }
 
 // grow adds the next entries to a builder, or writes its file when it is done. It returns how long
@@ -179,7 +187,14 @@ func (x *Index) grow(ctx context.Context, b *builder, chunks []ledger.Chunk) tim
 		return trouble
 	}
 	for _, e := range entries {
-		if err := b.add(e, x.keys, x.vouch); err != nil {
+		err := b.add(e, x.keys, x.vouch)
+		if errors.Is(err, errClosed) {
+			if len(b.refs) > 0 {
+				return x.finish(ctx, b)
+			}
+			err = x.pass(b, e, err)
+		}
+		if err != nil {
 			return x.refused(b, e.Index, err)
 		}
 	}
@@ -190,12 +205,15 @@ func (x *Index) grow(ctx context.Context, b *builder, chunks []ledger.Chunk) tim
 // errNoKey says that an epoch's key is not here yet.
 var errNoKey = errors.New("no key")
 
+// errClosed is the kind of an error that says that no node opens an epoch.
+var errClosed = coco.ErrMissing
+
 func (x *Index) keys(epoch uint64) (*batch.Keys, error) {
 	k, err := x.cfg.Ahead(epoch)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errNoKey, err)
+	if err != nil && !errors.Is(err, errClosed) {
+		err = fmt.Errorf("%w: %w", errNoKey, err)
 	}
-	return k, nil
+	return k, err
 }
 
 // vouch holds a batch that was read back against what is known of it: the executor's word, or the
@@ -203,16 +221,16 @@ func (x *Index) keys(epoch uint64) (*batch.Keys, error) {
 func (x *Index) vouch(tree *merkle.Frontier, h *batch.Header) error {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	root := shortRoot(tree)
+	root := recent.Root(tree)
 	if last := h.Last(); last <= x.start.Seqno {
-		if last == x.start.Seqno && root != shortRoot(&x.start.Tree) {
+		if last == x.start.Seqno && root != recent.Root(&x.start.Tree) {
 			return &brokenChain{h.Index}
 		}
 		return nil
 	}
-	if known, ok := x.recent.at(h.Index); ok && (known.root != root || known.view != h.View) {
+	if known, ok := x.recent.At(h.Index); ok && (known.Root != root || known.View != h.View) {
 		return fmt.Errorf("%w: batch %d of the ledger is not the one that was committed", coco.ErrVerify, h.Index)
-	} else if !ok && len(x.recent.items) > 0 && h.First >= x.recent.items[0].first {
+	} else if since, any := x.recent.Since(); !ok && any && h.First >= since {
 		return fmt.Errorf("%w: entry %d was committed without transactions", coco.ErrVerify, h.Index)
 	}
 	return nil
@@ -246,6 +264,16 @@ func (x *Index) distrust(b *builder) {
 		x.quarantine(b.last, errors.New("a later batch does not follow it"))
 		return
 	}
+	x.mu.Lock()
+	i := slices.IndexFunc(x.found.passed, func(p passed) bool { return p.to+1 == b.from })
+	if i >= 0 { // which nothing had authenticated
+		last := x.found.passed[i].last
+		x.found.passed = slices.Delete(x.found.passed, i, i+1)
+		x.mu.Unlock()
+		x.quarantine(last, errors.New("the batch after it does not follow it"))
+		return
+	}
+	x.mu.Unlock()
 	x.mu.RLock()
 	segments := x.segments
 	x.mu.RUnlock()
@@ -281,7 +309,7 @@ func (x *Index) finish(ctx context.Context, b *builder) time.Duration {
 		x.drop(b)
 		return trouble
 	}
-	from, err := x.keying(kindOf{epoch: b.epoch, own: x.ownKey()})
+	from, err := x.keying(seal.Kind{Epoch: b.epoch, Own: x.ownKey()})
 	if err != nil {
 		return poll
 	}
@@ -339,6 +367,10 @@ func (x *Index) confirmed(b *builder) (ok, known bool) {
 			return false, false
 		}
 		k, err := x.keys(o.Header.Epoch)
+		if errors.Is(err, errClosed) {
+			chain = entries[0].Chain(chain) // which the next one that opens confirms
+			continue
+		}
 		if err != nil {
 			return false, false
 		}
@@ -387,9 +419,9 @@ func (x *Index) trust(s *segment) {
 	x.segments = segments
 	covered := x.start.Seqno
 	for _, s := range segments {
-		if s.from <= covered+1 {
+		if s.from <= x.behind(covered)+1 {
 			covered = max(covered, s.to)
 		}
 	}
-	x.recent.trim(covered, x.limits.keep)
+	x.recent.Trim(covered, x.limits.keep)
 }

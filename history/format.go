@@ -1,16 +1,14 @@
 package history
 
 import (
-	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/internal/erase"
+	"github.com/cocoframework/coco/history/seal"
 	"github.com/cocoframework/coco/merkle"
 )
 
@@ -18,18 +16,10 @@ const (
 	filePrefix = "index_"
 	partSuffix = ".part"
 
-	magic       = "cocoidx"
-	plainFile   = 1 // the byte after it: a file has records of keys
-	termsFile   = 2 // and of terms
-	ownFile     = 2 // added to these: it is sealed under the node's own key, not under its epoch's
-	saltSize    = 32
-	prefixSize  = len(magic) + 1 + 8 + saltSize // in the clear: magic, kind of file, epoch, salt
-	tagSize     = 16
 	blockSize   = 4096
-	blockData   = blockSize - tagSize
-	headerData  = blockSize - prefixSize - tagSize
+	blockData   = blockSize - seal.TagSize
+	headerData  = blockSize - seal.PrefixSize - seal.TagSize
 	headerUsed  = 4*8 + 2*4 + 5*32
-	keyPurpose  = "coco history index"
 	hashSize    = 16
 	recordSize  = hashSize + 4
 	refSize     = 8 + 8 + 4 + digestSize
@@ -203,91 +193,3 @@ func newRecord(h hash, batch uint32) (r record) {
 }
 
 func (r *record) batch() uint32 { return binary.BigEndian.Uint32(r[hashSize:]) }
-
-// sealer seals and opens the blocks of one file.
-type sealer struct {
-	prefix [prefixSize]byte
-
-	mu     sync.RWMutex // written by erase alone
-	aead   cipher.AEAD
-	erased bool
-}
-
-// keying returns a key for a purpose and a salt, as batch.Keys.Sub and Own do.
-type keying func(purpose string, salt []byte) ([32]byte, error)
-
-// newSealer makes the sealer of a file that begins with the prefix.
-func newSealer(from keying, prefix [prefixSize]byte) (*sealer, error) {
-	key, err := from(keyPurpose, prefix[prefixSize-saltSize:])
-	if err != nil {
-		return nil, err
-	}
-	defer clear(key[:])
-	return &sealer{aead: erase.AEAD(key[:]), prefix: prefix}, nil
-}
-
-// erase clears the file's key.
-func (s *sealer) erase() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.erased {
-		erase.Value(s.aead)
-		s.erased = true
-	}
-}
-
-// kindOf is a file's prefix without magic and salt.
-type kindOf struct {
-	epoch uint64 // of its last batch
-	terms bool   // it has records of terms
-	own   bool   // it is sealed under the node's own key, and not under the epoch's
-}
-
-func newPrefix(k kindOf, salt [saltSize]byte) (p [prefixSize]byte) {
-	kind := byte(plainFile)
-	if k.terms {
-		kind = termsFile
-	}
-	if k.own {
-		kind += ownFile
-	}
-	b := append(append(p[:0], magic...), kind)
-	b = binary.BigEndian.AppendUint64(b, k.epoch)
-	copy(p[len(b):], salt[:])
-	return p
-}
-
-func parsePrefix(p [prefixSize]byte) (k kindOf, err error) {
-	kind := p[len(magic)]
-	if string(p[:len(magic)]) != magic || kind < plainFile || kind > termsFile+ownFile {
-		return k, fmt.Errorf("%w: index: it begins with %x, expected %x and 01 to 04: it is of another version", coco.ErrCorrupt, p[:len(magic)+1], magic)
-	}
-	k = kindOf{epoch: binary.BigEndian.Uint64(p[len(magic)+1:]), own: kind > ownFile}
-	if k.own {
-		kind -= ownFile
-	}
-	k.terms = kind == termsFile
-	return k, nil
-}
-
-func blockNonce(n int) []byte {
-	return binary.BigEndian.AppendUint64(make([]byte, 4, 12), uint64(n))
-}
-
-// seal appends a sealed block. A file's key seals each block number once.
-func (s *sealer) seal(out []byte, n int, plain []byte) []byte {
-	return s.aead.Seal(out, blockNonce(n), plain, s.prefix[:]) // the file's writer has the sealer alone
-}
-
-func (s *sealer) open(n int, sealed []byte) ([]byte, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.erased {
-		return nil, pendingError("a file of the index is sealed anew")
-	}
-	plain, err := s.aead.Open(nil, blockNonce(n), sealed, s.prefix[:])
-	if err != nil {
-		return nil, fmt.Errorf("%w: index: block %d does not decrypt", coco.ErrCorrupt, n)
-	}
-	return plain, nil
-}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/history/seal"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/sim"
 	"github.com/cocoframework/coco/internal/lru"
@@ -20,8 +21,8 @@ var update = flag.Bool("update", false, "write the test vector anew")
 // fuzzKeys are of epoch 1 whatever is asked for: the epoch of a file stands in the clear.
 func fuzzKeys(uint64) (*batch.Keys, error) { return batch.NewKeys(1, [32]byte{1}), nil }
 
-func fuzzKeying(k kindOf) (keying, error) {
-	if k.own {
+func fuzzKeying(k seal.Kind) (seal.Keying, error) {
+	if k.Own {
 		return nil, fmt.Errorf("%w: no key of the node's own", coco.ErrCorrupt)
 	}
 	return batch.NewKeys(1, [32]byte{1}).Sub, nil
@@ -121,7 +122,7 @@ func FuzzFile(f *testing.F) {
 	name, good := sample, sampleFile(f)
 	f.Add(good)
 	f.Add(good[:blockSize])
-	f.Add([]byte(magic))
+	f.Add([]byte(seal.Magic))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if err := use(t, create(t, name, data), name); err == nil && !bytes.Equal(data, good) {
 			t.Fatal("a file that was changed is taken")
@@ -135,10 +136,10 @@ func FuzzFile(f *testing.F) {
 // must end, within the file.
 func FuzzContents(f *testing.F) {
 	name, good := sample, sampleFile(f)
-	sealed := must(newSealer(must(fuzzKeys(1)).Sub, [prefixSize]byte(good)))
-	plain := must(sealed.open(0, good[prefixSize:blockSize]))
+	sealed := must(seal.New(must(fuzzKeys(1)).Sub, [seal.PrefixSize]byte(good)))
+	plain := must(sealed.Open(0, good[seal.PrefixSize:blockSize]))
 	for n := 1; n*blockSize < len(good); n++ {
-		plain = append(plain, must(sealed.open(n, good[n*blockSize:][:blockSize]))...)
+		plain = append(plain, must(sealed.Open(n, good[n*blockSize:][:blockSize]))...)
 	}
 	f.Add(plain)
 	f.Add(plain[:headerData])
@@ -146,12 +147,12 @@ func FuzzContents(f *testing.F) {
 		if len(plain) > 1<<16 {
 			return
 		}
-		prefix := newPrefix(kindOf{epoch: 1}, [saltSize]byte{})
-		s := must(newSealer(must(fuzzKeys(1)).Sub, prefix))
+		prefix := seal.Kind{Epoch: 1}.Prefix([seal.SaltSize]byte{})
+		s := must(seal.New(must(fuzzKeys(1)).Sub, prefix))
 		plain = append(plain, make([]byte, max(0, headerData-len(plain)))...)
-		data := s.seal(append([]byte{}, prefix[:]...), 0, plain[:headerData])
+		data := s.Seal(append([]byte{}, prefix[:]...), 0, plain[:headerData])
 		for n, rest := 1, plain[headerData:]; len(rest) >= blockData; n++ {
-			data = s.seal(data, n, rest[:blockData])
+			data = s.Seal(data, n, rest[:blockData])
 			rest = rest[blockData:]
 		}
 		if err := use(t, create(t, name, data), name); err != nil && !errors.Is(err, coco.ErrCorrupt) {

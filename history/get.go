@@ -9,6 +9,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/history/recent"
 	"github.com/cocoframework/coco/merkle"
 )
 
@@ -28,7 +29,7 @@ type Version struct {
 }
 
 // Find returns the batch of a committed transaction. It fails with coco.ErrNotFound where none has that
-// seqno, with coco.ErrPending or coco.ErrMissing where the answer is older than this node's state.
+// seqno, with coco.ErrPending or coco.ErrMissing where the answer is older than this node's state; with coco.ErrMissing, too, where it was not indexed because no node opens its epoch.
 func (x *Index) Find(seqno uint64) (Batch, error) {
 	p, err := x.locate(seqno)
 	return p.Batch, err
@@ -48,7 +49,7 @@ func (p *place) check(b *batch.Batch, tree *merkle.Frontier) error {
 	h := &b.Header
 	digest := sha256.Sum256(b.HeaderBytes)
 	if h.Index != p.Index || h.View != p.View || h.First != p.First || h.Last() != p.Last ||
-		shortRoot(tree) != p.root && [digestSize]byte(digest[:]) != p.digest {
+		recent.Root(tree) != p.root && [digestSize]byte(digest[:]) != p.digest {
 		return fmt.Errorf("%w: batch %s is not the one that was committed at index %d", coco.ErrVerify, b, p.Index)
 	}
 	return nil
@@ -79,17 +80,15 @@ func (x *Index) locate(seqno uint64) (place, error) {
 
 // locateRecent looks into memory. x.mu is held.
 func (x *Index) locateRecent(seqno uint64) (p place, ok bool) {
-	i, ok := x.recent.find(seqno)
+	b, ok := x.recent.Find(seqno)
 	if !ok {
 		return p, false
 	}
-	b := x.recent.items[i]
-	p.Batch = Batch{First: b.first, Last: x.end.Seqno, Index: b.index, View: b.view}
-	if i+1 < len(x.recent.items) {
-		p.Last = x.recent.items[i+1].first - 1
+	p.Batch = Batch{First: b.First, Last: x.end.Seqno, Index: b.Index, View: b.View}
+	if b.Next > 0 {
+		p.Last = b.Next - 1
 	}
-	p.slot, p.from = *x.recent.slots[i/slotEvery], x.recent.items[i/slotEvery*slotEvery].index
-	p.root = b.root
+	p.slot, p.from, p.root = b.Slot, b.From, b.Root
 	return p, true
 }
 
@@ -132,6 +131,11 @@ func (x *Index) uncovered(seqno uint64) error {
 		if r.First <= seqno && seqno <= r.Last {
 			return fmt.Errorf("%w: the ledger's chunk that holds seqno %d is not on this node, nor are others between seqnos %d and %d: bring them back, or ask another node",
 				coco.ErrMissing, seqno, r.First, r.Last)
+		}
+	}
+	for _, p := range x.found.passed {
+		if p.from <= seqno && seqno <= p.to {
+			return p.why
 		}
 	}
 	for _, h := range x.holes(nil) {
@@ -218,7 +222,7 @@ func (x *Index) roll(ctx context.Context, p *place) (*opened, error) {
 // Get returns what a key held as of a committed seqno: the last version that a transaction up to it
 // wrote, which may be a deletion. It fails with coco.ErrNotFound where the key had not been written, with
 // coco.ErrPending where the index has not come so far, and with coco.ErrMissing where a part of the
-// ledger that may hold the answer is not on this node.
+// ledger that may hold the answer is not on this node, or is of an epoch that no node opens.
 func (x *Index) Get(ctx context.Context, table string, key []byte, at uint64) (Version, error) {
 	x.mu.RLock()
 	end := x.end.Seqno

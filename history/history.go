@@ -9,6 +9,7 @@ import (
 
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/history/own"
+	"github.com/cocoframework/coco/history/recent"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/lru"
 	"github.com/cocoframework/coco/ledger"
@@ -29,7 +30,8 @@ type Config struct {
 	Disk   host.Disk
 	Dir    string // of the index's files, which no other program uses
 	Ledger Ledger
-	// Keys returns the keys of an epoch. Its error means that this node does not hold them yet, or does not any more: then it may be asked again.
+	// Keys returns the keys of an epoch. Its error means that this node does not hold them yet, or does not any more: then it may be asked again. It is coco.ErrMissing if no node opens the
+	// epoch: its batches are passed over, and looked at again should that change.
 	Keys func(epoch uint64) (*batch.Keys, error)
 	// Ahead is Keys for the goroutine of Run, which comes to later epochs next; nil: it is Keys.
 	Ahead func(epoch uint64) (*batch.Keys, error)
@@ -66,7 +68,7 @@ type Index struct {
 	start    Position
 	end      Position // committed
 	commits  int
-	recent   recent
+	recent   recent.Batches
 	segments []*segment // trusted, in order. The slice is replaced, not changed
 	tail     *builder   // makes the segment of the newest transactions, nil for a while
 	found    found
@@ -87,6 +89,7 @@ type loop struct {
 	openAt    time.Duration // when to try them again
 	beginAt   time.Duration // when to begin another segment
 	lookAt    time.Duration // when to ask for missing entries again
+	reopenAt  time.Duration // when to look again whether what was passed over opens
 	claimed   []*segment    // opened, in order, but nothing vouches for them yet
 	fill      *builder      // makes a segment for transactions before the newest ones
 	doubt     uint64        // an entry that fill must leave out, see doubted
@@ -98,6 +101,7 @@ type loop struct {
 type found struct {
 	damaged []damage // by readers
 	missing []Range  // transactions whose entries are not here
+	passed  []passed // what no node opens, in order; written by Run alone
 	fault   string   // why indexing does not go on
 }
 
@@ -150,9 +154,9 @@ func (x *Index) Start(at Position) {
 // Committed announces the batch that ends at a position and begins with a seqno. It is called in
 // order, for every batch, and never waits for the host.
 func (x *Index) Committed(at Position, first uint64) {
-	root := shortRoot(&at.Tree)
+	root := recent.Root(&at.Tree)
 	x.mu.Lock()
-	x.recent.add(recentBatch{first: first, index: at.Index, view: at.View, root: root}, &x.end.Tree)
+	x.recent.Add(recent.Batch{First: first, Index: at.Index, View: at.View, Root: root}, &x.end.Tree)
 	x.end = at
 	x.commits++
 	x.mu.Unlock()

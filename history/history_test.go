@@ -14,6 +14,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/history/seal"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/store"
 )
@@ -174,8 +175,8 @@ func TestNothingPrivateIsInTheClear(t *testing.T) {
 		if len(old) != len(data) {
 			t.Fatalf("%s: %d bytes, the first time %d", name, len(data), len(old))
 		}
-		for off := prefixSize; off+tagSize <= len(data); off += tagSize {
-			if bytes.Equal(old[off:off+tagSize], data[off:off+tagSize]) {
+		for off := seal.PrefixSize; off+seal.TagSize <= len(data); off += seal.TagSize {
+			if bytes.Equal(old[off:off+seal.TagSize], data[off:off+seal.TagSize]) {
 				t.Fatalf("%s: the same bytes at offset %d as the first time: a key was used again", name, off)
 			}
 		}
@@ -307,8 +308,8 @@ func TestMemoryIsBoundedByWhatIsNotInAFile(t *testing.T) {
 		}
 		for x.step(t.Context()) == 0 {
 		}
-		if s := x.Status(); s.Records > 210 || len(x.recent.items) > 100+2*slotEvery {
-			t.Fatalf("%d records and %d batches in memory, with %d files", s.Records, len(x.recent.items), s.Segments)
+		if s := x.Status(); s.Records > 210 || x.recent.Len() > 100+2*slotEvery {
+			t.Fatalf("%d records and %d batches in memory, with %d files", s.Records, x.recent.Len(), s.Segments)
 		}
 	}
 	n.answersAll(t, x)

@@ -11,6 +11,7 @@ import (
 type hole struct {
 	from, to uint64   // seqnos
 	prev     *segment // that ends before it, if one does
+	after    *passed  // that does
 	last     uint64   // the last entry that can be of it
 }
 
@@ -19,6 +20,7 @@ type cover struct {
 	from, to uint64
 	first    uint64 // the entry of the first batch
 	segment  *segment
+	passed   *passed
 }
 
 // holes returns the holes in order, also that between the last segment and the last commit; claimed
@@ -27,10 +29,14 @@ type cover struct {
 func (x *Index) holes(claimed []*segment) []hole {
 	covers := make([]cover, 0, len(x.segments)+len(claimed)+1)
 	for _, s := range x.segments {
-		covers = append(covers, cover{s.from, s.to, s.first, s})
+		covers = append(covers, cover{s.from, s.to, s.first, s, nil})
 	}
 	for _, s := range claimed {
-		covers = append(covers, cover{s.from, s.to, s.first, nil})
+		covers = append(covers, cover{s.from, s.to, s.first, nil, nil})
+	}
+	for i := range x.found.passed {
+		p := &x.found.passed[i]
+		covers = append(covers, cover{p.from, p.to, p.first, nil, p})
 	}
 	if x.tail != nil {
 		if c := x.tail.cover(); c.from <= c.to {
@@ -58,7 +64,7 @@ func (x *Index) holes(claimed []*segment) []hole {
 		if c.to < at.from {
 			break // the last one, or one that the commits have not reached
 		}
-		at = hole{from: c.to + 1, prev: c.segment}
+		at = hole{from: c.to + 1, prev: c.segment, after: c.passed}
 	}
 	return out
 }

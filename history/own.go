@@ -11,20 +11,21 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/history/own"
+	"github.com/cocoframework/coco/history/seal"
 )
 
 // ownKey reports whether new files are sealed under the node's own key.
 func (x *Index) ownKey() bool { return x.cfg.Current != nil }
 
 // keying returns what the key of a file derives from.
-func (x *Index) keying(k kindOf) (keying, error) {
-	if k.own {
+func (x *Index) keying(k seal.Kind) (seal.Keying, error) {
+	if k.Own {
 		if !x.loop.own.Known() {
 			return nil, fmt.Errorf("%w: index: a file under this node's own key, which it does not use", coco.ErrCorrupt)
 		}
 		return x.loop.own.Sub, nil
 	}
-	keys, err := x.cfg.Keys(k.epoch)
+	keys, err := x.cfg.Keys(k.Epoch)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func (x *Index) sealAnew(ctx context.Context) bool {
 	x.mu.RLock()
 	all := slices.Concat(x.segments, x.loop.claimed)
 	x.mu.RUnlock()
-	i := slices.IndexFunc(all, func(s *segment) bool { return !s.own && !s.broken.Load() })
+	i := slices.IndexFunc(all, func(s *segment) bool { return !s.Own && !s.broken.Load() })
 	if i < 0 {
 		return false
 	}
@@ -87,21 +88,21 @@ func (x *Index) sealAnew(ctx context.Context) bool {
 		}
 	}
 	x.mu.Unlock()
-	old.erase()
+	old.Erase()
 	return true
 }
 
 // copied writes a copy of a file that is sealed under the node's own key, in its place.
 func (x *Index) copied(ctx context.Context, old *segment) (_ *segment, err error) {
-	kind := old.kindOf
-	kind.own = true
+	kind := old.Kind
+	kind.Own = true
 	from, err := x.keying(kind)
 	if err != nil {
 		return nil, err
 	}
-	var salt [saltSize]byte
+	var salt [seal.SaltSize]byte
 	rand.Read(salt[:])
-	seal, err := newSealer(from, newPrefix(kind, salt))
+	sealer, err := seal.New(from, kind.Prefix(salt))
 	if err != nil {
 		return nil, err
 	}
@@ -127,16 +128,16 @@ func (x *Index) copied(ctx context.Context, old *segment) (_ *segment, err error
 		off, at := int64(n)*blockSize, b
 		written := make([]byte, 0, blockSize)
 		if n == 0 {
-			written, off, at = append(written, seal.prefix[:]...), int64(prefixSize), b[prefixSize:]
+			written, off, at = append(written, sealer.Prefix[:]...), int64(seal.PrefixSize), b[seal.PrefixSize:]
 		}
 		if err := readFull(in, at, off); err != nil {
 			return nil, err
 		}
-		plain, err := old.open(n, at)
+		plain, err := old.Open(n, at)
 		if err != nil {
 			return nil, err
 		}
-		if _, err := out.WriteAt(seal.seal(written, n, plain), int64(n)*blockSize); err != nil {
+		if _, err := out.WriteAt(sealer.Seal(written, n, plain), int64(n)*blockSize); err != nil {
 			return nil, err
 		}
 	}
@@ -146,7 +147,7 @@ func (x *Index) copied(ctx context.Context, old *segment) (_ *segment, err error
 	if err := out.Close(); err != nil {
 		return nil, err
 	}
-	s := &segment{header: old.header, layout: old.layout, sealer: seal, kindOf: kind, name: old.name, compared: old.compared, files: old.files, blocks: old.blocks}
+	s := &segment{header: old.header, layout: old.layout, Sealer: sealer, Kind: kind, name: old.name, compared: old.compared, files: old.files, blocks: old.blocks}
 	return s, x.cfg.Disk.Rename(old.name+partSuffix, old.name)
 }
 

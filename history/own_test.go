@@ -8,6 +8,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/history/own"
+	"github.com/cocoframework/coco/history/seal"
 )
 
 // expiring has an index's files sealed under the node's own key, and the keys of epochs before one not there.
@@ -79,7 +80,7 @@ func TestFilesUnderTheirEpochsKeysAreSealedAnew(t *testing.T) {
 		if old[name] == nil {
 			continue // its key, and what the first index had in memory
 		}
-		if k, err := parsePrefix([prefixSize]byte(b)); err != nil || !k.own || len(b) != len(old[name]) || string(b) == string(old[name]) {
+		if k, err := seal.ParsePrefix([seal.PrefixSize]byte(b)); err != nil || !k.Own || len(b) != len(old[name]) || string(b) == string(old[name]) {
 			t.Errorf("%s: %+v, %d bytes, %v", name, k, len(b), err)
 		}
 	}

@@ -120,8 +120,8 @@ func (x *Index) judgeFromMemory(s *segment) (v verdict, ask bool) {
 	case s.to > x.end.Seqno:
 		return unfinished, s.from <= x.end.Seqno+1 && !s.compared
 	case s.to > x.start.Seqno:
-		at, ok := x.recent.at(s.last)
-		return is(ok && bytes.Equal(at.root[:], s.after[:digestSize]))
+		at, ok := x.recent.At(s.last)
+		return is(ok && bytes.Equal(at.Root[:], s.after[:digestSize]))
 	case s.to == x.start.Seqno:
 		return is(s.after == x.start.Tree.Root())
 	case next != nil:

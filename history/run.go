@@ -82,7 +82,7 @@ func (x *Index) step(ctx context.Context) time.Duration {
 	if wait, done := x.openFiles(); !done {
 		return wait
 	}
-	if x.review() || x.sealAnew(ctx) {
+	if x.review() || x.sealAnew(ctx) || x.reopen() {
 		return 0
 	}
 	wait := nothing
@@ -103,7 +103,7 @@ func (x *Index) step(ctx context.Context) time.Duration {
 	if x.cfg.Clock.Elapsed() < x.loop.beginAt {
 		wait = notYet
 	}
-	if len(x.loop.locked) > 0 || len(x.loop.claimed) > 0 || len(x.found.missing) > 0 {
+	if len(x.loop.locked) > 0 || len(x.loop.claimed) > 0 || len(x.found.missing) > 0 || len(x.found.passed) > 0 {
 		wait = min(wait, poll)
 	}
 	return wait

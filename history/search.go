@@ -150,7 +150,7 @@ func (s *search) nearest(group int, from uint32) (uint32, error) {
 	return nearest, nil
 }
 
-func (r *reader) hasTerms() bool { return r.s.terms }
+func (r *reader) hasTerms() bool { return r.s.Terms }
 
 func (r *reader) size() (batches uint32, to uint64) { return r.s.batches, r.s.to }
 
@@ -236,7 +236,7 @@ func (x *Index) renew(chunks []ledger.Chunk) bool {
 		s := segments[i]
 		first, ok := chunkAt(chunks, s.first)
 		last, here := chunkAt(chunks, s.last)
-		if s.terms || !ok || !here || first.First != last.First {
+		if s.Terms || !ok || !here || first.First != last.First {
 			continue
 		}
 		s.broken.Store(true)

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/history/seal"
 	"github.com/cocoframework/coco/internal/lru"
 	"github.com/cocoframework/coco/store"
 )
@@ -186,7 +187,7 @@ func TestFilesWithoutTermsAreSearchedAndReplaced(t *testing.T) {
 		t.Fatalf("after they were made again: %v, %v, expected %v", got, err, want)
 	}
 	for _, s := range x.segments {
-		if !s.terms {
+		if !s.Terms {
 			t.Errorf("%s has no terms", s.name)
 		}
 	}
@@ -199,11 +200,11 @@ func TestTheFirstFormatIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if k, err := parsePrefix([prefixSize]byte(b)); err != nil || k.terms || k.own {
+	if k, err := seal.ParsePrefix([seal.PrefixSize]byte(b)); err != nil || k.Terms || k.Own {
 		t.Errorf("%+v, %v", k, err)
 	}
-	b[len(magic)] = 5
-	if _, err := parsePrefix([prefixSize]byte(b)); !errors.Is(err, coco.ErrCorrupt) {
+	b[len(seal.Magic)] = 5
+	if _, err := seal.ParsePrefix([seal.PrefixSize]byte(b)); !errors.Is(err, coco.ErrCorrupt) {
 		t.Errorf("a later format: %v", err)
 	}
 }

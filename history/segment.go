@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/history/seal"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/lru"
 	"github.com/cocoframework/coco/merkle"
@@ -19,8 +20,8 @@ import (
 type segment struct {
 	header
 	layout
-	*sealer
-	kindOf
+	*seal.Sealer
+	seal.Kind
 	name     string      // of the file, with its folder
 	compared bool        // with the ledger's batch at its end; Run's own
 	broken   atomic.Bool // a block could not be read: the file is to be made again
@@ -36,7 +37,7 @@ type blockID struct {
 
 // openSegment reads a file's header. It fails with coco.ErrCorrupt where the file is not what was
 // written; with other kinds where that is not known.
-func openSegment(disk host.Disk, dir, name string, keys func(kindOf) (keying, error), blocks *lru.Cache[blockID, []byte]) (*segment, error) {
+func openSegment(disk host.Disk, dir, name string, keys func(seal.Kind) (seal.Keying, error), blocks *lru.Cache[blockID, []byte]) (*segment, error) {
 	s := &segment{name: path.Join(dir, name), files: disk, blocks: blocks}
 	file, err := disk.Open(s.name)
 	if err != nil {
@@ -47,18 +48,18 @@ func openSegment(disk host.Disk, dir, name string, keys func(kindOf) (keying, er
 	if err := readFull(file, b[:], 0); err != nil {
 		return nil, err
 	}
-	prefix := [prefixSize]byte(b[:])
-	if s.kindOf, err = parsePrefix(prefix); err != nil {
+	prefix := [seal.PrefixSize]byte(b[:])
+	if s.Kind, err = seal.ParsePrefix(prefix); err != nil {
 		return nil, err
 	}
-	from, err := keys(s.kindOf)
+	from, err := keys(s.Kind)
 	if err != nil {
 		return nil, err
 	}
-	if s.sealer, err = newSealer(from, prefix); err != nil {
+	if s.Sealer, err = seal.New(from, prefix); err != nil {
 		return nil, err
 	}
-	plain, err := s.open(0, b[prefixSize:])
+	plain, err := s.Open(0, b[seal.PrefixSize:])
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +131,7 @@ func (r *reader) block(n int) (plain []byte, err error) {
 	if err := readFull(r.file, sealed, int64(n)*blockSize); err != nil {
 		return nil, err
 	}
-	if plain, err = r.s.open(n, sealed); err != nil {
+	if plain, err = r.s.Open(n, sealed); err != nil {
 		return nil, err
 	}
 	r.s.blocks.Put(id, plain, blockSize)

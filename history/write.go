@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 
+	"github.com/cocoframework/coco/history/seal"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/lru"
 )
@@ -16,7 +17,7 @@ import (
 // writer writes the blocks of a file in order.
 type writer struct {
 	file  host.File
-	seal  *sealer
+	seal  *seal.Sealer
 	block int    // number of the next one
 	plain []byte // of the next one, as far as it is there
 	buf   []byte // sealed blocks
@@ -33,7 +34,7 @@ func (w *writer) flush() {
 		return
 	}
 	w.plain = append(w.plain, make([]byte, blockData-len(w.plain))...)
-	w.buf = w.seal.seal(w.buf, w.block, w.plain)
+	w.buf = w.seal.Seal(w.buf, w.block, w.plain)
 	w.plain = w.plain[:0]
 	w.block++
 	if len(w.buf) >= writeSize {
@@ -112,18 +113,18 @@ func (m *merge) next() []byte {
 //
 // The file has its name only when all of it is on the disk: a crash leaves a part, which the next
 // start removes.
-func (b *builder) save(ctx context.Context, disk host.Disk, dir string, from keying, own bool, blocks *lru.Cache[blockID, []byte], pause func() error) (_ *segment, err error) {
+func (b *builder) save(ctx context.Context, disk host.Disk, dir string, from seal.Keying, own bool, blocks *lru.Cache[blockID, []byte], pause func() error) (_ *segment, err error) {
 	h := b.header
 	h.after, h.records = b.tree.Root(), uint32(b.count)
 	name := path.Join(dir, fileName(h.first, h.last))
-	var salt [saltSize]byte
+	var salt [seal.SaltSize]byte
 	rand.Read(salt[:]) // it never fails
-	kind := kindOf{epoch: b.epoch, terms: b.terms != nil, own: own}
-	seal, err := newSealer(from, newPrefix(kind, salt))
+	kind := seal.Kind{Epoch: b.epoch, Terms: b.terms != nil, Own: own}
+	sealer, err := seal.New(from, kind.Prefix(salt))
 	if err != nil {
 		return nil, err
 	}
-	s := &segment{header: h, layout: h.layout(), sealer: seal, kindOf: kind, name: name, files: disk, blocks: blocks}
+	s := &segment{header: h, layout: h.layout(), Sealer: sealer, Kind: kind, name: name, files: disk, blocks: blocks}
 
 	file, err := disk.Create(name + partSuffix)
 	if err != nil {
@@ -134,9 +135,9 @@ func (b *builder) save(ctx context.Context, disk host.Disk, dir string, from key
 			file.Close()
 		}
 	}()
-	w := &writer{file: file, seal: s.sealer, pause: pause}
-	w.buf = append(w.buf, s.prefix[:]...)
-	w.buf = s.seal(w.buf, 0, h.append(make([]byte, 0, headerData))[:headerData])
+	w := &writer{file: file, seal: s.Sealer, pause: pause}
+	w.buf = append(w.buf, s.Sealer.Prefix[:]...)
+	w.buf = s.Seal(w.buf, 0, h.append(make([]byte, 0, headerData))[:headerData])
 	w.block = 1
 	b.writeAreas(w, &s.layout)
 	w.write()

@@ -1,0 +1,128 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/ledger"
+)
+
+// closing has some epochs open to no node, and the others' keys there.
+func (n *network) closing(x *Index, shut map[uint64]bool) *Index {
+	x.cfg.Keys = func(epoch uint64) (*batch.Keys, error) {
+		if shut[epoch] {
+			return nil, fmt.Errorf("%w: epoch %d is closed", coco.ErrMissing, epoch)
+		}
+		return n.keys(epoch)
+	}
+	x.cfg.Ahead = x.cfg.Keys
+	return x
+}
+
+// within says which epoch a transaction is of.
+func (n *network) within(t *testing.T, seqno uint64) uint64 {
+	t.Helper()
+	i := slices.IndexFunc(n.done, func(b recorded) bool { return seqno <= b.at.Seqno })
+	entries, err := n.log.Read(n.done[i].at.Index, n.done[i].at.Index+1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return must(decodeEntry(entries[0])).Header.Epoch
+}
+
+// An epoch that no node opens is passed over: everything else is indexed, and look-ups that come to it say so. Once it opens, it is indexed like the rest.
+func TestAnEpochThatNoNodeOpensKeepsNothingElseFromTheIndex(t *testing.T) {
+	for _, shut := range [][]uint64{{1}, {2}, {4}, {1, 2}, {2, 3}, {1, 3}, {1, 2, 3, 4}} {
+		for _, joined := range []bool{true, false} { // it began with a snapshot of the end, or executed all of it
+			t.Run(fmt.Sprintf("epochs %v, joined=%v", shut, joined), func(t *testing.T) {
+				n := newNetwork(t, 3000)
+				for epoch := range uint64(5) {
+					n.epochs = epoch + 1
+					n.fill(23)
+				}
+				from, closed := 0, map[uint64]bool{}
+				if joined {
+					from = len(n.done)
+				}
+				for _, epoch := range shut {
+					closed[epoch] = true
+				}
+				var x *Index
+				for life := range 3 {
+					x = n.closing(n.index(from), closed)
+					runOn(x)
+					if s := x.Status(); s.Building || s.Fault != "" {
+						t.Fatalf("life %d: %+v", life, s)
+					}
+					for seqno := uint64(1); seqno <= n.tree.Size(); seqno++ {
+						_, err := x.Get(t.Context(), "private", []byte("hot"), seqno)
+						if shut := closed[n.within(t, seqno)]; shut != errors.Is(err, coco.ErrMissing) || !shut && err != nil && seqno > 1 {
+							t.Fatalf("life %d: seqno %d, whose epoch is closed: %v; found %v", life, seqno, shut, err)
+						}
+						n.checkGet(x, "private", "hot", seqno)
+						n.checkGet(x, "private", "once5", seqno)
+						if n.checkPlace(x, seqno); !closed[n.within(t, seqno)] && !n.checkPlace(x, seqno) {
+							t.Fatalf("life %d: seqno %d is not found", life, seqno)
+						}
+					}
+				}
+				clear(closed)
+				x.Wake()
+				runOn(x)
+				n.answersAll(t, x)
+			})
+		}
+	}
+}
+
+// A host that changes an entry of such an epoch, or says of an entry of another one that it is of such an epoch, is found out by the batch that comes after: its chunk is set aside, and fetched again.
+func TestAnEntryThatNothingAuthenticatesIsHeldAgainstTheNextBatch(t *testing.T) {
+	n := newNetwork(t, 3000)
+	n.fill(40)
+	n.epochs = 2
+	n.fill(40)
+	n.epochs = 3
+	n.fill(70)
+	victim := n.done[60] // of epoch 2
+	c, _ := chunkAt(n.log.Chunks(), victim.at.Index)
+	name := fmt.Sprintf("%s/ledger_%d-%d", ledgerDir, c.First, c.Last)
+	good := n.world.Files("n", ledgerDir)[name]
+	n.forge(t, victim)
+	x := n.closing(n.index(len(n.done)), map[uint64]bool{2: true})
+	x.cfg.Ledger = must(ledger.Open(n.disk, ledgerDir, ledger.Options{ChunkBytes: n.chunk}))
+	aside := func() bool {
+		names, _ := n.disk.List(ledgerDir)
+		return slices.ContainsFunc(names, func(s string) bool { return strings.HasSuffix(s, ".damaged") })
+	}
+	for range 3 {
+		runOn(x)
+	}
+	if !aside() {
+		t.Fatalf("the forged chunk is in use: %+v", x.Status())
+	}
+	// Others have what is right: every chunk that was set aside comes back as it was.
+	n.rewrite(name, good)
+	for range 10 {
+		names, _ := n.disk.List(ledgerDir)
+		for _, s := range names {
+			if whole, is := strings.CutSuffix(s, ".damaged"); is && ledgerDir+"/"+whole != name {
+				n.move(ledgerDir, awayDir, s)
+				n.rewrite(ledgerDir+"/"+whole, n.world.Files("n", awayDir)[awayDir+"/"+s])
+			}
+		}
+		runOn(x)
+	}
+	if s := x.Status(); s.Building || len(s.Missing) > 0 {
+		t.Fatalf("%+v", s)
+	}
+	for seqno := uint64(1); seqno <= n.tree.Size(); seqno++ {
+		if found := n.checkPlace(x, seqno); found == (n.within(t, seqno) == 2) {
+			t.Fatalf("seqno %d is found: %v", seqno, found)
+		}
+	}
+}
