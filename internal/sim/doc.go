@@ -42,7 +42,8 @@
 //   - linear: writes, compare-and-sets, their refusals and linearizable reads of each key have an
 //     order that explains their answers and agrees with their times.
 //   - refused: a refusal names a version that was committed.
-//   - past: a node at rest says what a key had at any seqno, if need be after it has fetched the ledger.
+//   - past: a node at rest says what a key had at any seqno, if need be after it has fetched the ledger. It refuses only where the answer may be in an epoch that the archive of the
+//     committee in force does not give, by the ledger and the members' keys.
 //   - digest: nodes have equal state digests at equal seqnos, at all times.
 //   - root: no node that computes a state root of the Ethereum chain again gets another one than the header carries.
 //   - time: the ledger's time is the true one, within what one host is believed, after all faults have ended; whatever one host's

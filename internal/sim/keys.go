@@ -23,6 +23,7 @@ type custodian struct {
 	guests  []*nettest.Member // whom members have added, and maybe removed again; they run no node
 	kept    []custody.Kept    // by the nodes of a network at rest, as of the committee that was in force
 	at      uint64            // that committee
+	closed  []custody.Refusal // by nodes, of what no node opens
 	ids     []coco.NodeID     // of the nodes whose disks are the backups
 	hit     func(step, fault string)
 
@@ -114,6 +115,15 @@ func whole(k *wire.Keys, guests int) bool {
 	return k.Whole && !k.Dealt && live+guests >= len(k.Seats)
 }
 
+// refusesClosed takes note of a node that gives no answer because no node opens an epoch in which a transaction of a range is. Whether that is so the ledger tells.
+func (r *run) refusesClosed(s *session, host int, a answer, what string, first, last uint64) bool {
+	if a.closed {
+		st, _ := s.status(host)
+		r.keys.closed = append(r.keys.closed, custody.Refusal{Node: hostName(host), What: what, First: first, Last: last, Committee: st.Keys.Committee})
+	}
+	return a.closed
+}
+
 // holders are all who ever had a seat.
 func (r *run) holders() (all []custody.Holder) {
 	for _, members := range [][]*nettest.Member{r.network.Members, r.keys.guests} {
@@ -134,11 +144,14 @@ func (r *run) custody(f *custody.Follower, host string) {
 	if err := f.Succession(r.holders()); err != nil {
 		r.witness.Fail("opened", "the ledger of %s: %v", host, err)
 	}
+	if err := f.Closed(r.keys.closed, r.holders()); err != nil {
+		r.witness.Fail("past", "by the ledger of %s: %v", host, err)
+	}
 	held, err := f.Keeps(r.keys.kept, secrets)
 	if err != nil {
 		r.witness.Fail("kept", "by the ledger of %s: %v", host, err)
 	} else if n := len(r.keys.kept); held != n && uint64(f.Committees()) == r.keys.at {
 		r.witness.Fail("kept", "by the ledger of %s %d nodes keep the packages of %d seats of committee %d, expected one each", host, n, held, r.keys.at)
 	}
-	r.witness.Say("members open %d epochs of %d committees; nodes keep the packages of %d seats; %d batches were sealed", len(secrets), f.Committees(), held, r.keys.seals.Found())
+	r.witness.Say("members open %d epochs of %d committees; nodes keep the packages of %d seats, and refused %d reads of what no node opens; %d batches were sealed", len(secrets), f.Committees(), held, len(r.keys.closed), r.keys.seals.Found())
 }

@@ -21,8 +21,9 @@ func (r *run) past() {
 		at := v.Seqno + pick.Uint64N(20)
 		at = min(at, versions[len(versions)-1].Seqno)
 		a := s.patiently(host, fmt.Sprintf("/app/kv/%s?at=%d", v.Key, at))
-		switch a.outcome {
-		case done, missing:
+		switch {
+		case r.refusesClosed(s, host, a, v.Key, v.Seqno, at):
+		case a.outcome == done, a.outcome == missing:
 			r.witness.SaidOf(witness.Reading{Key: v.Key, At: at, Tag: a.tag, Who: "of the past " + hostName(host)}, string(a.body))
 		default:
 			r.witness.Fail("past", "%s does not say what %s had at seqno %d: %s", hostName(host), v.Key, at, a.what)
@@ -36,7 +37,11 @@ func (r *run) named() {
 	s := r.newSession("historian", 0)
 	defer s.http.CloseIdleConnections()
 	for v, who := range r.witness.Unmet() {
-		a := s.patiently(who%r.plan.members, fmt.Sprintf("/app/kv/%s?at=%d", v.Key, v.Seqno))
+		host := who % r.plan.members
+		a := s.patiently(host, fmt.Sprintf("/app/kv/%s?at=%d", v.Key, v.Seqno))
+		if r.refusesClosed(s, host, a, v.Key, v.Seqno, v.Seqno) {
+			continue
+		}
 		if a.outcome != done && a.outcome != missing || a.tag != v.Seqno {
 			r.witness.Fail("refused", "client %d was refused because of version %d of %s, which was never committed: %s", who, v.Seqno, v.Key, a.what)
 		}

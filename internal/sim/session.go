@@ -75,6 +75,7 @@ type answer struct {
 	before  map[string]uint64 // the newest state that each machine had shown when it was asked
 	asked   time.Duration     // since the run began
 	age     string            // of the node's state, in seconds; "" if it tells none
+	closed  bool              // no node opens an epoch that the answer may be in
 }
 
 // ask sends a request to the node that the session is at.
@@ -104,7 +105,9 @@ func (s *session) askAt(host int, method, path string, body []byte, header ...st
 		return a
 	}
 	a.what = fmt.Sprintf("%s %s", resp.Status, a.body)
-	switch problem := wire.FromAnswer(resp.StatusCode, a.body); {
+	problem := wire.FromAnswer(resp.StatusCode, a.body)
+	a.closed = problem != nil && wire.ProblemOf(problem).Code == wire.CodeEpochClosed
+	switch {
 	case problem == nil:
 		a.outcome = done
 	case errors.Is(problem, coco.ErrPending), errors.Is(problem, coco.ErrMissing):
@@ -129,7 +132,7 @@ func (s *session) askAt(host int, method, path string, body []byte, header ...st
 // patiently asks again as long as a node says that it prepares the answer.
 func (s *session) patiently(host int, path string) answer {
 	for start := time.Now(); ; time.Sleep(200 * time.Millisecond) {
-		if a := s.askAt(host, http.MethodGet, path, nil); a.outcome != later || time.Since(start) > patience {
+		if a := s.askAt(host, http.MethodGet, path, nil); a.outcome != later || a.closed || time.Since(start) > patience {
 			return a
 		}
 	}

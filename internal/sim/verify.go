@@ -126,10 +126,16 @@ func (r *run) sample(s *session, host int, w witness.Write, service *x509.Certif
 	name := hostName(host)
 	var status struct{ Status string }
 	a := s.patiently(host, "/node/tx/"+w.ID.String())
+	if r.refusesClosed(s, host, a, w.ID.String(), w.ID.Seqno, w.ID.Seqno) {
+		return
+	}
 	if err := json.Unmarshal(a.body, &status); err != nil || status.Status != "committed" {
 		r.witness.Fail("txid", "%s was acknowledged; %s says %s", w.ID, name, a.what)
 	}
 	a = s.patiently(host, "/node/receipt/"+w.ID.String())
+	if r.refusesClosed(s, host, a, w.ID.String(), w.ID.Seqno, w.ID.Seqno) {
+		return
+	}
 	if a.outcome != done {
 		r.witness.Fail("receipt", "%s has none of %s: %s", name, w.ID, a.what)
 		return

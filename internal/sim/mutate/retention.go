@@ -58,6 +58,26 @@ var expiryMutants = []mutant{
 		test: "TestScripts",
 	},
 	{
+		name: "asksagain", what: "a node asks again for an epoch that no node opens", file: "keys/seats/asking.go",
+		old: "	if fault := m.closed.of(&s, w.Epoch); fault != nil && sealing == nil {", new: "	if fault := m.closed.of(&s, w.Epoch); fault != nil && false {",
+		test: "TestScripts",
+	},
+	{
+		name: "starves", what: "an epoch that no node opens keeps the rest of the ledger from the index", file: "history/build.go",
+		old: "		if errors.Is(err, errClosed) {\n			if len(b.refs)", new: "		if false {\n			if len(b.refs)",
+		test: "TestAnEpochThatNoNodeOpensKeepsNothingElseFromTheIndex",
+	},
+	{
+		name: "forsaken", what: "what was passed over is not looked at again", file: "history/closed.go",
+		old: "		did = did || !errors.Is(err, errClosed)\n		return !errors.Is(err, errClosed)", new: "		return false && !errors.Is(err, errClosed)",
+		test: "TestAnEpochThatNoNodeOpensKeepsNothingElseFromTheIndex",
+	},
+	{
+		name: "passedby", what: "an entry that was passed over is believed", file: "history/closed.go",
+		old: "	if b.chained && h.Prev != b.chain {", new: "	if false {",
+		test: "TestAnEntryThatNothingAuthenticatesIsHeldAgainstTheNextBatch",
+	},
+	{
 		name: "believedfile", what: "the epoch of a snapshot is what its file says, whatever the digest", file: "retention/retention.go",
 		old: "err == nil && digest != r.Digest {", new: "err == nil && false {",
 		test: "TestAForgedSnapshotOpensNoEpoch",
