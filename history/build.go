@@ -417,6 +417,7 @@ func (x *Index) trust(s *segment) {
 		return 1
 	})
 	x.segments = segments
+	x.found.passed = slices.DeleteFunc(x.found.passed, func(p passed) bool { return p.from <= s.to && s.from <= p.to }) // a file of it could be opened since
 	covered := x.start.Seqno
 	for _, s := range segments {
 		if s.from <= x.behind(covered)+1 {

@@ -126,3 +126,42 @@ func TestAnEntryThatNothingAuthenticatesIsHeldAgainstTheNextBatch(t *testing.T) 
 		}
 	}
 }
+
+// A node that has indexed an epoch before it was closed goes on to say where its transactions are. What they wrote it says no more. Files of an earlier program, under the epoch's key, are of no use until it opens.
+func TestAnIndexThatIsOlderThanAClosedEpochGoesOnToServe(t *testing.T) {
+	for _, own := range []bool{true, false} {
+		n := newNetwork(t, 3000)
+		closed := map[uint64]bool{}
+		begin := func(from int) *Index {
+			x := n.closing(n.index(from), closed)
+			if own {
+				x.cfg.Current = func() (uint64, *batch.Keys) { return n.epochs, must(n.keys(n.epochs)) }
+			}
+			return x
+		}
+		for epoch := range uint64(3) {
+			n.epochs = epoch + 1
+			n.fill(40)
+		}
+		runOn(begin(0))
+		closed[2] = true
+		var x *Index
+		for life := range 2 {
+			x = begin(len(n.done))
+			runOn(x)
+			for seqno := uint64(1); seqno <= n.tree.Size(); seqno++ {
+				shut := n.within(t, seqno) == 2
+				if found := n.checkPlace(x, seqno); !found && (own || !shut) {
+					t.Fatalf("own key %v, life %d: seqno %d is not found", own, life, seqno)
+				}
+				if read := n.checkGet(x, "private", "hot", seqno); read == shut {
+					t.Fatalf("own key %v, life %d: seqno %d, whose epoch is closed: %v; what it wrote is read: %v", own, life, seqno, shut, read)
+				}
+			}
+		}
+		clear(closed)
+		x.Wake()
+		runOn(x)
+		n.answersAll(t, x)
+	}
+}
