@@ -349,7 +349,7 @@ func (x *Index) confirmed(b *builder) (ok, known bool) {
 	if b.to >= start {
 		return true, true
 	}
-	chain := b.chain
+	chain, passes := b.chain, false // entries that nothing authenticates yet
 	for next := b.next; next <= end; next++ {
 		entries, err := x.cfg.Ledger.Read(next, next+1, 0)
 		if errors.Is(err, coco.ErrCorrupt) {
@@ -367,15 +367,24 @@ func (x *Index) confirmed(b *builder) (ok, known bool) {
 			return false, false
 		}
 		k, err := x.keys(o.Header.Epoch)
-		if errors.Is(err, errClosed) {
-			chain = entries[0].Chain(chain) // which the next one that opens confirms
-			continue
+		closed := errors.Is(err, errClosed)
+		if err == nil {
+			_, err = o.Open(k) // only an authentic header counts, unless the epoch is closed: the next one that opens confirms those before it
 		}
-		if err != nil {
+		switch {
+		case err != nil && !closed:
+			return false, false
+		case o.Header.Prev == chain && closed:
+			chain, passes = entries[0].Chain(chain), true
+			continue
+		case closed || passes && o.Header.Prev != chain: // this one or the one before it, and nothing tells which
+			x.quarantine(next-1, errors.New("it does not lead to the batch after it"))
+			if closed {
+				x.quarantine(next, errors.New("it does not follow the batch before it"))
+			}
 			return false, false
 		}
-		_, err = o.Open(k) // only an authentic header counts
-		return o.Header.Prev == chain, err == nil
+		return o.Header.Prev == chain, true
 	}
 	return false, false
 }

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -80,50 +81,53 @@ func TestAnEpochThatNoNodeOpensKeepsNothingElseFromTheIndex(t *testing.T) {
 	}
 }
 
-// A host that changes an entry of such an epoch, or says of an entry of another one that it is of such an epoch, is found out by the batch that comes after: its chunk is set aside, and fetched again.
+// A host that changes an entry of such an epoch is found out by the batch that comes after, in the same chunk or the next: what was passed over is set aside, and fetched again.
 func TestAnEntryThatNothingAuthenticatesIsHeldAgainstTheNextBatch(t *testing.T) {
-	n := newNetwork(t, 3000)
-	n.fill(40)
-	n.epochs = 2
-	n.fill(40)
-	n.epochs = 3
-	n.fill(70)
-	victim := n.done[60] // of epoch 2
-	c, _ := chunkAt(n.log.Chunks(), victim.at.Index)
-	name := fmt.Sprintf("%s/ledger_%d-%d", ledgerDir, c.First, c.Last)
-	good := n.world.Files("n", ledgerDir)[name]
-	n.forge(t, victim)
-	x := n.closing(n.index(len(n.done)), map[uint64]bool{2: true})
-	x.cfg.Ledger = must(ledger.Open(n.disk, ledgerDir, ledger.Options{ChunkBytes: n.chunk}))
-	aside := func() bool {
-		names, _ := n.disk.List(ledgerDir)
-		return slices.ContainsFunc(names, func(s string) bool { return strings.HasSuffix(s, ".damaged") })
-	}
-	for range 3 {
-		runOn(x)
-	}
-	if !aside() {
-		t.Fatalf("the forged chunk is in use: %+v", x.Status())
-	}
-	// Others have what is right: every chunk that was set aside comes back as it was.
-	n.rewrite(name, good)
-	for range 10 {
-		names, _ := n.disk.List(ledgerDir)
-		for _, s := range names {
-			if whole, is := strings.CutSuffix(s, ".damaged"); is && ledgerDir+"/"+whole != name {
-				n.move(ledgerDir, awayDir, s)
-				n.rewrite(ledgerDir+"/"+whole, n.world.Files("n", awayDir)[awayDir+"/"+s])
+	for i := range 6 {
+		shut, where := uint64(1+i/3), []string{"inside", "last of its chunk", "last of its epoch"}[i%3]
+		t.Run(fmt.Sprint("epoch ", shut, ", ", where), func(t *testing.T) {
+			n := newNetwork(t, 3000)
+			n.fill(40)
+			n.epochs = 2
+			n.fill(40)
+			n.epochs = 3
+			n.fill(70)
+			victim := int(shut)*40 - 20
+			switch where {
+			case "last of its chunk":
+				c, _ := chunkAt(n.log.Chunks(), n.done[victim].at.Index)
+				victim = int(c.Last) - 1
+			case "last of its epoch":
+				victim = int(shut)*40 - 1
 			}
-		}
-		runOn(x)
-	}
-	if s := x.Status(); s.Building || len(s.Missing) > 0 {
-		t.Fatalf("%+v", s)
-	}
-	for seqno := uint64(1); seqno <= n.tree.Size(); seqno++ {
-		if found := n.checkPlace(x, seqno); found == (n.within(t, seqno) == 2) {
-			t.Fatalf("seqno %d is found: %v", seqno, found)
-		}
+			good := n.world.Files("n", ledgerDir)
+			n.forge(t, n.done[victim])
+			x := n.closing(n.index(len(n.done)), map[uint64]bool{shut: true})
+			x.cfg.Ledger = must(ledger.Open(n.disk, ledgerDir, ledger.Options{ChunkBytes: n.chunk}))
+			for range 10 { // others have what is right: whatever was set aside comes back as it was
+				runOn(x)
+				names, _ := n.disk.List(ledgerDir)
+				for _, s := range names {
+					if whole, is := strings.CutSuffix(s, ".damaged"); is {
+						n.move(ledgerDir, awayDir, s)
+						n.rewrite(ledgerDir+"/"+whole, good[ledgerDir+"/"+whole])
+					}
+				}
+			}
+			for name, b := range n.world.Files("n", ledgerDir) {
+				if !bytes.Equal(b, good[name]) {
+					t.Fatalf("%s is in use, with what the host has changed: %+v", name, x.Status())
+				}
+			}
+			if s := x.Status(); s.Building || len(s.Missing) > 0 {
+				t.Fatalf("%+v", s)
+			}
+			for seqno := uint64(1); seqno <= n.tree.Size(); seqno++ {
+				if found := n.checkPlace(x, seqno); found == (n.within(t, seqno) == shut) {
+					t.Fatalf("seqno %d is found: %v", seqno, found)
+				}
+			}
+		})
 	}
 }
 

@@ -73,8 +73,13 @@ var expiryMutants = []mutant{
 		test: "TestAnEpochThatNoNodeOpensKeepsNothingElseFromTheIndex",
 	},
 	{
-		name: "passedby", what: "an entry that was passed over is believed", file: "history/closed.go",
-		old: "	if b.chained && h.Prev != b.chain {", new: "	if false {",
+		name: "passedby", what: "an entry that was passed over is believed, and the one after it is not", file: "history/build.go",
+		old: "	if i >= 0 { // which nothing had authenticated", new: "	if i >= 0 && false {",
+		test: "TestAnEntryThatNothingAuthenticatesIsHeldAgainstTheNextBatch",
+	},
+	{
+		name: "blamesone", what: "of two entries that do not follow each other, and that nothing authenticates, the first is believed", file: "history/build.go",
+		old: "			x.quarantine(next-1, errors.New(\"it does not lead to the batch after it\"))\n", new: "",
 		test: "TestAnEntryThatNothingAuthenticatesIsHeldAgainstTheNextBatch",
 	},
 	{
