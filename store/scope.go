@@ -19,9 +19,13 @@ import (
 // A scope resolves its tables once, when they are created, and everything that is made from it looks
 // names up among those alone: a read costs what it costs without a scope. A table of another owner
 // is a table that does not exist, so naming one panics, as for any Reader.
+//
+// Tables whose rows have audiences are apart: what is made from a scope names them through For only, for one actor and one
+// audience at a time.
 type Scope struct {
-	store  *Store
-	tables map[string]*table
+	store   *Store
+	tables  map[string]*table // without audiences
+	parties map[string]*table // with audiences
 }
 
 // Scope creates the tables of an owner and returns the scope of exactly these. It MUST NOT be called
@@ -39,15 +43,19 @@ func (s *Store) Scope(owner string, tables ...Table) (*Scope, error) {
 	if err := s.Create(tables...); err != nil {
 		return nil, err
 	}
-	c := &Scope{store: s, tables: make(map[string]*table, len(tables))}
+	c := &Scope{store: s, tables: make(map[string]*table, len(tables)), parties: map[string]*table{}}
 	for _, t := range tables {
-		c.tables[t.Name] = s.tables[t.Name]
+		if t.Audience {
+			c.parties[t.Name] = s.tables[t.Name]
+		} else {
+			c.tables[t.Name] = s.tables[t.Name]
+		}
 	}
 	s.scopes[owner] = c
 	return c, nil
 }
 
-// Has reports whether a table belongs to the scope.
+// Has reports whether a table without audiences belongs to the scope.
 func (c *Scope) Has(table string) bool { return c.tables[table] != nil }
 
 // Committed is Store.Committed.

@@ -37,6 +37,9 @@ type Table struct {
 	// the reader then asks the ledger. They belong neither to the digest of the state nor to
 	// snapshots on disk, so what a transaction does MUST NOT depend on them. Not with Ordered.
 	Archive bool
+	// Audience rows are seen and written by the actors of their audience alone, through Snapshot.For and Tx.For: for the
+	// scope that they belong to there is no other way. See Audience. Neither with Archive nor without Private.
+	Audience bool
 }
 
 // Retain is the number of committed batches whose overwritten values stay readable.
@@ -124,6 +127,9 @@ func (s *Store) Create(tables ...Table) error {
 		}
 		if t.Archive && t.Ordered {
 			return fmt.Errorf("%w: table %q: an archive keeps no order of its keys", coco.ErrInvalid, t.Name)
+		}
+		if t.Audience && (t.Archive || !t.Private) {
+			return fmt.Errorf("%w: table %q: rows with an audience are private, and no archive", coco.ErrInvalid, t.Name)
 		}
 		tab := &table{Table: t, index: len(s.list), rows: map[string]*version{}}
 		if t.Ordered {
