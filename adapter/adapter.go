@@ -81,6 +81,11 @@ type Env struct {
 	// Its errors are of kind coco.ErrInvalid (a table of another owner), coco.ErrNotFound (never written up to then), coco.ErrPending (ask again: the index is
 	// being made) or coco.ErrMissing. It is nil where there is no ledger, as in an adapter's tests.
 	Past func(ctx context.Context, table string, key []byte, at uint64) (PastValue, error)
+	// PastFor is Past for a key of a table whose rows have audiences, without audience and salt. For an actor outside the audience nothing
+	// was ever written, and nothing is looked up.
+	PastFor func(ctx context.Context, actor coco.ActorID, audience store.Audience, table string, key []byte, at uint64) (PastValue, error)
+	// Actor returns the organisation that has a name now, and whether there is one. It is nil in an adapter's tests.
+	Actor func(name string) (coco.ActorID, bool)
 	// PastTurn waits until a caller's organisation may make one more read of the past; leave MUST be called after it. PastReader
 	// does that. It is nil where nothing is shared, as in an adapter's tests.
 	PastTurn func(ctx context.Context, caller coco.Caller) (leave func(), err error)

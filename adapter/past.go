@@ -34,6 +34,25 @@ func OwnPast(scope *store.Scope, read readPast) readPast {
 	}
 }
 
+// OwnPastFor narrows read to the tables of a scope whose rows have audiences, and to the rows that an actor may see; see
+// Env.PastFor. The error for other tables is coco.ErrInvalid.
+func OwnPastFor(scope *store.Scope, read readPast) func(context.Context, coco.ActorID, store.Audience, string, []byte, uint64) (PastValue, error) {
+	return func(ctx context.Context, actor coco.ActorID, audience store.Audience, table string, key []byte, at uint64) (PastValue, error) {
+		if !scope.HasAudiences(table) {
+			return PastValue{}, fmt.Errorf("%w: table %q is none of this adapter's whose rows have audiences", coco.ErrInvalid, table)
+		}
+		if !audience.Has(actor) {
+			return PastValue{}, fmt.Errorf("%w: nothing was written up to seqno %d", coco.ErrNotFound, at)
+		}
+		v, err := read(ctx, table, append(audience.Append(make([]byte, 0, audience.Size()+len(key))), key...), at)
+		if err != nil || v.Deleted {
+			return v, err
+		}
+		v.Value, err = store.CutSalt(v.Value)
+		return v, err
+	}
+}
+
 // searchPast is how the past is searched; see Env.Search.
 type searchPast = func(ctx context.Context, table string, groups [][][]byte, from, to uint64, fn func(first, last uint64) error) (uint64, error)
 
@@ -57,6 +76,7 @@ type PastReader struct {
 	env    *Env
 	limit  time.Duration
 	caller coco.Caller
+	within store.Audience // nil: tables without audiences
 
 	mu     sync.Mutex
 	spent  time.Duration // in reads
@@ -72,6 +92,19 @@ func (e *Env) NewPastReader(limit time.Duration) *PastReader {
 func (r *PastReader) For(caller coco.Caller) *PastReader {
 	r.caller = caller
 	return r
+}
+
+// In says that the reader reads rows of an audience, before its first use, and returns it: see Env.PastFor. The actor is that of For.
+func (r *PastReader) In(audience store.Audience) *PastReader {
+	r.within = audience
+	return r
+}
+
+func (r *PastReader) read(ctx context.Context, table string, key []byte, at uint64) (PastValue, error) {
+	if r.within != nil {
+		return r.env.PastFor(ctx, r.caller.Actor, r.within, table, key, at)
+	}
+	return r.env.Past(ctx, table, key, at)
 }
 
 // inTurn waits for a slot of the caller's organisation.
@@ -97,7 +130,7 @@ func (r *PastReader) Get(ctx context.Context, table string, key []byte, at uint6
 			return PastValue{}, err
 		}
 		start := r.env.Clock.Elapsed()
-		v, err := r.env.Past(ctx, table, key, at)
+		v, err := r.read(ctx, table, key, at)
 		leave()
 		r.spend(r.env.Clock.Elapsed() - start)
 		if !r.waits(ctx, err) {

@@ -113,3 +113,48 @@ func TestThePastOfATableOfAnotherOwnerIsRefused(t *testing.T) {
 		t.Fatal(v, err)
 	}
 }
+
+func TestThePastOfRowsWithAnAudienceIsReadForItsActorsOnly(t *testing.T) {
+	scope, err := store.New().Scope("kv", store.Table{Name: "kv.open"}, store.Table{Name: "kv.parties", Private: true, Audience: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	acme, bank := coco.ActorID{1}, coco.ActorID{2}
+	audience := store.Audience{acme}
+	row := PastValue{Value: append(make([]byte, store.SaltSize), "value"...)}
+	var asked []string
+	read := OwnPastFor(scope, func(_ context.Context, table string, key []byte, at uint64) (PastValue, error) {
+		asked = append(asked, table+" "+string(key))
+		return row, nil
+	})
+	if v, err := read(t.Context(), acme, audience, "kv.parties", []byte("k"), 7); err != nil || string(v.Value) != "value" {
+		t.Errorf("%q, %v", v.Value, err)
+	}
+	if want := "kv.parties " + string(append(audience.Append(nil), 'k')); len(asked) != 1 || asked[0] != want {
+		t.Errorf("read %q, expected %q", asked, want)
+	}
+	for _, x := range []struct {
+		actor    coco.ActorID
+		audience store.Audience
+		table    string
+		kind     error
+	}{{bank, audience, "kv.parties", coco.ErrNotFound}, {acme, nil, "kv.parties", coco.ErrNotFound}, {acme, audience, "kv.open", coco.ErrInvalid}} {
+		if _, err := read(t.Context(), x.actor, x.audience, x.table, []byte("k"), 7); !errors.Is(err, x.kind) {
+			t.Errorf("%+v: %v", x, err)
+		}
+	}
+	if len(asked) != 1 {
+		t.Errorf("for an outsider %q was looked up", asked[1:])
+	}
+	if _, err := OwnPast(scope, nil)(t.Context(), "kv.parties", []byte("k"), 7); !errors.Is(err, coco.ErrInvalid) {
+		t.Errorf("without an actor: %v", err)
+	}
+	row.Value = []byte("short")
+	if _, err := read(t.Context(), acme, audience, "kv.parties", []byte("k"), 7); !errors.Is(err, coco.ErrCorrupt) {
+		t.Errorf("a row without a salt: %v", err)
+	}
+	row = PastValue{Deleted: true}
+	if v, err := read(t.Context(), acme, audience, "kv.parties", []byte("k"), 7); err != nil || !v.Deleted {
+		t.Errorf("a row that was deleted: %+v, %v", v, err)
+	}
+}

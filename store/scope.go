@@ -58,6 +58,9 @@ func (s *Store) Scope(owner string, tables ...Table) (*Scope, error) {
 // Has reports whether a table without audiences belongs to the scope.
 func (c *Scope) Has(table string) bool { return c.tables[table] != nil }
 
+// HasAudiences reports whether a table whose rows have audiences belongs to the scope.
+func (c *Scope) HasAudiences(table string) bool { return c.parties[table] != nil }
+
 // Committed is Store.Committed.
 func (c *Scope) Committed() uint64 { return c.store.Committed() }
 

@@ -236,6 +236,16 @@ func (c *Constitution) Name(id coco.ActorID) string {
 	return ""
 }
 
+// Actor returns the identity of the member or participant of a name, and whether there is one.
+func (c *Constitution) Actor(name string) (coco.ActorID, bool) {
+	for _, a := range c.completed().actors {
+		if a.name == name {
+			return a.id, true
+		}
+	}
+	return coco.ActorID{}, false
+}
+
 // Role returns the role of a member or participant, and whether the constitution lists it.
 func (c *Constitution) Role(id coco.ActorID) (coco.Role, bool) {
 	for _, a := range c.completed().actors {
