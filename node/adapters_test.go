@@ -43,7 +43,7 @@ func (n *network) both() *both {
 	n.Alter = func(c *node.Config) { c.Adapters = adapters }
 	c := n.Constitution.Draft()
 	c.Adapters = map[string]map[string]any{
-		"kv": {"format": 1},
+		"kv": {"format": 1, "audiences": false},
 		"ethereum": {"chain_id": 7, "visibility": "network", "alloc": map[string]any{
 			crypto.PubkeyToAddress(key.PublicKey).Hex(): map[string]any{"balance": "1000000000000000000000"},
 		}},
@@ -212,6 +212,24 @@ func (b *both) adapterProbes() map[string]struct {
 			resp.Body.Close()
 			if found := resp.Header.Get("Content-Type"); found != "text/plain" {
 				return fmt.Errorf("a value has the content type %q", found)
+			}
+			return nil
+		}},
+		"kv.audiences": {"true", func(i int) error {
+			req, err := http.NewRequest(http.MethodPut, "https://node/app/kv/told", strings.NewReader("x"))
+			if err != nil {
+				return err
+			}
+			for _, m := range b.Constitution.Members {
+				req.Header.Add("X-Coco-Audience", m.Name)
+			}
+			resp, err := b.client(i, i).Do(req)
+			if err != nil {
+				return err
+			}
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusNoContent {
+				return fmt.Errorf("a write to an audience is answered by %s", resp.Status)
 			}
 			return nil
 		}},

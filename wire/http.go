@@ -10,6 +10,8 @@ const (
 	HeaderConsistency = "X-Coco-Consistency"
 	// HeaderMaxAge is in a read: how many seconds old the node's state may be at most.
 	HeaderMaxAge = "X-Coco-Max-Age"
+	// HeaderAudience is in a request of kv: the names of the organisations, with commas between them, that alone see the rows which it is about.
+	HeaderAudience = "X-Coco-Audience"
 	// HeaderAge is in the answer to a read: how many seconds old the node's state may be. HeaderStale is there, and "true", if that is more than the
 	// constitution's reads.stale_seconds.
 	HeaderAge   = "X-Coco-Age"

@@ -7,11 +7,14 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/store"
 )
 
 // The payload of a call, all integers big-endian:
 //
 //	payload   = 0x01 ‖ count u32 ‖ operation × count
+//	          | 0x02 ‖ audience ‖ count u32 ‖ operation × count
+//	audience  = count u8 ‖ actor id × count, as store.Audience
 //	operation = kind u8 ‖ condition ‖ key length u32 ‖ key ‖ [media type length u8 ‖ media type] ‖ [value length u32 ‖ value]
 //	condition = kind u8 ‖ [version u64] ‖ [count u8 ‖ version u64 × count]
 //
@@ -19,7 +22,10 @@ import (
 // put and put with a media type. Every write has one encoding, and nothing may follow it. A write of no operations is what
 // nodes of the first release asked for the newest state with. Media types and lists are in networks of format 2 only: see
 // Settings.Format.
-const payloadFormat = 1
+const (
+	payloadFormat   = 1
+	payloadAudience = 2 // of rows that have an audience
+)
 
 // Kinds of operations.
 const (
@@ -39,8 +45,9 @@ type operation struct {
 
 // write is a call: operations that become one transaction, or none at all.
 type write struct {
-	ops []operation
-	one [1]operation // room for ops of the commonest write
+	ops      []operation
+	audience store.Audience // of all rows that are written; nil: none
+	one      [1]operation   // room for ops of the commonest write
 }
 
 // newWrite makes a write of one operation.
@@ -89,16 +96,31 @@ func (op *operation) encodedKind() byte {
 	return op.kind
 }
 
-func appendPayloadHeader(b []byte, count int) []byte {
-	return binary.BigEndian.AppendUint32(append(b, payloadFormat), uint32(count))
+func appendPayloadHeader(b []byte, audience store.Audience, count int) []byte {
+	if audience == nil {
+		b = append(b, payloadFormat)
+	} else {
+		b = audience.Append(append(b, payloadAudience))
+	}
+	return binary.BigEndian.AppendUint32(b, uint32(count))
 }
 
-func encodeWrite(ops []operation) []byte {
-	n := payloadHeader
+// payloadHeaderSize is the length of what appendPayloadHeader appends.
+func payloadHeaderSize(audience store.Audience) int {
+	if audience == nil {
+		return payloadHeader
+	}
+	return payloadHeader + audience.Size()
+}
+
+func encodeWrite(ops []operation) []byte { return encodeWriteTo(nil, ops) }
+
+func encodeWriteTo(audience store.Audience, ops []operation) []byte {
+	n := payloadHeaderSize(audience)
 	for i := range ops {
 		n += ops[i].size()
 	}
-	b := appendPayloadHeader(make([]byte, 0, n), len(ops))
+	b := appendPayloadHeader(make([]byte, 0, n), audience, len(ops))
 	for i := range ops {
 		b = ops[i].append(b, 0)
 	}
@@ -108,14 +130,26 @@ func encodeWrite(ops []operation) []byte {
 // decodeWrite reads a payload. The write refers to its bytes.
 func decodeWrite(payload []byte, s Settings) (*write, error) {
 	d := decoder{rest: payload}
-	if format := d.u8(); format != payloadFormat && !d.failed {
-		return nil, fmt.Errorf("%w: kv write: expected format %d, found %d", coco.ErrCorrupt, payloadFormat, format)
+	var audience store.Audience
+	switch format := d.u8(); {
+	case d.failed, format == payloadFormat:
+	case format == payloadAudience:
+		var err error
+		if audience, d.rest, err = store.CutAudience(d.rest); err != nil {
+			return nil, fmt.Errorf("kv write: %w", err)
+		}
+		if err := s.checkAudience(audience); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fmt.Errorf("%w: kv write: expected format %d or %d, found %d", coco.ErrCorrupt, payloadFormat, payloadAudience, format)
 	}
 	count := d.u32()
 	if d.failed || uint64(count) > uint64(s.MaxBatchOps) || uint64(count)*leastOperation > uint64(len(d.rest)) {
 		return nil, fmt.Errorf("%w: kv write of %d bytes: expected up to %d operations, found %d", coco.ErrCorrupt, len(payload), s.MaxBatchOps, count)
 	}
 	w := newWrite()
+	w.audience = audience
 	if count != 1 {
 		w.ops = make([]operation, count)
 	}
@@ -284,16 +318,29 @@ func decodeReply(b []byte, count int) (reply, error) {
 // receipt's transaction id has the seqno, which is the new version of what was put.
 //
 //	claims    = "coco kv write" ‖ 0x00 ‖ 0x01 ‖ caller's actor id (32 bytes) ‖ count u32 ‖ operation × count
+//	          | "coco kv write" ‖ 0x00 ‖ 0x02 ‖ audience ‖ caller's actor id (32 bytes) ‖ count u32 ‖ operation × count
 //	            [‖ user's length u8 ‖ user], where the caller is a user of the organisation
 //	operation = kind u8 ‖ key length u32 ‖ key ‖ previous version u64 ‖ [SHA-256 of the value] ‖ [media type length u8 ‖ media type]
-const claimsContext = "coco kv write\x00\x01"
+const (
+	claimsContext  = "coco kv write\x00\x01"
+	claimsAudience = "coco kv write\x00\x02" // of rows that have an audience
+)
 
-func newClaims(actor coco.ActorID, ops []operation) []byte {
+func newClaims(actor coco.ActorID, w *write) []byte {
+	ops := w.ops
 	n := len(claimsContext) + len(actor) + 4
+	if w.audience != nil {
+		n += w.audience.Size()
+	}
 	for i := range ops {
 		n += 1 + 4 + len(ops[i].key) + 8 + len(coco.Digest{}) + 1 + len(ops[i].media)
 	}
-	b := append(make([]byte, 0, n), claimsContext...)
+	b := make([]byte, 0, n)
+	if w.audience == nil {
+		b = append(b, claimsContext...)
+	} else {
+		b = w.audience.Append(append(b, claimsAudience...))
+	}
 	b = append(b, actor[:]...)
 	return binary.BigEndian.AppendUint32(b, uint32(len(ops)))
 }

@@ -76,7 +76,7 @@ func TestPayloadIsTheDocumentedBytes(t *testing.T) {
 func TestClaimsAreTheDocumentedBytes(t *testing.T) {
 	ops := sample()[1:3]
 	ops[0].digest = sha256.Sum256(ops[0].value)
-	claims := newClaims(alpha.Actor, ops)
+	claims := newClaims(alpha.Actor, &write{ops: ops})
 	claims = ops[0].appendClaim(claims, 258)
 	claims = ops[1].appendClaim(claims, 3)
 	media := newer()[0]

@@ -22,13 +22,24 @@ import (
 // an operation is said to have put: the error is coco.ErrVerify if none did. Claims that are damaged are coco.ErrCorrupt.
 func (Adapter) Explain(claims, content []byte) ([]adapter.Fact, error) {
 	rest, ours := bytes.CutPrefix(claims, []byte(claimsContext))
-	if !ours {
+	audience, rest, limited, err := cutClaimed(claims, rest)
+	if err != nil {
+		return nil, err
+	}
+	if !ours && !limited {
 		return nil, nil
+	}
+	name := table
+	if limited {
+		name = parties
 	}
 	d := &decoder{rest: rest}
 	caller := d.next(uint64(len(coco.ActorID{})))
 	count := d.u32()
-	facts := []adapter.Fact{{Name: "caller", Value: fmt.Sprintf("%x", caller)}, {Name: "table", Value: table}}
+	facts := []adapter.Fact{{Name: "caller", Value: fmt.Sprintf("%x", caller)}, {Name: "table", Value: name}}
+	for _, actor := range audience {
+		facts = append(facts, adapter.Fact{Name: "audience", Value: actor.String()})
+	}
 	put := content == nil
 	for i := uint32(0); i < count && !d.failed; i++ {
 		op := adapter.Fact{Name: "operation"}

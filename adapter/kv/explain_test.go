@@ -16,7 +16,7 @@ func TestClaimsOfAWriteAreExplained(t *testing.T) {
 		{kind: opPut, key: []byte{0, 255}, digest: sha256.Sum256([]byte("{}")), media: "application/json"},
 		{kind: opDelete, key: []byte("old")},
 	}
-	claims := newClaims(coco.ActorID{0xab, 31: 1}, ops)
+	claims := newClaims(coco.ActorID{0xab, 31: 1}, &write{ops: ops})
 	for i := range ops {
 		claims = ops[i].appendClaim(claims, uint64(16*i))
 	}

@@ -19,16 +19,26 @@ type exported struct {
 	Value       string `json:"value,omitempty"`
 	ValueBase64 []byte `json:"value_base64,omitempty"`
 	Deleted     bool   `json:"deleted,omitempty"`
+	// Audience are the organisations that see the row, by their ids; absent for all.
+	Audience store.Audience `json:"audience,omitempty"`
 }
 
 // Export implements adapter.Exporter: each write of a key is one thing.
 func (Adapter) Export() func([]store.Write) ([]adapter.Exported, error) {
 	return func(writes []store.Write) (out []adapter.Exported, err error) {
 		for _, w := range writes {
-			if w.Table != table {
+			if w.Table != table && w.Table != parties {
 				continue
 			}
 			e := exported{Deleted: w.Delete}
+			if w.Table == parties {
+				if e.Audience, w.Key, err = store.CutAudience(w.Key); err == nil && !w.Delete {
+					w.Value, err = store.CutSalt(w.Value)
+				}
+				if err != nil {
+					return nil, err
+				}
+			}
 			if e.Key = string(w.Key); !utf8.Valid(w.Key) {
 				e.Key, e.KeyBase64 = "", w.Key
 			}

@@ -21,7 +21,11 @@ import (
 	"github.com/cocoframework/coco/store"
 )
 
-var alpha = coco.Caller{Actor: coco.ActorID{0xa1}, Name: "Alpha", Role: coco.Member}
+var (
+	alpha = coco.Caller{Actor: coco.ActorID{0xa1}, Name: "Alpha", Role: coco.Member}
+	beta  = coco.Caller{Actor: coco.ActorID{0xb2}, Name: "Beta", Role: coco.Participant}
+	gamma = coco.Caller{Actor: coco.ActorID{0xc3}, Name: "Gamma", Role: coco.Member}
+)
 
 const testView = 2
 
@@ -34,6 +38,7 @@ type core struct {
 	mux    *http.ServeMux
 	clock  *fakeClock
 	submit func(context.Context, ...*adapter.Call) []adapter.Result // instead of its own
+	caller coco.Caller                                              // of the requests of do
 
 	mu     sync.Mutex
 	claims [][]byte // of every transaction
@@ -61,7 +66,7 @@ func newCore(t T, settings string) *core {
 // newStoredCore has settings as they are stored.
 func newStoredCore(t T, settings []byte) *core {
 	t.Helper()
-	c := &core{store: store.New(), mux: http.NewServeMux(), clock: &fakeClock{}, past: map[string][]adapter.PastValue{}}
+	c := &core{store: store.New(), mux: http.NewServeMux(), clock: &fakeClock{}, caller: alpha, past: map[string][]adapter.PastValue{}}
 	var err error
 	if c.scope, err = c.store.Scope("kv", (Adapter{}).Manifest().Tables...); err != nil {
 		t.Fatal(err)
@@ -73,7 +78,15 @@ func newStoredCore(t T, settings []byte) *core {
 			return c.submit(ctx, calls...)
 		},
 		State: c.scope,
-		Past:  c.readPast,
+		Past:  adapter.OwnPast(c.scope, c.readPast), PastFor: adapter.OwnPastFor(c.scope, c.readPast),
+		Actor: func(name string) (coco.ActorID, bool) {
+			for _, a := range []coco.Caller{alpha, beta, gamma} {
+				if a.Name == name {
+					return a.Actor, true
+				}
+			}
+			return coco.ActorID{}, false
+		},
 		Fresh: func(ctx context.Context, rd adapter.Reading) (adapter.Age, error) {
 			if c.fresh == nil {
 				return adapter.Age{}, nil
@@ -89,7 +102,7 @@ func newStoredCore(t T, settings []byte) *core {
 	}
 	c.ledger = l.(*ledger)
 	for _, e := range l.Endpoints() {
-		c.mux.HandleFunc(e.Pattern, func(w http.ResponseWriter, r *http.Request) { e.Handler(alpha, w, r) })
+		c.mux.HandleFunc(e.Pattern, func(w http.ResponseWriter, r *http.Request) { e.Handler(c.caller, w, r) })
 	}
 	set := c.store.Begin(testView, 1)
 	tx := set.Begin()
@@ -130,16 +143,23 @@ func (c *core) record(id coco.TxID, private []byte) {
 	}
 	for _, w := range writes {
 		v := adapter.PastValue{Value: w.Value, Deleted: w.Delete, TxID: id, Time: 1_700_000_000_000 + id.Seqno}
-		c.past[string(w.Key)] = append(c.past[string(w.Key)], v)
+		c.past[pastKey(w.Table, w.Key)] = append(c.past[pastKey(w.Table, w.Key)], v)
 	}
 }
 
-// readPast is the core's Env.Past.
+func pastKey(name string, key []byte) string {
+	if name == table {
+		return string(key)
+	}
+	return name + "/" + string(key)
+}
+
+// readPast is what the core's Env.Past and Env.PastFor read.
 func (c *core) readPast(_ context.Context, name string, key []byte, at uint64) (adapter.PastValue, error) {
-	if c.pastFail != nil || name != table {
+	if c.pastFail != nil {
 		return adapter.PastValue{}, c.pastFail
 	}
-	versions := c.past[string(key)]
+	versions := c.past[pastKey(name, key)]
 	for i := len(versions) - 1; i >= 0; i-- {
 		if versions[i].TxID.Seqno <= at {
 			return versions[i], nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/store"
 )
 
 const root = "/app/kv"
@@ -59,6 +60,9 @@ func (l *ledger) put(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 	if op.key, err = l.key(r); err == nil {
 		err = l.condition(op, r.Header)
 	}
+	if err == nil {
+		wr.audience, err = l.writesTo(caller, r.Header)
+	}
 	if err == nil && l.settings().Format >= formatMedia {
 		op.media, err = parseMedia(r.Header["Content-Type"])
 	}
@@ -69,7 +73,7 @@ func (l *ledger) put(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 		l.fail(w, err)
 		return
 	}
-	payload, err := l.readValue(r, op)
+	payload, err := l.readValue(r, wr.audience, op)
 	if err != nil {
 		l.fail(w, err)
 		return
@@ -79,7 +83,7 @@ func (l *ledger) put(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 }
 
 // readValue reads the body into the payload that it will travel in, and makes op refer to it.
-func (l *ledger) readValue(r *http.Request, op *operation) ([]byte, error) {
+func (l *ledger) readValue(r *http.Request, audience store.Audience, op *operation) ([]byte, error) {
 	if r.ContentLength < 0 {
 		value, err := io.ReadAll(io.LimitReader(r.Body, int64(l.settings().MaxValueBytes)+1))
 		if err != nil {
@@ -89,14 +93,14 @@ func (l *ledger) readValue(r *http.Request, op *operation) ([]byte, error) {
 		if err := l.settings().check(op); err != nil {
 			return nil, err
 		}
-		return encodeWrite([]operation{*op}), nil
+		return encodeWriteTo(audience, []operation{*op}), nil
 	}
 	if r.ContentLength > int64(l.settings().MaxValueBytes) {
 		return nil, l.settings().valueTooLarge()
 	}
 	n := int(r.ContentLength)
-	payload := make([]byte, 0, payloadHeader+op.size()+n)
-	payload = op.append(appendPayloadHeader(payload, 1), n)
+	payload := make([]byte, 0, payloadHeaderSize(audience)+op.size()+n)
+	payload = op.append(appendPayloadHeader(payload, audience, 1), n)
 	op.value = payload[len(payload) : len(payload)+n]
 	if _, err := io.ReadFull(r.Body, op.value); err != nil {
 		return nil, bodyError(err)
@@ -111,13 +115,16 @@ func (l *ledger) delete(caller coco.Caller, w http.ResponseWriter, r *http.Reque
 	if op.key, err = l.key(r); err == nil {
 		err = l.condition(op, r.Header)
 	}
+	if err == nil {
+		wr.audience, err = l.writesTo(caller, r.Header)
+	}
 	if err != nil {
 		l.fail(w, err)
 		return
 	}
 	op.kind = opDelete
 	op.digest = sha256.Sum256(nil)
-	l.submitOne(caller, wr, encodeWrite(wr.ops), w, r)
+	l.submitOne(caller, wr, encodeWriteTo(wr.audience, wr.ops), w, r)
 }
 
 // submit sends a write through consensus. A write that was refused is a preconditionError.
@@ -208,12 +215,18 @@ type batchResult struct {
 }
 
 func (l *ledger) batch(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
+	audience, err := l.writesTo(caller, r.Header)
+	if err != nil {
+		l.fail(w, err)
+		return
+	}
 	wr, err := l.readBatch(r.Body)
 	if err != nil {
 		l.fail(w, err)
 		return
 	}
-	id, rep, err := l.submit(caller, wr, encodeWrite(wr.ops), r)
+	wr.audience = audience
+	id, rep, err := l.submit(caller, wr, encodeWriteTo(audience, wr.ops), r)
 	if err != nil {
 		l.fail(w, err)
 		return

@@ -13,6 +13,7 @@
 // Everything durable is in the table kv.data. Its values are private, and start with the seqno of
 // the transaction that wrote them: the value's version, shown as its entity tag. What a key had
 // before comes from the store as long as memory holds it, and from the ledger through Env.Past.
+// Rows that only some organisations see are in the table kv.parties: audience.go.
 //
 // Trust: enclave
 package kv
@@ -38,7 +39,7 @@ type Adapter struct{}
 func (Adapter) Manifest() adapter.Manifest {
 	return adapter.Manifest{
 		Name:   "kv",
-		Tables: []store.Table{{Name: table, Private: true, Ordered: true}},
+		Tables: []store.Table{{Name: table, Private: true, Ordered: true}, {Name: parties, Private: true, Ordered: true, Audience: true}},
 	}
 }
 
@@ -110,16 +111,21 @@ func (l *ledger) execute(set *store.Part, call *adapter.Call) (_ adapter.Outcome
 	if !ok {
 		return adapter.Outcome{Call: call, Err: fmt.Errorf("kv: a call was not decoded: found a %T", call.Decoded)}, false
 	}
-	if err := l.settings().admit(w.ops); err != nil {
+	if err := l.settings().admit(w); err != nil {
 		return adapter.Outcome{Call: call, Err: err}, false
 	}
 	tx := set.Begin()
+	rows, err := l.rowsOf(tx, call.Caller, w)
+	if err != nil {
+		tx.Abort()
+		return adapter.Outcome{Call: call, Err: err}, false
+	}
 	seqno := tx.Seqno()
 	reply := newReply(len(w.ops))
-	claims := newClaims(call.Caller.Actor, w.ops)
+	claims := newClaims(call.Caller.Actor, w)
 	for i := range w.ops {
 		op := &w.ops[i]
-		old, exists := tx.Get(table, op.key)
+		old, exists := rows.Get(w.table(), op.key)
 		var version uint64
 		if exists {
 			version = versionOf(old)
@@ -132,10 +138,10 @@ func (l *ledger) execute(set *store.Part, call *adapter.Call) (_ adapter.Outcome
 		}
 		switch op.kind {
 		case opPut:
-			tx.Put(table, op.key, op.store(seqno))
+			rows.Put(w.table(), op.key, op.store(seqno))
 		case opDelete:
 			if exists {
-				tx.Delete(table, op.key)
+				rows.Delete(w.table(), op.key)
 			}
 		}
 		reply = binary.BigEndian.AppendUint64(reply, version)
@@ -167,8 +173,12 @@ func (l *ledger) before(set *store.Part) coco.TxID {
 	return id
 }
 
-// Authorize implements adapter.Ledger: every caller may see every key, as yet.
+// Authorize implements adapter.Ledger: every caller may see every key that has no audience. The store keeps the others from outsiders, and
+// receipts of what was written to an audience are kept from them here.
 func (l *ledger) Authorize(caller coco.Caller, read adapter.Read) error {
+	if read.Subject == adapter.Receipt && !mayClaim(caller, read.Claims) {
+		return fmt.Errorf("%w: receipt of transaction %s", coco.ErrNotFound, read.TxID)
+	}
 	if l.policy == nil {
 		return nil
 	}
@@ -178,7 +188,7 @@ func (l *ledger) Authorize(caller coco.Caller, read adapter.Read) error {
 // mayWrite asks for the keys of a write, whose answer tells the versions that it met.
 func (l *ledger) mayWrite(caller coco.Caller, w *write) error {
 	for i := range w.ops {
-		if err := l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: table, Key: w.ops[i].key}); err != nil {
+		if err := l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: w.table(), Key: w.ops[i].key}); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,7 @@ const (
 
 // listQuery is what is asked of a range of keys.
 type listQuery struct {
+	place
 	from, to []byte // from ≤ key < to; nil: no end
 	prefix   []byte // of all keys; then to is its end
 	limit    int    // items of a page
@@ -36,10 +37,13 @@ type listQuery struct {
 func (l *ledger) list(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
 	q, err := l.parseList(r.URL.RawQuery)
 	if err == nil {
-		err = l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: table, Key: q.from, End: q.to, Range: true})
+		q.place, err = l.placeOf(caller, r.Header)
+	}
+	if err == nil {
+		err = l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: q.table(), Key: q.from, End: q.to, Range: true})
 	}
 	if err == nil && q.at != 0 {
-		err = l.Authorize(caller, adapter.Read{Subject: adapter.Past, Table: table, Key: q.from, End: q.to, Range: true, At: q.at})
+		err = l.Authorize(caller, adapter.Read{Subject: adapter.Past, Table: q.table(), Key: q.from, End: q.to, Range: true, At: q.at})
 	}
 	if err != nil {
 		l.fail(w, err)
@@ -52,7 +56,7 @@ func (l *ledger) list(caller coco.Caller, w http.ResponseWriter, r *http.Request
 	}
 	var found stretch
 	if q.at == 0 || q.at == id.Seqno {
-		found = q.collect(snap)
+		found = q.collect(q.of(l.env.State, snap))
 		snap.Release()
 	} else {
 		snap.Release()
@@ -76,9 +80,9 @@ type stretch struct {
 }
 
 // collect returns the beginning of a range.
-func (q *listQuery) collect(snap *store.Snapshot) (s stretch) {
+func (q *listQuery) collect(rows store.Reader) (s stretch) {
 	size := 0
-	snap.Range(table, q.from, q.to, func(key, stored []byte) bool {
+	rows.Range(q.table(), q.from, q.to, func(key, stored []byte) bool {
 		if len(s.entries) == q.limit || size >= pageBytes {
 			s.next = key
 			return false
@@ -140,7 +144,7 @@ func (l *ledger) rangeAt(q listQuery, newest uint64) (stretch, error) {
 		return stretch{}, goneRange(q.at, end+1) // it has just left memory
 	}
 	defer snap.Release()
-	return q.collect(snap), nil
+	return q.collect(q.of(l.env.State, snap)), nil
 }
 
 func goneRange(at, oldest uint64) error {

@@ -80,8 +80,12 @@ func parseSeqno(name, text string) (uint64, error) {
 // getPast answers a read of what a key had.
 func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Request, key []byte, conditions conditions) {
 	q, err := parsePast(r.URL.RawQuery)
+	var in place
 	if err == nil {
-		err = l.Authorize(caller, adapter.Read{Subject: adapter.Past, Table: table, Key: key, At: q.at})
+		in, err = l.placeOf(caller, r.Header)
+	}
+	if err == nil {
+		err = l.Authorize(caller, adapter.Read{Subject: adapter.Past, Table: in.table(), Key: key, At: q.at})
 	}
 	if err != nil {
 		l.fail(w, err)
@@ -92,20 +96,20 @@ func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Requ
 		l.fail(w, err)
 		return
 	}
-	present, exists := snap.Get(table, key)
+	present, exists := in.of(l.env.State, snap).Get(in.table(), key)
 	snap.Release()
 	if q.at > newest.Seqno || q.before > newest.Seqno+1 {
 		l.fail(w, inFuture(max(q.at, q.before), newest.Seqno))
 		return
 	}
 	if q.history {
-		l.history(caller, w, r, key, q, newest)
+		l.history(in, w, r, key, q, newest)
 		return
 	}
 	if !exists {
 		present = nil
 	}
-	old, err := l.valueAt(r.Context(), caller, key, q.at, newest.Seqno, present)
+	old, err := l.valueAt(r.Context(), in, key, q.at, newest.Seqno, present)
 	if err != nil {
 		l.fail(w, err)
 		return
@@ -128,18 +132,18 @@ type oldValue struct {
 }
 
 // valueAt returns what a key had as of a committed seqno. present is what it has as of newest, or nil.
-func (l *ledger) valueAt(ctx context.Context, caller coco.Caller, key []byte, at, newest uint64, present []byte) (oldValue, error) {
+func (l *ledger) valueAt(ctx context.Context, in place, key []byte, at, newest uint64, present []byte) (oldValue, error) {
 	stored, known := present, present != nil && versionOf(present) <= at || at == newest
 	if !known {
-		stored, known = l.remembered(key, at)
+		stored, known = l.remembered(in, key, at)
 	}
 	switch {
 	case !known:
-		return l.recorded(ctx, caller, key, at)
+		return l.recorded(ctx, in, key, at)
 	case stored == nil:
 		return oldValue{}, noKeyAt(at)
 	}
-	return oldValue{stored, l.writerOf(ctx, key, versionOf(stored))}, nil
+	return oldValue{stored, l.writerOf(ctx, in, key, versionOf(stored))}, nil
 }
 
 func noKeyAt(at uint64) error {
@@ -148,7 +152,7 @@ func noKeyAt(at uint64) error {
 
 // remembered looks for a value in the store, which keeps one version of a key for a batch: the last.
 // That answers unless the key was written later in the very batch that holds the seqno.
-func (l *ledger) remembered(key []byte, at uint64) (stored []byte, known bool) {
+func (l *ledger) remembered(in place, key []byte, at uint64) (stored []byte, known bool) {
 	l.mu.Lock()
 	end, ok := l.commits.end(at)
 	l.mu.Unlock()
@@ -160,29 +164,29 @@ func (l *ledger) remembered(key []byte, at uint64) (stored []byte, known bool) {
 		return nil, false // it has just left memory
 	}
 	defer snap.Release()
-	if stored, ok = snap.Get(table, key); !ok {
+	if stored, ok = in.of(l.env.State, snap).Get(in.table(), key); !ok {
 		return nil, at == end
 	}
 	return stored, versionOf(stored) <= at
 }
 
 // writerOf names the transaction that wrote a value, by asking the ledger if memory does not tell.
-func (l *ledger) writerOf(ctx context.Context, key []byte, seqno uint64) coco.TxID {
+func (l *ledger) writerOf(ctx context.Context, in place, key []byte, seqno uint64) coco.TxID {
 	l.mu.Lock()
 	id, ok := l.commits.id(seqno)
 	l.mu.Unlock()
 	if ok || l.env.Past == nil {
 		return id
 	}
-	if p, err := l.env.Past(ctx, table, key, seqno); err == nil && p.TxID.Seqno == seqno {
+	if p, err := in.past(ctx, &l.env, key, seqno); err == nil && p.TxID.Seqno == seqno {
 		return p.TxID
 	}
 	return coco.TxID{}
 }
 
 // recorded reads a value from the ledger.
-func (l *ledger) recorded(ctx context.Context, caller coco.Caller, key []byte, at uint64) (oldValue, error) {
-	p, err := readPast(ctx, l.env.NewPastReader(pastTime).For(caller), key, at)
+func (l *ledger) recorded(ctx context.Context, in place, key []byte, at uint64) (oldValue, error) {
+	p, err := readPast(ctx, l.pastOf(in), in, key, at)
 	switch {
 	case errors.Is(err, coco.ErrNotFound):
 		return oldValue{}, noKeyAt(at)
@@ -196,15 +200,15 @@ func (l *ledger) recorded(ctx context.Context, caller coco.Caller, key []byte, a
 
 // readPast reads a key's version as of a seqno. A value names the transaction that wrote it: an entry of the ledger
 // that names another one is coco.ErrCorrupt.
-func readPast(ctx context.Context, past *adapter.PastReader, key []byte, at uint64) (adapter.PastValue, error) {
-	p, err := past.Get(ctx, table, key, at)
+func readPast(ctx context.Context, past *adapter.PastReader, in place, key []byte, at uint64) (adapter.PastValue, error) {
+	p, err := past.Get(ctx, in.table(), key, at)
 	switch {
 	case err != nil:
 		return p, err
 	case p.TxID.Seqno < 1 || p.TxID.Seqno > at:
 		return p, fmt.Errorf("%w: as of seqno %d the ledger answers by transaction %v, which is later", coco.ErrCorrupt, at, p.TxID)
 	case !p.Deleted && !wellFormed(p.Value, p.TxID.Seqno):
-		return p, fmt.Errorf("%w: a value in %s of transaction %v has %d bytes and does not begin with its seqno", coco.ErrCorrupt, table, p.TxID, len(p.Value))
+		return p, fmt.Errorf("%w: a value in %s of transaction %v has %d bytes and does not begin with its seqno", coco.ErrCorrupt, in.table(), p.TxID, len(p.Value))
 	}
 	return p, nil
 }
@@ -226,19 +230,19 @@ type oldVersion struct {
 
 // history answers by a key's versions. A page that has some ends where the ledger cannot be read at
 // the moment: the request for the next page then says why.
-func (l *ledger) history(caller coco.Caller, w http.ResponseWriter, r *http.Request, key []byte, q pastQuery, newest coco.TxID) {
+func (l *ledger) history(in place, w http.ResponseWriter, r *http.Request, key []byte, q pastQuery, newest coco.TxID) {
 	at := newest.Seqno
 	if q.before != 0 {
 		at = q.before - 1
 	}
-	past, claim := l.env.NewPastReader(pastTime).For(caller), adapter.ClaimOf(w)
+	past, claim := l.pastOf(in), adapter.ClaimOf(w)
 	page, size := versionsPage{ID: newest, Items: []oldVersion{}}, 0
 	for at > 0 {
 		if len(page.Items) == q.limit || size >= pageBytes {
 			page.Next = nextVersions(r.URL, q.limit, at+1)
 			break
 		}
-		p, err := readPast(r.Context(), past, key, at)
+		p, err := readPast(r.Context(), past, in, key, at)
 		if errors.Is(err, coco.ErrNotFound) {
 			break
 		}

@@ -101,7 +101,10 @@ func (l *ledger) get(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 		l.getPast(caller, w, r, key, conditions)
 		return
 	}
-	err = l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: table, Key: key})
+	at, err := l.placeOf(caller, r.Header)
+	if err == nil {
+		err = l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: at.table(), Key: key})
+	}
 	if err != nil {
 		l.fail(w, err)
 		return
@@ -111,7 +114,7 @@ func (l *ledger) get(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 		l.fail(w, err)
 		return
 	}
-	stored, exists := snap.Get(table, key)
+	stored, exists := at.of(l.env.State, snap).Get(at.table(), key)
 	snap.Release() // the value itself is never changed
 	setID(w, id)
 	if !exists {

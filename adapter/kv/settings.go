@@ -15,6 +15,9 @@ import (
 
 // Settings are the adapter's section of the constitution.
 type Settings struct {
+	// Audiences says that rows may be written that only some organisations see. Programs before this setting have no table for them, and it
+	// is off in a section without it: such a network may still have nodes with such a program.
+	Audiences bool `json:"audiences"`
 	// Format says what a write may be, and what is stored and claimed of it: see payloadFormat. By format 2 a value may have a media type,
 	// and a condition may list versions. Programs before this setting know format 1 only, and it is what a section without the setting has:
 	// such a network may still have nodes with such a program.
@@ -25,7 +28,7 @@ type Settings struct {
 }
 
 // DefaultSettings are filled in where the page of a new network leaves a setting out.
-var DefaultSettings = Settings{Format: 2, MaxKeyBytes: 1024, MaxValueBytes: 1 << 20, MaxBatchOps: 1000}
+var DefaultSettings = Settings{Audiences: true, Format: 2, MaxKeyBytes: 1024, MaxValueBytes: 1 << 20, MaxBatchOps: 1000}
 
 // CompleteSettings implements adapter.Adapter.
 func (Adapter) CompleteSettings(page []byte) ([]byte, error) {
@@ -50,12 +53,18 @@ func ParseSettings(text []byte) (s Settings, err error) {
 	}
 	fields := s.fields()
 	for _, name := range slices.Sorted(maps.Keys(written)) {
-		if !slices.ContainsFunc(fields, func(f field) bool { return f.name == name }) { // Go would read MAX_KEY_BYTES all the same
+		if !slices.ContainsFunc(fields, func(f field) bool { return f.name == name }) && name != audiences { // Go would read MAX_KEY_BYTES all the same
 			return s, fmt.Errorf("%w: settings of kv: unknown field %q", coco.ErrInvalid, name)
 		}
 	}
 	if _, given := written["format"]; !given {
 		s.Format, written["format"] = 1, json.RawMessage("1")
+	}
+	switch v, given := written[audiences]; {
+	case !given:
+		s.Audiences = false
+	case string(v) == "null":
+		return s, fmt.Errorf("%w: settings of kv: %s: expected true or false, found null", coco.ErrInvalid, audiences)
 	}
 	for _, f := range fields {
 		if v := written[f.name]; v == nil || string(v) == "null" {
@@ -87,8 +96,12 @@ func (s *Settings) validate() error {
 	return nil
 }
 
-// admit says why a write of these operations is not executed by the settings in force.
-func (s *Settings) admit(ops []operation) error {
+// admit says why a write is not executed by the settings in force.
+func (s *Settings) admit(w *write) error {
+	if err := s.checkAudience(w.audience); err != nil {
+		return err
+	}
+	ops := w.ops
 	if len(ops) > s.MaxBatchOps {
 		return fmt.Errorf("%w: batch of %d operations: expected at most %d", coco.ErrInvalid, len(ops), s.MaxBatchOps)
 	}
@@ -131,7 +144,10 @@ func (Adapter) Settings() (t setting.Table) {
 		}
 		t = append(t, s)
 	}
-	return t
+	return append(t, setting.Setting{
+		Name: audiences, Values: setting.Switch{}, Default: "true", Absent: "false", Rules: 3, Takes: "the next write",
+		Meaning: "admits writes of rows that only some organisations see (`X-Coco-Audience`)",
+	})
 }
 
 // CheckSettings implements adapter.Adapter.

@@ -7,7 +7,7 @@
 // after a restart; and when: the time, and a nonce. A node remembers the nonces of the time in which a message counts. So a message counts once, at
 // one node: another node is not the one that it names, and neither is this one after a restart.
 //
-// Headers are not signed: a proxy can change or drop Content-Type, If-Match, If-None-Match and X-Coco-At-Least.
+// Headers are not signed: a proxy can change or drop Content-Type, If-Match, If-None-Match, X-Coco-Audience and X-Coco-At-Least.
 //
 // Trust: enclave
 package message

@@ -115,7 +115,7 @@ var simulated = []mutant{
 	},
 	{
 		name: "public", what: "`kv`'s table is public", file: "adapter/kv/kv.go",
-		old: "Private: true, Ordered: true", new: "Private: false, Ordered: true",
+		old: "{Name: table, Private: true, Ordered: true}", new: "{Name: table, Private: false, Ordered: true}",
 	},
 	{
 		name: "mute", what: "a node mends its ledger and does not say so", file: "node/run.go",

@@ -1,0 +1,154 @@
+package kv
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/wire"
+)
+
+// parties is the table of rows that only an audience sees. Its rows are those of kv.data otherwise: see store.Audience.
+const parties = "kv.parties"
+
+// audiences is the name of a setting: see Settings.Audiences.
+const audiences = "audiences"
+
+// place is where a request's rows are: in the table that all callers see, or in that of an audience. A caller outside
+// the audience reads a table without rows.
+type place struct {
+	caller   coco.Caller
+	audience store.Audience // nil: all callers see the rows
+}
+
+func (p *place) table() string {
+	if p.audience != nil {
+		return parties
+	}
+	return table
+}
+
+// of returns the rows of a snapshot.
+func (p *place) of(scope *store.Scope, snap *store.Snapshot) store.Reader {
+	if p.audience != nil {
+		return snap.For(scope, p.caller.Actor, p.audience)
+	}
+	return snap
+}
+
+// past is adapter.Env.Past.
+func (p *place) past(ctx context.Context, env *adapter.Env, key []byte, at uint64) (adapter.PastValue, error) {
+	if p.audience != nil {
+		return env.PastFor(ctx, p.caller.Actor, p.audience, parties, key, at)
+	}
+	return env.Past(ctx, table, key, at)
+}
+
+// pastOf returns what reads a place's past for one request.
+func (l *ledger) pastOf(p place) *adapter.PastReader {
+	return l.env.NewPastReader(pastTime).For(p.caller).In(p.audience)
+}
+
+// placeOf returns the place that a request names. Its error depends on names of organisations alone.
+func (l *ledger) placeOf(caller coco.Caller, h http.Header) (place, error) {
+	audience, err := l.audienceOf(h)
+	return place{caller, audience}, err
+}
+
+// audienceOf reads the header of an audience; nil if there is none.
+func (l *ledger) audienceOf(h http.Header) (store.Audience, error) {
+	lines := h[wire.HeaderAudience]
+	if len(lines) == 0 {
+		return nil, nil
+	}
+	var actors []coco.ActorID
+	for name := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+		name = strings.TrimSpace(name)
+		actor, ok := coco.ActorID{}, false
+		if l.env.Actor != nil {
+			actor, ok = l.env.Actor(name)
+		}
+		if id, err := hex.DecodeString(name); !ok && err == nil && len(id) == len(actor) {
+			actor, ok = coco.ActorID(id), true
+		}
+		if !ok {
+			return nil, fmt.Errorf("%w: %s: expected names of organisations of the constitution, or their ids, with commas between them, found %q",
+				coco.ErrInvalid, wire.HeaderAudience, name)
+		}
+		actors = append(actors, actor)
+	}
+	audience, err := store.NewAudience(actors...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", wire.HeaderAudience, err)
+	}
+	return audience, nil
+}
+
+// writesTo returns the audience that a request writes to. A caller outside it is refused before anything is looked up, so
+// that no condition tells it what is there.
+func (l *ledger) writesTo(caller coco.Caller, h http.Header) (store.Audience, error) {
+	audience, err := l.audienceOf(h)
+	if err != nil || audience == nil {
+		return nil, err
+	}
+	if !audience.Has(caller.Actor) {
+		return nil, fmt.Errorf("%w: %s: only an organisation of the audience writes to it", coco.ErrDenied, wire.HeaderAudience)
+	}
+	return audience, l.settings().checkAudience(audience)
+}
+
+// checkAudience says why nothing is written to an audience by the settings in force.
+func (s Settings) checkAudience(audience store.Audience) error {
+	if audience != nil && !s.Audiences {
+		return fmt.Errorf("%w: this network admits no writes with %s: members vote for them by the setting %s of adapters.kv", coco.ErrInvalid, wire.HeaderAudience, audiences)
+	}
+	return nil
+}
+
+// table is where a write's rows are.
+func (w *write) table() string {
+	if w.audience != nil {
+		return parties
+	}
+	return table
+}
+
+// rows are those of a transaction.
+type rows interface {
+	Get(table string, key []byte) ([]byte, bool)
+	Put(table string, key, value []byte)
+	Delete(table string, key []byte)
+}
+
+// rowsOf returns the rows that a write is about. The error is coco.ErrDenied for a caller outside its audience.
+func (l *ledger) rowsOf(tx *store.Tx, caller coco.Caller, w *write) (rows, error) {
+	if w.audience == nil {
+		return tx, nil
+	}
+	return tx.For(l.env.State, caller.Actor, w.audience)
+}
+
+// cutClaimed reads the audience of claims, and what follows it. For claims without an audience it returns rest as it is.
+func cutClaimed(claims, rest []byte) (_ store.Audience, after []byte, limited bool, err error) {
+	b, limited := bytes.CutPrefix(claims, []byte(claimsAudience))
+	if !limited {
+		return nil, rest, false, nil
+	}
+	audience, after, err := store.CutAudience(b)
+	if err != nil {
+		return nil, nil, true, fmt.Errorf("the claims of a kv write: %w", err)
+	}
+	return audience, after, true, nil
+}
+
+// mayClaim reports whether a caller may see what a transaction claims.
+func mayClaim(caller coco.Caller, claims []byte) bool {
+	audience, _, limited, err := cutClaimed(claims, nil)
+	return err == nil && (!limited || audience.Has(caller.Actor))
+}

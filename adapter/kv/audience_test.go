@@ -1,0 +1,252 @@
+package kv
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/wire"
+)
+
+// as makes a request as a caller, to an audience unless it is empty.
+func (c *core) as(caller coco.Caller, audience, method, target, body string, header ...string) *httptest.ResponseRecorder {
+	defer func(before coco.Caller) { c.caller = before }(c.caller)
+	c.caller = caller
+	if audience != "" {
+		header = append(header, wire.HeaderAudience, audience)
+	}
+	return c.do(method, target, body, header...)
+}
+
+// answerOf is all that an answer tells.
+func answerOf(w *httptest.ResponseRecorder) string { return fmt.Sprint(w.Code, w.Header(), w.Body) }
+
+const deal = "Alpha, Beta"
+
+func TestAnAudienceSharesRowsThatOthersDoNotSee(t *testing.T) {
+	c := newCore(t, "")
+	if w := c.as(alpha, deal, "PUT", "/app/kv/price", "17", "Content-Type", "text/plain"); w.Code != 201 {
+		t.Fatal(w.Code, w.Body)
+	}
+	for _, audience := range []string{deal, "Beta,Alpha", fmt.Sprintf("%s, Beta", alpha.Actor)} {
+		w := c.as(beta, audience, "GET", "/app/kv/price", "")
+		if w.Code != 200 || w.Body.String() != "17" || w.Header().Get("Content-Type") != "text/plain" || w.Header().Get("Etag") != `"2"` {
+			t.Errorf("%q: %s", audience, answerOf(w))
+		}
+	}
+	if w := c.as(beta, deal, "PUT", "/app/kv/price", "18", "If-Match", `"2"`); w.Code != 204 {
+		t.Errorf("the other one of the audience writes: %s", answerOf(w))
+	}
+	if w := c.as(alpha, deal, "GET", "/app/kv?prefix=p", ""); !strings.Contains(w.Body.String(), `"key_text":"price"`) {
+		t.Errorf("a list: %s", answerOf(w))
+	}
+	if w := c.as(alpha, deal, "GET", "/app/kv/price?at=2", ""); w.Body.String() != "17" || w.Header().Get(wire.HeaderTxID) != "2.2" {
+		t.Errorf("the past: %s", answerOf(w))
+	}
+	if w := c.as(alpha, deal, "GET", "/app/kv/price?history", ""); strings.Count(w.Body.String(), `"value"`) != 2 {
+		t.Errorf("the history: %s", answerOf(w))
+	}
+	if w := c.as(alpha, deal, "POST", "/app/kv", `[{"op":"delete","key":"cHJpY2U="},{"op":"put","key":"bg==","value":""}]`); w.Code != 200 || !strings.Contains(w.Body.String(), `{"previous":"3"}`) {
+		t.Errorf("a batch: %s", answerOf(w))
+	}
+	if w := c.as(alpha, "", "GET", "/app/kv", ""); !strings.Contains(w.Body.String(), `"items":[]`) {
+		t.Errorf("rows of an audience are among those that all see: %s", answerOf(w))
+	}
+}
+
+// reads are targets that would tell of the row "secret", were they answered by it.
+var reads = []string{"/app/kv/secret", "/app/kv/secret?at=2", "/app/kv/secret?at=3", "/app/kv/secret?history", "/app/kv/secret?history&limit=1&before=4",
+	"/app/kv", "/app/kv?keys", "/app/kv?prefix=s", "/app/kv?at=3"}
+
+// Two networks differ in what Alpha and Beta have told each other. All that anybody else asks is answered by the same bytes.
+func TestOutsidersAreAnsweredAlikeWhateverAnAudienceHas(t *testing.T) {
+	var cores [2]*core
+	for i := range cores {
+		c := newCore(t, "")
+		key := []string{"secret", "other"}[i]
+		if w := c.as(alpha, deal, "PUT", "/app/kv/"+key, "v"); w.Code != 201 {
+			t.Fatal(w.Code, w.Body)
+		}
+		if w := c.as(beta, deal, "PUT", "/app/kv/"+key, "w"); w.Code != 204 {
+			t.Fatal(w.Code, w.Body)
+		}
+		cores[i] = c
+	}
+	conditions := [][]string{nil, {"If-Match", "*"}, {"If-None-Match", "*"}, {"If-Match", `"3"`}, {"If-None-Match", `"3"`}}
+	type ask struct{ method, target, body string }
+	asks := []ask{
+		{"DELETE", "/app/kv/secret", ""}, {"PUT", "/app/kv/secret", "mine"},
+		{"POST", "/app/kv", `[{"op":"put","key":"c2VjcmV0","value":"YQ==","if_match":"3"}]`}, {"POST", "/app/kv", `[{"op":"delete","key":"c2VjcmV0","if_none_match":"*"}]`},
+	}
+	for _, r := range reads {
+		asks = append([]ask{{"GET", r, ""}}, asks...)
+	}
+	for _, who := range []struct {
+		caller   coco.Caller
+		audience string
+	}{{gamma, deal}, {gamma, "Alpha"}, {gamma, ""}, {gamma, "Gamma"}, {gamma, "Alpha,Beta,Gamma"}, {alpha, ""}, {alpha, "Alpha"}} {
+		for _, a := range asks {
+			for _, header := range conditions {
+				var got [2]string
+				for i, c := range cores {
+					w := c.as(who.caller, who.audience, a.method, a.target, a.body, header...)
+					got[i] = answerOf(w)
+					outside := who.audience == deal || who.audience == "Alpha" && who.caller.Actor == gamma.Actor
+					switch {
+					case outside && a.method != "GET" && w.Code != 403:
+						t.Errorf("%s of %q to %q: %s", a, who.caller.Name, who.audience, got[i])
+					case outside && strings.HasPrefix(a.target, "/app/kv/") && a.method == "GET" && w.Code != 404 && !strings.Contains(a.target, "before"):
+						t.Errorf("%s of %q to %q: %s", a, who.caller.Name, who.audience, got[i])
+					}
+				}
+				if got[0] != got[1] {
+					t.Errorf("%s %v of %q to %q:\n%s\n%s", a, header, who.caller.Name, who.audience, got[0], got[1])
+				}
+			}
+		}
+	}
+	for _, c := range cores { // and none of it changed what Alpha and Beta have
+		if w := c.as(beta, deal, "GET", "/app/kv?keys", ""); strings.Count(w.Body.String(), `"key"`) != 1 || !strings.Contains(w.Body.String(), `"etag":"3"`) {
+			t.Error(w.Body)
+		}
+	}
+}
+
+// What an outsider is told is what one of the audience is told of a row that is not there.
+func TestForbiddenIsAbsent(t *testing.T) {
+	c := newCore(t, "")
+	if w := c.as(alpha, deal, "PUT", "/app/kv/secret", "v"); w.Code != 201 {
+		t.Fatal(w.Code, w.Body)
+	}
+	c.as(alpha, deal, "PUT", "/app/kv/secret", "v")
+	for _, target := range reads {
+		absent := strings.NewReplacer("/secret", "/none", "prefix=s", "prefix=x", "/app/kv?keys", "/app/kv?keys&from=x", "/app/kv?at=3", "/app/kv?at=3&from=x").Replace(target)
+		if absent == "/app/kv" {
+			absent = "/app/kv?from=x"
+		}
+		if got, want := answerOf(c.as(gamma, deal, "GET", target, "")), answerOf(c.as(alpha, deal, "GET", absent, "")); got != want {
+			t.Errorf("%s: %s, expected %s", target, got, want)
+		}
+	}
+}
+
+// The leader asks again: a node that is broken, or of another release, forwards what it likes.
+func TestTheLeaderWritesToAnAudienceForItsActorsOnly(t *testing.T) {
+	c := newCore(t, "")
+	audience, err := store.NewAudience(alpha.Actor, beta.Actor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload := encodeWriteTo(audience, []operation{{kind: opPut, key: []byte("k"), value: []byte("v")}})
+	head := c.store.Committed()
+	r := c.execute(t.Context(), &adapter.Call{Caller: gamma, Payload: payload})[0]
+	if !errors.Is(r.Err, coco.ErrDenied) || c.store.Committed() != head {
+		t.Errorf("%+v", r)
+	}
+	if r := c.execute(t.Context(), &adapter.Call{Caller: beta, Payload: payload})[0]; r.Err != nil {
+		t.Error(r.Err)
+	}
+}
+
+func TestReceiptsOfAnAudienceAreForItsActorsOnly(t *testing.T) {
+	c := newCore(t, "")
+	c.as(alpha, deal, "PUT", "/app/kv/secret", "v")
+	c.as(alpha, "", "PUT", "/app/kv/open", "v")
+	limited, open := c.claims[len(c.claims)-2], c.claims[len(c.claims)-1]
+	for _, x := range []struct {
+		caller coco.Caller
+		claims []byte
+		denied bool
+	}{{alpha, limited, false}, {beta, limited, false}, {gamma, limited, true}, {gamma, open, false}, {gamma, nil, false}, {alpha, limited[:len(claimsAudience)+1], true}} {
+		err := c.Authorize(x.caller, adapter.Read{Subject: adapter.Receipt, TxID: coco.TxID{View: 2, Seqno: 2}, Claims: x.claims})
+		if x.denied != errors.Is(err, coco.ErrNotFound) || !x.denied && err != nil {
+			t.Errorf("%s, %q: %v", x.caller.Name, x.claims, err)
+		}
+	}
+	facts, err := Adapter{}.Explain(limited, []byte("v"))
+	text := fmt.Sprint(facts)
+	if err != nil || !strings.Contains(text, "{table kv.parties []}") || !strings.Contains(text, "{audience "+beta.Actor.String()) || !strings.Contains(text, "{key secret []}") {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
+func TestAnExportSaysWhoSeesARow(t *testing.T) {
+	c := newCore(t, "")
+	c.as(alpha, deal, "PUT", "/app/kv/secret", "v")
+	c.as(alpha, deal, "DELETE", "/app/kv/secret", "")
+	export := Adapter{}.Export()
+	var lines []string
+	for _, b := range c.writes[len(c.writes)-2:] {
+		writes, err := store.DecodeWrites(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := export(writes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, string(out[0].Value))
+	}
+	both, err := json.Marshal([]coco.ActorID{alpha.Actor, beta.Actor})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`{"key":"secret","version":2,"content_type":"application/octet-stream","value":"v","audience":` + string(both) + `}`,
+		`{"key":"secret","deleted":true,"audience":` + string(both) + `}`,
+	}
+	if !slices.Equal(lines, want) {
+		t.Errorf("%s\nexpected\n%s", lines, want)
+	}
+	for _, w := range []store.Write{{Table: parties, Key: []byte("k"), Value: make([]byte, 40)}, {Table: parties, Key: append(store.Audience{alpha.Actor}.Append(nil), 'k'), Value: []byte("short")}} {
+		if _, err := export([]store.Write{w}); !errors.Is(err, coco.ErrCorrupt) {
+			t.Errorf("%+v: %v", w, err)
+		}
+	}
+}
+
+func TestAudiencesThatAreNone(t *testing.T) {
+	c := newCore(t, "")
+	for _, audience := range []string{",", "Alpha,", "Delta", "Alpha,Alpha", "alpha", strings.Repeat("00", 31)} {
+		for _, method := range []string{"GET", "PUT", "DELETE"} {
+			if w := c.as(alpha, audience, method, "/app/kv/k", ""); w.Code != 400 {
+				t.Errorf("%s to %q: %s", method, audience, answerOf(w))
+			}
+		}
+	}
+	if w := c.do("GET", "/app/kv/k", "", wire.HeaderAudience, ""); w.Code != 400 {
+		t.Errorf("an empty header: %s", answerOf(w))
+	}
+}
+
+// A network of older programs has no writes to audiences until its members vote for them. What was written stays readable when they vote against.
+func TestTheSettingAdmitsWritesToAudiences(t *testing.T) {
+	const off, on = `{"format":2,"max_batch_ops":1000,"max_key_bytes":1024,"max_value_bytes":1048576}`, `{"audiences":true,"format":2,"max_batch_ops":1000,"max_key_bytes":1024,"max_value_bytes":1048576}`
+	c := newStoredCore(t, []byte(off))
+	payload := encodeWriteTo(store.Audience{alpha.Actor}, []operation{{kind: opPut, key: []byte("k")}})
+	if _, err := c.Decode(payload); !errors.Is(err, coco.ErrInvalid) {
+		t.Errorf("off: a call: %v", err)
+	}
+	if w := c.as(alpha, "Alpha", "PUT", "/app/kv/k", "v"); w.Code != 400 {
+		t.Errorf("off: %s", answerOf(w))
+	}
+	if err := c.Configure([]byte(on)); err != nil {
+		t.Fatal(err)
+	}
+	if w := c.as(alpha, "Alpha", "PUT", "/app/kv/k", "v"); w.Code != 201 {
+		t.Errorf("on: %s", answerOf(w))
+	}
+	if err := c.Configure([]byte(off)); err != nil {
+		t.Fatal(err)
+	}
+	if w := c.as(alpha, "Alpha", "GET", "/app/kv/k", ""); w.Code != 200 {
+		t.Errorf("off again: %s", answerOf(w))
+	}
+}
