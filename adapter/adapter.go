@@ -86,6 +86,9 @@ type Env struct {
 	PastFor func(ctx context.Context, actor coco.ActorID, audience store.Audience, table string, key []byte, at uint64) (PastValue, error)
 	// Actor returns the organisation that has a name now, and whether there is one. It is nil in an adapter's tests.
 	Actor func(name string) (coco.ActorID, bool)
+	// Receipt makes the receipt of a transaction that this node has committed, in JSON (see package receipt), and returns what the transaction
+	// claims. The receipt is for callers who may see the claims. Its errors are those of Past. It is nil where Past is.
+	Receipt func(ctx context.Context, id coco.TxID) (receipt, claims []byte, err error)
 	// PastTurn waits until a caller's organisation may make one more read of the past; leave MUST be called after it. PastReader
 	// does that. It is nil where nothing is shared, as in an adapter's tests.
 	PastTurn func(ctx context.Context, caller coco.Caller) (leave func(), err error)

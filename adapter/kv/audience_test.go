@@ -62,8 +62,10 @@ func TestAnAudienceSharesRowsThatOthersDoNotSee(t *testing.T) {
 }
 
 // reads are targets that would tell of the row "secret", were they answered by it.
-var reads = []string{"/app/kv/secret", "/app/kv/secret?at=2", "/app/kv/secret?at=3", "/app/kv/secret?history", "/app/kv/secret?history&limit=1&before=4",
-	"/app/kv", "/app/kv?keys", "/app/kv?prefix=s", "/app/kv?at=3"}
+var reads = []string{
+	"/app/kv/secret", "/app/kv/secret?at=2", "/app/kv/secret?at=3", "/app/kv/secret?history", "/app/kv/secret?proof", "/app/kv/secret?proof&at=2", "/app/kv/secret?history&limit=1&before=4",
+	"/app/kv", "/app/kv?keys", "/app/kv?prefix=s", "/app/kv?at=3",
+}
 
 // Two networks differ in what Alpha and Beta have told each other. All that anybody else asks is answered by the same bytes.
 func TestOutsidersAreAnsweredAlikeWhateverAnAudienceHas(t *testing.T) {
@@ -82,8 +84,10 @@ func TestOutsidersAreAnsweredAlikeWhateverAnAudienceHas(t *testing.T) {
 	conditions := [][]string{nil, {"If-Match", "*"}, {"If-None-Match", "*"}, {"If-Match", `"3"`}, {"If-None-Match", `"3"`}}
 	type ask struct{ method, target, body string }
 	asks := []ask{
-		{"DELETE", "/app/kv/secret", ""}, {"PUT", "/app/kv/secret", "mine"},
-		{"POST", "/app/kv", `[{"op":"put","key":"c2VjcmV0","value":"YQ==","if_match":"3"}]`}, {"POST", "/app/kv", `[{"op":"delete","key":"c2VjcmV0","if_none_match":"*"}]`},
+		{"DELETE", "/app/kv/secret", ""},
+		{"PUT", "/app/kv/secret", "mine"},
+		{"POST", "/app/kv", `[{"op":"put","key":"c2VjcmV0","value":"YQ==","if_match":"3"}]`},
+		{"POST", "/app/kv", `[{"op":"delete","key":"c2VjcmV0","if_none_match":"*"}]`},
 	}
 	for _, r := range reads {
 		asks = append([]ask{{"GET", r, ""}}, asks...)

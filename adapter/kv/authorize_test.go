@@ -14,7 +14,7 @@ var requests = map[string][][2]string{ // pattern: target and body
 	"GET /app/kv":  {{"/app/kv", ""}, {"/app/kv?from=a&to=b", ""}},
 	"POST /app/kv": {{"/app/kv", `[{"op":"put","key":"a2V5","value":"YQ=="}]`}},
 	"GET /app/kv/{key...}": {
-		{"/app/kv/key", ""}, {"/app/kv/none", ""}, {"/app/kv/key?at=1", ""}, {"/app/kv/key?history", ""}, {"/app/kv/none?history", ""},
+		{"/app/kv/key", ""}, {"/app/kv/none", ""}, {"/app/kv/key?at=1", ""}, {"/app/kv/key?history", ""}, {"/app/kv/none?history", ""}, {"/app/kv/key?proof", ""}, {"/app/kv/none?proof", ""},
 	},
 	"PUT /app/kv/{key...}":    {{"/app/kv/key", "other"}, {"/app/kv/none", "other"}},
 	"DELETE /app/kv/{key...}": {{"/app/kv/key", ""}, {"/app/kv/none", ""}},

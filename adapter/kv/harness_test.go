@@ -3,6 +3,7 @@ package kv
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -79,6 +80,14 @@ func newStoredCore(t T, settings []byte) *core {
 		},
 		State: c.scope,
 		Past:  adapter.OwnPast(c.scope, c.readPast), PastFor: adapter.OwnPastFor(c.scope, c.readPast),
+		Receipt: func(_ context.Context, id coco.TxID) (receipt, claims []byte, err error) {
+			if c.pastFail != nil {
+				return nil, nil, c.pastFail
+			}
+			claims = c.claims[id.Seqno-1]
+			receipt, err = json.Marshal(map[string]any{"transaction_id": id, "claims": claims})
+			return receipt, claims, err
+		},
 		Actor: func(name string) (coco.ActorID, bool) {
 			for _, a := range []coco.Caller{alpha, beta, gamma} {
 				if a.Name == name {

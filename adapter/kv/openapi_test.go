@@ -62,6 +62,8 @@ func TestAnswersAreAsTheOpenAPIDocumentSays(t *testing.T) {
 	ask(400, "GET", "/app/kv/a?when=1", "")
 	doc.Matches("KvVersions", ask(200, "GET", "/app/kv/a?history&limit=1", ""))
 	doc.Matches("KvVersions", ask(200, "GET", "/app/kv/a?history&limit=1&before=3", ""))
+	doc.Matches("KvProof", ask(200, "GET", "/app/kv/a?proof", ""))
+	ask(304, "GET", "/app/kv/a?proof&at=2", "", "If-None-Match", `"2"`)
 	ask(404, "GET", "/app/kv/none?history", "")
 	ask(200, "GET", "/app/kv?limit=1", "")
 	ask(200, "GET", "/app/kv?prefix=d&keys", "")

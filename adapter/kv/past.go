@@ -22,12 +22,13 @@ const (
 	maxVersions     = 100
 )
 
-// pastQuery is what is asked of a key's past: the value as of a seqno, or its history.
+// pastQuery is what is asked of a key beside its value: that as of a seqno, its proof, or its history.
 type pastQuery struct {
-	at      uint64 // 0: the history
+	at      uint64 // 0: the history, or the newest value with its proof
 	before  uint64 // versions of earlier transactions only; 0: all
 	limit   int
 	history bool
+	proof   bool
 }
 
 func parsePast(query string) (q pastQuery, err error) {
@@ -48,20 +49,24 @@ func parsePast(query string) (q pastQuery, err error) {
 			if q.history = true; v[0] != "" {
 				err = fmt.Errorf("%w: query: history has no value, found %q", coco.ErrInvalid, v[0])
 			}
+		case "proof":
+			if q.proof = true; v[0] != "" {
+				err = fmt.Errorf("%w: query: proof has no value, found %q", coco.ErrInvalid, v[0])
+			}
 		case "limit":
 			q.limit, err = strconv.Atoi(v[0])
 			if err != nil || q.limit < 1 || q.limit > maxVersions {
 				err = fmt.Errorf("%w: query: limit: expected 1 to %d, found %q", coco.ErrInvalid, maxVersions, v[0])
 			}
 		default:
-			err = fmt.Errorf("%w: query: expected at, or history with limit and before, found %q", coco.ErrInvalid, name)
+			err = fmt.Errorf("%w: query: expected at, proof, or history with limit and before, found %q", coco.ErrInvalid, name)
 		}
 		if err != nil {
 			return q, err
 		}
 	}
-	if q.history == (q.at != 0) || !q.history && (q.before != 0 || q.limit != 0) {
-		return q, fmt.Errorf("%w: query: expected at, or history with limit and before", coco.ErrInvalid)
+	if q.history == (q.at != 0 || q.proof) || !q.history && (q.before != 0 || q.limit != 0) {
+		return q, fmt.Errorf("%w: query: expected at, proof, or history with limit and before", coco.ErrInvalid)
 	}
 	if q.limit == 0 {
 		q.limit = defaultVersions
@@ -85,7 +90,11 @@ func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Requ
 		in, err = l.placeOf(caller, r.Header)
 	}
 	if err == nil {
-		err = l.Authorize(caller, adapter.Read{Subject: adapter.Past, Table: in.table(), Key: key, At: q.at})
+		read := adapter.Read{Subject: adapter.Past, Table: in.table(), Key: key, At: q.at}
+		if q.proof && q.at == 0 {
+			read.Subject = adapter.State
+		}
+		err = l.Authorize(caller, read)
 	}
 	if err != nil {
 		l.fail(w, err)
@@ -109,9 +118,17 @@ func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Requ
 	if !exists {
 		present = nil
 	}
+	asOf := newest
+	if q.at == 0 {
+		q.at = newest.Seqno
+	}
 	old, err := l.valueAt(r.Context(), in, key, q.at, newest.Seqno, present)
 	if err != nil {
 		l.fail(w, err)
+		return
+	}
+	if q.proof {
+		l.prove(in, w, r, old, asOf, conditions)
 		return
 	}
 	if old.id != (coco.TxID{}) {

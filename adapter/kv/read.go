@@ -126,6 +126,18 @@ func (l *ledger) get(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 
 // answerValue answers by a stored value, if the conditions hold for it, in the order of RFC 9110, section 13.2.2.
 func (l *ledger) answerValue(w http.ResponseWriter, stored []byte, conditions conditions) {
+	if !l.wanted(w, stored, conditions) {
+		return
+	}
+	media, value := contentOf(stored)
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", valuePolicy)
+	writeContent(w, media, value)
+}
+
+// wanted tells a value's version, and reports whether the conditions hold for it. If not, it has answered.
+func (l *ledger) wanted(w http.ResponseWriter, stored []byte, conditions conditions) bool {
 	version := versionOf(stored)
 	setTag(w, version)
 	switch {
@@ -134,12 +146,9 @@ func (l *ledger) answerValue(w http.ResponseWriter, stored []byte, conditions co
 	case !conditions.none.holds(version):
 		w.WriteHeader(http.StatusNotModified)
 	default:
-		media, value := contentOf(stored)
-		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Content-Security-Policy", valuePolicy)
-		writeContent(w, media, value)
+		return true
 	}
+	return false
 }
 
 // valuePolicy keeps a browser that opens a value from running it, or from letting it use what the page's origin may: the
