@@ -1,0 +1,50 @@
+package main
+
+// audienceMutants take one check away of what keeps rows with an audience from others.
+var audienceMutants = []mutant{
+	{
+		name: "onlookers", what: "every actor reads the rows of an audience", file: "store/audience.go",
+		old: "	if audience.Has(actor) {", new: "	if audience.Has(actor) || len(audience) > 0 {",
+		test: "TestOnlyActorsOfAnAudienceReadItsRows",
+	},
+	{
+		name: "intruders", what: "every actor writes the rows of an audience", file: "store/audience.go",
+		old: "	if !audience.Has(actor) {", new: "	if !audience.Has(actor) && len(audience) == 0 {",
+		test: "TestAnOutsiderWritesNothing",
+	},
+	{
+		name: "neighbours", what: "a list of an audience goes on with the rows of others", file: "store/audience.go",
+		old: "	return first, after(audience)", new: "	return first, nil",
+		test: "TestOnlyActorsOfAnAudienceReadItsRows",
+	},
+	{
+		name: "unsalted", what: "rows with an audience have the same salt", file: "store/audience.go",
+		old: "io.ReadFull(p.tx.Rand(), salted)", new: "io.ReadFull(p.tx.Rand(), salted[:0])",
+		test: "TestDigestsConfirmNoGuessAtARowWithAnAudience",
+	},
+	{
+		name: "sidedoor", what: "a scope names tables with audiences without an actor", file: "store/scope.go",
+		old: "			c.parties[t.Name] = s.tables[t.Name]\n", new: "			c.parties[t.Name] = s.tables[t.Name]\n			c.tables[t.Name] = s.tables[t.Name]\n",
+		test: "TestAScopeReachesRowsWithAnAudienceForAnActorOnly",
+	},
+	{
+		name: "memories", what: "every actor reads the past of an audience", file: "adapter/past.go",
+		old: "		if !audience.Has(actor) {", new: "		if !audience.Has(actor) && len(audience) == 0 {",
+		test: "TestThePastOfRowsWithAnAudienceIsReadForItsActorsOnly",
+	},
+	{
+		name: "forwarded", what: "a leader writes to an audience for everybody", file: "adapter/kv/audience.go",
+		old: "tx.For(l.env.State, caller.Actor, w.audience)", new: "tx.For(l.env.State, w.audience[0], w.audience)",
+		test: "TestTheLeaderWritesToAnAudienceForItsActorsOnly",
+	},
+	{
+		name: "anyreceipt", what: "receipts of an audience are shown to all", file: "adapter/kv/audience.go",
+		old: "(!limited || audience.Has(caller.Actor))", new: "(!limited || audience.Has(caller.Actor) || len(audience) > 0)",
+		test: "TestReceiptsOfAnAudienceAreForItsActorsOnly",
+	},
+	{
+		name: "openrows", what: "a write to an audience is stored for all", file: "adapter/kv/audience.go",
+		old: "	return audience, l.settings().checkAudience(audience)\n", new: "	return nil, l.settings().checkAudience(audience)\n",
+		test: "TestAnAudienceSharesRowsThatOthersDoNotSee",
+	},
+}
