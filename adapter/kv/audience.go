@@ -103,6 +103,13 @@ func (l *ledger) writesTo(caller coco.Caller, h http.Header) (store.Audience, er
 	return audience, l.settings().checkAudience(audience)
 }
 
+// limit has a write be about the rows of the audience that its request names.
+func (l *ledger) limit(w *write, caller coco.Caller, h http.Header) error {
+	audience, err := l.writesTo(caller, h)
+	w.limit(audience)
+	return err
+}
+
 // checkAudience says why nothing is written to an audience by the settings in force.
 func (s Settings) checkAudience(audience store.Audience) error {
 	if audience != nil && !s.Audiences {
@@ -113,7 +120,7 @@ func (s Settings) checkAudience(audience store.Audience) error {
 
 // table is where a write's rows are.
 func (w *write) table() string {
-	if w.audience != nil {
+	if w.to != nil {
 		return parties
 	}
 	return table
@@ -128,10 +135,10 @@ type rows interface {
 
 // rowsOf returns the rows that a write is about. The error is coco.ErrDenied for a caller outside its audience.
 func (l *ledger) rowsOf(tx *store.Tx, caller coco.Caller, w *write) (rows, error) {
-	if w.audience == nil {
+	if w.to == nil {
 		return tx, nil
 	}
-	return tx.For(l.env.State, caller.Actor, w.audience)
+	return tx.For(l.env.State, caller.Actor, w.audience())
 }
 
 // cutClaimed reads the audience of claims, and what follows it. For claims without an audience it returns rest as it is.

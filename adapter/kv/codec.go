@@ -45,9 +45,26 @@ type operation struct {
 
 // write is a call: operations that become one transaction, or none at all.
 type write struct {
-	ops      []operation
-	audience store.Audience // of all rows that are written; nil: none
-	one      [1]operation   // room for ops of the commonest write
+	ops []operation
+	to  *store.Audience // of all rows that are written; nil: none. A pointer, so that the commonest write stays as small as it was
+	one [1]operation    // room for ops of the commonest write
+}
+
+// audience is that of the rows that are written; nil for none.
+func (w *write) audience() store.Audience {
+	if w.to == nil {
+		return nil
+	}
+	return *w.to
+}
+
+// limit has the write be about the rows of an audience; nil for none.
+func (w *write) limit(audience store.Audience) {
+	w.to = nil
+	if audience != nil {
+		a := audience // on the heap only here
+		w.to = &a
+	}
 }
 
 // newWrite makes a write of one operation.
@@ -149,7 +166,7 @@ func decodeWrite(payload []byte, s Settings) (*write, error) {
 		return nil, fmt.Errorf("%w: kv write of %d bytes: expected up to %d operations, found %d", coco.ErrCorrupt, len(payload), s.MaxBatchOps, count)
 	}
 	w := newWrite()
-	w.audience = audience
+	w.limit(audience)
 	if count != 1 {
 		w.ops = make([]operation, count)
 	}
@@ -329,17 +346,17 @@ const (
 func newClaims(actor coco.ActorID, w *write) []byte {
 	ops := w.ops
 	n := len(claimsContext) + len(actor) + 4
-	if w.audience != nil {
-		n += w.audience.Size()
+	if w.to != nil {
+		n += w.audience().Size()
 	}
 	for i := range ops {
 		n += 1 + 4 + len(ops[i].key) + 8 + len(coco.Digest{}) + 1 + len(ops[i].media)
 	}
 	b := make([]byte, 0, n)
-	if w.audience == nil {
+	if w.to == nil {
 		b = append(b, claimsContext...)
 	} else {
-		b = w.audience.Append(append(b, claimsAudience...))
+		b = w.audience().Append(append(b, claimsAudience...))
 	}
 	b = append(b, actor[:]...)
 	return binary.BigEndian.AppendUint32(b, uint32(len(ops)))

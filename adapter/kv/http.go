@@ -61,7 +61,7 @@ func (l *ledger) put(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 		err = l.condition(op, r.Header)
 	}
 	if err == nil {
-		wr.audience, err = l.writesTo(caller, r.Header)
+		err = l.limit(wr, caller, r.Header)
 	}
 	if err == nil && l.settings().Format >= formatMedia {
 		op.media, err = parseMedia(r.Header["Content-Type"])
@@ -73,7 +73,7 @@ func (l *ledger) put(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 		l.fail(w, err)
 		return
 	}
-	payload, err := l.readValue(r, wr.audience, op)
+	payload, err := l.readValue(r, wr.audience(), op)
 	if err != nil {
 		l.fail(w, err)
 		return
@@ -116,7 +116,7 @@ func (l *ledger) delete(caller coco.Caller, w http.ResponseWriter, r *http.Reque
 		err = l.condition(op, r.Header)
 	}
 	if err == nil {
-		wr.audience, err = l.writesTo(caller, r.Header)
+		err = l.limit(wr, caller, r.Header)
 	}
 	if err != nil {
 		l.fail(w, err)
@@ -124,7 +124,7 @@ func (l *ledger) delete(caller coco.Caller, w http.ResponseWriter, r *http.Reque
 	}
 	op.kind = opDelete
 	op.digest = sha256.Sum256(nil)
-	l.submitOne(caller, wr, encodeWriteTo(wr.audience, wr.ops), w, r)
+	l.submitOne(caller, wr, encodeWriteTo(wr.audience(), wr.ops), w, r)
 }
 
 // submit sends a write through consensus. A write that was refused is a preconditionError.
@@ -225,7 +225,7 @@ func (l *ledger) batch(caller coco.Caller, w http.ResponseWriter, r *http.Reques
 		l.fail(w, err)
 		return
 	}
-	wr.audience = audience
+	wr.limit(audience)
 	id, rep, err := l.submit(caller, wr, encodeWriteTo(audience, wr.ops), r)
 	if err != nil {
 		l.fail(w, err)

@@ -98,7 +98,7 @@ func (s *Settings) validate() error {
 
 // admit says why a write is not executed by the settings in force.
 func (s *Settings) admit(w *write) error {
-	if err := s.checkAudience(w.audience); err != nil {
+	if err := s.checkAudience(w.audience()); err != nil {
 		return err
 	}
 	ops := w.ops
