@@ -354,8 +354,11 @@ func TestEverySettingOfAnAdapterTakesEffectWithoutARestart(t *testing.T) {
 						p.value = "50"
 					}
 					before := s.Default
-					if name == "ethereum.visibility" {
-						before = `"network"` // as both has it
+					switch name { // as both has it
+					case "ethereum.visibility":
+						before = `"network"`
+					case "kv.audiences":
+						before = "false"
 					}
 					n.decide(set("adapters."+name, p.value))
 					for i := range n.Members {

@@ -34,7 +34,7 @@ var audienceMutants = []mutant{
 	},
 	{
 		name: "forwarded", what: "a leader writes to an audience for everybody", file: "adapter/kv/audience.go",
-		old: "tx.For(l.env.State, caller.Actor, w.audience())", new: "tx.For(l.env.State, w.audience()[0], w.audience)",
+		old: "tx.For(l.env.State, caller.Actor, w.audience())", new: "tx.For(l.env.State, w.audience()[0], w.audience())",
 		test: "TestTheLeaderWritesToAnAudienceForItsActorsOnly",
 	},
 	{
