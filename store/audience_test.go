@@ -68,8 +68,14 @@ func TestOnlyActorsOfAnAudienceReadItsRows(t *testing.T) {
 		audience Audience
 		want     string
 	}{
-		{acme, both, "0"}, {bank, both, "0"}, {carrier, both, ""}, {carrier, all, "1"}, {acme, high, ""}, {high[0], high, "2"},
-		{acme, audienceOf(t, acme), ""}, {acme, nil, ""},
+		{acme, both, "0"},
+		{bank, both, "0"},
+		{carrier, both, ""},
+		{carrier, all, "1"},
+		{acme, high, ""},
+		{high[0], high, "2"},
+		{acme, audienceOf(t, acme), ""},
+		{acme, nil, ""},
 	} {
 		p := snap.For(c, x.actor, x.audience)
 		got, ok := p.Get("kv.parties", []byte("k"))
