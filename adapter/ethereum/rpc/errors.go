@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/wire"
 )
 
 // JSON-RPC error codes, of the specification, of EIP-1474 and of go-ethereum.
@@ -47,6 +48,8 @@ func rpcErrorOf(err error) *group.Error {
 		e := group.Errorf(codeUnavailable, "being prepared, ask again in a second (%v)", err)
 		e.Data = retryLater{RetryAfter: 1}
 		return e
+	case wire.ProblemOf(err).Code == wire.CodeEpochClosed:
+		return group.Errorf(codeUnavailable, "%v", err) // no other node has it
 	case errors.Is(err, coco.ErrMissing):
 		return group.Errorf(codeUnavailable, "not on this node, ask another one (%v)", err)
 	case errors.Is(err, adapter.ErrPastLimit), errors.As(err, new(*logs.LimitError)):

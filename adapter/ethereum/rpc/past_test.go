@@ -16,6 +16,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/wire"
 )
 
 // forget executes blocks until all that there is now has left memory, and so has every state.
@@ -189,6 +190,10 @@ func TestWhatCannotBeReadNowSaysSo(t *testing.T) {
 			if code, message, data := errorOf(t, body); code != codeUnavailable || !strings.Contains(message, "chunk 7") || data != "" {
 				t.Errorf("%s without the ledger: %s", c, body)
 			}
+		}
+		n.past.fail = func(int) error { return &closedError{} }
+		if code, message, data := errorOf(t, n.post(c).Body.Bytes()); code != codeUnavailable || message != "epoch 3 is closed" || data != "" {
+			t.Errorf("%s in an epoch that no node opens: %d %q %s", c, code, message, data)
 		}
 		start := n.past.reads
 		n.past.fail = func(int) error { return fmt.Errorf("%w: at seqno 3", coco.ErrPending) }
@@ -396,3 +401,10 @@ func TestLogsOfTheWholeChainComeFromTheIndex(t *testing.T) {
 
 // rareTopic is one that no log has.
 const rareTopic = "0x00000000000000000000000000000000000000000000000000000000000000ff"
+
+// closedError is what a node says of an epoch that no node opens.
+type closedError struct{}
+
+func (*closedError) Error() string    { return "epoch 3 is closed" }
+func (*closedError) Unwrap() error    { return coco.ErrMissing }
+func (*closedError) WireCode() string { return wire.CodeEpochClosed }
