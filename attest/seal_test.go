@@ -67,3 +67,26 @@ func TestASimulatedMachineSaysThatItsSealingIsInsecure(t *testing.T) {
 		t.Errorf("the file begins with %q (%v)", text, err)
 	}
 }
+
+// Whatever is damaged in the file that stands for a processor's secret, the machine seals, and opens what it has sealed since.
+func TestASimulatedMachineSealsWhateverIsInItsFile(t *testing.T) {
+	first := mem.New()
+	if _, err := virtual.NewSealer(first, virtual.Measure(nil)).SealingKey(t.Context(), "purpose"); err != nil {
+		t.Fatal(err)
+	}
+	good := first.Data(virtual.SealingFile)
+	for bit := range 8 * len(good) {
+		bad := bytes.Clone(good)
+		bad[bit/8] ^= 1 << (bit % 8)
+		disk := mem.New()
+		disk.Put(virtual.SealingFile, bad)
+		device := virtual.NewSealer(disk, virtual.Measure(nil))
+		sealed, err := attest.Seal(t.Context(), device, "purpose", nil, []byte("secret"))
+		if err != nil {
+			t.Fatalf("bit %d: %v", bit, err)
+		}
+		if got, err := attest.Unseal(t.Context(), device, "purpose", nil, sealed); err != nil || string(got) != "secret" {
+			t.Fatalf("bit %d: %q, %v", bit, got, err)
+		}
+	}
+}

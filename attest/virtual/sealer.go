@@ -46,7 +46,8 @@ func (s Sealer) SealingKey(_ context.Context, purpose string) ([]byte, error) {
 
 const secretSize = 32
 
-// secret reads the machine's secret. A file that an interrupted write left is made anew: nothing was sealed under it.
+// secret reads the machine's secret. A file that holds none is made anew, as an interrupted write or a damaged disk leaves it: nothing opens by it. A processor's secret cannot be damaged, so the machine goes on to
+// seal; what it had sealed before is lost, as on another machine.
 func (s Sealer) secret() ([]byte, error) {
 	f, err := s.disk.Open(SealingFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -66,7 +67,7 @@ func (s Sealer) secret() ([]byte, error) {
 	_, digits, _ := strings.Cut(strings.TrimSuffix(string(text), "\n"), "\n")
 	secret, err := hex.DecodeString(digits)
 	if err != nil || len(secret) != secretSize {
-		return nil, fmt.Errorf("%w: %s does not hold a key: remove the file, and what was sealed is lost", coco.ErrCorrupt, SealingFile)
+		return s.make()
 	}
 	return secret, nil
 }
