@@ -12,6 +12,7 @@
 package caller
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -104,4 +105,23 @@ func Refuse(format string, args ...any) error {
 // Confused is the error that a request has more than one credential.
 func Confused(format string, args ...any) error {
 	return fmt.Errorf("%w: more than one credential in a request (%s): expected a client certificate or one header Authorization, and not both", coco.ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+// Outer is what is known from outside of the encryption of a request that was sealed (package sealed).
+type Outer struct {
+	Authorization []string    // its headers Authorization
+	Message       coco.Digest // SHA-256 of the ciphertext
+}
+
+type outerKey struct{}
+
+// WithOuter returns the context of the request that was inside.
+func WithOuter(ctx context.Context, o Outer) context.Context {
+	return context.WithValue(ctx, outerKey{}, &o)
+}
+
+// OuterOf returns what is known of a request from outside; nil if it was not sealed.
+func OuterOf(ctx context.Context) *Outer {
+	o, _ := ctx.Value(outerKey{}).(*Outer)
+	return o
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/sealed"
+	"github.com/cocoframework/coco/succession"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -45,12 +46,22 @@ type SealedConfig struct {
 	Policy Policy
 	// Token is that of Config.
 	Token func() (string, error)
+	// Signing, if not nil, signs each message from outside, in the place of Token.
+	Signing *Signing
 	// Effect says what a request does that is not safe by its method; GET, HEAD and OPTIONS are. Nil: it is not known of any.
 	Effect func(method, path string, body []byte) Effect
 	// Now is that of Config.
 	Now func() time.Time
 	// Reverify is how long an announced key is used; 10 minutes if it is zero.
 	Reverify time.Duration
+}
+
+// Signing signs sealed messages: package caller/message has it. A signed message is for one node, also if it reads.
+type Signing struct {
+	// Certificate names the signer's certificate, as message.CertificateID.
+	Certificate string
+	// Sign returns the header Authorization of the outer request, as message.SignSealed.
+	Sign func(ctx context.Context, message []byte, network coco.Digest, node coco.NodeID, now time.Time) (string, error)
 }
 
 // Effect is what a request does when it is made, and made again.
@@ -76,6 +87,9 @@ func (c *SealedConfig) validate() (*url.URL, error) {
 	}
 	if c.Reverify == 0 {
 		c.Reverify = sealedKeyFor
+	}
+	if c.Signing != nil && (c.Token != nil || c.Policy.Service == nil) {
+		return nil, fmt.Errorf("%w: sealed messages are signed in the place of a token, and for a network whose service is known", coco.ErrInvalid)
 	}
 	return u, c.Policy.validate()
 }
@@ -133,7 +147,12 @@ func (s *Sealed) Verify(ctx context.Context) (Attested, error) {
 
 // RoundTrip implements http.RoundTripper.
 func (s *Sealed) RoundTrip(req *http.Request) (*http.Response, error) {
-	in, err := s.request(req)
+	return s.roundTrip(req, s.cfg.Signing)
+}
+
+// roundTrip is RoundTrip; by is nil for what anybody may ask.
+func (s *Sealed) roundTrip(req *http.Request, by *Signing) (*http.Response, error) {
+	in, err := s.request(req, by)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +163,7 @@ func (s *Sealed) RoundTrip(req *http.Request) (*http.Response, error) {
 			effect = s.cfg.Effect(in.Method, req.URL.Path, in.Body)
 		}
 	}
-	if effect == EachTime {
+	if effect == EachTime || by != nil {
 		if err := s.makeOut(req.Context(), &in); err != nil {
 			return nil, err
 		}
@@ -155,7 +174,7 @@ func (s *Sealed) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		in.Time = uint64(s.cfg.Now().UnixMilli())
-		reply, err := s.exchange(req, k, in, effect)
+		reply, err := s.exchange(req, k, in, effect, by)
 		if errors.Is(err, errOuterRefusal) {
 			// It may be that the key is that of an epoch which has ended. What a balancer says is not believed: it may have had the request done before.
 			if changed, kerr := s.renewed(req.Context(), k); kerr == nil && changed && !renewed && effect == Never {
@@ -178,7 +197,11 @@ func (s *Sealed) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		if tries++; tries > maxMisdirected {
 			s.forget(in.For)
-			return nil, fmt.Errorf("%w: the request counts on one node, and %s has not brought it there in %d times: have it send one client to one node", coco.ErrUnknown, s.base.Host, tries-1)
+			kind := coco.ErrUnknown
+			if effect == Never {
+				kind = coco.ErrUnreachable
+			}
+			return nil, fmt.Errorf("%w: the request counts on one node, and %s has not brought it there in %d times: have it send one client to one node", kind, s.base.Host, tries-1)
 		}
 	}
 }
@@ -194,7 +217,7 @@ func (s *Sealed) makeOut(ctx context.Context, in *sealed.Request) error {
 		if err != nil {
 			return err
 		}
-		resp, err := s.RoundTrip(probe) // which notes who has answered
+		resp, err := s.roundTrip(probe, nil) // which notes who has answered
 		if err != nil {
 			return err
 		}
@@ -239,7 +262,7 @@ func refused(effect Effect) error {
 }
 
 // request is what is sealed.
-func (s *Sealed) request(req *http.Request) (sealed.Request, error) {
+func (s *Sealed) request(req *http.Request, by *Signing) (sealed.Request, error) {
 	in := sealed.Request{Method: req.Method, Target: req.URL.RequestURI()}
 	if in.Method == "" {
 		in.Method = http.MethodGet
@@ -262,10 +285,13 @@ func (s *Sealed) request(req *http.Request) (sealed.Request, error) {
 	}
 	for name, values := range req.Header {
 		for _, v := range values {
-			if name != "Authorization" || s.cfg.Token == nil {
+			if name != "Authorization" || s.cfg.Token == nil && s.cfg.Signing == nil {
 				in.Header = append(in.Header, sealed.Field{Name: name, Value: v})
 			}
 		}
+	}
+	if by != nil {
+		in.Header = append(in.Header, sealed.Field{Name: "Authorization", Value: "Coco-Signer " + by.Certificate})
 	}
 	if s.cfg.Token != nil {
 		token, err := s.cfg.Token()
@@ -278,7 +304,7 @@ func (s *Sealed) request(req *http.Request) (sealed.Request, error) {
 }
 
 // exchange sends one message and opens its reply.
-func (s *Sealed) exchange(req *http.Request, k *announced, in sealed.Request, effect Effect) (sealed.Reply, error) {
+func (s *Sealed) exchange(req *http.Request, k *announced, in sealed.Request, effect Effect, by *Signing) (sealed.Reply, error) {
 	message, answer, err := sealed.SealRequest(k.Announcement, in)
 	if err != nil {
 		return sealed.Reply{}, err
@@ -290,6 +316,13 @@ func (s *Sealed) exchange(req *http.Request, k *announced, in sealed.Request, ef
 	}
 	outer.GetBody = nil // the outer transport must not send it twice
 	outer.Header.Set("Content-Type", sealed.MediaType)
+	if by != nil {
+		signature, err := s.sign(req.Context(), by, message, in.For)
+		if err != nil {
+			return sealed.Reply{}, err
+		}
+		outer.Header.Set("Authorization", signature)
+	}
 	resp, err := s.cfg.Outer.RoundTrip(outer)
 	if err != nil {
 		return sealed.Reply{}, s.lost(effect, err)
@@ -311,6 +344,18 @@ func (s *Sealed) exchange(req *http.Request, k *announced, in sealed.Request, ef
 		err = fmt.Errorf("%w: %w", coco.ErrUnknown, err)
 	}
 	return reply, err
+}
+
+// sign signs a message for a node.
+func (s *Sealed) sign(ctx context.Context, by *Signing, message []byte, node coco.NodeID) (string, error) {
+	s.mu.Lock()
+	service := s.cfg.Policy.Service
+	s.mu.Unlock()
+	network, err := succession.ID(service)
+	if err != nil {
+		return "", fmt.Errorf("%w: the network's service certificate: %w", coco.ErrInvalid, err)
+	}
+	return by.Sign(ctx, message, network, node, s.cfg.Now())
 }
 
 // lost is the error of a request without a reply.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/caller"
 	"github.com/cocoframework/coco/gateway/unseal"
 	"github.com/cocoframework/coco/sealed"
 )
@@ -68,8 +69,8 @@ func (g *Gateway) serveSealed(rw http.ResponseWriter, r *http.Request) {
 type openedKey struct{}
 
 // serveOpened answers what was inside of a sealed request, as any other, and reports whether its caller was known.
-func (g *Gateway) serveOpened(w http.ResponseWriter, r *http.Request) (known bool) {
-	ctx := context.WithValue(r.Context(), openedKey{}, &known)
+func (g *Gateway) serveOpened(w http.ResponseWriter, r *http.Request, outer unseal.Outer) (known bool) {
+	ctx := caller.WithOuter(context.WithValue(r.Context(), openedKey{}, &known), caller.Outer(outer))
 	ctx = context.WithValue(ctx, connectionKey{}, (*connection)(nil)) // the connection is that of what stands between
 	g.serve(w, r.WithContext(ctx))
 	return known

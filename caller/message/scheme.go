@@ -63,6 +63,11 @@ func (s *Scheme) Name() string { return SchemeName }
 
 // Authenticate implements caller.Scheme.
 func (s *Scheme) Authenticate(r *http.Request, credential string) (caller.Identity, error) {
+	return s.judge(r, credential, func(*x509.Certificate, *Request) error { return nil })
+}
+
+// judge judges a message of a request. also is asked before the message is remembered as one that was sent.
+func (s *Scheme) judge(r *http.Request, credential string, also func(signer *x509.Certificate, m *Request) error) (caller.Identity, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(credential)
 	if err != nil {
 		return caller.Identity{}, caller.Refuse("the signed request is not in base64url without padding")
@@ -83,6 +88,9 @@ func (s *Scheme) Authenticate(r *http.Request, credential string) (caller.Identi
 		if slices.Contains(chain[0].Subject.OrganizationalUnit, unit) {
 			return caller.Identity{}, caller.Refuse("the signed request's certificate has the organisational unit %q, which is good for no request of applications", unit)
 		}
+	}
+	if err := also(chain[0], &m); err != nil {
+		return caller.Identity{}, err
 	}
 	who, err := s.cfg.Identify(chain)
 	if errors.Is(err, coco.ErrDenied) {

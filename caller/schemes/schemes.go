@@ -41,9 +41,11 @@ type Schemes struct {
 // New returns the schemes.
 func New(cfg Config) *Schemes {
 	keys := keyset.New(keyset.Config{Dial: cfg.Dial, Now: cfg.Now, After: cfg.After, Log: cfg.Log})
+	messages := message.NewScheme(message.Config{Network: cfg.Network, Node: cfg.Node, Identify: cfg.Identify, Now: cfg.Now})
 	return &Schemes{keys: keys, is: cfg.Constitution, All: caller.Schemes{
 		&token.Scheme{Rules: func() token.Rules { return rulesOf(cfg.Constitution()) }, Now: cfg.Now, Keys: keys.Keys},
-		message.NewScheme(message.Config{Network: cfg.Network, Node: cfg.Node, Identify: cfg.Identify, Now: cfg.Now}),
+		messages,
+		&message.Signer{Messages: messages},
 		&session.Scheme{
 			Organisation: func(id coco.ActorID) (string, bool) {
 				c := cfg.Constitution()

@@ -26,12 +26,15 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/attest/virtual"
+	"github.com/cocoframework/coco/caller"
+	"github.com/cocoframework/coco/caller/message"
 	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/sealed"
 	"github.com/cocoframework/coco/sealed/keyring"
+	"github.com/cocoframework/coco/succession"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -58,9 +61,11 @@ type member struct {
 	keys   *keyring.Keys
 	src    keyring.Source
 	server *Server
+	signed caller.Schemes
 
 	mu     sync.Mutex
 	writes []string
+	by     []string // who has made each
 }
 
 func newCluster(t *testing.T, size int) *cluster {
@@ -120,6 +125,15 @@ func (c *cluster) start(program string, serviceKey []byte) *member {
 		Quoter: quoter, Clock: local.Clock{},
 	}
 	m.keys = keyring.New(m.src)
+	m.signed = caller.Schemes{&message.Signer{Messages: message.NewScheme(message.Config{
+		Network: must(succession.ID(c.service)), Node: m.id, Now: time.Now,
+		Identify: func(chain []*x509.Certificate) (coco.Caller, error) {
+			if err := chain[0].CheckSignatureFrom(c.service); err != nil { // the test's callers
+				return coco.Caller{}, fmt.Errorf("%w: %w", coco.ErrDenied, err)
+			}
+			return coco.Caller{Actor: coco.ActorID{chain[0].Subject.CommonName[0]}, Name: chain[0].Subject.CommonName, Role: coco.Participant}, nil
+		},
+	})}}
 	m.server = New(Config{
 		Node: m.id, Open: m.keys.Open, Clock: local.Clock{}, MaxBody: func() int64 { return 1 << 20 }, Handler: m.handle, RefuseAfter: time.Millisecond,
 		Repeatable: func(r *http.Request) bool { return r.URL.Path == "/rpc" },
@@ -127,11 +141,17 @@ func (c *cluster) start(program string, serviceKey []byte) *member {
 	return m
 }
 
-func (m *member) handle(w http.ResponseWriter, r *http.Request) bool {
+func (m *member) handle(w http.ResponseWriter, r *http.Request, outer Outer) bool {
 	if r.URL.Path == "/node/status" {
 		return false
 	}
-	if r.Header.Get("Authorization") != "Bearer good" {
+	by := ""
+	if r.Header.Get("Authorization") == "Bearer good" {
+		by = "good"
+	} else if id, err := m.signed.Authenticate(r.WithContext(caller.WithOuter(r.Context(), caller.Outer(outer)))); err == nil {
+		by = id.Caller.Name
+	}
+	if by == "" {
 		w.WriteHeader(http.StatusUnauthorized)
 		return false
 	}
@@ -139,6 +159,7 @@ func (m *member) handle(w http.ResponseWriter, r *http.Request) bool {
 	if r.Method == http.MethodPut {
 		m.mu.Lock()
 		m.writes = append(m.writes, string(body))
+		m.by = append(m.by, by)
 		m.mu.Unlock()
 	}
 	fmt.Fprintf(w, "answer to %s %s", r.URL.Path, body)
@@ -212,8 +233,13 @@ func (c *cluster) set(change func(*cluster)) {
 
 func (c *cluster) client(token string) *client.Sealed {
 	c.t.Helper()
+	return c.clientBy(func() (string, error) { return token, nil }, nil)
+}
+
+func (c *cluster) clientBy(token func() (string, error), signing *client.Signing) *client.Sealed {
+	c.t.Helper()
 	s, err := client.NewSealed(client.SealedConfig{
-		URL: c.front.URL, Outer: c.front.Client().Transport, Token: func() (string, error) { return token, nil },
+		URL: c.front.URL, Outer: c.front.Client().Transport, Token: token, Signing: signing,
 		Policy: client.Policy{Code: []coco.Measurement{virtual.Measure([]byte(program))}, Verifiers: attest.Verifiers{virtual.Verifier{}}, Service: c.service},
 		Effect: func(_, path string, _ []byte) client.Effect {
 			if path == "/rpc" {

@@ -13,6 +13,7 @@ package unseal
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -49,8 +50,8 @@ type Config struct {
 	// Node is this node's id.
 	Node coco.NodeID
 	// Handler answers a request as if it had come in plain, and reports whether it was one of a known caller. The request has no
-	// TLS state: a certificate that was shown is that of what stands between.
-	Handler func(http.ResponseWriter, *http.Request) (known bool)
+	// TLS state: a certificate that was shown is that of what stands between. A signature from outside counts if the request inside names its signer.
+	Handler func(http.ResponseWriter, *http.Request, Outer) (known bool)
 	// Repeatable reports whether a request may be made twice without a second effect.
 	Repeatable func(*http.Request) bool
 	// MaxBody is how many bytes a request's body may have.
@@ -60,6 +61,12 @@ type Config struct {
 	Clock host.Clock
 	// RefuseAfter is how long after a message has arrived it is refused; 50 ms if it is zero.
 	RefuseAfter time.Duration
+}
+
+// Outer is what is known of a sealed request from outside of the encryption.
+type Outer struct {
+	Authorization []string    // its headers Authorization
+	Message       coco.Digest // SHA-256 of the ciphertext
 }
 
 // Server opens sealed requests. It is safe for concurrent use.
@@ -105,7 +112,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, came)
 		return
 	}
-	reply, known := s.answer(w, r, opened)
+	reply, known := s.answer(w, r, opened, Outer{r.Header["Authorization"], sha256.Sum256(body)})
 	if !known {
 		s.refuse(w, r, came)
 		return
@@ -133,7 +140,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, came time.Durati
 }
 
 // answer makes the reply to an opened request; known is false if it was of nobody and needs a caller.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, o *sealed.Opened) (_ sealed.Reply, known bool) {
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, o *sealed.Opened, outer Outer) (_ sealed.Reply, known bool) {
 	inner, err := request(r, o)
 	if err != nil {
 		return s.problem(wire.CodeInvalid, err.Error()), true
@@ -159,7 +166,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, o *sealed.Opened
 		}
 	}
 	rec := &recorder{header: http.Header{}, room: func(n int) error { return s.cfg.Room(w, n) }}
-	known = s.cfg.Handler(rec, inner)
+	known = s.cfg.Handler(rec, inner, outer)
 	if !known && (rec.status == http.StatusUnauthorized || rec.status == http.StatusForbidden) {
 		if o.For != (coco.NodeID{}) {
 			s.once.forget(id) // it had no effect, and anybody could fill the memory with such

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/caller/message"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/network"
@@ -173,8 +174,8 @@ func (a *app) ofService(ctx context.Context, f *flags, acc *access) error {
 
 // ofSealed is a network that is reached through what ends TLS, and known by its service's certificate.
 func (a *app) ofSealed(ctx context.Context, f *flags, acc *access) (err error) {
-	if f.Service == "" || f.token == "" {
-		return fmt.Errorf("%w: --sealed needs --service, the network's service certificate, and --token: no certificate of yours reaches a node behind what ends TLS", coco.ErrInvalid)
+	if f.Service == "" || (f.token == "") == (f.Cert == "") {
+		return fmt.Errorf("%w: --sealed needs --service, the network's service certificate, and --token, or --cert and --key, by which each request is signed: no certificate that is shown reaches a node behind what ends TLS", coco.ErrInvalid)
 	}
 	acc.serviceFile(f.Service)
 	if acc.client.Policy.Service, err = acc.service(); err != nil {
@@ -196,8 +197,28 @@ func (a *app) ofSealed(ctx context.Context, f *flags, acc *access) (err error) {
 	acc.client.Sealed = &client.SealedConfig{
 		URL: f.sealed, Outer: outer, Effect: fleet.EffectOf,
 	}
+	if f.Cert != "" {
+		if acc.client.Sealed.Signing, err = signing(f.Cert, f.Key); err != nil {
+			return err
+		}
+		acc.who = "the holder of " + f.Cert + ", who signs each request"
+	}
 	acc.pin, err = approve(f, func() ([]byte, error) { return unverifiedPage(ctx, outer, f.sealed) }, nil)
 	return err
+}
+
+// signing signs sealed messages with the key of a certificate.
+func signing(cert, key string) (*client.Signing, error) {
+	by, err := signer.Load(cert, key)
+	if err != nil {
+		return nil, err
+	}
+	return &client.Signing{
+		Certificate: message.CertificateID(by.Certificates()[0]),
+		Sign: func(ctx context.Context, text []byte, network coco.Digest, node coco.NodeID, now time.Time) (string, error) {
+			return message.SignSealed(ctx, by, text, network, node, now)
+		},
+	}, nil
 }
 
 // unverifiedPage is the constitution that is shown in plain. It is believed if a person has approved its digest.

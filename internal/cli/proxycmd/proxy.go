@@ -76,7 +76,8 @@ transaction never executes twice. WebSockets are closed with status 1012, for cl
   coco proxy --as bravo --listen 127.0.0.1:9546
   coco proxy --node 10.0.0.1:8000,10.0.0.2:8000 --service service.pem --constitution 5f0c… --cert user.pem --key file:user-key.pem --pin pin.toml
   coco proxy --node 10.0.0.1:8000 --service service.pem --pin pin.toml --token /run/secrets/token
-  coco proxy --sealed https://coco.example --service service.pem --pin pin.toml --token /run/secrets/token`,
+  coco proxy --sealed https://coco.example --service service.pem --pin pin.toml --token /run/secrets/token
+  coco proxy --sealed https://coco.example --service service.pem --pin pin.toml --cert user.pem --key file:user-key.pem`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context(), &f) },
 	}
@@ -90,7 +91,7 @@ transaction never executes twice. WebSockets are closed with status 1012, for cl
 	fl.StringVar(&f.onVote, "on-vote", "follow", "`what` to do when members change the constitution: follow or stop")
 	fl.StringVar(&f.listen, "listen", defaultListen, "`address` of this machine to serve at; port 0 for a free one")
 	fl.StringArrayVar(&f.origins, "origin", nil, "web `origin` whose pages may use the proxy beside those of this machine; may be repeated")
-	fl.StringVar(&f.sealed, "sealed", "", "reach the network at this `URL`, where something else than a node ends TLS: every request and answer is encrypted for the nodes")
+	fl.StringVar(&f.sealed, "sealed", "", "reach the network at this `URL`, where something else than a node ends TLS: every request and answer is encrypted for the nodes; --cert signs requests")
 	fl.StringVar(&f.sealedCA, "sealed-ca", "", "certificates that may issue the one of --sealed, a PEM `file` (default: those of the system)")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log what fails to standard error")
 	_ = cmd.MarkFlagFilename("token")

@@ -187,4 +187,19 @@ var proxyMutants = []mutant{
 		old: "		if tries++; tries > maxMisdirected {", new: "		if tries, in.For = tries+1, reply.Node; tries > maxMisdirected {",
 		test: "TestWhatABalancerDoesToRequestsHasNoEffect", pkg: "gateway/unseal",
 	},
+	{
+		name: "othersmessage", what: "a signature counts for each sealed message", file: "caller/message/sealed.go",
+		old: "		if m.Body != o.Message {", new: "		if m.Body == o.Message && false {",
+		test: "TestASignatureCountsForItsMessageOnce", pkg: "gateway/unseal",
+	},
+	{
+		name: "resigner", what: "whoever signs a sealed message is its sender", file: "caller/message/sealed.go",
+		old: "		if CertificateID(leaf.Raw) != credential {", new: "		if CertificateID(leaf.Raw) == \"\" {",
+		test: "TestASignatureCountsForItsMessageOnce", pkg: "gateway/unseal",
+	},
+	{
+		name: "twosignatures", what: "a sealed message may have several signatures", file: "caller/message/sealed.go",
+		old: "len(o.Authorization) != 1 {", new: "len(o.Authorization) == 0 {",
+		test: "TestASignatureCountsForItsMessageOnce", pkg: "gateway/unseal",
+	},
 }
