@@ -288,6 +288,7 @@ func TestASessionEndsInEachWay(t *testing.T) {
 	if err := w.execute(&Call{SignIn: SignIn{ID: coco.Digest{1}}, End: true}, kim); !errors.Is(err, coco.ErrNotFound) {
 		t.Errorf("ending none: %v", err)
 	}
+	w.admit = append(w.admit, "https://other.example", "")
 	if _, err := w.judge().Session(token, "https://other.example"); !errors.Is(err, coco.ErrDenied) {
 		t.Errorf("asked by another page: %v", err)
 	}

@@ -35,7 +35,7 @@ var sessionMutants = []mutant{
 	},
 	{
 		name: "noend", what: "a session may have no end by its message", file: sessionsFile,
-		old: "	case m.Expires == \"\":", new: "	case m.Expires == \"-\":\n	case m.Expires == \"\":\n		s.Until = s.Issued + 1000", test: sessionsRefuse,
+		old: "	case m.Expires == \"\":\n		return", new: "	case m.Expires == \"\":\n		s.Until = s.Issued + 1000\n	case m.Expires == \"-\":\n		return", test: sessionsRefuse,
 	},
 	{
 		name: "longlife", what: "a session lives as long as one likes", file: sessionsFile,
@@ -163,7 +163,7 @@ var sessionMutants = []mutant{
 	},
 	{
 		name: "goneorganisation", what: "a session outlives its organisation", file: "caller/session/session.go",
-		old: "	case !ok:\n", new: "	case !ok && name != \"\":\n", test: "TestASessionIsAUserOfAnOrganisationThatIsThere",
+		old: "	case !ok:\n", new: "	case !ok && name == \"\":\n", test: "TestASessionIsAUserOfAnOrganisationThatIsThere",
 	},
 	{
 		name: "takenaccess", what: "a session outlives its user's access", file: "caller/session/session.go",
