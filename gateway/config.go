@@ -20,6 +20,8 @@ import (
 )
 
 // Config is what a gateway needs.
+//
+// Fields: one for each thing that the node behind it gives.
 type Config struct {
 	Node Node
 	// TLS is the client listener's configuration (channel.ClientServerConfig): TLS 1.3, asking
@@ -41,6 +43,8 @@ type Config struct {
 	Now     func() time.Time
 	// Pages are the origins whose pages may ask endpoints that have sessions; nil for none.
 	Pages cors.Pages
+	// Outages says of which issuers of tokens the keys cannot be fetched for long, in sentences, and how many these are; nil if none is asked.
+	Outages func() (warning string, issuers int)
 	// Trail names requests in the log at level debug; nil if they are not followed.
 	Trail *trail.Source
 	Owner coco.ActorID

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -101,7 +102,11 @@ func (g *Gateway) authorized(f fact) adapter.Handler {
 }
 
 func (g *Gateway) serveStatus(w http.ResponseWriter, r *http.Request) {
-	g.answer(w, r, g.cfg.Node.Status(), nil)
+	s := g.cfg.Node.Status()
+	for _, c := range g.outages() {
+		s.Warning = strings.TrimSpace(s.Warning + " " + c.Warning)
+	}
+	g.answer(w, r, s, nil)
 }
 
 func (g *Gateway) serveConstitution(w http.ResponseWriter, r *http.Request) {

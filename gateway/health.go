@@ -28,7 +28,7 @@ func (g *Gateway) serveLive(w http.ResponseWriter, _ *http.Request) {
 func (g *Gateway) serveReady(w http.ResponseWriter, r *http.Request) {
 	verbose, ready := r.URL.Query().Has("verbose"), true
 	var page strings.Builder
-	for _, c := range g.cfg.Node.Health() {
+	for _, c := range append(g.cfg.Node.Health(), g.outages()...) {
 		switch {
 		case c.Problem != "":
 			ready = false
@@ -50,6 +50,15 @@ func (g *Gateway) serveReady(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	_, _ = w.Write([]byte(page.String())) // a client that has gone
+}
+
+// outages is the check of issuers of tokens. Users of theirs are locked out in the end, and nothing else of the node is.
+func (g *Gateway) outages() []Check {
+	if g.cfg.Outages == nil {
+		return nil
+	}
+	warning, _ := g.cfg.Outages()
+	return []Check{{Name: "issuers", Warning: warning}}
 }
 
 func (g *Gateway) serveVersion(w http.ResponseWriter, r *http.Request) {

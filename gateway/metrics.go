@@ -113,6 +113,11 @@ func (g *Gateway) newRegistry() (*prometheus.Registry, error) {
 		}, func() float64 { return float64(g.cfg.Panics.Total()) }),
 		in("http_streams", "Upgraded (WebSocket) connections.", &g.gates.streams),
 	}
+	if g.cfg.Outages != nil {
+		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "coco", Name: "issuers_unreachable", Help: "Issuers of tokens whose keys cannot be fetched for long.",
+		}, func() float64 { _, n := g.cfg.Outages(); return float64(n) }))
+	}
 	if g.cfg.Metrics != nil {
 		all = append(all, g.cfg.Metrics)
 	}

@@ -24,7 +24,7 @@ func (n *node) newGateways() (gs gateways, err error) {
 	gs.callers = schemes.New(schemes.Config{Network: n.networkID(), Node: n.self.Identity.ID(), Constitution: n.decided.constitution.Load, Identify: n.Identify, Dial: n.cfg.Host.Net.Dial, Now: clock.Now, After: clock.After, Log: n.log})
 	gs.client, err = gateway.New(gateway.Config{
 		Node: n, TLS: channel.ClientServerConfig(n.self.Identity, n.certificates.OfService), Clock: n.cfg.Host.Clock, Log: n.log, Trail: n.links.trail,
-		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Panics: n.links.peers.Panics, Owner: n.self.ActorIn(n.network.Constitution), Retire: n.retirement.Retire, Sealed: n.sealing(), Schemes: gs.callers.All, Pages: gs.callers.Admits, Now: clock.Now,
+		Metrics: n.instruments(), LogLevel: n.cfg.LogLevel, Panics: n.links.peers.Panics, Owner: n.self.ActorIn(n.network.Constitution), Retire: n.retirement.Retire, Sealed: n.sealing(), Schemes: gs.callers.All, Pages: gs.callers.Admits, Outages: gs.callers.Outages, Now: clock.Now,
 	})
 	if err != nil || n.cfg.AdminListen == "" {
 		return gs, err

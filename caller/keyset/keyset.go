@@ -4,6 +4,9 @@
 // withhold keys and cannot change them. What it withholds ends: a key set counts for as long as members have agreed on, and is fetched again at half
 // of that time. Then no token of the issuer counts until its host is reached.
 //
+// Whoever looks after the node asks for Outages, which fetches what is due though no user asks: so an issuer that cannot be reached is known while the keys
+// that were fetched before still count.
+//
 // An unknown key id has the set fetched again, at most once in 10 s for each issuer, whoever asks.
 //
 // Trust: enclave
@@ -65,6 +68,7 @@ type set struct {
 	keys    []jose.JSONWebKey
 	fetched time.Time // zero if never
 	tried   time.Time
+	failing time.Time     // of the first attempt that failed since one did not; zero if the last one did not
 	err     error         // of the last attempt
 	running chan struct{} // closed when the attempt that runs has ended; nil if none runs
 }
@@ -104,14 +108,7 @@ func (s *Sets) Keys(ctx context.Context, of *access.Issuer, id string) ([]jose.J
 func (s *Sets) look(of *access.Issuer, name coco.Digest, id string) (keys []jose.JSONWebKey, wait chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x := s.sets[name]
-	if x == nil {
-		if len(s.sets) >= 2*access.MaxIssuers {
-			s.sets = map[coco.Digest]*set{} // of issuers that are no more
-		}
-		x = &set{}
-		s.sets[name] = x
-	}
+	x := s.of(name)
 	now, life := s.cfg.Now(), time.Duration(of.Terms.KeysSeconds)*time.Second
 	age := now.Sub(x.fetched)
 	counts := !x.fetched.IsZero() && age < life
@@ -133,6 +130,19 @@ func (s *Sets) look(of *access.Issuer, name coco.Digest, id string) (keys []jose
 		return nil, nil, fmt.Errorf("%w: the keys of the issuer %q could not be fetched: %w", coco.ErrBusy, of.Name, x.err)
 	}
 	return nil, nil, nil // it has published no such key
+}
+
+// of returns a set, a new one if there is none. The lock is held.
+func (s *Sets) of(name coco.Digest) *set {
+	x := s.sets[name]
+	if x == nil {
+		if len(s.sets) >= 2*access.MaxIssuers {
+			s.sets = map[coco.Digest]*set{} // of issuers that are no more
+		}
+		x = &set{}
+		s.sets[name] = x
+	}
+	return x
 }
 
 // nameOf names a set by all that it depends on.
@@ -165,8 +175,11 @@ func (s *Sets) begin(of *access.Issuer, x *set, now time.Time) chan struct{} {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if x.running, x.err = nil, err; err == nil {
-			x.keys, x.fetched = keys, now // as of when it was asked for
+			x.keys, x.fetched, x.failing = keys, now, time.Time{} // as of when it was asked for
 		} else if s.ctx.Err() == nil {
+			if x.failing.IsZero() {
+				x.failing = now
+			}
 			s.cfg.Log.Warn("the keys of an issuer of tokens cannot be fetched: its tokens count until the keys that are known are too old", logevent.IssuerUnreachable.Attr(),
 				"issuer", issuer.Name, "url", issuer.Terms.URL, "error", err)
 		}

@@ -6,8 +6,10 @@ package schemes
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -36,13 +38,14 @@ type Schemes struct {
 	All  caller.Schemes
 	keys *keyset.Sets // of issuers of tokens
 	is   func() *constitution.Constitution
+	now  func() time.Time
 }
 
 // New returns the schemes.
 func New(cfg Config) *Schemes {
 	keys := keyset.New(keyset.Config{Dial: cfg.Dial, Now: cfg.Now, After: cfg.After, Log: cfg.Log})
 	messages := message.NewScheme(message.Config{Network: cfg.Network, Node: cfg.Node, Identify: cfg.Identify, Now: cfg.Now})
-	return &Schemes{keys: keys, is: cfg.Constitution, All: caller.Schemes{
+	return &Schemes{keys: keys, is: cfg.Constitution, now: cfg.Now, All: caller.Schemes{
 		&token.Scheme{Rules: func() token.Rules { return rulesOf(cfg.Constitution()) }, Now: cfg.Now, Keys: keys.Keys},
 		messages,
 		&message.Signer{Messages: messages},
@@ -59,6 +62,25 @@ func New(cfg Config) *Schemes {
 
 // Admits reports whether pages of an origin may ask nodes.
 func (s *Schemes) Admits(origin string) bool { return s.is().Access.Admits(origin) }
+
+// Outages says in sentences which issuers' keys cannot be fetched for long, and how many these are.
+func (s *Schemes) Outages() (warning string, issuers int) {
+	var all []string
+	for _, o := range s.keys.Outages(s.is().Access.Issuers) {
+		issuers++
+		text := fmt.Sprintf("The keys of the issuer %q cannot be fetched since %s: ", o.Issuer, o.Since.UTC().Format(time.RFC3339))
+		switch {
+		case o.Until.IsZero():
+			text += "no token of it has counted on this node."
+		case o.Until.After(s.now()):
+			text += fmt.Sprintf("its tokens count on this node until %s.", o.Until.UTC().Format(time.RFC3339))
+		default:
+			text += fmt.Sprintf("its tokens have not counted on this node since %s.", o.Until.UTC().Format(time.RFC3339))
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, " "), issuers
+}
 
 // Run waits for the end of ctx, and for what is being fetched then.
 func (s *Schemes) Run(ctx context.Context) error {

@@ -188,6 +188,16 @@ var callerMutants = []mutant{
 
 	// What members agree on.
 	{
+		name: "silentoutage", what: "an issuer's outage is told to nobody", file: "caller/keyset/keyset.go",
+		old: "				x.failing = now\n", new: "				x.failing = time.Time{}\n",
+		test: "TestAnIssuersOutageIsToldBeforeItsUsersAreLockedOut",
+	},
+	{
+		name: "unwatched", what: "an issuer's outage is known when a user meets it", file: "caller/keyset/outage.go",
+		old: "			s.begin(of, x, now)\n", new: "			_ = s.begin\n",
+		test: "TestAnIssuersOutageIsToldBeforeItsUsersAreLockedOut",
+	},
+	{
 		name: "plainhttp", what: "an issuer's URL may be one without TLS", file: "gov/access/access.go",
 		old: "u.Scheme != \"https\" || ", new: "",
 		test: "TestTermsThatCannotBeAreRefused",
