@@ -49,6 +49,8 @@ type Driver struct {
 	// OpenAgain has an epoch opened again that has expired here, and that another node lacks.
 	OpenAgain func(epoch uint64)
 
+	handed handed // secrets of other nodes, until they are kept
+
 	mu     sync.Mutex
 	seen   seen     // under mu
 	sealed struct { // the batches of the newest epoch that this node has seen committed, under mu
@@ -151,16 +153,6 @@ func frameOf(m rotation.Message) peer.Message {
 		return (*peer.SecretWanted)(&m)
 	}
 	panic(fmt.Sprintf("no frame for %T", m))
-}
-
-// ReceiveSecret receives a message about the secret of an epoch.
-func (e *Driver) ReceiveSecret(from coco.NodeID, m *peer.Secret) {
-	defer (*rotation.Secret)(m).Erase()
-	if err := e.keep(rotation.Secret(*m)); err != nil {
-		e.Log.Error("the secret of an epoch is not kept", "epoch", m.Epoch, "error", err)
-		return
-	}
-	e.receive(from, (*rotation.Secret)(m))
 }
 
 // ReceiveSecretHeld receives a message about a node that holds a secret.

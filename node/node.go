@@ -178,6 +178,7 @@ func (n *node) open(ctx context.Context) {
 // live starts the goroutines of the node's work as it goes from stage to stage.
 func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listeners, ready func(Info)) error {
 	g.Go(func() error { return n.replica.Run(ctx) })
+	g.Go(func() error { return n.epochs.RunReceived(ctx) })
 	g.Go(func() error { return n.state.history.Run(ctx) })
 	g.Go(func() error { return n.snapshots.writer.Run(ctx) })
 	n.gateways.serve(ctx, g, at)

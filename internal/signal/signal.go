@@ -5,19 +5,22 @@ package signal
 
 import "sync"
 
-// Signal is safe for concurrent use.
+// Signal is safe for concurrent use. The zero value is one that was never fired.
 type Signal struct {
 	mu sync.Mutex
 	ch chan struct{}
 }
 
 // New returns a signal that was never fired.
-func New() *Signal { return &Signal{ch: make(chan struct{})} }
+func New() *Signal { return new(Signal) }
 
 // Wait returns a channel that closes at the next change. Call it before looking at the state.
 func (s *Signal) Wait() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ch == nil {
+		s.ch = make(chan struct{})
+	}
 	return s.ch
 }
 
@@ -25,6 +28,8 @@ func (s *Signal) Wait() <-chan struct{} {
 func (s *Signal) Fire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	close(s.ch)
-	s.ch = make(chan struct{})
+	if s.ch != nil {
+		close(s.ch)
+	}
+	s.ch = nil
 }
