@@ -3,12 +3,12 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
@@ -42,8 +42,7 @@ func TestFewReceiptsAreBuiltAtATime(t *testing.T) {
 			}
 		}()
 	}
-	for w.g.gates.requests.n.Load() < int64(2*w.g.cfg.MaxBuilds) {
-	}
+	until(t, "all wait for their transaction", func() bool { return w.g.gates.requests.n.Load() >= int64(2*w.g.cfg.MaxBuilds) })
 	var wg sync.WaitGroup
 	for range 40 {
 		wg.Go(func() {
@@ -78,39 +77,33 @@ func TestAReceiptForAnotherOrganisationIsBuiltBesideAFlood(t *testing.T) {
 	for range 40 {
 		wg.Go(func() { w.get(flood, "/node/receipt/3.7") })
 	}
-	for w.g.gates.requests.n.Load() < 40 || len(arrived) < w.g.cfg.MaxBuilds/2 {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, "the flood has come", func() bool { return w.g.gates.requests.n.Load() >= 40 && len(arrived) >= w.g.cfg.MaxBuilds/2 })
 	if n := len(arrived); n > w.g.cfg.MaxBuilds/2 {
 		t.Errorf("one organisation holds %d of %d turns", n, w.g.cfg.MaxBuilds)
 	}
 	before := len(arrived)
 	wg.Go(func() { w.get(w.client("Beta"), "/node/receipt/3.7") })
-	for i := 0; len(arrived) == before; i++ {
-		if i == 5000 {
-			t.Error("another organisation's receipt waits for the flood")
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
+	until(t, "another organisation's receipt is built beside the flood", func() bool { return len(arrived) > before })
 	close(leave)
 	wg.Wait()
 }
 
 // A client that does not read keeps the reply in memory, and nobody's turn.
 func TestRepliesOfANodesOwnAreClaimed(t *testing.T) {
-	const size = 8 << 20 // beyond what sockets hold
+	const size = 8 << 20 // beyond what sockets hold, the client's being as small as it is made below
 	w := start(t, nil, func(c *Config) { c.MaxReplies, c.MaxBuilds = 3*size, 1 })
 	receipt := func(size int) func() ([]byte, error) {
 		return func() ([]byte, error) { return []byte(`{"": "` + strings.Repeat("0", size-8) + `"}`), nil }
 	}
 	w.node.receipt = receipt(size)
 	slow := w.dial("Alpha")
+	if err := slow.NetConn().(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := fmt.Fprintf(slow, "GET /node/receipt/3.7 HTTP/1.1\r\nHost: node\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	for w.g.replies.Used() == 0 {
-	}
+	until(t, "the reply is in memory", func() bool { return w.g.replies.Used() > 0 })
 	if got := w.get(w.client("Alpha"), "/node/receipt/3.7"); got.status != 503 || !strings.Contains(got.body, "at a time") {
 		t.Errorf("beside a reply that nobody reads: %d, %.200s", got.status, got.body)
 	}
@@ -122,8 +115,7 @@ func TestRepliesOfANodesOwnAreClaimed(t *testing.T) {
 		t.Errorf("beyond what one reply may take: %d, %.200s", got.status, got.body)
 	}
 	_ = slow.Close()
-	for w.g.replies.Used() > 0 {
-	}
+	until(t, "the memory is given back", func() bool { return w.g.replies.Used() == 0 })
 }
 
 // What an adapter claims is counted once, and given back when its handler has returned.
@@ -148,6 +140,5 @@ func TestHandlersHaveAClaimOnTheNodesMemory(t *testing.T) {
 			t.Fatalf("%d, %d bytes", got.status, len(got.body))
 		}
 	}
-	for w.g.replies.Used() > 0 {
-	}
+	until(t, "the memory is given back", func() bool { return w.g.replies.Used() == 0 })
 }

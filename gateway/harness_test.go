@@ -292,6 +292,18 @@ func (w *world) dial(name string) *tls.Conn {
 	return c
 }
 
+// until waits for what other goroutines bring about. It sleeps between two looks, so that they run on one processor, too.
+func until(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for range 30_000 {
+		if holds() {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Errorf("not after 30 s of waiting: %s", what)
+}
+
 type answer struct {
 	status int
 	header http.Header

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -31,6 +32,7 @@ func TestAPanicInAWebSocketEndsThatConnectionAlone(t *testing.T) {
 			}
 		}
 		for n.rpc.panics.Total() < total {
+			runtime.Gosched()
 		}
 		equal(t, "panics that are counted", n.rpc.panics.Total(), total)
 	}
