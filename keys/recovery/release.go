@@ -148,7 +148,7 @@ func (r *Receiver) Request() Request { return r.rq }
 func (r *Receiver) open(l *Lock, lock coco.Digest, in Release) ([]byte, error) {
 	fault := func(reason string) error { return &Fault{Actor: in.Actor, Lock: l.String(), Reason: reason} }
 	if in.Lock != lock {
-		return nil, fault("it is of another lock, as of another network, epoch or committee")
+		return nil, fault("it opens something else: of another network, epoch or committee, as at another end of the ledger")
 	}
 	plain, err := hpke.Open(r.key, hpke.HKDFSHA256(), hpke.AES256GCM(), in.info(r.rq.Digest()), in.Box)
 	if err != nil {
