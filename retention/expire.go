@@ -3,6 +3,7 @@ package retention
 import (
 	"context"
 	"errors"
+	"sort"
 	"sync/atomic"
 	"time"
 
@@ -44,16 +45,20 @@ func (k *Keys) Expire(ctx context.Context) error {
 // patience is for how long a snapshot that was asked for may take before another one is.
 const patience = time.Minute
 
-// snapshot has the network write a snapshot if the newest one is older than an epoch that is in use since before a time.
+// snapshot has the network write a snapshot if the newest one may be of an epoch that ended before a time. However short epochs are, the one that is written is of the epoch in use, and so of a later one.
 func (k *Keys) snapshot(ctx context.Context, r store.Reader, before time.Time, ended func(epoch uint64) (time.Time, bool)) error {
 	used, _ := k.cfg.Ring.Current()
-	if used < 2 || !k.cfg.Leads() {
+	if used < 2 || !k.cfg.Leads() || k.asked != 0 && k.cfg.Clock.Elapsed()-k.asked < patience {
 		return nil
 	}
-	if since, over := ended(used - 1); !over || since.After(before) || k.asked != 0 && k.cfg.Clock.Elapsed()-k.asked < patience {
+	old := sort.Search(int(used-1), func(i int) bool { // how many epochs ended before it: those are the first ones
+		since, over := ended(uint64(i) + 1)
+		return !over || since.After(before)
+	})
+	if old == 0 {
 		return nil
 	}
-	rec, err := table.Epoch(r, used)
+	rec, err := table.Epoch(r, uint64(old)+1)
 	if errors.Is(err, coco.ErrNotFound) {
 		return nil
 	}

@@ -376,6 +376,34 @@ func TestAnEpochThatDoesNotOpenIsWaitedForAWhile(t *testing.T) {
 	})
 }
 
+// Where epochs are so short that none is in use for half of the time that secrets are kept, as after votes or under load, a snapshot is written in time all the same: nodes that go on together
+// after all have stopped could not begin with one of an epoch that they have erased.
+func TestTheLeaderHasASnapshotWrittenInTimeHoweverShortEpochsAre(t *testing.T) {
+	simulate(t, func(t *testing.T, n *node) {
+		n.keep, n.leads = 10*time.Minute, true
+		n.epochs(20) // one each minute; epoch e ended at minute e+1
+		for n.seqno < 31 {
+			n.write("coco.nodes", []byte{byte(n.seqno)}, 1)
+		}
+		n.snapshot(100, 3, true) // of epoch 3, which ended at minute 4
+		time.Sleep(time.Hour)
+		if n.expire(minute(9).Add(-1)); n.asked != 0 {
+			t.Error("half of the time has not passed since its epoch ended")
+		}
+		if n.expire(minute(9)); n.asked != 1 {
+			t.Errorf("asked for %d snapshots when half of the time had passed, expected 1", n.asked)
+		}
+		for n.seqno <= 200 {
+			n.write("coco.nodes", []byte{byte(n.seqno)}, 1)
+		}
+		n.snapshot(200, 20, true)
+		time.Sleep(time.Hour)
+		if n.expire(minute(20)); n.asked != 1 {
+			t.Error("there is a snapshot of the epoch in use")
+		}
+	})
+}
+
 // Half-way to an epoch's end the node that leads has a snapshot of a later one written, unless there is one, and asks again after a minute.
 func TestTheLeaderHasASnapshotWrittenInTime(t *testing.T) {
 	simulate(t, func(t *testing.T, n *node) {
