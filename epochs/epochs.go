@@ -33,6 +33,8 @@ import (
 )
 
 // Driver drives the machine of package rotation, for the goroutines that step it. The lock is never held during I/O.
+//
+// Fields: eleven are what the node gives it, functions of one use each; the others are what it has seen of the ledger, and of other nodes.
 type Driver struct {
 	Log     *slog.Logger
 	Clock   host.Clock

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/erase"
 	"github.com/cocoframework/coco/internal/signal"
 	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/peer"
@@ -76,12 +77,10 @@ func (e *Driver) RunReceived(ctx context.Context) error {
 	defer e.handed.erase()
 	for {
 		come := e.handed.come.Wait()
-		for s := (handedOut{}); ctx.Err() == nil && e.handed.next(&s); s.secret.Erase() {
-			if err := e.keep(s.secret); err != nil {
-				e.Log.Error("the secret of an epoch is not kept", "epoch", s.secret.Epoch, "error", err)
-				continue
-			}
-			e.receive(s.from, &s.secret)
+		for s := (handedOut{}); ctx.Err() == nil && e.handed.next(&s); {
+			e.use(&s)
+			s.secret.Erase()
+			erase.Stack()
 		}
 		select {
 		case <-ctx.Done():
@@ -89,4 +88,13 @@ func (e *Driver) RunReceived(ctx context.Context) error {
 		case <-come:
 		}
 	}
+}
+
+// use keeps a secret, and steps it.
+func (e *Driver) use(s *handedOut) {
+	if err := e.keep(s.secret); err != nil {
+		e.Log.Error("the secret of an epoch is not kept", "epoch", s.secret.Epoch, "error", err)
+		return
+	}
+	e.receive(s.from, &s.secret)
 }

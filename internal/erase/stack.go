@@ -8,17 +8,3 @@ func Do(f func()) {
 	defer clearStack()
 	f()
 }
-
-// used is up to how much of a stack the functions here use, in bytes.
-const used = 8 << 10
-
-// clearStack clears what is below its caller's frame.
-//
-//go:noinline
-func clearStack() {
-	var b [used]byte
-	touch(&b)
-}
-
-//go:noinline
-func touch(b *[used]byte) { clear(b[:]) }
