@@ -135,6 +135,40 @@ func TestDoctorFindsWhatItCannotWriteIn(t *testing.T) {
 	}
 }
 
+// A node that waits for others answers nobody. Its operator reads what it waits for, and not to start what runs.
+func TestTheDoctorOfANodeThatWaitsSaysForWhat(t *testing.T) {
+	dir := nodeconfig.Dir(t.TempDir())
+	cfg := nodeconfig.Config{Dir: string(dir), Start: nodeconfig.StartJoin, Peer: "127.0.0.1:1", Client: "127.0.0.1:1", Join: []string{"127.0.0.1:1"}, Ask: []string{"127.0.0.1:1"}}
+	if err := cfg.Save(dir.Config()); err != nil {
+		t.Fatal(err)
+	}
+	examined := func() string {
+		t.Helper()
+		d, err := examine(t.Context(), &network.Flags{Config: dir.Config()}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(d.Findings, func(f observation) bool { return f.Check == "nodes" })
+		if i < 0 || d.Findings[i].Level != finding.Problem {
+			t.Fatalf("%+v", d.Findings)
+		}
+		return d.Findings[i].Message
+	}
+	if said := examined(); !strings.Contains(said, "coco node join") {
+		t.Errorf("a node that does not run: %q", said)
+	}
+	note, err := dir.NoteWaits()
+	if err == nil {
+		err = note.Write("1 of 2 nodes wait, and 2 are needed", time.Now())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := examined(); said != "this node runs and does not serve yet: 1 of 2 nodes wait, and 2 are needed" {
+		t.Errorf("a node that waits: %q", said)
+	}
+}
+
 func TestDoctorFindsANodesCertificateThatEnds(t *testing.T) {
 	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	day := 24 * time.Hour
