@@ -40,22 +40,24 @@ const healthyAge = 3 * time.Second
 
 func TestEveryNodeOfAHealthyNetworkIsFresh(t *testing.T) {
 	for _, members := range []int{1, 3, 5} {
-		simulate(t, members, func(t *testing.T, n *network) {
-			n.open()
-			if _, err := put(n.client(0, 0), "key", "value"); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(5 * time.Second)
-			for k := range 20 {
-				time.Sleep(730 * time.Millisecond)
-				at := k % members
-				if status, _, age, stale := n.read(at, "/app/kv/key", wire.HeaderMaxAge, "3"); status != 200 || age > healthyAge || stale {
-					t.Errorf("node %d of %d: %d, age %v, stale %v", at+1, members, status, age, stale)
+		t.Run(fmt.Sprint(members), func(t *testing.T) {
+			simulate(t, members, func(t *testing.T, n *network) {
+				n.open()
+				if _, err := put(n.client(0, 0), "key", "value"); err != nil {
+					t.Fatal(err)
 				}
-				if status, body, age, _ := n.read(at, "/app/kv/key", wire.HeaderConsistency, wire.Linearizable); status != 200 || body != "value" || age > healthyAge {
-					t.Errorf("node %d of %d, linearizable: %d %s, age %v", at+1, members, status, body, age)
+				time.Sleep(5 * time.Second)
+				for k := range 20 {
+					time.Sleep(730 * time.Millisecond)
+					at := k % members
+					if status, _, age, stale := n.read(at, "/app/kv/key", wire.HeaderMaxAge, "3"); status != 200 || age > healthyAge || stale {
+						t.Errorf("node %d of %d: %d, age %v, stale %v", at+1, members, status, age, stale)
+					}
+					if status, body, age, _ := n.read(at, "/app/kv/key", wire.HeaderConsistency, wire.Linearizable); status != 200 || body != "value" || age > healthyAge {
+						t.Errorf("node %d of %d, linearizable: %d %s, age %v", at+1, members, status, body, age)
+					}
 				}
-			}
+			})
 		})
 	}
 }

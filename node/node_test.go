@@ -32,8 +32,10 @@ import (
 	"github.com/cocoframework/coco/wire"
 )
 
-// simulate runs a test under virtual time.
+// simulate runs a test under virtual time, which passes for it alone: so tests run side by side.
 func simulate(t *testing.T, members int, test func(*testing.T, *network)) {
+	t.Helper()
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, 1, members)
 		defer n.close()

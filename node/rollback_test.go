@@ -196,34 +196,36 @@ func TestARecoveryNeedsAThresholdOfMembersAndNoMore(t *testing.T) {
 		for name, spoil := range map[string]func(r *recovery.Release){
 			"missing": nil, "damaged": func(r *recovery.Release) { r.Box[len(r.Box)-1] ^= 1 },
 		} {
-			simulate(t, 3, func(t *testing.T, n *network) {
-				n.waitReady(n.Start(0, n.Found))
-				_ = n.Halt(0)
-				log := n.listen(0)
-				n.waitReady(n.Start(0, func(c *node.Config) {
-					n.Recover(c)
-					c.Recover.Release = func(_ context.Context, round *recovery.Round) (missing []error, _ error) {
-						for i, r := range n.releases(round, round.Request()) {
-							switch {
-							case i != away:
-							case spoil == nil:
-								missing = append(missing, fmt.Errorf("%w: %s is away", coco.ErrUnreachable, n.Members[away].Name))
-								continue
-							default:
-								spoil(&r)
+			t.Run(fmt.Sprintf("%d %s", away, name), func(t *testing.T) {
+				simulate(t, 3, func(t *testing.T, n *network) {
+					n.waitReady(n.Start(0, n.Found))
+					_ = n.Halt(0)
+					log := n.listen(0)
+					n.waitReady(n.Start(0, func(c *node.Config) {
+						n.Recover(c)
+						c.Recover.Release = func(_ context.Context, round *recovery.Round) (missing []error, _ error) {
+							for i, r := range n.releases(round, round.Request()) {
+								switch {
+								case i != away:
+								case spoil == nil:
+									missing = append(missing, fmt.Errorf("%w: %s is away", coco.ErrUnreachable, n.Members[away].Name))
+									continue
+								default:
+									spoil(&r)
+								}
+								_ = round.Submit(r)
 							}
-							_ = round.Submit(r)
+							return missing, nil
 						}
-						return missing, nil
+					}))
+					who := n.Members[away].Name
+					if spoil != nil {
+						who = n.Members[away].Actor().Short()
 					}
-				}))
-				who := n.Members[away].Name
-				if spoil != nil {
-					who = n.Members[away].Actor().Short()
-				}
-				if said := log.String(); !strings.Contains(said, string(logevent.ShareUnusable)) || !strings.Contains(said, who) {
-					t.Errorf("%s: the log does not name %s:\n%s", name, who, log)
-				}
+					if said := log.String(); !strings.Contains(said, string(logevent.ShareUnusable)) || !strings.Contains(said, who) {
+						t.Errorf("%s: the log does not name %s:\n%s", name, who, log)
+					}
+				})
 			})
 		}
 	}

@@ -78,23 +78,25 @@ func (f *countedFile) Close() error {
 
 func TestRunClosesItsListenersWhenOneCannotBeBound(t *testing.T) {
 	for bound, listener := range []string{"for nodes", "for clients", "for members who govern"} {
-		simulate(t, 1, func(t *testing.T, n *network) {
-			var at *countedNet
-			n.Alter = func(c *node.Config) {
-				c.AdminListen = c.Name + ":9000"
-				at = &countedNet{Net: c.Host.Net}
-				at.binds.Store(int32(bound))
-				c.Host.Net = at
-			}
-			r := n.Start(0, n.Found)
-			<-r.Done()
-			n.Forget(0)
-			if !errors.Is(r.Err(), errBind) {
-				t.Errorf("the listener %s cannot be bound, and Run returns %v", listener, r.Err())
-			}
-			if open := at.open.Load(); open != 0 {
-				t.Errorf("the listener %s cannot be bound, and %d others stay open", listener, open)
-			}
+		t.Run(listener, func(t *testing.T) {
+			simulate(t, 1, func(t *testing.T, n *network) {
+				var at *countedNet
+				n.Alter = func(c *node.Config) {
+					c.AdminListen = c.Name + ":9000"
+					at = &countedNet{Net: c.Host.Net}
+					at.binds.Store(int32(bound))
+					c.Host.Net = at
+				}
+				r := n.Start(0, n.Found)
+				<-r.Done()
+				n.Forget(0)
+				if !errors.Is(r.Err(), errBind) {
+					t.Errorf("the listener %s cannot be bound, and Run returns %v", listener, r.Err())
+				}
+				if open := at.open.Load(); open != 0 {
+					t.Errorf("the listener %s cannot be bound, and %d others stay open", listener, open)
+				}
+			})
 		})
 	}
 }

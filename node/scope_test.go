@@ -37,18 +37,20 @@ func (p probing) Open(e adapter.Env) (adapter.Ledger, error) {
 
 func TestANodeRefusesAnAdapterWithATableOfAnotherOwner(t *testing.T) {
 	for _, name := range []string{"coco.extra", "data"} {
-		simulate(t, 1, func(t *testing.T, n *network) {
-			n.Alter = func(c *node.Config) { c.Adapters = []adapter.Adapter{probing{table: name}} }
-			r := n.Start(0, n.Found)
-			select {
-			case <-r.Done():
-			case <-time.After(time.Minute):
-				t.Fatal("the node runs")
-			}
-			if err := r.Err(); !errors.Is(err, coco.ErrInvalid) {
-				t.Errorf("table %q: %v, expected coco.ErrInvalid", name, err)
-			}
-			n.Forget(0)
+		t.Run(name, func(t *testing.T) {
+			simulate(t, 1, func(t *testing.T, n *network) {
+				n.Alter = func(c *node.Config) { c.Adapters = []adapter.Adapter{probing{table: name}} }
+				r := n.Start(0, n.Found)
+				select {
+				case <-r.Done():
+				case <-time.After(time.Minute):
+					t.Fatal("the node runs")
+				}
+				if err := r.Err(); !errors.Is(err, coco.ErrInvalid) {
+					t.Errorf("table %q: %v, expected coco.ErrInvalid", name, err)
+				}
+				n.Forget(0)
+			})
 		})
 	}
 }

@@ -25,33 +25,35 @@ func TestANodeFillsNoSettingsIntoAConstitution(t *testing.T) {
 		}},
 		"max_key_bytes": {"kv": {"max_value_bytes": 100}},
 	} {
-		simulate(t, 1, func(t *testing.T, n *network) {
-			adapters := []adapter.Adapter{kv.Adapter{}, ethereum.New()}
-			n.Alter = func(c *node.Config) { c.Adapters = adapters }
-			c := n.Constitution.Draft()
-			c.Adapters = settings
-			if err := c.Complete(); err != nil {
-				t.Fatal(err)
-			}
-			r := n.Start(0, func(cfg *node.Config) { cfg.Genesis = c })
-			select {
-			case <-r.Done():
-			case <-time.After(time.Minute):
-				t.Fatal("the node runs")
-			}
-			if err := r.Err(); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), missing+" is missing") {
-				t.Errorf("%v: error %v, expected that %s is missing", settings, err, missing)
-			}
-			n.Forget(0)
+		t.Run(missing, func(t *testing.T) {
+			simulate(t, 1, func(t *testing.T, n *network) {
+				adapters := []adapter.Adapter{kv.Adapter{}, ethereum.New()}
+				n.Alter = func(c *node.Config) { c.Adapters = adapters }
+				c := n.Constitution.Draft()
+				c.Adapters = settings
+				if err := c.Complete(); err != nil {
+					t.Fatal(err)
+				}
+				r := n.Start(0, func(cfg *node.Config) { cfg.Genesis = c })
+				select {
+				case <-r.Done():
+				case <-time.After(time.Minute):
+					t.Fatal("the node runs")
+				}
+				if err := r.Err(); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), missing+" is missing") {
+					t.Errorf("%v: error %v, expected that %s is missing", settings, err, missing)
+				}
+				n.Forget(0)
 
-			page, err := constitution.ParseNew(c.TOML(), adapter.Completer(adapters))
-			if err != nil {
-				t.Fatal(err)
-			}
-			again, err := constitution.Parse(page.TOML())
-			if err != nil || again.Digest() != page.Digest() || page.Digest() == c.Digest() {
-				t.Errorf("%v: completed, its page has digest %s, and read again %s (%v)", settings, page.Digest(), again.Digest(), err)
-			}
+				page, err := constitution.ParseNew(c.TOML(), adapter.Completer(adapters))
+				if err != nil {
+					t.Fatal(err)
+				}
+				again, err := constitution.Parse(page.TOML())
+				if err != nil || again.Digest() != page.Digest() || page.Digest() == c.Digest() {
+					t.Errorf("%v: completed, its page has digest %s, and read again %s (%v)", settings, page.Digest(), again.Digest(), err)
+				}
+			})
 		})
 	}
 }
