@@ -230,13 +230,17 @@ func (c *Client) roundTrip(ctx context.Context, method, path, contentType string
 	}
 	resp, err := c.hc.Do(req)
 	if err != nil {
-		// The transport's error names the node; the URL's host is made up.
-		if outer := (*url.Error)(nil); errors.As(err, &outer) {
-			err = outer.Err
-		}
-		return nil, err
+		return nil, unwrapped(err)
 	}
 	return resp, nil
+}
+
+// unwrapped returns the transport's error, which names the node. The host of the URL is made up.
+func unwrapped(err error) error {
+	if outer := (*url.Error)(nil); errors.As(err, &outer) {
+		return outer.Err
+	}
+	return err
 }
 
 func readAll(resp *http.Response) ([]byte, error) {

@@ -9,22 +9,8 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/internal/budget"
+	"github.com/cocoframework/coco/wire"
 )
-
-// proven is a value with the receipt of the transaction that wrote it.
-//
-// The receipt proves, to whoever knows the network's service, that this transaction is committed and put a value with this
-// SHA-256 and content type under this key, and to which audience: its claims say so. That no later transaction wrote the key is in no proof: the
-// network's tree has transactions in it, and not the newest row of each key. That the value was the newest at AsOf is the word of the node that
-// answers.
-type proven struct {
-	ID      coco.TxID       `json:"transaction_id"` // that wrote the value
-	AsOf    coco.TxID       `json:"as_of"`          // the last transaction of the state that was read
-	Version uint64          `json:"etag,string"`
-	Media   string          `json:"content_type,omitempty"` // absent for wire.MediaBytes
-	Value   []byte          `json:"value"`
-	Receipt json.RawMessage `json:"receipt"` // see docs/formats.md
-}
 
 // prove answers by a value and its receipt.
 func (l *ledger) prove(in place, w http.ResponseWriter, r *http.Request, old oldValue, asOf coco.TxID, conditions conditions) {
@@ -44,7 +30,7 @@ func (l *ledger) prove(in place, w http.ResponseWriter, r *http.Request, old old
 	}
 	media, value := contentOf(old.stored)
 	l.answerPage(w, func(out *budget.Buffer) error {
-		text, err := json.Marshal(proven{ID: old.id, AsOf: asOf, Version: versionOf(old.stored), Media: otherMedia(media), Value: value, Receipt: receipt})
+		text, err := json.Marshal(wire.Proven{ID: old.id, AsOf: asOf, Version: versionOf(old.stored), Media: otherMedia(media), Value: value, Receipt: receipt})
 		if err != nil {
 			return err
 		}

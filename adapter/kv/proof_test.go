@@ -23,7 +23,7 @@ func TestAValueComesWithTheReceiptOfItsTransaction(t *testing.T) {
 	} {
 		w := c.as(beta, x.audience, "GET", "/app/kv/k"+x.query, "")
 		var p struct {
-			proven
+			wire.Proven
 			Receipt struct {
 				ID     string `json:"transaction_id"`
 				Claims []byte `json:"claims"`

@@ -47,4 +47,19 @@ var audienceMutants = []mutant{
 		old: "	return audience, l.settings().checkAudience(audience)\n", new: "	return nil, l.settings().checkAudience(audience)\n",
 		test: "TestAnAudienceSharesRowsThatOthersDoNotSee",
 	},
+	{
+		name: "credulous", what: "a client takes a value whose receipt does not verify", file: "client/verified.go",
+		old: "	if err := r.Verify(service, receipt.Options{}); err != nil {", new: "	if err := r.Verify(service, receipt.Options{}); err != nil && a.Version == 0 {",
+		test: "TestAClientVerifiesTheValueThatItReads", pkg: "node",
+	},
+	{
+		name: "elsewhose", what: "a client takes the value of another audience", file: "client/verified.go",
+		old: "	if !slices.Equal(found, want) {", new: "	if !slices.Equal(found, want) && len(claims) == 0 {",
+		test: "TestClaimsProveWhatATransactionLeft",
+	},
+	{
+		name: "overwritten", what: "a client takes a value that its transaction has overwritten", file: "client/verified.go",
+		old: "			put = kind != 2", new: "			put = put || kind != 2",
+		test: "TestClaimsProveWhatATransactionLeft",
+	},
 }
