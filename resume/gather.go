@@ -205,7 +205,7 @@ type Waiting struct {
 	Here, Nodes, Needed int // how many of how many nodes wait, and are needed
 	// Missing are the addresses of the nodes that do not answer, in order: they have not started, or are not reached.
 	Missing []string
-	// Lacks says that the node itself does not wait yet: it has lost its snapshots, and gets one from another node first.
+	// Lacks says that the node itself does not wait yet: it has no snapshot that it can begin with, and gets one from another node first.
 	Lacks bool
 }
 

@@ -34,7 +34,7 @@ func waitsText(w resume.Waiting) string {
 	}
 	text := fmt.Sprintf("%d of %d nodes wait, and %d are needed: all nodes of the network have stopped, or this one does not reach them. ", w.Here, w.Nodes, w.Needed)
 	if w.Lacks {
-		text += "This one has lost its snapshots, and gets one from another node before it waits. "
+		text += "This one has no snapshot yet that it can begin with, and gets one from another node before it waits. "
 	}
 	if len(w.Missing) > 0 {
 		text += fmt.Sprintf("Start those at %s (`coco node join`), or have their operators start them, and see to it that this node reaches them there", strings.Join(w.Missing, ", "))

@@ -41,7 +41,7 @@ func TestANodeThatWaitsForOthersSaysSo(t *testing.T) {
 	if text := waitsText(resume.Waiting{Here: 1, Nodes: 1, Needed: 2}); !strings.Contains(text, "a network of 1 node does not go on by itself") || !strings.Contains(text, "coco recovery start") {
 		t.Errorf("a network of one: %q", text)
 	}
-	if text := waitsText(resume.Waiting{Here: 1, Nodes: 3, Needed: 3, Missing: []string{"10.0.0.3:7000"}, Lacks: true}); !strings.Contains(text, "lost its snapshots") || !strings.Contains(text, "Start those at 10.0.0.3:7000") {
+	if text := waitsText(resume.Waiting{Here: 1, Nodes: 3, Needed: 3, Missing: []string{"10.0.0.3:7000"}, Lacks: true}); !strings.Contains(text, "no snapshot yet") || !strings.Contains(text, "Start those at 10.0.0.3:7000") {
 		t.Errorf("one that fetches a snapshot: %q", text)
 	}
 	if text := waitsText(resume.Waiting{Here: 1, Nodes: 2, Needed: 2}); strings.Contains(text, "Start") || !strings.Contains(text, "answer and do not wait yet") {
