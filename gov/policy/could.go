@@ -3,6 +3,8 @@ package policy
 import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+
+	"github.com/cocoframework/coco/internal/expr"
 )
 
 // Answer is what a policy says where only a part of its input is known.
@@ -29,8 +31,8 @@ type Case struct {
 func (p *Policy) Answer(c Case) Answer {
 	unknown := types.NewUnknown(1, nil)
 	variables := Input{Members: c.Members, Votes: Tally(c.Members, c.Votes), Closed: c.Closed}.variables()
-	kinds := adapter{}.NativeToValue([]string{c.Kind})
-	variables["proposal"] = proposalType.of(unknown, types.String(c.Proposer), kinds, unknown, unknown, unknown)
+	kinds := expr.Adapter{}.NativeToValue([]string{c.Kind})
+	variables["proposal"] = proposalType.Of(unknown, types.String(c.Proposer), kinds, unknown, unknown, unknown)
 	for _, name := range []string{"node", "constitution", "now"} {
 		variables[name] = unknown
 	}

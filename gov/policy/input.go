@@ -6,6 +6,8 @@ import (
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+
+	"github.com/cocoframework/coco/internal/expr"
 )
 
 // The votes in VoteFacts.
@@ -124,35 +126,35 @@ func (in Input) AllYes() Input {
 func (in Input) variables() map[string]any {
 	members := make([]ref.Val, 0, len(in.Members))
 	for _, m := range in.Members {
-		members = append(members, memberType.of(types.String(m.ID), types.String(m.Name), types.Int(m.Weight)))
+		members = append(members, memberType.Of(types.String(m.ID), types.String(m.Name), types.Int(m.Weight)))
 	}
 	return map[string]any{
 		"proposal":     in.Proposal.value(),
 		"votes":        in.Votes.value(),
-		"members":      types.NewRefValList(adapter{}, members),
+		"members":      types.NewRefValList(expr.Adapter{}, members),
 		"node":         in.Node.value(),
-		"constitution": adapter{}.NativeToValue(in.Constitution),
-		"now":          integer(in.Now),
+		"constitution": expr.Adapter{}.NativeToValue(in.Constitution),
+		"now":          expr.Integer(in.Now),
 		"closed":       types.Bool(in.Closed),
 	}
 }
 
 func (p ProposalFacts) value() ref.Val {
-	a := adapter{}
-	return proposalType.of(types.String(p.ID), types.String(p.Proposer), a.NativeToValue(p.Kinds),
-		a.NativeToValue(p.Actions), integer(p.Time), integer(p.Expires))
+	a := expr.Adapter{}
+	return proposalType.Of(types.String(p.ID), types.String(p.Proposer), a.NativeToValue(p.Kinds),
+		a.NativeToValue(p.Actions), expr.Integer(p.Time), expr.Integer(p.Expires))
 }
 
 func (v VotesFacts) value() ref.Val {
 	by := make([]ref.Val, 0, len(v.By))
 	for _, b := range v.By {
-		by = append(by, voteType.of(types.String(b.Member), types.String(b.Vote), types.Int(b.Weight)))
+		by = append(by, voteType.Of(types.String(b.Member), types.String(b.Vote), types.Int(b.Weight)))
 	}
-	return votesType.of(types.Int(v.Yes), types.Int(v.No), types.NewRefValList(adapter{}, by),
+	return votesType.Of(types.Int(v.Yes), types.Int(v.No), types.NewRefValList(expr.Adapter{}, by),
 		types.Int(v.YesWeight), types.Int(v.NoWeight), types.Int(v.TotalWeight))
 }
 
 func (n NodeFacts) value() ref.Val {
-	return nodeType.of(types.String(n.Owner), types.String(n.OwnerName), types.String(n.Address),
+	return nodeType.Of(types.String(n.Owner), types.String(n.OwnerName), types.String(n.Address),
 		types.String(n.Measurement), types.String(n.Platform))
 }

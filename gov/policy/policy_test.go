@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/expr"
 )
 
 // network is an input with n members of weight 1 to n, of whom the first yes have voted for and the
@@ -276,7 +277,7 @@ func TestNoAnswerIsNotYes(t *testing.T) {
 	in := network(3, 3, 0)
 	in.Constitution["odd"] = struct{}{}
 	in.Constitution["large"] = uint64(math.MaxInt64 + 1)
-	in.Constitution["long"] = strings.Repeat("x", maxText+1)
+	in.Constitution["long"] = strings.Repeat("x", expr.MaxText+1)
 	for expr, want := range map[string]string{
 		`constitution.nothing == 1`:                         "no such key: nothing",
 		`proposal.actions[0].member == "a"`:                 "no such key: member",

@@ -71,5 +71,5 @@ func (p *Policy) AcceptsNothing(members []MemberFacts) bool {
 
 // counts are the votes as CEL sees them, of which the numbers are known, and not who has voted how.
 func (v VotesFacts) counts(unknown ref.Val) ref.Val {
-	return votesType.of(types.Int(v.Yes), types.Int(v.No), unknown, unknown, unknown, types.Int(v.TotalWeight))
+	return votesType.Of(types.Int(v.Yes), types.Int(v.No), unknown, unknown, unknown, types.Int(v.TotalWeight))
 }

@@ -181,9 +181,9 @@ var pure = []rule{
 		why:   "an auditor opens an envelope years later, and must come to the network's conclusion",
 	},
 	{
-		name: "a policy is pure",
-		in:   []string{"gov/policy"}, pure: true, std: []string{"time", "math/rand", "math/rand/v2", "crypto/rand"},
-		only: []string{""},
+		name: "an expression is pure",
+		in:   []string{"internal/expr", "gov/policy"}, pure: true, std: []string{"time", "math/rand", "math/rand/v2", "crypto/rand"},
+		only: []string{"", "internal/expr"},
 		third: func(path string) bool {
 			return path == "cel.dev/cel-go/cel" || path == "cel.dev/cel-go/parser" || strings.HasPrefix(path, "cel.dev/cel-go/common")
 		},
@@ -192,14 +192,14 @@ var pure = []rule{
 	{
 		name: "a decision is pure",
 		in:   []string{"gov/decide"}, pure: true,
-		only:  []string{"", "attest", "batch", "canon", "internal/balance", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "internal/erase", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
+		only:  []string{"", "attest", "batch", "canon", "internal/balance", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "internal/erase", "internal/expr", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
 		third: never,
 		why:   "an audit repeats it years later: it may depend on the tables, the statement and the rules, and on nothing else",
 	},
 	{
 		name: "what a constitution lets members do is computed from it alone",
 		in:   []string{"gov/consequence"}, pure: true,
-		only:  []string{"", "attest", "canon", "gov/access", "gov/action", "gov/constitution", "gov/policy", "gov/reason", "gov/settings", "internal/erase", "keys", "batch", "merkle"},
+		only:  []string{"", "attest", "canon", "gov/access", "gov/action", "gov/constitution", "gov/policy", "gov/reason", "gov/settings", "internal/erase", "internal/expr", "keys", "batch", "merkle"},
 		third: never,
 		why:   "what members are warned of must follow from the constitution that they vote on, whichever node they ask",
 	},
@@ -429,7 +429,7 @@ var layers = []rule{
 	{
 		name: "what locks a ledger follows from its tables",
 		in:   []string{"gov/locks"},
-		only: []string{"", "attest", "batch", "canon", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "internal/erase", "keys", "keys/...", "merkle", "store", "succession"},
+		only: []string{"", "attest", "batch", "canon", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "internal/erase", "internal/expr", "keys", "keys/...", "merkle", "store", "succession"},
 		why:  "members and the recovering node must name the same lock, from copies of their own",
 	},
 	{
@@ -501,21 +501,21 @@ var layers = []rule{
 	{
 		name: "a ceremony is a function of the ledger",
 		in:   []string{"gov/ceremony"}, pure: true,
-		only:  []string{"", "attest", "batch", "canon", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "internal/erase", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
+		only:  []string{"", "attest", "batch", "canon", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "internal/erase", "internal/expr", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
 		third: never,
 		why:   "an audit repeats it without keys, and another leader goes on with it",
 	},
 	{
 		name: "what an auditor reads with is a function of the ledger",
 		in:   []string{"gov/granting"}, pure: true,
-		only:  []string{"", "attest", "batch", "canon", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "internal/erase", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
+		only:  []string{"", "attest", "batch", "canon", "gov/access", "gov/action", "gov/constitution", "gov/envelope", "gov/policy", "gov/reason", "gov/settings", "gov/table", "internal/erase", "internal/expr", "keys", "keys/archive", "keys/committee", "keys/dkg", "keys/grant", "keys/ristretto", "keys/tdh2", "merkle", "store", "succession"},
 		third: never,
 		why:   "an audit repeats it without keys, and another leader goes on with it, whatever a node holds",
 	},
 	{
 		name: "fixtures of governance",
 		in:   []string{"gov/govtest"},
-		only: []string{"", "attest", "attest/virtual", "batch", "canon", "channel", "gov/...", "host", "internal/balance", "internal/erase", "keys", "keys/...", "ledger", "ledger/check", "merkle", "store", "succession", "wire"},
+		only: []string{"", "attest", "attest/virtual", "batch", "canon", "channel", "gov/...", "host", "internal/balance", "internal/erase", "internal/expr", "keys", "keys/...", "ledger", "ledger/check", "merkle", "store", "succession", "wire"},
 		why:  "tests of governance need no node",
 	},
 	{

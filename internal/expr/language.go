@@ -1,12 +1,10 @@
-package policy
+package expr
 
 import (
 	"slices"
-	"sync"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
-	"cel.dev/cel-go/common/env"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
@@ -23,31 +21,10 @@ var functions = []string{
 	overloads.TypeConvertInt, overloads.TypeConvertString,
 }
 
-var macros = []string{operators.Has, operators.All, operators.Exists, operators.ExistsOne, "existsOne", operators.Filter}
+// Macros are the macros of CEL that an expression may use.
+func Macros() []string { return slices.Clone(macros) }
 
-// environment is what every policy is compiled in. It never changes.
-var environment = sync.OnceValues(func() (*cel.Env, error) {
-	subset := env.NewLibrarySubset().AddIncludedMacros(macros...)
-	for _, name := range functions {
-		subset.AddIncludedFunctions(env.NewFunction(name))
-	}
-	return cel.NewCustomEnv(
-		cel.CustomTypeAdapter(adapter{}),
-		cel.CustomTypeProvider(provider{}),
-		cel.StdLib(cel.StdLibSubset(subset)),
-		cel.ParserRecursionLimit(maxDepth),
-		cel.ExpressionNodeLimit(maxNodes),
-		cel.ParserErrorRecoveryLimit(4),
-		cel.ParserExpressionSizeLimit(MaxBytes),
-		cel.Variable("proposal", proposalType.cel),
-		cel.Variable("votes", votesType.cel),
-		cel.Variable("members", types.NewListType(memberType.cel)),
-		cel.Variable("node", nodeType.cel),
-		cel.Variable("constitution", types.NewMapType(types.StringType, types.DynType)),
-		cel.Variable("now", types.IntType),
-		cel.Variable("closed", types.BoolType),
-	)
-})
+var macros = []string{operators.Has, operators.All, operators.Exists, operators.ExistsOne, "existsOne", operators.Filter}
 
 // restrict refuses what CEL knows and policies must not do. Together the rules make sure that no
 // value is larger than what went in: the cost that CEL counts for a step is then what it takes. (A

@@ -1,4 +1,4 @@
-package policy
+package expr
 
 import (
 	"fmt"
@@ -14,57 +14,40 @@ import (
 	"github.com/cocoframework/coco"
 )
 
-// recordType is a type with named fields, so that a misspelt field is an error when a policy is
-// compiled and not when it is needed.
-type recordType struct {
-	cel    *types.Type
-	fields []field
+// RecordType is a type with named fields, so that a misspelt field is an error when an expression is
+// compiled and not when it is needed. It MUST NOT be modified.
+type RecordType struct {
+	CEL    *types.Type
+	Fields []Field
 }
 
-type field struct {
-	name string
-	typ  *types.Type
+// Field is a field of a RecordType.
+type Field struct {
+	Name string
+	Type *types.Type
 }
 
-func newType(name string, fields ...field) *recordType {
-	return &recordType{types.NewObjectType("coco."+name, traits.FieldTesterType|traits.IndexerType), fields}
+// NewType returns a type of records.
+func NewType(name string, fields ...Field) *RecordType {
+	return &RecordType{types.NewObjectType("coco."+name, traits.FieldTesterType|traits.IndexerType), fields}
 }
 
-var (
-	proposalType = newType("proposal",
-		field{"id", types.StringType}, field{"proposer", types.StringType},
-		field{"kinds", types.NewListType(types.StringType)},
-		field{"actions", types.NewListType(types.NewMapType(types.StringType, types.DynType))},
-		field{"time", types.IntType}, field{"expires", types.IntType})
-	voteType = newType("vote",
-		field{"member", types.StringType}, field{"vote", types.StringType}, field{"weight", types.IntType})
-	votesType = newType("votes",
-		field{"yes", types.IntType}, field{"no", types.IntType}, field{"by", types.NewListType(voteType.cel)},
-		field{"yes_weight", types.IntType}, field{"no_weight", types.IntType}, field{"total_weight", types.IntType})
-	memberType = newType("member",
-		field{"id", types.StringType}, field{"name", types.StringType}, field{"weight", types.IntType})
-	nodeType = newType("node",
-		field{"owner", types.StringType}, field{"owner_name", types.StringType}, field{"address", types.StringType},
-		field{"measurement", types.StringType}, field{"platform", types.StringType})
-
-	recordTypes = []*recordType{proposalType, voteType, votesType, memberType, nodeType}
-)
-
-// record is a value of a recordType.
+// record is a value of a RecordType.
 type record struct {
-	typ    *recordType
+	typ    *RecordType
 	values []ref.Val // in the order of the type's fields
 }
 
-func (t *recordType) of(values ...ref.Val) *record {
-	if len(values) != len(t.fields) {
-		panic(fmt.Sprintf("%s has %d fields, not %d", t.cel, len(t.fields), len(values)))
+// Of returns a record: its values are in the order of the fields, all of them.
+func (t *RecordType) Of(values ...ref.Val) *record {
+	if len(values) != len(t.Fields) {
+		panic(fmt.Sprintf("%s has %d fields, not %d", t.CEL, len(t.Fields), len(values)))
 	}
 	return &record{t, values}
 }
 
-func (t *recordType) index(name string) int {
-	return slices.IndexFunc(t.fields, func(f field) bool { return f.name == name })
+func (t *RecordType) index(name string) int {
+	return slices.IndexFunc(t.Fields, func(f Field) bool { return f.Name == name })
 }
 
 // Get implements traits.Indexer.
@@ -86,30 +69,30 @@ func (r *record) IsSet(index ref.Val) ref.Val {
 }
 
 // Equal implements ref.Val. The check of a policy lets no records be compared.
-func (r *record) Equal(ref.Val) ref.Val { return types.NewErr("a %s cannot be compared", r.typ.cel) }
+func (r *record) Equal(ref.Val) ref.Val { return types.NewErr("a %s cannot be compared", r.typ.CEL) }
 
 // Type implements ref.Val.
-func (r *record) Type() ref.Type { return r.typ.cel }
+func (r *record) Type() ref.Type { return r.typ.CEL }
 
 // Value implements ref.Val.
 func (r *record) Value() any { return r }
 
 // ConvertToNative implements ref.Val.
 func (r *record) ConvertToNative(t reflect.Type) (any, error) {
-	return nil, fmt.Errorf("a %s cannot become a %s", r.typ.cel, t)
+	return nil, fmt.Errorf("a %s cannot become a %s", r.typ.CEL, t)
 }
 
 // ConvertToType implements ref.Val.
 func (r *record) ConvertToType(t ref.Type) ref.Val {
-	return types.NewErr("a %s cannot become a %s", r.typ.cel, t.TypeName())
+	return types.NewErr("a %s cannot become a %s", r.typ.CEL, t.TypeName())
 }
 
 // provider tells CEL about the record types, and about nothing else.
-type provider struct{}
+type provider struct{ records []*RecordType }
 
-func (provider) find(name string) *recordType {
-	for _, t := range recordTypes {
-		if t.cel.TypeName() == name {
+func (p provider) find(name string) *RecordType {
+	for _, t := range p.records {
+		if t.CEL.TypeName() == name {
 			return t
 		}
 	}
@@ -125,7 +108,7 @@ func (provider) FindIdent(string) (ref.Val, bool) { return nil, false }
 // FindStructType implements types.Provider.
 func (p provider) FindStructType(name string) (*types.Type, bool) {
 	if t := p.find(name); t != nil {
-		return types.NewTypeTypeWithParam(t.cel), true
+		return types.NewTypeTypeWithParam(t.CEL), true
 	}
 	return nil, false
 }
@@ -137,8 +120,8 @@ func (p provider) FindStructFieldNames(name string) ([]string, bool) {
 		return nil, false
 	}
 	var names []string
-	for _, f := range t.fields {
-		names = append(names, f.name)
+	for _, f := range t.Fields {
+		names = append(names, f.Name)
 	}
 	return names, true
 }
@@ -154,7 +137,7 @@ func (p provider) FindStructFieldType(name, fieldName string) (*types.FieldType,
 		return nil, false
 	}
 	return &types.FieldType{
-		Type:  t.fields[i].typ,
+		Type:  t.Fields[i].Type,
 		IsSet: func(any) bool { return true },
 		GetFrom: func(target any) (any, error) {
 			if r, ok := target.(*record); ok && r.typ == t {
@@ -170,25 +153,25 @@ func (provider) NewValue(name string, _ map[string]ref.Val) ref.Val {
 	return types.NewErr("a %s cannot be made", name)
 }
 
-// maxText bounds a text that a policy looks at. CEL counts its characters for each comparison, which
+// MaxText bounds a text that a policy looks at. CEL counts its characters for each comparison, which
 // it prices by the shorter side.
-const maxText = 1 << 10
+const MaxText = 1 << 10
 
-// adapter turns what a constitution and an action consist of into values of CEL, when they are
+// Adapter turns what a constitution and an action consist of into values of CEL, when they are
 // looked at. Whole numbers are int in CEL, whatever they are in Go, so that a policy can compare
 // them with what it writes.
-type adapter struct{}
+type Adapter struct{}
 
 // NativeToValue implements types.Adapter.
-func (a adapter) NativeToValue(v any) ref.Val {
+func (a Adapter) NativeToValue(v any) ref.Val {
 	switch v := v.(type) {
 	case ref.Val:
 		return v
 	case bool:
 		return types.Bool(v)
 	case string:
-		if len(v) > maxText {
-			return types.NewErr("a text of %d bytes, a policy can look at %d", len(v), maxText)
+		if len(v) > MaxText {
+			return types.NewErr("a text of %d bytes, a policy can look at %d", len(v), MaxText)
 		}
 		return types.String(v)
 	case coco.Measurement:
@@ -200,7 +183,7 @@ func (a adapter) NativeToValue(v any) ref.Val {
 	case int64:
 		return types.Int(v)
 	case uint64:
-		return integer(v)
+		return Integer(v)
 	case float64:
 		return types.Double(v)
 	case []string:
@@ -215,7 +198,8 @@ func (a adapter) NativeToValue(v any) ref.Val {
 	return types.NewErr("a value of Go type %T has no form in a policy", v)
 }
 
-func integer(v uint64) ref.Val {
+// Integer is a whole number as CEL sees it: an int, or an error if it is larger than one.
+func Integer(v uint64) ref.Val {
 	if v > math.MaxInt64 {
 		return types.NewErr("%d is larger than an int", v)
 	}
@@ -225,9 +209,9 @@ func integer(v uint64) ref.Val {
 func list[T any](v []T) ref.Val {
 	elements := make([]ref.Val, 0, len(v))
 	for _, e := range v {
-		elements = append(elements, adapter{}.NativeToValue(e))
+		elements = append(elements, Adapter{}.NativeToValue(e))
 	}
-	return types.NewRefValList(adapter{}, elements)
+	return types.NewRefValList(Adapter{}, elements)
 }
 
 // sortedMap is a map whose keys come in order, where Go would shuffle them. It remembers what it was
@@ -253,7 +237,7 @@ func (s *sortedMap) Find(key ref.Val) (ref.Val, bool) {
 	if !ok {
 		return nil, false
 	}
-	v := adapter{}.NativeToValue(native)
+	v := Adapter{}.NativeToValue(native)
 	s.values[string(name)] = v
 	return v, true
 }

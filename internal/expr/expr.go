@@ -1,0 +1,178 @@
+// Package expr evaluates expressions of CEL, the Common Expression Language, that members and developers write and that every node must
+// come to the same end with, soon. A [Language] names what its expressions see; all of them have the same bounds.
+//
+// They have CEL's operators; the macros has, all, exists, exists_one and filter; and the functions size, contains, startsWith, endsWith, int
+// and string. They have not what could make two nodes disagree, or a small text take long: clocks and time zones, regular expressions, the iteration
+// of a map in no order (these maps are sorted), the macro map, literals of maps and messages, lists of anything but literals, and the comparison of
+// whole lists and maps. With that, no value is larger than what went in, and a limit on the cost of an evaluation bounds its time.
+//
+// Trust: enclave
+package expr
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common"
+	"cel.dev/cel-go/common/env"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+
+	"github.com/cocoframework/coco"
+)
+
+// Bounds of an expression.
+const (
+	MaxBytes = 4 << 10 // of its text
+	// MaxCost bounds one evaluation, in CEL's units: about one for each step. What a step costs is part of what all nodes have to
+	// agree on: a release that changes it, with cel-go, changes the outcome of expressions near the limit.
+	MaxCost  = 200_000
+	maxDepth = 64 // of nested expressions
+	maxNodes = 4096
+)
+
+// Language is what expressions of one kind see. It MUST NOT be modified once it compiles; then it is safe for concurrent use.
+type Language struct {
+	Records   []*RecordType
+	Variables []cel.EnvOption
+	Example   string // of an expression, for messages
+	Means     string // what true means, for messages
+
+	once sync.Once
+	env  *cel.Env
+	err  error
+}
+
+// environment is what every expression is compiled in. It never changes.
+func (l *Language) environment() (*cel.Env, error) {
+	l.once.Do(func() {
+		subset := env.NewLibrarySubset().AddIncludedMacros(macros...)
+		for _, name := range functions {
+			subset.AddIncludedFunctions(env.NewFunction(name))
+		}
+		l.env, l.err = cel.NewCustomEnv(append([]cel.EnvOption{
+			cel.CustomTypeAdapter(Adapter{}),
+			cel.CustomTypeProvider(provider{l.Records}),
+			cel.StdLib(cel.StdLibSubset(subset)),
+			cel.ParserRecursionLimit(maxDepth),
+			cel.ExpressionNodeLimit(maxNodes),
+			cel.ParserErrorRecoveryLimit(4),
+			cel.ParserExpressionSizeLimit(MaxBytes),
+		}, l.Variables...)...)
+	})
+	return l.env, l.err
+}
+
+// Expression is a compiled expression. It is safe for concurrent use.
+type Expression struct {
+	Program cel.Program
+	tree    *cel.Ast
+}
+
+// Names reports whether the expression refers to a variable.
+func (x *Expression) Names(variable string) bool { return names(x.tree, variable) }
+
+// Compile checks an expression of type bool and prepares it. The error is coco.ErrInvalid and says the position,
+// "line:column", of what is wrong.
+func (l *Language) Compile(text string) (*Expression, error) {
+	switch {
+	case len(text) > MaxBytes:
+		return nil, fmt.Errorf("%w: policy: %d bytes, expected at most %d", coco.ErrInvalid, len(text), MaxBytes)
+	case !utf8.ValidString(text):
+		return nil, fmt.Errorf("%w: policy: the text is not UTF-8", coco.ErrInvalid)
+	case strings.TrimSpace(text) == "":
+		return nil, fmt.Errorf("%w: policy: expected an expression, such as %s", coco.ErrInvalid, l.Example)
+	}
+	env, err := l.environment()
+	if err != nil {
+		return nil, fmt.Errorf("CEL: %w", err)
+	}
+	tree, issues := env.Compile(text)
+	if err := problems(issues); err != nil {
+		return nil, err
+	}
+	if err := restrict(tree); err != nil {
+		return nil, err
+	}
+	if t := tree.OutputType(); !t.IsExactType(types.BoolType) {
+		return nil, fmt.Errorf("%w: policy: 1:1: the expression is of type %s, expected bool: %s", coco.ErrInvalid, t, l.Means)
+	}
+	// Optimized, a list of literals is built once; otherwise every time, at the price of one step.
+	program, err := env.Program(tree, cel.CostTracking(prices{}), cel.CostLimit(MaxCost), cel.EvalOptions(cel.OptOptimize))
+	if err != nil {
+		return nil, fmt.Errorf("%w: policy: %v", coco.ErrInvalid, err)
+	}
+	return &Expression{program, tree}, nil
+}
+
+// prices are those that CEL has not: a search in a list is one step if the list's type is not known
+// before.
+type prices struct{}
+
+// CallCost implements cost.ActualCostEstimator.
+func (prices) CallCost(function, _ string, args []ref.Val, _ ref.Val) *uint64 {
+	if function != operators.In || len(args) != 2 {
+		return nil
+	}
+	list, ok := args[1].(traits.Lister)
+	if !ok {
+		return nil
+	}
+	n, ok := list.Size().(types.Int)
+	if !ok {
+		return nil
+	}
+	price := uint64(max(n, 1))
+	return &price
+}
+
+// problems returns the first of CEL's complaints; the others often follow from it.
+func problems(issues *cel.Issues) error {
+	if issues.Err() == nil {
+		return nil
+	}
+	errs := issues.Errors()
+	if len(errs) == 0 {
+		return fmt.Errorf("%w: policy: %v", coco.ErrInvalid, issues.Err())
+	}
+	first := errs[0]
+	more := ""
+	if n := len(errs) - 1; n > 0 {
+		more = fmt.Sprintf(" (and %d more)", n)
+	}
+	return at(first.Location, "%s%s", strings.ReplaceAll(first.Message, " (in container '')", ""), more)
+}
+
+func at(loc common.Location, format string, args ...any) error {
+	text := fmt.Sprintf(format, args...)
+	if loc.Line() < 1 { // about the expression as a whole
+		return fmt.Errorf("%w: policy: %s", coco.ErrInvalid, text)
+	}
+	return fmt.Errorf("%w: policy: %d:%d: %s", coco.ErrInvalid, loc.Line(), loc.Column()+1, text)
+}
+
+// Decide evaluates a program, whose text is for messages, and says what that cost. The result depends on the program and the variables alone. An
+// error, which is coco.ErrInvalid, means that there is no answer: a field that is not there, a division by zero, a cost above MaxCost.
+func Decide(p cel.Program, text string, variables map[string]any) (bool, uint64, error) {
+	out, details, err := p.Eval(variables)
+	cost := uint64(MaxCost) // if the library does not say
+	if details != nil && details.ActualCost() != nil {
+		cost = *details.ActualCost()
+	}
+	if cost > MaxCost {
+		err = fmt.Errorf("it takes more than %d steps", MaxCost)
+	}
+	if err == nil {
+		if b, ok := out.(types.Bool); ok {
+			return bool(b), cost, nil
+		}
+		err = errors.New("the result is no bool")
+	}
+	return false, cost, fmt.Errorf("%w: policy %.80q: %v", coco.ErrInvalid, text, err)
+}
