@@ -44,6 +44,7 @@ const (
 // Policy is a compiled expression. It may be used by several goroutines.
 type Policy struct {
 	expr    string
+	code    *expr.Expression
 	program cel.Program
 	closes  bool // it looks at the end of voting
 }
@@ -61,7 +62,7 @@ func Compile(text string) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Policy{text, p.Program, p.Names("closed")}, nil
+	return &Policy{text, p, p.Program, p.Names("closed")}, nil
 }
 
 // Decide says whether the policy accepts. The result depends on the input alone. An error, which is
@@ -74,5 +75,5 @@ func (p *Policy) Decide(in Input) (bool, error) {
 
 // decide also returns what the evaluation cost.
 func (p *Policy) decide(variables map[string]any) (bool, uint64, error) {
-	return expr.Decide(p.program, p.expr, variables)
+	return p.code.Decide(variables)
 }

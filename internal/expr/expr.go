@@ -18,6 +18,7 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/env"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
@@ -43,6 +44,7 @@ type Language struct {
 	Variables []cel.EnvOption
 	Example   string // of an expression, for messages
 	Means     string // what true means, for messages
+	MaxCost   uint64 // of one evaluation; 0 is MaxCost of the package
 
 	once sync.Once
 	env  *cel.Env
@@ -69,10 +71,37 @@ func (l *Language) environment() (*cel.Env, error) {
 	return l.env, l.err
 }
 
+// limit is what one evaluation may cost.
+func (l *Language) limit() uint64 {
+	if l.MaxCost == 0 {
+		return MaxCost
+	}
+	return l.MaxCost
+}
+
 // Expression is a compiled expression. It is safe for concurrent use.
 type Expression struct {
 	Program cel.Program
+	text    string
 	tree    *cel.Ast
+	limit   uint64
+}
+
+// Decide evaluates the expression, and says what that cost. The result depends on the variables alone. An error, which is coco.ErrInvalid, means that
+// there is no answer: a field that is not there, a division by zero, a cost above the limit.
+func (x *Expression) Decide(variables map[string]any) (bool, uint64, error) {
+	return decide(x.Program, x.text, x.limit, variables)
+}
+
+// Texts calls fn with each text that is written in the expression.
+func (x *Expression) Texts(fn func(string)) {
+	ast.PreOrderVisit(x.tree.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() == ast.LiteralKind {
+			if text, ok := e.AsLiteral().(types.String); ok {
+				fn(string(text))
+			}
+		}
+	}))
 }
 
 // Names reports whether the expression refers to a variable.
@@ -104,11 +133,11 @@ func (l *Language) Compile(text string) (*Expression, error) {
 		return nil, fmt.Errorf("%w: policy: 1:1: the expression is of type %s, expected bool: %s", coco.ErrInvalid, t, l.Means)
 	}
 	// Optimized, a list of literals is built once; otherwise every time, at the price of one step.
-	program, err := env.Program(tree, cel.CostTracking(prices{}), cel.CostLimit(MaxCost), cel.EvalOptions(cel.OptOptimize))
+	program, err := env.Program(tree, cel.CostTracking(prices{}), cel.CostLimit(l.limit()), cel.EvalOptions(cel.OptOptimize))
 	if err != nil {
 		return nil, fmt.Errorf("%w: policy: %v", coco.ErrInvalid, err)
 	}
-	return &Expression{program, tree}, nil
+	return &Expression{program, text, tree, l.limit()}, nil
 }
 
 // prices are those that CEL has not: a search in a list is one step if the list's type is not known
@@ -157,16 +186,16 @@ func at(loc common.Location, format string, args ...any) error {
 	return fmt.Errorf("%w: policy: %d:%d: %s", coco.ErrInvalid, loc.Line(), loc.Column()+1, text)
 }
 
-// Decide evaluates a program, whose text is for messages, and says what that cost. The result depends on the program and the variables alone. An
-// error, which is coco.ErrInvalid, means that there is no answer: a field that is not there, a division by zero, a cost above MaxCost.
-func Decide(p cel.Program, text string, variables map[string]any) (bool, uint64, error) {
+// decide evaluates a program and says what that cost. The result depends on the program and the variables alone. An error, which is coco.ErrInvalid,
+// means that there is no answer: a field that is not there, a division by zero, a cost above the limit.
+func decide(p cel.Program, text string, limit uint64, variables map[string]any) (bool, uint64, error) {
 	out, details, err := p.Eval(variables)
-	cost := uint64(MaxCost) // if the library does not say
+	cost := limit // if the library does not say
 	if details != nil && details.ActualCost() != nil {
 		cost = *details.ActualCost()
 	}
-	if cost > MaxCost {
-		err = fmt.Errorf("it takes more than %d steps", MaxCost)
+	if cost > limit {
+		err = fmt.Errorf("it takes more than %d steps", limit)
 	}
 	if err == nil {
 		if b, ok := out.(types.Bool); ok {
