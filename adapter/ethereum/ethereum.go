@@ -19,6 +19,8 @@
 //	                  │     └── siwe              the messages that wallets sign for it
 //	                  ├── linking                 statements that change whose an address is
 //	                  ├── links                   whose an address is
+//	                  ├── policies                what deployers attach to contracts
+//	                  ├── policy                  the language of policies: CEL in bounds
 //	                  ├── rows                    what the rows of the tables hold
 //	                  └── settings                the adapter's section of the constitution
 //
@@ -37,6 +39,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/linking"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
+	"github.com/cocoframework/coco/adapter/ethereum/policies"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc"
 	"github.com/cocoframework/coco/adapter/ethereum/sessions"
@@ -108,6 +111,8 @@ func (l *ledger) Authorize(caller coco.Caller, read adapter.Read) error {
 			link = &links.Holder{Actor: c.Actor, User: c.User}
 		} else if c, ok := sessions.DecodeClaim(read.Claims); ok {
 			link = &links.Holder{Actor: c.Actor, User: c.User}
+		} else if c, ok := policies.DecodeClaim(read.Claims); ok {
+			link = &links.Holder{Actor: c.Actor, User: c.User}
 		}
 		return l.sights.Authorize(context.Background(), caller, read.TxID, link, read.Claims)
 	case adapter.Digest:
@@ -150,11 +155,14 @@ func (l *ledger) Decode(payload []byte) (any, error) {
 	if c, is, err := sessions.Decode(payload); is {
 		return c, err
 	}
+	if c, is, err := policies.Decode(payload); is {
+		return c, err
+	}
 	return l.Ledger.Decode(payload)
 }
 
 // Execute implements adapter.Ledger. What the chain executes becomes a block, whose transactions follow one another in the ledger: calls that
-// change links or sessions are executed after it, and end it.
+// change links, sessions or policies are executed after it, and end it.
 func (l *ledger) Execute(ctx context.Context, set *store.Part, calls adapter.Calls) []adapter.Outcome {
 	var waiting *adapter.Call // for the end of the block
 	out := l.Ledger.Execute(ctx, set, adapter.Calls{
@@ -175,7 +183,7 @@ func (l *ledger) Execute(ctx context.Context, set *store.Part, calls adapter.Cal
 			calls.Back(c)
 			break
 		}
-		out = append(out, executeStatement(set, c))
+		out = append(out, l.executeStatement(set, c))
 	}
 	return out
 }
@@ -185,17 +193,28 @@ type statement interface {
 	Execute(tx linking.Transaction, caller coco.Caller, now uint64) error
 }
 
-// statementBytes is how much such a call writes at most: the addresses of two holders, or a user's sessions, and the rest.
-const statementBytes = 8 << 10
+// statementBytes is how much a call that is no transaction of the chain writes at most: the addresses of two holders, a user's sessions, or a policy.
+const statementBytes = policies.MaxWritten
 
+// isStatement reports whether a call is of no block: it changes links, sessions or a policy.
 func isStatement(c *adapter.Call) bool {
-	_, is := c.Decoded.(statement)
-	return is
+	switch c.Decoded.(type) {
+	case statement, *policies.Call:
+		return true
+	}
+	return false
 }
 
-func executeStatement(set *store.Part, c *adapter.Call) adapter.Outcome {
+func (l *ledger) executeStatement(set *store.Part, c *adapter.Call) adapter.Outcome {
 	tx := set.Begin()
-	if err := c.Decoded.(statement).Execute(tx, c.Caller, set.Time()); err != nil {
+	var err error
+	switch d := c.Decoded.(type) {
+	case statement:
+		err = d.Execute(tx, c.Caller, set.Time())
+	case *policies.Call:
+		err = d.Execute(tx, c.Caller)
+	}
+	if err != nil {
 		tx.Abort()
 		return adapter.Outcome{Call: c, Err: err}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/linking"
+	"github.com/cocoframework/coco/adapter/ethereum/policies"
 	"github.com/cocoframework/coco/adapter/ethereum/sessions"
 	"github.com/cocoframework/coco/wire"
 )
@@ -32,6 +33,9 @@ func (ethereum) Explain(claims, content []byte) ([]adapter.Fact, error) {
 	}
 	if c, ok := sessions.DecodeClaim(claims); ok {
 		return []adapter.Fact{{Name: "kind", Value: c.Kind}, {Name: "session", Value: c.ID.String()}, {Name: "address", Value: c.Address.Hex()}, {Name: "organisation", Value: c.Actor.String()}, {Name: "user", Value: c.User}}, nil
+	}
+	if c, ok := policies.DecodeClaim(claims); ok {
+		return policyFacts(&c), nil
 	}
 	var is struct {
 		Hash         common.Hash
@@ -66,6 +70,20 @@ func (ethereum) Explain(claims, content []byte) ([]adapter.Fact, error) {
 	}
 	sent, err := senderOf(content, is.Hash)
 	return append(facts, sent...), err
+}
+
+// policyFacts are what the receipt of a change of a contract's policy proves.
+func policyFacts(c *policies.Claim) []adapter.Fact {
+	facts := []adapter.Fact{
+		{Name: "kind", Value: c.Kind}, {Name: "contract", Value: c.Contract.Hex()}, {Name: "deployer", Value: c.Deployer.Hex()}, {Name: "organisation", Value: c.Actor.String()},
+	}
+	if c.User != "" {
+		facts = append(facts, adapter.Fact{Name: "user", Value: c.User})
+	}
+	if c.Kind == policies.KindAttach {
+		facts = append(facts, adapter.Fact{Name: "policy_digest", Value: c.Digest.Hex()})
+	}
+	return facts
 }
 
 // senderOf reads a signed transaction that must have a hash.

@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
+	"github.com/cocoframework/coco/adapter/ethereum/policies"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/store"
 )
@@ -52,7 +53,44 @@ func exportLink(w *store.Write) (*exportedLink, error) {
 	return out, nil
 }
 
-// Export implements adapter.Exporter: each block is one thing, with its receipts, and so is each change of a link. A block's row comes with its last transaction.
+// exportedPolicy says which policy a contract has from its deployer from then on.
+type exportedPolicy struct {
+	Contract     common.Address  `json:"contract"`
+	Organisation *coco.ActorID   `json:"organisation"` // that has attached it; null: there is none any more
+	User         string          `json:"user"`
+	Deployer     *common.Address `json:"deployer"`
+	Policy       string          `json:"policy"`
+	ABI          json.RawMessage `json:"abi,omitempty"`
+}
+
+// exportOwn reads a row of links or policies; nil if it is neither.
+func exportOwn(w *store.Write) (text json.RawMessage, kind string, err error) {
+	var v any
+	switch w.Table {
+	case rows.Links:
+		l, err := exportLink(w)
+		if err != nil || l == nil {
+			return nil, "", err
+		}
+		v, kind = l, "ethereum.link"
+	case rows.Policies:
+		out := &exportedPolicy{Contract: common.BytesToAddress(w.Key)}
+		if !w.Delete {
+			row, err := policies.DecodeRow(w.Value)
+			if err != nil {
+				return nil, "", err
+			}
+			out.Organisation, out.User, out.Deployer, out.Policy, out.ABI = &row.Actor, row.User, &row.Deployer.Address, row.Policy, row.ABI
+		}
+		v, kind = out, "ethereum.policy"
+	default:
+		return nil, "", nil
+	}
+	text, err = json.Marshal(v)
+	return text, kind, err
+}
+
+// Export implements adapter.Exporter: each block is one thing, with its receipts, and so is each change of a link or of a policy. A block's row comes with its last transaction.
 func (ethereum) Export() func([]store.Write) ([]adapter.Exported, error) {
 	waiting := map[common.Hash]rows.Tx{}
 	return func(writes []store.Write) (out []adapter.Exported, err error) {
@@ -64,19 +102,12 @@ func (ethereum) Export() func([]store.Write) ([]adapter.Exported, error) {
 			}
 		}
 		for i, w := range writes {
-			if w.Table == rows.Links {
-				l, err := exportLink(&writes[i])
-				if err != nil {
-					return nil, err
-				}
-				if l == nil {
-					continue
-				}
-				encoded, err := json.Marshal(l)
-				if err != nil {
-					return nil, err
-				}
-				out = append(out, adapter.Exported{Kind: "ethereum.link", Value: encoded})
+			own, kind, err := exportOwn(&writes[i])
+			if err != nil {
+				return nil, err
+			}
+			if own != nil {
+				out = append(out, adapter.Exported{Kind: kind, Value: own})
 				continue
 			}
 			if w.Table != rows.Blocks || w.Delete {

@@ -24,6 +24,7 @@ import (
 	"github.com/cocoframework/coco/internal/cli/benchcmd"
 	"github.com/cocoframework/coco/internal/cli/democmd"
 	"github.com/cocoframework/coco/internal/cli/doctorcmd"
+	"github.com/cocoframework/coco/internal/cli/ethcmd"
 	"github.com/cocoframework/coco/internal/cli/govcmd"
 	"github.com/cocoframework/coco/internal/cli/identitycmd"
 	"github.com/cocoframework/coco/internal/cli/ledgercmd"
@@ -65,7 +66,7 @@ func groups() []cli.Group {
 	type commands = []func(*cli.App) *cobra.Command
 	return []cli.Group{
 		{Title: "A network on this machine:", Commands: commands{sandboxcmd.Up, sandboxcmd.Status, sandboxcmd.Down, sandboxcmd.Restart, nodecmd.Command, democmd.Command}},
-		{Title: "Using a network:", Commands: commands{proxycmd.Command, identitycmd.Command}},
+		{Title: "Using a network:", Commands: commands{proxycmd.Command, identitycmd.Command, ethcmd.Command}},
 		{Title: "Governing a network:", Commands: commands{govcmd.Command, membercmd.Command}},
 		{Title: "Checking what a network did, and going on after a catastrophe:", Commands: commands{ledgercmd.Command, receiptcmd.Command, attestcmd.Command, recoverycmd.Command}},
 		{Title: "Measuring:", Commands: commands{benchcmd.Command, doctorcmd.Command}},

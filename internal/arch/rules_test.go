@@ -556,13 +556,19 @@ var protocols = []rule{
 	{
 		name: "Ethereum knows its contract, and itself from rpc down to rows",
 		in:   []string{"adapter/ethereum", "adapter/ethereum/..."},
-		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "merkle", "wire", "wire/problem", "adapter/reading", "internal/budget", "internal/contain", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/..."},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "merkle", "wire", "wire/problem", "adapter/reading", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/..."},
 		why:  "a protocol that reaches into the core cannot be exchanged; logevent is the list of what operators' alarms wait for",
+	},
+	{
+		name: "a policy of a contract is pure",
+		in:   []string{"adapter/ethereum/policy"}, pure: true, std: []string{"time"},
+		only: []string{"", "internal/expr"},
+		why:  "every node must admit the same callers, and a vote and a deployer's call are checked alike",
 	},
 	{
 		name: "rows and settings are the bottom of Ethereum",
 		in:   []string{"adapter/ethereum/rows", "adapter/ethereum/settings"},
-		only: []string{"", "adapter/setting", "canon", "store"},
+		only: []string{"", "adapter/setting", "canon", "internal/expr", "store", "adapter/ethereum/policy"},
 		why:  "formats and settings depend on nothing that executes",
 	},
 	{
@@ -596,6 +602,12 @@ var protocols = []rule{
 		why:  "it is asked before a request has a caller, and must not depend on what the chain shows to whom",
 	},
 	{
+		name: "what is attached to a contract depends on rows only",
+		in:   []string{"adapter/ethereum/policies"},
+		only: []string{"", "canon", "internal/expr", "store", "adapter/ethereum/links", "adapter/ethereum/policy", "adapter/ethereum/rows"},
+		why:  "the leader executes it from the tables and the call alone, whichever node was asked",
+	},
+	{
 		name: "logs are selected by what they hold",
 		in:   []string{"adapter/ethereum/logs"},
 		only: []string{"", "canon", "store", "adapter/ethereum/rows"},
@@ -622,7 +634,7 @@ var protocols = []rule{
 	{
 		name: "the chain does not know JSON-RPC",
 		in:   []string{"adapter/ethereum/chain"},
-		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policy", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
 		why:  "what is committed must not depend on how it is asked for",
 	},
 	{
@@ -634,7 +646,7 @@ var protocols = []rule{
 	{
 		name: "the sight of a caller knows no JSON-RPC",
 		in:   []string{"adapter/ethereum/sight"},
-		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/access", "adapter/ethereum/chain", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/access", "adapter/ethereum/chain", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policies", "adapter/ethereum/policy", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
 		why:  "every method is answered from it, whatever the method is",
 	},
 	{

@@ -29,6 +29,8 @@ import (
 type Viewer struct {
 	Actor coco.ActorID
 	User  string // "" is the organisation itself
+	Name  string // of the organisation
+	Role  coco.Role
 }
 
 // Owns reports whether an address is linked to the viewer.
@@ -80,9 +82,10 @@ func (q Question) String() string {
 type Ask struct {
 	Question Question
 	Contract common.Address
-	Input    []byte         // of a Call; empty for one that comes from another contract
+	Input    []byte         // of a Call and a Receipt; empty for a Call that comes from another contract
 	Log      *types.Log     // of an Event
 	From     common.Address // who sent the transaction, of an Event and a Receipt
+	Visible  bool           // of an Event: the viewer sees its transaction
 }
 
 // Answer is what a rule says.

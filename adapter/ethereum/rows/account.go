@@ -29,6 +29,7 @@ const (
 	Meta     = "ethereum.meta"     // "head" -> what execution needs of the newest block; milestones (package chain, past.go)
 	Links    = "ethereum.links"    // address -> whose it is; holder -> its addresses (package links)
 	Sessions = "ethereum.sessions" // SHA-256 of a token -> its session; holder -> its sessions (package sessions)
+	Policies = "ethereum.policies" // contract -> its deployer's policy (package policies)
 
 	// The archives: rows of long ago are in the ledger only, so nothing that is executed reads them.
 	Blocks      = "ethereum.blocks"      // number -> block
@@ -46,6 +47,7 @@ func Tables() []store.Table {
 		{Name: Meta, Private: true},
 		{Name: Links, Private: true, Ordered: true},    // those of an organisation are listed
 		{Name: Sessions, Private: true, Ordered: true}, // and these
+		{Name: Policies, Private: true},
 		{Name: Blocks, Private: true, Archive: true},
 		{Name: BlockHashes, Private: true, Archive: true},
 		{Name: Txs, Private: true, Archive: true},

@@ -22,6 +22,7 @@ var tellNothing = map[string]bool{
 	"coco_sendRawTransaction": true, "debug_getBadBlocks": true, "ots_getApiLevel": true, "eth_coinbase": true, "eth_mining": true, "eth_hashrate": true, "net_peerCount": true,
 	"eth_sendRawTransactionSync": true, "coco_linkMessage": true, "coco_linkAddress": true, "coco_unlinkAddress": true, "coco_linkedAddresses": true, // of the caller's own links
 	"coco_signIn": true, "coco_endSession": true, "coco_sessions": true, // and sessions
+	"coco_setAccessPolicy": true, "coco_removeAccessPolicy": true, // of the caller's own contracts
 }
 
 func TestEveryMethodAsksWhetherTheCallerMaySee(t *testing.T) {
@@ -95,6 +96,7 @@ func everyMethod(contract common.Address, tx, block common.Hash, blocks, logs st
 	none := common.Hash{1}
 	return map[string][][]any{
 		"eth_blockNumber": {{}}, "eth_syncing": {{}},
+		"coco_accessPolicy": {{contract}}, "coco_explainAccess": {{map[string]any{"contract": contract, "question": "state"}}},
 		"eth_getBlockByNumber": {{"latest", true}, {"0x99", false}}, "eth_getBlockByHash": {{block, true}, {none, false}},
 		"eth_getHeaderByNumber": {{"latest"}}, "eth_getHeaderByHash": {{block}}, "eth_getBlockReceipts": {{"latest"}},
 		"eth_getBlockTransactionCountByNumber": {{"latest"}}, "eth_getBlockTransactionCountByHash": {{block}},

@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/identity"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/otter"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/pool"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/rules"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/simulate"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/states"
 	"github.com/cocoframework/coco/adapter/ethereum/sessions"
@@ -49,7 +50,7 @@ func (s *Server) groups() map[string][]any {
 		},
 	}
 	return map[string][]any{
-		"coco":   {identity.New(g, s.env), identity.NewSessions(g, s.env)},
+		"coco":   {identity.New(g, s.env), identity.NewSessions(g, s.env), rules.New(g, s.sights, s.env)},
 		"debug":  {debug.New(g)},
 		"eth":    {facts.New(g), debug.NewEncodings(g), fees.New(g), pool.NewPending(g), simulate.New(g), states.New(g)},
 		"erigon": {otter.NewErigon(g)},

@@ -140,6 +140,8 @@ var verdicts = map[string]string{
 	// What is said and read of a caller's own addresses.
 	"coco_linkMessage": sends, "coco_linkAddress": sends, "coco_unlinkAddress": sends, "coco_linkedAddresses": own, "coco_transactionCaller": own,
 	"coco_signIn": sends, "coco_endSession": sends, "coco_sessions": own,
+	// A policy is told to its contract's deployer, and an explanation tells of supposed callers, without anybody's links.
+	"coco_setAccessPolicy": sends, "coco_removeAccessPolicy": sends, "coco_accessPolicy": own, "coco_explainAccess": own,
 
 	"eth_getBlockByNumber": own, "eth_getBlockByHash": own, "eth_getBlockReceipts": own, "eth_getBlockTransactionCountByNumber": own, "eth_getBlockTransactionCountByHash": own,
 	"eth_getTransactionByHash": own, "eth_getTransactionByBlockNumberAndIndex": own, "eth_getTransactionByBlockHashAndIndex": own, "eth_getRawTransactionByHash": own,

@@ -14,6 +14,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/policy"
 )
 
 // The defaults that the page of a new network is completed with. They never change: see
@@ -34,7 +35,7 @@ const (
 
 // added are the settings that later releases have added. A stored section without one is of before, and what its absence
 // means is what the program did then: real timestamps, no blocks without transactions, and all callers saw all.
-var added = []string{"timestamps", "confirmation_blocks", "visibility", "auditors", "counts"}
+var added = []string{"timestamps", "confirmation_blocks", "visibility", "auditors", "counts", "policies"}
 
 // defaults are what the page may leave out, by name, but for those of rpc.
 func defaults(pinned bool) map[string]json.RawMessage {
@@ -45,7 +46,7 @@ func defaults(pinned bool) map[string]json.RawMessage {
 		"gap_per_sender": jsonNumber(defaultGapPerSender), "gap_total": jsonNumber(defaultGapTotal), "gap_bytes": jsonNumber(defaultGapBytes),
 		"alloc": json.RawMessage("{}"), "rpc": json.RawMessage("{}"),
 		"timestamps": jsonText(string(defaultTimestamps)), "confirmation_blocks": jsonNumber(defaultConfirmationBlocks),
-		"visibility": jsonText(string(defaultVisibility)), "auditors": json.RawMessage("[]"), "counts": json.RawMessage("false"),
+		"visibility": jsonText(string(defaultVisibility)), "auditors": json.RawMessage("[]"), "counts": json.RawMessage("false"), "policies": json.RawMessage("{}"),
 	}
 	if pinned { // it repeats what the mainnet shows everybody
 		all["confirmation_blocks"], all["visibility"] = jsonNumber(0), jsonText(string(Network))
@@ -71,8 +72,19 @@ func Complete(page []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: ethereum settings: %w", coco.ErrInvalid, err)
 	}
-	_, err = Parse(out)
-	return out, err
+	in, err := Parse(out)
+	if err != nil {
+		return nil, err
+	}
+	for addr, t := range in.Policies { // a page is by somebody who can still correct it
+		if t.Policy == "" {
+			continue
+		}
+		if _, err := policy.Compile(t); err != nil {
+			return nil, fmt.Errorf("ethereum settings: policies.%v: %w", addr, err)
+		}
+	}
+	return out, nil
 }
 
 func complete(page []byte) ([]byte, error) {

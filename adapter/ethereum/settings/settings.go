@@ -30,6 +30,7 @@ import (
 	"github.com/holiman/uint256"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/policy"
 )
 
 // Settings are the adapter's section of the constitution.
@@ -66,6 +67,8 @@ type Settings struct {
 	Auditors []string
 	// Counts says that blocks of a closed network tell how many transactions they hide.
 	Counts bool
+	// Policies are the contracts' policies that members have voted, in the place of all other rules of these contracts.
+	Policies map[common.Address]policy.Text
 	// Links says whose addresses are from the start, in the order of the addresses.
 	Links []Link
 	// Alloc is the state of block 0.
@@ -146,6 +149,7 @@ type settingsJSON struct {
 	Visibility         Visibility             `json:"visibility"`
 	Auditors           []string               `json:"auditors"`
 	Counts             bool                   `json:"counts"`
+	Policies           map[string]policy.Text `json:"policies"`
 	Links              map[string]linkJSON    `json:"links"`
 	Alloc              map[string]accountJSON `json:"alloc"`
 	Pin                *pinJSON               `json:"pin"`
@@ -282,6 +286,9 @@ func (in *settingsJSON) settings() (*Settings, error) {
 		return nil, err
 	}
 	s.Links = linked
+	if s.Policies, err = readPolicies(in.Policies); err != nil {
+		return nil, err
+	}
 	for text, a := range in.Alloc {
 		addr, account, err := a.account(text)
 		if err != nil {

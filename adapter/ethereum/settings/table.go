@@ -53,6 +53,7 @@ func Table() setting.Table {
 		},
 		{Name: "auditors", Values: names{}, Absent: "[]", Rules: 3, Meaning: "names of the organisations that see everything in a closed network", Takes: nextRequest},
 		{Name: "counts", Values: setting.Switch{}, Absent: "false", Rules: 3, Meaning: "blocks of a closed network tell how many transactions they hide", Takes: nextRequest},
+		{Name: "policies", Values: policies{}, Absent: "{}", Rules: 3, Meaning: "who may see what of single contracts of a closed network, see [Policies](access.md#a-policy-from-outside); an empty `policy` ends the deployer's", Takes: nextRequest},
 	}
 	for _, f := range new(RPC).fields() {
 		takes := nextRequest

@@ -2,6 +2,9 @@ package sight
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"io"
 	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -9,6 +12,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/policy"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 )
 
@@ -22,10 +26,18 @@ type cache struct {
 	version uint64 // of blocks
 	blocks  map[blockKey]*seen
 
-	at       common.Hash        // the block of rules and answers
+	at       moment             // of rules and answers
 	settings *settings.Settings // by which they are
 	rules    map[ruleKey]*rule
 	answers  map[answerKey]said
+
+	policies map[[32]byte]*compiled // by the digest of their text; whatever the state
+}
+
+// compiled is a policy, or why it is none.
+type compiled struct {
+	policy *policy.Policy
+	err    error
 }
 
 // blockKey is whose view of which block.
@@ -33,6 +45,8 @@ type blockKey struct {
 	hash    common.Hash
 	actor   coco.ActorID
 	user    string
+	name    string
+	role    coco.Role // a token may give one user several
 	version uint64
 	in      *settings.Settings
 }
@@ -53,17 +67,30 @@ type ruleKey struct {
 
 // Bounds of what is remembered.
 const (
-	maxBlocks  = 1024
-	maxRules   = 4096
-	maxAnswers = 16384
+	maxBlocks   = 1024
+	maxRules    = 4096
+	maxAnswers  = 16384
+	maxPolicies = 1024
 )
 
 func (e *eyes) keyOf(b *chain.Block) blockKey {
-	key := blockKey{hash: b.Hash, actor: e.viewer.Actor, user: e.viewer.User, in: e.rules.settings}
-	if s, ok := e.src.(interface{ Version() uint64 }); ok {
-		key.version = s.Version()
+	return blockKey{
+		hash: b.Hash, actor: e.viewer.Actor, user: e.viewer.User, name: e.viewer.Name, role: e.viewer.Role, version: e.moment().version, in: e.rules.settings,
 	}
-	return key
+}
+
+// moment is a state of the chain, of links and of policies, which change between blocks, too.
+type moment struct {
+	head    common.Hash
+	version uint64
+}
+
+func (e *eyes) moment() moment {
+	at := moment{head: e.now.Head().Hash}
+	if s, ok := e.src.(interface{ Version() uint64 }); ok {
+		at.version = s.Version()
+	}
+	return at
 }
 
 func (c *cache) seen(key blockKey) *seen {
@@ -87,37 +114,61 @@ func (c *cache) decoy(hash common.Hash) common.Hash {
 	return crypto.Keccak256Hash(c.secret[:], hash[:])
 }
 
-// of returns what is remembered for a block, under the lock, which the caller holds.
-func (c *cache) of(at common.Hash, in *settings.Settings) {
+// of returns what is remembered for a moment, under the lock, which the caller holds.
+func (c *cache) of(at moment, in *settings.Settings) {
 	if c.at != at || c.settings != in || c.rules == nil || len(c.rules) > maxRules || len(c.answers) > maxAnswers {
 		c.at, c.settings, c.rules, c.answers = at, in, map[ruleKey]*rule{}, map[answerKey]said{}
 	}
 }
 
-func (c *cache) rule(at common.Hash, in *settings.Settings, key ruleKey) *rule {
+func (c *cache) rule(at moment, in *settings.Settings, key ruleKey) *rule {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.of(at, in)
 	return c.rules[key]
 }
 
-func (c *cache) keepRule(at common.Hash, in *settings.Settings, key ruleKey, r *rule) {
+func (c *cache) keepRule(at moment, in *settings.Settings, key ruleKey, r *rule) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.of(at, in)
 	c.rules[key] = r
 }
 
-func (c *cache) answer(at common.Hash, in *settings.Settings, key answerKey) said {
+func (c *cache) answer(at moment, in *settings.Settings, key answerKey) said {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.of(at, in)
 	return c.answers[key]
 }
 
-func (c *cache) keepAnswer(at common.Hash, in *settings.Settings, key answerKey, a said) {
+func (c *cache) keepAnswer(at moment, in *settings.Settings, key answerKey, a said) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.of(at, in)
 	c.answers[key] = a
+}
+
+// policy compiles a text once.
+func (c *cache) policy(t policy.Text) *compiled {
+	h := sha256.New()
+	_, _ = fmt.Fprintf(h, "%d ", len(t.Policy)) // never fails
+	_, _ = io.WriteString(h, t.Policy)
+	_, _ = h.Write(t.ABI)
+	key := [32]byte(h.Sum(nil))
+	c.mu.Lock()
+	known := c.policies[key]
+	c.mu.Unlock()
+	if known != nil {
+		return known
+	}
+	out := new(compiled)
+	out.policy, out.err = policy.Compile(t)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.policies == nil || len(c.policies) >= maxPolicies {
+		c.policies = map[[32]byte]*compiled{}
+	}
+	c.policies[key] = out
+	return out
 }

@@ -2,6 +2,7 @@ package sight
 
 import (
 	"context"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -24,6 +25,7 @@ type eyes struct {
 	now    *chain.View // whose links and rules count
 	src    store.Reader
 	rules  rules
+	given  []common.Address // of a viewer that is supposed; nil: those that are linked
 
 	owned  verdicts
 	blocks map[common.Hash]*chain.Block // as they are, of those that the view has shown
@@ -36,13 +38,16 @@ func (s *Sights) eyes(now *chain.View, caller *coco.Caller) *eyes {
 		return nil
 	}
 	e := &eyes{
-		sights: s, viewer: access.Viewer{Actor: caller.Actor, User: caller.User}, now: now, src: now.Rows(),
+		sights: s, viewer: access.Viewer{Actor: caller.Actor, User: caller.User, Name: caller.Name, Role: caller.Role}, now: now, src: now.Rows(),
 	}
 	e.rules = rules{eyes: e, settings: in, purse: purse{left: in.CallGasLimit, each: ruleGas}}
 	return e
 }
 
 func (e *eyes) owns(addr common.Address) bool {
+	if e.given != nil {
+		return slices.Contains(e.given, addr)
+	}
 	owned, known := e.owned.get(addr)
 	if !known {
 		owned = e.viewer.Owns(e.src, addr)
@@ -175,7 +180,7 @@ func (e *eyes) events(ctx context.Context, r *rows.Tx, transaction bool) (hidden
 			p = share(r.GasUsed, len(purses))
 			purses[l.Address] = p
 		}
-		switch e.rules.answer(ctx, &access.Ask{Question: access.Event, Contract: l.Address, Log: l, From: r.Sender}, p) {
+		switch e.rules.answer(ctx, &access.Ask{Question: access.Event, Contract: l.Address, Log: l, From: r.Sender, Visible: transaction}, p) {
 		case access.Silent:
 			hidden[i] = !transaction
 		case access.Refused:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core"
@@ -13,6 +14,8 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/access"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
+	"github.com/cocoframework/coco/adapter/ethereum/policies"
+	"github.com/cocoframework/coco/adapter/ethereum/policy"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 )
@@ -90,47 +93,83 @@ type rules struct {
 	viewers  []common.Address
 	listed   bool
 	purse    purse // of questions about accounts, for this view
+
+	caller   *policy.Caller // the viewer, as policies see it
+	policies map[common.Address]*attached
 }
+
+// by says which rule has answered, and why if that is not plain.
+type by struct {
+	rule string
+	why  error
+}
+
+// The rules of a contract, in the order in which they count. The first that the contract has decides alone: what a contract's own code says is a promise
+// to whoever uses it, which its deployer cannot widen afterwards, and members can.
+const (
+	byVote     = "the policy that members have voted (the setting policies)"
+	byCoco     = "the contract itself, by CocoAccess"
+	byTEN      = "the contract itself, by visibilityRules()"
+	byDeployer = "the policy that its deployer has attached"
+	byNone     = "no rule of the contract"
+)
+
+// What is said of a contract's rule.
+var (
+	errNoTime = errors.New("the rule could not be found out in the time of the request")
+	errNoGas  = errors.New("the rule needs more gas than was left for it")
+	errEnded  = errors.New("members have voted that its deployer's policy does not count")
+)
 
 // answer is what the rule of a contract says to a question of the viewer, who pays for it from p.
 func (r *rules) answer(ctx context.Context, q *access.Ask, p *purse) access.Answer {
-	return r.answers(ctx, q, nil, p)
+	answer, _ := r.decide(ctx, q, nil, p)
+	return answer
 }
 
-// answers is answer, for a contract that asks unless by is nil.
-func (r *rules) answers(ctx context.Context, q *access.Ask, by *asker, p *purse) access.Answer {
+// decide also says which rule it was. A contract asks unless from is nil.
+func (r *rules) decide(ctx context.Context, q *access.Ask, from *asker, p *purse) (access.Answer, by) {
 	if code, there := r.eyes.code(q.Contract); !there || code == rows.NoAccount.CodeHash {
-		return access.Silent
+		return access.Silent, by{rule: byNone}
+	}
+	voted, ended := r.settings.Policies[q.Contract]
+	if voted.Policy != "" {
+		return r.judge(q, from, p, r.attached(q.Contract, func() (policy.Text, bool, error) { return voted, true, nil }), byVote)
 	}
 	level := 0
-	if by != nil {
-		level = by.level
+	if from != nil {
+		level = from.level
 	}
 	of := r.of(ctx, q.Contract, level)
 	switch {
-	case of == nil: // it could not be found out in the time of the request
-		return access.Refused
-	case by != nil && !p.pay(of.gas):
-		return access.Refused
+	case of == nil:
+		return access.Refused, by{byNone, errNoTime}
+	case from != nil && !p.pay(of.gas):
+		return access.Refused, by{byNone, errNoGas}
 	case of.asks && p.left > 0:
-		if by == nil {
-			by = &asker{addresses: r.addresses()}
+		if from == nil {
+			from = &asker{addresses: r.addresses()}
 		}
-		if s := r.ask(ctx, q, by, p.each); p.pay(s.gas) {
-			return s.answer
+		if s := r.ask(ctx, q, from, p.each); p.pay(s.gas) {
+			return s.answer, by{rule: byCoco}
 		}
-		return access.Refused
+		return access.Refused, by{byCoco, errNoGas}
 	case of.asks:
-		return access.Refused
+		return access.Refused, by{byCoco, errNoGas}
 	case of.ten != nil:
-		return of.ten.Answer(q, r.eyes.owns)
+		return of.ten.Answer(q, r.eyes.owns), by{rule: byTEN}
+	case ended: // voted is empty
+		return access.Silent, by{byNone, errEnded}
 	}
-	return access.Silent
+	return r.judge(q, from, p, r.attached(q.Contract, func() (policy.Text, bool, error) {
+		row, ok, err := policies.Read(r.eyes.src, q.Contract)
+		return row.Text(), ok, err
+	}), byDeployer)
 }
 
 // of returns the rule of a contract; nil if the request's time has ended.
 func (r *rules) of(ctx context.Context, addr common.Address, level int) *rule {
-	at := r.eyes.now.Head().Hash
+	at := r.eyes.moment()
 	cache, key := &r.eyes.sights.cache, ruleKey{addr, level}
 	if known := cache.rule(at, r.settings, key); known != nil {
 		return known
@@ -200,18 +239,23 @@ func (r *rules) shown(ctx context.Context, of common.Address, level int, p *purs
 		may, ok := known.get(addr)
 		if !ok {
 			code, there := r.eyes.code(addr)
-			may = there && (stateless[code] || level < maxNested &&
-				r.answers(ctx, &access.Ask{Question: access.Call, Contract: addr}, &asker{[]common.Address{of}, level + 1}, p) == access.Admitted)
+			may = there && (stateless[code] || level < maxNested && r.admits(ctx, addr, &asker{[]common.Address{of}, level + 1}, p))
 			known.put(addr, may)
 		}
 		return may
 	}
 }
 
+// admits reports whether a contract admits calls that come from another one.
+func (r *rules) admits(ctx context.Context, addr common.Address, from *asker, p *purse) bool {
+	answer, _ := r.decide(ctx, &access.Ask{Question: access.Call, Contract: addr}, from, p)
+	return answer == access.Admitted
+}
+
 // ask puts a question to a contract that implements CocoAccess. What fails is a no.
 func (r *rules) ask(ctx context.Context, q *access.Ask, by *asker, gas uint64) said {
 	input := access.Encode(q, by.addresses)
-	at := r.eyes.now.Head().Hash
+	at := r.eyes.moment()
 	cache, key := &r.eyes.sights.cache, answerKey{q.Contract, sha256.Sum256(input), by.level, gas}
 	if known := cache.answer(at, r.settings, key); known.answer != access.Silent {
 		return known
@@ -229,6 +273,8 @@ func (r *rules) ask(ctx context.Context, q *access.Ask, by *asker, gas uint64) s
 func (r *rules) addresses() []common.Address {
 	viewer := &r.eyes.viewer
 	switch {
+	case r.eyes.given != nil:
+		return r.eyes.given
 	case r.listed:
 	case viewer.User != "":
 		r.viewers = links.Addresses(r.eyes.src, viewer.Actor, viewer.User)
