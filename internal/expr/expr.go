@@ -12,6 +12,8 @@ package expr
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -123,7 +125,7 @@ func (l *Language) Compile(text string) (*Expression, error) {
 		return nil, fmt.Errorf("CEL: %w", err)
 	}
 	tree, issues := env.Compile(text)
-	if err := problems(issues); err != nil {
+	if err := l.problems(env, text, issues); err != nil {
 		return nil, err
 	}
 	if err := restrict(tree); err != nil {
@@ -162,7 +164,7 @@ func (prices) CallCost(function, _ string, args []ref.Val, _ ref.Val) *uint64 {
 }
 
 // problems returns the first of CEL's complaints; the others often follow from it.
-func problems(issues *cel.Issues) error {
+func (l *Language) problems(env *cel.Env, text string, issues *cel.Issues) error {
 	if issues.Err() == nil {
 		return nil
 	}
@@ -172,10 +174,70 @@ func problems(issues *cel.Issues) error {
 	}
 	first := errs[0]
 	more := ""
+	if names := l.expected(env, text, first.ExprID); len(names) > 0 {
+		more = ": expected one of " + strings.Join(names, ", ")
+	}
 	if n := len(errs) - 1; n > 0 {
-		more = fmt.Sprintf(" (and %d more)", n)
+		more += fmt.Sprintf(" (and %d more)", n)
 	}
 	return at(first.Location, "%s%s", strings.ReplaceAll(first.Message, " (in container '')", ""), more)
+}
+
+// expected returns the names that can stand where an expression of a text, by its id, has one that is unknown. It is empty if the complaint is about
+// something else.
+func (l *Language) expected(env *cel.Env, text string, id int64) (names []string) {
+	tree, issues := env.Parse(text)
+	if issues.Err() != nil {
+		return nil
+	}
+	variables := map[string]*types.Type{}
+	for _, v := range env.Variables() {
+		variables[v.Name()] = v.Type()
+	}
+	ast.PreOrderVisit(tree.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		switch {
+		case e.ID() != id:
+		case e.Kind() == ast.IdentKind && variables[e.AsIdent()] == nil:
+			for _, v := range env.Variables() {
+				names = append(names, v.Name())
+			}
+			slices.Sort(names)
+		case e.Kind() == ast.SelectKind:
+			if r := l.recordOf(e.AsSelect().Operand(), variables); r != nil && r.index(e.AsSelect().FieldName()) < 0 {
+				for _, f := range r.Fields {
+					names = append(names, f.Name)
+				}
+			}
+		case e.Kind() == ast.CallKind && !slices.Contains(functions, e.AsCall().FunctionName()):
+			for _, f := range slices.Concat(macros, functions) {
+				if identifier.MatchString(f) && f != operators.NotStrictlyFalse {
+					names = append(names, f)
+				}
+			}
+		}
+	}))
+	return names
+}
+
+var identifier = regexp.MustCompile(`^[a-z][A-Za-z_]*$`)
+
+// recordOf returns the type of an expression that is a variable, or a field of one; nil if it is no record.
+func (l *Language) recordOf(e ast.Expr, variables map[string]*types.Type) *RecordType {
+	var t *types.Type
+	switch e.Kind() {
+	case ast.IdentKind:
+		t = variables[e.AsIdent()]
+	case ast.SelectKind:
+		if r := l.recordOf(e.AsSelect().Operand(), variables); r != nil {
+			if i := r.index(e.AsSelect().FieldName()); i >= 0 {
+				t = r.Fields[i].Type
+			}
+		}
+	}
+	if t == nil {
+		return nil
+	}
+	return provider{l.Records}.find(t.TypeName())
 }
 
 func at(loc common.Location, format string, args ...any) error {
