@@ -212,7 +212,9 @@ func (l *ledger) executeStatement(set *store.Part, c *adapter.Call) adapter.Outc
 	case statement:
 		err = d.Execute(tx, c.Caller, set.Time())
 	case *policies.Call:
-		err = d.Execute(tx, c.Caller)
+		if err = l.Settings().MayAttach(); err == nil {
+			err = d.Execute(tx, c.Caller)
+		}
 	}
 	if err != nil {
 		tx.Abort()

@@ -16,9 +16,12 @@ import (
 // maxPolicies is how many contracts members may give a policy.
 const maxPolicies = 64
 
-// readPolicies reads the setting policies. It does not compile them: a section that is stored is read by later releases, too, and a policy that one of
+// readPolicies reads the setting policies; nil is a section that does not have it. It does not compile them: a section that is stored is read by later releases, too, and a policy that one of
 // them does not know admits nobody.
 func readPolicies(in map[string]policy.Text) (map[common.Address]policy.Text, error) {
+	if in == nil {
+		return nil, nil
+	}
 	if len(in) > maxPolicies {
 		return nil, fmt.Errorf("policies: expected at most %d, found %d", maxPolicies, len(in))
 	}
@@ -34,6 +37,15 @@ func readPolicies(in map[string]policy.Text) (map[common.Address]policy.Text, er
 		out[addr] = t
 	}
 	return out, nil
+}
+
+// MayAttach returns coco.ErrDenied unless deployers may attach policies. A section of an earlier release, which knows no policies, may be that of a network
+// that has nodes of that release still.
+func (s *Settings) MayAttach() error {
+	if s.Policies == nil && !s.Closed() {
+		return fmt.Errorf("%w: the network is open by a constitution that knows no policies: every caller sees everything", coco.ErrDenied)
+	}
+	return nil
 }
 
 // policies are policies of contracts, by their addresses.

@@ -3,6 +3,7 @@ package settings
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"math/big"
 	"reflect"
 	"slices"
@@ -273,6 +274,37 @@ func TestASettingThatIsMissingInAnOlderLedgerMeansWhatTheProgramDid(t *testing.T
 	must(t, err)
 	equal(t, "timestamps", s.Timestamps, Real)
 	equal(t, "blocks without transactions", s.ConfirmationBlocks, 0)
+}
+
+// A ledger of an earlier release may have nodes of that release, which know no table of policies.
+func TestPoliciesAreAttachedWhereTheConstitutionKnowsThem(t *testing.T) {
+	complete, err := Complete([]byte(`{"chain_id":7,"visibility":"network"}`))
+	must(t, err)
+	older := map[string]json.RawMessage{}
+	must(t, json.Unmarshal(complete, &older))
+	for _, name := range added {
+		delete(older, name)
+	}
+	for _, c := range []struct {
+		what, name, value string
+		may               bool
+	}{
+		{what: "an older section"},
+		{"one that states them", "policies", "{}", true},
+		{"a closed network", "visibility", `"closed"`, true},
+	} {
+		section := maps.Clone(older)
+		if c.name != "" {
+			section[c.name] = json.RawMessage(c.value)
+		}
+		text, err := json.Marshal(section)
+		must(t, err)
+		s, err := Parse(text)
+		must(t, err)
+		if err := s.MayAttach(); (err == nil) != c.may || err != nil && !errors.Is(err, coco.ErrDenied) {
+			t.Errorf("%s: %v", c.what, err)
+		}
+	}
 }
 
 func TestPredeploysAreStoredAsAccounts(t *testing.T) {
