@@ -75,6 +75,11 @@ func TestScripts(t *testing.T) {
 			"signs":   signs,
 			"signin":  signin,
 
+			"deploys": deploys,
+			"sends":   sends,
+			"calls":   calls,
+			"events":  events,
+
 			"freeport":     freeport,
 			"appears":      appears,
 			"logged":       logged,
