@@ -25,8 +25,8 @@ const (
 // sending are the methods by which transactions are sent, and never those that ScopeRead allows.
 var sending = []string{"eth_sendRawTransaction", "eth_sendRawTransactionSync", "coco_sendRawTransaction"}
 
-// never are methods for which no session is good: whose an address is decides what a session is.
-var never = []string{"coco_linkMessage", "coco_linkAddress", "coco_unlinkAddress"}
+// never are methods for which no session is good: whose an address is decides what a session is, and a contract's policy what others see.
+var never = []string{"coco_linkMessage", "coco_linkAddress", "coco_unlinkAddress", "coco_setAccessPolicy", "coco_removeAccessPolicy"}
 
 // check checks the form of a scope. The error is coco.ErrInvalid.
 func (s Scope) check() error {

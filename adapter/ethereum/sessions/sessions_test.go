@@ -137,7 +137,7 @@ func TestASessionIsTheUsersOfTheAddressThatSignsIn(t *testing.T) {
 	g := s.Scope.(*Grant)
 	for method, may := range map[string]bool{
 		"eth_call": true, "eth_subscribe": true, "coco_sessions": true, "coco_endSession": true, "eth_sendRawTransaction": false, "eth_sendRawTransactionSync": false,
-		"coco_sendRawTransaction": false, "coco_linkAddress": false, "coco_linkMessage": false, "coco_unlinkAddress": false, "coco_signIn": false,
+		"coco_sendRawTransaction": false, "coco_linkAddress": false, "coco_linkMessage": false, "coco_unlinkAddress": false, "coco_setAccessPolicy": false, "coco_removeAccessPolicy": false, "coco_signIn": false,
 	} {
 		if g.Allows(method) != may {
 			t.Errorf("a session for reading may %s: %t", method, !may)
