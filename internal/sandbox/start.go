@@ -35,6 +35,8 @@ type Options struct {
 	// Members is the number of organisations, each with one node; zero means DefaultMembers for a
 	// new sandbox, and as many as there are for one that goes on.
 	Members int
+	// Names are the organisations of a new network, in order; nil means localnet.Names.
+	Names []string
 	// Fresh discards what is in the folder and starts a new network.
 	Fresh bool
 	// Port is where the loopback URLs begin; zero means DefaultPort.
@@ -86,7 +88,7 @@ func (o *Options) validate() error {
 // genesis returns what a new network begins with.
 func (o *Options) genesis(report func(localnet.Step)) genesis.Options {
 	return genesis.Options{
-		Members: o.Members, ChainID: o.ChainID, Exe: o.Exe, Code: o.Code, KeepCode: o.KeepCode, Replace: o.Fresh, Constitution: o.Constitution,
+		Members: o.Members, Names: o.Names, ChainID: o.ChainID, Exe: o.Exe, Code: o.Code, KeepCode: o.KeepCode, Replace: o.Fresh, Constitution: o.Constitution,
 		CompleteSettings: o.CompleteSettings, Report: report,
 	}
 }

@@ -31,7 +31,9 @@ const funds = "1000000000000000000000000"
 
 // Options say which network to make.
 type Options struct {
-	Members int    // organisations, each with one node; 1 to len(localnet.Names)
+	Members int // organisations, each with one node; 1 to len(localnet.Names)
+	// Names are theirs, as many at least; nil means localnet.Names.
+	Names   []string
 	ChainID uint64 // zero means a random one
 	// Exe is the program that nodes run, and Code its measurement.
 	Exe  string
@@ -45,6 +47,13 @@ type Options struct {
 	// CompleteSettings completes the settings of the adapters. Required.
 	CompleteSettings constitution.CompleteSettings
 	Report           func(localnet.Step)
+}
+
+func (o *Options) names() []string {
+	if o.Names == nil {
+		return localnet.Names[:o.Members]
+	}
+	return o.Names[:o.Members]
 }
 
 // Make makes everything that a new network needs but its nodes' ledgers. It calls [Finish] first. No node and no
@@ -92,12 +101,12 @@ func (o *Options) prepare(lay localnet.Layout) (localnet.Info, error) {
 	if err != nil {
 		return localnet.Info{}, err
 	}
-	for _, name := range localnet.Names[:o.Members] {
+	for _, name := range o.names() {
 		info.Members = append(info.Members, localnet.Member{Name: name})
 		info.Nodes = append(info.Nodes, localnet.Node{Name: name, Member: name})
 	}
 	o.Report(localnet.Step{
-		Step: "organisations", Members: localnet.Names[:o.Members],
+		Step: "organisations", Members: o.names(),
 		Text: fmt.Sprintf("%d organisations, each with certificate, encryption key and a user", o.Members),
 	})
 	if err := atomicfile.Write(lay.ConstitutionFile(), c.TOML()); err != nil {
@@ -126,7 +135,7 @@ func (o *Options) constitution(lay localnet.Layout, info localnet.Info, now time
 		Adapters: adapterSettings(info),
 	}
 	c.Recovery.Unattended = constitution.Yes // its nodes are simulated, and its members' keys lie in one folder
-	for _, name := range localnet.Names[:o.Members] {
+	for _, name := range o.names() {
 		org, err := identity.Make(name, lay.Member(name), now)
 		if err != nil {
 			return nil, err
