@@ -92,6 +92,20 @@ func MintMany(to []common.Address, value *big.Int) []byte {
 // BalanceOf returns the data of balanceOf(account).
 func BalanceOf(account common.Address) []byte { return Token().pack("balanceOf", account) }
 
+// DeployShipments returns the data of a transaction that creates Shipments, whose inspector sees all.
+func DeployShipments(inspector common.Address) []byte {
+	s := Shipments()
+	return append(bytes.Clone(s.Bytecode), s.pack("", inspector)...)
+}
+
+// Pass returns the data of pass(shipment, to, what).
+func Pass(shipment *big.Int, to common.Address, what string) []byte {
+	return Shipments().pack("pass", shipment, to, what)
+}
+
+// HolderOf returns the data of holderOf(shipment).
+func HolderOf(shipment *big.Int) []byte { return Shipments().pack("holderOf", shipment) }
+
 // TotalSupply returns the data of totalSupply().
 func TotalSupply() []byte { return Token().pack("totalSupply") }
 

@@ -1,5 +1,6 @@
 // Package democmd is `coco demo`: what a network does, in half a minute. token.go is the token that the members pay
-// each other with.
+// each other with. supply.go is `coco demo supply-chain`: who sees what in a closed network; leak.go is a token of the login in issuer.go that leaks, and
+// disk.go the search of a node's disk. wallets.go sends transactions for both.
 //
 // Trust: host
 package democmd
@@ -62,6 +63,7 @@ Uses the network that runs in --dir, or a temporary one if none does.`,
 	}
 	cli.DirFlag(cmd, &dir, "`folder` of the running network")
 	a.OutputFlag(cmd)
+	cmd.AddCommand(a.supplyChain())
 	return cmd
 }
 
@@ -133,10 +135,11 @@ func (a *app) demoToken(ctx context.Context, info localnet.Info, clients []*clie
 	for i, n := range info.Nodes {
 		names[i] = n.Name
 	}
-	t, err := newToken(info, names, clients)
+	w, err := newWallets(info, names, clients)
 	if err != nil {
 		return deployed, paid, err
 	}
+	t := token{w}
 	if deployed, err = t.deploy(ctx, 0); err != nil {
 		return deployed, paid, err
 	}
