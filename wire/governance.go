@@ -159,7 +159,7 @@ type Quorum struct {
 // Consequence is something that a constitution lets members do, or keeps from all of them.
 type Consequence struct {
 	// Form is "unvoted" (without a vote), "alone" (by one member's vote), "silent" (by one member's vote if no other one
-	// votes in time), "never", "recovery_owner" (each member opens the whole ledger alone), "minority" (fewer than a majority of the members open it together), or "recorded": a quantum computer could open what is recorded of the ledger, because of the
+	// votes in time), "never", "recovery_owner" (each member opens the whole ledger alone), "minority" (fewer than a majority of the members open it together), "everyone" (all of three or more members are needed for that), or "recorded": a quantum computer could open what is recorded of the ledger, because of the
 	// members' encryption keys, or with more keys like theirs.
 	Form    string   `json:"form"`
 	Kinds   []string `json:"kinds"`             // of action

@@ -40,13 +40,16 @@ const Recorded Form = "recorded"
 // Minority is no form of deciding: fewer than a majority of the members open the ledger together. Where each member does alone, no consequence says it: that has words of its own.
 const Minority Form = "minority"
 
+// Everyone is no form of deciding: a network of three or more members opens only with the keys of all of them, so that one that is lost keeps it from being recovered.
+const Everyone Form = "everyone"
+
 // Consequence is something that a constitution lets members do, or keeps from all of them.
 type Consequence struct {
 	Form  Form
 	Kinds []action.Kind // in the order in which people read about them
 	All   bool          // with what was so before, these are all kinds
 	// Members are those who could, each without the others, in the order of the constitution. It is empty for
-	// Never. Everybody: they are all members.
+	// Never and Everyone. Everybody: they are all members.
 	Members   []coco.ActorID
 	Everybody bool
 	// Lacking is of Recorded: how many more members with such keys it takes, and of Minority: how many more members a majority has. Members are those who have such a key, and none.
@@ -71,7 +74,17 @@ func New(before, after *constitution.Constitution) []Consequence {
 	if x, few := Few(after); few && (before.Shares.Threshold != after.Shares.Threshold || len(after.Members) > len(before.Members)) {
 		out = append(out, x)
 	}
+	if x, all := All(after); all {
+		if _, before := All(before); !before {
+			out = append(out, x)
+		}
+	}
 	return out
+}
+
+// All returns an Everyone consequence of a constitution, if all of three or more members are needed to open the ledger. Of two members both are the majority.
+func All(c *constitution.Constitution) (x Consequence, all bool) {
+	return Consequence{Form: Everyone}, len(c.Members) > 2 && c.Shares.Threshold == len(c.Members)
 }
 
 // Few returns a Minority consequence of a constitution, if between two members and fewer than a majority open the ledger.

@@ -124,6 +124,29 @@ func TestAChangeSaysThatFewerThanAMajorityOpenTheLedger(t *testing.T) {
 	}
 }
 
+// Where all members are needed to open the ledger, one that loses its key stops a recovery: whoever votes for that reads it.
+func TestAChangeSaysThatAllMembersAreNeededToOpenTheLedger(t *testing.T) {
+	org := govtest.New(t).Constitution().Members[0]
+	with := func(threshold, members int) *constitution.Constitution {
+		return &constitution.Constitution{Members: slices.Repeat([]constitution.Member{org}, members), Shares: constitution.Shares{Threshold: threshold}}
+	}
+	for _, c := range []struct {
+		name          string
+		before, after *constitution.Constitution
+		said          bool
+	}{
+		{"a higher threshold", with(2, 3), with(3, 3), true},
+		{"a member goes", with(3, 4), with(3, 3), true},
+		{"it was so before", with(3, 3), with(4, 4), false},
+		{"one may be missing", with(3, 5), with(4, 5), false},
+		{"of two members both are the majority", with(2, 3), with(2, 2), false},
+	} {
+		if got := slices.ContainsFunc(consequence.New(c.before, c.after), func(x consequence.Consequence) bool { return x.Form == consequence.Everyone }); got != c.said {
+			t.Errorf("%s: said %t, expected %t", c.name, got, c.said)
+		}
+	}
+}
+
 // What a vote does to what is recorded of the ledger is said when it makes it worse: as many members with keys for X25519 as open the ledger, or one more on the way there.
 func TestAChangeSaysWhatAQuantumComputerCouldOpen(t *testing.T) {
 	n := govtest.New(t)

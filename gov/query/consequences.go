@@ -61,6 +61,9 @@ func Powers(c *constitution.Constitution) (out []wire.Consequence) {
 	if x, few := consequence.Few(c); few {
 		out = append(out, consequenceOf(x, c))
 	}
+	if x, all := consequence.All(c); all {
+		out = append(out, consequenceOf(x, c))
+	}
 	return out
 }
 
@@ -116,6 +119,9 @@ func consequenceOf(x consequence.Consequence, c *constitution.Constitution) wire
 	case consequence.Minority:
 		n := len(c.Members)
 		out.Text = fmt.Sprintf("%d of %d members together open the whole ledger, fewer than a majority: set shares.threshold %d, in the same proposal or in another one, takes a majority for that", c.Shares.Threshold, n, consequence.Majority(n))
+	case consequence.Everyone:
+		n := len(c.Members)
+		out.Text = fmt.Sprintf("all %d members are needed to open the ledger: one lost key keeps the network from being recovered, and one lost machine keeps what has expired from the nodes; set shares.threshold %d, in the same proposal or in another one, takes a majority for that", n, consequence.Majority(n))
 	case consequence.Never:
 		out.Text = "nobody could ever " + do
 	case consequence.Unvoted:

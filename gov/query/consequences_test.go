@@ -35,6 +35,11 @@ func TestConsequencesAreSaidInWords(t *testing.T) {
 	if got, want := consequenceOf(x, few).Text, "2 of 6 members together open the whole ledger, fewer than a majority: set shares.threshold 4, in the same proposal or in another one, takes a majority for that"; got != want {
 		t.Errorf("%q, expected %q", got, want)
 	}
+	few.Shares.Threshold = 6
+	x, _ = consequence.All(few)
+	if got, want := consequenceOf(x, few).Text, "all 6 members are needed to open the ledger: one lost key keeps the network from being recovered, and one lost machine keeps what has expired from the nodes; set shares.threshold 4, in the same proposal or in another one, takes a majority for that"; got != want {
+		t.Errorf("%q, expected %q", got, want)
+	}
 	for _, kind := range action.Kinds() {
 		if deeds[kind] == "" {
 			t.Errorf("no words for %s", kind)
