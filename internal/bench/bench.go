@@ -14,8 +14,11 @@ package bench
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"fmt"
 	"time"
+
+	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/bench/link"
@@ -41,6 +44,10 @@ type Options struct {
 	Receivers int
 	// Funders are private keys in hexadecimal of accounts that hold ether; Transfer needs one.
 	Funders []string
+	// Keys, unless they are nil, are those of the accounts that send: of the token's owner first, then one for each client. The client i sends to the target
+	// i modulo their number at first. Then the token states by a rule who sees its transfers, as in a closed network, and each client reads the receipt
+	// of each of its transfers, which must have the event. Erc20 only.
+	Keys []*ecdsa.PrivateKey
 	// Processes are measured by their process ids; the generator's own process is always "bench".
 	Processes map[string]int
 	// Epoch returns the number of the ledger's epoch, so that the report says how many began; nil if that is not asked for.
@@ -52,6 +59,18 @@ type Options struct {
 	// and how long one request may take outside of windows.
 	patience      time.Duration
 	checkPatience time.Duration // how long after the window a node may take to hold what others acknowledged
+}
+
+// NewKeys makes keys for Options.Keys, and returns the addresses of their accounts, too.
+func NewKeys(n int) (keys []*ecdsa.PrivateKey, addresses []string, err error) {
+	for range n {
+		key, err := crypto.GenerateKey()
+		if err != nil {
+			return nil, nil, err
+		}
+		keys, addresses = append(keys, key), append(addresses, crypto.PubkeyToAddress(key.PublicKey).Hex())
+	}
+	return keys, addresses, nil
 }
 
 // Limits of Options.
@@ -77,6 +96,9 @@ func (o *Options) validate() error {
 		if webSocket && o.Work == KV {
 			return fmt.Errorf("%w: bench: target %q: %s writes over HTTP: use http or https", coco.ErrInvalid, t.URL, KV)
 		}
+	}
+	if o.Keys != nil && (o.Work != ERC20 || len(o.Keys) != o.Clients+1) {
+		return fmt.Errorf("%w: bench: %d keys for %d clients of %s: expected one more than clients, and %s", coco.ErrInvalid, len(o.Keys), o.Clients, o.Work, ERC20)
 	}
 	if o.Work == Transfer && len(o.Funders) == 0 {
 		return fmt.Errorf("%w: bench: %s needs the private key of an account that holds ether", coco.ErrInvalid, Transfer)

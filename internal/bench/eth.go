@@ -36,7 +36,7 @@ type ethWork struct {
 const (
 	gasEther    = 21_000
 	gasToken    = 70_000    // 52,000 when the receiver is new
-	gasDeploy   = 2_500_000 // of Token
+	gasDeploy   = 3_500_000 // of TenToken
 	gasMintBase = 60_000    // mintMany; and for each account:
 	gasMint     = 27_000
 )
@@ -76,7 +76,7 @@ func (w *ethWork) prepareAccounts(ctx context.Context, clients []*client) error 
 		w.receivers[i] = crypto.CreateAddress(crypto.PubkeyToAddress(run.PublicKey), uint64(i))
 	}
 	for i, c := range clients {
-		s, err := w.newSender(c.session)
+		s, err := w.newSender(c.session, i+1)
 		if err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ func (w *ethWork) prepareAccounts(ctx context.Context, clients []*client) error 
 
 // fundTokens deploys the token with a key made for it, and mints for every sender.
 func (w *ethWork) fundTokens(ctx context.Context, s *session) error {
-	owner, err := w.newSender(s)
+	owner, err := w.newSender(s, 0)
 	if err != nil {
 		return err
 	}
@@ -103,10 +103,16 @@ func (w *ethWork) fundTokens(ctx context.Context, s *session) error {
 	err = w.during("deploy", 1, &count, func() error {
 		defer count.done.Add(1)
 		data := contracts.DeployToken("Bench", "BENCH", new(big.Int))
+		if w.Keys != nil {
+			data = contracts.DeployTenToken(new(big.Int))
+		}
 		if err := owner.sendNow([]types.TxData{w.data(0, nil, nil, gasDeploy, data)}); err != nil {
 			return fmt.Errorf("deploying the token: %w", err)
 		}
 		w.token = crypto.CreateAddress(owner.address, 0)
+		if w.Keys != nil {
+			return nil // whose rule shows no code
+		}
 		var code hexutil.Bytes
 		if err := s.askOne(&code, "eth_getCode", w.token, "latest"); err != nil {
 			return err
@@ -186,7 +192,11 @@ func (w *ethWork) transfer(nonce uint64, turn int) types.TxData {
 	return w.data(nonce, &w.token, nil, gasToken, contracts.Transfer(to, one))
 }
 
-func (w *ethWork) newSender(s *session) (*sender, error) {
+// newSender makes a sender of the i-th key, or of a new one if no keys are given.
+func (w *ethWork) newSender(s *session, i int) (*sender, error) {
+	if w.Keys != nil {
+		return w.senderOf(s, w.Keys[i]), nil
+	}
 	key, err := crypto.GenerateKey()
 	if err != nil {
 		return nil, err

@@ -2,12 +2,14 @@ package bench
 
 import (
 	"crypto/ecdsa"
+	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/bench/link"
@@ -69,13 +71,14 @@ func (s *sender) step() (committed, failed int, err error) {
 			return 0, 0, err
 		}
 	}
-	committed, err = s.submit(s.signed[:batch])
+	sent := s.signed[:batch]
+	committed, err = s.submit(sent)
 	s.next += uint64(committed)
 	s.signed = s.signed[committed:]
 	s.acked += uint64(committed)
 	if err == nil {
 		s.failing, s.unknown = 0, 0
-		return committed, 0, nil
+		return committed, 0, s.receipts(sent)
 	}
 	failed = batch - committed
 	s.unknown = uint64(failed)
@@ -89,6 +92,29 @@ func (s *sender) step() (committed, failed int, err error) {
 		return committed, failed, fmt.Errorf("%w: %w", errRefused, err)
 	}
 	return committed, failed, nil
+}
+
+// receipts reads those of the sender's transfers, where the token has a rule: they must be shown, with the event.
+func (s *sender) receipts(sent [][]byte) error {
+	if s.work.Keys == nil {
+		return nil
+	}
+	queries := make([]query, len(sent))
+	for i, raw := range sent {
+		queries[i] = query{"eth_getTransactionReceipt", []any{crypto.Keccak256Hash(raw)}}
+	}
+	return s.ask(queries, func(i int, a answer) error {
+		var receipt *struct {
+			Logs []json.RawMessage `json:"logs"`
+		}
+		if err := a.decode(&receipt); err != nil {
+			return err
+		}
+		if receipt == nil || len(receipt.Logs) != 1 {
+			return fmt.Errorf("%w: transfer %v: expected a receipt with its event, found %s", coco.ErrVerify, queries[i].params[0], cut(a.Result))
+		}
+		return nil
+	})
 }
 
 // submit sends transactions with nonces from next on until all are committed, and returns how many

@@ -78,6 +78,16 @@ func DeployToken(name, symbol string, supply *big.Int) []byte {
 	return append(bytes.Clone(t.Bytecode), t.pack("", name, symbol, supply)...)
 }
 
+// DeployTenToken returns the data of a transaction that creates a token whose transfers their two parties see in a closed network.
+func DeployTenToken(supply *big.Int) []byte {
+	t := TenToken()
+	args, err := t.ABI.Pack("", supply)
+	if err != nil {
+		panic(fmt.Sprintf("contracts: the constructor of TenToken: %v", err)) // of a supply of any size
+	}
+	return append(bytes.Clone(t.Bytecode), args...)
+}
+
 // Transfer returns the data of transfer(to, value).
 func Transfer(to common.Address, value *big.Int) []byte { return Token().pack("transfer", to, value) }
 

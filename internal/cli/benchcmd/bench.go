@@ -60,7 +60,9 @@ type benchFlags struct {
 	dir   string
 	plain bool
 	ws    bool
-	set   []string
+	// policy compares an open and a closed network.
+	policy bool
+	set    []string
 }
 
 func (a *app) benchWorkCommand(work, short string) *cobra.Command {
@@ -82,6 +84,12 @@ the rate. In the end the network must hold exactly what it acknowledged: exit co
 			if err := f.validate(); err != nil {
 				return err
 			}
+			if f.policy {
+				if f.dir != "" || f.plain {
+					return fmt.Errorf("%w: --policy starts two networks of its own, and asks nodes as their members' users: leave --dir and --plain out", coco.ErrInvalid)
+				}
+				return a.policy(cmd.Context(), f)
+			}
 			return a.bench(cmd.Context(), f)
 		},
 	}
@@ -93,6 +101,9 @@ the rate. In the end the network must hold exactly what it acknowledged: exit co
 	fl.StringVar(&f.dir, "dir", "", "`folder` of a running network (default: a temporary network)")
 	fl.StringArrayVar(&f.set, "set", nil, "`KEY=VALUE`, a setting of the temporary network, such as epochs.transactions=20000; may be repeated")
 	fl.BoolVar(&f.plain, "plain", false, "go through the loopback proxies instead of mutual TLS")
+	if work == bench.ERC20 {
+		fl.BoolVar(&f.policy, "policy", false, "measure an open and a closed network in turns, and print the ratio of their rates")
+	}
 	if work != bench.KV {
 		fl.BoolVar(&f.ws, "ws", false, "send over WebSocket instead of HTTP requests")
 	}
