@@ -45,6 +45,7 @@ type testChain struct {
 	past  *recording
 	clock *testClock
 
+	log    io.Writer                      // nil: nowhere
 	status atomic.Pointer[adapter.Status] // nil: a leader's
 }
 
@@ -94,7 +95,7 @@ func (c *testChain) reopen(page []byte) {
 	c.env = &adapter.Env{
 		Settings: complete, State: c.scope, Submit: c.submit, Clock: clock, Past: c.past.read,
 		Status: func() adapter.Status { return *cmp.Or(c.status.Load(), &adapter.Status{Role: "leader"}) },
-		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:    slog.New(slog.NewTextHandler(cmp.Or(c.log, io.Discard), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	l, err := chain.Open(c.env)
 	must(c.t, err)

@@ -47,6 +47,8 @@ type seen struct {
 	txs     []place
 	visible []int  // the places in txs of those that it sees, in order
 	logs    uint64 // that it sees, in the whole block
+	version uint64 // of the store by which it is so
+	grounds *grounds
 }
 
 // place is a transaction of the block, and what precedes it of what the caller sees.
@@ -62,10 +64,21 @@ type place struct {
 // time tells nothing of one item.
 func (v *View) seen(ctx context.Context, b *chain.Block) (*seen, error) {
 	key := v.eyes.keyOf(b)
+	version := v.eyes.moment().version
 	if s := v.eyes.sights.cache.seen(key); s != nil {
-		return s, nil
+		if s.version == version {
+			return s, nil
+		}
+		if s.grounds.complete() && v.eyes.hold(ctx, s.grounds) {
+			held := *s
+			held.version = version
+			v.eyes.sights.cache.keep(key, &held)
+			return &held, nil
+		}
 	}
-	s := &seen{txs: make([]place, len(b.Txs))}
+	s := &seen{txs: make([]place, len(b.Txs)), version: version, grounds: newGrounds()}
+	v.eyes.grounds = s.grounds
+	defer func() { v.eyes.grounds = nil }()
 	var index, gas uint64
 	for i := range b.Txs {
 		if err := context.Cause(ctx); err != nil {
@@ -230,19 +243,18 @@ func (v *View) Transaction(ctx context.Context, hash common.Hash) (*chain.Transa
 	return t, err
 }
 
-// TransactionInBlock also returns the transaction's block, for a caller who does not see all without its transactions. One that the caller may not see is looked for as long as one that does not exist,
-// and is answered in the same words.
+// TransactionInBlock also returns the transaction's block, for a caller who does not see all without its transactions. One that the caller may not see takes the work of one that does not exist,
+// and is answered in the same words: see unseen.
 func (v *View) TransactionInBlock(ctx context.Context, hash common.Hash) (*chain.Transaction, *chain.Block, error) {
 	t, b, err := v.raw.TransactionInBlock(ctx, hash)
 	if v.eyes == nil {
 		return t, b, err
 	}
-	if err == nil && !v.eyes.transaction(ctx, t.Tx, t.From, t.Receipt.GasUsed) {
-		// Nothing has the hash that is looked for instead, as the caller's is one of Keccak-256.
-		_, _, err = v.raw.TransactionInBlock(ctx, v.eyes.sights.cache.decoy(hash))
-		if err == nil {
-			err = coco.ErrNotFound
-		}
+	switch {
+	case err == nil && !v.eyes.transaction(ctx, t.Tx, t.From, t.Receipt.GasUsed):
+		err = v.unseen(ctx, hash, b)
+	case errors.Is(err, coco.ErrNotFound):
+		_ = v.unseen(ctx, hash, nil)
 	}
 	if err != nil {
 		return nil, nil, alike(err, hash)

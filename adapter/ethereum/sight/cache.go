@@ -16,15 +16,14 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 )
 
-// cache remembers decisions. Each is valid for the state that it was made of: what decides by the chain's state is kept for one block
-// of it, and what decides by links, too, for one version of the store.
+// cache remembers decisions. Each is valid for the state that it was made of: what contracts say is kept for one block, and what is decided about a block as long as its
+// grounds hold.
 type cache struct {
 	once   sync.Once
 	secret [32]byte
 
-	mu      sync.Mutex
-	version uint64 // of blocks
-	blocks  map[blockKey]*seen
+	mu     sync.Mutex
+	blocks map[blockKey]*seen
 
 	at       moment             // of rules and answers
 	settings *settings.Settings // by which they are
@@ -42,13 +41,12 @@ type compiled struct {
 
 // blockKey is whose view of which block.
 type blockKey struct {
-	hash    common.Hash
-	actor   coco.ActorID
-	user    string
-	name    string
-	role    coco.Role // a token may give one user several
-	version uint64
-	in      *settings.Settings
+	hash  common.Hash
+	actor coco.ActorID
+	user  string
+	name  string
+	role  coco.Role // a token may give one user several
+	in    *settings.Settings
 }
 
 // answerKey is a question to a contract's code.
@@ -75,7 +73,7 @@ const (
 
 func (e *eyes) keyOf(b *chain.Block) blockKey {
 	return blockKey{
-		hash: b.Hash, actor: e.viewer.Actor, user: e.viewer.User, name: e.viewer.Name, role: e.viewer.Role, version: e.moment().version, in: e.rules.settings,
+		hash: b.Hash, actor: e.viewer.Actor, user: e.viewer.User, name: e.viewer.Name, role: e.viewer.Role, in: e.rules.settings,
 	}
 }
 
@@ -102,8 +100,8 @@ func (c *cache) seen(key blockKey) *seen {
 func (c *cache) keep(key blockKey, s *seen) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.blocks == nil || key.version > c.version || len(c.blocks) >= maxBlocks {
-		c.blocks, c.version = map[blockKey]*seen{}, key.version
+	if c.blocks == nil || len(c.blocks) >= maxBlocks {
+		c.blocks = map[blockKey]*seen{}
 	}
 	c.blocks[key] = s
 }

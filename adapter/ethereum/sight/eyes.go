@@ -27,8 +27,9 @@ type eyes struct {
 	rules  rules
 	given  []common.Address // of a viewer that is supposed; nil: those that are linked
 
-	owned  verdicts
-	blocks map[common.Hash]*chain.Block // as they are, of those that the view has shown
+	owned   verdicts
+	grounds *grounds                     // of the decision that is being made; nil if they are not noted
+	blocks  map[common.Hash]*chain.Block // as they are, of those that the view has shown
 }
 
 // eyes returns nil for a caller who sees all.
@@ -53,6 +54,7 @@ func (e *eyes) owns(addr common.Address) bool {
 		owned = e.viewer.Owns(e.src, addr)
 		e.owned.put(addr, owned)
 	}
+	e.grounds.owns(addr, owned)
 	return owned
 }
 
@@ -162,16 +164,18 @@ func (e *eyes) transaction(ctx context.Context, tx *types.Transaction, from comm
 func (e *eyes) events(ctx context.Context, r *rows.Tx, transaction bool) (hidden []bool, err error) {
 	purses := map[common.Address]*purse{}
 	count := 0
+	var last *types.Log
 	err = logs.Each(r.Logs, func(_ int, l *types.Log) error {
 		purses[l.Address] = nil
 		count++
+		last = l
 		return nil
 	})
 	if err != nil || count == 0 {
 		return nil, err
 	}
 	hidden = make([]bool, count)
-	err = logs.Each(r.Logs, func(i int, l *types.Log) error {
+	decide := func(i int, l *types.Log) error {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
@@ -187,6 +191,9 @@ func (e *eyes) events(ctx context.Context, r *rows.Tx, transaction bool) (hidden
 			hidden[i] = true
 		}
 		return nil
-	})
-	return hidden, err
+	}
+	if count == 1 { // as most have: it is not decoded again
+		return hidden, decide(0, last)
+	}
+	return hidden, logs.Each(r.Logs, decide)
 }

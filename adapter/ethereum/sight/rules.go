@@ -123,6 +123,7 @@ var (
 
 // answer is what the rule of a contract says to a question of the viewer, who pays for it from p.
 func (r *rules) answer(ctx context.Context, q *access.Ask, p *purse) access.Answer {
+	r.eyes.grounds.ask()
 	answer, _ := r.decide(ctx, q, nil, p)
 	return answer
 }
@@ -130,6 +131,7 @@ func (r *rules) answer(ctx context.Context, q *access.Ask, p *purse) access.Answ
 // decide also says which rule it was. A contract asks unless from is nil.
 func (r *rules) decide(ctx context.Context, q *access.Ask, from *asker, p *purse) (access.Answer, by) {
 	if code, there := r.eyes.code(q.Contract); !there || code == rows.NoAccount.CodeHash {
+		r.eyes.grounds.stand(q.Contract, nil, from)
 		return access.Silent, by{rule: byNone}
 	}
 	voted, ended := r.settings.Policies[q.Contract]
@@ -157,14 +159,24 @@ func (r *rules) decide(ctx context.Context, q *access.Ask, from *asker, p *purse
 	case of.asks:
 		return access.Refused, by{byCoco, errNoGas}
 	case of.ten != nil:
+		r.eyes.grounds.stand(q.Contract, of, from)
 		return of.ten.Answer(q, r.eyes.owns), by{rule: byTEN}
 	case ended: // voted is empty
 		return access.Silent, by{byNone, errEnded}
+	}
+	if !r.mayHavePolicy(q.Contract) {
+		r.eyes.grounds.stand(q.Contract, of, from)
 	}
 	return r.judge(q, from, p, r.attached(q.Contract, func() (policy.Text, bool, error) {
 		row, ok, err := policies.Read(r.eyes.src, q.Contract)
 		return row.Text(), ok, err
 	}), byDeployer)
+}
+
+// mayHavePolicy reports whether a deployer may have attached a policy to a contract: a row that cannot be read is one.
+func (r *rules) mayHavePolicy(contract common.Address) bool {
+	_, ok, err := policies.Read(r.eyes.src, contract)
+	return ok || err != nil
 }
 
 // of returns the rule of a contract; nil if the request's time has ended.

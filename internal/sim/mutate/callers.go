@@ -373,7 +373,7 @@ var callerMutants = []mutant{
 	},
 	{
 		name: "byhash", what: "a transaction is found by its hash, whoever asks", file: "adapter/ethereum/sight/blocks.go",
-		old: "err == nil && !v.eyes.transaction(ctx, t.Tx, t.From, t.Receipt.GasUsed) {", new: "err == nil && false {",
+		old: "err == nil && !v.eyes.transaction(ctx, t.Tx, t.From, t.Receipt.GasUsed):", new: "err == nil && false:",
 		test: "TestAStrangerLearnsNothing", pkg: "adapter/ethereum/rpc",
 	},
 	{
@@ -445,6 +445,121 @@ var callerMutants = []mutant{
 		name: "viewers", what: "a contract is told all addresses of a user's organisation", file: "adapter/ethereum/sight/rules.go",
 		old: "	case viewer.User != \"\":\n", new: "	case false:\n",
 		test: "TestAContractIsToldTheUsersOwnAddresses", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "staleanswers", what: "what a rule has said counts after the block that it was asked on", file: "adapter/ethereum/sight/cache.go",
+		old: "if c.at != at || c.settings", new: "if c.settings",
+		test: "TestSubscriptionsEndWithTheRuleThatAdmittedThem", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "usersblocks", what: "a block is shown to a user as it was to another of the organisation", file: "adapter/ethereum/sight/cache.go",
+		old: "user: e.viewer.User, ", new: "",
+		test: "TestBatchesThatMixCallersAreAnsweredOneByOne", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "actorsblocks", what: "a block is shown to a caller as it was to one of another organisation", file: "adapter/ethereum/sight/cache.go",
+		old: "actor: e.viewer.Actor, ", new: "",
+		test: "TestBatchesThatMixCallersAreAnsweredOneByOne", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "linkedblocks", what: "a block is shown as it was before a link", file: "adapter/ethereum/sight/grounds.go",
+		old: "		if e.owns(addr) != owned {\n			return false", new: "		if e.owns(addr) != owned && g == nil {\n			return false",
+		test: "TestWhatWasDecidedAboutABlockHoldsWithItsGrounds", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "createdblocks", what: "a block is shown as it was before a contract was created that it names", file: "adapter/ethereum/sight/grounds.go",
+		old: "none != (was == nil) {\n			return false", new: "none && was != nil {\n			return false\n		} else if was == nil {\n			continue",
+		test: "TestWhatWasDecidedAboutABlockHoldsWithItsGrounds", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "ruledblocks", what: "a block is shown as it was before a contract stated another rule", file: "adapter/ethereum/sight/grounds.go",
+		old: "is.none != was.none || is.ten != was.ten && !sameTEN(is.ten, was.ten)", new: "false",
+		test: "TestWhatWasDecidedAboutABlockHoldsWithItsGrounds", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "askedblocks", what: "a block is shown as it was when its contracts decided otherwise", file: "adapter/ethereum/sight/grounds.go",
+		old: "return g.asked == g.stood", new: "return true",
+		test: "TestSubscriptionsEndWithTheRuleThatAdmittedThem", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "stateasked", what: "simulations and traces execute on accounts whose state is not the caller's", file: "adapter/ethereum/sight/sight.go",
+		old: "	return v.raw.Through(v.eyes.shown(ctx, access.State, common.Address{}, nil)).State(ctx)", new: "	return v.raw.State(ctx)",
+		test: "TestAStrangerLearnsNothing", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "dumper", what: "a call whose caller replaces code executes on all accounts", file: "adapter/ethereum/sight/sight.go",
+		old: "		return v.raw.Through(v.eyes.shown(ctx, access.State, common.Address{}, nil))\n	case msg.To", new: "		return v.raw\n	case msg.To",
+		test: "TestAHelperThatPaysReadsAndReverts", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "overridden", what: "an account whose code is replaced shows its storage", file: "adapter/ethereum/sight/sight.go",
+		old: "		if o.Code != nil && o.State == nil {", new: "		if false && o.Code != nil && o.State == nil {",
+		test: "TestReplacedCodeReadsNoStorage", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "creator", what: "code that a call creates executes on all accounts", file: "adapter/ethereum/sight/sight.go",
+		old: "		return v.raw.Through(v.eyes.shown(ctx, access.Call, common.Address{}, nil))", new: "		return v.raw",
+		test: "TestAHelperThatPaysReadsAndReverts", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "pendingnonce", what: "every caller is told the next nonce of every account", file: "adapter/ethereum/sight/sight.go",
+		old: "	if !v.may(ctx, access.State, addr) {\n		return 0, nil\n	}\n	nonce, err", new: "	nonce, err",
+		test: "TestAStrangerLearnsNothing", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "nonces", what: "every caller is told the nonce of every account", file: "adapter/ethereum/sight/sight.go",
+		old: "	if !v.may(ctx, access.State, addr) {\n		return 0, nil\n	}\n	return v.raw.Nonce", new: "	return v.raw.Nonce",
+		test: "TestAStrangerLearnsNothing", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "codeasked", what: "every caller is told the code of every contract", file: "adapter/ethereum/sight/sight.go",
+		old: "	if !v.may(ctx, access.Code, addr) {\n		return nil, nil\n	}\n", new: "",
+		test: "TestAStrangerLearnsNothing", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "storages", what: "every caller is told the storage of every contract", file: "adapter/ethereum/sight/sight.go",
+		old: "	if !v.may(ctx, access.State, addr) {\n		return common.Hash{}, nil\n	}\n", new: "",
+		test: "TestAStrangerLearnsNothing", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "claimedlink", what: "the receipt of a link is every caller's", file: "adapter/ethereum/sight/blocks.go",
+		old: "	if link != nil {\n		return errUnknownTx", new: "	if link != nil {\n		return nil",
+		test: "TestReceiptsAreShownByWhatTheyClaim", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "claimedblock", what: "the receipt of a transaction that no block of the view has is every caller's", file: "adapter/ethereum/sight/blocks.go",
+		old: "	if rows.IsClaims(claims) {", new: "	if false && rows.IsClaims(claims) {",
+		test: "TestReceiptsAreShownByWhatTheyClaim", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "anothersfilter", what: "a polled filter is also another user's of the organisation", file: "adapter/ethereum/rpc/filter/table.go",
+		old: "return Owner{c.Actor, c.User}", new: "return Owner{c.Actor, \"\"}",
+		test: "TestAFilterIsItsMakersAlone", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "unaskedblock", what: "how many transactions a block hides is told without a vote", file: "adapter/ethereum/sight/blocks.go",
+		old: "	if v.eyes.rules.settings.Counts {", new: "	if v.eyes.rules.settings != nil {",
+		test: "TestBlocksTellHowManyTransactionsTheyHideWhereTheConstitutionSaysSo", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "quicker", what: "that a transaction does not exist is answered sooner than that it is another's", file: "adapter/ethereum/sight/blocks.go",
+		old: "		_ = v.unseen(ctx, hash, nil)\n", new: "",
+		test: "TestNotYoursTakesTheWorkOfNotThere", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "sooner", what: "that a transaction is another's is answered sooner than that it does not exist", file: "adapter/ethereum/sight/blocks.go",
+		old: "		err = v.unseen(ctx, hash, b)\n", new: "		err = coco.ErrNotFound\n",
+		test: "TestNotYoursTakesTheWorkOfNotThere", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "username", what: "whoever sees a transaction learns which user sent it", file: "adapter/ethereum/sight/by.go",
+		old: "	if !auditor && !own {", new: "	if false && !auditor && !own {",
+		test: "TestWhoseUserSentATransactionIsForItsOrganisation", pkg: "adapter/ethereum/rpc",
+	},
+	{
+		name: "colleague", what: "a user learns which other user of the organisation sent a transaction", file: "adapter/ethereum/sight/by.go",
+		old: "(caller.User == \"\" || caller.User == t.By.User)", new: "true",
+		test: "TestWhoseUserSentATransactionIsForItsOrganisation", pkg: "adapter/ethereum/rpc",
 	},
 	{
 		name: "unnamed", what: "an event that a rule of TEN does not name is public", file: "adapter/ethereum/access/ten.go",
