@@ -18,7 +18,7 @@ const (
 	Transaction
 	// Receipt is the receipt of one transaction, with what it claims.
 	Receipt
-	// Digest is a digest of the whole state, which confirms or refutes a guess at a part of it.
+	// Digest is a digest of the whole state, which confirms or refutes a guess at a part of it, or what a node measures of it, which tells the size of a part.
 	Digest
 )
 

@@ -12,7 +12,7 @@ import (
 // tellNothing are the routes with callers whose answers say nothing of the ledgers: facts about nodes and the
 // network, and governance, whose tables are public. A new route is here, with a reason, or it has a read.
 var tellNothing = map[string]bool{
-	"GET /metrics": true, "GET /node/nodes": true, "POST /node/snapshots": true, "POST /node/retire": true, "PUT /node/log-level": true, "/gov/": true,
+	"GET /node/nodes": true, "POST /node/snapshots": true, "POST /node/retire": true, "PUT /node/log-level": true, "/gov/": true,
 	"POST /gov/submit": true, "GET /gov/proposals": true, "GET /gov/proposals/{id}": true, "GET /gov/constitution": true,
 	"GET /gov/constitution/history": true, "POST /gov/simulate": true, "GET /gov/nodes": true, "GET /gov/watch": true,
 }
@@ -31,6 +31,8 @@ func TestEveryRouteAsksWhetherTheCallerMaySee(t *testing.T) {
 		}
 		for _, f := range w.g.facts() {
 			switch {
+			case f.pattern == "GET /metrics": // which the owner's callers get: TestMetricsAreTheOwnersWhereALedgerHidesSomething
+				continue
 			case f.handler == nil || tellNothing[f.pattern]:
 				if f.reads != nil {
 					t.Errorf("%s is said to tell nothing, but reads", f.pattern)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime"
@@ -50,6 +51,24 @@ func TestMetricsCountAnswersByRouteAndNeverByPath(t *testing.T) {
 	for _, secret := range []string{"0xbeef", "0xdead", "Alpha", "nowhere"} {
 		if strings.Contains(got.body, secret) {
 			t.Errorf("the metrics show %q", secret)
+		}
+	}
+}
+
+// Sizes and counts tell of what others have written. Where a ledger hides that, they are for the organisation that runs the node, which reads them on its disk, and for those who see all.
+func TestMetricsAreTheOwnersWhereALedgerHidesSomething(t *testing.T) {
+	for _, owner := range []bool{true, false} {
+		w := start(t, nil, func(c *Config) {
+			if owner {
+				c.Owner = coco.ActorID{'A'}
+			}
+		})
+		if got := w.get(w.client("Alpha"), "/metrics"); got.status != 200 || len(w.node.asked) != map[bool]int{true: 0, false: 1}[owner] {
+			t.Errorf("owner %v, where all is shown: %d, asked %+v", owner, got.status, w.node.asked)
+		}
+		w.node.denial = fmt.Errorf("%w: by the test", coco.ErrDenied)
+		if got := w.get(w.client("Alpha"), "/metrics"); got.status != map[bool]int{true: 200, false: 403}[owner] || !owner && strings.Contains(got.body, "coco_") {
+			t.Errorf("owner %v, where a ledger hides something: %d %s", owner, got.status, got.body)
 		}
 	}
 }
