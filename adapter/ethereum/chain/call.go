@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core"
+	"github.com/ethereum/go-ethereum/core/tracing"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/core/vm"
 	"github.com/ethereum/go-ethereum/params"
@@ -24,7 +26,8 @@ type CallOptions struct {
 	GasCap uint64 // 0: Settings.CallGasLimit
 	// Next executes in the block that a transaction sent now would be in, the one after the view's, instead of the
 	// view's own.
-	Next bool
+	Next   bool
+	Tracer *tracing.Hooks // nil: none
 }
 
 // StateOverride replaces parts of accounts for one call.
@@ -106,26 +109,26 @@ func fillMessage(msg *core.Message) *core.Message {
 // run executes a complete message. refusal is the text for a message that cannot be executed at
 // all, about its cause and gas limit: go-ethereum's, which differs between its methods.
 func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptions, refusal string) (*CallResult, error) {
-	src := v.State(ctx)
-	next := o != nil && o.Next
+	o = cmp.Or(o, new(CallOptions))
+	src, next := v.State(ctx), o.Next
 	header, err := l.HeaderFor(ctx, v, next)
 	if err != nil {
 		return nil, err
 	}
 	block := l.BlockContext(header, src)
 	s := statedb.New(src)
-	if o != nil && o.Block != nil {
+	if o.Block != nil {
 		o.Block.Apply(&block)
 	}
 	WaiveFees(&block, m)
-	evm := vm.NewEVM(block, s, l.chain().config, vm.Config{NoBaseFee: true})
+	evm := vm.NewEVM(block, s, l.chain().config, vm.Config{NoBaseFee: true, Tracer: o.Tracer})
 	defer evm.Release()
 	src.Stop = evm.Cancel
 	evm.SetJumpDestCache(l.chain().jumps)
 	if next && l.chain().settings.Pin == nil {
 		SystemCalls(evm, header)
 	}
-	if o != nil && len(o.State) > 0 {
+	if len(o.State) > 0 {
 		precompiles := vm.ActivePrecompiledContracts(evm.GetRules())
 		if err := s.OverrideAll(o.State, precompiles); err != nil {
 			return nil, refuse(err)

@@ -30,7 +30,8 @@ type cache struct {
 	rules    map[ruleKey]*rule
 	answers  map[answerKey]said
 
-	policies map[[32]byte]*compiled // by the digest of their text; whatever the state
+	policies  map[[32]byte]*compiled // by the digest of their text; whatever the state
+	constants map[constantKey]*rule
 }
 
 // compiled is a policy, or why it is none.

@@ -477,6 +477,11 @@ var callerMutants = []mutant{
 		test: "TestWhatWasDecidedAboutABlockHoldsWithItsGrounds", pkg: "adapter/ethereum/rpc",
 	},
 	{
+		name: "constantrule", what: "a rule that a contract makes of its state is remembered with its code", file: "adapter/ethereum/sight/rules.go",
+		old: "	if !varies {\n", new: "	if true {\n",
+		test: "TestWhatWasDecidedAboutABlockHoldsWithItsGrounds", pkg: "adapter/ethereum/rpc",
+	},
+	{
 		name: "askedblocks", what: "a block is shown as it was when its contracts decided otherwise", file: "adapter/ethereum/sight/grounds.go",
 		old: "return g.asked == g.stood", new: "return true",
 		test: "TestSubscriptionsEndWithTheRuleThatAdmittedThem", pkg: "adapter/ethereum/rpc",
