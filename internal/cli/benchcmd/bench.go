@@ -62,6 +62,7 @@ type benchFlags struct {
 	ws    bool
 	// policy compares an open and a closed network.
 	policy bool
+	turns  int // of each
 	set    []string
 }
 
@@ -103,6 +104,7 @@ the rate. In the end the network must hold exactly what it acknowledged: exit co
 	fl.BoolVar(&f.plain, "plain", false, "go through the loopback proxies instead of mutual TLS")
 	if work == bench.ERC20 {
 		fl.BoolVar(&f.policy, "policy", false, "measure an open and a closed network in turns, and print the ratio of their rates")
+		fl.IntVar(&f.turns, "turns", 8, "how `many` times --policy measures each of the two networks")
 	}
 	if work != bench.KV {
 		fl.BoolVar(&f.ws, "ws", false, "send over WebSocket instead of HTTP requests")

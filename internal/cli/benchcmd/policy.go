@@ -17,8 +17,8 @@ import (
 	"github.com/cocoframework/coco/internal/sandbox/genesis"
 )
 
-// policyTurns is how often each of the two networks is measured.
-const policyTurns = 8
+// maxPolicyTurns bounds how often each of the two networks is measured: each time by accounts that have sent nothing.
+const maxPolicyTurns = 50
 
 // maxPolicyClients bounds the accounts that the closed network begins with.
 const maxPolicyClients = 256
@@ -72,14 +72,14 @@ func openFirst(turn int) bool { return turn%2 == 0 }
 
 // senders are the keys of all turns in a network of so many nodes, and closes the constitution of one in which each account belongs to a user of the member whose node
 // its client sends to.
-func senders(clients, nodes int) (turns [][]*ecdsa.PrivateKey, closes func(*constitution.Constitution) error, err error) {
+func senders(clients, nodes, times int) (turns [][]*ecdsa.PrivateKey, closes func(*constitution.Constitution) error, err error) {
 	type owned struct {
 		address string
 		member  int
 		user    string
 	}
 	var all []owned
-	for turn := range policyTurns {
+	for turn := range times {
 		keys, addresses, err := bench.NewKeys(clients + 1)
 		if err != nil {
 			return nil, nil, err
@@ -109,7 +109,10 @@ func (a *app) policy(ctx context.Context, f benchFlags) error {
 	if f.Clients > maxPolicyClients {
 		return fmt.Errorf("%w: --clients %d: expected 1 to %d with --policy", coco.ErrInvalid, f.Clients, maxPolicyClients)
 	}
-	keys, closes, err := senders(f.Clients, f.Nodes)
+	if f.turns < 1 || f.turns > maxPolicyTurns {
+		return fmt.Errorf("%w: --turns %d: expected 1 to %d", coco.ErrInvalid, f.turns, maxPolicyTurns)
+	}
+	keys, closes, err := senders(f.Clients, f.Nodes, f.turns)
 	if err != nil {
 		return err
 	}
@@ -134,7 +137,7 @@ func (a *app) policy(ctx context.Context, f benchFlags) error {
 		return errors.Join(err, stopOpen())
 	}
 	var out Comparison
-	for turn := range policyTurns {
+	for turn := range f.turns {
 		for i := range 2 {
 			info, runs := open, &out.Open
 			if (i == 0) != openFirst(turn) {
