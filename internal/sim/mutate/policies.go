@@ -54,7 +54,7 @@ var policyMutants = []mutant{
 	},
 	{
 		name: "samerole", what: "callers of one user are not told apart by their roles", file: "adapter/ethereum/sight/cache.go",
-		old: "role: e.viewer.Role, version", new: "version",
+		old: "role: e.viewer.Role, in:", new: "in:",
 		test: "TestRolesOfOneUserAreToldApart", pkg: "adapter/ethereum/rpc",
 	},
 	{
