@@ -458,7 +458,7 @@ var callerMutants = []mutant{
 	},
 	{
 		name: "actorsblocks", what: "a block is shown to a caller as it was to one of another organisation", file: "adapter/ethereum/sight/cache.go",
-		old: "actor: e.viewer.Actor, ", new: "",
+		old: "actor: e.viewer.Actor, user: e.viewer.User, name: e.viewer.Name, ", new: "user: e.viewer.User, ",
 		test: "TestBatchesThatMixCallersAreAnsweredOneByOne", pkg: "adapter/ethereum/rpc",
 	},
 	{
