@@ -321,7 +321,7 @@ func readBody(b []byte, r io.Reader, limit int, take func(int) error) ([]byte, e
 func (s *Server) reply(x *exchange, b *buffers) (single bool) {
 	b.out, b.reqs = b.out[:0], b.reqs[:0]
 	if x.grant != nil {
-		b.in = x.grant.Filter(b.in) // both ways get what is left
+		b.in = x.grant.Filter(b.in, s.limits().BatchItems) // both ways get what is left
 	}
 	defer b.settle(x, 0)
 	i := scan.SkipSpace(b.in, 0)

@@ -1,6 +1,7 @@
 package sessions
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -22,17 +23,25 @@ type message struct {
 // has a name that no method has, so it is answered as an unknown one and the others of its batch are not touched.
 //
 // Each call is written anew: which name a call has must not depend on who reads it, as with one that has two.
-func (g *Grant) Filter(body []byte) []byte {
-	var batch []json.RawMessage
-	if json.Unmarshal(body, &batch) != nil {
-		if !json.Valid(body) {
-			return []byte("no JSON")
-		}
+//
+// A batch of more than most calls, as many as the server answers, becomes one of a call more, which the server refuses as a whole. So what is returned
+// is little larger than body.
+func (g *Grant) Filter(body []byte, most int) []byte {
+	if !json.Valid(body) {
+		return []byte("no JSON")
+	}
+	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
 		return g.filter(body)
 	}
+	dec := json.NewDecoder(bytes.NewReader(body)) // one call in memory at a time
+	_, _ = dec.Token()
 	out := []byte{'['}
-	for i, call := range batch {
-		if i > 0 {
+	for n := 0; n <= most && dec.More(); n++ {
+		var call json.RawMessage
+		if dec.Decode(&call) != nil {
+			return []byte("no JSON")
+		}
+		if n > 0 {
 			out = append(out, ',')
 		}
 		out = append(out, g.filter(call)...)
@@ -49,15 +58,25 @@ func (g *Grant) filter(call []byte) []byte {
 	if !g.Allows(m.Method) {
 		may := methodSignIn
 		if g.SignIn == nil {
-			may = strings.Join(g.Scope, ", ")
+			may = g.Scope.said()
 		}
 		m.Method += fmt.Sprintf(" (the credential is for %s only)", may) // the server says that it does not exist or is not available
 	}
-	out, err := json.Marshal(&m)
-	if err != nil {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false) // six bytes for one, for readers that there are not
+	if enc.Encode(&m) != nil {
 		return []byte("null")
 	}
-	return out
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+}
+
+// said is a scope in a message, which is not longer with each entry.
+func (s Scope) said() string {
+	if len(s) > 3 {
+		return fmt.Sprintf("%s and %d more", strings.Join(s[:3], ", "), len(s)-3)
+	}
+	return strings.Join(s, ", ")
 }
 
 // protocol is what a page names before its token in a WebSocket's handshake: see package caller/session.

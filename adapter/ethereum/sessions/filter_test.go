@@ -41,17 +41,17 @@ func TestWhatASessionIsNotForIsCalledByNoName(t *testing.T) {
 		`{"id":1,"method":7}`:                                                            `null`,
 		`[]`:                                                                             `[]`,
 	} {
-		if got := string(g.Filter([]byte(body))); got != want {
+		if got := string(g.Filter([]byte(body), 100)); got != want {
 			t.Errorf("%s\nbecomes  %s\nexpected %s", body, got, want)
 		}
 	}
-	if got := string((&Grant{Scope: Scope{"eth_blockNumber"}}).Filter([]byte(`{"id":1,"method":"eth_call"}`))); !strings.Contains(got, "for eth_blockNumber only") {
+	if got := string((&Grant{Scope: Scope{"eth_blockNumber"}}).Filter([]byte(`{"id":1,"method":"eth_call"}`), 100)); !strings.Contains(got, "for eth_blockNumber only") {
 		t.Errorf("a session for one method: %s", got)
 	}
-	if got := string((&Grant{SignIn: &SignIn{}}).Filter([]byte(`{"id":1,"method":"eth_call"}`))); !strings.Contains(got, "for coco_signIn only") {
+	if got := string((&Grant{SignIn: &SignIn{}}).Filter([]byte(`{"id":1,"method":"eth_call"}`), 100)); !strings.Contains(got, "for coco_signIn only") {
 		t.Errorf("a signed message: %s", got)
 	}
-	if got := string((&Grant{Scope: Scope{ScopeSend}}).Filter([]byte(`{"id":1,"method":"eth_sendRawTransaction"}`))); strings.Contains(got, "only") {
+	if got := string((&Grant{Scope: Scope{ScopeSend}}).Filter([]byte(`{"id":1,"method":"eth_sendRawTransaction"}`), 100)); strings.Contains(got, "only") {
 		t.Errorf("a session for sending: %s", got)
 	}
 }

@@ -8,8 +8,8 @@
 // What is signed is no secret and is of use once: a copy of it makes no other session, as the token is in none of it. The ledger has the token's hash, so
 // every node knows a session, and none knows its token before it is used.
 //
-// A session ends at its time, when its user or the organisation ends it, with the link of its address, with its user's access, and when members
-// remove the page's origin. Nothing of it is kept elsewhere, so each of these is in force at the next request.
+// A session ends at its time, when its user or the organisation ends it, and with the link of its address. It does not count while its user has no access, or
+// members have removed its page's origin. Nothing of it is kept elsewhere, so each of these is in force at the next request.
 //
 // Trust: enclave
 package sessions
