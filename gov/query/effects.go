@@ -58,7 +58,7 @@ func textOf(e *decide.Effect) string {
 	case decide.OriginAdded:
 		return fmt.Sprintf("pages of %s may ask nodes in browsers, by sessions that their users sign in for", e.Subject)
 	case decide.OriginRemoved:
-		return fmt.Sprintf("pages of %s do not ask nodes any more: their sessions have ended", e.Subject)
+		return fmt.Sprintf("pages of %s do not ask nodes any more: their sessions do not count, until they end or the origin is added again", e.Subject)
 	case decide.NetworkOpened:
 		return "the network that was recovered serves clients, and nodes may join"
 	case decide.EpochRotated:
