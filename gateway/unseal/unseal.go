@@ -167,10 +167,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, o *sealed.Opened
 	}
 	rec := &recorder{header: http.Header{}, room: func(n int) error { return s.cfg.Room(w, n) }}
 	known = s.cfg.Handler(rec, inner, outer)
+	if !known && o.For != (coco.NodeID{}) {
+		s.once.forget(id) // what is of nobody has no effect, and anybody could fill the memory with such
+	}
 	if !known && (rec.status == http.StatusUnauthorized || rec.status == http.StatusForbidden) {
-		if o.For != (coco.NodeID{}) {
-			s.once.forget(id) // it had no effect, and anybody could fill the memory with such
-		}
 		return sealed.Reply{}, false
 	}
 	if rec.err != nil {

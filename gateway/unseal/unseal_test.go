@@ -206,6 +206,11 @@ func TestRefusalsAreAlike(t *testing.T) {
 		// Nobody's messages take no memory.
 		write.Header, write.ID = nil, newID()
 		n.post(seal(n.key, write))
+		open := n.request("GET", "/node/status", "", "") // it is answered to all
+		open.For, open.ID = here, newID()
+		if w := n.post(seal(n.key, open)); w.Code != http.StatusOK {
+			t.Errorf("of nobody, for one node: %d", w.Code)
+		}
 		if len(n.once.seen) != 1 {
 			t.Errorf("%d messages are remembered, want 1", len(n.once.seen))
 		}
