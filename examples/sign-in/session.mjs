@@ -7,7 +7,7 @@ const base64url = (bytes) => btoa(String.fromCharCode(...bytes)).replaceAll("+",
 // message is the text that the user's wallet shows and signs.
 //   origin   of the page: location.origin
 //   address  with the checksum of ERC-55
-//   network  the network's id, 64 hexadecimal digits: `coco gov constitution show` and `coco node join` print it
+//   network  the network's id, 64 hexadecimal digits: `coco node approve` prints it, and `coco node join` before it asks for approval
 //   nonce    SHA-256 of the token, in hexadecimal digits
 //   name     of the session, for the user's list: letters, digits, '-', '.', '_', '~'
 //   scope    "read", "send", or names of methods, in a list
