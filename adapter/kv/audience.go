@@ -71,11 +71,10 @@ func (l *ledger) audienceOf(h http.Header) (store.Audience, error) {
 	for name := range strings.SplitSeq(strings.Join(lines, ","), ",") {
 		name = strings.TrimSpace(name)
 		actor, ok := coco.ActorID{}, false
-		if l.env.Actor != nil {
+		if id, err := hex.DecodeString(name); err == nil && len(id) == len(actor) {
+			actor, ok = coco.ActorID(id), true // also if an organisation has another one's id for its name
+		} else if l.env.Actor != nil {
 			actor, ok = l.env.Actor(name)
-		}
-		if id, err := hex.DecodeString(name); !ok && err == nil && len(id) == len(actor) {
-			actor, ok = coco.ActorID(id), true
 		}
 		if !ok {
 			return nil, fmt.Errorf("%w: %s: expected names of organisations of the constitution, or their ids, with commas between them, found %q",

@@ -230,6 +230,30 @@ func TestAudiencesThatAreNone(t *testing.T) {
 	}
 }
 
+// Who knows an organisation by its id means that one, whatever the others are called.
+func TestNobodyIsInAnAudienceByAnothersID(t *testing.T) {
+	c := newCore(t, "")
+	names := c.env.Actor
+	c.env.Actor = func(name string) (coco.ActorID, bool) {
+		if name == beta.Actor.String() {
+			return gamma.Actor, true
+		}
+		return names(name)
+	}
+	audience := fmt.Sprintf("Alpha, %s", beta.Actor)
+	if w := c.as(alpha, audience, "PUT", "/app/kv/price", "17"); w.Code != 201 {
+		t.Fatal(answerOf(w))
+	}
+	for _, by := range []string{audience, "Alpha, Gamma"} {
+		if w := c.as(gamma, by, "GET", "/app/kv/price", ""); w.Code != 404 {
+			t.Errorf("an organisation that is called as the id of another one, by %q: %s", by, answerOf(w))
+		}
+	}
+	if w := c.as(beta, audience, "GET", "/app/kv/price", ""); w.Code != 200 {
+		t.Errorf("the organisation that has the id: %s", answerOf(w))
+	}
+}
+
 // A network of older programs has no writes to audiences until its members vote for them. What was written stays readable when they vote against.
 func TestTheSettingAdmitsWritesToAudiences(t *testing.T) {
 	const off, on = `{"format":2,"max_batch_ops":1000,"max_key_bytes":1024,"max_value_bytes":1048576}`, `{"audiences":true,"format":2,"max_batch_ops":1000,"max_key_bytes":1024,"max_value_bytes":1048576}`
