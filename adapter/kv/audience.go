@@ -55,9 +55,13 @@ func (l *ledger) pastOf(p place) *adapter.PastReader {
 	return l.env.NewPastReader(pastTime).For(p.caller).In(p.audience)
 }
 
-// placeOf returns the place that a request names. Its error depends on names of organisations alone.
-func (l *ledger) placeOf(caller coco.Caller, h http.Header) (place, error) {
-	audience, err := l.audienceOf(h)
+// placeOf returns the place that a request names. Its error depends on names of organisations alone. An answer about an audience is kept by no cache: the
+// request's URL is that of other rows, too.
+func (l *ledger) placeOf(caller coco.Caller, w http.ResponseWriter, r *http.Request) (place, error) {
+	audience, err := l.audienceOf(r.Header)
+	if audience != nil {
+		w.Header().Set("Cache-Control", "no-store")
+	}
 	return place{caller, audience}, err
 }
 

@@ -230,6 +230,21 @@ func TestAudiencesThatAreNone(t *testing.T) {
 	}
 }
 
+func TestNoCacheKeepsWhatAnAudienceSees(t *testing.T) {
+	c := newCore(t, "")
+	if w := c.as(alpha, deal, "PUT", "/app/kv/secret", "17"); w.Code != 201 {
+		t.Fatal(answerOf(w))
+	}
+	for _, target := range reads {
+		if w := c.as(beta, deal, "GET", target, ""); w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %s", target, answerOf(w))
+		}
+	}
+	if w := c.as(beta, deal, "GET", "/app/kv/secret", "", "If-None-Match", `"2"`); w.Code != 304 || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("not modified: %s", answerOf(w))
+	}
+}
+
 // Who knows an organisation by its id means that one, whatever the others are called.
 func TestNobodyIsInAnAudienceByAnothersID(t *testing.T) {
 	c := newCore(t, "")

@@ -37,7 +37,7 @@ type listQuery struct {
 func (l *ledger) list(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
 	q, err := l.parseList(r.URL.RawQuery)
 	if err == nil {
-		q.place, err = l.placeOf(caller, r.Header)
+		q.place, err = l.placeOf(caller, w, r)
 	}
 	if err == nil {
 		err = l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: q.table(), Key: q.from, End: q.to, Range: true})

@@ -87,7 +87,7 @@ func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Requ
 	q, err := parsePast(r.URL.RawQuery)
 	var in place
 	if err == nil {
-		in, err = l.placeOf(caller, r.Header)
+		in, err = l.placeOf(caller, w, r)
 	}
 	if err == nil {
 		read := adapter.Read{Subject: adapter.Past, Table: in.table(), Key: key, At: q.at}
