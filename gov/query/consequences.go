@@ -36,7 +36,7 @@ var deeds = map[action.Kind]string{
 	action.RemoveIssuer:      "remove issuers of tokens",
 	action.RevokeAccess:      "take access from users",
 	action.AddOrigin:         "let pages of any origin ask nodes by their users' sessions",
-	action.RemoveOrigin:      "end the sessions of pages",
+	action.RemoveOrigin:      "let pages of an origin ask nodes no more",
 }
 
 // Powers says what single members could do by a constitution without the others, and what nobody could, beside what is so if all must agree. That

@@ -72,7 +72,7 @@ func (s *summary) sentence(a *action.Action) string {
 	case action.AddOrigin:
 		return fmt.Sprintf("let pages of %s ask nodes in browsers, by sessions that their users sign in for", x.Name)
 	case action.RemoveOrigin:
-		return fmt.Sprintf("let pages of %s ask nodes no more: their sessions end", x.Name)
+		return fmt.Sprintf("let pages of %s ask nodes no more: their sessions do not count, until they end or the origin is added again", x.Name)
 	case action.SetPolicy:
 		return s.policy(x)
 	case action.RemovePolicy:

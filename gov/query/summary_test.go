@@ -30,6 +30,7 @@ func TestActionsAreSaidInSentences(t *testing.T) {
 		{at(action.AddParticipant, action.Args{Name: "delta"}), true, "add the participant delta"},
 		{at(action.SetPolicy, action.Args{Policy: "add_code", Expression: policy.Unanimous}), false, "decide add-code by unanimous"},
 		{at(action.SetPolicy, action.Args{Policy: "add_code", Expression: "votes.no == 0"}), false, `decide add-code by the expression "votes.no == 0"`},
+		{at(action.RemoveOrigin, action.Args{Name: "https://app.example"}), true, "let pages of https://app.example ask nodes no more: their sessions do not count, until they end or the origin is added again"},
 		{at(action.RemoveMember, action.Args{Actor: "alpha", Force: true}), true, "remove the member alpha, with all its nodes, even if no vote can pass"},
 	} {
 		if got := summaryOf(c, x.open, []action.Action{x.act})[0]; !strings.HasPrefix(got, x.want) {

@@ -115,7 +115,7 @@ func actionForms() []actionForm {
 		{action.RemoveIssuer, "NAME", "an issuer's tokens count no more", "remove-issuer acme-login", one(func(a *action.Args) *string { return &a.Name })},
 		{action.RevokeAccess, "NAME", "a user of an issuer, a token or all older tokens count no more: --user, --token or --before; --remove takes it back", "revoke-access acme-login --user kim", revokeAccess},
 		{action.AddOrigin, "ORIGIN", "pages of an origin may ask nodes in browsers, by sessions that their users sign in for", "add-origin https://app.example", one(func(a *action.Args) *string { return &a.Name })},
-		{action.RemoveOrigin, "ORIGIN", "pages of an origin ask nodes no more, and their sessions end", "remove-origin https://app.example", one(func(a *action.Args) *string { return &a.Name })},
+		{action.RemoveOrigin, "ORIGIN", "pages of an origin ask nodes no more: their sessions do not count until the origin is added again", "remove-origin https://app.example", one(func(a *action.Args) *string { return &a.Name })},
 	}
 }
 
