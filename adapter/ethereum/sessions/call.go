@@ -115,7 +115,7 @@ func list(tx linking.Transaction, id coco.Digest, r *Row, now uint64) error {
 		if err != nil {
 			return err
 		}
-		if !found || is.gone(now) {
+		if !found || is.gone(tx, now) {
 			tx.Delete(rows.Sessions, sessionKey(other))
 			continue
 		}

@@ -28,9 +28,16 @@ type Row struct {
 	Ended   bool // before its time
 }
 
-// gone reports whether nothing can be done with a session any more, nor with the message that it was made by.
-func (r *Row) gone(now uint64) bool {
-	return (r.Ended || r.Until <= now) && r.Issued+MaxAge <= now
+// gone reports whether nothing can be done with a session any more, nor with the message that it was made by. A link that has ended does not come back:
+// the next one of the address has a later seqno.
+func (r *Row) gone(src Source, now uint64) bool {
+	return r.Issued+MaxAge <= now && (r.Ended || r.Until <= now || !r.linked(src))
+}
+
+// linked reports whether the address has still the link by which the session began.
+func (r *Row) linked(src Source) bool {
+	h, linked := links.Of(src, r.Address)
+	return linked && h.Actor == r.Actor && h.User == r.User && h.Since == r.Linked
 }
 
 // The first byte of a key says what the row is.
@@ -105,8 +112,7 @@ type Listed struct {
 
 // Live reports whether a session has not ended by itself or by its link, at a time of the ledger in milliseconds.
 func (l *Listed) Live(src Source, now uint64) bool {
-	h, linked := links.Of(src, l.Address)
-	return !l.Ended && l.Until > now && linked && h.Actor == l.Actor && h.User == l.User && h.Since == l.Linked
+	return !l.Ended && l.Until > now && l.linked(src)
 }
 
 // OfActor calls fn with each session of an organisation's users, by user, until fn returns false; with those of one user unless user is empty.

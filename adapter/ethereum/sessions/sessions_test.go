@@ -367,6 +367,36 @@ func TestAUserHasSoManySessions(t *testing.T) {
 	}
 }
 
+func TestSessionsOfALinkThatHasEndedKeepNobodyOut(t *testing.T) {
+	w := newWorld(t)
+	for i := range MaxSessions {
+		ok(t, w.signIn(signed(asked(strings.Repeat("0", 60)+hex.EncodeToString([]byte{1, byte(i)})))))
+	}
+	ok(t, w.do(func(tx *store.Tx) error { return links.Unlink(tx, address, w.now) }))
+	ok(t, w.do(func(tx *store.Tx) error {
+		return links.Link(tx, address, links.Holder{Actor: kim.Actor, User: kim.User, Since: tx.Seqno()}, w.now+1)
+	}))
+	next := func() error {
+		m := asked(strings.Repeat("0", 60) + "02ff")
+		m.IssuedAt, m.Expires = at(w.now), at(w.now+3_600_000)
+		return w.signIn(signed(m))
+	}
+	if err := next(); !errors.Is(err, coco.ErrInvalid) {
+		t.Fatalf("while their messages could be sent again: %v", err)
+	}
+	w.now += MaxAge
+	if err := next(); err != nil {
+		t.Fatal(err)
+	}
+	state := w.scope.Snapshot()
+	defer state.Release()
+	n := 0
+	OfActor(state, kim.Actor, kim.User, func(Listed) bool { n++; return true })
+	if n != 1 {
+		t.Errorf("%d rows of sessions, expected 1", n)
+	}
+}
+
 func TestRowsAndClaimsComeBack(t *testing.T) {
 	r := Row{Address: address, Actor: kim.Actor, User: "kim", Linked: 3, Name: "laptop", Origin: page, Scope: Scope{"read"}, Issued: 1, Began: 2, Until: 3, Ended: true}
 	// The vector of docs/formats.md.
