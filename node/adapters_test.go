@@ -278,6 +278,7 @@ func (b *both) adapterProbes() map[string]struct {
 		}},
 		"ethereum.auditors":          {`["somebody"]`, func(int) error { return nil }}, // who sees what is tested in adapter/ethereum/rpc
 		"ethereum.counts":            {"true", func(int) error { return nil }},
+		"ethereum.policies":          {`{"0x00000000000000000000000000000000000000aa":{"policy":"question == \"code\""}}`, func(int) error { return nil }},
 		"ethereum.min_gas_price":     {"7", func(i int) error { return fails(b.send(i, 0, nil, ofChain), "below minimum") }},
 		"ethereum.max_tx_bytes":      {"256", func(i int) error { return fails(b.send(i, 0, make([]byte, 300), ofChain), "oversized data") }},
 		"ethereum.allow_unprotected": {"true", func(i int) error { return b.send(i, 0, nil, ofNone) }},
