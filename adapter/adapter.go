@@ -300,8 +300,9 @@ type Endpoint struct {
 	// Pattern is a pattern of http.ServeMux, such as "POST /rpc" or "/app/kv/".
 	Pattern string
 	Handler Handler
-	// Repeatable says that a request which is made twice has no effect the second time, and no other answer that matters: whoever stands between client and node may make it again.
-	Repeatable bool
+	// Repeatable reports whether a request with this body has no effect when it is made a second time, and no other answer that matters: whoever stands between client and node
+	// may make it again. Nil if none is so.
+	Repeatable func(body []byte) bool
 	// Query names the parameters that a query may have; the gateway refuses others. AnyQuery leaves queries to the handler.
 	Query []string
 	// Sessions are those of the ledger, which count here beside the callers' other credentials; nil if it has none. Pages of origins that members have

@@ -22,11 +22,11 @@ import (
 type routes struct {
 	mux      *http.ServeMux
 	mounted  bool
-	nothing  map[string]bool     // the patterns of which none is the handler
-	again    map[string]bool     // the patterns of endpoints whose requests may be made twice
-	counts   map[string]*classes // by pattern; and for otherRoute
-	maxBody  atomic.Int64        // of the adapters' endpoints
-	document []byte              // OpenAPI, of all that is served
+	nothing  map[string]bool              // the patterns of which none is the handler
+	again    map[string]func([]byte) bool // by pattern of an endpoint: Repeatable, unless nil
+	counts   map[string]*classes          // by pattern; and for otherRoute
+	maxBody  atomic.Int64                 // of the adapters' endpoints
+	document []byte                       // OpenAPI, of all that is served
 }
 
 var methods = []string{
@@ -34,7 +34,7 @@ var methods = []string{
 }
 
 func (g *Gateway) newRoutes(maxBody int64, endpoints []adapter.Endpoint) (rt *routes, err error) {
-	rt = &routes{mux: http.NewServeMux(), mounted: maxBody > 0 || g.governor != nil, nothing: map[string]bool{"/": true}, again: map[string]bool{}}
+	rt = &routes{mux: http.NewServeMux(), mounted: maxBody > 0 || g.governor != nil, nothing: map[string]bool{"/": true}, again: map[string]func([]byte) bool{}}
 	rt.counts = map[string]*classes{otherRoute: g.tally.of(otherRoute)}
 	rt.maxBody.Store(maxBody)
 	facts := g.facts()

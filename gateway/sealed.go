@@ -18,10 +18,11 @@ func (g *Gateway) newUnseal() *unseal.Server {
 	}
 	return unseal.New(unseal.Config{
 		Open: g.cfg.Sealed.Open, Node: g.cfg.Sealed.Node(), Handler: g.serveOpened, Clock: g.cfg.Clock,
-		Repeatable: func(r *http.Request) bool {
+		Repeatable: func(r *http.Request, body []byte) bool {
 			rt := g.routes.Load()
 			_, pattern := rt.mux.Handler(r)
-			return rt.again[pattern]
+			repeatable := rt.again[pattern]
+			return repeatable != nil && repeatable(body)
 		},
 		MaxBody: func() int64 { return g.routes.Load().maxBody.Load() },
 		Room:    func(w http.ResponseWriter, n int) error { return w.(*response).Claim().Take(n) },

@@ -104,7 +104,7 @@ func (w *world) askSealed(t *testing.T, hc *http.Client, a sealed.Announcement, 
 }
 
 func TestSealedRequestsReachTheRoutes(t *testing.T) {
-	w := start(t, []adapter.Endpoint{{Pattern: "POST /app/x", Repeatable: true, Handler: func(c coco.Caller, w http.ResponseWriter, r *http.Request) {
+	w := start(t, []adapter.Endpoint{{Pattern: "POST /app/x", Repeatable: func([]byte) bool { return true }, Handler: func(c coco.Caller, w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, c.Name)
 	}}})
 	a := w.announced(t)
@@ -127,10 +127,25 @@ func TestSealedRequestsReachTheRoutes(t *testing.T) {
 	}
 }
 
+// An endpoint says by the body which of its requests have an effect each time. Such a one that names no node is not done by any.
+func TestASealedRequestIsBoundToANodeByWhatItDoes(t *testing.T) {
+	w := start(t, []adapter.Endpoint{{
+		Pattern: "POST /app/x", Handler: func(coco.Caller, http.ResponseWriter, *http.Request) {},
+		Repeatable: func(body []byte) bool { return string(body) == "read" },
+	}})
+	a := w.announced(t)
+	if reply, _, _ := w.askSealed(t, w.client(""), a, sealed.Request{Method: "POST", Target: "/app/x", Body: []byte("unlink")}); reply == nil || !reply.Misdirected {
+		t.Errorf("with an effect: %+v", reply)
+	}
+	if reply, status, _ := w.askSealed(t, w.client(""), a, sealed.Request{Method: "POST", Target: "/app/x", Body: []byte("read")}); reply != nil || status != http.StatusForbidden {
+		t.Errorf("without one, of nobody: %+v, %d", reply, status)
+	}
+}
+
 // The certificate of what stands between a client and the node is nobody's credential: whoever could make the balancer send a message would act as the balancer.
 func TestTheCertificateOfABalancerDoesNotCount(t *testing.T) {
 	called := 0
-	w := start(t, []adapter.Endpoint{{Pattern: "POST /app/x", Repeatable: true, Handler: func(coco.Caller, http.ResponseWriter, *http.Request) { called++ }}})
+	w := start(t, []adapter.Endpoint{{Pattern: "POST /app/x", Repeatable: func([]byte) bool { return true }, Handler: func(coco.Caller, http.ResponseWriter, *http.Request) { called++ }}})
 	a, alpha := w.announced(t), w.client("Alpha")
 	reply, status, refused := w.askSealed(t, alpha, a, sealed.Request{Method: "POST", Target: "/app/x"})
 	if reply != nil || status != http.StatusForbidden || called != 0 {

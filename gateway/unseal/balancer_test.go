@@ -136,7 +136,7 @@ func (c *cluster) start(program string, serviceKey []byte) *member {
 	})}}
 	m.server = New(Config{
 		Node: m.id, Open: m.keys.Open, Clock: local.Clock{}, MaxBody: func() int64 { return 1 << 20 }, Handler: m.handle, RefuseAfter: time.Millisecond,
-		Repeatable: func(r *http.Request) bool { return r.URL.Path == "/rpc" },
+		Repeatable: func(r *http.Request, _ []byte) bool { return r.URL.Path == "/rpc" },
 	})
 	return m
 }
@@ -567,7 +567,7 @@ func TestARecoveredNetworkGetsNothingBeforeItIsAccepted(t *testing.T) {
 		m.src.Node, m.src.Public, m.src.Service = id, public, service.MarshalKey
 		m.src.Certificates = func() [][]byte { return [][]byte{leaf, service.Certificate().Raw} }
 		m.keys = keyring.New(m.src)
-		m.server = New(Config{Node: id, Open: m.keys.Open, Clock: local.Clock{}, MaxBody: func() int64 { return 1 << 20 }, Handler: m.handle, Repeatable: func(*http.Request) bool { return false }})
+		m.server = New(Config{Node: id, Open: m.keys.Open, Clock: local.Clock{}, MaxBody: func() int64 { return 1 << 20 }, Handler: m.handle, Repeatable: func(*http.Request, []byte) bool { return false }})
 		return m
 	}
 	c.service = first.Certificate()

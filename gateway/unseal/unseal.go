@@ -52,8 +52,8 @@ type Config struct {
 	// Handler answers a request as if it had come in plain, and reports whether it was one of a known caller. The request has no
 	// TLS state: a certificate that was shown is that of what stands between. A signature from outside counts if the request inside names its signer.
 	Handler func(http.ResponseWriter, *http.Request, Outer) (known bool)
-	// Repeatable reports whether a request may be made twice without a second effect.
-	Repeatable func(*http.Request) bool
+	// Repeatable reports whether a request with this body may be made twice without a second effect.
+	Repeatable func(r *http.Request, body []byte) bool
 	// MaxBody is how many bytes a request's body may have.
 	MaxBody func() int64
 	// Room is asked before a reply of so many bytes is kept in memory, beyond those asked for before; nil: there is always some.
@@ -150,7 +150,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, o *sealed.Opened
 	if made.Before(now.Add(-window)) || made.After(now.Add(window)) {
 		return s.problem(wire.CodeInvalid, fmt.Sprintf("the request was made at %s, and here it is %s: expected at most %v between them: set the clock", made.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339), window)), true
 	}
-	bound := !safe(inner.Method) && !s.cfg.Repeatable(inner)
+	bound := !safe(inner.Method) && !s.cfg.Repeatable(inner, o.Body)
 	if o.For != s.cfg.Node && (bound || o.For != (coco.NodeID{})) {
 		reply := s.problem(wire.CodeBusy, "this request counts on the one node that it names, which is not this one")
 		reply.Misdirected = true

@@ -46,7 +46,7 @@ func newNode(t *testing.T, id coco.NodeID) *node {
 			}
 			return key.Open(message)
 		},
-		Repeatable: func(r *http.Request) bool { return r.URL.Path == "/rpc" },
+		Repeatable: func(r *http.Request, _ []byte) bool { return r.URL.Path == "/rpc" },
 		Handler:    n.handle,
 	})
 	return n

@@ -142,8 +142,8 @@ func (s *Server) guarded(ctx context.Context, who coco.Caller, fn func(context.C
 // Endpoints are what the ledger serves.
 func (s *Server) Endpoints() []adapter.Endpoint {
 	return []adapter.Endpoint{
-		{Pattern: "POST /rpc", Handler: s.serve, Query: adapter.AnyQuery, Repeatable: true}, // a transaction never executes twice
-		{Pattern: "GET /rpc", Handler: s.serve, Query: adapter.AnyQuery},                    // and HEAD
+		{Pattern: "POST /rpc", Handler: s.serve, Query: adapter.AnyQuery, Repeatable: repeatable},
+		{Pattern: "GET /rpc", Handler: s.serve, Query: adapter.AnyQuery}, // and HEAD
 	}
 }
 
