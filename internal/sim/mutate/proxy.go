@@ -129,7 +129,7 @@ var proxyMutants = []mutant{
 	},
 	{
 		name: "nobodys", what: "messages of nobody fill the memory of what was done", file: "gateway/unseal/unseal.go",
-		old: "			s.once.forget(id)", new: "			_ = id",
+		old: "		s.once.forget(id)", new: "		_ = id",
 		test: "TestRefusalsAreAlike",
 	},
 	{

@@ -81,7 +81,7 @@ var sessionMutants = []mutant{
 	},
 	{
 		name: "forgottenearly", what: "a session that was ended is forgotten while its message can be sent again", file: "adapter/ethereum/sessions/rows.go",
-		old: " && r.Issued+MaxAge <= now", new: "", test: "TestAUserHasSoManySessions",
+		old: "r.Issued+MaxAge <= now && (r.Ended", new: "(r.Ended", test: "TestAUserHasSoManySessions",
 	},
 	{
 		name: "manysessions", what: "a user may have any number of sessions", file: "adapter/ethereum/sessions/call.go",
@@ -149,7 +149,7 @@ var sessionMutants = []mutant{
 	},
 	{
 		name: "twonames", what: "of a call with two names one is judged and the other one called", file: "adapter/ethereum/sessions/filter.go",
-		old: "	out, err := json.Marshal(&m)\n", new: "	out, err := json.Marshal(json.RawMessage(call))\n", test: "TestWhatASessionIsNotForIsCalledByNoName",
+		old: "	if enc.Encode(&m) != nil {", new: "	if enc.Encode(json.RawMessage(call)) != nil {", test: "TestWhatASessionIsNotForIsCalledByNoName",
 	},
 	{
 		name: "unfiltered", what: "JSON-RPC does not ask what a session is for", file: "adapter/ethereum/rpc/server.go",
