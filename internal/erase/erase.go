@@ -103,8 +103,15 @@ func (m *MAC) Reset() {
 	m.inner.Write(m.pad[:])
 }
 
-// Write adds to the message. It never fails.
-func (m *MAC) Write(b []byte) (int, error) { return m.inner.Write(b) }
+// Write adds to the message. It never fails. What it is given stays on its caller's stack if it is there: what the hash is given, behind its interface, is work.
+func (m *MAC) Write(b []byte) (int, error) {
+	for rest := b; len(rest) > 0; {
+		n := copy(m.work[:], rest)
+		m.inner.Write(m.work[:n])
+		rest = rest[n:]
+	}
+	return len(b), nil
+}
 
 // Sum appends the MAC of the message, after which Reset MUST be called.
 func (m *MAC) Sum(b []byte) []byte {
@@ -112,7 +119,8 @@ func (m *MAC) Sum(b []byte) []byte {
 	return append(b, sum[:]...)
 }
 
-func (m *MAC) sum() (out [sha256.Size]byte) {
+// sum returns the MAC. The hashes are behind an interface, so what they write to is on the heap: it is work, which Erase clears, and not the result.
+func (m *MAC) sum() [sha256.Size]byte {
 	for i := range m.work {
 		m.work[i] = m.pad[i] ^ innerPad ^ outerPad
 	}
@@ -120,8 +128,8 @@ func (m *MAC) sum() (out [sha256.Size]byte) {
 	m.outer.Write(m.work[:])
 	m.inner.Sum(m.work[:0])
 	m.outer.Write(m.work[:sha256.Size])
-	m.outer.Sum(out[:0])
-	return out
+	m.outer.Sum(m.work[:0])
+	return [sha256.Size]byte(m.work[:sha256.Size])
 }
 
 // Erase clears the key, and what was made of it. The MAC is of no use afterwards.

@@ -40,6 +40,20 @@ func TestHKDFAndMACAreThoseOfTheStandards(t *testing.T) {
 	})
 }
 
+// What a MAC gives, a derived key for instance, is in no memory but the caller's: what is allocated on the way would stay.
+func TestAMACIsMadeWithoutMemoryThatStays(t *testing.T) {
+	m := erase.NewMAC(make([]byte, 32))
+	defer m.Erase()
+	out := make([]byte, 0, 32)
+	if n := testing.AllocsPerRun(100, func() {
+		m.Reset()
+		m.Write(out)
+		m.Sum(out)
+	}); n != 0 {
+		t.Errorf("a MAC allocates %v times, expected never", n)
+	}
+}
+
 func TestWhatIsErasedIsZero(t *testing.T) {
 	key := make([]byte, 32)
 	rand.Read(key)
