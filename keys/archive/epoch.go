@@ -102,7 +102,9 @@ func NewEpoch(c *committee.Committee, public []byte, at At) (keys.Secret, *Epoch
 		return keys.Secret{}, nil, err
 	}
 	e := &Epoch{Version: epochVersion, Epoch: at.Epoch, Committee: at.Committee, View: at.View, Constitution: at.Constitution, Sealed: *sealed}
-	e.Box, err = keys.SealTo(public, e.info(at.Of), secret[:])
+	boxed := secret // on the heap, as what is given to package hpke
+	e.Box, err = keys.SealTo(public, e.info(at.Of), boxed[:])
+	clear(boxed[:])
 	return secret, e, err
 }
 
