@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -35,7 +36,7 @@ type Conn struct {
 	max     int
 
 	// Owned by the reading goroutine.
-	in      *bufio.Reader
+	in      forgetful
 	header  [frameHeader]byte
 	readErr error
 
@@ -49,7 +50,7 @@ func newConn(raw *rawConn, t *tls.Conn, opts Options) *Conn {
 	if limit <= 0 {
 		limit = DefaultMaxFrame
 	}
-	return &Conn{raw: raw, tls: t, max: limit, in: bufio.NewReaderSize(t, 2*record), writing: host.NewLock()}
+	return &Conn{raw: raw, tls: t, max: limit, in: forgetful{bufio.NewReaderSize(t, 2*record)}, writing: host.NewLock()}
 }
 
 // Peer returns the certificate of the other side.
@@ -80,6 +81,25 @@ func (c *Conn) readFrame(buf []byte, limit int) ([]byte, error) {
 	return b, nil
 }
 
+// forgetful is a buffered reader whose buffer keeps nothing of what was read: a frame may hold a secret, and the last one of a connection would stay.
+type forgetful struct{ buffer *bufio.Reader }
+
+func (f forgetful) Read(p []byte) (int, error) {
+	if f.buffer.Buffered() == 0 {
+		if len(p) >= f.buffer.Size() {
+			return f.buffer.Read(p) // past the buffer
+		}
+		if _, err := f.buffer.Peek(min(1, len(p))); err != nil {
+			return 0, err
+		}
+	}
+	b, err := f.buffer.Peek(min(len(p), f.buffer.Buffered()))
+	n := copy(p, b)
+	clear(b)
+	_, _ = f.buffer.Discard(n)
+	return n, err
+}
+
 // readFrame reads one frame of at most limit bytes. The header is room for frameHeader bytes.
 func readFrame(r io.Reader, header, buf []byte, limit int) ([]byte, error) {
 	if n, err := io.ReadFull(r, header); err != nil {
@@ -99,6 +119,7 @@ func readFrame(r io.Reader, header, buf []byte, limit int) ([]byte, error) {
 		if cap(buf) < need {
 			grown := make([]byte, have, min(need, max(2*have, trustedLength)))
 			copy(grown, buf)
+			clear(buf) // it may hold a secret
 			buf = grown
 		}
 		buf = buf[:min(need, cap(buf))]
@@ -131,6 +152,11 @@ func (c *Conn) WriteFrames(frames [][]byte) error {
 
 func (c *Conn) writeFrames(frames [][]byte) error {
 	c.raw.cork()
+	total := 0
+	for _, frame := range frames {
+		total += frameHeader + len(frame)
+	}
+	c.out = slices.Grow(c.out, min(total, record)) // while it is empty: growing later would leave a copy
 	for _, frame := range frames {
 		if len(c.out)+frameHeader > record {
 			if err := c.flushRecord(); err != nil {

@@ -28,7 +28,11 @@ func newRawConn(c net.Conn) *rawConn {
 	return &rawConn{Conn: c, in: bufio.NewReaderSize(c, readAhead), writing: host.NewLock()}
 }
 
-func (r *rawConn) Read(p []byte) (int, error) { return r.in.Read(p) }
+// Read is called by crypto/tls with the free part of the buffer in which it decrypts: the record before stands in it, and goes before this one is waited for.
+func (r *rawConn) Read(p []byte) (int, error) {
+	clear(p)
+	return r.in.Read(p)
+}
 
 // Write is called by crypto/tls with its own lock held. It does not wait for the network while
 // the connection is corked.
