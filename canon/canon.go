@@ -105,10 +105,19 @@ func Unmarshal(b []byte, v any, limits Limits) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(again, b) {
+	same := bytes.Equal(again, b)
+	clear(again) // it may be secret, and nobody else has it
+	if !same {
 		return errForm
 	}
 	return nil
+}
+
+// UnmarshalSecret is Unmarshal for what is secret: the buffer that the library keeps for the next value is overwritten. The caller wipes b.
+func UnmarshalSecret(b []byte, v any, limits Limits) error {
+	err := Unmarshal(b, v, limits)
+	_, _ = Marshal(make([]byte, len(b)))
+	return err
 }
 
 // Field returns the encoding of the value under an unsigned integer key of a map, and false if the

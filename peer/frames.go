@@ -232,7 +232,11 @@ func decode(frame []byte) (Message, error) {
 	default:
 		return nil, fmt.Errorf("%w: a frame of unknown kind %d", coco.ErrCorrupt, frame[0])
 	}
-	if err := canon.Unmarshal(body, m, limits); err != nil {
+	unmarshal := canon.Unmarshal
+	if secretKind(kind(frame[0])) {
+		unmarshal = canon.UnmarshalSecret
+	}
+	if err := unmarshal(body, m, limits); err != nil {
 		return nil, fmt.Errorf("%w: frame of kind %d: %v", coco.ErrCorrupt, frame[0], err)
 	}
 	switch m := m.(type) {
@@ -297,7 +301,7 @@ func ReadMessage(c *channel.Conn, v any) error {
 	if err != nil {
 		return err
 	}
-	err = canon.Unmarshal(b, v, limits)
+	err = canon.UnmarshalSecret(b, v, limits) // as above
 	clear(b)
 	if err != nil {
 		return fmt.Errorf("%w: %T from node %s: %v", coco.ErrCorrupt, v, c.Peer().ID.Short(), err)

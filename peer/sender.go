@@ -64,13 +64,15 @@ func (s *sender) queue(frame []byte) bool {
 		of.bytes += len(frame)
 	}
 	s.mu.Unlock()
-	if room {
-		select {
-		case s.ready <- struct{}{}:
-		default:
-		}
+	if !room {
+		eraseSecrets(frame)
+		return false
 	}
-	return room
+	select {
+	case s.ready <- struct{}{}:
+	default:
+	}
+	return true
 }
 
 // drain removes everything that is queued.
@@ -134,6 +136,7 @@ func (s *sender) dial(ctx context.Context) (*channel.Conn, error) {
 func (s *sender) lost() {
 	s.up.Store(false)
 	for _, frame := range s.drain() {
+		eraseSecrets(frame)
 		if kind(frame[0]) != kindForward {
 			continue
 		}
