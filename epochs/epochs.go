@@ -24,6 +24,7 @@ import (
 	"github.com/cocoframework/coco/gov/members"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host"
+	"github.com/cocoframework/coco/internal/erase"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/archive"
 	"github.com/cocoframework/coco/keys/rotation"
@@ -46,8 +47,8 @@ type Driver struct {
 	Send    func(coco.NodeID, peer.Message) bool
 	Machine *rotation.Machine          // the driver's from then on, under mu
 	Length  func() constitution.Epochs // how long an epoch may be
-	// Keep keeps a secret that another node hands out, before this one says that it holds it; nil to keep it in memory only.
-	Keep func(rotation.Secret) error
+	// Keep keeps a copy of a secret that another node hands out, before this one says that it holds it; nil to keep it in memory only.
+	Keep func(*rotation.Secret) error
 	// OpenAgain has an epoch opened again that has expired here, and that another node lacks.
 	OpenAgain func(epoch uint64)
 
@@ -61,10 +62,11 @@ type Driver struct {
 	}
 }
 
-func (e *Driver) locked(in rotation.Input, s rotation.State) (rotation.Output, error) {
+func (e *Driver) locked(in rotation.Input, s rotation.State) (out rotation.Output, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.Machine.Step(in, s)
+	erase.Do(func() { out, err = e.Machine.Step(in, s) })
+	return out, err
 }
 
 func (e *Driver) newest() uint64 {
@@ -216,7 +218,10 @@ func (e *Driver) announceTo(tx *store.Tx) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.Machine.Offer(rotation.Secret{Sealed: sha256.Sum256(public), Epoch: sealed.Epoch, Secret: secret})
+	erase.Do(func() {
+		e.Machine.Offer(rotation.Secret{Sealed: sha256.Sum256(public), Epoch: sealed.Epoch, Secret: secret})
+		clear(secret[:])
+	})
 	return nil
 }
 

@@ -68,17 +68,19 @@ func (h *handed) erase() {
 
 // ReceiveSecret receives a message about the secret of an epoch. It does not wait for the disk: RunReceived uses the secret. The message is erased.
 func (e *Driver) ReceiveSecret(from coco.NodeID, m *peer.Secret) {
-	e.handed.add(from, (*rotation.Secret)(m))
-	(*rotation.Secret)(m).Erase()
+	s := (*rotation.Secret)(m)
+	erase.Do(func() { e.handed.add(from, s) })
+	s.Erase()
 }
 
 // RunReceived keeps the secrets that other nodes hand out, and says so to those once they are kept, until ctx ends. It runs for as long as messages are received.
 func (e *Driver) RunReceived(ctx context.Context) error {
 	defer e.handed.erase()
+	s := new(handedOut) // not on the stack: one that grows or shrinks while the disk works leaves its old place as it was
 	for {
 		come := e.handed.come.Wait()
-		for s := (handedOut{}); ctx.Err() == nil && e.handed.next(&s); {
-			e.use(&s)
+		for ctx.Err() == nil && e.handed.next(s) {
+			e.use(s)
 			s.secret.Erase()
 			erase.Stack()
 		}
@@ -92,7 +94,7 @@ func (e *Driver) RunReceived(ctx context.Context) error {
 
 // use keeps a secret, and steps it.
 func (e *Driver) use(s *handedOut) {
-	if err := e.keep(s.secret); err != nil {
+	if err := e.keep(&s.secret); err != nil {
 		e.Log.Error("the secret of an epoch is not kept", "epoch", s.secret.Epoch, "error", err)
 		return
 	}

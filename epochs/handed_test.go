@@ -19,7 +19,7 @@ func TestASecretThatWaitsForTheDiskHoldsUpNoOtherFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var kept []uint64
 		disk := make(chan struct{})
-		e := &Driver{Log: slog.New(slog.DiscardHandler), Keep: func(s rotation.Secret) error {
+		e := &Driver{Log: slog.New(slog.DiscardHandler), Keep: func(s *rotation.Secret) error {
 			<-disk
 			if kept = append(kept, s.Epoch); s.Secret != (keys.Secret{byte(s.Epoch)}) {
 				t.Errorf("the secret of epoch %d is %x", s.Epoch, s.Secret[:])

@@ -55,7 +55,7 @@ func (e *Driver) Open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := e.keep(d.secret); err != nil {
+	if err := e.keep(&d.secret); err != nil {
 		return err
 	}
 	for {
@@ -127,7 +127,7 @@ func (e *Driver) draft(ctx context.Context) (d draft, err error) {
 }
 
 // keep keeps a secret that the network may come to seal under.
-func (e *Driver) keep(s rotation.Secret) error {
+func (e *Driver) keep(s *rotation.Secret) error {
 	if e.Keep == nil {
 		return nil
 	}

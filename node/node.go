@@ -284,7 +284,7 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 		Log: n.log, Clock: clock, Store: n.state.store, Keys: n.state.keys, Replica: n.replica,
 		Leader: n.leader, Nodes: nodes, Send: peers.Send, Machine: rotation.New(id.ID(), s.keys),
 		Length:    func() constitution.Epochs { return n.decided.constitution.Load().Epochs },
-		Keep:      func(s rotation.Secret) error { return n.resumed.keeper.Offer(ctx, s) },
+		Keep:      func(s *rotation.Secret) error { return n.resumed.keeper.Offer(ctx, s) },
 		OpenAgain: n.retention.Again,
 	}
 	n.ceremonies = ceremonies.New(ceremonies.Config{

@@ -96,14 +96,15 @@ const maxOffers = 16
 
 // Offer keeps the secret of an epoch that is about to be announced: once a majority holds it, batches are sealed under it. It returns once the secret is
 // on the disk.
-func (k *Keeper) Offer(ctx context.Context, s rotation.Secret) error {
+func (k *Keeper) Offer(ctx context.Context, s *rotation.Secret) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !k.on.Load() || slices.ContainsFunc(k.kept.Offers, func(o peer.Secret) bool { return o.Sealed == s.Sealed }) {
 		return nil
 	}
 	next := *k.kept
-	next.Offers = append(slices.Clone(next.Offers[max(0, len(next.Offers)-maxOffers+1):]), peer.Secret(s))
+	next.Offers = append(make([]peer.Secret, 0, maxOffers), next.Offers[max(0, len(next.Offers)-maxOffers+1):]...) // that never grows, which would leave copies
+	next.Offers = append(next.Offers, peer.Secret(*s))
 	if k.ring != nil {
 		k.changes = k.ring.Changes()
 		next.Secrets = k.ring.Kept()
@@ -149,10 +150,11 @@ func sameSeats(a, b seats.Kept) bool {
 	return a.Committee == b.Committee && len(a.Packages) == len(b.Packages)
 }
 
-// save keeps a state. k.mu is held.
+// save keeps a state, whose offers no other one has. k.mu is held.
 func (k *Keeper) save(ctx context.Context, next *State) error {
 	k.none = false // from here on, also if it fails
 	if err := k.vault.Save(ctx, next); err != nil {
+		wipeOffers(next.Offers)
 		return err
 	}
 	if !k.on.Load() {

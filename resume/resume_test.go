@@ -107,7 +107,7 @@ func TestAKeeperWritesOnlyWhatHasChanged(t *testing.T) {
 	k := NewKeeper(v, slog.New(slog.DiscardHandler))
 	ring := keys.NewRing()
 	ring.Add(1, keys.Secret{1})
-	if err := k.Offer(t.Context(), rotation.Secret{Epoch: 2}); err != nil || k.Kept() {
+	if err := k.Offer(t.Context(), &rotation.Secret{Epoch: 2}); err != nil || k.Kept() {
 		t.Errorf("a node that takes no part has kept an offer (%v)", err)
 	}
 	contents := func() string {
@@ -131,7 +131,7 @@ func TestAKeeperWritesOnlyWhatHasChanged(t *testing.T) {
 	if k.Keep(t.Context(), true, now(), ring); first == "" || contents() != first {
 		t.Error("the state is written again, and has not changed")
 	}
-	offer := rotation.Secret{Sealed: coco.Digest{9}, Epoch: 2, Secret: keys.Secret{2}}
+	offer := &rotation.Secret{Sealed: coco.Digest{9}, Epoch: 2, Secret: keys.Secret{2}}
 	if err := k.Offer(t.Context(), offer); err != nil || contents() == first {
 		t.Errorf("an offer is not kept (%v)", err)
 	}
@@ -146,7 +146,7 @@ func TestAKeeperWritesOnlyWhatHasChanged(t *testing.T) {
 		t.Errorf("found %d offers and %d secrets (%v)", len(s.Offers), len(s.Secrets), err)
 	}
 	for i := range 3 * maxOffers {
-		if err := k.Offer(t.Context(), rotation.Secret{Sealed: coco.Digest{byte(i + 10)}, Epoch: 9}); err != nil {
+		if err := k.Offer(t.Context(), &rotation.Secret{Sealed: coco.Digest{byte(i + 10)}, Epoch: 9}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -380,7 +380,7 @@ func TestADiskThatTakesLongStopsNobody(t *testing.T) {
 		})
 		time.Sleep(100 * time.Millisecond)
 		both.Go(func() {
-			if err := k.Offer(t.Context(), rotation.Secret{Epoch: 2}); err != nil {
+			if err := k.Offer(t.Context(), &rotation.Secret{Epoch: 2}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -96,7 +96,7 @@ func (v Vault) Load(ctx context.Context) (*State, error) {
 	}
 	defer clear(plain)
 	s := new(State)
-	if err := canon.Unmarshal(plain, s, limits); err != nil || s.Version != version {
+	if err := canon.UnmarshalSecret(plain, s, limits); err != nil || s.Version != version {
 		return nil, fmt.Errorf("%w: the sealed state has version %d, expected %d: %w", coco.ErrCorrupt, s.Version, version, err)
 	}
 	return s, nil

@@ -277,7 +277,7 @@ func (m *Machine) tick(s State) Output {
 	return Output{Statements: []Statement{Announce{Lost: newest.Epoch}}}
 }
 
-// handOut gives a secret to the nodes that lack it, and lets the epoch begin once a majority holds it.
+// handOut gives a secret to the nodes that lack it, and lets the epoch begin once a majority holds it. The secret is a copy of its own, which it takes over.
 func (m *Machine) handOut(secret *Secret, s State) (out Output) {
 	if m.held != secret.Sealed {
 		m.held, m.holders = secret.Sealed, map[coco.NodeID]bool{}
@@ -292,6 +292,9 @@ func (m *Machine) handOut(secret *Secret, s State) (out Output) {
 	}
 	if count >= len(s.Nodes)/2+1 {
 		out.Begin = secret.Epoch
+	}
+	if len(out.Messages) == 0 {
+		secret.Erase() // nobody is sent it, and erases it then
 	}
 	return out
 }
