@@ -209,7 +209,7 @@ func (c *Conn) writeRecords(b []byte) error {
 }
 
 // Close ends the connection at once, without waiting for what the peer has yet to receive. Reads
-// and writes that are under way fail.
+// and writes that are under way fail. If the last frame held a secret, whoever read it reads once more: that fails, and clears what package tls has decrypted.
 func (c *Conn) Close() error { return c.raw.Close() }
 
 // SetDeadline bounds reads and writes; see net.Conn.

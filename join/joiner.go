@@ -131,6 +131,8 @@ func (j *Joiner) ask(ctx context.Context, address string) (_ *Admission, leader 
 	if err := peer.ReadMessage(conn, &answer); err != nil {
 		return nil, "", err
 	}
+	_ = conn.Close()
+	_, _ = conn.ReadFrame() // fails, and clears what the connection holds of the grant
 	if answer.Grant == nil {
 		return nil, answer.Address, refusal(&answer, address)
 	}
