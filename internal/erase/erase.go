@@ -9,6 +9,8 @@
 // any package, is cleared by the collector as soon as it is unreachable. That is the one way to clear what the standard library makes of a key, as crypto/hpke does. Without
 // it, Do clears the stack alone.
 //
+// A stack that grows, or that the collector shrinks, leaves its old place as it was. So a secret stands on the heap, where it is cleared, and is passed by pointer, while its goroutine does I/O or waits.
+//
 // What none of this clears: what the operating system has written out (an enclave's memory is encrypted there), and registers that were saved when a goroutine was
 // interrupted, in a build without that experiment.
 //
