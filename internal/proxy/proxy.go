@@ -259,8 +259,12 @@ func (p *Proxy) outgoing(r *http.Request) *http.Request {
 		Method: r.Method, URL: &u, Host: "node", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: make(http.Header, len(r.Header)), Body: rest{r.Body}, ContentLength: r.ContentLength,
 	}
-	if r.ContentLength == 0 {
+	switch {
+	case r.ContentLength == 0:
 		out.Body = nil
+	case r.ContentLength > 0:
+		// Whoever sends it looks for its end, which may be when the answer is under way, and net/http has closed the body.
+		out.Body = rest{io.LimitReader(r.Body, r.ContentLength)}
 	}
 	copyHeaders(out.Header, r.Header)
 	for name := range out.Header {

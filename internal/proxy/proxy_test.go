@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/cocoframework/coco"
 	"github.com/coder/websocket"
@@ -115,6 +116,16 @@ func TestRequestsPassThrough(t *testing.T) {
 		if got := resp.Header.Get("Access-Control-Allow-Origin"); got != "" {
 			t.Errorf("no origin asked, yet %q is allowed", got)
 		}
+	}
+}
+
+// As soon as an answer goes out, net/http closes the request's body: who sends it to the node must find its end without it.
+func TestABodyOfKnownLengthEndsByItself(t *testing.T) {
+	r := httptest.NewRequest(http.MethodPost, "/", nil)
+	r.Body = io.NopCloser(io.MultiReader(strings.NewReader("abc"), iotest.ErrReader(http.ErrBodyReadAfterClose)))
+	r.ContentLength = 3
+	if got, err := io.ReadAll(New(Config{Log: quiet()}).outgoing(r).Body); err != nil || string(got) != "abc" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
