@@ -48,6 +48,11 @@ async function whole() {
   }, "all nodes", 60_000);
 }
 
+// follows waits until the first proxy has come to the leader: after the loss of a node it is at any that serves for a while.
+async function follows() {
+  await eventually(async () => (await fetch(`${proxies[0]}/node/status`).then((r) => r.json())).role === "leader", "the proxy at the leader", 60_000);
+}
+
 describe("coco proxy", { timeout }, () => {
   let owner, provider;
 
@@ -158,6 +163,7 @@ describe("coco proxy", { timeout }, () => {
   });
 
   test("a WebSocket is closed by status 1012 when its node is lost, and viem goes on", async () => {
+    await follows();
     const url = proxies[0].replace("http", "ws");
     const plain = new WebSocket(url);
     const closed = new Promise((resolve) => plain.on("close", (code, reason) => resolve({ code, reason: reason.toString() })));
