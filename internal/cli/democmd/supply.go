@@ -47,7 +47,7 @@ side by side what each company's own node answers to it: its own shipments, and 
 A driver of the carrier uses a token of the carrier's login. The token leaks; members vote, and no
 node takes it any more. At last a node's disk is searched for the number of a shipment.
 
-It takes about a minute, and leaves nothing behind.`,
+It takes some seconds, and leaves nothing behind.`,
 		Example: "  coco demo supply-chain\n  coco demo supply-chain -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
