@@ -105,7 +105,7 @@ func (c *chain) link(ctx context.Context) (common.Address, error) {
 	}
 	as := c.wallets.clients[carrier]
 	var message json.RawMessage
-	if err := rpc(ctx, as, &message, "coco_linkMessage", wallet.Address()); err != nil {
+	if err := network.Call(ctx, as, &message, "coco_linkMessage", wallet.Address()); err != nil {
 		return common.Address{}, err
 	}
 	s, of, err := linking.ParseTypedData(message)
@@ -117,12 +117,7 @@ func (c *chain) link(ctx context.Context) (common.Address, error) {
 	if err != nil {
 		return common.Address{}, err
 	}
-	return wallet.Address(), rpc(ctx, as, nil, "coco_linkAddress", s, fmt.Sprintf("0x%x", signature))
-}
-
-func rpc(ctx context.Context, as *client.Client, result any, method string, params ...any) error {
-	_, err := as.RPC(ctx, result, method, params...)
-	return err
+	return wallet.Address(), network.Call(ctx, as, nil, "coco_linkAddress", s, fmt.Sprintf("0x%x", signature))
 }
 
 // vote has the first member propose an action, and members vote yes until it is accepted.

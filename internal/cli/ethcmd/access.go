@@ -6,7 +6,6 @@ package ethcmd
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -96,7 +95,7 @@ func (a *app) set() *cobra.Command {
 	_ = cmd.MarkFlagFilename("policy", "cel")
 	_ = cmd.MarkFlagFilename("abi", "json")
 	d.add(cmd)
-	addNetwork(cmd, &f)
+	f.AddConnect(cmd)
 	return cmd
 }
 
@@ -118,7 +117,7 @@ func (a *app) remove() *cobra.Command {
 		},
 	}
 	d.add(cmd)
-	addNetwork(cmd, &f)
+	f.AddConnect(cmd)
 	return cmd
 }
 
@@ -147,7 +146,7 @@ func (a *app) show() *cobra.Command {
 			return nil
 		},
 	}
-	addNetwork(cmd, &f)
+	f.AddConnect(cmd)
 	return cmd
 }
 
@@ -209,8 +208,8 @@ addresses of --address, and not those that are linked to the organisation.`,
 				Rule     string `json:"rule"`
 				Why      string `json:"why"`
 			}
-			if _, err := c.RPC(cmd.Context(), &is, "coco_explainAccess", ask); err != nil {
-				return refused(err)
+			if err := network.Call(cmd.Context(), c, &is, "coco_explainAccess", ask); err != nil {
+				return err
 			}
 			a.Out.Printf("%s: %s\nrule: %s\n", q.question, map[bool]string{true: "yes", false: "no"}[is.Admitted], is.Rule)
 			if is.Why != "" {
@@ -233,7 +232,7 @@ addresses of --address, and not those that are linked to the organisation.`,
 	_ = cmd.MarkFlagRequired("as")
 	_ = cmd.MarkFlagFilename("abi", "json")
 	d.add(cmd)
-	addNetwork(cmd, &f)
+	f.AddConnect(cmd)
 	return cmd
 }
 
@@ -278,11 +277,6 @@ func readABI(file string) (json.RawMessage, error) {
 	return text, nil
 }
 
-func addNetwork(cmd *cobra.Command, f *network.Flags) {
-	f.Add(cmd, "`folder` of the running network, of `coco up`")
-	f.AddNode(cmd, "default: one that serves")
-}
-
 // ask calls a method about a contract, whose address is the first parameter.
 func (a *app) ask(ctx context.Context, f *network.Flags, result any, method string, params ...any) error {
 	if _, err := linking.ParseAddress(params[0].(string)); err != nil {
@@ -292,14 +286,5 @@ func (a *app) ask(ctx context.Context, f *network.Flags, result any, method stri
 	if err != nil {
 		return err
 	}
-	_, err = c.RPC(ctx, result, method, params...)
-	return refused(err)
-}
-
-// refused gives what the node refuses its kind: the request is wrong, and asking again does not help.
-func refused(err error) error {
-	if answer := new(client.RPCError); errors.As(err, &answer) {
-		return fmt.Errorf("%w: the node refuses it: %w", coco.ErrInvalid, err)
-	}
-	return err
+	return network.Call(ctx, c, result, method, params...)
 }

@@ -8,11 +8,9 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -86,8 +84,8 @@ A link that the address had ends by it.`,
 			if err != nil {
 				return err
 			}
-			text, err := ask(cmd.Context(), c, "coco_linkMessage", address)
-			if err != nil {
+			var text json.RawMessage
+			if err := network.Call(cmd.Context(), c, &text, "coco_linkMessage", address); err != nil {
 				return err
 			}
 			a.Out.Printf("%s\n", text)
@@ -99,8 +97,7 @@ A link that the address had ends by it.`,
 	fl.StringVar(&message, "message", "", "`file` with what a wallet has signed")
 	fl.StringVar(&signature, "signature", "", "the wallet's `signature`, in hexadecimal")
 	fl.StringVar(&user, "user", "", "with --key: the organisation's `user` whose address it becomes (default: the caller)")
-	f.Add(cmd, "`folder` of the running network, of `coco up`")
-	f.AddNode(cmd, "default: one that serves")
+	f.AddConnect(cmd)
 	_ = cmd.MarkFlagFilename("key")
 	_ = cmd.MarkFlagFilename("message", "json")
 	return cmd
@@ -116,8 +113,8 @@ func (a *app) sign(ctx context.Context, c *client.Client, file, user string) err
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	message, err := ask(ctx, c, "coco_linkMessage", wallet.Address())
-	if err != nil {
+	var message json.RawMessage
+	if err := network.Call(ctx, c, &message, "coco_linkMessage", wallet.Address()); err != nil {
 		return err
 	}
 	s, of, err := linking.ParseTypedData(message)
@@ -136,15 +133,15 @@ func (a *app) sign(ctx context.Context, c *client.Client, file, user string) err
 
 // finish sends a statement with its signature.
 func (a *app) finish(ctx context.Context, c *client.Client, s linking.Statement, sig []byte) error {
-	answer, err := ask(ctx, c, "coco_linkAddress", s, "0x"+hex.EncodeToString(sig))
-	if err != nil {
+	var tx string
+	if err := network.Call(ctx, c, &tx, "coco_linkAddress", s, "0x"+hex.EncodeToString(sig)); err != nil {
 		return err
 	}
 	whose := s.Organisation
 	if s.User != "" {
 		whose = fmt.Sprintf("the user %q of %s", s.User, whose)
 	}
-	a.Out.OK("%v belongs to %s (transaction %s)", s.Address, whose, strings.Trim(string(answer), `"`))
+	a.Out.OK("%v belongs to %s (transaction %s)", s.Address, whose, tx)
 	return nil
 }
 
@@ -164,16 +161,15 @@ func (a *app) unlink() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			answer, err := ask(cmd.Context(), c, "coco_unlinkAddress", address)
-			if err != nil {
+			var tx string
+			if err := network.Call(cmd.Context(), c, &tx, "coco_unlinkAddress", address); err != nil {
 				return err
 			}
-			a.Out.OK("%v is nobody's any more (transaction %s)", address, strings.Trim(string(answer), `"`))
+			a.Out.OK("%v is nobody's any more (transaction %s)", address, tx)
 			return nil
 		},
 	}
-	f.Add(cmd, "`folder` of the running network, of `coco up`")
-	f.AddNode(cmd, "default: one that serves")
+	f.AddConnect(cmd)
 	return cmd
 }
 
@@ -194,17 +190,13 @@ func (a *app) list() *cobra.Command {
 			if user != "" {
 				params = append(params, user)
 			}
-			answer, err := ask(cmd.Context(), c, "coco_linkedAddresses", params...)
-			if err != nil {
-				return err
-			}
 			var all []struct {
 				Address string `json:"address"`
 				User    string `json:"user"`
 				Since   string `json:"since"`
 			}
-			if err := json.Unmarshal(answer, &all); err != nil {
-				return fmt.Errorf("%w: coco_linkedAddresses: %w", coco.ErrCorrupt, err)
+			if err := network.Call(cmd.Context(), c, &all, "coco_linkedAddresses", params...); err != nil {
+				return err
 			}
 			for _, l := range all {
 				whose := "the organisation"
@@ -224,18 +216,7 @@ func (a *app) list() *cobra.Command {
 			return nil
 		},
 	}
-	f.Add(cmd, "`folder` of the running network, of `coco up`")
-	f.AddNode(cmd, "default: one that serves")
+	f.AddConnect(cmd)
 	cmd.Flags().StringVar(&user, "user", "", "only the addresses of this `user` of the organisation")
 	return cmd
-}
-
-// ask calls a method of JSON-RPC. What a node refuses is the caller's fault.
-func ask(ctx context.Context, c *client.Client, method string, params ...any) (json.RawMessage, error) {
-	var result json.RawMessage
-	_, err := c.RPC(ctx, &result, method, params...)
-	if refusal := (*client.RPCError)(nil); errors.As(err, &refusal) {
-		return nil, fmt.Errorf("%w: the node refuses %s: %s", coco.ErrInvalid, method, refusal.Message)
-	}
-	return result, err
 }

@@ -1,7 +1,6 @@
 package identitycmd
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -32,10 +31,6 @@ who, for which pages, under which name, what they may do, and until when.`,
 			if user != "" {
 				params = append(params, user)
 			}
-			answer, err := ask(cmd.Context(), c, "coco_sessions", params...)
-			if err != nil {
-				return err
-			}
 			var all []struct {
 				ID     coco.Digest `json:"id"`
 				User   string      `json:"user"`
@@ -44,8 +39,8 @@ who, for which pages, under which name, what they may do, and until when.`,
 				Scope  []string    `json:"scope"`
 				Until  string      `json:"until"`
 			}
-			if err := json.Unmarshal(answer, &all); err != nil {
-				return fmt.Errorf("%w: coco_sessions: %w", coco.ErrCorrupt, err)
+			if err := network.Call(cmd.Context(), c, &all, "coco_sessions", params...); err != nil {
+				return err
 			}
 			for _, s := range all {
 				until, err := strconv.ParseInt(s.Until, 0, 64)
@@ -57,8 +52,7 @@ who, for which pages, under which name, what they may do, and until when.`,
 			return nil
 		},
 	}
-	f.Add(cmd, "`folder` of the running network, of `coco up`")
-	f.AddNode(cmd, "default: one that serves")
+	f.AddConnect(cmd)
 	cmd.Flags().StringVar(&user, "user", "", "only the sessions of this `user` of the organisation")
 	return cmd
 }
@@ -80,15 +74,14 @@ func (a *app) endSession() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			answer, err := ask(cmd.Context(), c, "coco_endSession", id.String())
-			if err != nil {
+			var tx string
+			if err := network.Call(cmd.Context(), c, &tx, "coco_endSession", id.String()); err != nil {
 				return err
 			}
-			a.Out.OK("session %s has ended (transaction %s)", id.Short(), strings.Trim(string(answer), `"`))
+			a.Out.OK("session %s has ended (transaction %s)", id.Short(), tx)
 			return nil
 		},
 	}
-	f.Add(cmd, "`folder` of the running network, of `coco up`")
-	f.AddNode(cmd, "default: one that serves")
+	f.AddConnect(cmd)
 	return cmd
 }

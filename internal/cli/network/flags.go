@@ -80,6 +80,12 @@ func (f *Flags) AddNode(cmd *cobra.Command, which string) {
 	f.AddCertificate(cmd, "certificate to show, a PEM `file` with its issuers (default with --config: user.pem beside owner_certificate)")
 }
 
+// AddConnect gives a command the flags of Connect.
+func (f *Flags) AddConnect(cmd *cobra.Command) {
+	f.Add(cmd, "`folder` of the running network, of `coco up`")
+	f.AddNode(cmd, "default: one that serves")
+}
+
 // AddCertificate gives a command the flags for the certificate to ask by; usage is the help of --cert. A command that has a flag --key of
 // another meaning already gets --cert-key.
 func (f *Flags) AddCertificate(cmd *cobra.Command, usage string) {
@@ -208,6 +214,16 @@ func (f *Flags) Connect(ctx context.Context, verifiers attest.Verifiers) (*clien
 		return nil, err
 	}
 	return n.Connect(node)
+}
+
+// Call makes a call of JSON-RPC, as [client.Client.RPC] does. What the node refuses is coco.ErrInvalid: the request is wrong, and asking again does
+// not help.
+func Call(ctx context.Context, c *client.Client, result any, method string, params ...any) error {
+	_, err := c.RPC(ctx, result, method, params...)
+	if refusal := (*client.RPCError)(nil); errors.As(err, &refusal) {
+		return fmt.Errorf("%w: the node refuses %s: %s", coco.ErrInvalid, method, refusal.Message)
+	}
+	return err
 }
 
 // trustService makes the trust of a network that is named by an address and a service certificate.

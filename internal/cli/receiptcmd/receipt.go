@@ -85,8 +85,7 @@ certificate, at a node's address.`,
 	for _, f := range a.findings() {
 		cmd.Flags().String(f.Flag, "", f.Usage)
 	}
-	f.Add(cmd, "`folder` of the running network, of `coco up`")
-	f.AddNode(cmd, "default: one that serves")
+	f.AddConnect(cmd)
 	cmd.Flags().StringVarP(&file, "file", "f", "", "`file` to write, which must not exist (default: standard output)")
 	return cmd
 }
