@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -156,7 +155,7 @@ func (c *chain) vote(ctx context.Context, a action.Action) error {
 
 // byToken is who holds goods, as a node answers a token.
 func (c *chain) byToken(ctx context.Context, node int, token string, from common.Address, g *goods) (string, error) {
-	if err := c.wallets.reached(ctx, node, c.block); err != nil {
+	if err := c.wallets.reached(ctx, node); err != nil {
 		return "", err
 	}
 	as, err := c.withToken(node, token)
@@ -178,22 +177,15 @@ func (c *chain) withToken(node int, token string) (*client.Client, error) {
 
 // refused waits until a node refuses a token, and returns what it says.
 func (c *chain) refused(ctx context.Context, node int, token string, from common.Address, g *goods) (string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, catchUp, fmt.Errorf("%w: the %s's node takes a token that members have revoked", coco.ErrVerify, companies[node]))
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	late := fmt.Errorf("%w: the %s's node takes a token that members have revoked", coco.ErrVerify, companies[node])
+	refusal := ""
+	err := until(ctx, late, func(ctx context.Context) (bool, error) {
 		_, err := c.byToken(ctx, node, token, from, g)
 		if errors.Is(err, coco.ErrDenied) {
-			return err.Error(), nil
+			refusal = err.Error()
+			return true, nil
 		}
-		if err != nil {
-			return "", err
-		}
-		select {
-		case <-ctx.Done():
-			return "", context.Cause(ctx)
-		case <-tick.C:
-		}
-	}
+		return false, err
+	})
+	return refusal, err
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/big"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,7 +67,6 @@ type chain struct {
 	goods   []*goods
 	sent    []hexutil.Bytes // the transactions that pass goods on, as they were signed
 	hashes  []common.Hash   // theirs
-	block   uint64          // the newest with one of them
 }
 
 // goods is a shipment.
@@ -105,7 +105,7 @@ func (a *app) supply(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	c.say("network", "", "A %s, a %s, %s and a %s run one network, each with its own node. It is closed: a company sees its own, and what a contract admits.", "manufacturer", "carrier", "customs", "retailer")
+	c.say("network", "", "A manufacturer, a carrier, customs and a retailer run one network, each with its own node. It is closed: a company sees its own, and what a contract admits.")
 	if c.wallets, err = newWallets(info, companies, clients); err != nil {
 		return err
 	}
@@ -167,11 +167,7 @@ func (c *chain) pass(ctx context.Context, g *goods, from int, to common.Address)
 		return err
 	}
 	c.sent, c.hashes = append(c.sent, w.raw), append(c.hashes, w.last)
-	r, err := w.receipt(ctx, from)
-	if err == nil {
-		c.block = uint64(r.BlockNumber)
-	}
-	return err
+	return nil
 }
 
 // hidden is how what is not shown is printed.
@@ -207,7 +203,7 @@ func (c *chain) views(ctx context.Context) error {
 	rows = append(rows, "events of the contract", "transactions that pass goods on")
 	cells := make([][]string, len(companies)) // by company
 	for i, as := range w.clients {
-		if err := w.reached(ctx, i, c.block); err != nil {
+		if err := w.reached(ctx, i); err != nil {
 			return err
 		}
 		for _, g := range c.goods {
@@ -277,22 +273,20 @@ func (c *chain) table(rows []string, cells [][]string) {
 func (c *chain) search(ctx context.Context) error {
 	g, n := c.goods[0], c.info.Nodes[carrier]
 	needles := g.needles()
-	for _, raw := range c.sent[:1] { // what is looked for is what was sent
-		tmp, err := os.MkdirTemp("", "coco-sent-")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(tmp)
-		if err := os.WriteFile(tmp+"/transaction", raw, 0o600); err != nil {
-			return err
-		}
-		found, _, _, err := search(ctx, tmp, needles)
-		if err != nil {
-			return err
-		}
-		if len(found) == 0 {
-			return fmt.Errorf("%w: the search does not find %s where it is", coco.ErrVerify, g.name())
-		}
+	sent, err := os.MkdirTemp("", "coco-sent-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(sent)
+	if err := os.WriteFile(filepath.Join(sent, "transaction"), c.sent[0], 0o600); err != nil {
+		return err
+	}
+	found, _, _, err := search(ctx, sent, needles)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return fmt.Errorf("%w: the search does not find %s where it is", coco.ErrVerify, g.name())
 	}
 	found, files, size, err := search(ctx, n.Dir, needles)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/contracts"
+	"github.com/cocoframework/coco/internal/ctxtime"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/wire"
 )
@@ -31,6 +32,7 @@ type wallets struct {
 	address common.Address // of the contract that was created last
 	last    common.Hash    // of the last transaction
 	raw     []byte         // the same, as it was signed
+	block   uint64         // its block
 }
 
 func newWallets(info localnet.Info, names []string, clients []*client.Client) (*wallets, error) {
@@ -83,6 +85,7 @@ func (w *wallets) send(ctx context.Context, node, from int, to *common.Address, 
 	if r.Status != 1 {
 		return id, fmt.Errorf("transaction %s (%s) reverted", id, tx.Hash())
 	}
+	w.block = uint64(r.BlockNumber)
 	if to == nil && r.ContractAddress != nil {
 		w.address = *r.ContractAddress
 	}
@@ -100,39 +103,35 @@ type ethReceipt struct {
 const catchUp = 5 * time.Second
 
 // receipt waits until a node has applied the last transaction.
-func (w *wallets) receipt(ctx context.Context, node int) (*ethReceipt, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, catchUp, fmt.Errorf("%w: %s does not catch up with %s", coco.ErrNotCommitted, w.names[node], w.last))
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		var r *ethReceipt
-		if _, err := w.clients[node].RPC(ctx, &r, "eth_getTransactionReceipt", w.last); err != nil || r != nil {
-			return r, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-tick.C:
-		}
-	}
+func (w *wallets) receipt(ctx context.Context, node int) (r *ethReceipt, err error) {
+	late := fmt.Errorf("%w: %s does not catch up with %s", coco.ErrNotCommitted, w.names[node], w.last)
+	err = until(ctx, late, func(ctx context.Context) (bool, error) {
+		_, err := w.clients[node].RPC(ctx, &r, "eth_getTransactionReceipt", w.last)
+		return r != nil, err
+	})
+	return r, err
 }
 
-// reached waits until a node has applied a block.
-func (w *wallets) reached(ctx context.Context, node int, block uint64) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, catchUp, fmt.Errorf("%w: %s does not catch up with block %d", coco.ErrNotCommitted, w.names[node], block))
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
+// reached waits until a node has applied the block of the last transaction.
+func (w *wallets) reached(ctx context.Context, node int) error {
+	late := fmt.Errorf("%w: %s does not catch up with block %d", coco.ErrNotCommitted, w.names[node], w.block)
+	return until(ctx, late, func(ctx context.Context) (bool, error) {
 		var number hexutil.Uint64
-		if _, err := w.clients[node].RPC(ctx, &number, "eth_blockNumber"); err != nil || uint64(number) >= block {
+		_, err := w.clients[node].RPC(ctx, &number, "eth_blockNumber")
+		return uint64(number) >= w.block, err
+	})
+}
+
+// until asks again and again whether something holds. It returns late if it does not within catchUp.
+func until(ctx context.Context, late error, holds func(context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, catchUp, late)
+	defer cancel()
+	for {
+		if ok, err := holds(ctx); ok || err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if !ctxtime.Sleep(ctx, 20*time.Millisecond) {
 			return context.Cause(ctx)
-		case <-tick.C:
 		}
 	}
 }
