@@ -2,7 +2,6 @@ package democmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/cocoframework/coco/gov/access"
 	"github.com/cocoframework/coco/gov/action"
 	"github.com/cocoframework/coco/gov/envelope"
+	"github.com/cocoframework/coco/internal/cli/identitycmd"
 	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/cli/officer"
 )
@@ -102,21 +102,8 @@ func (c *chain) link(ctx context.Context) (common.Address, error) {
 	if err != nil {
 		return common.Address{}, err
 	}
-	as := c.wallets.clients[carrier]
-	var message json.RawMessage
-	if err := network.Call(ctx, as, &message, "coco_linkMessage", wallet.Address()); err != nil {
-		return common.Address{}, err
-	}
-	s, of, err := linking.ParseTypedData(message)
-	if err != nil {
-		return common.Address{}, err
-	}
-	s.User = driver
-	signature, err := wallet.Sign(s, of)
-	if err != nil {
-		return common.Address{}, err
-	}
-	return wallet.Address(), network.Call(ctx, as, nil, "coco_linkAddress", s, fmt.Sprintf("0x%x", signature))
+	_, _, err = identitycmd.Link(ctx, c.wallets.clients[carrier], wallet, driver)
+	return wallet.Address(), err
 }
 
 // vote has the first member propose an action, and members vote yes until it is accepted.

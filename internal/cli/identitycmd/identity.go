@@ -76,7 +76,12 @@ A link that the address had ends by it.`,
 				if err != nil {
 					return fmt.Errorf("%s: %w", message, err)
 				}
-				return a.finish(cmd.Context(), c, s, sig)
+				tx, err := send(cmd.Context(), c, s, sig)
+				if err != nil {
+					return err
+				}
+				a.linked(s, tx)
+				return nil
 			case key != "":
 				return a.sign(cmd.Context(), c, key, user)
 			}
@@ -113,36 +118,48 @@ func (a *app) sign(ctx context.Context, c *client.Client, file, user string) err
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
+	s, tx, err := Link(ctx, c, wallet, user)
+	if err != nil {
+		return err
+	}
+	a.linked(s, tx)
+	return nil
+}
+
+// linked says whose an address is.
+func (a *app) linked(s linking.Statement, tx string) {
+	whose := s.Organisation
+	if s.User != "" {
+		whose = fmt.Sprintf("the user %q of %s", s.User, whose)
+	}
+	a.Out.OK("%v belongs to %s (transaction %s)", s.Address, whose, tx)
+}
+
+// Link links a wallet's address to the caller, or to a user of the caller's organisation. It returns what the wallet has signed, and the transaction.
+func Link(ctx context.Context, c *client.Client, wallet linking.Wallet, user string) (s linking.Statement, tx string, err error) {
 	var message json.RawMessage
 	if err := network.Call(ctx, c, &message, "coco_linkMessage", wallet.Address()); err != nil {
-		return err
+		return s, "", err
 	}
 	s, of, err := linking.ParseTypedData(message)
 	if err != nil {
-		return err
+		return s, "", err
 	}
 	if user != "" {
 		s.User = user
 	}
 	sig, err := wallet.Sign(s, of)
 	if err != nil {
-		return err
+		return s, "", err
 	}
-	return a.finish(ctx, c, s, sig)
+	tx, err = send(ctx, c, s, sig)
+	return s, tx, err
 }
 
-// finish sends a statement with its signature.
-func (a *app) finish(ctx context.Context, c *client.Client, s linking.Statement, sig []byte) error {
-	var tx string
-	if err := network.Call(ctx, c, &tx, "coco_linkAddress", s, "0x"+hex.EncodeToString(sig)); err != nil {
-		return err
-	}
-	whose := s.Organisation
-	if s.User != "" {
-		whose = fmt.Sprintf("the user %q of %s", s.User, whose)
-	}
-	a.Out.OK("%v belongs to %s (transaction %s)", s.Address, whose, tx)
-	return nil
+// send sends a statement with its signature, and returns the transaction that links the address.
+func send(ctx context.Context, c *client.Client, s linking.Statement, sig []byte) (tx string, err error) {
+	err = network.Call(ctx, c, &tx, "coco_linkAddress", s, "0x"+hex.EncodeToString(sig))
+	return tx, err
 }
 
 func (a *app) unlink() *cobra.Command {
