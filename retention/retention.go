@@ -47,7 +47,7 @@ type Config struct {
 	// Most is how many epochs one opening gives at most.
 	Most int
 	// Ended says which epochs have ended, and when; nil while none counts as such.
-	Ended func(store.Reader) (func(epoch uint64) (time.Time, bool), error)
+	Ended func(store.Reader) func(epoch uint64) (time.Time, bool)
 	// Expired is told which epochs were erased, and Woken that one is here again.
 	Expired func(epochs []uint64)
 	Woken   func()

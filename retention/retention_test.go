@@ -78,9 +78,9 @@ func simulate(t *testing.T, test func(*testing.T, *node)) {
 				}
 				return nil
 			},
-			Ended: func(r store.Reader) (func(uint64) (time.Time, bool), error) {
+			Ended: func(r store.Reader) func(uint64) (time.Time, bool) {
 				newest := table.LastEpoch(r)
-				return func(epoch uint64) (time.Time, bool) { return minute(epoch + 1), epoch < newest }, nil
+				return func(epoch uint64) (time.Time, bool) { return minute(epoch + 1), epoch < newest }
 			},
 			Expired: func(epochs []uint64) { n.erased = append(n.erased, epochs...) }, Woken: func() {},
 			Snapshot: func(context.Context) error { n.asked++; return nil },
