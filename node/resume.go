@@ -113,8 +113,8 @@ func askOnce(ctx context.Context, j *join.Joiner) (*join.Admission, error) {
 
 // expected reports whether an operator must hear why this node does not resume. Where its ledger is damaged, it must only if the node has kept a state.
 func (s *start) expected(ctx context.Context) bool {
-	state, _ := s.cfg.vault().Load(ctx)
-	return s.ledger.Damaged == nil || state != nil
+	kept := func() bool { state, _ := s.cfg.vault().Load(ctx); return state != nil }
+	return s.ledger.Damaged == nil || kept()
 }
 
 // resume prepares a life that goes on with others.
