@@ -134,15 +134,7 @@ func bounds(audience, from, to []byte) (first, end []byte) {
 	if to != nil {
 		return first, slices.Concat(audience, to)
 	}
-	return first, after(audience)
-}
-
-// after returns the first key behind all that begin with an audience, which exists: the first byte is below 0xff.
-func after(audience []byte) []byte {
-	end := bytes.TrimRight(audience, "\xff")
-	end = slices.Clone(end)
-	end[len(end)-1]++
-	return end
+	return first, Behind(audience)
 }
 
 // unsalted returns the owner's value. Only a PartyTx writes rows of such a table, and each has a salt.

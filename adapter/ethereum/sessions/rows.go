@@ -1,7 +1,6 @@
 package sessions
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -135,16 +134,5 @@ func OfActor(src store.Reader, actor coco.ActorID, user string, fn func(Listed) 
 		return
 	}
 	from := holderKey(actor, "")
-	src.Range(rows.Sessions, from, after(from), func(_, value []byte) bool { return each(value) })
-}
-
-// after returns the first key behind all that begin with a prefix; nil if there is none.
-func after(prefix []byte) []byte {
-	for end := bytes.Clone(prefix); len(end) > 0; end = end[:len(end)-1] {
-		if last := len(end) - 1; end[last] < 0xff {
-			end[last]++
-			return end
-		}
-	}
-	return nil
+	src.Range(rows.Sessions, from, store.Behind(from), func(_, value []byte) bool { return each(value) })
 }

@@ -14,7 +14,7 @@ var audienceMutants = []mutant{
 	},
 	{
 		name: "neighbours", what: "a list of an audience goes on with the rows of others", file: "store/audience.go",
-		old: "	return first, after(audience)", new: "	return first, nil",
+		old: "	return first, Behind(audience)", new: "	return first, nil",
 		test: "TestOnlyActorsOfAnAudienceReadItsRows",
 	},
 	{
