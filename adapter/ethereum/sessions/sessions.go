@@ -253,15 +253,13 @@ func (j *Judge) judge(src Source, credential, origin string) (h links.Holder, un
 		err = deny("it is of pages of %s, and the request is of none of these", r.Origin)
 	case !j.Admits(origin):
 		err = deny("members have not agreed that pages of %s may ask (coco gov propose add-origin)", r.Origin)
+	case !r.linked(src):
+		err = deny("the link of the address that has signed in has ended")
 	}
 	if err != nil {
 		return h, until, nil, err
 	}
-	h, linked := links.Of(src, r.Address)
-	if !linked || h.Actor != r.Actor || h.User != r.User || h.Since != r.Linked {
-		return links.Holder{}, until, nil, deny("the link of the address that has signed in has ended")
-	}
-	return h, time.UnixMilli(int64(r.Until)), &Grant{ID: id, Scope: r.Scope}, nil
+	return links.Holder{Actor: r.Actor, User: r.User, Since: r.Linked}, time.UnixMilli(int64(r.Until)), &Grant{ID: id, Scope: r.Scope}, nil
 }
 
 // signIn judges a signed message.

@@ -114,12 +114,12 @@ var sessionMutants = []mutant{
 		old: "	case r.Origin != origin:", new: "	case r.Origin == \"\":", test: sessionsEnd,
 	},
 	{
-		name: "linkgone", what: "a session goes on when its address is linked to another user", file: sessionsFile,
-		old: "	if !linked || h.Actor != r.Actor || h.User != r.User || h.Since != r.Linked {", new: "	if !linked {", test: sessionsEnd,
+		name: "linkgone", what: "a session goes on when its address is linked to another user", file: "adapter/ethereum/sessions/rows.go",
+		old: "	return linked && h.Actor == r.Actor && h.User == r.User && h.Since == r.Linked", new: "	return linked && h != (links.Holder{})", test: sessionsEnd,
 	},
 	{
-		name: "relinked", what: "a session comes back with another link of its address to the same user", file: sessionsFile,
-		old: " || h.Since != r.Linked {", new: " {", test: sessionsEnd,
+		name: "relinked", what: "a session comes back with another link of its address to the same user", file: "adapter/ethereum/sessions/rows.go",
+		old: " && h.Since == r.Linked", new: "", test: sessionsEnd,
 	},
 	{
 		name: "anybodyends", what: "a user ends another user's sessions", file: "adapter/ethereum/sessions/call.go",
