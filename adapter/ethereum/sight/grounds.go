@@ -61,7 +61,7 @@ func (e *eyes) hold(ctx context.Context, g *grounds) bool {
 			continue
 		}
 		is := e.rules.of(ctx, addr, 0)
-		if is != nil && is.none && e.rules.mayHavePolicy(addr) {
+		if is != nil && is.none && e.rules.deployers(addr).there {
 			return false
 		}
 		if is == nil || is.asks || is.none != was.none || is.ten != was.ten && !sameTEN(is.ten, was.ten) {

@@ -4,19 +4,33 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/cocoframework/coco/adapter/ethereum/access"
+	"github.com/cocoframework/coco/adapter/ethereum/policies"
 	"github.com/cocoframework/coco/adapter/ethereum/policy"
 )
 
 // stepGas is the gas that a step of a policy is charged as: what it takes, compared with the EVM.
 const stepGas = 20
 
-// attached is the policy of a contract, if there is one.
+// attached is the policy of a contract, if there is one: what cannot be read is one that has no answer.
 type attached struct {
 	there bool
 	*compiled
 }
 
-// attached reads the policy of a contract once for the view.
+// voted is the policy that members have voted for a contract.
+func (r *rules) voted(contract common.Address, text policy.Text) *attached {
+	return r.attached(contract, func() (policy.Text, bool, error) { return text, true, nil })
+}
+
+// deployers is the policy that a contract's deployer has attached.
+func (r *rules) deployers(contract common.Address) *attached {
+	return r.attached(contract, func() (policy.Text, bool, error) {
+		row, ok, err := policies.Read(r.eyes.src, contract)
+		return row.Text(), ok, err
+	})
+}
+
+// attached reads the policy of a contract once for the view, in which it has one of the two.
 func (r *rules) attached(contract common.Address, read func() (policy.Text, bool, error)) *attached {
 	if known := r.policies[contract]; known != nil {
 		return known

@@ -15,7 +15,6 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/access"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
-	"github.com/cocoframework/coco/adapter/ethereum/policies"
 	"github.com/cocoframework/coco/adapter/ethereum/policy"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
@@ -138,7 +137,7 @@ func (r *rules) decide(ctx context.Context, q *access.Ask, from *asker, p *purse
 	}
 	voted, ended := r.settings.Policies[q.Contract]
 	if voted.Policy != "" {
-		return r.judge(q, from, p, r.attached(q.Contract, func() (policy.Text, bool, error) { return voted, true, nil }), byVote)
+		return r.judge(q, from, p, r.voted(q.Contract, voted), byVote)
 	}
 	level := 0
 	if from != nil {
@@ -166,19 +165,11 @@ func (r *rules) decide(ctx context.Context, q *access.Ask, from *asker, p *purse
 	case ended: // voted is empty
 		return access.Silent, by{byNone, errEnded}
 	}
-	if !r.mayHavePolicy(q.Contract) {
+	is := r.deployers(q.Contract)
+	if !is.there {
 		r.eyes.grounds.stand(q.Contract, of, from)
 	}
-	return r.judge(q, from, p, r.attached(q.Contract, func() (policy.Text, bool, error) {
-		row, ok, err := policies.Read(r.eyes.src, q.Contract)
-		return row.Text(), ok, err
-	}), byDeployer)
-}
-
-// mayHavePolicy reports whether a deployer may have attached a policy to a contract: a row that cannot be read is one.
-func (r *rules) mayHavePolicy(contract common.Address) bool {
-	_, ok, err := policies.Read(r.eyes.src, contract)
-	return ok || err != nil
+	return r.judge(q, from, p, is, byDeployer)
 }
 
 // of returns the rule of a contract; nil if the request's time has ended.
