@@ -20,7 +20,8 @@ type constantKey struct {
 	in       *settings.Settings
 }
 
-// varies notes whether what is executed may come to something else on another state, or in another block.
+// varies notes whether what is executed may come to something else on another state, or in another block. It comes to no other contract, nor to that one's rule, but
+// by what is noted.
 type varies bool
 
 func (v *varies) hooks() *tracing.Hooks {

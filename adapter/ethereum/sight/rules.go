@@ -92,8 +92,7 @@ type rules struct {
 	settings *settings.Settings
 	viewers  []common.Address
 	listed   bool
-	varies   varies // what was executed to find a rule
-	purse    purse  // of questions about accounts, for this view
+	purse    purse // of questions about accounts, for this view
 
 	caller   *policy.Caller // the viewer, as policies see it
 	policies map[common.Address]*attached
@@ -182,27 +181,24 @@ func (r *rules) of(ctx context.Context, addr common.Address, level int) *rule {
 	if known := r.constant(addr, level); known != nil {
 		return known
 	}
-	outer := r.varies // of a rule that has come to this contract
-	r.varies = false
-	out := r.find(ctx, addr, level)
-	varies := r.varies
-	r.varies = outer || varies
+	var varying varies
+	out := r.find(ctx, addr, level, &varying)
 	if ctx.Err() != nil {
 		return nil
 	}
-	if !varies {
+	if !varying {
 		r.keepConstant(ctx, addr, level, out)
 	}
 	cache.keepRule(at, r.settings, key, out)
 	return out
 }
 
-func (r *rules) find(ctx context.Context, addr common.Address, level int) *rule {
+func (r *rules) find(ctx context.Context, addr common.Address, level int, watch *varies) *rule {
 	out, others := new(rule), &purse{left: ruleGas, each: ruleGas}
-	if out.asks = r.implements(ctx, addr, level, others, &out.gas); out.asks {
+	if out.asks = r.implements(ctx, addr, level, others, &out.gas, watch); out.asks {
 		return out
 	}
-	returned, ok := r.call(ctx, addr, access.TENCall(), level, ruleGas, others, &out.gas, true)
+	returned, ok := r.call(ctx, addr, access.TENCall(), level, ruleGas, others, &out.gas, watch)
 	if ok && len(returned) > 0 {
 		if ten, err := access.ParseTEN(returned); err == nil {
 			out.ten = ten
@@ -213,9 +209,9 @@ func (r *rules) find(ctx context.Context, addr common.Address, level int) *rule 
 }
 
 // implements asks by ERC-165 whether a contract implements CocoAccess: one that answers everything with yes does not.
-func (r *rules) implements(ctx context.Context, addr common.Address, level int, others *purse, used *uint64) bool {
+func (r *rules) implements(ctx context.Context, addr common.Address, level int, others *purse, used *uint64, watch *varies) bool {
 	for _, probe := range access.Probes() {
-		returned, ok := r.call(ctx, addr, probe.Input, level, probeGas, others, used, true)
+		returned, ok := r.call(ctx, addr, probe.Input, level, probeGas, others, used, watch)
 		if !ok || access.ParseBool(returned) != probe.Want {
 			return false
 		}
@@ -224,12 +220,12 @@ func (r *rules) implements(ctx context.Context, addr common.Address, level int, 
 }
 
 // call asks a contract. Nothing that it writes stays, and it has no more gas than is given. Those whom it asks
-// are paid from others. What it and they have used is added to used.
-func (r *rules) call(ctx context.Context, addr common.Address, input []byte, level int, gas uint64, others *purse, used *uint64, watched bool) ([]byte, bool) {
+// are paid from others. What it and they have used is added to used. What it executes itself is noted in watch, unless that is nil.
+func (r *rules) call(ctx context.Context, addr common.Address, input []byte, level int, gas uint64, others *purse, used *uint64, watch *varies) ([]byte, bool) {
 	data, before := dataGas(input), others.left
 	var tracer *tracing.Hooks
-	if watched {
-		tracer = r.varies.hooks()
+	if watch != nil {
+		tracer = watch.hooks()
 	}
 	msg := &core.Message{To: &addr, Value: new(uint256.Int), GasPrice: new(uint256.Int), GasFeeCap: new(uint256.Int), GasTipCap: new(uint256.Int), Data: input, GasLimit: gas + data}
 	res, err := r.eyes.sights.ledger.Call(ctx, r.eyes.now.Through(r.shown(ctx, addr, level, others)), msg, &chain.CallOptions{GasCap: gas + data, Tracer: tracer})
@@ -280,7 +276,7 @@ func (r *rules) ask(ctx context.Context, q *access.Ask, by *asker, gas uint64) s
 		return known
 	}
 	var out said
-	returned, ok := r.call(ctx, q.Contract, input, by.level, gas, &purse{left: gas, each: gas}, &out.gas, false)
+	returned, ok := r.call(ctx, q.Contract, input, by.level, gas, &purse{left: gas, each: gas}, &out.gas, nil)
 	out.answer = access.Admit(ok && access.ParseBool(returned) == access.True)
 	if ctx.Err() == nil {
 		cache.keepAnswer(at, r.settings, key, out)
