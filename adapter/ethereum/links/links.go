@@ -83,6 +83,18 @@ func OfActor(src store.Reader, actor coco.ActorID, fn func(Linked) bool) {
 	})
 }
 
+// OfCaller returns a caller's addresses: a user's, or up to most of those of an organisation and all its users, in the order of OfActor.
+func OfCaller(src store.Reader, actor coco.ActorID, user string, most int) (out []common.Address) {
+	if user != "" {
+		return Addresses(src, actor, user)
+	}
+	OfActor(src, actor, func(l Linked) bool {
+		out = append(out, l.Address)
+		return len(out) < most
+	})
+	return out
+}
+
 // Row is the row of an address.
 type Row struct {
 	Holder

@@ -3,7 +3,6 @@ package sight
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -33,7 +32,7 @@ func (s *Sights) Explain(ctx context.Context, v *View, as *Supposed, q access.As
 	switch {
 	case !in.Closed():
 		return Explanation{true, "the network", "it is open: every caller sees everything"}
-	case as.Caller.User == "" && slices.Contains(in.Auditors, as.Caller.Name):
+	case auditor(in, &as.Caller):
 		return Explanation{true, "the network", "the caller is an auditor (the setting auditors)"}
 	case system[q.Contract]:
 		return Explanation{true, "the network", "it is a contract of the rules of Ethereum"}
@@ -42,11 +41,8 @@ func (s *Sights) Explain(ctx context.Context, v *View, as *Supposed, q access.As
 	if v.eyes != nil {
 		now = v.eyes.now
 	}
-	e := &eyes{
-		sights: s, now: now, src: now.Rows(), given: append([]common.Address{}, as.Addresses...),
-		viewer: access.Viewer{Actor: as.Caller.Actor, User: as.Caller.User, Name: as.Caller.Name, Role: as.Caller.Role},
-	}
-	e.rules = rules{eyes: e, settings: in}
+	e := s.eyesOf(in, now, &as.Caller)
+	e.given = append([]common.Address{}, as.Addresses...)
 	p := purse{left: ruleGas, each: ruleGas}
 	code, there := e.code(q.Contract)
 	switch {

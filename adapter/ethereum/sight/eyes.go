@@ -38,6 +38,11 @@ func (s *Sights) eyes(now *chain.View, caller *coco.Caller) *eyes {
 	if seesAll(in, caller) {
 		return nil
 	}
+	return s.eyesOf(in, now, caller)
+}
+
+// eyesOf returns those of a caller who does not see all by the settings.
+func (s *Sights) eyesOf(in *settings.Settings, now *chain.View, caller *coco.Caller) *eyes {
 	e := &eyes{
 		sights: s, viewer: access.Viewer{Actor: caller.Actor, User: caller.User, Name: caller.Name, Role: caller.Role}, now: now, src: now.Rows(),
 	}

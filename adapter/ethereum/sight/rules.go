@@ -290,15 +290,8 @@ func (r *rules) addresses() []common.Address {
 	switch {
 	case r.eyes.given != nil:
 		return r.eyes.given
-	case r.listed:
-	case viewer.User != "":
-		r.viewers = links.Addresses(r.eyes.src, viewer.Actor, viewer.User)
-	default:
-		links.OfActor(r.eyes.src, viewer.Actor, func(l links.Linked) bool {
-			r.viewers = append(r.viewers, l.Address)
-			return len(r.viewers) < maxViewers
-		})
+	case !r.listed:
+		r.viewers, r.listed = links.OfCaller(r.eyes.src, viewer.Actor, viewer.User, maxViewers), true
 	}
-	r.listed = true
 	return r.viewers
 }

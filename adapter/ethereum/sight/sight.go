@@ -43,9 +43,14 @@ type Sights struct {
 // New returns the sights of a chain.
 func New(l *chain.Ledger) *Sights { return &Sights{ledger: l} }
 
+// auditor reports whether a caller is one by the settings: an organisation itself, and none of its users.
+func auditor(s *settings.Settings, caller *coco.Caller) bool {
+	return caller.User == "" && slices.Contains(s.Auditors, caller.Name)
+}
+
 // seesAll reports whether a caller sees everything by the settings.
 func seesAll(s *settings.Settings, caller *coco.Caller) bool {
-	return !s.Closed() || caller.User == "" && slices.Contains(s.Auditors, caller.Name)
+	return !s.Closed() || auditor(s, caller)
 }
 
 // All reports whether a caller sees everything.
@@ -262,17 +267,10 @@ func (v *View) From(given *common.Address) (common.Address, error) {
 		return none, fmt.Errorf("%w: %w", coco.ErrDenied, errNotYours)
 	}
 	viewer := &v.eyes.viewer
-	if list := links.Addresses(v.eyes.src, viewer.Actor, viewer.User); len(list) > 0 {
+	if list := links.OfCaller(v.eyes.src, viewer.Actor, viewer.User, 1); len(list) > 0 {
 		return list[0], nil
 	}
-	first := none
-	if viewer.User == "" {
-		links.OfActor(v.eyes.src, viewer.Actor, func(l links.Linked) bool { first = l.Address; return false })
-	}
-	if first == none {
-		return none, fmt.Errorf("%w: %w", coco.ErrDenied, errNoneYet)
-	}
-	return first, nil
+	return none, fmt.Errorf("%w: %w", coco.ErrDenied, errNoneYet)
 }
 
 // User is the organisation's user whose own are shown alone; "" if the organisation's are, or everything.

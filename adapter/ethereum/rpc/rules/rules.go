@@ -22,7 +22,6 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
-	"github.com/cocoframework/coco/store"
 )
 
 // Methods is the methods.
@@ -84,22 +83,13 @@ func (m *Methods) deployer(ctx context.Context, contract common.Address, by *Dep
 	if by != nil && by.Address != nil && by.Nonce != nil {
 		d = policies.Deployer{Address: *by.Address, Nonce: uint64(*by.Nonce)}
 	} else {
-		d, _ = policies.Find(state, contract, own(state, caller))
+		d, _ = policies.Find(state, contract, links.OfCaller(state, caller.Actor, caller.User, maxOwn))
 	}
 	return d, policies.Check(state, contract, d, caller)
 }
 
-// own are the addresses of a caller.
-func own(state store.Reader, caller coco.Caller) (out []common.Address) {
-	if caller.User != "" {
-		return links.Addresses(state, caller.Actor, caller.User)
-	}
-	links.OfActor(state, caller.Actor, func(l links.Linked) bool {
-		out = append(out, l.Address)
-		return len(out) < 1000
-	})
-	return out
-}
+// maxOwn is how many addresses of a caller are looked through for the deployer.
+const maxOwn = 1000
 
 // attached is the policy of a contract, as clients see it.
 type attached struct {
