@@ -9,6 +9,7 @@ package group
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/rpc"
@@ -60,6 +61,24 @@ func (s *Server) Reply(ctx context.Context, v any, err error, instead string) (j
 		err = out.Own(text)
 	}
 	return s.Result(ctx, out, err, instead)
+}
+
+// Refuse is Fail for what changes or explains links, sessions and policies: a refusal has the code of parameters that cannot be, because what was asked for is
+// wrong, and asking again does not help.
+func (s *Server) Refuse(err error) error {
+	if errors.Is(err, coco.ErrInvalid) || errors.Is(err, coco.ErrDenied) || errors.Is(err, coco.ErrNotFound) {
+		err = Errorf(CodeInvalidParams, "%v", err)
+	}
+	return s.Fail(err)
+}
+
+// Submit commits a call that is no transaction of the chain, and returns the id of its transaction of the ledger.
+func (s *Server) Submit(ctx context.Context, env *adapter.Env, c interface{ Payload() []byte }) (string, error) {
+	r := env.Submit(ctx, &adapter.Call{Caller: s.Caller(ctx), Payload: c.Payload(), Decoded: c, Done: ctx.Done()})[0]
+	if r.Err != nil {
+		return "", s.Refuse(r.Err)
+	}
+	return r.TxID.String(), nil
 }
 
 // Reads of what a method may come to see that executes whatever its caller gives it, and of all blocks.

@@ -48,24 +48,15 @@ func (m *Methods) LinkMessage(ctx context.Context, address common.Address) (json
 // LinkAddress links an address to its caller, or to one of its caller's users, by a statement that the address has signed. The result is the
 // transaction's id.
 func (m *Methods) LinkAddress(ctx context.Context, statement linking.Statement, signature hexutil.Bytes) (string, error) {
-	caller := m.s.Caller(ctx)
-	if err := statement.Check(m.network(), signature, caller, m.env.Clock.Now()); err != nil {
-		return "", m.s.Fail(refuse(err))
+	if err := statement.Check(m.network(), signature, m.s.Caller(ctx), m.env.Clock.Now()); err != nil {
+		return "", m.s.Refuse(err)
 	}
-	return m.submit(ctx, caller, &linking.Call{Statement: statement})
+	return m.s.Submit(ctx, m.env, &linking.Call{Statement: statement})
 }
 
 // UnlinkAddress ends the link of an address to its caller, or to one of its caller's users.
 func (m *Methods) UnlinkAddress(ctx context.Context, address common.Address) (string, error) {
-	return m.submit(ctx, m.s.Caller(ctx), &linking.Call{Statement: linking.Statement{Address: address}, Unlink: true})
-}
-
-func (m *Methods) submit(ctx context.Context, caller coco.Caller, c *linking.Call) (string, error) {
-	r := m.env.Submit(ctx, &adapter.Call{Caller: caller, Payload: c.Payload(), Decoded: c, Done: ctx.Done()})[0]
-	if r.Err != nil {
-		return "", m.s.Fail(refuse(r.Err))
-	}
-	return r.TxID.String(), nil
+	return m.s.Submit(ctx, m.env, &linking.Call{Statement: linking.Statement{Address: address}, Unlink: true})
 }
 
 // linked is a link as clients see it.
@@ -79,7 +70,7 @@ type linked struct {
 func (m *Methods) LinkedAddresses(ctx context.Context, user *string) (json.RawMessage, error) {
 	caller := m.s.Caller(ctx)
 	if user != nil && caller.User != "" && *user != caller.User {
-		return nil, m.s.Fail(refuse(fmt.Errorf("%w: the caller is a user, and sees its own links only", coco.ErrDenied)))
+		return nil, m.s.Refuse(fmt.Errorf("%w: the caller is a user, and sees its own links only", coco.ErrDenied))
 	}
 	state := m.env.State.Snapshot()
 	defer state.Release()
@@ -136,12 +127,4 @@ func (m *Methods) TransactionCaller(ctx context.Context, hash common.Hash) (json
 		return json.RawMessage("null"), nil
 	}
 	return m.s.Reply(ctx, sentBy{by.Actor, by.User}, nil, "")
-}
-
-// refuse gives a refusal the code of parameters that cannot be: what was asked for is wrong, and asking again does not help.
-func refuse(err error) error {
-	if errors.Is(err, coco.ErrInvalid) || errors.Is(err, coco.ErrDenied) || errors.Is(err, coco.ErrNotFound) {
-		return group.Errorf(group.CodeInvalidParams, "%v", err)
-	}
-	return err
 }

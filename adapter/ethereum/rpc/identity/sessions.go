@@ -41,7 +41,7 @@ func (m *Sessions) SignIn(ctx context.Context) (string, error) {
 	if g == nil || g.SignIn == nil {
 		return "", m.s.Fail(group.Errorf(group.CodeInvalidParams, "coco_signIn takes no parameters: the signed message is the request's credential (Authorization: Coco-Session)"))
 	}
-	return m.submit(ctx, &sessions.Call{SignIn: *g.SignIn})
+	return m.s.Submit(ctx, m.env, &sessions.Call{SignIn: *g.SignIn})
 }
 
 // Sessions lists the sessions that have not ended: the caller's, or, for an organisation, those of all its users or of one. A session is told of
@@ -51,7 +51,7 @@ func (m *Sessions) Sessions(ctx context.Context, user *string) (json.RawMessage,
 	of := caller.User
 	if user != nil {
 		if of != "" && *user != of {
-			return nil, m.s.Fail(refuse(fmt.Errorf("%w: the caller is a user, and sees its own sessions only", coco.ErrDenied)))
+			return nil, m.s.Refuse(fmt.Errorf("%w: the caller is a user, and sees its own sessions only", coco.ErrDenied))
 		}
 		of = *user
 	}
@@ -77,18 +77,10 @@ func (m *Sessions) Sessions(ctx context.Context, user *string) (json.RawMessage,
 func (m *Sessions) EndSession(ctx context.Context, id string) (string, error) {
 	var digest coco.Digest
 	if err := digest.UnmarshalText([]byte(id)); err != nil {
-		return "", m.s.Fail(refuse(fmt.Errorf("%w: id of a session: %w", coco.ErrInvalid, err)))
+		return "", m.s.Refuse(fmt.Errorf("%w: id of a session: %w", coco.ErrInvalid, err))
 	}
 	if g := m.s.Grant(ctx); g != nil && g.ID != digest {
-		return "", m.s.Fail(refuse(fmt.Errorf("%w: a session ends itself only", coco.ErrDenied)))
+		return "", m.s.Refuse(fmt.Errorf("%w: a session ends itself only", coco.ErrDenied))
 	}
-	return m.submit(ctx, &sessions.Call{SignIn: sessions.SignIn{ID: digest}, End: true})
-}
-
-func (m *Sessions) submit(ctx context.Context, c *sessions.Call) (string, error) {
-	r := m.env.Submit(ctx, &adapter.Call{Caller: m.s.Caller(ctx), Payload: c.Payload(), Decoded: c, Done: ctx.Done()})[0]
-	if r.Err != nil {
-		return "", m.s.Fail(refuse(r.Err))
-	}
-	return r.TxID.String(), nil
+	return m.s.Submit(ctx, m.env, &sessions.Call{SignIn: sessions.SignIn{ID: digest}, End: true})
 }

@@ -7,7 +7,6 @@ package rules
 import (
 	"context"
 	"encoding/json"
-	"errors"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -46,30 +45,22 @@ type Deployer struct {
 func (m *Methods) SetAccessPolicy(ctx context.Context, contract common.Address, text policy.Text, by *Deployer) (string, error) {
 	d, err := m.deployer(ctx, contract, by)
 	if err != nil {
-		return "", m.s.Fail(refuse(err))
+		return "", m.s.Refuse(err)
 	}
 	c, err := policies.New(contract, d, text)
 	if err != nil {
-		return "", m.s.Fail(refuse(err))
+		return "", m.s.Refuse(err)
 	}
-	return m.submit(ctx, c)
+	return m.s.Submit(ctx, m.env, c)
 }
 
 // RemoveAccessPolicy removes the policy that is attached to a contract of its caller's.
 func (m *Methods) RemoveAccessPolicy(ctx context.Context, contract common.Address, by *Deployer) (string, error) {
 	d, err := m.deployer(ctx, contract, by)
 	if err != nil {
-		return "", m.s.Fail(refuse(err))
+		return "", m.s.Refuse(err)
 	}
-	return m.submit(ctx, &policies.Call{Contract: contract, Deployer: d, Remove: true})
-}
-
-func (m *Methods) submit(ctx context.Context, c *policies.Call) (string, error) {
-	r := m.env.Submit(ctx, &adapter.Call{Caller: m.s.Caller(ctx), Payload: c.Payload(), Decoded: c, Done: ctx.Done()})[0]
-	if r.Err != nil {
-		return "", m.s.Fail(refuse(r.Err))
-	}
-	return r.TxID.String(), nil
+	return m.s.Submit(ctx, m.env, &policies.Call{Contract: contract, Deployer: d, Remove: true})
 }
 
 // deployer returns how its caller has created a contract. The error is coco.ErrDenied, and the same whatever others have done.
@@ -167,7 +158,7 @@ func (m *Methods) ExplainAccess(ctx context.Context, q Asked) (json.RawMessage, 
 	defer v.Release()
 	if !v.All() {
 		if _, err := m.deployer(ctx, q.Contract, q.Deployer); err != nil {
-			return nil, m.s.Fail(refuse(err))
+			return nil, m.s.Refuse(err)
 		}
 	}
 	kind, ok := questions[q.Question]
@@ -188,12 +179,4 @@ func (m *Methods) ExplainAccess(ctx context.Context, q Asked) (json.RawMessage, 
 		return context.Cause(ctx)
 	})
 	return m.s.Reply(ctx, out, err, "")
-}
-
-// refuse gives a refusal the code of parameters that cannot be: what was asked for is wrong, and asking again does not help.
-func refuse(err error) error {
-	if errors.Is(err, coco.ErrInvalid) || errors.Is(err, coco.ErrDenied) || errors.Is(err, coco.ErrNotFound) {
-		return group.Errorf(group.CodeInvalidParams, "%v", err)
-	}
-	return err
 }
