@@ -1,11 +1,7 @@
 package ethereum
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
-	"io"
-	"log/slog"
 	"math/big"
 	"testing"
 	"time"
@@ -19,85 +15,36 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/linking"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
-	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/store"
 )
 
 // Links and transactions in one queue: each link is a transaction of its own, between blocks, whose transactions follow one another.
 func TestLinksAreExecutedBetweenBlocks(t *testing.T) {
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	key, err := crypto.GenerateKey()
-	must(err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	address, acme := crypto.PubkeyToAddress(key.PublicKey), coco.Caller{Actor: coco.ActorID{1}, Name: "acme"}
 	founder := common.HexToAddress("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
-	page, err := json.Marshal(map[string]any{
-		"chain_id": 7, "alloc": map[string]any{address.Hex(): map[string]any{"balance": "1000000"}},
+	l := begin(t, map[string]any{
+		"alloc": map[string]any{address.Hex(): map[string]any{"balance": "1000000"}},
 		"links": map[string]any{founder.Hex(): map[string]any{"actor": acme.Actor.String(), "user": "founder"}},
 	})
-	must(err)
-	settings, err := New().CompleteSettings(page)
-	must(err)
-	db := store.New()
-	scope, err := db.Scope("ethereum", rows.Tables()...)
-	must(err)
-	l, err := New().Open(adapter.Env{Settings: settings, State: scope, Clock: local.Clock{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	must(err)
-	defer func() { must(l.Close()) }()
-	commit := func(set *store.Set) {
-		t.Helper()
-		must(set.Install())
-		db.Commit(set.Next() - 1)
-		l.Committed(adapter.Commit{View: set.View(), First: set.First(), Last: set.Next() - 1, Time: set.Time()})
-	}
-	const now = 1_800_000_000_000
-	set := db.Begin(1, now)
-	tx := set.Begin()
-	must(tx.In(scope, l.Genesis))
-	tx.Commit()
-	commit(set)
-	state := scope.Snapshot()
+	state := l.scope.Snapshot()
 	if h, ok := links.Of(state, founder); !ok || h != (links.Holder{Actor: acme.Actor, User: "founder", Since: 1}) {
 		t.Errorf("linked at the start: %+v", h)
 	}
 	state.Release()
 
-	call := func(payload []byte) *adapter.Call {
-		t.Helper()
-		decoded, err := l.Decode(payload)
-		must(err)
-		return &adapter.Call{Caller: acme, Payload: payload, Decoded: decoded}
-	}
-	signer := types.LatestSignerForChainID(big.NewInt(7))
 	transfer := func(nonce uint64) *adapter.Call {
-		signed, err := types.SignNewTx(key, signer, &types.DynamicFeeTx{ChainID: big.NewInt(7), Nonce: nonce, To: &common.Address{1}, Gas: 21000, Value: big.NewInt(1), GasFeeCap: new(big.Int), GasTipCap: new(big.Int)})
-		must(err)
-		raw, err := signed.MarshalBinary()
-		must(err)
-		return call(append(address.Bytes(), raw...))
+		return l.transaction(acme, key, &types.DynamicFeeTx{Nonce: nonce, To: &common.Address{1}, Gas: 21000, Value: big.NewInt(1)})
 	}
 	link := func(ms int64) *adapter.Call {
-		return call((&linking.Call{Statement: linking.New(address, acme, time.UnixMilli(ms))}).Payload())
+		return l.call(acme, (&linking.Call{Statement: linking.New(address, acme, time.UnixMilli(ms))}).Payload())
 	}
-	unlink := call((&linking.Call{Unlink: true, Statement: linking.Statement{Address: address}}).Payload())
-	calls := []*adapter.Call{transfer(0), transfer(1), link(now), link(now), unlink, transfer(2), link(now + 2000), transfer(3)}
-	queue := adapter.Queue(calls...)
-	outcome := map[*adapter.Call]adapter.Outcome{}
-	for range 10 {
-		set := db.Begin(2, now+1000)
-		part := set.Part(scope)
-		for _, o := range l.Execute(context.Background(), part, queue) {
-			outcome[o.Call] = o
-		}
-		part.End()
-		if set.Len() > 0 {
-			commit(set)
-		}
-	}
+	unlink := l.call(acme, (&linking.Call{Unlink: true, Statement: linking.Statement{Address: address}}).Payload())
+	calls := []*adapter.Call{transfer(0), transfer(1), link(began), link(began), unlink, transfer(2), link(began + 2000), transfer(3)}
+	outcome := l.execute(calls...)
 	for i, c := range calls {
 		o, done := outcome[c]
 		if refused := i == 3; !done || refused != errors.Is(o.Err, coco.ErrInvalid) || !refused && (o.Err != nil || o.TxID.Seqno == 0) {
@@ -108,7 +55,7 @@ func TestLinksAreExecutedBetweenBlocks(t *testing.T) {
 	if a, b := outcome[calls[1]].TxID.Seqno, outcome[calls[0]].TxID.Seqno; a != b+1 {
 		t.Errorf("the transactions of a block have seqnos %d and %d", b, a)
 	}
-	state = scope.Snapshot()
+	state = l.scope.Snapshot()
 	defer state.Release()
 	h, ok := links.Of(state, address)
 	if !ok || h.Actor != acme.Actor || h.Since != outcome[calls[6]].TxID.Seqno {

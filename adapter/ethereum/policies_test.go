@@ -1,12 +1,7 @@
 package ethereum
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
-	"io"
-	"log/slog"
-	"math/big"
 	"strings"
 	"testing"
 
@@ -19,102 +14,56 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/policies"
 	"github.com/cocoframework/coco/adapter/ethereum/policy"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
-	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/store"
 )
 
 // A policy is attached to a contract by its deployer, in a transaction of its own, and is explained and exported.
 func TestAContractsDeployerAttachesItsPolicy(t *testing.T) {
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	key, err := crypto.GenerateKey()
-	must(err)
-	address, acme, other := crypto.PubkeyToAddress(key.PublicKey), coco.Caller{Actor: coco.ActorID{1}, Name: "acme"}, coco.Caller{Actor: coco.ActorID{2}, Name: "other"}
-	page, err := json.Marshal(map[string]any{"chain_id": 7, "links": map[string]any{address.Hex(): map[string]any{"actor": acme.Actor.String(), "user": "kim"}}})
-	must(err)
-	settings, err := New().CompleteSettings(page)
-	must(err)
-	db := store.New()
-	scope, err := db.Scope("ethereum", rows.Tables()...)
-	must(err)
-	l, err := New().Open(adapter.Env{Settings: settings, State: scope, Clock: local.Clock{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	must(err)
-	defer func() { must(l.Close()) }()
-	commit := func(set *store.Set) {
-		must(set.Install())
-		db.Commit(set.Next() - 1)
-		l.Committed(adapter.Commit{View: set.View(), First: set.First(), Last: set.Next() - 1, Time: set.Time()})
+	if err != nil {
+		t.Fatal(err)
 	}
-	set := db.Begin(1, 1_800_000_000_000)
-	tx := set.Begin()
-	must(tx.In(scope, l.Genesis))
-	tx.Commit()
-	commit(set)
+	address, acme, other := crypto.PubkeyToAddress(key.PublicKey), coco.Caller{Actor: coco.ActorID{1}, Name: "acme"}, coco.Caller{Actor: coco.ActorID{2}, Name: "other"}
+	l := begin(t, map[string]any{"links": map[string]any{address.Hex(): map[string]any{"actor": acme.Actor.String(), "user": "kim"}}})
 
 	contract := crypto.CreateAddress(address, 0)
 	by := policies.Deployer{Address: address}
 	text := policy.Text{Policy: `question == "code"`, ABI: []byte(`[ {"type": "event", "name": "E", "inputs": []} ]`)}
 	attach, err := policies.New(contract, by, text)
-	must(err)
+	l.must(err)
 	elsewhere, err := policies.New(common.Address{5}, by, text)
-	must(err)
-	call := func(caller coco.Caller, payload []byte) *adapter.Call {
-		t.Helper()
-		decoded, err := l.Decode(payload)
-		must(err)
-		return &adapter.Call{Caller: caller, Payload: payload, Decoded: decoded}
-	}
+	l.must(err)
 	remove := (&policies.Call{Contract: contract, Deployer: by, Remove: true}).Payload()
-	signed, err := types.SignNewTx(key, types.LatestSignerForChainID(big.NewInt(7)), &types.DynamicFeeTx{ // PUSH1 1 PUSH1 0 MSTORE8 PUSH1 1 PUSH1 0 RETURN
-		ChainID: big.NewInt(7), Gas: 100_000, Value: new(big.Int), GasFeeCap: new(big.Int), GasTipCap: new(big.Int), Data: common.FromHex("0x600160005360016000f3"),
-	})
-	must(err)
-	raw, err := signed.MarshalBinary()
-	must(err)
 	kim, lee := acme, acme
 	kim.User, lee.User = "kim", "lee"
+	creation := &types.DynamicFeeTx{Gas: 100_000, Data: common.FromHex("0x600160005360016000f3")} // PUSH1 1 PUSH1 0 MSTORE8 PUSH1 1 PUSH1 0 RETURN
 	steps := []struct {
 		call *adapter.Call
 		kind error
 	}{
-		{call(acme, attach.Payload()), coco.ErrNotFound}, // there is no contract yet
-		{call(kim, append(address.Bytes(), raw...)), nil},
-		{call(other, attach.Payload()), coco.ErrDenied},
-		{call(lee, attach.Payload()), coco.ErrDenied},
-		{call(acme, elsewhere.Payload()), coco.ErrDenied},
-		{call(acme, remove), coco.ErrNotFound},
-		{call(kim, attach.Payload()), nil},
-		{call(lee, remove), coco.ErrDenied},
-		{call(acme, remove), nil},
-		{call(acme, attach.Payload()), nil},
+		{l.call(acme, attach.Payload()), coco.ErrNotFound}, // there is no contract yet
+		{l.transaction(kim, key, creation), nil},
+		{l.call(other, attach.Payload()), coco.ErrDenied},
+		{l.call(lee, attach.Payload()), coco.ErrDenied},
+		{l.call(acme, elsewhere.Payload()), coco.ErrDenied},
+		{l.call(acme, remove), coco.ErrNotFound},
+		{l.call(kim, attach.Payload()), nil},
+		{l.call(lee, remove), coco.ErrDenied},
+		{l.call(acme, remove), nil},
+		{l.call(acme, attach.Payload()), nil},
 	}
 	var queue []*adapter.Call
 	for _, s := range steps {
 		queue = append(queue, s.call)
 	}
-	calls, outcome := adapter.Queue(queue...), map[*adapter.Call]adapter.Outcome{}
-	for range len(steps) {
-		set := db.Begin(2, 1_800_000_001_000)
-		part := set.Part(scope)
-		for _, o := range l.Execute(context.Background(), part, calls) {
-			outcome[o.Call] = o
-		}
-		part.End()
-		if set.Len() > 0 {
-			commit(set)
-		}
-	}
+	outcome := l.execute(queue...)
 	for i, s := range steps {
 		o, done := outcome[s.call]
 		if !done || !errors.Is(o.Err, s.kind) || s.kind == nil && o.TxID.Seqno == 0 {
 			t.Errorf("call %d: done %t, %v, %v; expected %v", i, done, o.TxID, o.Err, s.kind)
 		}
 	}
-	state := scope.Snapshot()
+	state := l.scope.Snapshot()
 	defer state.Release()
 	row, ok, err := policies.Read(state, contract)
 	if err != nil || !ok || row.Policy != text.Policy || string(row.ABI) != `[{"type":"event","name":"E","inputs":[]}]` || row.Deployer != by || row.Actor != acme.Actor || row.Since != outcome[steps[9].call].TxID.Seqno {
