@@ -73,29 +73,25 @@ func (w *wallet) send(to *common.Address, data []byte) *types.Receipt {
 	return r
 }
 
-// artefactOf returns a contract of package contracts.
-func artefactOf(ts *testscript.TestScript, name string) *contracts.Artefact {
-	of, ok := map[string]func() *contracts.Artefact{"Token": contracts.Token, "TenToken": contracts.TenToken, "Shipments": contracts.Shipments}[name]
-	if !ok {
-		ts.Fatalf("there is no contract %s", name)
-	}
-	return of()
-}
-
 // deploys NAME DIR ACCOUNT CONTRACT: an account of a network creates a contract of package contracts. NAME is set to its address, and CONTRACT.json is what
 // the compiler wrote.
 func deploys(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 4 {
 		ts.Fatalf("usage: deploys NAME DIR ACCOUNT CONTRACT")
 	}
-	w, a := walletOf(ts, args[1], args[2]), artefactOf(ts, args[3])
-	values := map[string][]any{"Token": {"Token", "TOK", big.NewInt(1000)}, "TenToken": {big.NewInt(1000)}, "Shipments": {common.HexToAddress(w.account.Address)}}[args[3]]
-	packed, err := a.ABI.Pack("", values...)
-	ts.Check(err)
+	w := walletOf(ts, args[1], args[2])
+	creation, ok := map[string][]byte{
+		"Token":     contracts.DeployToken("Token", "TOK", big.NewInt(1000)),
+		"TenToken":  contracts.DeployTenToken(big.NewInt(1000)),
+		"Shipments": contracts.DeployShipments(common.HexToAddress(w.account.Address)),
+	}[args[3]]
+	if !ok {
+		ts.Fatalf("there is no contract %s", args[3])
+	}
 	text, err := os.ReadFile(compiled(args[3]))
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[3]+".json"), text, 0o600))
-	ts.Setenv(args[0], w.send(nil, append(append([]byte{}, a.Bytecode...), packed...)).ContractAddress.Hex())
+	ts.Setenv(args[0], w.send(nil, creation).ContractAddress.Hex())
 }
 
 // compiled is the file of a contract of package contracts.

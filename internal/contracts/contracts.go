@@ -74,19 +74,11 @@ func TokenSource() string { return tokenSource }
 // DeployToken returns the data of a transaction that creates a token. All of the supply belongs to
 // the sender, who becomes the owner.
 func DeployToken(name, symbol string, supply *big.Int) []byte {
-	t := Token()
-	return append(bytes.Clone(t.Bytecode), t.pack("", name, symbol, supply)...)
+	return Token().deploy(name, symbol, supply)
 }
 
 // DeployTenToken returns the data of a transaction that creates a token whose transfers their two parties see in a closed network.
-func DeployTenToken(supply *big.Int) []byte {
-	t := TenToken()
-	args, err := t.ABI.Pack("", supply)
-	if err != nil {
-		panic(fmt.Sprintf("contracts: the constructor of TenToken: %v", err)) // of a supply of any size
-	}
-	return append(bytes.Clone(t.Bytecode), args...)
-}
+func DeployTenToken(supply *big.Int) []byte { return TenToken().deploy(supply) }
 
 // Transfer returns the data of transfer(to, value).
 func Transfer(to common.Address, value *big.Int) []byte { return Token().pack("transfer", to, value) }
@@ -103,10 +95,7 @@ func MintMany(to []common.Address, value *big.Int) []byte {
 func BalanceOf(account common.Address) []byte { return Token().pack("balanceOf", account) }
 
 // DeployShipments returns the data of a transaction that creates Shipments, whose inspector sees all.
-func DeployShipments(inspector common.Address) []byte {
-	s := Shipments()
-	return append(bytes.Clone(s.Bytecode), s.pack("", inspector)...)
-}
+func DeployShipments(inspector common.Address) []byte { return Shipments().deploy(inspector) }
 
 // Pass returns the data of pass(shipment, to, what).
 func Pass(shipment *big.Int, to common.Address, what string) []byte {
@@ -153,6 +142,11 @@ func RevertReason(ret []byte) string {
 		}
 	}
 	return "reverted with " + hexutil.Encode(ret)
+}
+
+// deploy is the data of a transaction that creates the contract, with the constructor's arguments.
+func (a *Artefact) deploy(args ...any) []byte {
+	return append(bytes.Clone(a.Bytecode), a.pack("", args...)...)
 }
 
 // pack encodes a call of a method; the empty name is the constructor. The package's own functions
