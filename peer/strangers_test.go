@@ -93,19 +93,32 @@ func TestSilentStrangersHoldNoPlaceOfANodeThatJoins(t *testing.T) {
 	})
 }
 
+// waiting has the host "resumes" wait to resume, at resumes:1. stop ends it.
+func (n *network) waiting(t *testing.T, a Awaiting) (tr *Transport, stop func()) {
+	t.Helper()
+	h := n.Host("resumes")
+	l, err := h.Net.Listen("resumes:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Answer = func(context.Context, *channel.Conn, *ResumeAsk) ResumeTold { return ResumeTold{} }
+	tr = New(slog.New(slog.DiscardHandler), h.Clock)
+	tr.Await(a)
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- tr.Serve(ctx, l) }()
+	return tr, func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A node that waits to resume is not open yet, and anyone may connect to it.
 func TestStrangersAreBoundedBeforeATransportIsOpen(t *testing.T) {
 	withNetwork(t, 1, func(t *testing.T, n *network) {
-		h := n.Host("resumes")
-		l, err := h.Net.Listen("resumes:1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		tr := New(slog.New(slog.DiscardHandler), h.Clock)
-		tr.Await(Awaiting{Identity: n.identity(t), Verify: n.verify, Answer: func(context.Context, *channel.Conn, *ResumeAsk) ResumeTold { return ResumeTold{} }})
-		ctx, stop := context.WithCancel(t.Context())
-		served := make(chan error, 1)
-		go func() { served <- tr.Serve(ctx, l) }()
+		tr, stop := n.waiting(t, Awaiting{Identity: n.identity(t), Verify: n.verify})
 		for range maxStrangers + 20 {
 			c, err := n.Host("flood").Net.Dial(t.Context(), "resumes:1")
 			if err != nil {
@@ -118,26 +131,17 @@ func TestStrangersAreBoundedBeforeATransportIsOpen(t *testing.T) {
 			t.Errorf("%d connections of strangers are open, expected %d", got, maxStrangers)
 		}
 		stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
 	})
 }
 
 // A node that waits to resume gives others what its server gives, if it knows them, and nothing to one that has the service's certificate alone.
 func TestANodeThatWaitsIsFetchedFrom(t *testing.T) {
 	withNetwork(t, 1, func(t *testing.T, n *network) {
-		h := n.Host("resumes")
-		l, err := h.Net.Listen("resumes:1")
-		if err != nil {
-			t.Fatal(err)
-		}
 		waits, known, unknown := n.identity(t), n.identity(t), n.identity(t)
 		endorsed := func(p channel.PeerCert) error { return p.EndorsedBy(n.service.Certificate(), time.Now()) }
-		tr := New(slog.New(slog.DiscardHandler), h.Clock)
-		tr.Await(Awaiting{
-			Identity: waits, Verify: endorsed, Answer: func(context.Context, *channel.Conn, *ResumeAsk) ResumeTold { return ResumeTold{} },
-			Fetches: NewFetchServer(h.Clock, func(rq FetchRequest) (FetchAnswer, Pieces, error) {
+		_, stop := n.waiting(t, Awaiting{
+			Identity: waits, Verify: endorsed,
+			Fetches: NewFetchServer(n.Host("resumes").Clock, func(rq FetchRequest) (FetchAnswer, Pieces, error) {
 				if rq.Index != 7 {
 					return FetchAnswer{}, Pieces{}, coco.ErrNotFound
 				}
@@ -152,11 +156,8 @@ func TestANodeThatWaitsIsFetchedFrom(t *testing.T) {
 			}),
 			Fetching: func(id coco.NodeID) bool { return id == known.ID() },
 		})
-		ctx, stop := context.WithCancel(t.Context())
-		served := make(chan error, 1)
-		go func() { served <- tr.Serve(ctx, l) }()
 		fetch := func(by *channel.Identity, index uint64) (string, error) {
-			f := Fetcher{Clock: h.Clock, Dialer: Dialer{Net: n.Host("fetches").Net, Identity: by, Verify: endorsed}}
+			f := Fetcher{Clock: n.Host("fetches").Clock, Dialer: Dialer{Net: n.Host("fetches").Net, Identity: by, Verify: endorsed}}
 			in, err := f.Fetch(t.Context(), waits.ID(), "resumes:1", FetchRequest{What: FetchSnapshot, Index: index})
 			if err != nil {
 				return "", err
@@ -183,8 +184,5 @@ func TestANodeThatWaitsIsFetchedFrom(t *testing.T) {
 			t.Errorf("a node that it does not know gets %q, %v", got, err)
 		}
 		stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
 	})
 }
