@@ -95,12 +95,17 @@ func TestAMemberThatGoesCanLeaveAnotherAlone(t *testing.T) {
 	}
 }
 
-// A threshold stays as it is when members come: whoever votes for them reads that fewer than a majority open the ledger from then on.
-func TestAChangeSaysThatFewerThanAMajorityOpenTheLedger(t *testing.T) {
+// opened makes constitutions by whose threshold so many of the members open the ledger.
+func opened(t *testing.T) func(threshold, members int) *constitution.Constitution {
 	org := govtest.New(t).Constitution().Members[0]
-	with := func(threshold, members int) *constitution.Constitution {
+	return func(threshold, members int) *constitution.Constitution {
 		return &constitution.Constitution{Members: slices.Repeat([]constitution.Member{org}, members), Shares: constitution.Shares{Threshold: threshold}}
 	}
+}
+
+// A threshold stays as it is when members come: whoever votes for them reads that fewer than a majority open the ledger from then on.
+func TestAChangeSaysThatFewerThanAMajorityOpenTheLedger(t *testing.T) {
+	with := opened(t)
 	for _, c := range []struct {
 		name          string
 		before, after *constitution.Constitution
@@ -126,10 +131,7 @@ func TestAChangeSaysThatFewerThanAMajorityOpenTheLedger(t *testing.T) {
 
 // Where all members are needed to open the ledger, one that loses its key stops a recovery: whoever votes for that reads it.
 func TestAChangeSaysThatAllMembersAreNeededToOpenTheLedger(t *testing.T) {
-	org := govtest.New(t).Constitution().Members[0]
-	with := func(threshold, members int) *constitution.Constitution {
-		return &constitution.Constitution{Members: slices.Repeat([]constitution.Member{org}, members), Shares: constitution.Shares{Threshold: threshold}}
-	}
+	with := opened(t)
 	for _, c := range []struct {
 		name          string
 		before, after *constitution.Constitution
