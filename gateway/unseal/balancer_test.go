@@ -216,10 +216,15 @@ func reply(w http.ResponseWriter, status int, header http.Header, body []byte) {
 	_, _ = w.Write(body)
 }
 
-func (c *cluster) writes() (all []string) {
+func (c *cluster) writes() []string {
+	return c.seenBy(func(m *member) []string { return m.writes })
+}
+
+// seenBy is what all nodes have noted.
+func (c *cluster) seenBy(noted func(*member) []string) (all []string) {
 	for _, m := range c.nodes {
 		m.mu.Lock()
-		all = append(all, m.writes...)
+		all = append(all, noted(m)...)
 		m.mu.Unlock()
 	}
 	return all

@@ -54,13 +54,8 @@ func (s *sender) signing() *client.Signing {
 	}}
 }
 
-func (c *cluster) by() (all []string) {
-	for _, m := range c.nodes {
-		m.mu.Lock()
-		all = append(all, m.by...)
-		m.mu.Unlock()
-	}
-	return all
+func (c *cluster) by() []string {
+	return c.seenBy(func(m *member) []string { return m.by })
 }
 
 func TestASignedRequestIsItsSignersThroughABalancer(t *testing.T) {
