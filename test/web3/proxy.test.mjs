@@ -28,12 +28,14 @@ function ask(url, method, headers, body) {
   });
 }
 
+// status returns what the node behind a URL says of itself; nothing if none answers.
+const status = (url) => fetch(`${url}/node/status`).then((r) => r.json()).catch(() => ({}));
+
 // leader returns the process of the node that leads, once there is one.
 async function leader() {
   return await eventually(async () => {
     for (const [i, url] of rpc.entries()) {
-      const status = await fetch(`${url}/node/status`).then((r) => r.json()).catch(() => ({}));
-      if (status.role !== "leader") continue;
+      if ((await status(url)).role !== "leader") continue;
       const { nodes } = JSON.parse(readFileSync(join(process.env.COCO_SANDBOX, "sandbox.json"), "utf8"));
       if (nodes[i].pid) return nodes[i].pid;
     }
@@ -43,14 +45,14 @@ async function leader() {
 // whole waits until all nodes take part again.
 async function whole() {
   await eventually(async () => {
-    const all = await Promise.all(rpc.map((url) => fetch(`${url}/node/status`).then((r) => r.json()).catch(() => ({}))));
-    return all.every((status) => status.voter && !status.problem);
+    const all = await Promise.all(rpc.map(status));
+    return all.every(({ voter, problem }) => voter && !problem);
   }, "all nodes", 60_000);
 }
 
 // follows waits until the first proxy has come to the leader: after the loss of a node it is at any that serves for a while.
 async function follows() {
-  await eventually(async () => (await fetch(`${proxies[0]}/node/status`).then((r) => r.json())).role === "leader", "the proxy at the leader", 60_000);
+  await eventually(async () => (await status(proxies[0])).role === "leader", "the proxy at the leader", 60_000);
 }
 
 describe("coco proxy", { timeout }, () => {
