@@ -70,6 +70,22 @@ func OwnSearch(a Adapter, scope *store.Scope, search searchPast) searchPast {
 	}
 }
 
+// PastIn is PastFor for a key of rows that have an audience, and Past for others, whose audience is nil.
+func (e *Env) PastIn(ctx context.Context, actor coco.ActorID, audience store.Audience, table string, key []byte, at uint64) (PastValue, error) {
+	if audience != nil {
+		return e.PastFor(ctx, actor, audience, table, key, at)
+	}
+	return e.Past(ctx, table, key, at)
+}
+
+// EnterPast is PastTurn; where nothing is shared it waits for nobody.
+func (e *Env) EnterPast(ctx context.Context, caller coco.Caller) (leave func(), err error) {
+	if e.PastTurn == nil {
+		return func() {}, nil
+	}
+	return e.PastTurn(ctx, caller)
+}
+
 // PastReader reads the past for one request, within bounds of time for all its reads together. It is
 // safe for concurrent use.
 type PastReader struct {
@@ -100,21 +116,6 @@ func (r *PastReader) In(audience store.Audience) *PastReader {
 	return r
 }
 
-func (r *PastReader) read(ctx context.Context, table string, key []byte, at uint64) (PastValue, error) {
-	if r.within != nil {
-		return r.env.PastFor(ctx, r.caller.Actor, r.within, table, key, at)
-	}
-	return r.env.Past(ctx, table, key, at)
-}
-
-// inTurn waits for a slot of the caller's organisation.
-func (r *PastReader) inTurn(ctx context.Context) (leave func(), err error) {
-	if r.env.PastTurn == nil {
-		return func() {}, nil
-	}
-	return r.env.PastTurn(ctx, r.caller)
-}
-
 // Get is Env.Past, but it waits a little for an answer that is being prepared, and fails with
 // ErrPastLimit once the request has spent its time. Without Env.Past everything is coco.ErrMissing.
 func (r *PastReader) Get(ctx context.Context, table string, key []byte, at uint64) (PastValue, error) {
@@ -125,12 +126,12 @@ func (r *PastReader) Get(ctx context.Context, table string, key []byte, at uint6
 		if err := r.mayRead(ctx); err != nil {
 			return PastValue{}, err
 		}
-		leave, err := r.inTurn(ctx)
+		leave, err := r.env.EnterPast(ctx, r.caller)
 		if err != nil {
 			return PastValue{}, err
 		}
 		start := r.env.Clock.Elapsed()
-		v, err := r.read(ctx, table, key, at)
+		v, err := r.env.PastIn(ctx, r.caller.Actor, r.within, table, key, at)
 		leave()
 		r.spend(r.env.Clock.Elapsed() - start)
 		if !r.waits(ctx, err) {

@@ -2,7 +2,6 @@ package kv
 
 import (
 	"bytes"
-	"context"
 	"encoding/hex"
 	"fmt"
 	"net/http"
@@ -17,6 +16,14 @@ import (
 // parties is the table of rows that only an audience sees. Its rows are those of kv.data otherwise: see store.Audience.
 const parties = "kv.parties"
 
+// tableOf is the table of rows that an audience alone sees, or of those that all callers see.
+func tableOf(limited bool) string {
+	if limited {
+		return parties
+	}
+	return table
+}
+
 // audiences is the name of a setting: see Settings.Audiences.
 const audiences = "audiences"
 
@@ -27,12 +34,7 @@ type place struct {
 	audience store.Audience // nil: all callers see the rows
 }
 
-func (p *place) table() string {
-	if p.audience != nil {
-		return parties
-	}
-	return table
-}
+func (p *place) table() string { return tableOf(p.audience != nil) }
 
 // of returns the rows of a snapshot.
 func (p *place) of(scope *store.Scope, snap *store.Snapshot) store.Reader {
@@ -40,14 +42,6 @@ func (p *place) of(scope *store.Scope, snap *store.Snapshot) store.Reader {
 		return snap.For(scope, p.caller.Actor, p.audience)
 	}
 	return snap
-}
-
-// past is adapter.Env.Past.
-func (p *place) past(ctx context.Context, env *adapter.Env, key []byte, at uint64) (adapter.PastValue, error) {
-	if p.audience != nil {
-		return env.PastFor(ctx, p.caller.Actor, p.audience, parties, key, at)
-	}
-	return env.Past(ctx, table, key, at)
 }
 
 // pastOf returns what reads a place's past for one request.
@@ -122,12 +116,7 @@ func (s Settings) checkAudience(audience store.Audience) error {
 }
 
 // table is where a write's rows are.
-func (w *write) table() string {
-	if w.to != nil {
-		return parties
-	}
-	return table
-}
+func (w *write) table() string { return tableOf(w.to != nil) }
 
 // rows are those of a transaction.
 type rows interface {

@@ -29,14 +29,10 @@ func (Adapter) Explain(claims, content []byte) ([]adapter.Fact, error) {
 	if !ours && !limited {
 		return nil, nil
 	}
-	name := table
-	if limited {
-		name = parties
-	}
 	d := &decoder{rest: rest}
 	caller := d.next(uint64(len(coco.ActorID{})))
 	count := d.u32()
-	facts := []adapter.Fact{{Name: "caller", Value: fmt.Sprintf("%x", caller)}, {Name: "table", Value: name}}
+	facts := []adapter.Fact{{Name: "caller", Value: fmt.Sprintf("%x", caller)}, {Name: "table", Value: tableOf(limited)}}
 	for _, actor := range audience {
 		facts = append(facts, adapter.Fact{Name: "audience", Value: actor.String()})
 	}

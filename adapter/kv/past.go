@@ -195,7 +195,7 @@ func (l *ledger) writerOf(ctx context.Context, in place, key []byte, seqno uint6
 	if ok || l.env.Past == nil {
 		return id
 	}
-	if p, err := in.past(ctx, &l.env, key, seqno); err == nil && p.TxID.Seqno == seqno {
+	if p, err := l.env.PastIn(ctx, in.caller.Actor, in.audience, in.table(), key, seqno); err == nil && p.TxID.Seqno == seqno {
 		return p.TxID
 	}
 	return coco.TxID{}

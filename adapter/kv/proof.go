@@ -43,13 +43,11 @@ func (l *ledger) receipt(ctx context.Context, caller coco.Caller, id coco.TxID) 
 	if l.env.Receipt == nil {
 		return nil, fmt.Errorf("%w: this node keeps no ledger to make a receipt from", coco.ErrMissing)
 	}
-	if l.env.PastTurn != nil {
-		leave, err := l.env.PastTurn(ctx, caller)
-		if err != nil {
-			return nil, err
-		}
-		defer leave()
+	leave, err := l.env.EnterPast(ctx, caller)
+	if err != nil {
+		return nil, err
 	}
+	defer leave()
 	receipt, claims, err := l.env.Receipt(ctx, id)
 	if err != nil {
 		return nil, err
