@@ -150,14 +150,15 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, o *sealed.Opened
 	if made.Before(now.Add(-window)) || made.After(now.Add(window)) {
 		return s.problem(wire.CodeInvalid, fmt.Sprintf("the request was made at %s, and here it is %s: expected at most %v between them: set the clock", made.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339), window)), true
 	}
-	bound := !safe(inner.Method) && !s.cfg.Repeatable(inner, o.Body)
-	if o.For != s.cfg.Node && (bound || o.For != (coco.NodeID{})) {
+	named := o.For != (coco.NodeID{})
+	bound := named || !safe(inner.Method) && !s.cfg.Repeatable(inner, o.Body)
+	if bound && o.For != s.cfg.Node {
 		reply := s.problem(wire.CodeBusy, "this request counts on the one node that it names, which is not this one")
 		reply.Misdirected = true
 		return reply, true
 	}
 	id := requestID(o.ID)
-	if once := o.For != (coco.NodeID{}); once {
+	if named {
 		switch err := s.once.add(id, made, now); {
 		case errors.Is(err, coco.ErrDenied):
 			return sealed.Reply{}, false // nobody who has made it needs an answer
@@ -167,7 +168,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, o *sealed.Opened
 	}
 	rec := &recorder{header: http.Header{}, room: func(n int) error { return s.cfg.Room(w, n) }}
 	known = s.cfg.Handler(rec, inner, outer)
-	if !known && o.For != (coco.NodeID{}) {
+	if !known && named {
 		s.once.forget(id) // what is of nobody has no effect, and anybody could fill the memory with such
 	}
 	if !known && (rec.status == http.StatusUnauthorized || rec.status == http.StatusForbidden) {

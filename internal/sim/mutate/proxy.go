@@ -119,7 +119,7 @@ var proxyMutants = []mutant{
 	},
 	{
 		name: "anynode", what: "a write counts on any node that a copy of it reaches", file: "gateway/unseal/unseal.go",
-		old: "(bound || o.For != (coco.NodeID{}))", new: "(bound && o.For == (coco.NodeID{}))",
+		old: "bound := named || !safe", new: "bound := !named && !safe",
 		test: "TestAWriteCountsOnOneNodeOnce",
 	},
 	{
