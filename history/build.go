@@ -265,6 +265,7 @@ func (x *Index) distrust(b *builder) {
 		return
 	}
 	x.mu.Lock()
+	segments := x.segments
 	i := slices.IndexFunc(x.found.passed, func(p passed) bool { return p.to+1 == b.from })
 	if i >= 0 { // which nothing had authenticated
 		last := x.found.passed[i].last
@@ -274,9 +275,6 @@ func (x *Index) distrust(b *builder) {
 		return
 	}
 	x.mu.Unlock()
-	x.mu.RLock()
-	segments := x.segments
-	x.mu.RUnlock()
 	for _, s := range segments {
 		if s.to+1 == b.from {
 			s.broken.Store(true)

@@ -104,14 +104,8 @@ func (b *builder) add(e batch.Entry, keys func(uint64) (*batch.Keys, error), che
 	if err != nil {
 		return err
 	}
-	if b.chained && h.Prev != b.chain {
-		return &brokenChain{e.Index}
-	}
-	tree := b.tree.Clone()
-	if err := batch.VerifyRoot(&tree); err != nil {
-		return err
-	}
-	if err := check(&tree, h); err != nil {
+	tree, err := b.follow(batch, check)
+	if err != nil {
 		return err
 	}
 	if err := b.hashAll(records); err != nil {
@@ -127,6 +121,19 @@ func (b *builder) add(e batch.Entry, keys func(uint64) (*batch.Keys, error), che
 	b.note(batch)
 	b.sort()
 	return nil
+}
+
+// follow verifies that a batch follows what was read before it, and returns the tree after it.
+func (b *builder) follow(next *batch.Batch, check func(tree *merkle.Frontier, h *batch.Header) error) (merkle.Frontier, error) {
+	h := &next.Header
+	if b.chained && h.Prev != b.chain {
+		return merkle.Frontier{}, &brokenChain{h.Index}
+	}
+	tree := b.tree.Clone()
+	if err := next.VerifyRoot(&tree); err != nil {
+		return merkle.Frontier{}, err
+	}
+	return tree, check(&tree, h)
 }
 
 // hashAll leaves the records of a batch in b.adding.records, each key once.

@@ -41,21 +41,15 @@ func (x *Index) pass(b *builder, e batch.Entry, why error) error {
 	return nil
 }
 
-// pass is add for a batch that does not open, before the builder has any. On an error nothing has changed.
+// pass is add for a batch that add has refused as it does not open, before the builder has any. On an error nothing has changed.
 func (b *builder) pass(e batch.Entry, check func(tree *merkle.Frontier, h *batch.Header) error) (epoch uint64, err error) {
 	o, err := decodeEntry(e)
 	if err != nil {
 		return 0, err
 	}
 	h := &o.Header
-	if b.chained && h.Prev != b.chain {
-		return 0, &brokenChain{e.Index}
-	}
-	tree := b.tree.Clone()
-	if err := o.VerifyRoot(&tree); err != nil {
-		return 0, err
-	}
-	if err := check(&tree, h); err != nil {
+	tree, err := b.follow(o.Batch, check)
+	if err != nil {
 		return 0, err
 	}
 	b.mu.Lock()
