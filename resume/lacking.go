@@ -9,6 +9,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/basis"
+	"github.com/cocoframework/coco/catchup"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/keys"
@@ -53,6 +54,11 @@ func (l *Ledger) newest() uint64 {
 	return l.Recorded[0].Seqno
 }
 
+// recordOf is a record as package catchup has it.
+func recordOf(r table.SnapshotRecord) catchup.Record {
+	return catchup.Record{Index: r.Index, View: r.View, Seqno: r.Seqno, Digest: r.Digest, Bytes: r.Bytes}
+}
+
 // fetch gets a recorded snapshot of an epoch that the node holds, from the nodes given or from its own disk, and has the ledger begin with it.
 func (n *Node) fetch(ctx context.Context, nodes map[coco.NodeID]string) error {
 	network, err := table.NetworkID(n.ledger.Service)
@@ -66,12 +72,10 @@ func (n *Node) fetch(ctx context.Context, nodes map[coco.NodeID]string) error {
 	}
 	why := fmt.Errorf("%w: this node's ledger records no snapshot", coco.ErrNotFound)
 	for _, rec := range n.ledger.Recorded {
-		b, err := local.Obtain(ctx, network, rec)
+		b, err := local.Obtain(ctx, network, recordOf(rec))
 		if err == nil {
 			if _, holds := n.state.Secrets[b.Header.Epoch]; holds {
-				n.ledger.Basis = &basis.Snapshot{
-					Record: table.SnapshotRecord{Index: rec.Index, View: rec.View, Seqno: rec.Seqno, Digest: rec.Digest, Bytes: rec.Bytes}, Header: b.Header, Tree: b.Tree, Path: b.Path,
-				}
+				n.ledger.Basis = &basis.Snapshot{Record: rec, Header: b.Header, Tree: b.Tree, Path: b.Path}
 				return nil
 			}
 			err = fmt.Errorf("%w: this node does not hold the secret of its epoch, %d", coco.ErrNotFound, b.Header.Epoch)
@@ -100,7 +104,7 @@ func (n *Node) unopened() error {
 	what := "the network has written none"
 	if records := n.ledger.Recorded; len(records) > 0 {
 		newest := records[0]
-		what = fmt.Sprintf("the newest that this node's ledger records is that of seqno %d, the file %s with digest %s", newest.Seqno, n.local.File(newest), newest.Digest)
+		what = fmt.Sprintf("the newest that this node's ledger records is that of seqno %d, the file %s with digest %s", newest.Seqno, n.local.File(recordOf(newest)), newest.Digest)
 	}
 	return fmt.Errorf("%w: the secret of epoch %d has expired, no node that goes on keeps it, and this node gets no snapshot of a later epoch from any of them: %s. "+
 		"Put that file back on one of the nodes and start them again, or recover the network with its members' keys (coco recovery start)", coco.ErrMissing, n.ledger.first(), what)

@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/basis"
 	"github.com/cocoframework/coco/catchup"
+	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/peer"
@@ -124,7 +125,7 @@ func TestANodeThatLacksASnapshotDoesNotWaitYet(t *testing.T) {
 
 // What is told to an operator names the file, and what is to be done with it.
 func TestANodeThatCannotBeginSaysWhichFileIsMissing(t *testing.T) {
-	n := &Node{ledger: &Ledger{Recorded: []catchup.Record{{Index: 40, Seqno: 90, Digest: coco.Digest{7}}, {Index: 20, Seqno: 50}}}, local: catchup.Local{Snapshots: "snapshots"}, state: state()}
+	n := &Node{ledger: &Ledger{Recorded: []table.SnapshotRecord{{Index: 40, Seqno: 90, Digest: coco.Digest{7}}, {Index: 20, Seqno: 50}}}, local: catchup.Local{Snapshots: "snapshots"}, state: state()}
 	_, _, err := n.Begin(&peer.ResumeAsk{Secrets: map[uint64]keys.Secret{5: {1}}}, keys.NewRing())
 	if !errors.Is(err, coco.ErrMissing) {
 		t.Fatalf("found %v", err)

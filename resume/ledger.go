@@ -8,7 +8,6 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/basis"
-	"github.com/cocoframework/coco/catchup"
 	"github.com/cocoframework/coco/gov/audit"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/decide"
@@ -28,7 +27,7 @@ type Ledger struct {
 	All          bool            // not every node votes
 	Basis        *basis.Snapshot // a snapshot to begin with, of a batch that the ledger proves to be committed; nil for none
 	// Recorded are the snapshots of committed batches that the ledger records, the newest first, those after Basis alone.
-	Recorded []catchup.Record
+	Recorded []table.SnapshotRecord
 }
 
 // Read audits a ledger, from a snapshot on where it proves one, and returns what it proves. The error is coco.ErrVerify if it is not the ledger of the service, and coco.ErrDenied if its
@@ -71,14 +70,14 @@ func Read(ctx context.Context, from basis.Ledger, service []byte, verifiers atte
 }
 
 // recorded returns the records of snapshots of batches up to a committed one, and after a snapshot that there is, the newest first.
-func recorded(r store.Reader, committed uint64, after *basis.Snapshot) (out []catchup.Record, err error) {
+func recorded(r store.Reader, committed uint64, after *basis.Snapshot) (out []table.SnapshotRecord, err error) {
 	records, err := table.Snapshots(r)
 	if err != nil {
 		return nil, err
 	}
 	for _, rec := range slices.Backward(records) {
 		if rec.Index <= committed && (after == nil || rec.Index > after.Record.Index) {
-			out = append(out, catchup.Record{Index: rec.Index, View: rec.View, Seqno: rec.Seqno, Digest: rec.Digest, Bytes: rec.Bytes})
+			out = append(out, rec)
 		}
 	}
 	return out, nil
