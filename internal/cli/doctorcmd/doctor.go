@@ -151,6 +151,10 @@ func examine(ctx context.Context, f *network.Flags, verifiers attest.Verifiers) 
 		d.examineFiles(info.Dir, sandboxFiles(info), time.Now())
 	}
 	n, err := f.Open(ctx, verifiers)
+	waits := ""
+	if err != nil && cfg != nil {
+		waits = nodeconfig.Dir(cfg.Dir).Waits(time.Now())
+	}
 	switch {
 	case ctx.Err() != nil:
 		return nil, cli.ErrInterrupted
@@ -160,8 +164,8 @@ func examine(ctx context.Context, f *network.Flags, verifiers attest.Verifiers) 
 		d.add("network", finding.Warning, "no node of the network in this folder runs: `coco up%s` goes on with it", localnet.DirHint(dir))
 	case cfg != nil && errors.Is(err, coco.ErrVerify): // it runs
 		d.add("nodes", finding.Problem, "neither this node nor one that it asks answers as it should: %v; its log is %s", err, nodeconfig.Dir(cfg.Dir).Log())
-	case cfg != nil && nodeconfig.Dir(cfg.Dir).Waits(time.Now()) != "":
-		d.add("nodes", finding.Problem, "this node runs and does not serve yet: %s", nodeconfig.Dir(cfg.Dir).Waits(time.Now()))
+	case waits != "":
+		d.add("nodes", finding.Problem, "this node runs and does not serve yet: %s", waits)
 	case cfg != nil:
 		d.add("nodes", finding.Problem, "neither this node nor one that it asks answers as it should: %v: start it by `coco node join%s`, its log is %s", err, f.Hint(), nodeconfig.Dir(cfg.Dir).Log())
 	default:

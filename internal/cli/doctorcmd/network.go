@@ -121,13 +121,17 @@ func judgeNode(a network.Answer, n *network.Network, now time.Time) (level, mess
 	if n.Sandbox != nil {
 		start = "`coco up` starts it again by itself; if it does not"
 	}
+	waits := ""
+	if a.Err != nil && a.Node.Dir != "" {
+		waits = nodeconfig.Dir(a.Node.Dir).Waits(now)
+	}
 	switch s := a.Status; {
 	case errors.Is(a.Err, coco.ErrVerify):
 		return finding.Problem, fmt.Sprintf("%s does not prove what it should: %v: send it nothing; %s", a.Node, a.Err, log)
 	case a.Err != nil && a.Node.Elsewhere:
 		return bad, fmt.Sprintf("%s does not answer here: %v: if it has ended, the network is one failure nearer to a stop; %s", a.Node, a.Err, log)
-	case a.Err != nil && a.Node.Dir != "" && nodeconfig.Dir(a.Node.Dir).Waits(now) != "":
-		return bad, fmt.Sprintf("%s runs and does not serve yet: %s", a.Node, nodeconfig.Dir(a.Node.Dir).Waits(now))
+	case waits != "":
+		return bad, fmt.Sprintf("%s runs and does not serve yet: %s", a.Node, waits)
 	case a.Err != nil:
 		return bad, fmt.Sprintf("%s does not answer: %v: %s, %s", a.Node, a.Err, start, log)
 	case s.Role == "joining":
