@@ -76,15 +76,21 @@ const (
 // formOwner is the form of a consequence of the threshold, and not of policies.
 const formOwner = "recovery_owner"
 
+// Owner says that each member is a recovery owner, if a threshold of them lets each open a ledger alone; nothing otherwise.
+func Owner(threshold, members int) string {
+	if threshold != 1 || members < 2 {
+		return ""
+	}
+	return fmt.Sprintf("RECOVERY OWNER: each of %d members can open the whole ledger, and recover the network, alone", members)
+}
+
 // owners says that each member is a recovery owner, if one of them was none before; nothing otherwise. before may be nil.
 func owners(before, c *constitution.Constitution) []wire.Consequence {
-	was := func(m constitution.Member) bool {
-		return slices.ContainsFunc(before.Members, func(old constitution.Member) bool { return old.Actor() == m.Actor() })
-	}
-	if !c.RecoveryOwner() || before != nil && before.RecoveryOwner() && !slices.ContainsFunc(c.Members, func(m constitution.Member) bool { return !was(m) }) {
+	added := func(m constitution.Member) bool { _, was := before.Member(m.Actor()); return !was }
+	if !c.RecoveryOwner() || before != nil && before.RecoveryOwner() && !slices.ContainsFunc(c.Members, added) {
 		return nil
 	}
-	out := wire.Consequence{Form: formOwner, Kinds: []string{}, Text: fmt.Sprintf("RECOVERY OWNER: each of %d members can open the whole ledger, and recover the network, alone", len(c.Members))}
+	out := wire.Consequence{Form: formOwner, Kinds: []string{}, Text: Owner(c.Shares.Threshold, len(c.Members))}
 	for _, m := range c.Members {
 		out.Members = append(out.Members, m.Name)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/gov/query"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/recovery"
 	"github.com/cocoframework/coco/ledger"
@@ -110,21 +111,13 @@ func (r *Report) describe(cfg *Config, best *Copy) (*recovery.Lock, error) {
 	if !slices.Contains(c.Measurements(), cfg.Code) {
 		r.warn("this program measures %s, which the constitution does not list: the machine that recovers must run another one", cfg.Code)
 	}
-	if text := Owner(r.Threshold, len(lock.Holders())); text != "" {
+	if text := query.Owner(r.Threshold, len(lock.Holders())); text != "" {
 		r.warn("%s", text)
 	}
 	if len(lock.Holders()) == r.Threshold && r.Threshold > 1 {
 		r.warn("all %d members are needed: one lost key closes the ledger for ever", r.Threshold)
 	}
 	return lock, nil
-}
-
-// Owner says that each member is a recovery owner, if a threshold of them lets each open a ledger alone; nothing otherwise.
-func Owner(threshold, members int) string {
-	if threshold != 1 || members < 2 {
-		return ""
-	}
-	return fmt.Sprintf("RECOVERY OWNER: each of %d members can open the whole ledger, and recover the network, alone", members)
 }
 
 // sort brings the members into the order of their names.

@@ -14,10 +14,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/gov/query"
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/network"
-	"github.com/cocoframework/coco/internal/rehearsal"
 	"github.com/cocoframework/coco/internal/shell"
 	"github.com/cocoframework/coco/wire"
 )
@@ -157,7 +157,7 @@ func (a *app) showState(s wire.Recovery) {
 
 // warnOfOwner says wherever members meet it that one of them alone opens a ledger.
 func (a *app) warnOfOwner(threshold, members int) {
-	if text := rehearsal.Owner(threshold, members); text != "" {
+	if text := query.Owner(threshold, members); text != "" {
 		a.Out.Printf("%s\n", a.Out.Red(text+"."))
 	}
 }
