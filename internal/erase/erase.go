@@ -144,18 +144,15 @@ func (m *MAC) Erase() {
 
 // Stack clears what functions that have returned have left on the calling goroutine's stack. It is for a goroutine that is about to wait, after it has handled a secret with what Do MUST NOT run: I/O, and
 // whatever starts goroutines.
-func Stack() { clearStack() }
-
-// used is up to how much of a stack the functions here use, in bytes.
-const used = 8 << 10
-
-// clearStack clears what is below its caller's frame.
 //
 //go:noinline
-func clearStack() {
+func Stack() {
 	var b [used]byte
 	touch(&b)
 }
+
+// used is up to how much of a stack the functions here use, in bytes.
+const used = 8 << 10
 
 //go:noinline
 func touch(b *[used]byte) { clear(b[:]) }

@@ -4,7 +4,7 @@ package erase
 
 // Do runs a function that handles secrets, and clears the stack that it used.
 func Do(f func()) {
-	clearStack() // a stack that grows in f would leave its old place as it was
-	defer clearStack()
+	Stack() // a stack that grows in f would leave its old place as it was
+	defer Stack()
 	f()
 }
