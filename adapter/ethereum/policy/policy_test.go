@@ -226,3 +226,21 @@ func TestACallIsEncodedAsPeopleWriteIt(t *testing.T) {
 		t.Errorf("%x %v", b, err)
 	}
 }
+
+// BenchmarkStep says what a step of a policy takes: ADR 26 charges it as gas.
+func BenchmarkStep(b *testing.B) {
+	list := "[" + strings.TrimSuffix(strings.Repeat("1,", 20), ",") + "]"
+	p, err := Compile(Text{Policy: list + ".all(a, " + list + ".all(b, a + b == 2))"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	steps := uint64(0)
+	for b.Loop() {
+		admitted, cost, err := p.Answer(&Caller{}, &Facts{Question: "code"})
+		if !admitted || err != nil {
+			b.Fatal(admitted, err)
+		}
+		steps += cost
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(steps), "ns/step")
+}
