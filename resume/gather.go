@@ -169,9 +169,12 @@ func MemberAt(c channel.PeerCert) peer.ResumeMember {
 	return peer.ResumeMember{Node: c.ID, Certificate: sha256.Sum256(c.Certificate.Raw)}
 }
 
+// led reports whether one of the nodes has a leader.
+func led(all []met) bool { return slices.ContainsFunc(all, func(m met) bool { return m.told.Leads }) }
+
 // group returns the nodes that may go on together: those that wait and that the longest of their ledgers trusts. Lacks says what is missing.
 func (p *Process) group(all []met) (group []met, lacks string) {
-	if slices.ContainsFunc(all, func(m met) bool { return m.told.Leads }) {
+	if led(all) {
 		return nil, "nothing: the network has a leader, and this node asks to be admitted"
 	}
 	longest, group := together(all)
@@ -211,7 +214,7 @@ type Waiting struct {
 
 // tellWaits tells the process's owner that too few nodes wait, where that is so.
 func (p *Process) tellWaits(all []met) {
-	if p.cfg.Waits == nil || slices.ContainsFunc(all, func(m met) bool { return m.told.Leads }) {
+	if p.cfg.Waits == nil || led(all) {
 		return
 	}
 	longest, group := together(all)

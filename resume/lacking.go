@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -119,7 +118,7 @@ func (p *Process) lacks() bool {
 
 // fetch gets what the process lacks from the nodes that it has met, before it says that it waits. Needed says that so many have answered as go on together.
 func (p *Process) fetch(ctx context.Context, all []met) {
-	if !p.lacks() || len(all) < 2 || slices.ContainsFunc(all, func(m met) bool { return m.told.Leads }) {
+	if !p.lacks() || len(all) < 2 || led(all) {
 		return // a network that lives admits this node
 	}
 	f, now := &p.fetching, p.cfg.Clock.Elapsed()
