@@ -48,11 +48,7 @@ func epochOf(r store.Reader, number uint64) (row table.EpochRecord, sealed *arch
 	if row, err = table.Epoch(r, number); err != nil {
 		return row, nil, err
 	}
-	format, err := archive.FormatOf(row.Sealed)
-	if err != nil || format == 1 {
-		return row, nil, err
-	}
-	sealed, err = archive.ParseEpoch(row.Sealed)
+	sealed, err = archive.EpochOf(row.Sealed)
 	return row, sealed, err
 }
 

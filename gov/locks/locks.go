@@ -54,13 +54,8 @@ func Opening(r store.Reader, used func(epoch uint64) bool) (*recovery.Opening, e
 
 func epochOf(row table.EpochRecord) (e recovery.Epoch, err error) {
 	e.Number = row.Epoch
-	format, err := archive.FormatOf(row.Sealed)
-	switch {
-	case err != nil:
-	case format == 1:
+	if e.Sealed, err = archive.EpochOf(row.Sealed); err == nil && e.Sealed == nil {
 		e.Shared, err = keys.ParseSealedEpoch(row.Sealed)
-	default:
-		e.Sealed, err = archive.ParseEpoch(row.Sealed)
 	}
 	return e, err
 }

@@ -174,6 +174,15 @@ func ParseEpoch(b []byte) (*Epoch, error) {
 	return e, nil
 }
 
+// EpochOf decodes an epoch that is stored. It returns nil if that is of format 1, which keys.ParseSealedEpoch decodes. The error is coco.ErrCorrupt.
+func EpochOf(b []byte) (*Epoch, error) {
+	format, err := FormatOf(b)
+	if err != nil || format == 1 {
+		return nil, err
+	}
+	return ParseEpoch(b)
+}
+
 // FormatOf returns the version of the format of an epoch that is stored: 1 for a keys.SealedEpoch, 2 for an Epoch. The error is coco.ErrCorrupt.
 func FormatOf(b []byte) (uint64, error) {
 	field, ok, err := canon.Field(b, 1, limits())

@@ -87,15 +87,11 @@ func (f *Follower) gives(number uint64, members []Holder) (map[uint64]bool, erro
 			return nil, err
 		}
 		for _, row := range rows {
-			format, err := archive.FormatOf(row.Sealed)
-			if err != nil || format == 1 {
-				continue
-			}
-			e, err := archive.ParseEpoch(row.Sealed)
+			e, err := archive.EpochOf(row.Sealed)
 			if err != nil {
 				return nil, err
 			}
-			if e.Committee == number {
+			if e != nil && e.Committee == number {
 				given[row.Epoch] = true
 			}
 		}
