@@ -36,7 +36,7 @@ func (p *Policy) Answer(c Case) Answer {
 	for _, name := range []string{"node", "constitution", "now"} {
 		variables[name] = unknown
 	}
-	out, _, err := p.program.Eval(variables)
+	out, _, err := p.code.Program.Eval(variables)
 	if err != nil {
 		return Never // a policy that has no answer does not accept
 	}

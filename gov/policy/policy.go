@@ -29,11 +29,7 @@
 // Trust: enclave
 package policy
 
-import (
-	"cel.dev/cel-go/cel"
-
-	"github.com/cocoframework/coco/internal/expr"
-)
+import "github.com/cocoframework/coco/internal/expr"
 
 // Bounds of a policy.
 const (
@@ -43,26 +39,24 @@ const (
 
 // Policy is a compiled expression. It may be used by several goroutines.
 type Policy struct {
-	expr    string
-	code    *expr.Expression
-	program cel.Program
-	closes  bool // it looks at the end of voting
+	code   *expr.Expression
+	closes bool // it looks at the end of voting
 }
 
 // Closes reports whether the policy looks at the variable closed.
 func (p *Policy) Closes() bool { return p.closes }
 
 // String returns the expression.
-func (p *Policy) String() string { return p.expr }
+func (p *Policy) String() string { return p.code.String() }
 
 // Compile checks an expression and prepares it. The error is coco.ErrInvalid and says the position,
 // "line:column", of what is wrong.
 func Compile(text string) (*Policy, error) {
-	p, err := language.Compile(text)
+	code, err := language.Compile(text)
 	if err != nil {
 		return nil, err
 	}
-	return &Policy{text, p, p.Program, p.Names("closed")}, nil
+	return &Policy{code, code.Names("closed")}, nil
 }
 
 // Decide says whether the policy accepts. The result depends on the input alone. An error, which is

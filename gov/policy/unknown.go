@@ -24,7 +24,7 @@ func (p *Policy) AcceptsNothing(members []MemberFacts) bool {
 	left := uint64(MaxCost)
 	refuses := func(votes ref.Val) bool {
 		variables["votes"] = votes
-		out, details, err := p.program.Eval(variables)
+		out, details, err := p.code.Program.Eval(variables)
 		if details == nil || details.ActualCost() == nil || *details.ActualCost() >= left {
 			left = 0
 			return false

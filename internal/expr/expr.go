@@ -83,16 +83,33 @@ func (l *Language) limit() uint64 {
 
 // Expression is a compiled expression. It is safe for concurrent use.
 type Expression struct {
-	Program cel.Program
+	Program cel.Program // for inputs of which a part is not known; else see Decide
 	text    string
 	tree    *cel.Ast
 	limit   uint64
 }
 
+// String returns the text.
+func (x *Expression) String() string { return x.text }
+
 // Decide evaluates the expression, and says what that cost. The result depends on the variables alone. An error, which is coco.ErrInvalid, means that
 // there is no answer: a field that is not there, a division by zero, a cost above the limit.
 func (x *Expression) Decide(variables map[string]any) (bool, uint64, error) {
-	return decide(x.Program, x.text, x.limit, variables)
+	out, details, err := x.Program.Eval(variables)
+	cost := x.limit // if the library does not say
+	if details != nil && details.ActualCost() != nil {
+		cost = *details.ActualCost()
+	}
+	if cost > x.limit {
+		err = fmt.Errorf("it takes more than %d steps", x.limit)
+	}
+	if err == nil {
+		if b, ok := out.(types.Bool); ok {
+			return bool(b), cost, nil
+		}
+		err = errors.New("the result is no bool")
+	}
+	return false, cost, fmt.Errorf("%w: policy %.80q: %v", coco.ErrInvalid, x.text, err)
 }
 
 // Texts calls fn with each text that is written in the expression.
@@ -107,7 +124,12 @@ func (x *Expression) Texts(fn func(string)) {
 }
 
 // Names reports whether the expression refers to a variable.
-func (x *Expression) Names(variable string) bool { return names(x.tree, variable) }
+func (x *Expression) Names(variable string) (found bool) {
+	ast.PreOrderVisit(x.tree.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		found = found || e.Kind() == ast.IdentKind && e.AsIdent() == variable
+	}))
+	return found
+}
 
 // Compile checks an expression of type bool and prepares it. The error is coco.ErrInvalid and says the position,
 // "line:column", of what is wrong.
@@ -246,24 +268,4 @@ func at(loc common.Location, format string, args ...any) error {
 		return fmt.Errorf("%w: policy: %s", coco.ErrInvalid, text)
 	}
 	return fmt.Errorf("%w: policy: %d:%d: %s", coco.ErrInvalid, loc.Line(), loc.Column()+1, text)
-}
-
-// decide evaluates a program and says what that cost. The result depends on the program and the variables alone. An error, which is coco.ErrInvalid,
-// means that there is no answer: a field that is not there, a division by zero, a cost above the limit.
-func decide(p cel.Program, text string, limit uint64, variables map[string]any) (bool, uint64, error) {
-	out, details, err := p.Eval(variables)
-	cost := limit // if the library does not say
-	if details != nil && details.ActualCost() != nil {
-		cost = *details.ActualCost()
-	}
-	if cost > limit {
-		err = fmt.Errorf("it takes more than %d steps", limit)
-	}
-	if err == nil {
-		if b, ok := out.(types.Bool); ok {
-			return bool(b), cost, nil
-		}
-		err = errors.New("the result is no bool")
-	}
-	return false, cost, fmt.Errorf("%w: policy %.80q: %v", coco.ErrInvalid, text, err)
 }

@@ -36,14 +36,6 @@ func restrict(tree *cel.Ast) error {
 	return r.err
 }
 
-// names reports whether an expression refers to a variable.
-func names(tree *cel.Ast, variable string) (found bool) {
-	ast.PreOrderVisit(tree.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		found = found || e.Kind() == ast.IdentKind && e.AsIdent() == variable
-	}))
-	return found
-}
-
 type restriction struct {
 	tree *ast.AST
 	err  error // the first
