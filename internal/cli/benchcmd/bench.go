@@ -143,28 +143,22 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 	if err != nil {
 		return err
 	}
-	opts := f.Options
-	if opts.Work != bench.KV {
-		if err := sandboxcmd.NeedsOpen(info, "coco bench "+opts.Work); err != nil {
+	if f.Work != bench.KV {
+		if err := sandboxcmd.NeedsOpen(info, "coco bench "+f.Work); err != nil {
 			return errors.Join(err, stop())
 		}
 	}
-	if opts.Epoch, err = epochOf(info); err != nil {
+	epoch, err := epochOf(info)
+	if err != nil {
 		return errors.Join(err, stop())
 	}
-	opts.Processes = map[string]int{"supervisor": info.Pid}
-	for _, n := range info.Nodes {
-		opts.Processes[n.Name] = n.Pid
+	opts, err := f.of(info)
+	if err != nil {
+		return errors.Join(err, stop())
 	}
+	opts.Epoch = epoch
 	for _, acc := range info.Accounts {
 		opts.Funders = append(opts.Funders, acc.Key)
-	}
-	opts.Nodes = len(info.Nodes)
-	if opts.Targets, err = targets(info, f.plain, f.ws); err != nil {
-		return errors.Join(err, stop())
-	}
-	if !f.plain {
-		delete(opts.Processes, "supervisor") // it has no part in it
 	}
 	report, err := bench.Run(ctx, opts, a.showSample)
 	a.Err.Line("")
@@ -176,6 +170,20 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 		return cli.ErrInterrupted
 	}
 	return a.told(report, err)
+}
+
+// of are the options for a network: its nodes, and the ways into it.
+func (f *benchFlags) of(info localnet.Info) (opts bench.Options, err error) {
+	opts = f.Options
+	opts.Nodes, opts.Processes = len(info.Nodes), map[string]int{}
+	for _, n := range info.Nodes {
+		opts.Processes[n.Name] = n.Pid
+	}
+	if f.plain {
+		opts.Processes["supervisor"] = info.Pid // of the loopback proxies; otherwise it has no part in it
+	}
+	opts.Targets, err = targets(info, f.plain, f.ws)
+	return opts, err
 }
 
 // told writes a report. There is none where preparing failed, and none to be relied on after an error that is not about what was verified.

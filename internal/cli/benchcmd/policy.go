@@ -174,15 +174,11 @@ func (a *app) policy(ctx context.Context, f benchFlags) error {
 }
 
 func (a *app) policyTurn(ctx context.Context, f benchFlags, info localnet.Info, keys []*ecdsa.PrivateKey) (bench.Report, error) {
-	opts := f.Options
-	opts.Keys, opts.Nodes, opts.Processes = keys, len(info.Nodes), map[string]int{}
-	for _, n := range info.Nodes {
-		opts.Processes[n.Name] = n.Pid
-	}
-	var err error
-	if opts.Targets, err = targets(info, false, f.ws); err != nil {
+	opts, err := f.of(info)
+	if err != nil {
 		return bench.Report{}, err
 	}
+	opts.Keys = keys
 	return bench.Run(ctx, opts, a.showSample)
 }
 
