@@ -2,7 +2,6 @@ package policy
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math/big"
@@ -12,6 +11,7 @@ import (
 
 	gethabi "github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/cocoframework/coco"
@@ -195,7 +195,7 @@ func (a *abi) event(topics []common.Hash, data []byte) (string, map[string]any) 
 func topicValue(t *gethabi.Type, topic common.Hash) any {
 	switch t.T {
 	case gethabi.StringTy, gethabi.BytesTy, gethabi.SliceTy, gethabi.ArrayTy:
-		return string(hexText(topic[:]))
+		return hexutil.Encode(topic[:])
 	}
 	values, err := (gethabi.Arguments{{Type: *t}}).UnpackValues(topic[:])
 	if err != nil || len(values) != 1 {
@@ -239,9 +239,9 @@ func value(v any) any {
 	case bool, string:
 		return v
 	case common.Address:
-		return string(hexText(v[:]))
+		return hexutil.Encode(v[:])
 	case []byte:
-		return "0x" + hex.EncodeToString(v)
+		return hexutil.Encode(v)
 	case *big.Int:
 		if !v.IsInt64() {
 			return unreadable{}
@@ -255,10 +255,10 @@ func value(v any) any {
 	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		return r.Uint()
 	case reflect.Array:
-		if r.Type().Elem().Kind() == reflect.Uint8 && r.Len() <= common.HashLength && r.Type().Elem() == reflect.TypeFor[byte]() {
+		if r.Type().Elem() == reflect.TypeFor[byte]() && r.Len() <= common.HashLength {
 			b := make([]byte, r.Len())
 			reflect.Copy(reflect.ValueOf(b), r)
-			return "0x" + hex.EncodeToString(b)
+			return hexutil.Encode(b)
 		}
 		return elements(r)
 	case reflect.Slice:

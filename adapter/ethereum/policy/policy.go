@@ -31,6 +31,7 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/expr"
@@ -167,38 +168,39 @@ type Facts struct {
 // Answer says whether the policy admits a caller, and what it cost to find out, in CEL's units. The error is coco.ErrInvalid: there is no answer, and
 // nobody is admitted.
 func (p *Policy) Answer(c *Caller, f *Facts) (bool, uint64, error) {
-	method, event := none(methodType, 2), eventType.Of(types.String(""), list(nil), expr.Adapter{}.NativeToValue(map[string]any{}))
-	if p.method && len(f.Input) >= 4 {
-		name, args := p.abi.method(f.Input)
-		method = methodType.Of(hexText(f.Input[:4]), types.String(name), expr.Adapter{}.NativeToValue(args))
-	}
-	if p.event && f.Question == "event" {
-		all := make([]ref.Val, len(f.Topics))
-		for i := range f.Topics {
-			all[i] = hexText(f.Topics[i][:])
-		}
-		name, args := p.abi.event(f.Topics, f.Data)
-		event = eventType.Of(types.String(name), list(all), expr.Adapter{}.NativeToValue(args))
-	}
 	from := types.String("")
 	if f.Question == "event" || f.Question == "receipt" {
 		from = hexText(f.From[:])
 	}
 	return p.code.Decide(map[string]any{
-		"caller": c.value(), "question": types.String(f.Question), "contract": hexText(f.Contract[:]), "method": method, "event": event,
+		"caller": c.value(), "question": types.String(f.Question), "contract": hexText(f.Contract[:]), "method": p.methodOf(f), "event": p.eventOf(f),
 		"tx": txType.Of(from, types.Bool(f.Visible)),
 	})
 }
 
-// none is a record of empty texts, and of no arguments.
-func none(t *expr.RecordType, texts int) ref.Val {
-	var values []ref.Val
-	for range texts {
-		values = append(values, types.String(""))
+// methodOf is the method of a call or a receipt, which is only decoded for a policy that looks at it.
+func (p *Policy) methodOf(f *Facts) ref.Val {
+	selector, name, args := types.String(""), "", map[string]any{}
+	if p.method && len(f.Input) >= 4 {
+		selector = hexText(f.Input[:4])
+		name, args = p.abi.method(f.Input)
 	}
-	return t.Of(append(values, expr.Adapter{}.NativeToValue(map[string]any{}))...)
+	return methodType.Of(selector, types.String(name), expr.Adapter{}.NativeToValue(args))
+}
+
+// eventOf is the same for an event.
+func (p *Policy) eventOf(f *Facts) ref.Val {
+	var topics []ref.Val
+	name, args := "", map[string]any{}
+	if p.event && f.Question == "event" {
+		for i := range f.Topics {
+			topics = append(topics, hexText(f.Topics[i][:]))
+		}
+		name, args = p.abi.event(f.Topics, f.Data)
+	}
+	return eventType.Of(types.String(name), list(topics), expr.Adapter{}.NativeToValue(args))
 }
 
 func list(values []ref.Val) ref.Val { return types.NewRefValList(expr.Adapter{}, values) }
 
-func hexText(b []byte) types.String { return types.String("0x" + hex.EncodeToString(b)) }
+func hexText(b []byte) types.String { return types.String(hexutil.Encode(b)) }
