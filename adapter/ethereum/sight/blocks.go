@@ -395,13 +395,8 @@ func (s *Sights) Authorize(ctx context.Context, caller coco.Caller, id coco.TxID
 // claimed decides by its claims about a transaction that is of no block of the view: a link is its holder's, and a transaction of a block
 // that the view does not have is nobody's yet.
 func (e *eyes) claimed(link *links.Holder, claims []byte) error {
-	if link != nil && link.Is(e.viewer.Actor, e.viewer.User) {
-		return nil
-	}
-	if link != nil {
-		return errUnknownTx
-	}
-	if rows.IsClaims(claims) {
+	others := link != nil && !link.Is(e.viewer.Actor, e.viewer.User)
+	if others || link == nil && rows.IsClaims(claims) {
 		return errUnknownTx
 	}
 	return nil

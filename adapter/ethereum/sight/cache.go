@@ -101,10 +101,15 @@ func (c *cache) seen(key blockKey) *seen {
 func (c *cache) keep(key blockKey, s *seen) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.blocks == nil || len(c.blocks) >= maxBlocks {
-		c.blocks = map[blockKey]*seen{}
+	put(&c.blocks, maxBlocks, key, s)
+}
+
+// put remembers a value. If there are as many as may be, all others are forgotten.
+func put[K comparable, V any](m *map[K]V, most int, key K, value V) {
+	if *m == nil || len(*m) >= most {
+		*m = map[K]V{}
 	}
-	c.blocks[key] = s
+	(*m)[key] = value
 }
 
 // decoy returns what is looked for instead of a transaction that the caller may not see.
@@ -165,9 +170,18 @@ func (c *cache) policy(t policy.Text) *compiled {
 	out.policy, out.err = policy.Compile(t)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.policies == nil || len(c.policies) >= maxPolicies {
-		c.policies = map[[32]byte]*compiled{}
-	}
-	c.policies[key] = out
+	put(&c.policies, maxPolicies, key, out)
 	return out
+}
+
+func (c *cache) constant(key constantKey) *rule {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.constants[key]
+}
+
+func (c *cache) keepConstant(key constantKey, r *rule) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	put(&c.constants, maxRules, key, r)
 }

@@ -41,10 +41,7 @@ func (r *rules) constant(addr common.Address, level int) *rule {
 	if !there {
 		return nil
 	}
-	c := &r.eyes.sights.cache
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.constants[constantKey{addr, code, level, r.settings}]
+	return r.eyes.sights.cache.constant(constantKey{addr, code, level, r.settings})
 }
 
 // keepConstant remembers a rule. An account that delegates (EIP-7702) executes other code than its own.
@@ -54,11 +51,5 @@ func (r *rules) keepConstant(ctx context.Context, addr common.Address, level int
 	if _, delegated := types.ParseDelegation(code); !there || err != nil || delegated {
 		return
 	}
-	c := &r.eyes.sights.cache
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.constants == nil || len(c.constants) >= maxRules {
-		c.constants = map[constantKey]*rule{}
-	}
-	c.constants[constantKey{addr, hash, level, r.settings}] = found
+	r.eyes.sights.cache.keepConstant(constantKey{addr, hash, level, r.settings}, found)
 }
