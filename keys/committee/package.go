@@ -38,7 +38,7 @@ func SealPackage(p *Package, to []byte, at Place) ([]byte, error) {
 	if p.Share.Holder != at.Seat {
 		return nil, fmt.Errorf("%w: package of seat %d: expected that of seat %d", coco.ErrInvalid, p.Share.Holder, at.Seat)
 	}
-	plain, err := canon.Marshal(p)
+	plain, err := canon.MarshalSecret(p)
 	if err != nil {
 		return nil, fmt.Errorf("package of seat %d: %w", at.Seat, err)
 	}
@@ -55,7 +55,7 @@ func OpenPackage(sealed []byte, key *keys.MemberKey, at Place) (*Package, error)
 	}
 	defer clear(plain)
 	p := new(Package)
-	if err := canon.Unmarshal(plain, p, canon.Limits{Bytes: maxPackage}); err != nil {
+	if err := canon.UnmarshalSecret(plain, p, canon.Limits{Bytes: maxPackage}); err != nil {
 		return nil, fmt.Errorf("%w: the package of seat %d of actor %s does not decode: %w", coco.ErrVerify, at.Seat, at.Actor.Short(), err)
 	}
 	if p.Share.Holder != at.Seat {

@@ -119,12 +119,12 @@ func (l archiveLock) part(actor coco.ActorID, key *keys.MemberKey) ([]byte, erro
 		return nil, err
 	}
 	defer clear(part.Share[:])
-	return canon.Marshal(part)
+	return canon.MarshalSecret(part)
 }
 
 // decode reads a part of a seat.
 func (l archiveLock) decode(actor coco.ActorID, b []byte) (part committee.Part, err error) {
-	if err := canon.Unmarshal(b, &part, canon.Limits{Bytes: maxReleased}); err != nil {
+	if err := canon.UnmarshalSecret(b, &part, canon.Limits{Bytes: maxReleased}); err != nil {
 		return part, fmt.Errorf("%w: it does not decode", coco.ErrVerify)
 	}
 	if n := l.seat(actor); part.Partial.Holder != n {

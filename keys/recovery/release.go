@@ -60,7 +60,7 @@ func New(rq Request, l *Lock, actor coco.ActorID, key *keys.MemberKey) (Release,
 		return Release{}, err
 	}
 	defer clear(part)
-	plain, err := canon.Marshal(released{part})
+	plain, err := canon.MarshalSecret(released{part})
 	if err != nil {
 		return Release{}, fmt.Errorf("%s: release: %w", l, err)
 	}
@@ -120,13 +120,13 @@ func (r *Receiver) Marshal() (keys.SecretBytes, error) {
 		return nil, fmt.Errorf("key for a recovery: %w", err)
 	}
 	defer clear(seed)
-	return canon.Marshal(kept{r.rq, keys.Secret(seed)})
+	return canon.MarshalSecret(kept{r.rq, keys.Secret(seed)})
 }
 
 // ParseReceiver returns the receiver that Marshal encoded. The error is coco.ErrCorrupt.
 func ParseReceiver(b keys.SecretBytes) (*Receiver, error) {
 	var k kept
-	if err := canon.Unmarshal(b, &k, canon.Limits{Bytes: maxRequest + 128}); err != nil {
+	if err := canon.UnmarshalSecret(b, &k, canon.Limits{Bytes: maxRequest + 128}); err != nil {
 		return nil, fmt.Errorf("%w: the key of a recovery does not decode", coco.ErrCorrupt)
 	}
 	key, err := hpke.MLKEM768X25519().NewPrivateKey(k.Seed[:])
@@ -156,7 +156,7 @@ func (r *Receiver) open(l *Lock, lock coco.Digest, in Release) ([]byte, error) {
 	}
 	defer clear(plain)
 	var out released
-	if err := canon.Unmarshal(plain, &out, canon.Limits{Bytes: maxReleased}); err != nil {
+	if err := canon.UnmarshalSecret(plain, &out, canon.Limits{Bytes: maxReleased}); err != nil {
 		return nil, fault("it does not decode")
 	}
 	if err := l.kind().check(in.Actor, out.Part); err != nil {
