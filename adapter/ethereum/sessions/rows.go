@@ -30,7 +30,12 @@ type Row struct {
 // gone reports whether nothing can be done with a session any more, nor with the message that it was made by. A link that has ended does not come back:
 // the next one of the address has a later seqno.
 func (r *Row) gone(src Source, now uint64) bool {
-	return r.Issued+MaxAge <= now && (r.Ended || r.Until <= now || !r.linked(src))
+	return r.Issued+MaxAge <= now && !r.Live(src, now)
+}
+
+// Live reports whether a session has not ended by itself or by its link, at a time of the ledger in milliseconds.
+func (r *Row) Live(src Source, now uint64) bool {
+	return !r.Ended && r.Until > now && r.linked(src)
 }
 
 // linked reports whether the address has still the link by which the session began.
@@ -107,11 +112,6 @@ func decodeIDs(b []byte) (ids []coco.Digest, err error) {
 type Listed struct {
 	ID coco.Digest
 	Row
-}
-
-// Live reports whether a session has not ended by itself or by its link, at a time of the ledger in milliseconds.
-func (l *Listed) Live(src Source, now uint64) bool {
-	return !l.Ended && l.Until > now && l.linked(src)
 }
 
 // OfActor calls fn with each session of an organisation's users, by user, until fn returns false; with those of one user unless user is empty.

@@ -81,7 +81,7 @@ var sessionMutants = []mutant{
 	},
 	{
 		name: "forgottenearly", what: "a session that was ended is forgotten while its message can be sent again", file: "adapter/ethereum/sessions/rows.go",
-		old: "r.Issued+MaxAge <= now && (r.Ended", new: "(r.Ended", test: "TestAUserHasSoManySessions",
+		old: "return r.Issued+MaxAge <= now && !r.Live", new: "return !r.Live", test: "TestAUserHasSoManySessions",
 	},
 	{
 		name: "manysessions", what: "a user may have any number of sessions", file: "adapter/ethereum/sessions/call.go",
