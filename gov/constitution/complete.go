@@ -154,6 +154,11 @@ func invalid(path string, code reason.Code, format string, args ...any) error {
 	return &reason.Error{Reason: reason.New(code, path, ""), Detail: fmt.Sprintf("constitution: %s: %s", path, fmt.Sprintf(format, args...))}
 }
 
+// tooNew is the error that a constitution has something that its version of the rules does not know yet.
+func tooNew(path string, since, rules uint64) error {
+	return invalid(path, reason.UnknownSetting, "the rules of version %d do not have it: it exists since version %d", rules, since)
+}
+
 // outOfRange is the error that a number of a constitution is not within its bounds; more says what the upper one is,
 // or what else is possible.
 func outOfRange[T int | int64 | uint64](path string, low, high, found T, more string) error {

@@ -78,10 +78,10 @@ func (c *Constitution) organisations() map[coco.ActorID]string {
 
 func (c *Constitution) checkAccess() error {
 	if len(c.Access.Issuers) > 0 && c.Rules < 3 {
-		return invalid("issuers", reason.UnknownSetting, "the rules of version %d do not have it: it exists since version 3", c.Rules)
+		return tooNew("issuers", 3, c.Rules)
 	}
 	if len(c.Access.Origins) > 0 && c.Rules < 3 {
-		return invalid("origins", reason.UnknownSetting, "the rules of version %d do not have it: it exists since version 3", c.Rules)
+		return tooNew("origins", 3, c.Rules)
 	}
 	all := c.organisations()
 	return c.Access.Check(func(id coco.ActorID) bool { _, ok := all[id]; return ok })

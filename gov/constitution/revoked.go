@@ -25,7 +25,7 @@ func (c *Constitution) checkRevoked() error {
 	case len(sorted) == 0:
 		return nil
 	case c.Rules < 2:
-		return invalid("revoked", reason.UnknownSetting, "the rules of version %d do not have it: it exists since version 2", c.Rules)
+		return tooNew("revoked", 2, c.Rules)
 	case len(sorted) > MaxRevoked:
 		return invalid("revoked", reason.TooMany, "expected at most %d certificates, found %d", MaxRevoked, len(sorted))
 	case len(slices.Compact(sorted)) < len(c.Revoked):

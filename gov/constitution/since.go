@@ -265,7 +265,7 @@ func (c *Constitution) checkSince() error {
 	for _, s := range c.settings() {
 		if c.Rules < s.since {
 			if !s.is(s.before) {
-				return invalid(s.path, reason.UnknownSetting, "the rules of version %d do not have it: it exists since version %d", c.Rules, s.since)
+				return tooNew(s.path, s.since, c.Rules)
 			}
 			continue
 		}
@@ -374,7 +374,7 @@ func (c *Constitution) writtenSince(sections map[string]map[string]any) error {
 				return invalid(path, reason.BadForm, "unknown field")
 			}
 			if rules < s.since {
-				return invalid(path, reason.UnknownSetting, "the rules of version %d do not have it: it exists since version %d", rules, s.since)
+				return tooNew(path, s.since, rules)
 			}
 			if err := s.check(v); err != nil {
 				return err
