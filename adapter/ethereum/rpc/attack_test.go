@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
-	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -258,14 +257,10 @@ func TestABlockOfSeveralCallers(t *testing.T) {
 	}
 	// In one request each question is answered as if it came alone.
 	asked := "[" + call("eth_getTransactionReceipt", txs[1].Hash()) + "," + call("eth_getTransactionReceipt", txs[0].Hash()) + "," + call("eth_getTransactionReceipt", common.Hash{1}) + "]"
-	r := httptest.NewRequest("POST", "/rpc", strings.NewReader(asked))
-	r.Header.Set("Content-Type", "application/json")
-	w := httptest.NewRecorder()
-	n.rpc.serve(carrier, w, r)
 	want := "[" + strings.Join([]string{
 		n.by(carrier, "eth_getTransactionReceipt", txs[1].Hash()), n.by(carrier, "eth_getTransactionReceipt", common.Hash{1}), n.by(carrier, "eth_getTransactionReceipt", common.Hash{1}),
 	}, ",") + "]"
-	equal(t, "the batch", w.Body.String(), want)
+	equal(t, "the batch", n.replied(carrier, asked).Body.String(), want)
 }
 
 // News of a block say that it is there, and nothing of what others have done in it.

@@ -98,7 +98,7 @@ func TestARuleTellsNothingOfWhatItsContractIsNotShown(t *testing.T) {
 	} {
 		oracle := n.made(shop, 2, uint64(nonce), deciding(c.word+asked+lower, ""))
 		guess := func(amount int64) hexutil.Bytes {
-			return n.calls(shop, oracle, append(common.BigToHash(big.NewInt(amount)).Bytes(), 0))
+			return n.calls(shop, oracle, append(word(amount), 0))
 		}
 		if low, high := guess(c.of), guess(1<<62); len(low) > 0 || len(high) > 0 {
 			t.Errorf("%s: the rule tells that it exceeds %d: %v %v", c.what, c.of, low, high)
@@ -106,7 +106,7 @@ func TestARuleTellsNothingOfWhatItsContractIsNotShown(t *testing.T) {
 	}
 	// Of itself a contract knows everything: the same rule about its own code.
 	own := n.made(shop, 2, 5, deciding("303b"+asked+lower, ""))
-	if size := n.calls(shop, own, append(common.BigToHash(big.NewInt(10)).Bytes(), 0)); len(size) == 0 {
+	if size := n.calls(shop, own, append(word(10), 0)); len(size) == 0 {
 		t.Error("a rule does not see its own contract")
 	}
 }
@@ -185,7 +185,6 @@ func TestARuleThatCostsMuchClosesItsOwnEventsAlone(t *testing.T) {
 	token := n.made(maker, 0, 0, deciding("60005460015401600101", "")) // reads two slots and says yes
 	heavy := n.made(shop, 2, 0, deciding(":y@y56", ""))                // never comes to an answer
 	both := n.made(shop, 2, 1, creation(n.emitting(heavy, costly)+n.emitting(token, 1)+"00"))
-	word := func(n int64) []byte { return common.BigToHash(big.NewInt(n)).Bytes() }
 	included_(t, n.execute(
 		n.testChain.call(n.sign(2, 2, &heavy, 500_000, 0, word(costly))),
 		n.testChain.call(n.sign(0, 1, &token, 2_000_000, 0, word(events))),
@@ -193,16 +192,22 @@ func TestARuleThatCostsMuchClosesItsOwnEventsAlone(t *testing.T) {
 	), 3)
 	equal(t, "transactions of the block", len(n.Head().Txs), 3)
 	for range 2 {
-		logs := func(of common.Address) int {
-			return len(got[[]types.Log](n, carrier, "eth_getLogs", map[string]any{"blockHash": n.Head().Hash, "address": of}))
-		}
-		equal(t, "events of the token", logs(token), events+1)
-		equal(t, "events whose rule gives no answer", logs(heavy), 0)
+		equal(t, "events of the token", n.newLogs(carrier, token), events+1)
+		equal(t, "events whose rule gives no answer", n.newLogs(carrier, heavy), 0)
 		mine := got[[]types.Receipt](n, maker, "eth_getBlockReceipts", "latest")
 		equal(t, "receipts", len(mine), 1)
 		equal(t, "logs", len(mine[0].Logs), events)
 	}
 }
+
+// newLogs is how many logs of a contract a caller sees in the newest block.
+func (n *testNode) newLogs(c coco.Caller, of common.Address) int {
+	n.t.Helper()
+	return len(got[[]types.Log](n, c, "eth_getLogs", map[string]any{"blockHash": n.Head().Hash, "address": of}))
+}
+
+// word is a number as a contract reads it.
+func word(n int64) []byte { return common.BigToHash(big.NewInt(n)).Bytes() }
 
 // emitting is code that has a contract emit so many logs.
 func (n *testNode) emitting(of common.Address, logs int) string {

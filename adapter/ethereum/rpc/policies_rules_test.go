@@ -2,12 +2,10 @@ package rpc
 
 import (
 	"fmt"
-	"math/big"
 	"strings"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/cocoframework/coco/adapter/ethereum/policy"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
@@ -57,18 +55,14 @@ func TestAPolicyThatCostsMuchClosesItsOwnEventsAlone(t *testing.T) {
 	costly := list + ".all(a, " + list + ".all(b, a + b == 2))"
 	n.attach(token, 0, policy.Text{Policy: `question == "event"`})
 	n.attach(heavy, 1, policy.Text{Policy: costly})
-	word := func(n int64) []byte { return common.BigToHash(big.NewInt(n)).Bytes() }
 	included_(t, n.execute(
 		n.testChain.call(n.sign(0, 3, &heavy, 1_000_000, 0, word(events))),
 		n.testChain.call(n.sign(0, 4, &token, 1_000_000, 0, word(events))),
 		n.testChain.call(n.sign(0, 5, &both, 1_000_000, 0, nil)),
 	), 3)
-	logs := func(of common.Address) int {
-		return len(got[[]types.Log](n, carrier, "eth_getLogs", map[string]any{"blockHash": n.Head().Hash, "address": of}))
-	}
 	for range 2 {
-		equal(t, "events of the token", logs(token), events+1)
-		if shown := logs(heavy); shown == 0 || shown >= 2*events {
+		equal(t, "events of the token", n.newLogs(carrier, token), events+1)
+		if shown := n.newLogs(carrier, heavy); shown == 0 || shown >= 2*events {
 			t.Errorf("%d events whose policy takes much are shown, of %d", shown, 2*events)
 		}
 	}

@@ -15,15 +15,6 @@ import (
 	"github.com/cocoframework/coco"
 )
 
-// replied is the whole reply to a body: status, headers and content.
-func (n *testNode) replied(c coco.Caller, body string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest("POST", "/rpc", strings.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	w := httptest.NewRecorder()
-	n.rpc.serve(c, w, r)
-	return w
-}
-
 func sameHeaders(a, b *httptest.ResponseRecorder) bool {
 	return a.Code == b.Code && maps.EqualFunc(a.Header(), b.Header(), slices.Equal[[]string])
 }

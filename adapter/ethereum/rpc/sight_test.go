@@ -57,12 +57,16 @@ func (n *testNode) link(i int, c coco.Caller) {
 
 // by asks as a caller, and returns the whole reply.
 func (n *testNode) by(c coco.Caller, method string, params ...any) string {
-	n.t.Helper()
-	r := httptest.NewRequest("POST", "/rpc", strings.NewReader(call(method, params...)))
+	return n.replied(c, call(method, params...)).Body.String()
+}
+
+// replied is the whole reply to a body: status, headers and content.
+func (n *testNode) replied(c coco.Caller, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", "/rpc", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	n.rpc.serve(c, w, r)
-	return w.Body.String()
+	return w
 }
 
 // got is the result of a call that succeeds.
