@@ -21,7 +21,7 @@ import (
 // began is when the network of a test began, in milliseconds.
 const began = 1_800_000_000_000
 
-// opened is the ledger of a network of chain 7, over a state in memory.
+// opened is the ledger of a network of chain 7, over a state in memory. It answers what reads.
 type opened struct {
 	adapter.Ledger
 	t     *testing.T
@@ -40,7 +40,11 @@ func begin(t *testing.T, settings map[string]any) *opened {
 	o.must(err)
 	o.scope, err = o.db.Scope("ethereum", rows.Tables()...)
 	o.must(err)
-	o.Ledger, err = New().Open(adapter.Env{Settings: complete, State: o.scope, Clock: local.Clock{}, Log: slog.New(slog.DiscardHandler)})
+	o.Ledger, err = New().Open(adapter.Env{
+		Settings: complete, State: o.scope, Clock: local.Clock{}, Log: slog.New(slog.DiscardHandler),
+		Status: func() adapter.Status { return adapter.Status{Role: "leader"} },
+		Fresh:  func(context.Context, adapter.Reading) (adapter.Age, error) { return adapter.Age{Stale: true}, nil },
+	})
 	o.must(err)
 	t.Cleanup(func() { o.must(o.Close()) })
 	set := o.db.Begin(1, began)

@@ -1,7 +1,6 @@
 package ethereum
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -17,11 +16,9 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/gateway"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/openapitest"
-	"github.com/cocoframework/coco/store"
 )
 
 // identifying is a node that knows everybody as Alpha; the routes under /node are not asked for.
@@ -44,42 +41,6 @@ func certificate(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// open returns a ledger with its genesis committed. It answers what reads.
-func open(t *testing.T) adapter.Ledger {
-	t.Helper()
-	a, s := New(), store.New()
-	scope, err := s.Scope("ethereum", a.Manifest().Tables...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	complete, err := a.CompleteSettings([]byte(`{"chain_id":4242}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := a.Open(adapter.Env{
-		Settings: complete, State: scope, Clock: local.Clock{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Status: func() adapter.Status { return adapter.Status{Role: "leader"} },
-		Fresh:  func(context.Context, adapter.Reading) (adapter.Age, error) { return adapter.Age{Stale: true}, nil },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	set := s.Begin(1, 1_700_000_000_000)
-	tx := set.Begin()
-	if err := tx.In(scope, l.Genesis); err != nil {
-		t.Fatal(err)
-	}
-	tx.Commit()
-	first, last := set.First(), set.Next()-1
-	if err := set.Install(); err != nil {
-		t.Fatal(err)
-	}
-	s.Commit(last)
-	l.Committed(adapter.Commit{View: 1, First: first, Last: last, Time: 1_700_000_000_000})
-	return l
-}
-
 func TestAnswersAreAsTheOpenAPIDocumentSays(t *testing.T) {
 	g, err := gateway.New(gateway.Config{
 		Node:  identifying{},
@@ -89,7 +50,7 @@ func TestAnswersAreAsTheOpenAPIDocumentSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.Mount(1<<20, open(t).Endpoints()...); err != nil {
+	if err := g.Mount(1<<20, begin(t, map[string]any{}).Endpoints()...); err != nil {
 		t.Fatal(err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
