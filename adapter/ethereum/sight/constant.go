@@ -37,8 +37,8 @@ func (v *varies) hooks() *tracing.Hooks {
 
 // constant returns the rule of a contract that has it by its code alone; nil if it is not known to.
 func (r *rules) constant(addr common.Address, level int) *rule {
-	code, there := r.eyes.code(addr)
-	if !there {
+	code, contract := r.eyes.code(addr)
+	if !contract {
 		return nil
 	}
 	return r.eyes.sights.cache.constant(constantKey{addr, code, level, r.settings})
@@ -46,9 +46,9 @@ func (r *rules) constant(addr common.Address, level int) *rule {
 
 // keepConstant remembers a rule. An account that delegates (EIP-7702) executes other code than its own.
 func (r *rules) keepConstant(ctx context.Context, addr common.Address, level int, found *rule) {
-	hash, there := r.eyes.code(addr)
+	hash, contract := r.eyes.code(addr)
 	code, err := r.eyes.now.Code(ctx, addr)
-	if _, delegated := types.ParseDelegation(code); !there || err != nil || delegated {
+	if _, delegated := types.ParseDelegation(code); !contract || err != nil || delegated {
 		return
 	}
 	r.eyes.sights.cache.keepConstant(constantKey{addr, hash, level, r.settings}, found)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/access"
-	"github.com/cocoframework/coco/adapter/ethereum/rows"
 )
 
 // Supposed is a caller that is not there: what it would be answered is explained. It has the addresses that are said, and not those that are linked
@@ -44,9 +43,9 @@ func (s *Sights) Explain(ctx context.Context, v *View, as *Supposed, q access.As
 	e := s.eyesOf(in, now, &as.Caller)
 	e.given = append([]common.Address{}, as.Addresses...)
 	p := purse{left: ruleGas, each: ruleGas}
-	code, there := e.code(q.Contract)
+	code, contract := e.code(q.Contract)
 	switch {
-	case !there || code == rows.NoAccount.CodeHash:
+	case !contract:
 		return Explanation{e.owns(q.Contract), byNone, "there is no contract at the address: its owner alone sees it"}
 	case stateless[code]:
 		return Explanation{true, "the network", "it is a predeploy that keeps no state"}

@@ -68,8 +68,8 @@ func (e *eyes) account(ctx context.Context, q access.Ask) bool {
 	if system[q.Contract] {
 		return true
 	}
-	code, there := e.code(q.Contract)
-	if !there || code == rows.NoAccount.CodeHash { // without code only its owner may see it
+	code, is := e.code(q.Contract)
+	if !is { // without code only its owner may see it
 		return e.owns(q.Contract)
 	}
 	return stateless[code] || e.rules.answer(ctx, &q, &e.rules.purse) == access.Admitted || e.owns(q.Contract)
@@ -89,14 +89,14 @@ var stateless = func() map[common.Hash]bool {
 	return out
 }()
 
-// code returns the hash of an account's code, if there is an account.
-func (e *eyes) code(addr common.Address) (hash common.Hash, there bool) {
+// code returns the hash of a contract's code. An account without code is none.
+func (e *eyes) code(addr common.Address) (hash common.Hash, is bool) {
 	row, ok := e.src.Get(rows.Accounts, addr[:])
 	if !ok {
 		return hash, false
 	}
 	r, err := rows.DecodeAccount(row)
-	return r.CodeHash, err == nil
+	return r.CodeHash, err == nil && r.CodeHash != rows.NoAccount.CodeHash
 }
 
 // shown returns which accounts exist for what is executed. A contract that is called from outside is asked about that call, others whether any

@@ -7,7 +7,6 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/cocoframework/coco/adapter/ethereum/access"
-	"github.com/cocoframework/coco/adapter/ethereum/rows"
 )
 
 // grounds are what a decision about a block rests on: whose addresses are, which rules contracts state, and that there is no policy of a deployer where they state none. While they hold on a newer state the decision does, and is not made again, which
@@ -54,10 +53,9 @@ func (e *eyes) hold(ctx context.Context, g *grounds) bool {
 		}
 	}
 	for addr, was := range g.stated {
-		code, there := e.code(addr)
-		if none := !there || code == rows.NoAccount.CodeHash; none != (was == nil) {
+		if _, contract := e.code(addr); contract != (was != nil) {
 			return false
-		} else if none {
+		} else if !contract {
 			continue
 		}
 		is := e.rules.of(ctx, addr, 0)

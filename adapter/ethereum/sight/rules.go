@@ -16,7 +16,6 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
 	"github.com/cocoframework/coco/adapter/ethereum/policy"
-	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 )
 
@@ -130,7 +129,7 @@ func (r *rules) answer(ctx context.Context, q *access.Ask, p *purse) access.Answ
 
 // decide also says which rule it was. A contract asks unless from is nil.
 func (r *rules) decide(ctx context.Context, q *access.Ask, from *asker, p *purse) (access.Answer, by) {
-	if code, there := r.eyes.code(q.Contract); !there || code == rows.NoAccount.CodeHash {
+	if _, contract := r.eyes.code(q.Contract); !contract {
 		r.eyes.grounds.stand(q.Contract, nil, from)
 		return access.Silent, by{rule: byNone}
 	}
@@ -253,8 +252,8 @@ func (r *rules) shown(ctx context.Context, of common.Address, level int, p *purs
 		}
 		may, ok := known.get(addr)
 		if !ok {
-			code, there := r.eyes.code(addr)
-			may = there && (stateless[code] || level < maxNested && r.admits(ctx, addr, &asker{[]common.Address{of}, level + 1}, p))
+			code, contract := r.eyes.code(addr)
+			may = contract && (stateless[code] || level < maxNested && r.admits(ctx, addr, &asker{[]common.Address{of}, level + 1}, p))
 			known.put(addr, may)
 		}
 		return may
