@@ -130,8 +130,6 @@ func payloadHeaderSize(audience store.Audience) int {
 	return payloadHeader + audience.Size()
 }
 
-func encodeWrite(ops []operation) []byte { return encodeWriteTo(nil, ops) }
-
 func encodeWriteTo(audience store.Audience, ops []operation) []byte {
 	n := payloadHeaderSize(audience)
 	for i := range ops {

@@ -245,3 +245,6 @@ func (c *fakeClock) expire() int {
 	c.waits = nil
 	return n
 }
+
+// encodeWrite is encodeWriteTo for rows that all callers see.
+func encodeWrite(ops []operation) []byte { return encodeWriteTo(nil, ops) }
