@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"math/big"
 	"os"
@@ -36,21 +37,9 @@ func walletOf(ts *testscript.TestScript, dir, account string) *wallet {
 	return &wallet{ts, info.Nodes[i%len(info.Nodes)].HTTP + "/rpc?consistency=linearizable", info.Accounts[i], new(big.Int).SetUint64(info.ChainID)}
 }
 
-// ask returns the result of a method.
-func (w *wallet) ask(method string, params ...any) json.RawMessage {
-	body, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-	w.ts.Check(err)
-	answer, err := postJSON(w.url, body)
-	w.ts.Check(err)
-	var reply struct {
-		Result json.RawMessage `json:"result"`
-		Error  json.RawMessage `json:"error"`
-	}
-	w.ts.Check(json.Unmarshal(answer, &reply))
-	if reply.Error != nil {
-		w.ts.Fatalf("%s: %s", method, reply.Error)
-	}
-	return reply.Result
+// ask reads the result of a method.
+func (w *wallet) ask(result any, method string, params ...any) {
+	w.ts.Check(ask(context.Background(), w.url, result, method, params...))
 }
 
 // send sends a transaction and waits for its receipt.
@@ -58,7 +47,7 @@ func (w *wallet) send(to *common.Address, data []byte) *types.Receipt {
 	key, err := crypto.HexToECDSA(strings.TrimPrefix(w.account.Key, "0x"))
 	w.ts.Check(err)
 	var nonce hexutil.Uint64
-	w.ts.Check(json.Unmarshal(w.ask("eth_getTransactionCount", w.account.Address, "latest"), &nonce))
+	w.ask(&nonce, "eth_getTransactionCount", w.account.Address, "latest")
 	tx, err := types.SignNewTx(key, types.LatestSignerForChainID(w.chain), &types.DynamicFeeTx{
 		ChainID: w.chain, Nonce: uint64(nonce), To: to, Gas: 3_000_000, Data: data, GasTipCap: new(big.Int), GasFeeCap: new(big.Int), Value: new(big.Int),
 	})
@@ -66,7 +55,7 @@ func (w *wallet) send(to *common.Address, data []byte) *types.Receipt {
 	raw, err := tx.MarshalBinary()
 	w.ts.Check(err)
 	r := new(types.Receipt)
-	w.ts.Check(json.Unmarshal(w.ask("eth_sendRawTransactionSync", hexutil.Bytes(raw)), r))
+	w.ask(r, "eth_sendRawTransactionSync", hexutil.Bytes(raw))
 	if r.Status != types.ReceiptStatusSuccessful {
 		w.ts.Fatalf("the transaction failed")
 	}
@@ -130,7 +119,8 @@ func calls(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: calls DIR ACCOUNT CONTRACT ADDRESS METHOD ARG...")
 	}
 	w := walletOf(ts, args[0], args[1])
-	returned := w.ask("eth_call", map[string]any{"to": args[3], "from": w.account.Address, "data": hexutil.Bytes(inputOf(ts, args[2], args[4], args[5:]))}, "latest")
+	var returned json.RawMessage
+	w.ask(&returned, "eth_call", map[string]any{"to": args[3], "from": w.account.Address, "data": hexutil.Bytes(inputOf(ts, args[2], args[4], args[5:]))}, "latest")
 	_, err := ts.Stdout().Write(append(returned, '\n'))
 	ts.Check(err)
 }
@@ -141,7 +131,7 @@ func events(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: events DIR ACCOUNT ADDRESS")
 	}
 	var logs []types.Log
-	ts.Check(json.Unmarshal(walletOf(ts, args[0], args[1]).ask("eth_getLogs", map[string]any{"address": args[2], "fromBlock": "0x0"}), &logs))
+	walletOf(ts, args[0], args[1]).ask(&logs, "eth_getLogs", map[string]any{"address": args[2], "fromBlock": "0x0"})
 	_, err := ts.Stdout().Write([]byte(strconv.Itoa(len(logs)) + "\n"))
 	ts.Check(err)
 }

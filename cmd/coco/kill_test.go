@@ -21,15 +21,6 @@ import (
 	"github.com/cocoframework/coco/internal/sandbox"
 )
 
-func postJSON(url string, body []byte) ([]byte, error) {
-	resp, err := http.Post(url, "application/json", bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	return io.ReadAll(resp.Body)
-}
-
 // startNetwork starts a sandbox in this process whose nodes are processes of the test binary.
 func startNetwork(t *testing.T, dir string, steps chan<- localnet.Step) *sandbox.Sandbox {
 	t.Helper()

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -101,25 +99,7 @@ func (u *user) call(ctx context.Context, method string, params ...any) error {
 
 // ask makes one JSON-RPC call and reads its result.
 func (u *user) ask(ctx context.Context, result any, method string, params ...any) error {
-	body, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-	if err != nil {
-		return err
-	}
-	answer, err := post(ctx, u.url+"/rpc", body)
-	if err != nil {
-		return err
-	}
-	var reply struct {
-		Result json.RawMessage
-		Error  json.RawMessage
-	}
-	if err := json.Unmarshal(answer, &reply); err != nil || reply.Error != nil {
-		return errors.Join(errors.New(string(answer)), err)
-	}
-	if result == nil {
-		return nil
-	}
-	return json.Unmarshal(reply.Result, result)
+	return ask(ctx, u.url+"/rpc", result, method, params...)
 }
 
 // connectAs returns a client of a node under the identity of a member's user.
@@ -143,20 +123,6 @@ func connectAs(t *testing.T, info localnet.Info, name string, n localnet.Node) *
 	}
 	t.Cleanup(c.Close)
 	return c
-}
-
-func post(ctx context.Context, url string, body []byte) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	return io.ReadAll(resp.Body)
 }
 
 // watched is how long the requests of one kind took.

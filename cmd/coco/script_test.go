@@ -258,7 +258,7 @@ func rpc(ts *testscript.TestScript, neg bool, args []string) {
 		params = args[2]
 	}
 	body := []byte(`{"jsonrpc":"2.0","id":1,"method":"` + args[1] + `","params":` + params + `}`)
-	resp, err := postJSON(args[0], body)
+	resp, err := post(context.Background(), args[0], body)
 	ts.Check(err)
 	_, err = ts.Stdout().Write(append(bytes.TrimSpace(resp), '\n'))
 	ts.Check(err)
