@@ -20,6 +20,7 @@ import (
 	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/ethereum/go-ethereum/trie"
 
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 )
@@ -114,7 +115,7 @@ func (c *chain) bareHeader(src rows.Source, at *rows.Head) (h *types.Header, tol
 
 // nextHeader is what a transaction that is sent now meets of its block, as far as that can be known: the number, the time
 // and the hash before it. PREVRANDAO is drawn by the leader, so a value stands for it that no block has.
-func (c *chain) nextHeader(at *Block, now uint64) *types.Header {
+func (c *chain) nextHeader(at *blocks.Block, now uint64) *types.Header {
 	h := c.plainHeader(at.Number()+1, c.nextTime(at.Header.Time, now), at.Hash)
 	if p := c.settings.Pin; p != nil {
 		h.MixDigest = p.MixHash
@@ -308,8 +309,8 @@ func writeBlock(out rows.Sink, h *types.Header, row *rows.Block) rows.Head {
 	out.Put(rows.BlockHashes, row.Hash[:], key)
 	out.Put(rows.Recent, recentKey(at.Number), row.Hash[:])
 	out.Put(rows.Meta, rows.KeyHead, at.Encode())
-	if at.Number%Milestones == Milestones-1 {
-		out.Put(rows.Meta, milestoneKey(at.Number), binary.BigEndian.AppendUint64(nil, row.Last()))
+	if rows.EndsMilestone(at.Number) {
+		out.Put(rows.Meta, rows.MilestoneKey(at.Number), rows.EncodeMilestone(row.Last()))
 	}
 	return at
 }

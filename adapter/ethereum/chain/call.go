@@ -16,6 +16,7 @@ import (
 	"github.com/holiman/uint256"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/statedb"
 )
 
@@ -80,7 +81,7 @@ type CallResult struct {
 // Call executes a message on top of a view, without effect: eth_call. The sender's nonce and code
 // are not checked. Missing fees and values mean 0, and gas limit 0 the cap. The error is for
 // messages that cannot be executed at all, and for a context that ends.
-func (l *Ledger) Call(ctx context.Context, v *View, msg *core.Message, o *CallOptions) (*CallResult, error) {
+func (l *Ledger) Call(ctx context.Context, v *blocks.View, msg *core.Message, o *CallOptions) (*CallResult, error) {
 	m := fillMessage(msg)
 	if limit := l.gasCap(o); m.GasLimit == 0 || m.GasLimit > limit {
 		m.GasLimit = limit
@@ -108,7 +109,7 @@ func fillMessage(msg *core.Message) *core.Message {
 
 // run executes a complete message. refusal is the text for a message that cannot be executed at
 // all, about its cause and gas limit: go-ethereum's, which differs between its methods.
-func (l *Ledger) run(ctx context.Context, v *View, m *core.Message, o *CallOptions, refusal string) (*CallResult, error) {
+func (l *Ledger) run(ctx context.Context, v *blocks.View, m *core.Message, o *CallOptions, refusal string) (*CallResult, error) {
 	o = cmp.Or(o, new(CallOptions))
 	src, next := v.State(ctx), o.Next
 	header, err := l.HeaderFor(ctx, v, next)
@@ -163,34 +164,27 @@ func WaiveFees(block *vm.BlockContext, m *core.Message) {
 
 // HeaderFor returns the header of the block that a call on a view's state sees: the view's own or, if next, that of the
 // block that a transaction sent now would be in. It MUST NOT be modified.
-func (l *Ledger) HeaderFor(ctx context.Context, v *View, next bool) (*types.Header, error) {
+func (l *Ledger) HeaderFor(ctx context.Context, v *blocks.View, next bool) (*types.Header, error) {
 	switch {
-	case v.head == nil:
+	case v.Head() == nil:
 		return nil, fmt.Errorf("%w: the chain has no block yet", coco.ErrNotFound)
 	case next:
-		return l.chain().nextHeader(v.head, uint64(l.env.Clock.Now().UnixMilli())), nil
-	case v.head.untold:
-		b, err := v.Block(ctx, v.Number())
-		if err != nil {
-			return nil, err
-		}
-		l.head.CompareAndSwap(v.head, b) // later calls need not read it
-		return b.Header, nil
+		return l.chain().nextHeader(v.Head(), uint64(l.env.Clock.Now().UnixMilli())), nil
 	}
-	return v.head.Header, nil
+	return v.Header(ctx)
 }
 
 // BlockContext is what the EVM sees of a block with a header, executed on a view's state.
-func (l *Ledger) BlockContext(h *types.Header, s *State) vm.BlockContext {
-	return l.chain().blockContext(h, s, s.hash)
+func (l *Ledger) BlockContext(h *types.Header, s *blocks.State) vm.BlockContext {
+	return l.chain().blockContext(h, s, s.Hash)
 }
 
 // EstimateGas finds the smallest gas limit with which a message succeeds: eth_estimateGas, by the
 // steps of go-ethereum's. If the message fails for another reason than gas, the result with its
 // error is returned beside gas 0.
-func (l *Ledger) EstimateGas(ctx context.Context, v *View, msg *core.Message, o *CallOptions) (uint64, *CallResult, error) {
+func (l *Ledger) EstimateGas(ctx context.Context, v *blocks.View, msg *core.Message, o *CallOptions) (uint64, *CallResult, error) {
 	m := fillMessage(msg)
-	if v.head == nil {
+	if v.Head() == nil {
 		return 0, nil, fmt.Errorf("%w: the chain has no block yet", coco.ErrNotFound)
 	}
 	hi := l.chain().settings.GasLimit
@@ -239,7 +233,7 @@ func (l *Ledger) EstimateGas(ctx context.Context, v *View, msg *core.Message, o 
 }
 
 // isTransfer tells whether a message executes no code, overrides aside.
-func isTransfer(ctx context.Context, v *View, m *core.Message) (bool, error) {
+func isTransfer(ctx context.Context, v *blocks.View, m *core.Message) (bool, error) {
 	if m.To == nil || len(m.Data) > 0 {
 		return false, nil
 	}
@@ -250,7 +244,7 @@ func isTransfer(ctx context.Context, v *View, m *core.Message) (bool, error) {
 type estimate struct {
 	ledger  *Ledger
 	ctx     context.Context // of the one request that the estimate is
-	view    *View
+	view    *blocks.View
 	msg     *core.Message
 	options *CallOptions
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 	"github.com/cocoframework/coco/host"
@@ -232,14 +233,14 @@ func sameBytes(t testing.TB, what string, got, want []byte) {
 }
 
 // balanceIn and nonceIn read an account of a view.
-func (c *testChain) balanceIn(v *View, addr common.Address) uint64 {
+func (c *testChain) balanceIn(v *blocks.View, addr common.Address) uint64 {
 	c.t.Helper()
 	balance, err := v.Balance(c.t.Context(), addr)
 	must(c.t, err)
 	return balance.Uint64()
 }
 
-func (c *testChain) nonceIn(v *View, addr common.Address) uint64 {
+func (c *testChain) nonceIn(v *blocks.View, addr common.Address) uint64 {
 	c.t.Helper()
 	nonce, err := v.Nonce(c.t.Context(), addr)
 	must(c.t, err)

@@ -147,7 +147,7 @@ func (x *executor) execute(set *store.Part, calls adapter.Calls) []adapter.Outco
 
 // Idle implements adapter.Idler: blocks without transactions are due.
 func (l *Ledger) Idle() bool {
-	h := l.head.Load()
+	h := l.Head()
 	return h != nil && h.Number() > 0 && l.empty.Load() < l.chain().settings.ConfirmationBlocks
 }
 

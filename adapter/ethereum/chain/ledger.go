@@ -6,12 +6,12 @@
 // at once.
 //
 // The state is in memory. Blocks, transactions and receipts leave it after a while, and so do older
-// states: views read those from the ledger (past.go). Execution never does, so a node that begins
+// states: views read those from the ledger (package blocks). Execution never does, so a node that begins
 // with a snapshot can lead.
 //
 // The way of a transaction: DecodeAndCheck on the node that the client reached (payload.go),
 // Execute on the leader (execute.go, block.go; pool.go keeps what must wait), Committed on every
-// node (feed.go). Reads go through a View (view.go, logs.go, call.go).
+// node (ledger.go). Calls are executed on top of a view (call.go).
 //
 // Trust: enclave
 package chain
@@ -20,27 +20,30 @@ import (
 	"fmt"
 	"math/big"
 	"sync/atomic"
+	"time"
 
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/params"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
+	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/sending"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 	"github.com/cocoframework/coco/adapter/ethereum/stateroot"
+	"github.com/cocoframework/coco/store"
 )
 
 // Ledger is an open Ethereum chain.
 type Ledger struct {
-	env     *adapter.Env
-	inForce atomic.Pointer[chain]
-	exec    *executor // the core's goroutine only
-	head    atomic.Pointer[Block]
-	empty   atomic.Uint64 // how many of the newest committed blocks are without transactions
-	feed    feed
-	roots   *stateroot.Sampler
-	sending *sending.Table
+	*blocks.Archive // what is committed
+	env             *adapter.Env
+	inForce         atomic.Pointer[chain]
+	exec            *executor     // the core's goroutine only
+	empty           atomic.Uint64 // how many of the newest committed blocks are without transactions
+	roots           *stateroot.Sampler
+	sending         *sending.Table
 }
 
 // Open returns the ledger that the settings describe, on the node's state.
@@ -52,10 +55,16 @@ func Open(env *adapter.Env) (*Ledger, error) {
 	c := newChain(settings, env.Log)
 	l := &Ledger{env: env, sending: sending.New()}
 	l.inForce.Store(c)
-	l.feed.init()
+	l.Archive = blocks.New(env, blocks.Facts{
+		Bare: func(src rows.Source, at *rows.Head) (*types.Header, bool, error) {
+			return l.chain().bareHeader(src, at)
+		},
+		BlobFee:     func(h *types.Header) *big.Int { return l.chain().blobFeeOf(h) },
+		CallTimeout: func() time.Duration { return l.Settings().RPC.CallTimeout() },
+	})
 	worker := stateroot.NewWorker(env.Clock, env.Log, env.State.Snapshot)
 	l.exec = newExecutor(c, env, worker)
-	l.roots = stateroot.NewSampler(env.Clock, env.Log, l.stateAfter, worker.Doubt)
+	l.roots = stateroot.NewSampler(env.Clock, env.Log, l.StateAfter, worker.Doubt)
 	state := env.State.Snapshot()
 	defer state.Release()
 	if err := l.advance(state); err != nil {
@@ -86,6 +95,33 @@ func (l *Ledger) Configure(section []byte) error {
 // Decode implements adapter.Ledger.
 func (l *Ledger) Decode(payload []byte) (any, error) { return l.chain().decodePayload(payload) }
 
+// Committed implements adapter.Ledger.
+func (l *Ledger) Committed(c adapter.Commit) {
+	state, err := l.env.State.SnapshotAt(c.Last)
+	if err != nil {
+		l.env.Log.Error("ethereum: a committed batch is not readable", "seqno", c.Last, "err", err)
+		return
+	}
+	defer state.Release()
+	if err := l.advance(state); err != nil {
+		l.env.Log.Error("ethereum: a committed block is not readable", "seqno", c.Last, "err", err)
+	}
+}
+
+// advance makes the block at the head of a state, which a batch has just committed, the newest.
+func (l *Ledger) advance(state *store.Snapshot) error {
+	at, ok, err := rows.ReadHead(state)
+	if err != nil || !ok {
+		return err
+	}
+	l.empty.Store(rows.EmptyBlocks(state, at.Number))
+	block, err := l.Advance(state, &at)
+	if err == nil && block != nil && !block.Bare {
+		l.roots.Saw(block.View, block.Number(), rows.CarriedBy(block.Header))
+	}
+	return err
+}
+
 // Rollback implements adapter.Ledger. What was executed may be committed nevertheless, by another
 // leader: the executor finds out when it is asked again.
 func (l *Ledger) Rollback(uint64) []adapter.Outcome {
@@ -95,9 +131,9 @@ func (l *Ledger) Rollback(uint64) []adapter.Outcome {
 
 // Close ends the chain's goroutines and all subscriptions.
 func (l *Ledger) Close() {
-	l.feed.close()
+	l.Archive.Close()
 	l.roots.Close()
-	l.exec.drain(errClosed)
+	l.exec.drain(blocks.ErrClosed)
 	l.exec.ends.Wait()
 	l.exec.roots.Close()
 }
@@ -145,6 +181,3 @@ func (l *Ledger) Notices() []string {
 	}
 	return []string{s.Notice()}
 }
-
-// Head is the newest committed block, or nil before genesis is committed.
-func (l *Ledger) Head() *Block { return l.head.Load() }

@@ -25,10 +25,11 @@ func TestACallOnAnOldStateNeverGuesses(t *testing.T) {
 		included_(t, n.execute(n.call(n.transfer(1, i, 1))), 1)
 	}
 	reader := common.FromHex("6000" + "5b805450600101600256") // reads slot after slot
-	v, err := n.At(t.Context(), at)
-	must(t, err)
-	defer v.Release()
 	for fails := 1; fails <= 6; fails++ {
+		n.past.fail = nil
+		v, err := n.At(t.Context(), at) // one that has read nothing of its state
+		must(t, err)
+		defer v.Release()
 		start := n.past.reads
 		n.past.fail = func(read int) error {
 			if read >= start+fails {
@@ -36,7 +37,6 @@ func TestACallOnAnOldStateNeverGuesses(t *testing.T) {
 			}
 			return nil
 		}
-		v.old.rows = map[string][]byte{}
 		o := &CallOptions{State: StateOverride{contract: {Code: &reader}}}
 		if _, err := n.Call(t.Context(), v, fillMessage(&core.Message{To: &contract}), o); !errors.Is(err, coco.ErrMissing) {
 			t.Fatalf("read %d fails: %v", fails, err)
@@ -44,6 +44,9 @@ func TestACallOnAnOldStateNeverGuesses(t *testing.T) {
 		equal(t, "reads", n.past.reads-start, fails)
 	}
 	n.past.fail = nil
+	v, err := n.At(t.Context(), at)
+	must(t, err)
+	defer v.Release()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := v.Balance(ctx, common.Address{9}); !errors.Is(err, context.Canceled) {
@@ -55,30 +58,35 @@ func TestACallOnAnOldStateNeverGuesses(t *testing.T) {
 // A node that begins with a snapshot knows the milestones, and a ledger of before there were any is read all the same.
 func TestMilestonesAreOfTheStateAndNotNeeded(t *testing.T) {
 	c := newTestChain(t, 1, nil)
-	for i := range uint64(3 * Milestones) {
+	for i := range uint64(3 * rows.Milestones) {
 		included_(t, c.execute(c.call(c.transfer(0, i, 1))), 1)
 	}
 	n := c.restored(settingsOf(t, 1))
 	v := n.Latest()
 	defer v.Release()
-	for _, number := range []uint64{Milestones - 1, Milestones, 2*Milestones - 1} {
+	older := c.restored(settingsOf(t, 1), "milestone ").Latest()
+	defer older.Release()
+	for _, number := range []uint64{rows.Milestones - 1, rows.Milestones, 2*rows.Milestones - 1} {
 		c.past.walked = 0
 		b, err := v.Block(t.Context(), number)
 		must(t, err)
 		equal(t, "number", b.Number(), number)
-		if most := uint64(Milestones); c.past.walked >= most {
+		if most := uint64(rows.Milestones); c.past.walked >= most {
 			t.Errorf("block %d: %d transactions looked through", number, c.past.walked)
 		}
-		row, _, err := v.archived(t.Context(), rows.Blocks, rows.BlockKey(number), anywhere)
+		c.past.walked = 0
+		without, err := older.Block(t.Context(), number)
 		must(t, err)
-		r, err := rows.DecodeBlock(row)
-		must(t, err)
-		equal(t, "without the milestone", r.Hash, b.Hash)
+		equal(t, "without the milestone", without.Hash, b.Hash)
+		if least := uint64(rows.Milestones); c.past.walked < least {
+			t.Errorf("block %d: %d transactions looked through without a milestone", number, c.past.walked)
+		}
 	}
-	if by := v.writtenBy(v.Number() + Milestones); by != anywhere {
+	by := func(number uint64) uint64 { return rows.WrittenBy(n.store.Snapshot(), number) }
+	if by := by(v.Number() + rows.Milestones); by != rows.Anywhere {
 		t.Errorf("a block to come is written by %d", by)
 	}
-	if v.writtenBy(0) != v.writtenBy(Milestones-1) || v.writtenBy(0) == v.writtenBy(Milestones) {
+	if by(0) != by(rows.Milestones-1) || by(0) == by(rows.Milestones) {
 		t.Error("milestones do not stand for their blocks")
 	}
 	if _, err := v.Block(t.Context(), v.Number()+1); err == nil {

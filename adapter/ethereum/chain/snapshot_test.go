@@ -2,6 +2,8 @@ package chain
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -14,8 +16,8 @@ import (
 )
 
 // restored opens the chain on a node that has begun with a snapshot of the state, and whose ledger is
-// that of this one.
-func (c *testChain) restored(settings []byte) *testChain {
+// that of this one. The state lacks the rows of the meta table whose keys begin with one of without.
+func (c *testChain) restored(settings []byte, without ...string) *testChain {
 	s := c.store.Snapshot()
 	defer s.Release()
 	n := &testChain{t: c.t, store: store.New(), view: c.view + 1, now: c.now, keys: c.keys, past: c.past}
@@ -26,7 +28,12 @@ func (c *testChain) restored(settings []byte) *testChain {
 	r := n.store.Restore(s.Version())
 	for _, table := range all {
 		if !table.Archive {
-			must(c.t, s.Each(table.Name, func(key string, value []byte) error { return r.Put(table.Name, key, value) }))
+			must(c.t, s.Each(table.Name, func(key string, value []byte) error {
+				if table.Name == rows.Meta && slices.ContainsFunc(without, func(w string) bool { return strings.HasPrefix(key, w) }) {
+					return nil
+				}
+				return r.Put(table.Name, key, value)
+			}))
 		}
 	}
 	must(c.t, r.Done())

@@ -92,7 +92,7 @@ func TestAWrongRootInAHeaderIsFound(t *testing.T) {
 		included_(t, c.execute(c.call(c.transfer(0, c.Head().Number(), 1))), 1)
 		time.Sleep(time.Millisecond)
 	}
-	snap, ok := c.stateAfter(c.carried())
+	snap, ok := c.StateAfter(c.carried())
 	if !ok {
 		t.Fatalf("no state of block %d", c.carried())
 	}

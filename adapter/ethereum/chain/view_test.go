@@ -14,6 +14,7 @@ import (
 	"github.com/holiman/uint256"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/internal/contracts"
 )
@@ -21,11 +22,11 @@ import (
 func TestOlderStatesStayReadable(t *testing.T) {
 	c := newTestChain(t, 1, nil)
 	to := common.BytesToAddress([]byte{0xaa, 0})
-	const blocks = keepStates + 50
-	for i := range uint64(blocks) {
+	const made = blocks.KeepStates + 50
+	for i := range uint64(made) {
 		included_(t, c.execute(c.call(c.transfer(0, i, 1))), 1)
 	}
-	for _, n := range []uint64{blocks, blocks - 1, blocks - 100, blocks - keepStates + 10} {
+	for _, n := range []uint64{made, made - 1, made - 100, made - blocks.KeepStates + 10} {
 		v, err := c.At(c.t.Context(), n)
 		must(t, err)
 		equal(t, "balance", c.balanceIn(v, to), n)
@@ -37,7 +38,7 @@ func TestOlderStatesStayReadable(t *testing.T) {
 		t.Fatalf("a state that only the ledger has: %v", err)
 	}
 	c.env.Past = c.past.read
-	if _, err := c.At(c.t.Context(), blocks+1); !errors.Is(err, coco.ErrNotFound) {
+	if _, err := c.At(c.t.Context(), made+1); !errors.Is(err, coco.ErrNotFound) {
 		t.Fatalf("future state: %v", err)
 	}
 	v := c.Latest()
@@ -270,7 +271,7 @@ func TestAMessageThatCannotBeExecutedIsRefusedInTheWordsOfGeth(t *testing.T) {
 }
 
 // logsIn collects what View.Logs finds.
-func logsIn(v *View, from, to uint64, f *logs.Filter) (found []*types.Log, err error) {
+func logsIn(v *blocks.View, from, to uint64, f *logs.Filter) (found []*types.Log, err error) {
 	err = v.Logs(context.Background(), from, to, f, anyBlock, func(l *types.Log) error {
 		found = append(found, l)
 		return nil
@@ -279,8 +280,8 @@ func logsIn(v *View, from, to uint64, f *logs.Filter) (found []*types.Log, err e
 }
 
 // transactionsOf reads all transactions of a block.
-func transactionsOf(v *View, b *Block) ([]*Transaction, error) {
-	out := make([]*Transaction, len(b.Txs))
+func transactionsOf(v *blocks.View, b *blocks.Block) ([]*blocks.Transaction, error) {
+	out := make([]*blocks.Transaction, len(b.Txs))
 	for i := range b.Txs {
 		var err error
 		if out[i], err = v.TransactionOf(context.Background(), b, i); err != nil {

@@ -26,7 +26,7 @@ const (
 	Storage  = "ethereum.storage"  // address, slot, generation -> value
 	Code     = "ethereum.code"     // Keccak-256 -> code
 	Recent   = "ethereum.recent"   // number modulo recentHashes -> hash of the newest such block
-	Meta     = "ethereum.meta"     // "head" -> what execution needs of the newest block; milestones (package chain, past.go)
+	Meta     = "ethereum.meta"     // "head" -> what execution needs of the newest block; milestones (Milestones)
 	Links    = "ethereum.links"    // address -> whose it is; holder -> its addresses (package links)
 	Sessions = "ethereum.sessions" // SHA-256 of a token -> its session; holder -> its sessions (package sessions)
 	Policies = "ethereum.policies" // contract -> its deployer's policy (package policies)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"math/big"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -47,6 +48,33 @@ func DecodeHead(b []byte) (Head, error) {
 		Hash: common.BytesToHash(b[16:48]), Mix: common.BytesToHash(b[48:80]),
 		Carried: KnownRoot{binary.BigEndian.Uint64(b[80:]), common.BytesToHash(b[88:])},
 	}, nil
+}
+
+// Milestones is how many blocks share a milestone. Such a row stays in memory for ever, and says up to where
+// in the ledger its blocks are.
+const Milestones = 64
+
+// EndsMilestone reports whether the milestone of a block is written with it.
+func EndsMilestone(number uint64) bool { return number%Milestones == Milestones-1 }
+
+// MilestoneKey is the key in the meta table of a block's milestone.
+func MilestoneKey(number uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte("milestone "), number/Milestones)
+}
+
+// EncodeMilestone returns the row of a milestone whose blocks' last transaction has a seqno.
+func EncodeMilestone(last uint64) []byte { return binary.BigEndian.AppendUint64(nil, last) }
+
+// Anywhere is the bound of a row of which nothing is known but its key.
+const Anywhere = math.MaxUint64
+
+// WrittenBy returns a seqno by which a block is written: that of the last transaction of the last block that
+// has the same milestone. It is Anywhere for blocks whose milestone is still to come, which are close to the newest one.
+func WrittenBy(src Source, number uint64) uint64 {
+	if row, ok := src.Get(Meta, MilestoneKey(number)); ok && len(row) == 8 {
+		return binary.BigEndian.Uint64(row)
+	}
+	return Anywhere
 }
 
 // KeyEmpty is the key in the meta table of how many of the newest blocks are without transactions. The row is

@@ -10,7 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
@@ -25,7 +25,7 @@ func absent(err error) (json.RawMessage, error) {
 }
 
 // withBlock calls fn with a block of the past; null if there is none.
-func (m *ethMethods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn func(*sight.View, *chain.Block) (json.RawMessage, error)) (json.RawMessage, error) {
+func (m *ethMethods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn func(*sight.View, *blocks.Block) (json.RawMessage, error)) (json.RawMessage, error) {
 	v, err := m.s.view(exchangeOf(ctx), readBlocks)
 	if err != nil {
 		return absent(err)
@@ -55,13 +55,13 @@ func (m *ethMethods) GetBlockByHash(ctx context.Context, hash common.Hash, full 
 }
 
 func (m *ethMethods) block(ctx context.Context, at rpc.BlockNumberOrHash, full bool) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(v *sight.View, b *chain.Block) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(v *sight.View, b *blocks.Block) (json.RawMessage, error) {
 		x := exchangeOf(ctx)
 		out := m.s.buffer(x)
 		if !full {
 			return m.s.result(x, out, encode.WriteBlock(out, b, nil), "ask for single transactions by eth_getTransactionByBlockNumberAndIndex")
 		}
-		err := encode.WriteBlock(out, b, func(i int) (*chain.Transaction, error) { return v.TransactionOf(ctx, b, i) })
+		err := encode.WriteBlock(out, b, func(i int) (*blocks.Transaction, error) { return v.TransactionOf(ctx, b, i) })
 		return m.s.result(x, out, err, "ask for the block without its transactions, and for these by eth_getTransactionByBlockNumberAndIndex")
 	})
 }
@@ -77,14 +77,14 @@ func (m *ethMethods) GetHeaderByHash(ctx context.Context, hash common.Hash) (jso
 }
 
 func (m *ethMethods) header(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(_ *sight.View, b *chain.Block) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(_ *sight.View, b *blocks.Block) (json.RawMessage, error) {
 		return encode.AppendHead(nil, b), nil
 	})
 }
 
 // GetBlockReceipts is the receipts of a block's transactions.
 func (m *ethMethods) GetBlockReceipts(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(v *sight.View, b *chain.Block) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(v *sight.View, b *blocks.Block) (json.RawMessage, error) {
 		x := exchangeOf(ctx)
 		out := m.s.buffer(x)
 		_, err := out.WriteString("[")
@@ -92,7 +92,7 @@ func (m *ethMethods) GetBlockReceipts(ctx context.Context, at rpc.BlockNumberOrH
 			if i > 0 {
 				_, err = out.WriteString(",")
 			}
-			var t *chain.Transaction
+			var t *blocks.Transaction
 			if err == nil {
 				t, err = v.TransactionOf(ctx, b, i)
 			}
@@ -118,7 +118,7 @@ func (m *ethMethods) GetBlockTransactionCountByHash(ctx context.Context, hash co
 }
 
 func (m *ethMethods) transactionCount(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(_ *sight.View, b *chain.Block) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(_ *sight.View, b *blocks.Block) (json.RawMessage, error) {
 		return encode.AppendQuantity(nil, uint64(len(b.Txs))), nil
 	})
 }
@@ -134,7 +134,7 @@ func (m *ethMethods) GetUncleCountByBlockHash(ctx context.Context, hash common.H
 }
 
 func (m *ethMethods) uncleCount(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(*sight.View, *chain.Block) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(*sight.View, *blocks.Block) (json.RawMessage, error) {
 		return encode.AppendQuantity(nil, 0), nil
 	})
 }
@@ -164,7 +164,7 @@ func (m *ethMethods) GetTransactionByHash(ctx context.Context, hash common.Hash)
 }
 
 // transaction is an included transaction.
-func (m *ethMethods) transaction(ctx context.Context, t *chain.Transaction, b *chain.Block) (json.RawMessage, error) {
+func (m *ethMethods) transaction(ctx context.Context, t *blocks.Transaction, b *blocks.Block) (json.RawMessage, error) {
 	out := m.s.buffer(exchangeOf(ctx))
 	return m.s.result(exchangeOf(ctx), out, encode.WriteTransaction(out, t, b), "ask for a vote to raise the limit")
 }
@@ -180,7 +180,7 @@ func (m *ethMethods) GetTransactionByBlockHashAndIndex(ctx context.Context, hash
 }
 
 func (m *ethMethods) transactionAt(ctx context.Context, at rpc.BlockNumberOrHash, i hexutil.Uint) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(v *sight.View, b *chain.Block) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(v *sight.View, b *blocks.Block) (json.RawMessage, error) {
 		if uint64(i) >= uint64(len(b.Txs)) {
 			return encode.Null, nil
 		}
@@ -195,7 +195,7 @@ func (m *ethMethods) transactionAt(ctx context.Context, at rpc.BlockNumberOrHash
 // GetRawTransactionByHash is the encoding that was signed.
 func (m *ethMethods) GetRawTransactionByHash(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
 	v, err := m.s.view(exchangeOf(ctx), readTx(hash))
-	var t *chain.Transaction
+	var t *blocks.Transaction
 	if err == nil {
 		defer v.Release()
 		t, err = v.Transaction(ctx, hash)

@@ -10,7 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/holiman/uint256"
 
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 	"github.com/cocoframework/coco/internal/budget"
@@ -58,7 +58,7 @@ func TestHeaderIsEncodedAsGoEthereumDoes(t *testing.T) {
 				delete(want, k)
 			}
 		}
-		got := decoded(t, encode.AppendHead(nil, &chain.Block{Header: h, Hash: h.Hash()}))
+		got := decoded(t, encode.AppendHead(nil, &blocks.Block{Header: h, Hash: h.Hash()}))
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("header = %v\nexpected %v", got, want)
 		}
@@ -90,8 +90,8 @@ func TestTransactionIsEncodedAsGoEthereumDoes(t *testing.T) {
 		&types.SetCodeTx{ChainID: one, GasTipCap: one, GasFeeCap: two, Gas: 21000, To: to, Value: one, AccessList: list, AuthList: []types.SetCodeAuthorization{{ChainID: *one, Address: to, Nonce: 4, V: 1, R: *one, S: *two}}, V: one, R: one, S: two},
 	} {
 		tx := types.NewTx(data)
-		b := &chain.Block{Header: fullHeader(), Hash: common.Hash{1}}
-		got := decoded(t, encode.AppendTransaction(nil, &chain.Transaction{Tx: tx, Hash: tx.Hash(), From: common.Address{4}, BlockNumber: 16, Index: 2}, b))
+		b := &blocks.Block{Header: fullHeader(), Hash: common.Hash{1}}
+		got := decoded(t, encode.AppendTransaction(nil, &blocks.Transaction{Tx: tx, Hash: tx.Hash(), From: common.Address{4}, BlockNumber: 16, Index: 2}, b))
 		want := marshalled(t, tx)
 		for k, v := range map[string]any{
 			"blockHash": b.Hash.Hex(), "blockNumber": "0x10", "blockTimestamp": "0x6553f100", "transactionIndex": "0x2",
@@ -125,9 +125,9 @@ func TestReceiptIsEncodedAsGoEthereumDoes(t *testing.T) {
 		GasUsed: 25000, EffectiveGasPrice: big.NewInt(1), BlockHash: common.Hash{4}, BlockNumber: big.NewInt(5), TransactionIndex: 6,
 		Logs: []*types.Log{{Address: common.Address{1}, Topics: []common.Hash{{2}}}},
 	}
-	block := &chain.Block{Hash: r.BlockHash, Header: &types.Header{Number: r.BlockNumber, Time: 9}}
+	block := &blocks.Block{Hash: r.BlockHash, Header: &types.Header{Number: r.BlockNumber, Time: 9}}
 	out := budget.NewBuffer(nil, 0)
-	must(t, encode.WriteReceipt(out, &chain.Transaction{
+	must(t, encode.WriteReceipt(out, &blocks.Transaction{
 		Tx: tx, Hash: tx.Hash(), From: common.Address{7}, BlockNumber: 5, Index: 6, Receipt: r, Logs: rows.EncodeLogs(r.Logs), FirstLog: 3,
 	}, block))
 	got := decoded(t, out.Bytes())

@@ -10,7 +10,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/filter"
@@ -132,7 +132,7 @@ func (m *ethMethods) newBlocks(ctx context.Context, v *sight.View, f *filter.Pol
 	to := m.s.pollTo(v, f, m.s.limits().LogResults)
 	from := f.Seen + 1
 	hashes := make([]common.Hash, to-f.Seen)
-	err := v.Backwards(ctx, from, to, func(b *chain.Block) error {
+	err := v.Backwards(ctx, from, to, func(b *blocks.Block) error {
 		hashes[b.Number()-from] = b.Hash
 		return nil
 	})

@@ -9,7 +9,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -19,7 +19,7 @@ func TestRowsOfLongAgoAreAskedForWhereTheyAre(t *testing.T) {
 	n := newTestNode(t, nil)
 	contract := n.deploy(emitter)
 	const perBlock = 3
-	for range 5 * chain.Milestones {
+	for range 5 * rows.Milestones {
 		var calls []*adapter.Call
 		for i := range uint64(perBlock) {
 			calls = append(calls, n.testChain.call(n.sign(0, n.nonce+i, &contract, 100_000, 0, []byte{byte(i)})))
@@ -30,18 +30,18 @@ func TestRowsOfLongAgoAreAskedForWhereTheyAre(t *testing.T) {
 	n.forget()
 	v := n.Latest()
 	defer v.Release()
-	const from, to = chain.Milestones + chain.Milestones/2, 3*chain.Milestones + 7
+	const from, to = rows.Milestones + rows.Milestones/2, 3*rows.Milestones + 7
 	first, err := v.Block(t.Context(), from)
 	must(t, err)
 	last, err := v.Block(t.Context(), to)
 	must(t, err)
 	distance := n.Head().First - last.First
-	if distance < 2*chain.Milestones*perBlock || v.InMemory(to) {
+	if distance < 2*rows.Milestones*perBlock || v.InMemory(to) {
 		t.Fatalf("the blocks are only %d transactions ago", distance)
 	}
 	rangeOf := map[string]any{"fromBlock": hexutil.Uint64(from), "toBlock": hexutil.Uint64(to)}
 	number := hexutil.Uint64(from)
-	const one = chain.Milestones * perBlock // from a milestone to a block of it
+	const one = rows.Milestones * perBlock // from a milestone to a block of it
 	for _, test := range []struct {
 		call string
 		most uint64

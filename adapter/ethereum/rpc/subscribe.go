@@ -11,7 +11,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/filter"
@@ -153,7 +153,7 @@ func (x *exchange) subscribe(raw json.RawMessage) (string, error) {
 	notify := notifyHead
 	if name == "logs" {
 		from, to := query.Window(math.MaxUint64)
-		notify = func(c *wsConn, id string, head *chain.Block) error {
+		notify = func(c *wsConn, id string, head *blocks.Block) error {
 			// To a caller who does not see all the bloom tells nothing, not even by the time.
 			if n := head.Number(); n < from || n > to || c.server.sights.All(&c.of.caller) && !query.MatchBloom(&head.Header.Bloom) {
 				return nil
@@ -269,14 +269,14 @@ func dropCode(err error) (websocket.StatusCode, string) {
 }
 
 // notifyHead notifies of a new block.
-func notifyHead(c *wsConn, id string, head *chain.Block) error {
+func notifyHead(c *wsConn, id string, head *blocks.Block) error {
 	shown := c.server.sights.Shown(head, &c.of.caller)
 	return c.send(outgoing{data: append(encode.AppendHead(notification(id), shown), "}}"...)})
 }
 
 // notifyLogs notifies of each log of a block that a filter selects. They are read now, not when the block came: while
 // the client reads slowly, numbers of blocks wait and not their logs. Who may see them is decided now, too.
-func (c *wsConn) notifyLogs(id string, head *chain.Block, f *logs.Filter) error {
+func (c *wsConn) notifyLogs(id string, head *blocks.Block, f *logs.Filter) error {
 	v := c.server.sights.View(c.server.ledger.PastReader().For(c.of.caller), &c.of.caller)
 	defer v.Release()
 	return v.LogsOf(c.ctx, head.Number(), f, func(l *types.Log) error {

@@ -10,7 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
@@ -35,11 +35,11 @@ func blank(h *types.Header) *types.Header {
 }
 
 // Shown returns a block as a caller may see its header, without its transactions, if the caller does not see all.
-func (s *Sights) Shown(b *chain.Block, caller *coco.Caller) *chain.Block {
+func (s *Sights) Shown(b *blocks.Block, caller *coco.Caller) *blocks.Block {
 	if s.All(caller) || b.Number() == 0 { // block 0 is the constitution's
 		return b
 	}
-	return &chain.Block{Header: blank(b.Header), Hash: b.Hash}
+	return &blocks.Block{Header: blank(b.Header), Hash: b.Hash}
 }
 
 // seen is what a caller sees of a block.
@@ -62,7 +62,7 @@ type place struct {
 
 // seen decides about all transactions of a block and their logs. It takes the same work whatever is asked for, so that its
 // time tells nothing of one item.
-func (v *View) seen(ctx context.Context, b *chain.Block) (*seen, error) {
+func (v *View) seen(ctx context.Context, b *blocks.Block) (*seen, error) {
 	key := v.eyes.keyOf(b)
 	version := v.eyes.moment().version
 	if s := v.eyes.sights.cache.seen(key); s != nil {
@@ -116,7 +116,7 @@ func (v *View) seen(ctx context.Context, b *chain.Block) (*seen, error) {
 }
 
 // row reads a transaction of a true block.
-func (v *View) row(ctx context.Context, b *chain.Block, i int) (rows.Tx, *types.Transaction, error) {
+func (v *View) row(ctx context.Context, b *blocks.Block, i int) (rows.Tx, *types.Transaction, error) {
 	r, err := v.raw.TxRowOf(ctx, b, i)
 	if err != nil {
 		return r, nil, err
@@ -129,7 +129,7 @@ func (v *View) row(ctx context.Context, b *chain.Block, i int) (rows.Tx, *types.
 }
 
 // show returns a block as the caller sees it.
-func (v *View) show(ctx context.Context, b *chain.Block) (*chain.Block, error) {
+func (v *View) show(ctx context.Context, b *blocks.Block) (*blocks.Block, error) {
 	if v.eyes == nil || b.Number() == 0 { // block 0 is the constitution's
 		return b, nil
 	}
@@ -138,11 +138,11 @@ func (v *View) show(ctx context.Context, b *chain.Block) (*chain.Block, error) {
 		return nil, err
 	}
 	if v.eyes.blocks == nil {
-		v.eyes.blocks = map[common.Hash]*chain.Block{}
+		v.eyes.blocks = map[common.Hash]*blocks.Block{}
 	}
 	v.eyes.blocks[b.Hash] = b
 	at := s.visible
-	out := &chain.Block{Header: blank(b.Header), Hash: b.Hash, Txs: make([]common.Hash, len(at))}
+	out := &blocks.Block{Header: blank(b.Header), Hash: b.Hash, Txs: make([]common.Hash, len(at))}
 	for i, place := range at {
 		out.Txs[i] = b.Txs[place]
 	}
@@ -154,7 +154,7 @@ func (v *View) show(ctx context.Context, b *chain.Block) (*chain.Block, error) {
 }
 
 // Block returns a block by its number, or coco.ErrNotFound.
-func (v *View) Block(ctx context.Context, number uint64) (*chain.Block, error) {
+func (v *View) Block(ctx context.Context, number uint64) (*blocks.Block, error) {
 	b, err := v.raw.Block(ctx, number)
 	if err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func (v *View) Block(ctx context.Context, number uint64) (*chain.Block, error) {
 }
 
 // BlockByHash returns a block by its hash, or coco.ErrNotFound.
-func (v *View) BlockByHash(ctx context.Context, hash common.Hash) (*chain.Block, error) {
+func (v *View) BlockByHash(ctx context.Context, hash common.Hash) (*blocks.Block, error) {
 	b, err := v.raw.BlockByHash(ctx, hash)
 	if err != nil {
 		return nil, err
@@ -181,17 +181,17 @@ func (v *View) NumberOf(ctx context.Context, hash common.Hash) (uint64, error) {
 }
 
 // Backwards calls fn for the headers of the blocks from..to, the newest first. A caller who does not see all gets no transactions with them.
-func (v *View) Backwards(ctx context.Context, from, to uint64, fn func(*chain.Block) error) error {
+func (v *View) Backwards(ctx context.Context, from, to uint64, fn func(*blocks.Block) error) error {
 	if v.eyes == nil {
 		return v.raw.Backwards(ctx, from, to, fn)
 	}
-	return v.raw.Backwards(ctx, from, to, func(b *chain.Block) error {
-		return fn(&chain.Block{Header: blank(b.Header), Hash: b.Hash})
+	return v.raw.Backwards(ctx, from, to, func(b *blocks.Block) error {
+		return fn(&blocks.Block{Header: blank(b.Header), Hash: b.Hash})
 	})
 }
 
 // TransactionOf returns the i-th transaction of a block of this view.
-func (v *View) TransactionOf(ctx context.Context, b *chain.Block, i int) (*chain.Transaction, error) {
+func (v *View) TransactionOf(ctx context.Context, b *blocks.Block, i int) (*blocks.Transaction, error) {
 	if v.eyes == nil {
 		return v.raw.TransactionOf(ctx, b, i)
 	}
@@ -215,7 +215,7 @@ func (v *View) TransactionOf(ctx context.Context, b *chain.Block, i int) (*chain
 }
 
 // trim leaves out of a transaction what the caller does not see: logs, and the places in its block that tell of others.
-func (v *View) trim(t *chain.Transaction, p *place) (*chain.Transaction, error) {
+func (v *View) trim(t *blocks.Transaction, p *place) (*blocks.Transaction, error) {
 	out, receipt := *t, *t.Receipt
 	out.Receipt, out.Index, out.FirstLog = &receipt, p.index, p.firstLog
 	receipt.CumulativeGasUsed, receipt.TransactionIndex = p.cumulative, uint(p.index)
@@ -238,14 +238,14 @@ func (v *View) trim(t *chain.Transaction, p *place) (*chain.Transaction, error) 
 }
 
 // Transaction returns an included transaction by its hash, or coco.ErrNotFound.
-func (v *View) Transaction(ctx context.Context, hash common.Hash) (*chain.Transaction, error) {
+func (v *View) Transaction(ctx context.Context, hash common.Hash) (*blocks.Transaction, error) {
 	t, _, err := v.TransactionInBlock(ctx, hash)
 	return t, err
 }
 
 // TransactionInBlock also returns the transaction's block, for a caller who does not see all without its transactions. One that the caller may not see takes the work of one that does not exist,
 // and is answered in the same words: see unseen.
-func (v *View) TransactionInBlock(ctx context.Context, hash common.Hash) (*chain.Transaction, *chain.Block, error) {
+func (v *View) TransactionInBlock(ctx context.Context, hash common.Hash) (*blocks.Transaction, *blocks.Block, error) {
 	t, b, err := v.raw.TransactionInBlock(ctx, hash)
 	if v.eyes == nil {
 		return t, b, err
@@ -266,7 +266,7 @@ func (v *View) TransactionInBlock(ctx context.Context, hash common.Hash) (*chain
 	if t, err = v.trim(t, &s.txs[t.Index]); err != nil {
 		return nil, nil, err
 	}
-	return t, &chain.Block{Header: blank(b.Header), Hash: b.Hash}, nil
+	return t, &blocks.Block{Header: blank(b.Header), Hash: b.Hash}, nil
 }
 
 // alike is an error that says nothing but its kind and what was asked for.
@@ -279,7 +279,7 @@ func alike(err error, hash common.Hash) error {
 	return err
 }
 
-// Logs calls fn with the logs of the blocks from..to that the filter selects: see chain.View.Logs. For a caller who does not see all, neither blooms
+// Logs calls fn with the logs of the blocks from..to that the filter selects: see blocks.View.Logs. For a caller who does not see all, neither blooms
 // nor an index decide which blocks are looked into, because the time would tell what they hold of others.
 func (v *View) Logs(ctx context.Context, from, to uint64, f *logs.Filter, look func(number uint64, archived bool) error, fn func(*types.Log) error) error {
 	if v.eyes == nil {
@@ -312,7 +312,7 @@ func (v *View) LogsOf(ctx context.Context, number uint64, f *logs.Filter, fn fun
 	return v.logsOf(ctx, b, f, fn)
 }
 
-func (v *View) logsOf(ctx context.Context, b *chain.Block, f *logs.Filter, fn func(*types.Log) error) error {
+func (v *View) logsOf(ctx context.Context, b *blocks.Block, f *logs.Filter, fn func(*types.Log) error) error {
 	s, err := v.seen(ctx, b)
 	if err != nil || s.logs == 0 {
 		return err

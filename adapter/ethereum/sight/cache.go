@@ -11,7 +11,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/policy"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 )
@@ -72,7 +72,7 @@ const (
 	maxPolicies = 1024
 )
 
-func (e *eyes) keyOf(b *chain.Block) blockKey {
+func (e *eyes) keyOf(b *blocks.Block) blockKey {
 	return blockKey{
 		hash: b.Hash, actor: e.viewer.Actor, user: e.viewer.User, name: e.viewer.Name, role: e.viewer.Role, in: e.rules.settings,
 	}

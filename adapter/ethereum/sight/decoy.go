@@ -8,13 +8,13 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 )
 
 // unseen completes the work of looking for a transaction that is not shown, so that its time does not tell whether it exists. Either way three are looked for: one that nobody
 // has, one in memory, and one that is in the ledger alone, if the ledger is that long; those that are there are decided about. in is the block of the one that was looked for, nil if it
 // does not exist. The error is what looking for one gave that does not exist, if this one does.
-func (v *View) unseen(ctx context.Context, hash common.Hash, in *chain.Block) (err error) {
+func (v *View) unseen(ctx context.Context, hash common.Hash, in *blocks.Block) (err error) {
 	// Nothing has the hash of the decoy, as the caller's is one of Keccak-256.
 	decoy := v.eyes.sights.cache.decoy(hash)
 	recent, old := v.standIn(ctx, decoy, true), v.standIn(ctx, decoy, false)

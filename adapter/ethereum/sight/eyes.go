@@ -11,7 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/access"
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
@@ -22,18 +22,18 @@ import (
 type eyes struct {
 	sights *Sights
 	viewer access.Viewer
-	now    *chain.View // whose links and rules count
+	now    *blocks.View // whose links and rules count
 	src    store.Reader
 	rules  rules
 	given  []common.Address // of a viewer that is supposed; nil: those that are linked
 
 	owned   verdicts
-	grounds *grounds                     // of the decision that is being made; nil if they are not noted
-	blocks  map[common.Hash]*chain.Block // as they are, of those that the view has shown
+	grounds *grounds                      // of the decision that is being made; nil if they are not noted
+	blocks  map[common.Hash]*blocks.Block // as they are, of those that the view has shown
 }
 
 // eyes returns nil for a caller who sees all.
-func (s *Sights) eyes(now *chain.View, caller *coco.Caller) *eyes {
+func (s *Sights) eyes(now *blocks.View, caller *coco.Caller) *eyes {
 	in := s.ledger.Settings()
 	if seesAll(in, caller) {
 		return nil
@@ -42,7 +42,7 @@ func (s *Sights) eyes(now *chain.View, caller *coco.Caller) *eyes {
 }
 
 // eyesOf returns those of a caller who does not see all by the settings.
-func (s *Sights) eyesOf(in *settings.Settings, now *chain.View, caller *coco.Caller) *eyes {
+func (s *Sights) eyesOf(in *settings.Settings, now *blocks.View, caller *coco.Caller) *eyes {
 	e := &eyes{
 		sights: s, viewer: access.Viewer{Actor: caller.Actor, User: caller.User, Name: caller.Name, Role: caller.Role}, now: now, src: now.Rows(),
 	}

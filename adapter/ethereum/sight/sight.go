@@ -3,8 +3,8 @@
 // Everything that answers callers gets a [View], and nothing else of the chain: a View returns what its caller may see, and what it does not
 // show looks as if it did not exist. So a method that reads needs no check of its own, and a new one cannot forget it.
 //
-//	methods of rpc ──> sight.View ──┬── the caller sees all: an open network, an auditor ──> chain.View
-//	                                └── package access decides, item by item ─────────────> chain.View
+//	methods of rpc ──> sight.View ──┬── the caller sees all: an open network, an auditor ──> blocks.View
+//	                                └── package access decides, item by item ─────────────> blocks.View
 //
 // What executes does so on a state in which the accounts that its caller may not see do not exist. It cannot tell a forbidden account from
 // one that was never there, by no answer, no gas and no order of failures: there is nothing in it that depends on that account.
@@ -28,6 +28,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/access"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
@@ -58,7 +59,7 @@ func (s *Sights) All(caller *coco.Caller) bool { return seesAll(s.ledger.Setting
 
 // View is one state of the chain, as its caller may see it. It belongs to one request and one goroutine, until it is released.
 type View struct {
-	raw  *chain.View
+	raw  *blocks.View
 	eyes *eyes // nil: the caller sees all
 }
 
@@ -109,7 +110,7 @@ func (v *View) Whole() error {
 }
 
 // Raw is the chain's own view, for callers who see all. The error is ErrWhole.
-func (v *View) Raw() (*chain.View, error) { return v.raw, v.Whole() }
+func (v *View) Raw() (*blocks.View, error) { return v.raw, v.Whole() }
 
 // Rows returns all rows of the view's state; nil if they are not in memory, or if the caller does not see all.
 func (v *View) Rows() store.Reader {
@@ -187,7 +188,7 @@ func (v *View) may(ctx context.Context, q access.Question, addr common.Address) 
 }
 
 // State is the state that executing for the caller meets, which may show all that it comes to: traces, access lists, simulations.
-func (v *View) State(ctx context.Context) *chain.State {
+func (v *View) State(ctx context.Context) *blocks.State {
 	if v.eyes == nil {
 		return v.raw.State(ctx)
 	}
@@ -213,7 +214,7 @@ func (v *View) Prepare(state chain.StateOverride) chain.StateOverride {
 }
 
 // calling is the chain's view on which a message is executed of which the caller is told the outcome.
-func (v *View) calling(ctx context.Context, msg *core.Message, o *chain.CallOptions) *chain.View {
+func (v *View) calling(ctx context.Context, msg *core.Message, o *chain.CallOptions) *blocks.View {
 	switch {
 	case v.eyes == nil:
 		return v.raw

@@ -363,12 +363,12 @@ var callerMutants = []mutant{
 	},
 	{
 		name: "header", what: "a header tells of what is in its block", file: "adapter/ethereum/sight/blocks.go",
-		old: "	return &chain.Block{Header: blank(b.Header), Hash: b.Hash}\n", new: "	return &chain.Block{Header: b.Header, Hash: b.Hash}\n",
+		old: "	return &blocks.Block{Header: blank(b.Header), Hash: b.Hash}\n", new: "	return &blocks.Block{Header: b.Header, Hash: b.Hash}\n",
 		test: "TestNewsOfBlocksTellNothingOfOthers", pkg: "adapter/ethereum/rpc",
 	},
 	{
 		name: "fullblock", what: "a block has its true header", file: "adapter/ethereum/sight/blocks.go",
-		old: "	out := &chain.Block{Header: blank(b.Header), Hash", new: "	out := &chain.Block{Header: b.Header, Hash",
+		old: "	out := &blocks.Block{Header: blank(b.Header), Hash", new: "	out := &blocks.Block{Header: b.Header, Hash",
 		test: "TestBruteForceOfAHeader", pkg: "adapter/ethereum/rpc",
 	},
 	{

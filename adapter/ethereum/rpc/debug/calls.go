@@ -8,7 +8,7 @@ import (
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/eth/tracers"
 
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
 )
@@ -34,7 +34,7 @@ func (f *Frame) Walk(depth int, fn func(depth int, f *Frame)) {
 }
 
 // Calls executes transactions of a block of a view again, from first to last, and returns the calls of each.
-func Calls(ctx context.Context, s *group.Server, v *sight.View, b *chain.Block, first, last int) ([]Frame, error) {
+func Calls(ctx context.Context, s *group.Server, v *sight.View, b *blocks.Block, first, last int) ([]Frame, error) {
 	name := "callTracer"
 	var out []Frame
 	err := New(s).guarded(ctx, &tracers.TraceConfig{Tracer: &name}, func(s *session) error {
@@ -46,8 +46,8 @@ func Calls(ctx context.Context, s *group.Server, v *sight.View, b *chain.Block, 
 }
 
 // traces executes transactions of a block again and returns what the tracer shows of each.
-func traces[T any](s *session, v *sight.View, b *chain.Block, first, last int) (all []T, err error) {
-	err = s.block(v, b, func(_ int, t *chain.Transaction) error {
+func traces[T any](s *session, v *sight.View, b *blocks.Block, first, last int) (all []T, err error) {
+	err = s.block(v, b, func(_ int, t *blocks.Transaction) error {
 		text, err := s.transaction(b, t)
 		if err != nil {
 			return err

@@ -29,6 +29,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/callargs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/dryrun"
@@ -72,7 +73,7 @@ func (m *Methods) TraceTransaction(ctx context.Context, hash common.Hash, config
 	}
 	var result json.RawMessage
 	err = m.guarded(ctx, config, func(s *session) error {
-		return s.block(v, b, func(i int, t *chain.Transaction) (err error) {
+		return s.block(v, b, func(i int, t *blocks.Transaction) (err error) {
 			result, err = s.transaction(b, t)
 			return err
 		}, int(t.Index), int(t.Index))
@@ -106,7 +107,7 @@ func (m *Methods) traceBlock(ctx context.Context, at rpc.BlockNumberOrHash, conf
 	defer v.Release()
 	results := make([]txTrace, 0, len(b.Txs))
 	err = m.guarded(ctx, config, func(s *session) error {
-		return s.block(v, b, func(i int, t *chain.Transaction) error {
+		return s.block(v, b, func(i int, t *blocks.Transaction) error {
 			result, err := s.transaction(b, t)
 			results = append(results, txTrace{t.Hash, result})
 			return err
@@ -116,7 +117,7 @@ func (m *Methods) traceBlock(ctx context.Context, at rpc.BlockNumberOrHash, conf
 }
 
 // block returns a block that must be there, and the newest state, which MUST be released, to callers who see all.
-func (m *Methods) block(ctx context.Context, read adapter.Read, at rpc.BlockNumberOrHash) (*sight.View, *chain.Block, error) {
+func (m *Methods) block(ctx context.Context, read adapter.Read, at rpc.BlockNumberOrHash) (*sight.View, *blocks.Block, error) {
 	v, err := m.s.View(ctx, read)
 	if err != nil {
 		return nil, nil, err
@@ -196,7 +197,7 @@ type session struct {
 }
 
 // block executes the transactions of a block, which a view has, up to the last, and lets fn execute those from first on.
-func (s *session) block(v *sight.View, b *chain.Block, fn func(i int, t *chain.Transaction) error, first, last int) error {
+func (s *session) block(v *sight.View, b *blocks.Block, fn func(i int, t *blocks.Transaction) error, first, last int) error {
 	if err := v.Whole(); err != nil {
 		return err
 	}
@@ -229,7 +230,7 @@ func (s *session) block(v *sight.View, b *chain.Block, fn func(i int, t *chain.T
 }
 
 // transaction traces a transaction on the state that precedes it.
-func (s *session) transaction(b *chain.Block, t *chain.Transaction) (json.RawMessage, error) {
+func (s *session) transaction(b *blocks.Block, t *blocks.Transaction) (json.RawMessage, error) {
 	msg, err := s.run.Message(b.Header, t.Tx)
 	if err != nil {
 		return nil, err
@@ -278,7 +279,7 @@ func (s *session) call(v *sight.View, args *callargs.Args, o *chain.CallOptions,
 	if int(*index) >= len(b.Txs) {
 		return nil, fmt.Errorf("transaction index %d out of range for block %#x", *index, b.Hash)
 	}
-	err = s.block(v, b, func(_ int, t *chain.Transaction) error {
+	err = s.block(v, b, func(_ int, t *blocks.Transaction) error {
 		if err := s.run.Apply(b, t); err != nil {
 			return err
 		}

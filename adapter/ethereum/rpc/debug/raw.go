@@ -14,7 +14,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
@@ -24,7 +24,7 @@ import (
 const smaller = "ask for single transactions by debug_getRawTransaction"
 
 // withBlock makes a reply of a block.
-func (m *Methods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn func(*sight.View, *chain.Block) (any, error)) (json.RawMessage, error) {
+func (m *Methods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn func(*sight.View, *blocks.Block) (any, error)) (json.RawMessage, error) {
 	v, b, err := m.block(ctx, group.Blocks, at)
 	if err != nil {
 		return nil, m.s.Fail(err)
@@ -36,7 +36,7 @@ func (m *Methods) withBlock(ctx context.Context, at rpc.BlockNumberOrHash, fn fu
 
 // GetRawHeader is a block's header in RLP.
 func (m *Methods) GetRawHeader(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(_ *sight.View, b *chain.Block) (any, error) {
+	return m.withBlock(ctx, at, func(_ *sight.View, b *blocks.Block) (any, error) {
 		enc, err := rlp.EncodeToBytes(b.Header)
 		return hexutil.Bytes(enc), err
 	})
@@ -44,7 +44,7 @@ func (m *Methods) GetRawHeader(ctx context.Context, at rpc.BlockNumberOrHash) (j
 
 // GetRawBlock is a block in RLP.
 func (m *Methods) GetRawBlock(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(v *sight.View, b *chain.Block) (any, error) {
+	return m.withBlock(ctx, at, func(v *sight.View, b *blocks.Block) (any, error) {
 		body := types.Body{Transactions: make(types.Transactions, len(b.Txs))}
 		for i := range b.Txs {
 			t, err := v.TransactionOf(ctx, b, i)
@@ -66,7 +66,7 @@ func (m *Methods) GetRawBlock(ctx context.Context, at rpc.BlockNumberOrHash) (js
 
 // GetRawReceipts is the receipts of a block in their consensus encoding.
 func (m *Methods) GetRawReceipts(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	return m.withBlock(ctx, at, func(v *sight.View, b *chain.Block) (any, error) {
+	return m.withBlock(ctx, at, func(v *sight.View, b *blocks.Block) (any, error) {
 		out := make([]hexutil.Bytes, len(b.Txs))
 		for i := range b.Txs {
 			t, err := v.TransactionOf(ctx, b, i)
@@ -95,7 +95,7 @@ func (m *Methods) GetRawTransaction(ctx context.Context, hash common.Hash) (json
 	v, err := m.s.View(ctx, adapter.Read{Subject: adapter.State, Table: rows.Txs, Key: hash[:]})
 	if err == nil {
 		defer v.Release()
-		var t *chain.Transaction
+		var t *blocks.Transaction
 		if t, err = v.Transaction(ctx, hash); err == nil {
 			enc, err = t.Tx.MarshalBinary()
 		}
@@ -134,7 +134,7 @@ func (e *Encodings) ofBlock(ctx context.Context, at rpc.BlockNumberOrHash, index
 	var enc hexutil.Bytes
 	b, err := group.BlockAt(ctx, v, at)
 	if err == nil && uint64(index) < uint64(len(b.Txs)) {
-		var t *chain.Transaction
+		var t *blocks.Transaction
 		if t, err = v.TransactionOf(ctx, b, int(index)); err == nil {
 			enc, err = t.Tx.MarshalBinary()
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/vm"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/adapter/ethereum/statedb"
@@ -28,7 +29,7 @@ type Run struct {
 	Precompiles vm.PrecompiledContracts
 
 	ctx context.Context // of the one request
-	src *chain.State
+	src *blocks.State
 }
 
 // New returns the state of a view, which MUST NOT be released before the run has ended.
@@ -108,7 +109,7 @@ func (r *Run) Unsigned(msg *core.Message) {
 }
 
 // Apply executes a transaction of a block again.
-func (r *Run) Apply(b *chain.Block, t *chain.Transaction) error {
+func (r *Run) Apply(b *blocks.Block, t *blocks.Transaction) error {
 	evm, release := r.EVM(r.BlockContext(b.Header), vm.Config{})
 	defer release()
 	msg, err := r.Message(b.Header, t.Tx)

@@ -14,7 +14,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/internal/budget"
 )
@@ -74,7 +74,7 @@ func appendAddressField(b []byte, key string, addr *common.Address) []byte {
 }
 
 // appendHeaderFields writes the members of a block that stem from its header.
-func appendHeaderFields(b []byte, block *chain.Block) []byte {
+func appendHeaderFields(b []byte, block *blocks.Block) []byte {
 	h := block.Header
 	b = appendBigField(b, "number", h.Number)
 	b = appendDataField(b, "hash", block.Hash[:])
@@ -114,13 +114,13 @@ func appendHeaderFields(b []byte, block *chain.Block) []byte {
 }
 
 // AppendHead writes what a newHeads subscription delivers.
-func AppendHead(b []byte, block *chain.Block) []byte {
+func AppendHead(b []byte, block *blocks.Block) []byte {
 	return append(appendHeaderFields(append(b, '{'), block), '}')
 }
 
 // WriteBlock writes a block with its transactions' hashes or, if full is not nil, with the transactions that it returns,
 // one by one.
-func WriteBlock(out *budget.Buffer, block *chain.Block, full func(i int) (*chain.Transaction, error)) error {
+func WriteBlock(out *budget.Buffer, block *blocks.Block, full func(i int) (*blocks.Transaction, error)) error {
 	err := out.Append(headBound, func(b []byte) []byte {
 		b = appendHeaderFields(append(b, '{'), block)
 		b = appendQuantityField(b, "size", block.Size)
@@ -134,7 +134,7 @@ func WriteBlock(out *budget.Buffer, block *chain.Block, full func(i int) (*chain
 			err = out.Append(2*len(block.Txs[i])+5, func(b []byte) []byte { return AppendData(comma(b, i), block.Txs[i][:]) })
 			continue
 		}
-		var t *chain.Transaction
+		var t *blocks.Transaction
 		if t, err = full(i); err == nil {
 			err = out.Append(transactionBound(t.Tx), func(b []byte) []byte { return AppendTransaction(comma(b, i), t, block) })
 		}
@@ -151,7 +151,7 @@ func WriteBlock(out *budget.Buffer, block *chain.Block, full func(i int) (*chain
 }
 
 // WriteTransaction writes an included transaction.
-func WriteTransaction(out *budget.Buffer, t *chain.Transaction, block *chain.Block) error {
+func WriteTransaction(out *budget.Buffer, t *blocks.Transaction, block *blocks.Block) error {
 	return out.Append(transactionBound(t.Tx), func(b []byte) []byte { return AppendTransaction(b, t, block) })
 }
 
@@ -179,7 +179,7 @@ func comma(b []byte, i int) []byte {
 }
 
 // AppendTransaction writes an included transaction.
-func AppendTransaction(b []byte, t *chain.Transaction, block *chain.Block) []byte {
+func AppendTransaction(b []byte, t *blocks.Transaction, block *blocks.Block) []byte {
 	b = append(b, '{')
 	b = appendDataField(b, "blockHash", block.Hash[:])
 	b = appendQuantityField(b, "blockNumber", t.BlockNumber)
@@ -286,7 +286,7 @@ func appendAuthorizations(b []byte, list []types.SetCodeAuthorization) []byte {
 }
 
 // WriteReceipt writes the receipt of a transaction of a block, one log after the other.
-func WriteReceipt(out *budget.Buffer, t *chain.Transaction, block *chain.Block) error {
+func WriteReceipt(out *budget.Buffer, t *blocks.Transaction, block *blocks.Block) error {
 	r := t.Receipt
 	err := out.Append(headBound, func(b []byte) []byte {
 		b = append(b, '{')

@@ -16,7 +16,7 @@ import (
 	"github.com/ethereum/go-ethereum/common/math"
 	"github.com/ethereum/go-ethereum/rpc"
 
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
 )
@@ -56,7 +56,7 @@ func (m *Methods) BlobBaseFee() *hexutil.Big {
 }
 
 // blobFee is 0 for blocks of before blobs.
-func (m *Methods) blobFee(b *chain.Block) *big.Int {
+func (m *Methods) blobFee(b *blocks.Block) *big.Int {
 	if fee := m.s.Ledger.BlobFee(); fee != nil && b != nil && b.Header.ExcessBlobGas != nil {
 		return fee
 	}
@@ -94,22 +94,22 @@ func (m *Methods) FeeHistory(ctx context.Context, count math.HexOrDecimal64, las
 	if end > head {
 		return nil, m.s.Fail(group.Errorf(group.CodeServer, "request beyond head block: requested %d, head %d", end, head))
 	}
-	blocks := min(uint64(count), maxFeeBlocks, end+1)
+	n := min(uint64(count), maxFeeBlocks, end+1)
 	if len(percentiles) > 0 {
-		blocks = min(blocks, maxRewardBlocks)
+		n = min(n, maxRewardBlocks)
 	}
 	h := &feeHistory{OldestBlock: new(hexutil.Big)}
-	if blocks == 0 {
+	if n == 0 {
 		return m.s.Reply(ctx, h, nil, "ask for fewer blocks or percentiles")
 	}
-	first := end + 1 - blocks
+	first := end + 1 - n
 	h.OldestBlock = (*hexutil.Big)(new(big.Int).SetUint64(first))
-	h.BaseFee, h.BlobBaseFee = make([]*hexutil.Big, blocks+1), make([]*hexutil.Big, blocks+1)
-	h.GasUsedRatio, h.BlobGasUsedRatio = make([]float64, blocks), make([]float64, blocks) // blobs are not carried
+	h.BaseFee, h.BlobBaseFee = make([]*hexutil.Big, n+1), make([]*hexutil.Big, n+1)
+	h.GasUsedRatio, h.BlobGasUsedRatio = make([]float64, n), make([]float64, n) // blobs are not carried
 	if len(percentiles) > 0 {
-		h.Reward = make([][]*hexutil.Big, blocks)
+		h.Reward = make([][]*hexutil.Big, n)
 	}
-	err = v.Backwards(ctx, first, end, func(b *chain.Block) (err error) {
+	err = v.Backwards(ctx, first, end, func(b *blocks.Block) (err error) {
 		i, fee := b.Number()-first, b.Header.BaseFee
 		if fee == nil {
 			fee = new(big.Int)
@@ -125,7 +125,7 @@ func (m *Methods) FeeHistory(ctx context.Context, count math.HexOrDecimal64, las
 		return nil, m.s.Fail(err)
 	}
 	// Fees never move, so the next block's are known.
-	h.BaseFee[blocks], h.BlobBaseFee[blocks] = h.BaseFee[blocks-1], h.BlobBaseFee[blocks-1]
+	h.BaseFee[n], h.BlobBaseFee[n] = h.BaseFee[n-1], h.BlobBaseFee[n-1]
 	return m.s.Reply(ctx, h, nil, "ask for fewer blocks or percentiles")
 }
 
@@ -153,7 +153,7 @@ func ratio(used, limit uint64) float64 {
 }
 
 // rewardsOf finds the tips at the percentiles of a block's gas, cheapest first.
-func rewardsOf(ctx context.Context, v *sight.View, b *chain.Block, percentiles []float64) ([]*hexutil.Big, error) {
+func rewardsOf(ctx context.Context, v *sight.View, b *blocks.Block, percentiles []float64) ([]*hexutil.Big, error) {
 	rewards := make([]*hexutil.Big, len(percentiles))
 	if len(b.Txs) == 0 {
 		for i := range rewards {

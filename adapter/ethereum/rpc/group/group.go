@@ -16,6 +16,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/sessions"
@@ -88,7 +89,7 @@ var (
 )
 
 // BlockAt returns the block that a parameter means, or coco.ErrNotFound.
-func BlockAt(ctx context.Context, v *sight.View, at rpc.BlockNumberOrHash) (*chain.Block, error) {
+func BlockAt(ctx context.Context, v *sight.View, at rpc.BlockNumberOrHash) (*blocks.Block, error) {
 	if hash, ok := at.Hash(); ok {
 		return v.BlockByHash(ctx, hash)
 	}

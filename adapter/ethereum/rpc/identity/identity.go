@@ -15,7 +15,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/linking"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
@@ -110,7 +110,7 @@ type sentBy struct {
 // organisation sent itself, and where there is no such transaction.
 func (m *Methods) TransactionCaller(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
 	v, err := m.s.View(ctx, adapter.Read{Subject: adapter.State, Table: rows.Txs, Key: hash[:]})
-	var t *chain.Transaction
+	var t *blocks.Transaction
 	if err == nil {
 		defer v.Release()
 		t, err = v.Transaction(ctx, hash)

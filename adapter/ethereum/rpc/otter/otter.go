@@ -22,7 +22,7 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/debug"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
@@ -209,7 +209,7 @@ func (m *Methods) details(ctx context.Context, at rpc.BlockNumberOrHash) (json.R
 }
 
 // head is the members of a block but for its transactions, without the bloom.
-func head(b *chain.Block) (map[string]any, error) {
+func head(b *blocks.Block) (map[string]any, error) {
 	out := map[string]any{}
 	if err := json.Unmarshal(encode.AppendHead(nil, b), &out); err != nil {
 		return nil, err
@@ -278,7 +278,7 @@ func tooLong(size uint) error {
 }
 
 // add adds a transaction and its receipt, whose logs and bloom are left out unless they are wanted.
-func (p *page) add(memory *group.Memory, t *chain.Transaction, b *chain.Block, logs bool) error {
+func (p *page) add(memory *group.Memory, t *blocks.Transaction, b *blocks.Block, logs bool) error {
 	if err := memory.Take(4096 + 4*int(t.Tx.Size()) + 4*len(t.Logs)); err != nil {
 		return err
 	}

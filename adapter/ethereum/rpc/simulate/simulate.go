@@ -28,6 +28,7 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/ethereum/go-ethereum/trie"
 
+	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/callargs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/dryrun"
@@ -377,7 +378,7 @@ func (s *simulation) message(h *types.Header, gas *core.GasPool, args *callargs.
 // text is the block as the reply has it.
 func (s *simulation) text(block *types.Block, done *executed) (json.RawMessage, error) {
 	hash := block.Hash()
-	b := &chain.Block{Header: block.Header(), Hash: hash, Size: block.Size()}
+	b := &blocks.Block{Header: block.Header(), Hash: hash, Size: block.Size()}
 	txs := make([]json.RawMessage, len(done.txs))
 	for i, tx := range done.txs {
 		if !s.options.ReturnFullTransactions {
@@ -385,7 +386,7 @@ func (s *simulation) text(block *types.Block, done *executed) (json.RawMessage, 
 			txs[i] = encode.AppendData(nil, h[:])
 			continue
 		}
-		t := &chain.Transaction{Tx: tx, Hash: tx.Hash(), From: done.senders[i], BlockNumber: block.NumberU64(), Index: uint64(i)}
+		t := &blocks.Transaction{Tx: tx, Hash: tx.Hash(), From: done.senders[i], BlockNumber: block.NumberU64(), Index: uint64(i)}
 		txs[i] = encode.AppendTransaction(nil, t, b)
 	}
 	for i := range done.calls {

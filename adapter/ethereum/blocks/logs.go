@@ -1,4 +1,4 @@
-package chain
+package blocks
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 // does not say that they have none of these logs.
 func (v *View) Logs(ctx context.Context, from, to uint64, f *logs.Filter, look func(number uint64, archived bool) error, fn func(*types.Log) error) error {
 	if from > to {
-		return refusef("invalid block range params")
+		return fmt.Errorf("%w: logs of the blocks %d to %d: expected the older block first", coco.ErrInvalid, from, to)
 	}
 	to = min(to, v.Number())
 	if v.head == nil || from > to {
@@ -28,7 +28,7 @@ func (v *View) Logs(ctx context.Context, from, to uint64, f *logs.Filter, look f
 	}
 	// Blocks that are in memory are the newest.
 	recent := from + uint64(sort.Search(int(to-from+1), func(i int) bool { return v.InMemory(from + uint64(i)) }))
-	if v.ledger.env.Search == nil {
+	if v.archive.env.Search == nil {
 		recent = from
 	}
 	if recent > from {
@@ -41,11 +41,11 @@ func (v *View) Logs(ctx context.Context, from, to uint64, f *logs.Filter, look f
 
 // searchLogs is Logs for blocks that have left memory, by the index.
 func (v *View) searchLogs(ctx context.Context, from, to uint64, f *logs.Filter, look func(uint64, bool) error, fn func(*types.Log) error) error {
-	first, err := v.blockRow(ctx, from, anywhere)
+	first, err := v.blockRow(ctx, from, rows.Anywhere)
 	if err != nil {
 		return err
 	}
-	last, err := v.blockRow(ctx, to, anywhere)
+	last, err := v.blockRow(ctx, to, rows.Anywhere)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (v *View) scanLogs(ctx context.Context, from, to uint64, f *logs.Filter, lo
 	for from <= to {
 		// Each block tells where in the ledger the one before it ends, and a milestone where the last one of some does:
 		// these are found backwards, and then looked into in order.
-		last := min(to, from|(Milestones-1))
+		last := min(to, from|(rows.Milestones-1))
 		var found []*Block
 		err := v.backwards(ctx, from, last, func(_ uint64, row *rows.Block) error {
 			if bloom, ok := row.Bloom(); ok && !f.MatchBloom(&bloom) {

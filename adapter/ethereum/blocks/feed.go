@@ -1,59 +1,36 @@
-package chain
+package blocks
 
 import (
 	"fmt"
 	"sync"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/store"
 )
 
-// Committed implements adapter.Ledger.
-func (l *Ledger) Committed(c adapter.Commit) {
-	state, err := l.env.State.SnapshotAt(c.Last)
+// Advance makes the block at the head of a state, which a batch has just committed, the newest, and tells subscribers. It returns the block,
+// or nil if it is the newest already. It never reads the ledger: of such a block everything is in memory.
+func (a *Archive) Advance(state *store.Snapshot, at *rows.Head) (*Block, error) {
+	if old := a.head.Load(); old != nil && old.Hash == at.Hash {
+		return nil, nil
+	}
+	block, err := a.newest(state, at)
 	if err != nil {
-		l.env.Log.Error("ethereum: a committed batch is not readable", "seqno", c.Last, "err", err)
-		return
+		return nil, err
 	}
-	defer state.Release()
-	if err := l.advance(state); err != nil {
-		l.env.Log.Error("ethereum: a committed block is not readable", "seqno", c.Last, "err", err)
-	}
+	a.head.Store(block)
+	a.feed.publish(block, state.Version())
+	return block, nil
 }
 
-// advance makes the block at the head of a state, which a batch has just committed, the newest. It never
-// reads the ledger: of such a block everything is in memory.
-func (l *Ledger) advance(state *store.Snapshot) error {
-	at, ok, err := rows.ReadHead(state)
-	if err != nil || !ok {
-		return err
-	}
-	old := l.head.Load()
-	if old != nil && old.Hash == at.Hash {
-		return nil
-	}
-	block, err := l.newest(state, &at)
-	if err != nil {
-		return err
-	}
-	l.empty.Store(rows.EmptyBlocks(state, at.Number))
-	l.head.Store(block)
-	l.feed.publish(block, state.Version())
-	if !block.bare {
-		l.roots.Saw(block.View, block.Number(), rows.CarriedBy(block.Header))
-	}
-	return nil
-}
-
-// stateAfter returns the state after a recent block, unless it has left memory. It MUST be released.
-func (l *Ledger) stateAfter(number uint64) (*store.Snapshot, bool) {
-	seqno, ok := l.feed.state(number)
+// StateAfter returns the state after a recent block, unless it has left memory. It MUST be released.
+func (a *Archive) StateAfter(number uint64) (*store.Snapshot, bool) {
+	seqno, ok := a.feed.state(number)
 	if !ok {
 		return nil, false
 	}
-	s, err := l.env.State.SnapshotAt(seqno)
+	s, err := a.env.State.SnapshotAt(seqno)
 	return s, err == nil
 }
 
@@ -61,14 +38,14 @@ func (l *Ledger) stateAfter(number uint64) (*store.Snapshot, bool) {
 // recent block's state is.
 type feed struct {
 	mu     sync.Mutex
-	states map[uint64]uint64 // block -> seqno; the newest keepStates
+	states map[uint64]uint64 // block -> seqno; the newest KeepStates
 	oldest uint64            // of states
 	heads  map[*Subscription]struct{}
 	closed bool
 }
 
-// keepStates is how many blocks' states are read from memory; the store keeps as many batches.
-const keepStates = store.Retain
+// KeepStates is how many blocks' states are read from memory; the store keeps as many batches.
+const KeepStates = store.Retain
 
 func (f *feed) init() {
 	f.states = map[uint64]uint64{}
@@ -83,7 +60,7 @@ func (f *feed) publish(b *Block, seqno uint64) {
 		f.oldest = number
 	}
 	f.states[number] = seqno
-	for ; len(f.states) > keepStates && f.oldest < number; f.oldest++ {
+	for ; len(f.states) > KeepStates && f.oldest < number; f.oldest++ {
 		delete(f.states, f.oldest)
 	}
 	if len(f.heads) == 0 {
@@ -107,10 +84,10 @@ func (f *feed) state(number uint64) (seqno uint64, ok bool) {
 }
 
 // Subscribers returns how many subscriptions are open.
-func (l *Ledger) Subscribers() int {
-	l.feed.mu.Lock()
-	defer l.feed.mu.Unlock()
-	return len(l.feed.heads)
+func (a *Archive) Subscribers() int {
+	a.feed.mu.Lock()
+	defer a.feed.mu.Unlock()
+	return len(a.feed.heads)
 }
 
 func (f *feed) close() {
@@ -118,13 +95,14 @@ func (f *feed) close() {
 	defer f.mu.Unlock()
 	f.closed = true
 	for s := range f.heads {
-		s.end(errClosed)
+		s.end(ErrClosed)
 	}
 	clear(f.heads)
 }
 
 var (
-	errClosed = fmt.Errorf("%w: the ledger is closed", coco.ErrUnreachable)
+	// ErrClosed is why a subscription, or a call on its way to a block, ends with its ledger.
+	ErrClosed = fmt.Errorf("%w: the ledger is closed", coco.ErrUnreachable)
 	errSlow   = fmt.Errorf("%w: the subscriber is too slow: read faster, or subscribe to less", coco.ErrBusy)
 	errEnded  = fmt.Errorf("%w: the subscription was closed by its reader", coco.ErrNotFound)
 )
@@ -177,14 +155,14 @@ func (s *Subscription) Close() {
 
 // Subscribe delivers the head of every block that is committed from now on. Whoever wants more of a block reads it
 // when its turn comes (View.Block, View.LogsOf), so that what waits for a slow reader is small.
-func (l *Ledger) Subscribe(buffer int) *Subscription {
-	f := &l.feed
+func (a *Archive) Subscribe(buffer int) *Subscription {
+	f := &a.feed
 	c := make(chan *Block, max(buffer, 1))
 	s := &Subscription{C: c, c: c, feed: f}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
-		s.end(errClosed)
+		s.end(ErrClosed)
 	} else {
 		f.heads[s] = struct{}{}
 	}

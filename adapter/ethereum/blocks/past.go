@@ -1,11 +1,9 @@
-package chain
+package blocks
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -18,21 +16,18 @@ import (
 // indexes, and the rows of states that the store does not retain. Each request has a
 // adapter.PastReader, which bounds what that may cost it.
 
-// anywhere is the bound of a row of which nothing is known but its key.
-const anywhere = math.MaxUint64
-
 // archived reads a row of an archive, from memory or else from the ledger; it was written by a transaction
 // up to the seqno by, if ever. The ledger is looked through from there backwards, so the time that it takes
 // grows with what was written between the row and by. written is the seqno of the transaction that wrote
-// it, anywhere if the row is in memory. coco.ErrNotFound means that there is no such row.
+// it, rows.Anywhere if the row is in memory. coco.ErrNotFound means that there is no such row.
 func (v *View) archived(ctx context.Context, table string, key []byte, by uint64) (row []byte, written uint64, err error) {
 	if row, ok := v.snapshot.Get(table, key); ok {
-		return row, anywhere, nil
+		return row, rows.Anywhere, nil
 	}
 	// Asked in this order nothing can be missed: what has left memory until now was written up to the
 	// oldest version. So the newest batches, which the ledger's index may lack, are not waited for,
 	// and a young network is not asked at all.
-	at := min(by, v.ledger.env.State.Oldest())
+	at := min(by, v.archive.env.State.Oldest())
 	if at == 0 {
 		return nil, 0, errNoRow
 	}
@@ -44,24 +39,6 @@ func (v *View) archived(ctx context.Context, table string, key []byte, by uint64
 }
 
 var errNoRow = fmt.Errorf("%w: no such row", coco.ErrNotFound)
-
-// Milestones is how many blocks share a milestone. Such a row stays in memory for ever, and says up to where
-// in the ledger its blocks are.
-const Milestones = 64
-
-// milestoneKey is the key in the meta table of a block's milestone.
-func milestoneKey(number uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte("milestone "), number/Milestones)
-}
-
-// writtenBy returns a seqno by which a block is written: that of the last transaction of the last block that
-// has the same milestone. Blocks whose milestone is still to come are close to the newest one.
-func (v *View) writtenBy(number uint64) uint64 {
-	if row, ok := v.snapshot.Get(rows.Meta, milestoneKey(number)); ok && len(row) == 8 {
-		return binary.BigEndian.Uint64(row)
-	}
-	return anywhere
-}
 
 // oldState is a state that the store does not hold any more: rows as of a seqno, read one by one.
 type oldState struct {
@@ -132,8 +109,8 @@ func (s *State) Get(table string, key []byte) ([]byte, bool) {
 	return row, row != nil
 }
 
-// hash returns the hash of a block that is too old for BLOCKHASH.
-func (s *State) hash(number uint64) common.Hash {
+// Hash returns the hash of a block that is too old for BLOCKHASH.
+func (s *State) Hash(number uint64) common.Hash {
 	if s.Err != nil {
 		return common.Hash{}
 	}
