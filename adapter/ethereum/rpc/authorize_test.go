@@ -90,6 +90,9 @@ func (n *testNode) methods() (names []string) {
 	return names
 }
 
+// everyKind is all that can be asked of a replay.
+var everyKind = []string{"trace", "vmTrace", "stateDiff"}
+
 // everyMethod is something to try each method with that tells of the state or of blocks: about a contract, a transaction and its block, with filters
 // of the caller's.
 func everyMethod(contract common.Address, tx, block common.Hash, blocks, logs string, message map[string]any) map[string][][]any {
@@ -109,15 +112,16 @@ func everyMethod(contract common.Address, tx, block common.Hash, blocks, logs st
 		"eth_call": {{message, "latest"}, {message, "0x0"}}, "eth_estimateGas": {{message}, {map[string]any{"data": "0x00"}}},
 		"eth_feeHistory": {{"0x1", "latest", []float64{50}}}, "eth_getLogs": {{map[string]any{}}},
 		"debug_traceTransaction": {{tx}, {none}}, "debug_traceBlockByNumber": {{"latest"}}, "debug_traceBlockByHash": {{block}}, "debug_traceCall": {{message, "latest"}, {message, "0x0"}},
-		"debug_storageRangeAt": {{"latest", 0, contract, "0x", 5}}, "debug_getRawHeader": {{"latest"}}, "debug_getRawBlock": {{"latest"}}, "debug_getRawReceipts": {{block}}, "debug_getRawTransaction": {{tx}, {none}},
+		"debug_accountRange": {{"latest", "0x", 5, false, false, false}}, "debug_storageRangeAt": {{"latest", 0, contract, "0x", 5}}, "debug_getRawHeader": {{"latest"}}, "debug_getRawBlock": {{"latest"}}, "debug_getRawReceipts": {{block}}, "debug_getRawTransaction": {{tx}, {none}},
 		"eth_simulateV1":       {{map[string]any{"blockStateCalls": []any{map[string]any{}}}, "latest"}},
 		"eth_getStorageValues": {{map[common.Address][]common.Hash{contract: {{}}}}}, "eth_getProof": {{contract, []string{}, "latest"}}, "eth_createAccessList": {{message}},
 		"ots_hasCode": {{contract, "latest"}}, "ots_getTransactionError": {{tx}}, "ots_traceTransaction": {{tx}}, "ots_getInternalOperations": {{tx}},
 		"ots_getBlockDetails": {{"latest"}}, "ots_getBlockDetailsByHash": {{block}}, "ots_getBlockTransactions": {{"latest", 0, 5}},
 		"ots_getTransactionBySenderAndNonce": {{contract, 0}}, "ots_getContractCreator": {{contract}}, "ots_searchTransactionsBefore": {{contract, 0, 5}},
 		"ots_searchTransactionsAfter": {{contract, 0, 5}}, "erigon_getHeaderByNumber": {{"latest"}},
-		"trace_transaction": {{tx}}, "trace_block": {{"latest"}}, "trace_get": {{tx, []string{"0x0"}}}, "trace_replayTransaction": {{tx, []string{"trace"}}},
-		"trace_replayBlockTransactions": {{"latest", []string{"trace"}}}, "trace_call": {{message, []string{"trace"}, "latest"}}, "trace_filter": {{map[string]any{}}},
+		"trace_transaction": {{tx}}, "trace_block": {{"latest"}}, "trace_get": {{tx, []string{"0x0"}}}, "trace_replayTransaction": {{tx, everyKind}},
+		"trace_replayBlockTransactions": {{"latest", everyKind}}, "trace_call": {{message, everyKind, "latest"}}, "trace_filter": {{map[string]any{}}},
+		"trace_callMany": {{[]any{[]any{message, everyKind}, []any{message, everyKind}}, "latest"}},
 		"eth_getRawTransactionByBlockNumberAndIndex": {{"latest", "0x0"}}, "eth_getRawTransactionByBlockHashAndIndex": {{block, "0x0"}},
 		"eth_fillTransaction": {{message}}, "eth_config": {{}}, "eth_capabilities": {{}}, "eth_pendingTransactions": {{}}, "eth_newPendingTransactionFilter": {{}},
 		"txpool_status": {{}}, "txpool_content": {{}}, "txpool_contentFrom": {{contract}}, "txpool_inspect": {{}},

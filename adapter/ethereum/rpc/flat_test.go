@@ -118,7 +118,8 @@ func TestFlatTracesAreTheCallsOfTransactions(t *testing.T) {
 		params []any
 		says   string
 	}{
-		{"trace_replayTransaction", []any{plain, []string{"vmTrace"}}, `"vmTrace" is not offered`},
+		{"trace_replayTransaction", []any{plain, []string{"vmtrace"}}, `the trace type "vmtrace" does not exist`},
+		{"trace_callMany", []any{[]any{[]any{map[string]any{}}}}, "expected a transaction object and a list of trace types"},
 		{"trace_filter", []any{map[string]any{"fromBlock": "0x5", "toBlock": "0x1"}}, "invalid block range"},
 	} {
 		if r := n.call(c.method, c.params...); r.Error == nil || !strings.Contains(r.Error.Message, c.says) {

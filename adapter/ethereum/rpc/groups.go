@@ -51,7 +51,7 @@ func (s *Server) groups() map[string][]any {
 	}
 	return map[string][]any{
 		"coco":   {identity.New(g, s.env), identity.NewSessions(g, s.env), rules.New(g, s.sights, s.env)},
-		"debug":  {debug.New(g)},
+		"debug":  {debug.New(g), states.NewLists(g)},
 		"eth":    {facts.New(g), debug.NewEncodings(g), fees.New(g), pool.NewPending(g), simulate.New(g), states.New(g)},
 		"erigon": {otter.NewErigon(g)},
 		"net":    {facts.NewNet()},

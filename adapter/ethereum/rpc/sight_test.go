@@ -151,7 +151,7 @@ var verdicts = map[string]string{
 	"eth_getTransactionByHash": own, "eth_getTransactionByBlockNumberAndIndex": own, "eth_getTransactionByBlockHashAndIndex": own, "eth_getRawTransactionByHash": own,
 	"eth_getTransactionReceipt": own, "eth_getRawTransactionByBlockNumberAndIndex": own, "eth_getRawTransactionByBlockHashAndIndex": own, "debug_getRawTransaction": own,
 	"eth_getBalance": own, "eth_getTransactionCount": own, "eth_getCode": own, "eth_getStorageAt": own, "eth_getStorageValues": own,
-	"eth_call": own, "eth_estimateGas": own, "eth_createAccessList": own, "eth_simulateV1": own, "eth_fillTransaction": own, "debug_traceCall": own, "trace_call": own,
+	"eth_call": own, "eth_estimateGas": own, "eth_createAccessList": own, "eth_simulateV1": own, "eth_fillTransaction": own, "debug_traceCall": own, "trace_call": own, "trace_callMany": own,
 	"eth_getLogs": own, "eth_getFilterLogs": own, "eth_getFilterChanges": own, "eth_pendingTransactions": own,
 	"txpool_status": own, "txpool_content": own, "txpool_contentFrom": own, "txpool_inspect": own,
 	"ots_hasCode": own, "ots_getTransactionBySenderAndNonce": own, "ots_getContractCreator": own, "ots_searchTransactionsBefore": own, "ots_searchTransactionsAfter": own,
@@ -161,7 +161,7 @@ var verdicts = map[string]string{
 	"debug_traceTransaction": whole, "trace_transaction": whole, "trace_get": whole, "trace_replayTransaction": whole,
 	"ots_getTransactionError": whole, "ots_traceTransaction": whole, "ots_getInternalOperations": whole,
 	"debug_traceBlockByNumber": whole, "debug_traceBlockByHash": whole, "trace_block": whole, "trace_replayBlockTransactions": whole, "trace_filter": whole,
-	"eth_getProof": whole, "debug_storageRangeAt": whole, "debug_getRawHeader": whole, "debug_getRawBlock": whole, "debug_getRawReceipts": whole,
+	"eth_getProof": whole, "debug_storageRangeAt": whole, "debug_accountRange": whole, "debug_getRawHeader": whole, "debug_getRawBlock": whole, "debug_getRawReceipts": whole,
 }
 
 // TestAStrangerLearnsNothing asks each method of the server, for each pair of an owner and a stranger, in two networks that differ in what the owner has done.

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/state"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/ethdb/memorydb"
@@ -165,4 +167,54 @@ func TestTheRulesOfANetworkAreTold(t *testing.T) {
 	equal(t, "precompile of Osaka", config.Current.Precompiles["P256VERIFY"], common.HexToAddress("0x100"))
 	equal(t, "next rules", string(config.Next)+string(config.Last), "nullnull")
 	equal(t, "bytes of the fork's id", len(config.Current.ForkID), 4)
+}
+
+// The accounts of a state are those that go-ethereum dumps, with the root of the state and of each account's storage.
+func TestTheAccountsOfAStateAreListed(t *testing.T) {
+	n, bc := importedNode(t, conformance(t))
+	head := bc.CurrentBlock()
+	s, err := bc.StateAt(head.Root, head.Number, head.Time)
+	must(t, err)
+	type page struct {
+		Root     string
+		Accounts map[string]json.RawMessage
+		Next     hexutil.Bytes
+	}
+	for _, c := range []struct{ nocode, nostorage bool }{{false, false}, {true, true}} {
+		text, err := json.Marshal(s.RawDump(&state.DumpConfig{SkipCode: c.nocode, SkipStorage: c.nostorage}))
+		must(t, err)
+		var want struct{ Accounts map[string]any }
+		must(t, json.Unmarshal(text, &want))
+		found, pages := map[string]any{}, 0
+		for start := (hexutil.Bytes{}); ; pages++ {
+			var p page
+			n.ask(&p, "debug_accountRange", "latest", start, 7, c.nocode, c.nostorage, false)
+			equal(t, "root", p.Root, hex.EncodeToString(head.Root[:]))
+			if len(p.Accounts) == 0 || len(p.Accounts) > 7 {
+				t.Fatalf("a page of %d accounts", len(p.Accounts))
+			}
+			for addr, a := range p.Accounts {
+				var v any
+				must(t, json.Unmarshal(a, &v))
+				found[addr] = v
+			}
+			if start = p.Next; start == nil {
+				break
+			}
+		}
+		if fault := difference(any(want.Accounts), any(found), "accounts"); fault != "" || pages < 3 {
+			t.Errorf("%d pages: %s", pages, fault)
+		}
+	}
+	for _, params := range [][]any{{"latest", "0x" + strings.Repeat("00", 33), 5, true, true, true}, {"0xffffff", "0x", 5, true, true, true}} {
+		if r := n.call("debug_accountRange", params...); r.Error == nil {
+			t.Errorf("%v: %s", params, r.Result)
+		}
+	}
+	n = newTestNode(t, nil)
+	n.deploy(keeper)
+	n.forget()
+	if r := n.call("debug_accountRange", "0x1", "0x", 5, true, true, true); r.Error == nil || !strings.HasPrefix(r.Error.Message, "missing trie node") {
+		t.Errorf("a state that has left memory: %+v", r.Error)
+	}
 }

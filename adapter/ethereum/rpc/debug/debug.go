@@ -194,6 +194,7 @@ type session struct {
 	config *tracers.TraceConfig
 	meter  meter
 	run    *dryrun.Run
+	parts  *parts // nil unless a replay has them
 }
 
 // block executes the transactions of a block, which a view has, up to the last, and lets fn execute those from first on.
@@ -247,30 +248,9 @@ func (s *session) call(v *sight.View, args *callargs.Args, o *chain.CallOptions,
 	if err != nil {
 		return nil, err
 	}
-	execute := func() error {
-		block := s.run.BlockContext(header)
-		if o.Block != nil {
-			o.Block.Apply(&block)
-		}
-		msg, err := args.Message(v, block.BaseFee, l.ChainID())
-		if err != nil {
-			return err
-		}
-		s.run.Unsigned(msg)
-		chain.WaiveFees(&block, msg)
-		if len(o.State) > 0 {
-			rules := l.ChainConfig().Rules(block.BlockNumber, block.Random != nil, block.Time)
-			s.run.Precompiles = vm.ActivePrecompiledContracts(rules)
-			if err := s.run.DB.OverrideAll(v.Prepare(o.State), s.run.Precompiles); err != nil {
-				return err
-			}
-		}
-		result, err = s.trace(block, args.Transaction(msg, block.BaseFee, l.ChainID()), msg, new(tracers.Context))
-		return err
-	}
 	if index == nil {
 		s.run = dryrun.New(s.ctx, l, v)
-		return result, execute()
+		return s.message(v, header, args, o)
 	}
 	b, err := v.Block(s.ctx, v.Number())
 	if err != nil {
@@ -283,9 +263,33 @@ func (s *session) call(v *sight.View, args *callargs.Args, o *chain.CallOptions,
 		if err := s.run.Apply(b, t); err != nil {
 			return err
 		}
-		return execute()
+		result, err = s.message(v, header, args, o)
+		return err
 	}, int(*index), int(*index))
 	return result, err
+}
+
+// message traces a message in a block with a header, on the state that the run has come to.
+func (s *session) message(v *sight.View, header *types.Header, args *callargs.Args, o *chain.CallOptions) (json.RawMessage, error) {
+	l := s.m.s.Ledger
+	block := s.run.BlockContext(header)
+	if o.Block != nil {
+		o.Block.Apply(&block)
+	}
+	msg, err := args.Message(v, block.BaseFee, l.ChainID())
+	if err != nil {
+		return nil, err
+	}
+	s.run.Unsigned(msg)
+	chain.WaiveFees(&block, msg)
+	if len(o.State) > 0 {
+		rules := l.ChainConfig().Rules(block.BlockNumber, block.Random != nil, block.Time)
+		s.run.Precompiles = vm.ActivePrecompiledContracts(rules)
+		if err := s.run.DB.OverrideAll(v.Prepare(o.State), s.run.Precompiles); err != nil {
+			return nil, err
+		}
+	}
+	return s.trace(block, args.Transaction(msg, block.BaseFee, l.ChainID()), msg, new(tracers.Context))
 }
 
 // trace executes a message under the tracer that the client has chosen.
@@ -295,7 +299,7 @@ func (s *session) trace(block vm.BlockContext, tx *types.Transaction, msg *core.
 		return nil, err
 	}
 	s.meter.begin(s.run.DB, s.config)
-	hooks := s.meter.watch(tracer.Hooks)
+	hooks := s.parts.watch(s.meter.watch(tracer.Hooks), s.meter.take)
 	evm, release := s.run.EVM(block, vm.Config{Tracer: hooks, NoBaseFee: true})
 	defer release()
 	s.meter.stop = func(err error) {
@@ -312,6 +316,7 @@ func (s *session) trace(block vm.BlockContext, tx *types.Transaction, msg *core.
 	}
 	var receipt *types.Receipt
 	if err == nil {
+		s.parts.executed(s, evm, result)
 		logs := s.run.Finish(evm)
 		receipt = &types.Receipt{Type: tx.Type(), Status: types.ReceiptStatusSuccessful, TxHash: at.TxHash, GasUsed: result.UsedGas, CumulativeGasUsed: result.UsedGas, Logs: logs}
 		if result.Failed() {
@@ -323,6 +328,9 @@ func (s *session) trace(block vm.BlockContext, tx *types.Transaction, msg *core.
 	}
 	if err != nil {
 		return nil, fmt.Errorf("tracing failed: %w", err)
+	}
+	if err := s.meter.memory.Err(); err != nil {
+		return nil, err
 	}
 	return tracer.GetResult()
 }

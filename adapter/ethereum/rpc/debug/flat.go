@@ -13,13 +13,11 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter/ethereum/chain"
-	"github.com/cocoframework/coco/adapter/ethereum/rpc/callargs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 )
 
 // Flat is the JSON-RPC namespace trace, which indexers ask for: the calls of transactions as flat lists, by the tracer
-// flatCallTracer. State differences and traces of the virtual machine are not made.
+// flatCallTracer, and what replays have beside them (replay.go).
 type Flat struct{ m *Methods }
 
 // NewFlat returns the methods.
@@ -115,101 +113,6 @@ func (f *Flat) Block(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMes
 		return err
 	})
 	return f.m.s.Reply(ctx, list, err, instead)
-}
-
-// replayed is what a transaction has come to.
-type replayed struct {
-	Output          json.RawMessage `json:"output"`
-	StateDiff       json.RawMessage `json:"stateDiff"`
-	Trace           []flat          `json:"trace"`
-	TransactionHash *common.Hash    `json:"transactionHash,omitempty"`
-	VMTrace         json.RawMessage `json:"vmTrace"`
-}
-
-// replay makes a replay of the calls of a transaction.
-func replay(list []flat) *replayed {
-	r := &replayed{Output: json.RawMessage(`"0x"`), StateDiff: json.RawMessage("null"), VMTrace: json.RawMessage("null"), Trace: list}
-	for i, c := range list {
-		var result struct{ Output, Code json.RawMessage }
-		if i == 0 && json.Unmarshal(c["result"], &result) == nil {
-			switch {
-			case result.Output != nil:
-				r.Output = result.Output
-			case result.Code != nil:
-				r.Output = result.Code
-			}
-		}
-		for _, name := range placed {
-			delete(c, name)
-		}
-	}
-	return r
-}
-
-// onlyTrace refuses what is not made.
-func onlyTrace(kinds []string) error {
-	for _, k := range kinds {
-		if k != "trace" {
-			return group.Errorf(group.CodeInvalidParams, `%.20q is not offered, expected "trace": ask for differences by debug_traceTransaction with the tracer prestateTracer, and for steps by its struct logger`, k)
-		}
-	}
-	return nil
-}
-
-// ReplayTransaction is the calls of a transaction, and its output.
-func (f *Flat) ReplayTransaction(ctx context.Context, hash common.Hash, kinds []string) (json.RawMessage, error) {
-	if err := onlyTrace(kinds); err != nil {
-		return nil, f.m.s.Fail(err)
-	}
-	list, err := f.ofTransaction(ctx, hash)
-	return f.m.s.Reply(ctx, replay(list), hidden(err), instead)
-}
-
-// ReplayBlockTransactions is ReplayTransaction of all transactions of a block.
-func (f *Flat) ReplayBlockTransactions(ctx context.Context, at rpc.BlockNumberOrHash, kinds []string) (json.RawMessage, error) {
-	if err := onlyTrace(kinds); err != nil {
-		return nil, f.m.s.Fail(err)
-	}
-	v, b, err := f.m.block(ctx, group.AnyState, at)
-	if err != nil {
-		return nil, f.m.s.Fail(err)
-	}
-	defer v.Release()
-	out := []*replayed{}
-	err = f.m.guarded(ctx, flatConfig(), func(s *session) error {
-		if b.Number() == 0 {
-			return nil
-		}
-		all, err := traces[[]flat](s, v, b, 0, len(b.Txs)-1)
-		for i, list := range all {
-			r := replay(list)
-			r.TransactionHash = &b.Txs[i]
-			out = append(out, r)
-		}
-		return err
-	})
-	return f.m.s.Reply(ctx, out, err, instead)
-}
-
-// Call is the calls of a message on the state after a block.
-func (f *Flat) Call(ctx context.Context, args callargs.Args, kinds []string, at *rpc.BlockNumberOrHash) (json.RawMessage, error) {
-	if err := onlyTrace(kinds); err != nil {
-		return nil, f.m.s.Fail(err)
-	}
-	v, err := f.m.s.ViewAt(ctx, at, group.AnyState)
-	if err != nil {
-		return nil, f.m.s.Fail(err)
-	}
-	defer v.Release()
-	var list []flat
-	err = f.m.guarded(ctx, flatConfig(), func(s *session) error {
-		text, err := s.call(v, &args, new(chain.CallOptions), nil)
-		if err != nil {
-			return err
-		}
-		return json.Unmarshal(text, &list)
-	})
-	return f.m.s.Reply(ctx, replay(list), err, instead)
 }
 
 // Filter is the parameter of trace_filter.

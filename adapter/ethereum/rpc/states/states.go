@@ -1,5 +1,5 @@
-// Package states is what is asked about a state beside single values: slots of several accounts, Merkle proofs, and which
-// slots a call is going to need.
+// Package states is what is asked about a state beside single values: slots of several accounts, Merkle proofs, lists of accounts,
+// and which slots a call is going to need.
 //
 // Trust: enclave
 package states
@@ -17,7 +17,9 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
+	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/adapter/ethereum/stateroot"
+	"github.com/cocoframework/coco/store"
 )
 
 // Methods is the methods, of the namespace eth.
@@ -103,35 +105,13 @@ func (m *Methods) GetProof(ctx context.Context, addr common.Address, keys []stri
 		return nil, m.s.Fail(err)
 	}
 	defer v.Release()
-	raw, err := v.Raw() // a proof holds hashes of other accounts, by which a guess at them is confirmed
+	src, err := m.rows(v, "proofs are made")
 	if err != nil {
 		return nil, m.s.Fail(err)
 	}
-	src := raw.Rows()
-	if src == nil {
-		root := raw.Head().Header.Root
-		return nil, m.s.Fail(fmt.Errorf("missing trie node %x (path ) state of block %d is not available: proofs are made of the newest states, which are in memory", root, v.Number()))
-	}
 	var p *stateroot.Proof
-	err = m.s.Guarded(ctx, func(ctx context.Context) error {
-		claim, read := m.s.Claim(ctx), 0
-		var refused error
-		defer func() { claim.Give(read * stateroot.RowBytes) }()
-		p, err = stateroot.Prove(src, addr, slots, func() bool {
-			if refused = claim.Take(stateroot.AskEvery * stateroot.RowBytes); refused == nil {
-				read += stateroot.AskEvery
-			}
-			if read > maxRows {
-				refused = fmt.Errorf("the state has more than %d rows, accounts and slots: a proof is made from all of them, and no more are read for one", maxRows)
-			}
-			return refused == nil && ctx.Err() == nil
-		})
-		if refused != nil {
-			return refused
-		}
-		if errors.Is(err, stateroot.ErrStopped) {
-			return ctx.Err()
-		}
+	err = m.hashing(ctx, func(_ context.Context, more func() bool) error {
+		p, err = stateroot.Prove(src, addr, slots, more)
 		return err
 	})
 	if err != nil {
@@ -145,6 +125,44 @@ func (m *Methods) GetProof(ctx context.Context, addr common.Address, keys []stri
 		out.StorageProof[i] = slot{names[i], (*hexutil.Big)(p.Values[i].Big()), nodes(p.Slots[i])}
 	}
 	return m.s.Reply(ctx, out, nil, "ask for fewer keys")
+}
+
+// rows are all rows of a state, for callers who see all: hashes of accounts confirm a guess at them.
+func (m *Methods) rows(v *sight.View, what string) (store.Reader, error) {
+	raw, err := v.Raw()
+	if err != nil {
+		return nil, err
+	}
+	src := raw.Rows()
+	if src == nil {
+		return nil, fmt.Errorf("missing trie node %x (path ) state of block %d is not available: %s of the newest states, which are in memory", raw.Head().Header.Root, v.Number(), what)
+	}
+	return src, nil
+}
+
+// hashing runs what hashes all rows of a state and asks now and then whether to go on, within the time of a call and the memory of its caller.
+func (m *Methods) hashing(ctx context.Context, fn func(ctx context.Context, more func() bool) error) error {
+	return m.s.Guarded(ctx, func(ctx context.Context) error {
+		claim, read := m.s.Claim(ctx), 0
+		var refused error
+		defer func() { claim.Give(read * stateroot.RowBytes) }()
+		err := fn(ctx, func() bool {
+			if refused = claim.Take(stateroot.AskEvery * stateroot.RowBytes); refused == nil {
+				read += stateroot.AskEvery
+			}
+			if read > maxRows {
+				refused = fmt.Errorf("the state has more than %d rows, accounts and slots: all of them are hashed for this, and no more are read for one request", maxRows)
+			}
+			return refused == nil && ctx.Err() == nil
+		})
+		if refused != nil {
+			return refused
+		}
+		if errors.Is(err, stateroot.ErrStopped) {
+			return ctx.Err()
+		}
+		return err
+	})
 }
 
 func nodes(list [][]byte) []hexutil.Bytes {
