@@ -9,9 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/receipt"
@@ -36,20 +34,13 @@ type Verified struct {
 // It does not prove that the value is the newest, or that a key is absent: the node says so. The error is coco.ErrVerify for an answer that its
 // receipt does not prove, coco.ErrNotFound for an absent key, and coco.ErrPending while the receipt cannot be made yet.
 func (c *Client) VerifiableGet(ctx context.Context, service *x509.Certificate, key string, audience ...coco.ActorID) (Verified, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://node/app/kv/"+url.PathEscape(key)+"?proof", nil)
-	if err != nil {
-		return Verified{}, fmt.Errorf("%w: %w", coco.ErrInvalid, err)
+	ids := make([]string, len(audience))
+	for i, a := range audience {
+		ids[i] = a.String()
 	}
-	if len(audience) > 0 {
-		ids := make([]string, len(audience))
-		for i, a := range audience {
-			ids[i] = a.String()
-		}
-		req.Header.Set(wire.HeaderAudience, strings.Join(ids, ","))
-	}
-	resp, err := c.hc.Do(req)
+	resp, err := c.KV().For(ids...).ask(ctx, http.MethodGet, pathOf(key)+"?proof", nil, nil)
 	if err != nil {
-		return Verified{}, unwrapped(err)
+		return Verified{}, err
 	}
 	if resp.StatusCode != http.StatusOK {
 		return Verified{}, readError(resp)

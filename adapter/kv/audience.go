@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/cocoframework/coco"
@@ -49,10 +50,16 @@ func (l *ledger) pastOf(p place) *adapter.PastReader {
 	return l.env.NewPastReader(pastTime).For(p.caller).In(p.audience)
 }
 
-// placeOf returns the place that a request names. Its error depends on names of organisations alone. An answer about an audience is kept by no cache: the
-// request's URL is that of other rows, too.
-func (l *ledger) placeOf(caller coco.Caller, w http.ResponseWriter, r *http.Request) (place, error) {
+// placeOf returns the place that a request names by its header, or by its query as the next of a page does; inQuery is empty if it does not. Its error depends
+// on names of organisations alone. An answer about an audience is kept by no cache: the request's URL may be that of other rows, too.
+func (l *ledger) placeOf(caller coco.Caller, w http.ResponseWriter, r *http.Request, inQuery string) (place, error) {
 	audience, err := l.audienceOf(r.Header)
+	if err == nil && inQuery != "" {
+		named := audience
+		if audience, err = l.parseAudience(inQuery); err == nil && named != nil && !slices.Equal(named, audience) {
+			err = fmt.Errorf("%w: %s and the query's %s name two audiences: expected one", coco.ErrInvalid, wire.HeaderAudience, audienceQuery)
+		}
+	}
 	if audience != nil {
 		w.Header().Set("Cache-Control", "no-store")
 	}
@@ -65,8 +72,29 @@ func (l *ledger) audienceOf(h http.Header) (store.Audience, error) {
 	if len(lines) == 0 {
 		return nil, nil
 	}
+	return l.parseAudience(strings.Join(lines, ","))
+}
+
+// audienceQuery is the name by which a page's next says its audience, so that it is a request for the same rows without a header.
+const audienceQuery = "audience"
+
+// query is what parseAudience reads: the ids, with commas between them; empty for none.
+func (p *place) query() string {
+	ids := make([]string, len(p.audience))
+	for i, actor := range p.audience {
+		ids[i] = actor.String()
+	}
+	return strings.Join(ids, ",")
+}
+
+func noAudience() error {
+	return fmt.Errorf("%w: query: %s: expected organisations with commas between them, found none", coco.ErrInvalid, audienceQuery)
+}
+
+// parseAudience reads names and ids of organisations with commas between them.
+func (l *ledger) parseAudience(text string) (store.Audience, error) {
 	var actors []coco.ActorID
-	for name := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+	for name := range strings.SplitSeq(text, ",") {
 		name = strings.TrimSpace(name)
 		actor, ok := coco.ActorID{}, false
 		if id, err := hex.DecodeString(name); err == nil && len(id) == len(actor) {

@@ -293,3 +293,55 @@ func TestTheSettingAdmitsWritesToAudiences(t *testing.T) {
 		t.Errorf("off again: %s", answerOf(w))
 	}
 }
+
+// A page's next is a request for the same audience, with or without the header; what names two audiences is refused.
+func TestTheNextPageIsOfTheSameAudience(t *testing.T) {
+	c := newCore(t, "")
+	for _, key := range []string{"a", "b", "c"} {
+		for _, value := range []string{"1", "2"} {
+			if w := c.as(alpha, deal, "PUT", "/app/kv/"+key, value); w.Code >= 300 {
+				t.Fatal(answerOf(w))
+			}
+		}
+	}
+	c.as(alpha, "", "PUT", "/app/kv/open", "1")
+	seen := ""
+	for next := "/app/kv?limit=1&keys"; next != ""; {
+		audience := ""
+		if seen == "" {
+			audience = deal
+		}
+		p := pageOf(t, c.as(beta, audience, "GET", next, ""))
+		for _, it := range p.Items {
+			seen += string(it.Key)
+		}
+		next = p.Next
+	}
+	if seen != "abc" {
+		t.Errorf("page by page: %q", seen)
+	}
+	first := pageOf(t, c.as(beta, deal, "GET", "/app/kv?limit=1", ""))
+	if w := c.as(beta, "Beta, Alpha", "GET", first.Next, ""); w.Code != 200 || !strings.Contains(w.Body.String(), `"key_text":"b"`) {
+		t.Errorf("with the header too: %s", answerOf(w))
+	}
+	for _, other := range []string{"Alpha", "Alpha,Beta,Gamma"} {
+		if w := c.as(alpha, other, "GET", first.Next, ""); w.Code != 400 {
+			t.Errorf("the next of another audience by %q: %s", other, answerOf(w))
+		}
+	}
+	if w := c.as(gamma, "", "GET", first.Next, ""); w.Code != 200 || !strings.Contains(w.Body.String(), `"items":[]`) || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("an outsider: %s", answerOf(w))
+	}
+	var versions wire.RowVersions
+	if err := json.Unmarshal(c.as(beta, deal, "GET", "/app/kv/a?history&limit=1", "").Body.Bytes(), &versions); err != nil || versions.Next == "" {
+		t.Fatalf("%+v, %v", versions, err)
+	}
+	if w := c.as(beta, "", "GET", versions.Next, ""); w.Code != 200 || strings.Count(w.Body.String(), `"value"`) != 1 {
+		t.Errorf("earlier versions: %s", answerOf(w))
+	}
+	for _, target := range []string{"/app/kv?audience=", "/app/kv?audience=nobody", "/app/kv/a?history&audience=", "/app/kv/a?audience=Alpha", "/app/kv?audience=Alpha&audience=Beta"} {
+		if w := c.as(alpha, "", "GET", target, ""); w.Code != 400 {
+			t.Errorf("%s: %s", target, answerOf(w))
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/wire"
 )
 
 // Explain decodes what the receipt of a write claims; nil if the claims are of another ledger. content, unless nil, is the value that
@@ -111,7 +112,7 @@ func findKey(ctx context.Context, key string, ask adapter.Ask) (coco.TxID, error
 	if err != nil {
 		return coco.TxID{}, err
 	}
-	var page versionsPage
+	var page wire.RowVersions
 	if err := json.Unmarshal(answer, &page); err != nil {
 		return coco.TxID{}, fmt.Errorf("%w: the versions of key %q: %w", coco.ErrCorrupt, key, err)
 	}

@@ -27,9 +27,9 @@ var document []byte
 // Endpoints implements adapter.Ledger.
 func (l *ledger) Endpoints() []adapter.Endpoint {
 	return []adapter.Endpoint{
-		{Pattern: "GET " + root, Handler: l.list, Query: []string{"prefix", "from", "to", "limit", "keys", "at"}, OpenAPI: document},
+		{Pattern: "GET " + root, Handler: l.list, Query: []string{"prefix", "from", "to", "limit", "keys", "at", audienceQuery}, OpenAPI: document},
 		{Pattern: "POST " + root, Handler: l.batch, OpenAPI: document},
-		{Pattern: "GET " + root + "/{key...}", Handler: l.get, Query: []string{"at", "history", "limit", "before", "proof"}, OpenAPI: document},
+		{Pattern: "GET " + root + "/{key...}", Handler: l.get, Query: []string{"at", "history", "limit", "before", "proof", audienceQuery}, OpenAPI: document},
 		{Pattern: "PUT " + root + "/{key...}", Handler: l.put, OpenAPI: document},
 		{Pattern: "DELETE " + root + "/{key...}", Handler: l.delete, OpenAPI: document},
 	}

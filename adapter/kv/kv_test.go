@@ -19,6 +19,8 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+
+	"github.com/cocoframework/coco/wire"
 )
 
 // line is an answer in one line.
@@ -281,7 +283,7 @@ func TestKeysAreAnyBytes(t *testing.T) {
 			t.Errorf("GET %s: %s", target, line(w))
 		}
 	}
-	var p page
+	var p wire.Rows
 	if err := json.Unmarshal(c.do("GET", "/app/kv", "").Body.Bytes(), &p); err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +315,7 @@ func TestRangesGoOnWhereTheyStopped(t *testing.T) {
 			if w.Code != 200 || w.Header().Get("X-Coco-Transaction-Id") != "2.26" {
 				t.Fatalf("GET %s: %s", next, line(w))
 			}
-			var p page
+			var p wire.Rows
 			if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
 				t.Fatal(err)
 			}
@@ -354,7 +356,7 @@ func TestRangesGoOnWhereTheyStopped(t *testing.T) {
 	for i := range 4 {
 		c.do("PUT", fmt.Sprintf("/app/kv/z%d", i), big)
 	}
-	var p page
+	var p wire.Rows
 	if err := json.Unmarshal(c.do("GET", "/app/kv?from=z", "").Body.Bytes(), &p); err != nil || len(p.Items) != 3 || p.Next == "" {
 		t.Errorf("a page of large values: %d items, next %q, %v", len(p.Items), p.Next, err)
 	}

@@ -32,12 +32,13 @@ type listQuery struct {
 	limit    int    // items of a page
 	keys     bool   // without values
 	at       uint64 // as of this committed seqno; 0: the newest state
+	named    string // the audience, as the query has it
 }
 
 func (l *ledger) list(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
 	q, err := l.parseList(r.URL.RawQuery)
 	if err == nil {
-		q.place, err = l.placeOf(caller, w, r)
+		q.place, err = l.placeOf(caller, w, r, q.named)
 	}
 	if err == nil {
 		err = l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: q.table(), Key: q.from, End: q.to, Range: true})
@@ -67,7 +68,7 @@ func (l *ledger) list(caller coco.Caller, w http.ResponseWriter, r *http.Request
 	}
 	p := q.page(id, found)
 	setID(w, id)
-	l.answerPage(w, p.write)
+	l.answerPage(w, func(out *budget.Buffer) error { return writePage(out, p.ID, p.Items, p.Next) })
 }
 
 // entry is a key and what is stored under it.
@@ -95,8 +96,8 @@ func (q *listQuery) collect(rows store.Reader) (s stretch) {
 }
 
 // page makes a page of the beginning of a range.
-func (q *listQuery) page(id coco.TxID, s stretch) page {
-	p := page{ID: id, Items: []item{}}
+func (q *listQuery) page(id coco.TxID, s stretch) wire.Rows {
+	p := wire.Rows{ID: id, Items: []wire.Row{}}
 	for _, e := range s.entries {
 		p.Items = append(p.Items, q.newItem(e.key, e.stored))
 	}
@@ -120,6 +121,9 @@ func (q *listQuery) next(key []byte) string {
 	}
 	if q.at != 0 {
 		v.Set("at", strconv.FormatUint(q.at, 10))
+	}
+	if q.audience != nil {
+		v.Set(audienceQuery, q.query())
 	}
 	return v.Encode()
 }
@@ -178,12 +182,16 @@ func (l *ledger) parseList(query string) (q listQuery, err error) {
 			if q.keys = true; v[0] != "" {
 				return q, fmt.Errorf("%w: query: keys has no value, found %q", coco.ErrInvalid, v[0])
 			}
+		case audienceQuery:
+			if q.named = v[0]; q.named == "" {
+				return q, noAudience()
+			}
 		case "at":
 			if q.at, err = parseSeqno(name, v[0]); err != nil {
 				return q, err
 			}
 		default:
-			return q, fmt.Errorf("%w: query: expected prefix, from, to, limit, keys and at, found %q", coco.ErrInvalid, name)
+			return q, fmt.Errorf("%w: query: expected prefix, from, to, limit, keys, at and audience, found %q", coco.ErrInvalid, name)
 		}
 	}
 	if most := max(len(q.from), len(q.to), len(q.prefix)); most > maxKeyBytes {
@@ -204,16 +212,6 @@ func (l *ledger) parseList(query string) (q listQuery, err error) {
 	}
 	return q, nil
 }
-
-// page is the answer to a range.
-type page struct {
-	ID    coco.TxID `json:"transaction_id"` // of the state read
-	Items []item    `json:"items"`
-	Next  string    `json:"next,omitempty"` // path and query of the next page, if there is more
-}
-
-// write writes the page's JSON item by item.
-func (p *page) write(out *budget.Buffer) error { return writePage(out, p.ID, p.Items, p.Next) }
 
 // writePage writes a page as encoding/json would, with one item in memory twice at a time.
 func writePage[T any](out *budget.Buffer, id coco.TxID, items []T, next string) error {
@@ -248,18 +246,10 @@ func writePage[T any](out *budget.Buffer, id coco.TxID, items []T, next string) 
 	return err
 }
 
-type item struct {
-	Key     []byte  `json:"key"`
-	Text    string  `json:"key_text,omitempty"`     // the key, if it is printable UTF-8
-	Media   string  `json:"content_type,omitempty"` // absent for wire.MediaBytes
-	Value   *[]byte `json:"value,omitempty"`        // absent if only keys are asked for
-	Version uint64  `json:"etag,string"`
-}
-
 // newItem makes the item of a key and what is stored.
-func (q *listQuery) newItem(key, stored []byte) item {
+func (q *listQuery) newItem(key, stored []byte) wire.Row {
 	media, value := contentOf(stored)
-	it := item{Key: key, Media: otherMedia(media), Version: versionOf(stored)}
+	it := wire.Row{Key: key, Media: otherMedia(media), Version: versionOf(stored)}
 	if utf8.Valid(key) && !bytes.ContainsFunc(key, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		it.Text = string(key)
 	}

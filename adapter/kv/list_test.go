@@ -14,9 +14,11 @@ import (
 
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/store"
+
+	"github.com/cocoframework/coco/wire"
 )
 
-func pageOf(t T, w *httptest.ResponseRecorder) (p page) {
+func pageOf(t T, w *httptest.ResponseRecorder) (p wire.Rows) {
 	t.Helper()
 	if w.Code != 200 {
 		t.Fatal(fmt.Sprintf("%d %s", w.Code, w.Body))

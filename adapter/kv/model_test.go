@@ -9,6 +9,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/cocoframework/coco/adapter"
+
+	"github.com/cocoframework/coco/wire"
 )
 
 // value is what the model holds of a key.
@@ -69,7 +71,7 @@ func TestAnyWritesDoWhatAMapDoes(t *testing.T) {
 				}
 			}
 		}
-		var p page
+		var p wire.Rows
 		if err := json.Unmarshal(c.do("GET", "/app/kv", "").Body.Bytes(), &p); err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/internal/budget"
+	"github.com/cocoframework/coco/wire"
 )
 
 const (
@@ -29,6 +30,7 @@ type pastQuery struct {
 	limit   int
 	history bool
 	proof   bool
+	named   string // the audience, as the query has it
 }
 
 func parsePast(query string) (q pastQuery, err error) {
@@ -53,13 +55,17 @@ func parsePast(query string) (q pastQuery, err error) {
 			if q.proof = true; v[0] != "" {
 				err = fmt.Errorf("%w: query: proof has no value, found %q", coco.ErrInvalid, v[0])
 			}
+		case audienceQuery:
+			if q.named = v[0]; q.named == "" {
+				err = noAudience()
+			}
 		case "limit":
 			q.limit, err = strconv.Atoi(v[0])
 			if err != nil || q.limit < 1 || q.limit > maxVersions {
 				err = fmt.Errorf("%w: query: limit: expected 1 to %d, found %q", coco.ErrInvalid, maxVersions, v[0])
 			}
 		default:
-			err = fmt.Errorf("%w: query: expected at, proof, or history with limit and before, found %q", coco.ErrInvalid, name)
+			err = fmt.Errorf("%w: query: expected at, proof, or history with limit and before, each with audience if wanted, found %q", coco.ErrInvalid, name)
 		}
 		if err != nil {
 			return q, err
@@ -87,7 +93,7 @@ func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Requ
 	q, err := parsePast(r.URL.RawQuery)
 	var in place
 	if err == nil {
-		in, err = l.placeOf(caller, w, r)
+		in, err = l.placeOf(caller, w, r, q.named)
 	}
 	if err == nil {
 		read := adapter.Read{Subject: adapter.Past, Table: in.table(), Key: key, At: q.at}
@@ -230,21 +236,6 @@ func readPast(ctx context.Context, past *adapter.PastReader, in place, key []byt
 	return p, nil
 }
 
-// versionsPage is the answer to a history, newest first.
-type versionsPage struct {
-	ID    coco.TxID    `json:"transaction_id"` // of the newest state when it was read
-	Items []oldVersion `json:"items"`
-	Next  string       `json:"next,omitempty"` // path and query of the next page, if there may be more
-}
-
-type oldVersion struct {
-	ID      coco.TxID `json:"transaction_id"` // that wrote or deleted
-	Time    string    `json:"time"`           // of its batch
-	Deleted bool      `json:"deleted,omitempty"`
-	Media   string    `json:"content_type,omitempty"` // absent for wire.MediaBytes
-	Value   *[]byte   `json:"value,omitempty"`        // nil if deleted
-}
-
 // history answers by a key's versions. A page that has some ends where the ledger cannot be read at
 // the moment: the request for the next page then says why.
 func (l *ledger) history(in place, w http.ResponseWriter, r *http.Request, key []byte, q pastQuery, newest coco.TxID) {
@@ -253,10 +244,10 @@ func (l *ledger) history(in place, w http.ResponseWriter, r *http.Request, key [
 		at = q.before - 1
 	}
 	past, claim := l.pastOf(in), adapter.ClaimOf(w)
-	page, size := versionsPage{ID: newest, Items: []oldVersion{}}, 0
+	page, size := wire.RowVersions{ID: newest, Items: []wire.RowVersion{}}, 0
 	for at > 0 {
 		if len(page.Items) == q.limit || size >= pageBytes {
-			page.Next = nextVersions(r.URL, q.limit, at+1)
+			page.Next = nextVersions(r.URL, &in, q.limit, at+1)
 			break
 		}
 		p, err := readPast(r.Context(), past, in, key, at)
@@ -264,7 +255,7 @@ func (l *ledger) history(in place, w http.ResponseWriter, r *http.Request, key [
 			break
 		}
 		if err != nil && len(page.Items) > 0 {
-			page.Next = nextVersions(r.URL, q.limit, at+1)
+			page.Next = nextVersions(r.URL, &in, q.limit, at+1)
 			break
 		}
 		if err != nil {
@@ -287,8 +278,8 @@ func (l *ledger) history(in place, w http.ResponseWriter, r *http.Request, key [
 	l.answerPage(w, func(out *budget.Buffer) error { return writePage(out, page.ID, page.Items, page.Next) })
 }
 
-func versionItem(p *adapter.PastValue) oldVersion {
-	v := oldVersion{ID: p.TxID, Deleted: p.Deleted, Time: time.UnixMilli(int64(p.Time)).UTC().Format("2006-01-02T15:04:05.000Z")}
+func versionItem(p *adapter.PastValue) wire.RowVersion {
+	v := wire.RowVersion{ID: p.TxID, Deleted: p.Deleted, Time: time.UnixMilli(int64(p.Time)).UTC().Format("2006-01-02T15:04:05.000Z")}
 	if !p.Deleted {
 		media, value := contentOf(p.Value)
 		v.Media, v.Value = otherMedia(media), &value
@@ -296,6 +287,10 @@ func versionItem(p *adapter.PastValue) oldVersion {
 	return v
 }
 
-func nextVersions(at *url.URL, limit int, before uint64) string {
-	return at.EscapedPath() + "?history&limit=" + strconv.Itoa(limit) + "&before=" + strconv.FormatUint(before, 10)
+func nextVersions(at *url.URL, in *place, limit int, before uint64) string {
+	next := at.EscapedPath() + "?history&limit=" + strconv.Itoa(limit) + "&before=" + strconv.FormatUint(before, 10)
+	if in.audience != nil {
+		next += "&" + audienceQuery + "=" + url.QueryEscape(in.query())
+	}
+	return next
 }

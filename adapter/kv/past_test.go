@@ -14,6 +14,8 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/store"
+
+	"github.com/cocoframework/coco/wire"
 )
 
 func TestAPastValueIsReadAsOfASeqno(t *testing.T) {
@@ -83,7 +85,7 @@ func TestAHistoryIsPagedNewestFirst(t *testing.T) {
 	next := "/app/kv/a%20b?history&limit=2"
 	for next != "" {
 		w := c.do("GET", next, "")
-		var page versionsPage
+		var page wire.RowVersions
 		if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || w.Code != http.StatusOK || len(page.Items) > 2 {
 			t.Fatalf("%s: %d %s (%v)", next, w.Code, w.Body, err)
 		}
@@ -156,7 +158,7 @@ func TestAPageEndsWhereTheLedgerCannotBeRead(t *testing.T) {
 		}
 		return c.readPast(ctx, table, key, at)
 	}
-	var page versionsPage
+	var page wire.RowVersions
 	if err := json.Unmarshal(c.do("GET", "/app/kv/key?history", "").Body.Bytes(), &page); err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func (l *ledger) get(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 		l.getPast(caller, w, r, key, conditions)
 		return
 	}
-	at, err := l.placeOf(caller, w, r)
+	at, err := l.placeOf(caller, w, r, "")
 	if err == nil {
 		err = l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: at.table(), Key: key})
 	}

@@ -1,0 +1,99 @@
+package client
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/wire"
+)
+
+// What a client asks of an audience's rows names the audience in each request, the pages after the first too.
+func TestEveryRequestOfAnAudienceNamesIt(t *testing.T) {
+	type request struct{ method, target, audience, match, media, body string }
+	var got []request
+	n := newNode(t, newAuthority(t, "service"), "", func(n *node) {
+		n.handler = func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			got = append(got, request{r.Method, r.URL.RequestURI(), r.Header.Get(wire.HeaderAudience), r.Header.Get("If-Match"), r.Header.Get("Content-Type"), string(body)})
+			w.Header().Set(wire.HeaderTxID, "2.18")
+			switch {
+			case r.Method == "PUT":
+				w.WriteHeader(http.StatusCreated)
+			case r.Method == "DELETE":
+				w.WriteHeader(http.StatusNoContent)
+			case r.URL.RawQuery == "":
+				w.Header().Set("Etag", `"17"`)
+				_, _ = io.WriteString(w, "4711")
+			case r.URL.Query().Has("history"):
+				_, _ = io.WriteString(w, `{"transaction_id":"2.18","items":[{"transaction_id":"2.17","time":"","value":"YQ=="}],"next":"/app/kv/price?history&before=17&audience=x"}`)
+			default:
+				_, _ = io.WriteString(w, `{"transaction_id":"2.18","items":[{"key":"YQ==","key_text":"a","value":"YQ==","etag":"17"}],"next":"/app/kv?from=b&audience=x"}`)
+			}
+		}
+	})
+	ctx := t.Context()
+	kv := newClient(t, Config{Addr: n.addr, Policy: policy()}).KV().For("acme", "bank")
+	if w, err := kv.Put(ctx, "a/b ?", []byte("v"), "text/plain", Condition{Match: "17"}); err != nil || w != (Written{coco.TxID{View: 2, Seqno: 18}, true}) {
+		t.Errorf("put: %+v, %v", w, err)
+	}
+	if w, err := kv.Delete(ctx, "k", Condition{Match: "*"}); err != nil || w.Created {
+		t.Errorf("delete: %+v, %v", w, err)
+	}
+	if v, err := kv.Get(ctx, "price"); err != nil || string(v.Value) != "4711" || v.Version != 17 || v.TxID.Seqno != 18 {
+		t.Errorf("get: %+v, %v", v, err)
+	}
+	page, err := kv.List(ctx, Range{Prefix: "p", Limit: 1})
+	if err != nil || len(page.Items) != 1 || page.NextKey() != "b" {
+		t.Fatalf("list: %+v, %v", page, err)
+	}
+	if _, err := kv.More(ctx, page); err != nil {
+		t.Error(err)
+	}
+	versions, err := kv.History(ctx, "price", 0)
+	if err != nil || len(versions.Items) != 1 {
+		t.Fatalf("history: %+v, %v", versions, err)
+	}
+	if _, err := kv.Earlier(ctx, versions); err != nil {
+		t.Error(err)
+	}
+	want := []request{
+		{"PUT", "/app/kv/a%2Fb%20%3F", "acme,bank", `"17"`, "text/plain", "v"},
+		{"DELETE", "/app/kv/k", "acme,bank", "*", "", ""},
+		{"GET", "/app/kv/price", "acme,bank", "", "", ""},
+		{"GET", "/app/kv?limit=1&prefix=p", "acme,bank", "", "", ""},
+		{"GET", "/app/kv?from=b&audience=x", "acme,bank", "", "", ""},
+		{"GET", "/app/kv/price?history", "acme,bank", "", "", ""},
+		{"GET", "/app/kv/price?history&before=17&audience=x", "acme,bank", "", "", ""},
+	}
+	if len(got) != len(want) {
+		t.Fatalf("%d requests: %+v", len(got), got)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("request %d: %+v, expected %+v", i, got[i], want[i])
+		}
+	}
+}
+
+// A page's next is a node's word: it does not have a client call another route.
+func TestANextPageElsewhereIsNotAskedFor(t *testing.T) {
+	asked := 0
+	n := newNode(t, newAuthority(t, "service"), "", func(n *node) {
+		n.handler = func(http.ResponseWriter, *http.Request) { asked++ }
+	})
+	kv := newClient(t, Config{Addr: n.addr, Policy: policy()}).KV()
+	for _, next := range []string{"/gov/propose", "/app/kv/key?history", "//other/app/kv?x", "@other/app/kv?x"} {
+		if _, err := kv.More(t.Context(), wire.Rows{Next: next}); !errors.Is(err, coco.ErrCorrupt) {
+			t.Errorf("%s: %v", next, err)
+		}
+	}
+	if _, err := kv.Earlier(t.Context(), wire.RowVersions{Next: "/app/kv?from=a"}); !errors.Is(err, coco.ErrCorrupt) {
+		t.Error(err)
+	}
+	if asked != 0 {
+		t.Errorf("%d requests", asked)
+	}
+}
