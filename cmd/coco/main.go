@@ -27,6 +27,7 @@ import (
 	"github.com/cocoframework/coco/internal/cli/ethcmd"
 	"github.com/cocoframework/coco/internal/cli/govcmd"
 	"github.com/cocoframework/coco/internal/cli/identitycmd"
+	"github.com/cocoframework/coco/internal/cli/kvcmd"
 	"github.com/cocoframework/coco/internal/cli/ledgercmd"
 	"github.com/cocoframework/coco/internal/cli/membercmd"
 	"github.com/cocoframework/coco/internal/cli/nodecmd"
@@ -66,7 +67,7 @@ func groups() []cli.Group {
 	type commands = []func(*cli.App) *cobra.Command
 	return []cli.Group{
 		{Title: "A network on this machine:", Commands: commands{sandboxcmd.Up, sandboxcmd.Status, sandboxcmd.Down, sandboxcmd.Restart, nodecmd.Command, democmd.Command}},
-		{Title: "Using a network:", Commands: commands{proxycmd.Command, identitycmd.Command, ethcmd.Command}},
+		{Title: "Using a network:", Commands: commands{proxycmd.Command, kvcmd.Command, identitycmd.Command, ethcmd.Command}},
 		{Title: "Governing a network:", Commands: commands{govcmd.Command, membercmd.Command}},
 		{Title: "Checking what a network did, and going on after a catastrophe:", Commands: commands{ledgercmd.Command, receiptcmd.Command, attestcmd.Command, recoverycmd.Command}},
 		{Title: "Measuring:", Commands: commands{benchcmd.Command, doctorcmd.Command}},

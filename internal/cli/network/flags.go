@@ -51,6 +51,7 @@ type Flags struct {
 	Service string // file
 	Cert    string // file, of a certificate that the command shows
 	Key     string // its key, as package signer names it
+	As      string // member of a network of `coco up` whose application asks; empty for the one that runs the node
 	// SandboxKey: for a network of `coco up` too, Key may be given: it is that of the member's certificate, kept elsewhere.
 	SandboxKey bool
 
@@ -84,6 +85,11 @@ func (f *Flags) AddNode(cmd *cobra.Command, which string) {
 func (f *Flags) AddConnect(cmd *cobra.Command) {
 	f.Add(cmd, "`folder` of the running network, of `coco up`")
 	f.AddNode(cmd, "default: one that serves")
+}
+
+// AddAs gives a command the flag of the member whose application asks in a network of `coco up`.
+func (f *Flags) AddAs(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.As, "as", os.Getenv("COCO_MEMBER"), "`member` of that network whose application asks (default $COCO_MEMBER, or the one that runs the node)")
 }
 
 // AddCertificate gives a command the flags for the certificate to ask by; usage is the help of --cert. A command that has a flag --key of
@@ -129,6 +135,9 @@ func (f *Flags) Check() error {
 	}
 	if f.InSandbox() && f.Cert+f.Key != "" {
 		return fmt.Errorf("%w: --cert and --%s belong to --config, or to --node HOST:PORT with --service: a network of `coco up` has its own", coco.ErrInvalid, f.keyFlag)
+	}
+	if !f.InSandbox() && f.changed("as") {
+		return fmt.Errorf("%w: --as belongs to a network of `coco up`: another one's is asked by --cert and --%s", coco.ErrInvalid, f.keyFlag)
 	}
 	if (f.Cert == "") != (f.Key == "") {
 		return fmt.Errorf("%w: --cert and --%s belong together", coco.ErrInvalid, f.keyFlag)

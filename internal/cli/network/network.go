@@ -329,9 +329,9 @@ func (n *Network) Look(node Node) (*client.Client, error) {
 func (n *Network) user(node Node) (*tls.Certificate, error) {
 	if n.Sandbox != nil {
 		m := n.Sandbox.Members[0]
-		if !node.Elsewhere {
+		if owner := cmp.Or(n.flags.As, node.Owner); n.flags.As != "" || !node.Elsewhere {
 			var err error
-			if m, err = n.Sandbox.Member(node.Owner); err != nil {
+			if m, err = n.Sandbox.Member(owner); err != nil {
 				return nil, err
 			}
 		}
