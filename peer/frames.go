@@ -31,6 +31,8 @@ const (
 	kindResumeAsk    kind = 13
 	kindResumeTold   kind = 14
 	kindProgram      kind = 19
+	kindPayload      kind = 20
+	kindPayloadWord  kind = 21
 )
 
 // Message is the body of a frame.
@@ -123,6 +125,25 @@ type PartRefused struct {
 	Archive   bool   `cbor:"4,keyasint,omitempty"`
 }
 
+// Payload is a payload of a resident row, for a node of its audience: to keep, or because the node wants it. See package resident.
+type Payload struct {
+	Payload []byte `cbor:"1,keyasint"`
+}
+
+// PayloadWord is about one payload of a resident row.
+type PayloadWord struct {
+	Commitment coco.Digest `cbor:"1,keyasint"`
+	Word       uint64      `cbor:"2,keyasint"`
+}
+
+// Words about a payload. A node ignores those that it does not know.
+const (
+	PayloadKept    = 1 // the sender has it on its disk
+	PayloadWanted  = 2 // the sender asks for it
+	PayloadLacked  = 3 // the sender does not have it, or does not keep it
+	PayloadDropped = 4 // no transaction will ever name it
+)
+
 func (Consensus) kind() kind     { return kindConsensus }
 func (*Forward) kind() kind      { return kindForward }
 func (*Reply) kind() kind        { return kindReply }
@@ -136,6 +157,8 @@ func (*Program) kind() kind      { return kindProgram }
 func (*PartWanted) kind() kind   { return kindPartWanted }
 func (*Parts) kind() kind        { return kindParts }
 func (*PartRefused) kind() kind  { return kindPartRefused }
+func (*Payload) kind() kind      { return kindPayload }
+func (*PayloadWord) kind() kind  { return kindPayloadWord }
 
 // limits bound what a message may hold: as much as a frame. A grant has a pair for each epoch: about 40 bytes.
 var limits = canon.Limits{Bytes: channel.DefaultMaxFrame, Elements: 1 << 17, Pairs: 1 << 20}
@@ -229,6 +252,10 @@ func decode(frame []byte) (Message, error) {
 		m = &Parts{}
 	case kindPartRefused:
 		m = &PartRefused{}
+	case kindPayload:
+		m = &Payload{}
+	case kindPayloadWord:
+		m = &PayloadWord{}
 	default:
 		return nil, fmt.Errorf("%w: a frame of unknown kind %d", coco.ErrCorrupt, frame[0])
 	}

@@ -24,6 +24,8 @@ var messages = []Message{
 	&PartWanted{Committee: 2},
 	&Parts{Committee: 2, Parts: []committee.Part{{Share: keys.Secret{7}}}},
 	&PartRefused{Committee: 2, Reason: 1},
+	&Payload{Payload: []byte("payload")},
+	&PayloadWord{Commitment: coco.Digest{7}, Word: PayloadWanted},
 	&FetchRequest{What: FetchSnapshot, Index: 7, Offset: 1 << 33},
 	&PartWanted{Committee: 2, Epoch: 3},
 	&PartWanted{Committee: 2, Epoch: 3, Archive: true},

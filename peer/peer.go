@@ -36,6 +36,8 @@
 //	13 resume asked     any → any            the node asks again; the only frame on its connection
 //	14 resume told      any → asker          the node asks again
 //	19 program          any → any            it is the first frame on the next one
+//	20 payload          any → any            the writer counts the node as one that has kept nothing; a node that wants it asks again
+//	21 payload word     any → any            the same
 //
 // A node of an earlier build logs and drops frames of a kind that it does not know.
 //

@@ -29,7 +29,7 @@ func TestARemovedNodeThatIsLeavingSpeaksForNobody(t *testing.T) {
 				t.Errorf("a request to %s was answered %+v", k, r)
 			}
 		}
-		for _, m := range []Message{Behind{}, &Secret{Epoch: 1}, &SecretHeld{}, &SecretWanted{Epoch: 1}, &PartWanted{Committee: 1}, &Parts{Committee: 1}, &PartRefused{Committee: 1}} {
+		for _, m := range []Message{Behind{}, &Secret{Epoch: 1}, &SecretHeld{}, &SecretWanted{Epoch: 1}, &PartWanted{Committee: 1}, &Parts{Committee: 1}, &PartRefused{Committee: 1}, &Payload{Payload: []byte{1}}, &PayloadWord{Word: PayloadWanted}} {
 			removed.transport.Send(leader.id.ID(), m)
 		}
 		time.Sleep(time.Second)

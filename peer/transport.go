@@ -74,6 +74,8 @@ type Config struct {
 	SecretWanted func(from coco.NodeID, s *SecretWanted)
 	// Part receives a PartWanted, Parts or PartRefused, by the same rule.
 	Part func(from coco.NodeID, m Message)
+	// Resident receives a Payload or a PayloadWord, by the same rule. A node without it drops them, as one of an earlier build does.
+	Resident func(from coco.NodeID, m Message)
 	// Beat receives beats, in the order in which their sender sent them. Reached is told that the connection to a node is made.
 	Beat    func(from coco.NodeID, b pulse.Beat)
 	Reached func(coco.NodeID)
@@ -374,6 +376,10 @@ func (t *Transport) dispatch(from coco.NodeID, m Message) {
 		t.cfg.Program(from, m)
 	case *PartWanted, *Parts, *PartRefused:
 		t.cfg.Part(from, m)
+	case *Payload, *PayloadWord:
+		if t.cfg.Resident != nil {
+			t.cfg.Resident(from, m)
+		}
 	}
 }
 

@@ -215,6 +215,7 @@ func (n *network) build(m *member, addresses map[coco.NodeID]string) Config {
 		},
 		SecretWanted: func(from coco.NodeID, s *SecretWanted) { note(from, "wanted %d", s.Epoch) },
 		Part:         func(from coco.NodeID, p Message) { note(from, "%T", p) },
+		Resident:     func(from coco.NodeID, p Message) { note(from, "%T", p) },
 		Join: func(ctx context.Context, conn *channel.Conn, heard Heard) {
 			if m.joins != nil {
 				m.joins(ctx, conn, heard)
@@ -270,13 +271,13 @@ func TestFramesArriveInOrderAtTheirFunctions(t *testing.T) {
 		from, to := n.nodes[0].transport, n.nodes[1]
 		from.SendConsensus(consensus.Message{To: consensus.IDOf(to.id.ID()), Data: []byte("vote")})
 		from.SendBehind(consensus.IDOf(to.id.ID()))
-		for _, m := range []Message{&Secret{Epoch: 2}, &SecretHeld{Sealed: coco.Digest{7}}, &SecretWanted{Epoch: 3}, &PartWanted{Committee: 1}, &Parts{Committee: 1}, &PartRefused{Committee: 1}} {
+		for _, m := range []Message{&Secret{Epoch: 2}, &SecretHeld{Sealed: coco.Digest{7}}, &SecretWanted{Epoch: 3}, &PartWanted{Committee: 1}, &Parts{Committee: 1}, &PartRefused{Committee: 1}, &Payload{Payload: []byte("payload")}, &PayloadWord{Word: PayloadKept}} {
 			if !from.Send(to.id.ID(), m) {
 				t.Errorf("no room for %T", m)
 			}
 		}
 		time.Sleep(time.Second)
-		to.expect(t, "node0 consensus vote", "node0 behind", "node0 secret 2", "node0 held 7", "node0 wanted 3", "node0 *peer.PartWanted", "node0 *peer.Parts", "node0 *peer.PartRefused")
+		to.expect(t, "node0 consensus vote", "node0 behind", "node0 secret 2", "node0 held 7", "node0 wanted 3", "node0 *peer.PartWanted", "node0 *peer.Parts", "node0 *peer.PartRefused", "node0 *peer.Payload", "node0 *peer.PayloadWord")
 		if from.Send(coco.NodeID{1}, Behind{}) {
 			t.Error("a frame for an unknown node was queued")
 		}

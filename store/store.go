@@ -40,6 +40,9 @@ type Table struct {
 	// Audience rows are seen and written by the actors of their audience alone, through Snapshot.For and Tx.For: for the
 	// scope that they belong to there is no other way. See Audience. Neither with Archive nor without Private.
 	Audience bool
+	// Resident says that the owner's values are those of package resident: what the network has of rows whose contents are on the
+	// nodes of their audience alone. Only with Audience.
+	Resident bool
 }
 
 // Retain is the number of committed batches whose overwritten values stay readable.
@@ -130,6 +133,9 @@ func (s *Store) Create(tables ...Table) error {
 		}
 		if t.Audience && (t.Archive || !t.Private) {
 			return fmt.Errorf("%w: table %q: rows with an audience are private, and no archive", coco.ErrInvalid, t.Name)
+		}
+		if t.Resident && !t.Audience {
+			return fmt.Errorf("%w: table %q: rows that reside with their parties have an audience", coco.ErrInvalid, t.Name)
 		}
 		tab := &table{Table: t, index: len(s.list), rows: map[string]*version{}}
 		if t.Ordered {

@@ -96,6 +96,12 @@ var pure = []rule{
 		why:  "the state must be the same on every node: it may depend on nothing but the transactions",
 	},
 	{
+		name: "what nodes do about resident rows is decided purely",
+		in:   []string{"resident"}, pure: true,
+		only: []string{"", "canon", "merkle", "store"},
+		why:  "who must have a payload, and who may, follows from rows, owners and answers; a table of cases shows every decision",
+	},
+	{
 		name: "a snapshot is made of the state alone",
 		in:   []string{"snapshot"}, pure: true,
 		only: []string{"", "canon", "host", "internal/erase", "merkle", "store"},
@@ -340,7 +346,7 @@ var layers = []rule{
 	},
 	{
 		name:   "trusted code reaches the outside only through host",
-		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "ledger/check", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs", "ceremonies", "grants", "upgrade", "recoverer", "reopen", "basis"},
+		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "ledger/check", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs", "ceremonies", "grants", "upgrade", "recoverer", "reopen", "basis", "resident", "resident/..."},
 		except: []string{"gov/govtest"},
 		std:    outside,
 		calls:  append(slices.Clone(dials), clocks...),
@@ -407,6 +413,18 @@ var layers = []rule{
 		in:   []string{"renew", "epochs", "ceremonies", "grants"},
 		none: []string{"node", "gateway", "join", "catchup", "snapshotter"},
 		why:  "what is due follows from the state and the clock; who leads and how the leader is asked are functions that they are given",
+	},
+	{
+		name: "a folder of payloads knows its disk and its keys",
+		in:   []string{"resident/folder"}, third: never,
+		only: []string{"", "batch", "canon", "host", "internal/erase", "merkle", "resident", "store"},
+		why:  "what is on the disk is sealed and compared there, whoever sends it",
+	},
+	{
+		name: "exchanging payloads needs no node",
+		in:   []string{"resident/exchange"},
+		none: []string{"node", "gateway", "replica", "join", "gov", "gov/...", "history", "consensus/raft"},
+		why:  "which nodes there are, whose they are and what time it is are functions that it is given",
 	},
 	{
 		name: "which rules the nodes' programs know needs no node",

@@ -1,0 +1,145 @@
+package folder
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/host/mem"
+	"github.com/cocoframework/coco/resident"
+)
+
+// ring has the keys of epochs 1 and 2.
+type ring struct {
+	current uint64
+	closed  error // what Of answers for epoch 1, if set
+}
+
+func (r *ring) keys() Keys {
+	of := func(epoch uint64) *batch.Keys { return batch.NewKeys(epoch, [32]byte{byte(epoch)}) }
+	return Keys{
+		Current: func() (uint64, *batch.Keys) { return r.current, of(r.current) },
+		Of: func(epoch uint64) (*batch.Keys, error) {
+			if epoch == 1 && r.closed != nil {
+				return nil, r.closed
+			}
+			return of(epoch), nil
+		},
+	}
+}
+
+func opened(t *testing.T, disk *mem.Disk, r *ring) (*Folder, []coco.Digest) {
+	t.Helper()
+	f, there, err := New(disk, "resident", r.keys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, there
+}
+
+func put(t *testing.T, f *Folder, text string) coco.Digest {
+	t.Helper()
+	if err := f.Put([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	return resident.Commit([]byte(text))
+}
+
+// lost is a crash that loses whatever is not durable.
+var lost = mem.Loss{
+	Name:    func(string) bool { return false },
+	Changes: func(string, []mem.Change) []mem.Change { return nil },
+	Removal: func(string) bool { return true },
+}
+
+func TestAPayloadIsReadAgainAfterACrashInItsOwnEpoch(t *testing.T) {
+	disk, r := mem.New(), &ring{current: 1}
+	f, _ := opened(t, disk, r)
+	old := put(t, f, "planted payload one")
+	r.current = 2
+	newer := put(t, f, "planted payload two")
+	if again := put(t, f, "planted payload two"); again != newer {
+		t.Fatal(again)
+	}
+	disk = disk.Crashed(lost)
+	f, there := opened(t, disk, r)
+	if len(there) != 2 {
+		t.Fatalf("found %d payloads after a crash, expected 2", len(there))
+	}
+	for c, want := range map[coco.Digest]string{old: "planted payload one", newer: "planted payload two"} {
+		if got, err := f.Get(c); err != nil || string(got) != want {
+			t.Errorf("read %q, %v; expected %q", got, err, want)
+		}
+	}
+	for _, name := range disk.Names() {
+		if bytes.Contains(disk.Data(name), []byte("planted")) || strings.Contains(name, "planted") {
+			t.Errorf("file %s has a payload in the clear", name)
+		}
+	}
+	r.closed = fmt.Errorf("%w: being opened", coco.ErrPending)
+	if _, err := f.Get(old); !errors.Is(err, coco.ErrPending) {
+		t.Errorf("a payload of an epoch that is being opened: %v", err)
+	}
+	if err := errors.Join(f.Remove(old), f.Remove(old)); err != nil {
+		t.Error(err)
+	}
+	if _, err := f.Get(old); !errors.Is(err, coco.ErrNotFound) {
+		t.Errorf("a payload that was removed: %v", err)
+	}
+}
+
+func TestACrashDuringAWriteLeavesAWholePayloadOrNone(t *testing.T) {
+	failed := errors.New("the machine stops")
+	for stop := range 8 {
+		disk, r := mem.New(), &ring{current: 1}
+		f, _ := opened(t, disk, r)
+		n := 0
+		disk.Before = func(op, name string) error {
+			if n++; n > stop {
+				return failed
+			}
+			return nil
+		}
+		err := f.Put([]byte("payload"))
+		disk = disk.Crashed(lost)
+		f, there := opened(t, disk, r)
+		if err == nil && len(there) != 1 {
+			t.Errorf("after %d operations: written, and %d payloads are there", stop, len(there))
+		}
+		for _, c := range there {
+			if b, err := f.Get(c); err != nil || string(b) != "payload" {
+				t.Errorf("after %d operations: %q, %v", stop, b, err)
+			}
+		}
+		for _, name := range disk.Names() {
+			if strings.HasSuffix(name, unfinished) {
+				t.Errorf("after %d operations: %s stays", stop, name)
+			}
+		}
+	}
+}
+
+func TestWhatTheHostChangesIsCorrupt(t *testing.T) {
+	disk, r := mem.New(), &ring{current: 1}
+	f, _ := opened(t, disk, r)
+	c, other := put(t, f, "payload"), put(t, f, "another one")
+	good := disk.Data(f.name(c))
+	for i := range good {
+		bad := bytes.Clone(good)
+		bad[i] ^= 4 // the epoch is 5, which the network has not come to
+		disk.Put(f.name(c), bad)
+		if _, err := f.Get(c); !errors.Is(err, coco.ErrCorrupt) {
+			t.Fatalf("byte %d of %d changed: %v", i, len(good), err)
+		}
+	}
+	for what, b := range map[string][]byte{"nothing": {}, "half of it": good[:len(good)/2], "another payload": disk.Data(f.name(other))} {
+		disk.Put(f.name(c), b)
+		if _, err := f.Get(c); !errors.Is(err, coco.ErrCorrupt) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
