@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/openrpc"
 )
 
 // tellNothing are the methods whose replies say nothing of the state or of blocks: facts about the program and the
@@ -19,7 +19,7 @@ var tellNothing = map[string]bool{
 	"web3_clientVersion": true, "web3_sha3": true, "net_version": true, "net_listening": true, "eth_chainId": true, "eth_accounts": true,
 	"eth_gasPrice": true, "eth_maxPriorityFeePerGas": true, "eth_baseFee": true, "eth_blobBaseFee": true, "eth_uninstallFilter": true,
 	"eth_getUncleByBlockNumberAndIndex": true, "eth_getUncleByBlockHashAndIndex": true, "eth_sendRawTransaction": true,
-	"coco_sendRawTransaction": true, "debug_getBadBlocks": true, "ots_getApiLevel": true, "eth_coinbase": true, "eth_mining": true, "eth_hashrate": true, "net_peerCount": true,
+	"coco_sendRawTransaction": true, "debug_getBadBlocks": true, "ots_getApiLevel": true, "eth_coinbase": true, "eth_mining": true, "eth_hashrate": true, "net_peerCount": true, "rpc_discover": true,
 	"eth_sendRawTransactionSync": true, "coco_linkMessage": true, "coco_linkAddress": true, "coco_unlinkAddress": true, "coco_linkedAddresses": true, // of the caller's own links
 	"coco_signIn": true, "coco_endSession": true, "coco_sessions": true, // and sessions
 	"coco_setAccessPolicy": true, "coco_removeAccessPolicy": true, // of the caller's own contracts
@@ -74,18 +74,7 @@ func TestEveryMethodAsksWhetherTheCallerMaySee(t *testing.T) {
 
 // methods are the names of all methods of the server.
 func (n *testNode) methods() (names []string) {
-	all := n.rpc.groups()
-	for space, methods := range map[string]any{"coco": &cocoMethods{}, "eth": &ethMethods{}, "net": &netMethods{}, "web3": &web3Methods{}} {
-		all[space] = append(all[space], methods)
-	}
-	for space, list := range all {
-		for _, methods := range list {
-			for m := range reflect.TypeOf(methods).NumMethod() {
-				name := reflect.TypeOf(methods).Method(m).Name
-				names = append(names, space+"_"+strings.ToLower(name[:1])+name[1:])
-			}
-		}
-	}
+	names = openrpc.Names(n.rpc.groups())
 	slices.Sort(names)
 	return names
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/fees"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/identity"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/openrpc"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/otter"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/pool"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/rules"
@@ -23,7 +24,7 @@ import (
 	"github.com/cocoframework/coco/internal/budget"
 )
 
-// groups are the methods that packages of their own have, by their namespaces.
+// groups are the methods of the server by their namespaces: its own, and those that packages of their own have.
 func (s *Server) groups() map[string][]any {
 	g := &group.Server{
 		Ledger: s.ledger,
@@ -49,14 +50,17 @@ func (s *Server) groups() map[string][]any {
 			return err
 		},
 	}
-	return map[string][]any{
-		"coco":   {identity.New(g, s.env), identity.NewSessions(g, s.env), rules.New(g, s.sights, s.env)},
+	all := map[string][]any{
+		"coco":   {&cocoMethods{s}, identity.New(g, s.env), identity.NewSessions(g, s.env), rules.New(g, s.sights, s.env)},
 		"debug":  {debug.New(g), states.NewLists(g)},
-		"eth":    {facts.New(g), debug.NewEncodings(g), fees.New(g), pool.NewPending(g), simulate.New(g), states.New(g)},
+		"eth":    {&ethMethods{s}, facts.New(g), debug.NewEncodings(g), fees.New(g), pool.NewPending(g), simulate.New(g), states.New(g)},
 		"erigon": {otter.NewErigon(g)},
-		"net":    {facts.NewNet()},
+		"net":    {&netMethods{s}, facts.NewNet()},
 		"ots":    {otter.New(g)},
 		"trace":  {debug.NewFlat(g)},
 		"txpool": {pool.New(g)},
+		"web3":   {&web3Methods{s}},
 	}
+	all["rpc"] = []any{openrpc.New(all)}
+	return all
 }

@@ -67,6 +67,7 @@ func (n *testNode) post(body string) *httptest.ResponseRecorder {
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	n.serve(w, r)
+	described(n.t, body, w.Body.Bytes())
 	return w
 }
 

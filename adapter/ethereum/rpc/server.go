@@ -109,20 +109,10 @@ func (s *Server) full() *fullServer {
 	f := &fullServer{rpc.NewServer(), *limits}
 	f.SetBatchLimits(limits.BatchItems, limits.ReplyBytes)
 	f.SetHTTPBodyLimit(limits.BodyBytes + 2) // room for the brackets around one call
-	for name, methods := range map[string]any{
-		"coco": &cocoMethods{s},
-		"eth":  &ethMethods{s},
-		"net":  &netMethods{s},
-		"web3": &web3Methods{s},
-	} {
-		if err := f.RegisterName(name, methods); err != nil {
-			panic(err) // only a receiver without methods is refused
-		}
-	}
 	for name, groups := range s.groups() {
 		for _, methods := range groups {
 			if err := f.RegisterName(name, methods); err != nil {
-				panic(err)
+				panic(err) // only a receiver without methods is refused
 			}
 		}
 	}

@@ -66,6 +66,7 @@ func (n *testNode) replied(c coco.Caller, body string) *httptest.ResponseRecorde
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	n.rpc.serve(c, w, r)
+	described(n.t, body, w.Body.Bytes())
 	return w
 }
 
@@ -132,7 +133,7 @@ const (
 
 // verdicts say it for each method. A new method gets one here, or the test fails.
 var verdicts = map[string]string{
-	"web3_clientVersion": fact, "web3_sha3": fact, "net_version": fact, "net_listening": fact, "net_peerCount": fact, "eth_chainId": fact, "eth_accounts": fact,
+	"rpc_discover": fact, "web3_clientVersion": fact, "web3_sha3": fact, "net_version": fact, "net_listening": fact, "net_peerCount": fact, "eth_chainId": fact, "eth_accounts": fact,
 	"eth_gasPrice": fact, "eth_maxPriorityFeePerGas": fact, "eth_baseFee": fact, "eth_blobBaseFee": fact, "eth_coinbase": fact, "eth_mining": fact, "eth_hashrate": fact,
 	"eth_getUncleByBlockNumberAndIndex": fact, "eth_getUncleByBlockHashAndIndex": fact, "debug_getBadBlocks": fact, "ots_getApiLevel": fact, "eth_config": fact,
 	"eth_uninstallFilter": fact, "eth_newFilter": fact, "eth_newBlockFilter": fact, "eth_newPendingTransactionFilter": fact,
