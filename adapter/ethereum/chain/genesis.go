@@ -11,10 +11,10 @@ import (
 	"github.com/ethereum/go-ethereum/core"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/core/vm"
-	"github.com/ethereum/go-ethereum/params"
 	"github.com/holiman/uint256"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/genesis"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/statedb"
 	"github.com/cocoframework/coco/adapter/ethereum/stateroot"
@@ -89,19 +89,7 @@ func (c *chain) genesisSpec() *core.Genesis {
 	if c.settings.Pin != nil {
 		return g // the mainnet's state has the system contracts already
 	}
-	system := func(active bool, addr common.Address, code []byte) {
-		if a := g.Alloc[addr]; active && len(a.Code) == 0 {
-			if a.Balance == nil {
-				a.Balance = new(big.Int)
-			}
-			a.Nonce, a.Code = max(a.Nonce, 1), code
-			g.Alloc[addr] = a
-		}
-	}
-	system(c.rules.IsCancun, params.BeaconRootsAddress, params.BeaconRootsCode)
-	system(c.rules.IsPrague, params.HistoryStorageAddress, params.HistoryStorageCode)
-	system(c.rules.IsPrague, params.WithdrawalQueueAddress, params.WithdrawalQueueCode)
-	system(c.rules.IsPrague, params.ConsolidationQueueAddress, params.ConsolidationQueueCode)
+	genesis.AddSystem(g.Alloc, &c.rules)
 	return g
 }
 

@@ -1,4 +1,4 @@
-// Package ethcmd is `coco eth`: what deployers of Ethereum contracts say about who sees them.
+// Package ethcmd is `coco eth`: what deployers of Ethereum contracts say about who sees them, and what auditors execute again.
 //
 // Trust: host
 package ethcmd
@@ -27,7 +27,7 @@ type app struct{ *cli.App }
 // Command returns `coco eth`.
 func Command(c *cli.App) *cobra.Command {
 	a := &app{c}
-	cmd := &cobra.Command{Use: "eth", Short: "Say who sees what of an Ethereum contract, and ask why"}
+	cmd := &cobra.Command{Use: "eth", Short: "Say who sees what of an Ethereum contract, and execute a chain again"}
 	access := &cobra.Command{
 		Use:   "access",
 		Short: "Attach a policy to a contract, read and remove it, and explain who sees what",
@@ -35,7 +35,7 @@ func Command(c *cli.App) *cobra.Command {
 CEL. The deployer is who holds the address that has created the contract (coco identity link).`,
 	}
 	access.AddCommand(a.set(), a.show(), a.remove(), a.explain())
-	cmd.AddCommand(access)
+	cmd.AddCommand(access, a.export(), a.replay(), a.genesis())
 	return cmd
 }
 

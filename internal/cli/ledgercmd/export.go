@@ -29,13 +29,16 @@ type readable struct {
 }
 
 func (r *readable) flags(cmd *cobra.Command, none string) {
-	fl := cmd.Flags()
-	fl.StringArrayVar(&r.keys, "key", nil, "a private encryption key, a PEM `file`; may be given several times")
-	fl.StringVar(&r.epochs, "epochs", "", "which `epochs`: 3, 3-5, or 3- for all from 3 on"+none)
-	fl.StringVar(&r.service, "service", "", "the service certificate that the network must have, a PEM `file`")
+	r.keyFlags(cmd, none)
+	cmd.Flags().StringVar(&r.service, "service", "", "the service certificate that the network must have, a PEM `file`")
 	_ = cmd.MarkFlagRequired("key")
-	_ = cmd.MarkFlagFilename("key")
 	_ = cmd.MarkFlagFilename("service")
+}
+
+func (r *readable) keyFlags(cmd *cobra.Command, none string) {
+	cmd.Flags().StringArrayVar(&r.keys, "key", nil, "a private encryption key, a PEM `file`; may be given several times")
+	cmd.Flags().StringVar(&r.epochs, "epochs", "", "which `epochs`: 3, 3-5, or 3- for all from 3 on"+none)
+	_ = cmd.MarkFlagFilename("key")
 }
 
 // read reads the keys, and verifies the ledger in a folder.
