@@ -122,6 +122,7 @@ type Caller struct {
 type Session struct {
 	Actor ActorID   // the organisation
 	User  string    // never empty: no session stands for an organisation itself
+	From  time.Time // when it began, or what is signed for it was; by the ledger's time
 	Until time.Time // the latest end, by the ledger's time; zero if the credential is good for one request only
 	Scope any       // what it is good for; only the ledger knows what that means
 }

@@ -67,9 +67,10 @@ type Env struct {
 	Notices []string
 	// Network names the network for ever: it is in what users sign for this network and no other. It is zero in an adapter's tests.
 	Network coco.Digest
-	// Admits reports whether members have agreed that pages of an origin may ask nodes in browsers, by sessions: see Sessions. It is nil in an
+	// Origin reports whether members have agreed that pages of an origin may ask nodes in browsers, by sessions: see Sessions. No session counts that began until
+	// since, in milliseconds since 1970 by the ledger. It is nil in an
 	// adapter's tests, where no page may.
-	Admits func(origin string) bool
+	Origin func(origin string) (since uint64, agreed bool)
 	// Submit sends calls through consensus, from whichever node this is, and returns once each is
 	// refused, or committed and applied on this node. They are executed in the order given. A
 	// result's Err is of one of coco's kinds, or the Outcome's own.

@@ -31,7 +31,7 @@ func withPages(c *Config) {
 	c.Now = time.Now
 	c.Schemes = caller.Schemes{&session.Scheme{
 		Organisation: func(coco.ActorID) (string, bool) { return "acme", true },
-		Revoked:      func(coco.ActorID, string) bool { return false },
+		Revoked:      func(coco.ActorID, string, time.Time) bool { return false },
 	}}
 }
 

@@ -69,9 +69,9 @@ func (ethereum) Open(env adapter.Env) (adapter.Ledger, error) {
 		return nil, err
 	}
 	sights := sight.New(l)
-	judge := &sessions.Judge{State: env.State, Network: sessions.Network{ChainID: l.ChainID(), ID: env.Network}, Now: env.Clock.Now, Admits: env.Admits}
-	if judge.Admits == nil {
-		judge.Admits = func(string) bool { return false }
+	judge := &sessions.Judge{State: env.State, Network: sessions.Network{ChainID: l.ChainID(), ID: env.Network}, Now: env.Clock.Now, Origin: env.Origin}
+	if judge.Origin == nil {
+		judge.Origin = func(string) (uint64, bool) { return 0, false }
 	}
 	return &ledger{Ledger: l, sights: sights, sessions: judge, rpc: rpc.New(l, sights, &env)}, nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/caller/message"
 	"github.com/cocoframework/coco/caller/session"
 	"github.com/cocoframework/coco/caller/token"
+	"github.com/cocoframework/coco/gov/access"
 	"github.com/cocoframework/coco/gov/constitution"
 )
 
@@ -55,7 +56,10 @@ func New(cfg Config) *Schemes {
 				_, ok := c.Role(id)
 				return c.Name(id), ok
 			},
-			Revoked: func(id coco.ActorID, user string) bool { return cfg.Constitution().Access.UserRevoked(id, user) },
+			Revoked: func(id coco.ActorID, user string, given time.Time) bool {
+				c := access.Credential{Actor: id, User: user, Given: uint64(max(given.Unix(), 0))}
+				return cfg.Constitution().Access.RevokedBy(&c) != nil
+			},
 		},
 	}}
 }

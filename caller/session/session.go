@@ -14,6 +14,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/caller"
@@ -30,8 +31,8 @@ const (
 type Scheme struct {
 	// Organisation returns an organisation's name; it is not ok if there is none.
 	Organisation func(coco.ActorID) (name string, ok bool)
-	// Revoked reports whether members have taken access from a user.
-	Revoked func(actor coco.ActorID, user string) bool
+	// Revoked reports whether members have taken access from a user, or from what was given to it at a time.
+	Revoked func(actor coco.ActorID, user string, given time.Time) bool
 }
 
 // Name implements caller.Scheme.
@@ -84,8 +85,8 @@ func (s *Scheme) ask(of Ledger, credential, origin string) (coco.Caller, coco.Se
 		err = caller.Refuse("the session is of an organisation that is not in the constitution any more")
 	case is.User == "" || coco.CheckUser(is.User) != nil:
 		err = caller.Refuse("the session names no user of the organisation")
-	case s.Revoked(is.Actor, is.User):
-		err = caller.Refuse("members have taken access from the session's user")
+	case s.Revoked(is.Actor, is.User, is.From):
+		err = caller.Refuse("members have taken access from the session's user, or from sessions that began as early as this one")
 	}
 	if err != nil {
 		return coco.Caller{}, is, err

@@ -28,9 +28,11 @@ func TestASessionIsAUserOfAnOrganisationThatIsThere(t *testing.T) {
 	there, revoked := true, ""
 	s := caller.Schemes{&Scheme{
 		Organisation: func(id coco.ActorID) (string, bool) { return "acme", there && id == acme },
-		Revoked:      func(id coco.ActorID, user string) bool { return id == acme && user == revoked },
+		Revoked: func(id coco.ActorID, user string, given time.Time) bool {
+			return id == acme && (user == revoked || given.Unix() < 5)
+		},
 	}}
-	l := &ledger{of: coco.Session{Actor: acme, User: "kim", Until: time.Unix(9, 0), Scope: "read"}}
+	l := &ledger{of: coco.Session{Actor: acme, User: "kim", From: time.Unix(6, 0), Until: time.Unix(9, 0), Scope: "read"}}
 	ask := func(credential string, of Ledger) (caller.Identity, error) {
 		r := httptest.NewRequest("POST", "/rpc", nil)
 		r.Header.Set("Authorization", "Coco-Session "+credential)
@@ -55,6 +57,7 @@ func TestASessionIsAUserOfAnOrganisationThatIsThere(t *testing.T) {
 		"a user whose access was taken": func() { revoked = "kim" },
 		"a session that has ended":      func() { l.err = coco.ErrDenied },
 		"an organisation itself":        func() { l.of.User = "" },
+		"one that began too early":      func() { l.of.From = time.Unix(4, 0) },
 	} {
 		change()
 		if _, err := ask("right", l); !errors.Is(err, coco.ErrDenied) {
@@ -63,7 +66,7 @@ func TestASessionIsAUserOfAnOrganisationThatIsThere(t *testing.T) {
 		if _, err := id.Again(); !errors.Is(err, coco.ErrDenied) {
 			t.Errorf("%s, on a connection: %v", name, err)
 		}
-		there, revoked, l.err, l.of.User = true, "", nil, "kim"
+		there, revoked, l.err, l.of.User, l.of.From = true, "", nil, "kim", time.Unix(6, 0)
 	}
 	l.of.Until = time.Time{}
 	if id, err := ask("right", l); err != nil || id.Again != nil {

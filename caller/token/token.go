@@ -82,11 +82,11 @@ func (s *Scheme) check(ctx context.Context, text string) (coco.Caller, time.Time
 	if err := t.verify(keys); err != nil {
 		return coco.Caller{}, time.Time{}, err
 	}
-	until, err := t.times(of, s.Now())
+	issued, until, err := t.times(of, s.Now())
 	if err != nil {
 		return coco.Caller{}, time.Time{}, err
 	}
-	who, err := t.caller(of, &rules)
+	who, err := t.caller(of, issued, &rules)
 	return who, until, err
 }
 
@@ -238,32 +238,32 @@ func fits(key *jose.JSONWebKey, algorithm string) bool {
 	return false
 }
 
-// times checks the token's times, and returns when it ends for this node.
-func (t *parsed) times(of *access.Issuer, now time.Time) (time.Time, error) {
+// times checks the token's times, and returns when it was issued, and when it ends for this node.
+func (t *parsed) times(of *access.Issuer, now time.Time) (given uint64, until time.Time, err error) {
 	at := now.Unix()
 	skew := int64(of.Terms.SkewSeconds)
 	expires, ok1 := date(t.claims["exp"])
 	issued, ok2 := date(t.claims["iat"])
 	if !ok1 || !ok2 {
-		return time.Time{}, caller.Refuse("the token does not say when it ends (exp) and when it was issued (iat), in seconds since 1970")
+		return 0, until, caller.Refuse("the token does not say when it ends (exp) and when it was issued (iat), in seconds since 1970")
 	}
 	begins := issued
 	if claim, there := t.claims["nbf"]; there {
 		from, ok := date(claim)
 		if !ok {
-			return time.Time{}, caller.Refuse("the token's claim nbf is no time in seconds since 1970")
+			return 0, until, caller.Refuse("the token's claim nbf is no time in seconds since 1970")
 		}
 		begins = max(begins, from)
 	}
 	switch {
 	case at >= expires+skew:
-		return time.Time{}, caller.Refuse("the token has expired: it ended at %s, and the ledger's time is %s", stamp(expires), stamp(at))
+		return 0, until, caller.Refuse("the token has expired: it ended at %s, and the ledger's time is %s", stamp(expires), stamp(at))
 	case at < begins-skew:
-		return time.Time{}, caller.Refuse("the token is not valid yet: it begins at %s, and the ledger's time is %s", stamp(begins), stamp(at))
-	case issued < int64(of.Since):
-		return time.Time{}, caller.Refuse("the token was revoked: members have revoked all that this issuer issued before %s", stamp(int64(of.Since)))
+		return 0, until, caller.Refuse("the token is not valid yet: it begins at %s, and the ledger's time is %s", stamp(begins), stamp(at))
+	case at >= issued+access.MaxTokenAge:
+		return 0, until, caller.Refuse("the token was issued at %s, more than %d days ago, after which none counts", stamp(issued), access.MaxTokenAge/(24*3600))
 	}
-	return time.Unix(expires+skew, 0), nil
+	return uint64(issued), time.Unix(min(expires+skew, issued+access.MaxTokenAge), 0), nil
 }
 
 func stamp(seconds int64) string { return time.Unix(seconds, 0).UTC().Format(time.RFC3339) }
@@ -278,22 +278,26 @@ func date(claim any) (int64, bool) {
 }
 
 // caller says who the user is.
-func (t *parsed) caller(of *access.Issuer, rules *Rules) (coco.Caller, error) {
+func (t *parsed) caller(of *access.Issuer, given uint64, rules *Rules) (coco.Caller, error) {
 	user, _ := t.claims[of.Terms.UserClaim].(string)
 	if user == "" || coco.CheckUser(user) != nil {
 		return coco.Caller{}, caller.Refuse("the token's claim %s names no user: expected a text of 1 to %d bytes without control characters", of.Terms.UserClaim, coco.MaxUser)
 	}
-	if slices.Contains(of.Users, user) {
-		return coco.Caller{}, caller.Refuse("the token was revoked: members have taken access from its user")
-	}
+	is := access.Credential{Actor: of.Actor, User: user, Issuer: of.Terms.URL, Given: given}
 	if id, there := t.claims["jti"]; there {
-		name, ok := id.(string)
-		if !ok {
+		var ok bool
+		if is.Token, ok = id.(string); !ok {
 			return coco.Caller{}, caller.Refuse("the token's claim jti is no text")
 		}
-		if slices.Contains(of.Tokens, name) {
-			return coco.Caller{}, caller.Refuse("the token was revoked by its id (jti)")
-		}
+	}
+	switch r := rules.Access.RevokedBy(&is); {
+	case r == nil:
+	case r.Token != "":
+		return coco.Caller{}, caller.Refuse("the token was revoked by its id (jti)")
+	case r.Before > 0:
+		return coco.Caller{}, caller.Refuse("the token was revoked: members have revoked what was issued before %s", stamp(int64(r.Before)))
+	default:
+		return coco.Caller{}, caller.Refuse("the token was revoked: members have taken access from its user")
 	}
 	name, role, ok := rules.Organisation(of.Actor)
 	if !ok {

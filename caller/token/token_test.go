@@ -235,6 +235,7 @@ func TestTokensThatDoNotCountAreRefused(t *testing.T) {
 		{"no end", without("exp"), "does not say when it ends"},
 		{"end in words", set("exp", "tomorrow"), "does not say when it ends"},
 		{"end beyond all times", set("exp", 1e300), "does not say when it ends"},
+		{"issued a year ago", "Bearer " + w.sign(func(x map[string]any) { x["iat"] = ago(access.MaxTokenAge * time.Second) }, nil), "more than 366 days ago"},
 		{"no beginning", without("iat"), "does not say when it ends (exp) and when it was issued"},
 		{"issued in the future", set("iat", ago(-61*time.Second)), "not valid yet"},
 		{"not before in the future", set("nbf", ago(-61*time.Second)), "not valid yet"},
@@ -368,11 +369,13 @@ func TestMembersRevokeAccess(t *testing.T) {
 		want   string
 	}{
 		{access.Revocation{User: "kim"}, "have taken access from its user"},
-		{access.Revocation{Token: "t-1"}, "by its id (jti)"},
-		{access.Revocation{Before: uint64(w.now.Unix()) + 1}, "revoked all that this issuer issued before"},
+		{access.Revocation{Issuer: w.URL, Token: "t-1"}, "by its id (jti)"},
+		{access.Revocation{Issuer: w.URL, Before: uint64(w.now.Unix()) + 1}, "have revoked what was issued before"},
+		{access.Revocation{User: "kim", Before: uint64(w.now.Unix()) + 1}, "have revoked what was issued before"},
+		{access.Revocation{Before: uint64(w.now.Unix()) + 1}, "have revoked what was issued before"},
 	} {
 		before := w.access.Clone()
-		if !w.access.Issuers[0].Revoke(c.revoke, false) {
+		if c.revoke.Actor = acme; !w.access.Revoke(c.revoke, uint64(w.now.Unix())) {
 			t.Fatal("it was revoked already")
 		}
 		w.refused("revoked", text, c.want)
@@ -381,9 +384,18 @@ func TestMembersRevokeAccess(t *testing.T) {
 		}
 		w.access = before
 	}
-	w.access.Issuers[0].Revoke(access.Revocation{User: "lee"}, false)
-	w.access.Issuers[0].Revoke(access.Revocation{Token: "t-2"}, false)
-	w.access.Issuers[0].Revoke(access.Revocation{Before: uint64(w.now.Unix())}, false)
+	for _, r := range []access.Revocation{
+		{Actor: acme, User: "lee"},
+		{Actor: acme, Issuer: w.URL, Token: "t-2"},
+		{Actor: acme, Issuer: w.URL + "/other", Token: "t-1"},
+		{Actor: acme, Before: uint64(w.now.Unix())},
+		{Actor: globex, User: "kim"},
+	} {
+		if w.access.Revoke(r, uint64(w.now.Unix())); w.access.Check(func(coco.ActorID) bool { return true }) != nil {
+			t.Errorf("%+v cannot be", r)
+		}
+	}
+	w.access.Sort()
 	if _, err := w.ask(text); err != nil {
 		t.Errorf("others are revoked: %v", err)
 	}

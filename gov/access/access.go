@@ -2,8 +2,10 @@
 // (OpenID Connect Core 1.0), for which organisation, and which of them no longer.
 //
 //	add_issuer ──► Issuer ──► the constitution ──► package caller/token: from a token to a coco.Caller
-//	revoke_access ──► Issuer.Revoke
+//	revoke_access ──► Access.Revoked ──► tokens and sessions
 //	add_origin ──► Access.Origins ──► the gateway's answers to browsers, and sessions of their users
+//
+// What members remove and add again begins anew: no token, session or user has access by it that had it before and lost it (ADR 29).
 //
 // It is data and its checks; nothing here verifies a token.
 //
@@ -29,7 +31,6 @@ import (
 const (
 	MaxIssuers = 64
 	MaxRoots   = 16
-	MaxRevoked = 1024 // users of an issuer, and tokens of it
 	maxText    = 256
 	maxClaims  = 8
 	maxDER     = 16 << 10
@@ -47,8 +48,10 @@ var algorithms = []string{"ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", 
 // Access is the section of the constitution. Its lists are in canonical order once Sort was called.
 type Access struct {
 	Issuers []Issuer `cbor:"1,keyasint,omitempty"` // by name
-	// Origins are those whose pages may ask nodes from a browser, by sessions that users have signed in for; in order.
-	Origins []string `cbor:"20,keyasint,omitempty"`
+	// Origins are those whose pages may ask nodes from a browser, by sessions that users have signed in for; by name.
+	Origins []Origin `cbor:"20,keyasint,omitempty"`
+	// Revoked is what members have taken from users; in order.
+	Revoked []Revocation `cbor:"21,keyasint,omitempty"`
 }
 
 // Issuer is an OpenID Connect issuer whose tokens stand for users of an organisation.
@@ -59,11 +62,6 @@ type Issuer struct {
 	// a machine trusts.
 	Roots [][]byte `cbor:"3,keyasint"`
 	Terms Terms    `cbor:"4,keyasint"`
-	// Since is the time before which a token MUST NOT have been issued, in seconds since 1970; 0 for any.
-	Since uint64 `cbor:"5,keyasint,omitempty"`
-	// Users and Tokens (by their claim jti) are refused.
-	Users  []string `cbor:"6,keyasint,omitempty"`
-	Tokens []string `cbor:"7,keyasint,omitempty"`
 }
 
 // Terms say which tokens of an issuer count, and what their claims mean.
@@ -212,6 +210,9 @@ func (a *Access) Check(is func(coco.ActorID) bool) error {
 	if err := a.checkOrigins(); err != nil {
 		return err
 	}
+	if err := a.checkRevoked(); err != nil {
+		return err
+	}
 	if len(a.Issuers) > MaxIssuers {
 		return invalid("issuers", reason.TooMany, "expected at most %d, found %d", MaxIssuers, len(a.Issuers))
 	}
@@ -232,54 +233,27 @@ func (a *Access) Check(is func(coco.ActorID) bool) error {
 		if err := x.Terms.Check(path); err != nil {
 			return err
 		}
-		if x.Since > maxDate {
-			return outOfRange(path+".since", 0, maxDate, x.Since)
-		}
-		if err := checkRevoked(path+".revoked_users", x.Users, coco.CheckUser); err != nil {
-			return err
-		}
-		if err := checkRevoked(path+".revoked_tokens", x.Tokens, func(s string) error { return checkText(path+".revoked_tokens", s, false) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkRevoked(path string, list []string, check func(string) error) error {
-	if len(list) > MaxRevoked {
-		return invalid(path, reason.TooMany, "expected at most %d, found %d", MaxRevoked, len(list))
-	}
-	seen := map[string]bool{}
-	for _, s := range list {
-		if err := check(s); err != nil || s == "" {
-			return invalid(path, reason.BadText, "expected names without control characters, found %q", s)
-		}
-		if seen[s] {
-			return invalid(path, reason.Duplicate, "%q is listed twice", s)
-		}
-		seen[s] = true
 	}
 	return nil
 }
 
 // Sort brings the lists into canonical order.
 func (a *Access) Sort() {
-	slices.Sort(a.Origins)
+	slices.SortFunc(a.Origins, func(x, y Origin) int { return strings.Compare(x.Name, y.Name) })
+	slices.SortFunc(a.Revoked, compareRevocations)
 	slices.SortFunc(a.Issuers, func(x, y Issuer) int { return strings.Compare(x.Name, y.Name) })
 	for i := range a.Issuers {
 		x := &a.Issuers[i]
-		slices.Sort(x.Users)
-		slices.Sort(x.Tokens)
 		slices.SortFunc(x.Roots, func(p, q []byte) int { return strings.Compare(string(p), string(q)) })
 	}
 }
 
 // Clone returns a copy that shares nothing that can change.
 func (a *Access) Clone() Access {
-	out := Access{Issuers: slices.Clone(a.Issuers), Origins: slices.Clone(a.Origins)}
+	out := Access{Issuers: slices.Clone(a.Issuers), Origins: slices.Clone(a.Origins), Revoked: slices.Clone(a.Revoked)}
 	for i := range out.Issuers {
 		x := &out.Issuers[i]
-		x.Roots, x.Users, x.Tokens = slices.Clone(x.Roots), slices.Clone(x.Users), slices.Clone(x.Tokens)
+		x.Roots = slices.Clone(x.Roots)
 		x.Terms.Claims, x.Terms.Algorithms = maps.Clone(x.Terms.Claims), slices.Clone(x.Terms.Algorithms)
 	}
 	return out
@@ -293,38 +267,4 @@ func (a *Access) Find(name string) *Issuer {
 		}
 	}
 	return nil
-}
-
-// Revocation is what of an issuer's tokens does not count any more: exactly one of its fields is set.
-type Revocation struct {
-	User   string
-	Token  string // its claim jti
-	Before uint64 // those that were issued before, in seconds since 1970
-}
-
-// Revoke changes an issuer by a revocation, or, if back is true, takes one of a user or a token back. It reports false if it is so already.
-// The check of the whole section comes afterwards.
-func (x *Issuer) Revoke(r Revocation, back bool) bool {
-	change := func(list *[]string, s string) bool {
-		at := slices.Index(*list, s)
-		if (at >= 0) != back {
-			return false
-		}
-		if back {
-			*list = slices.Delete(*list, at, at+1)
-		} else {
-			*list = append(*list, s)
-		}
-		return true
-	}
-	switch {
-	case r.User != "":
-		return change(&x.Users, r.User)
-	case r.Token != "":
-		return change(&x.Tokens, r.Token)
-	case r.Before <= x.Since || back:
-		return false
-	}
-	x.Since = r.Before
-	return true
 }

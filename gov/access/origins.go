@@ -6,9 +6,15 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/reason"
 )
+
+// Origin is that of pages on which members have agreed.
+type Origin struct {
+	Name string `cbor:"1,keyasint"` // as CheckOrigin has it
+	// Since is the ledger's time of the vote, in milliseconds since 1970: no session counts that began until then. 0 if the origin is there from the beginning.
+	Since uint64 `cbor:"2,keyasint,omitempty"`
+}
 
 // MaxOrigins is how many origins members may agree on.
 const MaxOrigins = 64
@@ -43,37 +49,53 @@ func notOfHosts(c rune) bool {
 }
 
 // Admits reports whether pages of an origin may ask nodes, by sessions that their users have signed.
-func (a *Access) Admits(origin string) bool { return slices.Contains(a.Origins, origin) }
-
-// UserRevoked reports whether members have taken access from a user of an organisation: then it has none by a session either.
-func (a *Access) UserRevoked(actor coco.ActorID, user string) bool {
-	return slices.ContainsFunc(a.Issuers, func(x Issuer) bool { return x.Actor == actor && slices.Contains(x.Users, user) })
+func (a *Access) Admits(origin string) bool {
+	_, ok := a.Since(origin)
+	return ok
 }
 
-// ChangeOrigin adds an origin, or removes it. It reports false if it is so already. The check of the whole section comes afterwards.
-func (a *Access) ChangeOrigin(origin string, remove bool) bool {
-	at := slices.Index(a.Origins, origin)
+// Since returns until when sessions of an origin's pages have begun that do not count, in milliseconds since 1970. It is not ok if members have not agreed on the
+// origin.
+func (a *Access) Since(origin string) (ms uint64, ok bool) {
+	at := a.at(origin)
+	if at < 0 {
+		return 0, false
+	}
+	return a.Origins[at].Since, true
+}
+
+func (a *Access) at(origin string) int {
+	return slices.IndexFunc(a.Origins, func(o Origin) bool { return o.Name == origin })
+}
+
+// ChangeOrigin adds an origin at a time of the ledger, in milliseconds since 1970, or removes it. It reports false if it is so already. The check of the whole
+// section comes afterwards.
+func (a *Access) ChangeOrigin(origin string, remove bool, now uint64) bool {
+	at := a.at(origin)
 	if (at >= 0) != remove {
 		return false
 	}
 	if remove {
 		a.Origins = slices.Delete(a.Origins, at, at+1)
 	} else {
-		a.Origins = append(a.Origins, origin)
+		a.Origins = append(a.Origins, Origin{origin, now})
 	}
 	return true
 }
 
 func (a *Access) checkOrigins() error {
 	if len(a.Origins) > MaxOrigins {
-		return invalid("origins", reason.TooMany, "expected at most %d, found %d", MaxOrigins, len(a.Origins))
+		return invalid("pages", reason.TooMany, "expected at most %d, found %d", MaxOrigins, len(a.Origins))
 	}
 	for i, origin := range a.Origins {
-		if err := CheckOrigin("origins", origin); err != nil {
+		if err := CheckOrigin("pages", origin.Name); err != nil {
 			return err
 		}
-		if slices.Contains(a.Origins[:i], origin) {
-			return invalid("origins", reason.Duplicate, "%q is listed twice", origin)
+		if a.at(origin.Name) < i {
+			return invalid("pages", reason.Duplicate, "%q is listed twice", origin.Name)
+		}
+		if origin.Since > 1000*maxDate {
+			return outOfRange("pages", 0, 1000*maxDate, origin.Since)
 		}
 	}
 	return nil

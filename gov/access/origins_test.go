@@ -41,12 +41,12 @@ func TestOriginsAreWrittenAsBrowsersWriteThem(t *testing.T) {
 	}
 	a := Access{}
 	for i := range MaxOrigins + 1 {
-		a.Origins = append(a.Origins, fmt.Sprintf("https://app-%02d.example", i))
+		a.Origins = append(a.Origins, Origin{Name: fmt.Sprintf("https://app-%02d.example", i)})
 	}
 	if a.Check(func(coco.ActorID) bool { return true }) == nil {
 		t.Error("more origins than there may be")
 	}
-	if a.Origins = []string{"https://a.example", "https://a.example"}; a.Check(func(coco.ActorID) bool { return true }) == nil {
+	if a.Origins = []Origin{{Name: "https://a.example"}, {Name: "https://a.example", Since: 1}}; a.Check(func(coco.ActorID) bool { return true }) == nil {
 		t.Error("an origin twice")
 	}
 }

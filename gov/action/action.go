@@ -119,8 +119,8 @@ type Args struct {
 	// Issuer says which tokens count of the issuer that Name names, for the organisation Actor; Certificates are those to which its host's
 	// leads.
 	Issuer *access.Terms `cbor:"issuer,omitempty"`
-	// User, Token (its claim jti) or Before (seconds since 1970) say which tokens of the issuer Name do not count any more; with Remove, the first
-	// two count again.
+	// User, Token (its claim jti) or Before (seconds since 1970) say what does not count any more of the users of the organisation Actor, or of that of the issuer Name:
+	// see access.Revocation. With Remove, a user or a token has access again.
 	User   string `cbor:"user,omitempty"`
 	Token  string `cbor:"token,omitempty"`
 	Before uint64 `cbor:"before,omitempty"`
@@ -156,7 +156,7 @@ func forms() []form {
 		{GrantEpochs, []string{"name", "certificate", "encryption_key", "epochs"}, nil},
 		{AddIssuer, []string{"name", "actor", "issuer", "certificates"}, nil},
 		{RemoveIssuer, []string{"name"}, nil},
-		{RevokeAccess, []string{"name"}, []string{"user", "token", "before", "remove"}},
+		{RevokeAccess, nil, []string{"name", "actor", "user", "token", "before", "remove"}},
 		{AddOrigin, []string{"name"}, nil},
 		{RemoveOrigin, []string{"name"}, nil},
 	}
@@ -304,14 +304,15 @@ func (a *Action) checkRest() error {
 			return a.invalid("%v", err)
 		}
 	case RevokeAccess:
-		given := 0
-		for _, is := range []bool{x.User != "", x.Token != "", x.Before > 0} {
-			if is {
-				given++
-			}
-		}
-		if given != 1 || x.Before > 0 && x.Remove {
-			return a.invalid("expected exactly one of user, token and before; remove goes with user and token")
+		switch {
+		case (x.Name != "") == (x.Actor != ""):
+			return a.invalid("expected an issuer (name) or an organisation (actor), and not both")
+		case x.User == "" && x.Token == "" && x.Before == 0, x.Token != "" && (x.User != "" || x.Before > 0):
+			return a.invalid("expected a user, a token, before, or a user and before")
+		case x.Before > 0 && x.Remove:
+			return a.invalid("remove goes with a user or a token alone")
+		case x.Token != "" && x.Name == "":
+			return a.invalid("expected the issuer (name) of the token")
 		}
 	case AddNode, RemoveNode:
 		if place := x.Owner != "" && x.Address != ""; place == (x.Node != "") || place == (x.Owner == "" && x.Address == "") {
@@ -494,11 +495,6 @@ func issuerFacts(t *access.Terms) map[string]any {
 	}
 }
 
-// Revocation is what RevokeAccess says.
-func (x *Args) Revocation() access.Revocation {
-	return access.Revocation{User: x.User, Token: x.Token, Before: x.Before}
-}
-
 // String says what the action does, for people.
 func (a Action) String() string {
 	x := &a.Args
@@ -527,6 +523,9 @@ func (a Action) String() string {
 	case RemovePolicy:
 		return "remove policy " + x.Policy
 	case RevokeAccess:
+		if x.Actor != "" {
+			return "revoke access of users of " + x.Actor
+		}
 		return fmt.Sprintf("revoke access of issuer %q", x.Name)
 	case OpenNetwork:
 		return "open network under service " + x.Service[:min(8, len(x.Service))]

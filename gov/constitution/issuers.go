@@ -15,22 +15,35 @@ import (
 //
 // Fields: one for each field of the page.
 type issuerPage struct {
-	Name          string            `toml:"name"`
-	Organisation  string            `toml:"organisation"` // its name, or its id in hexadecimal
-	URL           string            `toml:"url"`
-	Audience      string            `toml:"audience"`
-	UserClaim     string            `toml:"user_claim"`
-	RoleClaim     string            `toml:"role_claim"`
-	RoleValue     string            `toml:"role_value"`
-	Claims        map[string]string `toml:"claims"`
-	Algorithms    []string          `toml:"algorithms"`
-	Skew          *uint64           `toml:"clock_skew_seconds"`
-	Keys          uint64            `toml:"keys_seconds"`
-	Type          string            `toml:"type"`
-	Since         uint64            `toml:"since"`
-	RevokedUsers  []string          `toml:"revoked_users"`
-	RevokedTokens []string          `toml:"revoked_tokens"`
-	Certificates  []string          `toml:"certificates"`
+	Name         string            `toml:"name"`
+	Organisation string            `toml:"organisation"` // its name, or its id in hexadecimal
+	URL          string            `toml:"url"`
+	Audience     string            `toml:"audience"`
+	UserClaim    string            `toml:"user_claim"`
+	RoleClaim    string            `toml:"role_claim"`
+	RoleValue    string            `toml:"role_value"`
+	Claims       map[string]string `toml:"claims"`
+	Algorithms   []string          `toml:"algorithms"`
+	Skew         *uint64           `toml:"clock_skew_seconds"`
+	Keys         uint64            `toml:"keys_seconds"`
+	Type         string            `toml:"type"`
+	Certificates []string          `toml:"certificates"`
+}
+
+// originPage is an origin as people write it.
+type originPage struct {
+	Origin string `toml:"origin"`
+	Since  uint64 `toml:"since"`
+}
+
+// revocationPage is a revocation as people write it.
+type revocationPage struct {
+	Organisation string `toml:"organisation"` // its name, or its id in hexadecimal
+	User         string `toml:"user"`
+	Issuer       string `toml:"issuer"`
+	Token        string `toml:"token"`
+	Before       uint64 `toml:"before"`
+	Decided      uint64 `toml:"decided"`
 }
 
 // DefaultSkew is the clock skew of an issuer about which a page says nothing, in seconds.
@@ -38,7 +51,7 @@ const DefaultSkew = 60
 
 // issuer reads an issuer of a page whose organisations are read.
 func (c *Constitution) issuer(path string, p *issuerPage) (access.Issuer, error) {
-	x := access.Issuer{Name: p.Name, Since: p.Since, Users: p.RevokedUsers, Tokens: p.RevokedTokens, Terms: access.Terms{
+	x := access.Issuer{Name: p.Name, Terms: access.Terms{
 		URL: p.URL, Audience: p.Audience, UserClaim: p.UserClaim, RoleClaim: p.RoleClaim, RoleValue: p.RoleValue, Claims: p.Claims,
 		Algorithms: p.Algorithms, SkewSeconds: DefaultSkew, KeysSeconds: p.Keys, Type: p.Type,
 	}}
@@ -53,15 +66,42 @@ func (c *Constitution) issuer(path string, p *issuerPage) (access.Issuer, error)
 		}
 		x.Roots = append(x.Roots, der)
 	}
-	var id coco.ActorID
-	byID := id.UnmarshalText([]byte(p.Organisation)) == nil
+	var err error
+	x.Actor, err = c.organisation(path, p.Organisation)
+	return x, err
+}
+
+// organisation returns the id of a member or participant by its name or id.
+func (c *Constitution) organisation(path, text string) (id coco.ActorID, err error) {
+	byID := id.UnmarshalText([]byte(text)) == nil
 	for actor, name := range c.organisations() {
-		if byID && actor == id || !byID && name == p.Organisation {
-			x.Actor = actor
-			return x, nil
+		if byID && actor == id || !byID && name == text {
+			return actor, nil
 		}
 	}
-	return x, invalid(path+".organisation", reason.UnknownActor, "expected the name or id of a member or participant, found %q", p.Organisation)
+	return id, invalid(path+".organisation", reason.UnknownActor, "expected the name or id of a member or participant, found %q", text)
+}
+
+// access reads the section of a page whose organisations are read.
+func (c *Constitution) access(p *page) error {
+	for _, o := range p.Pages {
+		c.Access.Origins = append(c.Access.Origins, access.Origin{Name: o.Origin, Since: o.Since})
+	}
+	for i := range p.Issuers {
+		x, err := c.issuer(fmt.Sprintf("issuers[%d]", i), &p.Issuers[i])
+		if err != nil {
+			return err
+		}
+		c.Access.Issuers = append(c.Access.Issuers, x)
+	}
+	for i, r := range p.RevokedAccess {
+		id, err := c.organisation(fmt.Sprintf("revoked_access[%d]", i), r.Organisation)
+		if err != nil && id.UnmarshalText([]byte(r.Organisation)) != nil { // it need not be there any more
+			return err
+		}
+		c.Access.Revoked = append(c.Access.Revoked, access.Revocation{Actor: id, User: r.User, Issuer: r.Issuer, Token: r.Token, Before: r.Before, At: r.Decided})
+	}
+	return nil
 }
 
 // organisations are the names of members and participants by their ids. It needs no completed constitution.
@@ -81,7 +121,10 @@ func (c *Constitution) checkAccess() error {
 		return tooNew("issuers", 3, c.Rules)
 	}
 	if len(c.Access.Origins) > 0 && c.Rules < 3 {
-		return tooNew("origins", 3, c.Rules)
+		return tooNew("pages", 3, c.Rules)
+	}
+	if len(c.Access.Revoked) > 0 && c.Rules < 3 {
+		return tooNew("revoked_access", 3, c.Rules)
 	}
 	all := c.organisations()
 	return c.Access.Check(func(id coco.ActorID) bool { _, ok := all[id]; return ok })
@@ -89,9 +132,14 @@ func (c *Constitution) checkAccess() error {
 
 func (w *tomlWriter) issuers(c *Constitution) {
 	if len(c.Access.Origins) > 0 {
-		w.heading("Whose pages may ask nodes in browsers, by sessions that their users sign in for.")
-		w.table("pages")
-		w.field("origins", texts(c.Access.Origins))
+		w.heading("Whose pages may ask nodes in browsers, by sessions that their users sign in for. None counts that began until `since`, in milliseconds since 1970.")
+	}
+	for _, o := range c.Access.Origins {
+		w.element("pages")
+		w.field("origin", o.Name)
+		if o.Since > 0 {
+			w.field("since", o.Since)
+		}
 	}
 	if len(c.Access.Issuers) > 0 {
 		w.heading("Whose tokens (OpenID Connect) stand for users of an organisation. The host is checked by these certificates.")
@@ -113,16 +161,6 @@ func (w *tomlWriter) issuers(c *Constitution) {
 		w.field("algorithms", texts(t.Algorithms))
 		w.field("clock_skew_seconds", t.SkewSeconds)
 		w.field("keys_seconds", t.KeysSeconds)
-		if x.Since > 0 {
-			w.comment("Tokens that were issued before this time, in seconds since 1970, do not count.")
-			w.field("since", x.Since)
-		}
-		if len(x.Users) > 0 {
-			w.field("revoked_users", texts(x.Users))
-		}
-		if len(x.Tokens) > 0 {
-			w.field("revoked_tokens", texts(x.Tokens))
-		}
 		if len(t.Claims) > 0 {
 			claims := map[string]any{}
 			for _, name := range slices.Sorted(maps.Keys(t.Claims)) {
@@ -135,6 +173,23 @@ func (w *tomlWriter) issuers(c *Constitution) {
 			w.b.WriteString("'''\n" + string(certificatePEM(der)) + "''',\n")
 		}
 		w.b.WriteString("]\n")
+	}
+	if len(c.Access.Revoked) > 0 {
+		w.heading("What members have taken from users of an organisation: a user, a token (its jti), or what was given before a time. Times are in seconds since 1970.")
+	}
+	for i := range c.Access.Revoked {
+		r := &c.Access.Revoked[i]
+		w.element("revoked_access")
+		w.field("organisation", cmp.Or(c.Name(r.Actor), r.Actor.String()))
+		for _, f := range []struct{ name, value string }{{"user", r.User}, {"issuer", r.Issuer}, {"token", r.Token}} {
+			if f.value != "" {
+				w.field(f.name, f.value)
+			}
+		}
+		if r.Before > 0 {
+			w.field("before", r.Before)
+		}
+		w.field("decided", r.At)
 	}
 }
 

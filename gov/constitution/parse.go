@@ -69,10 +69,9 @@ type page struct {
 	Revoked struct {
 		Certificates []string `toml:"certificates"`
 	} `toml:"revoked"`
-	Issuers []issuerPage `toml:"issuers"`
-	Pages   struct {
-		Origins []string `toml:"origins"`
-	} `toml:"pages"`
+	Issuers       []issuerPage     `toml:"issuers"`
+	Pages         []originPage     `toml:"pages"`
+	RevokedAccess []revocationPage `toml:"revoked_access"`
 	// The sections of settings that versions of the rules added.
 	Epochs   map[string]any            `toml:"epochs"`
 	Keys     map[string]any            `toml:"keys"`
@@ -210,13 +209,8 @@ func (p *page) constitution() (*Constitution, error) {
 		}
 		c.Revoked = append(c.Revoked, d)
 	}
-	c.Access.Origins = p.Pages.Origins
-	for i := range p.Issuers {
-		x, err := c.issuer(fmt.Sprintf("issuers[%d]", i), &p.Issuers[i])
-		if err != nil {
-			return nil, err
-		}
-		c.Access.Issuers = append(c.Access.Issuers, x)
+	if err := c.access(p); err != nil {
+		return nil, err
 	}
 	return c, p.numbers(c)
 }

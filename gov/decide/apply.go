@@ -188,6 +188,7 @@ type change struct {
 	policies policies
 	settings values
 	places   places
+	now      uint64 // milliseconds since 1970
 }
 
 func newChange(now Present) *change {
@@ -198,7 +199,7 @@ func newChange(now Present) *change {
 	}
 	return &change{
 		draft: d, actors: organisations, manifest: manifest{&d.Code, &d.TEE}, policies: d.Policies,
-		settings: values{d.SetNumber, d.SetAdded, d.Adapters, map[string]bool{}}, places: newPlaces(now),
+		settings: values{d.SetNumber, d.SetAdded, d.Adapters, map[string]bool{}}, places: newPlaces(now), now: now.Now,
 	}
 }
 
@@ -208,16 +209,23 @@ func (c *change) apply(a *action.Action, r rules) (Effect, error) {
 		if !r.issuers {
 			return Effect{}, impossible(reason.LaterKind, string(a.Kind), "")
 		}
-		return changeAccess(&c.draft.Access, a, c.actors)
+		if a.Kind == action.RevokeAccess {
+			return c.revokeAccess(&a.Args)
+		}
+		return c.changeIssuers(a)
 	case action.AddOrigin, action.RemoveOrigin:
 		if !r.issuers {
 			return Effect{}, impossible(reason.LaterKind, string(a.Kind), "")
 		}
-		return changeOrigins(&c.draft.Access, a)
+		return c.changeOrigins(a)
 	case action.AddMember, action.AddParticipant:
 		return c.actors.add(a)
 	case action.RemoveMember, action.RemoveParticipant:
-		return c.actors.remove(a)
+		e, err := c.actors.remove(a)
+		if err == nil && r.issuers {
+			c.leave(e.Actor)
+		}
+		return e, err
 	case action.AddCertificate, action.RemoveCertificate:
 		return c.actors.certificate(a)
 	case action.AddNode, action.RemoveNode:

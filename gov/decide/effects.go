@@ -49,8 +49,8 @@ type Effect struct {
 	Cause   Cause        // of retired nodes
 	Subject string       // measurement, platform, policy, setting, an actor's role, epochs as action.Args has them, an issuer's name, an origin
 	// Value is the digest of a certificate, an auditor's public encryption key, the code that an upgrade replaces, a platform's policy, the expression or
-	// the name of a policy that decides from then on, an issuer's URL, what of its access is revoked (user, token or before, and which), or a setting's value. Before is a setting's value before; empty
-	// if it had none.
+	// the name of a policy that decides from then on, an issuer's URL, which access is revoked (user or token, and which; empty for all), or a setting's value. Before is a setting's value before, empty
+	// if it had none, or the time before which access was given that is revoked, in seconds since 1970.
 	Value, Before string
 	Removed       bool // a certificate is removed, and not added; or a revocation is taken back
 	Debug         bool // the platform's evidence counts in debug mode, too

@@ -162,6 +162,9 @@ func (l *life) action() action.Action {
 		args = action.Args{Name: fmt.Sprintf("https://app-%d.example", l.rnd.IntN(3))}
 	case action.RevokeAccess:
 		args = action.Args{Name: fmt.Sprintf("login-%d", l.rnd.IntN(3)), User: fmt.Sprintf("user-%d", l.rnd.IntN(2)), Remove: l.rnd.IntN(2) == 0}
+		if l.rnd.IntN(2) == 0 {
+			args = action.Args{Actor: o.Name, Before: 1 + uint64(l.rnd.IntN(2_000_000_000))}
+		}
 	case action.GrantEpochs:
 		args = action.Args{Name: o.Name, Certificate: o.Cert.Raw, EncryptionKey: o.Encryption.Public(), Epochs: fmt.Sprint(1 + l.rnd.IntN(3))}
 	case action.AddParticipant:

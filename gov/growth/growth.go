@@ -11,6 +11,7 @@ package growth
 import (
 	"math"
 
+	"github.com/cocoframework/coco/gov/access"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/keys"
@@ -95,6 +96,7 @@ func Measure(r store.Reader, view uint64) ([]Size, error) {
 		{"members", uint64(len(c.Members)), MaxOrganisations},
 		{"participants", uint64(len(c.Participants)), MaxOrganisations},
 		{"revoked", uint64(len(c.Revoked)), MaxRevoked},
+		{"revoked_access", uint64(len(c.Access.Revoked)), access.MaxRevoked},
 		{"constitution_bytes", uint64(len(core)), MaxConstitution},
 		{"view", view, MaxView},
 	}, nil

@@ -52,13 +52,13 @@ func textOf(e *decide.Effect) string {
 	case decide.IssuerAdded:
 		return fmt.Sprintf("tokens of the issuer %s (%s) stand for users of %s", e.Subject, e.Value, e.Name)
 	case decide.IssuerRemoved:
-		return fmt.Sprintf("tokens of the issuer %s do not count any more", e.Subject)
+		return fmt.Sprintf("tokens of the issuer %s do not count any more; those that it has issued so far do not, also if it is added again", e.Subject)
 	case decide.AccessRevoked:
 		return revocationText(e)
 	case decide.OriginAdded:
-		return fmt.Sprintf("pages of %s may ask nodes in browsers, by sessions that their users sign in for", e.Subject)
+		return fmt.Sprintf("pages of %s may ask nodes in browsers, by sessions that their users sign in for from then on", e.Subject)
 	case decide.OriginRemoved:
-		return fmt.Sprintf("pages of %s do not ask nodes any more: their sessions do not count, until they end or the origin is added again", e.Subject)
+		return fmt.Sprintf("pages of %s do not ask nodes any more: their sessions do not count, also if the origin is added again", e.Subject)
 	case decide.NetworkOpened:
 		return "the network that was recovered serves clients, and nodes may join"
 	case decide.EpochRotated:
@@ -71,9 +71,9 @@ func textOf(e *decide.Effect) string {
 
 func revocationText(e *decide.Effect) string {
 	what, which, _ := strings.Cut(e.Value, " ")
-	if what == "before" {
-		seconds, _ := strconv.ParseInt(which, 10, 64)
-		return fmt.Sprintf("tokens of the issuer %s from before %s do not count any more", e.Subject, time.Unix(seconds, 0).UTC().Format(time.RFC3339))
+	if e.Before != "" {
+		seconds, _ := strconv.ParseInt(e.Before, 10, 64)
+		return revokedBefore(which, e.Subject, e.Name, seconds) + " do not count any more"
 	}
 	verb := "does not have access any more"
 	if e.Removed {
@@ -82,7 +82,22 @@ func revocationText(e *decide.Effect) string {
 	if what == "token" {
 		return fmt.Sprintf("who shows the token %s of the issuer %s %s", shorten(which), e.Subject, verb)
 	}
-	return fmt.Sprintf("the user %s of the issuer %s %s", shorten(which), e.Subject, verb)
+	if e.Removed {
+		verb += " by what is given from now on"
+	}
+	return fmt.Sprintf("the user %s of %s %s, by whatever issuer or page", shorten(which), e.Name, verb)
+}
+
+// revokedBefore names what was given before a time: to a user of an organisation, by an issuer, or to all users of the organisation.
+func revokedBefore(user, issuer, organisation string, seconds int64) string {
+	at := time.Unix(seconds, 0).UTC().Format(time.RFC3339)
+	switch {
+	case user != "":
+		return fmt.Sprintf("tokens and sessions of the user %s of %s from before %s", shorten(user), cmp.Or(organisation, "the organisation of the issuer "+issuer), at)
+	case issuer != "":
+		return fmt.Sprintf("tokens of the issuer %s from before %s", issuer, at)
+	}
+	return fmt.Sprintf("tokens and sessions of all users of %s from before %s", organisation, at)
 }
 
 func manifestText(e *decide.Effect) string {

@@ -66,13 +66,13 @@ func (s *summary) sentence(a *action.Action) string {
 	case action.AddIssuer:
 		return fmt.Sprintf("let tokens of the issuer %s stand for users of %s%s", x.Name, who, termsText(x.Issuer))
 	case action.RemoveIssuer:
-		return fmt.Sprintf("let tokens of the issuer %s count no more", x.Name)
+		return fmt.Sprintf("let tokens of the issuer %s count no more, and those that it has issued so far not if it is added again either", x.Name)
 	case action.RevokeAccess:
-		return revocationSentence(x)
+		return s.revocation(x, who)
 	case action.AddOrigin:
-		return fmt.Sprintf("let pages of %s ask nodes in browsers, by sessions that their users sign in for", x.Name)
+		return fmt.Sprintf("let pages of %s ask nodes in browsers, by sessions that their users sign in for from then on", x.Name)
 	case action.RemoveOrigin:
-		return fmt.Sprintf("let pages of %s ask nodes no more: their sessions do not count, until they end or the origin is added again", x.Name)
+		return fmt.Sprintf("let pages of %s ask nodes no more: their sessions do not count, also if the origin is added again", x.Name)
 	case action.SetPolicy:
 		return s.policy(x)
 	case action.RemovePolicy:
@@ -137,18 +137,24 @@ func termsText(t *access.Terms) string {
 	return text
 }
 
-func revocationSentence(x *action.Args) string {
+func (s *summary) revocation(x *action.Args, who string) string {
+	if found := s.c.Access.Find(x.Name); x.Actor == "" && found != nil {
+		who = s.c.Name(found.Actor)
+	}
+	who = cmp.Or(who, "the organisation of the issuer "+x.Name)
 	verb := "take access from"
 	if x.Remove {
 		verb = "give access back to"
 	}
 	switch {
+	case x.Before > 0:
+		return fmt.Sprintf("let %s count no more", revokedBefore(x.User, x.Name, who, int64(x.Before)))
+	case x.User != "" && x.Remove:
+		return fmt.Sprintf("%s the user %s of %s, by what is given from then on", verb, shorten(x.User), who)
 	case x.User != "":
-		return fmt.Sprintf("%s the user %s of the issuer %s", verb, shorten(x.User), x.Name)
-	case x.Token != "":
-		return fmt.Sprintf("%s whoever shows the token %s of the issuer %s", verb, shorten(x.Token), x.Name)
+		return fmt.Sprintf("%s the user %s of %s, by whatever issuer or page", verb, shorten(x.User), who)
 	}
-	return fmt.Sprintf("let tokens of the issuer %s from before %s count no more", x.Name, time.Unix(int64(x.Before), 0).UTC().Format(time.RFC3339))
+	return fmt.Sprintf("%s whoever shows the token %s of the issuer %s", verb, shorten(x.Token), x.Name)
 }
 
 func platformSentence(x *action.Args) string {

@@ -30,7 +30,15 @@ func TestActionsAreSaidInSentences(t *testing.T) {
 		{at(action.AddParticipant, action.Args{Name: "delta"}), true, "add the participant delta"},
 		{at(action.SetPolicy, action.Args{Policy: "add_code", Expression: policy.Unanimous}), false, "decide add-code by unanimous"},
 		{at(action.SetPolicy, action.Args{Policy: "add_code", Expression: "votes.no == 0"}), false, `decide add-code by the expression "votes.no == 0"`},
-		{at(action.RemoveOrigin, action.Args{Name: "https://app.example"}), true, "let pages of https://app.example ask nodes no more: their sessions do not count, until they end or the origin is added again"},
+		{at(action.RemoveOrigin, action.Args{Name: "https://app.example"}), true, "let pages of https://app.example ask nodes no more: their sessions do not count, also if the origin is added again"},
+		{at(action.AddOrigin, action.Args{Name: "https://app.example"}), true, "let pages of https://app.example ask nodes in browsers, by sessions that their users sign in for from then on"},
+		{at(action.RevokeAccess, action.Args{Actor: "bravo", User: "kim"}), true, "take access from the user kim of bravo, by whatever issuer or page"},
+		{at(action.RevokeAccess, action.Args{Actor: "bravo", User: "kim", Remove: true}), true, "give access back to the user kim of bravo, by what is given from then on"},
+		{at(action.RevokeAccess, action.Args{Actor: "bravo", User: "kim", Before: 1_700_000_000}), true, "let tokens and sessions of the user kim of bravo from before 2023-11-14T22:13:20Z count no more"},
+		{at(action.RevokeAccess, action.Args{Actor: "bravo", Before: 1_700_000_000}), true, "let tokens and sessions of all users of bravo from before 2023-11-14T22:13:20Z count no more"},
+		{at(action.RevokeAccess, action.Args{Name: "login", Before: 1_700_000_000}), true, "let tokens of the issuer login from before 2023-11-14T22:13:20Z count no more"},
+		{at(action.RevokeAccess, action.Args{Name: "login", User: "kim"}), true, "take access from the user kim of the organisation of the issuer login, by whatever issuer or page"},
+		{at(action.RevokeAccess, action.Args{Name: "login", Token: "t-1"}), true, "take access from whoever shows the token t-1 of the issuer login"},
 		{at(action.RemoveMember, action.Args{Actor: "alpha", Force: true}), true, "remove the member alpha, with all its nodes, even if no vote can pass"},
 	} {
 		if got := summaryOf(c, x.open, []action.Action{x.act})[0]; !strings.HasPrefix(got, x.want) {

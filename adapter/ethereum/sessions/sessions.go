@@ -9,7 +9,7 @@
 // every node knows a session, and none knows its token before it is used.
 //
 // A session ends at its time, when its user or the organisation ends it, and with the link of its address. It does not count while its user has no access, or
-// members have removed its page's origin. Nothing of it is kept elsewhere, so each of these is in force at the next request.
+// members have removed its page's origin, nor afterwards: of an origin that members add again those sessions count that begin from then on. Nothing of it is kept elsewhere, so each of these is in force at the next request.
 //
 // Trust: enclave
 package sessions
@@ -172,7 +172,7 @@ func (s *SignIn) timely(now uint64) error {
 
 func span(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
 
-func stamp(ms uint64) string { return time.UnixMilli(int64(min(ms, 1<<52))).UTC().Format(time.RFC3339) }
+func stamp(ms uint64) string { return moment(ms).UTC().Format(time.RFC3339) }
 
 func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: sign-in: %s", coco.ErrInvalid, fmt.Sprintf(format, args...))
@@ -212,14 +212,15 @@ type Judge struct {
 	State   *store.Scope
 	Network Network
 	Now     func() time.Time // the ledger's
-	Admits  func(origin string) bool
+	// Origin returns until when sessions of an origin's pages began that do not count, in milliseconds since 1970, or that members have not agreed on the origin.
+	Origin func(origin string) (since uint64, agreed bool)
 }
 
 // Session implements adapter.Sessions. A signed message is good for one request; its times are looked at again when it is executed.
 func (j *Judge) Session(credential, origin string) (coco.Session, error) {
 	state := j.State.Snapshot()
 	defer state.Release()
-	h, until, g, err := j.judge(state, credential, origin)
+	s, g, err := j.judge(state, credential, origin)
 	if err != nil {
 		return coco.Session{}, err
 	}
@@ -227,20 +228,21 @@ func (j *Judge) Session(credential, origin string) (coco.Session, error) {
 		_, err := j.Session(credential, origin)
 		return err
 	}
-	return coco.Session{Actor: h.Actor, User: h.User, Until: until, Scope: g}, nil
+	s.Scope = g
+	return s, nil
 }
 
 // judge judges a credential of a request by a page of an origin.
-func (j *Judge) judge(src Source, credential, origin string) (h links.Holder, until time.Time, g *Grant, err error) {
+func (j *Judge) judge(src Source, credential, origin string) (coco.Session, *Grant, error) {
 	id, token := TokenID(credential)
 	if !token {
-		h, g, err = j.signIn(src, credential, origin)
-		return h, time.Time{}, g, err
+		return j.signIn(src, credential, origin)
 	}
 	r, found, err := Read(src, id)
 	if err != nil {
-		return h, until, nil, err
+		return coco.Session{}, nil, err
 	}
+	from := from(r.Issued, r.Began)
 	now := uint64(j.Now().UnixMilli())
 	switch {
 	case !found:
@@ -251,34 +253,53 @@ func (j *Judge) judge(src Source, credential, origin string) (h links.Holder, un
 		err = deny("it ended at %s", stamp(r.Until))
 	case r.Origin != origin:
 		err = deny("it is of pages of %s, and the request is of none of these", r.Origin)
-	case !j.Admits(origin):
-		err = deny("members have not agreed that pages of %s may ask (coco gov propose add-origin)", r.Origin)
 	case !r.linked(src):
 		err = deny("the link of the address that has signed in has ended")
+	default:
+		err = j.agreed(origin, from)
 	}
 	if err != nil {
-		return h, until, nil, err
+		return coco.Session{}, nil, err
 	}
-	return links.Holder{Actor: r.Actor, User: r.User, Since: r.Linked}, time.UnixMilli(int64(r.Until)), &Grant{ID: id, Scope: r.Scope}, nil
+	return coco.Session{Actor: r.Actor, User: r.User, From: moment(from), Until: moment(r.Until)}, &Grant{ID: id, Scope: r.Scope}, nil
 }
 
+// agreed checks that members have agreed on an origin, before what is from a time.
+func (j *Judge) agreed(origin string, from uint64) error {
+	switch since, is := j.Origin(origin); {
+	case !is:
+		return deny("members have not agreed that pages of %s may ask (coco gov propose add-origin)", origin)
+	case from <= since:
+		return deny("it is from before %s, when members agreed on pages of %s: sign in anew", stamp(since), origin)
+	}
+	return nil
+}
+
+// from is since when a session counts that began at a time of the ledger. A message that was signed long before counts as long before: a vote between the two is
+// no vote before both. The clock of the signer's machine may be late by as much as it may be ahead.
+func from(issued, began uint64) uint64 { return min(began, issued+MaxAhead) }
+
+func moment(ms uint64) time.Time { return time.UnixMilli(int64(min(ms, 1<<52))) }
+
 // signIn judges a signed message.
-func (j *Judge) signIn(src Source, credential, origin string) (links.Holder, *Grant, error) {
+func (j *Judge) signIn(src Source, credential, origin string) (coco.Session, *Grant, error) {
 	s, err := j.Network.Read(credential)
 	if err != nil {
-		return links.Holder{}, nil, err
+		return coco.Session{}, nil, err
 	}
-	if err := s.timely(uint64(j.Now().UnixMilli())); err != nil {
-		return links.Holder{}, nil, err
+	now := uint64(j.Now().UnixMilli())
+	if err := s.timely(now); err != nil {
+		return coco.Session{}, nil, err
 	}
-	switch {
-	case s.Origin != origin:
-		return links.Holder{}, nil, deny("the message is for pages of %s, and the request is of none of these", s.Origin)
-	case !j.Admits(origin):
-		return links.Holder{}, nil, deny("members have not agreed that pages of %s may ask (coco gov propose add-origin)", s.Origin)
+	if s.Origin != origin {
+		return coco.Session{}, nil, deny("the message is for pages of %s, and the request is of none of these", s.Origin)
+	}
+	from := from(s.Issued, now+1)
+	if err := j.agreed(origin, from); err != nil {
+		return coco.Session{}, nil, err
 	}
 	h, err := holder(src, s.Address)
-	return h, &Grant{ID: s.ID, SignIn: s}, err
+	return coco.Session{Actor: h.Actor, User: h.User, From: moment(from)}, &Grant{ID: s.ID, SignIn: s}, err
 }
 
 // holder returns the user to whom an address is linked.

@@ -67,6 +67,7 @@ type world struct {
 	scope *store.Scope
 	now   uint64
 	admit []string
+	since uint64 // that members have agreed on the pages
 }
 
 func newWorld(t *testing.T) *world {
@@ -96,7 +97,7 @@ func (w *world) do(fn func(*store.Tx) error) error {
 }
 
 func (w *world) judge() *Judge {
-	return &Judge{State: w.scope, Network: here, Now: func() time.Time { return time.UnixMilli(int64(w.now)) }, Admits: func(o string) bool { return slices.Contains(w.admit, o) }}
+	return &Judge{State: w.scope, Network: here, Now: func() time.Time { return time.UnixMilli(int64(w.now)) }, Origin: func(o string) (uint64, bool) { return w.since, slices.Contains(w.admit, o) }}
 }
 
 func (w *world) execute(c *Call, who coco.Caller) error {
@@ -239,6 +240,40 @@ func TestMessagesThatDoNotCountAreRefused(t *testing.T) {
 	}))
 	if err := w.signIn(good); !errors.Is(err, coco.ErrDenied) {
 		t.Errorf("for an organisation itself: %v", err)
+	}
+}
+
+// Members remove a page and add it again: sessions that its pages have do not count again, nor what users have signed for them, and users sign in anew.
+func TestNoSessionComesBackWithItsPage(t *testing.T) {
+	w := newWorld(t)
+	ok(t, w.signIn(signed(asked(token))))
+	late := asked(strings.Repeat("cd", 32))
+	w.now, w.since = start+2*MaxAhead, start+2*MaxAhead // by two votes
+	if _, err := w.judge().Session(token, page); !errors.Is(err, coco.ErrDenied) || !strings.Contains(err.Error(), "sign in anew") {
+		t.Errorf("a session of before: %v", err)
+	}
+	if err := w.signIn(signed(late)); !errors.Is(err, coco.ErrDenied) {
+		t.Errorf("a message of before: %v", err)
+	}
+	w.now++
+	late.IssuedAt = at(start + MaxAhead + 1) // by a clock that is late
+	ok(t, w.signIn(signed(late)))
+	s, err := w.judge().Session(strings.Repeat("cd", 32), page)
+	if err != nil || s.From.UnixMilli() != int64(w.now) {
+		t.Errorf("a session of afterwards: %+v %v", s, err)
+	}
+	// The leader executes what a node has judged before the vote.
+	w.since--
+	s, err = w.judge().Session(signed(asked(strings.Repeat("ef", 32))), page)
+	if w.since -= 2 * MaxAhead; err == nil {
+		t.Fatal("a message of before")
+	}
+	s, err = w.judge().Session(signed(asked(strings.Repeat("ef", 32))), page)
+	ok(t, err)
+	w.since = w.now
+	ok(t, w.execute(&Call{SignIn: *s.Scope.(*Grant).SignIn}, kim))
+	if _, err := w.judge().Session(strings.Repeat("ef", 32), page); !errors.Is(err, coco.ErrDenied) {
+		t.Errorf("a session that was judged before the vote: %v", err)
 	}
 }
 

@@ -58,7 +58,7 @@ func (f *actionFlags) add(cmd *cobra.Command) {
 	fl.Uint64Var(&f.weight, "weight", 0, "of add-member: the member's `weight` in policies that weigh votes (default 1)")
 	fl.StringVar(&f.teePolicy, "tee-policy", "", "of set-tee: what the platform's evidence must satisfy, a JSON `object` that its driver reads")
 	fl.BoolVar(&f.debug, "debug", false, "of set-tee: let TEEs in debug mode in; insecure networks only")
-	fl.BoolVar(&f.remove, "remove", false, "of set-tee: remove the platform; of revoke-access: the user or token has access again")
+	fl.BoolVar(&f.remove, "remove", false, "of set-tee: remove the platform; of revoke-access: the user has access again by what is given from then on, or the token has")
 	f.issuer.add(fl)
 	fl.StringVar(&f.force, "force", "", "the `sentence` \""+action.ForceSentence+"\", for a change after which no vote could pass any more")
 	fl.StringVar(&f.unbalance, "unbalanced", "", "the `sentence` \""+action.UnbalancedSentence+"\", for a change that may give one so many")
@@ -113,9 +113,9 @@ func actionForms() []actionForm {
 		{action.GrantEpochs, "NAME CERTIFICATE ENCRYPTION_KEY EPOCHS", "an auditor may read some epochs: nodes put on the ledger what it reads with", "grant-epochs kpmg auditor/org.pem auditor/encryption.pub 3-5", grantEpochs},
 		{action.AddIssuer, "NAME ORGANISATION URL AUDIENCE CERTIFICATES", "tokens of an OpenID Connect issuer stand for an organisation's users; its host is checked by the certificates alone", "add-issuer acme-login acme https://login.acme.example coco roots.pem", addIssuer},
 		{action.RemoveIssuer, "NAME", "an issuer's tokens count no more", "remove-issuer acme-login", one(func(a *action.Args) *string { return &a.Name })},
-		{action.RevokeAccess, "NAME", "a user of an issuer, a token or all older tokens count no more: --user, --token or --before; --remove takes it back", "revoke-access acme-login --user kim", revokeAccess},
+		{action.RevokeAccess, "[ISSUER]", "users of an issuer's organisation, or of --organisation, have no access any more: --user, by whatever issuer or page; --token; or what was given --before a time; --remove takes it back", "revoke-access --organisation acme --user kim", revokeAccess},
 		{action.AddOrigin, "ORIGIN", "pages of an origin may ask nodes in browsers, by sessions that their users sign in for", "add-origin https://app.example", one(func(a *action.Args) *string { return &a.Name })},
-		{action.RemoveOrigin, "ORIGIN", "pages of an origin ask nodes no more: their sessions do not count until the origin is added again", "remove-origin https://app.example", one(func(a *action.Args) *string { return &a.Name })},
+		{action.RemoveOrigin, "ORIGIN", "pages of an origin ask nodes no more: their sessions do not count, also if the origin is added again", "remove-origin https://app.example", one(func(a *action.Args) *string { return &a.Name })},
 	}
 }
 

@@ -20,6 +20,7 @@ type issuerFlags struct {
 	claims, algorithms    []string
 	skew, keysFor         time.Duration
 	user, token, before   string
+	organisation          string
 }
 
 func (f *issuerFlags) add(fl *pflag.FlagSet) {
@@ -30,9 +31,10 @@ func (f *issuerFlags) add(fl *pflag.FlagSet) {
 	fl.DurationVar(&f.skew, "clock-skew", constitution.DefaultSkew*time.Second, "of add-issuer: how far the issuer's clock may differ")
 	fl.DurationVar(&f.keysFor, "keys-for", time.Hour, "of add-issuer: how long keys that the issuer has published count")
 	fl.StringVar(&f.kind, "token-type", "", "of add-issuer: the only `type` (typ) that tokens may have (default jwt, at+jwt or none)")
-	fl.StringVar(&f.user, "user", "", "of revoke-access: the `user`, by the issuer's claim")
+	fl.StringVar(&f.user, "user", "", "of revoke-access: the `user`, by the claim of its issuer, or as its address is linked")
 	fl.StringVar(&f.token, "token", "", "of revoke-access: the `id` (jti) of a token")
-	fl.StringVar(&f.before, "before", "", "of revoke-access: tokens from before this `time`, such as 2026-11-30T08:00:00Z, or now")
+	fl.StringVar(&f.before, "before", "", "of revoke-access: what was given before this `time`, such as 2026-11-30T08:00:00Z, or now: tokens of the issuer; tokens and sessions of all users of --organisation, or of --user")
+	fl.StringVar(&f.organisation, "organisation", "", "of revoke-access: the `organisation` whose users are meant, instead of an issuer")
 }
 
 func pair(flag, text string) (name, value string, err error) {
@@ -77,13 +79,16 @@ func addIssuer(a *action.Args, args []string, f *actionFlags) error {
 	return t.Check("issuer")
 }
 
-// revokeAccess takes the issuer's name; flags say what is revoked.
+// revokeAccess takes the issuer's name, if no flag has the organisation's; flags say what is revoked.
 func revokeAccess(a *action.Args, args []string, f *actionFlags) error {
-	a.Name, a.User, a.Token, a.Remove = args[0], f.issuer.user, f.issuer.token, f.remove
+	a.Actor, a.User, a.Token, a.Remove = f.issuer.organisation, f.issuer.user, f.issuer.token, f.remove
+	if len(args) > 0 {
+		a.Name = args[0]
+	}
 	if f.issuer.before == "" {
 		return nil
 	}
-	at := time.Now()
+	at := time.Now().Add(time.Second) // also what was given in this second
 	if f.issuer.before != "now" {
 		var err error
 		if at, err = time.Parse(time.RFC3339, f.issuer.before); err != nil {

@@ -74,19 +74,19 @@ var callerMutants = []mutant{
 		test: "TestTokensThatDoNotCountAreRefused",
 	},
 	{
-		name: "since", what: "a token counts that was issued before all were revoked", file: "caller/token/token.go",
-		old: "	case issued < int64(of.Since):", new: "	case issued < 0:",
-		test: "TestMembersRevokeAccess",
+		name: "since", what: "a token counts that was issued before all were revoked", file: "gov/access/revoked.go",
+		old: "(r.Before == 0 || c.Given < r.Before)", new: "r.Before == 0",
+		test: "TestMembersRevokeAccess", pkg: "caller/token",
 	},
 	{
-		name: "revokeduser", what: "a user whose access was revoked has it", file: "caller/token/token.go",
-		old: "	if slices.Contains(of.Users, user) {", new: "	if slices.Contains(of.Users[:0], user) {",
-		test: "TestMembersRevokeAccess",
+		name: "revokeduser", what: "a user whose access was revoked has it", file: "gov/access/revoked.go",
+		old: "(r.User == \"\" || r.User == c.User)", new: "r.User == \"\"",
+		test: "TestMembersRevokeAccess", pkg: "caller/token",
 	},
 	{
-		name: "revokedtoken", what: "a token that was revoked by its id counts", file: "caller/token/token.go",
-		old: "		if slices.Contains(of.Tokens, name) {", new: "		if slices.Contains(of.Tokens[:0], name) {",
-		test: "TestMembersRevokeAccess",
+		name: "revokedtoken", what: "a token that was revoked by its id counts", file: "gov/access/revoked.go",
+		old: "(r.Token == \"\" || r.Token == c.Token)", new: "r.Token == \"\"",
+		test: "TestMembersRevokeAccess", pkg: "caller/token",
 	},
 	{
 		name: "anyuser", what: "any text is a user", file: "caller/token/token.go",
@@ -233,9 +233,34 @@ var callerMutants = []mutant{
 		test: "TestTermsThatCannotBeAreRefused",
 	},
 	{
-		name: "backwards", what: "a vote makes revoked tokens count again", file: "gov/access/access.go",
-		old: "	case r.Before <= x.Since || back:", new: "	case r.Before == x.Since || back:",
-		test: "TestMembersDecideWhoseTokensCount", pkg: "gov/decide",
+		name: "backwards", what: "a vote makes revoked tokens count again", file: "gov/access/revoked.go",
+		old: "	return o.Before > 0 && o.Before <= r.Before", new: "	return o.Before > 0",
+		test: "TestWhatARevocationForgets", pkg: "gov/access",
+	},
+	{
+		name: "issuerback", what: "an issuer that is added again has its tokens count again", file: "gov/decide/access.go",
+		old: "		to.Revoke(access.Revocation{Actor: actor, Issuer: url, Before: c.seconds() + 1}, c.seconds())", new: "		_, _ = actor, url",
+		test: "TestWhatIsRemovedAndAddedAgainBeginsAnew", pkg: "gov/decide",
+	},
+	{
+		name: "organisationback", what: "an organisation that is added again has its users' sessions count again", file: "gov/decide/apply.go",
+		old: "			c.leave(e.Actor)", new: "			_ = c.leave",
+		test: "TestWhatIsRemovedAndAddedAgainBeginsAnew", pkg: "gov/decide",
+	},
+	{
+		name: "userback", what: "a user who has access again has it by what was revoked", file: "gov/access/revoked.go",
+		old: "		r.Before = now + 1\n", new: "		r.Before = 1\n",
+		test: "TestWhatIsRemovedAndAddedAgainBeginsAnew", pkg: "gov/decide",
+	},
+	{
+		name: "forgottensoon", what: "a revocation is forgotten while what it revokes could count", file: "gov/access/revoked.go",
+		old: "		return r.Before+MaxTokenAge <= now", new: "		return r.Before <= now",
+		test: "TestWhatARevocationForgets", pkg: "gov/access",
+	},
+	{
+		name: "eternaltoken", what: "a token counts for as long as it says", file: "caller/token/token.go",
+		old: "	case at >= issued+access.MaxTokenAge:", new: "	case at < 0:",
+		test: "TestTokensThatDoNotCountAreRefused",
 	},
 
 	// Links of addresses.

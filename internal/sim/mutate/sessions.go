@@ -65,11 +65,11 @@ var sessionMutants = []mutant{
 	// Whose it is, and where.
 	{
 		name: "anyorigin", what: "a message signs in for pages that members have not agreed on", file: sessionsFile,
-		old: "	case !j.Admits(origin):\n		return links.Holder{}, nil, deny(", new: "	case origin == \"-\":\n		return links.Holder{}, nil, deny(", test: sessionsRefuse,
+		old: "	if err := j.agreed(origin, from); err != nil {", new: "	if err := j.agreed(origin, from); err != nil && origin == \"-\" {", test: sessionsRefuse,
 	},
 	{
 		name: "otherspage", what: "a page signs in with a message that was signed for another one", file: sessionsFile,
-		old: "	case s.Origin != origin:", new: "	case s.Origin == \"\":", test: sessionsRefuse,
+		old: "	if s.Origin != origin {", new: "	if s.Origin == \"\" {", test: sessionsRefuse,
 	},
 	{
 		name: "wholeorganisation", what: "a page acts for an organisation itself", file: sessionsFile,
@@ -107,7 +107,15 @@ var sessionMutants = []mutant{
 	},
 	{
 		name: "pagegone", what: "a session goes on though members have removed its page", file: sessionsFile,
-		old: "	case !j.Admits(origin):\n		err = deny(", new: "	case origin == \"-\":\n		err = deny(", test: sessionsEnd,
+		old: "		err = j.agreed(origin, from)", new: "		_ = j.agreed(origin, from)", test: sessionsEnd,
+	},
+	{
+		name: "pageback", what: "a session counts again when members add its page again", file: sessionsFile,
+		old: "	case from <= since:", new: "	case from == 0:", test: "TestNoSessionComesBackWithItsPage",
+	},
+	{
+		name: "signedbefore", what: "a message that was signed before members removed its page signs in after they have added it again", file: sessionsFile,
+		old: "return min(began, issued+MaxAhead)", new: "return began", test: "TestNoSessionComesBackWithItsPage",
 	},
 	{
 		name: "anothersorigin", what: "a session counts for each page that members have agreed on", file: sessionsFile,
@@ -167,7 +175,7 @@ var sessionMutants = []mutant{
 	},
 	{
 		name: "takenaccess", what: "a session outlives its user's access", file: "caller/session/session.go",
-		old: "	case s.Revoked(is.Actor, is.User):", new: "	case s.Revoked(is.Actor, \"\"):", test: "TestASessionIsAUserOfAnOrganisationThatIsThere",
+		old: "	case s.Revoked(is.Actor, is.User, is.From):", new: "	case s.Revoked(is.Actor, \"\", is.Until):", test: "TestASessionIsAUserOfAnOrganisationThatIsThere",
 	},
 	{
 		name: "keptsession", what: "a connection's session is not asked for again", file: "gateway/caller.go",
