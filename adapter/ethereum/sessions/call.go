@@ -102,7 +102,8 @@ func (c *Call) Execute(tx linking.Transaction, caller coco.Caller, now uint64) e
 	return nil
 }
 
-// list adds a session to those of its holder, and removes those of which nothing can come any more.
+// list adds a session to those of its holder, and removes those of which nothing can come any more, and that of its page and name, which it replaces. Messages of a page
+// and name are used in the order of their times of issue, so that of a session that was replaced begins none again.
 func list(tx linking.Transaction, id coco.Digest, r *Row, now uint64) error {
 	ids, err := idsOf(tx, r.Actor, r.User)
 	if err != nil {
@@ -115,7 +116,11 @@ func list(tx linking.Transaction, id coco.Digest, r *Row, now uint64) error {
 		if err != nil {
 			return err
 		}
-		if !found || is.gone(tx, now) {
+		same := is.Origin == r.Origin && is.Name == r.Name
+		if found && same && is.Issued >= r.Issued {
+			return refuse("the session %q of %s was signed later than this message, or at the same time: sign a new one", r.Name, r.Origin)
+		}
+		if !found || same || is.gone(tx, now) {
 			tx.Delete(rows.Sessions, sessionKey(other))
 			continue
 		}
@@ -123,7 +128,7 @@ func list(tx linking.Transaction, id coco.Digest, r *Row, now uint64) error {
 		n++
 	}
 	if n >= MaxSessions {
-		return refuse("the user has %d sessions, which is as many as there may be: end one (coco identity end-session); it counts for up to %v afterwards", n, span(MaxAge))
+		return refuse("the user has %d sessions, which is as many as there may be: sign in by the name of one at the same page, which replaces it, or end one (coco identity sessions lists them, coco identity end-session ends one, which keeps its place for up to %v)", n, span(MaxAge))
 	}
 	tx.Put(rows.Sessions, holderKey(r.Actor, r.User), slices.Concat(kept, id[:]))
 	return nil

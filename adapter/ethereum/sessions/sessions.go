@@ -8,7 +8,7 @@
 // What is signed is no secret and is of use once: a copy of it makes no other session, as the token is in none of it. The ledger has the token's hash, so
 // every node knows a session, and none knows its token before it is used.
 //
-// A session ends at its time, when its user or the organisation ends it, and with the link of its address. It does not count while its user has no access, or
+// A session ends at its time, when its user or the organisation ends it, with the link of its address, and when the user signs in to the same page by the same name. It does not count while its user has no access, or
 // members have removed its page's origin, nor afterwards: of an origin that members add again those sessions count that begin from then on. Nothing of it is kept elsewhere, so each of these is in force at the next request.
 //
 // Trust: enclave
@@ -246,7 +246,7 @@ func (j *Judge) judge(src Source, credential, origin string) (coco.Session, *Gra
 	now := uint64(j.Now().UnixMilli())
 	switch {
 	case !found:
-		err = deny("there is none by this token")
+		err = deny("there is none by this token; a sign-in of the same page and name replaces a session")
 	case r.Ended:
 		err = deny("its owner has ended it")
 	case r.Until <= now:

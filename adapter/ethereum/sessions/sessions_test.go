@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -50,6 +51,13 @@ func asked(token string) *siwe.Message {
 		Domain: "app.example", Address: address, URI: page + "/accounts", ChainID: "20260101", Nonce: hex.EncodeToString(id[:]), IssuedAt: at(start), Expires: at(start + 3_600_000),
 		Resources: []string{"urn:coco:network:" + here.ID.String(), "urn:coco:session:laptop", "urn:coco:scope:read"},
 	}
+}
+
+// named is a message for a session of a name.
+func named(token, name string) *siwe.Message {
+	m := asked(token)
+	m.Resources[1] = "urn:coco:session:" + name
+	return m
 }
 
 func signedBy(key *ecdsa.PrivateKey, text string) string {
@@ -256,19 +264,19 @@ func TestNoSessionComesBackWithItsPage(t *testing.T) {
 		t.Errorf("a message of before: %v", err)
 	}
 	w.now++
-	late.IssuedAt = at(start + MaxAhead + 1) // by a clock that is late
+	late.IssuedAt, late.Expires = at(w.now-MaxAhead), at(w.now+3_600_000) // by a clock that is late
 	ok(t, w.signIn(signed(late)))
 	s, err := w.judge().Session(strings.Repeat("cd", 32), page)
 	if err != nil || s.From.UnixMilli() != int64(w.now) {
 		t.Errorf("a session of afterwards: %+v %v", s, err)
 	}
 	// The leader executes what a node has judged before the vote.
-	w.since--
-	s, err = w.judge().Session(signed(asked(strings.Repeat("ef", 32))), page)
-	if w.since -= 2 * MaxAhead; err == nil {
+	early := signed(named(strings.Repeat("ef", 32), "phone"))
+	if _, err := w.judge().Session(early, page); err == nil {
 		t.Fatal("a message of before")
 	}
-	s, err = w.judge().Session(signed(asked(strings.Repeat("ef", 32))), page)
+	w.since -= 2 * MaxAge
+	s, err = w.judge().Session(early, page)
 	ok(t, err)
 	w.since = w.now
 	ok(t, w.execute(&Call{SignIn: *s.Scope.(*Grant).SignIn}, kim))
@@ -363,14 +371,67 @@ func TestAnExecutedSignInIsJudgedAgain(t *testing.T) {
 	}
 }
 
+// A page that is opened again signs in by the name that it had: the session replaces that one, and keeps nobody out however often that is.
+func TestASignInReplacesTheSessionOfItsName(t *testing.T) {
+	w := newWorld(t)
+	message := func(i int, name string, issued uint64) *siwe.Message {
+		m := asked(strings.Repeat("0", 60) + hex.EncodeToString([]byte{3, byte(i)}))
+		m.Resources[1], m.IssuedAt = "urn:coco:session:"+name, at(issued)
+		return m
+	}
+	session := func(i int) error {
+		_, err := w.judge().Session(strings.Repeat("0", 60)+hex.EncodeToString([]byte{3, byte(i)}), page)
+		return err
+	}
+	ok(t, w.signIn(signed(message(0, "phone", start))))
+	for i := 1; i <= 2*MaxSessions; i++ {
+		w.now++
+		ok(t, w.signIn(signed(message(i, "laptop", w.now))))
+		if err := session(i - 1); i > 1 && !errors.Is(err, coco.ErrDenied) {
+			t.Fatalf("the session before: %v", err)
+		}
+	}
+	ok(t, session(0))
+	ok(t, session(2*MaxSessions))
+	state := w.scope.Snapshot()
+	n := 0
+	OfActor(state, kim.Actor, kim.User, func(Listed) bool { n++; return true })
+	if state.Release(); n != 2 {
+		t.Errorf("%d sessions, expected those of two names", n)
+	}
+	// A message that was used before, or signed before, does not take the place back, nor after the session has ended.
+	for range 2 {
+		for _, i := range []int{1, 2*MaxSessions - 1, 2 * MaxSessions} {
+			if err := w.signIn(signed(message(i, "laptop", start+uint64(i)))); !errors.Is(err, coco.ErrInvalid) {
+				t.Errorf("message %d again: %v", i, err)
+			}
+		}
+		if err := w.signIn(signed(message(200, "laptop", w.now))); !errors.Is(err, coco.ErrInvalid) {
+			t.Errorf("a message of the same time: %v", err)
+		}
+		id, _ := TokenID(strings.Repeat("0", 60) + hex.EncodeToString([]byte{3, 2 * MaxSessions}))
+		ok(t, w.execute(&Call{SignIn: SignIn{ID: id}, End: true}, kim))
+	}
+	w.now++
+	ok(t, w.signIn(signed(message(201, "laptop", w.now))))
+	// Another page's session of that name is another one.
+	w.admit = append(w.admit, "https://other.example")
+	m := message(202, "laptop", w.now)
+	m.Domain, m.URI = "other.example", "https://other.example/"
+	s, err := w.judge().Session(signed(m), "https://other.example")
+	ok(t, err)
+	ok(t, w.execute(&Call{SignIn: *s.Scope.(*Grant).SignIn}, kim))
+	ok(t, session(201))
+}
+
 func TestAUserHasSoManySessions(t *testing.T) {
 	w := newWorld(t)
 	tokens := make([]string, MaxSessions+1)
 	for i := range tokens {
 		tokens[i] = strings.Repeat("0", 60) + hex.EncodeToString([]byte{1, byte(i)})
 	}
-	for _, x := range tokens[:MaxSessions] {
-		ok(t, w.signIn(signed(asked(x))))
+	for i, x := range tokens[:MaxSessions] {
+		ok(t, w.signIn(signed(named(x, fmt.Sprintf("device-%d", i)))))
 	}
 	last := func() error {
 		m := asked(tokens[MaxSessions])
@@ -405,7 +466,7 @@ func TestAUserHasSoManySessions(t *testing.T) {
 func TestSessionsOfALinkThatHasEndedKeepNobodyOut(t *testing.T) {
 	w := newWorld(t)
 	for i := range MaxSessions {
-		ok(t, w.signIn(signed(asked(strings.Repeat("0", 60)+hex.EncodeToString([]byte{1, byte(i)})))))
+		ok(t, w.signIn(signed(named(strings.Repeat("0", 60)+hex.EncodeToString([]byte{1, byte(i)}), fmt.Sprintf("device-%d", i)))))
 	}
 	ok(t, w.do(func(tx *store.Tx) error { return links.Unlink(tx, address, w.now) }))
 	ok(t, w.do(func(tx *store.Tx) error {

@@ -88,6 +88,14 @@ var sessionMutants = []mutant{
 		old: "	if n >= MaxSessions {", new: "	if n < 0 {", test: "TestAUserHasSoManySessions",
 	},
 	{
+		name: "keptname", what: "a sign-in does not replace the session of its name", file: "adapter/ethereum/sessions/call.go",
+		old: "		if !found || same || is.gone(tx, now) {", new: "		if !found || is.gone(tx, now) {", test: "TestASignInReplacesTheSessionOfItsName",
+	},
+	{
+		name: "olderback", what: "an older message takes the place of the session of its name", file: "adapter/ethereum/sessions/call.go",
+		old: " && is.Issued >= r.Issued {", new: " && is.Issued == r.Issued {", test: "TestASignInReplacesTheSessionOfItsName",
+	},
+	{
 		name: "latecheck", what: "the leader executes a sign-in whose time is over", file: "adapter/ethereum/sessions/call.go",
 		old: "	if err := s.timely(now); err != nil {", new: "	if err := s.timely(s.Issued); err != nil {", test: "TestAnExecutedSignInIsJudgedAgain",
 	},
