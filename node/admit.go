@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/catchup"
-	"github.com/cocoframework/coco/channel"
 	"github.com/cocoframework/coco/consensus"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/ledger"
@@ -18,35 +16,9 @@ import (
 	"github.com/cocoframework/coco/store"
 )
 
-// newAttestor makes an identity for one life of a node, and what proves it.
-func newAttestor(ctx context.Context, cfg Config) (*join.Attestor, error) {
-	claims, err := ownClaims(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	var id *channel.Identity
-	if cfg.past.admitted != nil {
-		id = cfg.past.admitted.Identity
-	} else if id, err = channel.NewIdentity(claims.Insecure); err != nil {
-		return nil, err
-	}
-	return &join.Attestor{
-		Identity: id, Owner: cfg.Owner, Quoter: cfg.Host.Quoter, Measurement: claims.Measurement,
-		PeerAddress: cmp.Or(cfg.PeerAddress, cfg.PeerListen), ClientAddress: cmp.Or(cfg.ClientAddress, cfg.ClientListen),
-	}, nil
-}
-
 // newLocal describes the ledger and the snapshots on a node's disk.
 func newLocal(cfg Config, log *slog.Logger, files *ledger.Log) catchup.Local {
 	return catchup.Local{Log: log, Clock: cfg.Host.Clock, Disk: cfg.Host.Disk, Snapshots: SnapshotDir, Ledger: files}
-}
-
-// newJoiner makes what asks for admission.
-func newJoiner(cfg Config, a *join.Attestor, local catchup.Local) *join.Joiner {
-	return &join.Joiner{
-		Log: local.Log, Net: cfg.Host.Net, Clock: cfg.Host.Clock, Verifiers: cfg.Verifiers, Attestor: a,
-		Ask: cfg.Join, Approve: cfg.Approve, Service: cfg.service(), Samples: local.Samples, Refused: cfg.Refused,
-	}
 }
 
 // sponsor makes what answers nodes that join.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"time"
@@ -8,7 +9,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/attest"
-	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/beginning"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/reopen"
@@ -50,21 +51,6 @@ type Addresses struct {
 	PeerAddress, ClientAddress string
 }
 
-// Beginning is how a node becomes part of a network. Exactly one of Genesis, Join and Recover is set.
-type Beginning struct {
-	Genesis *constitution.Constitution // start a new network; its adapters' settings are complete
-	Join    []string                   // addresses of nodes to ask, again and again until one admits this node
-	Recover *Recover                   // go on from this node's own ledger, alone
-
-	// Approve is the digest of the constitution that the operator approved: a network with
-	// another one is not joined or recovered. Not used with Genesis; a recovery may do with Service alone.
-	Approve coco.Digest
-	// Service is the certificate (DER) of the service that the network answers under, if it is known: no other network is joined or
-	// recovered, and a node that the service endorsed is believed what members have changed in the constitution since
-	// it was approved. Not used with Genesis.
-	Service []byte
-}
-
 // past is what the lives of a node leave to the next one.
 type past struct {
 	began    time.Time       // when Run was called
@@ -77,6 +63,9 @@ type past struct {
 type known struct {
 	service []byte // the service's certificate, DER, once a life has joined
 }
+
+// How a node becomes part of a network; see package beginning.
+type Beginning = beginning.Way
 
 // What a recovery is told, what it finds, and why it refuses to go on; see package reopen.
 type (
@@ -104,24 +93,33 @@ func (c *Config) service() []byte {
 	return c.past.known.service
 }
 
-// ways counts the ways that are given.
-func (b *Beginning) ways() (n int) {
-	for _, given := range []bool{b.Genesis != nil, len(b.Join) > 0, b.Recover != nil} {
-		if given {
-			n++
-		}
+// beginning is what a life begins from.
+func (c *Config) beginning() beginning.Config {
+	way := c.Beginning
+	way.Service = c.service()
+	return beginning.Config{
+		Way: way,
+		Log: c.Log, Host: c.Host, Verifiers: c.Verifiers, Owner: c.Owner, Vault: c.vault(), Admitted: c.past.admitted,
+		PeerAddress: cmp.Or(c.PeerAddress, c.PeerListen), ClientAddress: cmp.Or(c.ClientAddress, c.ClientListen),
+		Joined: func(service []byte) { c.past.known.service = service }, Refused: c.Refused, NotKept: c.NotKept, Waits: c.Waits,
 	}
-	return n
+}
+
+// folder is where a node's ledger is.
+func (c *Config) folder() join.Folder {
+	return join.Folder{Disk: c.Host.Disk, Dir: Dir, Extra: c.LedgerFolders}
+}
+
+// ownLedger is the ledger on this node's disk.
+func (c *Config) ownLedger() join.OwnLedger {
+	return join.OwnLedger{Folder: c.folder(), Named: c.service(), Joins: len(c.Join) > 0, Log: c.Log, Clock: c.Host.Clock}
 }
 
 func (c *Config) validate() error {
-	switch ways := c.ways(); {
-	case ways != 1:
-		return fmt.Errorf("%w: a node starts a network, joins one or recovers one: exactly one way, found %d", coco.ErrInvalid, ways)
-	case c.Genesis == nil && c.Approve == (coco.Digest{}) && (c.Recover == nil || len(c.Service) == 0):
-		return fmt.Errorf("%w: no approved constitution: give the digest that the operator has checked", coco.ErrInvalid)
-	case c.Genesis != nil && len(c.Service) > 0:
-		return fmt.Errorf("%w: a new network has no service yet: the certificate of one is given", coco.ErrInvalid)
+	if err := c.Beginning.Validate(); err != nil {
+		return err
+	}
+	switch {
 	case c.Owner == nil || c.Log == nil || len(c.Verifiers) == 0 || len(c.Adapters) == 0:
 		return fmt.Errorf("%w: a node needs an owner, a log, verifiers and adapters", coco.ErrInvalid)
 	case c.Host.Disk == nil || c.Host.Net == nil || c.Host.Clock == nil || c.Host.Quoter == nil:

@@ -69,7 +69,7 @@ func (n *node) connections() peer.Config {
 		},
 		Behind: func(from coco.NodeID) {
 			if from == n.leader() {
-				n.watch.behind.Store(true)
+				n.watch.Behind()
 			}
 		},
 		Secret: n.epochs.ReceiveSecret, SecretHeld: n.epochs.ReceiveSecretHeld, SecretWanted: n.epochs.ReceiveSecretWanted, Part: n.ceremonies.Receive,
@@ -139,7 +139,7 @@ func (n *node) verifyPeer(p channel.PeerCert) error {
 	service, now := n.certificates.OfService(), n.cfg.Host.Clock.Now()
 	if err := p.EndorsedBy(service, now); err != nil {
 		if last, ok := p.Succeeds(service, now); ok {
-			n.watch.recovered.Store(&join.RecoveredError{Last: last, Gone: n.resumed.begun != nil})
+			n.watch.Recovered(&join.RecoveredError{Last: last, Gone: n.resumed.Begun != nil})
 		}
 		return err
 	}
@@ -147,7 +147,7 @@ func (n *node) verifyPeer(p channel.PeerCert) error {
 		return fmt.Errorf("%w: it is not the process of node %s that goes on with this one", coco.ErrDenied, p.ID.Short())
 	}
 	if n.decided.directory.Load().standing(p.ID) == peer.Stranger {
-		n.watch.unlisted.Store(true)
+		n.watch.Unlisted()
 		return fmt.Errorf("%w: node %s is not in this network's list", coco.ErrDenied, p.ID.Short())
 	}
 	return nil

@@ -62,7 +62,7 @@ func (n *node) instruments() instruments {
 		}
 		return 1
 	})
-	gauge("is_sealed", "1 if this node has kept what it needs to go on after all nodes have stopped.", func() float64 { return truth(n.resumed.keeper.Kept()) })
+	gauge("is_sealed", "1 if this node has kept what it needs to go on after all nodes have stopped.", func() float64 { return truth(n.keeper.Kept()) })
 	gauge("clock_lag_seconds", "By how much the ledger's time is behind this machine's clock; negative if it is ahead.", func() float64 { return n.replica.ClockLag().Seconds() })
 	gauge("state_age_seconds", "How old the state may be that this node shows: since a majority confirmed that it held all that was committed.", func() float64 { return n.replica.Age().Seconds() })
 	gauge("view", "The view that this node is in. It grows with each election.", func() float64 { return float64(n.replica.State().View) })

@@ -12,11 +12,11 @@
 //	serving: clients, certificates, epochs, snapshots, the past
 //
 // The stages are a type (stage.go). While a life starts there is no node: what it finds out, in one of three ways
-// (life.go), is what a whole node is made of (node.go). One that leaves or is retired ends (leave.go, retire.go), and so does
-// one on which the network went on (watch.go). Run (run.go) goes through lives, each under a key of its own: a life that
+// (package beginning), is what a whole node is made of (node.go). One that leaves or is retired ends (leave.go, retire.go), and so does
+// one on which the network went on (package leftbehind, comeback.go). Run (run.go) goes through lives, each under a key of its own: a life that
 // ends because its ledger is damaged, or because it was left behind, is followed by another one.
 //
-// The work is done by packages that know no node: replica (from log to state), peer, join, catchup, history, snapshotter,
+// The work is done by packages that know no node: beginning, replica (from log to state), peer, join, catchup, history, snapshotter,
 // renew, epochs, ceremonies and gateway. This one gives them each other as functions, and looks after what is the node's own:
 //
 //	connect.go   what nodes ask of the leader
@@ -45,6 +45,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/beginning"
 	"github.com/cocoframework/coco/catchup"
 	"github.com/cocoframework/coco/ceremonies"
 	"github.com/cocoframework/coco/channel"
@@ -62,9 +63,11 @@ import (
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/keys/rotation"
 	"github.com/cocoframework/coco/keys/seats"
+	"github.com/cocoframework/coco/leftbehind"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/renew"
 	"github.com/cocoframework/coco/replica"
+	"github.com/cocoframework/coco/resume"
 	"github.com/cocoframework/coco/retention"
 	"github.com/cocoframework/coco/retire"
 	"github.com/cocoframework/coco/snapshotter"
@@ -95,7 +98,7 @@ type node struct {
 	drivers
 	links      links
 	gateways   gateways
-	watch      *watch
+	watch      *leftbehind.Watch
 	retirement *retire.Retirement
 }
 
@@ -105,7 +108,8 @@ type drivers struct {
 	ceremonies *ceremonies.Driver
 	grants     *grants.Driver
 	retention  *retention.Keys
-	resumed    resumption
+	resumed    beginning.Resumed
+	keeper     *resume.Keeper
 }
 
 // runOnce runs one life. Other nodes that connect are hung up on while it starts.
@@ -115,7 +119,7 @@ func runOnce(told context.Context, cfg Config, at listeners, ready func(Info)) e
 		return err
 	}
 	defer own.Close()
-	self, err := newAttestor(told, cfg)
+	self, err := beginning.NewAttestor(told, cfg.beginning())
 	if err != nil {
 		return err
 	}
@@ -131,7 +135,7 @@ func runOnce(told context.Context, cfg Config, at listeners, ready func(Info)) e
 		if err != nil {
 			return err
 		}
-		if n, err = newNode(ctx, s, peers); err != nil {
+		if n, err = newNode(ctx, cfg, s, peers); err != nil {
 			return err
 		}
 		n.open(ctx)
@@ -156,12 +160,12 @@ func runOnce(told context.Context, cfg Config, at listeners, ready func(Info)) e
 	return err
 }
 
-// prepareUntil is prepare until either context ends.
-func prepareUntil(told, ctx context.Context, cfg Config, self *join.Attestor, own *join.OwnLedger, local catchup.Local, peers *peer.Transport) (*start, error) {
+// prepareUntil is beginning.Prepare until either context ends.
+func prepareUntil(told, ctx context.Context, cfg Config, self *join.Attestor, own *join.OwnLedger, local catchup.Local, peers *peer.Transport) (*beginning.Start, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(told, cancel)()
-	return prepare(ctx, cfg, self, own, local, peers)
+	return beginning.Prepare(ctx, cfg.beginning(), self, own, local, peers)
 }
 
 // open lets this node and the others connect.
@@ -176,17 +180,17 @@ func (n *node) open(ctx context.Context) {
 }
 
 // live starts the goroutines of the node's work as it goes from stage to stage.
-func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listeners, ready func(Info)) error {
+func (n *node) live(ctx context.Context, g *errgroup.Group, s *beginning.Start, at listeners, ready func(Info)) error {
 	g.Go(func() error { return n.replica.Run(ctx) })
 	g.Go(func() error { return n.epochs.RunReceived(ctx) })
 	g.Go(func() error { return n.state.history.Run(ctx) })
 	g.Go(func() error { return n.snapshots.writer.Run(ctx) })
 	n.gateways.serve(ctx, g, at)
-	if err := s.begin(ctx, n); err != nil {
+	if err := s.Begin(ctx, beginning.Running{Replica: n.replica, Ledgers: n.state.ledgers, Network: n.current}); err != nil {
 		return err
 	}
-	g.Go(func() error { return n.watch.run(ctx, n.comeBack, n.leftBehind) })
-	if n.resumed.begun != nil {
+	g.Go(func() error { return n.watch.Run(ctx, n.comeBack, n.leftBehind) })
+	if n.resumed.Begun != nil {
 		g.Go(func() error { return n.reopen(ctx) })
 	}
 	select {
@@ -227,7 +231,7 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listene
 		ready(info)
 		return nil
 	}
-	if r := s.cfg.Recover; r != nil && r.Closed != nil {
+	if r := n.cfg.Recover; r != nil && r.Closed != nil {
 		r.Closed()
 	}
 	n.log.Warn("the network is closed: members vote to open it", logevent.NetworkClosed.Attr())
@@ -246,35 +250,35 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, s *start, at listene
 }
 
 // newNode makes a node that is whole, though nothing of it runs yet.
-func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err error) {
-	id, c, clock := s.self.Identity, s.network.Constitution, s.cfg.Host.Clock
+func newNode(ctx context.Context, cfg Config, s *beginning.Start, peers *peer.Transport) (_ *node, err error) {
+	id, c, clock := s.Self.Identity, s.Network.Constitution, cfg.Host.Clock
 	n := &node{
-		cfg: s.cfg, log: s.log, self: s.self, network: s.network, progress: &progress{log: s.log},
+		cfg: cfg, log: s.Log, self: s.Self, network: s.Network, progress: &progress{log: s.Log},
 		state: state{
-			store: store.New(), disk: s.local, keys: s.keys, inForce: maps.Clone(c.AdapterDigests()),
+			store: store.New(), disk: s.Local, keys: s.Keys, inForce: maps.Clone(c.AdapterDigests()),
 		},
 		decided:      decided{changed: signal.New()},
-		drivers:      drivers{resumed: s.resumed},
-		certificates: renew.New(id, s.network.Service),
-		snapshots:    snapshots{pace: snapshotter.NewPace(c, s.network.Seqno)},
-		links:        links{ctx: ctx, peers: peers, trail: trail.NewSource(s.self.Identity.ID()), statements: intake.New(peer.SubmitPatience, clock.Elapsed), past: slots.New(history.Readers(), 8192, clock.Elapsed), programs: upgrade.New(id.ID())},
+		drivers:      drivers{resumed: s.Resumed},
+		certificates: renew.New(id, s.Network.Service),
+		snapshots:    snapshots{pace: snapshotter.NewPace(c, s.Network.Seqno)},
+		links:        links{ctx: ctx, peers: peers, trail: trail.NewSource(s.Self.Identity.ID()), statements: intake.New(peer.SubmitPatience, clock.Elapsed), past: slots.New(history.Readers(), 8192, clock.Elapsed), programs: upgrade.New(id.ID())},
 	}
 	n.decided.constitution.Store(c)
 	n.retention = n.retained()
 	n.state.history = history.New(history.Config{
 		Disk: n.cfg.Host.Disk, Dir: HistoryDir, Ledger: n.state.disk.Ledger, Keys: n.retention.Of, Ahead: n.retention.Ahead, Current: n.state.keys.Current, Terms: adapter.TermsOf(n.cfg.Adapters), Clock: clock, Log: n.log,
 	})
-	n.decided.directory.Store(newDirectory(s.network.Nodes, nil))
+	n.decided.directory.Store(newDirectory(s.Network.Nodes, nil))
 	nodes := func() map[coco.NodeID]string { return n.decided.directory.Load().addresses }
 	n.state.disk.Fetcher = &peer.Fetcher{Clock: clock, Dialer: n.dialer(), Leader: n.leader, Nodes: nodes}
 	n.state.scrub = &catchup.Scrubber{Local: &n.state.disk, Committed: func() uint64 { return n.replica.Applied() }}
 	n.links.forwarder = n.newForwarder(c.Limits)
 	defer func() {
 		if err != nil {
-			n.state.close(s.log)
+			n.state.close(s.Log)
 		}
 	}()
-	if err := n.openLedgers(ctx, s.basis); err != nil {
+	if err := n.openLedgers(ctx, s.Basis); err != nil {
 		return nil, err
 	}
 	if n.replica, err = n.newReplica(s); err != nil {
@@ -282,31 +286,31 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 	}
 	n.epochs = &epochs.Driver{
 		Log: n.log, Clock: clock, Store: n.state.store, Keys: n.state.keys, Replica: n.replica,
-		Leader: n.leader, Nodes: nodes, Send: peers.Send, Machine: rotation.New(id.ID(), s.keys),
+		Leader: n.leader, Nodes: nodes, Send: peers.Send, Machine: rotation.New(id.ID(), s.Keys),
 		Length:    func() constitution.Epochs { return n.decided.constitution.Load().Epochs },
-		Keep:      func(s *rotation.Secret) error { return n.resumed.keeper.Offer(ctx, s) },
+		Keep:      func(s *rotation.Secret) error { return n.keeper.Offer(ctx, s) },
 		OpenAgain: n.retention.Again,
 	}
 	n.ceremonies = ceremonies.New(ceremonies.Config{
 		Log: n.log, Clock: clock, Store: n.state.store, Replica: n.replica, Self: id.ID(), Leader: n.leader, Send: peers.Send,
 		Ask: n.links.forwarder.AskOnce, Announce: n.epochs.AnnounceIn, Secrets: n.state.keys.All,
 		Held: n.state.keys.Holds, Opened: n.retention.Opened,
-	}, s.network.Seqno)
+	}, s.Network.Seqno)
 	n.grants = grants.New(grants.Config{
-		Log: n.log, Clock: clock, Store: n.state.store, Self: id.ID(), Since: s.network.Seqno, Now: n.replica.Now, Leads: n.replica.Leads,
+		Log: n.log, Clock: clock, Store: n.state.store, Self: id.ID(), Since: s.Network.Seqno, Now: n.replica.Now, Leads: n.replica.Leads,
 		Do: n.replica.Do, Ask: n.links.forwarder.AskOnce, Give: n.ceremonies.Give,
 		Open: n.retention.SecretAhead,
 	})
-	n.keepResumed(s)
+	n.keepResumed()
 	g := &n.decided.growth
 	g.Log, g.Clock, g.State, g.View = n.log, clock, n.state.store.Snapshot, func() uint64 { return n.replica.State().View }
 	n.retirement = retire.New(retire.Config{
 		Seat: n.seat(), Joined: n.progress.joined, Ending: func() bool { return n.progress.stage().ending() },
-		Ask: n.links.forwarder.AskOnce, Silence: leftBehind,
+		Ask: n.links.forwarder.AskOnce, Silence: leftbehind.Silence,
 	})
-	n.watch = &watch{
-		log: n.log, clock: clock, led: func() bool { return n.replica.State().Leader != 0 }, retiring: n.retirement.Asked, resumes: n.resumed.keeper.Kept,
-	}
+	n.watch = leftbehind.New(leftbehind.Config{
+		Log: n.log, Clock: clock, Led: func() bool { return n.replica.State().Leader != 0 }, Retiring: n.retirement.Asked, Resumes: n.keeper.Kept,
+	})
 	n.snapshots.writer = snapshotter.NewWriter(snapshotter.Config{
 		Log: n.log, Clock: clock, Disk: n.cfg.Host.Disk, Dir: SnapshotDir, Store: n.state.store, Pace: n.snapshots.pace,
 		NetworkID: n.networkID(), Origin: n.network.Origin, Secret: n.state.keys.Secret,
@@ -320,17 +324,17 @@ func newNode(ctx context.Context, s *start, peers *peer.Transport) (_ *node, err
 }
 
 // newReplica makes what turns the log into state, on the ledgers that are open.
-func (n *node) newReplica(s *start) (*replica.Replica, error) {
-	id, c := s.self.Identity, s.network.Constitution
+func (n *node) newReplica(s *beginning.Start) (*replica.Replica, error) {
+	id, c := s.Self.Identity, s.Network.Constitution
 	return replica.New(replica.Config{
 		Log: n.log, Clock: n.cfg.Host.Clock, Self: id.ID(), Signer: id.Signer(), Keys: n.state.keys, Store: n.state.store,
-		Ledgers: n.state.ledgers, History: n.state.history, Disk: n.state.disk.Ledger, Durable: c.Consensus.Durability != constitution.DurableMemory, Machine: s.machine,
-		Rules: replica.Rules{Limits: limitsOf(c), Trusted: true, Alone: s.cfg.Genesis != nil}, Time: s.time(), Opening: s.resumed.view(), MaxBatch: maxBatch,
-		QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits), Network: n.links.peers, Start: batchOf(s.basis),
+		Ledgers: n.state.ledgers, History: n.state.history, Disk: n.state.disk.Ledger, Durable: c.Consensus.Durability != constitution.DurableMemory, Machine: s.Machine,
+		Rules: replica.Rules{Limits: limitsOf(c), Trusted: true, Alone: n.cfg.Genesis != nil}, Time: s.Time(), Opening: s.Resumed.View(), MaxBatch: maxBatch,
+		QueueCalls: c.Limits.Queue, QueueBytes: queueBytes(c.Limits), Network: n.links.peers, Start: batchOf(s.Basis),
 		Hooks: replica.Hooks{
 			Opens: func(public [][]byte) error { return n.epochs.Opens(public) },
 			Rules: n.rules, Committed: n.committed, MembersChanged: n.followDecisions, LackSecret: func(epoch uint64) bool {
-				n.watch.lacks()
+				n.watch.Lacks()
 				return n.epochs.LackSecret(epoch)
 			},
 			LeftBehind: func(why string) error { return n.leftBehind(why) },
@@ -425,7 +429,7 @@ func (n *node) retained() *retention.Keys {
 		Keep: func() time.Duration { return n.decided.constitution.Load().Keys.Retention() }, Now: func() time.Time { return n.replica.Now() }, Leads: func() bool { return n.replica.Leads() },
 		Open:    func(epoch uint64, ahead ...uint64) error { return n.ceremonies.Open(epoch, ahead...) },
 		Ended:   func(r store.Reader) func(uint64) (time.Time, bool) { return n.ceremonies.Ended(r) },
-		Expired: func(epochs []uint64) { n.state.history.Expired(epochs); n.resumed.node.Expired(epochs) }, Woken: func() { n.state.history.Wake() },
+		Expired: func(epochs []uint64) { n.state.history.Expired(epochs); n.resumed.Node.Expired(epochs) }, Woken: func() { n.state.history.Wake() },
 		Snapshot: func(ctx context.Context) error { _, err := n.replica.Do(ctx, requestSnapshot); return err },
 	})
 }

@@ -6,10 +6,7 @@ import (
 	"reflect"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/basis"
 	"github.com/cocoframework/coco/catchup"
-	"github.com/cocoframework/coco/consensus"
-	"github.com/cocoframework/coco/consensus/raft"
 	"github.com/cocoframework/coco/history"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/replica"
@@ -52,26 +49,4 @@ func batchOf(b *catchup.Basis) replica.Batch {
 		Position: replica.Position{Index: h.Index, Chain: h.Chain, Tree: b.Tree, Seqno: h.Seqno, Time: h.Time},
 		View:     h.View, First: h.First, Epoch: h.Epoch,
 	}
-}
-
-// beginAfter sets up consensus after the snapshot.
-func (s *start) beginAfter(b *catchup.Basis) {
-	cfg := &s.machine
-	cfg.First = min(s.local.Ledger.First(), b.Header.Index+1)
-	cfg.Base = raft.Base{Index: b.Header.Index, View: b.Header.View}
-	cfg.Members = consensus.Membership{
-		Voters: consensus.IDs(b.Header.Voters), Learners: consensus.IDs(b.Header.Learners), Outgoing: consensus.IDs(b.Header.Outgoing),
-	}
-}
-
-// beginAt has the node begin with a snapshot that its own ledger proves; nil for none.
-func (s *start) beginAt(own *basis.Snapshot) {
-	if own == nil {
-		return
-	}
-	rec := own.Record
-	s.basis = &catchup.Basis{
-		Record: catchup.Record{Index: rec.Index, View: rec.View, Seqno: rec.Seqno, Digest: rec.Digest, Bytes: rec.Bytes}, Header: own.Header, Path: own.Path, Tree: own.Tree,
-	}
-	s.beginAfter(s.basis)
 }

@@ -346,7 +346,7 @@ var layers = []rule{
 	},
 	{
 		name:   "trusted code reaches the outside only through host",
-		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "ledger/check", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs", "ceremonies", "grants", "upgrade", "recoverer", "reopen", "basis", "resident", "resident/..."},
+		in:     []string{"adapter", "adapter/...", "attest", "channel", "consensus/...", "gateway", "gov", "gov/...", "history", "ledger", "ledger/chain", "ledger/check", "node", "peer", "catchup", "join", "receipt", "replica", "pulse", "snapshotter", "renew", "retire", "epochs", "ceremonies", "grants", "upgrade", "recoverer", "reopen", "basis", "beginning", "leftbehind", "resident", "resident/..."},
 		except: []string{"gov/govtest"},
 		std:    outside,
 		calls:  append(slices.Clone(dials), clocks...),
@@ -481,6 +481,18 @@ var layers = []rule{
 		why:  "a joiner is no node yet: it makes one value of which a node is made, and nothing half-built",
 	},
 	{
+		name: "what a node begins with needs no node",
+		in:   []string{"beginning"},
+		none: []string{"node", "gateway", "snapshotter", "epochs", "ceremonies", "grants", "retention", "renew", "retire"},
+		why:  "a node is made of the result, whole: what comes before knows none of its parts but the replica, on which the first transaction is made",
+	},
+	{
+		name: "whether the network went on is judged by what was noted",
+		in:   []string{"leftbehind"},
+		none: []string{"node", "gateway", "replica", "history", "snapshotter"},
+		why:  "what a node meets is told to it, and how a node comes back is its own life",
+	},
+	{
 		name: "a caller is judged by the constitution and the ledger's time",
 		in:   []string{"caller", "caller/..."},
 		none: []string{"node", "gateway", "replica", "peer", "ledger", "store", "adapter", "adapter/...", "channel", "host", "keys/...", "gov/decide", "gov/audit", "gov/query", "gov/members", "client"},
@@ -558,7 +570,7 @@ var layers = []rule{
 
 // server is the code that runs a node and that tools for users must not drag along.
 var server = []string{
-	"node", "peer", "replica", "snapshotter", "renew", "retire", "epochs", "ceremonies", "grants", "upgrade", "resume", "catchup", "join", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
+	"node", "peer", "replica", "snapshotter", "renew", "retire", "epochs", "ceremonies", "grants", "upgrade", "resume", "beginning", "leftbehind", "catchup", "join", "gateway", "history", "store", "snapshot", "consensus", "consensus/...", "gov", "gov/...", "keys", "keys/...", "adapter", "adapter/...",
 	"host", "host/...", "internal/sandbox", "cmd/...",
 }
 
@@ -720,7 +732,7 @@ var protocols = []rule{
 
 var core = []string{
 	"", "attest", "channel", "client", "consensus/...", "consensus", "gateway", "gov", "gov/...", "history", "host/...", "host",
-	"batch", "canon", "keys", "keys/...", "ledger", "ledger/check", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "snapshotter", "renew", "retire", "epochs", "ceremonies", "grants", "upgrade", "pulse", "store", "adapter", "wire",
+	"batch", "canon", "keys", "keys/...", "ledger", "ledger/check", "merkle", "node", "peer", "catchup", "join", "receipt", "replica", "snapshot", "snapshotter", "renew", "retire", "epochs", "ceremonies", "grants", "upgrade", "pulse", "beginning", "leftbehind", "store", "adapter", "wire",
 }
 
 // Composition says which packages may put the parts together.

@@ -1,4 +1,4 @@
-package node
+package leftbehind
 
 import (
 	"context"
@@ -16,26 +16,26 @@ import (
 func TestANodeComesBackOnceTheNetworkHasGoneOn(t *testing.T) {
 	errBack := errors.New("it comes back")
 	for name, c := range map[string]struct {
-		happens  func(*watch)
+		happens  func(*Watch)
 		led      bool
 		retiring bool
 		back     bool
 	}{
-		"nothing":                                             {func(*watch) {}, false, false, false},
-		"a node that it does not know":                        {func(w *watch) { w.unlisted.Store(true) }, false, false, true},
-		"a secret that it lacks":                              {(*watch).lacks, false, false, true},
-		"a secret that it lacks, and a leader":                {(*watch).lacks, true, false, false}, // package epochs counts how often it asks
-		"a secret that it lacks, and it is to leave for good": {(*watch).lacks, false, true, false},
-		"a secret that it lacked": {func(w *watch) {
+		"nothing":                                             {func(*Watch) {}, false, false, false},
+		"a node that it does not know":                        {func(w *Watch) { w.Unlisted() }, false, false, true},
+		"a secret that it lacks":                              {(*Watch).Lacks, false, false, true},
+		"a secret that it lacks, and a leader":                {(*Watch).Lacks, true, false, false}, // package epochs counts how often it asks
+		"a secret that it lacks, and it is to leave for good": {(*Watch).Lacks, false, true, false},
+		"a secret that it lacked": {func(w *Watch) {
 			if w.lacked.Load() == 0 {
-				w.lacks()
+				w.Lacks()
 			}
 		}, false, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				w := &watch{clock: local.Clock{}, led: func() bool { return c.led }, retiring: func() bool { return c.retiring }}
+				w := New(Config{Clock: local.Clock{}, Led: func() bool { return c.led }, Retiring: func() bool { return c.retiring }})
 				var happens sync.WaitGroup
 				defer happens.Wait()
 				defer cancel()
@@ -46,8 +46,8 @@ func TestANodeComesBackOnceTheNetworkHasGoneOn(t *testing.T) {
 					}
 				})
 				began := time.Now()
-				err := w.run(ctx, func(context.Context, string) error { return errBack }, nil)
-				if (err != nil) != c.back || c.back && time.Since(began) > leftBehind+2*time.Second {
+				err := w.Run(ctx, func(context.Context, string) error { return errBack }, nil)
+				if (err != nil) != c.back || c.back && time.Since(began) > Silence+2*time.Second {
 					t.Errorf("after %v: %v, expected that it comes back: %v", time.Since(began), err, c.back)
 				}
 			})
