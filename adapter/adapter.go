@@ -311,7 +311,7 @@ type Endpoint struct {
 	Sessions Sessions
 	// OpenAPI is an OpenAPI 3.0 document in JSON that describes the endpoint, and may describe others of the same ledger: its paths, as
 	// Pattern without "...", each with its operations, and its components. The gateway serves it, merged with its own, at /openapi.json. It may refer to the gateway's
-	// headers, parameters and errors (gateway/openapi.json; Error404 is the response of status 404). Nil if there is none: then the endpoint is listed
+	// headers, parameters and errors (gateway/openapi/openapi.json; Error404 is the response of status 404). Nil if there is none: then the endpoint is listed
 	// with the parameters of its path and query alone.
 	OpenAPI []byte
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/caller"
+	"github.com/cocoframework/coco/gateway/conns"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -33,7 +34,7 @@ type connectionKey struct{}
 // connection is what the gateway remembers about a client's connection. HTTP/2 sends several
 // requests through one at a time.
 type connection struct {
-	below *conn // nil if the caller of Handler runs the server
+	below *conns.Conn // nil if the caller of Handler runs the server
 	known atomic.Pointer[identity]
 }
 
@@ -87,7 +88,7 @@ func (g *Gateway) identify(w *response, r *http.Request) error {
 	// time is not kept, as time goes on.
 	keep := err == nil && found.Again != nil && !found.Session || certified && errors.Is(err, coco.ErrDenied)
 	if conn != nil && err == nil && conn.below != nil {
-		g.conns.belongs(conn.below, found.Caller.Actor)
+		g.conns.Belongs(conn.below, found.Caller.Actor)
 	}
 	if conn != nil && keep {
 		conn.known.Store(&identity{Identity: found, err: err, generation: generation, credential: credential})

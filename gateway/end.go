@@ -45,7 +45,7 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	}
 	g.Leave()
 	g.end.drain()
-	if g.conns.any() {
+	if g.conns.Any() {
 		select {
 		case <-ctx.Done():
 		case <-g.cfg.Clock.After(lameDuck):
@@ -74,7 +74,7 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	stopFlushing()
 	<-flushed
 	g.end.cancelBase()
-	g.conns.closeAll()
+	g.conns.CloseAll()
 	_ = g.server.Close() // errors of connections that are being cut mean nothing
 	g.upgrades.closeIf(func(*upgraded) bool { return true })
 	for _, gate := range gates {

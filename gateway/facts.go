@@ -10,6 +10,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/gateway/openapi"
 	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/wire"
 )
@@ -69,6 +70,21 @@ func (g *Gateway) facts() []fact {
 		{pattern: "PUT /node/log-level", elsewhere: true, handler: g.serveElsewhere, query: []string{"level"}},
 		{pattern: "/gov/", elsewhere: true, handler: g.serveElsewhere, body: maxEnvelope, query: adapter.AnyQuery},
 	}
+}
+
+// documented are those of the routes that are served here, for the document.
+func documented(facts []fact) (routes []openapi.Route) {
+	for _, f := range facts {
+		if !f.elsewhere {
+			routes = append(routes, openapi.Route{Pattern: f.pattern, Query: f.query})
+		}
+	}
+	return routes
+}
+
+// serveOpenAPI sends the document of what this listener serves now.
+func (g *Gateway) serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
+	write(w, wire.MediaJSON, g.routes.Load().document)
 }
 
 // readsTx is a read about the transaction that the path names.

@@ -32,6 +32,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/gateway/conns"
 	"github.com/cocoframework/coco/gateway/unseal"
 	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/internal/slots"
@@ -52,7 +53,7 @@ type Gateway struct {
 	shares   *shares
 	replies  *budget.Budget // of the whole node: the administrative gateway has the same
 	builds   *slots.Slots   // one token for each reply that is being built, see build
-	conns    *conns
+	conns    *conns.Table
 	upgrades upgrades
 	tally    *tally
 	unseal   *unseal.Server // nil if the node opens no sealed requests
@@ -76,7 +77,7 @@ func newGateway(cfg Config, governor Governor, tally *tally, replies *budget.Bud
 	g.builds = slots.New(cfg.MaxBuilds, cfg.MaxRequests, cfg.Clock.Elapsed)
 	g.upgrades.open = make(map[*upgraded]struct{})
 	g.gates.init(&cfg.Limits)
-	g.conns = newConns(cfg.MaxConns)
+	g.conns = conns.New(cfg.MaxConns)
 	g.unseal = g.newUnseal()
 	g.end.init()
 	var err error
@@ -107,9 +108,9 @@ func newGateway(cfg Config, governor Governor, tally *tally, replies *budget.Bud
 		},
 		BaseContext: func(net.Listener) context.Context { return g.end.base },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, connectionKey{}, &connection{below: connOf(c)})
+			return context.WithValue(ctx, connectionKey{}, &connection{below: conns.Of(c)})
 		},
-		ConnState: g.conns.note,
+		ConnState: g.conns.Note,
 		// What net/http logs are clients' doings: handshakes that fail, malformed requests.
 		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
@@ -139,7 +140,7 @@ func (g *Gateway) Handler() http.Handler { return http.HandlerFunc(g.serve) }
 
 // Serve accepts connections until Shutdown, and then returns nil. It closes the listener.
 func (g *Gateway) Serve(l net.Listener) error {
-	err := g.server.ServeTLS(&listener{Listener: l, conns: g.conns, log: g.cfg.Log}, "", "")
+	err := g.server.ServeTLS(g.conns.Listen(l, g.cfg.Log), "", "")
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

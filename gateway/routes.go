@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/caller"
 	"github.com/cocoframework/coco/caller/session"
+	"github.com/cocoframework/coco/gateway/openapi"
 	"github.com/cocoframework/coco/internal/linger"
 	"github.com/cocoframework/coco/wire"
 )
@@ -29,16 +30,12 @@ type routes struct {
 	document []byte                       // OpenAPI, of all that is served
 }
 
-var methods = []string{
-	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
-}
-
 func (g *Gateway) newRoutes(maxBody int64, endpoints []adapter.Endpoint) (rt *routes, err error) {
 	rt = &routes{mux: http.NewServeMux(), mounted: maxBody > 0 || g.governor != nil, nothing: map[string]bool{"/": true}, again: map[string]func([]byte) bool{}}
 	rt.counts = map[string]*classes{otherRoute: g.tally.of(otherRoute)}
 	rt.maxBody.Store(maxBody)
 	facts := g.facts()
-	if rt.document, err = newDocument(facts, endpoints); err != nil {
+	if rt.document, err = openapi.Document(documented(facts), endpoints); err != nil {
 		return nil, err
 	}
 	for _, f := range facts {
@@ -78,7 +75,7 @@ func (rt *routes) withoutRedirect(pattern string, none http.Handler) {
 	if rest := path[i+1:]; rest != "" && !strings.HasSuffix(rest, "...}") || strings.Contains(path[:i], "{") {
 		return
 	}
-	for _, m := range methods {
+	for _, m := range openapi.Methods {
 		if method != "" && method != m {
 			continue
 		}
@@ -307,7 +304,7 @@ func (g *Gateway) checkOrigin(w *response, r *http.Request) error {
 func (rt *routes) none(g *Gateway) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var allowed []string
-		for _, m := range methods {
+		for _, m := range openapi.Methods {
 			other := *r
 			other.Method = m
 			if _, pattern := rt.mux.Handler(&other); !rt.nothing[pattern] {

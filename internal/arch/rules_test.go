@@ -313,6 +313,18 @@ var layers = []rule{
 		why:  "clients' bytes are parsed there: it holds no key and no file, and tests drive it without a network",
 	},
 	{
+		name: "what a client may have open knows no request",
+		in:   []string{"gateway/conns"}, third: never, calls: clocks,
+		only: []string{"", "internal/crowd"},
+		why:  "which connection makes room is decided by whose it is and whether it is busy, and by nothing that a client says",
+	},
+	{
+		name: "the document of routes is made of descriptions",
+		in:   []string{"gateway/openapi"}, third: never, std: []string{"net"},
+		none: []string{"gateway", "node"},
+		why:  "what is listed is told to it; it serves nothing",
+	},
+	{
 		name: "a crowd knows connections and where they come from",
 		in:   []string{"internal/crowd"}, third: never, only: []string{}, calls: clocks,
 		why: "gateway, recoverer and transport bound strangers by it",

@@ -11,16 +11,16 @@ import (
 
 // networked are the packages whose JSON crosses a process: from node to client, and between nodes.
 var networked = []string{
-	"", "batch", "canon", "catchup", "channel", "client", "consensus", "consensus/...", "gateway", "gov", "gov/...", "internal/proxy",
+	"", "batch", "beginning", "canon", "catchup", "channel", "client", "consensus", "consensus/...", "gateway", "gateway/openapi", "gov", "gov/...", "internal/proxy",
 	"join", "keys", "node", "peer", "receipt", "replica", "snapshot", "store",
 }
 
 // ownJSON are the declarations of networked packages that say themselves how they look in JSON, and why.
 var ownJSON = map[string]string{
-	"client.RPCError": "JSON-RPC is the protocol of an adapter, which the client speaks for its users",
-	"client.RPC":      "the same",
-	"gateway.openAPI": "OpenAPI is a format of others, of which the gateway reads the outline to merge documents; clients read it by tools",
-	"receipt.Receipt": "a receipt is a document: a verifier reads it years later, with this package and no other",
+	"client.RPCError":          "JSON-RPC is the protocol of an adapter, which the client speaks for its users",
+	"client.RPC":               "the same",
+	"gateway/openapi.document": "OpenAPI is a format of others, of which the gateway reads the outline to merge documents; clients read it by tools",
+	"receipt.Receipt":          "a receipt is a document: a verifier reads it years later, with this package and no other",
 }
 
 func TestWireAloneDefinesJSON(t *testing.T) {

@@ -1,9 +1,7 @@
-package gateway
+package conns
 
 import (
-	"bufio"
 	"crypto/sha256"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -29,12 +27,12 @@ func (n name) String() string { return string(n) }
 // opener opens connections in turn and remembers which are open.
 type opener struct {
 	t    *testing.T
-	all  *conns
+	all  *Table
 	port int
-	open []*conn
+	open []*Conn
 }
 
-func (c *opener) enter(host string) (added, closed *conn, ok bool) {
+func (c *opener) enter(host string) (added, closed *Conn, ok bool) {
 	c.t.Helper()
 	c.port++
 	added, closed, ok = c.all.add(&from{address: net.JoinHostPort(host, fmt.Sprint(c.port))})
@@ -61,7 +59,7 @@ func (c *opener) enter(host string) (added, closed *conn, ok bool) {
 func actor(name string) coco.ActorID { return sha256.Sum256([]byte(name)) }
 
 func TestWhoeverHasMostConnectionsMakesRoom(t *testing.T) {
-	c := &opener{t: t, all: newConns(100)}
+	c := &opener{t: t, all: New(100)}
 	honest, _, _ := c.enter("10.0.0.1")
 	for range 1000 { // of one network
 		c.enter("2001:db8::" + fmt.Sprintf("%x", c.port))
@@ -83,15 +81,15 @@ func TestWhoeverHasMostConnectionsMakesRoom(t *testing.T) {
 }
 
 func TestAnOrganisationsConnectionsAreClosedWhileTheyAreIdle(t *testing.T) {
-	c := &opener{t: t, all: newConns(10)}
-	var busy []*conn
-	var idle *conn
+	c := &opener{t: t, all: New(10)}
+	var busy []*Conn
+	var idle *Conn
 	for i := range 10 {
 		x, _, _ := c.enter("10.0.0.1")
-		c.all.belongs(x, actor("bank"))
-		c.all.belongs(x, actor("bank")) // each request says so
+		c.all.Belongs(x, actor("bank"))
+		c.all.Belongs(x, actor("bank")) // each request says so
 		if i < 9 {
-			c.all.note(x, http.StateActive)
+			c.all.Note(x, http.StateActive)
 			busy = append(busy, x)
 		} else {
 			idle = x
@@ -101,11 +99,11 @@ func TestAnOrganisationsConnectionsAreClosedWhileTheyAreIdle(t *testing.T) {
 	if !ok || closed != idle {
 		t.Fatal("a newcomer finds no room beside an idle connection of an organisation that has all others")
 	}
-	c.all.belongs(other, actor("insurer"))
+	c.all.Belongs(other, actor("insurer"))
 	if _, closed, ok := c.enter("10.0.0.1"); ok || closed != nil {
 		t.Error("a connection is closed that serves a request")
 	}
-	c.all.note(busy[3], http.StateIdle)
+	c.all.Note(busy[3], http.StateIdle)
 	if _, closed, ok := c.enter("10.0.0.9"); !ok || closed != busy[3] {
 		t.Error("the connection that has become idle is not the one that is closed")
 	}
@@ -115,7 +113,7 @@ func TestAnOrganisationsConnectionsAreClosedWhileTheyAreIdle(t *testing.T) {
 }
 
 func TestConnectionsThatAreAllAloneStay(t *testing.T) {
-	c := &opener{t: t, all: newConns(4)}
+	c := &opener{t: t, all: New(4)}
 	for i := range 4 {
 		c.enter(fmt.Sprintf("10.0.0.%d", i))
 	}
@@ -133,50 +131,5 @@ func TestConnectionsThatAreAllAloneStay(t *testing.T) {
 	c.all.open = nil
 	if _, _, ok := c.all.add(&from{address: "10.0.0.1:1"}); ok {
 		t.Error("a connection is accepted after all were closed for good")
-	}
-}
-
-// A stranger holds all connections that a node accepts. A client that shows its certificate is served, again and again, and its
-// connection is not the one that makes room.
-func TestStrangersKeepNoClientFromConnecting(t *testing.T) {
-	const most = 20
-	w := start(t, one("GET /app/x", func(_ coco.Caller, rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusOK) }),
-		func(c *Config) { c.MaxConns = most })
-	var silent []net.Conn
-	defer func() {
-		for _, c := range silent {
-			_ = c.Close()
-		}
-	}()
-	stranger := func() {
-		c, err := net.Dial("tcp", w.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		silent = append(silent, c)
-	}
-	for range 2 * most {
-		stranger()
-	}
-	c := w.dial("Alpha")
-	answers := bufio.NewReader(c)
-	for range 5 {
-		fmt.Fprintf(c, "GET /app/x HTTP/1.1\r\nHost: x\r\n\r\n")
-		resp, err := http.ReadResponse(answers, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-		if resp.StatusCode != 200 {
-			t.Errorf("status %d", resp.StatusCode)
-		}
-		for range most {
-			stranger()
-		}
-		probe, err := tls.Dial("tcp", w.addr, clientTLS(nil)) // as a liveness probe does, without certificate
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = probe.Close()
 	}
 }

@@ -1,4 +1,11 @@
-package gateway
+// Package openapi makes the document that GET /openapi.json answers: one OpenAPI 3.0 document of what a listener serves, of the gateway's own
+// routes and of the adapters' endpoints.
+//
+// The gateway's own routes, and the headers that all routes share, are described by openapi.json beside this file; an adapter describes its own
+// (adapter.Endpoint). A route that is not described is listed all the same, and an operation that is no route makes no document.
+//
+// Trust: enclave
+package openapi
 
 import (
 	"bytes"
@@ -15,39 +22,48 @@ import (
 	"github.com/cocoframework/coco/wire"
 )
 
-// ownDocument describes the gateway's own routes, at both listeners, and the headers that all routes share.
+// own describes the gateway's own routes, at both listeners, and the headers that all routes share.
 //
 //go:embed openapi.json
-var ownDocument []byte
+var own []byte
 
-// openAPI is an OpenAPI 3.0 document. The gateway reads its outline only: which operation a path has for a method, and
+// document is an OpenAPI 3.0 document. Its outline is read only: which operation a path has for a method, and
 // the components by kind and name.
-type openAPI struct {
+type document struct {
 	Version    string                                `json:"openapi"`
 	Info       json.RawMessage                       `json:"info"`
 	Paths      map[string]map[string]json.RawMessage `json:"paths"` // by path, then by method in lower case
 	Components map[string]map[string]json.RawMessage `json:"components"`
 }
 
-// newDocument describes what one listener serves: those of the gateway's own routes that it has, and the endpoints. An endpoint
-// that its adapter does not describe is listed with the parameters that the gateway knows.
-func newDocument(facts []fact, endpoints []adapter.Endpoint) ([]byte, error) {
-	var own openAPI
-	if err := json.Unmarshal(ownDocument, &own); err != nil {
-		return nil, fmt.Errorf("%w: gateway/openapi.json: %w", coco.ErrInvalid, err)
+// Route is one of the gateway's own: its pattern of http.ServeMux, and the names of its query.
+type Route struct {
+	Pattern string
+	Query   []string
+}
+
+// Methods are those of HTTP that a pattern without a method stands for.
+var Methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+}
+
+// Document describes what one listener serves: those of the gateway's own routes that it has, and the endpoints. An endpoint
+// that its adapter does not describe is listed with the parameters that the gateway knows. It fails with coco.ErrInvalid if documents
+// contradict each other or what is served.
+func Document(routes []Route, endpoints []adapter.Endpoint) ([]byte, error) {
+	var ours document
+	if err := json.Unmarshal(own, &ours); err != nil {
+		return nil, fmt.Errorf("%w: gateway/openapi/openapi.json: %w", coco.ErrInvalid, err)
 	}
-	own.Components["responses"] = errorResponses()
-	d := openAPI{Version: own.Version, Info: own.Info, Paths: map[string]map[string]json.RawMessage{}, Components: own.Components}
-	for _, f := range facts {
-		if f.elsewhere {
-			continue
-		}
-		path, methods := operationsOf(f.pattern)
+	ours.Components["responses"] = errorResponses()
+	d := document{Version: ours.Version, Info: ours.Info, Paths: map[string]map[string]json.RawMessage{}, Components: ours.Components}
+	for _, r := range routes {
+		path, methods := operationsOf(r.Pattern)
 		for _, m := range methods {
-			d.add(path, m, own.Paths[path][m], f.query)
+			d.add(path, m, ours.Paths[path][m], r.Query)
 		}
 	}
-	described := map[string]openAPI{}
+	described := map[string]document{}
 	for _, e := range endpoints {
 		theirs, known := described[string(e.OpenAPI)]
 		if !known && e.OpenAPI != nil {
@@ -85,7 +101,7 @@ func operationsOf(pattern string) (path string, of []string) {
 	if method != "" {
 		return path, []string{strings.ToLower(method)}
 	}
-	for _, m := range methods {
+	for _, m := range Methods {
 		if m != http.MethodHead {
 			of = append(of, strings.ToLower(m))
 		}
@@ -96,7 +112,7 @@ func operationsOf(pattern string) (path string, of []string) {
 var parameterInPath = regexp.MustCompile(`\{([^}]*)\}`)
 
 // add adds an operation. If it is not described, its parameters are those of its path and query.
-func (d *openAPI) add(path, method string, operation json.RawMessage, query []string) {
+func (d *document) add(path, method string, operation json.RawMessage, query []string) {
 	if d.Paths[path] == nil {
 		d.Paths[path] = map[string]json.RawMessage{}
 	}
@@ -117,7 +133,7 @@ func (d *openAPI) add(path, method string, operation json.RawMessage, query []st
 }
 
 // merge adds components. Two of one kind and name must be the same.
-func (d *openAPI) merge(components map[string]map[string]json.RawMessage) error {
+func (d *document) merge(components map[string]map[string]json.RawMessage) error {
 	for kind, named := range components {
 		if d.Components[kind] == nil {
 			d.Components[kind] = map[string]json.RawMessage{}
@@ -133,7 +149,7 @@ func (d *openAPI) merge(components map[string]map[string]json.RawMessage) error 
 }
 
 // lacks returns an operation of another document that this one does not have; an empty path if there is none.
-func (d *openAPI) lacks(other openAPI) (path, method string) {
+func (d *document) lacks(other document) (path, method string) {
 	for path, operations := range other.Paths {
 		for method := range operations {
 			if d.Paths[path][method] == nil {
@@ -147,7 +163,7 @@ func (d *openAPI) lacks(other openAPI) (path, method string) {
 var reference = regexp.MustCompile(`"\$ref":\s*"#/components/(\w+)/([\w.-]+)"`)
 
 // prune removes the components that no operation needs. It fails where one is needed that does not exist.
-func (d *openAPI) prune() error {
+func (d *document) prune() error {
 	var waiting []json.RawMessage
 	for _, operations := range d.Paths {
 		for _, o := range operations {
@@ -215,9 +231,4 @@ func errorResponses() map[string]json.RawMessage {
 		responses[fmt.Sprintf("Error%d", status)], _ = json.Marshal(r) // maps and texts
 	}
 	return responses
-}
-
-// serveOpenAPI sends the document of what this listener serves now.
-func (g *Gateway) serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
-	write(w, wire.MediaJSON, g.routes.Load().document)
 }
