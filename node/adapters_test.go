@@ -233,6 +233,10 @@ func (b *both) adapterProbes() map[string]struct {
 			}
 			return nil
 		}},
+		"kv.prefixes": {`{"ruled/":{"write":[]}}`, func(i int) error {
+			_, err := put(b.client(i, i), "ruled/1", "v")
+			return fails(err, "403")
+		}},
 		"kv.max_key_bytes": {"4", func(i int) error {
 			_, err := put(b.client(i, i), "12345", "v")
 			return fails(err, "400")

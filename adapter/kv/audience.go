@@ -51,7 +51,8 @@ func (l *ledger) pastOf(p place) *adapter.PastReader {
 }
 
 // placeOf returns the place that a request names by its header, or by its query as the next of a page does; inQuery is empty if it does not. Its error depends
-// on names of organisations alone. An answer about an audience is kept by no cache: the request's URL may be that of other rows, too.
+// on names of organisations alone. An answer about an audience, or where rules hide keys, is kept by no cache: the
+// request's URL may be that of other rows, too, and other callers may be answered otherwise.
 func (l *ledger) placeOf(caller coco.Caller, w http.ResponseWriter, r *http.Request, inQuery string) (place, error) {
 	audience, err := l.audienceOf(r.Header)
 	if err == nil && inQuery != "" {
@@ -60,7 +61,7 @@ func (l *ledger) placeOf(caller coco.Caller, w http.ResponseWriter, r *http.Requ
 			err = fmt.Errorf("%w: %s and the query's %s name two audiences: expected one", coco.ErrInvalid, wire.HeaderAudience, audienceQuery)
 		}
 	}
-	if audience != nil {
+	if audience != nil || l.settings().rules.Hide() {
 		w.Header().Set("Cache-Control", "no-store")
 	}
 	return place{caller, audience}, err

@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -380,4 +381,35 @@ func (op *operation) appendClaim(b []byte, previous uint64) []byte {
 		b = append(append(b, byte(len(op.media))), op.media...)
 	}
 	return b
+}
+
+// claimsOf begins to read claims, behind their audience; nil for those of another ledger.
+func claimsOf(claims []byte) (d *decoder, audience store.Audience, limited bool, err error) {
+	rest, ours := bytes.CutPrefix(claims, []byte(claimsContext))
+	if audience, rest, limited, err = cutClaimed(claims, rest); err != nil || !ours && !limited {
+		return nil, nil, limited, err
+	}
+	return &decoder{rest: rest}, audience, limited, nil
+}
+
+// claimedOperation is one operation of claims.
+type claimedOperation struct {
+	kind     byte
+	key      []byte
+	previous uint64
+	digest   []byte // of a put
+	media    []byte // of opPutTyped
+}
+
+// claimed reads an operation of claims.
+func (d *decoder) claimed() (op claimedOperation) {
+	op.kind, op.key, op.previous = d.u8(), d.bytes(), d.u64()
+	if op.kind == opPut || op.kind == opPutTyped {
+		op.digest = d.next(uint64(len(coco.Digest{})))
+	}
+	if op.kind == opPutTyped {
+		op.media = d.next(uint64(d.u8()))
+	}
+	d.failed = d.failed || op.kind < opPut || op.kind > opPutTyped
+	return op
 }

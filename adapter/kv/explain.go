@@ -22,15 +22,10 @@ import (
 // Explain decodes what the receipt of a write claims; nil if the claims are of another ledger. content, unless nil, is the value that
 // an operation is said to have put: the error is coco.ErrVerify if none did. Claims that are damaged are coco.ErrCorrupt.
 func (Adapter) Explain(claims, content []byte) ([]adapter.Fact, error) {
-	rest, ours := bytes.CutPrefix(claims, []byte(claimsContext))
-	audience, rest, limited, err := cutClaimed(claims, rest)
-	if err != nil {
+	d, audience, limited, err := claimsOf(claims)
+	if err != nil || d == nil {
 		return nil, err
 	}
-	if !ours && !limited {
-		return nil, nil
-	}
-	d := &decoder{rest: rest}
 	caller := d.next(uint64(len(coco.ActorID{})))
 	count := d.u32()
 	facts := []adapter.Fact{{Name: "caller", Value: fmt.Sprintf("%x", caller)}, {Name: "table", Value: tableOf(limited)}}
@@ -40,33 +35,28 @@ func (Adapter) Explain(claims, content []byte) ([]adapter.Fact, error) {
 	put := content == nil
 	for i := uint32(0); i < count && !d.failed; i++ {
 		op := adapter.Fact{Name: "operation"}
-		kind := d.u8()
-		key, previous := d.bytes(), d.u64()
-		if utf8.Valid(key) && !bytes.ContainsFunc(key, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			op.Facts = append(op.Facts, adapter.Fact{Name: "key", Value: string(key)})
+		c := d.claimed()
+		if utf8.Valid(c.key) && !bytes.ContainsFunc(c.key, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			op.Facts = append(op.Facts, adapter.Fact{Name: "key", Value: string(c.key)})
 		} else {
-			op.Facts = append(op.Facts, adapter.Fact{Name: "key_base64", Value: base64.StdEncoding.EncodeToString(key)})
+			op.Facts = append(op.Facts, adapter.Fact{Name: "key_base64", Value: base64.StdEncoding.EncodeToString(c.key)})
 		}
-		if previous == 0 {
+		if c.previous == 0 {
 			op.Facts = append(op.Facts, adapter.Fact{Name: "previous", Value: "none"})
 		} else {
-			op.Facts = append(op.Facts, adapter.Fact{Name: "previous", Value: strconv.FormatUint(previous, 10)})
+			op.Facts = append(op.Facts, adapter.Fact{Name: "previous", Value: strconv.FormatUint(c.previous, 10)})
 		}
-		switch kind {
-		case opPut, opPutTyped:
+		if c.kind == opDelete {
+			op.Value = "delete"
+		} else {
 			op.Value = "put"
-			digest := d.next(uint64(len(coco.Digest{})))
-			if sum := sha256.Sum256(content); bytes.Equal(digest, sum[:]) {
+			if sum := sha256.Sum256(content); bytes.Equal(c.digest, sum[:]) {
 				put = true
 			}
-			op.Facts = append(op.Facts, adapter.Fact{Name: "sha256", Value: fmt.Sprintf("%x", digest)})
-			if kind == opPutTyped {
-				op.Facts = append(op.Facts, adapter.Fact{Name: "content_type", Value: string(d.next(uint64(d.u8())))})
+			op.Facts = append(op.Facts, adapter.Fact{Name: "sha256", Value: fmt.Sprintf("%x", c.digest)})
+			if c.kind == opPutTyped {
+				op.Facts = append(op.Facts, adapter.Fact{Name: "content_type", Value: string(c.media)})
 			}
-		case opDelete:
-			op.Value = "delete"
-		default:
-			d.failed = true
 		}
 		facts = append(facts, op)
 	}

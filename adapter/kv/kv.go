@@ -13,7 +13,8 @@
 // Everything durable is in the table kv.data. Its values are private, and start with the seqno of
 // the transaction that wrote them: the value's version, shown as its entity tag. What a key had
 // before comes from the store as long as memory holds it, and from the ledger through Env.Past.
-// Rows that only some organisations see are in the table kv.parties: audience.go.
+// Rows that only some organisations see are in the table kv.parties: audience.go. Members vote on who may read and write keys that begin
+// with a prefix: prefix.go.
 //
 // Trust: enclave
 package kv
@@ -111,7 +112,12 @@ func (l *ledger) execute(set *store.Part, call *adapter.Call) (_ adapter.Outcome
 	if !ok {
 		return adapter.Outcome{Call: call, Err: fmt.Errorf("kv: a call was not decoded: found a %T", call.Decoded)}, false
 	}
-	if err := l.settings().admit(w); err != nil {
+	settings := l.settings()
+	err := settings.admit(w)
+	if err == nil {
+		err = settings.admitCaller(&call.Caller, w) // members may have voted since it was sent
+	}
+	if err != nil {
 		return adapter.Outcome{Call: call, Err: err}, false
 	}
 	tx := set.Begin()
@@ -173,11 +179,16 @@ func (l *ledger) before(set *store.Part) coco.TxID {
 	return id
 }
 
-// Authorize implements adapter.Ledger: every caller may see every key that has no audience. The store keeps the others from outsiders, and
-// receipts of what was written to an audience are kept from them here.
+// Authorize implements adapter.Ledger. The store keeps rows of an audience from outsiders, and views of the rules of prefixes keep rows
+// from callers who may not read their keys. Receipts of what was written there, and digests of the whole state, are kept from both here.
 func (l *ledger) Authorize(caller coco.Caller, read adapter.Read) error {
-	if read.Subject == adapter.Receipt && !mayClaim(caller, read.Claims) {
+	if read.Subject == adapter.Receipt && !(mayClaim(caller, read.Claims) && mayReadClaimed(l.settings().rules, &caller, read.Claims)) {
 		return fmt.Errorf("%w: receipt of transaction %s", coco.ErrNotFound, read.TxID)
+	}
+	if read.Subject == adapter.Digest {
+		if err := l.settings().mayDigest(&caller); err != nil {
+			return err
+		}
 	}
 	if l.policy == nil {
 		return nil
@@ -187,6 +198,9 @@ func (l *ledger) Authorize(caller coco.Caller, read adapter.Read) error {
 
 // mayWrite asks for the keys of a write, whose answer tells the versions that it met.
 func (l *ledger) mayWrite(caller coco.Caller, w *write) error {
+	if err := l.settings().admitCaller(&caller, w); err != nil {
+		return err
+	}
 	for i := range w.ops {
 		if err := l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: w.table(), Key: w.ops[i].key}); err != nil {
 			return err

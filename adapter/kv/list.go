@@ -57,7 +57,7 @@ func (l *ledger) list(caller coco.Caller, w http.ResponseWriter, r *http.Request
 	}
 	var found stretch
 	if q.at == 0 || q.at == id.Seqno {
-		found = q.collect(q.of(l.env.State, snap))
+		found = q.collect(l.rows(&q.place, snap))
 		snap.Release()
 	} else {
 		snap.Release()
@@ -148,7 +148,7 @@ func (l *ledger) rangeAt(q listQuery, newest uint64) (stretch, error) {
 		return stretch{}, goneRange(q.at, end+1) // it has just left memory
 	}
 	defer snap.Release()
-	return q.collect(q.of(l.env.State, snap)), nil
+	return q.collect(l.rows(&q.place, snap)), nil
 }
 
 func goneRange(at, oldest uint64) error {

@@ -111,7 +111,7 @@ func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Requ
 		l.fail(w, err)
 		return
 	}
-	present, exists := in.of(l.env.State, snap).Get(in.table(), key)
+	present, exists := l.rows(&in, snap).Get(in.table(), key)
 	snap.Release()
 	if q.at > newest.Seqno || q.before > newest.Seqno+1 {
 		l.fail(w, inFuture(max(q.at, q.before), newest.Seqno))
@@ -187,7 +187,7 @@ func (l *ledger) remembered(in place, key []byte, at uint64) (stored []byte, kno
 		return nil, false // it has just left memory
 	}
 	defer snap.Release()
-	if stored, ok = in.of(l.env.State, snap).Get(in.table(), key); !ok {
+	if stored, ok = l.rows(&in, snap).Get(in.table(), key); !ok {
 		return nil, at == end
 	}
 	return stored, versionOf(stored) <= at
@@ -209,7 +209,7 @@ func (l *ledger) writerOf(ctx context.Context, in place, key []byte, seqno uint6
 
 // recorded reads a value from the ledger.
 func (l *ledger) recorded(ctx context.Context, in place, key []byte, at uint64) (oldValue, error) {
-	p, err := readPast(ctx, l.pastOf(in), in, key, at)
+	p, err := l.readPast(ctx, l.pastOf(in), in, key, at)
 	switch {
 	case errors.Is(err, coco.ErrNotFound):
 		return oldValue{}, noKeyAt(at)
@@ -223,7 +223,10 @@ func (l *ledger) recorded(ctx context.Context, in place, key []byte, at uint64) 
 
 // readPast reads a key's version as of a seqno. A value names the transaction that wrote it: an entry of the ledger
 // that names another one is coco.ErrCorrupt.
-func readPast(ctx context.Context, past *adapter.PastReader, in place, key []byte, at uint64) (adapter.PastValue, error) {
+func (l *ledger) readPast(ctx context.Context, past *adapter.PastReader, in place, key []byte, at uint64) (adapter.PastValue, error) {
+	if err := l.mayKnow(&in, key); err != nil {
+		return adapter.PastValue{}, err
+	}
 	p, err := past.Get(ctx, in.table(), key, at)
 	switch {
 	case err != nil:
@@ -250,7 +253,7 @@ func (l *ledger) history(in place, w http.ResponseWriter, r *http.Request, key [
 			page.Next = nextVersions(r.URL, &in, q.limit, at+1)
 			break
 		}
-		p, err := readPast(r.Context(), past, in, key, at)
+		p, err := l.readPast(r.Context(), past, in, key, at)
 		if errors.Is(err, coco.ErrNotFound) {
 			break
 		}

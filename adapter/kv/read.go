@@ -114,7 +114,7 @@ func (l *ledger) get(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 		l.fail(w, err)
 		return
 	}
-	stored, exists := at.of(l.env.State, snap).Get(at.table(), key)
+	stored, exists := l.rows(&at, snap).Get(at.table(), key)
 	snap.Release() // the value itself is never changed
 	setID(w, id)
 	if !exists {

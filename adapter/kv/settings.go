@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/kv/prefixes"
 	"github.com/cocoframework/coco/adapter/setting"
 )
 
@@ -25,10 +26,15 @@ type Settings struct {
 	MaxBatchOps   int `json:"max_batch_ops"` // operations of one POST, and of one transaction
 	MaxKeyBytes   int `json:"max_key_bytes"`
 	MaxValueBytes int `json:"max_value_bytes"`
+	// Prefixes are the rules about who may read and write keys that begin with a prefix, in JSON: see package prefixes. Programs before this
+	// setting know no such rules, and a section without it has none.
+	Prefixes json.RawMessage `json:"prefixes,omitempty"`
+
+	rules *prefixes.Rules // of Prefixes; nil without them
 }
 
 // DefaultSettings are filled in where the page of a new network leaves a setting out.
-var DefaultSettings = Settings{Audiences: true, Format: 2, MaxKeyBytes: 1024, MaxValueBytes: 1 << 20, MaxBatchOps: 1000}
+var DefaultSettings = Settings{Audiences: true, Format: 2, MaxKeyBytes: 1024, MaxValueBytes: 1 << 20, MaxBatchOps: 1000, Prefixes: json.RawMessage("{}")}
 
 // CompleteSettings implements adapter.Adapter.
 func (Adapter) CompleteSettings(page []byte) ([]byte, error) {
@@ -38,6 +44,14 @@ func (Adapter) CompleteSettings(page []byte) ([]byte, error) {
 	}
 	if err := s.validate(); err != nil {
 		return nil, err
+	}
+	var rules map[string]map[string][]string
+	err := json.Unmarshal(s.Prefixes, &rules)
+	if err == nil {
+		s.Prefixes, err = json.Marshal(rules) // in the order of the names, too
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: settings of kv: %s: %w", coco.ErrInvalid, prefixesName, err)
 	}
 	return json.Marshal(s) // canonical: the fields are in the order of their names
 }
@@ -53,7 +67,7 @@ func ParseSettings(text []byte) (s Settings, err error) {
 	}
 	fields := s.fields()
 	for _, name := range slices.Sorted(maps.Keys(written)) {
-		if !slices.ContainsFunc(fields, func(f field) bool { return f.name == name }) && name != audiences { // Go would read MAX_KEY_BYTES all the same
+		if !slices.ContainsFunc(fields, func(f field) bool { return f.name == name }) && name != audiences && name != prefixesName { // Go would read MAX_KEY_BYTES all the same
 			return s, fmt.Errorf("%w: settings of kv: unknown field %q", coco.ErrInvalid, name)
 		}
 	}
@@ -93,6 +107,14 @@ func (s *Settings) validate() error {
 			return fmt.Errorf("%w: settings of kv: %s: expected 1 to %d, found %d", coco.ErrInvalid, f.name, f.most, f.value)
 		}
 	}
+	if s.Prefixes == nil {
+		return nil
+	}
+	rules, err := prefixes.Parse(s.Prefixes)
+	if err != nil {
+		return fmt.Errorf("%w: settings of kv: %s: %w", coco.ErrInvalid, prefixesName, err)
+	}
+	s.rules = rules
 	return nil
 }
 
@@ -144,6 +166,10 @@ func (Adapter) Settings() (t setting.Table) {
 		}
 		t = append(t, s)
 	}
+	t = append(t, setting.Setting{
+		Name: prefixesName, Values: prefixes.Values{}, Default: "{}", Absent: "{}", Rules: 3, Takes: "the next request",
+		Meaning: "who may read and write keys that begin with a prefix, see [Rules of prefixes](access.md#rules-of-prefixes)",
+	})
 	return append(t, setting.Setting{
 		Name: audiences, Values: setting.Switch{}, Default: "true", Absent: "false", Rules: 3, Takes: "the next write",
 		Meaning: "admits writes of rows that only some organisations see (`X-Coco-Audience`)",

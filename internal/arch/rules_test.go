@@ -592,7 +592,7 @@ var protocols = []rule{
 		name:   "an adapter knows its contract and nothing else",
 		in:     []string{"adapter", "adapter/..."},
 		except: []string{"adapter/quorum", "adapter/ethereum", "adapter/ethereum/..."},
-		only:   []string{"", "adapter", "adapter/setting", "canon", "store", "host", "merkle", "wire", "wire/problem", "adapter/reading", "internal/budget", "internal/contain", "internal/fair", "internal/logevent", "internal/trail"},
+		only:   []string{"", "adapter", "adapter/kv/prefixes", "adapter/setting", "canon", "store", "host", "merkle", "wire", "wire/problem", "adapter/reading", "internal/budget", "internal/contain", "internal/fair", "internal/logevent", "internal/trail"},
 		why:    "a protocol that reaches into the core cannot be exchanged; what it lacks belongs into adapter.Env. Its errors are told by the table in wire, as the gateway's are",
 	},
 	{
@@ -600,6 +600,12 @@ var protocols = []rule{
 		in:   []string{"adapter/ethereum", "adapter/ethereum/..."},
 		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "merkle", "wire", "wire/problem", "adapter/reading", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/..."},
 		why:  "a protocol that reaches into the core cannot be exchanged; logevent is the list of what operators' alarms wait for",
+	},
+	{
+		name: "who reads and writes which keys of kv is decided apart from how they are asked for",
+		in:   []string{"adapter/kv/prefixes"}, pure: true,
+		only: []string{"", "canon", "merkle", "store"},
+		why:  "the leader and the node that a client reached must come to one answer, from the caller and the key alone",
 	},
 	{
 		name: "a policy of a contract is pure",

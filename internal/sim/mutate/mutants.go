@@ -29,7 +29,7 @@ func (m mutant) tests() string {
 var mutants = slices.Concat(simulated, tested)
 
 // tested are those that a named test must notice.
-var tested = slices.Concat(keyMutants, grantMutants, custodyMutants, expiryMutants, proxyMutants, callerMutants, sessionMutants, audienceMutants, policyMutants, residentMutants)
+var tested = slices.Concat(keyMutants, grantMutants, custodyMutants, expiryMutants, proxyMutants, callerMutants, sessionMutants, audienceMutants, prefixMutants, policyMutants, residentMutants)
 
 func (m mutant) apply(whole []byte) ([]byte, error) {
 	if n := bytes.Count(whole, []byte(m.old)); n != 1 {
