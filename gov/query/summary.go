@@ -208,7 +208,7 @@ func (s *summary) policyName(expr string) string {
 }
 
 func (s *summary) setting(x *action.Args) string {
-	value := shorten(x.Value)
+	value := s.value(x.Value)
 	if x.Setting == ownerSetting && strings.Contains(x.Value, constitution.EachMember) {
 		value += ": " + ownerText
 	}
@@ -224,7 +224,21 @@ func (s *summary) setting(x *action.Args) string {
 	} else if err1 == nil && err2 == nil && before > after {
 		verb = "lower"
 	}
-	return fmt.Sprintf("%s %s from %s to %s", verb, x.Setting, shorten(was), value)
+	return fmt.Sprintf("%s %s from %s to %s", verb, x.Setting, s.value(was), value)
+}
+
+// value is a setting's value for people: an organisation's id is shown as its name with the first digits of the id. Such a value is a list of who may do something, and
+// is cut later than others.
+func (s *summary) value(text string) string {
+	const most = 1000
+	named := text
+	for _, a := range s.c.Certificates() {
+		named = strings.ReplaceAll(named, `"`+a.Actor.String()+`"`, fmt.Sprintf(`"%s (%s)"`, a.Name, a.Actor.Short()))
+	}
+	if named == text || len(named) > most {
+		return shorten(named)
+	}
+	return named
 }
 
 // present returns the value that a setting has in the constitution in force, in JSON.

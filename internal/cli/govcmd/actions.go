@@ -330,9 +330,30 @@ func (f *actionFlags) named(actions []action.Action) error {
 	return nil
 }
 
-// checkMembers compares the network with the number of members that a named policy counts on.
-func (f *actionFlags) checkMembers(ctx context.Context, o *officer.Officer) error {
-	if f.members == 0 {
+// actorNamer is an adapter of which a setting may name organisations. It returns the value, in JSON, with ids in the place of names.
+type actorNamer interface {
+	NameActors(setting string, value []byte, actor func(name string) (coco.ActorID, bool)) ([]byte, error)
+}
+
+// namer returns the adapter of a setting that may name organisations, and the adapter's own name of the setting; nil if there is none.
+func (a *app) namer(setting string) (n actorNamer, name string) {
+	for _, known := range a.Adapters {
+		name, ok := strings.CutPrefix(setting, "adapters."+known.Manifest().Name+".")
+		if n, is := known.(actorNamer); ok && is {
+			return n, name
+		}
+	}
+	return nil, ""
+}
+
+// fit adapts actions to the network: organisations that settings name stand there by their ids, which no other one can get. It compares the network with the number
+// of members that a named policy counts on.
+func (f *actionFlags) fit(ctx context.Context, a *app, o *officer.Officer, actions []action.Action) error {
+	named := slices.ContainsFunc(actions, func(x action.Action) bool {
+		n, _ := a.namer(x.Args.Setting)
+		return x.Kind == action.Set && n != nil
+	})
+	if f.members == 0 && !named {
 		return nil
 	}
 	page, _, err := o.ConstitutionAt(ctx, 0)
@@ -343,7 +364,17 @@ func (f *actionFlags) checkMembers(ctx context.Context, o *officer.Officer) erro
 	if err != nil {
 		return err
 	}
-	if n := len(c.Members); n != f.members {
+	for i := range actions {
+		x := &actions[i].Args
+		if n, name := a.namer(x.Setting); actions[i].Kind == action.Set && n != nil {
+			value, err := n.NameActors(name, []byte(x.Value), c.Actor)
+			if err != nil {
+				return fmt.Errorf("set %s: %w", x.Setting, err)
+			}
+			x.Value = string(value)
+		}
+	}
+	if n := len(c.Members); f.members != 0 && n != f.members {
 		return fmt.Errorf("%w: the policy is meant for %s, and the network has %d: expected \"M of %d\"", coco.ErrInvalid, cli.Plural(uint64(f.members), "member"), n, n)
 	}
 	return nil

@@ -77,7 +77,7 @@ is signed is the expression.`,
 			return err
 		}
 		return f.With(cmd, func(ctx context.Context, o *officer.Officer) error {
-			if err := p.checkMembers(ctx, o); err != nil {
+			if err := p.fit(ctx, a, o, actions); err != nil {
 				return err
 			}
 			a.warn(ctx, o, p.Expires, actions)

@@ -150,12 +150,12 @@ The arguments are those of ` + "`coco gov propose`.",
 		if err != nil {
 			return err
 		}
-		text, err := action.Format(actions)
-		if err != nil {
-			return err
-		}
 		return f.With(cmd, func(ctx context.Context, o *officer.Officer) error {
-			if err := flags.checkMembers(ctx, o); err != nil {
+			if err := flags.fit(ctx, a, o, actions); err != nil {
+				return err
+			}
+			text, err := action.Format(actions)
+			if err != nil {
 				return err
 			}
 			s, err := o.Simulate(ctx, text)
