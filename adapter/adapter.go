@@ -12,6 +12,8 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -114,6 +116,11 @@ type Env struct {
 	// Panics ends panics in goroutines of the adapter's own that serve one request: nothing else keeps one client's
 	// request from ending the node. It is nil in an adapter's tests. Execute MUST NOT use it.
 	Panics *contain.Panics
+}
+
+// Insecure reports whether the network is marked as one that protects nothing: members have accepted simulated TEEs.
+func (e *Env) Insecure() bool {
+	return slices.ContainsFunc(e.Notices, func(text string) bool { return strings.HasPrefix(text, "INSECURE:") })
 }
 
 // PastValue is one version of a key.

@@ -17,6 +17,7 @@
 //	                  ├── logs                    selecting logs, and their terms in the index of the past
 //	                  ├── sessions                sign-ins of users in browsers, and what they are good for
 //	                  │     └── siwe              the messages that wallets sign for it
+//	                  ├── development             what nodes of Hardhat and Foundry do for tests, and what to take back
 //	                  ├── linking                 statements that change whose an address is
 //	                  ├── links                   whose an address is
 //	                  ├── policies                what deployers attach to contracts
@@ -32,10 +33,12 @@ package ethereum
 import (
 	"context"
 	_ "embed"
+	"fmt"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/development"
 	"github.com/cocoframework/coco/adapter/ethereum/linking"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
@@ -158,6 +161,12 @@ func (l *ledger) Decode(payload []byte) (any, error) {
 	if c, is, err := policies.Decode(payload); is {
 		return c, err
 	}
+	if c, is, err := development.Decode(payload); is {
+		if !l.Settings().Development {
+			return nil, fmt.Errorf("%w: a call of the development mode, which this network is not in", coco.ErrCorrupt)
+		}
+		return c, err
+	}
 	return l.Ledger.Decode(payload)
 }
 
@@ -179,7 +188,7 @@ func (l *ledger) Execute(ctx context.Context, set *store.Part, calls adapter.Cal
 		Back: calls.Back,
 	})
 	for c := waiting; c != nil; c = calls.Next() {
-		if left, _ := set.Room(); !isStatement(c) || left < statementBytes {
+		if left, most := set.Room(); !isStatement(c) || left < statementBytes || isRevert(c) && left < most/2 {
 			calls.Back(c)
 			break
 		}
@@ -198,16 +207,25 @@ const statementBytes = policies.MaxWritten
 
 // isStatement reports whether a call is of no block: it changes links, sessions or a policy.
 func isStatement(c *adapter.Call) bool {
-	switch c.Decoded.(type) {
+	switch d := c.Decoded.(type) {
 	case statement, *policies.Call:
 		return true
+	case *development.Call:
+		return d.Kind != development.Mine
 	}
 	return false
+}
+
+// isRevert reports whether a call may write as much as a batch holds.
+func isRevert(c *adapter.Call) bool {
+	d, ok := c.Decoded.(*development.Call)
+	return ok && d.Kind == development.Revert
 }
 
 func (l *ledger) executeStatement(set *store.Part, c *adapter.Call) adapter.Outcome {
 	tx := set.Begin()
 	var err error
+	var reply []byte
 	switch d := c.Decoded.(type) {
 	case statement:
 		err = d.Execute(tx, c.Caller, set.Time())
@@ -215,13 +233,18 @@ func (l *ledger) executeStatement(set *store.Part, c *adapter.Call) adapter.Outc
 		if err = l.Settings().MayAttach(); err == nil {
 			err = d.Execute(tx, c.Caller)
 		}
+	case *development.Call:
+		left, _ := set.Room()
+		var r development.Reply
+		r, err = d.Execute(tx, development.Context{Now: set.Time(), Room: left - statementBytes/2, GasLimit: l.Settings().GasLimit})
+		reply = r.Encode()
 	}
 	if err != nil {
 		tx.Abort()
 		return adapter.Outcome{Call: c, Err: err}
 	}
 	tx.Commit()
-	return adapter.Outcome{Call: c, Tx: tx, TxID: coco.TxID{View: set.View(), Seqno: tx.Seqno()}}
+	return adapter.Outcome{Call: c, Tx: tx, Reply: reply, TxID: coco.TxID{View: set.View(), Seqno: tx.Seqno()}}
 }
 
 // Endpoints implements adapter.Ledger.

@@ -674,6 +674,18 @@ var protocols = []rule{
 		why:  "the leader executes it from the tables and the call alone, whichever node was asked",
 	},
 	{
+		name: "the development mode depends on rows and the state only",
+		in:   []string{"adapter/ethereum/development"},
+		only: []string{"", "canon", "store", "adapter/ethereum/rows", "adapter/ethereum/statedb"},
+		why:  "the leader executes it from the tables and the call alone, and a block's journal must not know how blocks are made",
+	},
+	{
+		name: "accounts that everybody knows depend on arithmetic only",
+		in:   []string{"adapter/ethereum/wellknown"},
+		only: []string{}, std: []string{"net", "net/http", "os", "os/exec"},
+		why:  "who makes a network links them, too",
+	},
+	{
 		name: "logs are selected by what they hold",
 		in:   []string{"adapter/ethereum/logs"},
 		only: []string{"", "canon", "store", "adapter/ethereum/rows"},
@@ -706,7 +718,7 @@ var protocols = []rule{
 	{
 		name: "the chain does not know JSON-RPC",
 		in:   []string{"adapter/ethereum/chain"},
-		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/blocks", "adapter/ethereum/genesis", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policy", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/blocks", "adapter/ethereum/development", "adapter/ethereum/genesis", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policy", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
 		why:  "what is committed must not depend on how it is asked for",
 	},
 	{
@@ -718,7 +730,7 @@ var protocols = []rule{
 	{
 		name: "the sight of a caller knows no JSON-RPC",
 		in:   []string{"adapter/ethereum/sight"},
-		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/access", "adapter/ethereum/blocks", "adapter/ethereum/chain", "adapter/ethereum/genesis", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policies", "adapter/ethereum/policy", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/access", "adapter/ethereum/blocks", "adapter/ethereum/chain", "adapter/ethereum/development", "adapter/ethereum/genesis", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policies", "adapter/ethereum/policy", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
 		why:  "every method is answered from it, whatever the method is",
 	},
 	{

@@ -17,12 +17,15 @@ const InfoVersion = 1
 
 // Info describes a sandbox. It is kept in the folder's sandbox.json, readable by its owner only:
 // the accounts' keys and the control token are in it.
+//
+// Fields: one for each fact in the file.
 type Info struct {
 	Version      int         `json:"version"`
 	Dir          string      `json:"dir"`
 	Network      string      `json:"network"`
 	ChainID      uint64      `json:"chain_id"`
 	Insecure     bool        `json:"insecure"`
+	Development  bool        `json:"development,omitempty"`
 	Constitution coco.Digest `json:"constitution"`
 	Measurement  string      `json:"measurement"` // of the code that the nodes run
 	// Committed says that all nodes have been up once: from then on the ledgers are the network.

@@ -29,6 +29,8 @@ import (
 const DefaultMembers = 3
 
 // Options say which sandbox to start.
+//
+// Fields: one for each choice.
 type Options struct {
 	// Dir is the sandbox's folder.
 	Dir string
@@ -43,6 +45,8 @@ type Options struct {
 	Port int
 	// ChainID of a new network; zero means a random one.
 	ChainID uint64
+	// Development makes a new network in development mode: genesis.Options.
+	Development bool
 	// Exe is the program that nodes run, with the arguments `node run --config FILE`, and Code its
 	// measurement.
 	Exe  string
@@ -88,7 +92,7 @@ func (o *Options) validate() error {
 // genesis returns what a new network begins with.
 func (o *Options) genesis(report func(localnet.Step)) genesis.Options {
 	return genesis.Options{
-		Members: o.Members, Names: o.Names, ChainID: o.ChainID, Exe: o.Exe, Code: o.Code, KeepCode: o.KeepCode, Replace: o.Fresh, Constitution: o.Constitution,
+		Members: o.Members, Names: o.Names, ChainID: o.ChainID, Development: o.Development, Exe: o.Exe, Code: o.Code, KeepCode: o.KeepCode, Replace: o.Fresh, Constitution: o.Constitution,
 		CompleteSettings: o.CompleteSettings, Report: report,
 	}
 }

@@ -1,5 +1,6 @@
 // Starts a network with `coco up`, runs the tests against it and stops it; then a closed one for the tests about that. COCO names the
-// program; without it, it is built. COCO_PORT is where the URLs begin. Arguments name test files; without any, all run.
+// program; without it, it is built. COCO_PORT is where the URLs begin. Arguments name test files, and `hardhat` the project in examples/hardhat, which runs
+// against a network in development mode; without any, all run.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -95,10 +96,18 @@ async function proxied(members, files, env) {
   }
 }
 
+// hardhatTests runs the tests of the Hardhat project in examples.
+async function hardhatTests(env) {
+  const options = { cwd: join(root, "examples/hardhat"), env: { ...env, COCO_RPC: env.COCO_RPC.split(",")[0], HARDHAT_DISABLE_TELEMETRY_PROMPT: "true", CI: "true" } };
+  await must("npm", ["ci", "--no-audit", "--no-fund"], options);
+  return run("npx", ["hardhat", "test", "--network", "coco"], options);
+}
+
 async function test() {
   if (!process.env.COCO) await must("go", ["build", "-o", program, "./cmd/coco"], { cwd: root });
   const named = process.argv.slice(2);
-  const files = named.length > 0 ? named : readdirSync(here).filter((name) => name.endsWith(".test.mjs"));
+  const files = named.length > 0 ? named.filter((name) => name !== "hardhat") : readdirSync(here).filter((name) => name.endsWith(".test.mjs"));
+  const hardhat = named.length === 0 || named.includes("hardhat"); // the project in examples/hardhat
   const closed = files.filter((name) => name.startsWith("closed."));
   const alone = files.filter((name) => name.startsWith("proxy.")); // they kill nodes
   const together = files.filter((name) => !closed.includes(name) && !alone.includes(name));
@@ -106,6 +115,7 @@ async function test() {
   if (together.length + alone.length > 0) {
     code = await network(join(work, "sandbox"), [], async (env) => (await node(together, env)) || (await proxied(["alpha", "bravo"], alone, env)));
   }
+  if (code === 0 && hardhat) code = await network(join(work, "dev"), ["--dev"], (env) => hardhatTests(env));
   if (code === 0 && closed.length > 0) {
     code = await network(join(work, "closed"), ["--closed"], (env) => proxied(["alpha", "bravo", "charlie"], closed, env));
   }

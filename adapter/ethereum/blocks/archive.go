@@ -27,6 +27,7 @@ type Facts struct {
 	Bare        func(state rows.Source, at *rows.Head) (h *types.Header, told bool, err error)
 	BlobFee     func(*types.Header) *big.Int // of a block; it MUST NOT be modified
 	CallTimeout func() time.Duration         // for how long one request may read the past
+	Development bool                         // blocks can be taken back, and states change between them: see package development
 }
 
 // Archive is all committed blocks and states of a chain, on one node. It is safe for concurrent use.
@@ -72,9 +73,17 @@ func (a *Archive) View(past *adapter.PastReader) *View {
 	return v
 }
 
+// table is the table that holds the rows of an archive.
+func (a *Archive) table(name string) string {
+	if a.facts.Development {
+		return rows.InDevelopment(name)
+	}
+	return name
+}
+
 // newest returns the block at the head of a state.
 func (a *Archive) newest(src rows.Source, at *rows.Head) (*Block, error) {
-	value, ok := src.Get(rows.Blocks, rows.BlockKey(at.Number))
+	value, ok := src.Get(a.table(rows.Blocks), rows.BlockKey(at.Number))
 	if !ok {
 		h, told, err := a.facts.Bare(src, at)
 		return &Block{Header: h, Hash: at.Hash, Bare: true, untold: !told}, err
@@ -107,6 +116,15 @@ func (a *Archive) ViewAt(ctx context.Context, number uint64, past *adapter.PastR
 		v.Release()
 		return &View{archive: a, snapshot: s, head: b, past: past}, nil
 	}
-	v.head, v.old = b, newOldState(b)
+	old := newOldState(b)
+	if a.facts.Development { // what has changed until the next block belongs to this one's state
+		next, err := v.Block(ctx, number+1)
+		if err != nil {
+			v.Release()
+			return nil, err
+		}
+		old.seqno = next.First - 1
+	}
+	v.head, v.old = b, old
 	return v, nil
 }

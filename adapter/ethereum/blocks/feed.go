@@ -2,6 +2,7 @@ package blocks
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/cocoframework/coco"
@@ -12,7 +13,11 @@ import (
 // Advance makes the block at the head of a state, which a batch has just committed, the newest, and tells subscribers. It returns the block,
 // or nil if it is the newest already. It never reads the ledger: of such a block everything is in memory.
 func (a *Archive) Advance(state *store.Snapshot, at *rows.Head) (*Block, error) {
-	if old := a.head.Load(); old != nil && old.Hash == at.Hash {
+	old := a.head.Load()
+	if old != nil && old.Hash == at.Hash {
+		if a.facts.Development {
+			a.feed.changed(at.Number, state.Version())
+		}
 		return nil, nil
 	}
 	block, err := a.newest(state, at)
@@ -20,6 +25,19 @@ func (a *Archive) Advance(state *store.Snapshot, at *rows.Head) (*Block, error) 
 		return nil, err
 	}
 	a.head.Store(block)
+	if a.facts.Development && old != nil {
+		if at.Number <= old.Number() {
+			a.feed.takeBack(at.Number, state.Version())
+			return block, nil
+		}
+		for n := old.Number() + 1; n < at.Number; n++ { // one batch has made several
+			between, err := a.newest(state, &rows.Head{Number: n})
+			if err != nil {
+				return nil, err
+			}
+			a.feed.publish(between, 0)
+		}
+	}
 	a.feed.publish(block, state.Version())
 	return block, nil
 }
@@ -41,6 +59,7 @@ type feed struct {
 	states map[uint64]uint64 // block -> seqno; the newest KeepStates
 	oldest uint64            // of states
 	heads  map[*Subscription]struct{}
+	backs  []uint64 // in development mode: numbers of blocks that have become the newest one again
 	closed bool
 }
 
@@ -59,7 +78,9 @@ func (f *feed) publish(b *Block, seqno uint64) {
 	if len(f.states) == 0 {
 		f.oldest = number
 	}
-	f.states[number] = seqno
+	if seqno > 0 {
+		f.states[number] = seqno
+	}
 	for ; len(f.states) > KeepStates && f.oldest < number; f.oldest++ {
 		delete(f.states, f.oldest)
 	}
@@ -73,6 +94,30 @@ func (f *feed) publish(b *Block, seqno uint64) {
 			delete(f.heads, s)
 		}
 	}
+}
+
+// changed says that the state after the newest block is another one now.
+func (f *feed) changed(number, seqno uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.states[number] = seqno
+}
+
+// takeBack says that the block of a number is the newest one again. Subscribers are not told.
+func (f *feed) takeBack(number, seqno uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	maps.DeleteFunc(f.states, func(n, _ uint64) bool { return n > number })
+	f.states[number] = seqno
+	f.oldest = min(f.oldest, number)
+	f.backs = append(f.backs, number)
+}
+
+// TakenBack returns the numbers of the blocks that have become the newest one again on this node, in development mode, after the first so many times.
+func (a *Archive) TakenBack(since int) []uint64 {
+	a.feed.mu.Lock()
+	defer a.feed.mu.Unlock()
+	return a.feed.backs[min(since, len(a.feed.backs)):]
 }
 
 // state returns the version of the store that holds the state after a recent block.

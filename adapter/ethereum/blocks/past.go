@@ -21,8 +21,11 @@ import (
 // grows with what was written between the row and by. written is the seqno of the transaction that wrote
 // it, rows.Anywhere if the row is in memory. coco.ErrNotFound means that there is no such row.
 func (v *View) archived(ctx context.Context, table string, key []byte, by uint64) (row []byte, written uint64, err error) {
-	if row, ok := v.snapshot.Get(table, key); ok {
+	if row, ok := v.snapshot.Get(v.archive.table(table), key); ok {
 		return row, rows.Anywhere, nil
+	}
+	if v.archive.facts.Development { // what was taken back is in the ledger, and does not count
+		return nil, 0, errNoRow
 	}
 	// Asked in this order nothing can be missed: what has left memory until now was written up to the
 	// oldest version. So the newest batches, which the ledger's index may lack, are not waited for,

@@ -121,7 +121,7 @@ func (v *View) backwards(ctx context.Context, from, to uint64, fn func(number ui
 
 // InMemory tells whether a block, and so every later one, can be read without the ledger.
 func (v *View) InMemory(number uint64) bool {
-	_, ok := v.snapshot.Get(rows.Blocks, rows.BlockKey(number))
+	_, ok := v.snapshot.Get(v.archive.table(rows.Blocks), rows.BlockKey(number))
 	return ok
 }
 

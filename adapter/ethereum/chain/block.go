@@ -21,6 +21,7 @@ import (
 	"github.com/ethereum/go-ethereum/trie"
 
 	"github.com/cocoframework/coco/adapter/ethereum/blocks"
+	"github.com/cocoframework/coco/adapter/ethereum/development"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 )
@@ -58,6 +59,9 @@ func newChain(s *settings.Settings, log *slog.Logger) *chain {
 		c.blobFee = eip4844.CalcBlobFee(c.config, h)
 	}
 	c.signer = types.MakeSigner(c.config, num, time)
+	if s.Development {
+		c.signer = development.Signer{Signer: c.signer}
+	}
 	return c
 }
 
@@ -115,19 +119,27 @@ func (c *chain) bareHeader(src rows.Source, at *rows.Head) (h *types.Header, tol
 
 // nextHeader is what a transaction that is sent now meets of its block, as far as that can be known: the number, the time
 // and the hash before it. PREVRANDAO is drawn by the leader, so a value stands for it that no block has.
-func (c *chain) nextHeader(at *blocks.Block, now uint64) *types.Header {
-	h := c.plainHeader(at.Number()+1, c.nextTime(at.Header.Time, now), at.Hash)
+func (c *chain) nextHeader(src rows.Source, at *blocks.Block, now uint64) (*types.Header, error) {
+	m, err := c.mode(src)
+	if err != nil {
+		return nil, err
+	}
+	h := c.plainHeader(at.Number()+1, c.nextTime(m, at.Header.Time, now), at.Hash)
 	if p := c.settings.Pin; p != nil {
 		h.MixDigest = p.MixHash
 	} else if c.rules.IsMerge {
 		h.MixDigest = crypto.Keccak256Hash(at.Hash[:])
 	}
 	c.forkFields(h)
-	return h
+	override(h, m)
+	return h, nil
 }
 
 // nextTime is the timestamp of the block after one of the time parent, in seconds; now is in milliseconds.
-func (c *chain) nextTime(parent, now uint64) uint64 {
+func (c *chain) nextTime(m *development.Mode, parent, now uint64) uint64 {
+	if m != nil {
+		return m.Time(parent, now)
+	}
 	if c.settings.Timestamps == settings.Increasing {
 		parent++
 	}
@@ -265,16 +277,17 @@ func (b *builder) finishBlock() error {
 	row.View = b.set.View()
 	row.First = b.tx.Seqno() - uint64(max(len(b.included), 1)-1)
 	if b.empty > 0 {
-		b.tx.Put(rows.Meta, rows.KeyEmpty, rows.EncodeEmpty(b.number(), b.empty))
+		b.out.Put(rows.Meta, rows.KeyEmpty, rows.EncodeEmpty(b.number(), b.empty))
 	}
 	limit, coinbase, ok, err := rows.ReadTerms(b)
 	if !ok { // the ledger is from before: until a vote changes them, it says nothing of its terms, as its program did
 		limit, coinbase = b.chain.opened.GasLimit, b.chain.opened.Coinbase
 	}
 	if err != nil || limit != h.GasLimit || coinbase != h.Coinbase {
-		b.tx.Put(rows.Meta, rows.KeyTerms, rows.EncodeTerms(h))
+		b.out.Put(rows.Meta, rows.KeyTerms, rows.EncodeTerms(h))
 	}
-	b.at = writeBlock(b.tx, h, row)
+	b.at = b.chain.writeBlock(b.out, h, row)
+	b.developed()
 	b.tx.Commit()
 	b.changes.Number, b.changes.Hash = b.number(), b.at.Hash
 	b.roots.Add(b.changes)
@@ -302,11 +315,11 @@ func (c *chain) blockRow(h *types.Header, txBytes int, hashes []byte) (*rows.Blo
 }
 
 // writeBlock writes a block and makes it the newest.
-func writeBlock(out rows.Sink, h *types.Header, row *rows.Block) rows.Head {
+func (c *chain) writeBlock(out rows.Sink, h *types.Header, row *rows.Block) rows.Head {
 	at := rows.Head{Number: h.Number.Uint64(), Time: h.Time, Hash: row.Hash, Mix: h.MixDigest, Carried: rows.CarriedBy(h)}
 	key := rows.BlockKey(at.Number)
-	out.Put(rows.Blocks, key, row.Encode())
-	out.Put(rows.BlockHashes, row.Hash[:], key)
+	out.Put(c.table(rows.Blocks), key, row.Encode())
+	out.Put(c.table(rows.BlockHashes), row.Hash[:], key)
 	out.Put(rows.Recent, recentKey(at.Number), row.Hash[:])
 	out.Put(rows.Meta, rows.KeyHead, at.Encode())
 	if rows.EndsMilestone(at.Number) {

@@ -169,7 +169,7 @@ func (l *Ledger) HeaderFor(ctx context.Context, v *blocks.View, next bool) (*typ
 	case v.Head() == nil:
 		return nil, fmt.Errorf("%w: the chain has no block yet", coco.ErrNotFound)
 	case next:
-		return l.chain().nextHeader(v.Head(), uint64(l.env.Clock.Now().UnixMilli())), nil
+		return l.chain().nextHeader(v.State(ctx), v.Head(), uint64(l.env.Clock.Now().UnixMilli()))
 	}
 	return v.Header(ctx)
 }

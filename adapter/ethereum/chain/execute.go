@@ -15,6 +15,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/development"
 	"github.com/cocoframework/coco/adapter/ethereum/memo"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/statedb"
@@ -43,7 +44,7 @@ type executor struct {
 	roots   *stateroot.Worker
 	carried rows.KnownRoot // by the header of the block at
 
-	sealed uint64 // the time of the batch of the last block that was made here, in milliseconds
+	made
 
 	state *store.Scope
 	clock host.Clock
@@ -64,6 +65,12 @@ func newExecutor(c *chain, env *adapter.Env, roots *stateroot.Worker) *executor 
 	}
 }
 
+// made is what is known of the last block that was made here.
+type made struct {
+	sealed  uint64 // the time of its batch, in milliseconds
+	version uint64 // in development mode: Mode.Changes of the state that the cache holds
+}
+
 // builder is one Execute: it becomes one block if at least one call is a transaction.
 //
 // The last transaction's store.Tx stays open until the next one is accepted, or until the block is
@@ -71,19 +78,25 @@ func newExecutor(c *chain, env *adapter.Env, roots *stateroot.Worker) *executor 
 type builder struct {
 	*executor
 	source
-	filled   bool   // tx holds a transaction, not only what precedes the first
-	full     bool   // the rest waits for the next block
-	time     uint64 // seconds
-	empty    uint64 // the block is without transactions, as the last so many with it; 0: it has some
-	parent   rows.Head
-	header   *types.Header // nil until the first execution
-	evm      *vm.EVM
-	gas      *core.GasPool
-	bytes    int // of the transactions in the block's RLP
-	included []included
-	logs     []*types.Log
+	filled bool   // tx holds a transaction, not only what precedes the first
+	full   bool   // the rest waits for the next block
+	time   uint64 // seconds
+	empty  uint64 // the block is without transactions, as the last so many with it; 0: it has some
+	parent rows.Head
+	header *types.Header // nil until the first execution
+	evm    *vm.EVM
+	gas    *core.GasPool
+	contents
+	develops // in development mode only
 	changes  statedb.Changes
 	outcomes []adapter.Outcome
+}
+
+// contents is the transactions of a block.
+type contents struct {
+	bytes    int // in the block's RLP
+	included []included
+	logs     []*types.Log
 }
 
 // source is where a builder's calls come from, and its state.
@@ -91,6 +104,7 @@ type source struct {
 	set    *store.Part
 	calls  adapter.Calls
 	tx     *store.Tx       // nil: none is open
+	out    rows.Sink       // writes to tx
 	pinned *store.Snapshot // read instead of set and tx while the block's first transaction is a long one under way
 }
 
@@ -129,6 +143,10 @@ func (x *executor) execute(set *store.Part, calls adapter.Calls) []adapter.Outco
 			break
 		}
 		none = false
+		if m, ok := c.Decoded.(*development.Call); ok {
+			b.mine(c, m)
+			continue
+		}
 		d, ok := c.Decoded.(*checked)
 		if !ok {
 			b.refuse(c, refusef("internal: the call carries no Ethereum transaction"))
@@ -148,6 +166,10 @@ func (x *executor) execute(set *store.Part, calls adapter.Calls) []adapter.Outco
 // Idle implements adapter.Idler: blocks without transactions are due.
 func (l *Ledger) Idle() bool {
 	h := l.Head()
+	if l.Settings().Development {
+		due := l.due.Load()
+		return due > 0 && uint64(l.env.Clock.Now().UnixMilli()) >= due
+	}
 	return h != nil && h.Number() > 0 && l.empty.Load() < l.chain().settings.ConfirmationBlocks
 }
 
@@ -157,6 +179,10 @@ const confirmEvery = 1000
 // confirm makes a block without transactions if one is due. Clients count blocks on top of a transaction's, and
 // wait for so many; on a chain without traffic none would come. A chain that nobody uses comes to rest.
 func (b *builder) confirm() {
+	if b.mode != nil {
+		b.tick()
+		return
+	}
 	n := rows.EmptyBlocks(b.set, b.parent.Number)
 	if b.header != nil || b.parent.Number == 0 || n >= b.chain.settings.ConfirmationBlocks || b.set.Time() < b.sealed+confirmEvery {
 		return
@@ -209,18 +235,23 @@ func (b *builder) begin() error {
 	if !ok {
 		return refusef("the Ethereum ledger has no genesis block")
 	}
+	if err := b.develop(at); err != nil {
+		return err
+	}
 	if at != b.at {
 		b.cache.Reset()
 		b.at, b.carried = at, at.Carried
-		b.roots.Restart(at)
+		if b.mode == nil {
+			b.roots.Restart(at)
+		}
 	}
 	if b.cache.Size > maxCached {
 		b.cache.Reset()
 	}
 	b.cache.Src = b
 	b.parent = at
-	b.time = b.chain.nextTime(at.Time, b.set.Time())
-	b.gas = core.NewGasPool(b.chain.settings.GasLimit)
+	b.time = b.chain.nextTime(b.mode, at.Time, b.set.Time())
+	b.gas = core.NewGasPool(b.gasLimit())
 	return nil
 }
 
@@ -236,6 +267,9 @@ func (b *builder) Get(table string, key []byte) ([]byte, bool) {
 }
 
 func (b *builder) refuse(c *adapter.Call, err error) {
+	if c == nil {
+		return // it waited for the block: its sender was answered before
+	}
 	b.outcomes = append(b.outcomes, adapter.Outcome{Call: c, Err: err})
 }
 
@@ -275,6 +309,8 @@ func (b *builder) try(k *kept) bool {
 	case msg.Nonce < nonce:
 		b.known(k, nonce)
 		return false
+	case b.mode != nil && b.holds(k):
+		return false
 	case msg.Nonce > nonce:
 		if replaced, err := b.pool.keep(k, nonce); err != nil {
 			b.refuse(k.call, err)
@@ -302,14 +338,16 @@ const maxHeaderSize = 2048
 // postpone leaves a call to the next block, and ends this one.
 func (b *builder) postpone(k *kept) {
 	b.full = true
-	b.calls.Back(k.call)
+	if k.call != nil {
+		b.calls.Back(k.call)
+	}
 }
 
 // known answers a call whose nonce is used. If it is used by that very transaction, the reply says so: only the node
 // that the client reached knows whether the core has sent the call again, or the client has. After a long time the
 // row has left memory, and only the nonce says that the transaction is not executed twice.
 func (b *builder) known(k *kept, nonce uint64) {
-	if row, ok := b.Get(rows.Txs, k.checked.hash[:]); ok {
+	if row, ok := b.Get(b.chain.table(rows.Txs), k.checked.hash[:]); ok {
 		r, err := rows.DecodeTx(row)
 		if err != nil {
 			b.refuse(k.call, err)
@@ -357,13 +395,14 @@ func (b *builder) conclude(k *kept, e *executed) bool {
 	if err != nil {
 		s.Discard()
 		*b.gas = e.gas
-		b.outcomes = append(b.outcomes, adapter.Outcome{Call: k.call, Err: refuse(err), Beside: e.took})
+		if k.call != nil {
+			b.outcomes = append(b.outcomes, adapter.Outcome{Call: k.call, Err: refuse(err), Beside: e.took})
+		}
 		return false
 	}
 	if b.filled {
 		b.tx.Commit()
-		b.tx = b.set.Begin()
-		s.Sink = b.tx
+		b.next()
 	}
 	b.filled = true
 	s.Finish(b.chain.rules.IsEIP158)
@@ -385,6 +424,9 @@ func (b *builder) fits(k *kept) (bool, error) {
 		need += 2 * (64 + 33*len(l.Topics) + len(l.Data)) // in the row and in the claims
 	}
 	block := blockBytes + common.HashLength*(len(b.included)+1)
+	if b.journal != nil { // what is replaced is written, too
+		need, block = 2*need, 2*block+b.journal.Size()
+	}
 	left, most := b.set.Room()
 	switch open := b.tx.Size(); {
 	case need+block+open <= left:
@@ -402,7 +444,10 @@ func (b *builder) include(k *kept, e *executed, logs []*types.Log) {
 		Sender: c.msg.From, View: b.set.View(), Seqno: b.tx.Seqno(), Block: b.number(),
 		Index: uint64(len(b.included)), FirstLog: uint64(e.firstLog), GasUsed: e.result.UsedGas,
 		Cumulative: b.gas.CumulativeUsed(), Status: types.ReceiptStatusSuccessful,
-		Logs: rows.EncodeLogs(logs), Raw: c.raw, By: rows.ByCaller(&k.call.Caller),
+		Logs: rows.EncodeLogs(logs), Raw: c.raw,
+	}
+	if k.call != nil {
+		row.By = rows.ByCaller(&k.call.Caller)
 	}
 	if e.result.Failed() {
 		row.Status = types.ReceiptStatusFailed
@@ -414,7 +459,7 @@ func (b *builder) include(k *kept, e *executed, logs []*types.Log) {
 		binary.NativeEndian.PutUint64(at, binary.NativeEndian.Uint64(at)|binary.NativeEndian.Uint64(bloom[i:]))
 	}
 	claims, receipt := rows.EncodeClaims(&c.hash, c.tx.Type(), &row, &bloom)
-	b.tx.Put(rows.Txs, c.hash[:], row.Encode())
+	b.out.Put(b.chain.table(rows.Txs), c.hash[:], row.Encode())
 	b.tx.Claim(claims)
 	b.included = append(b.included, included{hash: c.hash, raw: c.raw, receipt: receipt})
 	b.logs = append(b.logs, logs...)
@@ -422,6 +467,9 @@ func (b *builder) include(k *kept, e *executed, logs []*types.Log) {
 		*b.header.BlobGasUsed += uint64(n) * params.BlobTxBlobGasPerBlob
 	}
 	b.bytes += txSize(c)
+	if k.call == nil {
+		return
+	}
 	b.outcomes = append(b.outcomes, adapter.Outcome{
 		Call: k.call, Tx: b.tx, Reply: c.hash.Bytes(), Beside: e.took,
 		TxID: coco.TxID{View: row.View, Seqno: row.Seqno},
@@ -441,20 +489,33 @@ func (b *builder) open() {
 	if b.header != nil {
 		return
 	}
+	if b.mode != nil {
+		b.journal = development.NewJournal(b)
+	}
 	if b.pinned == nil {
-		b.tx = b.set.Begin()
-		b.cache.Sink = b.tx
+		b.next()
 	}
 	b.changes.Accounts = make([]statedb.AccountChange, 0, 4+cap(b.outcomes))
 	b.changes.Slots = make([]statedb.SlotChange, 0, 8+2*cap(b.outcomes))
 	b.cache.Diff = &b.changes
 	b.cache.LogIndex = 0
 	b.header = b.chain.newHeader(b.parent, b.time, b.set.Rand())
+	b.override()
 	b.evm = vm.NewEVM(b.chain.blockContext(b.header, b, nil), b.cache, b.chain.config, vm.Config{})
 	b.evm.SetJumpDestCache(b.jumps)
 	if b.chain.settings.Pin == nil {
 		SystemCalls(b.evm, b.header)
 	}
+}
+
+// next begins a transaction of the ledger, to which belongs what is written from now on.
+func (b *builder) next() {
+	b.tx = b.set.Begin()
+	b.out = b.tx
+	if b.journal != nil {
+		b.out = b.journal.Over(b.tx)
+	}
+	b.cache.Sink = b.out
 }
 
 // sweep refuses kept calls whose time is over, and tries those whose nonce has become the next by
@@ -477,7 +538,7 @@ func (b *builder) sweep(now uint64) {
 
 // seal ends the block.
 func (b *builder) seal() {
-	defer func() { b.cache.Src, b.cache.Sink, b.cache.Diff, b.tx = nil, nil, nil, nil }()
+	defer func() { b.cache.Src, b.cache.Sink, b.cache.Diff, b.tx, b.out = nil, nil, nil, nil, nil }()
 	if b.header == nil {
 		return
 	}

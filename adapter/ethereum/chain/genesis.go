@@ -53,7 +53,7 @@ func (c *chain) genesis(tx *store.Tx) error {
 	}
 	row.First = tx.Seqno()
 	tx.Put(rows.Meta, rows.KeyTerms, rows.EncodeTerms(h))
-	writeBlock(tx, h, row)
+	c.writeBlock(tx, h, row)
 	return nil
 }
 

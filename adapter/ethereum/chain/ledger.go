@@ -28,6 +28,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/blocks"
+	"github.com/cocoframework/coco/adapter/ethereum/development"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/sending"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
@@ -42,6 +43,7 @@ type Ledger struct {
 	inForce         atomic.Pointer[chain]
 	exec            *executor     // the core's goroutine only
 	empty           atomic.Uint64 // how many of the newest committed blocks are without transactions
+	due             atomic.Uint64 // in development mode: when the next block is, in milliseconds; 0 for none
 	roots           *stateroot.Sampler
 	sending         *sending.Table
 }
@@ -52,6 +54,9 @@ func Open(env *adapter.Env) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
+	if settings.Development && !env.Insecure() {
+		return nil, fmt.Errorf("%w: ethereum settings: development: this network is not marked insecure (network.insecure of its constitution): everybody could spend what others hold", coco.ErrInvalid)
+	}
 	c := newChain(settings, env.Log)
 	l := &Ledger{env: env, sending: sending.New()}
 	l.inForce.Store(c)
@@ -61,6 +66,7 @@ func Open(env *adapter.Env) (*Ledger, error) {
 		},
 		BlobFee:     func(h *types.Header) *big.Int { return l.chain().blobFeeOf(h) },
 		CallTimeout: func() time.Duration { return l.Settings().RPC.CallTimeout() },
+		Development: settings.Development,
 	})
 	worker := stateroot.NewWorker(env.Clock, env.Log, env.State.Snapshot)
 	l.exec = newExecutor(c, env, worker)
@@ -115,6 +121,9 @@ func (l *Ledger) advance(state *store.Snapshot) error {
 		return err
 	}
 	l.empty.Store(rows.EmptyBlocks(state, at.Number))
+	if err := l.advanceDevelopment(state); err != nil {
+		return err
+	}
 	block, err := l.Advance(state, &at)
 	if err == nil && block != nil && !block.Bare {
 		l.roots.Saw(block.View, block.Number(), rows.CarriedBy(block.Header))
@@ -178,6 +187,9 @@ func (l *Ledger) Notices() []string {
 	s := l.Settings()
 	if p := s.Pin; p != nil {
 		return []string{fmt.Sprintf("PINNED: every transaction is evaluated as if it were in Ethereum mainnet's block %d of %d (a test network, not for use)", p.Number, p.Timestamp)}
+	}
+	if s.Development {
+		return []string{development.Notice, s.Notice()}
 	}
 	return []string{s.Notice()}
 }

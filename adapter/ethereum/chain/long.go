@@ -87,15 +87,15 @@ func (l *long) ended() bool {
 // resume goes on with the block in a set.
 func (b *builder) resume(l *long, set *store.Part, calls adapter.Calls) {
 	b.set, b.calls, b.pinned, b.full, b.outcomes = set, calls, nil, false, nil
-	b.tx = set.Begin()
+	b.cache.Src = b
+	b.next()
 	for _, w := range l.early {
 		if w.deleted {
-			b.tx.Delete(w.table, w.key)
+			b.out.Delete(w.table, w.key)
 		} else {
-			b.tx.Put(w.table, w.key, w.value)
+			b.out.Put(w.table, w.key, w.value)
 		}
 	}
-	b.cache.Src, b.cache.Sink = b, b.tx
 	if b.conclude(l.kept, &l.executed) {
 		b.follow(l.kept)
 	}

@@ -94,6 +94,9 @@ func (k *chain) refuseBlob() error {
 func (k *chain) message(tx *types.Transaction, raw []byte, sender common.Address) (*checked, error) {
 	c := &checked{tx: tx, hash: crypto.Keccak256Hash(raw), raw: raw, size: len(raw) + common.AddressLength, by: k}
 	m := &c.msg
+	if k.settings.Development {
+		m.SkipEOACheck() // contracts are impersonated
+	}
 	m.From, m.To, m.Nonce, m.GasLimit = sender, tx.To(), tx.Nonce(), tx.Gas()
 	m.Data, m.AccessList = tx.Data(), tx.AccessList()
 	m.SetCodeAuthorizations, m.BlobHashes = tx.SetCodeAuthorizations(), tx.BlobHashes()

@@ -35,7 +35,26 @@ const (
 	Blocks      = "ethereum.blocks"      // number -> block
 	BlockHashes = "ethereum.blockhashes" // block hash -> number
 	Txs         = "ethereum.txs"         // transaction hash -> transaction
+
+	// What only a network in development mode has (package development): its blocks can be taken back, so no archive holds them.
+	Development    = "ethereum.development"    // the mode, what waits for a block, and what to restore
+	DevBlocks      = "ethereum.devblocks"      // as Blocks
+	DevBlockHashes = "ethereum.devblockhashes" // as BlockHashes
+	DevTxs         = "ethereum.devtxs"         // as Txs
 )
+
+// InDevelopment is the table that holds the rows of an archive in development mode; any other table is itself.
+func InDevelopment(table string) string {
+	switch table {
+	case Blocks:
+		return DevBlocks
+	case BlockHashes:
+		return DevBlockHashes
+	case Txs:
+		return DevTxs
+	}
+	return table
+}
 
 // Tables are the tables of the ledger.
 func Tables() []store.Table {
@@ -48,6 +67,10 @@ func Tables() []store.Table {
 		{Name: Links, Private: true, Ordered: true},    // those of an organisation are listed
 		{Name: Sessions, Private: true, Ordered: true}, // and these
 		{Name: Policies, Private: true},
+		{Name: Development, Private: true, Ordered: true}, // what waits is listed
+		{Name: DevBlocks, Private: true},
+		{Name: DevBlockHashes, Private: true},
+		{Name: DevTxs, Private: true},
 		{Name: Blocks, Private: true, Archive: true},
 		{Name: BlockHashes, Private: true, Archive: true},
 		{Name: Txs, Private: true, Archive: true},

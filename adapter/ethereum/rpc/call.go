@@ -12,6 +12,7 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/callargs"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
 )
 
@@ -56,7 +57,7 @@ func (s *Server) callMessage(ctx context.Context, x *exchange, at *rpc.BlockNumb
 	case err != nil:
 		return nil, err
 	case errors.Is(res.Err, vm.ErrExecutionReverted):
-		return nil, revertError(res.Return)
+		return nil, group.Reverted(res.Return)
 	case res.Err != nil:
 		return nil, res.Err
 	}
@@ -86,7 +87,7 @@ func (s *Server) estimate(ctx context.Context, x *exchange, at *rpc.BlockNumberO
 	case err != nil:
 		return 0, err
 	case gas == 0 && res != nil && errors.Is(res.Err, vm.ErrExecutionReverted):
-		return 0, revertError(res.Return)
+		return 0, group.Reverted(res.Return)
 	case gas == 0 && res != nil && res.Err != nil:
 		return 0, res.Err
 	}

@@ -4,10 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 
-	"github.com/ethereum/go-ethereum/accounts/abi"
-	"github.com/ethereum/go-ethereum/common/hexutil"
-	"github.com/ethereum/go-ethereum/core/vm"
-
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
@@ -17,7 +13,6 @@ import (
 
 // JSON-RPC error codes, of the specification, of EIP-1474 and of go-ethereum.
 const (
-	codeReverted      = 3
 	codeServer        = group.CodeServer
 	codeUnavailable   = -32002
 	codeLimit         = group.CodeLimit
@@ -72,22 +67,6 @@ func rpcResult[T any](v T, err error) (T, error) {
 		return none, rpcErrorOf(err)
 	}
 	return v, nil
-}
-
-// maxRevertData bounds what an error carries of what a contract said, in bytes.
-const maxRevertData = 128 << 10
-
-// revertError says why a contract refused: the reason if it is a string or a panic code of
-// Solidity, and the data as it came.
-func revertError(data []byte) *group.Error {
-	if len(data) > maxRevertData {
-		return group.Errorf(codeReverted, "%v, with %d bytes of data, which are left out: at most %d are shown", vm.ErrExecutionReverted, len(data), maxRevertData)
-	}
-	e := &group.Error{Code: codeReverted, Message: vm.ErrExecutionReverted.Error(), Data: hexutil.Encode(data)}
-	if reason, err := abi.UnpackRevert(data); err == nil {
-		e.Message += ": " + reason
-	}
-	return e
 }
 
 // appendError writes the reply to a call that failed, as go-ethereum's server does. The id may be

@@ -33,6 +33,9 @@ func (m *web3Methods) ClientVersion() string {
 		version = info.Main.Version
 	}
 	name := "Coco/" + version
+	if m.s.ledger.Settings().Development {
+		name = "HardhatNetwork/" + name // without it, Hardhat's helpers of tests refuse to work
+	}
 	for _, notice := range slices.Concat(m.s.env.Notices, m.s.ledger.Notices()) {
 		word, _, _ := strings.Cut(notice, ":")
 		name += "/" + word

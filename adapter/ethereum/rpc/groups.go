@@ -8,7 +8,9 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/debug"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/development"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/facts"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/fees"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
@@ -39,6 +41,9 @@ func (s *Server) groups() map[string][]any {
 		Guarded: func(ctx context.Context, fn func(context.Context) error) error {
 			return s.guarded(ctx, exchangeOf(ctx).caller, fn)
 		},
+		Send: func(ctx context.Context, raw []byte) chain.SendResult {
+			return s.send(ctx, exchangeOf(ctx), false, raw)[0]
+		},
 		Claim:      func(ctx context.Context) *budget.Claim { return exchangeOf(ctx).claim },
 		ReplyBytes: func(ctx context.Context) int { return s.limits().ReplyBytes - exchangeOf(ctx).size },
 		Buffer:     func(ctx context.Context) *budget.Buffer { return s.buffer(exchangeOf(ctx)) },
@@ -60,6 +65,11 @@ func (s *Server) groups() map[string][]any {
 		"trace":  {debug.NewFlat(g)},
 		"txpool": {pool.New(g)},
 		"web3":   {&web3Methods{s}},
+	}
+	if s.ledger.Settings().Development {
+		for name, methods := range development.Groups(g, s.env) {
+			all[name] = append(all[name], methods)
+		}
 	}
 	all["rpc"] = []any{openrpc.New(all)}
 	return all

@@ -7,6 +7,8 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/params"
+
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 )
 
 // later lets time pass, on the node's clock and in the ledger's next batch.
@@ -29,7 +31,7 @@ func TestAnEstimateMeetsTheBlockThatTheTransactionWillBeIn(t *testing.T) {
 	lock := n.deploy(creation(timeLock))
 	opens := common.BigToHash(new(big.Int).SetUint64(n.Head().Header.Time + 5))
 	call := map[string]any{"from": n.address(0), "to": lock, "input": opens}
-	if r := n.call("eth_estimateGas", call); r.Error == nil || r.Error.Code != codeReverted {
+	if r := n.call("eth_estimateGas", call); r.Error == nil || r.Error.Code != group.CodeReverted {
 		t.Fatalf("the lock is closed: %+v", r)
 	}
 	n.later(7) // without a block
@@ -48,11 +50,11 @@ func TestAnEstimateMeetsTheBlockThatTheTransactionWillBeIn(t *testing.T) {
 	n.ask(&out, "eth_call", call, "pending")
 	head := hexutil.EncodeUint64(n.Head().Number())
 	for _, at := range []string{"latest", "safe", "finalized", head} {
-		if r := n.call("eth_call", call, at); r.Error == nil || r.Error.Code != codeReverted {
+		if r := n.call("eth_call", call, at); r.Error == nil || r.Error.Code != group.CodeReverted {
 			t.Errorf("eth_call at %s is in the newest block, which is before the lock opens: %+v", at, r)
 		}
 	}
-	if r := n.call("eth_estimateGas", call, head); r.Error == nil || r.Error.Code != codeReverted {
+	if r := n.call("eth_estimateGas", call, head); r.Error == nil || r.Error.Code != group.CodeReverted {
 		t.Errorf("an estimate at a block's number is in that block: %+v", r)
 	}
 

@@ -64,6 +64,7 @@ func readOf(f *filter.Polled) adapter.Read {
 func (m *ethMethods) addFilter(ctx context.Context, f *filter.Polled) (string, error) {
 	x := exchangeOf(ctx)
 	f.Owner = filter.OwnerOf(&x.caller)
+	f.TakenBack(m.s.ledger.TakenBack)
 	err := m.s.may(x, readOf(f))
 	if err == nil {
 		f.Seen, err = m.s.height(x)
@@ -119,7 +120,7 @@ func (m *ethMethods) GetFilterChanges(ctx context.Context, id string) (json.RawM
 		}
 		return encode.AppendHashes(nil, hashes), nil
 	}
-	if f.Seen >= v.Number() {
+	if f.TakenBack(m.s.ledger.TakenBack); f.Seen >= v.Number() {
 		return json.RawMessage("[]"), nil
 	}
 	if f.Query == nil {

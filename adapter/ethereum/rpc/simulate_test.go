@@ -6,6 +6,8 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
+
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 )
 
 // simulated is a block of eth_simulateV1.
@@ -100,7 +102,7 @@ func TestSimulationsAreBounded(t *testing.T) {
 	}
 	var blocks []simulated
 	n.ask(&blocks, "eth_simulateV1", calls(map[string]any{"to": refuser})...)
-	if e := blocks[0].Calls[0].Error; e == nil || e.Code != codeReverted || e.Message != "execution reverted: no" {
+	if e := blocks[0].Calls[0].Error; e == nil || e.Code != group.CodeReverted || e.Message != "execution reverted: no" {
 		t.Errorf("a call that reverts: %+v", e)
 	}
 }

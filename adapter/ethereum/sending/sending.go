@@ -28,6 +28,7 @@ type Table struct {
 	hashes map[common.Hash]*held
 
 	watches map[*Watch]struct{}
+	waits   []Tx // see Hold
 }
 
 // held is a transaction, and in how many requests it is.
@@ -70,6 +71,26 @@ func (t *Table) Add(txs []Tx) {
 			}
 		}
 	}
+}
+
+// Hold counts the transactions of a list that wait in the ledger for a block, in the place of those of the list before.
+func (t *Table) Hold(list []Tx) {
+	if len(list) == 0 && len(t.waits) == 0 {
+		return
+	}
+	t.Add(list)
+	t.Remove(t.waits)
+	t.waits = list
+}
+
+// Get returns what is under way by its hash.
+func (t *Table) Get(hash common.Hash) (Tx, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if h := t.hashes[hash]; h != nil {
+		return h.tx, true
+	}
+	return Tx{}, false
 }
 
 // Remove counts transactions no more.

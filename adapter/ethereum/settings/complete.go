@@ -143,7 +143,7 @@ func checkComplete(b []byte) error {
 	if err != nil {
 		return err
 	}
-	names := slices.Concat([]string{"chain_id", "links", "pin"}, ofTheBlock)
+	names := slices.Concat([]string{"chain_id", "development", "links", "pin"}, ofTheBlock)
 	if err := checkNames("", all, defaults(all["pin"] != nil), names); err != nil {
 		return err
 	}

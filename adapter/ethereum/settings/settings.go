@@ -69,6 +69,8 @@ type Settings struct {
 	Counts bool
 	// Policies are the contracts' policies that members have voted, in the place of all other rules of these contracts.
 	Policies map[common.Address]policy.Text
+	// Development has the network do what Hardhat's and Anvil's nodes do: package development. Only an insecure network may.
+	Development bool
 	// Links says whose addresses are from the start, in the order of the addresses.
 	Links []Link
 	// Alloc is the state of block 0.
@@ -150,6 +152,7 @@ type settingsJSON struct {
 	Auditors           []string               `json:"auditors"`
 	Counts             bool                   `json:"counts"`
 	Policies           map[string]policy.Text `json:"policies"`
+	Development        bool                   `json:"development"`
 	Links              map[string]linkJSON    `json:"links"`
 	Alloc              map[string]accountJSON `json:"alloc"`
 	Pin                *pinJSON               `json:"pin"`
@@ -240,6 +243,7 @@ func (in *settingsJSON) settings() (*Settings, error) {
 		Visibility:       cmp.Or(in.Visibility, Network),
 		Auditors:         in.Auditors,
 		Counts:           in.Counts,
+		Development:      in.Development,
 		Alloc:            make(types.GenesisAlloc, len(in.Alloc)),
 		RPC:              in.RPC,
 	}
@@ -251,6 +255,9 @@ func (in *settingsJSON) settings() (*Settings, error) {
 	}
 	if s.Timestamps != Real && s.Timestamps != Increasing {
 		return nil, fmt.Errorf("timestamps: expected %q or %q, found %q", Real, Increasing, s.Timestamps)
+	}
+	if s.Development && (s.Visibility != Network || in.Pin != nil) {
+		return nil, fmt.Errorf("development: expected visibility %q and no pin: whoever reaches such a network acts for everybody", Network)
 	}
 	if s.Visibility != Network && s.Visibility != Closed {
 		return nil, fmt.Errorf("visibility: expected %q or %q, found %q", Network, Closed, s.Visibility)

@@ -31,6 +31,10 @@ func Table() setting.Table {
 			Meaning: "contracts in block 0 that tools expect at the same address on every chain: `create2-deployer` (0x4e59b44847b379578588920cA78FbF26c0B4956C, of salted `forge script`), `multicall3` (0xcA11bde05977b3631167028862bE2a173976CA11). On a page only: they are stored as accounts of `alloc`. `coco up` has both",
 		},
 		{Name: "links", Meaning: "whose addresses are when the network starts, by address: `actor` (an organisation's id) and `user`; see [Links](json-rpc.md#links)", Fixed: "the network has begun with it", Rules: 3},
+		{
+			Name: "development", Values: setting.Switch{}, Absent: "false", Fixed: "the network has begun with it", Rules: 3,
+			Meaning: "unlocked accounts, and the methods by which Hardhat and Foundry drive a node of theirs, see [Development mode](json-rpc.md#development-mode); only a network with `network.insecure` starts with it. `coco up --dev` has it",
+		},
 		{Name: "pin", Meaning: "executes everything in the context of one block of the mainnet, as `coco bench mainnet` does; with it no vote changes any setting", Fixed: "the blocks so far are executed by it"},
 		{Name: "gas_limit", Meaning: "of a block; not with `pin`. A vote changes it at once, not by a thousandth a block as Ethereum's validators do", Takes: nextBlock},
 		{Name: "call_gas_limit", Meaning: "of `eth_call` and `eth_estimateGas`", Takes: nextCall},

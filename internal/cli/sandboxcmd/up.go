@@ -22,6 +22,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/wellknown"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/cli"
@@ -49,6 +50,7 @@ type upFlags struct {
 	last      coco.TxID // that accept names
 	drill     bool
 	closed    bool
+	dev       bool
 }
 
 // Up returns `coco up`.
@@ -72,6 +74,10 @@ A network that goes on shows the last transaction of its ledger, with its time a
 member's key is read. If the ledgers lack a transaction that was seen committed, as when folders were restored
 from older copies, nothing starts; --accept-last goes on from the transaction that they end with.
 
+With --dev the network does what the nodes of Hardhat and Foundry do for tests: it signs for
+accounts that everybody knows, and has evm_snapshot, hardhat_setBalance and the like. It has one
+member and the chain id 31337 unless you say otherwise. It is for tests on this machine only.
+
 A new network has the default settings; --set gives it others, for tests and measurements: a name as
 in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots means never by that.`,
 		Example: `  coco up                         # three members, until Ctrl-C
@@ -80,6 +86,7 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
   coco up --dir /tmp/net -o json  # for scripts
   coco up --fresh --set ledger.chunk_bytes=1048576 --set snapshots.transactions=1000
   coco up --fresh --closed        # members see their own transactions, and what contracts admit
+  coco up --fresh --dev           # for "hardhat test --network …": unlocked accounts, snapshots, time travel
   coco up --fresh --set adapters.kv.max_value_bytes=4096`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -92,6 +99,9 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
 						return fmt.Errorf("%w: --%s 0: expected at least 1; leave it out for the default", coco.ErrInvalid, name)
 					}
 				}
+			}
+			if f.dev && f.closed {
+				return fmt.Errorf("%w: --dev and --closed: expected one of them: in development mode everybody sees and changes everything", coco.ErrInvalid)
 			}
 			if f.accept != "" {
 				var err error
@@ -126,12 +136,13 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
 	fl.Uint64Var(&f.chainID, "chain-id", 0, "chain `id` of a new network (default random)")
 	fl.StringArrayVar(&f.set, "set", nil, "`KEY=VALUE`, a setting of a new network, such as ledger.chunk_bytes=1048576; may be repeated")
 	fl.BoolVar(&f.closed, "closed", false, "a new network in which each member sees its own Ethereum transactions and accounts, and what contracts admit")
+	fl.BoolVar(&f.dev, "dev", false, "a new network in DEVELOPMENT mode, INSECURE: unlocked accounts, and what Hardhat and Foundry ask of a node in tests")
 	fl.StringVar(&f.accept, "accept-last", "", "the `transaction` that the ledgers end with, to go on from it though later ones were committed and are lost")
 	fl.BoolVar(&f.drill, "drill", false, "start nothing: rehearse a recovery from the folder's ledgers with its members' keys, also while the network runs")
 	fl.BoolVar(&f.supervise, "supervise", false, "")
 	_ = fl.MarkHidden("supervise")
 	cmd.MarkFlagsMutuallyExclusive("detach", "supervise")
-	for _, name := range []string{"fresh", "detach", "members", "port", "chain-id", "set", "closed", "accept-last"} {
+	for _, name := range []string{"fresh", "detach", "members", "port", "chain-id", "set", "closed", "dev", "accept-last"} {
 		cmd.MarkFlagsMutuallyExclusive("drill", name)
 	}
 	a.OutputFlag(cmd)
@@ -166,7 +177,11 @@ func (a *app) options(f *upFlags) (sandbox.Options, error) {
 		return sandbox.Options{}, err
 	}
 	var set func(*constitution.Constitution) error
-	if len(f.set) > 0 || f.closed {
+	members := f.members
+	if f.dev && members == 0 {
+		members = 1
+	}
+	if len(f.set) > 0 || f.closed || f.dev {
 		set = func(c *constitution.Constitution) error {
 			if f.closed {
 				if err := genesis.Close(c); err != nil {
@@ -178,7 +193,7 @@ func (a *app) options(f *upFlags) (sandbox.Options, error) {
 	}
 	return sandbox.Options{
 		AcceptLast: f.last,
-		Dir:        f.dir, Members: f.members, Fresh: f.fresh, Port: f.port, ChainID: f.chainID, Constitution: set, CompleteSettings: adapter.Completer(a.Adapters),
+		Dir:        f.dir, Members: members, Development: f.dev, Fresh: f.fresh, Port: f.port, ChainID: f.chainID, Constitution: set, CompleteSettings: adapter.Completer(a.Adapters),
 		Exe: exe, Code: code, KeepCode: true, Verifiers: a.Verifiers(),
 	}, nil
 }
@@ -245,7 +260,7 @@ func (a *app) upDetached(ctx context.Context, f upFlags) error {
 	}
 	defer log.Close()
 	cmd := exec.Command(exe, "up", "--supervise", "-o", cli.OutputJSON, "--dir", lay.Dir,
-		"--members", strconv.Itoa(f.members), "--port", strconv.Itoa(f.port), "--chain-id", strconv.FormatUint(f.chainID, 10), "--fresh="+strconv.FormatBool(f.fresh), "--closed="+strconv.FormatBool(f.closed))
+		"--members", strconv.Itoa(f.members), "--port", strconv.Itoa(f.port), "--chain-id", strconv.FormatUint(f.chainID, 10), "--fresh="+strconv.FormatBool(f.fresh), "--closed="+strconv.FormatBool(f.closed), "--dev="+strconv.FormatBool(f.dev))
 	if f.accept != "" {
 		cmd.Args = append(cmd.Args, "--accept-last", f.accept)
 	}
@@ -381,14 +396,18 @@ func (a *app) showNetwork(ctx context.Context, info localnet.Info, end string) {
 	p.Table(rows)
 	p.Printf("\n  %s %d\n", p.Bold("Chain id"), info.ChainID)
 	p.Printf("  Values by key are at /app/kv/KEY of each URL; a browser shows at the URL itself what is there.\n\n")
-	rows = [][]string{{"Account, 1,000,000 ETH each", "Private key"}}
+	funds := "1,000,000"
+	if info.Development {
+		funds = "10,000"
+	}
+	rows = [][]string{{"Account, " + funds + " ETH each", "Private key"}}
 	for _, acc := range info.Accounts {
 		rows = append(rows, []string{acc.Address, acc.Key})
 	}
 	p.Table(rows)
 	if genesis.WellKnown(info.Accounts) {
-		p.Printf("\n  %s %s\n", p.Bold("Mnemonic"), genesis.Mnemonic)
-		p.Printf("  %s %s/0 to /%d, as in Hardhat and Foundry\n", p.Bold("Paths"), genesis.MnemonicPath, len(info.Accounts)-1)
+		p.Printf("\n  %s %s\n", p.Bold("Mnemonic"), wellknown.Mnemonic)
+		p.Printf("  %s %s/0 to /%d, as in Hardhat and Foundry\n", p.Bold("Paths"), wellknown.Path, len(info.Accounts)-1)
 		p.Printf("  %s\n", p.Red("Everybody knows these keys: what is sent to them on any other network is stolen."))
 	}
 	dir := localnet.DirHint(info.Dir)

@@ -16,18 +16,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/wellknown"
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/internal/atomicfile"
 	"github.com/cocoframework/coco/internal/identity"
 	"github.com/cocoframework/coco/internal/localnet"
 )
 
-// funds of each account at genesis, in wei: a million ether.
-const funds = "1000000000000000000000000"
+// Funds of each account at genesis, in wei: a million ether, and in development mode ten thousand, as in Hardhat.
+const (
+	funds            = "1000000000000000000000000"
+	fundsDevelopment = "10000000000000000000000"
+)
+
+// chainDevelopment is the chain id of a network in development mode unless another one is asked for: Hardhat's.
+const chainDevelopment = 31337
 
 // Options say which network to make.
 type Options struct {
@@ -38,6 +46,8 @@ type Options struct {
 	// Exe is the program that nodes run, and Code its measurement.
 	Exe  string
 	Code coco.Measurement
+	// Development makes a network in development mode, with the accounts and the chain id that Hardhat's nodes have.
+	Development bool
 	// KeepCode copies Exe into the folder.
 	KeepCode bool
 	// Replace discards the network that the folder holds. Without it such a folder is refused.
@@ -81,14 +91,17 @@ func Make(lay localnet.Layout, o Options) (localnet.Info, error) {
 func (o *Options) prepare(lay localnet.Layout) (localnet.Info, error) {
 	now := time.Now()
 	var err error
-	info := localnet.Info{Version: localnet.InfoVersion, Insecure: true, Measurement: string(o.Code), ChainID: o.ChainID}
+	info := localnet.Info{Version: localnet.InfoVersion, Insecure: true, Measurement: string(o.Code), ChainID: o.ChainID, Development: o.Development}
+	if info.ChainID == 0 && o.Development {
+		info.ChainID = chainDevelopment
+	}
 	if info.ChainID == 0 {
 		if info.ChainID, err = makeChainID(); err != nil {
 			return localnet.Info{}, err
 		}
 	}
 	info.Network = fmt.Sprintf("sandbox %d", info.ChainID)
-	if info.Accounts, err = makeAccounts(); err != nil {
+	if info.Accounts, err = makeAccounts(o.accounts()); err != nil {
 		return localnet.Info{}, err
 	}
 	// They are there even if they stay empty: see place.
@@ -132,7 +145,7 @@ func (o *Options) constitution(lay localnet.Layout, info localnet.Info, now time
 		Network:  constitution.Network{Name: info.Network, Insecure: true},
 		Code:     []constitution.Code{{Measurement: o.Code, Note: "the program that started this sandbox"}},
 		TEE:      []constitution.TEE{{Platform: constitution.Virtual}},
-		Adapters: adapterSettings(info),
+		Adapters: o.adapterSettings(info),
 	}
 	c.Recovery.Unattended = constitution.Yes // its nodes are simulated, and its members' keys lie in one folder
 	for _, name := range o.names() {
@@ -153,21 +166,36 @@ func (o *Options) constitution(lay localnet.Layout, info localnet.Info, now time
 	return c, c.CompleteNew(o.CompleteSettings)
 }
 
+// accounts is how many funded accounts the network has.
+func (o *Options) accounts() int {
+	if o.Development {
+		return wellknown.Count
+	}
+	return accountCount
+}
+
 // adapterSettings are those of a network for developers.
-func adapterSettings(info localnet.Info) map[string]map[string]any {
+func (o *Options) adapterSettings(info localnet.Info) map[string]map[string]any {
 	alloc := map[string]any{}
 	for _, a := range info.Accounts {
 		alloc[a.Address] = map[string]any{"balance": funds}
+		if o.Development {
+			alloc[a.Address] = map[string]any{"balance": fundsDevelopment}
+		}
 	}
-	return map[string]map[string]any{
+	all := map[string]map[string]any{
 		"ethereum": {"chain_id": info.ChainID, "alloc": alloc, "predeploys": []any{"create2-deployer", "multicall3"}, "visibility": "network"},
 		"kv":       {},
 	}
+	if o.Development {
+		maps.Copy(all["ethereum"], map[string]any{"development": true, "timestamps": "increasing", "confirmation_blocks": 0})
+	}
+	return all
 }
 
 // Close makes the network one in which each caller sees its own, and what contracts admit. The funded accounts belong to the members, in turn.
 func Close(c *constitution.Constitution) error {
-	accounts, err := makeAccounts()
+	accounts, err := makeAccounts(accountCount)
 	if err != nil {
 		return err
 	}

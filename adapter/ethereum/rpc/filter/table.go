@@ -52,6 +52,16 @@ type Polled struct {
 
 	Mu   sync.Mutex
 	Seen uint64 // the client knows what happened up to this block
+	back int    // how often blocks had been taken back then
+}
+
+// TakenBack has the filter tell again of blocks that were taken back since it was asked: takenBack are those that have become the newest one again
+// after the first so many times.
+func (f *Polled) TakenBack(takenBack func(since int) []uint64) {
+	for _, number := range takenBack(f.back) {
+		f.Seen = min(f.Seen, number)
+		f.back++
+	}
 }
 
 // filterLife is how long a filter is kept without a poll, as in go-ethereum.

@@ -12,6 +12,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ethereum/go-ethereum/accounts/abi"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/vm"
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/cocoframework/coco"
@@ -38,6 +41,8 @@ type Server struct {
 	ViewAt func(ctx context.Context, at *rpc.BlockNumberOrHash, read adapter.Read) (*sight.View, error)
 	// Guarded runs what executes within the time of a call, once the caller's organisation has room for it.
 	Guarded func(ctx context.Context, fn func(context.Context) error) error
+	// Send commits a signed transaction for the caller.
+	Send func(ctx context.Context, raw []byte) chain.SendResult
 	// Claim is what the reply takes in memory; nil in tests.
 	Claim func(ctx context.Context) *budget.Claim
 	// ReplyBytes is how much of the limit of the reply is left.
@@ -133,12 +138,29 @@ func (s *Server) Holds(ctx context.Context, number uint64, read adapter.Read, ok
 
 // Codes of errors.
 const (
+	CodeReverted      = 3
 	CodeServer        = -32000
 	CodeReplyTooLarge = -32003
 	CodeLimit         = -32005
 	CodeInvalidParams = -32602
 	CodeInternal      = -32603
 )
+
+// maxRevertData bounds what an error carries of what a contract said, in bytes.
+const maxRevertData = 128 << 10
+
+// Reverted says why a contract refused: the reason if it is a string or a panic code of
+// Solidity, and the data as it came.
+func Reverted(data []byte) *Error {
+	if len(data) > maxRevertData {
+		return Errorf(CodeReverted, "%v, with %d bytes of data, which are left out: at most %d are shown", vm.ErrExecutionReverted, len(data), maxRevertData)
+	}
+	e := &Error{Code: CodeReverted, Message: vm.ErrExecutionReverted.Error(), Data: hexutil.Encode(data)}
+	if reason, err := abi.UnpackRevert(data); err == nil {
+		e.Message += ": " + reason
+	}
+	return e
+}
 
 // Error is an error with a code of JSON-RPC.
 type Error struct {
