@@ -66,11 +66,11 @@ func (s *Server) groups() map[string][]any {
 		"txpool": {pool.New(g)},
 		"web3":   {&web3Methods{s}},
 	}
+	all["rpc"] = []any{openrpc.New(all)}
 	if s.ledger.Settings().Development {
 		for name, methods := range development.Groups(g, s.env) {
 			all[name] = append(all[name], methods)
 		}
 	}
-	all["rpc"] = []any{openrpc.New(all)}
 	return all
 }
