@@ -683,7 +683,7 @@ var protocols = []rule{
 		name: "accounts that everybody knows depend on arithmetic only",
 		in:   []string{"adapter/ethereum/wellknown"},
 		only: []string{}, std: []string{"net", "net/http", "os", "os/exec"},
-		why:  "who makes a network links them, too",
+		why: "who makes a network links them, too",
 	},
 	{
 		name: "logs are selected by what they hold",
