@@ -15,6 +15,7 @@ import (
 	"github.com/ethereum/go-ethereum/params"
 
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/stateroot"
 )
 
 // mainnetBlock is a file of the mainnet folder.
@@ -97,6 +98,8 @@ func readMainnet(t testing.TB, file string) *mainnetBlock {
 	return b
 }
 
+// Blocks of the mainnet have the receipts that their headers say, and leave the state whose root go-ethereum comes to from the same accounts. These are a part of
+// the mainnet's, so the root is not the one in the block's header.
 func TestMainnetBlocksGiveTheirReceipts(t *testing.T) {
 	for _, file := range mainnetFiles(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".json.gz"), func(t *testing.T) {
@@ -123,6 +126,11 @@ func TestMainnetBlocksGiveTheirReceipts(t *testing.T) {
 			if h.BlobGasUsed != nil {
 				equal(t, "blob gas used", *got.BlobGasUsed, *h.BlobGasUsed)
 			}
+			snap := c.env.State.Snapshot()
+			defer snap.Release()
+			root, err := stateroot.Recompute(snap, func() bool { return true })
+			must(t, err)
+			equal(t, "state root", root, gethRoot(t, b, c.Settings().Alloc, c.Signer()))
 		})
 	}
 }

@@ -101,7 +101,7 @@ func everyMethod(contract common.Address, tx, block common.Hash, blocks, logs st
 		"eth_call": {{message, "latest"}, {message, "0x0"}}, "eth_estimateGas": {{message}, {map[string]any{"data": "0x00"}}},
 		"eth_feeHistory": {{"0x1", "latest", []float64{50}}}, "eth_getLogs": {{map[string]any{}}},
 		"debug_traceTransaction": {{tx}, {none}}, "debug_traceBlockByNumber": {{"latest"}}, "debug_traceBlockByHash": {{block}}, "debug_traceCall": {{message, "latest"}, {message, "0x0"}},
-		"debug_accountRange": {{"latest", "0x", 5, false, false, false}}, "debug_storageRangeAt": {{"latest", 0, contract, "0x", 5}}, "debug_getRawHeader": {{"latest"}}, "debug_getRawBlock": {{"latest"}}, "debug_getRawReceipts": {{block}}, "debug_getRawTransaction": {{tx}, {none}},
+		"debug_accountRange": {{"latest", "0x", 5, false, false, false}}, "debug_storageRangeAt": {{"latest", 0, contract, "0x", 5}}, "debug_getRawHeader": {{"latest"}}, "debug_getRawBlock": {{"latest"}}, "debug_getRawReceipts": {{block}}, "debug_getRawBlockAccessList": {{"latest"}}, "eth_getBlockAccessList": {{"latest"}, {block}}, "parity_pendingTransactions": {{}}, "debug_getRawTransaction": {{tx}, {none}},
 		"eth_simulateV1":       {{map[string]any{"blockStateCalls": []any{map[string]any{}}}, "latest"}},
 		"eth_getStorageValues": {{map[common.Address][]common.Hash{contract: {{}}}}}, "eth_getProof": {{contract, []string{}, "latest"}}, "eth_createAccessList": {{message}},
 		"ots_hasCode": {{contract, "latest"}}, "ots_getTransactionError": {{tx}}, "ots_traceTransaction": {{tx}}, "ots_getInternalOperations": {{tx}},

@@ -47,6 +47,30 @@ var exceptions = map[string][]string{
 	"there is no blob network": {"eth_sendRawTransaction/send-blob-tx"},
 }
 
+// notOffered are the methods of the specification that a node does not have, by their reasons. A method in it that is offered fails
+// TestTheMethodsOfTheSpecificationAreOffered, too.
+var notOffered = map[string]string{
+	"testing_buildBlockV1": "blocks are built by the ledger, and there is no engine to hand one to",
+	"eth_sign":             "a node keeps no users' keys", "eth_signTransaction": "a node keeps no users' keys", "eth_sendTransaction": "a node keeps no users' keys",
+}
+
+// Every method of the execution-apis is offered, but for the engine's, which a consensus client asks for, and those that are listed.
+func TestTheMethodsOfTheSpecificationAreOffered(t *testing.T) {
+	schemas := resultSchemas(t, conformance(t))
+	n := newTestNode(t, nil)
+	offered, all := n.methods(), 0
+	for name := range schemas {
+		if strings.HasPrefix(name, "engine_") {
+			continue
+		}
+		all++
+		if has := slices.Contains(offered, name); has == (notOffered[name] != "") {
+			t.Errorf("%s: offered %v, and not offered because %q", name, has, notOffered[name])
+		}
+	}
+	t.Logf("%d of %d methods", all-len(notOffered), all)
+}
+
 // excepted returns why a test is not passed, or nothing.
 func excepted(name string) string {
 	method, _, _ := strings.Cut(name, "/")

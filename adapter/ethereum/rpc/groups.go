@@ -60,6 +60,7 @@ func (s *Server) groups() map[string][]any {
 		"debug":  {debug.New(g), states.NewLists(g)},
 		"eth":    {&ethMethods{s}, facts.New(g), debug.NewEncodings(g), fees.New(g), pool.NewPending(g), simulate.New(g), states.New(g)},
 		"erigon": {otter.NewErigon(g)},
+		"parity": {pool.NewPending(g)}, // which indexers ask for that take a node for Parity
 		"net":    {&netMethods{s}, facts.NewNet()},
 		"ots":    {otter.New(g)},
 		"trace":  {debug.NewFlat(g)},

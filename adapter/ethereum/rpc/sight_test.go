@@ -135,7 +135,7 @@ const (
 var verdicts = map[string]string{
 	"rpc_discover": fact, "web3_clientVersion": fact, "web3_sha3": fact, "net_version": fact, "net_listening": fact, "net_peerCount": fact, "eth_chainId": fact, "eth_accounts": fact,
 	"eth_gasPrice": fact, "eth_maxPriorityFeePerGas": fact, "eth_baseFee": fact, "eth_blobBaseFee": fact, "eth_coinbase": fact, "eth_mining": fact, "eth_hashrate": fact,
-	"eth_getUncleByBlockNumberAndIndex": fact, "eth_getUncleByBlockHashAndIndex": fact, "debug_getBadBlocks": fact, "ots_getApiLevel": fact, "eth_config": fact,
+	"eth_getUncleByBlockNumberAndIndex": fact, "eth_getUncleByBlockHashAndIndex": fact, "eth_getBlockAccessList": fact, "debug_getBadBlocks": fact, "ots_getApiLevel": fact, "eth_config": fact,
 	"eth_uninstallFilter": fact, "eth_newFilter": fact, "eth_newBlockFilter": fact, "eth_newPendingTransactionFilter": fact,
 	"eth_blockNumber": fact, "eth_syncing": fact, "eth_capabilities": fact, "eth_getUncleCountByBlockNumber": fact, "eth_getUncleCountByBlockHash": fact,
 	"eth_feeHistory": shape, "eth_getHeaderByNumber": shape, "eth_getHeaderByHash": shape, "erigon_getHeaderByNumber": shape,
@@ -153,7 +153,7 @@ var verdicts = map[string]string{
 	"eth_getTransactionReceipt": own, "eth_getRawTransactionByBlockNumberAndIndex": own, "eth_getRawTransactionByBlockHashAndIndex": own, "debug_getRawTransaction": own,
 	"eth_getBalance": own, "eth_getTransactionCount": own, "eth_getCode": own, "eth_getStorageAt": own, "eth_getStorageValues": own,
 	"eth_call": own, "eth_estimateGas": own, "eth_createAccessList": own, "eth_simulateV1": own, "eth_fillTransaction": own, "debug_traceCall": own, "trace_call": own, "trace_callMany": own,
-	"eth_getLogs": own, "eth_getFilterLogs": own, "eth_getFilterChanges": own, "eth_pendingTransactions": own,
+	"eth_getLogs": own, "eth_getFilterLogs": own, "eth_getFilterChanges": own, "eth_pendingTransactions": own, "parity_pendingTransactions": own,
 	"txpool_status": own, "txpool_content": own, "txpool_contentFrom": own, "txpool_inspect": own,
 	"ots_hasCode": own, "ots_getTransactionBySenderAndNonce": own, "ots_getContractCreator": own, "ots_searchTransactionsBefore": own, "ots_searchTransactionsAfter": own,
 	"ots_getBlockDetails": own, "ots_getBlockDetailsByHash": own, "ots_getBlockTransactions": own,
@@ -162,7 +162,7 @@ var verdicts = map[string]string{
 	"debug_traceTransaction": whole, "trace_transaction": whole, "trace_get": whole, "trace_replayTransaction": whole,
 	"ots_getTransactionError": whole, "ots_traceTransaction": whole, "ots_getInternalOperations": whole,
 	"debug_traceBlockByNumber": whole, "debug_traceBlockByHash": whole, "trace_block": whole, "trace_replayBlockTransactions": whole, "trace_filter": whole,
-	"eth_getProof": whole, "debug_storageRangeAt": whole, "debug_accountRange": whole, "debug_getRawHeader": whole, "debug_getRawBlock": whole, "debug_getRawReceipts": whole,
+	"eth_getProof": whole, "debug_storageRangeAt": whole, "debug_accountRange": whole, "debug_getRawHeader": whole, "debug_getRawBlock": whole, "debug_getRawReceipts": whole, "debug_getRawBlockAccessList": whole,
 }
 
 // TestAStrangerLearnsNothing asks each method of the server, for each pair of an owner and a stranger, in two networks that differ in what the owner has done.

@@ -109,6 +109,26 @@ func (m *Methods) GetRawTransaction(ctx context.Context, hash common.Hash) (json
 // GetBadBlocks is empty: no block that was executed is refused later.
 func (m *Methods) GetBadBlocks() []struct{} { return []struct{}{} }
 
+// codeNotFound is what the execution-apis specify for a part of a block that is not there.
+const codeNotFound = -32001
+
+var errNoAccessList = group.Errorf(codeNotFound, "the block has no access list: no rules of this network make one (EIP-7928)")
+
+// GetRawBlockAccessList is refused for every block: none has an access list (EIP-7928).
+func (m *Methods) GetRawBlockAccessList(ctx context.Context, at rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	return m.withBlock(ctx, at, func(*sight.View, *blocks.Block) (any, error) { return nil, errNoAccessList })
+}
+
+// GetBlockAccessList is null: no block has an access list (EIP-7928).
+func (e *Encodings) GetBlockAccessList(ctx context.Context, _ rpc.BlockNumberOrHash) (json.RawMessage, error) {
+	v, err := e.m.s.View(ctx, group.Blocks)
+	if err != nil {
+		return nil, e.m.s.Fail(err)
+	}
+	v.Release()
+	return json.RawMessage("null"), nil
+}
+
 // Encodings is the methods of the namespace eth that return transactions as they were signed.
 type Encodings struct{ m *Methods }
 

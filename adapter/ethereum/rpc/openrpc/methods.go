@@ -60,6 +60,7 @@ var methods = []method{
 	{"eth_getRawTransactionByHash", "A transaction as it was signed.", "hash Hash", "Bytes?"},
 	{"eth_getRawTransactionByBlockNumberAndIndex", "A transaction as it was signed; 0x if there is none.", "block BlockNumber, index Quantity", "Bytes"},
 	{"eth_getRawTransactionByBlockHashAndIndex", "A transaction as it was signed; 0x if there is none.", "hash Hash, index Quantity", "Bytes"},
+	{"eth_getBlockAccessList", "null: no block has an access list (EIP-7928).", "block Block", "Null"},
 	{"eth_getTransactionReceipt", "The receipt of a transaction.", "hash Hash", "Receipt?"},
 
 	{"eth_getLogs", "Logs of blocks.", "query LogQuery", "Log[]"},
@@ -71,6 +72,8 @@ var methods = []method{
 	{"eth_uninstallFilter", "Ends a filter.", "id String", "Boolean"},
 	{"eth_subscribe", "News on a WebSocket connection.", "news News, query? LogQuery?", "String"},
 	{"eth_unsubscribe", "Ends a subscription.", "id String", "Boolean"},
+
+	{"parity_pendingTransactions", "eth_pendingTransactions, as indexers name it.", "", "Transaction[]"},
 
 	{"txpool_status", "How many transactions of the caller are under way on this node.", "", "PoolStatus"},
 	{"txpool_content", "The caller's transactions under way, by senders and nonces.", "", "Pool"},
@@ -86,6 +89,7 @@ var methods = []method{
 	{"debug_getRawHeader", "A header in RLP.", "block Block", "Bytes"},
 	{"debug_getRawBlock", "A block in RLP.", "block Block", "Bytes"},
 	{"debug_getRawReceipts", "The receipts of a block in their consensus encoding.", "block Block", "Bytes[]"},
+	{"debug_getRawBlockAccessList", "Refused with -32001: no block has an access list (EIP-7928).", "block Block", "Null"},
 	{"debug_getRawTransaction", "A transaction as it was signed; 0x if there is none.", "hash Hash", "Bytes"},
 	{"debug_getBadBlocks", "None: no block that was executed is refused later.", "", "Empty"},
 
