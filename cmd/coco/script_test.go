@@ -40,7 +40,7 @@ import (
 // Most of the time a test waits for processes, so more tests than there are cores run at once.
 func TestMain(m *testing.M) {
 	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))) // -parallel on the command line wins
-	testscript.Main(m, map[string]func(){"coco": main, "balancer": balancer})
+	testscript.Main(m, map[string]func(){"coco": main, "balancer": balancer, "signer": externalSigner})
 }
 
 func TestScripts(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"slices"
@@ -27,6 +28,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/network"
+	"github.com/cocoframework/coco/internal/extsigner"
 	"github.com/cocoframework/coco/internal/fleet"
 	"github.com/cocoframework/coco/internal/proxy"
 )
@@ -54,6 +56,8 @@ type flags struct {
 	sealed       string
 	sealedCA     string
 	verbose      bool
+	signer       string
+	signerAPI    string
 }
 
 // Command returns `coco proxy`.
@@ -70,11 +74,15 @@ Before anything is sent to a node, its evidence must prove code that the constit
 again every ten minutes. The constitution is the one that you approve by its digest (--constitution). When members change it by a vote, a node that runs code
 of the constitution before says so: the proxy shows what changed and goes on by the new one, or stops (--on-vote stop). --pin keeps it in a file for the next start.
 
+With --signer, accounts whose keys Web3Signer or Clef has are unlocked: eth_accounts, eth_sendTransaction, eth_sign, personal_sign and eth_signTypedData_v4 over HTTP
+are answered by it. Nodes have no keys of users. Whoever reaches the proxy then asks the signer, so have it ask you, or by rules of its own.
+
 Requests go to the leader, or to another node while that one cannot be reached. When a node is lost under a request, reads and transactions are sent to the next one; a
 transaction never executes twice. WebSockets are closed with status 1012, for clients that connect again.`,
 		Example: `  coco proxy                                   # the network of coco up, as its first member
   coco proxy --as bravo --listen 127.0.0.1:9546
   coco proxy --node 10.0.0.1:8000,10.0.0.2:8000 --service service.pem --constitution 5f0c… --cert user.pem --key file:user-key.pem --pin pin.toml
+  coco proxy --signer http://127.0.0.1:8550 --signer-api clef
   coco proxy --node 10.0.0.1:8000 --service service.pem --pin pin.toml --token /run/secrets/token
   coco proxy --sealed https://coco.example --service service.pem --pin pin.toml --token /run/secrets/token
   coco proxy --sealed https://coco.example --service service.pem --pin pin.toml --cert user.pem --key file:user-key.pem`,
@@ -93,10 +101,13 @@ transaction never executes twice. WebSockets are closed with status 1012, for cl
 	fl.StringArrayVar(&f.origins, "origin", nil, "web `origin` whose pages may use the proxy beside those of this machine; may be repeated")
 	fl.StringVar(&f.sealed, "sealed", "", "reach the network at this `URL`, where something else than a node ends TLS: every request and answer is encrypted for the nodes; --cert signs requests")
 	fl.StringVar(&f.sealedCA, "sealed-ca", "", "certificates that may issue the one of --sealed, a PEM `file` (default: those of the system)")
+	fl.StringVar(&f.signer, "signer", "", "`URL` of an external signer, which has keys of accounts: https, or http on this machine")
+	fl.StringVar(&f.signerAPI, "signer-api", string(extsigner.Web3Signer), "`whose` methods the signer has: "+strings.Join(extsigner.APIs(), " or "))
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log what fails to standard error")
 	_ = cmd.MarkFlagFilename("token")
 	_ = cmd.MarkFlagFilename("pin")
 	_ = cmd.RegisterFlagCompletionFunc("on-vote", cobra.FixedCompletions([]string{"follow", "stop"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("signer-api", cobra.FixedCompletions(extsigner.APIs(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.MarkFlagsMutuallyExclusive("token", "cert")
 	cmd.MarkFlagsMutuallyExclusive("sealed", "node")
 	_ = cmd.MarkFlagFilename("sealed-ca")
@@ -118,7 +129,18 @@ func (f *flags) check() error {
 			return fmt.Errorf("%w: --origin %q: expected scheme and host, such as https://dapp.example", coco.ErrInvalid, origin)
 		}
 	}
+	if _, err := f.upstream(nil); err != nil {
+		return err
+	}
 	return f.Check()
+}
+
+// upstream is what the proxy passes requests to: the network, or before it whoever signs.
+func (f *flags) upstream(network http.RoundTripper) (http.RoundTripper, error) {
+	if f.signer == "" && f.signerAPI == string(extsigner.Web3Signer) {
+		return network, nil
+	}
+	return extsigner.New(extsigner.Config{URL: f.signer, API: extsigner.API(f.signerAPI), Upstream: network})
 }
 
 func (a *app) run(ctx context.Context, f *flags) error {
@@ -158,7 +180,11 @@ func (a *app) run(ctx context.Context, f *flags) error {
 		return err
 	}
 	s.ready(ln.Addr().String(), home, acc)
-	return serve(ctx, fl, ln, proxy.Config{Upstream: fl, Origins: f.origins, Keep: keep, Log: log})
+	upstream, err := f.upstream(fl)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, fl, ln, proxy.Config{Upstream: upstream, Origins: f.origins, Keep: keep, Log: log})
 }
 
 // serve runs until ctx is done.
