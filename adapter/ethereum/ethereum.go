@@ -42,6 +42,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/linking"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
 	"github.com/cocoframework/coco/adapter/ethereum/logs"
+	"github.com/cocoframework/coco/adapter/ethereum/owncall"
 	"github.com/cocoframework/coco/adapter/ethereum/policies"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc"
@@ -199,7 +200,7 @@ func (l *ledger) Execute(ctx context.Context, set *store.Part, calls adapter.Cal
 
 // statement is a call about addresses and their holders, which is no transaction of the chain.
 type statement interface {
-	Execute(tx linking.Transaction, caller coco.Caller, now uint64) error
+	Execute(tx owncall.Transaction, caller coco.Caller, now uint64) error
 }
 
 // statementBytes is how much a call that is no transaction of the chain writes at most: the addresses of two holders, a user's sessions, or a policy.

@@ -632,9 +632,21 @@ var protocols = []rule{
 		why:  "what a caller may see is judged by it, wherever the rows come from: it knows neither how they are written nor who asks",
 	},
 	{
+		name: "who has signed is told by a hash and a signature alone",
+		in:   []string{"adapter/ethereum/signature"}, pure: true,
+		only: []string{""},
+		why:  "it is asked by nodes and commands, about texts and typed data, and must not depend on what they say",
+	},
+	{
+		name: "the form of the adapter's own calls knows no call",
+		in:   []string{"adapter/ethereum/owncall"},
+		only: []string{"", "canon", "store", "adapter/ethereum/links", "adapter/ethereum/rows"},
+		why:  "every kind has a package of its own, and none may depend on another one through it",
+	},
+	{
 		name: "messages of a sign-in are read by their grammar alone",
 		in:   []string{"adapter/ethereum/siwe"},
-		only: []string{""},
+		only: []string{"", "adapter/ethereum/signature"},
 		why:  "what a wallet shows must mean the same wherever it is read",
 	},
 	{
@@ -664,13 +676,13 @@ var protocols = []rule{
 	{
 		name: "what a session is good for is judged by rows and the message alone",
 		in:   []string{"adapter/ethereum/sessions"},
-		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/fair", "internal/logevent", "internal/trail", "adapter/ethereum/links", "adapter/ethereum/linking", "adapter/ethereum/rows", "adapter/ethereum/siwe"},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/fair", "internal/logevent", "internal/trail", "adapter/ethereum/links", "adapter/ethereum/linking", "adapter/ethereum/rows", "adapter/ethereum/siwe", "adapter/ethereum/owncall", "adapter/ethereum/signature"},
 		why:  "it is asked before a request has a caller, and must not depend on what the chain shows to whom",
 	},
 	{
 		name: "what is attached to a contract depends on rows only",
 		in:   []string{"adapter/ethereum/policies"},
-		only: []string{"", "canon", "internal/expr", "store", "adapter/ethereum/links", "adapter/ethereum/policy", "adapter/ethereum/rows"},
+		only: []string{"", "canon", "internal/expr", "store", "adapter/ethereum/links", "adapter/ethereum/policy", "adapter/ethereum/rows", "adapter/ethereum/owncall"},
 		why:  "the leader executes it from the tables and the call alone, whichever node was asked",
 	},
 	{
@@ -730,7 +742,7 @@ var protocols = []rule{
 	{
 		name: "the sight of a caller knows no JSON-RPC",
 		in:   []string{"adapter/ethereum/sight"},
-		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/access", "adapter/ethereum/blocks", "adapter/ethereum/chain", "adapter/ethereum/development", "adapter/ethereum/genesis", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policies", "adapter/ethereum/policy", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/access", "adapter/ethereum/blocks", "adapter/ethereum/chain", "adapter/ethereum/development", "adapter/ethereum/genesis", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policies", "adapter/ethereum/policy", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo", "adapter/ethereum/owncall"},
 		why:  "every method is answered from it, whatever the method is",
 	},
 	{

@@ -26,6 +26,8 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
+	"github.com/cocoframework/coco/adapter/ethereum/owncall"
+	"github.com/cocoframework/coco/adapter/ethereum/signature"
 )
 
 // Times of a statement, in milliseconds.
@@ -35,12 +37,6 @@ const (
 	life     = 10 * 60 * 1000   // of a statement that New makes
 	maxName  = 256              // bytes of an organisation's name
 )
-
-// Network is what the domain of a statement names.
-type Network struct {
-	ChainID *big.Int
-	ID      coco.Digest // the network's, which is for ever
-}
 
 // Statement says whose an address is. Its JSON is the message of the typed data.
 type Statement struct {
@@ -92,7 +88,7 @@ const (
 )
 
 // TypedData returns what a wallet signs, as eth_signTypedData_v4 takes it.
-func (s *Statement) TypedData(of Network) map[string]any {
+func (s *Statement) TypedData(of owncall.Network) map[string]any {
 	fields := func(typ string) (out []map[string]string) {
 		_, list, _ := strings.Cut(strings.TrimSuffix(typ, ")"), "(")
 		for _, f := range strings.Split(list, ",") {
@@ -110,7 +106,7 @@ func (s *Statement) TypedData(of Network) map[string]any {
 }
 
 // Hash returns what is signed (EIP-712): Keccak-256 of 0x19, 0x01, the domain's hash and the message's.
-func (s *Statement) Hash(of Network) common.Hash {
+func (s *Statement) Hash(of owncall.Network) common.Hash {
 	text := func(s string) []byte { return crypto.Keccak256([]byte(s)) }
 	number := func(n uint64) []byte { return common.LeftPadBytes(new(big.Int).SetUint64(n).Bytes(), 32) }
 	domain := crypto.Keccak256(text(domainType), text("Coco"), text("1"), common.LeftPadBytes(of.ChainID.Bytes(), 32), of.ID[:])
@@ -120,7 +116,7 @@ func (s *Statement) Hash(of Network) common.Hash {
 
 // Check checks the signature (65 bytes: r, s and v of 27 or 28) and all that does not depend on the state, for a caller. The error is coco.ErrInvalid, or
 // coco.ErrDenied if the caller may not ask for it.
-func (s *Statement) Check(of Network, signature []byte, caller coco.Caller, now time.Time) error {
+func (s *Statement) Check(of owncall.Network, sig []byte, caller coco.Caller, now time.Time) error {
 	if err := coco.CheckUser(s.User); err != nil {
 		return err
 	}
@@ -133,13 +129,11 @@ func (s *Statement) Check(of Network, signature []byte, caller coco.Caller, now 
 	if caller.User != "" && caller.User != s.User {
 		return fmt.Errorf("%w: link: the statement is for another user than the caller", coco.ErrDenied)
 	}
-	if len(signature) != crypto.SignatureLength || signature[64] != 27 && signature[64] != 28 {
-		return fmt.Errorf("%w: link: signature of %d bytes: expected 65, the last of them 27 or 28", coco.ErrInvalid, len(signature))
+	signer, err := signature.Signer("link", s.Hash(of), sig)
+	if err != nil {
+		return err
 	}
-	sig := append(append([]byte{}, signature[:64]...), signature[64]-27)
-	hash := s.Hash(of)
-	key, err := crypto.SigToPub(hash[:], sig)
-	if err != nil || crypto.PubkeyToAddress(*key) != s.Address {
+	if signer != s.Address {
 		return fmt.Errorf("%w: link: the signature is not that of %v over this statement for this network (chain id %v, salt %s)", coco.ErrInvalid, s.Address, of.ChainID, of.ID)
 	}
 	return s.timely(uint64(now.UnixMilli()))
@@ -149,16 +143,14 @@ func (s *Statement) Check(of Network, signature []byte, caller coco.Caller, now 
 func (s *Statement) timely(now uint64) error {
 	switch {
 	case s.Issued > now+MaxAhead:
-		return fmt.Errorf("%w: link: the statement was issued at %s, which is after the ledger's time %s", coco.ErrInvalid, stamp(s.Issued), stamp(now))
+		return fmt.Errorf("%w: link: the statement was issued at %s, which is after the ledger's time %s", coco.ErrInvalid, owncall.Time(s.Issued), owncall.Time(now))
 	case s.Expires <= now:
-		return fmt.Errorf("%w: link: the statement expired at %s, and the ledger's time is %s: sign a new one", coco.ErrInvalid, stamp(s.Expires), stamp(now))
+		return fmt.Errorf("%w: link: the statement expired at %s, and the ledger's time is %s: sign a new one", coco.ErrInvalid, owncall.Time(s.Expires), owncall.Time(now))
 	case s.Expires > s.Issued+MaxLife:
 		return fmt.Errorf("%w: link: the statement is good for longer than %v: expected at most that from issued to expires", coco.ErrInvalid, time.Duration(MaxLife)*time.Millisecond)
 	}
 	return nil
 }
-
-func stamp(ms uint64) string { return time.UnixMilli(int64(min(ms, 1<<52))).UTC().Format(time.RFC3339) }
 
 // Call is a call of the ledger that links an address or unlinks it. It was checked on the node that its caller reached.
 type Call struct {
@@ -166,10 +158,6 @@ type Call struct {
 	Statement Statement
 	Unlink    bool
 }
-
-// marker begins a payload of a Call: 20 zero bytes, where a transaction has its sender, and a byte with which no signed transaction begins that fits
-// into a payload (a list in RLP whose length has eight bytes).
-var marker = append(make([]byte, common.AddressLength), 0xff)
 
 // wireCall is a Call in RLP.
 type wireCall struct {
@@ -185,36 +173,21 @@ type wireCall struct {
 // Payload returns what travels to the leader.
 func (c *Call) Payload() []byte {
 	s := &c.Statement
-	b, err := rlp.EncodeToBytes(&wireCall{c.Unlink, s.Address, s.Organisation, s.Actor, s.User, s.Issued, s.Expires})
-	if err != nil {
-		panic(err) // it has no type that cannot be encoded
-	}
-	return append(append([]byte{}, marker...), b...)
+	return owncall.Link.Payload(&wireCall{c.Unlink, s.Address, s.Organisation, s.Actor, s.User, s.Issued, s.Expires})
 }
 
 // Decode reads a payload. It is not is if the payload is none of a Call. The error is coco.ErrCorrupt.
 func Decode(payload []byte) (c *Call, is bool, err error) {
-	rest, is := bytes.CutPrefix(payload, marker)
-	if !is {
-		return nil, false, nil
-	}
 	var w wireCall
-	if err := rlp.DecodeBytes(rest, &w); err != nil {
-		return nil, true, fmt.Errorf("%w: link: %w", coco.ErrCorrupt, err)
+	if is, err := owncall.Link.Decode(payload, &w); !is || err != nil {
+		return nil, is, err
 	}
 	return &Call{Unlink: w.Unlink, Statement: Statement{w.Address, w.Organisation, w.Actor, w.User, w.Issued, w.Expires}}, true, nil
 }
 
-// Transaction is what executing a Call reads and writes.
-type Transaction interface {
-	links.Transaction
-	Seqno() uint64
-	Claim([]byte)
-}
-
 // Execute executes a call at a time of the ledger, in milliseconds. Errors are coco.ErrInvalid, coco.ErrDenied and coco.ErrNotFound; then nothing of
 // the transaction may be committed.
-func (c *Call) Execute(tx Transaction, caller coco.Caller, now uint64) error {
+func (c *Call) Execute(tx owncall.Transaction, caller coco.Caller, now uint64) error {
 	s := &c.Statement
 	row, err := links.Read(tx, s.Address)
 	if err != nil {
@@ -231,7 +204,7 @@ func (c *Call) Execute(tx Transaction, caller coco.Caller, now uint64) error {
 		return err
 	}
 	if s.Issued <= row.Issued {
-		return fmt.Errorf("%w: link: the statement about %v is not newer than the last one, of %s: sign a new one", coco.ErrInvalid, s.Address, stamp(row.Issued))
+		return fmt.Errorf("%w: link: the statement about %v is not newer than the last one, of %s: sign a new one", coco.ErrInvalid, s.Address, owncall.Time(row.Issued))
 	}
 	h := links.Holder{Actor: s.Actor, User: s.User, Since: tx.Seqno()}
 	tx.Claim(claim(c, &h))
@@ -258,11 +231,7 @@ func claim(c *Call, h *links.Holder) []byte {
 	if c.Unlink {
 		is.Kind, is.Issued = KindUnlink, 0
 	}
-	b, err := rlp.EncodeToBytes(&is)
-	if err != nil {
-		panic(err) // as above
-	}
-	return b
+	return owncall.Encode(&is)
 }
 
 // DecodeClaim reads a claim; it is not ok if the bytes are none.

@@ -17,11 +17,12 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
+	"github.com/cocoframework/coco/adapter/ethereum/owncall"
 )
 
 var (
 	now     = time.UnixMilli(1_800_000_000_000)
-	here    = Network{big.NewInt(20260101), coco.Digest{7}}
+	here    = owncall.Network{ChainID: big.NewInt(20260101), ID: coco.Digest{7}}
 	private = must(crypto.HexToECDSA("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
 	address = crypto.PubkeyToAddress(private.PublicKey)
 	acme    = coco.Caller{Actor: coco.ActorID{1}, Name: "acme", Role: coco.Member}
@@ -36,7 +37,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func sign(s Statement, of Network) []byte {
+func sign(s Statement, of owncall.Network) []byte {
 	sig := must(crypto.Sign(s.Hash(of).Bytes(), private))
 	sig[64] += 27
 	return sig
@@ -82,10 +83,10 @@ func TestStatementsThatDoNotCountAreRefused(t *testing.T) {
 		fn(&s)
 		return s
 	}
-	signed := func(s Statement, of Network) func() (Statement, []byte) {
+	signed := func(s Statement, of owncall.Network) func() (Statement, []byte) {
 		return func() (Statement, []byte) { return s, sign(s, of) }
 	}
-	otherChain, otherNetwork := Network{big.NewInt(1), here.ID}, Network{here.ChainID, coco.Digest{8}}
+	otherChain, otherNetwork := owncall.Network{ChainID: big.NewInt(1), ID: here.ID}, owncall.Network{ChainID: here.ChainID, ID: coco.Digest{8}}
 	for _, c := range []struct {
 		what   string
 		make   func() (Statement, []byte)
@@ -110,6 +111,13 @@ func TestStatementsThatDoNotCountAreRefused(t *testing.T) {
 			sig[64] -= 27
 			return good, sig
 		}, kim, coco.ErrInvalid, "27 or 28"},
+		{"a second signature made of the first", func() (Statement, []byte) {
+			sig := sign(good, here)
+			s := new(big.Int).SetBytes(sig[32:64])
+			new(big.Int).Sub(crypto.S256().Params().N, s).FillBytes(sig[32:64])
+			sig[64] = 27 + 28 - sig[64]
+			return good, sig
+		}, kim, coco.ErrInvalid, "none of this message"},
 		{"expired", signed(New(address, kim, now.Add(-10*time.Minute)), here), kim, coco.ErrInvalid, "expired"},
 		{"from the future", signed(New(address, kim, now.Add(61*time.Second)), here), kim, coco.ErrInvalid, "after the ledger's time"},
 		{"good for too long", signed(change(func(s *Statement) { s.Expires = s.Issued + MaxLife + 1 }), here), kim, coco.ErrInvalid, "longer than 24h"},

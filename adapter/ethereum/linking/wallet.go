@@ -14,6 +14,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/owncall"
 )
 
 // This file is a wallet's part, for commands: from the typed data that a node has made to what it is asked to commit.
@@ -59,7 +60,7 @@ func (w Wallet) MarshalJSON() ([]byte, error) { return []byte(`"wallet"`), nil }
 func (w Wallet) Address() common.Address { return crypto.PubkeyToAddress(w.private.PublicKey) }
 
 // Sign signs a statement for a network.
-func (w Wallet) Sign(s Statement, of Network) ([]byte, error) {
+func (w Wallet) Sign(s Statement, of owncall.Network) ([]byte, error) {
 	sig, err := crypto.Sign(s.Hash(of).Bytes(), w.private)
 	if err != nil {
 		return nil, err
@@ -69,7 +70,7 @@ func (w Wallet) Sign(s Statement, of Network) ([]byte, error) {
 }
 
 // ParseTypedData reads typed data as Statement.TypedData makes it. The error is coco.ErrInvalid.
-func ParseTypedData(text []byte) (s Statement, of Network, err error) {
+func ParseTypedData(text []byte) (s Statement, of owncall.Network, err error) {
 	var t struct {
 		Domain struct {
 			ChainID json.Number   `json:"chainId"`
@@ -84,5 +85,5 @@ func ParseTypedData(text []byte) (s Statement, of Network, err error) {
 	if !ok || len(t.Domain.Salt) != len(of.ID) {
 		return s, of, fmt.Errorf("%w: typed data of a link: it names no network (chainId, salt)", coco.ErrInvalid)
 	}
-	return t.Message, Network{id, coco.Digest(t.Domain.Salt)}, nil
+	return t.Message, owncall.Network{ChainID: id, ID: coco.Digest(t.Domain.Salt)}, nil
 }

@@ -9,7 +9,6 @@
 package policies
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -19,9 +18,9 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
+	"github.com/cocoframework/coco/adapter/ethereum/owncall"
 	"github.com/cocoframework/coco/adapter/ethereum/policy"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
-	"github.com/cocoframework/coco/store"
 )
 
 // Deployer is the address that has created a contract, by the transaction of a nonce.
@@ -73,15 +72,7 @@ type Row struct {
 func (r *Row) Text() policy.Text { return policy.Text{Policy: r.Policy, ABI: json.RawMessage(r.ABI)} }
 
 // Encode returns the row.
-func (r *Row) Encode() []byte { return encode(r) }
-
-func encode(v any) []byte {
-	b, err := rlp.EncodeToBytes(v)
-	if err != nil {
-		panic(err) // it has no type that cannot be encoded
-	}
-	return b
-}
+func (r *Row) Encode() []byte { return owncall.Encode(r) }
 
 // DecodeRow is the inverse of Row.Encode. The error is coco.ErrCorrupt.
 func DecodeRow(b []byte) (r Row, err error) {
@@ -122,21 +113,14 @@ func New(contract common.Address, by Deployer, t policy.Text) (*Call, error) {
 	return &Call{Contract: contract, Deployer: by, Policy: t.Policy, ABI: t.ABI}, nil
 }
 
-// marker begins a payload of a Call, as that of package linking does: 0xfd is a list in RLP whose length has six bytes.
-var marker = append(make([]byte, common.AddressLength), 0xfd)
-
 // Payload returns what travels to the leader.
-func (c *Call) Payload() []byte { return append(bytes.Clone(marker), encode(c)...) }
+func (c *Call) Payload() []byte { return owncall.Policy.Payload(c) }
 
 // Decode reads a payload. It is not is if the payload is none of a Call. The error is coco.ErrCorrupt.
 func Decode(payload []byte) (c *Call, is bool, err error) {
-	rest, is := bytes.CutPrefix(payload, marker)
-	if !is {
-		return nil, false, nil
-	}
 	c = new(Call)
-	if err := rlp.DecodeBytes(rest, c); err != nil {
-		return nil, true, fmt.Errorf("%w: policy of a contract: %w", coco.ErrCorrupt, err)
+	if is, err := owncall.Policy.Decode(payload, c); !is || err != nil {
+		return nil, is, err
 	}
 	if len(c.Policy) > policy.MaxBytes || len(c.ABI) > policy.MaxABI {
 		return nil, true, fmt.Errorf("%w: policy of a contract: %d bytes with an ABI of %d, expected at most %d and %d", coco.ErrCorrupt, len(c.Policy), len(c.ABI), policy.MaxBytes, policy.MaxABI)
@@ -156,7 +140,7 @@ func Check(src rows.Source, contract common.Address, by Deployer, caller coco.Ca
 }
 
 // Execute executes a call. Errors are coco.ErrInvalid, coco.ErrDenied and coco.ErrNotFound; then nothing of the transaction may be committed.
-func (c *Call) Execute(tx Transaction, caller coco.Caller) error {
+func (c *Call) Execute(tx owncall.Transaction, caller coco.Caller) error {
 	if err := Check(tx, c.Contract, c.Deployer, caller); err != nil {
 		return err
 	}
@@ -183,15 +167,6 @@ func (c *Call) Execute(tx Transaction, caller coco.Caller) error {
 	return nil
 }
 
-// Transaction is what executing a Call reads and writes.
-type Transaction interface {
-	links.Transaction
-	Seqno() uint64
-	Claim([]byte)
-}
-
-var _ Transaction = (*store.Tx)(nil)
-
 // Claim is what the receipt of such a transaction proves, in RLP.
 type Claim struct {
 	Kind     string // KindAttach or KindRemove
@@ -203,7 +178,7 @@ type Claim struct {
 }
 
 // Encode returns the claim.
-func (c *Claim) Encode() []byte { return encode(c) }
+func (c *Claim) Encode() []byte { return owncall.Encode(c) }
 
 // The kinds of claims.
 const (

@@ -1,7 +1,6 @@
 package sessions
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 
@@ -9,7 +8,7 @@ import (
 	"github.com/ethereum/go-ethereum/rlp"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter/ethereum/linking"
+	"github.com/cocoframework/coco/adapter/ethereum/owncall"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 )
 
@@ -19,10 +18,6 @@ type Call struct {
 	SignIn SignIn
 	End    bool
 }
-
-// marker begins a payload of a Call: 20 zero bytes, where a transaction has its sender, and a byte with which no signed transaction begins that fits
-// into a payload (a list in RLP whose length has seven bytes).
-var marker = append(make([]byte, common.AddressLength), 0xfe)
 
 // wireCall is a Call in RLP.
 type wireCall struct {
@@ -39,22 +34,14 @@ type wireCall struct {
 // Payload returns what travels to the leader.
 func (c *Call) Payload() []byte {
 	s := &c.SignIn
-	b, err := rlp.EncodeToBytes(&wireCall{c.End, s.ID, s.Address, s.Name, s.Origin, s.Scope, s.Issued, s.Until})
-	if err != nil {
-		panic(err) // it has no type that cannot be encoded
-	}
-	return append(bytes.Clone(marker), b...)
+	return owncall.Session.Payload(&wireCall{c.End, s.ID, s.Address, s.Name, s.Origin, s.Scope, s.Issued, s.Until})
 }
 
 // Decode reads a payload. It is not is if the payload is none of a Call. The error is coco.ErrCorrupt.
 func Decode(payload []byte) (c *Call, is bool, err error) {
-	rest, is := bytes.CutPrefix(payload, marker)
-	if !is {
-		return nil, false, nil
-	}
 	var w wireCall
-	if err := rlp.DecodeBytes(rest, &w); err != nil {
-		return nil, true, fmt.Errorf("%w: session: %w", coco.ErrCorrupt, err)
+	if is, err := owncall.Session.Decode(payload, &w); !is || err != nil {
+		return nil, is, err
 	}
 	s := SignIn{ID: w.ID, Address: w.Address, Name: w.Name, Origin: w.Origin, Scope: w.Scope, Issued: w.Issued, Until: w.Until}
 	if !w.End && (checkName(s.Name) != nil || s.Scope.check() != nil || len(s.Origin) > maxOrigin) {
@@ -65,7 +52,7 @@ func Decode(payload []byte) (c *Call, is bool, err error) {
 
 // Execute executes a call at a time of the ledger, in milliseconds. Errors are coco.ErrInvalid, coco.ErrDenied, coco.ErrNotFound and coco.ErrCorrupt;
 // then nothing of the transaction may be committed.
-func (c *Call) Execute(tx linking.Transaction, caller coco.Caller, now uint64) error {
+func (c *Call) Execute(tx owncall.Transaction, caller coco.Caller, now uint64) error {
 	s := &c.SignIn
 	old, found, err := Read(tx, s.ID)
 	if err != nil {
@@ -104,7 +91,7 @@ func (c *Call) Execute(tx linking.Transaction, caller coco.Caller, now uint64) e
 
 // list adds a session to those of its holder, and removes those of which nothing can come any more, and that of its page and name, which it replaces. Messages of a page
 // and name are used in the order of their times of issue, so that of a session that was replaced begins none again.
-func list(tx linking.Transaction, id coco.Digest, r *Row, now uint64) error {
+func list(tx owncall.Transaction, id coco.Digest, r *Row, now uint64) error {
 	ids, err := idsOf(tx, r.Actor, r.User)
 	if err != nil {
 		return err
@@ -150,11 +137,7 @@ const (
 )
 
 func claim(kind string, id coco.Digest, r *Row) []byte {
-	b, err := rlp.EncodeToBytes(&Claim{kind, id, r.Address, r.Actor, r.User})
-	if err != nil {
-		panic(err) // it has no type that cannot be encoded
-	}
-	return b
+	return owncall.Encode(&Claim{kind, id, r.Address, r.Actor, r.User})
 }
 
 // DecodeClaim reads a claim; it is not ok if the bytes are none.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
+	"github.com/cocoframework/coco/adapter/ethereum/owncall"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/store"
 )
@@ -65,13 +66,7 @@ func holderKey(actor coco.ActorID, user string) []byte {
 }
 
 // Encode returns the row.
-func (r *Row) Encode() []byte {
-	b, err := rlp.EncodeToBytes(r)
-	if err != nil {
-		panic(err) // it has no type that cannot be encoded
-	}
-	return b
-}
+func (r *Row) Encode() []byte { return owncall.Encode(r) }
 
 // DecodeRow is the inverse of Row.Encode; what it accepts encodes to the same bytes. The error is coco.ErrCorrupt.
 func DecodeRow(b []byte) (r Row, err error) {

@@ -21,7 +21,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"math/big"
 	"strings"
 	"time"
 
@@ -31,6 +30,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
+	"github.com/cocoframework/coco/adapter/ethereum/owncall"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/siwe"
 	"github.com/cocoframework/coco/store"
@@ -52,10 +52,7 @@ const (
 )
 
 // Network is for which network a message has to be.
-type Network struct {
-	ChainID *big.Int
-	ID      coco.Digest
-}
+type Network owncall.Network
 
 // SignIn is what a message asks for that was signed by an address.
 type SignIn struct {
@@ -159,11 +156,11 @@ func checkName(name string) error {
 func (s *SignIn) timely(now uint64) error {
 	switch {
 	case s.Issued > now+MaxAhead || s.Begins > now+MaxAhead:
-		return refuse("the message begins after the ledger's time, %s", stamp(now))
+		return refuse("the message begins after the ledger's time, %s", owncall.Time(now))
 	case s.Issued+MaxAge <= now:
-		return refuse("the message was issued at %s, and the ledger's time is %s: sign a new one; it is good for %v", stamp(s.Issued), stamp(now), span(MaxAge))
+		return refuse("the message was issued at %s, and the ledger's time is %s: sign a new one; it is good for %v", owncall.Time(s.Issued), owncall.Time(now), span(MaxAge))
 	case s.Until <= now:
-		return refuse("the session would have ended at %s, and the ledger's time is %s", stamp(s.Until), stamp(now))
+		return refuse("the session would have ended at %s, and the ledger's time is %s", owncall.Time(s.Until), owncall.Time(now))
 	case s.Until > s.Issued+MaxLife:
 		return refuse("Expiration Time: expected at most %v after the time of issue", span(MaxLife))
 	}
@@ -171,8 +168,6 @@ func (s *SignIn) timely(now uint64) error {
 }
 
 func span(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
-
-func stamp(ms uint64) string { return moment(ms).UTC().Format(time.RFC3339) }
 
 func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: sign-in: %s", coco.ErrInvalid, fmt.Sprintf(format, args...))
@@ -250,7 +245,7 @@ func (j *Judge) judge(src Source, credential, origin string) (coco.Session, *Gra
 	case r.Ended:
 		err = deny("its owner has ended it")
 	case r.Until <= now:
-		err = deny("it ended at %s", stamp(r.Until))
+		err = deny("it ended at %s", owncall.Time(r.Until))
 	case r.Origin != origin:
 		err = deny("it is of pages of %s, and the request is of none of these", r.Origin)
 	case !r.linked(src):
@@ -270,7 +265,7 @@ func (j *Judge) agreed(origin string, from uint64) error {
 	case !is:
 		return deny("members have not agreed that pages of %s may ask (coco gov propose add-origin)", origin)
 	case from <= since:
-		return deny("it is from before %s, when members agreed on pages of %s: sign in anew", stamp(since), origin)
+		return deny("it is from before %s, when members agreed on pages of %s: sign in anew", owncall.Time(since), origin)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/signature"
 )
 
 // MaxBytes is how long a message may be.
@@ -194,17 +195,8 @@ func Hash(text string) common.Hash {
 }
 
 // Signer returns the address that has signed a text. A signature has 65 bytes: r, s of the lower half, and v of 27 or 28. The error is coco.ErrInvalid.
-func Signer(text string, signature []byte) (common.Address, error) {
-	if len(signature) != crypto.SignatureLength || signature[64] != 27 && signature[64] != 28 {
-		return common.Address{}, fmt.Errorf("%w: sign-in: signature of %d bytes: expected 65, the last of them 27 or 28", coco.ErrInvalid, len(signature))
-	}
-	sig := append(append([]byte{}, signature[:64]...), signature[64]-27)
-	hash := Hash(text)
-	key, err := crypto.SigToPub(hash[:], sig)
-	if err != nil || !crypto.VerifySignature(crypto.FromECDSAPub(key), hash[:], sig[:64]) {
-		return common.Address{}, fmt.Errorf("%w: sign-in: the signature is none of this message", coco.ErrInvalid)
-	}
-	return crypto.PubkeyToAddress(*key), nil
+func Signer(text string, sig []byte) (common.Address, error) {
+	return signature.Signer("sign-in", Hash(text), sig)
 }
 
 // Time reads a date-time of a message that was read, in milliseconds since 1970, rounded down. Times before 1970 are 0.

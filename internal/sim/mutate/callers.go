@@ -281,13 +281,13 @@ var callerMutants = []mutant{
 	},
 	{
 		name: "unsigned", what: "an address is linked that has not signed", file: "adapter/ethereum/linking/linking.go",
-		old: "err != nil || crypto.PubkeyToAddress(*key) != s.Address {", new: "err != nil || key == nil {",
+		old: "if signer != s.Address {", new: "if signer == (common.Address{}) {",
 		test: "TestStatementsThatDoNotCountAreRefused",
 	},
 	{
-		name: "recovery", what: "a statement has several signatures", file: "adapter/ethereum/linking/linking.go",
+		name: "recovery", what: "a statement has several signatures", file: "adapter/ethereum/signature/signature.go",
 		old: "signature[64] != 27 && signature[64] != 28", new: "signature[64] > 28",
-		test: "TestStatementsThatDoNotCountAreRefused",
+		test: "TestStatementsThatDoNotCountAreRefused", pkg: "adapter/ethereum/linking",
 	},
 	{
 		name: "domain", what: "a statement counts in another network of the same chain id", file: "adapter/ethereum/linking/linking.go",

@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/linking"
 	"github.com/cocoframework/coco/adapter/ethereum/links"
+	"github.com/cocoframework/coco/adapter/ethereum/owncall"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
@@ -35,8 +36,8 @@ type Methods struct {
 // New returns the methods. What they commit and read is the ledger's of env.
 func New(s *group.Server, env *adapter.Env) *Methods { return &Methods{s, env} }
 
-func (m *Methods) network() linking.Network {
-	return linking.Network{ChainID: m.s.Ledger.ChainID(), ID: m.env.Network}
+func (m *Methods) network() owncall.Network {
+	return owncall.Network{ChainID: m.s.Ledger.ChainID(), ID: m.env.Network}
 }
 
 // LinkMessage returns the typed data by whose signature an address becomes the caller's, for eth_signTypedData_v4.
