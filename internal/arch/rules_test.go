@@ -688,7 +688,7 @@ var protocols = []rule{
 	{
 		name: "the development mode depends on rows and the state only",
 		in:   []string{"adapter/ethereum/development"},
-		only: []string{"", "canon", "store", "adapter/ethereum/rows", "adapter/ethereum/statedb"},
+		only: []string{"", "canon", "store", "adapter/ethereum/rows", "adapter/ethereum/statedb", "adapter/ethereum/owncall", "adapter/ethereum/links"},
 		why:  "the leader executes it from the tables and the call alone, and a block's journal must not know how blocks are made",
 	},
 	{
@@ -730,7 +730,7 @@ var protocols = []rule{
 	{
 		name: "the chain does not know JSON-RPC",
 		in:   []string{"adapter/ethereum/chain"},
-		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/blocks", "adapter/ethereum/development", "adapter/ethereum/genesis", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policy", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo"},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/blocks", "adapter/ethereum/development", "adapter/ethereum/genesis", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policy", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo", "adapter/ethereum/owncall"},
 		why:  "what is committed must not depend on how it is asked for",
 	},
 	{

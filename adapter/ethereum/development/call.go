@@ -8,10 +8,10 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
-	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/holiman/uint256"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/owncall"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/statedb"
 )
@@ -53,21 +53,14 @@ type Call struct {
 	Data    []byte
 }
 
-// marker begins a payload of a Call, as that of package sessions does: 0xfb is a list in RLP whose length has four bytes, and no transaction is as long.
-var marker = append(make([]byte, common.AddressLength), 0xfb)
-
 // Payload returns what travels to the leader.
-func (c *Call) Payload() []byte { return append(bytes.Clone(marker), encode(c)...) }
+func (c *Call) Payload() []byte { return owncall.Development.Payload(c) }
 
 // Decode reads a payload. It is not is if the payload is none of a Call. The error is coco.ErrCorrupt.
 func Decode(payload []byte) (c *Call, is bool, err error) {
-	rest, is := bytes.CutPrefix(payload, marker)
-	if !is {
-		return nil, false, nil
-	}
 	c = new(Call)
-	if err := rlp.DecodeBytes(rest, c); err != nil {
-		return nil, true, fmt.Errorf("%w: call of the development mode: %w", coco.ErrCorrupt, err)
+	if is, err := owncall.Development.Decode(payload, c); !is || err != nil {
+		return nil, is, err
 	}
 	return c, true, nil
 }

@@ -25,14 +25,15 @@ import (
 	"github.com/cocoframework/coco/store"
 )
 
-// Kind is what a call does. It is in payloads, so a byte keeps its meaning for ever; a new kind takes the next lower one.
+// Kind is what a call does. It is in payloads, so a byte keeps its meaning for ever; a new kind takes the next lower one that no ledger has.
 type Kind byte
 
 // The kinds.
 const (
-	Link    Kind = 0xff // package linking
-	Session Kind = 0xfe // package sessions
-	Policy  Kind = 0xfd // package policies
+	Link        Kind = 0xff // package linking
+	Session     Kind = 0xfe // package sessions
+	Policy      Kind = 0xfd // package policies
+	Development Kind = 0xfb // package development
 )
 
 // lead begins the payload of a call of a kind.
