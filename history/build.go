@@ -11,6 +11,7 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/history/recent"
 	"github.com/cocoframework/coco/history/seal"
+	"github.com/cocoframework/coco/history/segment"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/merkle"
 )
@@ -27,12 +28,12 @@ func (x *Index) begin(chunks []ledger.Chunk) (began bool) {
 	x.mu.RUnlock()
 	var missing []Range
 	for _, s := range x.loop.claimed {
-		if s.to < start.Seqno && !x.here(chunks, s.last) {
-			missing = append(missing, Range{s.from, s.to})
+		if s.To < start.Seqno && !x.here(chunks, s.Last) {
+			missing = append(missing, Range{s.From, s.To})
 		}
 	}
 	for _, h := range holes {
-		if tail != nil && tail.to+1 == h.from || x.loop.fill != nil && x.loop.fill.to+1 == h.from {
+		if tail != nil && tail.To+1 == h.from || x.loop.fill != nil && x.loop.fill.To+1 == h.from {
 			continue
 		}
 		newest := h.to == end && h.from > start.Seqno
@@ -43,7 +44,7 @@ func (x *Index) begin(chunks []ledger.Chunk) (began bool) {
 			continue
 		}
 		b := x.builderFor(h, chunks)
-		if b == nil || newest && tail != nil && b.from >= tail.from {
+		if b == nil || newest && tail != nil && b.From >= tail.From {
 			continue // a tail without batches gives way to one that begins before it
 		}
 		began = true
@@ -82,7 +83,7 @@ func (h *hole) entry(start *Position) (uint64, bool) {
 	case h.from == start.Seqno+1:
 		return start.Index + 1, true
 	case h.prev != nil:
-		return h.prev.last + 1, true
+		return h.prev.Last + 1, true
 	case h.after != nil:
 		return h.after.last + 1, true
 	}
@@ -110,12 +111,12 @@ func (x *Index) builderFor(h hole, chunks []ledger.Chunk) *builder {
 		b.chain, b.chained = h.after.chain, true
 		return b
 	}
-	tree, err := h.prev.end()
+	tree, err := h.prev.End()
 	if err != nil {
 		return nil // the segment is broken now, and will be made again
 	}
 	b := x.newBuilder(entry, tree)
-	b.chain, b.chained = h.prev.chain, true
+	b.chain, b.chained = h.prev.Chain, true
 	return b
 }
 
@@ -143,12 +144,12 @@ func (x *Index) grow(ctx context.Context, b *builder, chunks []ledger.Chunk) tim
 	holes := x.holes(x.loop.claimed)
 	end, start := x.end.Seqno, x.start.Seqno
 	x.mu.RUnlock()
-	i := slices.IndexFunc(holes, func(h hole) bool { return h.from <= b.to+1 && b.to+1 <= h.to })
-	bounded := i < 0 && (b.to != end || b == x.loop.fill) // what follows is covered, or the tail's
+	i := slices.IndexFunc(holes, func(h hole) bool { return h.from <= b.To+1 && b.To+1 <= h.to })
+	bounded := i < 0 && (b.To != end || b == x.loop.fill) // what follows is covered, or the tail's
 	if len(b.refs) > 0 {
 		c, ok := chunkAt(chunks, b.next-1)
 		chunkDone := ok && c.Complete && c.Last == b.next-1
-		if chunkDone || bounded || b.full(x.limits.records, x.limits.batches) || b.to == start {
+		if chunkDone || bounded || b.full(x.limits.records, x.limits.batches) || b.To == start {
 			return x.finish(ctx, b)
 		}
 	}
@@ -261,12 +262,12 @@ func (x *Index) refused(b *builder, index uint64, err error) time.Duration {
 func (x *Index) distrust(b *builder) {
 	x.drop(b)
 	if len(b.refs) > 0 {
-		x.quarantine(b.last, errors.New("a later batch does not follow it"))
+		x.quarantine(b.Last, errors.New("a later batch does not follow it"))
 		return
 	}
 	x.mu.Lock()
 	segments := x.segments
-	i := slices.IndexFunc(x.found.passed, func(p passed) bool { return p.to+1 == b.from })
+	i := slices.IndexFunc(x.found.passed, func(p passed) bool { return p.to+1 == b.From })
 	if i >= 0 { // which nothing had authenticated
 		last := x.found.passed[i].last
 		x.found.passed = slices.Delete(x.found.passed, i, i+1)
@@ -276,9 +277,9 @@ func (x *Index) distrust(b *builder) {
 	}
 	x.mu.Unlock()
 	for _, s := range segments {
-		if s.to+1 == b.from {
-			s.broken.Store(true)
-			x.quarantine(s.last, errors.New("the batch after it does not follow it"))
+		if s.To+1 == b.From {
+			s.Broken.Store(true)
+			x.quarantine(s.Last, errors.New("the batch after it does not follow it"))
 		}
 	}
 }
@@ -299,15 +300,16 @@ func (x *Index) drop(b *builder) {
 // finish writes a builder's file, and puts it in the builder's place.
 func (x *Index) finish(ctx context.Context, b *builder) time.Duration {
 	if ok, known := x.confirmed(b); !known {
-		x.loop.doubt = b.last
+		x.loop.doubt = b.Last
 		x.drop(b)
 		return notYet
 	} else if !ok {
-		x.quarantine(b.last, errors.New("it does not lead to the batch after it"))
+		x.quarantine(b.Last, errors.New("it does not lead to the batch after it"))
 		x.drop(b)
 		return trouble
 	}
-	from, err := x.keying(seal.Kind{Epoch: b.epoch, Own: x.ownKey()})
+	kind := seal.Kind{Epoch: b.epoch, Terms: b.terms != nil, Own: x.ownKey()}
+	from, err := x.keying(kind)
 	if err != nil {
 		return poll
 	}
@@ -317,7 +319,7 @@ func (x *Index) finish(ctx context.Context, b *builder) time.Duration {
 		last = x.cfg.Clock.Elapsed()
 		return ctx.Err()
 	}
-	s, err := b.save(ctx, x.cfg.Disk, x.cfg.Dir, from, x.ownKey(), x.caches.blocks, pause)
+	s, err := b.contents().Save(ctx, x.cfg.Disk, x.cfg.Dir, kind, from, x.caches.blocks, pause)
 	if ctx.Err() != nil {
 		return nothing
 	}
@@ -326,7 +328,7 @@ func (x *Index) finish(ctx context.Context, b *builder) time.Duration {
 		return trouble
 	}
 	// It has replaced a file of the same name that could not be opened so far.
-	x.loop.locked = slices.DeleteFunc(x.loop.locked, func(name string) bool { return name == fileName(s.first, s.last) })
+	x.loop.locked = slices.DeleteFunc(x.loop.locked, func(name string) bool { return name == segment.FileName(s.First, s.Last) })
 	x.publish(b, s)
 	x.fine()
 	return 0
@@ -340,11 +342,11 @@ func (x *Index) confirmed(b *builder) (ok, known bool) {
 	segments, start, end := x.segments, x.start.Seqno, x.end.Index
 	x.mu.RUnlock()
 	for _, s := range segments {
-		if s.from == b.to+1 {
-			return s.before == b.tree.Root(), true
+		if s.From == b.To+1 {
+			return s.Before == b.tree.Root(), true
 		}
 	}
-	if b.to >= start {
+	if b.To >= start {
 		return true, true
 	}
 	chain, passes := b.chain, false // entries that nothing authenticates yet
@@ -398,7 +400,7 @@ func (x *Index) doubted(chunks []ledger.Chunk) bool {
 }
 
 // publish puts a file in its builder's place.
-func (x *Index) publish(b *builder, s *segment) {
+func (x *Index) publish(b *builder, s *segment.File) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.trust(s)
@@ -407,7 +409,7 @@ func (x *Index) publish(b *builder, s *segment) {
 	}
 	if x.tail == b {
 		x.tail = nil
-		if s.to == x.end.Seqno || !slices.ContainsFunc(x.loop.claimed, func(o *segment) bool { return o.from == s.to+1 }) {
+		if s.To == x.end.Seqno || !slices.ContainsFunc(x.loop.claimed, func(o *segment.File) bool { return o.From == s.To+1 }) {
 			x.tail = x.newBuilder(b.next, b.tree)
 			x.tail.chain, x.tail.chained = b.chain, true
 		}
@@ -415,20 +417,20 @@ func (x *Index) publish(b *builder, s *segment) {
 }
 
 // trust takes a segment into use. x.mu is held.
-func (x *Index) trust(s *segment) {
+func (x *Index) trust(s *segment.File) {
 	segments := append(slices.Clone(x.segments), s)
-	slices.SortFunc(segments, func(a, b *segment) int {
-		if a.from < b.from {
+	slices.SortFunc(segments, func(a, b *segment.File) int {
+		if a.From < b.From {
 			return -1
 		}
 		return 1
 	})
 	x.segments = segments
-	x.found.passed = slices.DeleteFunc(x.found.passed, func(p passed) bool { return p.from <= s.to && s.from <= p.to }) // a file of it could be opened since
+	x.found.passed = slices.DeleteFunc(x.found.passed, func(p passed) bool { return p.from <= s.To && s.From <= p.to }) // a file of it could be opened since
 	covered := x.start.Seqno
 	for _, s := range segments {
-		if s.from <= x.behind(covered)+1 {
-			covered = max(covered, s.to)
+		if s.From <= x.behind(covered)+1 {
+			covered = max(covered, s.To)
 		}
 	}
 	x.recent.Trim(covered, x.limits.keep)

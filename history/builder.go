@@ -10,21 +10,10 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/history/segment"
 	"github.com/cocoframework/coco/merkle"
 	"github.com/cocoframework/coco/store"
 )
-
-// hash is the hash of a table's name and a key.
-type hash [hashSize]byte
-
-// hashOf is SHA-256 over the length of the table's name in one byte, the name and the key, cut short.
-func hashOf(table string, key []byte) hash {
-	var space [128]byte
-	b := append(space[:0], byte(len(table)))
-	b = append(append(b, table...), key...)
-	sum := sha256.Sum256(b)
-	return hash(sum[:])
-}
 
 // builder is a segment in memory: 20 bytes a record, 40 a batch. One goroutine adds; others may look
 // things up meanwhile.
@@ -40,31 +29,31 @@ type builder struct {
 	slots   [][]byte // encoded frontiers, before each slotEvery-th batch
 	adding  batchRecords
 
-	mu     sync.RWMutex // guards what follows, against readers
-	header              // without records and after, which come with the file
-	refs   []ref
-	runs   [][]record // each sorted
-	fresh  []record   // not sorted yet
-	count  int        // records
+	mu             sync.RWMutex // guards what follows, against readers
+	segment.Header              // without records and after, which come with the file
+	refs           []segment.Ref
+	runs           [][]segment.Record // each sorted
+	fresh          []segment.Record   // not sorted yet
+	count          int                // records
 }
 
 // rowRecords is what a row has records of: its key, and its terms unless that is nil.
 type rowRecords struct {
-	hash  func(table string, key []byte) hash
+	hash  func(table string, key []byte) segment.Hash
 	terms func(table string, key, value []byte, add func(term []byte))
 }
 
 // batchRecords are the records of the batch that is being added, in memory that the next one uses again.
 type batchRecords struct {
 	writes  []store.Write
-	records []record // each key once
+	records []segment.Record // each key once
 }
 
 // newBuilder begins a segment with the first batch at or after an entry.
 func (x *Index) newBuilder(next uint64, tree merkle.Frontier) *builder {
 	b := &builder{rowRecords: rowRecords{hash: x.hash, terms: x.cfg.Terms}, run: x.limits.run, next: next, tree: tree.Clone()}
-	b.before, b.to = tree.Root(), tree.Size()
-	b.from = b.to + 1
+	b.Before, b.To = tree.Root(), tree.Size()
+	b.From = b.To + 1
 	return b
 }
 
@@ -92,9 +81,9 @@ func (b *builder) add(e batch.Entry, keys func(uint64) (*batch.Keys, error), che
 		return err
 	}
 	h := &batch.Header
-	if h.Index != e.Index || h.View != e.View || h.First != b.to+1 {
+	if h.Index != e.Index || h.View != e.View || h.First != b.To+1 {
 		return fmt.Errorf("%w: batch of view %d, index %d, first seqno %d stands in view %d, index %d, after seqno %d",
-			coco.ErrVerify, h.View, h.Index, h.First, e.View, e.Index, b.to)
+			coco.ErrVerify, h.View, h.Index, h.First, e.View, e.Index, b.To)
 	}
 	k, err := keys(h.Epoch)
 	if err != nil {
@@ -111,7 +100,7 @@ func (b *builder) add(e batch.Entry, keys func(uint64) (*batch.Keys, error), che
 	if err := b.hashAll(records); err != nil {
 		return err
 	}
-	if len(b.refs)%slotEvery == 0 {
+	if len(b.refs)%segment.SlotEvery == 0 {
 		slot, _ := b.tree.MarshalBinary()
 		b.slots = append(b.slots, slot)
 	}
@@ -146,22 +135,20 @@ func (b *builder) hashAll(records []batch.Record) (err error) {
 				return err
 			}
 			for _, w := range b.adding.writes {
-				b.adding.records = append(b.adding.records, newRecord(b.hash(w.Table, w.Key), n))
+				b.adding.records = append(b.adding.records, segment.NewRecord(b.hash(w.Table, w.Key), n))
 				if b.terms != nil && !w.Delete {
 					b.terms(w.Table, w.Key, w.Value, func(term []byte) {
-						b.adding.records = append(b.adding.records, newRecord(b.hash(termTable(w.Table), term), n))
+						b.adding.records = append(b.adding.records, segment.NewRecord(b.hash(termTable(w.Table), term), n))
 					})
 				}
 			}
 		}
 	}
 	clear(b.adding.writes[:cap(b.adding.writes)]) // it would keep the batch in memory
-	slices.SortFunc(b.adding.records, compareRecords)
+	slices.SortFunc(b.adding.records, segment.CompareRecords)
 	b.adding.records = slices.Compact(b.adding.records)
 	return nil
 }
-
-func compareRecords(a, b record) int { return bytes.Compare(a[:], b[:]) }
 
 // note adds a batch and the records in b.adding.records to what readers see.
 func (b *builder) note(batch *batch.Batch) {
@@ -170,12 +157,12 @@ func (b *builder) note(batch *batch.Batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.refs) == 0 {
-		b.first, b.prev = h.Index, h.Prev
+		b.First, b.Prev = h.Index, h.Prev
 	}
-	b.last, b.to, b.digest = h.Index, h.Last(), digest
-	b.header.chain = b.chain
-	b.refs = append(b.refs, ref{first: h.First, index: h.Index, view: h.View, digest: [digestSize]byte(digest[:])})
-	b.batches = uint32(len(b.refs))
+	b.Last, b.To, b.Digest = h.Index, h.Last(), digest
+	b.Header.Chain = b.chain
+	b.refs = append(b.refs, segment.Ref{First: h.First, Index: h.Index, View: h.View, Digest: [segment.DigestSize]byte(digest[:])})
+	b.Batches = uint32(len(b.refs))
 	b.fresh = append(b.fresh, b.adding.records...)
 	b.count += len(b.adding.records)
 }
@@ -186,7 +173,7 @@ func (b *builder) sort() {
 		return
 	}
 	run := slices.Clone(b.fresh)
-	slices.SortFunc(run, compareRecords)
+	slices.SortFunc(run, segment.CompareRecords)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.runs = append(b.runs, run)
@@ -198,15 +185,15 @@ func (b *builder) full(records, batches int) bool {
 	return b.count >= records || len(b.refs) >= batches
 }
 
-// latest returns the last batch below one of that number that wrote a key of the hash.
-func (b *builder) latest(h hash, below uint32) (batch uint32, at ref, ok bool, _ error) {
+// Latest returns the last batch below one of that number that wrote a key of the hash.
+func (b *builder) Latest(h segment.Hash, below uint32) (batch uint32, at segment.Ref, ok bool, _ error) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	limit := newRecord(h, below)
+	limit := segment.NewRecord(h, below)
 	best := -1
-	found := func(r *record) {
-		if hash(r[:]) == h && r.batch() < below {
-			best = max(best, int(r.batch()))
+	found := func(r *segment.Record) {
+		if segment.Hash(r[:]) == h && r.Batch() < below {
+			best = max(best, int(r.Batch()))
 		}
 	}
 	for _, run := range b.runs {
@@ -218,29 +205,43 @@ func (b *builder) latest(h hash, below uint32) (batch uint32, at ref, ok bool, _
 		found(&b.fresh[i])
 	}
 	if best < 0 {
-		return 0, ref{}, false, nil
+		return 0, segment.Ref{}, false, nil
 	}
 	return uint32(best), b.refs[best], true, nil
 }
 
-// find returns the number of the batch that holds a seqno, which the segment must cover.
-func (b *builder) find(seqno uint64) (uint32, error) {
+// Find returns the number of the batch that holds a seqno, which the segment must cover.
+func (b *builder) Find(seqno uint64) (uint32, error) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return uint32(sort.Search(len(b.refs), func(i int) bool { return b.refs[i].first > seqno }) - 1), nil
+	return uint32(sort.Search(len(b.refs), func(i int) bool { return b.refs[i].First > seqno }) - 1), nil
 }
 
-func (b *builder) close() {}
+// contents is what is there, for a file; add MUST NOT be called meanwhile.
+func (b *builder) contents() *segment.Contents {
+	c := &segment.Contents{Header: b.Header, Refs: b.refs, Runs: slices.Clone(b.runs)}
+	c.Header.After, c.Header.Records = b.tree.Root(), uint32(b.count)
+	if len(b.fresh) > 0 {
+		fresh := slices.Clone(b.fresh)
+		slices.SortFunc(fresh, segment.CompareRecords)
+		c.Runs = append(c.Runs, fresh)
+	}
+	end, _ := b.tree.MarshalBinary()
+	c.Frontiers = append(slices.Clip(b.slots), end)
+	return c
+}
+
+func (b *builder) Close() {}
 
 // covers says whether the segment holds a seqno.
 func (b *builder) covers(seqno uint64) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return seqno >= b.from && seqno <= b.to
+	return seqno >= b.From && seqno <= b.To
 }
 
 func (b *builder) cover() cover {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return cover{from: b.from, to: b.to, first: b.first}
+	return cover{from: b.From, to: b.To, first: b.First}
 }

@@ -22,12 +22,12 @@ type passed struct {
 
 // pass goes on behind a batch of an epoch that no node opens, and has look-ups say so.
 func (x *Index) pass(b *builder, e batch.Entry, why error) error {
-	from := b.to + 1
+	from := b.To + 1
 	epoch, err := b.pass(e, x.vouch)
 	if err != nil {
 		return err
 	}
-	p := passed{from: from, to: b.to, first: e.Index, last: e.Index, epoch: epoch, why: why, tree: b.tree.Clone(), chain: b.chain}
+	p := passed{from: from, to: b.To, first: e.Index, last: e.Index, epoch: epoch, why: why, tree: b.tree.Clone(), chain: b.chain}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	i, _ := slices.BinarySearchFunc(x.found.passed, p, func(a, b passed) int { return cmp.Compare(a.from, b.from) })
@@ -55,7 +55,7 @@ func (b *builder) pass(e batch.Entry, check func(tree *merkle.Frontier, h *batch
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.tree, b.chain, b.chained, b.next = tree, e.Chain(h.Prev), true, e.Index+1
-	b.before, b.from, b.to = tree.Root(), h.Last()+1, h.Last()
+	b.Before, b.From, b.To = tree.Root(), h.Last()+1, h.Last()
 	return h.Epoch, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/history/segment"
 	"github.com/cocoframework/coco/ledger"
 )
 
@@ -109,7 +110,7 @@ func TestFullDiskDelaysFilesOnly(t *testing.T) {
 			used += int64(len(data))
 		}
 	}
-	n.world.SetDiskCapacity("n", used+blockSize)
+	n.world.SetDiskCapacity("n", used+segment.BlockSize)
 	x := n.index(0)
 	runOn(x)
 	if s := x.Status(); s.Segments > 0 || s.Fault == "" {
@@ -134,7 +135,7 @@ func TestCrashWhileWritingAnIndexFileLeavesNoHalfOne(t *testing.T) {
 		for range 3 + seed {
 			x.step(t.Context())
 		}
-		n.rewrite(indexDir+"/"+fileName(1, 9)+partSuffix, []byte("half"))
+		n.rewrite(indexDir+"/"+segment.FileName(1, 9)+segment.PartSuffix, []byte("half"))
 		n.world.CrashTorn("n")
 		n.world.Restart("n")
 		n.disk = n.world.Host("n").Disk
@@ -144,7 +145,7 @@ func TestCrashWhileWritingAnIndexFileLeavesNoHalfOne(t *testing.T) {
 	runOn(x)
 	n.answersAll(t, x)
 	for _, name := range n.indexFiles() {
-		if strings.HasSuffix(name, partSuffix) {
+		if strings.HasSuffix(name, segment.PartSuffix) {
 			t.Errorf("%s is still there", name)
 		}
 	}

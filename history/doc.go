@@ -12,7 +12,7 @@
 //   - for every key that a batch wrote, of every table, a record of the key's hash and the batch.
 //
 // When the chunk that a segment's batches stand in is complete, the segment becomes a file, sealed in
-// blocks under a key of its own. docs/formats.md is the specification. The segment of the chunk that is
+// blocks under a key of its own (package segment). docs/formats.md is the specification. The segment of the chunk that is
 // being written is in memory. A chunk with very many writes has several segments, so that memory stays
 // bounded whatever the size of chunks.
 //

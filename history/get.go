@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/history/recent"
+	"github.com/cocoframework/coco/history/segment"
 	"github.com/cocoframework/coco/merkle"
 )
 
@@ -41,7 +42,7 @@ type place struct {
 	slot merkle.Frontier // before an earlier batch, or before this one
 	from uint64          // the entry of that batch
 	// One of these is known: the beginning of the root after the batch, or of its header's digest.
-	root, digest [digestSize]byte
+	root, digest [segment.DigestSize]byte
 }
 
 // check says whether a batch that was read is the one of that place, given the tree after it.
@@ -49,7 +50,7 @@ func (p *place) check(b *batch.Batch, tree *merkle.Frontier) error {
 	h := &b.Header
 	digest := sha256.Sum256(b.HeaderBytes)
 	if h.Index != p.Index || h.View != p.View || h.First != p.First || h.Last() != p.Last ||
-		recent.Root(tree) != p.root && [digestSize]byte(digest[:]) != p.digest {
+		recent.Root(tree) != p.root && [segment.DigestSize]byte(digest[:]) != p.digest {
 		return fmt.Errorf("%w: batch %s is not the one that was committed at index %d", coco.ErrVerify, b, p.Index)
 	}
 	return nil
@@ -71,7 +72,7 @@ func (x *Index) locate(seqno uint64) (place, error) {
 	if s == nil {
 		return place{}, x.uncovered(seqno)
 	}
-	p, err := s.locate(seqno)
+	p, err := locateIn(s, seqno)
 	if err != nil {
 		return place{}, x.lost(err)
 	}
@@ -92,31 +93,27 @@ func (x *Index) locateRecent(seqno uint64) (p place, ok bool) {
 	return p, true
 }
 
-func (s *segment) locate(seqno uint64) (p place, err error) {
-	r := s.reader()
-	defer r.close()
-	n, err := r.find(seqno)
+// locateIn is locate in a file.
+func locateIn(s *segment.File, seqno uint64) (p place, err error) {
+	r := s.Reader()
+	defer r.Close()
+	n, err := r.Find(seqno)
 	if err != nil {
 		return p, err
 	}
-	at, last, err := r.ref(n)
+	at, last, err := r.Ref(n)
 	if err != nil {
 		return p, err
 	}
-	p.Batch, p.digest = Batch{First: at.first, Last: last, Index: at.index, View: at.view}, at.digest
-	start, _, err := r.ref(n / slotEvery * slotEvery)
-	if err != nil {
-		return p, err
-	}
-	p.from = start.index
-	p.slot, err = r.slot(int(n / slotEvery))
+	p.Batch, p.digest = Batch{First: at.First, Last: last, Index: at.Index, View: at.View}, at.Digest
+	p.slot, p.from, err = r.Before(n)
 	return p, err
 }
 
 // segmentOf returns the segment that covers a seqno, or nil. x.mu is held.
-func (x *Index) segmentOf(seqno uint64) *segment {
-	i := sort.Search(len(x.segments), func(i int) bool { return x.segments[i].from > seqno }) - 1
-	if i < 0 || x.segments[i].to < seqno {
+func (x *Index) segmentOf(seqno uint64) *segment.File {
+	i := sort.Search(len(x.segments), func(i int) bool { return x.segments[i].From > seqno }) - 1
+	if i < 0 || x.segments[i].To < seqno {
 		return nil
 	}
 	return x.segments[i]
@@ -145,7 +142,7 @@ func (x *Index) uncovered(seqno uint64) error {
 	}
 	indexed := x.start.Seqno
 	if n := len(x.segments); n > 0 {
-		indexed = max(indexed, x.segments[n-1].to)
+		indexed = max(indexed, x.segments[n-1].To)
 	}
 	if x.tail != nil {
 		indexed = max(indexed, x.tail.cover().to)
@@ -244,7 +241,7 @@ func (x *Index) Get(ctx context.Context, table string, key []byte, at uint64) (V
 			return Version{}, err
 		}
 		v, ok, err := x.pick(c, upTo, h, table, key)
-		c.close()
+		c.Close()
 		if err != nil || ok {
 			return v, err
 		}
@@ -267,26 +264,17 @@ func (x *Index) endTurn() { <-x.caches.reads }
 
 // candidates finds batches of a segment that may have written a key.
 type candidates interface {
-	// find returns the batch that holds a seqno.
-	find(seqno uint64) (uint32, error)
-	// latest returns the last one that wrote a key of the hash and has a lower number.
-	latest(h hash, below uint32) (uint32, ref, bool, error)
-	// following returns the first one from a number on that has a record of the hash, or none.
-	following(h hash, from uint32) (uint32, error)
-	// ref returns a batch and its last seqno.
-	ref(n uint32) (ref, uint64, error)
-	hasTerms() bool
-	size() (batches uint32, to uint64)
-	close()
-}
-
-func (r *reader) latest(h hash, below uint32) (uint32, ref, bool, error) {
-	n, ok, err := r.last(h, below)
-	if err != nil || !ok {
-		return 0, ref{}, false, err
-	}
-	at, _, err := r.ref(n)
-	return n, at, err == nil, err
+	// Find returns the batch that holds a seqno.
+	Find(seqno uint64) (uint32, error)
+	// Latest returns the last one that wrote a key of the hash and has a lower number.
+	Latest(h segment.Hash, below uint32) (uint32, segment.Ref, bool, error)
+	// Following returns the first one from a number on that has a record of the hash, or none.
+	Following(h segment.Hash, from uint32) (uint32, error)
+	// Ref returns a batch and its last seqno.
+	Ref(n uint32) (segment.Ref, uint64, error)
+	HasTerms() bool
+	Size() (batches uint32, to uint64)
+	Close()
 }
 
 // candidates returns the segment that covers a seqno, and where it begins.
@@ -296,20 +284,20 @@ func (x *Index) candidates(seqno uint64) (from uint64, c candidates, err error) 
 	x.mu.RUnlock()
 	switch {
 	case s != nil:
-		return s.from, s.reader(), nil
+		return s.From, s.Reader(), nil
 	case tail != nil && tail.covers(seqno):
-		return tail.from, tail, nil
+		return tail.From, tail, nil
 	}
 	return 0, nil, x.uncovered(seqno)
 }
 
 // pick returns the last version of a key in a segment, up to a seqno of it.
-func (x *Index) pick(c candidates, at uint64, h hash, table string, key []byte) (Version, bool, error) {
-	n, err := c.find(at)
+func (x *Index) pick(c candidates, at uint64, h segment.Hash, table string, key []byte) (Version, bool, error) {
+	n, err := c.Find(at)
 	for n++; err == nil; {
-		var r ref
+		var r segment.Ref
 		var ok bool
-		if n, r, ok, err = c.latest(h, n); err != nil || !ok {
+		if n, r, ok, err = c.Latest(h, n); err != nil || !ok {
 			break
 		}
 		o, err := x.recordsAt(r)
@@ -318,12 +306,12 @@ func (x *Index) pick(c candidates, at uint64, h hash, table string, key []byte) 
 		}
 		w, seqno, err := o.lastWrite(table, key, at)
 		if err != nil {
-			return Version{}, false, x.suspect(r.index, err)
+			return Version{}, false, x.suspect(r.Index, err)
 		}
 		if seqno == 0 {
 			continue // written only later in the batch, or another key of the same hash
 		}
-		v := Version{Seqno: seqno, TxID: coco.TxID{View: r.view, Seqno: seqno}, Deleted: w.Delete, Time: o.Header.Time}
+		v := Version{Seqno: seqno, TxID: coco.TxID{View: r.View, Seqno: seqno}, Deleted: w.Delete, Time: o.Header.Time}
 		if !w.Delete {
 			v.Value = append([]byte{}, w.Value...)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/history/own"
 	"github.com/cocoframework/coco/history/recent"
+	"github.com/cocoframework/coco/history/segment"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/internal/lru"
 	"github.com/cocoframework/coco/ledger"
@@ -57,7 +58,7 @@ type Position struct {
 type Index struct {
 	cfg    Config
 	limits limits
-	hash   func(table string, key []byte) hash
+	hash   func(table string, key []byte) segment.Hash
 	caches caches
 	wake   chan struct{} // has room for one
 	loop   loop          // owned by Run
@@ -69,32 +70,32 @@ type Index struct {
 	end      Position // committed
 	commits  int
 	recent   recent.Batches
-	segments []*segment // trusted, in order. The slice is replaced, not changed
-	tail     *builder   // makes the segment of the newest transactions, nil for a while
+	segments []*segment.File // trusted, in order. The slice is replaced, not changed
+	tail     *builder        // makes the segment of the newest transactions, nil for a while
 	found    found
 }
 
 // caches hold what was read from files. Each has a lock of its own.
 type caches struct {
-	blocks *lru.Cache[blockID, []byte]
+	blocks *lru.Cache[segment.BlockID, []byte]
 	opened *lru.Cache[uint64, *opened]
 	reads  chan struct{} // one token for each look-up that has a batch in memory beside them
 }
 
 // loop is the state of the goroutine in Run: which files wait, and which segment it makes.
 type loop struct {
-	listed    bool          // unread is there
-	unread    []string      // names of files that are not opened yet
-	locked    []string      // names of files that could not be opened
-	openAt    time.Duration // when to try them again
-	beginAt   time.Duration // when to begin another segment
-	lookAt    time.Duration // when to ask for missing entries again
-	reopenAt  time.Duration // when to look again whether what was passed over opens
-	claimed   []*segment    // opened, in order, but nothing vouches for them yet
-	fill      *builder      // makes a segment for transactions before the newest ones
-	doubt     uint64        // an entry that fill must leave out, see doubted
-	disturbed int           // commits, when Run last looked
-	own       own.Key       // of the files
+	listed    bool            // unread is there
+	unread    []string        // names of files that are not opened yet
+	locked    []string        // names of files that could not be opened
+	openAt    time.Duration   // when to try them again
+	beginAt   time.Duration   // when to begin another segment
+	lookAt    time.Duration   // when to ask for missing entries again
+	reopenAt  time.Duration   // when to look again whether what was passed over opens
+	claimed   []*segment.File // opened, in order, but nothing vouches for them yet
+	fill      *builder        // makes a segment for transactions before the newest ones
+	doubt     uint64          // an entry that fill must leave out, see doubted
+	disturbed int             // commits, when Run last looked
+	own       own.Key         // of the files
 }
 
 // found is what keeps the index from being complete.
@@ -134,9 +135,9 @@ func New(cfg Config) *Index {
 	}
 	return &Index{
 		cfg:    cfg,
-		limits: limits{slice: 256 << 10, records: maxRecords, batches: maxBatches, run: 8 << 10, keep: 1024},
-		hash:   hashOf,
-		caches: caches{blocks: lru.New[blockID, []byte](8 << 20), opened: lru.New[uint64, *opened](16 << 20), reads: make(chan struct{}, Readers())},
+		limits: limits{slice: 256 << 10, records: segment.MaxRecords, batches: segment.MaxBatches, run: 8 << 10, keep: 1024},
+		hash:   segment.HashOf,
+		caches: caches{blocks: lru.New[segment.BlockID, []byte](8 << 20), opened: lru.New[uint64, *opened](16 << 20), reads: make(chan struct{}, Readers())},
 		wake:   make(chan struct{}, 1),
 	}
 }
@@ -196,12 +197,12 @@ func (x *Index) Status() Status {
 	defer x.mu.RUnlock()
 	s := Status{Committed: x.end.Seqno, Segments: len(x.segments), Missing: slices.Clone(x.found.missing), Fault: x.found.fault}
 	for _, seg := range x.segments {
-		s.Bytes += seg.bytes()
-		s.Indexed = seg.to
+		s.Bytes += seg.Bytes()
+		s.Indexed = seg.To
 	}
 	if x.tail != nil {
 		x.tail.mu.RLock()
-		s.Records, s.Indexed = x.tail.count, max(s.Indexed, x.tail.to)
+		s.Records, s.Indexed = x.tail.count, max(s.Indexed, x.tail.To)
 		x.tail.mu.RUnlock()
 	}
 	for _, h := range x.holes(nil) {

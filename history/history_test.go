@@ -15,6 +15,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
 	"github.com/cocoframework/coco/history/seal"
+	"github.com/cocoframework/coco/history/segment"
 	"github.com/cocoframework/coco/ledger"
 	"github.com/cocoframework/coco/store"
 )
@@ -111,7 +112,7 @@ func (n *network) chunkRanges() (out []string) {
 
 func ranges(x *Index) (out []string) {
 	for _, s := range x.segments {
-		out = append(out, fmt.Sprint(s.first, "-", s.last))
+		out = append(out, fmt.Sprint(s.First, "-", s.Last))
 	}
 	return out
 }
@@ -160,7 +161,7 @@ func TestNothingPrivateIsInTheClear(t *testing.T) {
 			}
 		}
 		for i := range 20 {
-			h := hashOf("private", fmt.Appendf(nil, "once%d", i))
+			h := segment.HashOf("private", fmt.Appendf(nil, "once%d", i))
 			if bytes.Contains(data, h[:4]) {
 				t.Errorf("%s holds a key's hash in the clear", name)
 			}
@@ -308,7 +309,7 @@ func TestMemoryIsBoundedByWhatIsNotInAFile(t *testing.T) {
 		}
 		for x.step(t.Context()) == 0 {
 		}
-		if s := x.Status(); s.Records > 210 || x.recent.Len() > 100+2*slotEvery {
+		if s := x.Status(); s.Records > 210 || x.recent.Len() > 100+2*segment.SlotEvery {
 			t.Fatalf("%d records and %d batches in memory, with %d files", s.Records, x.recent.Len(), s.Segments)
 		}
 	}

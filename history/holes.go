@@ -4,35 +4,36 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/cocoframework/coco/history/segment"
 	"github.com/cocoframework/coco/ledger"
 )
 
 // hole is a range of transactions that no segment covers.
 type hole struct {
-	from, to uint64   // seqnos
-	prev     *segment // that ends before it, if one does
-	after    *passed  // that does
-	last     uint64   // the last entry that can be of it
+	from, to uint64        // seqnos
+	prev     *segment.File // that ends before it, if one does
+	after    *passed       // that does
+	last     uint64        // the last entry that can be of it
 }
 
 // cover is a range of transactions that is covered.
 type cover struct {
 	from, to uint64
 	first    uint64 // the entry of the first batch
-	segment  *segment
+	segment  *segment.File
 	passed   *passed
 }
 
 // holes returns the holes in order, also that between the last segment and the last commit; claimed
 // segments count as if they were trusted. None goes across the start, where the tree is known. x.mu
 // is held.
-func (x *Index) holes(claimed []*segment) []hole {
+func (x *Index) holes(claimed []*segment.File) []hole {
 	covers := make([]cover, 0, len(x.segments)+len(claimed)+1)
 	for _, s := range x.segments {
-		covers = append(covers, cover{s.from, s.to, s.first, s, nil})
+		covers = append(covers, cover{s.From, s.To, s.First, s, nil})
 	}
 	for _, s := range claimed {
-		covers = append(covers, cover{s.from, s.to, s.first, nil, nil})
+		covers = append(covers, cover{s.From, s.To, s.First, nil, nil})
 	}
 	for i := range x.found.passed {
 		p := &x.found.passed[i]

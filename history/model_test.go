@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/cocoframework/coco/history/segment"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -17,8 +18,8 @@ var (
 )
 
 // short is a hash that collides all the time.
-func short(table string, key []byte) (h hash) {
-	full := hashOf(table, key)
+func short(table string, key []byte) (h segment.Hash) {
+	full := segment.HashOf(table, key)
 	h[0] = full[0] & 3
 	return h
 }
@@ -30,7 +31,7 @@ type model struct {
 	from   int // the batch that the index' state began with
 	away   []string
 	serial int
-	hash   func(string, []byte) hash
+	hash   func(string, []byte) segment.Hash
 }
 
 func (m *model) commitSome(t *rapid.T) {
@@ -169,7 +170,7 @@ func (m *model) askEverything(t *rapid.T) {
 	}
 }
 
-func checkModel(t *rapid.T, hash func(string, []byte) hash) {
+func checkModel(t *rapid.T, hash func(string, []byte) segment.Hash) {
 	m := &model{network: newNetwork(t, 3000), hash: hash}
 	m.lead()
 	m.open(0)
@@ -212,7 +213,7 @@ func checkModel(t *rapid.T, hash func(string, []byte) hash) {
 }
 
 func TestIndexEqualsWhatWasWritten(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) { checkModel(t, hashOf) })
+	rapid.Check(t, func(t *rapid.T) { checkModel(t, segment.HashOf) })
 }
 
 func TestCollidingHashesGiveNoWrongValue(t *testing.T) {

@@ -2,7 +2,6 @@ package history
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"path"
@@ -12,6 +11,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/history/own"
 	"github.com/cocoframework/coco/history/seal"
+	"github.com/cocoframework/coco/history/segment"
 )
 
 // ownKey reports whether new files are sealed under the node's own key.
@@ -65,22 +65,28 @@ func (x *Index) sealAnew(ctx context.Context) bool {
 	x.mu.RLock()
 	all := slices.Concat(x.segments, x.loop.claimed)
 	x.mu.RUnlock()
-	i := slices.IndexFunc(all, func(s *segment) bool { return !s.Own && !s.broken.Load() })
+	i := slices.IndexFunc(all, func(s *segment.File) bool { return !s.Own && !s.Broken.Load() })
 	if i < 0 {
 		return false
 	}
 	old := all[i]
-	s, err := x.copied(ctx, old)
+	kind := old.Kind
+	kind.Own = true
+	from, err := x.keying(kind)
+	var s *segment.File
+	if err == nil {
+		s, err = old.SealAnew(ctx, kind, from)
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			x.trouble("an index file cannot be written", err)
-			old.broken.Store(true) // it is made again from the ledger
+			old.Broken.Store(true) // it is made again from the ledger
 		}
 		return ctx.Err() == nil
 	}
 	x.mu.Lock()
 	x.segments = slices.Clone(x.segments)
-	for _, list := range [][]*segment{x.segments, x.loop.claimed} {
+	for _, list := range [][]*segment.File{x.segments, x.loop.claimed} {
 		for i := range list {
 			if list[i] == old {
 				list[i] = s
@@ -90,65 +96,6 @@ func (x *Index) sealAnew(ctx context.Context) bool {
 	x.mu.Unlock()
 	old.Erase()
 	return true
-}
-
-// copied writes a copy of a file that is sealed under the node's own key, in its place.
-func (x *Index) copied(ctx context.Context, old *segment) (_ *segment, err error) {
-	kind := old.Kind
-	kind.Own = true
-	from, err := x.keying(kind)
-	if err != nil {
-		return nil, err
-	}
-	var salt [seal.SaltSize]byte
-	rand.Read(salt[:])
-	sealer, err := seal.New(from, kind.Prefix(salt))
-	if err != nil {
-		return nil, err
-	}
-	in, err := x.cfg.Disk.Open(old.name)
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	out, err := x.cfg.Disk.Create(old.name + partSuffix)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			out.Close()
-		}
-	}()
-	b := make([]byte, blockSize)
-	for n := range old.layout.blocks {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		off, at := int64(n)*blockSize, b
-		written := make([]byte, 0, blockSize)
-		if n == 0 {
-			written, off, at = append(written, sealer.Prefix[:]...), int64(seal.PrefixSize), b[seal.PrefixSize:]
-		}
-		if err := readFull(in, at, off); err != nil {
-			return nil, err
-		}
-		plain, err := old.Open(n, at)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := out.WriteAt(sealer.Seal(written, n, plain), int64(n)*blockSize); err != nil {
-			return nil, err
-		}
-	}
-	if err := out.Sync(); err != nil {
-		return nil, err
-	}
-	if err := out.Close(); err != nil {
-		return nil, err
-	}
-	s := &segment{header: old.header, layout: old.layout, Sealer: sealer, Kind: kind, name: old.name, compared: old.compared, files: old.files, blocks: old.blocks}
-	return s, x.cfg.Disk.Rename(old.name+partSuffix, old.name)
 }
 
 // Expired drops what was read of epochs whose keys have expired on this node.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/history/segment"
 	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/internal/lru"
 )
@@ -24,11 +25,11 @@ func TestLookupBeginsInTheSegmentThatHoldsTheSeqno(t *testing.T) {
 	}
 	for i, s := range x.segments {
 		for _, other := range x.segments {
-			other.blocks = lru.New[blockID, []byte](8 << 20)
-			other.files = nil // whoever reads it stops the test
+			other.Blocks = lru.New[segment.BlockID, []byte](8 << 20)
+			other.Files = nil // whoever reads it stops the test
 		}
-		s.files = n.disk
-		for _, seqno := range []uint64{s.from, (s.from + s.to) / 2, s.to} {
+		s.Files = n.disk
+		for _, seqno := range []uint64{s.From, (s.From + s.To) / 2, s.To} {
 			key := "hot"
 			if seqno%2 == 0 { // the second transaction of a batch
 				key = fmt.Sprint("once", seqno/2-1)
@@ -47,12 +48,12 @@ func TestAPartThatIsIndexedAgainIsNamed(t *testing.T) {
 	x := n.index(0)
 	runOn(x)
 	s := x.segments[2]
-	s.broken.Store(true)
+	s.Broken.Store(true)
 	x.sweep()
-	want := fmt.Sprintf("seqno %d, transactions %d to %d, is being indexed", s.from+1, s.from, s.to)
+	want := fmt.Sprintf("seqno %d, transactions %d to %d, is being indexed", s.From+1, s.From, s.To)
 	for _, ask := range []func() error{
-		func() error { _, err := x.Get(t.Context(), "private", []byte("hot"), s.from+1); return err },
-		func() error { _, err := x.Find(s.from + 1); return err },
+		func() error { _, err := x.Get(t.Context(), "private", []byte("hot"), s.From+1); return err },
+		func() error { _, err := x.Find(s.From + 1); return err },
 	} {
 		if err := ask(); !errors.Is(err, coco.ErrPending) || !strings.Contains(err.Error(), want) {
 			t.Errorf("found %v, expected %q", err, want)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
+	"github.com/cocoframework/coco/history/segment"
 	"github.com/cocoframework/coco/merkle"
 	"github.com/cocoframework/coco/store"
 )
@@ -69,13 +70,13 @@ func (x *Index) keep(index uint64, o *opened) {
 }
 
 // recordsAt reads and decrypts the batch of a directory.
-func (x *Index) recordsAt(at ref) (*opened, error) {
-	o, err := x.batchAt(at.index)
+func (x *Index) recordsAt(at segment.Ref) (*opened, error) {
+	o, err := x.batchAt(at.Index)
 	if err != nil {
 		return nil, err
 	}
-	if digest := sha256.Sum256(o.HeaderBytes); !bytes.Equal(digest[:digestSize], at.digest[:]) {
-		return nil, x.suspect(at.index, fmt.Errorf("%w: its header is not the one that was indexed", coco.ErrVerify))
+	if digest := sha256.Sum256(o.HeaderBytes); !bytes.Equal(digest[:segment.DigestSize], at.Digest[:]) {
+		return nil, x.suspect(at.Index, fmt.Errorf("%w: its header is not the one that was indexed", coco.ErrVerify))
 	}
 	if o.records != nil {
 		return o, nil
@@ -86,10 +87,10 @@ func (x *Index) recordsAt(at ref) (*opened, error) {
 	}
 	records, err := o.Open(k)
 	if err != nil {
-		return nil, x.suspect(at.index, err)
+		return nil, x.suspect(at.Index, err)
 	}
 	o = &opened{Batch: o.Batch, size: o.size, records: records, tree: o.tree}
-	x.keep(at.index, o)
+	x.keep(at.Index, o)
 	return o, nil
 }
 

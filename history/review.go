@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/history/segment"
 )
 
 // verdict says whether a segment found on the disk belongs to the network's ledger.
@@ -38,9 +39,9 @@ func (x *Index) review() bool {
 		case redundant:
 			x.removeUnused(s, "other files cover what it covers")
 		case refuted:
-			x.remove(s.name, "the network's ledger went another way")
+			x.remove(s.Name, "the network's ledger went another way")
 			for _, later := range above {
-				x.remove(later.name, "it follows one that is not of the network's ledger")
+				x.remove(later.Name, "it follows one that is not of the network's ledger")
 			}
 			x.loop.claimed = x.loop.claimed[:i]
 		}
@@ -50,18 +51,18 @@ func (x *Index) review() bool {
 }
 
 // removeUnused removes a file unless a segment in use has written one of that name in its place.
-func (x *Index) removeUnused(s *segment, reason string) {
+func (x *Index) removeUnused(s *segment.File, reason string) {
 	x.mu.RLock()
-	used := slices.ContainsFunc(x.segments, func(o *segment) bool { return o.name == s.name })
+	used := slices.ContainsFunc(x.segments, func(o *segment.File) bool { return o.Name == s.Name })
 	x.mu.RUnlock()
 	if !used {
-		x.remove(s.name, reason)
+		x.remove(s.Name, reason)
 	}
 }
 
 // judge looks for a witness of a segment: the executor, the snapshot that the state began
 // with, the segment that follows, or the ledger's batch at its end.
-func (x *Index) judge(s *segment) verdict {
+func (x *Index) judge(s *segment.File) verdict {
 	x.mu.RLock()
 	v, ask := x.judgeFromMemory(s)
 	x.mu.RUnlock()
@@ -69,44 +70,44 @@ func (x *Index) judge(s *segment) verdict {
 		return v
 	}
 	chunks := x.cfg.Ledger.Chunks()
-	if _, ok := chunkAt(chunks, s.last); !ok {
+	if _, ok := chunkAt(chunks, s.Last); !ok {
 		// A segment is made of what is committed and on the disk. One that ends behind the ledger's
 		// end is of a part that was cut off.
-		if len(chunks) == 0 || chunks[len(chunks)-1].Last < s.last {
+		if len(chunks) == 0 || chunks[len(chunks)-1].Last < s.Last {
 			return refuted
 		}
 		return unknown
 	}
-	entries, err := x.cfg.Ledger.Read(s.last, s.last+1, 0)
+	entries, err := x.cfg.Ledger.Read(s.Last, s.Last+1, 0)
 	if errors.Is(err, coco.ErrCorrupt) {
-		x.quarantine(s.last, err)
+		x.quarantine(s.Last, err)
 	}
 	if err != nil {
 		return unknown
 	}
 	batch, err := decodeEntry(entries[0])
-	if err != nil || sha256.Sum256(batch.HeaderBytes) != s.digest {
+	if err != nil || sha256.Sum256(batch.HeaderBytes) != s.Digest {
 		return refuted // or the ledger is damaged, which shows when the segment is made again
 	}
-	if s.compared = true; v == unfinished {
+	if s.Compared = true; v == unfinished {
 		return unknown // the ledger may still be cut
 	}
 	return trusted
 }
 
 // judgeFromMemory is judge, as far as it needs no disk. x.mu is held.
-func (x *Index) judgeFromMemory(s *segment) (v verdict, ask bool) {
-	var next *segment
+func (x *Index) judgeFromMemory(s *segment.File) (v verdict, ask bool) {
+	var next *segment.File
 	for _, o := range x.segments {
-		if o.from <= s.to && s.from <= o.to {
+		if o.From <= s.To && s.From <= o.To {
 			return redundant, false
 		}
-		if o.from == s.to+1 {
+		if o.From == s.To+1 {
 			next = o
 		}
 	}
 	for _, b := range []*builder{x.tail, x.loop.fill} {
-		if b != nil && b.from <= b.to && b.from <= s.to && s.from <= b.to {
+		if b != nil && b.From <= b.To && b.From <= s.To && s.From <= b.To {
 			return redundant, false
 		}
 	}
@@ -117,15 +118,15 @@ func (x *Index) judgeFromMemory(s *segment) (v verdict, ask bool) {
 		return refuted, false
 	}
 	switch {
-	case s.to > x.end.Seqno:
-		return unfinished, s.from <= x.end.Seqno+1 && !s.compared
-	case s.to > x.start.Seqno:
-		at, ok := x.recent.At(s.last)
-		return is(ok && bytes.Equal(at.Root[:], s.after[:digestSize]))
-	case s.to == x.start.Seqno:
-		return is(s.after == x.start.Tree.Root())
+	case s.To > x.end.Seqno:
+		return unfinished, s.From <= x.end.Seqno+1 && !s.Compared
+	case s.To > x.start.Seqno:
+		at, ok := x.recent.At(s.Last)
+		return is(ok && bytes.Equal(at.Root[:], s.After[:segment.DigestSize]))
+	case s.To == x.start.Seqno:
+		return is(s.After == x.start.Tree.Root())
 	case next != nil:
-		if next.before == s.after {
+		if next.Before == s.After {
 			return trusted, false
 		}
 		return redundant, false

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/history/segment"
 	"github.com/cocoframework/coco/internal/logevent"
 )
 
@@ -119,9 +120,9 @@ func (x *Index) openFiles() (wait time.Duration, done bool) {
 		}
 		x.loop.listed = true
 		for _, name := range names {
-			if _, _, ok := parseFileName(name); ok {
+			if _, _, ok := segment.ParseFileName(name); ok {
 				x.loop.unread = append(x.loop.unread, name)
-			} else if strings.HasPrefix(name, filePrefix) {
+			} else if strings.HasPrefix(name, segment.FilePrefix) {
 				x.remove(path.Join(x.cfg.Dir, name), "it is not a whole index file")
 			}
 		}
@@ -135,11 +136,11 @@ func (x *Index) openFiles() (wait time.Duration, done bool) {
 	}
 	name := x.loop.unread[0]
 	x.loop.unread = x.loop.unread[1:]
-	s, err := openSegment(x.cfg.Disk, x.cfg.Dir, name, x.keying, x.caches.blocks)
+	s, err := segment.Open(x.cfg.Disk, x.cfg.Dir, name, x.keying, x.caches.blocks)
 	switch {
 	case err == nil:
-		i, _ := slices.BinarySearchFunc(x.loop.claimed, s.from, func(s *segment, from uint64) int {
-			if s.from < from {
+		i, _ := slices.BinarySearchFunc(x.loop.claimed, s.From, func(s *segment.File, from uint64) int {
+			if s.From < from {
 				return -1
 			}
 			return 1
@@ -191,18 +192,18 @@ func (x *Index) sweep() {
 	x.mu.Lock()
 	damaged := x.found.damaged
 	x.found.damaged = nil
-	var broken []*segment
+	var broken []*segment.File
 	for _, s := range x.segments {
-		if s.broken.Load() {
+		if s.Broken.Load() {
 			broken = append(broken, s)
 		}
 	}
 	if len(broken) > 0 {
-		x.segments = slices.DeleteFunc(slices.Clone(x.segments), func(s *segment) bool { return slices.Contains(broken, s) })
+		x.segments = slices.DeleteFunc(slices.Clone(x.segments), func(s *segment.File) bool { return slices.Contains(broken, s) })
 	}
 	x.mu.Unlock()
 	for _, s := range broken {
-		x.remove(s.name, "it is damaged")
+		x.remove(s.Name, "it is damaged")
 	}
 	for _, d := range damaged {
 		x.quarantine(d.index, d.cause)

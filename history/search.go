@@ -3,10 +3,9 @@ package history
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
-	"math"
 	"sort"
 
+	"github.com/cocoframework/coco/history/segment"
 	"github.com/cocoframework/coco/ledger"
 )
 
@@ -24,7 +23,7 @@ func termTable(table string) string { return table + "?" }
 // It returns the seqno up to which nothing is left to be done: to, if there is no error. Errors are those of Find, for
 // the seqno after it, and those of fn.
 func (x *Index) Search(ctx context.Context, table string, groups [][][]byte, from, to uint64, fn func(Batch) error) (done uint64, err error) {
-	hashes := make([][]hash, len(groups))
+	hashes := make([][]segment.Hash, len(groups))
 	for i, g := range groups {
 		for _, term := range g {
 			hashes[i] = append(hashes[i], x.hash(termTable(table), term))
@@ -39,7 +38,7 @@ func (x *Index) Search(ctx context.Context, table string, groups [][][]byte, fro
 }
 
 // searchSegment is Search within the segment that covers from.
-func (x *Index) searchSegment(ctx context.Context, groups [][]hash, from, to uint64, fn func(Batch) error) (done uint64, err error) {
+func (x *Index) searchSegment(ctx context.Context, groups [][]segment.Hash, from, to uint64, fn func(Batch) error) (done uint64, err error) {
 	done = from - 1
 	x.mu.RLock()
 	end := x.end.Seqno
@@ -51,13 +50,13 @@ func (x *Index) searchSegment(ctx context.Context, groups [][]hash, from, to uin
 	if err != nil {
 		return done, err
 	}
-	defer c.close()
-	if !c.hasTerms() {
+	defer c.Close()
+	if !c.HasTerms() {
 		groups = nil
 	}
-	batches, upTo := c.size() // of the newest segment, which grows, what was there when the search came to it
+	batches, upTo := c.Size() // of the newest segment, which grows, what was there when the search came to it
 	s := search{in: c, groups: groups, batches: batches}
-	n, err := c.find(from)
+	n, err := c.Find(from)
 	if err == nil {
 		err = s.begin(n)
 	}
@@ -69,14 +68,14 @@ func (x *Index) searchSegment(ctx context.Context, groups [][]hash, from, to uin
 		if n, ok, err = s.next(n); err != nil || !ok || n >= batches {
 			break
 		}
-		b, last, err := c.ref(n)
+		b, last, err := c.Ref(n)
 		if err != nil {
 			return done, x.lost(err)
 		}
-		if b.first > to {
+		if b.First > to {
 			return to, nil
 		}
-		if err := fn(Batch{First: b.first, Last: last, Index: b.index, View: b.view}); err != nil {
+		if err := fn(Batch{First: b.First, Last: last, Index: b.Index, View: b.View}); err != nil {
 			return done, err
 		}
 		done = last
@@ -92,13 +91,10 @@ func (x *Index) searchSegment(ctx context.Context, groups [][]hash, from, to uin
 // is not before the one of the group that is furthest, until all stand at the same.
 type search struct {
 	in      candidates
-	groups  [][]hash
+	groups  [][]segment.Hash
 	batches uint32
 	at      [][]uint32 // for each term, the next batch that has it: not before the last one that was asked for
 }
-
-// none is the number of a batch that no segment has.
-const none = math.MaxUint32
 
 // begin goes to the first batch of each term from a number on.
 func (s *search) begin(from uint32) (err error) {
@@ -106,7 +102,7 @@ func (s *search) begin(from uint32) (err error) {
 	for i, g := range s.groups {
 		s.at[i] = make([]uint32, len(g))
 		for j, h := range g {
-			if s.at[i][j], err = s.in.following(h, from); err != nil {
+			if s.at[i][j], err = s.in.Following(h, from); err != nil {
 				return err
 			}
 		}
@@ -123,7 +119,7 @@ func (s *search) next(from uint32) (uint32, bool, error) {
 		start := from
 		for i := range s.groups {
 			nearest, err := s.nearest(i, from)
-			if err != nil || nearest == none {
+			if err != nil || nearest == segment.None {
 				return 0, false, err
 			}
 			from = max(from, nearest)
@@ -136,10 +132,10 @@ func (s *search) next(from uint32) (uint32, bool, error) {
 
 // nearest returns the first batch from a number on that has a term of the group, or none.
 func (s *search) nearest(group int, from uint32) (uint32, error) {
-	nearest := uint32(none)
+	nearest := uint32(segment.None)
 	for j, h := range s.groups[group] {
 		if s.at[group][j] < from {
-			n, err := s.in.following(h, from)
+			n, err := s.in.Following(h, from)
 			if err != nil {
 				return 0, err
 			}
@@ -150,55 +146,22 @@ func (s *search) nearest(group int, from uint32) (uint32, error) {
 	return nearest, nil
 }
 
-func (r *reader) hasTerms() bool { return r.s.Terms }
+func (b *builder) HasTerms() bool { return b.terms != nil }
 
-func (r *reader) size() (batches uint32, to uint64) { return r.s.batches, r.s.to }
-
-// following returns the first batch from a number on that has a record of the hash, or none.
-func (r *reader) following(h hash, from uint32) (uint32, error) {
-	target := newRecord(h, from)
-	a := &r.s.keyArea
-	n, item, ok, err := r.floor(a, target[:])
-	if err != nil {
-		return 0, err
-	}
-	if !ok || !bytes.Equal(item, target[:]) {
-		if ok {
-			n++
-		}
-		if n >= int(r.s.records) {
-			return none, nil
-		}
-		if item, err = r.item(a, 0, n); err != nil {
-			return 0, err
-		}
-	}
-	if hash(item[:hashSize]) != h {
-		return none, nil
-	}
-	batch := binary.BigEndian.Uint32(item[hashSize:])
-	if batch < from || batch >= r.s.batches {
-		return 0, r.nonsense()
-	}
-	return batch, nil
-}
-
-func (b *builder) hasTerms() bool { return b.terms != nil }
-
-func (b *builder) size() (batches uint32, to uint64) {
+func (b *builder) Size() (batches uint32, to uint64) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return uint32(len(b.refs)), b.to
+	return uint32(len(b.refs)), b.To
 }
 
-func (b *builder) following(h hash, from uint32) (uint32, error) {
+func (b *builder) Following(h segment.Hash, from uint32) (uint32, error) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	limit := newRecord(h, from)
-	best := uint32(none)
-	found := func(r *record) {
-		if hash(r[:]) == h && r.batch() >= from {
-			best = min(best, r.batch())
+	limit := segment.NewRecord(h, from)
+	best := uint32(segment.None)
+	found := func(r *segment.Record) {
+		if segment.Hash(r[:]) == h && r.Batch() >= from {
+			best = min(best, r.Batch())
 		}
 	}
 	for _, run := range b.runs {
@@ -212,13 +175,13 @@ func (b *builder) following(h hash, from uint32) (uint32, error) {
 	return best, nil
 }
 
-// ref returns a batch and its last seqno.
-func (b *builder) ref(n uint32) (at ref, last uint64, err error) {
+// Ref returns a batch and its last seqno.
+func (b *builder) Ref(n uint32) (at segment.Ref, last uint64, err error) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	at, last = b.refs[n], b.to
+	at, last = b.refs[n], b.To
 	if int(n)+1 < len(b.refs) {
-		last = b.refs[n+1].first - 1
+		last = b.refs[n+1].First - 1
 	}
 	return at, last, nil
 }
@@ -234,12 +197,12 @@ func (x *Index) renew(chunks []ledger.Chunk) bool {
 	x.mu.RUnlock()
 	for i := len(segments) - 1; i >= 0; i-- {
 		s := segments[i]
-		first, ok := chunkAt(chunks, s.first)
-		last, here := chunkAt(chunks, s.last)
+		first, ok := chunkAt(chunks, s.First)
+		last, here := chunkAt(chunks, s.Last)
 		if s.Terms || !ok || !here || first.First != last.First {
 			continue
 		}
-		s.broken.Store(true)
+		s.Broken.Store(true)
 		x.sweep()
 		return true
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/history/seal"
+	"github.com/cocoframework/coco/history/segment"
 	"github.com/cocoframework/coco/internal/lru"
 	"github.com/cocoframework/coco/store"
 )
@@ -134,9 +135,9 @@ func TestASearchFindsWhatWasWritten(t *testing.T) {
 					bad := bytes.Clone(n.world.Files("n", indexDir)[name])
 					bad[rapid.IntRange(0, len(bad)-1).Draw(t, "byte")] ^= 1
 					n.rewrite(name, bad)
-					x.caches.blocks = lru.New[blockID, []byte](8 << 20)
+					x.caches.blocks = lru.New[segment.BlockID, []byte](8 << 20)
 					for _, s := range x.segments {
-						s.blocks = x.caches.blocks
+						s.Blocks = x.caches.blocks
 					}
 					check()
 				}
@@ -177,8 +178,8 @@ func TestFilesWithoutTermsAreSearchedAndReplaced(t *testing.T) {
 	for len(x.segments) < files { // opened, and none replaced
 		x.step(context.Background())
 	}
-	got, _, err := search_(x, "private", [][]string{{"word3"}}, 1, x.segments[1].to)
-	if want := n.matches("private", nil, 1, x.segments[1].to); err != nil || !slices.Equal(got, want) {
+	got, _, err := search_(x, "private", [][]string{{"word3"}}, 1, x.segments[1].To)
+	if want := n.matches("private", nil, 1, x.segments[1].To); err != nil || !slices.Equal(got, want) {
 		t.Fatalf("files without terms: %v, %v, expected all batches", got, err)
 	}
 	runOn(x)
@@ -188,7 +189,7 @@ func TestFilesWithoutTermsAreSearchedAndReplaced(t *testing.T) {
 	}
 	for _, s := range x.segments {
 		if !s.Terms {
-			t.Errorf("%s has no terms", s.name)
+			t.Errorf("%s has no terms", s.Name)
 		}
 	}
 	n.answersAll(t, x)
@@ -196,7 +197,7 @@ func TestFilesWithoutTermsAreSearchedAndReplaced(t *testing.T) {
 
 // The example in testdata was written by the first program that had an index.
 func TestTheFirstFormatIsRead(t *testing.T) {
-	b, err := os.ReadFile("testdata/index_1-7")
+	b, err := os.ReadFile("segment/testdata/index_1-7")
 	if err != nil {
 		t.Fatal(err)
 	}

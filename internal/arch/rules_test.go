@@ -397,8 +397,8 @@ var layers = []rule{
 	},
 	{
 		name: "the index of the past knows the ledger and write sets only",
-		in:   []string{"history", "history/own", "history/recent", "history/seal"},
-		only: []string{"", "batch", "canon", "host", "internal/erase", "history/own", "history/recent", "history/seal", "internal/logevent", "internal/lru", "ledger", "ledger/check", "merkle", "store"}, std: []string{"net", "log", "net/http"},
+		in:   []string{"history", "history/own", "history/recent", "history/seal", "history/segment"},
+		only: []string{"", "batch", "canon", "host", "internal/erase", "history/own", "history/recent", "history/seal", "history/segment", "internal/logevent", "internal/lru", "ledger", "ledger/check", "merkle", "store"}, std: []string{"net", "log", "net/http"},
 		goes: true,
 		why:  "it must be possible to make it again from the ledger's files and the epochs' keys alone; its one goroutine is the node's",
 	},

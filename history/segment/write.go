@@ -1,4 +1,4 @@
-package history
+package segment
 
 import (
 	"bytes"
@@ -86,7 +86,7 @@ func each(b []byte, size int) func() []byte {
 }
 
 // merge returns the records of sorted runs in order.
-type merge [][]record
+type merge [][]Record
 
 func (m merge) Len() int           { return len(m) }
 func (m merge) Less(i, j int) bool { return bytes.Compare(m[i][0][:], m[j][0][:]) < 0 }
@@ -108,25 +108,29 @@ func (m *merge) next() []byte {
 	return item
 }
 
-// save writes a builder's segment to its file and returns it. The builder is not changed. pause is
+// Contents is what a segment's file is made of.
+type Contents struct {
+	Header    Header
+	Refs      []Ref
+	Runs      [][]Record // each sorted
+	Frontiers [][]byte   // encoded: before every slotEvery-th batch, and after the last one
+}
+
+// Save writes a segment to its file and returns it. Nothing of the contents is changed. pause is
 // called now and then; its error ends the writing.
 //
 // The file has its name only when all of it is on the disk: a crash leaves a part, which the next
 // start removes.
-func (b *builder) save(ctx context.Context, disk host.Disk, dir string, from seal.Keying, own bool, blocks *lru.Cache[blockID, []byte], pause func() error) (_ *segment, err error) {
-	h := b.header
-	h.after, h.records = b.tree.Root(), uint32(b.count)
-	name := path.Join(dir, fileName(h.first, h.last))
-	var salt [seal.SaltSize]byte
-	rand.Read(salt[:]) // it never fails
-	kind := seal.Kind{Epoch: b.epoch, Terms: b.terms != nil, Own: own}
-	sealer, err := seal.New(from, kind.Prefix(salt))
+func (c *Contents) Save(ctx context.Context, disk host.Disk, dir string, kind seal.Kind, from seal.Keying, blocks *lru.Cache[BlockID, []byte], pause func() error) (_ *File, err error) {
+	h := &c.Header
+	name := path.Join(dir, FileName(h.First, h.Last))
+	sealer, err := newSealer(kind, from)
 	if err != nil {
 		return nil, err
 	}
-	s := &segment{header: h, layout: h.layout(), Sealer: sealer, Kind: kind, name: name, files: disk, blocks: blocks}
+	s := &File{Header: *h, layout: h.layout(), Sealer: sealer, Kind: kind, Name: name, Files: disk, Blocks: blocks}
 
-	file, err := disk.Create(name + partSuffix)
+	file, err := disk.Create(name + PartSuffix)
 	if err != nil {
 		return nil, err
 	}
@@ -139,10 +143,10 @@ func (b *builder) save(ctx context.Context, disk host.Disk, dir string, from sea
 	w.buf = append(w.buf, s.Sealer.Prefix[:]...)
 	w.buf = s.Seal(w.buf, 0, h.append(make([]byte, 0, headerData))[:headerData])
 	w.block = 1
-	b.writeAreas(w, &s.layout)
+	c.write(w, &s.layout)
 	w.write()
-	if w.err == nil && w.off != s.bytes() {
-		w.err = fmt.Errorf("index: %d bytes written, the layout has %d", w.off, s.bytes())
+	if w.err == nil && w.off != s.Bytes() {
+		w.err = fmt.Errorf("index: %d bytes written, the layout has %d", w.off, s.Bytes())
 	}
 	if w.err == nil {
 		w.err = ctx.Err()
@@ -158,36 +162,88 @@ func (b *builder) save(ctx context.Context, disk host.Disk, dir string, from sea
 	if err != nil {
 		return nil, err
 	}
-	return s, disk.Rename(name+partSuffix, name)
+	return s, disk.Rename(name+PartSuffix, name)
 }
 
-func (b *builder) writeAreas(w *writer, l *layout) {
+// newSealer returns what seals a new file.
+func newSealer(kind seal.Kind, from seal.Keying) (*seal.Sealer, error) {
+	var salt [seal.SaltSize]byte
+	rand.Read(salt[:]) // it never fails
+	return seal.New(from, kind.Prefix(salt))
+}
+
+// write writes all blocks after the header's.
+func (c *Contents) write(w *writer, l *layout) {
 	i := 0
 	w.area(refSize, func() []byte {
-		if i == len(b.refs) {
+		if i == len(c.Refs) {
 			return nil
 		}
 		i++
-		return b.refs[i-1].append(make([]byte, 0, refSize))
+		return c.Refs[i-1].append(make([]byte, 0, refSize))
 	})
-	fresh := slices.Clone(b.fresh)
-	slices.SortFunc(fresh, compareRecords)
-	m := merge(slices.Clone(b.runs))
-	if len(fresh) > 0 {
-		m = append(m, fresh)
-	}
+	m := merge(slices.Clone(c.Runs))
 	heap.Init(&m)
 	w.area(recordSize, m.next)
 
-	end, _ := b.tree.MarshalBinary()
-	slots := append(slices.Clip(b.slots), end)
 	i = 0
 	per := blockData / l.slotSize
-	for ; i < len(slots); i++ {
+	for ; i < len(c.Frontiers); i++ {
 		if i%per == 0 {
 			w.flush()
 		}
-		w.plain = append(append(w.plain, slots[i]...), make([]byte, l.slotSize-len(slots[i]))...)
+		w.plain = append(append(w.plain, c.Frontiers[i]...), make([]byte, l.slotSize-len(c.Frontiers[i]))...)
 	}
 	w.flush()
+}
+
+// SealAnew writes a copy of a file that is sealed in another way, in its place. A crash leaves the file before or the one after.
+func (s *File) SealAnew(ctx context.Context, kind seal.Kind, from seal.Keying) (_ *File, err error) {
+	sealer, err := newSealer(kind, from)
+	if err != nil {
+		return nil, err
+	}
+	in, err := s.Files.Open(s.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	out, err := s.Files.Create(s.Name + PartSuffix)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			out.Close()
+		}
+	}()
+	b := make([]byte, BlockSize)
+	for n := range s.layout.blocks {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		off, at := int64(n)*BlockSize, b
+		written := make([]byte, 0, BlockSize)
+		if n == 0 {
+			written, off, at = append(written, sealer.Prefix[:]...), int64(seal.PrefixSize), b[seal.PrefixSize:]
+		}
+		if err := readFull(in, at, off); err != nil {
+			return nil, err
+		}
+		plain, err := s.Open(n, at)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := out.WriteAt(sealer.Seal(written, n, plain), int64(n)*BlockSize); err != nil {
+			return nil, err
+		}
+	}
+	if err := out.Sync(); err != nil {
+		return nil, err
+	}
+	if err := out.Close(); err != nil {
+		return nil, err
+	}
+	anew := &File{Header: s.Header, layout: s.layout, Sealer: sealer, Kind: kind, Name: s.Name, Compared: s.Compared, Files: s.Files, Blocks: s.Blocks}
+	return anew, s.Files.Rename(s.Name+PartSuffix, s.Name)
 }

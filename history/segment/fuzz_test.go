@@ -1,9 +1,8 @@
-package history
+package segment
 
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -15,8 +14,6 @@ import (
 	"github.com/cocoframework/coco/host/sim"
 	"github.com/cocoframework/coco/internal/lru"
 )
-
-var update = flag.Bool("update", false, "write the test vector anew")
 
 // fuzzKeys are of epoch 1 whatever is asked for: the epoch of a file stands in the clear.
 func fuzzKeys(uint64) (*batch.Keys, error) { return batch.NewKeys(1, [32]byte{1}), nil }
@@ -30,28 +27,30 @@ func fuzzKeying(k seal.Kind) (seal.Keying, error) {
 
 // use opens a file and asks it all that a segment can be asked.
 func use(t *testing.T, disk host.Disk, name string) error {
-	s, err := openSegment(disk, indexDir, name, fuzzKeying, lru.New[blockID, []byte](1<<20))
+	s, err := Open(disk, "history", name, fuzzKeying, lru.New[BlockID, []byte](1<<20))
 	if err != nil {
 		return err
 	}
-	r := s.reader()
-	defer r.close()
-	_, err = s.end()
-	for _, seqno := range []uint64{s.from, (s.from + s.to) / 2, s.to} {
-		n, err1 := r.find(seqno)
-		if err1 == nil && n >= s.batches {
-			t.Fatalf("batch %d of %d", n, s.batches)
+	r := s.Reader()
+	defer r.Close()
+	_, err = s.End()
+	for _, seqno := range []uint64{s.From, (s.From + s.To) / 2, s.To} {
+		n, err1 := r.Find(seqno)
+		if err1 == nil && n >= s.Batches {
+			t.Fatalf("batch %d of %d", n, s.Batches)
 		}
 		if err1 == nil {
-			_, _, err1 = r.ref(n)
+			_, _, err1 = r.Ref(n)
 		}
-		_, err2 := s.locate(seqno)
-		err = errors.Join(err, err1, err2)
+		if err1 == nil {
+			_, _, err1 = r.Before(n)
+		}
+		err = errors.Join(err, err1)
 	}
 	for _, first := range []byte{0, 0x7f, 0xff} {
-		n, ok, err1 := r.last(hash{first}, s.batches)
-		if ok && n >= s.batches {
-			t.Fatalf("batch %d of %d", n, s.batches)
+		n, ok, err1 := r.last(Hash{first}, s.Batches)
+		if ok && n >= s.Batches {
+			t.Fatalf("batch %d of %d", n, s.Batches)
 		}
 		err = errors.Join(err, err1)
 	}
@@ -60,7 +59,7 @@ func use(t *testing.T, disk host.Disk, name string) error {
 
 func create(t *testing.T, name string, data []byte) host.Disk {
 	disk := sim.New(1).Host("n").Disk
-	f, err := disk.Create(indexDir + "/" + name)
+	f, err := disk.Create("history" + "/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,10 +70,10 @@ func create(t *testing.T, name string, data []byte) host.Disk {
 	return disk
 }
 
-// sample is an index file of seven batches, sealed under fuzzKeys. It is the format's test vector, too.
+// sample is an index file of seven batches, sealed under fuzzKeys. It is the format's test vector, too; package history makes it by -update.
 const sample = "index_1-7"
 
-func sampleFile(t fatal) []byte {
+func sampleFile(t testing.TB) []byte {
 	t.Helper()
 	data, err := os.ReadFile("testdata/" + sample)
 	if err != nil {
@@ -84,30 +83,22 @@ func sampleFile(t fatal) []byte {
 }
 
 func TestFilesOfThisFormatStayReadable(t *testing.T) {
-	if *update {
-		n := newNetwork(t, 3000)
-		n.fill(10)
-		runOn(n.index(0))
-		if err := os.WriteFile("testdata/"+sample, n.world.Files("n", indexDir)[indexDir+"/"+sample], 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	disk := create(t, sample, sampleFile(t))
 	if err := use(t, disk, sample); err != nil {
 		t.Fatal(err)
 	}
-	s := must(openSegment(disk, indexDir, sample, fuzzKeying, lru.New[blockID, []byte](1<<20)))
-	if s.first != 1 || s.last != 7 || s.from != 1 || s.to != 14 || s.batches != 7 {
-		t.Errorf("entries %d to %d, seqnos %d to %d, %d batches; expected 1 to 7, 1 to 14, 7", s.first, s.last, s.from, s.to, s.batches)
+	s := must(Open(disk, "history", sample, fuzzKeying, lru.New[BlockID, []byte](1<<20)))
+	if s.First != 1 || s.Last != 7 || s.From != 1 || s.To != 14 || s.Batches != 7 {
+		t.Errorf("entries %d to %d, seqnos %d to %d, %d batches; expected 1 to 7, 1 to 14, 7", s.First, s.Last, s.From, s.To, s.Batches)
 	}
-	r := s.reader()
-	defer r.close()
+	r := s.Reader()
+	defer r.Close()
 	for i := range uint32(7) {
-		at, last, err := r.ref(i)
-		if err != nil || at.first != uint64(2*i+1) || last != uint64(2*i+2) || at.index != uint64(i+1) || at.view != 1 {
+		at, last, err := r.Ref(i)
+		if err != nil || at.First != uint64(2*i+1) || last != uint64(2*i+2) || at.Index != uint64(i+1) || at.View != 1 {
 			t.Errorf("batch %d: %+v to %d, %v", i, at, last, err)
 		}
-		n, ok, err := r.last(hashOf("private", fmt.Appendf(nil, "once%d", i)), 7)
+		n, ok, err := r.last(HashOf("private", fmt.Appendf(nil, "once%d", i)), 7)
 		if err != nil || !ok || n != i {
 			t.Errorf("key of batch %d: found in %d, %v, %v", i, n, ok, err)
 		}
@@ -121,7 +112,7 @@ func TestFilesOfThisFormatStayReadable(t *testing.T) {
 func FuzzFile(f *testing.F) {
 	name, good := sample, sampleFile(f)
 	f.Add(good)
-	f.Add(good[:blockSize])
+	f.Add(good[:BlockSize])
 	f.Add([]byte(seal.Magic))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if err := use(t, create(t, name, data), name); err == nil && !bytes.Equal(data, good) {
@@ -137,9 +128,9 @@ func FuzzFile(f *testing.F) {
 func FuzzContents(f *testing.F) {
 	name, good := sample, sampleFile(f)
 	sealed := must(seal.New(must(fuzzKeys(1)).Sub, [seal.PrefixSize]byte(good)))
-	plain := must(sealed.Open(0, good[seal.PrefixSize:blockSize]))
-	for n := 1; n*blockSize < len(good); n++ {
-		plain = append(plain, must(sealed.Open(n, good[n*blockSize:][:blockSize]))...)
+	plain := must(sealed.Open(0, good[seal.PrefixSize:BlockSize]))
+	for n := 1; n*BlockSize < len(good); n++ {
+		plain = append(plain, must(sealed.Open(n, good[n*BlockSize:][:BlockSize]))...)
 	}
 	f.Add(plain)
 	f.Add(plain[:headerData])
