@@ -716,6 +716,18 @@ var protocols = []rule{
 		why:  "the root is computed behind the executor, from what it has changed",
 	},
 	{
+		name: "the description of methods knows none of them",
+		in:   []string{"adapter/ethereum/rpc/openrpc"},
+		only: []string{},
+		why:  "it is a table that is read beside the code, and a server says which entries it has",
+	},
+	{
+		name: "replays are shown from hooks and differences alone",
+		in:   []string{"adapter/ethereum/rpc/parity"},
+		only: []string{"", "canon", "store", "adapter/ethereum/rows", "adapter/ethereum/statedb"},
+		why:  "what a step has done must not depend on who asks, nor on the block it is in",
+	},
+	{
 		name: "where a method panicked is told by the library alone",
 		in:   []string{"adapter/ethereum/rpc/crash"},
 		only: []string{"", "internal/contain", "internal/logevent"},

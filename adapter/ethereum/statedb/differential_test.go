@@ -622,7 +622,7 @@ func random(seed uint64, n int) []byte {
 
 func TestRandomTransactionsAreExecutedAsByGoEthereum(t *testing.T) {
 	var seen counts
-	n := uint64(240)
+	n := uint64(160)
 	if testing.Short() {
 		n = 60
 	}

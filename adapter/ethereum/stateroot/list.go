@@ -31,7 +31,7 @@ func List(src store.Reader, from common.Hash, most int, more func() bool) (root 
 		return err == nil
 	}
 	var leaves []leaf
-	var listed []Listed
+	listed := make([]Listed, 0, most+2) // by hashes: the first ones from `from` on, with the one that follows the page
 	src.Range(rows.Accounts, nil, nil, func(key, row []byte) bool {
 		addr := common.BytesToAddress(key)
 		var value []byte
@@ -40,8 +40,9 @@ func List(src store.Reader, from common.Hash, most int, more func() bool) (root 
 		}
 		hash := crypto.Keccak256Hash(key)
 		leaves = append(leaves, leaf{hash, value})
-		if hash.Cmp(from) >= 0 {
-			listed = append(listed, Listed{Addr: addr, Hash: hash})
+		if at, _ := slices.BinarySearchFunc(listed, hash, byHash); hash.Cmp(from) >= 0 && at <= most {
+			listed = slices.Insert(listed, at, Listed{Addr: addr, Hash: hash})
+			listed = listed[:min(len(listed), most+1)]
 		}
 		return going()
 	})
@@ -51,7 +52,6 @@ func List(src store.Reader, from common.Hash, most int, more func() bool) (root 
 	if root, err = rootOf(leaves, nil); err != nil {
 		return root, nil, nil, err
 	}
-	slices.SortFunc(listed, func(a, b Listed) int { return a.Hash.Cmp(b.Hash) })
 	if len(listed) > most {
 		next, listed = &listed[most].Hash, listed[:most]
 	}
@@ -70,6 +70,8 @@ func List(src store.Reader, from common.Hash, most int, more func() bool) (root 
 	}
 	return root, listed, next, nil
 }
+
+func byHash(a Listed, h common.Hash) int { return a.Hash.Cmp(h) }
 
 // Slots calls fn with the slots of an account that are not zero, in no order, until it returns an error.
 func Slots(src store.Reader, addr common.Address, gen uint64, fn func(key, value common.Hash) error) (err error) {
