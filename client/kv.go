@@ -22,6 +22,7 @@ const kvRoot = "/app/kv"
 type KV struct {
 	c        *Client
 	audience string // the value of wire.HeaderAudience; empty for none
+	least    string // the value of wire.HeaderAtLeast; empty for none
 }
 
 // KV returns the rows that all callers see.
@@ -30,7 +31,15 @@ func (c *Client) KV() KV { return KV{c: c} }
 // For returns the rows of an audience: organisations by their names or by their ids (64 hexadecimal digits), in any order. The caller's
 // organisation sees and writes them only if it is one of them. Without organisations they are the rows that all callers see.
 func (k KV) For(audience ...string) KV {
-	return KV{c: k.c, audience: strings.Join(audience, ",")}
+	k.audience = strings.Join(audience, ",")
+	return k
+}
+
+// AtLeast returns the same rows, read as of a state that holds a transaction which any node has answered: a node waits up to 5 s for it. The error is
+// coco.ErrBusy if it does not have it by then.
+func (k KV) AtLeast(tx coco.TxID) KV {
+	k.least = tx.String()
+	return k
 }
 
 // Condition is what must hold for a write. The zero Condition always holds.
@@ -185,6 +194,9 @@ func (k KV) ask(ctx context.Context, method, path string, body io.Reader, h http
 	}
 	if k.audience != "" {
 		req.Header.Set(wire.HeaderAudience, k.audience)
+	}
+	if k.least != "" && method == http.MethodGet {
+		req.Header.Set(wire.HeaderAtLeast, k.least)
 	}
 	resp, err := k.c.hc.Do(req)
 	if err != nil {

@@ -12,12 +12,12 @@ import (
 
 // What a client asks of an audience's rows names the audience in each request, the pages after the first too.
 func TestEveryRequestOfAnAudienceNamesIt(t *testing.T) {
-	type request struct{ method, target, audience, match, media, body string }
+	type request struct{ method, target, audience, match, media, body, least string }
 	var got []request
 	n := newNode(t, newAuthority(t, "service"), "", func(n *node) {
 		n.handler = func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
-			got = append(got, request{r.Method, r.URL.RequestURI(), r.Header.Get(wire.HeaderAudience), r.Header.Get("If-Match"), r.Header.Get("Content-Type"), string(body)})
+			got = append(got, request{r.Method, r.URL.RequestURI(), r.Header.Get(wire.HeaderAudience), r.Header.Get("If-Match"), r.Header.Get("Content-Type"), string(body), r.Header.Get(wire.HeaderAtLeast)})
 			w.Header().Set(wire.HeaderTxID, "2.18")
 			switch {
 			case r.Method == "PUT":
@@ -42,7 +42,7 @@ func TestEveryRequestOfAnAudienceNamesIt(t *testing.T) {
 	if w, err := kv.Delete(ctx, "k", Condition{Match: "*"}); err != nil || w.Created {
 		t.Errorf("delete: %+v, %v", w, err)
 	}
-	if v, err := kv.Get(ctx, "price"); err != nil || string(v.Value) != "4711" || v.Version != 17 || v.TxID.Seqno != 18 {
+	if v, err := kv.AtLeast(coco.TxID{View: 2, Seqno: 18}).Get(ctx, "price"); err != nil || string(v.Value) != "4711" || v.Version != 17 || v.TxID.Seqno != 18 {
 		t.Errorf("get: %+v, %v", v, err)
 	}
 	page, err := kv.List(ctx, Range{Prefix: "p", Limit: 1})
@@ -60,13 +60,13 @@ func TestEveryRequestOfAnAudienceNamesIt(t *testing.T) {
 		t.Error(err)
 	}
 	want := []request{
-		{"PUT", "/app/kv/a%2Fb%20%3F", "acme,bank", `"17"`, "text/plain", "v"},
-		{"DELETE", "/app/kv/k", "acme,bank", "*", "", ""},
-		{"GET", "/app/kv/price", "acme,bank", "", "", ""},
-		{"GET", "/app/kv?limit=1&prefix=p", "acme,bank", "", "", ""},
-		{"GET", "/app/kv?from=b&audience=x", "acme,bank", "", "", ""},
-		{"GET", "/app/kv/price?history", "acme,bank", "", "", ""},
-		{"GET", "/app/kv/price?history&before=17&audience=x", "acme,bank", "", "", ""},
+		{"PUT", "/app/kv/a%2Fb%20%3F", "acme,bank", `"17"`, "text/plain", "v", ""},
+		{"DELETE", "/app/kv/k", "acme,bank", "*", "", "", ""},
+		{"GET", "/app/kv/price", "acme,bank", "", "", "", "2.18"},
+		{"GET", "/app/kv?limit=1&prefix=p", "acme,bank", "", "", "", ""},
+		{"GET", "/app/kv?from=b&audience=x", "acme,bank", "", "", "", ""},
+		{"GET", "/app/kv/price?history", "acme,bank", "", "", "", ""},
+		{"GET", "/app/kv/price?history&before=17&audience=x", "acme,bank", "", "", "", ""},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%d requests: %+v", len(got), got)

@@ -202,3 +202,32 @@ func TestAPolicyIsToldToItsDeployer(t *testing.T) {
 		t.Errorf("found %+v, which is to come", d)
 	}
 }
+
+// What was decided about a block while its contract had no rule is not kept when a policy is attached, though no block follows: the next read obeys it.
+func TestADecisionIsDroppedWhenAPolicyIsAttached(t *testing.T) {
+	n := closedNode(t, parties...)
+	a := contracts.Token()
+	token := n.create(a, "Token", "T", big.NewInt(1000))
+	n.sent(maker, 0, 1, &token, 0, packed(t, &a.ABI, "transfer", n.address(1), big.NewInt(5)))
+	const all = "OwnershipTransferred Transfer Transfer"
+	see := func(when, sender, stranger string) {
+		t.Helper()
+		for _, again := range []string{", first", ", again"} { // the second answer is what was remembered
+			equal(t, when+again+": the sender", n.logsOf(maker, a, token), sender)
+			equal(t, when+again+": a stranger", n.logsOf(shop, a, token), stranger)
+		}
+	}
+	see("without a rule", all, "")
+	head := n.Head().Hash
+	n.attach(token, 0, policy.Text{Policy: "false"})
+	see("a policy that admits nobody", "", "")
+	n.attach(token, 0, policy.Text{})
+	see("removed", all, "")
+	n.attach(token, 0, policy.Text{Policy: `question == "event"`})
+	see("a policy that shows events", all, all)
+	n.attach(token, 0, policy.Text{})
+	see("removed again", all, "")
+	if n.Head().Hash != head {
+		t.Error("a block followed")
+	}
+}

@@ -48,6 +48,26 @@ var audienceMutants = []mutant{
 		test: "TestAnAudienceSharesRowsThatOthersDoNotSee",
 	},
 	{
+		name: "nextopen", what: "the next page of an audience's list is of the rows that all callers see", file: "adapter/kv/list.go",
+		old: "	if q.audience != nil {\n		v.Set(", new: "	if q.audience != nil && q.limit == 0 {\n		v.Set(",
+		test: "TestTheNextPageIsOfTheSameAudience",
+	},
+	{
+		name: "twoaudiences", what: "of a header and a query that name two audiences the query counts", file: "adapter/kv/audience.go",
+		old: "named != nil && !slices.Equal(named, audience) {", new: "named != nil && !slices.Equal(named, audience) && len(named) == 0 {",
+		test: "TestTheNextPageIsOfTheSameAudience",
+	},
+	{
+		name: "nameless", what: "a client leaves the audience out", file: "client/kv.go",
+		old: "		req.Header.Set(wire.HeaderAudience, k.audience)\n", new: "",
+		test: "TestEveryRequestOfAnAudienceNamesIt",
+	},
+	{
+		name: "anynext", what: "a client asks for a next page wherever a node says", file: "client/kv.go",
+		old: "	if !strings.HasPrefix(path, root) {", new: "	if !strings.HasPrefix(path, root) && path == \"\" {",
+		test: "TestANextPageElsewhereIsNotAskedFor",
+	},
+	{
 		name: "credulous", what: "a client takes a value whose receipt does not verify", file: "client/verified.go",
 		old: "	if err := r.Verify(service, receipt.Options{}); err != nil {", new: "	if err := r.Verify(service, receipt.Options{}); err != nil && a.Version == 0 {",
 		test: "TestAClientVerifiesTheValueThatItReads", pkg: "node",

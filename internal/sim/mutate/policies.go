@@ -53,6 +53,11 @@ var policyMutants = []mutant{
 		test: "TestAPolicyDecidesWhichContractsRulesReadIt", pkg: "adapter/ethereum/rpc",
 	},
 	{
+		name: "keptblocks", what: "what was decided about a block without a policy is kept when one is attached", file: "adapter/ethereum/sight/grounds.go",
+		old: "is.none && e.rules.deployers(addr).there {", new: "is.none && e.rules.deployers(addr).there && g == nil {",
+		test: "TestADecisionIsDroppedWhenAPolicyIsAttached", pkg: "adapter/ethereum/rpc",
+	},
+	{
 		name: "samerole", what: "callers of one user are not told apart by their roles", file: "adapter/ethereum/sight/cache.go",
 		old: "role: e.viewer.Role, in:", new: "in:",
 		test: "TestRolesOfOneUserAreToldApart", pkg: "adapter/ethereum/rpc",
