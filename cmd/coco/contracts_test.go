@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"math/big"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -134,4 +136,16 @@ func events(ts *testscript.TestScript, neg bool, args []string) {
 	walletOf(ts, args[0], args[1]).ask(&logs, "eth_getLogs", map[string]any{"address": args[2], "fromBlock": "0x0"})
 	_, err := ts.Stdout().Write([]byte(strconv.Itoa(len(logs)) + "\n"))
 	ts.Check(err)
+}
+
+// example NAME ARG...: builds the program examples/NAME and runs it.
+func example(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: example NAME ARG...")
+	}
+	program := ts.MkAbs(filepath.Join("examples", args[0]))
+	if out, err := exec.Command("go", "build", "-o", program, "github.com/cocoframework/coco/examples/"+args[0]).CombinedOutput(); err != nil {
+		ts.Fatalf("%v: %s", err, out)
+	}
+	ts.Check(ts.Exec(program, args[1:]...))
 }

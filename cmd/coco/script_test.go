@@ -75,6 +75,7 @@ func TestScripts(t *testing.T) {
 			"signs":   signs,
 			"signin":  signin,
 
+			"example": example,
 			"deploys": deploys,
 			"sends":   sends,
 			"calls":   calls,

@@ -758,6 +758,12 @@ var protocols = []rule{
 		why:  "every method is answered from it, whatever the method is",
 	},
 	{
+		name: "an example uses what programs of others may use, and the contracts",
+		in:   []string{"examples/..."},
+		none: []string{"node", "gateway", "peer", "replica", "adapter/...", "internal/cli", "internal/cli/...", "internal/sandbox", "internal/localnet", "internal/reach"},
+		why:  "what an example shows must work for who copies it",
+	},
+	{
 		name: "only Quorum builds on Ethereum",
 		in:   []string{"adapter/quorum"},
 		only: []string{"", "adapter", "store", "host", "merkle", "canon", "wire", "adapter/ethereum", "adapter/ethereum/..."},
@@ -766,7 +772,7 @@ var protocols = []rule{
 	{
 		name:   "only adapters know the protocols' libraries",
 		in:     []string{"..."},
-		except: []string{"adapter/...", "internal/sandbox/genesis", "internal/bench", "internal/bench/mainnet", "internal/cli/democmd", "internal/contracts", "internal/deps", "internal/sim", "cmd/...", "test/..."},
+		except: []string{"adapter/...", "internal/sandbox/genesis", "internal/bench", "internal/bench/mainnet", "examples/...", "internal/cli/democmd", "internal/contracts", "internal/deps", "internal/sim", "cmd/...", "test/..."},
 		third:  func(path string) bool { return !strings.HasPrefix(path, "github.com/ethereum/") },
 		why:    "no variant may be threaded through the core",
 	},
@@ -897,9 +903,9 @@ var composition = []rule{
 	{
 		name:   "drivers are chosen by the command line",
 		in:     []string{"..."},
-		except: []string{"gov/govtest", "cmd/...", "attest/...", "internal/vendors", "internal/cli/collateralcmd", "internal/cli/attestcmd", "host/sim", "host/tpm", "internal/nettest", "internal/sim"},
+		except: []string{"gov/govtest", "cmd/...", "attest/...", "examples/kv", "internal/vendors", "internal/cli/collateralcmd", "internal/cli/attestcmd", "host/sim", "host/tpm", "internal/nettest", "internal/sim"},
 		none:   []string{"attest/virtual", "attest/snp", "attest/tdx", "attest/sgx", "attest/vtpm", "attest/aci"},
-		why:    "which platforms a binary trusts is one explicit list in cmd, never an import's side effect",
+		why:    "which platforms a binary trusts is one explicit list in a main package, never an import's side effect",
 	},
 	{
 		name:   "nothing imports a command",
