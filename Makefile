@@ -79,7 +79,7 @@ test-deploy: ## run a node by the container file and by the systemd unit that ar
 	CGO_ENABLED=0 $(GO) build -trimpath -o coco ./cmd/coco
 	COCO_DEPLOY="$(CURDIR)/coco" $(GO) test -v -count 1 -timeout 10m ./test/deploy
 
-test-web3: build ## run unmodified ethers and viem against `coco up` (needs Node.js and npm)
+test-web3: build ## run unmodified ethers, viem, Hardhat and Foundry against `coco up` (needs Node.js and npm)
 	cd test/web3 && npm ci --no-audit --no-fund && COCO="$(CURDIR)/coco" npm test
 
 bench: build ## measure ERC-20 transfers, plain transfers and kv writes on three nodes

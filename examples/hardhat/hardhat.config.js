@@ -12,7 +12,7 @@ subtask(TASK_COMPILE_SOLIDITY_GET_SOLC_BUILD, async () => ({
 }));
 
 module.exports = {
-  solidity: "0.8.28",
+  solidity: { version: "0.8.28", settings: { evmVersion: "cancun", optimizer: { enabled: true, runs: 200 } } },
   networks: {
     // coco up --dev: its accounts are unlocked, so no keys are here.
     coco: { url: process.env.COCO_RPC ?? "http://127.0.0.1:8545" },

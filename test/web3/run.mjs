@@ -1,6 +1,6 @@
 // Starts a network with `coco up`, runs the tests against it and stops it; then a closed one for the tests about that. COCO names the
-// program; without it, it is built. COCO_PORT is where the URLs begin. Arguments name test files, and `hardhat` the project in examples/hardhat, which runs
-// against a network in development mode; without any, all run.
+// program; without it, it is built. COCO_PORT is where the URLs begin. Arguments name test files, and `hardhat` and `foundry` the projects in examples,
+// which run against a network in development mode; without any, all run.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -96,18 +96,25 @@ async function proxied(members, files, env) {
   }
 }
 
-// hardhatTests runs the tests of the Hardhat project in examples.
-async function hardhatTests(env) {
-  const options = { cwd: join(root, "examples/hardhat"), env: { ...env, COCO_RPC: env.COCO_RPC.split(",")[0], HARDHAT_DISABLE_TELEMETRY_PROMPT: "true", CI: "true" } };
+// examples are the projects in examples that are tested, and what runs in each.
+const examples = { hardhat: ["test"], foundry: ["test", "deploy"] };
+
+// projectTests runs a project in examples against a network in development mode.
+async function projectTests(name, env) {
+  const options = { cwd: join(root, "examples", name), env: { ...env, COCO_RPC: env.COCO_RPC.split(",")[0], HARDHAT_DISABLE_TELEMETRY_PROMPT: "true", CI: "true" } };
   await must("npm", ["ci", "--no-audit", "--no-fund"], options);
-  return run("npx", ["hardhat", "test", "--network", "coco"], options);
+  for (const script of examples[name]) {
+    const code = await run("npm", ["run", script], options);
+    if (code !== 0) return code;
+  }
+  return 0;
 }
 
 async function test() {
   if (!process.env.COCO) await must("go", ["build", "-o", program, "./cmd/coco"], { cwd: root });
   const named = process.argv.slice(2);
-  const files = named.length > 0 ? named.filter((name) => name !== "hardhat") : readdirSync(here).filter((name) => name.endsWith(".test.mjs"));
-  const hardhat = named.length === 0 || named.includes("hardhat"); // the project in examples/hardhat
+  const files = named.length > 0 ? named.filter((name) => !examples[name]) : readdirSync(here).filter((name) => name.endsWith(".test.mjs"));
+  const projects = Object.keys(examples).filter((name) => named.length === 0 || named.includes(name));
   const closed = files.filter((name) => name.startsWith("closed."));
   const alone = files.filter((name) => name.startsWith("proxy.")); // they kill nodes
   const together = files.filter((name) => !closed.includes(name) && !alone.includes(name));
@@ -115,7 +122,13 @@ async function test() {
   if (together.length + alone.length > 0) {
     code = await network(join(work, "sandbox"), [], async (env) => (await node(together, env)) || (await proxied(["alpha", "bravo"], alone, env)));
   }
-  if (code === 0 && hardhat) code = await network(join(work, "dev"), ["--dev"], (env) => hardhatTests(env));
+  if (code === 0 && projects.length > 0) {
+    code = await network(join(work, "dev"), ["--dev"], async (env) => {
+      let failed = 0;
+      for (const project of projects) failed ||= await projectTests(project, env);
+      return failed;
+    });
+  }
   if (code === 0 && closed.length > 0) {
     code = await network(join(work, "closed"), ["--closed"], (env) => proxied(["alpha", "bravo", "charlie"], closed, env));
   }
