@@ -14,7 +14,6 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/adapter/ethereum/policy"
 )
 
 // The defaults that the page of a new network is completed with. They never change: see
@@ -76,13 +75,8 @@ func Complete(page []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for addr, t := range in.Policies { // a page is by somebody who can still correct it
-		if t.Policy == "" {
-			continue
-		}
-		if _, err := policy.Compile(t); err != nil {
-			return nil, fmt.Errorf("ethereum settings: policies.%v: %w", addr, err)
-		}
+	if err := compile(in.Policies); err != nil {
+		return nil, fmt.Errorf("ethereum settings: policies.%w", err)
 	}
 	return out, nil
 }

@@ -63,13 +63,21 @@ func (policies) Check(value []byte) error {
 	if err != nil {
 		return err
 	}
+	if err := compile(all); err != nil {
+		return fmt.Errorf("%w: %w", coco.ErrInvalid, err)
+	}
+	return nil
+}
+
+// compile checks policies whose author can still correct them. The error names the first address of one that does not compile.
+func compile(all map[common.Address]policy.Text) error {
 	for _, addr := range slices.SortedFunc(maps.Keys(all), common.Address.Cmp) {
 		t := all[addr]
 		if t.Policy == "" && len(t.ABI) == 0 {
 			continue // the deployer's does not count, and the contract's own rule does not
 		}
 		if _, err := policy.Compile(t); err != nil {
-			return fmt.Errorf("%w: %v: %w", coco.ErrInvalid, addr, err)
+			return fmt.Errorf("%v: %w", addr, err)
 		}
 	}
 	return nil

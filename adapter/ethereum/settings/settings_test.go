@@ -307,6 +307,28 @@ func TestPoliciesAreAttachedWhereTheConstitutionKnowsThem(t *testing.T) {
 	}
 }
 
+// An empty policy ends the deployer's. One with an ABI is a mistake, in the page of a new network as in a vote.
+func TestAnEmptyPolicyHasNoABI(t *testing.T) {
+	const address = `"0x0000000000000000000000000000000000000001"`
+	for value, ok := range map[string]bool{
+		`{` + address + `:{"policy":""}}`:          true,
+		`{` + address + `:{"policy":"","abi":[]}}`: false,
+		`{` + address + `:{"policy":"true"}}`:      true,
+		`{` + address + `:{"policy":"maybe"}}`:     false,
+	} {
+		_, page := Complete([]byte(`{"chain_id":7,"visibility":"closed","policies":` + value + `}`))
+		vote := policies{}.Check([]byte(value))
+		if (page == nil) != ok || (vote == nil) != ok {
+			t.Errorf("%s: a page: %v; a vote: %v; expected both to be accepted: %v", value, page, vote, ok)
+		}
+		for _, err := range []error{page, vote} {
+			if err != nil && !errors.Is(err, coco.ErrInvalid) {
+				t.Errorf("%s: %v, expected coco.ErrInvalid", value, err)
+			}
+		}
+	}
+}
+
 func TestPredeploysAreStoredAsAccounts(t *testing.T) {
 	complete, err := Complete([]byte(`{"chain_id":7,"predeploys":["create2-deployer","multicall3"],"alloc":{"ca11bde05977b3631167028862be2a173976ca11":{"balance":"1"}}}`))
 	must(t, err)
