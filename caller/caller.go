@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/sealed"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -107,21 +108,15 @@ func Confused(format string, args ...any) error {
 	return fmt.Errorf("%w: more than one credential in a request (%s): expected a client certificate or one header Authorization, and not both", coco.ErrInvalid, fmt.Sprintf(format, args...))
 }
 
-// Outer is what is known from outside of the encryption of a request that was sealed (package sealed).
-type Outer struct {
-	Authorization []string    // its headers Authorization
-	Message       coco.Digest // SHA-256 of the ciphertext
-}
-
 type outerKey struct{}
 
 // WithOuter returns the context of the request that was inside.
-func WithOuter(ctx context.Context, o Outer) context.Context {
+func WithOuter(ctx context.Context, o sealed.Outer) context.Context {
 	return context.WithValue(ctx, outerKey{}, &o)
 }
 
 // OuterOf returns what is known of a request from outside; nil if it was not sealed.
-func OuterOf(ctx context.Context) *Outer {
-	o, _ := ctx.Value(outerKey{}).(*Outer)
+func OuterOf(ctx context.Context) *sealed.Outer {
+	o, _ := ctx.Value(outerKey{}).(*sealed.Outer)
 	return o
 }

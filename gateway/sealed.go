@@ -70,8 +70,8 @@ func (g *Gateway) serveSealed(rw http.ResponseWriter, r *http.Request) {
 type openedKey struct{}
 
 // serveOpened answers what was inside of a sealed request, as any other, and reports whether its caller was known.
-func (g *Gateway) serveOpened(w http.ResponseWriter, r *http.Request, outer unseal.Outer) (known bool) {
-	ctx := caller.WithOuter(context.WithValue(r.Context(), openedKey{}, &known), caller.Outer(outer))
+func (g *Gateway) serveOpened(w http.ResponseWriter, r *http.Request, outer sealed.Outer) (known bool) {
+	ctx := caller.WithOuter(context.WithValue(r.Context(), openedKey{}, &known), outer)
 	ctx = context.WithValue(ctx, connectionKey{}, (*connection)(nil)) // the connection is that of what stands between
 	g.serve(w, r.WithContext(ctx))
 	return known

@@ -428,3 +428,9 @@ func replyKey(encap, secret, nonce []byte) (cipher.AEAD, []byte, error) {
 	aead, err := cipher.NewGCM(block)
 	return aead, iv, err
 }
+
+// Outer is what is known of a sealed request from outside of the encryption.
+type Outer struct {
+	Authorization []string    // the headers Authorization of the outer request
+	Message       coco.Digest // SHA-256 of the ciphertext
+}

@@ -141,14 +141,14 @@ func (c *cluster) start(program string, serviceKey []byte) *member {
 	return m
 }
 
-func (m *member) handle(w http.ResponseWriter, r *http.Request, outer Outer) bool {
+func (m *member) handle(w http.ResponseWriter, r *http.Request, outer sealed.Outer) bool {
 	if r.URL.Path == "/node/status" {
 		return false
 	}
 	by := ""
 	if r.Header.Get("Authorization") == "Bearer good" {
 		by = "good"
-	} else if id, err := m.signed.Authenticate(r.WithContext(caller.WithOuter(r.Context(), caller.Outer(outer)))); err == nil {
+	} else if id, err := m.signed.Authenticate(r.WithContext(caller.WithOuter(r.Context(), outer))); err == nil {
 		by = id.Caller.Name
 	}
 	if by == "" {

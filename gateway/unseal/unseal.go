@@ -51,7 +51,7 @@ type Config struct {
 	Node coco.NodeID
 	// Handler answers a request as if it had come in plain, and reports whether it was one of a known caller. The request has no
 	// TLS state: a certificate that was shown is that of what stands between. A signature from outside counts if the request inside names its signer.
-	Handler func(http.ResponseWriter, *http.Request, Outer) (known bool)
+	Handler func(http.ResponseWriter, *http.Request, sealed.Outer) (known bool)
 	// Repeatable reports whether a request with this body may be made twice without a second effect.
 	Repeatable func(r *http.Request, body []byte) bool
 	// MaxBody is how many bytes a request's body may have.
@@ -61,12 +61,6 @@ type Config struct {
 	Clock host.Clock
 	// RefuseAfter is how long after a message has arrived it is refused; 50 ms if it is zero.
 	RefuseAfter time.Duration
-}
-
-// Outer is what is known of a sealed request from outside of the encryption.
-type Outer struct {
-	Authorization []string    // its headers Authorization
-	Message       coco.Digest // SHA-256 of the ciphertext
 }
 
 // Server opens sealed requests. It is safe for concurrent use.
@@ -112,7 +106,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, came)
 		return
 	}
-	reply, known := s.answer(w, r, opened, Outer{r.Header["Authorization"], sha256.Sum256(body)})
+	reply, known := s.answer(w, r, opened, sealed.Outer{Authorization: r.Header["Authorization"], Message: sha256.Sum256(body)})
 	if !known {
 		s.refuse(w, r, came)
 		return
@@ -140,7 +134,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, came time.Durati
 }
 
 // answer makes the reply to an opened request; known is false if it was of nobody and needs a caller.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, o *sealed.Opened, outer Outer) (_ sealed.Reply, known bool) {
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, o *sealed.Opened, outer sealed.Outer) (_ sealed.Reply, known bool) {
 	inner, err := request(r, o)
 	if err != nil {
 		return s.problem(wire.CodeInvalid, err.Error()), true

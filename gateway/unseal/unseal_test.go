@@ -53,7 +53,7 @@ func newNode(t *testing.T, id coco.NodeID) *node {
 }
 
 // handle knows the caller of one token.
-func (n *node) handle(w http.ResponseWriter, r *http.Request, _ Outer) bool {
+func (n *node) handle(w http.ResponseWriter, r *http.Request, _ sealed.Outer) bool {
 	if r.TLS != nil {
 		panic("the inner request has the outer one's certificates")
 	}
@@ -346,7 +346,11 @@ func TestNothingIsSmuggledInside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, here)
 		var seen *http.Request
-		n.cfg.Handler = func(w http.ResponseWriter, r *http.Request, _ Outer) bool { seen = r; w.WriteHeader(204); return true }
+		n.cfg.Handler = func(w http.ResponseWriter, r *http.Request, _ sealed.Outer) bool {
+			seen = r
+			w.WriteHeader(204)
+			return true
+		}
 		r := n.request("GET", "/rpc", "good", "")
 		for _, name := range []string{"Connection", "upgrade", "transfer-encoding", "Content-Length", "host", "Expect", "Te"} {
 			r.Header = append(r.Header, sealed.Field{Name: name, Value: "websocket"})
