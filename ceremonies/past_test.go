@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/canon"
+	"github.com/cocoframework/coco/gov/govtest"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/keys/archive"
@@ -17,16 +17,14 @@ import (
 
 // earlier is a network of rules 1 and 2: epochs of format 1, each of which carries those that it names.
 type earlier struct {
-	t       *testing.T
-	store   *store.Store
-	seqno   uint64
+	govtest.Rows
 	secrets map[uint64]keys.Secret
 }
 
 func newEarlier(t *testing.T, carries ...[]uint64) *earlier {
 	t.Helper()
-	e := &earlier{t: t, store: store.New(), secrets: map[uint64]keys.Secret{}}
-	if _, err := e.store.Scope("coco", table.All()...); err != nil {
+	e := &earlier{Rows: govtest.Rows{T: t, Store: store.New()}, secrets: map[uint64]keys.Secret{}}
+	if _, err := e.Store.Scope("coco", table.All()...); err != nil {
 		t.Fatal(err)
 	}
 	key, err := keys.GenerateMemberKey()
@@ -51,22 +49,9 @@ func newEarlier(t *testing.T, carries ...[]uint64) *earlier {
 			t.Fatal(err)
 		}
 		e.secrets[n] = secret
-		e.write(table.EpochsTable, table.EpochKey(n), table.EpochRecord{Epoch: n, Since: n, Sealed: raw})
+		e.Write(table.EpochsTable, table.EpochKey(n), table.EpochRecord{Epoch: n, Since: n, Sealed: raw})
 	}
 	return e
-}
-
-func (e *earlier) write(name string, key []byte, row any) {
-	e.t.Helper()
-	value, err := canon.Marshal(row)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	e.seqno++
-	if err := e.store.Apply(e.seqno, []store.Write{{Table: name, Key: key, Value: value}}); err != nil {
-		e.t.Fatal(err)
-	}
-	e.store.Commit(e.seqno)
 }
 
 // some are the secrets of epochs.
@@ -85,7 +70,7 @@ func sevenEpochs(t *testing.T) *earlier {
 
 func TestEpochsOfFormat1ComeBackThroughThoseThatAreCarried(t *testing.T) {
 	e := sevenEpochs(t)
-	r := e.store.Snapshot()
+	r := e.Store.Snapshot()
 	defer r.Release()
 	for _, c := range []struct {
 		carried []uint64
@@ -121,7 +106,7 @@ func TestEpochsOfFormat1ComeBackThroughThoseThatAreCarried(t *testing.T) {
 // What an archive carries is what a leader has put there. A secret that is not its epoch's opens nothing, and none is returned.
 func TestACarriedSecretThatIsNoneOpensNothing(t *testing.T) {
 	e := sevenEpochs(t)
-	r := e.store.Snapshot()
+	r := e.Store.Snapshot()
 	defer r.Release()
 	for name, carried := range map[string]map[uint64]keys.Secret{
 		"another epoch's secret": {6: e.secrets[5]},
@@ -158,9 +143,9 @@ func TestAnArchiveGivesTheEpochsBeforeRules3(t *testing.T) {
 			t.Fatal(err)
 		}
 		secret, newest = s, table.CommitteeRecord{Number: number, Version: 1, Archive: raw}
-		e.write(table.CommitteesTable, table.NumberKey(number), newest)
+		e.Write(table.CommitteesTable, table.NumberKey(number), newest)
 	}
-	p := &past{state: e.store.Snapshot, network: network, newest: &newest}
+	p := &past{state: e.Store.Snapshot, network: network, newest: &newest}
 	opened, faults := p.open(secret, []uint64{1, 3, 4, 6})
 	if got := slices.Sorted(maps.Keys(opened)); len(faults) > 0 || !slices.Equal(got, []uint64{1, 3, 4, 6}) {
 		t.Errorf("opened %v: %v", got, faults)

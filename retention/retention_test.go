@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/canon"
+	"github.com/cocoframework/coco/gov/govtest"
 	"github.com/cocoframework/coco/gov/table"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/mem"
@@ -27,10 +27,9 @@ import (
 // node is the keys of a node, on a ledger whose epoch e was announced by transaction 10·e, at minute e.
 type node struct {
 	*retention.Keys
-	t      *testing.T
+	govtest.Rows
 	disk   *mem.Disk
 	host   *lying
-	store  *store.Store
 	ring   *keys.Ring
 	now    time.Time
 	keep   time.Duration
@@ -41,7 +40,6 @@ type node struct {
 	opened [][]uint64 // what openings were asked for
 	erased []uint64
 	asked  int // snapshots
-	seqno  uint64
 }
 
 type clock struct{ host.Clock }
@@ -58,13 +56,13 @@ func minute(m uint64) time.Time { return time.UnixMilli(int64(m * 60_000)) }
 // simulate plays a node that keeps secrets for three minutes, in virtual time.
 func simulate(t *testing.T, test func(*testing.T, *node)) {
 	synctest.Test(t, func(t *testing.T) {
-		n := &node{t: t, disk: mem.New(), store: store.New(), ring: keys.NewRing(), keep: 3 * time.Minute}
-		if _, err := n.store.Scope("coco", table.All()...); err != nil {
+		n := &node{Rows: govtest.Rows{T: t, Store: store.New()}, disk: mem.New(), ring: keys.NewRing(), keep: 3 * time.Minute}
+		if _, err := n.Store.Scope("coco", table.All()...); err != nil {
 			t.Fatal(err)
 		}
 		n.host = &lying{Disk: n.disk, other: "forged"}
 		n.Keys = retention.New(retention.Config{
-			Log: slog.New(slog.DiscardHandler), Clock: clock{}, Disk: n.host, Snapshots: "snapshots", Ring: n.ring, Store: n.store, Most: 3,
+			Log: slog.New(slog.DiscardHandler), Clock: clock{}, Disk: n.host, Snapshots: "snapshots", Ring: n.ring, Store: n.Store, Most: 3,
 			Keep: func() time.Duration { return n.keep }, Now: func() time.Time { return n.now }, Leads: func() bool { return n.leads },
 			Open: func(epoch uint64, ahead ...uint64) error {
 				n.opened = append(n.opened, append([]uint64{epoch}, ahead...))
@@ -89,25 +87,11 @@ func simulate(t *testing.T, test func(*testing.T, *node)) {
 	})
 }
 
-// write commits a row.
-func (n *node) write(name string, key []byte, row any) {
-	n.t.Helper()
-	value, err := canon.Marshal(row)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	n.seqno++
-	if err := n.store.Apply(n.seqno, []store.Write{{Table: name, Key: key, Value: value}}); err != nil {
-		n.t.Fatal(err)
-	}
-	n.store.Commit(n.seqno)
-}
-
 // epochs announces epochs up to one, and has the ring hold and use them.
 func (n *node) epochs(to uint64) {
-	n.t.Helper()
+	n.T.Helper()
 	for e := uint64(1); e <= to; e++ {
-		n.write(table.EpochsTable, table.EpochKey(e), table.EpochRecord{Epoch: e, Since: 10 * e, Sealed: []byte{1}, Time: uint64(minute(e).UnixMilli())})
+		n.Write(table.EpochsTable, table.EpochKey(e), table.EpochRecord{Epoch: e, Since: 10 * e, Sealed: []byte{1}, Time: uint64(minute(e).UnixMilli())})
 		n.ring.Add(e, secret(e))
 		n.ring.Use(e)
 	}
@@ -115,37 +99,37 @@ func (n *node) epochs(to uint64) {
 
 // snapshot writes the file of a snapshot of an epoch, and has the ledger record it if it shall.
 func (n *node) snapshot(index, epoch uint64, recorded bool) string {
-	n.t.Helper()
+	n.T.Helper()
 	var tree merkle.Frontier
-	for i := range n.seqno {
+	for i := range n.Seqno {
 		tree.Append(coco.Digest{byte(i)})
 	}
 	raw, err := tree.MarshalBinary()
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
-	s := n.store.Snapshot()
-	h := snapshot.Header{Epoch: epoch, Index: index, View: 2, First: n.seqno, Seqno: n.seqno, Tree: raw, Voters: []uint64{1}}
-	i, err := snapshot.Write(n.t.Context(), n.disk, "snapshots", h, secret(epoch), s, table.All())
+	s := n.Store.Snapshot()
+	h := snapshot.Header{Epoch: epoch, Index: index, View: 2, First: n.Seqno, Seqno: n.Seqno, Tree: raw, Voters: []uint64{1}}
+	i, err := snapshot.Write(n.T.Context(), n.disk, "snapshots", h, secret(epoch), s, table.All())
 	s.Release()
 	if err == nil {
 		err = snapshot.Confirm(n.disk, "snapshots", i, []byte("receipt"))
 	}
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	i.Pending = false
 	if recorded {
-		n.write(table.SnapshotsTable, binary.BigEndian.AppendUint64(nil, index), table.SnapshotRecord{Index: index, View: 2, Seqno: i.Seqno, Digest: i.Digest, Bytes: i.Bytes, Since: n.seqno + 1})
+		n.Write(table.SnapshotsTable, binary.BigEndian.AppendUint64(nil, index), table.SnapshotRecord{Index: index, View: 2, Seqno: i.Seqno, Digest: i.Digest, Bytes: i.Bytes, Since: n.Seqno + 1})
 	}
 	return "snapshots/" + i.Name()
 }
 
 func (n *node) expire(at time.Time) []uint64 {
-	n.t.Helper()
+	n.T.Helper()
 	n.now, n.erased = at, nil
-	if err := n.Expire(n.t.Context()); err != nil {
-		n.t.Fatal(err)
+	if err := n.Expire(n.T.Context()); err != nil {
+		n.T.Fatal(err)
 	}
 	return n.erased
 }
@@ -273,13 +257,13 @@ func (f *twoFaced) ReadAt(b []byte, off int64) (int, error) {
 
 // forged has the ledger record a snapshot of epoch 4, and returns its file with one of epoch 1 that has the same name.
 func (n *node) forged() (name string, right, forged []byte) {
-	n.t.Helper()
+	n.T.Helper()
 	n.epochs(5)
 	name = n.snapshot(100, 1, false)
 	forged = n.disk.Data(name)
 	n.disk.Delete(name)
 	if again := n.snapshot(100, 4, true); again != name {
-		n.t.Fatalf("the files are %s and %s, expected one name", name, again)
+		n.T.Fatalf("the files are %s and %s, expected one name", name, again)
 	}
 	n.disk.Put("forged", forged)
 	n.expire(minute(100))
@@ -382,8 +366,8 @@ func TestTheLeaderHasASnapshotWrittenInTimeHoweverShortEpochsAre(t *testing.T) {
 	simulate(t, func(t *testing.T, n *node) {
 		n.keep, n.leads = 10*time.Minute, true
 		n.epochs(20) // one each minute; epoch e ended at minute e+1
-		for n.seqno < 31 {
-			n.write("coco.nodes", []byte{byte(n.seqno)}, 1)
+		for n.Seqno < 31 {
+			n.Write("coco.nodes", []byte{byte(n.Seqno)}, 1)
 		}
 		n.snapshot(100, 3, true) // of epoch 3, which ended at minute 4
 		time.Sleep(time.Hour)
@@ -393,8 +377,8 @@ func TestTheLeaderHasASnapshotWrittenInTimeHoweverShortEpochsAre(t *testing.T) {
 		if n.expire(minute(9)); n.asked != 1 {
 			t.Errorf("asked for %d snapshots when half of the time had passed, expected 1", n.asked)
 		}
-		for n.seqno <= 200 {
-			n.write("coco.nodes", []byte{byte(n.seqno)}, 1)
+		for n.Seqno <= 200 {
+			n.Write("coco.nodes", []byte{byte(n.Seqno)}, 1)
 		}
 		n.snapshot(200, 20, true)
 		time.Sleep(time.Hour)
@@ -422,8 +406,8 @@ func TestTheLeaderHasASnapshotWrittenInTime(t *testing.T) {
 				t.Errorf("case %d: asked for %d snapshots, expected %d", i, n.asked, c.want)
 			}
 		}
-		for n.seqno <= 20 {
-			n.write("coco.nodes", []byte{byte(n.seqno)}, 1)
+		for n.Seqno <= 20 {
+			n.Write("coco.nodes", []byte{byte(n.Seqno)}, 1)
 		}
 		n.snapshot(100, 2, true)
 		time.Sleep(time.Hour)
