@@ -139,3 +139,22 @@ func TestWhatIndexersAndWalletsAskIsAnswered(t *testing.T) {
 		})
 	}
 }
+
+// In a closed network an auditor's indexer gets the same.
+func TestAnAuditorsIndexerIsAnsweredInAClosedNetwork(t *testing.T) {
+	n := closedNode(t, parties...)
+	contract := n.made(maker, 0, 0, emitter)
+	tx := n.sent(maker, 0, 1, &contract, 0, []byte{1})
+	for _, name := range []string{"Blockscout", "graph-node"} {
+		for _, c := range clients(common.Address{}, contract, tx, n.Head().Hash, hexutil.Uint64(n.Head().Number()), "")[name] {
+			for _, p := range c.params {
+				if message, ok := p.(map[string]any); ok {
+					delete(message, "from")
+				}
+			}
+			if reply := n.by(auditor, c.method, c.params...); strings.Contains(reply, `"error"`) {
+				t.Errorf("%s: %s %v: %s", name, c.method, c.params, reply)
+			}
+		}
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/ethereum/go-ethereum/params"
 	"github.com/holiman/uint256"
 
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/parity"
 	"github.com/cocoframework/coco/adapter/ethereum/settings"
 )
 
@@ -48,7 +49,8 @@ const (
 	accounts    = 3 // with keys
 	theContract = 5 // accounts with code
 	maxMessages = 24
-	maxSteps    = 4000 // of a message that are compared one by one; those behind them by their number
+	maxTrace    = 1 << 20 // bytes that a vmTrace may take: from there on it keeps nothing
+	maxSteps    = 4000    // of a message that are compared one by one; those behind them by their number
 )
 
 // world is a chain's rules, its first accounts, and the addresses that code names.
@@ -487,6 +489,7 @@ func (w *world) watch(out *outcome, count bool) *tracing.Hooks {
 			note("fault %d %v %d %d %d %v", pc, vm.OpCode(op), gas, cost, depth, err)
 		},
 		OnOpcode: func(pc uint64, op byte, gas, cost uint64, scope tracing.OpContext, data []byte, depth int, err error) {
+			out.codes++
 			if count {
 				w.seen.steps++
 				if vm.OpCode(op) == vm.TSTORE && err == nil {
@@ -541,9 +544,16 @@ func differ(t testing.TB, data []byte) counts {
 		var a, b outcome
 		run := func(db vm.StateDB, out *outcome, count bool) {
 			var o outcome
-			evm := vm.NewEVM(w.block, db, w.config, vm.Config{Tracer: w.watch(&o, count)})
-			done := apply(evm, msg, w.block.GasLimit)
-			done.steps = o.steps
+			hooks, left := w.watch(&o, count), maxTrace
+			steps := parity.NewSteps(func(n int) bool { left -= n; return left >= 0 })
+			if count {
+				hooks = parity.Join(hooks, steps.Hooks())
+			}
+			done := apply(vm.NewEVM(w.block, db, w.config, vm.Config{Tracer: hooks}), msg, w.block.GasLimit)
+			done.steps, done.codes = o.steps, o.codes
+			if ops := operations(steps.Result()); count && left >= 0 && ops != o.codes {
+				t.Fatalf("message %d, by the rules of %s: a vmTrace of %d steps, expected %d", i, w.fork(), ops, o.codes)
+			}
 			*out = done
 		}
 		run(ours.db, &a, true)
@@ -572,6 +582,17 @@ func differ(t testing.TB, data []byte) counts {
 	}
 	commit(w.rules, "at the end")
 	return w.seen
+}
+
+// operations counts the steps of a vmTrace.
+func operations(c *parity.Code) (n int) {
+	if c == nil {
+		return 0
+	}
+	for _, op := range c.Ops {
+		n += 1 + operations(op.Sub)
+	}
+	return n
 }
 
 func (w *world) fork() string {

@@ -99,6 +99,7 @@ type outcome struct {
 	output []byte
 	logs   []*types.Log
 	steps  []string
+	codes  int // steps, also those that are not kept
 }
 
 // same compares two outcomes, and says what differs first.
