@@ -282,6 +282,14 @@ type Keeper interface {
 	Ready() bool
 }
 
+// Gatherer is implemented by ledgers that may have calls wait for more of them, so that they execute together.
+type Gatherer interface {
+	// Gathers reports whether the calls that wait in the queue, so many, shall wait on. The core runs no Execute of the ledger then, and asks
+	// again when another call comes, after Env.Wake, and about once a second. It tells a ledger what an Execute has left, too, 0 as well. It is
+	// called on the goroutine of Execute.
+	Gathers(waiting int) bool
+}
+
 // Idler is implemented by ledgers that may have something to commit though nobody has called.
 type Idler interface {
 	// Idle reports whether Execute without calls may make a transaction now. The core asks about once a second on a node

@@ -108,6 +108,49 @@ func (b *both) send(i int, ahead uint64, code []byte, signer types.Signer) error
 	return err
 }
 
+// together sends so many transactions in one request, and returns in how many blocks they are and how long that took.
+func (b *both) together(i, n int) (blocks hexutil.Uint64, took time.Duration, failed error) {
+	b.t.Helper()
+	first, calls := b.nonce(i), make([]string, n)
+	before, began := b.newest(i).Number, time.Now()
+	for k := range calls {
+		tx, err := types.SignNewTx(b.key, ofChain, &types.LegacyTx{Nonce: first + uint64(k), GasPrice: new(big.Int), Gas: 21_000, To: new(common.Address)})
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		raw, err := tx.MarshalBinary()
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		calls[k] = fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"eth_sendRawTransaction","params":[%q]}`, k, hexutil.Encode(raw))
+	}
+	resp, err := b.client(i, i).Post("https://node/rpc", "application/json", strings.NewReader("["+strings.Join(calls, ",")+"]"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var replies []struct{ Result, Error json.RawMessage }
+	if err := json.NewDecoder(resp.Body).Decode(&replies); err != nil {
+		return 0, 0, err
+	}
+	for _, r := range replies {
+		if r.Error != nil {
+			return 0, 0, errors.New(string(r.Error))
+		}
+	}
+	took = time.Since(began)
+	for at := before + 1; at <= b.newest(i).Number; at++ {
+		text, err := b.call(i, "eth_getBlockTransactionCountByNumber", fmt.Sprintf(`[%q]`, at))
+		if err != nil {
+			return 0, 0, err
+		}
+		if text != `"0x0"` {
+			blocks++
+		}
+	}
+	return blocks, took, nil
+}
+
 var (
 	ofChain = types.LatestSignerForChainID(big.NewInt(7))
 	ofNone  = types.HomesteadSigner{}
@@ -191,6 +234,15 @@ func (b *both) adapterProbes() map[string]struct {
 		value string
 		holds func(i int) error
 	}
+	inBlocks := func(want hexutil.Uint64) func(i int) error {
+		return func(i int) error {
+			blocks, _, err := b.together(i, int(want))
+			if err == nil && blocks != want {
+				err = fmt.Errorf("%d transactions are in %d blocks", want, blocks)
+			}
+			return err
+		}
+	}
 	gap := func(with string) func(i int) error {
 		return func(i int) error { return fails(b.send(i, 5, nil, ofChain), with) }
 	}
@@ -261,6 +313,32 @@ func (b *both) adapterProbes() map[string]struct {
 			time.Sleep(20 * time.Second)
 			return b.newest(i).Number == n+3
 		})},
+		"ethereum.empty_blocks": {"true", made(func(i int) bool {
+			n := b.newest(i).Number
+			time.Sleep(20 * time.Second)
+			return b.newest(i).Number > n+15 // of which confirmation_blocks are 12
+		})},
+		"ethereum.block_transactions": {"1", inBlocks(3)},
+		"ethereum.block_bytes":        {"1", inBlocks(3)},
+		"ethereum.block_wait_ms": {"10000", func(i int) error {
+			blocks, took, err := b.together(i, 3)
+			if err == nil && (blocks != 1 || took < 10*time.Second || took > 12*time.Second) {
+				err = fmt.Errorf("three transactions are in %d blocks after %v", blocks, took)
+			}
+			return err
+		}},
+		"ethereum.block_interval_ms": {"10000", func(i int) error {
+			for range 2 {
+				blocks, took, err := b.together(i, 3)
+				if err != nil {
+					return err
+				}
+				if at := b.newest(i).Timestamp; blocks != 1 || at%10 > 1 || took > 12*time.Second {
+					return fmt.Errorf("three transactions are in %d blocks after %v, the last one's time is %d", blocks, took, at)
+				}
+			}
+			return nil
+		}},
 		"ethereum.timestamps": {`"increasing"`, func(i int) error {
 			var times []hexutil.Uint64
 			for range 3 {

@@ -130,6 +130,12 @@ func (l Ledger) busy() bool {
 	return ok && k.Busy()
 }
 
+// gathers reports whether the calls that wait for a ledger shall wait for more.
+func (x *executor) gathers(of Ledger) bool {
+	g, ok := of.Ledger.(adapter.Gatherer)
+	return ok && g.Gathers(x.queue.waiting(of.Name))
+}
+
 // idle reports whether a ledger may have something to commit without a call.
 func (l *ledgers) idle() bool { return slices.ContainsFunc(l.list, Ledger.idle) }
 

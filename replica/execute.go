@@ -25,10 +25,10 @@ func (x *executor) work() error {
 	}
 	calls := x.ledgers.overdue
 	for _, of := range x.ledgers.list {
-		calls = calls || !of.busy() && (x.queue.waits(of.Name) || of.ready())
+		calls = calls || !of.busy() && !x.gathers(of) && (x.queue.waiting(of.Name) > 0 || of.ready())
 	}
 	var err error
-	switch own := x.queue.waits(own); {
+	switch own := x.queue.waiting(own) > 0; {
 	case own && !(x.lease.own && calls):
 		x.lease.own = true
 		err = x.execute(x.executeOwn)
@@ -97,7 +97,7 @@ func (x *executor) executeCalls(p *permit, set *store.Set, batch *sealed) {
 	room := x.rules.Limits
 	for i := range l.list {
 		of := l.list[(l.first+i)%len(l.list)]
-		if of.busy() {
+		if of.busy() || x.gathers(of) {
 			continue
 		}
 		parts := len(l.list) - i
@@ -107,11 +107,12 @@ func (x *executor) executeCalls(p *permit, set *store.Set, batch *sealed) {
 		}
 		d.last = d.began
 		d.written = set.Size()
-		if !x.queue.waits(of.Name) && len(l.kept) == 0 && !of.idle() {
+		if x.queue.waiting(of.Name) == 0 && len(l.kept) == 0 && !of.idle() {
 			continue
 		}
 		outcomes := of.execute(p, x.clock.Elapsed, set, adapter.Calls{Next: d.next, Back: d.back})
 		d.settle()
+		x.gathers(of)
 		for _, o := range outcomes {
 			if k := l.kept[o.Call]; k != nil && o.Beside > 0 {
 				x.queue.charge(of.Name, k.item.caller(), o.Beside, 0)

@@ -35,14 +35,26 @@ type working struct {
 	clock *manual
 	runs  [][]byte // first bytes of the actors, by Execute
 	busy  bool
+	most  int   // calls of one Execute; 0: all
+	wants int   // calls, before it executes any
+	asked []int // by Gathers
 }
 
 func (w *working) Busy() bool  { return w.busy }
 func (w *working) Ready() bool { return false }
 
+func (w *working) Gathers(waiting int) bool {
+	w.asked = append(w.asked, waiting)
+	return waiting > 0 && waiting < w.wants
+}
+
 func (w *working) Execute(_ context.Context, set *store.Part, calls adapter.Calls) (out []adapter.Outcome) {
 	var run []byte
 	for c := calls.Next(); c != nil; c = calls.Next() {
+		if w.most > 0 && len(out) == w.most {
+			calls.Back(c)
+			break
+		}
 		took, _ := c.Decoded.(time.Duration)
 		w.clock.now += took
 		tx := set.Begin()
@@ -186,6 +198,50 @@ func TestABusyLedgerHoldsNoOtherUp(t *testing.T) {
 	b.slot()
 	if runs := b.ledgers["ethereum"].runs; len(runs) != 1 || len(runs[0]) != 10 {
 		t.Errorf("calls that waited for a busy ledger were executed as %v", runs)
+	}
+}
+
+// A ledger that waits for more calls leaves them in the queue, whatever other ledgers do, and learns what an Execute has left.
+func TestCallsWaitForMoreWhereTheirLedgerGathers(t *testing.T) {
+	b := newBench(t, roomy, "kv", "ethereum")
+	w := b.ledgers["ethereum"]
+	w.wants, w.most = 12, 9
+	b.put("ethereum", 1, 10, 0, 10)
+	b.put("kv", 2, 1, 0, 10)
+	b.slot()
+	b.executor.ledgers.overdue = true
+	b.slot()
+	if len(w.runs) != 0 || len(b.ledgers["kv"].runs) == 0 {
+		t.Fatalf("the ledger that gathers executed %v, the other one %v", w.runs, b.ledgers["kv"].runs)
+	}
+	b.put("ethereum", 2, 2, 0, 10)
+	b.slot()
+	// Those of the organisation that came last are not behind all others.
+	if len(w.runs) != 1 || len(w.runs[0]) != 9 || slices.Index(w.runs[0], 2) > 1 {
+		t.Errorf("executed %v, expected 9 calls with those of organisation 2 among the first", w.runs)
+	}
+	if left := w.asked[len(w.asked)-1]; left != 3 {
+		t.Errorf("the ledger was told that %d calls are left, expected 3", left)
+	}
+}
+
+// However small its batches are, a ledger's flood of one organisation does not keep another one's calls.
+func TestSmallBatchesAreSharedByOrganisations(t *testing.T) {
+	b := newBench(t, roomy, "ethereum")
+	w := b.ledgers["ethereum"]
+	w.most = 1
+	b.put("ethereum", 1, 1000, time.Millisecond, 10)
+	b.slot()
+	b.put("ethereum", 2, 5, time.Millisecond, 10)
+	for range 10 {
+		b.slot()
+	}
+	var of [3]int
+	for _, run := range w.runs[1:] {
+		of[run[0]]++
+	}
+	if of[2] != 5 {
+		t.Errorf("of ten batches of one call after it came, organisation 2 had %d, expected its 5", of[2])
 	}
 }
 

@@ -155,12 +155,16 @@ func (q *queue) wake() {
 	}
 }
 
-// waits reports whether something waits in a lane.
-func (q *queue) waits(name string) bool {
+// waiting returns how many calls wait in a lane.
+func (q *queue) waiting(name string) (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	of := q.lanes[name]
-	return of != nil && len(of.lines) > 0
+	if of := q.lanes[name]; of != nil {
+		for _, l := range of.lines {
+			n += len(l.waits) - l.head
+		}
+	}
+	return n
 }
 
 // next deals a turn: it removes and returns the first call of the organisation whose turn it is in a lane, or returns nil

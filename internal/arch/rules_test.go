@@ -698,6 +698,12 @@ var protocols = []rule{
 		why: "who makes a network links them, too",
 	},
 	{
+		name: "when a block begins is decided by settings and a clock",
+		in:   []string{"adapter/ethereum/rhythm"},
+		only: []string{"", "adapter/setting", "canon", "internal/expr", "store", "host", "adapter/ethereum/policy", "adapter/ethereum/settings"},
+		why:  "what waits for a block stays in the core's queue: nothing else may hold or order it",
+	},
+	{
 		name: "logs are selected by what they hold",
 		in:   []string{"adapter/ethereum/logs"},
 		only: []string{"", "canon", "store", "adapter/ethereum/rows"},
@@ -742,7 +748,7 @@ var protocols = []rule{
 	{
 		name: "the chain does not know JSON-RPC",
 		in:   []string{"adapter/ethereum/chain"},
-		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/blocks", "adapter/ethereum/development", "adapter/ethereum/genesis", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policy", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo", "adapter/ethereum/owncall"},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/blocks", "adapter/ethereum/development", "adapter/ethereum/genesis", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policy", "adapter/ethereum/rhythm", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo", "adapter/ethereum/owncall"},
 		why:  "what is committed must not depend on how it is asked for",
 	},
 	{
@@ -754,7 +760,7 @@ var protocols = []rule{
 	{
 		name: "the sight of a caller knows no JSON-RPC",
 		in:   []string{"adapter/ethereum/sight"},
-		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/access", "adapter/ethereum/blocks", "adapter/ethereum/chain", "adapter/ethereum/development", "adapter/ethereum/genesis", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policies", "adapter/ethereum/policy", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo", "adapter/ethereum/owncall"},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/access", "adapter/ethereum/blocks", "adapter/ethereum/chain", "adapter/ethereum/development", "adapter/ethereum/genesis", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policies", "adapter/ethereum/policy", "adapter/ethereum/rhythm", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo", "adapter/ethereum/owncall"},
 		why:  "every method is answered from it, whatever the method is",
 	},
 	{

@@ -23,7 +23,7 @@ func (c *testChain) vote(values map[string]string) []byte {
 	}
 	next, err := json.Marshal(all)
 	must(c.t, err)
-	must(c.t, settings.Table().CheckChange(2, c.env.Settings, next))
+	must(c.t, settings.Table().CheckChange(3, c.env.Settings, next))
 	must(c.t, settings.Check(next))
 	must(c.t, c.Configure(next))
 	return next

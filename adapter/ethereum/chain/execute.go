@@ -17,15 +17,13 @@ import (
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/development"
 	"github.com/cocoframework/coco/adapter/ethereum/memo"
+	"github.com/cocoframework/coco/adapter/ethereum/rhythm"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 	"github.com/cocoframework/coco/adapter/ethereum/statedb"
 	"github.com/cocoframework/coco/adapter/ethereum/stateroot"
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/store"
 )
-
-// maxBlockTxs bounds the transactions of a block, and so of a batch.
-const maxBlockTxs = 5000
 
 // maxCached is how many accounts and slots the executor keeps in memory between blocks.
 const maxCached = 1 << 18
@@ -61,13 +59,13 @@ func newExecutor(c *chain, env *adapter.Env, roots *stateroot.Worker) *executor 
 	}
 	return &executor{
 		chain: c, roots: roots, pool: newPool(c.settings), cache: statedb.New(nil), blooms: memo.Blooms{}, jumps: memo.Jumps{},
-		state: env.State, clock: env.Clock, wake: wake, short: longGas,
+		state: env.State, clock: env.Clock, wake: wake, short: longGas, made: made{rhythm: rhythm.New(env.Clock, wake)},
 	}
 }
 
 // made is what is known of the last block that was made here.
 type made struct {
-	sealed  uint64 // the time of its batch, in milliseconds
+	rhythm  *rhythm.Rhythm
 	version uint64 // in development mode: Mode.Changes of the state that the cache holds
 }
 
@@ -125,6 +123,7 @@ func (l *Ledger) Execute(_ context.Context, set *store.Part, calls adapter.Calls
 }
 
 func (x *executor) execute(set *store.Part, calls adapter.Calls) []adapter.Outcome {
+	x.rhythm.Tell(set.Time())
 	if x.long != nil && !x.long.ended() {
 		return nil
 	}
@@ -165,26 +164,28 @@ func (x *executor) execute(set *store.Part, calls adapter.Calls) []adapter.Outco
 
 // Idle implements adapter.Idler: blocks without transactions are due.
 func (l *Ledger) Idle() bool {
-	h := l.Head()
-	if l.Settings().Development {
+	h, s := l.Head(), l.Settings()
+	if s.Development {
 		due := l.due.Load()
 		return due > 0 && uint64(l.env.Clock.Now().UnixMilli()) >= due
 	}
-	return h != nil && h.Number() > 0 && l.empty.Load() < l.chain().settings.ConfirmationBlocks
+	return h != nil && h.Number() > 0 && (s.EmptyBlocks || l.empty.Load() < s.ConfirmationBlocks)
 }
 
-// confirmEvery is the least time between a block and the next one without transactions, in milliseconds.
-const confirmEvery = 1000
+// Gathers implements adapter.Gatherer: where the constitution has blocks wait, calls wait with them. A long transaction has begun its block.
+func (l *Ledger) Gathers(waiting int) bool {
+	return l.exec.rhythm.Gathers(l.exec.chain.settings, waiting) && l.exec.long == nil
+}
 
 // confirm makes a block without transactions if one is due. Clients count blocks on top of a transaction's, and
-// wait for so many; on a chain without traffic none would come. A chain that nobody uses comes to rest.
+// wait for so many; on a chain without traffic none would come. A chain that nobody uses comes to rest, unless the constitution says otherwise.
 func (b *builder) confirm() {
 	if b.mode != nil {
 		b.tick()
 		return
 	}
-	n := rows.EmptyBlocks(b.set, b.parent.Number)
-	if b.header != nil || b.parent.Number == 0 || n >= b.chain.settings.ConfirmationBlocks || b.set.Time() < b.sealed+confirmEvery {
+	n, s := rows.EmptyBlocks(b.set, b.parent.Number), b.chain.settings
+	if b.header != nil || b.parent.Number == 0 || !s.EmptyBlocks && n >= s.ConfirmationBlocks || !b.rhythm.Empty(s, b.set.Time()) {
 		return
 	}
 	b.open()
@@ -318,8 +319,8 @@ func (b *builder) try(k *kept) bool {
 			b.refuse(replaced.call, refusef("replaced by transaction %v of the same nonce", k.checked.hash))
 		}
 		return false
-	case b.gas.Available(false) < msg.GasLimit, len(b.included) == maxBlockTxs,
-		b.bytes+len(k.checked.raw) > params.MaxBlockSize-maxHeaderSize:
+	case b.gas.Available(false) < msg.GasLimit, uint64(len(b.included)) >= b.chain.settings.BlockTransactions,
+		len(b.included) > 0 && uint64(b.bytes+len(k.checked.raw)) > b.chain.settings.BlockBytes:
 		b.postpone(k)
 		return false
 	case msg.GasLimit > b.short && b.header != nil:
@@ -331,9 +332,6 @@ func (b *builder) try(k *kept) bool {
 	}
 	return b.apply(k)
 }
-
-// maxHeaderSize bounds what a block's RLP holds beside the transactions.
-const maxHeaderSize = 2048
 
 // postpone leaves a call to the next block, and ends this one.
 func (b *builder) postpone(k *kept) {
@@ -553,5 +551,5 @@ func (b *builder) seal() {
 		b.chain.log.Error("block not sealed", "number", b.number(), "err", err)
 		panic(err)
 	}
-	b.sealed = b.set.Time()
+	b.rhythm.Sealed(b.set.Time())
 }

@@ -109,8 +109,12 @@ func (l *Ledger) Committed(c adapter.Commit) {
 		return
 	}
 	defer state.Release()
+	before := l.Head()
 	if err := l.advance(state); err != nil {
 		l.env.Log.Error("ethereum: a committed block is not readable", "seqno", c.Last, "err", err)
+	}
+	if l.Head() != before {
+		l.exec.rhythm.Sealed(c.Time)
 	}
 }
 
@@ -144,6 +148,7 @@ func (l *Ledger) Close() {
 	l.roots.Close()
 	l.exec.drain(blocks.ErrClosed)
 	l.exec.ends.Wait()
+	l.exec.rhythm.Close()
 	l.exec.roots.Close()
 }
 

@@ -72,8 +72,13 @@ func (b *builder) start(k *kept) {
 // Busy implements adapter.Keeper: a long transaction is under way.
 func (l *Ledger) Busy() bool { return l.exec.long != nil && !l.exec.long.ended() }
 
-// Ready implements adapter.Keeper: a long transaction has ended.
-func (l *Ledger) Ready() bool { return l.exec.long != nil && l.exec.long.ended() }
+// Ready implements adapter.Keeper: a long transaction has ended, or a block without transactions is due.
+func (l *Ledger) Ready() bool {
+	if l.exec.long != nil {
+		return l.exec.long.ended()
+	}
+	return l.Idle() && l.exec.rhythm.EmptyNow(l.exec.chain.settings)
+}
 
 func (l *long) ended() bool {
 	select {

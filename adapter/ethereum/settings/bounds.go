@@ -31,6 +31,10 @@ func bounds() []bound {
 		{"gap_total", setting.Range{Min: 0, Max: 1 << 20}},
 		{"gap_bytes", setting.Range{Min: 0, Max: 1 << 30}},
 		{"confirmation_blocks", setting.Range{Min: 0, Max: maxConfirmationBlocks}},
+		{"block_transactions", setting.Range{Min: 1, Max: maxBlockTransactions}},
+		{"block_bytes", setting.Range{Min: 1, Max: maxBlockBytes}},
+		{"block_wait_ms", setting.Range{Min: 0, Max: uint64(maxBlockPause.Milliseconds())}},
+		{"block_interval_ms", setting.Range{Min: 0, Max: uint64(maxBlockPause.Milliseconds())}},
 		{"rpc.body_bytes", setting.Range{Min: 1 << 10, Max: maxNumber}},
 		{"rpc.batch_items", setting.Range{Min: 1, Max: maxNumber}},
 		{"rpc.reply_bytes", setting.Range{Min: 4 << 10, Max: 128 << 20}}, // beyond it the budget for replies has no room for one caller's
@@ -59,6 +63,7 @@ func CompleteNew(page []byte) ([]byte, error) {
 		"gap_wait_ms": uint64(s.GapWait.Milliseconds()), "gap_per_sender": uint64(s.GapPerSender),
 		"gap_total": uint64(s.GapTotal), "gap_bytes": uint64(s.GapBytes),
 		"confirmation_blocks": uint64(s.ConfirmationBlocks),
+		"block_transactions":  s.BlockTransactions, "block_bytes": s.BlockBytes, "block_wait_ms": s.BlockWait, "block_interval_ms": s.BlockInterval,
 	}
 	for _, f := range s.RPC.fields() {
 		found["rpc."+f.name] = uint64(*f.value)

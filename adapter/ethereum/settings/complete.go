@@ -33,8 +33,11 @@ const (
 )
 
 // added are the settings that later releases have added. A stored section without one is of before, and what its absence
-// means is what the program did then: real timestamps, no blocks without transactions, and all callers saw all.
-var added = []string{"timestamps", "confirmation_blocks", "visibility", "auditors", "counts", "policies"}
+// means is what the program did then: real timestamps, no blocks without transactions, blocks of what waits, and all callers saw all.
+var added = []string{
+	"timestamps", "confirmation_blocks", "visibility", "auditors", "counts", "policies",
+	"empty_blocks", "block_transactions", "block_bytes", "block_wait_ms", "block_interval_ms",
+}
 
 // defaults are what the page may leave out, by name, but for those of rpc.
 func defaults(pinned bool) map[string]json.RawMessage {
@@ -45,6 +48,8 @@ func defaults(pinned bool) map[string]json.RawMessage {
 		"gap_per_sender": jsonNumber(defaultGapPerSender), "gap_total": jsonNumber(defaultGapTotal), "gap_bytes": jsonNumber(defaultGapBytes),
 		"alloc": json.RawMessage("{}"), "rpc": json.RawMessage("{}"),
 		"timestamps": jsonText(string(defaultTimestamps)), "confirmation_blocks": jsonNumber(defaultConfirmationBlocks),
+		"empty_blocks": json.RawMessage("false"), "block_transactions": jsonNumber(maxBlockTransactions), "block_bytes": jsonNumber(maxBlockBytes),
+		"block_wait_ms": jsonNumber(0), "block_interval_ms": jsonNumber(0),
 		"visibility": jsonText(string(defaultVisibility)), "auditors": json.RawMessage("[]"), "counts": json.RawMessage("false"), "policies": json.RawMessage("{}"),
 	}
 	if pinned { // it repeats what the mainnet shows everybody

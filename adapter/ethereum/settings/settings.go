@@ -61,6 +61,13 @@ type Settings struct {
 	Timestamps Timestamps
 	// ConfirmationBlocks is how many blocks without transactions follow the last one with some, about a second apart.
 	ConfirmationBlocks uint64
+	// EmptyBlocks has blocks without transactions follow for ever.
+	EmptyBlocks bool
+	// BlockTransactions and BlockBytes are the most that a block holds; its first transaction is admitted whatever its size.
+	BlockTransactions, BlockBytes uint64
+	// BlockWait is how long a block waits for more calls after its first, and BlockInterval the time between the beginnings of blocks, in
+	// milliseconds; 0: as soon as a call waits. An interval precedes a wait.
+	BlockWait, BlockInterval uint64
 	// Visibility says what callers see that no rule of a contract admits.
 	Visibility Visibility
 	// Auditors are the names of the organisations that see everything in a closed network.
@@ -125,9 +132,15 @@ const (
 	maxGapWait    = 10 * time.Minute
 	// maxConfirmationBlocks bounds what one transaction adds to an idle ledger.
 	maxConfirmationBlocks = 256
-	minGasLimit           = params.MinGasLimit
-	maxGasLimit           = 500_000_000
-	maxChainID            = math.MaxUint64/2 - 36 // so that V of EIP-155 fits 64 bits
+	// maxBlockTransactions bounds a block, and so a batch.
+	maxBlockTransactions = 5000
+	// maxBlockBytes leaves room for a header in what a block's RLP may be (EIP-7934).
+	maxBlockBytes = params.MaxBlockSize - 2048
+	// maxBlockPause leaves room for executing and committing in the time for which a client's node waits.
+	maxBlockPause = 10 * time.Second
+	minGasLimit   = params.MinGasLimit
+	maxGasLimit   = 500_000_000
+	maxChainID    = math.MaxUint64/2 - 36 // so that V of EIP-155 fits 64 bits
 )
 
 // settingsJSON is the section as it is stored.
@@ -148,6 +161,11 @@ type settingsJSON struct {
 	GapBytes           *number                `json:"gap_bytes"`
 	Timestamps         Timestamps             `json:"timestamps"`
 	ConfirmationBlocks number                 `json:"confirmation_blocks"`
+	EmptyBlocks        bool                   `json:"empty_blocks"`
+	BlockTransactions  *number                `json:"block_transactions"`
+	BlockBytes         *number                `json:"block_bytes"`
+	BlockWaitMs        number                 `json:"block_wait_ms"`
+	BlockIntervalMs    number                 `json:"block_interval_ms"`
 	Visibility         Visibility             `json:"visibility"`
 	Auditors           []string               `json:"auditors"`
 	Counts             bool                   `json:"counts"`
@@ -240,6 +258,7 @@ func (in *settingsJSON) settings() (*Settings, error) {
 		Coinbase:         in.Coinbase,
 		AllowUnprotected: in.AllowUnprotected,
 		Timestamps:       cmp.Or(in.Timestamps, Real),
+		EmptyBlocks:      in.EmptyBlocks,
 		Visibility:       cmp.Or(in.Visibility, Network),
 		Auditors:         in.Auditors,
 		Counts:           in.Counts,
@@ -262,6 +281,7 @@ func (in *settingsJSON) settings() (*Settings, error) {
 	if s.Visibility != Network && s.Visibility != Closed {
 		return nil, fmt.Errorf("visibility: expected %q or %q, found %q", Network, Closed, s.Visibility)
 	}
+	s.BlockTransactions, s.BlockBytes = maxBlockTransactions, maxBlockBytes // as before these were settings
 	var wait, perSender, total, size, txBytes uint64
 	for _, f := range []struct {
 		name     string
@@ -277,9 +297,13 @@ func (in *settingsJSON) settings() (*Settings, error) {
 		{"gap_total", in.GapTotal, &total, 0, 1 << 20},
 		{"gap_bytes", in.GapBytes, &size, 0, 1 << 30},
 		{"confirmation_blocks", &in.ConfirmationBlocks, &s.ConfirmationBlocks, 0, maxConfirmationBlocks},
+		{"block_transactions", in.BlockTransactions, &s.BlockTransactions, 1, maxBlockTransactions},
+		{"block_bytes", in.BlockBytes, &s.BlockBytes, 1, maxBlockBytes},
+		{"block_wait_ms", &in.BlockWaitMs, &s.BlockWait, 0, uint64(maxBlockPause.Milliseconds())},
+		{"block_interval_ms", &in.BlockIntervalMs, &s.BlockInterval, 0, uint64(maxBlockPause.Milliseconds())},
 	} {
 		if f.in == nil {
-			continue // the pinned block says it
+			continue // the pinned block says it, or the ledger is from before
 		}
 		*f.out = uint64(*f.in)
 		if *f.out < f.min || *f.out > f.max {

@@ -51,6 +51,11 @@ func Table() setting.Table {
 			Meaning: "how the times of blocks follow one another, see [Blocks and states](json-rpc.md#blocks-and-states)", Takes: nextBlock,
 		},
 		{Name: "confirmation_blocks", Absent: "0", Meaning: "blocks without transactions after the last one with some; with `pin` 0", Takes: nextBlock},
+		{Name: "empty_blocks", Values: setting.Switch{}, Absent: "false", Rules: 3, Meaning: "blocks without transactions follow for ever, see [Batching](json-rpc.md#batching)", Takes: nextBlock},
+		{Name: "block_transactions", Absent: strconv.Itoa(maxBlockTransactions), Rules: 3, Meaning: "the most transactions of a block", Takes: nextBlock},
+		{Name: "block_bytes", Absent: strconv.Itoa(maxBlockBytes), Rules: 3, Meaning: "the most bytes that a block's transactions have together; the first one is admitted whatever its size", Takes: nextBlock},
+		{Name: "block_wait_ms", Absent: "0", Rules: 3, Meaning: "how long a block waits for more transactions after its first, unless they fill it", Takes: nextBlock},
+		{Name: "block_interval_ms", Absent: "0", Rules: 3, Meaning: "blocks begin at multiples of this time, at most one at each; 0: as soon as a transaction waits. With it `block_wait_ms` does not count", Takes: nextBlock},
 		{
 			Name: "visibility", Values: setting.Words{string(Network), string(Closed)}, Absent: strconv.Quote(string(Network)), Rules: 3,
 			Meaning: "who sees what: every caller everything, or each its own and what contracts admit, see [Access](access.md); with `pin` `network`. `coco up` has `network`, `coco up --closed` `closed`", Takes: nextRequest,

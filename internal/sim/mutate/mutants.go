@@ -198,7 +198,7 @@ var simulated = []mutant{
 	},
 	{
 		name: "first", what: "the ledger that is listed last gets whole batches as long as calls wait for it", file: "replica/execute.go",
-		old: "		of := l.list[(l.first+i)%len(l.list)]\n		if of.busy() {\n			continue\n		}\n",
-		new: "		of := l.list[len(l.list)-1-i]\n		if i > 0 && x.queue.waits(l.list[len(l.list)-1].Name) {\n			return\n		}\n		if of.busy() {\n			continue\n		}\n",
+		old: "		of := l.list[(l.first+i)%len(l.list)]\n		if of.busy() || x.gathers(of) {\n			continue\n		}\n",
+		new: "		of := l.list[len(l.list)-1-i]\n		if i > 0 && x.queue.waiting(l.list[len(l.list)-1].Name) > 0 {\n			return\n		}\n		if of.busy() || x.gathers(of) {\n			continue\n		}\n",
 	},
 }
