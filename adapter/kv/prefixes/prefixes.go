@@ -219,7 +219,7 @@ func (r *Rules) View(caller *coco.Caller, rows store.Reader) store.Reader {
 	if r.MayReadAll(caller) {
 		return rows
 	}
-	v := &view{rules: r, caller: caller, rows: rows}
+	v := &view{rules: r, caller: *caller, rows: rows}
 	for i := range r.all {
 		if one := &r.all[i]; !one.read.admits(caller) {
 			v.hidden = append(v.hidden, one.prefix)
@@ -231,14 +231,14 @@ func (r *Rules) View(caller *coco.Caller, rows store.Reader) store.Reader {
 // view is what one caller may read.
 type view struct {
 	rules  *Rules
-	caller *coco.Caller
+	caller coco.Caller
 	rows   store.Reader
 	hidden [][]byte // prefixes, rising
 }
 
 // Get implements store.Reader.
 func (v *view) Get(table string, key []byte) ([]byte, bool) {
-	if !v.rules.MayRead(v.caller, key) {
+	if !v.rules.MayRead(&v.caller, key) {
 		return nil, false
 	}
 	return v.rows.Get(table, key)

@@ -39,7 +39,7 @@ var prefixMutants = []mutant{
 		test: "TestARowIsReadByTheRulesThatItWasWrittenUnder",
 	},
 	{
-		name: "openwrite", what: "a node sends writes on that the rules do not admit, and so tells later refusals apart", file: "adapter/kv/kv.go",
+		name: "openwrite", what: "a node sends on writes that the rules do not admit", file: "adapter/kv/kv.go",
 		old: "	if err := l.settings().admitCaller(&caller, w); err != nil {", new: "	if err := l.settings().admitCaller(&caller, w); err != nil && len(w.ops) == 0 {",
 		test: "TestAWriteThatTheRulesRefuseIsNotSent",
 	},
