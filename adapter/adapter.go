@@ -12,8 +12,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -67,6 +65,8 @@ type Env struct {
 	// Notices are sentences about the network that every user must be told, such as that its TEE
 	// is simulated. Each begins with a word in capitals and a colon.
 	Notices []string
+	// Insecure says that the constitution marks the network as one that protects nothing (network.insecure). No vote changes it.
+	Insecure bool
 	// Network names the network for ever: it is in what users sign for this network and no other. It is zero in an adapter's tests.
 	Network coco.Digest
 	// Origin reports whether members have agreed that pages of an origin may ask nodes in browsers, by sessions: see Sessions. No session counts that began until
@@ -116,11 +116,6 @@ type Env struct {
 	// Panics ends panics in goroutines of the adapter's own that serve one request: nothing else keeps one client's
 	// request from ending the node. It is nil in an adapter's tests. Execute MUST NOT use it.
 	Panics *contain.Panics
-}
-
-// Insecure reports whether the network is marked as one that protects nothing: members have accepted simulated TEEs.
-func (e *Env) Insecure() bool {
-	return slices.ContainsFunc(e.Notices, func(text string) bool { return strings.HasPrefix(text, "INSECURE:") })
 }
 
 // PastValue is one version of a key.

@@ -390,7 +390,7 @@ func (n *node) openLedgers(ctx context.Context, b *catchup.Basis) error {
 		scope := scopes[m.Name]
 		l, err := a.Open(adapter.Env{
 			Search: adapter.OwnSearch(a, scope, n.search), Panics: n.links.peers.Panics,
-			Settings: settings, Notices: networkNotices(c), State: scope, Past: adapter.OwnPast(scope, n.past), PastFor: adapter.OwnPastFor(scope, n.past), Receipt: n.Receipt, Fresh: n.fresh, Lost: n.lost, Status: n.status, Clock: ledgerClock{n.cfg.Host.Clock, n}, Log: n.log.With("ledger", m.Name),
+			Settings: settings, Insecure: c.Network.Insecure, Notices: networkNotices(c), State: scope, Past: adapter.OwnPast(scope, n.past), PastFor: adapter.OwnPastFor(scope, n.past), Receipt: n.Receipt, Fresh: n.fresh, Lost: n.lost, Status: n.status, Clock: ledgerClock{n.cfg.Host.Clock, n}, Log: n.log.With("ledger", m.Name),
 			Wake: func() { n.replica.Wake() }, Actor: func(name string) (coco.ActorID, bool) { return n.decided.constitution.Load().Actor(name) },
 			PastTurn: func(ctx context.Context, by coco.Caller) (func(), error) { return n.links.past.Enter(ctx, by.Actor) },
 			Network:  n.networkID(), Origin: func(o string) (uint64, bool) { return n.decided.constitution.Load().Access.Since(o) }, Submit: func(ctx context.Context, calls ...*adapter.Call) []adapter.Result {

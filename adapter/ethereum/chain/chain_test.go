@@ -96,7 +96,7 @@ func (c *testChain) openStored(stored []byte) {
 		clock = local.Clock{}
 	}
 	c.env = &adapter.Env{
-		Settings: stored, Notices: []string{"INSECURE: a test"}, State: c.scope, Submit: c.submit, Clock: clock, Past: c.past.read,
+		Settings: stored, Insecure: true, State: c.scope, Submit: c.submit, Clock: clock, Past: c.past.read,
 		Status: func() adapter.Status { return adapter.Status{Role: "leader"} },
 		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}

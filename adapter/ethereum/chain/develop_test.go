@@ -272,6 +272,56 @@ func TestWhatWaitsIsExecutedByWhatItOffers(t *testing.T) {
 	}
 }
 
+// A block is made when its time has come, with what waits and at the time, the limit and the address that the mode says.
+func TestBlocksAreMadeByTheMode(t *testing.T) {
+	c := developmentChain(t)
+	c.now += 500
+	c.must(development.Call{Kind: development.Interval, Number: 2000})
+	c.now += 1999
+	if c.execute(); c.Head().Number() != 0 {
+		t.Fatal("a block was made before its time")
+	}
+	c.now++
+	c.execute()
+	equal(t, "number", c.Head().Number(), 1)
+	c.execute()
+	equal(t, "number until the next one is due", c.Head().Number(), 1)
+	c.must(development.Call{Kind: development.Interval})
+	c.now += 10_000
+	c.execute()
+	equal(t, "number after the end of it", c.Head().Number(), 1)
+
+	at := c.Head().Header.Time
+	c.must(development.Call{Kind: development.GasLimit, Number: 50_000})
+	c.must(development.Call{Kind: development.Coinbase, Address: c.address(2)})
+	c.must(development.Call{Kind: development.Random, Word: common.Hash{7}})
+	c.must(development.Call{Kind: development.Next, Number: at + 5000})
+	refused(t, c.execute(c.call(c.sign(0, 0, &common.Address{1}, 50_001, 0, nil))), "exceeds block gas limit", coco.ErrInvalid)
+	included_(t, c.execute(c.call(c.transfer(0, 0, 1))), 1)
+	h := c.Head().Header
+	equal(t, "time", h.Time, at+5000)
+	equal(t, "gas limit", h.GasLimit, 50_000)
+	equal(t, "address", h.Coinbase, c.address(2))
+	equal(t, "randomness", h.MixDigest, common.Hash{7})
+	c.now += 3000
+	c.mine(1)
+	equal(t, "time goes on from there", c.Head().Header.Time, at+5003)
+	if c.Head().Header.MixDigest == (common.Hash{7}) {
+		t.Error("the randomness of one block is that of the next one, too")
+	}
+	for _, bad := range []development.Call{
+		{Kind: development.Next, Number: at},
+		{Kind: development.GasLimit},
+		{Kind: development.GasLimit, Number: c.Settings().GasLimit + 1},
+		{Kind: "other"},
+		{Kind: development.Nonce, Address: c.address(0)},
+	} {
+		if _, err := c.do(bad, 1<<20); !errors.Is(err, coco.ErrInvalid) {
+			t.Errorf("%+v: error %v", bad, err)
+		}
+	}
+}
+
 // A revert that a transaction of the ledger cannot hold is refused, and changes nothing.
 func TestARevertThatIsTooLargeIsRefused(t *testing.T) {
 	c := developmentChain(t)
@@ -320,7 +370,7 @@ func TestAnUnsignedTransactionIsItsSenders(t *testing.T) {
 func TestADevelopmentModeNeedsAnInsecureNetwork(t *testing.T) {
 	page, err := settings.Complete([]byte(`{"chain_id": 1, "visibility": "network", "development": true}`))
 	must(t, err)
-	if _, err := Open(&adapter.Env{Settings: page, Notices: []string{"OPEN: a test"}}); !errors.Is(err, coco.ErrInvalid) {
+	if _, err := Open(&adapter.Env{Settings: page, Insecure: false}); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("error %v", err)
 	}
 	for _, bad := range []string{`"visibility": "closed"`, `"visibility": "network", "pin": {"number": 1}`} {

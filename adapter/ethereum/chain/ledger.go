@@ -54,7 +54,7 @@ func Open(env *adapter.Env) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	if settings.Development && !env.Insecure() {
+	if settings.Development && !env.Insecure {
 		return nil, fmt.Errorf("%w: ethereum settings: development: this network is not marked insecure (network.insecure of its constitution): everybody could spend what others hold", coco.ErrInvalid)
 	}
 	c := newChain(settings, env.Log)

@@ -93,7 +93,7 @@ func (c *testChain) reopen(page []byte) {
 	complete, err := settings.Complete(page)
 	must(c.t, err)
 	c.env = &adapter.Env{
-		Notices:  []string{"INSECURE: a test"},
+		Insecure: true,
 		Settings: complete, State: c.scope, Submit: c.submit, Clock: clock, Past: c.past.read,
 		Status: func() adapter.Status { return *cmp.Or(c.status.Load(), &adapter.Status{Role: "leader"}) },
 		Log:    slog.New(slog.NewTextHandler(cmp.Or(c.log, io.Discard), &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -73,7 +73,8 @@ func (t *Table) Add(txs []Tx) {
 	}
 }
 
-// Hold counts the transactions of a list that wait in the ledger for a block, in the place of those of the list before.
+// Hold counts the transactions of a list that wait in the ledger for a block, in the place of those of the list before. It is called by one
+// goroutine at a time.
 func (t *Table) Hold(list []Tx) {
 	if len(list) == 0 && len(t.waits) == 0 {
 		return
