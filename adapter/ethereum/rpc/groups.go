@@ -67,7 +67,7 @@ func (s *Server) groups() map[string][]any {
 		"txpool": {pool.New(g)},
 		"web3":   {&web3Methods{s}},
 	}
-	all["rpc"] = []any{openrpc.New(all)}
+	all["rpc"] = []any{openrpc.New(all, g.Reply)}
 	if s.ledger.Settings().Development {
 		for name, methods := range development.Groups(g, s.env) {
 			all[name] = append(all[name], methods)

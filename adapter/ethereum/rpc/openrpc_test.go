@@ -144,3 +144,26 @@ func TestTheOpenRPCDocumentHasTheMethodsOfTheNode(t *testing.T) {
 	slices.Sort(names)
 	equal(t, "entries that are there twice", len(slices.Compact(names)), len(openrpc.All()))
 }
+
+// The document counts as what it is among the replies of a batch.
+func TestABatchOfDocumentsIsBounded(t *testing.T) {
+	n := newTestNode(t, map[string]any{"reply_bytes": 200_000})
+	one := call("rpc_discover")
+	size := n.post(one).Body.Len()
+	if size < 20_000 || size > 150_000 {
+		t.Fatalf("a document of %d bytes", size)
+	}
+	var replies []reply
+	must(t, json.Unmarshal(n.post("["+strings.Repeat(one+",", 19)+one+"]").Body.Bytes(), &replies))
+	answered := 0
+	for _, r := range replies {
+		if r.Error == nil {
+			answered++
+		} else {
+			equal(t, "code", r.Error.Code, codeReplyTooLarge)
+		}
+	}
+	if answered == 0 || answered*size > 200_000+size {
+		t.Errorf("%d documents of %d bytes in one reply", answered, size)
+	}
+}

@@ -14,6 +14,7 @@
 package openrpc
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -33,12 +34,18 @@ type method struct {
 // Object is a JSON object of the document.
 type Object map[string]any
 
+// Reply makes the result of a value, within what a reply may take, or of an error: group.Server has it.
+type Reply func(ctx context.Context, v any, err error, instead string) (json.RawMessage, error)
+
 // Methods is the method rpc_discover.
-type Methods struct{ document func() json.RawMessage }
+type Methods struct {
+	document func() json.RawMessage
+	reply    Reply
+}
 
 // New returns the method of a server that has registered the receivers, by the namespaces of their methods.
-func New(registered map[string][]any) *Methods {
-	return &Methods{sync.OnceValue(func() json.RawMessage {
+func New(registered map[string][]any, reply Reply) *Methods {
+	return &Methods{reply: reply, document: sync.OnceValue(func() json.RawMessage {
 		text, err := json.Marshal(Document(append(Names(registered), always...)))
 		if err != nil {
 			panic(err) // it is made of strings and maps
@@ -51,7 +58,9 @@ func New(registered map[string][]any) *Methods {
 var always = []string{"rpc_modules", "rpc_discover", "eth_subscribe", "eth_unsubscribe"}
 
 // Discover is the OpenRPC document of the node.
-func (m *Methods) Discover() json.RawMessage { return m.document() }
+func (m *Methods) Discover(ctx context.Context) (json.RawMessage, error) {
+	return m.reply(ctx, m.document(), nil, "ask for nothing beside the document")
+}
 
 // Names returns the names of the methods of receivers, by their namespaces.
 func Names(registered map[string][]any) (names []string) {
