@@ -111,7 +111,7 @@ func TestSignedRequestCountsOnceAtOneNode(t *testing.T) {
 	}
 	for _, key := range []crypto.Signer{newKey(t), plain} {
 		by, w := newSigner(t, key, "acme"), newWorld(node)
-		m := New("PUT", "/app/kv/a%2Fb?x=1", []byte("hello"), network, node, begin)
+		m := New("PUT", "/app/kv/a%2Fb?x=1", nil, []byte("hello"), network, node, begin)
 		text := signed(t, by, m)
 		id, err := w.ask("PUT", "/app/kv/a%2Fb?x=1", text)
 		if err != nil || id.Caller.Name != "acme" || id.Body == nil || *id.Body != sha256.Sum256([]byte("hello")) || id.Again != nil || !id.Until.IsZero() {
@@ -132,7 +132,7 @@ func TestSignedRequestCountsOnceAtOneNode(t *testing.T) {
 		refused("again, as late as can be", w, text, "was sent before")
 		w.now = w.now.Add(time.Millisecond)
 		refused("later", w, text, "expected at most 1m0s between them")
-		fresh := New("PUT", "/app/kv/a%2Fb?x=1", nil, network, node, w.now)
+		fresh := New("PUT", "/app/kv/a%2Fb?x=1", nil, nil, network, node, w.now)
 		if _, err := w.ask("PUT", "/app/kv/a%2Fb?x=1", signed(t, by, fresh)); err != nil {
 			t.Errorf("another one: %v", err)
 		}
@@ -148,26 +148,26 @@ func TestAHostThatTurnsItsClockForwardAndBackHasNoMessageCountTwice(t *testing.T
 		_, err := w.ask("PUT", "/app/kv/a", signed(t, by, m))
 		return err
 	}
-	first := New("PUT", "/app/kv/a", nil, network, node, begin)
+	first := New("PUT", "/app/kv/a", nil, nil, network, node, begin)
 	if err := ask(first); err != nil {
 		t.Fatal(err)
 	}
 	w.now = begin.Add(2 * Window)
-	if err := ask(New("PUT", "/app/kv/a", nil, network, node, w.now)); err != nil { // has what ended forgotten
+	if err := ask(New("PUT", "/app/kv/a", nil, nil, network, node, w.now)); err != nil { // has what ended forgotten
 		t.Fatal(err)
 	}
 	w.now = begin.Add(time.Second)
 	if err := ask(first); err == nil {
 		t.Error("a message counts twice")
 	}
-	if err := ask(New("PUT", "/app/kv/a", nil, network, node, w.now)); err != nil {
+	if err := ask(New("PUT", "/app/kv/a", nil, nil, network, node, w.now)); err != nil {
 		t.Errorf("a new message: %v", err)
 	}
 }
 
 func TestSignedRequestsThatDoNotCountAreRefused(t *testing.T) {
 	by := newSigner(t, newKey(t), "acme")
-	good := New("GET", "/x", nil, network, node, begin)
+	good := New("GET", "/x", nil, nil, network, node, begin)
 	change := func(fn func(*Request)) string {
 		m := good
 		fn(&m)
@@ -231,7 +231,7 @@ func TestSignedRequestsThatDoNotCountAreRefused(t *testing.T) {
 
 // A nonce is one signer's: another one's message that is the same is not taken for a copy of it.
 func TestTwoSignersMayChooseOneNonce(t *testing.T) {
-	w, m := newWorld(node), New("GET", "/x", nil, network, node, begin)
+	w, m := newWorld(node), New("GET", "/x", nil, nil, network, node, begin)
 	for range 2 { // of one organisation, as its front ends are
 		if _, err := w.ask("GET", "/x", signed(t, newSigner(t, newKey(t), "acme"), m)); err != nil {
 			t.Errorf("a second signer: %v", err)
@@ -248,14 +248,14 @@ func TestAnOrganisationSendsSoManyMessages(t *testing.T) {
 			t.Fatalf("message %d: %v", i, err)
 		}
 	}
-	if _, err := w.ask("GET", "/x", signed(t, acme, New("GET", "/x", nil, network, node, begin))); !errors.Is(err, coco.ErrBusy) {
+	if _, err := w.ask("GET", "/x", signed(t, acme, New("GET", "/x", nil, nil, network, node, begin))); !errors.Is(err, coco.ErrBusy) {
 		t.Errorf("one more: %v", err)
 	}
-	if _, err := w.ask("GET", "/x", signed(t, newSigner(t, newKey(t), "globex"), New("GET", "/x", nil, network, node, begin))); err != nil {
+	if _, err := w.ask("GET", "/x", signed(t, newSigner(t, newKey(t), "globex"), New("GET", "/x", nil, nil, network, node, begin))); err != nil {
 		t.Errorf("another organisation's: %v", err)
 	}
 	w.now = begin.Add(Window)
-	if _, err := w.ask("GET", "/x", signed(t, acme, New("GET", "/x", nil, network, node, w.now))); err != nil {
+	if _, err := w.ask("GET", "/x", signed(t, acme, New("GET", "/x", nil, nil, network, node, w.now))); err != nil {
 		t.Errorf("later: %v", err)
 	}
 }
@@ -272,7 +272,7 @@ func TestTheFormOfARequestIsFixed(t *testing.T) {
 
 func FuzzScheme(f *testing.F) {
 	// The same in every process that fuzzes, or their inputs would be strangers' to each other.
-	by, m := newSigner(f, ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), "acme"), New("GET", "/x", nil, network, node, begin)
+	by, m := newSigner(f, ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), "acme"), New("GET", "/x", nil, nil, network, node, begin)
 	clear(m.Nonce)
 	good := signed(f, by, m)
 	f.Add(strings.TrimPrefix(good, SchemeName+" "))

@@ -116,6 +116,8 @@ func (s *Scheme) fits(m *Request, r *http.Request, now time.Time) error {
 		return caller.Refuse("the signed request is for another node, or this one before it restarted: expected %s", s.cfg.Node)
 	case m.Method != r.Method || m.Target != r.RequestURI:
 		return caller.Refuse("the request has another method or target than its signer signed")
+	case differing(m.Headers, covered(r.Header)) != "":
+		return caller.Refuse("the request's header %.64q is not as its signer signed it: every header that changes what a request does is signed, and none is added, changed or dropped", differing(m.Headers, covered(r.Header)))
 	case m.Time+uint64(Window.Milliseconds()) <= at || m.Time > at+uint64(Window.Milliseconds()):
 		return caller.Refuse("the signed request is of %s, and the ledger's time is %s: expected at most %v between them",
 			time.UnixMilli(int64(min(m.Time, 1<<52))).UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339), Window)

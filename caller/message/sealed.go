@@ -70,6 +70,6 @@ func CertificateID(der []byte) string {
 
 // SignSealed signs a sealed message for a node, and returns the value of the header Authorization of the outer request.
 func SignSealed(ctx context.Context, by envelope.Signer, message []byte, network coco.Digest, node coco.NodeID, now time.Time) (string, error) {
-	m := New(http.MethodPost, SealedTarget, message, network, node, now)
+	m := New(http.MethodPost, SealedTarget, nil, message, network, node, now)
 	return m.Sign(ctx, by)
 }

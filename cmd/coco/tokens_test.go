@@ -84,8 +84,8 @@ func rotates(ts *testscript.TestScript, neg bool, args []string) {
 // signs FILE METHOD TARGET BODY MEMBER ADDRESS: signs a request for the node at an address with a member's user certificate of the sandbox net, and
 // writes it like login.
 func signs(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 6 {
-		ts.Fatalf("usage: signs FILE METHOD TARGET BODY MEMBER ADDRESS")
+	if neg || len(args) < 6 {
+		ts.Fatalf("usage: signs FILE METHOD TARGET BODY MEMBER ADDRESS [HEADER: VALUE]...")
 	}
 	member := ts.MkAbs("net/members/" + args[4])
 	user, err := signer.Load(member+"/user.pem", member+"/user-key.pem")
@@ -100,7 +100,12 @@ func signs(ts *testscript.TestScript, neg bool, args []string) {
 	defer func() { _ = reply.Body.Close() }()
 	var status wire.Status
 	ts.Check(json.NewDecoder(reply.Body).Decode(&status))
-	m := message.New(args[1], args[2], []byte(args[3]), id, status.Node, time.Now())
+	header := http.Header{}
+	for _, line := range args[6:] {
+		name, value, _ := strings.Cut(line, ": ")
+		header.Add(name, value)
+	}
+	m := message.New(args[1], args[2], header, []byte(args[3]), id, status.Node, time.Now())
 	text, err := m.Sign(context.Background(), user)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("Authorization: "+text), 0o600))

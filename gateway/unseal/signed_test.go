@@ -127,7 +127,7 @@ func TestASignatureCountsForItsMessageOnce(t *testing.T) {
 	refused("signed by a certificate of another network", other, sign(foreign, other, network, first, now))
 	nobody := seal(nil)
 	refused("signed, and inside it names no signer", nobody, sign(acme, nobody, network, first, now))
-	plain := message.New("PUT", "/app/kv/x", []byte("paid"), network, first, now)
+	plain := message.New("PUT", "/app/kv/x", nil, []byte("paid"), network, first, now)
 	refused("signed over the text in it", text, must(plain.Sign(t.Context(), acme)))
 	refused("by another scheme", text, "Bearer "+sign(acme, text, network, first, now)[len("Coco-Message "):])
 	if got := c.writes(); len(got) != 0 {

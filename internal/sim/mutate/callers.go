@@ -136,6 +136,16 @@ var callerMutants = []mutant{
 		test: "TestSignedRequestsThatDoNotCountAreRefused",
 	},
 	{
+		name: "otheraudience", what: "a signed request counts with headers that its signer has not signed", file: "caller/message/scheme.go",
+		old: "	case differing(m.Headers, covered(r.Header)) != \"\":", new: "	case len(m.Headers) > 1<<20:",
+		test: "TestHeadersThatChangeARequestAreSigned",
+	},
+	{
+		name: "addedheader", what: "what stands between adds a header to a signed request", file: "caller/message/message.go",
+		old: "[][2][]Header{{signed, sent}, {sent, signed}}", new: "[][2][]Header{{signed, sent}}",
+		test: "TestHeadersThatChangeARequestAreSigned",
+	},
+	{
 		name: "othertarget", what: "a signed request counts for another target", file: "caller/message/scheme.go",
 		old: " || m.Target != r.RequestURI:", new: ":",
 		test: "TestSignedRequestsThatDoNotCountAreRefused",
