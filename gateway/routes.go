@@ -220,8 +220,9 @@ func (g *Gateway) withBody(limit func() int64, h adapter.Handler) http.Handler {
 		w, maxBody := rw.(*response), limit()
 		err := g.identify(w, r)
 		if err == nil {
-			noteCaller(r)
-			err = g.checkOrigin(w, r)
+			if err = noteCaller(r, w.identity.Caller.Actor); err == nil {
+				err = g.checkOrigin(w, r)
+			}
 		}
 		if err == nil && r.ContentLength > maxBody {
 			err = &http.MaxBytesError{Limit: maxBody}

@@ -26,6 +26,7 @@ func (g *Gateway) newUnseal() *unseal.Server {
 		},
 		MaxBody: func() int64 { return g.routes.Load().maxBody.Load() },
 		Room:    func(w http.ResponseWriter, n int) error { return w.(*response).Claim().Take(n) },
+		Known:   func(w http.ResponseWriter, of coco.ActorID) error { return w.(*response).place.pass(of) },
 	})
 }
 
@@ -39,7 +40,8 @@ func (g *Gateway) serveSealedKey(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// serveSealed opens a request. Whose it is is known afterwards only, so until then it counts as one of a caller without a name.
+// serveSealed opens a request. Whose it is is known afterwards only: until then it counts as one of a caller without a name, and from then on its bytes count as
+// that organisation's, beside the request that was inside.
 func (g *Gateway) serveSealed(rw http.ResponseWriter, r *http.Request) {
 	w := rw.(*response)
 	if r.Context().Value(openedKey{}) != nil {
@@ -66,24 +68,24 @@ func (g *Gateway) serveSealed(rw http.ResponseWriter, r *http.Request) {
 	g.unseal.ServeHTTP(w, r)
 }
 
-// openedKey finds in a request's context where to note that its caller is known.
+// openedKey finds in a request's context whom to tell its caller.
 type openedKey struct{}
 
-// serveOpened answers what was inside of a sealed request, as any other, and reports whether its caller was known.
-func (g *Gateway) serveOpened(w http.ResponseWriter, r *http.Request, outer sealed.Outer) (known bool) {
-	ctx := caller.WithOuter(context.WithValue(r.Context(), openedKey{}, &known), outer)
+// serveOpened answers what was inside of a sealed request, as any other, and tells its caller, if it has one.
+func (g *Gateway) serveOpened(w http.ResponseWriter, r *http.Request, outer sealed.Outer, known func(coco.ActorID) error) {
+	ctx := caller.WithOuter(context.WithValue(r.Context(), openedKey{}, known), outer)
 	ctx = context.WithValue(ctx, connectionKey{}, (*connection)(nil)) // the connection is that of what stands between
 	g.serve(w, r.WithContext(ctx))
-	return known
 }
 
-// noteCaller notes that a request's caller is known, if somebody wants to know. What was inside of a sealed request has no connection, so for a request of
+// noteCaller tells whose a request is, if somebody wants to know, who may refuse it. What was inside of a sealed request has no connection, so for a request of
 // one nothing is looked for.
-func noteCaller(r *http.Request) {
+func noteCaller(r *http.Request, of coco.ActorID) error {
 	if r.TLS != nil {
-		return
+		return nil
 	}
-	if known, ok := r.Context().Value(openedKey{}).(*bool); ok {
-		*known = true
+	if known, ok := r.Context().Value(openedKey{}).(func(coco.ActorID) error); ok {
+		return known(of)
 	}
+	return nil
 }

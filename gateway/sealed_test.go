@@ -14,6 +14,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/attest"
+	"github.com/cocoframework/coco/caller"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/sealed"
@@ -178,5 +179,78 @@ func TestSealedRequestsAreBounded(t *testing.T) {
 	a := w.announced(t)
 	if reply, status, body := w.askSealed(t, w.client(""), a, sealed.Request{Method: "GET", Target: "/node/status"}); reply != nil || status != http.StatusServiceUnavailable {
 		t.Errorf("with all memory for bodies taken: %d %s", status, body)
+	}
+}
+
+// named is a scheme whose credential is an organisation's name.
+type named struct{}
+
+func (named) Name() string { return "Named" }
+
+func (named) Authenticate(_ *http.Request, credential string) (caller.Identity, error) {
+	return caller.Identity{Caller: coco.Caller{Actor: coco.ActorID{credential[0]}, Name: credential, Role: coco.Participant}}, nil
+}
+
+// What a sealed request holds counts as its organisation's from when that is known: one whose requests wait leaves room for others, and for those of whom nothing is known yet.
+func TestSealedRequestsOfOneOrganisationLeaveRoomForOthers(t *testing.T) {
+	begun, wait := make(chan string), make(chan struct{})
+	w := start(t, []adapter.Endpoint{{Pattern: "POST /app/x", Repeatable: func([]byte) bool { return true }, Handler: func(c coco.Caller, w http.ResponseWriter, r *http.Request) {
+		begun <- c.Name
+		<-wait
+	}}}, func(c *Config) {
+		c.Schemes = caller.Schemes{named{}}
+		c.Now = time.Now
+		c.Limits.MaxBodies = 16 << 10
+	})
+	a := w.announced(t)
+	type answer struct {
+		reply  *sealed.Reply
+		status int
+		body   string
+	}
+	ask := func(by string) <-chan answer {
+		out := make(chan answer, 1)
+		go func() {
+			r := sealed.Request{Method: "POST", Target: "/app/x", Body: make([]byte, 900), Header: []sealed.Field{{Name: "Authorization", Value: "Named " + by}}}
+			reply, status, body := w.askSealed(t, w.client(""), a, r)
+			out <- answer{reply, status, body}
+		}()
+		return out
+	}
+	var waiting []<-chan answer
+	refused := 0
+	for range 16 {
+		x := ask("acme")
+		select {
+		case <-begun:
+			waiting = append(waiting, x)
+		case got := <-x:
+			if refused++; got.reply == nil || got.reply.Status != http.StatusServiceUnavailable || !strings.Contains(got.body, "its share") {
+				t.Fatalf("beyond its share: %+v", got)
+			}
+		}
+	}
+	if len(waiting) == 0 || refused == 0 {
+		t.Fatalf("%d requests wait, %d were refused", len(waiting), refused)
+	}
+	x := ask("globex")
+	select {
+	case <-begun:
+	case got := <-x:
+		t.Errorf("another organisation: %+v", got)
+	}
+	w.g.shares.mu.Lock()
+	if n := w.g.shares.requests.Used(); n != len(waiting)+1 {
+		t.Errorf("%d requests count, expected one for each of the %d that are open", n, len(waiting)+1)
+	}
+	w.g.shares.mu.Unlock()
+	close(wait)
+	for _, x := range append(waiting, x) {
+		if got := <-x; got.reply == nil || got.reply.Status != http.StatusOK {
+			t.Errorf("%+v", got)
+		}
+	}
+	if n := w.g.shares.held(); n != 0 {
+		t.Errorf("%d bytes are held", n)
 	}
 }

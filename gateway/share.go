@@ -39,13 +39,15 @@ type place struct {
 	caller coco.ActorID
 	stream bool
 	body   int
+
+	requests int // 0 or 1
 }
 
 // enter takes a place for a request with a body of so many bytes. An upgraded connection has none.
 func (s *shares) enter(caller coco.ActorID, stream bool, body int) (*place, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := &place{of: s, caller: caller, stream: stream, body: body}
+	p := &place{of: s, caller: caller, stream: stream, body: body, requests: 1}
 	switch {
 	case !p.kind().Full(1) && !p.kind().Fits(caller, 1): // if it is full, the gate says so
 		s.refused.Add(1)
@@ -68,10 +70,27 @@ func (p *place) kind() *fair.Shares {
 	return p.of.requests
 }
 
+// pass has the bytes of a request that was entered without a caller's name count as its caller's. The request itself does not count from then on: the one that was
+// inside does. The error is coco.ErrBusy if the caller has its share of bytes; then nothing has changed.
+func (p *place) pass(to coco.ActorID) error {
+	p.of.mu.Lock()
+	defer p.of.mu.Unlock()
+	p.of.bodies.Give(p.caller, p.body)
+	if p.body > 0 && !p.of.bodies.Fits(to, p.body) {
+		p.of.bodies.Take(p.caller, p.body)
+		p.of.refused.Add(1)
+		return errShare
+	}
+	p.kind().Give(p.caller, p.requests)
+	p.of.bodies.Take(to, p.body)
+	p.caller, p.requests = to, 0
+	return nil
+}
+
 func (p *place) leave() {
 	p.of.mu.Lock()
 	defer p.of.mu.Unlock()
-	p.kind().Give(p.caller, 1)
+	p.kind().Give(p.caller, p.requests)
 	p.of.bodies.Give(p.caller, p.body)
 }
 

@@ -36,6 +36,7 @@ import (
 	"github.com/cocoframework/coco/sealed/keyring"
 	"github.com/cocoframework/coco/succession"
 	"github.com/cocoframework/coco/wire"
+	"github.com/cocoframework/coco/wire/problem"
 )
 
 const program = "the approved program"
@@ -141,19 +142,23 @@ func (c *cluster) start(program string, serviceKey []byte) *member {
 	return m
 }
 
-func (m *member) handle(w http.ResponseWriter, r *http.Request, outer sealed.Outer) bool {
+func (m *member) handle(w http.ResponseWriter, r *http.Request, outer sealed.Outer, known func(coco.ActorID) error) {
 	if r.URL.Path == "/node/status" {
-		return false
+		return
 	}
-	by := ""
+	by, of := "", coco.ActorID{1}
 	if r.Header.Get("Authorization") == "Bearer good" {
 		by = "good"
 	} else if id, err := m.signed.Authenticate(r.WithContext(caller.WithOuter(r.Context(), outer))); err == nil {
-		by = id.Caller.Name
+		by, of = id.Caller.Name, id.Caller.Actor
 	}
 	if by == "" {
 		w.WriteHeader(http.StatusUnauthorized)
-		return false
+		return
+	}
+	if err := known(of); err != nil {
+		problem.Write(w, wire.AnswerTo(err), err.Error())
+		return
 	}
 	body, _ := io.ReadAll(r.Body)
 	if r.Method == http.MethodPut {
@@ -163,7 +168,6 @@ func (m *member) handle(w http.ResponseWriter, r *http.Request, outer sealed.Out
 		m.mu.Unlock()
 	}
 	fmt.Fprintf(w, "answer to %s %s", r.URL.Path, body)
-	return true
 }
 
 func (m *member) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -14,7 +14,6 @@ package unseal
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -35,8 +34,8 @@ import (
 const (
 	// window is by how much the time of a request may differ from the node's.
 	window = 90 * time.Second
-	// maxOnce bounds how many requests are remembered: they are forgotten once their time is out of the window.
-	maxOnce = 1 << 18
+	// maxOnce bounds how many requests of one organisation are remembered: they are forgotten once their time is out of the window.
+	maxOnce = 1 << 16
 	// maxReply bounds a reply's body, in bytes.
 	maxReply = 32 << 20
 	// refuseAfter is the default of Config.RefuseAfter.
@@ -49,9 +48,12 @@ type Config struct {
 	Open func(message []byte) (*sealed.Opened, error)
 	// Node is this node's id.
 	Node coco.NodeID
-	// Handler answers a request as if it had come in plain, and reports whether it was one of a known caller. The request has no
+	// Handler answers a request as if it had come in plain. Once it knows whose the request is it MUST call known, before anything is done by it, and answer the
+	// error that this returns instead. It does not call it for a request of nobody. The request has no
 	// TLS state: a certificate that was shown is that of what stands between. A signature from outside counts if the request inside names its signer.
-	Handler func(http.ResponseWriter, *http.Request, sealed.Outer) (known bool)
+	Handler func(w http.ResponseWriter, r *http.Request, outer sealed.Outer, known func(coco.ActorID) error)
+	// Known is told whose an outer request is, for what it holds to count as that organisation's; nil: nobody wants to know. Its error is answered instead of the request.
+	Known func(w http.ResponseWriter, of coco.ActorID) error
 	// Repeatable reports whether a request with this body may be made twice without a second effect.
 	Repeatable func(r *http.Request, body []byte) bool
 	// MaxBody is how many bytes a request's body may have.
@@ -74,10 +76,13 @@ func New(cfg Config) *Server {
 	if cfg.RefuseAfter == 0 {
 		cfg.RefuseAfter = refuseAfter
 	}
+	if cfg.Known == nil {
+		cfg.Known = func(http.ResponseWriter, coco.ActorID) error { return nil }
+	}
 	if cfg.Room == nil {
 		cfg.Room = func(http.ResponseWriter, int) error { return nil }
 	}
-	return &Server{cfg: cfg, once: once{seen: map[[sealed.IDSize]byte]times{}}}
+	return &Server{cfg: cfg, once: once{seen: map[[sealed.IDSize]byte]times{}, held: map[coco.ActorID]int{}}}
 }
 
 // ServeHTTP implements http.Handler.
@@ -153,15 +158,20 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, o *sealed.Opened
 	}
 	id := requestID(o.ID)
 	if named {
-		switch err := s.once.add(id, made, now); {
-		case errors.Is(err, coco.ErrDenied):
+		if s.once.add(id, made, now) != nil {
 			return sealed.Reply{}, false // nobody who has made it needs an answer
-		case err != nil:
-			return s.problem(wire.CodeBusy, err.Error()), true
 		}
 	}
 	rec := &recorder{header: http.Header{}, room: func(n int) error { return s.cfg.Room(w, n) }}
-	known = s.cfg.Handler(rec, inner, outer)
+	s.cfg.Handler(rec, inner, outer, func(of coco.ActorID) error {
+		known = true
+		if named {
+			if err := s.once.own(id, of); err != nil {
+				return err
+			}
+		}
+		return s.cfg.Known(w, of)
+	})
 	if !known && named {
 		s.once.forget(id) // what is of nobody has no effect, and anybody could fill the memory with such
 	}
@@ -265,6 +275,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 type once struct {
 	mu    sync.Mutex
 	seen  map[[sealed.IDSize]byte]times
+	held  map[coco.ActorID]int // how many of them are of each organisation
 	swept time.Time
 	// forgotten is when the newest of those was made that were forgotten: what is no newer counts no more, also if the host has turned its
 	// clock forward, to have them forgotten, and back.
@@ -272,7 +283,10 @@ type once struct {
 }
 
 // times are those of a request, by its sender's clock and this node's.
-type times struct{ made, came time.Time }
+type times struct {
+	made, came time.Time
+	of         coco.ActorID // whose it is; zero before that is known
+}
 
 // requestID is the ID of a request as a key.
 func requestID(id []byte) (key [sealed.IDSize]byte) {
@@ -283,7 +297,7 @@ func requestID(id []byte) (key [sealed.IDSize]byte) {
 // sweepEvery is how often what is old is forgotten.
 const sweepEvery = 10 * time.Second
 
-// add remembers a request. The error is coco.ErrDenied if it was made before, or may have been, and coco.ErrBusy if too many are remembered.
+// add remembers a request, of nobody yet: of those there are as many as are being answered. The error is coco.ErrDenied if it was made before, or may have been.
 func (o *once) add(id [sealed.IDSize]byte, made, now time.Time) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -292,6 +306,9 @@ func (o *once) add(id [sealed.IDSize]byte, made, now time.Time) error {
 			old := t.came.Before(now.Add(-2 * window))
 			if old && t.made.After(o.forgotten) {
 				o.forgotten = t.made
+			}
+			if old {
+				o.give(t.of)
 			}
 			return old
 		})
@@ -303,11 +320,33 @@ func (o *once) add(id [sealed.IDSize]byte, made, now time.Time) error {
 	if _, ok := o.seen[id]; ok {
 		return fmt.Errorf("%w: this request was made before", coco.ErrDenied)
 	}
-	if len(o.seen) >= maxOnce {
-		return fmt.Errorf("%w: too many sealed requests that have effects at a time", coco.ErrBusy)
-	}
-	o.seen[id] = times{made, now}
+	o.seen[id] = times{made: made, came: now}
 	return nil
+}
+
+// own notes whose a request is. The error is coco.ErrBusy if as many of that organisation are remembered as there may be: others are not kept out by it.
+func (o *once) own(id [sealed.IDSize]byte, of coco.ActorID) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.held[of] >= maxOnce {
+		delete(o.seen, id) // nothing is done by it
+		return fmt.Errorf("%w: this organisation has made %d sealed requests that have effects within minutes: as many are remembered, so that none counts twice", coco.ErrBusy, maxOnce)
+	}
+	t := o.seen[id]
+	t.of = of
+	o.seen[id] = t
+	o.held[of]++
+	return nil
+}
+
+// give takes a request from what an organisation holds.
+func (o *once) give(of coco.ActorID) {
+	if of == (coco.ActorID{}) {
+		return
+	}
+	if o.held[of]--; o.held[of] == 0 {
+		delete(o.held, of)
+	}
 }
 
 func (o *once) forget(id [sealed.IDSize]byte) {

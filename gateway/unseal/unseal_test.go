@@ -3,6 +3,7 @@ package unseal
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,6 +17,8 @@ import (
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/sealed"
+	"github.com/cocoframework/coco/wire"
+	"github.com/cocoframework/coco/wire/problem"
 )
 
 var (
@@ -53,19 +56,26 @@ func newNode(t *testing.T, id coco.NodeID) *node {
 }
 
 // handle knows the caller of one token.
-func (n *node) handle(w http.ResponseWriter, r *http.Request, _ sealed.Outer) bool {
+func (n *node) handle(w http.ResponseWriter, r *http.Request, _ sealed.Outer, known func(coco.ActorID) error) {
 	if r.TLS != nil {
 		panic("the inner request has the outer one's certificates")
 	}
 	if r.URL.Path == "/node/status" {
 		_, _ = io.WriteString(w, "fine")
-		return false
+		return
 	}
-	if r.Header.Get("Authorization") != "Bearer good" {
+	of := coco.ActorID{1}
+	if r.Header.Get("Authorization") == "Bearer other" {
+		of = coco.ActorID{2}
+	} else if r.Header.Get("Authorization") != "Bearer good" {
 		time.Sleep(10 * time.Millisecond) // looking for it
 		w.WriteHeader(http.StatusUnauthorized)
 		_, _ = io.WriteString(w, "who are you")
-		return false
+		return
+	}
+	if err := known(of); err != nil {
+		problem.Write(w, wire.AnswerTo(err), err.Error())
+		return
 	}
 	body, _ := io.ReadAll(r.Body)
 	switch r.URL.Path {
@@ -83,7 +93,6 @@ func (n *node) handle(w http.ResponseWriter, r *http.Request, _ sealed.Outer) bo
 		w.Header().Set("Connection", "close")
 		fmt.Fprintf(w, "%s %s %s", r.Method, r.URL.RequestURI(), body)
 	}
-	return true
 }
 
 func (n *node) request(method, target, token, body string) sealed.Request {
@@ -341,15 +350,47 @@ func TestSizesAreBounded(t *testing.T) {
 	})
 }
 
+// Each organisation has a memory of its own: one that has filled it keeps no other one out, and is told so inside of the reply.
+func TestOneOrganisationFillsNobodyElsesMemoryOfMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, here)
+		for i := range maxOnce {
+			id := [sealed.IDSize]byte{1, byte(i), byte(i >> 8), byte(i >> 16)}
+			if err := errors.Join(n.once.add(id, n.clock.Now(), n.clock.Now()), n.once.own(id, coco.ActorID{1})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write := func(token string) sealed.Reply {
+			r := n.request("PUT", "/app/x", token, "paid by "+token)
+			r.For, r.ID = here, newID()
+			reply, _, _ := n.ask(t, r)
+			return reply
+		}
+		if reply := write("good"); reply.Status != http.StatusServiceUnavailable || !strings.Contains(string(reply.Body), "this organisation has made") {
+			t.Errorf("one more: %d %s", reply.Status, reply.Body)
+		}
+		if reply := write("other"); reply.Status != http.StatusOK {
+			t.Errorf("another organisation: %d %s", reply.Status, reply.Body)
+		}
+		time.Sleep(2*window + sweepEvery)
+		if reply := write("good"); reply.Status != http.StatusOK || len(n.once.held) != 1 || n.once.held[coco.ActorID{1}] != 1 {
+			t.Errorf("when all is forgotten: %d %s, %v", reply.Status, reply.Body, n.once.held)
+		}
+		if len(n.writes) != 2 {
+			t.Errorf("writes %q", n.writes)
+		}
+	})
+}
+
 // What a message has inside must not become a header of the connection, nor another request.
 func TestNothingIsSmuggledInside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, here)
 		var seen *http.Request
-		n.cfg.Handler = func(w http.ResponseWriter, r *http.Request, _ sealed.Outer) bool {
+		n.cfg.Handler = func(w http.ResponseWriter, r *http.Request, _ sealed.Outer, known func(coco.ActorID) error) {
 			seen = r
+			_ = known(coco.ActorID{1})
 			w.WriteHeader(204)
-			return true
 		}
 		r := n.request("GET", "/rpc", "good", "")
 		for _, name := range []string{"Connection", "upgrade", "transfer-encoding", "Content-Length", "host", "Expect", "Te"} {

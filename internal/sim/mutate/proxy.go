@@ -133,6 +133,15 @@ var proxyMutants = []mutant{
 		test: "TestRefusalsAreAlike",
 	},
 	{
+		name: "greedy", what: "one organisation fills the memory of what was done for all others", file: "gateway/unseal/unseal.go",
+		old: "	if o.held[of] >= maxOnce {", new: "	if len(o.seen) > maxOnce {",
+		test: "TestOneOrganisationFillsNobodyElsesMemoryOfMessages",
+	},
+	{
+		name: "nameless", what: "all sealed requests that are answered count as one caller's", file: "gateway/sealed.go",
+		old: "{ return w.(*response).place.pass(of) }", new: "{ return nil }", test: "TestSealedRequestsOfOneOrganisationLeaveRoomForOthers",
+	},
+	{
 		name: "oracle", what: "a message of nobody is told from one that does not decrypt", file: "gateway/unseal/unseal.go",
 		old: "	if !known && (rec.status", new: "	if false && (rec.status",
 		test: "TestRefusalsAreAlike",
