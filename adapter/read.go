@@ -18,12 +18,14 @@ const (
 	Transaction
 	// Receipt is the receipt of one transaction, with what it claims.
 	Receipt
-	// Digest is a digest of the whole state, which confirms or refutes a guess at a part of it, or what a node measures of it, which tells the size of a part.
+	// Digest is a digest of the whole state, which confirms or refutes a guess at a part of it.
 	Digest
+	// Measures are what a node measures of the whole state: sizes and counts, which tell, measured twice, the size of what was written in between.
+	Measures
 )
 
 func (s Subject) String() string {
-	names := [...]string{State: "state", Past: "past", Commits: "commits", Transaction: "transaction", Receipt: "receipt", Digest: "digest"}
+	names := [...]string{State: "state", Past: "past", Commits: "commits", Transaction: "transaction", Receipt: "receipt", Digest: "digest", Measures: "measures"}
 	if int(s) < len(names) && s > 0 {
 		return names[s]
 	}

@@ -44,7 +44,7 @@ func (g *Gateway) adminFacts() []fact {
 		{pattern: "GET /node/constitution", anonymous: g.serveConstitution},
 		{pattern: "GET /node/service", anonymous: g.serveService},
 		{pattern: "GET /node/evidence", anonymous: g.serveEvidence, query: []string{"nonce"}},
-		{pattern: "GET /node/snapshots", handler: g.serveSnapshots, reads: readsDigest, owners: true},
+		{pattern: "GET /node/snapshots", handler: g.serveSnapshots, reads: reads(adapter.Measures), own: true, owners: true},
 		{pattern: "POST /node/snapshots", handler: g.serveSnapshotRequest},
 		{pattern: "POST /gov/submit", handler: g.serveSubmit, body: maxEnvelope},
 		{pattern: "GET /gov/proposals", handler: g.serveProposals, query: []string{"state", "limit"}},

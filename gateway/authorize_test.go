@@ -22,7 +22,7 @@ func TestEveryRouteAsksWhetherTheCallerMaySee(t *testing.T) {
 	a.app.node.denial = fmt.Errorf("%w: by the test", coco.ErrDenied)
 	subjects := map[string]adapter.Subject{
 		"GET /node/tx/{txid}": adapter.Transaction, "GET /node/receipt/{txid}": adapter.Receipt,
-		"GET /node/digest": adapter.Digest, "GET /node/snapshots": adapter.Digest, "GET /metrics": adapter.Digest,
+		"GET /node/digest": adapter.Digest, "GET /node/snapshots": adapter.Measures, "GET /metrics": adapter.Measures,
 	}
 	for _, w := range []*world{a.app, a.world} {
 		c := w.client("Alpha")

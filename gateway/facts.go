@@ -52,7 +52,7 @@ func (g *Gateway) facts() []fact {
 		{pattern: "GET /livez", always: g.serveLive},
 		{pattern: "GET /readyz", anonymous: g.serveReady, query: []string{"verbose"}},
 		{pattern: "GET /version", anonymous: g.serveVersion},
-		{pattern: "GET /metrics", handler: g.serveMetrics, reads: readsDigest, own: true},
+		{pattern: "GET /metrics", handler: g.serveMetrics, reads: reads(adapter.Measures), own: true},
 		{pattern: "GET /openapi.json", anonymous: g.serveOpenAPI},
 		{pattern: "GET /node/status", anonymous: g.serveStatus},
 		{pattern: "GET /node/constitution", anonymous: g.serveConstitution},
@@ -63,8 +63,8 @@ func (g *Gateway) facts() []fact {
 		{pattern: "GET /node/nodes", handler: g.serveNodes},
 		{pattern: "GET /node/tx/{txid}", handler: g.serveTx, reads: readsTx(adapter.Transaction)},
 		{pattern: "GET /node/receipt/{txid}", handler: g.serveReceipt, reads: readsTx(adapter.Receipt)},
-		{pattern: "GET /node/digest", handler: g.serveDigest, reads: readsDigest, query: []string{"seqno"}},
-		{pattern: "GET /node/snapshots", handler: g.serveSnapshots, reads: readsDigest},
+		{pattern: "GET /node/digest", handler: g.serveDigest, reads: reads(adapter.Digest), query: []string{"seqno"}},
+		{pattern: "GET /node/snapshots", handler: g.serveSnapshots, reads: reads(adapter.Measures), own: true},
 		{pattern: "POST /node/snapshots", elsewhere: true, handler: g.serveElsewhere},
 		{pattern: "POST /node/retire", elsewhere: true, handler: g.serveElsewhere},
 		{pattern: "PUT /node/log-level", elsewhere: true, handler: g.serveElsewhere, query: []string{"level"}},
@@ -95,9 +95,9 @@ func readsTx(subject adapter.Subject) func(*http.Request) (adapter.Read, error) 
 	}
 }
 
-// readsDigest is a read of a digest of the whole state: a snapshot has one, too.
-func readsDigest(*http.Request) (adapter.Read, error) {
-	return adapter.Read{Subject: adapter.Digest}, nil
+// reads is a read of something of the whole state.
+func reads(what adapter.Subject) func(*http.Request) (adapter.Read, error) {
+	return func(*http.Request) (adapter.Read, error) { return adapter.Read{Subject: what}, nil }
 }
 
 // authorized asks the ledgers before h looks anything up.

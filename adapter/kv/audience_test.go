@@ -294,6 +294,24 @@ func TestTheSettingAdmitsWritesToAudiences(t *testing.T) {
 	}
 }
 
+// Sizes that are measured twice tell how large what an audience wrote in between is. A digest tells nothing of its rows.
+func TestMetricsAreTheOwnersWhereRowsHaveAudiences(t *testing.T) {
+	c := newStoredCore(t, []byte(`{"format":2,"max_batch_ops":1000,"max_key_bytes":1024,"max_value_bytes":1048576}`))
+	may := func(what adapter.Subject) error { return c.Authorize(alpha, adapter.Read{Subject: what}) }
+	if err := may(adapter.Measures); err != nil {
+		t.Errorf("where no row has an audience: %v", err)
+	}
+	if err := c.Configure([]byte(`{"audiences":true,"format":2,"max_batch_ops":1000,"max_key_bytes":1024,"max_value_bytes":1048576}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := may(adapter.Measures); !errors.Is(err, coco.ErrDenied) {
+		t.Errorf("where rows have audiences: %v", err)
+	}
+	if err := may(adapter.Digest); err != nil {
+		t.Errorf("a digest: %v", err)
+	}
+}
+
 // A page's next is a request for the same audience, with or without the header; what names two audiences is refused.
 func TestTheNextPageIsOfTheSameAudience(t *testing.T) {
 	c := newCore(t, "")

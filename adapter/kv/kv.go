@@ -185,10 +185,13 @@ func (l *ledger) Authorize(caller coco.Caller, read adapter.Read) error {
 	if read.Subject == adapter.Receipt && !(mayClaim(caller, read.Claims) && mayReadClaimed(l.settings().rules, &caller, read.Claims)) {
 		return fmt.Errorf("%w: receipt of transaction %s", coco.ErrNotFound, read.TxID)
 	}
-	if read.Subject == adapter.Digest {
+	if read.Subject == adapter.Digest || read.Subject == adapter.Measures {
 		if err := l.settings().mayDigest(&caller); err != nil {
 			return err
 		}
+	}
+	if read.Subject == adapter.Measures && l.settings().Audiences {
+		return fmt.Errorf("%w: what a node measures of its state tells the size of rows that only some organisations see: the organisation that runs the node is told", coco.ErrDenied)
 	}
 	if l.policy == nil {
 		return nil
