@@ -2,7 +2,7 @@
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help build repro image install lint fmt test race short cover fuzz sim mutants test-faults test-kills test-years test-actors test-deploy test-web3 bench ci clean
+.PHONY: help build repro image install lint fmt test race short cover fuzz sim mutants test-faults test-kills test-years test-actors test-deploy test-web3 test-browser bench ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ test-deploy: ## run a node by the container file and by the systemd unit that ar
 
 test-web3: build ## run unmodified ethers, viem, Hardhat and Foundry against `coco up` (needs Node.js and npm)
 	cd test/web3 && npm ci --no-audit --no-fund && COCO="$(CURDIR)/coco" npm test
+
+test-browser: build ## run the page of examples/sign-in in Chromium against `coco up --closed` (needs Node.js, npm and chromium)
+	cd test/web3 && npm ci --no-audit --no-fund && COCO="$(CURDIR)/coco" node run.mjs closed.browser.mjs
 
 bench: build ## measure ERC-20 transfers, plain transfers and kv writes on three nodes
 	./coco bench erc20 --nodes 3
