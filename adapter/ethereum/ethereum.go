@@ -73,7 +73,7 @@ func (ethereum) Open(env adapter.Env) (adapter.Ledger, error) {
 		return nil, err
 	}
 	sights := sight.New(l)
-	judge := &sessions.Judge{State: env.State, Network: sessions.Network{ChainID: l.ChainID(), ID: env.Network}, Now: env.Clock.Now, Origin: env.Origin}
+	judge := &sessions.Judge{State: env.State, Network: sessions.Network{ChainID: l.ChainID(), ID: env.Network}, Now: env.Clock.Now, Elapsed: env.Clock.Elapsed, Origin: env.Origin}
 	if judge.Origin == nil {
 		judge.Origin = func(string) (uint64, bool) { return 0, false }
 	}

@@ -82,23 +82,38 @@ func Credential(message string, signature []byte) string {
 
 // Read reads what Credential has made, and checks its signature and all that depends on neither time nor state. The error is coco.ErrInvalid.
 func (n Network) Read(credential string) (*SignIn, error) {
+	s, signed, err := n.parse(credential)
+	if err == nil {
+		err = signed()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// parse is Read without the check of the signature, which is the costly one: signed does that.
+func (n Network) parse(credential string) (s *SignIn, signed func() error, err error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(credential)
 	if err != nil || len(b) <= crypto.SignatureLength {
-		return nil, refuse("expected a token of %d hexadecimal digits, or a signature and a message of Sign-In with Ethereum in base64url", 2*tokenBytes)
+		return nil, nil, refuse("expected a token of %d hexadecimal digits, or a signature and a message of Sign-In with Ethereum in base64url", 2*tokenBytes)
 	}
 	signature, text := b[:crypto.SignatureLength], string(b[crypto.SignatureLength:])
 	m, err := siwe.Parse(text)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	signer, err := siwe.Signer(text, signature)
-	if err != nil {
-		return nil, err
-	}
-	if signer != m.Address {
-		return nil, refuse("the signature is not that of %v over this message", m.Address)
-	}
-	return n.asks(m)
+	s, err = n.asks(m)
+	return s, func() error {
+		signer, err := siwe.Signer(text, signature)
+		if err != nil {
+			return err
+		}
+		if signer != m.Address {
+			return refuse("the signature is not that of %v over this message", m.Address)
+		}
+		return nil
+	}, err
 }
 
 // asks returns what a message asks for.
@@ -202,13 +217,16 @@ type Source = rows.Source
 
 // Judge says what credentials are good for, by the ledger's state and time. It implements adapter.Sessions.
 //
-// All fields MUST be set.
+// All fields MUST be set. It MUST NOT be copied.
 type Judge struct {
 	State   *store.Scope
 	Network Network
-	Now     func() time.Time // the ledger's
+	Now     func() time.Time     // the ledger's
+	Elapsed func() time.Duration // see host.Clock
 	// Origin returns until when sessions of an origin's pages began that do not count, in milliseconds since 1970, or that members have not agreed on the origin.
 	Origin func(origin string) (since uint64, agreed bool)
+
+	checks allowance // of signatures
 }
 
 // Session implements adapter.Sessions. A signed message is good for one request; its times are looked at again when it is executed.
@@ -278,7 +296,7 @@ func moment(ms uint64) time.Time { return time.UnixMilli(int64(min(ms, 1<<52))) 
 
 // signIn judges a signed message.
 func (j *Judge) signIn(src Source, credential, origin string) (coco.Session, *Grant, error) {
-	s, err := j.Network.Read(credential)
+	s, signed, err := j.Network.parse(credential)
 	if err != nil {
 		return coco.Session{}, nil, err
 	}
@@ -291,6 +309,12 @@ func (j *Judge) signIn(src Source, credential, origin string) (coco.Session, *Gr
 	}
 	from := from(s.Issued, now+1)
 	if err := j.agreed(origin, from); err != nil {
+		return coco.Session{}, nil, err
+	}
+	if err := j.checks.take(j.Elapsed()); err != nil {
+		return coco.Session{}, nil, err
+	}
+	if err := signed(); err != nil { // before the state is asked: nobody learns whose an address is by another one's message
 		return coco.Session{}, nil, err
 	}
 	h, err := holder(src, s.Address)

@@ -105,7 +105,7 @@ func (w *world) do(fn func(*store.Tx) error) error {
 }
 
 func (w *world) judge() *Judge {
-	return &Judge{State: w.scope, Network: here, Now: func() time.Time { return time.UnixMilli(int64(w.now)) }, Origin: func(o string) (uint64, bool) { return w.since, slices.Contains(w.admit, o) }}
+	return &Judge{State: w.scope, Network: here, Now: func() time.Time { return time.UnixMilli(int64(w.now)) }, Elapsed: func() time.Duration { return 0 }, Origin: func(o string) (uint64, bool) { return w.since, slices.Contains(w.admit, o) }}
 }
 
 func (w *world) execute(c *Call, who coco.Caller) error {
@@ -570,5 +570,51 @@ func ok(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Who signs in is unknown before the signature is checked: however many messages come, a node checks as many as its users need.
+func TestMessagesOfNobodyTakeABoundedTime(t *testing.T) {
+	w := newWorld(t)
+	j := w.judge()
+	elapsed := time.Hour
+	j.Elapsed = func() time.Duration { return elapsed }
+	ok(t, w.signIn(signed(asked(token))))
+	other := must(base64.RawURLEncoding.DecodeString(signed(asked(strings.Repeat("cd", 32)))))[:65]
+	forged := Credential(asked(token).Text(), other)
+	checked := func() (n int) {
+		for range 3 * checksAtOnce {
+			_, err := j.Session(forged, page)
+			switch {
+			case errors.Is(err, coco.ErrInvalid):
+				n++
+			case !errors.Is(err, coco.ErrBusy):
+				t.Fatal(err)
+			}
+		}
+		return n
+	}
+	if n := checked(); n != checksAtOnce {
+		t.Errorf("%d signatures were checked at once, expected %d", n, checksAtOnce)
+	}
+	if _, err := j.Session(signed(named(strings.Repeat("ef", 32), "phone")), page); !errors.Is(err, coco.ErrBusy) {
+		t.Errorf("a user meanwhile: %v", err)
+	}
+	if _, err := j.Session(token, page); err != nil {
+		t.Errorf("a session that has begun: %v", err)
+	}
+	// What is not for this node costs no check.
+	for _, c := range []string{strings.Replace(asked(token).Text(), here.ID.String(), strings.Repeat("0", 64), 1), strings.Replace(asked(token).Text(), "app.example", "evil.example", 2)} {
+		if _, err := j.Session(Credential(c, other), page); errors.Is(err, coco.ErrBusy) || err == nil {
+			t.Errorf("a message for another: %v", err)
+		}
+	}
+	elapsed += 500 * time.Millisecond
+	if n := checked(); n != checksPerSecond/2 {
+		t.Errorf("%d signatures were checked half a second later, expected %d", n, checksPerSecond/2)
+	}
+	elapsed += time.Hour
+	if n := checked(); n != checksAtOnce {
+		t.Errorf("%d signatures were checked an hour later, expected %d", n, checksAtOnce)
 	}
 }

@@ -88,6 +88,10 @@ var sessionMutants = []mutant{
 		old: "	if n >= MaxSessions {", new: "	if n < 0 {", test: "TestAUserHasSoManySessions",
 	},
 	{
+		name: "flooded", what: "a node checks as many signatures of messages as anybody sends", file: sessionsFile,
+		old: "	if err := j.checks.take(j.Elapsed()); err != nil {", new: "	if err := j.checks.take(j.Elapsed()); err != nil && origin == \"-\" {", test: "TestMessagesOfNobodyTakeABoundedTime",
+	},
+	{
 		name: "keptname", what: "a sign-in does not replace the session of its name", file: "adapter/ethereum/sessions/call.go",
 		old: "		if !found || same || is.gone(tx, now) {", new: "		if !found || is.gone(tx, now) {", test: "TestASignInReplacesTheSessionOfItsName",
 	},
