@@ -313,6 +313,10 @@ func (b *both) adapterProbes() map[string]struct {
 			time.Sleep(20 * time.Second)
 			return b.newest(i).Number == n+3
 		})},
+		"ethereum.authenticated_calls": {`["certificate"]`, func(i int) error {
+			_, err := b.call(i, "coco_sendCall", `[{"to":"0x00000000000000000000000000000000000000aa"}]`)
+			return fails(err, "no address is linked to the caller itself")
+		}},
 		"ethereum.empty_blocks": {"true", made(func(i int) bool {
 			n := b.newest(i).Number
 			time.Sleep(20 * time.Second)

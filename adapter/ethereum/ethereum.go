@@ -18,6 +18,7 @@
 //	                  ├── sessions                sign-ins of users in browsers, and what they are good for
 //	                  │     └── siwe              the messages that wallets sign for it
 //	                  ├── development             what nodes of Hardhat and Foundry do for tests, and what to take back
+//	                  ├── calls                   transactions that their sender has not signed
 //	                  ├── linking                 statements that change whose an address is
 //	                  ├── links                   whose an address is
 //	                  ├── policies                what deployers attach to contracts
@@ -34,9 +35,11 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"net/http"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/calls"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/development"
 	"github.com/cocoframework/coco/adapter/ethereum/linking"
@@ -253,6 +256,10 @@ func (l *ledger) Endpoints() []adapter.Endpoint {
 	endpoints := l.rpc.Endpoints()
 	for i := range endpoints {
 		endpoints[i].OpenAPI, endpoints[i].Sessions = document, l.sessions
+		next := endpoints[i].Handler
+		endpoints[i].Handler = func(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
+			next(caller, w, r.WithContext(calls.With(r.Context(), calls.HowOf(r))))
+		}
 	}
 	return endpoints
 }

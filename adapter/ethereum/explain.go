@@ -14,6 +14,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/ethereum/calls"
 	"github.com/cocoframework/coco/adapter/ethereum/linking"
 	"github.com/cocoframework/coco/adapter/ethereum/policies"
 	"github.com/cocoframework/coco/adapter/ethereum/sessions"
@@ -106,11 +107,15 @@ func senderOf(content []byte, hash common.Hash) ([]adapter.Fact, error) {
 	if !tx.Protected() {
 		chain = nil
 	}
+	calls.Own(&tx)
 	from, err := types.Sender(types.LatestSignerForChainID(chain), &tx)
 	if err != nil {
 		return nil, fmt.Errorf("%w: who signed the transaction: %w", coco.ErrVerify, err)
 	}
 	facts := []adapter.Fact{{Name: "from", Value: from.Hex()}}
+	if calls.Marked(&tx) {
+		facts = append(facts, adapter.Fact{Name: "signature", Value: "none: the caller's credential stood for it"})
+	}
 	if to := tx.To(); to != nil {
 		facts = append(facts, adapter.Fact{Name: "to", Value: to.Hex()})
 	} else {

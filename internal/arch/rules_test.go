@@ -704,6 +704,12 @@ var protocols = []rule{
 		why:  "what waits for a block stays in the core's queue: nothing else may hold or order it",
 	},
 	{
+		name: "what nobody has signed is told by its own bytes",
+		in:   []string{"adapter/ethereum/calls"},
+		only: []string{"", "canon", "store", "adapter/ethereum/rows"},
+		why:  "a node, the leader and an auditor must take the same transactions for such",
+	},
+	{
 		name: "logs are selected by what they hold",
 		in:   []string{"adapter/ethereum/logs"},
 		only: []string{"", "canon", "store", "adapter/ethereum/rows"},
@@ -742,13 +748,13 @@ var protocols = []rule{
 	{
 		name: "what is committed is read apart from what executes",
 		in:   []string{"adapter/ethereum/blocks"},
-		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/logs", "adapter/ethereum/policy", "adapter/ethereum/rows", "adapter/ethereum/statedb"},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/calls", "adapter/ethereum/logs", "adapter/ethereum/policy", "adapter/ethereum/rows", "adapter/ethereum/statedb"},
 		why:  "a read of the past must never be in the way of a leader that makes blocks",
 	},
 	{
 		name: "the chain does not know JSON-RPC",
 		in:   []string{"adapter/ethereum/chain"},
-		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/blocks", "adapter/ethereum/development", "adapter/ethereum/genesis", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policy", "adapter/ethereum/rhythm", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo", "adapter/ethereum/owncall"},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/blocks", "adapter/ethereum/calls", "adapter/ethereum/development", "adapter/ethereum/genesis", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policy", "adapter/ethereum/rhythm", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo", "adapter/ethereum/owncall"},
 		why:  "what is committed must not depend on how it is asked for",
 	},
 	{
@@ -760,7 +766,7 @@ var protocols = []rule{
 	{
 		name: "the sight of a caller knows no JSON-RPC",
 		in:   []string{"adapter/ethereum/sight"},
-		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/access", "adapter/ethereum/blocks", "adapter/ethereum/chain", "adapter/ethereum/development", "adapter/ethereum/genesis", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policies", "adapter/ethereum/policy", "adapter/ethereum/rhythm", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo", "adapter/ethereum/owncall"},
+		only: []string{"", "adapter", "adapter/setting", "canon", "store", "host", "internal/budget", "internal/contain", "internal/expr", "internal/fair", "internal/slots", "internal/logevent", "internal/trail", "adapter/ethereum/access", "adapter/ethereum/blocks", "adapter/ethereum/calls", "adapter/ethereum/chain", "adapter/ethereum/development", "adapter/ethereum/genesis", "adapter/ethereum/links", "adapter/ethereum/logs", "adapter/ethereum/policies", "adapter/ethereum/policy", "adapter/ethereum/rhythm", "adapter/ethereum/rows", "adapter/ethereum/sending", "adapter/ethereum/settings", "adapter/ethereum/statedb", "adapter/ethereum/stateroot", "adapter/ethereum/memo", "adapter/ethereum/owncall"},
 		why:  "every method is answered from it, whatever the method is",
 	},
 	{

@@ -32,6 +32,8 @@ const (
 )
 
 // Options says what to run. Zero values take the defaults given beside them.
+//
+// Fields: one for each choice.
 type Options struct {
 	Work     string
 	Targets  []link.Target // clients are spread over them in turn
@@ -48,6 +50,10 @@ type Options struct {
 	// i modulo their number at first. Then the token states by a rule who sees its transfers, as in a closed network, and each client reads the receipt
 	// of each of its transfers, which must have the event. Erc20 only.
 	Keys []*ecdsa.PrivateKey
+	// Linked says that the keys are those of accounts of an open network that are linked to the members whose nodes the clients ask, and that may have sent before.
+	Linked bool
+	// Unsigned has them send by coco_sendCall, without a signature.
+	Unsigned bool
 	// Processes are measured by their process ids; the generator's own process is always "bench".
 	Processes map[string]int
 	// Epoch returns the number of the ledger's epoch, so that the report says how many began; nil if that is not asked for.
@@ -99,6 +105,9 @@ func (o *Options) validate() error {
 	}
 	if o.Keys != nil && (o.Work != ERC20 || len(o.Keys) != o.Clients+1) {
 		return fmt.Errorf("%w: bench: %d keys for %d clients of %s: expected one more than clients, and %s", coco.ErrInvalid, len(o.Keys), o.Clients, o.Work, ERC20)
+	}
+	if o.Unsigned && (!o.Linked || o.Batch > 1) {
+		return fmt.Errorf("%w: bench: calls without a signature: expected accounts that are linked, and one call in a request", coco.ErrInvalid)
 	}
 	if o.Work == Transfer && len(o.Funders) == 0 {
 		return fmt.Errorf("%w: bench: %s needs the private key of an account that holds ether", coco.ErrInvalid, Transfer)

@@ -32,6 +32,9 @@ type ethWork struct {
 	minted    *big.Int // all that was minted; nil for ether
 }
 
+// ruled reports whether the token has a rule that shows a transfer to its parties alone.
+func (w *ethWork) ruled() bool { return w.Keys != nil && !w.Linked }
+
 // Gas limits, with room above what the calls use: a block's gas limit bounds the sum of these.
 const (
 	gasEther    = 21_000
@@ -103,14 +106,15 @@ func (w *ethWork) fundTokens(ctx context.Context, s *session) error {
 	err = w.during("deploy", 1, &count, func() error {
 		defer count.done.Add(1)
 		data := contracts.DeployToken("Bench", "BENCH", new(big.Int))
-		if w.Keys != nil {
+		if w.ruled() {
 			data = contracts.DeployTenToken(new(big.Int))
 		}
-		if err := owner.sendNow([]types.TxData{w.data(0, nil, nil, gasDeploy, data)}); err != nil {
+		first := owner.next
+		if err := owner.sendNow([]types.TxData{w.data(first, nil, nil, gasDeploy, data)}); err != nil {
 			return fmt.Errorf("deploying the token: %w", err)
 		}
-		w.token = crypto.CreateAddress(owner.address, 0)
-		if w.Keys != nil {
+		w.token = crypto.CreateAddress(owner.address, first)
+		if w.ruled() {
 			return nil // whose rule shows no code
 		}
 		var code hexutil.Bytes
@@ -192,10 +196,25 @@ func (w *ethWork) transfer(nonce uint64, turn int) types.TxData {
 	return w.data(nonce, &w.token, nil, gasToken, contracts.Transfer(to, one))
 }
 
+// call is the transfer as coco_sendCall takes it.
+func (w *ethWork) call(from common.Address, nonce uint64, turn int) map[string]any {
+	tx := types.NewTx(w.transfer(nonce, turn))
+	return map[string]any{
+		"from": from, "to": tx.To(), "data": hexutil.Bytes(tx.Data()), "gas": hexutil.Uint64(tx.Gas()), "nonce": hexutil.Uint64(nonce),
+		"maxFeePerGas": "0x0", "maxPriorityFeePerGas": "0x0",
+	}
+}
+
 // newSender makes a sender of the i-th key, or of a new one if no keys are given.
 func (w *ethWork) newSender(s *session, i int) (*sender, error) {
 	if w.Keys != nil {
-		return w.senderOf(s, w.Keys[i]), nil
+		out := w.senderOf(s, w.Keys[i])
+		if w.Linked {
+			first, err := out.chainNonce()
+			out.next, out.first = first, first
+			return out, err
+		}
+		return out, nil
 	}
 	key, err := crypto.GenerateKey()
 	if err != nil {

@@ -57,7 +57,7 @@ func (w *ethWork) checkOnce(s *session, target int) error {
 	err := s.ask(queries, func(i int, a answer) error {
 		var n hexutil.Uint64
 		err := a.decode(&n)
-		nonces[i] = uint64(n)
+		nonces[i] = uint64(n) - w.senders[i].first
 		return err
 	})
 	if err != nil {
@@ -72,7 +72,7 @@ func (w *ethWork) checkOnce(s *session, target int) error {
 		return err
 	}
 	for i := range w.senders {
-		if w.Keys != nil && i%len(w.Targets) != target { // a closed network tells nonces to their owners alone
+		if w.ruled() && i%len(w.Targets) != target { // a closed network tells nonces to their owners alone
 			nonces[i] = new(big.Int).Sub(w.funded, balances[i]).Uint64()
 		}
 	}

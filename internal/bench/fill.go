@@ -181,7 +181,7 @@ func (s *sender) scatter(ctx context.Context, owner common.Address, first, step,
 			}
 			raws = append(raws, raw)
 		}
-		n, err := s.submit(raws)
+		n, err := s.submit(raws, false)
 		s.next += uint64(n)
 		count.done.Add(uint64(n))
 		if err == nil && n < len(raws) {

@@ -75,6 +75,12 @@ func appendSend(b []byte, raws [][]byte) []byte {
 	return b
 }
 
+// appendCall renders coco_sendCall for one call in JSON.
+func appendCall(b, call []byte) []byte {
+	b = append(b, `{"jsonrpc":"2.0","id":1,"method":"coco_sendCall","params":[`...)
+	return append(append(b, call...), `]}`...)
+}
+
 var (
 	resultMark = []byte(`"result":"0x`)
 	errorMark  = []byte(`"error"`)

@@ -24,8 +24,9 @@ type sender struct {
 	address common.Address
 	turn    int
 
+	first   uint64   // nonce with which the run began
 	next    uint64   // nonce of signed[0]
-	signed  [][]byte // transactions ready to be sent, in order of their nonces
+	signed  [][]byte // transactions, or calls, ready to be sent, in order of their nonces
 	late    uint64   // signed because none was ready
 	acked   uint64   // transactions that the network said are committed
 	unknown uint64   // transactions sent since, of which the network did not say so
@@ -39,6 +40,14 @@ func (s *sender) ready() int { return len(s.signed) }
 func (s *sender) sign(n int) error {
 	for range n {
 		nonce := s.next + uint64(len(s.signed))
+		if s.work.Unsigned {
+			call, err := json.Marshal(s.work.call(s.address, nonce, s.turn))
+			if err != nil {
+				return err
+			}
+			s.signed = append(s.signed, call)
+			continue
+		}
 		tx, err := types.SignNewTx(s.key, s.work.signer, s.work.transfer(nonce, s.turn))
 		if err != nil {
 			return err
@@ -72,7 +81,7 @@ func (s *sender) step() (committed, failed int, err error) {
 		}
 	}
 	sent := s.signed[:batch]
-	committed, err = s.submit(sent)
+	committed, err = s.submit(sent, s.work.Unsigned)
 	s.next += uint64(committed)
 	s.signed = s.signed[committed:]
 	s.acked += uint64(committed)
@@ -96,7 +105,7 @@ func (s *sender) step() (committed, failed int, err error) {
 
 // receipts reads those of the sender's transfers, where the token has a rule: they must be shown, with the event.
 func (s *sender) receipts(sent [][]byte) error {
-	if s.work.Keys == nil {
+	if !s.work.ruled() {
 		return nil
 	}
 	queries := make([]query, len(sent))
@@ -117,14 +126,18 @@ func (s *sender) receipts(sent [][]byte) error {
 	})
 }
 
-// submit sends transactions with nonces from next on until all are committed, and returns how many
+// submit sends transactions, or one call that is not signed, with nonces from next on until all are committed, and returns how many
 // are. A transaction may be sent twice; it is executed once.
-func (s *sender) submit(raws [][]byte) (committed int, err error) {
+func (s *sender) submit(raws [][]byte, unsigned bool) (committed int, err error) {
 	p := s.patience()
 	refusals := time.Now().Add(min(refusalPatience, s.timeout))
 	for {
 		rest := raws[committed:]
-		s.body = appendSend(s.body[:0], rest)
+		if s.body = s.body[:0]; unsigned {
+			s.body = appendCall(s.body, rest[0])
+		} else {
+			s.body = appendSend(s.body, rest)
+		}
 		reply, err := s.send(&p, func(l link.Link) ([]byte, error) { return l.Call(s.body) })
 		if err != nil {
 			return committed, err
@@ -193,7 +206,7 @@ func (s *sender) sendNow(txs []types.TxData) error {
 		}
 		queries[i] = query{"eth_getTransactionReceipt", []any{tx.Hash()}}
 	}
-	committed, err := s.submit(raws)
+	committed, err := s.submit(raws, false)
 	s.next += uint64(committed)
 	if err != nil {
 		return err

@@ -25,7 +25,17 @@ type Block struct {
 	Header       *types.Header        `json:"header"`
 	Transactions []*types.Transaction `json:"transactions"`
 	Senders      []common.Address     `json:"senders"`
-	Receipts     []*types.Receipt     `json:"receipts"`
+	// Authenticated are those of the transactions that nobody has signed.
+	Authenticated []Authenticated  `json:"authenticated,omitempty"`
+	Receipts      []*types.Receipt `json:"receipts"`
+}
+
+// Authenticated says who sent a transaction of a block that nobody has signed, and by which credential (package calls).
+type Authenticated struct {
+	Index        int          `json:"index"`
+	Organisation coco.ActorID `json:"organisation"`
+	User         string       `json:"user"`
+	Credential   string       `json:"credential"`
 }
 
 // Assemble makes a block of its row and of those of its transactions. The error is coco.ErrCorrupt.
@@ -52,6 +62,9 @@ func Assemble(row []byte, txs map[common.Hash]rows.Tx) (*Block, error) {
 		receipt, err := receiptOf(tx, hash, &row, b)
 		if err != nil {
 			return nil, err
+		}
+		if by := &row.By; by.How != 0 {
+			b.Authenticated = append(b.Authenticated, Authenticated{len(b.Transactions), by.Actor, by.User, by.How.String()})
 		}
 		b.Transactions, b.Senders, b.Receipts = append(b.Transactions, tx), append(b.Senders, row.Sender), append(b.Receipts, receipt)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/rlp"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/calls"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
 )
 
@@ -66,6 +67,7 @@ func (a *Archive) expand(r *rows.Tx, hash common.Hash, b *Block) (*Transaction, 
 	if err := tx.UnmarshalBinary(r.Raw); err != nil {
 		return nil, fmt.Errorf("%w: transaction %v: %w", coco.ErrCorrupt, hash, err)
 	}
+	calls.Own(tx)
 	t := &Transaction{
 		Tx: tx, Hash: hash, From: r.Sender, BlockNumber: r.Block, Index: r.Index, TxID: r.TxID(),
 		Logs: r.Logs, FirstLog: r.FirstLog, By: r.By,

@@ -118,7 +118,7 @@ func (b *builder) hold(k *kept) {
 		b.refuse(k.call, refuse(errAlreadyKnown))
 		return
 	case at >= 0 && !outbids(k.checked, pool[at].checked):
-		b.refuse(k.call, refuse(errReplaceUnderpriced))
+		b.refuse(k.call, refuse(ErrReplaceUnderpriced))
 		return
 	}
 	tx := b.set.Begin()

@@ -310,6 +310,8 @@ func (b *builder) try(k *kept) bool {
 	case msg.Nonce < nonce:
 		b.known(k, nonce)
 		return false
+	case !b.vouched(k):
+		return false
 	case b.mode != nil && b.holds(k):
 		return false
 	case msg.Nonce > nonce:
@@ -445,7 +447,7 @@ func (b *builder) include(k *kept, e *executed, logs []*types.Log) {
 		Logs: rows.EncodeLogs(logs), Raw: c.raw,
 	}
 	if k.call != nil {
-		row.By = rows.ByCaller(&k.call.Caller)
+		row.By = rows.ByCaller(&k.call.Caller, c.how)
 	}
 	if e.result.Failed() {
 		row.Status = types.ReceiptStatusFailed

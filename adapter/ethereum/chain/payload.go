@@ -13,6 +13,8 @@ import (
 	"github.com/holiman/uint256"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/ethereum/calls"
+	"github.com/cocoframework/coco/adapter/ethereum/rows"
 )
 
 // checked is a transaction whose form, signature and limits are in order: all that does not
@@ -25,6 +27,8 @@ type checked struct {
 	msg  core.Message
 	size int    // of the payload
 	by   *chain // whose settings it is checked by
+	// how the call was authenticated whose transaction nobody has signed (package calls); 0: it is signed.
+	how rows.How
 }
 
 // DecodeAndCheck decodes a signed transaction and checks everything that does not depend on the
@@ -35,6 +39,9 @@ func (k *chain) check(raw []byte) (*checked, error) {
 	tx, err := k.decode(raw)
 	if err != nil {
 		return nil, err
+	}
+	if calls.Marked(tx) { // a call that is authenticated otherwise comes another way
+		return nil, refusef("%w: %w", errInvalidSender, types.ErrInvalidSig)
 	}
 	sender, err := types.Sender(k.signer, tx)
 	if err != nil {
@@ -59,19 +66,27 @@ func (k *chain) decode(raw []byte) (*types.Transaction, error) {
 	if err := tx.UnmarshalBinary(raw); err != nil {
 		return nil, refuse(err)
 	}
+	return tx, k.admits(tx, len(raw))
+}
+
+// admits says why no transaction of a type and size is accepted; nil if such are.
+func (k *chain) admits(tx *types.Transaction, size int) error {
+	if size > k.settings.MaxTxBytes {
+		return refusef("%w: transaction size %v, limit %v", errOversizedData, size, k.settings.MaxTxBytes)
+	}
 	r := &k.rules
 	switch kind := tx.Type(); {
-	case kind == types.BlobTxType && tx.BlobTxSidecar() != nil:
-		return nil, k.refuseBlob()
+	case kind == types.BlobTxType && (tx.BlobTxSidecar() != nil || k.settings.Pin == nil):
+		return k.refuseBlob()
 	case kind == types.LegacyTxType,
 		kind == types.AccessListTxType && r.IsBerlin,
 		kind == types.DynamicFeeTxType && r.IsLondon,
 		kind == types.BlobTxType && r.IsCancun,
 		kind == types.SetCodeTxType && r.IsPrague:
 	default:
-		return nil, refusef("%w: type %d", types.ErrTxTypeNotSupported, kind)
+		return refusef("%w: type %d", types.ErrTxTypeNotSupported, kind)
 	}
-	return tx, nil
+	return nil
 }
 
 // again checks a transaction that was checked by other settings.
@@ -180,12 +195,20 @@ func (k *chain) limits(c *checked) error {
 
 // payload returns what travels to the leader.
 func (c *checked) payload() []byte {
-	return append(append(make([]byte, 0, c.size), c.msg.From[:]...), c.raw...)
+	b := append(append(make([]byte, 0, c.size), c.msg.From[:]...), c.raw...)
+	if c.how != 0 {
+		return calls.Payload(c.how, b)
+	}
+	return b
 }
 
 // decodePayload reads a payload of another node. Its signature is checked there; the rest is
 // checked again, since it costs little.
 func (k *chain) decodePayload(payload []byte) (*checked, error) {
+	how, payload, err := calls.Cut(payload)
+	if err != nil {
+		return nil, err
+	}
 	if len(payload) < common.AddressLength {
 		return nil, fmt.Errorf("%w: ethereum payload of %d bytes: expected an address and a transaction", coco.ErrCorrupt, len(payload))
 	}
@@ -194,9 +217,14 @@ func (k *chain) decodePayload(payload []byte) (*checked, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := k.message(tx, raw, common.BytesToAddress(payload[:common.AddressLength]))
+	sender := common.BytesToAddress(payload[:common.AddressLength])
+	if from, is := calls.Is(tx); is != (how != 0) || is && from != sender {
+		return nil, fmt.Errorf("%w: ethereum payload: a transaction that nobody has signed comes with how it is authenticated, and only then", coco.ErrCorrupt)
+	}
+	c, err := k.message(tx, raw, sender)
 	if err != nil {
 		return nil, err
 	}
+	c.how = how
 	return c, k.limits(c)
 }

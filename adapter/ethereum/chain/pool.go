@@ -94,7 +94,7 @@ func (p *pool) keep(k *kept, next uint64) (replaced *kept, err error) {
 		case old.checked.hash == k.checked.hash:
 			return nil, refuse(errAlreadyKnown)
 		case !outbids(k.checked, old.checked):
-			return nil, refuse(errReplaceUnderpriced)
+			return nil, refuse(ErrReplaceUnderpriced)
 		}
 		p.remove(old)
 		replaced = old

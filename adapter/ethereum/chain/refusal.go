@@ -30,11 +30,13 @@ func refusef(format string, args ...any) error { return refuse(fmt.Errorf(format
 
 // Texts of go-ethereum's transaction pool, which is no part of this program.
 var (
-	errAlreadyKnown       = errors.New("already known")
-	errInvalidSender      = errors.New("invalid sender")
-	errOversizedData      = errors.New("oversized data")
-	errGasLimit           = errors.New("exceeds block gas limit")
-	errReplaceUnderpriced = errors.New("replacement transaction underpriced")
-	errGasPriceTooLow     = errors.New("transaction gas price below minimum")
-	errUnprotected        = errors.New("only replay-protected (EIP-155) transactions allowed over RPC")
+	errAlreadyKnown   = errors.New("already known")
+	errInvalidSender  = errors.New("invalid sender")
+	errOversizedData  = errors.New("oversized data")
+	errGasLimit       = errors.New("exceeds block gas limit")
+	errGasPriceTooLow = errors.New("transaction gas price below minimum")
+	errUnprotected    = errors.New("only replay-protected (EIP-155) transactions allowed over RPC")
+
+	// ErrReplaceUnderpriced is the refusal of a transaction whose nonce another one has that waits for lower ones.
+	ErrReplaceUnderpriced = errors.New("replacement transaction underpriced")
 )

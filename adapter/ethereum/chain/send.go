@@ -29,10 +29,16 @@ type SendResult struct {
 // first time instead, for clients that repeat what they did not hear the answer of.
 func (l *Ledger) Send(ctx context.Context, caller coco.Caller, again bool, raw ...[]byte) []SendResult {
 	out := make([]SendResult, len(raw))
-	calls := make([]*adapter.Call, 0, len(raw))
-	at := make([]int, 0, len(raw))
-	under := make([]sending.Tx, 0, len(raw))
-	for i, c := range l.checkAll(raw, out) {
+	l.submit(ctx, caller, again, l.checkAll(raw, out), out)
+	return out
+}
+
+// submit submits checked transactions: those whose result is no error yet.
+func (l *Ledger) submit(ctx context.Context, caller coco.Caller, again bool, list []*checked, out []SendResult) {
+	calls := make([]*adapter.Call, 0, len(list))
+	at := make([]int, 0, len(list))
+	under := make([]sending.Tx, 0, len(list))
+	for i, c := range list {
 		if out[i].Err != nil {
 			continue
 		}
@@ -44,7 +50,7 @@ func (l *Ledger) Send(ctx context.Context, caller coco.Caller, again bool, raw .
 		at, under = append(at, i), append(under, sending.Tx{Hash: c.hash, From: c.msg.From, Nonce: c.msg.Nonce, Owner: caller.Actor, Signed: c.tx})
 	}
 	if len(calls) == 0 {
-		return out
+		return
 	}
 	l.sending.Add(under)
 	defer l.sending.Remove(under)
@@ -55,7 +61,6 @@ func (l *Ledger) Send(ctx context.Context, caller coco.Caller, again bool, raw .
 			res.TxID, res.Err = coco.TxID{}, nonceTooLow(next, calls[i].Decoded.(*checked).msg.Nonce)
 		}
 	}
-	return out
 }
 
 // knownReply is the reply to a call whose transaction was executed before: the hash, as in any reply, and the sender's

@@ -235,6 +235,7 @@ func (c *Chain) Check(ctx context.Context, it *archive.Item, stateRoot string) e
 	} else if len(h.Extra) != 8 && len(h.Extra) != int(params.MaximumExtraDataSize) {
 		return differs(number, "extra data", fmt.Sprintf("8 or %d bytes", params.MaximumExtraDataSize), fmt.Sprintf("%d bytes", len(h.Extra)))
 	}
+	sent(it.Block.Transactions())
 	s, err := gethstate.New(before, c.state)
 	if err != nil {
 		return err

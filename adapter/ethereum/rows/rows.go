@@ -220,9 +220,9 @@ func (r *Block) Bloom() (bloom types.Bloom, ok bool) {
 // Tx is an included transaction as its row holds it:
 //
 //	sender | view, seqno, block, index, index of the first log in the block, gas used, cumulative gas,
-//	status uvarints | [actor | length of the user's name uvarint, user] | length of the logs uvarint, logs as an RLP list | the transaction as it was signed
+//	status uvarints | [actor | [how u8] | [length of the user's name uvarint, user]] | length of the logs uvarint, logs as an RLP list | the transaction as it was signed
 //
-// Where a user sent it, status is 2 more, and actor and user are there.
+// Where a user sent it, status is 2 more, and actor and user are there; where nobody has signed it (package calls), status is 4 more, and actor and how are there.
 type Tx struct {
 	Sender     common.Address
 	View       uint64
@@ -239,18 +239,13 @@ type Tx struct {
 }
 
 func (r *Tx) Encode() []byte {
-	b := make([]byte, 0, common.AddressLength+72+len(r.By.User)+len(r.Logs)+len(r.Raw))
+	b := make([]byte, 0, common.AddressLength+73+len(r.By.User)+len(r.Logs)+len(r.Raw))
 	b = append(b, r.Sender[:]...)
-	status := r.Status
-	if r.By.User != "" {
-		status |= hasBy
-	}
+	status := r.Status | r.By.flags()
 	for _, v := range [...]uint64{r.View, r.Seqno, r.Block, r.Index, r.FirstLog, r.GasUsed, r.Cumulative, status} {
 		b = binary.AppendUvarint(b, v)
 	}
-	if r.By.User != "" {
-		b = r.By.append(b)
-	}
+	b = r.By.append(b)
 	b = binary.AppendUvarint(b, uint64(len(r.Logs)))
 	b = append(b, r.Logs...)
 	return append(b, r.Raw...)
@@ -271,13 +266,11 @@ func DecodeTx(b []byte) (Tx, error) {
 	for _, p := range [...]*uint64{&r.View, &r.Seqno, &r.Block, &r.Index, &r.FirstLog, &r.GasUsed, &r.Cumulative, &r.Status} {
 		*p = d.uvarint()
 	}
-	if r.Status > hasBy|types.ReceiptStatusSuccessful {
+	if r.Status > hasHow|hasBy|types.ReceiptStatusSuccessful {
 		d.fail("unknown status")
 	}
-	if r.Status&hasBy != 0 {
-		r.Status &^= hasBy
-		r.By = d.by()
-	}
+	r.By = d.by(r.Status)
+	r.Status &= types.ReceiptStatusSuccessful
 	r.Logs = d.take(d.length(1))
 	r.Raw = d.take(len(d.rest))
 	if d.err != nil {

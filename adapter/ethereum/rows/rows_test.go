@@ -33,8 +33,10 @@ func FuzzAccountRow(f *testing.F) {
 func FuzzTransactionRow(f *testing.F) {
 	r := Tx{Sender: common.Address{1}, View: 2, Seqno: 300, Block: 4, GasUsed: 1 << 20, Cumulative: 1 << 30, Status: 1, Logs: []byte{0xc0}, Raw: []byte{1, 2}}
 	f.Add(r.Encode())
-	r.By = By{coco.ActorID{7}, "kim"}
-	f.Add(r.Encode())
+	for _, by := range []By{{coco.ActorID{7}, "kim", 0}, {coco.ActorID{7}, "", ByCertificate}, {coco.ActorID{7}, "kim", ByMessage}} {
+		r.By = by
+		f.Add(r.Encode())
+	}
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := DecodeTx(b)
@@ -53,7 +55,7 @@ func TestARowNamesTheUserWhoSent(t *testing.T) {
 	if got := fmt.Sprintf("%x", r.Encode()); got != "0100000000000000000000000000000000000000"+"02ac02040000050601"+"01c0"+"0102" {
 		t.Errorf("a row of nobody's: %s", got)
 	}
-	r.By = By{coco.ActorID{7}, "kim"}
+	r.By = By{coco.ActorID{7}, "kim", 0}
 	for _, status := range []uint64{0, 1} {
 		r.Status = status
 		got, err := DecodeTx(r.Encode())

@@ -20,7 +20,7 @@ var tellNothing = map[string]bool{
 	"eth_gasPrice": true, "eth_maxPriorityFeePerGas": true, "eth_baseFee": true, "eth_blobBaseFee": true, "eth_uninstallFilter": true,
 	"eth_getUncleByBlockNumberAndIndex": true, "eth_getUncleByBlockHashAndIndex": true, "eth_sendRawTransaction": true,
 	"coco_sendRawTransaction": true, "debug_getBadBlocks": true, "ots_getApiLevel": true, "eth_coinbase": true, "eth_mining": true, "eth_hashrate": true, "net_peerCount": true, "rpc_discover": true,
-	"eth_sendRawTransactionSync": true, "coco_linkMessage": true, "coco_linkAddress": true, "coco_unlinkAddress": true, "coco_linkedAddresses": true, // of the caller's own links
+	"eth_sendRawTransactionSync": true, "coco_linkMessage": true, "coco_linkAddress": true, "coco_unlinkAddress": true, "coco_linkedAddresses": true, "coco_sendCall": true, "coco_sendCalls": true, // of the caller's own links
 	"coco_signIn": true, "coco_endSession": true, "coco_sessions": true, // and sessions
 	"coco_setAccessPolicy": true, "coco_removeAccessPolicy": true, // of the caller's own contracts
 }

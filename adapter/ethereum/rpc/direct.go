@@ -34,6 +34,16 @@ func (s *Server) direct(x *exchange, req scan.Request, out []byte) (reply []byte
 		}
 		again, _ := isSend(req.Method)
 		return s.appendSent(x, out, req.ID, s.send(x.ctx, x, again, raw)[0]), true
+	case "coco_sendCall":
+		var args callargs.Args
+		if value, ok := scan.OnlyParam(req.Params); !ok || !plainCall(value, &args) {
+			return out, false
+		}
+		result, err := s.unsigned.SendCall(context.WithValue(x.ctx, exchangeKey{}, x), args)
+		if err != nil {
+			return appendError(out, req.ID, err), true
+		}
+		return append(append(appendReply(out, req.ID), result...), '}'), true
 	case "eth_call":
 		return s.directCall(x, req, out)
 	case "eth_getTransactionReceipt":
@@ -128,24 +138,38 @@ func plainCall(object []byte, args *callargs.Args) bool {
 		case "input":
 			return dataMember(&args.Input, value)
 		case "gas":
-			text, ok := scan.StringValue(value)
-			gas, err := hexutil.DecodeUint64(text)
-			if !ok || err != nil || args.Gas != nil {
-				return false
-			}
-			args.Gas = (*hexutil.Uint64)(&gas)
-			return true
+			return numberMember(&args.Gas, value)
+		case "nonce":
+			return numberMember(&args.Nonce, value)
 		case "value":
-			text, ok := scan.StringValue(value)
-			amount, err := hexutil.DecodeBig(text)
-			if !ok || err != nil || args.Value != nil {
-				return false
-			}
-			args.Value = (*hexutil.Big)(amount)
-			return true
+			return amountMember(&args.Value, value)
+		case "maxFeePerGas":
+			return amountMember(&args.MaxFeePerGas, value)
+		case "maxPriorityFeePerGas":
+			return amountMember(&args.MaxPriorityFeePerGas, value)
 		}
 		return false
 	})
+}
+
+func numberMember(field **hexutil.Uint64, value []byte) bool {
+	text, ok := scan.StringValue(value)
+	n, err := hexutil.DecodeUint64(text)
+	if !ok || err != nil || *field != nil {
+		return false
+	}
+	*field = (*hexutil.Uint64)(&n)
+	return true
+}
+
+func amountMember(field **hexutil.Big, value []byte) bool {
+	text, ok := scan.StringValue(value)
+	amount, err := hexutil.DecodeBig(text)
+	if !ok || err != nil || *field != nil {
+		return false
+	}
+	*field = (*hexutil.Big)(amount)
+	return true
 }
 
 func addressMember(field **common.Address, value []byte) bool {

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"math/big"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -250,59 +249,6 @@ func (m *ethMethods) SendRawTransactionSync(ctx context.Context, raw hexutil.Byt
 	return m.s.receiptOf(ctx, x, res.Hash)
 }
 
-// filled is a transaction that lacks a signature only.
-type filled struct {
-	Raw hexutil.Bytes   `json:"raw"`
-	Tx  json.RawMessage `json:"tx"`
-}
-
-// FillTransaction completes a transaction by what this node knows: the sender's next nonce, the fees, and an estimate of the gas.
-func (m *ethMethods) FillTransaction(ctx context.Context, args callargs.Args) (*filled, error) {
-	x := exchangeOf(ctx)
-	v, err := m.s.view(x, readAccount(args.From))
-	if err != nil {
-		return nil, rpcErrorOf(err)
-	}
-	defer v.Release()
-	if from, err := v.From(args.From); err != nil {
-		return nil, rpcErrorOf(err)
-	} else if args.From != nil || !v.All() {
-		args.From = &from
-	}
-	if args.Nonce == nil && args.From != nil {
-		nonce, err := v.PendingNonce(ctx, m.s.ledger, *args.From)
-		if err != nil {
-			return nil, rpcErrorOf(err)
-		}
-		args.Nonce = (*hexutil.Uint64)(&nonce)
-	}
-	if tip := (*hexutil.Big)(m.s.ledger.Tip()); args.GasPrice == nil && m.s.ledger.BaseFee() == nil {
-		args.GasPrice = tip
-	} else if args.GasPrice == nil {
-		if args.MaxPriorityFeePerGas == nil {
-			args.MaxPriorityFeePerGas = tip
-		}
-		if args.MaxFeePerGas == nil {
-			most := new(big.Int).Lsh(m.s.ledger.BaseFee(), 1)
-			args.MaxFeePerGas = (*hexutil.Big)(most.Add(most, args.MaxPriorityFeePerGas.ToInt()))
-		}
-	}
-	if args.Gas == nil {
-		gas, err := m.s.estimate(ctx, x, nil, &args, &chain.CallOptions{})
-		if err != nil {
-			return nil, rpcErrorOf(err)
-		}
-		args.Gas = (*hexutil.Uint64)(&gas)
-	}
-	msg, err := args.Message(v, m.s.ledger.BaseFee(), m.s.ledger.ChainID())
-	if err != nil {
-		return nil, rpcErrorOf(err)
-	}
-	tx := args.Transaction(msg, m.s.ledger.BaseFee(), m.s.ledger.ChainID())
-	raw, err := tx.MarshalBinary()
-	return &filled{raw, encode.AppendPending(nil, tx, msg.From)}, err
-}
-
 // cocoMethods is the namespace coco.
 type cocoMethods struct{ s *Server }
 
@@ -325,14 +271,20 @@ func (s *Server) sendOne(ctx context.Context, again bool, raw []byte) (json.RawM
 func (s *Server) send(ctx context.Context, x *exchange, again bool, raw ...[]byte) []chain.SendResult {
 	results := s.submit(ctx, x.caller, again, raw...)
 	for i := range results {
-		switch r := &results[i]; {
-		case r.Err != nil:
+		if r := &results[i]; r.Err != nil {
 			r.Err = s.sights.Refusal(&x.caller, raw[i], r.Err)
-		case r.TxID.Seqno > x.committed.Seqno:
-			x.committed = r.TxID
+		} else {
+			x.commits(r.TxID)
 		}
 	}
 	return results
+}
+
+// commits notes a transaction in x that is committed.
+func (x *exchange) commits(id coco.TxID) {
+	if id.Seqno > x.committed.Seqno {
+		x.committed = id
+	}
 }
 
 // failed notes a refusal in x and returns it as a JSON-RPC error.

@@ -9,10 +9,12 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/callargs"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/debug"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/development"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/facts"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/fees"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/fill"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/identity"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/openrpc"
@@ -26,9 +28,9 @@ import (
 	"github.com/cocoframework/coco/internal/budget"
 )
 
-// groups are the methods of the server by their namespaces: its own, and those that packages of their own have.
-func (s *Server) groups() map[string][]any {
-	g := &group.Server{
+// group is what groups of methods need of the server.
+func (s *Server) group() *group.Server {
+	return &group.Server{
 		Ledger: s.ledger,
 		Caller: func(ctx context.Context) coco.Caller { return exchangeOf(ctx).caller },
 		Grant:  func(ctx context.Context) *sessions.Grant { return exchangeOf(ctx).grant },
@@ -50,15 +52,31 @@ func (s *Server) groups() map[string][]any {
 		Result: func(ctx context.Context, out *budget.Buffer, err error, instead string) (json.RawMessage, error) {
 			return s.result(exchangeOf(ctx), out, err, instead)
 		},
+		Estimate: func(ctx context.Context, args *callargs.Args) (uint64, error) {
+			return s.estimate(ctx, exchangeOf(ctx), nil, args, &chain.CallOptions{})
+		},
+		Sent: func(ctx context.Context, r chain.SendResult) error {
+			x := exchangeOf(ctx)
+			if r.Err != nil {
+				return x.failed(r.Err)
+			}
+			x.commits(r.TxID)
+			return nil
+		},
 		Fail: func(err error) error {
 			_, err = rpcResult(struct{}{}, err)
 			return err
 		},
 	}
+}
+
+// groups are the methods of the server by their namespaces: its own, and those that packages of their own have.
+func (s *Server) groups() map[string][]any {
+	g := s.group()
 	all := map[string][]any{
-		"coco":   {&cocoMethods{s}, identity.New(g, s.env), identity.NewSessions(g, s.env), rules.New(g, s.sights, s.env)},
+		"coco":   {&cocoMethods{s}, identity.New(g, s.env), identity.NewSessions(g, s.env), s.unsigned, rules.New(g, s.sights, s.env)},
 		"debug":  {debug.New(g), states.NewLists(g)},
-		"eth":    {&ethMethods{s}, facts.New(g), debug.NewEncodings(g), fees.New(g), pool.NewPending(g), simulate.New(g), states.New(g)},
+		"eth":    {&ethMethods{s}, facts.New(g), fill.New(g), debug.NewEncodings(g), fees.New(g), pool.NewPending(g), simulate.New(g), states.New(g)},
 		"erigon": {otter.NewErigon(g)},
 		"parity": {pool.NewPending(g)}, // which indexers ask for that take a node for Parity
 		"net":    {&netMethods{s}, facts.NewNet()},

@@ -34,6 +34,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/crash"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/encode"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/fill"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/filter"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/group"
 	"github.com/cocoframework/coco/adapter/ethereum/rpc/guard"
@@ -63,7 +64,8 @@ type Server struct {
 	panics    *contain.Panics
 	polls     *filter.Table
 	room      *filter.Room // of filters and subscriptions
-	chain     []byte       // the reply to eth_chainId
+	unsigned  *fill.Calls
+	chain     []byte // the reply to eth_chainId
 
 	mu     sync.Mutex
 	closed bool           // no more connections; guarded by mu
@@ -86,6 +88,7 @@ func New(l *chain.Ledger, sights *sight.Sights, env *adapter.Env) *Server {
 	if s.panics = env.Panics; s.panics == nil {
 		s.panics = contain.New(env.Log)
 	}
+	s.unsigned = fill.NewCalls(s.group(), env)
 	s.stop, s.cancel = context.WithCancel(context.Background())
 	return s
 }

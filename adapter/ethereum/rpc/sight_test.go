@@ -140,7 +140,7 @@ var verdicts = map[string]string{
 	"eth_blockNumber": fact, "eth_syncing": fact, "eth_capabilities": fact, "eth_getUncleCountByBlockNumber": fact, "eth_getUncleCountByBlockHash": fact,
 	"eth_feeHistory": shape, "eth_getHeaderByNumber": shape, "eth_getHeaderByHash": shape, "erigon_getHeaderByNumber": shape,
 
-	"eth_sendRawTransaction": sends, "coco_sendRawTransaction": sends, "eth_sendRawTransactionSync": sends,
+	"eth_sendRawTransaction": sends, "coco_sendRawTransaction": sends, "eth_sendRawTransactionSync": sends, "coco_sendCall": sends, "coco_sendCalls": sends,
 
 	// What is said and read of a caller's own addresses.
 	"coco_linkMessage": sends, "coco_linkAddress": sends, "coco_unlinkAddress": sends, "coco_linkedAddresses": own, "coco_transactionCaller": own,

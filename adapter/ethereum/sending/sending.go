@@ -132,6 +132,22 @@ func (t *Table) Next(from common.Address, nonce uint64) uint64 {
 	return nonce
 }
 
+// Take is Next with that nonce counted as under way, until give is called, which MUST be once.
+func (t *Table) Take(from common.Address, nonce uint64) (next uint64, give func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.turns[turn{from, nonce}] > 0 {
+		nonce++
+	}
+	at := turn{from, nonce}
+	t.turns[at]++
+	return nonce, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		less(t.turns, at)
+	}
+}
+
 // Of returns what is under way for an owner, in no order.
 func (t *Table) Of(owner [32]byte) []Tx {
 	t.mu.Lock()

@@ -25,6 +25,9 @@ const (
 // sending are the methods by which transactions are sent, and never those that ScopeRead allows.
 var sending = []string{"eth_sendRawTransaction", "eth_sendRawTransactionSync", "coco_sendRawTransaction"}
 
+// unsigned are methods that send what nobody signs: a session is good for them only if it names them.
+var unsigned = []string{"coco_sendCall", "coco_sendCalls"}
+
 // never are methods for which no session is good: whose an address is decides what a session is, and a contract's policy what others see.
 var never = []string{"coco_linkMessage", "coco_linkAddress", "coco_unlinkAddress", "coco_setAccessPolicy", "coco_removeAccessPolicy"}
 
@@ -63,6 +66,8 @@ func (s Scope) allows(method string) bool {
 		return false
 	case method == methodEnd, method == methodListing, slices.Contains(s, method):
 		return true
+	case slices.Contains(unsigned, method):
+		return false
 	case slices.Contains(sending, method):
 		return slices.Contains(s, ScopeSend)
 	}

@@ -36,7 +36,7 @@ const (
 // means is what the program did then: real timestamps, no blocks without transactions, blocks of what waits, and all callers saw all.
 var added = []string{
 	"timestamps", "confirmation_blocks", "visibility", "auditors", "counts", "policies",
-	"empty_blocks", "block_transactions", "block_bytes", "block_wait_ms", "block_interval_ms",
+	"empty_blocks", "block_transactions", "block_bytes", "block_wait_ms", "block_interval_ms", "authenticated_calls",
 }
 
 // defaults are what the page may leave out, by name, but for those of rpc.
@@ -49,7 +49,7 @@ func defaults(pinned bool) map[string]json.RawMessage {
 		"alloc": json.RawMessage("{}"), "rpc": json.RawMessage("{}"),
 		"timestamps": jsonText(string(defaultTimestamps)), "confirmation_blocks": jsonNumber(defaultConfirmationBlocks),
 		"empty_blocks": json.RawMessage("false"), "block_transactions": jsonNumber(maxBlockTransactions), "block_bytes": jsonNumber(maxBlockBytes),
-		"block_wait_ms": jsonNumber(0), "block_interval_ms": jsonNumber(0),
+		"authenticated_calls": json.RawMessage("[]"), "block_wait_ms": jsonNumber(0), "block_interval_ms": jsonNumber(0),
 		"visibility": jsonText(string(defaultVisibility)), "auditors": json.RawMessage("[]"), "counts": json.RawMessage("false"), "policies": json.RawMessage("{}"),
 	}
 	if pinned { // it repeats what the mainnet shows everybody

@@ -78,6 +78,8 @@ type Settings struct {
 	Policies map[common.Address]policy.Text
 	// Development has the network do what Hardhat's and Anvil's nodes do: package development. Only an insecure network may.
 	Development bool
+	// AuthenticatedCalls are the credentials whose calls need no signature of their sender.
+	AuthenticatedCalls []string
 	// Links says whose addresses are from the start, in the order of the addresses.
 	Links []Link
 	// Alloc is the state of block 0.
@@ -171,6 +173,7 @@ type settingsJSON struct {
 	Counts             bool                   `json:"counts"`
 	Policies           map[string]policy.Text `json:"policies"`
 	Development        bool                   `json:"development"`
+	AuthenticatedCalls []string               `json:"authenticated_calls"`
 	Links              map[string]linkJSON    `json:"links"`
 	Alloc              map[string]accountJSON `json:"alloc"`
 	Pin                *pinJSON               `json:"pin"`
@@ -266,6 +269,8 @@ func (in *settingsJSON) settings() (*Settings, error) {
 		Alloc:            make(types.GenesisAlloc, len(in.Alloc)),
 		RPC:              in.RPC,
 	}
+	s.AuthenticatedCalls = in.AuthenticatedCalls
+	s.AuthenticatedCalls = in.AuthenticatedCalls
 	if err := s.RPC.validate(); err != nil {
 		return nil, err
 	}

@@ -51,6 +51,7 @@ func Table() setting.Table {
 			Meaning: "how the times of blocks follow one another, see [Blocks and states](json-rpc.md#blocks-and-states)", Takes: nextBlock,
 		},
 		{Name: "confirmation_blocks", Absent: "0", Meaning: "blocks without transactions after the last one with some; with `pin` 0", Takes: nextBlock},
+		{Name: "authenticated_calls", Values: credentials{}, Absent: "[]", Rules: 3, Meaning: "credentials by which callers send from their linked addresses without a signature, see [Calls without a signature](json-rpc.md#calls-without-a-signature)", Takes: nextTransaction},
 		{Name: "empty_blocks", Values: setting.Switch{}, Absent: "false", Rules: 3, Meaning: "blocks without transactions follow for ever, see [Batching](json-rpc.md#batching)", Takes: nextBlock},
 		{Name: "block_transactions", Absent: strconv.Itoa(maxBlockTransactions), Rules: 3, Meaning: "the most transactions of a block", Takes: nextBlock},
 		{Name: "block_bytes", Absent: strconv.Itoa(maxBlockBytes), Rules: 3, Meaning: "the most bytes that a block's transactions have together; the first one is admitted whatever its size", Takes: nextBlock},

@@ -62,8 +62,10 @@ type benchFlags struct {
 	ws    bool
 	// policy compares an open and a closed network.
 	policy bool
-	turns  int // of each
-	set    []string
+	// authenticated compares calls without a signature with signed transactions.
+	authenticated bool
+	turns         int // of each
+	set           []string
 }
 
 func (a *app) benchWorkCommand(work, short string) *cobra.Command {
@@ -91,6 +93,12 @@ the rate. In the end the network must hold exactly what it acknowledged: exit co
 				}
 				return a.policy(cmd.Context(), f)
 			}
+			if f.authenticated {
+				if f.dir != "" || f.plain || f.policy || f.Batch != 1 {
+					return fmt.Errorf("%w: --authenticated starts a network of its own, whose members' users send one call in a request: leave --dir, --plain, --policy and --batch out", coco.ErrInvalid)
+				}
+				return a.authenticated(cmd.Context(), f)
+			}
 			return a.bench(cmd.Context(), f)
 		},
 	}
@@ -104,7 +112,8 @@ the rate. In the end the network must hold exactly what it acknowledged: exit co
 	fl.BoolVar(&f.plain, "plain", false, "go through the loopback proxies instead of mutual TLS")
 	if work == bench.ERC20 {
 		fl.BoolVar(&f.policy, "policy", false, "measure an open and a closed network in turns, and print the ratio of their rates")
-		fl.IntVar(&f.turns, "turns", 8, "how `many` times --policy measures each of the two networks")
+		fl.BoolVar(&f.authenticated, "authenticated", false, "measure signed transactions, and calls that are authenticated by the client's certificate alone, in turns")
+		fl.IntVar(&f.turns, "turns", 8, "how `many` times --policy and --authenticated measure each of the two")
 	}
 	if work != bench.KV {
 		fl.BoolVar(&f.ws, "ws", false, "send over WebSocket instead of HTTP requests")

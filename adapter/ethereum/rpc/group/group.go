@@ -22,6 +22,7 @@ import (
 	"github.com/cocoframework/coco/adapter/ethereum/blocks"
 	"github.com/cocoframework/coco/adapter/ethereum/chain"
 	"github.com/cocoframework/coco/adapter/ethereum/rows"
+	"github.com/cocoframework/coco/adapter/ethereum/rpc/callargs"
 	"github.com/cocoframework/coco/adapter/ethereum/sessions"
 	"github.com/cocoframework/coco/adapter/ethereum/sight"
 	"github.com/cocoframework/coco/internal/budget"
@@ -43,6 +44,10 @@ type Server struct {
 	Guarded func(ctx context.Context, fn func(context.Context) error) error
 	// Send commits a signed transaction for the caller.
 	Send func(ctx context.Context, raw []byte) chain.SendResult
+	// Estimate is eth_estimateGas in the next block.
+	Estimate func(ctx context.Context, args *callargs.Args) (uint64, error)
+	// Sent notes what became of a transaction for the reply, and returns the error of one that was refused, as Fail does.
+	Sent func(ctx context.Context, r chain.SendResult) error
 	// Claim is what the reply takes in memory; nil in tests.
 	Claim func(ctx context.Context) *budget.Claim
 	// ReplyBytes is how much of the limit of the reply is left.

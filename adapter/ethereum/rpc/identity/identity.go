@@ -105,9 +105,11 @@ func (m *Methods) LinkedAddresses(ctx context.Context, user *string) (json.RawMe
 type sentBy struct {
 	Organisation coco.ActorID `json:"organisation"`
 	User         string       `json:"user"`
+	// Credential is by what a call was authenticated that is not signed; empty for a signed one.
+	Credential string `json:"credential,omitempty"`
 }
 
-// TransactionCaller says for which user of the caller's organisation a transaction was sent, to auditors for any. It is null for all others, for one that an
+// TransactionCaller says for which user of the caller's organisation a transaction was sent, to auditors for any. It is null for all others, for a signed one that an
 // organisation sent itself, and where there is no such transaction.
 func (m *Methods) TransactionCaller(ctx context.Context, hash common.Hash) (json.RawMessage, error) {
 	v, err := m.s.View(ctx, adapter.Read{Subject: adapter.State, Table: rows.Txs, Key: hash[:]})
@@ -124,8 +126,12 @@ func (m *Methods) TransactionCaller(ctx context.Context, hash common.Hash) (json
 	}
 	caller := m.s.Caller(ctx)
 	by := sight.By(m.s.Ledger.Settings(), &caller, t)
-	if by.User == "" {
+	if by == (rows.By{}) {
 		return json.RawMessage("null"), nil
 	}
-	return m.s.Reply(ctx, sentBy{by.Actor, by.User}, nil, "")
+	out := sentBy{Organisation: by.Actor, User: by.User}
+	if by.How != 0 {
+		out.Credential = by.How.String()
+	}
+	return m.s.Reply(ctx, out, nil, "")
 }

@@ -117,6 +117,8 @@ var methods = []method{
 	{"erigon_getHeaderByNumber", "The header of a block.", "block BlockNumber", "Header?"},
 
 	{"coco_sendRawTransaction", "Commits a signed transaction; one that is committed already is answered by its hash.", "transaction Bytes", "Hash"},
+	{"coco_sendCall", "Commits a transaction that the caller's credential authenticates, and that nobody has signed.", "call Message", "Hash"},
+	{"coco_sendCalls", "Commits several such transactions in their order.", "calls Message[]", "SentCall[]"},
 	{"coco_linkMessage", "What an address signs to become the caller's.", "address Address", "TypedData"},
 	{"coco_linkAddress", "Makes an address the caller's.", "statement Object, signature Bytes", "TxID"},
 	{"coco_unlinkAddress", "Ends a link of the caller.", "address Address", "TxID"},

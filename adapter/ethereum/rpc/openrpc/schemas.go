@@ -139,7 +139,8 @@ var objects = map[string]string{
 
 	"TypedData":   "domain Object, types Object, primaryType String, message Object",
 	"Linked":      "address Address, user String, since Quantity",
-	"SentBy":      "organisation Digest, user String",
+	"SentBy":      "organisation Digest, user String, credential? String",
+	"SentCall":    "hash? Hash, error? Any",
 	"Session":     "id Digest, user String, address Address, name String, origin String, scope Any, began Quantity, until Quantity",
 	"PolicyText":  "policy String, abi? Any",
 	"Deployer":    "address? Address, nonce? Quantity",
