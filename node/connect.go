@@ -72,7 +72,7 @@ func (n *node) connections() peer.Config {
 				n.watch.Behind()
 			}
 		},
-		Secret: n.epochs.ReceiveSecret, SecretHeld: n.epochs.ReceiveSecretHeld, SecretWanted: n.epochs.ReceiveSecretWanted, Part: n.ceremonies.Receive,
+		Secret: n.epochs.ReceiveSecret, SecretHeld: n.epochs.ReceiveSecretHeld, SecretWanted: n.epochs.ReceiveSecretWanted, Part: n.ceremonies.Receive, Resident: n.state.residents.Receive,
 		Beat: func(from coco.NodeID, b pulse.Beat) { n.replica.Hear(consensus.IDOf(from), b) }, Reached: func(to coco.NodeID) { n.replica.Reach(consensus.IDOf(to)) },
 		Rules: constitution.CurrentRules, Program: func(from coco.NodeID, p *peer.Program) { n.links.programs.Hear(from, p.Rules) },
 		Forwarder: n.links.forwarder, Join: n.sponsor().Serve, Resume: n.resumption(), Foreign: n.foreign,

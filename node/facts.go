@@ -72,7 +72,7 @@ func (n *node) Status() wire.Status {
 		Committed: n.replica.Last(), Known: max(n.replica.Last().Seqno, n.knownSeqno()),
 		Constitution: c.Digest(), Measurement: n.self.Measurement, Version: n.cfg.Version, Closed: n.closed(),
 		LedgerTime: n.replica.Now().UTC().Truncate(time.Millisecond), ClockLag: n.replica.ClockLag().Seconds(), Age: n.replica.Age().Seconds(), Warning: strings.Join(strings.Fields(clockWarning(n.replica.ClockLag())+" "+n.decided.growth.Warning()+" "+n.ceremonies.Warning()), " "),
-		Notice: strings.Join(n.notices(), " "), Certificates: n.listCertificates(c), NearLimits: n.decided.growth.Near(), Keys: n.ceremonies.Status(),
+		Notice: strings.Join(n.notices(), " "), Certificates: n.listCertificates(c), NearLimits: n.decided.growth.Near(), Keys: n.ceremonies.Status(), Resident: n.residentStatus(),
 	}
 	voters := n.replica.Members().Voters
 	st.Learns = balance.Learns(n.decided.directory.Load().voters, st.Node, func(id coco.NodeID) bool { return slices.Contains(voters, consensus.IDOf(id)) })

@@ -211,6 +211,7 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, s *beginning.Start, 
 		return n.state.disk.Backfill(ctx, func() { n.replica.LedgerGrew(n.state.disk.Ledger.First()) })
 	})
 	g.Go(func() error { return n.state.scrub.Run(ctx) })
+	g.Go(func() error { return n.state.residents.Run(ctx) })
 	r := renew.Renewal{
 		Certificates: n.certificates, Log: n.log, Clock: n.cfg.Host.Clock, Store: n.state.store, Replica: n.replica, Ask: n.links.forwarder.AskOnce,
 	}
@@ -278,6 +279,9 @@ func newNode(ctx context.Context, cfg Config, s *beginning.Start, peers *peer.Tr
 			n.state.close(s.Log)
 		}
 	}()
+	if n.state.residents, err = n.newExchange(); err != nil {
+		return nil, err
+	}
 	if err := n.openLedgers(ctx, s.Basis); err != nil {
 		return nil, err
 	}
@@ -400,6 +404,7 @@ func (n *node) openLedgers(ctx context.Context, b *catchup.Basis) error {
 		if err != nil {
 			return fmt.Errorf("open ledger %q: %w", m.Name, err)
 		}
+		n.reside(l)
 		n.state.ledgers = append(n.state.ledgers, replica.Ledger{Name: m.Name, Scope: scope, Ledger: l})
 	}
 	for name := range c.Adapters {

@@ -13,19 +13,21 @@ import (
 	"github.com/cocoframework/coco/host"
 	"github.com/cocoframework/coco/keys"
 	"github.com/cocoframework/coco/replica"
+	"github.com/cocoframework/coco/resident/exchange"
 	"github.com/cocoframework/coco/snapshotter"
 	"github.com/cocoframework/coco/store"
 )
 
 // state is what this node holds of the network.
 type state struct {
-	store   *store.Store
-	ledgers []replica.Ledger       // of the adapters, on the store; in the order of the binary's list
-	inForce map[string]coco.Digest // of each ledger's settings; the executor's, once it runs
-	disk    catchup.Local          // the ledger's files, and snapshots
-	scrub   *catchup.Scrubber
-	history *history.Index // of the ledger's files
-	keys    *keys.Ring     // that open them
+	store     *store.Store
+	ledgers   []replica.Ledger       // of the adapters, on the store; in the order of the binary's list
+	inForce   map[string]coco.Digest // of each ledger's settings; the executor's, once it runs
+	disk      catchup.Local          // the ledger's files, and snapshots
+	scrub     *catchup.Scrubber
+	history   *history.Index     // of the ledger's files
+	keys      *keys.Ring         // that open them
+	residents *exchange.Exchange // payloads of rows that reside with their parties
 }
 
 // ledgerClock is the host's clock, but for the time of day, which is the ledger's: what a ledger shows of now must agree with its next transaction.

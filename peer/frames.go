@@ -142,6 +142,7 @@ const (
 	PayloadWanted  = 2 // the sender asks for it
 	PayloadLacked  = 3 // the sender does not have it, or does not keep it
 	PayloadDropped = 4 // no transaction will ever name it
+	PayloadLater   = 5 // the sender has it, and its epoch must be opened first: it may be asked again
 )
 
 func (Consensus) kind() kind     { return kindConsensus }

@@ -37,7 +37,7 @@ const (
 	KeySize  = 32
 	NameSize = sha256.Size
 
-	context = "coco resident\x00"
+	purpose = "coco resident\x00"
 )
 
 // Name is the name of a row.
@@ -73,7 +73,7 @@ func (p *Payload) Append(b []byte) []byte {
 // Commit returns the commitment to an encoded payload.
 func Commit(payload []byte) coco.Digest {
 	h := sha256.New()
-	h.Write([]byte(context))
+	h.Write([]byte(purpose))
 	h.Write(payload)
 	return coco.Digest(h.Sum(nil))
 }

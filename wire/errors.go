@@ -35,6 +35,7 @@ const (
 	CodePrecondition  = "precondition_failed"
 	CodeTooLarge      = "too_large"
 	CodeMediaType     = "unsupported_media_type"
+	CodeMisdirected   = "misdirected"
 	CodeNotFound      = "not_found"
 	CodePending       = "pending"
 	CodeMissing       = "missing"
@@ -64,6 +65,7 @@ var problems = []Problem{
 	{Code: CodePrecondition, Kind: coco.ErrInvalid, Status: 412, Exit: ExitUsage, Number: 1},
 	{Code: CodeTooLarge, Kind: coco.ErrInvalid, Status: 413, Exit: ExitUsage, Number: 1},
 	{Code: CodeMediaType, Kind: coco.ErrInvalid, Status: 415, Exit: ExitUsage, Number: 1},
+	{Code: CodeMisdirected, Kind: coco.ErrInvalid, Status: 421, Exit: ExitUsage, Number: 1},
 	{Code: CodeNotFound, Kind: coco.ErrNotFound, Status: 404, Exit: ExitError, Number: 2},
 	{Code: CodePending, Kind: coco.ErrPending, Status: 202, Retry: true, Exit: ExitNotCommitted, Number: 10},
 	{Code: CodeMissing, Kind: coco.ErrMissing, Status: 503, Exit: ExitError, Number: 11},

@@ -34,6 +34,7 @@ func TestErrorTableIsFixed(t *testing.T) {
 		{"precondition_failed", coco.ErrInvalid, http.StatusPreconditionFailed, false, 2, 1, false},
 		{"too_large", coco.ErrInvalid, http.StatusRequestEntityTooLarge, false, 2, 1, false},
 		{"unsupported_media_type", coco.ErrInvalid, http.StatusUnsupportedMediaType, false, 2, 1, false},
+		{"misdirected", coco.ErrInvalid, http.StatusMisdirectedRequest, false, 2, 1, false},
 		{"not_found", coco.ErrNotFound, http.StatusNotFound, false, 1, 2, false},
 		{"pending", coco.ErrPending, http.StatusAccepted, true, 5, 10, false},
 		{"missing", coco.ErrMissing, http.StatusServiceUnavailable, false, 1, 11, false},

@@ -10,8 +10,13 @@ const (
 	HeaderConsistency = "X-Coco-Consistency"
 	// HeaderMaxAge is in a read: how many seconds old the node's state may be at most.
 	HeaderMaxAge = "X-Coco-Max-Age"
-	// HeaderAudience is in a request of kv: the names of the organisations, with commas between them, that alone see the rows which it is about.
+	// HeaderAudience is in a request of kv: the names of the organisations, with commas between them, that alone see the rows which it is about. "; resident" after
+	// them says that only their nodes have the contents.
 	HeaderAudience = "X-Coco-Audience"
+	// HeaderNodes is in the answer to a request that another node must be asked: the addresses for clients of nodes that would do, with commas between them.
+	HeaderNodes = "X-Coco-Nodes"
+	// HeaderSalt is in the answer to a read of a row that resides with its parties: the salt of its commitment, in hexadecimal.
+	HeaderSalt = "X-Coco-Salt"
 	// HeaderAge is in the answer to a read: how many seconds old the node's state may be. HeaderStale is there, and "true", if that is more than the
 	// constitution's reads.stale_seconds.
 	HeaderAge   = "X-Coco-Age"

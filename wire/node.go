@@ -42,6 +42,14 @@ type Status struct {
 	NearLimits []Limit `json:"near_limits,omitempty"`
 	// Keys says who can open together what the ledger keeps; absent while the network has no committee.
 	Keys *Keys `json:"keys,omitempty"`
+	// Resident is about rows whose contents only the nodes of the node's organisation and of others have; absent if the node lacks none of them.
+	Resident *Resident `json:"resident,omitempty"`
+}
+
+// Resident says of how many rows a node lacks the contents, which it fetches from the other nodes of their audience. How many rows there are it does not say: that is the audience's matter.
+type Resident struct {
+	Lacking int `json:"lacking"`
+	Unheld  int `json:"unheld"` // of these, those that no node has that could be asked
 }
 
 // Keys is the committee in force, a threshold of whose seats opens the ledger's past together, and the ceremony that makes the next one.

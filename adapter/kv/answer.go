@@ -9,6 +9,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/kv/precondition"
 	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/wire"
 	"github.com/cocoframework/coco/wire/problem"
@@ -17,7 +18,7 @@ import (
 // preconditionError is a write, or a read, whose condition did not hold.
 type preconditionError struct {
 	op, of    int // which of how many operations; of is 0 for a read
-	condition condition
+	condition precondition.Condition
 	found     uint64
 }
 

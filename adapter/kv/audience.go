@@ -17,12 +17,21 @@ import (
 // parties is the table of rows that only an audience sees. Its rows are those of kv.data otherwise: see store.Audience.
 const parties = "kv.parties"
 
-// tableOf is the table of rows that an audience alone sees, or of those that all callers see.
-func tableOf(limited bool) string {
-	if limited {
-		return parties
+// to is whose rows a request is about; the zero value: those that all callers see.
+type to struct {
+	audience store.Audience
+	resident bool // their contents are on the audience's nodes alone: see resident.go
+	renew    bool // the secret that names them may be made again, if no node has it any more
+}
+
+func (t to) table() string {
+	switch {
+	case t.audience == nil:
+		return table
+	case t.resident:
+		return apart
 	}
-	return table
+	return parties
 }
 
 // audiences is the name of a setting: see Settings.Audiences.
@@ -31,11 +40,9 @@ const audiences = "audiences"
 // place is where a request's rows are: in the table that all callers see, or in that of an audience. A caller outside
 // the audience reads a table without rows.
 type place struct {
-	caller   coco.Caller
-	audience store.Audience // nil: all callers see the rows
+	caller coco.Caller
+	to
 }
-
-func (p *place) table() string { return tableOf(p.audience != nil) }
 
 // of returns the rows of a snapshot.
 func (p *place) of(scope *store.Scope, snap *store.Snapshot) store.Reader {
@@ -54,26 +61,34 @@ func (l *ledger) pastOf(p place) *adapter.PastReader {
 // on names of organisations alone. An answer about an audience, or where rules hide keys, is kept by no cache: the
 // request's URL may be that of other rows, too, and other callers may be answered otherwise.
 func (l *ledger) placeOf(caller coco.Caller, w http.ResponseWriter, r *http.Request, inQuery string) (place, error) {
-	audience, err := l.audienceOf(r.Header)
+	to, err := l.audienceOf(r.Header)
 	if err == nil && inQuery != "" {
-		named := audience
-		if audience, err = l.parseAudience(inQuery); err == nil && named != nil && !slices.Equal(named, audience) {
+		named := to.audience
+		if to.audience, err = l.parseAudience(inQuery); err == nil && named != nil && !slices.Equal(named, to.audience) {
 			err = fmt.Errorf("%w: %s and the query's %s name two audiences: expected one", coco.ErrInvalid, wire.HeaderAudience, audienceQuery)
 		}
 	}
-	if audience != nil || l.settings().rules.Hide() {
+	if to.audience != nil || l.settings().rules.Hide() {
 		w.Header().Set("Cache-Control", "no-store")
 	}
-	return place{caller, audience}, err
+	return place{caller, to}, err
 }
 
-// audienceOf reads the header of an audience; nil if there is none.
-func (l *ledger) audienceOf(h http.Header) (store.Audience, error) {
+// audienceOf reads the header of an audience.
+func (l *ledger) audienceOf(h http.Header) (t to, err error) {
 	lines := h[wire.HeaderAudience]
 	if len(lines) == 0 {
-		return nil, nil
+		return t, nil
 	}
-	return l.parseAudience(strings.Join(lines, ","))
+	names, how, marked := strings.Cut(strings.Join(lines, ","), ";")
+	if how = strings.TrimSpace(how); marked && how != markResident && how != markRenew {
+		return t, fmt.Errorf("%w: %s: expected \"; %s\" after the names, or nothing, found %q", coco.ErrInvalid, wire.HeaderAudience, markResident, how)
+	}
+	if t.audience, err = l.parseAudience(names); err != nil {
+		return to{}, err
+	}
+	t.resident, t.renew = marked, how == markRenew
+	return t, nil
 }
 
 // audienceQuery is the name by which a page's next says its audience, so that it is a request for the same rows without a header.
@@ -118,34 +133,36 @@ func (l *ledger) parseAudience(text string) (store.Audience, error) {
 
 // writesTo returns the audience that a request writes to. A caller outside it is refused before anything is looked up, so
 // that no condition tells it what is there.
-func (l *ledger) writesTo(caller coco.Caller, h http.Header) (store.Audience, error) {
-	audience, err := l.audienceOf(h)
-	if err != nil || audience == nil {
-		return nil, err
+func (l *ledger) writesTo(caller coco.Caller, h http.Header) (to, error) {
+	t, err := l.audienceOf(h)
+	if err != nil || t.audience == nil {
+		return to{}, err
 	}
-	if !audience.Has(caller.Actor) {
-		return nil, fmt.Errorf("%w: %s: only an organisation of the audience writes to it", coco.ErrDenied, wire.HeaderAudience)
+	if !t.audience.Has(caller.Actor) {
+		return to{}, fmt.Errorf("%w: %s: only an organisation of the audience writes to it", coco.ErrDenied, wire.HeaderAudience)
 	}
-	return audience, l.settings().checkAudience(audience)
+	return t, l.settings().checkAudience(t)
 }
 
 // limit has a write be about the rows of the audience that its request names.
 func (l *ledger) limit(w *write, caller coco.Caller, h http.Header) error {
-	audience, err := l.writesTo(caller, h)
-	w.limit(audience)
+	t, err := l.writesTo(caller, h)
+	w.limit(t)
 	return err
 }
 
 // checkAudience says why nothing is written to an audience by the settings in force.
-func (s Settings) checkAudience(audience store.Audience) error {
-	if audience != nil && !s.Audiences {
-		return fmt.Errorf("%w: this network admits no writes with %s: members vote for them by the setting %s of adapters.kv", coco.ErrInvalid, wire.HeaderAudience, audiences)
+func (s Settings) checkAudience(t to) error {
+	what, setting := wire.HeaderAudience, audiences
+	switch {
+	case t.audience != nil && !s.Audiences:
+	case t.resident && !s.Resident:
+		what, setting = "\"; "+markResident+"\" in "+what, residentRows
+	default:
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: this network admits no writes with %s: members vote for them by the setting %s of adapters.kv", coco.ErrInvalid, what, setting)
 }
-
-// table is where a write's rows are.
-func (w *write) table() string { return tableOf(w.to != nil) }
 
 // rows are those of a transaction.
 type rows interface {
@@ -156,27 +173,28 @@ type rows interface {
 
 // rowsOf returns the rows that a write is about. The error is coco.ErrDenied for a caller outside its audience.
 func (l *ledger) rowsOf(tx *store.Tx, caller coco.Caller, w *write) (rows, error) {
-	if w.to == nil {
+	if w.party == nil {
 		return tx, nil
 	}
 	return tx.For(l.env.State, caller.Actor, w.audience())
 }
 
 // cutClaimed reads the audience of claims, and what follows it. For claims without an audience it returns rest as it is.
-func cutClaimed(claims, rest []byte) (_ store.Audience, after []byte, limited bool, err error) {
+func cutClaimed(claims, rest []byte) (t to, after []byte, err error) {
 	b, limited := bytes.CutPrefix(claims, []byte(claimsAudience))
 	if !limited {
-		return nil, rest, false, nil
+		if b, t.resident = bytes.CutPrefix(claims, []byte(claimsResident)); !t.resident {
+			return t, rest, nil
+		}
 	}
-	audience, after, err := store.CutAudience(b)
-	if err != nil {
-		return nil, nil, true, fmt.Errorf("the claims of a kv write: %w", err)
+	if t.audience, after, err = store.CutAudience(b); err != nil {
+		return to{}, nil, fmt.Errorf("the claims of a kv write: %w", err)
 	}
-	return audience, after, true, nil
+	return t, after, nil
 }
 
 // mayClaim reports whether a caller may see what a transaction claims.
 func mayClaim(caller coco.Caller, claims []byte) bool {
-	audience, _, limited, err := cutClaimed(claims, nil)
-	return err == nil && (!limited || audience.Has(caller.Actor))
+	t, _, err := cutClaimed(claims, nil)
+	return err == nil && (t.audience == nil || t.audience.Has(caller.Actor))
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/kv/precondition"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -15,6 +16,7 @@ import (
 //
 //	payload   = 0x01 ‖ count u32 ‖ operation × count
 //	          | 0x02 ‖ audience ‖ count u32 ‖ operation × count
+//	          | 0x03 ‖ audience ‖ count u8 ‖ node id × count ‖ 1 u32 ‖ operation
 //	audience  = count u8 ‖ actor id × count, as store.Audience
 //	operation = kind u8 ‖ condition ‖ key length u32 ‖ key ‖ [media type length u8 ‖ media type] ‖ [value length u32 ‖ value]
 //	condition = kind u8 ‖ [version u64] ‖ [count u8 ‖ version u64 × count]
@@ -22,10 +24,12 @@ import (
 // A version follows the conditions equals and differs, a list the conditions among and outside. A value follows the kinds
 // put and put with a media type. Every write has one encoding, and nothing may follow it. A write of no operations is what
 // nodes of the first release asked for the newest state with. Media types and lists are in networks of format 2 only: see
-// Settings.Format.
+// Settings.Format. The third form is of a row that resides with its parties: its key is the row's name, its value the commitment, and the nodes have the payload on
+// their disks: see resident.go.
 const (
 	payloadFormat   = 1
 	payloadAudience = 2 // of rows that have an audience
+	payloadResident = 3 // of a row whose contents are on its audience's nodes
 )
 
 // Kinds of operations.
@@ -37,7 +41,7 @@ const (
 
 type operation struct {
 	kind      byte
-	condition condition
+	condition precondition.Condition
 	key       []byte
 	media     string      // media type of a put; empty for wire.MediaBytes
 	value     []byte      // of a put
@@ -46,25 +50,36 @@ type operation struct {
 
 // write is a call: operations that become one transaction, or none at all.
 type write struct {
-	ops []operation
-	to  *store.Audience // of all rows that are written; nil: none. A pointer, so that the commonest write stays as small as it was
-	one [1]operation    // room for ops of the commonest write
+	ops   []operation
+	party *party       // of all rows that are written; nil: none. A pointer, so that the commonest write stays as small as it was
+	one   [1]operation // room for ops of the commonest write
+}
+
+// party is whose rows a write is about, and the nodes that have the contents of one that resides with its parties, the writer's first.
+type party struct {
+	to
+	nodes []coco.NodeID
+}
+
+// to is whose rows are written.
+func (w *write) to() to {
+	if w.party == nil {
+		return to{}
+	}
+	return w.party.to
 }
 
 // audience is that of the rows that are written; nil for none.
-func (w *write) audience() store.Audience {
-	if w.to == nil {
-		return nil
-	}
-	return *w.to
-}
+func (w *write) audience() store.Audience { return w.to().audience }
 
-// limit has the write be about the rows of an audience; nil for none.
-func (w *write) limit(audience store.Audience) {
-	w.to = nil
-	if audience != nil {
-		a := audience // on the heap only here
-		w.to = &a
+// table is where a write's rows are.
+func (w *write) table() string { return w.to().table() }
+
+// limit has the write be about the rows of an audience; those of the zero value have none.
+func (w *write) limit(t to) {
+	w.party = nil
+	if t.audience != nil {
+		w.party = &party{to: t}
 	}
 }
 
@@ -81,7 +96,7 @@ const (
 )
 
 func (op *operation) size() int {
-	n := leastOperation - 1 + len(op.key) + op.condition.size()
+	n := leastOperation - 1 + len(op.key) + op.condition.Size()
 	if op.kind == opPut {
 		n += 4 + len(op.value)
 	}
@@ -94,7 +109,7 @@ func (op *operation) size() int {
 // append encodes an operation. With room it appends the length of a value of that many bytes
 // instead of op.value, and leaves the bytes to the caller.
 func (op *operation) append(b []byte, room int) []byte {
-	b = op.condition.append(append(b, op.encodedKind()))
+	b = op.condition.Append(append(b, op.encodedKind()))
 	b = binary.BigEndian.AppendUint32(b, uint32(len(op.key)))
 	b = append(b, op.key...)
 	if op.media != "" {
@@ -146,26 +161,33 @@ func encodeWriteTo(audience store.Audience, ops []operation) []byte {
 // decodeWrite reads a payload. The write refers to its bytes.
 func decodeWrite(payload []byte, s Settings) (*write, error) {
 	d := decoder{rest: payload}
-	var audience store.Audience
+	var to to
+	var nodes []coco.NodeID
 	switch format := d.u8(); {
 	case d.failed, format == payloadFormat:
-	case format == payloadAudience:
+	case format == payloadAudience, format == payloadResident:
 		var err error
-		if audience, d.rest, err = store.CutAudience(d.rest); err != nil {
+		if to.audience, d.rest, err = store.CutAudience(d.rest); err != nil {
 			return nil, fmt.Errorf("kv write: %w", err)
 		}
-		if err := s.checkAudience(audience); err != nil {
+		if to.resident = format == payloadResident; to.resident {
+			nodes = d.nodes()
+		}
+		if err := s.checkAudience(to); err != nil {
 			return nil, err
 		}
 	default:
-		return nil, fmt.Errorf("%w: kv write: expected format %d or %d, found %d", coco.ErrCorrupt, payloadFormat, payloadAudience, format)
+		return nil, fmt.Errorf("%w: kv write: expected format %d to %d, found %d", coco.ErrCorrupt, payloadFormat, payloadResident, format)
 	}
 	count := d.u32()
 	if d.failed || uint64(count) > uint64(s.MaxBatchOps) || uint64(count)*leastOperation > uint64(len(d.rest)) {
 		return nil, fmt.Errorf("%w: kv write of %d bytes: expected up to %d operations, found %d", coco.ErrCorrupt, len(payload), s.MaxBatchOps, count)
 	}
 	w := newWrite()
-	w.limit(audience)
+	if w.limit(to); to.resident {
+		w.party.nodes = nodes
+		return w, d.resident(w, count)
+	}
 	if count != 1 {
 		w.ops = make([]operation, count)
 	}
@@ -222,7 +244,7 @@ func (s Settings) check(op *operation) error {
 	if s.Format < formatMedia && op.media != "" {
 		return s.unknown("a content type")
 	}
-	if s.Format < formatLists && op.condition.kind > differs {
+	if s.Format < formatLists && op.condition.Kind > precondition.Differs {
 		return s.unknown("a condition by several entity tags, or by one that was not given for a value,")
 	}
 	most := s.MaxKeyBytes
@@ -241,6 +263,17 @@ func (s Settings) check(op *operation) error {
 // unknown refuses what a network does not have as yet.
 func (s Settings) unknown(what string) error {
 	return fmt.Errorf("%w: %s is known from format 2 of kv on, and this network keeps format %d (setting format of adapters.kv)", coco.ErrInvalid, what, s.Format)
+}
+
+// formatLists is the first format of kv whose conditions may list versions: see Settings.Format.
+const formatLists = 2
+
+// condition reads a condition. It is not ok if there is no such condition.
+func (d *decoder) condition() (c precondition.Condition, ok bool) {
+	c, rest, err := precondition.Cut(d.rest)
+	d.failed = d.failed || errors.Is(err, precondition.ErrShort)
+	d.rest = rest
+	return c, err == nil
 }
 
 // decoder reads from the front of a slice and remembers that it was too short.
@@ -335,27 +368,32 @@ func decodeReply(b []byte, count int) (reply, error) {
 //
 //	claims    = "coco kv write" ‖ 0x00 ‖ 0x01 ‖ caller's actor id (32 bytes) ‖ count u32 ‖ operation × count
 //	          | "coco kv write" ‖ 0x00 ‖ 0x02 ‖ audience ‖ caller's actor id (32 bytes) ‖ count u32 ‖ operation × count
+//	          | "coco kv write" ‖ 0x00 ‖ 0x03 ‖ audience ‖ caller's actor id (32 bytes) ‖ 1 u32 ‖ operation, with the row's name for the key and the commitment for the SHA-256
 //	            [‖ user's length u8 ‖ user], where the caller is a user of the organisation
 //	operation = kind u8 ‖ key length u32 ‖ key ‖ previous version u64 ‖ [SHA-256 of the value] ‖ [media type length u8 ‖ media type]
 const (
 	claimsContext  = "coco kv write\x00\x01"
 	claimsAudience = "coco kv write\x00\x02" // of rows that have an audience
+	claimsResident = "coco kv write\x00\x03" // of a row whose contents are on its audience's nodes
 )
 
 func newClaims(actor coco.ActorID, w *write) []byte {
 	ops := w.ops
 	n := len(claimsContext) + len(actor) + 4
-	if w.to != nil {
+	if w.party != nil {
 		n += w.audience().Size()
 	}
 	for i := range ops {
 		n += 1 + 4 + len(ops[i].key) + 8 + len(coco.Digest{}) + 1 + len(ops[i].media)
 	}
 	b := make([]byte, 0, n)
-	if w.to == nil {
+	switch to := w.to(); {
+	case to.audience == nil:
 		b = append(b, claimsContext...)
-	} else {
-		b = w.audience().Append(append(b, claimsAudience...))
+	case to.resident:
+		b = to.audience.Append(append(b, claimsResident...))
+	default:
+		b = to.audience.Append(append(b, claimsAudience...))
 	}
 	b = append(b, actor[:]...)
 	return binary.BigEndian.AppendUint32(b, uint32(len(ops)))
@@ -384,12 +422,12 @@ func (op *operation) appendClaim(b []byte, previous uint64) []byte {
 }
 
 // claimsOf begins to read claims, behind their audience; nil for those of another ledger.
-func claimsOf(claims []byte) (d *decoder, audience store.Audience, limited bool, err error) {
+func claimsOf(claims []byte) (d *decoder, t to, err error) {
 	rest, ours := bytes.CutPrefix(claims, []byte(claimsContext))
-	if audience, rest, limited, err = cutClaimed(claims, rest); err != nil || !ours && !limited {
-		return nil, nil, limited, err
+	if t, rest, err = cutClaimed(claims, rest); err != nil || !ours && t.audience == nil {
+		return nil, t, err
 	}
-	return &decoder{rest: rest}, audience, limited, nil
+	return &decoder{rest: rest}, t, nil
 }
 
 // claimedOperation is one operation of claims.

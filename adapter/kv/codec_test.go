@@ -11,15 +11,16 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/adapter/kv/precondition"
 )
 
 func sample() []operation {
 	return []operation{
 		{kind: opPut, key: []byte("k"), value: []byte("value")},
-		{kind: opPut, condition: condition{kind: equals, version: 258}, key: []byte("key"), value: []byte{}},
-		{kind: opDelete, condition: condition{kind: present}, key: []byte{0, 255}},
-		{kind: opDelete, condition: condition{kind: differs, version: 1}, key: []byte("x")},
-		{kind: opPut, condition: condition{kind: absent}, key: []byte("y"), value: []byte{7}},
+		{kind: opPut, condition: precondition.Condition{Kind: precondition.Equals, Version: 258}, key: []byte("key"), value: []byte{}},
+		{kind: opDelete, condition: precondition.Condition{Kind: precondition.Present}, key: []byte{0, 255}},
+		{kind: opDelete, condition: precondition.Condition{Kind: precondition.Differs, Version: 1}, key: []byte("x")},
+		{kind: opPut, condition: precondition.Condition{Kind: precondition.Absent}, key: []byte("y"), value: []byte{7}},
 	}
 }
 
@@ -33,10 +34,10 @@ const samplePayload = "01" + "00000005" +
 // newer are operations of forms that came later.
 func newer() []operation {
 	return []operation{
-		{kind: opPut, condition: condition{kind: among, versions: []uint64{3, 300}}, key: []byte("z"), media: "text/plain", value: []byte{7}},
-		{kind: opDelete, condition: condition{kind: outside, versions: []uint64{1, 2, 4}}, key: []byte("z")},
-		{kind: opDelete, condition: condition{kind: among}, key: []byte("z")},
-		{kind: opDelete, condition: condition{kind: outside, versions: []uint64{0, 5}}, key: []byte("z")},
+		{kind: opPut, condition: precondition.Condition{Kind: precondition.Among, Versions: []uint64{3, 300}}, key: []byte("z"), media: "text/plain", value: []byte{7}},
+		{kind: opDelete, condition: precondition.Condition{Kind: precondition.Outside, Versions: []uint64{1, 2, 4}}, key: []byte("z")},
+		{kind: opDelete, condition: precondition.Condition{Kind: precondition.Among}, key: []byte("z")},
+		{kind: opDelete, condition: precondition.Condition{Kind: precondition.Outside, Versions: []uint64{0, 5}}, key: []byte("z")},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -22,21 +23,23 @@ import (
 // Explain decodes what the receipt of a write claims; nil if the claims are of another ledger. content, unless nil, is the value that
 // an operation is said to have put: the error is coco.ErrVerify if none did. Claims that are damaged are coco.ErrCorrupt.
 func (Adapter) Explain(claims, content []byte) ([]adapter.Fact, error) {
-	d, audience, limited, err := claimsOf(claims)
+	d, to, err := claimsOf(claims)
 	if err != nil || d == nil {
 		return nil, err
 	}
 	caller := d.next(uint64(len(coco.ActorID{})))
 	count := d.u32()
-	facts := []adapter.Fact{{Name: "caller", Value: fmt.Sprintf("%x", caller)}, {Name: "table", Value: tableOf(limited)}}
-	for _, actor := range audience {
+	facts := []adapter.Fact{{Name: "caller", Value: fmt.Sprintf("%x", caller)}, {Name: "table", Value: to.table()}}
+	for _, actor := range to.audience {
 		facts = append(facts, adapter.Fact{Name: "audience", Value: actor.String()})
 	}
 	put := content == nil
 	for i := uint32(0); i < count && !d.failed; i++ {
 		op := adapter.Fact{Name: "operation"}
 		c := d.claimed()
-		if utf8.Valid(c.key) && !bytes.ContainsFunc(c.key, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		if to.resident {
+			op.Facts = append(op.Facts, adapter.Fact{Name: "name", Value: hex.EncodeToString(c.key)})
+		} else if utf8.Valid(c.key) && !bytes.ContainsFunc(c.key, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			op.Facts = append(op.Facts, adapter.Fact{Name: "key", Value: string(c.key)})
 		} else {
 			op.Facts = append(op.Facts, adapter.Fact{Name: "key_base64", Value: base64.StdEncoding.EncodeToString(c.key)})
@@ -53,7 +56,11 @@ func (Adapter) Explain(claims, content []byte) ([]adapter.Fact, error) {
 			if sum := sha256.Sum256(content); bytes.Equal(c.digest, sum[:]) {
 				put = true
 			}
-			op.Facts = append(op.Facts, adapter.Fact{Name: "sha256", Value: fmt.Sprintf("%x", c.digest)})
+			what := "sha256"
+			if to.resident {
+				what = "commitment"
+			}
+			op.Facts = append(op.Facts, adapter.Fact{Name: what, Value: hex.EncodeToString(c.digest)})
 			if c.kind == opPutTyped {
 				op.Facts = append(op.Facts, adapter.Fact{Name: "content_type", Value: string(c.media)})
 			}

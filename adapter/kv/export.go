@@ -1,12 +1,14 @@
 package kv
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"unicode/utf8"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/resident"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -21,17 +23,31 @@ type exported struct {
 	Deleted     bool   `json:"deleted,omitempty"`
 	// Audience are the organisations that see the row, by their ids; absent for all.
 	Audience store.Audience `json:"audience,omitempty"`
+	// Name and Commitment are what the ledger has of a row that resides with its parties, in hexadecimal.
+	Name       string `json:"name,omitempty"`
+	Commitment string `json:"commitment,omitempty"`
+}
+
+// resident says what the ledger has of a row that resides with its parties.
+func (e *exported) resident(w store.Write) error {
+	e.Name = hex.EncodeToString(w.Key)
+	if w.Delete {
+		return nil
+	}
+	row, err := resident.ParseRow(w.Value)
+	e.Version, e.Commitment = row.Version, row.Commitment.String()
+	return err
 }
 
 // Export implements adapter.Exporter: each write of a key is one thing.
 func (Adapter) Export() func([]store.Write) ([]adapter.Exported, error) {
 	return func(writes []store.Write) (out []adapter.Exported, err error) {
 		for _, w := range writes {
-			if w.Table != table && w.Table != parties {
+			if w.Table != table && w.Table != parties && w.Table != apart {
 				continue
 			}
 			e := exported{Deleted: w.Delete}
-			if w.Table == parties {
+			if w.Table != table {
 				if e.Audience, w.Key, err = store.CutAudience(w.Key); err == nil && !w.Delete {
 					w.Value, err = store.CutSalt(w.Value)
 				}
@@ -39,10 +55,14 @@ func (Adapter) Export() func([]store.Write) ([]adapter.Exported, error) {
 					return nil, err
 				}
 			}
-			if e.Key = string(w.Key); !utf8.Valid(w.Key) {
+			if w.Table == apart {
+				if err := e.resident(w); err != nil {
+					return nil, err
+				}
+			} else if e.Key = string(w.Key); !utf8.Valid(w.Key) {
 				e.Key, e.KeyBase64 = "", w.Key
 			}
-			if !w.Delete {
+			if !w.Delete && w.Table != apart {
 				if !whole(w.Value) {
 					return nil, fmt.Errorf("%w: the row of key %q has %d bytes and no whole version", coco.ErrCorrupt, w.Key, len(w.Value))
 				}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/kv/precondition"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -44,11 +45,11 @@ func (l *ledger) key(r *http.Request) ([]byte, error) {
 
 // condition reads the condition of a write.
 func (l *ledger) condition(op *operation, h http.Header) error {
-	c, err := conditionsOf(h)
+	c, err := precondition.Of(h)
 	if err != nil {
 		return err
 	}
-	op.condition = c.both()
+	op.condition = c.Both()
 	return l.settings().check(op)
 }
 
@@ -63,6 +64,9 @@ func (l *ledger) put(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 	if err == nil {
 		err = l.limit(wr, caller, r.Header)
 	}
+	if err == nil {
+		err = l.here(w, wr.to())
+	}
 	if err == nil && l.settings().Format >= formatMedia {
 		op.media, err = parseMedia(r.Header["Content-Type"])
 	}
@@ -76,6 +80,10 @@ func (l *ledger) put(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 	payload, err := l.readValue(r, wr.audience(), op)
 	if err != nil {
 		l.fail(w, err)
+		return
+	}
+	if wr.to().resident {
+		l.submitResident(caller, wr, w, r)
 		return
 	}
 	op.digest = sha256.Sum256(op.value)
@@ -118,11 +126,18 @@ func (l *ledger) delete(caller coco.Caller, w http.ResponseWriter, r *http.Reque
 	if err == nil {
 		err = l.limit(wr, caller, r.Header)
 	}
+	if err == nil {
+		err = l.here(w, wr.to())
+	}
 	if err != nil {
 		l.fail(w, err)
 		return
 	}
 	op.kind = opDelete
+	if wr.to().resident {
+		l.submitResident(caller, wr, w, r)
+		return
+	}
 	op.digest = sha256.Sum256(nil)
 	l.submitOne(caller, wr, encodeWriteTo(wr.audience(), wr.ops), w, r)
 }
@@ -146,6 +161,11 @@ func (l *ledger) submit(caller coco.Caller, wr *write, payload []byte, r *http.R
 
 func (l *ledger) submitOne(caller coco.Caller, wr *write, payload []byte, w http.ResponseWriter, r *http.Request) {
 	id, rep, err := l.submit(caller, wr, payload, r)
+	l.answerWrite(w, wr, id, rep, err)
+}
+
+// answerWrite answers a write of one operation.
+func (l *ledger) answerWrite(w http.ResponseWriter, wr *write, id coco.TxID, rep reply, err error) {
 	if refused := (*preconditionError)(nil); errors.As(err, &refused) && refused.found != 0 {
 		setTag(w, refused.found)
 	}
@@ -192,14 +212,14 @@ func (b *batchOperation) operation(s Settings) (op operation, err error) {
 			return op, err
 		}
 	}
-	var c conditions
+	var c precondition.Pair
 	if b.IfMatch != nil {
-		c.match, err = parsePlain("if_match", present, equals, *b.IfMatch)
+		c.Match, err = precondition.Plain("if_match", precondition.Present, precondition.Equals, *b.IfMatch)
 	}
 	if err == nil && b.IfNoneMatch != nil {
-		c.none, err = parsePlain("if_none_match", absent, differs, *b.IfNoneMatch)
+		c.None, err = precondition.Plain("if_none_match", precondition.Absent, precondition.Differs, *b.IfNoneMatch)
 	}
-	op.condition = c.both()
+	op.condition = c.Both()
 	return op, err
 }
 
@@ -215,7 +235,10 @@ type batchResult struct {
 }
 
 func (l *ledger) batch(caller coco.Caller, w http.ResponseWriter, r *http.Request) {
-	audience, err := l.writesTo(caller, r.Header)
+	to, err := l.writesTo(caller, r.Header)
+	if err == nil {
+		err = to.alone()
+	}
 	if err != nil {
 		l.fail(w, err)
 		return
@@ -225,8 +248,8 @@ func (l *ledger) batch(caller coco.Caller, w http.ResponseWriter, r *http.Reques
 		l.fail(w, err)
 		return
 	}
-	wr.limit(audience)
-	id, rep, err := l.submit(caller, wr, encodeWriteTo(audience, wr.ops), r)
+	wr.limit(to)
+	id, rep, err := l.submit(caller, wr, encodeWriteTo(to.audience, wr.ops), r)
 	if err != nil {
 		l.fail(w, err)
 		return

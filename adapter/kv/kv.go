@@ -13,7 +13,8 @@
 // Everything durable is in the table kv.data. Its values are private, and start with the seqno of
 // the transaction that wrote them: the value's version, shown as its entity tag. What a key had
 // before comes from the store as long as memory holds it, and from the ledger through Env.Past.
-// Rows that only some organisations see are in the table kv.parties: audience.go. Members vote on who may read and write keys that begin
+// Rows that only some organisations see are in the table kv.parties: audience.go. Those whose contents only these
+// organisations' nodes have are in kv.resident: resident.go. Members vote on who may read and write keys that begin
 // with a prefix: prefix.go.
 //
 // Trust: enclave
@@ -28,6 +29,8 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/kv/residents"
+	"github.com/cocoframework/coco/resident"
 	"github.com/cocoframework/coco/store"
 )
 
@@ -40,7 +43,7 @@ type Adapter struct{}
 func (Adapter) Manifest() adapter.Manifest {
 	return adapter.Manifest{
 		Name:   "kv",
-		Tables: []store.Table{{Name: table, Private: true, Ordered: true}, {Name: parties, Private: true, Ordered: true, Audience: true}},
+		Tables: []store.Table{{Name: table, Private: true, Ordered: true}, {Name: parties, Private: true, Ordered: true, Audience: true}, {Name: apart, Private: true, Ordered: true, Audience: true, Resident: true}},
 	}
 }
 
@@ -62,9 +65,11 @@ type ledger struct {
 	policy func(coco.Caller, adapter.Read) error
 
 	mu      sync.Mutex
-	commit  adapter.Commit // the last one; under mu
-	changed chan struct{}  // closed at the next commit; nil while no request waits; under mu
-	commits commits        // under mu
+	commit  adapter.Commit   // the last one; under mu
+	changed chan struct{}    // closed at the next commit; nil while no request waits; under mu
+	commits commits          // under mu
+	keeper  *resident.Keeper // of payloads; nil where there are no nodes, as in most tests
+	names   residents.Names  // of rows that reside with their parties
 }
 
 // settings are those in force.
@@ -115,6 +120,9 @@ func (l *ledger) execute(set *store.Part, call *adapter.Call) (_ adapter.Outcome
 	settings := l.settings()
 	err := settings.admit(w)
 	if err == nil {
+		err = l.admitResident(w)
+	}
+	if err == nil {
 		err = settings.admitCaller(&call.Caller, w) // members may have voted since it was sent
 	}
 	if err != nil {
@@ -136,7 +144,7 @@ func (l *ledger) execute(set *store.Part, call *adapter.Call) (_ adapter.Outcome
 		if exists {
 			version = versionOf(old)
 		}
-		if !op.condition.holds(version) {
+		if !op.condition.Holds(version) {
 			tx.Abort()
 			// The refusal is true once what it was judged by is committed, and this transaction
 			// is the last of that.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/kv/precondition"
 
 	"github.com/cocoframework/coco/wire"
 )
@@ -114,7 +115,7 @@ func TestBothConditionsMustHoldInTheirOrder(t *testing.T) {
 		{"PUT", `"3", "4"`, `"4"`, `412 "4" precondition_failed`},
 		{"PUT", `"3", "4"`, `"3"`, `204 "5" 2.5`},
 		{"PUT", `"4", "5", "6"`, `"4"`, `204 "6" 2.6`},
-		{"PUT", "*", strings.Repeat(`"7", `, maxTags-1) + `"5"`, `204 "7" 2.7`},
+		{"PUT", "*", strings.Repeat(`"7", `, precondition.MaxTags-1) + `"5"`, `204 "7" 2.7`},
 		{"GET", `"6"`, `"7"`, `412 "7" 2.7 precondition_failed`},
 		{"GET", `"6"`, `"6"`, `412 "7" 2.7 precondition_failed`},
 		{"GET", `"7"`, `"7"`, `304 "7" 2.7`},
@@ -163,7 +164,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 		{"PUT", "/app/kv/k", "", []string{"If-Match", `"1" "2"`}, "400 invalid"},
 		{"PUT", "/app/kv/k", "", []string{"If-Match", `w/"1"`}, "400 invalid"},
 		{"PUT", "/app/kv/k", "", []string{"If-Match", `,`}, "400 invalid"},
-		{"PUT", "/app/kv/k", "", []string{"If-None-Match", strings.Repeat(`"1", `, maxTags+1)}, "400 invalid"},
+		{"PUT", "/app/kv/k", "", []string{"If-None-Match", strings.Repeat(`"1", `, precondition.MaxTags+1)}, "400 invalid"},
 		{"PUT", "/app/kv/k", "", []string{"Content-Type", "text"}, "400 invalid"},
 		{"PUT", "/app/kv/k", "", []string{"Content-Type", "text/plain", "Content-Type", "text/html"}, "400 invalid"},
 		{"PUT", "/app/kv/k", "", []string{"Content-Type", "text/" + strings.Repeat("x", maxMedia)}, "400 invalid"},
@@ -395,7 +396,7 @@ func TestARefusalNamesTheStateItWasJudgedBy(t *testing.T) {
 		}
 		return &adapter.Call{Caller: alpha, Decoded: w}
 	}
-	missing := operation{kind: opDelete, condition: condition{kind: present}, key: []byte("x")}
+	missing := operation{kind: opDelete, condition: precondition.Condition{Kind: precondition.Present}, key: []byte("x")}
 	set := c.store.Begin(5, 1) // a later view
 	out := c.Execute(t.Context(), set.Part(c.scope), adapter.Queue(call(missing), call(operation{kind: opPut, key: []byte("y")}), call(missing)))
 	if o := out[0]; o.Tx != nil || o.Err != nil || o.TxID != (coco.TxID{View: testView, Seqno: 2}) || !bytes.Equal(o.Reply, refusal(0, 0)) {

@@ -41,6 +41,9 @@ func (l *ledger) list(caller coco.Caller, w http.ResponseWriter, r *http.Request
 		q.place, err = l.placeOf(caller, w, r, q.named)
 	}
 	if err == nil {
+		err = q.alone()
+	}
+	if err == nil {
 		err = l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: q.table(), Key: q.from, End: q.to, Range: true})
 	}
 	if err == nil && q.at != 0 {

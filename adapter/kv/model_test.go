@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/kv/precondition"
 
 	"github.com/cocoframework/coco/wire"
 )
@@ -32,16 +33,16 @@ func TestAnyWritesDoWhatAMapDoes(t *testing.T) {
 				kind: rapid.SampledFrom([]byte{opPut, opDelete}).Draw(t, "kind"),
 				key:  []byte(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key")),
 			}
-			op.condition.kind = rapid.ByteRange(always, outside).Draw(t, "condition")
+			op.condition.Kind = rapid.ByteRange(precondition.Always, precondition.Outside).Draw(t, "condition")
 			versions := rapid.Uint64Range(max(1, seqno-min(seqno, 3)), seqno+2)
-			switch op.condition.kind {
-			case equals, differs:
-				op.condition.version = versions.Draw(t, "version")
-			case among, outside:
-				op.condition.versions = rapid.SliceOfNDistinct(versions, 2, 4, rapid.ID).Draw(t, "versions")
-				slices.Sort(op.condition.versions)
-				if op.condition.kind == outside && rapid.Bool().Draw(t, "present") {
-					op.condition.versions = append([]uint64{0}, op.condition.versions...)
+			switch op.condition.Kind {
+			case precondition.Equals, precondition.Differs:
+				op.condition.Version = versions.Draw(t, "version")
+			case precondition.Among, precondition.Outside:
+				op.condition.Versions = rapid.SliceOfNDistinct(versions, 2, 4, rapid.ID).Draw(t, "versions")
+				slices.Sort(op.condition.Versions)
+				if op.condition.Kind == precondition.Outside && rapid.Bool().Draw(t, "present") {
+					op.condition.Versions = append([]uint64{0}, op.condition.Versions...)
 				}
 			}
 			if op.kind == opPut {
@@ -96,10 +97,10 @@ func expected(model map[string]value, ops []operation, seqno uint64) (reply []by
 	for i, op := range ops {
 		found := after[string(op.key)].version
 		ok := map[byte]bool{
-			always: true, absent: found == 0, present: found != 0,
-			equals: found == op.condition.version, differs: found != op.condition.version,
-			among: slices.Contains(op.condition.versions, found), outside: !slices.Contains(op.condition.versions, found),
-		}[op.condition.kind]
+			precondition.Always: true, precondition.Absent: found == 0, precondition.Present: found != 0,
+			precondition.Equals: found == op.condition.Version, precondition.Differs: found != op.condition.Version,
+			precondition.Among: slices.Contains(op.condition.Versions, found), precondition.Outside: !slices.Contains(op.condition.Versions, found),
+		}[op.condition.Kind]
 		if !ok {
 			return refusal(i, found), nil
 		}

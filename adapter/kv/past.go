@@ -11,6 +11,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/kv/precondition"
 	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/wire"
 )
@@ -89,11 +90,14 @@ func parseSeqno(name, text string) (uint64, error) {
 }
 
 // getPast answers a read of what a key had.
-func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Request, key []byte, conditions conditions) {
+func (l *ledger) getPast(caller coco.Caller, w http.ResponseWriter, r *http.Request, key []byte, conditions precondition.Pair) {
 	q, err := parsePast(r.URL.RawQuery)
 	var in place
 	if err == nil {
 		in, err = l.placeOf(caller, w, r, q.named)
+	}
+	if err == nil {
+		err = in.alone()
 	}
 	if err == nil {
 		read := adapter.Read{Subject: adapter.Past, Table: in.table(), Key: key, At: q.at}

@@ -29,14 +29,14 @@ func (l *ledger) mayKnow(in *place, key []byte) error {
 
 // admitCaller says why a write is not its caller's to make. The reason follows from the keys and the rules alone: nothing is looked up.
 func (s *Settings) admitCaller(caller *coco.Caller, w *write) error {
-	if s.rules == nil {
+	if s.rules == nil || w.to().resident { // whose key only the node knows that keeps it: see submitResident
 		return nil
 	}
 	for i := range w.ops {
 		if s.rules.MayWrite(caller, w.ops[i].key) {
 			continue
 		}
-		err := fmt.Errorf("%w: by the rules of prefixes (setting %s of adapters.kv) the caller's organisation may not write this key", coco.ErrDenied, prefixesName)
+		err := notWritable()
 		if len(w.ops) > 1 {
 			err = fmt.Errorf("operation %d: %w; nothing was written", i, err)
 		}
@@ -45,13 +45,17 @@ func (s *Settings) admitCaller(caller *coco.Caller, w *write) error {
 	return nil
 }
 
+func notWritable() error {
+	return fmt.Errorf("%w: by the rules of prefixes (setting %s of adapters.kv) the caller's organisation may not write this key", coco.ErrDenied, prefixesName)
+}
+
 // mayReadClaimed reports whether a caller may read every key that a transaction claims to have written. Of claims of other ledgers it may.
 func mayReadClaimed(rules *prefixes.Rules, caller *coco.Caller, claims []byte) bool {
 	if !rules.Hide() {
 		return true
 	}
-	d, _, _, err := claimsOf(claims)
-	if err != nil || d == nil {
+	d, to, err := claimsOf(claims)
+	if err != nil || d == nil || to.resident { // such claims tell no key
 		return err == nil
 	}
 	d.next(uint64(len(caller.Actor)))

@@ -8,12 +8,13 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/kv/precondition"
 	"github.com/cocoframework/coco/internal/budget"
 	"github.com/cocoframework/coco/wire"
 )
 
 // prove answers by a value and its receipt.
-func (l *ledger) prove(in place, w http.ResponseWriter, r *http.Request, old oldValue, asOf coco.TxID, conditions conditions) {
+func (l *ledger) prove(in place, w http.ResponseWriter, r *http.Request, old oldValue, asOf coco.TxID, conditions precondition.Pair) {
 	if old.id == (coco.TxID{}) {
 		l.fail(w, fmt.Errorf("%w: the transaction that wrote the value cannot be named yet", coco.ErrPending))
 		return

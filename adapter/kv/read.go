@@ -8,6 +8,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/kv/precondition"
 	"github.com/cocoframework/coco/adapter/reading"
 	"github.com/cocoframework/coco/store"
 	"github.com/cocoframework/coco/wire"
@@ -92,7 +93,7 @@ func (l *ledger) get(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 		l.fail(w, err)
 		return
 	}
-	conditions, err := conditionsOf(r.Header)
+	conditions, err := precondition.Of(r.Header)
 	if err != nil {
 		l.fail(w, err)
 		return
@@ -102,6 +103,9 @@ func (l *ledger) get(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 		return
 	}
 	at, err := l.placeOf(caller, w, r, "")
+	if err == nil && at.audience.Has(caller.Actor) { // for others there is no row, whichever node they ask
+		err = l.here(w, at.to)
+	}
 	if err == nil {
 		err = l.Authorize(caller, adapter.Read{Subject: adapter.State, Table: at.table(), Key: key})
 	}
@@ -112,6 +116,10 @@ func (l *ledger) get(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 	snap, id, err := l.fresh(w, r)
 	if err != nil {
 		l.fail(w, err)
+		return
+	}
+	if at.resident && at.audience.Has(caller.Actor) {
+		l.getResident(w, r, at, key, conditions, snap, id)
 		return
 	}
 	stored, exists := l.rows(&at, snap).Get(at.table(), key)
@@ -125,7 +133,7 @@ func (l *ledger) get(caller coco.Caller, w http.ResponseWriter, r *http.Request)
 }
 
 // answerValue answers by a stored value, if the conditions hold for it, in the order of RFC 9110, section 13.2.2.
-func (l *ledger) answerValue(w http.ResponseWriter, stored []byte, conditions conditions) {
+func (l *ledger) answerValue(w http.ResponseWriter, stored []byte, conditions precondition.Pair) {
 	if !l.wanted(w, stored, conditions) {
 		return
 	}
@@ -137,13 +145,13 @@ func (l *ledger) answerValue(w http.ResponseWriter, stored []byte, conditions co
 }
 
 // wanted tells a value's version, and reports whether the conditions hold for it. If not, it has answered.
-func (l *ledger) wanted(w http.ResponseWriter, stored []byte, conditions conditions) bool {
+func (l *ledger) wanted(w http.ResponseWriter, stored []byte, conditions precondition.Pair) bool {
 	version := versionOf(stored)
 	setTag(w, version)
 	switch {
-	case !conditions.match.holds(version):
-		l.fail(w, &preconditionError{condition: conditions.match, found: version})
-	case !conditions.none.holds(version):
+	case !conditions.Match.Holds(version):
+		l.fail(w, &preconditionError{condition: conditions.Match, found: version})
+	case !conditions.None.Holds(version):
 		w.WriteHeader(http.StatusNotModified)
 	default:
 		return true

@@ -29,12 +29,18 @@ type Settings struct {
 	// Prefixes are the rules about who may read and write keys that begin with a prefix, in JSON: see package prefixes. Programs before this
 	// setting know no such rules, and a section without it has none.
 	Prefixes json.RawMessage `json:"prefixes,omitempty"`
+	// Resident says that rows may be written whose contents only the nodes of their audience have, for which Audiences must be set. As Audiences, it
+	// is off in a section without it.
+	Resident bool `json:"resident"`
 
 	rules *prefixes.Rules // of Prefixes; nil without them
 }
 
 // DefaultSettings are filled in where the page of a new network leaves a setting out.
-var DefaultSettings = Settings{Audiences: true, Format: 2, MaxKeyBytes: 1024, MaxValueBytes: 1 << 20, MaxBatchOps: 1000, Prefixes: json.RawMessage("{}")}
+var DefaultSettings = Settings{Audiences: true, Format: 2, MaxKeyBytes: 1024, MaxValueBytes: 1 << 20, MaxBatchOps: 1000, Prefixes: json.RawMessage("{}"), Resident: true}
+
+// residentRows is the name of a setting: see Settings.Resident.
+const residentRows = "resident"
 
 // CompleteSettings implements adapter.Adapter.
 func (Adapter) CompleteSettings(page []byte) ([]byte, error) {
@@ -67,18 +73,17 @@ func ParseSettings(text []byte) (s Settings, err error) {
 	}
 	fields := s.fields()
 	for _, name := range slices.Sorted(maps.Keys(written)) {
-		if !slices.ContainsFunc(fields, func(f field) bool { return f.name == name }) && name != audiences && name != prefixesName { // Go would read MAX_KEY_BYTES all the same
+		if !slices.ContainsFunc(fields, func(f field) bool { return f.name == name }) && name != audiences && name != prefixesName && name != residentRows { // Go would read MAX_KEY_BYTES all the same
 			return s, fmt.Errorf("%w: settings of kv: unknown field %q", coco.ErrInvalid, name)
 		}
 	}
 	if _, given := written["format"]; !given {
 		s.Format, written["format"] = 1, json.RawMessage("1")
 	}
-	switch v, given := written[audiences]; {
-	case !given:
-		s.Audiences = false
-	case string(v) == "null":
-		return s, fmt.Errorf("%w: settings of kv: %s: expected true or false, found null", coco.ErrInvalid, audiences)
+	for _, name := range []string{audiences, residentRows} {
+		if string(written[name]) == "null" {
+			return s, fmt.Errorf("%w: settings of kv: %s: expected true or false, found null", coco.ErrInvalid, name)
+		}
 	}
 	for _, f := range fields {
 		if v := written[f.name]; v == nil || string(v) == "null" {
@@ -120,8 +125,11 @@ func (s *Settings) validate() error {
 
 // admit says why a write is not executed by the settings in force.
 func (s *Settings) admit(w *write) error {
-	if err := s.checkAudience(w.audience()); err != nil {
+	if err := s.checkAudience(w.to()); err != nil {
 		return err
+	}
+	if w.to().resident { // what its key and value may be was for the node to judge that has them
+		return nil
 	}
 	ops := w.ops
 	if len(ops) > s.MaxBatchOps {
@@ -173,6 +181,9 @@ func (Adapter) Settings() (t setting.Table) {
 	return append(t, setting.Setting{
 		Name: audiences, Values: setting.Switch{}, Default: "true", Absent: "false", Rules: 3, Takes: "the next write",
 		Meaning: "admits writes of rows that only some organisations see (`X-Coco-Audience`)",
+	}, setting.Setting{
+		Name: residentRows, Values: setting.Switch{}, Default: "true", Absent: "false", Rules: 3, Takes: "the next write",
+		Meaning: "admits writes of rows whose contents only the nodes of their audience have (`X-Coco-Audience: …; resident`)",
 	})
 }
 

@@ -12,7 +12,7 @@ import (
 // A page that leaves a setting out means this in version 1 of the rules. What must change is set on the pages of new
 // networks.
 func TestDefaultsArePartOfTheFormat(t *testing.T) {
-	const want = `{"audiences":true,"format":2,"max_batch_ops":1000,"max_key_bytes":1024,"max_value_bytes":1048576,"prefixes":{}}`
+	const want = `{"audiences":true,"format":2,"max_batch_ops":1000,"max_key_bytes":1024,"max_value_bytes":1048576,"prefixes":{},"resident":true}`
 	if got, err := (Adapter{}).CompleteSettings([]byte("{}")); err != nil || string(got) != want {
 		t.Errorf("%s, %v, expected %s", got, err, want)
 	}
@@ -20,9 +20,9 @@ func TestDefaultsArePartOfTheFormat(t *testing.T) {
 
 func TestSettingsAreCompletedOnce(t *testing.T) {
 	for page, want := range map[string]string{
-		`{"max_key_bytes":7}`: `{"audiences":true,"format":2,"max_batch_ops":1000,"max_key_bytes":7,"max_value_bytes":1048576,"prefixes":{}}`,
-		`{"max_key_bytes":4096,"max_value_bytes":67108864,"max_batch_ops":10000}`:  `{"audiences":true,"format":2,"max_batch_ops":10000,"max_key_bytes":4096,"max_value_bytes":67108864,"prefixes":{}}`,
-		`{"prefixes":{"b&</":{"write":[]},"a/":{"write":["y"],"read":["y","x"]}}}`: `{"audiences":true,"format":2,"max_batch_ops":1000,"max_key_bytes":1024,"max_value_bytes":1048576,"prefixes":{"a/":{"read":["y","x"],"write":["y"]},"b\u0026\u003c/":{"write":[]}}}`,
+		`{"max_key_bytes":7}`: `{"audiences":true,"format":2,"max_batch_ops":1000,"max_key_bytes":7,"max_value_bytes":1048576,"prefixes":{},"resident":true}`,
+		`{"max_key_bytes":4096,"max_value_bytes":67108864,"max_batch_ops":10000}`:  `{"audiences":true,"format":2,"max_batch_ops":10000,"max_key_bytes":4096,"max_value_bytes":67108864,"prefixes":{},"resident":true}`,
+		`{"prefixes":{"b&</":{"write":[]},"a/":{"write":["y"],"read":["y","x"]}}}`: `{"audiences":true,"format":2,"max_batch_ops":1000,"max_key_bytes":1024,"max_value_bytes":1048576,"prefixes":{"a/":{"read":["y","x"],"write":["y"]},"b\u0026\u003c/":{"write":[]}},"resident":true}`,
 	} {
 		got, err := Adapter{}.CompleteSettings([]byte(page))
 		if err != nil || string(got) != want {

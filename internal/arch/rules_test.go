@@ -592,8 +592,14 @@ var protocols = []rule{
 		name:   "an adapter knows its contract and nothing else",
 		in:     []string{"adapter", "adapter/..."},
 		except: []string{"adapter/quorum", "adapter/ethereum", "adapter/ethereum/..."},
-		only:   []string{"", "adapter", "adapter/kv/prefixes", "adapter/setting", "canon", "store", "host", "merkle", "wire", "wire/problem", "adapter/reading", "internal/budget", "internal/contain", "internal/fair", "internal/logevent", "internal/trail"},
+		only:   []string{"", "adapter", "adapter/kv/precondition", "adapter/kv/prefixes", "adapter/kv/residents", "adapter/setting", "canon", "resident", "store", "host", "merkle", "wire", "wire/problem", "adapter/reading", "internal/budget", "internal/contain", "internal/fair", "internal/logevent", "internal/trail"},
 		why:    "a protocol that reaches into the core cannot be exchanged; what it lacks belongs into adapter.Env. Its errors are told by the table in wire, as the gateway's are",
+	},
+	{
+		name: "preconditions are pure",
+		in:   []string{"adapter/kv/precondition"}, pure: true, std: []string{"net"}, third: never,
+		only: []string{""},
+		why:  "the leader and the node that a client reached must come to one answer, from a version and what was asked",
 	},
 	{
 		name: "Ethereum knows its contract, and itself from rpc down to rows",

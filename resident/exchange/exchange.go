@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,7 @@ const (
 	askPatience   = 2 * time.Second // for one node to send what it is asked for
 	tick          = time.Second
 	window        = 32        // payloads that are fetched at a time
+	renewals      = 512       // files that are looked at with each plan
 	workers       = 8         // that read and write files for other nodes
 	maxInbox      = 256       // frames that wait for them
 	maxInboxBytes = 128 << 20 // of payloads
@@ -66,6 +68,8 @@ type Config struct {
 	Name  func(coco.ActorID) string
 	// Send queues a message for a node, and reports whether there is a connection to it.
 	Send func(coco.NodeID, peer.Message) bool
+	// Retention is for how long keys of an epoch that has ended are kept; 0 for ever.
+	Retention func() time.Duration
 	// Now is the ledger's time; zero while this node does not know that its state is the network's newest.
 	Now func() time.Time
 }
@@ -229,7 +233,7 @@ func (x *Exchange) await(ctx context.Context, audience store.Audience, others []
 		select {
 		case a := <-answers:
 			left--
-			if a.has {
+			if more, _ := x.Holders(audience, append(slices.Clone(nodes), a.from)); a.has && more != holders { // one node of each organisation is named
 				nodes = append(nodes, a.from)
 			}
 		case <-patience:
@@ -292,8 +296,8 @@ func (x *Exchange) Receive(from coco.NodeID, m peer.Message) {
 		}
 	case *peer.PayloadWord:
 		switch m.Word {
-		case peer.PayloadKept, peer.PayloadLacked:
-			x.answered(from, m.Commitment, m.Word == peer.PayloadKept)
+		case peer.PayloadKept, peer.PayloadLacked, peer.PayloadLater:
+			x.answered(from, m.Commitment, m.Word)
 		case peer.PayloadWanted, peer.PayloadDropped:
 			select {
 			case x.inbox <- frame{from, m}:
@@ -303,17 +307,18 @@ func (x *Exchange) Receive(from coco.NodeID, m peer.Message) {
 	}
 }
 
-func (x *Exchange) answered(from coco.NodeID, c coco.Digest, has bool) {
+func (x *Exchange) answered(from coco.NodeID, c coco.Digest, word uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if keep := x.keeps[c]; keep != nil {
 		select {
-		case keep <- answer{from, has}:
+		case keep <- answer{from, word == peer.PayloadKept}:
 		default: // a node that answers twice
 		}
 	}
-	if w := x.wants[c]; w != nil && !has {
-		x.lacked(w, from)
+	if w := x.wants[c]; w != nil && word != peer.PayloadKept && from == w.asked {
+		w.later = w.later || word == peer.PayloadLater
+		x.ask(w)
 	}
 }
 
@@ -387,14 +392,19 @@ func (x *Exchange) wanted(from coco.NodeID, c coco.Digest) {
 	x.mu.Lock()
 	_, held := x.files[c]
 	x.mu.Unlock()
+	word := uint64(peer.PayloadLacked)
 	if held {
 		encoded, p, err := x.load(c)
-		if owner, trusted := x.cfg.Nodes()[from]; err == nil && trusted && p.Audience.Has(owner) {
+		owner, trusted := x.cfg.Nodes()[from]
+		switch {
+		case err == nil && trusted && p.Audience.Has(owner):
 			x.cfg.Send(from, &peer.Payload{Payload: encoded})
 			return
+		case err != nil && !x.gone(c):
+			word = peer.PayloadLater
 		}
 	}
-	x.cfg.Send(from, &peer.PayloadWord{Commitment: c, Word: peer.PayloadLacked})
+	x.cfg.Send(from, &peer.PayloadWord{Commitment: c, Word: word})
 }
 
 // dropped removes what another node says will never be named, unless a row names it.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,6 +49,9 @@ type network struct {
 	seqno uint64
 	nodes map[coco.NodeID]*machine
 
+	epoch  atomic.Uint64
+	closed atomic.Bool // keys of epochs before the newest are not there
+
 	mu sync.Mutex // of what frames change
 }
 
@@ -68,6 +72,7 @@ func org(n byte) coco.ActorID { return coco.ActorID{n} }
 // newNetwork has one node for each of these owners.
 func newNetwork(t *testing.T, seed uint64, owners ...byte) *network {
 	n := &network{t: t, rand: rand.New(rand.NewPCG(seed, 0)), clock: clock{start: time.Now()}, nodes: map[coco.NodeID]*machine{}, seqno: 1}
+	n.epoch.Store(1)
 	for i, o := range owners {
 		m := &machine{id: coco.NodeID{byte(i + 1)}, owner: org(o), disk: mem.New(), store: store.New()}
 		if err := m.store.Create(store.Table{Name: testTable, Private: true, Ordered: true, Audience: true, Resident: true}); err != nil {
@@ -93,10 +98,16 @@ func (n *network) sorted() []*machine {
 }
 
 func (n *network) start(m *machine) {
-	keys := batch.NewKeys(1, [32]byte{1})
+	of := func(epoch uint64) *batch.Keys { return batch.NewKeys(epoch, [32]byte{byte(epoch)}) }
+	held := func(epoch uint64) (*batch.Keys, error) {
+		if epoch < n.epoch.Load() && n.closed.Load() {
+			return nil, fmt.Errorf("%w: members open it", coco.ErrPending)
+		}
+		return of(epoch), nil
+	}
 	x, err := New(Config{
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: n.clock, Disk: m.disk, Dir: "resident", Store: m.store, Self: m.id, Owner: m.owner,
-		Keys: folder.Keys{Current: func() (uint64, *batch.Keys) { return 1, keys }, Of: func(uint64) (*batch.Keys, error) { return keys, nil }},
+		Keys: folder.Keys{Current: func() (uint64, *batch.Keys) { return n.epoch.Load(), of(n.epoch.Load()) }, Of: held, Held: held, Now: time.Now},
 		Nodes: func() map[coco.NodeID]coco.ActorID {
 			all := map[coco.NodeID]coco.ActorID{}
 			for id, m := range n.nodes {
@@ -104,7 +115,8 @@ func (n *network) start(m *machine) {
 			}
 			return all
 		},
-		Left: func(coco.ActorID) bool { return true }, Name: func(a coco.ActorID) string { return fmt.Sprint("organisation ", a[0]) },
+		Retention: func() time.Duration { return time.Hour },
+		Left:      func(coco.ActorID) bool { return true }, Name: func(a coco.ActorID) string { return fmt.Sprint("organisation ", a[0]) },
 		Send: func(to coco.NodeID, f peer.Message) bool { return n.send(m.id, to, f) },
 		Now:  func() time.Time { return time.Now() },
 	})
@@ -113,12 +125,21 @@ func (n *network) start(m *machine) {
 	}
 	ctx, cancel := context.WithCancel(n.t.Context())
 	done := make(chan struct{})
+	n.mu.Lock()
 	m.x, m.up = x, true
+	n.mu.Unlock()
 	go func() {
 		defer close(done)
 		_ = x.Run(ctx)
 	}()
 	m.stop = func() { cancel(); <-done }
+}
+
+// lose has a share of all frames get lost from now on.
+func (n *network) lose(share float64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.loss = share
 }
 
 // send delivers a frame after a while, or loses it. A frame to an outsider that is about its contents is a failure.
@@ -180,8 +201,8 @@ var unsynced = mem.Loss{
 
 // has reports whether a disk, as a crash leaves it, has a payload that opens.
 func (n *network) has(m *machine, c coco.Digest) bool {
-	keys := batch.NewKeys(1, [32]byte{1})
-	f, _, err := folder.New(m.disk.Crashed(unsynced), "resident", folder.Keys{Current: func() (uint64, *batch.Keys) { return 1, keys }, Of: func(uint64) (*batch.Keys, error) { return keys, nil }})
+	of := func(epoch uint64) (*batch.Keys, error) { return batch.NewKeys(epoch, [32]byte{byte(epoch)}), nil }
+	f, _, err := folder.New(m.disk.Crashed(unsynced), "resident", folder.Keys{Current: func() (uint64, *batch.Keys) { return n.epoch.Load(), nil }, Of: of, Held: of, Now: time.Now})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -204,7 +225,10 @@ func (n *network) outside() {
 				n.t.Errorf("file %s of node %s has a value in the clear", name, m.id.Short())
 			}
 		}
-		for c := range m.x.files {
+		m.x.mu.Lock()
+		files := maps.Clone(m.x.files)
+		m.x.mu.Unlock()
+		for c := range files {
 			_, p, err := m.x.load(c)
 			if err == nil && !p.Audience.Has(m.owner) {
 				n.t.Errorf("node %s of %d has a payload of %v", m.id.Short(), m.owner[0], p.Audience)
@@ -238,18 +262,23 @@ func (n *network) node(i byte) *machine { return n.nodes[coco.NodeID{i}] }
 // audience; each committed one is, when it is committed, on the disks of nodes of enough of its parties; and once everything runs every node of the
 // audience has it.
 func TestPayloadsAreWithEnoughOfTheirPartiesAndWithNobodyElse(t *testing.T) {
-	for seed := range uint64(20) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 6
+	}
+	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			n := newNetwork(t, seed, 1, 2, 3, 1, 4)
 			audiences := []store.Audience{audienceOf(t, 1, 2), audienceOf(t, 1, 2, 3), audienceOf(t, 3), audienceOf(t, 1, 3, 4)}
-			n.loss = 0.05
+			n.lose(0.05)
+			steps := rand.New(rand.NewPCG(seed, 1))
 			rows, committed := map[string]resident.Ref{}, 0
 			var down *machine
 			for step := range uint64(60) {
-				m := n.sorted()[n.rand.IntN(5)]
-				a := audiences[n.rand.IntN(len(audiences))]
+				m := n.sorted()[steps.IntN(5)]
+				a := audiences[steps.IntN(len(audiences))]
 				switch {
-				case n.rand.IntN(8) == 0: // a machine fails, or comes back
+				case steps.IntN(8) == 0: // a machine fails, or comes back
 					if down != nil {
 						n.start(down)
 						down = nil
@@ -283,7 +312,7 @@ func TestPayloadsAreWithEnoughOfTheirPartiesAndWithNobodyElse(t *testing.T) {
 					rows[fmt.Sprint(a, name[:32])] = resident.Ref{Audience: a, Row: r}
 					committed++
 				}
-				time.Sleep(time.Duration(n.rand.IntN(2000)) * time.Millisecond)
+				time.Sleep(time.Duration(steps.IntN(2000)) * time.Millisecond)
 			}
 			if committed < 10 {
 				t.Fatalf("seed %d: only %d rows were committed", seed, committed)
@@ -291,11 +320,11 @@ func TestPayloadsAreWithEnoughOfTheirPartiesAndWithNobodyElse(t *testing.T) {
 			if down != nil {
 				n.start(down)
 			}
-			m := n.sorted()[n.rand.IntN(5)] // whose disk is lost, while all others have what they lack
+			m := n.sorted()[steps.IntN(5)] // whose disk is lost, while all others have what they lack
 			time.Sleep(time.Minute)
 			n.crash(m, mem.New())
 			n.start(m)
-			n.loss = 0
+			n.lose(0)
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			for _, ref := range rows {
@@ -372,11 +401,11 @@ func TestALostPayloadIsFetchedWhenItIsReadAndMissingIfNobodyHasIt(t *testing.T) 
 		// Frames get lost: the read is told to ask again.
 		n.crash(n.node(2), mem.New())
 		n.start(n.node(2))
-		n.loss = 1
+		n.lose(1)
 		if _, err := n.node(2).x.Get(t.Context(), ref); !errors.Is(err, coco.ErrPending) {
 			t.Errorf("while nobody answers: %v", err)
 		}
-		n.loss = 0
+		n.lose(0)
 		n.crash(n.node(2), mem.New())
 		n.crash(n.node(1), mem.New())
 		n.start(n.node(1))
@@ -392,6 +421,45 @@ func TestALostPayloadIsFetchedWhenItIsReadAndMissingIfNobodyHasIt(t *testing.T) 
 			t.Errorf("the status of an outsider: %+v", s)
 		}
 		n.outside()
+	})
+}
+
+// Keys expire. What a row names is sealed again before, so that no member need open anything. A node that was down for longer says that its file must be
+// opened, which is not that nobody has it.
+func TestWhatRowsNameOutlivesTheKeysOfItsEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, 1, 1, 2)
+		a := audienceOf(t, 1, 2)
+		c, nodes, err := n.node(1).x.Keep(t.Context(), newPayload(a, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		holders, _ := n.node(1).x.Holders(a, nodes)
+		r := resident.Row{Commitment: c, Holders: holders}
+		n.commit(a, strings.Repeat("n", 32), &r)
+		ref := resident.Ref{Audience: a, Row: r}
+		n.epoch.Store(2)
+		old := n.node(2).disk.Clone()
+		time.Sleep(31 * time.Minute)
+		n.closed.Store(true)
+		for i := range byte(2) {
+			if p, err := n.node(i+1).x.Get(t.Context(), ref); err != nil || !strings.HasPrefix(string(p.Value), planted) {
+				t.Errorf("node %d: %q, %v", i+1, p.Value, err)
+			}
+		}
+		n.crash(n.node(2), old) // as one that was down for so long
+		n.crash(n.node(1), mem.New())
+		n.start(n.node(1))
+		n.start(n.node(2))
+		time.Sleep(10 * time.Second)
+		if _, err := n.node(1).x.Get(t.Context(), ref); !errors.Is(err, coco.ErrPending) || n.node(1).x.Status().Unheld != 0 {
+			t.Errorf("while the other node has its file opened: %v, %+v", err, n.node(1).x.Status())
+		}
+		n.closed.Store(false)
+		time.Sleep(10 * time.Second)
+		if p, err := n.node(1).x.Get(t.Context(), ref); err != nil || !strings.HasPrefix(string(p.Value), planted) {
+			t.Errorf("once it is open: %q, %v", p.Value, err)
+		}
 	})
 }
 

@@ -18,6 +18,7 @@ type progress struct {
 	rows   int                      // for this node's organisation
 	made   time.Duration            // Clock.Elapsed when
 	took   time.Duration            // to read the rows
+	renew  []coco.Digest            // files to look at before they are sealed under expired keys
 	unheld map[coco.Digest]struct{} // rows of lacks whose payload no node that could be asked has
 }
 
@@ -27,6 +28,7 @@ type want struct {
 	left  []coco.NodeID // to ask
 	asked coco.NodeID
 	since time.Duration // Clock.Elapsed when it was asked
+	later bool          // a node has it, or may have it
 	done  chan struct{} // closed when the payload is here, or when no node is left to ask
 }
 
@@ -50,13 +52,20 @@ func (x *Exchange) Get(ctx context.Context, ref resident.Ref) (resident.Payload,
 	case <-ctx.Done():
 		return resident.Payload{}, fmt.Errorf("%w: the request ended before the value was fetched", coco.ErrBusy)
 	case <-x.cfg.Clock.After(getPatience):
-		return resident.Payload{}, fmt.Errorf("%w: the value is being fetched from another node of its audience; ask again", coco.ErrPending)
+		return resident.Payload{}, errFetching()
 	}
-	if x.gone(c) {
+	switch {
+	case x.gone(c) && w.later:
+		return resident.Payload{}, errFetching()
+	case x.gone(c):
 		return resident.Payload{}, fmt.Errorf("%w: no node that this one reaches has the value; nodes of %s had it when it was committed", coco.ErrMissing, x.names(ref.Audience, ref.Row.Holders))
 	}
 	_, p, err := x.load(c)
 	return p, err
+}
+
+func errFetching() error {
+	return fmt.Errorf("%w: the value is being fetched from another node of its audience; ask again", coco.ErrPending)
 }
 
 func (x *Exchange) gone(c coco.Digest) bool {
@@ -87,15 +96,10 @@ func (x *Exchange) ask(w *want) {
 			return
 		}
 	}
-	x.plan.unheld[c] = struct{}{}
-	x.finish(w)
-}
-
-// lacked goes on after a node has said that it lacks a payload. It needs x.mu.
-func (x *Exchange) lacked(w *want, from coco.NodeID) {
-	if from == w.asked {
-		x.ask(w)
+	if delete(x.plan.unheld, c); !w.later {
+		x.plan.unheld[c] = struct{}{}
 	}
+	x.finish(w)
 }
 
 // end ends what waits for a payload that is here. It needs x.mu.
@@ -138,6 +142,7 @@ func (x *Exchange) follow() {
 	x.mu.Lock()
 	for _, w := range x.wants {
 		if now-w.since >= askPatience {
+			w.later = true // it may be slow
 			x.ask(w)
 		}
 	}
@@ -186,6 +191,38 @@ func (x *Exchange) replan(now time.Duration) {
 	x.mu.Unlock()
 	for _, c := range p.Drop {
 		x.remove(c)
+	}
+	x.renew()
+}
+
+// renew seals files again that are half as old as keys are kept, some at a time: what a row names must not depend on an epoch that only members can open.
+func (x *Exchange) renew() {
+	keep := x.cfg.Retention()
+	if keep == 0 {
+		return
+	}
+	x.mu.Lock()
+	if len(x.plan.renew) == 0 {
+		for c, since := range x.files {
+			if since.IsZero() {
+				x.plan.renew = append(x.plan.renew, c)
+			}
+		}
+	}
+	n := min(len(x.plan.renew), renewals)
+	some := x.plan.renew[:n]
+	x.plan.renew = x.plan.renew[n:]
+	x.mu.Unlock()
+	for _, c := range some {
+		if !x.folder.Old(c, keep/2) {
+			continue
+		}
+		if err := x.folder.Renew(c); err != nil {
+			x.cfg.Log.Debug("a payload stays sealed under an epoch that has ended", "error", err)
+		}
+		if x.gone(c) { // it was dropped meanwhile
+			_ = x.folder.Remove(c)
+		}
 	}
 }
 

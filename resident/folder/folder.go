@@ -1,10 +1,11 @@
 // Package folder keeps payloads of resident rows on a node's disk, one file each.
 //
 // A file is named by the payload's commitment, which tells nothing of the payload, and sealed under a sub-key of the epoch
-// in which it was written. So an epoch whose secret has expired must be opened to read its files, as for the ledger:
+// in which it was written. While a file is named by a row it is written again before the secrets of its epoch expire (Old, Renew); where a node
+// was down for so long, the epoch must be opened to read the file, as for the ledger:
 //
 //	file   = prefix ‖ sealed payload and tag, by AES-256-GCM under the file's key, with a nonce of zeros and the prefix as additional data
-//	prefix = "cocores" ‖ 0x01 ‖ epoch u64 ‖ salt (32 random bytes)
+//	prefix = "cocores" ‖ 0x01 ‖ epoch u64 ‖ time u64 ‖ salt (32 random bytes)
 //	key    = Sub("coco resident payload", salt) of the epoch's keys: see batch.Keys
 //
 // A file is written under another name, synced and renamed. A crash leaves a whole file or none, and a file by the other name, which New removes.
@@ -23,6 +24,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
@@ -34,7 +36,7 @@ import (
 const (
 	magic      = "cocores\x01"
 	saltSize   = 32
-	prefixSize = len(magic) + 8 + saltSize
+	prefixSize = len(magic) + 8 + 8 + saltSize
 	purpose    = "coco resident payload"
 	unfinished = ".part"
 )
@@ -43,6 +45,8 @@ const (
 type Keys struct {
 	Current func() (uint64, *batch.Keys)
 	Of      func(epoch uint64) (*batch.Keys, error) // as retention.Keys.Of
+	Held    func(epoch uint64) (*batch.Keys, error) // as keys.Ring.Of: without opening an epoch
+	Now     func() time.Time                        // the ledger's time
 }
 
 // Folder is a folder of payloads. It is safe for concurrent use.
@@ -84,6 +88,7 @@ func (f *Folder) Put(payload []byte) (err error) {
 		return fmt.Errorf("%w: this node has no epoch to seal a payload under yet", coco.ErrBusy)
 	}
 	prefix := binary.BigEndian.AppendUint64(append(make([]byte, 0, prefixSize), magic...), epoch)
+	prefix = binary.BigEndian.AppendUint64(prefix, uint64(f.keys.Now().UnixMilli()))
 	prefix = prefix[:prefixSize]
 	_, _ = rand.Read(prefix[prefixSize-saltSize:]) // never fails
 	sealed, err := seal(keys, prefix, payload)
@@ -112,7 +117,34 @@ func (f *Folder) write(name string, data []byte) (err error) {
 
 // Get returns an encoded payload. The error is coco.ErrNotFound if there is none, coco.ErrCorrupt for one that is not what was written, and that of
 // Keys.Of if its epoch must be opened first.
-func (f *Folder) Get(c coco.Digest) ([]byte, error) {
+func (f *Folder) Get(c coco.Digest) ([]byte, error) { return f.get(c, f.keys.Of) }
+
+// Renew writes a payload again under the newest epoch, if this node holds the keys of the one that it is sealed under. Its errors are those of Get.
+func (f *Folder) Renew(c coco.Digest) error {
+	payload, err := f.get(c, f.keys.Held)
+	if err != nil {
+		return err
+	}
+	return f.Put(payload)
+}
+
+// Old reports whether a payload's file was written longer ago than d, by the ledger's time, and under an earlier epoch than the newest.
+func (f *Folder) Old(c coco.Digest, d time.Duration) bool {
+	file, err := f.disk.Open(f.name(c))
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	var prefix [prefixSize]byte
+	if _, err := file.ReadAt(prefix[:], 0); err != nil && !errors.Is(err, io.EOF) {
+		return false
+	}
+	epoch, written := binary.BigEndian.Uint64(prefix[len(magic):]), binary.BigEndian.Uint64(prefix[len(magic)+8:])
+	newest, _ := f.keys.Current()
+	return epoch < newest && f.keys.Now().Sub(time.UnixMilli(int64(written))) > d
+}
+
+func (f *Folder) get(c coco.Digest, of func(uint64) (*batch.Keys, error)) ([]byte, error) {
 	data, err := f.read(c)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: no payload %s", coco.ErrNotFound, c.Short())
@@ -128,7 +160,7 @@ func (f *Folder) Get(c coco.Digest) ([]byte, error) {
 	if newest, _ := f.keys.Current(); epoch > newest {
 		return nil, damaged(c)
 	}
-	keys, err := f.keys.Of(epoch)
+	keys, err := of(epoch)
 	if err != nil {
 		return nil, err
 	}

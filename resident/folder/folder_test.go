@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/batch"
@@ -17,19 +18,18 @@ import (
 type ring struct {
 	current uint64
 	closed  error // what Of answers for epoch 1, if set
+	now     time.Time
 }
 
 func (r *ring) keys() Keys {
 	of := func(epoch uint64) *batch.Keys { return batch.NewKeys(epoch, [32]byte{byte(epoch)}) }
-	return Keys{
-		Current: func() (uint64, *batch.Keys) { return r.current, of(r.current) },
-		Of: func(epoch uint64) (*batch.Keys, error) {
-			if epoch == 1 && r.closed != nil {
-				return nil, r.closed
-			}
-			return of(epoch), nil
-		},
+	held := func(epoch uint64) (*batch.Keys, error) {
+		if epoch == 1 && r.closed != nil {
+			return nil, r.closed
+		}
+		return of(epoch), nil
 	}
+	return Keys{Current: func() (uint64, *batch.Keys) { return r.current, of(r.current) }, Of: held, Held: held, Now: func() time.Time { return r.now }}
 }
 
 func opened(t *testing.T, disk *mem.Disk, r *ring) (*Folder, []coco.Digest) {
@@ -120,6 +120,33 @@ func TestACrashDuringAWriteLeavesAWholePayloadOrNone(t *testing.T) {
 				t.Errorf("after %d operations: %s stays", stop, name)
 			}
 		}
+	}
+}
+
+// A payload that a row names outlives the keys of the epoch that it was first sealed under.
+func TestAnOldFileIsSealedAgainUnderTheNewestEpoch(t *testing.T) {
+	disk, r := mem.New(), &ring{current: 1, now: time.UnixMilli(1e12)}
+	f, _ := opened(t, disk, r)
+	c := put(t, f, "payload")
+	r.now = r.now.Add(time.Hour)
+	if f.Old(c, time.Minute) {
+		t.Error("a file of the newest epoch is old")
+	}
+	r.current = 2
+	if f.Old(c, time.Hour) || !f.Old(c, time.Hour-1) {
+		t.Error("a file is not as old as it is")
+	}
+	if err := f.Renew(c); err != nil || f.Old(c, 0) {
+		t.Errorf("sealed again: %v", err)
+	}
+	r.closed = fmt.Errorf("%w: no keys", coco.ErrPending)
+	disk = disk.Crashed(lost)
+	f, there := opened(t, disk, r)
+	if b, err := f.Get(c); err != nil || string(b) != "payload" || len(there) != 1 {
+		t.Errorf("read without the keys of the first epoch: %q, %v", b, err)
+	}
+	if f.Old(coco.Digest{1}, 0) || !errors.Is(f.Renew(coco.Digest{1}), coco.ErrNotFound) {
+		t.Error("a file that is absent is renewed")
 	}
 }
 

@@ -94,6 +94,7 @@ func (d *diagnosis) examineNetwork(ctx context.Context, n *network.Network, now 
 		}
 		d.addEnds(a.Node.String(), a.Status.Certificates, now)
 		d.examineClock(ctx, n, a)
+		d.addResident(a)
 		if !asked && a.Serves() == nil {
 			d.addLimits(a.Status.NearLimits)
 			if a.Status.Notice != "" {
@@ -245,6 +246,17 @@ func (d *diagnosis) addLimits(near []wire.Limit) {
 	for _, l := range near {
 		level, message := finding.Limit(l)
 		d.add("limits", level, "%s", message)
+	}
+}
+
+// addResident says which values of resident rows a node lacks.
+func (d *diagnosis) addResident(a network.Answer) {
+	switch r := a.Status.Resident; {
+	case r == nil:
+	case r.Unheld > 0:
+		d.add("resident rows", finding.Warning, "%s lacks %d values of rows that reside with its organisation and others, and no node has %d of them that it can ask: start the nodes of the other organisations, or put back the files of folder resident from a backup", a.Node, r.Lacking, r.Unheld)
+	default:
+		d.add("resident rows", finding.OK, "%s fetches %d values of rows that reside with its organisation and others", a.Node, r.Lacking)
 	}
 }
 

@@ -39,12 +39,12 @@ var audienceMutants = []mutant{
 	},
 	{
 		name: "anyreceipt", what: "receipts of an audience are shown to all", file: "adapter/kv/audience.go",
-		old: "(!limited || audience.Has(caller.Actor))", new: "(!limited || audience.Has(caller.Actor) || len(audience) > 0)",
+		old: "(t.audience == nil || t.audience.Has(caller.Actor))", new: "(t.audience == nil || t.audience.Has(caller.Actor) || len(t.audience) > 0)",
 		test: "TestReceiptsOfAnAudienceAreForItsActorsOnly",
 	},
 	{
 		name: "openrows", what: "a write to an audience is stored for all", file: "adapter/kv/audience.go",
-		old: "	return audience, l.settings().checkAudience(audience)\n", new: "	return nil, l.settings().checkAudience(audience)\n",
+		old: "	return t, l.settings().checkAudience(t)\n", new: "	return to{}, l.settings().checkAudience(t)\n",
 		test: "TestAnAudienceSharesRowsThatOthersDoNotSee",
 	},
 	{

@@ -81,8 +81,8 @@ var simulated = []mutant{
 		old: "ok && (alone || !clocks.Alone())", new: "ok && agreed == 0",
 	},
 	{
-		name: "swap", what: "`If-Match` always holds", file: "adapter/kv/condition.go",
-		old: "		return version == c.version", new: "		return true",
+		name: "swap", what: "`If-Match` always holds", file: "adapter/kv/precondition/precondition.go",
+		old: "		return version == c.Version", new: "		return true",
 	},
 	{
 		name: "session", what: "`X-Coco-At-Least` is ignored", file: "adapter/kv/read.go",

@@ -65,7 +65,7 @@ var prefixMutants = []mutant{
 	},
 	{
 		name: "keptrules", what: "caches may keep what others may not read", file: "adapter/kv/audience.go",
-		old: "	if audience != nil || l.settings().rules.Hide() {", new: "	if audience != nil {",
+		old: "	if to.audience != nil || l.settings().rules.Hide() {", new: "	if to.audience != nil {",
 		test: "TestRulesOfPrefixesKeepKeysFromOthers",
 	},
 	{

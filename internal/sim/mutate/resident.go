@@ -9,7 +9,7 @@ var residentMutants = []mutant{
 	},
 	{
 		name: "givestoall", what: "a node gives a payload to whoever asks", file: "resident/exchange/exchange.go",
-		old: "err == nil && trusted && p.Audience.Has(owner) {", new: "err == nil && (trusted || !p.Audience.Has(owner)) {",
+		old: "err == nil && trusted && p.Audience.Has(owner):", new: "err == nil && (trusted || !p.Audience.Has(owner)):",
 		test: "TestAnOutsiderGetsNoPayloadAndKeepsNone",
 	},
 	{
@@ -51,6 +51,36 @@ var residentMutants = []mutant{
 		name: "unshared", what: "one organisation fills the disk of another", file: "resident/exchange/exchange.go",
 		old: "x.shares[by]+size > maxWaiting {", new: "x.shares[by] < 0 {",
 		test: "TestAnOrganisationHasAShareOfWhatWaits",
+	},
+	{
+		name: "fewholders", what: "the leader commits what too few nodes have", file: "adapter/kv/resident.go",
+		old: "		if !enough {", new: "		if !enough && false {",
+		test: "TestTheLeaderWantsEnoughNodesThatHaveThePayload",
+	},
+	{
+		name: "anywhere", what: "a node outside the audience takes the value", file: "adapter/kv/resident.go",
+		old: "	case l.keeper.Here(t.audience):", new: "	case l.keeper.Here(t.audience) || t.resident:",
+		test: "TestANodeOutsideTheAudienceRefusesByTheHeaderAlone",
+	},
+	{
+		name: "twosecrets", what: "an audience has the secret that was made last", file: "adapter/kv/resident.go",
+		old: "condition: precondition.Condition{Kind: precondition.Absent}}", new: "condition: precondition.Condition{Kind: precondition.Always}}",
+		test: "TestOneSecretNamesAnAudiencesRows",
+	},
+	{
+		name: "leavesrefused", what: "the payload of a write that was refused stays", file: "adapter/kv/resident.go",
+		old: "	if p != nil && notExecuted(err) {", new: "	if p != nil && notExecuted(err) && false {",
+		test: "TestARowResidesWithItsParties",
+	},
+	{
+		name: "goeswithitsepoch", what: "a payload stays sealed under an epoch whose keys expire", file: "resident/exchange/fetch.go",
+		old: "		if !x.folder.Old(c, keep/2) {", new: "		if x.folder.Old(c, 0) || true {",
+		test: "TestWhatRowsNameOutlivesTheKeysOfItsEpoch",
+	},
+	{
+		name: "closedisgone", what: "a payload whose epoch must be opened counts as lost", file: "resident/exchange/fetch.go",
+		old: "	if delete(x.plan.unheld, c); !w.later {", new: "	if delete(x.plan.unheld, c); true {",
+		test: "TestWhatRowsNameOutlivesTheKeysOfItsEpoch",
 	},
 	{
 		name: "neverfetches", what: "a node fetches nothing but what is read", file: "resident/exchange/fetch.go",
