@@ -42,6 +42,12 @@ func (k KV) AtLeast(tx coco.TxID) KV {
 	return k
 }
 
+// Resident returns the rows of an audience whose contents are on the nodes of its organisations alone (docs/http.md, "Resident rows"): for rows that For has
+// returned. The client MUST be connected to one of these nodes; another node refuses with coco.ErrInvalid, and its message names nodes. There are no lists and histories of these rows.
+func (k KV) Resident() KV {
+	return KV{c: k.c, audience: k.audience + "; resident"}
+}
+
 // Condition is what must hold for a write. The zero Condition always holds.
 type Condition struct {
 	Match     string // "*": the key exists; or the only version that it may have, such as "17"

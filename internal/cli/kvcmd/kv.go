@@ -42,7 +42,8 @@ func Command(c *cli.App) *cobra.Command {
 committed when the command ends with 0.
 
 With --audience a command is about rows that the organisations it names alone see, by their names or ids. The caller's own
-must be one of them: a key of another audience is answered as one that nobody has written.`,
+must be one of them: a key of another audience is answered as one that nobody has written. With --resident these are rows whose
+contents only the nodes of these organisations have, one of which must be asked; get, put and delete are about such rows.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -54,10 +55,12 @@ must be one of them: a key of another audience is answered as one that nobody ha
 type flags struct {
 	network.Flags
 	audience []string
+	resident bool
 }
 
 func (a *app) add(cmd *cobra.Command, f *flags) {
 	cmd.Flags().StringSliceVar(&f.audience, "audience", nil, "rows that these `organisations` alone see: names or ids, with commas between them")
+	cmd.Flags().BoolVar(&f.resident, "resident", false, "of --audience, those whose contents only these organisations' nodes have; name one of them by --node")
 	f.AddConnect(cmd)
 	f.AddAs(cmd)
 	a.OutputFlag(cmd)
@@ -65,11 +68,18 @@ func (a *app) add(cmd *cobra.Command, f *flags) {
 
 // connect returns the rows that the flags name, and the client that asks for them.
 func (a *app) connect(ctx context.Context, f *flags) (client.KV, *client.Client, error) {
+	if f.resident && len(f.audience) == 0 {
+		return client.KV{}, nil, fmt.Errorf("%w: --resident is about rows of some organisations: --audience says of which", coco.ErrInvalid)
+	}
 	c, err := f.Connect(ctx, a.Verifiers())
 	if err != nil {
 		return client.KV{}, nil, err
 	}
-	return c.KV().For(f.audience...), c, nil
+	kv := c.KV().For(f.audience...)
+	if f.resident {
+		kv = kv.Resident()
+	}
+	return kv, c, nil
 }
 
 func (a *app) put() *cobra.Command {
@@ -83,7 +93,8 @@ func (a *app) put() *cobra.Command {
 the command with 2, and nothing is written.`,
 		Example: `  coco kv put greeting hello
   coco kv put order-17 --file order.json --type application/json --if-none-match '*'
-  coco kv put price 4711 --audience acme,bank`,
+  coco kv put price 4711 --audience acme,bank
+  coco kv put price 4711 --audience acme,bank --resident --node acme`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			value, err := a.value(args[1:], file)

@@ -58,6 +58,9 @@ newest: that is the node's word.`,
 			if proof && at != 0 {
 				return fmt.Errorf("%w: expected --at or --proof, found both", coco.ErrInvalid)
 			}
+			if proof && f.resident {
+				return fmt.Errorf("%w: --proof: a receipt proves the commitment of such a row, and not its value: docs/http.md says how the salt does", coco.ErrInvalid)
+			}
 			kv, c, err := a.connect(cmd.Context(), &f)
 			if err != nil {
 				return err

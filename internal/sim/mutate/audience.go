@@ -54,7 +54,7 @@ var audienceMutants = []mutant{
 	},
 	{
 		name: "twoaudiences", what: "of a header and a query that name two audiences the query counts", file: "adapter/kv/audience.go",
-		old: "named != nil && !slices.Equal(named, audience) {", new: "named != nil && !slices.Equal(named, audience) && len(named) == 0 {",
+		old: "named != nil && !slices.Equal(named, to.audience) {", new: "named != nil && !slices.Equal(named, to.audience) && len(named) == 0 {",
 		test: "TestTheNextPageIsOfTheSameAudience",
 	},
 	{
