@@ -14,6 +14,7 @@ package linking
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
@@ -130,10 +131,10 @@ func (s *Statement) Check(of owncall.Network, sig []byte, caller coco.Caller, no
 		return fmt.Errorf("%w: link: the statement is for another user than the caller", coco.ErrDenied)
 	}
 	signer, err := signature.Signer("link", s.Hash(of), sig)
-	if err != nil {
+	if err != nil && !errors.Is(err, signature.ErrNobody) {
 		return err
 	}
-	if signer != s.Address {
+	if err != nil || signer != s.Address {
 		return fmt.Errorf("%w: link: the signature is not that of %v over this statement for this network (chain id %v, salt %s)", coco.ErrInvalid, s.Address, of.ChainID, of.ID)
 	}
 	return s.timely(uint64(now.UnixMilli()))

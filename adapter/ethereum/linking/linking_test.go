@@ -117,7 +117,7 @@ func TestStatementsThatDoNotCountAreRefused(t *testing.T) {
 			new(big.Int).Sub(crypto.S256().Params().N, s).FillBytes(sig[32:64])
 			sig[64] = 27 + 28 - sig[64]
 			return good, sig
-		}, kim, coco.ErrInvalid, "none of this message"},
+		}, kim, coco.ErrInvalid, "not that of"},
 		{"expired", signed(New(address, kim, now.Add(-10*time.Minute)), here), kim, coco.ErrInvalid, "expired"},
 		{"from the future", signed(New(address, kim, now.Add(61*time.Second)), here), kim, coco.ErrInvalid, "after the ledger's time"},
 		{"good for too long", signed(change(func(s *Statement) { s.Expires = s.Issued + MaxLife + 1 }), here), kim, coco.ErrInvalid, "longer than 24h"},

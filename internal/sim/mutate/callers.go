@@ -286,7 +286,7 @@ var callerMutants = []mutant{
 	},
 	{
 		name: "unsigned", what: "an address is linked that has not signed", file: "adapter/ethereum/linking/linking.go",
-		old: "if signer != s.Address {", new: "if signer == (common.Address{}) {",
+		old: "if err != nil || signer != s.Address {", new: "if err != nil || signer == (common.Address{}) {",
 		test: "TestStatementsThatDoNotCountAreRefused",
 	},
 	{
