@@ -44,7 +44,7 @@ func (n *network) both() *both {
 	c := n.Constitution.Draft()
 	c.Adapters = map[string]map[string]any{
 		"kv": {"format": 1, "audiences": false},
-		"ethereum": {"chain_id": 7, "visibility": "network", "alloc": map[string]any{
+		"ethereum": {"chain_id": 7, "fork": "prague", "visibility": "network", "alloc": map[string]any{
 			crypto.PubkeyToAddress(key.PublicKey).Hex(): map[string]any{"balance": "1000000000000000000000"},
 		}},
 	}
@@ -365,6 +365,7 @@ func (b *both) adapterProbes() map[string]struct {
 		"ethereum.auditors":          {`["somebody"]`, func(int) error { return nil }}, // who sees what is tested in adapter/ethereum/rpc
 		"ethereum.counts":            {"true", func(int) error { return nil }},
 		"ethereum.policies":          {`{"0x00000000000000000000000000000000000000aa":{"policy":"question == \"code\""}}`, func(int) error { return nil }},
+		"ethereum.upgrades":          {`{"osaka":4000000000}`, func(int) error { return nil }}, // what comes of it is tested in adapter/ethereum/chain
 		"ethereum.min_gas_price":     {"7", func(i int) error { return fails(b.send(i, 0, nil, ofChain), "below minimum") }},
 		"ethereum.max_tx_bytes":      {"256", func(i int) error { return fails(b.send(i, 0, make([]byte, 300), ofChain), "oversized data") }},
 		"ethereum.allow_unprotected": {"true", func(i int) error { return b.send(i, 0, nil, ofNone) }},

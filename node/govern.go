@@ -79,10 +79,10 @@ func (n *node) announceFor(tx *store.Tx, outcomes ...decide.Outcome) error {
 }
 
 // checkSettings asks an adapter whether its settings may change so.
-func (n *node) checkSettings(rules uint64, name string, old, next []byte) error {
+func (n *node) checkSettings(rules uint64, name string, old, next []byte, until uint64) error {
 	for _, a := range n.cfg.Adapters {
 		if a.Manifest().Name == name {
-			return adapter.CheckChange(a, rules, old, next)
+			return adapter.CheckChange(a, rules, old, next, until)
 		}
 	}
 	return fmt.Errorf("%w: this network's program has no ledger %q", coco.ErrInvalid, name)
@@ -166,11 +166,11 @@ func (g governor) Simulate(_ context.Context, caller coco.Caller, text []byte) (
 	if err != nil {
 		return wire.Simulation{}, err
 	}
-	s := g.n.state.store.Snapshot()
+	s, now := g.n.state.store.Snapshot(), uint64(max(0, g.n.replica.Now().UnixMilli()))
 	defer s.Release()
-	sim, err := decide.Simulate(s, actions, caller.Actor, uint64(max(0, g.n.replica.Now().UnixMilli())))
+	sim, err := decide.Simulate(s, actions, caller.Actor, now)
 	if err == nil {
-		err = decide.Env{CheckSettings: g.n.checkSettings}.Check(sim.Before, sim.After)
+		err = decide.Env{CheckSettings: g.n.checkSettings}.Check(sim.Before, sim.After, now)
 	}
 	if err != nil {
 		return wire.Simulation{}, err

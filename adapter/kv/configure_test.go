@@ -16,7 +16,7 @@ func section(t *testing.T, from, to string) []byte {
 		t.Fatal(err)
 	}
 	changed := strings.Replace(string(complete), from, to, 1)
-	if err := adapter.CheckChange(Adapter{}, 2, complete, []byte(changed)); err != nil {
+	if err := adapter.CheckChange(Adapter{}, 2, complete, []byte(changed), 0); err != nil {
 		t.Fatal(err)
 	}
 	return []byte(changed)
@@ -76,14 +76,14 @@ func TestWhatALoweredLimitExcludesCanBeReadAndDeleted(t *testing.T) {
 // What is stored by a format stays, so no vote goes back to an earlier one; and a ledger of before it may get it.
 func TestAVoteRaisesTheFormatAndDoesNotLowerIt(t *testing.T) {
 	const older, newer = `{"max_batch_ops":1000,"max_key_bytes":1024,"max_value_bytes":1048576}`, `{"format":2,"max_batch_ops":1000,"max_key_bytes":1024,"max_value_bytes":1048576}`
-	if err := adapter.CheckChange(Adapter{}, 2, []byte(older), []byte(newer)); err != nil {
+	if err := adapter.CheckChange(Adapter{}, 2, []byte(older), []byte(newer), 0); err != nil {
 		t.Error(err)
 	}
 	first := []byte(strings.Replace(newer, "2", "1", 1))
-	if err := adapter.CheckChange(Adapter{}, 2, []byte(newer), first); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), "may raise format") {
+	if err := adapter.CheckChange(Adapter{}, 2, []byte(newer), first, 0); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), "may raise format") {
 		t.Errorf("error %v", err)
 	}
-	if err := adapter.CheckChange(Adapter{}, 1, []byte(older), []byte(newer)); !errors.Is(err, coco.ErrInvalid) {
+	if err := adapter.CheckChange(Adapter{}, 1, []byte(older), []byte(newer), 0); !errors.Is(err, coco.ErrInvalid) {
 		t.Errorf("by rules 1, which have nodes that do not know it: %v", err)
 	}
 }

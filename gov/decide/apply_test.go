@@ -338,7 +338,7 @@ func TestAnAdapterRefusesSettingsWhenTheyAreProposed(t *testing.T) {
 	submit := func(value string) error {
 		raw := n.SignProposal(n.Members[0], govtest.Act(action.Set, action.Args{Setting: "adapters.kv.max", Value: value}))
 		return n.Transact(func(tx *store.Tx) error {
-			_, err := decide.Submit(tx, raw, decide.Env{CheckSettings: func(_ uint64, adapter string, old, settings []byte) error {
+			_, err := decide.Submit(tx, raw, decide.Env{CheckSettings: func(_ uint64, adapter string, old, settings []byte, _ uint64) error {
 				asked = adapter + string(old) + string(settings)
 				if strings.Contains(asked, "many") {
 					return fmt.Errorf("%w: max: expected a number", coco.ErrInvalid)

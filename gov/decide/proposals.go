@@ -13,8 +13,8 @@ import (
 // Env is what governance asks of the node that runs it.
 type Env struct {
 	// CheckSettings says why an adapter's settings cannot follow the old ones by a vote under a version of the rules, both in
-	// canonical JSON. It is asked when they are proposed, and not again. The error is coco.ErrInvalid and names the adapter. If it is nil, all can.
-	CheckSettings func(rules uint64, adapter string, old, new []byte) error
+	// canonical JSON, where voting ends until a time, in milliseconds since 1970. It is asked when they are proposed, and not again. The error is coco.ErrInvalid and names the adapter. If it is nil, all can.
+	CheckSettings func(rules uint64, adapter string, old, new []byte, until uint64) error
 }
 
 // Rotates reports whether the holders of an epoch's shares have changed, so that a new epoch begins.

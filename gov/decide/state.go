@@ -138,7 +138,7 @@ func (found *state) proposed(member coco.ActorID, s *envelope.Signed, env Env) (
 	if err != nil {
 		return rec, err
 	}
-	if err := env.Check(found.c, next); err != nil {
+	if err := env.Check(found.c, next, p.Expires); err != nil {
 		return rec, err
 	}
 	if found.rules.opened {
@@ -149,14 +149,14 @@ func (found *state) proposed(member coco.ActorID, s *envelope.Signed, env Env) (
 	}, nil
 }
 
-// Check asks about the settings of adapters that differ between two constitutions.
-func (env Env) Check(old, next *constitution.Constitution) error {
+// Check asks about the settings of adapters that differ between two constitutions, of which a vote that ends until a time puts one in the place of the other.
+func (env Env) Check(old, next *constitution.Constitution, until uint64) error {
 	if env.CheckSettings == nil {
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(next.AdapterDigests())) {
 		if next.AdapterDigests()[name] != old.AdapterDigests()[name] {
-			if err := env.CheckSettings(old.Rules, name, old.Settings(name), next.Settings(name)); err != nil {
+			if err := env.CheckSettings(old.Rules, name, old.Settings(name), next.Settings(name), until); err != nil {
 				return err
 			}
 		}

@@ -38,11 +38,46 @@ type chain struct {
 	blobFee  *big.Int // nil before Cancun
 	jumps    vm.JumpDestCache
 	log      *slog.Logger
+	since    uint64   // the time of the first block with these rules, in seconds; 0 of block 0's
+	stages   []*chain // by the time of their first block: those of all upgrades, this one among them
 }
 
 func newChain(s *settings.Settings, log *slog.Logger) *chain {
-	c := &chain{settings: s, opened: s, config: s.ChainConfig(), jumps: core.NewJumpDestCache(), log: log}
-	num, time, merged := new(big.Int), uint64(0), s.Pin == nil && settings.ForkIndex(s.Fork) >= settings.ForkIndex("paris")
+	return stages(s, &chain{opened: s, jumps: core.NewJumpDestCache(), log: log})
+}
+
+// with returns the chain by other settings that members have decided on.
+func (c *chain) with(s *settings.Settings) *chain { return stages(s, c) }
+
+// stages returns the chain of the first blocks, and behind it that of each upgrade.
+func stages(s *settings.Settings, of *chain) *chain {
+	config := s.ChainConfig()
+	all := make([]*chain, 1+len(s.Upgrades))
+	for i := range all {
+		c := &chain{settings: s, opened: of.opened, config: config, jumps: of.jumps, log: of.log, stages: all}
+		if i > 0 {
+			c.since = s.Upgrades[i-1].Time
+		}
+		c.follow()
+		all[i] = c
+	}
+	return all[0]
+}
+
+// at is the chain of a block of some time, in seconds.
+func (c *chain) at(time uint64) *chain {
+	for i := len(c.stages) - 1; i > 0; i-- {
+		if c.stages[i].since <= time {
+			return c.stages[i]
+		}
+	}
+	return c.stages[0]
+}
+
+// follow derives the rules that hold since the chain's time.
+func (c *chain) follow() {
+	s := c.settings
+	num, time, merged := new(big.Int), c.since, s.Pin == nil && settings.ForkIndex(s.Fork) >= settings.ForkIndex("paris")
 	if p := s.Pin; p != nil {
 		num.SetUint64(p.Number)
 		time, merged = p.Timestamp, p.Difficulty.Sign() == 0
@@ -62,14 +97,6 @@ func newChain(s *settings.Settings, log *slog.Logger) *chain {
 	if s.Development {
 		c.signer = development.Signer{Signer: c.signer}
 	}
-	return c
-}
-
-// with returns the chain by other settings that members have decided on.
-func (c *chain) with(s *settings.Settings) *chain {
-	next := *c
-	next.settings = s
-	return &next
 }
 
 // newHeader returns a block's header but for what its transactions decide. PREVRANDAO is
@@ -124,7 +151,9 @@ func (c *chain) nextHeader(src rows.Source, at *blocks.Block, now uint64) (*type
 	if err != nil {
 		return nil, err
 	}
-	h := c.plainHeader(at.Number()+1, c.nextTime(m, at.Header.Time, now), at.Hash)
+	time := c.nextTime(m, at.Header.Time, now)
+	c = c.at(time)
+	h := c.plainHeader(at.Number()+1, time, at.Hash)
 	if p := c.settings.Pin; p != nil {
 		h.MixDigest = p.MixHash
 	} else if c.rules.IsMerge {
@@ -177,6 +206,7 @@ func (c *chain) forkFields(h *types.Header) {
 // blockContext is what the EVM sees of a block. A pinned network shows the pinned block. older finds
 // hashes that BLOCKHASH cannot ask for, unless a call pretends to be in another block; it may be nil.
 func (c *chain) blockContext(h *types.Header, src rows.Source, older vm.GetHashFunc) vm.BlockContext {
+	c = c.at(h.Time)
 	ctx := vm.BlockContext{
 		CanTransfer:      core.CanTransfer,
 		Transfer:         core.Transfer,

@@ -252,6 +252,7 @@ func (b *builder) begin() error {
 	b.cache.Src = b
 	b.parent = at
 	b.time = b.chain.nextTime(b.mode, at.Time, b.set.Time())
+	b.chain = b.chain.at(b.time)
 	b.gas = core.NewGasPool(b.gasLimit())
 	return nil
 }

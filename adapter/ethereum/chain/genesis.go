@@ -22,7 +22,7 @@ import (
 )
 
 // Genesis implements adapter.Ledger: it writes the initial accounts and block 0.
-func (l *Ledger) Genesis(tx *store.Tx) error { return l.chain().genesis(tx) }
+func (l *Ledger) Genesis(tx *store.Tx) error { return l.inForce.Load().genesis(tx) }
 
 func (c *chain) genesis(tx *store.Tx) error {
 	s := statedb.New(tx)
@@ -72,7 +72,7 @@ func (c *chain) genesisHeader() *types.Header {
 }
 
 // GenesisSpec is what unmodified go-ethereum needs to make the same block 0, unless it is pinned.
-func (l *Ledger) GenesisSpec() *core.Genesis { return l.chain().genesisSpec() }
+func (l *Ledger) GenesisSpec() *core.Genesis { return l.inForce.Load().genesisSpec() }
 
 func (c *chain) genesisSpec() *core.Genesis {
 	g := &core.Genesis{

@@ -62,9 +62,9 @@ func Open(env *adapter.Env) (*Ledger, error) {
 	l.inForce.Store(c)
 	l.Archive = blocks.New(env, blocks.Facts{
 		Bare: func(src rows.Source, at *rows.Head) (*types.Header, bool, error) {
-			return l.chain().bareHeader(src, at)
+			return l.inForce.Load().at(at.Time).bareHeader(src, at)
 		},
-		BlobFee:     func(h *types.Header) *big.Int { return l.chain().blobFeeOf(h) },
+		BlobFee:     func(h *types.Header) *big.Int { return l.inForce.Load().at(h.Time).blobFeeOf(h) },
 		CallTimeout: func() time.Duration { return l.Settings().RPC.CallTimeout() },
 		Development: settings.Development,
 	})
@@ -80,8 +80,18 @@ func Open(env *adapter.Env) (*Ledger, error) {
 	return l, nil
 }
 
-// chain is the chain by the settings in force.
-func (l *Ledger) chain() *chain { return l.inForce.Load() }
+// chain is the chain by the settings in force, as far as this node's clock knows which upgrades have come. A block's own time decides when it is made.
+func (l *Ledger) chain() *chain {
+	c := l.inForce.Load()
+	if len(c.stages) > 1 {
+		now := uint64(l.env.Clock.Now().Unix())
+		if h := l.Head(); h != nil {
+			now = max(now, h.Header.Time)
+		}
+		c = c.at(now)
+	}
+	return c
+}
 
 // Configure implements adapter.Ledger. A long transaction that is under way would end in a block by the settings before:
 // like one that has lost the state that it builds on, it is executed again.

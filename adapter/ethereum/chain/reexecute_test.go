@@ -86,7 +86,7 @@ func (f *traffic) next() *types.Transaction {
 			return c.sign(from, nonce, &to, 300_000, 0, []byte{byte(f.r.IntN(4))})
 		}
 	case 7: // a delegation (EIP-7702), which the authority itself signs for its next nonce
-		if !c.chain().rules.IsPrague {
+		if !c.inForce.Load().at(c.now / 1000).rules.IsPrague {
 			break
 		}
 		auth, err := types.SignSetCode(c.keys[from], types.SetCodeAuthorization{

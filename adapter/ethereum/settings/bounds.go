@@ -58,6 +58,9 @@ func CompleteNew(page []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.missingSystem(); err != nil {
+		return nil, err
+	}
 	found := map[string]uint64{
 		"gas_limit": s.GasLimit, "call_gas_limit": s.CallGasLimit, "max_tx_bytes": uint64(s.MaxTxBytes),
 		"gap_wait_ms": uint64(s.GapWait.Milliseconds()), "gap_per_sender": uint64(s.GapPerSender),

@@ -35,6 +35,7 @@ const (
 // added are the settings that later releases have added. A stored section without one is of before, and what its absence
 // means is what the program did then: real timestamps, no blocks without transactions, blocks of what waits, and all callers saw all.
 var added = []string{
+	"upgrades",
 	"timestamps", "confirmation_blocks", "visibility", "auditors", "counts", "policies",
 	"empty_blocks", "block_transactions", "block_bytes", "block_wait_ms", "block_interval_ms", "authenticated_calls",
 }
@@ -51,6 +52,7 @@ func defaults(pinned bool) map[string]json.RawMessage {
 		"empty_blocks": json.RawMessage("false"), "block_transactions": jsonNumber(maxBlockTransactions), "block_bytes": jsonNumber(maxBlockBytes),
 		"authenticated_calls": json.RawMessage("[]"), "block_wait_ms": jsonNumber(0), "block_interval_ms": jsonNumber(0),
 		"visibility": jsonText(string(defaultVisibility)), "auditors": json.RawMessage("[]"), "counts": json.RawMessage("false"), "policies": json.RawMessage("{}"),
+		"upgrades": json.RawMessage("{}"),
 	}
 	if pinned { // it repeats what the mainnet shows everybody
 		all["confirmation_blocks"], all["visibility"] = jsonNumber(0), jsonText(string(Network))
@@ -62,7 +64,7 @@ func defaults(pinned bool) map[string]json.RawMessage {
 }
 
 // ofTheBlock are the settings that a pinned network does not have: its block says them.
-var ofTheBlock = []string{"fork", "gas_limit", "coinbase"}
+var ofTheBlock = []string{"fork", "gas_limit", "coinbase", "upgrades"}
 
 func jsonNumber(n uint64) json.RawMessage { return strconv.AppendUint(nil, n, 10) }
 
@@ -92,6 +94,9 @@ func complete(page []byte) ([]byte, error) {
 		return nil, err
 	}
 	if err := expandPredeploys(all); err != nil {
+		return nil, err
+	}
+	if err := expandSystem(all); err != nil {
 		return nil, err
 	}
 	fill(all, defaults(all["pin"] != nil))
@@ -142,7 +147,7 @@ func checkComplete(b []byte) error {
 	if err != nil {
 		return err
 	}
-	names := slices.Concat([]string{"chain_id", "development", "links", "pin"}, ofTheBlock)
+	names := slices.Concat([]string{"chain_id", "development", "links", "pin", "imported"}, ofTheBlock)
 	if err := checkNames("", all, defaults(all["pin"] != nil), names); err != nil {
 		return err
 	}

@@ -81,5 +81,6 @@ func (s *Settings) ChainConfig() *params.ChainConfig {
 	for _, f := range Forks[:ForkIndex(s.Fork)+1] {
 		f.set(c, zero, genesis)
 	}
+	s.upgrade(c)
 	return c
 }

@@ -84,6 +84,10 @@ type Settings struct {
 	Links []Link
 	// Alloc is the state of block 0.
 	Alloc types.GenesisAlloc
+	// Upgrades are the forks that follow, in their order.
+	Upgrades []Upgrade `json:",omitempty"`
+	// Imported names the files that block 0 was made of; nil if it was made of none.
+	Imported *Imported `json:",omitempty"`
 	// Pin, if not nil, evaluates every transaction in one block context of the mainnet.
 	Pin *Pin
 	// RPC bounds what one caller can ask of a node's JSON-RPC.
@@ -176,6 +180,8 @@ type settingsJSON struct {
 	AuthenticatedCalls []string               `json:"authenticated_calls"`
 	Links              map[string]linkJSON    `json:"links"`
 	Alloc              map[string]accountJSON `json:"alloc"`
+	Upgrades           map[string]number      `json:"upgrades"`
+	Imported           *Imported              `json:"imported"`
 	Pin                *pinJSON               `json:"pin"`
 	RPC                RPC                    `json:"rpc"`
 }
@@ -268,6 +274,10 @@ func (in *settingsJSON) settings() (*Settings, error) {
 		Development:      in.Development,
 		Alloc:            make(types.GenesisAlloc, len(in.Alloc)),
 		RPC:              in.RPC,
+		Imported:         in.Imported,
+	}
+	if err := s.Imported.validate(); err != nil {
+		return nil, err
 	}
 	s.AuthenticatedCalls = in.AuthenticatedCalls
 	s.AuthenticatedCalls = in.AuthenticatedCalls
@@ -339,7 +349,11 @@ func (in *settingsJSON) settings() (*Settings, error) {
 		if ForkIndex(s.Fork) < 0 {
 			return nil, fmt.Errorf("fork: expected one of %v, found %q", forkNames(), s.Fork)
 		}
-		return s, nil
+		s.Upgrades, err = readUpgrades(in.Upgrades, s.Fork)
+		return s, err
+	}
+	if len(in.Upgrades) > 0 {
+		return nil, errors.New("pin: upgrades: the pinned block's rules never change")
 	}
 	if s.Fork != "" || in.GasLimit != nil || in.Coinbase != (common.Address{}) {
 		return nil, errors.New("pin: fork, gas_limit and coinbase are the pinned block's and must be left out")

@@ -27,8 +27,13 @@ func Table() setting.Table {
 		{Name: "fork", Values: setting.Words(forkNames()), Meaning: "the rules of the EVM; not with `pin`. No transaction names its chain before `spurious-dragon`, so `allow_unprotected` is needed there", Fixed: "the blocks so far are executed by it"},
 		{Name: "alloc", Meaning: "the state of block 0, by address: `balance`, `nonce`, `code`, `storage`; what an account does not mention is zero", Fixed: "it is block 0"},
 		{
+			Name: "upgrades", Values: upgrades{}, Absent: "{}", Rules: 3, Takes: "the first block of that time",
+			Meaning: "forks that follow `fork`, by their names, and when: the first block of that time in seconds, or later, has the fork's rules. A vote sets times after its own end; see [Forks](json-rpc.md#forks)",
+		},
+		{Name: "imported", Meaning: "the SHA-256 of the files that block 0 was made of: `genesis`, a genesis.json; `state`, a dump of a chain's state, with its `state_root`. See [Genesis](json-rpc.md#genesis)", Fixed: "it is where block 0 comes from"},
+		{
 			Name: "predeploys", Fixed: "it is block 0",
-			Meaning: "contracts in block 0 that tools expect at the same address on every chain: `create2-deployer` (0x4e59b44847b379578588920cA78FbF26c0B4956C, of salted `forge script`), `multicall3` (0xcA11bde05977b3631167028862bE2a173976CA11). On a page only: they are stored as accounts of `alloc`. `coco up` has both",
+			Meaning: "contracts in block 0 that tools expect at the same address on every chain: `create2-deployer` (0x4e59b44847b379578588920cA78FbF26c0B4956C, of salted `forge script`), `multicall3` (0xcA11bde05977b3631167028862bE2a173976CA11), `entrypoint-v0.6` and `entrypoint-v0.7` of ERC-4337 (0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789, 0x0000000071727De22E5E9d8BAf0edAc6f37da032), `erc1820-registry` (0x1820a4B7618BdE71Dce8cdc73aAB6C95905faD24), `safe-singleton-factory` (0x914d7Fec6aaC8cd542e72Bca78B30650d45643d7). On a page only: they are stored as accounts of `alloc`. `coco up` has the first two",
 		},
 		{Name: "links", Meaning: "whose addresses are when the network starts, by address: `actor` (an organisation's id) and `user`; see [Links](json-rpc.md#links)", Fixed: "the network has begun with it", Rules: 3},
 		{

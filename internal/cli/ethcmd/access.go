@@ -35,7 +35,7 @@ func Command(c *cli.App) *cobra.Command {
 CEL. The deployer is who holds the address that has created the contract (coco identity link).`,
 	}
 	access.AddCommand(a.set(), a.show(), a.remove(), a.explain())
-	cmd.AddCommand(access, a.export(), a.replay(), a.genesis())
+	cmd.AddCommand(access, a.export(), a.replay(), a.genesis(), a.settings(), a.imports())
 	return cmd
 }
 

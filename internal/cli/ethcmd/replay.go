@@ -1,7 +1,6 @@
 package ethcmd
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -104,7 +103,7 @@ func (a *app) execute(ctx context.Context, r *archive.Reader, state, dump string
 	_, root := chain.Newest()
 	out.StateRoot = root.Hex()
 	if dump != "" {
-		if err := a.dump(chain, dump); err != nil {
+		if err := writeDump(chain, dump); err != nil {
 			return err
 		}
 	}
@@ -159,13 +158,4 @@ func (a *app) blocks(ctx context.Context, r *archive.Reader, chain *reexecute.Ch
 			a.Err.Line("executing: block %d", out.Last)
 		}
 	}
-}
-
-func (a *app) dump(chain *reexecute.Chain, name string) error {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("%w: --dump: %w", coco.ErrInvalid, err)
-	}
-	w := bufio.NewWriterSize(f, 1<<18)
-	return errors.Join(chain.Dump(w), w.Flush(), f.Close())
 }

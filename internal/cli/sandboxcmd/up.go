@@ -26,6 +26,7 @@ import (
 	"github.com/cocoframework/coco/gov/constitution"
 	"github.com/cocoframework/coco/host/local"
 	"github.com/cocoframework/coco/internal/cli"
+	"github.com/cocoframework/coco/internal/cli/genesisfile"
 	"github.com/cocoframework/coco/internal/cli/network"
 	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/logfile"
@@ -51,6 +52,7 @@ type upFlags struct {
 	drill     bool
 	closed    bool
 	dev       bool
+	genesis   genesisfile.Flags
 }
 
 // Up returns `coco up`.
@@ -137,12 +139,13 @@ in its constitution.toml, and a value, which is JSON or a text. 0 in snapshots m
 	fl.StringArrayVar(&f.set, "set", nil, "`KEY=VALUE`, a setting of a new network, such as ledger.chunk_bytes=1048576; may be repeated")
 	fl.BoolVar(&f.closed, "closed", false, "a new network in which each member sees its own Ethereum transactions and accounts, and what contracts admit")
 	fl.BoolVar(&f.dev, "dev", false, "a new network in DEVELOPMENT mode, INSECURE: unlocked accounts, and what Hardhat and Foundry ask of a node in tests")
+	f.genesis.Add(cmd)
 	fl.StringVar(&f.accept, "accept-last", "", "the `transaction` that the ledgers end with, to go on from it though later ones were committed and are lost")
 	fl.BoolVar(&f.drill, "drill", false, "start nothing: rehearse a recovery from the folder's ledgers with its members' keys, also while the network runs")
 	fl.BoolVar(&f.supervise, "supervise", false, "")
 	_ = fl.MarkHidden("supervise")
 	cmd.MarkFlagsMutuallyExclusive("detach", "supervise")
-	for _, name := range []string{"fresh", "detach", "members", "port", "chain-id", "set", "closed", "dev", "accept-last"} {
+	for _, name := range []string{"fresh", "detach", "members", "port", "chain-id", "set", "closed", "dev", "genesis", "state", "accept-last"} {
 		cmd.MarkFlagsMutuallyExclusive("drill", name)
 	}
 	a.OutputFlag(cmd)
@@ -176,13 +179,26 @@ func (a *app) options(f *upFlags) (sandbox.Options, error) {
 	if err != nil {
 		return sandbox.Options{}, err
 	}
+	var begin *genesisfile.Section
+	if f.genesis != (genesisfile.Flags{}) {
+		if begin, err = f.genesis.Read(); err != nil {
+			return sandbox.Options{}, err
+		}
+		if f.chainID != 0 && f.chainID != begin.ChainID {
+			return sandbox.Options{}, fmt.Errorf("%w: --chain-id %d: the chain of %s is %d", coco.ErrInvalid, f.chainID, f.genesis.Genesis, begin.ChainID)
+		}
+		f.chainID = begin.ChainID
+	}
 	var set func(*constitution.Constitution) error
 	members := f.members
 	if f.dev && members == 0 {
 		members = 1
 	}
-	if len(f.set) > 0 || f.closed || f.dev {
+	if len(f.set) > 0 || f.closed || f.dev || begin != nil {
 		set = func(c *constitution.Constitution) error {
+			if begin != nil {
+				genesis.Import(c, begin.Settings)
+			}
 			if f.closed {
 				if err := genesis.Close(c); err != nil {
 					return err
@@ -246,6 +262,11 @@ func openLog(lay localnet.Layout) (*os.File, error) {
 
 // upDetached starts the supervisor as a process of its own and shows its steps until it is ready.
 func (a *app) upDetached(ctx context.Context, f upFlags) error {
+	if f.genesis != (genesisfile.Flags{}) { // what is wrong with a file is said here, and not by a process beside
+		if _, err := f.genesis.Read(); err != nil {
+			return err
+		}
+	}
 	lay, err := sandbox.Prepare(f.dir)
 	if err != nil {
 		return err
@@ -266,6 +287,9 @@ func (a *app) upDetached(ctx context.Context, f upFlags) error {
 	}
 	for _, setting := range f.set {
 		cmd.Args = append(cmd.Args, "--set", setting)
+	}
+	if f.genesis.Genesis != "" {
+		cmd.Args = append(cmd.Args, "--genesis", f.genesis.Genesis, "--state", f.genesis.State)
 	}
 	cmd.Stderr = log
 	sandbox.Background(cmd)

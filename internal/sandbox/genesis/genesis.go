@@ -18,6 +18,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -191,6 +192,24 @@ func (o *Options) adapterSettings(info localnet.Info) map[string]map[string]any 
 		maps.Copy(all["ethereum"], map[string]any{"development": true, "timestamps": "increasing", "confirmation_blocks": 0})
 	}
 	return all
+}
+
+// Import has the network begin with the settings of another chain. Its accounts are those of the chain, and beside them the funded ones, as far as the chain has none at their addresses.
+func Import(c *constitution.Constitution, settings map[string]any) {
+	own := c.Adapters["ethereum"]
+	alloc := map[string]any{}
+	maps.Copy(alloc, settings["alloc"].(map[string]any))
+	given := map[string]bool{}
+	for address := range alloc {
+		given[strings.ToLower(address)] = true
+	}
+	for address, a := range own["alloc"].(map[string]any) {
+		if !given[strings.ToLower(address)] {
+			alloc[address] = a
+		}
+	}
+	maps.Copy(own, settings)
+	own["alloc"] = alloc
 }
 
 // Close makes the network one in which each caller sees its own, and what contracts admit. The funded accounts belong to the members, in turn.
