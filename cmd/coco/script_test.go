@@ -77,6 +77,7 @@ func TestScripts(t *testing.T) {
 
 			"example": example,
 			"deploys": deploys,
+			"mines":   mines,
 			"sends":   sends,
 			"calls":   calls,
 			"events":  events,

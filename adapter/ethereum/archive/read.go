@@ -238,6 +238,11 @@ func ParseGenesis(name string, text []byte) (*core.Genesis, error) {
 	case g.Config.ChainID == nil || g.Config.ChainID.Sign() <= 0 || !g.Config.ChainID.IsUint64():
 		return nil, fmt.Errorf("%w: %s: config.chainId: expected a number of 64 bits above 0, found %v", coco.ErrInvalid, name, g.Config.ChainID)
 	}
+	for addr, a := range g.Alloc {
+		if a.Balance == nil || a.Balance.Sign() < 0 || a.Balance.BitLen() > 256 {
+			return nil, fmt.Errorf("%w: %s: alloc.%v.balance: expected a number of 256 bits, found %v", coco.ErrInvalid, name, addr, a.Balance)
+		}
+	}
 	if err := g.Config.CheckConfigForkOrder(); err != nil {
 		return nil, fmt.Errorf("%w: %s: config: %w", coco.ErrInvalid, name, err)
 	}

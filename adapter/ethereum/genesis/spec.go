@@ -72,3 +72,10 @@ func Text(g *core.Genesis) ([]byte, error) {
 	text, err := json.MarshalIndent(g, "", "  ")
 	return append(text, '\n'), err
 }
+
+// WithoutAccounts is a genesis whose accounts a state replaces.
+func WithoutAccounts(g *core.Genesis) *core.Genesis {
+	out := *g
+	out.Alloc = types.GenesisAlloc{}
+	return &out
+}

@@ -122,9 +122,7 @@ that very state, and whoever has the chain comes to it again.`,
 
 // writeGenesis writes a genesis without its accounts, which a state replaces.
 func writeGenesis(r *archive.Reader, name string) error {
-	g := *r.Genesis
-	g.Alloc = nil
-	text, err := genesis.Text(&g)
+	text, err := genesis.Text(genesis.WithoutAccounts(r.Genesis))
 	if err != nil {
 		return err
 	}
