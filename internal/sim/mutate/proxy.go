@@ -138,7 +138,7 @@ var proxyMutants = []mutant{
 		test: "TestOneOrganisationFillsNobodyElsesMemoryOfMessages",
 	},
 	{
-		name: "nameless", what: "all sealed requests that are answered count as one caller's", file: "gateway/sealed.go",
+		name: "onecaller", what: "all sealed requests that are answered count as one caller's", file: "gateway/sealed.go",
 		old: "{ return w.(*response).place.pass(of) }", new: "{ return nil }", test: "TestSealedRequestsOfOneOrganisationLeaveRoomForOthers",
 	},
 	{
