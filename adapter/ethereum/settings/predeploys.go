@@ -12,7 +12,8 @@ import (
 )
 
 // codes are the codes of contracts in hexadecimal: Multicall3 (github.com/mds1/multicall, MIT), the entry points of ERC-4337 with the contracts that they create
-// (github.com/eth-infinitism/account-abstraction, releases 0.6 and 0.7), and the registry of ERC-1820 (CC0).
+// (github.com/eth-infinitism/account-abstraction, releases 0.6 and 0.7: their packages say MIT, their sources GPL-3.0), and the registry of ERC-1820 (CC0). They are data that a
+// constitution may name; nothing of Coco is compiled with them.
 //
 //go:embed predeploys/*.hex
 var codes embed.FS
