@@ -17,9 +17,7 @@ import (
 // Create makes the folder of a new network, with everything that its nodes need to start, for those
 // who start them in another way than Start does. The nodes have no addresses yet.
 func Create(opts Options) (localnet.Info, error) {
-	if opts.Members == 0 {
-		opts.Members = DefaultMembers
-	}
+	opts.completeMembers()
 	if err := opts.validate(); err != nil {
 		return localnet.Info{}, err
 	}

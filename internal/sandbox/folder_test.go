@@ -9,6 +9,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/internal/localnet"
 	"github.com/cocoframework/coco/internal/nodeconfig"
 	"github.com/cocoframework/coco/internal/sandbox/genesis"
 )
@@ -66,5 +67,27 @@ func TestANodesSettingsAreNotReplacedUnlessTheyCanBeRead(t *testing.T) {
 	}
 	if now, err := os.ReadFile(file); err != nil || !slices.Equal(now, broken) {
 		t.Errorf("the file is %q now, %v", now, err)
+	}
+}
+
+// The command that made a network in development mode is the one that its user repeats; another network does not become one.
+func TestANetworkInDevelopmentModeGoesOnByTheOptionThatMadeIt(t *testing.T) {
+	for _, development := range []bool{true, false} {
+		s := made(t, 2)
+		info, err := localnet.Load(s.lay.Dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Development = development; info.Save() != nil {
+			t.Fatal("the description is not written")
+		}
+		s.opts.Members, s.opts.Development = 0, true
+		resume, err := s.load()
+		switch {
+		case development && (err != nil || !resume || len(s.info.Members) != 2):
+			t.Errorf("goes on %v with %d members: %v", resume, len(s.info.Members), err)
+		case !development && (!errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), "leave --dev out")):
+			t.Errorf("a network that is not in development mode: %v", err)
+		}
 	}
 }

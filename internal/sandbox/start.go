@@ -35,7 +35,7 @@ type Options struct {
 	// Dir is the sandbox's folder.
 	Dir string
 	// Members is the number of organisations, each with one node; zero means DefaultMembers for a
-	// new sandbox, and as many as there are for one that goes on.
+	// new sandbox, one for a new one in development mode, and as many as there are for one that goes on.
 	Members int
 	// Names are the organisations of a new network, in order; nil means localnet.Names.
 	Names []string
@@ -45,7 +45,7 @@ type Options struct {
 	Port int
 	// ChainID of a new network; zero means a random one.
 	ChainID uint64
-	// Development makes a new network in development mode: genesis.Options.
+	// Development makes a new network in development mode: genesis.Options. A network that goes on must be in it.
 	Development bool
 	// Exe is the program that nodes run, with the arguments `node run --config FILE`, and Code its
 	// measurement.
@@ -65,6 +65,17 @@ type Options struct {
 	// Report is told every step, from one goroutine at a time.
 	Report func(localnet.Step)
 	Log    *slog.Logger
+}
+
+// completeMembers says how many members a new network has if the user does not.
+func (o *Options) completeMembers() {
+	switch {
+	case o.Members != 0:
+	case o.Development:
+		o.Members = 1
+	default:
+		o.Members = DefaultMembers
+	}
 }
 
 func (o *Options) validate() error {
@@ -307,9 +318,7 @@ func (s *Sandbox) load() (resume bool, err error) {
 	info, err := describe(s.lay)
 	switch {
 	case errors.Is(err, coco.ErrNotFound), s.opts.Fresh:
-		if s.opts.Members == 0 {
-			s.opts.Members = DefaultMembers
-		}
+		s.opts.completeMembers()
 		return false, nil
 	case err != nil:
 		return false, err
@@ -322,8 +331,12 @@ func (s *Sandbox) load() (resume bool, err error) {
 		return false, fmt.Errorf("%w: the network in %s has chain id %d, not %d: leave --chain-id out, or start a new network with --fresh",
 			coco.ErrInvalid, s.lay.Dir, info.ChainID, s.opts.ChainID)
 	}
+	if s.opts.Development && !info.Development {
+		return false, fmt.Errorf("%w: the network in %s is not in development mode, and no vote brings it there: leave --dev out, name another folder with --dir, or start a new network with --fresh",
+			coco.ErrInvalid, s.lay.Dir)
+	}
 	if s.opts.Constitution != nil {
-		return false, fmt.Errorf("%w: the network in %s has its constitution already: leave --set out, and --closed, or start a new network with --fresh; its members change settings by vote (`coco gov propose set`)",
+		return false, fmt.Errorf("%w: the network in %s has its constitution already: leave --set out, and --closed and --genesis, or start a new network with --fresh; its members change settings by vote (`coco gov propose set`)",
 			coco.ErrInvalid, s.lay.Dir)
 	}
 	s.info = info

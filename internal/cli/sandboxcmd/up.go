@@ -190,11 +190,7 @@ func (a *app) options(f *upFlags) (sandbox.Options, error) {
 		f.chainID = begin.ChainID
 	}
 	var set func(*constitution.Constitution) error
-	members := f.members
-	if f.dev && members == 0 {
-		members = 1
-	}
-	if len(f.set) > 0 || f.closed || f.dev || begin != nil {
+	if len(f.set) > 0 || f.closed || begin != nil {
 		set = func(c *constitution.Constitution) error {
 			if begin != nil {
 				genesis.Import(c, begin.Settings)
@@ -209,7 +205,7 @@ func (a *app) options(f *upFlags) (sandbox.Options, error) {
 	}
 	return sandbox.Options{
 		AcceptLast: f.last,
-		Dir:        f.dir, Members: members, Development: f.dev, Fresh: f.fresh, Port: f.port, ChainID: f.chainID, Constitution: set, CompleteSettings: adapter.Completer(a.Adapters),
+		Dir:        f.dir, Members: f.members, Development: f.dev, Fresh: f.fresh, Port: f.port, ChainID: f.chainID, Constitution: set, CompleteSettings: adapter.Completer(a.Adapters),
 		Exe: exe, Code: code, KeepCode: true, Verifiers: a.Verifiers(),
 	}, nil
 }
